@@ -1,0 +1,1 @@
+TOOL := go tool -modfile=.ci/tools/go.mod

@@ -1,0 +1,32 @@
+package engine
+
+// cache is a bounded map that forgets what was not used for a while: two
+// generations, of which the older is dropped whole when the younger is full.
+// An entry put in survives at least limit further insertions; the planner
+// relies on that for what it planned and has not applied yet.
+type cache[K comparable, V any] struct {
+	young, old map[K]V
+	limit      int
+}
+
+func newCache[K comparable, V any](limit int) *cache[K, V] {
+	return &cache[K, V]{young: make(map[K]V), limit: max(limit, 1)}
+}
+
+func (c *cache[K, V]) get(k K) (V, bool) {
+	if v, ok := c.young[k]; ok {
+		return v, true
+	}
+	v, ok := c.old[k]
+	if ok {
+		c.put(k, v)
+	}
+	return v, ok
+}
+
+func (c *cache[K, V]) put(k K, v V) {
+	c.young[k] = v
+	if len(c.young) >= c.limit {
+		c.old, c.young = c.young, make(map[K]V, c.limit)
+	}
+}

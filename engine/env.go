@@ -1,0 +1,40 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// Env is everything the engine and the server may ask of the outside world.
+// Production fills it from the operating system (OSEnv), the simulator from its
+// world; nothing below this seam reads a clock, draws a random number, opens a
+// file, waits or exits in any other way.
+type Env struct {
+	// FS holds the data directory.
+	FS vfs.FS
+	// Now is the wall clock. It may jump; commit_time does not.
+	Now func() time.Time
+	// Rand fills p with random bytes: ids and jitter.
+	Rand func(p []byte)
+	// Await blocks until ready is closed or ctx ends, whose error it returns then.
+	// It is the only place where a request may wait.
+	Await func(ctx context.Context, ready <-chan struct{}) error
+	// Halt is called when storage can no longer be trusted (G7). In production it
+	// logs and exits, and does not return. Where it does return, the engine
+	// acknowledges nothing any more.
+	Halt func(reason error)
+	// Log tells of what an operator should know. May be nil.
+	Log func(event string, attrs ...any)
+}
+
+func (e *Env) validate() error {
+	if e.FS == nil || e.Now == nil || e.Rand == nil || e.Await == nil || e.Halt == nil {
+		return failf(ErrInvalid, "the environment lacks a file system, clock, randomness, await or halt")
+	}
+	if e.Log == nil {
+		e.Log = func(string, ...any) {}
+	}
+	return nil
+}

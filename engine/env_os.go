@@ -1,0 +1,49 @@
+package engine
+
+import (
+	"context"
+	"crypto/rand"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// How long an operation of the disk may take before it is reported, and before
+// the disk counts as lost.
+const (
+	slowDisk = 5 * time.Second
+	lostDisk = 60 * time.Second
+)
+
+// OSEnv is the outside world of production: the operating system's files
+// watched for stalls, its clock and its randomness. halt must not return.
+// Close the returned function's resources by calling it after Engine.Close.
+func OSEnv(halt func(error), log func(string, ...any)) (Env, func()) {
+	fs, closer := vfs.WithDiskHealthChecks(vfs.Default, slowDisk, nil, func(info vfs.DiskSlowInfo) {
+		if info.Duration >= lostDisk {
+			halt(failf(ErrStorage, "the disk has not answered for %v: %s", info.Duration, info.String()))
+			return
+		}
+		log("disk is slow", "operation", info.String())
+	})
+	return withOSTime(Env{FS: fs, Halt: halt, Log: log}), func() { _ = closer.Close() }
+}
+
+// MemoryEnv keeps everything in memory: for development, gone at exit.
+func MemoryEnv(halt func(error), log func(string, ...any)) Env {
+	return withOSTime(Env{FS: vfs.NewMem(), Halt: halt, Log: log})
+}
+
+func withOSTime(e Env) Env {
+	e.Now = time.Now
+	e.Rand = func(p []byte) { _, _ = rand.Read(p) } // crypto/rand.Read never fails
+	e.Await = func(ctx context.Context, ready <-chan struct{}) error {
+		select {
+		case <-ready:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return e
+}

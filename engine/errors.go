@@ -1,0 +1,96 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+)
+
+// The closed set of errors. Match them with errors.Is; the message and the
+// details say more. Every error but ErrOutcomeUnknown is definite: the
+// operation was not applied.
+var (
+	// Refused before anything is looked at.
+
+	// ErrInvalid: the request breaks a rule of the model.
+	ErrInvalid = errors.New("invalid request")
+	// ErrLimit: a bound is reached (G9); the message names it.
+	ErrLimit = errors.New("limit reached")
+	// ErrStopped: the engine is closing; nothing was applied.
+	ErrStopped = errors.New("stopped")
+	// ErrDiskFull: free space is under the watermark; reads go on.
+	ErrDiskFull = errors.New("disk nearly full")
+
+	// About a transaction.
+
+	// ErrTxnNotFound: no transaction of that id is known.
+	ErrTxnNotFound = errors.New("transaction not found")
+	// ErrTxnExpired: the transaction reached its timeout and was aborted.
+	ErrTxnExpired = errors.New("transaction expired")
+	// ErrTxnCommitted: a write to, or abort of, a committed transaction.
+	ErrTxnCommitted = errors.New("transaction already committed")
+	// ErrTxnAborted: the transaction was aborted.
+	ErrTxnAborted = errors.New("transaction aborted")
+	// ErrTxnIDReused: the id stands for other operations already.
+	ErrTxnIDReused = errors.New("transaction id reused")
+	// ErrTxnTooOld: outcomes of that age are gone, so a commit could be a repeat.
+	ErrTxnTooOld = errors.New("transaction id too old")
+
+	// Decided when a commit is planned.
+
+	// ErrConflict: something the transaction read has changed since.
+	ErrConflict = errors.New("conflict")
+	// ErrPrecondition: an expected version or head is not the current one.
+	ErrPrecondition = errors.New("precondition failed")
+
+	// About a read.
+
+	// ErrVersionNotFound: the record never had that version.
+	ErrVersionNotFound = errors.New("version not found")
+
+	// About storage.
+
+	// ErrDataLoss: damage on disk was met (G8).
+	ErrDataLoss = errors.New("damaged data")
+	// ErrStorage: a read failed for another reason; nothing was changed.
+	ErrStorage = errors.New("storage error")
+	// ErrOutcomeUnknown: a commit may or may not have been applied. Send it again
+	// under the same id, or ask Outcome. The only error that is not definite.
+	ErrOutcomeUnknown = errors.New("outcome unknown")
+
+	// From Open.
+
+	// ErrNoStore: there is no Statehouse store where one must be.
+	ErrNoStore = errors.New("no store")
+	// ErrUnusable: the path cannot hold a store (a file, read-only, foreign files).
+	ErrUnusable = errors.New("unusable data directory")
+	// ErrLocked: another process owns the directory.
+	ErrLocked = errors.New("data directory in use")
+	// ErrFormat: the store was written by a newer build, or none that we know.
+	ErrFormat = errors.New("unknown format")
+)
+
+// Failure is how the engine reports errors: one of the set above, a sentence
+// for a person and the facts for a program.
+type Failure struct {
+	Kind    error
+	Message string
+	Details map[string]string
+}
+
+func (f *Failure) Error() string { return f.Message }
+
+// Unwrap makes errors.Is find the kind.
+func (f *Failure) Unwrap() error { return f.Kind }
+
+func failf(kind error, format string, args ...any) *Failure {
+	return &Failure{Kind: kind, Message: fmt.Sprintf(format, args...)}
+}
+
+// with adds a detail and returns f.
+func (f *Failure) with(key, value string) *Failure {
+	if f.Details == nil {
+		f.Details = make(map[string]string, 4)
+	}
+	f.Details[key] = value
+	return f
+}

@@ -1,0 +1,124 @@
+package engine
+
+import (
+	"strconv"
+	"time"
+)
+
+// CommitTS is a place in the total order of commits (G3): logical, dense, from
+// 1. Zero stands before the first commit.
+type CommitTS uint64
+
+// Version counts the writes and deletes of one key: 1, 2, 3…
+type Version uint64
+
+// TxnID names a transaction. Begin makes UUIDs (version 7); clients of Transact
+// choose their own.
+type TxnID string
+
+func (ts CommitTS) String() string { return strconv.FormatUint(uint64(ts), 10) }
+func (v Version) String() string   { return strconv.FormatUint(uint64(v), 10) }
+
+// DefaultNamespace is what an empty namespace means.
+const DefaultNamespace = "default"
+
+// AgentName names an agent.
+type AgentName struct{ Namespace, Agent string }
+
+// RecordName names a record. Names compare as bytes.
+type RecordName struct{ Namespace, Agent, Key string }
+
+// AgentName is the agent the record belongs to.
+func (n RecordName) AgentName() AgentName { return AgentName{n.Namespace, n.Agent} }
+
+// Write is one key set, or a tombstone.
+type Write struct {
+	Name      RecordName
+	Value     []byte // JSON text, see CheckValue; unused in a tombstone
+	Tombstone bool
+	// Expected, when set, is the version the key must be at before the commit; 0:
+	// the key does not exist.
+	Expected *Version
+}
+
+// KeyPrecondition holds when the key is at this version.
+type KeyPrecondition struct {
+	Name     RecordName
+	Expected Version // 0: does not exist
+}
+
+// HeadPrecondition holds when the agent's last commit is this one.
+type HeadPrecondition struct {
+	Agent    AgentName
+	Expected CommitTS // 0: no commit
+}
+
+// Conditions is what a commit carries beside its writes.
+type Conditions struct {
+	Keys     []KeyPrecondition
+	Heads    []HeadPrecondition
+	Metadata map[string]string // provenance, returned by replay, watch and history
+}
+
+// KeyVersion says which version a key got.
+type KeyVersion struct {
+	Name    RecordName
+	Version Version
+}
+
+// CommitResult is what a commit answers, the first time and every later one (G6).
+type CommitResult struct {
+	CommitTS   CommitTS
+	CommitTime time.Time
+	Versions   []KeyVersion // in the order the keys were first staged
+}
+
+// Record is one version of a record.
+type Record struct {
+	Name       RecordName
+	Exists     bool   // false: never written, or a tombstone
+	Value      []byte // JSON text
+	Version    Version
+	CommitTS   CommitTS
+	CommitTime time.Time
+}
+
+// Event is a commit as read from the log, cut down to what was asked for.
+type Event struct {
+	CommitTS   CommitTS
+	CommitTime time.Time
+	TxnID      TxnID
+	Metadata   map[string]string
+	Ops        []EventOp
+}
+
+// EventOp is one write or tombstone of a commit.
+type EventOp struct {
+	Name      RecordName
+	Version   Version
+	Tombstone bool
+	Value     []byte
+}
+
+// TxnState is what became of a transaction.
+type TxnState int
+
+const (
+	TxnNeverSeen TxnState = iota
+	TxnOpen
+	TxnCommitted
+	TxnAborted
+	TxnExpired
+	// TxnTooOld: outcomes of that age are no longer kept.
+	TxnTooOld
+)
+
+func (s TxnState) String() string {
+	return [...]string{"never seen", "open", "committed", "aborted", "expired", "too old"}[s]
+}
+
+// TxnOutcome is a transaction's state and, when committed, its result.
+type TxnOutcome struct {
+	State  TxnState
+	Result CommitResult
+}
