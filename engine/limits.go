@@ -22,7 +22,7 @@ type Limits struct {
 	MetadataBytes  int           // keys and values of one commit's metadata; 16 KiB
 	OutcomeAge     time.Duration // outcomes are kept at least this long; 7 days
 	OutcomeCount   int           // and at least this many; 1,000,000
-	FinishedTxns   int           // aborted and expired ids remembered; 100,000
+	FinishedTxns   int           // aborted and expired ids remembered; 20,000
 	DiskReserve    uint64        // free bytes under which writes are refused; 256 MiB, less on small disks
 	CachedVersions int           // keys whose version is held in memory; 200,000
 }
@@ -50,7 +50,7 @@ func (l *Limits) setDefaults() {
 	def(&l.QueuedCommits, 4096)
 	def(&l.MetadataBytes, 16<<10)
 	def(&l.OutcomeCount, 1_000_000)
-	def(&l.FinishedTxns, 100_000)
+	def(&l.FinishedTxns, 20_000)
 	def(&l.CachedVersions, 200_000)
 	if l.TxnTimeout == 0 {
 		l.TxnTimeout = 30 * time.Second
@@ -136,6 +136,14 @@ func checkTxnID(id TxnID) error {
 		if id[i] <= ' ' || id[i] > '~' {
 			return failf(ErrInvalid, "txn_id has byte 0x%02x at %d; only printable ASCII without space is allowed", id[i], i).with("field", "txn_id")
 		}
+	}
+	return nil
+}
+
+// checkBegunID accepts what Begin makes: a UUID.
+func checkBegunID(id TxnID) error {
+	if _, ok := parseUUID(string(id)); !ok {
+		return failf(ErrInvalid, "txn_id %.40q is not one that BeginTransaction answered (a UUID in lower case)", string(id)).with("field", "txn_id")
 	}
 	return nil
 }

@@ -99,6 +99,7 @@ type eventRowOp struct {
 	key       string
 	version   Version
 	tombstone bool
+	size      int    // bytes of the value, so that readers can plan
 	digest    Digest // of the value; zero in a tombstone
 }
 
@@ -121,6 +122,7 @@ func (r *eventRow) append(dst []byte) []byte {
 		dst = appendString(dst, op.key)
 		dst = binary.AppendUvarint(dst, uint64(op.version))
 		if !op.tombstone {
+			dst = binary.AppendUvarint(dst, uint64(op.size))
 			dst = append(dst, op.digest[:]...)
 		}
 	}
@@ -144,6 +146,7 @@ func parseEventRow(body []byte) (r eventRow, ok bool) {
 		flags := d.byte()
 		op := eventRowOp{tombstone: flags&flagTombstone != 0, key: d.string(), version: Version(d.uvarint())}
 		if !op.tombstone {
+			op.size = int(d.uvarint())
 			copy(op.digest[:], d.bytes(len(op.digest)))
 		}
 		d.failed = d.failed || flags&^flagTombstone != 0

@@ -1,0 +1,250 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+)
+
+// Begin opens a transaction that reads at the last published commit. A timeout
+// of nil means the default; others are clamped to [1 ms, Limits.MaxTxnTimeout].
+func (e *Engine) Begin(timeout *time.Duration) (id TxnID, snapshot CommitTS, granted time.Duration, err error) {
+	if err := e.Healthy(); err != nil {
+		return "", 0, 0, err
+	}
+	granted = e.opts.Limits.TxnTimeout
+	if timeout != nil {
+		granted = min(max(*timeout, time.Millisecond), e.opts.Limits.MaxTxnTimeout)
+	}
+	now := e.now()
+	id, snapshot = newTxnID(now, e.env.Rand), e.Published()
+	return id, snapshot, granted, e.txns.begin(id, snapshot, now, granted)
+}
+
+// Stage adds a write or tombstone to an open transaction.
+func (e *Engine) Stage(id TxnID, w Write) error {
+	if err := checkBegunID(id); err != nil {
+		return err
+	}
+	if err := e.checkWrite(&w); err != nil {
+		return err
+	}
+	return e.orCommitted(id, e.txns.stage(id, e.now(), w))
+}
+
+func (e *Engine) checkWrite(w *Write) error {
+	if err := w.Name.normalize(); err != nil {
+		return err
+	}
+	if w.Tombstone {
+		w.Value = nil
+		return nil
+	}
+	text, err := CheckValue(w.Value, e.opts.Limits.ValueBytes)
+	if err != nil {
+		return failf(ErrInvalid, "value of key %q: %v", w.Name.Key, err).with("field", "value")
+	}
+	w.Value = text
+	return nil
+}
+
+// orCommitted corrects "not known" for a transaction that the table has
+// forgotten because it committed.
+func (e *Engine) orCommitted(id TxnID, err error) error {
+	if !errors.Is(err, ErrTxnNotFound) {
+		return err
+	}
+	switch _, found, lookErr := e.committed(id); {
+	case lookErr != nil:
+		return lookErr
+	case found:
+		return txnCommitted(id)
+	}
+	return err
+}
+
+// Commit makes a transaction durable, or answers again what it answered before
+// (G6). The conditions of the first Commit of a transaction count. When ctx ends
+// first the outcome is unknown.
+func (e *Engine) Commit(ctx context.Context, id TxnID, c Conditions) (CommitResult, error) {
+	if err := checkBegunID(id); err != nil {
+		return CommitResult{}, err
+	}
+	if err := e.checkConditions(&c); err != nil {
+		return CommitResult{}, err
+	}
+	tk := newTicket()
+	x, wait, err := e.txns.startCommit(id, e.now(), tk)
+	if err != nil {
+		return e.commitEnded(id, err)
+	}
+	if x != nil {
+		if err := e.submitTxn(x, c, tk); err != nil {
+			e.txns.reopen(id)
+			tk.answer(CommitResult{}, err)
+		}
+	}
+	return e.await(ctx, id, wait)
+}
+
+// commitEnded answers a Commit of a transaction that is over already.
+func (e *Engine) commitEnded(id TxnID, ended error) (CommitResult, error) {
+	if o := e.txns.state(id, e.now()); o.State == TxnCommitted {
+		return o.Result, nil
+	}
+	if !errors.Is(ended, ErrTxnNotFound) {
+		return CommitResult{}, ended
+	}
+	r, found, err := e.committed(id)
+	if err != nil || found {
+		return r, err
+	}
+	if e.tooOld(id) {
+		return CommitResult{}, failf(ErrTxnTooOld, "the outcome of transaction %s is no longer kept", id)
+	}
+	return CommitResult{}, ended
+}
+
+func (e *Engine) submitTxn(x *txn, c Conditions, tk *ticket) error {
+	// x is ours alone from startCommit on: nothing else changes a committing one.
+	writes := make([]*Write, 0, len(x.order))
+	for _, prefix := range x.order {
+		writes = append(writes, x.writes[prefix])
+	}
+	c.Keys = append(x.expected[:len(x.expected):len(x.expected)], c.Keys...)
+	p := newProposal(x.id, writes, c)
+	p.ticket, p.interactive = tk, true
+	p.snapshot, p.deadline, p.ranges = x.snapshot, x.deadline, x.ranges
+	if len(writes) == 0 && len(p.keys) == 0 && len(p.heads) == 0 {
+		// It only read, all at one point of the order: that point is its place.
+		a := answer{p: p, result: CommitResult{CommitTS: x.snapshot, CommitTime: e.timeOf(x.snapshot)}}
+		e.endTxn(&a)
+		tk.answer(a.result, nil)
+		return nil
+	}
+	p.reads = make([]readMark, 0, len(x.reads))
+	for prefix, v := range x.reads { // each is checked; order picks only which conflict is named
+		p.reads = append(p.reads, readMark{prefix, v})
+	}
+	return e.submit(p)
+}
+
+// Transact commits writes and conditions in one step under an id that the client
+// chose. Sent again under the same id it takes effect once and answers the same
+// (G6). Keys must differ from each other; several writes of one key keep the last.
+func (e *Engine) Transact(ctx context.Context, id TxnID, writes []Write, c Conditions) (CommitResult, error) {
+	if err := checkTxnID(id); err != nil {
+		return CommitResult{}, err
+	}
+	if err := e.checkConditions(&c); err != nil {
+		return CommitResult{}, err
+	}
+	last, expected, err := e.checkWrites(writes)
+	if err != nil {
+		return CommitResult{}, err
+	}
+	c.Keys = append(expected, c.Keys...)
+	if o := e.txns.state(id, e.now()); o.State == TxnOpen {
+		return CommitResult{}, failf(ErrTxnIDReused, "transaction id %s is of an open transaction: choose a fresh id", id)
+	}
+	if err := e.refuseTooOld(id); err != nil {
+		return CommitResult{}, err
+	}
+	p := newProposal(id, last, c)
+	if len(last) == 0 && len(p.keys) == 0 && len(p.heads) == 0 {
+		return CommitResult{}, failf(ErrInvalid, "the transaction has neither operations nor preconditions").with("field", "operations")
+	}
+	if err := e.submit(p); err != nil {
+		return CommitResult{}, err
+	}
+	return e.await(ctx, id, p.ticket)
+}
+
+// checkWrites checks each write and the whole, and keeps a key's last.
+func (e *Engine) checkWrites(writes []Write) (last []*Write, expected []KeyPrecondition, err error) {
+	l := &e.opts.Limits
+	writes = slices.Clone(writes) // the caller may send them again
+	if len(writes) > l.TxnOps {
+		return nil, nil, limitErr("operations of a transaction", len(writes), l.TxnOps)
+	}
+	total := 0
+	at := make(map[RecordName]int, len(writes))
+	last = make([]*Write, 0, len(writes))
+	for i := range writes {
+		w := &writes[i]
+		if err := e.checkWrite(w); err != nil {
+			return nil, nil, err
+		}
+		if w.Expected != nil {
+			expected = append(expected, KeyPrecondition{w.Name, *w.Expected})
+			w.Expected = nil
+		}
+		if j, again := at[w.Name]; again {
+			total -= writeBytes(last[j])
+			last[j] = w
+		} else {
+			at[w.Name] = len(last)
+			last = append(last, w)
+		}
+		total += writeBytes(w)
+	}
+	if total > l.TxnBytes {
+		return nil, nil, limitErr("bytes of a transaction", total, l.TxnBytes)
+	}
+	return last, expected, nil
+}
+
+func (e *Engine) checkConditions(c *Conditions) error {
+	if n := len(c.Keys) + len(c.Heads); n > e.opts.Limits.TxnOps {
+		return limitErr("preconditions of a transaction", n, e.opts.Limits.TxnOps)
+	}
+	for i := range c.Keys {
+		if err := c.Keys[i].Name.normalize(); err != nil {
+			return err
+		}
+	}
+	for i := range c.Heads {
+		if err := c.Heads[i].Agent.normalize(); err != nil {
+			return err
+		}
+	}
+	return e.opts.Limits.checkMetadata(c.Metadata)
+}
+
+// await waits for the writer's answer.
+func (e *Engine) await(ctx context.Context, id TxnID, tk *ticket) (CommitResult, error) {
+	if err := e.env.Await(ctx, tk.done); err != nil {
+		return CommitResult{}, failf(ErrOutcomeUnknown, "the request ended (%v) while transaction %s was being committed: send it again under the same id, or ask for its outcome", err, id)
+	}
+	return tk.result, tk.err
+}
+
+// Abort drops an open transaction; of one that has ended, or was never known
+// (whatever its id looks like), it changes nothing. It fails with
+// ErrTxnCommitted, or with what kept it from telling.
+func (e *Engine) Abort(ctx context.Context, id TxnID) error {
+	if checkBegunID(id) != nil {
+		return nil
+	}
+	state, wait := e.txns.abort(id, e.now())
+	if wait != nil {
+		if _, err := e.await(ctx, id, wait); err == nil {
+			return txnCommitted(id)
+		} else if errors.Is(err, ErrOutcomeUnknown) {
+			return err
+		}
+		return nil
+	}
+	switch state {
+	case TxnCommitted:
+		return txnCommitted(id)
+	case TxnNeverSeen:
+		_, found, err := e.committed(id)
+		if err == nil && found {
+			return txnCommitted(id)
+		}
+		return err
+	}
+	return nil
+}

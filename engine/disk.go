@@ -1,0 +1,94 @@
+package engine
+
+import (
+	"errors"
+	"syscall"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// Pebble hangs when its disk is full: flushes retry for ever, memtables fill up,
+// commits wait. So writes are refused while there is still room for what is
+// under way (watermark), and a ballast file gives room when even that failed.
+
+// spaceWatch knows when to look at the disk again.
+type spaceWatch struct {
+	reserve uint64 // free bytes below which writes are refused
+	ballast uint64 // bytes of the ballast file
+	since   uint64 // bytes written since the last look
+}
+
+// init sets the watermark: what was configured, or a quarter of a small disk.
+func (s *spaceWatch) init(configured uint64, u vfs.DiskUsage) {
+	s.reserve = min(configured, u.TotalBytes/4)
+	s.ballast = min(s.reserve/8, 32<<20)
+}
+
+// wrote counts bytes and tells when so many were written that it is time to look.
+func (s *spaceWatch) wrote(n int) bool {
+	s.since += uint64(n)
+	return s.since >= s.reserve/16
+}
+
+// checkSpace looks at the free space and starts or stops refusing writes.
+func (e *Engine) checkSpace() {
+	if e.space.reserve == 0 {
+		return
+	}
+	e.space.since = 0
+	u, err := e.env.FS.GetDiskUsage(e.opts.Dir)
+	if err != nil {
+		return
+	}
+	switch full := e.full.Load() != nil; {
+	case u.AvailBytes < e.space.reserve && !full:
+		e.refuseForSpace(u.AvailBytes)
+	case u.AvailBytes >= e.space.reserve+e.space.reserve/8 && full: // a gap, so that it does not flap
+		e.full.Store(nil)
+		e.layBallast()
+		e.env.Log("space is back, writes are accepted again", "free_bytes", u.AvailBytes)
+	}
+}
+
+func (e *Engine) refuseForSpace(free uint64) {
+	e.full.Store(failf(ErrDiskFull, "the disk has %d bytes free, less than the reserve of %d: writes are refused, reads go on; free some space",
+		free, e.space.reserve))
+	e.env.Log("space is short, writes are refused", "free_bytes", free, "reserve_bytes", e.space.reserve)
+}
+
+func (e *Engine) ballastPath() string { return e.env.FS.PathJoin(e.opts.Dir, ballastName) }
+
+// layBallast makes the ballast file where there is room for it. That it is
+// missing is no error: the watermark holds without it.
+func (e *Engine) layBallast() {
+	u, err := e.env.FS.GetDiskUsage(e.opts.Dir)
+	if err != nil || e.space.ballast == 0 || u.AvailBytes < 2*e.space.reserve {
+		return
+	}
+	if _, err := e.env.FS.Stat(e.ballastPath()); err == nil {
+		return
+	}
+	f, err := e.env.FS.Create(e.ballastPath(), vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return
+	}
+	_ = f.Preallocate(0, int64(e.space.ballast))
+	_ = f.Close()
+}
+
+// events is what Pebble tells from its background.
+func (e *Engine) events() *pebble.EventListener {
+	return &pebble.EventListener{
+		BackgroundError: func(err error) {
+			if errors.Is(err, syscall.ENOSPC) && e.full.Load() == nil {
+				e.refuseForSpace(0)
+				_ = e.env.FS.Remove(e.ballastPath())
+			}
+		},
+		// Pebble's own handler would end the process.
+		DataCorruption: func(info pebble.DataCorruptionInfo) {
+			e.noteDamage(failf(ErrDataLoss, "%s: %v", info.Path, info.Details))
+		},
+	}
+}

@@ -1,0 +1,141 @@
+package engine
+
+import (
+	"encoding/binary"
+	"errors"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// Outcome tells what became of a transaction, by its id: what the table knows,
+// else what the store holds, else why it cannot be known.
+func (e *Engine) Outcome(id TxnID) (TxnOutcome, error) {
+	if err := checkTxnID(id); err != nil {
+		return TxnOutcome{}, err
+	}
+	if o := e.txns.state(id, e.now()); o.State == TxnOpen || o.State == TxnCommitted {
+		return o, nil
+	}
+	r, found, err := e.committed(id)
+	if err != nil {
+		return TxnOutcome{}, err
+	}
+	if found {
+		return TxnOutcome{TxnCommitted, r}, nil
+	}
+	// Asked again: it may have ended between the two looks.
+	if o := e.txns.state(id, e.now()); o.State != TxnNeverSeen {
+		return o, nil
+	}
+	if e.tooOld(id) {
+		return TxnOutcome{State: TxnTooOld}, nil
+	}
+	return TxnOutcome{State: TxnNeverSeen}, nil
+}
+
+// committed looks a published commit up by its id.
+func (e *Engine) committed(id TxnID) (CommitResult, bool, error) {
+	o, found, err := dbState{e.db}.outcome(id)
+	if err == nil && found && o.commitTS <= e.Published() {
+		r, err := e.loadResult(o.commitTS)
+		return r, err == nil, e.noted(err)
+	}
+	return CommitResult{}, false, e.noted(err)
+}
+
+// loadResult reads from the log what a commit answered.
+func (e *Engine) loadResult(ts CommitTS) (CommitResult, error) {
+	row, err := readLogRow(e.db, ts)
+	if err != nil {
+		return CommitResult{}, err
+	}
+	r := CommitResult{CommitTS: ts, CommitTime: row.commitTime}
+	for _, a := range row.agents {
+		ev, err := readEventRow(e.db, a, ts)
+		if err != nil {
+			return CommitResult{}, err
+		}
+		for _, op := range ev.ops {
+			r.Versions = append(r.Versions, KeyVersion{RecordName{a.Namespace, a.Agent, op.key}, op.version})
+		}
+	}
+	return r, nil
+}
+
+// noted passes err on and remembers damage.
+func (e *Engine) noted(err error) error {
+	if err != nil {
+		e.noteDamage(err)
+	}
+	return err
+}
+
+// tooOld tells whether an unknown id could be one whose outcome was dropped. A
+// UUIDv7 says when it was made; any other id could be of any age.
+func (e *Engine) tooOld(id TxnID) bool {
+	floor := e.prunedTime.Load()
+	if floor == 0 {
+		return false // nothing was ever dropped
+	}
+	made, ok := txnIDTime(id)
+	return !ok || !made.After(time.Unix(0, floor).Add(clockSlack))
+}
+
+// refuseTooOld keeps a commit whose outcome may have been dropped from being
+// applied twice. Ids that carry no time cannot be told and are let through.
+func (e *Engine) refuseTooOld(id TxnID) error {
+	if _, ok := txnIDTime(id); ok && e.tooOld(id) {
+		return failf(ErrTxnTooOld, "transaction id %s is older than the outcomes kept, so this commit could be a repeat: use a fresh id", id)
+	}
+	return nil
+}
+
+// clockSlack is how far a client's clock may run ahead of ours before an id of
+// its making is misjudged.
+const clockSlack = time.Hour
+
+// pruneOutcomes drops outcomes that are past both their age and their count, a
+// few with each batch, so that the work is bounded and keeps up. The log keeps
+// every commit; only the way from an id to its commit is dropped.
+func (e *Engine) pruneOutcomes(batch *pebble.Batch, commits int, now time.Time) {
+	p, l := &e.pruned, &e.opts.Limits
+	start := p.floor
+	for range 2*commits + 2 {
+		if e.Published() < p.floor+1+CommitTS(l.OutcomeCount) {
+			break
+		}
+		if p.nextDue != 0 && now.UnixNano()-p.nextDue < int64(l.OutcomeAge) {
+			break
+		}
+		row, err := readLogRow(e.db, p.floor+1)
+		if err != nil {
+			e.noteDamage(err)
+			return
+		}
+		if p.nextDue = row.commitTime.UnixNano(); now.UnixNano()-p.nextDue < int64(l.OutcomeAge) {
+			break
+		}
+		_ = batch.Delete(outcomeKey(row.txnID), nil)
+		p.floor++
+		p.nextDue = 0
+		e.prunedTime.Store(row.commitTime.UnixNano())
+	}
+	if p.floor != start {
+		body := binary.AppendUvarint(nil, uint64(p.floor))
+		_ = batch.Set(floorKey, sealRow(floorKey, body), nil)
+	}
+}
+
+// definiteEnd tells whether err ended the transaction, as opposed to leaving it
+// as it was (a full disk) or belonging to another one (a reused id).
+func definiteEnd(err error) bool {
+	return errors.Is(err, ErrConflict) || errors.Is(err, ErrPrecondition) || errors.Is(err, ErrTxnExpired)
+}
+
+func endState(err error) TxnState {
+	if errors.Is(err, ErrTxnExpired) {
+		return TxnExpired
+	}
+	return TxnAborted
+}

@@ -1,0 +1,280 @@
+package engine
+
+import (
+	"time"
+)
+
+// Planning decides what a proposal becomes: a pure function of the state so far
+// and the proposal with its time stamped in, so that replicas fed the same
+// proposals would decide the same. It reads the state through stateReader and
+// does no other I/O.
+
+// stateReader is the state as of what has been applied to the store.
+type stateReader interface {
+	recordHead(prefix string) (keyHead, error)
+	agentHead(a AgentName) (CommitTS, error)
+	namespaceKnown(namespace string) (bool, error)
+	outcome(id TxnID) (outcomeRow, bool, error)
+	// changedIn finds a key of r with a version later than after.
+	changedIn(r *readRange, after CommitTS) (key string, v Version, found bool, err error)
+}
+
+// keyHead is a key's newest version; the zero value of a key never written.
+type keyHead struct {
+	version   Version
+	tombstone bool
+}
+
+func (h keyHead) exists() bool { return h.version > 0 && !h.tombstone }
+
+// holds tells whether the key is at the expected version; 0 means it does not exist.
+func (h keyHead) holds(expected Version) bool {
+	return expected == h.version || expected == 0 && !h.exists()
+}
+
+// planner holds the state as planned, ahead of what is durable. Nothing in it is
+// ever rolled back: when a planned commit cannot be made durable the engine
+// halts (G7).
+type planner struct {
+	state    stateReader
+	head     mark      // the last planned commit. Invariant: only rises, by one
+	lastTime time.Time // its commit_time. Invariant: never falls (clamped)
+
+	// Bounded caches of the newest state. They also hold what is planned and not
+	// yet applied, for which an entry's guaranteed life (cache.go) is long enough:
+	// a step plans less than the caches' limit.
+	keys     *cache[string, keyHead]
+	agents   *cache[AgentName, CommitTS]
+	outcomes *cache[TxnID, outcomeRow]
+
+	// step lists what the current step planned and the store does not show yet.
+	step []*commit
+}
+
+// A commit is a proposal that was accepted.
+type commit struct {
+	mark
+	time          time.Time
+	p             *proposal
+	newAgents     []AgentName
+	newNamespaces []string
+}
+
+func newPlanner(s stateReader, head mark, lastTime time.Time, l Limits) *planner {
+	// No step looks up more: it stops taking proposals at maxStepLookups, and the
+	// last one it took is bounded by its own limits.
+	least := maxStepLookups + l.TxnReads + 4*l.TxnOps
+	return &planner{
+		state: s, head: head, lastTime: lastTime,
+		keys:     newCache[string, keyHead](max(l.CachedVersions/2, least)),
+		agents:   newCache[AgentName, CommitTS](max(l.CachedVersions/10, least)),
+		outcomes: newCache[TxnID, outcomeRow](least),
+	}
+}
+
+// plan decides one proposal. It answers the commit to be applied, or a commit_ts
+// that was answered before (known), or, for a proposal without writes, neither.
+func (pl *planner) plan(p *proposal, now time.Time) (c *commit, known CommitTS, err error) {
+	o, found, err := pl.outcome(p.id)
+	if err != nil {
+		return nil, 0, err
+	}
+	if found {
+		if o.fingerprint != p.fingerprint {
+			return nil, 0, failf(ErrTxnIDReused, "transaction id %s committed other operations at commit %d: choose a fresh id", p.id, o.commitTS)
+		}
+		return nil, o.commitTS, nil
+	}
+	if !p.deadline.IsZero() && !now.Before(p.deadline) {
+		return nil, 0, ending{state: TxnExpired}.answer(p.id)
+	}
+	if err := pl.checkReads(p); err != nil {
+		return nil, 0, err
+	}
+	if err := pl.checkConditions(p); err != nil {
+		return nil, 0, err
+	}
+	if len(p.agents) == 0 {
+		return nil, 0, nil
+	}
+	c, err = pl.accept(p, now)
+	return c, 0, err
+}
+
+func (pl *planner) outcome(id TxnID) (outcomeRow, bool, error) {
+	if o, ok := pl.outcomes.get(id); ok {
+		return o, true, nil
+	}
+	return pl.state.outcome(id)
+}
+
+func (pl *planner) keyHead(prefix string) (keyHead, error) {
+	if h, ok := pl.keys.get(prefix); ok {
+		return h, nil
+	}
+	h, err := pl.state.recordHead(prefix)
+	if err == nil {
+		pl.keys.put(prefix, h)
+	}
+	return h, err
+}
+
+func (pl *planner) agentHead(a AgentName) (CommitTS, error) {
+	if ts, ok := pl.agents.get(a); ok {
+		return ts, nil
+	}
+	ts, err := pl.state.agentHead(a)
+	if err == nil {
+		pl.agents.put(a, ts)
+	}
+	return ts, err
+}
+
+// checkReads holds a transaction to what it read: had it run at its commit's
+// place in the order, it would have read the same (backward validation, Kung and
+// Robinson 1981).
+func (pl *planner) checkReads(p *proposal) error {
+	for _, r := range p.reads {
+		h, err := pl.keyHead(r.prefix)
+		if err != nil {
+			return err
+		}
+		if h.version != r.seen {
+			var n RecordName
+			splitNames([]byte(r.prefix), recordTag, &n.Namespace, &n.Agent, &n.Key)
+			return conflict(n, r.seen, h.version)
+		}
+	}
+	for i := range p.ranges {
+		r := &p.ranges[i]
+		key, v, found, err := pl.state.changedIn(r, p.snapshot)
+		if err != nil {
+			return err
+		}
+		if !found {
+			key, v, found = pl.plannedIn(r)
+		}
+		if found {
+			return conflict(RecordName{r.agent.Namespace, r.agent.Agent, key}, 0, v).with("range", r.prefix)
+		}
+	}
+	return nil
+}
+
+// plannedIn looks at what this step planned, which the store does not show yet.
+func (pl *planner) plannedIn(r *readRange) (string, Version, bool) {
+	for _, c := range pl.step {
+		for i := range c.p.agents {
+			part := &c.p.agents[i]
+			if part.agent != r.agent {
+				continue
+			}
+			for j := range part.ops {
+				if op := &part.ops[j]; r.contains(op.key) {
+					return op.key, op.version, true
+				}
+			}
+		}
+	}
+	return "", 0, false
+}
+
+func conflict(n RecordName, seen, current Version) *Failure {
+	return failf(ErrConflict, "conflict: key %q of agent %q is at version %d now and has changed since the transaction read it: begin again",
+		n.Key, n.Agent, current).
+		with("namespace", n.Namespace).with("agent_id", n.Agent).with("key", n.Key).
+		with("seen_version", seen.String()).with("current_version", current.String())
+}
+
+func (pl *planner) checkConditions(p *proposal) error {
+	for i := range p.keys {
+		k := &p.keys[i]
+		h, err := pl.keyHead(k.prefix)
+		if err != nil {
+			return err
+		}
+		if !h.holds(k.Expected) {
+			return failf(ErrPrecondition, "precondition failed: key %q of agent %q is at version %d, not %d",
+				k.Name.Key, k.Name.Agent, h.version, k.Expected).
+				with("namespace", k.Name.Namespace).with("agent_id", k.Name.Agent).with("key", k.Name.Key).
+				with("expected_version", k.Expected.String()).with("current_version", h.version.String())
+		}
+	}
+	for _, want := range p.heads {
+		ts, err := pl.agentHead(want.Agent)
+		if err != nil {
+			return err
+		}
+		if ts != want.Expected {
+			return failf(ErrPrecondition, "precondition failed: the last commit of agent %q is %d, not %d",
+				want.Agent.Agent, ts, want.Expected).
+				with("namespace", want.Agent.Namespace).with("agent_id", want.Agent.Agent).
+				with("expected_head", want.Expected.String()).with("current_head", ts.String())
+		}
+	}
+	return nil
+}
+
+// accept gives the proposal its place: commit_ts, time and versions. All reads
+// of the state come first, so that an error leaves the plan untouched.
+func (pl *planner) accept(p *proposal, now time.Time) (*commit, error) {
+	c := &commit{p: p, time: now}
+	if c.time.Before(pl.lastTime) {
+		c.time = pl.lastTime
+	}
+	for i := range p.agents {
+		part := &p.agents[i]
+		ts, err := pl.agentHead(part.agent)
+		if err != nil {
+			return nil, err
+		}
+		if ts == 0 {
+			c.newAgents = append(c.newAgents, part.agent)
+			known, err := pl.namespaceKnown(part.agent.Namespace, c)
+			if err != nil {
+				return nil, err
+			}
+			if !known {
+				c.newNamespaces = append(c.newNamespaces, part.agent.Namespace)
+			}
+		}
+		for j := range part.ops {
+			op := &part.ops[j]
+			h, err := pl.keyHead(op.prefix)
+			if err != nil {
+				return nil, err
+			}
+			op.version = h.version + 1
+		}
+	}
+	c.ts = pl.head.ts + 1
+	for i := range p.agents {
+		part := &p.agents[i]
+		pl.agents.put(part.agent, c.ts)
+		for j := range part.ops {
+			op := &part.ops[j]
+			pl.keys.put(op.prefix, keyHead{op.version, op.tombstone})
+		}
+	}
+	pl.outcomes.put(p.id, outcomeRow{c.ts, p.fingerprint})
+	pl.head.ts, pl.lastTime = c.ts, c.time
+	pl.step = append(pl.step, c)
+	return c, nil
+}
+
+// namespaceKnown is asked only for an agent's first commit.
+func (pl *planner) namespaceKnown(ns string, c *commit) (bool, error) {
+	for _, n := range c.newNamespaces {
+		if n == ns {
+			return true, nil
+		}
+	}
+	for _, earlier := range pl.step {
+		for _, n := range earlier.newNamespaces {
+			if n == ns {
+				return true, nil
+			}
+		}
+	}
+	return pl.state.namespaceKnown(ns)
+}

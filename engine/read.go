@@ -1,0 +1,250 @@
+package engine
+
+import (
+	"encoding/binary"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// At names a point of the total order to read at: after a commit, or after the
+// last commit whose commit_time is not later than a time. The zero value is now.
+type At struct {
+	CommitTS *CommitTS
+	Time     *time.Time
+}
+
+// Snapshot is a read view at a CommitTS. It holds nothing open and is valid for
+// as long as the engine is: versions are never dropped.
+type Snapshot struct {
+	e  *Engine
+	ts CommitTS
+}
+
+// TS is the point the snapshot reads at.
+func (s Snapshot) TS() CommitTS { return s.ts }
+
+// Snapshot resolves a point of the order. Nothing past the last published commit
+// can be read: a commit_ts beyond it is ErrInvalid.
+func (e *Engine) Snapshot(at At) (Snapshot, error) {
+	if f := e.failed.Load(); f != nil {
+		return Snapshot{}, f
+	}
+	published := e.Published()
+	switch {
+	case at.CommitTS != nil && at.Time != nil:
+		return Snapshot{}, failf(ErrInvalid, "a read is at a commit_ts or at a time, not both").with("field", "at")
+	case at.CommitTS != nil:
+		if *at.CommitTS > published {
+			return Snapshot{}, failf(ErrInvalid, "commit %d has not happened yet; the last is %d", *at.CommitTS, published).
+				with("field", "at").with("last_commit_ts", published.String())
+		}
+		return Snapshot{e, *at.CommitTS}, nil
+	case at.Time != nil:
+		ts, err := e.lastBefore(*at.Time, published)
+		return Snapshot{e, ts}, e.noted(err)
+	}
+	return Snapshot{e, published}, nil
+}
+
+// lastBefore is the last commit up to published whose time is not after t, by
+// binary search: commit times never fall.
+func (e *Engine) lastBefore(t time.Time, published CommitTS) (CommitTS, error) {
+	low, high := CommitTS(0), published // the answer is in [low, high]
+	for low < high {
+		mid := low + (high-low+1)/2
+		row, err := readLogRow(e.db, mid)
+		if err != nil {
+			return 0, err
+		}
+		if row.commitTime.After(t) {
+			high = mid - 1
+		} else {
+			low = mid
+		}
+	}
+	return low, nil
+}
+
+// timeOf is a commit's time; zero where there is none.
+func (e *Engine) timeOf(ts CommitTS) time.Time {
+	if ts == 0 {
+		return time.Time{}
+	}
+	row, err := readLogRow(e.db, ts)
+	if e.noted(err) != nil {
+		return time.Time{}
+	}
+	return row.commitTime
+}
+
+// Get reads a record. A missing one is no error: Exists is false; of a deleted
+// one Version and CommitTS are the tombstone's.
+func (s Snapshot) Get(name RecordName) (Record, error) {
+	if err := name.normalize(); err != nil {
+		return Record{}, err
+	}
+	rec, err := s.get(name, recordPrefix(name))
+	return rec, s.e.noted(err)
+}
+
+func (s Snapshot) get(name RecordName, prefix []byte) (Record, error) {
+	it, err := s.e.db.NewIter(&pebble.IterOptions{UseL6Filters: true})
+	if err != nil {
+		return Record{}, storageError(err)
+	}
+	rows := rowIter{it: it}
+	rec := Record{Name: name}
+	if rows.at(it.SeekPrefixGE(prefix)) {
+		s.visible(&rows, name, &rec, prefix)
+	}
+	return rec, rows.close()
+}
+
+// linearProbe is how many newer versions are stepped over before searching.
+const linearProbe = 8
+
+// visible moves rows, which stand at a record's newest version, to the newest
+// one that the snapshot sees, and fills rec. False: there is none.
+func (s Snapshot) visible(rows *rowIter, name RecordName, rec *Record, prefix []byte) bool {
+	for range linearProbe {
+		v, row, ok := recordAt(rows)
+		if !ok {
+			return false
+		}
+		if row.commitTS <= s.ts {
+			rec.fill(name, v, &row)
+			return true
+		}
+		if v == 1 || !rows.next() {
+			return false
+		}
+	}
+	newest, _, ok := recordAt(rows)
+	if !ok {
+		return false
+	}
+	return s.search(rows, name, rec, prefix, newest)
+}
+
+// search finds the newest version up to high that the snapshot sees: versions
+// are dense and their commit_ts rise.
+func (s Snapshot) search(rows *rowIter, name RecordName, rec *Record, prefix []byte, high Version) bool {
+	low := Version(0)
+	key := make([]byte, 0, len(prefix)+numberSize)
+	found := false
+	for low < high {
+		mid := low + (high-low+1)/2
+		key = appendVersion(append(key[:0], prefix...), mid)
+		if !rows.seek(key) {
+			if rows.err == nil {
+				rows.err = damagedRow(key, "missing")
+			}
+			return false
+		}
+		v, row, ok := recordAt(rows)
+		switch {
+		case !ok:
+			return false
+		case v != mid:
+			rows.err = damagedRow(key, "missing")
+			return false
+		case row.commitTS > s.ts:
+			high = mid - 1
+		default:
+			low, found = mid, true
+			rec.fill(name, v, &row)
+		}
+	}
+	return found
+}
+
+// recordAt parses the record row that rows stand at.
+func recordAt(rows *rowIter) (Version, recordRow, bool) {
+	key := rows.key()
+	row, ok := parseRecordRow(rows.body)
+	if !ok || len(key) < numberSize {
+		return 0, row, rows.damaged()
+	}
+	return Version(^binary.BigEndian.Uint64(key[len(key)-numberSize:])), row, true
+}
+
+// fill copies a row into r.
+func (r *Record) fill(name RecordName, v Version, row *recordRow) {
+	r.Name, r.Version, r.CommitTS, r.CommitTime = name, v, row.commitTS, row.commitTime
+	r.Exists = !row.tombstone
+	r.Value = nil
+	if r.Exists {
+		r.Value = append(make([]byte, 0, len(row.value)), row.value...)
+	}
+}
+
+// GetVersion reads one version of a record. A version that was a delete has
+// Exists false; one that never was is ErrVersionNotFound.
+func (e *Engine) GetVersion(name RecordName, v Version) (Record, error) {
+	if f := e.failed.Load(); f != nil {
+		return Record{}, f
+	}
+	if err := name.normalize(); err != nil {
+		return Record{}, err
+	}
+	body, err := getRow(e.db, appendVersion(recordPrefix(name), v))
+	if err != nil {
+		return Record{}, e.noted(err)
+	}
+	row, ok := parseRecordRow(body)
+	if body != nil && !ok {
+		return Record{}, e.noted(damagedRow(recordPrefix(name), "malformed"))
+	}
+	if body == nil || v == 0 || row.commitTS > e.Published() {
+		return Record{}, failf(ErrVersionNotFound, "key %q of agent %q has no version %d", name.Key, name.Agent, v).
+			with("key", name.Key).with("version", v.String())
+	}
+	rec := Record{}
+	rec.fill(name, v, &row)
+	return rec, nil
+}
+
+// HistoryEntry is one version of a record with its commit's provenance.
+type HistoryEntry struct {
+	Record
+	TxnID    TxnID
+	Metadata map[string]string
+}
+
+// History pages through a record's versions, newest first or oldest first. after
+// is the last version of the page before; 0 starts. more tells that it goes on.
+func (s Snapshot) History(name RecordName, after Version, oldestFirst bool, p Page) (entries []HistoryEntry, more bool, err error) {
+	if err := name.normalize(); err != nil {
+		return nil, false, err
+	}
+	prefix := recordPrefix(name)
+	newest, err := s.get(name, prefix)
+	if err != nil {
+		return nil, false, s.e.noted(err)
+	}
+	v, step := newest.Version, Version(^uint64(0)) // step is -1
+	if oldestFirst {
+		v, step = 1, 1
+	}
+	if after != 0 {
+		v = after + step
+	}
+	size := 0
+	for ; v >= 1 && v <= newest.Version; v += step {
+		if p.full(len(entries), size) {
+			return entries, true, nil
+		}
+		rec, err := s.e.GetVersion(name, v)
+		if err != nil {
+			return nil, false, err
+		}
+		ev, err := readEventRow(s.e.db, name.AgentName(), rec.CommitTS)
+		if err != nil {
+			return nil, false, s.e.noted(err)
+		}
+		entries = append(entries, HistoryEntry{rec, ev.txnID, ev.metadata})
+		size += len(rec.Value) + 128
+	}
+	return entries, false, nil
+}

@@ -1,0 +1,294 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// Filter says which part of the log a replay or watch wants.
+type Filter struct {
+	Namespace string
+	Agent     string // "" with AllAgents
+	AllAgents bool
+	KeyPrefix string // only operations on such keys, only commits that have one
+	KeysOnly  bool   // leave values out
+}
+
+func (f *Filter) normalize() error {
+	if f.AllAgents {
+		if f.Agent != "" {
+			return failf(ErrInvalid, "agent_id must be empty when all agents are asked for").with("field", "agent_id")
+		}
+		if f.Namespace == "" {
+			f.Namespace = DefaultNamespace
+		}
+		return checkName("namespace", f.Namespace, MaxNamespaceBytes)
+	}
+	a := AgentName{f.Namespace, f.Agent}
+	err := a.normalize()
+	f.Namespace = a.Namespace
+	return err
+}
+
+// Range bounds a replay; both ends are inclusive, unset ones open.
+type Range struct {
+	From, To         *CommitTS
+	FromTime, ToTime *time.Time
+}
+
+// Cursor is a resumable place in the log: the last commit that was looked at.
+type Cursor = CommitTS
+
+// Bounds of one chunk of a replay.
+const (
+	chunkEvents = 512
+	chunkBytes  = 1 << 20
+	chunkRows   = 8192 // rows looked at, matching or not
+)
+
+// ReplayRange resolves the bounds of a replay to commits: what is published now
+// and within r. first > last means that there is nothing.
+func (e *Engine) ReplayRange(r Range) (first, last CommitTS, err error) {
+	if f := e.failed.Load(); f != nil {
+		return 0, 0, f
+	}
+	first, last = 1, e.Published()
+	if r.From != nil {
+		first = max(first, *r.From)
+	}
+	if r.To != nil {
+		last = min(last, *r.To)
+	}
+	if r.FromTime != nil {
+		before, err := e.lastBefore(r.FromTime.Add(-1), e.Published())
+		if err != nil {
+			return 0, 0, e.noted(err)
+		}
+		first = max(first, before+1)
+	}
+	if r.ToTime != nil {
+		upTo, err := e.lastBefore(*r.ToTime, e.Published())
+		if err != nil {
+			return 0, 0, e.noted(err)
+		}
+		last = min(last, upTo)
+	}
+	return first, last, nil
+}
+
+// Replay reads the next events with after < commit_ts <= last that match f, as
+// many as make a chunk (at most limit, when that is not 0), and tells the cursor
+// to go on from: everything up to it has been looked at. cursor == last: done.
+// Nothing is held open between calls, so a slow reader costs nothing.
+func (e *Engine) Replay(f Filter, after Cursor, last CommitTS, limit int) (events []Event, cursor Cursor, err error) {
+	if err := f.normalize(); err != nil {
+		return nil, after, err
+	}
+	if fail := e.failed.Load(); fail != nil {
+		return nil, after, fail
+	}
+	last = min(last, e.Published())
+	if after >= last {
+		return nil, max(after, last), nil
+	}
+	if limit <= 0 || limit > chunkEvents {
+		limit = chunkEvents
+	}
+	r := &replayer{e: e, f: &f, limit: limit, cursor: after}
+	if f.AllAgents {
+		err = r.readLog(last)
+	} else {
+		err = r.readAgent(last)
+	}
+	if err == nil && !f.KeysOnly {
+		err = r.fillValues()
+	}
+	if err != nil {
+		return nil, after, e.noted(err)
+	}
+	return r.events, r.cursor, nil
+}
+
+// AwaitCommit waits until something after cursor is published.
+func (e *Engine) AwaitCommit(ctx context.Context, cursor Cursor) error {
+	for {
+		changed := e.changed.wait()
+		if f := e.failed.Load(); f != nil {
+			return f
+		}
+		if e.Published() > cursor {
+			return nil
+		}
+		if err := e.env.Await(ctx, changed); err != nil {
+			return err
+		}
+	}
+}
+
+// replayer gathers one chunk.
+type replayer struct {
+	e      *Engine
+	f      *Filter
+	limit  int
+	rows   int // looked at
+	bytes  int // of names and values in events
+	events []Event
+	cursor Cursor
+}
+
+func (r *replayer) full() bool {
+	return len(r.events) >= r.limit || r.rows >= chunkRows || r.bytes >= chunkBytes
+}
+
+// readAgent walks one agent's events: one scan.
+func (r *replayer) readAgent(last CommitTS) error {
+	a := AgentName{r.f.Namespace, r.f.Agent}
+	upper := successor(agentPrefix(eventTag, a))
+	if last < math.MaxUint64 {
+		upper = eventKey(a, last+1)
+	}
+	it, err := newRowIter(r.e.db, eventKey(a, r.cursor+1), upper)
+	if err != nil {
+		return err
+	}
+	ok := it.first()
+	for ; ok && !r.full(); ok = it.next() {
+		_, ts, good := splitEventKey(it.key())
+		row, good2 := parseEventRow(it.body)
+		if !good || !good2 {
+			it.damaged()
+			break
+		}
+		r.rows++
+		r.add(ts, a, &row)
+		r.cursor = ts
+	}
+	if !ok {
+		r.cursor = last
+	}
+	return it.close()
+}
+
+// readLog walks the log and picks the namespace's events.
+func (r *replayer) readLog(last CommitTS) error {
+	it, err := newRowIter(r.e.db, logKey(r.cursor+1), successor(logKey(last)))
+	if err != nil {
+		return err
+	}
+	ok := it.first()
+	for ; ok && !r.full(); ok = it.next() {
+		ts, good := splitLogKey(it.key())
+		row, good2 := parseLogRow(it.body)
+		if !good || !good2 {
+			it.damaged()
+			break
+		}
+		r.rows++
+		for _, a := range row.agents {
+			if a.Namespace != r.f.Namespace {
+				continue
+			}
+			ev, err := readEventRow(r.e.db, a, ts)
+			if err != nil {
+				_ = it.close()
+				return err
+			}
+			r.rows++
+			r.add(ts, a, &ev)
+		}
+		r.cursor = ts
+	}
+	if !ok {
+		r.cursor = last
+	}
+	return it.close()
+}
+
+// add appends an agent's part of a commit, to the commit's event if that is
+// there already.
+func (r *replayer) add(ts CommitTS, a AgentName, row *eventRow) {
+	ops := make([]EventOp, 0, len(row.ops))
+	for _, op := range row.ops {
+		if strings.HasPrefix(op.key, r.f.KeyPrefix) {
+			ops = append(ops, EventOp{Name: RecordName{a.Namespace, a.Agent, op.key}, Version: op.version, Tombstone: op.tombstone})
+			r.bytes += len(op.key) + 32
+			if !r.f.KeysOnly {
+				r.bytes += op.size
+			}
+		}
+	}
+	if len(ops) == 0 {
+		return
+	}
+	if n := len(r.events); n > 0 && r.events[n-1].CommitTS == ts {
+		r.events[n-1].Ops = append(r.events[n-1].Ops, ops...)
+		return
+	}
+	r.events = append(r.events, Event{CommitTS: ts, CommitTime: row.commitTime, TxnID: row.txnID, Metadata: row.metadata, Ops: ops})
+}
+
+// valueRef is an operation whose value is to be fetched.
+type valueRef struct {
+	key []byte
+	op  *EventOp
+	ev  int
+}
+
+// fillValues fetches the values of a chunk in key order with one iterator: seeks
+// that only go forward are cheap, and often a step does.
+func (r *replayer) fillValues() error {
+	refs := make([]valueRef, 0, len(r.events))
+	for i := range r.events {
+		for j := range r.events[i].Ops {
+			if op := &r.events[i].Ops[j]; !op.Tombstone {
+				refs = append(refs, valueRef{appendVersion(recordPrefix(op.Name), op.Version), op, i})
+			}
+		}
+	}
+	if len(refs) == 0 {
+		return nil
+	}
+	slices.SortFunc(refs, func(a, b valueRef) int { return bytes.Compare(a.key, b.key) })
+	it, err := r.e.db.NewIter(&pebble.IterOptions{LowerBound: refs[0].key})
+	if err != nil {
+		return storageError(err)
+	}
+	rows := &rowIter{it: it}
+	for i := range refs {
+		if !rows.reach(refs[i].key) {
+			break
+		}
+		row, ok := parseRecordRow(rows.body)
+		if !ok || row.commitTS != r.events[refs[i].ev].CommitTS || row.tombstone {
+			rows.damaged()
+			break
+		}
+		refs[i].op.Value = bytes.Clone(row.value)
+	}
+	return rows.close()
+}
+
+// reach moves forward to exactly key; an absent one is damage.
+func (i *rowIter) reach(key []byte) bool {
+	valid := i.it.Valid() && i.it.Next()
+	if !valid || !bytes.Equal(i.it.Key(), key) {
+		valid = i.it.SeekGE(key)
+	}
+	if !i.at(valid) {
+		if i.err == nil {
+			i.err = damagedRow(key, "missing")
+		}
+		return false
+	}
+	if !bytes.Equal(i.it.Key(), key) {
+		i.err = damagedRow(key, "missing")
+		return false
+	}
+	return true
+}

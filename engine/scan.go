@@ -1,0 +1,241 @@
+package engine
+
+import (
+	"bytes"
+	"encoding/binary"
+	"slices"
+	"strings"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// Page bounds one answer of a list. Zero means no bound of that kind.
+type Page struct {
+	Items int
+	Bytes int // of names and values, about
+}
+
+func (p Page) full(items, size int) bool {
+	return p.Items > 0 && items >= p.Items || p.Bytes > 0 && size >= p.Bytes && items > 0
+}
+
+// ScanOptions says which of an agent's records a scan wants.
+type ScanOptions struct {
+	Agent    AgentName
+	Prefix   string // of the key; may end inside a character
+	After    string // resume behind this key; "" starts
+	Reverse  bool   // from last to first
+	KeysOnly bool   // leave values out
+	Page     Page
+}
+
+func (o *ScanOptions) normalize() error {
+	if err := o.Agent.normalize(); err != nil {
+		return err
+	}
+	if strings.IndexByte(o.Prefix, 0) >= 0 || len(o.Prefix) > MaxKeyBytes {
+		return failf(ErrInvalid, "the prefix can be of no key: it has U+0000 or is longer than %d bytes", MaxKeyBytes).with("field", "prefix")
+	}
+	if o.After != "" && !strings.HasPrefix(o.After, o.Prefix) {
+		return failf(ErrInvalid, "the page token is of another prefix").with("field", "page_token")
+	}
+	return nil
+}
+
+// Scan lists the live records under a prefix in byte order. more tells that the
+// page ended before the records did.
+func (s Snapshot) Scan(o ScanOptions) (records []Record, more bool, err error) {
+	if err := o.normalize(); err != nil {
+		return nil, false, err
+	}
+	c, err := s.cursor(&o)
+	if err != nil {
+		return nil, false, err
+	}
+	size := 0
+	for c.next() {
+		if o.Page.full(len(records), size) {
+			more = true
+			break
+		}
+		records = append(records, c.rec)
+		size += len(c.rec.Name.Key) + len(c.rec.Value) + 32
+	}
+	return records, more, s.e.noted(c.rows.close())
+}
+
+// scanCursor walks an agent's live records in either direction.
+type scanCursor struct {
+	s      Snapshot
+	o      *ScanOptions
+	rows   *rowIter
+	base   []byte // record prefix of the agent: tag, namespace, agent
+	key    []byte // record prefix of the current key
+	moved  bool
+	rec    Record
+	bounds struct{ lower, upper []byte }
+}
+
+func (s Snapshot) cursor(o *ScanOptions) (*scanCursor, error) {
+	c := &scanCursor{s: s, o: o, base: agentPrefix(recordTag, o.Agent)}
+	c.bounds.lower = append(bytes.Clone(c.base), o.Prefix...)
+	c.bounds.upper = successor(c.bounds.lower)
+	if o.After != "" {
+		after := append(append(bytes.Clone(c.base), o.After...), terminator)
+		if o.Reverse {
+			c.bounds.upper = after
+		} else {
+			c.bounds.lower = successor(after)
+		}
+	}
+	it, err := s.e.db.NewIter(&pebble.IterOptions{LowerBound: c.bounds.lower, UpperBound: c.bounds.upper})
+	if err != nil {
+		return nil, storageError(err)
+	}
+	c.rows = &rowIter{it: it}
+	return c, nil
+}
+
+// next moves to the next record that is live in the snapshot.
+func (c *scanCursor) next() bool {
+	for c.advance() {
+		i := bytes.IndexByte(c.rows.key()[len(c.base):], terminator)
+		if i < 0 {
+			return c.rows.damaged()
+		}
+		c.key = append(c.key[:0], c.rows.key()[:len(c.base)+i+1]...)
+		if c.o.Reverse && !c.rows.seek(c.key) { // a key's newest version comes first
+			return false
+		}
+		c.rec.Exists = false
+		name := RecordName{c.o.Agent.Namespace, c.o.Agent.Agent, string(c.key[len(c.base) : len(c.key)-1])}
+		if c.visible(name) && c.rec.Exists {
+			return true
+		}
+		if c.rows.err != nil {
+			return false
+		}
+	}
+	return false
+}
+
+func (c *scanCursor) visible(name RecordName) bool {
+	if !c.o.KeysOnly {
+		return c.s.visible(c.rows, name, &c.rec, c.key)
+	}
+	// Without the copy of a value that nobody wants.
+	if v, row, ok := recordAt(c.rows); ok && row.commitTS <= c.s.ts {
+		row.value = nil
+		c.rec.fill(name, v, &row)
+		return true
+	}
+	return c.rows.err == nil && c.s.visible(c.rows, name, &c.rec, c.key)
+}
+
+// advance moves to any version of the next key.
+func (c *scanCursor) advance() bool {
+	first := !c.moved
+	c.moved = true
+	switch {
+	case first && c.o.Reverse:
+		return c.rows.last()
+	case first:
+		return c.rows.first()
+	case c.o.Reverse:
+		return c.rows.before(c.key)
+	}
+	// Past the older versions: mostly there are few, and steps cost less than a seek.
+	for range linearProbe {
+		if !c.rows.next() {
+			return false
+		}
+		if !bytes.HasPrefix(c.rows.key(), c.key) {
+			return true
+		}
+	}
+	return c.rows.seek(successor(c.key))
+}
+
+// AgentInfo is an agent with its first and last commit.
+type AgentInfo struct {
+	Name        AgentName
+	First, Head CommitTS
+}
+
+// Agents pages through a namespace's agents in byte order.
+func (s Snapshot) Agents(namespace, prefix, after string, p Page) (agents []AgentInfo, more bool, err error) {
+	if namespace == "" {
+		namespace = DefaultNamespace
+	}
+	if err := checkName("namespace", namespace, MaxNamespaceBytes); err != nil {
+		return nil, false, err
+	}
+	base := appendNames(nil, agentTag, namespace)
+	more, err = s.names(base, prefix, after, p, func(agent string, first CommitTS) error {
+		name := AgentName{namespace, agent}
+		head, err := agentHeadAt(s.e.db, name, s.ts)
+		agents = append(agents, AgentInfo{name, first, head})
+		return err
+	})
+	return agents, more, s.e.noted(err)
+}
+
+// Namespaces pages through the namespaces in byte order.
+func (s Snapshot) Namespaces(after string, p Page) (names []string, more bool, err error) {
+	more, err = s.names([]byte{namespaceTag}, "", after, p, func(n string, _ CommitTS) error {
+		names = append(names, n)
+		return nil
+	})
+	return names, more, s.e.noted(err)
+}
+
+// names walks rows of one name each, under base, that the snapshot sees.
+func (s Snapshot) names(base []byte, prefix, after string, p Page, add func(string, CommitTS) error) (more bool, err error) {
+	lower := append(bytes.Clone(base), prefix...)
+	upper := successor(lower)
+	if after != "" {
+		lower = successor(append(append(bytes.Clone(base), after...), terminator))
+	}
+	it, err := newRowIter(s.e.db, lower, upper)
+	if err != nil {
+		return false, err
+	}
+	items, size := 0, 0
+	for ok := it.first(); ok; ok = it.next() {
+		first, n := binary.Uvarint(it.body)
+		name, _, found := strings.Cut(string(it.key()[len(base):]), "\x00")
+		if n <= 0 || !found {
+			it.damaged()
+			break
+		}
+		if CommitTS(first) > s.ts {
+			continue
+		}
+		if p.full(items, size) {
+			more = true
+			break
+		}
+		if err := add(name, CommitTS(first)); err != nil {
+			_ = it.close()
+			return false, err
+		}
+		items++
+		size += len(name) + 32
+	}
+	return more, it.close()
+}
+
+// sortedOwn puts a transaction's own writes in scan order behind o.After.
+func sortedOwn(ws []*Write, o *ScanOptions) []*Write {
+	ws = slices.DeleteFunc(ws, func(w *Write) bool {
+		return o.After != "" && (w.Name.Key == o.After || (w.Name.Key < o.After) != o.Reverse)
+	})
+	slices.SortFunc(ws, func(a, b *Write) int {
+		c := strings.Compare(a.Name.Key, b.Name.Key)
+		if o.Reverse {
+			return -c
+		}
+		return c
+	})
+	return ws
+}

@@ -1,0 +1,223 @@
+package engine
+
+import (
+	"encoding/binary"
+	"errors"
+	"math"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// getRow reads one row's body, copied; nil when there is none.
+func getRow(r pebble.Reader, key []byte) ([]byte, error) {
+	row, closer, err := r.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, storageError(err)
+	}
+	defer closer.Close()
+	body, err := openRow(key, row)
+	if err != nil {
+		return nil, err
+	}
+	return append(make([]byte, 0, len(body)), body...), nil
+}
+
+// rowIter walks rows within bounds and opens their seals. Its body and key are
+// valid until the next move.
+type rowIter struct {
+	it   *pebble.Iterator
+	body []byte
+	err  error
+}
+
+func newRowIter(r pebble.Reader, lower, upper []byte) (*rowIter, error) {
+	it, err := r.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
+	if err != nil {
+		return nil, storageError(err)
+	}
+	return &rowIter{it: it}, nil
+}
+
+// at opens the row the iterator was moved to; false at the end and on an error,
+// which err then holds.
+func (i *rowIter) at(valid bool) bool {
+	if i.err != nil {
+		return false
+	}
+	if !valid {
+		if err := i.it.Error(); err != nil {
+			i.err = storageError(err)
+		}
+		return false
+	}
+	row, err := i.it.ValueAndErr()
+	if err != nil {
+		i.err = storageError(err)
+		return false
+	}
+	i.body, i.err = openRow(i.it.Key(), row)
+	return i.err == nil
+}
+
+func (i *rowIter) key() []byte            { return i.it.Key() }
+func (i *rowIter) first() bool            { return i.at(i.it.First()) }
+func (i *rowIter) last() bool             { return i.at(i.it.Last()) }
+func (i *rowIter) next() bool             { return i.at(i.it.Next()) }
+func (i *rowIter) seek(key []byte) bool   { return i.at(i.it.SeekGE(key)) }
+func (i *rowIter) before(key []byte) bool { return i.at(i.it.SeekLT(key)) }
+
+// damaged sets the error for a row that is sealed well and makes no sense.
+func (i *rowIter) damaged() bool {
+	i.err = damagedRow(i.key(), "malformed")
+	return false
+}
+
+func (i *rowIter) close() error {
+	err := i.it.Close()
+	if i.err != nil {
+		return i.err
+	}
+	if err != nil {
+		return storageError(err)
+	}
+	return nil
+}
+
+// readHead finds the last commit in the log.
+func readHead(r pebble.Reader) (mark, time.Time, error) {
+	it, err := newRowIter(r, []byte{logTag}, []byte{logTag + 1})
+	if err != nil {
+		return mark{}, time.Time{}, err
+	}
+	var head mark
+	var at time.Time
+	if it.last() {
+		ts, ok := splitLogKey(it.key())
+		row, ok2 := parseLogRow(it.body)
+		if !ok || !ok2 || ts == 0 {
+			it.damaged()
+		}
+		head, at = mark{ts, row.hash}, row.commitTime
+	}
+	return head, at, it.close()
+}
+
+func readLogRow(r pebble.Reader, ts CommitTS) (logRow, error) {
+	key := logKey(ts)
+	body, err := getRow(r, key)
+	if err != nil {
+		return logRow{}, err
+	}
+	row, ok := parseLogRow(body)
+	if body == nil || !ok {
+		return logRow{}, damagedRow(key, "missing or malformed")
+	}
+	return row, nil
+}
+
+func readEventRow(r pebble.Reader, a AgentName, ts CommitTS) (eventRow, error) {
+	key := eventKey(a, ts)
+	body, err := getRow(r, key)
+	if err != nil {
+		return eventRow{}, err
+	}
+	row, ok := parseEventRow(body)
+	if body == nil || !ok {
+		return eventRow{}, damagedRow(key, "missing or malformed")
+	}
+	return row, nil
+}
+
+// dbState is the planner's view of the store: everything applied, published or not.
+type dbState struct{ r pebble.Reader }
+
+var _ stateReader = dbState{}
+
+func (s dbState) recordHead(prefix string) (keyHead, error) {
+	it, err := s.r.NewIter(&pebble.IterOptions{UseL6Filters: true})
+	if err != nil {
+		return keyHead{}, storageError(err)
+	}
+	rows := rowIter{it: it}
+	var h keyHead
+	if rows.at(it.SeekPrefixGE([]byte(prefix))) {
+		_, v, ok := splitRecordKey(rows.key())
+		rec, ok2 := parseRecordRow(rows.body)
+		if !ok || !ok2 {
+			rows.damaged()
+		}
+		h = keyHead{v, rec.tombstone}
+	}
+	return h, rows.close()
+}
+
+func (s dbState) agentHead(a AgentName) (CommitTS, error) {
+	return agentHeadAt(s.r, a, math.MaxUint64)
+}
+
+// agentHeadAt is the agent's last commit that is not after ts; 0: none.
+func agentHeadAt(r pebble.Reader, a AgentName, ts CommitTS) (CommitTS, error) {
+	prefix := agentPrefix(eventTag, a)
+	it, err := newRowIter(r, prefix, successor(prefix))
+	if err != nil {
+		return 0, err
+	}
+	var head CommitTS
+	found := false
+	if ts == math.MaxUint64 {
+		found = it.last()
+	} else {
+		found = it.before(binary.BigEndian.AppendUint64(prefix, uint64(ts)+1))
+	}
+	if found {
+		_, at, ok := splitEventKey(it.key())
+		if !ok {
+			it.damaged()
+		}
+		head = at
+	}
+	return head, it.close()
+}
+
+func (s dbState) namespaceKnown(namespace string) (bool, error) {
+	body, err := getRow(s.r, appendNames(nil, namespaceTag, namespace))
+	return body != nil, err
+}
+
+func (s dbState) outcome(id TxnID) (outcomeRow, bool, error) {
+	key := outcomeKey(id)
+	body, err := getRow(s.r, key)
+	if body == nil || err != nil {
+		return outcomeRow{}, false, err
+	}
+	o, ok := parseOutcomeRow(body)
+	if !ok {
+		return outcomeRow{}, false, damagedRow(key, "malformed")
+	}
+	return o, true, nil
+}
+
+// changedIn reads the agent's events since: the log is the index of changes.
+func (s dbState) changedIn(r *readRange, after CommitTS) (string, Version, bool, error) {
+	it, err := newRowIter(s.r, eventKey(r.agent, after+1), successor(agentPrefix(eventTag, r.agent)))
+	if err != nil {
+		return "", 0, false, err
+	}
+	for ok := it.first(); ok; ok = it.next() {
+		ev, good := parseEventRow(it.body)
+		if !good {
+			it.damaged()
+			break
+		}
+		for _, op := range ev.ops {
+			if r.contains(op.key) {
+				return op.key, op.version, true, it.close()
+			}
+		}
+	}
+	return "", 0, false, it.close()
+}

@@ -1,0 +1,200 @@
+package engine
+
+import (
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// Bounds of one step. They keep a batch under half of Pebble's smallest useful
+// memtable in the common case and an answer's wait short.
+const (
+	maxStepLookups = 8192
+	maxStepBytes   = 2 << 20
+)
+
+// The step is the engine's heart and is synchronous: Plan takes what waits,
+// decides it and applies it to the store without waiting for the disk; Settle
+// waits for the disk, publishes and answers. Production calls both from Run; the
+// simulator calls them itself and looks at what may be seen in between.
+
+// inflight is a step between Plan and Settle.
+type inflight struct {
+	batch    *pebble.Batch // nil when nothing was written
+	commits  []*commit
+	answers  []answer
+	unsynced bool // the batch was applied without asking for a sync
+}
+
+// answer is what a proposal will be told once the step is durable. Until then
+// not even a refusal may leave: it, too, speaks of state that a crash could
+// still take back (G4).
+type answer struct {
+	p      *proposal
+	result CommitResult
+	known  CommitTS // the result is to be read from the log
+	err    error
+}
+
+// Step runs one step and reports whether there was anything to do.
+func (e *Engine) Step() bool {
+	if !e.Plan() {
+		return false
+	}
+	e.Settle()
+	return true
+}
+
+// Plan takes waiting proposals, plans them and applies what they became. It
+// reports whether a step is now in flight, which Settle must end.
+func (e *Engine) Plan() bool {
+	assertf(e.inflight == nil, "a step is in flight")
+	taken := e.takeQueued()
+	if len(taken) == 0 {
+		return false
+	}
+	now := e.now()
+	e.txns.expire(now)
+	fl := &inflight{answers: make([]answer, 0, len(taken))}
+	e.inflight = fl
+	e.planner.step = e.planner.step[:0]
+	for _, p := range taken {
+		fl.answers = append(fl.answers, e.planOne(p, now))
+	}
+	fl.commits = e.planner.step
+	if len(fl.commits) > 0 {
+		e.apply(fl, now)
+	}
+	return true
+}
+
+func (e *Engine) planOne(p *proposal, now time.Time) answer {
+	if err := e.refusal(); err != nil && len(p.agents) > 0 {
+		return answer{p: p, err: err}
+	}
+	c, known, err := e.planner.plan(p, now)
+	switch {
+	case err != nil:
+		e.noteDamage(err)
+		return answer{p: p, err: err}
+	case c != nil:
+		return answer{p: p, result: c.result()}
+	case known != 0:
+		return answer{p: p, known: known}
+	}
+	return answer{p: p, result: CommitResult{CommitTS: e.planner.head.ts, CommitTime: e.planner.lastTime}}
+}
+
+// apply writes the step's commits as one batch and asks for one sync.
+func (e *Engine) apply(fl *inflight, now time.Time) {
+	fl.batch = e.db.NewBatch()
+	for _, c := range fl.commits {
+		e.planner.head.hash = e.rows.appendCommit(fl.batch, c, e.planner.head.hash)
+		c.hash = e.planner.head.hash
+	}
+	e.pruneOutcomes(fl.batch, len(fl.commits), now)
+	var err error
+	if e.opts.NoSync {
+		fl.unsynced = true
+		err = e.db.Apply(fl.batch, pebble.NoSync)
+	} else {
+		err = e.db.ApplyNoSyncWait(fl.batch, pebble.Sync)
+	}
+	if err != nil {
+		e.halt(failf(ErrStorage, "applying a batch failed: %v", err))
+	}
+	if e.space.wrote(fl.batch.Len()) {
+		e.checkSpace()
+	}
+}
+
+// Settle waits for the step in flight to be durable, publishes it and answers.
+func (e *Engine) Settle() {
+	fl := e.inflight
+	assertf(fl != nil, "no step is in flight")
+	e.inflight = nil
+	if fl.batch != nil && !e.makeDurable(fl) {
+		e.answerUnknown(fl)
+		return
+	}
+	for i := range fl.answers {
+		a := &fl.answers[i]
+		if a.known != 0 {
+			a.result, a.err = e.loadResult(a.known)
+		}
+		e.endTxn(a)
+		a.p.ticket.answer(a.result, a.err)
+	}
+}
+
+// makeDurable moves the marks: durable once the sync has ended well, published
+// right after. It reports false, and has halted, when the sync failed; a failed
+// sync is never retried, for what it did to the file cannot be known.
+func (e *Engine) makeDurable(fl *inflight) bool {
+	if !fl.unsynced && e.failed.Load() == nil {
+		if err := fl.batch.SyncWait(); err != nil {
+			e.halt(failf(ErrStorage, "sync of the log failed: %v", err))
+		}
+	}
+	if e.failed.Load() != nil {
+		return false
+	}
+	_ = fl.batch.Close()
+	last := fl.commits[len(fl.commits)-1]
+	if !fl.unsynced {
+		if err := e.witness.record(last.mark, len(fl.commits)); err != nil {
+			e.halt(failf(ErrStorage, "writing the witness failed: %v", err))
+			return false
+		}
+	}
+	e.publish(last)
+	return true
+}
+
+// publish makes everything up to c visible.
+// Invariant: published <= durable <= planned.
+func (e *Engine) publish(c *commit) {
+	assertf(c.ts <= e.planner.head.ts && c.ts > e.Published(), "publishing %d, planned %d, published %d",
+		c.ts, e.planner.head.ts, e.Published())
+	e.published.Store(uint64(c.ts))
+	e.publishedTime.Store(c.time.UnixNano())
+	e.changed.broadcast()
+}
+
+// answerUnknown ends a step whose sync failed. The commits in it may or may not
+// be on disk; everything else about it is just as unknown.
+func (e *Engine) answerUnknown(fl *inflight) {
+	for i := range fl.answers {
+		a := &fl.answers[i]
+		a.p.ticket.answer(CommitResult{}, failf(ErrOutcomeUnknown,
+			"storage failed while transaction %s was committed; it may or may not have been applied: ask for its outcome after the restart", a.p.id))
+	}
+}
+
+// endTxn tells the transaction table how a transaction ended.
+func (e *Engine) endTxn(a *answer) {
+	switch {
+	case a.err == nil && (a.p.interactive || len(a.result.Versions) == 0):
+		e.txns.finish(a.p.id, ending{state: TxnCommitted, result: a.result})
+	case a.err != nil && definiteEnd(a.err):
+		e.txns.finish(a.p.id, ending{state: endState(a.err), err: a.err})
+	case a.err != nil && a.p.interactive:
+		// Nothing was decided (a full disk, a failed read): the transaction is open
+		// still and may be committed again.
+		e.txns.reopen(a.p.id)
+	}
+}
+
+// result is what a commit answers.
+func (c *commit) result() CommitResult {
+	r := CommitResult{CommitTS: c.ts, CommitTime: c.time}
+	for i := range c.p.agents {
+		part := &c.p.agents[i]
+		for j := range part.ops {
+			op := &part.ops[j]
+			name := RecordName{part.agent.Namespace, part.agent.Agent, op.key}
+			r.Versions = append(r.Versions, KeyVersion{name, op.version})
+		}
+	}
+	return r
+}

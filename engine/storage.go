@@ -1,0 +1,98 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// Tuning is what the simulator turns to make Pebble deterministic (see
+// docs/ARCHITECTURE.md) and benchmarks turn to see. The zero value is production.
+type Tuning struct {
+	MemTableBytes    uint64 // 0: by the size of the disk
+	CacheBytes       int64  // 0: 256 MiB
+	ManualCompaction bool   // no background flush or compaction but by Flush and Compact
+}
+
+const (
+	// Format 24 from the first WAL on: in an older one a flipped bit goes
+	// unnoticed. Pinned, since tests rest on how this version behaves.
+	pebbleFormat = pebble.FormatMajorVersion(24)
+
+	maxMemTable = 8 << 20
+	minMemTable = 1 << 20
+)
+
+// storeOptions are the options every open of the store shares.
+func storeOptions(fs vfs.FS, t Tuning, log pebble.Logger, events *pebble.EventListener) *pebble.Options {
+	o := &pebble.Options{
+		FS:                          fs,
+		Comparer:                    comparer,
+		FormatMajorVersion:          pebbleFormat,
+		Logger:                      log,
+		EventListener:               events,
+		CacheSize:                   t.CacheBytes,
+		MemTableSize:                t.MemTableBytes,
+		MemTableStopWritesThreshold: 4,
+		L0CompactionThreshold:       4,
+		L0StopWritesThreshold:       1000,
+		LBaseMaxBytes:               64 << 20,
+		MaxOpenFiles:                4096,
+		DisableAutomaticCompactions: t.ManualCompaction,
+		DisableTableStats:           t.ManualCompaction,
+		CompactionConcurrencyRange:  func() (int, int) { return 1, 1 },
+	}
+	if o.CacheSize == 0 {
+		o.CacheSize = 256 << 20
+	}
+	if t.ManualCompaction {
+		o.Experimental.FileCacheShards = 1
+		o.Experimental.ReadSamplingMultiplier = -1
+	}
+	for i := range o.Levels {
+		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+		o.Levels[i].FilterType = pebble.TableFilter
+	}
+	return o
+}
+
+// memTableBytes keeps what Pebble holds before a flush small on a small disk:
+// the WAL is preallocated by it, and a flush needs as much again.
+func memTableBytes(diskTotal uint64) uint64 {
+	if diskTotal == 0 {
+		return maxMemTable
+	}
+	return min(max(diskTotal/64, minMemTable), maxMemTable)
+}
+
+// pebbleLog hands Pebble's last words on. Fatalf never returns to Pebble, which
+// would go on with a commit that is not durable.
+type pebbleLog struct {
+	log  func(string, ...any)
+	halt func(error)
+}
+
+func (l pebbleLog) Infof(string, ...any) {}
+func (l pebbleLog) Errorf(format string, args ...any) {
+	l.log("storage", "message", fmt.Sprintf(format, args...))
+}
+func (l pebbleLog) Fatalf(format string, args ...any) {
+	l.halt(failf(ErrStorage, format, args...))
+	// Only a Halt that does not exit comes here: a simulated process, which is dead.
+	select {}
+}
+
+// storageError puts an error that Pebble answered a read with into our words.
+func storageError(err error) error {
+	var known *Failure
+	switch {
+	case errors.As(err, &known):
+		return err
+	case pebble.IsCorruptionError(err):
+		return failf(ErrDataLoss, "damage met while reading: %v", err)
+	}
+	return failf(ErrStorage, "reading failed: %v", err)
+}

@@ -1,0 +1,331 @@
+package engine
+
+import (
+	"container/heap"
+	"sync"
+	"time"
+)
+
+// The transaction table: open transactions in memory, and the ids of those that
+// ended badly. It is pure; the engine calls it with the time as a value.
+//
+// A transaction moves open → committing → ended, or open → ended. Only the
+// writer ends a committing one, so commit, abort, expiry and retries racing
+// each other have one outcome, and every answer is read from here (G6).
+type txnTable struct {
+	mu       sync.Mutex
+	limits   Limits
+	open     map[TxnID]*txn
+	byExpiry expiryHeap
+	staged   int                   // bytes of all open transactions
+	finished *cache[TxnID, ending] // aborted and expired ids
+}
+
+type txn struct {
+	id       TxnID
+	snapshot CommitTS
+	deadline time.Time
+	order    []string // record prefixes in the order first staged
+	writes   map[string]*Write
+	expected []KeyPrecondition
+	bytes    int
+	reads    map[string]Version // record prefix -> version seen
+	ranges   []readRange
+	commit   *ticket // set while committing
+	heapAt   int
+}
+
+// readRange is a stretch of one agent's keys that a transaction scanned.
+// last == "" with open set means: to the end of the prefix.
+type readRange struct {
+	agent       AgentName
+	prefix      string
+	first, last string // inclusive bounds where non-empty
+}
+
+func (r *readRange) contains(key string) bool {
+	return len(key) >= len(r.prefix) && key[:len(r.prefix)] == r.prefix &&
+		(r.first == "" || key >= r.first) && (r.last == "" || key <= r.last)
+}
+
+// ending is how a transaction that did not commit ended.
+type ending struct {
+	state  TxnState
+	err    error        // why its commit failed; nil: it was aborted or expired
+	result CommitResult // of a commit without writes, which leaves no event
+}
+
+// answer is what every later call for the transaction is told.
+func (e ending) answer(id TxnID) error {
+	switch {
+	case e.err != nil:
+		return e.err
+	case e.state == TxnCommitted:
+		return txnCommitted(id)
+	case e.state == TxnExpired:
+		return failf(ErrTxnExpired, "transaction %s reached its timeout and was aborted: begin a new one", id)
+	}
+	return failf(ErrTxnAborted, "transaction %s was aborted: begin a new one", id)
+}
+
+func txnCommitted(id TxnID) error {
+	return failf(ErrTxnCommitted, "transaction %s has committed already: begin a new one", id)
+}
+
+func newTxnTable(l Limits) *txnTable {
+	return &txnTable{limits: l, open: make(map[TxnID]*txn), finished: newCache[TxnID, ending](l.FinishedTxns)}
+}
+
+func (t *txnTable) begin(id TxnID, snapshot CommitTS, now time.Time, timeout time.Duration) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.expireLocked(now)
+	if len(t.open) >= t.limits.OpenTxns {
+		return limitErr("open transactions", len(t.open), t.limits.OpenTxns)
+	}
+	x := &txn{id: id, snapshot: snapshot, deadline: now.Add(timeout)}
+	t.open[id] = x
+	heap.Push(&t.byExpiry, x)
+	return nil
+}
+
+// lookupLocked finds a transaction that is open or committing.
+func (t *txnTable) lookupLocked(id TxnID, now time.Time) (*txn, error) {
+	t.expireLocked(now)
+	if x := t.open[id]; x != nil {
+		return x, nil
+	}
+	if end, ok := t.finished.get(id); ok {
+		return nil, end.answer(id)
+	}
+	return nil, txnNotFound(id)
+}
+
+// openLocked finds a transaction that can still be written to and read from.
+func (t *txnTable) openLocked(id TxnID, now time.Time) (*txn, error) {
+	x, err := t.lookupLocked(id, now)
+	if err == nil && x.commit != nil {
+		return nil, failf(ErrTxnCommitted, "transaction %s is being committed", id)
+	}
+	return x, err
+}
+
+func txnNotFound(id TxnID) error {
+	return failf(ErrTxnNotFound, "transaction %s is not known: it never began here, or the daemon restarted since", id)
+}
+
+// stage adds w to an open transaction, in place of an earlier write of its key.
+func (t *txnTable) stage(id TxnID, now time.Time, w Write) error {
+	prefix := string(recordPrefix(w.Name))
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	x, err := t.openLocked(id, now)
+	if err != nil {
+		return err
+	}
+	size, old := writeBytes(&w), x.writes[prefix]
+	if old != nil {
+		size -= writeBytes(old)
+	} else if len(x.order) >= t.limits.TxnOps {
+		return limitErr("operations of a transaction", len(x.order)+1, t.limits.TxnOps)
+	}
+	if len(x.expected) >= t.limits.TxnOps && w.Expected != nil {
+		return limitErr("preconditions of a transaction", len(x.expected)+1, t.limits.TxnOps)
+	}
+	if x.bytes+size > t.limits.TxnBytes {
+		return limitErr("bytes of a transaction", x.bytes+size, t.limits.TxnBytes)
+	}
+	if t.staged+size > t.limits.StagedBytes {
+		return limitErr("staged bytes of all transactions", t.staged+size, t.limits.StagedBytes)
+	}
+	if w.Expected != nil {
+		x.expected = append(x.expected, KeyPrecondition{w.Name, *w.Expected})
+		w.Expected = nil
+	}
+	if x.writes == nil {
+		x.writes = make(map[string]*Write)
+	}
+	if old == nil {
+		x.order = append(x.order, prefix)
+	}
+	x.writes[prefix] = &w
+	x.bytes += size
+	t.staged += size
+	return nil
+}
+
+// writeBytes is what a write counts towards the limits.
+func writeBytes(w *Write) int {
+	return len(w.Name.Namespace) + len(w.Name.Agent) + len(w.Name.Key) + len(w.Value)
+}
+
+// own returns what the transaction itself staged under prefix, and its snapshot.
+func (t *txnTable) own(id TxnID, now time.Time, prefix string) (snapshot CommitTS, w *Write, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	x, err := t.openLocked(id, now)
+	if err != nil {
+		return 0, nil, err
+	}
+	return x.snapshot, x.writes[prefix], nil
+}
+
+// ownIn returns the staged writes inside r, unordered, and the snapshot.
+func (t *txnTable) ownIn(id TxnID, now time.Time, r readRange) (snapshot CommitTS, ws []*Write, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	x, err := t.openLocked(id, now)
+	if err != nil {
+		return 0, nil, err
+	}
+	for _, prefix := range x.order {
+		if w := x.writes[prefix]; w.Name.AgentName() == r.agent && r.contains(w.Name.Key) {
+			ws = append(ws, w)
+		}
+	}
+	return x.snapshot, ws, nil
+}
+
+// didRead adds to the read set. A transaction that has ended meanwhile is told so.
+func (t *txnTable) didRead(id TxnID, now time.Time, prefix string, v Version, r *readRange) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	x, err := t.openLocked(id, now)
+	if err != nil {
+		return err
+	}
+	if n := len(x.reads) + len(x.ranges); n >= t.limits.TxnReads {
+		return limitErr("reads of a transaction", n+1, t.limits.TxnReads)
+	}
+	if r != nil {
+		x.ranges = append(x.ranges, *r)
+		return nil
+	}
+	if x.reads == nil {
+		x.reads = make(map[string]Version)
+	}
+	x.reads[prefix] = v
+	return nil
+}
+
+// startCommit hands an open transaction to the writer. When it is committing
+// already the ticket that every retry waits for is returned and x is nil.
+func (t *txnTable) startCommit(id TxnID, now time.Time, tk *ticket) (x *txn, wait *ticket, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	x, err = t.lookupLocked(id, now)
+	if err != nil {
+		return nil, nil, err
+	}
+	if x.commit != nil {
+		return nil, x.commit, nil
+	}
+	x.commit = tk
+	heap.Remove(&t.byExpiry, x.heapAt) // from here on only the writer ends it
+	return x, tk, nil
+}
+
+// reopen undoes startCommit when nothing was decided.
+func (t *txnTable) reopen(id TxnID) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if x := t.open[id]; x != nil && x.commit != nil {
+		x.commit = nil
+		heap.Push(&t.byExpiry, x)
+	}
+}
+
+// finish ends a transaction. One that left an event is forgotten here: its
+// outcome stands in the store.
+func (t *txnTable) finish(id TxnID, end ending) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.finishLocked(id, end)
+}
+
+func (t *txnTable) finishLocked(id TxnID, end ending) {
+	if x := t.open[id]; x != nil {
+		delete(t.open, id)
+		t.staged -= x.bytes
+	}
+	if end.state != TxnCommitted || len(end.result.Versions) == 0 {
+		t.finished.put(id, end)
+	}
+}
+
+// abort ends an open transaction and tells its state then, TxnNeverSeen when the
+// table knows nothing of it. While it is committing wait is set: that decides.
+func (t *txnTable) abort(id TxnID, now time.Time) (known TxnState, wait *ticket) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.expireLocked(now)
+	x := t.open[id]
+	if x == nil {
+		end, _ := t.finished.get(id)
+		return end.state, nil
+	}
+	if x.commit != nil {
+		return TxnOpen, x.commit
+	}
+	heap.Remove(&t.byExpiry, x.heapAt)
+	t.finishLocked(id, ending{state: TxnAborted})
+	return TxnAborted, nil
+}
+
+// state tells what the table knows of an id; TxnNeverSeen when nothing.
+func (t *txnTable) state(id TxnID, now time.Time) TxnOutcome {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.expireLocked(now)
+	if t.open[id] != nil {
+		return TxnOutcome{State: TxnOpen}
+	}
+	end, _ := t.finished.get(id)
+	return TxnOutcome{State: end.state, Result: end.result}
+}
+
+func (t *txnTable) count() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.open)
+}
+
+// expire aborts what has reached its deadline.
+func (t *txnTable) expire(now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.expireLocked(now)
+}
+
+func (t *txnTable) expireLocked(now time.Time) {
+	for len(t.byExpiry) > 0 && !now.Before(t.byExpiry[0].deadline) {
+		x := heap.Pop(&t.byExpiry).(*txn)
+		t.finishLocked(x.id, ending{state: TxnExpired})
+	}
+}
+
+// expiryHeap orders open transactions by deadline, ids breaking ties.
+type expiryHeap []*txn
+
+func (h expiryHeap) Len() int { return len(h) }
+func (h expiryHeap) Less(i, j int) bool {
+	if !h[i].deadline.Equal(h[j].deadline) {
+		return h[i].deadline.Before(h[j].deadline)
+	}
+	return h[i].id < h[j].id
+}
+func (h expiryHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].heapAt, h[j].heapAt = i, j
+}
+func (h *expiryHeap) Push(x any) {
+	t := x.(*txn)
+	t.heapAt = len(*h)
+	*h = append(*h, t)
+}
+func (h *expiryHeap) Pop() any {
+	old := *h
+	t := old[len(old)-1]
+	*h = old[:len(old)-1]
+	return t
+}

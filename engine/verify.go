@@ -1,0 +1,352 @@
+package engine
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// Report is what Verify found on a store that is right.
+type Report struct {
+	StoreID    string   `json:"store_id"`
+	Format     int      `json:"format"`
+	Commits    CommitTS `json:"commits"`
+	Operations uint64   `json:"operations"`
+	Records    uint64   `json:"records"`
+	Agents     uint64   `json:"agents"`
+	Namespaces uint64   `json:"namespaces"`
+	Outcomes   uint64   `json:"outcomes"`
+	Witnessed  CommitTS `json:"witnessed"` // the last commit that the witness saw
+	ChainHash  string   `json:"chain_hash"`
+}
+
+// Verify rebuilds the state from the log and compares it with the records, on a
+// store that nobody has open. It changes nothing. It checks, for every commit in
+// order: the hash chain, dense commit_ts, commit_time that never falls, each
+// event, and for every operation its record: version, tombstone, commit_ts and
+// the value's digest, and that the version before it is older. And the other way
+// round: that there is no record, event, outcome, agent or namespace that no
+// commit made, and that the log reaches what the witness saw. A nil error means
+// that all of it holds. progress, when not nil, is told of commits checked.
+//
+// Errors: ErrNoStore, ErrUnusable, ErrLocked, ErrFormat, ErrStorage; ErrDataLoss
+// for everything found wrong.
+func Verify(env Env, dir string, progress func(done, total CommitTS)) (Report, error) {
+	if err := env.validate(); err != nil {
+		return Report{}, err
+	}
+	var r Report
+	id, err := checkStoreDir(env, dir)
+	if err != nil {
+		return r, err
+	}
+	r.StoreID, r.Format = id.storeID, id.format
+	lock, err := env.FS.Lock(env.FS.PathJoin(dir, lockName))
+	if err != nil {
+		return r, failf(ErrLocked, "%s is in use by another process: stop the daemon first, or verify a copy (%v)", dir, err)
+	}
+	defer lock.Close()
+	var damage error
+	events := &pebble.EventListener{DataCorruption: func(i pebble.DataCorruptionInfo) {}}
+	storeDir := env.FS.PathJoin(dir, storeName)
+	o := storeOptions(env.FS, Tuning{MemTableBytes: maxMemTable}, pebbleLog{env.Log, func(err error) { damage = err }}, events)
+	o.ReadOnly, o.ErrorIfNotExists = true, true
+	db, err := pebble.Open(storeDir, o)
+	if err != nil {
+		return r, openError(storeDir, err)
+	}
+	v := &verifier{db: db, r: &r, progress: progress}
+	marks, _, err := readWitness(env.FS, env.FS.PathJoin(dir, witnessName))
+	if err == nil {
+		err = v.run(marks)
+	}
+	return r, errors.Join(err, db.Close(), damage)
+}
+
+func checkStoreDir(env Env, dir string) (*identity, error) {
+	info, err := env.FS.Stat(dir)
+	switch {
+	case isNotExist(err):
+		return nil, failf(ErrNoStore, "%s does not exist", dir)
+	case err != nil:
+		return nil, failf(ErrUnusable, "%s cannot be looked at: %v", dir, err)
+	case !info.IsDir():
+		return nil, failf(ErrUnusable, "%s is a file, not a data directory", dir)
+	}
+	id, err := readIdentity(env.FS, env.FS.PathJoin(dir, identityName))
+	if err != nil {
+		return nil, err
+	}
+	if id == nil {
+		names, err := env.FS.List(dir)
+		if err == nil && len(names) == 0 {
+			return nil, failf(ErrNoStore, "%s is empty: no store was made there", dir)
+		}
+		return nil, failf(ErrNoStore, "%s has no file %s: not a data directory, or one whose making was interrupted", dir, identityName)
+	}
+	return id, nil
+}
+
+type verifier struct {
+	db       *pebble.DB
+	r        *Report
+	progress func(done, total CommitTS)
+	head     mark
+	floor    CommitTS
+	chained  chainHash
+	bodies   [][]byte
+	// What the log implies, counted while its events and agents are walked in order.
+	agents, namespaces uint64
+	lastAgent          AgentName
+	lastNamespace      string
+}
+
+func (v *verifier) run(marks []mark) error {
+	key := []byte{metaTag, 'f'}
+	format, err := getRow(v.db, key)
+	if err != nil {
+		return err
+	}
+	if len(format) != 1 || int(format[0]) != v.r.Format {
+		return failf(ErrDataLoss, "the store says format %v, its identity file %d", format, v.r.Format)
+	}
+	if v.head, _, err = readHead(v.db); err != nil {
+		return err
+	}
+	if v.floor, err = readFloor(v.db); err != nil {
+		return err
+	}
+	if err := checkWitness(v.db, v.head, marks); err != nil {
+		return err
+	}
+	for _, m := range marks {
+		v.r.Witnessed = max(v.r.Witnessed, m.ts)
+	}
+	if err := v.checkLog(); err != nil {
+		return err
+	}
+	return v.checkNothingElse()
+}
+
+// checkLog walks the commits in order and, for each, down to its records.
+func (v *verifier) checkLog() error {
+	it, err := newRowIter(v.db, []byte{logTag}, []byte{logTag + 1})
+	if err != nil {
+		return err
+	}
+	var last logRow
+	for ok := it.first(); ok; ok = it.next() {
+		ts, good := splitLogKey(it.key())
+		row, good2 := parseLogRow(it.body)
+		switch {
+		case !good || !good2:
+			it.damaged()
+		case ts != v.r.Commits+1:
+			it.err = failf(ErrDataLoss, "commit %d is missing from the log: %d follows %d", v.r.Commits+1, ts, v.r.Commits)
+		case row.commitTime.Before(last.commitTime):
+			it.err = failf(ErrDataLoss, "the commit_time of commit %d is before that of the commit before it", ts)
+		default:
+			it.err = v.checkCommit(ts, &row)
+		}
+		if it.err != nil {
+			break
+		}
+		v.r.Commits, last = ts, row
+		if v.progress != nil && ts%10_000 == 0 {
+			v.progress(ts, v.head.ts)
+		}
+	}
+	v.r.ChainHash = fmt.Sprintf("%x", v.chained)
+	return it.close()
+}
+
+func (v *verifier) checkCommit(ts CommitTS, row *logRow) error {
+	v.bodies = v.bodies[:0]
+	for i, a := range row.agents {
+		if i > 0 && compareAgents(row.agents[i-1], a) >= 0 {
+			return failf(ErrDataLoss, "commit %d names its agents out of order", ts)
+		}
+		key := eventKey(a, ts)
+		body, err := getRow(v.db, key)
+		if err != nil {
+			return err
+		}
+		ev, ok := parseEventRow(body)
+		if !ok || len(ev.ops) == 0 || ev.txnID != row.txnID || !ev.commitTime.Equal(row.commitTime) {
+			return damagedRow(key, "missing, malformed or not of its commit")
+		}
+		v.bodies = append(v.bodies, body)
+		for j := range ev.ops {
+			if err := v.checkOp(RecordName{a.Namespace, a.Agent, ev.ops[j].key}, &ev.ops[j], ts, row); err != nil {
+				return err
+			}
+		}
+	}
+	v.chained = chain(v.chained, ts, row.appendUnhashed(nil), v.bodies)
+	if v.chained != row.hash {
+		return failf(ErrDataLoss, "the hash chain breaks at commit %d: the log was changed", ts)
+	}
+	return v.checkOutcome(ts, row)
+}
+
+// checkOp compares an operation of the log with the record it made.
+func (v *verifier) checkOp(name RecordName, op *eventRowOp, ts CommitTS, row *logRow) error {
+	v.r.Operations++
+	key := appendVersion(recordPrefix(name), op.version)
+	body, err := getRow(v.db, key)
+	if err != nil {
+		return err
+	}
+	rec, ok := parseRecordRow(body)
+	switch {
+	case body == nil:
+		return failf(ErrDataLoss, "version %d of key %q of agent %q is in the log (commit %d) but not in the state", op.version, name.Key, name.Agent, ts)
+	case !ok, rec.commitTS != ts, !rec.commitTime.Equal(row.commitTime), rec.tombstone != op.tombstone,
+		!op.tombstone && (digestOf(rec.value) != op.digest || len(rec.value) != op.size):
+		return failf(ErrDataLoss, "version %d of key %q of agent %q differs from the log (commit %d)", op.version, name.Key, name.Agent, ts)
+	}
+	if op.version == 1 {
+		return nil
+	}
+	key = appendVersion(recordPrefix(name), op.version-1)
+	if body, err = getRow(v.db, key); err != nil {
+		return err
+	}
+	if before, ok := parseRecordRow(body); !ok || before.commitTS >= ts {
+		return failf(ErrDataLoss, "the versions of key %q of agent %q have a gap before %d", name.Key, name.Agent, op.version)
+	}
+	return nil
+}
+
+func (v *verifier) checkOutcome(ts CommitTS, row *logRow) error {
+	o, found, err := dbState{v.db}.outcome(row.txnID)
+	switch {
+	case err != nil:
+		return err
+	case ts <= v.floor:
+		// Dropped, unless the id was used again later.
+		return nil
+	case !found || o.commitTS != ts:
+		return failf(ErrDataLoss, "the outcome of transaction %s (commit %d) is missing or wrong", row.txnID, ts)
+	}
+	return nil
+}
+
+// checkNothingElse counts what no commit made. Every operation was matched with
+// a record of its own above, so equal counts mean equal sets.
+func (v *verifier) checkNothingElse() error {
+	var events uint64
+	steps := []struct {
+		tag   byte
+		count *uint64
+		check func(key, body []byte) error
+	}{
+		{recordTag, &v.r.Records, v.nothing},
+		{eventTag, &events, v.checkEventOfCommit},
+		{outcomeTag, &v.r.Outcomes, v.nothing},
+		{agentTag, &v.r.Agents, v.checkAgent},
+		{namespaceTag, &v.r.Namespaces, v.checkNamespace},
+	}
+	for _, s := range steps {
+		if err := v.countRows(s.tag, s.count, s.check); err != nil {
+			return err
+		}
+	}
+	if v.r.Records != v.r.Operations {
+		return failf(ErrDataLoss, "the state holds %d versions, the log made %d", v.r.Records, v.r.Operations)
+	}
+	if kept := uint64(v.r.Commits - min(v.floor, v.r.Commits)); v.r.Outcomes != kept {
+		return failf(ErrDataLoss, "%d outcomes are kept, %d should be", v.r.Outcomes, kept)
+	}
+	if v.agents != v.r.Agents || v.namespaces != v.r.Namespaces {
+		return failf(ErrDataLoss, "%d agents and %d namespaces are listed, the log has %d and %d",
+			v.r.Agents, v.r.Namespaces, v.agents, v.namespaces)
+	}
+	return nil
+}
+
+func (v *verifier) nothing(_, _ []byte) error { return nil }
+
+func (v *verifier) countRows(tag byte, count *uint64, check func(key, body []byte) error) error {
+	it, err := newRowIter(v.db, []byte{tag}, []byte{tag + 1})
+	if err != nil {
+		return err
+	}
+	for ok := it.first(); ok; ok = it.next() {
+		*count++
+		if it.err = check(it.key(), it.body); it.err != nil {
+			break
+		}
+	}
+	return it.close()
+}
+
+// checkEventOfCommit runs over events in key order: agent by agent, oldest
+// first, so that the first event of each is where the agent must be listed.
+func (v *verifier) checkEventOfCommit(key, _ []byte) error {
+	a, ts, ok := splitEventKey(key)
+	if !ok || ts == 0 || ts > v.r.Commits {
+		return damagedRow(key, "an event of no commit")
+	}
+	row, err := readLogRow(v.db, ts)
+	if err != nil {
+		return err
+	}
+	for _, named := range row.agents {
+		if named == a {
+			if a == v.lastAgent {
+				return nil
+			}
+			v.lastAgent = a
+			return v.checkFirst(a, ts)
+		}
+	}
+	return damagedRow(key, "an event that its commit does not name")
+}
+
+// checkFirst looks for the row that lists an agent, given its first event.
+func (v *verifier) checkFirst(a AgentName, ts CommitTS) error {
+	v.agents++
+	key := agentPrefix(agentTag, a)
+	body, err := getRow(v.db, key)
+	if err != nil {
+		return err
+	}
+	if first, n := binary.Uvarint(body); n <= 0 || CommitTS(first) != ts {
+		return damagedRow(key, "missing, or not the agent's first commit")
+	}
+	return nil
+}
+
+func (v *verifier) checkAgent(key, _ []byte) error {
+	var a AgentName
+	if rest, ok := splitNames(key, agentTag, &a.Namespace, &a.Agent); !ok || len(rest) != 0 {
+		return damagedRow(key, "malformed")
+	}
+	if a.Namespace != v.lastNamespace {
+		v.lastNamespace = a.Namespace
+		v.namespaces++
+	}
+	return nil
+}
+
+func (v *verifier) checkNamespace(key, body []byte) error {
+	var ns string
+	rest, ok := splitNames(key, namespaceTag, &ns)
+	first, n := binary.Uvarint(body)
+	if !ok || len(rest) != 0 || n <= 0 {
+		return damagedRow(key, "malformed")
+	}
+	row, err := readLogRow(v.db, CommitTS(first))
+	if err != nil {
+		return err
+	}
+	for _, a := range row.agents {
+		if a.Namespace == ns {
+			return nil
+		}
+	}
+	return damagedRow(key, "a namespace whose first commit is of another")
+}
