@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"statehouse.dev/statehouse/engine"
+)
+
+// Exit codes, as documented in the help and in docs/OPERATIONS.md.
+const (
+	exitOK       = 0
+	exitFailed   = 1
+	exitUsage    = 2
+	exitDataDir  = 3  // the data directory cannot be used: in use, a file, read-only, a newer format
+	exitDamaged  = 65 // damage was found on disk; run statehousectl verify
+	exitStorage  = 74 // storage failed while running (or opening); nothing unsafe was acknowledged
+	usageTrailer = `
+Every flag can be set in the environment (--data-dir is STATEHOUSE_DATA_DIR) and
+in the file given by --config, as YAML with the flags' names as keys. A flag wins
+over the environment, the environment over the file.
+
+Exit codes: 0 stopped cleanly, 1 failed, 2 wrong usage or configuration, 3 the
+data directory cannot be used, 65 damage was found on disk, 74 storage failed.
+After 74 start the daemon again: it recovers from what is on disk.
+`
+)
+
+// usageError is a mistake of the person who started the daemon.
+type usageError struct{ error }
+
+// run is main without the process: exit is only called when storage fails.
+func run(ctx context.Context, args, environ []string, out, errOut io.Writer, exit func(int)) int {
+	var s settings
+	cmd := &cobra.Command{
+		Use:   "statehoused",
+		Short: "The Statehouse daemon: durable, versioned, replayable state for agents",
+		Long: "statehoused keeps the state of agents in a data directory and serves it over gRPC.\n" +
+			"Without any flag it listens on both loopback addresses, port 50051, and keeps\n" +
+			"its store in ./data.\n" + usageTrailer,
+		Version:       version + " (" + gitSHA + ")",
+		Args:          cobra.NoArgs,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := s.complete(cmd.Flags(), environ); err != nil {
+				return usageError{err}
+			}
+			return serve(cmd.Context(), &s, errOut, exit)
+		},
+	}
+	s.register(cmd.Flags())
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	cmd.SetArgs(args)
+	cmd.SetOut(out)
+	cmd.SetErr(errOut)
+	if err := cmd.ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(errOut, "statehoused:", err)
+		return exitCode(err)
+	}
+	return exitOK
+}
+
+func exitCode(err error) int {
+	var usage usageError
+	switch {
+	case errors.As(err, &usage), errors.Is(err, engine.ErrInvalid):
+		return exitUsage
+	case errors.Is(err, engine.ErrUnusable), errors.Is(err, engine.ErrLocked),
+		errors.Is(err, engine.ErrNoStore), errors.Is(err, engine.ErrFormat):
+		return exitDataDir
+	case errors.Is(err, engine.ErrDataLoss):
+		return exitDamaged
+	case errors.Is(err, engine.ErrStorage):
+		return exitStorage
+	}
+	return exitFailed
+}

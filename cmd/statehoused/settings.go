@@ -1,0 +1,172 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+	"gopkg.in/yaml.v3"
+
+	"statehouse.dev/statehouse/engine"
+)
+
+// settings is everything that can be configured. A field's flag, environment
+// variable and key in the file share one name.
+type settings struct {
+	configFile    string
+	listenAddr    string
+	dataDir       string
+	useMemory     bool
+	fsyncOnCommit bool
+	mustExist     bool
+	txTimeoutMS   uint64
+	maxTxTimeout  time.Duration
+	limits        engine.Limits
+	diskReserveMB uint64
+	requests      int
+	streams       int
+	connections   int
+	tlsCert       string
+	tlsKey        string
+	tokenFile     string
+	token         string
+	allowInsecure bool
+	logLevel      string
+	logFormat     string
+	memoryLimitMB int64
+}
+
+func (s *settings) register(f *pflag.FlagSet) {
+	f.StringVar(&s.configFile, "config", "", "YAML file with settings, keys named as these flags")
+	f.StringVar(&s.listenAddr, "listen-addr", "localhost:50051", "address to listen on; localhost means both loopback addresses")
+	f.StringVar(&s.dataDir, "data-dir", "data", "directory of the store; made when missing")
+	f.BoolVar(&s.useMemory, "use-memory", false, "keep everything in memory, for development: gone at exit")
+	f.BoolVar(&s.fsyncOnCommit, "fsync-on-commit", true, "sync each commit to disk before acknowledging it; false may lose acknowledged commits")
+	f.BoolVar(&s.mustExist, "must-exist", false, "refuse to make a store where there is none (a mount may be missing)")
+	f.Uint64Var(&s.txTimeoutMS, "tx-timeout-ms", 30_000, "timeout of a transaction that asks for none, in milliseconds")
+	f.DurationVar(&s.maxTxTimeout, "max-tx-timeout", time.Hour, "longest timeout a transaction can ask for")
+	l := &s.limits
+	f.IntVar(&l.ValueBytes, "max-value-bytes", 1<<20, "largest value")
+	f.IntVar(&l.TxnOps, "max-tx-operations", 1000, "most operations of a transaction")
+	f.IntVar(&l.TxnBytes, "max-tx-bytes", 7<<19, "most bytes of names and values of a transaction")
+	f.IntVar(&l.TxnReads, "max-tx-reads", 10_000, "most keys and ranges a transaction can read")
+	f.IntVar(&l.OpenTxns, "max-open-transactions", 10_000, "most open transactions")
+	f.IntVar(&l.StagedBytes, "max-staged-bytes", 256<<20, "most bytes that open transactions, and commits that wait, may hold")
+	f.IntVar(&l.QueuedCommits, "max-queued-commits", 4096, "most commits waiting for the writer")
+	f.IntVar(&l.MetadataBytes, "max-metadata-bytes", 16<<10, "most bytes of one commit's metadata")
+	f.DurationVar(&l.OutcomeAge, "outcome-age", 7*24*time.Hour, "outcomes of commits are kept for retries at least this long")
+	f.IntVar(&l.OutcomeCount, "outcome-count", 1_000_000, "and at least this many")
+	f.IntVar(&l.CachedVersions, "cached-versions", 200_000, "keys whose version is held in memory")
+	f.Uint64Var(&s.diskReserveMB, "disk-reserve-mb", 256, "free space below which writes are refused, in MiB; at most a quarter of the disk")
+	f.IntVar(&s.requests, "max-requests", 1024, "most unary requests under way")
+	f.IntVar(&s.streams, "max-streams", 1024, "most replays and watches under way")
+	f.IntVar(&s.connections, "max-connections", 4096, "most client connections")
+	f.StringVar(&s.tlsCert, "tls-cert", "", "PEM file with the certificate chain; turns TLS on")
+	f.StringVar(&s.tlsKey, "tls-key", "", "PEM file with the certificate's key")
+	f.StringVar(&s.tokenFile, "token-file", "", "file with the token every request must carry")
+	f.StringVar(&s.token, "token", "", "the token itself; prefer --token-file or STATEHOUSE_TOKEN, which other users cannot see")
+	f.BoolVar(&s.allowInsecure, "allow-insecure", false, "listen beyond loopback without TLS and a token: anybody who reaches the port reads and writes everything")
+	f.StringVar(&s.logLevel, "log-level", "info", "debug, info, warn or error")
+	f.StringVar(&s.logFormat, "log-format", "text", "text or json")
+	f.Int64Var(&s.memoryLimitMB, "memory-limit-mb", 2048, "memory that the Go runtime tries to stay under, in MiB")
+}
+
+// envName is the variable that sets a flag.
+func envName(flag string) string {
+	return "STATEHOUSE_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+// complete fills what no flag set from the environment, then from the file, and
+// checks the whole.
+func (s *settings) complete(f *pflag.FlagSet, environ []string) error {
+	env := make(map[string]string, len(environ))
+	for _, kv := range environ {
+		k, v, _ := strings.Cut(kv, "=")
+		env[k] = v
+	}
+	if v := env[envName("config")]; v != "" && !f.Changed("config") {
+		s.configFile = v
+	}
+	file, err := readConfig(s.configFile, f)
+	if err != nil {
+		return err
+	}
+	var problem error
+	f.VisitAll(func(flag *pflag.Flag) {
+		if flag.Changed || problem != nil || flag.Name == "config" || flag.Name == "help" || flag.Name == "version" {
+			return
+		}
+		from, value := envName(flag.Name), env[envName(flag.Name)]
+		if value == "" {
+			from, value = s.configFile+": "+flag.Name, file[flag.Name]
+		}
+		if value == "" {
+			return
+		}
+		if err := flag.Value.Set(value); err != nil {
+			problem = fmt.Errorf("%s: %q is not a %s", from, value, flag.Value.Type())
+		}
+	})
+	if problem != nil {
+		return problem
+	}
+	return s.check()
+}
+
+// readConfig reads the file into strings by flag name. Unknown keys are errors.
+func readConfig(path string, f *pflag.FlagSet) (map[string]string, error) {
+	if path == "" {
+		return nil, nil
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("the config file cannot be read: %w", err)
+	}
+	var raw map[string]any
+	if err := yaml.NewDecoder(bytes.NewReader(data)).Decode(&raw); err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("%s is not YAML with settings: %w", path, err)
+	}
+	values := make(map[string]string, len(raw))
+	for k, v := range raw { // each is checked; order picks only which error is told
+		if f.Lookup(k) == nil || k == "config" {
+			return nil, fmt.Errorf("%s: there is no setting %q; see statehoused --help", path, k)
+		}
+		values[k] = fmt.Sprint(v)
+	}
+	return values, nil
+}
+
+func (s *settings) check() error {
+	switch {
+	case (s.tlsCert == "") != (s.tlsKey == ""):
+		return errors.New("--tls-cert and --tls-key go together")
+	case s.token != "" && s.tokenFile != "":
+		return errors.New("give --token or --token-file, not both")
+	case s.txTimeoutMS == 0 || s.txTimeoutMS > uint64(s.maxTxTimeout.Milliseconds()):
+		return fmt.Errorf("--tx-timeout-ms must be between 1 and --max-tx-timeout (%d)", s.maxTxTimeout.Milliseconds())
+	case s.logFormat != "text" && s.logFormat != "json":
+		return fmt.Errorf("--log-format is text or json, not %q", s.logFormat)
+	case s.dataDir == "" && !s.useMemory:
+		return errors.New("--data-dir is empty")
+	case s.requests < 1 || s.streams < 1 || s.connections < 1:
+		return errors.New("--max-requests, --max-streams and --max-connections must be at least 1")
+	}
+	if s.tokenFile != "" {
+		data, err := os.ReadFile(s.tokenFile)
+		if err != nil {
+			return fmt.Errorf("the token file cannot be read: %w", err)
+		}
+		if s.token = strings.TrimSpace(string(data)); s.token == "" {
+			return fmt.Errorf("the token file %s is empty", s.tokenFile)
+		}
+	}
+	s.limits.TxnTimeout = time.Duration(s.txTimeoutMS) * time.Millisecond
+	s.limits.MaxTxnTimeout = s.maxTxTimeout
+	s.limits.DiskReserve = s.diskReserveMB << 20
+	return nil
+}

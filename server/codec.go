@@ -1,0 +1,149 @@
+package server
+
+import (
+	"google.golang.org/grpc/encoding"
+	"google.golang.org/grpc/mem"
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+)
+
+// codec is gRPC's protobuf codec, but for two things.
+//
+// A google.protobuf.Struct in a request is not unmarshalled: 1 MiB of it would
+// become 38 MB of live objects before a handler could refuse it. Its bytes are
+// kept as an unknown field of the message, for structToJSON to scan and
+// transcode in one pass. Answers do the same the other way round (setStruct).
+//
+// A request that does not parse is not gRPC's INTERNAL: it is handed on with a
+// mark, and the interceptors answer INVALID_ARGUMENT.
+type codec struct{ encoding.CodecV2 }
+
+// Field numbers that protobuf reserves for implementations, so that no contract
+// can use them: where the bytes of Struct fields are kept, and the mark.
+const (
+	rawStructField protowire.Number = 19005
+	malformedField protowire.Number = 19006
+)
+
+func newCodec() codec { return codec{encoding.GetCodecV2("proto")} }
+
+func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
+	m, ok := v.(proto.Message)
+	if !ok {
+		return c.CodecV2.Unmarshal(data, v)
+	}
+	buf := data.MaterializeToBuffer(mem.DefaultBufferPool())
+	defer buf.Free()
+	wire := buf.ReadOnlyData()
+	var err error
+	switch m.(type) {
+	case *pb.WriteRequest, *pb.TransactRequest:
+		wire, err = hideStructs(m.ProtoReflect().Descriptor(), wire)
+	}
+	if err == nil {
+		err = proto.Unmarshal(wire, m)
+	}
+	if err != nil {
+		proto.Reset(m)
+		mark := protowire.AppendTag(nil, malformedField, protowire.BytesType)
+		m.ProtoReflect().SetUnknown(protowire.AppendString(mark, err.Error()))
+	}
+	return nil
+}
+
+// hideStructs renumbers Struct fields, also of repeated messages, so that they
+// are kept unparsed. It returns wire itself when there are none.
+func hideStructs(md protoreflect.MessageDescriptor, wire []byte) ([]byte, error) {
+	var out []byte // nil until something had to change
+	for at := 0; at < len(wire); {
+		num, typ, tagSize := protowire.ConsumeTag(wire[at:])
+		if tagSize < 0 {
+			return nil, protowire.ParseError(tagSize)
+		}
+		size := protowire.ConsumeFieldValue(num, typ, wire[at+tagSize:])
+		if size < 0 {
+			return nil, protowire.ParseError(size)
+		}
+		next := at + tagSize + size
+		changed, err := hideField(md.Fields().ByNumber(num), typ, wire[at+tagSize:next])
+		if err != nil {
+			return nil, err
+		}
+		if changed != nil && out == nil {
+			out = append(make([]byte, 0, len(wire)+64), wire[:at]...)
+		}
+		switch {
+		case changed != nil:
+			out = append(out, changed...)
+		case out != nil:
+			out = append(out, wire[at:next]...)
+		}
+		at = next
+	}
+	if out == nil {
+		return wire, nil
+	}
+	return out, nil
+}
+
+// hideField returns what is to stand in place of a field; nil: the field itself.
+func hideField(fd protoreflect.FieldDescriptor, typ protowire.Type, value []byte) ([]byte, error) {
+	if fd == nil || fd.Message() == nil || typ != protowire.BytesType || fd.IsMap() {
+		return nil, nil
+	}
+	if fd.Message().FullName() == "google.protobuf.Struct" {
+		return append(protowire.AppendTag(nil, rawStructField, protowire.BytesType), value...), nil
+	}
+	if fd.Message().FullName() != "statehouse.v1.TransactOperation" {
+		return nil, nil
+	}
+	content, _ := protowire.ConsumeBytes(value)
+	hidden, err := hideStructs(fd.Message(), content)
+	if err != nil || len(hidden) == len(content) {
+		return nil, err // nothing was hidden: renumbering always grows a field
+	}
+	return protowire.AppendBytes(protowire.AppendTag(nil, fd.Number(), protowire.BytesType), hidden), nil
+}
+
+// rawStruct is the Struct that hideStructs kept in m.
+func rawStruct(m proto.Message) (wire []byte, given bool, err error) {
+	for unknown := m.ProtoReflect().GetUnknown(); len(unknown) > 0; {
+		num, typ, n := protowire.ConsumeField(unknown)
+		if n < 0 {
+			return nil, false, protowire.ParseError(n)
+		}
+		if num == rawStructField && typ == protowire.BytesType {
+			if given {
+				return nil, false, invalid("value", "the value is given twice")
+			}
+			_, _, tagSize := protowire.ConsumeTag(unknown)
+			wire, _ = protowire.ConsumeBytes(unknown[tagSize:])
+			given = true
+		}
+		unknown = unknown[n:]
+	}
+	return wire, given, nil
+}
+
+// setStruct puts a Struct's wire bytes into the Struct field num of an answer,
+// which its client parses as any other.
+func setStruct(m proto.Message, num protowire.Number, wire []byte) {
+	field := protowire.AppendTag(make([]byte, 0, len(wire)+8), num, protowire.BytesType)
+	m.ProtoReflect().SetUnknown(protowire.AppendBytes(field, wire))
+}
+
+// checkParsed refuses a request that the codec marked.
+func checkParsed(req any) error {
+	m, ok := req.(proto.Message)
+	if !ok {
+		return nil
+	}
+	num, _, n := protowire.ConsumeField(m.ProtoReflect().GetUnknown())
+	if n > 0 && num == malformedField {
+		return invalid("request", "the request is not a well-formed message of its type")
+	}
+	return nil
+}

@@ -1,0 +1,140 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"statehouse.dev/statehouse/engine"
+	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+)
+
+// valueOf reads the one value that a write carries: JSON text or a Struct.
+func (s *Service) valueOf(m proto.Message, text []byte) ([]byte, error) {
+	wire, isStruct, err := rawStruct(m)
+	switch {
+	case err != nil:
+		return nil, err
+	case isStruct && len(text) > 0:
+		return nil, invalid("value", "a write carries value or value_json, not both")
+	case !isStruct && len(text) == 0:
+		return nil, invalid("value", "the value is absent: set value or value_json (an empty object is {})")
+	case !isStruct:
+		return text, nil
+	}
+	if limit := s.engine.Limits().ValueBytes; len(wire) > limit {
+		return nil, invalid("value", fmt.Sprintf("the value is %d bytes as a Struct, more than the limit of %d", len(wire), limit))
+	}
+	text, err = structToJSON(wire)
+	if err != nil {
+		return nil, invalid("value", "the value is refused: "+err.Error())
+	}
+	return text, nil
+}
+
+// valueSetter puts a stored value into the field that a reader asked for.
+type valueSetter struct{ encoding pb.ValueEncoding }
+
+func checkEncoding(e pb.ValueEncoding) (valueSetter, error) {
+	if _, known := pb.ValueEncoding_name[int32(e)]; !known {
+		return valueSetter{}, invalid("encoding", fmt.Sprintf("the encoding %d is not known", e))
+	}
+	return valueSetter{e}, nil
+}
+
+func (v valueSetter) none() bool { return v.encoding == pb.ValueEncoding_VALUE_ENCODING_NONE }
+
+// set fills m's Struct field num, or its JSON field through text.
+func (v valueSetter) set(m proto.Message, num protowire.Number, text *[]byte, value []byte) error {
+	switch v.encoding {
+	case pb.ValueEncoding_VALUE_ENCODING_JSON:
+		*text = value
+	case pb.ValueEncoding_VALUE_ENCODING_STRUCT:
+		wire, err := appendStruct(nil, value)
+		if err != nil {
+			return representable(err)
+		}
+		setStruct(m, num, wire)
+	}
+	return nil
+}
+
+// representable explains a value that a Struct cannot carry.
+func representable(err error) error {
+	var n *notRepresentableError
+	if errors.As(err, &n) {
+		return fail(errNotRepresentable, "a Struct cannot carry this value exactly: "+err.Error()+"; ask for VALUE_ENCODING_JSON")
+	}
+	return fail(engine.ErrDataLoss, "a stored value is not JSON: "+err.Error())
+}
+
+func timestamp(t time.Time) *timestamppb.Timestamp {
+	if t.IsZero() {
+		return nil
+	}
+	return timestamppb.New(t)
+}
+
+// timeOf reads a time that a client sent.
+func timeOf(field string, t *timestamppb.Timestamp) (*time.Time, error) {
+	if t == nil {
+		return nil, nil
+	}
+	if err := t.CheckValid(); err != nil {
+		return nil, invalid(field, field+" is not a valid time: "+err.Error())
+	}
+	at := t.AsTime()
+	return &at, nil
+}
+
+func atOf(a *pb.At) (engine.At, error) {
+	switch p := a.GetPoint().(type) {
+	case *pb.At_CommitTs:
+		ts := engine.CommitTS(p.CommitTs)
+		return engine.At{CommitTS: &ts}, nil
+	case *pb.At_Time:
+		t, err := timeOf("at", p.Time)
+		if t == nil && err == nil {
+			err = invalid("at", "at has no time")
+		}
+		return engine.At{Time: t}, err
+	}
+	return engine.At{}, nil
+}
+
+func conditionsOf(metadata map[string]string, keys []*pb.KeyPrecondition, heads []*pb.HeadPrecondition) engine.Conditions {
+	c := engine.Conditions{Metadata: metadata}
+	for _, k := range keys {
+		c.Keys = append(c.Keys, engine.KeyPrecondition{
+			Name:     engine.RecordName{Namespace: k.GetNamespace(), Agent: k.GetAgentId(), Key: k.GetKey()},
+			Expected: engine.Version(k.GetExpectedVersion()),
+		})
+	}
+	for _, h := range heads {
+		c.Heads = append(c.Heads, engine.HeadPrecondition{
+			Agent:    engine.AgentName{Namespace: h.GetNamespace(), Agent: h.GetAgentId()},
+			Expected: engine.CommitTS(h.GetExpectedHead()),
+		})
+	}
+	return c
+}
+
+func keyVersions(vs []engine.KeyVersion) []*pb.KeyVersion {
+	out := make([]*pb.KeyVersion, len(vs))
+	for i, v := range vs {
+		out[i] = &pb.KeyVersion{Namespace: v.Name.Namespace, AgentId: v.Name.Agent, Key: v.Name.Key, Version: uint64(v.Version)}
+	}
+	return out
+}
+
+func expectedVersion(v *uint64) *engine.Version {
+	if v == nil {
+		return nil
+	}
+	e := engine.Version(*v)
+	return &e
+}

@@ -1,0 +1,87 @@
+package server
+
+import (
+	"context"
+	"errors"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"statehouse.dev/statehouse/engine"
+	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+)
+
+// mapping is the one table from the engine's closed set of errors to the wire.
+// errors_test.go holds it to be exhaustive.
+var mapping = []struct {
+	err    error
+	code   pb.ErrorCode
+	status codes.Code
+}{
+	{engine.ErrInvalid, pb.ErrorCode_INVALID_REQUEST, codes.InvalidArgument},
+	{engine.ErrLimit, pb.ErrorCode_LIMIT_EXCEEDED, codes.ResourceExhausted},
+	{engine.ErrStopped, pb.ErrorCode_UNAVAILABLE, codes.Unavailable},
+	{engine.ErrDiskFull, pb.ErrorCode_DISK_FULL, codes.ResourceExhausted},
+	{engine.ErrTxnNotFound, pb.ErrorCode_TXN_NOT_FOUND, codes.NotFound},
+	{engine.ErrTxnExpired, pb.ErrorCode_TXN_EXPIRED, codes.DeadlineExceeded},
+	{engine.ErrTxnCommitted, pb.ErrorCode_TXN_ALREADY_COMMITTED, codes.FailedPrecondition},
+	{engine.ErrTxnAborted, pb.ErrorCode_TXN_ABORTED, codes.FailedPrecondition},
+	{engine.ErrTxnIDReused, pb.ErrorCode_TXN_ID_REUSED, codes.FailedPrecondition},
+	{engine.ErrTxnTooOld, pb.ErrorCode_TXN_TOO_OLD, codes.FailedPrecondition},
+	{engine.ErrConflict, pb.ErrorCode_CONFLICT, codes.Aborted},
+	{engine.ErrPrecondition, pb.ErrorCode_PRECONDITION_FAILED, codes.FailedPrecondition},
+	{engine.ErrVersionNotFound, pb.ErrorCode_VERSION_NOT_FOUND, codes.NotFound},
+	{engine.ErrDataLoss, pb.ErrorCode_DATA_LOSS, codes.DataLoss},
+	{engine.ErrStorage, pb.ErrorCode_STORAGE_ERROR, codes.Internal},
+	{engine.ErrOutcomeUnknown, pb.ErrorCode_OUTCOME_UNKNOWN, codes.Unavailable},
+	{errNotRepresentable, pb.ErrorCode_NOT_REPRESENTABLE, codes.FailedPrecondition},
+	{errUnauthenticated, pb.ErrorCode_UNAUTHENTICATED, codes.Unauthenticated},
+}
+
+// The errors that are the server's own.
+var (
+	errNotRepresentable = errors.New("value not representable")
+	errUnauthenticated  = errors.New("unauthenticated")
+)
+
+func fail(kind error, message string) error {
+	return &engine.Failure{Kind: kind, Message: message}
+}
+
+func invalid(field, message string) error {
+	return &engine.Failure{Kind: engine.ErrInvalid, Message: message, Details: map[string]string{"field": field}}
+}
+
+// toStatus turns any error into a gRPC status with a StatehouseError detail. A
+// request that its client gave up has no detail: nobody reads it.
+func toStatus(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, context.Canceled):
+		return status.FromContextError(context.Canceled).Err()
+	case errors.Is(err, context.DeadlineExceeded):
+		return status.FromContextError(context.DeadlineExceeded).Err()
+	}
+	if s, ok := status.FromError(err); ok {
+		return s.Err() // from gRPC itself: a stream that broke
+	}
+	detail := &pb.StatehouseError{Code: pb.ErrorCode_INTERNAL_ERROR, Message: err.Error()}
+	code := codes.Internal
+	for _, m := range mapping {
+		if errors.Is(err, m.err) {
+			detail.Code, code = m.code, m.status
+			detail.MaybeApplied = m.err == engine.ErrOutcomeUnknown
+			break
+		}
+	}
+	var f *engine.Failure
+	if errors.As(err, &f) {
+		detail.Details = f.Details
+	}
+	s := status.New(code, detail.Message)
+	if with, err := s.WithDetails(detail); err == nil {
+		s = with
+	}
+	return s.Err()
+}

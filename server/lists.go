@@ -1,0 +1,125 @@
+package server
+
+import (
+	"context"
+	"fmt"
+
+	"statehouse.dev/statehouse/engine"
+	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+)
+
+func (s *Service) GetHistory(_ context.Context, req *pb.GetHistoryRequest) (*pb.GetHistoryResponse, error) {
+	values, err := checkEncoding(req.GetEncoding())
+	if err != nil {
+		return nil, err
+	}
+	at, err := atOf(req.GetAt())
+	if err != nil {
+		return nil, err
+	}
+	scope := []string{"history", req.GetNamespace(), req.GetAgentId(), req.GetKey(), fmt.Sprint(req.GetOldestFirst())}
+	token, at, err := parseToken(req.GetPageToken(), at, scope...)
+	if err != nil {
+		return nil, err
+	}
+	after, err := versionOf(token.last)
+	if err != nil {
+		return nil, err
+	}
+	snap, err := s.engine.Snapshot(at)
+	if err != nil {
+		return nil, err
+	}
+	name := engine.RecordName{Namespace: req.GetNamespace(), Agent: req.GetAgentId(), Key: req.GetKey()}
+	page := engine.Page{Items: min(int(req.GetLimit()), namesPage), Bytes: pageBytes}
+	if page.Items == 0 {
+		page.Items = historyPage
+	}
+	entries, more, err := snap.History(name, after, req.GetOldestFirst(), page)
+	if err != nil {
+		return nil, err
+	}
+	resp := &pb.GetHistoryResponse{}
+	for i := range entries {
+		e := &entries[i]
+		entry := &pb.HistoryEntry{
+			Version: uint64(e.Version), CommitTs: uint64(e.CommitTS), CommitTime: timestamp(e.CommitTime),
+			TxnId: string(e.TxnID), Metadata: e.Metadata, Deleted: !e.Exists,
+		}
+		if e.Exists {
+			if err := values.set(entry, historyValue, &entry.ValueJson, e.Value); err != nil {
+				return nil, err
+			}
+		}
+		resp.Entries = append(resp.Entries, entry)
+	}
+	if more {
+		resp.NextPageToken = pageToken{snap.TS(), entries[len(entries)-1].Version.String()}.encode(scope...)
+	}
+	return resp, fits(resp)
+}
+
+// versionOf reads a version out of a page token.
+func versionOf(s string) (engine.Version, error) {
+	if s == "" {
+		return 0, nil
+	}
+	var v engine.Version
+	if _, err := fmt.Sscan(s, &v); err != nil {
+		return 0, invalid("page_token", "page_token is not one that this request answered")
+	}
+	return v, nil
+}
+
+func (s *Service) ListAgents(_ context.Context, req *pb.ListAgentsRequest) (*pb.ListAgentsResponse, error) {
+	scope := []string{"agents", req.GetNamespace(), req.GetPrefix()}
+	token, at, err := parseToken(req.GetPageToken(), engine.At{}, scope...)
+	if err != nil {
+		return nil, err
+	}
+	snap, err := s.engine.Snapshot(at)
+	if err != nil {
+		return nil, err
+	}
+	agents, more, err := snap.Agents(req.GetNamespace(), req.GetPrefix(), token.last, namesOf(req.GetLimit()))
+	if err != nil {
+		return nil, err
+	}
+	resp := &pb.ListAgentsResponse{}
+	for _, a := range agents {
+		resp.Agents = append(resp.Agents, &pb.Agent{
+			Namespace: a.Name.Namespace, AgentId: a.Name.Agent, FirstTs: uint64(a.First), HeadTs: uint64(a.Head),
+		})
+	}
+	if more {
+		resp.NextPageToken = pageToken{snap.TS(), agents[len(agents)-1].Name.Agent}.encode(scope...)
+	}
+	return resp, nil
+}
+
+func (s *Service) ListNamespaces(_ context.Context, req *pb.ListNamespacesRequest) (*pb.ListNamespacesResponse, error) {
+	token, at, err := parseToken(req.GetPageToken(), engine.At{}, "namespaces")
+	if err != nil {
+		return nil, err
+	}
+	snap, err := s.engine.Snapshot(at)
+	if err != nil {
+		return nil, err
+	}
+	names, more, err := snap.Namespaces(token.last, namesOf(req.GetLimit()))
+	if err != nil {
+		return nil, err
+	}
+	resp := &pb.ListNamespacesResponse{Namespaces: names}
+	if more {
+		resp.NextPageToken = pageToken{snap.TS(), names[len(names)-1]}.encode("namespaces")
+	}
+	return resp, nil
+}
+
+func namesOf(limit uint32) engine.Page {
+	if limit == 0 || limit > namesPage {
+		limit = namesPage
+	}
+	return engine.Page{Items: int(limit), Bytes: pageBytes}
+}

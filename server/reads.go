@@ -1,0 +1,243 @@
+package server
+
+import (
+	"context"
+	"fmt"
+
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+
+	"statehouse.dev/statehouse/engine"
+	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+)
+
+// Bounds of an answer. A gRPC client accepts 4 MiB unless told otherwise.
+const (
+	maxAnswerBytes = 4<<20 - 1024
+	pageBytes      = 3 << 20
+	maxBatchNames  = 1000
+	historyPage    = 100
+	namesPage      = 1000
+)
+
+// Numbers of the Struct fields that answers fill.
+const (
+	getStateValue   protowire.Number = 1
+	stateEntryValue protowire.Number = 2
+	historyValue    protowire.Number = 7
+	operationValue  protowire.Number = 2
+)
+
+// readPoint resolves where a read outside a transaction is taken.
+func (s *Service) readPoint(at *pb.At) (engine.Snapshot, error) {
+	point, err := atOf(at)
+	if err != nil {
+		return engine.Snapshot{}, err
+	}
+	return s.engine.Snapshot(point)
+}
+
+func checkTxnOrAt(txnID string, at *pb.At) error {
+	if txnID != "" && at != nil {
+		return invalid("at", "a read inside a transaction is at its snapshot: leave at out")
+	}
+	return nil
+}
+
+func (s *Service) GetState(_ context.Context, req *pb.GetStateRequest) (*pb.GetStateResponse, error) {
+	values, err := checkEncoding(req.GetEncoding())
+	if err != nil {
+		return nil, err
+	}
+	if err := checkTxnOrAt(req.GetTxnId(), req.GetAt()); err != nil {
+		return nil, err
+	}
+	name := engine.RecordName{Namespace: req.GetNamespace(), Agent: req.GetAgentId(), Key: req.GetKey()}
+	get, err := s.getter(req.GetTxnId(), req.GetAt())
+	if err != nil {
+		return nil, err
+	}
+	rec, ts, err := get(name)
+	if err != nil {
+		return nil, err
+	}
+	return stateAnswer(&rec, ts, values)
+}
+
+// getter reads records at one point: a transaction's, or at.
+func (s *Service) getter(txnID string, at *pb.At) (func(engine.RecordName) (engine.Record, engine.CommitTS, error), error) {
+	if txnID != "" {
+		return func(n engine.RecordName) (engine.Record, engine.CommitTS, error) {
+			return s.engine.TxnGet(engine.TxnID(txnID), n)
+		}, nil
+	}
+	snap, err := s.readPoint(at)
+	return func(n engine.RecordName) (engine.Record, engine.CommitTS, error) {
+		rec, err := snap.Get(n)
+		return rec, snap.TS(), err
+	}, err
+}
+
+func stateAnswer(rec *engine.Record, ts engine.CommitTS, values valueSetter) (*pb.GetStateResponse, error) {
+	resp := &pb.GetStateResponse{
+		Version: uint64(rec.Version), CommitTs: uint64(rec.CommitTS), Exists: rec.Exists,
+		CommitTime: timestamp(rec.CommitTime), ReadTs: uint64(ts),
+	}
+	if !rec.Exists {
+		return resp, nil
+	}
+	if err := values.set(resp, getStateValue, &resp.ValueJson, rec.Value); err != nil {
+		return nil, err
+	}
+	return resp, fits(resp)
+}
+
+// fits refuses an answer that grew past what clients accept when its values were
+// turned into Structs.
+func fits(m proto.Message) error {
+	if tooLarge(m) {
+		return fail(engine.ErrLimit, fmt.Sprintf("the answer is %d bytes, more than the %d that clients accept: ask for less, or for VALUE_ENCODING_JSON", proto.Size(m), maxAnswerBytes))
+	}
+	return nil
+}
+
+func (s *Service) GetStateAtVersion(_ context.Context, req *pb.GetStateAtVersionRequest) (*pb.GetStateAtVersionResponse, error) {
+	values, err := checkEncoding(req.GetEncoding())
+	if err != nil {
+		return nil, err
+	}
+	name := engine.RecordName{Namespace: req.GetNamespace(), Agent: req.GetAgentId(), Key: req.GetKey()}
+	rec, err := s.engine.GetVersion(name, engine.Version(req.GetVersion()))
+	if err != nil {
+		return nil, err
+	}
+	resp := &pb.GetStateAtVersionResponse{
+		Version: uint64(rec.Version), CommitTs: uint64(rec.CommitTS), Exists: rec.Exists, CommitTime: timestamp(rec.CommitTime),
+	}
+	if rec.Exists {
+		if err := values.set(resp, getStateValue, &resp.ValueJson, rec.Value); err != nil {
+			return nil, err
+		}
+	}
+	return resp, fits(resp)
+}
+
+func (s *Service) BatchGetState(_ context.Context, req *pb.BatchGetStateRequest) (*pb.BatchGetStateResponse, error) {
+	values, err := checkEncoding(req.GetEncoding())
+	if err != nil {
+		return nil, err
+	}
+	if err := checkTxnOrAt(req.GetTxnId(), req.GetAt()); err != nil {
+		return nil, err
+	}
+	if n := len(req.GetNames()); n > maxBatchNames {
+		return nil, invalid("names", fmt.Sprintf("%d names are asked for, the limit is %d", n, maxBatchNames))
+	}
+	get, err := s.getter(req.GetTxnId(), req.GetAt())
+	if err != nil {
+		return nil, err
+	}
+	resp, size := &pb.BatchGetStateResponse{}, 0
+	for _, n := range req.GetNames() {
+		rec, ts, err := get(engine.RecordName{Namespace: n.GetNamespace(), Agent: n.GetAgentId(), Key: n.GetKey()})
+		if err != nil {
+			return nil, err
+		}
+		state, err := stateAnswer(&rec, ts, values)
+		if err != nil {
+			return nil, err
+		}
+		if size += proto.Size(state); size > maxAnswerBytes {
+			return nil, fail(engine.ErrLimit, fmt.Sprintf("the values are more than %d bytes together: ask for fewer names at a time", maxAnswerBytes))
+		}
+		resp.States, resp.ReadTs = append(resp.States, state), uint64(ts)
+	}
+	return resp, nil
+}
+
+// scanRequest is what ListKeys and ScanPrefix have in common.
+type scanRequest interface {
+	GetNamespace() string
+	GetAgentId() string
+	GetPrefix() string
+	GetLimit() uint32
+	GetPageToken() string
+	GetReverse() bool
+	GetAt() *pb.At
+	GetTxnId() string
+}
+
+// scan reads one page. Without a limit and a token the whole list is asked for,
+// by a client that may know nothing of pages: it gets all or a refusal.
+func (s *Service) scan(req scanRequest, keysOnly bool) (records []engine.Record, next string, ts engine.CommitTS, err error) {
+	if err := checkTxnOrAt(req.GetTxnId(), req.GetAt()); err != nil {
+		return nil, "", 0, err
+	}
+	at, err := atOf(req.GetAt())
+	if err != nil {
+		return nil, "", 0, err
+	}
+	scope := []string{req.GetNamespace(), req.GetAgentId(), req.GetPrefix(), fmt.Sprint(req.GetReverse()), req.GetTxnId()}
+	token, at, err := parseToken(req.GetPageToken(), at, scope...)
+	if err != nil {
+		return nil, "", 0, err
+	}
+	o := engine.ScanOptions{
+		Agent:  engine.AgentName{Namespace: req.GetNamespace(), Agent: req.GetAgentId()},
+		Prefix: req.GetPrefix(), After: token.last, Reverse: req.GetReverse(), KeysOnly: keysOnly,
+		Page: engine.Page{Items: int(req.GetLimit()), Bytes: pageBytes},
+	}
+	var more bool
+	if req.GetTxnId() != "" {
+		records, more, ts, err = s.engine.TxnScan(engine.TxnID(req.GetTxnId()), o)
+	} else {
+		var snap engine.Snapshot
+		if snap, err = s.engine.Snapshot(at); err == nil {
+			ts = snap.TS()
+			records, more, err = snap.Scan(o)
+		}
+	}
+	if err != nil {
+		return nil, "", 0, err
+	}
+	if more {
+		if req.GetLimit() == 0 && req.GetPageToken() == "" {
+			return nil, "", 0, fail(engine.ErrLimit, fmt.Sprintf("there is more than one answer can hold (%d so far): set limit and follow next_page_token", len(records)))
+		}
+		next = pageToken{ts, records[len(records)-1].Name.Key}.encode(scope...)
+	}
+	return records, next, ts, nil
+}
+
+func (s *Service) ListKeys(_ context.Context, req *pb.ListKeysRequest) (*pb.ListKeysResponse, error) {
+	records, next, ts, err := s.scan(req, true)
+	if err != nil {
+		return nil, err
+	}
+	resp := &pb.ListKeysResponse{Keys: make([]string, len(records)), NextPageToken: next, ReadTs: uint64(ts)}
+	for i := range records {
+		resp.Keys[i] = records[i].Name.Key
+	}
+	return resp, nil
+}
+
+func (s *Service) ScanPrefix(_ context.Context, req *pb.ScanPrefixRequest) (*pb.ScanPrefixResponse, error) {
+	values, err := checkEncoding(req.GetEncoding())
+	if err != nil {
+		return nil, err
+	}
+	records, next, ts, err := s.scan(req, values.none())
+	if err != nil {
+		return nil, err
+	}
+	resp := &pb.ScanPrefixResponse{Entries: make([]*pb.StateEntry, len(records)), NextPageToken: next, ReadTs: uint64(ts)}
+	for i := range records {
+		rec := &records[i]
+		entry := &pb.StateEntry{Key: rec.Name.Key, Version: uint64(rec.Version), CommitTs: uint64(rec.CommitTS), CommitTime: timestamp(rec.CommitTime)}
+		if err := values.set(entry, stateEntryValue, &entry.ValueJson, rec.Value); err != nil {
+			return nil, err
+		}
+		resp.Entries[i] = entry
+	}
+	return resp, fits(resp)
+}

@@ -1,0 +1,110 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/reflection"
+
+	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+)
+
+// What a connection may do. The network is taken to be hostile.
+const (
+	maxRequestBytes   = 4 << 20
+	maxHeaderBytes    = 16 << 10
+	maxStreamsPerConn = 1024
+	handshakeTimeout  = 10 * time.Second
+	drainTimeout      = 20 * time.Second
+	healthEvery       = 250 * time.Millisecond
+)
+
+// options of the gRPC server. No compressor is registered anywhere in the
+// daemon, so compressed requests, bombs among them, are refused.
+func (s *Service) options(t *tls.Config) []grpc.ServerOption {
+	opts := []grpc.ServerOption{
+		grpc.ForceServerCodecV2(newCodec()),
+		grpc.UnaryInterceptor(s.Unary),
+		grpc.StreamInterceptor(s.Stream),
+		grpc.MaxRecvMsgSize(maxRequestBytes),
+		grpc.MaxSendMsgSize(maxRequestBytes),
+		grpc.MaxHeaderListSize(maxHeaderBytes),
+		grpc.MaxConcurrentStreams(maxStreamsPerConn),
+		grpc.ConnectionTimeout(handshakeTimeout),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
+	}
+	if t != nil {
+		opts = append(opts, grpc.Creds(credentials.NewTLS(t)))
+	}
+	return opts
+}
+
+// Serve runs the engine and answers on the listeners until ctx ends; then it
+// drains: no new requests, watches end, what is under way may finish for a
+// while. It returns when everything has stopped; the service can then be closed.
+func (s *Service) Serve(ctx context.Context, t *tls.Config, listeners ...net.Listener) error {
+	running, stopEngine := context.WithCancel(context.Background())
+	defer stopEngine()
+	var wg sync.WaitGroup
+	wg.Go(func() { s.engine.Run(running) })
+
+	g := grpc.NewServer(s.options(t)...)
+	s.Register(g)
+	h := health.NewServer()
+	healthpb.RegisterHealthServer(g, h)
+	reflection.Register(g)
+	wg.Go(func() { s.watchHealth(running, h) })
+
+	serveCtx, stopServing := context.WithCancelCause(ctx)
+	defer stopServing(nil)
+	var serving sync.WaitGroup
+	for _, l := range listeners {
+		serving.Go(func() {
+			if err := g.Serve(l); err != nil {
+				stopServing(err)
+			}
+		})
+	}
+	<-serveCtx.Done()
+	h.Shutdown()
+	s.drain()
+	drained := time.AfterFunc(drainTimeout, g.Stop)
+	g.GracefulStop()
+	drained.Stop()
+	serving.Wait()
+	stopEngine()
+	wg.Wait()
+	if err := context.Cause(serveCtx); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// watchHealth keeps the standard health service in step with the engine.
+func (s *Service) watchHealth(ctx context.Context, h *health.Server) {
+	tick := time.NewTicker(healthEvery)
+	defer tick.Stop()
+	for {
+		state := healthpb.HealthCheckResponse_SERVING
+		if s.engine.Healthy() != nil {
+			state = healthpb.HealthCheckResponse_NOT_SERVING
+		}
+		h.SetServingStatus("", state)
+		h.SetServingStatus(pb.StatehouseService_ServiceDesc.ServiceName, state)
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}

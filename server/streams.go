@@ -1,0 +1,207 @@
+package server
+
+import (
+	"context"
+	"fmt"
+
+	"google.golang.org/protobuf/proto"
+
+	"statehouse.dev/statehouse/engine"
+	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+)
+
+func (s *Service) Replay(req *pb.ReplayRequest, stream pb.StatehouseService_ReplayServer) error {
+	return s.replay(stream.Context(), req, func(events []*pb.ReplayEvent, _ engine.Cursor) error {
+		for _, ev := range events {
+			if err := fits(ev); err != nil {
+				return err
+			}
+			if err := stream.Send(ev); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (s *Service) ReplayBatches(req *pb.ReplayRequest, stream pb.StatehouseService_ReplayBatchesServer) error {
+	return s.replay(stream.Context(), req, batchSender(stream.Send))
+}
+
+// sender sends a chunk: events, and the cursor behind them.
+type sender func(events []*pb.ReplayEvent, cursor engine.Cursor) error
+
+// batchSender cuts a chunk into messages that clients accept. The cursor goes
+// with the last; those before carry the commit_ts of their last event.
+func batchSender(send func(*pb.EventBatch) error) sender {
+	return func(events []*pb.ReplayEvent, cursor engine.Cursor) error {
+		size, from := 0, 0
+		for i, ev := range events {
+			n := proto.Size(ev) + 8
+			if n > maxAnswerBytes {
+				return fits(ev)
+			}
+			if size += n; size > maxAnswerBytes {
+				if err := send(&pb.EventBatch{Events: events[from:i], Cursor: events[i-1].GetCommitTs()}); err != nil {
+					return err
+				}
+				size, from = n, i
+			}
+		}
+		return send(&pb.EventBatch{Events: events[from:], Cursor: uint64(cursor)})
+	}
+}
+
+// replay streams what is published now. Each chunk is read when the one before
+// has been taken: a slow client costs its cursor.
+func (s *Service) replay(ctx context.Context, req *pb.ReplayRequest, send sender) error {
+	values, err := checkEncoding(req.GetEncoding())
+	if err != nil {
+		return err
+	}
+	r := engine.Range{From: commitTS(req.StartTs), To: commitTS(req.EndTs)}
+	if r.FromTime, err = timeOf("start_time", req.GetStartTime()); err != nil {
+		return err
+	}
+	if r.ToTime, err = timeOf("end_time", req.GetEndTime()); err != nil {
+		return err
+	}
+	first, last, err := s.engine.ReplayRange(r)
+	if err != nil {
+		return err
+	}
+	f := engine.Filter{Namespace: req.GetNamespace(), Agent: req.GetAgentId(), AllAgents: req.GetAllAgents(), KeyPrefix: req.GetKeyPrefix(), KeysOnly: values.none()}
+	if first > last {
+		_, _, err := s.engine.Replay(f, 0, 0, 1) // for the checks of the filter
+		return err
+	}
+	left := req.GetLimit()
+	for cursor := first - 1; cursor < last; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		events, next, err := s.engine.Replay(f, cursor, last, clampLimit(left))
+		if err != nil {
+			return err
+		}
+		out, refused := eventMessages(events, values)
+		if refused != nil {
+			next = lastOf(out, cursor)
+		}
+		if len(out) > 0 || next == last {
+			if err := send(out, next); err != nil {
+				return err
+			}
+		}
+		if refused != nil {
+			return refused
+		}
+		if cursor = next; left > 0 {
+			if left -= uint64(len(out)); left == 0 {
+				return nil
+			}
+		}
+	}
+	return nil
+}
+
+// lastOf is the commit_ts of the last event, or before when there is none.
+func lastOf(events []*pb.ReplayEvent, before engine.Cursor) engine.Cursor {
+	if len(events) == 0 {
+		return before
+	}
+	return engine.CommitTS(events[len(events)-1].GetCommitTs())
+}
+
+// clampLimit makes an engine's limit of a client's; 0 stays: as many as fit.
+func clampLimit(left uint64) int { return int(min(left, 1<<20)) }
+
+func commitTS(v *uint64) *engine.CommitTS {
+	if v == nil {
+		return nil
+	}
+	ts := engine.CommitTS(*v)
+	return &ts
+}
+
+// eventMessages turns events into messages: those before the first that the
+// client's encoding cannot carry, and the error that says which it is.
+func eventMessages(events []engine.Event, values valueSetter) ([]*pb.ReplayEvent, error) {
+	out := make([]*pb.ReplayEvent, len(events))
+	for i := range events {
+		ev := &events[i]
+		msg := &pb.ReplayEvent{
+			TxnId: string(ev.TxnID), CommitTs: uint64(ev.CommitTS), CommitTime: timestamp(ev.CommitTime),
+			Metadata: ev.Metadata, Operations: make([]*pb.Operation, len(ev.Ops)),
+		}
+		for j := range ev.Ops {
+			op := &ev.Ops[j]
+			m := &pb.Operation{
+				Key: op.Name.Key, Version: uint64(op.Version), Namespace: op.Name.Namespace, AgentId: op.Name.Agent, Deleted: op.Tombstone,
+			}
+			if !op.Tombstone {
+				if err := values.set(m, operationValue, &m.ValueJson, op.Value); err != nil {
+					return out[:i], fmt.Errorf("commit %d, key %q: %w", ev.CommitTS, op.Name.Key, err)
+				}
+			}
+			msg.Operations[j] = m
+		}
+		out[i] = msg
+	}
+	return out, nil
+}
+
+// Watch is replay that goes on. What it has looked at without finding anything
+// is told by batches without events, so that a client can resume behind it.
+func (s *Service) Watch(req *pb.WatchRequest, stream pb.StatehouseService_WatchServer) error {
+	values, err := checkEncoding(req.GetEncoding())
+	if err != nil {
+		return err
+	}
+	f := engine.Filter{Namespace: req.GetNamespace(), Agent: req.GetAgentId(), AllAgents: req.GetAllAgents(), KeyPrefix: req.GetKeyPrefix(), KeysOnly: values.none()}
+	cursor := s.engine.Published()
+	if req.AfterTs != nil {
+		if cursor < engine.CommitTS(req.GetAfterTs()) {
+			return invalid("after_ts", fmt.Sprintf("commit %d has not happened yet; the last is %d", req.GetAfterTs(), cursor))
+		}
+		cursor = engine.CommitTS(req.GetAfterTs())
+	}
+	send := batchSender(stream.Send)
+	if _, _, err := s.engine.Replay(f, cursor, cursor, 1); err != nil {
+		return err
+	}
+	if err := send(nil, cursor); err != nil { // the first mark: the watch stands
+		return err
+	}
+	ctx, cancel := context.WithCancel(stream.Context())
+	defer cancel()
+	defer context.AfterFunc(s.draining, cancel)()
+	for marked := cursor; ; {
+		if err := s.engine.AwaitCommit(ctx, cursor); err != nil {
+			if s.draining.Err() != nil {
+				return fail(engine.ErrStopped, fmt.Sprintf("the daemon is stopping: watch again after %d", cursor))
+			}
+			return err
+		}
+		events, next, err := s.engine.Replay(f, cursor, s.engine.Published(), 0)
+		if err != nil {
+			return err
+		}
+		out, refused := eventMessages(events, values)
+		if cursor = next; refused != nil {
+			cursor = lastOf(out, cursor)
+		}
+		if len(out) > 0 || cursor >= marked+markEvery {
+			if err := send(out, cursor); err != nil {
+				return err
+			}
+			marked = cursor
+		}
+		if refused != nil {
+			return refused
+		}
+	}
+}
+
+// markEvery is how many commits of others pass before an idle watch is marked.
+const markEvery = 256

@@ -1,0 +1,143 @@
+package server
+
+import (
+	"context"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"statehouse.dev/statehouse/engine"
+	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+)
+
+func (s *Service) BeginTransaction(_ context.Context, req *pb.BeginTransactionRequest) (*pb.BeginTransactionResponse, error) {
+	var timeout *time.Duration
+	if req.TimeoutMs != nil {
+		// Past the longest Duration is past every maximum; the engine clamps.
+		ms := min(req.GetTimeoutMs(), uint64(1<<62)/uint64(time.Millisecond))
+		d := time.Duration(ms) * time.Millisecond
+		timeout = &d
+	}
+	id, snapshot, granted, err := s.engine.Begin(timeout)
+	if err != nil {
+		return nil, err
+	}
+	return &pb.BeginTransactionResponse{TxnId: string(id), SnapshotTs: uint64(snapshot), TimeoutMs: uint64(granted.Milliseconds())}, nil
+}
+
+func (s *Service) Write(_ context.Context, req *pb.WriteRequest) (*pb.WriteResponse, error) {
+	value, err := s.valueOf(req, req.GetValueJson())
+	if err != nil {
+		return nil, err
+	}
+	w := engine.Write{
+		Name:     engine.RecordName{Namespace: req.GetNamespace(), Agent: req.GetAgentId(), Key: req.GetKey()},
+		Value:    value,
+		Expected: expectedVersion(req.ExpectedVersion),
+	}
+	return &pb.WriteResponse{}, s.engine.Stage(engine.TxnID(req.GetTxnId()), w)
+}
+
+func (s *Service) Delete(_ context.Context, req *pb.DeleteRequest) (*pb.DeleteResponse, error) {
+	w := engine.Write{
+		Name:      engine.RecordName{Namespace: req.GetNamespace(), Agent: req.GetAgentId(), Key: req.GetKey()},
+		Tombstone: true,
+		Expected:  expectedVersion(req.ExpectedVersion),
+	}
+	return &pb.DeleteResponse{}, s.engine.Stage(engine.TxnID(req.GetTxnId()), w)
+}
+
+func (s *Service) Commit(ctx context.Context, req *pb.CommitRequest) (*pb.CommitResponse, error) {
+	c := conditionsOf(req.GetMetadata(), req.GetKeyPreconditions(), req.GetHeadPreconditions())
+	r, err := s.engine.Commit(ctx, engine.TxnID(req.GetTxnId()), c)
+	if err != nil {
+		return nil, err
+	}
+	return &pb.CommitResponse{CommitTs: uint64(r.CommitTS), CommitTime: timestamp(r.CommitTime), Versions: keyVersions(r.Versions)}, nil
+}
+
+func (s *Service) Abort(ctx context.Context, req *pb.AbortRequest) (*pb.AbortResponse, error) {
+	return &pb.AbortResponse{}, s.engine.Abort(ctx, engine.TxnID(req.GetTxnId()))
+}
+
+func (s *Service) Transact(ctx context.Context, req *pb.TransactRequest) (*pb.TransactResponse, error) {
+	writes := make([]engine.Write, len(req.GetOperations()))
+	for i, op := range req.GetOperations() {
+		writes[i] = engine.Write{
+			Name:      engine.RecordName{Namespace: op.GetNamespace(), Agent: op.GetAgentId(), Key: op.GetKey()},
+			Tombstone: op.GetDelete(),
+			Expected:  expectedVersion(op.ExpectedVersion),
+		}
+		if op.GetDelete() {
+			if err := refuseValue(op); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		value, err := s.valueOf(op, op.GetValueJson())
+		if err != nil {
+			return nil, err
+		}
+		writes[i].Value = value
+	}
+	c := conditionsOf(req.GetMetadata(), req.GetKeyPreconditions(), req.GetHeadPreconditions())
+	r, err := s.engine.Transact(ctx, engine.TxnID(req.GetTxnId()), writes, c)
+	if err != nil {
+		return nil, err
+	}
+	resp := &pb.TransactResponse{CommitTs: uint64(r.CommitTS), CommitTime: timestamp(r.CommitTime)}
+	resp.Versions = versionsInOrder(req.GetOperations(), r.Versions)
+	return resp, nil
+}
+
+func refuseValue(op *pb.TransactOperation) error {
+	_, given, err := rawStruct(op)
+	if err == nil && (given || len(op.GetValueJson()) > 0) {
+		err = invalid("delete", "an operation is a delete or carries a value, not both")
+	}
+	return err
+}
+
+// versionsInOrder lists the versions one an operation.
+func versionsInOrder(ops []*pb.TransactOperation, got []engine.KeyVersion) []uint64 {
+	if len(ops) == 1 && len(got) == 1 {
+		return []uint64{uint64(got[0].Version)}
+	}
+	byName := make(map[engine.RecordName]engine.Version, len(got))
+	for _, v := range got {
+		byName[v.Name] = v.Version
+	}
+	out := make([]uint64, len(ops))
+	for i, op := range ops {
+		name := engine.RecordName{Namespace: op.GetNamespace(), Agent: op.GetAgentId(), Key: op.GetKey()}
+		if name.Namespace == "" {
+			name.Namespace = engine.DefaultNamespace
+		}
+		out[i] = uint64(byName[name])
+	}
+	return out
+}
+
+var txnStates = map[engine.TxnState]pb.TransactionState{
+	engine.TxnNeverSeen: pb.TransactionState_TRANSACTION_STATE_NEVER_SEEN,
+	engine.TxnOpen:      pb.TransactionState_TRANSACTION_STATE_OPEN,
+	engine.TxnCommitted: pb.TransactionState_TRANSACTION_STATE_COMMITTED,
+	engine.TxnAborted:   pb.TransactionState_TRANSACTION_STATE_ABORTED,
+	engine.TxnExpired:   pb.TransactionState_TRANSACTION_STATE_EXPIRED,
+	engine.TxnTooOld:    pb.TransactionState_TRANSACTION_STATE_TOO_OLD,
+}
+
+func (s *Service) GetTransaction(_ context.Context, req *pb.GetTransactionRequest) (*pb.GetTransactionResponse, error) {
+	o, err := s.engine.Outcome(engine.TxnID(req.GetTxnId()))
+	if err != nil {
+		return nil, err
+	}
+	return &pb.GetTransactionResponse{
+		State: txnStates[o.State], CommitTs: uint64(o.Result.CommitTS),
+		CommitTime: timestamp(o.Result.CommitTime), Versions: keyVersions(o.Result.Versions),
+	}, nil
+}
+
+// tooLarge tells whether an answer would not fit the message that a gRPC client
+// accepts by default.
+func tooLarge(m proto.Message) bool { return proto.Size(m) > maxAnswerBytes }
