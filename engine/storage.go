@@ -22,7 +22,7 @@ const (
 	// unnoticed. Pinned, since tests rest on how this version behaves.
 	pebbleFormat = pebble.FormatMajorVersion(24)
 
-	maxMemTable = 8 << 20
+	maxMemTable = 4 << 20
 	minMemTable = 1 << 20
 )
 
@@ -37,7 +37,7 @@ func storeOptions(fs vfs.FS, t Tuning, log pebble.Logger, events *pebble.EventLi
 		CacheSize:                   t.CacheBytes,
 		MemTableSize:                t.MemTableBytes,
 		MemTableStopWritesThreshold: 4,
-		L0CompactionThreshold:       4,
+		L0CompactionThreshold:       8,
 		L0StopWritesThreshold:       1000,
 		LBaseMaxBytes:               64 << 20,
 		MaxOpenFiles:                4096,
@@ -52,6 +52,8 @@ func storeOptions(fs vfs.FS, t Tuning, log pebble.Logger, events *pebble.EventLi
 		o.Experimental.FileCacheShards = 1
 		o.Experimental.ReadSamplingMultiplier = -1
 	}
+	// Versions are read as often as they are written: no detour through value blocks.
+	o.Experimental.EnableValueBlocks = func() bool { return false }
 	for i := range o.Levels {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 		o.Levels[i].FilterType = pebble.TableFilter

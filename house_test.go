@@ -1,0 +1,207 @@
+package statehouse
+
+import (
+	"go/ast"
+	"go/token"
+	"go/types"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/tools/go/packages"
+)
+
+const module = "statehouse.dev/statehouse"
+
+// doors says which rooms a room may not import, and why. A room that is not
+// here must be added: the map of the house is policy, not a habit.
+var doors = map[string][]ban{
+	"engine": {
+		{module + "/", "the engine is the ground floor: nothing of ours stands below it"},
+		{"google.golang.org/grpc", "the state machine knows nothing of transports"},
+		{"google.golang.org/protobuf", "the contract is translated at the edge, in server"},
+		{"github.com/spf13/cobra", "flags belong to commands"},
+	},
+	"server": {
+		{"github.com/cockroachdb/pebble", "storage is the engine's: what the server needs of it, the engine says in its own words"},
+		{module + "/sim", "production code does not know that it is simulated"},
+		{module + "/client", "the service must not lean on its own client"},
+		{module + "/cmd", "commands are the outermost room"},
+	},
+	"client": {
+		{module + "/engine", "a client that shares code with the engine cannot catch the engine lying"},
+		{module + "/server", "as for the engine"},
+		{module + "/sim", "production code does not know that it is simulated"},
+		{"github.com/cockroachdb/pebble", "a client has no storage"},
+	},
+	"proto/statehouse/v1": {
+		{module + "/", "the contract depends on nothing of ours"},
+	},
+	"sim": {
+		{module + "/cmd", "commands are the outermost room"},
+	},
+	"cmd/statehoused": {
+		{module + "/sim", "the daemon does not know that it is simulated"},
+		{module + "/client", "the daemon serves; it does not call itself"},
+		{"github.com/cockroachdb/pebble", "storage is the engine's"},
+	},
+	"cmd/statehousectl": {
+		{module + "/sim", "the operator's tool works on real daemons"},
+		{module + "/server", "what the tool knows of a daemon it learns over the wire"},
+		{"github.com/cockroachdb/pebble", "verify and bench reach a store through the engine only"},
+	},
+	"engine/enginebench": {
+		{"google.golang.org/grpc", "it measures the engine without transports"},
+	},
+	"": {},
+}
+
+type ban struct{ prefix, why string }
+
+// Files that may do what the core may not. Everything else of engine and server
+// must be a function of the values it is given.
+var (
+	clockFiles = []string{"engine/env_os.go", "engine/loop.go", "server/serve.go"}
+	goFiles    = []string{"server/serve.go"}
+	osFiles    = []string{}
+)
+
+// core are the rooms that the simulator runs.
+var core = []string{"engine", "server"}
+
+// pure files of the engine import nothing that can do I/O.
+var pureFiles = []string{
+	"txn.go", "plan.go", "proposal.go", "keys.go", "rows.go", "codec.go", "types.go", "limits.go", "value.go", "cache.go", "errors.go",
+}
+
+func load(t *testing.T) []*packages.Package {
+	t.Helper()
+	pkgs, err := packages.Load(&packages.Config{
+		Mode: packages.NeedName | packages.NeedFiles | packages.NeedImports | packages.NeedSyntax | packages.NeedTypes | packages.NeedTypesInfo,
+	}, "./...")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if packages.PrintErrors(pkgs) > 0 {
+		t.Fatal("the packages do not load")
+	}
+	return pkgs
+}
+
+func room(p *packages.Package) string {
+	return strings.TrimPrefix(strings.TrimPrefix(p.PkgPath, module), "/")
+}
+
+func TestHouse(t *testing.T) {
+	pkgs := load(t)
+	t.Run("doors", func(t *testing.T) {
+		for _, p := range pkgs {
+			bans, known := doors[room(p)]
+			if !known {
+				t.Errorf("%s is not on the map: say in house_test.go what it may not import", p.PkgPath)
+			}
+			for imported := range p.Imports {
+				for _, b := range bans {
+					if strings.HasPrefix(imported, b.prefix) {
+						t.Errorf("%s imports %s: %s", p.PkgPath, imported, b.why)
+					}
+				}
+			}
+		}
+	})
+	t.Run("determinism", func(t *testing.T) {
+		for _, p := range pkgs {
+			if slices.Contains(core, room(p)) {
+				checkDeterminism(t, p)
+			}
+		}
+	})
+	t.Run("pure", func(t *testing.T) { checkPure(t, pkgs) })
+}
+
+func checkPure(t *testing.T, pkgs []*packages.Package) {
+	seen := 0
+	for _, p := range pkgs {
+		if room(p) != "engine" {
+			continue
+		}
+		for _, f := range p.Syntax {
+			name := filepath.Base(p.Fset.Position(f.Pos()).Filename)
+			if !slices.Contains(pureFiles, name) {
+				continue
+			}
+			seen++
+			for _, imp := range f.Imports {
+				path := strings.Trim(imp.Path.Value, `"`)
+				if path == "os" || path == "io" || strings.HasPrefix(path, "net") || strings.Contains(path, "pebble/v2/vfs") ||
+					strings.Contains(path, "pebble") && name != "keys.go" {
+					t.Errorf("engine/%s imports %s: it decides, others do I/O", name, path)
+				}
+			}
+		}
+	}
+	if seen != len(pureFiles) {
+		t.Errorf("%d of %d pure files were found: has one been renamed?", seen, len(pureFiles))
+	}
+}
+
+// banned functions, by package path.
+var banned = map[string][]string{
+	"time":         {"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "NewTimer", "NewTicker", "Tick"},
+	"math/rand":    nil, // all of it
+	"math/rand/v2": nil,
+	"crypto/rand":  nil,
+	"os":           nil,
+}
+
+func checkDeterminism(t *testing.T, p *packages.Package) {
+	for _, f := range p.Syntax {
+		file := room(p) + "/" + filepath.Base(p.Fset.Position(f.Pos()).Filename)
+		ast.Inspect(f, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.GoStmt:
+				if !slices.Contains(goFiles, file) {
+					t.Errorf("%s: a go statement: the core starts no goroutine", p.Fset.Position(n.Pos()))
+				}
+			case *ast.SelectorExpr:
+				checkCall(t, p, file, n)
+			case *ast.RangeStmt:
+				if _, isMap := p.TypesInfo.TypeOf(n.X).Underlying().(*types.Map); isMap && !explained(p.Fset, f, n) {
+					t.Errorf("%s: ranges over a map without a comment that says why order cannot matter", p.Fset.Position(n.Pos()))
+				}
+			}
+			return true
+		})
+	}
+}
+
+func checkCall(t *testing.T, p *packages.Package, file string, n *ast.SelectorExpr) {
+	obj := p.TypesInfo.Uses[n.Sel]
+	if obj == nil || obj.Pkg() == nil || obj.Parent() != obj.Pkg().Scope() {
+		return // a method or a field
+	}
+	names, isBanned := banned[obj.Pkg().Path()]
+	if !isBanned || names != nil && !slices.Contains(names, n.Sel.Name) {
+		return
+	}
+	if slices.Contains(clockFiles, file) || obj.Pkg().Path() == "os" && slices.Contains(osFiles, file) {
+		return
+	}
+	t.Errorf("%s: uses %s.%s: the core takes time, randomness and files as values (engine.Env)", p.Fset.Position(n.Pos()), obj.Pkg().Path(), n.Sel.Name)
+}
+
+// explained looks for "order" in a comment on the range statement's line or the
+// one before.
+func explained(fset *token.FileSet, f *ast.File, n ast.Node) bool {
+	line := fset.Position(n.Pos()).Line
+	for _, group := range f.Comments {
+		for _, c := range group.List {
+			at := fset.Position(c.Pos()).Line
+			if (at == line || at == line-1) && (strings.Contains(c.Text, "order") || strings.Contains(c.Text, "sum")) {
+				return true
+			}
+		}
+	}
+	return false
+}
