@@ -1,1 +1,49 @@
-TOOL := go tool -modfile=.ci/tools/go.mod
+# make run    builds and starts the daemon on a store in ./data
+# make test   installs what it needs and checks everything; what CI runs
+# make help   the rest
+
+TOOL    := go tool -modfile=.ci/tools/go.mod
+VERSION := 0.1.0
+SHA     := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
+LDFLAGS := -X main.version=$(VERSION) -X main.gitSHA=$(SHA)
+
+.PHONY: help build run test check race fuzz vuln generate bench clean
+
+help:
+	@sed -n 's/^# //p' Makefile
+	@echo "make build | check | race | fuzz | vuln | generate | bench | clean"
+
+build:
+	go build -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+
+run: build
+	./bin/statehoused --data-dir data
+
+test: check race fuzz vuln
+
+# Static checks: formatting, vet, staticcheck, and that the generated code is
+# what the contract generates.
+check:
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt-ed:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
+	go vet ./...
+	$(TOOL) staticcheck ./...
+	.ci/check-generated
+
+race:
+	go test -race -timeout 20m ./...
+
+# Every fuzz target for a moment; "go test" above has run their seeds already.
+fuzz:
+	.ci/fuzz 5s
+
+vuln:
+	.ci/vuln
+
+generate:
+	.ci/generate
+
+bench: build
+	.ci/bench
+
+clean:
+	rm -rf bin .cache

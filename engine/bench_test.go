@@ -1,173 +1,106 @@
-package engine
+package engine_test
 
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
-	"sync"
 	"testing"
 
-	"github.com/cockroachdb/pebble/v2"
+	"statehouse.dev/statehouse/engine"
+	"statehouse.dev/statehouse/engine/enginebench"
 )
 
-// benchValue is a JSON object of 256 bytes that does not compress away.
-func benchValue(r *rand.Rand) []byte {
-	b := make([]byte, 0, 256)
-	b = append(b, `{"note":"`...)
-	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-	for len(b) < 254 {
-		b = append(b, letters[r.IntN(len(letters))])
-	}
-	return append(b, `"}`...)
-}
-
-func openBench(b *testing.B) *Engine {
+func openBench(b *testing.B) *enginebench.Engine {
 	b.Helper()
-	env, closeEnv := OSEnv(func(err error) { panic(err) }, func(string, ...any) {})
-	e, err := Open(env, Options{Dir: b.TempDir()})
+	e, err := enginebench.Open(b.TempDir())
 	if err != nil {
 		b.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	var wg sync.WaitGroup
-	wg.Go(func() { e.Run(ctx) })
 	b.Cleanup(func() {
-		stop()
-		wg.Wait()
 		if err := e.Close(); err != nil {
 			b.Error(err)
 		}
-		closeEnv()
 	})
 	return e
 }
 
-// inParallel splits b.N over clients.
-func inParallel(b *testing.B, clients int, do func(client, i int)) {
-	var wg sync.WaitGroup
-	b.ResetTimer()
-	for c := range clients {
-		wg.Go(func() {
-			for i := c; i < b.N; i += clients {
-				do(c, i)
-			}
-		})
+func load(clients, commits int) enginebench.Load {
+	return enginebench.Load{Clients: clients, Commits: commits, ValueBytes: 256, Keys: 1000}
+}
+
+func report(b *testing.B, r enginebench.Result, err error) {
+	b.Helper()
+	if err != nil {
+		b.Fatal(err)
 	}
-	wg.Wait()
-	b.StopTimer()
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "ops/s")
+	b.ReportMetric(r.PerSecond(), "ops/s")
+	b.ReportMetric(float64(r.P50.Microseconds()), "p50-µs")
 }
 
 func BenchmarkCommit(b *testing.B) {
 	for _, clients := range []int{1, 8, 64, 256} {
 		b.Run(fmt.Sprintf("clients=%d", clients), func(b *testing.B) {
 			e := openBench(b)
-			v := benchValue(rand.New(rand.NewPCG(1, 1)))
-			inParallel(b, clients, func(c, i int) {
-				id := newTxnID(e.now(), e.env.Rand)
-				_, err := e.Transact(context.Background(), id, []Write{{
-					Name:  RecordName{"", fmt.Sprint("agent-", c), fmt.Sprint("key-", i%1000)},
-					Value: v}}, Conditions{})
-				if err != nil {
-					b.Error(err)
-				}
-			})
+			b.ResetTimer()
+			r, err := enginebench.Commits(e, load(clients, b.N))
+			report(b, r, err)
 		})
 	}
 }
 
-// BenchmarkPebble is the ceiling of BenchmarkCommit: the same bytes through bare
-// Pebble with one writer that groups.
-func BenchmarkPebble(b *testing.B) {
+// BenchmarkBarePebble is the ceiling of BenchmarkCommit.
+func BenchmarkBarePebble(b *testing.B) {
 	for _, clients := range []int{1, 64} {
 		b.Run(fmt.Sprintf("clients=%d", clients), func(b *testing.B) {
-			db, err := pebble.Open(b.TempDir(), &pebble.Options{FormatMajorVersion: pebbleFormat, Logger: pebbleLog{log: func(string, ...any) {}}})
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer db.Close()
-			type req struct {
-				k, v []byte
-				done chan struct{}
-			}
-			ch := make(chan req, 4096)
-			var wg sync.WaitGroup
-			wg.Go(func() {
-				for r := range ch {
-					batch := db.NewBatch()
-					waiting := []req{r}
-					for len(ch) > 0 {
-						waiting = append(waiting, <-ch)
-					}
-					for _, w := range waiting {
-						batch.Set(w.k, w.v, nil)
-					}
-					if err := batch.Commit(pebble.Sync); err != nil {
-						b.Error(err)
-					}
-					for _, w := range waiting {
-						close(w.done)
-					}
-				}
-			})
-			v := benchValue(rand.New(rand.NewPCG(1, 1)))
-			inParallel(b, clients, func(c, i int) {
-				r := req{[]byte(fmt.Sprintf("agent-%d/key-%d/%d", c, i%1000, i)), v, make(chan struct{})}
-				ch <- r
-				<-r.done
-			})
-			close(ch)
-			wg.Wait()
+			r, err := enginebench.BarePebble(b.TempDir(), load(clients, b.N))
+			report(b, r, err)
 		})
 	}
 }
 
 func BenchmarkGet(b *testing.B) {
 	e := openBench(b)
-	v := benchValue(rand.New(rand.NewPCG(1, 1)))
-	for i := range 10 {
-		var ws []Write
-		for j := range 1000 {
-			ws = append(ws, Write{Name: RecordName{"", "a", fmt.Sprint("key-", i*1000+j)}, Value: v})
-		}
-		if _, err := e.Transact(context.Background(), TxnID(fmt.Sprint("t", i)), ws, Conditions{}); err != nil {
-			b.Fatal(err)
-		}
+	l := load(1, 10)
+	l.Writes, l.Keys = 1000, 10_000
+	if _, err := enginebench.Commits(e, l); err != nil {
+		b.Fatal(err)
 	}
-	inParallel(b, 8, func(_, i int) {
-		s, _ := e.Snapshot(At{})
-		if r, err := s.Get(RecordName{"", "a", fmt.Sprint("key-", i%10000)}); err != nil || !r.Exists {
-			b.Error(r, err)
+	b.ResetTimer()
+	r, err := enginebench.Measure(8, b.N, func(_, i int) error {
+		s, err := e.Snapshot(engine.At{})
+		if err != nil {
+			return err
 		}
+		rec, err := s.Get(engine.RecordName{Namespace: "bench", Agent: "agent-000", Key: fmt.Sprintf("memory/%08d", i%10_000)})
+		if err == nil && !rec.Exists {
+			err = fmt.Errorf("%v is missing", rec.Name)
+		}
+		return err
 	})
+	report(b, r, err)
 }
 
 func BenchmarkReplay(b *testing.B) {
 	e := openBench(b)
-	v := benchValue(rand.New(rand.NewPCG(1, 1)))
-	var wg sync.WaitGroup
-	for c := range 64 {
-		wg.Go(func() {
-			for i := c; i < 100_000; i += 64 {
-				id := newTxnID(e.now(), e.env.Rand)
-				_, err := e.Transact(context.Background(), id, []Write{{Name: RecordName{"", "a", fmt.Sprint("key-", i%1000)}, Value: v}}, Conditions{})
-				if err != nil {
-					b.Error(err)
-				}
-			}
-		})
+	const events = 100_000
+	for i := range events / 1000 {
+		if _, err := enginebench.Measure(64, 1000, func(_, j int) error {
+			w := engine.Write{Name: engine.RecordName{Agent: "a", Key: fmt.Sprint("key-", j)}, Value: []byte(`{"note":"found 2.1 million"}`)}
+			_, err := e.Transact(context.Background(), engine.TxnID(fmt.Sprintf("%d-%d", i, j)), []engine.Write{w}, engine.Conditions{})
+			return err
+		}); err != nil {
+			b.Fatal(err)
+		}
 	}
-	wg.Wait()
 	b.ResetTimer()
 	n := 0
 	for n < b.N {
-		for cursor := CommitTS(0); cursor < 100_000 && n < b.N; {
-			evs, c, err := e.Replay(Filter{Agent: "a"}, cursor, 100_000, 0)
+		for cursor := engine.Cursor(0); cursor < events && n < b.N; {
+			evs, next, err := e.Replay(engine.Filter{Agent: "a"}, cursor, events, 0)
 			if err != nil {
 				b.Fatal(err)
 			}
 			n += len(evs)
-			cursor = c
+			cursor = next
 		}
 	}
 	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "events/s")

@@ -47,7 +47,7 @@ type Cursor = CommitTS
 
 // Bounds of one chunk of a replay.
 const (
-	chunkEvents = 512
+	chunkEvents = 4096
 	chunkBytes  = 1 << 20
 	chunkRows   = 8192 // rows looked at, matching or not
 )

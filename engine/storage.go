@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -18,9 +19,9 @@ type Tuning struct {
 }
 
 const (
-	// Format 24 from the first WAL on: in an older one a flipped bit goes
+	// PebbleFormat is Pebble's own format version: 24 from the first WAL on: in an older one a flipped bit goes
 	// unnoticed. Pinned, since tests rest on how this version behaves.
-	pebbleFormat = pebble.FormatMajorVersion(24)
+	PebbleFormat = pebble.FormatMajorVersion(24)
 
 	maxMemTable = 4 << 20
 	minMemTable = 1 << 20
@@ -31,7 +32,7 @@ func storeOptions(fs vfs.FS, t Tuning, log pebble.Logger, events *pebble.EventLi
 	o := &pebble.Options{
 		FS:                          fs,
 		Comparer:                    comparer,
-		FormatMajorVersion:          pebbleFormat,
+		FormatMajorVersion:          PebbleFormat,
 		Logger:                      log,
 		EventListener:               events,
 		CacheSize:                   t.CacheBytes,
@@ -97,4 +98,24 @@ func storageError(err error) error {
 		return failf(ErrDataLoss, "damage met while reading: %v", err)
 	}
 	return failf(ErrStorage, "reading failed: %v", err)
+}
+
+// Flush writes what is in memory to tables, so that a restart has nothing to
+// replay. Like every maintenance it belongs to the goroutine that steps, or to a
+// time when nobody does.
+func (e *Engine) Flush() error { return storageOrNil(e.db.Flush()) }
+
+// Compact flushes and compacts the whole store.
+func (e *Engine) Compact() error {
+	if err := e.Flush(); err != nil {
+		return err
+	}
+	return storageOrNil(e.db.Compact(context.Background(), []byte{0}, []byte{0xff}, false))
+}
+
+func storageOrNil(err error) error {
+	if err == nil {
+		return nil
+	}
+	return storageError(err)
 }
