@@ -58,6 +58,8 @@ func storeOptions(fs vfs.FS, t Tuning, log pebble.Logger, events *pebble.EventLi
 	for i := range o.Levels {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 		o.Levels[i].FilterType = pebble.TableFilter
+		o.Levels[i].BlockSize = 8 << 10
+		o.Levels[i].IndexBlockSize = 256 << 10
 	}
 	return o
 }

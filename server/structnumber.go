@@ -1,0 +1,178 @@
+package server
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+)
+
+// notRepresentableError says that a value has a number that a Struct, all of
+// whose numbers are doubles, would change.
+type notRepresentableError struct {
+	Number string // as it is spelled; cut if it is very long
+	Offset int    // its first byte in the JSON text
+}
+
+func (e *notRepresentableError) Error() string {
+	return fmt.Sprintf("the number %s at byte %d is none that a double can hold", e.Number, e.Offset)
+}
+
+// exactDouble is the double that a JSON number stands for, and whether it does so
+// exactly. That is the case when
+//
+//   - the number is the double, digit by digit: 1e2, -9223372036854775808, 0.5; or
+//   - it is not spelled as an integer, and as programs print that double: with the
+//     fewest digits that read as it again (0.1, 5e-324) or with 17 (0.10000000000000001).
+//
+// All else would come back as another number: 9007199254740993, 1e-400. Whoever
+// spells an integer means each of its digits, so 1000000000000000000000000 is
+// refused where 1e24 is not.
+func exactDouble(text []byte) (d float64, exact bool, err error) {
+	if d, ok := smallInteger(text); ok {
+		return d, true, nil
+	}
+	d, err = strconv.ParseFloat(string(text), 64)
+	if errors.Is(err, strconv.ErrRange) {
+		return d, false, nil
+	}
+	if err != nil {
+		return 0, false, err
+	}
+	digits, integer := 0, true
+	for _, c := range text {
+		switch {
+		case c >= '0' && c <= '9':
+			digits++
+		case c != '-':
+			integer = false
+		}
+	}
+	// Two decimals of 15 digits are never the same double, unless it is subnormal,
+	// so the fewest digits for this one are those of the text.
+	const smallestNormal = 0x1p-1022
+	if digits <= 15 && math.Abs(d) >= smallestNormal {
+		return d, true, nil
+	}
+	if !integer {
+		var buf [32]byte
+		if sameDecimal(text, strconv.AppendFloat(buf[:0], d, 'e', -1, 64)) ||
+			sameDecimal(text, strconv.AppendFloat(buf[:0], d, 'e', 16, 64)) {
+			return d, true, nil
+		}
+	}
+	return d, isExactly(text, d), nil
+}
+
+// abbreviated is a number for an error message: it may have a million digits.
+func abbreviated(text []byte) string {
+	const most = 64
+	if len(text) > most {
+		return string(text[:most]) + "..."
+	}
+	return string(text)
+}
+
+// smallInteger reads an integer of at most 15 digits, which a double always holds.
+func smallInteger(text []byte) (d float64, ok bool) {
+	digits := text
+	negative := len(text) > 0 && text[0] == '-'
+	if negative {
+		digits = text[1:]
+	}
+	if len(digits) == 0 || len(digits) > 15 {
+		return 0, false
+	}
+	n := int64(0)
+	for _, c := range digits {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		n = n*10 + int64(c-'0')
+	}
+	if negative {
+		return -float64(n), true // -0 too: Go negates the variable, sign and all
+	}
+	return float64(n), true
+}
+
+// isExactly compares with all digits of d, of which there are at most 767.
+func isExactly(text []byte, d float64) bool {
+	var buf [800]byte
+	return sameDecimal(text, strconv.AppendFloat(buf[:0], d, 'e', 766, 64))
+}
+
+// sameDecimal reports whether two spellings are of the same number.
+func sameDecimal(a, b []byte) bool {
+	x, y := readDecimal(a), readDecimal(b)
+	if x.negative != y.negative || x.digits != y.digits {
+		return false
+	}
+	if x.digits == 0 {
+		return true
+	}
+	if x.exponent != y.exponent {
+		return false
+	}
+	for range x.digits {
+		if x.next() != y.next() {
+			return false
+		}
+	}
+	return true
+}
+
+// decimal is ±0.d₁d₂d₃… × 10^exponent with neither the first nor the last digit 0.
+type decimal struct {
+	negative bool
+	digits   int    // how many; 0: the number is zero
+	rest     []byte // the digits from d₁ on, perhaps with a point in between
+	exponent int64
+}
+
+func readDecimal(text []byte) decimal {
+	var d decimal
+	if len(text) > 0 && text[0] == '-' {
+		d.negative = true
+		text = text[1:]
+	}
+	if i := bytes.IndexAny(text, "eE"); i >= 0 {
+		// One that does not fit is cut off, and then equals no exponent of a double.
+		d.exponent, _ = strconv.ParseInt(string(text[i+1:]), 10, 32)
+		text = text[:i]
+	}
+	point := bytes.IndexByte(text, '.')
+	if point < 0 {
+		point = len(text)
+	}
+	end := len(bytes.TrimRight(text, "0."))
+	if end > point {
+		d.digits--
+	}
+	start := 0
+	for start < end && (text[start] == '0' || text[start] == '.') {
+		start++
+	}
+	if start == end {
+		d.digits = 0
+		return d
+	}
+	d.rest = text[start:end]
+	d.digits += end - start
+	d.exponent += int64(point - start)
+	if start > point {
+		d.digits++ // the point is before the digits, not between
+		d.exponent++
+	}
+	return d
+}
+
+func (d *decimal) next() byte {
+	if d.rest[0] == '.' {
+		d.rest = d.rest[1:]
+	}
+	c := d.rest[0]
+	d.rest = d.rest[1:]
+	return c
+}
