@@ -22,7 +22,7 @@ type spaceWatch struct {
 // init sets the watermark: what was configured, or a quarter of a small disk.
 func (s *spaceWatch) init(configured uint64, u vfs.DiskUsage) {
 	s.reserve = min(configured, u.TotalBytes/4)
-	s.ballast = min(s.reserve/8, 32<<20)
+	s.ballast = min(s.reserve/8, 8<<20) // a flush or two
 }
 
 // wrote counts bytes and tells when so many were written that it is time to look.

@@ -9,7 +9,7 @@ import (
 // KeySet notices a key that an object has twice, in a value of any encoding. It
 // belongs to one value and holds places of keys in its text, not copies. Objects
 // nest: each is opened before its first key and closed after its last, inner ones
-// first. A value of any size and shape costs n log n at most.
+// first. Time and memory are linear in the number of keys, whatever keys they are.
 type KeySet struct {
 	text    []byte
 	decoded []byte // keys that differ from their spelling, one behind another

@@ -59,9 +59,22 @@ func MeasureSpace(dir string, l Load) (Space, error) {
 	if err := e.Compact(); err != nil {
 		return s, err
 	}
-	used, err = DiskUsed(dir)
+	used, err = settledDiskUsed(dir)
 	s.AfterCompaction = float64(used) / data
 	return s, err
+}
+
+// settledDiskUsed waits a moment for files that are obsolete to be removed, which
+// Pebble does in the background.
+func settledDiskUsed(dir string) (used int64, err error) {
+	for range 20 {
+		before := used
+		if used, err = DiskUsed(dir); err != nil || used == before {
+			return used, err
+		}
+		time.Sleep(250 * time.Millisecond)
+	}
+	return used, nil
 }
 
 // Scale is how latencies grow with the number of records.
