@@ -54,6 +54,9 @@ var doors = map[string][]ban{
 	"engine/enginebench": {
 		{"google.golang.org/grpc", "it measures the engine without transports"},
 	},
+	"cmd/statehousectl/bench": {
+		{module + "/server", "it measures a daemon over the wire"},
+	},
 	"": {},
 }
 
@@ -72,7 +75,7 @@ var core = []string{"engine", "server"}
 
 // pure files of the engine import nothing that can do I/O.
 var pureFiles = []string{
-	"txn.go", "plan.go", "proposal.go", "keys.go", "rows.go", "codec.go", "types.go", "limits.go", "value.go", "cache.go", "errors.go",
+	"txn.go", "plan.go", "proposal.go", "keys.go", "rows.go", "codec.go", "types.go", "limits.go", "value.go", "valuetext.go", "valuekeys.go", "cache.go", "errors.go",
 }
 
 func load(t *testing.T) []*packages.Package {

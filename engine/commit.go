@@ -41,7 +41,14 @@ func (e *Engine) checkWrite(w *Write) error {
 		w.Value = nil
 		return nil
 	}
-	text, err := CheckValue(w.Value, e.opts.Limits.ValueBytes)
+	limit := e.opts.Limits.ValueBytes
+	if w.SentBytes > limit {
+		return failf(ErrInvalid, "value of key %q is %d bytes, more than the limit of %d", w.Name.Key, w.SentBytes, limit).with("field", "value")
+	}
+	if w.SentBytes > 0 {
+		limit = e.opts.Limits.TxnBytes // text of another encoding may have grown
+	}
+	text, err := CheckValue(w.Value, limit)
 	if err != nil {
 		return failf(ErrInvalid, "value of key %q: %v", w.Name.Key, err).with("field", "value")
 	}

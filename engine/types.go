@@ -35,6 +35,9 @@ func (n RecordName) AgentName() AgentName { return AgentName{n.Namespace, n.Agen
 type Write struct {
 	Name      RecordName
 	Value     []byte // JSON text, see CheckValue; unused in a tombstone
+	// SentBytes is the value's size in the encoding it was sent in, which is what
+	// Limits.ValueBytes bounds; 0: it was sent as Value.
+	SentBytes int
 	Tombstone bool
 	// Expected, when set, is the version the key must be at before the commit; 0:
 	// the key does not exist.

@@ -13,27 +13,28 @@ import (
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
 
-// valueOf reads the one value that a write carries: JSON text or a Struct.
-func (s *Service) valueOf(m proto.Message, text []byte) ([]byte, error) {
+// setValue reads the one value that a write carries: JSON text or a Struct.
+func (s *Service) setValue(w *engine.Write, m proto.Message, text []byte) error {
 	wire, isStruct, err := rawStruct(m)
 	switch {
 	case err != nil:
-		return nil, err
+		return err
 	case isStruct && len(text) > 0:
-		return nil, invalid("value", "a write carries value or value_json, not both")
+		return invalid("value", "a write carries value or value_json, not both")
 	case !isStruct && len(text) == 0:
-		return nil, invalid("value", "the value is absent: set value or value_json (an empty object is {})")
+		return invalid("value", "the value is absent: set value or value_json (an empty object is {})")
 	case !isStruct:
-		return text, nil
+		w.Value = text
+		return nil
 	}
-	if limit := s.engine.Limits().ValueBytes; len(wire) > limit {
-		return nil, invalid("value", fmt.Sprintf("the value is %d bytes as a Struct, more than the limit of %d", len(wire), limit))
+	w.SentBytes = max(len(wire), 1)
+	if w.SentBytes > s.engine.Limits().ValueBytes {
+		return nil // the engine refuses it with both sizes; not worth transcoding
 	}
-	text, err = structToJSON(wire)
-	if err != nil {
-		return nil, invalid("value", "the value is refused: "+err.Error())
+	if w.Value, err = structToJSON(wire); err != nil {
+		return invalid("value", "the value is refused: "+err.Error())
 	}
-	return text, nil
+	return nil
 }
 
 // valueSetter puts a stored value into the field that a reader asked for.

@@ -8,6 +8,22 @@ import (
 	"strconv"
 )
 
+// appendJSONNumber writes the shortest text that reads as d again, but an integer
+// below 1e21 with all its digits, so that 2^60 is 2^60 to those who read integers.
+func appendJSONNumber(dst []byte, d float64) []byte {
+	abs := math.Abs(d)
+	switch {
+	case d == math.Trunc(d) && abs < 1<<63 && (d != 0 || !math.Signbit(d)):
+		return strconv.AppendInt(dst, int64(d), 10)
+	case d == math.Trunc(d) && abs < 1e21:
+		return strconv.AppendFloat(dst, d, 'f', 0, 64)
+	case abs >= 1e-6 && abs < 1e21:
+		return strconv.AppendFloat(dst, d, 'f', -1, 64)
+	default:
+		return strconv.AppendFloat(dst, d, 'e', -1, 64)
+	}
+}
+
 // notRepresentableError says that a value has a number that a Struct, all of
 // whose numbers are doubles, would change.
 type notRepresentableError struct {
@@ -97,10 +113,15 @@ func smallInteger(text []byte) (d float64, ok bool) {
 	return float64(n), true
 }
 
-// isExactly compares with all digits of d, of which there are at most 767.
+// isExactly compares with all digits of d: 767 at most, but mostly it is an integer
+// that has no more than its size demands.
 func isExactly(text []byte, d float64) bool {
+	precision := 766 // and the digit before the point
+	if math.Abs(d) < 1e40 && d == math.Trunc(d) {
+		precision = 40
+	}
 	var buf [800]byte
-	return sameDecimal(text, strconv.AppendFloat(buf[:0], d, 'e', 766, 64))
+	return sameDecimal(text, strconv.AppendFloat(buf[:0], d, 'e', precision, 64))
 }
 
 // sameDecimal reports whether two spellings are of the same number.

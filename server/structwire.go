@@ -84,6 +84,9 @@ func (r *structReader) next(at, end int) (f wireField, next int, err error) {
 	if n < 0 {
 		return f, 0, r.malformed(at, n)
 	}
+	if num > protowire.MaxValidNumber { // ConsumeTag does not mind
+		return f, 0, r.fail(at, "the Struct is malformed (field number %d)", num)
+	}
 	f.num, f.typ = num, typ
 	at += n
 	rest := r.wire[at:end]
@@ -299,22 +302,6 @@ func (r *structReader) checkUTF8(f wireField) error {
 		return r.fail(f.at, "a string is not valid UTF-8; it is")
 	}
 	return nil
-}
-
-// appendJSONNumber writes the shortest text that reads as d again, but an integer
-// below 1e21 with all its digits, so that 2^60 is 2^60 to those who read integers.
-func appendJSONNumber(dst []byte, d float64) []byte {
-	abs := math.Abs(d)
-	switch {
-	case d == math.Trunc(d) && abs < 1<<63 && (d != 0 || !math.Signbit(d)):
-		return strconv.AppendInt(dst, int64(d), 10)
-	case d == math.Trunc(d) && abs < 1e21:
-		return strconv.AppendFloat(dst, d, 'f', 0, 64)
-	case abs >= 1e-6 && abs < 1e21:
-		return strconv.AppendFloat(dst, d, 'f', -1, 64)
-	default:
-		return strconv.AppendFloat(dst, d, 'e', -1, 64)
-	}
 }
 
 // appendJSONString writes UTF-8 text as a JSON string with no escape that JSON

@@ -26,14 +26,12 @@ func (s *Service) BeginTransaction(_ context.Context, req *pb.BeginTransactionRe
 }
 
 func (s *Service) Write(_ context.Context, req *pb.WriteRequest) (*pb.WriteResponse, error) {
-	value, err := s.valueOf(req, req.GetValueJson())
-	if err != nil {
-		return nil, err
-	}
 	w := engine.Write{
 		Name:     engine.RecordName{Namespace: req.GetNamespace(), Agent: req.GetAgentId(), Key: req.GetKey()},
-		Value:    value,
 		Expected: expectedVersion(req.ExpectedVersion),
+	}
+	if err := s.setValue(&w, req, req.GetValueJson()); err != nil {
+		return nil, err
 	}
 	return &pb.WriteResponse{}, s.engine.Stage(engine.TxnID(req.GetTxnId()), w)
 }
@@ -74,11 +72,9 @@ func (s *Service) Transact(ctx context.Context, req *pb.TransactRequest) (*pb.Tr
 			}
 			continue
 		}
-		value, err := s.valueOf(op, op.GetValueJson())
-		if err != nil {
+		if err := s.setValue(&writes[i], op, op.GetValueJson()); err != nil {
 			return nil, err
 		}
-		writes[i].Value = value
 	}
 	c := conditionsOf(req.GetMetadata(), req.GetKeyPreconditions(), req.GetHeadPreconditions())
 	r, err := s.engine.Transact(ctx, engine.TxnID(req.GetTxnId()), writes, c)

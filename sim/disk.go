@@ -1,0 +1,287 @@
+package sim
+
+import (
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// DiskOptions configures a disk. The zero value is a disk without limit, whose
+// clock stands still.
+type DiskOptions struct {
+	Seed     uint64           // of what faults draw at random, such as the bit that flips
+	Clock    func() time.Time // for the time a file was changed, must not use the disk; nil: the Unix epoch
+	Capacity int64            // bytes; 0: no limit
+	Trace    bool             // remember every operation, for Disk.Trace
+}
+
+// Disk is a simulated disk with one file system on it, safe for concurrent use.
+// The package documentation says what it promises.
+//
+// Once Crash was called the disk is dead. It still works, on its own content and
+// without faults, hooks, counts or limits, so that a store which is open on it can
+// be closed; nothing done to it reaches the image that Crash returned.
+type Disk struct {
+	opts DiskOptions
+
+	mu      sync.Mutex
+	root    *node
+	journal journal
+	locks   map[string]bool // paths; only looked up
+	used    int64           // sum of allocated() over files with a link or an open handle
+	dead    bool
+	ledger  ledger
+	onOp    func(Op)
+	onCrash func()
+	after   Aftermath
+}
+
+var _ vfs.FS = (*Disk)(nil)
+
+// NewDisk returns an empty disk.
+func NewDisk(opts DiskOptions) *Disk {
+	if opts.Clock == nil {
+		opts.Clock = func() time.Time { return time.Unix(0, 0).UTC() }
+	}
+	return &Disk{
+		opts:   opts,
+		root:   newDirNode("/", opts.Clock()),
+		locks:  make(map[string]bool),
+		ledger: newLedger(opts.Trace),
+	}
+}
+
+// Arm adds faults, to strike in addition to those armed before. Where two would
+// strike one operation, the one armed first does.
+func (d *Disk) Arm(faults ...Fault) error {
+	for _, f := range faults {
+		if err := f.Validate(); err != nil {
+			return err
+		}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, f := range faults {
+		d.ledger.faults = append(d.ledger.faults, armed{Fault: f, left: f.Count})
+	}
+	return nil
+}
+
+// Heal disarms all faults. What they did stays done.
+func (d *Disk) Heal() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.ledger.faults = nil
+}
+
+// OnOp sets a function to be called at the start of every operation, before its
+// effect and before a fault strikes. No lock is held: it may block, use the disk,
+// or crash it. It is called by the goroutine that does the operation.
+func (d *Disk) OnOp(hook func(Op)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.onOp = hook
+}
+
+// OnCrash sets the function that a PowerCut calls from inside the operation, with
+// no lock held. It is expected to call Crash. A PowerCut on a disk without this
+// hook panics, so that it cannot go unnoticed.
+func (d *Disk) OnCrash(hook func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.onCrash = hook
+}
+
+// Injected lists the faults that struck, in the order they did.
+func (d *Disk) Injected() []Injection {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.ledger.injected)
+}
+
+// Trace lists the operations done so far if DiskOptions.Trace is set, sorted by
+// path and then in order. Operations that failed are among them.
+func (d *Disk) Trace() []Op {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.ledger.traced()
+}
+
+// Dead tells whether Crash was called. What a store acknowledged after that
+// moment was never acknowledged to anyone.
+func (d *Disk) Dead() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.dead
+}
+
+// SetCapacity changes the size of the disk, in bytes; 0 is no limit. It may be set
+// below what is used: then nothing more can be written.
+func (d *Disk) SetCapacity(capacity int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.opts.Capacity = capacity
+}
+
+// do runs one operation: count, hook, fault, effect. The effect is called with
+// the lock held, and with the fault that it has to bring about itself, if any.
+func (d *Disk) do(op Op, effect func(hit *Injection) error) error {
+	d.mu.Lock()
+	if d.dead {
+		defer d.mu.Unlock()
+		return effect(nil)
+	}
+	op.Class = d.classOf(op)
+	d.ledger.enter(&op)
+	onOp := d.onOp
+	d.mu.Unlock()
+	if onOp != nil {
+		onOp(op)
+	}
+
+	d.mu.Lock()
+	var hit *Injection
+	var fault Fault
+	if !d.dead { // the hook may have crashed it
+		if hit = d.ledger.strike(op); hit != nil {
+			fault = hit.Fault
+		}
+	}
+	if fault.Kind == PowerCut && fault.When == Before {
+		hit = nil
+		d.cutPower()
+	}
+	err := d.fail(op, fault)
+	if err == nil {
+		err = effect(hit)
+	}
+	if fault.Kind == PowerCut && fault.When == After && !d.dead {
+		d.cutPower()
+	}
+	d.mu.Unlock()
+	return err
+}
+
+// cutPower calls the crash hook. The lock is held before and after, not during.
+func (d *Disk) cutPower() {
+	hook := d.onCrash
+	d.mu.Unlock()
+	if hook == nil {
+		panic("sim: a crash fault struck a disk without a crash hook")
+	}
+	hook()
+	d.mu.Lock()
+}
+
+// fail is the error of a fault that does nothing but fail.
+func (d *Disk) fail(op Op, fault Fault) error {
+	if errno, ok := fault.Kind.errno(); ok {
+		return pathError(op.Kind, op.Path, errno)
+	}
+	return nil
+}
+
+func (d *Disk) classOf(op Op) Class {
+	if op.Kind == OpMkdir || op.Kind == OpDirSync {
+		return ClassDir
+	}
+	if n, err := d.find(op.Path); err == nil && n.dir {
+		return ClassDir
+	}
+	return ClassOf(op.Path)
+}
+
+// find returns the node at a path.
+func (d *Disk) find(name string) (*node, error) {
+	n := d.root
+	for _, part := range split(name) {
+		if !n.dir {
+			return nil, syscall.ENOTDIR
+		}
+		if n = n.entries[part]; n == nil {
+			return nil, syscall.ENOENT
+		}
+	}
+	return n, nil
+}
+
+// locate returns the directory that holds, or would hold, the last element of a
+// path, that element, and the node there if there is one.
+func (d *Disk) locate(name string) (dir *node, base string, n *node, err error) {
+	parts := split(name)
+	if len(parts) == 0 {
+		return nil, "", nil, syscall.EINVAL // the root has no directory
+	}
+	base = parts[len(parts)-1]
+	dir, err = d.find(path.Dir(clean(name)))
+	if err == nil && !dir.dir {
+		err = syscall.ENOTDIR
+	}
+	if err != nil {
+		return nil, "", nil, err
+	}
+	return dir, base, dir.entries[base], nil
+}
+
+// apply makes a change to the live directories and appends it to the journal.
+func (d *Disk) apply(c change) {
+	for _, e := range c { // all of them first: a renamed file is not released between its names
+		if e.node != nil {
+			e.node.links++
+		}
+	}
+	for _, e := range c {
+		old := e.dir.entries[e.name]
+		setEntry(e.dir.entries, e.name, e.node)
+		if old != nil {
+			old.links--
+			d.release(old)
+		}
+		e.dir.mtime = d.opts.Clock()
+	}
+	d.journal = append(d.journal, c)
+}
+
+// release frees the space of a file that can no longer be reached. A crash may
+// bring its name back, and its content with it; the image accounts for itself.
+func (d *Disk) release(n *node) {
+	if n.links == 0 && n.opens == 0 {
+		d.used -= n.allocated()
+	}
+}
+
+// grow runs a change of one file's allocation and accounts for it.
+func (d *Disk) grow(n *node, f func()) {
+	before := n.allocated()
+	f()
+	d.used += n.allocated() - before
+}
+
+// room is the size in bytes that a file can have before the disk is full.
+func (d *Disk) room(n *node) int64 {
+	if d.opts.Capacity == 0 || d.dead {
+		return 1 << 62
+	}
+	free := max(0, d.opts.Capacity-d.used)
+	return n.allocated() + free/sectorSize*sectorSize
+}
+
+func clean(name string) string { return path.Clean("/" + name) }
+
+func split(name string) []string {
+	name = clean(name)
+	if name == "/" {
+		return nil
+	}
+	return strings.Split(name[1:], "/")
+}
+
+func pathError(op OpKind, name string, err error) error {
+	return &fs.PathError{Op: string(op), Path: name, Err: err}
+}

@@ -1,0 +1,24 @@
+// Package sim is the simulated world that the real engine and the real service
+// run in: everything they ask of the outside comes from here, and everything
+// that happens here follows from a seed.
+//
+// # The simulated disk
+//
+// A [Disk] is a vfs.FS in memory that remembers what has been made durable.
+//
+//   - Every file has live content (what reads see) and synced content (what a
+//     crash must leave). A sync makes the second equal to the first.
+//   - Every change to a directory (create, remove, rename, link, mkdir) goes to a
+//     journal, and becomes durable when that directory is synced.
+//   - [Disk.Crash] cuts the power and returns the disk as the next process finds
+//     it. Synced content is always there. Unsynced content is decided sector by
+//     sector (512 bytes), unsynced directory changes survive as a prefix.
+//   - A [Fault] makes the disk fail: at an operation named by file class, kind
+//     and per-file count, so that the same fault hits the same operation however
+//     the operations on other files interleave with it.
+//   - Damage, Truncate and RemoveFile harm the medium at rest.
+//
+// A disk reads no clock, starts no goroutine and draws no randomness but what
+// follows from its seed, the name of a file and a count kept for that file.
+// It never depends on the order in which a map is ranged over.
+package sim
