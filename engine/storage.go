@@ -38,7 +38,7 @@ func storeOptions(fs vfs.FS, t Tuning, log pebble.Logger, events *pebble.EventLi
 		CacheSize:                   t.CacheBytes,
 		MemTableSize:                t.MemTableBytes,
 		MemTableStopWritesThreshold: 4,
-		L0CompactionThreshold:       8,
+		L0CompactionThreshold:       12,
 		L0StopWritesThreshold:       1000,
 		LBaseMaxBytes:               64 << 20,
 		MaxOpenFiles:                4096,
@@ -55,6 +55,10 @@ func storeOptions(fs vfs.FS, t Tuning, log pebble.Logger, events *pebble.EventLi
 	}
 	// Versions are read as often as they are written: no detour through value blocks.
 	o.Experimental.EnableValueBlocks = func() bool { return false }
+	// What is in L0 is rewritten soon: not worth compressing.
+	compression := pebble.DBCompressionFastest
+	compression.Levels[0] = pebble.DBCompressionNone.Levels[0]
+	o.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return compression })
 	for i := range o.Levels {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 		o.Levels[i].FilterType = pebble.TableFilter
