@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -131,9 +132,10 @@ func (e *Engine) submitTxn(x *txn, c Conditions, tk *ticket) error {
 		return nil
 	}
 	p.reads = make([]readMark, 0, len(x.reads))
-	for prefix, v := range x.reads { // each is checked; order picks only which conflict is named
+	for prefix, v := range x.reads { // sorted below: order decides which conflict is named
 		p.reads = append(p.reads, readMark{prefix, v})
 	}
+	slices.SortFunc(p.reads, func(a, b readMark) int { return strings.Compare(a.prefix, b.prefix) })
 	return e.submit(p)
 }
 

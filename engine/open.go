@@ -110,13 +110,7 @@ func prepareDir(fs vfs.FS, dir string, mustExist bool) error {
 	case isNotExist(err) && mustExist:
 		return failf(ErrNoStore, "%s does not exist, and a store must (is a mount missing?)", dir)
 	case isNotExist(err):
-		if err := fs.MkdirAll(dir, 0o700); err != nil {
-			return failf(ErrUnusable, "%s cannot be made: %v", dir, err)
-		}
-		if err := syncDir(fs, fs.PathDir(dir)); err != nil {
-			return failf(ErrUnusable, "the folder of %s cannot be synced: %v", dir, err)
-		}
-		return nil
+		return makeDir(fs, dir)
 	case err != nil:
 		return failf(ErrUnusable, "%s cannot be looked at: %v", dir, err)
 	case !info.IsDir():
@@ -136,8 +130,35 @@ func prepareDir(fs vfs.FS, dir string, mustExist bool) error {
 				return failf(ErrUnusable, "%s holds %q, which is not of a Statehouse store: choose an empty directory", dir, n)
 			}
 		}
+		// An attempt that was killed may have made dir, or directories above it, and
+		// not synced their names. Not all of them need be ours to sync.
+		for at := dir; at != fs.PathDir(at); at = fs.PathDir(at) {
+			_ = syncDir(fs, fs.PathDir(at))
+		}
 	}
 	return checkWritable(fs, dir)
+}
+
+// makeDir makes dir and what is missing above it, and makes their names durable:
+// a synced file is lost all the same when the name of its directory is not there.
+func makeDir(fs vfs.FS, dir string) error {
+	above := []string{fs.PathDir(dir)}
+	for at := above[0]; at != fs.PathDir(at); {
+		if _, err := fs.Stat(at); !isNotExist(err) {
+			break
+		}
+		at = fs.PathDir(at)
+		above = append(above, at)
+	}
+	if err := fs.MkdirAll(dir, 0o700); err != nil {
+		return failf(ErrUnusable, "%s cannot be made: %v", dir, err)
+	}
+	for _, at := range above {
+		if err := syncDir(fs, at); err != nil {
+			return failf(ErrUnusable, "%s, which %s is in, cannot be synced: %v", at, dir, err)
+		}
+	}
+	return nil
 }
 
 func checkWritable(fs vfs.FS, dir string) error {

@@ -232,19 +232,22 @@ func (s Snapshot) History(name RecordName, after Version, oldestFirst bool, p Pa
 	}
 	size := 0
 	for ; v >= 1 && v <= newest.Version; v += step {
-		if p.full(len(entries), size) {
-			return entries, true, nil
-		}
 		rec, err := s.e.GetVersion(name, v)
 		if err != nil {
 			return nil, false, err
+		}
+		if p.full(len(entries), size, rec.weight()) {
+			return entries, true, nil
 		}
 		ev, err := readEventRow(s.e.db, name.AgentName(), rec.CommitTS)
 		if err != nil {
 			return nil, false, s.e.noted(err)
 		}
 		entries = append(entries, HistoryEntry{rec, ev.txnID, ev.metadata})
-		size += len(rec.Value) + 128
+		size += rec.weight()
+		for k, v := range ev.metadata { // a sum
+			size += len(k) + len(v)
+		}
 	}
 	return entries, false, nil
 }

@@ -15,9 +15,14 @@ type Page struct {
 	Bytes int // of names and values, about
 }
 
-func (p Page) full(items, size int) bool {
-	return p.Items > 0 && items >= p.Items || p.Bytes > 0 && size >= p.Bytes && items > 0
+// full tells whether an item of next bytes is one too many for a page that has
+// items of size bytes. The first always fits.
+func (p Page) full(items, size, next int) bool {
+	return p.Items > 0 && items >= p.Items || p.Bytes > 0 && size+next > p.Bytes && items > 0
 }
+
+// rowOverhead is about what an item weighs in an answer beside its name and value.
+const rowOverhead = 64
 
 // ScanOptions says which of an agent's records a scan wants.
 type ScanOptions struct {
@@ -54,15 +59,18 @@ func (s Snapshot) Scan(o ScanOptions) (records []Record, more bool, err error) {
 	}
 	size := 0
 	for c.next() {
-		if o.Page.full(len(records), size) {
+		next := c.rec.weight()
+		if o.Page.full(len(records), size, next) {
 			more = true
 			break
 		}
 		records = append(records, c.rec)
-		size += len(c.rec.Name.Key) + len(c.rec.Value) + 32
+		size += next
 	}
 	return records, more, s.e.noted(c.rows.close())
 }
+
+func (r *Record) weight() int { return len(r.Name.Key) + len(r.Value) + rowOverhead }
 
 // scanCursor walks an agent's live records in either direction.
 type scanCursor struct {
@@ -211,7 +219,8 @@ func (s Snapshot) names(base []byte, prefix, after string, p Page, add func(stri
 		if CommitTS(first) > s.ts {
 			continue
 		}
-		if p.full(items, size) {
+		next := len(name) + rowOverhead
+		if p.full(items, size, next) {
 			more = true
 			break
 		}
@@ -220,7 +229,7 @@ func (s Snapshot) names(base []byte, prefix, after string, p Page, add func(stri
 			return false, err
 		}
 		items++
-		size += len(name) + 32
+		size += next
 	}
 	return more, it.close()
 }

@@ -88,12 +88,13 @@ func (s Snapshot) mergedScan(o *ScanOptions, own []*Write) (records []Record, mo
 			rec = own[0].record()
 		}
 		if rec.Exists {
-			if o.Page.full(len(records), size) {
+			next := rec.weight()
+			if o.Page.full(len(records), size, next) {
 				more = true
 				break
 			}
 			records = append(records, rec)
-			size += len(rec.Name.Key) + len(rec.Value) + 32
+			size += next
 		}
 		if order <= 0 {
 			stored = c.next()

@@ -33,8 +33,8 @@ func (n RecordName) AgentName() AgentName { return AgentName{n.Namespace, n.Agen
 
 // Write is one key set, or a tombstone.
 type Write struct {
-	Name      RecordName
-	Value     []byte // JSON text, see CheckValue; unused in a tombstone
+	Name  RecordName
+	Value []byte // JSON text, see CheckValue; unused in a tombstone
 	// SentBytes is the value's size in the encoding it was sent in, which is what
 	// Limits.ValueBytes bounds; 0: it was sent as Value.
 	SentBytes int
