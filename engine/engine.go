@@ -26,8 +26,8 @@ type Options struct {
 }
 
 // Engine is the state machine over one store. Its methods may be called from any
-// goroutine, but Plan, Settle, Step and Tick only from one, which is Run's in
-// production.
+// goroutine, but Plan, Settle, Step and Tick only by one at a time: in production
+// Run sees to that, in a simulation there is only one.
 type Engine struct {
 	env      Env
 	opts     Options
@@ -44,7 +44,9 @@ type Engine struct {
 	publishedTime atomic.Int64
 	prunedTime    atomic.Int64 // commit_time of the last commit whose outcome was dropped; 0: none was
 
-	// Of the goroutine that steps.
+	// Of whoever steps; see stepSoon.
+	stepMu   sync.Mutex
+	running  atomic.Bool // Run is on: requests may step themselves
 	planner  *planner
 	inflight *inflight
 	rows     rowWriter
@@ -55,8 +57,9 @@ type Engine struct {
 	queue       []*proposal
 	queuedBytes int
 	stopped     bool
-	wake        chan struct{} // holds one token while the queue is not empty
+	wake        chan struct{} // holds a token when Run is to look at the queue
 
+	opened  atomic.Bool             // set once, when Open succeeds
 	failed  atomic.Pointer[Failure] // set once: halted
 	damaged atomic.Pointer[Failure] // set once: damage was met
 	full    atomic.Pointer[Failure] // set while space is short
@@ -154,8 +157,16 @@ func assertf(ok bool, format string, args ...any) {
 	}
 }
 
-// submit queues a proposal for the writer.
+// submit queues a proposal for the writer and sees to it that it is taken.
 func (e *Engine) submit(p *proposal) error {
+	if err := e.enqueue(p); err != nil {
+		return err
+	}
+	e.stepSoon()
+	return nil
+}
+
+func (e *Engine) enqueue(p *proposal) error {
 	if len(p.agents) > 0 {
 		if err := e.refusal(); err != nil {
 			return err
@@ -172,10 +183,6 @@ func (e *Engine) submit(p *proposal) error {
 	}
 	e.queue = append(e.queue, p)
 	e.queuedBytes += size
-	select {
-	case e.wake <- struct{}{}:
-	default:
-	}
 	return nil
 }
 

@@ -40,6 +40,7 @@ func Open(env Env, opts Options) (*Engine, error) {
 		_ = lock.Close()
 		return nil, err
 	}
+	e.opened.Store(true)
 	return e, nil
 }
 
