@@ -1,0 +1,160 @@
+package client
+
+import (
+	"context"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
+)
+
+// Pauses between tries: the first, and the longest, each cut by up to a half at
+// random so that clients which failed together do not return together.
+const (
+	firstPause = 20 * time.Millisecond
+	maxPause   = time.Second
+)
+
+// attempt sends a request once.
+type attempt func(ctx context.Context, opts ...grpc.CallOption) error
+
+// authorised adds the token to what is sent.
+func (c *Client) authorised(ctx context.Context) context.Context {
+	if c.config.Token == "" {
+		return ctx
+	}
+	return metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+c.config.Token)
+}
+
+// bounded is ctx with the configured deadline when it has none.
+func (c *Client) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, has := ctx.Deadline(); has || c.config.Timeout < 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, c.config.Timeout)
+}
+
+// once makes one attempt.
+func (c *Client) once(ctx context.Context, try attempt) *Error {
+	if err := ctx.Err(); err != nil {
+		return ended(err)
+	}
+	ctx = c.authorised(ctx)
+	if c.config.AttemptTimeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, c.config.AttemptTimeout)
+		defer cancel()
+	}
+	// gRPC fills in the peer when the request was given to a connection, and leaves
+	// it empty when none could be made.
+	var p peer.Peer
+	if err := try(ctx, grpc.Peer(&p)); err != nil {
+		failed := fromStatus(err)
+		failed.sent = failed.Answered || p.Addr != nil || !c.knowsSent
+		return failed
+	}
+	return nil
+}
+
+// pause waits before try n+1, counted from 0.
+func (c *Client) pause(ctx context.Context, n int) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	d := min(firstPause<<min(n, 10), maxPause)
+	var b [2]byte
+	c.config.Rand(b[:])
+	d -= d / 2 * time.Duration(uint16(b[0])<<8|uint16(b[1])) / 65536
+	return c.config.Sleep(ctx, d)
+}
+
+// call makes a call that may be repeated without harm.
+func (c *Client) call(ctx context.Context, try attempt) error {
+	return c.repeat(ctx, try, func(failed *Error) bool {
+		return failed.kind == ErrUnavailable && (failed.sent || !c.config.FailFast)
+	})
+}
+
+// callOnce makes a call that must not be repeated once it was sent.
+func (c *Client) callOnce(ctx context.Context, try attempt) error {
+	return c.repeat(ctx, try, func(failed *Error) bool {
+		return failed.kind == ErrUnavailable && !failed.sent && !c.config.FailFast
+	})
+}
+
+func (c *Client) repeat(ctx context.Context, try attempt, again func(*Error) bool) error {
+	ctx, cancel := c.bounded(ctx)
+	defer cancel()
+	for n := 0; ; n++ {
+		failed := c.once(ctx, try)
+		if failed == nil {
+			return nil
+		}
+		if !again(failed) {
+			return failed
+		}
+		if err := c.pause(ctx, n); err != nil {
+			return failed.after(err)
+		}
+	}
+}
+
+// after notes that the context ended while the call was waiting for its next try.
+func (e *Error) after(err error) *Error {
+	e.cause = err
+	return e
+}
+
+// commit makes a call that commits transaction id, and repeats it until its
+// outcome is known or ctx ends. begun: the transaction lives in the daemon, which
+// ends it with the first refusal, so a late duplicate cannot be applied after one.
+func (c *Client) commit(ctx context.Context, id string, begun bool, try attempt) error {
+	ctx, cancel := c.bounded(ctx)
+	defer cancel()
+	doubt := false // an earlier try may have been applied, or may yet be
+	for n := 0; ; n++ {
+		failed := c.once(ctx, try)
+		if failed == nil {
+			return nil
+		}
+		doubt = doubt || failed.kind == ErrOutcomeUnknown || failed.sent && !failed.Answered
+		if passing(failed, doubt) && (failed.sent || doubt || !c.config.FailFast) {
+			err := c.pause(ctx, n)
+			if err == nil {
+				continue
+			}
+			failed = failed.after(err)
+		}
+		if doubt && !decides(failed) {
+			return &OutcomeUnknownError{TxnID: id, Last: failed}
+		}
+		// A key that is not at the expected version may come back to it only as
+		// absent: then a late duplicate could still be applied.
+		failed.MaybeApplied = doubt && !begun && failed.kind == ErrPreconditionFailed
+		return failed
+	}
+}
+
+// passing tells whether the same request may fare better later. A limit that is
+// reached is for the caller to decide about, unless an earlier try is in doubt.
+func passing(failed *Error, doubt bool) bool {
+	switch failed.kind {
+	case ErrUnavailable, ErrOutcomeUnknown:
+		return true
+	case ErrLimit, ErrDiskFull:
+		return doubt
+	}
+	return false
+}
+
+// decides tells whether a refusal speaks of the transaction itself, so that no
+// earlier try can have been applied. One that was refused at the door, or met
+// damage, says nothing of earlier tries.
+func decides(failed *Error) bool {
+	switch failed.kind {
+	case ErrInvalid, ErrTxnNotFound, ErrTxnExpired, ErrTxnAborted, ErrTxnIDReused, ErrConflict, ErrPreconditionFailed:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,234 @@
+package client
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/keepalive"
+
+	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+)
+
+// Config says how to reach a daemon. The zero value reaches the one on this
+// machine.
+type Config struct {
+	// Address of the daemon; localhost:50051. Only Dial uses it.
+	Address string
+	// Namespace that names without one are in; "default".
+	Namespace string
+
+	// TLS turns TLS on. CAFile does too, and trusts the authorities in that PEM file
+	// instead of the system's. Only Dial uses them.
+	TLS    *tls.Config
+	CAFile string
+	// Token, when set, goes with every request as "authorization: Bearer …". Dial
+	// refuses to send one in plain text to another machine unless PlaintextToken says
+	// that the network itself is trusted.
+	Token          string
+	PlaintextToken bool
+
+	// Timeout bounds a call whose context has no deadline, repeated tries and all; 30
+	// s. Streams it bounds only while they cannot be opened. AttemptTimeout bounds one
+	// try; 10 s. Negative: no bound.
+	Timeout, AttemptTimeout time.Duration
+	// FailFast gives up a call that was certainly not sent, because the daemon cannot
+	// be reached, instead of trying until the context ends.
+	FailFast bool
+
+	// The outside world, for programs that must be deterministic; by default the
+	// operating system's. All must be safe for concurrent use. Timeouts run on Go's
+	// timers: set them negative to have none.
+	Now   func() time.Time                                 // for transaction ids
+	Rand  func(p []byte)                                   // for transaction ids and jitter
+	Sleep func(ctx context.Context, d time.Duration) error // between tries
+}
+
+func (c *Config) setDefaults() {
+	if c.Address == "" {
+		c.Address = "localhost:50051"
+	}
+	if c.Namespace == "" {
+		c.Namespace = "default"
+	}
+	if c.Timeout == 0 {
+		c.Timeout = 30 * time.Second
+	}
+	if c.AttemptTimeout == 0 {
+		c.AttemptTimeout = 10 * time.Second
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Rand == nil {
+		c.Rand = func(p []byte) { _, _ = rand.Read(p) } // crypto/rand.Read never fails
+	}
+	if c.Sleep == nil {
+		c.Sleep = sleep
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// validate refuses what cannot work, in words for the person who configured it.
+func (c *Config) validate() error {
+	if i := strings.IndexFunc(c.Token, func(r rune) bool { return r <= ' ' || r > '~' }); i >= 0 {
+		return invalidf("the token has a character at byte %d that a header cannot carry; only printable ASCII without space is allowed", i)
+	}
+	return nil
+}
+
+func (c *Config) encrypted() bool { return c.TLS != nil || c.CAFile != "" }
+
+// checkToken keeps a token from going over a network in plain text.
+func (c *Config) checkToken() error {
+	if c.Token == "" || c.encrypted() || c.PlaintextToken || loopback(c.Address) {
+		return nil
+	}
+	return invalidf("the token would go to %s in plain text: turn TLS on, or allow it if the network itself is trusted", c.Address)
+}
+
+// loopback tells whether an address is certainly on this machine.
+func loopback(address string) bool {
+	if strings.HasPrefix(address, "unix:") {
+		return true
+	}
+	for _, scheme := range []string{"dns:///", "passthrough:///"} {
+		address = strings.TrimPrefix(address, scheme)
+	}
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		host = address
+	}
+	ip := net.ParseIP(strings.Trim(host, "[]"))
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func (c *Config) credentials() (credentials.TransportCredentials, error) {
+	if !c.encrypted() {
+		return insecure.NewCredentials(), nil
+	}
+	t := &tls.Config{MinVersion: tls.VersionTLS12}
+	if c.TLS != nil {
+		t = c.TLS.Clone()
+	}
+	if c.CAFile != "" {
+		pem, err := os.ReadFile(c.CAFile)
+		if err != nil {
+			return nil, invalidf("the file of authorities cannot be read: %v", err)
+		}
+		t.RootCAs = x509.NewCertPool()
+		if !t.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, invalidf("%s holds no certificate in PEM form", c.CAFile)
+		}
+	}
+	return credentials.NewTLS(t), nil
+}
+
+// Client talks to one daemon. It starts no goroutine of its own.
+type Client struct {
+	config Config
+	stub   pb.StatehouseServiceClient
+	// knowsSent: the connection reports whether a request reached the wire, so that
+	// one that did not is known not to have been applied.
+	knowsSent bool
+	closer    func() error
+}
+
+// Dial prepares a connection to a daemon. It does not wait for it: the first call
+// does. Close the client when done.
+func Dial(config Config) (*Client, error) {
+	conn, err := Connect(config)
+	if err != nil {
+		return nil, err
+	}
+	c, err := New(conn, config)
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	c.closer = conn.Close
+	return c, nil
+}
+
+// Connect makes the connection that Dial uses, for programs that call the
+// contract's generated stubs on it, or share it between clients (New). The token
+// of config is not sent by the connection but by a Client.
+func Connect(config Config) (*grpc.ClientConn, error) {
+	config.setDefaults()
+	if err := config.checkToken(); err != nil {
+		return nil, err
+	}
+	creds, err := config.credentials()
+	if err != nil {
+		return nil, err
+	}
+	conn, err := grpc.NewClient(config.Address,
+		grpc.WithTransportCredentials(creds),
+		grpc.WithUserAgent("statehouse-go"),
+		// A daemon that restarts is found again within seconds, not gRPC's two minutes.
+		grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second},
+			MinConnectTimeout: 5 * time.Second,
+		}),
+		// A watch notices that the other machine is gone.
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 20 * time.Second, Timeout: 10 * time.Second}),
+	)
+	if err != nil {
+		return nil, invalidf("%q is not an address: %v", config.Address, err)
+	}
+	return conn, nil
+}
+
+// New makes a client on a connection that the caller keeps and closes: one with
+// options of its own, or a simulator's. A token in config is sent over whatever
+// the connection is.
+func New(conn grpc.ClientConnInterface, config Config) (*Client, error) {
+	config.setDefaults()
+	if err := config.validate(); err != nil {
+		return nil, err
+	}
+	_, real := conn.(*grpc.ClientConn)
+	return &Client{
+		config: config, stub: pb.NewStatehouseServiceClient(conn), knowsSent: real,
+		closer: func() error { return nil },
+	}, nil
+}
+
+// In is a client for another namespace on the same connection. Close only one.
+func (c *Client) In(namespace string) *Client {
+	other := *c
+	other.config.Namespace = namespace
+	other.config.setDefaults()
+	return &other
+}
+
+// Namespace that names without one are in.
+func (c *Client) Namespace() string { return c.config.Namespace }
+
+// Close closes a connection made by Dial.
+func (c *Client) Close() error {
+	if err := c.closer(); err != nil {
+		return fmt.Errorf("closing the connection: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,188 @@
+package client
+
+import (
+	"context"
+	"iter"
+
+	"google.golang.org/grpc"
+
+	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+)
+
+// pageSize is how many items a page asks for. The daemon cuts pages to what fits a
+// message, so this bounds only how far a list reads ahead.
+const pageSize = 1000
+
+// ListQuery says which of an agent's keys or records are wanted. The zero value:
+// all that exist now, in byte order.
+type ListQuery struct {
+	Prefix   string
+	Reverse  bool // from last to first
+	Limit    int  // at most this many; 0: all
+	NoValues bool // Scan leaves values out
+	At       At
+}
+
+// HistoryQuery says which of a record's versions are wanted. The zero value: all,
+// newest first.
+type HistoryQuery struct {
+	OldestFirst bool
+	Limit       int // at most this many; 0: all
+	NoValues    bool
+	At          At // versions up to this point
+}
+
+func encoding(noValues bool) pb.ValueEncoding {
+	if noValues {
+		return pb.ValueEncoding_VALUE_ENCODING_NONE
+	}
+	return asJSON
+}
+
+// pages yields what fetch answers page by page. fetch is given the page's size and
+// the token of the page before.
+func pages[T any](limit int, fetch func(size uint32, token string) ([]T, string, error)) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		var none T
+		if limit < 0 {
+			yield(none, invalidf("the limit is negative: %d", limit))
+			return
+		}
+		left, token := limit, ""
+		for {
+			size := pageSize
+			if limit > 0 {
+				size = min(size, left)
+			}
+			items, next, err := fetch(uint32(size), token)
+			if err != nil {
+				yield(none, err)
+				return
+			}
+			for _, item := range items {
+				if !yield(item, nil) {
+					return
+				}
+			}
+			left -= len(items)
+			if next == "" || limit > 0 && left <= 0 {
+				return
+			}
+			if next == token {
+				yield(none, broken("a page that names itself as the next"))
+				return
+			}
+			token = next
+		}
+	}
+}
+
+// ListKeys yields an agent's keys in byte order.
+func (c *Client) ListKeys(ctx context.Context, agent string, q ListQuery) iter.Seq2[string, error] {
+	return c.listKeys(ctx, "", agent, q)
+}
+
+func (c *Client) listKeys(ctx context.Context, txnID, agent string, q ListQuery) iter.Seq2[string, error] {
+	return pages(q.Limit, func(size uint32, token string) ([]string, string, error) {
+		req := &pb.ListKeysRequest{
+			Namespace: c.config.Namespace, AgentId: agent, Prefix: q.Prefix, Limit: size, PageToken: token,
+			Reverse: q.Reverse, At: q.At.message(), TxnId: txnID,
+		}
+		var resp *pb.ListKeysResponse
+		err := c.call(ctx, func(ctx context.Context, opts ...grpc.CallOption) (err error) {
+			resp, err = c.stub.ListKeys(ctx, req, opts...)
+			return err
+		})
+		return resp.GetKeys(), resp.GetNextPageToken(), err
+	})
+}
+
+// Scan yields an agent's records in byte order of their keys.
+func (c *Client) Scan(ctx context.Context, agent string, q ListQuery) iter.Seq2[Record, error] {
+	return c.scan(ctx, "", agent, q)
+}
+
+func (c *Client) scan(ctx context.Context, txnID, agent string, q ListQuery) iter.Seq2[Record, error] {
+	return pages(q.Limit, func(size uint32, token string) ([]Record, string, error) {
+		req := &pb.ScanPrefixRequest{
+			Namespace: c.config.Namespace, AgentId: agent, Prefix: q.Prefix, Encoding: encoding(q.NoValues),
+			Limit: size, PageToken: token, Reverse: q.Reverse, At: q.At.message(), TxnId: txnID,
+		}
+		var resp *pb.ScanPrefixResponse
+		err := c.call(ctx, func(ctx context.Context, opts ...grpc.CallOption) (err error) {
+			resp, err = c.stub.ScanPrefix(ctx, req, opts...)
+			return err
+		})
+		if err != nil {
+			return nil, "", err
+		}
+		records := make([]Record, len(resp.GetEntries()))
+		for i, e := range resp.GetEntries() {
+			records[i] = Record{
+				RecordName: RecordName{c.config.Namespace, agent, e.GetKey()}, Exists: true, Value: e.GetValueJson(),
+				Version: Version(e.GetVersion()), CommitTS: CommitTS(e.GetCommitTs()), CommitTime: timeOf(e.GetCommitTime()),
+				ReadTS: CommitTS(resp.GetReadTs()),
+			}
+		}
+		return records, resp.GetNextPageToken(), nil
+	})
+}
+
+// History yields the versions of a record, deletes among them.
+func (c *Client) History(ctx context.Context, agent, key string, q HistoryQuery) iter.Seq2[HistoryEntry, error] {
+	return pages(q.Limit, func(size uint32, token string) ([]HistoryEntry, string, error) {
+		req := &pb.GetHistoryRequest{
+			Namespace: c.config.Namespace, AgentId: agent, Key: key, Encoding: encoding(q.NoValues),
+			Limit: size, PageToken: token, OldestFirst: q.OldestFirst, At: q.At.message(),
+		}
+		var resp *pb.GetHistoryResponse
+		err := c.call(ctx, func(ctx context.Context, opts ...grpc.CallOption) (err error) {
+			resp, err = c.stub.GetHistory(ctx, req, opts...)
+			return err
+		})
+		if err != nil {
+			return nil, "", err
+		}
+		entries := make([]HistoryEntry, len(resp.GetEntries()))
+		for i, e := range resp.GetEntries() {
+			entries[i] = HistoryEntry{
+				Version: Version(e.GetVersion()), CommitTS: CommitTS(e.GetCommitTs()), CommitTime: timeOf(e.GetCommitTime()),
+				TxnID: e.GetTxnId(), Metadata: e.GetMetadata(), Deleted: e.GetDeleted(), Value: e.GetValueJson(),
+			}
+		}
+		return entries, resp.GetNextPageToken(), nil
+	})
+}
+
+// ListAgents yields the namespace's agents whose names start with prefix, in byte
+// order.
+func (c *Client) ListAgents(ctx context.Context, prefix string) iter.Seq2[Agent, error] {
+	return pages(0, func(size uint32, token string) ([]Agent, string, error) {
+		req := &pb.ListAgentsRequest{Namespace: c.config.Namespace, Prefix: prefix, Limit: size, PageToken: token}
+		var resp *pb.ListAgentsResponse
+		err := c.call(ctx, func(ctx context.Context, opts ...grpc.CallOption) (err error) {
+			resp, err = c.stub.ListAgents(ctx, req, opts...)
+			return err
+		})
+		if err != nil {
+			return nil, "", err
+		}
+		agents := make([]Agent, len(resp.GetAgents()))
+		for i, a := range resp.GetAgents() {
+			agents[i] = Agent{a.GetNamespace(), a.GetAgentId(), CommitTS(a.GetFirstTs()), CommitTS(a.GetHeadTs())}
+		}
+		return agents, resp.GetNextPageToken(), nil
+	})
+}
+
+// ListNamespaces yields the namespaces that have agents, in byte order.
+func (c *Client) ListNamespaces(ctx context.Context) iter.Seq2[string, error] {
+	return pages(0, func(size uint32, token string) ([]string, string, error) {
+		var resp *pb.ListNamespacesResponse
+		err := c.call(ctx, func(ctx context.Context, opts ...grpc.CallOption) (err error) {
+			resp, err = c.stub.ListNamespaces(ctx, &pb.ListNamespacesRequest{Limit: size, PageToken: token}, opts...)
+			return err
+		})
+		return resp.GetNamespaces(), resp.GetNextPageToken(), err
+	})
+}

@@ -1,0 +1,189 @@
+package client
+
+import (
+	"context"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+)
+
+const asJSON = pb.ValueEncoding_VALUE_ENCODING_JSON
+
+// timeOf is t in UTC; the zero time when it is absent.
+func timeOf(t *timestamppb.Timestamp) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.AsTime()
+}
+
+func timestamp(t *time.Time) *timestamppb.Timestamp {
+	if t == nil {
+		return nil
+	}
+	return timestamppb.New(*t)
+}
+
+func (a At) message() *pb.At {
+	switch {
+	case a.commit != nil:
+		return &pb.At{Point: &pb.At_CommitTs{CommitTs: uint64(*a.commit)}}
+	case a.time != nil:
+		return &pb.At{Point: &pb.At_Time{Time: timestamp(a.time)}}
+	}
+	return nil
+}
+
+// one is the point that a variadic argument names.
+func one(at []At) (At, error) {
+	switch len(at) {
+	case 0:
+		return At{}, nil
+	case 1:
+		return at[0], nil
+	}
+	return At{}, invalidf("a read is at one point, not at %d", len(at))
+}
+
+// Get reads a record now, or at the point given.
+func (c *Client) Get(ctx context.Context, agent, key string, at ...At) (Record, error) {
+	point, err := one(at)
+	if err != nil {
+		return Record{}, err
+	}
+	return c.get(ctx, "", agent, key, point)
+}
+
+func (c *Client) get(ctx context.Context, txnID, agent, key string, at At) (Record, error) {
+	n := c.named(RecordName{Agent: agent, Key: key})
+	req := &pb.GetStateRequest{Namespace: n.Namespace, AgentId: agent, Key: key, Encoding: asJSON, At: at.message(), TxnId: txnID}
+	var resp *pb.GetStateResponse
+	err := c.call(ctx, func(ctx context.Context, opts ...grpc.CallOption) (err error) {
+		resp, err = c.stub.GetState(ctx, req, opts...)
+		return err
+	})
+	if err != nil {
+		return Record{}, err
+	}
+	rec := record(n, resp)
+	rec.ReadTS = CommitTS(resp.GetReadTs())
+	return rec, nil
+}
+
+// stateMessage is what the answers about one record have in common.
+type stateMessage interface {
+	GetExists() bool
+	GetValueJson() []byte
+	GetVersion() uint64
+	GetCommitTs() uint64
+	GetCommitTime() *timestamppb.Timestamp
+}
+
+func record(n RecordName, m stateMessage) Record {
+	return Record{
+		RecordName: n, Exists: m.GetExists(), Value: m.GetValueJson(),
+		Version: Version(m.GetVersion()), CommitTS: CommitTS(m.GetCommitTs()), CommitTime: timeOf(m.GetCommitTime()),
+	}
+}
+
+// GetAtVersion reads one version of a record; ErrNotFound when it never was. Of a
+// version that was a delete Exists is false.
+func (c *Client) GetAtVersion(ctx context.Context, agent, key string, v Version) (Record, error) {
+	n := c.named(RecordName{Agent: agent, Key: key})
+	req := &pb.GetStateAtVersionRequest{Namespace: n.Namespace, AgentId: agent, Key: key, Version: uint64(v), Encoding: asJSON}
+	var resp *pb.GetStateAtVersionResponse
+	err := c.call(ctx, func(ctx context.Context, opts ...grpc.CallOption) (err error) {
+		resp, err = c.stub.GetStateAtVersion(ctx, req, opts...)
+		return err
+	})
+	if err != nil {
+		return Record{}, err
+	}
+	return record(n, resp), nil
+}
+
+// BatchGet reads many records at one point of the order, in their order: now, or
+// at the point given. The daemon takes up to 1,000 names.
+func (c *Client) BatchGet(ctx context.Context, names []RecordName, at ...At) ([]Record, error) {
+	point, err := one(at)
+	if err != nil {
+		return nil, err
+	}
+	return c.batchGet(ctx, "", names, point)
+}
+
+func (c *Client) batchGet(ctx context.Context, txnID string, names []RecordName, at At) ([]Record, error) {
+	req := &pb.BatchGetStateRequest{Encoding: asJSON, At: at.message(), TxnId: txnID}
+	for _, n := range names {
+		n = c.named(n)
+		req.Names = append(req.Names, &pb.RecordName{Namespace: n.Namespace, AgentId: n.Agent, Key: n.Key})
+	}
+	var resp *pb.BatchGetStateResponse
+	err := c.call(ctx, func(ctx context.Context, opts ...grpc.CallOption) (err error) {
+		resp, err = c.stub.BatchGetState(ctx, req, opts...)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(resp.GetStates()) != len(names) {
+		return nil, broken("%d records for %d names", len(resp.GetStates()), len(names))
+	}
+	out := make([]Record, len(names))
+	for i, s := range resp.GetStates() {
+		out[i] = record(c.named(names[i]), s)
+		out[i].ReadTS = CommitTS(resp.GetReadTs())
+	}
+	return out, nil
+}
+
+// Status tells how far the store is and how large.
+func (c *Client) Status(ctx context.Context) (Status, error) {
+	var resp *pb.GetStatusResponse
+	err := c.call(ctx, func(ctx context.Context, opts ...grpc.CallOption) (err error) {
+		resp, err = c.stub.GetStatus(ctx, &pb.GetStatusRequest{}, opts...)
+		return err
+	})
+	if err != nil {
+		return Status{}, err
+	}
+	return Status{
+		Published: CommitTS(resp.GetPublishedTs()), LastCommitTime: timeOf(resp.GetLastCommitTime()), OpenTxns: resp.GetOpenTransactions(),
+		DiskUsed: resp.GetDiskUsedBytes(), DiskFree: resp.GetDiskFreeBytes(), WritesRefused: resp.GetWritesRefused(),
+		Durable: resp.GetDurable(), StoreID: resp.GetStoreId(), Format: resp.GetFormatVersion(),
+	}, nil
+}
+
+// Health asks once whether the daemon serves; nil: it does.
+func (c *Client) Health(ctx context.Context) error {
+	ctx, cancel := c.bounded(ctx)
+	defer cancel()
+	var resp *pb.HealthResponse
+	failed := c.once(ctx, func(ctx context.Context, opts ...grpc.CallOption) (err error) {
+		resp, err = c.stub.Health(ctx, &pb.HealthRequest{}, opts...)
+		return err
+	})
+	switch {
+	case failed != nil:
+		return failed
+	case resp.GetStatus() != "ok":
+		return &Error{Code: Code(pb.ErrorCode_UNAVAILABLE.String()), Message: "not serving: " + resp.GetStatus(), Answered: true, kind: ErrUnavailable}
+	}
+	return nil
+}
+
+// Version names the build of the daemon.
+func (c *Client) Version(ctx context.Context) (Build, error) {
+	var resp *pb.VersionResponse
+	err := c.call(ctx, func(ctx context.Context, opts ...grpc.CallOption) (err error) {
+		resp, err = c.stub.Version(ctx, &pb.VersionRequest{}, opts...)
+		return err
+	})
+	if err != nil {
+		return Build{}, err
+	}
+	return Build{Version: resp.GetVersion(), GitSHA: resp.GetGitSha()}, nil
+}

@@ -1,0 +1,223 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"io"
+	"iter"
+	"time"
+
+	"google.golang.org/grpc"
+
+	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+)
+
+// ReplayQuery says which commits are wanted. Ranges include both ends; the zero
+// value of a field leaves it open.
+type ReplayQuery struct {
+	Agent            string
+	AllAgents        bool // of the namespace; Agent must then be empty
+	Prefix           string
+	From, To         CommitTS
+	FromTime, ToTime time.Time
+	Limit            int  // at most this many commits; 0: all
+	NoValues         bool // leave values out
+}
+
+// WatchQuery says which commits are wanted.
+type WatchQuery struct {
+	Agent     string
+	AllAgents bool // of the namespace; Agent must then be empty
+	Prefix    string
+	After     CommitTS // events after this commit; 0: from the first
+	FromNow   bool     // events after the last commit now, in place of After
+	NoValues  bool
+	// Marks: yield progress marks too (Event.Mark). The first comes when the watch
+	// stands.
+	Marks bool
+}
+
+// Replay yields the commits of the past in order.
+func (c *Client) Replay(ctx context.Context, q ReplayQuery) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		if q.Limit < 0 {
+			yield(Event{}, invalidf("the limit is negative: %d", q.Limit))
+			return
+		}
+		f := &feed{c: c, yield: yield, limit: q.Limit, placed: true, patience: c.config.Timeout}
+		if q.From > 0 {
+			f.cursor = q.From - 1
+		}
+		f.open = func(ctx context.Context) (grpc.ServerStreamingClient[pb.EventBatch], error) {
+			return c.stub.ReplayBatches(ctx, q.request(c.config.Namespace, f))
+		}
+		f.run(ctx)
+	}
+}
+
+// request is what is left of q behind the feed's cursor.
+func (q *ReplayQuery) request(namespace string, f *feed) *pb.ReplayRequest {
+	req := &pb.ReplayRequest{
+		Namespace: namespace, AgentId: q.Agent, AllAgents: q.AllAgents, KeyPrefix: q.Prefix, Encoding: encoding(q.NoValues),
+	}
+	if f.cursor > 0 {
+		req.StartTs = new(uint64(f.cursor) + 1)
+	}
+	if q.To > 0 {
+		req.EndTs = new(uint64(q.To))
+	}
+	if !q.FromTime.IsZero() {
+		req.StartTime = timestamp(&q.FromTime)
+	}
+	if !q.ToTime.IsZero() {
+		req.EndTime = timestamp(&q.ToTime)
+	}
+	if q.Limit > 0 {
+		req.Limit = uint64(q.Limit - f.events)
+	}
+	return req
+}
+
+// Watch yields commits as they are made, until ctx ends, whose error is yielded
+// last.
+func (c *Client) Watch(ctx context.Context, q WatchQuery) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		f := &feed{c: c, yield: yield, marks: q.Marks, endless: true, cursor: q.After, placed: !q.FromNow, patience: -1}
+		f.open = func(ctx context.Context) (grpc.ServerStreamingClient[pb.EventBatch], error) {
+			req := &pb.WatchRequest{
+				Namespace: c.config.Namespace, AgentId: q.Agent, AllAgents: q.AllAgents, KeyPrefix: q.Prefix, Encoding: encoding(q.NoValues),
+			}
+			if f.placed {
+				req.AfterTs = new(uint64(f.cursor))
+			}
+			return c.stub.Watch(ctx, req)
+		}
+		f.run(ctx)
+	}
+}
+
+// feed reads a stream of batches, and opens it again behind the cursor when it
+// breaks.
+type feed struct {
+	c        *Client
+	open     func(ctx context.Context) (grpc.ServerStreamingClient[pb.EventBatch], error)
+	yield    func(Event, error) bool
+	limit    int           // of events; 0: none
+	marks    bool          // hand out marks too
+	endless  bool          // a watch: no end is a good end
+	patience time.Duration // with a daemon that cannot be reached; negative: until ctx ends
+
+	// Everything up to cursor has been handed out, and nothing after it.
+	// Invariant: only rises.
+	cursor CommitTS
+	placed bool // the cursor is known; a watch from now learns it from the first batch
+	events int  // handed out
+}
+
+// errDone ends a feed whose consumer wants no more.
+var errDone = errors.New("done")
+
+// run hands out events and marks until the stream ends for good or the consumer
+// wants no more.
+func (f *feed) run(ctx context.Context) {
+	var since time.Time // when the daemon was lost
+	known := false      // the daemon has been reached
+	for n := 0; ; n++ {
+		heard, err := f.read(ctx)
+		if heard {
+			known, n, since = true, 0, time.Time{}
+		}
+		if err == errDone || err == io.EOF && !f.endless {
+			return
+		}
+		failed := streamError(ctx, err)
+		if failed.kind != ErrUnavailable || ctx.Err() != nil || !known && !failed.Answered && f.c.config.FailFast {
+			f.yield(Event{}, failed)
+			return
+		}
+		now := f.c.config.Now()
+		if since.IsZero() {
+			since = now
+		}
+		if f.patience > 0 && now.Sub(since) >= f.patience {
+			f.yield(Event{}, failed)
+			return
+		}
+		if err := f.c.pause(ctx, n); err != nil {
+			f.yield(Event{}, failed.after(err))
+			return
+		}
+	}
+}
+
+// streamError says why a stream ended. One that should not have is taken for
+// broken.
+func streamError(ctx context.Context, err error) *Error {
+	if e := (*Error)(nil); errors.As(err, &e) {
+		return e
+	}
+	if ended := ctx.Err(); ended != nil {
+		return &Error{Code: "UNAVAILABLE", Message: "the stream was ended: " + ended.Error(), kind: ErrUnavailable, cause: ended}
+	}
+	if err == io.EOF {
+		return &Error{Code: "UNAVAILABLE", Message: "the daemon ended the stream", kind: ErrUnavailable}
+	}
+	return fromStatus(err)
+}
+
+// read opens the stream once and hands out what comes. heard: something did.
+func (f *feed) read(ctx context.Context) (heard bool, err error) {
+	ctx, cancel := context.WithCancel(f.c.authorised(ctx))
+	defer cancel() // frees the stream
+	stream, err := f.open(ctx)
+	if err != nil {
+		return false, err
+	}
+	for {
+		batch, err := stream.Recv()
+		if err != nil {
+			return heard, err
+		}
+		heard = true
+		if err := f.handOut(batch); err != nil {
+			return heard, err
+		}
+	}
+}
+
+func (f *feed) handOut(batch *pb.EventBatch) error {
+	for _, m := range batch.GetEvents() {
+		ev := eventOf(m)
+		if f.placed && ev.CommitTS <= f.cursor {
+			return broken("commit %d after commit %d", ev.CommitTS, f.cursor)
+		}
+		f.cursor, f.placed = ev.CommitTS, true
+		f.events++
+		if !f.yield(ev, nil) || f.limit > 0 && f.events >= f.limit {
+			return errDone
+		}
+	}
+	cursor := CommitTS(batch.GetCursor())
+	if f.placed && cursor < f.cursor {
+		return broken("cursor %d after commit %d", cursor, f.cursor)
+	}
+	f.cursor, f.placed = cursor, true
+	if f.marks && !f.yield(Event{CommitTS: cursor, Mark: true}, nil) {
+		return errDone
+	}
+	return nil
+}
+
+func eventOf(m *pb.ReplayEvent) Event {
+	ev := Event{
+		CommitTS: CommitTS(m.GetCommitTs()), CommitTime: timeOf(m.GetCommitTime()), TxnID: m.GetTxnId(), Metadata: m.GetMetadata(),
+		Operations: make([]Operation, len(m.GetOperations())),
+	}
+	for i, o := range m.GetOperations() {
+		ev.Operations[i] = Operation{
+			RecordName: RecordName{o.GetNamespace(), o.GetAgentId(), o.GetKey()}, Version: Version(o.GetVersion()),
+			Deleted: o.GetDeleted(), Value: o.GetValueJson(),
+		}
+	}
+	return ev
+}

@@ -1,0 +1,124 @@
+package client
+
+import (
+	"context"
+
+	"google.golang.org/grpc"
+
+	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+)
+
+// Transact commits a batch in one round trip: all of it or nothing. When the
+// answer is lost it sends the batch again under the same id, which takes effect
+// once, until ctx ends; then the error is an *OutcomeUnknownError.
+func (c *Client) Transact(ctx context.Context, b Batch) (Commit, error) {
+	if b.TxnID == "" {
+		b.TxnID = c.newTxnID()
+	}
+	req, err := c.transactRequest(b)
+	if err != nil {
+		return Commit{}, err
+	}
+	var resp *pb.TransactResponse
+	err = c.commit(ctx, b.TxnID, false, func(ctx context.Context, opts ...grpc.CallOption) (err error) {
+		resp, err = c.stub.Transact(ctx, req, opts...)
+		return err
+	})
+	if err != nil {
+		return Commit{}, err
+	}
+	if len(resp.GetVersions()) != len(b.Writes) {
+		return Commit{}, broken("%d versions for %d writes", len(resp.GetVersions()), len(b.Writes))
+	}
+	commit := Commit{TxnID: b.TxnID, CommitTS: CommitTS(resp.GetCommitTs()), CommitTime: timeOf(resp.GetCommitTime())}
+	for i, v := range resp.GetVersions() {
+		commit.Versions = append(commit.Versions, KeyVersion{c.named(b.Writes[i].RecordName), Version(v)})
+	}
+	return commit, nil
+}
+
+func (c *Client) transactRequest(b Batch) (*pb.TransactRequest, error) {
+	keys, heads := c.conditions(&b.Conditions)
+	req := &pb.TransactRequest{TxnId: b.TxnID, KeyPreconditions: keys, HeadPreconditions: heads, Metadata: b.Metadata}
+	for _, w := range b.Writes {
+		if err := checkWrite(&w); err != nil {
+			return nil, err
+		}
+		n := c.named(w.RecordName)
+		req.Operations = append(req.Operations, &pb.TransactOperation{
+			Namespace: n.Namespace, AgentId: n.Agent, Key: n.Key,
+			ValueJson: w.Value, Delete: w.Tombstone, ExpectedVersion: (*uint64)(w.Expected),
+		})
+	}
+	return req, nil
+}
+
+func checkWrite(w *Write) error {
+	switch {
+	case w.Tombstone && len(w.Value) > 0:
+		return invalidf("key %q: a write is a delete or carries a value, not both", w.Key)
+	case !w.Tombstone && len(w.Value) == 0:
+		return invalidf("key %q: the value is absent (an empty object is {})", w.Key)
+	}
+	return nil
+}
+
+// named is n in the client's namespace, unless it names one.
+func (c *Client) named(n RecordName) RecordName {
+	if n.Namespace == "" {
+		n.Namespace = c.config.Namespace
+	}
+	return n
+}
+
+func (c *Client) conditions(o *Conditions) (keys []*pb.KeyPrecondition, heads []*pb.HeadPrecondition) {
+	for _, k := range o.Keys {
+		n := c.named(k.RecordName)
+		keys = append(keys, &pb.KeyPrecondition{Namespace: n.Namespace, AgentId: n.Agent, Key: n.Key, ExpectedVersion: uint64(k.Expected)})
+	}
+	for _, h := range o.Heads {
+		n := c.named(RecordName{Namespace: h.Namespace})
+		heads = append(heads, &pb.HeadPrecondition{Namespace: n.Namespace, AgentId: h.Agent, ExpectedHead: uint64(h.Expected)})
+	}
+	return keys, heads
+}
+
+// GetTransaction tells what became of a transaction, by its id.
+func (c *Client) GetTransaction(ctx context.Context, id string) (TxnOutcome, error) {
+	var resp *pb.GetTransactionResponse
+	err := c.call(ctx, func(ctx context.Context, opts ...grpc.CallOption) (err error) {
+		resp, err = c.stub.GetTransaction(ctx, &pb.GetTransactionRequest{TxnId: id}, opts...)
+		return err
+	})
+	if err != nil {
+		return TxnOutcome{}, err
+	}
+	out := TxnOutcome{Commit: Commit{
+		TxnID: id, CommitTS: CommitTS(resp.GetCommitTs()), CommitTime: timeOf(resp.GetCommitTime()), Versions: keyVersions(resp.GetVersions()),
+	}}
+	switch resp.GetState() {
+	case pb.TransactionState_TRANSACTION_STATE_OPEN:
+		out.State = TxnOpen
+	case pb.TransactionState_TRANSACTION_STATE_COMMITTED:
+		out.State = TxnCommitted
+	case pb.TransactionState_TRANSACTION_STATE_ABORTED:
+		out.State = TxnAborted
+	case pb.TransactionState_TRANSACTION_STATE_EXPIRED:
+		out.State = TxnExpired
+	case pb.TransactionState_TRANSACTION_STATE_NEVER_SEEN:
+		out.State = TxnNeverSeen
+	case pb.TransactionState_TRANSACTION_STATE_TOO_OLD:
+		out.State = TxnTooOld
+	default:
+		return TxnOutcome{}, broken("transaction state %v", resp.GetState())
+	}
+	return out, nil
+}
+
+func keyVersions(vs []*pb.KeyVersion) []KeyVersion {
+	var out []KeyVersion
+	for _, v := range vs {
+		out = append(out, KeyVersion{RecordName{v.GetNamespace(), v.GetAgentId(), v.GetKey()}, Version(v.GetVersion())})
+	}
+	return out
+}

@@ -1,0 +1,186 @@
+package client
+
+import (
+	"encoding/json"
+	"strconv"
+	"time"
+)
+
+// CommitTS is a place in the total order of commits: dense, from 1. Zero stands
+// before the first commit.
+type CommitTS uint64
+
+// Version counts the writes and deletes of one key: 1, 2, 3…
+type Version uint64
+
+func (ts CommitTS) String() string { return strconv.FormatUint(uint64(ts), 10) }
+func (v Version) String() string   { return strconv.FormatUint(uint64(v), 10) }
+
+// RecordName names a record. An empty namespace is the client's own.
+type RecordName struct{ Namespace, Agent, Key string }
+
+// Record is one version of a record.
+type Record struct {
+	RecordName
+	Exists     bool            // false: never written, or deleted
+	Value      json.RawMessage // a JSON object
+	Version    Version
+	CommitTS   CommitTS
+	CommitTime time.Time
+	// ReadTS is the point of the order that the read was taken at; 0 of GetAtVersion.
+	ReadTS CommitTS
+}
+
+// Write is one key set or, as a tombstone, deleted. Put and Delete make them.
+type Write struct {
+	RecordName
+	Value     json.RawMessage // a JSON object
+	Tombstone bool
+	// Expected, when set, is the version that the key must be at before the commit;
+	// 0: the key does not exist.
+	Expected *Version
+}
+
+// Put is a write of value, a JSON object.
+func Put(agent, key string, value json.RawMessage) Write {
+	return Write{RecordName: RecordName{Agent: agent, Key: key}, Value: value}
+}
+
+// Delete is a write that deletes.
+func Delete(agent, key string) Write {
+	return Write{RecordName: RecordName{Agent: agent, Key: key}, Tombstone: true}
+}
+
+// IfVersion is w on the condition that the key is at version v; 0: that it does
+// not exist.
+func (w Write) IfVersion(v Version) Write {
+	w.Expected = &v
+	return w
+}
+
+// KeyPrecondition holds when the key is at this version.
+type KeyPrecondition struct {
+	RecordName
+	Expected Version // 0: does not exist
+}
+
+// HeadPrecondition holds when the agent's last commit is this one.
+type HeadPrecondition struct {
+	Namespace, Agent string
+	Expected         CommitTS // 0: no commit
+}
+
+// Conditions is what a commit carries beside its writes.
+type Conditions struct {
+	Keys     []KeyPrecondition
+	Heads    []HeadPrecondition
+	Metadata map[string]string // provenance, returned by replay, watch and history
+}
+
+// Batch is a transaction for Transact.
+type Batch struct {
+	// TxnID is the transaction's id: 1 to 128 printable ASCII characters without
+	// space. Empty: Transact makes one. Give one to send the same batch again later.
+	TxnID  string
+	Writes []Write
+	Conditions
+}
+
+// Commit is what became durable.
+type Commit struct {
+	TxnID      string
+	CommitTS   CommitTS
+	CommitTime time.Time
+	// Versions tells the version each key got: of Transact one a write, in their
+	// order; of an interactive transaction one a key, in the order first staged.
+	Versions []KeyVersion
+}
+
+// KeyVersion says which version a key got.
+type KeyVersion struct {
+	RecordName
+	Version Version
+}
+
+// TxnState is what became of a transaction.
+type TxnState string
+
+const (
+	TxnOpen      TxnState = "open"
+	TxnCommitted TxnState = "committed"
+	TxnAborted   TxnState = "aborted"
+	TxnExpired   TxnState = "expired"
+	TxnNeverSeen TxnState = "never seen" // and will not commit unless it is sent (again)
+	TxnTooOld    TxnState = "too old"    // outcomes of that age are no longer kept
+)
+
+// TxnOutcome is a transaction's state and, when committed, its commit.
+type TxnOutcome struct {
+	State  TxnState
+	Commit Commit
+}
+
+// Event is a commit as read from the log, cut down to what was asked for.
+type Event struct {
+	CommitTS   CommitTS
+	CommitTime time.Time
+	TxnID      string
+	Metadata   map[string]string
+	Operations []Operation
+	// Mark: no commit, only the news that everything up to CommitTS has been seen.
+	// Watch yields such when WatchQuery.Marks is set.
+	Mark bool
+}
+
+// Operation is one write or delete of an Event.
+type Operation struct {
+	RecordName
+	Version Version
+	Deleted bool
+	Value   json.RawMessage
+}
+
+// HistoryEntry is one version of a key.
+type HistoryEntry struct {
+	Version    Version
+	CommitTS   CommitTS
+	CommitTime time.Time
+	TxnID      string
+	Metadata   map[string]string
+	Deleted    bool
+	Value      json.RawMessage
+}
+
+// Agent is an agent and the ends of its log.
+type Agent struct {
+	Namespace, Agent string
+	First, Head      CommitTS
+}
+
+// At is a point of the order to read at. The zero value is now.
+type At struct {
+	commit *CommitTS
+	time   *time.Time
+}
+
+// AtCommit is the point after commit ts. One that has not been reached is refused.
+func AtCommit(ts CommitTS) At { return At{commit: &ts} }
+
+// AtTime is the point after the last commit whose time is not later than t.
+func AtTime(t time.Time) At { return At{time: &t} }
+
+// Status tells how far the store is and how large.
+type Status struct {
+	Published      CommitTS // the last commit that everybody may read
+	LastCommitTime time.Time
+	OpenTxns       uint64
+	DiskUsed       uint64 // bytes
+	DiskFree       uint64 // bytes
+	WritesRefused  string // empty while writes are accepted, else why not
+	Durable        bool   // false: acknowledged without fsync, or in memory
+	StoreID        string
+	Format         uint32
+}
+
+// Build names a build of the daemon.
+type Build struct{ Version, GitSHA string }

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"statehouse.dev/statehouse/client"
+)
+
+type agentShape struct {
+	Namespace string          `json:"namespace"`
+	Agent     string          `json:"agent"`
+	First     client.CommitTS `json:"first_ts"`
+	Head      client.CommitTS `json:"head_ts"`
+}
+
+func (a *app) agentsCommand() *cobra.Command {
+	var prefix string
+	cmd := &cobra.Command{
+		Use:               "agents",
+		Short:             "List the agents of the namespace with their first and last commit",
+		Args:              takes(0, 0),
+		ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	cmd.Flags().StringVar(&prefix, "prefix", "", "only agents that start with this")
+	cmd.RunE = a.connected(func(ctx context.Context, s *session, _ []string) error {
+		row := columnsWriter{p: s.p}
+		for agent, err := range s.ListAgents(ctx, prefix) {
+			if err == nil && s.asJSON {
+				err = s.p.object(agentShape(agent))
+			} else if err == nil {
+				err = row.print(nil, quote(agent.Agent), "first "+agent.First.String(), "head "+agent.Head.String())
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return cmd
+}

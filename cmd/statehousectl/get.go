@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"statehouse.dev/statehouse/client"
+)
+
+func (a *app) getCommand() *cobra.Command {
+	var (
+		at  string
+		ver uint64
+	)
+	cmd := &cobra.Command{
+		Use:   "get AGENT KEY",
+		Short: "Print a value",
+		Long: "get prints the value of a record: indented on a terminal, otherwise as it is stored.\n" +
+			"It exits with 1 when the record does not exist.",
+		Example:           "  statehousectl get planner goal\n  statehousectl get planner goal --at -5m\n  statehousectl get planner goal --version 3",
+		Args:              takes(2, 2),
+		ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	cmd.Flags().StringVar(&at, "at", "", "read as of this commit_ts or time")
+	cmd.Flags().Uint64Var(&ver, "version", 0, "read this version of the record")
+	cmd.MarkFlagsMutuallyExclusive("at", "version")
+	cmd.RunE = a.connected(func(ctx context.Context, s *session, args []string) error {
+		rec, err := s.read(ctx, args[0], args[1], at, ver, cmd.Flags().Changed("version"))
+		if err != nil {
+			return err
+		}
+		var absent error
+		if !rec.Exists {
+			absent = missing(rec)
+		}
+		if s.asJSON {
+			return errors.Join(s.p.object(shapeRecord(rec)), absent)
+		}
+		if absent != nil {
+			return absent
+		}
+		return s.p.value(rec.Value)
+	})
+	return cmd
+}
+
+func (s *session) read(ctx context.Context, agent, key, at string, ver uint64, atVersion bool) (client.Record, error) {
+	if atVersion {
+		return s.GetAtVersion(ctx, agent, key, client.Version(ver))
+	}
+	point, err := parseAt(at, s.now())
+	if err != nil {
+		return client.Record{}, usageError{err}
+	}
+	return s.Get(ctx, agent, key, point)
+}
+
+// point is the commit_ts that reads as of at are taken at.
+func (s *session) point(ctx context.Context, agent, at string) (client.CommitTS, error) {
+	rec, err := s.read(ctx, agent, "any", at, 0, false) // of any record, there or not
+	return rec.ReadTS, err
+}
+
+func missing(r client.Record) error {
+	if r.Version > 0 {
+		return failedf("key %s of agent %s does not exist: its version %d, of commit %d, is a delete", quote(r.Key), quote(r.Agent), r.Version, r.CommitTS)
+	}
+	return failedf("key %s of agent %s does not exist in namespace %s", quote(r.Key), quote(r.Agent), quote(r.Namespace))
+}

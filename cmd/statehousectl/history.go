@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"statehouse.dev/statehouse/client"
+)
+
+func (a *app) historyCommand() *cobra.Command {
+	var (
+		q       client.HistoryQuery
+		at      string
+		verbose bool
+	)
+	cmd := &cobra.Command{
+		Use:               "history AGENT KEY",
+		Short:             "List the versions of a record",
+		Long:              "history lists the versions of a record, newest first, deletes among them. It exits\nwith 1 when the record never was.",
+		Args:              takes(2, 2),
+		ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	f := cmd.Flags()
+	f.BoolVar(&q.OldestFirst, "oldest-first", false, "from the first version to the last")
+	f.IntVar(&q.Limit, "limit", 0, "at most this many; 0: all")
+	f.StringVar(&at, "at", "", "the history as of this commit_ts or time")
+	f.BoolVar(&verbose, "verbose", false, "show transaction ids and metadata")
+	cmd.RunE = a.connected(func(ctx context.Context, s *session, args []string) (err error) {
+		if q.At, err = parseAt(at, s.now()); err != nil {
+			return usageError{err}
+		}
+		if q.Limit < 0 {
+			return usagef("--limit is negative")
+		}
+		row, found := columnsWriter{p: s.p}, false
+		for e, err := range s.History(ctx, args[0], args[1], q) {
+			if err == nil {
+				found, err = true, s.printHistory(&row, e, verbose)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		if !found {
+			return missing(client.Record{RecordName: client.RecordName{Namespace: s.Namespace(), Agent: args[0], Key: args[1]}})
+		}
+		return nil
+	})
+	return cmd
+}
+
+func (s *session) printHistory(row *columnsWriter, e client.HistoryEntry, verbose bool) error {
+	if s.asJSON {
+		return s.p.object(historyShape(e))
+	}
+	what := "WRITE"
+	if e.Deleted {
+		what = "DELETE"
+	}
+	err := row.print(e.Value, "v"+e.Version.String(), clock(e.CommitTime), e.CommitTS.String(), what)
+	if err == nil && verbose {
+		err = s.p.line("%s", strings.TrimRight("    txn "+quote(e.TxnID)+" "+metadata(e.Metadata), " "))
+	}
+	return err
+}

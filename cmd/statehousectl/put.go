@@ -1,0 +1,123 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"statehouse.dev/statehouse/client"
+)
+
+// maxInput bounds a value that is read before it is sent. The daemon's own limit,
+// which it names, is lower.
+const maxInput = 4 << 20
+
+func (a *app) putCommand() *cobra.Command {
+	var w writeFlags
+	cmd := &cobra.Command{
+		Use:   "put AGENT KEY [VALUE|-]",
+		Short: "Write a value",
+		Long:  "put writes a record in a transaction of its own. The value is a JSON object; without\none, or with -, it is read from standard input.",
+		Example: "  statehousectl put planner goal '{\"city\":\"Paris\"}'\n" +
+			"  statehousectl put planner goal --expected-version 1 --meta actor=me < goal.json",
+		Args:              takes(2, 3),
+		ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	w.register(cmd.Flags(), true)
+	cmd.RunE = a.connected(func(ctx context.Context, s *session, args []string) error {
+		value, err := s.inputValue(args[2:])
+		if err != nil {
+			return err
+		}
+		return s.commitWrite(ctx, &w, cmd.Flags(), client.Put(args[0], args[1], value))
+	})
+	return cmd
+}
+
+// inputValue is the value given as argument or on standard input.
+func (a *app) inputValue(args []string) (json.RawMessage, error) {
+	var value []byte
+	if len(args) == 1 && args[0] != "-" {
+		value = []byte(args[0])
+	} else {
+		var err error
+		if value, err = io.ReadAll(io.LimitReader(a.in, maxInput+1)); err != nil {
+			return nil, failedf("the value cannot be read: %v", err)
+		}
+		if len(value) > maxInput {
+			return nil, usagef("the value on standard input is more than %s long", size(maxInput))
+		}
+	}
+	return value, checkValue(value)
+}
+
+// checkValue catches what a shell's quoting does to JSON; the daemon checks the rest.
+func checkValue(value []byte) error {
+	var v json.RawMessage
+	if err := json.Unmarshal(value, &v); err != nil {
+		return usagef("the value is not JSON (%v); write an object and quote it for the shell: '{\"text\":\"…\"}'", err)
+	}
+	if bytes.TrimLeft(value, " \t\r\n")[0] != '{' {
+		return usagef("the value must be a JSON object, such as {\"text\":\"…\"}")
+	}
+	return nil
+}
+
+// writeFlags are those of the commands that commit.
+type writeFlags struct {
+	expected uint64
+	metadata []string
+	txnID    string
+}
+
+func (w *writeFlags) register(f *pflag.FlagSet, oneKey bool) {
+	if oneKey {
+		f.Uint64Var(&w.expected, "expected-version", 0, "only when the key is at this version; 0: does not exist")
+	}
+	f.StringArrayVar(&w.metadata, "meta", nil, "metadata of the commit, key=value; may be repeated")
+	f.StringVar(&w.txnID, "txn-id", "", "id of the transaction: sent again under the same id it takes effect once")
+}
+
+// conditions are what the flags say of the commit.
+func (w *writeFlags) conditions() (client.Conditions, error) {
+	var c client.Conditions
+	for _, kv := range w.metadata {
+		k, v, found := strings.Cut(kv, "=")
+		if !found || k == "" {
+			return c, usagef("--meta %q is not key=value", kv)
+		}
+		if c.Metadata == nil {
+			c.Metadata = make(map[string]string)
+		}
+		c.Metadata[k] = v
+	}
+	return c, nil
+}
+
+// commitWrite commits one write and shows the commit.
+func (s *session) commitWrite(ctx context.Context, w *writeFlags, f *pflag.FlagSet, write client.Write) error {
+	conditions, err := w.conditions()
+	if err != nil {
+		return err
+	}
+	if f.Changed("expected-version") {
+		write = write.IfVersion(client.Version(w.expected))
+	}
+	commit, err := s.Transact(ctx, client.Batch{TxnID: w.txnID, Writes: []client.Write{write}, Conditions: conditions})
+	if err != nil {
+		return err
+	}
+	if s.asJSON {
+		return s.p.object(shapeCommit(commit))
+	}
+	if len(commit.Versions) != 1 {
+		return errors.New("the commit names no version")
+	}
+	return s.p.line("commit %d · version %d", commit.CommitTS, commit.Versions[0].Version)
+}

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"statehouse.dev/statehouse/client"
+)
+
+const rootHelp = `statehousectl talks to a Statehouse daemon: it reads and writes the state of
+agents, and shows what happened.
+
+Where a command takes --at it reads at an earlier point: a commit_ts (12), a time
+(2026-02-07T10:00:00Z, or "2026-02-07 10:00:00" in local time), or a time ago (-5m,
+-2h30m, -7d).
+
+Names that hold spaces or anything unprintable are shown quoted as in Go and JSON.
+A name that starts with a dash goes behind "--": statehousectl get agent -- -rf
+
+--timeout bounds each call, not the whole of a long output.
+
+Exit codes: 0 ok, 1 not found, a check that failed, or a local failure, 2 wrong
+usage, 3 refused by the daemon (conflict, precondition, limit, invalid request,
+token), 4 the daemon cannot be reached or has failed, 5 it is unknown whether a
+commit took effect, 6 data loss, 130 interrupted.`
+
+// app is what the commands share: the outside world and the global flags.
+type app struct {
+	in     io.Reader
+	out    io.Writer
+	err    io.Writer
+	getenv func(string) string
+	now    func() time.Time
+
+	address        string
+	namespace      string
+	tokenFile      string
+	caFile         string
+	useTLS         bool
+	plaintextToken bool
+	asJSON         bool
+	timeout        time.Duration
+}
+
+// newRoot is the whole tool on the given streams.
+func newRoot(in io.Reader, out, err io.Writer) *cobra.Command {
+	a := &app{in: in, out: out, err: err, getenv: os.Getenv, now: time.Now}
+	root := &cobra.Command{
+		Use:               "statehousectl",
+		Short:             "Read, write, replay and inspect the state of agents",
+		Long:              rootHelp,
+		Version:           version + " (" + gitSHA + ")",
+		SilenceUsage:      true,
+		SilenceErrors:     true,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.complete(cmd) },
+	}
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(err)
+	f := root.PersistentFlags()
+	f.StringVar(&a.address, "address", "localhost:50051", "address of the daemon (STATEHOUSE_ADDRESS)")
+	f.StringVar(&a.namespace, "namespace", "default", "namespace to work in (STATEHOUSE_NAMESPACE)")
+	f.BoolVar(&a.asJSON, "json", false, "print JSON, one object a line, values verbatim")
+	f.DurationVar(&a.timeout, "timeout", 10*time.Second, "how long a call may take, repeated tries included")
+	f.StringVar(&a.tokenFile, "token-file", "", "file with the daemon's token (or the token itself in STATEHOUSE_TOKEN)")
+	f.BoolVar(&a.useTLS, "tls", false, "use TLS, trusting the system's authorities")
+	f.StringVar(&a.caFile, "ca-file", "", "use TLS, trusting the authorities in this PEM file")
+	f.BoolVar(&a.plaintextToken, "allow-plaintext-token", false, "send the token to another machine without TLS: anybody on the way can read it")
+	root.AddCommand(
+		a.agentsCommand(), a.benchCommand(), a.deleteCommand(), a.dumpCommand(), a.getCommand(), a.healthCommand(), a.historyCommand(),
+		a.inspectCommand(), a.keysCommand(), a.namespacesCommand(), a.putCommand(), a.replayCommand(), a.scanCommand(),
+		a.tailCommand(), a.txnCommand(), a.verifyCommand(), a.versionCommand(),
+	)
+	return root
+}
+
+// complete takes from the environment what no flag set, and checks.
+func (a *app) complete(cmd *cobra.Command) error {
+	for flag, env := range map[string]string{"address": "STATEHOUSE_ADDRESS", "namespace": "STATEHOUSE_NAMESPACE"} { // in any order
+		if f := cmd.Flags().Lookup(flag); f != nil && !f.Changed && a.getenv(env) != "" {
+			if err := f.Value.Set(a.getenv(env)); err != nil {
+				return err
+			}
+		}
+	}
+	if a.timeout <= 0 {
+		return fmt.Errorf("--timeout must be more than 0, not %v", a.timeout)
+	}
+	return nil
+}
+
+// config of the client.
+func (a *app) config() (client.Config, error) {
+	c := client.Config{
+		Address: a.address, Namespace: a.namespace, CAFile: a.caFile, PlaintextToken: a.plaintextToken,
+		Timeout: a.timeout, AttemptTimeout: a.timeout / 2, FailFast: true, Token: a.getenv("STATEHOUSE_TOKEN"),
+	}
+	if a.useTLS {
+		c.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	if a.tokenFile != "" {
+		data, err := os.ReadFile(a.tokenFile)
+		if err != nil {
+			return c, usagef("the token file cannot be read: %v", err)
+		}
+		if c.Token = strings.TrimSpace(string(data)); c.Token == "" {
+			return c, usagef("the token file %s is empty", a.tokenFile)
+		}
+	}
+	return c, nil
+}
+
+// session is one run of a command that talks to the daemon.
+type session struct {
+	*app
+	*client.Client
+	p *printer
+}
+
+// connected makes a command's work of f, which gets a client and the output.
+func (a *app) connected(f func(ctx context.Context, s *session, args []string) error) func(*cobra.Command, []string) error {
+	return a.local(func(ctx context.Context, p *printer, args []string) error {
+		config, err := a.config()
+		if err != nil {
+			return err
+		}
+		c, err := client.Dial(config)
+		if err != nil {
+			return err
+		}
+		return errors.Join(f(ctx, &session{a, c, p}, args), c.Close())
+	})
+}
+
+// local is connected for work that needs no daemon.
+func (a *app) local(f func(ctx context.Context, p *printer, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		p := a.newPrinter()
+		err := f(cmd.Context(), p, args)
+		if ferr := p.flush(); err == nil {
+			err = ferr
+		}
+		if err != nil {
+			return &failure{err, a.address, a.timeout}
+		}
+		return nil
+	}
+}

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) scanCommand() *cobra.Command {
+	var l listFlags
+	cmd := &cobra.Command{
+		Use:   "scan AGENT [PREFIX]",
+		Short: "List an agent's records with their values",
+		Long: "scan lists records, one a line: key, version, and the value cut to the width of the\n" +
+			"terminal. --json prints values whole.",
+		Args:              takes(1, 2),
+		ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	l.register(cmd.Flags())
+	cmd.RunE = a.connected(func(ctx context.Context, s *session, args []string) error {
+		if len(args) == 2 {
+			l.prefix = args[1]
+		}
+		q, err := l.query(s)
+		if err != nil {
+			return err
+		}
+		row := columnsWriter{p: s.p}
+		for rec, err := range s.Scan(ctx, args[0], q) {
+			if err == nil && s.asJSON {
+				err = s.p.object(shapeRecord(rec))
+			} else if err == nil {
+				err = row.print(rec.Value, quote(rec.Key), "v"+rec.Version.String())
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return cmd
+}

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"encoding/json"
+	"time"
+
+	"statehouse.dev/statehouse/client"
+)
+
+// The shapes of --json. Their fields are named as in the contract and only ever
+// added to.
+
+type recordShape struct {
+	Namespace  string          `json:"namespace"`
+	Agent      string          `json:"agent"`
+	Key        string          `json:"key"`
+	Exists     bool            `json:"exists"`
+	Version    client.Version  `json:"version"`
+	CommitTS   client.CommitTS `json:"commit_ts"`
+	CommitTime time.Time       `json:"commit_time,omitzero"`
+	Value      json.RawMessage `json:"value,omitempty"`
+	ReadTS     client.CommitTS `json:"read_ts,omitempty"` // the commit_ts the read is as of
+}
+
+func shapeRecord(r client.Record) recordShape {
+	return recordShape{r.Namespace, r.Agent, r.Key, r.Exists, r.Version, r.CommitTS, r.CommitTime, r.Value, r.ReadTS}
+}
+
+type keyVersionShape struct {
+	Namespace string         `json:"namespace"`
+	Agent     string         `json:"agent"`
+	Key       string         `json:"key"`
+	Version   client.Version `json:"version"`
+}
+
+type commitShape struct {
+	TxnID      string            `json:"txn_id"`
+	State      client.TxnState   `json:"state,omitempty"` // of txn status
+	CommitTS   client.CommitTS   `json:"commit_ts,omitempty"`
+	CommitTime time.Time         `json:"commit_time,omitzero"`
+	Versions   []keyVersionShape `json:"versions,omitempty"`
+}
+
+func shapeCommit(c client.Commit) commitShape {
+	s := commitShape{TxnID: c.TxnID, CommitTS: c.CommitTS, CommitTime: c.CommitTime}
+	for _, v := range c.Versions {
+		s.Versions = append(s.Versions, keyVersionShape{v.Namespace, v.Agent, v.Key, v.Version})
+	}
+	return s
+}
+
+type eventShape struct {
+	CommitTS   client.CommitTS   `json:"commit_ts"`
+	CommitTime time.Time         `json:"commit_time"`
+	TxnID      string            `json:"txn_id"`
+	Metadata   map[string]string `json:"metadata,omitempty"`
+	Operations []operationShape  `json:"operations"`
+}
+
+type operationShape struct {
+	Namespace string          `json:"namespace"`
+	Agent     string          `json:"agent"`
+	Key       string          `json:"key"`
+	Version   client.Version  `json:"version"`
+	Deleted   bool            `json:"deleted,omitempty"`
+	Value     json.RawMessage `json:"value,omitempty"`
+}
+
+func shapeEvent(ev client.Event) eventShape {
+	s := eventShape{ev.CommitTS, ev.CommitTime, ev.TxnID, ev.Metadata, make([]operationShape, len(ev.Operations))}
+	for i, o := range ev.Operations {
+		s.Operations[i] = operationShape{o.Namespace, o.Agent, o.Key, o.Version, o.Deleted, o.Value}
+	}
+	return s
+}
+
+type historyShape struct {
+	Version    client.Version    `json:"version"`
+	CommitTS   client.CommitTS   `json:"commit_ts"`
+	CommitTime time.Time         `json:"commit_time"`
+	TxnID      string            `json:"txn_id"`
+	Metadata   map[string]string `json:"metadata,omitempty"`
+	Deleted    bool              `json:"deleted,omitempty"`
+	Value      json.RawMessage   `json:"value,omitempty"`
+}
