@@ -38,7 +38,7 @@ func storeOptions(fs vfs.FS, t Tuning, log pebble.Logger, events *pebble.EventLi
 		CacheSize:                   t.CacheBytes,
 		MemTableSize:                t.MemTableBytes,
 		MemTableStopWritesThreshold: 4,
-		L0CompactionThreshold:       12,
+		L0CompactionThreshold:       8,
 		L0StopWritesThreshold:       1000,
 		LBaseMaxBytes:               64 << 20,
 		MaxOpenFiles:                4096,

@@ -42,7 +42,7 @@ func serve(ctx context.Context, s *settings, errOut io.Writer, exit func(int)) e
 	defer closeEnv()
 	service, err := server.Assemble(env, server.Config{
 		Engine: engine.Options{
-			Dir: s.dataDir, Limits: s.limits, NoSync: !s.fsyncOnCommit && !s.useMemory, MustExist: s.mustExist && !s.useMemory,
+			Dir: s.dataDir, Limits: s.limits, Tuning: engine.Tuning{CacheBytes: s.cacheMB << 20}, NoSync: !s.fsyncOnCommit && !s.useMemory, MustExist: s.mustExist && !s.useMemory,
 		},
 		Version: version, GitSHA: gitSHA, Token: s.token, Requests: s.requests, Streams: s.streams,
 	})

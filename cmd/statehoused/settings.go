@@ -39,6 +39,7 @@ type settings struct {
 	logLevel      string
 	logFormat     string
 	memoryLimitMB int64
+	cacheMB       int64
 }
 
 func (s *settings) register(f *pflag.FlagSet) {
@@ -73,6 +74,7 @@ func (s *settings) register(f *pflag.FlagSet) {
 	f.BoolVar(&s.allowInsecure, "allow-insecure", false, "listen beyond loopback without TLS and a token: anybody who reaches the port reads and writes everything")
 	f.StringVar(&s.logLevel, "log-level", "info", "debug, info, warn or error")
 	f.StringVar(&s.logFormat, "log-format", "text", "text or json")
+	f.Int64Var(&s.cacheMB, "cache-mb", 256, "memory for blocks of the store, in MiB; what the system caches comes on top")
 	f.Int64Var(&s.memoryLimitMB, "memory-limit-mb", 2048, "memory that the Go runtime tries to stay under, in MiB")
 }
 
@@ -153,6 +155,8 @@ func (s *settings) check() error {
 		return fmt.Errorf("--log-format is text or json, not %q", s.logFormat)
 	case s.dataDir == "" && !s.useMemory:
 		return errors.New("--data-dir is empty")
+	case s.cacheMB < 1:
+		return errors.New("--cache-mb must be at least 1")
 	case s.requests < 1 || s.streams < 1 || s.connections < 1:
 		return errors.New("--max-requests, --max-streams and --max-connections must be at least 1")
 	}

@@ -79,11 +79,8 @@ func settledDiskUsed(dir string) (used int64, err error) {
 
 // Scale is how latencies grow with the number of records.
 type Scale struct {
-	Records       int
-	Commit, Read  time.Duration // p50 of one client
-	CommitRatio   float64       // to the smallest size measured
-	ReadRatio     float64
-	LoadPerSecond float64 // records written per second on the way here
+	Records      int
+	Commit, Read time.Duration // p50 of one client, in the engine
 }
 
 // MeasureScale grows one store and measures one client's commits and random
@@ -99,7 +96,6 @@ func MeasureScale(dir string, sizes []int, progress func(records int)) ([]Scale,
 	var out []Scale
 	have := 0
 	for _, size := range sizes {
-		start, from := time.Now(), have
 		for have < size {
 			n := min((size-have)/l.Writes, 100)
 			if n == 0 {
@@ -118,14 +114,9 @@ func MeasureScale(dir string, sizes []int, progress func(records int)) ([]Scale,
 				progress(have)
 			}
 		}
-		s := Scale{Records: have, LoadPerSecond: float64(have-from) / time.Since(start).Seconds()}
+		s := Scale{Records: have}
 		if s.Commit, s.Read, err = latencies(e, l, values, have); err != nil {
 			return nil, err
-		}
-		s.CommitRatio, s.ReadRatio = 1, 1
-		if len(out) > 0 {
-			s.CommitRatio = float64(s.Commit) / float64(out[0].Commit)
-			s.ReadRatio = float64(s.Read) / float64(out[0].Read)
 		}
 		out = append(out, s)
 	}

@@ -85,7 +85,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		}
 	}
 	if o.Engine {
-		err = r.engine()
+		err = r.engine(ctx)
 	}
 	return r.report, err
 }

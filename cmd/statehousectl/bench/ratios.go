@@ -137,7 +137,7 @@ func (r *runner) replay(ctx context.Context) error {
 }
 
 // engine measures what needs no daemon, each in a directory of its own.
-func (r *runner) engine() error {
+func (r *runner) engine(ctx context.Context) error {
 	l := enginebench.Load{Clients: manyClients, Commits: 100_000, ValueBytes: 256, Keys: 1000}
 	var ratios []float64
 	for round := range max(r.o.Rounds, 1) {
@@ -177,12 +177,21 @@ func (r *runner) engine() error {
 	if r.o.Records == 0 {
 		return nil
 	}
-	return r.scale()
+	return r.scale(ctx)
 }
 
-func (r *runner) scale() error {
+// scale grows a store and compares latencies as a client sees them: what the
+// engine takes and a call.
+func (r *runner) scale(ctx context.Context) error {
 	small := 100_000
-	_, err := r.inDir("scale", func(dir string) (enginebench.Result, error) {
+	health, err := r.measure(ctx, r.health(), 1)
+	if err != nil {
+		return err
+	}
+	seen := func(a, b time.Duration) float64 {
+		return (health.P50Micros + micros(a)) / (health.P50Micros + micros(b))
+	}
+	_, err = r.inDir("scale", func(dir string) (enginebench.Result, error) {
 		told := 0
 		sizes, err := enginebench.MeasureScale(dir, []int{small, r.o.Records}, func(n int) {
 			if n-told >= r.o.Records/10 {
@@ -191,9 +200,13 @@ func (r *runner) scale() error {
 			}
 		})
 		if err == nil {
-			last := sizes[len(sizes)-1]
-			r.ratio(fmt.Sprintf("commit latency with %d records / with %d", last.Records, small), last.CommitRatio, 1.5, true)
-			r.ratio(fmt.Sprintf("read latency with %d records / with %d", last.Records, small), last.ReadRatio, 1.5, true)
+			first, last := sizes[0], sizes[len(sizes)-1]
+			for _, s := range sizes {
+				r.add(Measurement{Name: fmt.Sprintf("engine commit, %d rec.", s.Records), Clients: 1, P50Micros: micros(s.Commit)})
+				r.add(Measurement{Name: fmt.Sprintf("engine get, %d rec.", s.Records), Clients: 1, P50Micros: micros(s.Read)})
+			}
+			r.ratio(fmt.Sprintf("commit latency with %d records / with %d", last.Records, small), seen(last.Commit, first.Commit), 1.5, true)
+			r.ratio(fmt.Sprintf("read latency with %d records / with %d", last.Records, small), seen(last.Read, first.Read), 1.5, true)
 		}
 		return enginebench.Result{}, err
 	})
