@@ -39,7 +39,7 @@ func parseUUID(s string) (u [16]byte, ok bool) {
 	}
 	at := 0
 	for i := range u {
-		if s[at] == '-' {
+		if at == 8 || at == 13 || at == 18 || at == 23 {
 			at++
 		}
 		hi, lo := hexValue(s[at]), hexValue(s[at+1])

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"sync"
 	"syscall"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -77,13 +78,55 @@ func (e *Engine) layBallast() {
 	_ = f.Close()
 }
 
+// maxFlushFailures is how often in a row Pebble may fail to write a table before
+// the disk counts as lost. It tries again at once and without end: reads and
+// commits go on until memory is full, and then everything hangs.
+const maxFlushFailures = 100
+
+// flushWatch counts flushes that fail.
+type flushWatch struct {
+	mu       sync.Mutex
+	last     error // how the last flush ended
+	failures int   // in a row
+}
+
+// ended notes the end of a flush. Pebble calls a flush of nothing an error, too.
+func (w *flushWatch) ended(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.last = err; err == nil {
+		w.failures = 0
+	}
+}
+
+// failed counts an error from Pebble's background, if a flush ended with it.
+func (w *flushWatch) failed(err error) (failures int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.last != nil && errors.Is(err, w.last) {
+		w.failures++
+		return w.failures
+	}
+	return 0
+}
+
 // events is what Pebble tells from its background.
 func (e *Engine) events() *pebble.EventListener {
+	var flushes flushWatch
 	return &pebble.EventListener{
+		FlushEnd: func(info pebble.FlushInfo) { flushes.ended(info.Err) },
 		BackgroundError: func(err error) {
-			if errors.Is(err, syscall.ENOSPC) && e.full.Load() == nil {
+			failures := flushes.failed(err)
+			noSpace := errors.Is(err, syscall.ENOSPC)
+			if noSpace && e.full.Load() == nil {
 				e.refuseForSpace(0)
+			}
+			if noSpace && failures <= 1 {
 				_ = e.env.FS.Remove(e.ballastPath())
+			}
+			// A full disk is waited for, but not before anybody could free space.
+			if failures >= maxFlushFailures && !(noSpace && e.opened.Load()) {
+				e.halt(failf(ErrStorage, "writing tables fails: %v", err))
 			}
 		},
 		// Pebble's own handler would end the process.

@@ -1,12 +1,14 @@
 package engine_test
 
 import (
+	"errors"
 	"fmt"
 	"path"
 	"slices"
 	"testing"
 	"time"
 
+	"statehouse.dev/statehouse/engine"
 	"statehouse.dev/statehouse/sim"
 )
 
@@ -35,7 +37,7 @@ type faultRun struct {
 }
 
 // patience is how long a run may take that usually takes a hundredth of it.
-const patience = 20 * time.Second
+const patience = 5 * time.Second
 
 func runWithFault(fault sim.Fault) (*faultRun, error) {
 	r := &faultRun{disk: sim.NewDisk(sim.DiskOptions{Seed: 1, Trace: true})}
@@ -82,22 +84,6 @@ func (r *faultRun) noRetry() error {
 	return nil
 }
 
-// allowed says which endings a fault may have. Of everything that cannot be taken
-// back the process halts (G7); what Pebble does over again, it does.
-func allowed(f sim.Fault, op sim.Op) []ending {
-	switch {
-	case f.Kind == sim.RemoveError:
-		return []ending{survived}
-	case op.Class == sim.ClassSSTable && f.Count != sim.Forever:
-		return []ending{survived}
-	case op.Class == sim.ClassWAL, op.Class == sim.ClassManifest, op.Class == sim.ClassMarker, op.Path == rigDir+"/store":
-		return []ending{halted}
-	case op.Path == rigDir+"/ballast":
-		return []ending{survived}
-	}
-	return []ending{halted, failed}
-}
-
 // faultsFor lists what can go wrong with an operation.
 func faultsFor(op sim.Op) (kinds []sim.FaultKind) {
 	switch op.Kind {
@@ -128,30 +114,78 @@ func operations(t *testing.T) []sim.Op {
 	return d.Trace()
 }
 
-func TestFaultAnywhere(t *testing.T) {
-	start, runs, missed, i := time.Now(), 0, 0, 0
-	endings := make(map[ending]int)
+// A faultCase is a fault and the operation that it is meant for.
+type faultCase struct {
+	fault      sim.Fault
+	op         sim.Op
+	wholeClass bool
+}
+
+// allowed says which endings a fault may have. Of what cannot be taken back the
+// process halts (G7); what Pebble does over again, it survives.
+func (c faultCase) allowed() []ending {
+	switch op := c.op; {
+	case c.fault.Kind == sim.RemoveError && op.Class == sim.ClassMarker:
+		return []ending{survived, failed} // an old marker is in the way of an open
+	case c.fault.Kind == sim.RemoveError:
+		return []ending{survived} // a file leaks until the next open
+	case op.Class == sim.ClassSSTable && !c.wholeClass:
+		// A compaction that was asked for is answered, and after ENOSPC writes are
+		// refused until the next look at the disk.
+		return []ending{survived, failed}
+	case op.Class == sim.ClassWAL, op.Class == sim.ClassManifest, op.Class == sim.ClassMarker, op.Path == rigDir+"/store":
+		return []ending{halted}
+	case op.Path == rigDir+"/ballast":
+		return []ending{survived}
+	}
+	return []ending{halted, failed}
+}
+
+// faultCases are every operation of the script failing once, failing and not
+// ceasing to on that file, and whole classes of files failing for good.
+func faultCases(t *testing.T) (cases []faultCase) {
+	t.Helper()
+	byClass := make(map[sim.Fault]bool)
 	for _, op := range operations(t) {
 		for _, kind := range faultsFor(op) {
 			for _, count := range []int{1, sim.Forever} {
-				i++
-				if !fullSweep() && i%17 != 0 {
-					continue
-				}
-				f := sim.Fault{Kind: kind, File: base(op), Nth: op.Count, Count: count}
-				r, err := runWithFault(f)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if len(r.disk.Injected()) == 0 {
-					missed++ // a file of another name this time
-					continue
-				}
-				runs++
-				endings[r.ending]++
-				r.check(t, f, op)
+				cases = append(cases, faultCase{sim.Fault{Kind: kind, File: base(op), Nth: op.Count, Count: count}, op, false})
+			}
+			all := sim.Fault{Kind: kind, File: string(op.Class), Nth: 1, Count: sim.Forever}
+			if !byClass[all] {
+				byClass[all] = true
+				cases = append(cases, faultCase{all, op, true})
 			}
 		}
+	}
+	return cases
+}
+
+// TestFaultAnywhere fails every operation of the script that changes the disk.
+// Nothing is acknowledged after it unless Pebble has done it over (G7), nothing
+// acknowledged is lost, and a failed sync is not tried again.
+func TestFaultAnywhere(t *testing.T) {
+	start, runs, missed := time.Now(), 0, 0
+	endings := make(map[ending]int)
+	for i, c := range faultCases(t) {
+		if !fullSweep() && i%17 != 0 && !c.wholeClass {
+			continue
+		}
+		r, err := runWithFault(c.fault)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(r.disk.Injected()) == 0 {
+			missed++ // a file of another name this time
+			continue
+		}
+		runs++
+		endings[r.ending]++
+		modes := []sim.CrashMode{kill, sim.DropAll, sim.Random}
+		if !fullSweep() {
+			modes = modes[i%len(modes):][:1]
+		}
+		r.check(t, c, modes)
 	}
 	t.Logf("%d faults (%v; %d did not strike) in %v", runs, endings, missed, time.Since(start).Round(time.Millisecond))
 }
@@ -165,20 +199,93 @@ func base(op sim.Op) string {
 }
 
 // check holds the end of a run, and what it leaves, to what was acknowledged.
-func (r *faultRun) check(t *testing.T, f sim.Fault, op sim.Op) {
+func (r *faultRun) check(t *testing.T, c faultCase, modes []sim.CrashMode) {
 	t.Helper()
-	if !slices.Contains(allowed(f, op), r.ending) {
-		t.Errorf("%v at %v: the run %s (%v), want %v", f, op, r.ending, r.err, allowed(f, op))
+	if want := c.allowed(); !slices.Contains(want, r.ending) {
+		t.Errorf("%v at %v: the run %s (%v), want %v", c.fault, c.op, r.ending, r.err, want)
 	}
 	if n := r.p.halts.Load(); n > 1 {
-		t.Errorf("%v at %v: Halt was called %d times", f, op, n)
+		t.Errorf("%v at %v: Halt was called %d times", c.fault, c.op, n)
 	}
 	if err := r.noRetry(); err != nil {
-		t.Errorf("%v at %v: a failed sync is tried again: %v", f, op, err)
+		t.Errorf("%v at %v: a failed sync is tried again: %v", c.fault, c.op, err)
 	}
-	for _, mode := range []sim.CrashMode{kill, sim.DropAll, sim.Random} {
-		if err := r.s.survives(crashed(r.image, mode, uint64(op.Count)), &r.clock, r.acked, r.tried); err != nil {
-			t.Errorf("%v at %v: the run %s after %d acknowledgements; then, after a crash (%s): %v", f, op, r.ending, r.acked, mode, err)
+	for _, mode := range modes {
+		if err := r.s.survives(crashed(r.image, mode, uint64(c.op.Count)), &r.clock, r.acked, r.tried); err != nil {
+			t.Errorf("%v at %v: the run %s after %d acknowledgements; then, after a crash (%s): %v",
+				c.fault, c.op, r.ending, r.acked, mode, err)
 		}
+	}
+}
+
+// TestHaltThatReturns is about a simulated process, whose Halt returns: of a step
+// whose log or witness fails every answer is "unknown", and from then on nothing
+// is acknowledged, read or begun, even when the disk heals.
+func TestHaltThatReturns(t *testing.T) {
+	for _, fault := range []string{
+		"sync-error file=wal", "sync-error-after file=wal", "write-error file=wal", "enospc file=wal",
+		"sync-error file=wal count=forever", "write-error file=witness",
+	} {
+		t.Run(fault, func(t *testing.T) {
+			d := sim.NewDisk(sim.DiskOptions{Seed: 1})
+			clock := &rigClock{}
+			var s story
+			p := newProcess(d, clock, nil)
+			ok(t, p.open())
+			ok(t, s.commits(p, 3))
+			arm(t, d, fault)
+			err := s.group(p, []engine.Write{put("ann", "a", 1)}, []engine.Write{put("ann", "b", 2)})
+			joined, isJoined := err.(interface{ Unwrap() []error })
+			if !isJoined || len(joined.Unwrap()) != 2 {
+				t.Fatalf("the step's two commits answered: %v", err)
+			}
+			for _, err := range joined.Unwrap() {
+				wantKind(t, "a commit of the step", err, engine.ErrOutcomeUnknown)
+			}
+			d.Heal()
+			image := d.Clone()
+			wantKind(t, "the next commit", s.fork(5).commit(p, put("ann", "c", 3)), engine.ErrStorage)
+			_, _, _, err = p.Begin(nil)
+			wantKind(t, "begin", err, engine.ErrStorage)
+			_, err = p.Snapshot(engine.At{})
+			wantKind(t, "snapshot", err, engine.ErrStorage)
+			_, err = p.GetVersion(name("ann", "seen"), 1)
+			wantKind(t, "get version", err, engine.ErrStorage)
+			_, _, err = p.Replay(engine.Filter{Agent: "ann"}, 0, 3, 0)
+			wantKind(t, "replay", err, engine.ErrStorage)
+			wantKind(t, "health", p.Healthy(), engine.ErrStorage)
+			wantKind(t, "await", p.AwaitCommit(t.Context(), 3), engine.ErrStorage)
+			if p.Published() != 3 || p.halts.Load() != 1 {
+				t.Errorf("%d commits are published, Halt was called %d times", p.Published(), p.halts.Load())
+			}
+			within(t, "close", func() { _ = p.Close() })
+			for _, mode := range crashModes {
+				if err := s.survives(crashed(image, mode, 1), clock, 3, 5); err != nil {
+					t.Errorf("after a crash (%s): %v", mode, err)
+				}
+			}
+		})
+	}
+}
+
+// wantKind holds an error to one of the engine's kinds.
+func wantKind(t *testing.T, what string, err, kind error) {
+	t.Helper()
+	if !errors.Is(err, kind) {
+		t.Errorf("%s answered %q, want %q", what, fmt.Sprint(err), kind)
+	}
+}
+
+// within fails the test when do hangs.
+func within(t *testing.T, what string, do func()) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() { defer close(done); do() }()
+	timeout := time.NewTimer(patience)
+	defer timeout.Stop()
+	select {
+	case <-done:
+	case <-timeout.C:
+		t.Fatalf("%s hangs", what)
 	}
 }

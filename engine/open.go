@@ -53,6 +53,9 @@ func (e *Engine) openLocked() error {
 	usage, err := fs.GetDiskUsage(dir)
 	if err == nil {
 		e.space.init(e.opts.Limits.DiskReserve, usage)
+		if usage.AvailBytes < e.space.ballast { // Pebble cannot open without writing
+			_ = fs.Remove(e.ballastPath())
+		}
 	}
 	if e.opts.Tuning.MemTableBytes == 0 {
 		e.opts.Tuning.MemTableBytes = memTableBytes(usage.TotalBytes)
@@ -98,6 +101,7 @@ func (e *Engine) openLocked() error {
 		e.prunedTime.Store(row.commitTime.UnixNano())
 	}
 	e.layBallast()
+	e.checkSpace()
 	return nil
 }
 

@@ -78,9 +78,15 @@ func readWitness(fs vfs.FS, path string) (marks []mark, turn uint64, err error) 
 	return marks, turn, nil
 }
 
+// openWitness makes the file durable as a name, for a synced one is lost all the
+// same without it.
 func openWitness(fs vfs.FS, path string, turn uint64) (*witness, error) {
 	f, err := fs.OpenReadWrite(path, vfs.WriteCategoryUnspecified)
 	if err != nil {
+		return nil, err
+	}
+	if err := syncDir(fs, fs.PathDir(path)); err != nil {
+		_ = f.Close()
 		return nil, err
 	}
 	return &witness{file: f, turn: turn}, nil

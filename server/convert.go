@@ -49,15 +49,15 @@ func checkEncoding(e pb.ValueEncoding) (valueSetter, error) {
 
 func (v valueSetter) none() bool { return v.encoding == pb.ValueEncoding_VALUE_ENCODING_NONE }
 
-// set fills m's Struct field num, or its JSON field through text.
-func (v valueSetter) set(m proto.Message, num protowire.Number, text *[]byte, value []byte) error {
+// set fills m's Struct field num, or its JSON field through text, with key's value.
+func (v valueSetter) set(m proto.Message, num protowire.Number, text *[]byte, key string, value []byte) error {
 	switch v.encoding {
 	case pb.ValueEncoding_VALUE_ENCODING_JSON:
 		*text = value
 	case pb.ValueEncoding_VALUE_ENCODING_STRUCT:
 		wire, err := appendStruct(nil, value)
 		if err != nil {
-			return representable(err)
+			return representable(key, err)
 		}
 		setStruct(m, num, wire)
 	}
@@ -65,12 +65,12 @@ func (v valueSetter) set(m proto.Message, num protowire.Number, text *[]byte, va
 }
 
 // representable explains a value that a Struct cannot carry.
-func representable(err error) error {
+func representable(key string, err error) error {
 	var n *notRepresentableError
 	if errors.As(err, &n) {
-		return fail(errNotRepresentable, "a Struct cannot carry this value exactly: "+err.Error()+"; ask for VALUE_ENCODING_JSON")
+		return fail(errNotRepresentable, fmt.Sprintf("a Struct cannot carry the value of key %q exactly: %v; ask for VALUE_ENCODING_JSON", key, err))
 	}
-	return fail(engine.ErrDataLoss, "a stored value is not JSON: "+err.Error())
+	return fail(engine.ErrDataLoss, fmt.Sprintf("the stored value of key %q is not JSON: %v", key, err))
 }
 
 func timestamp(t time.Time) *timestamppb.Timestamp {

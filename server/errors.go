@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -66,7 +67,7 @@ func toStatus(err error) error {
 	if s, ok := status.FromError(err); ok {
 		return s.Err() // from gRPC itself: a stream that broke
 	}
-	detail := &pb.StatehouseError{Code: pb.ErrorCode_INTERNAL_ERROR, Message: err.Error()}
+	detail := &pb.StatehouseError{Code: pb.ErrorCode_INTERNAL_ERROR, Message: clip(err.Error())}
 	code := codes.Internal
 	for _, m := range mapping {
 		if errors.Is(err, m.err) {
@@ -84,4 +85,22 @@ func toStatus(err error) error {
 		s = with
 	}
 	return s.Err()
+}
+
+// Bounds of an error's message. It travels twice, once percent-encoded, in
+// trailers of which gRPC's C core (Python and others) takes 8 KiB: past that its
+// clients see RESOURCE_EXHAUSTED or INTERNAL in place of the error. The names in
+// it may be long; they stand whole in the details.
+const (
+	messageHead = 400
+	messageTail = 200
+)
+
+// clip leaves out the middle of a message that is too long, and what is not
+// UTF-8, which no trailer can carry.
+func clip(message string) string {
+	if len(message) > messageHead+messageTail {
+		message = message[:messageHead] + "…" + message[len(message)-messageTail:]
+	}
+	return strings.ToValidUTF8(message, "")
 }

@@ -47,7 +47,7 @@ func (s *Service) GetHistory(_ context.Context, req *pb.GetHistoryRequest) (*pb.
 			TxnId: string(e.TxnID), Metadata: e.Metadata, Deleted: !e.Exists,
 		}
 		if e.Exists {
-			if err := values.set(entry, historyValue, &entry.ValueJson, e.Value); err != nil {
+			if err := values.set(entry, historyValue, &entry.ValueJson, e.Name.Key, e.Value); err != nil {
 				return nil, err
 			}
 		}

@@ -86,7 +86,7 @@ func stateAnswer(rec *engine.Record, ts engine.CommitTS, values valueSetter) (*p
 	if !rec.Exists {
 		return resp, nil
 	}
-	if err := values.set(resp, getStateValue, &resp.ValueJson, rec.Value); err != nil {
+	if err := values.set(resp, getStateValue, &resp.ValueJson, rec.Name.Key, rec.Value); err != nil {
 		return nil, err
 	}
 	return resp, fits(resp)
@@ -115,7 +115,7 @@ func (s *Service) GetStateAtVersion(_ context.Context, req *pb.GetStateAtVersion
 		Version: uint64(rec.Version), CommitTs: uint64(rec.CommitTS), Exists: rec.Exists, CommitTime: timestamp(rec.CommitTime),
 	}
 	if rec.Exists {
-		if err := values.set(resp, getStateValue, &resp.ValueJson, rec.Value); err != nil {
+		if err := values.set(resp, getStateValue, &resp.ValueJson, rec.Name.Key, rec.Value); err != nil {
 			return nil, err
 		}
 	}
@@ -234,7 +234,7 @@ func (s *Service) ScanPrefix(_ context.Context, req *pb.ScanPrefixRequest) (*pb.
 	for i := range records {
 		rec := &records[i]
 		entry := &pb.StateEntry{Key: rec.Name.Key, Version: uint64(rec.Version), CommitTs: uint64(rec.CommitTS), CommitTime: timestamp(rec.CommitTime)}
-		if err := values.set(entry, stateEntryValue, &entry.ValueJson, rec.Value); err != nil {
+		if err := values.set(entry, stateEntryValue, &entry.ValueJson, rec.Name.Key, rec.Value); err != nil {
 			return nil, err
 		}
 		resp.Entries[i] = entry

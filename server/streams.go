@@ -140,8 +140,8 @@ func eventMessages(events []engine.Event, values valueSetter) ([]*pb.ReplayEvent
 				Key: op.Name.Key, Version: uint64(op.Version), Namespace: op.Name.Namespace, AgentId: op.Name.Agent, Deleted: op.Tombstone,
 			}
 			if !op.Tombstone {
-				if err := values.set(m, operationValue, &m.ValueJson, op.Value); err != nil {
-					return out[:i], fmt.Errorf("commit %d, key %q: %w", ev.CommitTS, op.Name.Key, err)
+				if err := values.set(m, operationValue, &m.ValueJson, op.Name.Key, op.Value); err != nil {
+					return out[:i], fmt.Errorf("commit %d: %w", ev.CommitTS, err)
 				}
 			}
 			msg.Operations[j] = m

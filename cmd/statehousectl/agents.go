@@ -25,12 +25,11 @@ func (a *app) agentsCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&prefix, "prefix", "", "only agents that start with this")
 	cmd.RunE = a.connected(func(ctx context.Context, s *session, _ []string) error {
-		row := columnsWriter{p: s.p}
 		for agent, err := range s.ListAgents(ctx, prefix) {
 			if err == nil && s.asJSON {
 				err = s.p.object(agentShape(agent))
 			} else if err == nil {
-				err = row.print(nil, quote(agent.Agent), "first "+agent.First.String(), "head "+agent.Head.String())
+				err = s.p.row(nil, quote(agent.Agent), "first "+agent.First.String(), "head "+agent.Head.String())
 			}
 			if err != nil {
 				return err

@@ -34,10 +34,10 @@ func (a *app) historyCommand() *cobra.Command {
 		if q.Limit < 0 {
 			return usagef("--limit is negative")
 		}
-		row, found := columnsWriter{p: s.p}, false
+		found := false
 		for e, err := range s.History(ctx, args[0], args[1], q) {
 			if err == nil {
-				found, err = true, s.printHistory(&row, e, verbose)
+				found, err = true, s.printHistory(e, verbose)
 			}
 			if err != nil {
 				return err
@@ -51,7 +51,7 @@ func (a *app) historyCommand() *cobra.Command {
 	return cmd
 }
 
-func (s *session) printHistory(row *columnsWriter, e client.HistoryEntry, verbose bool) error {
+func (s *session) printHistory(e client.HistoryEntry, verbose bool) error {
 	if s.asJSON {
 		return s.p.object(historyShape(e))
 	}
@@ -59,7 +59,7 @@ func (s *session) printHistory(row *columnsWriter, e client.HistoryEntry, verbos
 	if e.Deleted {
 		what = "DELETE"
 	}
-	err := row.print(e.Value, "v"+e.Version.String(), clock(e.CommitTime), e.CommitTS.String(), what)
+	err := s.p.row(e.Value, "v"+e.Version.String(), clock(e.CommitTime), e.CommitTS.String(), what)
 	if err == nil && verbose {
 		err = s.p.line("%s", strings.TrimRight("    txn "+quote(e.TxnID)+" "+metadata(e.Metadata), " "))
 	}

@@ -23,6 +23,8 @@ type printer struct {
 	json     *json.Encoder
 	text     bytes.Buffer // what json encodes into
 	scratch  []byte
+	held     []heldRow
+	widths   []int // of the columns of rows
 }
 
 func newPrinter(out io.Writer) *printer {
@@ -47,10 +49,19 @@ func (a *app) newPrinter() *printer {
 	return p
 }
 
-func (p *printer) flush() error { return p.w.Flush() }
+func (p *printer) flush() error {
+	if err := p.release(); err != nil {
+		return err
+	}
+	return p.w.Flush()
+}
 
 // line prints one line. What comes from the daemon must be made printable first.
 func (p *printer) line(format string, args ...any) error {
+	if len(p.held) > 0 { // in its place behind the rows before it
+		p.held = append(p.held, heldRow{line: fmt.Sprintf(format, args...)})
+		return nil
+	}
 	_, err := fmt.Fprintf(p.w, format+"\n", args...)
 	return err
 }

@@ -48,7 +48,7 @@ DELETE, or TOOL, NOTE, FINAL for keys under tool/, note/, final/.
 		if err != nil {
 			return err
 		}
-		out := eventPrinter{row: columnsWriter{p: s.p}, verbose: r.verbose, asJSON: s.asJSON}
+		out := eventPrinter{p: s.p, verbose: r.verbose, asJSON: s.asJSON}
 		for ev, err := range s.Replay(ctx, q) {
 			if err == nil {
 				err = out.print(ev, 0)

@@ -23,35 +23,58 @@ func takes(least, most int) cobra.PositionalArgs {
 	}
 }
 
-// columnsWriter prints rows of cells that line up as far as that is known while
-// they stream: a column grows to the widest cell so far, within bounds.
-type columnsWriter struct {
-	p      *printer
-	widths []int
-}
-
+// Rows of cells line up: some are held back until it is known how wide their
+// columns are. A column of later ones only grows.
 const (
-	widestCell = 32
+	heldRows   = 64
+	widestCell = 32 // what is wider does not widen its column
 	leastValue = 20 // columns of a value, however narrow the terminal
 )
 
-// print prints cells, all of them printable, and behind them as much of the value
-// as fits.
-func (c *columnsWriter) print(value []byte, cells ...string) error {
-	var b strings.Builder
-	used := 0
+// heldRow is a row, or a line between rows.
+type heldRow struct {
+	cells []string
+	value string
+	line  string
+}
+
+// row prints cells, all of them printable, and behind them as much of the value as
+// fits.
+func (p *printer) row(value []byte, cells ...string) error {
+	p.held = append(p.held, heldRow{cells: cells, value: summary(value, p.width)})
 	for i, cell := range cells {
-		if i == len(c.widths) {
-			c.widths = append(c.widths, 0)
+		if i == len(p.widths) {
+			p.widths = append(p.widths, 0)
 		}
-		n := columns(cell)
-		c.widths[i] = max(c.widths[i], min(n, widestCell))
-		b.WriteString(pad(cell, c.widths[i]))
-		b.WriteString("  ")
-		used += max(c.widths[i], n) + 2
+		if n := columns(cell); n <= widestCell {
+			p.widths[i] = max(p.widths[i], n)
+		}
 	}
-	b.WriteString(summary(value, max(c.p.width-used, leastValue)))
-	return c.p.line("%s", strings.TrimRight(b.String(), " "))
+	if len(p.held) < heldRows {
+		return nil
+	}
+	return p.release()
+}
+
+// release prints what was held back.
+func (p *printer) release() error {
+	for _, h := range p.held {
+		line := h.line
+		if h.cells != nil {
+			var b strings.Builder
+			for i, cell := range h.cells {
+				b.WriteString(pad(cell, p.widths[i]) + "  ")
+			}
+			line = b.String()
+			line = strings.TrimRight(line+cut(h.value, max(p.width-columns(line), leastValue)), " ")
+		}
+		if _, err := p.w.WriteString(line + "\n"); err != nil {
+			return err
+		}
+	}
+	clear(p.held)
+	p.held = p.held[:0]
+	return nil
 }
 
 // metadata shows a commit's metadata, ordered by key.
@@ -79,7 +102,7 @@ func verb(o client.Operation) string {
 
 // eventPrinter prints events: a line an operation, or JSON, a line a commit.
 type eventPrinter struct {
-	row     columnsWriter
+	p       *printer
 	verbose bool
 	asJSON  bool
 }
@@ -87,16 +110,16 @@ type eventPrinter struct {
 // print prints an event without its first skip operations.
 func (e *eventPrinter) print(ev client.Event, skip int) error {
 	if e.asJSON {
-		return e.row.p.object(shapeEvent(ev))
+		return e.p.object(shapeEvent(ev))
 	}
 	for _, o := range ev.Operations[skip:] {
-		err := e.row.print(o.Value, clock(ev.CommitTime), ev.CommitTS.String(), quote(o.Agent), pad(verb(o), len("DELETE")), quote(o.Key), "v"+o.Version.String())
+		err := e.p.row(o.Value, clock(ev.CommitTime), ev.CommitTS.String(), quote(o.Agent), pad(verb(o), len("DELETE")), quote(o.Key), "v"+o.Version.String())
 		if err != nil {
 			return err
 		}
 	}
 	if e.verbose {
-		return e.row.p.line("%s", strings.TrimRight("    txn "+quote(ev.TxnID)+" "+metadata(ev.Metadata), " "))
+		return e.p.line("%s", strings.TrimRight("    txn "+quote(ev.TxnID)+" "+metadata(ev.Metadata), " "))
 	}
 	return nil
 }

@@ -25,12 +25,11 @@ func (a *app) scanCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		row := columnsWriter{p: s.p}
 		for rec, err := range s.Scan(ctx, args[0], q) {
 			if err == nil && s.asJSON {
 				err = s.p.object(shapeRecord(rec))
 			} else if err == nil {
-				err = row.print(rec.Value, quote(rec.Key), "v"+rec.Version.String())
+				err = s.p.row(rec.Value, quote(rec.Key), "v"+rec.Version.String())
 			}
 			if err != nil {
 				return err

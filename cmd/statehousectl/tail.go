@@ -77,7 +77,7 @@ func (s *session) tail(ctx context.Context, t *tailFlags, args []string) error {
 	if err != nil {
 		return err
 	}
-	out := eventPrinter{row: columnsWriter{p: s.p}, verbose: t.verbose, asJSON: s.asJSON}
+	out := eventPrinter{p: s.p, verbose: t.verbose, asJSON: s.asJSON}
 	for _, ev := range events {
 		if err := out.print(ev, skip); err != nil {
 			return err

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"bufio"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"statehousectl": main})
+}
+
+// TestScripts runs testdata/*.txtar against this tool's real main and a real
+// statehoused. Beside the usual commands scripts have
+//
+//	daemon [FLAG...]           start statehoused; its address goes to STATEHOUSE_ADDRESS
+//	kill-daemon                kill -9, and wait for the end
+//	until-interrupt RE CMD...  run CMD until a line of its output matches, send SIGINT
+//	                           then; it must exit with 0
+func TestScripts(t *testing.T) {
+	bin := filepath.Join(t.TempDir(), "statehoused")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "statehouse.dev/statehouse/cmd/statehoused")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("building the daemon: %v\n%s", err, out)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("TZ", "UTC")
+			e.Setenv("COLUMNS", "100")
+			e.Values[daemonKey{}] = &daemon{bin: bin}
+			return nil
+		},
+		RequireExplicitExec: true,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"daemon":          func(ts *testscript.TestScript, _ bool, args []string) { daemonOf(ts).start(ts, args) },
+			"kill-daemon":     func(ts *testscript.TestScript, _ bool, _ []string) { daemonOf(ts).kill() },
+			"until-interrupt": untilInterrupt,
+		},
+	})
+}
+
+// daemon is the one that a script has running.
+type daemon struct {
+	bin   string
+	cmd   *exec.Cmd
+	ended chan struct{}
+}
+
+type daemonKey struct{}
+
+func daemonOf(ts *testscript.TestScript) *daemon { return ts.Value(daemonKey{}).(*daemon) }
+
+func (d *daemon) start(ts *testscript.TestScript, args []string) {
+	d.cmd = exec.Command(d.bin, append([]string{"--listen-addr", "127.0.0.1:0", "--disk-reserve-mb", "1"}, args...)...)
+	d.cmd.Dir = ts.MkAbs(".")
+	log, err := d.cmd.StderrPipe()
+	ts.Check(err)
+	ts.Check(d.cmd.Start())
+	d.ended = make(chan struct{})
+	ts.Defer(d.kill)
+	lines := bufio.NewScanner(log)
+	listening := regexp.MustCompile(`msg=listening address=(\S+)`)
+	for address := ""; address == ""; {
+		if !lines.Scan() {
+			close(d.ended)
+			ts.Fatalf("the daemon ended before it listened")
+		}
+		ts.Logf("%s", lines.Text())
+		if m := listening.FindStringSubmatch(lines.Text()); m != nil {
+			address = m[1]
+			ts.Setenv("STATEHOUSE_ADDRESS", address)
+		}
+	}
+	go func(cmd *exec.Cmd, ended chan struct{}) {
+		for lines.Scan() { // a full pipe would stop it
+		}
+		_ = cmd.Wait() // killed
+		close(ended)
+	}(d.cmd, d.ended)
+}
+
+func (d *daemon) kill() {
+	_ = d.cmd.Process.Kill() // it may be gone
+	<-d.ended
+}
+
+func untilInterrupt(ts *testscript.TestScript, _ bool, args []string) {
+	wanted, err := regexp.Compile(args[0])
+	ts.Check(err)
+	path, err := exec.LookPath(args[1])
+	ts.Check(err)
+	cmd := exec.Command(path, args[2:]...)
+	cmd.Env = append(os.Environ(), "COLUMNS=100", "TZ=UTC", "STATEHOUSE_ADDRESS="+ts.Getenv("STATEHOUSE_ADDRESS"))
+	cmd.Stderr = ts.Stderr()
+	out, err := cmd.StdoutPipe()
+	ts.Check(err)
+	ts.Check(cmd.Start())
+	lines, seen := bufio.NewScanner(out), false
+	for lines.Scan() {
+		ts.Logf("%s", lines.Text())
+		if !seen && wanted.MatchString(lines.Text()) {
+			seen = true
+			ts.Check(cmd.Process.Signal(os.Interrupt))
+		}
+	}
+	ts.Check(cmd.Wait())
+	if !seen {
+		ts.Fatalf("no line matched %s", wanted)
+	}
+}

@@ -1,0 +1,300 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"statehouse.dev/statehouse/engine"
+	"statehouse.dev/statehouse/sim"
+)
+
+// What the tests of storage share: an engine on a simulated disk, stepped by
+// whoever waits for it, and a story of commits that says what its log must hold.
+
+// The store is two directories below what exists, so that the engine has to make
+// both of them durable.
+const rigDir = "/srv/agents/statehouse"
+
+// fullSweep asks for every case instead of a sample. It is asked in a test, not
+// once for all: go test caches by the variables that tests look at.
+func fullSweep() bool { return os.Getenv("STATEHOUSE_SWEEP") == "full" }
+
+// rigTuning keeps files small and leaves nothing to Pebble's background but what
+// the test asks for.
+var rigTuning = engine.Tuning{MemTableBytes: 256 << 10, CacheBytes: 1 << 20, ManualCompaction: true}
+
+// A rigClock goes on by a millisecond each time it is read.
+type rigClock struct{ ms atomic.Int64 }
+
+func (c *rigClock) now() time.Time {
+	return time.UnixMilli(1_800_000_000_000 + c.ms.Add(1)).UTC()
+}
+
+// A process is one life of an engine.
+type process struct {
+	*engine.Engine
+	disk  *sim.Disk
+	clock *rigClock
+	env   engine.Env
+	// While grouping, a waiting request says so in waiting and leaves the stepping
+	// to the test, so that several commits share a step.
+	grouping atomic.Bool
+	waiting  chan struct{}
+	halts    atomic.Int32
+}
+
+var errNobodyAnswers = errors.New("nothing is queued and nobody answers")
+
+// newProcess makes the world of an engine on d. onHalt may be nil.
+func newProcess(d *sim.Disk, clock *rigClock, onHalt func(error)) *process {
+	p := &process{disk: d, clock: clock, waiting: make(chan struct{})}
+	var mu sync.Mutex
+	rng := rand.New(rand.NewPCG(1, uint64(clock.ms.Load())))
+	p.env = engine.Env{
+		FS:  d,
+		Now: clock.now,
+		Rand: func(b []byte) {
+			mu.Lock()
+			defer mu.Unlock()
+			for i := range b {
+				b[i] = byte(rng.Uint32())
+			}
+		},
+		Await: p.await,
+		Halt: func(err error) {
+			p.halts.Add(1)
+			if onHalt != nil {
+				onHalt(err)
+			}
+		},
+	}
+	return p
+}
+
+func (p *process) await(ctx context.Context, ready <-chan struct{}) error {
+	if p.grouping.Load() {
+		p.waiting <- struct{}{}
+		<-ready
+		return nil
+	}
+	for {
+		select {
+		case <-ready:
+			return nil
+		default:
+		}
+		if !p.Step() {
+			return errNobodyAnswers
+		}
+	}
+}
+
+func (p *process) open() (err error) {
+	p.Engine, err = engine.Open(p.env, engine.Options{Dir: rigDir, Tuning: rigTuning})
+	return err
+}
+
+// openOn opens the store on d and fails the test when that fails.
+func openOn(t *testing.T, d *sim.Disk, clock *rigClock) *process {
+	t.Helper()
+	p := newProcess(d, clock, func(err error) { t.Errorf("halted: %v", err) })
+	if err := p.open(); err != nil {
+		t.Fatalf("open: %v", err)
+	}
+	return p
+}
+
+// verifyOn runs Verify on d, which nobody has open.
+func verifyOn(d *sim.Disk) (engine.Report, error) {
+	return engine.Verify(newProcess(d, &rigClock{}, nil).env, rigDir, nil)
+}
+
+// An attempt is a commit that a client asked for.
+type attempt struct {
+	id       engine.TxnID
+	writes   []engine.Write
+	metadata map[string]string
+	group    int                 // attempts of one group share a step, and so a batch
+	result   engine.CommitResult // of one that was acknowledged
+	acked    bool
+}
+
+// A story lists the attempts in the order of the log that they must make. The
+// script writes it; a hook on the disk, on whatever goroutine, reads the counts.
+type story struct {
+	attempts []*attempt
+	tried    atomic.Int64 // attempts[:tried] may be in the log
+	acked    atomic.Int64 // attempts[:acked] must be
+	groups   int
+}
+
+// fork starts a story that goes on where the first n attempts of s end.
+func (s *story) fork(n int) *story {
+	f := &story{attempts: s.attempts[:n:n], groups: s.groups}
+	f.tried.Store(int64(n))
+	f.acked.Store(int64(n))
+	return f
+}
+
+func (s *story) attempt(writes []engine.Write) *attempt {
+	a := &attempt{id: engine.TxnID(fmt.Sprintf("txn-%03d", len(s.attempts)+1)), writes: writes, group: s.groups}
+	if len(s.attempts)%3 == 0 {
+		a.metadata = map[string]string{"actor": "rig", "reason": fmt.Sprint("attempt ", len(s.attempts)+1)}
+	}
+	s.attempts = append(s.attempts, a)
+	return a
+}
+
+func (s *story) ack(a *attempt, r engine.CommitResult) {
+	a.result, a.acked = r, true
+	s.acked.Add(1)
+}
+
+// commit is one Transact.
+func (s *story) commit(p *process, writes ...engine.Write) error {
+	return s.group(p, writes)
+}
+
+// group commits several write sets in one step.
+func (s *story) group(p *process, sets ...[]engine.Write) error {
+	s.groups++
+	var as []*attempt
+	for _, writes := range sets {
+		as = append(as, s.attempt(writes))
+	}
+	s.tried.Add(int64(len(as)))
+	errs := make([]error, len(as))
+	transact := func(i int) {
+		a := as[i]
+		a.result, errs[i] = p.Transact(context.Background(), a.id, a.writes, engine.Conditions{Metadata: a.metadata})
+	}
+	if len(as) == 1 {
+		transact(0)
+	} else {
+		var wg sync.WaitGroup
+		p.grouping.Store(true)
+		for i := range as {
+			returned := make(chan struct{})
+			wg.Go(func() { transact(i); close(returned) })
+			select { // one is queued before the next is sent: their order is the story's
+			case <-p.waiting:
+			case <-returned:
+			}
+		}
+		p.grouping.Store(false)
+		p.Step()
+		wg.Wait()
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	for _, a := range as {
+		s.ack(a, a.result)
+	}
+	return nil
+}
+
+// interactive commits through Begin, a read, Stage and Commit.
+func (s *story) interactive(p *process, read engine.RecordName, writes ...engine.Write) error {
+	id, _, _, err := p.Begin(nil)
+	if err != nil {
+		return err
+	}
+	if _, _, err := p.TxnGet(id, read); err != nil {
+		return err
+	}
+	for _, w := range writes {
+		if err := p.Stage(id, w); err != nil {
+			return err
+		}
+	}
+	s.groups++
+	a := s.attempt(writes)
+	a.id = id
+	s.tried.Add(1)
+	r, err := p.Commit(context.Background(), id, engine.Conditions{Metadata: a.metadata})
+	if err != nil {
+		return err
+	}
+	s.ack(a, r)
+	return nil
+}
+
+// refused sees a transaction fail whose read no longer holds: it leaves no trace.
+func (s *story) refused(p *process, read engine.RecordName, other engine.Write) error {
+	id, _, _, err := p.Begin(nil)
+	if err != nil {
+		return err
+	}
+	if _, _, err := p.TxnGet(id, read); err != nil {
+		return err
+	}
+	if err := p.Stage(id, put(read.Agent, "never", 1)); err != nil {
+		return err
+	}
+	if err := s.commit(p, other); err != nil {
+		return err
+	}
+	if _, err = p.Commit(context.Background(), id, engine.Conditions{}); !errors.Is(err, engine.ErrConflict) {
+		return fmt.Errorf("commit of a transaction whose read has changed: %w", err)
+	}
+	return nil
+}
+
+// chatter makes n commits as agents do: small ones, of several agents, which read
+// and write the same keys again and delete one now and then.
+func (s *story) chatter(p *process, n int) error {
+	rng := rand.New(rand.NewPCG(uint64(n), 5))
+	for range n {
+		var writes []engine.Write
+		for range 1 + rng.IntN(3) {
+			agent, key := fmt.Sprint("agent-", rng.IntN(4)), fmt.Sprint("key-", rng.IntN(20))
+			w := putBig(agent, key, 20+rng.IntN(200))
+			if rng.IntN(8) == 0 {
+				w = remove(agent, key)
+			}
+			writes = append(writes, w)
+		}
+		if err := s.commit(p, writes...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func name(agent, key string) engine.RecordName {
+	return engine.RecordName{Namespace: engine.DefaultNamespace, Agent: agent, Key: key}
+}
+
+// put writes a value that says which one it is.
+func put(agent, key string, n int) engine.Write {
+	return engine.Write{Name: name(agent, key), Value: fmt.Appendf(nil, `{"n":%d,"of":%q}`, n, agent+"/"+key)}
+}
+
+// putIn is put in another namespace.
+func putIn(namespace, agent, key string, n int) engine.Write {
+	w := put(agent, key, n)
+	w.Name.Namespace = namespace
+	return w
+}
+
+func remove(agent, key string) engine.Write {
+	return engine.Write{Name: name(agent, key), Tombstone: true}
+}
+
+// putBig writes a value of many bytes that do not compress.
+func putBig(agent, key string, size int) engine.Write {
+	rng := rand.New(rand.NewPCG(uint64(size), 7))
+	text := make([]byte, size)
+	for i := range text {
+		text[i] = 'a' + byte(rng.IntN(26))
+	}
+	return engine.Write{Name: name(agent, key), Value: fmt.Appendf(nil, `{"text":"%s"}`, text)}
+}
