@@ -53,8 +53,10 @@ func storeOptions(fs vfs.FS, t Tuning, log pebble.Logger, events *pebble.EventLi
 		o.Experimental.FileCacheShards = 1
 		o.Experimental.ReadSamplingMultiplier = -1
 	}
-	// Versions are read as often as they are written: no detour through value blocks.
-	o.Experimental.EnableValueBlocks = func() bool { return false }
+	// Old versions are read as often as new ones: no detour through value blocks.
+	o.Experimental.SpanPolicyFunc = func([]byte) (pebble.SpanPolicy, []byte, error) {
+		return pebble.SpanPolicy{DisableValueSeparationBySuffix: true}, nil, nil
+	}
 	// What is in L0 is rewritten soon: not worth compressing.
 	compression := pebble.DBCompressionFastest
 	compression.Levels[0] = pebble.DBCompressionNone.Levels[0]

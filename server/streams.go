@@ -28,6 +28,10 @@ func (s *Service) ReplayBatches(req *pb.ReplayRequest, stream pb.StatehouseServi
 	return s.replay(stream.Context(), req, batchSender(stream.Send))
 }
 
+// batchBytes is about the size of a message of a batched stream: its client
+// decodes one while the next is on the way.
+const batchBytes = 128 << 10
+
 // sender sends a chunk: events, and the cursor behind them.
 type sender func(events []*pb.ReplayEvent, cursor engine.Cursor) error
 
@@ -41,7 +45,7 @@ func batchSender(send func(*pb.EventBatch) error) sender {
 			if n > maxAnswerBytes {
 				return fits(ev)
 			}
-			if size += n; size > maxAnswerBytes {
+			if size += n; size > batchBytes && i > from {
 				if err := send(&pb.EventBatch{Events: events[from:i], Cursor: events[i-1].GetCommitTs()}); err != nil {
 					return err
 				}
