@@ -125,39 +125,47 @@ func (t *Txn) Scan(ctx context.Context, agent string, q ListQuery) iter.Seq2[Rec
 // could not be reached: then it tries again.
 func (t *Txn) Commit(ctx context.Context) (Commit, error) {
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.done {
-		return t.commit, t.err
+	done, commit, err, lost := t.done, t.commit, t.err, t.lost
+	t.mu.Unlock() // nothing is held while a call is under way
+	if done {
+		return commit, err
 	}
-	if t.lost != nil {
-		return Commit{}, fmt.Errorf("transaction %s is not committed, for it is not known whether all its writes arrived (%w): abort it and begin again", t.id, t.lost)
+	if lost != nil {
+		return Commit{}, fmt.Errorf("transaction %s is not committed, for it is not known whether all its writes arrived (%w): abort it and begin again", t.id, lost)
 	}
 	keys, heads := t.c.conditions(&t.Conditions)
 	req := &pb.CommitRequest{TxnId: t.id, Metadata: t.Metadata, KeyPreconditions: keys, HeadPreconditions: heads}
 	var resp *pb.CommitResponse
-	err := t.c.commit(ctx, t.id, true, func(ctx context.Context, opts ...grpc.CallOption) (err error) {
+	err = t.c.commit(ctx, t.id, true, func(ctx context.Context, opts ...grpc.CallOption) (err error) {
 		resp, err = t.c.stub.Commit(ctx, req, opts...)
 		return err
 	})
 	if err != nil {
 		if e := (*Error)(nil); errors.As(err, &e) && decides(e) {
-			t.done, t.err = true, err
+			t.end(Commit{}, err)
 		}
 		return Commit{}, err
 	}
-	t.done = true
-	t.commit = Commit{TxnID: t.id, CommitTS: CommitTS(resp.GetCommitTs()), CommitTime: timeOf(resp.GetCommitTime()), Versions: keyVersions(resp.GetVersions())}
-	return t.commit, nil
+	commit = Commit{TxnID: t.id, CommitTS: CommitTS(resp.GetCommitTs()), CommitTime: timeOf(resp.GetCommitTime()), Versions: keyVersions(resp.GetVersions())}
+	t.end(commit, nil)
+	return commit, nil
+}
+
+// end notes the outcome. The daemon tells every call the same, so the first stays.
+func (t *Txn) end(c Commit, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.done {
+		t.done, t.commit, t.err = true, c, err
+	}
 }
 
 // Abort drops the transaction. It fails with ErrTxnCommitted when Commit was
 // faster; aborting twice is fine.
 func (t *Txn) Abort(ctx context.Context) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	err := t.c.call(ctx, t.abort)
-	if err == nil && !t.done {
-		t.done, t.err = true, &Error{Code: Code(pb.ErrorCode_TXN_ABORTED.String()), Message: fmt.Sprintf("transaction %s was aborted", t.id), kind: ErrTxnAborted}
+	if err == nil {
+		t.end(Commit{}, &Error{Code: Code(pb.ErrorCode_TXN_ABORTED.String()), Message: fmt.Sprintf("transaction %s was aborted", t.id), kind: ErrTxnAborted})
 	}
 	return err
 }

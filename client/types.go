@@ -169,6 +169,18 @@ func AtCommit(ts CommitTS) At { return At{commit: &ts} }
 // AtTime is the point after the last commit whose time is not later than t.
 func AtTime(t time.Time) At { return At{time: &t} }
 
+// String shows the point as the contract's clients write it: a commit_ts, a time in
+// UTC, or nothing for now.
+func (a At) String() string {
+	switch {
+	case a.commit != nil:
+		return a.commit.String()
+	case a.time != nil:
+		return a.time.UTC().Format(time.RFC3339Nano)
+	}
+	return ""
+}
+
 // Status tells how far the store is and how large.
 type Status struct {
 	Published      CommitTS // the last commit that everybody may read

@@ -46,6 +46,9 @@ func readIdentity(fs vfs.FS, path string) (*identity, error) {
 	if sum != fmt.Sprintf("%08x\n", crc32.Checksum([]byte(text), castagnoli)) {
 		return nil, failf(ErrDataLoss, "%s is damaged: checksum mismatch", path)
 	}
+	if id.format < 1 {
+		return nil, failf(ErrFormat, "%s says format %d, which there never was", path, id.format)
+	}
 	if id.format > FormatVersion {
 		return nil, failf(ErrFormat, "%s says format %d; this build knows up to %d: use a newer statehoused", path, id.format, FormatVersion)
 	}

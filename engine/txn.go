@@ -154,9 +154,10 @@ func (t *txnTable) stage(id TxnID, now time.Time, w Write) error {
 	return nil
 }
 
-// writeBytes is what a write counts towards the limits.
+// writeBytes is what a write counts towards the limits: its value in the larger of
+// the encodings it is known in, for whoever sent it must be able to replay it.
 func writeBytes(w *Write) int {
-	return len(w.Name.Namespace) + len(w.Name.Agent) + len(w.Name.Key) + len(w.Value)
+	return len(w.Name.Namespace) + len(w.Name.Agent) + len(w.Name.Key) + max(len(w.Value), w.SentBytes)
 }
 
 // own returns what the transaction itself staged under prefix, and its snapshot.

@@ -41,15 +41,15 @@ func batchSender(send func(*pb.EventBatch) error) sender {
 	return func(events []*pb.ReplayEvent, cursor engine.Cursor) error {
 		size, from := 0, 0
 		for i, ev := range events {
-			n := proto.Size(ev) + 8
-			if n > maxAnswerBytes {
-				return fits(ev)
-			}
-			if size += n; size > batchBytes && i > from {
+			n := proto.Size(ev)
+			if size += n; i > from && size > batchBytes {
 				if err := send(&pb.EventBatch{Events: events[from:i], Cursor: events[i-1].GetCommitTs()}); err != nil {
 					return err
 				}
 				size, from = n, i
+			}
+			if n > maxAnswerBytes {
+				return fmt.Errorf("commit %d: %w", ev.GetCommitTs(), fits(ev))
 			}
 		}
 		return send(&pb.EventBatch{Events: events[from:], Cursor: uint64(cursor)})
@@ -192,9 +192,10 @@ func (s *Service) Watch(req *pb.WatchRequest, stream pb.StatehouseService_WatchS
 			return err
 		}
 		out, refused := eventMessages(events, values)
-		if cursor = next; refused != nil {
-			cursor = lastOf(out, cursor)
+		if refused != nil { // the cursor stays before it, so that a client can resume there
+			next = lastOf(out, cursor)
 		}
+		cursor = next
 		if len(out) > 0 || cursor >= marked+markEvery {
 			if err := send(out, cursor); err != nil {
 				return err

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"io/fs"
 	"iter"
 	"os"
 	"path/filepath"
@@ -158,22 +157,15 @@ func dumpList[T any](p *printer, name string, items iter.Seq2[T, error], shape f
 
 // writeFile makes a file of what write writes, whole or not at all.
 func writeFile(name string, replace bool, write func(io.Writer) error) error {
-	exists := func() error {
-		if _, err := os.Lstat(name); err == nil && !replace {
-			return failedf("%s exists; say --force to replace it", quote(name))
-		} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		return nil
-	}
-	if err := exists(); err != nil {
-		return err
+	exists := failedf("%s exists; say --force to replace it", quote(name))
+	if _, err := os.Lstat(name); err == nil && !replace {
+		return exists // before anything is read
 	}
 	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.Remove(f.Name()) }() // gone already when all went well
+	defer func() { _ = os.Remove(f.Name()) }() // gone already when it was renamed
 	err = write(f)
 	if err == nil {
 		err = f.Sync()
@@ -181,15 +173,14 @@ func writeFile(name string, replace bool, write func(io.Writer) error) error {
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	if replace {
-		return os.Rename(f.Name(), name)
-	}
-	// A link fails where a rename would replace. Not every file system has links.
-	if err := os.Link(f.Name(), name); err == nil || errors.Is(err, fs.ErrExist) {
-		if err != nil {
-			return exists()
+	if !replace {
+		// A link fails where a rename would replace. Not every file system has links.
+		if err := os.Link(f.Name(), name); err == nil {
+			return nil
 		}
-		return nil
+		if _, err := os.Lstat(name); err == nil {
+			return exists
+		}
 	}
-	return errors.Join(exists(), os.Rename(f.Name(), name))
+	return os.Rename(f.Name(), name)
 }

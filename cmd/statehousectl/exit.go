@@ -115,7 +115,7 @@ func explainError(f *failure, e *client.Error) (code int, message string) {
 	case e.Answered:
 		return exitUnavailable, e.Message
 	case errors.Is(e, context.DeadlineExceeded):
-		return exitUnavailable, fmt.Sprintf("%s did not answer within %v (--timeout)", f.address, f.timeout)
+		return exitUnavailable, fmt.Sprintf("%s did not answer in time (--timeout %v)", f.address, f.timeout)
 	}
 	message = fmt.Sprintf("cannot reach %s (%v): is statehoused running?\n", f.address, reason(e))
 	if strings.Contains(e.Message, "preface") || strings.Contains(e.Message, "handshake") || strings.Contains(e.Message, "certificate") {

@@ -140,7 +140,8 @@ func (a *app) connected(f func(ctx context.Context, s *session, args []string) e
 	})
 }
 
-// local is connected for work that needs no daemon.
+// local is connected for work that needs no daemon. Every command goes through one
+// of the two: an error that did not is taken for a mistake in the command line.
 func (a *app) local(f func(ctx context.Context, p *printer, args []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
 		p := a.newPrinter()

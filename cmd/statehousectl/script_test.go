@@ -33,6 +33,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("TZ", "UTC")
 			e.Setenv("COLUMNS", "100")
+			e.Setenv("GORACE", "atexit_sleep_ms=10") // a second for each command otherwise
 			e.Values[daemonKey{}] = &daemon{bin: bin}
 			return nil
 		},

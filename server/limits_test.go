@@ -1,0 +1,250 @@
+package server
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
+
+	"statehouse.dev/statehouse/engine"
+	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+)
+
+func exhausted(t *testing.T, what string, err error, says ...string) {
+	t.Helper()
+	refused(t, what, err, codes.ResourceExhausted, pb.ErrorCode_LIMIT_EXCEEDED, says...)
+}
+
+func TestTransactionLimits(t *testing.T) {
+	r := newRig(t, func(c *Config, _ *engine.Env) {
+		c.Engine.Limits = engine.Limits{TxnOps: 5, TxnBytes: 1000, TxnReads: 3, OpenTxns: 4, StagedBytes: 1800, MetadataBytes: 20}
+	})
+	ops := func(n int) []*pb.TransactOperation {
+		var ops []*pb.TransactOperation
+		for i := range n {
+			ops = append(ops, set("", "a", fmt.Sprint(i), `{}`))
+		}
+		return ops
+	}
+	transact := func(req *pb.TransactRequest) error {
+		req.TxnId = r.id()
+		_, err := r.Transact(timeout(t), req)
+		return err
+	}
+	if err := transact(&pb.TransactRequest{Operations: ops(5)}); err != nil {
+		t.Errorf("5 operations: %v", err)
+	}
+	exhausted(t, "operations", transact(&pb.TransactRequest{Operations: ops(6)}), "6", "5", "operations")
+	exhausted(t, "preconditions", transact(&pb.TransactRequest{Operations: ops(1), KeyPreconditions: make([]*pb.KeyPrecondition, 6)}), "6", "5", "preconditions")
+	exhausted(t, "bytes", transact(&pb.TransactRequest{Operations: []*pb.TransactOperation{set("", "a", "k", string(textOf(500))), set("", "a", "l", string(textOf(500)))}}), "bytes", "1000")
+	invalidArgument(t, "metadata", transact(&pb.TransactRequest{Operations: ops(1), Metadata: map[string]string{"k": strings.Repeat("x", 20)}}), "21", "20")
+
+	one := r.begin()
+	for i := range 5 {
+		if err := r.write(one, "a", fmt.Sprint(i), `{}`); err != nil {
+			t.Fatal(err)
+		}
+	}
+	exhausted(t, "operations, interactive", r.write(one, "a", "6", `{}`), "6", "5", "operations")
+	if err := r.write(one, "a", "1", string(textOf(800))); err != nil {
+		t.Errorf("one key again: %v", err)
+	}
+	exhausted(t, "bytes, interactive", r.write(one, "a", "2", string(textOf(200))), "bytes", "1000")
+	for i := range 3 {
+		if err := r.reads(fmt.Sprint("r", i))(one); err != nil {
+			t.Fatal(err)
+		}
+	}
+	exhausted(t, "reads", r.reads("r4")(one), "reads", "4", "3")
+
+	two := r.begin()
+	if err := r.write(two, "a", "k", string(textOf(900))); err != nil {
+		t.Fatal(err)
+	}
+	third := r.begin()
+	exhausted(t, "staged bytes", r.write(third, "a", "k", string(textOf(300))), "staged", "1800")
+	r.begin()
+	_, err := r.BeginTransaction(timeout(t), &pb.BeginTransactionRequest{})
+	exhausted(t, "open transactions", err, "4", "open")
+
+	// A refusal ends nothing: what was staged still commits, and room is back.
+	if got, err := r.commit(one); err != nil || len(got.Versions) != 5 {
+		t.Errorf("after all those refusals: %v %v", got, err)
+	}
+	if err := r.abort(two); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.write(third, "a", "k", string(textOf(300))); err != nil {
+		t.Errorf("when there is room again: %v", err)
+	}
+	r.advance(31 * time.Second)
+	for range 4 {
+		r.begin()
+	}
+	r.advance(31 * time.Second)
+}
+
+// Whatever a client may write it can read, scan, replay and watch in the encoding
+// that it wrote in: an answer that does not fit a message would stop it for good.
+func TestWhatWasWrittenCanBeReadBack(t *testing.T) {
+	r := newRig(t)
+	// Structs that are small as JSON: a number is 2 bytes there and 11 in a Struct.
+	ones := make([]any, 95_000)
+	for i := range ones {
+		ones[i] = 1
+	}
+	dense := structOf(t, map[string]any{"n": ones})
+	if n := proto.Size(dense); n > 1<<20 || n < 1<<20-1<<17 {
+		t.Fatalf("%d bytes", n)
+	}
+	id, staged := r.begin(), 0
+	for ; staged < 20; staged++ {
+		if _, err := r.Write(timeout(t), &pb.WriteRequest{TxnId: id, AgentId: "dense", Key: fmt.Sprint(staged), Value: dense}); err != nil {
+			exhausted(t, "a transaction too large to replay", err)
+			break
+		}
+	}
+	if _, err := r.commit(id); err != nil {
+		t.Fatal(err)
+	}
+	events := r.both(&pb.ReplayRequest{AgentId: "dense"})
+	if len(events) != 1 || len(events[0].Operations) != staged {
+		t.Errorf("%d writes came back as %d events", staged, len(events))
+	}
+}
+
+// Pages fit: with a limit set, a list is never refused for its size.
+func TestPagesFit(t *testing.T) {
+	r := newRig(t)
+	meta := map[string]string{"m": strings.Repeat("x", 16<<10-1)}
+	// Three records that just do not fill a page, and a fourth that is large.
+	for i, size := range []int{1<<20 - 100, 1<<20 - 100, 1<<20 - 100, 1 << 20, 1, 1 << 20} {
+		r.put("", "large", fmt.Sprint(i), string(textOf(max(size, 8))))
+	}
+	for range 400 { // small ones whose provenance is large
+		if _, err := r.Transact(timeout(t), &pb.TransactRequest{TxnId: r.id(), Operations: []*pb.TransactOperation{set("", "small", "k", string(textOf(10_000)))}, Metadata: meta}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 6000 { // many names that are as long as they can be
+		if i%500 == 0 {
+			var ops []*pb.TransactOperation
+			for j := range 500 {
+				ops = append(ops, set("", "names", fmt.Sprintf("%05d", i+j)+strings.Repeat("k", 1019), `{}`))
+			}
+			r.transact(ops...)
+		}
+	}
+	for _, reverse := range []bool{false, true} {
+		seen, token := 0, ""
+		for {
+			page, err := r.ScanPrefix(timeout(t), &pb.ScanPrefixRequest{AgentId: "large", Limit: 100, PageToken: token, Reverse: reverse, Encoding: asJSON})
+			if err != nil {
+				t.Errorf("scan after %d: %v", seen, err)
+				break
+			}
+			if seen += len(page.Entries); page.NextPageToken == "" {
+				break
+			}
+			token = page.NextPageToken
+		}
+		if seen != 6 {
+			t.Errorf("scan: %d records, want 6", seen)
+		}
+		seen, token = 0, ""
+		for {
+			page, err := r.GetHistory(timeout(t), &pb.GetHistoryRequest{AgentId: "small", Key: "k", Limit: 400, PageToken: token, OldestFirst: reverse, Encoding: asJSON})
+			if err != nil {
+				t.Errorf("history after %d: %v", seen, err)
+				break
+			}
+			if seen += len(page.Entries); page.NextPageToken == "" {
+				break
+			}
+			token = page.NextPageToken
+		}
+		if seen != 400 {
+			t.Errorf("history: %d versions, want 400", seen)
+		}
+		seen, token = 0, ""
+		for {
+			page, err := r.ListKeys(timeout(t), &pb.ListKeysRequest{AgentId: "names", Limit: 1 << 31, PageToken: token, Reverse: reverse})
+			if err != nil {
+				t.Errorf("list after %d: %v", seen, err)
+				break
+			}
+			if seen += len(page.Keys); page.NextPageToken == "" {
+				break
+			}
+			token = page.NextPageToken
+		}
+		if seen != 6000 {
+			t.Errorf("list: %d keys, want 6000", seen)
+		}
+	}
+	// A client that knows nothing of pages gets all or a clear no, never a part.
+	for _, err := range []error{
+		second(r.ListKeys(timeout(t), &pb.ListKeysRequest{AgentId: "names"})),
+		second(r.ScanPrefix(timeout(t), &pb.ScanPrefixRequest{AgentId: "names"})),
+		second(r.ScanPrefix(timeout(t), &pb.ScanPrefixRequest{AgentId: "large", Encoding: asJSON})),
+	} {
+		exhausted(t, "without limit", err, "limit", "next_page_token")
+	}
+	list, err := r.ListKeys(timeout(t), &pb.ListKeysRequest{AgentId: "names", Prefix: "000"})
+	if err != nil || len(list.Keys) != 100 {
+		t.Errorf("a part that fits: %d, %v", len(list.GetKeys()), err)
+	}
+}
+
+func second[T any](_ T, err error) error { return err }
+
+// Batches of a size just about what fits are answered or refused with the detail,
+// never by the transport, and no event is dropped for its size.
+func TestAnswersNearTheLimit(t *testing.T) {
+	r := newRig(t)
+	// Four values whose sizes sum to about what fits, byte by byte around it.
+	names := []*pb.RecordName{{AgentId: "a", Key: "0"}, {AgentId: "a", Key: "1"}, {AgentId: "a", Key: "2"}, {AgentId: "a", Key: "3"}}
+	for i := range 3 {
+		r.put("", "a", names[i].Key, string(textOf(1<<20-200)))
+	}
+	fitted := 0
+	for size := 1<<20 - 700; size < 1<<20-300; size += 7 {
+		r.put("", "a", "3", string(textOf(size)))
+		got, err := r.BatchGetState(timeout(t), &pb.BatchGetStateRequest{Names: names, Encoding: asJSON})
+		if err != nil {
+			exhausted(t, fmt.Sprintf("batch, the last of %d", size), err)
+		} else if fitted++; len(got.States) != 4 {
+			t.Errorf("%d states", len(got.States))
+		}
+	}
+	if fitted == 0 || fitted > 57 {
+		t.Errorf("%d sizes fitted: this is not about the limit", fitted)
+	}
+
+	// And events. The sender is called as a stream would call it.
+	for size := maxAnswerBytes - 40; size < maxAnswerBytes+20; size++ {
+		first := &pb.ReplayEvent{TxnId: "first", CommitTs: 1, Operations: []*pb.Operation{{Key: "k"}}}
+		big := &pb.ReplayEvent{TxnId: "x", CommitTs: 2, Operations: []*pb.Operation{{Key: "k", ValueJson: []byte{}}}}
+		big.Operations[0].ValueJson = make([]byte, size-proto.Size(big)-12)
+		sent := []string{}
+		cursor := uint64(0)
+		err := batchSender(func(b *pb.EventBatch) error {
+			if proto.Size(b) > maxRequestBytes {
+				t.Errorf("a message of %d bytes", proto.Size(b))
+			}
+			for _, ev := range b.Events {
+				sent = append(sent, ev.TxnId)
+			}
+			cursor = b.Cursor
+			return nil
+		})([]*pb.ReplayEvent{first, big}, 9)
+		all := len(sent) == 2 && err == nil && cursor == 9
+		some := len(sent) == 1 && cursor == 1 && detailOf(toStatus(err)).GetCode() == pb.ErrorCode_LIMIT_EXCEEDED
+		if !all && !some {
+			t.Errorf("an event of %d bytes: sent %v to cursor %d, error %v", proto.Size(big), sent, cursor, err)
+		}
+	}
+}
