@@ -117,13 +117,25 @@ func (e *Engine) Settle() {
 		e.answerUnknown(fl)
 		return
 	}
+	e.decided(fl.answers)
 	for i := range fl.answers {
 		a := &fl.answers[i]
 		if a.known != 0 {
 			a.result, a.err = e.loadResult(a.known)
+			_ = e.noted(a.err)
 		}
 		e.endTxn(a)
 		a.p.ticket.answer(a.result, a.err)
+	}
+}
+
+// decided forgets that the step's proposals were undecided: after they are
+// published and before anybody is answered.
+func (e *Engine) decided(answers []answer) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for i := range answers {
+		e.decidedLocked(answers[i].p)
 	}
 }
 

@@ -1,9 +1,11 @@
 package engine
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -237,7 +239,7 @@ func (v *verifier) checkOutcome(ts CommitTS, row *logRow) error {
 // checkNothingElse counts what no commit made. Every operation was matched with
 // a record of its own above, so equal counts mean equal sets.
 func (v *verifier) checkNothingElse() error {
-	var events uint64
+	var events, meta uint64
 	steps := []struct {
 		tag   byte
 		count *uint64
@@ -248,11 +250,15 @@ func (v *verifier) checkNothingElse() error {
 		{outcomeTag, &v.r.Outcomes, v.nothing},
 		{agentTag, &v.r.Agents, v.checkAgent},
 		{namespaceTag, &v.r.Namespaces, v.checkNamespace},
+		{metaTag, &meta, v.checkMeta},
 	}
 	for _, s := range steps {
 		if err := v.countRows(s.tag, s.count, s.check); err != nil {
 			return err
 		}
+	}
+	if err := v.checkTags(); err != nil {
+		return err
 	}
 	if v.r.Records != v.r.Operations {
 		return failf(ErrDataLoss, "the state holds %d versions, the log made %d", v.r.Records, v.r.Operations)
@@ -339,14 +345,49 @@ func (v *verifier) checkNamespace(key, body []byte) error {
 	if !ok || len(rest) != 0 || n <= 0 {
 		return damagedRow(key, "malformed")
 	}
-	row, err := readLogRow(v.db, CommitTS(first))
+	// Its agents' rows have been held to their events above.
+	prefix := appendNames(nil, agentTag, ns)
+	it, err := newRowIter(v.db, prefix, successor(prefix))
 	if err != nil {
 		return err
 	}
-	for _, a := range row.agents {
-		if a.Namespace == ns {
-			return nil
-		}
+	least := uint64(math.MaxUint64)
+	for ok := it.first(); ok; ok = it.next() {
+		ts, _ := binary.Uvarint(it.body)
+		least = min(least, ts)
 	}
-	return damagedRow(key, "a namespace whose first commit is of another")
+	if err := it.close(); err != nil {
+		return err
+	}
+	if least != first {
+		return damagedRow(key, "not the first commit of the namespace")
+	}
+	return nil
+}
+
+// checkMeta knows the meta rows that there are.
+func (v *verifier) checkMeta(key, _ []byte) error {
+	if !bytes.Equal(key, []byte{metaTag, 'f'}) && !bytes.Equal(key, floorKey) {
+		return damagedRow(key, "a meta row that nobody wrote")
+	}
+	return nil
+}
+
+// checkTags looks for rows between those of the tags that there are.
+func (v *verifier) checkTags() error {
+	lower := []byte{0}
+	for _, tag := range []byte{agentTag, eventTag, logTag, metaTag, namespaceTag, recordTag, outcomeTag, math.MaxUint8} { // in byte order
+		it, err := newRowIter(v.db, lower, []byte{tag})
+		if err != nil {
+			return err
+		}
+		if it.it.First() {
+			it.err = damagedRow(it.key(), "a row that nobody wrote")
+		}
+		if err := it.close(); err != nil {
+			return err
+		}
+		lower = []byte{tag + 1}
+	}
+	return nil
 }

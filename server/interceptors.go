@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"statehouse.dev/statehouse/engine"
+	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
 
 // gate lets a number of requests in and refuses the rest: a clear no, not a
@@ -53,8 +54,18 @@ func (s *Service) Stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerI
 	}
 	defer s.streams.leave()
 	defer s.recovered(info.FullMethod, &err)
-	return toStatus(handler(srv, parsedStream{ss}))
+	if !strings.HasPrefix(info.FullMethod, ownMethods) {
+		// A neighbour, the health service's Watch above all: it knows of no drain and
+		// would go on for as long as its client wants.
+		ctx, cancel := context.WithCancel(ss.Context())
+		defer cancel()
+		defer context.AfterFunc(s.draining, cancel)()
+		return toStatus(handler(srv, parsedStream{ss, ctx}))
+	}
+	return toStatus(handler(srv, parsedStream{ss, ss.Context()}))
 }
+
+var ownMethods = "/" + pb.StatehouseService_ServiceDesc.ServiceName + "/"
 
 func (s *Service) admit(ctx context.Context, g *gate, limit int, what string) error {
 	if err := s.authorise(ctx); err != nil {
@@ -90,7 +101,12 @@ func (s *Service) recovered(method string, err *error) {
 }
 
 // parsedStream refuses a request that the codec marked.
-type parsedStream struct{ grpc.ServerStream }
+type parsedStream struct {
+	grpc.ServerStream
+	ctx context.Context
+}
+
+func (p parsedStream) Context() context.Context { return p.ctx }
 
 func (p parsedStream) RecvMsg(m any) error {
 	if err := p.ServerStream.RecvMsg(m); err != nil {

@@ -181,7 +181,12 @@ func (s *Service) Watch(req *pb.WatchRequest, stream pb.StatehouseService_WatchS
 	defer cancel()
 	defer context.AfterFunc(s.draining, cancel)()
 	for marked := cursor; ; {
-		if err := s.engine.AwaitCommit(ctx, cursor); err != nil {
+		// A watch that is behind never waits: the drain must be looked for, too.
+		err := ctx.Err()
+		if err == nil {
+			err = s.engine.AwaitCommit(ctx, cursor)
+		}
+		if err != nil {
 			if s.draining.Err() != nil {
 				return fail(engine.ErrStopped, fmt.Sprintf("the daemon is stopping: watch again after %d", cursor))
 			}
