@@ -4,7 +4,10 @@ import (
 	"go/ast"
 	"go/token"
 	"go/types"
+	"io/fs"
+	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -207,4 +210,35 @@ func explained(fset *token.FileSet, f *ast.File, n ast.Node) bool {
 		}
 	}
 	return false
+}
+
+// TestGuaranteesNameTests holds docs/GUARANTEES.md to tests that exist.
+func TestGuaranteesNameTests(t *testing.T) {
+	exists := make(map[string]bool)
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		source, err := os.ReadFile(path)
+		for _, m := range regexp.MustCompile(`(?m)^func (Test\w+)`).FindAllSubmatch(source, -1) {
+			exists[string(m[1])] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile("docs/GUARANTEES.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := regexp.MustCompile("`(Test\\w+)`").FindAllSubmatch(page, -1)
+	if len(names) < 10 {
+		t.Errorf("the page names only %d tests", len(names))
+	}
+	for _, m := range names {
+		if !exists[string(m[1])] {
+			t.Errorf("docs/GUARANTEES.md names %s, which there is not", m[1])
+		}
+	}
 }

@@ -96,8 +96,9 @@ func txnIDTime(id TxnID) (time.Time, bool) {
 	return time.UnixMilli(int64(ms)), true
 }
 
-// decoder reads what the append functions wrote. After the first mistake it
-// returns zero values and failed is set, so callers check once.
+// decoder reads what the append functions wrote, and nothing else: what has a
+// second spelling would have a second hash. After the first mistake it returns
+// zero values and failed is set, so callers check once.
 type decoder struct {
 	rest   []byte
 	failed bool
@@ -122,7 +123,7 @@ func (d *decoder) byte() byte {
 
 func (d *decoder) uvarint() uint64 {
 	v, n := binary.Uvarint(d.rest)
-	if n <= 0 {
+	if n <= 0 || n > 1 && d.rest[n-1] == 0 { // a longer spelling than needed
 		d.failed = true
 	}
 	if d.failed {
@@ -166,7 +167,10 @@ func (d *decoder) txnID() TxnID {
 			return formatUUID([16]byte(b))
 		}
 	case txnIDText:
-		return TxnID(d.string())
+		id := d.string()
+		if _, isUUID := parseUUID(id); !isUUID {
+			return TxnID(id)
+		}
 	}
 	d.failed = true
 	return ""

@@ -154,11 +154,8 @@ func (e *Engine) Transact(ctx context.Context, id TxnID, writes []Write, c Condi
 		return CommitResult{}, err
 	}
 	c.Keys = append(expected, c.Keys...)
-	if o := e.txns.state(id, e.now()); o.State == TxnOpen {
-		return CommitResult{}, failf(ErrTxnIDReused, "transaction id %s is of an open transaction: choose a fresh id", id)
-	}
-	if err := e.refuseTooOld(id); err != nil {
-		return CommitResult{}, err
+	if e.txns.begun(id, e.now()) {
+		return CommitResult{}, failf(ErrTxnIDReused, "transaction id %s is of a transaction that BeginTransaction opened: choose a fresh id", id)
 	}
 	p := newProposal(id, last, c)
 	if len(last) == 0 && len(p.keys) == 0 && len(p.heads) == 0 {

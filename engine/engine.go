@@ -19,6 +19,8 @@ type Options struct {
 	// NoSync acknowledges commits before they are on disk: a crash of the machine
 	// may lose them (G1 does not hold). For development.
 	NoSync bool
+	// Volatile says that the file system of the environment is gone with the process.
+	Volatile bool
 	// MustExist refuses to make a store where there is none, so that a mount that
 	// is missing is not taken for a new store.
 	MustExist bool
@@ -56,6 +58,7 @@ type Engine struct {
 	mu          sync.Mutex
 	queue       []*proposal
 	queuedBytes int
+	undecided   map[TxnID]int // one-shot proposals queued or in a step, by id
 	stopped     bool
 	wake        chan struct{} // holds a token when Run is to look at the queue
 
@@ -93,7 +96,7 @@ func (e *Engine) Status() Status {
 		OpenTxns:  e.txns.count(),
 		DiskUsed:  e.db.Metrics().DiskSpaceUsage(),
 		Refused:   e.refusal(),
-		Durable:   !e.opts.NoSync,
+		Durable:   !e.opts.NoSync && !e.opts.Volatile,
 		StoreID:   e.identity.storeID,
 		Format:    e.identity.format,
 	}
@@ -178,11 +181,18 @@ func (e *Engine) enqueue(p *proposal) error {
 	if e.stopped {
 		return failf(ErrStopped, "the daemon is stopping; nothing was applied: retry when it is back")
 	}
-	if len(e.queue) >= e.opts.Limits.QueuedCommits || e.queuedBytes+size > e.opts.Limits.StagedBytes {
+	if len(e.queue) >= e.opts.Limits.QueuedCommits {
 		return limitErr("commits waiting for the writer", len(e.queue)+1, e.opts.Limits.QueuedCommits)
+	}
+	// One that fits its own limits has room in an empty queue, whatever it comes to.
+	if len(e.queue) > 0 && e.queuedBytes+size > e.opts.Limits.StagedBytes {
+		return limitErr("bytes waiting for the writer", e.queuedBytes+size, e.opts.Limits.StagedBytes)
 	}
 	e.queue = append(e.queue, p)
 	e.queuedBytes += size
+	if !p.interactive {
+		e.undecided[p.id]++
+	}
 	return nil
 }
 
@@ -227,11 +237,31 @@ func (e *Engine) Close() error {
 	return errors.Join(errs...)
 }
 
+// isUndecided tells whether a one-shot commit of that id waits for the writer or
+// for the disk, so that Outcome does not call never seen what is about to be there.
+func (e *Engine) isUndecided(id TxnID) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.undecided[id] > 0
+}
+
+func (e *Engine) decidedLocked(p *proposal) {
+	if p.interactive {
+		return // the transaction table knows
+	}
+	if e.undecided[p.id]--; e.undecided[p.id] == 0 {
+		delete(e.undecided, p.id)
+	}
+}
+
 // refuseQueued answers what the writer will never take.
 func (e *Engine) refuseQueued() {
 	e.mu.Lock()
 	left := e.queue
 	e.queue, e.queuedBytes = nil, 0
+	for _, p := range left {
+		e.decidedLocked(p)
+	}
 	e.mu.Unlock()
 	for _, p := range left {
 		p.ticket.answer(CommitResult{}, failf(ErrStopped, "the daemon stopped before this commit was taken; nothing was applied"))

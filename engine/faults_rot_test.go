@@ -168,7 +168,7 @@ func TestReadFaults(t *testing.T) {
 	want := s.model(len(s.attempts)).dump(s.ids())
 	for _, fault := range []string{"bitflip", "bitflip count=2", "read-error", "read-error count=3"} {
 		struck, answered := 0, 0
-		for nth := 1; nth <= 40; nth++ {
+		for nth := 1; nth <= 12; nth++ {
 			if !fullSweep() && nth%4 != 1 {
 				continue
 			}

@@ -12,7 +12,7 @@ import (
 
 // A disk of this many bytes gets a reserve of a quarter and a ballast of an
 // eighth of that.
-const smallDisk = 24 << 20
+const smallDisk = 8 << 20
 
 func onSmallDisk(t *testing.T) (*process, *story) {
 	t.Helper()
@@ -57,7 +57,7 @@ func TestDiskFillsUp(t *testing.T) {
 	within(t, "filling the disk", func() {
 		for i := 0; err == nil && i < 1000; i++ {
 			before := s.fork(len(s.attempts))
-			if err = s.commit(p, putBig("bob", fmt.Sprint("big-", i%5), 100<<10+i)); err != nil {
+			if err = s.commit(p, putBig("bob", fmt.Sprint("big-", i%5), 50<<10+i)); err != nil {
 				s = before
 			}
 		}
@@ -94,7 +94,7 @@ func TestDiskFilledByOthers(t *testing.T) {
 		ok(t, p.Close())
 		ok(t, q.open())
 		fillByOthers(t, q.disk, 0)
-		err := s.commit(q, putBig("ann", "big", 4<<10))
+		err := s.commit(q, putBig("ann", "big", 60<<10))
 		wantKind(t, "the commit", err, engine.ErrOutcomeUnknown)
 		if q.halts.Load() != 1 {
 			t.Errorf("Halt was called %d times", q.halts.Load())
@@ -106,7 +106,7 @@ func TestDiskFilledByOthers(t *testing.T) {
 	for _, refusedBefore := range []bool{false, true} {
 		t.Run(fmt.Sprintf("flush, writes refused before is %v", refusedBefore), func(t *testing.T) {
 			p, s := onSmallDisk(t)
-			ok(t, s.commit(p, putBig("ann", "big", 100<<10)))
+			ok(t, s.commit(p, putBig("ann", "big", 60<<10)))
 			// A few sectors are left, so that the log can be closed and the next begun.
 			fillByOthers(t, p.disk, 8<<10)
 			if refusedBefore {
@@ -169,10 +169,10 @@ func TestTablesFindNoSpace(t *testing.T) {
 // ballast for it, serves reads, and refuses writes from the first one on.
 func TestOpenOnFullDisk(t *testing.T) {
 	for _, flushed := range []bool{false, true} {
-		for _, left := range []uint64{0, 512, 2 << 10, 16 << 10, 256 << 10} {
+		for _, left := range []uint64{0, 2 << 10, 64 << 10} {
 			t.Run(fmt.Sprintf("%d bytes free, flushed is %v", left, flushed), func(t *testing.T) {
 				p, s := onSmallDisk(t)
-				ok(t, s.commit(p, putBig("ann", "big", 200<<10)))
+				ok(t, s.commit(p, putBig("ann", "big", 60<<10)))
 				if flushed {
 					ok(t, p.Flush())
 				}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"fmt"
 	"hash/crc32"
 	"strings"
@@ -51,6 +52,9 @@ func readIdentity(fs vfs.FS, path string) (*identity, error) {
 	}
 	if id.format > FormatVersion {
 		return nil, failf(ErrFormat, "%s says format %d; this build knows up to %d: use a newer statehoused", path, id.format, FormatVersion)
+	}
+	if !bytes.Equal(id.encode(), data) {
+		return nil, failf(ErrDataLoss, "%s is damaged: no build writes it so", path)
 	}
 	return &id, nil
 }

@@ -21,7 +21,7 @@ func Open(env Env, opts Options) (*Engine, error) {
 	if err := opts.Limits.validate(); err != nil {
 		return nil, err
 	}
-	e := &Engine{env: env, opts: opts, wake: make(chan struct{}, 1), txns: newTxnTable(opts.Limits)}
+	e := &Engine{env: env, opts: opts, wake: make(chan struct{}, 1), undecided: make(map[TxnID]int), txns: newTxnTable(opts.Limits)}
 	if err := prepareDir(env.FS, opts.Dir, opts.MustExist); err != nil {
 		return nil, err
 	}
@@ -61,6 +61,11 @@ func (e *Engine) openLocked() error {
 		e.opts.Tuning.MemTableBytes = memTableBytes(usage.TotalBytes)
 	}
 	storeDir := fs.PathJoin(dir, storeName)
+	if id != nil {
+		if err := e.inspect(storeDir); err != nil {
+			return err
+		}
+	}
 	o := storeOptions(guardFS{fs, e.halt}, e.opts.Tuning, pebbleLog{e.env.Log, e.halt}, e.events())
 	o.ErrorIfNotExists = id != nil // a lost marker must not look like a new store
 	if e.db, err = pebble.Open(storeDir, o); err != nil {

@@ -17,6 +17,7 @@ func (e *Engine) Outcome(id TxnID) (TxnOutcome, error) {
 	if o := e.txns.state(id, e.now()); o.State == TxnOpen || o.State == TxnCommitted {
 		return o, nil
 	}
+	undecided := e.isUndecided(id) // asked first: if it is decided meanwhile, the looks below see it
 	r, found, err := e.committed(id)
 	if err != nil {
 		return TxnOutcome{}, err
@@ -24,9 +25,11 @@ func (e *Engine) Outcome(id TxnID) (TxnOutcome, error) {
 	if found {
 		return TxnOutcome{TxnCommitted, r}, nil
 	}
-	// Asked again: it may have ended between the two looks.
 	if o := e.txns.state(id, e.now()); o.State != TxnNeverSeen {
 		return o, nil
+	}
+	if undecided {
+		return TxnOutcome{State: TxnOpen}, nil
 	}
 	if e.tooOld(id) {
 		return TxnOutcome{State: TxnTooOld}, nil
@@ -79,16 +82,23 @@ func (e *Engine) tooOld(id TxnID) bool {
 		return false // nothing was ever dropped
 	}
 	made, ok := txnIDTime(id)
-	return !ok || !made.After(time.Unix(0, floor).Add(clockSlack))
+	// Where outcomes are kept for a short time only, an id made now must not be too old.
+	slack := min(clockSlack, e.opts.Limits.OutcomeAge/2)
+	return !ok || !made.After(time.Unix(0, floor).Add(slack))
 }
 
 // refuseTooOld keeps a commit whose outcome may have been dropped from being
-// applied twice. Ids that carry no time cannot be told and are let through.
-func (e *Engine) refuseTooOld(id TxnID) error {
-	if _, ok := txnIDTime(id); ok && e.tooOld(id) {
-		return failf(ErrTxnTooOld, "transaction id %s is older than the outcomes kept, so this commit could be a repeat: use a fresh id", id)
+// applied twice. Ids that carry no time cannot be told and are let through, and so
+// is one whose outcome is still there: its age does not matter. It is asked while
+// planning, so that no outcome is dropped between the question and the answer.
+func (e *Engine) refuseTooOld(p *proposal) error {
+	if _, ok := txnIDTime(p.id); !ok || p.interactive || !e.tooOld(p.id) {
+		return nil
 	}
-	return nil
+	if _, found, err := e.planner.outcome(p.id); found || err != nil {
+		return err
+	}
+	return failf(ErrTxnTooOld, "transaction id %s is older than the outcomes kept, so this commit could be a repeat: use a fresh id", p.id)
 }
 
 // clockSlack is how far a client's clock may run ahead of ours before an id of

@@ -47,8 +47,19 @@ type planner struct {
 	agents   *cache[AgentName, CommitTS]
 	outcomes *cache[TxnID, outcomeRow]
 
+	// verdicts are the definite answers to Transacts that left no commit. A copy of
+	// the request, however late it comes, must not become one after all: its client
+	// was told that nothing was applied.
+	verdicts *cache[TxnID, verdict]
+
 	// step lists what the current step planned and the store does not show yet.
 	step []*commit
+}
+
+type verdict struct {
+	fingerprint Digest
+	result      CommitResult // of preconditions alone, that held
+	err         error
 }
 
 // A commit is a proposal that was accepted.
@@ -69,6 +80,7 @@ func newPlanner(s stateReader, head mark, lastTime time.Time, l Limits) *planner
 		keys:     newCache[string, keyHead](max(l.CachedVersions/2, least)),
 		agents:   newCache[AgentName, CommitTS](max(l.CachedVersions/10, least)),
 		outcomes: newCache[TxnID, outcomeRow](least),
+		verdicts: newCache[TxnID, verdict](l.FinishedTxns),
 	}
 }
 
@@ -81,7 +93,7 @@ func (pl *planner) plan(p *proposal, now time.Time) (c *commit, known CommitTS, 
 	}
 	if found {
 		if o.fingerprint != p.fingerprint {
-			return nil, 0, failf(ErrTxnIDReused, "transaction id %s committed other operations at commit %d: choose a fresh id", p.id, o.commitTS)
+			return nil, 0, idReused(p.id, "committed other operations at commit "+o.commitTS.String())
 		}
 		return nil, o.commitTS, nil
 	}
@@ -99,6 +111,19 @@ func (pl *planner) plan(p *proposal, now time.Time) (c *commit, known CommitTS, 
 	}
 	c, err = pl.accept(p, now)
 	return c, 0, err
+}
+
+func idReused(id TxnID, what string) error {
+	return failf(ErrTxnIDReused, "transaction id %s %s: choose a fresh id", id, what)
+}
+
+// again finds the verdict on an earlier proposal of the same id.
+func (pl *planner) again(p *proposal) (verdict, bool) {
+	v, found := pl.verdicts.get(p.id)
+	if found && v.fingerprint != p.fingerprint {
+		v = verdict{err: idReused(p.id, "was answered for other operations")}
+	}
+	return v, found
 }
 
 func (pl *planner) outcome(id TxnID) (outcomeRow, bool, error) {

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"encoding/binary"
+	"errors"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -233,6 +234,9 @@ func (s Snapshot) History(name RecordName, after Version, oldestFirst bool, p Pa
 	size := 0
 	for ; v >= 1 && v <= newest.Version; v += step {
 		rec, err := s.e.GetVersion(name, v)
+		if errors.Is(err, ErrVersionNotFound) { // versions are dense
+			return nil, false, s.e.noted(damagedRow(appendVersion(prefix, v), "missing"))
+		}
 		if err != nil {
 			return nil, false, err
 		}

@@ -135,9 +135,12 @@ func parseEventRow(body []byte) (r eventRow, ok bool) {
 	r.commitTime = d.time()
 	if n := d.count(2); n > 0 {
 		r.metadata = make(map[string]string, n)
-		for range n {
+		last := ""
+		for i := range n {
 			k := d.string()
 			r.metadata[k] = d.string()
+			d.failed = d.failed || i > 0 && k <= last
+			last = k
 		}
 	}
 	n := d.count(3)
@@ -149,7 +152,7 @@ func parseEventRow(body []byte) (r eventRow, ok bool) {
 			op.size = int(d.uvarint())
 			copy(op.digest[:], d.bytes(len(op.digest)))
 		}
-		d.failed = d.failed || flags&^flagTombstone != 0
+		d.failed = d.failed || flags&^flagTombstone != 0 || op.size < 0
 		r.ops = append(r.ops, op)
 	}
 	return r, !d.failed && len(d.rest) == 0

@@ -137,7 +137,9 @@ func (c *scanCursor) visible(name RecordName) bool {
 		c.rec.fill(name, v, &row)
 		return true
 	}
-	return c.rows.err == nil && c.s.visible(c.rows, name, &c.rec, c.key)
+	seen := c.rows.err == nil && c.s.visible(c.rows, name, &c.rec, c.key)
+	c.rec.Value = nil
+	return seen
 }
 
 // advance moves to any version of the next key.
@@ -177,6 +179,9 @@ func (s Snapshot) Agents(namespace, prefix, after string, p Page) (agents []Agen
 	}
 	if err := checkName("namespace", namespace, MaxNamespaceBytes); err != nil {
 		return nil, false, err
+	}
+	if after != "" && !strings.HasPrefix(after, prefix) {
+		return nil, false, failf(ErrInvalid, "the page token is of another prefix").with("field", "page_token")
 	}
 	base := appendNames(nil, agentTag, namespace)
 	more, err = s.names(base, prefix, after, p, func(agent string, first CommitTS) error {

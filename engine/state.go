@@ -67,6 +67,7 @@ func (i *rowIter) key() []byte            { return i.it.Key() }
 func (i *rowIter) first() bool            { return i.at(i.it.First()) }
 func (i *rowIter) last() bool             { return i.at(i.it.Last()) }
 func (i *rowIter) next() bool             { return i.at(i.it.Next()) }
+func (i *rowIter) previous() bool         { return i.at(i.it.Prev()) }
 func (i *rowIter) seek(key []byte) bool   { return i.at(i.it.SeekGE(key)) }
 func (i *rowIter) before(key []byte) bool { return i.at(i.it.SeekLT(key)) }
 

@@ -72,17 +72,28 @@ func (e *Engine) planOne(p *proposal, now time.Time) answer {
 	if err := e.refusal(); err != nil && len(p.agents) > 0 {
 		return answer{p: p, err: err}
 	}
-	c, known, err := e.planner.plan(p, now)
+	if v, found := e.planner.again(p); found {
+		return answer{p: p, result: v.result, err: v.err}
+	}
+	var c *commit
+	var known CommitTS
+	err := e.refuseTooOld(p)
+	if err == nil {
+		c, known, err = e.planner.plan(p, now)
+	}
+	a := answer{p: p, known: known, err: err}
 	switch {
 	case err != nil:
 		e.noteDamage(err)
-		return answer{p: p, err: err}
 	case c != nil:
-		return answer{p: p, result: c.result()}
-	case known != 0:
-		return answer{p: p, known: known}
+		a.result = c.result()
+	case known == 0:
+		a.result = CommitResult{CommitTS: e.planner.head.ts, CommitTime: e.planner.lastTime}
 	}
-	return answer{p: p, result: CommitResult{CommitTS: e.planner.head.ts, CommitTime: e.planner.lastTime}}
+	if !p.interactive && c == nil && known == 0 && (err == nil || definiteEnd(err)) {
+		e.planner.verdicts.put(p.id, verdict{p.fingerprint, a.result, err})
+	}
+	return a
 }
 
 // apply writes the step's commits as one batch and asks for one sync.

@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"maps"
@@ -96,8 +97,11 @@ func (d *dump) event(ev engine.Event) {
 
 func versionText(n engine.RecordName, v engine.Version, tombstone bool, value []byte) string {
 	text := string(value)
-	if tombstone {
+	switch {
+	case tombstone:
 		text = "deleted"
+	case len(value) > 200:
+		text = fmt.Sprintf("%d bytes %x", len(value), sha256.Sum256(value))
 	}
 	return fmt.Sprintf("%s/%s/%q v%d %s", n.Namespace, n.Agent, n.Key, v, text)
 }

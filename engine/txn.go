@@ -53,6 +53,7 @@ type ending struct {
 	state  TxnState
 	err    error        // why its commit failed; nil: it was aborted or expired
 	result CommitResult // of a commit without writes, which leaves no event
+	begun  bool         // Begin made the id, so that no Transact may have it
 }
 
 // answer is what every later call for the transaction is told.
@@ -195,6 +196,9 @@ func (t *txnTable) didRead(id TxnID, now time.Time, prefix string, v Version, r 
 	if err != nil {
 		return err
 	}
+	if _, again := x.reads[prefix]; again && r == nil {
+		return nil // of one snapshot, so the version is the same
+	}
 	if n := len(x.reads) + len(x.ranges); n >= t.limits.TxnReads {
 		return limitErr("reads of a transaction", n+1, t.limits.TxnReads)
 	}
@@ -248,6 +252,7 @@ func (t *txnTable) finishLocked(id TxnID, end ending) {
 	if x := t.open[id]; x != nil {
 		delete(t.open, id)
 		t.staged -= x.bytes
+		end.begun = true
 	}
 	if end.state != TxnCommitted || len(end.result.Versions) == 0 {
 		t.finished.put(id, end)
@@ -283,6 +288,15 @@ func (t *txnTable) state(id TxnID, now time.Time) TxnOutcome {
 	}
 	end, _ := t.finished.get(id)
 	return TxnOutcome{State: end.state, Result: end.result}
+}
+
+// begun tells whether an id is one that Begin made, as far as is remembered.
+func (t *txnTable) begun(id TxnID, now time.Time) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.expireLocked(now)
+	end, _ := t.finished.get(id)
+	return t.open[id] != nil || end.begun
 }
 
 func (t *txnTable) count() int {
@@ -327,6 +341,7 @@ func (h *expiryHeap) Push(x any) {
 func (h *expiryHeap) Pop() any {
 	old := *h
 	t := old[len(old)-1]
+	old[len(old)-1] = nil // the array lives on, and must not hold what it staged
 	*h = old[:len(old)-1]
 	return t
 }

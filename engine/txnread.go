@@ -86,6 +86,9 @@ func (s Snapshot) mergedScan(o *ScanOptions, own []*Write) (records []Record, mo
 			rec = c.rec
 		} else {
 			rec = own[0].record()
+			if o.KeysOnly {
+				rec.Value = nil
+			}
 		}
 		if rec.Exists {
 			next := rec.weight()

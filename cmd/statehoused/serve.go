@@ -42,7 +42,7 @@ func serve(ctx context.Context, s *settings, errOut io.Writer, exit func(int)) e
 	defer closeEnv()
 	service, err := server.Assemble(env, server.Config{
 		Engine: engine.Options{
-			Dir: s.dataDir, Limits: s.limits, Tuning: engine.Tuning{CacheBytes: s.cacheMB << 20}, NoSync: !s.fsyncOnCommit && !s.useMemory, MustExist: s.mustExist && !s.useMemory,
+			Dir: s.dataDir, Limits: s.limits, Tuning: engine.Tuning{CacheBytes: s.cacheMB << 20}, NoSync: !s.fsyncOnCommit && !s.useMemory, Volatile: s.useMemory, MustExist: s.mustExist && !s.useMemory,
 		},
 		Version: version, GitSHA: gitSHA, Token: s.token, Requests: s.requests, Streams: s.streams,
 	})
@@ -57,7 +57,7 @@ func serve(ctx context.Context, s *settings, errOut io.Writer, exit func(int)) e
 	for _, l := range listeners {
 		log.Info("listening", "address", l.Addr().String(), "tls", tlsConfig != nil, "token", s.token != "")
 	}
-	log.Info("serving", "version", version, "data_dir", dirName(s), "durable", st.Durable && !s.useMemory, "last_commit_ts", uint64(st.Published), "store", st.StoreID)
+	log.Info("serving", "version", version, "data_dir", dirName(s), "durable", st.Durable, "last_commit_ts", uint64(st.Published), "store", st.StoreID)
 	err = service.Serve(ctx, tlsConfig, listeners...)
 	if cerr := service.Close(); err == nil {
 		err = cerr

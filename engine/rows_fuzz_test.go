@@ -1,0 +1,205 @@
+package engine
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// Whatever stands on a disk, parsing it does not panic, and what parses is written
+// in the one way that there is: written again it is the same bytes. A second
+// spelling would be a second hash for the same commit.
+
+func FuzzRecordRow(f *testing.F) {
+	for _, r := range []recordRow{
+		{commitTS: 1, commitTime: timeOfMilli(1_800_000_000_000), value: []byte(`{"n":1}`)},
+		{commitTS: 1 << 40, tombstone: true},
+	} {
+		f.Add(r.append(nil))
+	}
+	f.Add([]byte{0, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0}) // commit_ts 0 in two bytes
+	f.Add([]byte{flagTombstone, 1, 0, 0, 0, 0, 0, 0, 0, 0, 'x'})
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if r, ok := parseRecordRow(body); ok {
+			sameBytes(t, body, r.append(nil))
+		}
+	})
+}
+
+func FuzzEventRow(f *testing.F) {
+	for _, r := range []eventRow{
+		{txnID: "client-1", ops: []eventRowOp{{key: "k", version: 3, size: 7, digest: Digest{1, 2}}, {key: "l", version: 1 << 50, tombstone: true}}},
+		{txnID: "01a206db-a9ff-7ce8-9a58-257adfc272ef", commitTime: timeOfMilli(1), metadata: map[string]string{"a": "1", "b": ""}},
+	} {
+		f.Add(r.append(nil))
+	}
+	start := append(appendTxnID(nil, "x"), 0, 0, 0, 0, 0, 0, 0, 0)
+	for _, rest := range []string{
+		"\x02\x01b\x00\x01a\x00\x00", "\x02\x01a\x00\x01a\x01b\x00", // metadata out of order, and twice
+		"\x00\x01\x00\x01k\x81\x00\x00................",                                 // a version in two bytes
+		"\x00\x01\x00\x01k\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01................", // a size that is no int
+	} {
+		f.Add(append(bytes.Clone(start), rest...))
+	}
+	// A UUID as text.
+	f.Add(append(append([]byte{txnIDText, uuidTextSize}, "01a206db-a9ff-7ce8-9a58-257adfc272ef"...), "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"...))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		r, ok := parseEventRow(body)
+		if !ok {
+			return
+		}
+		sameBytes(t, body, r.append(nil))
+		for _, op := range r.ops {
+			if op.size < 0 {
+				t.Fatalf("a value of %d bytes", op.size)
+			}
+		}
+	})
+}
+
+func FuzzLogRow(f *testing.F) {
+	for _, r := range []logRow{
+		{txnID: "client-1", commitTime: timeOfMilli(1), agents: []AgentName{{"default", "a"}, {"team", "b"}}},
+		{hash: chainHash{1}, txnID: "01a206db-a9ff-7ce8-9a58-257adfc272ef"},
+	} {
+		f.Add(r.append(nil))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if r, ok := parseLogRow(body); ok {
+			sameBytes(t, body, r.append(nil))
+		}
+	})
+}
+
+func FuzzOutcomeRow(f *testing.F) {
+	f.Add((&outcomeRow{300, Digest{1}}).append(nil))
+	f.Add(append([]byte{0x80, 0}, make([]byte, 16)...))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if r, ok := parseOutcomeRow(body); ok {
+			sameBytes(t, body, r.append(nil))
+		}
+	})
+}
+
+// FuzzSlot gives half of what it tries a checksum that fits, which no fuzzer finds.
+func FuzzSlot(f *testing.F) {
+	f.Add(mark{ts: 3}.appendSlot(nil, 1))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		for _, slot := range [][]byte{b, sealed(b)} {
+			if m, turn, ok := parseSlot(slot); ok {
+				sameBytes(t, slot, m.appendSlot(nil, turn))
+			}
+		}
+	})
+}
+
+func sealed(b []byte) []byte {
+	if len(b) < 4 {
+		return b
+	}
+	d := decoder{rest: bytes.Clone(b)}
+	body := d.bytes(len(b) - 4)
+	sum := crc32.Checksum(body, castagnoli)
+	return append(body[:len(body):len(body)], byte(sum), byte(sum>>8), byte(sum>>16), byte(sum>>24))
+}
+
+// FuzzOpenRow: a sealed row opens under its key to what was sealed, and what opens
+// is sealed.
+func FuzzOpenRow(f *testing.F) {
+	f.Add([]byte("key"), []byte("body"))
+	f.Add([]byte{}, []byte{})
+	f.Fuzz(func(t *testing.T, key, row []byte) {
+		if body, err := openRow(key, row); err == nil {
+			sameBytes(t, row, sealRow(key, bytes.Clone(body)))
+		}
+		body, err := openRow(key, sealRow(key, bytes.Clone(row)))
+		if err != nil {
+			t.Fatalf("G8: a good row does not open: %v", err)
+		}
+		sameBytes(t, row, body)
+	})
+}
+
+// FuzzSplitKey tries every split on one key, and the comparer's.
+func FuzzSplitKey(f *testing.F) {
+	n := RecordName{"default", "a:b", "k\u0080"}
+	for _, k := range [][]byte{
+		appendVersion(recordPrefix(n), 3), recordPrefix(n), eventKey(n.AgentName(), 1<<40), logKey(5),
+		agentPrefix(agentTag, n.AgentName()), outcomeKey("x"), floorKey, nil,
+		[]byte("r\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"), // names that are empty
+	} {
+		f.Add(k)
+	}
+	f.Fuzz(func(t *testing.T, k []byte) {
+		if n, v, ok := splitRecordKey(k); ok {
+			sameBytes(t, k, appendVersion(recordPrefix(n), v))
+			if versionSplit(k) != len(k)-numberSize {
+				t.Fatalf("%x is a record key and splits at %d", k, versionSplit(k))
+			}
+		}
+		if a, ts, ok := splitEventKey(k); ok {
+			sameBytes(t, k, eventKey(a, ts))
+		}
+		if ts, ok := splitLogKey(k); ok {
+			sameBytes(t, k, logKey(ts))
+		}
+		var a AgentName
+		if rest, ok := splitNames(k, agentTag, &a.Namespace, &a.Agent); ok && len(rest) == 0 {
+			sameBytes(t, k, agentPrefix(agentTag, a))
+		}
+		at := versionSplit(k)
+		if at < 0 || at > len(k) || versionSplit(k[:at]) != at {
+			t.Fatalf("%x splits at %d", k, at)
+		}
+		if s := successor(k); s != nil && bytes.Compare(s, k) <= 0 {
+			t.Fatalf("%x follows %x", s, k)
+		}
+	})
+}
+
+// FuzzIdentity reads identity files: the text as it is, and with a checksum that fits.
+func FuzzIdentity(f *testing.F) {
+	good := identity{format: 1, storeID: "01a206db-a9ff-7ce8-9a58-257adfc272ef"}.encode()
+	f.Add(good)
+	text := func(format, rest string) []byte {
+		return fmt.Appendf(nil, "Statehouse data directory\nformat %s\nstore x%s", format, rest)
+	}
+	for _, b := range [][]byte{
+		text("1", "\n"), text("01", "\n"), text("+1", "\n"), text("0", "\n"), text("-1", "\n"), text("2", "\nmore\n"),
+		text("1", "\nmore\n"), text("1", ""), text("99999999999999999999", "\n"), {}, []byte("checksum "),
+	} {
+		f.Add(b)
+	}
+	fs := vfs.NewMem()
+	f.Fuzz(func(t *testing.T, b []byte) {
+		withSum := fmt.Appendf(bytes.Clone(b), "checksum %08x\n", crc32.Checksum(b, castagnoli))
+		for _, data := range [][]byte{b, withSum} {
+			if err := writeFileAtomic(fs, "identity", data); err != nil {
+				t.Fatal(err)
+			}
+			id, err := readIdentity(fs, "identity")
+			switch {
+			case err == nil && id == nil:
+				t.Fatalf("%q counts as no file", data)
+			case err == nil:
+				sameBytes(t, data, id.encode())
+				if id.format < 1 || id.format > FormatVersion {
+					t.Fatalf("format %d is accepted", id.format)
+				}
+			case !errors.Is(err, ErrDataLoss) && !errors.Is(err, ErrFormat):
+				t.Fatalf("%q: %v", data, err)
+			}
+		}
+	})
+}
+
+func sameBytes(t *testing.T, want, got []byte) {
+	t.Helper()
+	if !bytes.Equal(got, want) {
+		t.Fatalf("G8: two spellings of one thing:\n%x (%q)\n%x (%q)", want, want, got, got)
+	}
+}

@@ -1,0 +1,353 @@
+package engine
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// Somebody who writes to the store past the engine, with checksums that are right:
+// Verify compares the state with the log and finds it. What cannot be told is not
+// damage in that sense: a log that was made anew from its first commit on, chain
+// and all, with the witness; and the fingerprint in an outcome, which stands for
+// preconditions that are kept nowhere.
+
+const tamperDir = "/data"
+
+func tamperEnv(t *testing.T, fs vfs.FS) (Env, *Engine) {
+	t.Helper()
+	var e *Engine
+	ms := int64(1_800_000_000_000)
+	env := Env{
+		FS:   fs,
+		Now:  func() time.Time { ms++; return time.UnixMilli(ms) },
+		Rand: func(b []byte) { clear(b) },
+		Halt: func(err error) { t.Errorf("halted: %v", err) },
+		Await: func(_ context.Context, ready <-chan struct{}) error {
+			for {
+				select {
+				case <-ready:
+					return nil
+				default:
+					if !e.Step() {
+						return errors.New("nobody answers")
+					}
+				}
+			}
+		},
+	}
+	e, err := Open(env, Options{Dir: tamperDir, Tuning: Tuning{MemTableBytes: 256 << 10, CacheBytes: 1 << 20, ManualCompaction: true}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return env, e
+}
+
+// tampered are the names in the store that is tampered with.
+var (
+	ann   = AgentName{"default", "ann"}
+	bob   = AgentName{"default", "bob"}
+	other = AgentName{"other", "ann"}
+	annK  = RecordName{"default", "ann", "k"}
+	bobK  = RecordName{"default", "bob", "k"}
+)
+
+func tamperID(ts CommitTS) TxnID { return TxnID(fmt.Sprintf("txn-%d", ts)) }
+
+// tamperStore makes a store of six commits.
+func tamperStore(t *testing.T, fs vfs.FS) Env {
+	t.Helper()
+	env, e := tamperEnv(t, fs)
+	w := func(a AgentName, key string, n int) Write {
+		return Write{Name: RecordName{a.Namespace, a.Agent, key}, Value: fmt.Appendf(nil, `{"n":%d}`, n)}
+	}
+	for i, writes := range [][]Write{
+		{w(ann, "k", 1)},
+		{w(ann, "k", 2), w(bob, "k", 3), w(other, "k", 4)},
+		{{Name: annK, Tombstone: true}},
+		{w(ann, "k", 5), w(ann, "l", 6)},
+		{w(bob, "k", 7), w(other, "k", 8)},
+		{w(ann, "k", 9)},
+	} {
+		if _, err := e.Transact(t.Context(), tamperID(CommitTS(i+1)), writes, Conditions{Metadata: map[string]string{"step": fmt.Sprint(i + 1)}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return env
+}
+
+// A tamper changes rows of an open Pebble store.
+type tamper func(t *testing.T, db *pebble.DB)
+
+func drop(key []byte) tamper {
+	return func(t *testing.T, db *pebble.DB) {
+		if _, closer, err := db.Get(key); err != nil {
+			t.Fatalf("there is no row %q to drop", key)
+		} else {
+			closer.Close()
+		}
+		if err := db.Delete(key, pebble.Sync); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func set(key, body []byte) tamper {
+	return func(t *testing.T, db *pebble.DB) {
+		if err := db.Set(key, sealRow(key, body), pebble.Sync); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// change seals a row anew with another body.
+func change(key []byte, f func(body []byte) []byte) tamper {
+	return func(t *testing.T, db *pebble.DB) {
+		body, err := getRow(db, key)
+		if body == nil || err != nil {
+			t.Fatalf("there is no row %q to change: %v", key, err)
+		}
+		set(key, f(body))(t, db)
+	}
+}
+
+func all(ts ...tamper) tamper {
+	return func(t *testing.T, db *pebble.DB) {
+		for _, f := range ts {
+			f(t, db)
+		}
+	}
+}
+
+func recordKeyOf(n RecordName, v Version) []byte { return appendVersion(recordPrefix(n), v) }
+
+func withRecord(n RecordName, v Version, f func(r *recordRow)) tamper {
+	return change(recordKeyOf(n, v), func(body []byte) []byte {
+		r, _ := parseRecordRow(body)
+		f(&r)
+		return r.append(nil)
+	})
+}
+
+func withEvent(a AgentName, ts CommitTS, f func(r *eventRow)) tamper {
+	return change(eventKey(a, ts), func(body []byte) []byte {
+		r, _ := parseEventRow(body)
+		f(&r)
+		return r.append(nil)
+	})
+}
+
+func withLog(ts CommitTS, f func(r *logRow)) tamper {
+	return change(logKey(ts), func(body []byte) []byte {
+		r, _ := parseLogRow(body)
+		f(&r)
+		return r.append(nil)
+	})
+}
+
+func uvarint(v uint64) []byte { return binary.AppendUvarint(nil, v) }
+
+func first(ts CommitTS) func([]byte) []byte {
+	return func([]byte) []byte { return uvarint(uint64(ts)) }
+}
+
+func TestVerifyFindsTampering(t *testing.T) {
+	agentKey := func(a AgentName) []byte { return agentPrefix(agentTag, a) }
+	namespaceKey := func(ns string) []byte { return appendNames(nil, namespaceTag, ns) }
+	loose := &recordRow{commitTS: 3, commitTime: time.UnixMilli(1), value: []byte(`{}`)}
+	for _, c := range []struct {
+		what string
+		do   tamper
+		says string
+	}{
+		{"a value", withRecord(annK, 4, func(r *recordRow) { r.value = []byte(`{"n":10}`) }), `version 4 of key "k" of agent "ann" differs`},
+		{"a value, same size", withRecord(annK, 1, func(r *recordRow) { r.value = []byte(`{"n":2}`) }), `version 1 of key "k" of agent "ann" differs`},
+		{"a record's commit", withRecord(annK, 1, func(r *recordRow) { r.commitTS = 2 }), "differs from the log (commit 1)"},
+		{"a record's time", withRecord(bobK, 1, func(r *recordRow) { r.commitTime = r.commitTime.Add(1) }), "differs from the log (commit 2)"},
+		{"a tombstone taken back", withRecord(annK, 3, func(r *recordRow) { r.tombstone, r.value = false, []byte(`{}`) }), `version 3 of key "k" of agent "ann" differs`},
+		{"a record deleted", withRecord(bobK, 2, func(r *recordRow) { r.tombstone, r.value = true, nil }), `version 2 of key "k" of agent "bob" differs`},
+		{"newest version gone", drop(recordKeyOf(annK, 5)), "not in the state"},
+		{"old version gone", drop(recordKeyOf(annK, 1)), "not in the state"},
+		{"version too many", set(recordKeyOf(annK, 6), loose.append(nil)), "the state holds 11 versions, the log made 10"},
+		{"record too many", set(recordKeyOf(RecordName{"default", "ann", "zz"}, 1), loose.append(nil)), "the state holds 11 versions"},
+		{"record of nobody", set(recordKeyOf(RecordName{"x", "y", "z"}, 1), loose.append(nil)), "the state holds 11 versions"},
+
+		{"event gone", drop(eventKey(ann, 4)), "missing, malformed or not of its commit"},
+		{"event of one of three agents gone", drop(eventKey(bob, 2)), "missing, malformed or not of its commit"},
+		{"event too many", set(eventKey(bob, 4), (&eventRow{txnID: "x", ops: []eventRowOp{{key: "k", version: 1}}}).append(nil)), "an event that its commit does not name"},
+		{"event of a commit to come", set(eventKey(bob, 9), (&eventRow{txnID: "x"}).append(nil)), "an event of no commit"},
+		{"metadata", withEvent(ann, 6, func(r *eventRow) { r.metadata["step"] = "7" }), "the hash chain breaks at commit 6"},
+		{"transaction id of an event", withEvent(ann, 1, func(r *eventRow) { r.txnID = "txn-9" }), "not of its commit"},
+		{"operations of an event", withEvent(ann, 4, func(r *eventRow) { r.ops = r.ops[:1] }), "the hash chain breaks at commit 4"},
+		{"event and record", all(withRecord(annK, 5, func(r *recordRow) { r.value = []byte(`{"n":0}`) }),
+			withEvent(ann, 6, func(r *eventRow) { r.ops[0].digest = digestOf([]byte(`{"n":0}`)) })), "the hash chain breaks at commit 6"},
+		{"version of an event", withEvent(ann, 6, func(r *eventRow) { r.ops[0].version = 4 }), "differs from the log (commit 6)"},
+
+		{"last commit out of the log", drop(logKey(6)), "the log ends at commit 5 but the witness saw commit 6"},
+		{"a commit out of the log", drop(logKey(3)), "commit 3 is missing from the log"},
+		{"first commit out of the log", drop(logKey(1)), "commit 1 is missing from the log"},
+		{"a commit put in front", set(logKey(0), (&logRow{txnID: "x"}).append(nil)), "commit 1 is missing from the log: 0 follows 0"},
+		{"time of a commit", withLog(6, func(r *logRow) { r.commitTime = r.commitTime.Add(time.Hour) }), "not of its commit"},
+		{"transaction id of a commit", withLog(2, func(r *logRow) { r.txnID = "txn-9" }), "not of its commit"},
+		{"hash of the last commit", withLog(6, func(r *logRow) { r.hash[0]++ }), "commit 6 is not the one the witness saw"},
+		{"hash of a commit", withLog(3, func(r *logRow) { r.hash[31]++ }), "the hash chain breaks at commit 3"},
+		{"agent out of a commit", withLog(2, func(r *logRow) { r.agents = r.agents[:2] }), "the hash chain breaks at commit 2"},
+		{"agents of a commit out of order", withLog(2, func(r *logRow) { r.agents[0], r.agents[1] = r.agents[1], r.agents[0] }), "out of order"},
+
+		{"outcome gone", drop(outcomeKey(tamperID(2))), "the outcome of transaction txn-2 (commit 2) is missing or wrong"},
+		{"outcome of another commit", change(outcomeKey(tamperID(2)), func([]byte) []byte { return (&outcomeRow{commitTS: 3}).append(nil) }), "the outcome of transaction txn-2"},
+		{"outcome too many", set(outcomeKey("txn-9"), (&outcomeRow{commitTS: 3}).append(nil)), "7 outcomes are kept, 6 should be"},
+		{"outcomes said to be dropped", set(floorKey, uvarint(3)), "6 outcomes are kept, 3 should be"},
+		{"more outcomes dropped than commits", set(floorKey, uvarint(9)), "6 outcomes are kept, 0 should be"},
+
+		{"agent gone", drop(agentKey(bob)), "not the agent's first commit"},
+		{"agent too many", set(agentKey(AgentName{"default", "zoe"}), uvarint(1)), "4 agents and 2 namespaces are listed, the log has 3 and 2"},
+		{"agent's first commit", change(agentKey(ann), first(2)), "not the agent's first commit"},
+		{"namespace gone", drop(namespaceKey("other")), "1 namespaces"},
+		{"namespace too many", set(namespaceKey("third"), uvarint(1)), "not the first commit of the namespace"},
+		{"namespace of a commit of another", change(namespaceKey("other"), first(1)), "not the first commit of the namespace"},
+		{"namespace said to begin later", change(namespaceKey("other"), first(5)), "not the first commit of the namespace"},
+		{"format", change([]byte{metaTag, 'f'}, func([]byte) []byte { return []byte{2} }), "the store says format [2], its identity file 1"},
+		{"format gone", drop([]byte{metaTag, 'f'}), "the store says format []"},
+		{"row of no kind", set([]byte("zebra"), nil), `row "zebra"`},
+		{"meta row of no kind", set([]byte("mx"), nil), `row "mx"`},
+		{"a checksum", func(t *testing.T, db *pebble.DB) {
+			if err := db.Set(logKey(4), []byte("no row at all"), pebble.Sync); err != nil {
+				t.Fatal(err)
+			}
+		}, "checksum mismatch"},
+		{"two records' rows", func(t *testing.T, db *pebble.DB) {
+			a, b := recordKeyOf(annK, 1), recordKeyOf(annK, 2)
+			rowA, rowB := rawRow(t, db, a), rawRow(t, db, b)
+			for key, row := range map[string][]byte{string(a): rowB, string(b): rowA} { // order does not matter
+				if err := db.Set([]byte(key), row, pebble.Sync); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}, "checksum mismatch"},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			fs := vfs.NewMem()
+			env := tamperStore(t, fs)
+			if r, err := Verify(env, tamperDir, nil); err != nil || r.Commits != 6 {
+				t.Fatalf("before: %+v, %v", r, err)
+			}
+			rewrite(t, fs, c.do)
+			r, err := Verify(env, tamperDir, nil)
+			if !errors.Is(err, ErrDataLoss) || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("verify answered %v, want %q; it reports %+v", err, c.says, r)
+			}
+		})
+	}
+}
+
+// rewrite opens the store past the engine.
+func rewrite(t *testing.T, fs vfs.FS, do tamper) {
+	t.Helper()
+	log := pebbleLog{func(string, ...any) {}, func(err error) { t.Error(err) }}
+	o := storeOptions(fs, Tuning{MemTableBytes: 256 << 10, CacheBytes: 1 << 20, ManualCompaction: true}, log, nil)
+	db, err := pebble.Open(fs.PathJoin(tamperDir, storeName), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	do(t, db)
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func rawRow(t *testing.T, db *pebble.DB, key []byte) []byte {
+	t.Helper()
+	row, closer, err := db.Get(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closer.Close()
+	return append([]byte(nil), row...)
+}
+
+// TestTailNeedsWitness: with the witness gone as well a commit can be taken off
+// the end only together with all that it made.
+func TestTailNeedsWitness(t *testing.T) {
+	fs := vfs.NewMem()
+	env := tamperStore(t, fs)
+	rewrite(t, fs, drop(logKey(6)))
+	if err := fs.Remove(fs.PathJoin(tamperDir, witnessName)); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Verify(env, tamperDir, nil)
+	if !errors.Is(err, ErrDataLoss) || !strings.Contains(err.Error(), "an event of no commit") {
+		t.Errorf("verify answered %v", err)
+	}
+}
+
+// TestTamperedAnswers: what the engine itself meets on the way it says, and
+// remembers (G8).
+func TestTamperedAnswers(t *testing.T) {
+	for what, do := range map[string]tamper{ // order does not matter
+		"event gone":        drop(eventKey(bob, 5)),
+		"commit gone":       drop(logKey(5)),
+		"outcome malformed": change(outcomeKey(tamperID(5)), func([]byte) []byte { return nil }),
+	} {
+		fs := vfs.NewMem()
+		tamperStore(t, fs)
+		rewrite(t, fs, do)
+		_, e := tamperEnv(t, fs)
+		w := []Write{
+			{Name: bobK, Value: []byte(`{"n":7}`)},
+			{Name: RecordName{"other", "ann", "k"}, Value: []byte(`{"n":8}`)},
+		}
+		if _, err := e.Transact(t.Context(), tamperID(5), w, Conditions{}); !errors.Is(err, ErrDataLoss) {
+			t.Errorf("%s: a commit sent again answered %v", what, err)
+		}
+		if err := e.Healthy(); !errors.Is(err, ErrDataLoss) {
+			t.Errorf("%s: the health is then %v", what, err)
+		}
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestMissingVersion: a version that must be there and is not is damage, however
+// it is asked for but by its number, which may be of no version at all.
+func TestMissingVersion(t *testing.T) {
+	fs := vfs.NewMem()
+	tamperStore(t, fs)
+	rewrite(t, fs, drop(recordKeyOf(annK, 4)))
+	for what, read := range map[string]func(e *Engine, s Snapshot) error{ // order does not matter
+		"history": func(_ *Engine, s Snapshot) error {
+			_, _, err := s.History(annK, 0, false, Page{})
+			return err
+		},
+		"replay": func(e *Engine, _ Snapshot) error {
+			_, _, err := e.Replay(Filter{Agent: "ann"}, 0, 6, 0)
+			return err
+		},
+	} {
+		_, e := tamperEnv(t, fs)
+		s, err := e.Snapshot(At{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := read(e, s); !errors.Is(err, ErrDataLoss) {
+			t.Errorf("%s answered %v", what, err)
+		}
+		if err := e.Healthy(); !errors.Is(err, ErrDataLoss) {
+			t.Errorf("after %s the health is %v", what, err)
+		}
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}

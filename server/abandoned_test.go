@@ -1,0 +1,71 @@
+package server
+
+import (
+	"fmt"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"statehouse.dev/statehouse/engine"
+	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+)
+
+// Clients that die after begin and write leave nothing once the timeout is over:
+// neither memory nor transactions nor goroutines (the rig counts those).
+func TestAbandonedTransactions(t *testing.T) {
+	r := newRig(t, func(c *Config, _ *engine.Env) {
+		c.Engine.Limits = engine.Limits{OpenTxns: 2000, FinishedTxns: 2000}
+	})
+	heap := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	round := func() {
+		var all sync.WaitGroup
+		for range 4 {
+			all.Go(func() {
+				conn := r.dial()
+				defer conn.Close()
+				dead := pb.NewStatehouseServiceClient(conn)
+				for range 500 {
+					begun, err := dead.BeginTransaction(timeout(t), &pb.BeginTransactionRequest{})
+					if err == nil {
+						_, err = dead.Write(timeout(t), &pb.WriteRequest{TxnId: begun.TxnId, AgentId: "a", Key: "k", ValueJson: textOf(10_000)})
+					}
+					if err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			})
+		}
+		all.Wait()
+		if st, err := r.GetStatus(timeout(t), &pb.GetStatusRequest{}); err != nil || st.OpenTransactions != 2000 {
+			t.Errorf("%v %v", st, err)
+		}
+		_, err := r.BeginTransaction(timeout(t), &pb.BeginTransactionRequest{})
+		exhausted(t, "one more", err, "2000")
+		r.advance(31 * time.Second)
+		if st, err := r.GetStatus(timeout(t), &pb.GetStatusRequest{}); err != nil || st.PublishedTs != 0 {
+			t.Errorf("%v %v", st, err)
+		}
+	}
+	round()
+	eventually(t, "they are gone", func() error {
+		if st, err := r.GetStatus(timeout(t), &pb.GetStatusRequest{}); err != nil || st.OpenTransactions != 0 {
+			return fmt.Errorf("%v %w", st, err)
+		}
+		return nil
+	})
+	before := heap()
+	for range 3 { // 8,000 in all: 80 MB, were they kept
+		round()
+	}
+	r.begin()
+	if after := heap(); after > before+16<<20 {
+		t.Errorf("%d MiB before, %d after", before>>20, after>>20)
+	}
+}
