@@ -15,7 +15,7 @@ import (
 // neither memory nor transactions nor goroutines (the rig counts those).
 func TestAbandonedTransactions(t *testing.T) {
 	r := newRig(t, func(c *Config, _ *engine.Env) {
-		c.Engine.Limits = engine.Limits{OpenTxns: 2000, FinishedTxns: 2000}
+		c.Engine.Limits = engine.Limits{OpenTxns: 1000, FinishedTxns: 1000}
 	})
 	heap := func() uint64 {
 		runtime.GC()
@@ -30,10 +30,10 @@ func TestAbandonedTransactions(t *testing.T) {
 				conn := r.dial()
 				defer conn.Close()
 				dead := pb.NewStatehouseServiceClient(conn)
-				for range 500 {
+				for range 250 {
 					begun, err := dead.BeginTransaction(timeout(t), &pb.BeginTransactionRequest{})
 					if err == nil {
-						_, err = dead.Write(timeout(t), &pb.WriteRequest{TxnId: begun.TxnId, AgentId: "a", Key: "k", ValueJson: textOf(10_000)})
+						_, err = dead.Write(timeout(t), &pb.WriteRequest{TxnId: begun.TxnId, AgentId: "a", Key: "k", ValueJson: textOf(20_000)})
 					}
 					if err != nil {
 						t.Error(err)
@@ -43,11 +43,11 @@ func TestAbandonedTransactions(t *testing.T) {
 			})
 		}
 		all.Wait()
-		if st, err := r.GetStatus(timeout(t), &pb.GetStatusRequest{}); err != nil || st.OpenTransactions != 2000 {
+		if st, err := r.GetStatus(timeout(t), &pb.GetStatusRequest{}); err != nil || st.OpenTransactions != 1000 {
 			t.Errorf("%v %v", st, err)
 		}
 		_, err := r.BeginTransaction(timeout(t), &pb.BeginTransactionRequest{})
-		exhausted(t, "one more", err, "2000")
+		exhausted(t, "one more", err, "1000")
 		r.advance(31 * time.Second)
 		if st, err := r.GetStatus(timeout(t), &pb.GetStatusRequest{}); err != nil || st.PublishedTs != 0 {
 			t.Errorf("%v %v", st, err)
@@ -61,7 +61,7 @@ func TestAbandonedTransactions(t *testing.T) {
 		return nil
 	})
 	before := heap()
-	for range 3 { // 8,000 in all: 80 MB, were they kept
+	for range 3 { // 60 MB, were they kept
 		round()
 	}
 	r.begin()

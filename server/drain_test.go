@@ -52,7 +52,7 @@ func TestDrainEndsWatches(t *testing.T) {
 // A watch that is far behind ends too, where it is: its client resumes.
 func TestDrainEndsWatchesThatCatchUp(t *testing.T) {
 	r := newRig(t)
-	const commits = 200
+	const commits = 100
 	for range commits {
 		r.put("", "a", "k", string(textOf(100_000)))
 	}

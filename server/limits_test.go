@@ -116,82 +116,65 @@ func TestWhatWasWrittenCanBeReadBack(t *testing.T) {
 	}
 }
 
-// Pages fit: with a limit set, a list is never refused for its size.
+// Pages fit: with a limit set, a list is never refused for its size. Without one,
+// a client that knows nothing of pages gets all or a clear no, never a part.
 func TestPagesFit(t *testing.T) {
 	r := newRig(t)
-	meta := map[string]string{"m": strings.Repeat("x", 16<<10-1)}
 	// Three records that just do not fill a page, and a fourth that is large.
-	for i, size := range []int{1<<20 - 100, 1<<20 - 100, 1<<20 - 100, 1 << 20, 1, 1 << 20} {
-		r.put("", "large", fmt.Sprint(i), string(textOf(max(size, 8))))
+	for i, size := range []int{1<<20 - 100, 1<<20 - 100, 1<<20 - 100, 1 << 20, 8, 1 << 20} {
+		r.put("", "large", fmt.Sprint(i), string(textOf(size)))
 	}
-	for range 400 { // small ones whose provenance is large
-		if _, err := r.Transact(timeout(t), &pb.TransactRequest{TxnId: r.id(), Operations: []*pb.TransactOperation{set("", "small", "k", string(textOf(10_000)))}, Metadata: meta}); err != nil {
+	meta := map[string]string{"m": strings.Repeat("x", 16<<10-1)}
+	const versions = 270 // small ones whose provenance makes 4 MiB
+	for range versions {
+		if _, err := r.Transact(timeout(t), &pb.TransactRequest{TxnId: r.id(), Operations: []*pb.TransactOperation{set("", "small", "k", `{}`)}, Metadata: meta}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for i := range 6000 { // many names that are as long as they can be
-		if i%500 == 0 {
-			var ops []*pb.TransactOperation
-			for j := range 500 {
-				ops = append(ops, set("", "names", fmt.Sprintf("%05d", i+j)+strings.Repeat("k", 1019), `{}`))
-			}
+	const keys = 3300 // names that are as long as they can be
+	var ops []*pb.TransactOperation
+	for i := range keys {
+		ops = append(ops, set("", "names", fmt.Sprintf("%05d", i)+strings.Repeat("k", 1019), `{}`))
+		if len(ops) == 825 {
 			r.transact(ops...)
+			ops = nil
+		}
+	}
+	pages := func(what string, want int, next func(token string) (int, string, error)) {
+		t.Helper()
+		seen, token := 0, ""
+		for more := true; more; more = token != "" {
+			var n int
+			var err error
+			if n, token, err = next(token); err != nil {
+				t.Errorf("%s after %d: %v", what, seen, err)
+			}
+			seen += n
+		}
+		if seen != want {
+			t.Errorf("%s: %d, want %d", what, seen, want)
 		}
 	}
 	for _, reverse := range []bool{false, true} {
-		seen, token := 0, ""
-		for {
+		pages("scan", 6, func(token string) (int, string, error) {
 			page, err := r.ScanPrefix(timeout(t), &pb.ScanPrefixRequest{AgentId: "large", Limit: 100, PageToken: token, Reverse: reverse, Encoding: asJSON})
-			if err != nil {
-				t.Errorf("scan after %d: %v", seen, err)
-				break
-			}
-			if seen += len(page.Entries); page.NextPageToken == "" {
-				break
-			}
-			token = page.NextPageToken
-		}
-		if seen != 6 {
-			t.Errorf("scan: %d records, want 6", seen)
-		}
-		seen, token = 0, ""
-		for {
-			page, err := r.GetHistory(timeout(t), &pb.GetHistoryRequest{AgentId: "small", Key: "k", Limit: 400, PageToken: token, OldestFirst: reverse, Encoding: asJSON})
-			if err != nil {
-				t.Errorf("history after %d: %v", seen, err)
-				break
-			}
-			if seen += len(page.Entries); page.NextPageToken == "" {
-				break
-			}
-			token = page.NextPageToken
-		}
-		if seen != 400 {
-			t.Errorf("history: %d versions, want 400", seen)
-		}
-		seen, token = 0, ""
-		for {
-			page, err := r.ListKeys(timeout(t), &pb.ListKeysRequest{AgentId: "names", Limit: 1 << 31, PageToken: token, Reverse: reverse})
-			if err != nil {
-				t.Errorf("list after %d: %v", seen, err)
-				break
-			}
-			if seen += len(page.Keys); page.NextPageToken == "" {
-				break
-			}
-			token = page.NextPageToken
-		}
-		if seen != 6000 {
-			t.Errorf("list: %d keys, want 6000", seen)
-		}
+			return len(page.GetEntries()), page.GetNextPageToken(), err
+		})
+		pages("history", versions, func(token string) (int, string, error) {
+			page, err := r.GetHistory(timeout(t), &pb.GetHistoryRequest{AgentId: "small", Key: "k", Limit: versions, PageToken: token, OldestFirst: reverse, Encoding: asJSON})
+			return len(page.GetEntries()), page.GetNextPageToken(), err
+		})
 	}
-	// A client that knows nothing of pages gets all or a clear no, never a part.
-	for _, err := range []error{
-		second(r.ListKeys(timeout(t), &pb.ListKeysRequest{AgentId: "names"})),
-		second(r.ScanPrefix(timeout(t), &pb.ScanPrefixRequest{AgentId: "names"})),
-		second(r.ScanPrefix(timeout(t), &pb.ScanPrefixRequest{AgentId: "large", Encoding: asJSON})),
+	pages("list", keys, func(token string) (int, string, error) {
+		page, err := r.ListKeys(timeout(t), &pb.ListKeysRequest{AgentId: "names", Limit: 1 << 31, PageToken: token})
+		return len(page.GetKeys()), page.GetNextPageToken(), err
+	})
+	for what, err := range map[string]error{ // independent of each other: any order
+		"list":               second(r.ListKeys(timeout(t), &pb.ListKeysRequest{AgentId: "names"})),
+		"scan without value": second(r.ScanPrefix(timeout(t), &pb.ScanPrefixRequest{AgentId: "names", Encoding: noValues})),
+		"scan":               second(r.ScanPrefix(timeout(t), &pb.ScanPrefixRequest{AgentId: "large", Encoding: asJSON})),
 	} {
-		exhausted(t, "without limit", err, "limit", "next_page_token")
+		exhausted(t, what+" without limit", err, "limit", "next_page_token")
 	}
 	list, err := r.ListKeys(timeout(t), &pb.ListKeysRequest{AgentId: "names", Prefix: "000"})
 	if err != nil || len(list.Keys) != 100 {
@@ -211,7 +194,7 @@ func TestAnswersNearTheLimit(t *testing.T) {
 		r.put("", "a", names[i].Key, string(textOf(1<<20-200)))
 	}
 	fitted := 0
-	for size := 1<<20 - 700; size < 1<<20-300; size += 7 {
+	for size := 1<<20 - 580; size < 1<<20-340; size += 20 {
 		r.put("", "a", "3", string(textOf(size)))
 		got, err := r.BatchGetState(timeout(t), &pb.BatchGetStateRequest{Names: names, Encoding: asJSON})
 		if err != nil {
@@ -220,12 +203,12 @@ func TestAnswersNearTheLimit(t *testing.T) {
 			t.Errorf("%d states", len(got.States))
 		}
 	}
-	if fitted == 0 || fitted > 57 {
+	if fitted == 0 || fitted > 12 {
 		t.Errorf("%d sizes fitted: this is not about the limit", fitted)
 	}
 
 	// And events. The sender is called as a stream would call it.
-	for size := maxAnswerBytes - 40; size < maxAnswerBytes+20; size++ {
+	for size := maxAnswerBytes - 12; size < maxAnswerBytes+4; size++ {
 		first := &pb.ReplayEvent{TxnId: "first", CommitTs: 1, Operations: []*pb.Operation{{Key: "k"}}}
 		big := &pb.ReplayEvent{TxnId: "x", CommitTs: 2, Operations: []*pb.Operation{{Key: "k", ValueJson: []byte{}}}}
 		big.Operations[0].ValueJson = make([]byte, size-proto.Size(big)-12)

@@ -112,8 +112,8 @@ func TestReplayEncodings(t *testing.T) {
 // A long replay comes whole, in many messages whose cursors can be resumed from.
 func TestReplayResumesFromAnyCursor(t *testing.T) {
 	r := newRig(t)
-	const commits = 600
-	value := `{"v":"` + strings.Repeat("x", 2000) + `"}`
+	const commits = 300
+	value := `{"v":"` + strings.Repeat("x", 4000) + `"}`
 	for i := range commits {
 		r.put("", fmt.Sprint("a", i%2), "k", value)
 	}

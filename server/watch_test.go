@@ -193,12 +193,11 @@ func TestWatchStopsBeforeWhatItCannotCarry(t *testing.T) {
 func TestSlowWatcher(t *testing.T) {
 	r := newRig(t)
 	slow := r.watch(&pb.WatchRequest{AgentId: "a", Encoding: asJSON})
-	var last uint64
 	for range 100 {
-		last = r.put("", "a", "k", string(textOf(100_000))).CommitTs
+		r.put("", "a", "k", string(textOf(100_000)))
 	}
 	fast := r.watch(&pb.WatchRequest{AgentId: "a", Encoding: noValues})
-	last = r.put("", "a", "k", `{}`).CommitTs
+	last := r.put("", "a", "k", `{}`).CommitTs
 	fast.until(last)
 	slow.until(last)
 	if len(slow.events) != 101 {
