@@ -283,10 +283,43 @@ func crashInOpen(d *sim.Disk, clock *rigClock, nth int) (at *sim.Disk, op sim.Op
 		return d, op, err
 	}
 	d.OnOp(nil)
-	mu.Lock()
-	defer mu.Unlock()
+	mu.Lock() // what Pebble removes in its background may still be in the hook
 	if at == nil {
 		at = d.Clone()
 	}
+	mu.Unlock()
 	return at, op, p.Close()
+}
+
+// TestReadDuringSync stops a commit inside the sync of the log: until that has
+// ended nobody reads, lists, replays or is told anything of it (G4).
+func TestReadDuringSync(t *testing.T) {
+	d := sim.NewDisk(sim.DiskOptions{Seed: 1})
+	p := openOn(t, d, &rigClock{})
+	var s story
+	ok(t, s.commits(p, 3))
+	inSync, goOn := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	d.OnOp(func(op sim.Op) {
+		if op.Kind == sim.OpSync && op.Class == sim.ClassWAL {
+			once.Do(func() { close(inSync); <-goOn })
+		}
+	})
+	committed := make(chan error, 1)
+	go func() { committed <- s.commit(p, put("ann", "seen", 99), put("new", "key", 1)) }()
+	<-inSync
+	before := &story{attempts: s.attempts[:3:3]}
+	n, err := before.check(p, 3, 3)
+	if err != nil || n != 3 {
+		t.Errorf("during the sync of commit 4 the store is not as after commit 3: %v", err)
+	}
+	select {
+	case err := <-committed:
+		t.Errorf("the commit was answered before its sync ended: %v", err)
+	default:
+	}
+	close(goOn)
+	ok(t, <-committed)
+	s.mustCheck(t, p, 4, 4)
+	ok(t, p.Close())
 }
