@@ -284,6 +284,7 @@ func crashInOpen(d *sim.Disk, clock *rigClock, nth int) (at *sim.Disk, op sim.Op
 	}
 	d.OnOp(nil)
 	mu.Lock() // what Pebble removes in its background may still be in the hook
+	nth = -1  // and finds it over
 	if at == nil {
 		at = d.Clone()
 	}
