@@ -17,20 +17,26 @@ import (
 // many. Everything else is tested by stepping; these are for the race detector and
 // for what only real concurrency mixes.
 
-// running opens an engine in memory with its loop on, for the length of a test.
-func running(t *testing.T, l engine.Limits) *engine.Engine {
+// running opens an engine in memory with its loop on, for the length of a test. The
+// context ends when the engine halts, or after half a minute: nobody hangs.
+func running(t *testing.T, l engine.Limits) (*engine.Engine, context.Context) {
 	t.Helper()
-	env := engine.MemoryEnv(func(err error) { t.Errorf("G7: halted: %v", err) }, nil)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	env := engine.MemoryEnv(func(err error) {
+		t.Errorf("G7: halted: %v", err)
+		cancel()
+	}, nil)
 	e, err := engine.Open(env, engine.Options{Dir: "data", Limits: l})
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	var loop sync.WaitGroup
-	loop.Go(func() { e.Run(ctx) })
+	loop, stop := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { e.Run(loop) })
 	t.Cleanup(func() {
+		cancel()
 		stop()
-		loop.Wait()
+		running.Wait()
 		if err := e.Close(); err != nil {
 			t.Errorf("closing: %v", err)
 		}
@@ -38,7 +44,7 @@ func running(t *testing.T, l engine.Limits) *engine.Engine {
 			t.Errorf("G8: %v", err)
 		}
 	})
-	return e
+	return e, ctx
 }
 
 // together runs f in n goroutines that start at one moment.
@@ -53,12 +59,6 @@ func together(n int, f func(i int)) {
 	}
 	close(start)
 	wg.Wait()
-}
-
-func halfAMinute(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	t.Cleanup(cancel)
-	return ctx
 }
 
 var counterName = engine.RecordName{Agent: "shared", Key: "counter"}
@@ -106,7 +106,7 @@ func addExpecting(ctx context.Context, e *engine.Engine, id engine.TxnID) error 
 // (G3), and every watcher sees every commit once and in order (G5).
 func TestCounter(t *testing.T) {
 	const clients, each, watchers = 16, 40, 3
-	e, ctx := running(t, engine.Limits{}), halfAMinute(t)
+	e, ctx := running(t, engine.Limits{})
 	var won, lost atomic.Int64
 	var watching sync.WaitGroup
 	for range watchers {
@@ -179,7 +179,7 @@ func watchCounter(ctx context.Context, t *testing.T, e *engine.Engine, n int) {
 // TestManyCommitsOfOneTransaction: a hundred Commits at once are one event and one
 // answer (G6), and so are a hundred Transacts under one id.
 func TestManyCommitsOfOneTransaction(t *testing.T) {
-	e, ctx := running(t, engine.Limits{}), halfAMinute(t)
+	e, ctx := running(t, engine.Limits{})
 	for round := range 10 {
 		id, _, _, err := e.Begin(nil)
 		if err != nil {
@@ -214,7 +214,7 @@ func oneAnswer(t *testing.T, e *engine.Engine, want engine.CommitTS, send func()
 
 // TestCommitRacesAbort: whoever wins, all three say the same (G6).
 func TestCommitRacesAbort(t *testing.T) {
-	e, ctx := running(t, engine.Limits{}), halfAMinute(t)
+	e, ctx := running(t, engine.Limits{})
 	ends := map[string]int{}
 	for round := range 200 {
 		id, _, _, err := e.Begin(nil)
@@ -247,7 +247,7 @@ func TestCommitRacesAbort(t *testing.T) {
 // TestReadersSeeWholeCommits: a writer keeps two agents' records equal, and no
 // reader, in whatever way it reads, ever sees them differ (G2).
 func TestReadersSeeWholeCommits(t *testing.T) {
-	e, ctx := running(t, engine.Limits{}), halfAMinute(t)
+	e, ctx := running(t, engine.Limits{})
 	left, right := engine.RecordName{Agent: "left", Key: "k"}, engine.RecordName{Namespace: "other", Agent: "right", Key: "k"}
 	var done atomic.Bool
 	var readers sync.WaitGroup
@@ -283,7 +283,7 @@ func TestReadersSeeWholeCommits(t *testing.T) {
 // TestGivenUpCommitsAreApplied: requests that end before their answer comes, and
 // are sent again while the first may still wait: each takes effect once (G6).
 func TestGivenUpCommitsAreApplied(t *testing.T) {
-	e, ctx := running(t, engine.Limits{}), halfAMinute(t)
+	e, ctx := running(t, engine.Limits{})
 	var unknown atomic.Int64
 	together(16, func(c int) {
 		for i := range 20 {

@@ -49,9 +49,8 @@ type machine struct {
 	sent  []sentTxn
 	begun []engine.TxnID
 	// pages are continued while writes go on.
-	pages []*openScan
-	// lowest commit_time that may still be given
-	lastTime time.Time
+	pages    []*openScan
+	lastTime time.Time // of the last commit that was seen; commit_time never falls
 }
 
 func newMachine(t *rapid.T) *machine {

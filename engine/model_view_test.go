@@ -159,24 +159,24 @@ func (s *spec) lastAt(t time.Time) int {
 	return ts
 }
 
-// outcomes lists what an id's outcome may be told to be.
-func (s *spec) outcomes(id engine.TxnID) []engine.TxnOutcome {
+// outcome is what became of an id. While a Transact waits for the writer it is open,
+// for it may be there any moment; a copy of one that has ended changes nothing.
+func (s *spec) outcome(id engine.TxnID) engine.TxnOutcome {
 	if s.open[id] != nil {
-		return []engine.TxnOutcome{{State: engine.TxnOpen}}
+		return engine.TxnOutcome{State: engine.TxnOpen}
 	}
 	if ts := s.committedAs(id, s.published); ts > 0 {
-		return []engine.TxnOutcome{{State: engine.TxnCommitted, Result: s.result(ts)}}
+		return engine.TxnOutcome{State: engine.TxnCommitted, Result: s.result(ts)}
 	}
 	if end, ok := s.ended[id]; ok {
-		return []engine.TxnOutcome{{State: end.state, Result: end.result}}
+		return engine.TxnOutcome{State: end.state, Result: end.result}
 	}
-	may := []engine.TxnOutcome{{State: engine.TxnNeverSeen}}
-	for _, p := range append(slices.Clone(s.queue), s.inflight...) {
-		if p.id == id { // waiting for the writer: "open" would be as true
-			may = append(may, engine.TxnOutcome{State: engine.TxnOpen})
+	for _, p := range slices.Concat(s.queue, s.inflight) {
+		if p.id == id {
+			return engine.TxnOutcome{State: engine.TxnOpen}
 		}
 	}
-	return may
+	return engine.TxnOutcome{State: engine.TxnNeverSeen}
 }
 
 // What is compared is compared as text: a difference is read off the message.

@@ -229,8 +229,11 @@ func (v *verdicts) open(t *testing.T, sp *specimen, h harm) {
 		if !isOneOf(err, engine.ErrDataLoss, engine.ErrStorage, engine.ErrFormat) {
 			t.Errorf("%s, %s: open answered %v", sp.name, h.what, err)
 		}
-		// A repair must find what there was, and the next open the same.
-		sameContents(t, sp.name+", "+h.what, d, before)
+		// A repair must find what there was, and the next open the same. (Without an
+		// identity Pebble is opened as for a new store, and only tidies up.)
+		if exists(d, rigDir+"/STATEHOUSE") {
+			sameContents(t, sp.name+", "+h.what, d, before)
+		}
 		if newProcess(d, &rigClock{}, nil).open() == nil {
 			t.Errorf("%s, %s: open answered %v, and the next time nothing", sp.name, h.what, err)
 		}

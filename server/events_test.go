@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"testing"
 
 	"google.golang.org/grpc"
@@ -98,19 +99,17 @@ func (r *rig) both(req *pb.ReplayRequest) []*pb.ReplayEvent {
 
 // summary spells events for comparing: "3:a/k1@2= 4:…".
 func summary(events []*pb.ReplayEvent) string {
-	s := ""
+	var s strings.Builder
 	for _, ev := range events {
-		s += fmt.Sprint(ev.CommitTs, ":")
+		fmt.Fprint(&s, ev.CommitTs, ":")
 		for _, op := range ev.Operations {
-			s += fmt.Sprintf("%s/%s@%d", op.AgentId, op.Key, op.Version)
+			sign := "="
 			if op.Deleted {
-				s += "-"
-			} else {
-				s += "="
+				sign = "-"
 			}
-			s += string(op.ValueJson) + ","
+			fmt.Fprintf(&s, "%s/%s@%d%s%s,", op.AgentId, op.Key, op.Version, sign, op.ValueJson)
 		}
-		s += " "
+		s.WriteByte(' ')
 	}
-	return s
+	return s.String()
 }

@@ -116,6 +116,29 @@ func TestWhatWasWrittenCanBeReadBack(t *testing.T) {
 	}
 }
 
+// The largest transaction that the limits allow can be replayed, and its event is
+// no larger than LargestEvent says, by which a daemon's configuration is judged.
+func TestLargestEvent(t *testing.T) {
+	r := newRig(t)
+	l := r.service.engine.Limits()
+	req := &pb.TransactRequest{TxnId: strings.Repeat("x", 128), Metadata: map[string]string{}}
+	for i := 0; 2*len(req.Metadata) < l.MetadataBytes; i++ { // as many entries as fit
+		req.Metadata[string(rune('!'+i%90))+string(rune('!'+i/90))] = ""
+	}
+	ns, agent := strings.Repeat("n", 128), strings.Repeat("a", 256)
+	each := l.TxnBytes/l.TxnOps - len(ns) - len(agent) - 1024
+	for i := range l.TxnOps {
+		req.Operations = append(req.Operations, set(ns, agent, fmt.Sprintf("%04d", i)+strings.Repeat("k", 1020), string(textOf(each))))
+	}
+	if _, err := r.Transact(timeout(t), req); err != nil {
+		t.Fatal(err)
+	}
+	events := r.both(&pb.ReplayRequest{Namespace: ns, AgentId: agent, Encoding: asJSON})
+	if n := proto.Size(events[0]); n > LargestEvent(l) || LargestEvent(l) > MaxAnswerBytes || n < LargestEvent(l)*9/10 {
+		t.Errorf("the event is %d bytes, LargestEvent says %d, clients accept %d", n, LargestEvent(l), MaxAnswerBytes)
+	}
+}
+
 // Pages fit: with a limit set, a list is never refused for its size. Without one,
 // a client that knows nothing of pages gets all or a clear no, never a part.
 func TestPagesFit(t *testing.T) {
@@ -208,7 +231,7 @@ func TestAnswersNearTheLimit(t *testing.T) {
 	}
 
 	// And events. The sender is called as a stream would call it.
-	for size := maxAnswerBytes - 12; size < maxAnswerBytes+4; size++ {
+	for size := MaxAnswerBytes - 12; size < MaxAnswerBytes+4; size++ {
 		first := &pb.ReplayEvent{TxnId: "first", CommitTs: 1, Operations: []*pb.Operation{{Key: "k"}}}
 		big := &pb.ReplayEvent{TxnId: "x", CommitTs: 2, Operations: []*pb.Operation{{Key: "k", ValueJson: []byte{}}}}
 		big.Operations[0].ValueJson = make([]byte, size-proto.Size(big)-12)

@@ -13,7 +13,7 @@ import (
 
 // Bounds of an answer. A gRPC client accepts 4 MiB unless told otherwise.
 const (
-	maxAnswerBytes = 4<<20 - 1024
+	MaxAnswerBytes = 4<<20 - 1024
 	pageBytes      = 3 << 20
 	maxBatchNames  = 1000
 	historyPage    = 100
@@ -96,7 +96,7 @@ func stateAnswer(rec *engine.Record, ts engine.CommitTS, values valueSetter) (*p
 // turned into Structs.
 func fits(m proto.Message) error {
 	if tooLarge(m) {
-		return fail(engine.ErrLimit, fmt.Sprintf("the answer is %d bytes, more than the %d that clients accept: ask for less, or for VALUE_ENCODING_JSON", proto.Size(m), maxAnswerBytes))
+		return fail(engine.ErrLimit, fmt.Sprintf("the answer is %d bytes, more than the %d that clients accept: ask for less, or for VALUE_ENCODING_JSON", proto.Size(m), MaxAnswerBytes))
 	}
 	return nil
 }
@@ -147,8 +147,8 @@ func (s *Service) BatchGetState(_ context.Context, req *pb.BatchGetStateRequest)
 		if err != nil {
 			return nil, err
 		}
-		if size += proto.Size(state); size > maxAnswerBytes {
-			return nil, fail(engine.ErrLimit, fmt.Sprintf("the values are more than %d bytes together: ask for fewer names at a time", maxAnswerBytes))
+		if size += proto.Size(state); size > MaxAnswerBytes {
+			return nil, fail(engine.ErrLimit, fmt.Sprintf("the values are more than %d bytes together: ask for fewer names at a time", MaxAnswerBytes))
 		}
 		resp.States, resp.ReadTs = append(resp.States, state), uint64(ts)
 	}

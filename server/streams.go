@@ -32,6 +32,17 @@ func (s *Service) ReplayBatches(req *pb.ReplayRequest, stream pb.StatehouseServi
 // decodes one while the next is on the way.
 const batchBytes = 128 << 10
 
+// LargestEvent is the size of the largest event that a transaction within l can
+// leave, as a message with JSON values. One past MaxAnswerBytes could be committed
+// and never be replayed.
+func LargestEvent(l engine.Limits) int {
+	const (
+		aroundOperation = 64 // tags, lengths, version
+		metadataFactor  = 5  // an entry of 2 bytes and what stands around it
+	)
+	return l.TxnBytes + aroundOperation*l.TxnOps + metadataFactor*l.MetadataBytes
+}
+
 // sender sends a chunk: events, and the cursor behind them.
 type sender func(events []*pb.ReplayEvent, cursor engine.Cursor) error
 
@@ -48,7 +59,7 @@ func batchSender(send func(*pb.EventBatch) error) sender {
 				}
 				size, from = n, i
 			}
-			if n > maxAnswerBytes {
+			if n > MaxAnswerBytes {
 				return fmt.Errorf("commit %d: %w", ev.GetCommitTs(), fits(ev))
 			}
 		}

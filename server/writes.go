@@ -136,4 +136,4 @@ func (s *Service) GetTransaction(_ context.Context, req *pb.GetTransactionReques
 
 // tooLarge tells whether an answer would not fit the message that a gRPC client
 // accepts by default.
-func tooLarge(m proto.Message) bool { return proto.Size(m) > maxAnswerBytes }
+func tooLarge(m proto.Message) bool { return proto.Size(m) > MaxAnswerBytes }

@@ -42,8 +42,13 @@ func run(ctx context.Context, args, environ []string, out, errOut io.Writer, exi
 		Long: "statehoused keeps the state of agents in a data directory and serves it over gRPC.\n" +
 			"Without any flag it listens on both loopback addresses, port 50051, and keeps\n" +
 			"its store in ./data.\n" + usageTrailer,
-		Version:       version + " (" + gitSHA + ")",
-		Args:          cobra.NoArgs,
+		Version: version + " (" + gitSHA + ")",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if err := cobra.NoArgs(cmd, args); err != nil {
+				return usageError{err}
+			}
+			return nil
+		},
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {

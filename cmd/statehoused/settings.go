@@ -13,6 +13,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"statehouse.dev/statehouse/engine"
+	"statehouse.dev/statehouse/server"
 )
 
 // settings is everything that can be configured. A field's flag, environment
@@ -117,7 +118,23 @@ func (s *settings) complete(f *pflag.FlagSet, environ []string) error {
 	if problem != nil {
 		return problem
 	}
+	if err := checkNumbers(f); err != nil {
+		return err
+	}
 	return s.check()
+}
+
+// checkNumbers refuses zeros, which further in would mean the default, and less.
+func checkNumbers(f *pflag.FlagSet) (problem error) {
+	f.VisitAll(func(flag *pflag.Flag) {
+		switch flag.Value.Type() {
+		case "int", "int64", "uint64", "duration":
+			if v := flag.Value.String(); v == "0" || v == "0s" || strings.HasPrefix(v, "-") {
+				problem = fmt.Errorf("--%s must be more than 0, not %s", flag.Name, v)
+			}
+		}
+	})
+	return problem
 }
 
 // readConfig reads the file into strings by flag name. Unknown keys are errors.
@@ -129,7 +146,7 @@ func readConfig(path string, f *pflag.FlagSet) (map[string]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the config file cannot be read: %w", err)
 	}
-	var raw map[string]any
+	var raw map[string]yaml.Node
 	if err := yaml.NewDecoder(bytes.NewReader(data)).Decode(&raw); err != nil && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("%s is not YAML with settings: %w", path, err)
 	}
@@ -138,7 +155,15 @@ func readConfig(path string, f *pflag.FlagSet) (map[string]string, error) {
 		if f.Lookup(k) == nil || k == "config" {
 			return nil, fmt.Errorf("%s: there is no setting %q; see statehoused --help", path, k)
 		}
-		values[k] = fmt.Sprint(v)
+		for v.Kind == yaml.AliasNode {
+			v = *v.Alias
+		}
+		if v.Kind != yaml.ScalarNode {
+			return nil, fmt.Errorf("%s: %s must be one value, not a list or map", path, k)
+		}
+		if v.Tag != "!!null" { // else: as if it were not there
+			values[k] = v.Value // as it is written: to YAML 0123456 is a number, to us a token
+		}
 	}
 	return values, nil
 }
@@ -157,8 +182,11 @@ func (s *settings) check() error {
 		return errors.New("--data-dir is empty")
 	case s.cacheMB < 1:
 		return errors.New("--cache-mb must be at least 1")
-	case s.requests < 1 || s.streams < 1 || s.connections < 1:
-		return errors.New("--max-requests, --max-streams and --max-connections must be at least 1")
+	case s.limits.ValueBytes > s.limits.TxnBytes:
+		return fmt.Errorf("--max-value-bytes is %d, more than --max-tx-bytes (%d): no transaction could hold such a value", s.limits.ValueBytes, s.limits.TxnBytes)
+	}
+	if n := server.LargestEvent(s.limits); n > server.MaxAnswerBytes {
+		return fmt.Errorf("--max-tx-bytes, --max-tx-operations and --max-metadata-bytes allow transactions whose event is a message of %d bytes; gRPC clients accept %d, so nobody could replay them: lower one of the three", n, server.MaxAnswerBytes)
 	}
 	if s.tokenFile != "" {
 		data, err := os.ReadFile(s.tokenFile)
