@@ -308,7 +308,11 @@ func TestReadDuringSync(t *testing.T) {
 	})
 	committed := make(chan error, 1)
 	go func() { committed <- s.commit(p, put("ann", "seen", 99), put("new", "key", 1)) }()
-	<-inSync
+	select {
+	case <-inSync:
+	case err := <-committed:
+		t.Fatalf("the commit was answered without a sync: %v", err)
+	}
 	before := &story{attempts: s.attempts[:3:3]}
 	n, err := before.check(p, 3, 3)
 	if err != nil || n != 3 {

@@ -62,10 +62,11 @@ type Engine struct {
 	stopped     bool
 	wake        chan struct{} // holds a token when Run is to look at the queue
 
-	opened  atomic.Bool             // set once, when Open succeeds
-	failed  atomic.Pointer[Failure] // set once: halted
-	damaged atomic.Pointer[Failure] // set once: damage was met
-	full    atomic.Pointer[Failure] // set while space is short
+	opened   atomic.Bool // set once, when Open succeeds
+	haltOnce sync.Once
+	failed   atomic.Pointer[Failure] // set once: halted
+	damaged  atomic.Pointer[Failure] // set once: damage was met
+	full     atomic.Pointer[Failure] // set while space is short
 }
 
 func (e *Engine) now() time.Time { return time.Unix(0, e.env.Now().UnixNano()).UTC() }
@@ -132,12 +133,13 @@ func (e *Engine) refusal() error {
 	return nil
 }
 
-// halt ends the engine for good: storage can no longer be trusted (G7).
+// halt ends the engine for good: storage can no longer be trusted (G7). Whoever
+// sees that it has failed knows that Halt was called.
 func (e *Engine) halt(reason error) {
-	f := failf(ErrStorage, "halted: %v", reason)
-	if e.failed.CompareAndSwap(nil, f) {
+	e.haltOnce.Do(func() {
 		e.env.Halt(reason)
-	}
+		e.failed.Store(failf(ErrStorage, "halted: %v", reason))
+	})
 }
 
 // noteDamage remembers damage met by a read: from then on writes are refused,

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -25,13 +24,13 @@ import (
 // resumed across all the lives saw each commit once and in order (G5).
 func TestKillUnderLoad(t *testing.T) {
 	lives := 5
-	if os.Getenv("STATEHOUSE_SWEEP") == "full" {
+	if sweep {
 		lives = 50
 	}
 	dir := filepath.Join(t.TempDir(), "data")
 	b := &book{txns: map[string]*transaction{}}
 	tapes := map[string]*tape{"default": {}, "other": {}}
-	rng := rand.New(rand.NewPCG(uint64(lives), 9))
+	rng := newRand(lives)
 	for life := range lives {
 		if life%2 == 1 {
 			killWhileStarting(t, dir, rng)

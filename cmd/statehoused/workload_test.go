@@ -230,7 +230,7 @@ func load(t *testing.T, d *daemon, b *book, life int, stop <-chan struct{}) (wai
 	var writers sync.WaitGroup
 	for i := range 16 {
 		conn := d.dial()
-		c := &client{t: t, s: pb.NewStatehouseServiceClient(conn), b: b, rng: rand.New(rand.NewPCG(uint64(life), uint64(i))), name: fmt.Sprintf("w%d.%d", i, life)}
+		c := &client{t: t, s: pb.NewStatehouseServiceClient(conn), b: b, rng: newRand(100*life + i), name: fmt.Sprintf("w%d.%d", i, life)}
 		writers.Go(func() {
 			defer conn.Close()
 			c.work(stop, i%4 == 3)

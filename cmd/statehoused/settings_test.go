@@ -1,0 +1,158 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/spf13/pflag"
+)
+
+// samples are three values that a setting can have, none of which is its default.
+func samples(f *pflag.Flag) [3]string {
+	switch f.Value.Type() {
+	case "bool":
+		other := fmt.Sprint(f.DefValue != "true")
+		return [3]string{other, f.DefValue, other}
+	case "duration":
+		return [3]string{"11m0s", "12m0s", "13m0s"}
+	case "int", "uint64", "int64":
+		return [3]string{"1011", "1012", "1013"}
+	}
+	return [3]string{"from-file", "from-env", "from-flag"}
+}
+
+// complete fills settings as the daemon does and returns them by name. What check
+// says of the whole is not the matter here.
+func complete(t *testing.T, file string, environ, args []string) (map[string]string, error) {
+	t.Helper()
+	var s settings
+	f := pflag.NewFlagSet("statehoused", pflag.ContinueOnError)
+	s.register(f)
+	if file != "" {
+		path := filepath.Join(t.TempDir(), "config.yaml")
+		if err := os.WriteFile(path, []byte(file), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		args = append(args, "--config", path)
+	}
+	if err := f.Parse(args); err != nil {
+		t.Fatal(err)
+	}
+	err := s.complete(f, environ)
+	values := map[string]string{}
+	f.VisitAll(func(f *pflag.Flag) { values[f.Name] = f.Value.String() })
+	return values, err
+}
+
+// Every setting can be given in the file, the environment and as a flag; a flag
+// wins over the environment, the environment over the file.
+func TestPrecedence(t *testing.T) {
+	var s settings
+	all := pflag.NewFlagSet("statehoused", pflag.ContinueOnError)
+	s.register(all)
+	tried := 0
+	all.VisitAll(func(f *pflag.Flag) {
+		if f.Name == "config" {
+			return
+		}
+		tried++
+		v := samples(f)
+		file, env, flag := f.Name+": "+v[0]+"\n", []string{"STATEHOUSE_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_")) + "=" + v[1]}, []string{"--" + f.Name + "=" + v[2]}
+		for _, c := range []struct {
+			what      string
+			file      string
+			env, flag []string
+			want      string
+		}{
+			{"nothing", "", nil, nil, f.DefValue}, {"file", file, nil, nil, v[0]}, {"env", "", env, nil, v[1]}, {"flag", "", nil, flag, v[2]},
+			{"file and env", file, env, nil, v[1]}, {"file and flag", file, nil, flag, v[2]}, {"env and flag", "", env, flag, v[2]}, {"all three", file, env, flag, v[2]},
+			{"file and an empty variable", file, []string{env[0][:strings.Index(env[0], "=")+1]}, nil, v[0]},
+		} {
+			if got, _ := complete(t, c.file, c.env, c.flag); got[f.Name] != c.want {
+				t.Errorf("%s by %s: %q, want %q", f.Name, c.what, got[f.Name], c.want)
+			}
+		}
+	})
+	if tried < 20 {
+		t.Errorf("%d settings: where are the others?", tried)
+	}
+	// The file itself can be named in the environment.
+	path := filepath.Join(t.TempDir(), "c.yaml")
+	if err := os.WriteFile(path, []byte("data-dir: here\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := complete(t, "", []string{"STATEHOUSE_CONFIG=" + path}, nil); err != nil || got["data-dir"] != "here" {
+		t.Errorf("STATEHOUSE_CONFIG: %q %v", got["data-dir"], err)
+	}
+}
+
+// What stands in the file is what is meant: YAML has many readings of a word.
+func TestConfigFile(t *testing.T) {
+	for _, c := range []struct{ file, name, want string }{
+		{"token: 0123456", "token", "0123456"}, {"token: 1e5", "token", "1e5"}, {"token: 123456789012345678901234567890", "token", "123456789012345678901234567890"},
+		{"token: 2026-01-02", "token", "2026-01-02"}, {"token: yes", "token", "yes"}, {"token: 'null'", "token", "null"}, {"token: 0x1F", "token", "0x1F"}, {"token: 1_000", "token", "1_000"},
+		{"data-dir: 0700", "data-dir", "0700"}, {`data-dir: "a b"`, "data-dir", "a b"}, {"data-dir: |\n  x", "data-dir", "x"},
+		{"max-value-bytes: 4096", "max-value-bytes", "4096"}, {"use-memory: true", "use-memory", "true"}, {"outcome-age: 1h", "outcome-age", "1h0m0s"},
+		{"", "data-dir", "data"}, {"# nothing\n", "data-dir", "data"}, {"data-dir:\n", "data-dir", "data"}, {"data-dir: ~\n", "data-dir", "data"}, {"{}", "data-dir", "data"},
+		{"x: &x here\n", "", ""}, {"data-dir: &x here\ntls-cert: *x\ntls-key: *x", "tls-cert", "here"},
+	} {
+		got, err := complete(t, c.file, nil, nil)
+		if c.name != "" && (err != nil || got[c.name] != c.want) {
+			t.Errorf("%q: %s is %q, want %q: %v", c.file, c.name, got[c.name], c.want, err)
+		}
+	}
+	for file, says := range map[string]string{ // independent of each other: any order
+		"data-dirr: x": "data-dirr", "data_dir: x": "data_dir", "DATA-DIR: x": "DATA-DIR", "config: x": "config", "help: true": "help", "version: true": "version",
+		"data-dir: [a, b]": "data-dir", "data-dir: {a: b}": "data-dir", "- a": "YAML", "a: b: c": "YAML", "just text": "YAML", "data-dir: a\ndata-dir: b": "data-dir",
+		"max-value-bytes: many": "max-value-bytes", "max-value-bytes: 1.5": "max-value-bytes", "outcome-age: 7": "outcome-age", "use-memory: perhaps": "use-memory", "\x00": "YAML",
+	} {
+		if _, err := complete(t, file, nil, nil); err == nil || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), "config.yaml") {
+			t.Errorf("%q: %v, want words about %s and the file", file, err, says)
+		}
+	}
+}
+
+// A setting that cannot be honoured is refused in words that name it, wherever it
+// came from.
+func TestSettingsRefused(t *testing.T) {
+	var s settings
+	all := pflag.NewFlagSet("statehoused", pflag.ContinueOnError)
+	s.register(all)
+	all.VisitAll(func(f *pflag.Flag) {
+		if f.Value.Type() == "string" || f.Value.Type() == "bool" {
+			return
+		}
+		for _, bad := range []string{"0", "-1", "x"} {
+			name := envName(f.Name)
+			if _, err := complete(t, "", []string{name + "=" + bad}, nil); err == nil || !strings.Contains(err.Error(), name) && !strings.Contains(err.Error(), f.Name) {
+				t.Errorf("%s=%s: %v", name, bad, err)
+			}
+		}
+	})
+	for _, c := range []struct{ says, args string }{
+		{"--tls-key", "--tls-cert=x"}, {"--tls-cert", "--tls-key=x"}, {"not both", "--token=x --token-file=y"}, {"cannot be read", "--token-file=/nowhere/at/all"},
+		{"--tx-timeout-ms", "--tx-timeout-ms=3600001"}, {"--log-format", "--log-format=xml"}, {"--data-dir", "--data-dir="},
+		// No event may be larger than a message: it could never be replayed.
+		{"--max-tx-bytes", "--max-tx-bytes=8388608"}, {"--max-tx-bytes", "--max-tx-operations=1000000"}, {"--max-tx-bytes", "--max-metadata-bytes=4194304"},
+		{"--max-value-bytes", "--max-value-bytes=4194304"},
+	} {
+		if _, err := complete(t, "", nil, strings.Fields(c.args)); err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v, want words about %s", c.args, err, c.says)
+		}
+	}
+	for _, args := range []string{"", "--use-memory --data-dir=", "--tx-timeout-ms=3600000", "--max-value-bytes=3670016", "--max-tx-operations=5000", "--max-tx-bytes=1048576"} {
+		if _, err := complete(t, "", nil, strings.Fields(args)); err != nil {
+			t.Errorf("%q: %v", args, err)
+		}
+	}
+	empty := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(empty, []byte(" \n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := complete(t, "", nil, []string{"--token-file", empty}); err == nil || !strings.Contains(err.Error(), "empty") {
+		t.Errorf("an empty token file: %v", err)
+	}
+}
