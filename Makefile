@@ -19,7 +19,7 @@ build:
 run: build
 	./bin/statehoused --data-dir data
 
-test: check race fuzz vuln
+test: check race vuln
 
 # Static checks: formatting, vet, staticcheck, and that the generated code is
 # what the contract generates.
@@ -32,7 +32,8 @@ check:
 race:
 	go test -race -timeout 20m ./...
 
-# Every fuzz target for a moment; "go test" above has run their seeds already.
+# Every fuzz target for a moment. Their seeds run with "make race" already; what
+# fuzzing finds is new each time, so it is no gate.
 fuzz:
 	.ci/fuzz 5s
 
