@@ -190,6 +190,35 @@ func TestOtherOperationsUnderOneID(t *testing.T) {
 	}
 }
 
+// TestWhatWaitsIsOpen: a client that gave up and asks what became of its commit must
+// not hear "never seen" of what is about to be there, or it would do it again under
+// another id. A copy of what has ended does not open it again.
+func TestWhatWaitsIsOpen(t *testing.T) {
+	w := newWorld(t, 1, engine.Limits{})
+	defer w.close()
+	is := func(when string, want engine.TxnState) {
+		t.Helper()
+		if o, err := w.Outcome("mine"); err != nil || o.State != want {
+			t.Errorf("G6: %s the outcome is %s, %v, not %s", when, o.State, err, want)
+		}
+	}
+	is("before it is sent", engine.TxnNeverSeen)
+	send := func() { _ = w.abandon(func() error { return transactOne(w, "mine", "k") }) }
+	send()
+	is("in the queue", engine.TxnOpen)
+	w.Plan()
+	is("between Plan and Settle", engine.TxnOpen)
+	w.Settle()
+	is("after Settle", engine.TxnCommitted)
+	send()
+	is("with a copy in the queue", engine.TxnCommitted)
+	w.Step()
+	is("after the copy", engine.TxnCommitted)
+	w.crash(sim.CrashOptions{})
+	w.start()
+	is("after a crash", engine.TxnCommitted)
+}
+
 // TestRefusalStays: a Transact that was refused is not applied when a copy of it
 // comes late, even if it would pass by then: its client has been told that nothing
 // was applied. The same for one that only had preconditions.

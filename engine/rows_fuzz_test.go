@@ -178,7 +178,7 @@ func FuzzIdentity(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		withSum := fmt.Appendf(bytes.Clone(b), "checksum %08x\n", crc32.Checksum(b, castagnoli))
 		for _, data := range [][]byte{b, withSum} {
-			if err := writeFileAtomic(fs, "identity", data); err != nil {
+			if err := writeFileAtomic(fs, "identity", bytes.Clone(data)); err != nil {
 				t.Fatal(err)
 			}
 			id, err := readIdentity(fs, "identity")

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -258,6 +259,26 @@ func (v *verdicts) open(t *testing.T, sp *specimen, h harm) {
 		v.harmless++
 	}
 	_ = p.Close()
+}
+
+// TestFirstLogIsLeftBehind: the first log that Pebble makes for a store cannot be
+// told damaged from ended (TestPebbleDamagedWAL), so no commit is ever in it, and
+// damage in a log is Pebble's to say where it can.
+func TestFirstLogIsLeftBehind(t *testing.T) {
+	d := sim.NewDisk(sim.DiskOptions{Seed: 1})
+	p := openOn(t, d, &rigClock{})
+	var s story
+	ok(t, s.chatter(p, 150))
+	d = d.Clone()
+	wal := newest(t, d, sim.ClassWAL)
+	if wal.Size < 64<<10 {
+		t.Fatalf("the log has %d bytes: too few for damage to be told from its end", wal.Size)
+	}
+	ok(t, d.Damage(wal.Path, 2000, 1))
+	err := newProcess(d, &rigClock{}, nil).open()
+	if wantKind(t, "open", err, engine.ErrDataLoss); err != nil && strings.Contains(err.Error(), "witness") {
+		t.Errorf("the witness had to say it, Pebble did not: %v", err)
+	}
 }
 
 // TestHoleIsNoticed damages the manifest of a store with many tables, none of them

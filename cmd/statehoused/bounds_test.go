@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/base64"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -24,13 +25,11 @@ func TestFullDisk(t *testing.T) {
 	mounted := mount(t, "size=64m")
 	dir := filepath.Join(mounted, "data")
 	d := start(t, dir)
-	rng := newRand(1)
+	rng := rand.NewChaCha8([32]byte{1})
 	written := 0
 	write := func() error {
 		noise := make([]byte, 48<<10) // which nothing can compress
-		for i := range noise {
-			noise[i] = byte(rng.Uint32())
-		}
+		_, _ = rng.Read(noise)
 		value := fmt.Sprintf(`{"v":%q}`, base64.StdEncoding.EncodeToString(noise))
 		id := fmt.Sprint("txn-", written)
 		_, err := d.Transact(call(t), &pb.TransactRequest{TxnId: id, Operations: []*pb.TransactOperation{put("a", fmt.Sprint("k", written%10), value)}})

@@ -35,7 +35,7 @@ func TestStopUnderLoad(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		until := b.acks.Load() + 300
+		until := b.acks.Load() + 150
 		written := load(t, d, b, life, nil)
 		eventually(t, "enough is acknowledged", func() error {
 			if b.acks.Load() < until {
