@@ -136,8 +136,8 @@ func TestCrashAnywhere(t *testing.T) {
 	start, runs := time.Now(), 0
 	for i, img := range images {
 		for m, mode := range crashModes {
-			// The sample takes every fourth image and, in turn, every mode.
-			if !fullSweep() && (i%4 != 0 || i/4%len(crashModes) != m) {
+			// The sample takes every fifth image and, in turn, every mode.
+			if !fullSweep() && (i%5 != 0 || i/5%len(crashModes) != m) {
 				continue
 			}
 			d := crashed(img.disk, mode, uint64(i))
@@ -235,7 +235,7 @@ func TestCrashInRecovery(t *testing.T) {
 		chains = 8
 	}
 	for i, img := range images {
-		if !fullSweep() && i%9 != 0 {
+		if !fullSweep() && i%13 != 0 {
 			continue
 		}
 		for c := range chains {

@@ -182,7 +182,7 @@ func (m *machine) history(t *rapid.T) {
 		slices.Reverse(want)
 	}
 	var all []engine.HistoryEntry
-	for after, more := engine.Version(0), true; more; {
+	for after, more := engine.Version(0), true; more && len(all) <= len(want); {
 		var page []engine.HistoryEntry
 		var err error
 		if page, more, err = s.History(n, after, oldestFirst, p); err != nil || more && len(page) == 0 || p.Items > 0 && len(page) > p.Items {

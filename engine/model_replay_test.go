@@ -119,7 +119,7 @@ func (m *machine) lists(t *rapid.T) {
 func (m *machine) sameLists(t *rapid.T, s engine.Snapshot, ts int, p engine.Page) {
 	t.Helper()
 	var names []string
-	for more := true; more; {
+	for more := true; more && len(names) <= len(modelNamespaces); {
 		after := ""
 		if len(names) > 0 {
 			after = names[len(names)-1]
@@ -135,7 +135,7 @@ func (m *machine) sameLists(t *rapid.T, s engine.Snapshot, ts int, p engine.Page
 	}
 	for _, ns := range modelNamespaces {
 		var agents []engine.AgentInfo
-		for more := true; more; {
+		for more := true; more && len(agents) <= len(modelAgents); {
 			after := ""
 			if len(agents) > 0 {
 				after = agents[len(agents)-1].Name.Agent
