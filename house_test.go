@@ -44,6 +44,14 @@ var doors = map[string][]ban{
 	"sim": {
 		{module + "/cmd", "commands are the outermost room"},
 	},
+	"sim/simdisk": {
+		{module + "/", "a disk knows nothing of what is stored on it"},
+	},
+	"linearizability": {
+		{module + "/", "the judge shares no code with the judged"},
+		{"google.golang.org/", "a history can come from anywhere, whatever it was spoken over"},
+		{"github.com/cockroachdb/", "as above"},
+	},
 	"cmd/statehoused": {
 		{module + "/sim", "the daemon does not know that it is simulated"},
 		{module + "/client", "the daemon serves; it does not call itself"},

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"statehouse.dev/statehouse/engine"
-	"statehouse.dev/statehouse/sim"
+	"statehouse.dev/statehouse/sim/simdisk"
 )
 
 // script is the run that is crashed everywhere: two lives of a store with all
@@ -72,15 +72,15 @@ func (s *story) commits(p *process, n int) error {
 
 // An image is the disk at the start of one operation of a run.
 type image struct {
-	disk         *sim.Disk
-	op           sim.Op
+	disk         *simdisk.Disk
+	op           simdisk.Op
 	acked, tried int
 }
 
 // changes tells whether an operation changes the disk: between two that do, a
 // crash finds the same.
-func changes(op sim.Op) bool {
-	return op.Kind != sim.OpRead && op.Kind != sim.OpOpen
+func changes(op simdisk.Op) bool {
+	return op.Kind != simdisk.OpRead && op.Kind != simdisk.OpOpen
 }
 
 // record runs the script once and keeps an image of the disk at every operation
@@ -90,8 +90,8 @@ func record(t *testing.T) (*story, []image, *rigClock) {
 	var mu sync.Mutex
 	var images []image
 	s, clock := &story{}, &rigClock{}
-	d := sim.NewDisk(sim.DiskOptions{Seed: 1})
-	take := func(op sim.Op) {
+	d := simdisk.NewDisk(simdisk.DiskOptions{Seed: 1})
+	take := func(op simdisk.Op) {
 		if !changes(op) {
 			return
 		}
@@ -110,22 +110,22 @@ func record(t *testing.T) (*story, []image, *rigClock) {
 	}
 	s.mustCheck(t, p, len(s.attempts), len(s.attempts))
 	d.OnOp(nil)
-	take(sim.Op{Kind: "end of the run"})
+	take(simdisk.Op{Kind: "end of the run"})
 	return s, images, clock
 }
 
 // kill is not a crash of the disk but of the process: all that it wrote is
 // there, and what is not synced may still go at the next crash.
-const kill sim.CrashMode = "kill"
+const kill simdisk.CrashMode = "kill"
 
-var crashModes = []sim.CrashMode{sim.DropAll, kill, sim.KeepAll, sim.Torn, sim.Garbage, sim.Reordered}
+var crashModes = []simdisk.CrashMode{simdisk.DropAll, kill, simdisk.KeepAll, simdisk.Torn, simdisk.Garbage, simdisk.Reordered}
 
 // crashed is what a crash leaves of a copy of d.
-func crashed(d *sim.Disk, mode sim.CrashMode, seed uint64) *sim.Disk {
+func crashed(d *simdisk.Disk, mode simdisk.CrashMode, seed uint64) *simdisk.Disk {
 	if mode == kill {
 		return d.Clone()
 	}
-	return d.Clone().Crash(sim.CrashOptions{Mode: mode, Seed: seed})
+	return d.Clone().Crash(simdisk.CrashOptions{Mode: mode, Seed: seed})
 }
 
 // TestCrashAnywhere crashes the scripted run at every file operation and holds
@@ -167,7 +167,7 @@ func TestCrashAnywhere(t *testing.T) {
 
 // survives opens what a crash left and holds it to the story; then it goes on:
 // the next commit works, survives the next crash, and the store verifies.
-func (s *story) survives(d *sim.Disk, clock *rigClock, acked, tried int) error {
+func (s *story) survives(d *simdisk.Disk, clock *rigClock, acked, tried int) error {
 	found, err := verifyOn(d.Clone())
 	made := err == nil
 	if err != nil && (acked > 0 || !errors.Is(err, engine.ErrNoStore)) {
@@ -191,7 +191,7 @@ func (s *story) survives(d *sim.Disk, clock *rigClock, acked, tried int) error {
 	if err := f.retry(p); err != nil {
 		return err
 	}
-	again := crashed(d, sim.DropAll, 0)
+	again := crashed(d, simdisk.DropAll, 0)
 	if err := p.Close(); err != nil {
 		return fmt.Errorf("close: %w", err)
 	}
@@ -241,7 +241,7 @@ func TestCrashInRecovery(t *testing.T) {
 		for c := range chains {
 			seed := uint64(i*chains + c)
 			rng := rand.New(rand.NewPCG(seed, 3))
-			pick := func() sim.CrashMode { return crashModes[rng.IntN(len(crashModes))] }
+			pick := func() simdisk.CrashMode { return crashModes[rng.IntN(len(crashModes))] }
 			trail := []string{fmt.Sprintf("at operation %d, %v", i, img.op)}
 			d := crashed(img.disk, pick(), seed)
 			for range depth {
@@ -267,9 +267,9 @@ func TestCrashInRecovery(t *testing.T) {
 
 // crashInOpen opens d and answers the disk as it was at the nth operation of that
 // which changed it, or at the end when there were fewer.
-func crashInOpen(d *sim.Disk, clock *rigClock, nth int) (at *sim.Disk, op sim.Op, err error) {
+func crashInOpen(d *simdisk.Disk, clock *rigClock, nth int) (at *simdisk.Disk, op simdisk.Op, err error) {
 	var mu sync.Mutex
-	d.OnOp(func(o sim.Op) {
+	d.OnOp(func(o simdisk.Op) {
 		mu.Lock()
 		defer mu.Unlock()
 		if changes(o) {
@@ -295,14 +295,14 @@ func crashInOpen(d *sim.Disk, clock *rigClock, nth int) (at *sim.Disk, op sim.Op
 // TestReadDuringSync stops a commit inside the sync of the log: until that has
 // ended nobody reads, lists, replays or is told anything of it (G4).
 func TestReadDuringSync(t *testing.T) {
-	d := sim.NewDisk(sim.DiskOptions{Seed: 1})
+	d := simdisk.NewDisk(simdisk.DiskOptions{Seed: 1})
 	p := openOn(t, d, &rigClock{})
 	var s story
 	ok(t, s.commits(p, 3))
 	inSync, goOn := make(chan struct{}), make(chan struct{})
 	var once sync.Once
-	d.OnOp(func(op sim.Op) {
-		if op.Kind == sim.OpSync && op.Class == sim.ClassWAL {
+	d.OnOp(func(op simdisk.Op) {
+		if op.Kind == simdisk.OpSync && op.Class == simdisk.ClassWAL {
 			once.Do(func() { close(inSync); <-goOn })
 		}
 	})

@@ -9,7 +9,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"statehouse.dev/statehouse/engine"
-	"statehouse.dev/statehouse/sim"
+	"statehouse.dev/statehouse/sim/simdisk"
 )
 
 // TestLyingDisk runs the script on a disk that says it syncs a class of files and
@@ -27,11 +27,11 @@ func TestLyingDisk(t *testing.T) {
 	}
 	seen := make(map[string]int)
 	for i, fault := range faults {
-		for m, mode := range []sim.CrashMode{sim.DropAll, sim.Torn, sim.Garbage, sim.Random} {
+		for m, mode := range []simdisk.CrashMode{simdisk.DropAll, simdisk.Torn, simdisk.Garbage, simdisk.Random} {
 			if !fullSweep() && i%4 != m {
 				continue
 			}
-			lying := sim.NewDisk(sim.DiskOptions{Seed: 1})
+			lying := simdisk.NewDisk(simdisk.DiskOptions{Seed: 1})
 			arm(t, lying, fault)
 			var s story
 			clock := &rigClock{}
@@ -56,7 +56,7 @@ func TestLyingDisk(t *testing.T) {
 }
 
 // afterLies opens what a lying disk has kept and says what that came to.
-func (s *story) afterLies(d *sim.Disk, clock *rigClock, witnessed bool) (string, error) {
+func (s *story) afterLies(d *simdisk.Disk, clock *rigClock, witnessed bool) (string, error) {
 	report, verifyErr := verifyOn(d.Clone())
 	p := newProcess(d, clock, nil)
 	if err := p.open(); err != nil {
@@ -89,7 +89,7 @@ func (s *story) afterLies(d *sim.Disk, clock *rigClock, witnessed bool) (string,
 
 // keepWitness puts the witness of before a crash, which may well have survived
 // it, on what the crash left.
-func keepWitness(d, before *sim.Disk) bool {
+func keepWitness(d, before *simdisk.Disk) bool {
 	content, err := before.ReadFile(rigDir + "/witness")
 	if err != nil {
 		return false
@@ -121,14 +121,14 @@ func isOneOf(err error, kinds ...error) bool {
 // TestLyingDiskAfterClose: a clean close leaves a durable witness, so a log that
 // has lost its tail by then is always noticed.
 func TestLyingDiskAfterClose(t *testing.T) {
-	d := sim.NewDisk(sim.DiskOptions{Seed: 1})
+	d := simdisk.NewDisk(simdisk.DiskOptions{Seed: 1})
 	p := openOn(t, d, &rigClock{})
 	var s story
 	ok(t, s.commits(p, 3))
 	arm(t, d, "sync-lie file=wal count=forever")
 	ok(t, s.commits(p, 3))
 	ok(t, p.Close())
-	after := crashed(d, sim.DropAll, 0)
+	after := crashed(d, simdisk.DropAll, 0)
 	_, err := verifyOn(after.Clone())
 	wantKind(t, "verify", err, engine.ErrDataLoss)
 	wantKind(t, "open", newProcess(after, p.clock, nil).open(), engine.ErrDataLoss)
@@ -138,21 +138,21 @@ func TestLyingDiskAfterClose(t *testing.T) {
 // inTables is a store whose rows are all in one table, its story and that table.
 // No block of it is large: Pebble looks for the flipped bit of a damaged block by
 // trying every one.
-func inTables(t *testing.T) (*sim.Disk, *story, sim.FileStat) {
+func inTables(t *testing.T) (*simdisk.Disk, *story, simdisk.FileStat) {
 	t.Helper()
-	d := sim.NewDisk(sim.DiskOptions{Seed: 1, Trace: true})
+	d := simdisk.NewDisk(simdisk.DiskOptions{Seed: 1, Trace: true})
 	s := &story{}
 	p := openOn(t, d, &rigClock{})
 	ok(t, s.chatter(p, 150))
 	ok(t, p.Compact())
 	ok(t, p.Close())
-	return d, s, newest(t, d, sim.ClassSSTable)
+	return d, s, newest(t, d, simdisk.ClassSSTable)
 }
 
 // readsOf counts what was read of a file so far.
-func readsOf(d *sim.Disk, path string) (n int) {
+func readsOf(d *simdisk.Disk, path string) (n int) {
 	for _, op := range d.Trace() {
-		if op.Kind == sim.OpRead && op.Path == path {
+		if op.Kind == simdisk.OpRead && op.Path == path {
 			n++
 		}
 	}

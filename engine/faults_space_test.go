@@ -7,7 +7,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"statehouse.dev/statehouse/engine"
-	"statehouse.dev/statehouse/sim"
+	"statehouse.dev/statehouse/sim/simdisk"
 )
 
 // A disk of this many bytes gets a reserve of a quarter and a ballast of an
@@ -16,26 +16,26 @@ const smallDisk = 8 << 20
 
 func onSmallDisk(t *testing.T) (*process, *story) {
 	t.Helper()
-	p := openOn(t, sim.NewDisk(sim.DiskOptions{Seed: 1, Capacity: smallDisk}), &rigClock{})
+	p := openOn(t, simdisk.NewDisk(simdisk.DiskOptions{Seed: 1, Capacity: smallDisk}), &rigClock{})
 	s := &story{}
 	ok(t, s.commits(p, 3))
 	return p, s
 }
 
-func free(t *testing.T, d *sim.Disk) uint64 {
+func free(t *testing.T, d *simdisk.Disk) uint64 {
 	t.Helper()
 	u, err := d.GetDiskUsage("/")
 	ok(t, err)
 	return u.AvailBytes
 }
 
-func exists(d *sim.Disk, path string) bool {
+func exists(d *simdisk.Disk, path string) bool {
 	_, err := d.Stat(path)
 	return err == nil
 }
 
 // fillByOthers leaves so many bytes free, or fewer by a sector.
-func fillByOthers(t *testing.T, d *sim.Disk, leave uint64) {
+func fillByOthers(t *testing.T, d *simdisk.Disk, leave uint64) {
 	t.Helper()
 	f, err := d.Create("/of-others", vfs.WriteCategoryUnspecified)
 	ok(t, err)
@@ -134,13 +134,13 @@ func TestDiskFilledByOthers(t *testing.T) {
 // TestTablesFindNoSpace: while no table can be written reads go on and writes are
 // refused, for however long that lasts; then everything goes on.
 func TestTablesFindNoSpace(t *testing.T) {
-	d := sim.NewDisk(sim.DiskOptions{Seed: 1})
+	d := simdisk.NewDisk(simdisk.DiskOptions{Seed: 1})
 	p := openOn(t, d, &rigClock{})
 	var s story
 	ok(t, s.commits(p, 3))
 	struck := make(chan struct{}, 1000)
-	d.OnOp(func(op sim.Op) {
-		if op.Kind == sim.OpWrite && op.Class == sim.ClassSSTable {
+	d.OnOp(func(op simdisk.Op) {
+		if op.Kind == simdisk.OpWrite && op.Class == simdisk.ClassSSTable {
 			select {
 			case struck <- struct{}{}:
 			default:

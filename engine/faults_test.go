@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"statehouse.dev/statehouse/engine"
-	"statehouse.dev/statehouse/sim"
+	"statehouse.dev/statehouse/sim/simdisk"
 )
 
 // An ending is how a run of the script ends under a fault.
@@ -26,12 +26,12 @@ const (
 // Halt does not return: who halts stands still, and those who wait for it.
 type faultRun struct {
 	s      story
-	disk   *sim.Disk
+	disk   *simdisk.Disk
 	clock  rigClock
 	p      *process
 	ending ending
 	err    error
-	image  *sim.Disk // the disk as the process leaves it
+	image  *simdisk.Disk // the disk as the process leaves it
 	acked  int
 	tried  int
 }
@@ -39,8 +39,8 @@ type faultRun struct {
 // patience is how long a run may take that usually takes a hundredth of it.
 const patience = 60 * time.Second
 
-func runWithFault(fault sim.Fault) (*faultRun, error) {
-	r := &faultRun{disk: sim.NewDisk(sim.DiskOptions{Seed: 1, Trace: true})}
+func runWithFault(fault simdisk.Fault) (*faultRun, error) {
+	r := &faultRun{disk: simdisk.NewDisk(simdisk.DiskOptions{Seed: 1, Trace: true})}
 	if err := r.disk.Arm(fault); err != nil {
 		return nil, err
 	}
@@ -73,7 +73,7 @@ func runWithFault(fault sim.Fault) (*faultRun, error) {
 // noRetry finds a sync of what an earlier sync has failed on.
 func (r *faultRun) noRetry() error {
 	for _, in := range r.disk.Injected() {
-		if in.Op.Kind != sim.OpSync && in.Op.Kind != sim.OpDirSync {
+		if in.Op.Kind != simdisk.OpSync && in.Op.Kind != simdisk.OpDirSync {
 			continue
 		}
 		for _, op := range r.disk.Trace() {
@@ -86,29 +86,29 @@ func (r *faultRun) noRetry() error {
 }
 
 // faultsFor lists what can go wrong with an operation.
-func faultsFor(op sim.Op) (kinds []sim.FaultKind) {
+func faultsFor(op simdisk.Op) (kinds []simdisk.FaultKind) {
 	switch op.Kind {
-	case sim.OpWrite:
-		return []sim.FaultKind{sim.WriteError, sim.NoSpace}
-	case sim.OpSync:
-		return []sim.FaultKind{sim.SyncError, sim.SyncErrorAfter}
-	case sim.OpDirSync:
-		return []sim.FaultKind{sim.DirSyncError}
-	case sim.OpCreate:
-		return []sim.FaultKind{sim.CreateError}
-	case sim.OpRename:
-		return []sim.FaultKind{sim.RenameError}
-	case sim.OpRemove:
-		return []sim.FaultKind{sim.RemoveError}
+	case simdisk.OpWrite:
+		return []simdisk.FaultKind{simdisk.WriteError, simdisk.NoSpace}
+	case simdisk.OpSync:
+		return []simdisk.FaultKind{simdisk.SyncError, simdisk.SyncErrorAfter}
+	case simdisk.OpDirSync:
+		return []simdisk.FaultKind{simdisk.DirSyncError}
+	case simdisk.OpCreate:
+		return []simdisk.FaultKind{simdisk.CreateError}
+	case simdisk.OpRename:
+		return []simdisk.FaultKind{simdisk.RenameError}
+	case simdisk.OpRemove:
+		return []simdisk.FaultKind{simdisk.RemoveError}
 	}
 	return nil
 }
 
 // operations is what a run of the script without faults does to its disk.
-func operations(t *testing.T) []sim.Op {
+func operations(t *testing.T) []simdisk.Op {
 	t.Helper()
 	var s story
-	d := sim.NewDisk(sim.DiskOptions{Seed: 1, Trace: true})
+	d := simdisk.NewDisk(simdisk.DiskOptions{Seed: 1, Trace: true})
 	if err := s.script(newProcess(d, &rigClock{}, nil)); err != nil {
 		t.Fatal(err)
 	}
@@ -117,8 +117,8 @@ func operations(t *testing.T) []sim.Op {
 
 // A faultCase is a fault and the operation that it is meant for.
 type faultCase struct {
-	fault      sim.Fault
-	op         sim.Op
+	fault      simdisk.Fault
+	op         simdisk.Op
 	wholeClass bool
 }
 
@@ -126,15 +126,15 @@ type faultCase struct {
 // process halts (G7); what Pebble does over again, it survives.
 func (c faultCase) allowed() []ending {
 	switch op := c.op; {
-	case c.fault.Kind == sim.RemoveError && op.Class == sim.ClassMarker:
+	case c.fault.Kind == simdisk.RemoveError && op.Class == simdisk.ClassMarker:
 		return []ending{survived, failed} // an old marker is in the way of an open
-	case c.fault.Kind == sim.RemoveError:
+	case c.fault.Kind == simdisk.RemoveError:
 		return []ending{survived} // a file leaks until the next open
-	case op.Class == sim.ClassSSTable && !c.wholeClass:
+	case op.Class == simdisk.ClassSSTable && !c.wholeClass:
 		// A compaction that was asked for is answered, and after ENOSPC writes are
 		// refused until the next look at the disk.
 		return []ending{survived, failed}
-	case op.Class == sim.ClassWAL, op.Class == sim.ClassManifest, op.Class == sim.ClassMarker, op.Path == rigDir+"/store":
+	case op.Class == simdisk.ClassWAL, op.Class == simdisk.ClassManifest, op.Class == simdisk.ClassMarker, op.Path == rigDir+"/store":
 		return []ending{halted}
 	case op.Path == rigDir+"/ballast":
 		return []ending{survived}
@@ -146,13 +146,13 @@ func (c faultCase) allowed() []ending {
 // ceasing to on that file, and whole classes of files failing for good.
 func faultCases(t *testing.T) (cases []faultCase) {
 	t.Helper()
-	byClass := make(map[sim.Fault]bool)
+	byClass := make(map[simdisk.Fault]bool)
 	for _, op := range operations(t) {
 		for _, kind := range faultsFor(op) {
-			for _, count := range []int{1, sim.Forever} {
-				cases = append(cases, faultCase{sim.Fault{Kind: kind, File: base(op), Nth: op.Count, Count: count}, op, false})
+			for _, count := range []int{1, simdisk.Forever} {
+				cases = append(cases, faultCase{simdisk.Fault{Kind: kind, File: base(op), Nth: op.Count, Count: count}, op, false})
 			}
-			all := sim.Fault{Kind: kind, File: string(op.Class), Nth: 1, Count: sim.Forever}
+			all := simdisk.Fault{Kind: kind, File: string(op.Class), Nth: 1, Count: simdisk.Forever}
 			if !byClass[all] {
 				byClass[all] = true
 				cases = append(cases, faultCase{all, op, true})
@@ -182,7 +182,7 @@ func TestFaultAnywhere(t *testing.T) {
 		}
 		runs++
 		endings[r.ending]++
-		modes := []sim.CrashMode{kill, sim.DropAll, sim.Random}
+		modes := []simdisk.CrashMode{kill, simdisk.DropAll, simdisk.Random}
 		if !fullSweep() {
 			modes = modes[i%len(modes):][:1]
 		}
@@ -192,15 +192,15 @@ func TestFaultAnywhere(t *testing.T) {
 }
 
 // base is how a fault names the file of an operation.
-func base(op sim.Op) string {
+func base(op simdisk.Op) string {
 	if op.Path == "/" {
-		return string(sim.ClassDir) // a root has no name
+		return string(simdisk.ClassDir) // a root has no name
 	}
 	return path.Base(op.Path)
 }
 
 // check holds the end of a run, and what it leaves, to what was acknowledged.
-func (r *faultRun) check(t *testing.T, c faultCase, modes []sim.CrashMode) {
+func (r *faultRun) check(t *testing.T, c faultCase, modes []simdisk.CrashMode) {
 	t.Helper()
 	if want := c.allowed(); !slices.Contains(want, r.ending) {
 		t.Errorf("%v at %v: the run %s (%v), want %v", c.fault, c.op, r.ending, r.err, want)
@@ -231,7 +231,7 @@ func TestHaltThatReturns(t *testing.T) {
 		"sync-error file=wal count=forever", "write-error file=witness",
 	} {
 		t.Run(fault, func(t *testing.T) {
-			d := sim.NewDisk(sim.DiskOptions{Seed: 1})
+			d := simdisk.NewDisk(simdisk.DiskOptions{Seed: 1})
 			clock := &rigClock{}
 			var s story
 			p := newProcess(d, clock, nil)

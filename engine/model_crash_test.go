@@ -9,7 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"statehouse.dev/statehouse/engine"
-	"statehouse.dev/statehouse/sim"
+	"statehouse.dev/statehouse/sim/simdisk"
 )
 
 // How the machine looks between Plan and Settle, and ends the process.
@@ -81,20 +81,20 @@ func (m *machine) powerCut(t *rapid.T) {
 
 // armPowerCut makes the disk crash in an operation to come. The function it
 // returns tells what the crash left; nil: it has not come to pass.
-func (m *machine) armPowerCut(t *rapid.T, anywhere bool) func() *sim.Disk {
-	f := sim.Fault{Kind: sim.PowerCut, Op: sim.OpSync, File: string(sim.ClassWAL), Nth: 1, Count: 1,
-		When: rapid.SampledFrom([]sim.When{sim.Before, sim.After}).Draw(t, "when")}
+func (m *machine) armPowerCut(t *rapid.T, anywhere bool) func() *simdisk.Disk {
+	f := simdisk.Fault{Kind: simdisk.PowerCut, Op: simdisk.OpSync, File: string(simdisk.ClassWAL), Nth: 1, Count: 1,
+		When: rapid.SampledFrom([]simdisk.When{simdisk.Before, simdisk.After}).Draw(t, "when")}
 	if rapid.Bool().Draw(t, "write") {
-		f.Op = sim.OpWrite
+		f.Op = simdisk.OpWrite
 	}
 	if anywhere {
 		f.File = ""
-		f.Op = rapid.SampledFrom([]sim.OpKind{sim.OpWrite, sim.OpSync, sim.OpCreate, sim.OpDirSync, sim.OpRename, sim.OpRemove}).Draw(t, "op")
+		f.Op = rapid.SampledFrom([]simdisk.OpKind{simdisk.OpWrite, simdisk.OpSync, simdisk.OpCreate, simdisk.OpDirSync, simdisk.OpRename, simdisk.OpRemove}).Draw(t, "op")
 		f.Nth = rapid.IntRange(1, 3).Draw(t, "nth")
 	}
 	d, o := m.w.disk, drawCrash.Draw(t, "crash")
 	var mu sync.Mutex
-	var image *sim.Disk
+	var image *simdisk.Disk
 	d.OnCrash(func() {
 		mu.Lock()
 		defer mu.Unlock()
@@ -103,7 +103,7 @@ func (m *machine) armPowerCut(t *rapid.T, anywhere bool) func() *sim.Disk {
 	if err := d.Arm(f); err != nil {
 		t.Fatalf("%v", err)
 	}
-	return func() *sim.Disk {
+	return func() *simdisk.Disk {
 		mu.Lock()
 		defer mu.Unlock()
 		return image
@@ -115,7 +115,7 @@ func (m *machine) armPowerCut(t *rapid.T, anywhere bool) func() *sim.Disk {
 func (m *machine) syncError(t *rapid.T) {
 	m.crowd(t)
 	fault := rapid.SampledFrom([]string{"sync-error file=wal", "sync-error-after file=wal", "write-error file=wal", "enospc file=wal"}).Draw(t, "fault")
-	f, err := sim.ParseFault(fault)
+	f, err := simdisk.ParseFault(fault)
 	if err == nil {
 		err = m.w.disk.Arm(f)
 	}
@@ -194,7 +194,7 @@ func (m *machine) recover(t *rapid.T) {
 		}
 		if next == nil { // it struck in Close, or never
 			if next = image(); next == nil {
-				next = m.w.disk.Crash(sim.CrashOptions{})
+				next = m.w.disk.Crash(simdisk.CrashOptions{})
 			}
 		}
 		m.w.disk = next

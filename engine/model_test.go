@@ -11,7 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"statehouse.dev/statehouse/engine"
-	"statehouse.dev/statehouse/sim"
+	"statehouse.dev/statehouse/sim/simdisk"
 )
 
 // TestModel runs the whole engine against the spec (model_spec_test.go): random
@@ -193,9 +193,9 @@ var drawName = rapid.Custom(func(t *rapid.T) engine.RecordName {
 
 var drawAgent = rapid.Custom(func(t *rapid.T) engine.AgentName { return drawName.Draw(t, "name").AgentName() })
 
-var drawCrash = rapid.Custom(func(t *rapid.T) sim.CrashOptions {
-	return sim.CrashOptions{
-		Mode: rapid.SampledFrom(sim.CrashModes()).Draw(t, "mode"),
+var drawCrash = rapid.Custom(func(t *rapid.T) simdisk.CrashOptions {
+	return simdisk.CrashOptions{
+		Mode: rapid.SampledFrom(simdisk.CrashModes()).Draw(t, "mode"),
 		Seed: rapid.Uint64().Draw(t, "crash seed"),
 	}
 })

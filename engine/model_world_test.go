@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"statehouse.dev/statehouse/engine"
-	"statehouse.dev/statehouse/sim"
+	"statehouse.dev/statehouse/sim/simdisk"
 )
 
 // What the tests that step the engine by hand share: one goroutine, a simulated
@@ -27,7 +27,7 @@ const worldDir = "/data"
 type world struct {
 	*engine.Engine
 	t     tester
-	disk  *sim.Disk
+	disk  *simdisk.Disk
 	clock time.Time
 	rand  *rand.ChaCha8
 	opts  engine.Options
@@ -48,7 +48,7 @@ func newWorld(t tester, seed uint64, l engine.Limits) *world {
 		l.DiskReserve = 1 << 20 // its eighth is laid as ballast
 	}
 	w := &world{
-		t: t, disk: sim.NewDisk(sim.DiskOptions{Seed: seed}), rand: rand.NewChaCha8(key),
+		t: t, disk: simdisk.NewDisk(simdisk.DiskOptions{Seed: seed}), rand: rand.NewChaCha8(key),
 		clock: time.Unix(1_800_000_000, 0).UTC(),
 		opts: engine.Options{
 			Dir: worldDir, Limits: l,
@@ -115,7 +115,7 @@ func (w *world) close() {
 
 // crash cuts the power; next is what the next process will find. The old engine is
 // closed on its dead disk, where nothing that it still does can reach next.
-func (w *world) crash(o sim.CrashOptions) {
+func (w *world) crash(o simdisk.CrashOptions) {
 	next := w.disk.Crash(o)
 	_ = w.Close() // it may complain about whatever it likes
 	w.disk = next

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"statehouse.dev/statehouse/engine"
-	"statehouse.dev/statehouse/sim"
+	"statehouse.dev/statehouse/sim/simdisk"
 )
 
 // How long outcomes are kept, and what an id answers that is older.
@@ -60,7 +60,7 @@ func TestOutcomesAreKept(t *testing.T) {
 		case "after a restart":
 			w.restart()
 		case "after a crash":
-			w.crash(sim.CrashOptions{})
+			w.crash(simdisk.CrashOptions{})
 			w.start()
 		}
 		head := w.Published()
@@ -215,7 +215,7 @@ func TestPruningSurvivesACrash(t *testing.T) {
 		w.clock = w.clock.Add(pruneAge)
 		_ = w.abandon(func() error { return transactOne(w, "last", "k") })
 		w.Plan()
-		w.crash(sim.CrashOptions{Mode: sim.CrashModes()[seed%6], Seed: seed})
+		w.crash(simdisk.CrashOptions{Mode: simdisk.CrashModes()[seed%6], Seed: seed})
 		w.verify("after a crash in a step that drops outcomes")
 		w.start()
 		for i, id := range ids {

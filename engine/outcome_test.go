@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"statehouse.dev/statehouse/engine"
-	"statehouse.dev/statehouse/sim"
+	"statehouse.dev/statehouse/sim/simdisk"
 )
 
 // Exactly once (G6): the same request sent again, at every moment at which a client
@@ -33,14 +33,14 @@ var moments = []struct {
 	}},
 	{"after a clean close", func(w *world, _ func()) { w.Step(); w.restart() }},
 	{"after a flush and a close", func(w *world, _ func()) { w.Step(); _ = w.Compact(); w.restart() }},
-	{"after a crash that keeps only what was synced", func(w *world, _ func()) { w.Step(); w.crash(sim.CrashOptions{}); w.start() }},
-	{"after a crash that keeps everything", func(w *world, _ func()) { w.Step(); w.crash(sim.CrashOptions{Mode: sim.KeepAll}); w.start() }},
+	{"after a crash that keeps only what was synced", func(w *world, _ func()) { w.Step(); w.crash(simdisk.CrashOptions{}); w.start() }},
+	{"after a crash that keeps everything", func(w *world, _ func()) { w.Step(); w.crash(simdisk.CrashOptions{Mode: simdisk.KeepAll}); w.start() }},
 	{"after a crash before the sync, that keeps what was written", func(w *world, _ func()) {
 		w.Plan()
-		w.crash(sim.CrashOptions{Mode: sim.KeepAll})
+		w.crash(simdisk.CrashOptions{Mode: simdisk.KeepAll})
 		w.start()
 	}},
-	{"after a crash that took the first", func(w *world, _ func()) { w.crash(sim.CrashOptions{}); w.start() }},
+	{"after a crash that took the first", func(w *world, _ func()) { w.crash(simdisk.CrashOptions{}); w.start() }},
 	{"years later", func(w *world, _ func()) { w.Step(); w.clock = w.clock.AddDate(9, 0, 0); w.Tick() }},
 	{"years earlier", func(w *world, _ func()) { w.Step(); w.clock = w.clock.AddDate(-9, 0, 0); w.Tick() }},
 }
@@ -214,7 +214,7 @@ func TestWhatWaitsIsOpen(t *testing.T) {
 	is("with a copy in the queue", engine.TxnCommitted)
 	w.Step()
 	is("after the copy", engine.TxnCommitted)
-	w.crash(sim.CrashOptions{})
+	w.crash(simdisk.CrashOptions{})
 	w.start()
 	is("after a crash", engine.TxnCommitted)
 }

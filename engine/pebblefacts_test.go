@@ -12,7 +12,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"statehouse.dev/statehouse/engine"
-	"statehouse.dev/statehouse/sim"
+	"statehouse.dev/statehouse/sim/simdisk"
 )
 
 // What the engine rests on and Pebble does not promise. Each fact is of this
@@ -41,7 +41,7 @@ func (l *factLog) fatals() int {
 	return len(l.fatal)
 }
 
-func factOptions(d *sim.Disk) (*pebble.Options, *factLog) {
+func factOptions(d *simdisk.Disk) (*pebble.Options, *factLog) {
 	log := &factLog{}
 	return &pebble.Options{
 		FS: d, Logger: log, FormatMajorVersion: engine.PebbleFormat, DisableAutomaticCompactions: true,
@@ -49,7 +49,7 @@ func factOptions(d *sim.Disk) (*pebble.Options, *factLog) {
 	}, log
 }
 
-func openFact(t *testing.T, d *sim.Disk) (*pebble.DB, *factLog) {
+func openFact(t *testing.T, d *simdisk.Disk) (*pebble.DB, *factLog) {
 	t.Helper()
 	o, log := factOptions(d)
 	db, err := pebble.Open(factDir, o)
@@ -60,7 +60,7 @@ func openFact(t *testing.T, d *sim.Disk) (*pebble.DB, *factLog) {
 }
 
 // openLaterWAL makes a store and leaves its first WAL behind.
-func openLaterWAL(t *testing.T, d *sim.Disk) (*pebble.DB, *factLog) {
+func openLaterWAL(t *testing.T, d *simdisk.Disk) (*pebble.DB, *factLog) {
 	t.Helper()
 	db, log := openFact(t, d)
 	ok(t, db.Set([]byte("first"), nil, pebble.Sync))
@@ -96,9 +96,9 @@ func present(t *testing.T, db *pebble.DB) (n int) {
 }
 
 // newest is the file of a class that Pebble wrote last.
-func newest(t *testing.T, d *sim.Disk, class sim.Class) sim.FileStat {
+func newest(t *testing.T, d *simdisk.Disk, class simdisk.Class) simdisk.FileStat {
 	t.Helper()
-	files := slices.DeleteFunc(d.Files(), func(f sim.FileStat) bool { return f.Class != class })
+	files := slices.DeleteFunc(d.Files(), func(f simdisk.FileStat) bool { return f.Class != class })
 	if len(files) == 0 {
 		t.Fatalf("there is no %s file", class)
 	}
@@ -107,12 +107,12 @@ func newest(t *testing.T, d *sim.Disk, class sim.Class) sim.FileStat {
 
 // Why readers see published only (G4): Pebble shows a write before it is synced.
 func TestPebbleShowsWriteBeforeSync(t *testing.T) {
-	d := sim.NewDisk(sim.DiskOptions{})
+	d := simdisk.NewDisk(simdisk.DiskOptions{})
 	db, _ := openFact(t, d)
 	inSync, goOn := make(chan struct{}), make(chan struct{})
 	var once sync.Once
-	d.OnOp(func(op sim.Op) {
-		if op.Kind == sim.OpSync && op.Class == sim.ClassWAL {
+	d.OnOp(func(op simdisk.Op) {
+		if op.Kind == simdisk.OpSync && op.Class == simdisk.ClassWAL {
 			once.Do(func() { close(inSync); <-goOn })
 		}
 	})
@@ -123,7 +123,7 @@ func TestPebbleShowsWriteBeforeSync(t *testing.T) {
 	if present(t, db) != 1 {
 		t.Error("the write is not readable while its sync goes on")
 	}
-	after, _ := openFact(t, crashed(d, sim.DropAll, 0))
+	after, _ := openFact(t, crashed(d, simdisk.DropAll, 0))
 	if present(t, after) != 0 {
 		t.Error("the write has survived a crash during its sync")
 	}
@@ -136,7 +136,7 @@ func TestPebbleShowsWriteBeforeSync(t *testing.T) {
 func TestPebbleSyncWaitAnswersError(t *testing.T) {
 	for _, fault := range []string{"sync-error", "sync-error-after", "write-error", "enospc"} {
 		t.Run(fault, func(t *testing.T) {
-			d := sim.NewDisk(sim.DiskOptions{})
+			d := simdisk.NewDisk(simdisk.DiskOptions{})
 			db, log := openLaterWAL(t, d)
 			arm(t, d, fault+" file=wal")
 			for range 2 {
@@ -163,7 +163,7 @@ func TestPebbleSyncWaitAnswersError(t *testing.T) {
 // Why nothing commits with pebble.Sync where an acknowledgement depends on it: it
 // calls Fatalf, and when that returns, answers nil for a commit that is not there.
 func TestPebbleCommitFalselyAcknowledges(t *testing.T) {
-	d := sim.NewDisk(sim.DiskOptions{})
+	d := simdisk.NewDisk(simdisk.DiskOptions{})
 	db, log := openLaterWAL(t, d)
 	arm(t, d, "sync-error file=wal")
 	if err := db.Set([]byte("key-1"), nil, pebble.Sync); err != nil {
@@ -172,7 +172,7 @@ func TestPebbleCommitFalselyAcknowledges(t *testing.T) {
 	if log.fatals() == 0 {
 		t.Error("Fatalf was not called")
 	}
-	after, _ := openFact(t, crashed(d, sim.DropAll, 0))
+	after, _ := openFact(t, crashed(d, simdisk.DropAll, 0))
 	if present(t, after) != 0 {
 		t.Error("the commit is there")
 	}
@@ -198,7 +198,7 @@ func TestPebbleDamagedWAL(t *testing.T) {
 		{"format not pinned", false, old, 3 * block, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			d := sim.NewDisk(sim.DiskOptions{})
+			d := simdisk.NewDisk(simdisk.DiskOptions{})
 			o, _ := factOptions(d)
 			if c.change != nil {
 				c.change(o)
@@ -213,7 +213,7 @@ func TestPebbleDamagedWAL(t *testing.T) {
 			many := c.after / 1024
 			sets(t, db, 10, many, 1000)
 			ok(t, db.Close())
-			wal := newest(t, d, sim.ClassWAL)
+			wal := newest(t, d, simdisk.ClassWAL)
 			ok(t, d.Damage(wal.Path, 500, 3))
 			o, _ = factOptions(d)
 			db, err = pebble.Open(factDir, o)
@@ -234,15 +234,15 @@ func TestPebbleDamagedWAL(t *testing.T) {
 
 // Why the witness exists, again: a WAL that is cut or gone is taken for the end.
 func TestPebbleLostWAL(t *testing.T) {
-	for what, lose := range map[string]func(d *sim.Disk, f sim.FileStat) error{ // the order of cases does not matter
-		"cut":  func(d *sim.Disk, f sim.FileStat) error { return d.Truncate(f.Path, 500) },
-		"gone": func(d *sim.Disk, f sim.FileStat) error { return d.RemoveFile(f.Path) },
+	for what, lose := range map[string]func(d *simdisk.Disk, f simdisk.FileStat) error{ // the order of cases does not matter
+		"cut":  func(d *simdisk.Disk, f simdisk.FileStat) error { return d.Truncate(f.Path, 500) },
+		"gone": func(d *simdisk.Disk, f simdisk.FileStat) error { return d.RemoveFile(f.Path) },
 	} {
-		d := sim.NewDisk(sim.DiskOptions{})
+		d := simdisk.NewDisk(simdisk.DiskOptions{})
 		db, _ := openLaterWAL(t, d)
 		sets(t, db, 0, 10, 100)
 		ok(t, db.Close())
-		ok(t, lose(d, newest(t, d, sim.ClassWAL)))
+		ok(t, lose(d, newest(t, d, simdisk.ClassWAL)))
 		db, _ = openFact(t, d)
 		if n := present(t, db); n >= 10 {
 			t.Errorf("%s: %d keys are there", what, n)
@@ -253,9 +253,9 @@ func TestPebbleLostWAL(t *testing.T) {
 
 // tables makes a store with 40 keys in tables. It flushes more than once, since a
 // WAL is kept for reuse, and would be replayed where the flush is forgotten.
-func tables(t *testing.T) *sim.Disk {
+func tables(t *testing.T) *simdisk.Disk {
 	t.Helper()
-	d := sim.NewDisk(sim.DiskOptions{})
+	d := simdisk.NewDisk(simdisk.DiskOptions{})
 	db, _ := openLaterWAL(t, d)
 	for i := range 4 {
 		sets(t, db, 10*i, 10, 100)
@@ -289,12 +289,12 @@ func TestPebbleLostMarker(t *testing.T) {
 // Why Open may publish what it recovered: Pebble has made it durable by then,
 // even what was in the WAL without being synced.
 func TestPebbleRecoveryIsDurable(t *testing.T) {
-	d := sim.NewDisk(sim.DiskOptions{})
+	d := simdisk.NewDisk(simdisk.DiskOptions{})
 	db, _ := openLaterWAL(t, d)
 	arm(t, d, "sync-lie file=wal count=forever")
 	sets(t, db, 0, 10, 100)
 	killed := d.Clone() // the process is gone, what it wrote is in the page cache
-	before, _ := openFact(t, crashed(killed, sim.DropAll, 0))
+	before, _ := openFact(t, crashed(killed, simdisk.DropAll, 0))
 	if n := present(t, before); n != 0 {
 		t.Fatalf("%d keys were durable before the recovery", n)
 	}
@@ -302,7 +302,7 @@ func TestPebbleRecoveryIsDurable(t *testing.T) {
 	if n := present(t, recovered); n != 10 {
 		t.Fatalf("%d keys were recovered", n)
 	}
-	after, _ := openFact(t, crashed(killed, sim.DropAll, 0))
+	after, _ := openFact(t, crashed(killed, simdisk.DropAll, 0))
 	if n := present(t, after); n != 10 {
 		t.Errorf("%d keys are left of 10 that were recovered", n)
 	}
@@ -313,7 +313,7 @@ func TestPebbleRecoveryIsDurable(t *testing.T) {
 func TestPebbleDamagedTables(t *testing.T) {
 	t.Run("missing table", func(t *testing.T) {
 		d := tables(t)
-		ok(t, d.RemoveFile(newest(t, d, sim.ClassSSTable).Path))
+		ok(t, d.RemoveFile(newest(t, d, simdisk.ClassSSTable).Path))
 		o, _ := factOptions(d)
 		_, err := pebble.Open(factDir, o)
 		if err == nil || pebble.IsCorruptionError(err) {
@@ -324,7 +324,7 @@ func TestPebbleDamagedTables(t *testing.T) {
 		// As in a WAL, damage in the last block is taken for the end, wherever in it:
 		// Pebble opens with the version before, and removes what that does not name.
 		d := tables(t)
-		f := newest(t, d, sim.ClassManifest)
+		f := newest(t, d, simdisk.ClassManifest)
 		ok(t, d.Damage(f.Path, f.Size/2, 0))
 		db, _ := openFact(t, d)
 		if n := present(t, db); n >= 40 {
@@ -334,7 +334,7 @@ func TestPebbleDamagedTables(t *testing.T) {
 	})
 	t.Run("bit rot in a table", func(t *testing.T) {
 		d := tables(t)
-		ok(t, d.Damage(newest(t, d, sim.ClassSSTable).Path, 20, 0))
+		ok(t, d.Damage(newest(t, d, simdisk.ClassSSTable).Path, 20, 0))
 		o, log := factOptions(d)
 		met := 0
 		o.EventListener = &pebble.EventListener{DataCorruption: func(pebble.DataCorruptionInfo) { met++ }}
@@ -355,13 +355,13 @@ func TestPebbleFormatIsPinned(t *testing.T) {
 	if engine.PebbleFormat != 24 {
 		t.Fatalf("Pebble's format is %d: measure again what shared facts rest on 24", engine.PebbleFormat)
 	}
-	d := sim.NewDisk(sim.DiskOptions{})
+	d := simdisk.NewDisk(simdisk.DiskOptions{})
 	db, _ := openFact(t, d)
 	if v := db.FormatMajorVersion(); v != 24 {
 		t.Errorf("a store of format 24 says %d", v)
 	}
 	ok(t, db.Close())
-	marked := slices.ContainsFunc(d.Files(), func(f sim.FileStat) bool {
+	marked := slices.ContainsFunc(d.Files(), func(f simdisk.FileStat) bool {
 		return strings.HasPrefix(f.Path, factDir+"/marker.format-version.") && strings.HasSuffix(f.Path, ".024")
 	})
 	if !marked {
@@ -370,10 +370,10 @@ func TestPebbleFormatIsPinned(t *testing.T) {
 }
 
 // arm sets faults on a disk, given as text.
-func arm(t *testing.T, d *sim.Disk, faults ...string) {
+func arm(t *testing.T, d *simdisk.Disk, faults ...string) {
 	t.Helper()
 	for _, s := range faults {
-		f, err := sim.ParseFault(s)
+		f, err := simdisk.ParseFault(s)
 		ok(t, err)
 		ok(t, d.Arm(f))
 	}

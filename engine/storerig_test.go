@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"statehouse.dev/statehouse/engine"
-	"statehouse.dev/statehouse/sim"
+	"statehouse.dev/statehouse/sim/simdisk"
 )
 
 // What the tests of storage share: an engine on a simulated disk, stepped by
@@ -40,7 +40,7 @@ func (c *rigClock) now() time.Time {
 // A process is one life of an engine.
 type process struct {
 	*engine.Engine
-	disk  *sim.Disk
+	disk  *simdisk.Disk
 	clock *rigClock
 	env   engine.Env
 	// While grouping, a waiting request says so in waiting and leaves the stepping
@@ -53,7 +53,7 @@ type process struct {
 var errNobodyAnswers = errors.New("nothing is queued and nobody answers")
 
 // newProcess makes the world of an engine on d. onHalt may be nil.
-func newProcess(d *sim.Disk, clock *rigClock, onHalt func(error)) *process {
+func newProcess(d *simdisk.Disk, clock *rigClock, onHalt func(error)) *process {
 	p := &process{disk: d, clock: clock, waiting: make(chan struct{})}
 	var mu sync.Mutex
 	rng := rand.New(rand.NewPCG(1, uint64(clock.ms.Load())))
@@ -102,7 +102,7 @@ func (p *process) open() (err error) {
 }
 
 // openOn opens the store on d and fails the test when that fails.
-func openOn(t *testing.T, d *sim.Disk, clock *rigClock) *process {
+func openOn(t *testing.T, d *simdisk.Disk, clock *rigClock) *process {
 	t.Helper()
 	p := newProcess(d, clock, func(err error) { t.Errorf("halted: %v", err) })
 	if err := p.open(); err != nil {
@@ -112,7 +112,7 @@ func openOn(t *testing.T, d *sim.Disk, clock *rigClock) *process {
 }
 
 // verifyOn runs Verify on d, which nobody has open.
-func verifyOn(d *sim.Disk) (engine.Report, error) {
+func verifyOn(d *simdisk.Disk) (engine.Report, error) {
 	return engine.Verify(newProcess(d, &rigClock{}, nil).env, rigDir, nil)
 }
 

@@ -13,14 +13,14 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"statehouse.dev/statehouse/engine"
-	"statehouse.dev/statehouse/sim"
+	"statehouse.dev/statehouse/sim/simdisk"
 )
 
 // A specimen is a store that is right, to be damaged: what is in it, what verify
 // says of it and what its clients are told.
 type specimen struct {
 	name   string
-	disk   *sim.Disk
+	disk   *simdisk.Disk
 	story  story
 	report engine.Report
 	want   dump
@@ -46,7 +46,7 @@ func (sp *specimen) finish(t *testing.T) *specimen {
 func specimens(t *testing.T) (all []*specimen) {
 	t.Helper()
 	build := func(name string, live func(p *process, s *story) error) {
-		sp := &specimen{name: name, disk: sim.NewDisk(sim.DiskOptions{Seed: 1})}
+		sp := &specimen{name: name, disk: simdisk.NewDisk(simdisk.DiskOptions{Seed: 1})}
 		p := openOn(t, sp.disk, &rigClock{})
 		ok(t, live(p, &sp.story))
 		sp.disk = sp.disk.Clone() // a store still open is killed here
@@ -93,7 +93,7 @@ func copiedFromOS(t *testing.T) *specimen {
 	var err error
 	p.Engine, err = engine.Open(p.env, engine.Options{Dir: dir, Tuning: rigTuning})
 	ok(t, err)
-	sp := &specimen{name: "copied from the OS", disk: sim.NewDisk(sim.DiskOptions{Seed: 1})}
+	sp := &specimen{name: "copied from the OS", disk: simdisk.NewDisk(simdisk.DiskOptions{Seed: 1})}
 	ok(t, steps(sp.story.chats(p, 20), p.Flush, sp.story.chats(p, 20)))
 	copyTree(t, vfs.Default, dir, sp.disk, rigDir)
 	ok(t, p.Close())
@@ -129,13 +129,13 @@ func copyTree(t *testing.T, from vfs.FS, dir string, to vfs.FS, newDir string) {
 // A harm is something done to a file of a store.
 type harm struct {
 	what string
-	do   func(d *sim.Disk) error
-	undo func(d *sim.Disk) error // nil: only on a copy
+	do   func(d *simdisk.Disk) error
+	undo func(d *simdisk.Disk) error // nil: only on a copy
 }
 
 // flip changes one byte.
 func flip(path string, at int64, mask byte) harm {
-	do := func(d *sim.Disk) error {
+	do := func(d *simdisk.Disk) error {
 		for bit := range 8 {
 			if mask>>bit&1 != 0 {
 				if err := d.Damage(path, at, bit); err != nil {
@@ -182,10 +182,10 @@ func (sp *specimen) losses() (all []harm) {
 		for _, size := range []int64{0, f.Size / 3, f.Size / 2, f.Size - 100, f.Size - 1} {
 			if size >= 0 && size < f.Size {
 				all = append(all, harm{fmt.Sprintf("%s cut to %d of %d bytes", f.Path, size, f.Size),
-					func(d *sim.Disk) error { return d.Truncate(f.Path, size) }, nil})
+					func(d *simdisk.Disk) error { return d.Truncate(f.Path, size) }, nil})
 			}
 		}
-		all = append(all, harm{f.Path + " removed", func(d *sim.Disk) error { return d.RemoveFile(f.Path) }, nil})
+		all = append(all, harm{f.Path + " removed", func(d *simdisk.Disk) error { return d.RemoveFile(f.Path) }, nil})
 	}
 	return all
 }
@@ -267,12 +267,12 @@ func (v *verdicts) open(t *testing.T, sp *specimen, h harm) {
 // told damaged from ended (TestPebbleDamagedWAL), so no commit is ever in it, and
 // damage in a log is Pebble's to say where it can.
 func TestFirstLogIsLeftBehind(t *testing.T) {
-	d := sim.NewDisk(sim.DiskOptions{Seed: 1})
+	d := simdisk.NewDisk(simdisk.DiskOptions{Seed: 1})
 	p := openOn(t, d, &rigClock{})
 	var s story
 	ok(t, s.chatter(p, 150))
 	d = d.Clone()
-	wal := newest(t, d, sim.ClassWAL)
+	wal := newest(t, d, simdisk.ClassWAL)
 	if wal.Size < 64<<10 {
 		t.Fatalf("the log has %d bytes: too few for damage to be told from its end", wal.Size)
 	}
@@ -287,7 +287,7 @@ func TestFirstLogIsLeftBehind(t *testing.T) {
 // compacted away, and a log: with the tables of any earlier time all of them would
 // be there, and the newest commits, and what is between would be missing.
 func TestHoleIsNoticed(t *testing.T) {
-	sp := &specimen{name: "many tables", disk: sim.NewDisk(sim.DiskOptions{Seed: 1})}
+	sp := &specimen{name: "many tables", disk: simdisk.NewDisk(simdisk.DiskOptions{Seed: 1})}
 	p := openOn(t, sp.disk, &rigClock{})
 	for range 9 {
 		ok(t, steps(sp.story.chats(p, 4), p.Flush))
@@ -295,7 +295,7 @@ func TestHoleIsNoticed(t *testing.T) {
 	ok(t, sp.story.chatter(p, 3))
 	sp.disk = sp.disk.Clone()
 	sp.finish(t)
-	manifest := newest(t, sp.disk, sim.ClassManifest)
+	manifest := newest(t, sp.disk, simdisk.ClassManifest)
 	step := int64(37)
 	if fullSweep() {
 		step = 1
@@ -303,7 +303,7 @@ func TestHoleIsNoticed(t *testing.T) {
 	var opened verdicts
 	for at := int64(0); at < manifest.Size; at += step {
 		opened.open(t, sp, flip(manifest.Path, at, 1<<(at%8)))
-		opened.open(t, sp, harm{fmt.Sprintf("the manifest cut to %d bytes", at), func(d *sim.Disk) error { return d.Truncate(manifest.Path, at) }, nil})
+		opened.open(t, sp, harm{fmt.Sprintf("the manifest cut to %d bytes", at), func(d *simdisk.Disk) error { return d.Truncate(manifest.Path, at) }, nil})
 	}
 	t.Logf("open %+v", opened)
 }

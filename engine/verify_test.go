@@ -11,13 +11,13 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"statehouse.dev/statehouse/engine"
-	"statehouse.dev/statehouse/sim"
+	"statehouse.dev/statehouse/sim/simdisk"
 )
 
 // goodStore is a small one with a clean end, all of it durable.
-func goodStore(t *testing.T) (*sim.Disk, *story) {
+func goodStore(t *testing.T) (*simdisk.Disk, *story) {
 	t.Helper()
-	d, s := sim.NewDisk(sim.DiskOptions{Seed: 1}), &story{}
+	d, s := simdisk.NewDisk(simdisk.DiskOptions{Seed: 1}), &story{}
 	p := openOn(t, d, &rigClock{})
 	ok(t, s.commits(p, 3))
 	ok(t, p.Close())
@@ -27,7 +27,7 @@ func goodStore(t *testing.T) (*sim.Disk, *story) {
 // TestVerifyGood: the report of a store that is right says what is in it, and
 // verifying changes nothing.
 func TestVerifyGood(t *testing.T) {
-	d, s := sim.NewDisk(sim.DiskOptions{Seed: 1}), &story{}
+	d, s := simdisk.NewDisk(simdisk.DiskOptions{Seed: 1}), &story{}
 	p := newProcess(d, &rigClock{}, nil)
 	ok(t, s.script(p))
 	ok(t, p.Close())
@@ -55,7 +55,7 @@ func TestVerifyGood(t *testing.T) {
 	sameContents(t, "verify", d, before)
 }
 
-func contents(t *testing.T, d *sim.Disk) map[string][]byte {
+func contents(t *testing.T, d *simdisk.Disk) map[string][]byte {
 	t.Helper()
 	all := make(map[string][]byte)
 	for _, f := range d.Files() {
@@ -66,7 +66,7 @@ func contents(t *testing.T, d *sim.Disk) map[string][]byte {
 	return all
 }
 
-func sameContents(t *testing.T, what string, d *sim.Disk, want map[string][]byte) {
+func sameContents(t *testing.T, what string, d *simdisk.Disk, want map[string][]byte) {
 	t.Helper()
 	got := contents(t, d)
 	for path, b := range want { // each is looked at; order does not matter
@@ -83,28 +83,28 @@ func sameContents(t *testing.T, what string, d *sim.Disk, want map[string][]byte
 // A place is a disk as somebody wants to open or verify a store on it.
 type place struct {
 	name    string
-	prepare func(t *testing.T) *sim.Disk
+	prepare func(t *testing.T) *simdisk.Disk
 	kind    error
 	says    string // in the message
 }
 
-func onGood(change func(t *testing.T, d *sim.Disk)) func(t *testing.T) *sim.Disk {
-	return func(t *testing.T) *sim.Disk {
+func onGood(change func(t *testing.T, d *simdisk.Disk)) func(t *testing.T) *simdisk.Disk {
+	return func(t *testing.T) *simdisk.Disk {
 		d, _ := goodStore(t)
 		change(t, d)
 		return d
 	}
 }
 
-func emptyDir(t *testing.T) *sim.Disk {
+func emptyDir(t *testing.T) *simdisk.Disk {
 	t.Helper()
-	d := sim.NewDisk(sim.DiskOptions{Seed: 1})
+	d := simdisk.NewDisk(simdisk.DiskOptions{Seed: 1})
 	ok(t, d.MkdirAll(rigDir, 0o700))
 	return d
 }
 
 // identityOf writes an identity file with a checksum that is right.
-func identityOf(t *testing.T, d *sim.Disk, text string) {
+func identityOf(t *testing.T, d *simdisk.Disk, text string) {
 	t.Helper()
 	sum := crc32.Checksum([]byte(text), crc32.MakeTable(crc32.Castagnoli))
 	ok(t, writeFile(d, rigDir+"/STATEHOUSE", []byte(text+"checksum "+hex8(sum)+"\n")))
@@ -125,25 +125,25 @@ const (
 )
 
 var (
-	aFile = func(t *testing.T) *sim.Disk {
-		d := sim.NewDisk(sim.DiskOptions{Seed: 1})
+	aFile = func(t *testing.T) *simdisk.Disk {
+		d := simdisk.NewDisk(simdisk.DiskOptions{Seed: 1})
 		ok(t, d.MkdirAll("/srv/agents", 0o700))
 		ok(t, writeFile(d, rigDir, []byte("text")))
 		return d
 	}
-	noIdentity = onGood(func(t *testing.T, d *sim.Disk) { ok(t, d.RemoveFile(rigDir+"/STATEHOUSE")) })
-	future     = onGood(func(t *testing.T, d *sim.Disk) { identityOf(t, d, futureStore) })
-	ancient    = onGood(func(t *testing.T, d *sim.Disk) { identityOf(t, d, ancientStore) })
-	rotten     = onGood(func(t *testing.T, d *sim.Disk) { ok(t, d.Damage(rigDir+"/STATEHOUSE", 50, 0)) })
-	notOurs    = onGood(func(t *testing.T, d *sim.Disk) { ok(t, writeFile(d, rigDir+"/STATEHOUSE", []byte("hello\n"))) })
-	emptied    = onGood(func(t *testing.T, d *sim.Disk) {
+	noIdentity = onGood(func(t *testing.T, d *simdisk.Disk) { ok(t, d.RemoveFile(rigDir+"/STATEHOUSE")) })
+	future     = onGood(func(t *testing.T, d *simdisk.Disk) { identityOf(t, d, futureStore) })
+	ancient    = onGood(func(t *testing.T, d *simdisk.Disk) { identityOf(t, d, ancientStore) })
+	rotten     = onGood(func(t *testing.T, d *simdisk.Disk) { ok(t, d.Damage(rigDir+"/STATEHOUSE", 50, 0)) })
+	notOurs    = onGood(func(t *testing.T, d *simdisk.Disk) { ok(t, writeFile(d, rigDir+"/STATEHOUSE", []byte("hello\n"))) })
+	emptied    = onGood(func(t *testing.T, d *simdisk.Disk) {
 		for _, f := range d.Files() {
 			if strings.HasPrefix(f.Path, rigDir+"/store/") {
 				ok(t, d.RemoveFile(f.Path))
 			}
 		}
 	})
-	nowhere = func(*testing.T) *sim.Disk { return sim.NewDisk(sim.DiskOptions{Seed: 1}) }
+	nowhere = func(*testing.T) *simdisk.Disk { return simdisk.NewDisk(simdisk.DiskOptions{Seed: 1}) }
 )
 
 // TestVerifyRefuses: each obstacle has its own kind and its own words.
@@ -201,7 +201,7 @@ func refusal(t *testing.T, messages map[string]string, what string, err error, c
 // what was refused once is refused again.
 func TestOpenRefuses(t *testing.T) {
 	messages := make(map[string]string)
-	open := func(d *sim.Disk, mustExist bool) error {
+	open := func(d *simdisk.Disk, mustExist bool) error {
 		p := newProcess(d, &rigClock{}, nil)
 		e, err := engine.Open(p.env, engine.Options{Dir: rigDir, MustExist: mustExist, Tuning: rigTuning})
 		if err == nil {
@@ -209,12 +209,12 @@ func TestOpenRefuses(t *testing.T) {
 		}
 		return err
 	}
-	foreign := func(t *testing.T) *sim.Disk {
+	foreign := func(t *testing.T) *simdisk.Disk {
 		d := emptyDir(t)
 		ok(t, writeFile(d, rigDir+"/thesis.doc", nil))
 		return d
 	}
-	readOnly := func(t *testing.T) *sim.Disk {
+	readOnly := func(t *testing.T) *simdisk.Disk {
 		d := emptyDir(t)
 		arm(t, d, "create-error file=LOCK count=forever")
 		return d
@@ -247,7 +247,7 @@ func TestOpenRefuses(t *testing.T) {
 		_, err := engine.Open(p.env, engine.Options{})
 		return err
 	}(), engine.ErrInvalid)
-	for _, make := range []func(t *testing.T) *sim.Disk{nowhere, emptyDir} {
+	for _, make := range []func(t *testing.T) *simdisk.Disk{nowhere, emptyDir} {
 		ok(t, open(make(t), false))
 	}
 }

@@ -1,4 +1,4 @@
-package sim_test
+package simdisk_test
 
 import (
 	"bytes"
@@ -13,7 +13,7 @@ import (
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2"
-	"statehouse.dev/statehouse/sim"
+	"statehouse.dev/statehouse/sim/simdisk"
 )
 
 // quiet is a Pebble logger that notes a fatal error and lets Pebble go on.
@@ -30,7 +30,7 @@ func (q *quiet) Fatalf(format string, args ...any) {
 	q.fatal = append(q.fatal, fmt.Sprintf(format, args...))
 }
 
-func openPebble(d *sim.Disk) (*pebble.DB, *quiet, error) {
+func openPebble(d *simdisk.Disk) (*pebble.DB, *quiet, error) {
 	log := &quiet{}
 	db, err := pebble.Open("/data/store", &pebble.Options{
 		FS:                          d,
@@ -83,11 +83,11 @@ func survivors(t *testing.T, db *pebble.DB) uint64 {
 // in every mode, with crashes before and after operations on its log drawn at
 // random. Acknowledged is what was committed before the crash.
 func TestPebbleKeepsAcknowledgedCommits(t *testing.T) {
-	for _, mode := range sim.CrashModes() {
+	for _, mode := range simdisk.CrashModes() {
 		t.Run(string(mode), func(t *testing.T) {
 			t.Parallel()
 			rng := rand.New(rand.NewPCG(1, 2))
-			d := sim.NewDisk(sim.DiskOptions{Seed: 3})
+			d := simdisk.NewDisk(simdisk.DiskOptions{Seed: 3})
 			var acked, crashes, extra uint64
 			for acked < 200 {
 				next, now := runUntilCrash(t, d, mode, rng, acked)
@@ -107,7 +107,7 @@ func TestPebbleKeepsAcknowledgedCommits(t *testing.T) {
 					must(t, db.Close())
 					d = next
 				} else {
-					d = next.Crash(sim.CrashOptions{Mode: mode, Seed: rng.Uint64()})
+					d = next.Crash(simdisk.CrashOptions{Mode: mode, Seed: rng.Uint64()})
 					must(t, db.Close())
 				}
 			}
@@ -119,16 +119,16 @@ func TestPebbleKeepsAcknowledgedCommits(t *testing.T) {
 // runUntilCrash commits keys from n on until the disk dies, and returns what the
 // crash left and the number of keys that were acknowledged.
 func runUntilCrash(
-	t *testing.T, d *sim.Disk, mode sim.CrashMode, rng *rand.Rand, n uint64,
-) (*sim.Disk, uint64) {
+	t *testing.T, d *simdisk.Disk, mode simdisk.CrashMode, rng *rand.Rand, n uint64,
+) (*simdisk.Disk, uint64) {
 	t.Helper()
-	var next *sim.Disk
+	var next *simdisk.Disk
 	seed := rng.Uint64()
-	d.OnCrash(func() { next = d.Crash(sim.CrashOptions{Mode: mode, Seed: seed}) })
-	must(t, d.Arm(sim.Fault{
-		Kind: sim.PowerCut, File: string(sim.ClassWAL), Nth: 1 + rng.IntN(20), Count: 1,
-		Op:   []sim.OpKind{sim.OpWrite, sim.OpSync}[rng.IntN(2)],
-		When: []sim.When{sim.Before, sim.After}[rng.IntN(2)],
+	d.OnCrash(func() { next = d.Crash(simdisk.CrashOptions{Mode: mode, Seed: seed}) })
+	must(t, d.Arm(simdisk.Fault{
+		Kind: simdisk.PowerCut, File: string(simdisk.ClassWAL), Nth: 1 + rng.IntN(20), Count: 1,
+		Op:   []simdisk.OpKind{simdisk.OpWrite, simdisk.OpSync}[rng.IntN(2)],
+		When: []simdisk.When{simdisk.Before, simdisk.After}[rng.IntN(2)],
 	}))
 	db, log, err := openPebble(d)
 	if err != nil && !d.Dead() {
@@ -157,16 +157,16 @@ func runUntilCrash(
 func TestPebbleSurvivesACrashAtAnyOperation(t *testing.T) {
 	for seed := range uint64(10) {
 		rng := rand.New(rand.NewPCG(seed, 0))
-		d := sim.NewDisk(sim.DiskOptions{})
+		d := simdisk.NewDisk(simdisk.DiskOptions{})
 		var acked uint64
 		for range 6 {
-			opts := sim.CrashOptions{
-				Mode: sim.CrashModes()[rng.IntN(len(sim.CrashModes()))], Seed: rng.Uint64(),
+			opts := simdisk.CrashOptions{
+				Mode: simdisk.CrashModes()[rng.IntN(len(simdisk.CrashModes()))], Seed: rng.Uint64(),
 			}
-			var next atomic.Pointer[sim.Disk]
+			var next atomic.Pointer[simdisk.Disk]
 			var left atomic.Int64
 			left.Store(1 + rng.Int64N(120))
-			d.OnOp(func(sim.Op) {
+			d.OnOp(func(simdisk.Op) {
 				if left.Add(-1) == 0 {
 					next.Store(d.Crash(opts))
 				}
@@ -187,7 +187,7 @@ func TestPebbleSurvivesACrashAtAnyOperation(t *testing.T) {
 // useUntilDead checks that what was acknowledged is there, then commits, flushes and
 // compacts until the disk dies. It returns what is acknowledged by then.
 func useUntilDead(
-	t *testing.T, d *sim.Disk, db *pebble.DB, rng *rand.Rand, acked uint64,
+	t *testing.T, d *simdisk.Disk, db *pebble.DB, rng *rand.Rand, acked uint64,
 ) uint64 {
 	t.Helper()
 	n := survivors(t, db)
@@ -213,7 +213,7 @@ func useUntilDead(
 // TestPebbleLosesWhatTheDiskLiedAbout is the canary of the test above: with a disk
 // that lies it must see commits go missing.
 func TestPebbleLosesWhatTheDiskLiedAbout(t *testing.T) {
-	d := sim.NewDisk(sim.DiskOptions{})
+	d := simdisk.NewDisk(simdisk.DiskOptions{})
 	must(t, d.Arm(parse(t, "sync-lie file=wal nth=4 count=forever")))
 	db, _, err := openPebble(d)
 	must(t, err)
@@ -221,7 +221,7 @@ func TestPebbleLosesWhatTheDiskLiedAbout(t *testing.T) {
 	for n := range uint64(20) {
 		must(t, commit(db, rng, n))
 	}
-	next := d.Crash(sim.CrashOptions{Mode: sim.DropAll})
+	next := d.Crash(simdisk.CrashOptions{Mode: simdisk.DropAll})
 	must(t, db.Close())
 	db, _, err = openPebble(next)
 	must(t, err)
@@ -238,7 +238,7 @@ func TestPebbleReportsWALSyncError(t *testing.T) {
 		"sync-error file=wal nth=5", "sync-error-after file=wal nth=5",
 		"write-error file=wal nth=5", "enospc file=wal nth=5",
 	} {
-		d := sim.NewDisk(sim.DiskOptions{})
+		d := simdisk.NewDisk(simdisk.DiskOptions{})
 		db, _, err := openPebble(d)
 		must(t, err)
 		must(t, d.Arm(parse(t, fault)))
@@ -253,7 +253,7 @@ func TestPebbleReportsWALSyncError(t *testing.T) {
 		if err := commit(db, rng, n+1); err == nil {
 			t.Errorf("%s: the commit after it succeeded", fault)
 		}
-		next := d.Crash(sim.CrashOptions{Mode: sim.DropAll})
+		next := d.Crash(simdisk.CrashOptions{Mode: simdisk.DropAll})
 		_ = db.Close()
 		db, _, err = openPebble(next)
 		must(t, err)
@@ -270,7 +270,7 @@ func TestPebbleSurvivesSSTableErrors(t *testing.T) {
 		"write-error file=sstable count=3", "sync-error file=sstable count=3",
 		"create-error file=sstable count=3", "enospc file=sstable count=3",
 	} {
-		d := sim.NewDisk(sim.DiskOptions{})
+		d := simdisk.NewDisk(simdisk.DiskOptions{})
 		db, _, err := openPebble(d)
 		must(t, err)
 		must(t, d.Arm(parse(t, fault)))

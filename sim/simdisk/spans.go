@@ -1,4 +1,4 @@
-package sim
+package simdisk
 
 // sectorSize is the unit, in bytes, that a disk writes whole or not at all.
 const sectorSize = 512

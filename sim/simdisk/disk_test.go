@@ -1,4 +1,4 @@
-package sim_test
+package simdisk_test
 
 import (
 	"bytes"
@@ -14,7 +14,7 @@ import (
 
 	"github.com/cockroachdb/errors/oserror"
 	"github.com/cockroachdb/pebble/v2/vfs"
-	"statehouse.dev/statehouse/sim"
+	"statehouse.dev/statehouse/sim/simdisk"
 )
 
 const unspecified = vfs.WriteCategoryUnspecified
@@ -22,8 +22,8 @@ const unspecified = vfs.WriteCategoryUnspecified
 // TestSameSeedSameImage runs one program twice, the second time with the work on
 // another file mixed in differently, and expects the same of each file.
 func TestSameSeedSameImage(t *testing.T) {
-	run := func(seed uint64, mode sim.CrashMode, otherFirst bool) *sim.Disk {
-		d := sim.NewDisk(sim.DiskOptions{Seed: 7})
+	run := func(seed uint64, mode simdisk.CrashMode, otherFirst bool) *simdisk.Disk {
+		d := simdisk.NewDisk(simdisk.DiskOptions{Seed: 7})
 		work := func(name string) {
 			f, err := d.OpenReadWrite(name, unspecified)
 			must(t, err)
@@ -45,11 +45,11 @@ func TestSameSeedSameImage(t *testing.T) {
 			work("000001.log")
 			work("000002.sst")
 		}
-		return d.Crash(sim.CrashOptions{Mode: mode, Seed: seed})
+		return d.Crash(simdisk.CrashOptions{Mode: mode, Seed: seed})
 	}
 	different := map[string]bool{}
 	alike := 0
-	for _, mode := range sim.CrashModes() {
+	for _, mode := range simdisk.CrashModes() {
 		for seed := range uint64(30) {
 			one, two, three := run(seed, mode, false), run(seed, mode, false), run(seed, mode, true)
 			if a, b, c := contents(one), contents(two), contents(three); a != b || a != c {
@@ -59,7 +59,7 @@ func TestSameSeedSameImage(t *testing.T) {
 				t.Fatalf("mode %s, seed %d: %+v, then %+v", mode, seed, a, b)
 			}
 			different[contents(one)] = true
-			if f := one.Aftermath().Files; mode == sim.Garbage && f[0].Size == f[1].Size && f[0].Lost == f[1].Lost {
+			if f := one.Aftermath().Files; mode == simdisk.Garbage && f[0].Size == f[1].Size && f[0].Lost == f[1].Lost {
 				alike++
 			}
 		}
@@ -73,7 +73,7 @@ func TestSameSeedSameImage(t *testing.T) {
 }
 
 func TestDeadDiskStillWorksForItself(t *testing.T) {
-	d := sim.NewDisk(sim.DiskOptions{Capacity: 2048, Trace: true})
+	d := simdisk.NewDisk(simdisk.DiskOptions{Capacity: 2048, Trace: true})
 	must(t, put(d, "f", "synced"))
 	must(t, syncDir(d, "/"))
 	f, err := d.OpenReadWrite("f", unspecified)
@@ -81,9 +81,9 @@ func TestDeadDiskStillWorksForItself(t *testing.T) {
 	lock, err := d.Lock("LOCK")
 	must(t, err)
 	must(t, d.Arm(parse(t, "sync-error nth=2 count=forever")))
-	after := d.Crash(sim.CrashOptions{Mode: sim.KeepAll})
+	after := d.Crash(simdisk.CrashOptions{Mode: simdisk.KeepAll})
 	traced := len(d.Trace())
-	d.OnOp(func(op sim.Op) { t.Errorf("hook called for %s", op) })
+	d.OnOp(func(op simdisk.Op) { t.Errorf("hook called for %s", op) })
 
 	_, err = f.Write(bytes.Repeat([]byte("x"), 5000)) // past the capacity, too
 	must(t, err)
@@ -108,7 +108,7 @@ func TestDeadDiskStillWorksForItself(t *testing.T) {
 }
 
 func TestCapacity(t *testing.T) {
-	d := sim.NewDisk(sim.DiskOptions{Capacity: 4100}) // eight sectors and a bit
+	d := simdisk.NewDisk(simdisk.DiskOptions{Capacity: 4100}) // eight sectors and a bit
 	usage := func() (used, avail uint64) {
 		u, err := d.GetDiskUsage("/")
 		must(t, err)
@@ -154,7 +154,7 @@ func TestCapacity(t *testing.T) {
 	if used, _ := usage(); used != 3072 {
 		t.Errorf("used %d after renaming", used)
 	}
-	after := d.Crash(sim.CrashOptions{Mode: sim.KeepAll})
+	after := d.Crash(simdisk.CrashOptions{Mode: simdisk.KeepAll})
 	if u, _ := after.GetDiskUsage("/"); u.UsedBytes != 3072 {
 		t.Errorf("the image uses %d", u.UsedBytes)
 	}
@@ -167,12 +167,12 @@ func TestCapacity(t *testing.T) {
 }
 
 func TestGateHoldsAnOperation(t *testing.T) {
-	d := sim.NewDisk(sim.DiskOptions{})
+	d := simdisk.NewDisk(simdisk.DiskOptions{})
 	must(t, put(d, "000001.log", "old "))
 	must(t, syncDir(d, "/"))
-	arrived, proceed := make(chan sim.Op), make(chan struct{})
-	d.OnOp(func(op sim.Op) {
-		if op.Class == sim.ClassWAL && op.Kind == sim.OpSync {
+	arrived, proceed := make(chan simdisk.Op), make(chan struct{})
+	d.OnOp(func(op simdisk.Op) {
+		if op.Class == simdisk.ClassWAL && op.Kind == simdisk.OpSync {
 			arrived <- op
 			<-proceed
 		}
@@ -186,17 +186,17 @@ func TestGateHoldsAnOperation(t *testing.T) {
 	if b, _ := d.ReadFile("000001.log"); string(b) != "new" { // a read in the window sees it
 		t.Errorf("read %q", b)
 	}
-	before := d.Clone().Crash(sim.CrashOptions{Mode: sim.DropAll})
+	before := d.Clone().Crash(simdisk.CrashOptions{Mode: simdisk.DropAll})
 	close(proceed)
 	must(t, <-done)
 	must(t, syncDir(d, "/"))
-	if a, b := contents(before), contents(d.Crash(sim.CrashOptions{})); a != "000001.log=old " || b != "000001.log=new" {
+	if a, b := contents(before), contents(d.Crash(simdisk.CrashOptions{})); a != "000001.log=old " || b != "000001.log=new" {
 		t.Errorf("left %q before the sync, %q after", a, b)
 	}
 }
 
 func TestTraceIsSortedByPath(t *testing.T) {
-	d := sim.NewDisk(sim.DiskOptions{Trace: true})
+	d := simdisk.NewDisk(simdisk.DiskOptions{Trace: true})
 	must(t, put(d, "b", "12"))
 	must(t, put(d, "a", "345"))
 	must(t, d.Rename("b", "c"))
@@ -219,7 +219,7 @@ func TestTraceIsSortedByPath(t *testing.T) {
 }
 
 func TestDamageAtRest(t *testing.T) {
-	d := sim.NewDisk(sim.DiskOptions{})
+	d := simdisk.NewDisk(simdisk.DiskOptions{})
 	must(t, put(d, "a", "abcdef"))
 	must(t, put(d, "b", "b"))
 	must(t, put(d, "c", "c"))
@@ -236,20 +236,20 @@ func TestDamageAtRest(t *testing.T) {
 	}
 	clone := d.Clone()
 	must(t, d.Damage("c", 0, 1))
-	if got := contents(d.Crash(sim.CrashOptions{Mode: sim.KeepAll})); got != "a=accd c=a" {
+	if got := contents(d.Crash(simdisk.CrashOptions{Mode: simdisk.KeepAll})); got != "a=accd c=a" {
 		t.Errorf("left %q", got)
 	}
 	if got := contents(clone); got != "a=accd c=c" {
 		t.Errorf("the clone has %q", got)
 	}
-	if got := contents(clone.Crash(sim.CrashOptions{})); got != "" {
+	if got := contents(clone.Crash(simdisk.CrashOptions{})); got != "" {
 		t.Errorf("the clone forgot what was pending and leaves %q", got)
 	}
 }
 
 // TestRemovedFileNeverComesBack: no state that a crash may leave has it.
 func TestRemovedFileNeverComesBack(t *testing.T) {
-	d := sim.NewDisk(sim.DiskOptions{})
+	d := simdisk.NewDisk(simdisk.DiskOptions{})
 	must(t, put(d, "durable", ""))
 	must(t, syncDir(d, "/"))
 	must(t, put(d, "pending", ""))
@@ -257,7 +257,7 @@ func TestRemovedFileNeverComesBack(t *testing.T) {
 	must(t, d.RemoveFile("durable"))
 	must(t, d.RemoveFile("pending"))
 	for seed := range uint64(100) {
-		got := contents(d.Clone().Crash(sim.CrashOptions{Mode: sim.Torn, Seed: seed}))
+		got := contents(d.Clone().Crash(simdisk.CrashOptions{Mode: simdisk.Torn, Seed: seed}))
 		if got != "" && got != "other=" {
 			t.Fatalf("left %q", got)
 		}
@@ -265,7 +265,7 @@ func TestRemovedFileNeverComesBack(t *testing.T) {
 }
 
 func TestErrorsAreWhatPebbleLooksFor(t *testing.T) {
-	d := sim.NewDisk(sim.DiskOptions{})
+	d := simdisk.NewDisk(simdisk.DiskOptions{})
 	must(t, put(d, "f", "x"))
 	must(t, d.MkdirAll("d/e", 0o755))
 	_, openErr := d.Open("nowhere/f")
@@ -307,7 +307,7 @@ func TestErrorsAreWhatPebbleLooksFor(t *testing.T) {
 
 func TestClockIsTheOneGiven(t *testing.T) {
 	now := time.Unix(1000, 0)
-	d := sim.NewDisk(sim.DiskOptions{Clock: func() time.Time { return now }})
+	d := simdisk.NewDisk(simdisk.DiskOptions{Clock: func() time.Time { return now }})
 	must(t, put(d, "f", "x"))
 	now = time.Unix(2000, 0)
 	info, err := d.Stat("f")

@@ -1,4 +1,4 @@
-package sim
+package simdisk
 
 import (
 	"fmt"
@@ -64,12 +64,12 @@ func (d *Disk) Crash(opts CrashOptions) *Disk {
 		opts.Mode = DropAll
 	}
 	if !slices.Contains(CrashModes(), opts.Mode) {
-		panic(fmt.Sprintf("sim: unknown crash mode %q", opts.Mode))
+		panic(fmt.Sprintf("simdisk: unknown crash mode %q", opts.Mode))
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.dead {
-		panic("sim: crash of a dead disk")
+		panic("simdisk: crash of a dead disk")
 	}
 	d.dead = true
 

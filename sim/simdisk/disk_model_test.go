@@ -1,4 +1,4 @@
-package sim_test
+package simdisk_test
 
 import (
 	"bytes"
@@ -12,7 +12,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"pgregory.net/rapid"
-	"statehouse.dev/statehouse/sim"
+	"statehouse.dev/statehouse/sim/simdisk"
 )
 
 // TestSyncedContentSurvives writes and syncs a few files at random through several
@@ -21,7 +21,7 @@ import (
 // written since the sync everything is as it was.
 func TestSyncedContentSurvives(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		d := sim.NewDisk(sim.DiskOptions{Seed: rapid.Uint64().Draw(rt, "seed")})
+		d := simdisk.NewDisk(simdisk.DiskOptions{Seed: rapid.Uint64().Draw(rt, "seed")})
 		for range rapid.IntRange(1, 3).Draw(rt, "lives") {
 			files := map[string]*oracle{}
 			for _, name := range []string{"000001.log", "MANIFEST-000001", "witness"} {
@@ -38,8 +38,8 @@ func TestSyncedContentSurvives(t *testing.T) {
 			for range rapid.IntRange(0, 30).Draw(rt, "steps") {
 				randomStep(rt, d, files)
 			}
-			opts := sim.CrashOptions{
-				Mode: rapid.SampledFrom(sim.CrashModes()).Draw(rt, "mode"),
+			opts := simdisk.CrashOptions{
+				Mode: rapid.SampledFrom(simdisk.CrashModes()).Draw(rt, "mode"),
 				Seed: rapid.Uint64().Draw(rt, "crash seed"),
 			}
 			d = d.Crash(opts)
@@ -47,8 +47,8 @@ func TestSyncedContentSurvives(t *testing.T) {
 				content, err := d.ReadFile(name)
 				must(rt, err)
 				checkSurvivors(rt, fmt.Sprintf("%s %+v", name, opts), content, o)
-				if opts.Mode == sim.DropAll && !bytes.Equal(content, o.synced) ||
-					opts.Mode == sim.KeepAll && !bytes.Equal(content, o.live) {
+				if opts.Mode == simdisk.DropAll && !bytes.Equal(content, o.synced) ||
+					opts.Mode == simdisk.KeepAll && !bytes.Equal(content, o.live) {
 					rt.Fatalf("%s %+v: not exactly the synced or the newest content", name, opts)
 				}
 			}
@@ -56,7 +56,7 @@ func TestSyncedContentSurvives(t *testing.T) {
 	})
 }
 
-func randomStep(rt *rapid.T, d *sim.Disk, files map[string]*oracle) {
+func randomStep(rt *rapid.T, d *simdisk.Disk, files map[string]*oracle) {
 	name := rapid.SampledFrom([]string{"000001.log", "MANIFEST-000001", "witness"}).Draw(rt, "file")
 	o := files[name]
 	f, err := d.OpenReadWrite(name, unspecified)
@@ -112,7 +112,7 @@ func TestBehavesLikeTheOperatingSystem(t *testing.T) {
 	run := 0
 	rapid.Check(t, func(rt *rapid.T) {
 		run++
-		real, simulated := vfs.Default, sim.NewDisk(sim.DiskOptions{})
+		real, simulated := vfs.Default, simdisk.NewDisk(simdisk.DiskOptions{})
 		base := fmt.Sprintf("%s/%d", root, run)
 		must(rt, real.MkdirAll(base, 0o755))
 		must(rt, simulated.MkdirAll(base, 0o755))

@@ -1,10 +1,7 @@
-// Package sim is the simulated world that the real engine and the real service
-// run in: everything they ask of the outside comes from here, and everything
-// that happens here follows from a seed.
+// Package simdisk is the disk of the simulated world: a vfs.FS in memory that
+// loses, tears, reorders and damages what the rules of real disks allow it to.
 //
-// # The simulated disk
-//
-// A [Disk] is a vfs.FS in memory that remembers what has been made durable.
+// A [Disk] remembers what has been made durable.
 //
 //   - Every file has live content (what reads see) and synced content (what a
 //     crash must leave). A sync makes the second equal to the first.
@@ -21,4 +18,4 @@
 // A disk reads no clock, starts no goroutine and draws no randomness but what
 // follows from its seed, the name of a file and a count kept for that file.
 // It never depends on the order in which a map is ranged over.
-package sim
+package simdisk

@@ -1,4 +1,4 @@
-package sim
+package simdisk
 
 import (
 	"io/fs"
@@ -173,7 +173,7 @@ func (d *Disk) cutPower() {
 	hook := d.onCrash
 	d.mu.Unlock()
 	if hook == nil {
-		panic("sim: a crash fault struck a disk without a crash hook")
+		panic("simdisk: a crash fault struck a disk without a crash hook")
 	}
 	hook()
 	d.mu.Lock()

@@ -1,4 +1,4 @@
-package sim_test
+package simdisk_test
 
 import (
 	"errors"
@@ -8,28 +8,28 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"pgregory.net/rapid"
-	"statehouse.dev/statehouse/sim"
+	"statehouse.dev/statehouse/sim/simdisk"
 )
 
-func drawFault(t *rapid.T) sim.Fault {
-	f := sim.Fault{
-		Kind: rapid.SampledFrom([]sim.FaultKind{
-			sim.SyncError, sim.SyncErrorAfter, sim.SyncLie, sim.DirSyncError, sim.DirSyncLie,
-			sim.WriteError, sim.NoSpace, sim.CreateError, sim.RenameError, sim.RemoveError,
-			sim.ReadError, sim.BitFlip, sim.PowerCut,
+func drawFault(t *rapid.T) simdisk.Fault {
+	f := simdisk.Fault{
+		Kind: rapid.SampledFrom([]simdisk.FaultKind{
+			simdisk.SyncError, simdisk.SyncErrorAfter, simdisk.SyncLie, simdisk.DirSyncError, simdisk.DirSyncLie,
+			simdisk.WriteError, simdisk.NoSpace, simdisk.CreateError, simdisk.RenameError, simdisk.RemoveError,
+			simdisk.ReadError, simdisk.BitFlip, simdisk.PowerCut,
 		}).Draw(t, "kind"),
 		File: rapid.OneOf(
 			rapid.Just(""),
-			rapid.Map(rapid.SampledFrom(sim.Classes()), func(c sim.Class) string { return string(c) }),
+			rapid.Map(rapid.SampledFrom(simdisk.Classes()), func(c simdisk.Class) string { return string(c) }),
 			rapid.StringMatching(`[0-9A-Za-z=._-]{1,20}`),
 			rapid.String(),
 		).Draw(t, "file"),
 		Nth:   rapid.Int().Draw(t, "nth"),
-		Count: rapid.OneOf(rapid.Just(1), rapid.Just(sim.Forever), rapid.Int()).Draw(t, "count"),
+		Count: rapid.OneOf(rapid.Just(1), rapid.Just(simdisk.Forever), rapid.Int()).Draw(t, "count"),
 	}
-	if f.Kind == sim.PowerCut {
-		f.Op = rapid.SampledFrom(sim.OpKinds()).Draw(t, "op")
-		f.When = rapid.SampledFrom([]sim.When{sim.Before, sim.After}).Draw(t, "when")
+	if f.Kind == simdisk.PowerCut {
+		f.Op = rapid.SampledFrom(simdisk.OpKinds()).Draw(t, "op")
+		f.When = rapid.SampledFrom([]simdisk.When{simdisk.Before, simdisk.After}).Draw(t, "when")
 	}
 	return f
 }
@@ -39,13 +39,13 @@ func TestFaultPrintsAndParsesBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		f := drawFault(t)
 		if f.Validate() != nil {
-			if sim.NewDisk(sim.DiskOptions{}).Arm(f) == nil {
+			if simdisk.NewDisk(simdisk.DiskOptions{}).Arm(f) == nil {
 				t.Fatalf("an invalid fault was armed: %#v", f)
 			}
 			return
 		}
 		valid++
-		if back, err := sim.ParseFault(f.String()); err != nil || back != f {
+		if back, err := simdisk.ParseFault(f.String()); err != nil || back != f {
 			t.Fatalf("%q parses to %#v, %v", f, back, err)
 		}
 	})
@@ -82,7 +82,7 @@ func TestParseFault(t *testing.T) {
 		"crash op=sync when=during": "",
 		"crash op=sync count=2":     "",
 	} {
-		f, err := sim.ParseFault(in)
+		f, err := simdisk.ParseFault(in)
 		if got := f.String(); err == nil && got != want || err != nil && want != "" {
 			t.Errorf("%q: got %q, %v; want %q", in, got, err, want)
 		}
@@ -90,7 +90,7 @@ func TestParseFault(t *testing.T) {
 }
 
 // attempt runs a fixed program and returns the error of each of its operations.
-func attempt(t *testing.T, d *sim.Disk) map[string][]error {
+func attempt(t *testing.T, d *simdisk.Disk) map[string][]error {
 	errs := map[string][]error{}
 	note := func(what string, err error) { errs[what] = append(errs[what], err) }
 	for _, name := range []string{"000001.log", "000002.log"} {
@@ -134,7 +134,7 @@ func TestFaultStrikesWhereItSays(t *testing.T) {
 		{"dirsync-error file=dir nth=2", "dirsync", []error{nil, eio}},
 	}
 	for _, test := range tests {
-		d := sim.NewDisk(sim.DiskOptions{})
+		d := simdisk.NewDisk(simdisk.DiskOptions{})
 		must(t, d.Arm(parse(t, test.fault)))
 		got := attempt(t, d)[test.op]
 		struck := 0
@@ -160,7 +160,7 @@ func TestFaultStrikesWhereItSays(t *testing.T) {
 
 func TestBitFlipHarmsOneReadOnly(t *testing.T) {
 	flipped := func(seed uint64) (bits, at int) {
-		d := sim.NewDisk(sim.DiskOptions{Seed: seed})
+		d := simdisk.NewDisk(simdisk.DiskOptions{Seed: seed})
 		must(t, put(d, "000001.sst", string(make([]byte, 1000))))
 		must(t, d.Arm(parse(t, "bitflip file=sstable nth=2")))
 		f, err := d.Open("000001.sst")
@@ -213,14 +213,14 @@ func TestWhatAFaultySyncLeaves(t *testing.T) {
 		"dirsync-error file=dir":    {"", "000001.log=x"},
 		"dirsync-lie file=dir":      {"", "000001.log=x"},
 	} {
-		d := sim.NewDisk(sim.DiskOptions{})
+		d := simdisk.NewDisk(simdisk.DiskOptions{})
 		must(t, d.Arm(parse(t, fault)))
 		f, err := d.Create("000001.log", vfs.WriteCategoryUnspecified)
 		must(t, err)
 		_, err = f.Write([]byte("x"))
 		must(t, err)
 		left := func() string {
-			got := contents(d.Clone().Crash(sim.CrashOptions{Mode: sim.DropAll}))
+			got := contents(d.Clone().Crash(simdisk.CrashOptions{Mode: simdisk.DropAll}))
 			return strings.ReplaceAll(got, "\x00", "") // a size may outlive its data
 		}
 		_, _ = f.Sync(), syncDir(d, "/")
@@ -240,9 +240,9 @@ func TestWhatAFaultySyncLeaves(t *testing.T) {
 // from after the effect, and that the operation itself ends well.
 func TestPowerCutInsideAnOperation(t *testing.T) {
 	for when, want := range map[string]string{"before": "one", "after": "onetwo"} {
-		d := sim.NewDisk(sim.DiskOptions{})
-		var image *sim.Disk
-		d.OnCrash(func() { image = d.Crash(sim.CrashOptions{Mode: sim.DropAll}) })
+		d := simdisk.NewDisk(simdisk.DiskOptions{})
+		var image *simdisk.Disk
+		d.OnCrash(func() { image = d.Crash(simdisk.CrashOptions{Mode: simdisk.DropAll}) })
 		must(t, put(d, "witness", ""))
 		must(t, syncDir(d, "/"))
 		must(t, d.Arm(parse(t, "crash file=witness op=sync nth=3 when="+when)))
@@ -271,13 +271,13 @@ func TestPowerCutWithoutHookIsNoticed(t *testing.T) {
 			t.Error("no panic")
 		}
 	}()
-	d := sim.NewDisk(sim.DiskOptions{})
+	d := simdisk.NewDisk(simdisk.DiskOptions{})
 	must(t, d.Arm(parse(t, "crash op=create")))
 	_ = put(d, "f", "")
 }
 
 func TestHeal(t *testing.T) {
-	d := sim.NewDisk(sim.DiskOptions{})
+	d := simdisk.NewDisk(simdisk.DiskOptions{})
 	must(t, d.Arm(parse(t, "enospc count=forever")))
 	if err := put(d, "f", "x"); !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("got %v", err)
@@ -287,17 +287,17 @@ func TestHeal(t *testing.T) {
 }
 
 func TestClassOf(t *testing.T) {
-	for name, want := range map[string]sim.Class{
-		"/db/000012.log": sim.ClassWAL, "000012-001.log": sim.ClassWAL, "x.log": sim.ClassOther,
-		"MANIFEST-000001": sim.ClassManifest, "MANIFEST-": sim.ClassOther,
-		"marker.manifest.000001.MANIFEST-000001": sim.ClassMarker,
-		"db/000004.sst":                          sim.ClassSSTable, "000004.blob": sim.ClassSSTable,
-		"a000004.sst": sim.ClassOther, "OPTIONS-000003": sim.ClassOptions, "LOCK": sim.ClassLock,
-		"temporary.000003.dbtmp": sim.ClassOther, "witness": sim.ClassWitness,
-		"/x/witness.tmp": sim.ClassWitness, "STATEHOUSE": sim.ClassIdentity, "/": sim.ClassDir,
-		"db/": sim.ClassDir, "": sim.ClassDir, ".log": sim.ClassOther, "ballast": sim.ClassOther,
+	for name, want := range map[string]simdisk.Class{
+		"/db/000012.log": simdisk.ClassWAL, "000012-001.log": simdisk.ClassWAL, "x.log": simdisk.ClassOther,
+		"MANIFEST-000001": simdisk.ClassManifest, "MANIFEST-": simdisk.ClassOther,
+		"marker.manifest.000001.MANIFEST-000001": simdisk.ClassMarker,
+		"db/000004.sst":                          simdisk.ClassSSTable, "000004.blob": simdisk.ClassSSTable,
+		"a000004.sst": simdisk.ClassOther, "OPTIONS-000003": simdisk.ClassOptions, "LOCK": simdisk.ClassLock,
+		"temporary.000003.dbtmp": simdisk.ClassOther, "witness": simdisk.ClassWitness,
+		"/x/witness.tmp": simdisk.ClassWitness, "STATEHOUSE": simdisk.ClassIdentity, "/": simdisk.ClassDir,
+		"db/": simdisk.ClassDir, "": simdisk.ClassDir, ".log": simdisk.ClassOther, "ballast": simdisk.ClassOther,
 	} {
-		if got := sim.ClassOf(name); got != want {
+		if got := simdisk.ClassOf(name); got != want {
 			t.Errorf("%q is %s, want %s", name, got, want)
 		}
 	}

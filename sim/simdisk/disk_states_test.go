@@ -1,4 +1,4 @@
-package sim_test
+package simdisk_test
 
 import (
 	"bytes"
@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
-	"statehouse.dev/statehouse/sim"
+	"statehouse.dev/statehouse/sim/simdisk"
 )
 
 // These tests are the simulated disk's own proof: for small programs they
@@ -87,10 +87,10 @@ func (o *oracle) sectors() []int {
 }
 
 // allowed is the set of contents that a crash may leave, garbage written as '?'.
-func (o *oracle) allowed(mode sim.CrashMode) map[string]bool {
+func (o *oracle) allowed(mode simdisk.CrashMode) map[string]bool {
 	states := map[string]bool{}
-	if mode == sim.Random {
-		for _, m := range sim.CrashModes()[:5] {
+	if mode == simdisk.Random {
+		for _, m := range simdisk.CrashModes()[:5] {
 			maps.Copy(states, o.allowed(m))
 		}
 		return states
@@ -117,9 +117,9 @@ func (o *oracle) allowed(mode sim.CrashMode) map[string]bool {
 		}
 		sizes := append([]int{len(o.synced), follow}, o.sizes...)
 		switch mode {
-		case sim.DropAll:
+		case simdisk.DropAll:
 			sizes = []int{len(o.synced)}
-		case sim.KeepAll:
+		case simdisk.KeepAll:
 			sizes = []int{len(o.live)}
 		}
 		for _, size := range sizes {
@@ -129,15 +129,15 @@ func (o *oracle) allowed(mode sim.CrashMode) map[string]bool {
 	return states
 }
 
-func fits(mode sim.CrashMode, fates string) bool {
+func fits(mode simdisk.CrashMode, fates string) bool {
 	switch mode {
-	case sim.DropAll:
+	case simdisk.DropAll:
 		return strings.Trim(fates, "l") == ""
-	case sim.KeepAll:
+	case simdisk.KeepAll:
 		return strings.Trim(fates, "k") == ""
-	case sim.Torn:
+	case simdisk.Torn:
 		return strings.TrimLeft(strings.TrimRight(fates, "l"), "k") == ""
-	case sim.Reordered:
+	case simdisk.Reordered:
 		return !strings.Contains(fates, "g")
 	}
 	return true
@@ -184,9 +184,9 @@ func (o *oracle) normal(b []byte) string {
 }
 
 // build runs a program on one file, whose name is durable, of a new disk.
-func build(t *testing.T, program []step) (*sim.Disk, *oracle) {
+func build(t *testing.T, program []step) (*simdisk.Disk, *oracle) {
 	t.Helper()
-	d := sim.NewDisk(sim.DiskOptions{})
+	d := simdisk.NewDisk(simdisk.DiskOptions{})
 	o := &oracle{}
 	f, err := d.OpenReadWrite("f", vfs.WriteCategoryUnspecified)
 	must(t, err)
@@ -233,12 +233,12 @@ func TestCrashLeavesExactlyTheAllowedContents(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			d, o := build(t, programs[name])
-			for _, mode := range sim.CrashModes() {
+			for _, mode := range simdisk.CrashModes() {
 				want := o.allowed(mode)
 				seen := map[string]bool{}
 				// Until all were seen; then, or after very many, compareStates judges.
 				for seed := uint64(0); seed < 200 || len(seen) < len(want) && seed < 50_000; seed++ {
-					after := d.Clone().Crash(sim.CrashOptions{Mode: mode, Seed: seed})
+					after := d.Clone().Crash(simdisk.CrashOptions{Mode: mode, Seed: seed})
 					content, err := after.ReadFile("f")
 					must(t, err)
 					seen[o.normal(content)] = true

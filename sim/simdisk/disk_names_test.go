@@ -1,4 +1,4 @@
-package sim_test
+package simdisk_test
 
 import (
 	"fmt"
@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
-	"statehouse.dev/statehouse/sim"
+	"statehouse.dev/statehouse/sim/simdisk"
 )
 
 // TestCrashKeepsAPrefixOfTheNames holds the rule for directory entries in one
@@ -16,7 +16,7 @@ import (
 // at some moment since it was last synced.
 func TestCrashKeepsAPrefixOfTheNames(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		d := sim.NewDisk(sim.DiskOptions{})
+		d := simdisk.NewDisk(simdisk.DiskOptions{})
 		names := map[string]string{} // name to content
 		moments := []string{show(names)}
 		steps := rapid.IntRange(1, 9).Draw(rt, "steps")
@@ -54,13 +54,13 @@ func TestCrashKeepsAPrefixOfTheNames(t *testing.T) {
 			want[m] = true
 		}
 		for seed := range uint64(400) {
-			seen[contents(d.Clone().Crash(sim.CrashOptions{Mode: sim.Torn, Seed: seed}))] = true
+			seen[contents(d.Clone().Crash(simdisk.CrashOptions{Mode: simdisk.Torn, Seed: seed}))] = true
 		}
 		if !maps.Equal(want, seen) {
 			rt.Fatalf("seen %q, want %q", slices.Sorted(maps.Keys(seen)), slices.Sorted(maps.Keys(want)))
 		}
-		first := contents(d.Clone().Crash(sim.CrashOptions{Mode: sim.DropAll}))
-		last := contents(d.Clone().Crash(sim.CrashOptions{Mode: sim.KeepAll}))
+		first := contents(d.Clone().Crash(simdisk.CrashOptions{Mode: simdisk.DropAll}))
+		last := contents(d.Clone().Crash(simdisk.CrashOptions{Mode: simdisk.KeepAll}))
 		if first != moments[0] || last != moments[len(moments)-1] {
 			rt.Fatalf("drop left %q, keep %q; want the ends of %q", first, last, moments)
 		}
@@ -96,7 +96,7 @@ func TestCrashAcrossDirectories(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			d := sim.NewDisk(sim.DiskOptions{})
+			d := simdisk.NewDisk(simdisk.DiskOptions{})
 			for _, line := range strings.Split(test.program, "; ") {
 				w := strings.Fields(line)
 				switch w[0] {
@@ -117,7 +117,7 @@ func TestCrashAcrossDirectories(t *testing.T) {
 				want[w] = true
 			}
 			for seed := range uint64(300) {
-				seen[contents(d.Clone().Crash(sim.CrashOptions{Mode: sim.Random, Seed: seed}))] = true
+				seen[contents(d.Clone().Crash(simdisk.CrashOptions{Mode: simdisk.Random, Seed: seed}))] = true
 			}
 			compareStates(t, test.program, seen, want)
 		})
@@ -125,7 +125,7 @@ func TestCrashAcrossDirectories(t *testing.T) {
 }
 
 // contents shows the files of a disk like show does.
-func contents(d *sim.Disk) string {
+func contents(d *simdisk.Disk) string {
 	names := map[string]string{}
 	for _, f := range d.Files() {
 		b, err := d.ReadFile(f.Path)

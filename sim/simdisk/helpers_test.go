@@ -1,8 +1,8 @@
-package sim_test
+package simdisk_test
 
 import (
 	"github.com/cockroachdb/pebble/v2/vfs"
-	"statehouse.dev/statehouse/sim"
+	"statehouse.dev/statehouse/sim/simdisk"
 )
 
 // tester is what *testing.T and *rapid.T have in common.
@@ -18,9 +18,9 @@ func must(t tester, err error) {
 	}
 }
 
-func parse(t tester, s string) sim.Fault {
+func parse(t tester, s string) simdisk.Fault {
 	t.Helper()
-	f, err := sim.ParseFault(s)
+	f, err := simdisk.ParseFault(s)
 	must(t, err)
 	return f
 }
