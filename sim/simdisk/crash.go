@@ -117,7 +117,7 @@ func (c *crash) replay(j journal) {
 			entries, ok := c.dirs[e.dir]
 			if !ok {
 				entries = make(map[string]*node)
-				for name, n := range e.dir.durable { // a copy: order cannot matter
+				for name, n := range e.dir.kept { // a copy: order cannot matter
 					entries[name] = n
 				}
 				c.dirs[e.dir] = entries
@@ -131,7 +131,7 @@ func (c *crash) replay(j journal) {
 func (c *crash) dir(n *node, at string) *node {
 	entries, ok := c.dirs[n]
 	if !ok {
-		entries = n.durable
+		entries = n.kept
 	}
 	made := newDirNode(at, n.mtime)
 	for _, name := range sortedKeys(entries) {
@@ -141,7 +141,7 @@ func (c *crash) dir(n *node, at string) *node {
 		} else {
 			child = c.file(e, path.Join(at, name))
 		}
-		made.entries[name], made.durable[name] = child, child
+		made.entries[name], made.kept[name] = child, child
 	}
 	return made
 }
@@ -151,19 +151,23 @@ func (c *crash) file(n *node, at string) *node {
 	if made, ok := c.files[n]; ok {
 		return made
 	}
+	made := newFileNode(at, n.mtime)
+	c.files[n] = made
+	if n.durable() { // most files of a store, most of the time
+		made.live, made.synced = n.live.share(), n.synced
+		return made
+	}
 	content, fate := n.spoil(c.opts)
 	if fate.Kept+fate.Lost+fate.Garbage > 0 || fate.LiveSize != fate.SyncedSize {
 		fate.Path = at
 		c.after.Files = append(c.after.Files, fate)
 	}
-	made := newFileNode(at, n.mtime)
-	made.live, made.synced = content, slices.Clone(content)
-	c.files[n] = made
+	made.live, made.synced = content, content.size
 	return made
 }
 
 // spoil draws the content that a crash leaves of a file.
-func (n *node) spoil(opts CrashOptions) ([]byte, FileAftermath) {
+func (n *node) spoil(opts CrashOptions) (content, FileAftermath) {
 	rng := stream(opts.Seed, "file", n.birth)
 	mode := opts.Mode
 	if mode == Random {
@@ -174,21 +178,21 @@ func (n *node) spoil(opts CrashOptions) ([]byte, FileAftermath) {
 	fates := drawFates(mode, len(sectors), rng)
 	size := n.drawSize(mode, sectors, fates, rng)
 
-	content := make([]byte, size)
-	copy(content, n.synced)
-	after := FileAftermath{
-		Mode: mode, SyncedSize: int64(len(n.synced)), LiveSize: int64(len(n.live)), Size: size,
-	}
+	left := n.durableContent()
+	left.extend(size)
+	after := FileAftermath{Mode: mode, SyncedSize: n.synced, LiveSize: n.live.size, Size: size}
 	for i, sector := range sectors {
 		at := sector * sectorSize
 		for _, x := range unsynced.within(at, min(at+sectorSize, size)) {
 			switch fates[i] {
 			case kept:
-				copy(content[x.lo:x.hi], n.live[x.lo:x.hi])
+				left.write(n.live.bytes(x.lo, x.hi), x.lo)
 			case garbage:
-				for b := x.lo; b < x.hi; b++ {
-					content[b] = byte(rng.Uint32())
+				noise := make([]byte, x.hi-x.lo)
+				for b := range noise {
+					noise[b] = byte(rng.Uint32())
 				}
+				left.write(noise, x.lo)
 			}
 		}
 		switch fates[i] {
@@ -200,7 +204,7 @@ func (n *node) spoil(opts CrashOptions) ([]byte, FileAftermath) {
 			after.Garbage++
 		}
 	}
-	return content, after
+	return left, after
 }
 
 // fate is what becomes of a sector.
@@ -237,7 +241,7 @@ func drawFates(mode CrashMode, count int, rng *rand.Rand) []fate {
 
 // drawSize decides over the size of a file. See CrashOptions.
 func (n *node) drawSize(mode CrashMode, sectors []int64, fates []fate, rng *rand.Rand) int64 {
-	synced, live := int64(len(n.synced)), int64(len(n.live))
+	synced, live := n.synced, n.live.size
 	switch {
 	case mode == DropAll:
 		return synced

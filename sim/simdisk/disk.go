@@ -24,9 +24,9 @@ type DiskOptions struct {
 // Disk is a simulated disk with one file system on it, safe for concurrent use.
 // The package documentation says what it promises.
 //
-// Once Crash was called the disk is dead. It still works, on its own content and
-// without faults, hooks, counts or limits, so that a store which is open on it can
-// be closed; nothing done to it reaches the image that Crash returned.
+// Once Crash or Kill was called the disk is dead. It still works, on its own content
+// and without faults, hooks, counts or limits, so that a store which is open on it can
+// be closed; nothing done to it reaches the image that was returned.
 type Disk struct {
 	opts DiskOptions
 
@@ -37,8 +37,7 @@ type Disk struct {
 	used    int64           // sum of allocated() over files with a link or an open handle
 	dead    bool
 	ledger  ledger
-	onOp    func(Op)
-	onCrash func()
+	hooks   hooks
 	after   Aftermath
 }
 
@@ -80,24 +79,6 @@ func (d *Disk) Heal() {
 	d.ledger.faults = nil
 }
 
-// OnOp sets a function to be called at the start of every operation, before its
-// effect and before a fault strikes. No lock is held: it may block, use the disk,
-// or crash it. It is called by the goroutine that does the operation.
-func (d *Disk) OnOp(hook func(Op)) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.onOp = hook
-}
-
-// OnCrash sets the function that a PowerCut calls from inside the operation, with
-// no lock held. It is expected to call Crash. A PowerCut on a disk without this
-// hook panics, so that it cannot go unnoticed.
-func (d *Disk) OnCrash(hook func()) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.onCrash = hook
-}
-
 // Injected lists the faults that struck, in the order they did.
 func (d *Disk) Injected() []Injection {
 	d.mu.Lock()
@@ -113,7 +94,7 @@ func (d *Disk) Trace() []Op {
 	return d.ledger.traced()
 }
 
-// Dead tells whether Crash was called. What a store acknowledged after that
+// Dead tells whether Crash or Kill was called. What a store acknowledged after that
 // moment was never acknowledged to anyone.
 func (d *Disk) Dead() bool {
 	d.mu.Lock()
@@ -129,64 +110,6 @@ func (d *Disk) SetCapacity(capacity int64) {
 	d.opts.Capacity = capacity
 }
 
-// do runs one operation: count, hook, fault, effect. The effect is called with
-// the lock held, and with the fault that it has to bring about itself, if any.
-func (d *Disk) do(op Op, effect func(hit *Injection) error) error {
-	d.mu.Lock()
-	if d.dead {
-		defer d.mu.Unlock()
-		return effect(nil)
-	}
-	op.Class = d.classOf(op)
-	d.ledger.enter(&op)
-	onOp := d.onOp
-	d.mu.Unlock()
-	if onOp != nil {
-		onOp(op)
-	}
-
-	d.mu.Lock()
-	var hit *Injection
-	var fault Fault
-	if !d.dead { // the hook may have crashed it
-		if hit = d.ledger.strike(op); hit != nil {
-			fault = hit.Fault
-		}
-	}
-	if fault.Kind == PowerCut && fault.When == Before {
-		hit = nil
-		d.cutPower()
-	}
-	err := d.fail(op, fault)
-	if err == nil {
-		err = effect(hit)
-	}
-	if fault.Kind == PowerCut && fault.When == After && !d.dead {
-		d.cutPower()
-	}
-	d.mu.Unlock()
-	return err
-}
-
-// cutPower calls the crash hook. The lock is held before and after, not during.
-func (d *Disk) cutPower() {
-	hook := d.onCrash
-	d.mu.Unlock()
-	if hook == nil {
-		panic("simdisk: a crash fault struck a disk without a crash hook")
-	}
-	hook()
-	d.mu.Lock()
-}
-
-// fail is the error of a fault that does nothing but fail.
-func (d *Disk) fail(op Op, fault Fault) error {
-	if errno, ok := fault.Kind.errno(); ok {
-		return pathError(op.Kind, op.Path, errno)
-	}
-	return nil
-}
-
 func (d *Disk) classOf(op Op) Class {
 	if op.Kind == OpMkdir || op.Kind == OpDirSync {
 		return ClassDir
@@ -200,7 +123,7 @@ func (d *Disk) classOf(op Op) Class {
 // find returns the node at a path.
 func (d *Disk) find(name string) (*node, error) {
 	n := d.root
-	for _, part := range split(name) {
+	for part, rest := next(clean(name)); part != ""; part, rest = next(rest) {
 		if !n.dir {
 			return nil, syscall.ENOTDIR
 		}
@@ -211,15 +134,21 @@ func (d *Disk) find(name string) (*node, error) {
 	return n, nil
 }
 
+// next splits the first element off a clean path, or off the rest of one.
+func next(name string) (part, rest string) {
+	part, rest, _ = strings.Cut(strings.TrimPrefix(name, "/"), "/")
+	return part, rest
+}
+
 // locate returns the directory that holds, or would hold, the last element of a
 // path, that element, and the node there if there is one.
 func (d *Disk) locate(name string) (dir *node, base string, n *node, err error) {
-	parts := split(name)
-	if len(parts) == 0 {
-		return nil, "", nil, syscall.EINVAL // the root has no directory
+	name = clean(name)
+	if name == "/" {
+		return nil, "", nil, syscall.EINVAL // it has no directory
 	}
-	base = parts[len(parts)-1]
-	dir, err = d.find(path.Dir(clean(name)))
+	base = path.Base(name)
+	dir, err = d.find(path.Dir(name))
 	if err == nil && !dir.dir {
 		err = syscall.ENOTDIR
 	}
@@ -272,14 +201,13 @@ func (d *Disk) room(n *node) int64 {
 	return n.allocated() + free/sectorSize*sectorSize
 }
 
-func clean(name string) string { return path.Clean("/" + name) }
-
-func split(name string) []string {
-	name = clean(name)
-	if name == "/" {
-		return nil
+// clean makes a path absolute. One that is clean already, as Pebble's are, costs
+// nothing.
+func clean(name string) string {
+	if !strings.HasPrefix(name, "/") {
+		name = "/" + name
 	}
-	return strings.Split(name[1:], "/")
+	return path.Clean(name)
 }
 
 func pathError(op OpKind, name string, err error) error {

@@ -1,12 +1,9 @@
 package simdisk
 
 import (
-	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
-	"unicode"
 )
 
 // FaultKind says what a fault does to the operation it strikes.
@@ -26,17 +23,47 @@ const (
 	DirSyncLie   FaultKind = "dirsync-lie"
 	WriteError   FaultKind = "write-error"
 	NoSpace      FaultKind = "enospc" // a write fails with ENOSPC
-	CreateError  FaultKind = "create-error"
-	RenameError  FaultKind = "rename-error"
-	RemoveError  FaultKind = "remove-error"
-	ReadError    FaultKind = "read-error"
+	// ShortWrite writes some of the sectors, from the first, and then fails.
+	// A write that is given no bytes is passed over.
+	ShortWrite FaultKind = "short-write"
+	// ShortNoSpace is a ShortWrite with ENOSPC.
+	ShortNoSpace FaultKind = "short-enospc"
+	// MisdirectedWrite puts the bytes at another offset of the same file and reports
+	// success. Where they should have gone the file is as it was; if it should have
+	// grown it has, by zeros. Passed over if nowhere else in the file is room.
+	MisdirectedWrite FaultKind = "misdirected-write"
+	CreateError      FaultKind = "create-error"
+	OpenError        FaultKind = "open-error" // of a file or directory that is there or not
+	RenameError      FaultKind = "rename-error"
+	LinkError        FaultKind = "link-error"
+	RemoveError      FaultKind = "remove-error"
+	MkdirError       FaultKind = "mkdir-error"
+	LockError        FaultKind = "lock-error"
+	ReadError        FaultKind = "read-error"
+	// Misread returns the bytes of another offset of the same file, as many. The
+	// medium is not harmed. Passed over if they would be the same bytes, or the file
+	// has no others.
+	Misread FaultKind = "misread"
 	// BitFlip inverts one bit of what a read returns. The medium is not harmed.
 	// A read that returns no bytes is passed over.
 	BitFlip FaultKind = "bitflip"
 	// PowerCut calls the disk's crash hook inside the operation Op. If the hook
 	// takes the image with Disk.Crash, the operation then goes on harmlessly.
 	PowerCut FaultKind = "crash"
+	// Stall calls the disk's stall hook at the start of the operation Op, which takes
+	// long. It does no harm.
+	Stall FaultKind = "stall"
 )
+
+// FaultKinds lists every kind, in a fixed order.
+func FaultKinds() []FaultKind {
+	return []FaultKind{
+		SyncError, SyncErrorAfter, SyncLie, DirSyncError, DirSyncLie,
+		WriteError, NoSpace, ShortWrite, ShortNoSpace, MisdirectedWrite,
+		CreateError, OpenError, RenameError, LinkError, RemoveError, MkdirError, LockError,
+		ReadError, Misread, BitFlip, PowerCut, Stall,
+	}
+}
 
 // Forever as a Count makes a fault permanent.
 const Forever = -1
@@ -56,6 +83,7 @@ const (
 //	write-error file=sstable nth=2 count=3
 //	enospc file=wal nth=5 count=forever
 //	crash file=wal op=sync nth=3 when=before
+//	stall file=sstable op=write nth=1 count=20
 //
 // It first strikes at an operation whose per-file count is Nth or, if it was armed
 // too late to see that one, later; and then at the operations it fits that follow,
@@ -64,29 +92,37 @@ const (
 type Fault struct {
 	Kind  FaultKind
 	File  string // a Class or the last element of a path; empty fits all
-	Op    OpKind // of a PowerCut, and only of that: the operation it happens in
+	Op    OpKind // of a PowerCut or Stall, and only of those: the operation it happens in
 	Nth   int    // from 1
 	Count int    // at least 1, or Forever; always 1 for a PowerCut
 	When  When   // of a PowerCut, and only of that
 }
 
-// target is the kind of operation that each kind of fault strikes; a PowerCut
-// names its own.
+// target is the kind of operation that each kind of fault strikes; a PowerCut and
+// a Stall name their own.
 func (k FaultKind) target() (OpKind, bool) {
 	switch k {
 	case SyncError, SyncErrorAfter, SyncLie:
 		return OpSync, true
 	case DirSyncError, DirSyncLie:
 		return OpDirSync, true
-	case WriteError, NoSpace:
+	case WriteError, NoSpace, ShortWrite, ShortNoSpace, MisdirectedWrite:
 		return OpWrite, true
 	case CreateError:
 		return OpCreate, true
+	case OpenError:
+		return OpOpen, true
 	case RenameError:
 		return OpRename, true
+	case LinkError:
+		return OpLink, true
 	case RemoveError:
 		return OpRemove, true
-	case ReadError, BitFlip:
+	case MkdirError:
+		return OpMkdir, true
+	case LockError:
+		return OpLock, true
+	case ReadError, Misread, BitFlip:
 		return OpRead, true
 	}
 	return "", false
@@ -95,7 +131,8 @@ func (k FaultKind) target() (OpKind, bool) {
 // errno is the error of the faults that do nothing but fail the operation.
 func (k FaultKind) errno() (syscall.Errno, bool) {
 	switch k {
-	case DirSyncError, WriteError, CreateError, RenameError, RemoveError, ReadError:
+	case DirSyncError, WriteError, CreateError, OpenError, RenameError, LinkError,
+		RemoveError, MkdirError, LockError, ReadError:
 		return syscall.EIO, true
 	case NoSpace:
 		return syscall.ENOSPC, true
@@ -103,119 +140,26 @@ func (k FaultKind) errno() (syscall.Errno, bool) {
 	return 0, false
 }
 
+// namesOp tells whether a fault of this kind says itself which operation it strikes.
+func (k FaultKind) namesOp() bool { return k == PowerCut || k == Stall }
+
 // hits tells whether the fault fits an operation, its count aside.
 func (f Fault) hits(op Op) bool {
 	target, ok := f.Kind.target()
-	if f.Kind == PowerCut {
+	if f.Kind.namesOp() {
 		target, ok = f.Op, true
 	}
-	if !ok || op.Kind != target || (f.Kind == BitFlip && op.Size == 0) {
+	if !ok || op.Kind != target {
 		return false
+	}
+	switch f.Kind {
+	case BitFlip, Misread, ShortWrite, ShortNoSpace, MisdirectedWrite:
+		if op.Size == 0 {
+			return false
+		}
 	}
 	if slices.Contains(Classes(), Class(f.File)) {
 		return op.Class == Class(f.File)
 	}
 	return f.File == "" || strings.HasSuffix(op.Path, "/"+f.File)
-}
-
-// Validate reports the first thing wrong with the fault.
-func (f Fault) Validate() error {
-	_, plain := f.Kind.target()
-	switch {
-	case !plain && f.Kind != PowerCut:
-		return fmt.Errorf("fault: unknown kind %q", f.Kind)
-	case strings.ContainsFunc(f.File, unicode.IsSpace) || strings.Contains(f.File, "/"):
-		return fmt.Errorf("fault: file=%q has white space or a slash", f.File)
-	case f.Nth < 1:
-		return fmt.Errorf("fault: nth=%d, counted from 1", f.Nth)
-	case f.Count < 1 && f.Count != Forever:
-		return fmt.Errorf("fault: count=%d", f.Count)
-	case plain && (f.Op != "" || f.When != ""):
-		return fmt.Errorf("fault: op and when are for crash, not for %s", f.Kind)
-	case plain:
-		return nil
-	case !slices.Contains(OpKinds(), f.Op):
-		return fmt.Errorf("fault: crash at unknown op=%q", f.Op)
-	case f.When != Before && f.When != After:
-		return fmt.Errorf("fault: when=%q, want before or after", f.When)
-	case f.Count != 1:
-		return fmt.Errorf("fault: count=%d, but a disk crashes once", f.Count)
-	}
-	return nil
-}
-
-// String prints the fault in the form that ParseFault reads. What has its default
-// value is left out, except nth.
-func (f Fault) String() string {
-	var b strings.Builder
-	b.WriteString(string(f.Kind))
-	if f.File != "" {
-		b.WriteString(" file=" + f.File)
-	}
-	if f.Op != "" {
-		b.WriteString(" op=" + string(f.Op))
-	}
-	b.WriteString(" nth=" + strconv.Itoa(f.Nth))
-	switch f.Count {
-	case 1:
-	case Forever:
-		b.WriteString(" count=forever")
-	default:
-		b.WriteString(" count=" + strconv.Itoa(f.Count))
-	}
-	if f.When != "" {
-		b.WriteString(" when=" + string(f.When))
-	}
-	return b.String()
-}
-
-// ParseFault reads a fault as String prints it: a kind, then key=value in any
-// order. By default file fits all, nth is 1, count is 1 and when is before.
-// The fault it returns is valid.
-func ParseFault(s string) (Fault, error) {
-	words := strings.Fields(s)
-	if len(words) == 0 {
-		return Fault{}, fmt.Errorf("fault: empty")
-	}
-	f := Fault{Kind: FaultKind(words[0]), Nth: 1, Count: 1}
-	if f.Kind == PowerCut {
-		f.When = Before
-	}
-	seen := make(map[string]bool)
-	for _, word := range words[1:] {
-		key, value, ok := strings.Cut(word, "=")
-		if !ok || value == "" || seen[key] {
-			return Fault{}, fmt.Errorf("fault %q: bad or repeated %q", s, word)
-		}
-		seen[key] = true
-		if err := f.set(key, value); err != nil {
-			return Fault{}, fmt.Errorf("fault %q: %w", s, err)
-		}
-	}
-	if err := f.Validate(); err != nil {
-		return Fault{}, err
-	}
-	return f, nil
-}
-
-func (f *Fault) set(key, value string) (err error) {
-	switch key {
-	case "file":
-		f.File = value
-	case "op":
-		f.Op = OpKind(value)
-	case "nth":
-		f.Nth, err = strconv.Atoi(value)
-	case "count":
-		if value == "forever" {
-			f.Count = Forever
-		} else if f.Count, err = strconv.Atoi(value); f.Count < 1 {
-			err = fmt.Errorf("count=%s", value)
-		}
-	case "when":
-		f.When = When(value)
-	default:
-		err = fmt.Errorf("unknown key %q", key)
-	}
-	return err
 }

@@ -13,11 +13,7 @@ import (
 
 func drawFault(t *rapid.T) simdisk.Fault {
 	f := simdisk.Fault{
-		Kind: rapid.SampledFrom([]simdisk.FaultKind{
-			simdisk.SyncError, simdisk.SyncErrorAfter, simdisk.SyncLie, simdisk.DirSyncError, simdisk.DirSyncLie,
-			simdisk.WriteError, simdisk.NoSpace, simdisk.CreateError, simdisk.RenameError, simdisk.RemoveError,
-			simdisk.ReadError, simdisk.BitFlip, simdisk.PowerCut,
-		}).Draw(t, "kind"),
+		Kind: rapid.SampledFrom(simdisk.FaultKinds()).Draw(t, "kind"),
 		File: rapid.OneOf(
 			rapid.Just(""),
 			rapid.Map(rapid.SampledFrom(simdisk.Classes()), func(c simdisk.Class) string { return string(c) }),
@@ -27,8 +23,10 @@ func drawFault(t *rapid.T) simdisk.Fault {
 		Nth:   rapid.Int().Draw(t, "nth"),
 		Count: rapid.OneOf(rapid.Just(1), rapid.Just(simdisk.Forever), rapid.Int()).Draw(t, "count"),
 	}
-	if f.Kind == simdisk.PowerCut {
+	if f.Kind == simdisk.PowerCut || f.Kind == simdisk.Stall {
 		f.Op = rapid.SampledFrom(simdisk.OpKinds()).Draw(t, "op")
+	}
+	if f.Kind == simdisk.PowerCut {
 		f.When = rapid.SampledFrom([]simdisk.When{simdisk.Before, simdisk.After}).Draw(t, "when")
 	}
 	return f
@@ -64,23 +62,28 @@ func TestParseFault(t *testing.T) {
 		"crash file=wal op=sync nth=3":                   "crash file=wal op=sync nth=3 when=before",
 		"crash when=after op=dirsync":                    "crash op=dirsync nth=1 when=after",
 		"dirsync-error file=dir nth=9223372036854775807": "dirsync-error file=dir nth=9223372036854775807",
-		"":                          "",
-		"sink-error":                "",
-		"sync-error nth=0":          "",
-		"sync-error nth=x":          "",
-		"sync-error nth=1 nth=2":    "",
-		"sync-error count=0":        "",
-		"sync-error count=-1":       "",
-		"sync-error file=":          "",
-		"sync-error file=a/b":       "",
-		"sync-error wal":            "",
-		"sync-error where=wal":      "",
-		"sync-error op=sync":        "",
-		"sync-error when=after":     "",
-		"crash":                     "",
-		"crash op=fsync":            "",
-		"crash op=sync when=during": "",
-		"crash op=sync count=2":     "",
+		"":                                   "",
+		"sink-error":                         "",
+		"sync-error nth=0":                   "",
+		"sync-error nth=x":                   "",
+		"sync-error nth=1 nth=2":             "",
+		"sync-error count=0":                 "",
+		"sync-error count=-1":                "",
+		"sync-error file=":                   "",
+		"sync-error file=a/b":                "",
+		"sync-error wal":                     "",
+		"sync-error where=wal":               "",
+		"sync-error op=sync":                 "",
+		"sync-error when=after":              "",
+		"crash":                              "",
+		"crash op=fsync":                     "",
+		"crash op=sync when=during":          "",
+		"crash op=sync count=2":              "",
+		"stall op=read count=20":             "stall op=read nth=1 count=20",
+		"stall":                              "",
+		"stall op=read when=before":          "",
+		"misread file=sstable nth=2 count=3": "misread file=sstable nth=2 count=3",
+		"misread op=read":                    "",
 	} {
 		f, err := simdisk.ParseFault(in)
 		if got := f.String(); err == nil && got != want || err != nil && want != "" {

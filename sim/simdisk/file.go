@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"strconv"
 	"syscall"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -15,7 +14,8 @@ type file struct {
 	disk   *Disk
 	node   *node
 	path   string // that it was opened at
-	pos    int64  // of Read and Write
+	class  Class
+	pos    int64 // of Read and Write
 	write  bool
 	closed bool
 }
@@ -67,35 +67,32 @@ func (f *file) read(p []byte, off int64) (n int, err error) {
 	if off < 0 {
 		return 0, pathError(OpRead, f.path, syscall.EINVAL)
 	}
+	want := len(p)
 	f.disk.mu.Lock()
-	size := min(int64(len(p)), max(0, int64(len(f.node.live))-off))
+	size := min(int64(len(p)), max(0, f.node.live.size-off))
 	f.disk.mu.Unlock()
 
-	op := Op{Kind: OpRead, Path: f.path, Offset: off, Size: size}
-	err = f.disk.do(op, func(hit *Injection) error {
+	op := Op{Kind: OpRead, Class: f.class, Path: f.path, Offset: off, Size: size}
+	err = f.disk.do(task{Op: op, file: f, effect: func(hit *Injection) error {
 		if err := f.check(OpRead, false); err != nil {
 			return err
 		}
-		if off < int64(len(f.node.live)) {
-			n = copy(p, f.node.live[off:])
+		from := off
+		if hit != nil && hit.Fault.Kind == Misread {
+			from, _ = f.misreadAt(hit.Op)
+			hit.Detail = fmt.Sprintf("got what is at %d", from)
+			p = p[:size]
 		}
+		n = f.node.live.read(p, from)
 		if hit != nil && hit.Fault.Kind == BitFlip && n > 0 {
 			f.flip(hit, p[:n])
 		}
-		if n < len(p) {
+		if n < want {
 			return io.EOF
 		}
 		return nil
-	})
+	}})
 	return n, err
-}
-
-// flip inverts one bit of p, chosen by the disk's seed, the path and the count.
-func (f *file) flip(hit *Injection, p []byte) {
-	rng := stream(f.disk.opts.Seed, "bitflip", f.path, strconv.Itoa(hit.Op.Count))
-	i, bit := rng.IntN(len(p)), rng.IntN(8)
-	p[i] ^= 1 << bit
-	hit.Detail = fmt.Sprintf("bit %d of the byte at %d", bit, hit.Op.Offset+int64(i))
 }
 
 // Write implements vfs.File.
@@ -116,18 +113,35 @@ func (f *file) writeAt(p []byte, off int64) (n int, err error) {
 		return 0, pathError(OpWrite, f.path, syscall.EINVAL)
 	}
 	d := f.disk
-	op := Op{Kind: OpWrite, Path: f.path, Offset: off, Size: int64(len(p))}
-	err = d.do(op, func(*Injection) error {
+	op := Op{Kind: OpWrite, Class: f.class, Path: f.path, Offset: off, Size: int64(len(p))}
+	err = d.do(task{Op: op, file: f, data: p, effect: func(hit *Injection) error {
 		if err := f.check(OpWrite, false); err != nil {
 			return err
 		}
 		n = int(max(0, min(int64(len(p)), d.room(f.node)-off)))
-		d.grow(f.node, func() { f.node.write(p[:n], off, d.opts.Clock()) })
+		errno := syscall.ENOSPC
+		at := off
+		if hit != nil && hit.Fault.Kind == MisdirectedWrite {
+			at, _ = f.misdirectAt(hit.Op, p)
+			hit.Detail = fmt.Sprintf("went to %d", at)
+		} else if hit != nil {
+			if hit.Fault.Kind == ShortWrite {
+				errno = syscall.EIO
+			}
+			n = min(n, f.shorten(hit))
+			hit.Detail = fmt.Sprintf("wrote %d bytes", n)
+		}
+		d.grow(f.node, func() {
+			if at != off { // it should have grown the file
+				f.node.extend(off + int64(n))
+			}
+			f.node.write(p[:n], at, d.opts.Clock())
+		})
 		if n < len(p) {
-			return pathError(OpWrite, f.path, syscall.ENOSPC)
+			return pathError(OpWrite, f.path, errno)
 		}
 		return nil
-	})
+	}})
 	return n, err
 }
 
@@ -143,7 +157,7 @@ func (f *file) Sync() error {
 	if f.node.dir {
 		return f.syncDir()
 	}
-	return f.disk.do(Op{Kind: OpSync, Path: f.path}, func(hit *Injection) error {
+	return f.disk.do(task{Op: Op{Kind: OpSync, Class: f.class, Path: f.path}, effect: func(hit *Injection) error {
 		if err := f.check(OpSync, false); err != nil {
 			return err
 		}
@@ -163,11 +177,11 @@ func (f *file) Sync() error {
 		}
 		f.node.sync()
 		return nil
-	})
+	}})
 }
 
 func (f *file) syncDir() error {
-	return f.disk.do(Op{Kind: OpDirSync, Path: f.path}, func(hit *Injection) error {
+	return f.disk.do(task{Op: Op{Kind: OpDirSync, Class: f.class, Path: f.path}, effect: func(hit *Injection) error {
 		if err := f.check(OpDirSync, true); err != nil {
 			return err
 		}
@@ -175,7 +189,7 @@ func (f *file) syncDir() error {
 			f.disk.journal.commit(f.node)
 		}
 		return nil
-	})
+	}})
 }
 
 // SyncData implements vfs.File. It is Sync: the size of a file is part of what

@@ -46,12 +46,12 @@ func (d *Disk) handle(
 	op Op, opts []vfs.OpenOption, open func() (*file, error),
 ) (vfs.File, error) {
 	var f *file
-	err := d.do(op, func(*Injection) (err error) {
+	err := d.do(task{Op: op, effect: func(*Injection) (err error) {
 		if f, err = open(); err != nil {
 			return pathError(op.Kind, op.Path, err)
 		}
 		return nil
-	})
+	}})
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +71,11 @@ func (d *Disk) addFile(dir *node, base, name string) *node {
 // open makes a handle.
 func (d *Disk) open(n *node, name string, write bool) *file {
 	n.opens++
-	return &file{disk: d, node: n, path: name, write: write}
+	class := ClassDir
+	if !n.dir {
+		class = ClassOf(name)
+	}
+	return &file{disk: d, node: n, path: name, class: class, write: write}
 }
 
 // Open implements vfs.FS. It opens directories too, as the operating system does.
@@ -124,7 +128,7 @@ func (d *Disk) OpenDir(name string) (vfs.File, error) {
 // Link implements vfs.FS.
 func (d *Disk) Link(oldname, newname string) error {
 	oldname, newname = clean(oldname), clean(newname)
-	return d.do(Op{Kind: OpLink, Path: newname, From: oldname}, func(*Injection) error {
+	return d.do(task{Op: Op{Kind: OpLink, Path: newname, From: oldname}, effect: func(*Injection) error {
 		n, err := d.find(oldname)
 		if err != nil {
 			return pathError(OpLink, oldname, err)
@@ -142,13 +146,13 @@ func (d *Disk) Link(oldname, newname string) error {
 		}
 		d.apply(change{{dir, base, n}})
 		return nil
-	})
+	}})
 }
 
 // Rename implements vfs.FS. It is atomic, also in what a crash leaves.
 func (d *Disk) Rename(oldname, newname string) error {
 	oldname, newname = clean(oldname), clean(newname)
-	return d.do(Op{Kind: OpRename, Path: newname, From: oldname}, func(*Injection) error {
+	return d.do(task{Op: Op{Kind: OpRename, Path: newname, From: oldname}, effect: func(*Injection) error {
 		fromDir, fromBase, n, err := d.locate(oldname)
 		if err != nil {
 			return pathError(OpRename, oldname, err)
@@ -172,7 +176,7 @@ func (d *Disk) Rename(oldname, newname string) error {
 			d.apply(change{{fromDir, fromBase, nil}, {toDir, toBase, n}})
 		}
 		return nil
-	})
+	}})
 }
 
 // ReuseForWrite implements vfs.FS: a rename, then the old content is overwritten
@@ -189,7 +193,7 @@ func (d *Disk) ReuseForWrite(
 // Remove implements vfs.FS. Open handles keep a removed file alive.
 func (d *Disk) Remove(name string) error {
 	name = clean(name)
-	return d.do(Op{Kind: OpRemove, Path: name}, func(*Injection) error {
+	return d.do(task{Op: Op{Kind: OpRemove, Path: name}, effect: func(*Injection) error {
 		dir, base, n, err := d.locate(name)
 		switch {
 		case err != nil:
@@ -203,7 +207,7 @@ func (d *Disk) Remove(name string) error {
 		}
 		d.apply(change{{dir, base, nil}})
 		return nil
-	})
+	}})
 }
 
 // RemoveAll implements vfs.FS: one Remove for everything below, in sorted order,
@@ -238,9 +242,9 @@ func (d *Disk) RemoveAll(name string) error {
 // MkdirAll implements vfs.FS. Each directory made is a change of its own.
 func (d *Disk) MkdirAll(name string, _ fs.FileMode) error {
 	name = clean(name)
-	return d.do(Op{Kind: OpMkdir, Path: name}, func(*Injection) error {
+	return d.do(task{Op: Op{Kind: OpMkdir, Path: name}, effect: func(*Injection) error {
 		dir, at := d.root, "/"
-		for _, part := range split(name) {
+		for part, rest := next(name); part != ""; part, rest = next(rest) {
 			at = path.Join(at, part)
 			n := dir.entries[part]
 			if n == nil {
@@ -253,14 +257,14 @@ func (d *Disk) MkdirAll(name string, _ fs.FileMode) error {
 			dir = n
 		}
 		return nil
-	})
+	}})
 }
 
 // Lock implements vfs.FS. A second lock of the same path fails with EAGAIN. Locks
 // do not outlive a crash.
 func (d *Disk) Lock(name string) (io.Closer, error) {
 	name = clean(name)
-	err := d.do(Op{Kind: OpLock, Path: name}, func(*Injection) error {
+	err := d.do(task{Op: Op{Kind: OpLock, Path: name}, effect: func(*Injection) error {
 		dir, base, n, err := d.locate(name)
 		switch {
 		case err != nil:
@@ -277,7 +281,7 @@ func (d *Disk) Lock(name string) (io.Closer, error) {
 		}
 		d.locks[name] = true
 		return nil
-	})
+	}})
 	if err != nil {
 		return nil, err
 	}

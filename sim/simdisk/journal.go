@@ -46,7 +46,7 @@ func (j *journal) commit(dir *node) {
 			continue
 		}
 		for _, e := range c {
-			setEntry(e.dir.durable, e.name, e.node)
+			setEntry(e.dir.kept, e.name, e.node)
 		}
 	}
 	*j = rest

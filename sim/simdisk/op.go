@@ -2,7 +2,6 @@ package simdisk
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 )
 
@@ -24,13 +23,13 @@ const (
 	OpLock    OpKind = "lock"
 )
 
-// OpKinds lists every kind, in a fixed order.
-func OpKinds() []OpKind {
-	return []OpKind{
-		OpCreate, OpOpen, OpRead, OpWrite, OpSync, OpDirSync,
-		OpRename, OpLink, OpRemove, OpMkdir, OpLock,
-	}
+var opKinds = [...]OpKind{
+	OpCreate, OpOpen, OpRead, OpWrite, OpSync, OpDirSync,
+	OpRename, OpLink, OpRemove, OpMkdir, OpLock,
 }
+
+// OpKinds lists every kind, in a fixed order.
+func OpKinds() []OpKind { return slices.Clone(opKinds[:]) }
 
 // Op is one operation on a disk.
 type Op struct {
@@ -71,18 +70,23 @@ func (i Injection) String() string {
 	return s
 }
 
+// number is the place of a kind in OpKinds.
+func (k OpKind) number() int { return slices.Index(opKinds[:], k) }
+
 // ledger is what a disk remembers of the operations done on it.
 type ledger struct {
-	counts   map[opKey]int
 	tracing  bool
-	trace    map[string][]Op // by path, in order
+	paths    map[string]*record
 	faults   []armed
 	injected []Injection
 }
 
-type opKey struct {
-	path string
-	kind OpKind
+// record is what it remembers of those on one path.
+type record struct {
+	class    Class // of the first
+	counts   [len(opKinds)]int
+	sequence uint64 // digest of the kinds, in order
+	trace    []Op
 }
 
 // armed is a fault and how far it has gone.
@@ -93,44 +97,52 @@ type armed struct {
 }
 
 func newLedger(tracing bool) ledger {
-	return ledger{counts: make(map[opKey]int), tracing: tracing, trace: make(map[string][]Op)}
+	return ledger{tracing: tracing, paths: make(map[string]*record)}
 }
 
 // enter counts and traces an operation, and fills in its count.
 func (l *ledger) enter(op *Op) {
-	key := opKey{op.Path, op.Kind}
-	l.counts[key]++
-	op.Count = l.counts[key]
+	r := l.paths[op.Path]
+	if r == nil {
+		r = &record{class: op.Class}
+		l.paths[op.Path] = r
+	}
+	kind := op.Kind.number()
+	r.counts[kind]++
+	r.sequence = mix(r.sequence, uint64(kind)+1)
+	op.Count = r.counts[kind]
 	if l.tracing {
-		l.trace[op.Path] = append(l.trace[op.Path], *op)
+		r.trace = append(r.trace, *op)
 	}
 }
 
-// strike finds the fault that hits op, the first armed one that does, and
-// records it. It returns nil if there is none. The Injection is for the caller
-// to add a detail to, before the next call.
-func (l *ledger) strike(op Op) *Injection {
+// strike finds the fault that hits an operation, the first armed one that does and
+// makes a difference, records it and returns the number of that record, or -1.
+func (l *ledger) strike(t task) int {
 	for i := range l.faults {
 		f := &l.faults[i]
-		if f.left == 0 || !f.Fault.hits(op) || (!f.begun && op.Count < f.Nth) {
+		if f.left == 0 || !f.Fault.hits(t.Op) || (!f.begun && t.Count < f.Nth) {
+			continue
+		}
+		if !t.able(f.Kind) {
 			continue
 		}
 		f.begun = true
 		if f.left > 0 {
 			f.left--
 		}
-		l.injected = append(l.injected, Injection{Fault: f.Fault, Op: op})
-		return &l.injected[len(l.injected)-1]
+		l.injected = append(l.injected, Injection{Fault: f.Fault, Op: t.Op})
+		return len(l.injected) - 1
 	}
-	return nil
+	return -1
 }
 
 // traced lists the operations, sorted by path and then in order: the order
 // between files is not the disk's to promise.
 func (l *ledger) traced() []Op {
 	var all []Op
-	for _, p := range slices.Sorted(maps.Keys(l.trace)) {
-		all = append(all, l.trace[p]...)
+	for _, p := range sortedKeys(l.paths) {
+		all = append(all, l.paths[p].trace...)
 	}
 	return all
 }

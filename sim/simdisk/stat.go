@@ -74,7 +74,7 @@ type info struct {
 }
 
 func newInfo(n *node, name string) vfs.FileInfo {
-	return info{path.Base(clean(name)), int64(len(n.live)), n.mtime, n.dir}
+	return info{path.Base(clean(name)), n.live.size, n.mtime, n.dir}
 }
 
 func (i info) Name() string           { return i.name }
