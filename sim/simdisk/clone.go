@@ -1,5 +1,7 @@
 package simdisk
 
+import "maps"
+
 // Clone copies a disk that nothing is going on on, with all it has durable and
 // pending. The clone is alive and, like a disk after a crash, without locks, faults
 // and hooks, its counts at zero. Handles go on belonging to the original.
@@ -34,6 +36,7 @@ func (d *Disk) Kill() *Disk {
 // copy makes a new disk of everything on this one and in its journal.
 func (d *Disk) copy() *Disk {
 	next := NewDisk(d.opts)
+	next.births = maps.Clone(d.births)
 	c := copier{}
 	next.root = c.copy(d.root)
 	for _, ch := range d.journal {
@@ -61,7 +64,7 @@ func (c copier) copy(n *node) *node {
 		c[n] = n.copyFile()
 		return c[n]
 	}
-	made := newDirNode(n.birth, n.mtime)
+	made := newDirNode(n.mtime)
 	c[n] = made
 	for name, e := range n.entries { // a copy into a map: order cannot matter
 		made.entries[name] = c.copy(e)

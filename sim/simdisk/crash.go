@@ -35,7 +35,7 @@ func CrashModes() []CrashMode {
 // keeps none, KeepAll all and the others a prefix of any length.
 type CrashOptions struct {
 	Mode CrashMode
-	Seed uint64 // of every choice; each file has its own stream, named by where it was created
+	Seed uint64 // of every choice; each file has its own stream, named by where and after how many others it was created
 }
 
 // Aftermath tells what a crash did.
@@ -75,7 +75,7 @@ func (d *Disk) Crash(opts CrashOptions) *Disk {
 
 	next := NewDisk(d.opts)
 	next.opts.Seed = derive(d.opts.Seed, "crash", fmt.Sprint(opts.Seed))
-	c := crash{opts: opts, files: make(map[*node]*node), dirs: make(map[*node]map[string]*node)}
+	c := crash{next: next, opts: opts, files: make(map[*node]*node), dirs: make(map[*node]map[string]*node)}
 	c.after.CrashOptions = opts
 	c.replay(d.journal)
 	next.root = c.dir(d.root, "/")
@@ -95,6 +95,7 @@ func (d *Disk) Aftermath() Aftermath {
 
 // crash builds the disk that is left. Its maps are only looked up.
 type crash struct {
+	next  *Disk
 	opts  CrashOptions
 	after Aftermath
 	files map[*node]*node            // copies made, for files with several links
@@ -133,7 +134,7 @@ func (c *crash) dir(n *node, at string) *node {
 	if !ok {
 		entries = n.kept
 	}
-	made := newDirNode(at, n.mtime)
+	made := newDirNode(n.mtime)
 	for _, name := range sortedKeys(entries) {
 		var child *node
 		if e := entries[name]; e.dir {
@@ -151,7 +152,7 @@ func (c *crash) file(n *node, at string) *node {
 	if made, ok := c.files[n]; ok {
 		return made
 	}
-	made := newFileNode(at, n.mtime)
+	made := c.next.newFile(at, n.mtime)
 	c.files[n] = made
 	if n.durable() { // most files of a store, most of the time
 		made.live, made.synced = n.live.share(), n.synced
@@ -168,7 +169,7 @@ func (c *crash) file(n *node, at string) *node {
 
 // spoil draws the content that a crash leaves of a file.
 func (n *node) spoil(opts CrashOptions) (content, FileAftermath) {
-	rng := stream(opts.Seed, "file", n.birth)
+	rng := n.birth.stream(opts.Seed)
 	mode := opts.Mode
 	if mode == Random {
 		mode = CrashModes()[rng.IntN(len(CrashModes())-1)] // Random itself is the last

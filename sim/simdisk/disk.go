@@ -34,6 +34,7 @@ type Disk struct {
 	root    *node
 	journal journal
 	locks   map[string]bool // paths; only looked up
+	births  map[string]int  // files created so far, by path; only looked up
 	used    int64           // sum of allocated() over files with a link or an open handle
 	dead    bool
 	ledger  ledger
@@ -50,8 +51,9 @@ func NewDisk(opts DiskOptions) *Disk {
 	}
 	return &Disk{
 		opts:   opts,
-		root:   newDirNode("/", opts.Clock()),
+		root:   newDirNode(opts.Clock()),
 		locks:  make(map[string]bool),
+		births: make(map[string]int),
 		ledger: newLedger(opts.Trace),
 	}
 }

@@ -19,7 +19,7 @@ import (
 
 // step is one step of a program on one file.
 type step struct {
-	do       string // write, sync, fail (a sync that fails) or lie (one that lies)
+	do       string // write, sync, fail (a sync that fails), lie (one that lies) or kill
 	off, len int
 	fill     byte
 }
@@ -207,6 +207,11 @@ func build(t *testing.T, program []step) (*simdisk.Disk, *oracle) {
 		case "lie":
 			must(t, d.Arm(parse(t, "sync-lie")))
 			must(t, f.Sync())
+		case "kill":
+			d = d.Kill()
+			must(t, f.Close())
+			f, err = d.OpenReadWrite("f", vfs.WriteCategoryUnspecified)
+			must(t, err)
 		}
 	}
 	must(t, f.Close())

@@ -6,6 +6,7 @@ import (
 	"path"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -63,8 +64,15 @@ func (d *Disk) handle(
 
 // addFile makes an empty file.
 func (d *Disk) addFile(dir *node, base, name string) *node {
-	n := newFileNode(name, d.opts.Clock())
+	n := d.newFile(name, d.opts.Clock())
 	d.apply(change{{dir, base, n}})
+	return n
+}
+
+// newFile makes a file that has no name yet.
+func (d *Disk) newFile(at string, now time.Time) *node {
+	n := newFileNode(birth{at, d.births[at]}, now)
+	d.births[at]++
 	return n
 }
 
@@ -248,7 +256,7 @@ func (d *Disk) MkdirAll(name string, _ fs.FileMode) error {
 			at = path.Join(at, part)
 			n := dir.entries[part]
 			if n == nil {
-				n = newDirNode(at, d.opts.Clock())
+				n = newDirNode(d.opts.Clock())
 				d.apply(change{{dir, part, n}})
 			}
 			if !n.dir {

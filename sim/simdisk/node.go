@@ -3,14 +3,16 @@ package simdisk
 import (
 	"cmp"
 	"maps"
+	"math/rand/v2"
 	"slices"
+	"strconv"
 	"time"
 )
 
 // node is a file or a directory apart from its names (an inode).
 type node struct {
 	dir   bool
-	birth string // path it was created at; names its stream of randomness
+	birth birth // of a file; names its stream of randomness
 	mtime time.Time
 
 	// Of a file. Invariant: synced <= live.size; dirty and failed are disjoint.
@@ -36,6 +38,20 @@ type node struct {
 	kept    map[string]*node // after a crash that loses the whole journal
 }
 
+// birth is where a file was created: a path, and how many were before it there. Two
+// files with one birth would share their fate in every crash.
+type birth struct {
+	path   string
+	before int
+}
+
+func (b birth) stream(seed uint64) *rand.Rand {
+	if b.before == 0 {
+		return stream(seed, "file", b.path)
+	}
+	return stream(seed, "file", b.path, strconv.Itoa(b.before))
+}
+
 // patch is bytes at an offset. They are never changed, so images share them.
 type patch struct {
 	lo int64
@@ -51,13 +67,13 @@ func (p patch) cut(lo, hi int64) (patch, bool) {
 	return patch{lo, p.b[lo-p.lo : hi-p.lo]}, true
 }
 
-func newFileNode(birth string, now time.Time) *node {
+func newFileNode(birth birth, now time.Time) *node {
 	return &node{birth: birth, mtime: now}
 }
 
-func newDirNode(birth string, now time.Time) *node {
+func newDirNode(now time.Time) *node {
 	return &node{
-		dir: true, birth: birth, mtime: now,
+		dir: true, mtime: now,
 		entries: make(map[string]*node), kept: make(map[string]*node),
 	}
 }
