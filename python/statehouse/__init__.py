@@ -1,0 +1,23 @@
+"""Statehouse: durable, versioned, replayable state for AI agents, with transactions.
+
+>>> from statehouse import Statehouse
+>>> client = Statehouse(url="localhost:50051")
+>>> with client.begin_transaction() as tx:
+...     tx.write(agent_id="planner", key="plan", value={"goal": "population of Paris"})
+>>> client.get_state(agent_id="planner", key="plan").value
+{'goal': 'population of Paris'}
+
+:class:`Statehouse` blocks, :class:`AsyncStatehouse` is awaited; they are the same but for
+that. What goes in and comes out is in :mod:`statehouse.types`, what is raised in
+:mod:`statehouse.errors`. :mod:`statehouse.testing` starts a private daemon for tests.
+"""
+
+from statehouse._aio import AsyncStatehouse, AsyncTxn
+from statehouse._sync import Statehouse, Txn
+from statehouse._version import __version__
+from statehouse.errors import *  # noqa: F403
+from statehouse.errors import __all__ as _errors
+from statehouse.types import *  # noqa: F403
+from statehouse.types import __all__ as _types
+
+__all__ = ["AsyncStatehouse", "AsyncTxn", "Statehouse", "Txn", "__version__", *_errors, *_types]

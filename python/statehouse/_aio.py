@@ -1,0 +1,257 @@
+"""The client that is awaited."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING, Any, Callable, TypeVar
+
+import grpc
+import grpc.aio
+
+from statehouse import errors
+from statehouse._channel import CHANNEL_OPTIONS, Endpoint
+from statehouse._client import ClientSurface
+from statehouse._effects import Awaiting, Call, Effect, Feed, Items, Open, Receive, Sleep, Steps
+from statehouse._proto import methods
+from statehouse._status import from_rpc
+from statehouse._txn import TxnSurface, begin, run_transaction
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Generator, Mapping
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from statehouse._calls import Caller
+    from statehouse._proto import statehouse_pb2 as pb
+
+T = TypeVar("T")
+Item = TypeVar("Item")
+
+
+class Transport:
+    """A channel, made in the event loop that first uses it, and who performs effects on
+    it.
+    """
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._pid = 0
+        self._channel: Any = None
+        self._calls: dict[str, Any] = {}
+        self._closed = False
+
+    async def run(self, steps: Steps[T]) -> T:
+        """Performs steps to their end."""
+        try:
+            effect = next(steps)
+            while True:
+                try:
+                    result = await self._perform(effect)
+                except BaseException as failed:  # theirs to handle, whatever it is
+                    effect = steps.throw(failed)
+                else:
+                    effect = steps.send(result)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+
+    async def iterate(self, feed: Feed[Item]) -> AsyncIterator[Item]:
+        """Performs a feed as far as its items are asked for."""
+        try:
+            step = next(feed)
+            while True:
+                if isinstance(step, Items):
+                    for item in step.items:
+                        yield item
+                    step = next(feed)
+                    continue
+                try:
+                    result = await self._perform(step)
+                except BaseException as failed:
+                    step = feed.throw(failed)
+                else:
+                    step = feed.send(result)
+        except StopIteration:
+            return
+        finally:
+            feed.close()
+
+    async def _perform(self, effect: Effect) -> Any:
+        if isinstance(effect, Call):
+            try:
+                return await self._method(effect.method)(
+                    effect.request, timeout=effect.timeout, metadata=self._endpoint.headers
+                )
+            except (grpc.RpcError, grpc.aio.UsageError) as failed:
+                raise self._error(failed) from None
+        if isinstance(effect, Receive):
+            try:
+                message = await effect.stream.read()  # type: ignore[attr-defined]
+            except (grpc.RpcError, grpc.aio.UsageError) as failed:
+                raise self._error(failed) from None
+            return None if message is grpc.aio.EOF else message
+        if isinstance(effect, Open):
+            return self._method(effect.method)(
+                effect.request, timeout=effect.timeout, metadata=self._endpoint.headers
+            )
+        if isinstance(effect, Sleep):
+            return await asyncio.sleep(effect.seconds)
+        return await effect.function(*effect.arguments)
+
+    def _method(self, name: str) -> Any:
+        if self._loop is not asyncio.get_running_loop() or self._closed:
+            self._connect()
+        return self._calls[name]
+
+    def _connect(self) -> None:
+        if self._closed:
+            raise errors.UsageError("the client is closed: make a new one")
+        if self._pid not in (0, os.getpid()):
+            raise errors.UsageError(
+                "the client was used before this process was forked: make one in each process"
+            )
+        if self._loop is not None:
+            raise errors.UsageError(
+                "the client belongs to another event loop: make one in each loop, inside of it"
+            )
+        channel: Any
+        if self._endpoint.credentials is None:
+            channel = grpc.aio.insecure_channel(self._endpoint.target, CHANNEL_OPTIONS)
+        else:
+            channel = grpc.aio.secure_channel(
+                self._endpoint.target, self._endpoint.credentials, CHANNEL_OPTIONS
+            )
+        self._calls = {
+            method.name: (channel.unary_stream if method.streaming else channel.unary_unary)(
+                method.path,
+                request_serializer=method.request.SerializeToString,
+                response_deserializer=method.response.FromString,
+            )
+            for method in methods()
+        }
+        self._channel, self._pid = channel, os.getpid()
+        self._loop = asyncio.get_running_loop()
+
+    def _error(self, failed: Exception) -> errors.StatehouseError:
+        if self._closed or not isinstance(failed, grpc.RpcError):
+            return errors.UsageError("the client was closed")
+        return from_rpc(failed)
+
+    async def close(self) -> None:
+        closed, self._closed = self._closed, True
+        if not closed and self._channel is not None and self._pid == os.getpid():
+            await self._channel.close()
+
+
+class _Awaits(Awaiting):
+    _transport: Transport
+
+    async def _run(self, steps: Steps[T]) -> T:
+        return await self._transport.run(steps)
+
+    def _iterate(self, feed: Feed[Item]) -> AsyncIterator[Item]:
+        return self._transport.iterate(feed)
+
+
+class AsyncTxn(TxnSurface, _Awaits):
+    __doc__ = TxnSurface.__doc__
+
+    def __init__(
+        self,
+        transport: Transport,
+        caller: Caller,
+        begun: pb.BeginTransactionResponse,
+        metadata: dict[str, str],
+    ) -> None:
+        super().__init__(caller, begun, metadata)
+        self._transport = transport
+
+
+class Beginning:
+    """A transaction that is about to begin: await it for an :class:`AsyncTxn`, or use it
+    with ``async with``.
+    """
+
+    def __init__(self, begin: Awaitable[AsyncTxn]) -> None:
+        self._begin = begin
+        self._txn: AsyncTxn | None = None
+
+    def __await__(self) -> Generator[Any, None, AsyncTxn]:
+        return self._begin.__await__()
+
+    async def __aenter__(self) -> AsyncTxn:
+        self._txn = await self._begin
+        return self._txn
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._txn is not None:
+            await self._txn._run(self._txn._leave(failing=kind is not None))  # noqa: SLF001
+
+
+class AsyncStatehouse(ClientSurface, _Awaits):
+    __doc__ = f"""{ClientSurface.__doc__}
+    What :class:`Statehouse` does by blocking is awaited here; what it iterates over is
+    iterated over with ``async for``.
+
+    >>> async def main():
+    ...     async with AsyncStatehouse(url="localhost:50051") as client:
+    ...         await client.write(agent_id="a1", key="memory", value={{"fact": "Paris"}})
+    ...         return [record.key async for record in client.scan_prefix(agent_id="a1")]
+    >>> asyncio.run(main())
+    ['memory']
+
+    A client belongs to the event loop, and the process, that first uses it. Many tasks may
+    use it at once. Cancelling a task that commits leaves open whether the commit is made:
+    ask ``get_transaction``.
+    """
+
+    def _open(self) -> None:
+        self._transport = Transport(self._endpoint)
+
+    def begin_transaction(
+        self, *, timeout: float | None = None, metadata: Mapping[str, str] | None = None
+    ) -> Beginning:
+        """Begins an :class:`AsyncTxn`: ``async with client.begin_transaction() as tx``, or
+        ``tx = await client.begin_transaction()``. Otherwise as :class:`Statehouse` does.
+        """
+
+        async def begun() -> AsyncTxn:
+            response = await self._run(begin(self._caller, timeout))
+            return AsyncTxn(self._transport, self._caller, response, dict(metadata or {}))
+
+        return Beginning(begun())
+
+    async def run_transaction(
+        self,
+        function: Callable[[AsyncTxn], Awaitable[T]],
+        *,
+        timeout: float | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> T:
+        """Runs a coroutine function in a transaction, as :class:`Statehouse` does with a
+        function.
+        """
+
+        def make(begun: pb.BeginTransactionResponse, metadata: dict[str, str]) -> AsyncTxn:
+            return AsyncTxn(self._transport, self._caller, begun, metadata)
+
+        steps = run_transaction(self._caller, make, function, timeout, metadata)
+        result: T = await self._run(steps)
+        return result
+
+    async def close(self) -> None:
+        """Closes the connection. What is under way fails."""
+        await self._transport.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()

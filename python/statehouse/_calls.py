@@ -1,0 +1,178 @@
+"""Deadlines, retries, and what may have happened when a call failed.
+
+The rules are those of the Go client, ``client/call.go``.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Callable
+
+from statehouse import _arguments as check
+from statehouse import errors
+from statehouse._effects import Call, Sleep
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+    from statehouse._effects import Steps
+    from statehouse.errors import StatehouseError
+
+# Pauses between tries in seconds: the first, and the longest, each cut by up to a half
+# at random so that clients which failed together do not return together.
+FIRST_PAUSE = 0.02
+MAX_PAUSE = 1.0
+
+#: Refusals that speak of the transaction itself, so that no earlier try can have been
+#: applied. One that was refused at the door, or met damage, says nothing of those.
+DECIDES = (
+    errors.InvalidArgument,
+    errors.TransactionNotFound,
+    errors.TransactionExpired,
+    errors.TransactionAborted,
+    errors.TransactionIDReused,
+    errors.ConflictError,
+)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a client behaves. Times are in seconds; None: no bound."""
+
+    namespace: str
+    timeout: float | None
+    attempt_timeout: float | None
+    fail_fast: bool
+    page_size: int
+
+
+class Deadline:
+    """When a call gives up."""
+
+    def __init__(self, seconds: float | None) -> None:
+        self.seconds = seconds
+        self._end = None if seconds is None else time.monotonic() + seconds
+
+    def left(self) -> float | None:
+        return None if self._end is None else self._end - time.monotonic()
+
+
+class Caller:
+    """Makes calls under a client's options."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    def namespace(self, given: str | None) -> str:
+        """Answers the namespace meant: the one given, or the client's."""
+        return self.options.namespace if given is None else check.text("namespace", given)
+
+    def call(self, method: str, request: Message) -> Steps[Any]:
+        """Makes a call that may be repeated without harm."""
+        return self._repeat(method, request, lambda sent: sent or not self.options.fail_fast)
+
+    def call_once(self, method: str, request: Message) -> Steps[Any]:
+        """Makes a call that must not be repeated once it was sent."""
+        return self._repeat(method, request, lambda sent: not sent and not self.options.fail_fast)
+
+    def _repeat(self, method: str, request: Message, again: Callable[[bool], bool]) -> Steps[Any]:
+        deadline = Deadline(self.options.timeout)
+        tries = 0
+        while True:
+            try:
+                return (yield self.attempt(method, request, deadline))
+            except errors.ConnectionError as failed:
+                if not again(failed._sent):  # noqa: SLF001
+                    raise
+                yield from self.pause(tries, deadline, failed)
+            tries += 1
+
+    def commit(self, method: str, request: Message, txn_id: str, *, begun: bool) -> Steps[Any]:
+        """Makes a call that commits a transaction, and repeats it until its outcome is
+        known or the time is over.
+
+        ``begun``: the transaction lives in the daemon, which ends it with the first
+        refusal, so a late duplicate cannot be applied after one.
+        """
+        deadline = Deadline(self.options.timeout)
+        doubt = False  # an earlier try may have been applied, or may yet be
+        tries = 0
+        while True:
+            failed: StatehouseError
+            try:
+                return (yield self.attempt(method, request, deadline))
+            except errors.StatehouseError as error:
+                failed = error
+            doubt = doubt or isinstance(failed, errors.OutcomeUnknown) or _unanswered(failed)
+            if _passing(failed, doubt) and (
+                failed._sent or doubt or not self.options.fail_fast  # noqa: SLF001
+            ):
+                try:
+                    yield from self.pause(tries, deadline, failed)
+                except errors.ConnectionError as over:
+                    failed = over
+                else:
+                    tries += 1
+                    continue
+            if doubt and not isinstance(failed, DECIDES):
+                unknown = errors.OutcomeUnknown(
+                    f"the outcome of transaction {txn_id} is unknown: {failed.message}",
+                    answered=failed.answered,
+                    sent=True,
+                )
+                unknown.txn_id = txn_id
+                raise unknown from failed
+            # A key that is not at the expected version may come back to it only as
+            # absent: then a late duplicate could still be applied.
+            failed.maybe_applied = (
+                doubt and not begun and isinstance(failed, errors.PreconditionFailed)
+            )
+            raise failed
+
+    def attempt(self, method: str, request: Message, deadline: Deadline) -> Call:
+        """Makes the effect of one try."""
+        timeout, left = self.options.attempt_timeout, deadline.left()
+        if left is not None:
+            timeout = left if timeout is None else min(timeout, left)
+        return Call(method, request, timeout)
+
+    def pause(self, tries: int, deadline: Deadline, failed: StatehouseError) -> Steps[None]:
+        """Waits before try n+1, counted from 0; raises when there is no time for it."""
+        seconds = min(FIRST_PAUSE * 2 ** min(tries, 10), MAX_PAUSE)
+        seconds -= seconds / 2 * random.random()  # noqa: S311
+        left = deadline.left()
+        if left is not None and left <= seconds:
+            raise errors.DeadlineExceeded(
+                f"gave up after {tries + 1} tries in {deadline.seconds:g} s: {failed.message}",
+                sent=failed._sent,  # noqa: SLF001
+            ) from failed
+        yield Sleep(seconds)
+
+
+def _unanswered(failed: StatehouseError) -> bool:
+    return failed._sent and not failed.answered  # noqa: SLF001
+
+
+def _passing(failed: StatehouseError, doubt: bool) -> bool:
+    """Tells whether the same request may fare better later. A limit that is reached is
+    for the caller to decide about, unless an earlier try is in doubt.
+    """
+    if isinstance(failed, (errors.ConnectionError, errors.OutcomeUnknown)):
+        return True
+    return doubt and isinstance(failed, errors.ResourceExhausted)
+
+
+def new_txn_id() -> str:
+    """Makes a UUID of version 7 (RFC 9562): the time in milliseconds, then randomness.
+
+    The daemon tells by the time whether it still keeps the outcome of an id, so the
+    clock should be right to the day.
+    """
+    n = time.time_ns() // 1_000_000 << 80 | int.from_bytes(os.urandom(10), "big")
+    n = n & ~(0xF << 76) | 7 << 76
+    n = n & ~(0b11 << 62) | 0b10 << 62
+    h = f"{n:032x}"
+    return f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}"

@@ -1,0 +1,189 @@
+"""What a client is made of, whichever way it talks."""
+
+from __future__ import annotations
+
+import copy
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING, Union
+
+from statehouse import _arguments as check
+from statehouse import errors
+from statehouse._calls import Caller, Deadline, Options
+from statehouse._channel import Endpoint, PathLike, endpoint
+from statehouse._effects import Steps, operation
+from statehouse._log import Log
+from statehouse._proto import statehouse_pb2 as pb
+from statehouse._times import to_datetime
+from statehouse._writes import Writes
+from statehouse.types import Build, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from typing_extensions import Self
+
+
+class Unset:
+    """Stands for an argument that was not given, where None says something."""
+
+    def __repr__(self) -> str:
+        return "<unchanged>"
+
+
+UNSET = Unset()
+Seconds = Union[float, None, Unset]
+
+
+class ClientSurface(Writes, Log):
+    """Talks to one daemon. Nothing is connected before the first call.
+
+    ``url``
+        ``host:port``, by default ``STATEHOUSE_ADDRESS`` or ``localhost:50051``. With
+        ``https://`` in front TLS is on.
+    ``namespace``
+        What records are in that are named without one; by default
+        ``STATEHOUSE_NAMESPACE`` or ``default``.
+    ``token``
+        Sent with every request as ``authorization: Bearer …``; by default
+        ``STATEHOUSE_TOKEN``. Over a network it is sent through TLS only, unless
+        ``plaintext_token`` says that the network itself is trusted.
+    ``metadata``
+        Further headers of every request: pairs of name and value. They are sent as they
+        are.
+    ``tls``, ``ca_file``, ``cert_file``, ``key_file``
+        Any of them turns TLS on. ``ca_file`` is trusted instead of the system's
+        authorities; ``cert_file`` and ``key_file`` are the client's own. All are PEM.
+    ``timeout``
+        Seconds that a call may take, repeated tries and all; None: no bound. Of what
+        iterates it bounds each request, and how long a daemon that went away is waited
+        for; a watch waits for ever.
+    ``attempt_timeout``
+        Seconds that one try may take; None: what is left of ``timeout``.
+    ``fail_fast``
+        Gives up a call that was certainly not sent, because the daemon cannot be reached,
+        instead of trying until the timeout.
+    ``page_size``
+        How many items of a list one request asks for. The daemon may answer fewer.
+    """
+
+    _endpoint: Endpoint
+
+    def __init__(
+        self,
+        url: str | None = None,
+        namespace: str | None = None,
+        *,
+        token: str | None = None,
+        metadata: Mapping[str, str] | Sequence[tuple[str, str]] | None = None,
+        tls: bool = False,
+        ca_file: PathLike | None = None,
+        cert_file: PathLike | None = None,
+        key_file: PathLike | None = None,
+        plaintext_token: bool = False,
+        timeout: float | None = 30.0,
+        attempt_timeout: float | None = 10.0,
+        fail_fast: bool = False,
+        page_size: int = 1000,
+    ) -> None:
+        if namespace is None:
+            namespace = os.environ.get("STATEHOUSE_NAMESPACE") or "default"
+        if not 1 <= check.count("page_size", page_size) < 2**32:
+            raise check.refused("page_size", f"page_size must be 1 or more, not {page_size}")
+        self._endpoint = endpoint(
+            url, token, metadata, tls, ca_file, cert_file, key_file, plaintext_token
+        )
+        self._caller = Caller(
+            Options(
+                namespace=check.text("namespace", namespace),
+                timeout=_seconds("timeout", timeout),
+                attempt_timeout=_seconds("attempt_timeout", attempt_timeout),
+                fail_fast=fail_fast,
+                page_size=page_size,
+            )
+        )
+        self._open()
+
+    def _open(self) -> None:
+        """Makes what performs the effects."""
+        raise NotImplementedError
+
+    @property
+    def namespace(self) -> str:
+        """What records are in that are named without a namespace."""
+        return self._caller.options.namespace
+
+    def with_options(
+        self,
+        *,
+        namespace: str | None = None,
+        timeout: Seconds = UNSET,
+        attempt_timeout: Seconds = UNSET,
+        fail_fast: bool | None = None,
+    ) -> Self:
+        """Makes a client with other options on the same connection. Close only one.
+
+        >>> staging = client.with_options(namespace="staging", timeout=2)
+        >>> staging.write("a1", "k", {}).versions[0].namespace
+        'staging'
+        """
+        options = self._caller.options
+        if namespace is not None:
+            options = replace(options, namespace=check.text("namespace", namespace))
+        if not isinstance(timeout, Unset):
+            options = replace(options, timeout=_seconds("timeout", timeout))
+        if not isinstance(attempt_timeout, Unset):
+            seconds = _seconds("attempt_timeout", attempt_timeout)
+            options = replace(options, attempt_timeout=seconds)
+        if fail_fast is not None:
+            options = replace(options, fail_fast=fail_fast)
+        other = copy.copy(self)
+        other._caller = Caller(options)  # noqa: SLF001  ours
+        return other
+
+    @operation
+    def health(self) -> Steps[str]:
+        """Asks once whether the daemon serves. Raises :class:`ConnectionError` when not.
+
+        >>> client.health()
+        'ok'
+        """
+        deadline = Deadline(self._caller.options.timeout)
+        response = yield self._caller.attempt("Health", pb.HealthRequest(), deadline)
+        if response.status != "ok":
+            raise errors.ConnectionError(f"not serving: {response.status}", answered=True)
+        return str(response.status)
+
+    @operation
+    def version(self) -> Steps[Build]:
+        """Names the build of the daemon."""
+        response = yield from self._caller.call("Version", pb.VersionRequest())
+        return Build(response.version, response.git_sha)
+
+    @operation
+    def status(self) -> Steps[Status]:
+        """Tells how far the store is and how large.
+
+        >>> client.status().published_ts
+        0
+        """
+        response = yield from self._caller.call("GetStatus", pb.GetStatusRequest())
+        committed = response.HasField("last_commit_time")
+        return Status(
+            published_ts=response.published_ts,
+            last_commit_time=to_datetime(response.last_commit_time) if committed else None,
+            open_transactions=response.open_transactions,
+            disk_used_bytes=response.disk_used_bytes,
+            disk_free_bytes=response.disk_free_bytes,
+            writes_refused=response.writes_refused,
+            durable=response.durable,
+            store_id=response.store_id,
+            format_version=response.format_version,
+        )
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._endpoint.target!r}, {self.namespace!r})"
+
+
+def _seconds(field: str, value: float | None) -> float | None:
+    return None if value is None else check.positive(field, value)

@@ -1,0 +1,713 @@
+from google.protobuf import struct_pb2 as _struct_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Mapping, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class ValueEncoding(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    VALUE_ENCODING_STRUCT: _ClassVar[ValueEncoding]
+    VALUE_ENCODING_JSON: _ClassVar[ValueEncoding]
+    VALUE_ENCODING_NONE: _ClassVar[ValueEncoding]
+
+class TransactionState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    TRANSACTION_STATE_UNSPECIFIED: _ClassVar[TransactionState]
+    TRANSACTION_STATE_OPEN: _ClassVar[TransactionState]
+    TRANSACTION_STATE_COMMITTED: _ClassVar[TransactionState]
+    TRANSACTION_STATE_ABORTED: _ClassVar[TransactionState]
+    TRANSACTION_STATE_EXPIRED: _ClassVar[TransactionState]
+    TRANSACTION_STATE_NEVER_SEEN: _ClassVar[TransactionState]
+    TRANSACTION_STATE_TOO_OLD: _ClassVar[TransactionState]
+
+class ErrorCode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    UNKNOWN: _ClassVar[ErrorCode]
+    INVALID_REQUEST: _ClassVar[ErrorCode]
+    TXN_NOT_FOUND: _ClassVar[ErrorCode]
+    TXN_EXPIRED: _ClassVar[ErrorCode]
+    TXN_ALREADY_COMMITTED: _ClassVar[ErrorCode]
+    KEY_NOT_FOUND: _ClassVar[ErrorCode]
+    VERSION_NOT_FOUND: _ClassVar[ErrorCode]
+    STORAGE_ERROR: _ClassVar[ErrorCode]
+    INTERNAL_ERROR: _ClassVar[ErrorCode]
+    CONFLICT: _ClassVar[ErrorCode]
+    PRECONDITION_FAILED: _ClassVar[ErrorCode]
+    LIMIT_EXCEEDED: _ClassVar[ErrorCode]
+    DATA_LOSS: _ClassVar[ErrorCode]
+    TXN_ID_REUSED: _ClassVar[ErrorCode]
+    TXN_ABORTED: _ClassVar[ErrorCode]
+    OUTCOME_UNKNOWN: _ClassVar[ErrorCode]
+    UNAVAILABLE: _ClassVar[ErrorCode]
+    DISK_FULL: _ClassVar[ErrorCode]
+    NOT_REPRESENTABLE: _ClassVar[ErrorCode]
+    TXN_TOO_OLD: _ClassVar[ErrorCode]
+    UNAUTHENTICATED: _ClassVar[ErrorCode]
+VALUE_ENCODING_STRUCT: ValueEncoding
+VALUE_ENCODING_JSON: ValueEncoding
+VALUE_ENCODING_NONE: ValueEncoding
+TRANSACTION_STATE_UNSPECIFIED: TransactionState
+TRANSACTION_STATE_OPEN: TransactionState
+TRANSACTION_STATE_COMMITTED: TransactionState
+TRANSACTION_STATE_ABORTED: TransactionState
+TRANSACTION_STATE_EXPIRED: TransactionState
+TRANSACTION_STATE_NEVER_SEEN: TransactionState
+TRANSACTION_STATE_TOO_OLD: TransactionState
+UNKNOWN: ErrorCode
+INVALID_REQUEST: ErrorCode
+TXN_NOT_FOUND: ErrorCode
+TXN_EXPIRED: ErrorCode
+TXN_ALREADY_COMMITTED: ErrorCode
+KEY_NOT_FOUND: ErrorCode
+VERSION_NOT_FOUND: ErrorCode
+STORAGE_ERROR: ErrorCode
+INTERNAL_ERROR: ErrorCode
+CONFLICT: ErrorCode
+PRECONDITION_FAILED: ErrorCode
+LIMIT_EXCEEDED: ErrorCode
+DATA_LOSS: ErrorCode
+TXN_ID_REUSED: ErrorCode
+TXN_ABORTED: ErrorCode
+OUTCOME_UNKNOWN: ErrorCode
+UNAVAILABLE: ErrorCode
+DISK_FULL: ErrorCode
+NOT_REPRESENTABLE: ErrorCode
+TXN_TOO_OLD: ErrorCode
+UNAUTHENTICATED: ErrorCode
+
+class At(_message.Message):
+    __slots__ = ("commit_ts", "time")
+    COMMIT_TS_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    commit_ts: int
+    time: _timestamp_pb2.Timestamp
+    def __init__(self, commit_ts: _Optional[int] = ..., time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class KeyPrecondition(_message.Message):
+    __slots__ = ("namespace", "agent_id", "key", "expected_version")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    AGENT_ID_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    agent_id: str
+    key: str
+    expected_version: int
+    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., key: _Optional[str] = ..., expected_version: _Optional[int] = ...) -> None: ...
+
+class HeadPrecondition(_message.Message):
+    __slots__ = ("namespace", "agent_id", "expected_head")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    AGENT_ID_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_HEAD_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    agent_id: str
+    expected_head: int
+    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., expected_head: _Optional[int] = ...) -> None: ...
+
+class HealthRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class HealthResponse(_message.Message):
+    __slots__ = ("status",)
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    status: str
+    def __init__(self, status: _Optional[str] = ...) -> None: ...
+
+class VersionRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class VersionResponse(_message.Message):
+    __slots__ = ("version", "git_sha")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    GIT_SHA_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    git_sha: str
+    def __init__(self, version: _Optional[str] = ..., git_sha: _Optional[str] = ...) -> None: ...
+
+class BeginTransactionRequest(_message.Message):
+    __slots__ = ("timeout_ms",)
+    TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
+    timeout_ms: int
+    def __init__(self, timeout_ms: _Optional[int] = ...) -> None: ...
+
+class BeginTransactionResponse(_message.Message):
+    __slots__ = ("txn_id", "snapshot_ts", "timeout_ms")
+    TXN_ID_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOT_TS_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
+    txn_id: str
+    snapshot_ts: int
+    timeout_ms: int
+    def __init__(self, txn_id: _Optional[str] = ..., snapshot_ts: _Optional[int] = ..., timeout_ms: _Optional[int] = ...) -> None: ...
+
+class WriteRequest(_message.Message):
+    __slots__ = ("txn_id", "namespace", "agent_id", "key", "value", "value_json", "expected_version")
+    TXN_ID_FIELD_NUMBER: _ClassVar[int]
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    AGENT_ID_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    VALUE_JSON_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
+    txn_id: str
+    namespace: str
+    agent_id: str
+    key: str
+    value: _struct_pb2.Struct
+    value_json: bytes
+    expected_version: int
+    def __init__(self, txn_id: _Optional[str] = ..., namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., key: _Optional[str] = ..., value: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., value_json: _Optional[bytes] = ..., expected_version: _Optional[int] = ...) -> None: ...
+
+class WriteResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class DeleteRequest(_message.Message):
+    __slots__ = ("txn_id", "namespace", "agent_id", "key", "expected_version")
+    TXN_ID_FIELD_NUMBER: _ClassVar[int]
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    AGENT_ID_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
+    txn_id: str
+    namespace: str
+    agent_id: str
+    key: str
+    expected_version: int
+    def __init__(self, txn_id: _Optional[str] = ..., namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., key: _Optional[str] = ..., expected_version: _Optional[int] = ...) -> None: ...
+
+class DeleteResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class CommitRequest(_message.Message):
+    __slots__ = ("txn_id", "metadata", "key_preconditions", "head_preconditions")
+    class MetadataEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    TXN_ID_FIELD_NUMBER: _ClassVar[int]
+    METADATA_FIELD_NUMBER: _ClassVar[int]
+    KEY_PRECONDITIONS_FIELD_NUMBER: _ClassVar[int]
+    HEAD_PRECONDITIONS_FIELD_NUMBER: _ClassVar[int]
+    txn_id: str
+    metadata: _containers.ScalarMap[str, str]
+    key_preconditions: _containers.RepeatedCompositeFieldContainer[KeyPrecondition]
+    head_preconditions: _containers.RepeatedCompositeFieldContainer[HeadPrecondition]
+    def __init__(self, txn_id: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., key_preconditions: _Optional[_Iterable[_Union[KeyPrecondition, _Mapping]]] = ..., head_preconditions: _Optional[_Iterable[_Union[HeadPrecondition, _Mapping]]] = ...) -> None: ...
+
+class CommitResponse(_message.Message):
+    __slots__ = ("commit_ts", "commit_time", "versions")
+    COMMIT_TS_FIELD_NUMBER: _ClassVar[int]
+    COMMIT_TIME_FIELD_NUMBER: _ClassVar[int]
+    VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    commit_ts: int
+    commit_time: _timestamp_pb2.Timestamp
+    versions: _containers.RepeatedCompositeFieldContainer[KeyVersion]
+    def __init__(self, commit_ts: _Optional[int] = ..., commit_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., versions: _Optional[_Iterable[_Union[KeyVersion, _Mapping]]] = ...) -> None: ...
+
+class KeyVersion(_message.Message):
+    __slots__ = ("namespace", "agent_id", "key", "version")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    AGENT_ID_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    agent_id: str
+    key: str
+    version: int
+    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., key: _Optional[str] = ..., version: _Optional[int] = ...) -> None: ...
+
+class AbortRequest(_message.Message):
+    __slots__ = ("txn_id",)
+    TXN_ID_FIELD_NUMBER: _ClassVar[int]
+    txn_id: str
+    def __init__(self, txn_id: _Optional[str] = ...) -> None: ...
+
+class AbortResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetStateRequest(_message.Message):
+    __slots__ = ("namespace", "agent_id", "key", "encoding", "at", "txn_id")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    AGENT_ID_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    ENCODING_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    TXN_ID_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    agent_id: str
+    key: str
+    encoding: ValueEncoding
+    at: At
+    txn_id: str
+    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., key: _Optional[str] = ..., encoding: _Optional[_Union[ValueEncoding, str]] = ..., at: _Optional[_Union[At, _Mapping]] = ..., txn_id: _Optional[str] = ...) -> None: ...
+
+class GetStateResponse(_message.Message):
+    __slots__ = ("value", "version", "commit_ts", "exists", "value_json", "commit_time", "read_ts")
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    COMMIT_TS_FIELD_NUMBER: _ClassVar[int]
+    EXISTS_FIELD_NUMBER: _ClassVar[int]
+    VALUE_JSON_FIELD_NUMBER: _ClassVar[int]
+    COMMIT_TIME_FIELD_NUMBER: _ClassVar[int]
+    READ_TS_FIELD_NUMBER: _ClassVar[int]
+    value: _struct_pb2.Struct
+    version: int
+    commit_ts: int
+    exists: bool
+    value_json: bytes
+    commit_time: _timestamp_pb2.Timestamp
+    read_ts: int
+    def __init__(self, value: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., version: _Optional[int] = ..., commit_ts: _Optional[int] = ..., exists: bool = ..., value_json: _Optional[bytes] = ..., commit_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., read_ts: _Optional[int] = ...) -> None: ...
+
+class GetStateAtVersionRequest(_message.Message):
+    __slots__ = ("namespace", "agent_id", "key", "version", "encoding")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    AGENT_ID_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    ENCODING_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    agent_id: str
+    key: str
+    version: int
+    encoding: ValueEncoding
+    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., key: _Optional[str] = ..., version: _Optional[int] = ..., encoding: _Optional[_Union[ValueEncoding, str]] = ...) -> None: ...
+
+class GetStateAtVersionResponse(_message.Message):
+    __slots__ = ("value", "version", "commit_ts", "exists", "value_json", "commit_time")
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    COMMIT_TS_FIELD_NUMBER: _ClassVar[int]
+    EXISTS_FIELD_NUMBER: _ClassVar[int]
+    VALUE_JSON_FIELD_NUMBER: _ClassVar[int]
+    COMMIT_TIME_FIELD_NUMBER: _ClassVar[int]
+    value: _struct_pb2.Struct
+    version: int
+    commit_ts: int
+    exists: bool
+    value_json: bytes
+    commit_time: _timestamp_pb2.Timestamp
+    def __init__(self, value: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., version: _Optional[int] = ..., commit_ts: _Optional[int] = ..., exists: bool = ..., value_json: _Optional[bytes] = ..., commit_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class ListKeysRequest(_message.Message):
+    __slots__ = ("namespace", "agent_id", "prefix", "limit", "page_token", "reverse", "at", "txn_id")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    AGENT_ID_FIELD_NUMBER: _ClassVar[int]
+    PREFIX_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    REVERSE_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    TXN_ID_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    agent_id: str
+    prefix: str
+    limit: int
+    page_token: str
+    reverse: bool
+    at: At
+    txn_id: str
+    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., prefix: _Optional[str] = ..., limit: _Optional[int] = ..., page_token: _Optional[str] = ..., reverse: bool = ..., at: _Optional[_Union[At, _Mapping]] = ..., txn_id: _Optional[str] = ...) -> None: ...
+
+class ListKeysResponse(_message.Message):
+    __slots__ = ("keys", "next_page_token", "read_ts")
+    KEYS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    READ_TS_FIELD_NUMBER: _ClassVar[int]
+    keys: _containers.RepeatedScalarFieldContainer[str]
+    next_page_token: str
+    read_ts: int
+    def __init__(self, keys: _Optional[_Iterable[str]] = ..., next_page_token: _Optional[str] = ..., read_ts: _Optional[int] = ...) -> None: ...
+
+class ScanPrefixRequest(_message.Message):
+    __slots__ = ("namespace", "agent_id", "prefix", "encoding", "limit", "page_token", "reverse", "at", "txn_id")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    AGENT_ID_FIELD_NUMBER: _ClassVar[int]
+    PREFIX_FIELD_NUMBER: _ClassVar[int]
+    ENCODING_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    REVERSE_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    TXN_ID_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    agent_id: str
+    prefix: str
+    encoding: ValueEncoding
+    limit: int
+    page_token: str
+    reverse: bool
+    at: At
+    txn_id: str
+    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., prefix: _Optional[str] = ..., encoding: _Optional[_Union[ValueEncoding, str]] = ..., limit: _Optional[int] = ..., page_token: _Optional[str] = ..., reverse: bool = ..., at: _Optional[_Union[At, _Mapping]] = ..., txn_id: _Optional[str] = ...) -> None: ...
+
+class ScanPrefixResponse(_message.Message):
+    __slots__ = ("entries", "next_page_token", "read_ts")
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    READ_TS_FIELD_NUMBER: _ClassVar[int]
+    entries: _containers.RepeatedCompositeFieldContainer[StateEntry]
+    next_page_token: str
+    read_ts: int
+    def __init__(self, entries: _Optional[_Iterable[_Union[StateEntry, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., read_ts: _Optional[int] = ...) -> None: ...
+
+class StateEntry(_message.Message):
+    __slots__ = ("key", "value", "version", "commit_ts", "value_json", "commit_time")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    COMMIT_TS_FIELD_NUMBER: _ClassVar[int]
+    VALUE_JSON_FIELD_NUMBER: _ClassVar[int]
+    COMMIT_TIME_FIELD_NUMBER: _ClassVar[int]
+    key: str
+    value: _struct_pb2.Struct
+    version: int
+    commit_ts: int
+    value_json: bytes
+    commit_time: _timestamp_pb2.Timestamp
+    def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., version: _Optional[int] = ..., commit_ts: _Optional[int] = ..., value_json: _Optional[bytes] = ..., commit_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class ReplayRequest(_message.Message):
+    __slots__ = ("namespace", "agent_id", "start_ts", "end_ts", "encoding", "key_prefix", "start_time", "end_time", "limit", "all_agents")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    AGENT_ID_FIELD_NUMBER: _ClassVar[int]
+    START_TS_FIELD_NUMBER: _ClassVar[int]
+    END_TS_FIELD_NUMBER: _ClassVar[int]
+    ENCODING_FIELD_NUMBER: _ClassVar[int]
+    KEY_PREFIX_FIELD_NUMBER: _ClassVar[int]
+    START_TIME_FIELD_NUMBER: _ClassVar[int]
+    END_TIME_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    ALL_AGENTS_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    agent_id: str
+    start_ts: int
+    end_ts: int
+    encoding: ValueEncoding
+    key_prefix: str
+    start_time: _timestamp_pb2.Timestamp
+    end_time: _timestamp_pb2.Timestamp
+    limit: int
+    all_agents: bool
+    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., start_ts: _Optional[int] = ..., end_ts: _Optional[int] = ..., encoding: _Optional[_Union[ValueEncoding, str]] = ..., key_prefix: _Optional[str] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., limit: _Optional[int] = ..., all_agents: bool = ...) -> None: ...
+
+class ReplayEvent(_message.Message):
+    __slots__ = ("txn_id", "commit_ts", "operations", "commit_time", "metadata")
+    class MetadataEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    TXN_ID_FIELD_NUMBER: _ClassVar[int]
+    COMMIT_TS_FIELD_NUMBER: _ClassVar[int]
+    OPERATIONS_FIELD_NUMBER: _ClassVar[int]
+    COMMIT_TIME_FIELD_NUMBER: _ClassVar[int]
+    METADATA_FIELD_NUMBER: _ClassVar[int]
+    txn_id: str
+    commit_ts: int
+    operations: _containers.RepeatedCompositeFieldContainer[Operation]
+    commit_time: _timestamp_pb2.Timestamp
+    metadata: _containers.ScalarMap[str, str]
+    def __init__(self, txn_id: _Optional[str] = ..., commit_ts: _Optional[int] = ..., operations: _Optional[_Iterable[_Union[Operation, _Mapping]]] = ..., commit_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., metadata: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class Operation(_message.Message):
+    __slots__ = ("key", "value", "version", "value_json", "namespace", "agent_id", "deleted")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    VALUE_JSON_FIELD_NUMBER: _ClassVar[int]
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    AGENT_ID_FIELD_NUMBER: _ClassVar[int]
+    DELETED_FIELD_NUMBER: _ClassVar[int]
+    key: str
+    value: _struct_pb2.Struct
+    version: int
+    value_json: bytes
+    namespace: str
+    agent_id: str
+    deleted: bool
+    def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., version: _Optional[int] = ..., value_json: _Optional[bytes] = ..., namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., deleted: bool = ...) -> None: ...
+
+class EventBatch(_message.Message):
+    __slots__ = ("events", "cursor")
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    CURSOR_FIELD_NUMBER: _ClassVar[int]
+    events: _containers.RepeatedCompositeFieldContainer[ReplayEvent]
+    cursor: int
+    def __init__(self, events: _Optional[_Iterable[_Union[ReplayEvent, _Mapping]]] = ..., cursor: _Optional[int] = ...) -> None: ...
+
+class WatchRequest(_message.Message):
+    __slots__ = ("namespace", "agent_id", "after_ts", "encoding", "key_prefix", "all_agents")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    AGENT_ID_FIELD_NUMBER: _ClassVar[int]
+    AFTER_TS_FIELD_NUMBER: _ClassVar[int]
+    ENCODING_FIELD_NUMBER: _ClassVar[int]
+    KEY_PREFIX_FIELD_NUMBER: _ClassVar[int]
+    ALL_AGENTS_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    agent_id: str
+    after_ts: int
+    encoding: ValueEncoding
+    key_prefix: str
+    all_agents: bool
+    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., after_ts: _Optional[int] = ..., encoding: _Optional[_Union[ValueEncoding, str]] = ..., key_prefix: _Optional[str] = ..., all_agents: bool = ...) -> None: ...
+
+class TransactRequest(_message.Message):
+    __slots__ = ("txn_id", "operations", "key_preconditions", "head_preconditions", "metadata")
+    class MetadataEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    TXN_ID_FIELD_NUMBER: _ClassVar[int]
+    OPERATIONS_FIELD_NUMBER: _ClassVar[int]
+    KEY_PRECONDITIONS_FIELD_NUMBER: _ClassVar[int]
+    HEAD_PRECONDITIONS_FIELD_NUMBER: _ClassVar[int]
+    METADATA_FIELD_NUMBER: _ClassVar[int]
+    txn_id: str
+    operations: _containers.RepeatedCompositeFieldContainer[TransactOperation]
+    key_preconditions: _containers.RepeatedCompositeFieldContainer[KeyPrecondition]
+    head_preconditions: _containers.RepeatedCompositeFieldContainer[HeadPrecondition]
+    metadata: _containers.ScalarMap[str, str]
+    def __init__(self, txn_id: _Optional[str] = ..., operations: _Optional[_Iterable[_Union[TransactOperation, _Mapping]]] = ..., key_preconditions: _Optional[_Iterable[_Union[KeyPrecondition, _Mapping]]] = ..., head_preconditions: _Optional[_Iterable[_Union[HeadPrecondition, _Mapping]]] = ..., metadata: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class TransactOperation(_message.Message):
+    __slots__ = ("namespace", "agent_id", "key", "value", "value_json", "delete", "expected_version")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    AGENT_ID_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    VALUE_JSON_FIELD_NUMBER: _ClassVar[int]
+    DELETE_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    agent_id: str
+    key: str
+    value: _struct_pb2.Struct
+    value_json: bytes
+    delete: bool
+    expected_version: int
+    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., key: _Optional[str] = ..., value: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., value_json: _Optional[bytes] = ..., delete: bool = ..., expected_version: _Optional[int] = ...) -> None: ...
+
+class TransactResponse(_message.Message):
+    __slots__ = ("commit_ts", "commit_time", "versions")
+    COMMIT_TS_FIELD_NUMBER: _ClassVar[int]
+    COMMIT_TIME_FIELD_NUMBER: _ClassVar[int]
+    VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    commit_ts: int
+    commit_time: _timestamp_pb2.Timestamp
+    versions: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, commit_ts: _Optional[int] = ..., commit_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., versions: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class GetTransactionRequest(_message.Message):
+    __slots__ = ("txn_id",)
+    TXN_ID_FIELD_NUMBER: _ClassVar[int]
+    txn_id: str
+    def __init__(self, txn_id: _Optional[str] = ...) -> None: ...
+
+class GetTransactionResponse(_message.Message):
+    __slots__ = ("state", "commit_ts", "commit_time", "versions")
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    COMMIT_TS_FIELD_NUMBER: _ClassVar[int]
+    COMMIT_TIME_FIELD_NUMBER: _ClassVar[int]
+    VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    state: TransactionState
+    commit_ts: int
+    commit_time: _timestamp_pb2.Timestamp
+    versions: _containers.RepeatedCompositeFieldContainer[KeyVersion]
+    def __init__(self, state: _Optional[_Union[TransactionState, str]] = ..., commit_ts: _Optional[int] = ..., commit_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., versions: _Optional[_Iterable[_Union[KeyVersion, _Mapping]]] = ...) -> None: ...
+
+class BatchGetStateRequest(_message.Message):
+    __slots__ = ("names", "encoding", "at", "txn_id")
+    NAMES_FIELD_NUMBER: _ClassVar[int]
+    ENCODING_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    TXN_ID_FIELD_NUMBER: _ClassVar[int]
+    names: _containers.RepeatedCompositeFieldContainer[RecordName]
+    encoding: ValueEncoding
+    at: At
+    txn_id: str
+    def __init__(self, names: _Optional[_Iterable[_Union[RecordName, _Mapping]]] = ..., encoding: _Optional[_Union[ValueEncoding, str]] = ..., at: _Optional[_Union[At, _Mapping]] = ..., txn_id: _Optional[str] = ...) -> None: ...
+
+class RecordName(_message.Message):
+    __slots__ = ("namespace", "agent_id", "key")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    AGENT_ID_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    agent_id: str
+    key: str
+    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., key: _Optional[str] = ...) -> None: ...
+
+class BatchGetStateResponse(_message.Message):
+    __slots__ = ("states", "read_ts")
+    STATES_FIELD_NUMBER: _ClassVar[int]
+    READ_TS_FIELD_NUMBER: _ClassVar[int]
+    states: _containers.RepeatedCompositeFieldContainer[GetStateResponse]
+    read_ts: int
+    def __init__(self, states: _Optional[_Iterable[_Union[GetStateResponse, _Mapping]]] = ..., read_ts: _Optional[int] = ...) -> None: ...
+
+class GetHistoryRequest(_message.Message):
+    __slots__ = ("namespace", "agent_id", "key", "encoding", "limit", "page_token", "oldest_first", "at")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    AGENT_ID_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    ENCODING_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    OLDEST_FIRST_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    agent_id: str
+    key: str
+    encoding: ValueEncoding
+    limit: int
+    page_token: str
+    oldest_first: bool
+    at: At
+    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., key: _Optional[str] = ..., encoding: _Optional[_Union[ValueEncoding, str]] = ..., limit: _Optional[int] = ..., page_token: _Optional[str] = ..., oldest_first: bool = ..., at: _Optional[_Union[At, _Mapping]] = ...) -> None: ...
+
+class GetHistoryResponse(_message.Message):
+    __slots__ = ("entries", "next_page_token")
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    entries: _containers.RepeatedCompositeFieldContainer[HistoryEntry]
+    next_page_token: str
+    def __init__(self, entries: _Optional[_Iterable[_Union[HistoryEntry, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class HistoryEntry(_message.Message):
+    __slots__ = ("version", "commit_ts", "commit_time", "txn_id", "metadata", "deleted", "value", "value_json")
+    class MetadataEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    COMMIT_TS_FIELD_NUMBER: _ClassVar[int]
+    COMMIT_TIME_FIELD_NUMBER: _ClassVar[int]
+    TXN_ID_FIELD_NUMBER: _ClassVar[int]
+    METADATA_FIELD_NUMBER: _ClassVar[int]
+    DELETED_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    VALUE_JSON_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    commit_ts: int
+    commit_time: _timestamp_pb2.Timestamp
+    txn_id: str
+    metadata: _containers.ScalarMap[str, str]
+    deleted: bool
+    value: _struct_pb2.Struct
+    value_json: bytes
+    def __init__(self, version: _Optional[int] = ..., commit_ts: _Optional[int] = ..., commit_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., txn_id: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., deleted: bool = ..., value: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., value_json: _Optional[bytes] = ...) -> None: ...
+
+class ListAgentsRequest(_message.Message):
+    __slots__ = ("namespace", "prefix", "limit", "page_token")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    PREFIX_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    prefix: str
+    limit: int
+    page_token: str
+    def __init__(self, namespace: _Optional[str] = ..., prefix: _Optional[str] = ..., limit: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListAgentsResponse(_message.Message):
+    __slots__ = ("agents", "next_page_token")
+    AGENTS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    agents: _containers.RepeatedCompositeFieldContainer[Agent]
+    next_page_token: str
+    def __init__(self, agents: _Optional[_Iterable[_Union[Agent, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class Agent(_message.Message):
+    __slots__ = ("namespace", "agent_id", "first_ts", "head_ts")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    AGENT_ID_FIELD_NUMBER: _ClassVar[int]
+    FIRST_TS_FIELD_NUMBER: _ClassVar[int]
+    HEAD_TS_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    agent_id: str
+    first_ts: int
+    head_ts: int
+    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., first_ts: _Optional[int] = ..., head_ts: _Optional[int] = ...) -> None: ...
+
+class ListNamespacesRequest(_message.Message):
+    __slots__ = ("limit", "page_token")
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    limit: int
+    page_token: str
+    def __init__(self, limit: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListNamespacesResponse(_message.Message):
+    __slots__ = ("namespaces", "next_page_token")
+    NAMESPACES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    namespaces: _containers.RepeatedScalarFieldContainer[str]
+    next_page_token: str
+    def __init__(self, namespaces: _Optional[_Iterable[str]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class GetStatusRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetStatusResponse(_message.Message):
+    __slots__ = ("published_ts", "last_commit_time", "open_transactions", "disk_used_bytes", "disk_free_bytes", "writes_refused", "durable", "store_id", "format_version")
+    PUBLISHED_TS_FIELD_NUMBER: _ClassVar[int]
+    LAST_COMMIT_TIME_FIELD_NUMBER: _ClassVar[int]
+    OPEN_TRANSACTIONS_FIELD_NUMBER: _ClassVar[int]
+    DISK_USED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    DISK_FREE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    WRITES_REFUSED_FIELD_NUMBER: _ClassVar[int]
+    DURABLE_FIELD_NUMBER: _ClassVar[int]
+    STORE_ID_FIELD_NUMBER: _ClassVar[int]
+    FORMAT_VERSION_FIELD_NUMBER: _ClassVar[int]
+    published_ts: int
+    last_commit_time: _timestamp_pb2.Timestamp
+    open_transactions: int
+    disk_used_bytes: int
+    disk_free_bytes: int
+    writes_refused: str
+    durable: bool
+    store_id: str
+    format_version: int
+    def __init__(self, published_ts: _Optional[int] = ..., last_commit_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., open_transactions: _Optional[int] = ..., disk_used_bytes: _Optional[int] = ..., disk_free_bytes: _Optional[int] = ..., writes_refused: _Optional[str] = ..., durable: bool = ..., store_id: _Optional[str] = ..., format_version: _Optional[int] = ...) -> None: ...
+
+class StatehouseError(_message.Message):
+    __slots__ = ("code", "message", "details", "maybe_applied")
+    class DetailsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    DETAILS_FIELD_NUMBER: _ClassVar[int]
+    MAYBE_APPLIED_FIELD_NUMBER: _ClassVar[int]
+    code: ErrorCode
+    message: str
+    details: _containers.ScalarMap[str, str]
+    maybe_applied: bool
+    def __init__(self, code: _Optional[_Union[ErrorCode, str]] = ..., message: _Optional[str] = ..., details: _Optional[_Mapping[str, str]] = ..., maybe_applied: bool = ...) -> None: ...

@@ -1,0 +1,287 @@
+"""Reading records: the part that a client and a transaction have in common."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Callable, TypeVar
+
+from statehouse import _arguments as check
+from statehouse import errors
+from statehouse._effects import Feed, Items, Steps, operation, stream
+from statehouse._proto import statehouse_pb2 as pb
+from statehouse._times import point_message, to_datetime
+from statehouse._values import from_json
+from statehouse.types import Point, Record, RecordName
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from google.protobuf.message import Message
+
+    from statehouse._calls import Caller
+
+T = TypeVar("T")
+AS_JSON = pb.VALUE_ENCODING_JSON
+#: How many names the daemon takes in one BatchGetState.
+_BATCH = 1000
+
+
+def encoding(values: bool) -> pb.ValueEncoding:
+    return AS_JSON if values else pb.VALUE_ENCODING_NONE
+
+
+class Reads:
+    """Reads of one namespace, now or at an earlier point, or inside a transaction."""
+
+    _caller: Caller
+    #: The transaction that the reads are inside of; "": none.
+    _reading_in: str = ""
+
+    @operation
+    def get_state(
+        self,
+        agent_id: str,
+        key: str,
+        *,
+        namespace: str | None = None,
+        as_of: Point | None = None,
+    ) -> Steps[Record | None]:
+        """Reads a record; None when it does not exist.
+
+        >>> client.write(agent_id="a1", key="memory", value={"fact": "Paris is in France"}).version
+        1
+        >>> record = client.get_state(agent_id="a1", key="memory")
+        >>> record.value, record.version
+        ({'fact': 'Paris is in France'}, 1)
+        >>> client.get_state(agent_id="a1", key="memory", as_of=0) is None
+        True
+
+        ``as_of`` reads the state at an earlier point: after a commit_ts, or at a time.
+        Inside a transaction, which reads at its own snapshot, it is refused.
+        """
+        name = RecordName(agent_id, key, self._caller.namespace(namespace))
+        response = yield from self._caller.call(
+            "GetState",
+            pb.GetStateRequest(
+                namespace=name.namespace,
+                agent_id=check.text("agent_id", agent_id),
+                key=check.text("key", key),
+                encoding=AS_JSON,
+                at=point_message(as_of),
+                txn_id=self._reading_in,
+            ),
+        )
+        return record(name, response, response.read_ts)
+
+    @operation
+    def get_many(
+        self,
+        agent_id: str,
+        keys: Iterable[str | RecordName],
+        *,
+        namespace: str | None = None,
+        as_of: Point | None = None,
+    ) -> Steps[list[Record | None]]:
+        """Reads many records at one point of the total order: one entry a key, in their
+        order, None where there is no record. A :class:`RecordName` among the keys names
+        a record of another agent or namespace.
+
+        >>> _ = client.write("a1", "x", {"n": 1})
+        >>> [r and r.value for r in client.get_many("a1", ["x", "y", RecordName("a2", "x")])]
+        [{'n': 1}, None, None]
+        """
+        if isinstance(keys, str):
+            raise check.refused("keys", f"keys is one str: write [{keys!r}]")
+        names = [
+            RecordName(
+                check.text("agent_id", key.agent_id if isinstance(key, RecordName) else agent_id),
+                check.text("key", key.key if isinstance(key, RecordName) else key),
+                self._caller.namespace(
+                    (isinstance(key, RecordName) and key.namespace) or namespace
+                ),
+            )
+            for key in keys
+        ]
+        at = point_message(as_of)
+        records: list[Record | None] = []
+        for start in range(0, len(names), _BATCH):
+            batch = names[start : start + _BATCH]
+            response = yield from self._caller.call(
+                "BatchGetState",
+                pb.BatchGetStateRequest(
+                    names=[
+                        pb.RecordName(namespace=n.namespace, agent_id=n.agent_id, key=n.key)
+                        for n in batch
+                    ],
+                    encoding=AS_JSON,
+                    at=at,
+                    txn_id=self._reading_in,
+                ),
+            )
+            if len(response.states) != len(batch):
+                raise errors.broken(f"{len(response.states)} records for {len(batch)} names")
+            records += [
+                record(name, state, response.read_ts) for name, state in zip(batch, response.states)
+            ]
+            if not self._reading_in:  # the batches after the first see what it saw
+                at = {"commit_ts": response.read_ts}
+        return records
+
+    @operation
+    def list_keys(
+        self,
+        agent_id: str,
+        prefix: str = "",
+        *,
+        reverse: bool = False,
+        limit: int | None = None,
+        namespace: str | None = None,
+        as_of: Point | None = None,
+    ) -> Steps[list[str]]:
+        """Lists an agent's keys that start with ``prefix``, in byte order.
+
+        >>> _ = client.transact([Write("a1", "state", {}), Write("a1", "config", {})])
+        >>> client.list_keys(agent_id="a1")
+        ['config', 'state']
+
+        At most ``limit`` of them; None: all. For more than fit into memory there is
+        ``scan_keys``.
+        """
+        feed = self._keys(agent_id, prefix, reverse, limit, namespace, as_of)
+        return (yield from collect(feed))
+
+    @stream
+    def scan_keys(
+        self,
+        agent_id: str,
+        prefix: str = "",
+        *,
+        reverse: bool = False,
+        limit: int | None = None,
+        namespace: str | None = None,
+        as_of: Point | None = None,
+    ) -> Feed[str]:
+        """Iterates over what ``list_keys`` lists, fetching as it goes."""
+        return self._keys(agent_id, prefix, reverse, limit, namespace, as_of)
+
+    @stream
+    def scan_prefix(
+        self,
+        agent_id: str,
+        prefix: str = "",
+        *,
+        reverse: bool = False,
+        limit: int | None = None,
+        namespace: str | None = None,
+        as_of: Point | None = None,
+    ) -> Feed[Record]:
+        """Iterates over an agent's records whose keys start with ``prefix``, in byte order
+        of their keys, fetching as it goes. All that comes is of one point of the order,
+        whatever is written meanwhile.
+
+        >>> _ = client.write("a1", "session:2026-02-07:question", {"text": "Why?"})
+        >>> for record in client.scan_prefix(agent_id="a1", prefix="session:2026-02-07:"):
+        ...     print(record.key, record.value)
+        session:2026-02-07:question {'text': 'Why?'}
+        """
+        request = pb.ScanPrefixRequest(
+            namespace=self._caller.namespace(namespace),
+            agent_id=check.text("agent_id", agent_id),
+            prefix=check.text("prefix", prefix),
+            encoding=AS_JSON,
+            reverse=reverse,
+            at=point_message(as_of),
+            txn_id=self._reading_in,
+        )
+
+        def items(response: pb.ScanPrefixResponse) -> list[Record]:
+            return [
+                existing(
+                    RecordName(agent_id, entry.key, request.namespace), entry, response.read_ts
+                )
+                for entry in response.entries
+            ]
+
+        return pages(self._caller, "ScanPrefix", request, limit, items)
+
+    def _keys(
+        self,
+        agent_id: str,
+        prefix: str,
+        reverse: bool,
+        limit: int | None,
+        namespace: str | None,
+        as_of: Point | None,
+    ) -> Feed[str]:
+        request = pb.ListKeysRequest(
+            namespace=self._caller.namespace(namespace),
+            agent_id=check.text("agent_id", agent_id),
+            prefix=check.text("prefix", prefix),
+            reverse=reverse,
+            at=point_message(as_of),
+            txn_id=self._reading_in,
+        )
+        return pages(self._caller, "ListKeys", request, limit, lambda response: response.keys)
+
+
+def pages(
+    caller: Caller,
+    method: str,
+    request: Message,
+    limit: int | None,
+    items: Callable[[Any], Iterable[T]],
+) -> Feed[T]:
+    """Asks for page after page and hands out what is on them; at most ``limit``."""
+    left = check.optional_count("limit", limit)
+    return _pages(caller, method, request, left, items)
+
+
+def _pages(
+    caller: Caller, method: str, request: Any, left: int | None, items: Callable[[Any], Any]
+) -> Feed[T]:
+    while left is None or left > 0:
+        size = caller.options.page_size
+        request.limit = size if left is None else min(size, left)
+        response = yield from caller.call(method, request)
+        page = list(items(response))
+        yield Items(page)
+        if not response.next_page_token:
+            return
+        if response.next_page_token == request.page_token:
+            raise errors.broken("a page that names itself as the next")
+        request.page_token = response.next_page_token
+        if left is not None:
+            left -= len(page)
+
+
+def collect(feed: Feed[T]) -> Steps[list[T]]:
+    """Makes a list of all that a feed hands out."""
+    out: list[T] = []
+    result = None
+    while True:
+        try:
+            step = feed.send(result)
+        except StopIteration:
+            return out
+        if isinstance(step, Items):
+            out += step.items
+            result = None
+        else:
+            result = yield step
+
+
+def record(name: RecordName, message: Any, read_ts: int = 0) -> Record | None:
+    """Reads an answer about one record; None when it does not exist."""
+    return existing(name, message, read_ts) if message.exists else None
+
+
+def existing(name: RecordName, message: Any, read_ts: int) -> Record:
+    return Record(
+        key=name.key,
+        value=from_json(message.value_json),
+        version=message.version,
+        commit_ts=message.commit_ts,
+        timestamp=to_datetime(message.commit_time),
+        agent_id=name.agent_id,
+        namespace=name.namespace or "",
+        read_ts=read_ts,
+    )

@@ -1,0 +1,69 @@
+"""From what gRPC raises to errors of this package."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+
+from statehouse import errors
+from statehouse._proto import statehouse_pb2 as pb
+from statehouse._proto import status_pb2
+
+_DETAILS = "grpc-status-details-bin"
+_CODES = grpc.StatusCode
+
+#: How gRPC begins the message of a call that never reached a connection. Taken from
+#: its load balancing and name resolution; should it change, calls count as sent, which
+#: is the careful way to be wrong.
+_NEVER_SENT = ("failed to connect to all addresses", "DNS resolution failed", "empty address list")
+
+#: Statuses without a StatehouseError that something in between, or gRPC itself, answers
+#: for the daemon.
+_ANSWERED: dict[grpc.StatusCode, type[errors.StatehouseError]] = {
+    _CODES.RESOURCE_EXHAUSTED: errors.ResourceExhausted,  # the request is too large
+    _CODES.UNAUTHENTICATED: errors.Unauthenticated,
+    _CODES.PERMISSION_DENIED: errors.Unauthenticated,
+    _CODES.INVALID_ARGUMENT: errors.InvalidArgument,
+    _CODES.OUT_OF_RANGE: errors.InvalidArgument,
+    _CODES.UNIMPLEMENTED: errors.Unimplemented,
+}
+
+
+def from_rpc(failed: grpc.RpcError) -> errors.StatehouseError:
+    """Makes the error for a failed RPC."""
+    rpc: Any = failed
+    message = rpc.details() or ""
+    if detail := _detail(rpc.trailing_metadata()):
+        return from_detail(detail, message)
+    code = rpc.code()
+    if code in _ANSWERED:
+        return _ANSWERED[code](message or code.name, answered=True)
+    # Everything else did not come from the daemon: INTERNAL and UNKNOWN without a
+    # detail are how gRPC tells of a stream that broke.
+    sent = not (code is _CODES.UNAVAILABLE and message.startswith(_NEVER_SENT))
+    kind = errors.DeadlineExceeded if code is _CODES.DEADLINE_EXCEEDED else errors.ConnectionError
+    return kind(f"no answer: {message or code.name}", sent=sent)
+
+
+def from_detail(detail: pb.StatehouseError, fallback: str) -> errors.StatehouseError:
+    """Makes the error for what the daemon answered."""
+    code = (
+        pb.ErrorCode.Name(detail.code)
+        if detail.code in pb.ErrorCode.values()
+        else f"CODE_{detail.code}"
+    )
+    kind = errors.BY_CODE.get(code, errors.InternalError)
+    if detail.maybe_applied:
+        kind = errors.OutcomeUnknown
+    return kind(detail.message or fallback, code=code, details=detail.details, answered=True)
+
+
+def _detail(trailers: Any) -> pb.StatehouseError | None:
+    for key, value in trailers or ():
+        if key == _DETAILS:
+            status = status_pb2.Status.FromString(value)
+            for packed in status.details:
+                if packed.type_url.endswith("/statehouse.v1.StatehouseError"):
+                    return pb.StatehouseError.FromString(packed.value)
+    return None

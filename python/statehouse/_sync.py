@@ -1,0 +1,257 @@
+"""The client that blocks."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Callable, TypeVar
+
+import grpc
+
+from statehouse import errors
+from statehouse._channel import CHANNEL_OPTIONS, Endpoint
+from statehouse._client import ClientSurface
+from statehouse._effects import Blocking, Call, Effect, Feed, Items, Open, Receive, Sleep, Steps
+from statehouse._proto import methods
+from statehouse._status import from_rpc
+from statehouse._txn import TxnSurface, begin, run_transaction
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from statehouse._calls import Caller
+    from statehouse._proto import statehouse_pb2 as pb
+
+T = TypeVar("T")
+Item = TypeVar("Item")
+
+#: Channels of before a fork. Neither used nor freed in the child: gRPC's threads, which
+#: they would wait for, did not come along.
+_orphans: list[Any] = []
+
+
+class Transport:
+    """A channel and who performs effects on it. Several threads may use it at once."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._lock = threading.Lock()
+        self._pid = 0  # of the process that the channel was made in
+        self._channel: Any = None
+        self._calls: dict[str, Any] = {}
+        self._closed = False
+
+    def run(self, steps: Steps[T]) -> T:
+        """Performs steps to their end."""
+        try:
+            effect = next(steps)
+            while True:
+                try:
+                    result = self._perform(effect)
+                except BaseException as failed:  # theirs to handle, whatever it is
+                    effect = steps.throw(failed)
+                else:
+                    effect = steps.send(result)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+
+    def iterate(self, feed: Feed[Item]) -> Iterator[Item]:
+        """Performs a feed as far as its items are asked for."""
+        try:
+            step = next(feed)
+            while True:
+                if isinstance(step, Items):
+                    yield from step.items
+                    step = next(feed)
+                    continue
+                try:
+                    result = self._perform(step)
+                except BaseException as failed:
+                    step = feed.throw(failed)
+                else:
+                    step = feed.send(result)
+        except StopIteration:
+            return
+        finally:
+            feed.close()
+
+    def _perform(self, effect: Effect) -> Any:
+        if isinstance(effect, Call):
+            try:
+                return self._method(effect.method)(
+                    effect.request, timeout=effect.timeout, metadata=self._endpoint.headers
+                )
+            except grpc.RpcError as failed:
+                raise self._error(failed) from None
+        if isinstance(effect, Receive):
+            try:
+                return next(effect.stream, None)  # type: ignore[call-overload]
+            except grpc.RpcError as failed:
+                raise self._error(failed) from None
+        if isinstance(effect, Open):
+            return self._method(effect.method)(
+                effect.request, timeout=effect.timeout, metadata=self._endpoint.headers
+            )
+        if isinstance(effect, Sleep):
+            time.sleep(effect.seconds)
+            return None
+        return effect.function(*effect.arguments)
+
+    def _method(self, name: str) -> Any:
+        if self._pid != os.getpid() or self._closed:
+            self._connect()
+        return self._calls[name]
+
+    def _connect(self) -> None:
+        with self._lock:
+            if self._closed:
+                raise errors.UsageError("the client is closed: make a new one")
+            if self._pid == os.getpid():
+                return  # another thread was faster
+            if self._channel is not None:
+                _orphans.append((self._channel, self._calls))
+            channel: Any
+            if self._endpoint.credentials is None:
+                channel = grpc.insecure_channel(self._endpoint.target, CHANNEL_OPTIONS)
+            else:
+                channel = grpc.secure_channel(
+                    self._endpoint.target, self._endpoint.credentials, CHANNEL_OPTIONS
+                )
+            self._calls = {
+                method.name: (channel.unary_stream if method.streaming else channel.unary_unary)(
+                    method.path,
+                    request_serializer=method.request.SerializeToString,
+                    response_deserializer=method.response.FromString,
+                )
+                for method in methods()
+            }
+            self._channel, self._pid = channel, os.getpid()
+
+    def _error(self, failed: grpc.RpcError) -> errors.StatehouseError:
+        return errors.UsageError("the client was closed") if self._closed else from_rpc(failed)
+
+    def close(self) -> None:
+        with self._lock:
+            if not self._closed and self._channel is not None and self._pid == os.getpid():
+                self._closed = True
+                self._channel.close()
+            self._closed = True
+
+
+class _Blocks(Blocking):
+    _transport: Transport
+
+    def _run(self, steps: Steps[T]) -> T:
+        return self._transport.run(steps)
+
+    def _iterate(self, feed: Feed[Item]) -> Iterator[Item]:
+        return self._transport.iterate(feed)
+
+
+class Txn(TxnSurface, _Blocks):
+    __doc__ = TxnSurface.__doc__
+
+    def __init__(
+        self,
+        transport: Transport,
+        caller: Caller,
+        begun: pb.BeginTransactionResponse,
+        metadata: dict[str, str],
+    ) -> None:
+        super().__init__(caller, begun, metadata)
+        self._transport = transport
+        self._pid = os.getpid()
+
+    def _run(self, steps: Steps[T]) -> T:
+        if self._pid != os.getpid():
+            raise errors.UsageError(
+                f"transaction {self.txn_id} was begun before this process was forked, and is"
+                " its parent's: begin another"
+            )
+        return super()._run(steps)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._run(self._leave(failing=kind is not None))
+
+
+class Statehouse(ClientSurface, _Blocks):
+    __doc__ = f"""{ClientSurface.__doc__}
+    >>> with Statehouse(url="localhost:50051") as client:
+    ...     client.write(agent_id="a1", key="memory", value={{"fact": "Paris"}}).version
+    1
+
+    Several threads may use one client at once. After a fork the child makes a connection of
+    its own when it first uses a client that it inherited; transactions stay its parent's.
+    """
+
+    def _open(self) -> None:
+        self._transport = Transport(self._endpoint)
+
+    def begin_transaction(
+        self, *, timeout: float | None = None, metadata: Mapping[str, str] | None = None
+    ) -> Txn:
+        """Begins a :class:`Txn`; as a context manager it commits at the end of the block and
+        aborts when an exception leaves it.
+
+        >>> with client.begin_transaction(metadata={"actor": "planner"}) as tx:
+        ...     plan = tx.get_state("a1", "plan")
+        ...     tx.write("a1", "plan", {"step": plan.value["step"] + 1 if plan else 1})
+        >>> client.get_state("a1", "plan").value
+        {'step': 1}
+
+        The daemon aborts it after ``timeout`` seconds; None: the daemon's default, 30.
+        """
+        begun = self._run(begin(self._caller, timeout))
+        return Txn(self._transport, self._caller, begun, dict(metadata or {}))
+
+    def run_transaction(
+        self,
+        function: Callable[[Txn], T],
+        *,
+        timeout: float | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> T:
+        """Runs a function in a transaction, commits it, and returns what the function
+        returned.
+
+        >>> def count(tx):
+        ...     record = tx.get_state("a1", "visits")
+        ...     visits = record.value["n"] + 1 if record else 1
+        ...     tx.write("a1", "visits", {"n": visits})
+        ...     return visits
+        >>> client.run_transaction(count), client.run_transaction(count)
+        (1, 2)
+
+        When something it read was changed meanwhile, or the daemon was restarted, it runs
+        again in a fresh transaction, until the client's timeout passes: so it must do
+        nothing but use the transaction, and start from nothing each time. An exception of
+        its own aborts the transaction and is raised.
+        """
+
+        def make(begun: pb.BeginTransactionResponse, metadata: dict[str, str]) -> Txn:
+            return Txn(self._transport, self._caller, begun, metadata)
+
+        result: T = self._run(run_transaction(self._caller, make, function, timeout, metadata))
+        return result
+
+    def close(self) -> None:
+        """Closes the connection. What is under way fails."""
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,270 @@
+"""Transactions that live in the daemon until they commit."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any, Callable, TypeVar
+
+from statehouse import _arguments as check
+from statehouse import errors
+from statehouse._calls import DECIDES, Caller, Deadline
+from statehouse._effects import Invoke, Steps, operation
+from statehouse._proto import statehouse_pb2 as pb
+from statehouse._reads import Reads
+from statehouse._values import to_json
+from statehouse._writes import commit_of, conditions
+from statehouse.types import Commit, Precondition, Value
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from google.protobuf.message import Message
+
+T = TypeVar("T")
+AnyTxn = TypeVar("AnyTxn", bound="TxnSurface")
+
+#: Seconds to tell the daemon of a transaction that is given up. It expires anyway.
+_FAREWELL = 1.0
+
+
+class TxnSurface(Reads):
+    """A transaction held open in the daemon, as ``begin_transaction`` gives it.
+
+    It reads a snapshot taken at begin, under its own writes. Its commit fails with
+    :class:`ConflictError` when something that it read (keys, absent ones, stretches it
+    listed) has changed since. Used as a context manager it commits at the end, or aborts
+    when an exception leaves the block. Several threads may use it at once.
+    """
+
+    #: The id to ask ``get_transaction`` for.
+    txn_id: str
+    #: The commit_ts of the state it reads.
+    snapshot_ts: int
+    #: Seconds from its begin until the daemon aborts it.
+    timeout: float
+    #: Provenance that goes with the commit. Change it before.
+    metadata: dict[str, str]
+    #: Further conditions of the commit. Change them before.
+    preconditions: list[Precondition]
+
+    def __init__(
+        self, caller: Caller, begun: pb.BeginTransactionResponse, metadata: dict[str, str]
+    ) -> None:
+        self._caller = caller
+        self._reading_in = self.txn_id = begun.txn_id
+        self.snapshot_ts = begun.snapshot_ts
+        self.timeout = begun.timeout_ms / 1000
+        self.metadata = metadata
+        self.preconditions = []
+        self._lock = threading.Lock()  # of what follows; never held during a call
+        self._lost: errors.StatehouseError | None = None  # a write that got no answer
+        self._outcome: Commit | errors.StatehouseError | None = None
+
+    @property
+    def committed(self) -> Commit | None:
+        """The commit, once it is known."""
+        return self._outcome if isinstance(self._outcome, Commit) else None
+
+    @operation
+    def write(
+        self,
+        agent_id: str,
+        key: str,
+        value: Value,
+        *,
+        expected_version: int | None = None,
+        namespace: str | None = None,
+    ) -> Steps[None]:
+        """Stages a write: nobody else sees it before the commit. Of several writes of a
+        key the last one counts, as one version.
+
+        >>> with client.begin_transaction() as tx:
+        ...     tx.write(agent_id="a1", key="k1", value={"x": 1})
+        ...     tx.write(agent_id="a1", key="k2", value={"y": 2}, expected_version=0)
+        >>> tx.committed.commit_ts
+        1
+
+        When the answer is lost the write is not sent again, for a late duplicate could
+        undo a later write of the same key: the transaction cannot commit then, and
+        ``run_transaction`` begins another.
+        """
+        request = pb.WriteRequest(
+            txn_id=self.txn_id,
+            namespace=self._caller.namespace(namespace),
+            agent_id=check.text("agent_id", agent_id),
+            key=check.text("key", key),
+            value_json=to_json(value),
+            expected_version=check.optional_count("expected_version", expected_version),
+        )
+        return self._stage("Write", request)
+
+    @operation
+    def delete(
+        self,
+        agent_id: str,
+        key: str,
+        *,
+        expected_version: int | None = None,
+        namespace: str | None = None,
+    ) -> Steps[None]:
+        """Stages a delete."""
+        request = pb.DeleteRequest(
+            txn_id=self.txn_id,
+            namespace=self._caller.namespace(namespace),
+            agent_id=check.text("agent_id", agent_id),
+            key=check.text("key", key),
+            expected_version=check.optional_count("expected_version", expected_version),
+        )
+        return self._stage("Delete", request)
+
+    def _stage(self, method: str, request: Message) -> Steps[None]:
+        try:
+            yield from self._caller.call_once(method, request)
+        except errors.StatehouseError as failed:
+            if failed._sent and not failed.answered:  # noqa: SLF001
+                with self._lock:
+                    self._lost = failed
+            raise
+
+    @operation
+    def commit(self) -> Steps[Commit]:
+        """Makes all that was staged durable, or none of it.
+
+        When the answer is lost it is asked for again until the client's timeout passes;
+        then :class:`OutcomeUnknown` is raised. Called again it answers the same, unless
+        the outcome was unknown or the daemon could not be reached: then it tries again.
+        """
+        return self._commit()
+
+    def _commit(self) -> Steps[Commit]:
+        with self._lock:
+            outcome, lost = self._outcome, self._lost
+        if isinstance(outcome, Commit):
+            return outcome
+        if outcome is not None:
+            raise outcome
+        if lost is not None:
+            raise self._uncertain(lost)
+        keys, heads = conditions(self._caller, self.preconditions)
+        request = pb.CommitRequest(
+            txn_id=self.txn_id,
+            metadata=check.text_map("metadata", self.metadata),
+            key_preconditions=keys,
+            head_preconditions=heads,
+        )
+        try:
+            response = yield from self._caller.commit("Commit", request, self.txn_id, begun=True)
+        except DECIDES as refused:
+            self._end(refused)
+            raise
+        commit = commit_of(self.txn_id, response)
+        self._end(commit)
+        return commit
+
+    def _uncertain(self, lost: errors.StatehouseError) -> errors.TransactionError:
+        error = errors.TransactionError(
+            f"transaction {self.txn_id} is not committed, for it is not known whether all its"
+            f" writes arrived ({lost.message}): begin again",
+            code=lost.code,
+        )
+        error.__cause__ = lost
+        return error
+
+    @operation
+    def abort(self) -> Steps[None]:
+        """Drops the transaction. Raises :class:`TransactionCommitted` when the commit was
+        faster; aborting twice is fine.
+        """
+        yield from self._caller.call("Abort", pb.AbortRequest(txn_id=self.txn_id))
+        self._end(errors.TransactionAborted(f"transaction {self.txn_id} was aborted"))
+
+    def _end(self, outcome: Commit | errors.StatehouseError) -> None:
+        """Notes the outcome. The daemon tells every call the same, so the first stays."""
+        with self._lock:
+            if self._outcome is None:
+                self._outcome = outcome
+
+    def _give_up(self) -> Steps[None]:
+        """Tells the daemon, if it hears, that nobody wants the transaction any more."""
+        request = pb.AbortRequest(txn_id=self.txn_id)
+        try:
+            yield self._caller.attempt("Abort", request, Deadline(_FAREWELL))
+        except errors.StatehouseError:
+            return
+        self._end(errors.TransactionAborted(f"transaction {self.txn_id} was aborted"))
+
+    def _leave(self, failing: bool) -> Steps[None]:
+        """Ends the block of the context manager."""
+        if self._outcome is not None:
+            return  # ended by hand
+        if failing:
+            yield from self._give_up()
+            return
+        try:
+            yield from self._commit()
+        except errors.OutcomeUnknown:
+            raise
+        except errors.StatehouseError:
+            if self._outcome is None:
+                yield from self._give_up()
+            raise
+
+    def _worth_repeating(self, failed: errors.StatehouseError) -> bool:
+        """Tells whether a fresh transaction may fare better. One that the daemon does not
+        know was not committed: it was lost in a restart.
+        """
+        if isinstance(failed, (errors.OutcomeUnknown, errors.PreconditionFailed)):
+            return False
+        if isinstance(failed, (errors.ConflictError, errors.TransactionNotFound)):
+            return True
+        if isinstance(failed, errors.ConnectionError) and not self._caller.options.fail_fast:
+            return True
+        return self._lost is not None
+
+
+def begin(caller: Caller, timeout: float | None) -> Steps[pb.BeginTransactionResponse]:
+    """Opens a transaction. Repeating it is harmless: one whose id is lost expires."""
+    request = pb.BeginTransactionRequest()
+    if timeout is not None:
+        milliseconds = check.positive("timeout", timeout) * 1000
+        request.timeout_ms = max(1, min(round(milliseconds), 2**64 - 1))
+    response: pb.BeginTransactionResponse = yield from caller.call("BeginTransaction", request)
+    return response
+
+
+def run_transaction(
+    caller: Caller,
+    make: Callable[[pb.BeginTransactionResponse, dict[str, str]], AnyTxn],
+    function: Callable[[AnyTxn], Any],
+    timeout: float | None,
+    metadata: Mapping[str, str] | None,
+) -> Steps[Any]:
+    """Runs a function in one transaction after the other until one commits."""
+    deadline = Deadline(caller.options.timeout)
+    tries = 0
+    while True:
+        begun = yield from begin(caller, timeout)
+        txn = make(begun, check.text_map("metadata", metadata))
+        try:
+            return (yield from _run_once(txn, function))
+        except errors.StatehouseError as failed:
+            if not txn._worth_repeating(failed):  # noqa: SLF001
+                raise
+            try:
+                yield from caller.pause(tries, deadline, failed)
+            except errors.DeadlineExceeded:
+                raise failed from None
+        tries += 1
+
+
+def _run_once(txn: AnyTxn, function: Callable[[AnyTxn], Any]) -> Steps[Any]:
+    try:
+        result = yield Invoke(function, (txn,))
+        if txn._lost is not None:  # noqa: SLF001  the function passed over it
+            raise txn._uncertain(txn._lost)  # noqa: SLF001
+    except BaseException:  # of whatever kind: it is raised again
+        if txn._outcome is None:  # noqa: SLF001
+            yield from txn._give_up()  # noqa: SLF001
+        raise
+    yield from txn._commit()  # noqa: SLF001
+    return result

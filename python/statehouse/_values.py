@@ -1,0 +1,133 @@
+"""Values to JSON text and back, exactly or not at all."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+from statehouse.errors import InvalidArgument, broken
+
+if TYPE_CHECKING:
+    from statehouse.types import Value
+
+_encode = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, separators=(",", ":"), check_circular=True
+).encode
+_decode = json.JSONDecoder().decode
+_CONTAINERS = (dict, list, tuple)
+
+
+def to_json(value: Value) -> bytes:
+    """Writes a value as JSON text, in which nothing is changed or left out.
+
+    >>> to_json({"n": 2**64, "s": ["é", None]}).decode()
+    '{"n":18446744073709551616,"s":["é",null]}'
+    >>> to_json({"price": float("nan")})
+    Traceback (most recent call last):
+    statehouse.errors.InvalidArgument: value["price"] is nan, which JSON cannot carry: …
+    """
+    if not isinstance(value, dict):
+        raise _refused(
+            f'a value is a dict, not {_named(value)}: put it under a key, as in {{"value": ...}}'
+        )
+    try:
+        text = _encode(value).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise _explain(value, error) from None
+    if not _keys_are_text(value):  # json would turn 1, True and None into text by itself
+        raise _explain(value, None)
+    return text
+
+
+def from_json(text: bytes) -> Value:
+    """Reads what the daemon sent."""
+    try:
+        value = _decode(text.decode())
+    except ValueError as error:
+        raise broken(f"a value that is not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise broken(f"a value that is {_named(value)}, not a JSON object")
+    return value
+
+
+def _keys_are_text(value: Value) -> bool:
+    # Runs on every write, after json has made sure that nothing is circular.
+    pending: list[Any] = [value]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, dict):
+            for key, item in node.items():
+                if key.__class__ is not str and not isinstance(key, str):
+                    return False
+                if isinstance(item, _CONTAINERS):
+                    pending.append(item)
+        else:
+            pending += [item for item in node if isinstance(item, _CONTAINERS)]
+    return True
+
+
+def _explain(value: Value, error: Exception | None) -> InvalidArgument:
+    """Finds what is wrong with a value that json refused, and where."""
+    if isinstance(error, RecursionError):
+        return _refused("the value is nested too deep: the daemon takes 28 levels")
+    if error is not None and "ircular" in str(error):
+        return _refused("the value contains itself")
+    pending: list[tuple[str, Any]] = [("value", value)]
+    while pending:
+        path, node = pending.pop()
+        if isinstance(node, dict):
+            for key, item in node.items():
+                if not isinstance(key, str):
+                    return _refused(
+                        f"{path} has the key {key!r}, {_named(key)}, but JSON has only strings"
+                        f" as keys: use {str(key)!r}"
+                    )
+                pending += [(f"a key of {path}", key), (f"{path}[{json.dumps(key)}]", item)]
+        elif isinstance(node, (list, tuple)):
+            pending += [(f"{path}[{at}]", item) for at, item in enumerate(node)]
+        elif problem := _problem(node):
+            return _refused(f"{path} is {problem}")
+    return _refused(f"the value cannot be written as JSON: {error}")
+
+
+def _problem(leaf: Any) -> str | None:
+    if isinstance(leaf, float):
+        if not math.isfinite(leaf):
+            return f"{leaf}, which JSON cannot carry: use None, or a string"
+    elif isinstance(leaf, str):
+        try:
+            leaf.encode()
+        except UnicodeEncodeError as error:
+            return (
+                f"text with half a surrogate pair ({leaf[error.start]!r}), which is no Unicode:"
+                ' decode bytes with errors="replace"'
+            )
+    elif not (leaf is None or isinstance(leaf, (bool, int))):
+        return f"{_named(leaf)}, which is not JSON: {_way_out(leaf)}"
+    return None
+
+
+def _way_out(node: Any) -> str:
+    if isinstance(node, (bytes, bytearray, memoryview)):
+        return "decode it, or write it as base64 text"
+    if isinstance(node, (set, frozenset)):
+        return "use a list (sorted, so that it is the same each time)"
+    if hasattr(node, "isoformat"):
+        return "write .isoformat()"
+    if hasattr(node, "__dataclass_fields__"):
+        return "write dataclasses.asdict() of it"
+    if hasattr(node, "model_dump"):
+        return 'write .model_dump(mode="json")'
+    if hasattr(node, "tolist"):
+        return "write .tolist()"
+    return "use dicts, lists, strings, numbers, booleans and None"
+
+
+def _named(thing: Any) -> str:
+    name = type(thing).__name__
+    return f"an {name}" if name[0] in "aeiouAEIOU" else f"a {name}"
+
+
+def _refused(message: str) -> InvalidArgument:
+    return InvalidArgument(message, details={"field": "value"})

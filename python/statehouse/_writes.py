@@ -1,0 +1,228 @@
+"""One-shot commits: all that is to be written goes in one request."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from statehouse import _arguments as check
+from statehouse import errors
+from statehouse._calls import new_txn_id
+from statehouse._effects import Steps, operation
+from statehouse._proto import statehouse_pb2 as pb
+from statehouse._reads import Reads
+from statehouse._times import to_datetime
+from statehouse._values import to_json
+from statehouse.types import (
+    Commit,
+    Delete,
+    HeadPrecondition,
+    KeyPrecondition,
+    KeyVersion,
+    Precondition,
+    TxnOutcome,
+    TxnState,
+    Value,
+    Write,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from statehouse._calls import Caller
+
+
+class Writes(Reads):
+    """Commits in one round trip."""
+
+    @operation
+    def write(
+        self,
+        agent_id: str,
+        key: str,
+        value: Value,
+        *,
+        expected_version: int | None = None,
+        namespace: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        txn_id: str | None = None,
+    ) -> Steps[Commit]:
+        """Writes one record and commits it, as ``transact`` does.
+
+        >>> client.write(agent_id="a1", key="config", value={"mode": "fast"}).version
+        1
+        >>> client.write("a1", "config", {"mode": "slow"}, expected_version=7)
+        Traceback (most recent call last):
+        statehouse.errors.PreconditionFailed: …key "config" of agent "a1" is at version 1, not 7…
+        """
+        return self._transact(
+            [Write(agent_id, key, value, expected_version, namespace)], (), metadata, txn_id
+        )
+
+    @operation
+    def delete(
+        self,
+        agent_id: str,
+        key: str,
+        *,
+        expected_version: int | None = None,
+        namespace: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        txn_id: str | None = None,
+    ) -> Steps[Commit]:
+        """Deletes one record and commits that, as ``transact`` does. Earlier versions stay
+        readable, and the delete is a version itself.
+
+        >>> _ = client.write("a1", "temp", {"x": 1})
+        >>> client.delete(agent_id="a1", key="temp").version
+        2
+        """
+        return self._transact(
+            [Delete(agent_id, key, expected_version, namespace)], (), metadata, txn_id
+        )
+
+    @operation
+    def transact(
+        self,
+        operations: Iterable[Write | Delete],
+        *,
+        preconditions: Iterable[Precondition] = (),
+        metadata: Mapping[str, str] | None = None,
+        txn_id: str | None = None,
+    ) -> Steps[Commit]:
+        """Commits writes and deletes in one round trip, all of them or none, provided that
+        the preconditions hold.
+
+        >>> commit = client.transact(
+        ...     [Write("a1", "plan", {"step": 1}, expected_version=0), Delete("a2", "lock")],
+        ...     metadata={"actor": "planner"},
+        ... )
+        >>> [(v.key, v.version) for v in commit.versions]
+        [('plan', 1), ('lock', 1)]
+
+        When the answer is lost the same is sent again, under the same ``txn_id``, with
+        which the daemon applies it once. When the client's timeout passes before the
+        outcome is known, :class:`OutcomeUnknown` is raised. An id is made unless one is
+        given; give one, derived from what is done, for a write that must be made once even
+        if this program is killed and run again.
+        """
+        return self._transact(list(operations), tuple(preconditions), metadata, txn_id)
+
+    def _transact(
+        self,
+        operations: Sequence[Write | Delete],
+        preconditions: Sequence[Precondition],
+        metadata: Mapping[str, str] | None,
+        txn_id: str | None,
+    ) -> Steps[Commit]:
+        txn_id = new_txn_id() if txn_id is None else check.text("txn_id", txn_id)
+        keys, heads = conditions(self._caller, preconditions)
+        request = pb.TransactRequest(
+            txn_id=txn_id,
+            operations=[self._operation(op) for op in operations],
+            key_preconditions=keys,
+            head_preconditions=heads,
+            metadata=check.text_map("metadata", metadata),
+        )
+        response = yield from self._caller.commit("Transact", request, txn_id, begun=False)
+        if len(response.versions) != len(request.operations):
+            raise errors.broken(
+                f"{len(response.versions)} versions for {len(request.operations)} operations"
+            )
+        return Commit(
+            txn_id=txn_id,
+            commit_ts=response.commit_ts,
+            timestamp=to_datetime(response.commit_time),
+            versions=tuple(
+                KeyVersion(op.agent_id, op.key, version, op.namespace)
+                for op, version in zip(request.operations, response.versions)
+            ),
+        )
+
+    @operation
+    def get_transaction(self, txn_id: str) -> Steps[TxnOutcome]:
+        """Tells what became of a transaction.
+
+        >>> commit = client.write("a1", "k", {})
+        >>> client.get_transaction(commit.txn_id).state
+        <TxnState.COMMITTED: 'committed'>
+        >>> client.get_transaction("nobody-used-this").state
+        <TxnState.NEVER_SEEN: 'never seen'>
+        """
+        response = yield from self._caller.call(
+            "GetTransaction", pb.GetTransactionRequest(txn_id=check.text("txn_id", txn_id))
+        )
+        if response.state not in _STATES:
+            raise errors.broken(f"transaction state {response.state}")
+        state = _STATES[response.state]
+        committed = state is TxnState.COMMITTED
+        return TxnOutcome(txn_id, state, commit_of(txn_id, response) if committed else None)
+
+    def _operation(self, operation: Write | Delete) -> pb.TransactOperation:
+        if not isinstance(operation, (Write, Delete)):
+            raise check.refused(
+                "operations",
+                f"operations are Write(...) and Delete(...), not {operation!r}",
+            )
+        writes = isinstance(operation, Write)
+        return pb.TransactOperation(
+            namespace=self._caller.namespace(operation.namespace),
+            agent_id=check.text("agent_id", operation.agent_id),
+            key=check.text("key", operation.key),
+            value_json=to_json(operation.value) if isinstance(operation, Write) else None,
+            delete=not writes,
+            expected_version=check.optional_count("expected_version", operation.expected_version),
+        )
+
+
+def conditions(
+    caller: Caller, preconditions: Iterable[Precondition]
+) -> tuple[list[pb.KeyPrecondition], list[pb.HeadPrecondition]]:
+    """Checks what a commit is on condition of."""
+    keys, heads = [], []
+    for condition in preconditions:
+        if not isinstance(condition, (KeyPrecondition, HeadPrecondition)):
+            raise check.refused(
+                "preconditions",
+                "preconditions are KeyPrecondition(...) and HeadPrecondition(...),"
+                f" not {condition!r}",
+            )
+        namespace = caller.namespace(condition.namespace)
+        agent_id = check.text("agent_id", condition.agent_id)
+        if isinstance(condition, KeyPrecondition):
+            version = check.count("expected_version", condition.expected_version)
+            keys.append(
+                pb.KeyPrecondition(
+                    namespace=namespace,
+                    agent_id=agent_id,
+                    key=check.text("key", condition.key),
+                    expected_version=version,
+                )
+            )
+        else:
+            head = check.count("expected_head", condition.expected_head)
+            heads.append(
+                pb.HeadPrecondition(namespace=namespace, agent_id=agent_id, expected_head=head)
+            )
+    return keys, heads
+
+
+_STATES = {
+    pb.TRANSACTION_STATE_OPEN: TxnState.OPEN,
+    pb.TRANSACTION_STATE_COMMITTED: TxnState.COMMITTED,
+    pb.TRANSACTION_STATE_ABORTED: TxnState.ABORTED,
+    pb.TRANSACTION_STATE_EXPIRED: TxnState.EXPIRED,
+    pb.TRANSACTION_STATE_NEVER_SEEN: TxnState.NEVER_SEEN,
+    pb.TRANSACTION_STATE_TOO_OLD: TxnState.TOO_OLD,
+}
+
+
+def commit_of(txn_id: str, message: Any) -> Commit:
+    """Reads a commit from the answers that name its keys."""
+    return Commit(
+        txn_id=txn_id,
+        commit_ts=message.commit_ts,
+        timestamp=to_datetime(message.commit_time) if message.HasField("commit_time") else None,
+        versions=tuple(
+            KeyVersion(v.agent_id, v.key, v.version, v.namespace) for v in message.versions
+        ),
+    )

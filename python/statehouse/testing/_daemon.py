@@ -1,0 +1,211 @@
+"""Starting, killing and stopping a daemon."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import weakref
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from statehouse import AsyncStatehouse, ConnectionError, Statehouse
+from statehouse.testing._binary import find_binary
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+# Ports below those that systems hand out by themselves, so that a port stays free while
+# its daemon is down, and a client that tries it cannot be connected to itself.
+_PORTS = range(15_000, 32_000)
+_IN_USE = "is in use"
+
+
+class DaemonFailed(Exception):
+    """The daemon ended, or did not begin to serve. Its log is in the message."""
+
+
+class Daemon:
+    """A daemon of its own, on a free port of this machine.
+
+    ``data_dir``
+        Where its store is. None: a temporary directory, removed with the daemon.
+    ``on_disk``
+        By default True when ``data_dir`` is given. False: everything is in memory, quick,
+        and gone with the process.
+    ``flags``
+        Further flags of ``statehoused``, such as ``"--tx-timeout-ms=200"``.
+    ``binary``
+        The program; None: see :func:`find_binary`.
+    ``start_timeout``
+        Seconds until it has to be healthy.
+
+    It starts as a context manager, or by ``start()``; settings of Statehouse in the
+    environment are not for it.
+    """
+
+    def __init__(
+        self,
+        data_dir: str | os.PathLike[str] | None = None,
+        *,
+        on_disk: bool | None = None,
+        flags: tuple[str, ...] | list[str] = (),
+        binary: str | None = None,
+        start_timeout: float = 30.0,
+    ) -> None:
+        self.on_disk = data_dir is not None if on_disk is None else on_disk
+        self.port = 0  # chosen by the first start, kept by those that follow
+        self._flags = tuple(flags)
+        self._binary = binary
+        self._start_timeout = start_timeout
+        self._process: subprocess.Popen[bytes] | None = None
+        self._folder = tempfile.mkdtemp(prefix="statehouse-")
+        self._clients: list[Statehouse] = []
+        self.data_dir = Path(data_dir) if data_dir is not None else Path(self._folder) / "data"
+        self._remove = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+
+    @property
+    def url(self) -> str:
+        """What clients connect to."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        """The process; 0 while it does not run."""
+        return self._process.pid if self.running and self._process else 0
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def log(self) -> str:
+        """Answers what the daemon has written, over all its lives."""
+        path = Path(self._folder) / "log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def client(self, **options: Any) -> Statehouse:
+        """Makes a client of it; options are those of :class:`Statehouse`. ``stop`` closes
+        it.
+        """
+        client = Statehouse(self.url, **options)
+        self._clients.append(client)
+        return client
+
+    def async_client(self, **options: Any) -> AsyncStatehouse:
+        """Makes a client to await, which the caller closes."""
+        return AsyncStatehouse(self.url, **options)
+
+    def start(self) -> Self:
+        """Starts it and waits until it is healthy."""
+        if self.running:
+            return self
+        before = len(self.log())
+        chosen = self.port
+        for _ in range(20):
+            self.port = chosen or _free_port()
+            self._launch()
+            if self._healthy():
+                return self
+            if chosen or _IN_USE not in self.log()[before:]:
+                break
+        self._kill()
+        raise DaemonFailed(f"statehoused does not serve:\n{self.log()[before:]}")
+
+    def crash(self) -> None:
+        """Kills it with SIGKILL: it gets no chance to tidy up."""
+        self._kill()
+
+    def restart(self) -> Self:
+        """Starts it again on the same port and store; kills it first when it runs."""
+        self._kill()
+        return self.start()
+
+    def pause(self) -> None:
+        """Stops the process in its tracks (SIGSTOP): connections stay, answers do not come."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Lets a paused process go on."""
+        os.kill(self.pid, signal.SIGCONT)
+
+    def stop(self) -> None:
+        """Ends it in good order, closes its clients, and removes what it made."""
+        for client in self._clients:
+            client.close()
+        self._clients.clear()
+        if self._process is not None and self.running:
+            self.resume()
+            self._process.terminate()
+            try:
+                self._process.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                self._kill()
+        self._remove()
+
+    def __enter__(self) -> Self:
+        try:
+            return self.start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _launch(self) -> None:
+        binary = self._binary or find_binary()
+        flags = [f"--listen-addr={self.url}", *self._flags]
+        flags += [f"--data-dir={self.data_dir}"] if self.on_disk else ["--use-memory"]
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("STATEHOUSE_")}
+        with (Path(self._folder) / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [binary, *flags],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self._folder,
+                env=inherited,
+            )
+        # Should nobody stop it, it ends with this object, at the latest with the program.
+        weakref.finalize(self, _reap, self._process)
+
+    def _healthy(self) -> bool:
+        """Waits until it serves. False: it ended, or takes too long."""
+        end = time.monotonic() + self._start_timeout
+        with Statehouse(self.url, timeout=1.0, fail_fast=True) as probe:
+            while self.running and time.monotonic() < end:
+                try:
+                    with socket.create_connection(("127.0.0.1", self.port), timeout=1):
+                        pass  # gRPC would wait longer before it tries again
+                    probe.health()
+                except (OSError, ConnectionError):
+                    time.sleep(0.01)
+                else:
+                    return True
+        return False
+
+    def _kill(self) -> None:
+        if self._process is not None:
+            _reap(self._process)
+
+
+def _free_port() -> int:
+    while True:
+        port = random.choice(_PORTS)  # noqa: S311
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
+
+
+def _reap(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.kill()
+    process.wait()

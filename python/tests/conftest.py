@@ -1,0 +1,63 @@
+"""Tests that take ``dial`` or ``client`` run twice: on the blocking client and on the
+awaited one. They are coroutine functions, each run in an event loop of its own.
+"""
+
+import asyncio
+import inspect
+import uuid
+
+import pytest
+from adapter import Adapted
+
+from statehouse import AsyncStatehouse, Statehouse
+
+pytest_plugins = ["statehouse.testing.plugin"]
+
+
+@pytest.fixture(params=["sync", "async"])
+def kind(request):
+    return request.param
+
+
+@pytest.fixture
+def at_end():
+    """Coroutine functions to await when the test is over, in its event loop."""
+    return []
+
+
+@pytest.fixture
+def dial(kind, at_end):
+    """Makes clients of the kind that is tested."""
+
+    def dial(url, **options):
+        if kind == "async":
+            client = AsyncStatehouse(url, **options)
+        else:
+            client = Adapted(Statehouse(url, **options))
+        at_end.append(client.close)
+        return client
+
+    return dial
+
+
+@pytest.fixture
+def client(dial, statehouse_daemon):
+    """A client in a namespace of its own."""
+    return dial(statehouse_daemon.url, namespace=f"test-{uuid.uuid4()}")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem):
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
+
+    async def run():
+        try:
+            await pyfuncitem.obj(**arguments)
+        finally:
+            for end in pyfuncitem.funcargs.get("at_end", []):
+                await end()
+
+    asyncio.run(run())
+    return True
