@@ -44,6 +44,21 @@ var doors = map[string][]ban{
 	"sim": {
 		{module + "/cmd", "commands are the outermost room"},
 	},
+	"sim/workload": {
+		{module + "/engine", "a program that uses Statehouse knows its client and nothing else"},
+		{module + "/server", "as above"},
+		{module + "/sim/simdisk", "as above"},
+	},
+	"sim/record": {
+		{module + "/engine", "what is recorded is what goes over the wire"},
+		{module + "/server", "as above"},
+	},
+	"sim/planted": {
+		{module + "/", "bugs are edits of source text: nothing is imported"},
+	},
+	"cmd/statehouse-sim": {
+		{"github.com/cockroachdb/pebble", "the simulator reaches a store through the engine, on a simulated disk"},
+	},
 	"sim/simdisk": {
 		{module + "/", "a disk knows nothing of what is stored on it"},
 	},

@@ -46,6 +46,9 @@ type Config struct {
 	// FailFast gives up a call that was certainly not sent, because the daemon cannot
 	// be reached, instead of trying until the context ends.
 	FailFast bool
+	// PageSize is how many items of a list one request asks for; 1,000. The daemon may
+	// answer fewer.
+	PageSize int
 
 	// The outside world, for programs that must be deterministic; by default the
 	// operating system's. All must be safe for concurrent use. Timeouts run on Go's
@@ -67,6 +70,9 @@ func (c *Config) setDefaults() {
 	}
 	if c.AttemptTimeout == 0 {
 		c.AttemptTimeout = 10 * time.Second
+	}
+	if c.PageSize <= 0 {
+		c.PageSize = 1000
 	}
 	if c.Now == nil {
 		c.Now = time.Now

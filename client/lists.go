@@ -9,10 +9,6 @@ import (
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
 
-// pageSize is how many items a page asks for. The daemon cuts pages to what fits a
-// message, so this bounds only how far a list reads ahead.
-const pageSize = 1000
-
 // ListQuery says which of an agent's keys or records are wanted. The zero value:
 // all that exist now, in byte order.
 type ListQuery struct {
@@ -41,7 +37,7 @@ func encoding(noValues bool) pb.ValueEncoding {
 
 // pages yields what fetch answers page by page. fetch is given the page's size and
 // the token of the page before.
-func pages[T any](limit int, fetch func(size uint32, token string) ([]T, string, error)) iter.Seq2[T, error] {
+func pages[T any](c *Client, limit int, fetch func(size uint32, token string) ([]T, string, error)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var none T
 		if limit < 0 {
@@ -50,7 +46,7 @@ func pages[T any](limit int, fetch func(size uint32, token string) ([]T, string,
 		}
 		left, token := limit, ""
 		for {
-			size := pageSize
+			size := c.config.PageSize
 			if limit > 0 {
 				size = min(size, left)
 			}
@@ -83,7 +79,7 @@ func (c *Client) ListKeys(ctx context.Context, agent string, q ListQuery) iter.S
 }
 
 func (c *Client) listKeys(ctx context.Context, txnID, agent string, q ListQuery) iter.Seq2[string, error] {
-	return pages(q.Limit, func(size uint32, token string) ([]string, string, error) {
+	return pages(c, q.Limit, func(size uint32, token string) ([]string, string, error) {
 		req := &pb.ListKeysRequest{
 			Namespace: c.config.Namespace, AgentId: agent, Prefix: q.Prefix, Limit: size, PageToken: token,
 			Reverse: q.Reverse, At: q.At.message(), TxnId: txnID,
@@ -103,7 +99,7 @@ func (c *Client) Scan(ctx context.Context, agent string, q ListQuery) iter.Seq2[
 }
 
 func (c *Client) scan(ctx context.Context, txnID, agent string, q ListQuery) iter.Seq2[Record, error] {
-	return pages(q.Limit, func(size uint32, token string) ([]Record, string, error) {
+	return pages(c, q.Limit, func(size uint32, token string) ([]Record, string, error) {
 		req := &pb.ScanPrefixRequest{
 			Namespace: c.config.Namespace, AgentId: agent, Prefix: q.Prefix, Encoding: encoding(q.NoValues),
 			Limit: size, PageToken: token, Reverse: q.Reverse, At: q.At.message(), TxnId: txnID,
@@ -130,7 +126,7 @@ func (c *Client) scan(ctx context.Context, txnID, agent string, q ListQuery) ite
 
 // History yields the versions of a record, deletes among them.
 func (c *Client) History(ctx context.Context, agent, key string, q HistoryQuery) iter.Seq2[HistoryEntry, error] {
-	return pages(q.Limit, func(size uint32, token string) ([]HistoryEntry, string, error) {
+	return pages(c, q.Limit, func(size uint32, token string) ([]HistoryEntry, string, error) {
 		req := &pb.GetHistoryRequest{
 			Namespace: c.config.Namespace, AgentId: agent, Key: key, Encoding: encoding(q.NoValues),
 			Limit: size, PageToken: token, OldestFirst: q.OldestFirst, At: q.At.message(),
@@ -157,7 +153,7 @@ func (c *Client) History(ctx context.Context, agent, key string, q HistoryQuery)
 // ListAgents yields the namespace's agents whose names start with prefix, in byte
 // order.
 func (c *Client) ListAgents(ctx context.Context, prefix string) iter.Seq2[Agent, error] {
-	return pages(0, func(size uint32, token string) ([]Agent, string, error) {
+	return pages(c, 0, func(size uint32, token string) ([]Agent, string, error) {
 		req := &pb.ListAgentsRequest{Namespace: c.config.Namespace, Prefix: prefix, Limit: size, PageToken: token}
 		var resp *pb.ListAgentsResponse
 		err := c.call(ctx, func(ctx context.Context, opts ...grpc.CallOption) (err error) {
@@ -177,7 +173,7 @@ func (c *Client) ListAgents(ctx context.Context, prefix string) iter.Seq2[Agent,
 
 // ListNamespaces yields the namespaces that have agents, in byte order.
 func (c *Client) ListNamespaces(ctx context.Context) iter.Seq2[string, error] {
-	return pages(0, func(size uint32, token string) ([]string, string, error) {
+	return pages(c, 0, func(size uint32, token string) ([]string, string, error) {
 		var resp *pb.ListNamespacesResponse
 		err := c.call(ctx, func(ctx context.Context, opts ...grpc.CallOption) (err error) {
 			resp, err = c.stub.ListNamespaces(ctx, &pb.ListNamespacesRequest{Limit: size, PageToken: token}, opts...)

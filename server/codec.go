@@ -172,3 +172,7 @@ func checkParsed(req any) error {
 	}
 	return nil
 }
+
+// Codec is what a server of this service must be given. Serve does; the
+// simulator, whose transport is its own, asks for it.
+func Codec() encoding.CodecV2 { return newCodec() }

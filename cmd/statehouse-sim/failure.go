@@ -1,0 +1,192 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	lin "statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/sim"
+)
+
+// name of the files that a failure leaves.
+func name(v *lin.Violation, seed uint64) string {
+	return fmt.Sprintf("%s-%s-seed-%d", strings.ToLower(v.Promise), v.Check, seed)
+}
+
+func text(s *sim.Scenario) string {
+	var b bytes.Buffer
+	_ = s.Write(&b) // to memory
+	return b.String()
+}
+
+// failureReport is what a failure prints.
+type failureReport struct {
+	Promise  string `json:"promise"`
+	Check    string `json:"check"`
+	Sentence string `json:"sentence"`
+	Expected string `json:"expected,omitempty"`
+	Got      string `json:"got,omitempty"`
+	Seed     uint64 `json:"seed,omitempty"`
+	Class    string `json:"class"`
+	Commit   string `json:"commit"`
+	Command  string `json:"command"`
+	Scenario string `json:"scenario,omitempty"`
+	Steps    int    `json:"scenario_steps,omitempty"`
+	From     int    `json:"steps,omitempty"`
+	Report   string `json:"report,omitempty"`
+	Note     string `json:"note,omitempty"`
+}
+
+// reportFailure shrinks a failing seed in a process of its own, writes what a
+// person needs to look into it, and says so.
+func (a *app) reportFailure(ctx context.Context, o *outcome, flags fuzzFlags, f *fleet) error {
+	v := &o.Violations[0]
+	rep := failureReport{
+		Promise: v.Promise, Check: v.Check, Sentence: v.Sentence, Expected: v.Expected, Got: v.Got,
+		Seed: o.Seed, Class: string(o.Class), Commit: commit(), From: o.Stats.Steps,
+		Command: "statehouse-sim run -v " + seedFlags(o.Seed, flags.class),
+	}
+	if flags.shrinkFor > 0 && ctx.Err() == nil {
+		fmt.Fprintf(a.err, "shrinking seed %d for at most %v\n", o.Seed, flags.shrinkFor)
+		w, err := f.hire(ctx)
+		if err != nil {
+			return err
+		}
+		shrunk, err := w.do(job{Seed: o.Seed, Class: sim.Class(flags.class), Shrink: flags.shrinkFor})
+		_ = w.dismiss() // it has answered
+		switch {
+		case err != nil:
+			rep.Note = "shrinking failed: " + err.Error()
+		case shrunk.Scenario == "":
+			rep.Note = "shrinking failed: " + shrunk.ShrinkErr
+		default:
+			if err := a.keep(&rep, name(v, o.Seed), shrunk.Scenario, flags.dir); err != nil {
+				return err
+			}
+		}
+	}
+	return a.printFailure(&rep, v)
+}
+
+func seedFlags(seed uint64, class string) string {
+	s := fmt.Sprintf("--seed %d", seed)
+	if class != "" {
+		s += " --class " + class
+	}
+	return s
+}
+
+// keep writes the scenario of a failure and the report of running it.
+func (a *app) keep(rep *failureReport, name, story, dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return failed(exitInternal, "%v", err)
+	}
+	rep.Scenario = filepath.Join(dir, name+".yaml")
+	if err := os.WriteFile(rep.Scenario, []byte(story), 0o644); err != nil {
+		return failed(exitInternal, "%v", err)
+	}
+	s, err := sim.ReadScenario(strings.NewReader(story))
+	if err != nil {
+		return failed(exitInternal, "the scenario just written cannot be read: %v", err)
+	}
+	rep.Steps = len(s.Steps)
+	rep.Command = "statehouse-sim run -v " + rep.Scenario
+	r, err := s.Run(sim.Options{Command: rep.Command})
+	if err != nil {
+		rep.Note = "the scenario runs only where steps that do not fit are passed over: " + err.Error()
+		return nil
+	}
+	rep.Report = filepath.Join(dir, name+".html")
+	return writeReport(rep.Report, r)
+}
+
+func writeReport(path string, r *sim.Result) error {
+	var b bytes.Buffer
+	judged := r.Judged
+	judged.Violations = r.Violations
+	if len(r.Violations) > 0 {
+		judged.Verdict = lin.VerdictIllegal
+	}
+	if err := lin.Report(&b, r.History, judged); err != nil {
+		return failed(exitInternal, "the report: %v", err)
+	}
+	if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
+		return failed(exitInternal, "%v", err)
+	}
+	return nil
+}
+
+func (a *app) printFailure(rep *failureReport, v *lin.Violation) error {
+	if a.asJSON {
+		if err := json.NewEncoder(a.out).Encode(rep); err != nil {
+			return err
+		}
+		return &failure{codeOf(v), fmt.Errorf("%s is broken", rep.Promise)}
+	}
+	fmt.Fprintf(a.out, "\nFAIL      %s is broken: %s\n          %s\n", promise(rep.Promise), rep.Check, firstLines(rep.Sentence, 12))
+	line := func(label, text string) {
+		if text != "" {
+			fmt.Fprintf(a.out, "%-10s%s\n", label, text)
+		}
+	}
+	line("expected", rep.Expected)
+	line("got", rep.Got)
+	if rep.Seed != 0 {
+		line("seed", fmt.Sprintf("%d (class %s, %d steps), commit %s", rep.Seed, rep.Class, rep.From, rep.Commit))
+	}
+	if rep.Scenario != "" {
+		line("scenario", fmt.Sprintf("%s (%d steps)", rep.Scenario, rep.Steps))
+	}
+	line("report", rep.Report)
+	line("note", rep.Note)
+	line("again", rep.Command)
+	return &failure{codeOf(v), fmt.Errorf("%s is broken", rep.Promise)}
+}
+
+func firstLines(s string, n int) string {
+	lines := strings.SplitN(s, "\n", n+1)
+	return strings.Join(lines[:min(n, len(lines))], "\n          ")
+}
+
+// promise is a promise with its name (docs/GUARANTEES.md).
+func promise(g string) string {
+	names := map[string]string{
+		"G1": "Durable", "G2": "Atomic", "G3": "Strictly serializable", "G4": "No ghosts", "G5": "Replay is the truth",
+		"G6": "Exactly once", "G7": "Fail-stop", "G8": "Detected or harmless", "G9": "Bounded", "G10": "Isolated",
+	}
+	if n := names[g]; n != "" {
+		return g + " (" + n + ")"
+	}
+	return g
+}
+
+// reportDifference runs a seed twice more and names the first step that differs.
+func (a *app) reportDifference(ctx context.Context, seed uint64, flags fuzzFlags, f *fleet) error {
+	var runs [2]outcome
+	for i := range runs {
+		w, err := f.hire(ctx)
+		if err != nil {
+			return err
+		}
+		if runs[i], err = w.do(job{Seed: seed, Class: sim.Class(flags.class), Digests: true}); err != nil {
+			return failed(exitInternal, "seed %d: %v", seed, err)
+		}
+		_ = w.dismiss() // it has answered
+	}
+	x, y := &runs[0], &runs[1]
+	for i := range min(len(x.Digests), len(y.Digests)) {
+		if x.Digests[i] != y.Digests[i] {
+			step := "after the last step of the story"
+			if i < len(x.Steps) {
+				step = fmt.Sprintf("step %d (%s)", i+1, x.Steps[i])
+			}
+			return failed(exitNondetermism, "seed %d: two runs differ first at %s", seed, step)
+		}
+	}
+	return failed(exitNondetermism, "seed %d: two runs differed; two more did not: something outside of the world has leaked in (a busy machine can)", seed)
+}

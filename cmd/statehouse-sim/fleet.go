@@ -1,0 +1,132 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"sync"
+)
+
+// fleet runs jobs in worker processes, one a core, each of which does one run at
+// a time on one thread: that is what makes runs exact.
+type fleet struct {
+	size   int
+	binary string // of the workers
+	stderr io.Writer
+	// recycle is how many runs a process does. What a halted engine holds stays with
+	// the process, as it does in production, where the process ends.
+	recycle int
+}
+
+func newFleet(size int, stderr io.Writer) (*fleet, error) {
+	binary, err := os.Executable()
+	if err != nil {
+		return nil, failed(exitInternal, "finding this program: %v", err)
+	}
+	return &fleet{size: size, binary: binary, stderr: stderr, recycle: 500}, nil
+}
+
+// run does the jobs that next hands out, until it has no more, and gives each
+// outcome to done. Neither is called by two goroutines at once.
+func (f *fleet) run(ctx context.Context, next func() (job, bool), done func(outcome)) error {
+	var mu sync.Mutex
+	take := func() (job, bool) {
+		mu.Lock()
+		defer mu.Unlock()
+		if ctx.Err() != nil {
+			return job{}, false
+		}
+		return next()
+	}
+	give := func(o outcome) {
+		mu.Lock()
+		defer mu.Unlock()
+		done(o)
+	}
+	errs := make(chan error, f.size)
+	for range f.size {
+		go func() { errs <- f.serve(ctx, take, give) }()
+	}
+	var first error
+	for range f.size {
+		if err := <-errs; err != nil && first == nil {
+			first = err
+		}
+	}
+	return first
+}
+
+// serve feeds one worker, and a new one whenever that has done its share.
+func (f *fleet) serve(ctx context.Context, take func() (job, bool), give func(outcome)) error {
+	for ctx.Err() == nil {
+		w, err := f.hire(ctx)
+		if err != nil {
+			return err
+		}
+		more := true
+		for n := 0; n < f.recycle && more; n++ {
+			var j job
+			if j, more = take(); !more {
+				break
+			}
+			o, err := w.do(j)
+			if err != nil {
+				if ctx.Err() != nil {
+					return nil
+				}
+				return failed(exitInternal, "the worker that ran seed %d died (%v): run it with: statehouse-sim run --seed %d", j.Seed, err, j.Seed)
+			}
+			give(o)
+		}
+		if err := w.dismiss(); err != nil && ctx.Err() == nil {
+			return failed(exitInternal, "a worker: %v", err)
+		}
+		if !more {
+			return nil
+		}
+	}
+	return nil
+}
+
+type worker struct {
+	cmd *exec.Cmd
+	in  io.WriteCloser
+	out *bufio.Reader
+}
+
+func (f *fleet) hire(ctx context.Context) (*worker, error) {
+	cmd := exec.CommandContext(ctx, f.binary, "worker")
+	cmd.Stderr = f.stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("starting a worker: %w", err)
+	}
+	return &worker{cmd, in, bufio.NewReaderSize(out, 1<<20)}, nil
+}
+
+func (w *worker) do(j job) (o outcome, err error) {
+	if err := json.NewEncoder(w.in).Encode(j); err != nil {
+		return o, err
+	}
+	line, err := w.out.ReadBytes('\n')
+	if err != nil {
+		return o, err
+	}
+	return o, json.Unmarshal(line, &o)
+}
+
+func (w *worker) dismiss() error {
+	_ = w.in.Close()
+	return w.cmd.Wait()
+}

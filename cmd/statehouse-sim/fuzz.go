@@ -1,0 +1,178 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"statehouse.dev/statehouse/sim"
+)
+
+type fuzzFlags struct {
+	seeds       int
+	from        uint64
+	duration    time.Duration
+	workers     int
+	class       string
+	double      bool
+	keepGoing   bool
+	dir         string
+	shrinkFor   time.Duration
+	allowTrivia bool
+}
+
+func (a *app) fuzzCommand() *cobra.Command {
+	var o fuzzFlags
+	cmd := &cobra.Command{
+		Use: "fuzz", Short: "Run many seeds, and shrink what fails", Args: cobra.NoArgs,
+		Long: `fuzz makes up runs from seeds, one after the other, on all cores, and judges each.
+It ends with the first that breaks a promise: that one is shrunk to a scenario, and a
+report of it is written.
+
+The digest at the end follows from everything that every run did: the same build
+and the same seeds give the same digest.`,
+		Example: "  statehouse-sim fuzz --seeds 2000\n  statehouse-sim fuzz --for 10m --from 1000000\n  statehouse-sim fuzz --seeds 500 --check-determinism",
+		RunE:    func(cmd *cobra.Command, _ []string) error { return a.fuzz(cmd.Context(), o) },
+	}
+	f := cmd.Flags()
+	f.IntVar(&o.seeds, "seeds", 1000, "how many seeds to run; 0: no end")
+	f.Uint64Var(&o.from, "from", 1, "the first seed")
+	f.DurationVar(&o.duration, "for", 0, "stop after so long; 0: no limit")
+	f.IntVar(&o.workers, "workers", runtime.NumCPU(), "worker processes")
+	f.StringVar(&o.class, "class", "", "only runs of this class: recoverable, detectable, fatal")
+	f.BoolVar(&o.double, "check-determinism", false, "run every seed twice, in two processes, and compare them step by step")
+	f.BoolVar(&o.keepGoing, "keep-going", false, "do not end with the first failure; only the first is shrunk")
+	f.StringVar(&o.dir, "out", "sim-failures", "directory for the scenario and the report of a failure")
+	f.DurationVar(&o.shrinkFor, "shrink-for", 40*time.Second, "how long to shrink a failure; 0: do not")
+	return cmd
+}
+
+func (a *app) fuzz(ctx context.Context, o fuzzFlags) error {
+	if o.class != "" && !slices.Contains(sim.Classes(), sim.Class(o.class)) {
+		return failed(exitUsage, "--class %q: want one of %v", o.class, sim.Classes())
+	}
+	if o.seeds < 0 || o.workers < 1 {
+		return failed(exitUsage, "--seeds must not be negative, and --workers at least 1")
+	}
+	fleet, err := newFleet(o.workers, a.err)
+	if err != nil {
+		return err
+	}
+	if o.seeds == 0 && o.duration == 0 {
+		fmt.Fprintln(a.err, "fuzzing until interrupted")
+	}
+	c := newCampaign(a, o)
+	stopped, stop := context.WithCancel(ctx)
+	defer stop()
+	if o.duration > 0 {
+		stopped, stop = context.WithTimeout(stopped, o.duration)
+		defer stop()
+	}
+	c.stop = stop
+	err = fleet.run(stopped, c.next, c.done)
+	c.clearProgress()
+	if err != nil {
+		return err
+	}
+	return c.conclude(ctx, fleet)
+}
+
+// campaign is a fuzz on the way.
+type campaign struct {
+	a       *app
+	o       fuzzFlags
+	stop    context.CancelFunc
+	total   summary
+	started time.Time
+	printed time.Time
+
+	issued  int
+	again   []uint64          // seeds to be run a second time
+	first   map[uint64]uint64 // sums of the first runs of those
+	failure *outcome          // the failing one of the smallest seed
+	differs []uint64          // seeds whose two runs differ
+}
+
+func newCampaign(a *app, o fuzzFlags) *campaign {
+	return &campaign{a: a, o: o, total: newSummary(), started: a.now(), first: make(map[uint64]uint64)}
+}
+
+func (c *campaign) next() (job, bool) {
+	// The second run goes to whichever process is free, some time after the first.
+	if n := len(c.again); n > 0 && (n > 2*c.o.workers || c.issued == c.o.seeds) {
+		seed := c.again[0]
+		c.again = c.again[1:]
+		return job{Seed: seed, Class: sim.Class(c.o.class)}, true
+	}
+	if c.o.seeds > 0 && c.issued == c.o.seeds {
+		return job{}, false
+	}
+	seed := c.o.from + uint64(c.issued)
+	c.issued++
+	return job{Seed: seed, Class: sim.Class(c.o.class)}, true
+}
+
+func (c *campaign) done(o outcome) {
+	if sum, second := c.first[o.Seed]; second {
+		delete(c.first, o.Seed)
+		c.total.Doubled++
+		if sum != o.Sum {
+			c.differs = append(c.differs, o.Seed)
+			if !c.o.keepGoing {
+				c.stop()
+			}
+		}
+		return
+	}
+	if c.o.double {
+		c.first[o.Seed] = o.Sum
+		c.again = append(c.again, o.Seed)
+	}
+	c.total.add(&o)
+	if len(o.Violations) > 0 && (c.failure == nil || o.Seed < c.failure.Seed) {
+		c.failure = &o
+		if !c.o.keepGoing {
+			c.stop()
+		}
+	}
+	c.progress()
+}
+
+// progress is one line on standard error, a few times a second.
+func (c *campaign) progress() {
+	now := c.a.now()
+	if c.a.asJSON || now.Sub(c.printed) < 250*time.Millisecond {
+		return
+	}
+	c.printed = now
+	fmt.Fprintf(c.a.err, "\r\x1b[K%s", c.total.line(now.Sub(c.started)))
+}
+
+func (c *campaign) clearProgress() {
+	if !c.a.asJSON {
+		fmt.Fprint(c.a.err, "\r\x1b[K")
+	}
+}
+
+// conclude prints what came of it.
+func (c *campaign) conclude(ctx context.Context, f *fleet) error {
+	c.total.Elapsed = c.a.now().Sub(c.started).Seconds()
+	if err := c.total.print(c.a); err != nil {
+		return err
+	}
+	switch {
+	case c.failure != nil:
+		return c.a.reportFailure(ctx, c.failure, c.o, f)
+	case len(c.differs) > 0:
+		return c.a.reportDifference(ctx, c.differs[0], c.o, f)
+	case ctx.Err() != nil:
+		return failed(exitInterrupted, "interrupted")
+	case c.total.Runs > 0 && c.total.Vacuous*2 > c.total.Runs:
+		return failed(exitVacuous, "%d of %d runs did too little to mean anything", c.total.Vacuous, c.total.Runs)
+	}
+	return nil
+}

@@ -1,0 +1,22 @@
+// Command statehouse-sim runs Statehouse in a simulated world, breaks that world,
+// and checks that every promise is kept.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// Set by the Makefile with -ldflags -X.
+var (
+	version = "0.1.0-dev"
+	gitSHA  = "unknown"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	os.Exit(execute(ctx, newRoot(os.Stdin, os.Stdout, os.Stderr), os.Args[1:]))
+}

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"runtime/debug"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	lin "statehouse.dev/statehouse/linearizability"
+)
+
+const rootHelp = `statehouse-sim runs the code of the daemon in a simulated world: disk, clock,
+randomness, network and scheduling are simulated, everything else is what runs in
+production. It injects crashes, failing disks, lost and repeated messages, and
+judges every answer that a client was given.
+
+A run follows from its seed: the same build and seed do the same thing. What fails
+is shrunk to a scenario, a story of a few lines that anybody can run again.
+
+Exit codes: 0 every promise was kept, 1 a promise was broken, 2 wrong usage (or a
+scenario that does not make sense), 3 a request was never answered (liveness), 4
+two runs of one seed differed, 5 the runs did too little to mean anything, 6 the
+simulator itself failed, 130 interrupted.`
+
+// The exit codes.
+const (
+	exitViolation    = 1
+	exitUsage        = 2
+	exitLiveness     = 3
+	exitNondetermism = 4
+	exitVacuous      = 5
+	exitInternal     = 6
+	exitInterrupted  = 130
+)
+
+// failure is an error with the code that the program exits with.
+type failure struct {
+	code int
+	err  error
+}
+
+func (f *failure) Error() string { return f.err.Error() }
+func (f *failure) Unwrap() error { return f.err }
+
+func failed(code int, format string, args ...any) error {
+	return &failure{code, fmt.Errorf(format, args...)}
+}
+
+// codeOf is the exit code of a broken promise.
+func codeOf(v *lin.Violation) int {
+	if v.Promise == "G9" {
+		return exitLiveness
+	}
+	return exitViolation
+}
+
+// app is what the commands share: the outside world and the global flags.
+type app struct {
+	in     io.Reader
+	out    io.Writer
+	err    io.Writer
+	now    func() time.Time
+	asJSON bool
+}
+
+func newRoot(in io.Reader, out, err io.Writer) *cobra.Command {
+	a := &app{in: in, out: out, err: err, now: time.Now}
+	root := &cobra.Command{
+		Use: "statehouse-sim", Short: "Simulate Statehouse, break its world, and check that its promises hold",
+		Long: rootHelp, Version: version + " (" + commit() + ")", SilenceUsage: true, SilenceErrors: true,
+	}
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(err)
+	root.PersistentFlags().BoolVar(&a.asJSON, "json", false, "print JSON, one object a line")
+	root.AddCommand(a.fuzzCommand(), a.runCommand(), a.sweepCommand(), a.shrinkCommand(), a.explainCommand(), a.proveCommand(), a.workerCommand())
+	return root
+}
+
+// execute runs the tool and returns the process's exit code.
+func execute(ctx context.Context, root *cobra.Command, args []string) int {
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	var f *failure
+	if errors.As(err, &f) {
+		if text := err.Error(); text != "" {
+			fmt.Fprintln(root.ErrOrStderr(), "statehouse-sim: "+text)
+		}
+		return f.code
+	}
+	fmt.Fprintln(root.ErrOrStderr(), "statehouse-sim: "+err.Error())
+	if ctx.Err() != nil {
+		return exitInterrupted
+	}
+	return exitUsage
+}
+
+// single makes this process as deterministic as a run needs it: one thread at a
+// time runs Go code, and nothing is collected in the middle of a run.
+func single() {
+	runtime.GOMAXPROCS(1)
+	debug.SetGCPercent(-1)
+}
+
+// commit is the commit that this build is of.
+func commit() string {
+	if gitSHA != "unknown" {
+		return gitSHA
+	}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				return s.Value[:min(12, len(s.Value))]
+			}
+		}
+	}
+	return "unknown"
+}

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	lin "statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/sim"
+)
+
+type runFlags struct {
+	seed    uint64
+	class   string
+	verbose bool
+	report  string
+	digests bool
+}
+
+func (a *app) runCommand() *cobra.Command {
+	var o runFlags
+	cmd := &cobra.Command{
+		Use: "run [scenario.yaml...]", Short: "Run one seed, or scenarios", SilenceUsage: true,
+		Long: `run does the run of one seed, or each scenario given. A scenario passes when it ends
+the way it says: a canary, which says that a promise breaks, passes when it does.`,
+		Example: "  statehouse-sim run scenarios/*.yaml\n  statehouse-sim run -v --seed 1234\n  statehouse-sim run --report out.html --seed 1234",
+		RunE: func(cmd *cobra.Command, files []string) error {
+			single()
+			switch {
+			case cmd.Flags().Changed("seed") == (len(files) > 0):
+				return failed(exitUsage, "give either --seed or scenario files")
+			case len(files) > 0:
+				return a.runFiles(files, o)
+			}
+			return a.runSeed(o)
+		},
+	}
+	f := cmd.Flags()
+	f.Uint64Var(&o.seed, "seed", 0, "run what follows from this seed")
+	f.StringVar(&o.class, "class", "", "class of the seed's run, if it was given to fuzz")
+	f.BoolVarP(&o.verbose, "verbose", "v", false, "print every step, and what came of it")
+	f.StringVar(&o.report, "report", "", "write an HTML report of the run to this file")
+	return cmd
+}
+
+func (a *app) options(o runFlags, command string) sim.Options {
+	opts := sim.Options{Class: sim.Class(o.class), Command: command}
+	if o.verbose {
+		opts.Trace = func(format string, args ...any) { fmt.Fprintf(a.out, format+"\n", args...) }
+	}
+	return opts
+}
+
+func (a *app) runSeed(o runFlags) error {
+	command := "statehouse-sim run " + seedFlags(o.seed, o.class)
+	r := sim.Generate(o.seed, a.options(o, command))
+	if o.report != "" {
+		if err := writeReport(o.report, r); err != nil {
+			return err
+		}
+	}
+	if a.asJSON {
+		if err := json.NewEncoder(a.out).Encode(a.asOutcome(o.seed, r)); err != nil {
+			return err
+		}
+	} else {
+		fmt.Fprintf(a.out, "seed %d, class %s: %d steps, %d operations, %d acknowledged commits, digest %016x\n", o.seed, r.Class, r.Stats.Steps, r.Stats.Operations, r.Stats.Acked, r.Sum)
+		fmt.Fprintf(a.out, "faults: %s\nprobes: %s\n", list(r.Stats.Faults), list(r.Stats.Probes))
+	}
+	if !r.Failed() {
+		if !a.asJSON {
+			fmt.Fprintln(a.out, "every promise was kept")
+		}
+		return nil
+	}
+	if o.verbose {
+		judged := r.Judged
+		judged.Violations = r.Violations
+		if err := lin.Story(a.out, r.History, judged, 20); err != nil {
+			return err
+		}
+	}
+	v := &r.Violations[0]
+	return a.printFailure(&failureReport{
+		Promise: v.Promise, Check: v.Check, Sentence: v.Sentence, Expected: v.Expected, Got: v.Got, Seed: o.seed, Class: string(r.Class),
+		From: r.Stats.Steps, Commit: commit(), Command: "statehouse-sim shrink " + seedFlags(o.seed, o.class), Report: o.report,
+	}, v)
+}
+
+func (a *app) asOutcome(seed uint64, r *sim.Result) outcome {
+	return outcome{Seed: seed, Class: r.Class, Sum: r.Sum, Stats: r.Stats, Violations: r.Violations, Vacuous: r.Vacuous(), Detected: r.Detected}
+}
+
+func readScenario(path string) (*sim.Scenario, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, failed(exitUsage, "%v", err)
+	}
+	defer f.Close()
+	s, err := sim.ReadScenario(f)
+	if err != nil {
+		return nil, failed(exitUsage, "%s: %v", path, err)
+	}
+	return s, nil
+}
+
+// runFiles runs scenarios, all of them, and tells how each ended.
+func (a *app) runFiles(files []string, o runFlags) error {
+	if o.report != "" && len(files) > 1 {
+		return failed(exitUsage, "--report is for one scenario")
+	}
+	var worst *failure
+	seen := make(map[string]string)
+	for i, path := range files {
+		s, err := readScenario(path)
+		if err != nil {
+			return err
+		}
+		if before, taken := seen[s.ID]; taken {
+			return failed(exitUsage, "%s and %s are both scenario %s", before, path, s.ID)
+		}
+		seen[s.ID] = path
+		f, err := a.runFile(path, s, o)
+		if err != nil {
+			return err
+		}
+		if f != nil && worst == nil {
+			worst = f
+		}
+		if i%collectEvery == 0 {
+			runtime.GC()
+		}
+	}
+	if worst != nil {
+		return worst
+	}
+	return nil
+}
+
+func (a *app) runFile(path string, s *sim.Scenario, o runFlags) (*failure, error) {
+	r, err := s.Run(a.options(o, "statehouse-sim run -v "+path))
+	if err != nil {
+		return nil, failed(exitUsage, "%s: %v", path, err)
+	}
+	if o.report != "" {
+		if err := writeReport(o.report, r); err != nil {
+			return nil, err
+		}
+	}
+	wrong := s.Verdict(r)
+	ended := "kept every promise"
+	switch {
+	case wrong != nil:
+		ended = wrong.Error()
+	case s.Expect == sim.ExpectViolation:
+		ended = "failed as it should: " + s.Violation.Promise + " " + s.Violation.Check
+	case s.Expect == sim.ExpectDetected:
+		ended = "the damage was detected"
+	}
+	if a.asJSON {
+		line := struct {
+			Scenario string          `json:"scenario"`
+			File     string          `json:"file"`
+			Pass     bool            `json:"pass"`
+			Ended    string          `json:"ended"`
+			Broken   []lin.Violation `json:"violations,omitempty"`
+		}{s.ID, path, wrong == nil, ended, r.Violations}
+		if err := json.NewEncoder(a.out).Encode(line); err != nil {
+			return nil, err
+		}
+	} else {
+		word := "ok  "
+		if wrong != nil {
+			word = "FAIL"
+		}
+		fmt.Fprintf(a.out, "%s  %-44s %s\n", word, strings.TrimSuffix(filepath.Base(path), ".yaml"), firstLines(ended, 6))
+	}
+	if wrong == nil {
+		return nil, nil
+	}
+	if len(r.Violations) > 0 && s.Expect == sim.ExpectOK {
+		if o.verbose {
+			judged := r.Judged
+			judged.Violations = r.Violations
+			if err := lin.Story(a.out, r.History, judged, 20); err != nil {
+				return nil, err
+			}
+		}
+		return &failure{codeOf(&r.Violations[0]), fmt.Errorf("scenario %s failed; look at it with: statehouse-sim explain %s", s.ID, path)}, nil
+	}
+	return &failure{exitViolation, fmt.Errorf("scenario %s did not end as it says", s.ID)}, nil
+}

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"runtime"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	lin "statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/sim"
+)
+
+// job is what a worker process is asked for, one a line.
+type job struct {
+	Seed    uint64        `json:"seed"`
+	Class   sim.Class     `json:"class,omitempty"`
+	Digests bool          `json:"digests,omitempty"` // the answer is to have one a step
+	Shrink  time.Duration `json:"shrink,omitempty"`  // shrink a failing run for so long
+}
+
+// outcome is what became of a job.
+type outcome struct {
+	Seed       uint64          `json:"seed"`
+	Class      sim.Class       `json:"class"`
+	Sum        uint64          `json:"sum"`
+	Stats      sim.Stats       `json:"stats"`
+	Violations []lin.Violation `json:"violations,omitempty"`
+	Vacuous    bool            `json:"vacuous,omitempty"`
+	Detected   bool            `json:"detected,omitempty"`
+	Digests    []uint64        `json:"digests,omitempty"`
+	Steps      []string        `json:"steps,omitempty"` // with Digests
+	Scenario   string          `json:"scenario,omitempty"`
+	ShrinkErr  string          `json:"shrink_error,omitempty"`
+}
+
+// collectEvery is how many runs a worker does between two collections of garbage.
+const collectEvery = 8
+
+func (a *app) workerCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "worker", Short: "Do the runs that another process asks for", Hidden: true, Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			single()
+			in := bufio.NewScanner(a.in)
+			in.Buffer(nil, 1<<20)
+			out := json.NewEncoder(a.out)
+			for n := 1; in.Scan(); n++ {
+				var j job
+				if err := json.Unmarshal(in.Bytes(), &j); err != nil {
+					return failed(exitInternal, "a job that cannot be read: %v", err)
+				}
+				if err := out.Encode(a.work(j)); err != nil {
+					return failed(exitInternal, "%v", err)
+				}
+				if n%collectEvery == 0 {
+					runtime.GC()
+				}
+			}
+			return in.Err()
+		},
+	}
+}
+
+func (a *app) work(j job) outcome {
+	r := sim.Generate(j.Seed, sim.Options{Class: j.Class})
+	o := outcome{Seed: j.Seed, Class: r.Class, Sum: r.Sum, Stats: r.Stats, Violations: r.Violations, Vacuous: r.Vacuous(), Detected: r.Detected}
+	if j.Digests {
+		o.Digests = r.Digests
+		for _, s := range r.Steps {
+			o.Steps = append(o.Steps, s.String())
+		}
+	}
+	if j.Shrink > 0 && r.Failed() {
+		story, err := a.shrink(j.Seed, r, j.Shrink, nil)
+		if err != nil {
+			o.ShrinkErr = err.Error()
+		} else {
+			o.Scenario = text(story)
+		}
+	}
+	return o
+}
+
+// shrink makes a story of a failing run.
+func (a *app) shrink(seed uint64, r *sim.Result, limit time.Duration, progress func(steps, runs int)) (*sim.Scenario, error) {
+	v := &r.Violations[0]
+	s := sim.Shrinker{
+		Seed: seed, Config: r.Config, Class: r.Class, Breach: sim.Breach{Promise: v.Promise, Check: v.Check},
+		Deadline: a.now().Add(limit), Now: a.now, Progress: progress,
+	}
+	story, err := s.Shrink(r.Steps)
+	if err == nil {
+		story.ID = name(v, seed)
+		story.Story = fmt.Sprintf("Shrunk from seed %d: %s", seed, v.Sentence)
+	}
+	return story, err
+}

@@ -1,0 +1,75 @@
+package linearizability
+
+import "fmt"
+
+// judge is one check on the way.
+type judge struct {
+	m          *model
+	b          bounds
+	violations []Violation
+	stats      Stats
+	ops        map[int]*Operation
+	txns       map[string]*txn
+	spent      map[int]uint64 // read points assigned, by operation
+}
+
+func (j *judge) violate(v Violation) {
+	if len(j.violations) < 100 {
+		j.violations = append(j.violations, v)
+	}
+}
+
+// breaks reports that an operation was answered what it must not have been.
+func (j *judge) breaks(op *Operation, promise, check, expected, got, format string, args ...any) {
+	j.violate(Violation{
+		Promise: promise, Check: check, Op: op.ID, CommitTS: op.Out.CommitTS, Time: op.Return,
+		Sentence: fmt.Sprintf("#%d %s of %s: ", op.ID, op.Kind, op.Client) + fmt.Sprintf(format, args...), Expected: expected, Got: got,
+	})
+}
+
+// Check judges a history.
+func Check(h *History, o Options) Result {
+	j := &judge{ops: make(map[int]*Operation), txns: make(map[string]*txn), spent: make(map[int]uint64)}
+	for _, op := range h.Operations {
+		j.ops[op.ID] = op
+	}
+	j.fold(h)
+	j.gather(h)
+	j.collect(h)
+	for _, t := range j.order(h) {
+		j.checkTxn(t)
+	}
+	for _, op := range h.Operations {
+		j.checkOperation(op)
+	}
+	r := Result{Verdict: VerdictOK, Violations: j.violations, Stats: j.stats}
+	r.Stats.Operations, r.Stats.Commits = len(h.Operations), len(h.Log)
+	if len(r.Violations) > 0 {
+		r.Verdict = VerdictIllegal
+	}
+	return r
+}
+
+// window is where in the order an operation can have taken effect.
+func (j *judge) window(op *Operation) (low, high uint64) {
+	low, _ = j.b.low(op.Call)
+	return low, j.b.high(op.Return, j.m.head)
+}
+
+func (j *judge) checkOperation(op *Operation) {
+	switch op.Kind {
+	case Replay, Watch:
+		j.checkStream(op)
+		return
+	}
+	if op.Outcome != OK {
+		return
+	}
+	switch op.Kind {
+	case Get, GetVersion, BatchGet, ListKeys, Scan, KeyHistory, ListAgents, ListSpaces, Begin:
+		j.stats.Reads++
+		j.checkRead(op)
+	case GetTxn:
+		j.checkOutcomeAsked(op)
+	}
+}

@@ -1,0 +1,170 @@
+package linearizability
+
+import (
+	"fmt"
+	"sort"
+)
+
+// fold builds the model from the log, and holds the log to what it promises of
+// itself (G5): dense, in order, versions 1, 2, 3…
+func (j *judge) fold(h *History) {
+	m := &model{keys: make(map[Name][]version), agents: make(map[agentName][]uint64), spaces: make(map[string]uint64),
+		sorted: make(map[agentName][]string), byTxn: make(map[string]*Event), log: h.Log}
+	j.m = m
+	if b := h.Header.Base; b != nil {
+		m.base = b.CommitTS
+		for i := range b.Records {
+			r := &b.Records[i]
+			m.add(r.Name, version{ts: r.CommitTS, number: r.Version, deleted: !r.Exists, value: canonical(r.Value)})
+		}
+	}
+	m.head = m.base
+	last := int64(0)
+	for i := range h.Log {
+		ev := &h.Log[i]
+		bad := func(check, format string, args ...any) {
+			j.violate(Violation{Promise: "G5", Check: check, CommitTS: ev.CommitTS, Sentence: fmt.Sprintf(format, args...)})
+		}
+		if ev.CommitTS != m.head+1 {
+			bad("log-gap", "the log goes from commit %d to commit %d", m.head, ev.CommitTS)
+			return
+		}
+		m.head = ev.CommitTS
+		if ev.CommitTime < last {
+			bad("commit-time-falls", "commit %d is earlier than the commit before it", ev.CommitTS)
+		}
+		last = ev.CommitTime
+		if m.byTxn[ev.TxnID] != nil {
+			j.violate(Violation{Promise: "G6", Check: "txn-twice", CommitTS: ev.CommitTS,
+				Sentence: fmt.Sprintf("transaction %s is in the log twice: commits %d and %d", ev.TxnID, m.byTxn[ev.TxnID].CommitTS, ev.CommitTS)})
+		}
+		m.byTxn[ev.TxnID] = ev
+		for k := range ev.Ops {
+			op := &ev.Ops[k]
+			before := m.at(op.Name, ev.CommitTS)
+			if before != nil && before.ts == ev.CommitTS {
+				bad("key-twice", "commit %d changes key %q of agent %q twice", ev.CommitTS, op.Key, op.Agent)
+			}
+			if op.Version != before.num()+1 {
+				bad("version-gap", "commit %d makes version %d of key %q of agent %q, whose last one was %d", ev.CommitTS, op.Version, op.Key, op.Agent, before.num())
+			}
+			m.add(op.Name, version{ts: ev.CommitTS, number: op.Version, deleted: op.Delete, value: canonical(op.Value), event: ev})
+			a := agentName{op.Namespace, op.Agent}
+			if list := m.agents[a]; len(list) == 0 || list[len(list)-1] != ev.CommitTS {
+				m.agents[a] = append(list, ev.CommitTS)
+			}
+			if _, known := m.spaces[op.Namespace]; !known {
+				m.spaces[op.Namespace] = ev.CommitTS
+			}
+		}
+		if len(ev.Ops) == 0 {
+			bad("empty-event", "commit %d has no operations", ev.CommitTS)
+		}
+	}
+	for _, keys := range m.sorted { // each sorted by itself
+		sort.Strings(keys)
+	}
+}
+
+func (m *model) add(n Name, v version) {
+	if len(m.keys[n]) == 0 {
+		a := agentName{n.Namespace, n.Agent}
+		m.sorted[a] = append(m.sorted[a], n.Key)
+	}
+	m.keys[n] = append(m.keys[n], v)
+}
+
+// bounds of the points at which operations can have taken effect, from real time.
+type bounds struct {
+	proofs []proof      // by time: what was known to be committed when
+	starts []commitCall // by first call: commits that cannot be earlier
+}
+
+// proof: at time, some client knew that ts was committed.
+type proof struct {
+	time int64
+	ts   uint64 // running maximum
+	op   int
+}
+
+// low is the last commit that was known to somebody before time.
+func (b *bounds) low(time int64) (uint64, int) {
+	i := sort.Search(len(b.proofs), func(i int) bool { return b.proofs[i].time >= time })
+	if i == 0 {
+		return 0, 0
+	}
+	return b.proofs[i-1].ts, b.proofs[i-1].op
+}
+
+type commitCall struct {
+	call int64
+	ts   uint64 // running minimum from the end: the earliest commit asked for at or after call
+	op   int
+}
+
+// high is the last commit that can have happened by time: the one before the
+// first that was asked for only later.
+func (b *bounds) high(time int64, head uint64) uint64 {
+	i := sort.Search(len(b.starts), func(i int) bool { return b.starts[i].call > time })
+	if i == len(b.starts) {
+		return head
+	}
+	return min(head, b.starts[i].ts-1)
+}
+
+// gather collects what every operation proves, and when every commit was first
+// asked for.
+func (j *judge) gather(h *History) {
+	b := &j.b
+	prove := func(time int64, ts uint64, op int) {
+		if ts > 0 {
+			b.proofs = append(b.proofs, proof{time, ts, op})
+		}
+	}
+	first := make(map[string]*Operation)
+	for _, op := range h.Operations {
+		if (op.Kind == Transact || op.Kind == Commit) && op.In.TxnID != "" && first[op.In.TxnID] == nil {
+			first[op.In.TxnID] = op
+		}
+		for i := range op.Batches {
+			ba := &op.Batches[i]
+			ts := ba.Cursor
+			if n := len(ba.Events); n > 0 {
+				ts = ba.Events[n-1].CommitTS
+			}
+			if op.Kind == Watch {
+				ts = max(ts, ba.Cursor)
+			} else {
+				ts = min(ts, j.m.head) // a replay's cursor may be what was asked for
+			}
+			prove(ba.Time, ts, op.ID)
+		}
+		if op.Outcome != OK {
+			continue
+		}
+		ts := max(op.Out.CommitTS, op.Out.SnapshotTS, op.Out.ReadTS)
+		for i := range op.Out.Records {
+			ts = max(ts, op.Out.Records[i].CommitTS)
+		}
+		for i := range op.Out.Agents {
+			ts = max(ts, op.Out.Agents[i].HeadTS)
+		}
+		prove(op.Return, ts, op.ID)
+	}
+	sort.SliceStable(b.proofs, func(i, k int) bool { return b.proofs[i].time < b.proofs[k].time })
+	for i := 1; i < len(b.proofs); i++ {
+		if b.proofs[i].ts < b.proofs[i-1].ts {
+			b.proofs[i].ts, b.proofs[i].op = b.proofs[i-1].ts, b.proofs[i-1].op
+		}
+	}
+	for i := range j.m.log {
+		ev := &j.m.log[i]
+		if op := first[ev.TxnID]; op != nil {
+			b.starts = append(b.starts, commitCall{op.Call, ev.CommitTS, op.ID})
+		}
+	}
+	sort.SliceStable(b.starts, func(i, k int) bool { return b.starts[i].call < b.starts[k].call })
+	for i := len(b.starts) - 2; i >= 0; i-- {
+		b.starts[i].ts = min(b.starts[i].ts, b.starts[i+1].ts)
+	}
+}

@@ -1,0 +1,116 @@
+package linearizability
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+)
+
+// version of a key in the model: what one commit did to it.
+type version struct {
+	ts, number uint64
+	deleted    bool
+	value      string
+	event      *Event
+}
+
+// model is the state at every commit_ts, folded from the log.
+type model struct {
+	head   uint64
+	log    []Event // log[i] is commit base+i+1
+	base   uint64
+	keys   map[Name][]version
+	agents map[agentName][]uint64 // commit_ts of its commits
+	spaces map[string]uint64      // first commit
+	sorted map[agentName][]string // keys ever written, sorted
+	byTxn  map[string]*Event
+}
+
+type agentName struct{ ns, agent string }
+
+func (m *model) at(n Name, ts uint64) *version {
+	vs := m.keys[n]
+	i := sort.Search(len(vs), func(i int) bool { return vs[i].ts > ts })
+	if i == 0 {
+		return nil
+	}
+	return &vs[i-1]
+}
+
+func (m *model) event(ts uint64) *Event {
+	if ts <= m.base || ts > m.head {
+		return nil
+	}
+	return &m.log[ts-m.base-1]
+}
+
+func (v *version) exists() bool { return v != nil && !v.deleted }
+
+func (v *version) num() uint64 {
+	if v == nil {
+		return 0
+	}
+	return v.number
+}
+
+// show tells a state in words.
+func (v *version) show() string {
+	switch {
+	case v == nil:
+		return "never written"
+	case v.deleted:
+		return fmt.Sprintf("deleted, version %d of commit %d", v.number, v.ts)
+	}
+	return fmt.Sprintf("version %d of commit %d: %s", v.number, v.ts, v.value)
+}
+
+func showRecord(r *Record) string {
+	if !r.Exists {
+		if r.Version == 0 {
+			return "absent"
+		}
+		return fmt.Sprintf("deleted, version %d of commit %d", r.Version, r.CommitTS)
+	}
+	return fmt.Sprintf("version %d of commit %d: %s", r.Version, r.CommitTS, r.Value)
+}
+
+// headAt is the commit_ts of an agent's last commit at ts.
+func (m *model) headAt(a agentName, ts uint64) uint64 {
+	list := m.agents[a]
+	i := sort.Search(len(list), func(i int) bool { return list[i] > ts })
+	if i == 0 {
+		return 0
+	}
+	return list[i-1]
+}
+
+// timeAt is the last commit whose time is not after t, up to ts.
+func (m *model) timeAt(t int64, ts uint64) uint64 {
+	n := int(min(ts, m.head) - m.base)
+	i := sort.Search(n, func(i int) bool { return m.log[i].CommitTime > t })
+	return m.base + uint64(i)
+}
+
+// listed lists the keys with a prefix that exist at ts, in order, those after
+// (before) a key only.
+func (m *model) listed(a agentName, prefix string, reverse bool, after string, ts uint64) []string {
+	var out []string
+	for _, k := range m.sorted[a] {
+		if strings.HasPrefix(k, prefix) && m.at(Name{a.ns, a.agent, k}, ts).exists() {
+			out = append(out, k)
+		}
+	}
+	if reverse {
+		for i, j := 0, len(out)-1; i < j; i, j = i+1, j-1 {
+			out[i], out[j] = out[j], out[i]
+		}
+	}
+	if after != "" {
+		i := 0
+		for i < len(out) && (!reverse && out[i] <= after || reverse && out[i] >= after) {
+			i++
+		}
+		out = out[i:]
+	}
+	return out
+}

@@ -1,0 +1,294 @@
+package linearizability
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// checkRead finds a point at which the answer was right.
+func (j *judge) checkRead(op *Operation) {
+	low, high := j.window(op)
+	if from := j.ops[op.In.PageOf]; from != nil {
+		for from.In.PageOf != 0 && j.ops[from.In.PageOf] != nil { // the first page's window is the chain's
+			from = j.ops[from.In.PageOf]
+		}
+		if low, high = j.window(from); from.hasReadTS() {
+			low, high = from.Out.ReadTS, from.Out.ReadTS
+		}
+	} else if op.In.TxnID != "" {
+		t := j.txns[op.In.TxnID]
+		if t == nil || t.begin == nil {
+			return
+		}
+		low, high = t.begin.Out.SnapshotTS, t.begin.Out.SnapshotTS
+	} else if op.In.At != nil {
+		if *op.In.At > high {
+			j.breaks(op, "G4", "read-of-the-future", "", "", "it read as of commit %d, which had not happened", *op.In.At)
+			return
+		}
+		low, high = *op.In.At, *op.In.At
+	}
+	if op.Kind == Begin {
+		if s := op.Out.SnapshotTS; s < low {
+			j.breaks(op, "G3", "stale-snapshot", fmt.Sprintf("at least %d", low), fmt.Sprint(s), "a transaction begins before commits that were known already")
+		} else if s > high {
+			j.breaks(op, "G4", "ghost-snapshot", fmt.Sprintf("at most %d", high), fmt.Sprint(s), "a transaction begins after commits that had not happened")
+		}
+		return
+	}
+	if r := op.Out.ReadTS; op.hasReadTS() && op.In.AtTime == 0 {
+		switch {
+		case r > high:
+			j.breaks(op, "G4", "ghost-read", fmt.Sprintf("at most %d", high), fmt.Sprint(r), "it read at commit %d, which had not happened", r)
+			return
+		case r < low:
+			j.breaks(op, "G3", "stale-read", fmt.Sprintf("at least %d", low), fmt.Sprint(r), "it read at commit %d, when commit %d was known already", r, low)
+			return
+		}
+		low, high = r, r
+	}
+	why, expected, got := "", "", ""
+	for ts := low; ts <= high; ts++ {
+		at := ts
+		if op.In.AtTime != 0 {
+			if at = j.m.timeAt(op.In.AtTime, ts); op.hasReadTS() && op.Out.ReadTS != at {
+				why, expected, got = "it read at another commit than the time says", fmt.Sprint(at), fmt.Sprint(op.Out.ReadTS)
+				continue
+			}
+		}
+		w, e, g := j.rightChain(op, at)
+		if w == "" {
+			j.spent[op.ID] = at
+			return
+		}
+		if why == "" || ts == high {
+			why, expected, got = w, e, g
+		}
+	}
+	promise, check := j.classify(op, low)
+	j.breaks(op, promise, check, expected, got, "%s (between commits %d and %d)", why, low, high)
+}
+
+// rightChain holds all pages up to this one to one point.
+func (j *judge) rightChain(op *Operation, ts uint64) (why, expected, got string) {
+	for from := j.ops[op.In.PageOf]; from != nil; from = j.ops[from.In.PageOf] {
+		if why, expected, got = j.right(from, ts); why != "" {
+			return "its pages are not of one point: " + why, expected, got
+		}
+	}
+	return j.right(op, ts)
+}
+
+func (op *Operation) hasReadTS() bool {
+	switch op.Kind {
+	case Get, BatchGet, ListKeys, Scan:
+		return true
+	}
+	return false
+}
+
+// classify names what is wrong with a read that is right nowhere.
+func (j *judge) classify(op *Operation, low uint64) (promise, check string) {
+	for i := range op.Out.Records {
+		r := &op.Out.Records[i]
+		if r.CommitTS > j.m.head {
+			return "G4", "ghost-read"
+		}
+		if r.CommitTS == 0 {
+			continue
+		}
+		known := false
+		for _, v := range j.m.keys[r.Name] {
+			known = known || v.ts == r.CommitTS && v.number == r.Version
+		}
+		if !known {
+			return "G4", "ghost-read"
+		}
+	}
+	return "G3", "wrong-read"
+}
+
+// right tells why an answer is not what was true at ts; "" when it is.
+func (j *judge) right(op *Operation, ts uint64) (why, expected, got string) {
+	switch op.Kind {
+	case Get, BatchGet:
+		return j.rightGets(op, ts)
+	case GetVersion:
+		r := &op.Out.Records[0]
+		for i := range j.m.keys[r.Name] {
+			if v := &j.m.keys[r.Name][i]; v.number == op.In.KeyVersion && v.ts <= ts {
+				return j.same(op, r, v, ts)
+			}
+		}
+		return "there is no such version", "nothing", showRecord(r)
+	case ListKeys, Scan:
+		return j.rightList(op, ts)
+	case KeyHistory:
+		return j.rightHistory(op, ts)
+	case ListAgents:
+		return j.rightAgents(op, ts)
+	case ListSpaces:
+		return j.rightSpaces(op, ts)
+	}
+	return "", "", ""
+}
+
+// same compares a record with a version.
+func (j *judge) same(op *Operation, r *Record, v *version, ts uint64) (why, expected, got string) {
+	ok := r.Exists == v.exists() && r.Version == v.num()
+	if ok && v != nil {
+		ev := j.m.event(v.ts)
+		ok = r.CommitTS == v.ts && (ev == nil || ev.CommitTime == r.CommitTime) && (op.In.NoValues || v.deleted || canonical(r.Value) == v.value)
+	}
+	if ok {
+		return "", "", ""
+	}
+	return fmt.Sprintf("key %q of agent %q is shown otherwise than it was after commit %d", r.Key, r.Agent, ts), v.show(), showRecord(r)
+}
+
+func (j *judge) rightGets(op *Operation, ts uint64) (why, expected, got string) {
+	names := op.In.Names
+	if op.Kind == Get {
+		names = []Name{op.In.name()}
+	}
+	if len(op.Out.Records) != len(names) {
+		return "the answer has another number of records", fmt.Sprint(len(names)), fmt.Sprint(len(op.Out.Records))
+	}
+	t := j.txns[op.In.TxnID]
+	for i := range op.Out.Records {
+		r := &op.Out.Records[i]
+		if r.Name != names[i] {
+			return "the answer is about another record", fmt.Sprint(names[i]), fmt.Sprint(r.Name)
+		}
+		if t != nil {
+			if own, certain := t.own(r.Name, op.Call); own != nil {
+				if certain && (r.Exists == own.Delete || r.Exists && canonical(r.Value) != canonical(own.Value)) {
+					return "the transaction does not see its own write", own.Value, showRecord(r)
+				}
+				continue
+			} else if !certain {
+				continue
+			}
+		}
+		if why, expected, got = j.same(op, r, j.m.at(r.Name, ts), ts); why != "" {
+			return why, expected, got
+		}
+	}
+	return "", "", ""
+}
+
+// own is the transaction's own write of a key; certain: no write of it is in doubt.
+func (t *txn) own(n Name, before int64) (w *Write, certain bool) {
+	certain = true
+	for _, s := range t.staged {
+		if s.In.name() != n || s.Call > before {
+			continue
+		}
+		switch s.Outcome {
+		case OK:
+			w = &Write{Name: n, Value: s.In.Value, Delete: s.Kind == StageDelete}
+		case Unknown:
+			certain = false
+		}
+	}
+	return w, certain
+}
+
+func (j *judge) rightList(op *Operation, ts uint64) (why, expected, got string) {
+	a := agentName{op.In.Namespace, op.In.Agent}
+	t := j.txns[op.In.TxnID]
+	if t != nil && len(t.staged) > 0 {
+		return "", "", "" // laid over the snapshot: the keys it wrote are left to checkReadSet
+	}
+	want := j.m.listed(a, op.In.Prefix, op.In.Reverse, j.pageStart(op), ts)
+	keys := op.Out.Keys
+	for i := range op.Out.Records {
+		keys = append(keys, op.Out.Records[i].Key)
+	}
+	if op.In.Limit > 0 && uint64(len(keys)) > op.In.Limit {
+		return "the page is longer than its limit", fmt.Sprint(op.In.Limit), fmt.Sprint(len(keys))
+	}
+	if len(keys) > len(want) || !slices.Equal(keys, want[:len(keys)]) || !op.Out.More && len(keys) != len(want) {
+		return fmt.Sprintf("the keys are not those after commit %d", ts), strings.Join(want, " "), strings.Join(keys, " ")
+	}
+	for i := range op.Out.Records {
+		r := &op.Out.Records[i]
+		if why, expected, got = j.same(op, r, j.m.at(r.Name, ts), ts); why != "" {
+			return why, expected, got
+		}
+	}
+	return "", "", ""
+}
+
+func (j *judge) rightHistory(op *Operation, ts uint64) (why, expected, got string) {
+	var want []*version
+	vs := j.m.keys[op.In.name()]
+	for i := range vs {
+		if vs[i].ts <= ts {
+			want = append(want, &vs[i])
+		}
+	}
+	if !op.In.OldestFirst {
+		slices.Reverse(want)
+	}
+	if from := j.ops[op.In.PageOf]; from != nil {
+		if n := len(from.Out.Records); n > 0 {
+			last := from.Out.Records[n-1].Version
+			for len(want) > 0 && (op.In.OldestFirst && want[0].number <= last || !op.In.OldestFirst && want[0].number >= last) {
+				want = want[1:]
+			}
+		}
+	}
+	recs := op.Out.Records
+	if len(recs) > len(want) || !op.Out.More && len(recs) != len(want) {
+		return fmt.Sprintf("the history has another length than after commit %d", ts), fmt.Sprint(len(want)), fmt.Sprint(len(recs))
+	}
+	for i := range recs {
+		if why, expected, got = j.same(op, &recs[i], want[i], ts); why != "" {
+			return why, expected, got
+		}
+		if ev := want[i].event; ev != nil && ev.TxnID != recs[i].TxnID {
+			return "the history names another transaction", ev.TxnID, recs[i].TxnID
+		}
+	}
+	return "", "", ""
+}
+
+func (j *judge) rightAgents(op *Operation, ts uint64) (why, expected, got string) {
+	var want []Agent
+	for a, commits := range j.m.agents { // sorted below
+		if a.ns == op.In.Namespace && strings.HasPrefix(a.agent, op.In.Prefix) && commits[0] <= ts {
+			want = append(want, Agent{a.ns, a.agent, commits[0], j.m.headAt(a, ts)})
+		}
+	}
+	slices.SortFunc(want, func(x, y Agent) int { return strings.Compare(x.Agent, y.Agent) })
+	if from := j.ops[op.In.PageOf]; from != nil && len(from.Out.Agents) > 0 {
+		last := from.Out.Agents[len(from.Out.Agents)-1].Agent
+		want = slices.DeleteFunc(want, func(a Agent) bool { return a.Agent <= last })
+	}
+	list := op.Out.Agents
+	if len(list) > len(want) || !slices.Equal(list, want[:len(list)]) || !op.Out.More && len(list) != len(want) {
+		return fmt.Sprintf("the agents are not those after commit %d", ts), fmt.Sprint(want), fmt.Sprint(list)
+	}
+	return "", "", ""
+}
+
+func (j *judge) rightSpaces(op *Operation, ts uint64) (why, expected, got string) {
+	var want []string
+	for ns, first := range j.m.spaces { // sorted below
+		if first <= ts {
+			want = append(want, ns)
+		}
+	}
+	slices.Sort(want)
+	if from := j.ops[op.In.PageOf]; from != nil {
+		last := from.lastKey()
+		want = slices.DeleteFunc(want, func(s string) bool { return s <= last })
+	}
+	list := op.Out.Keys
+	if len(list) > len(want) || !slices.Equal(list, want[:len(list)]) || !op.Out.More && len(list) != len(want) {
+		return fmt.Sprintf("the namespaces are not those after commit %d", ts), fmt.Sprint(want), fmt.Sprint(list)
+	}
+	return "", "", ""
+}

@@ -1,0 +1,183 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"runtime/debug"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/encoding"
+	"google.golang.org/grpc/mem"
+	"google.golang.org/grpc/metadata"
+
+	"statehouse.dev/statehouse/engine"
+	"statehouse.dev/statehouse/server"
+	"statehouse.dev/statehouse/sim/record"
+	"statehouse.dev/statehouse/sim/simdisk"
+)
+
+// dataDir is where the daemon keeps its store on the simulated disk.
+const dataDir = "/data"
+
+// daemon is one life of the daemon process: the production assembly, with
+// everything outside of it simulated.
+type daemon struct {
+	w          *World
+	generation int // from 1, one a start
+	service    *server.Service
+	codec      encoding.CodecV2
+	desc       *grpc.ServiceDesc
+	impl       any
+	rand       *rand.ChaCha8
+
+	// The end of it. image is what the next process finds; set once, inside the
+	// operation in which this one died.
+	image  *simdisk.Disk
+	how    string        // it died: crash, halt
+	halted chan struct{} // closed by Halt, whose goroutine never goes on
+}
+
+func (w *World) newDaemon() *daemon {
+	w.generation++
+	var key [32]byte
+	for i := range 4 {
+		s := derive(w.seed, "daemon", fmt.Sprint(w.generation), fmt.Sprint(i))
+		for j := range 8 {
+			key[8*i+j] = byte(s >> (8 * j))
+		}
+	}
+	return &daemon{w: w, generation: w.generation, codec: server.Codec(), rand: rand.NewChaCha8(key), halted: make(chan struct{})}
+}
+
+func (d *daemon) env() engine.Env {
+	return engine.Env{
+		FS:    d.w.disk,
+		Now:   d.w.wallClock,
+		Rand:  func(p []byte) { _, _ = d.rand.Read(p) }, // never fails
+		Await: d.w.await,
+		Halt:  d.halt,
+		Log:   d.w.logged,
+	}
+}
+
+// halt is the engine's Env.Halt. As in production the process ends here: what
+// it had written stays with the operating system, and whoever called is not
+// heard of again. Pebble may be left with a lock held, so nobody closes it.
+func (d *daemon) halt(reason error) {
+	if d.image == nil && !d.w.disk.Dead() {
+		d.image, d.how = d.w.disk.Kill(), "halt: "+reason.Error()
+		close(d.halted)
+	}
+	select {}
+}
+
+// RegisterService notes the service, as a grpc.Server does.
+func (d *daemon) RegisterService(desc *grpc.ServiceDesc, impl any) { d.desc, d.impl = desc, impl }
+
+// assemble builds the service as production does.
+func (d *daemon) assemble() (err error) {
+	d.service, err = server.Assemble(d.env(), server.Config{Engine: engine.Options{
+		Dir: dataDir, Limits: d.w.config.limits(),
+		Tuning: engine.Tuning{MemTableBytes: 256 << 10, CacheBytes: 1 << 20, ManualCompaction: true},
+	}})
+	if err == nil {
+		d.service.Register(d)
+	}
+	return err
+}
+
+// act runs what may touch the disk, and comes back when it is done or the process
+// has halted in the middle of it. A panic is a violation: it is the engine's way
+// to say that an invariant is broken.
+func (d *daemon) act(f func()) {
+	done := make(chan string, 1)
+	go func() {
+		defer func() {
+			p := recover()
+			if p == nil {
+				done <- ""
+				return
+			}
+			done <- fmt.Sprintf("%v\n%s", p, debug.Stack())
+		}()
+		f()
+	}()
+	select {
+	case broken := <-done:
+		if broken != "" {
+			d.w.violate("G7", "panic", 0, "the daemon panicked: "+broken)
+		}
+	case <-d.halted:
+	}
+}
+
+// handle answers one request the way grpc.Server would: codec, interceptor,
+// handler.
+func (d *daemon) handle(ctx context.Context, t *task, c *call) ([]byte, error) {
+	method := record.MethodOf(c.op.Kind)
+	name := method[len(d.desc.ServiceName)+2:]
+	decode := func(v any) error { return d.codec.Unmarshal(mem.BufferSlice{mem.SliceBuffer(c.req)}, v) }
+	for i := range d.desc.Methods {
+		if m := &d.desc.Methods[i]; m.MethodName == name {
+			resp, err := m.Handler(d.impl, ctx, decode, d.service.Unary)
+			if err != nil {
+				return nil, err
+			}
+			return d.encode(resp)
+		}
+	}
+	for i := range d.desc.Streams {
+		if m := &d.desc.Streams[i]; m.StreamName == name {
+			s := &serverStream{d: d, t: t, c: c, ctx: ctx, decode: decode}
+			return nil, d.service.Stream(d.impl, s, &grpc.StreamServerInfo{FullMethod: method, IsServerStream: true}, m.Handler)
+		}
+	}
+	panic("sim: no method " + method)
+}
+
+func (d *daemon) encode(m any) ([]byte, error) {
+	b, err := d.codec.Marshal(m)
+	if err != nil {
+		return nil, err
+	}
+	defer b.Free()
+	return b.Materialize(), nil
+}
+
+type serverStream struct {
+	d      *daemon
+	t      *task
+	c      *call
+	ctx    context.Context
+	decode func(any) error
+	read   bool
+}
+
+func (s *serverStream) SetHeader(metadata.MD) error  { return nil }
+func (s *serverStream) SendHeader(metadata.MD) error { return nil }
+func (s *serverStream) SetTrailer(metadata.MD)       {}
+func (s *serverStream) Context() context.Context     { return s.ctx }
+
+func (s *serverStream) RecvMsg(m any) error {
+	if s.read {
+		return io.EOF
+	}
+	s.read = true
+	return s.decode(m)
+}
+
+func (s *serverStream) SendMsg(m any) error {
+	if !s.t.park(func() bool { return len(s.c.msgs) < streamWindow || s.ctx.Err() != nil }) {
+		return context.Canceled
+	}
+	if s.ctx.Err() != nil {
+		return s.ctx.Err()
+	}
+	raw, err := s.d.encode(m)
+	if err == nil {
+		s.c.msgs = append(s.c.msgs, raw)
+	}
+	return err
+}

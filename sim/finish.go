@@ -1,0 +1,203 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"statehouse.dev/statehouse/engine"
+	lin "statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/sim/simdisk"
+)
+
+// Result is what became of a run.
+type Result struct {
+	Class      Class
+	Config     Config
+	Violations []lin.Violation // none: every promise was kept, as far as was checked
+	Judged     lin.Result
+	History    *lin.History
+	Steps      []Step
+	Digests    []uint64 // one a step
+	Sum        uint64   // of everything
+	Stats      Stats
+	// Detected: the store was damaged, and the daemon said so. What it had is not
+	// asked of it any more.
+	Detected bool
+}
+
+// Failed tells whether a promise was broken.
+func (r *Result) Failed() bool { return len(r.Violations) > 0 }
+
+// Finish heals the world, ends what is under way, cuts the power one last time,
+// and judges what everybody was told against what is left.
+func (w *World) Finish() *Result {
+	w.finale()
+	r := &Result{
+		Violations: w.violations, History: &w.history, Steps: w.steps, Digests: w.digests, Stats: w.stats, Detected: w.lossFound > 0 && w.daemon == nil,
+	}
+	r.Stats.Steps = len(w.steps)
+	if !r.Detected || w.history.Complete {
+		r.Judged = lin.Check(&w.history, lin.Options{Seed: w.seed, Samples: 2, SampleSize: 60})
+		r.Violations = append(r.Violations, r.Judged.Violations...)
+		if r.Judged.Verdict == lin.VerdictUnknown && len(r.Violations) == 0 {
+			r.Violations = append(r.Violations, lin.Violation{
+				Promise: "G3", Check: "not-judged", Sentence: "the history could not be judged in time: that is a failure, not a pass",
+			})
+		}
+	}
+	w.sumHistory()
+	r.Sum = w.sum
+	return r
+}
+
+// finale is what every run ends with. It is not among the steps of a story.
+func (w *World) finale() {
+	told := len(w.steps)
+	defer func() { w.steps = w.steps[:told] }()
+	w.disk.Heal()
+	w.disk.SetCapacity(0)
+	w.capacity = 0
+	w.quiesce()
+	if w.daemon != nil {
+		_ = w.Apply(Step{Verb: Crash, Crash: simdisk.CrashOptions{Mode: simdisk.DropAll}})
+	}
+	_ = w.Apply(Step{Verb: Start})
+	if w.daemon == nil {
+		return // why is a violation already, or damage that was found
+	}
+	w.audit()
+	_ = w.Apply(Step{Verb: Stop})
+	w.verify()
+}
+
+// quiesce ends every call: what is under way arrives, what waits is answered.
+// That it is, is a promise too (G9).
+func (w *World) quiesce() {
+	for range len(w.order) + 64 {
+		if w.daemon == nil {
+			break
+		}
+		for _, c := range w.order {
+			if !c.arrived && !c.done {
+				_ = w.Apply(Step{Verb: Deliver, Of: c.op.ID})
+			}
+		}
+		verb := Plan
+		if w.inflight {
+			verb = Settle
+		}
+		if w.Apply(Step{Verb: verb}) != nil {
+			break
+		}
+	}
+	for _, c := range w.order {
+		for !c.done && (len(c.msgs) > 0 || c.answered) && w.Apply(Step{Verb: Reply, Of: c.op.ID}) == nil {
+		}
+		if c.done {
+			continue
+		}
+		if c.arrived && !c.stream() && w.daemon != nil && c.gen == w.daemon.generation {
+			w.violate("G9", "no-answer", c.op.ID, fmt.Sprintf("call #%d is never answered: nothing waits for the writer, and no fault is left", c.op.ID))
+		}
+		_ = w.Apply(Step{Verb: Timeout, Of: c.op.ID})
+	}
+}
+
+// observer is the client that looks at everything at the end.
+const observer = "observer"
+
+// audit reads the log, and everything else the way a client would.
+func (w *World) audit() {
+	ask := func(kind lin.Kind, in lin.Input) *lin.Operation {
+		c, err := w.issue(observer, len(w.order)+1, kind, in)
+		if err != nil {
+			return &lin.Operation{}
+		}
+		w.carryThrough(c)
+		return c.op
+	}
+	events := make(map[uint64]*lin.Event)
+	var last uint64
+	for _, ns := range ask(lin.ListSpaces, lin.Input{}).Out.Keys {
+		op := ask(lin.Replay, lin.Input{Namespace: ns, AllAgents: true})
+		if op.Outcome != lin.OK {
+			w.violate("G5", "log-unreadable", op.ID, "the log of namespace "+ns+" cannot be replayed: "+op.Error.Message)
+			return
+		}
+		for _, b := range op.Batches {
+			for _, ev := range b.Events {
+				last = max(last, ev.CommitTS)
+				if known := events[ev.CommitTS]; known != nil {
+					known.Ops = append(known.Ops, ev.Ops...)
+				} else {
+					events[ev.CommitTS] = &ev
+				}
+			}
+		}
+		w.auditNamespace(ns, ask)
+	}
+	for ts := uint64(1); ts <= last; ts++ {
+		if ev := events[ts]; ev != nil {
+			w.history.Log = append(w.history.Log, *ev)
+		}
+	}
+	w.history.Complete = true
+}
+
+func (w *World) auditNamespace(ns string, ask func(lin.Kind, lin.Input) *lin.Operation) {
+	for _, a := range ask(lin.ListAgents, lin.Input{Namespace: ns}).Out.Agents {
+		ask(lin.Scan, lin.Input{Namespace: ns, Agent: a.Agent})
+		keys := ask(lin.ListKeys, lin.Input{Namespace: ns, Agent: a.Agent}).Out.Keys
+		if len(keys) > 0 {
+			ask(lin.KeyHistory, lin.Input{Namespace: ns, Agent: a.Agent, Key: keys[0]})
+		}
+	}
+	// What each commit that anybody asked for has become.
+	for _, name := range w.askedFor(ns) {
+		ask(lin.GetTxn, lin.Input{TxnID: name})
+	}
+}
+
+// askedFor lists the transactions that somebody tried to commit in a namespace.
+func (w *World) askedFor(ns string) []string {
+	var list []string
+	for _, c := range w.order {
+		in := &c.op.In
+		if c.op.Kind == lin.Transact && len(in.Writes) > 0 && in.Writes[0].Namespace == ns && c.op.Outcome == lin.Unknown {
+			list = append(list, in.TxnID)
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// verify runs the offline check of the store.
+func (w *World) verify() {
+	if w.daemon != nil {
+		return
+	}
+	env := engine.Env{
+		FS: w.disk, Now: w.wallClock, Rand: func([]byte) {}, Await: w.await,
+		Halt: func(err error) { w.violate("G7", "verify", 0, "verify halted: "+err.Error()) },
+	}
+	if _, err := engine.Verify(env, dataDir, nil); err != nil {
+		w.violate("G8", "verify", 0, "verify finds the store damaged, and nobody harmed it: "+firstLine(strings.TrimSpace(err.Error())))
+	}
+}
+
+// sumHistory adds the log and the verdict to the digest.
+func (w *World) sumHistory() {
+	for i := range w.history.Log {
+		ev := &w.history.Log[i]
+		w.sum = derive(w.sum, fmt.Sprint(ev.CommitTS, ev.CommitTime, ev.TxnID, ev.Ops))
+	}
+	for _, v := range w.violations {
+		w.sum = derive(w.sum, v.Check, v.Sentence)
+	}
+}
+
+// Vacuous tells whether a run did so little that it proves nothing.
+func (r *Result) Vacuous() bool {
+	return r.Stats.Acked < 10 || r.Stats.Operations < 100 || len(r.Stats.Deaths) < 2
+}

@@ -1,0 +1,132 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+
+	"statehouse.dev/statehouse/engine"
+	"statehouse.dev/statehouse/sim/simdisk"
+)
+
+func (w *World) doLife(s *Step) error {
+	if (s.Verb == Start) == (w.daemon != nil) {
+		return skip("the daemon runs, or runs not, already")
+	}
+	switch s.Verb {
+	case Start:
+		w.start()
+	case Stop:
+		w.stop()
+	case Kill:
+		w.die(w.disk.Kill(), "kill -9")
+	case Crash:
+		if w.inflight {
+			w.probe("power cut while a sync is in flight")
+		}
+		w.die(w.disk.Crash(s.Crash), "power cut")
+	}
+	return nil
+}
+
+func (w *World) die(image *simdisk.Disk, how string) {
+	w.daemon.image, w.daemon.how = image, how
+}
+
+// start starts the daemon. It may refuse, halt, or lose power on the way.
+func (w *World) start() {
+	d := w.newDaemon()
+	w.daemon = d
+	var err error
+	struck := len(w.struck)
+	d.act(func() { err = d.assemble() })
+	faulty := len(w.damaged) > 0 || len(w.struck) > struck
+	switch {
+	case d.image != nil:
+		w.probe("process died inside recovery")
+		w.recoveries++
+	case d.service == nil || err != nil:
+		w.daemon = nil
+		w.why = fmt.Sprint(err)
+		w.disk = w.disk.Kill()
+		w.attach()
+		w.note("daemon", "refused", w.why)
+		w.stats.Refusals++
+		w.refusedStarts++
+		if !faulty && w.capacity == 0 && !w.hurt {
+			w.violate("G1", "does-not-start", 0, "no fault struck and nobody harmed the store, yet it does not open: "+w.why)
+		}
+		if errors.Is(err, engine.ErrDataLoss) {
+			w.lossFound++
+			w.hurt = true // perhaps by what the daemon did when it read wrong
+			w.probe("damage found at start")
+		}
+	default:
+		w.why, w.recoveries, w.refusedStarts = "", 0, 0
+		if faulty {
+			w.probe("started over damage")
+		}
+		w.note("daemon", "start", fmt.Sprintf("published %d", d.service.Engine().Published()))
+	}
+}
+
+// stop ends the daemon as SIGTERM does: watches end, what is under way may
+// finish, then the store is closed.
+func (w *World) stop() {
+	d := w.daemon
+	d.service.Drain()
+	w.runHandlers()
+	d.act(func() {
+		if w.inflight {
+			d.service.Engine().Settle()
+		}
+		for d.image == nil && d.service.Engine().Step() {
+		}
+	})
+	w.inflight = false
+	w.runHandlers()
+	if d.image != nil {
+		return
+	}
+	d.act(func() {
+		if err := d.service.Close(); err != nil {
+			w.logged("closing failed", "error", err.Error())
+		}
+	})
+	if d.image == nil {
+		d.service = nil
+		w.die(w.disk.Kill(), "stop")
+	}
+}
+
+// reap buries a daemon that has died: its requests end without an answer, its
+// store is closed where nobody sees it, and the disk is what it left.
+func (w *World) reap() {
+	d := w.daemon
+	if d == nil || d.image == nil {
+		return
+	}
+	w.note("daemon", "died", d.how)
+	if w.trace != nil {
+		w.trace("the daemon died: %s", firstLine(d.how))
+	}
+	w.stats.deaths(d.how)
+	for _, c := range w.handlers {
+		c.cancel()
+		w.kill(c.handler)
+	}
+	w.handlers = w.handlers[:0]
+	w.daemon, w.inflight = nil, false
+	if d.service != nil && !closed(d.halted) {
+		d.act(func() { _ = d.service.Close() })
+	}
+	w.disk = d.image
+	w.attach()
+	// What was answered is with the network; everything else on its connections is
+	// lost, and their clients learn that.
+	for _, c := range w.order {
+		if !c.done && c.arrived && c.gen == d.generation && !c.answered {
+			c.msgs = nil
+			w.finish(c, nil, errReset)
+		}
+	}
+}

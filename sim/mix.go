@@ -1,0 +1,120 @@
+package sim
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"statehouse.dev/statehouse/sim/simdisk"
+	"statehouse.dev/statehouse/sim/workload"
+)
+
+// Class says what a run's faults may do, and with that what is asked of the
+// daemon. It is part of the oracle.
+type Class string
+
+// The classes.
+const (
+	// Recoverable: crashes and lost messages. Nothing acknowledged may be lost.
+	Recoverable Class = "recoverable"
+	// Detectable: the medium is harmed. It must be noticed, or make no difference.
+	Detectable Class = "detectable"
+	// Fatal: storage fails. The daemon must stop without a false acknowledgement.
+	Fatal Class = "fatal"
+)
+
+// Classes lists them.
+func Classes() []Class { return []Class{Recoverable, Detectable, Fatal} }
+
+// mix is what a seed draws first: who takes part, how the world is set up, and
+// how likely everything is (swarm testing, Groce et al. 2012: a run that leaves
+// some things out goes deeper into others).
+type mix struct {
+	class     Class
+	config    Config
+	clients   int
+	workloads []int // indexes
+	agents    int
+	ops       int // rounds of each client
+	deaths    int
+	faults    int
+
+	run, deliver, reply, plan, settle, start float64
+	loss, dup, timeout, cut                  float64
+	tick, flush, compact, pause              float64
+	crashInside, nested, keep                float64
+	crashModes                               []simdisk.CrashMode
+	diskFaults                               []string
+}
+
+func drawMix(seed uint64, o Options) mix {
+	r := stream(seed, "mix")
+	m := mix{
+		class: Recoverable, clients: 4 + r.IntN(4), agents: 1 + r.IntN(3), ops: 22 + r.IntN(14), deaths: 2 + r.IntN(4),
+		run: 10, deliver: 10, reply: 10, plan: spread(r, 6), settle: spread(r, 4), start: spread(r, 3),
+		tick: spread(r, 0.05), flush: rarely(r, 0.7, 0.06), compact: rarely(r, 0.5, 0.02), pause: spread(r, 0.1),
+		loss: rarely(r, 0.6, 0.1), dup: rarely(r, 0.4, 0.15), timeout: rarely(r, 0.5, 0.03), cut: 0.4,
+		crashInside: r.Float64(), nested: rarely(r, 0.5, 0.4),
+	}
+	switch x := r.Float64(); {
+	case x < 0.2:
+		m.class = Fatal
+	case x < 0.35:
+		m.class = Detectable
+	}
+	if o.Class != "" {
+		m.class = o.Class
+	}
+	m.faults = 4 + r.IntN(8)
+	all := len(workload.All())
+	for range 1 + r.IntN(5) {
+		m.workloads = append(m.workloads, r.IntN(all))
+	}
+	m.crashModes = subset(r, simdisk.CrashModes())
+	m.diskFaults = subset(r, faultsOf(m.class))
+	m.config = drawConfig(r)
+	return m
+}
+
+func drawConfig(r *rand.Rand) Config {
+	var c Config
+	if r.IntN(3) == 0 {
+		c.TxnTimeout = time.Duration(100+r.IntN(2000)) * time.Millisecond
+	}
+	if r.IntN(4) == 0 {
+		c.CachedKeys = 1 + r.IntN(4)
+	}
+	if r.IntN(6) == 0 {
+		c.OutcomeAge, c.OutcomeCount = time.Duration(1+r.IntN(20))*time.Minute, 1+r.IntN(20)
+	}
+	if r.IntN(8) == 0 {
+		c.OpenTxns = 2 + r.IntN(4)
+	}
+	return c
+}
+
+// spread varies a weight by a factor of up to four either way.
+func spread(r *rand.Rand, weight float64) float64 {
+	return weight * (0.25 + 3.75*r.Float64()*r.Float64())
+}
+
+// rarely is zero but for a share p of the runs.
+func rarely(r *rand.Rand, p, weight float64) float64 {
+	if r.Float64() >= p {
+		return 0
+	}
+	return spread(r, weight)
+}
+
+// subset draws some, at least one.
+func subset[T any](r *rand.Rand, all []T) []T {
+	var list []T
+	for _, x := range all {
+		if r.IntN(2) == 0 {
+			list = append(list, x)
+		}
+	}
+	if len(list) == 0 && len(all) > 0 {
+		list = append(list, all[r.IntN(len(all))])
+	}
+	return list
+}

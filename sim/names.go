@@ -1,0 +1,111 @@
+package sim
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	lin "statehouse.dev/statehouse/linearizability"
+)
+
+// names pairs the names of transactions in a world (t1, t2, …) with their ids on
+// the wire, which depend on clocks and randomness: a story that lost half of its
+// steps still means the same transactions.
+type names struct {
+	wire  map[string]string // by name
+	name  map[string]string // by wire id
+	count int
+}
+
+func newNames() names { return names{wire: make(map[string]string), name: make(map[string]string)} }
+
+func (n *names) pair(name, wire string) {
+	n.wire[name], n.name[wire] = wire, name
+}
+
+// fromWire is the name of an id; one that nobody has named stays as it is.
+func (n *names) fromWire(id string) string {
+	if name, ok := n.name[id]; ok {
+		return name
+	}
+	return id
+}
+
+// fresh is a name not given yet.
+func (n *names) fresh() string {
+	for {
+		n.count++
+		name := fmt.Sprintf("t%d", n.count)
+		if _, taken := n.wire[name]; !taken {
+			return name
+		}
+	}
+}
+
+// txnID makes the UUIDv7 (RFC 9562) that a client would have chosen for a
+// transaction of that name.
+func txnID(name string, now time.Time) string {
+	var b [16]byte
+	binary.BigEndian.PutUint64(b[:8], uint64(now.UnixMilli())<<16)
+	binary.BigEndian.PutUint64(b[8:], derive(0, "txn", name))
+	b[6] = 0x70 | byte(derive(1, "txn", name))&0x0f
+	b[7] = byte(derive(2, "txn", name))
+	b[8] = b[8]&0x3f | 0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}
+
+// toWire is in as it goes over the wire, and the page token to send with it. It
+// fails when in speaks of a transaction or a page that there is not.
+func (w *World) toWire(kind lin.Kind, in lin.Input) (wire lin.Input, token string, err error) {
+	wire = in
+	switch {
+	case kind == lin.Begin:
+		wire.TxnID = ""
+	case in.TxnID != "":
+		id, known := w.names.wire[in.TxnID]
+		if !known {
+			if kind != lin.Transact && kind != lin.GetTxn {
+				return wire, "", fmt.Errorf("transaction %s was not begun, or nobody learned its id", in.TxnID)
+			}
+			id = txnID(in.TxnID, w.wallClock())
+			w.names.pair(in.TxnID, id)
+		}
+		wire.TxnID = id
+	}
+	if in.PageOf != 0 {
+		from := w.calls[in.PageOf]
+		if from == nil || from.nextPage == "" {
+			return wire, "", fmt.Errorf("call #%d did not answer with another page", in.PageOf)
+		}
+		token = from.nextPage
+	}
+	return wire, token, nil
+}
+
+// issueFromWire sends what a client program asked for, in the world's names, as
+// a step: so that what is recorded is what was done.
+func (w *World) issueFromWire(client string, kind lin.Kind, in lin.Input, token string) (*call, error) {
+	switch {
+	case kind == lin.Begin:
+		in.TxnID = w.names.fresh()
+	case in.TxnID != "":
+		name, known := w.names.name[in.TxnID]
+		if !known {
+			name = w.names.fresh()
+			w.names.name[in.TxnID] = name // what goes over the wire is not what the client chose, but means the same
+		}
+		in.TxnID = name
+	}
+	if token != "" {
+		for i := len(w.order) - 1; i >= 0 && in.PageOf == 0; i-- {
+			if w.order[i].nextPage == token {
+				in.PageOf = w.order[i].op.ID
+			}
+		}
+	}
+	id := len(w.order) + 1
+	if err := w.Apply(Step{Verb: Call, Client: client, ID: id, Kind: kind, In: in}); err != nil {
+		return nil, err
+	}
+	return w.calls[id], nil
+}

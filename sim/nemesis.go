@@ -1,0 +1,203 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"statehouse.dev/statehouse/sim/simdisk"
+)
+
+// insides are the operations of the disk inside of which a daemon can be made to
+// die, with what it takes for them to happen: "" is a commit.
+var insides = []struct {
+	fault string
+	needs Verb
+}{
+	{"crash file=wal op=write", ""},
+	{"crash file=wal op=sync", ""},
+	{"crash file=wal op=sync", ""},
+	{"crash file=witness op=write", ""},
+	{"crash file=sstable op=create", Flush},
+	{"crash file=sstable op=write", Flush},
+	{"crash file=sstable op=sync", Flush},
+	{"crash file=manifest op=write", Flush},
+	{"crash file=manifest op=sync", Flush},
+	{"crash file=wal op=create", Flush},
+	{"crash file=wal op=remove", Flush},
+	{"crash file=dir op=dirsync", Flush},
+	{"crash file=sstable op=write", Compact},
+	{"crash file=sstable op=remove", Compact},
+	{"crash file=manifest op=sync", Compact},
+	{"crash file=manifest op=create", Start},
+	{"crash file=marker op=create", Start},
+	{"crash file=marker op=rename", Start},
+	{"crash file=marker op=remove", Start},
+	{"crash file=options op=sync", Start},
+	{"crash file=options op=rename", Start},
+	{"crash file=dir op=dirsync", Start},
+	{"crash file=wal op=create", Start},
+	{"crash file=wal op=read", Start},
+	{"crash file=sstable op=sync", Start},
+	{"crash file=witness op=write", Start},
+	{"crash file=identity op=rename", Start},
+	{"crash op=write", Start},
+	{"crash op=sync", Start},
+}
+
+// faultsOf lists what else a disk may do to a daemon, by the class of the run.
+func faultsOf(c Class) []string {
+	transient := []string{
+		"sync-error file=sstable", "write-error file=sstable", "create-error file=sstable", "write-error file=sstable count=3",
+		"remove-error file=sstable", "remove-error file=wal", "enospc file=sstable count=2", "read-error file=sstable",
+	}
+	switch c {
+	case Fatal:
+		return append(transient,
+			"sync-error file=wal", "sync-error file=wal count=forever", "sync-error-after file=wal", "write-error file=wal", "enospc file=wal",
+			"write-error file=wal count=forever", "sync-error file=manifest", "write-error file=manifest", "create-error file=wal",
+			"create-error file=manifest", "dirsync-error", "rename-error file=marker", "create-error file=marker", "write-error file=witness",
+			"sync-error file=witness", "sync-error-after file=manifest", "rename-error", "sync-error",
+		)
+	case Detectable:
+		return append(transient, "bitflip file=sstable", "bitflip file=wal", "bitflip file=manifest", "bitflip file=witness", "bitflip file=identity",
+			"bitflip", "bitflip file=sstable count=3", "read-error file=wal", "read-error file=manifest")
+	}
+	return transient
+}
+
+// goesWrong does what the nemesis has planned for now, if anything.
+func (d *driver) goesWrong() bool {
+	w := d.w
+	if w.daemon == nil {
+		return false
+	}
+	if due(&d.deaths, w.stats.Operations) {
+		// Most dangerous while a sync is pending: wait for one now and then.
+		if !w.inflight && d.nemesis.IntN(3) > 0 && w.queued() {
+			d.step(Step{Verb: Plan})
+		}
+		d.death()
+		return true
+	}
+	if due(&d.faults, w.stats.Operations) {
+		d.fault()
+		return true
+	}
+	return false
+}
+
+// due takes one that is due from a list.
+func due(list *[]int, now int) bool {
+	for i, at := range *list {
+		if at <= now {
+			*list = slices.Delete(*list, i, i+1)
+			return true
+		}
+	}
+	return false
+}
+
+func (d *driver) crash() simdisk.CrashOptions {
+	return simdisk.CrashOptions{Mode: d.mix.crashModes[d.nemesis.IntN(len(d.mix.crashModes))], Seed: d.nemesis.Uint64N(1000)}
+}
+
+func (d *driver) death() {
+	if d.nemesis.Float64() < d.mix.crashInside {
+		d.deathInside()
+		return
+	}
+	switch x := d.nemesis.Float64(); {
+	case x < 0.65:
+		d.step(Step{Verb: Crash, Crash: d.crash()})
+	case x < 0.9:
+		d.step(Step{Verb: Kill})
+	default:
+		d.step(Step{Verb: Stop})
+	}
+}
+
+// deathInside cuts the power inside an operation of the disk.
+func (d *driver) deathInside() {
+	in := insides[d.nemesis.IntN(len(insides))]
+	if in.needs == Start {
+		d.step(Step{Verb: Crash, Crash: d.crash()})
+	}
+	d.arm(in.fault, 1+d.nemesis.IntN(3))
+	if in.needs == Flush || in.needs == Compact {
+		d.step(Step{Verb: in.needs})
+	}
+}
+
+// arm arms a fault to strike at the nth operation from now that fits.
+func (d *driver) arm(text string, nth int) {
+	f, err := simdisk.ParseFault(fmt.Sprintf("%s nth=%d", text, nth))
+	if err != nil {
+		panic("sim: " + err.Error())
+	}
+	s := Step{Verb: Fault, Fault: f}
+	if f.Kind == simdisk.PowerCut {
+		s.Crash = d.crash()
+	}
+	d.step(s)
+}
+
+// fault lets something go wrong that need not end the daemon.
+func (d *driver) fault() {
+	r := d.nemesis
+	switch r.IntN(8) {
+	case 0:
+		jumps := []time.Duration{-time.Hour, time.Hour, -3 * time.Second, 10 * 365 * 24 * time.Hour, -10 * time.Millisecond, 24 * time.Hour}
+		d.step(Step{Verb: Jump, Duration: jumps[r.IntN(len(jumps))]})
+	case 1:
+		d.fillDisk()
+	case 2:
+		d.step(Step{Verb: Flush})
+	case 3:
+		d.step(Step{Verb: Compact})
+	default:
+		if len(d.mix.diskFaults) > 0 {
+			d.arm(d.mix.diskFaults[r.IntN(len(d.mix.diskFaults))], 1+r.IntN(3))
+			if r.IntN(2) == 0 {
+				d.step(Step{Verb: []Verb{Flush, Compact}[r.IntN(2)]})
+			}
+		}
+	}
+}
+
+// fillDisk leaves the disk with little room, or gives it back.
+func (d *driver) fillDisk() {
+	w := d.w
+	if w.capacity != 0 {
+		d.step(Step{Verb: Capacity})
+		return
+	}
+	u, err := w.disk.GetDiskUsage("/")
+	if err != nil {
+		return
+	}
+	d.step(Step{Verb: Capacity, Bytes: int64(u.UsedBytes) + d.nemesis.Int64N(4*diskReserve)})
+	d.step(Step{Verb: Tick})
+}
+
+// start starts the daemon again, which may go wrong, too.
+func (d *driver) start() {
+	w, r := d.w, d.nemesis
+	if w.recoveries > 0 && w.recoveries < 3 && r.Float64() < d.mix.nested || r.Float64() < d.mix.nested/3 {
+		var starts []string
+		for _, in := range insides {
+			if in.needs == Start {
+				starts = append(starts, in.fault)
+			}
+		}
+		d.arm(starts[r.IntN(len(starts))], 1+r.IntN(2))
+	}
+	if w.capacity != 0 && r.IntN(2) == 0 {
+		d.step(Step{Verb: Capacity})
+	}
+	if w.refusedStarts > 2 { // the operator has looked into it
+		d.step(Step{Verb: Heal})
+		d.step(Step{Verb: Capacity})
+	}
+	d.step(Step{Verb: Start})
+}

@@ -1,0 +1,118 @@
+package planted
+
+func replay() []Bug {
+	return []Bug{
+		{
+			Name: "resume-skips-one", Promise: "G5", About: "a resumed replay or watch of a namespace leaves out the event behind its cursor",
+			Edits: []Edit{{"engine/replay.go", "newRowIter(r.e.db, logKey(r.cursor+1), successor(logKey(last)))", "newRowIter(r.e.db, logKey(r.cursor+1+min(r.cursor, 1)), successor(logKey(last)))"}},
+		},
+		{
+			Name: "resume-repeats-one", Promise: "G5", About: "a resumed replay of an agent yields the event at its cursor again",
+			Edits: []Edit{{"engine/replay.go", "newRowIter(r.e.db, eventKey(a, r.cursor+1), upper)", "newRowIter(r.e.db, eventKey(a, max(r.cursor, 1)), upper)"}},
+		},
+		{
+			Name: "replay-unpublished", Promise: "G4", About: "a replay goes on to what is planned and not durable",
+			Edits: []Edit{
+				{"engine/replay.go", "	last = min(last, e.Published())\n	if after >= last {", "	if last = min(last, e.Published()); last > 0 {\n\t\tlast = max(last, e.planner.head.ts)\n\t}\n	if after >= last {"},
+			},
+		},
+		{
+			Name: "event-without-state", Promise: "G5", About: "the event of a commit says that a key was written, and the record is not",
+			Edits: []Edit{{"engine/batch.go", "	for j := range part.ops {\n		op := &part.ops[j]\n		key := appendVersion", "	for j := range part.ops {\n		op := &part.ops[j]\n		if j == 2 {\n\t\t\tcontinue\n\t\t}\n		key := appendVersion"}},
+		},
+		{
+			Name: "part-of-a-commit", Promise: "G2", About: "a commit over several agents leaves the last one's event out",
+			Edits: []Edit{{"engine/batch.go", "		w.appendEvent(batch, c, part, i)", "		if i < 1 || i < len(c.p.agents)-1 {\n\t\t\tw.appendEvent(batch, c, part, i)\n\t\t} else {\n\t\t\trow.agents = row.agents[:i]\n\t\t}"}},
+		},
+		{
+			Name: "two-batches", Promise: "G2", About: "the events of a commit are written in a batch of their own, before its records: a crash between them tears it",
+			Edits: []Edit{{
+				"engine/step.go",
+				"	e.pruneOutcomes(fl.batch, len(fl.commits), now)\n	var err error",
+				"	e.pruneOutcomes(fl.batch, len(fl.commits), now)\n	events := e.db.NewBatch()\n\trest := e.db.NewBatch()\n\tfor r := fl.batch.Reader(); len(r) > 0; {\n\t\tkind, k, v, ok, _ := r.Next()\n\t\tif !ok {\n\t\t\tbreak\n\t\t}\n\t\tswitch to := rest; {\n\t\tcase kind == pebble.InternalKeyKindDelete:\n\t\t\t_ = to.Delete(k, nil)\n\t\tcase k[0] == eventTag || k[0] == logTag || k[0] == outcomeTag:\n\t\t\t_ = events.Set(k, v, nil)\n\t\tdefault:\n\t\t\t_ = to.Set(k, v, nil)\n\t\t}\n\t}\n\tif err := e.db.Apply(events, pebble.Sync); err != nil {\n\t\te.halt(err)\n\t}\n\tfl.batch = rest\n	var err error",
+			}},
+		},
+		{
+			Name: "limit-drops-an-agent", Promise: "G5", About: "a chunk of a namespace's replay that ends at its limit forgets what is left of the commit there",
+			Edits: []Edit{{"engine/replay.go", "			r.rows++\n			r.add(ts, a, &ev)", "			r.rows++\n			if len(r.events) > 0 && r.full() {\n\t\t\t\tcontinue\n\t\t\t}\n			r.add(ts, a, &ev)"}},
+		},
+		{
+			Name: "prefix-skips-cursor", Promise: "G5", About: "a watch's marks run ahead of what it has sent",
+			Edits: []Edit{{"server/streams.go", "		cursor = next\n		if len(out) > 0", "		cursor = max(next, s.engine.Published())\n		if len(out) > 0"}},
+		},
+		{
+			Name: "foreign-namespace", Promise: "G10", About: "a replay of a namespace shows the events of others with the same agents",
+			Edits: []Edit{{"engine/replay.go", "			if a.Namespace != r.f.Namespace {\n				continue\n			}", "			if a.Namespace != r.f.Namespace && a.Namespace != \"third\" {\n				continue\n			}"}},
+		},
+	}
+}
+
+func outcomes() []Bug {
+	return []Bug{
+		{
+			Name: "outcomes-not-recovered", Promise: "G6", About: "outcomes are kept in memory only: after a restart a commit sent again takes effect again",
+			Edits: []Edit{{"engine/plan.go", "	return pl.state.outcome(id)\n}", "	return outcomeRow{}, false, nil\n}"}},
+		},
+		{
+			Name: "outcome-row-not-written", Promise: "G6", About: "the outcome of a commit is not written with it",
+			Edits: []Edit{{"engine/batch.go", "	w.set(batch, outcomeKey(c.p.id), outcome.append(w.body[:0]))", "	if len(c.newAgents) == 0 {\n\t\t_ = outcome\n\t} else {\n\t\tw.set(batch, outcomeKey(c.p.id), outcome.append(w.body[:0]))\n\t}"}},
+		},
+		{
+			Name: "outcomes-dropped-early", Promise: "G6", About: "outcomes are dropped by count alone, however young they are, and their ids are taken for new",
+			Edits: []Edit{
+				{"engine/outcome.go", "		if e.Published() < p.floor+1+CommitTS(l.OutcomeCount) {", "		if e.Published() < p.floor+1+3 {"},
+				{"engine/outcome.go", "		if p.nextDue = row.commitTime.UnixNano(); now.UnixNano()-p.nextDue < int64(l.OutcomeAge) {\n			break\n		}", "		p.nextDue = row.commitTime.UnixNano()"},
+				{"engine/outcome.go", "		e.prunedTime.Store(row.commitTime.UnixNano())", ""},
+			},
+		},
+		{
+			Name: "id-reused", Promise: "G6", About: "other operations under a used id are answered as if they were the first ones",
+			Edits: []Edit{{"engine/plan.go", "		if o.fingerprint != p.fingerprint {", "		if false {"}},
+		},
+		{
+			Name: "retry-answers-head", Promise: "G6", About: "a commit sent again is answered with the newest commit_ts, not its own",
+			Edits: []Edit{{"engine/step.go", "			a.result, a.err = e.loadResult(a.known)", "			a.result, a.err = e.loadResult(a.known)\n\t\t\ta.result.CommitTS = e.Published()"}},
+		},
+		{
+			Name: "expiry-races-commit", Promise: "G6", About: "a transaction that is being committed can expire, and is then called expired",
+			Edits: []Edit{{"engine/txn.go", "	heap.Remove(&t.byExpiry, x.heapAt) // from here on only the writer ends it\n", ""},
+				{"engine/txn.go", "	if x := t.open[id]; x != nil && x.commit != nil {\n		x.commit = nil\n		heap.Push(&t.byExpiry, x)\n	}", "	if x := t.open[id]; x != nil && x.commit != nil {\n		x.commit = nil\n	}"}},
+		},
+		{
+			Name: "abort-while-committing", Promise: "G6", About: "an abort does not wait for the commit that is on its way, and says that nothing was applied",
+			Edits: []Edit{{"engine/txn.go", "	if x.commit != nil {\n		return TxnOpen, x.commit\n	}\n	heap.Remove(&t.byExpiry, x.heapAt)\n	t.finishLocked(id, ending{state: TxnAborted})\n	return TxnAborted, nil", "	if x.commit != nil {\n		return TxnAborted, nil\n	}\n	heap.Remove(&t.byExpiry, x.heapAt)\n	t.finishLocked(id, ending{state: TxnAborted})\n	return TxnAborted, nil"}},
+		},
+	}
+}
+
+func storage() []Bug {
+	return []Bug{
+		{
+			Name: "halt-only-logs", Promise: "G7", About: "when storage fails the daemon says so and goes on",
+			Edits: []Edit{
+				{"engine/engine.go", "		e.env.Halt(reason)\n		e.failed.Store(failf(ErrStorage, \"halted: %v\", reason))", "		e.env.Log(\"storage failed\", \"reason\", reason.Error())"},
+				{"engine/step.go", "			e.halt(failf(ErrStorage, \"sync of the log failed: %v\", err))", "			e.halt(failf(ErrStorage, \"sync of the log failed: %v\", err))\n\t\t\t_ = fl"},
+			},
+		},
+		{
+			Name: "tail-loss-unnoticed", Promise: "G8", About: "the witness is not asked at start, so a log that lost its tail is taken for whole",
+			Edits: []Edit{{"engine/open.go", "		if m.ts > head.ts {", "		if m.ts > head.ts {\n\t\t\tcontinue\n\t\t}\n\t\tif m.ts > head.ts {"}},
+		},
+		{
+			Name: "marker-loss-unnoticed", Promise: "G8", About: "a store whose manifest marker is gone is taken for a new one",
+			Edits: []Edit{
+				{"engine/open.go", "	o.ErrorIfNotExists = id != nil // a lost marker must not look like a new store", "	o.ErrorIfNotExists = false"},
+				{"engine/open.go", "	if id != nil {\n		if err := e.inspect(storeDir); err != nil {\n			return err\n		}\n	}", ""},
+				{"engine/open.go", "		if m.ts > head.ts {", "		if m.ts > head.ts {\n\t\t\tcontinue\n\t\t}\n\t\tif m.ts > head.ts {"},
+			},
+		},
+		{
+			Name: "damage-read-as-absent", Promise: "G8", About: "a record that cannot be read is answered as if it did not exist",
+			Edits: []Edit{{"engine/read.go", "		s.visible(&rows, name, &rec, prefix)\n	}\n	return rec, rows.close()", "		s.visible(&rows, name, &rec, prefix)\n	}\n	_ = rows.close()\n	return rec, nil"}},
+		},
+		{
+			Name: "answer-lost-in-batch", Promise: "G9", About: "when a step holds several requests the last one is never answered",
+			Edits: []Edit{{"engine/step.go", "		e.endTxn(a)\n		a.p.ticket.answer(a.result, a.err)", "		e.endTxn(a)\n		if i < 2 {\n\t\t\ta.p.ticket.answer(a.result, a.err)\n\t\t}"}},
+		},
+	}
+}

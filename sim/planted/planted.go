@@ -1,0 +1,101 @@
+// Package planted holds bugs: small edits of the production code, each of which
+// breaks a promise in a way that real systems have. They are how the simulator
+// proves that it finds such bugs.
+//
+// A bug is not in the production code, not even behind a flag: it is a piece of
+// source text and what stands there instead. To try one, the whole tool is built
+// with the edited file laid over the real one ("go build -overlay"), so what runs
+// is the production code with that one mistake in it. An edit whose text is no
+// longer found, or found twice, is an error: the list cannot go stale.
+package planted
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// Bug is one mistake.
+type Bug struct {
+	Name    string
+	About   string // what the mistake is
+	Promise string // the promise that it breaks
+	Edits   []Edit
+}
+
+// Edit replaces a piece of a file, which must occur exactly once.
+type Edit struct {
+	File     string // from the root of the repository
+	Old, New string
+}
+
+// Root is the root of the repository that holds dir: bugs are planted in its
+// source.
+func Root(ctx context.Context, dir string) (string, error) {
+	cmd := exec.CommandContext(ctx, "go", "env", "GOMOD")
+	cmd.Dir = dir
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("bugs are planted in the source: the go command is needed (%w)", err)
+	}
+	mod := strings.TrimSpace(string(out))
+	if text, err := os.ReadFile(mod); err != nil || !strings.HasPrefix(string(text), "module statehouse.dev/statehouse\n") {
+		return "", fmt.Errorf("bugs are planted in the source: run this inside the repository of Statehouse")
+	}
+	return filepath.Dir(mod), nil
+}
+
+// Apply returns the edited text of each file of the bug.
+func (b *Bug) Apply(root string) (map[string]string, error) {
+	texts := make(map[string]string)
+	for _, e := range b.Edits {
+		text, done := texts[e.File]
+		if !done {
+			raw, err := os.ReadFile(filepath.Join(root, e.File))
+			if err != nil {
+				return nil, fmt.Errorf("bug %s: %w", b.Name, err)
+			}
+			text = string(raw)
+		}
+		if n := strings.Count(text, e.Old); n != 1 {
+			return nil, fmt.Errorf("bug %s: its place in %s is found %d times, want once: the code has changed, and the bug must follow:\n%s", b.Name, e.File, n, e.Old)
+		}
+		texts[e.File] = strings.Replace(text, e.Old, e.New, 1)
+	}
+	return texts, nil
+}
+
+// Build builds the program of a package with the bug in it. dir is for what it
+// needs on the way.
+func (b *Bug) Build(ctx context.Context, root, pkg, dir, program string) error {
+	texts, err := b.Apply(root)
+	if err != nil {
+		return err
+	}
+	overlay := struct{ Replace map[string]string }{make(map[string]string)}
+	for file, text := range texts { // one file each: order cannot matter
+		path := filepath.Join(dir, strings.ReplaceAll(file, "/", "_"))
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			return err
+		}
+		overlay.Replace[filepath.Join(root, file)] = path
+	}
+	raw, err := json.Marshal(overlay)
+	if err != nil {
+		return err
+	}
+	list := filepath.Join(dir, "overlay.json")
+	if err := os.WriteFile(list, raw, 0o644); err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, "go", "build", "-overlay", list, "-o", program, pkg)
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("bug %s does not build: %w\n%s", b.Name, err, out)
+	}
+	return nil
+}

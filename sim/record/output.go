@@ -1,0 +1,147 @@
+package record
+
+import (
+	"strings"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	lin "statehouse.dev/statehouse/linearizability"
+	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+)
+
+// Output is what an answer says, and the token of the next page.
+func Output(in *lin.Input, resp proto.Message) (out lin.Output, nextPage string) {
+	if n, ok := resp.(interface{ GetReadTs() uint64 }); ok {
+		out.ReadTS = n.GetReadTs()
+	}
+	if n, ok := resp.(interface{ GetNextPageToken() string }); ok {
+		nextPage = n.GetNextPageToken()
+		out.More = nextPage != ""
+	}
+	switch r := resp.(type) {
+	case *pb.BeginTransactionResponse:
+		out.TxnID, out.SnapshotTS = r.GetTxnId(), r.GetSnapshotTs()
+	case *pb.CommitResponse:
+		out.CommitTS, out.CommitTime, out.Versions = r.GetCommitTs(), nanos(r.GetCommitTime()), keyVersions(r.GetVersions())
+	case *pb.TransactResponse:
+		out.CommitTS, out.CommitTime = r.GetCommitTs(), nanos(r.GetCommitTime())
+		for i, v := range r.GetVersions() {
+			kv := lin.KeyVersion{Version: v}
+			if i < len(in.Writes) {
+				kv.Name = in.Writes[i].Name
+			}
+			out.Versions = append(out.Versions, kv)
+		}
+	case *pb.GetTransactionResponse:
+		out.State = strings.ToLower(strings.TrimPrefix(r.GetState().String(), "TRANSACTION_STATE_"))
+		out.CommitTS, out.CommitTime, out.Versions = r.GetCommitTs(), nanos(r.GetCommitTime()), keyVersions(r.GetVersions())
+	default:
+		setRecords(&out, in, resp)
+	}
+	return out, nextPage
+}
+
+func setRecords(out *lin.Output, in *lin.Input, resp proto.Message) {
+	asked := lin.Name{Namespace: in.Namespace, Agent: in.Agent, Key: in.Key}
+	switch r := resp.(type) {
+	case *pb.GetStateResponse:
+		out.Records = []lin.Record{state(asked, r)}
+	case *pb.GetStateAtVersionResponse:
+		out.Records = []lin.Record{{
+			Name: asked, Exists: r.GetExists(), Version: r.GetVersion(), CommitTS: r.GetCommitTs(),
+			CommitTime: nanos(r.GetCommitTime()), Value: string(r.GetValueJson()),
+		}}
+	case *pb.BatchGetStateResponse:
+		for i, s := range r.GetStates() {
+			var n lin.Name
+			if i < len(in.Names) {
+				n = in.Names[i]
+			}
+			out.Records = append(out.Records, state(n, s))
+		}
+	case *pb.ListKeysResponse:
+		out.Keys = r.GetKeys()
+	case *pb.ListNamespacesResponse:
+		out.Keys = r.GetNamespaces()
+	case *pb.ScanPrefixResponse:
+		for _, e := range r.GetEntries() {
+			out.Records = append(out.Records, lin.Record{
+				Name: lin.Name{Namespace: in.Namespace, Agent: in.Agent, Key: e.GetKey()}, Exists: true, Version: e.GetVersion(),
+				CommitTS: e.GetCommitTs(), CommitTime: nanos(e.GetCommitTime()), Value: string(e.GetValueJson()),
+			})
+		}
+	case *pb.GetHistoryResponse:
+		for _, e := range r.GetEntries() {
+			out.Records = append(out.Records, lin.Record{
+				Name: asked, Exists: !e.GetDeleted(), Version: e.GetVersion(), CommitTS: e.GetCommitTs(), CommitTime: nanos(e.GetCommitTime()),
+				Value: string(e.GetValueJson()), TxnID: e.GetTxnId(), Metadata: e.GetMetadata(),
+			})
+		}
+	case *pb.ListAgentsResponse:
+		for _, a := range r.GetAgents() {
+			out.Agents = append(out.Agents, lin.Agent{Namespace: a.GetNamespace(), Agent: a.GetAgentId(), FirstTS: a.GetFirstTs(), HeadTS: a.GetHeadTs()})
+		}
+	}
+}
+
+func state(n lin.Name, s *pb.GetStateResponse) lin.Record {
+	return lin.Record{
+		Name: n, Exists: s.GetExists(), Version: s.GetVersion(), CommitTS: s.GetCommitTs(), CommitTime: nanos(s.GetCommitTime()), Value: string(s.GetValueJson()),
+	}
+}
+
+func keyVersions(vs []*pb.KeyVersion) []lin.KeyVersion {
+	var out []lin.KeyVersion
+	for _, v := range vs {
+		out = append(out, lin.KeyVersion{Name: lin.Name{Namespace: v.GetNamespace(), Agent: v.GetAgentId(), Key: v.GetKey()}, Version: v.GetVersion()})
+	}
+	return out
+}
+
+// Batch is what a message of a stream says.
+func Batch(time int64, m *pb.EventBatch) lin.Batch {
+	b := lin.Batch{Time: time, Cursor: m.GetCursor()}
+	for _, ev := range m.GetEvents() {
+		b.Events = append(b.Events, Event(ev))
+	}
+	return b
+}
+
+// Event is a commit as a stream shows it.
+func Event(m *pb.ReplayEvent) lin.Event {
+	ev := lin.Event{CommitTS: m.GetCommitTs(), CommitTime: nanos(m.GetCommitTime()), TxnID: m.GetTxnId(), Metadata: m.GetMetadata()}
+	for _, o := range m.GetOperations() {
+		ev.Ops = append(ev.Ops, lin.EventOp{
+			Name:    lin.Name{Namespace: o.GetNamespace(), Agent: o.GetAgentId(), Key: o.GetKey()},
+			Version: o.GetVersion(), Delete: o.GetDeleted(), Value: string(o.GetValueJson()),
+		})
+	}
+	return ev
+}
+
+// Outcome is what an error leaves its client to know. An answer of the daemon
+// says itself whether the operation may have been applied; what comes from
+// between them never does.
+func Outcome(err error) (lin.Outcome, *lin.Refusal) {
+	if err == nil {
+		return lin.OK, nil
+	}
+	s := status.Convert(err)
+	for _, d := range s.Details() {
+		if e, ok := d.(*pb.StatehouseError); ok {
+			r := &lin.Refusal{Code: e.GetCode().String(), Message: e.GetMessage(), Details: e.GetDetails()}
+			if e.GetMaybeApplied() {
+				return lin.Unknown, r
+			}
+			return lin.Fail, r
+		}
+	}
+	r := &lin.Refusal{Code: strings.ToLower(s.Code().String()), Message: s.Message()}
+	switch s.Code() {
+	case codes.Unimplemented, codes.Unauthenticated, codes.PermissionDenied, codes.InvalidArgument:
+		return lin.Fail, r // refused at the door
+	}
+	return lin.Unknown, r
+}

@@ -1,0 +1,261 @@
+package sim
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+
+	lin "statehouse.dev/statehouse/linearizability"
+)
+
+// Scenario is a story: steps written by a person, or left of a run when it was
+// shrunk. Nothing in it is random; scenarios/README.md is its grammar.
+type Scenario struct {
+	ID     string `yaml:"scenario"`
+	Title  string `yaml:"title"`
+	Story  string `yaml:"story,omitempty"`
+	Class  Class  `yaml:"class"`
+	Expect Expect `yaml:"expect"`
+	// Violation that must be found, when Expect is violation.
+	Violation *Breach `yaml:"violation,omitempty"`
+	// Must lists probes that the story has to come by: what it is about.
+	Must   []string `yaml:"must,omitempty"`
+	Seed   uint64   `yaml:"seed,omitempty"` // of ids and of what a disk draws
+	Config Config   `yaml:"config,omitempty"`
+	Steps  []Step   `yaml:"steps"`
+}
+
+// Expect says how a story ends.
+type Expect string
+
+// The ends.
+const (
+	ExpectOK        Expect = "ok"        // every promise is kept
+	ExpectDetected  Expect = "detected"  // the daemon refuses a store that was harmed
+	ExpectViolation Expect = "violation" // a promise is broken: a canary
+)
+
+// Breach names a broken promise and the check that saw it.
+type Breach struct {
+	Promise string `yaml:"promise"`
+	Check   string `yaml:"check,omitempty"`
+}
+
+func (b Breach) matches(v *lin.Violation) bool {
+	return b.Promise == v.Promise && (b.Check == "" || b.Check == v.Check)
+}
+
+// UnmarshalYAML reads a step in its notation.
+func (s *Step) UnmarshalYAML(n *yaml.Node) error {
+	var text string
+	if err := n.Decode(&text); err != nil {
+		return err
+	}
+	parsed, err := ParseStep(text)
+	if err != nil {
+		return fmt.Errorf("line %d: %w", n.Line, err)
+	}
+	*s = parsed
+	return nil
+}
+
+// MarshalYAML writes a step in its notation.
+func (s Step) MarshalYAML() (any, error) { return s.String(), nil }
+
+var scenarioID = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
+
+// ReadScenario reads a story. A field that it does not know is an error.
+func ReadScenario(r io.Reader) (*Scenario, error) {
+	var s Scenario
+	d := yaml.NewDecoder(r)
+	d.KnownFields(true)
+	if err := d.Decode(&s); err != nil {
+		return nil, err
+	}
+	if err := d.Decode(new(any)); err != io.EOF {
+		return nil, fmt.Errorf("there is more than one document")
+	}
+	if err := s.validate(); err != nil {
+		return nil, err
+	}
+	s.number()
+	return &s, nil
+}
+
+func (s *Scenario) validate() error {
+	switch {
+	case !scenarioID.MatchString(s.ID):
+		return fmt.Errorf("scenario: %q is not an id of lower-case words joined by hyphens", s.ID)
+	case s.Title == "":
+		return fmt.Errorf("title: a sentence is wanted")
+	case s.Class != Recoverable && s.Class != Detectable && s.Class != Fatal:
+		return fmt.Errorf("class: %q, want one of %v", s.Class, Classes())
+	case s.Expect != ExpectOK && s.Expect != ExpectDetected && s.Expect != ExpectViolation:
+		return fmt.Errorf("expect: %q, want ok, detected or violation", s.Expect)
+	case (s.Expect == ExpectViolation) != (s.Violation != nil):
+		return fmt.Errorf("violation: say which, if and only if expect is violation")
+	case len(s.Steps) == 0:
+		return fmt.Errorf("steps: there are none")
+	}
+	return nil
+}
+
+// number gives an id to the calls that have none.
+func (s *Scenario) number() {
+	taken := make(map[int]bool)
+	for i := range s.Steps {
+		taken[s.Steps[i].ID] = true
+	}
+	next := 1
+	for i := range s.Steps {
+		if st := &s.Steps[i]; st.Verb == Call && st.ID == 0 {
+			for taken[next] {
+				next++
+			}
+			st.ID, taken[next] = next, true
+		}
+	}
+}
+
+// Write writes a story.
+func (s *Scenario) Write(w io.Writer) error {
+	var b bytes.Buffer
+	enc := yaml.NewEncoder(&b)
+	enc.SetIndent(2)
+	if err := enc.Encode(s); err != nil {
+		return err
+	}
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+// Run does what the story says and judges it. An error is about the story itself:
+// a step that does not fit.
+func (s *Scenario) Run(o Options) (*Result, error) {
+	w := NewWorld(s.Seed, s.Config)
+	w.trace = o.Trace
+	w.history.Header.Command = o.Command
+	for i, step := range s.Steps {
+		if err := w.Apply(step); err != nil {
+			return nil, fmt.Errorf("step %d (%s): %w", i+1, step, err)
+		}
+	}
+	r := w.Finish()
+	r.Class, r.Config = s.Class, s.Config
+	s.checkAnswers(w, r)
+	return r, nil
+}
+
+// Verdict tells whether a run of the story ended as it says, and if not, how.
+func (s *Scenario) Verdict(r *Result) error {
+	for _, p := range s.Must {
+		if r.Stats.Probes[p] == 0 {
+			return fmt.Errorf("it does not come by %q, which it is about; it came by %v", p, r.Stats.probes())
+		}
+	}
+	switch s.Expect {
+	case ExpectViolation:
+		for i := range r.Violations {
+			if s.Violation.matches(&r.Violations[i]) {
+				return nil
+			}
+		}
+		return fmt.Errorf("the canary lives: %s %s was to be found, and was not; found: %s", s.Violation.Promise, s.Violation.Check, describe(r.Violations))
+	case ExpectDetected:
+		if r.Stats.Probes["damage found at start"] == 0 && r.Stats.Probes["damage found by a read"] == 0 {
+			return fmt.Errorf("the damage was not detected")
+		}
+	}
+	if r.Failed() {
+		return fmt.Errorf("%s", describe(r.Violations))
+	}
+	return nil
+}
+
+func describe(list []lin.Violation) string {
+	if len(list) == 0 {
+		return "nothing"
+	}
+	v := &list[0]
+	text := fmt.Sprintf("%s is broken (%s): %s", v.Promise, v.Check, v.Sentence)
+	if len(list) > 1 {
+		text += fmt.Sprintf(" (and %d more)", len(list)-1)
+	}
+	return text
+}
+
+// checkAnswers compares what clients were told with what the story says.
+func (s *Scenario) checkAnswers(w *World, r *Result) {
+	for i := range s.Steps {
+		st := &s.Steps[i]
+		if st.Expect == "" || w.calls[st.ID] == nil {
+			continue
+		}
+		op := w.calls[st.ID].op
+		if got := answer(op, st.Expect); got != st.Expect {
+			r.Violations = append(r.Violations, lin.Violation{
+				Promise: "story", Check: "expected-answer", Op: op.ID, Time: op.Return,
+				Sentence: fmt.Sprintf("%q was answered otherwise", st.String()), Expected: st.Expect, Got: got,
+			})
+		}
+	}
+}
+
+// answer is what a client was told, in the form of what was expected.
+func answer(op *lin.Operation, expected string) string {
+	form, _, hasForm := strings.Cut(expected, "=")
+	switch {
+	case op.Outcome == lin.Unknown && expected != "unknown" && op.Error != nil, op.Outcome == lin.Fail:
+		if expected == "fail" {
+			return "fail"
+		}
+		return op.Error.Code
+	case op.Outcome == lin.Unknown, expected == "ok":
+		return string(op.Outcome)
+	case expected == "absent" || strings.HasPrefix(expected, "{"):
+		if len(op.Out.Records) == 0 || !op.Out.Records[0].Exists {
+			return "absent"
+		}
+		return op.Out.Records[0].Value
+	case !hasForm:
+		return string(op.Outcome)
+	}
+	return form + "=" + part(op, form)
+}
+
+// part is one part of an answer, as text without white space.
+func part(op *lin.Operation, name string) string {
+	switch name {
+	case "ts":
+		return fmt.Sprint(op.Out.CommitTS)
+	case "v":
+		if len(op.Out.Versions) > 0 {
+			return fmt.Sprint(op.Out.Versions[0].Version)
+		}
+		if len(op.Out.Records) > 0 {
+			return fmt.Sprint(op.Out.Records[0].Version)
+		}
+		return "0"
+	case "keys":
+		names := op.Out.Keys
+		for _, rec := range op.Out.Records {
+			names = append(names, rec.Key)
+		}
+		return strings.Join(names, ",")
+	case "state":
+		return op.Out.State
+	case "events":
+		var list []string
+		for _, b := range op.Batches {
+			for _, ev := range b.Events {
+				list = append(list, fmt.Sprint(ev.CommitTS))
+			}
+		}
+		return strings.Join(list, ",")
+	}
+	return "?"
+}

@@ -1,0 +1,126 @@
+// Package workload holds programs that use Statehouse as agents do, through the
+// real client. They run in the simulator and against a real daemon alike; what
+// they draw comes from the randomness they are given.
+//
+// A program checks little itself: every request it makes is judged by package
+// linearizability. What it does check are invariants that only it knows, such as
+// that money is neither made nor lost, as a second opinion.
+package workload
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"statehouse.dev/statehouse/client"
+)
+
+// Env is what a program is given.
+type Env struct {
+	Client *client.Client
+	Rand   *rand.Rand
+	Name   string // of the client; values it writes carry it
+	Ops    int    // about how many requests to make
+	Agents int    // how many agents the programs share: few are hot
+	// Pause waits for time to pass.
+	Pause func(ctx context.Context, d time.Duration) error
+	// Epoch is when the run began.
+	Epoch time.Time
+
+	written int
+	seen    []client.CommitTS // commits heard of, some of them
+}
+
+// Workload is a program and what it is for.
+type Workload struct {
+	Name  string
+	About string
+	run   func(ctx context.Context, e *Env) error
+}
+
+// Broken is the error of a program that saw its invariant broken.
+type Broken struct{ Sentence string }
+
+func (b *Broken) Error() string { return b.Sentence }
+
+// Run runs the program until it has made e.Ops rounds or ctx ends. What the daemon
+// refuses is part of the game; an error is always a *Broken.
+func (l Workload) Run(ctx context.Context, e *Env) error {
+	for range e.Ops {
+		if ctx.Err() != nil {
+			return nil
+		}
+		var broken *Broken
+		if err := l.run(ctx, e); errors.As(err, &broken) {
+			return broken
+		}
+	}
+	return nil
+}
+
+// All lists the workloads.
+func All() []Workload {
+	return []Workload{
+		{"register", "single keys, written, read, deleted, looked up by version", register},
+		{"counter", "read-modify-write: with a transaction, with an expected version, and blind", counter},
+		{"transfer", "money moves between agents; its sum stays", transfer},
+		{"list", "appends to one list; nothing that was appended is lost or moves", appendList},
+		{"oneshot", "one-shot commits, sent again under the same id, outcomes asked for", oneShot},
+		{"expiry", "interactive transactions that commit about when they expire", expiry},
+		{"scan", "lists and scans in small pages while others write", scan},
+		{"asof", "reads as of earlier commits and times", asOf},
+		{"watch", "watches that break off and resume, and replays with filters", watch},
+		{"recreate", "keys deleted and made again, only if absent", recreate},
+		{"head", "commits on the condition that an agent's head has not moved", head},
+		{"skew", "two doctors on call, each going off if the other stays", skew},
+		{"tenants", "the same names in two namespaces; agents and namespaces listed", tenants},
+	}
+}
+
+func (e *Env) chance(p float64) bool { return e.Rand.Float64() < p }
+
+// agent draws one; the first is drawn half of the time.
+func (e *Env) agent() string {
+	if e.chance(0.5) {
+		return "a0"
+	}
+	return fmt.Sprintf("a%d", e.Rand.IntN(max(e.Agents, 1)))
+}
+
+// key draws one of a few with a prefix, the first most often.
+func (e *Env) key(prefix string) string {
+	if e.chance(0.4) {
+		return prefix + "0"
+	}
+	return fmt.Sprintf("%s%d", prefix, e.Rand.IntN(5))
+}
+
+// value makes one that nobody else writes.
+func (e *Env) value() json.RawMessage {
+	e.written++
+	return fmt.Appendf(nil, `{"by":%q,"n":%d}`, e.Name, e.written)
+}
+
+// heard remembers a commit to read at later.
+func (e *Env) heard(ts client.CommitTS) {
+	if ts == 0 {
+		return
+	}
+	if len(e.seen) < 8 {
+		e.seen = append(e.seen, ts)
+		return
+	}
+	e.seen[e.Rand.IntN(len(e.seen))] = ts
+}
+
+// number reads {"n": …}.
+func number(v json.RawMessage) int {
+	var x struct{ N int }
+	_ = json.Unmarshal(v, &x) // absent is 0
+	return x.N
+}
+
+func numbered(n int) json.RawMessage { return fmt.Appendf(nil, `{"n":%d}`, n) }

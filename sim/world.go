@@ -1,0 +1,155 @@
+package sim
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	lin "statehouse.dev/statehouse/linearizability"
+	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+	"statehouse.dev/statehouse/sim/record"
+	"statehouse.dev/statehouse/sim/simdisk"
+)
+
+// epoch is when every world begins.
+var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// stepTime is what one step takes, and stallTime what a disk that stalls does.
+const (
+	stepTime  = time.Millisecond
+	stallTime = 3 * time.Second
+)
+
+// World is a simulated machine with a daemon on it, and the network between it
+// and its clients. Nothing happens in it but by Apply.
+type World struct {
+	seed   uint64
+	config Config
+
+	elapsed time.Duration // since epoch; only rises
+	jumped  time.Duration // what somebody has set the wall clock forward by
+	events  int64         // the history's time: one an entry
+
+	disk       *simdisk.Disk
+	daemon     *daemon // nil while none runs
+	generation int
+	inflight   bool // between plan and settle
+	powerCut   simdisk.CrashOptions
+
+	current  *task
+	handlers []*call // whose handler has not ended, oldest first
+	calls    map[int]*call
+	last     map[string]*call // the last call of a client
+	order    []*call
+	open     []*call        // those that something may still happen to, and some more
+	begun    map[int]string // the name that the begin of that id gives its transaction
+	names    names
+
+	history       lin.History
+	violations    []lin.Violation
+	steps         []Step // applied
+	digests       []uint64
+	sum           uint64
+	stats         Stats
+	why           string // the daemon could not start, because
+	recoveries    int    // starts in a row that did not come to an end
+	lossFound     int    // starts refused because of damage
+	refusedStarts int    // starts in a row that were refused
+	hurt          bool   // a start was refused because of damage
+	damaged       []string
+	capacity      int64            // of the disk; 0: no limit
+	over          bool             // clients are to end
+	onOp          func(Point) bool // tells whether the power fails inside an operation
+	struck        []string         // faults of the disk in this step
+	trace         func(format string, args ...any)
+}
+
+// NewWorld makes a world with an empty disk and no daemon on it yet.
+func NewWorld(seed uint64, config Config) *World {
+	w := &World{
+		seed: seed, config: config,
+		calls: make(map[int]*call), last: make(map[string]*call), begun: make(map[int]string), names: newNames(),
+		stats: newStats(),
+	}
+	w.disk = simdisk.NewDisk(simdisk.DiskOptions{Seed: derive(seed, "disk"), Clock: w.wallClock, Capacity: config.Capacity})
+	w.attach()
+	w.history.Header = lin.Header{Format: lin.Format, Version: lin.Version, Source: "sim", Unit: "step"}
+	return w
+}
+
+// wallClock is the time that the daemon reads.
+func (w *World) wallClock() time.Time { return epoch.Add(w.elapsed + w.jumped) }
+
+// stamp is the next moment of the history.
+func (w *World) stamp() int64 { w.events++; return w.events }
+
+// note writes something that happened into the history.
+func (w *World) note(lane, kind, text string) {
+	w.history.Notes = append(w.history.Notes, lin.Note{Time: w.stamp(), Lane: lane, Kind: kind, Text: text})
+}
+
+// violate reports a broken promise that the world itself has seen.
+func (w *World) violate(promise, check string, op int, sentence string) {
+	w.violations = append(w.violations, lin.Violation{Promise: promise, Check: check, Op: op, Time: w.events, Sentence: sentence})
+}
+
+// logged is the daemon's log. A panic that an interceptor caught ends there.
+func (w *World) logged(event string, attrs ...any) {
+	if w.daemon != nil && w.daemon.image != nil {
+		return // the last words of a process that is dead
+	}
+	if event == "a request panicked" {
+		w.violate("G9", "panic", 0, "a request panicked: "+fmt.Sprint(attrs...))
+	}
+	if w.trace != nil {
+		w.trace("log: %s %s", event, firstLine(fmt.Sprint(attrs...)))
+	}
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(s, "\n")
+	return line
+}
+
+// output is what an answer says, in the world's names.
+func (w *World) output(in *lin.Input, m proto.Message) (lin.Output, string) {
+	out, next := record.Output(in, m)
+	out.TxnID = w.names.fromWire(out.TxnID)
+	for i := range out.Records {
+		out.Records[i].TxnID = w.names.fromWire(out.Records[i].TxnID)
+	}
+	return out, next
+}
+
+func (w *World) batch(m proto.Message) lin.Batch {
+	b := record.Batch(w.stamp(), m.(*pb.EventBatch))
+	for i := range b.Events {
+		b.Events[i].TxnID = w.names.fromWire(b.Events[i].TxnID)
+	}
+	return b
+}
+
+// attach hooks the world to its disk.
+func (w *World) attach() {
+	disk := w.disk
+	cut := func() {
+		if w.daemon != nil && w.daemon.image == nil {
+			w.daemon.image, w.daemon.how = disk.Crash(w.powerCut), "power cut inside an operation"
+		}
+	}
+	disk.OnCrash(cut)
+	disk.OnStall(func(simdisk.Op) { w.elapsed += stallTime })
+	if w.onOp != nil {
+		disk.OnOp(func(op simdisk.Op) {
+			if w.onOp != nil && w.daemon != nil && w.onOp(Point{w.generation, op.Path, op.Kind, op.Count}) {
+				cut()
+			}
+		})
+	}
+	disk.OnInject(func(i simdisk.Injection) {
+		w.stats.Faults[string(i.Fault.Kind)]++
+		w.struck = append(w.struck, i.String())
+	})
+}
