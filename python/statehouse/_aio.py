@@ -79,19 +79,20 @@ class Transport:
             feed.close()
 
     async def _perform(self, effect: Effect) -> Any:
-        if isinstance(effect, Call):
+        if isinstance(effect, (Call, Receive)):
             try:
+                if isinstance(effect, Receive):
+                    message = await effect.stream.read()  # type: ignore[attr-defined]
+                    return None if message is grpc.aio.EOF else message
                 return await self._method(effect.method)(
                     effect.request, timeout=effect.timeout, metadata=self._endpoint.headers
                 )
             except (grpc.RpcError, grpc.aio.UsageError) as failed:
                 raise self._error(failed) from None
-        if isinstance(effect, Receive):
-            try:
-                message = await effect.stream.read()  # type: ignore[attr-defined]
-            except (grpc.RpcError, grpc.aio.UsageError) as failed:
-                raise self._error(failed) from None
-            return None if message is grpc.aio.EOF else message
+            except asyncio.CancelledError as cancelled:
+                if self._closed and not _being_cancelled():  # gRPC cancelled the call
+                    raise self._error(cancelled) from None
+                raise
         if isinstance(effect, Open):
             return self._method(effect.method)(
                 effect.request, timeout=effect.timeout, metadata=self._endpoint.headers
@@ -134,7 +135,7 @@ class Transport:
         self._channel, self._pid = channel, os.getpid()
         self._loop = asyncio.get_running_loop()
 
-    def _error(self, failed: Exception) -> errors.StatehouseError:
+    def _error(self, failed: BaseException) -> errors.StatehouseError:
         if self._closed or not isinstance(failed, grpc.RpcError):
             return errors.UsageError("the client was closed")
         return from_rpc(failed)
@@ -143,6 +144,12 @@ class Transport:
         closed, self._closed = self._closed, True
         if not closed and self._channel is not None and self._pid == os.getpid():
             await self._channel.close()
+
+
+def _being_cancelled() -> bool:
+    """Tells whether somebody cancelled this task; before Python 3.11 nobody knows."""
+    task: Any = asyncio.current_task()
+    return hasattr(task, "cancelling") and task.cancelling() > 0
 
 
 class _Awaits(Awaiting):

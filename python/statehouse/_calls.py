@@ -144,11 +144,13 @@ class Caller:
         seconds = min(FIRST_PAUSE * 2 ** min(tries, 10), MAX_PAUSE)
         seconds -= seconds / 2 * random.random()  # noqa: S311
         left = deadline.left()
-        if left is not None and left <= seconds:
-            raise errors.DeadlineExceeded(
-                f"gave up after {tries + 1} tries in {deadline.seconds:g} s: {failed.message}",
-                sent=failed._sent,  # noqa: SLF001
-            ) from failed
+        if left is not None:
+            if left < FIRST_PAUSE:
+                raise errors.DeadlineExceeded(
+                    f"gave up after {tries + 1} tries in {deadline.seconds:g} s: {failed.message}",
+                    sent=failed._sent,  # noqa: SLF001
+                ) from failed
+            seconds = min(seconds, left / 2)  # so that there is time for another try
         yield Sleep(seconds)
 
 

@@ -8,6 +8,7 @@ import uuid
 
 import pytest
 from adapter import Adapted
+from proxy import Proxy
 
 from statehouse import AsyncStatehouse, Statehouse
 
@@ -61,3 +62,16 @@ def pytest_pyfunc_call(pyfuncitem):
 
     asyncio.run(run())
     return True
+
+
+@pytest.fixture
+def proxy(statehouse_daemon):
+    """What loses requests and replies on the way to the daemon in memory."""
+    with Proxy(statehouse_daemon.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def lossy(dial, proxy):
+    """A client that talks through the proxy."""
+    return dial(proxy.url, namespace=f"test-{uuid.uuid4()}", timeout=10)
