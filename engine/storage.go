@@ -121,6 +121,11 @@ func (e *Engine) Compact() error {
 	return storageOrNil(e.db.Compact(context.Background(), []byte{0}, []byte{0xff}, false))
 }
 
+// AwaitCleaning waits until Pebble has removed the files that it needs no more,
+// which it does in its own time. Only whoever wants to know what is on the disk
+// has a reason to call it.
+func (e *Engine) AwaitCleaning() { e.db.TestOnlyWaitForCleaning() }
+
 func storageOrNil(err error) error {
 	if err == nil {
 		return nil

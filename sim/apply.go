@@ -144,15 +144,23 @@ func (w *World) doEngine(s *Step) error {
 		if w.inflight {
 			return skip("a step is in flight")
 		}
+		d.gate.set(false)
 		d.act(func() { w.inflight = d.service.Engine().Plan() })
+		if w.inflight {
+			d.awaitSync()
+		} else {
+			d.gate.set(true)
+		}
 		if !w.inflight && d.image == nil {
 			return skip("nothing waits for the writer")
 		}
+		w.unflushed++
 	case Settle:
 		if !w.inflight {
 			return skip("nothing is in flight")
 		}
 		w.inflight = false
+		d.gate.set(true)
 		d.act(func() { d.service.Engine().Settle() })
 	case Tick:
 		d.act(func() { d.service.Engine().Tick() })
@@ -169,11 +177,14 @@ func (w *World) maintain(d *daemon, what string, f func() error) {
 	if w.inflight {
 		w.probe(what + " while a sync is in flight")
 	}
+	d.gate.set(true)
 	d.act(func() {
 		if err := f(); err != nil {
 			w.logged(what, "error", err.Error())
 		}
+		d.service.Engine().AwaitCleaning()
 	})
+	w.unflushed = 0
 	if d.image != nil {
 		w.probe("process died inside " + what)
 	}
@@ -227,7 +238,13 @@ func (w *World) doDisk(s *Step) error {
 	case Capacity:
 		w.disk.SetCapacity(s.Bytes)
 		w.capacity = s.Bytes
-		w.note("disk", "capacity", fmt.Sprint(s.Bytes))
+		w.note("disk", "capacity", "")
+	case Room:
+		u, err := w.disk.GetDiskUsage("/")
+		if err != nil {
+			return skip("%v", err)
+		}
+		return w.doDisk(&Step{Verb: Capacity, Bytes: int64(u.UsedBytes) + s.Bytes})
 	case Rot, Truncate, Remove:
 		return w.damage(s)
 	default:

@@ -31,6 +31,7 @@ type daemon struct {
 	desc       *grpc.ServiceDesc
 	impl       any
 	rand       *rand.ChaCha8
+	gate       *gate // of the log's syncs; open but between plan and settle
 
 	// The end of it. image is what the next process finds; set once, inside the
 	// operation in which this one died.
@@ -48,7 +49,9 @@ func (w *World) newDaemon() *daemon {
 			key[8*i+j] = byte(s >> (8 * j))
 		}
 	}
-	return &daemon{w: w, generation: w.generation, codec: server.Codec(), rand: rand.NewChaCha8(key), halted: make(chan struct{})}
+	d := &daemon{w: w, generation: w.generation, codec: server.Codec(), rand: rand.NewChaCha8(key), gate: newGate(), halted: make(chan struct{})}
+	d.gate.set(true)
+	return d
 }
 
 func (d *daemon) env() engine.Env {
@@ -111,6 +114,7 @@ func (d *daemon) act(f func()) {
 		}
 	case <-d.halted:
 	}
+	pause()
 }
 
 // handle answers one request the way grpc.Server would: codec, interceptor,

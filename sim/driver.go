@@ -129,6 +129,10 @@ type choice struct {
 	do     func()
 }
 
+// flushEvery keeps Pebble's memtable, which has 256 KiB, from filling up by itself:
+// when it is full is not the same in two runs.
+const flushEvery = 64
+
 // maxSteps ends a run whose clients get nowhere: that is a violation of its own.
 const maxSteps = 20_000
 
@@ -248,7 +252,12 @@ func (d *driver) daemonChoices(add func(float64, func()), waiting bool) {
 		add(m.plan, func() { d.step(Step{Verb: Plan}) })
 	}
 	add(m.tick, func() { d.step(Step{Verb: Tick}) })
-	add(m.flush, func() { d.step(Step{Verb: Flush}) })
+	if flush := m.flush; flush > 0 || w.unflushed >= flushEvery {
+		if w.unflushed >= flushEvery {
+			flush = 50
+		}
+		add(flush, func() { d.step(Step{Verb: Flush}) })
+	}
 	add(m.compact, func() { d.step(Step{Verb: Compact}) })
 	add(m.pause, func() {
 		d.step(Step{Verb: Advance, Duration: time.Duration(1+d.pick.IntN(200)) * time.Millisecond})

@@ -38,7 +38,12 @@ func (w *World) start() {
 	w.daemon = d
 	var err error
 	struck := len(w.struck)
-	d.act(func() { err = d.assemble() })
+	d.act(func() {
+		if err = d.assemble(); err == nil {
+			d.service.Engine().AwaitCleaning()
+		}
+	})
+	w.unflushed = 0
 	faulty := len(w.damaged) > 0 || len(w.struck) > struck
 	switch {
 	case d.image != nil:
@@ -73,6 +78,7 @@ func (w *World) start() {
 // finish, then the store is closed.
 func (w *World) stop() {
 	d := w.daemon
+	d.gate.set(true)
 	d.service.Drain()
 	w.runHandlers()
 	d.act(func() {
@@ -105,6 +111,7 @@ func (w *World) reap() {
 	if d == nil || d.image == nil {
 		return
 	}
+	d.gate.set(true) // what waits there goes on, on a disk that nobody sees any more
 	w.note("daemon", "died", d.how)
 	if w.trace != nil {
 		w.trace("the daemon died: %s", firstLine(d.how))

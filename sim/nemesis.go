@@ -172,11 +172,7 @@ func (d *driver) fillDisk() {
 		d.step(Step{Verb: Capacity})
 		return
 	}
-	u, err := w.disk.GetDiskUsage("/")
-	if err != nil {
-		return
-	}
-	d.step(Step{Verb: Capacity, Bytes: int64(u.UsedBytes) + d.nemesis.Int64N(4*diskReserve)})
+	d.step(Step{Verb: Room, Bytes: d.nemesis.Int64N(4 * diskReserve)})
 	d.step(Step{Verb: Tick})
 }
 

@@ -40,7 +40,8 @@ const (
 
 	Fault    Verb = "fault"    // arms a fault of the disk
 	Heal     Verb = "heal"     // disarms all
-	Capacity Verb = "capacity" // sets the size of the disk
+	Capacity Verb = "capacity" // sets the size of the disk; 0: it has no limit
+	Room     Verb = "room"     // leaves so many bytes free on the disk
 	Rot      Verb = "rot"      // a bit of a file flips, at rest
 	Truncate Verb = "truncate" // the end of a file is gone
 	Remove   Verb = "remove"   // a file is gone
@@ -64,7 +65,7 @@ type Step struct {
 	Duration time.Duration        // of an advance or jump
 	Crash    simdisk.CrashOptions // of a crash, or a crash fault
 	Fault    simdisk.Fault
-	Bytes    int64   // of a capacity
+	Bytes    int64   // of a capacity or room
 	File     string  // class of the file that is damaged
 	Nth      int     // among those of its class, by name, from 1
 	Where    float64 // in the file, 0 to 1
@@ -88,8 +89,8 @@ func (s Step) String() string {
 			text += crashString(s.Crash)
 		}
 		return text
-	case Capacity:
-		return fmt.Sprintf("capacity %d", s.Bytes)
+	case Capacity, Room:
+		return fmt.Sprintf("%s %d", s.Verb, s.Bytes)
 	case Rot:
 		return fmt.Sprintf("rot %s nth=%d where=%s bit=%d", s.File, s.Nth, fraction(s.Where), s.Bit)
 	case Truncate:
@@ -160,7 +161,7 @@ func parseStep(text string) (s Step, err error) {
 		return s, err
 	case Fault:
 		return s, s.setFault(rest)
-	case Capacity:
+	case Capacity, Room:
 		if len(rest) != 1 {
 			return s, fmt.Errorf("want a number of bytes")
 		}

@@ -59,6 +59,7 @@ type World struct {
 	refusedStarts int    // starts in a row that were refused
 	hurt          bool   // a start was refused because of damage
 	damaged       []string
+	unflushed     int              // steps of the writer since what is in memory went to tables
 	capacity      int64            // of the disk; 0: no limit
 	over          bool             // clients are to end
 	onOp          func(Point) bool // tells whether the power fails inside an operation
@@ -141,13 +142,18 @@ func (w *World) attach() {
 	}
 	disk.OnCrash(cut)
 	disk.OnStall(func(simdisk.Op) { w.elapsed += stallTime })
-	if w.onOp != nil {
-		disk.OnOp(func(op simdisk.Op) {
-			if w.onOp != nil && w.daemon != nil && w.onOp(Point{w.generation, op.Path, op.Kind, op.Count}) {
-				cut()
-			}
-		})
-	}
+	disk.OnOp(func(op simdisk.Op) {
+		d := w.daemon
+		if d == nil || w.disk != disk {
+			return
+		}
+		if op.Kind == simdisk.OpSync && op.Class == simdisk.ClassWAL {
+			d.gate.pass()
+		}
+		if w.onOp != nil && w.onOp(Point{w.generation, op.Path, op.Kind, op.Count}) {
+			cut()
+		}
+	})
 	disk.OnInject(func(i simdisk.Injection) {
 		w.stats.Faults[string(i.Fault.Kind)]++
 		w.struck = append(w.struck, i.String())
