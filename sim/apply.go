@@ -144,6 +144,9 @@ func (w *World) doEngine(s *Step) error {
 		if w.inflight {
 			return skip("a step is in flight")
 		}
+		if w.pristine != nil {
+			return skip("the store was harmed: from here on it is only read")
+		}
 		d.gate.set(false)
 		d.act(func() { w.inflight = d.service.Engine().Plan() })
 		if w.inflight {
@@ -259,6 +262,9 @@ func (w *World) damage(s *Step) error {
 	if w.daemon != nil {
 		return skip("the daemon runs")
 	}
+	if w.powerLost {
+		return skip("the power failed: what the witness still knows may be older than the log, so harm could go unnoticed (docs/GUARANTEES.md, G8)")
+	}
 	var paths []simdisk.FileStat
 	for _, f := range w.disk.Files() {
 		if string(f.Class) == s.File && f.Size > 0 {
@@ -270,6 +276,9 @@ func (w *World) damage(s *Step) error {
 	}
 	f := paths[s.Nth-1]
 	offset := min(int64(s.Where*float64(f.Size)), f.Size-1)
+	if w.pristine == nil {
+		w.pristine = w.disk.Clone()
+	}
 	var err error
 	switch s.Verb {
 	case Rot:
@@ -282,9 +291,8 @@ func (w *World) damage(s *Step) error {
 	if err != nil {
 		return skip("%v", err)
 	}
-	w.damaged = append(w.damaged, fmt.Sprintf("%s at %s offset %d", s.Verb, f.Path, offset))
 	w.stats.Faults[string(s.Verb)+" "+s.File]++
-	w.note("disk", string(s.Verb), w.damaged[len(w.damaged)-1])
+	w.note("disk", string(s.Verb), fmt.Sprintf("%s offset %d of %d", f.Path, offset, f.Size))
 	return nil
 }
 

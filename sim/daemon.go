@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"runtime"
 	"runtime/debug"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/encoding"
@@ -38,6 +40,7 @@ type daemon struct {
 	image  *simdisk.Disk
 	how    string        // it died: crash, halt
 	halted chan struct{} // closed by Halt, whose goroutine never goes on
+	stuck  bool          // it hangs, or is being closed: nobody else may close it
 }
 
 func (w *World) newDaemon() *daemon {
@@ -107,14 +110,55 @@ func (d *daemon) act(f func()) {
 		}()
 		f()
 	}()
-	select {
-	case broken := <-done:
-		if broken != "" {
-			d.w.violate("G7", "panic", 0, "the daemon panicked: "+broken)
+	broken, ended := d.watch(done)
+	switch {
+	case !ended:
+		d.w.violate("G9", "hang", 0, fmt.Sprintf("the daemon has done nothing for %v, and no step can wake it", hangTime))
+		if d.image == nil {
+			d.image, d.how = d.w.disk.Kill(), "hang"
+			d.stuck = true
 		}
-	case <-d.halted:
+	case broken != "":
+		d.w.violate("G7", "panic", 0, "the daemon panicked: "+broken)
 	}
 	pause()
+}
+
+// hangTime is how long, by the clock on the wall, the daemon may take over what
+// takes it milliseconds. It is the only real time in a run, and decides nothing
+// but that the run has failed.
+const hangTime = 5 * time.Second
+
+// watch waits until what acts is done or the process has halted. One that waits
+// for a sync inside of a step gets it: only the sync that a step leaves behind
+// waits for settle.
+func (d *daemon) watch(done <-chan string) (broken string, ended bool) {
+	for i := 0; i < 2*awaitWriter; i++ {
+		select {
+		case broken = <-done:
+			return broken, true
+		case <-d.halted:
+			return "", true
+		default:
+		}
+		if i > awaitWriter && d.gate.reached() {
+			d.gate.letOne()
+			i = 0
+		}
+		runtime.Gosched()
+	}
+	hang := time.NewTimer(hangTime)
+	defer hang.Stop()
+	for {
+		select {
+		case broken = <-done:
+			return broken, true
+		case <-d.halted:
+			return "", true
+		case <-hang.C:
+			return "", false
+		}
+	}
 }
 
 // handle answers one request the way grpc.Server would: codec, interceptor,

@@ -149,6 +149,9 @@ func (d *driver) run() {
 		}
 		d.draw(d.choices())
 	}
+	if d.mix.class == Detectable && len(w.violations) == 0 && d.nemesis.IntN(3) > 0 {
+		d.harm()
+	}
 	w.over = true
 	for _, p := range d.programs {
 		w.kill(p.task)

@@ -59,6 +59,9 @@ func (w *World) finale() {
 	w.disk.SetCapacity(0)
 	w.capacity = 0
 	w.quiesce()
+	if w.pristine != nil {
+		w.auditHarmed()
+	}
 	if w.daemon != nil {
 		_ = w.Apply(Step{Verb: Crash, Crash: simdisk.CrashOptions{Mode: simdisk.DropAll}})
 	}
@@ -66,7 +69,7 @@ func (w *World) finale() {
 	if w.daemon == nil {
 		return // why is a violation already, or damage that was found
 	}
-	w.audit()
+	w.audit(false)
 	_ = w.Apply(Step{Verb: Stop})
 	w.verify()
 }
@@ -97,18 +100,35 @@ func (w *World) quiesce() {
 		if c.done {
 			continue
 		}
-		if c.arrived && !c.stream() && w.daemon != nil && c.gen == w.daemon.generation {
+		if c.arrived && !c.stream() && w.daemon != nil && w.pristine == nil && c.gen == w.daemon.generation {
 			w.violate("G9", "no-answer", c.op.ID, fmt.Sprintf("call #%d is never answered: nothing waits for the writer, and no fault is left", c.op.ID))
 		}
 		_ = w.Apply(Step{Verb: Timeout, Of: c.op.ID})
 	}
 }
 
+// auditHarmed reads everything of a store that was harmed. Each answer must be
+// right or a refusal; whether it was is judged later, by the log of the store as
+// it was before, which is put back in the end.
+func (w *World) auditHarmed() {
+	if w.daemon == nil {
+		_ = w.Apply(Step{Verb: Start})
+	}
+	if w.daemon != nil {
+		w.audit(true)
+	}
+	if w.daemon != nil {
+		_ = w.Apply(Step{Verb: Kill})
+	}
+	w.disk, w.pristine = w.pristine, nil
+	w.attach()
+}
+
 // observer is the client that looks at everything at the end.
 const observer = "observer"
 
 // audit reads the log, and everything else the way a client would.
-func (w *World) audit() {
+func (w *World) audit(harmed bool) {
 	ask := func(kind lin.Kind, in lin.Input) *lin.Operation {
 		c, err := w.issue(observer, len(w.order)+1, kind, in)
 		if err != nil {
@@ -121,6 +141,10 @@ func (w *World) audit() {
 	var last uint64
 	for _, ns := range ask(lin.ListSpaces, lin.Input{}).Out.Keys {
 		op := ask(lin.Replay, lin.Input{Namespace: ns, AllAgents: true})
+		if op.Outcome != lin.OK && harmed {
+			w.probe("harm found by a read")
+			continue
+		}
 		if op.Outcome != lin.OK {
 			w.violate("G5", "log-unreadable", op.ID, "the log of namespace "+ns+" cannot be replayed: "+op.Error.Message)
 			return
@@ -136,6 +160,9 @@ func (w *World) audit() {
 			}
 		}
 		w.auditNamespace(ns, ask)
+	}
+	if harmed {
+		return
 	}
 	for ts := uint64(1); ts <= last; ts++ {
 		if ev := events[ts]; ev != nil {
@@ -193,7 +220,7 @@ func (w *World) sumHistory() {
 		w.sum = derive(w.sum, fmt.Sprint(ev.CommitTS, ev.CommitTime, ev.TxnID, ev.Ops))
 	}
 	for _, v := range w.violations {
-		w.sum = derive(w.sum, v.Check, v.Sentence)
+		w.sum = derive(w.sum, v.Check, firstLine(v.Sentence))
 	}
 }
 

@@ -13,6 +13,7 @@ type gate struct {
 	mu      sync.Mutex
 	turn    sync.Cond
 	open    bool
+	passes  int // how many may pass though it is shut
 	waiting int
 }
 
@@ -27,16 +28,25 @@ func (g *gate) pass() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.waiting++
-	for !g.open {
+	for !g.open && g.passes == 0 {
 		g.turn.Wait()
 	}
+	g.passes = max(g.passes-1, 0)
 	g.waiting--
+}
+
+// letOne lets one sync pass, now or when it comes.
+func (g *gate) letOne() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.passes++
+	g.turn.Signal()
 }
 
 func (g *gate) set(open bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.open = open
+	g.open, g.passes = open, 0
 	g.turn.Broadcast()
 }
 

@@ -3,6 +3,7 @@ package sim
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"statehouse.dev/statehouse/engine"
 	"statehouse.dev/statehouse/sim/simdisk"
@@ -44,7 +45,7 @@ func (w *World) start() {
 		}
 	})
 	w.unflushed = 0
-	faulty := len(w.damaged) > 0 || len(w.struck) > struck
+	faulty := len(w.struck) > struck
 	switch {
 	case d.image != nil:
 		w.probe("process died inside recovery")
@@ -57,18 +58,21 @@ func (w *World) start() {
 		w.note("daemon", "refused", w.why)
 		w.stats.Refusals++
 		w.refusedStarts++
-		if !faulty && w.capacity == 0 && !w.hurt {
+		if !faulty && w.capacity == 0 && !w.hurt && w.pristine == nil {
 			w.violate("G1", "does-not-start", 0, "no fault struck and nobody harmed the store, yet it does not open: "+w.why)
 		}
-		if errors.Is(err, engine.ErrDataLoss) {
+		switch {
+		case w.pristine != nil:
+			w.probe("harm found at start")
+		case errors.Is(err, engine.ErrDataLoss):
 			w.lossFound++
 			w.hurt = true // perhaps by what the daemon did when it read wrong
-			w.probe("damage found at start")
+			w.probe("wrong read found at start")
 		}
 	default:
 		w.why, w.recoveries, w.refusedStarts = "", 0, 0
-		if faulty {
-			w.probe("started over damage")
+		if w.pristine != nil {
+			w.probe("started in spite of harm")
 		}
 		w.note("daemon", "start", fmt.Sprintf("published %d", d.service.Engine().Published()))
 	}
@@ -93,13 +97,13 @@ func (w *World) stop() {
 	if d.image != nil {
 		return
 	}
+	d.stuck = true
 	d.act(func() {
 		if err := d.service.Close(); err != nil {
 			w.logged("closing failed", "error", err.Error())
 		}
 	})
 	if d.image == nil {
-		d.service = nil
 		w.die(w.disk.Kill(), "stop")
 	}
 }
@@ -123,10 +127,10 @@ func (w *World) reap() {
 	}
 	w.handlers = w.handlers[:0]
 	w.daemon, w.inflight = nil, false
-	if d.service != nil && !closed(d.halted) {
+	if d.service != nil && !closed(d.halted) && !d.stuck {
 		d.act(func() { _ = d.service.Close() })
 	}
-	w.disk = d.image
+	w.disk, w.powerLost = d.image, strings.HasPrefix(d.how, "power cut")
 	w.attach()
 	// What was answered is with the network; everything else on its connections is
 	// lost, and their clients learn that.

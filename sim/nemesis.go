@@ -197,3 +197,40 @@ func (d *driver) start() {
 	}
 	d.step(Step{Verb: Start})
 }
+
+// harms are the classes of files that somebody may harm while no daemon runs.
+var harms = []simdisk.Class{
+	simdisk.ClassWAL, simdisk.ClassWAL, simdisk.ClassSSTable, simdisk.ClassSSTable, simdisk.ClassManifest, simdisk.ClassMarker,
+	simdisk.ClassWitness, simdisk.ClassIdentity, simdisk.ClassOptions,
+}
+
+// harm ends the daemon and harms one file of its store. From there on it is only
+// read.
+func (d *driver) harm() {
+	w, r := d.w, d.nemesis
+	d.step(Step{Verb: Heal})
+	if w.daemon == nil {
+		d.step(Step{Verb: Capacity})
+		d.step(Step{Verb: Start})
+	}
+	if w.daemon == nil {
+		return
+	}
+	d.step(Step{Verb: []Verb{Kill, Stop}[r.IntN(2)]})
+	s := Step{Verb: []Verb{Rot, Rot, Truncate, Remove}[r.IntN(4)], File: string(harms[r.IntN(len(harms))]), Nth: 1 + r.IntN(3)}
+	if s.Verb == Rot || s.Verb == Truncate {
+		if s.Where = r.Float64(); r.IntN(2) == 0 { // ends are more interesting
+			s.Where = 1 - s.Where*s.Where*s.Where
+		}
+	}
+	if s.Verb == Rot {
+		s.Bit = r.IntN(8)
+	}
+	for s.Nth > 1 && !d.step(s) {
+		s.Nth--
+	}
+	if s.Nth == 1 {
+		d.step(s)
+	}
+	d.step(Step{Verb: Start})
+}

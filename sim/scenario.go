@@ -166,7 +166,7 @@ func (s *Scenario) Verdict(r *Result) error {
 		}
 		return fmt.Errorf("the canary lives: %s %s was to be found, and was not; found: %s", s.Violation.Promise, s.Violation.Check, describe(r.Violations))
 	case ExpectDetected:
-		if r.Stats.Probes["damage found at start"] == 0 && r.Stats.Probes["damage found by a read"] == 0 {
+		if r.Stats.Probes["harm found at start"] == 0 && r.Stats.Probes["harm found by a read"] == 0 {
 			return fmt.Errorf("the damage was not detected")
 		}
 	}

@@ -53,12 +53,13 @@ type World struct {
 	digests       []uint64
 	sum           uint64
 	stats         Stats
-	why           string // the daemon could not start, because
-	recoveries    int    // starts in a row that did not come to an end
-	lossFound     int    // starts refused because of damage
-	refusedStarts int    // starts in a row that were refused
-	hurt          bool   // a start was refused because of damage
-	damaged       []string
+	why           string           // the daemon could not start, because
+	recoveries    int              // starts in a row that did not come to an end
+	lossFound     int              // starts refused because of damage
+	refusedStarts int              // starts in a row that were refused
+	hurt          bool             // a start was refused because of damage
+	pristine      *simdisk.Disk    // as it was before somebody harmed it; nil: nobody did
+	powerLost     bool             // the daemon ended by a loss of power, the last time
 	unflushed     int              // steps of the writer since what is in memory went to tables
 	capacity      int64            // of the disk; 0: no limit
 	over          bool             // clients are to end

@@ -42,15 +42,15 @@ func newSummary() summary {
 func (s *summary) add(o *outcome) {
 	s.sums[o.Seed] = o.Sum
 	s.Runs++
+	if len(o.Violations) > 0 {
+		s.Failed++
+	}
 	if o.Vacuous {
 		s.Vacuous++
 		return // it does not count
 	}
 	if o.Detected {
 		s.Detected++
-	}
-	if len(o.Violations) > 0 {
-		s.Failed++
 	}
 	s.Steps += o.Stats.Steps
 	s.Operations += o.Stats.Operations
