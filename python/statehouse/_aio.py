@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Callable, TypeVar
 import grpc
 import grpc.aio
 
-from statehouse import errors
+from statehouse import _forks, errors
 from statehouse._channel import CHANNEL_OPTIONS, Endpoint
 from statehouse._client import ClientSurface
 from statehouse._effects import Awaiting, Call, Effect, Feed, Items, Open, Receive, Sleep, Steps
@@ -109,10 +109,7 @@ class Transport:
     def _connect(self) -> None:
         if self._closed:
             raise errors.UsageError("the client is closed: make a new one")
-        if self._pid not in (0, os.getpid()):
-            raise errors.UsageError(
-                "the client was used before this process was forked: make one in each process"
-            )
+        _forks.check(self._pid)
         if self._loop is not None:
             raise errors.UsageError(
                 "the client belongs to another event loop: make one in each loop, inside of it"

@@ -99,7 +99,7 @@ def _target(url: str) -> tuple[str, bool]:
 def _headers(metadata: Mapping[str, str] | Sequence[tuple[str, str]] | None) -> Headers:
     pairs = list(metadata.items() if isinstance(metadata, Mapping) else metadata or ())
     for pair in pairs:
-        if len(pair) != 2 or not all(isinstance(part, str) for part in pair):
+        if isinstance(pair, str) or not [type(part) for part in pair] == [str, str]:
             raise check.refused(
                 "metadata", f"metadata is a list of (name, value) pairs of str, not {pair!r}"
             )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 import grpc
 
-from statehouse import errors
+from statehouse import _forks, errors
 from statehouse._channel import CHANNEL_OPTIONS, Endpoint
 from statehouse._client import ClientSurface
 from statehouse._effects import Blocking, Call, Effect, Feed, Items, Open, Receive, Sleep, Steps
@@ -28,11 +28,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Item = TypeVar("Item")
-
-#: Channels of before a fork. Neither used nor freed in the child: gRPC's threads, which
-#: they would wait for, did not come along.
-_orphans: list[Any] = []
-
 
 class Transport:
     """A channel and who performs effects on it. Several threads may use it at once."""
@@ -80,18 +75,20 @@ class Transport:
             feed.close()
 
     def _perform(self, effect: Effect) -> Any:
-        if isinstance(effect, Call):
+        if isinstance(effect, (Call, Receive)):
+            thread = threading.get_ident()
+            _forks.talking.add(thread)
             try:
+                if isinstance(effect, Receive):
+                    self._ready()
+                    return next(effect.stream, None)  # type: ignore[call-overload]
                 return self._method(effect.method)(
                     effect.request, timeout=effect.timeout, metadata=self._endpoint.headers
                 )
             except grpc.RpcError as failed:
                 raise self._error(failed) from None
-        if isinstance(effect, Receive):
-            try:
-                return next(effect.stream, None)  # type: ignore[call-overload]
-            except grpc.RpcError as failed:
-                raise self._error(failed) from None
+            finally:
+                _forks.talking.discard(thread)
         if isinstance(effect, Open):
             return self._method(effect.method)(
                 effect.request, timeout=effect.timeout, metadata=self._endpoint.headers
@@ -102,18 +99,20 @@ class Transport:
         return effect.function(*effect.arguments)
 
     def _method(self, name: str) -> Any:
+        self._ready()
+        return self._calls[name]
+
+    def _ready(self) -> None:
         if self._pid != os.getpid() or self._closed:
             self._connect()
-        return self._calls[name]
 
     def _connect(self) -> None:
         with self._lock:
             if self._closed:
                 raise errors.UsageError("the client is closed: make a new one")
-            if self._pid == os.getpid():
+            _forks.check(self._pid)
+            if self._pid:
                 return  # another thread was faster
-            if self._channel is not None:
-                _orphans.append((self._channel, self._calls))
             channel: Any
             if self._endpoint.credentials is None:
                 channel = grpc.insecure_channel(self._endpoint.target, CHANNEL_OPTIONS)
@@ -164,15 +163,6 @@ class Txn(TxnSurface, _Blocks):
     ) -> None:
         super().__init__(caller, begun, metadata)
         self._transport = transport
-        self._pid = os.getpid()
-
-    def _run(self, steps: Steps[T]) -> T:
-        if self._pid != os.getpid():
-            raise errors.UsageError(
-                f"transaction {self.txn_id} was begun before this process was forked, and is"
-                " its parent's: begin another"
-            )
-        return super()._run(steps)
 
     def __enter__(self) -> Self:
         return self
@@ -192,8 +182,8 @@ class Statehouse(ClientSurface, _Blocks):
     ...     client.write(agent_id="a1", key="memory", value={{"fact": "Paris"}}).version
     1
 
-    Several threads may use one client at once. After a fork the child makes a connection of
-    its own when it first uses a client that it inherited; transactions stay its parent's.
+    Several threads may use one client at once. After a fork the child must make its own: one
+    that was used before raises :class:`UsageError` there.
     """
 
     def _open(self) -> None:

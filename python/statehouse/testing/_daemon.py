@@ -14,10 +14,12 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from statehouse import AsyncStatehouse, ConnectionError, Statehouse
+from statehouse import AsyncStatehouse, Statehouse, Unauthenticated
 from statehouse.testing._binary import find_binary
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from typing_extensions import Self
 
 # Ports below those that systems hand out by themselves, so that a port stays free while
@@ -42,6 +44,8 @@ class Daemon:
         Further flags of ``statehoused``, such as ``"--tx-timeout-ms=200"``.
     ``binary``
         The program; None: see :func:`find_binary`.
+    ``client_options``
+        What its clients need to be told, such as a ``token``.
     ``start_timeout``
         Seconds until it has to be healthy.
 
@@ -56,12 +60,14 @@ class Daemon:
         on_disk: bool | None = None,
         flags: tuple[str, ...] | list[str] = (),
         binary: str | None = None,
+        client_options: Mapping[str, Any] | None = None,
         start_timeout: float = 30.0,
     ) -> None:
         self.on_disk = data_dir is not None if on_disk is None else on_disk
         self.port = 0  # chosen by the first start, kept by those that follow
         self._flags = tuple(flags)
         self._binary = binary
+        self._client_options = dict(client_options or {})
         self._start_timeout = start_timeout
         self._process: subprocess.Popen[bytes] | None = None
         self._folder = tempfile.mkdtemp(prefix="statehouse-")
@@ -92,13 +98,13 @@ class Daemon:
         """Makes a client of it; options are those of :class:`Statehouse`. ``stop`` closes
         it.
         """
-        client = Statehouse(self.url, **options)
+        client = Statehouse(self.url, **{**self._client_options, **options})
         self._clients.append(client)
         return client
 
     def async_client(self, **options: Any) -> AsyncStatehouse:
         """Makes a client to await, which the caller closes."""
-        return AsyncStatehouse(self.url, **options)
+        return AsyncStatehouse(self.url, **{**self._client_options, **options})
 
     def start(self) -> Self:
         """Starts it and waits until it is healthy."""
@@ -177,13 +183,16 @@ class Daemon:
     def _healthy(self) -> bool:
         """Waits until it serves. False: it ended, or takes too long."""
         end = time.monotonic() + self._start_timeout
-        with Statehouse(self.url, timeout=1.0, fail_fast=True) as probe:
+        options = {**self._client_options, "timeout": 1.0, "fail_fast": True}
+        with Statehouse(self.url, **options) as probe:
             while self.running and time.monotonic() < end:
                 try:
                     with socket.create_connection(("127.0.0.1", self.port), timeout=1):
                         pass  # gRPC would wait longer before it tries again
                     probe.health()
-                except (OSError, ConnectionError):
+                except Unauthenticated:
+                    return True  # it serves those who know its token
+                except OSError:
                     time.sleep(0.01)
                 else:
                     return True
