@@ -52,7 +52,7 @@ func (w *World) do(s *Step) error {
 	switch s.Verb {
 	case Call:
 		return w.doCall(s)
-	case Deliver, Drop, Dup, Again, Reply, Lose, Timeout:
+	case Deliver, Drop, Dup, Again, Reply, Lose, Timeout, Forge:
 		return w.doNetwork(s)
 	case Plan, Settle, Tick, Flush, Compact:
 		return w.doEngine(s)
@@ -97,7 +97,7 @@ func (w *World) doNetwork(s *Step) error {
 		return skip("the request is not under way")
 	case s.Verb == Again && c.copies == 0:
 		return skip("no duplicate is under way")
-	case (s.Verb == Lose || s.Verb == Timeout) && c.done:
+	case (s.Verb == Lose || s.Verb == Timeout || s.Verb == Forge) && c.done:
 		return skip("its client does not wait")
 	}
 	s.Of, s.Client = c.op.ID, ""
@@ -119,6 +119,8 @@ func (w *World) doNetwork(s *Step) error {
 		w.lost(c, errReset, "answer lost")
 	case Timeout:
 		w.lost(c, errLate, "client gave up")
+	case Forge:
+		return w.forge(c)
 	}
 	return nil
 }

@@ -23,6 +23,7 @@ const (
 	Reply   Verb = "reply"   // an answer, or the next message of a stream, reaches its client
 	Lose    Verb = "lose"    // an answer is lost, or a stream cut
 	Timeout Verb = "timeout" // a client gives up waiting; what it sent goes on
+	Forge   Verb = "forge"   // somebody answers in the daemon's name: for canaries
 
 	Plan    Verb = "plan"    // the writer takes what waits and writes it
 	Settle  Verb = "settle"  // the writer syncs, publishes and answers
@@ -77,7 +78,7 @@ func (s Step) String() string {
 	switch s.Verb {
 	case Call:
 		return s.callString()
-	case Deliver, Drop, Dup, Again, Reply, Lose, Timeout:
+	case Deliver, Drop, Dup, Again, Reply, Lose, Timeout, Forge:
 		return string(s.Verb) + " " + s.target()
 	case Crash:
 		return "crash" + crashString(s.Crash)
@@ -138,7 +139,7 @@ func parseStep(text string) (s Step, err error) {
 	s.Verb = Verb(words[0])
 	rest := words[1:]
 	switch s.Verb {
-	case Deliver, Drop, Dup, Again, Reply, Lose, Timeout:
+	case Deliver, Drop, Dup, Again, Reply, Lose, Timeout, Forge:
 		if len(rest) != 1 {
 			return s, fmt.Errorf("want one client or #call")
 		}

@@ -25,6 +25,7 @@ type Recorder struct {
 	mu sync.Mutex
 	// ops in the order of their calls: ids and call times are given under one lock.
 	ops   []*lin.Operation
+	acked int // commits among them that were acknowledged
 	notes []lin.Note
 	// events seen, by commit. Many streams carry the same ones, which are kept once.
 	events map[uint64][]lin.Event
@@ -70,12 +71,7 @@ func (r *Recorder) History() *lin.History {
 func (r *Recorder) Counts() (operations, acked int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, op := range r.ops {
-		if op.Outcome == lin.OK && (op.Kind == lin.Commit || op.Kind == lin.Transact) {
-			acked++
-		}
-	}
-	return len(r.ops), acked
+	return len(r.ops), r.acked
 }
 
 // call writes down that something is about to be sent.
@@ -94,8 +90,12 @@ func (r *Recorder) end(op *lin.Operation, out lin.Output, err error) {
 	defer r.mu.Unlock()
 	op.Return = r.clock()
 	op.Outcome, op.Error = Outcome(err)
-	if err == nil {
-		op.Out = out
+	if err != nil {
+		return
+	}
+	op.Out = out
+	if op.Kind == lin.Commit || op.Kind == lin.Transact {
+		r.acked++
 	}
 }
 

@@ -1,0 +1,52 @@
+package sim
+
+import (
+	"google.golang.org/protobuf/proto"
+
+	lin "statehouse.dev/statehouse/linearizability"
+	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+	"statehouse.dev/statehouse/sim/record"
+)
+
+// forge answers a call in the daemon's name, without the daemon: a read with what
+// an earlier read of the same was answered (a stale replica), a transact with an
+// acknowledgement (one that lost its write). Canaries are made of it: stories that
+// must fail, or the judge is asleep.
+func (w *World) forge(c *call) error {
+	if c.arrived {
+		return skip("the request has arrived already")
+	}
+	var answer proto.Message
+	switch c.op.Kind {
+	case lin.Transact:
+		published := uint64(0)
+		if w.daemon != nil {
+			published = uint64(w.daemon.service.Engine().Published())
+		}
+		ack := &pb.TransactResponse{CommitTs: published + 1}
+		for range c.op.In.Writes {
+			ack.Versions = append(ack.Versions, 1)
+		}
+		answer = ack
+	case lin.Get:
+		for i := len(w.order) - 1; i >= 0 && answer == nil; i-- {
+			if old := w.order[i]; old.op.Kind == lin.Get && old.done && old.told == nil && old.op.In.Key == c.op.In.Key && old.op.In.Agent == c.op.In.Agent {
+				m := record.NewResponse(lin.Get)
+				if err := proto.Unmarshal(old.given, m); err == nil {
+					answer = m
+				}
+			}
+		}
+	}
+	if answer == nil {
+		return skip("only a transact can be forged, and a get that was answered before")
+	}
+	raw, err := proto.Marshal(answer)
+	if err != nil {
+		return skip("%v", err)
+	}
+	c.arrived = true
+	w.note("network", "forged", c.op.Client)
+	w.finish(c, raw, nil)
+	return nil
+}

@@ -1,0 +1,264 @@
+// Package live judges the real daemon: its binary, its process, its disk and real
+// connections. It runs the simulator's workloads with real clients at once, kills
+// and stops the daemon among them, and gives what everybody was told to the same
+// judge as the simulator does (package linearizability).
+//
+// It is a rung closer to reality than the simulator, and a rung further from a
+// proof: a run does not follow from its seed, since the operating system schedules
+// it, and a killed process leaves the page cache behind, so that only the simulator
+// loses what was not synced.
+package live
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+
+	lin "statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/sim/record"
+)
+
+// Options of a run.
+type Options struct {
+	Daemon string   // the binary
+	Args   []string // flags for it, besides the address and the directory
+	Dir    string   // of its store: empty, or not there yet
+
+	For     time.Duration
+	Clients int
+	Kills   int // SIGKILL, and a start
+	Stops   int // SIGSTOP, and SIGCONT some time later
+	Seed    uint64
+	// Terms is how often it is told to end in order, and started again.
+	Terms int
+
+	// Progress, when not nil, is told several times a second how far the run is.
+	Progress func(Stats)
+	// Wrap, when not nil, is put between the recorder and the network: a place for
+	// lies, to see them caught.
+	Wrap func(client string, conn grpc.ClientConnInterface) grpc.ClientConnInterface
+	// Patience is how long anything may take that is waited for. It is only ever spent
+	// when something is wrong; one minute.
+	Patience time.Duration
+}
+
+// Stats say what a run was made of.
+type Stats struct {
+	Seconds    float64 `json:"seconds"`
+	Operations int     `json:"operations"`
+	Acked      int     `json:"acked_commits"`
+	Commits    int     `json:"commits"` // in the log
+	// Unknown: attempts to commit whose client was not told what became of them.
+	// Applied of them are in the log.
+	Unknown  int  `json:"unknown_outcomes"`
+	Applied  int  `json:"unknown_applied"`
+	Broken   int  `json:"broken_calls"` // others whose client was told nothing
+	Kills    int  `json:"kills"`
+	Stops    int  `json:"stops"`
+	Terms    int  `json:"terms"`
+	Lives    int  `json:"lives"` // of the daemon
+	Verified bool `json:"verified"`
+}
+
+// Result is what became of a run.
+type Result struct {
+	Stats      Stats
+	Violations []lin.Violation // none: every promise was kept, as far as was checked
+	Judged     lin.Result
+	History    *lin.History
+}
+
+// Vacuous tells whether a run did so little that it proves nothing.
+func (r *Result) Vacuous() bool {
+	return r.Stats.Acked < 10 || r.Stats.Operations < 100
+}
+
+// Verdict on the run as a whole, not on its history alone.
+func (r *Result) Verdict() lin.Verdict {
+	if len(r.Violations) > 0 {
+		return lin.VerdictIllegal
+	}
+	return r.Judged.Verdict
+}
+
+// run is one on the way.
+type run struct {
+	o      Options
+	daemon *daemon
+	rec    *record.Recorder
+	begun  time.Time
+
+	mu         sync.Mutex
+	stats      Stats
+	violations []lin.Violation
+}
+
+// Run runs the daemon, and judges it. The error is of the harness: whatever the
+// daemon does wrong is a violation.
+func Run(ctx context.Context, o Options) (*Result, error) {
+	if o.Patience == 0 {
+		o.Patience = time.Minute
+	}
+	r := &run{o: o, begun: time.Now()}
+	r.rec = record.NewRecorder(func() int64 { return int64(time.Since(r.begun)) })
+	address, err := freeAddress()
+	if err != nil {
+		return nil, err
+	}
+	r.daemon = &daemon{binary: o.Daemon, dir: o.Dir, address: address, args: o.Args}
+	defer r.daemon.kill()
+	if err := r.daemon.start(ctx, o.Patience); err != nil {
+		return nil, fmt.Errorf("the daemon does not serve at all: %w", err)
+	}
+	r.count(func(s *Stats) { s.Lives++ })
+	if err := r.commotion(ctx); err != nil {
+		return nil, err
+	}
+	var log []lin.Event
+	complete := false
+	if r.lives() {
+		if log, complete, err = r.audit(ctx); err != nil {
+			return nil, err
+		}
+		r.verify(ctx)
+	}
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	return r.judge(log, complete), nil
+}
+
+// commotion is the run itself: clients at work, and a nemesis among them.
+func (r *run) commotion(ctx context.Context) error {
+	stop := make(chan struct{})
+	working, giveUp := context.WithCancel(ctx)
+	defer giveUp()
+	var clients sync.WaitGroup
+	for i := range r.o.Clients {
+		c, err := r.connect(i)
+		if err != nil {
+			return err
+		}
+		clients.Go(func() {
+			defer c.close()
+			c.work(working, stop)
+		})
+	}
+	watched, unwatch := context.WithCancel(ctx)
+	defer unwatch()
+	go r.tell(watched)
+	rng := rand.New(rand.NewPCG(r.o.Seed, 1))
+	r.harass(ctx, plan(rng, &r.o))
+	until(ctx, r.begun.Add(r.o.For))
+	close(stop)
+	done := make(chan struct{})
+	go func() {
+		clients.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(r.o.Patience):
+		r.violate("G9", "no-answer", "clients are still waiting for answers %v after the last fault, with a daemon that runs", r.o.Patience)
+		giveUp()
+		<-done
+	}
+	return nil
+}
+
+// tell tells how far it is.
+func (r *run) tell(ctx context.Context) {
+	if r.o.Progress == nil {
+		return
+	}
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			r.o.Progress(r.soFar())
+		}
+	}
+}
+
+func (r *run) soFar() Stats {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.stats
+	s.Operations, s.Acked = r.rec.Counts()
+	s.Seconds = time.Since(r.begun).Seconds()
+	return s
+}
+
+func (r *run) count(f func(*Stats)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f(&r.stats)
+}
+
+func (r *run) violate(promise, check, format string, args ...any) {
+	v := lin.Violation{Promise: promise, Check: check, Sentence: fmt.Sprintf(format, args...), Time: int64(time.Since(r.begun))}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.violations = append(r.violations, v)
+}
+
+func (r *run) lives() bool {
+	select {
+	case <-r.daemon.ended:
+		return false
+	default:
+		return true
+	}
+}
+
+// judge gives the history to the judge.
+func (r *run) judge(log []lin.Event, complete bool) *Result {
+	h := r.rec.History()
+	h.Log, h.Complete = log, complete
+	h.Header.Source = "live"
+	h.Header.Config = map[string]string{
+		"for": r.o.For.String(), "clients": strconv.Itoa(r.o.Clients), "seed": strconv.FormatUint(r.o.Seed, 10),
+		"kills": strconv.Itoa(r.o.Kills), "stops": strconv.Itoa(r.o.Stops),
+	}
+	res := &Result{Violations: r.violations, History: h, Stats: r.soFar()}
+	if complete {
+		res.Judged = lin.Check(h, lin.Options{Seed: r.o.Seed, Samples: 2, SampleSize: 60})
+		res.Violations = append(res.Violations, res.Judged.Violations...)
+		if res.Judged.Verdict == lin.VerdictUnknown && len(res.Violations) == 0 {
+			res.Violations = append(res.Violations, lin.Violation{
+				Promise: "G3", Check: "not-judged", Sentence: "the history could not be judged in time: that is a failure, not a pass",
+			})
+		}
+	}
+	res.Stats.resolve(h)
+	return res
+}
+
+// resolve counts what clients were not told, and what the log says of it.
+func (s *Stats) resolve(h *lin.History) {
+	s.Commits = len(h.Log)
+	applied := make(map[string]bool)
+	for i := range h.Log {
+		applied[h.Log[i].TxnID] = true
+	}
+	for _, op := range h.Operations {
+		switch {
+		case op.Outcome != lin.Unknown || op.Kind == lin.Watch || op.Kind == lin.Replay:
+		case op.Kind != lin.Commit && op.Kind != lin.Transact:
+			s.Broken++
+		default:
+			s.Unknown++
+			if applied[op.In.TxnID] {
+				s.Applied++
+			}
+		}
+	}
+}
