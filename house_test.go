@@ -53,6 +53,12 @@ var doors = map[string][]ban{
 		{module + "/engine", "what is recorded is what goes over the wire"},
 		{module + "/server", "as above"},
 	},
+	"sim/live": {
+		{module + "/server", "what it judges is the real daemon, in a process of its own"},
+		{module + "/sim/simdisk", "the disk is the real one"},
+		{module + "/cmd", "commands are the outermost room"},
+		{"github.com/cockroachdb/pebble", "verify reaches the store through the engine"},
+	},
 	"sim/planted": {
 		{module + "/", "bugs are edits of source text: nothing is imported"},
 	},

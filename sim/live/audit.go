@@ -19,6 +19,9 @@ const observer = "observer"
 // audit kills the daemon one last time, and reads the log, and everything else the
 // way a client would. complete: the log was read to its end.
 func (r *run) audit(ctx context.Context) (log []lin.Event, complete bool, err error) {
+	if r.died() {
+		return nil, false, nil
+	}
 	r.kill("SIGKILL, the last")
 	if !r.start(ctx) {
 		return nil, false, nil
@@ -136,7 +139,7 @@ func (a *auditor) log() []lin.Event {
 
 // lookInto reads every agent: its records, its keys, and the history of one.
 func (a *auditor) lookInto(ctx context.Context, ns string) error {
-	agents, err := pages(func(token string) ([]*pb.AgentInfo, string, error) {
+	agents, err := pages(func(token string) ([]*pb.Agent, string, error) {
 		resp, err := a.ListAgents(ctx, &pb.ListAgentsRequest{Namespace: ns, PageToken: token})
 		return resp.GetAgents(), resp.GetNextPageToken(), err
 	})
@@ -145,7 +148,7 @@ func (a *auditor) lookInto(ctx context.Context, ns string) error {
 	}
 	for _, agent := range agents {
 		id := agent.GetAgentId()
-		if _, err := pages(func(token string) ([]*pb.ScanEntry, string, error) {
+		if _, err := pages(func(token string) ([]*pb.StateEntry, string, error) {
 			resp, err := a.ScanPrefix(ctx, &pb.ScanPrefixRequest{Namespace: ns, AgentId: id, PageToken: token, Encoding: pb.ValueEncoding_VALUE_ENCODING_JSON})
 			return resp.GetEntries(), resp.GetNextPageToken(), err
 		}); err != nil {

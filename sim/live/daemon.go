@@ -72,8 +72,6 @@ func (d *daemon) start(ctx context.Context, patience time.Duration) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	stop := context.AfterFunc(ctx, func() {})
-	defer stop()
 	go func(ended chan struct{}) {
 		select {
 		case <-ended:
@@ -119,6 +117,9 @@ func serves(ctx context.Context, health healthpb.HealthClient) error {
 
 // kill ends the process on the spot, and waits until it is gone.
 func (d *daemon) kill() {
+	if d.cmd == nil || d.cmd.Process == nil {
+		return // it never lived
+	}
 	_ = d.cmd.Process.Kill() // it may be gone already
 	<-d.ended
 }
