@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"statehouse.dev/statehouse/client"
+	lin "statehouse.dev/statehouse/linearizability"
 	"statehouse.dev/statehouse/sim/workload"
 )
 
@@ -107,7 +108,12 @@ func (d *driver) launch(name string, l workload.Workload) *program {
 	if err != nil {
 		panic("sim: the client's configuration: " + err.Error())
 	}
-	env := &workload.Env{Client: c, Rand: rng, Name: name, Ops: 1, Agents: d.mix.agents, Pause: sleep, Epoch: epoch}
+	env := &workload.Env{
+		Client: c, Rand: rng, Name: name, Ops: 1, Agents: d.mix.agents, Pause: sleep, Epoch: epoch,
+		Within: func(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+			return simContext{ctx, w, w.elapsed + d}, func() {}
+		},
+	}
 	p.task = w.spawn(func(*task) {
 		for range d.mix.ops {
 			if w.over || p.killed {
@@ -221,7 +227,9 @@ func (d *driver) choices() []choice {
 		case !c.arrived:
 			add(m.deliver, func() { d.step(Step{Verb: Deliver, Of: of}) })
 			add(m.loss, func() { d.step(Step{Verb: Drop, Of: of}) })
-			if !c.stream() && c.copies == 0 {
+			// Nobody repeats the write of an open transaction: not TCP, and not the client,
+			// since a late copy could undo a later write of the same key.
+			if !c.stream() && c.copies == 0 && c.op.Kind != lin.StageWrite && c.op.Kind != lin.StageDelete {
 				add(m.dup, func() { d.step(Step{Verb: Dup, Of: of}) })
 			}
 		case len(c.msgs) > 0 || c.answered:

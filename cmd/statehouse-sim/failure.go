@@ -51,7 +51,9 @@ func (a *app) reportFailure(ctx context.Context, o *outcome, flags fuzzFlags, f 
 		Seed: o.Seed, Class: string(o.Class), Commit: commit(), From: o.Stats.Steps,
 		Command: "statehouse-sim run -v " + seedFlags(o.Seed, flags.class),
 	}
-	if flags.shrinkFor > 0 && ctx.Err() == nil {
+	if v.Check == "process-died" {
+		rep.Note = "a run that ends the process cannot be shrunk"
+	} else if flags.shrinkFor > 0 && ctx.Err() == nil {
 		fmt.Fprintf(a.err, "shrinking seed %d for at most %v\n", o.Seed, flags.shrinkFor)
 		w, err := f.hire(ctx)
 		if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -9,6 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"sync"
+
+	lin "statehouse.dev/statehouse/linearizability"
 )
 
 // fleet runs jobs in worker processes, one a core, each of which does one run at
@@ -16,18 +19,17 @@ import (
 type fleet struct {
 	size   int
 	binary string // of the workers
-	stderr io.Writer
 	// recycle is how many runs a process does. What a halted engine holds stays with
 	// the process, as it does in production, where the process ends.
 	recycle int
 }
 
-func newFleet(size int, stderr io.Writer) (*fleet, error) {
+func newFleet(size int) (*fleet, error) {
 	binary, err := os.Executable()
 	if err != nil {
 		return nil, failed(exitInternal, "finding this program: %v", err)
 	}
-	return &fleet{size: size, binary: binary, stderr: stderr, recycle: 500}, nil
+	return &fleet{size: size, binary: binary, recycle: 500}, nil
 }
 
 // run does the jobs that next hands out, until it has no more, and gives each
@@ -78,13 +80,12 @@ func (f *fleet) serve(ctx context.Context, take func() (job, bool), give func(ou
 				if ctx.Err() != nil {
 					return nil
 				}
-				return failed(exitInternal, "the worker that ran seed %d died (%v): run it with: statehouse-sim run --seed %d", j.Seed, err, j.Seed)
+				give(w.died(j))
+				break
 			}
 			give(o)
 		}
-		if err := w.dismiss(); err != nil && ctx.Err() == nil {
-			return failed(exitInternal, "a worker: %v", err)
-		}
+		_ = w.dismiss() // what it had to say it has said
 		if !more {
 			return nil
 		}
@@ -93,14 +94,25 @@ func (f *fleet) serve(ctx context.Context, take func() (job, bool), give func(ou
 }
 
 type worker struct {
-	cmd *exec.Cmd
-	in  io.WriteCloser
-	out *bufio.Reader
+	cmd  *exec.Cmd
+	in   io.WriteCloser
+	out  *bufio.Reader
+	last bytes.Buffer // what it said on standard error
+}
+
+// died is the outcome of a job whose process did not survive it: a panic that
+// nobody can recover, as Pebble's are.
+func (w *worker) died(j job) outcome {
+	_ = w.dismiss()
+	return outcome{Seed: j.Seed, Class: j.Class, Violations: []lin.Violation{{
+		Promise: "G7", Check: "process-died", Sentence: "the process was torn down in the middle of the run:\n" + firstLines(w.last.String(), 12),
+	}}}
 }
 
 func (f *fleet) hire(ctx context.Context) (*worker, error) {
 	cmd := exec.CommandContext(ctx, f.binary, "worker")
-	cmd.Stderr = f.stderr
+	w := &worker{cmd: cmd}
+	cmd.Stderr = &w.last
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err
@@ -112,7 +124,8 @@ func (f *fleet) hire(ctx context.Context) (*worker, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("starting a worker: %w", err)
 	}
-	return &worker{cmd, in, bufio.NewReaderSize(out, 1<<20)}, nil
+	w.in, w.out = in, bufio.NewReaderSize(out, 1<<20)
+	return w, nil
 }
 
 func (w *worker) do(j job) (o outcome, err error) {

@@ -58,7 +58,7 @@ func (a *app) fuzz(ctx context.Context, o fuzzFlags) error {
 	if o.seeds < 0 || o.workers < 1 {
 		return failed(exitUsage, "--seeds must not be negative, and --workers at least 1")
 	}
-	fleet, err := newFleet(o.workers, a.err)
+	fleet, err := newFleet(o.workers)
 	if err != nil {
 		return err
 	}
@@ -145,18 +145,21 @@ func (c *campaign) done(o outcome) {
 // progress is one line on standard error, a few times a second.
 func (c *campaign) progress() {
 	now := c.a.now()
-	if c.a.asJSON || now.Sub(c.printed) < 250*time.Millisecond {
+	every, before, after := 250*time.Millisecond, "\r\x1b[K", ""
+	if !c.a.terminal() {
+		every, before, after = 10*time.Second, "", "\n"
+	}
+	if c.printed.IsZero() {
+		c.printed = c.started
+	}
+	if c.a.asJSON || now.Sub(c.printed) < every {
 		return
 	}
 	c.printed = now
-	fmt.Fprintf(c.a.err, "\r\x1b[K%s", c.total.line(now.Sub(c.started)))
+	fmt.Fprint(c.a.err, before, c.total.line(now.Sub(c.started)), after)
 }
 
-func (c *campaign) clearProgress() {
-	if !c.a.asJSON {
-		fmt.Fprint(c.a.err, "\r\x1b[K")
-	}
-}
+func (c *campaign) clearProgress() { c.a.clearLine() }
 
 // conclude prints what came of it.
 func (c *campaign) conclude(ctx context.Context, f *fleet) error {

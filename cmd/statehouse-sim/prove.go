@@ -215,7 +215,7 @@ func (a *app) concludeProof(ctx context.Context, proofs []proof, o proveFlags) e
 	if len(steps) > 0 {
 		median = steps[len(steps)/2]
 	}
-	fleet, err := newFleet(o.workers, a.err)
+	fleet, err := newFleet(o.workers)
 	if err != nil {
 		return err
 	}

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"runtime"
 	"runtime/debug"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	lin "statehouse.dev/statehouse/linearizability"
 )
@@ -80,6 +82,19 @@ func newRoot(in io.Reader, out, err io.Writer) *cobra.Command {
 	root.PersistentFlags().BoolVar(&a.asJSON, "json", false, "print JSON, one object a line")
 	root.AddCommand(a.fuzzCommand(), a.runCommand(), a.sweepCommand(), a.shrinkCommand(), a.explainCommand(), a.proveCommand(), a.liveCommand(), a.workerCommand())
 	return root
+}
+
+// terminal tells whether a person watches standard error.
+func (a *app) terminal() bool {
+	f, ok := a.err.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// clearLine wipes what a progress line left.
+func (a *app) clearLine() {
+	if !a.asJSON && a.terminal() {
+		fmt.Fprint(a.err, "\r\x1b[K")
+	}
 }
 
 // execute runs the tool and returns the process's exit code.

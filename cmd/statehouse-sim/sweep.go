@@ -77,7 +77,7 @@ func (a *app) sweep(cmd *cobra.Command, s *sim.Scenario, seed uint64) error {
 			if t.Runs%64 == 0 {
 				runtime.GC()
 			}
-			if now := a.now(); !a.asJSON && now.Sub(printed) > 250*time.Millisecond {
+			if now := a.now(); !a.asJSON && a.terminal() && now.Sub(printed) > 250*time.Millisecond {
 				printed = now
 				fmt.Fprintf(a.err, "\r\x1b[K%d of %d crashes, %d failed", t.Runs, t.Points*t.Modes, t.Failed)
 			}
@@ -89,7 +89,7 @@ func (a *app) sweep(cmd *cobra.Command, s *sim.Scenario, seed uint64) error {
 			return err
 		}
 	} else {
-		fmt.Fprint(a.err, "\r\x1b[K")
+		a.clearLine()
 		fmt.Fprintf(a.out, "%s: %d crash points, each with unsynced data dropped, kept and torn: %d runs in %.1fs, %d failed", s.ID, t.Points, t.Runs, t.Seconds, t.Failed)
 		if t.Missed > 0 {
 			fmt.Fprintf(a.out, " (%d runs did not come by their point)", t.Missed)

@@ -37,8 +37,8 @@ func replay() []Bug {
 			Edits: []Edit{{"engine/replay.go", "			r.rows++\n			r.add(ts, a, &ev)", "			r.rows++\n			if len(r.events) > 0 && r.full() {\n\t\t\t\tcontinue\n\t\t\t}\n			r.add(ts, a, &ev)"}},
 		},
 		{
-			Name: "prefix-skips-cursor", Promise: "G5", About: "a watch's marks run ahead of what it has sent",
-			Edits: []Edit{{"server/streams.go", "		cursor = next\n		if len(out) > 0", "		cursor = max(next, s.engine.Published())\n		if len(out) > 0"}},
+			Name: "watch-cursor-runs-ahead", Promise: "G5", About: "a watch that found nothing for its filter goes on one commit too far",
+			Edits: []Edit{{"server/streams.go", "		cursor = next\n		if len(out) > 0", "		if cursor = next; len(out) == 0 {\n\t\t\tcursor++\n\t\t}\n		if len(out) > 0"}},
 		},
 		{
 			Name: "foreign-namespace", Promise: "G10", About: "a replay of a namespace shows the events of others with the same agents",

@@ -27,6 +27,8 @@ type Env struct {
 	Agents int    // how many agents the programs share: few are hot
 	// Pause waits for time to pass.
 	Pause func(ctx context.Context, d time.Duration) error
+	// Within is ctx with a deadline so far from now.
+	Within func(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc)
 	// Epoch is when the run began.
 	Epoch time.Time
 
@@ -70,6 +72,7 @@ func All() []Workload {
 		{"list", "appends to one list; nothing that was appended is lost or moves", appendList},
 		{"oneshot", "one-shot commits, sent again under the same id, outcomes asked for", oneShot},
 		{"expiry", "interactive transactions that commit about when they expire", expiry},
+		{"mixed", "interactive transactions that read, list, write and delete, and see their own writes", mixed},
 		{"scan", "lists and scans in small pages while others write", scan},
 		{"asof", "reads as of earlier commits and times", asOf},
 		{"watch", "watches that break off and resume, and replays with filters", watch},
@@ -88,6 +91,14 @@ func (e *Env) agent() string {
 		return "a0"
 	}
 	return fmt.Sprintf("a%d", e.Rand.IntN(max(e.Agents, 1)))
+}
+
+// hurried is ctx, or now and then one that ends before much can be answered.
+func (e *Env) hurried(ctx context.Context, p float64) (context.Context, context.CancelFunc) {
+	if !e.chance(p) {
+		return ctx, func() {}
+	}
+	return e.Within(ctx, time.Duration(1+e.Rand.IntN(12))*time.Millisecond)
 }
 
 // key draws one of a few with a prefix, the first most often.

@@ -26,7 +26,7 @@ func register(ctx context.Context, e *Env) error {
 		if err != nil || rec.Version == 0 {
 			return err
 		}
-		_, err = e.Client.GetAtVersion(ctx, agent, key, client.Version(1+e.Rand.IntN(int(rec.Version))))
+		_, err = e.Client.GetAtVersion(ctx, agent, key, client.Version(1+e.Rand.IntN(int(rec.Version)+1))) // the next one, too
 		return err
 	case 5:
 		return drain(e.Client.History(ctx, agent, key, client.HistoryQuery{OldestFirst: e.chance(0.5)}), 12)
@@ -162,7 +162,9 @@ func oneShot(ctx context.Context, e *Env) error {
 	for range 1 + e.Rand.IntN(3) {
 		b.Writes = append(b.Writes, client.Put(e.agent(), e.key("one/"), e.value()))
 	}
-	c, err := e.Client.Transact(ctx, b)
+	soon, cancel := e.hurried(ctx, 0.2)
+	defer cancel()
+	c, err := e.Client.Transact(soon, b)
 	var unknown *client.OutcomeUnknownError
 	if err != nil && !errors.As(err, &unknown) {
 		return err
@@ -215,8 +217,10 @@ func expiry(ctx context.Context, e *Env) error {
 	if e.chance(0.15) {
 		return t.Abort(ctx)
 	}
-	if _, err = t.Commit(ctx); err == nil && e.chance(0.3) {
-		err = t.Abort(ctx) // too late: it must say so
+	soon, cancel := e.hurried(ctx, 0.2)
+	defer cancel()
+	if _, err = t.Commit(soon); err == nil && e.chance(0.3) || soon != ctx && e.chance(0.6) {
+		err = t.Abort(ctx) // perhaps too late: it must say so
 	}
 	if e.chance(0.3) {
 		_, err = e.Client.GetTransaction(ctx, t.ID())
@@ -290,5 +294,39 @@ func skew(ctx context.Context, e *Env) error {
 		}
 		return t.Write(ctx, agent, doctors[me], e.value())
 	})
+	return err
+}
+
+// mixed does a little of everything inside of one transaction.
+func mixed(ctx context.Context, e *Env) error {
+	t, err := e.Client.Begin(ctx, 0)
+	if err != nil {
+		return err
+	}
+	agent := e.agent()
+	t.Metadata = map[string]string{"actor": e.Name}
+	for range 2 + e.Rand.IntN(4) {
+		key := e.key("mix/")
+		switch e.Rand.IntN(6) {
+		case 0:
+			_, err = t.Get(ctx, agent, key)
+		case 1:
+			err = t.Delete(ctx, agent, key)
+		case 2:
+			err = drain(t.ListKeys(ctx, agent, client.ListQuery{Prefix: "mix/", Reverse: e.chance(0.3)}), 10)
+		case 3:
+			err = drain(t.Scan(ctx, agent, client.ListQuery{Prefix: "mix/", Reverse: e.chance(0.3)}), 10)
+		default:
+			err = t.Write(ctx, agent, key, e.value())
+		}
+		if err != nil {
+			_ = t.Abort(ctx) // it expires otherwise
+			return err
+		}
+	}
+	if e.chance(0.1) {
+		return t.Abort(ctx)
+	}
+	_, err = t.Commit(ctx)
 	return err
 }
