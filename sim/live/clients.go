@@ -62,7 +62,7 @@ func (r *run) connect(i int) (*programmer, error) {
 		return ctx.Err()
 	}
 	return &programmer{r: r, conn: conn, rand: rng, env: &workload.Env{
-		Client: c, Rand: rng, Name: name, Ops: 1, Agents: 6, Pause: pause, Epoch: r.begun,
+		Client: c, Rand: rng, Name: name, Ops: 1, Agents: 6, Pause: pause, Within: context.WithTimeout, Epoch: r.begun,
 	}}, nil
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"syscall"
 	"time"
 )
 
@@ -73,13 +72,13 @@ func (r *run) strike(ctx context.Context, f *fault) bool {
 	case "stop":
 		r.rec.Note("daemon", "stop", fmt.Sprintf("SIGSTOP for %v", f.hold.Round(time.Millisecond)))
 		r.count(func(s *Stats) { s.Stops++ })
-		if err := r.daemon.signal(syscall.SIGSTOP); err != nil {
+		if err := r.daemon.signal(sigStop); err != nil {
 			return !r.died()
 		}
 		until(ctx, time.Now().Add(f.hold))
 		if f.again == 0 {
 			r.rec.Note("daemon", "continue", "SIGCONT")
-			return r.daemon.signal(syscall.SIGCONT) == nil || !r.died()
+			return r.daemon.signal(sigCont) == nil || !r.died()
 		}
 		r.kill("SIGKILL while stopped")
 	case "kill":
