@@ -17,7 +17,7 @@ import (
 // quiet is a short run without faults but the kill at the end.
 func quiet(t *testing.T) Options {
 	o := options(t)
-	o.For, o.Clients, o.Kills, o.Stops, o.Terms = 1500*time.Millisecond, 4, 0, 0, 0
+	o.For, o.AtLeast, o.Clients, o.Kills, o.Stops, o.Terms = 1500*time.Millisecond, 1500, 4, 0, 0, 0
 	return o
 }
 
@@ -79,7 +79,9 @@ var lies = []lie{
 		return true
 	}},
 	{"an acknowledgement names another commit", "answer-differs", first(acked, func(op *lin.Operation) { op.Out.CommitTS++ })},
-	{"an acknowledgement names another version", "version-differs", first(acked, func(op *lin.Operation) { op.Out.Versions[0].Version++ })},
+	{"an acknowledgement names another version", "version-differs", first(
+		func(op *lin.Operation) bool { return acked(op) && len(op.In.Writes) == 1 },
+		func(op *lin.Operation) { op.Out.Versions[0].Version++ })},
 	{"what was applied was refused", "refused-but-applied", first(acked, func(op *lin.Operation) {
 		op.Outcome, op.Out, op.Error = lin.Fail, lin.Output{}, &lin.Refusal{Code: "CONFLICT"}
 	})},

@@ -29,7 +29,10 @@ type Options struct {
 	Args   []string // flags for it, besides the address and the directory
 	Dir    string   // of its store: empty, or not there yet
 
+	// For is how long the clients work; AtLeast, so many operations even if that takes
+	// longer (within Patience): on a busy machine a second can be nothing.
 	For     time.Duration
+	AtLeast int
 	Clients int
 	Kills   int // SIGKILL, and a start
 	Stops   int // SIGSTOP, and SIGCONT some time later
@@ -155,6 +158,7 @@ func (r *run) commotion(ctx context.Context) error {
 	rng := rand.New(rand.NewPCG(r.o.Seed, 1))
 	r.harass(ctx, plan(rng, &r.o))
 	until(ctx, r.begun.Add(r.o.For))
+	r.untilEnough(ctx)
 	close(stop)
 	done := make(chan struct{})
 	go func() {
@@ -169,6 +173,16 @@ func (r *run) commotion(ctx context.Context) error {
 		<-done
 	}
 	return nil
+}
+
+// untilEnough waits until the run has made as many operations as it should.
+func (r *run) untilEnough(ctx context.Context) {
+	for deadline := time.Now().Add(r.o.Patience); time.Now().Before(deadline) && ctx.Err() == nil && r.lives(); {
+		if n, _ := r.rec.Counts(); n >= r.o.AtLeast {
+			return
+		}
+		until(ctx, time.Now().Add(20*time.Millisecond))
+	}
 }
 
 // tell tells how far it is.

@@ -37,7 +37,7 @@ func withBinary(run func() int) int {
 // machine everything is slow, and nothing is wrong.
 func options(t *testing.T) Options {
 	return Options{
-		Daemon: binary, Dir: filepath.Join(t.TempDir(), "data"), For: 8 * time.Second,
+		Daemon: binary, Dir: filepath.Join(t.TempDir(), "data"), For: 8 * time.Second, AtLeast: 1000,
 		Clients: 6, Kills: 3, Stops: 2, Terms: 1, Seed: 1, Patience: 3 * time.Minute,
 	}
 }
