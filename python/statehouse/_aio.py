@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import weakref
 from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 import grpc
@@ -41,6 +42,7 @@ class Transport:
         self._pid = 0
         self._channel: Any = None
         self._calls: dict[str, Any] = {}
+        self._streams: weakref.WeakSet[Any] = weakref.WeakSet()
         self._closed = False
 
     async def run(self, steps: Steps[T]) -> T:
@@ -94,9 +96,11 @@ class Transport:
                     raise self._error(cancelled) from None
                 raise
         if isinstance(effect, Open):
-            return self._method(effect.method)(
+            stream = self._method(effect.method)(
                 effect.request, timeout=effect.timeout, metadata=self._endpoint.headers
             )
+            self._streams.add(stream)
+            return stream
         if isinstance(effect, Sleep):
             return await asyncio.sleep(effect.seconds)
         return await effect.function(*effect.arguments)
@@ -140,6 +144,8 @@ class Transport:
     async def close(self) -> None:
         closed, self._closed = self._closed, True
         if not closed and self._channel is not None and self._pid == os.getpid():
+            for stream in list(self._streams):
+                stream.cancel()  # gRPC before 1.7x would wait for them
             await self._channel.close()
 
 

@@ -33,7 +33,7 @@ def check(made_in: int) -> None:
 
 
 def _after_in_child() -> None:
-    global _broken  # noqa: PLW0603  a fact about the process
+    global _broken
     _broken = _broken or bool(talking - {threading.get_ident()})
     talking.clear()
 

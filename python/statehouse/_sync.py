@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Item = TypeVar("Item")
 
+
 class Transport:
     """A channel and who performs effects on it. Several threads may use it at once."""
 

@@ -7,10 +7,11 @@ import inspect
 import uuid
 
 import pytest
-from adapter import Adapted
-from proxy import Proxy
 
 from statehouse import AsyncStatehouse, Statehouse
+
+from adapter import Adapted
+from proxy import Proxy
 
 pytest_plugins = ["statehouse.testing.plugin"]
 

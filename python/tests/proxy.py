@@ -3,6 +3,7 @@
 It reads as much HTTP/2 as it needs: frames, and the flag that ends a request.
 """
 
+import contextlib
 import socket
 import threading
 
@@ -15,7 +16,7 @@ class Proxy:
     def __init__(self, port):
         self.upstream = ("127.0.0.1", port)
         self.listener = socket.create_server(("127.0.0.1", 0))
-        self.url = "127.0.0.1:%d" % self.listener.getsockname()[1]
+        self.url = f"127.0.0.1:{self.listener.getsockname()[1]}"
         self.lock = threading.Lock()
         self.plan = []  # of what happens to the requests to come: "pass", "request", "reply"
         self.lost = 0
@@ -95,10 +96,8 @@ class _Connection:
 
     def cut(self):
         for end in (self.down, self.up):
-            try:
+            with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
             end.close()
 
 

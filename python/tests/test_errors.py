@@ -28,7 +28,7 @@ def test_one_tree():
 def test_every_code_of_the_contract_has_its_error():
     without = {"UNKNOWN", "INTERNAL_ERROR", "STORAGE_ERROR", "NOT_REPRESENTABLE"}
     assert set(errors.BY_CODE) | without == set(pb.ErrorCode.keys())
-    for code in pb.ErrorCode.keys():
+    for code in pb.ErrorCode:
         detail = pb.StatehouseError(
             code=pb.ErrorCode.Value(code), message="why", details={"key": "k"}
         )

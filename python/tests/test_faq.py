@@ -33,11 +33,11 @@ def value(at, key):
 
 @snippet(
     "How do I connect from Python?",
-    '''
+    """
 from statehouse import Statehouse
 
 client = Statehouse(url="localhost:50051")
-''',
+""",
 )
 def _(at):
     assert at.client.health() == "ok"
@@ -45,9 +45,9 @@ def _(at):
 
 @snippet(
     "Do I need to define a schema?",
-    '''
+    """
 tx.write(agent_id="a1", key="memory", value={"fact": "Paris is in France"})
-''',
+""",
 )
 def _(at):
     at.tx.commit()
@@ -56,7 +56,7 @@ def _(at):
 
 @snippet(
     "How do I handle large values?",
-    '''
+    """
 tx.write(
     agent_id="a1",
     key="document:123",
@@ -67,7 +67,7 @@ tx.write(
         "checksum": "sha256:abc123..."
     }
 )
-''',
+""",
 )
 def _(at):
     at.tx.commit()
@@ -76,12 +76,12 @@ def _(at):
 
 @snippet(
     "What's a transaction?",
-    '''
+    """
 with client.begin_transaction() as tx:
     tx.write(agent_id="a1", key="k1", value={"x": 1})
     tx.write(agent_id="a1", key="k2", value={"y": 2})
 # Auto-commits on exit (or aborts on exception)
-''',
+""",
 )
 def _(at):
     assert (value(at, "k1"), value(at, "k2")) == ({"x": 1}, {"y": 2})
@@ -90,12 +90,12 @@ def _(at):
 
 @snippet(
     "Can transactions span multiple agents?",
-    '''
+    """
 with client.begin_transaction() as tx:
     tx.write(agent_id="agent-1", key="k", value={"x": 1})
     tx.write(agent_id="agent-2", key="k", value={"y": 2})
 # Both writes commit atomically
-''',
+""",
 )
 def _(at):
     first, second = (list(at.client.replay(agent)) for agent in ("agent-1", "agent-2"))
@@ -104,13 +104,13 @@ def _(at):
 
 @snippet(
     "What happens if a transaction fails?",
-    '''
+    """
 try:
     with client.begin_transaction() as tx:
         tx.write(agent_id="a1", key="k", value={"x": 1})
 except TransactionError:
     # Handle failure (retry, log, etc.)
-''',
+""",
 )
 def _(at):
     assert value(at, "k") == {"x": 1}
@@ -118,11 +118,11 @@ def _(at):
 
 @snippet(
     "How do I read state?",
-    '''
+    """
 result = client.get_state(agent_id="a1", key="memory")
 if result:
     print(result.value)  # {"fact": "..."}
-''',
+""",
 )
 def _(at):
     assert at.printed == [{"fact": "..."}]
@@ -130,14 +130,14 @@ def _(at):
 
 @snippet(
     "Can I read historical state?",
-    '''
+    """
 # Get state at specific version
 result = client.get_state_at_version(
     agent_id="a1",
     key="memory",
     version=5
 )
-''',
+""",
 )
 def _(at):
     assert (at.result.version, at.result.value) == (5, {"n": 5})
@@ -145,10 +145,10 @@ def _(at):
 
 @snippet(
     "What is replay?",
-    '''
+    """
 for event in client.replay(agent_id="a1"):
     print(f"[{event.timestamp}] {event.operations}")
-''',
+""",
 )
 def _(at):
     assert len(at.printed) == 7
@@ -158,7 +158,7 @@ def _(at):
 
 @snippet(
     "Can I filter replay?",
-    '''
+    """
 # By time range
 for event in client.replay(
     agent_id="a1",
@@ -173,7 +173,7 @@ for event in client.replay(
     namespace="production"
 ):
     print(event)
-''',
+""",
 )
 def _(at):
     assert [event.operations[0].namespace for event in at.printed] == ["production"]
@@ -186,11 +186,11 @@ def _(at):
 
 @snippet(
     "What's a key?",
-    '''
+    """
 key = "current_task"
 key = "memory:facts"
 key = "session:2026-02-07:question"
-''',
+""",
 )
 def _(at):
     at.client.write("a1", at.key, {})
@@ -198,11 +198,11 @@ def _(at):
 
 @snippet(
     "What's a namespace?",
-    '''
+    """
 namespace = "production"
 namespace = "staging"
 namespace = "dev"
-''',
+""",
 )
 def _(at):
     at.client.write("a1", "k", {}, namespace=at.namespace)
@@ -210,7 +210,7 @@ def _(at):
 
 @snippet(
     "What's a version?",
-    '''
+    """
 # First write
 tx.write(agent_id="a1", key="k", value={"x": 1})
 # k is now version 1
@@ -218,7 +218,7 @@ tx.write(agent_id="a1", key="k", value={"x": 1})
 # Update
 tx.write(agent_id="a1", key="k", value={"x": 2})
 # k is now version 2
-''',
+""",
 )
 def _(at):
     # In one transaction, as here, the last write counts, as one version (wire.md).
@@ -228,13 +228,13 @@ def _(at):
 
 @snippet(
     "Can I update a key?",
-    '''
+    """
 # Initial write
 tx.write(agent_id="a1", key="config", value={"mode": "fast"})
 
 # Update
 tx.write(agent_id="a1", key="config", value={"mode": "slow"})
-''',
+""",
 )
 def _(at):
     at.tx.commit()
@@ -245,15 +245,15 @@ def _(at):
 def _(at):
     assert at.tx.commit().version == 1
     assert value(at, "temp_data") is None
-    assert list(at.client.replay("a1", "temp"))[0].operations[0].kind == "DELETE"
+    assert next(iter(at.client.replay("a1", "temp"))).operations[0].kind == "DELETE"
 
 
 @snippet(
     "Can I list all keys for an agent?",
-    '''
+    """
 keys = client.list_keys(agent_id="a1")
 print(keys)  # ['config', 'state', 'memory', ...]
-''',
+""",
 )
 def _(at):
     assert at.printed == [["memory", "session:2026-02-07:1"]]
@@ -261,12 +261,12 @@ def _(at):
 
 @snippet(
     "Can I scan keys by prefix?",
-    '''
+    """
 keys = client.scan_prefix(
     agent_id="a1",
     prefix="session:2026-02-07:"
 )
-''',
+""",
 )
 def _(at):
     assert [record.key for record in at.keys] == ["session:2026-02-07:1"]
@@ -274,12 +274,12 @@ def _(at):
 
 @snippet(
     "How do I optimize writes?",
-    '''
+    """
 with client.begin_transaction() as tx:
     for item in items:
         tx.write(agent_id="a1", key=item.key, value=item.value)
 # One commit for all writes
-''',
+""",
 )
 def _(at):
     assert value(at, "item:2") == {"n": 2}
@@ -287,14 +287,14 @@ def _(at):
 
 @snippet(
     "How do I add authentication?",
-    '''
+    """
 # Client
 metadata = [("authorization", "Bearer YOUR_TOKEN")]
 client = Statehouse(url="...", metadata=metadata)
 
 # Server (custom)
 # Verify token in gRPC interceptor
-''',
+""",
 )
 def _(at):
     with Daemon(flags=["--token=YOUR_TOKEN"]) as daemon:
@@ -304,11 +304,11 @@ def _(at):
 
 @snippet(
     '"Key not found" error',
-    '''
+    """
 result = client.get_state(agent_id="a1", key="k")
 if result is None:
     # Key doesn't exist
-''',
+""",
 )
 def _(at):
     assert at.result is None

@@ -61,7 +61,7 @@ def test_a_forked_child_must_make_its_own_client(statehouse_daemon):
 
 @forks
 def test_a_fork_in_mid_call_of_other_threads(statehouse_daemon):
-    """gRPC does not survive it in the child: refused, instead of a crash now and then."""
+    """GRPC does not survive it in the child: refused, instead of a crash now and then."""
     client = statehouse_daemon.client(namespace="fork-in-mid-call")
     with client.begin_transaction() as tx:
         tx.write("a1", "k", {})

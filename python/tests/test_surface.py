@@ -35,9 +35,7 @@ def test_same_methods_and_signatures(blocking, awaited):
 def test_transactions_read_as_clients_do():
     reads = {"get_state", "get_many", "list_keys", "scan_keys", "scan_prefix"}
     for name in reads:
-        assert inspect.signature(getattr(Txn, name)) == inspect.signature(
-            getattr(Statehouse, name)
-        )
+        assert inspect.signature(getattr(Txn, name)) == inspect.signature(getattr(Statehouse, name))
 
 
 def test_everything_public_is_documented():

@@ -1,0 +1,92 @@
+#!/usr/bin/env bash
+# Checks the Python SDK and the examples: style, types, generated code, tests on today's
+# dependencies and on the floors, the wheel in a clean environment. What it installs and
+# builds goes into .cache/python; a second run only repeats the checks.
+set -euo pipefail
+python=$(cd "$(dirname "$0")" && pwd)
+root=$(dirname "$python")
+cache=$root/.cache/python
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$python"
+
+say() { printf '\n== %s\n' "$*"; }
+
+# environment NAME REQUIREMENTS-FILE: a virtual environment that has exactly those.
+environment() {
+  if ! cmp -s "$2" "$cache/$1/requirements"; then
+    python3 -m venv --clear "$cache/$1"
+    "$cache/$1/bin/pip" -q install --disable-pip-version-check -r "$2"
+    cp "$2" "$cache/$1/requirements"
+  fi
+}
+
+say daemon
+(cd "$root" && go build -o "$cache/bin/" ./cmd/statehoused ./cmd/statehousectl)
+export STATEHOUSED=$cache/bin/statehoused STATEHOUSECTL=$cache/bin/statehousectl
+unset STATEHOUSE_ADDRESS STATEHOUSE_NAMESPACE STATEHOUSE_TOKEN PYTHONPATH
+
+say tools
+environment venv requirements-dev.txt
+bin=$cache/venv/bin
+
+say style
+"$bin/ruff" check -q . && "$bin/ruff" format -q --check .
+"$bin/ruff" check -q --config pyproject.toml --extend-ignore ANN,S ../examples
+"$bin/ruff" format -q --check --config pyproject.toml ../examples
+
+say types
+"$bin/mypy" --cache-dir "$cache/mypy"
+"$bin/mypy" --cache-dir "$cache/mypy" tests/typed.py
+
+say generated code
+./generate.sh "$work/proto"
+for file in "$work"/proto/*_pb2.*; do
+  cmp "$file" "statehouse/_proto/$(basename "$file")" || {
+    echo "generated code is stale: run python/generate.sh"
+    exit 1
+  }
+done
+
+say tests
+"$bin/python" -m pytest -q
+
+say tests on the floors of the dependencies
+sed -n '/^dependencies = \[/,/^\]/s/.*"\(.*\)>=\(.*\)".*/\1==\2.*/p' pyproject.toml >"$work/floors"
+grep -E '^(pytest|pytest-timeout|cryptography)==' requirements-dev.txt >>"$work/floors"
+environment floors "$work/floors"
+"$cache/floors/bin/python" -m pytest -q tests/test_state.py tests/test_txn.py tests/test_log.py \
+  tests/test_errors.py tests/test_processes.py
+
+say the wheel in a clean environment
+"$bin/python" -m build -q --wheel --no-isolation --outdir "$work/dist" .
+python3 -m venv --clear "$cache/clean"
+"$cache/clean/bin/pip" -q install --disable-pip-version-check "$work"/dist/*.whl
+(
+  cd "$work"
+  "$cache/clean/bin/pip" list --disable-pip-version-check --format=freeze |
+    sed 's/==.*//' | grep -vxE 'pip|setuptools|wheel' | sort | tr '\n' ' ' >installed
+  echo "installed: $(cat installed)"
+  [ "$(cat installed)" = "grpcio protobuf statehouse-sdk typing_extensions " ]
+  "$cache/clean/bin/python" -W error - <<'PY'
+from importlib.resources import files
+
+from statehouse.testing import Daemon
+
+assert files("statehouse").joinpath("py.typed").is_file()
+with Daemon() as daemon:
+    client = daemon.client()
+    client.write("a1", "k", {"n": 2**70}, expected_version=0)
+    assert client.get_state("a1", "k").value == {"n": 2**70}
+PY
+)
+
+say examples
+for example in agent_research approval; do
+  PYTHON=$cache/clean/bin/python bash "$root/examples/$example/run.sh" >"$work/$example" || {
+    cat "$work/$example"
+    exit 1
+  }
+  tail -n 1 "$work/$example"
+done
+say "the Python SDK is in order"

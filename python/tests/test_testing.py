@@ -1,0 +1,143 @@
+"""What users test with."""
+
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from statehouse import ConnectionError, TransactionNotFound
+from statehouse.testing import BinaryNotFound, Daemon, DaemonFailed, find_binary
+
+
+def test_on_disk_survives_a_crash_and_memory_does_not(tmp_path):
+    for daemon, kept in ((Daemon(tmp_path / "data"), True), (Daemon(), False)):
+        with daemon:
+            client = daemon.client()
+            assert client.status().durable is kept
+            client.write("a1", "k", {"n": 1})
+            first = daemon.pid
+            daemon.crash()
+            assert not daemon.running
+            assert daemon.pid == 0
+            with pytest.raises(ConnectionError):
+                client.with_options(fail_fast=True).get_state("a1", "k")
+            daemon.restart()
+            assert daemon.pid not in (0, first)
+            assert (client.get_state("a1", "k") is not None) is kept
+            daemon.restart()
+    assert (tmp_path / "data").exists()  # it is the caller's
+
+
+def test_a_temporary_store_is_removed():
+    daemon = Daemon(on_disk=True).start()
+    folder = daemon.data_dir.parent
+    assert folder.exists()
+    daemon.stop()
+    daemon.stop()
+    assert not folder.exists()
+
+
+def test_several_at_once():
+    with Daemon() as one, Daemon() as other:
+        assert one.url != other.url
+        one.client().write("a1", "k", {})
+        assert other.client().list_agents() == []
+
+
+def test_flags_and_environment(monkeypatch):
+    monkeypatch.setenv("STATEHOUSE_TOKEN", "of-the-environment")  # not for it
+    monkeypatch.setenv("STATEHOUSE_TX_TIMEOUT_MS", "1")
+    monkeypatch.setenv("STATEHOUSE_LISTEN_ADDR", "nonsense")
+    with Daemon(flags=["--max-value-bytes=100"]) as daemon:
+        monkeypatch.delenv("STATEHOUSE_TOKEN")
+        client = daemon.client()
+        with client.begin_transaction() as tx:
+            assert tx.timeout == 30
+        with pytest.raises(ValueError, match="limit of 100 bytes"):
+            client.write("a1", "k", {"s": "x" * 100})
+
+
+def test_what_does_not_start_says_why(tmp_path):
+    (tmp_path / "file").write_text("")
+    for daemon, says in (
+        (Daemon(flags=["--no-such-flag"]), "no-such-flag"),
+        (Daemon(tmp_path / "file"), "file"),
+        (Daemon(binary="/bin/false"), "does not serve"),
+    ):
+        with pytest.raises(DaemonFailed, match=says):
+            daemon.__enter__()
+        assert not daemon.running
+
+
+def test_binary(monkeypatch, tmp_path):
+    told = tmp_path / "mine"
+    told.write_text("")
+    monkeypatch.setenv("STATEHOUSED", str(told))
+    with pytest.raises(BinaryNotFound, match="no program"):
+        find_binary()
+    told.chmod(0o755)
+    assert find_binary() == str(told)
+    monkeypatch.delenv("STATEHOUSED")
+    on_path = tmp_path / "statehoused"
+    on_path.write_text("")
+    on_path.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert find_binary() == str(on_path)
+    monkeypatch.setattr("statehouse.testing._binary._repository", lambda: None)
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(BinaryNotFound, match="set STATEHOUSED"):
+        find_binary()
+
+
+def test_the_daemon_ends_with_its_program():
+    """Also when nobody stops it."""
+    run = subprocess.run(
+        [sys.executable, "-c", "from statehouse.testing import *; print(Daemon().start().pid)"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(run.stdout), 0)
+
+
+def test_plugin(tmp_path):
+    (tmp_path / "conftest.py").write_text('pytest_plugins = ["statehouse.testing.plugin"]')
+    (tmp_path / "test_it.py").write_text(
+        textwrap.dedent("""
+            def test_one(statehouse_client):
+                assert statehouse_client.list_agents() == []
+                statehouse_client.write("a1", "k", {})
+
+            test_two = test_one
+
+            def test_crash(statehouse_on_disk):
+                statehouse_on_disk.client().write("a1", "k", {})
+                statehouse_on_disk.crash()
+                statehouse_on_disk.restart()
+                assert statehouse_on_disk.client().get_state("a1", "k")
+        """)
+    )
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+    )
+    assert "3 passed" in run.stdout, run.stdout
+
+
+async def test_pause(dial, statehouse_on_disk):
+    daemon = statehouse_on_disk
+    client = dial(daemon.url)
+    tx = await client.begin_transaction()
+    daemon.pause()
+    assert daemon.running
+    daemon.resume()
+    await tx.commit()
+    daemon.restart()
+    with pytest.raises(TransactionNotFound):
+        await tx.write("a1", "k", {})
