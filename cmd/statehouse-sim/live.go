@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	lin "statehouse.dev/statehouse/linearizability"
 	"statehouse.dev/statehouse/sim/live"
@@ -20,6 +19,7 @@ import (
 
 type liveFlags struct {
 	live.Options
+	round  time.Duration
 	report string
 }
 
@@ -36,6 +36,9 @@ killed once more, its log is read, and its store is verified offline.
 Unlike a run of the simulator it does not follow from its seed alone: the operating
 system schedules it.
 
+A long run is made of rounds, each with a store of its own, so that what must be
+remembered and judged at once stays small.
+
 Without --daemon it builds the daemon of the repository that it is run in, or takes
 the statehoused on the PATH.`,
 		Example: "  statehouse-sim live\n  statehouse-sim live --for 5m --clients 32 --kills 60 --stops 20\n  statehouse-sim live --daemon /usr/bin/statehoused --report live.html",
@@ -44,6 +47,7 @@ the statehoused on the PATH.`,
 	f := cmd.Flags()
 	f.StringVar(&o.Daemon, "daemon", "", "the daemon's binary")
 	f.DurationVar(&o.For, "for", 20*time.Second, "how long the clients work")
+	f.DurationVar(&o.round, "round", 30*time.Second, "the longest that one store is used")
 	f.IntVar(&o.Clients, "clients", 8, "clients at work at once")
 	f.IntVar(&o.Kills, "kills", 5, "how often to kill the daemon; some of them are followed by another while it comes back")
 	f.IntVar(&o.Stops, "stops", 3, "how often to stop the daemon for up to 1.5 s")
@@ -53,8 +57,8 @@ the statehoused on the PATH.`,
 }
 
 func (a *app) live(ctx context.Context, o liveFlags) error {
-	if o.For <= 0 || o.Clients < 1 || o.Kills < 0 || o.Stops < 0 {
-		return failed(exitUsage, "--for must be more than 0, --clients at least 1, --kills and --stops not negative")
+	if o.For <= 0 || o.round <= 0 || o.Clients < 1 || o.Kills < 0 || o.Stops < 0 {
+		return failed(exitUsage, "--for and --round must be more than 0, --clients at least 1, --kills and --stops not negative")
 	}
 	dir, err := os.MkdirTemp("", "statehouse-live-")
 	if err != nil {
@@ -71,28 +75,59 @@ func (a *app) live(ctx context.Context, o liveFlags) error {
 			return failed(exitUsage, "%v", err)
 		}
 	}
-	o.Dir = filepath.Join(dir, "data")
-	o.Terms = (o.Kills + 2) / 4
-	clear := func() {}
-	if f, ok := a.err.(*os.File); ok && !a.asJSON && term.IsTerminal(int(f.Fd())) {
-		o.Progress = func(s live.Stats) { fmt.Fprintf(f, "\r\x1b[K%s", liveLine(&s)) }
-		clear = func() { fmt.Fprint(f, "\r\x1b[K") }
+	var total live.Stats
+	var last *live.Result
+	rounds := int((o.For + o.round - 1) / o.round)
+	for i := range rounds {
+		part := o.part(i, rounds)
+		part.Dir = filepath.Join(dir, fmt.Sprintf("data-%d", i+1))
+		if last, err = a.liveRound(ctx, part, &total); err != nil {
+			return err
+		}
+		total.Add(&last.Stats)
+		if len(last.Violations) > 0 {
+			kept = true
+			break
+		}
+		if err := os.RemoveAll(part.Dir); err != nil {
+			return failed(exitInternal, "%v", err)
+		}
 	}
-	r, err := live.Run(ctx, o.Options)
-	clear()
-	switch {
-	case ctx.Err() != nil:
-		return failed(exitInterrupted, "interrupted")
-	case err != nil:
-		return failed(exitInternal, "%v", err)
-	}
-	kept = len(r.Violations) > 0
 	if o.report != "" {
-		if err := writeLiveReport(o.report, r); err != nil {
+		if err := writeLiveReport(o.report, last); err != nil {
 			return err
 		}
 	}
-	return a.concludeLive(r, o.report, o.Dir)
+	return a.concludeLive(last, &total, o.report, dir)
+}
+
+// part is the share of a round in the whole.
+func (o *liveFlags) part(i, rounds int) live.Options {
+	share := func(n int) int { return n*(i+1)/rounds - n*i/rounds }
+	part := o.Options
+	part.For = o.For / time.Duration(rounds)
+	part.Kills, part.Stops, part.Terms = share(o.Kills), share(o.Stops), share((o.Kills+2)/4)
+	part.Seed = o.Seed + uint64(i)
+	return part
+}
+
+// liveRound runs one round, and shows how far it is to a person.
+func (a *app) liveRound(ctx context.Context, o live.Options, before *live.Stats) (*live.Result, error) {
+	if !a.asJSON && a.terminal() {
+		o.Progress = func(s live.Stats) {
+			s.Add(before)
+			fmt.Fprintf(a.err, "\r\x1b[K%.1fs, %d operations, %d acked commits, %d kills, %d stops", s.Seconds, s.Operations, s.Acked, s.Kills, s.Stops)
+		}
+		defer a.clearLine()
+	}
+	r, err := live.Run(ctx, o)
+	switch {
+	case ctx.Err() != nil:
+		return nil, failed(exitInterrupted, "interrupted")
+	case err != nil:
+		return nil, failed(exitInternal, "%v", err)
+	}
+	return r, nil
 }
 
 // findDaemon builds the daemon into dir, or finds it.
@@ -106,10 +141,6 @@ func findDaemon(ctx context.Context, dir string) (string, error) {
 		return "", fmt.Errorf("there is no daemon: give --daemon, put statehoused on the PATH, or run this inside the repository (%w)", err)
 	}
 	return path, nil
-}
-
-func liveLine(s *live.Stats) string {
-	return fmt.Sprintf("%.1fs, %d operations, %d acked commits, %d kills, %d stops", s.Seconds, s.Operations, s.Acked, s.Kills, s.Stops)
 }
 
 func writeLiveReport(path string, r *live.Result) error {
@@ -129,8 +160,9 @@ func writeLiveReport(path string, r *live.Result) error {
 	return nil
 }
 
-// concludeLive prints what came of it.
-func (a *app) concludeLive(r *live.Result, report, data string) error {
+// concludeLive prints what came of it. last is the round that it ended with.
+func (a *app) concludeLive(last *live.Result, total *live.Stats, report, dir string) error {
+	vacuous := total.Acked < 10 || last.Vacuous()
 	if a.asJSON {
 		line := struct {
 			live.Stats
@@ -138,47 +170,46 @@ func (a *app) concludeLive(r *live.Result, report, data string) error {
 			Violations []lin.Violation `json:"violations"`
 			Vacuous    bool            `json:"vacuous"`
 			Commit     string          `json:"commit"`
-		}{r.Stats, r.Verdict(), append([]lin.Violation{}, r.Violations...), r.Vacuous(), commit()}
+		}{*total, last.Verdict(), append([]lin.Violation{}, last.Violations...), vacuous, commit()}
 		if err := json.NewEncoder(a.out).Encode(line); err != nil {
 			return err
 		}
-	} else if err := a.printLive(r, report, data); err != nil {
+	} else if err := a.printLive(last, total, report, dir); err != nil {
 		return err
 	}
 	switch {
-	case len(r.Violations) > 0:
-		v := &r.Violations[0]
+	case len(last.Violations) > 0:
+		v := &last.Violations[0]
 		return &failure{codeOf(v), fmt.Errorf("%s is broken", v.Promise)}
-	case r.Vacuous():
+	case vacuous:
 		return failed(exitVacuous, "the run did too little to mean anything")
 	}
 	return nil
 }
 
-func (a *app) printLive(r *live.Result, report, data string) error {
-	s := &r.Stats
+func (a *app) printLive(last *live.Result, s *live.Stats, report, dir string) error {
 	w := tabwriter.NewWriter(a.out, 0, 8, 2, ' ', 0)
 	fmt.Fprintf(w, "operations\t%d in %.1fs (%.0f/s), all judged\n", s.Operations, s.Seconds, float64(s.Operations)/max(s.Seconds, 0.001))
 	fmt.Fprintf(w, "commits\t%d acknowledged, %d in the log\n", s.Acked, s.Commits)
 	fmt.Fprintf(w, "unknown\t%d commits were sent and not answered: %d of them are in the log; %d other calls without an answer\n", s.Unknown, s.Applied, s.Broken)
 	fmt.Fprintf(w, "faults\t%d kills, %d stops, %d ends in order; %d lives of the daemon\n", s.Kills, s.Stops, s.Terms, s.Lives)
-	verified := "the store was not verified"
-	if s.Verified {
-		verified = "the state was rebuilt from the log and compared: it is right"
+	verified := "the state was rebuilt from the log and compared: it is right"
+	if !s.Verified {
+		verified = "it was not verified"
 	}
-	fmt.Fprintf(w, "verify\t%s\n", verified)
-	fmt.Fprintf(w, "verdict\t%s\n", r.Verdict())
+	fmt.Fprintf(w, "store\t%s\n", verified)
+	fmt.Fprintf(w, "verdict\t%s\n", last.Verdict())
 	if report != "" {
 		fmt.Fprintf(w, "report\t%s\n", report)
 	}
-	if err := w.Flush(); err != nil || len(r.Violations) == 0 {
+	if err := w.Flush(); err != nil || len(last.Violations) == 0 {
 		return err
 	}
-	judged := r.Judged
-	judged.Violations = r.Violations
-	if err := lin.Story(a.out, r.History, judged, 20); err != nil {
+	judged := last.Judged
+	judged.Violations = last.Violations
+	if err := lin.Story(a.out, last.History, judged, 20); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(a.out, "\nthe store is kept in %s\n", data)
+	_, err := fmt.Fprintf(a.out, "\nthe store is kept in %s\n", dir)
 	return err
 }

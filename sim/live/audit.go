@@ -7,6 +7,9 @@ import (
 	"io"
 	"slices"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
 	"statehouse.dev/statehouse/engine"
 	lin "statehouse.dev/statehouse/linearizability"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
@@ -38,7 +41,11 @@ func (r *run) audit(ctx context.Context) (log []lin.Event, complete bool, err er
 		if ctx.Err() != nil && errors.Is(ctx.Err(), context.Canceled) {
 			return nil, false, nil // interrupted
 		}
-		r.violate("G9", "unreadable", "the daemon runs, no fault is left, and it cannot be read: %v", err)
+		promise := "G9" // nobody answers
+		if status.Code(err) == codes.DataLoss {
+			promise = "G8"
+		}
+		r.violate(promise, "unreadable", "the daemon runs, no fault is left, and it cannot be read: %v", err)
 		return nil, false, nil
 	}
 	return a.log(), true, nil

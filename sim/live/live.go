@@ -68,6 +68,22 @@ type Stats struct {
 	Verified bool `json:"verified"`
 }
 
+// Add adds another run's. All stores are verified only if each is.
+func (s *Stats) Add(o *Stats) {
+	s.Verified = o.Verified && (s.Verified || s.Lives == 0)
+	s.Seconds += o.Seconds
+	s.Operations += o.Operations
+	s.Acked += o.Acked
+	s.Commits += o.Commits
+	s.Unknown += o.Unknown
+	s.Applied += o.Applied
+	s.Broken += o.Broken
+	s.Kills += o.Kills
+	s.Stops += o.Stops
+	s.Terms += o.Terms
+	s.Lives += o.Lives
+}
+
 // Result is what became of a run.
 type Result struct {
 	Stats      Stats
