@@ -22,6 +22,8 @@ const (
 	roundTimeout = 3 * time.Second
 	// blockRounds is about how long a client stays with one program.
 	blockRounds = 40
+	// endured is how many answers a client waits for at the end.
+	endured = 20
 )
 
 // programmer is a client process: one program after the other, on a connection of
@@ -31,6 +33,7 @@ type programmer struct {
 	conn *grpc.ClientConn
 	rand *rand.Rand
 	env  *workload.Env
+	calm *client.Client // one that waits for each answer as long as it takes
 }
 
 // dial is a real connection, as client.Dial makes it, with the recorder on it.
@@ -57,20 +60,48 @@ func (r *run) connect(i int) (*programmer, error) {
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
+	calm, err := client.New(recorded, client.Config{Timeout: r.o.Patience, AttemptTimeout: -1})
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
 	pause := func(ctx context.Context, d time.Duration) error {
 		until(ctx, time.Now().Add(d))
 		return ctx.Err()
 	}
-	return &programmer{r: r, conn: conn, rand: rng, env: &workload.Env{
+	return &programmer{r: r, conn: conn, rand: rng, calm: calm, env: &workload.Env{
 		Client: c, Rand: rng, Name: name, Ops: 1, Agents: 6, Pause: pause, Within: context.WithTimeout, Epoch: r.begun,
 	}}, nil
 }
 
 func (p *programmer) close() { _ = p.conn.Close() }
 
-// work runs programs until stop is closed. The round that is under way then is
-// finished.
+// work runs programs until stop is closed, and waits for some answers then.
 func (p *programmer) work(ctx context.Context, stop <-chan struct{}) {
+	p.program(ctx, stop)
+	p.endure(ctx)
+}
+
+// endure makes a few commits after the last fault, at the same time as everybody
+// else, and waits for the answer to each: a request that a client would have given
+// up and sent again long before is found here if nobody ever answers it (G9).
+func (p *programmer) endure(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, p.r.o.Patience)
+	defer cancel()
+	for i := range endured {
+		if ctx.Err() != nil || !p.r.lives() {
+			return
+		}
+		value := fmt.Appendf(nil, `{"by":%q,"calm":%d}`, p.env.Name, i)
+		_, err := p.calm.Transact(ctx, client.Batch{Writes: []client.Write{client.Put("calm", p.env.Name, value)}})
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) && p.r.lives() {
+			p.r.violate("G9", "no-answer", "%s: a commit is not answered within %v, with a daemon that runs and no fault left: %v", p.env.Name, p.r.o.Patience, err)
+		}
+	}
+}
+
+// program runs programs until stop is closed. The round that is under way then is
+// finished.
+func (p *programmer) program(ctx context.Context, stop <-chan struct{}) {
 	all := workload.All()
 	for {
 		l := all[p.rand.IntN(len(all))]
