@@ -157,6 +157,7 @@ func (w *World) doEngine(s *Step) error {
 			d.gate.set(true)
 		}
 		if !w.inflight && d.image == nil {
+			w.checkAnswered()
 			return skip("nothing waits for the writer")
 		}
 		w.unflushed++
@@ -203,6 +204,17 @@ func (w *World) queued() bool {
 		}
 	}
 	return false
+}
+
+// checkAnswered holds the writer to its duty: when nothing is queued and nothing in
+// flight, no commit may be waiting for it (G9).
+func (w *World) checkAnswered() {
+	for _, c := range w.handlers {
+		if waits := c.op.Kind == lin.Commit || c.op.Kind == lin.Transact; waits && !c.handler.runnable() && !c.unanswered {
+			c.unanswered = true
+			w.violate("G9", "no-answer", c.op.ID, fmt.Sprintf("call #%d waits for the writer, which has nothing to do: it will never be answered", c.op.ID))
+		}
+	}
 }
 
 // carryThrough takes a call to its end, with whatever steps that needs.

@@ -28,11 +28,12 @@ type call struct {
 	cancel  context.CancelFunc // of the handler's context
 	gen     int                // of the daemon that it was delivered to
 
-	answered bool // the handler has ended
-	resp     []byte
-	err      error
-	msgs     [][]byte // of a stream: sent, and under way to the client
-	nextPage string   // token in the answer, once the client has it
+	answered   bool // the handler has ended
+	unanswered bool // it never will, and that was reported
+	resp       []byte
+	err        error
+	msgs       [][]byte // of a stream: sent, and under way to the client
+	nextPage   string   // token in the answer, once the client has it
 
 	// What the client knows. done: it waits no more.
 	done     bool

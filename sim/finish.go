@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -46,6 +47,11 @@ func (w *World) Finish() *Result {
 			})
 		}
 	}
+	// What a program saw by itself is not in the steps, so it cannot be shrunk: it
+	// comes last.
+	slices.SortStableFunc(r.Violations, func(a, b lin.Violation) int {
+		return cmp.Compare(strings.Count(a.Check, "workload-"), strings.Count(b.Check, "workload-"))
+	})
 	w.sumHistory()
 	r.Sum = w.sum
 	return r

@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"statehouse.dev/statehouse/sim/simdisk"
@@ -54,7 +55,7 @@ func faultsOf(c Class) []string {
 	switch c {
 	case Fatal:
 		return append(transient,
-			"sync-error file=wal", "sync-error file=wal count=forever", "sync-error-after file=wal", "write-error file=wal", "enospc file=wal",
+			"sync-error file=wal", "sync-error file=wal", "sync-error file=wal count=forever", "sync-error-after file=wal", "write-error file=wal", "enospc file=wal",
 			"write-error file=wal count=forever", "sync-error file=manifest", "write-error file=manifest", "create-error file=wal",
 			"create-error file=manifest", "dirsync-error", "rename-error file=marker", "create-error file=marker", "write-error file=witness",
 			"sync-error file=witness", "sync-error-after file=manifest", "rename-error", "sync-error",
@@ -157,7 +158,13 @@ func (d *driver) fault() {
 		d.step(Step{Verb: Compact})
 	default:
 		if len(d.mix.diskFaults) > 0 {
-			d.arm(d.mix.diskFaults[r.IntN(len(d.mix.diskFaults))], 1+r.IntN(3))
+			fault := d.mix.diskFaults[r.IntN(len(d.mix.diskFaults))]
+			d.arm(fault, 1+r.IntN(3))
+			if strings.Contains(fault, "sync-error") && r.IntN(2) == 0 {
+				// What a failed sync has done shows when the power fails soon after.
+				d.deaths = append(d.deaths, d.w.stats.Operations+r.IntN(12))
+				return
+			}
 			if r.IntN(2) == 0 {
 				d.step(Step{Verb: []Verb{Flush, Compact}[r.IntN(2)]})
 			}

@@ -215,7 +215,14 @@ func carriedThrough(steps []Step, i int) []Step {
 // tidy gives calls, clients and transactions small names, in order.
 func tidy(steps []Step) []Step {
 	ids, clients := map[int]int{0: 0}, map[string]string{"": ""}
-	out := slices.Clone(steps)
+	// Steps about a call that is gone do nothing.
+	there := make(map[int]bool)
+	out := slices.DeleteFunc(slices.Clone(steps), func(st Step) bool {
+		if st.Verb == Call {
+			there[st.ID] = true
+		}
+		return st.Of != 0 && !there[st.Of]
+	})
 	for i := range out {
 		st := &out[i]
 		if st.Verb == Call {

@@ -26,7 +26,15 @@ func register(ctx context.Context, e *Env) error {
 		if err != nil || rec.Version == 0 {
 			return err
 		}
-		_, err = e.Client.GetAtVersion(ctx, agent, key, client.Version(1+e.Rand.IntN(int(rec.Version)+1))) // the next one, too
+		if e.chance(0.5) {
+			_, err = e.Client.GetAtVersion(ctx, agent, key, client.Version(1+e.Rand.IntN(int(rec.Version))))
+			return err
+		}
+		// Perhaps somebody is writing the next one: then it is there for good, or not yet.
+		if _, err = e.Client.GetAtVersion(ctx, agent, key, rec.Version+1); err != nil {
+			return err
+		}
+		_, err = e.Client.Get(ctx, agent, key)
 		return err
 	case 5:
 		return drain(e.Client.History(ctx, agent, key, client.HistoryQuery{OldestFirst: e.chance(0.5)}), 12)
