@@ -43,7 +43,6 @@ type driver struct {
 	programs []*program
 	deaths   []int // numbers of operations at which the daemon is to die
 	faults   []int // likewise, at which something else goes wrong
-	healed   bool
 }
 
 // Generate makes up the run that follows from a seed, and judges it.

@@ -41,7 +41,7 @@ type mix struct {
 	run, deliver, reply, plan, settle, start float64
 	loss, dup, timeout, cut                  float64
 	tick, flush, compact, pause              float64
-	crashInside, nested, keep                float64
+	crashInside, nested                      float64
 	crashModes                               []simdisk.CrashMode
 	diskFaults                               []string
 }

@@ -13,16 +13,15 @@ import (
 )
 
 type fuzzFlags struct {
-	seeds       int
-	from        uint64
-	duration    time.Duration
-	workers     int
-	class       string
-	double      bool
-	keepGoing   bool
-	dir         string
-	shrinkFor   time.Duration
-	allowTrivia bool
+	seeds     int
+	from      uint64
+	duration  time.Duration
+	workers   int
+	class     string
+	double    bool
+	keepGoing bool
+	dir       string
+	shrinkFor time.Duration
 }
 
 func (a *app) fuzzCommand() *cobra.Command {

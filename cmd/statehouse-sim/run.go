@@ -19,7 +19,6 @@ type runFlags struct {
 	class   string
 	verbose bool
 	report  string
-	digests bool
 }
 
 func (a *app) runCommand() *cobra.Command {
