@@ -171,15 +171,27 @@ func (w *World) doEngine(s *Step) error {
 	case Tick:
 		d.act(func() { d.service.Engine().Tick() })
 	case Flush:
-		w.maintain(d, "flush", d.service.Engine().Flush)
+		if err := w.maintain(d, "flush", d.service.Engine().Flush); err != nil {
+			return err
+		}
 	case Compact:
-		w.maintain(d, "compact", d.service.Engine().Compact)
+		if err := w.maintain(d, "compact", d.service.Engine().Compact); err != nil {
+			return err
+		}
 	}
 	w.note("daemon", string(s.Verb), "")
 	return nil
 }
 
-func (w *World) maintain(d *daemon, what string, f func() error) {
+// roomToMaintain is what a flush and a compaction of a run's store need at most.
+// With less, Pebble tries its flush again and again until space comes back, which
+// no step can give it meanwhile.
+const roomToMaintain = 256 << 10
+
+func (w *World) maintain(d *daemon, what string, f func() error) error {
+	if u, err := w.disk.GetDiskUsage("/"); err == nil && u.AvailBytes < roomToMaintain {
+		return skip("a %s needs %d bytes free, the disk has %d", what, roomToMaintain, u.AvailBytes)
+	}
 	if w.inflight {
 		w.probe(what + " while a sync is in flight")
 	}
@@ -194,6 +206,7 @@ func (w *World) maintain(d *daemon, what string, f func() error) {
 	if d.image != nil {
 		w.probe("process died inside " + what)
 	}
+	return nil
 }
 
 // queued tells whether a request waits for the writer.
