@@ -38,7 +38,7 @@ func (w *World) Finish() *Result {
 		Violations: w.violations, History: &w.history, Steps: w.steps, Digests: w.digests, Stats: w.stats, Detected: w.lossFound > 0 && w.daemon == nil,
 	}
 	r.Stats.Steps = len(w.steps)
-	if !r.Detected || w.history.Complete {
+	if w.history.Complete {
 		r.Judged = lin.Check(&w.history, lin.Options{Seed: w.seed, Samples: 2, SampleSize: 60})
 		r.Violations = append(r.Violations, r.Judged.Violations...)
 		if r.Judged.Verdict == lin.VerdictUnknown && len(r.Violations) == 0 {
@@ -73,7 +73,10 @@ func (w *World) finale() {
 	}
 	_ = w.Apply(Step{Verb: Start})
 	if w.daemon == nil {
-		return // why is a violation already, or damage that was found
+		if w.lossFound == 0 { // else the damage was found, as it must be
+			w.violate("G9", "does-not-start", 0, "every fault is healed, yet the daemon does not start: "+w.why)
+		}
+		return
 	}
 	w.audit(false)
 	_ = w.Apply(Step{Verb: Stop})
@@ -127,6 +130,8 @@ func (w *World) auditHarmed() {
 		_ = w.Apply(Step{Verb: Kill})
 	}
 	w.disk, w.pristine = w.pristine, nil
+	w.disk.Heal()
+	w.disk.SetCapacity(0)
 	w.attach()
 }
 
