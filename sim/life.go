@@ -93,10 +93,10 @@ func (w *World) stop() {
 		}
 	})
 	w.inflight = false
-	w.runHandlers()
 	if d.image != nil {
-		return
+		return // nothing that the dead one still does is an answer
 	}
+	w.runHandlers()
 	d.stuck = true
 	d.act(func() {
 		if err := d.service.Close(); err != nil {
