@@ -40,9 +40,11 @@ func (w *World) Apply(s Step) error {
 		}
 	}
 	w.struck = w.struck[:0]
+	wait := s.Verb == Call && s.Wait
+	s.Wait = false // what that means follows, step by step
 	w.steps = append(w.steps, s)
 	w.digest(s)
-	if s.Verb == Call && s.Wait {
+	if wait {
 		w.carryThrough(w.calls[s.ID])
 	}
 	return nil

@@ -14,6 +14,7 @@ import (
 // Result is what became of a run.
 type Result struct {
 	Class      Class
+	Seed       uint64
 	Config     Config
 	Violations []lin.Violation // none: every promise was kept, as far as was checked
 	Judged     lin.Result
@@ -35,6 +36,7 @@ func (r *Result) Failed() bool { return len(r.Violations) > 0 }
 func (w *World) Finish() *Result {
 	w.finale()
 	r := &Result{
+		Class: Recoverable, Seed: w.seed, Config: w.config, // the class is for the caller to say
 		Violations: w.violations, History: &w.history, Steps: w.steps, Digests: w.digests, Stats: w.stats, Detected: w.lossFound > 0 && w.daemon == nil,
 	}
 	r.Stats.Steps = len(w.steps)

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -125,7 +127,8 @@ func single() {
 	debug.SetGCPercent(-1)
 }
 
-// commit is the commit that this build is of.
+// commit is the commit that this build is of, as far as can be told: "go run" does
+// not stamp its builds, but runs in the repository that it builds from.
 func commit() string {
 	if gitSHA != "unknown" {
 		return gitSHA
@@ -136,6 +139,9 @@ func commit() string {
 				return s.Value[:min(12, len(s.Value))]
 			}
 		}
+	}
+	if sha, err := exec.Command("git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*").Output(); err == nil {
+		return strings.TrimSpace(string(sha))
 	}
 	return "unknown"
 }
