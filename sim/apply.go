@@ -65,6 +65,7 @@ func (w *World) do(s *Step) error {
 	case Jump:
 		w.jumped += s.Duration
 		w.note("clock", "jump", s.Duration.String())
+		w.stats.Faults["clock jump"]++
 	default:
 		return w.doDisk(s)
 	}
@@ -118,7 +119,11 @@ func (w *World) doNetwork(s *Step) error {
 			return skip("no answer is under way")
 		}
 	case Lose:
-		w.lost(c, errReset, "answer lost")
+		what := "answer lost"
+		if c.stream() {
+			what = "stream cut"
+		}
+		w.lost(c, errReset, what)
 	case Timeout:
 		w.lost(c, errLate, "client gave up")
 	case Forge:
