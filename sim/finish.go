@@ -143,7 +143,7 @@ const observer = "observer"
 // audit reads the log, and everything else the way a client would.
 func (w *World) audit(harmed bool) {
 	ask := func(kind lin.Kind, in lin.Input) *lin.Operation {
-		c, err := w.issue(observer, len(w.order)+1, kind, in)
+		c, err := w.issue(observer, w.nextID(), kind, in)
 		if err != nil {
 			return &lin.Operation{}
 		}
