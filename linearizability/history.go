@@ -1,6 +1,7 @@
 package linearizability
 
 import (
+	"cmp"
 	"encoding/json"
 	"strings"
 )
@@ -140,6 +141,10 @@ type Name struct {
 	Namespace string `json:"ns"`
 	Agent     string `json:"agent"`
 	Key       string `json:"key"`
+}
+
+func (n Name) compare(o Name) int {
+	return cmp.Or(strings.Compare(n.Namespace, o.Namespace), strings.Compare(n.Agent, o.Agent), strings.Compare(n.Key, o.Key))
 }
 
 // Write of one key, or its tombstone.
