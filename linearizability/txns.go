@@ -162,7 +162,7 @@ func (j *judge) checkReadSet(t *txn, op *Operation, snapshot, before uint64) {
 			continue
 		}
 		for i := range r.Out.Records {
-			if n := r.Out.Records[i].Name; (r.Kind == Get || r.Kind == BatchGet) && !t.wrote(n, r.Call) {
+			if n := r.Out.Records[i].Name; (r.Kind == Get || r.Kind == BatchGet) && len(t.own(n, r).writes) == 0 {
 				if a, b := j.m.at(n, snapshot), j.m.at(n, before); a.num() != b.num() {
 					j.breaks(op, "G3", "lost-update", a.show(), b.show(), "it committed although key %q of agent %q, which it had read, had changed", n.Key, n.Agent)
 				}
@@ -213,15 +213,6 @@ func (j *judge) pageStart(op *Operation) string {
 		return from.lastKey()
 	}
 	return ""
-}
-
-func (t *txn) wrote(n Name, before int64) bool {
-	for _, s := range t.staged {
-		if s.In.name() == n && s.Call < before && s.Outcome == OK {
-			return true
-		}
-	}
-	return false
 }
 
 func sameWrites(want map[Name]Write, ev *Event) bool {
