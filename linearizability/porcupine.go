@@ -78,7 +78,7 @@ func (j *judge) unitOf(t *txn) *unit {
 		if op.Outcome == OK && op.Return < u.ret {
 			u.op, u.ret = op, op.Return
 		}
-		unknown = unknown || op.Outcome == Unknown
+		unknown = unknown || op.Outcome == Unknown || op.Outcome == Fail && !final[op.Error.Code]
 	}
 	if u.op == nil || u.ret == math.MaxInt64 && !unknown {
 		return nil
@@ -106,7 +106,7 @@ func (j *judge) unitOf(t *txn) *unit {
 	for _, r := range t.reads {
 		if (r.Kind == Get || r.Kind == BatchGet) && r.Outcome == OK && r.Call < u.op.Call {
 			for i := range r.Out.Records {
-				if n := r.Out.Records[i].Name; !t.wrote(n, r.Return) {
+				if n := r.Out.Records[i].Name; len(t.own(n, r).writes) == 0 {
 					u.reads[n] = cellOf(&r.Out.Records[i])
 				}
 			}

@@ -277,15 +277,25 @@ func (j *judge) checkEmptyCommit(t *txn, op *Operation) {
 	}
 }
 
+// final are the refusals that end a transaction. Others are of one request only:
+// another copy of it may still be applied, or have been.
+var final = map[string]bool{
+	"CONFLICT": true, "PRECONDITION_FAILED": true, "TXN_NOT_FOUND": true, "TXN_EXPIRED": true, "TXN_ABORTED": true, "INVALID_REQUEST": true,
+}
+
 // checkRefused: what was refused for good is not in the log, and the refusal has
 // a reason.
 func (j *judge) checkRefused(t *txn, op *Operation, ev *Event) {
-	switch op.Error.Code {
-	case "CONFLICT", "PRECONDITION_FAILED", "TXN_NOT_FOUND", "TXN_EXPIRED", "TXN_ABORTED", "INVALID_REQUEST":
+	switch code := op.Error.Code; {
+	case final[code]:
 		if ev != nil {
 			j.breaks(op, "G6", "refused-but-applied", "", "", "it was refused (%s: %s), and transaction %s is in the log as commit %d", op.Error.Code, op.Error.Message, t.id, ev.CommitTS)
 		}
-	case "TXN_ID_REUSED":
+	case code == "DISK_FULL" || code == "STORAGE_ERROR" || code == "DATA_LOSS":
+		if low, _ := j.b.low(op.Call); ev != nil && low >= ev.CommitTS {
+			j.breaks(op, "G6", "committed-but-refused", fmt.Sprintf("commit %d", ev.CommitTS), code, "it was refused as not applied, when it was committed already")
+		}
+	case code == "TXN_ID_REUSED":
 		if want, _ := t.wanted(op); len(t.attempts) == 1 && t.begin == nil || ev != nil && sameWrites(want, ev) && op == t.attempts[0] {
 			j.breaks(op, "G6", "id-not-reused", "", "", "it was refused because its id had been used, which it was not")
 		}
