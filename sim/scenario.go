@@ -160,6 +160,11 @@ func (s *Scenario) Verdict(r *Result) error {
 	switch s.Expect {
 	case ExpectViolation:
 		for i := range r.Violations {
+			if r.Violations[i].Promise == storyPromise {
+				return fmt.Errorf("%s", describe(r.Violations[i:]))
+			}
+		}
+		for i := range r.Violations {
 			if s.Violation.matches(&r.Violations[i]) {
 				return nil
 			}
@@ -188,6 +193,9 @@ func describe(list []lin.Violation) string {
 	return text
 }
 
+// storyPromise is what a story itself promises: the answers that it expects.
+const storyPromise = "story"
+
 // checkAnswers compares what clients were told with what the story says.
 func (s *Scenario) checkAnswers(w *World, r *Result) {
 	for i := range s.Steps {
@@ -198,7 +206,7 @@ func (s *Scenario) checkAnswers(w *World, r *Result) {
 		op := w.calls[st.ID].op
 		if got := answer(op, st.Expect); got != st.Expect {
 			r.Violations = append(r.Violations, lin.Violation{
-				Promise: "story", Check: "expected-answer", Op: op.ID, Time: op.Return,
+				Promise: storyPromise, Check: "expected-answer", Op: op.ID, Time: op.Return,
 				Sentence: fmt.Sprintf("%q was answered otherwise", st.String()), Expected: st.Expect, Got: got,
 			})
 		}
