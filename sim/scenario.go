@@ -2,6 +2,7 @@ package sim
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"regexp"
@@ -133,19 +134,29 @@ func (s *Scenario) Write(w io.Writer) error {
 	return err
 }
 
-// Run does what the story says and judges it. An error is about the story itself:
-// a step that does not fit.
+// Run does what the story says and judges it. A step that does not fit ends the
+// story there, and is a violation of its own: the world is not what the story takes
+// it for. Every promise is judged all the same.
 func (s *Scenario) Run(o Options) (*Result, error) {
 	w := NewWorld(s.Seed, s.Config)
 	w.trace = o.Trace
 	w.history.Header.Command = o.Command
+	var misfit []lin.Violation
 	for i, step := range s.Steps {
-		if err := w.Apply(step); err != nil {
+		err := w.Apply(step)
+		if errors.Is(err, errSkip) {
+			misfit = append(misfit, lin.Violation{
+				Promise: storyPromise, Check: "step-does-not-fit", Time: w.events, Sentence: fmt.Sprintf("step %d (%s): %v", i+1, step, err),
+			})
+			break
+		}
+		if err != nil {
 			return nil, fmt.Errorf("step %d (%s): %w", i+1, step, err)
 		}
 	}
 	r := w.Finish()
 	r.Class, r.Config = s.Class, s.Config
+	r.Violations = append(r.Violations, misfit...)
 	s.checkAnswers(w, r)
 	return r, nil
 }
