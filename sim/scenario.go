@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"regexp"
-	"strings"
 
 	"gopkg.in/yaml.v3"
 
@@ -202,93 +201,4 @@ func describe(list []lin.Violation) string {
 		text += fmt.Sprintf(" (and %d more)", len(list)-1)
 	}
 	return text
-}
-
-// storyPromise is what a story itself promises: the answers that it expects.
-const storyPromise = "story"
-
-// checkAnswers compares what clients were told with what the story says.
-func (s *Scenario) checkAnswers(w *World, r *Result) {
-	for i := range s.Steps {
-		st := &s.Steps[i]
-		if st.Expect == "" || w.calls[st.ID] == nil {
-			continue
-		}
-		op := w.calls[st.ID].op
-		if got := answer(op, st.Expect); got != st.Expect {
-			r.Violations = append(r.Violations, lin.Violation{
-				Promise: storyPromise, Check: "expected-answer", Op: op.ID, Time: op.Return,
-				Sentence: fmt.Sprintf("%q was answered otherwise", st.String()), Expected: st.Expect, Got: got,
-			})
-		}
-	}
-}
-
-// answer is what a client was told, in the form of what was expected.
-func answer(op *lin.Operation, expected string) string {
-	form, _, hasForm := strings.Cut(expected, "=")
-	switch {
-	case form == "events" && len(op.Batches) > 0:
-		return form + "=" + part(op, form) // however the stream ended
-	case op.Outcome == lin.Unknown && expected != "unknown" && op.Error != nil, op.Outcome == lin.Fail:
-		if expected == "fail" {
-			return "fail"
-		}
-		return op.Error.Code
-	case op.Outcome == lin.Unknown, expected == "ok":
-		return string(op.Outcome)
-	case expected == "absent" || strings.HasPrefix(expected, "{"):
-		if len(op.Out.Records) == 0 || !op.Out.Records[0].Exists {
-			return "absent"
-		}
-		return op.Out.Records[0].Value
-	case !hasForm:
-		return string(op.Outcome)
-	}
-	return form + "=" + part(op, form)
-}
-
-// part is one part of an answer, as text without white space.
-func part(op *lin.Operation, name string) string {
-	switch name {
-	case "ts":
-		return fmt.Sprint(op.Out.CommitTS)
-	case "v":
-		if len(op.Out.Versions) > 0 {
-			return fmt.Sprint(op.Out.Versions[0].Version)
-		}
-		if len(op.Out.Records) > 0 {
-			return fmt.Sprint(op.Out.Records[0].Version)
-		}
-		return "0"
-	case "keys":
-		names := op.Out.Keys
-		for _, rec := range op.Out.Records {
-			names = append(names, rec.Key)
-		}
-		return strings.Join(names, ",")
-	case "versions":
-		var list []string
-		for _, rec := range op.Out.Records {
-			list = append(list, fmt.Sprint(rec.Version))
-		}
-		return strings.Join(list, ",")
-	case "agents":
-		var list []string
-		for _, a := range op.Out.Agents {
-			list = append(list, a.Agent)
-		}
-		return strings.Join(list, ",")
-	case "state":
-		return op.Out.State
-	case "events":
-		var list []string
-		for _, b := range op.Batches {
-			for _, ev := range b.Events {
-				list = append(list, fmt.Sprint(ev.CommitTS))
-			}
-		}
-		return strings.Join(list, ",")
-	}
-	return "?"
 }
