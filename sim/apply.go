@@ -310,7 +310,7 @@ func (w *World) damage(s *Step) error {
 	}
 	var paths []simdisk.FileStat
 	for _, f := range w.disk.Files() {
-		if string(f.Class) == s.File && (f.Size > 0 || s.Verb == Remove) {
+		if string(f.Class) == s.File && (f.Size > 0 || s.Verb == Remove) { // markers are empty: they can be lost, not rot
 			paths = append(paths, f)
 		}
 	}

@@ -37,7 +37,9 @@ func parseCall(words []string) (Step, error) {
 		case "&":
 			s.Wait = false
 		case "=>":
-			s.Expect = p.next()
+			if s.Expect = p.next(); p.err == nil {
+				p.err = checkAnswer(s.Expect)
+			}
 		default:
 			p.fail("%q is too much", word)
 		}

@@ -113,8 +113,10 @@ func (a *app) runFiles(files []string, o runFlags) error {
 	if o.report != "" && len(files) > 1 {
 		return failed(exitUsage, "--report is for one scenario")
 	}
+	var t runTotal
 	var worst *failure
 	seen := make(map[string]string)
+	start := a.now()
 	for i, path := range files {
 		s, err := readScenario(path)
 		if err != nil {
@@ -128,6 +130,7 @@ func (a *app) runFiles(files []string, o runFlags) error {
 		if err != nil {
 			return err
 		}
+		t.add(s.Expect, f != nil)
 		if f != nil && worst == nil {
 			worst = f
 		}
@@ -135,10 +138,47 @@ func (a *app) runFiles(files []string, o runFlags) error {
 			runtime.GC()
 		}
 	}
+	t.Seconds = a.now().Sub(start).Seconds()
+	if a.asJSON {
+		if err := json.NewEncoder(a.out).Encode(t); err != nil {
+			return err
+		}
+	} else if t.Scenarios > 1 {
+		fmt.Fprintln(a.out, t.String())
+	}
 	if worst != nil {
 		return worst
 	}
 	return nil
+}
+
+// runTotal is what a run of scenarios came to.
+type runTotal struct {
+	Scenarios int     `json:"scenarios"`
+	Kept      int     `json:"kept"`
+	Detected  int     `json:"detected"`
+	Canaries  int     `json:"canaries"` // that failed as they should
+	Failed    int     `json:"failed"`
+	Seconds   float64 `json:"seconds"`
+}
+
+func (t *runTotal) add(e sim.Expect, failed bool) {
+	t.Scenarios++
+	switch {
+	case failed:
+		t.Failed++
+	case e == sim.ExpectViolation:
+		t.Canaries++
+	case e == sim.ExpectDetected:
+		t.Detected++
+	default:
+		t.Kept++
+	}
+}
+
+func (t *runTotal) String() string {
+	return fmt.Sprintf("%d scenarios in %.1fs: %d kept every promise, %d detected the damage, %d canaries failed as they should, %d did not end as they say",
+		t.Scenarios, t.Seconds, t.Kept, t.Detected, t.Canaries, t.Failed)
 }
 
 func (a *app) runFile(path string, s *sim.Scenario, o runFlags) (*failure, error) {
