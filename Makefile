@@ -7,11 +7,11 @@ VERSION := 0.1.0
 SHA     := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 LDFLAGS := -X main.version=$(VERSION) -X main.gitSHA=$(SHA)
 
-.PHONY: help build run test check race fuzz vuln generate bench clean
+.PHONY: help build run test check race sim python fuzz vuln generate bench clean
 
 help:
 	@sed -n 's/^# //p' Makefile
-	@echo "make build | check | race | fuzz | vuln | generate | bench | clean"
+	@echo "make build | check | race | sim | python | fuzz | vuln | generate | bench | clean"
 
 build:
 	go build -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
@@ -19,7 +19,7 @@ build:
 run: build
 	./bin/statehoused --data-dir data
 
-test: check race vuln
+test: check race sim python vuln
 
 # Static checks: formatting, vet, staticcheck, and that the generated code is
 # what the contract generates.
@@ -31,6 +31,15 @@ check:
 
 race:
 	go test -race -timeout 20m ./...
+
+# The simulator: scenarios, seeds, planted bugs. What it writes of a failure is in
+# sim-failures/.
+sim: build
+	.ci/sim
+
+# The Python SDK, in virtual environments of its own.
+python:
+	python/ci.sh
 
 # Every fuzz target for a moment. Their seeds run with "make race" already; what
 # fuzzing finds is new each time, so it is no gate.

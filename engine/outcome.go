@@ -81,28 +81,43 @@ func (e *Engine) tooOld(id TxnID) bool {
 	if floor == 0 {
 		return false // nothing was ever dropped
 	}
-	made, ok := txnIDTime(id)
-	// Where outcomes are kept for a short time only, an id made now must not be too old.
-	slack := min(clockSlack, e.opts.Limits.OutcomeAge/2)
-	return !ok || !made.After(time.Unix(0, floor).Add(slack))
+	return madeBy(id, time.Unix(0, floor).Add(e.idSlack()))
 }
+
+// madeBy tells whether an id can have been made at t or before.
+func madeBy(id TxnID, t time.Time) bool {
+	made, ok := txnIDTime(id)
+	return !ok || !made.After(t)
+}
+
+// idSlack is how far a client's clock may run ahead of ours. Where outcomes are
+// kept for a short time only it is less: an id made now must not be too old.
+func (e *Engine) idSlack() time.Duration { return min(clockSlack, e.opts.Limits.OutcomeAge/2) }
 
 // refuseTooOld keeps a commit whose outcome may have been dropped from being
 // applied twice. Ids that carry no time cannot be told and are let through, and so
 // is one whose outcome is still there: its age does not matter. It is asked while
-// planning, so that no outcome is dropped between the question and the answer.
+// planning, after it turned out to have no outcome, so that none is dropped in
+// between.
 func (e *Engine) refuseTooOld(p *proposal) error {
 	if _, ok := txnIDTime(p.id); !ok || p.interactive || !e.tooOld(p.id) {
 		return nil
 	}
-	if _, found, err := e.planner.outcome(p.id); found || err != nil {
-		return err
-	}
 	return failf(ErrTxnTooOld, "transaction id %s is older than the outcomes kept, so this commit could be a repeat: use a fresh id", p.id)
 }
 
-// clockSlack is how far a client's clock may run ahead of ours before an id of
-// its making is misjudged.
+// inDoubt is err as the answer to a commit that may have been applied when it was
+// sent before, which err keeps from telling.
+func inDoubt(err error) error {
+	var f *Failure
+	if !errors.As(err, &f) {
+		f = failf(ErrStorage, "%v", err)
+	}
+	return &Failure{Kind: f.Kind, Message: f.Message, Details: f.Details, InDoubt: true}
+}
+
+// clockSlack is the most that idSlack is. An id that is further ahead of its
+// commit looks fresh when it is not, so its outcome is never dropped.
 const clockSlack = time.Hour
 
 // pruneOutcomes drops outcomes that are past both their age and their count, a
@@ -126,7 +141,9 @@ func (e *Engine) pruneOutcomes(batch *pebble.Batch, commits int, now time.Time) 
 		if p.nextDue = row.commitTime.UnixNano(); now.UnixNano()-p.nextDue < int64(l.OutcomeAge) {
 			break
 		}
-		_ = batch.Delete(outcomeKey(row.txnID), nil)
+		if madeBy(row.txnID, row.commitTime.Add(e.idSlack())) {
+			_ = batch.Delete(outcomeKey(row.txnID), nil)
+		}
 		p.floor++
 		p.nextDue = 0
 		e.prunedTime.Store(row.commitTime.UnixNano())

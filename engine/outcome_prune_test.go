@@ -169,6 +169,36 @@ func TestShortAgeTakesFreshIDs(t *testing.T) {
 	}
 }
 
+// TestIDAheadOfItsCommit: a client's clock runs ahead, or ours is set back. When
+// its outcome is due, such an id looks like one that was made since.
+func TestIDAheadOfItsCommit(t *testing.T) {
+	w := newWorld(t, 1, engine.Limits{OutcomeCount: 1, OutcomeAge: time.Hour})
+	defer w.close()
+	id := idMadeAt(w.clock.Add(24*time.Hour), 0)
+	first, err := sendAgain(w, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 10 {
+		w.clock = w.clock.Add(2 * time.Hour)
+		if _, err := sendAgain(w, idMadeAt(w.clock, 1+i)); err != nil {
+			t.Fatalf("G6: a fresh id: %v", err)
+		}
+	}
+	w.restart() // the planner has it in its cache no more
+	if o, err := w.Outcome(id); err != nil || o.State != engine.TxnCommitted {
+		t.Errorf("G6: a commit whose id is ahead of it is %s, %v", o.State, err)
+	}
+	if r, err := sendAgain(w, id); err != nil || resultText(r) != resultText(first) {
+		t.Errorf("G6: sent again it answers %s, %v, not %s", resultText(r), err, resultText(first))
+	}
+	w.close()
+	if r := w.verify("with an id ahead of its commit"); r.Outcomes >= uint64(r.Commits) {
+		t.Errorf("G9: %d outcomes are kept of %d commits", r.Outcomes, r.Commits)
+	}
+	w.start()
+}
+
 // TestIDWithoutTime: of an id that tells no time nobody can say whether it is old.
 // It is let through, and told to be so by its outcome before.
 func TestIDWithoutTime(t *testing.T) {

@@ -42,10 +42,16 @@ func Check(h *History, o Options) Result {
 	for _, op := range h.Operations {
 		j.checkOperation(op)
 	}
+	if o = o.withDefaults(); !o.SkipPorcupine && j.m.head == j.m.base+uint64(len(h.Log)) {
+		j.searchAll(h, o)
+	}
 	r := Result{Verdict: VerdictOK, Violations: j.violations, Stats: j.stats}
 	r.Stats.Operations, r.Stats.Commits = len(h.Operations), len(h.Log)
-	if len(r.Violations) > 0 {
+	switch {
+	case len(r.Violations) > 0:
 		r.Verdict = VerdictIllegal
+	case r.Stats.Unjudged > 0:
+		r.Verdict = VerdictUnknown
 	}
 	return r
 }

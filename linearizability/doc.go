@@ -6,7 +6,7 @@
 // with the judged.
 //
 //   - [History] is what is judged: operations, the log if there is one, and notes
-//     of what happened beside them. [Read] and [Write] move it as JSON lines.
+//     of what happened beside them. [Reader] and [Writer] move it as JSON lines.
 //   - [Check] judges it: unknown outcomes are resolved from the log by transaction
 //     id, then every answer is compared with an independent model in linear time,
 //     then Porcupine has the last word, which does not trust the log.

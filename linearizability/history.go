@@ -1,7 +1,10 @@
 package linearizability
 
 import (
+	"cmp"
 	"encoding/json"
+	"fmt"
+	"io"
 	"strings"
 )
 
@@ -25,6 +28,50 @@ type History struct {
 	Notes []Note
 }
 
+// ReadHistory reads a whole history; of one with an error in it, nothing.
+func ReadHistory(in io.Reader) (*History, error) {
+	r, err := NewReader(in)
+	if err != nil {
+		return nil, err
+	}
+	h := &History{Header: r.Header}
+	for {
+		l, err := r.Next()
+		switch {
+		case err == io.EOF:
+			h.Complete = r.Complete
+			return h, nil
+		case err != nil:
+			return nil, err
+		case l.Op != nil:
+			h.Operations = append(h.Operations, l.Op)
+		case l.Event != nil:
+			h.Log = append(h.Log, *l.Event)
+		case l.Note != nil:
+			h.Notes = append(h.Notes, *l.Note)
+		}
+	}
+}
+
+// Write writes the whole history: operations, then the log, then notes.
+func (h *History) Write(out io.Writer) error {
+	w, err := NewWriter(out, h.Header)
+	if err != nil {
+		return err
+	}
+	// Errors of the writer stay: End returns the first.
+	for _, op := range h.Operations {
+		_ = w.Write(Line{Op: op})
+	}
+	for i := range h.Log {
+		_ = w.Write(Line{Event: &h.Log[i]})
+	}
+	for i := range h.Notes {
+		_ = w.Write(Line{Note: &h.Notes[i]})
+	}
+	return w.End(h.Complete)
+}
+
 // Header is the first line of a history.
 type Header struct {
 	Format  string `json:"format"`
@@ -41,6 +88,25 @@ type Header struct {
 	// Redaction of values: "" for none, or "digest": equal values have equal digests
 	// and nothing else is known of them.
 	Redaction string `json:"redaction,omitempty"`
+}
+
+// checkVersion looks at nothing else: a header of another version may have fields
+// that this one does not know, and they are not what is wrong with it.
+func checkVersion(header []byte) error {
+	var h struct {
+		Format  string `json:"format"`
+		Version int    `json:"version"`
+	}
+	if err := json.Unmarshal(header, &h); err != nil {
+		return err
+	}
+	if h.Format != Format {
+		return fmt.Errorf("this is no history: its format is %q, not %q", h.Format, Format)
+	}
+	if h.Version != Version {
+		return fmt.Errorf("this history is of version %d, and only version %d can be read here", h.Version, Version)
+	}
+	return nil
 }
 
 // Base is the state at a commit_ts: each key's last version.
@@ -90,18 +156,18 @@ const (
 // Operation is one request, as its client saw it. A request that was sent again is
 // another operation, with the same TxnID.
 type Operation struct {
-	ID     int    // from 1, in the order of calls
-	Client string // one client has at most one operation under way, streams aside
-	Kind   Kind
-	Call   int64 // time
-	Return int64 // time; 0 while Outcome is Unknown because nobody answered
-	In     Input
+	ID     int    `json:"id"`     // from 1, in the order of calls
+	Client string `json:"client"` // one client has at most one operation under way, streams aside
+	Kind   Kind   `json:"kind"`
+	Call   int64  `json:"call"`             // time
+	Return int64  `json:"return,omitempty"` // time; 0 while Outcome is Unknown because nobody answered
+	In     Input  `json:"in,omitzero"`
 	// Outcome, and what came with it: Out when OK, Error otherwise. A stream has
 	// Batches whatever its outcome; OK says that it ended by itself.
-	Outcome Outcome
-	Out     Output
-	Error   *Refusal
-	Batches []Batch
+	Outcome Outcome  `json:"outcome"`
+	Out     Output   `json:"out,omitzero"`
+	Error   *Refusal `json:"error,omitempty"`
+	Batches []Batch  `json:"batches,omitempty"`
 }
 
 // Input is what was asked. Which fields count depends on the Kind.
@@ -140,6 +206,10 @@ type Name struct {
 	Namespace string `json:"ns"`
 	Agent     string `json:"agent"`
 	Key       string `json:"key"`
+}
+
+func (n Name) compare(o Name) int {
+	return cmp.Or(strings.Compare(n.Namespace, o.Namespace), strings.Compare(n.Agent, o.Agent), strings.Compare(n.Key, o.Key))
 }
 
 // Write of one key, or its tombstone.

@@ -3,7 +3,6 @@ package linearizability
 import (
 	"fmt"
 	"sort"
-	"strings"
 )
 
 // version of a key in the model: what one commit did to it.
@@ -89,28 +88,4 @@ func (m *model) timeAt(t int64, ts uint64) uint64 {
 	n := int(min(ts, m.head) - m.base)
 	i := sort.Search(n, func(i int) bool { return m.log[i].CommitTime > t })
 	return m.base + uint64(i)
-}
-
-// listed lists the keys with a prefix that exist at ts, in order, those after
-// (before) a key only.
-func (m *model) listed(a agentName, prefix string, reverse bool, after string, ts uint64) []string {
-	var out []string
-	for _, k := range m.sorted[a] {
-		if strings.HasPrefix(k, prefix) && m.at(Name{a.ns, a.agent, k}, ts).exists() {
-			out = append(out, k)
-		}
-	}
-	if reverse {
-		for i, j := 0, len(out)-1; i < j; i, j = i+1, j-1 {
-			out[i], out[j] = out[j], out[i]
-		}
-	}
-	if after != "" {
-		i := 0
-		for i < len(out) && (!reverse && out[i] <= after || reverse && out[i] >= after) {
-			i++
-		}
-		out = out[i:]
-	}
-	return out
 }

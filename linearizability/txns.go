@@ -162,7 +162,7 @@ func (j *judge) checkReadSet(t *txn, op *Operation, snapshot, before uint64) {
 			continue
 		}
 		for i := range r.Out.Records {
-			if n := r.Out.Records[i].Name; (r.Kind == Get || r.Kind == BatchGet) && !t.wrote(n, r.Call) {
+			if n := r.Out.Records[i].Name; (r.Kind == Get || r.Kind == BatchGet) && len(t.own(n, r).writes) == 0 {
 				if a, b := j.m.at(n, snapshot), j.m.at(n, before); a.num() != b.num() {
 					j.breaks(op, "G3", "lost-update", a.show(), b.show(), "it committed although key %q of agent %q, which it had read, had changed", n.Key, n.Agent)
 				}
@@ -213,15 +213,6 @@ func (j *judge) pageStart(op *Operation) string {
 		return from.lastKey()
 	}
 	return ""
-}
-
-func (t *txn) wrote(n Name, before int64) bool {
-	for _, s := range t.staged {
-		if s.In.name() == n && s.Call < before && s.Outcome == OK {
-			return true
-		}
-	}
-	return false
 }
 
 func sameWrites(want map[Name]Write, ev *Event) bool {
@@ -286,15 +277,25 @@ func (j *judge) checkEmptyCommit(t *txn, op *Operation) {
 	}
 }
 
+// final are the refusals that end a transaction. Others are of one request only:
+// another copy of it may still be applied, or have been.
+var final = map[string]bool{
+	"CONFLICT": true, "PRECONDITION_FAILED": true, "TXN_NOT_FOUND": true, "TXN_EXPIRED": true, "TXN_ABORTED": true, "INVALID_REQUEST": true,
+}
+
 // checkRefused: what was refused for good is not in the log, and the refusal has
 // a reason.
 func (j *judge) checkRefused(t *txn, op *Operation, ev *Event) {
-	switch op.Error.Code {
-	case "CONFLICT", "PRECONDITION_FAILED", "TXN_NOT_FOUND", "TXN_EXPIRED", "TXN_ABORTED", "INVALID_REQUEST":
+	switch code := op.Error.Code; {
+	case final[code]:
 		if ev != nil {
 			j.breaks(op, "G6", "refused-but-applied", "", "", "it was refused (%s: %s), and transaction %s is in the log as commit %d", op.Error.Code, op.Error.Message, t.id, ev.CommitTS)
 		}
-	case "TXN_ID_REUSED":
+	case code == "DISK_FULL" || code == "STORAGE_ERROR" || code == "DATA_LOSS":
+		if low, _ := j.b.low(op.Call); ev != nil && low >= ev.CommitTS {
+			j.breaks(op, "G6", "committed-but-refused", fmt.Sprintf("commit %d", ev.CommitTS), code, "it was refused as not applied, when it was committed already")
+		}
+	case code == "TXN_ID_REUSED":
 		if want, _ := t.wanted(op); len(t.attempts) == 1 && t.begin == nil || ev != nil && sameWrites(want, ev) && op == t.attempts[0] {
 			j.breaks(op, "G6", "id-not-reused", "", "", "it was refused because its id had been used, which it was not")
 		}

@@ -26,11 +26,26 @@ type Violation struct {
 
 // Options of Check. The zero value checks everything with defaults.
 type Options struct {
+	// PorcupineTimeout bounds each search, of which there is one a key and stretch of
+	// time; 10 s. A search that takes longer makes the verdict unknown.
 	PorcupineTimeout time.Duration
-	Samples          int
-	SampleSize       int
-	Seed             uint64
+	Samples          int    // searches of a few keys without the log's help; 2
+	SampleSize       int    // operations in each at most; 60
+	Seed             uint64 // says which
 	SkipPorcupine    bool
+}
+
+func (o Options) withDefaults() Options {
+	if o.PorcupineTimeout == 0 {
+		o.PorcupineTimeout = 10 * time.Second
+	}
+	if o.Samples == 0 {
+		o.Samples = 2
+	}
+	if o.SampleSize == 0 {
+		o.SampleSize = 60
+	}
+	return o
 }
 
 // Result of Check.
@@ -42,5 +57,7 @@ type Result struct {
 
 // Stats say how much was checked.
 type Stats struct {
-	Operations, Commits, Reads, Resolved int
+	Operations, Commits, Reads int
+	Searched                   int // operations that Porcupine has found an order for, or not
+	Unjudged                   int // searches that took too long
 }

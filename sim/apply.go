@@ -40,9 +40,11 @@ func (w *World) Apply(s Step) error {
 		}
 	}
 	w.struck = w.struck[:0]
+	wait := s.Verb == Call && s.Wait
+	s.Wait = false // what that means follows, step by step
 	w.steps = append(w.steps, s)
 	w.digest(s)
-	if s.Verb == Call && s.Wait {
+	if wait {
 		w.carryThrough(w.calls[s.ID])
 	}
 	return nil
@@ -63,6 +65,7 @@ func (w *World) do(s *Step) error {
 	case Jump:
 		w.jumped += s.Duration
 		w.note("clock", "jump", s.Duration.String())
+		w.stats.Faults["clock jump"]++
 	default:
 		return w.doDisk(s)
 	}
@@ -71,7 +74,7 @@ func (w *World) do(s *Step) error {
 
 func (w *World) doCall(s *Step) error {
 	if s.ID == 0 {
-		s.ID = len(w.order) + 1
+		s.ID = w.nextID()
 	}
 	if w.calls[s.ID] != nil {
 		return skip("there is a call #%d already", s.ID)
@@ -83,6 +86,15 @@ func (w *World) doCall(s *Step) error {
 		return skip("%v", err)
 	}
 	return nil
+}
+
+// nextID is an id that no call has.
+func (w *World) nextID() int {
+	id := len(w.order) + 1
+	for w.calls[id] != nil {
+		id++
+	}
+	return id
 }
 
 func (w *World) doNetwork(s *Step) error {
@@ -116,7 +128,11 @@ func (w *World) doNetwork(s *Step) error {
 			return skip("no answer is under way")
 		}
 	case Lose:
-		w.lost(c, errReset, "answer lost")
+		what := "answer lost"
+		if c.stream() {
+			what = "stream cut"
+		}
+		w.lost(c, errReset, what)
 	case Timeout:
 		w.lost(c, errLate, "client gave up")
 	case Forge:
@@ -171,15 +187,27 @@ func (w *World) doEngine(s *Step) error {
 	case Tick:
 		d.act(func() { d.service.Engine().Tick() })
 	case Flush:
-		w.maintain(d, "flush", d.service.Engine().Flush)
+		if err := w.maintain(d, "flush", d.service.Engine().Flush); err != nil {
+			return err
+		}
 	case Compact:
-		w.maintain(d, "compact", d.service.Engine().Compact)
+		if err := w.maintain(d, "compact", d.service.Engine().Compact); err != nil {
+			return err
+		}
 	}
 	w.note("daemon", string(s.Verb), "")
 	return nil
 }
 
-func (w *World) maintain(d *daemon, what string, f func() error) {
+// roomToMaintain is what a flush and a compaction of a run's store need at most.
+// With less, Pebble tries its flush again and again until space comes back, which
+// no step can give it meanwhile.
+const roomToMaintain = 256 << 10
+
+func (w *World) maintain(d *daemon, what string, f func() error) error {
+	if u, err := w.disk.GetDiskUsage("/"); err == nil && u.AvailBytes < roomToMaintain {
+		return skip("a %s needs %d bytes free, the disk has %d", what, roomToMaintain, u.AvailBytes)
+	}
 	if w.inflight {
 		w.probe(what + " while a sync is in flight")
 	}
@@ -194,6 +222,7 @@ func (w *World) maintain(d *daemon, what string, f func() error) {
 	if d.image != nil {
 		w.probe("process died inside " + what)
 	}
+	return nil
 }
 
 // queued tells whether a request waits for the writer.

@@ -138,7 +138,8 @@ func (w *World) runHandlers() {
 		again = false
 		kept := w.handlers[:0]
 		for _, c := range w.handlers {
-			if c.handler.runnable() {
+			alive := w.daemon == nil || w.daemon.image == nil // one may have died inside a read
+			if alive && c.handler.runnable() {
 				again = true
 				w.resume(c.handler)
 			}

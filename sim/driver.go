@@ -55,7 +55,7 @@ func Generate(seed uint64, o Options) *Result {
 	d.plan()
 	d.run()
 	r := w.Finish()
-	r.Class, r.Config = m.class, m.config
+	r.Class = m.class
 	return r
 }
 

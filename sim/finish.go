@@ -14,6 +14,7 @@ import (
 // Result is what became of a run.
 type Result struct {
 	Class      Class
+	Seed       uint64
 	Config     Config
 	Violations []lin.Violation // none: every promise was kept, as far as was checked
 	Judged     lin.Result
@@ -35,10 +36,11 @@ func (r *Result) Failed() bool { return len(r.Violations) > 0 }
 func (w *World) Finish() *Result {
 	w.finale()
 	r := &Result{
+		Class: Recoverable, Seed: w.seed, Config: w.config, // the class is for the caller to say
 		Violations: w.violations, History: &w.history, Steps: w.steps, Digests: w.digests, Stats: w.stats, Detected: w.lossFound > 0 && w.daemon == nil,
 	}
 	r.Stats.Steps = len(w.steps)
-	if !r.Detected || w.history.Complete {
+	if w.history.Complete {
 		r.Judged = lin.Check(&w.history, lin.Options{Seed: w.seed, Samples: 2, SampleSize: 60})
 		r.Violations = append(r.Violations, r.Judged.Violations...)
 		if r.Judged.Verdict == lin.VerdictUnknown && len(r.Violations) == 0 {
@@ -73,7 +75,10 @@ func (w *World) finale() {
 	}
 	_ = w.Apply(Step{Verb: Start})
 	if w.daemon == nil {
-		return // why is a violation already, or damage that was found
+		if w.lossFound == 0 { // else the damage was found, as it must be
+			w.violate("G9", "does-not-start", 0, "every fault is healed, yet the daemon does not start: "+w.why)
+		}
+		return
 	}
 	w.audit(false)
 	_ = w.Apply(Step{Verb: Stop})
@@ -127,6 +132,8 @@ func (w *World) auditHarmed() {
 		_ = w.Apply(Step{Verb: Kill})
 	}
 	w.disk, w.pristine = w.pristine, nil
+	w.disk.Heal()
+	w.disk.SetCapacity(0)
 	w.attach()
 }
 
@@ -136,7 +143,7 @@ const observer = "observer"
 // audit reads the log, and everything else the way a client would.
 func (w *World) audit(harmed bool) {
 	ask := func(kind lin.Kind, in lin.Input) *lin.Operation {
-		c, err := w.issue(observer, len(w.order)+1, kind, in)
+		c, err := w.issue(observer, w.nextID(), kind, in)
 		if err != nil {
 			return &lin.Operation{}
 		}

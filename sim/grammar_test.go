@@ -34,6 +34,7 @@ type schema struct {
 	Required    []string          `json:"required"`
 	Items       *schema           `json:"items"`
 	MinItems    int               `json:"minItems"`
+	Minimum     *int              `json:"minimum"`
 	MinLength   int               `json:"minLength"`
 	Pattern     string            `json:"pattern"`
 	Enum        []string          `json:"enum"`
@@ -44,7 +45,7 @@ type schema struct {
 
 func readSchema(t *testing.T) *schema {
 	t.Helper()
-	text, err := os.ReadFile(scenariosDir + "/scenario.schema.json")
+	text, err := os.ReadFile(scenarioDir + "/scenario.schema.json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,13 +93,17 @@ func (s *schema) check(root *schema, at string, v any) error {
 				return err
 			}
 		}
+	case int:
+		if s.Minimum != nil && v < *s.Minimum {
+			return fmt.Errorf("%s is %d", at, v)
+		}
 	case string:
-		return s.checkText(root, at, v)
+		return s.checkText(at, v, root)
 	}
 	return nil
 }
 
-func (s *schema) checkText(root *schema, at, v string) error {
+func (s *schema) checkText(at, v string, root *schema) error {
 	switch {
 	case len(v) < s.MinLength, s.Enum != nil && !slices.Contains(s.Enum, v), s.Pattern != "" && !regexp.MustCompile(s.Pattern).MatchString(v):
 		return fmt.Errorf("%s is %q", at, v)
@@ -118,7 +123,7 @@ func (s *schema) checkText(root *schema, at, v string) error {
 func TestSchemaTakesStories(t *testing.T) {
 	s := readSchema(t)
 	for name := range stories(t) { // order cannot matter
-		text, err := os.ReadFile(filepath.Join(scenariosDir, name+".yaml"))
+		text, err := os.ReadFile(filepath.Join(scenarioDir, name+".yaml"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -191,12 +196,7 @@ func TestSchemaKnowsFields(t *testing.T) {
 		if c.s.Additional == nil || *c.s.Additional {
 			t.Errorf("the schema lets a %s have anything", typ.Name())
 		}
-		var fields []string
-		for i := range typ.NumField() {
-			name, _, _ := strings.Cut(typ.Field(i).Tag.Get("yaml"), ",")
-			fields = append(fields, name)
-		}
-		same(t, "fields of "+typ.Name(), slices.Sorted(maps.Keys(c.s.Properties)), fields)
+		same(t, "fields of "+typ.Name(), slices.Sorted(maps.Keys(c.s.Properties)), yamlFields(typ))
 	}
 	same(t, "required fields", s.Required, []string{"scenario", "title", "class", "expect", "steps"})
 	same(t, "classes", sub(s, "class").Enum, texts(Classes()))
@@ -205,51 +205,46 @@ func TestSchemaKnowsFields(t *testing.T) {
 
 func sub(s *schema, name string) *schema { p := s.Properties[name]; return &p }
 
-// TestSchemaKnowsSteps: each word that a pattern of steps lists is one of the parser's,
-// and the other way round.
+// TestSchemaKnowsSteps: the words that its patterns of steps list are the parser's.
 func TestSchemaKnowsSteps(t *testing.T) {
-	s := readSchema(t)
-	step := s.Defs["step"]
-	words := func(i int, group int) []string {
-		list := regexp.MustCompile(`\(([a-z_-]+(\|[a-z_-]+)*)\)`).FindAllStringSubmatch(step.AnyOf[i].Pattern, -1)
-		return strings.Split(list[group][1], "|")
+	var listed []string
+	for _, p := range sub(readSchema(t), "steps").Items.AnyOf {
+		for _, m := range regexp.MustCompile(`^\^([a-z]+)|[(=]([a-z_-]+(\|[a-z_-]+)+)\)`).FindAllStringSubmatch(p.Pattern, -1) {
+			listed = append(listed, strings.Split(m[1]+m[2], "|")...)
+		}
 	}
-	verbs := []string{"call", "crash", "fault"}
-	for _, i := range []int{1, 3, 5, 6} {
-		verbs = append(verbs, words(i, 0)...)
-	}
-	network := regexp.MustCompile(`^\^\(([a-z|]+)\)`).FindStringSubmatch(step.AnyOf[0].Pattern)
-	verbs = append(verbs, strings.Split(network[1], "|")...)
-	same(t, "verbs", verbs, constants(t, "step.go", "Verb"))
-	same(t, "crash modes", words(2, 0), texts(simdisk.CrashModes()))
-	same(t, "faults", words(4, 0), texts(simdisk.FaultKinds()))
-	same(t, "classes of files", words(6, 1), texts(simdisk.Classes()))
-	same(t, "calls", words(7, 0), slices.Collect(maps.Keys(callWords)))
+	slices.Sort(listed)
+	units := []string{"ns", "us", "ms", "s", "m", "h"}
+	same(t, "words of steps", slices.Compact(listed), append(units, stepWords(t)...))
+}
+
+// stepWords lists every word that a step can be made of.
+func stepWords(t *testing.T) []string {
+	t.Helper()
+	words := slices.DeleteFunc(constants(t, "step.go", "Verb"), func(v string) bool { return v == string(Call) }) // never written
+	words = slices.AppendSeq(words, maps.Keys(callWords))
+	words = append(append(words, texts(simdisk.FaultKinds())...), texts(simdisk.CrashModes())...)
+	words = append(words, texts(simdisk.Classes())...)
+	slices.Sort(words)
+	return slices.Compact(words) // crash is a verb and a fault, and so on
 }
 
 // TestGrammarIsWhole: the page that explains the notation leaves nothing out.
 func TestGrammarIsWhole(t *testing.T) {
-	page, err := os.ReadFile(scenariosDir + "/README.md")
+	page, err := os.ReadFile(scenarioDir + "/README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var want []string
-	for _, some := range [][]string{
-		slices.DeleteFunc(constants(t, "step.go", "Verb"), func(v string) bool { return v == string(Call) }),
-		texts(simdisk.FaultKinds()), texts(simdisk.Classes()), texts(simdisk.OpKinds()), texts(simdisk.CrashModes()), texts(Classes()),
-		constants(t, "scenario.go", "Expect"), slices.Collect(maps.Keys(callWords)), slices.Collect(maps.Keys(answerForms)), probes(t),
-	} {
-		want = append(want, some...)
+	words := append(stepWords(t), texts(simdisk.OpKinds())...)
+	words = append(append(words, texts(Classes())...), constants(t, "scenario.go", "Expect")...)
+	words = append(append(words, yamlFields(reflect.TypeFor[Scenario]())...), yamlFields(reflect.TypeFor[Config]())...)
+	words = append(words, probes(t)...)
+	for form := range answerForms { // order cannot matter
+		words = append(words, form+"=")
 	}
-	for _, typ := range []reflect.Type{reflect.TypeFor[Scenario](), reflect.TypeFor[Config]()} {
-		for i := range typ.NumField() {
-			name, _, _ := strings.Cut(typ.Field(i).Tag.Get("yaml"), ",")
-			want = append(want, name)
-		}
-	}
-	for _, word := range want {
-		// In code: alone, or as a word of an example.
-		if !regexp.MustCompile("`([^`\n]*[ =])?" + regexp.QuoteMeta(word) + "([ =][^`\n]*)?`").Match(page) {
+	code := strings.Join(regexp.MustCompile("(?s)```.*?```|`[^`\n]+`").FindAllString(string(page), -1), "\n")
+	for _, word := range words {
+		if !regexp.MustCompile(`(^|[^a-z-])`+regexp.QuoteMeta(word)+`($|[^a-z-]|[a-z]$)`).MatchString(code) && !strings.Contains(code, "`"+word) {
 			t.Errorf("scenarios/README.md does not explain %q", word)
 		}
 	}
@@ -313,6 +308,15 @@ func constants(t *testing.T, file, typ string) []string {
 		}
 		return true
 	})
+	return list
+}
+
+func yamlFields(typ reflect.Type) []string {
+	var list []string
+	for i := range typ.NumField() {
+		name, _, _ := strings.Cut(typ.Field(i).Tag.Get("yaml"), ",")
+		list = append(list, name)
+	}
 	return list
 }
 

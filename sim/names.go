@@ -103,7 +103,7 @@ func (w *World) issueFromWire(client string, kind lin.Kind, in lin.Input, token 
 			}
 		}
 	}
-	id := len(w.order) + 1
+	id := w.nextID()
 	if err := w.Apply(Step{Verb: Call, Client: client, ID: id, Kind: kind, In: in}); err != nil {
 		return nil, err
 	}

@@ -51,18 +51,20 @@ func faultsOf(c Class) []string {
 	transient := []string{
 		"sync-error file=sstable", "write-error file=sstable", "create-error file=sstable", "write-error file=sstable count=3",
 		"remove-error file=sstable", "remove-error file=wal", "enospc file=sstable count=2", "read-error file=sstable",
+		"short-write file=sstable", "stall file=wal op=sync", "stall file=sstable op=write count=5",
 	}
 	switch c {
 	case Fatal:
 		return append(transient,
 			"sync-error file=wal", "sync-error file=wal", "sync-error file=wal count=forever", "sync-error-after file=wal", "write-error file=wal", "enospc file=wal",
+			"short-write file=wal", "short-enospc file=wal",
 			"write-error file=wal count=forever", "sync-error file=manifest", "write-error file=manifest", "create-error file=wal",
 			"create-error file=manifest", "dirsync-error", "rename-error file=marker", "create-error file=marker", "write-error file=witness",
 			"sync-error file=witness", "sync-error-after file=manifest", "rename-error", "sync-error",
 		)
 	case Detectable:
 		return append(transient, "bitflip file=sstable", "bitflip file=wal", "bitflip file=manifest", "bitflip file=witness", "bitflip file=identity",
-			"bitflip", "bitflip file=sstable count=3", "read-error file=wal", "read-error file=manifest")
+			"bitflip", "bitflip file=sstable count=3", "misread file=sstable", "misread file=wal", "misread file=manifest", "read-error file=wal", "read-error file=manifest")
 	}
 	return transient
 }
@@ -197,6 +199,9 @@ func (d *driver) start() {
 	}
 	if w.capacity != 0 && r.IntN(2) == 0 {
 		d.step(Step{Verb: Capacity})
+	}
+	if r.IntN(5) == 0 { // what a dead daemon left unsynced is not safe yet
+		d.step(Step{Verb: Crash, Crash: d.crash()})
 	}
 	if w.refusedStarts > 2 { // the operator has looked into it
 		d.step(Step{Verb: Heal})

@@ -154,10 +154,16 @@ func (s *Scenario) Run(o Options) (*Result, error) {
 		}
 	}
 	r := w.Finish()
-	r.Class, r.Config = s.Class, s.Config
+	r.Class = s.Class
 	r.Violations = append(r.Violations, misfit...)
 	s.checkAnswers(w, r)
 	return r, nil
+}
+
+// Story is a run as a scenario: the steps that were done, and that every promise is
+// to be kept.
+func (r *Result) Story(id, title string) *Scenario {
+	return &Scenario{ID: id, Title: title, Class: r.Class, Expect: ExpectOK, Seed: r.Seed, Config: r.Config, Steps: r.Steps}
 }
 
 // Verdict tells whether a run of the story ended as it says, and if not, how.

@@ -31,7 +31,7 @@ func replay(seed uint64, c Config, class Class, steps []Step) *Result {
 		_ = w.Apply(s)
 	}
 	r := w.Finish()
-	r.Class, r.Config = class, c
+	r.Class = class
 	return r
 }
 

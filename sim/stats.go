@@ -24,7 +24,9 @@ func newStats() Stats {
 func (s *Stats) deaths(how string) {
 	kind, _, _ := strings.Cut(how, ":")
 	s.Deaths[kind]++
-	s.Faults[kind]++
+	if kind == "power cut" || kind == "kill -9" { // the rest is an order, or came of a fault that is counted
+		s.Faults[kind]++
+	}
 }
 
 // probe notes that the run came by a place worth coming by.

@@ -62,7 +62,7 @@ func (s *Scenario) CrashAt(p Point, crash simdisk.CrashOptions) (r *Result, stru
 		}
 	}
 	r = w.Finish()
-	r.Class, r.Config = s.Class, s.Config
+	r.Class = s.Class
 	return r, struck
 }
 

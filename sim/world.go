@@ -156,7 +156,11 @@ func (w *World) attach() {
 		}
 	})
 	disk.OnInject(func(i simdisk.Injection) {
-		w.stats.Faults[string(i.Fault.Kind)]++
+		kind := string(i.Fault.Kind)
+		if i.Fault.Kind == simdisk.PowerCut {
+			kind = "power cut inside an operation"
+		}
+		w.stats.Faults[kind]++
 		w.struck = append(w.struck, i.String())
 	})
 }

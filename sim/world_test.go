@@ -61,9 +61,8 @@ func TestReplay(t *testing.T) {
 	single(t)
 	for seed := range uint64(20) {
 		r := Generate(seed+1, Options{})
-		story := &Scenario{ID: "x", Title: "x", Class: r.Class, Expect: ExpectOK, Seed: seed + 1, Config: r.Config, Steps: r.Steps}
 		var text bytes.Buffer
-		if err := story.Write(&text); err != nil {
+		if err := r.Story("x", "x").Write(&text); err != nil {
 			t.Fatal(err)
 		}
 		read, err := ReadScenario(&text)

@@ -108,19 +108,12 @@ func (a *app) keep(rep *failureReport, name, story, dir string) error {
 }
 
 func writeReport(path string, r *sim.Result) error {
-	var b bytes.Buffer
 	judged := r.Judged
 	judged.Violations = r.Violations
 	if len(r.Violations) > 0 {
 		judged.Verdict = lin.VerdictIllegal
 	}
-	if err := lin.Report(&b, r.History, judged); err != nil {
-		return failed(exitInternal, "the report: %v", err)
-	}
-	if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
-		return failed(exitInternal, "%v", err)
-	}
-	return nil
+	return reportTo(path, r.History, judged)
 }
 
 func (a *app) printFailure(rep *failureReport, v *lin.Violation) error {

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -27,7 +29,7 @@ is shrunk to a scenario, a story of a few lines that anybody can run again.
 Exit codes: 0 every promise was kept, 1 a promise was broken, 2 wrong usage (or a
 scenario that does not make sense), 3 a request was never answered (liveness), 4
 two runs of one seed differed, 5 the runs did too little to mean anything, 6 the
-simulator itself failed, 130 interrupted.`
+simulator itself failed, 7 a history could not be checked, 130 interrupted.`
 
 // The exit codes.
 const (
@@ -37,6 +39,7 @@ const (
 	exitNondetermism = 4
 	exitVacuous      = 5
 	exitInternal     = 6
+	exitUnchecked    = 7
 	exitInterrupted  = 130
 )
 
@@ -80,7 +83,7 @@ func newRoot(in io.Reader, out, err io.Writer) *cobra.Command {
 	root.SetOut(out)
 	root.SetErr(err)
 	root.PersistentFlags().BoolVar(&a.asJSON, "json", false, "print JSON, one object a line")
-	root.AddCommand(a.fuzzCommand(), a.runCommand(), a.sweepCommand(), a.shrinkCommand(), a.explainCommand(), a.proveCommand(), a.liveCommand(), a.workerCommand())
+	root.AddCommand(a.fuzzCommand(), a.runCommand(), a.sweepCommand(), a.shrinkCommand(), a.explainCommand(), a.proveCommand(), a.liveCommand(), a.checkCommand(), a.workerCommand())
 	return root
 }
 
@@ -125,7 +128,8 @@ func single() {
 	debug.SetGCPercent(-1)
 }
 
-// commit is the commit that this build is of.
+// commit is the commit that this build is of, as far as can be told: "go run" does
+// not stamp its builds, but runs in the repository that it builds from.
 func commit() string {
 	if gitSHA != "unknown" {
 		return gitSHA
@@ -136,6 +140,9 @@ func commit() string {
 				return s.Value[:min(12, len(s.Value))]
 			}
 		}
+	}
+	if sha, err := exec.Command("git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*").Output(); err == nil {
+		return strings.TrimSpace(string(sha))
 	}
 	return "unknown"
 }

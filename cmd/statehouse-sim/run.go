@@ -19,6 +19,7 @@ type runFlags struct {
 	class   string
 	verbose bool
 	report  string
+	history string
 }
 
 func (a *app) runCommand() *cobra.Command {
@@ -44,6 +45,7 @@ the way it says: a canary, which says that a promise breaks, passes when it does
 	f.StringVar(&o.class, "class", "", "class of the seed's run, if it was given to fuzz")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "print every step, and what came of it")
 	f.StringVar(&o.report, "report", "", "write an HTML report of the run to this file")
+	f.StringVar(&o.history, "history", "", "write what clients asked and were told to this file, for check")
 	return cmd
 }
 
@@ -58,10 +60,8 @@ func (a *app) options(o runFlags, command string) sim.Options {
 func (a *app) runSeed(o runFlags) error {
 	command := "statehouse-sim run " + seedFlags(o.seed, o.class)
 	r := sim.Generate(o.seed, a.options(o, command))
-	if o.report != "" {
-		if err := writeReport(o.report, r); err != nil {
-			return err
-		}
+	if err := o.write(r); err != nil {
+		return err
 	}
 	if a.asJSON {
 		if err := json.NewEncoder(a.out).Encode(a.asOutcome(o.seed, r)); err != nil {
@@ -89,6 +89,19 @@ func (a *app) runSeed(o runFlags) error {
 		Promise: v.Promise, Check: v.Check, Sentence: v.Sentence, Expected: v.Expected, Got: v.Got, Seed: o.seed, Class: string(r.Class),
 		From: r.Stats.Steps, Commit: commit(), Command: "statehouse-sim shrink " + seedFlags(o.seed, o.class), Report: o.report,
 	}, v)
+}
+
+// write writes the files that were asked for.
+func (o *runFlags) write(r *sim.Result) error {
+	if o.report != "" {
+		if err := writeReport(o.report, r); err != nil {
+			return err
+		}
+	}
+	if o.history != "" {
+		return historyTo(o.history, r.History)
+	}
+	return nil
 }
 
 func (a *app) asOutcome(seed uint64, r *sim.Result) outcome {

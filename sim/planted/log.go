@@ -67,11 +67,15 @@ func outcomes() []Bug {
 		},
 		{
 			Name: "id-reused", Promise: "G6", About: "other operations under a used id are answered as if they were the first ones",
-			Edits: []Edit{{"engine/plan.go", "		if o.fingerprint != p.fingerprint {", "		if false {"}},
+			Edits: []Edit{{"engine/step.go", "	case found && o.fingerprint != p.fingerprint:", "	case found && false:"}},
+		},
+		{
+			Name: "full-disk-refuses-first", Promise: "G6", About: "while the disk is full a commit sent again is answered as not applied",
+			Edits: []Edit{{"engine/engine.go", "			case !found:\n", "			case found, !found:\n"}},
 		},
 		{
 			Name: "retry-answers-head", Promise: "G6", About: "a commit sent again is answered with the newest commit_ts, not its own",
-			Edits: []Edit{{"engine/step.go", "			a.result, a.err = e.loadResult(a.known)", "			a.result, a.err = e.loadResult(a.known)\n\t\t\ta.result.CommitTS = e.Published()"}},
+			Edits: []Edit{{"engine/step.go", "				a.err = inDoubt(e.noted(a.err))\n\t\t\t}", "				a.err = inDoubt(e.noted(a.err))\n\t\t\t}\n\t\t\ta.result.CommitTS = e.Published()"}},
 		},
 		{
 			Name: "expiry-races-commit", Promise: "G6", About: "a transaction that is being committed can expire, and is then called expired",

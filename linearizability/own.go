@@ -1,0 +1,127 @@
+package linearizability
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// layer is what a transaction's own writes lay over its snapshot at one key.
+type layer struct {
+	// writes that can be the last one before the read. More than one, when answers to
+	// them were lost: such a write may have arrived at any time, or never.
+	writes []*Operation
+	// covers: one of them was answered before the read, so the snapshot cannot show
+	// through.
+	covers bool
+}
+
+// own is what a read in the transaction can find of the transaction's own writes
+// of a key.
+func (t *txn) own(n Name, read *Operation) layer {
+	var l layer
+	if t == nil {
+		return l
+	}
+	for _, s := range t.staged {
+		if s.Outcome == Fail || s.In.name() != n || s.Call >= read.Return {
+			continue
+		}
+		if s.Outcome == OK && s.Return <= read.Call {
+			l.covers = true
+			l.writes = slices.DeleteFunc(l.writes, func(w *Operation) bool { return w.Outcome == OK && w.Return <= s.Call })
+		}
+		l.writes = append(l.writes, s)
+	}
+	return l
+}
+
+// sameUnderOwn compares a record with what its read can have found: a version as
+// of ts or, inside a transaction, a write of its own.
+func (j *judge) sameUnderOwn(op *Operation, r *Record, ts uint64) (why, expected, got string) {
+	own := j.txns[op.In.TxnID].own(r.Name, op)
+	for _, w := range own.writes {
+		if why, expected, got = sameAsOwn(op, r, w); why == "" {
+			return "", "", ""
+		}
+	}
+	if own.covers {
+		return why, expected, got
+	}
+	return j.same(op, r, j.m.at(r.Name, ts), ts)
+}
+
+// sameAsOwn compares a record with a write that is not committed, and so has
+// neither a version nor a commit.
+func sameAsOwn(op *Operation, r *Record, w *Operation) (why, expected, got string) {
+	want := Record{Name: r.Name, Exists: w.Kind == StageWrite}
+	if want.Exists && !op.In.NoValues {
+		want.Value = w.In.Value
+	}
+	if r.Exists == want.Exists && r.Version == 0 && r.CommitTS == 0 && r.CommitTime == 0 && canonical(r.Value) == canonical(want.Value) {
+		return "", "", ""
+	}
+	return fmt.Sprintf("the transaction does not see its own %s of key %q", w.Kind, r.Key), showRecord(&want), showRecord(r)
+}
+
+// listedKey is a key that a list or scan can show.
+type listedKey struct {
+	key     string
+	certain bool // it must be there; otherwise that depends on answers that were lost
+}
+
+// listing lists what a list or scan can show of the state as of ts, under the own
+// writes of its transaction, from where the page begins.
+func (j *judge) listing(op *Operation, ts uint64) []listedKey {
+	a, in := agentName{op.In.Namespace, op.In.Agent}, &op.In
+	t := j.txns[in.TxnID]
+	keys := j.m.sorted[a]
+	if t != nil && len(t.staged) > 0 {
+		keys = slices.Clone(keys)
+		for _, s := range t.staged {
+			if s.In.Namespace == a.ns && s.In.Agent == a.agent {
+				keys = append(keys, s.In.Key)
+			}
+		}
+		slices.Sort(keys)
+		keys = slices.Compact(keys)
+	}
+	after := j.pageStart(op)
+	var out []listedKey
+	for _, k := range keys {
+		if !strings.HasPrefix(k, in.Prefix) || after != "" && (k == after || k < after != in.Reverse) {
+			continue
+		}
+		n := Name{a.ns, a.agent, k}
+		own := t.own(n, op)
+		can, must := false, true
+		see := func(exists bool) { can, must = can || exists, must && exists }
+		for _, w := range own.writes {
+			see(w.Kind == StageWrite)
+		}
+		if !own.covers {
+			see(j.m.at(n, ts).exists())
+		}
+		if can {
+			out = append(out, listedKey{k, must})
+		}
+	}
+	if in.Reverse {
+		slices.Reverse(out)
+	}
+	return out
+}
+
+func showListing(list []listedKey) string {
+	var b strings.Builder
+	for i := range list {
+		if i > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString(list[i].key)
+		if !list[i].certain {
+			b.WriteByte('?')
+		}
+	}
+	return b.String()
+}
