@@ -10,7 +10,7 @@ type judge struct {
 	stats      Stats
 	ops        map[int]*Operation
 	txns       map[string]*txn
-	spent      map[int]uint64 // read points assigned, by operation
+	forms      map[string]string // canonical forms of values
 }
 
 func (j *judge) violate(v Violation) {
@@ -29,7 +29,7 @@ func (j *judge) breaks(op *Operation, promise, check, expected, got, format stri
 
 // Check judges a history.
 func Check(h *History, o Options) Result {
-	j := &judge{ops: make(map[int]*Operation), txns: make(map[string]*txn), spent: make(map[int]uint64)}
+	j := &judge{ops: make(map[int]*Operation), txns: make(map[string]*txn), forms: make(map[string]string)}
 	for _, op := range h.Operations {
 		j.ops[op.ID] = op
 	}

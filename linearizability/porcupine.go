@@ -37,11 +37,21 @@ type cell struct {
 	value   string
 }
 
-func cellOf(r *Record) cell {
+func (j *judge) cellOf(r *Record) cell {
 	if !r.Exists {
 		return cell{version: r.Version}
 	}
-	return cell{r.Version, true, canonical(r.Value)}
+	return cell{r.Version, true, j.form(r.Value)}
+}
+
+// form is the canonical form of a value, remembered.
+func (j *judge) form(value string) string {
+	form, ok := j.forms[value]
+	if !ok {
+		form = canonical(value)
+		j.forms[value] = form
+	}
+	return form
 }
 
 // units lists what a history holds for the search.
@@ -54,7 +64,7 @@ func (j *judge) units(h *History) []*unit {
 		if op.Kind == Get || op.Kind == BatchGet {
 			u := &unit{op: op, call: op.Call, ret: op.Return, reads: make(map[Name]cell)}
 			for i := range op.Out.Records {
-				u.reads[op.Out.Records[i].Name] = cellOf(&op.Out.Records[i])
+				u.reads[op.Out.Records[i].Name] = j.cellOf(&op.Out.Records[i])
 			}
 			list = append(list, u)
 		}
@@ -88,7 +98,7 @@ func (j *judge) unitOf(t *txn) *unit {
 		if c := (cell{exists: !w.Delete}); w.Delete {
 			u.writes[n] = c
 		} else {
-			c.value = canonical(w.Value)
+			c.value = j.form(w.Value)
 			u.writes[n] = c
 		}
 	}
@@ -107,7 +117,7 @@ func (j *judge) unitOf(t *txn) *unit {
 		if (r.Kind == Get || r.Kind == BatchGet) && r.Outcome == OK && r.Call < u.op.Call {
 			for i := range r.Out.Records {
 				if n := r.Out.Records[i].Name; len(t.own(n, r).writes) == 0 {
-					u.reads[n] = cellOf(&r.Out.Records[i])
+					u.reads[n] = j.cellOf(&r.Out.Records[i])
 				}
 			}
 		}
@@ -274,7 +284,7 @@ func (j *judge) searchWindows(n Name, units []*unit, o Options) {
 func (j *judge) stateAt(n Name, ts uint64) (s state) {
 	s[0].known = true
 	if v := j.m.at(n, ts); v.exists() {
-		s[0].cell = cell{v.number, true, v.value}
+		s[0].cell = cell{v.number, true, j.form(v.value)}
 	} else {
 		s[0].version = v.num()
 	}

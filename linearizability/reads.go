@@ -2,6 +2,7 @@ package linearizability
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -59,7 +60,6 @@ func (j *judge) checkRead(op *Operation) {
 		}
 		w, e, g := j.rightChain(op, at)
 		if w == "" {
-			j.spent[op.ID] = at
 			return
 		}
 		if why == "" || ts == high {
@@ -139,7 +139,7 @@ func (j *judge) same(op *Operation, r *Record, v *version, ts uint64) (why, expe
 	ok := r.Exists == v.exists() && r.Version == v.num()
 	if ok && v != nil {
 		ev := j.m.event(v.ts)
-		ok = r.CommitTS == v.ts && (ev == nil || ev.CommitTime == r.CommitTime) && (op.In.NoValues || v.deleted || canonical(r.Value) == v.value)
+		ok = r.CommitTS == v.ts && (ev == nil || ev.CommitTime == r.CommitTime) && (op.In.NoValues || v.deleted || sameValue(r.Value, v.value))
 	}
 	if ok {
 		return "", "", ""
@@ -227,6 +227,8 @@ func (j *judge) rightHistory(op *Operation, ts uint64) (why, expected, got strin
 		}
 		if ev := want[i].event; ev != nil && ev.TxnID != recs[i].TxnID {
 			return "the history names another transaction", ev.TxnID, recs[i].TxnID
+		} else if ev != nil && !maps.Equal(ev.Metadata, recs[i].Metadata) {
+			return "the history shows other metadata", fmt.Sprint(ev.Metadata), fmt.Sprint(recs[i].Metadata)
 		}
 	}
 	return "", "", ""

@@ -2,6 +2,7 @@ package linearizability
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -92,6 +93,9 @@ func (j *judge) sameEvent(in *Input, ev *Event) string {
 	if whole.TxnID != ev.TxnID || whole.CommitTime != ev.CommitTime {
 		return "another transaction or time than the log has"
 	}
+	if !maps.Equal(whole.Metadata, ev.Metadata) {
+		return "other metadata than the log has"
+	}
 	n := 0
 	for _, o := range whole.Ops {
 		if !in.lets(o) {
@@ -102,7 +106,7 @@ func (j *judge) sameEvent(in *Input, ev *Event) string {
 			return fmt.Sprintf("key %q of agent %q is missing", o.Key, o.Agent)
 		}
 		got := &ev.Ops[i]
-		if got.Version != o.Version || got.Delete != o.Delete || !in.NoValues && canonical(got.Value) != canonical(o.Value) {
+		if got.Version != o.Version || got.Delete != o.Delete || !in.NoValues && !sameValue(got.Value, o.Value) {
 			return fmt.Sprintf("key %q of agent %q is shown otherwise", o.Key, o.Agent)
 		}
 		n++

@@ -222,7 +222,7 @@ func sameWrites(want map[Name]Write, ev *Event) bool {
 	for i := range ev.Ops {
 		o := &ev.Ops[i]
 		w, ok := want[o.Name]
-		if !ok || w.Delete != o.Delete || !o.Delete && canonical(w.Value) != canonical(o.Value) {
+		if !ok || w.Delete != o.Delete || !o.Delete && !sameValue(w.Value, o.Value) {
 			return false
 		}
 	}
@@ -365,7 +365,7 @@ func (j *judge) checkOutcomeAsked(op *Operation) {
 	case "committed":
 		if ev == nil && op.Out.CommitTS != 0 && len(op.Out.Versions) > 0 {
 			j.breaks(op, "G4", "ghost-outcome", "", "", "transaction %s was called committed at %d, and is not in the log", op.In.TxnID, op.Out.CommitTS)
-		} else if ev != nil && ev.CommitTS != op.Out.CommitTS {
+		} else if ev != nil && (ev.CommitTS != op.Out.CommitTS || ev.CommitTime != op.Out.CommitTime || !ev.made(op.Out.Versions)) {
 			j.breaks(op, "G6", "outcome-differs", fmt.Sprint(ev.CommitTS), fmt.Sprint(op.Out.CommitTS), "its outcome is told differently from the log")
 		}
 	case "aborted", "expired":
@@ -380,4 +380,17 @@ func (j *judge) checkOutcomeAsked(op *Operation) {
 			j.breaks(op, "G6", "outcome-forgotten", fmt.Sprintf("committed at %d", ev.CommitTS), op.Out.State, "the outcome of transaction %s is forgotten", op.In.TxnID)
 		}
 	}
+}
+
+// made tells whether those are the versions that a commit made.
+func (ev *Event) made(versions []KeyVersion) bool {
+	if len(versions) != len(ev.Ops) {
+		return false
+	}
+	for _, v := range versions {
+		if !slices.ContainsFunc(ev.Ops, func(o EventOp) bool { return o.Name == v.Name && o.Version == v.Version }) {
+			return false
+		}
+	}
+	return true
 }

@@ -83,7 +83,8 @@ async def test_a_staged_write_is_not_repeated(lossy, proxy, what):
             with pytest.raises(ConnectionError):
                 await tx.delete("a1", "k")
     assert await events(lossy) == []
-    assert (await lossy.get_transaction(tx.txn_id)).state is TxnState.ABORTED
+    # It is told to abort only if it hears; otherwise the timeout does it.
+    assert (await lossy.get_transaction(tx.txn_id)).state is not TxnState.COMMITTED
 
 
 @pytest.mark.parametrize("passed_over", [False, True])
