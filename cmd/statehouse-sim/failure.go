@@ -39,6 +39,7 @@ type failureReport struct {
 	Steps    int    `json:"scenario_steps,omitempty"`
 	From     int    `json:"steps,omitempty"`
 	Report   string `json:"report,omitempty"`
+	History  string `json:"history,omitempty"`
 	Note     string `json:"note,omitempty"`
 }
 
@@ -104,7 +105,11 @@ func (a *app) keep(rep *failureReport, name, story, dir string) error {
 		return nil
 	}
 	rep.Report = filepath.Join(dir, name+".html")
-	return writeReport(rep.Report, r)
+	if err := writeReport(rep.Report, r); err != nil {
+		return err
+	}
+	rep.History = filepath.Join(dir, name+".jsonl")
+	return historyTo(rep.History, r.History)
 }
 
 func writeReport(path string, r *sim.Result) error {
@@ -138,6 +143,7 @@ func (a *app) printFailure(rep *failureReport, v *lin.Violation) error {
 		line("scenario", fmt.Sprintf("%s (%d steps)", rep.Scenario, rep.Steps))
 	}
 	line("report", rep.Report)
+	line("history", rep.History)
 	line("note", rep.Note)
 	line("again", rep.Command)
 	return &failure{codeOf(v), fmt.Errorf("%s is broken", rep.Promise)}
