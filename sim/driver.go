@@ -243,7 +243,7 @@ func (d *driver) choices() []choice {
 			add(m.timeout, func() { d.step(Step{Verb: Timeout, Of: of}) })
 		}
 		if c.copies > 0 {
-			add(m.deliver/2, func() { d.step(Step{Verb: Again, Of: of}) })
+			add(m.again, func() { d.step(Step{Verb: Again, Of: of}) })
 		}
 	}
 	d.daemonChoices(add, waiting)
