@@ -44,6 +44,13 @@ func Check(h *History, o Options) Result {
 	}
 	r := Result{Verdict: VerdictOK, Violations: j.violations, Stats: j.stats}
 	r.Stats.Operations, r.Stats.Commits = len(h.Operations), len(h.Log)
+	if len(r.Violations) == 0 && !o.SkipPorcupine {
+		p := judgeByPorcupine(h, o)
+		r.Violations = p.violations
+		if p.unknown {
+			r.Verdict = VerdictUnknown
+		}
+	}
 	if len(r.Violations) > 0 {
 		r.Verdict = VerdictIllegal
 	}

@@ -1,7 +1,5 @@
 package linearizability
 
-import "time"
-
 // Verdict on a history.
 type Verdict string
 
@@ -26,11 +24,15 @@ type Violation struct {
 
 // Options of Check. The zero value checks everything with defaults.
 type Options struct {
-	PorcupineTimeout time.Duration
-	Samples          int
-	SampleSize       int
-	Seed             uint64
-	SkipPorcupine    bool
+	// Samples are judged without the log, each of about SampleSize operations; which,
+	// follows from the Seed.
+	Samples, SampleSize int
+	Seed                uint64
+	// SearchSteps bounds each of Porcupine's searches. One that ends there leaves the
+	// verdict unknown. It is a number of steps and not a time, so that a verdict does
+	// not depend on the machine.
+	SearchSteps   int
+	SkipPorcupine bool
 }
 
 // Result of Check.

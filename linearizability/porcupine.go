@@ -1,0 +1,187 @@
+package linearizability
+
+import (
+	"cmp"
+	"math/rand/v2"
+	"slices"
+
+	"github.com/anishathalye/porcupine"
+)
+
+// Porcupine is the second judge. It is given claims and a sequential model, and
+// searches for an order of the claims that the model allows and the clock does.
+//
+// Its cost explodes with commits whose outcome is unknown, not with length. So a
+// history is judged twice: all of it, in windows that begin in the state that the
+// log shows, and with every outcome that the log decides; and some small samples of
+// it without the log, for a log can lie.
+//
+// How far a search goes is counted in steps of the model, not in seconds: the verdict
+// must not depend on the machine.
+
+// What is judged at a time, where Options do not say.
+const (
+	windowClaims  = 128
+	defaultSample = 60
+	defaultCount  = 4
+	defaultSteps  = 1 << 20
+)
+
+// porcupineJudge is the second judge at work.
+type porcupineJudge struct {
+	steps      int // of each search
+	violations []Violation
+	unknown    bool // a search was given up
+	deepest    int  // the longest search that was not
+}
+
+// judgeByPorcupine judges a history that the first judge finds nothing in.
+func judgeByPorcupine(h *History, o Options) *porcupineJudge {
+	p := &porcupineJudge{steps: cmp.Or(o.SearchSteps, defaultSteps)}
+	if h.Complete {
+		log := make(map[string]*Event, len(h.Log))
+		for i := range h.Log {
+			log[h.Log[i].TxnID] = &h.Log[i]
+		}
+		c := gatherClaims(h, log)
+		if p.broken(c) {
+			return p
+		}
+		p.judgeWindows(h, c)
+	}
+	if len(p.violations) > 0 {
+		return p
+	}
+	c := gatherClaims(h, nil)
+	if !p.broken(c) {
+		p.judgeSamples(h, c, o)
+	}
+	return p
+}
+
+func (p *porcupineJudge) broken(c *claims) bool {
+	p.violations = append(p.violations, c.broken...)
+	return len(c.broken) > 0
+}
+
+// judgeWindows judges all claims, a window at a time. Where one ends and the next
+// begins the log says what the state is; that no claim is on the wrong side of the
+// cut was checked when the claims were gathered.
+func (p *porcupineJudge) judgeWindows(h *History, c *claims) {
+	s := newStore(h, c)
+	for from := 0; from < len(c.placed) && len(p.violations) == 0; {
+		to := min(from+windowClaims, len(c.placed))
+		for to < len(c.placed) && !c.placed[to].commit {
+			to++ // a window begins with a commit: what it begins in is the state before
+		}
+		list := c.placed[from:to]
+		first := list[0].point
+		if list[0].commit {
+			first--
+		}
+		s.advance(first)
+		p.judge(&window{placed: list, know: s.facts, existing: s.existing})
+		from = to
+	}
+}
+
+// judgeSamples judges stretches of what happened to a few keys, without the log. A
+// sample that does not begin with the history begins in a state that is not known.
+func (p *porcupineJudge) judgeSamples(h *History, c *claims, o Options) {
+	rng := rand.New(rand.NewPCG(o.Seed, 0x706f726375)) // its own: nobody else's draws depend on it
+	size, count := cmp.Or(o.SampleSize, defaultSample), cmp.Or(o.Samples, defaultCount)
+	commits := slices.DeleteFunc(slices.Clone(c.placed), func(a *claim) bool { return !a.commit })
+	if len(commits) == 0 {
+		return
+	}
+	for range count {
+		names := make(map[Name]bool)
+		for range 2 {
+			commits[rng.IntN(len(commits))].touch(names)
+		}
+		placed := project(c.placed, names)
+		w := &window{placed: placed, free: project(c.free, names), taken: taken(placed)}
+		from := max(0, rng.IntN(len(placed))-size/2)
+		for from > 0 && !placed[from].commit {
+			from--
+		}
+		if w.know = nothing; from == 0 {
+			w.know = newStore(h, c).facts
+		}
+		w.placed = placed[from:min(from+size, len(placed))]
+		w.dropLater()
+		p.judge(w)
+		if len(p.violations) > 0 {
+			return
+		}
+	}
+}
+
+// nothing is what is known of a key in the middle of a history without its log.
+func nothing(Name) facts { return facts{} }
+
+// touch adds the names that a claim writes or wants.
+func (a *claim) touch(names map[Name]bool) {
+	for i := range a.does {
+		names[a.does[i].name] = true
+	}
+	for i := range a.sees {
+		names[a.sees[i].name] = true
+	}
+}
+
+// project cuts claims down to some keys. An order of the whole is one of the part.
+func project(list []*claim, names map[Name]bool) []*claim {
+	var out []*claim
+	for _, a := range list {
+		b := *a
+		b.sees, b.does, b.lists = nil, nil, nil
+		for _, s := range a.sees {
+			if names[s.name] {
+				b.sees = append(b.sees, s)
+			}
+		}
+		for _, e := range a.does {
+			if names[e.name] {
+				b.does = append(b.does, e)
+			}
+		}
+		for n := range names { // of each, one sight at most: order cannot matter
+			if a.missed(n) {
+				b.sees = append(b.sees, sight{n, facts{known: knowsExists}})
+			}
+		}
+		if b.commit = len(b.does) > 0; b.commit || len(b.sees) > 0 {
+			out = append(out, &b)
+		}
+	}
+	return out
+}
+
+// missed tells whether a claim has listed where a key would stand, and not seen it.
+func (a *claim) missed(n Name) bool {
+	for i := range a.lists {
+		s := &a.lists[i]
+		if s.agent.ns == n.Namespace && s.agent.agent == n.Agent && s.covers(n.Key) && !s.shown[n] {
+			return true
+		}
+	}
+	return false
+}
+
+// judge has one window judged, each part of it that shares no key with the rest by
+// itself: linearizability is local.
+func (p *porcupineJudge) judge(w *window) {
+	for _, part := range w.split() {
+		s := newSearch(part, w, p.steps)
+		ok := porcupine.CheckOperations(s.model(), s.operations())
+		switch {
+		case s.left == 0:
+			p.unknown = true
+		case !ok:
+			p.violations = append(p.violations, s.explain())
+			return
+		}
+		p.deepest = max(p.deepest, p.steps-s.left)
+	}
+}
