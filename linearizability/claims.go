@@ -97,16 +97,23 @@ func gatherClaims(h *History, log map[string]*Event) *claims {
 		}
 		c.addCommit(f, log)
 	}
-	slices.SortStableFunc(c.placed, func(a, b *claim) int {
-		if a.point != b.point || a.commit == b.commit {
-			return cmp.Compare(a.point, b.point)
-		} else if a.commit {
-			return -1
-		}
-		return 1
-	})
+	slices.SortStableFunc(c.placed, comparePlaces)
 	c.checkRealTime()
 	return c
+}
+
+// comparePlaces puts a commit before the reads that are as of it. Those are all of
+// one state: among them the clock decides.
+func comparePlaces(a, b *claim) int {
+	switch {
+	case a.point != b.point:
+		return cmp.Compare(a.point, b.point)
+	case a.commit != b.commit && a.commit:
+		return -1
+	case a.commit != b.commit:
+		return 1
+	}
+	return cmp.Compare(a.call, b.call)
 }
 
 // sort puts an operation where it belongs.
@@ -232,7 +239,11 @@ func (c *claims) checkRealTime() {
 	for i := 0; i < len(c.placed); {
 		group := i // claims at one place: a commit by itself, reads together
 		for ; i < len(c.placed) && c.placed[i].point == c.placed[group].point && c.placed[i].commit == c.placed[group].commit; i++ {
-			if a := c.placed[i]; last != nil && a.ret < last.call {
+			a := c.placed[i]
+			if a.commit && i > group {
+				c.breaks(a, "G3", "place-taken", "it is said to be commit %d, and so is #%d", a.point, c.placed[group].op.ID)
+			}
+			if last != nil && a.ret < last.call {
 				c.breaks(a, "G3", "order-against-time", "it took place at %d, after what was asked for only later by #%d, at %d", a.point, last.op.ID, last.point)
 			}
 		}

@@ -1,6 +1,7 @@
 package linearizability
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 )
@@ -44,7 +45,7 @@ func (c *claims) addCommit(f *fate, log map[string]*Event) {
 		a.placed, a.point = true, op.Out.CommitTS
 	}
 	for _, op := range f.attempts {
-		if op.Outcome == Fail {
+		if op.Outcome == Fail && (op.Error == nil || op.Error.decides() || op.Error.Code == "TXN_ID_REUSED") {
 			continue
 		}
 		if a.op == nil {
@@ -126,13 +127,10 @@ func (c *claims) does(a *claim, f *fate, asked []*Operation) {
 	}
 }
 
-func compareEffects(x, y effect) int {
-	if n := strings.Compare(x.name.Namespace, y.name.Namespace); n != 0 {
-		return n
-	} else if n := strings.Compare(x.name.Agent, y.name.Agent); n != 0 {
-		return n
-	}
-	return strings.Compare(x.name.Key, y.name.Key)
+func compareEffects(x, y effect) int { return compareNames(x.name, y.name) }
+
+func compareNames(x, y Name) int {
+	return cmp.Or(strings.Compare(x.Namespace, y.Namespace), strings.Compare(x.Agent, y.Agent), strings.Compare(x.Key, y.Key))
 }
 
 // effects of one request, one a key, sorted: the last write of a key counts.

@@ -2,6 +2,7 @@ package linearizability
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 )
 
@@ -15,7 +16,12 @@ func (j *judge) fold(h *History) {
 		m.base = b.CommitTS
 		for i := range b.Records {
 			r := &b.Records[i]
-			m.add(r.Name, version{ts: r.CommitTS, number: r.Version, deleted: !r.Exists, value: canonical(r.Value)})
+			m.add(r.Name, version{ts: r.CommitTS, number: r.Version, deleted: !r.Exists, value: r.Value})
+			m.spaces[r.Namespace] = 0
+		}
+		for _, a := range b.Agents {
+			m.agents[agentName{a.Namespace, a.Agent}] = slices.Compact([]uint64{a.FirstTS, a.HeadTS})
+			m.spaces[a.Namespace] = 0
 		}
 	}
 	m.head = m.base
@@ -48,7 +54,7 @@ func (j *judge) fold(h *History) {
 			if op.Version != before.num()+1 {
 				bad("version-gap", "commit %d makes version %d of key %q of agent %q, whose last one was %d", ev.CommitTS, op.Version, op.Key, op.Agent, before.num())
 			}
-			m.add(op.Name, version{ts: ev.CommitTS, number: op.Version, deleted: op.Delete, value: canonical(op.Value), event: ev})
+			m.add(op.Name, version{ts: ev.CommitTS, number: op.Version, deleted: op.Delete, value: op.Value, event: ev})
 			a := agentName{op.Namespace, op.Agent}
 			if list := m.agents[a]; len(list) == 0 || list[len(list)-1] != ev.CommitTS {
 				m.agents[a] = append(list, ev.CommitTS)

@@ -311,6 +311,9 @@ type Note struct {
 	Text string `json:"text,omitempty"`
 }
 
+// sameValue compares values as JSON, however they are written.
+func sameValue(a, b string) bool { return a == b || canonical(a) == canonical(b) }
+
 // canonical puts JSON text into one form, so that values compare: members sorted,
 // no white space, numbers as written. What is not JSON (a digest) stays.
 func canonical(value string) string {

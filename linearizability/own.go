@@ -24,7 +24,7 @@ func (t *txn) own(n Name, read *Operation) layer {
 		return l
 	}
 	for _, s := range t.staged {
-		if s.Outcome == Fail || s.In.name() != n || s.Call >= read.Return {
+		if s.Outcome == Fail || s.In.name() != n || s.Call >= read.end() {
 			continue
 		}
 		if s.Outcome == OK && s.Return <= read.Call {
@@ -58,7 +58,7 @@ func sameAsOwn(op *Operation, r *Record, w *Operation) (why, expected, got strin
 	if want.Exists && !op.In.NoValues {
 		want.Value = w.In.Value
 	}
-	if r.Exists == want.Exists && r.Version == 0 && r.CommitTS == 0 && r.CommitTime == 0 && canonical(r.Value) == canonical(want.Value) {
+	if r.Exists == want.Exists && r.Version == 0 && r.CommitTS == 0 && r.CommitTime == 0 && sameValue(r.Value, want.Value) {
 		return "", "", ""
 	}
 	return fmt.Sprintf("the transaction does not see its own %s of key %q", w.Kind, r.Key), showRecord(&want), showRecord(r)

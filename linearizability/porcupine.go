@@ -2,6 +2,7 @@ package linearizability
 
 import (
 	"cmp"
+	"maps"
 	"math/rand/v2"
 	"slices"
 
@@ -52,9 +53,12 @@ func judgeByPorcupine(h *History, o Options) *porcupineJudge {
 	if len(p.violations) > 0 {
 		return p
 	}
-	c := gatherClaims(h, nil)
-	if !p.broken(c) {
+	switch c := gatherClaims(h, nil); {
+	case p.broken(c):
+	case h.Complete:
 		p.judgeSamples(h, c, o)
+	default:
+		p.judgeBlind(h, c)
 	}
 	return p
 }
@@ -85,8 +89,25 @@ func (p *porcupineJudge) judgeWindows(h *History, c *claims) {
 	}
 }
 
-// judgeSamples judges stretches of what happened to a few keys, without the log. A
-// sample that does not begin with the history begins in a state that is not known.
+// judgeBlind judges all claims without a log, at once: without it, where a window
+// begins nothing would be known.
+func (p *porcupineJudge) judgeBlind(h *History, c *claims) {
+	s := newStore(h, c)
+	p.judge(&window{placed: c.placed, free: c.free, know: s.facts, base: s.ts, points: c.points()})
+}
+
+// points are the places of all placed commits.
+func (c *claims) points() []uint64 {
+	var list []uint64
+	for _, a := range c.placed {
+		if a.commit {
+			list = append(list, a.point)
+		}
+	}
+	return list
+}
+
+// judgeSamples judges stretches of what happened to a few keys, without the log.
 func (p *porcupineJudge) judgeSamples(h *History, c *claims, o Options) {
 	rng := rand.New(rand.NewPCG(o.Seed, 0x706f726375)) // its own: nobody else's draws depend on it
 	size, count := cmp.Or(o.SampleSize, defaultSample), cmp.Or(o.Samples, defaultCount)
@@ -94,27 +115,48 @@ func (p *porcupineJudge) judgeSamples(h *History, c *claims, o Options) {
 	if len(commits) == 0 {
 		return
 	}
-	for range count {
+	for i := 0; i < count && len(p.violations) == 0; i++ {
 		names := make(map[Name]bool)
 		for range 2 {
 			commits[rng.IntN(len(commits))].touch(names)
 		}
-		placed := project(c.placed, names)
-		w := &window{placed: placed, free: project(c.free, names), taken: taken(placed)}
-		from := max(0, rng.IntN(len(placed))-size/2)
+		if w := c.sample(h, names, rng.IntN(len(c.placed)), size); w != nil {
+			p.judge(w)
+		}
+	}
+}
+
+// sample cuts claims down to some keys and a stretch around one of them. One that
+// does not begin with the history begins in a state that is not known. A commit that
+// nobody knows the outcome of says nothing there, and makes the search endless: the
+// keys that it writes are left out.
+func (c *claims) sample(h *History, names map[Name]bool, around, size int) *window {
+	if around >= size {
+		for _, a := range c.free {
+			for i := range a.does {
+				delete(names, a.does[i].name)
+			}
+		}
+	}
+	list := slices.SortedFunc(maps.Keys(names), compareNames)
+	placed := project(c.placed, names, list)
+	if len(placed) == 0 {
+		return nil
+	}
+	s := newStore(h, c)
+	w := &window{know: s.facts, base: s.ts, points: c.points()}
+	from := 0
+	if around < size {
+		w.free = project(c.free, names, list)
+	} else if from = max(0, len(placed)*around/len(c.placed)-size/2); from > 0 {
 		for from > 0 && !placed[from].commit {
 			from--
 		}
-		if w.know = nothing; from == 0 {
-			w.know = newStore(h, c).facts
-		}
-		w.placed = placed[from:min(from+size, len(placed))]
-		w.dropLater()
-		p.judge(w)
-		if len(p.violations) > 0 {
-			return
-		}
+		w.know = nothing
 	}
+	w.placed = placed[from:min(from+size, len(placed))]
+	w.dropLater()
+	return w
 }
 
 // nothing is what is known of a key in the middle of a history without its log.
@@ -130,10 +172,11 @@ func (a *claim) touch(names map[Name]bool) {
 	}
 }
 
-// project cuts claims down to some keys. An order of the whole is one of the part.
-func project(list []*claim, names map[Name]bool) []*claim {
+// project cuts claims down to some keys, given as a set and sorted. An order of the
+// whole is one of the part.
+func project(all []*claim, names map[Name]bool, list []Name) []*claim {
 	var out []*claim
-	for _, a := range list {
+	for _, a := range all {
 		b := *a
 		b.sees, b.does, b.lists = nil, nil, nil
 		for _, s := range a.sees {
@@ -146,7 +189,7 @@ func project(list []*claim, names map[Name]bool) []*claim {
 				b.does = append(b.does, e)
 			}
 		}
-		for n := range names { // of each, one sight at most: order cannot matter
+		for _, n := range list {
 			if a.missed(n) {
 				b.sees = append(b.sees, sight{n, facts{known: knowsExists}})
 			}

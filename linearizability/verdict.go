@@ -44,5 +44,7 @@ type Result struct {
 
 // Stats say how much was checked.
 type Stats struct {
-	Operations, Commits, Reads, Resolved int
+	Operations, Commits, Reads int
+	Resolved                   int // unknown outcomes that the log has decided
+	DeepestSearch              int // steps of Porcupine's longest search
 }

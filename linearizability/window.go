@@ -7,26 +7,18 @@ type window struct {
 	placed, free []*claim
 	know         func(Name) facts
 	existing     func(*stretch) []Name // keys of that state in a stretch; nil: none is known
-	// taken are the versions that placed commits made, in the window or not: no free
-	// commit can have made them. Most of what a search would try, this rules out.
-	taken map[versionOf]bool
+	base         uint64                // where the window begins
+	// points are the places of all placed commits, in the window or not, in order. A
+	// free commit can only be at one that is not taken, for they are dense: that rules
+	// out most of what a search would try.
+	points []uint64
 }
 
-type versionOf struct {
-	name    Name
-	version uint64
-}
-
-func taken(placed []*claim) map[versionOf]bool {
-	m := make(map[versionOf]bool)
-	for _, a := range placed {
-		for i := range a.does {
-			if e := &a.does[i]; e.known&knowsVersion != 0 && !e.head {
-				m[versionOf{e.name, e.version}] = true
-			}
-		}
-	}
-	return m
+// room is how many places between two points are not taken, the first exclusive.
+func (w *window) room(after, upTo uint64) int {
+	i, _ := slices.BinarySearch(w.points, after+1)
+	k, _ := slices.BinarySearch(w.points, upTo+1)
+	return int(upTo-after) - (k - i)
 }
 
 // dropLater drops the free commits that were asked for when all the rest was over.
