@@ -2,6 +2,7 @@ package linearizability
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 )
 
@@ -16,6 +17,11 @@ func (j *judge) fold(h *History) {
 		for i := range b.Records {
 			r := &b.Records[i]
 			m.add(r.Name, version{ts: r.CommitTS, number: r.Version, deleted: !r.Exists, value: r.Value})
+			m.spaces[r.Namespace] = 0
+		}
+		for _, a := range b.Agents {
+			m.agents[agentName{a.Namespace, a.Agent}] = slices.Compact([]uint64{a.FirstTS, a.HeadTS})
+			m.spaces[a.Namespace] = 0
 		}
 	}
 	m.head = m.base

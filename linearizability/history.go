@@ -1,7 +1,6 @@
 package linearizability
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -208,10 +207,6 @@ type Name struct {
 	Key       string `json:"key"`
 }
 
-func (n Name) compare(o Name) int {
-	return cmp.Or(strings.Compare(n.Namespace, o.Namespace), strings.Compare(n.Agent, o.Agent), strings.Compare(n.Key, o.Key))
-}
-
 // Write of one key, or its tombstone.
 type Write struct {
 	Name
@@ -316,8 +311,7 @@ type Note struct {
 	Text string `json:"text,omitempty"`
 }
 
-// sameValue tells whether two values are the same JSON. Mostly they are written
-// alike, too.
+// sameValue compares values as JSON, however they are written.
 func sameValue(a, b string) bool { return a == b || canonical(a) == canonical(b) }
 
 // canonical puts JSON text into one form, so that values compare: members sorted,

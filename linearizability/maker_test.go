@@ -131,7 +131,7 @@ func (m *maker) effect(op *Operation) {
 		}
 	case Scan:
 		out.ReadTS = m.head()
-		for _, n := range slices.SortedFunc(maps.Keys(m.keys), Name.compare) {
+		for _, n := range slices.SortedFunc(maps.Keys(m.keys), compareNames) {
 			if r := m.last(n); r.Exists {
 				out.Records = append(out.Records, r)
 			}
@@ -157,7 +157,10 @@ func (m *maker) effect(op *Operation) {
 func (m *maker) commit(op *Operation) {
 	for _, w := range op.In.Writes {
 		if r := m.last(w.Name); w.Expected != nil && *w.Expected != r.Version && (*w.Expected != 0 || r.Exists) {
-			op.Outcome, op.Error = Fail, &Refusal{Code: "PRECONDITION_FAILED"}
+			op.Outcome, op.Error = Fail, &Refusal{Code: "PRECONDITION_FAILED", Details: map[string]string{
+				"namespace": w.Namespace, "agent_id": w.Agent, "key": w.Key,
+				"expected_version": fmt.Sprint(*w.Expected), "current_version": fmt.Sprint(r.Version),
+			}}
 			return
 		}
 	}

@@ -24,7 +24,7 @@ func (t *txn) own(n Name, read *Operation) layer {
 		return l
 	}
 	for _, s := range t.staged {
-		if s.Outcome == Fail || s.In.name() != n || s.Call >= read.Return {
+		if s.Outcome == Fail || s.In.name() != n || s.Call >= read.end() {
 			continue
 		}
 		if s.Outcome == OK && s.Return <= read.Call {

@@ -1,380 +1,230 @@
 package linearizability
 
 import (
-	"fmt"
+	"cmp"
 	"maps"
-	"math"
+	"math/rand/v2"
 	"slices"
-	"sort"
-	"strings"
-	"time"
 
 	"github.com/anishathalye/porcupine"
 )
 
-// This file is the second judge. It shares nothing with the oracle but the history:
-// it searches for an order of the operations that explains the answers (Wing and
-// Gong, 1993; Lowe, 2017), and does not believe the log to have it. Where there are
-// too many operations for a search it takes the log's help to cut them into windows;
-// on samples of a few keys it does without, so that a log that lies cannot hide.
+// Porcupine is the second judge. It is given claims and a sequential model, and
+// searches for an order of the claims that the model allows and the clock does.
+//
+// Its cost explodes with commits whose outcome is unknown, not with length. So a
+// history is judged twice: all of it, in windows that begin in the state that the
+// log shows, and with every outcome that the log decides; and some small samples of
+// it without the log, for a log can lie.
+//
+// How far a search goes is counted in steps of the model, not in seconds: the verdict
+// must not depend on the machine.
 
-// unit is what takes effect at one point: a read, or a commit with what it read,
-// the conditions it was made on, and what it wrote. Attempts under one transaction
-// id are one unit, since it may take effect only once.
-type unit struct {
-	op        *Operation
-	call, ret int64 // ret is math.MaxInt64 while nobody knows whether it happened
-	reads     map[Name]cell
-	demands   map[Name]uint64 // the version that a key must be at; 0: it does not exist
-	writes    map[Name]cell
-	ts        uint64 // commit_ts by the log, 0 if it is not there
+// What is judged at a time, where Options do not say.
+const (
+	windowClaims  = 128
+	defaultSample = 60
+	defaultCount  = 4
+	defaultSteps  = 1 << 20
+)
+
+// porcupineJudge is the second judge at work.
+type porcupineJudge struct {
+	steps      int // of each search
+	violations []Violation
+	unknown    bool // a search was given up
+	deepest    int  // the longest search that was not
 }
 
-// cell is the state of a key.
-type cell struct {
-	version uint64
-	exists  bool
-	value   string
-}
-
-func (j *judge) cellOf(r *Record) cell {
-	if !r.Exists {
-		return cell{version: r.Version}
-	}
-	return cell{r.Version, true, j.form(r.Value)}
-}
-
-// form is the canonical form of a value, remembered.
-func (j *judge) form(value string) string {
-	form, ok := j.forms[value]
-	if !ok {
-		form = canonical(value)
-		j.forms[value] = form
-	}
-	return form
-}
-
-// units lists what a history holds for the search.
-func (j *judge) units(h *History) []*unit {
-	var list []*unit
-	for _, op := range h.Operations {
-		if plain := op.In.TxnID == "" && op.In.At == nil && op.In.AtTime == 0 && !op.In.NoValues; !plain || op.Outcome != OK {
-			continue
+// judgeByPorcupine judges a history that the first judge finds nothing in.
+func judgeByPorcupine(h *History, o Options) *porcupineJudge {
+	p := &porcupineJudge{steps: cmp.Or(o.SearchSteps, defaultSteps)}
+	if h.Complete {
+		log := make(map[string]*Event, len(h.Log))
+		for i := range h.Log {
+			log[h.Log[i].TxnID] = &h.Log[i]
 		}
-		if op.Kind == Get || op.Kind == BatchGet {
-			u := &unit{op: op, call: op.Call, ret: op.Return, reads: make(map[Name]cell)}
-			for i := range op.Out.Records {
-				u.reads[op.Out.Records[i].Name] = j.cellOf(&op.Out.Records[i])
-			}
-			list = append(list, u)
+		c := gatherClaims(h, log)
+		if p.broken(c) {
+			return p
 		}
+		p.judgeWindows(h, c)
 	}
-	for _, t := range slices.SortedFunc(maps.Values(j.txns), func(a, b *txn) int { return a.first - b.first }) {
-		if u := j.unitOf(t); u != nil {
-			list = append(list, u)
+	if len(p.violations) > 0 {
+		return p
+	}
+	switch c := gatherClaims(h, nil); {
+	case p.broken(c):
+	case h.Complete:
+		p.judgeSamples(h, c, o)
+	default:
+		p.judgeBlind(h, c)
+	}
+	return p
+}
+
+func (p *porcupineJudge) broken(c *claims) bool {
+	p.violations = append(p.violations, c.broken...)
+	return len(c.broken) > 0
+}
+
+// judgeWindows judges all claims, a window at a time. Where one ends and the next
+// begins the log says what the state is; that no claim is on the wrong side of the
+// cut was checked when the claims were gathered.
+func (p *porcupineJudge) judgeWindows(h *History, c *claims) {
+	s := newStore(h, c)
+	for from := 0; from < len(c.placed) && len(p.violations) == 0; {
+		to := min(from+windowClaims, len(c.placed))
+		for to < len(c.placed) && !c.placed[to].commit {
+			to++ // a window begins with a commit: what it begins in is the state before
+		}
+		list := c.placed[from:to]
+		first := list[0].point
+		if list[0].commit {
+			first--
+		}
+		s.advance(first)
+		p.judge(&window{placed: list, know: s.facts, existing: s.existing})
+		from = to
+	}
+}
+
+// judgeBlind judges all claims without a log, at once: without it, where a window
+// begins nothing would be known.
+func (p *porcupineJudge) judgeBlind(h *History, c *claims) {
+	s := newStore(h, c)
+	p.judge(&window{placed: c.placed, free: c.free, know: s.facts, base: s.ts, points: c.points()})
+}
+
+// points are the places of all placed commits.
+func (c *claims) points() []uint64 {
+	var list []uint64
+	for _, a := range c.placed {
+		if a.commit {
+			list = append(list, a.point)
 		}
 	}
 	return list
 }
 
-// unitOf is a transaction as one unit; nil if it certainly did nothing.
-func (j *judge) unitOf(t *txn) *unit {
-	u := &unit{ret: math.MaxInt64, reads: make(map[Name]cell), demands: make(map[Name]uint64), writes: make(map[Name]cell)}
-	unknown := false
-	for _, op := range t.attempts {
-		if u.op == nil {
-			u.op, u.call = op, op.Call
-		}
-		if op.Outcome == OK && op.Return < u.ret {
-			u.op, u.ret = op, op.Return
-		}
-		unknown = unknown || op.Outcome == Unknown || op.Outcome == Fail && !final[op.Error.Code]
-	}
-	if u.op == nil || u.ret == math.MaxInt64 && !unknown {
-		return nil
-	}
-	want, conditions := t.wanted(u.op)
-	for n, w := range want { // into a map: order cannot matter
-		if c := (cell{exists: !w.Delete}); w.Delete {
-			u.writes[n] = c
-		} else {
-			c.value = j.form(w.Value)
-			u.writes[n] = c
-		}
-	}
-	for _, v := range u.op.Out.Versions {
-		c := u.writes[v.Name]
-		c.version = v.Version
-		u.writes[v.Name] = c
-	}
-	for _, w := range conditions {
-		u.demands[w.Name] = *w.Expected
-	}
-	for _, k := range u.op.In.Keys {
-		u.demands[k.Name] = k.Expected
-	}
-	for _, r := range t.reads {
-		if (r.Kind == Get || r.Kind == BatchGet) && r.Outcome == OK && r.Call < u.op.Call {
-			for i := range r.Out.Records {
-				if n := r.Out.Records[i].Name; len(t.own(n, r).writes) == 0 {
-					u.reads[n] = j.cellOf(&r.Out.Records[i])
-				}
-			}
-		}
-	}
-	if ev := j.m.byTxn[t.id]; ev != nil {
-		u.ts = ev.CommitTS
-	}
-	if len(u.writes) == 0 && t.begin != nil { // it takes effect where it read
-		u.call, u.ret = t.begin.Call, t.begin.Return
-	}
-	return u
-}
-
-// touches tells whether a unit has to do with one of some keys.
-func (u *unit) touches(keys []Name) bool {
-	return slices.ContainsFunc(keys, func(n Name) bool {
-		_, read := u.reads[n]
-		_, demands := u.demands[n]
-		_, writes := u.writes[n]
-		return read || demands || writes
-	})
-}
-
-// state of some keys, in their order. Known is false until an answer told it.
-type state [maxSampleKeys]struct {
-	known bool
-	cell
-}
-
-const maxSampleKeys = 4
-
-// search looks for an order of the units that explains what they tell of the keys.
-func search(keys []Name, units []*unit, from state, timeout time.Duration) porcupine.CheckResult {
-	steps := 0
-	model := porcupine.Model{
-		Init: func() any { return from },
-		Step: func(s, in, _ any) (bool, any) {
-			if steps++; steps > maxSteps {
-				return false, s
-			}
-			u := in.(*unit)
-			if ok, next := u.apply(keys, s.(state)); ok {
-				return true, next
-			}
-			return u.ret == math.MaxInt64, s // one that was never answered may have been refused
-		},
-	}
-	ops := make([]porcupine.Operation, len(units))
-	for i, u := range units {
-		ops[i] = porcupine.Operation{Input: u, Call: u.call, Return: u.ret}
-	}
-	r := porcupine.CheckOperationsTimeout(model, ops, timeout)
-	if steps > maxSteps { // one partition, so one search: nobody else counts
-		return porcupine.Unknown
-	}
-	return r
-}
-
-// maxSteps bounds a search in steps, so that its verdict does not depend on how busy
-// the machine is.
-const maxSteps = 1 << 20
-
-// apply is the sequential model: what a unit needs and does.
-func (u *unit) apply(keys []Name, s state) (bool, state) {
-	for i, n := range keys {
-		at := &s[i]
-		if seen, ok := u.reads[n]; ok {
-			if at.known && at.cell != seen {
-				return false, s
-			}
-			at.known, at.cell = true, seen
-		}
-		if v, ok := u.demands[n]; ok && at.known && v != at.version && (v != 0 || at.exists) {
-			return false, s
-		}
-		if w, ok := u.writes[n]; ok {
-			switch {
-			case at.known && w.version != 0 && w.version != at.version+1:
-				return false, s
-			case at.known:
-				w.version = at.version + 1
-				at.cell = w
-			case w.version != 0: // else nobody was told what it made of what nobody knew
-				at.known, at.cell = true, w
-			}
-		}
-	}
-	return true, s
-}
-
-// searchAll has Porcupine judge a history.
-func (j *judge) searchAll(h *History, o Options) {
-	units := j.units(h)
-	byKey := make(map[Name][]*unit)
-	for _, u := range units {
-		for _, n := range u.names() {
-			byKey[n] = append(byKey[n], u)
-		}
-	}
-	names := slices.SortedFunc(maps.Keys(byKey), Name.compare)
-	if h.Complete {
-		for _, n := range names {
-			j.searchWindows(n, byKey[n], o)
-		}
-	}
-	j.searchSamples(h, names, byKey, o)
-}
-
-// names lists the keys of a unit.
-func (u *unit) names() []Name {
-	all := make(map[Name]bool)
-	for n := range u.reads {
-		all[n] = true
-	}
-	for n := range u.demands {
-		all[n] = true
-	}
-	for n := range u.writes {
-		all[n] = true
-	}
-	return slices.SortedFunc(maps.Keys(all), Name.compare)
-}
-
-// windowSize is how many operations a window has at least, where there are as many.
-// A search costs little for each operation, and something for itself.
-const windowSize = 40
-
-// maxUnknown is how many unknown commits a search without the log can bear: each may
-// have happened at any time since, or never.
-const maxUnknown = 6
-
-// searchWindows judges one key. The log tells which of the unknown commits
-// happened, by when (somebody knew of them, or of later ones), and what the key was
-// wherever nothing was under way.
-func (j *judge) searchWindows(n Name, units []*unit, o Options) {
-	var list []*unit
-	for _, u := range units {
-		resolved := *u
-		if u.ret == math.MaxInt64 {
-			if u.ts == 0 {
-				continue // it never happened
-			}
-			resolved.ret = j.b.known(u.ts)
-		}
-		list = append(list, &resolved)
-	}
-	sort.SliceStable(list, func(i, k int) bool { return list[i].call < list[k].call })
-	last, from, before := int64(math.MinInt64), 0, uint64(j.m.base)
-	head := before
-	for i := 0; i <= len(list); i++ {
-		if i == len(list) || i >= from+windowSize && list[i].call > last {
-			j.verdict(search([]Name{n}, list[from:i], j.stateAt(n, before), o.PorcupineTimeout), []Name{n}, list[from:i], "with the log's help")
-			from, before = i, head
-		}
-		if i < len(list) {
-			last = max(last, list[i].ret)
-			if _, writes := list[i].writes[n]; writes {
-				head = max(head, list[i].ts)
-			}
-		}
-	}
-}
-
-func (j *judge) stateAt(n Name, ts uint64) (s state) {
-	s[0].known = true
-	if v := j.m.at(n, ts); v.exists() {
-		s[0].cell = cell{v.number, true, j.form(v.value)}
-	} else {
-		s[0].version = v.num()
-	}
-	return s
-}
-
-// known is when it was first known to somebody that ts was committed.
-func (b *bounds) known(ts uint64) int64 {
-	i := sort.Search(len(b.proofs), func(i int) bool { return b.proofs[i].ts >= ts })
-	if i == len(b.proofs) {
-		return math.MaxInt64
-	}
-	return b.proofs[i].time
-}
-
-// searchSamples judges a few keys together, without the log: what an unknown commit
-// did is left open.
-func (j *judge) searchSamples(h *History, names []Name, byKey map[Name][]*unit, o Options) {
-	if len(names) == 0 {
+// judgeSamples judges stretches of what happened to a few keys, without the log.
+func (p *porcupineJudge) judgeSamples(h *History, c *claims, o Options) {
+	rng := rand.New(rand.NewPCG(o.Seed, 0x706f726375)) // its own: nobody else's draws depend on it
+	size, count := cmp.Or(o.SampleSize, defaultSample), cmp.Or(o.Samples, defaultCount)
+	commits := slices.DeleteFunc(slices.Clone(c.placed), func(a *claim) bool { return !a.commit })
+	if len(commits) == 0 {
 		return
 	}
-	pick := o.Seed
-	for range o.Samples {
-		pick = pick*6364136223846793005 + 1442695040888963407 // Knuth's MMIX: any spread will do
-		keys := []Name{names[(pick>>33)%uint64(len(names))]}
-		var list []*unit
-		for k := uint64(1); ; k++ {
-			grown := touching(keys, byKey)
-			if unknown := count(grown, func(u *unit) bool { return u.ret == math.MaxInt64 }); len(grown) > o.SampleSize || unknown > maxUnknown {
-				keys = keys[:len(keys)-1]
-				break
-			}
-			list = grown
-			if len(keys) == maxSampleKeys || k == uint64(len(names)) {
-				break
-			}
-			if next := names[((pick>>33)+k)%uint64(len(names))]; !slices.Contains(keys, next) {
-				keys = append(keys, next)
-			}
+	for i := 0; i < count && len(p.violations) == 0; i++ {
+		names := make(map[Name]bool)
+		for range 2 {
+			commits[rng.IntN(len(commits))].touch(names)
 		}
-		if len(keys) == 0 {
-			continue
+		if w := c.sample(h, names, rng.IntN(len(c.placed)), size); w != nil {
+			p.judge(w)
 		}
-		var empty state
-		if h.Header.Base == nil {
-			for i := range keys {
-				empty[i].known = true
-			}
-		}
-		j.verdict(search(keys, list, empty, o.PorcupineTimeout), keys, list, "without the log")
 	}
 }
 
-func touching(keys []Name, byKey map[Name][]*unit) []*unit {
-	var list []*unit
-	for i, n := range keys {
-		for _, u := range byKey[n] {
-			if !u.touches(keys[:i]) {
-				list = append(list, u)
+// sample cuts claims down to some keys and a stretch around one of them. One that
+// does not begin with the history begins in a state that is not known. A commit that
+// nobody knows the outcome of says nothing there, and makes the search endless: the
+// keys that it writes are left out.
+func (c *claims) sample(h *History, names map[Name]bool, around, size int) *window {
+	if around >= size {
+		for _, a := range c.free {
+			for i := range a.does {
+				delete(names, a.does[i].name)
 			}
 		}
 	}
-	return list
+	list := slices.SortedFunc(maps.Keys(names), compareNames)
+	placed := project(c.placed, names, list)
+	if len(placed) == 0 {
+		return nil
+	}
+	s := newStore(h, c)
+	w := &window{know: s.facts, base: s.ts, points: c.points()}
+	from := 0
+	if around < size {
+		w.free = project(c.free, names, list)
+	} else if from = max(0, len(placed)*around/len(c.placed)-size/2); from > 0 {
+		for from > 0 && !placed[from].commit {
+			from--
+		}
+		w.know = nothing
+	}
+	w.placed = placed[from:min(from+size, len(placed))]
+	w.dropLater()
+	return w
 }
 
-func count[T any](list []T, f func(T) bool) (n int) {
-	for _, x := range list {
-		if f(x) {
-			n++
+// nothing is what is known of a key in the middle of a history without its log.
+func nothing(Name) facts { return facts{} }
+
+// touch adds the names that a claim writes or wants.
+func (a *claim) touch(names map[Name]bool) {
+	for i := range a.does {
+		names[a.does[i].name] = true
+	}
+	for i := range a.sees {
+		names[a.sees[i].name] = true
+	}
+}
+
+// project cuts claims down to some keys, given as a set and sorted. An order of the
+// whole is one of the part.
+func project(all []*claim, names map[Name]bool, list []Name) []*claim {
+	var out []*claim
+	for _, a := range all {
+		b := *a
+		b.sees, b.does, b.lists = nil, nil, nil
+		for _, s := range a.sees {
+			if names[s.name] {
+				b.sees = append(b.sees, s)
+			}
+		}
+		for _, e := range a.does {
+			if names[e.name] {
+				b.does = append(b.does, e)
+			}
+		}
+		for _, n := range list {
+			if a.missed(n) {
+				b.sees = append(b.sees, sight{n, facts{known: knowsExists}})
+			}
+		}
+		if b.commit = len(b.does) > 0; b.commit || len(b.sees) > 0 {
+			out = append(out, &b)
 		}
 	}
-	return n
+	return out
 }
 
-func (j *judge) verdict(r porcupine.CheckResult, keys []Name, units []*unit, how string) {
-	j.stats.Searched += len(units)
-	switch r {
-	case porcupine.Unknown:
-		j.stats.Unjudged++
-	case porcupine.Illegal:
-		op := units[len(units)-1].op
-		j.breaks(op, "G3", "not-linearizable", "", "", "no order of the %d operations from #%d on explains what was told of %s (Porcupine, %s)",
-			len(units), units[0].op.ID, keyNames(keys), how)
+// missed tells whether a claim has listed where a key would stand, and not seen it.
+func (a *claim) missed(n Name) bool {
+	for i := range a.lists {
+		s := &a.lists[i]
+		if s.agent.ns == n.Namespace && s.agent.agent == n.Agent && s.covers(n.Key) && !s.shown[n] {
+			return true
+		}
 	}
+	return false
 }
 
-func keyNames(keys []Name) string {
-	var list []string
-	for _, n := range keys {
-		list = append(list, fmt.Sprintf("key %q of agent %q", n.Key, n.Agent))
+// judge has one window judged, each part of it that shares no key with the rest by
+// itself: linearizability is local.
+func (p *porcupineJudge) judge(w *window) {
+	for _, part := range w.split() {
+		s := newSearch(part, w, p.steps)
+		ok := porcupine.CheckOperations(s.model(), s.operations())
+		switch {
+		case s.left == 0:
+			p.unknown = true
+		case !ok:
+			p.violations = append(p.violations, s.explain())
+			return
+		}
+		p.deepest = max(p.deepest, p.steps-s.left)
 	}
-	return strings.Join(list, ", ")
 }

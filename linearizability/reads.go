@@ -10,17 +10,17 @@ import (
 // checkRead finds a point at which the answer was right.
 func (j *judge) checkRead(op *Operation) {
 	low, high := j.window(op)
-	if from := j.ops[op.In.PageOf]; from != nil {
-		for from.In.PageOf != 0 && j.ops[from.In.PageOf] != nil { // the first page's window is the chain's
-			from = j.ops[from.In.PageOf]
+	if from := j.pageOf(op); from != nil {
+		for j.pageOf(from) != nil { // the first page's window is the chain's
+			from = j.pageOf(from)
 		}
 		if low, high = j.window(from); from.hasReadTS() {
-			low, high = from.Out.ReadTS, from.Out.ReadTS
+			low, high = from.Out.ReadTS, min(from.Out.ReadTS, high)
 		}
 	} else if op.In.TxnID != "" {
 		t := j.txns[op.In.TxnID]
-		if t == nil || t.begin == nil {
-			return
+		if t == nil || t.begin == nil || t.begin.Out.SnapshotTS > j.m.head {
+			return // reported
 		}
 		low, high = t.begin.Out.SnapshotTS, t.begin.Out.SnapshotTS
 	} else if op.In.At != nil {
@@ -72,7 +72,7 @@ func (j *judge) checkRead(op *Operation) {
 
 // rightChain holds all pages up to this one to one point.
 func (j *judge) rightChain(op *Operation, ts uint64) (why, expected, got string) {
-	for from := j.ops[op.In.PageOf]; from != nil; from = j.ops[from.In.PageOf] {
+	for from := j.pageOf(op); from != nil; from = j.pageOf(from) {
 		if why, expected, got = j.right(from, ts); why != "" {
 			return "its pages are not of one point: " + why, expected, got
 		}
@@ -115,13 +115,7 @@ func (j *judge) right(op *Operation, ts uint64) (why, expected, got string) {
 	case Get, BatchGet:
 		return j.rightGets(op, ts)
 	case GetVersion:
-		r := &op.Out.Records[0]
-		for i := range j.m.keys[r.Name] {
-			if v := &j.m.keys[r.Name][i]; v.number == op.In.KeyVersion && v.ts <= ts {
-				return j.same(op, r, v, ts)
-			}
-		}
-		return "there is no such version", "nothing", showRecord(r)
+		return j.rightVersion(op, ts)
 	case ListKeys, Scan:
 		return j.rightList(op, ts)
 	case KeyHistory:
@@ -137,14 +131,51 @@ func (j *judge) right(op *Operation, ts uint64) (why, expected, got string) {
 // same compares a record with a version.
 func (j *judge) same(op *Operation, r *Record, v *version, ts uint64) (why, expected, got string) {
 	ok := r.Exists == v.exists() && r.Version == v.num()
-	if ok && v != nil {
+	switch {
+	case v == nil:
+		ok = ok && r.CommitTS == 0 && r.CommitTime == 0
+	default:
 		ev := j.m.event(v.ts)
-		ok = r.CommitTS == v.ts && (ev == nil || ev.CommitTime == r.CommitTime) && (op.In.NoValues || v.deleted || sameValue(r.Value, v.value))
+		ok = ok && r.CommitTS == v.ts && (ev == nil || ev.CommitTime == r.CommitTime)
+	}
+	if !v.exists() || op.In.NoValues {
+		ok = ok && r.Value == ""
+	} else {
+		ok = ok && sameValue(r.Value, v.value)
 	}
 	if ok {
 		return "", "", ""
 	}
 	return fmt.Sprintf("key %q of agent %q is shown otherwise than it was after commit %d", r.Key, r.Agent, ts), v.show(), showRecord(r)
+}
+
+// sameMore holds a page to what it says of those after it. left is how many are
+// left: one that is left for another page is there for certain.
+func sameMore(op *Operation, shown, left int) (why, expected, got string) {
+	switch {
+	case op.In.Limit > 0 && uint64(shown) > op.In.Limit:
+		return "the page is longer than its limit", fmt.Sprint(op.In.Limit), fmt.Sprint(shown)
+	case op.Out.More && (left == 0 || shown == 0):
+		return "there is another page, it says, and there is none", "the last page", "more"
+	case op.Out.More && op.In.Limit == 0 && op.In.PageOf == 0 && (op.Kind == ListKeys || op.Kind == Scan):
+		return "it was asked for all", "all, or a refusal", fmt.Sprint(shown)
+	case !op.Out.More && left > 0:
+		return "it is the last page, it says, and there are more", fmt.Sprint(shown + left), fmt.Sprint(shown)
+	}
+	return "", "", ""
+}
+
+func (j *judge) rightVersion(op *Operation, ts uint64) (why, expected, got string) {
+	if len(op.Out.Records) != 1 || op.Out.Records[0].Name != op.In.name() {
+		return "the answer is about another record", fmt.Sprint(op.In.name()), fmt.Sprint(op.Out.Records)
+	}
+	r := &op.Out.Records[0]
+	for i := range j.m.keys[r.Name] {
+		if v := &j.m.keys[r.Name][i]; v.number == op.In.KeyVersion && v.ts <= ts {
+			return j.same(op, r, v, ts)
+		}
+	}
+	return "there is no such version", "nothing", showRecord(r)
 }
 
 func (j *judge) rightGets(op *Operation, ts uint64) (why, expected, got string) {
@@ -170,25 +201,30 @@ func (j *judge) rightGets(op *Operation, ts uint64) (why, expected, got string) 
 func (j *judge) rightList(op *Operation, ts uint64) (why, expected, got string) {
 	keys := op.Out.Keys
 	for i := range op.Out.Records {
-		keys = append(keys, op.Out.Records[i].Key)
-	}
-	if op.In.Limit > 0 && uint64(len(keys)) > op.In.Limit {
-		return "the page is longer than its limit", fmt.Sprint(op.In.Limit), fmt.Sprint(len(keys))
+		r := &op.Out.Records[i]
+		if n := (Name{op.In.Namespace, op.In.Agent, r.Key}); r.Name != n {
+			return "the answer is about another record", fmt.Sprint(n), fmt.Sprint(r.Name)
+		}
+		keys = append(keys, r.Key)
 	}
 	want := j.listing(op, ts)
-	at := 0
+	at, left := 0, 0
 	for i := range want {
 		w := &want[i]
-		if at < len(keys) && keys[at] == w.key {
+		switch {
+		case at < len(keys) && keys[at] == w.key:
 			at++
-		} else if at == len(keys) && op.Out.More {
-			break // it is for the next page
-		} else if w.certain {
+		case at == len(keys) && (w.certain || op.Out.More):
+			left++ // for the next page
+		case w.certain:
 			return fmt.Sprintf("the keys are not those after commit %d", ts), showListing(want), strings.Join(keys, " ")
 		}
 	}
 	if at < len(keys) {
 		return fmt.Sprintf("the keys are not those after commit %d", ts), showListing(want), strings.Join(keys, " ")
+	}
+	if why, expected, got = sameMore(op, len(keys), left); why != "" {
+		return why, expected, got
 	}
 	for i := range op.Out.Records {
 		if why, expected, got = j.sameUnderOwn(op, &op.Out.Records[i], ts); why != "" {
@@ -209,7 +245,7 @@ func (j *judge) rightHistory(op *Operation, ts uint64) (why, expected, got strin
 	if !op.In.OldestFirst {
 		slices.Reverse(want)
 	}
-	if from := j.ops[op.In.PageOf]; from != nil {
+	if from := j.pageOf(op); from != nil {
 		if n := len(from.Out.Records); n > 0 {
 			last := from.Out.Records[n-1].Version
 			for len(want) > 0 && (op.In.OldestFirst && want[0].number <= last || !op.In.OldestFirst && want[0].number >= last) {
@@ -218,20 +254,22 @@ func (j *judge) rightHistory(op *Operation, ts uint64) (why, expected, got strin
 		}
 	}
 	recs := op.Out.Records
-	if len(recs) > len(want) || !op.Out.More && len(recs) != len(want) {
+	if len(recs) > len(want) {
 		return fmt.Sprintf("the history has another length than after commit %d", ts), fmt.Sprint(len(want)), fmt.Sprint(len(recs))
 	}
 	for i := range recs {
-		if why, expected, got = j.same(op, &recs[i], want[i], ts); why != "" {
+		r := &recs[i]
+		if r.Name != op.In.name() {
+			return "the answer is about another record", fmt.Sprint(op.In.name()), fmt.Sprint(r.Name)
+		}
+		if why, expected, got = j.same(op, r, want[i], ts); why != "" {
 			return why, expected, got
 		}
-		if ev := want[i].event; ev != nil && ev.TxnID != recs[i].TxnID {
-			return "the history names another transaction", ev.TxnID, recs[i].TxnID
-		} else if ev != nil && !maps.Equal(ev.Metadata, recs[i].Metadata) {
-			return "the history shows other metadata", fmt.Sprint(ev.Metadata), fmt.Sprint(recs[i].Metadata)
+		if ev := want[i].event; ev != nil && (ev.TxnID != r.TxnID || !maps.Equal(ev.Metadata, r.Metadata)) {
+			return "the history names another transaction, or other metadata", fmt.Sprint(ev.TxnID, ev.Metadata), fmt.Sprint(r.TxnID, r.Metadata)
 		}
 	}
-	return "", "", ""
+	return sameMore(op, len(recs), len(want)-len(recs))
 }
 
 func (j *judge) rightAgents(op *Operation, ts uint64) (why, expected, got string) {
@@ -242,15 +280,15 @@ func (j *judge) rightAgents(op *Operation, ts uint64) (why, expected, got string
 		}
 	}
 	slices.SortFunc(want, func(x, y Agent) int { return strings.Compare(x.Agent, y.Agent) })
-	if from := j.ops[op.In.PageOf]; from != nil && len(from.Out.Agents) > 0 {
+	if from := j.pageOf(op); from != nil && len(from.Out.Agents) > 0 {
 		last := from.Out.Agents[len(from.Out.Agents)-1].Agent
 		want = slices.DeleteFunc(want, func(a Agent) bool { return a.Agent <= last })
 	}
 	list := op.Out.Agents
-	if len(list) > len(want) || !slices.Equal(list, want[:len(list)]) || !op.Out.More && len(list) != len(want) {
+	if len(list) > len(want) || !slices.Equal(list, want[:len(list)]) {
 		return fmt.Sprintf("the agents are not those after commit %d", ts), fmt.Sprint(want), fmt.Sprint(list)
 	}
-	return "", "", ""
+	return sameMore(op, len(list), len(want)-len(list))
 }
 
 func (j *judge) rightSpaces(op *Operation, ts uint64) (why, expected, got string) {
@@ -261,13 +299,13 @@ func (j *judge) rightSpaces(op *Operation, ts uint64) (why, expected, got string
 		}
 	}
 	slices.Sort(want)
-	if from := j.ops[op.In.PageOf]; from != nil {
-		last := from.lastKey()
+	if from := j.pageOf(op); from != nil {
+		last := lastShown(&from.Out)
 		want = slices.DeleteFunc(want, func(s string) bool { return s <= last })
 	}
 	list := op.Out.Keys
-	if len(list) > len(want) || !slices.Equal(list, want[:len(list)]) || !op.Out.More && len(list) != len(want) {
+	if len(list) > len(want) || !slices.Equal(list, want[:len(list)]) {
 		return fmt.Sprintf("the namespaces are not those after commit %d", ts), fmt.Sprint(want), fmt.Sprint(list)
 	}
-	return "", "", ""
+	return sameMore(op, len(list), len(want)-len(list))
 }

@@ -72,7 +72,10 @@ func (t *txn) eventOf(op *Operation) *Event {
 	ev := &Event{CommitTS: op.Out.CommitTS, CommitTime: op.Out.CommitTime, TxnID: op.In.TxnID, Metadata: op.In.Metadata}
 	want, _ := t.wanted(op)
 	for _, v := range op.Out.Versions { // of a key that was written twice, twice
-		w := want[v.Name]
+		var w Write // the last one that was staged; which of several arrived nobody knows
+		if list := want[v.Name].writes; len(list) > 0 {
+			w = list[len(list)-1]
+		}
 		ev.add(EventOp{Name: v.Name, Version: v.Version, Delete: w.Delete, Value: w.Value})
 	}
 	return ev

@@ -3,71 +3,91 @@ package linearizability
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 )
 
+// cursor is how far a stream has come.
+type cursor struct {
+	next, last uint64 // the commits that it may still show
+	sent       uint64
+}
+
 // checkStream compares what a replay or watch sent with the log under its filter.
 func (j *judge) checkStream(op *Operation) {
 	in := &op.In
-	next := uint64(1)
-	if in.From != nil {
-		next = *in.From
-		if op.Kind == Watch {
-			next++
-		}
-	} else if op.Kind == Watch {
-		if len(op.Batches) == 0 {
-			return
-		}
-		next = op.Batches[0].Cursor + 1
-	}
-	last := ^uint64(0)
+	c := cursor{next: 1, last: math.MaxUint64}
 	if in.To != nil {
-		last = *in.To
+		c.last = *in.To
 	}
-	sent := uint64(0)
+	switch {
+	case in.From != nil && op.Kind == Watch:
+		c.next = *in.From + 1
+	case in.From != nil:
+		c.next = max(*in.From, 1)
+	case op.Kind == Watch && len(op.Batches) == 0:
+		return
+	case op.Kind == Watch:
+		c.next = op.Batches[0].Cursor + 1
+		if low, by := j.b.low(op.Call); c.next <= low {
+			j.breaks(op, "G5", "watch-begins-early", fmt.Sprintf("at least %d", low), fmt.Sprint(c.next-1), "it was to begin behind the last commit, and begins behind commit %d when #%d had shown commit %d", c.next-1, by, low)
+			return
+		}
+	}
 	for i := range op.Batches {
-		b := &op.Batches[i]
-		high := j.b.high(b.Time, j.m.head)
-		for k := range b.Events {
-			ev := &b.Events[k]
-			want := j.nextMatch(in, next, last)
-			switch {
-			case ev.CommitTS > high || ev.CommitTS > j.m.head:
-				j.breaks(op, "G4", "ghost-event", "", fmt.Sprint(ev.CommitTS), "it shows commit %d, which had not happened", ev.CommitTS)
-				return
-			case want == 0:
-				j.breaks(op, "G5", "replay-too-much", "the end", fmt.Sprint(ev.CommitTS), "it shows commit %d, which it was not asked for", ev.CommitTS)
-				return
-			case ev.CommitTS != want:
-				j.breaks(op, "G5", "replay-gap", fmt.Sprintf("commit %d", want), fmt.Sprintf("commit %d", ev.CommitTS), "it goes on with commit %d where commit %d is next", ev.CommitTS, want)
-				return
-			}
-			if why := j.sameEvent(in, ev); why != "" {
-				j.breaks(op, "G5", "event-differs", fmt.Sprint(j.m.event(want).Ops), fmt.Sprint(ev.Ops), "commit %d: %s", ev.CommitTS, why)
-				return
-			}
-			next = want + 1
-			sent++
-		}
-		if b.Cursor > high && b.Cursor > j.m.head {
-			j.breaks(op, "G4", "ghost-cursor", fmt.Sprint(high), fmt.Sprint(b.Cursor), "its cursor %d is past what had happened", b.Cursor)
+		if !j.checkBatch(op, &op.Batches[i], &c) {
 			return
 		}
-		if missing := j.nextMatch(in, next, min(last, b.Cursor)); missing != 0 && (in.Limit == 0 || sent < in.Limit) {
-			j.breaks(op, "G5", "replay-gap", fmt.Sprintf("commit %d", missing), fmt.Sprintf("cursor %d", b.Cursor), "its cursor goes past commit %d, which it has not shown", missing)
-			return
-		}
-		next = max(next, b.Cursor+1)
 	}
-	if op.Outcome == OK && op.Kind == Replay && (in.Limit == 0 || sent < in.Limit) {
-		if low, _ := j.b.low(op.Call); low > 0 {
-			if missing := j.nextMatch(in, next, min(last, low)); missing != 0 {
-				j.breaks(op, "G5", "replay-short", fmt.Sprintf("commit %d", missing), "the end", "it ends before commit %d, which was known when it was asked for", missing)
-			}
+	if op.Outcome == OK && op.Kind == Replay && (in.Limit == 0 || c.sent < in.Limit) {
+		low, _ := j.b.low(op.Call)
+		if missing := j.nextMatch(in, c.next, min(c.last, low)); missing != 0 {
+			j.breaks(op, "G5", "replay-short", fmt.Sprintf("commit %d", missing), "the end", "it ends before commit %d, which was known when it was asked for", missing)
 		}
 	}
+}
+
+// checkBatch goes on by a message; false: it is not right, and neither is what
+// comes after it.
+func (j *judge) checkBatch(op *Operation, b *Batch, c *cursor) bool {
+	in := &op.In
+	high := j.b.high(b.Time, j.m.head)
+	for k := range b.Events {
+		ev := &b.Events[k]
+		want := j.nextMatch(in, c.next, c.last)
+		switch {
+		case ev.CommitTS > high:
+			j.breaks(op, "G4", "ghost-event", "", fmt.Sprint(ev.CommitTS), "it shows commit %d, which had not happened", ev.CommitTS)
+			return false
+		case want == 0 || in.Limit > 0 && c.sent == in.Limit:
+			j.breaks(op, "G5", "replay-too-much", "the end", fmt.Sprint(ev.CommitTS), "it shows commit %d, which it was not asked for", ev.CommitTS)
+			return false
+		case ev.CommitTS != want:
+			j.breaks(op, "G5", "replay-gap", fmt.Sprintf("commit %d", want), fmt.Sprintf("commit %d", ev.CommitTS), "it goes on with commit %d where commit %d is next", ev.CommitTS, want)
+			return false
+		}
+		if why := j.sameEvent(in, ev); why != "" {
+			j.breaks(op, "G5", "event-differs", fmt.Sprint(j.m.event(want).Ops), fmt.Sprint(ev.Ops), "commit %d: %s", ev.CommitTS, why)
+			return false
+		}
+		c.next = want + 1
+		c.sent++
+	}
+	switch missing := j.nextMatch(in, c.next, min(c.last, b.Cursor)); {
+	case b.Cursor > high:
+		j.breaks(op, "G4", "ghost-cursor", fmt.Sprint(high), fmt.Sprint(b.Cursor), "its cursor %d is past what had happened", b.Cursor)
+	case b.Cursor > c.last:
+		j.breaks(op, "G5", "cursor-too-far", fmt.Sprint(c.last), fmt.Sprint(b.Cursor), "its cursor is past what it was asked for")
+	case b.Cursor+1 < c.next:
+		j.breaks(op, "G5", "cursor-falls", fmt.Sprint(c.next-1), fmt.Sprint(b.Cursor), "its cursor is before what it has shown, or was asked for")
+	case missing != 0:
+		j.breaks(op, "G5", "replay-gap", fmt.Sprintf("commit %d", missing), fmt.Sprintf("cursor %d", b.Cursor), "its cursor goes past commit %d, which it has not shown", missing)
+	default:
+		c.next = b.Cursor + 1
+		return true
+	}
+	return false
 }
 
 // nextMatch is the first commit from on, up to last, that a filter lets through.
@@ -88,25 +108,27 @@ func (in *Input) lets(o EventOp) bool {
 	return o.Namespace == in.Namespace && (in.AllAgents || o.Agent == in.Agent) && strings.HasPrefix(o.Key, in.Prefix)
 }
 
+// sameEvent compares an event with the log's. What was replayed once never
+// changes: not even the order of its operations.
 func (j *judge) sameEvent(in *Input, ev *Event) string {
 	whole := j.m.event(ev.CommitTS)
-	if whole.TxnID != ev.TxnID || whole.CommitTime != ev.CommitTime {
-		return "another transaction or time than the log has"
-	}
-	if !maps.Equal(whole.Metadata, ev.Metadata) {
-		return "other metadata than the log has"
+	if whole.TxnID != ev.TxnID || whole.CommitTime != ev.CommitTime || !maps.Equal(whole.Metadata, ev.Metadata) {
+		return "another transaction, time or metadata than the log has"
 	}
 	n := 0
-	for _, o := range whole.Ops {
-		if !in.lets(o) {
+	for i := range whole.Ops {
+		o := &whole.Ops[i]
+		if !in.lets(*o) {
 			continue
 		}
-		i := slices.IndexFunc(ev.Ops, func(x EventOp) bool { return x.Name == o.Name })
-		if i < 0 {
+		if n == len(ev.Ops) {
 			return fmt.Sprintf("key %q of agent %q is missing", o.Key, o.Agent)
 		}
-		got := &ev.Ops[i]
-		if got.Version != o.Version || got.Delete != o.Delete || !in.NoValues && !sameValue(got.Value, o.Value) {
+		got, value := &ev.Ops[n], o.Value
+		if in.NoValues {
+			value = ""
+		}
+		if got.Name != o.Name || got.Version != o.Version || got.Delete != o.Delete || !sameValue(got.Value, value) {
 			return fmt.Sprintf("key %q of agent %q is shown otherwise", o.Key, o.Agent)
 		}
 		n++

@@ -1,7 +1,5 @@
 package linearizability
 
-import "time"
-
 // Verdict on a history.
 type Verdict string
 
@@ -26,26 +24,15 @@ type Violation struct {
 
 // Options of Check. The zero value checks everything with defaults.
 type Options struct {
-	// PorcupineTimeout bounds each search, of which there is one a key and stretch of
-	// time; 10 s. A search that takes longer makes the verdict unknown.
-	PorcupineTimeout time.Duration
-	Samples          int    // searches of a few keys without the log's help; 2
-	SampleSize       int    // operations in each at most; 60
-	Seed             uint64 // says which
-	SkipPorcupine    bool
-}
-
-func (o Options) withDefaults() Options {
-	if o.PorcupineTimeout == 0 {
-		o.PorcupineTimeout = 10 * time.Second
-	}
-	if o.Samples == 0 {
-		o.Samples = 2
-	}
-	if o.SampleSize == 0 {
-		o.SampleSize = 60
-	}
-	return o
+	// Samples are judged without the log, each of about SampleSize operations; which,
+	// follows from the Seed.
+	Samples, SampleSize int
+	Seed                uint64
+	// SearchSteps bounds each of Porcupine's searches. One that ends there leaves the
+	// verdict unknown. It is a number of steps and not a time, so that a verdict does
+	// not depend on the machine.
+	SearchSteps   int
+	SkipPorcupine bool
 }
 
 // Result of Check.
@@ -58,6 +45,6 @@ type Result struct {
 // Stats say how much was checked.
 type Stats struct {
 	Operations, Commits, Reads int
-	Searched                   int // operations that Porcupine has found an order for, or not
-	Unjudged                   int // searches that took too long
+	Resolved                   int // unknown outcomes that the log has decided
+	DeepestSearch              int // steps of Porcupine's longest search
 }

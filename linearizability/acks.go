@@ -1,0 +1,235 @@
+package linearizability
+
+import "fmt"
+
+// checkAcked compares an acknowledgement with the log.
+func (j *judge) checkAcked(t *txn, op *Operation, ev *Event) {
+	want, conditions := t.wanted(op)
+	switch {
+	case ev == nil && want.required() == 0:
+		j.checkEmptyCommit(t, op, conditions)
+		return
+	case ev == nil:
+		j.breaks(op, "G1", "acked-commit-lost", fmt.Sprintf("commit %d", op.Out.CommitTS), "nothing in the log", "transaction %s was acknowledged as commit %d, and is not in the log", t.id, op.Out.CommitTS)
+		return
+	case ev.CommitTS != op.Out.CommitTS || ev.CommitTime != op.Out.CommitTime:
+		j.breaks(op, "G6", "answer-differs", fmt.Sprintf("commit %d at %d", ev.CommitTS, ev.CommitTime), fmt.Sprintf("commit %d at %d", op.Out.CommitTS, op.Out.CommitTime), "transaction %s was acknowledged at another place than the log has it", t.id)
+		return
+	case !want.match(ev):
+		j.breaks(op, "G6", "other-operations-acked", want.String(), fmt.Sprint(ev.Ops), "it was acknowledged as commit %d, which did something else", ev.CommitTS)
+	}
+	versions := op.Out.Versions
+	if op.Kind == Transact {
+		versions = j.oneOfEach(op)
+	}
+	j.checkVersions(op, versions, ev)
+	if high := j.b.high(op.Return, j.m.head); ev.CommitTS > high {
+		j.breaks(op, "G3", "commit-after-return", "", "", "commit %d was acknowledged before a commit that comes before it was asked for", ev.CommitTS)
+	}
+}
+
+// oneOfEach are the versions that a transact was answered, which are one a write in
+// their order, as one a key.
+func (j *judge) oneOfEach(op *Operation) []KeyVersion {
+	known := make(map[Name]uint64)
+	var out []KeyVersion
+	for i, v := range op.Out.Versions {
+		if i >= len(op.In.Writes) || v.Name != op.In.Writes[i].Name {
+			return op.Out.Versions // which cannot be right
+		}
+		if first, again := known[v.Name]; again && first == v.Version {
+			continue
+		}
+		known[v.Name] = v.Version
+		out = append(out, v)
+	}
+	if len(op.Out.Versions) != len(op.In.Writes) {
+		return nil
+	}
+	return out
+}
+
+// checkVersions compares the versions that somebody was told with an event's.
+func (j *judge) checkVersions(op *Operation, versions []KeyVersion, ev *Event) {
+	got := make(map[Name]uint64)
+	for _, v := range versions {
+		got[v.Name] = v.Version
+	}
+	for i := range ev.Ops {
+		if o := &ev.Ops[i]; got[o.Name] != o.Version {
+			j.breaks(op, "G6", "version-differs", fmt.Sprint(o.Version), fmt.Sprint(got[o.Name]), "it was told another version of key %q than commit %d made", o.Key, ev.CommitTS)
+			return
+		}
+	}
+	if len(versions) != len(ev.Ops) {
+		j.breaks(op, "G6", "version-differs", fmt.Sprint(len(ev.Ops)), fmt.Sprint(len(versions)), "it was told versions of another number of keys than commit %d changed", ev.CommitTS)
+	}
+}
+
+// checkEmptyCommit: one without writes takes effect where it read, or where its
+// conditions held.
+func (j *judge) checkEmptyCommit(t *txn, op *Operation, conditions []KeyCondition) {
+	ts := op.Out.CommitTS
+	if len(op.Out.Versions) > 0 {
+		j.breaks(op, "G6", "version-differs", "none", fmt.Sprint(len(op.Out.Versions)), "it was told versions, and wrote nothing")
+	}
+	// 0: it could not be read.
+	if ev := j.m.event(ts); ev != nil && op.Out.CommitTime != 0 && ev.CommitTime != op.Out.CommitTime {
+		j.breaks(op, "G6", "answer-differs", fmt.Sprint(ev.CommitTime), fmt.Sprint(op.Out.CommitTime), "it was told another time than that of commit %d", ts)
+	}
+	if len(conditions)+len(op.In.Heads) > 0 {
+		low, _ := j.b.low(t.attempts[0].Call) // what it is answered may be what was decided then
+		switch high := j.b.high(op.Return, j.m.head); {
+		case ts > high:
+			j.breaks(op, "G4", "ghost-commit", fmt.Sprintf("at most %d", high), fmt.Sprint(ts), "it was answered commit %d, which had not happened", ts)
+		case ts < low:
+			j.breaks(op, "G3", "empty-commit-elsewhere", fmt.Sprintf("at least %d", low), fmt.Sprint(ts), "its conditions were looked at where they were known to be past")
+		default:
+			j.checkConditions(t, op, conditions, ts)
+		}
+		return
+	}
+	if t.begin != nil && ts != t.begin.Out.SnapshotTS {
+		j.breaks(op, "G3", "empty-commit-elsewhere", fmt.Sprint(t.begin.Out.SnapshotTS), fmt.Sprint(ts), "a transaction that only read commits at its snapshot")
+	}
+}
+
+// checkUse: what began is what is used, and not after its end.
+func (j *judge) checkUse(t *txn, ev *Event) {
+	end, by := t.ended()
+	for _, list := range [][]*Operation{t.staged, t.reads, t.attempts, t.aborts} {
+		for _, op := range list {
+			switch {
+			case op.Outcome == OK && op.Kind != Transact && op.Kind != Abort && t.begin == nil && j.whole:
+				j.breaks(op, "G6", "not-begun", "", "", "it is of transaction %s, which nobody began", t.id)
+			case op.Outcome == OK && op.Kind != Commit && op.Kind != Transact && op.Kind != Abort && by != nil && op.Call > end:
+				j.breaks(op, "G6", "used-after-end", "", "", "transaction %s had ended, as #%d was told", t.id, by.ID)
+			case op.Outcome == OK && op.Kind == Commit && by != nil && by.Kind == Abort && op.Call > end:
+				j.breaks(op, "G6", "committed-after-abort", "", "", "transaction %s had been aborted, as #%d was told", t.id, by.ID)
+			case ev != nil && op.Error != nil && (op.Error.Code == "TXN_EXPIRED" || op.Error.Code == "TXN_ABORTED"):
+				j.breaks(op, "G6", "refused-but-applied", "", op.Error.Code, "it was refused (%s: %s), and transaction %s is in the log as commit %d", op.Error.Code, op.Error.Message, t.id, ev.CommitTS)
+			case op.Error != nil && op.Error.Code == "TXN_ALREADY_COMMITTED" && !t.attemptedBy(op.end()):
+				j.breaks(op, "G6", "not-committed", "", op.Error.Code, "it was told that transaction %s has committed, which nobody had asked for", t.id)
+			}
+		}
+	}
+}
+
+func (t *txn) attemptedBy(time int64) bool { return len(t.attempts) > 0 && t.attempts[0].Call < time }
+
+// ended is when somebody first was told that a transaction that was begun has
+// ended, and by which answer.
+func (t *txn) ended() (at int64, by *Operation) {
+	if t.begin == nil {
+		return 0, nil
+	}
+	for _, list := range [][]*Operation{t.staged, t.reads, t.attempts, t.aborts, t.asked} {
+		for _, op := range list {
+			if op.endsTxn() && (by == nil || op.Return < at) {
+				at, by = op.Return, op
+			}
+		}
+	}
+	return at, by
+}
+
+// endsTxn tells whether an answer says that the transaction of the operation has
+// ended.
+func (op *Operation) endsTxn() bool {
+	switch {
+	case op.Outcome == OK && op.Kind == GetTxn:
+		return op.Out.State == "committed" || op.Out.State == "aborted" || op.Out.State == "expired"
+	case op.Outcome == OK:
+		return op.Kind == Commit || op.Kind == Abort
+	case op.Error == nil:
+		return false
+	}
+	switch op.Error.Code {
+	case "TXN_EXPIRED", "TXN_ABORTED", "CONFLICT", "PRECONDITION_FAILED":
+		return true
+	}
+	return false // TXN_ALREADY_COMMITTED is told while it is on its way, too, and it may fail
+}
+
+// checkOutcomeAsked compares what was told of a transaction with the log.
+func (j *judge) checkOutcomeAsked(op *Operation) {
+	t, ev, out := j.txns[op.In.TxnID], j.m.byTxn[op.In.TxnID], &op.Out
+	if t == nil {
+		return // of no id
+	}
+	low, high := j.window(op)
+	differs := func(expected, format string, args ...any) {
+		j.breaks(op, "G6", "outcome-differs", expected, out.State, format, args...)
+	}
+	if out.State == "committed" {
+		j.checkToldCommitted(op, t, ev, high)
+		return
+	}
+	end, by := t.ended()
+	switch {
+	case out.CommitTS != 0 || out.CommitTime != 0 || len(out.Versions) > 0:
+		differs("no commit", "transaction %s is called %s, and told to be commit %d", t.id, out.State, out.CommitTS)
+	case out.State == "aborted" || out.State == "expired":
+		if ev != nil {
+			differs("committed", "transaction %s is in the log as commit %d", t.id, ev.CommitTS)
+		} else if out.State == "aborted" && !t.attemptedBy(op.end()) && (len(t.aborts) == 0 || t.aborts[0].Call > op.end()) {
+			differs("open or expired", "nobody aborted transaction %s, or tried to commit it", t.id)
+		} else if out.State == "expired" && t.begin == nil && j.whole {
+			differs("something else", "transaction %s was not begun, so it cannot expire", t.id)
+		}
+	case out.State == "open" || out.State == "never_seen":
+		if ev != nil && low >= ev.CommitTS {
+			j.breaks(op, "G6", "outcome-forgotten", fmt.Sprintf("committed at %d", ev.CommitTS), out.State, "the outcome of transaction %s is forgotten", t.id)
+		} else if out.State == "open" && by != nil && by != op && end < op.Call {
+			differs("ended", "transaction %s had ended, as #%d was told", t.id, by.ID)
+		} else if out.State == "open" && t.begin == nil && !t.attemptedBy(op.end()) && j.whole {
+			differs("never_seen", "transaction %s was neither begun nor sent", t.id)
+		}
+	case out.State != "too_old":
+		differs("a state", "there is no state %q", out.State)
+	}
+}
+
+func (j *judge) checkToldCommitted(op *Operation, t *txn, ev *Event, high uint64) {
+	out := &op.Out
+	switch {
+	case ev == nil && !j.canBeEmpty(t):
+		j.breaks(op, "G4", "ghost-outcome", "", "", "transaction %s was called committed at %d, and is not in the log", t.id, out.CommitTS)
+	case ev == nil && (len(out.Versions) > 0 || out.CommitTS > high || t.emptyAt(out.CommitTS) != nil):
+		j.breaks(op, "G6", "outcome-differs", "", fmt.Sprint(out.CommitTS), "its outcome is told otherwise than it was answered")
+	case ev == nil:
+		if at := j.m.event(out.CommitTS); at != nil && out.CommitTime != 0 && at.CommitTime != out.CommitTime {
+			j.breaks(op, "G6", "outcome-differs", fmt.Sprint(at.CommitTime), fmt.Sprint(out.CommitTime), "it was told another time than that of commit %d", out.CommitTS)
+		}
+	case ev.CommitTS != out.CommitTS || ev.CommitTime != out.CommitTime:
+		j.breaks(op, "G6", "outcome-differs", fmt.Sprintf("commit %d at %d", ev.CommitTS, ev.CommitTime), fmt.Sprintf("commit %d at %d", out.CommitTS, out.CommitTime), "its outcome is told differently from the log")
+	case ev.CommitTS > high:
+		j.breaks(op, "G4", "ghost-outcome", fmt.Sprintf("at most %d", high), fmt.Sprint(out.CommitTS), "transaction %s was called committed before it was", t.id)
+	default:
+		j.checkVersions(op, out.Versions, ev)
+	}
+}
+
+// canBeEmpty tells whether a transaction can have committed without an event.
+func (j *judge) canBeEmpty(t *txn) bool {
+	for _, op := range t.attempts {
+		if w, _ := t.wanted(op); op.Outcome != Fail && w.required() == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// emptyAt finds an answer that says that a transaction without an event is
+// elsewhere than at ts.
+func (t *txn) emptyAt(ts uint64) *Operation {
+	for _, op := range t.attempts {
+		if op.Outcome == OK && op.Out.CommitTS != ts {
+			return op
+		}
+	}
+	if n := len(t.attempts); t.begin != nil && n > 0 && len(t.attempts[0].In.Keys)+len(t.attempts[0].In.Heads) == 0 && t.begin.Out.SnapshotTS != ts {
+		return t.begin
+	}
+	return nil
+}

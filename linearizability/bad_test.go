@@ -1,0 +1,371 @@
+package linearizability
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// lie is a history with one thing wrong, and what must be said of it.
+type lie struct {
+	promise, check, about string
+	tell                  func(r *reference)
+}
+
+// refuse makes a refusal of an answer.
+func (op *Operation) refuse(code string, details ...string) *Operation {
+	op.Outcome, op.Out, op.Error = Fail, Output{}, &Refusal{Code: code, Details: make(map[string]string)}
+	for i := 0; i < len(details); i += 2 {
+		op.Error.Details[details[i]] = details[i+1]
+	}
+	return op
+}
+
+func conflictOn(n Name, seen, current uint64) []string {
+	return []string{
+		"namespace", n.Namespace, "agent_id", n.Agent, "key", n.Key,
+		"seen_version", strconv.FormatUint(seen, 10), "current_version", strconv.FormatUint(current, 10),
+	}
+}
+
+func failedOn(n Name, expected, current uint64) []string {
+	return []string{
+		"namespace", n.Namespace, "agent_id", n.Agent, "key", n.Key,
+		"expected_version", strconv.FormatUint(expected, 10), "current_version", strconv.FormatUint(current, 10),
+	}
+}
+
+// lose forgets an answer.
+func (op *Operation) lose() *Operation {
+	op.Outcome, op.Out, op.Return = Unknown, Output{}, 0
+	return op
+}
+
+// forget takes commits off the end of the log.
+func (r *reference) forget(n int) { r.h.Log = r.h.Log[:len(r.h.Log)-n] }
+
+func uptr(v uint64) *uint64 { return &v }
+
+func lies() []lie {
+	return slices.Concat(liesOfTheLog(), liesAboutCommits(), liesAboutRefusals(), liesAboutTransactions(), liesInReads(), liesInStreams())
+}
+
+func liesOfTheLog() []lie {
+	three := func(r *reference) {
+		r.transact("a", put("x", "k", "1"), put("y", "k", "1"))
+		r.transact("a", del("x", "k"))
+		r.transact("a", put("x", "k", "2"))
+	}
+	return []lie{
+		{"G5", "log-gap", "commit_ts is not dense", func(r *reference) {
+			three(r)
+			r.h.Log[2].CommitTS++
+		}},
+		{"G5", "commit-time-falls", "the clock went back", func(r *reference) {
+			three(r)
+			r.h.Log[2].CommitTime = 1
+			r.h.Operations[2].Out.CommitTime = 1
+		}},
+		{"G5", "version-gap", "a version is used again after a delete", func(r *reference) {
+			three(r)
+			r.h.Log[2].Ops[0].Version = 1
+			r.h.Operations[2].Out.Versions[0].Version = 1
+		}},
+		{"G5", "key-twice", "one commit changes a key twice", func(r *reference) {
+			three(r)
+			r.h.Log[0].Ops = append(r.h.Log[0].Ops, r.h.Log[0].Ops[0])
+		}},
+		{"G5", "empty-event", "a commit has no operations", func(r *reference) {
+			three(r)
+			r.h.Log[2].Ops = nil
+		}},
+		{"G6", "txn-twice", "a commit that was sent again took effect again", func(r *reference) {
+			three(r)
+			again := r.h.Log[2]
+			again.CommitTS, again.Ops = 4, []EventOp{{Name: key("x", "k"), Version: 4, Value: again.Ops[0].Value}}
+			r.h.Log = append(r.h.Log, again)
+		}},
+		{"G2", "unasked-commit", "a commit that nobody asked for", func(r *reference) {
+			three(r)
+			r.h.Operations = r.h.Operations[:2]
+		}},
+		{"G2", "commit-differs", "half of a commit", func(r *reference) {
+			r.transact("a", put("x", "k", "1"), put("y", "k", "1")).lose()
+			r.h.Log[0].Ops = r.h.Log[0].Ops[:1]
+		}},
+		{"G2", "commit-differs", "other metadata than was asked for", func(r *reference) {
+			r.do("a", Transact, Input{TxnID: "m", Writes: []Write{put("x", "k", "1")}, Metadata: map[string]string{"actor": "a"}})
+			r.h.Log[0].Metadata = nil
+		}},
+	}
+}
+
+func liesAboutCommits() []lie {
+	return []lie{
+		{"G1", "acked-commit-lost", "an acknowledged commit is gone", func(r *reference) {
+			r.transact("a", put("x", "k", "1"))
+			r.transact("a", put("x", "k", "2"))
+			r.forget(1)
+		}},
+		{"G6", "answer-differs", "another place than the log's", func(r *reference) {
+			r.transact("a", put("x", "k", "1"))
+			r.transact("a", put("y", "k", "1")).Out.CommitTS = 1
+		}},
+		{"G6", "version-differs", "another version than was written", func(r *reference) {
+			r.transact("a", put("x", "k", "1"))
+			r.transact("a", put("x", "k", "2")).Out.Versions[0].Version = 3
+		}},
+		{"G6", "version-differs", "a version too many", func(r *reference) {
+			op := r.transact("a", put("x", "k", "1"))
+			op.Out.Versions = append(op.Out.Versions, KeyVersion{key("x", "l"), 1})
+		}},
+		{"G6", "other-operations-acked", "other operations under a used id", func(r *reference) {
+			r.transact("a", put("x", "k", "1"))
+			r.do("a", Transact, Input{TxnID: "x1", Writes: []Write{put("x", "k", "2")}})
+		}},
+		{"G3", "commit-before-call", "a commit that somebody had seen before it was asked for", func(r *reference) {
+			r.transact("a", put("x", "k", "1"))
+			r.get("b", "x", "k")
+			op := r.h.Operations[0]
+			op.Call, op.Return = r.now+2, r.now+3
+			slices.Reverse(r.h.Operations)
+		}},
+		{"G3", "commit-after-return", "acknowledged before what comes before it was asked for", func(r *reference) {
+			first := r.transact("a", put("x", "k", "1"))
+			r.transact("b", put("x", "k", "2"))
+			first.Call, first.Return = r.now+2, r.now+3
+		}},
+		{"G3", "condition-not-held", "a version was not as expected", func(r *reference) {
+			r.transact("a", put("x", "k", "1"))
+			r.transact("a", put("x", "k", "2").expecting(0))
+		}},
+		{"G3", "condition-not-held", "a condition beside the writes did not hold", func(r *reference) {
+			r.transact("a", put("x", "k", "1"))
+			r.do("a", Transact, Input{TxnID: "c", Writes: []Write{put("x", "l", "1")}, Keys: []KeyCondition{{key("x", "k"), 2}}})
+		}},
+		{"G3", "condition-not-held", "an agent's head had moved", func(r *reference) {
+			r.transact("a", put("x", "k", "1"))
+			r.transact("a", put("x", "k", "2"))
+			r.do("a", Transact, Input{TxnID: "c", Writes: []Write{put("x", "l", "1")}, Heads: []HeadCondition{{"ns", "x", 1}}})
+		}},
+		{"G3", "condition-not-held", "a commit without writes whose condition did not hold", func(r *reference) {
+			r.transact("a", put("x", "k", "1"))
+			r.do("a", Transact, Input{TxnID: "c", Keys: []KeyCondition{{key("x", "k"), 2}}})
+		}},
+		{"G4", "ghost-commit", "a commit without writes is in the future", func(r *reference) {
+			r.transact("a", put("x", "k", "1"))
+			r.do("a", Transact, Input{TxnID: "c", Keys: []KeyCondition{{key("x", "k"), 1}}}).Out.CommitTS = 2
+		}},
+		{"G3", "empty-commit-elsewhere", "a commit without writes is in the past", func(r *reference) {
+			r.transact("a", put("x", "k", "1"))
+			r.transact("a", put("y", "k", "1"))
+			op := r.do("a", Transact, Input{TxnID: "c", Keys: []KeyCondition{{key("x", "k"), 1}}})
+			op.Out.CommitTS, op.Out.CommitTime = 1, r.h.Log[0].CommitTime
+		}},
+		{"G3", "empty-commit-elsewhere", "a transaction that only read is not where it read", func(r *reference) {
+			r.transact("a", put("x", "k", "1"))
+			t := r.begin("a")
+			r.transact("b", put("x", "k", "2"))
+			op := r.do("a", Commit, Input{TxnID: t})
+			op.Out.CommitTS, op.Out.CommitTime = 2, r.h.Log[1].CommitTime
+		}},
+	}
+}
+
+func liesAboutRefusals() []lie {
+	return []lie{
+		{"G6", "refused-but-applied", "a commit that was refused for good", func(r *reference) {
+			r.transact("a", put("x", "k", "1")).refuse("PRECONDITION_FAILED")
+		}},
+		{"G6", "refused-but-applied", "a transaction that is called expired", func(r *reference) {
+			t := r.begin("a")
+			r.stage("a", t, put("x", "k", "1"))
+			r.do("a", Commit, Input{TxnID: t}).lose()
+			r.do("a", Commit, Input{TxnID: t}).refuse("TXN_EXPIRED")
+		}},
+		{"G6", "id-not-reused", "an id that nobody used", func(r *reference) {
+			r.transact("a", put("x", "k", "1")).refuse("TXN_ID_REUSED")
+			r.forget(1)
+		}},
+		{"G3", "unjustified-refusal", "the condition held", func(r *reference) {
+			r.transact("a", put("x", "k", "1"))
+			r.transact("a", put("x", "k", "2").expecting(1)).refuse("PRECONDITION_FAILED", failedOn(key("x", "k"), 1, 1)...)
+			r.forget(1)
+		}},
+		{"G3", "unjustified-refusal", "it names a version that never was", func(r *reference) {
+			r.transact("a", put("x", "k", "1"))
+			r.transact("a", put("x", "k", "2").expecting(0)).refuse("PRECONDITION_FAILED", failedOn(key("x", "k"), 0, 2)...)
+			r.forget(1)
+		}},
+		{"G4", "unjustified-conflict", "nothing had changed", func(r *reference) {
+			r.transact("a", put("x", "k", "1"))
+			t := r.begin("a")
+			r.do("a", Get, Input{TxnID: t, Agent: "x", Key: "k"})
+			r.stage("a", t, put("x", "l", "1"))
+			r.do("a", Commit, Input{TxnID: t}).refuse("CONFLICT", conflictOn(key("x", "k"), 1, 2)...)
+			r.forget(1)
+		}},
+		{"G4", "unjustified-conflict", "what had changed was not read", func(r *reference) {
+			r.transact("a", put("x", "k", "1"), put("x", "l", "1"))
+			t := r.begin("a")
+			r.do("a", Get, Input{TxnID: t, Agent: "x", Key: "k"})
+			r.transact("b", put("x", "l", "2"))
+			r.stage("a", t, put("x", "m", "1"))
+			r.do("a", Commit, Input{TxnID: t}).refuse("CONFLICT", conflictOn(key("x", "l"), 1, 2)...)
+			r.forget(1)
+		}},
+		{"G3", "version-missing", "a version that was known is not found", func(r *reference) {
+			r.transact("a", put("x", "k", "1"))
+			r.do("a", GetVersion, Input{Agent: "x", Key: "k", KeyVersion: 1}).refuse("VERSION_NOT_FOUND")
+		}},
+		{"G6", "not-committed", "a transaction is called committed that nobody asked to commit", func(r *reference) {
+			t := r.begin("a")
+			r.stage("a", t, put("x", "k", "1")).refuse("TXN_ALREADY_COMMITTED")
+		}},
+	}
+}
+
+func liesAboutTransactions() []lie {
+	reader := func(kind Kind, in Input) func(r *reference) {
+		return func(r *reference) {
+			r.transact("a", put("x", "k", "1"))
+			t := r.begin("a")
+			in.TxnID = t
+			r.do("a", kind, in)
+			r.transact("b", put("x", "k", "2"))
+			r.stage("a", t, put("x", "l", "1"))
+			r.do("a", Commit, Input{TxnID: t})
+		}
+	}
+	committed := func(r *reference) *Operation {
+		r.transact("a", put("x", "k", "1"))
+		return r.do("a", GetTxn, Input{TxnID: "x1"})
+	}
+	return []lie{
+		{"G3", "lost-update", "what it had read had changed", reader(Get, Input{Agent: "x", Key: "k"})},
+		{"G3", "lost-update", "what it had read with others had changed", reader(BatchGet, Input{Names: []Name{key("y", "k"), key("x", "k")}})},
+		{"G3", "write-skew", "what it had listed had changed", reader(ListKeys, Input{Agent: "x"})},
+		{"G3", "write-skew", "two doctors went home", func(r *reference) {
+			r.transact("a", put("x", "ann", "on"), put("x", "bob", "on"))
+			t, u := r.begin("a"), r.begin("b")
+			r.do("a", Scan, Input{TxnID: t, Agent: "x"})
+			r.do("b", Scan, Input{TxnID: u, Agent: "x"})
+			r.stage("a", t, del("x", "ann"))
+			r.stage("b", u, del("x", "bob"))
+			r.do("a", Commit, Input{TxnID: t})
+			r.do("b", Commit, Input{TxnID: u})
+		}},
+		{"G3", "write-skew", "a phantom came where it had listed", func(r *reference) {
+			t := r.begin("a")
+			r.do("a", ListKeys, Input{TxnID: t, Agent: "x", Prefix: "p/"})
+			r.transact("b", put("x", "p/1", "1"))
+			r.stage("a", t, put("x", "l", "1"))
+			r.do("a", Commit, Input{TxnID: t})
+		}},
+		{"G6", "aborted-but-applied", "what was aborted is there", func(r *reference) {
+			t := r.begin("a")
+			r.stage("a", t, put("x", "k", "1"))
+			r.do("a", Commit, Input{TxnID: t}).lose()
+			r.do("b", Abort, Input{TxnID: t})
+		}},
+		{"G6", "id-given-twice", "two transactions with one id", func(r *reference) {
+			t := r.begin("a")
+			r.do("b", Begin, Input{}).Out.TxnID = t
+		}},
+		{"G6", "not-begun", "a transaction that nobody began takes writes", func(r *reference) {
+			r.begin("a")
+			r.stage("a", "t1", put("x", "k", "1")).In.TxnID = "t2"
+		}},
+		{"G6", "used-after-end", "a transaction that was aborted takes writes", func(r *reference) {
+			t := r.begin("a")
+			r.do("a", Abort, Input{TxnID: t})
+			r.stage("a", t, put("x", "k", "1"))
+		}},
+		{"G6", "committed-after-abort", "a transaction that was aborted commits", func(r *reference) {
+			t := r.begin("a")
+			r.do("a", Abort, Input{TxnID: t})
+			r.do("a", Commit, Input{TxnID: t}).Out = Output{}
+		}},
+		{"G4", "ghost-outcome", "a transaction that is not in the log is called committed", func(r *reference) {
+			committed(r)
+			r.h.Operations[0].lose()
+			r.forget(1)
+		}},
+		{"G4", "ghost-outcome", "a transaction is called committed before it was", func(r *reference) {
+			asked := committed(r)
+			asked.Call, asked.Return = 0, 1
+		}},
+		{"G6", "outcome-differs", "another commit", func(r *reference) {
+			r.transact("a", put("y", "k", "1"))
+			r.transact("a", put("x", "k", "1"))
+			op := r.do("a", GetTxn, Input{TxnID: "x2"})
+			op.Out.CommitTS, op.Out.CommitTime = 1, r.h.Log[0].CommitTime
+		}},
+		{"G6", "outcome-differs", "a commit that is called aborted", func(r *reference) { committed(r).Out = Output{State: "aborted"} }},
+		{"G6", "outcome-forgotten", "a commit that is called never seen", func(r *reference) { committed(r).Out = Output{State: "never_seen"} }},
+		{"G6", "outcome-differs", "a state that there is not", func(r *reference) { committed(r).Out = Output{State: "lost"} }},
+		{"G6", "outcome-differs", "a transaction that is open after its end", func(r *reference) {
+			t := r.begin("a")
+			r.do("a", Abort, Input{TxnID: t})
+			r.do("a", GetTxn, Input{TxnID: t}).Out.State = "open"
+		}},
+		{"G6", "outcome-differs", "an abort that nobody asked for", func(r *reference) {
+			t := r.begin("a")
+			r.do("a", GetTxn, Input{TxnID: t}).Out.State = "aborted"
+		}},
+		{"G6", "outcome-differs", "a one-shot that has expired", func(r *reference) {
+			r.do("a", GetTxn, Input{TxnID: "x"}).Out.State = "expired"
+		}},
+		{"G6", "outcome-differs", "an open transaction that nobody began", func(r *reference) {
+			r.do("a", GetTxn, Input{TxnID: "x"}).Out.State = "open"
+		}},
+		{"G6", "outcome-differs", "a transaction that only read, elsewhere", func(r *reference) {
+			r.transact("a", put("x", "k", "1"))
+			t := r.begin("a")
+			r.transact("b", put("x", "k", "2"))
+			r.do("a", Commit, Input{TxnID: t})
+			op := r.do("a", GetTxn, Input{TxnID: t})
+			op.Out.CommitTS, op.Out.CommitTime = 2, r.h.Log[1].CommitTime
+		}},
+	}
+}
+
+// TestLies: each is refused, and for what it is.
+func TestLies(t *testing.T) {
+	for _, l := range lies() {
+		t.Run(l.check+"/"+l.about, func(t *testing.T) {
+			r := newReference()
+			l.tell(r)
+			got := Check(r.h, Options{SkipPorcupine: true})
+			found := slices.ContainsFunc(got.Violations, func(v Violation) bool { return v.Promise == l.promise && v.Check == l.check })
+			if got.Verdict != VerdictIllegal || !found {
+				t.Errorf("%s: %+v, want %s %s", got.Verdict, got.Violations, l.promise, l.check)
+			}
+		})
+	}
+}
+
+// TestEveryCheckHasItsLie: a check that no test here sees fail may have stopped
+// looking.
+func TestEveryCheckHasItsLie(t *testing.T) {
+	named := regexp.MustCompile(`"G\d+", (?:Check: )?"([a-z-]+)"`)
+	told := make(map[string]bool)
+	for _, l := range lies() {
+		told[l.check] = true
+	}
+	for _, file := range []string{"fold.go", "txns.go", "acks.go", "refusals.go", "reads.go", "streams.go", "check.go", "own.go"} {
+		text, err := os.ReadFile(filepath.Join(".", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range named.FindAllStringSubmatch(strings.ReplaceAll(string(text), `check("`, `"G5", "`), -1) {
+			if !told[m[1]] {
+				t.Errorf("%s: no lie is told for %s", file, m[1])
+			}
+		}
+	}
+}

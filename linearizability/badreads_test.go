@@ -1,0 +1,245 @@
+package linearizability
+
+func liesInReads() []lie {
+	twice := func(r *reference) {
+		r.transact("a", put("x", "k", "1"))
+		r.transact("a", put("x", "k", "2"))
+	}
+	// later begins with a first commit and is read over a second one.
+	paged := func(r *reference, kind Kind) (first, second *Operation) {
+		r.transact("a", put("x", "k1", "1"), put("x", "k2", "1"), put("x", "k3", "1"))
+		first = r.do("b", kind, Input{Agent: "x", Limit: 2})
+		r.transact("a", put("x", "k3", "2"))
+		second = r.do("b", kind, Input{Agent: "x", Limit: 2, PageOf: first.ID})
+		return first, second
+	}
+	mine := func(r *reference) string {
+		r.transact("a", put("x", "k", "1"), put("x", "m", "1"))
+		t := r.begin("a")
+		r.stage("a", t, put("x", "l", "2"))
+		r.stage("a", t, del("x", "m"))
+		return t
+	}
+	return []lie{
+		{"G3", "stale-read", "a read of what was overwritten", func(r *reference) {
+			r.transact("a", put("x", "k", "1"))
+			old := *r.get("b", "x", "k")
+			r.transact("a", put("x", "k", "2"))
+			r.get("b", "x", "k").Out = old.Out
+		}},
+		{"G4", "ghost-read", "a read of the future", func(r *reference) {
+			r.transact("a", put("x", "k", "1"))
+			r.get("b", "x", "k").Out.ReadTS = 2
+		}},
+		{"G4", "ghost-read", "a dirty read: of what was never committed", func(r *reference) {
+			r.transact("a", put("x", "k", "1"))
+			t := r.begin("a")
+			r.stage("a", t, put("x", "k", "2"))
+			rec := &r.get("b", "x", "k").Out.Records[0]
+			rec.Version, rec.CommitTS, rec.Value = 2, 2, `{"v":"2"}`
+			r.do("a", Abort, Input{TxnID: t})
+		}},
+		{"G4", "ghost-read", "a read of a commit that a crash took back", func(r *reference) {
+			twice(r)
+			r.h.Operations[1].lose()
+			r.get("b", "x", "k").Out.ReadTS = 1
+			r.forget(1)
+		}},
+		{"G3", "wrong-read", "a read of another value", func(r *reference) {
+			twice(r)
+			r.get("b", "x", "k").Out.Records[0].Value = `{"v":"1"}`
+		}},
+		{"G3", "wrong-read", "an event without state", func(r *reference) {
+			twice(r)
+			rec := &r.get("b", "x", "k").Out.Records[0]
+			*rec = Record{Name: rec.Name}
+		}},
+		{"G3", "wrong-read", "another time", func(r *reference) {
+			twice(r)
+			r.get("b", "x", "k").Out.Records[0].CommitTime++
+		}},
+		{"G3", "wrong-read", "another record", func(r *reference) {
+			r.transact("a", put("x", "k", "1"), put("y", "k", "1"))
+			r.get("b", "x", "k").Out.Records[0].Agent = "y"
+		}},
+		{"G3", "wrong-read", "a record too few", func(r *reference) {
+			twice(r)
+			op := r.do("b", BatchGet, Input{Names: []Name{key("x", "k"), key("x", "l")}})
+			op.Out.Records = op.Out.Records[:1]
+		}},
+		{"G3", "wrong-read", "two keys of different points", func(r *reference) {
+			r.transact("a", put("x", "k", "1"), put("y", "k", "1"))
+			r.transact("a", put("x", "k", "2"), put("y", "k", "2"))
+			op := r.do("b", BatchGet, Input{Names: []Name{key("x", "k"), key("y", "k")}})
+			op.Out.Records[1] = r.at[1][key("y", "k")]
+		}},
+		{"G3", "wrong-read", "a deleted record with a value", func(r *reference) {
+			r.transact("a", put("x", "k", "1"))
+			r.transact("a", del("x", "k"))
+			r.get("b", "x", "k").Out.Records[0].Value = `{"v":"1"}`
+		}},
+		{"G4", "read-of-the-future", "as of a commit that had not happened", func(r *reference) {
+			twice(r)
+			r.do("b", Get, Input{Agent: "x", Key: "k", At: uptr(2)}).In.At = uptr(3)
+		}},
+		{"G3", "wrong-read", "as of an earlier commit, one too late", func(r *reference) {
+			twice(r)
+			r.do("b", Get, Input{Agent: "x", Key: "k", At: uptr(1)}).Out.Records[0] = r.at[2][key("x", "k")]
+		}},
+		{"G3", "wrong-read", "as of a time, at another commit", func(r *reference) {
+			twice(r)
+			r.do("b", Get, Input{Agent: "x", Key: "k"}).In.AtTime = r.h.Log[0].CommitTime
+		}},
+		{"G3", "wrong-read", "another version than was asked for", func(r *reference) {
+			twice(r)
+			r.do("b", GetVersion, Input{Agent: "x", Key: "k", KeyVersion: 1}).Out.Records[0] = r.at[2][key("x", "k")]
+		}},
+		{"G3", "stale-snapshot", "a transaction begins in the past", func(r *reference) {
+			twice(r)
+			r.do("b", Begin, Input{}).Out.SnapshotTS = 1
+		}},
+		{"G4", "ghost-snapshot", "a transaction begins in the future", func(r *reference) {
+			twice(r)
+			r.do("b", Begin, Input{}).Out.SnapshotTS = 3
+		}},
+		{"G3", "stale-read", "a transaction's snapshot moves back", func(r *reference) {
+			twice(r)
+			t := r.begin("b")
+			op := r.do("b", Get, Input{TxnID: t, Agent: "x", Key: "k"})
+			op.Out = Output{ReadTS: 1, Records: []Record{r.at[1][key("x", "k")]}}
+		}},
+		{"G3", "wrong-read", "a transaction does not get its own write", func(r *reference) {
+			t := mine(r)
+			rec := &r.do("a", Get, Input{TxnID: t, Agent: "x", Key: "l"}).Out.Records[0]
+			*rec = Record{Name: rec.Name}
+		}},
+		{"G3", "wrong-read", "its own write has a version already", func(r *reference) {
+			t := mine(r)
+			r.do("a", Get, Input{TxnID: t, Agent: "x", Key: "l"}).Out.Records[0].Version = 1
+		}},
+		{"G3", "wrong-read", "a transaction does not list its own write", func(r *reference) {
+			t := mine(r)
+			r.do("a", ListKeys, Input{TxnID: t, Agent: "x"}).Out.Keys = []string{"k"}
+		}},
+		{"G3", "wrong-read", "a transaction scans what it has deleted", func(r *reference) {
+			t := mine(r)
+			op := r.do("a", Scan, Input{TxnID: t, Agent: "x"})
+			op.Out.Records = append(op.Out.Records, r.at[1][key("x", "m")])
+		}},
+		{"G3", "wrong-read", "a phantom in a scan", func(r *reference) {
+			r.transact("a", put("x", "k", "1"), put("x", "l", "1"))
+			r.transact("a", del("x", "l"))
+			op := r.do("b", Scan, Input{Agent: "x"})
+			op.Out.Records = append(op.Out.Records, r.at[1][key("x", "l")])
+		}},
+		{"G3", "wrong-read", "a key that was never written", func(r *reference) {
+			twice(r)
+			op := r.do("b", ListKeys, Input{Agent: "x"})
+			op.Out.Keys = append(op.Out.Keys, "z")
+		}},
+		{"G3", "wrong-read", "a list out of order", func(r *reference) {
+			r.transact("a", put("x", "k", "1"), put("x", "l", "1"))
+			r.do("b", ListKeys, Input{Agent: "x"}).Out.Keys = []string{"l", "k"}
+		}},
+		{"G3", "wrong-read", "another agent's keys", func(r *reference) {
+			r.transact("a", put("x", "k", "1"), put("y", "l", "1"))
+			r.do("b", ListKeys, Input{Agent: "x"}).Out.Keys = []string{"k", "l"}
+		}},
+		{"G3", "wrong-read", "a page of another point", func(r *reference) {
+			_, second := paged(r, Scan)
+			second.Out.ReadTS = 1
+		}},
+		{"G4", "ghost-read", "pages of two points", func(r *reference) { paged(r, Scan) }},
+		{"G3", "wrong-read", "a page longer than its limit", func(r *reference) {
+			r.transact("a", put("x", "k", "1"), put("x", "l", "1"))
+			r.do("b", ListKeys, Input{Agent: "x"}).In.Limit = 1
+		}},
+		{"G3", "wrong-read", "there is another page, it says", func(r *reference) {
+			twice(r)
+			r.do("b", ListKeys, Input{Agent: "x", Limit: 1}).Out.More = true
+		}},
+		{"G3", "wrong-read", "less than all, where all was asked for", func(r *reference) {
+			r.transact("a", put("x", "k", "1"), put("x", "l", "1"))
+			op := r.do("b", ListKeys, Input{Agent: "x"})
+			op.Out.Keys, op.Out.More = op.Out.Keys[:1], true
+		}},
+		{"G3", "wrong-read", "a history without a version", func(r *reference) {
+			twice(r)
+			op := r.do("b", KeyHistory, Input{Agent: "x", Key: "k"})
+			op.Out.Records = op.Out.Records[:1]
+		}},
+		{"G3", "wrong-read", "a history with other metadata", func(r *reference) {
+			twice(r)
+			r.do("b", KeyHistory, Input{Agent: "x", Key: "k"}).Out.Records[0].Metadata = map[string]string{"actor": "b"}
+		}},
+		{"G3", "wrong-read", "an agent's head that is not", func(r *reference) {
+			twice(r)
+			r.do("b", ListAgents, Input{Namespace: "ns"}).Out.Agents[0].HeadTS = 1
+		}},
+		{"G3", "wrong-read", "a namespace that is not", func(r *reference) {
+			twice(r)
+			r.do("b", ListSpaces, Input{}).Out.Keys = []string{"ns", "other"}
+		}},
+	}
+}
+
+func liesInStreams() []lie {
+	streamed := func(kind Kind, in Input, spoil func(r *reference, op *Operation)) func(r *reference) {
+		return func(r *reference) {
+			r.do("a", Transact, Input{TxnID: "m", Writes: []Write{put("x", "k", "1"), put("y", "k", "1")}, Metadata: map[string]string{"actor": "a"}})
+			r.transact("a", put("x", "k", "2"), put("x", "l", "2"))
+			r.transact("a", del("x", "k"))
+			if in.Agent == "" {
+				in.Namespace, in.AllAgents = "ns", true
+			}
+			op := r.do("b", kind, in)
+			spoil(r, op)
+		}
+	}
+	events := func(f func(list []Event) []Event) func(r *reference, op *Operation) {
+		return func(_ *reference, op *Operation) { op.Batches[0].Events = f(op.Batches[0].Events) }
+	}
+	first := func(f func(ev *Event)) func(r *reference, op *Operation) {
+		return func(_ *reference, op *Operation) { f(&op.Batches[0].Events[0]) }
+	}
+	return []lie{
+		{"G5", "replay-gap", "a replay has a hole", streamed(Replay, Input{}, events(func(l []Event) []Event { return []Event{l[0], l[2]} }))},
+		{"G5", "replay-gap", "a replay is out of order", streamed(Replay, Input{}, events(func(l []Event) []Event { return []Event{l[1], l[0], l[2]} }))},
+		{"G5", "replay-too-much", "a replay repeats an event", streamed(Replay, Input{}, events(func(l []Event) []Event { return append(l, l[2]) }))},
+		{"G5", "replay-too-much", "a replay is longer than its limit", streamed(Replay, Input{}, func(_ *reference, op *Operation) { op.In.Limit = 2 })},
+		{"G5", "replay-too-much", "a replay goes on past its end", streamed(Replay, Input{}, func(_ *reference, op *Operation) { op.In.To = uptr(2) })},
+		{"G5", "replay-short", "a replay ends early", streamed(Replay, Input{}, func(_ *reference, op *Operation) {
+			op.Batches[0].Events, op.Batches[0].Cursor = op.Batches[0].Events[:2], 2
+		})},
+		{"G5", "replay-gap", "a replay of a time leaves out what was then", streamed(Replay, Input{}, func(r *reference, op *Operation) {
+			op.In.FromTime = r.h.Log[1].CommitTime
+			op.Batches[0].Events = op.Batches[0].Events[2:]
+		})},
+		{"G5", "event-differs", "a replay shows another agent's operations", streamed(Replay, Input{}, func(_ *reference, op *Operation) {
+			op.In.AllAgents, op.In.Agent = false, "x"
+		})},
+		{"G5", "event-differs", "an event without one of its operations", streamed(Replay, Input{}, first(func(ev *Event) { ev.Ops = ev.Ops[:1] }))},
+		{"G5", "event-differs", "an event of another transaction", streamed(Replay, Input{}, first(func(ev *Event) { ev.TxnID = "x2" }))},
+		{"G5", "event-differs", "an event of another time", streamed(Replay, Input{}, first(func(ev *Event) { ev.CommitTime++ }))},
+		{"G5", "event-differs", "an event without its metadata", streamed(Replay, Input{}, first(func(ev *Event) { ev.Metadata = nil }))},
+		{"G5", "event-differs", "another version", streamed(Replay, Input{}, first(func(ev *Event) { ev.Ops[0].Version++ }))},
+		{"G5", "event-differs", "another value", streamed(Replay, Input{}, first(func(ev *Event) { ev.Ops[0].Value = "{}" }))},
+		{"G5", "event-differs", "a delete that is a write", streamed(Replay, Input{}, first(func(ev *Event) { ev.Ops[0].Delete = true }))},
+		{"G5", "event-differs", "operations in another order", streamed(Replay, Input{}, first(func(ev *Event) { ev.Ops[0], ev.Ops[1] = ev.Ops[1], ev.Ops[0] }))},
+		{"G4", "ghost-event", "a replay shows what had not happened", streamed(Replay, Input{}, func(r *reference, op *Operation) {
+			r.forget(1)
+			r.h.Operations[2].lose()
+		})},
+		{"G4", "ghost-cursor", "a cursor past the end", streamed(Watch, Input{From: uptr(0)}, func(_ *reference, op *Operation) { op.Batches[0].Cursor = 4 })},
+		{"G5", "cursor-falls", "a cursor before what was shown", streamed(Watch, Input{From: uptr(0)}, func(_ *reference, op *Operation) { op.Batches[0].Cursor = 2 })},
+		{"G5", "cursor-too-far", "a cursor past what was asked for", streamed(Replay, Input{}, func(_ *reference, op *Operation) {
+			op.In.To = uptr(2)
+			op.Batches[0].Events = op.Batches[0].Events[:2]
+		})},
+		{"G5", "replay-gap", "a watch skips an event", streamed(Watch, Input{From: uptr(0)}, events(func(l []Event) []Event { return []Event{l[0], l[2]} }))},
+		{"G5", "replay-gap", "a watch goes on one too far", streamed(Watch, Input{From: uptr(0)}, events(func(l []Event) []Event { return l[:2] }))},
+		{"G5", "watch-begins-early", "a watch that was to begin now begins in the past", streamed(Watch, Input{}, func(_ *reference, op *Operation) {
+			op.Batches = []Batch{{Time: op.Return, Cursor: 1}}
+		})},
+	}
+}

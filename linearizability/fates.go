@@ -1,0 +1,227 @@
+package linearizability
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// addSnapshot adds what a transaction read: all of it as of its beginning.
+func (c *claims) addSnapshot(f *fate) {
+	v := &claim{op: f.begin, call: f.begin.Call, ret: f.begin.Return, placed: true, point: f.begin.Out.SnapshotTS}
+	for _, r := range f.reads {
+		c.look(v, r, f.own(r.Return))
+	}
+	c.placed = append(c.placed, v)
+}
+
+// own are the keys that a transaction may have written before time.
+func (f *fate) own(time int64) map[Name]bool {
+	m := make(map[Name]bool)
+	for _, s := range f.staged {
+		if s.Outcome != Fail && s.Call < time {
+			m[s.In.name()] = true
+		}
+	}
+	return m
+}
+
+// addCommit adds what became of a transaction, as one claim: however often it was
+// asked for, it took effect once.
+func (c *claims) addCommit(f *fate, log map[string]*Event) {
+	a := &claim{ret: never, commit: true}
+	var asked []*Operation // those that may have done it
+	var versions []KeyVersion
+	dead := false
+	place := func(op *Operation) {
+		a.ret = min(a.ret, op.Return)
+		if len(op.Out.Versions) > 0 {
+			versions = op.Out.Versions
+		}
+		if a.placed && a.point != op.Out.CommitTS {
+			a.op = op
+			c.breaks(a, "G6", "places-differ", "transaction %s was said to be commit %d, and commit %d", f.id, a.point, op.Out.CommitTS)
+		}
+		a.placed, a.point = true, op.Out.CommitTS
+	}
+	for _, op := range f.attempts {
+		if op.Outcome == Fail && (op.Error == nil || op.Error.decides() || op.Error.Code == "TXN_ID_REUSED") {
+			continue
+		}
+		if a.op == nil {
+			a.op, a.call = op, op.Call
+		}
+		switch {
+		case op.Outcome == OK:
+			if !a.placed {
+				asked = asked[:0] // those before asked for the same, or did nothing
+			}
+			asked = append(asked, op)
+			place(op)
+		case !a.placed:
+			asked = append(asked, op)
+		}
+	}
+	if len(asked) == 0 {
+		return
+	}
+	for _, op := range f.told {
+		switch {
+		case op.Outcome != OK || op.Kind == GetTxn && op.Out.State == "too_old":
+		case op.Kind == GetTxn && op.Out.State == "committed":
+			place(op)
+		case op.Kind == GetTxn && (op.Out.State == "open" || op.Out.State == "never_seen"):
+			a.call = max(a.call, op.Call) // it had not taken effect then
+		default:
+			dead = true
+		}
+	}
+	c.does(a, f, asked)
+	c.wants(a, f, asked[0])
+	if len(a.does) == 0 {
+		a.commit = false // it changes nothing: it only sees
+		if f.begin != nil && len(a.sees) == 0 {
+			c.checkReader(a, f)
+			return
+		}
+	}
+	switch ev := log[f.id]; {
+	case log == nil || ev == nil && !a.commit:
+	case ev == nil && !a.placed:
+		return
+	case ev == nil:
+		c.breaks(a, "G1", "acked-not-in-log", "transaction %s was acknowledged as commit %d, and is not in the log", f.id, a.point)
+		return
+	case a.placed && a.point != ev.CommitTS:
+		c.breaks(a, "G6", "places-differ", "transaction %s was said to be commit %d, and is commit %d in the log", f.id, a.point, ev.CommitTS)
+		return
+	default:
+		a.placed, a.point = true, ev.CommitTS
+	}
+	switch {
+	case dead && a.placed && a.commit:
+		c.breaks(a, "G6", "aborted-and-committed", "transaction %s was said to have ended otherwise, and is commit %d", f.id, a.point)
+	case a.placed:
+		c.number(a, versions)
+		c.placed = append(c.placed, a)
+	case !dead && a.commit:
+		c.free = append(c.free, a)
+	}
+}
+
+// does sets what a transaction does. Requests under one id should ask for the same;
+// where they do not, what was done is one of them.
+func (c *claims) does(a *claim, f *fate, asked []*Operation) {
+	for i, op := range asked {
+		list := c.effects(f, op)
+		if i == 0 {
+			a.does = list
+		} else if !slices.Equal(a.does, list) {
+			a.does = append(a.does, list...)
+			slices.SortFunc(a.does, compareEffects)
+			a.does = slices.CompactFunc(a.does, func(x, y effect) bool { return x.name == y.name })
+			for k := range a.does {
+				a.does[k].blur, a.does[k].facts = true, facts{}
+			}
+		}
+	}
+}
+
+func compareEffects(x, y effect) int { return compareNames(x.name, y.name) }
+
+func compareNames(x, y Name) int {
+	return cmp.Or(strings.Compare(x.Namespace, y.Namespace), strings.Compare(x.Agent, y.Agent), strings.Compare(x.Key, y.Key))
+}
+
+// effects of one request, one a key, sorted: the last write of a key counts.
+func (c *claims) effects(f *fate, op *Operation) []effect {
+	byName := make(map[Name]effect)
+	add := func(w *Write, blur bool) {
+		e := effect{name: w.Name, blur: blur}
+		if !blur {
+			e.facts = facts{known: knowsExists, exists: !w.Delete}
+			if !w.Delete {
+				e.known, e.value = e.known|knowsValue, c.canonical(w.Value)
+			}
+		}
+		byName[w.Name] = e
+		if c.heads[agentName{w.Namespace, w.Agent}] {
+			n := headOf(w.Namespace, w.Agent)
+			byName[n] = effect{name: n, head: true}
+		}
+	}
+	for i := range op.In.Writes {
+		add(&op.In.Writes[i], false)
+	}
+	if op.Kind == Commit {
+		for _, s := range f.staged {
+			if s.Outcome != Fail { // once the commit is on its way, none is accepted
+				before, again := byName[s.In.name()]
+				add(&Write{Name: s.In.name(), Value: s.In.Value, Delete: s.Kind == StageDelete}, s.Outcome == Unknown || again && before.blur)
+			}
+		}
+	}
+	list := make([]effect, 0, len(byName))
+	for _, e := range byName { // sorted below
+		list = append(list, e)
+	}
+	slices.SortFunc(list, compareEffects)
+	return list
+}
+
+// wants adds what must be so for a transaction to commit: its conditions, and what
+// it read.
+func (c *claims) wants(a *claim, f *fate, op *Operation) {
+	add := func(n Name, expected uint64) { a.sees = append(a.sees, sight{n, expects(expected)}) }
+	for i := range op.In.Writes {
+		if w := &op.In.Writes[i]; w.Expected != nil {
+			add(w.Name, *w.Expected)
+		}
+	}
+	for _, s := range f.staged {
+		if s.Outcome == OK && s.In.Expected != nil {
+			add(s.In.name(), *s.In.Expected)
+		}
+	}
+	for _, k := range op.In.Keys {
+		add(k.Name, k.Expected)
+	}
+	for _, w := range op.In.Heads {
+		a.sees = append(a.sees, sight{headOf(w.Namespace, w.Agent), facts{known: knowsVersion, version: w.Expected}})
+	}
+	if len(a.does)+len(a.sees) == 0 {
+		return
+	}
+	for _, r := range f.reads {
+		if r.Call < op.Call {
+			c.look(a, r, f.own(r.Return))
+		}
+	}
+}
+
+// number adds what the answer said of versions, and the place, to what a commit
+// does.
+func (c *claims) number(a *claim, versions []KeyVersion) {
+	for i := range a.does {
+		e := &a.does[i]
+		switch {
+		case e.head:
+			e.facts = facts{known: knowsVersion, version: a.point}
+		case !e.blur:
+			e.known, e.ts = e.known|knowsTS, a.point
+		}
+		for k := range versions {
+			if versions[k].Name == e.name {
+				e.known, e.version = e.known|knowsVersion, versions[k].Version
+			}
+		}
+	}
+}
+
+// checkReader checks the place of a transaction that has no writes and wanted
+// nothing: that it read from, where what it saw is a claim already.
+func (c *claims) checkReader(a *claim, f *fate) {
+	if a.placed && a.point != f.begin.Out.SnapshotTS {
+		c.breaks(a, "G3", "places-differ", "transaction %s only read, at %d, and is said to be at %d", f.id, f.begin.Out.SnapshotTS, a.point)
+	}
+}

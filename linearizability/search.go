@@ -1,0 +1,250 @@
+package linearizability
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/anishathalye/porcupine"
+)
+
+// search is one call of Porcupine: the model, and the claims it is tried on. Claims
+// with places come in that order and no other, so that the search tries only what
+// the answers leave open: where commits of unknown outcome can have been.
+type search struct {
+	part  *part
+	moves []*move
+	begin *ledger
+	room  []int           // for free commits, before each placed claim
+	told  map[Name][]told // of keys that free commits write
+	left  int             // steps until it is given up
+}
+
+// told is that a key was at a version when so many placed claims had had their turn.
+type told struct {
+	version uint64
+	turn    int
+	facts
+}
+
+// move is a claim, its names looked up.
+type move struct {
+	*claim
+	turn int // how many placed claims come before it
+	sees []facts
+	at   []int // keys that it sees
+	does []int // keys that it does something to, as in claim.does
+}
+
+// ledger is the model's state. It is never changed.
+type ledger struct {
+	turn int // placed claims so far
+	free int // free commits since the last of them
+	keys []facts
+}
+
+func newSearch(p *part, w *window, steps int) *search {
+	s := &search{part: p, left: steps, begin: &ledger{}}
+	for _, n := range p.names {
+		s.begin.keys = append(s.begin.keys, w.know(n))
+	}
+	for _, a := range p.placed { // which are in the order of their places
+		s.add(a)
+	}
+	for _, a := range p.free {
+		s.add(a)
+	}
+	if len(p.free) > 0 {
+		s.tell()
+		s.measure(w)
+	}
+	return s
+}
+
+// measure looks how much room there is before each placed claim. Where its place
+// is not after the one before, the order is broken and that is said elsewhere.
+func (s *search) measure(w *window) {
+	at := w.base
+	for _, a := range s.part.placed {
+		upTo := a.point
+		if a.commit {
+			upTo--
+		}
+		s.room = append(s.room, max(w.room(at, max(at, upTo)), 0))
+		at = max(at, a.point)
+	}
+}
+
+// tell gathers what is told of the keys that free commits write. A free commit
+// could come anywhere, so that a search that places it too early finds out long
+// after, and tries everything in between again: what is told of the versions before
+// and after it says where it can be.
+func (s *search) tell() {
+	s.told = make(map[Name][]told)
+	for _, a := range s.part.free {
+		for i := range a.does {
+			s.told[a.does[i].name] = nil
+		}
+	}
+	add := func(n Name, t told) {
+		if list, written := s.told[n]; written {
+			s.told[n] = append(list, t)
+		}
+	}
+	for _, v := range s.moves {
+		if !v.placed {
+			continue
+		}
+		for _, x := range v.claim.sees {
+			if x.known&knowsVersion != 0 {
+				add(x.name, told{x.version, v.turn, x.facts})
+			}
+		}
+		for i := range v.claim.does {
+			if e := &v.claim.does[i]; e.known&knowsVersion != 0 && !e.head {
+				add(e.name, told{version: e.version - 1, turn: v.turn})
+			}
+		}
+	}
+}
+
+// fits tells whether a free commit can have given a key what it gives, before the
+// claim whose turn it is.
+func (s *search) fits(n Name, f facts, turn int) bool {
+	if f.known&knowsVersion == 0 {
+		return true
+	}
+	for _, t := range s.told[n] {
+		switch {
+		case t.version < f.version && turn <= t.turn, t.version >= f.version && turn > t.turn:
+			return false
+		case t.version == f.version:
+			if _, same := t.meet(f); !same {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func (s *search) add(a *claim) {
+	v := &move{claim: a, turn: len(s.moves)}
+	for i := range a.sees {
+		v.at = append(v.at, s.part.index[a.sees[i].name])
+		v.sees = append(v.sees, a.sees[i].facts)
+	}
+	for i := range a.does {
+		v.does = append(v.does, s.part.index[a.does[i].name])
+	}
+	s.moves = append(s.moves, v)
+}
+
+func (s *search) model() porcupine.Model {
+	return porcupine.Model{
+		Init: func() any { return s.begin },
+		Step: func(state, input, _ any) (bool, any) { return s.step(state.(*ledger), input.(*move)) },
+		Equal: func(a, b any) bool {
+			x, y := a.(*ledger), b.(*ledger)
+			return x == y || x.turn == y.turn && x.free == y.free && slices.Equal(x.keys, y.keys)
+		},
+	}
+}
+
+func (s *search) operations() []porcupine.Operation {
+	list := make([]porcupine.Operation, len(s.moves))
+	for i, v := range s.moves {
+		list[i] = porcupine.Operation{ClientId: i, Input: v, Call: v.call, Return: v.ret}
+	}
+	return list
+}
+
+// step is the sequential model.
+func (s *search) step(l *ledger, v *move) (bool, *ledger) {
+	if s.left == 0 {
+		return false, l // given up: the search ends by itself now
+	}
+	s.left--
+	next, clash := s.try(l, v)
+	switch {
+	case clash == nil:
+		return true, next
+	case v.placed:
+		return false, l
+	}
+	// It may not have happened. That is as if it happened in the end, to nobody's
+	// notice.
+	return l.turn == len(s.part.placed), l
+}
+
+// clash is why a claim cannot come next.
+type clash struct {
+	name       Name
+	have, want facts
+}
+
+var outOfTurn, noRoom = &clash{}, &clash{}
+
+// try does a move, if it can come next.
+func (s *search) try(l *ledger, v *move) (*ledger, *clash) {
+	next := &ledger{turn: l.turn}
+	if v.placed {
+		if l.turn != v.turn {
+			return l, outOfTurn
+		}
+		next.turn++
+	} else if next.free = l.free + 1; l.turn < len(s.room) && next.free > s.room[l.turn] {
+		return l, noRoom
+	}
+	keys, shared := l.keys, true
+	set := func(i int, f facts) {
+		if shared {
+			keys, shared = slices.Clone(keys), false
+		}
+		keys[i] = f
+	}
+	for k, i := range v.at {
+		f, ok := keys[i].meet(v.sees[k])
+		if !ok {
+			return l, &clash{s.part.names[i], keys[i], v.sees[k]}
+		}
+		if f != keys[i] {
+			set(i, f)
+		}
+	}
+	for k, i := range v.does {
+		e := &v.claim.does[k]
+		f, ok := e.on(keys[i])
+		if !ok || !v.placed && !e.head && !s.fits(e.name, f, l.turn) {
+			return l, &clash{e.name, keys[i], e.facts}
+		}
+		set(i, f)
+	}
+	next.keys = keys
+	return next, nil
+}
+
+// explain tells where a search that failed got stuck: at the claim whose turn it
+// was, behind the longest order that was found.
+func (s *search) explain() Violation {
+	s.left = defaultSteps // the same search, so it ends as well
+	_, info := porcupine.CheckOperationsVerbose(s.model(), s.operations(), 0)
+	var longest []int
+	for _, order := range info.PartialLinearizations()[0] { // in no order of their own
+		if len(order) > len(longest) || len(order) == len(longest) && slices.Compare(order, longest) < 0 {
+			longest = order
+		}
+	}
+	l := s.begin
+	for _, i := range longest {
+		_, l = s.step(l, s.moves[i])
+	}
+	stuck := s.moves[l.turn] // all placed claims having had their turn, nothing can fail
+	v := Violation{
+		Promise: "G3", Check: "not-linearizable", Op: stuck.op.ID, CommitTS: stuck.point, Time: stuck.op.Return,
+		Sentence: fmt.Sprintf("#%d %s of %s: no order of %d answers explains them all, and it is the first that does not fit", stuck.op.ID, stuck.op.Kind, stuck.op.Client, len(s.moves)),
+	}
+	if _, c := s.try(l, stuck); c != nil {
+		v.Sentence += fmt.Sprintf(": key %q of agent %q", c.name.Key, c.name.Agent)
+		v.Expected, v.Got = c.have.String(), c.want.String()
+	}
+	return v
+}

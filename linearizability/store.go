@@ -1,0 +1,78 @@
+package linearizability
+
+import (
+	"slices"
+	"sort"
+)
+
+// store is the state as of a commit, as the log shows it.
+type store struct {
+	c     *claims
+	ts    uint64
+	log   []Event
+	state map[Name]facts
+	keys  map[agentName][]string // that ever were, sorted
+}
+
+func newStore(h *History, c *claims) *store {
+	s := &store{c: c, log: h.Log, state: make(map[Name]facts), keys: make(map[agentName][]string)}
+	if b := h.Header.Base; b != nil {
+		s.ts = b.CommitTS
+		for i := range b.Records {
+			r := &b.Records[i]
+			s.set(r.Name, r.Exists, r.Version, r.CommitTS, r.Value)
+		}
+		for _, a := range b.Agents {
+			s.state[headOf(a.Namespace, a.Agent)] = facts{known: knowsVersion, version: a.HeadTS}
+		}
+	}
+	return s
+}
+
+func (s *store) set(n Name, exists bool, version, ts uint64, value string) {
+	f := facts{known: knowsExists | knowsVersion | knowsTS, exists: exists, version: version, ts: ts}
+	if exists {
+		f.known, f.value = f.known|knowsValue, s.c.canonical(value)
+	}
+	a := agentName{n.Namespace, n.Agent}
+	if _, known := s.state[n]; !known {
+		keys := s.keys[a]
+		i := sort.SearchStrings(keys, n.Key)
+		s.keys[a] = slices.Insert(keys, i, n.Key)
+	}
+	s.state[n] = f
+	if s.c.heads[a] && ts > s.state[headOf(a.ns, a.agent)].version {
+		s.state[headOf(a.ns, a.agent)] = facts{known: knowsVersion, version: ts}
+	}
+}
+
+// advance goes on to a commit.
+func (s *store) advance(ts uint64) {
+	for len(s.log) > 0 && s.log[0].CommitTS <= ts {
+		ev := &s.log[0]
+		for i := range ev.Ops {
+			o := &ev.Ops[i]
+			s.set(o.Name, !o.Delete, o.Version, ev.CommitTS, o.Value)
+		}
+		s.log = s.log[1:]
+	}
+}
+
+func (s *store) facts(n Name) facts {
+	if f, known := s.state[n]; known {
+		return f
+	}
+	return facts{known: knowsExists | knowsVersion | knowsTS} // never written
+}
+
+// existing lists the keys that exist in a stretch.
+func (s *store) existing(l *stretch) []Name {
+	keys := s.keys[l.agent]
+	var out []Name
+	for i := sort.SearchStrings(keys, max(l.prefix, l.after)); i < len(keys) && (l.covers(keys[i]) || keys[i] <= l.after); i++ {
+		if n := (Name{l.agent.ns, l.agent.agent, keys[i]}); l.covers(keys[i]) && s.state[n].exists {
+			out = append(out, n)
+		}
+	}
+	return out
+}
