@@ -57,6 +57,9 @@ func (h *History) Rebuild() (missing []uint64) {
 			missing = append(missing, ts)
 		}
 	}
+	for _, ev := range events { // each by itself
+		slices.SortFunc(ev.Ops, func(a, b EventOp) int { return compareNames(a.Name, b.Name) })
+	}
 	h.Log = h.Log[:0]
 	for _, ts := range slices.Sorted(maps.Keys(events)) {
 		if ts >= first {
