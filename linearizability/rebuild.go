@@ -1,8 +1,10 @@
 package linearizability
 
 import (
+	"cmp"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // Rebuild makes a log of what clients saw, for a history that nobody read the log
@@ -57,8 +59,10 @@ func (h *History) Rebuild() (missing []uint64) {
 			missing = append(missing, ts)
 		}
 	}
-	for _, ev := range events { // each by itself
-		slices.SortFunc(ev.Ops, func(a, b EventOp) int { return compareNames(a.Name, b.Name) })
+	for _, ev := range events { // by agent, as in the log; within one as they were asked for
+		slices.SortStableFunc(ev.Ops, func(a, b EventOp) int {
+			return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Agent, b.Agent))
+		})
 	}
 	h.Log = h.Log[:0]
 	for _, ts := range slices.Sorted(maps.Keys(events)) {
