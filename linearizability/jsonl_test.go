@@ -44,8 +44,8 @@ func full() *History {
 		},
 		Operations: []*Operation{
 			{ID: 1, Client: "c", Kind: Transact, Call: 1, Return: 2, In: in, Outcome: OK, Out: out,
-				Error:   &Refusal{Code: "aborted", Message: "m", Details: more},
-				Batches: []Batch{{Time: 1, Events: []Event{event}, Cursor: 1}, {}}},
+				Error: &Refusal{Code: "aborted", Message: "m", Details: more},
+				Rest:  1, Batches: []Batch{{Time: 1, Events: []Event{event}, Cursor: 1}, {}}},
 			{ID: 2, Client: "d", Kind: Get, Call: 2, Outcome: Unknown},
 		},
 		Log:      []Event{event, {}},

@@ -111,6 +111,9 @@ func (w *World) quiesce() {
 		if c.done {
 			continue
 		}
+		if c.op.Kind == lin.Watch && c.arrived && w.daemon != nil && w.pristine == nil && c.gen == w.daemon.generation {
+			c.op.Rest = uint64(w.daemon.service.Engine().Published())
+		}
 		if c.arrived && !c.stream() && w.daemon != nil && w.pristine == nil && c.gen == w.daemon.generation {
 			w.violate("G9", "no-answer", c.op.ID, fmt.Sprintf("call #%d is never answered: nothing waits for the writer, and no fault is left", c.op.ID))
 		}

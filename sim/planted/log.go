@@ -37,6 +37,10 @@ func replay() []Bug {
 			Edits: []Edit{{"engine/replay.go", "			r.rows++\n			r.add(ts, a, &ev)", "			r.rows++\n			if len(r.events) > 0 && r.full() {\n\t\t\t\tcontinue\n\t\t\t}\n			r.add(ts, a, &ev)"}},
 		},
 		{
+			Name: "watch-waits-for-the-next", Promise: "G9", About: "a watch is told of a commit only when another one follows",
+			Edits: []Edit{{"engine/replay.go", "		if e.Published() > cursor {", "		if e.Published() > cursor+1 {"}},
+		},
+		{
 			Name: "watch-cursor-runs-ahead", Promise: "G5", About: "a watch that found nothing for its filter goes on one commit too far",
 			Edits: []Edit{{"server/streams.go", "		cursor = next\n		if len(out) > 0", "		if cursor = next; len(out) == 0 {\n\t\t\tcursor++\n\t\t}\n		if len(out) > 0"}},
 		},
