@@ -233,10 +233,10 @@ func (w *World) verify() {
 func (w *World) sumHistory() {
 	for i := range w.history.Log {
 		ev := &w.history.Log[i]
-		w.sum = derive(w.sum, fmt.Sprint(ev.CommitTS, ev.CommitTime, ev.TxnID, ev.Ops))
+		w.sum = simdisk.Derive(w.sum, fmt.Sprint(ev.CommitTS, ev.CommitTime, ev.TxnID, ev.Ops))
 	}
 	for _, v := range w.violations {
-		w.sum = derive(w.sum, v.Check, firstLine(v.Sentence))
+		w.sum = simdisk.Derive(w.sum, v.Check, firstLine(v.Sentence))
 	}
 }
 

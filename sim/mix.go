@@ -47,7 +47,7 @@ type mix struct {
 }
 
 func drawMix(seed uint64, o Options) mix {
-	r := stream(seed, "mix")
+	r := simdisk.Stream(seed, "mix")
 	m := mix{
 		class: Recoverable, clients: 4 + r.IntN(4), agents: 1 + r.IntN(3), ops: 22 + r.IntN(14), deaths: 2 + r.IntN(4),
 		run: 10, deliver: 10, reply: 10, plan: spread(r, 6), settle: spread(r, 4), start: spread(r, 3),
