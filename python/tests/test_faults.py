@@ -154,6 +154,12 @@ async def test_a_refusal_after_doubt_says_so(lossy, proxy):
     assert not caught.value.maybe_applied
 
 
+async def test_a_connection_that_takes_its_time(dial, proxy):
+    """As TLS to another continent does. Health and fail_fast do not try again."""
+    proxy.delay = 0.5
+    assert await dial(proxy.url, fail_fast=True).health() == "ok"
+
+
 def closed_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
