@@ -20,7 +20,7 @@ func (j *judge) checkAcked(t *txn, op *Operation, ev *Event) {
 	}
 	versions := op.Out.Versions
 	if op.Kind == Transact {
-		versions = j.oneOfEach(op)
+		versions = oneOfEach(op)
 	}
 	j.checkVersions(op, versions, ev)
 	if high := j.b.high(op.Return, j.m.head); ev.CommitTS > high {
@@ -29,22 +29,22 @@ func (j *judge) checkAcked(t *txn, op *Operation, ev *Event) {
 }
 
 // oneOfEach are the versions that a transact was answered, which are one a write in
-// their order, as one a key.
-func (j *judge) oneOfEach(op *Operation) []KeyVersion {
+// their order, as one a key. Of others it makes none.
+func oneOfEach(op *Operation) []KeyVersion {
+	if len(op.Out.Versions) != len(op.In.Writes) {
+		return nil
+	}
 	known := make(map[Name]uint64)
 	var out []KeyVersion
 	for i, v := range op.Out.Versions {
-		if i >= len(op.In.Writes) || v.Name != op.In.Writes[i].Name {
-			return op.Out.Versions // which cannot be right
+		first, again := known[v.Name]
+		if v.Name != op.In.Writes[i].Name || again && first != v.Version {
+			return nil
 		}
-		if first, again := known[v.Name]; again && first == v.Version {
-			continue
+		if !again {
+			out = append(out, v)
 		}
 		known[v.Name] = v.Version
-		out = append(out, v)
-	}
-	if len(op.Out.Versions) != len(op.In.Writes) {
-		return nil
 	}
 	return out
 }

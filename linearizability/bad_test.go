@@ -123,6 +123,14 @@ func liesAboutCommits() []lie {
 			op := r.transact("a", put("x", "k", "1"))
 			op.Out.Versions = append(op.Out.Versions, KeyVersion{key("x", "l"), 1})
 		}},
+		{"G6", "version-differs", "versions in another order than the writes", func(r *reference) {
+			op := r.transact("a", put("x", "k", "1"), put("x", "l", "1"))
+			op.Out.Versions[0], op.Out.Versions[1] = op.Out.Versions[1], op.Out.Versions[0]
+		}},
+		{"G6", "version-differs", "a version where nothing was written", func(r *reference) {
+			op := r.do("a", Commit, Input{TxnID: r.begin("a")})
+			op.Out.Versions = []KeyVersion{{key("x", "k"), 1}}
+		}},
 		{"G6", "other-operations-acked", "other operations under a used id", func(r *reference) {
 			r.transact("a", put("x", "k", "1"))
 			r.do("a", Transact, Input{TxnID: "x1", Writes: []Write{put("x", "k", "2")}})
@@ -276,6 +284,7 @@ func liesAboutTransactions() []lie {
 			t := r.begin("a")
 			r.do("b", Begin, Input{}).Out.TxnID = t
 		}},
+		{"G6", "id-missing", "a transaction without an id", func(r *reference) { r.do("b", Begin, Input{}).Out.TxnID = "" }},
 		{"G6", "not-begun", "a transaction that nobody began takes writes", func(r *reference) {
 			r.begin("a")
 			r.stage("a", "t1", put("x", "k", "1")).In.TxnID = "t2"

@@ -150,6 +150,18 @@ func liesInReads() []lie {
 			second.Out.ReadTS = 1
 		}},
 		{"G4", "ghost-read", "pages of two points", func(r *reference) { paged(r, Scan) }},
+		{"G3", "wrong-read", "pages of two points that do not tell them", func(r *reference) {
+			r.transact("a", put("x", "k", "1"), put("y", "k", "1"))
+			first := r.do("b", ListAgents, Input{Namespace: "ns", Limit: 1})
+			first.Out = Output{Agents: []Agent{{"ns", "x", 1, 1}}, More: true}
+			second := r.do("b", ListAgents, Input{Namespace: "ns", Limit: 1, PageOf: first.ID})
+			second.Out = Output{Agents: []Agent{{"ns", "y", 1, 2}}}
+			r.transact("a", put("x", "k", "2"), put("y", "k", "2")).Call = first.Call // so that the first can be of either
+		}},
+		{"G3", "wrong-read", "another agent's record, which is the same", func(r *reference) {
+			r.transact("a", put("x", "k", "1"), put("y", "k", "1"))
+			r.do("b", Scan, Input{Agent: "x"}).Out.Records[0].Agent = "y"
+		}},
 		{"G3", "wrong-read", "a page longer than its limit", func(r *reference) {
 			r.transact("a", put("x", "k", "1"), put("x", "l", "1"))
 			r.do("b", ListKeys, Input{Agent: "x"}).In.Limit = 1

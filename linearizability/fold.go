@@ -82,6 +82,7 @@ func (m *model) add(n Name, v version) {
 
 // bounds of the points at which operations can have taken effect, from real time.
 type bounds struct {
+	base   uint64       // nothing is known of what was before
 	proofs []proof      // by time: what was known to be committed when
 	starts []commitCall // by first call: commits that cannot be earlier
 }
@@ -96,8 +97,8 @@ type proof struct {
 // low is the last commit that was known to somebody before time.
 func (b *bounds) low(time int64) (uint64, int) {
 	i := sort.Search(len(b.proofs), func(i int) bool { return b.proofs[i].time >= time })
-	if i == 0 {
-		return 0, 0
+	if i == 0 || b.proofs[i-1].ts < b.base {
+		return b.base, 0
 	}
 	return b.proofs[i-1].ts, b.proofs[i-1].op
 }
@@ -122,6 +123,7 @@ func (b *bounds) high(time int64, head uint64) uint64 {
 // asked for.
 func (j *judge) gather(h *History) {
 	b := &j.b
+	b.base = j.m.base
 	prove := func(time int64, ts uint64, op int) {
 		if ts > 0 {
 			b.proofs = append(b.proofs, proof{time, ts, op})

@@ -71,6 +71,18 @@ var truths = []struct {
 		r.do("a", ListKeys, Input{TxnID: t, Agent: "x"}).Out.Keys = []string{"k"}
 		r.do("a", Commit, Input{TxnID: t})
 	}},
+	{"a listing in a transaction that never arrived binds nobody", func(r *reference) {
+		r.transact("a", put("x", "k", "1"))
+		t := r.begin("a")
+		r.do("a", ListKeys, Input{TxnID: t, Agent: "x"}).lose()
+		r.transact("b", put("x", "k", "2"))
+		r.stage("a", t, put("x", "l", "1"))
+		r.do("a", Commit, Input{TxnID: t})
+	}},
+	{"a request was refused, and a copy of it was not", func(r *reference) {
+		r.transact("a", put("x", "k", "1")).refuse("DISK_FULL")
+		r.get("b", "x", "k")
+	}},
 	{"two reads under way see a commit under way, one of them", func(r *reference) {
 		write := r.transact("a", put("x", "k", "1"))
 		before, after := r.get("b", "x", "k"), r.get("c", "x", "k")

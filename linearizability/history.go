@@ -2,8 +2,6 @@ package linearizability
 
 import (
 	"encoding/json"
-	"fmt"
-	"io"
 	"strings"
 )
 
@@ -27,50 +25,6 @@ type History struct {
 	Notes []Note
 }
 
-// ReadHistory reads a whole history; of one with an error in it, nothing.
-func ReadHistory(in io.Reader) (*History, error) {
-	r, err := NewReader(in)
-	if err != nil {
-		return nil, err
-	}
-	h := &History{Header: r.Header}
-	for {
-		l, err := r.Next()
-		switch {
-		case err == io.EOF:
-			h.Complete = r.Complete
-			return h, nil
-		case err != nil:
-			return nil, err
-		case l.Op != nil:
-			h.Operations = append(h.Operations, l.Op)
-		case l.Event != nil:
-			h.Log = append(h.Log, *l.Event)
-		case l.Note != nil:
-			h.Notes = append(h.Notes, *l.Note)
-		}
-	}
-}
-
-// Write writes the whole history: operations, then the log, then notes.
-func (h *History) Write(out io.Writer) error {
-	w, err := NewWriter(out, h.Header)
-	if err != nil {
-		return err
-	}
-	// Errors of the writer stay: End returns the first.
-	for _, op := range h.Operations {
-		_ = w.Write(Line{Op: op})
-	}
-	for i := range h.Log {
-		_ = w.Write(Line{Event: &h.Log[i]})
-	}
-	for i := range h.Notes {
-		_ = w.Write(Line{Note: &h.Notes[i]})
-	}
-	return w.End(h.Complete)
-}
-
 // Header is the first line of a history.
 type Header struct {
 	Format  string `json:"format"`
@@ -89,30 +43,11 @@ type Header struct {
 	Redaction string `json:"redaction,omitempty"`
 }
 
-// checkVersion looks at nothing else: a header of another version may have fields
-// that this one does not know, and they are not what is wrong with it.
-func checkVersion(header []byte) error {
-	var h struct {
-		Format  string `json:"format"`
-		Version int    `json:"version"`
-	}
-	if err := json.Unmarshal(header, &h); err != nil {
-		return err
-	}
-	if h.Format != Format {
-		return fmt.Errorf("this is no history: its format is %q, not %q", h.Format, Format)
-	}
-	if h.Version != Version {
-		return fmt.Errorf("this history is of version %d, and only version %d can be read here", h.Version, Version)
-	}
-	return nil
-}
-
 // Base is the state at a commit_ts: each key's last version.
 type Base struct {
 	CommitTS uint64   `json:"commit_ts"`
-	Records  []Record `json:"records,omitempty"` // tombstones among them: Exists is false
-	Agents   []Agent  `json:"agents,omitempty"`
+	Records  []Record `json:"-"` // tombstones among them: Exists is false
+	Agents   []Agent  `json:"-"`
 }
 
 // Kind says what was asked for.
@@ -166,7 +101,7 @@ type Operation struct {
 	Outcome Outcome  `json:"outcome"`
 	Out     Output   `json:"out,omitzero"`
 	Error   *Refusal `json:"error,omitempty"`
-	Batches []Batch  `json:"batches,omitempty"`
+	Batches []Batch  `json:"-"`
 	// Rest is of a watch in a world that can be brought to rest: when nothing moved any
 	// more, it was open, all it had been sent had arrived, and this was the last commit.
 	Rest uint64 `json:"rest,omitempty"`

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -15,10 +16,19 @@ const MaxLine = 16 << 20
 
 // Line is any line but the header. Exactly one field is set.
 type Line struct {
-	Op    *Operation `json:"op,omitempty"`
-	Event *Event     `json:"event,omitempty"`
-	Note  *Note      `json:"note,omitempty"`
-	End   *End       `json:"end,omitempty"`
+	Record *Record    `json:"record,omitempty"` // of the base
+	Agent  *Agent     `json:"agent,omitempty"`  // of the base
+	Op     *Operation `json:"op,omitempty"`     // without its batches
+	Batch  *BatchOf   `json:"batch,omitempty"`
+	Event  *Event     `json:"event,omitempty"` // of the log
+	Note   *Note      `json:"note,omitempty"`
+	End    *End       `json:"end,omitempty"`
+}
+
+// BatchOf is a batch of an operation that stands before it.
+type BatchOf struct {
+	Op int `json:"op"`
+	Batch
 }
 
 // End is the last line: without it, a file cut at a newline would look whole.
@@ -29,15 +39,44 @@ type End struct {
 
 func (l Line) check() error {
 	n := 0
-	for _, set := range []bool{l.Op != nil, l.Event != nil, l.Note != nil, l.End != nil} {
+	for _, set := range []bool{l.Record != nil, l.Agent != nil, l.Op != nil, l.Batch != nil, l.Event != nil, l.Note != nil, l.End != nil} {
 		if set {
 			n++
 		}
 	}
 	if n != 1 {
-		return fmt.Errorf("a line holds one of op, event, note and end, but this one holds %d", n)
+		return fmt.Errorf("a line holds one of record, agent, op, batch, event, note and end, but this one holds %d", n)
+	}
+	if l.Op != nil {
+		return l.Op.check()
 	}
 	return nil
+}
+
+// check refuses what is no operation, whatever was answered.
+func (op *Operation) check() error {
+	switch {
+	case op.ID < 1:
+		return errors.New("operations are numbered from 1")
+	case !slices.Contains(kinds, op.Kind):
+		return fmt.Errorf("operation %d is of kind %q, which there is not", op.ID, op.Kind)
+	case op.Outcome != OK && op.Outcome != Fail && op.Outcome != Unknown:
+		return fmt.Errorf("operation %d has the outcome %q, and not ok, fail or unknown", op.ID, op.Outcome)
+	case op.Outcome == Fail && op.Error == nil:
+		return fmt.Errorf("operation %d failed without an error", op.ID)
+	case op.Outcome != Unknown && op.Return == 0:
+		return fmt.Errorf("operation %d was answered, but has not returned", op.ID)
+	case op.Return != 0 && op.Return < op.Call:
+		return fmt.Errorf("operation %d returned before it was called", op.ID)
+	case op.In.PageOf >= op.ID:
+		return fmt.Errorf("operation %d continues operation %d, which does not come before it", op.ID, op.In.PageOf)
+	}
+	return nil
+}
+
+var kinds = []Kind{
+	Begin, StageWrite, StageDelete, Commit, Abort, Transact, Get, GetVersion, BatchGet, ListKeys, Scan,
+	KeyHistory, ListAgents, ListSpaces, GetTxn, Replay, Watch,
 }
 
 // Writer writes a history line by line. Its errors stay: after a line that is
@@ -195,6 +234,25 @@ func decode(text []byte, v any) error {
 	}
 	if _, err := d.Token(); err != io.EOF {
 		return errors.New("more than one JSON value")
+	}
+	return nil
+}
+
+// checkVersion looks at nothing else: a header of another version may have fields
+// that this one does not know, and they are not what is wrong with it.
+func checkVersion(header []byte) error {
+	var h struct {
+		Format  string `json:"format"`
+		Version int    `json:"version"`
+	}
+	if err := json.Unmarshal(header, &h); err != nil {
+		return err
+	}
+	if h.Format != Format {
+		return fmt.Errorf("this is no history: its format is %q, not %q", h.Format, Format)
+	}
+	if h.Version != Version {
+		return fmt.Errorf("this history is of version %d, and only version %d can be read here", h.Version, Version)
 	}
 	return nil
 }

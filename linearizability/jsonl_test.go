@@ -28,7 +28,7 @@ func full() *History {
 		Keys:     []KeyCondition{{Name: name, Expected: 1}},
 		Heads:    []HeadCondition{{Namespace: "ns", Agent: "a", Expected: 1}},
 		Metadata: more, Names: []Name{name}, KeyVersion: 1, At: n(1<<64 - 1), AtTime: 1, Prefix: "p",
-		Limit: 1, Reverse: true, PageOf: 1, NoValues: true, AllAgents: true, From: n(0), To: n(1),
+		Limit: 1, Reverse: true, PageOf: 2, NoValues: true, AllAgents: true, From: n(0), To: n(1),
 		FromTime: 1, ToTime: 1, OldestFirst: true,
 	}
 	out := Output{
@@ -43,10 +43,10 @@ func full() *History {
 			Redaction: "digest",
 		},
 		Operations: []*Operation{
-			{ID: 1, Client: "c", Kind: Transact, Call: 1, Return: 2, In: in, Outcome: OK, Out: out,
+			{ID: 1, Client: "d", Kind: Get, Call: 1, Outcome: Unknown},
+			{ID: 3, Client: "c", Kind: Transact, Call: 1, Return: 2, In: in, Outcome: OK, Out: out,
 				Error: &Refusal{Code: "aborted", Message: "m", Details: more},
 				Rest:  1, Batches: []Batch{{Time: 1, Events: []Event{event}, Cursor: 1}, {}}},
-			{ID: 2, Client: "d", Kind: Get, Call: 2, Outcome: Unknown},
 		},
 		Log:      []Event{event, {}},
 		Complete: true,
@@ -122,6 +122,7 @@ func TestEveryCutIsNoticed(t *testing.T) {
 
 const (
 	first = `{"format":"statehouse-history","version":1,"unit":"ns"}` + "\n"
+	get   = `{"op":{"id":1,"client":"c","kind":"get","call":1,"return":2,"outcome":"ok"}}` + "\n"
 	note  = `{"note":{"time":1,"lane":"disk","kind":"fault"}}` + "\n"
 )
 
@@ -131,7 +132,7 @@ func TestReaderIsStrict(t *testing.T) {
 	long := strings.Repeat(" ", MaxLine-len(note)+1) + note // exactly as long as may be
 	for name, c := range map[string]struct{ text, says string }{
 		"shortest":           {first + endLine(1), ""},
-		"kinds mixed":        {first + note + `{"op":{}}` + "\n" + note + endLine(4), ""},
+		"kinds mixed":        {first + note + get + note + `{"batch":{"op":1,"time":1,"cursor":1}}` + "\n" + endLine(5), ""},
 		"CRLF":               {strings.ReplaceAll(first+note+endLine(2), "\n", "\r\n"), ""},
 		"longest line":       {first + long + endLine(2), ""},
 		"over-long line":     {first + " " + long + endLine(2), "line 2: longer than 16777216 bytes"},
@@ -153,7 +154,7 @@ func TestReaderIsStrict(t *testing.T) {
 		"unknown deep":       {first + `{"op":{"out":{"records":[{"new":1}]}}}`, `line 2: json: unknown field "new"`},
 		"unknown in event":   {first + `{"event":{"new":1}}`, `line 2: json: unknown field "new"`},
 		"unknown in end":     {first + `{"end":{"complete":true,"lines":1,"new":1}}`, `line 2: json: unknown field "new"`},
-		"two kinds":          {first + `{"op":{},"note":{}}`, "line 2: a line holds one of op, event, note and end, but this one holds 2"},
+		"two kinds":          {first + `{"op":{},"note":{}}`, "line 2: a line holds one of record, agent, op, batch, event, note and end, but this one holds 2"},
 		"no kind":            {first + `{}`, "but this one holds 0"},
 		"null":               {first + "null", "but this one holds 0"},
 		"null op":            {first + `{"op":null}`, "but this one holds 0"},
@@ -163,6 +164,16 @@ func TestReaderIsStrict(t *testing.T) {
 		"wrong type":         {first + `{"op":{"id":"1"}}`, "line 2: json: cannot unmarshal string"},
 		"too big a number":   {first + `{"event":{"commit_ts":18446744073709551616}}`, "line 2: json: cannot unmarshal number"},
 		"not UTF-8":          {first + "{\"note\":{\"text\":\"\xff\"}}", "line 2: text that is not UTF-8"},
+		"no number":          {first + `{"op":{"kind":"get"}}`, "line 2: operations are numbered from 1"},
+		"no such kind":       {first + strings.Replace(get, `"get"`, `"put"`, 1), `line 2: operation 1 is of kind "put", which there is not`},
+		"no such outcome":    {first + strings.Replace(get, `"ok"`, `"good"`, 1), `line 2: operation 1 has the outcome "good"`},
+		"no error":           {first + strings.Replace(get, `"ok"`, `"fail"`, 1), "line 2: operation 1 failed without an error"},
+		"not returned":       {first + strings.Replace(get, `"return":2,`, "", 1), "line 2: operation 1 was answered, but has not returned"},
+		"returned early":     {first + strings.Replace(get, `"call":1`, `"call":3`, 1), "line 2: operation 1 returned before it was called"},
+		"a page of itself":   {first + strings.Replace(get, `"return":2`, `"return":2,"in":{"page_of":1}`, 1), "line 2: operation 1 continues operation 1"},
+		"twice":              {first + get + get + endLine(3), "line 3: there are two operations 1"},
+		"batch of nothing":   {first + note + `{"batch":{"op":1,"time":1,"cursor":1}}`, "line 3: there is a batch of operation 1, which does not come before it"},
+		"base of nothing":    {first + `{"agent":{"ns":"n","agent":"a","first_ts":1,"head_ts":1}}`, "line 2: there is state of a base, and the header has none"},
 		"garbage":            {"\x00\x01\x02", "line 1: invalid character"},
 		"garbage later":      {first + note + "PK\x03\x04", "line 3: invalid character"},
 	} {
@@ -238,7 +249,7 @@ func FuzzReader(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(b.Bytes())
-	for _, text := range []string{"", first, first + note, first + note + endLine(2), first + `{"op":{"batches":[]}}` + "\n" + endLine(2)} {
+	for _, text := range []string{"", first, first + note, first + note + endLine(2), first + get + `{"batch":{"op":1,"events":[]}}` + "\n" + endLine(3)} {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {

@@ -46,38 +46,30 @@ func (r *Refusal) decides() bool {
 }
 
 // named is what a refusal says that it is because of.
-type named struct {
-	name              Name
-	expected, current uint64
-	ok                bool // it says so
+func (r *Refusal) named() Name {
+	return Name{r.Details["namespace"], r.Details["agent_id"], r.Details["key"]}
 }
 
-func (r *Refusal) named(expected, current string) named {
-	d := r.Details
-	n := named{name: Name{d["namespace"], d["agent_id"], d["key"]}}
-	var err1, err2 error
-	n.expected, err1 = strconv.ParseUint(d[expected], 10, 64)
-	n.current, err2 = strconv.ParseUint(d[current], 10, 64)
-	n.ok = err1 == nil && err2 == nil
-	return n
+// says tells whether a detail of a refusal is a number.
+func (r *Refusal) says(detail string, n uint64) bool {
+	return r.Details[detail] == strconv.FormatUint(n, 10)
 }
 
 // couldFail tells whether the condition that a refusal names is one of those that
 // were set, and can have been as it says, which is not as it was to be.
 func (j *judge) couldFail(t *txn, op *Operation, low, high uint64) bool {
 	_, conditions := t.wanted(op)
-	key := op.Error.named("expected_version", "current_version")
-	head := op.Error.named("expected_head", "current_head")
+	r := op.Error
 	for ts := low; ts <= high; ts++ {
 		for _, k := range conditions {
 			v := j.m.at(k.Name, ts)
-			if key.ok && k.Name == key.name && k.Expected == key.expected && v.num() == key.current && !holds(v, k.Expected) {
+			if k.Name == r.named() && r.says("expected_version", k.Expected) && r.says("current_version", v.num()) && !holds(v, k.Expected) {
 				return true
 			}
 		}
 		for _, h := range op.In.Heads {
 			at := j.m.headAt(agentName{h.Namespace, h.Agent}, ts)
-			if head.ok && head.name == headOf(h.Namespace, h.Agent) && h.Expected == head.expected && at == head.current && at != h.Expected {
+			if headOf(h.Namespace, h.Agent) == r.named() && r.says("expected_head", h.Expected) && r.says("current_head", at) && at != h.Expected {
 				return true
 			}
 		}
@@ -88,9 +80,12 @@ func (j *judge) couldFail(t *txn, op *Operation, low, high uint64) bool {
 // couldConflict tells whether what a refusal names was read by the transaction, and
 // can have changed to what it says since.
 func (j *judge) couldConflict(t *txn, op *Operation, high uint64) bool {
-	c := op.Error.named("seen_version", "current_version")
-	snapshot := t.begin.Out.SnapshotTS
-	if !c.ok || !j.becomes(c.name, c.current, snapshot, high) {
+	name, snapshot := op.Error.named(), t.begin.Out.SnapshotTS
+	changed := false
+	for _, v := range j.m.keys[name] {
+		changed = changed || v.ts > snapshot && v.ts <= high && op.Error.says("current_version", v.number)
+	}
+	if !changed {
 		return false
 	}
 	read := false
@@ -98,20 +93,9 @@ func (j *judge) couldConflict(t *txn, op *Operation, high uint64) bool {
 		if r.Outcome != OK {
 			return true // its answer was lost; the daemon remembers what it read
 		}
-		j.eachRead(t, r, func(n Name) { read = read || n == c.name })
+		j.eachRead(t, r, func(n Name) { read = read || n == name })
 	}
 	return read
-}
-
-// becomes tells whether a key comes to a version after one commit, and up to
-// another.
-func (j *judge) becomes(n Name, number, after, to uint64) bool {
-	for _, v := range j.m.keys[n] {
-		if v.number == number && v.ts > after && v.ts <= to {
-			return true
-		}
-	}
-	return false
 }
 
 // checkNoVersion: that there is no such version is said of none that was known.

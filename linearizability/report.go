@@ -74,7 +74,10 @@ func markOf(l *line, first *Violation, here bool) reportMark {
 	m.Op = l.op.ID
 	m.Open = l.op.Outcome == Unknown
 	m.Bad = m.Bad || l.op.ID == first.Op && first.Op != 0
-	detail, err := json.MarshalIndent(l.op, "", "  ")
+	detail, err := json.MarshalIndent(struct {
+		*Operation
+		Batches []Batch `json:"batches,omitempty"`
+	}{l.op, l.op.Batches}, "", "  ")
 	if err == nil {
 		m.Detail = string(detail)
 	}

@@ -32,7 +32,10 @@ func (j *judge) collect(h *History) {
 	for _, op := range h.Operations {
 		if op.Kind == Begin && op.Outcome == OK {
 			t := get(op.Out.TxnID)
-			if t.begin != nil {
+			switch {
+			case t.id == "":
+				j.breaks(op, "G6", "id-missing", "an id", "none", "it was given no transaction id")
+			case t.begin != nil:
 				j.breaks(op, "G6", "id-given-twice", "", "", "it was given transaction id %s, which #%d was given before", t.id, t.begin.ID)
 			}
 			t.begin = op
