@@ -248,6 +248,7 @@ var caughtBy = map[string]string{
 	"two-batches":                   "torn-tail",
 	"limit-drops-an-agent":          "replay-whole-namespace",
 	"watch-cursor-runs-ahead":       "watch-resumed-across-crash",
+	"watch-waits-for-the-next":      "watch-resumed-across-crash",
 	"foreign-namespace":             "replay-whole-namespace",
 	"outcomes-not-recovered":        "lost-answer-then-retry",
 	"outcome-row-not-written":       "kill-keeps-what-was-written",
