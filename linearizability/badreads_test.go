@@ -126,6 +126,20 @@ func liesInReads() []lie {
 			op := r.do("a", Scan, Input{TxnID: t, Agent: "x"})
 			op.Out.Records = append(op.Out.Records, r.at[1][key("x", "m")])
 		}},
+		{"G4", "ghost-read", "a read of what was refused", func(r *reference) {
+			r.transact("a", put("x", "k", "1"))
+			r.transact("a", put("x", "k", "2").expecting(2)).refuse("PRECONDITION_FAILED", failedOn(key("x", "k"), 2, 1)...)
+			r.get("b", "x", "k")
+			r.forget(1)
+		}},
+		{"G3", "wrong-read", "a list as of one commit that shows another", func(r *reference) {
+			first, second := r.transact("a", put("x", "k", "1")), r.transact("b", put("x", "l", "1"))
+			list := r.do("c", ListKeys, Input{Agent: "x"})
+			list.Out = Output{ReadTS: 1, Keys: []string{"l"}}
+			for _, op := range []*Operation{first, second, list} {
+				op.Call, op.Return = int64(op.ID), int64(op.ID)+10
+			}
+		}},
 		{"G3", "wrong-read", "a phantom in a scan", func(r *reference) {
 			r.transact("a", put("x", "k", "1"), put("x", "l", "1"))
 			r.transact("a", del("x", "l"))

@@ -89,7 +89,7 @@ func gatherClaims(h *History, log map[string]*Event) *claims {
 		for _, w := range op.In.Heads {
 			c.heads[agentName{w.Namespace, w.Agent}] = true
 		}
-		c.sort(op)
+		c.take(op)
 	}
 	for _, f := range c.order {
 		if f.begin != nil {
@@ -116,8 +116,8 @@ func comparePlaces(a, b *claim) int {
 	return cmp.Compare(a.call, b.call)
 }
 
-// sort puts an operation where it belongs.
-func (c *claims) sort(op *Operation) {
+// take puts an operation where it belongs.
+func (c *claims) take(op *Operation) {
 	id := op.In.TxnID
 	if op.Kind == Begin {
 		id = op.Out.TxnID

@@ -10,7 +10,9 @@ import (
 )
 
 // Porcupine is the second judge. It is given claims and a sequential model, and
-// searches for an order of the claims that the model allows and the clock does.
+// searches for an order of the claims that the model allows and the clock does. It
+// judges commits with their conditions, reads of the present and what transactions
+// read; streams, histories of keys and reads of the past are left to the first one.
 //
 // Its cost explodes with commits whose outcome is unknown, not with length. So a
 // history is judged twice: all of it, in windows that begin in the state that the
@@ -33,7 +35,7 @@ type porcupineJudge struct {
 	steps      int // of each search
 	violations []Violation
 	unknown    bool // a search was given up
-	deepest    int  // the longest search that was not
+	deepest    int  // steps of the longest search
 }
 
 // judgeByPorcupine judges a history that the first judge finds nothing in.

@@ -14,16 +14,8 @@ type search struct {
 	part  *part
 	moves []*move
 	begin *ledger
-	room  []int           // for free commits, before each placed claim
-	told  map[Name][]told // of keys that free commits write
-	left  int             // steps until it is given up
-}
-
-// told is that a key was at a version when so many placed claims had had their turn.
-type told struct {
-	version uint64
-	turn    int
-	facts
+	room  []int // for free commits, before each placed claim
+	left  int   // steps until it is given up
 }
 
 // move is a claim, its names looked up.
@@ -54,7 +46,6 @@ func newSearch(p *part, w *window, steps int) *search {
 		s.add(a)
 	}
 	if len(p.free) > 0 {
-		s.tell()
 		s.measure(w)
 	}
 	return s
@@ -72,58 +63,6 @@ func (s *search) measure(w *window) {
 		s.room = append(s.room, max(w.room(at, max(at, upTo)), 0))
 		at = max(at, a.point)
 	}
-}
-
-// tell gathers what is told of the keys that free commits write. A free commit
-// could come anywhere, so that a search that places it too early finds out long
-// after, and tries everything in between again: what is told of the versions before
-// and after it says where it can be.
-func (s *search) tell() {
-	s.told = make(map[Name][]told)
-	for _, a := range s.part.free {
-		for i := range a.does {
-			s.told[a.does[i].name] = nil
-		}
-	}
-	add := func(n Name, t told) {
-		if list, written := s.told[n]; written {
-			s.told[n] = append(list, t)
-		}
-	}
-	for _, v := range s.moves {
-		if !v.placed {
-			continue
-		}
-		for _, x := range v.claim.sees {
-			if x.known&knowsVersion != 0 {
-				add(x.name, told{x.version, v.turn, x.facts})
-			}
-		}
-		for i := range v.claim.does {
-			if e := &v.claim.does[i]; e.known&knowsVersion != 0 && !e.head {
-				add(e.name, told{version: e.version - 1, turn: v.turn})
-			}
-		}
-	}
-}
-
-// fits tells whether a free commit can have given a key what it gives, before the
-// claim whose turn it is.
-func (s *search) fits(n Name, f facts, turn int) bool {
-	if f.known&knowsVersion == 0 {
-		return true
-	}
-	for _, t := range s.told[n] {
-		switch {
-		case t.version < f.version && turn <= t.turn, t.version >= f.version && turn > t.turn:
-			return false
-		case t.version == f.version:
-			if _, same := t.meet(f); !same {
-				return false
-			}
-		}
-	}
-	return true
 }
 
 func (s *search) add(a *claim) {
@@ -213,7 +152,7 @@ func (s *search) try(l *ledger, v *move) (*ledger, *clash) {
 	for k, i := range v.does {
 		e := &v.claim.does[k]
 		f, ok := e.on(keys[i])
-		if !ok || !v.placed && !e.head && !s.fits(e.name, f, l.turn) {
+		if !ok {
 			return l, &clash{e.name, keys[i], e.facts}
 		}
 		set(i, f)
