@@ -195,6 +195,10 @@ func liesAboutRefusals() []lie {
 			r.do("a", Commit, Input{TxnID: t}).lose()
 			r.do("a", Commit, Input{TxnID: t}).refuse("TXN_EXPIRED")
 		}},
+		{"G6", "committed-but-refused", "a commit sent again while the disk is full", func(r *reference) {
+			first := r.transact("a", put("x", "k", "1"))
+			r.do("a", Transact, first.In).refuse("DISK_FULL")
+		}},
 		{"G6", "id-not-reused", "an id that nobody used", func(r *reference) {
 			r.transact("a", put("x", "k", "1")).refuse("TXN_ID_REUSED")
 			r.forget(1)

@@ -19,6 +19,9 @@ func (j *judge) checkRefused(t *txn, op *Operation, ev *Event) {
 			j.breaks(op, "G6", "refused-but-applied", "", op.Error.Code, "it was refused (%s: %s), and transaction %s is in the log as commit %d", op.Error.Code, op.Error.Message, t.id, ev.CommitTS)
 		}
 	}
+	if known, _ := j.b.low(op.Call); ev != nil && known >= ev.CommitTS && op.Error.looks() {
+		j.breaks(op, "G6", "committed-but-refused", "", op.Error.Code, "it was refused as not applied, and was commit %d already", ev.CommitTS)
+	}
 	// What it was told may have been decided when it was first sent.
 	low, _ := j.b.low(t.attempts[0].Call)
 	high := j.b.high(op.Return, j.m.head)
@@ -43,6 +46,12 @@ func (r *Refusal) decides() bool {
 		return true
 	}
 	return false
+}
+
+// looks tells whether a refusal comes from where outcomes can be looked up: of what is
+// committed already it must not say that it was not applied.
+func (r *Refusal) looks() bool {
+	return r.Code == "DISK_FULL" || r.Code == "STORAGE_ERROR" || r.Code == "DATA_LOSS"
 }
 
 // named is what a refusal says that it is because of.
