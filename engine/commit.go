@@ -105,8 +105,11 @@ func (e *Engine) commitEnded(id TxnID, ended error) (CommitResult, error) {
 		return CommitResult{}, ended
 	}
 	r, found, err := e.committed(id)
-	if err != nil || found {
-		return r, err
+	if err != nil {
+		return r, inDoubt(err)
+	}
+	if found {
+		return r, nil
 	}
 	if e.tooOld(id) {
 		return CommitResult{}, failf(ErrTxnTooOld, "the outcome of transaction %s is no longer kept", id)

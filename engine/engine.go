@@ -174,7 +174,13 @@ func (e *Engine) submit(p *proposal) error {
 func (e *Engine) enqueue(p *proposal) error {
 	if len(p.agents) > 0 {
 		if err := e.refusal(); err != nil {
-			return err
+			// What was committed is answered again even now.
+			switch _, found, lookErr := e.committed(p.id); {
+			case lookErr != nil:
+				return inDoubt(err)
+			case !found:
+				return err
+			}
 		}
 	}
 	size := p.bytes()

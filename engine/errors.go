@@ -6,8 +6,8 @@ import (
 )
 
 // The closed set of errors. Match them with errors.Is; the message and the
-// details say more. Every error but ErrOutcomeUnknown is definite: the
-// operation was not applied.
+// details say more. Every error is definite, the operation was not applied, but
+// ErrOutcomeUnknown and a Failure that is InDoubt.
 var (
 	// Refused before anything is looked at.
 
@@ -75,6 +75,9 @@ type Failure struct {
 	Kind    error
 	Message string
 	Details map[string]string
+	// InDoubt: the commit that is refused may have been applied when it was sent
+	// before. Of ErrOutcomeUnknown that is so by itself.
+	InDoubt bool
 }
 
 func (f *Failure) Error() string { return f.Message }

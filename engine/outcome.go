@@ -97,15 +97,23 @@ func (e *Engine) idSlack() time.Duration { return min(clockSlack, e.opts.Limits.
 // refuseTooOld keeps a commit whose outcome may have been dropped from being
 // applied twice. Ids that carry no time cannot be told and are let through, and so
 // is one whose outcome is still there: its age does not matter. It is asked while
-// planning, so that no outcome is dropped between the question and the answer.
+// planning, after it turned out to have no outcome, so that none is dropped in
+// between.
 func (e *Engine) refuseTooOld(p *proposal) error {
 	if _, ok := txnIDTime(p.id); !ok || p.interactive || !e.tooOld(p.id) {
 		return nil
 	}
-	if _, found, err := e.planner.outcome(p.id); found || err != nil {
-		return err
-	}
 	return failf(ErrTxnTooOld, "transaction id %s is older than the outcomes kept, so this commit could be a repeat: use a fresh id", p.id)
+}
+
+// inDoubt is err as the answer to a commit that may have been applied when it was
+// sent before, which err keeps from telling.
+func inDoubt(err error) error {
+	var f *Failure
+	if !errors.As(err, &f) {
+		f = failf(ErrStorage, "%v", err)
+	}
+	return &Failure{Kind: f.Kind, Message: f.Message, Details: f.Details, InDoubt: true}
 }
 
 // clockSlack is the most that idSlack is. An id that is further ahead of its

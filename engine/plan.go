@@ -84,33 +84,22 @@ func newPlanner(s stateReader, head mark, lastTime time.Time, l Limits) *planner
 	}
 }
 
-// plan decides one proposal. It answers the commit to be applied, or a commit_ts
-// that was answered before (known), or, for a proposal without writes, neither.
-func (pl *planner) plan(p *proposal, now time.Time) (c *commit, known CommitTS, err error) {
-	o, found, err := pl.outcome(p.id)
-	if err != nil {
-		return nil, 0, err
-	}
-	if found {
-		if o.fingerprint != p.fingerprint {
-			return nil, 0, idReused(p.id, "committed other operations at commit "+o.commitTS.String())
-		}
-		return nil, o.commitTS, nil
-	}
+// plan decides a proposal whose id has no outcome yet. It answers the commit to be
+// applied, or nil for a proposal without writes.
+func (pl *planner) plan(p *proposal, now time.Time) (*commit, error) {
 	if !p.deadline.IsZero() && !now.Before(p.deadline) {
-		return nil, 0, ending{state: TxnExpired}.answer(p.id)
+		return nil, ending{state: TxnExpired}.answer(p.id)
 	}
 	if err := pl.checkReads(p); err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	if err := pl.checkConditions(p); err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	if len(p.agents) == 0 {
-		return nil, 0, nil
+		return nil, nil
 	}
-	c, err = pl.accept(p, now)
-	return c, 0, err
+	return pl.accept(p, now)
 }
 
 func idReused(id TxnID, what string) error {

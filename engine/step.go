@@ -69,31 +69,45 @@ func (e *Engine) Plan() bool {
 }
 
 func (e *Engine) planOne(p *proposal, now time.Time) answer {
-	if err := e.refusal(); err != nil && len(p.agents) > 0 {
-		return answer{p: p, err: err}
-	}
 	if v, found := e.planner.again(p); found {
 		return answer{p: p, result: v.result, err: v.err}
 	}
-	var c *commit
-	var known CommitTS
-	err := e.refuseTooOld(p)
-	if err == nil {
-		c, known, err = e.planner.plan(p, now)
+	// First: what was committed is answered again even when nothing new is taken.
+	switch o, found, err := e.planner.outcome(p.id); {
+	case err != nil:
+		return answer{p: p, err: inDoubt(e.noted(err))}
+	case found && o.fingerprint != p.fingerprint:
+		return answer{p: p, err: idReused(p.id, "committed other operations at commit "+o.commitTS.String())}
+	case found:
+		return answer{p: p, known: o.commitTS}
 	}
-	a := answer{p: p, known: known, err: err}
+	c, err := e.decide(p, now)
+	a := answer{p: p, err: err}
 	switch {
 	case err != nil:
 		e.noteDamage(err)
 	case c != nil:
 		a.result = c.result()
-	case known == 0:
+	default:
 		a.result = CommitResult{CommitTS: e.planner.head.ts, CommitTime: e.planner.lastTime}
 	}
-	if !p.interactive && c == nil && known == 0 && (err == nil || definiteEnd(err)) {
+	if !p.interactive && c == nil && (err == nil || definiteEnd(err)) {
 		e.planner.verdicts.put(p.id, verdict{p.fingerprint, a.result, err})
 	}
 	return a
+}
+
+// decide accepts or refuses a proposal that was not committed before.
+func (e *Engine) decide(p *proposal, now time.Time) (*commit, error) {
+	if len(p.agents) > 0 {
+		if err := e.refusal(); err != nil {
+			return nil, err
+		}
+	}
+	if err := e.refuseTooOld(p); err != nil {
+		return nil, err
+	}
+	return e.planner.plan(p, now)
 }
 
 // apply writes the step's commits as one batch and asks for one sync.
@@ -132,8 +146,9 @@ func (e *Engine) Settle() {
 	for i := range fl.answers {
 		a := &fl.answers[i]
 		if a.known != 0 {
-			a.result, a.err = e.loadResult(a.known)
-			_ = e.noted(a.err)
+			if a.result, a.err = e.loadResult(a.known); a.err != nil {
+				a.err = inDoubt(e.noted(a.err))
+			}
 		}
 		e.endTxn(a)
 		a.p.ticket.answer(a.result, a.err)

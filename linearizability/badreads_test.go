@@ -266,6 +266,9 @@ func liesInStreams() []lie {
 		})},
 		{"G5", "replay-gap", "a watch skips an event", streamed(Watch, Input{From: uptr(0)}, events(func(l []Event) []Event { return []Event{l[0], l[2]} }))},
 		{"G5", "replay-gap", "a watch goes on one too far", streamed(Watch, Input{From: uptr(0)}, events(func(l []Event) []Event { return l[:2] }))},
+		{"G9", "watch-stalls", "a watch is not told of the last commit", streamed(Watch, Input{From: uptr(0)}, func(_ *reference, op *Operation) {
+			op.Batches[0].Events, op.Batches[0].Cursor, op.Rest = op.Batches[0].Events[:2], 2, 3
+		})},
 		{"G5", "watch-begins-early", "a watch that was to begin now begins in the past", streamed(Watch, Input{}, func(_ *reference, op *Operation) {
 			op.Batches = []Batch{{Time: op.Return, Cursor: 1}}
 		})},

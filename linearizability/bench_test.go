@@ -61,7 +61,9 @@ func TestLongHistory(t *testing.T) {
 			t.Fatalf("%s: %+v", r.Verdict, r)
 		}
 	}
-	if best := slices.Min(took); best > time.Second {
+	// The aim is a second on a quiet machine, which BenchmarkCheck shows. Here a search
+	// that has become quadratic is to be found, on a busy one with the race detector.
+	if best := slices.Min(took); best > 20*time.Second {
 		t.Errorf("%d operations took %v", len(h.Operations), best)
 	}
 	t.Logf("%d operations, %d commits: %v", len(h.Operations), len(h.Log), took)

@@ -1,6 +1,7 @@
 package linearizability
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -21,7 +22,7 @@ func ReadHistory(in io.Reader) (*History, error) {
 		case err == io.EOF:
 			h.Complete = r.Complete
 			// They may have been written when they returned.
-			slices.SortFunc(h.Operations, func(a, b *Operation) int { return a.ID - b.ID })
+			slices.SortFunc(h.Operations, func(a, b *Operation) int { return cmp.Or(cmp.Compare(a.Call, b.Call), cmp.Compare(a.ID, b.ID)) })
 			return h, nil
 		case err != nil:
 			return nil, err

@@ -102,6 +102,9 @@ type Operation struct {
 	Out     Output   `json:"out,omitzero"`
 	Error   *Refusal `json:"error,omitempty"`
 	Batches []Batch  `json:"-"`
+	// Rest is of a watch in a world that can be brought to rest: when nothing moved any
+	// more, it was open, all it had been sent had arrived, and this was the last commit.
+	Rest uint64 `json:"rest,omitempty"`
 }
 
 // Input is what was asked. Which fields count depends on the Kind.

@@ -68,8 +68,8 @@ func (op *Operation) check() error {
 		return fmt.Errorf("operation %d was answered, but has not returned", op.ID)
 	case op.Return != 0 && op.Return < op.Call:
 		return fmt.Errorf("operation %d returned before it was called", op.ID)
-	case op.In.PageOf >= op.ID:
-		return fmt.Errorf("operation %d continues operation %d, which does not come before it", op.ID, op.In.PageOf)
+	case op.In.PageOf == op.ID:
+		return fmt.Errorf("operation %d continues operation %d, itself", op.ID, op.In.PageOf)
 	}
 	return nil
 }

@@ -45,8 +45,8 @@ func full() *History {
 		Operations: []*Operation{
 			{ID: 1, Client: "d", Kind: Get, Call: 1, Outcome: Unknown},
 			{ID: 3, Client: "c", Kind: Transact, Call: 1, Return: 2, In: in, Outcome: OK, Out: out,
-				Error:   &Refusal{Code: "aborted", Message: "m", Details: more},
-				Batches: []Batch{{Time: 1, Events: []Event{event}, Cursor: 1}, {}}},
+				Error: &Refusal{Code: "aborted", Message: "m", Details: more},
+				Rest:  1, Batches: []Batch{{Time: 1, Events: []Event{event}, Cursor: 1}, {}}},
 		},
 		Log:      []Event{event, {}},
 		Complete: true,

@@ -20,7 +20,6 @@ type openTxn struct {
 	snapshot uint64
 	staged   []Write
 	state    string
-	commit   *Event
 	answer   Output
 }
 

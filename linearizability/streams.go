@@ -40,6 +40,10 @@ func (j *judge) checkStream(op *Operation) {
 			return
 		}
 	}
+	if missing := j.nextMatch(in, c.next, min(c.last, op.Rest)); missing != 0 {
+		j.breaks(op, "G9", "watch-stalls", fmt.Sprintf("commit %d", missing), "nothing", "it is never told of commit %d, although nothing else is left to do", missing)
+		return
+	}
 	if op.Outcome == OK && op.Kind == Replay && (in.Limit == 0 || c.sent < in.Limit) {
 		low, _ := j.b.low(op.Call)
 		if missing := j.nextMatch(in, c.next, min(c.last, low)); missing != 0 {

@@ -286,7 +286,7 @@ func (j *judge) stretch(op *Operation) (first, last string) {
 
 // pageOf is the operation whose answer one continues.
 func (j *judge) pageOf(op *Operation) *Operation {
-	if op.In.PageOf >= op.ID {
+	if from := j.ops[op.In.PageOf]; from == nil || from.Call >= op.Call { // it must not go in circles
 		return nil // of none, or not of an earlier one
 	}
 	return j.ops[op.In.PageOf]

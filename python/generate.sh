@@ -9,8 +9,8 @@ proto=$python/statehouse/_proto
 out=$(mkdir -p "${1:-$proto}" && cd "${1:-$proto}" && pwd)
 venv=$root/.cache/python/generate
 if ! "$venv/bin/python" -c 'import grpc_tools' 2>/dev/null; then
-  python3 -m venv --clear "$venv"
-  "$venv/bin/pip" -q install 'grpcio-tools==1.62.3' 'setuptools==80.9.0'
+  "$("$python/old_python.sh")" -m venv --clear "$venv"
+  "$venv/bin/pip" -q install --disable-pip-version-check 'grpcio-tools==1.62.3' 'setuptools==80.9.0'
 fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -79,6 +79,7 @@ func toStatus(err error) error {
 	var f *engine.Failure
 	if errors.As(err, &f) {
 		detail.Details = f.Details
+		detail.MaybeApplied = detail.MaybeApplied || f.InDoubt
 	}
 	s := status.New(code, detail.Message)
 	if with, err := s.WithDetails(detail); err == nil {

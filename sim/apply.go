@@ -74,7 +74,7 @@ func (w *World) do(s *Step) error {
 
 func (w *World) doCall(s *Step) error {
 	if s.ID == 0 {
-		s.ID = len(w.order) + 1
+		s.ID = w.nextID()
 	}
 	if w.calls[s.ID] != nil {
 		return skip("there is a call #%d already", s.ID)
@@ -86,6 +86,15 @@ func (w *World) doCall(s *Step) error {
 		return skip("%v", err)
 	}
 	return nil
+}
+
+// nextID is an id that no call has.
+func (w *World) nextID() int {
+	id := len(w.order) + 1
+	for w.calls[id] != nil {
+		id++
+	}
+	return id
 }
 
 func (w *World) doNetwork(s *Step) error {
@@ -301,7 +310,7 @@ func (w *World) damage(s *Step) error {
 	}
 	var paths []simdisk.FileStat
 	for _, f := range w.disk.Files() {
-		if string(f.Class) == s.File && f.Size > 0 {
+		if string(f.Class) == s.File && (f.Size > 0 || s.Verb == Remove) { // markers are empty: they can be lost, not rot
 			paths = append(paths, f)
 		}
 	}

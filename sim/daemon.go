@@ -47,7 +47,7 @@ func (w *World) newDaemon() *daemon {
 	w.generation++
 	var key [32]byte
 	for i := range 4 {
-		s := derive(w.seed, "daemon", fmt.Sprint(w.generation), fmt.Sprint(i))
+		s := simdisk.Derive(w.seed, "daemon", fmt.Sprint(w.generation), fmt.Sprint(i))
 		for j := range 8 {
 			key[8*i+j] = byte(s >> (8 * j))
 		}

@@ -8,6 +8,7 @@ import (
 
 	"statehouse.dev/statehouse/client"
 	lin "statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/sim/simdisk"
 	"statehouse.dev/statehouse/sim/workload"
 )
 
@@ -51,7 +52,7 @@ func Generate(seed uint64, o Options) *Result {
 	w := NewWorld(seed, m.config)
 	w.trace = o.Trace
 	w.history.Header.Command = o.Command
-	d := &driver{w: w, mix: m, pick: stream(seed, "schedule"), nemesis: stream(seed, "nemesis")}
+	d := &driver{w: w, mix: m, pick: simdisk.Stream(seed, "schedule"), nemesis: simdisk.Stream(seed, "nemesis")}
 	d.plan()
 	d.run()
 	r := w.Finish()
@@ -84,8 +85,8 @@ func (d *driver) plan() {
 
 func (d *driver) launch(name string, l workload.Workload) *program {
 	w := d.w
-	rng := stream(w.seed, "client", name)
-	ids := stream(w.seed, "ids", name)
+	rng := simdisk.Stream(w.seed, "client", name)
+	ids := simdisk.Stream(w.seed, "ids", name)
 	p := &program{name: name}
 	sleep := func(ctx context.Context, pause time.Duration) error {
 		p.wake = w.elapsed + pause
@@ -243,7 +244,7 @@ func (d *driver) choices() []choice {
 			add(m.timeout, func() { d.step(Step{Verb: Timeout, Of: of}) })
 		}
 		if c.copies > 0 {
-			add(m.deliver/2, func() { d.step(Step{Verb: Again, Of: of}) })
+			add(m.again, func() { d.step(Step{Verb: Again, Of: of}) })
 		}
 	}
 	d.daemonChoices(add, waiting)

@@ -111,6 +111,9 @@ func (w *World) quiesce() {
 		if c.done {
 			continue
 		}
+		if c.op.Kind == lin.Watch && c.arrived && w.daemon != nil && w.pristine == nil && c.gen == w.daemon.generation {
+			c.op.Rest = uint64(w.daemon.service.Engine().Published())
+		}
 		if c.arrived && !c.stream() && w.daemon != nil && w.pristine == nil && c.gen == w.daemon.generation {
 			w.violate("G9", "no-answer", c.op.ID, fmt.Sprintf("call #%d is never answered: nothing waits for the writer, and no fault is left", c.op.ID))
 		}
@@ -143,7 +146,7 @@ const observer = "observer"
 // audit reads the log, and everything else the way a client would.
 func (w *World) audit(harmed bool) {
 	ask := func(kind lin.Kind, in lin.Input) *lin.Operation {
-		c, err := w.issue(observer, len(w.order)+1, kind, in)
+		c, err := w.issue(observer, w.nextID(), kind, in)
 		if err != nil {
 			return &lin.Operation{}
 		}
@@ -230,10 +233,10 @@ func (w *World) verify() {
 func (w *World) sumHistory() {
 	for i := range w.history.Log {
 		ev := &w.history.Log[i]
-		w.sum = derive(w.sum, fmt.Sprint(ev.CommitTS, ev.CommitTime, ev.TxnID, ev.Ops))
+		w.sum = simdisk.Derive(w.sum, fmt.Sprint(ev.CommitTS, ev.CommitTime, ev.TxnID, ev.Ops))
 	}
 	for _, v := range w.violations {
-		w.sum = derive(w.sum, v.Check, firstLine(v.Sentence))
+		w.sum = simdisk.Derive(w.sum, v.Check, firstLine(v.Sentence))
 	}
 }
 

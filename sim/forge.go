@@ -8,13 +8,17 @@ import (
 	"statehouse.dev/statehouse/sim/record"
 )
 
-// forge answers a call in the daemon's name, without the daemon: a read with what
-// an earlier read of the same was answered (a stale replica), a transact with an
-// acknowledgement (one that lost its write). Canaries are made of it: stories that
-// must fail, or the judge is asleep.
+// forge answers a call in the daemon's name, without the daemon: a get with what
+// an earlier get of the same was answered (a stale replica), a replay with what an
+// earlier replay of the same agent showed, whatever part of the log that was (one
+// with holes), a transact with an acknowledgement (one that lost its write). Canaries
+// are made of it: stories that must fail, or the judge is asleep.
 func (w *World) forge(c *call) error {
 	if c.arrived {
 		return skip("the request has arrived already")
+	}
+	if c.op.Kind == lin.Replay {
+		return w.forgeReplay(c)
 	}
 	var answer proto.Message
 	switch c.op.Kind {
@@ -39,7 +43,7 @@ func (w *World) forge(c *call) error {
 		}
 	}
 	if answer == nil {
-		return skip("only a transact can be forged, and a get that was answered before")
+		return skip("only a transact can be forged, and a get or replay that was answered before")
 	}
 	raw, err := proto.Marshal(answer)
 	if err != nil {
@@ -49,4 +53,22 @@ func (w *World) forge(c *call) error {
 	w.note("network", "forged", c.op.Client)
 	w.finish(c, raw, nil)
 	return nil
+}
+
+func (w *World) forgeReplay(c *call) error {
+	for i := len(w.order) - 1; i >= 0; i-- {
+		old := w.order[i]
+		same := old.op.In.Namespace == c.op.In.Namespace && old.op.In.Agent == c.op.In.Agent && old.op.In.AllAgents == c.op.In.AllAgents
+		if old.op.Kind != lin.Replay || !old.done || old.told != nil || !same {
+			continue
+		}
+		c.arrived = true
+		w.note("network", "forged", c.op.Client)
+		for _, raw := range old.received {
+			w.receive(c, raw)
+		}
+		w.finish(c, nil, nil)
+		return nil
+	}
+	return skip("no replay of the same was answered before")
 }

@@ -10,6 +10,13 @@ import (
 )
 
 func (w *World) doLife(s *Step) error {
+	if s.Verb == Crash && w.daemon == nil && w.pristine == nil {
+		w.disk, w.powerLost = w.disk.Crash(s.Crash), true // the machine goes on without the daemon, until now
+		w.attach()
+		w.note("disk", "power cut", "")
+		w.stats.Faults["power cut"]++
+		return nil
+	}
 	if (s.Verb == Start) == (w.daemon != nil) {
 		return skip("the daemon runs, or runs not, already")
 	}

@@ -39,7 +39,7 @@ type mix struct {
 	faults    int
 
 	run, deliver, reply, plan, settle, start float64
-	loss, dup, timeout, cut                  float64
+	loss, dup, again, timeout, cut           float64
 	tick, flush, compact, pause              float64
 	crashInside, nested                      float64
 	crashModes                               []simdisk.CrashMode
@@ -47,12 +47,12 @@ type mix struct {
 }
 
 func drawMix(seed uint64, o Options) mix {
-	r := stream(seed, "mix")
+	r := simdisk.Stream(seed, "mix")
 	m := mix{
 		class: Recoverable, clients: 4 + r.IntN(4), agents: 1 + r.IntN(3), ops: 22 + r.IntN(14), deaths: 2 + r.IntN(4),
 		run: 10, deliver: 10, reply: 10, plan: spread(r, 6), settle: spread(r, 4), start: spread(r, 3),
 		tick: spread(r, 0.05), flush: rarely(r, 0.7, 0.06), compact: rarely(r, 0.5, 0.02), pause: spread(r, 0.1),
-		loss: rarely(r, 0.6, 0.1), dup: rarely(r, 0.4, 0.15), timeout: rarely(r, 0.5, 0.03), cut: 0.4,
+		loss: rarely(r, 0.6, 0.1), dup: rarely(r, 0.5, 0.4), again: []float64{5, 0.3}[r.IntN(2)], timeout: rarely(r, 0.5, 0.03), cut: 0.4,
 		crashInside: r.Float64(), nested: rarely(r, 0.5, 0.4),
 	}
 	switch x := r.Float64(); {

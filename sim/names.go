@@ -6,6 +6,7 @@ import (
 	"time"
 
 	lin "statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/sim/simdisk"
 )
 
 // names pairs the names of transactions in a world (t1, t2, …) with their ids on
@@ -47,9 +48,9 @@ func (n *names) fresh() string {
 func txnID(name string, now time.Time) string {
 	var b [16]byte
 	binary.BigEndian.PutUint64(b[:8], uint64(now.UnixMilli())<<16)
-	binary.BigEndian.PutUint64(b[8:], derive(0, "txn", name))
-	b[6] = 0x70 | byte(derive(1, "txn", name))&0x0f
-	b[7] = byte(derive(2, "txn", name))
+	binary.BigEndian.PutUint64(b[8:], simdisk.Derive(0, "txn", name))
+	b[6] = 0x70 | byte(simdisk.Derive(1, "txn", name))&0x0f
+	b[7] = byte(simdisk.Derive(2, "txn", name))
 	b[8] = b[8]&0x3f | 0x80
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
@@ -103,7 +104,7 @@ func (w *World) issueFromWire(client string, kind lin.Kind, in lin.Input, token 
 			}
 		}
 	}
-	id := len(w.order) + 1
+	id := w.nextID()
 	if err := w.Apply(Step{Verb: Call, Client: client, ID: id, Kind: kind, In: in}); err != nil {
 		return nil, err
 	}

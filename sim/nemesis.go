@@ -200,6 +200,9 @@ func (d *driver) start() {
 	if w.capacity != 0 && r.IntN(2) == 0 {
 		d.step(Step{Verb: Capacity})
 	}
+	if r.IntN(5) == 0 { // what a dead daemon left unsynced is not safe yet
+		d.step(Step{Verb: Crash, Crash: d.crash()})
+	}
 	if w.refusedStarts > 2 { // the operator has looked into it
 		d.step(Step{Verb: Heal})
 		d.step(Step{Verb: Capacity})

@@ -28,7 +28,7 @@ func parseCall(words []string) (Step, error) {
 	word := p.next()
 	kind, ok := callWords[word]
 	if !ok {
-		return s, fmt.Errorf("%q is neither a verb nor a call", word)
+		return s, fmt.Errorf("%q is no verb, and %q nothing that a client can call", s.Client, word)
 	}
 	s.Kind = kind
 	p.input(kind, &s.In)
@@ -37,7 +37,9 @@ func parseCall(words []string) (Step, error) {
 		case "&":
 			s.Wait = false
 		case "=>":
-			s.Expect = p.next()
+			if s.Expect = p.next(); p.err == nil {
+				p.err = checkAnswer(s.Expect)
+			}
 		default:
 			p.fail("%q is too much", word)
 		}

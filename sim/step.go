@@ -172,7 +172,9 @@ func parseStep(text string) (s Step, err error) {
 		if len(rest) == 0 {
 			return s, fmt.Errorf("want a class of files")
 		}
-		s.File, s.Nth, s.Where = rest[0], 1, 0.5
+		if s.File, s.Nth = rest[0], 1; s.Verb != Remove {
+			s.Where = 0.5
+		}
 		return s, s.setOptions(rest[1:])
 	}
 	return parseCall(words)

@@ -75,7 +75,7 @@ func NewWorld(seed uint64, config Config) *World {
 		calls: make(map[int]*call), last: make(map[string]*call), begun: make(map[int]string), names: newNames(),
 		stats: newStats(),
 	}
-	w.disk = simdisk.NewDisk(simdisk.DiskOptions{Seed: derive(seed, "disk"), Clock: w.wallClock, Capacity: config.Capacity})
+	w.disk = simdisk.NewDisk(simdisk.DiskOptions{Seed: simdisk.Derive(seed, "disk"), Clock: w.wallClock, Capacity: config.Capacity})
 	w.attach()
 	w.history.Header = lin.Header{Format: lin.Format, Version: lin.Version, Source: "sim", Unit: "step"}
 	return w

@@ -39,6 +39,7 @@ type failureReport struct {
 	Steps    int    `json:"scenario_steps,omitempty"`
 	From     int    `json:"steps,omitempty"`
 	Report   string `json:"report,omitempty"`
+	History  string `json:"history,omitempty"`
 	Note     string `json:"note,omitempty"`
 }
 
@@ -104,23 +105,20 @@ func (a *app) keep(rep *failureReport, name, story, dir string) error {
 		return nil
 	}
 	rep.Report = filepath.Join(dir, name+".html")
-	return writeReport(rep.Report, r)
+	if err := writeReport(rep.Report, r); err != nil {
+		return err
+	}
+	rep.History = filepath.Join(dir, name+".jsonl")
+	return historyTo(rep.History, r.History)
 }
 
 func writeReport(path string, r *sim.Result) error {
-	var b bytes.Buffer
 	judged := r.Judged
 	judged.Violations = r.Violations
 	if len(r.Violations) > 0 {
 		judged.Verdict = lin.VerdictIllegal
 	}
-	if err := lin.Report(&b, r.History, judged); err != nil {
-		return failed(exitInternal, "the report: %v", err)
-	}
-	if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
-		return failed(exitInternal, "%v", err)
-	}
-	return nil
+	return reportTo(path, r.History, judged)
 }
 
 func (a *app) printFailure(rep *failureReport, v *lin.Violation) error {
@@ -145,6 +143,7 @@ func (a *app) printFailure(rep *failureReport, v *lin.Violation) error {
 		line("scenario", fmt.Sprintf("%s (%d steps)", rep.Scenario, rep.Steps))
 	}
 	line("report", rep.Report)
+	line("history", rep.History)
 	line("note", rep.Note)
 	line("again", rep.Command)
 	return &failure{codeOf(v), fmt.Errorf("%s is broken", rep.Promise)}

@@ -19,8 +19,9 @@ import (
 
 type liveFlags struct {
 	live.Options
-	round  time.Duration
-	report string
+	round   time.Duration
+	report  string
+	history string
 }
 
 func (a *app) liveCommand() *cobra.Command {
@@ -53,6 +54,7 @@ the statehoused on the PATH.`,
 	f.IntVar(&o.Stops, "stops", 3, "how often to stop the daemon for up to 1.5 s")
 	f.Uint64Var(&o.Seed, "seed", 1, "what the moments and the clients' choices are drawn from")
 	f.StringVar(&o.report, "report", "", "write an HTML report of the run to this file")
+	f.StringVar(&o.history, "history", "", "write what the clients of the last round asked and were told to this file, for check")
 	return cmd
 }
 
@@ -95,6 +97,11 @@ func (a *app) live(ctx context.Context, o liveFlags) error {
 	}
 	if o.report != "" {
 		if err := writeLiveReport(o.report, last); err != nil {
+			return err
+		}
+	}
+	if o.history != "" {
+		if err := historyTo(o.history, last.History); err != nil {
 			return err
 		}
 	}
@@ -146,18 +153,7 @@ func findDaemon(ctx context.Context, dir string) (string, error) {
 func writeLiveReport(path string, r *live.Result) error {
 	judged := r.Judged
 	judged.Violations, judged.Verdict = r.Violations, r.Verdict()
-	f, err := os.Create(path)
-	if err != nil {
-		return failed(exitInternal, "%v", err)
-	}
-	err = lin.Report(f, r.History, judged)
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		return failed(exitInternal, "the report: %v", err)
-	}
-	return nil
+	return reportTo(path, r.History, judged)
 }
 
 // concludeLive prints what came of it. last is the round that it ended with.

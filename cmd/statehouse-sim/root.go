@@ -29,7 +29,7 @@ is shrunk to a scenario, a story of a few lines that anybody can run again.
 Exit codes: 0 every promise was kept, 1 a promise was broken, 2 wrong usage (or a
 scenario that does not make sense), 3 a request was never answered (liveness), 4
 two runs of one seed differed, 5 the runs did too little to mean anything, 6 the
-simulator itself failed, 130 interrupted.`
+simulator itself failed, 7 a history could not be checked, 130 interrupted.`
 
 // The exit codes.
 const (
@@ -39,6 +39,7 @@ const (
 	exitNondetermism = 4
 	exitVacuous      = 5
 	exitInternal     = 6
+	exitUnchecked    = 7
 	exitInterrupted  = 130
 )
 
@@ -82,7 +83,7 @@ func newRoot(in io.Reader, out, err io.Writer) *cobra.Command {
 	root.SetOut(out)
 	root.SetErr(err)
 	root.PersistentFlags().BoolVar(&a.asJSON, "json", false, "print JSON, one object a line")
-	root.AddCommand(a.fuzzCommand(), a.runCommand(), a.sweepCommand(), a.shrinkCommand(), a.explainCommand(), a.proveCommand(), a.liveCommand(), a.workerCommand())
+	root.AddCommand(a.fuzzCommand(), a.runCommand(), a.sweepCommand(), a.shrinkCommand(), a.explainCommand(), a.proveCommand(), a.liveCommand(), a.checkCommand(), a.workerCommand())
 	return root
 }
 

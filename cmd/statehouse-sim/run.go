@@ -19,6 +19,7 @@ type runFlags struct {
 	class   string
 	verbose bool
 	report  string
+	history string
 }
 
 func (a *app) runCommand() *cobra.Command {
@@ -44,6 +45,7 @@ the way it says: a canary, which says that a promise breaks, passes when it does
 	f.StringVar(&o.class, "class", "", "class of the seed's run, if it was given to fuzz")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "print every step, and what came of it")
 	f.StringVar(&o.report, "report", "", "write an HTML report of the run to this file")
+	f.StringVar(&o.history, "history", "", "write what clients asked and were told to this file, for check")
 	return cmd
 }
 
@@ -58,10 +60,8 @@ func (a *app) options(o runFlags, command string) sim.Options {
 func (a *app) runSeed(o runFlags) error {
 	command := "statehouse-sim run " + seedFlags(o.seed, o.class)
 	r := sim.Generate(o.seed, a.options(o, command))
-	if o.report != "" {
-		if err := writeReport(o.report, r); err != nil {
-			return err
-		}
+	if err := o.write(r); err != nil {
+		return err
 	}
 	if a.asJSON {
 		if err := json.NewEncoder(a.out).Encode(a.asOutcome(o.seed, r)); err != nil {
@@ -91,6 +91,19 @@ func (a *app) runSeed(o runFlags) error {
 	}, v)
 }
 
+// write writes the files that were asked for.
+func (o *runFlags) write(r *sim.Result) error {
+	if o.report != "" {
+		if err := writeReport(o.report, r); err != nil {
+			return err
+		}
+	}
+	if o.history != "" {
+		return historyTo(o.history, r.History)
+	}
+	return nil
+}
+
 func (a *app) asOutcome(seed uint64, r *sim.Result) outcome {
 	return outcome{Seed: seed, Class: r.Class, Sum: r.Sum, Stats: r.Stats, Violations: r.Violations, Vacuous: r.Vacuous(), Detected: r.Detected}
 }
@@ -113,8 +126,10 @@ func (a *app) runFiles(files []string, o runFlags) error {
 	if o.report != "" && len(files) > 1 {
 		return failed(exitUsage, "--report is for one scenario")
 	}
+	var t runTotal
 	var worst *failure
 	seen := make(map[string]string)
+	start := a.now()
 	for i, path := range files {
 		s, err := readScenario(path)
 		if err != nil {
@@ -128,6 +143,7 @@ func (a *app) runFiles(files []string, o runFlags) error {
 		if err != nil {
 			return err
 		}
+		t.add(s.Expect, f != nil)
 		if f != nil && worst == nil {
 			worst = f
 		}
@@ -135,10 +151,47 @@ func (a *app) runFiles(files []string, o runFlags) error {
 			runtime.GC()
 		}
 	}
+	t.Seconds = a.now().Sub(start).Seconds()
+	if a.asJSON {
+		if err := json.NewEncoder(a.out).Encode(t); err != nil {
+			return err
+		}
+	} else if t.Scenarios > 1 {
+		fmt.Fprintln(a.out, t.String())
+	}
 	if worst != nil {
 		return worst
 	}
 	return nil
+}
+
+// runTotal is what a run of scenarios came to.
+type runTotal struct {
+	Scenarios int     `json:"scenarios"`
+	Kept      int     `json:"kept"`
+	Detected  int     `json:"detected"`
+	Canaries  int     `json:"canaries"` // that failed as they should
+	Failed    int     `json:"failed"`
+	Seconds   float64 `json:"seconds"`
+}
+
+func (t *runTotal) add(e sim.Expect, failed bool) {
+	t.Scenarios++
+	switch {
+	case failed:
+		t.Failed++
+	case e == sim.ExpectViolation:
+		t.Canaries++
+	case e == sim.ExpectDetected:
+		t.Detected++
+	default:
+		t.Kept++
+	}
+}
+
+func (t *runTotal) String() string {
+	return fmt.Sprintf("%d scenarios in %.1fs: %d kept every promise, %d detected the damage, %d canaries failed as they should, %d did not end as they say",
+		t.Scenarios, t.Seconds, t.Kept, t.Detected, t.Canaries, t.Failed)
 }
 
 func (a *app) runFile(path string, s *sim.Scenario, o runFlags) (*failure, error) {

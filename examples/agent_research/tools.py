@@ -8,7 +8,6 @@ note of it, and cannot know which. (Payment services call that an idempotency ke
 import ast
 import json
 import operator
-import os
 from pathlib import Path
 
 DOCUMENTS = Path(__file__).parent / "documents"
@@ -31,7 +30,7 @@ class Toolbox:
             log.write(f"{call_id} {tool}\n")
         draft = receipt.with_suffix(".draft")
         draft.write_text(json.dumps(result))
-        os.replace(draft, receipt)
+        draft.replace(receipt)
         return result
 
     def _search(self, query: str) -> dict:

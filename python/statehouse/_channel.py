@@ -32,7 +32,7 @@ CHANNEL_OPTIONS = (
     ("grpc.enable_retries", 0),
     # A daemon that restarts is found again within seconds, not gRPC's two minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 5000),  # in fact how long connecting may take
     ("grpc.max_reconnect_backoff_ms", 2000),
     # A watch notices that the other machine is gone.
     ("grpc.keepalive_time_ms", 20_000),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 from statehouse import _arguments as check
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 AnyTxn = TypeVar("AnyTxn", bound="TxnSurface")
 
-#: Seconds to tell the daemon of a transaction that is given up. It expires anyway.
+#: Seconds to tell the daemon of a transaction that is given up, over a connection that may
+#: have to be made anew. It expires anyway.
 _FAREWELL = 1.0
 
 
@@ -186,9 +188,11 @@ class TxnSurface(Reads):
 
     def _give_up(self) -> Steps[None]:
         """Tells the daemon, if it hears, that nobody wants the transaction any more."""
-        request = pb.AbortRequest(txn_id=self.txn_id)
+        options = self._caller.options
+        seconds = _FAREWELL if options.timeout is None else min(_FAREWELL, options.timeout)
+        caller = Caller(replace(options, timeout=seconds))
         try:
-            yield self._caller.attempt("Abort", request, Deadline(_FAREWELL))
+            yield from caller.call("Abort", pb.AbortRequest(txn_id=self.txn_id))
         except errors.StatehouseError:
             return
         self._end(errors.TransactionAborted(f"transaction {self.txn_id} was aborted"))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Union
+from typing import Any, Optional, Union
 
 __all__ = [
     "Agent",
@@ -51,7 +51,7 @@ class RecordName:
 
     agent_id: str
     key: str
-    namespace: str | None = None
+    namespace: Optional[str] = None
 
 
 @dataclass(frozen=True)
@@ -81,8 +81,8 @@ class Write:
     agent_id: str
     key: str
     value: Value
-    expected_version: int | None = None
-    namespace: str | None = None
+    expected_version: Optional[int] = None
+    namespace: Optional[str] = None
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,8 @@ class Delete:
 
     agent_id: str
     key: str
-    expected_version: int | None = None
-    namespace: str | None = None
+    expected_version: Optional[int] = None
+    namespace: Optional[str] = None
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class KeyPrecondition:
     agent_id: str
     key: str
     expected_version: int
-    namespace: str | None = None
+    namespace: Optional[str] = None
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class HeadPrecondition:
 
     agent_id: str
     expected_head: int
-    namespace: str | None = None
+    namespace: Optional[str] = None
 
 
 Precondition = Union[KeyPrecondition, HeadPrecondition]
@@ -138,7 +138,7 @@ class Commit:
 
     txn_id: str
     commit_ts: int
-    timestamp: datetime | None
+    timestamp: Optional[datetime]
     versions: tuple[KeyVersion, ...] = ()
 
     @property
@@ -166,7 +166,7 @@ class TxnOutcome:
 
     txn_id: str
     state: TxnState
-    commit: Commit | None = None
+    commit: Optional[Commit] = None
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ class Operation:
     """
 
     key: str
-    value: Value | None
+    value: Optional[Value]
     version: int
     deleted: bool
     agent_id: str
@@ -208,7 +208,7 @@ class HistoryEntry:
     """
 
     key: str
-    value: Value | None
+    value: Optional[Value]
     version: int
     commit_ts: int
     timestamp: datetime
@@ -235,7 +235,7 @@ class Status:
 
     #: The last commit that everybody may read.
     published_ts: int
-    last_commit_time: datetime | None
+    last_commit_time: Optional[datetime]
     open_transactions: int
     disk_used_bytes: int
     disk_free_bytes: int

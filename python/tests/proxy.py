@@ -6,6 +6,7 @@ It reads as much HTTP/2 as it needs: frames, and the flag that ends a request.
 import contextlib
 import socket
 import threading
+import time
 
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _DATA, _HEADERS = 0, 1
@@ -20,6 +21,7 @@ class Proxy:
         self.lock = threading.Lock()
         self.plan = []  # of what happens to the requests to come: "pass", "request", "reply"
         self.lost = 0
+        self.delay = 0  # seconds until a connection is one
         threading.Thread(target=self._accept, daemon=True).start()
 
     def lose(self, what, times=1, after=0):
@@ -84,6 +86,7 @@ class _Connection:
         self.cut()
 
     def replies(self):
+        time.sleep(self.proxy.delay)
         try:
             while True:
                 kind, _, stream, frame = _frame(self.up)

@@ -28,10 +28,8 @@ def test_one_tree():
 def test_every_code_of_the_contract_has_its_error():
     without = {"UNKNOWN", "INTERNAL_ERROR", "STORAGE_ERROR", "NOT_REPRESENTABLE"}
     assert set(errors.BY_CODE) | without == set(pb.ErrorCode.keys())
-    for code in pb.ErrorCode:
-        detail = pb.StatehouseError(
-            code=pb.ErrorCode.Value(code), message="why", details={"key": "k"}
-        )
+    for code, number in pb.ErrorCode.items():
+        detail = pb.StatehouseError(code=number, message="why", details={"key": "k"})
         error = from_detail(detail, "")
         assert type(error) is errors.BY_CODE.get(code, errors.InternalError)
         assert (error.code, error.details, error.message) == (code, {"key": "k"}, "why")

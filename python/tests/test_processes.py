@@ -65,18 +65,22 @@ def test_a_fork_in_mid_call_of_other_threads(statehouse_daemon):
     client = statehouse_daemon.client(namespace="fork-in-mid-call")
     with client.begin_transaction() as tx:
         tx.write("a1", "k", {})
-    watching = threading.Thread(target=lambda: list(client.watch("a1", after=0, timeout=1.5)))
+    events = client.watch("a1", after=0, timeout=1.5)
+    next(events)
+    watching = threading.Thread(target=lambda: list(events))
     watching.start()
-    while not _forks.talking - {threading.get_ident()}:
-        time.sleep(0.001)
+    time.sleep(0.1)  # a fork while it enters gRPC may even kill the child, which nobody can mend
+    assert _forks.talking - {threading.get_ident()}
 
     def use_it():
         with pytest.raises(UsageError, match="spawn or forkserver"):
             Statehouse(statehouse_daemon.url).health()
 
-    for _ in range(5):
-        in_child(use_it)
-    watching.join()
+    try:
+        for _ in range(5):
+            in_child(use_it)
+    finally:
+        watching.join()
     assert client.health() == "ok"
 
 

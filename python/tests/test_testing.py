@@ -7,7 +7,7 @@ import textwrap
 
 import pytest
 
-from statehouse import ConnectionError, TransactionNotFound
+from statehouse import ConnectionError, DeadlineExceeded, TransactionNotFound
 from statehouse.testing import BinaryNotFound, Daemon, DaemonFailed, find_binary
 
 
@@ -134,10 +134,20 @@ async def test_pause(dial, statehouse_on_disk):
     daemon = statehouse_on_disk
     client = dial(daemon.url)
     tx = await client.begin_transaction()
-    daemon.pause()
-    assert daemon.running
-    daemon.resume()
+    impatient = client.with_options(timeout=0.1)
+    for _ in range(5):  # it stands still from the moment that pause() returns
+        daemon.pause()
+        daemon.pause()
+        assert daemon.running
+        with pytest.raises(DeadlineExceeded):
+            await impatient.get_state("a1", "k")
+        daemon.resume()
+        assert await client.get_state("a1", "k") is None
     await tx.commit()
     daemon.restart()
     with pytest.raises(TransactionNotFound):
         await tx.write("a1", "k", {})
+    daemon.crash()
+    for signal in (daemon.pause, daemon.resume):
+        with pytest.raises(DaemonFailed, match="does not run"):
+            signal()

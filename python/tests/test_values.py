@@ -45,7 +45,7 @@ async def test_nesting(client):
     with pytest.raises(InvalidArgument, match="nested more than 28 deep"):
         await client.write("a1", "deeper", nested(29))
     for refused in (nested(sys.getrecursionlimit() + 10), nested(200_000)):
-        with pytest.raises(InvalidArgument, match="nested too deep"):
+        with pytest.raises(InvalidArgument, match="nested (too|more than 28) deep"):
             await client.write("a1", "deepest", refused)
 
 

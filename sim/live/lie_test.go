@@ -1,8 +1,8 @@
 package live
 
 import (
+	"bytes"
 	"context"
-	"encoding/json"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -170,20 +170,20 @@ func TestLiesAreCaught(t *testing.T) {
 		t.Fatal(err)
 	}
 	report(t, r)
-	truth, err := json.Marshal(r.History)
-	if err != nil {
+	var truth bytes.Buffer
+	if err := r.History.Write(&truth); err != nil {
 		t.Fatal(err)
 	}
 	for _, l := range lies {
 		t.Run(l.name, func(t *testing.T) {
-			var h lin.History
-			if err := json.Unmarshal(truth, &h); err != nil {
+			h, err := lin.ReadHistory(bytes.NewReader(truth.Bytes()))
+			if err != nil {
 				t.Fatal(err)
 			}
-			if !l.tell(&h) {
+			if !l.tell(h) {
 				t.Fatalf("nothing to lie about in %+v", r.Stats)
 			}
-			judged := lin.Check(&h, lin.Options{Samples: 1, SampleSize: 40})
+			judged := lin.Check(h, lin.Options{Samples: 1, SampleSize: 40})
 			if judged.Verdict != lin.VerdictIllegal {
 				t.Fatalf("the verdict is %s", judged.Verdict)
 			}

@@ -37,6 +37,10 @@ func replay() []Bug {
 			Edits: []Edit{{"engine/replay.go", "			r.rows++\n			r.add(ts, a, &ev)", "			r.rows++\n			if len(r.events) > 0 && r.full() {\n\t\t\t\tcontinue\n\t\t\t}\n			r.add(ts, a, &ev)"}},
 		},
 		{
+			Name: "watch-waits-for-the-next", Promise: "G9", About: "a watch is told of a commit only when another one follows",
+			Edits: []Edit{{"engine/replay.go", "		if e.Published() > cursor {", "		if e.Published() > cursor+1 {"}},
+		},
+		{
 			Name: "watch-cursor-runs-ahead", Promise: "G5", About: "a watch that found nothing for its filter goes on one commit too far",
 			Edits: []Edit{{"server/streams.go", "		cursor = next\n		if len(out) > 0", "		if cursor = next; len(out) == 0 {\n\t\t\tcursor++\n\t\t}\n		if len(out) > 0"}},
 		},
@@ -67,11 +71,15 @@ func outcomes() []Bug {
 		},
 		{
 			Name: "id-reused", Promise: "G6", About: "other operations under a used id are answered as if they were the first ones",
-			Edits: []Edit{{"engine/plan.go", "		if o.fingerprint != p.fingerprint {", "		if false {"}},
+			Edits: []Edit{{"engine/step.go", "	case found && o.fingerprint != p.fingerprint:", "	case found && false:"}},
+		},
+		{
+			Name: "full-disk-refuses-first", Promise: "G6", About: "while the disk is full a commit sent again is answered as not applied",
+			Edits: []Edit{{"engine/engine.go", "			case !found:\n", "			case found, !found:\n"}},
 		},
 		{
 			Name: "retry-answers-head", Promise: "G6", About: "a commit sent again is answered with the newest commit_ts, not its own",
-			Edits: []Edit{{"engine/step.go", "			a.result, a.err = e.loadResult(a.known)", "			a.result, a.err = e.loadResult(a.known)\n\t\t\ta.result.CommitTS = e.Published()"}},
+			Edits: []Edit{{"engine/step.go", "				a.err = inDoubt(e.noted(a.err))\n\t\t\t}", "				a.err = inDoubt(e.noted(a.err))\n\t\t\t}\n\t\t\ta.result.CommitTS = e.Published()"}},
 		},
 		{
 			Name: "expiry-races-commit", Promise: "G6", About: "a transaction that is being committed can expire, and is then called expired",

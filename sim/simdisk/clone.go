@@ -29,7 +29,7 @@ func (d *Disk) Kill() *Disk {
 	}
 	d.dead = true
 	next := d.copy()
-	next.opts.Seed = derive(d.opts.Seed, "kill")
+	next.opts.Seed = Derive(d.opts.Seed, "kill")
 	return next
 }
 

@@ -74,7 +74,7 @@ func (d *Disk) Crash(opts CrashOptions) *Disk {
 	d.dead = true
 
 	next := NewDisk(d.opts)
-	next.opts.Seed = derive(d.opts.Seed, "crash", fmt.Sprint(opts.Seed))
+	next.opts.Seed = Derive(d.opts.Seed, "crash", fmt.Sprint(opts.Seed))
 	c := crash{next: next, opts: opts, files: make(map[*node]*node), dirs: make(map[*node]map[string]*node)}
 	c.after.CrashOptions = opts
 	c.replay(d.journal)
@@ -110,7 +110,7 @@ func (c *crash) replay(j journal) {
 		kept = 0
 	case KeepAll:
 	default:
-		kept = stream(c.opts.Seed, "journal").IntN(len(j) + 1)
+		kept = Stream(c.opts.Seed, "journal").IntN(len(j) + 1)
 	}
 	c.after.DirKept, c.after.DirLost = kept, len(j)-kept
 	for _, change := range j[:kept] {

@@ -33,7 +33,7 @@ func (d *Disk) OpDigest(skip ...Class) uint64 {
 	var sum uint64
 	for p, r := range d.ledger.paths { // added up: order cannot matter
 		if !slices.Contains(skip, r.class) {
-			sum += derive(r.sequence, p)
+			sum += Derive(r.sequence, p)
 		}
 	}
 	return sum
@@ -53,10 +53,10 @@ func (g *digester) dir(n *node, at string, entries func(*node) map[string]*node)
 		child, at := entries(n)[name], path.Join(at, name)
 		switch {
 		case child.dir:
-			g.mix(derive(2, at))
+			g.mix(Derive(2, at))
 			g.dir(child, at, entries)
 		case !slices.Contains(g.skip, ClassOf(at)):
-			g.mix(derive(g.file(child), at))
+			g.mix(Derive(g.file(child), at))
 		}
 	}
 }

@@ -11,7 +11,7 @@ import (
 
 // flip inverts one bit of p.
 func (f *file) flip(hit *Injection, p []byte) {
-	rng := stream(f.disk.opts.Seed, "bitflip", f.path, strconv.Itoa(hit.Op.Count))
+	rng := Stream(f.disk.opts.Seed, "bitflip", f.path, strconv.Itoa(hit.Op.Count))
 	i, bit := rng.IntN(len(p)), rng.IntN(8)
 	p[i] ^= 1 << bit
 	hit.Detail = fmt.Sprintf("bit %d of the byte at %d", bit, hit.Op.Offset+int64(i))
@@ -25,7 +25,7 @@ func (f *file) shorten(hit *Injection) int {
 	if boundaries <= 0 {
 		return 0
 	}
-	rng := stream(f.disk.opts.Seed, "short", f.path, strconv.Itoa(hit.Op.Count))
+	rng := Stream(f.disk.opts.Seed, "short", f.path, strconv.Itoa(hit.Op.Count))
 	return int((first+rng.Int64N(boundaries))*sectorSize - hit.Op.Offset)
 }
 
@@ -54,7 +54,7 @@ func (f *file) elsewhere(what string, op Op, these []byte) (int64, bool) {
 	if places < 1 || op.Size < 1 {
 		return 0, false
 	}
-	rng := stream(f.disk.opts.Seed, what, f.path, strconv.Itoa(op.Count))
+	rng := Stream(f.disk.opts.Seed, what, f.path, strconv.Itoa(op.Count))
 	for range 8 {
 		at := rng.Int64N(places)
 		if at != op.Offset && !bytes.Equal(f.node.live.bytes(at, at+op.Size), these) {

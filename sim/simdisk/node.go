@@ -47,9 +47,9 @@ type birth struct {
 
 func (b birth) stream(seed uint64) *rand.Rand {
 	if b.before == 0 {
-		return stream(seed, "file", b.path)
+		return Stream(seed, "file", b.path)
 	}
-	return stream(seed, "file", b.path, strconv.Itoa(b.before))
+	return Stream(seed, "file", b.path, strconv.Itoa(b.before))
 }
 
 // patch is bytes at an offset. They are never changed, so images share them.

@@ -6,15 +6,15 @@ import (
 	"math/rand/v2"
 )
 
-// stream returns a stream of randomness that follows from the seed and the
+// Stream returns a stream of randomness that follows from the seed and the
 // labels alone. One purpose has one stream, so that drawing more from one never
 // shifts another.
-func stream(seed uint64, labels ...string) *rand.Rand {
-	return rand.New(rand.NewPCG(derive(seed, labels...), derive(seed, append(labels, "2")...)))
+func Stream(seed uint64, labels ...string) *rand.Rand {
+	return rand.New(rand.NewPCG(Derive(seed, labels...), Derive(seed, append(labels, "2")...)))
 }
 
-// derive makes a new seed out of a seed and labels.
-func derive(seed uint64, labels ...string) uint64 {
+// Derive makes a new seed out of a seed and labels.
+func Derive(seed uint64, labels ...string) uint64 {
 	h := fnv.New64a()
 	var b [8]byte
 	binary.LittleEndian.PutUint64(b[:], seed)

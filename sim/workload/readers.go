@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"time"
 
 	"statehouse.dev/statehouse/client"
 )
@@ -55,12 +54,12 @@ func asOf(ctx context.Context, e *Env) error {
 	agent, key := e.agent(), e.key("reg/")
 	if len(e.seen) == 0 || e.chance(0.3) {
 		c, err := e.Client.Transact(ctx, client.Batch{Writes: []client.Write{client.Put(agent, key, e.value())}})
-		e.heard(c.CommitTS)
+		e.heard(c.CommitTS, c.CommitTime)
 		return err
 	}
-	at := client.AtCommit(e.seen[e.Rand.IntN(len(e.seen))])
+	at := client.AtCommit(e.recall().ts)
 	if e.chance(0.3) {
-		at = client.AtTime(e.Epoch.Add(time.Duration(e.Rand.IntN(3000)) * time.Millisecond))
+		at = client.AtTime(e.time())
 	}
 	switch e.Rand.IntN(4) {
 	case 0:
@@ -84,8 +83,8 @@ func watch(ctx context.Context, e *Env) error {
 	if !q.AllAgents {
 		q.Agent = e.agent()
 	}
-	if n := len(e.seen); n > 0 && e.chance(0.7) {
-		q.After = e.seen[e.Rand.IntN(n)]
+	if e.chance(0.7) {
+		q.After = e.recall().ts
 	}
 	left := 2 + e.Rand.IntN(8)
 	last := q.After
@@ -97,7 +96,7 @@ func watch(ctx context.Context, e *Env) error {
 			if ev.CommitTS <= last {
 				return &Broken{fmt.Sprintf("a watch yields commit %d after %d", ev.CommitTS, last)}
 			}
-			e.heard(ev.CommitTS)
+			e.heard(ev.CommitTS, ev.CommitTime)
 		}
 		last = ev.CommitTS
 		if left--; left == 0 {
@@ -115,14 +114,17 @@ func replay(ctx context.Context, e *Env) error {
 	if e.chance(0.3) {
 		q.Prefix = "reg/"
 	}
-	if n := len(e.seen); n > 0 && e.chance(0.6) {
-		q.From = e.seen[e.Rand.IntN(n)]
+	if e.chance(0.6) {
+		q.From = e.recall().ts
 		if e.chance(0.3) {
 			q.To = q.From + client.CommitTS(e.Rand.IntN(10))
 		}
 	}
-	if e.chance(0.1) {
-		q.FromTime = e.Epoch.Add(time.Duration(e.Rand.IntN(1000)) * time.Millisecond)
+	if e.chance(0.2) {
+		q.FromTime = e.time()
+	}
+	if e.chance(0.2) {
+		q.ToTime = e.time()
 	}
 	return drain(e.Client.Replay(ctx, q), 1<<30)
 }

@@ -33,7 +33,7 @@ type Env struct {
 	Epoch time.Time
 
 	written int
-	seen    []client.CommitTS // commits heard of, some of them
+	seen    []moment // commits heard of, some of them
 }
 
 // Workload is a program and what it is for.
@@ -115,16 +115,39 @@ func (e *Env) value() json.RawMessage {
 	return fmt.Appendf(nil, `{"by":%q,"n":%d}`, e.Name, e.written)
 }
 
+// moment is a commit and its time.
+type moment struct {
+	ts client.CommitTS
+	at time.Time
+}
+
 // heard remembers a commit to read at later.
-func (e *Env) heard(ts client.CommitTS) {
+func (e *Env) heard(ts client.CommitTS, at time.Time) {
 	if ts == 0 {
 		return
 	}
 	if len(e.seen) < 8 {
-		e.seen = append(e.seen, ts)
+		e.seen = append(e.seen, moment{ts, at})
 		return
 	}
-	e.seen[e.Rand.IntN(len(e.seen))] = ts
+	e.seen[e.Rand.IntN(len(e.seen))] = moment{ts, at}
+}
+
+// recall draws a commit heard of; before the first, none.
+func (e *Env) recall() moment {
+	if len(e.seen) == 0 {
+		return moment{}
+	}
+	return e.seen[e.Rand.IntN(len(e.seen))]
+}
+
+// time draws a moment in time: often that of a commit, or next to it, where bounds
+// are decided.
+func (e *Env) time() time.Time {
+	if m := e.recall(); m.ts != 0 && e.chance(0.6) {
+		return m.at.Add(time.Duration(e.Rand.IntN(3) - 1))
+	}
+	return e.Epoch.Add(time.Duration(e.Rand.IntN(3000)) * time.Millisecond)
 }
 
 // number reads {"n": …}.

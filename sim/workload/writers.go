@@ -16,7 +16,7 @@ func register(ctx context.Context, e *Env) error {
 	switch e.Rand.IntN(8) {
 	case 0, 1, 2:
 		c, err := e.Client.Transact(ctx, client.Batch{Writes: []client.Write{client.Put(agent, key, e.value())}})
-		e.heard(c.CommitTS)
+		e.heard(c.CommitTS, c.CommitTime)
 		return err
 	case 3:
 		_, err := e.Client.Transact(ctx, client.Batch{Writes: []client.Write{client.Delete(agent, key)}})

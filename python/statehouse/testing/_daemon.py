@@ -133,11 +133,13 @@ class Daemon:
 
     def pause(self) -> None:
         """Stops the process in its tracks (SIGSTOP): connections stay, answers do not come."""
-        os.kill(self.pid, signal.SIGSTOP)
+        pid = self._signal(signal.SIGSTOP)
+        if hasattr(os, "waitid"):  # its threads run on until the signal has reached them
+            os.waitid(os.P_PID, pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def resume(self) -> None:
         """Lets a paused process go on."""
-        os.kill(self.pid, signal.SIGCONT)
+        self._signal(signal.SIGCONT)
 
     def stop(self) -> None:
         """Ends it in good order, closes its clients, and removes what it made."""
@@ -145,7 +147,7 @@ class Daemon:
             client.close()
         self._clients.clear()
         if self._process is not None and self.running:
-            self.resume()
+            self._process.send_signal(signal.SIGCONT)
             self._process.terminate()
             try:
                 self._process.wait(timeout=30)
@@ -197,6 +199,13 @@ class Daemon:
                 else:
                     return True
         return False
+
+    def _signal(self, number: signal.Signals) -> int:
+        pid = self.pid
+        if not pid:  # which would mean the caller's own processes
+            raise DaemonFailed("the daemon does not run: start() it")
+        os.kill(pid, number)
+        return pid
 
     def _kill(self) -> None:
         if self._process is not None:

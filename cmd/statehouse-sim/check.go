@@ -1,0 +1,129 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	lin "statehouse.dev/statehouse/linearizability"
+)
+
+func (a *app) checkCommand() *cobra.Command {
+	var report string
+	var around int
+	cmd := &cobra.Command{
+		Use: "check history.jsonl...", Short: "Judge histories: was every promise kept in what clients were told?", Args: cobra.MinimumNArgs(1),
+		Long: `check judges histories that somebody recorded: "live --history" or "run --history", a
+client of yours, any program that writes the format of docs/HISTORY.md.
+
+A history that comes without the log is judged by the log that its acknowledgements
+and replays make up. Where commits are missing from that it says so, and exits with 7:
+what cannot be checked is not called right.`,
+		Example: "  statehouse-sim live --history live.jsonl\n  statehouse-sim check live.jsonl --report live.html",
+		RunE: func(_ *cobra.Command, files []string) error {
+			var first error
+			for _, file := range files {
+				if err := a.check(file, report, around); err != nil && first == nil {
+					first = err
+				}
+			}
+			return first
+		},
+	}
+	cmd.Flags().StringVar(&report, "report", "", "write an HTML report of the last history to this file")
+	cmd.Flags().IntVar(&around, "around", 20, "how much to show around a violation")
+	return cmd
+}
+
+// checked is what came of a history, as JSON.
+type checked struct {
+	File       string          `json:"file"`
+	Verdict    lin.Verdict     `json:"verdict"`
+	Operations int             `json:"operations"`
+	Commits    int             `json:"commits"`
+	Seconds    float64         `json:"seconds"`
+	Missing    []uint64        `json:"missing,omitempty"` // commits that are not in the history, the first hundred
+	Violations []lin.Violation `json:"violations,omitempty"`
+}
+
+func (a *app) check(file, report string, around int) error {
+	f, err := os.Open(file)
+	if err != nil {
+		return failed(exitUsage, "%v", err)
+	}
+	defer f.Close()
+	h, err := lin.ReadHistory(bufio.NewReaderSize(f, 1<<20))
+	if err != nil {
+		return failed(exitUsage, "%s is not a history: %v", file, err)
+	}
+	h.Header.Command = "statehouse-sim check " + file
+	c := checked{File: file, Verdict: lin.VerdictUnknown, Operations: len(h.Operations), Missing: h.Rebuild()}
+	began := a.now()
+	var r lin.Result
+	if h.Complete {
+		r = lin.Check(h, lin.Options{})
+		c.Verdict, c.Violations = r.Verdict, r.Violations
+	}
+	r.Verdict = c.Verdict
+	c.Commits, c.Seconds = len(h.Log), a.now().Sub(began).Seconds()
+	if report != "" {
+		if err := reportTo(report, h, r); err != nil {
+			return err
+		}
+	}
+	if err := a.printChecked(h, r, &c, around); err != nil {
+		return err
+	}
+	switch c.Verdict {
+	case lin.VerdictIllegal:
+		v := &c.Violations[0]
+		return &failure{codeOf(v), fmt.Errorf("%s: %s is broken", file, v.Promise)}
+	case lin.VerdictUnknown:
+		return failed(exitUnchecked, "%s could not be checked", file)
+	}
+	return nil
+}
+
+func (a *app) printChecked(h *lin.History, r lin.Result, c *checked, around int) error {
+	if a.asJSON {
+		return json.NewEncoder(a.out).Encode(c)
+	}
+	fmt.Fprintf(a.out, "%s: %d operations, %d commits, judged in %.1fs: %s\n", c.File, c.Operations, c.Commits, c.Seconds, c.Verdict)
+	if n := len(c.Missing); n > 0 {
+		fmt.Fprintf(a.out, "not checkable: commits %v", c.Missing[:min(n, 5)])
+		if n > 5 {
+			fmt.Fprintf(a.out, " and more")
+		}
+		fmt.Fprintln(a.out, " are not in it, and nobody knows what they did; record a replay of every namespace at the end")
+	}
+	if c.Verdict != lin.VerdictIllegal {
+		return nil
+	}
+	return lin.Story(a.out, h, r, around)
+}
+
+func reportTo(path string, h *lin.History, r lin.Result) error {
+	return writeFile(path, func(f *os.File) error { return lin.Report(f, h, r) })
+}
+
+func historyTo(path string, h *lin.History) error {
+	return writeFile(path, func(f *os.File) error { return h.Write(f) })
+}
+
+func writeFile(path string, write func(*os.File) error) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return failed(exitInternal, "%v", err)
+	}
+	err = write(f)
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return failed(exitInternal, "writing %s: %v", path, err)
+	}
+	return nil
+}

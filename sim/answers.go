@@ -1,0 +1,134 @@
+package sim
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"google.golang.org/grpc/codes"
+
+	lin "statehouse.dev/statehouse/linearizability"
+	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+)
+
+// This file is about what stories expect clients to be told: what follows => in a
+// call.
+
+// storyPromise is what a story itself promises: the answers that it expects.
+const storyPromise = "story"
+
+// checkAnswers compares what clients were told with what the story says.
+func (s *Scenario) checkAnswers(w *World, r *Result) {
+	for i := range s.Steps {
+		st := &s.Steps[i]
+		if st.Expect == "" || w.calls[st.ID] == nil {
+			continue
+		}
+		op := w.calls[st.ID].op
+		if got := answer(op, st.Expect); got != st.Expect {
+			r.Violations = append(r.Violations, lin.Violation{
+				Promise: storyPromise, Check: "expected-answer", Op: op.ID, Time: op.Return,
+				Sentence: fmt.Sprintf("%q was answered %s", st.String(), got), Expected: st.Expect, Got: got,
+			})
+		}
+	}
+}
+
+// answer is what a client was told, in the form of what was expected.
+func answer(op *lin.Operation, expected string) string {
+	form, _, hasForm := strings.Cut(expected, "=")
+	switch {
+	case expected == string(op.Outcome):
+		return expected
+	case form == "events" && len(op.Batches) > 0:
+		return form + "=" + events(op) // however the stream ended
+	case op.Error != nil:
+		return op.Error.Code
+	case op.Outcome != lin.OK:
+		return string(op.Outcome)
+	case expected == "absent" || strings.HasPrefix(expected, "{"):
+		if len(op.Out.Records) == 0 || !op.Out.Records[0].Exists {
+			return "absent"
+		}
+		return op.Out.Records[0].Value
+	case !hasForm:
+		return string(op.Outcome)
+	}
+	return form + "=" + answerForms[form](op)
+}
+
+// answerForms are the parts of an answer that can be expected, as text without
+// white space: ts=3.
+var answerForms = map[string]func(op *lin.Operation) string{
+	"ts": func(op *lin.Operation) string { return fmt.Sprint(op.Out.CommitTS) },
+	"v": func(op *lin.Operation) string {
+		switch {
+		case len(op.Out.Versions) > 0:
+			return fmt.Sprint(op.Out.Versions[0].Version)
+		case len(op.Out.Records) > 0:
+			return fmt.Sprint(op.Out.Records[0].Version)
+		}
+		return "0"
+	},
+	"versions": func(op *lin.Operation) string {
+		return joined(op.Out.Records, func(r lin.Record) any { return r.Version })
+	},
+	"keys": func(op *lin.Operation) string {
+		if len(op.Out.Keys) > 0 {
+			return strings.Join(op.Out.Keys, ",")
+		}
+		return joined(op.Out.Records, func(r lin.Record) any { return r.Key })
+	},
+	"agents": func(op *lin.Operation) string {
+		return joined(op.Out.Agents, func(a lin.Agent) any { return a.Agent })
+	},
+	"state":  func(op *lin.Operation) string { return op.Out.State },
+	"events": events,
+}
+
+func events(op *lin.Operation) string {
+	var all []lin.Event
+	for _, b := range op.Batches {
+		all = append(all, b.Events...)
+	}
+	return joined(all, func(ev lin.Event) any { return ev.CommitTS })
+}
+
+func joined[T any](items []T, text func(T) any) string {
+	var words []string
+	for _, x := range items {
+		words = append(words, fmt.Sprint(text(x)))
+	}
+	return strings.Join(words, ",")
+}
+
+// answerWords are what an answer can be expected to be besides: how it ended, that
+// a key is not there, or the code of an error, from the daemon or from in between.
+var answerWords = func() map[string]bool {
+	words := map[string]bool{"ok": true, "fail": true, "unknown": true, "absent": true}
+	for code := range pb.ErrorCode_value { // into a map: order cannot matter
+		words[code] = true
+	}
+	for code := codes.Canceled; code <= codes.Unauthenticated; code++ {
+		words[strings.ToLower(code.String())] = true
+	}
+	return words
+}()
+
+// checkAnswer tells whether an answer can be expected at all.
+func checkAnswer(expected string) error {
+	form, _, hasForm := strings.Cut(expected, "=")
+	switch {
+	case strings.HasPrefix(expected, "{"):
+		if !json.Valid([]byte(expected)) {
+			return fmt.Errorf("%q is not JSON without white space", expected)
+		}
+	case hasForm && answerForms[form] == nil:
+		return fmt.Errorf("no answer has a part %q, want one of %v", form, slices.Sorted(maps.Keys(answerForms)))
+	case !hasForm && !answerWords[expected]:
+		return fmt.Errorf("nobody answers %q", expected)
+	}
+	return nil
+}
