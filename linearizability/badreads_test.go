@@ -128,7 +128,9 @@ func liesInReads() []lie {
 		}},
 		{"G4", "ghost-read", "a read of what was refused", func(r *reference) {
 			r.transact("a", put("x", "k", "1"))
-			r.transact("a", put("x", "k", "2").expecting(2)).refuse("PRECONDITION_FAILED", failedOn(key("x", "k"), 2, 1)...)
+			t := r.begin("a")
+			r.stage("a", t, put("x", "k", "2"))
+			r.do("a", Commit, Input{TxnID: t}).refuse("TXN_EXPIRED")
 			r.get("b", "x", "k")
 			r.forget(1)
 		}},
