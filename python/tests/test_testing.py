@@ -71,6 +71,16 @@ def test_what_does_not_start_says_why(tmp_path):
         assert not daemon.running
 
 
+def test_paths_are_those_of_the_working_directory(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "daemon").symlink_to(os.path.abspath(find_binary()))
+    with Daemon("store", binary="./daemon") as daemon:
+        daemon.client().write("a1", "k", {"n": 1})
+    assert (tmp_path / "store").is_dir()
+    with Daemon("store", binary="daemon") as daemon:
+        assert daemon.client().get_state("a1", "k").value == {"n": 1}
+
+
 def test_binary(monkeypatch, tmp_path):
     told = tmp_path / "mine"
     told.write_text("")
