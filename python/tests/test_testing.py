@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -72,8 +73,8 @@ def test_what_does_not_start_says_why(tmp_path):
 
 
 def test_paths_are_those_of_the_working_directory(monkeypatch, tmp_path):
+    (tmp_path / "daemon").symlink_to(Path(find_binary()).resolve())
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "daemon").symlink_to(os.path.abspath(find_binary()))
     with Daemon("store", binary="./daemon") as daemon:
         daemon.client().write("a1", "k", {"n": 1})
     assert (tmp_path / "store").is_dir()

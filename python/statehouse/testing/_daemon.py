@@ -72,8 +72,9 @@ class Daemon:
         self._process: subprocess.Popen[bytes] | None = None
         self._folder = tempfile.mkdtemp(prefix="statehouse-")
         self._clients: list[Statehouse] = []
-        # Absolute, for the program may change its directory before a restart.
-        self.data_dir = Path(self._folder, "data") if data_dir is None else Path(data_dir).absolute()
+        self.data_dir = Path(self._folder) / "data"
+        if data_dir is not None:
+            self.data_dir = Path(data_dir).absolute()  # wherever the program goes meanwhile
         self._remove = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
 
     @property
