@@ -35,7 +35,8 @@ environment venv "$new" requirements-dev.txt
 bin=$cache/venv/bin
 
 say style
-"$bin/ruff" check -q . && "$bin/ruff" format -q --check .
+"$bin/ruff" check -q .
+"$bin/ruff" format -q --check .
 "$bin/ruff" check -q --config pyproject.toml --extend-ignore ANN,S ../examples
 "$bin/ruff" format -q --check --config pyproject.toml ../examples
 

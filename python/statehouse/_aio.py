@@ -146,7 +146,8 @@ class Transport:
         if not closed and self._channel is not None and self._pid == os.getpid():
             for stream in list(self._streams):
                 stream.cancel()  # gRPC before 1.7x would wait for them
-            await self._channel.close()
+            channel, self._channel, self._calls = self._channel, None, {}
+            await channel.close()  # and with its last reference goes gRPC's own thread
 
 
 def _being_cancelled() -> bool:

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -69,6 +70,16 @@ def test_what_does_not_start_says_why(tmp_path):
         with pytest.raises(DaemonFailed, match=says):
             daemon.__enter__()
         assert not daemon.running
+
+
+def test_paths_are_those_of_the_working_directory(monkeypatch, tmp_path):
+    (tmp_path / "daemon").symlink_to(Path(find_binary()).resolve())
+    monkeypatch.chdir(tmp_path)
+    with Daemon("store", binary="./daemon") as daemon:
+        daemon.client().write("a1", "k", {"n": 1})
+    assert (tmp_path / "store").is_dir()
+    with Daemon("store", binary="daemon") as daemon:
+        assert daemon.client().get_state("a1", "k").value == {"n": 1}
 
 
 def test_binary(monkeypatch, tmp_path):

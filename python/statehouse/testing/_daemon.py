@@ -72,7 +72,9 @@ class Daemon:
         self._process: subprocess.Popen[bytes] | None = None
         self._folder = tempfile.mkdtemp(prefix="statehouse-")
         self._clients: list[Statehouse] = []
-        self.data_dir = Path(data_dir) if data_dir is not None else Path(self._folder) / "data"
+        self.data_dir = Path(self._folder) / "data"
+        if data_dir is not None:
+            self.data_dir = Path(data_dir).absolute()  # wherever the program goes meanwhile
         self._remove = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
 
     @property
@@ -167,6 +169,7 @@ class Daemon:
 
     def _launch(self) -> None:
         binary = self._binary or find_binary()
+        binary = str(Path(shutil.which(binary) or binary).absolute())
         flags = [f"--listen-addr={self.url}", *self._flags]
         flags += [f"--data-dir={self.data_dir}"] if self.on_disk else ["--use-memory"]
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("STATEHOUSE_")}
@@ -176,8 +179,10 @@ class Daemon:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                cwd=self._folder,
                 env=inherited,
+                # Python's files are closed anyway; and so subprocess need not fork on 3.9,
+                # which does not agree with gRPC.
+                close_fds=False,
             )
         # Should nobody stop it, it ends with this object, at the latest with the program.
         weakref.finalize(self, _reap, self._process)
