@@ -1,8 +1,10 @@
 """An agent waits; Alice and Bob look at its request at the same time and disagree."""
 
 import os
+import signal
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 from statehouse.testing import Daemon
@@ -10,14 +12,19 @@ from statehouse.testing import Daemon
 HERE = Path(__file__).parent
 
 
+cleanup = ExitStack()
+
+
 def start(daemon: Daemon, program: str, *arguments: str) -> subprocess.Popen:
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, str(HERE / program), *arguments],
         env={**os.environ, "STATEHOUSE_ADDRESS": daemon.url},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
+    cleanup.callback(process.kill)  # which is nothing to one that has ended
+    return process
 
 
 def say(process: subprocess.Popen, line: str = "") -> str:
@@ -28,7 +35,7 @@ def say(process: subprocess.Popen, line: str = "") -> str:
 
 
 def main() -> None:
-    with Daemon(on_disk=True) as daemon, daemon.client() as client:
+    with Daemon(on_disk=True) as daemon, daemon.client() as client, cleanup:
         agent = start(daemon, "agent.py", "42", "drop the table of customers")
         print(agent.stdout.readline(), end="")
         listed = say(start(daemon, "person.py", "alice"))
@@ -73,4 +80,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # in good order
     main()
