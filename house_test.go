@@ -49,7 +49,7 @@ var doors = map[string][]ban{
 		{module + "/server", "as above"},
 		{module + "/sim/simdisk", "as above"},
 	},
-	"sim/record": {
+	"linearizability/record": {
 		{module + "/engine", "what is recorded is what goes over the wire"},
 		{module + "/server", "as above"},
 	},

@@ -58,6 +58,8 @@ func (h *History) add(l *Line, ops map[int]*Operation) error {
 		h.Log = append(h.Log, *l.Event)
 	case l.Note != nil:
 		h.Notes = append(h.Notes, *l.Note)
+	case l.Gap != nil:
+		h.Gaps = append(h.Gaps, *l.Gap)
 	}
 	return nil
 }
@@ -88,6 +90,9 @@ func (h *History) Write(out io.Writer) error {
 	}
 	for i := range h.Notes {
 		_ = w.Write(Line{Note: &h.Notes[i]})
+	}
+	for i := range h.Gaps {
+		_ = w.Write(Line{Gap: &h.Gaps[i]})
 	}
 	return w.End(h.Complete)
 }

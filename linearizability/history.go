@@ -23,6 +23,8 @@ type History struct {
 	Complete bool
 	// Notes of crashes, faults and the like, in order of time.
 	Notes []Note
+	// Gaps in what was recorded, in order of time.
+	Gaps []Gap
 }
 
 // Header is the first line of a history.
@@ -38,8 +40,9 @@ type Header struct {
 	Config map[string]string `json:"config,omitempty"`
 	// Base is the state that the first operation met. Nil: an empty store.
 	Base *Base `json:"base,omitempty"`
-	// Redaction of values: "" for none, or "digest": equal values have equal digests
-	// and nothing else is known of them.
+	// Redaction: "" for none; "digest": equal values have equal digests, and nothing
+	// else is known of them; "digest+names": names are pseudonyms besides, which keep
+	// equality, order and what is a prefix of what.
 	Redaction string `json:"redaction,omitempty"`
 }
 
@@ -247,6 +250,15 @@ type Note struct {
 	Lane string `json:"lane"` // daemon, disk, network, clock
 	Kind string `json:"kind"` // crash, kill, halt, start, fault, plan, settle, flush, compact, …
 	Text string `json:"text,omitempty"`
+}
+
+// Gap is a time of which not everything was recorded: operations under way in it
+// may be missing.
+type Gap struct {
+	From int64  `json:"from"`
+	To   int64  `json:"to"`
+	Lost int    `json:"lost,omitempty"` // operations; 0: nobody counted them
+	Why  string `json:"why,omitempty"`
 }
 
 // sameValue compares values as JSON, however they are written.

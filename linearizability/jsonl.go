@@ -22,6 +22,7 @@ type Line struct {
 	Batch  *BatchOf   `json:"batch,omitempty"`
 	Event  *Event     `json:"event,omitempty"` // of the log
 	Note   *Note      `json:"note,omitempty"`
+	Gap    *Gap       `json:"gap,omitempty"`
 	End    *End       `json:"end,omitempty"`
 }
 
@@ -39,13 +40,13 @@ type End struct {
 
 func (l Line) check() error {
 	n := 0
-	for _, set := range []bool{l.Record != nil, l.Agent != nil, l.Op != nil, l.Batch != nil, l.Event != nil, l.Note != nil, l.End != nil} {
+	for _, set := range []bool{l.Record != nil, l.Agent != nil, l.Op != nil, l.Batch != nil, l.Event != nil, l.Note != nil, l.Gap != nil, l.End != nil} {
 		if set {
 			n++
 		}
 	}
 	if n != 1 {
-		return fmt.Errorf("a line holds one of record, agent, op, batch, event, note and end, but this one holds %d", n)
+		return fmt.Errorf("a line holds one of record, agent, op, batch, event, note, gap and end, but this one holds %d", n)
 	}
 	if l.Op != nil {
 		return l.Op.check()

@@ -51,6 +51,7 @@ func full() *History {
 		Log:      []Event{event, {}},
 		Complete: true,
 		Notes:    []Note{{Time: 1, Lane: "disk", Kind: "fault", Text: "x"}, {}},
+		Gaps:     []Gap{{From: 1, To: 2, Lost: 3, Why: "x"}},
 	}
 }
 
@@ -154,7 +155,7 @@ func TestReaderIsStrict(t *testing.T) {
 		"unknown deep":       {first + `{"op":{"out":{"records":[{"new":1}]}}}`, `line 2: json: unknown field "new"`},
 		"unknown in event":   {first + `{"event":{"new":1}}`, `line 2: json: unknown field "new"`},
 		"unknown in end":     {first + `{"end":{"complete":true,"lines":1,"new":1}}`, `line 2: json: unknown field "new"`},
-		"two kinds":          {first + `{"op":{},"note":{}}`, "line 2: a line holds one of record, agent, op, batch, event, note and end, but this one holds 2"},
+		"two kinds":          {first + `{"op":{},"note":{}}`, "line 2: a line holds one of record, agent, op, batch, event, note, gap and end, but this one holds 2"},
 		"no kind":            {first + `{}`, "but this one holds 0"},
 		"null":               {first + "null", "but this one holds 0"},
 		"null op":            {first + `{"op":null}`, "but this one holds 0"},

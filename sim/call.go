@@ -11,8 +11,8 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	lin "statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/linearizability/record"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
-	"statehouse.dev/statehouse/sim/record"
 )
 
 // call is one request on its way through the world: sent, delivered to a

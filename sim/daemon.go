@@ -15,8 +15,8 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"statehouse.dev/statehouse/engine"
+	"statehouse.dev/statehouse/linearizability/record"
 	"statehouse.dev/statehouse/server"
-	"statehouse.dev/statehouse/sim/record"
 	"statehouse.dev/statehouse/sim/simdisk"
 )
 

@@ -4,8 +4,8 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	lin "statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/linearizability/record"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
-	"statehouse.dev/statehouse/sim/record"
 )
 
 // forge answers a call in the daemon's name, without the daemon: a get with what

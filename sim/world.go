@@ -8,8 +8,8 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	lin "statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/linearizability/record"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
-	"statehouse.dev/statehouse/sim/record"
 	"statehouse.dev/statehouse/sim/simdisk"
 )
 

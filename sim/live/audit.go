@@ -12,8 +12,8 @@ import (
 
 	"statehouse.dev/statehouse/engine"
 	lin "statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/linearizability/record"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
-	"statehouse.dev/statehouse/sim/record"
 )
 
 // observer is the client that looks at everything at the end.

@@ -20,7 +20,7 @@ import (
 	"google.golang.org/grpc"
 
 	lin "statehouse.dev/statehouse/linearizability"
-	"statehouse.dev/statehouse/sim/record"
+	"statehouse.dev/statehouse/linearizability/record"
 )
 
 // Options of a run.
