@@ -53,6 +53,13 @@ var doors = map[string][]ban{
 		{module + "/engine", "what is recorded is what goes over the wire"},
 		{module + "/server", "as above"},
 	},
+	"linearizability/redact": {
+		{module + "/engine", "it redacts what was recorded, whoever recorded it"},
+		{module + "/server", "as above"},
+		{module + "/client", "as above"},
+		{module + "/proto", "as above"},
+		{module + "/sim", "production code uses it"},
+	},
 	"sim/live": {
 		{module + "/server", "what it judges is the real daemon, in a process of its own"},
 		{module + "/sim/simdisk", "the disk is the real one"},

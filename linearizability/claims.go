@@ -225,7 +225,7 @@ func lastShown(out *Output) string {
 func (c *claims) canonical(value string) string {
 	v, known := c.values[value]
 	if !known {
-		v = canonical(value)
+		v = Canonical(value)
 		c.values[value] = v
 	}
 	return v

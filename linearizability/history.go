@@ -42,7 +42,8 @@ type Header struct {
 	Base *Base `json:"base,omitempty"`
 	// Redaction: "" for none; "digest": equal values have equal digests, and nothing
 	// else is known of them; "digest+names": names are pseudonyms besides, which keep
-	// equality, order and what is a prefix of what.
+	// equality, order and what is a prefix of what;
+	// "names": those alone.
 	Redaction string `json:"redaction,omitempty"`
 }
 
@@ -262,11 +263,11 @@ type Gap struct {
 }
 
 // sameValue compares values as JSON, however they are written.
-func sameValue(a, b string) bool { return a == b || canonical(a) == canonical(b) }
+func sameValue(a, b string) bool { return a == b || Canonical(a) == Canonical(b) }
 
-// canonical puts JSON text into one form, so that values compare: members sorted,
+// Canonical puts JSON text into one form, so that values compare: members sorted,
 // no white space, numbers as written. What is not JSON (a digest) stays.
-func canonical(value string) string {
+func Canonical(value string) string {
 	var v any
 	d := json.NewDecoder(strings.NewReader(value))
 	d.UseNumber()
