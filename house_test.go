@@ -53,6 +53,13 @@ var doors = map[string][]ban{
 		{module + "/engine", "what is recorded is what goes over the wire"},
 		{module + "/server", "as above"},
 	},
+	"linearizability/bundle": {
+		{module + "/engine", "a bundle is opened where there is no store"},
+		{module + "/server", "as above"},
+		{module + "/client", "as above"},
+		{module + "/proto", "as above"},
+		{module + "/sim", "as above"},
+	},
 	"linearizability/redact": {
 		{module + "/engine", "it redacts what was recorded, whoever recorded it"},
 		{module + "/server", "as above"},
