@@ -92,6 +92,9 @@ var doors = map[string][]ban{
 		{module + "/client", "the daemon serves; it does not call itself"},
 		{"github.com/cockroachdb/pebble", "storage is the engine's"},
 	},
+	"cmd/show": {
+		{module + "/", "it shows what it is given, wherever that comes from"},
+	},
 	"cmd/statehousectl": {
 		{module + "/sim", "the operator's tool works on real daemons"},
 		{module + "/server", "what the tool knows of a daemon it learns over the wire"},

@@ -2,11 +2,11 @@ package main
 
 import (
 	"context"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"statehouse.dev/statehouse/client"
+	"statehouse.dev/statehouse/cmd/show"
 )
 
 func (a *app) historyCommand() *cobra.Command {
@@ -61,7 +61,7 @@ func (s *session) printHistory(e client.HistoryEntry, verbose bool) error {
 	}
 	err := s.p.row(e.Value, "v"+e.Version.String(), clock(e.CommitTime), e.CommitTS.String(), what)
 	if err == nil && verbose {
-		err = s.p.line("%s", strings.TrimRight("    txn "+quote(e.TxnID)+" "+metadata(e.Metadata), " "))
+		err = s.p.line("%s", show.Provenance(e.TxnID, e.Metadata))
 	}
 	return err
 }

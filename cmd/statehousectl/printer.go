@@ -10,28 +10,21 @@ import (
 	"strconv"
 
 	"golang.org/x/term"
-)
 
-// pipeWidth is how wide lines are cut when the output is no terminal.
-const pipeWidth = 120
+	"statehouse.dev/statehouse/cmd/show"
+)
 
 // printer writes a command's output, buffered. The first error stays.
 type printer struct {
 	w        *bufio.Writer
 	terminal bool
-	width    int
-	json     *json.Encoder
-	text     bytes.Buffer // what json encodes into
-	scratch  []byte
-	held     []heldRow
-	widths   []int // of the columns of rows
+	table    *show.Table
+	json     show.Encoder
 }
 
 func newPrinter(out io.Writer) *printer {
-	p := &printer{w: bufio.NewWriterSize(out, 64<<10), width: pipeWidth}
-	p.json = json.NewEncoder(&p.text)
-	p.json.SetEscapeHTML(false)
-	return p
+	w := bufio.NewWriterSize(out, 64<<10)
+	return &printer{w: w, table: show.NewTable(w)}
 }
 
 // newPrinter is a printer on the tool's output, which may be a terminal.
@@ -40,17 +33,17 @@ func (a *app) newPrinter() *printer {
 	if f, ok := a.out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		p.terminal = true
 		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 0 {
-			p.width = w
+			p.table.Width = w
 		}
 	}
 	if w, err := strconv.Atoi(a.getenv("COLUMNS")); err == nil && w > 0 {
-		p.width = w
+		p.table.Width = w
 	}
 	return p
 }
 
 func (p *printer) flush() error {
-	if err := p.release(); err != nil {
+	if err := p.table.Release(); err != nil {
 		return err
 	}
 	return p.w.Flush()
@@ -58,23 +51,15 @@ func (p *printer) flush() error {
 
 // line prints one line. What comes from the daemon must be made printable first.
 func (p *printer) line(format string, args ...any) error {
-	if len(p.held) > 0 { // in its place behind the rows before it
-		p.held = append(p.held, heldRow{line: fmt.Sprintf(format, args...)})
-		return nil
-	}
-	_, err := fmt.Fprintf(p.w, format+"\n", args...)
-	return err
+	return p.table.Line(fmt.Sprintf(format, args...))
 }
 
+// row prints cells, all of them printable, and behind them as much of the value as
+// fits.
+func (p *printer) row(value []byte, cells ...string) error { return p.table.Row(value, cells...) }
+
 // encode is v as JSON on one line, without its end. It is valid until the next call.
-func (p *printer) encode(v any) ([]byte, error) {
-	p.text.Reset()
-	if err := p.json.Encode(v); err != nil {
-		return nil, err
-	}
-	p.scratch = appendJSON(p.scratch[:0], bytes.TrimSuffix(p.text.Bytes(), []byte("\n")))
-	return p.scratch, nil
-}
+func (p *printer) encode(v any) ([]byte, error) { return p.json.Encode(v) }
 
 // object prints v as JSON on one line.
 func (p *printer) object(v any) error {
@@ -89,12 +74,12 @@ func (p *printer) object(v any) error {
 // value prints a value for a person: indented on a terminal, else as it is.
 func (p *printer) value(text []byte) error {
 	if p.terminal {
-		p.text.Reset()
-		if err := json.Indent(&p.text, text, "", "  "); err != nil {
+		var indented bytes.Buffer
+		if err := json.Indent(&indented, text, "", "  "); err != nil {
 			return fmt.Errorf("the value is not JSON: %w", err)
 		}
-		text = p.text.Bytes()
+		text = indented.Bytes()
 	}
-	_, err := p.w.Write(append(appendJSON(nil, text), '\n'))
+	_, err := p.w.Write(append(show.AppendJSON(nil, text), '\n'))
 	return err
 }

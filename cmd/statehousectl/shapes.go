@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"statehouse.dev/statehouse/client"
+	"statehouse.dev/statehouse/cmd/show"
 )
 
 // The shapes of --json. Their fields are named as in the contract and only ever
@@ -49,27 +50,10 @@ func shapeCommit(c client.Commit) commitShape {
 	return s
 }
 
-type eventShape struct {
-	CommitTS   client.CommitTS   `json:"commit_ts"`
-	CommitTime time.Time         `json:"commit_time"`
-	TxnID      string            `json:"txn_id"`
-	Metadata   map[string]string `json:"metadata,omitempty"`
-	Operations []operationShape  `json:"operations"`
-}
-
-type operationShape struct {
-	Namespace string          `json:"namespace"`
-	Agent     string          `json:"agent"`
-	Key       string          `json:"key"`
-	Version   client.Version  `json:"version"`
-	Deleted   bool            `json:"deleted,omitempty"`
-	Value     json.RawMessage `json:"value,omitempty"`
-}
-
-func shapeEvent(ev client.Event) eventShape {
-	s := eventShape{ev.CommitTS, ev.CommitTime, ev.TxnID, ev.Metadata, make([]operationShape, len(ev.Operations))}
+func shapeEvent(ev client.Event) show.Event {
+	s := show.Event{CommitTS: uint64(ev.CommitTS), CommitTime: ev.CommitTime, TxnID: ev.TxnID, Metadata: ev.Metadata, Operations: make([]show.Operation, len(ev.Operations))}
 	for i, o := range ev.Operations {
-		s.Operations[i] = operationShape{o.Namespace, o.Agent, o.Key, o.Version, o.Deleted, o.Value}
+		s.Operations[i] = show.Operation{Namespace: o.Namespace, Agent: o.Agent, Key: o.Key, Version: uint64(o.Version), Deleted: o.Deleted, Value: o.Value}
 	}
 	return s
 }

@@ -66,11 +66,3 @@ func parseDuration(s string) (time.Duration, error) {
 	}
 	return d + more, err
 }
-
-// clock shows a time in the local zone.
-func clock(t time.Time) string {
-	if t.IsZero() {
-		return "-"
-	}
-	return t.Local().Format("2006-01-02 15:04:05.000")
-}

@@ -1,4 +1,4 @@
-package main
+package show
 
 import (
 	"encoding/json"
@@ -26,8 +26,8 @@ func TestQuote(t *testing.T) {
 		"a\u2028b":         `"a\u2028b"`,
 		"\x9b":             `"\x9b"`,
 	} {
-		if got := quote(name); got != want {
-			t.Errorf("quote(%q) = %s, want %s", name, got, want)
+		if got := Quote(name); got != want {
+			t.Errorf("Quote(%q) = %s, want %s", name, got, want)
 		}
 	}
 }
@@ -40,20 +40,20 @@ func TestCut(t *testing.T) {
 	}{
 		{"abc", 3, "abc"}, {"abcd", 3, "ab…"}, {"日本語", 6, "日本語"}, {"日本語", 5, "日本…"}, {"日本語", 4, "日…"}, {"", 0, ""}, {"e\u0301e\u0301", 2, "e\u0301e\u0301"},
 	} {
-		if got := cut(tt.s, tt.width); got != tt.want {
-			t.Errorf("cut(%q, %d) = %q, want %q", tt.s, tt.width, got, tt.want)
+		if got := Cut(tt.s, tt.width); got != tt.want {
+			t.Errorf("Cut(%q, %d) = %q, want %q", tt.s, tt.width, got, tt.want)
 		}
 	}
 	long := []byte(`{"a":"` + strings.Repeat("語", 1<<18) + `"}`)
-	if got := summary(long, 20); columns(got) > 20 || !utf8.ValidString(got) || !strings.HasSuffix(got, "…") {
+	if got := Summary(long, 20); Columns(got) > 20 || !utf8.ValidString(got) || !strings.HasSuffix(got, "…") {
 		t.Errorf("summary of a long value: %q", got)
 	}
 }
 
 func TestSize(t *testing.T) {
 	for n, want := range map[uint64]string{0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 5 << 20: "5.0 MiB", 1 << 63: "8192.0 PiB"} {
-		if got := size(n); got != want {
-			t.Errorf("size(%d) = %s, want %s", n, got, want)
+		if got := Size(n); got != want {
+			t.Errorf("Size(%d) = %s, want %s", n, got, want)
 		}
 	}
 }
@@ -65,7 +65,7 @@ func FuzzPrintable(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {
-		for what, s := range map[string]string{"name": quote(string(in)), "message": strings.ReplaceAll(printable(string(in)), "\n", "")} {
+		for what, s := range map[string]string{"name": Quote(string(in)), "message": strings.ReplaceAll(Printable(string(in)), "\n", "")} {
 			if bad := strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }); bad >= 0 || !utf8.ValidString(s) {
 				t.Errorf("%s %q comes out as %q", what, in, s)
 			}
@@ -73,7 +73,7 @@ func FuzzPrintable(f *testing.F) {
 		if !json.Valid(in) || !utf8.Valid(in) {
 			return
 		}
-		out := appendJSON(nil, in)
+		out := AppendJSON(nil, in)
 		if bad := strings.IndexFunc(string(out), func(r rune) bool { return !unicode.IsPrint(r) && !strings.ContainsRune(" \t\r\n", r) }); bad >= 0 {
 			t.Errorf("JSON %q comes out as %q", in, out)
 		}

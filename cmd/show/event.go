@@ -1,0 +1,94 @@
+package show
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Event is a commit, in the form of --json. Its fields are named as in the contract
+// and only ever added to.
+type Event struct {
+	CommitTS   uint64            `json:"commit_ts"`
+	CommitTime time.Time         `json:"commit_time"`
+	TxnID      string            `json:"txn_id"`
+	Metadata   map[string]string `json:"metadata,omitempty"`
+	Operations []Operation       `json:"operations"`
+}
+
+// Operation is what a commit did to one key.
+type Operation struct {
+	Namespace string          `json:"namespace"`
+	Agent     string          `json:"agent"`
+	Key       string          `json:"key"`
+	Version   uint64          `json:"version"`
+	Deleted   bool            `json:"deleted,omitempty"`
+	Value     json.RawMessage `json:"value,omitempty"`
+}
+
+// Event writes a commit without its first skip operations: a line an operation.
+func (t *Table) Event(ev *Event, skip int, verbose bool) error {
+	for i := range ev.Operations[skip:] {
+		o := &ev.Operations[skip+i]
+		err := t.Row(o.Value, Clock(ev.CommitTime), strconv.FormatUint(ev.CommitTS, 10), Quote(o.Agent), Pad(o.verb(), len("DELETE")), Quote(o.Key), "v"+strconv.FormatUint(o.Version, 10))
+		if err != nil {
+			return err
+		}
+	}
+	if verbose {
+		return t.Line(Provenance(ev.TxnID, ev.Metadata))
+	}
+	return nil
+}
+
+// verb names what an operation did, by the conventions of agents' keys.
+func (o *Operation) verb() string {
+	if o.Deleted {
+		return "DELETE"
+	}
+	for prefix, name := range map[string]string{"tool/": "TOOL", "note/": "NOTE", "final/": "FINAL"} { // at most one fits, in any order
+		if strings.HasPrefix(o.Key, prefix) {
+			return name
+		}
+	}
+	return "WRITE"
+}
+
+// Provenance shows a commit's transaction and metadata, ordered by key.
+func Provenance(txnID string, metadata map[string]string) string {
+	pairs := make([]string, 0, len(metadata))
+	for k, v := range metadata { // sorted below
+		pairs = append(pairs, Quote(k)+"="+Quote(v))
+	}
+	slices.Sort(pairs)
+	return strings.TrimRight("    txn "+Quote(txnID)+" "+strings.Join(pairs, " "), " ")
+}
+
+// Clock shows a time in the local zone.
+func Clock(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.Local().Format("2006-01-02 15:04:05.000")
+}
+
+// Encoder makes JSON that shows nothing but printable characters.
+type Encoder struct {
+	text bytes.Buffer // what json encodes into
+	out  []byte
+}
+
+// Encode is v as JSON on one line, without its end. It is valid until the next call.
+func (e *Encoder) Encode(v any) ([]byte, error) {
+	e.text.Reset()
+	to := json.NewEncoder(&e.text)
+	to.SetEscapeHTML(false)
+	if err := to.Encode(v); err != nil {
+		return nil, err
+	}
+	e.out = AppendJSON(e.out[:0], bytes.TrimSuffix(e.text.Bytes(), []byte("\n")))
+	return e.out, nil
+}
