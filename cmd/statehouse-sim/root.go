@@ -83,7 +83,7 @@ func newRoot(in io.Reader, out, err io.Writer) *cobra.Command {
 	root.SetOut(out)
 	root.SetErr(err)
 	root.PersistentFlags().BoolVar(&a.asJSON, "json", false, "print JSON, one object a line")
-	root.AddCommand(a.fuzzCommand(), a.runCommand(), a.sweepCommand(), a.shrinkCommand(), a.explainCommand(), a.proveCommand(), a.liveCommand(), a.checkCommand(), a.workerCommand())
+	root.AddCommand(a.fuzzCommand(), a.runCommand(), a.sweepCommand(), a.shrinkCommand(), a.explainCommand(), a.proveCommand(), a.liveCommand(), a.checkCommand(), a.bundleCommand(), a.workerCommand())
 	return root
 }
 

@@ -2,13 +2,20 @@ package main
 
 import (
 	"bufio"
+	"bytes"
+	"encoding/json"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	lin "statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/linearizability/bundle"
 )
 
 func TestMain(m *testing.M) {
@@ -20,6 +27,7 @@ func TestMain(m *testing.M) {
 //
 //	daemon [FLAG...]           start statehoused; its address goes to STATEHOUSE_ADDRESS
 //	kill-daemon                kill -9, and wait for the end
+//	unbundle FILE DIR          open and verify a bundle, and write what is in it to DIR
 //	until-interrupt RE CMD...  run CMD until a line of its output matches, send SIGINT
 //	                           then; it must exit with 0
 func TestScripts(t *testing.T) {
@@ -41,6 +49,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"daemon":          func(ts *testscript.TestScript, _ bool, args []string) { daemonOf(ts).start(ts, args) },
 			"kill-daemon":     func(ts *testscript.TestScript, _ bool, _ []string) { daemonOf(ts).kill() },
+			"unbundle":        unbundle,
 			"until-interrupt": untilInterrupt,
 		},
 	})
@@ -89,6 +98,31 @@ func (d *daemon) start(ts *testscript.TestScript, args []string) {
 func (d *daemon) kill() {
 	_ = d.cmd.Process.Kill() // it may be gone
 	<-d.ended
+}
+
+func unbundle(ts *testscript.TestScript, _ bool, args []string) {
+	text := ts.ReadFile(args[0])
+	b, err := bundle.Open(strings.NewReader(text), int64(len(text)), 0)
+	ts.Check(err)
+	v, err := b.Verify()
+	ts.Check(err)
+	if len(v.Findings) > 0 {
+		ts.Fatalf("%v", v.Findings)
+	}
+	manifest, err := json.Marshal(b.Manifest)
+	ts.Check(err)
+	dir := ts.MkAbs(args[1])
+	ts.Check(os.MkdirAll(dir, 0o755))
+	ts.Check(os.WriteFile(filepath.Join(dir, "manifest.json"), manifest, 0o644))
+	for _, m := range b.Manifest.Members {
+		in, err := b.Member(m.Name)
+		ts.Check(err)
+		text, err := io.ReadAll(in)
+		ts.Check(err)
+		_, err = lin.ReadHistory(bytes.NewReader(text))
+		ts.Check(err)
+		ts.Check(os.WriteFile(filepath.Join(dir, m.Name), text, 0o644))
+	}
 }
 
 func untilInterrupt(ts *testscript.TestScript, _ bool, args []string) {
