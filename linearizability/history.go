@@ -268,6 +268,13 @@ func sameValue(a, b string) bool { return a == b || Canonical(a) == Canonical(b)
 // Canonical puts JSON text into one form, so that values compare: members sorted,
 // no white space, numbers as written. What is not JSON (a digest) stays.
 func Canonical(value string) string {
+	if isCanonical(value) {
+		return value
+	}
+	return rewritten(value)
+}
+
+func rewritten(value string) string {
 	var v any
 	d := json.NewDecoder(strings.NewReader(value))
 	d.UseNumber()

@@ -1,21 +1,27 @@
 package redact
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"hash"
 	"strconv"
 	"strings"
+	"sync"
 
 	lin "statehouse.dev/statehouse/linearizability"
 )
 
 // Digester makes digests with a key: without it nobody can tell what they are of by
 // trying likely values. Safe for concurrent use.
-type Digester struct{ key []byte }
+type Digester struct{ macs sync.Pool }
 
 // New makes a digester. The same key makes the same digests.
-func New(key []byte) *Digester { return &Digester{append([]byte(nil), key...)} }
+func New(key []byte) *Digester {
+	key = bytes.Clone(key)
+	return &Digester{sync.Pool{New: func() any { return hmac.New(sha256.New, key) }}}
+}
 
 // Value is the digest of a value, which keeps whether two are equal as JSON and how
 // long the canonical text is: digest:<32 hex digits>:<bytes>. No value stays none, and
@@ -48,9 +54,12 @@ func (d *Digester) KeyID() string { return d.sum("key", "") }
 // sum keeps kinds apart: an id and a value that are written alike have nothing in
 // common.
 func (d *Digester) sum(kind, text string) string {
-	mac := hmac.New(sha256.New, d.key)
+	mac := d.macs.Get().(hash.Hash)
+	defer d.macs.Put(mac)
+	mac.Reset()
 	mac.Write([]byte(kind + "\x00" + text))
-	return hex.EncodeToString(mac.Sum(nil)[:16])
+	var out [sha256.Size]byte
+	return hex.EncodeToString(mac.Sum(out[:0])[:16])
 }
 
 func isDigest(text string) bool {
