@@ -50,39 +50,53 @@ type checked struct {
 }
 
 func (a *app) check(file, report string, around int) error {
+	h, r, c, err := a.judge(file)
+	if err != nil {
+		return err
+	}
+	if report != "" {
+		if err := reportTo(report, h, r); err != nil {
+			return err
+		}
+	}
+	if err := a.printChecked(h, r, c, around); err != nil {
+		return err
+	}
+	return c.err()
+}
+
+// judge reads a history and judges it.
+func (a *app) judge(file string) (*lin.History, lin.Result, *checked, error) {
+	var r lin.Result
 	f, err := os.Open(file)
 	if err != nil {
-		return failed(exitUsage, "%v", err)
+		return nil, r, nil, failed(exitUsage, "%v", err)
 	}
 	defer f.Close()
 	h, err := lin.ReadHistory(bufio.NewReaderSize(f, 1<<20))
 	if err != nil {
-		return failed(exitUsage, "%s is not a history: %v", file, err)
+		return nil, r, nil, failed(exitUsage, "%s is not a history: %v", file, err)
 	}
 	h.Header.Command = "statehouse-sim check " + file
 	c := checked{File: file, Verdict: lin.VerdictUnknown, Operations: len(h.Operations), Missing: h.Rebuild()}
 	began := a.now()
-	var r lin.Result
 	if h.Complete {
 		r = lin.Check(h, lin.Options{})
 		c.Verdict, c.Violations = r.Verdict, r.Violations
 	}
 	r.Verdict = c.Verdict
 	c.Commits, c.Seconds = len(h.Log), a.now().Sub(began).Seconds()
-	if report != "" {
-		if err := reportTo(report, h, r); err != nil {
-			return err
-		}
-	}
-	if err := a.printChecked(h, r, &c, around); err != nil {
-		return err
-	}
+	return h, r, &c, nil
+}
+
+// err is what the verdict means to who asked for it.
+func (c *checked) err() error {
 	switch c.Verdict {
 	case lin.VerdictIllegal:
 		v := &c.Violations[0]
-		return &failure{codeOf(v), fmt.Errorf("%s: %s is broken", file, v.Promise)}
+		return &failure{codeOf(v), fmt.Errorf("%s: %s is broken", c.File, v.Promise)}
 	case lin.VerdictUnknown:
-		return failed(exitUnchecked, "%s could not be checked", file)
+		return failed(exitUnchecked, "%s could not be checked", c.File)
 	}
 	return nil
 }
@@ -92,17 +106,23 @@ func (a *app) printChecked(h *lin.History, r lin.Result, c *checked, around int)
 		return json.NewEncoder(a.out).Encode(c)
 	}
 	fmt.Fprintf(a.out, "%s: %d operations, %d commits, judged in %.1fs: %s\n", c.File, c.Operations, c.Commits, c.Seconds, c.Verdict)
-	if n := len(c.Missing); n > 0 {
-		fmt.Fprintf(a.out, "not checkable: commits %v", c.Missing[:min(n, 5)])
-		if n > 5 {
-			fmt.Fprintf(a.out, " and more")
-		}
-		fmt.Fprintln(a.out, " are not in it, and nobody knows what they did; record a replay of every namespace at the end")
+	if len(c.Missing) > 0 {
+		fmt.Fprintln(a.out, c.missing())
 	}
 	if c.Verdict != lin.VerdictIllegal {
 		return nil
 	}
 	return lin.Story(a.out, h, r, around)
+}
+
+// missing tells why it could not be checked.
+func (c *checked) missing() string {
+	more := ""
+	if len(c.Missing) > 5 {
+		more = " and more"
+	}
+	return fmt.Sprintf("not checkable: commits %v%s are not in it, and nobody knows what they did; record a replay of every namespace at the end",
+		c.Missing[:min(len(c.Missing), 5)], more)
 }
 
 func reportTo(path string, h *lin.History, r lin.Result) error {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -43,22 +44,34 @@ type failureReport struct {
 	Note     string `json:"note,omitempty"`
 }
 
-// reportFailure shrinks a failing seed in a process of its own, writes what a
-// person needs to look into it, and says so.
+// reportOf is a failure that a violation is, without where it was found.
+func reportOf(v *lin.Violation) failureReport {
+	return failureReport{Promise: v.Promise, Check: v.Check, Sentence: v.Sentence, Expected: v.Expected, Got: v.Got, Commit: commit()}
+}
+
+// reportFailure says how a seed failed.
 func (a *app) reportFailure(ctx context.Context, o *outcome, flags fuzzFlags, f *fleet) error {
-	v := &o.Violations[0]
-	rep := failureReport{
-		Promise: v.Promise, Check: v.Check, Sentence: v.Sentence, Expected: v.Expected, Got: v.Got,
-		Seed: o.Seed, Class: string(o.Class), Commit: commit(), From: o.Stats.Steps,
-		Command: "statehouse-sim run -v " + seedFlags(o.Seed, flags.class),
+	rep, err := a.lookInto(ctx, o, flags, f)
+	if err != nil {
+		return err
 	}
+	return a.printFailure(rep, &o.Violations[0])
+}
+
+// lookInto shrinks a failing seed in a process of its own, and writes what a person
+// needs to look into it.
+func (a *app) lookInto(ctx context.Context, o *outcome, flags fuzzFlags, f *fleet) (*failureReport, error) {
+	v := &o.Violations[0]
+	rep := reportOf(v)
+	rep.Seed, rep.Class, rep.From = o.Seed, string(o.Class), o.Stats.Steps
+	rep.Command = "statehouse-sim run -v " + seedFlags(o.Seed, flags.class)
 	if v.Check == "process-died" {
 		rep.Note = "a run that ends the process cannot be shrunk"
 	} else if flags.shrinkFor > 0 && ctx.Err() == nil {
 		fmt.Fprintf(a.err, "shrinking seed %d for at most %v\n", o.Seed, flags.shrinkFor)
 		w, err := f.hire(ctx)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		shrunk, err := w.do(job{Seed: o.Seed, Class: sim.Class(flags.class), Shrink: flags.shrinkFor})
 		_ = w.dismiss() // it has answered
@@ -69,11 +82,11 @@ func (a *app) reportFailure(ctx context.Context, o *outcome, flags fuzzFlags, f 
 			rep.Note = "shrinking failed: " + shrunk.ShrinkErr
 		default:
 			if err := a.keep(&rep, name(v, o.Seed), shrunk.Scenario, flags.dir); err != nil {
-				return err
+				return nil, err
 			}
 		}
 	}
-	return a.printFailure(&rep, v)
+	return &rep, nil
 }
 
 func seedFlags(seed uint64, class string) string {
@@ -128,12 +141,20 @@ func (a *app) printFailure(rep *failureReport, v *lin.Violation) error {
 		}
 		return &failure{codeOf(v), fmt.Errorf("%s is broken", rep.Promise)}
 	}
-	fmt.Fprintf(a.out, "\nFAIL      %s is broken: %s\n          %s\n", promise(rep.Promise), rep.Check, firstLines(rep.Sentence, 12))
+	fmt.Fprintf(a.out, "\nFAIL      %s is broken: %s\n", promise(rep.Promise), rep.Check)
+	rep.print(a.out)
+	return &failure{codeOf(v), fmt.Errorf("%s is broken", rep.Promise)}
+}
+
+// print prints what is known of a failure, a line each, under a headline of the
+// caller's.
+func (rep *failureReport) print(w io.Writer) {
 	line := func(label, text string) {
 		if text != "" {
-			fmt.Fprintf(a.out, "%-10s%s\n", label, text)
+			fmt.Fprintf(w, "%-10s%s\n", label, text)
 		}
 	}
+	line("", firstLines(rep.Sentence, 12))
 	line("expected", rep.Expected)
 	line("got", rep.Got)
 	if rep.Seed != 0 {
@@ -146,7 +167,6 @@ func (a *app) printFailure(rep *failureReport, v *lin.Violation) error {
 	line("history", rep.History)
 	line("note", rep.Note)
 	line("again", rep.Command)
-	return &failure{codeOf(v), fmt.Errorf("%s is broken", rep.Promise)}
 }
 
 func firstLines(s string, n int) string {
@@ -167,6 +187,7 @@ func promise(g string) string {
 }
 
 // reportDifference runs a seed twice more and names the first step that differs.
+// It always answers an error.
 func (a *app) reportDifference(ctx context.Context, seed uint64, flags fuzzFlags, f *fleet) error {
 	var runs [2]outcome
 	for i := range runs {

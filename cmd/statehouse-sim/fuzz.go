@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"runtime"
@@ -65,16 +66,7 @@ func (a *app) fuzz(ctx context.Context, o fuzzFlags) error {
 		fmt.Fprintln(a.err, "fuzzing until interrupted")
 	}
 	c := newCampaign(a, o)
-	stopped, stop := context.WithCancel(ctx)
-	defer stop()
-	if o.duration > 0 {
-		stopped, stop = context.WithTimeout(stopped, o.duration)
-		defer stop()
-	}
-	c.stop = stop
-	err = fleet.run(stopped, c.next, c.done)
-	c.clearProgress()
-	if err != nil {
+	if err := c.run(ctx, fleet); err != nil {
 		return err
 	}
 	return c.conclude(ctx, fleet)
@@ -82,22 +74,35 @@ func (a *app) fuzz(ctx context.Context, o fuzzFlags) error {
 
 // campaign is a fuzz on the way.
 type campaign struct {
-	a       *app
-	o       fuzzFlags
-	stop    context.CancelFunc
-	total   summary
-	started time.Time
-	printed time.Time
+	a        *app
+	o        fuzzFlags
+	stop     context.CancelFunc
+	total    summary
+	started  time.Time
+	progress progress
 
-	issued  int
-	again   []uint64          // seeds to be run a second time
-	first   map[uint64]uint64 // sums of the first runs of those
-	failure *outcome          // the failing one of the smallest seed
-	differs []uint64          // seeds whose two runs differ
+	issued   int
+	again    []uint64          // seeds to be run a second time
+	first    map[uint64]uint64 // sums of the first runs of those
+	failures []outcome         // in the order of their seeds
+	differs  []uint64          // seeds whose two runs differ
 }
 
 func newCampaign(a *app, o fuzzFlags) *campaign {
-	return &campaign{a: a, o: o, total: newSummary(), started: a.now(), first: make(map[uint64]uint64)}
+	return &campaign{a: a, o: o, total: newSummary(), started: a.now(), progress: a.newProgress(), first: make(map[uint64]uint64)}
+}
+
+// run runs the seeds.
+func (c *campaign) run(ctx context.Context, f *fleet) error {
+	stopped, stop := context.WithCancel(ctx)
+	defer stop()
+	if c.o.duration > 0 {
+		stopped, stop = context.WithTimeout(stopped, c.o.duration)
+		defer stop()
+	}
+	c.stop = stop
+	defer c.a.clearLine()
+	return f.run(stopped, c.next, c.done)
 }
 
 func (c *campaign) next() (job, bool) {
@@ -132,33 +137,15 @@ func (c *campaign) done(o outcome) {
 		c.again = append(c.again, o.Seed)
 	}
 	c.total.add(&o)
-	if len(o.Violations) > 0 && (c.failure == nil || o.Seed < c.failure.Seed) {
-		c.failure = &o
+	if len(o.Violations) > 0 {
+		at, _ := slices.BinarySearchFunc(c.failures, o.Seed, func(f outcome, seed uint64) int { return cmp.Compare(f.Seed, seed) })
+		c.failures = slices.Insert(c.failures, at, o)
 		if !c.o.keepGoing {
 			c.stop()
 		}
 	}
-	c.progress()
+	c.progress.show(func(now time.Time) string { return c.total.line(now.Sub(c.started)) })
 }
-
-// progress is one line on standard error, a few times a second.
-func (c *campaign) progress() {
-	now := c.a.now()
-	every, before, after := 250*time.Millisecond, "\r\x1b[K", ""
-	if !c.a.terminal() {
-		every, before, after = 10*time.Second, "", "\n"
-	}
-	if c.printed.IsZero() {
-		c.printed = c.started
-	}
-	if c.a.asJSON || now.Sub(c.printed) < every {
-		return
-	}
-	c.printed = now
-	fmt.Fprint(c.a.err, before, c.total.line(now.Sub(c.started)), after)
-}
-
-func (c *campaign) clearProgress() { c.a.clearLine() }
 
 // conclude prints what came of it.
 func (c *campaign) conclude(ctx context.Context, f *fleet) error {
@@ -167,14 +154,20 @@ func (c *campaign) conclude(ctx context.Context, f *fleet) error {
 		return err
 	}
 	switch {
-	case c.failure != nil:
-		return c.a.reportFailure(ctx, c.failure, c.o, f)
+	case len(c.failures) > 0:
+		return c.a.reportFailure(ctx, &c.failures[0], c.o, f)
 	case len(c.differs) > 0:
 		return c.a.reportDifference(ctx, c.differs[0], c.o, f)
 	case ctx.Err() != nil:
 		return failed(exitInterrupted, "interrupted")
-	case c.total.Runs > 0 && c.total.Vacuous*2 > c.total.Runs:
-		return failed(exitVacuous, "%d of %d runs did too little to mean anything", c.total.Vacuous, c.total.Runs)
 	}
-	return nil
+	return c.vacuous()
+}
+
+// vacuous tells whether so many runs did so little that the whole means nothing.
+func (c *campaign) vacuous() error {
+	if c.total.Runs == 0 || c.total.Vacuous*2 <= c.total.Runs {
+		return nil
+	}
+	return failed(exitVacuous, "%d of %d runs did too little to mean anything", c.total.Vacuous, c.total.Runs)
 }

@@ -220,11 +220,9 @@ func (a *app) concludeProof(ctx context.Context, proofs []proof, o proveFlags) e
 		return err
 	}
 	c := newCampaign(a, fuzzFlags{seeds: seeds, from: 1, workers: o.workers, keepGoing: true})
-	c.stop = func() {}
-	if err := fleet.run(ctx, c.next, c.done); err != nil {
+	if err := c.run(ctx, fleet); err != nil {
 		return err
 	}
-	c.clearProgress()
 	if a.asJSON {
 		line := struct {
 			Caught  int `json:"caught"`

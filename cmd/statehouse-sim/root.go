@@ -83,7 +83,10 @@ func newRoot(in io.Reader, out, err io.Writer) *cobra.Command {
 	root.SetOut(out)
 	root.SetErr(err)
 	root.PersistentFlags().BoolVar(&a.asJSON, "json", false, "print JSON, one object a line")
-	root.AddCommand(a.fuzzCommand(), a.runCommand(), a.sweepCommand(), a.shrinkCommand(), a.explainCommand(), a.proveCommand(), a.liveCommand(), a.checkCommand(), a.bundleCommand(), a.workerCommand())
+	root.AddCommand(
+		a.fuzzCommand(), a.runCommand(), a.sweepCommand(), a.shrinkCommand(), a.explainCommand(), a.proveCommand(),
+		a.liveCommand(), a.checkCommand(), a.bundleCommand(), a.ciCommand(), a.workerCommand(),
+	)
 	return root
 }
 
@@ -122,10 +125,14 @@ func execute(ctx context.Context, root *cobra.Command, args []string) int {
 }
 
 // single makes this process as deterministic as a run needs it: one thread at a
-// time runs Go code, and nothing is collected in the middle of a run.
-func single() {
-	runtime.GOMAXPROCS(1)
-	debug.SetGCPercent(-1)
+// time runs Go code, and nothing is collected in the middle of a run. What it returns
+// undoes it.
+func single() (undo func()) {
+	threads, percent := runtime.GOMAXPROCS(1), debug.SetGCPercent(-1)
+	return func() {
+		runtime.GOMAXPROCS(threads)
+		debug.SetGCPercent(percent)
+	}
 }
 
 // commit is the commit that this build is of, as far as can be told: "go run" does

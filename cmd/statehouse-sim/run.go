@@ -85,10 +85,10 @@ func (a *app) runSeed(o runFlags) error {
 		}
 	}
 	v := &r.Violations[0]
-	return a.printFailure(&failureReport{
-		Promise: v.Promise, Check: v.Check, Sentence: v.Sentence, Expected: v.Expected, Got: v.Got, Seed: o.seed, Class: string(r.Class),
-		From: r.Stats.Steps, Commit: commit(), Command: "statehouse-sim shrink " + seedFlags(o.seed, o.class), Report: o.report,
-	}, v)
+	rep := reportOf(v)
+	rep.Seed, rep.Class, rep.From = o.seed, string(r.Class), r.Stats.Steps
+	rep.Command, rep.Report = "statehouse-sim shrink "+seedFlags(o.seed, o.class), o.report
+	return a.printFailure(&rep, v)
 }
 
 // write writes the files that were asked for.
@@ -194,26 +194,77 @@ func (t *runTotal) String() string {
 		t.Scenarios, t.Seconds, t.Kept, t.Detected, t.Canaries, t.Failed)
 }
 
-func (a *app) runFile(path string, s *sim.Scenario, o runFlags) (*failure, error) {
-	r, err := s.Run(a.options(o, "statehouse-sim run -v "+path))
+// ran is a scenario that was run.
+type ran struct {
+	path  string
+	story *sim.Scenario
+	r     *sim.Result
+	wrong error // how it did not end as it says
+}
+
+func runScenario(path string, s *sim.Scenario, o sim.Options) (*ran, error) {
+	r, err := s.Run(o)
 	if err != nil {
 		return nil, failed(exitUsage, "%s: %v", path, err)
 	}
+	return &ran{path, s, r, s.Verdict(r)}, nil
+}
+
+func (x *ran) ended() string {
+	switch {
+	case x.wrong != nil:
+		return x.wrong.Error()
+	case x.story.Expect == sim.ExpectViolation:
+		return "failed as it should: " + x.story.Violation.Promise + " " + x.story.Violation.Check
+	case x.story.Expect == sim.ExpectDetected:
+		return "the damage was detected"
+	}
+	return "kept every promise"
+}
+
+// broken is the promise that it shows broken, though it was to be kept.
+func (x *ran) broken() *lin.Violation {
+	if len(x.r.Violations) > 0 && x.story.Expect == sim.ExpectOK {
+		return &x.r.Violations[0]
+	}
+	return nil
+}
+
+// failure of it, if it did not end as it says.
+func (x *ran) failure() *failure {
+	switch v := x.broken(); {
+	case x.wrong == nil:
+		return nil
+	case v != nil:
+		return &failure{codeOf(v), fmt.Errorf("scenario %s failed; look at it with: statehouse-sim explain %s", x.story.ID, x.path)}
+	}
+	return &failure{exitViolation, fmt.Errorf("scenario %s did not end as it says", x.story.ID)}
+}
+
+func (a *app) runFile(path string, s *sim.Scenario, o runFlags) (*failure, error) {
+	x, err := runScenario(path, s, a.options(o, "statehouse-sim run -v "+path))
+	if err != nil {
+		return nil, err
+	}
 	if o.report != "" {
-		if err := writeReport(o.report, r); err != nil {
+		if err := writeReport(o.report, x.r); err != nil {
 			return nil, err
 		}
 	}
-	wrong := s.Verdict(r)
-	ended := "kept every promise"
-	switch {
-	case wrong != nil:
-		ended = wrong.Error()
-	case s.Expect == sim.ExpectViolation:
-		ended = "failed as it should: " + s.Violation.Promise + " " + s.Violation.Check
-	case s.Expect == sim.ExpectDetected:
-		ended = "the damage was detected"
+	if err := a.printRan(x); err != nil {
+		return nil, err
 	}
+	if x.wrong != nil && x.broken() != nil && o.verbose {
+		judged := x.r.Judged
+		judged.Violations = x.r.Violations
+		if err := lin.Story(a.out, x.r.History, judged, 20); err != nil {
+			return nil, err
+		}
+	}
+	return x.failure(), nil
+}
+
+func (a *app) printRan(x *ran) error {
 	if a.asJSON {
 		line := struct {
 			Scenario string          `json:"scenario"`
@@ -221,29 +272,13 @@ func (a *app) runFile(path string, s *sim.Scenario, o runFlags) (*failure, error
 			Pass     bool            `json:"pass"`
 			Ended    string          `json:"ended"`
 			Broken   []lin.Violation `json:"violations,omitempty"`
-		}{s.ID, path, wrong == nil, ended, r.Violations}
-		if err := json.NewEncoder(a.out).Encode(line); err != nil {
-			return nil, err
-		}
-	} else {
-		word := "ok  "
-		if wrong != nil {
-			word = "FAIL"
-		}
-		fmt.Fprintf(a.out, "%s  %-44s %s\n", word, strings.TrimSuffix(filepath.Base(path), ".yaml"), firstLines(ended, 6))
+		}{x.story.ID, x.path, x.wrong == nil, x.ended(), x.r.Violations}
+		return json.NewEncoder(a.out).Encode(line)
 	}
-	if wrong == nil {
-		return nil, nil
+	word := "ok  "
+	if x.wrong != nil {
+		word = "FAIL"
 	}
-	if len(r.Violations) > 0 && s.Expect == sim.ExpectOK {
-		if o.verbose {
-			judged := r.Judged
-			judged.Violations = r.Violations
-			if err := lin.Story(a.out, r.History, judged, 20); err != nil {
-				return nil, err
-			}
-		}
-		return &failure{codeOf(&r.Violations[0]), fmt.Errorf("scenario %s failed; look at it with: statehouse-sim explain %s", s.ID, path)}, nil
-	}
-	return &failure{exitViolation, fmt.Errorf("scenario %s did not end as it says", s.ID)}, nil
+	_, err := fmt.Fprintf(a.out, "%s  %-44s %s\n", word, strings.TrimSuffix(filepath.Base(x.path), ".yaml"), firstLines(x.ended(), 6))
+	return err
 }

@@ -54,7 +54,7 @@ func (a *app) sweep(cmd *cobra.Command, s *sim.Scenario, seed uint64) error {
 		return failed(exitUsage, "%v", err)
 	}
 	t := sweepTotal{Scenario: s.ID, Points: len(points), Modes: len(sim.SweepModes())}
-	start, printed := a.now(), time.Time{}
+	start, progress := a.now(), a.newProgress()
 	var first *failure
 	for _, p := range points {
 		for _, mode := range sim.SweepModes() {
@@ -77,10 +77,9 @@ func (a *app) sweep(cmd *cobra.Command, s *sim.Scenario, seed uint64) error {
 			if t.Runs%64 == 0 {
 				runtime.GC()
 			}
-			if now := a.now(); !a.asJSON && a.terminal() && now.Sub(printed) > 250*time.Millisecond {
-				printed = now
-				fmt.Fprintf(a.err, "\r\x1b[K%d of %d crashes, %d failed", t.Runs, t.Points*t.Modes, t.Failed)
-			}
+			progress.show(func(time.Time) string {
+				return fmt.Sprintf("%d of %d crashes, %d failed", t.Runs, t.Points*t.Modes, t.Failed)
+			})
 		}
 	}
 	t.Seconds = a.now().Sub(start).Seconds()

@@ -1,0 +1,283 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+type ciFlags struct {
+	seeds       int
+	seed        uint64 // the first
+	workers     int
+	double      bool
+	regressions string
+	junit       string
+	artifacts   string
+	shrinkFor   time.Duration
+}
+
+// regressionDir is where regressions are if nobody says where.
+const regressionDir = "regressions"
+
+func (a *app) ciCommand() *cobra.Command {
+	var o ciFlags
+	cmd := &cobra.Command{
+		Use: "ci [scenario.yaml | directory...]", Short: "Run everything that a change must pass, and sum it up",
+		Long: `ci runs all scenarios (of scenarios/, or those given), a number of fresh seeds, and every
+regression: captured histories (*.jsonl) are judged as check does, scenarios (*.yaml)
+are run. A history must be ok, unless a file of its name that ends in .expect says
+"illegal" or "unknown" (and, if it likes, the promise that is broken: "illegal G6").
+
+It runs all of it, whatever fails on the way, and prints a summary; each failure comes
+with what reproduces it. The seeds are other ones each time. The first is printed, and
+with --seed they are run again.
+
+The exit code is the first failure's.`,
+		Example: "  statehouse-sim ci\n  statehouse-sim ci --seeds 2000 --junit sim.xml --artifacts sim-failures\n  statehouse-sim ci --seed 1795458300000 --seeds 200",
+		RunE: func(cmd *cobra.Command, paths []string) error {
+			switch {
+			case o.seeds < 0 || o.workers < 1:
+				return failed(exitUsage, "--seeds must not be negative, and --workers at least 1")
+			case !cmd.Flags().Changed("seed"):
+				o.seed = uint64(a.now().UnixMilli())
+			}
+			if _, err := os.Stat(o.regressions); !cmd.Flags().Changed("regressions") && errors.Is(err, os.ErrNotExist) {
+				o.regressions = ""
+			}
+			return a.ci(cmd.Context(), paths, o)
+		},
+	}
+	f := cmd.Flags()
+	f.IntVar(&o.seeds, "seeds", 200, "how many seeds to run; 0: none")
+	f.Uint64Var(&o.seed, "seed", 0, "the first seed; drawn from the clock if not given")
+	f.IntVar(&o.workers, "workers", runtime.NumCPU(), "worker processes")
+	f.BoolVar(&o.double, "check-determinism", true, "run every seed twice, in two processes, and compare")
+	f.StringVar(&o.regressions, "regressions", regressionDir, "directory of captured histories and scenarios; by default if it is there")
+	f.StringVar(&o.junit, "junit", "", "write what passed and failed to this file, as JUnit XML")
+	f.StringVar(&o.artifacts, "artifacts", "", "directory for scenarios, reports and histories of failures; without it nothing is shrunk")
+	f.DurationVar(&o.shrinkFor, "shrink-for", 40*time.Second, "how long to shrink the first seed that fails; 0: do not")
+	return cmd
+}
+
+// ciRun is a ci on the way.
+type ciRun struct {
+	a        *app
+	o        ciFlags
+	started  time.Time
+	progress progress
+	groups   []*ciGroup
+	stories  map[string]string // the file of each scenario
+	again    string            // the command that does the same again
+}
+
+// ciGroup is a line of the summary.
+type ciGroup struct {
+	What    string  `json:"what"`
+	Total   int     `json:"total"`
+	Failed  int     `json:"failed"`
+	Seconds float64 `json:"seconds"`
+	Text    string  `json:"text,omitempty"` // what else there is to say
+	cases   []ciCase
+}
+
+// ciCase is one thing that passed or failed.
+type ciCase struct {
+	name    string
+	seconds float64
+	failure *ciFailure // nil: it passed
+}
+
+// ciFailure is a failure and what it makes of the exit code.
+type ciFailure struct {
+	What  string `json:"what"` // group and name
+	Title string `json:"title"`
+	failureReport
+	Exit int `json:"exit"`
+}
+
+func (a *app) ci(ctx context.Context, paths []string, o ciFlags) error {
+	stories, err := storyFiles(paths)
+	if err != nil {
+		return err
+	}
+	var regressions []string
+	if o.regressions != "" {
+		if regressions, err = regressionFiles(o.regressions); err != nil {
+			return err
+		}
+	}
+	for _, dir := range []string{filepath.Clean(o.artifacts), filepath.Dir(o.junit)} { // "": "."
+		if err := os.MkdirAll(dir, 0o755); err != nil { // now, and not when all is done
+			return failed(exitUsage, "%v", err)
+		}
+	}
+	c := &ciRun{a: a, o: o, started: a.now(), progress: a.newProgress(), stories: make(map[string]string), again: o.command(paths)}
+	if !a.asJSON {
+		fmt.Fprintf(a.err, "%d scenarios, %d seeds from %d, %d regressions, commit %s\n", len(stories), o.seeds, o.seed, len(regressions), commit())
+	}
+	c.files(ctx, "scenarios", stories)
+	c.seeds(ctx)
+	c.files(ctx, "regressions", regressions)
+	a.clearLine()
+	if o.junit != "" {
+		if err := writeFile(o.junit, func(f *os.File) error { return c.junit(f) }); err != nil {
+			return err
+		}
+	}
+	if err := c.print(); err != nil {
+		return err
+	}
+	return c.conclude()
+}
+
+// conclude is what it comes to as an exit code.
+func (c *ciRun) conclude() error {
+	total, failures := c.total(), c.failures()
+	switch {
+	case len(failures) > 0 && failures[0].Exit == exitInterrupted:
+		return failed(exitInterrupted, "interrupted")
+	case len(failures) > 0:
+		return failed(failures[0].Exit, "%d of %d failed", total.Failed, total.Total)
+	case total.Total == 0:
+		return failed(exitVacuous, "there is nothing to run: no scenarios, no seeds, no regressions")
+	}
+	return nil
+}
+
+// command does the same again.
+func (o *ciFlags) command(paths []string) string {
+	words := []string{"statehouse-sim", "ci", fmt.Sprintf("--seeds %d --seed %d", o.seeds, o.seed)}
+	if !o.double {
+		words = append(words, "--check-determinism=false")
+	}
+	if o.regressions != "" && o.regressions != regressionDir {
+		words = append(words, "--regressions "+o.regressions)
+	}
+	return strings.Join(append(words, paths...), " ")
+}
+
+// storyFiles lists the scenarios meant: files, and those in directories.
+func storyFiles(paths []string) (list []string, err error) {
+	if len(paths) == 0 {
+		list, _ := filepath.Glob("scenarios/*.yaml") // a good pattern: no error
+		return list, nil
+	}
+	for _, path := range paths {
+		info, err := os.Stat(path)
+		switch {
+		case err != nil:
+			return nil, failed(exitUsage, "%v", err)
+		case !info.IsDir():
+			list = append(list, path)
+			continue
+		}
+		inside, err := filepath.Glob(filepath.Join(path, "*.yaml"))
+		if err != nil || len(inside) == 0 {
+			return nil, failed(exitUsage, "there are no scenarios in %s", path)
+		}
+		list = append(list, inside...)
+	}
+	return list, nil
+}
+
+// regressionFiles lists what is to be run of a directory, in the order of their names.
+func regressionFiles(dir string) (list []string, err error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, failed(exitUsage, "%v", err)
+	}
+	for _, e := range entries {
+		switch path := filepath.Join(dir, e.Name()); filepath.Ext(path) {
+		case ".jsonl", ".yaml":
+			list = append(list, path)
+		case ".expect":
+			// Whose history was renamed says nothing about it any more.
+			if _, err := os.Stat(strings.TrimSuffix(path, ".expect") + ".jsonl"); err != nil {
+				return nil, failed(exitUsage, "%s speaks of a history that is not there: %v", path, err)
+			}
+		}
+	}
+	return list, nil
+}
+
+// files runs scenarios and judges histories.
+func (c *ciRun) files(ctx context.Context, what string, list []string) {
+	g := c.group(what)
+	if len(list) == 0 {
+		return
+	}
+	began := c.a.now()
+	for i, path := range list {
+		if ctx.Err() != nil {
+			g.fail("interrupted", interrupted(len(list)-i))
+			break
+		}
+		c.progress.show(func(time.Time) string { return fmt.Sprintf("%s: %d of %d, %d failed", what, i, len(list), g.Failed) })
+		start := c.a.now()
+		run := c.story
+		if filepath.Ext(path) == ".jsonl" {
+			run = c.history
+		}
+		name, f := run(path)
+		g.add(ciCase{name, c.a.now().Sub(start).Seconds(), f})
+		if i%collectEvery == 0 {
+			runtime.GC()
+		}
+	}
+	g.Seconds = c.a.now().Sub(began).Seconds()
+}
+
+func (c *ciRun) group(what string) *ciGroup {
+	g := &ciGroup{What: what}
+	c.groups = append(c.groups, g)
+	return g
+}
+
+// add counts a case.
+func (g *ciGroup) add(k ciCase) {
+	g.Total++
+	g.keep(k)
+}
+
+// keep takes a case that is counted already.
+func (g *ciGroup) keep(k ciCase) {
+	if k.failure != nil {
+		g.Failed++
+		k.failure.What = g.What + " " + k.name
+	}
+	g.cases = append(g.cases, k)
+}
+
+// fail takes a failure of the whole rather than of one of it.
+func (g *ciGroup) fail(name string, f *ciFailure) { g.keep(ciCase{name: name, failure: f}) }
+
+func interrupted(left int) *ciFailure {
+	return &ciFailure{Title: "interrupted", Exit: exitInterrupted, failureReport: failureReport{Sentence: fmt.Sprintf("%d were not run", left)}}
+}
+
+func (c *ciRun) failures() (list []*ciFailure) {
+	for _, g := range c.groups {
+		for i := range g.cases {
+			if f := g.cases[i].failure; f != nil {
+				list = append(list, f)
+			}
+		}
+	}
+	return list
+}
+
+func (c *ciRun) total() ciGroup {
+	t := ciGroup{What: "total", Seconds: c.a.now().Sub(c.started).Seconds()}
+	for _, g := range c.groups {
+		t.Total, t.Failed = t.Total+g.Total, t.Failed+g.Failed
+	}
+	return t
+}

@@ -1,0 +1,198 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	lin "statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/sim"
+)
+
+// reportsKept is of how many failing seeds a report is written: behind the first
+// they mostly show the same.
+const reportsKept = 10
+
+// errFailure is a failure that an error is.
+func errFailure(title string, err error, command string) *ciFailure {
+	f := &ciFailure{Title: title, Exit: exitInternal, failureReport: failureReport{Sentence: err.Error(), Command: command, Commit: commit()}}
+	if known := (*failure)(nil); errors.As(err, &known) {
+		f.Exit = known.code
+	}
+	return f
+}
+
+// brokenFailure is a failure that a violation is.
+func brokenFailure(v *lin.Violation, command string) *ciFailure {
+	f := &ciFailure{Title: promise(v.Promise) + " is broken: " + v.Check, Exit: codeOf(v), failureReport: reportOf(v)}
+	f.Command = command
+	return f
+}
+
+// story runs a scenario.
+func (c *ciRun) story(path string) (name string, f *ciFailure) {
+	defer single()()
+	command := "statehouse-sim run -v " + path
+	s, err := readScenario(path)
+	if err != nil {
+		return filepath.Base(path), errFailure("is no scenario", err, command)
+	}
+	if before, taken := c.stories[s.ID]; taken {
+		return s.ID, errFailure("is there twice", failed(exitUsage, "%s and %s are both scenario %s", before, path, s.ID), command)
+	}
+	c.stories[s.ID] = path
+	x, err := runScenario(path, s, sim.Options{Command: command})
+	if err != nil {
+		return s.ID, errFailure("cannot be run", err, command)
+	}
+	failure := x.failure()
+	if failure == nil {
+		return s.ID, nil
+	}
+	if v := x.broken(); v != nil {
+		f = brokenFailure(v, command)
+	} else {
+		f = errFailure("does not end as it says", failure, command)
+		f.Sentence = x.wrong.Error()
+	}
+	f.Class = string(x.r.Class)
+	c.keepRun(f, filepath.Base(path), x.r)
+	return s.ID, f
+}
+
+// history judges a history.
+func (c *ciRun) history(path string) (name string, f *ciFailure) {
+	name = filepath.Base(path)
+	command := "statehouse-sim check " + path
+	want, broken, err := expected(strings.TrimSuffix(path, ".jsonl") + ".expect")
+	if err != nil {
+		return name, errFailure("is expected to be what nothing is", err, command)
+	}
+	h, r, k, err := c.a.judge(path)
+	if err != nil {
+		return name, errFailure("cannot be read", err, command)
+	}
+	if k.Verdict == want && (broken == "" || broken == k.Violations[0].Promise) {
+		return name, nil
+	}
+	switch k.Verdict {
+	case lin.VerdictIllegal:
+		f = brokenFailure(&k.Violations[0], command)
+		if want == lin.VerdictIllegal {
+			f.Note = "what was to be found is that " + promise(broken) + " is broken"
+		}
+	case lin.VerdictUnknown:
+		f = errFailure("could not be checked", k.err(), command)
+		if len(k.Missing) > 0 {
+			f.Sentence = k.missing()
+		}
+	default:
+		f = errFailure("keeps every promise", failed(exitViolation, "it was expected to be %s: the judge is blind, or the file was changed", want), command)
+	}
+	if c.o.artifacts != "" {
+		f.Report = filepath.Join(c.o.artifacts, name+".html")
+		f.cannotKeep(reportTo(f.Report, h, r))
+	}
+	return name, f
+}
+
+// expected reads what verdict a history must be given, and which promise it shows
+// broken if that matters.
+func expected(path string) (want lin.Verdict, broken string, err error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return lin.VerdictOK, "", nil
+	}
+	if err != nil {
+		return "", "", failed(exitUsage, "%v", err)
+	}
+	words := strings.Fields(string(text))
+	switch {
+	case len(words) == 1 && (words[0] == string(lin.VerdictOK) || words[0] == string(lin.VerdictUnknown) || words[0] == string(lin.VerdictIllegal)):
+		return lin.Verdict(words[0]), "", nil
+	case len(words) == 2 && words[0] == string(lin.VerdictIllegal) && promise(words[1]) != words[1]:
+		return lin.VerdictIllegal, words[1], nil
+	}
+	return "", "", failed(exitUsage, `%s says %q; it can say ok, unknown, illegal, or illegal and a promise, as in "illegal G6"`, path, strings.TrimSpace(string(text)))
+}
+
+// seeds runs fresh seeds.
+func (c *ciRun) seeds(ctx context.Context) {
+	g := c.group("seeds")
+	if c.o.seeds == 0 {
+		return
+	}
+	summary := fmt.Sprintf("%d seeds from %d", c.o.seeds, c.o.seed)
+	flags := fuzzFlags{seeds: c.o.seeds, from: c.o.seed, workers: c.o.workers, double: c.o.double, keepGoing: true, dir: c.o.artifacts, shrinkFor: c.o.shrinkFor}
+	k := newCampaign(c.a, flags)
+	fleet, err := newFleet(c.o.workers)
+	if err == nil {
+		err = k.run(ctx, fleet)
+	}
+	k.total.Elapsed = c.a.now().Sub(k.started).Seconds()
+	k.total.finish()
+	g.Total, g.Seconds = k.total.Runs, k.total.Elapsed
+	g.Text = fmt.Sprintf("%d operations, %d acknowledged commits, %d faults, %d vacuous, %d run twice, digest %s",
+		k.total.Operations, k.total.Acked, total(k.total.Faults), k.total.Vacuous, k.total.Doubled, k.total.Digest)
+	for i := range k.failures {
+		c.progress.show(func(time.Time) string { return fmt.Sprintf("looking into %d of %d failures", i+1, len(k.failures)) })
+		g.keep(ciCase{name: fmt.Sprintf("seed %d", k.failures[i].Seed), failure: c.seed(ctx, &k.failures[i], i, flags, fleet)})
+	}
+	for _, seed := range k.differs {
+		again := fmt.Sprintf("statehouse-sim fuzz --seeds 1 --from %d --check-determinism", seed)
+		g.keep(ciCase{name: fmt.Sprintf("seed %d", seed), failure: errFailure("two runs of it differ", c.a.reportDifference(ctx, seed, flags, fleet), again)})
+	}
+	last := ciCase{name: summary, seconds: g.Seconds}
+	switch {
+	case err != nil:
+		last.failure = errFailure("were not run", err, c.again)
+	case ctx.Err() != nil:
+		last.failure = interrupted(c.o.seeds - k.total.Runs)
+	case k.vacuous() != nil:
+		last.failure = errFailure("mean nothing", k.vacuous(), c.again)
+	}
+	g.keep(last)
+}
+
+// seed looks into the n-th seed that failed.
+func (c *ciRun) seed(ctx context.Context, o *outcome, n int, flags fuzzFlags, fleet *fleet) *ciFailure {
+	v := &o.Violations[0]
+	f := brokenFailure(v, "statehouse-sim run -v "+seedFlags(o.Seed, ""))
+	command := f.Command
+	if n > 0 || c.o.artifacts == "" {
+		flags.shrinkFor = 0
+	}
+	rep, err := c.a.lookInto(ctx, o, flags, fleet)
+	if err != nil {
+		f.cannotKeep(err)
+		return f
+	}
+	// The seed is enough to see it again, wherever this commit is; the scenario is a file
+	// that may be on another machine by then.
+	f.failureReport, f.Command = *rep, command
+	if v.Check != "process-died" && rep.Scenario == "" && n < reportsKept && ctx.Err() == nil {
+		defer single()()
+		c.keepRun(f, name(v, o.Seed), sim.Generate(o.Seed, sim.Options{Command: command}))
+	}
+	return f
+}
+
+// keepRun writes the report and the history of a failing run, if that is asked for.
+func (c *ciRun) keepRun(f *ciFailure, name string, r *sim.Result) {
+	if c.o.artifacts == "" {
+		return
+	}
+	f.Report, f.History = filepath.Join(c.o.artifacts, name+".html"), filepath.Join(c.o.artifacts, name+".jsonl")
+	f.cannotKeep(errors.Join(writeReport(f.Report, r), historyTo(f.History, r.History)))
+}
+
+// cannotKeep notes that something could not be written: the failure matters more.
+func (f *ciFailure) cannotKeep(err error) {
+	if err != nil {
+		f.Note = strings.TrimSpace(f.Note + " " + err.Error())
+	}
+}
