@@ -49,6 +49,11 @@ var doors = map[string][]ban{
 		{module + "/server", "as above"},
 		{module + "/sim/simdisk", "as above"},
 	},
+	"linearizability/capture": {
+		{module + "/engine", "what the log holds is asked of a Source, which may be anything"},
+		{module + "/server", "it stands in front of a service and knows none"},
+		{module + "/sim", "production code does not know that it is simulated"},
+	},
 	"linearizability/record": {
 		{module + "/engine", "what is recorded is what goes over the wire"},
 		{module + "/server", "as above"},

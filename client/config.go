@@ -153,8 +153,9 @@ func (c *Config) credentials() (credentials.TransportCredentials, error) {
 
 // Client talks to one daemon. It starts no goroutine of its own.
 type Client struct {
-	config Config
-	stub   pb.StatehouseServiceClient
+	config   Config
+	stub     pb.StatehouseServiceClient
+	captures pb.CaptureServiceClient
 	// knowsSent: the connection reports whether a request reached the wire, so that
 	// one that did not is known not to have been applied.
 	knowsSent bool
@@ -215,7 +216,7 @@ func New(conn grpc.ClientConnInterface, config Config) (*Client, error) {
 	}
 	_, real := conn.(*grpc.ClientConn)
 	return &Client{
-		config: config, stub: pb.NewStatehouseServiceClient(conn), knowsSent: real,
+		config: config, stub: pb.NewStatehouseServiceClient(conn), captures: pb.NewCaptureServiceClient(conn), knowsSent: real,
 		closer: func() error { return nil },
 	}, nil
 }

@@ -114,7 +114,11 @@ func (w *flushWatch) failed(err error) (failures int) {
 func (e *Engine) events() *pebble.EventListener {
 	var flushes flushWatch
 	return &pebble.EventListener{
-		FlushEnd: func(info pebble.FlushInfo) { flushes.ended(info.Err) },
+		FlushEnd: func(info pebble.FlushInfo) {
+			flushes.ended(info.Err)
+			e.env.Trace("flush", 0, 0)
+		},
+		CompactionEnd: func(pebble.CompactionInfo) { e.env.Trace("compaction", 0, 0) },
 		BackgroundError: func(err error) {
 			failures := flushes.failed(err)
 			noSpace := errors.Is(err, syscall.ENOSPC)

@@ -27,6 +27,10 @@ type Env struct {
 	Halt func(reason error)
 	// Log tells of what an operator should know. May be nil.
 	Log func(event string, attrs ...any)
+	// Trace, unless nil, is told what the engine does to the disk: "plan", commits
+	// first to last are written; "settle", they are synced and everybody may read
+	// them; "flush" and "compaction" have ended, of no commits. It must not wait.
+	Trace func(event string, first, last CommitTS)
 }
 
 func (e *Env) validate() error {
@@ -35,6 +39,9 @@ func (e *Env) validate() error {
 	}
 	if e.Log == nil {
 		e.Log = func(string, ...any) {}
+	}
+	if e.Trace == nil {
+		e.Trace = func(string, CommitTS, CommitTS) {}
 	}
 	return nil
 }

@@ -16,11 +16,15 @@ type Filter struct {
 	Namespace string
 	Agent     string // "" with AllAgents
 	AllAgents bool
+	Whole     bool   // every namespace; Namespace and Agent are not looked at
 	KeyPrefix string // only operations on such keys, only commits that have one
 	KeysOnly  bool   // leave values out
 }
 
 func (f *Filter) normalize() error {
+	if f.Whole {
+		return nil
+	}
 	if f.AllAgents {
 		if f.Agent != "" {
 			return failf(ErrInvalid, "agent_id must be empty when all agents are asked for").with("field", "agent_id")
@@ -101,7 +105,7 @@ func (e *Engine) Replay(f Filter, after Cursor, last CommitTS, limit int) (event
 		limit = chunkEvents
 	}
 	r := &replayer{e: e, f: &f, limit: limit, cursor: after}
-	if f.AllAgents {
+	if f.AllAgents || f.Whole {
 		err = r.readLog(last)
 	} else {
 		err = r.readAgent(last)
@@ -175,7 +179,7 @@ func (r *replayer) readAgent(last CommitTS) error {
 	return it.close()
 }
 
-// readLog walks the log and picks the namespace's events.
+// readLog walks the log and picks the namespace's events, or all.
 func (r *replayer) readLog(last CommitTS) error {
 	it, err := newRowIter(r.e.db, logKey(r.cursor+1), successor(logKey(last)))
 	if err != nil {
@@ -191,7 +195,7 @@ func (r *replayer) readLog(last CommitTS) error {
 		}
 		r.rows++
 		for _, a := range row.agents {
-			if a.Namespace != r.f.Namespace {
+			if a.Namespace != r.f.Namespace && !r.f.Whole {
 				continue
 			}
 			ev, err := readEventRow(r.e.db, a, ts)

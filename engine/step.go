@@ -128,6 +128,7 @@ func (e *Engine) apply(fl *inflight, now time.Time) {
 	if err != nil {
 		e.halt(failf(ErrStorage, "applying a batch failed: %v", err))
 	}
+	e.env.Trace("plan", fl.commits[0].ts, fl.commits[len(fl.commits)-1].ts)
 	if e.space.wrote(fl.batch.Len()) {
 		e.checkSpace()
 	}
@@ -186,6 +187,7 @@ func (e *Engine) makeDurable(fl *inflight) bool {
 		}
 	}
 	e.publish(last)
+	e.env.Trace("settle", fl.commits[0].ts, last.ts)
 	return true
 }
 

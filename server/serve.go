@@ -34,8 +34,8 @@ const (
 func (s *Service) options(t *tls.Config) []grpc.ServerOption {
 	opts := []grpc.ServerOption{
 		grpc.ForceServerCodecV2(newCodec()),
-		grpc.UnaryInterceptor(s.Unary),
-		grpc.StreamInterceptor(s.Stream),
+		grpc.ChainUnaryInterceptor(s.unaryInterceptors()...),
+		grpc.ChainStreamInterceptor(s.streamInterceptors()...),
 		grpc.MaxRecvMsgSize(maxRequestBytes),
 		grpc.MaxSendMsgSize(maxRequestBytes),
 		grpc.MaxHeaderListSize(maxHeaderBytes),

@@ -8,10 +8,13 @@ package server
 
 import (
 	"context"
+	"errors"
+	"sync/atomic"
 
 	"google.golang.org/grpc"
 
 	"statehouse.dev/statehouse/engine"
+	"statehouse.dev/statehouse/linearizability/capture"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
 
@@ -25,6 +28,9 @@ type Config struct {
 	// Requests bounds the unary requests under way; 1,024. Streams bounds replays
 	// and watches under way; 1,024.
 	Requests, Streams int
+	// Capture says where what clients ask and are told can be recorded. Without a
+	// Dir it cannot.
+	Capture Capture
 }
 
 // Service answers the RPCs of statehouse.v1.
@@ -37,6 +43,7 @@ type Service struct {
 	streams  gate
 	draining context.Context
 	drain    context.CancelFunc
+	recorder atomic.Pointer[capture.Recorder] // nil without Config.Capture
 }
 
 // Assemble opens the engine and builds the service on it. Close the service
@@ -48,14 +55,19 @@ func Assemble(env engine.Env, config Config) (*Service, error) {
 	if config.Streams == 0 {
 		config.Streams = 1024
 	}
-	e, err := engine.Open(env, config.Engine)
+	s := &Service{config: config}
+	s.env = s.captured(env)
+	e, err := engine.Open(s.env, config.Engine)
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{engine: e, config: config, env: env}
+	s.engine = e
 	s.requests.free.Store(int64(config.Requests))
 	s.streams.free.Store(int64(config.Streams))
 	s.draining, s.drain = context.WithCancel(context.Background())
+	if err := s.openCapture(env.Log); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
 	return s, nil
 }
 
@@ -64,7 +76,12 @@ func Assemble(env engine.Env, config Config) (*Service, error) {
 func (s *Service) Engine() *engine.Engine { return s.engine }
 
 // Register adds the service to a gRPC server, or to the simulator's transport.
-func (s *Service) Register(r grpc.ServiceRegistrar) { pb.RegisterStatehouseServiceServer(r, s) }
+func (s *Service) Register(r grpc.ServiceRegistrar) {
+	pb.RegisterStatehouseServiceServer(r, s)
+	if s.recorder.Load() != nil {
+		pb.RegisterCaptureServiceServer(r, &captureService{s: s})
+	}
+}
 
 // Drain ends the watches: everything else ends by itself.
 func (s *Service) Drain() { s.drain() }
@@ -72,7 +89,11 @@ func (s *Service) Drain() { s.drain() }
 // Close closes the engine.
 func (s *Service) Close() error {
 	s.drain()
-	return s.engine.Close()
+	err := s.engine.Close()
+	if r := s.recorder.Load(); r != nil {
+		err = errors.Join(err, r.Close())
+	}
+	return err
 }
 
 func (s *Service) Health(context.Context, *pb.HealthRequest) (*pb.HealthResponse, error) {

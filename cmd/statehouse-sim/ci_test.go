@@ -24,14 +24,6 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// tool runs the tool as main does.
-func tool(t *testing.T, args ...string) (code int, out, errs string) {
-	t.Helper()
-	var o, e bytes.Buffer
-	code = execute(t.Context(), newRoot(strings.NewReader(""), &o, &e), args)
-	return code, o.String(), e.String()
-}
-
 const scenarios = "../../scenarios/"
 
 // folder makes a directory of files.

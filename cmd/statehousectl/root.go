@@ -75,7 +75,7 @@ func newRoot(in io.Reader, out, err io.Writer) *cobra.Command {
 	f.StringVar(&a.caFile, "ca-file", "", "use TLS, trusting the authorities in this PEM file")
 	f.BoolVar(&a.plaintextToken, "allow-plaintext-token", false, "send the token to another machine without TLS: anybody on the way can read it")
 	root.AddCommand(
-		a.agentsCommand(), a.benchCommand(), a.bundleCommand(), a.deleteCommand(), a.dumpCommand(), a.getCommand(), a.healthCommand(), a.historyCommand(),
+		a.agentsCommand(), a.benchCommand(), a.captureCommand(), a.bundleCommand(), a.deleteCommand(), a.dumpCommand(), a.getCommand(), a.healthCommand(), a.historyCommand(),
 		a.inspectCommand(), a.keysCommand(), a.namespacesCommand(), a.putCommand(), a.replayCommand(), a.scanCommand(),
 		a.tailCommand(), a.txnCommand(), a.verifyCommand(), a.versionCommand(),
 	)

@@ -45,6 +45,7 @@ func serve(ctx context.Context, s *settings, errOut io.Writer, exit func(int)) e
 			Dir: s.dataDir, Limits: s.limits, Tuning: engine.Tuning{CacheBytes: s.cacheMB << 20}, NoSync: !s.fsyncOnCommit && !s.useMemory, Volatile: s.useMemory, MustExist: s.mustExist && !s.useMemory,
 		},
 		Version: version, GitSHA: gitSHA, Token: s.token, Requests: s.requests, Streams: s.streams,
+		Capture: server.Capture{Dir: s.ringDir(), MaxBytes: s.captureMB << 20, On: s.capture, Settings: s.told},
 	})
 	if err != nil {
 		return err
@@ -58,7 +59,9 @@ func serve(ctx context.Context, s *settings, errOut io.Writer, exit func(int)) e
 		log.Info("listening", "address", l.Addr().String(), "tls", tlsConfig != nil, "token", s.token != "")
 	}
 	log.Info("serving", "version", version, "data_dir", dirName(s), "durable", st.Durable, "last_commit_ts", uint64(st.Published), "store", st.StoreID)
+	stopDumps := dumpOnSignal(service, log)
 	err = service.Serve(ctx, tlsConfig, listeners...)
+	stopDumps()
 	if cerr := service.Close(); err == nil {
 		err = cerr
 	}

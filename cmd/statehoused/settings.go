@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -41,6 +42,10 @@ type settings struct {
 	logFormat     string
 	memoryLimitMB int64
 	cacheMB       int64
+	capture       bool
+	captureDir    string
+	captureMB     int64
+	told          map[string]string // what differs from the defaults, without secrets
 }
 
 func (s *settings) register(f *pflag.FlagSet) {
@@ -76,6 +81,9 @@ func (s *settings) register(f *pflag.FlagSet) {
 	f.StringVar(&s.logLevel, "log-level", "info", "debug, info, warn or error")
 	f.StringVar(&s.logFormat, "log-format", "text", "text or json")
 	f.Int64Var(&s.cacheMB, "cache-mb", 256, "memory for blocks of the store, in MiB; what the system caches comes on top")
+	f.BoolVar(&s.capture, "capture", false, "record what clients ask and are told; see statehousectl capture")
+	f.StringVar(&s.captureDir, "capture-dir", "", "directory of what is recorded; DATA_DIR/capture when empty")
+	f.Int64Var(&s.captureMB, "capture-mb", 256, "size of the ring that is recorded to, in MiB: the oldest part is dropped")
 	f.Int64Var(&s.memoryLimitMB, "memory-limit-mb", 2048, "memory that the Go runtime tries to stay under, in MiB")
 }
 
@@ -111,7 +119,7 @@ func (s *settings) complete(f *pflag.FlagSet, environ []string) error {
 		if value == "" {
 			return
 		}
-		if err := flag.Value.Set(value); err != nil {
+		if err := f.Set(flag.Name, value); err != nil {
 			problem = fmt.Errorf("%s: %q is not a %s", from, value, flag.Value.Type())
 		}
 	})
@@ -121,6 +129,12 @@ func (s *settings) complete(f *pflag.FlagSet, environ []string) error {
 	if err := checkNumbers(f); err != nil {
 		return err
 	}
+	s.told = make(map[string]string)
+	f.Visit(func(flag *pflag.Flag) {
+		if !strings.HasPrefix(flag.Name, "token") && !strings.HasPrefix(flag.Name, "tls") {
+			s.told[flag.Name] = flag.Value.String()
+		}
+	})
 	return s.check()
 }
 
@@ -201,4 +215,15 @@ func (s *settings) check() error {
 	s.limits.MaxTxnTimeout = s.maxTxTimeout
 	s.limits.DiskReserve = s.diskReserveMB << 20
 	return nil
+}
+
+// ringDir is where captures go.
+func (s *settings) ringDir() string {
+	switch {
+	case s.captureDir != "":
+		return s.captureDir
+	case s.useMemory: // what is recorded of a store that is gone is of no use
+		return filepath.Join(os.TempDir(), fmt.Sprintf("statehouse-capture-%d", os.Getpid()))
+	}
+	return filepath.Join(s.dataDir, "capture")
 }

@@ -80,6 +80,9 @@ func stamp(ns int64) *timestamppb.Timestamp {
 	return timestamppb.New(time.Unix(0, ns))
 }
 
+// NewRequest is an empty message that asks for an operation of that kind.
+func NewRequest(kind lin.Kind) proto.Message { return Request(kind, &lin.Input{}, "") }
+
 // NewResponse is an empty answer to an operation of that kind.
 func NewResponse(kind lin.Kind) proto.Message {
 	switch kind {

@@ -1,0 +1,97 @@
+package client
+
+import (
+	"context"
+	"io"
+
+	"google.golang.org/grpc"
+
+	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+)
+
+// Capture is how the daemon's recording of what its clients ask and are told
+// fares.
+type Capture struct {
+	On              bool
+	Directory       string // on the daemon's machine
+	Bytes, MaxBytes uint64 // of the ring
+	Operations      uint64 // recorded since the daemon started
+	Lost            uint64 // of them, those that the disk could not keep up with
+	Wrapped         bool   // the oldest part was dropped
+	Error           string // why nothing is recorded although it is on
+}
+
+func captureOf(m *pb.CaptureStatus) Capture {
+	return Capture{m.GetOn(), m.GetDirectory(), m.GetBytes(), m.GetMaxBytes(), m.GetOperations(), m.GetLost(), m.GetWrapped(), m.GetError()}
+}
+
+// StartCapture begins a capture, which forgets the one before. One that is on goes
+// on.
+func (c *Client) StartCapture(ctx context.Context) (Capture, error) {
+	return c.capture(ctx, func(ctx context.Context, opts ...grpc.CallOption) (*pb.CaptureStatus, error) {
+		return c.captures.StartCapture(ctx, &pb.StartCaptureRequest{}, opts...)
+	})
+}
+
+// StopCapture ends it. What was captured can be dumped until another one begins.
+func (c *Client) StopCapture(ctx context.Context) (Capture, error) {
+	return c.capture(ctx, func(ctx context.Context, opts ...grpc.CallOption) (*pb.CaptureStatus, error) {
+		return c.captures.StopCapture(ctx, &pb.StopCaptureRequest{}, opts...)
+	})
+}
+
+// CaptureStatus tells how it fares.
+func (c *Client) CaptureStatus(ctx context.Context) (Capture, error) {
+	return c.capture(ctx, func(ctx context.Context, opts ...grpc.CallOption) (*pb.CaptureStatus, error) {
+		return c.captures.GetCaptureStatus(ctx, &pb.GetCaptureStatusRequest{}, opts...)
+	})
+}
+
+func (c *Client) capture(ctx context.Context, ask func(context.Context, ...grpc.CallOption) (*pb.CaptureStatus, error)) (Capture, error) {
+	var resp *pb.CaptureStatus
+	err := c.call(ctx, func(ctx context.Context, opts ...grpc.CallOption) (err error) {
+		resp, err = ask(ctx, opts...)
+		return err
+	})
+	return captureOf(resp), err
+}
+
+// Redaction is how much of what agents keep is in a dump of a capture.
+type Redaction int
+
+// The redactions.
+const (
+	RedactValues  Redaction = iota // digests in place of values: equality and length stay
+	RedactNothing                  // everything is in it
+	RedactNames                    // pseudonyms in place of names besides: equality, order and prefixes stay
+)
+
+var redactions = map[Redaction]pb.Redaction{
+	RedactValues: pb.Redaction_REDACTION_VALUES, RedactNothing: pb.Redaction_REDACTION_NONE, RedactNames: pb.Redaction_REDACTION_VALUES_AND_NAMES,
+}
+
+// DumpCapture writes what was captured as a history (docs/HISTORY.md). Only ctx
+// bounds how long that takes. After an error the history is not whole, which shows:
+// it has no end line.
+func (c *Client) DumpCapture(ctx context.Context, out io.Writer, r Redaction) error {
+	redaction, known := redactions[r]
+	if !known {
+		return invalidf("there is no redaction %d", r)
+	}
+	stream, err := c.captures.DumpCapture(c.authorised(ctx), &pb.DumpCaptureRequest{Redaction: redaction})
+	if err != nil {
+		return fromStatus(err)
+	}
+	for {
+		m, err := stream.Recv()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return streamError(ctx, err)
+		}
+		if _, err := out.Write(m.GetData()); err != nil {
+			return err
+		}
+	}
+}

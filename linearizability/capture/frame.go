@@ -1,0 +1,120 @@
+package capture
+
+import (
+	"encoding/binary"
+	"errors"
+	"hash/crc32"
+)
+
+// A ring is made of segments, a segment of chunks, a chunk of frames. A chunk is
+// what was written at once:
+//
+//	length  uint32, of the frames
+//	sum     uint32, CRC-32C of the frames
+//	frames
+//
+// and a frame is
+//
+//	length  uint32, of kind and body
+//	kind    byte
+//	body
+//
+// all little endian. A chunk that is cut off ends what its process wrote.
+
+// kind of a frame.
+type kind byte
+
+const (
+	kindLife  kind = 1 + iota // JSON: a segment begins
+	kindCall                  // a request and its answer
+	kindOpen                  // a stream and its request
+	kindBatch                 // a message of a stream
+	kindEnd                   // the end of a stream
+	kindNote                  // JSON: something happened
+	kindLost                  // operations were lost
+	kindMark                  // all that ended before this time is written
+	kindStop                  // the capture, or its process, ended in order
+)
+
+const chunkHeader = 8
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// appendFrame begins a frame; endFrame ends it.
+func appendFrame(b []byte, k kind) (out []byte, start int) {
+	start = len(b)
+	return append(b, 0, 0, 0, 0, byte(k)), start
+}
+
+func endFrame(b []byte, start int) {
+	binary.LittleEndian.PutUint32(b[start:], uint32(len(b)-start-4))
+}
+
+var errTorn = errors.New("a chunk is cut off or damaged")
+
+// nextChunk cuts a chunk's frames off b; nil at the end.
+func nextChunk(b []byte) (frames, rest []byte, err error) {
+	if len(b) == 0 {
+		return nil, nil, nil
+	}
+	if len(b) < chunkHeader {
+		return nil, nil, errTorn
+	}
+	n := uint64(binary.LittleEndian.Uint32(b))
+	if n > uint64(len(b)-chunkHeader) {
+		return nil, nil, errTorn
+	}
+	frames, rest = b[chunkHeader:chunkHeader+n], b[chunkHeader+n:]
+	if crc32.Checksum(frames, castagnoli) != binary.LittleEndian.Uint32(b[4:]) {
+		return nil, nil, errTorn
+	}
+	return frames, rest, nil
+}
+
+// nextFrame cuts a frame off b.
+func nextFrame(b []byte) (k kind, body, rest []byte, err error) {
+	if len(b) < 5 {
+		return 0, nil, nil, errTorn
+	}
+	n := uint64(binary.LittleEndian.Uint32(b))
+	if n < 1 || n > uint64(len(b)-4) {
+		return 0, nil, nil, errTorn
+	}
+	return kind(b[4]), b[5 : 4+n], b[4+n:], nil
+}
+
+// Fields that frames of operations begin with: see call. Times are nanoseconds
+// since the life began.
+const (
+	idAt     = 0  // uint64
+	calledAt = 8  // int64
+	endedAt  = 16 // int64
+	methodAt = 24 // byte: its place in methods
+	laneAt   = 25 // uint16: no two requests under way have the same; a stream's messages count here
+	fixed    = 27
+)
+
+// fields reads length-prefixed strings.
+type fields struct {
+	b   []byte
+	bad bool
+}
+
+func (f *fields) next() []byte {
+	n, size := binary.Uvarint(f.b)
+	if size <= 0 || n > uint64(len(f.b)-size) {
+		f.b, f.bad = nil, true
+		return nil
+	}
+	field := f.b[size : size+int(n)]
+	f.b = f.b[size+int(n):]
+	return field
+}
+
+func appendField(b, field []byte) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(field))), field...)
+}
+
+func appendText(b []byte, text string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(text))), text...)
+}
