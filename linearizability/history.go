@@ -142,6 +142,10 @@ type Input struct {
 	OldestFirst bool    `json:"oldest_first,omitempty"`
 }
 
+// PageMissing in place of an operation's number: it continues one that is not in the
+// history.
+const PageMissing = -1
+
 // Name of a record.
 type Name struct {
 	Namespace string `json:"ns"`

@@ -54,6 +54,7 @@ the statehoused on the PATH.`,
 	f.IntVar(&o.Stops, "stops", 3, "how often to stop the daemon for up to 1.5 s")
 	f.Uint64Var(&o.Seed, "seed", 1, "what the moments and the clients' choices are drawn from")
 	f.StringVar(&o.report, "report", "", "write an HTML report of the run to this file")
+	f.StringVar(&o.Capture, "capture", "", "write what the daemon of the last round recorded itself to this file, for check and repro")
 	f.StringVar(&o.history, "history", "", "write what the clients of the last round asked and were told to this file, for check")
 	return cmd
 }

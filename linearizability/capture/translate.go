@@ -87,7 +87,9 @@ func (x *translator) call(f *frame) (*lin.Operation, error) {
 	}
 	op.Client = fmt.Sprintf("%s/%d", op.Client, f.lane()+1)
 	if token != "" {
-		op.In.PageOf = x.pages[token]
+		if op.In.PageOf = x.pages[token]; op.In.PageOf == 0 {
+			op.In.PageOf = lin.PageMissing
+		}
 	}
 	op.Return = f.ended()
 	answer, refusal, err := readAnswer(rest.b, record.NewResponse(op.Kind))
@@ -104,7 +106,11 @@ func (x *translator) call(f *frame) (*lin.Operation, error) {
 			if len(x.pages) > maxPages {
 				clear(x.pages)
 			}
-			x.pages[next] = op.ID
+			// Equal tokens are of the same point and place. The first to give it out did
+			// so before anybody went on from it.
+			if _, given := x.pages[next]; !given {
+				x.pages[next] = op.ID
+			}
 		}
 	}
 	return op, nil

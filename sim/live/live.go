@@ -13,12 +13,15 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
 
 	"google.golang.org/grpc"
 
+	"statehouse.dev/statehouse/client"
 	lin "statehouse.dev/statehouse/linearizability"
 	"statehouse.dev/statehouse/linearizability/record"
 )
@@ -39,6 +42,9 @@ type Options struct {
 	Seed    uint64
 	// Terms is how often it is told to end in order, and started again.
 	Terms int
+
+	// Capture, when set, is a file for what the daemon itself recorded of the run.
+	Capture string
 
 	// Progress, when not nil, is told several times a second how far the run is.
 	Progress func(Stats)
@@ -130,6 +136,9 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 		return nil, err
 	}
 	r.daemon = &daemon{binary: o.Daemon, dir: o.Dir, address: address, args: o.Args}
+	if o.Capture != "" {
+		r.daemon.args = append(slices.Clone(o.Args), "--capture")
+	}
 	defer r.daemon.kill()
 	if err := r.daemon.start(ctx, o.Patience); err != nil {
 		return nil, fmt.Errorf("the daemon does not serve at all: %w", err)
@@ -140,6 +149,11 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	}
 	var log []lin.Event
 	complete := false
+	if r.lives() && o.Capture != "" {
+		if err := r.dumpCapture(ctx); err != nil {
+			return nil, err
+		}
+	}
 	if r.lives() {
 		if log, complete, err = r.audit(ctx); err != nil {
 			return nil, err
@@ -187,6 +201,29 @@ func (r *run) commotion(ctx context.Context) error {
 		r.violate("G9", "no-end", "clients are still waiting %v after the last fault, whatever their deadlines", 2*r.o.Patience)
 		giveUp()
 		<-done
+	}
+	return nil
+}
+
+// dumpCapture fetches what the daemon recorded.
+func (r *run) dumpCapture(ctx context.Context) error {
+	c, err := client.Dial(client.Config{Address: r.daemon.address})
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	f, err := os.Create(r.o.Capture)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.o.Patience)
+	defer cancel()
+	err = c.DumpCapture(ctx, f, client.RedactValues)
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return fmt.Errorf("the daemon's capture: %w", err)
 	}
 	return nil
 }
