@@ -92,15 +92,8 @@ func (j *judge) checkEmptyCommit(t *txn, op *Operation, conditions []KeyConditio
 		}
 		return
 	}
-	if t.begin == nil {
-		return
-	}
-	s := t.begin.Out.SnapshotTS
-	if j.hidden(t) && ts > s && ts <= j.b.high(op.Return, j.m.head) {
-		return // it may have had conditions
-	}
-	if ts != s {
-		j.breaks(op, "G3", "empty-commit-elsewhere", fmt.Sprint(s), fmt.Sprint(ts), "a transaction that only read commits at its snapshot")
+	if t.begin != nil && ts != t.begin.Out.SnapshotTS {
+		j.breaks(op, "G3", "empty-commit-elsewhere", fmt.Sprint(t.begin.Out.SnapshotTS), fmt.Sprint(ts), "a transaction that only read commits at its snapshot")
 	}
 }
 

@@ -125,6 +125,77 @@ func TestPartsOfGoodHistories(t *testing.T) {
 	}
 }
 
+// drop takes an operation out of the history, and says that there is a gap.
+func (r *reference) drop(op *Operation) {
+	r.h.Operations = slices.DeleteFunc(r.h.Operations, func(o *Operation) bool { return o == op })
+	r.h.Gaps = append(r.h.Gaps, Gap{From: op.Call, To: op.Call})
+}
+
+// partTruths are parts of good histories that look odd.
+var partTruths = []struct {
+	about string
+	tell  func(r *reference)
+}{
+	{"a condition was that of a write which is missing", func(r *reference) {
+		r.transact("a", put("x", "k", "1"))
+		t := r.begin("a")
+		lost := r.stage("a", t, put("x", "k", "2").expecting(7))
+		r.do("a", Commit, Input{TxnID: t}).refuse("PRECONDITION_FAILED", failedOn(key("x", "k"), 7, 1)...)
+		r.forget(1)
+		r.drop(lost)
+	}},
+	{"what a transaction saw was its own write, which is missing", func(r *reference) {
+		r.transact("a", put("x", "k", "1"))
+		t := r.begin("a")
+		lost := r.stage("a", t, del("x", "k"))
+		r.do("a", Get, Input{TxnID: t, Agent: "x", Key: "k"})
+		r.transact("b", put("x", "k", "2"))
+		r.do("a", Commit, Input{TxnID: t})
+		r.drop(lost)
+	}},
+	{"another request did it, on other conditions", func(r *reference) {
+		first := r.transact("a", put("x", "k", "1"))
+		again := *first
+		again.ID, again.Call, again.Return = 2, r.now+2, r.now+3
+		again.In.Keys = []KeyCondition{{key("x", "k"), 9}}
+		again.refuse("STORAGE_ERROR")
+		again.Outcome = Unknown
+		r.h.Operations = append(r.h.Operations, &again)
+		r.drop(first)
+	}},
+	{"a watch begins behind a commit that is before the base", func(r *reference) {
+		r.transact("a", put("x", "k", "1"))
+		w := r.do("a", Watch, Input{Agent: "x"})
+		r.transact("a", put("x", "k", "2"))
+		w.Batches[0].Events = nil
+		r.h = cutAt(r.h, w.Call, 2, false)
+	}},
+	{"a write is missing, of a key that nobody speaks of", func(r *reference) {
+		r.transact("a", put("x", "k", "1"))
+		r.transact("a", put("x", "k", "2"))
+		t := r.begin("a")
+		r.stage("a", t, put("x", "l", "1"))
+		lost := r.stage("a", t, put("x", "k", "3"))
+		commit := r.do("a", Commit, Input{TxnID: t})
+		r.drop(lost)
+		gaps := r.h.Gaps
+		r.h = cutAt(r.h, commit.Call-6, 2, true)
+		r.h.Gaps = gaps
+	}},
+}
+
+func TestPartTruths(t *testing.T) {
+	for _, truth := range partTruths {
+		t.Run(truth.about, func(t *testing.T) {
+			r := newReference()
+			truth.tell(r)
+			if got := Check(r.h, Options{}); got.Verdict != VerdictOK {
+				t.Errorf("%s: %+v", got.Verdict, got.Violations)
+			}
+		})
+	}
+}
+
 // certain tells whether an operation is judged in full in a part of a history: it
 // neither rests on what may be missing nor is it of before the base.
 func (c *History) certain(op *Operation) bool {

@@ -149,7 +149,7 @@ func (j *judge) couldConflict(t *txn, op *Operation, high uint64) bool {
 	}
 	read := j.hidden(t)
 	for _, r := range t.reads {
-		if r.Outcome != OK || j.pageLost(r) {
+		if r.Outcome != OK {
 			return true // its answer was lost; the daemon remembers what it read
 		}
 		j.eachRead(t, r, func(n Name) { read = read || n == name })
