@@ -6,6 +6,9 @@ import "fmt"
 func (j *judge) checkAcked(t *txn, op *Operation, ev *Event) {
 	want, conditions := t.wanted(op)
 	switch {
+	case ev == nil && j.settledBefore(t, op.Out.CommitTS):
+		j.stats.BeforeBase++
+		return
 	case ev == nil && want.required() == 0:
 		j.checkEmptyCommit(t, op, conditions)
 		return
@@ -15,7 +18,7 @@ func (j *judge) checkAcked(t *txn, op *Operation, ev *Event) {
 	case ev.CommitTS != op.Out.CommitTS || ev.CommitTime != op.Out.CommitTime:
 		j.breaks(op, "G6", "answer-differs", fmt.Sprintf("commit %d at %d", ev.CommitTS, ev.CommitTime), fmt.Sprintf("commit %d at %d", op.Out.CommitTS, op.Out.CommitTime), "transaction %s was acknowledged at another place than the log has it", t.id)
 		return
-	case !want.match(ev):
+	case !j.did(t, op, want, ev):
 		j.breaks(op, "G6", "other-operations-acked", want.String(), fmt.Sprint(ev.Ops), "it was acknowledged as commit %d, which did something else", ev.CommitTS)
 	}
 	versions := op.Out.Versions
@@ -78,7 +81,7 @@ func (j *judge) checkEmptyCommit(t *txn, op *Operation, conditions []KeyConditio
 		j.breaks(op, "G6", "answer-differs", fmt.Sprint(ev.CommitTime), fmt.Sprint(op.Out.CommitTime), "it was told another time than that of commit %d", ts)
 	}
 	if len(conditions)+len(op.In.Heads) > 0 {
-		low, _ := j.b.low(t.attempts[0].Call) // what it is answered may be what was decided then
+		low, _ := j.b.low(j.firstCall(t)) // what it is answered may be what was decided then
 		switch high := j.b.high(op.Return, j.m.head); {
 		case ts > high:
 			j.breaks(op, "G4", "ghost-commit", fmt.Sprintf("at most %d", high), fmt.Sprint(ts), "it was answered commit %d, which had not happened", ts)
@@ -100,7 +103,7 @@ func (j *judge) checkUse(t *txn, ev *Event) {
 	for _, list := range [][]*Operation{t.staged, t.reads, t.attempts, t.aborts} {
 		for _, op := range list {
 			switch {
-			case op.Outcome == OK && op.Kind != Transact && op.Kind != Abort && t.begin == nil && j.whole:
+			case op.Outcome == OK && op.Kind != Transact && op.Kind != Abort && t.begin == nil && !j.lacks.any():
 				j.breaks(op, "G6", "not-begun", "", "", "it is of transaction %s, which nobody began", t.id)
 			case op.Outcome == OK && op.Kind != Commit && op.Kind != Transact && op.Kind != Abort && by != nil && op.Call > end:
 				j.breaks(op, "G6", "used-after-end", "", "", "transaction %s had ended, as #%d was told", t.id, by.ID)
@@ -108,14 +111,17 @@ func (j *judge) checkUse(t *txn, ev *Event) {
 				j.breaks(op, "G6", "committed-after-abort", "", "", "transaction %s had been aborted, as #%d was told", t.id, by.ID)
 			case ev != nil && op.Error != nil && (op.Error.Code == "TXN_EXPIRED" || op.Error.Code == "TXN_ABORTED"):
 				j.breaks(op, "G6", "refused-but-applied", "", op.Error.Code, "it was refused (%s: %s), and transaction %s is in the log as commit %d", op.Error.Code, op.Error.Message, t.id, ev.CommitTS)
-			case op.Error != nil && op.Error.Code == "TXN_ALREADY_COMMITTED" && !t.attemptedBy(op.end()):
+			case op.Error != nil && op.Error.Code == "TXN_ALREADY_COMMITTED" && !j.attemptedBy(t, op.end()):
 				j.breaks(op, "G6", "not-committed", "", op.Error.Code, "it was told that transaction %s has committed, which nobody had asked for", t.id)
 			}
 		}
 	}
 }
 
-func (t *txn) attemptedBy(time int64) bool { return len(t.attempts) > 0 && t.attempts[0].Call < time }
+// attemptedBy tells whether somebody can have asked to commit a transaction by then.
+func (j *judge) attemptedBy(t *txn, time int64) bool {
+	return j.hidden(t) || len(t.attempts) > 0 && t.attempts[0].Call < time
+}
 
 // ended is when somebody first was told that a transaction that was begun has
 // ended, and by which answer.
@@ -172,9 +178,9 @@ func (j *judge) checkOutcomeAsked(op *Operation) {
 	case out.State == "aborted" || out.State == "expired":
 		if ev != nil {
 			differs("committed", "transaction %s is in the log as commit %d", t.id, ev.CommitTS)
-		} else if out.State == "aborted" && !t.attemptedBy(op.end()) && (len(t.aborts) == 0 || t.aborts[0].Call > op.end()) {
+		} else if out.State == "aborted" && !j.attemptedBy(t, op.end()) && (len(t.aborts) == 0 || t.aborts[0].Call > op.end()) {
 			differs("open or expired", "nobody aborted transaction %s, or tried to commit it", t.id)
-		} else if out.State == "expired" && t.begin == nil && j.whole {
+		} else if out.State == "expired" && t.begin == nil && !j.lacks.any() {
 			differs("something else", "transaction %s was not begun, so it cannot expire", t.id)
 		}
 	case out.State == "open" || out.State == "never_seen":
@@ -182,7 +188,7 @@ func (j *judge) checkOutcomeAsked(op *Operation) {
 			j.breaks(op, "G6", "outcome-forgotten", fmt.Sprintf("committed at %d", ev.CommitTS), out.State, "the outcome of transaction %s is forgotten", t.id)
 		} else if out.State == "open" && by != nil && by != op && end < op.Call {
 			differs("ended", "transaction %s had ended, as #%d was told", t.id, by.ID)
-		} else if out.State == "open" && t.begin == nil && !t.attemptedBy(op.end()) && j.whole {
+		} else if out.State == "open" && t.begin == nil && !j.attemptedBy(t, op.end()) {
 			differs("never_seen", "transaction %s was neither begun nor sent", t.id)
 		}
 	case out.State != "too_old":
@@ -193,9 +199,11 @@ func (j *judge) checkOutcomeAsked(op *Operation) {
 func (j *judge) checkToldCommitted(op *Operation, t *txn, ev *Event, high uint64) {
 	out := &op.Out
 	switch {
-	case ev == nil && !j.canBeEmpty(t):
+	case ev == nil && j.settledBefore(t, out.CommitTS):
+		j.stats.BeforeBase++
+	case ev == nil && !j.canBeEmpty(t) && (len(out.Versions) > 0 || !j.hidden(t)):
 		j.breaks(op, "G4", "ghost-outcome", "", "", "transaction %s was called committed at %d, and is not in the log", t.id, out.CommitTS)
-	case ev == nil && (len(out.Versions) > 0 || out.CommitTS > high || t.emptyAt(out.CommitTS) != nil):
+	case ev == nil && (len(out.Versions) > 0 || out.CommitTS > high || t.emptyAt(out.CommitTS, j.hidden(t)) != nil):
 		j.breaks(op, "G6", "outcome-differs", "", fmt.Sprint(out.CommitTS), "its outcome is told otherwise than it was answered")
 	case ev == nil:
 		if at := j.m.event(out.CommitTS); at != nil && out.CommitTime != 0 && at.CommitTime != out.CommitTime {
@@ -222,13 +230,13 @@ func (j *judge) canBeEmpty(t *txn) bool {
 
 // emptyAt finds an answer that says that a transaction without an event is
 // elsewhere than at ts.
-func (t *txn) emptyAt(ts uint64) *Operation {
+func (t *txn) emptyAt(ts uint64, hidden bool) *Operation {
 	for _, op := range t.attempts {
 		if op.Outcome == OK && op.Out.CommitTS != ts {
 			return op
 		}
 	}
-	if n := len(t.attempts); t.begin != nil && n > 0 && len(t.attempts[0].In.Keys)+len(t.attempts[0].In.Heads) == 0 && t.begin.Out.SnapshotTS != ts {
+	if n := len(t.attempts); t.begin != nil && n > 0 && !hidden && len(t.attempts[0].In.Keys)+len(t.attempts[0].In.Heads) == 0 && t.begin.Out.SnapshotTS != ts {
 		return t.begin
 	}
 	return nil

@@ -10,7 +10,7 @@ type judge struct {
 	stats      Stats
 	ops        map[int]*Operation
 	txns       map[string]*txn
-	whole      bool // the history begins with the store: what was begun, was begun in it
+	lacks      lacks
 }
 
 func (j *judge) violate(v Violation) {
@@ -30,12 +30,12 @@ func (j *judge) breaks(op *Operation, promise, check, expected, got, format stri
 // Check judges a history. Of one without the whole log, it judges only what needs
 // none: unknown outcomes stay unknown, and answers must agree with each other.
 func Check(h *History, o Options) Result {
-	j := &judge{ops: make(map[int]*Operation), txns: make(map[string]*txn), whole: h.Header.Base == nil}
+	j := &judge{ops: make(map[int]*Operation), txns: make(map[string]*txn), lacks: lacksOf(h)}
 	if h.Complete {
 		j.compare(h)
 	}
 	r := Result{Verdict: VerdictOK, Violations: j.violations, Stats: j.stats}
-	r.Stats.Operations, r.Stats.Commits = len(h.Operations), len(h.Log)
+	r.Stats.Operations, r.Stats.Commits, r.Stats.Gaps = len(h.Operations), len(h.Log), len(h.Gaps)
 	if len(r.Violations) == 0 && !o.SkipPorcupine {
 		p := judgeByPorcupine(h, o)
 		r.Violations, r.Stats.DeepestSearch = p.violations, p.deepest
@@ -55,8 +55,8 @@ func (j *judge) compare(h *History) {
 		j.ops[op.ID] = op
 	}
 	j.fold(h)
-	j.gather(h)
 	j.collect(h)
+	j.gather(h)
 	for _, t := range j.order(h) {
 		j.checkTxn(t)
 	}

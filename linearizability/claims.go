@@ -66,6 +66,11 @@ type claims struct {
 	ends   map[int]string // the last key of each page, likewise
 	fates  map[string]*fate
 	order  []*fate
+
+	lacks   lacks
+	base    uint64          // what took effect before it is no claim
+	told    map[*Event]bool // events that are claims
+	guessed bool            // what a commit did is not all in the history, nor is it in a log
 }
 
 // fate is what happened under one transaction id.
@@ -84,6 +89,10 @@ func gatherClaims(h *History, log map[string]*Event) *claims {
 	c := &claims{
 		values: make(map[string]string), heads: make(map[agentName]bool),
 		views: make(map[int]*claim), ends: make(map[int]string), fates: make(map[string]*fate),
+		lacks: lacksOf(h), told: make(map[*Event]bool),
+	}
+	if b := h.Header.Base; b != nil {
+		c.base = b.CommitTS
 	}
 	for _, op := range h.Operations {
 		for _, w := range op.In.Heads {
@@ -96,6 +105,9 @@ func gatherClaims(h *History, log map[string]*Event) *claims {
 			c.addSnapshot(f)
 		}
 		c.addCommit(f, log)
+	}
+	if log != nil && c.lacks.any() {
+		c.addUntold(h)
 	}
 	slices.SortStableFunc(c.placed, comparePlaces)
 	c.checkRealTime()
@@ -163,20 +175,24 @@ func (c *claims) addRead(op *Operation) {
 		if op.In.PageOf != 0 {
 			return // of a read as of an earlier point
 		}
+		if op.Out.ReadTS < c.base {
+			return
+		}
 		v = &claim{op: op, call: op.Call, ret: op.Return, placed: true, point: op.Out.ReadTS}
 		c.placed = append(c.placed, v)
 	}
 	c.views[op.ID] = v
-	c.look(v, op, nil)
+	c.look(v, op, nil, false)
 }
 
 // look adds to a claim what a read saw, but for keys that its own transaction
-// wrote.
-func (c *claims) look(v *claim, op *Operation, own map[Name]bool) {
+// wrote. Where some of those may be missing (hidden), records that can be one are passed
+// over, and what is not listed says nothing.
+func (c *claims) look(v *claim, op *Operation, own map[Name]bool, hidden bool) {
 	in := &op.In
 	for i := range op.Out.Records {
 		r := &op.Out.Records[i]
-		if own[r.Name] {
+		if own[r.Name] || hidden && r.looksOwn() {
 			continue
 		}
 		f := facts{known: knowsExists | knowsVersion | knowsTS, exists: r.Exists, version: r.Version, ts: r.CommitTS}
@@ -185,7 +201,7 @@ func (c *claims) look(v *claim, op *Operation, own map[Name]bool) {
 		}
 		v.sees = append(v.sees, sight{r.Name, f})
 	}
-	if op.Kind != ListKeys && op.Kind != Scan {
+	if op.Kind != ListKeys && op.Kind != Scan || hidden {
 		return
 	}
 	s := stretch{agent: agentName{in.Namespace, in.Agent}, prefix: in.Prefix, shown: make(map[Name]bool)}

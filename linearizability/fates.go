@@ -2,15 +2,19 @@ package linearizability
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"strings"
 )
 
 // addSnapshot adds what a transaction read: all of it as of its beginning.
 func (c *claims) addSnapshot(f *fate) {
+	if f.begin.Out.SnapshotTS < c.base {
+		return
+	}
 	v := &claim{op: f.begin, call: f.begin.Call, ret: f.begin.Return, placed: true, point: f.begin.Out.SnapshotTS}
 	for _, r := range f.reads {
-		c.look(v, r, f.own(r.Return))
+		c.look(v, r, f.own(r.Return), c.lacks.hides(f.begin))
 	}
 	c.placed = append(c.placed, v)
 }
@@ -65,6 +69,12 @@ func (c *claims) addCommit(f *fate, log map[string]*Event) {
 	if len(asked) == 0 {
 		return
 	}
+	hidden := c.lacks.hides(f.begin)
+	if hidden { // an earlier request may have done it
+		if a.call = math.MinInt64; f.begin != nil {
+			a.call = f.begin.Call
+		}
+	}
 	for _, op := range f.told {
 		switch {
 		case op.Outcome != OK || op.Kind == GetTxn && op.Out.State == "too_old":
@@ -76,16 +86,29 @@ func (c *claims) addCommit(f *fate, log map[string]*Event) {
 			dead = true
 		}
 	}
+	ev := log[f.id]
+	if ev == nil && a.placed && a.point <= c.base && c.base > 0 && (f.begin == nil || f.begin.Out.SnapshotTS < c.base) {
+		return // it was before the base
+	}
+	c.guessed = c.guessed || hidden && asked[0].Kind == Commit
 	c.does(a, f, asked)
-	c.wants(a, f, asked[0])
+	if !hidden || asked[0].Outcome == OK {
+		c.wants(a, f, asked[0])
+	}
+	if hidden && ev != nil {
+		a.does = c.done(ev)
+	}
 	if len(a.does) == 0 {
 		a.commit = false // it changes nothing: it only sees
-		if f.begin != nil && len(a.sees) == 0 {
+		switch {
+		case f.begin != nil && len(a.sees) == 0 && hidden:
+			return
+		case f.begin != nil && len(a.sees) == 0:
 			c.checkReader(a, f)
 			return
 		}
 	}
-	switch ev := log[f.id]; {
+	switch {
 	case log == nil || ev == nil && !a.commit:
 	case ev == nil && !a.placed:
 		return
@@ -102,6 +125,7 @@ func (c *claims) addCommit(f *fate, log map[string]*Event) {
 	case dead && a.placed && a.commit:
 		c.breaks(a, "G6", "aborted-and-committed", "transaction %s was said to have ended otherwise, and is commit %d", f.id, a.point)
 	case a.placed:
+		c.told[ev] = true
 		c.number(a, versions)
 		c.placed = append(c.placed, a)
 	case !dead && a.commit:
@@ -194,8 +218,33 @@ func (c *claims) wants(a *claim, f *fate, op *Operation) {
 	}
 	for _, r := range f.reads {
 		if r.Call < op.Call {
-			c.look(a, r, f.own(r.Return))
+			c.look(a, r, f.own(r.Return), c.lacks.hides(f.begin))
 		}
+	}
+}
+
+// done is what the log says that a commit did, for one of which the requests may be
+// missing.
+func (c *claims) done(ev *Event) []effect {
+	op := Operation{Kind: Transact}
+	for i := range ev.Ops {
+		o := &ev.Ops[i]
+		op.In.Writes = append(op.In.Writes, Write{Name: o.Name, Value: o.Value, Delete: o.Delete})
+	}
+	return c.effects(&fate{}, &op)
+}
+
+// addUntold adds the commits that only the log tells of.
+func (c *claims) addUntold(h *History) {
+	for i := range h.Log {
+		ev := &h.Log[i]
+		if c.told[ev] {
+			continue
+		}
+		op := &Operation{Client: "nobody", Kind: Commit, In: Input{TxnID: ev.TxnID}}
+		a := &claim{op: op, call: math.MinInt64, ret: never, placed: true, point: ev.CommitTS, commit: true, does: c.done(ev)}
+		c.number(a, nil)
+		c.placed = append(c.placed, a)
 	}
 }
 

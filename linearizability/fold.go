@@ -16,7 +16,7 @@ func (j *judge) fold(h *History) {
 		m.base = b.CommitTS
 		for i := range b.Records {
 			r := &b.Records[i]
-			m.add(r.Name, version{ts: r.CommitTS, number: r.Version, deleted: !r.Exists, value: r.Value})
+			m.add(r.Name, version{ts: r.CommitTS, number: r.Version, deleted: !r.Exists, value: r.Value, time: r.CommitTime})
 			m.spaces[r.Namespace] = 0
 		}
 		for _, a := range b.Agents {
@@ -25,6 +25,10 @@ func (j *judge) fold(h *History) {
 		}
 	}
 	m.head = m.base
+	var known map[Name]bool
+	if m.base > 0 {
+		known = spoken(h)
+	}
 	last := int64(0)
 	for i := range h.Log {
 		ev := &h.Log[i]
@@ -51,7 +55,8 @@ func (j *judge) fold(h *History) {
 			if before != nil && before.ts == ev.CommitTS {
 				bad("key-twice", "commit %d changes key %q of agent %q twice", ev.CommitTS, op.Key, op.Agent)
 			}
-			if op.Version != before.num()+1 {
+			// The base need not have the state of a key that nobody speaks of.
+			if op.Version != before.num()+1 && (before != nil || m.base == 0 || known[op.Name]) {
 				bad("version-gap", "commit %d makes version %d of key %q of agent %q, whose last one was %d", ev.CommitTS, op.Version, op.Key, op.Agent, before.num())
 			}
 			m.add(op.Name, version{ts: ev.CommitTS, number: op.Version, deleted: op.Delete, value: op.Value, event: ev})
@@ -129,11 +134,7 @@ func (j *judge) gather(h *History) {
 			b.proofs = append(b.proofs, proof{time, ts, op})
 		}
 	}
-	first := make(map[string]*Operation)
 	for _, op := range h.Operations {
-		if (op.Kind == Transact || op.Kind == Commit) && op.In.TxnID != "" && first[op.In.TxnID] == nil {
-			first[op.In.TxnID] = op
-		}
 		for i := range op.Batches {
 			ba := &op.Batches[i]
 			ts := ba.Cursor
@@ -147,17 +148,9 @@ func (j *judge) gather(h *History) {
 			}
 			prove(ba.Time, ts, op.ID)
 		}
-		if op.Outcome != OK {
-			continue
+		if op.Outcome == OK {
+			prove(op.Return, op.saw(), op.ID)
 		}
-		ts := max(op.Out.CommitTS, op.Out.SnapshotTS, op.Out.ReadTS)
-		for i := range op.Out.Records {
-			ts = max(ts, op.Out.Records[i].CommitTS)
-		}
-		for i := range op.Out.Agents {
-			ts = max(ts, op.Out.Agents[i].HeadTS)
-		}
-		prove(op.Return, ts, op.ID)
 	}
 	sort.SliceStable(b.proofs, func(i, k int) bool { return b.proofs[i].time < b.proofs[k].time })
 	for i := 1; i < len(b.proofs); i++ {
@@ -167,8 +160,8 @@ func (j *judge) gather(h *History) {
 	}
 	for i := range j.m.log {
 		ev := &j.m.log[i]
-		if op := first[ev.TxnID]; op != nil {
-			b.starts = append(b.starts, commitCall{op.Call, ev.CommitTS, op.ID})
+		if t := j.txns[ev.TxnID]; t != nil && len(t.attempts) > 0 {
+			b.starts = append(b.starts, commitCall{j.firstCall(t), ev.CommitTS, t.attempts[0].ID})
 		}
 	}
 	sort.SliceStable(b.starts, func(i, k int) bool { return b.starts[i].call < b.starts[k].call })

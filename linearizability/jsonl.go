@@ -213,7 +213,14 @@ func (r *Reader) read(v any) error {
 			return err
 		}
 	}
-	return decode(r.scan.Bytes(), v)
+	text := r.scan.Bytes()
+	if l, ok := v.(*Line); ok {
+		if parseLine(text, l) {
+			return nil
+		}
+		*l = Line{}
+	}
+	return decode(text, v)
 }
 
 // decode is strict: a field that is passed over is something that is not judged.

@@ -10,7 +10,8 @@ type version struct {
 	ts, number uint64
 	deleted    bool
 	value      string
-	event      *Event
+	time       int64  // of the commit, where the event is not known
+	event      *Event // nil: it is of the base
 }
 
 // model is the state at every commit_ts, folded from the log.
@@ -41,6 +42,13 @@ func (m *model) event(ts uint64) *Event {
 		return nil
 	}
 	return &m.log[ts-m.base-1]
+}
+
+// older tells whether a version of a key was before that of the base: nothing else is
+// known of it.
+func (m *model) older(n Name, number uint64) bool {
+	vs := m.keys[n]
+	return len(vs) > 0 && vs[0].event == nil && number > 0 && number < vs[0].number
 }
 
 func (v *version) exists() bool { return v != nil && !v.deleted }

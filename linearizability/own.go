@@ -39,7 +39,11 @@ func (t *txn) own(n Name, read *Operation) layer {
 // sameUnderOwn compares a record with what its read can have found: a version as
 // of ts or, inside a transaction, a write of its own.
 func (j *judge) sameUnderOwn(op *Operation, r *Record, ts uint64) (why, expected, got string) {
-	own := j.txns[op.In.TxnID].own(r.Name, op)
+	t := j.txns[op.In.TxnID]
+	if t != nil && r.looksOwn() && j.hidden(t) {
+		return "", "", "" // of a write that is not in the history
+	}
+	own := t.own(r.Name, op)
 	for _, w := range own.writes {
 		if why, expected, got = sameAsOwn(op, r, w); why == "" {
 			return "", "", ""
@@ -110,6 +114,36 @@ func (j *judge) listing(op *Operation, ts uint64) []listedKey {
 		slices.Reverse(out)
 	}
 	return out
+}
+
+// rightUnderHidden holds a listing to its snapshot where own writes may be missing from
+// the history, and any key may be there because of one, or not: it is in order, where
+// it was asked for, and what has a version is right.
+func (j *judge) rightUnderHidden(op *Operation, ts uint64) (why, expected, got string) {
+	in, last := &op.In, j.pageStart(op)
+	next := func(k string) bool {
+		ok := strings.HasPrefix(k, in.Prefix) && (last == "" || k != last && k < last == in.Reverse)
+		last = k
+		return ok
+	}
+	for _, k := range op.Out.Keys {
+		if !next(k) {
+			return "the keys are not in order, or not those asked for", in.Prefix, k
+		}
+	}
+	for i := range op.Out.Records {
+		r := &op.Out.Records[i]
+		if n := (Name{in.Namespace, in.Agent, r.Key}); r.Name != n || !next(r.Key) {
+			return "the answer is about another record, or they are not in order", fmt.Sprint(n), fmt.Sprint(r.Name)
+		}
+		if why, expected, got = j.sameUnderOwn(op, r, ts); why != "" {
+			return why, expected, got
+		}
+	}
+	if n := uint64(len(op.Out.Keys) + len(op.Out.Records)); in.Limit > 0 && n > in.Limit {
+		return "the page is longer than its limit", fmt.Sprint(in.Limit), fmt.Sprint(n)
+	}
+	return "", "", ""
 }
 
 func showListing(list []listedKey) string {

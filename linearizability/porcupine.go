@@ -57,8 +57,11 @@ func judgeByPorcupine(h *History, o Options) *porcupineJudge {
 	}
 	switch c := gatherClaims(h, nil); {
 	case p.broken(c):
+	case h.Complete && c.lacks.any(): // commits are missing from it that only the log tells of
 	case h.Complete:
 		p.judgeSamples(h, c, o)
+	case c.lacks.gaps || c.guessed || c.lacks.before && !c.dense():
+		p.unknown = true
 	default:
 		p.judgeBlind(h, c)
 	}
@@ -96,6 +99,12 @@ func (p *porcupineJudge) judgeWindows(h *History, c *claims) {
 func (p *porcupineJudge) judgeBlind(h *History, c *claims) {
 	s := newStore(h, c)
 	p.judge(&window{placed: c.placed, free: c.free, know: s.facts, base: s.ts, points: c.points()})
+}
+
+// dense tells whether all commits after the base can be among the claims.
+func (c *claims) dense() bool {
+	points := c.points()
+	return len(points) == 0 || int(points[len(points)-1]-c.base) <= len(points)+len(c.free)
 }
 
 // points are the places of all placed commits.

@@ -9,29 +9,14 @@ import (
 
 // checkRead finds a point at which the answer was right.
 func (j *judge) checkRead(op *Operation) {
-	low, high := j.window(op)
-	if from := j.pageOf(op); from != nil {
-		for j.pageOf(from) != nil { // the first page's window is the chain's
-			from = j.pageOf(from)
-		}
-		if low, high = j.window(from); from.hasReadTS() {
-			low, high = from.Out.ReadTS, min(from.Out.ReadTS, high)
-		}
-	} else if op.In.TxnID != "" {
-		t := j.txns[op.In.TxnID]
-		if t == nil || t.begin == nil || t.begin.Out.SnapshotTS > j.m.head {
-			return // reported
-		}
-		low, high = t.begin.Out.SnapshotTS, t.begin.Out.SnapshotTS
-	} else if op.In.At != nil {
-		if *op.In.At > high {
-			j.breaks(op, "G4", "read-of-the-future", "", "", "it read as of commit %d, which had not happened", *op.In.At)
-			return
-		}
-		low, high = *op.In.At, *op.In.At
+	low, high, early, ok := j.points(op)
+	if !ok {
+		return
 	}
 	if op.Kind == Begin {
-		if s := op.Out.SnapshotTS; s < low {
+		if s := op.Out.SnapshotTS; s < low && early {
+			j.stats.BeforeBase++
+		} else if s < low {
 			j.breaks(op, "G3", "stale-snapshot", fmt.Sprintf("at least %d", low), fmt.Sprint(s), "a transaction begins before commits that were known already")
 		} else if s > high {
 			j.breaks(op, "G4", "ghost-snapshot", fmt.Sprintf("at most %d", high), fmt.Sprint(s), "a transaction begins after commits that had not happened")
@@ -42,6 +27,9 @@ func (j *judge) checkRead(op *Operation) {
 		switch {
 		case r > high:
 			j.breaks(op, "G4", "ghost-read", fmt.Sprintf("at most %d", high), fmt.Sprint(r), "it read at commit %d, which had not happened", r)
+			return
+		case r < low && early:
+			j.stats.BeforeBase++
 			return
 		case r < low:
 			j.breaks(op, "G3", "stale-read", fmt.Sprintf("at least %d", low), fmt.Sprint(r), "it read at commit %d, when commit %d was known already", r, low)
@@ -66,8 +54,57 @@ func (j *judge) checkRead(op *Operation) {
 			why, expected, got = w, e, g
 		}
 	}
+	if early && op.saw() < j.m.base {
+		j.stats.BeforeBase++
+		return
+	}
 	promise, check := j.classify(op, low)
 	j.breaks(op, promise, check, expected, got, "%s (between commits %d and %d)", why, low, high)
+}
+
+// points are those at which a read can have been right, if nothing else is known of
+// it, and whether it can have been before the base; not ok: there is none to judge it
+// at, which is reported or counted.
+func (j *judge) points(op *Operation) (low, high uint64, early, ok bool) {
+	low, high = j.window(op)
+	early = j.early(op.Call)
+	if j.pageLost(op) {
+		j.stats.Dangling++
+		return 0, 0, false, false
+	}
+	switch from := j.pageOf(op); {
+	case from != nil:
+		for j.pageOf(from) != nil { // the first page's window is the chain's
+			from = j.pageOf(from)
+		}
+		low, high = j.window(from)
+		early = j.early(from.Call)
+		if from.hasReadTS() {
+			low, high, early = from.Out.ReadTS, min(from.Out.ReadTS, high), false
+		}
+	case op.In.TxnID != "":
+		t := j.txns[op.In.TxnID]
+		if t == nil || t.begin == nil {
+			j.stats.Dangling++ // or reported
+			return 0, 0, false, false
+		}
+		low, high, early = t.begin.Out.SnapshotTS, t.begin.Out.SnapshotTS, false
+		if low > j.m.head {
+			return 0, 0, false, false // reported
+		}
+	case op.In.At != nil:
+		if *op.In.At > high {
+			j.breaks(op, "G4", "read-of-the-future", "", "", "it read as of commit %d, which had not happened", *op.In.At)
+			return 0, 0, false, false
+		}
+		low, high, early = *op.In.At, *op.In.At, false
+	}
+	past := op.In.AtTime != 0 && j.m.timeAt(op.In.AtTime, j.m.head) == j.m.base && op.Out.ReadTS <= j.m.base
+	if low < j.m.base || past && j.m.base > 0 {
+		j.stats.BeforeBase++
+		return 0, 0, false, false
+	}
+	return low, high, early, true
 }
 
 // rightChain holds all pages up to this one to one point.
@@ -136,7 +173,11 @@ func (j *judge) same(op *Operation, r *Record, v *version, ts uint64) (why, expe
 		ok = ok && r.CommitTS == 0 && r.CommitTime == 0
 	default:
 		ev := j.m.event(v.ts)
-		ok = ok && r.CommitTS == v.ts && (ev == nil || ev.CommitTime == r.CommitTime)
+		time := v.time
+		if ev != nil {
+			time = ev.CommitTime
+		}
+		ok = ok && r.CommitTS == v.ts && (time == 0 || time == r.CommitTime)
 	}
 	if !v.exists() || op.In.NoValues {
 		ok = ok && r.Value == ""
@@ -170,6 +211,12 @@ func (j *judge) rightVersion(op *Operation, ts uint64) (why, expected, got strin
 		return "the answer is about another record", fmt.Sprint(op.In.name()), fmt.Sprint(op.Out.Records)
 	}
 	r := &op.Out.Records[0]
+	if n := op.In.KeyVersion; j.m.older(r.Name, n) {
+		j.stats.BeforeBase++
+		if r.Version == n && r.CommitTS < j.m.keys[r.Name][0].ts {
+			return "", "", ""
+		}
+	}
 	for i := range j.m.keys[r.Name] {
 		if v := &j.m.keys[r.Name][i]; v.number == op.In.KeyVersion && v.ts <= ts {
 			return j.same(op, r, v, ts)
@@ -199,6 +246,9 @@ func (j *judge) rightGets(op *Operation, ts uint64) (why, expected, got string) 
 }
 
 func (j *judge) rightList(op *Operation, ts uint64) (why, expected, got string) {
+	if t := j.txns[op.In.TxnID]; t != nil && j.hidden(t) {
+		return j.rightUnderHidden(op, ts)
+	}
 	keys := op.Out.Keys
 	for i := range op.Out.Records {
 		r := &op.Out.Records[i]
@@ -235,41 +285,50 @@ func (j *judge) rightList(op *Operation, ts uint64) (why, expected, got string) 
 }
 
 func (j *judge) rightHistory(op *Operation, ts uint64) (why, expected, got string) {
-	var want []*version
 	vs := j.m.keys[op.In.name()]
-	for i := range vs {
-		if vs[i].ts <= ts {
-			want = append(want, &vs[i])
-		}
-	}
+	first, left := uint64(1), j.m.at(op.In.name(), ts).num() // versions are dense: the entries are numbers in a row
 	if !op.In.OldestFirst {
-		slices.Reverse(want)
+		first = left
 	}
-	if from := j.pageOf(op); from != nil {
-		if n := len(from.Out.Records); n > 0 {
-			last := from.Out.Records[n-1].Version
-			for len(want) > 0 && (op.In.OldestFirst && want[0].number <= last || !op.In.OldestFirst && want[0].number >= last) {
-				want = want[1:]
-			}
+	if from := j.pageOf(op); from != nil && len(from.Out.Records) > 0 {
+		last := from.Out.Records[len(from.Out.Records)-1].Version
+		if op.In.OldestFirst {
+			first, left = last+1, left-min(left, last)
+		} else {
+			left = min(left, max(last, 1)-1)
+			first = left
 		}
 	}
 	recs := op.Out.Records
-	if len(recs) > len(want) {
-		return fmt.Sprintf("the history has another length than after commit %d", ts), fmt.Sprint(len(want)), fmt.Sprint(len(recs))
+	if uint64(len(recs)) > left {
+		return fmt.Sprintf("the history has another length than after commit %d", ts), fmt.Sprint(left), fmt.Sprint(len(recs))
 	}
 	for i := range recs {
-		r := &recs[i]
+		r, number := &recs[i], first+uint64(i)
+		if !op.In.OldestFirst {
+			number = first - uint64(i)
+		}
 		if r.Name != op.In.name() {
 			return "the answer is about another record", fmt.Sprint(op.In.name()), fmt.Sprint(r.Name)
 		}
-		if why, expected, got = j.same(op, r, want[i], ts); why != "" {
+		if j.m.older(r.Name, number) && r.Version == number && r.CommitTS < vs[0].ts {
+			continue // that is all that is known of it
+		}
+		var v *version
+		if at := number - vs[0].number; number >= vs[0].number && at < uint64(len(vs)) {
+			v = &vs[at]
+		}
+		if why, expected, got = j.same(op, r, v, ts); why != "" {
 			return why, expected, got
 		}
-		if ev := want[i].event; ev != nil && (ev.TxnID != r.TxnID || !maps.Equal(ev.Metadata, r.Metadata)) {
+		if v == nil {
+			continue // and so is the record: the log is not dense, which is reported
+		}
+		if ev := v.event; ev != nil && (ev.TxnID != r.TxnID || !maps.Equal(ev.Metadata, r.Metadata)) {
 			return "the history names another transaction, or other metadata", fmt.Sprint(ev.TxnID, ev.Metadata), fmt.Sprint(r.TxnID, r.Metadata)
 		}
 	}
-	return sameMore(op, len(recs), len(want)-len(recs))
+	return sameMore(op, len(recs), int(left)-len(recs))
 }
 
 func (j *judge) rightAgents(op *Operation, ts uint64) (why, expected, got string) {

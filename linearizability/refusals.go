@@ -1,6 +1,9 @@
 package linearizability
 
-import "strconv"
+import (
+	"slices"
+	"strconv"
+)
 
 // checkRefused: what was refused for good is not in the log, and the refusal has
 // a reason.
@@ -11,7 +14,9 @@ func (j *judge) checkRefused(t *txn, op *Operation, ev *Event) {
 	switch op.Error.Code {
 	case "TXN_EXPIRED", "TXN_ABORTED": // see checkUse
 	case "TXN_ID_REUSED":
-		if want, _ := t.wanted(op); len(t.attempts) == 1 && t.begin == nil || ev != nil && want.match(ev) && op == t.attempts[0] {
+		if want, _ := t.wanted(op); j.hidden(t) {
+			return
+		} else if len(t.attempts) == 1 && t.begin == nil || ev != nil && want.match(ev) && op == t.attempts[0] {
 			j.breaks(op, "G6", "id-not-reused", "", "", "it was refused because its id had been used, which it was not")
 		}
 	default:
@@ -23,15 +28,26 @@ func (j *judge) checkRefused(t *txn, op *Operation, ev *Event) {
 		j.breaks(op, "G6", "committed-but-refused", "", op.Error.Code, "it was refused as not applied, and was commit %d already", ev.CommitTS)
 	}
 	// What it was told may have been decided when it was first sent.
-	low, _ := j.b.low(t.attempts[0].Call)
+	first := j.firstCall(t)
+	low, _ := j.b.low(first)
 	high := j.b.high(op.Return, j.m.head)
 	switch op.Error.Code {
 	case "PRECONDITION_FAILED":
-		if !j.couldFail(t, op, low, high) {
+		switch {
+		case j.couldFail(t, op, low, high):
+		case j.early(first) && j.failedBefore(t, op):
+			j.stats.BeforeBase++
+		case op.Kind == Commit && j.hidden(t): // on a condition of a write that is missing
+			j.stats.Dangling++
+		default:
 			j.breaks(op, "G3", "unjustified-refusal", "", op.Error.Message, "the condition that it names held at every point at which it can have been decided")
 		}
 	case "CONFLICT":
-		if t.begin != nil && !j.couldConflict(t, op, high) {
+		switch {
+		case t.begin == nil || j.couldConflict(t, op, high):
+		case t.begin.Out.SnapshotTS < j.m.base:
+			j.stats.BeforeBase++
+		default:
 			j.breaks(op, "G4", "unjustified-conflict", "", op.Error.Message, "what it names was not read, or has not changed by then")
 		}
 	}
@@ -69,18 +85,52 @@ func (r *Refusal) says(detail string, n uint64) bool {
 func (j *judge) couldFail(t *txn, op *Operation, low, high uint64) bool {
 	_, conditions := t.wanted(op)
 	r := op.Error
-	for ts := low; ts <= high; ts++ {
-		for _, k := range conditions {
-			v := j.m.at(k.Name, ts)
-			if k.Name == r.named() && r.says("expected_version", k.Expected) && r.says("current_version", v.num()) && !holds(v, k.Expected) {
-				return true
-			}
+	if low > high {
+		return false
+	}
+	for _, k := range conditions {
+		if k.Name != r.named() || !r.says("expected_version", k.Expected) {
+			continue
 		}
-		for _, h := range op.In.Heads {
-			at := j.m.headAt(agentName{h.Namespace, h.Agent}, ts)
-			if headOf(h.Namespace, h.Agent) == r.named() && r.says("expected_head", h.Expected) && r.says("current_head", at) && at != h.Expected {
-				return true
-			}
+		fails := func(ts uint64) bool {
+			v := j.m.at(k.Name, ts)
+			return r.says("current_version", v.num()) && !holds(v, k.Expected)
+		}
+		if slices.ContainsFunc(j.m.keys[k.Name], func(v version) bool { return v.ts > low && v.ts <= high && fails(v.ts) }) || fails(low) {
+			return true
+		}
+	}
+	for _, h := range op.In.Heads {
+		a := agentName{h.Namespace, h.Agent}
+		if headOf(a.ns, a.agent) != r.named() || !r.says("expected_head", h.Expected) {
+			continue
+		}
+		fails := func(ts uint64) bool {
+			at := j.m.headAt(a, ts)
+			return r.says("current_head", at) && at != h.Expected
+		}
+		if slices.ContainsFunc(j.m.agents[a], func(ts uint64) bool { return ts > low && ts <= high && fails(ts) }) || fails(low) {
+			return true
+		}
+	}
+	return false
+}
+
+// failedBefore tells whether what a refusal names can have been so before the base:
+// a version, or a head, that is not after that of the base.
+func (j *judge) failedBefore(t *txn, op *Operation) bool {
+	_, conditions := t.wanted(op)
+	r := op.Error
+	for _, k := range conditions {
+		n, err := strconv.ParseUint(r.Details["current_version"], 10, 64)
+		if err == nil && k.Name == r.named() && r.says("expected_version", k.Expected) && n != k.Expected && n <= j.m.at(k.Name, j.m.base).num() {
+			return true
+		}
+	}
+	for _, h := range op.In.Heads {
+		n, err := strconv.ParseUint(r.Details["current_head"], 10, 64)
+		if err == nil && headOf(h.Namespace, h.Agent) == r.named() && r.says("expected_head", h.Expected) && n != h.Expected && n <= j.m.base {
+			return true
 		}
 	}
 	return false
@@ -97,7 +147,7 @@ func (j *judge) couldConflict(t *txn, op *Operation, high uint64) bool {
 	if !changed {
 		return false
 	}
-	read := false
+	read := j.hidden(t)
 	for _, r := range t.reads {
 		if r.Outcome != OK {
 			return true // its answer was lost; the daemon remembers what it read
@@ -110,8 +160,11 @@ func (j *judge) couldConflict(t *txn, op *Operation, high uint64) bool {
 // checkNoVersion: that there is no such version is said of none that was known.
 func (j *judge) checkNoVersion(op *Operation) {
 	low, by := j.b.low(op.Call)
-	for _, v := range j.m.keys[op.In.name()] {
-		if v.number == op.In.KeyVersion && v.ts <= low {
+	vs := j.m.keys[op.In.name()]
+	for i := range vs {
+		v := &vs[i]
+		// Of versions before that of the base it is known that they were.
+		if (v.number == op.In.KeyVersion || i == 0 && v.number > op.In.KeyVersion && op.In.KeyVersion > 0) && v.ts <= low && by != 0 {
 			j.breaks(op, "G3", "version-missing", v.show(), op.Error.Code, "there was a version %d of key %q, as #%d had shown", v.number, op.In.Key, by)
 			return
 		}

@@ -12,6 +12,7 @@ type store struct {
 	log   []Event
 	state map[Name]facts
 	keys  map[agentName][]string // that ever were, sorted
+	vague map[Name]bool          // keys whose first versions neither base nor log tells of
 }
 
 func newStore(h *History, c *claims) *store {
@@ -25,8 +26,28 @@ func newStore(h *History, c *claims) *store {
 		for _, a := range b.Agents {
 			s.state[headOf(a.Namespace, a.Agent)] = facts{known: knowsVersion, version: a.HeadTS}
 		}
+		s.findVague()
 	}
 	return s
+}
+
+// findVague finds the keys that no operation speaks of, so that the base need not.
+func (s *store) findVague() {
+	seen := make(map[Name]bool)
+	for i := range s.log {
+		for k := range s.log[i].Ops {
+			o := &s.log[i].Ops[k]
+			if _, known := s.state[o.Name]; known || seen[o.Name] {
+				continue
+			}
+			if seen[o.Name] = true; o.Version > 1 {
+				if s.vague == nil {
+					s.vague = make(map[Name]bool)
+				}
+				s.vague[o.Name] = true
+			}
+		}
+	}
 }
 
 func (s *store) set(n Name, exists bool, version, ts uint64, value string) {
@@ -61,6 +82,9 @@ func (s *store) advance(ts uint64) {
 func (s *store) facts(n Name) facts {
 	if f, known := s.state[n]; known {
 		return f
+	}
+	if s.vague[n] {
+		return facts{}
 	}
 	return facts{known: knowsExists | knowsVersion | knowsTS} // never written
 }

@@ -64,7 +64,13 @@ func (j *judge) order(h *History) []*txn {
 	slices.SortFunc(list, func(a, b *txn) int { return a.first - b.first })
 	for i := range h.Log {
 		ev := &h.Log[i]
-		if t := j.txns[ev.TxnID]; t == nil || len(t.attempts) == 0 {
+		t := j.txns[ev.TxnID]
+		if t != nil && len(t.attempts) > 0 {
+			continue
+		}
+		if j.hidden(t) {
+			j.stats.Unexplained++
+		} else {
 			j.violate(Violation{Promise: "G2", Check: "unasked-commit", CommitTS: ev.CommitTS,
 				Sentence: fmt.Sprintf("commit %d is of transaction %s, which nobody asked to commit", ev.CommitTS, ev.TxnID)})
 		}
@@ -165,6 +171,25 @@ func (w wants) match(ev *Event) bool {
 	return required == w.required()
 }
 
+// within tells whether an event can be what was wanted, if other writes were staged
+// besides and after.
+func (w wants) within(ev *Event) bool {
+	for n, x := range w { // all of them: order cannot matter
+		if !x.optional && !slices.ContainsFunc(ev.Ops, func(o EventOp) bool { return o.Name == n }) {
+			return false
+		}
+	}
+	return true
+}
+
+// did tells whether an event can be what a request wanted.
+func (j *judge) did(t *txn, op *Operation, w wants, ev *Event) bool {
+	if op.Kind == Commit && j.hidden(t) {
+		return w.within(ev)
+	}
+	return w.match(ev)
+}
+
 func (j *judge) checkTxn(t *txn) {
 	ev := j.m.byTxn[t.id]
 	if ev != nil {
@@ -196,18 +221,30 @@ func (j *judge) checkApplied(t *txn, ev *Event) {
 	var conditions []KeyCondition
 	matched := false
 	for _, a := range t.attempts {
-		if w, c := t.wanted(a); w.match(ev) && maps.Equal(a.In.Metadata, ev.Metadata) {
+		if w, c := t.wanted(a); j.did(t, a, w, ev) && maps.Equal(a.In.Metadata, ev.Metadata) {
 			op, conditions, matched = a, c, true
 			break
 		}
 	}
-	if !matched {
+	hidden := j.hidden(t)
+	switch {
+	case !matched && hidden:
+		j.stats.Unexplained++ // another request did it
+		return
+	case !matched:
 		w, _ := t.wanted(op)
 		j.breaks(op, "G2", "commit-differs", w.String(), fmt.Sprint(ev.Ops), "commit %d is not what was asked for", ev.CommitTS)
 		return
 	}
-	if low, by := j.b.low(op.Call); low >= ev.CommitTS && by != 0 {
+	call := op.Call
+	if hidden {
+		call = j.firstCall(t)
+	}
+	if low, by := j.b.low(call); low >= ev.CommitTS && by != 0 {
 		j.breaks(op, "G3", "commit-before-call", "", "", "commit %d was asked for after #%d had shown commit %d", ev.CommitTS, by, low)
+	}
+	if hidden && op.Outcome != OK {
+		return // another request may have done it, on other conditions
 	}
 	j.checkConditions(t, op, conditions, ev.CommitTS-1)
 }
@@ -257,10 +294,14 @@ func (j *judge) checkReadSet(t *txn, op *Operation, snapshot, before uint64) {
 func (j *judge) eachRead(t *txn, r *Operation, f func(Name)) {
 	if r.Kind == Get || r.Kind == BatchGet {
 		for i := range r.Out.Records {
-			if n := r.Out.Records[i].Name; len(t.own(n, r).writes) == 0 {
-				f(n)
+			rec := &r.Out.Records[i]
+			if len(t.own(rec.Name, r).writes) == 0 && !(rec.looksOwn() && j.hidden(t)) {
+				f(rec.Name)
 			}
 		}
+		return
+	}
+	if j.pageLost(r) {
 		return
 	}
 	first, last := j.stretch(r)

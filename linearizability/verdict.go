@@ -47,4 +47,11 @@ type Stats struct {
 	Operations, Commits, Reads int
 	Resolved                   int // unknown outcomes that the log has decided
 	DeepestSearch              int // steps of Porcupine's longest search
+
+	// Of a history that begins in the middle, or has gaps, not everything can be judged.
+	// A verdict is of the rest.
+	Gaps        int
+	BeforeBase  int // operations that took effect before the history begins, or may have
+	Dangling    int // operations that rest on a request that is not in it: the begin, the page before
+	Unexplained int // commits of which no request in it can be the one that made them
 }

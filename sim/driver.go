@@ -54,6 +54,7 @@ func Generate(seed uint64, o Options) *Result {
 	w.history.Header.Command = o.Command
 	d := &driver{w: w, mix: m, pick: simdisk.Stream(seed, "schedule"), nemesis: simdisk.Stream(seed, "nemesis")}
 	d.plan()
+	d.step(Step{Verb: Start})
 	d.run()
 	r := w.Finish()
 	r.Class = m.class
@@ -74,7 +75,11 @@ func (d *driver) plan() {
 		l := all[d.mix.workloads[i%len(d.mix.workloads)]]
 		d.programs = append(d.programs, d.launch(fmt.Sprintf("c%d", i+1), l))
 	}
-	total := d.mix.clients * d.mix.ops
+	d.schedule(d.mix.clients * d.mix.ops)
+}
+
+// schedule draws when in a run of so many operations things go wrong.
+func (d *driver) schedule(total int) {
 	for range d.mix.deaths {
 		d.deaths = append(d.deaths, 1+d.nemesis.IntN(total))
 	}
@@ -144,7 +149,6 @@ const maxSteps = 20_000
 
 func (d *driver) run() {
 	w := d.w
-	d.step(Step{Verb: Start})
 	for len(w.violations) == 0 && d.alive() {
 		if len(w.steps) > maxSteps {
 			w.violate("G9", "no-progress", 0, fmt.Sprintf("after %d steps the clients are not done", maxSteps))

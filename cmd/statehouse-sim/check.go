@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -40,13 +41,19 @@ what cannot be checked is not called right.`,
 
 // checked is what came of a history, as JSON.
 type checked struct {
-	File       string          `json:"file"`
-	Verdict    lin.Verdict     `json:"verdict"`
-	Operations int             `json:"operations"`
-	Commits    int             `json:"commits"`
-	Seconds    float64         `json:"seconds"`
-	Missing    []uint64        `json:"missing,omitempty"` // commits that are not in the history, the first hundred
-	Violations []lin.Violation `json:"violations,omitempty"`
+	File       string      `json:"file"`
+	Verdict    lin.Verdict `json:"verdict"`
+	Operations int         `json:"operations"`
+	Commits    int         `json:"commits"`
+	Seconds    float64     `json:"seconds"`
+	Missing    []uint64    `json:"missing,omitempty"` // commits that are not in the history, the first hundred
+	// Of a history that begins in the middle, or has gaps, the verdict is of what it holds.
+	Partial     bool            `json:"partial,omitempty"`
+	Gaps        int             `json:"gaps,omitempty"`
+	BeforeBase  int             `json:"before_base,omitempty"`
+	Dangling    int             `json:"dangling,omitempty"`
+	Unexplained int             `json:"unexplained,omitempty"`
+	Violations  []lin.Violation `json:"violations,omitempty"`
 }
 
 func (a *app) check(file, report string, around int) error {
@@ -85,6 +92,8 @@ func (a *app) judge(file string) (*lin.History, lin.Result, *checked, error) {
 		c.Verdict, c.Violations = r.Verdict, r.Violations
 	}
 	r.Verdict = c.Verdict
+	c.Partial, c.Gaps = h.Header.Base != nil || len(h.Gaps) > 0, len(h.Gaps)
+	c.BeforeBase, c.Dangling, c.Unexplained = r.Stats.BeforeBase, r.Stats.Dangling, r.Stats.Unexplained
 	c.Commits, c.Seconds = len(h.Log), a.now().Sub(began).Seconds()
 	return h, r, &c, nil
 }
@@ -101,11 +110,43 @@ func (c *checked) err() error {
 	return nil
 }
 
+// partly says what a verdict is not about.
+func (c *checked) partly() string {
+	of := "it begins in the middle"
+	if c.Gaps > 0 {
+		of = fmt.Sprintf("it has %s of which not everything was recorded", count(c.Gaps, "time"))
+	}
+	var not []string
+	add := func(n int, what, rest string) {
+		if n > 0 {
+			not = append(not, count(n, what)+" "+rest)
+		}
+	}
+	add(c.BeforeBase, "operation", "from before the file begins")
+	add(c.Dangling, "operation", "resting on a request that is not in it")
+	add(c.Unexplained, "commit", "with no request in it")
+	if len(not) == 0 {
+		not = []string{"nothing that it holds"}
+	}
+	return "judged only for what it holds: " + of + "; not judged: " + strings.Join(not, ", ")
+}
+
+// count is a number of things.
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
 func (a *app) printChecked(h *lin.History, r lin.Result, c *checked, around int) error {
 	if a.asJSON {
 		return json.NewEncoder(a.out).Encode(c)
 	}
 	fmt.Fprintf(a.out, "%s: %d operations, %d commits, judged in %.1fs: %s\n", c.File, c.Operations, c.Commits, c.Seconds, c.Verdict)
+	if c.Partial {
+		fmt.Fprintln(a.out, c.partly())
+	}
 	if len(c.Missing) > 0 {
 		fmt.Fprintln(a.out, c.missing())
 	}

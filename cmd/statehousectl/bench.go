@@ -33,6 +33,7 @@ type benchFlags struct {
 	dir      string
 	engine   bool
 	records  int
+	capture  bool
 }
 
 func (a *app) benchCommand() *cobra.Command {
@@ -54,6 +55,7 @@ func (a *app) benchCommand() *cobra.Command {
 	flags.StringVar(&f.dir, "dir", os.TempDir(), "where to measure the disk and the engine; best on the daemon's disk")
 	flags.BoolVar(&f.engine, "engine", true, "measure the engine without gRPC, too")
 	flags.IntVar(&f.records, "records", 10_000_000, "size of the largest store to measure latencies with; 0: leave that out")
+	flags.BoolVar(&f.capture, "capture", false, "measure what a capture costs; one that was stopped is forgotten")
 	return cmd
 }
 
@@ -72,7 +74,7 @@ func (a *app) bench(ctx context.Context, p *printer, f *benchFlags) error {
 	}
 	defer os.RemoveAll(dir)
 	o := bench.Options{
-		Clients: f.clients, Duration: f.duration, Rounds: f.rounds, Dir: dir, Engine: f.engine, Records: f.records, Progress: a.err,
+		Clients: f.clients, Duration: f.duration, Rounds: f.rounds, Dir: dir, Engine: f.engine, Records: f.records, Capture: f.capture, Progress: a.err,
 	}
 	config, err := a.config()
 	if err != nil {

@@ -28,6 +28,7 @@ type Options struct {
 	Dir      string                     // for what is measured without the daemon; removed afterwards
 	Engine   bool                       // measure the engine without gRPC
 	Records  int                        // size of the largest store to measure; 0: leave that out
+	Capture  bool                       // measure what a capture costs; it forgets the one before
 	Progress io.Writer                  // one line a measurement; may be io.Discard
 }
 
@@ -79,7 +80,11 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		return nil, err
 	}
 	r.report.Version = v.GetVersion()
-	for _, part := range []func(context.Context) error{r.table, r.ratios, r.replay} {
+	parts := []func(context.Context) error{r.table, r.ratios, r.replay}
+	if o.Capture {
+		parts = append(parts, r.capture)
+	}
+	for _, part := range parts {
 		if err := part(ctx); err != nil {
 			return nil, err
 		}

@@ -1,0 +1,346 @@
+package sim
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+
+	lin "statehouse.dev/statehouse/linearizability"
+)
+
+// Reexecution is what became of doing captured commits again, one after the other in
+// their order, in a world without faults.
+type Reexecution struct {
+	Commits int `json:"commits"`
+	// Rebuilt of them are of requests that are not in the history: they were made of
+	// what the log says that they did.
+	Rebuilt int    `json:"rebuilt"`
+	Reads   int    `json:"reads"` // done again at the place where they were answered
+	First   uint64 `json:"first"` // commit_ts, and Last: what was done again
+	Last    uint64 `json:"last"`
+	// Divergence is the first difference; nil: there is none.
+	Divergence *Divergence `json:"divergence,omitempty"`
+}
+
+// Divergence is where doing it again gave something else.
+type Divergence struct {
+	CommitTS uint64 `json:"commit_ts"`
+	Op       int    `json:"op,omitempty"`
+	What     string `json:"what"`
+	Captured string `json:"captured"`
+	Now      string `json:"now"`
+}
+
+// reexecution is one on the way.
+type reexecution struct {
+	r      *Reexecution
+	s      *Script
+	w      *World
+	txns   map[string]*attempt
+	reads  []*lin.Operation
+	delta  map[lin.Name]uint64 // captured version less the world's
+	offset uint64              // captured commit_ts less the world's
+	ids    map[string]string
+	setups int
+}
+
+// attempt is how a transaction was committed.
+type attempt struct {
+	commit *lin.Operation
+	begin  *lin.Operation
+	staged []*lin.Operation
+}
+
+// Reexecute does the last commits of a history again, at most limit, and the reads
+// between them. The history must have its log.
+func Reexecute(h *lin.History, limit int, progress func(done, of int)) (*Reexecution, error) {
+	log := h.Log[max(0, len(h.Log)-limit):]
+	x := &reexecution{r: &Reexecution{}, txns: make(map[string]*attempt), delta: make(map[lin.Name]uint64), ids: make(map[string]string)}
+	if len(log) == 0 {
+		return x.r, nil
+	}
+	x.r.First, x.r.Last = log[0].CommitTS, log[len(log)-1].CommitTS
+	x.s = &Script{keys: make(map[lin.Name][]lin.Record)}
+	x.collect(h)
+	x.w = NewWorld(1, Config{})
+	if err := x.w.Apply(Step{Verb: Start}); err != nil {
+		return nil, err
+	}
+	if err := x.setUp(h, log); err != nil {
+		return nil, err
+	}
+	for i := range log {
+		if progress != nil {
+			progress(i, len(log))
+		}
+		if err := x.commit(&log[i]); err != nil {
+			return nil, err
+		}
+		x.readAt(log[i].CommitTS)
+		if x.r.Divergence != nil {
+			return x.r, nil
+		}
+		if i%flushEvery == flushEvery-1 {
+			_ = x.w.Apply(Step{Verb: Flush})
+		}
+	}
+	x.compareLogs(x.w.Finish().History.Log, log)
+	return x.r, nil
+}
+
+func (x *reexecution) collect(h *lin.History) {
+	get := func(id string) *attempt {
+		if x.txns[id] == nil {
+			x.txns[id] = &attempt{}
+		}
+		return x.txns[id]
+	}
+	for _, op := range h.Operations {
+		switch op.Kind {
+		case lin.Begin:
+			if op.Outcome == lin.OK {
+				get(op.Out.TxnID).begin = op
+			}
+		case lin.StageWrite, lin.StageDelete:
+			if op.Outcome == lin.OK {
+				a := get(op.In.TxnID)
+				a.staged = append(a.staged, op)
+			}
+		case lin.Commit, lin.Transact:
+			if a := get(op.In.TxnID); a.commit == nil || a.commit.Outcome != lin.OK {
+				a.commit = op
+			}
+		case lin.Get, lin.BatchGet:
+			if op.Outcome == lin.OK && op.In.TxnID == "" && op.Out.ReadTS >= x.r.First && op.Out.ReadTS <= x.r.Last {
+				x.reads = append(x.reads, op)
+			}
+		}
+	}
+	slices.SortStableFunc(x.reads, func(a, b *lin.Operation) int { return cmp.Compare(a.Out.ReadTS, b.Out.ReadTS) })
+}
+
+// setUp makes the state before the first commit: each key of which anything is said
+// is written once.
+func (x *reexecution) setUp(h *lin.History, log []lin.Event) error {
+	spoken := make(map[lin.Name]bool)
+	for i := range log {
+		for _, o := range log[i].Ops {
+			spoken[o.Name] = true
+		}
+	}
+	for _, op := range x.reads {
+		eachName(&op.In, func(n lin.Name) { spoken[n] = true })
+	}
+	state := make(map[lin.Name]lin.Record)
+	if b := h.Header.Base; b != nil {
+		for _, r := range b.Records {
+			state[r.Name] = r
+		}
+	}
+	for i := range h.Log[:len(h.Log)-len(log)] {
+		ev := &h.Log[i]
+		for _, o := range ev.Ops {
+			state[o.Name] = lin.Record{Name: o.Name, Exists: !o.Delete, Version: o.Version, CommitTS: ev.CommitTS, Value: o.Value}
+		}
+	}
+	var writes []lin.Write
+	for _, n := range slices.SortedFunc(maps.Keys(state), compareNames) {
+		if !spoken[n] {
+			continue
+		}
+		r := state[n]
+		versions := uint64(1)
+		value := x.s.value(r.Value)
+		if !r.Exists {
+			value = `{}`
+		}
+		writes = append(writes, lin.Write{Name: n, Value: value})
+		if !r.Exists {
+			if err := x.setUpWrites(writes); err != nil {
+				return err
+			}
+			writes, versions = []lin.Write{{Name: n, Delete: true}}, 2
+		}
+		x.delta[n] = r.Version - versions
+		if len(writes) == 100 || !r.Exists {
+			if err := x.setUpWrites(writes); err != nil {
+				return err
+			}
+			writes = nil
+		}
+	}
+	if err := x.setUpWrites(writes); err != nil {
+		return err
+	}
+	x.offset = log[0].CommitTS - 1 - uint64(x.setups)
+	return nil
+}
+
+func compareNames(a, b lin.Name) int {
+	return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Agent, b.Agent), cmp.Compare(a.Key, b.Key))
+}
+
+func (x *reexecution) setUpWrites(writes []lin.Write) error {
+	if len(writes) == 0 {
+		return nil
+	}
+	x.setups++
+	c, err := x.do(lin.Transact, lin.Input{TxnID: x.w.names.fresh(), Writes: writes})
+	if err == nil && c.op.Outcome != lin.OK {
+		err = fmt.Errorf("the state that the capture begins with cannot be made: %v", c.op.Error)
+	}
+	if x.setups%flushEvery == 0 {
+		_ = x.w.Apply(Step{Verb: Flush})
+	}
+	return err
+}
+
+// do makes a request and carries it through.
+func (x *reexecution) do(kind lin.Kind, in lin.Input) (*call, error) {
+	id := x.w.nextID()
+	if err := x.w.Apply(Step{Verb: Call, Client: "again", ID: id, Kind: kind, In: in, Wait: true}); err != nil {
+		return nil, err
+	}
+	return x.w.calls[id], nil
+}
+
+// commit does what made an event again.
+func (x *reexecution) commit(ev *lin.Event) error {
+	x.r.Commits++
+	a := x.txns[ev.TxnID]
+	name := x.w.names.fresh()
+	var in lin.Input
+	kind := lin.Transact
+	switch {
+	case a == nil || a.commit == nil || a.commit.Kind == lin.Commit && (a.begin == nil || a.commit.Outcome != lin.OK):
+		x.r.Rebuilt++
+		in = lin.Input{Metadata: ev.Metadata}
+		for _, o := range ev.Ops {
+			in.Writes = append(in.Writes, lin.Write{Name: o.Name, Value: x.s.value(o.Value), Delete: o.Delete})
+		}
+	case a.commit.Kind == lin.Transact:
+		in = x.input(a.commit)
+	default:
+		kind, in = lin.Commit, x.input(a.commit)
+		if _, err := x.do(lin.Begin, lin.Input{TxnID: name}); err != nil {
+			return err
+		}
+		for _, s := range a.staged {
+			staged := x.input(s)
+			staged.TxnID = name
+			if _, err := x.do(s.Kind, staged); err != nil {
+				return err
+			}
+		}
+	}
+	in.TxnID = name
+	c, err := x.do(kind, in)
+	if err != nil {
+		return err
+	}
+	x.ids[name] = ev.TxnID
+	if op := c.op; op.Outcome != lin.OK || op.Out.CommitTS+x.offset != ev.CommitTS {
+		d := &Divergence{CommitTS: ev.CommitTS, What: "the commit ends otherwise", Captured: fmt.Sprintf("commit %d", ev.CommitTS), Now: fmt.Sprintf("commit %d", op.Out.CommitTS+x.offset)}
+		if a != nil && a.commit != nil {
+			d.Op = a.commit.ID
+		}
+		if op.Error != nil {
+			d.Now = op.Error.Code + ": " + op.Error.Message
+		}
+		x.r.Divergence = d
+	}
+	return nil
+}
+
+// input is what was asked, with versions and places as they are here.
+func (x *reexecution) input(op *lin.Operation) lin.Input {
+	in := op.In
+	version := func(n lin.Name, v *uint64) *uint64 {
+		if v == nil || *v <= x.delta[n] {
+			return v
+		}
+		return new(*v - x.delta[n])
+	}
+	in.Value = x.s.value(in.Value)
+	in.Expected = version(lin.Name{Namespace: in.Namespace, Agent: in.Agent, Key: in.Key}, in.Expected)
+	in.Writes, in.Keys, in.Heads = slices.Clone(in.Writes), slices.Clone(in.Keys), nil
+	for i := range in.Writes {
+		in.Writes[i].Value, in.Writes[i].Expected = x.s.value(in.Writes[i].Value), version(in.Writes[i].Name, in.Writes[i].Expected)
+	}
+	for i := range in.Keys {
+		in.Keys[i].Expected = *version(in.Keys[i].Name, &in.Keys[i].Expected)
+	}
+	for _, h := range op.In.Heads {
+		if h.Expected == 0 || h.Expected >= x.r.First { // of others the place here is not known
+			h.Expected -= min(h.Expected, x.offset)
+			in.Heads = append(in.Heads, h)
+		}
+	}
+	return in
+}
+
+// readAt does the reads again that were answered as of a commit.
+func (x *reexecution) readAt(ts uint64) {
+	for len(x.reads) > 0 && x.reads[0].Out.ReadTS <= ts && x.r.Divergence == nil {
+		op := x.reads[0]
+		x.reads = x.reads[1:]
+		in := op.In
+		in.At, in.AtTime = nil, 0
+		c, err := x.do(op.Kind, in)
+		if err != nil || op.Out.ReadTS != ts {
+			continue
+		}
+		x.r.Reads++
+		for i := range op.Out.Records {
+			was := op.Out.Records[i]
+			var is lin.Record
+			if i < len(c.op.Out.Records) {
+				is = c.op.Out.Records[i]
+			}
+			if is.Version > 0 {
+				is.Version += x.delta[was.Name]
+			}
+			if !op.In.NoValues {
+				was.Value = x.s.value(was.Value)
+			}
+			if was.Exists != is.Exists || was.Version != is.Version || lin.Canonical(was.Value) != lin.Canonical(is.Value) {
+				x.r.Divergence = &Divergence{CommitTS: ts, Op: op.ID, What: fmt.Sprintf("a read of key %q of agent %q is answered otherwise", was.Key, was.Agent),
+					Captured: showState(&was), Now: showState(&is)}
+				return
+			}
+		}
+	}
+}
+
+func showState(r *lin.Record) string {
+	if !r.Exists {
+		return fmt.Sprintf("absent (version %d)", r.Version)
+	}
+	return fmt.Sprintf("version %d: %s", r.Version, r.Value)
+}
+
+// compareLogs compares the events, but for ids and times.
+func (x *reexecution) compareLogs(now, captured []lin.Event) {
+	if x.r.Divergence != nil {
+		return
+	}
+	now = now[min(x.setups, len(now)):]
+	for i := range captured {
+		want := &captured[i]
+		if i >= len(now) {
+			x.r.Divergence = &Divergence{CommitTS: want.CommitTS, What: "the commit is not in the log", Captured: fmt.Sprint(want.Ops), Now: "nothing"}
+			return
+		}
+		if got := &now[i]; !x.sameOps(got, want) {
+			x.r.Divergence = &Divergence{CommitTS: want.CommitTS, What: "the commit did something else", Captured: fmt.Sprint(want.Ops), Now: fmt.Sprint(got.Ops)}
+			return
+		}
+	}
+}
+
+func (x *reexecution) sameOps(now, captured *lin.Event) bool {
+	return slices.EqualFunc(now.Ops, captured.Ops, func(a, b lin.EventOp) bool {
+		return a.Name == b.Name && a.Delete == b.Delete && a.Version+x.delta[a.Name] == b.Version && lin.Canonical(a.Value) == lin.Canonical(x.s.value(b.Value))
+	})
+}
