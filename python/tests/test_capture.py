@@ -233,6 +233,8 @@ async def test_a_stream_under_way_when_the_client_is_closed(dial, daemon, file):
     await client.write("a1", "k", {})
     watch = client.watch(after=0)
     assert (await watch.__anext__()).commit_ts == 1
+    while '"batch"' not in file.read_text():  # it does not wait for the end
+        await asyncio.sleep(0.01)
     await client.close()
     with pytest.raises(StatehouseError):
         await watch.__anext__()
@@ -271,14 +273,18 @@ def gap(file):
     return next(line["gap"] for line in lines(file) if "gap" in line)
 
 
-def test_a_full_disk_costs_the_history_and_nothing_else(daemon, file, caplog):
+@pytest.mark.parametrize("room", ["never", "again"])
+def test_a_full_disk_costs_the_history_and_nothing_else(daemon, file, caplog, room):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     with Statehouse(daemon.url, capture=file) as client:
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
         try:
             for i in range(100):
                 client.write("a1", "k", {"n": i, "x": "x" * 200})
-            client.close()
+            if room == "never":
+                client.close()
+            while client._capture and client._capture._lines._waiting:
+                pass
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert "recorded no longer" in caplog.text
@@ -292,6 +298,15 @@ def test_a_full_disk_costs_the_history_and_nothing_else(daemon, file, caplog):
     assert "File too large" in lost["why"]
     code, said = check(file)
     assert "is not a history" not in said, code
+
+
+def test_a_gap_begins_with_the_first_call_that_is_lost(file):
+    found = _lines.Lines(str(file), {}, lambda: 99)
+    found.lose(50, 1, "a")
+    found.lose(10, 2, "b")
+    found.lose(60, 0, "c")
+    found.close()
+    assert gap(file) == {"from": 10, "to": 99, "lost": 3, "why": "a"}
 
 
 def test_no_disk_at_all(daemon, tmp_path, caplog):
