@@ -33,6 +33,8 @@ MAX_LINE = 16 << 20
 _ROOM = 1024
 #: Seconds that closing waits for a disk.
 _PATIENCE = 10.0
+#: Seconds that lines may come together in: to wake a thread for each slows requests.
+_PAUSE = 0.05
 #: How many names are tried for a file that is taken.
 _NAMES = 1000
 
@@ -63,6 +65,7 @@ class Lines:
         self._failed: str | None = None
         self._entries: queue.SimpleQueue[Entry | None] = queue.SimpleQueue()
         self._lock = threading.RLock()
+        self._closing = threading.Event()
         self._waiting = 0
         self._lost: list[int] = []  # from, to, how many; empty: nothing is
         self._why = ""
@@ -103,6 +106,7 @@ class Lines:
                 self._start()
             thread, self._thread = self._thread, None
             self._entries.put(None)
+            self._closing.set()
         assert thread is not None  # noqa: S101  started above
         thread.join(_PATIENCE)
         if thread.is_alive():
@@ -130,6 +134,7 @@ class Lines:
         os.close(self._fd)
 
     def _start(self) -> None:
+        self._closing.clear()
         self._thread = threading.Thread(target=self._work, name="statehouse-capture", daemon=True)
         self._thread.start()
 
@@ -148,6 +153,8 @@ class Lines:
         if self._count == 0:
             self._write([self._header], 0, 0)
         while (entry := self._entries.get()) is not None:
+            if self._entries.empty():
+                self._closing.wait(_PAUSE)  # then write what has come together
             if self._failed is None:
                 try:
                     lines = entry.make()

@@ -153,6 +153,25 @@ async def test_a_session_is_judged(dial, daemon, file, redact):
     assert f"#{at} get" in said
 
 
+def test_others_write_to_the_same_store(daemon, file):
+    def count(tx):
+        record = tx.get_state("a1", "count")
+        tx.write("a1", "count", {"n": record.value["n"] + 1 if record else 1})
+
+    def work(client):
+        for _ in range(20):
+            client.run_transaction(count)
+            client.get_state("a1", "count")
+
+    with Statehouse(daemon.url, capture=file) as client, Statehouse(daemon.url) as other:
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(work, [client, other, client, other]))
+        list(client.replay())
+    code, said = check(file)
+    assert code == 0, said
+    assert "80 commits (40 of others)" in said
+
+
 async def test_one_that_is_not_whole_is_not_called_right(dial, daemon, file):
     with Statehouse(daemon.url) as other:
         other.write("a1", "before", {})
