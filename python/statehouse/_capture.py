@@ -32,6 +32,8 @@ T = TypeVar("T")
 
 #: How many page tokens are remembered.
 _PAGES = 10_000
+#: How many transactions that are not whole are remembered.
+_HOLES = 100_000
 #: How many bytes of a replay are held back until it is known how it ended. Of a longer
 #: one that stays unknown.
 _HELD = 16 << 20
@@ -46,7 +48,7 @@ class Operation:
         self.kind = kind
         self.asked = asked
         self.id = self.lane = self.call = 0
-        self.complete = True  # False: it continues a page that was not recorded
+        self.complete = True  # False: it goes on with something that was not recorded
         # Of a stream: messages that came and are not written, with the times at which
         # they did.
         self.batches: list[tuple[int, Any]] = []
@@ -102,6 +104,9 @@ class Capture:
         self._free: list[int] = []
         self._under_way: dict[int, Operation] = {}
         self._pages: OrderedDict[str, int] = OrderedDict()
+        #: Transactions of which something is missing. Of those that were asked for and are
+        #: not here a reader thinks that somebody else made them; half a one is a riddle.
+        self._holes: set[str] = set()
 
     def follow(self, logic: Generator[Any, Any, T]) -> Generator[Any, Any, T]:
         """Hands on what logic wants done, and writes down what becomes of it."""
@@ -171,6 +176,7 @@ class Capture:
                 page = self._pages.get(token)
                 op.complete = page is not None
                 op.asked["page_of"] = page
+            op.complete = op.complete and op.asked.get("txn") not in self._holes
             self._ids += 1
             op.id = self._ids
             if self._free:
@@ -187,13 +193,15 @@ class Capture:
             return [op.line("ok", end, out=words.answered(op.kind, op.asked, response))]
 
         with self._lock:
-            if (end := self._over(op)) and self._put(op, lines, response.ByteSize(), 1):
-                token = getattr(response, "next_page_token", "")
-                if token:  # the last one that was told it counts
-                    self._pages[token] = op.id
-                    self._pages.move_to_end(token)
-                    if len(self._pages) > _PAGES:
-                        self._pages.popitem(last=False)
+            if not (end := self._over(op)):
+                return
+            if not self._put(op, lines, response.ByteSize(), 1):
+                self._holes.add(getattr(response, "txn_id", ""))  # of one that it began
+            elif token := getattr(response, "next_page_token", ""):
+                self._pages[token] = op.id  # the last one that was told it counts
+                self._pages.move_to_end(token)
+                if len(self._pages) > _PAGES:
+                    self._pages.popitem(last=False)
 
     def _end(self, op: Operation, outcome: str, error: Json | None) -> None:
         """Writes down how a request failed, or that a stream came to its end."""
@@ -215,7 +223,10 @@ class Capture:
                 return
             now, size = self._now(), message.ByteSize()
             if op.written:
-                self._put(op, lambda: [{"batch": words.batch(op.id, now, message)}], size, 0)
+                if not self._put(
+                    op, lambda: [{"batch": words.batch(op.id, now, message)}], size, 0
+                ):
+                    self._over(op)  # what comes after a hole would look as if that was skipped
                 return
             op.batches.append((now, message))
             op.held += size
@@ -232,8 +243,7 @@ class Capture:
 
         op.written = True
         if not self._put(op, lines, op.held, 1):
-            self._under_way.pop(op.id, None)  # what follows has nothing to follow
-            op.written = False
+            self._over(op)  # what follows has nothing to follow
 
     def _over(self, op: Operation) -> int:
         """Answers when an operation ended: now. 0: it is over already."""
@@ -246,14 +256,21 @@ class Capture:
     def _put(self, op: Operation, lines: Any, size: int, operations: int) -> bool:
         assert self._lines is not None  # noqa: S101  an operation was called
         if not op.complete:
-            self._lines.lose(op.call, operations, "a page before it is missing")
-            return False
+            self._lines.lose(op.call, operations, "what it goes on with is missing")
+        else:
 
-        def make() -> list[Json]:
-            made = lines()
-            return made if self._digests is None else cast("list[Json]", self._digests.redact(made))
+            def make() -> list[Json]:
+                made = lines()
+                if self._digests is not None:
+                    made = self._digests.redact(made)
+                return cast("list[Json]", made)
 
-        return self._lines.put(Entry(make, size + 500, op.call, operations))
+            if self._lines.put(Entry(make, size + 500, op.call, operations)):
+                return True
+        if len(self._holes) > _HOLES:
+            self._holes.clear()  # of those before these hardly anything comes any more
+        self._holes.add(op.asked.get("txn", ""))
+        return False
 
     def _open(self) -> bool:
         """Makes the file when there is something to write."""

@@ -38,6 +38,8 @@ _PAUSE = 0.05
 #: How many names are tried for a file that is taken.
 _NAMES = 1000
 
+_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+
 _encode = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":")).encode
 
 
@@ -237,7 +239,7 @@ def _open(path: str) -> tuple[int, str]:
     given = Path(path)
     for n in range(1, _NAMES):
         name = given if n == 1 else given.with_name(f"{given.stem}-{n}{given.suffix}")
-        fd = os.open(name, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+        fd = os.open(name, _FLAGS, 0o600)
         try:
             if fcntl is not None:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

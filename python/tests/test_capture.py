@@ -355,6 +355,42 @@ def test_a_slow_disk_costs_what_does_not_fit_into_memory(daemon, file, monkeypat
     assert lost["from"] == pytest.approx(known[-2]["return"], abs=10**9)
     assert known[-2]["call"] < lost["from"] < lost["to"] < known[-1]["return"]
     assert "the disk was too slow" in lost["why"]
+    assert check(file)[0] == 7  # nobody replayed what it lost
+
+
+def test_a_transaction_is_whole_or_missing(daemon, file, monkeypatch):
+    with Statehouse(daemon.url, capture=file) as client:
+        client.write("a1", "k", {"n": 0})
+        begun = client.begin_transaction()
+        begun.write("a1", "k", {"n": 1})
+        with monkeypatch.context() as full:
+            full.setattr(_lines, "MAX_WAITING", 0)
+            begun.write("a1", "l", {"n": 1})
+            unseen = client.begin_transaction()
+        unseen.write("a1", "m", {"n": 2})
+        begun.commit()
+        unseen.commit()
+        list(client.replay())
+    assert [op["kind"] for op in operations(file)] == ["transact", "begin", "write", "replay"]
+    assert gap(file)["lost"] == 5
+    code, said = check(file)
+    assert code == 0, said
+    assert "3 commits (2 of others)" in said
+
+
+def test_a_stream_is_not_recorded_behind_a_hole(file, monkeypatch):
+    recording = _capture.Capture(str(file), redact=False)
+    op = recording._call("watch", pb.WatchRequest(all_agents=True))
+    recording._batch(op, pb.EventBatch(cursor=1))
+    monkeypatch.setattr(_lines, "MAX_WAITING", 0)
+    recording._batch(op, pb.EventBatch(cursor=2))
+    monkeypatch.undo()
+    recording._batch(op, pb.EventBatch(cursor=3))
+    recording._end(op, "ok", None)
+    assert recording._call("get", pb.GetStateRequest()).lane == op.lane
+    recording.close()
+    assert [line["batch"]["cursor"] for line in lines(file) if "batch" in line] == [1]
+    assert gap(file)["lost"] == 0
 
 
 def test_a_page_without_the_one_before_is_not_written_down(daemon, file):
