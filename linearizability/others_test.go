@@ -2,6 +2,7 @@ package linearizability
 
 import (
 	"maps"
+	"os"
 	"slices"
 	"testing"
 )
@@ -52,6 +53,34 @@ func TestOthersCommits(t *testing.T) {
 	}
 	if accused < 20 {
 		t.Errorf("only %d histories were bad before", accused)
+	}
+}
+
+// pythonHistory is what the Python client wrote down, with digests, while another
+// client wrote, too.
+const pythonHistory = "testdata/clients/python.jsonl"
+
+// TestPythonHistory: what the SDK writes is read, is whole with its replay, and right.
+func TestPythonHistory(t *testing.T) {
+	f, err := os.Open(pythonHistory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	h, err := ReadHistory(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	outcomes, kinds := make(map[Outcome]int), make(map[Kind]int)
+	for _, op := range h.Operations {
+		outcomes[op.Outcome]++
+		kinds[op.Kind]++
+	}
+	if missing := h.Rebuild(); h.Header.Source != SourceClient || len(missing) > 0 || h.AdmitOthers() != 8 || outcomes[Unknown] < 3 || len(kinds) < 14 {
+		t.Errorf("%+v: misses %v; outcomes %v, kinds %v", h.Header, missing, outcomes, kinds)
+	}
+	if r := Check(h, Options{}); r.Verdict != VerdictOK || r.Stats.Resolved < 2 || r.Stats.Reads < 20 {
+		t.Errorf("%+v", r)
 	}
 }
 
