@@ -12,14 +12,15 @@ import (
 	"testing"
 )
 
-// TestSchemaTakesHistories: those of testdata, written by the simulator, line by line.
+// TestSchemaTakesHistories: those of testdata, written by the simulator and by the
+// Python client, line by line.
 func TestSchemaTakesHistories(t *testing.T) {
 	s := readSchema(t)
 	paths, err := filepath.Glob("testdata/*.jsonl")
 	if err != nil || len(paths) == 0 {
 		t.Fatal("no histories", err)
 	}
-	for _, path := range paths {
+	for _, path := range append(paths, pythonHistory) {
 		f, err := os.Open(path)
 		if err != nil {
 			t.Fatal(err)

@@ -26,9 +26,10 @@ environment() {
 }
 
 say daemon
-(cd "$root" && go build -o "$cache/bin/" ./cmd/statehoused ./cmd/statehousectl)
+(cd "$root" && go build -o "$cache/bin/" ./cmd/statehoused ./cmd/statehousectl ./cmd/statehouse-sim)
 export STATEHOUSED=$cache/bin/statehoused STATEHOUSECTL=$cache/bin/statehousectl
-unset STATEHOUSE_ADDRESS STATEHOUSE_NAMESPACE STATEHOUSE_TOKEN PYTHONPATH
+export STATEHOUSE_SIM=$cache/bin/statehouse-sim
+unset STATEHOUSE_ADDRESS STATEHOUSE_NAMESPACE STATEHOUSE_TOKEN STATEHOUSE_CAPTURE PYTHONPATH
 
 say tools
 environment venv "$new" requirements-dev.txt
@@ -68,7 +69,7 @@ if [ -n "$old" ]; then
   "$cache/floors/bin/python" --version
   "$cache/floors/bin/python" -m pytest -q tests/test_state.py tests/test_txn.py \
     tests/test_log.py tests/test_values.py tests/test_errors.py tests/test_surface.py \
-    tests/test_processes.py tests/test_testing.py
+    tests/test_processes.py tests/test_testing.py tests/test_capture.py
 else
   echo "skipped: needs a Python from 3.9 to 3.12"
 fi

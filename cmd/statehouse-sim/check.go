@@ -45,6 +45,7 @@ type checked struct {
 	Verdict    lin.Verdict `json:"verdict"`
 	Operations int         `json:"operations"`
 	Commits    int         `json:"commits"`
+	Others     int         `json:"others,omitempty"` // commits among them of clients that are not in the history
 	Seconds    float64     `json:"seconds"`
 	Missing    []uint64    `json:"missing,omitempty"` // commits that are not in the history, the first hundred
 	// Of a history that begins in the middle, or has gaps, the verdict is of what it holds.
@@ -86,6 +87,9 @@ func (a *app) judge(file string) (*lin.History, lin.Result, *checked, error) {
 	}
 	h.Header.Command = "statehouse-sim check " + file
 	c := checked{File: file, Verdict: lin.VerdictUnknown, Operations: len(h.Operations), Missing: h.Rebuild()}
+	if h.Complete && h.Header.Source == lin.SourceClient {
+		c.Others = h.AdmitOthers()
+	}
 	began := a.now()
 	if h.Complete {
 		r = lin.Check(h, lin.Options{})
@@ -143,7 +147,11 @@ func (a *app) printChecked(h *lin.History, r lin.Result, c *checked, around int)
 	if a.asJSON {
 		return json.NewEncoder(a.out).Encode(c)
 	}
-	fmt.Fprintf(a.out, "%s: %d operations, %d commits, judged in %.1fs: %s\n", c.File, c.Operations, c.Commits, c.Seconds, c.Verdict)
+	others := ""
+	if c.Others > 0 {
+		others = fmt.Sprintf(" (%d of others)", c.Others)
+	}
+	fmt.Fprintf(a.out, "%s: %d operations, %d commits%s, judged in %.1fs: %s\n", c.File, c.Operations, c.Commits, others, c.Seconds, c.Verdict)
 	if c.Partial {
 		fmt.Fprintln(a.out, c.partly())
 	}

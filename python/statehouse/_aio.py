@@ -11,6 +11,7 @@ import grpc
 import grpc.aio
 
 from statehouse import _forks, errors
+from statehouse._captures import release
 from statehouse._channel import CHANNEL_OPTIONS, Endpoint
 from statehouse._client import ClientSurface
 from statehouse._effects import Awaiting, Call, Effect, Feed, Items, Open, Receive, Sleep, Steps
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from statehouse._calls import Caller
+    from statehouse._capture import Capture
     from statehouse._proto import statehouse_pb2 as pb
 
 T = TypeVar("T")
@@ -36,8 +38,9 @@ class Transport:
     it.
     """
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, capture: Capture | None) -> None:
         self._endpoint = endpoint
+        self._capture = capture
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = 0
         self._channel: Any = None
@@ -47,6 +50,8 @@ class Transport:
 
     async def run(self, steps: Steps[T]) -> T:
         """Performs steps to their end."""
+        if self._capture is not None:
+            steps = self._capture.follow(steps)
         try:
             effect = next(steps)
             while True:
@@ -61,6 +66,8 @@ class Transport:
 
     async def iterate(self, feed: Feed[Item]) -> AsyncIterator[Item]:
         """Performs a feed as far as its items are asked for."""
+        if self._capture is not None:
+            feed = self._capture.follow(feed)
         try:
             step = next(feed)
             while True:
@@ -148,6 +155,9 @@ class Transport:
                 stream.cancel()  # gRPC before 1.7x would wait for them
             channel, self._channel, self._calls = self._channel, None, {}
             await channel.close()  # and with its last reference goes gRPC's own thread
+        capture, self._capture = self._capture, None
+        if capture is not None:
+            await asyncio.get_running_loop().run_in_executor(None, release, capture)
 
 
 def _being_cancelled() -> bool:
@@ -224,7 +234,7 @@ class AsyncStatehouse(ClientSurface, _Awaits):
     """
 
     def _open(self) -> None:
-        self._transport = Transport(self._endpoint)
+        self._transport = Transport(self._endpoint, self._capture)
 
     def begin_transaction(
         self, *, timeout: float | None = None, metadata: Mapping[str, str] | None = None

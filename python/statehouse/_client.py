@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Union
 from statehouse import _arguments as check
 from statehouse import errors
 from statehouse._calls import Caller, Deadline, Options
+from statehouse._captures import capture_of
 from statehouse._channel import Endpoint, PathLike, endpoint
 from statehouse._effects import Steps, operation
 from statehouse._log import Log
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from typing_extensions import Self
+
+    from statehouse._capture import Capture
 
 
 class Unset:
@@ -65,9 +68,14 @@ class ClientSurface(Writes, Log):
         instead of trying until the timeout.
     ``page_size``
         How many items of a list one request asks for. The daemon may answer fewer.
+    ``capture``
+        A file to write down in what was asked and answered, for ``statehouse-sim check``;
+        by default ``STATEHOUSE_CAPTURE``. It is overwritten, and ends when the client is
+        closed. ``capture_redact`` puts digests in the place of values.
     """
 
     _endpoint: Endpoint
+    _capture: Capture | None
 
     def __init__(
         self,
@@ -85,6 +93,8 @@ class ClientSurface(Writes, Log):
         attempt_timeout: float | None = 10.0,
         fail_fast: bool = False,
         page_size: int = 1000,
+        capture: PathLike | None = None,
+        capture_redact: bool = False,
     ) -> None:
         if namespace is None:
             namespace = os.environ.get("STATEHOUSE_NAMESPACE") or "default"
@@ -102,6 +112,7 @@ class ClientSurface(Writes, Log):
                 page_size=page_size,
             )
         )
+        self._capture = capture_of(capture, self._endpoint.target, capture_redact)
         self._open()
 
     def _open(self) -> None:

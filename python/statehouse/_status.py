@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import grpc
 
@@ -30,13 +30,37 @@ _ANSWERED: dict[grpc.StatusCode, type[errors.StatehouseError]] = {
 }
 
 
+#: Statuses of requests that were refused at the door, whoever keeps it.
+_REFUSED = (
+    _CODES.UNIMPLEMENTED,
+    _CODES.UNAUTHENTICATED,
+    _CODES.PERMISSION_DENIED,
+    _CODES.INVALID_ARGUMENT,
+)
+
+
+class Told(NamedTuple):
+    """What an error says in a history (``Outcome`` in linearizability/record)."""
+
+    code: str  #: of the contract, or gRPC's in lower case
+    refused: bool  #: certainly not applied; otherwise nobody knows
+
+
 def from_rpc(failed: grpc.RpcError) -> errors.StatehouseError:
     """Makes the error for a failed RPC."""
     rpc: Any = failed
     message = rpc.details() or ""
     if detail := _detail(rpc.trailing_metadata()):
-        return from_detail(detail, message)
-    code = rpc.code()
+        error = from_detail(detail, message)
+        error._told = Told(error.code, not detail.maybe_applied)  # noqa: SLF001  ours
+    else:
+        error = _from_status(rpc.code(), message)
+        code = rpc.code().name.replace("_", "").replace("CANCELLED", "CANCELED").lower()
+        error._told = Told(code, rpc.code() in _REFUSED)  # noqa: SLF001
+    return error
+
+
+def _from_status(code: grpc.StatusCode, message: str) -> errors.StatehouseError:
     if code in _ANSWERED:
         return _ANSWERED[code](message or code.name, answered=True)
     # Everything else did not come from the daemon: INTERNAL and UNKNOWN without a

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Callable, TypeVar
 import grpc
 
 from statehouse import _forks, errors
+from statehouse._captures import release
 from statehouse._channel import CHANNEL_OPTIONS, Endpoint
 from statehouse._client import ClientSurface
 from statehouse._effects import Blocking, Call, Effect, Feed, Items, Open, Receive, Sleep, Steps
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from statehouse._calls import Caller
+    from statehouse._capture import Capture
     from statehouse._proto import statehouse_pb2 as pb
 
 T = TypeVar("T")
@@ -33,8 +35,9 @@ Item = TypeVar("Item")
 class Transport:
     """A channel and who performs effects on it. Several threads may use it at once."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, capture: Capture | None) -> None:
         self._endpoint = endpoint
+        self._capture = capture
         self._lock = threading.Lock()
         self._pid = 0  # of the process that the channel was made in
         self._channel: Any = None
@@ -43,6 +46,8 @@ class Transport:
 
     def run(self, steps: Steps[T]) -> T:
         """Performs steps to their end."""
+        if self._capture is not None:
+            steps = self._capture.follow(steps)
         try:
             effect = next(steps)
             while True:
@@ -57,6 +62,8 @@ class Transport:
 
     def iterate(self, feed: Feed[Item]) -> Iterator[Item]:
         """Performs a feed as far as its items are asked for."""
+        if self._capture is not None:
+            feed = self._capture.follow(feed)
         try:
             step = next(feed)
             while True:
@@ -140,6 +147,9 @@ class Transport:
                 self._closed = True
                 self._channel.close()
             self._closed = True
+            capture, self._capture = self._capture, None
+        if capture is not None:
+            release(capture)
 
 
 class _Blocks(Blocking):
@@ -188,7 +198,7 @@ class Statehouse(ClientSurface, _Blocks):
     """
 
     def _open(self) -> None:
-        self._transport = Transport(self._endpoint)
+        self._transport = Transport(self._endpoint, self._capture)
 
     def begin_transaction(
         self, *, timeout: float | None = None, metadata: Mapping[str, str] | None = None

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, ClassVar
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from statehouse._status import Told
+
 __all__ = [
     "ConflictError",
     "ConnectionError",
@@ -76,6 +78,7 @@ class StatehouseError(Exception):
         self.answered = answered
         self.maybe_applied = False
         self._sent = sent or answered  # the daemon may have seen the request
+        self._told: Told | None = None  # what it is in a history
 
     def __str__(self) -> str:
         return f"{self.message}. {self.advice}" if self.advice else self.message

@@ -13,21 +13,20 @@ class BinaryNotFound(Exception):
 
 
 def find_binary(name: str = "statehoused") -> str:
-    """Finds a program: where ``STATEHOUSED`` (for statehousectl: ``STATEHOUSECTL``) says,
+    """Finds a program: where ``STATEHOUSED`` (of statehouse-sim: ``STATEHOUSE_SIM``) says,
     else on the PATH, else built from the repository that this package, or the working
     directory, is in.
     """
-    if told := os.environ.get(name.upper()):
+    variable = name.upper().replace("-", "_")
+    if told := os.environ.get(variable):
         if not os.access(told, os.X_OK):
-            raise BinaryNotFound(f"{name.upper()} is {told!r}, which is no program")
+            raise BinaryNotFound(f"{variable} is {told!r}, which is no program")
         return told
     if found := shutil.which(name):
         return found
     if repository := _repository():
         return _build(repository, name)
-    raise BinaryNotFound(
-        f"{name} is not on the PATH: put it there, or set {name.upper()} to its path"
-    )
+    raise BinaryNotFound(f"{name} is not on the PATH: put it there, or set {variable} to its path")
 
 
 def _repository() -> Path | None:

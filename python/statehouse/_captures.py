@@ -1,0 +1,71 @@
+"""Who writes which file, and until when."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from statehouse import _arguments as check
+from statehouse._capture import Capture
+from statehouse._lines import log
+
+if TYPE_CHECKING:
+    from statehouse._channel import PathLike
+
+_captures: dict[tuple[str, str, bool], Capture] = {}
+_guard = threading.Lock()
+
+
+def capture_of(path: PathLike | None, target: str, redact: bool) -> Capture | None:
+    """Answers what records clients of a daemon into a file; None: nobody asked for it.
+
+    Clients of this process that name the same file share it, also one after the other.
+    """
+    given = path is not None
+    path = path if given else os.environ.get("STATEHOUSE_CAPTURE") or None
+    if path is None:
+        return None
+    try:
+        name = os.path.abspath(os.fspath(path))  # noqa: PTH100  text is what it stays
+        if not Path(name).parent.is_dir():
+            raise check.refused("capture", f"capture {path!r}: there is no such directory")
+    except (TypeError, ValueError):
+        if given:
+            raise
+        log.warning("statehouse: STATEHOUSE_CAPTURE=%s: nothing is recorded", path)
+        return None
+    with _guard:
+        key = name, target, redact
+        known = _captures.get(key)
+        if known is None or (known.users <= 0 and not known.again()):
+            known = _captures[key] = Capture(name, redact)
+        known.users += 1
+        return known
+
+
+def release(known: Capture) -> None:
+    """Ends the file when the last client that writes it is closed."""
+    with _guard:
+        known.users -= 1
+        if known.users <= 0:
+            known.close()
+
+
+@atexit.register
+def _close_all() -> None:
+    for known in _captures.values():
+        known.close()
+
+
+def _after_in_child() -> None:
+    global _guard
+    _guard = threading.Lock()
+    for known in _captures.values():
+        known.forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_in_child)
