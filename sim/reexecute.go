@@ -52,6 +52,23 @@ type attempt struct {
 	staged []*lin.Operation
 }
 
+// whole tells whether all that was staged for an event is known: of what an answer was
+// lost to, or a gap hides, it is not.
+func (a *attempt) whole(ev *lin.Event) bool {
+	staged := make(map[lin.Name]*lin.Operation) // the last of each key
+	for _, op := range a.staged {
+		staged[lin.Name{Namespace: op.In.Namespace, Agent: op.In.Agent, Key: op.In.Key}] = op
+	}
+	for i := range ev.Ops {
+		o := &ev.Ops[i]
+		op := staged[o.Name]
+		if op == nil || (op.Kind == lin.StageDelete) != o.Delete || lin.Canonical(op.In.Value) != lin.Canonical(o.Value) {
+			return false
+		}
+	}
+	return a.begin != nil && a.commit.Outcome == lin.OK && len(staged) == len(ev.Ops)
+}
+
 // Reexecute does the last commits of a history again, at most limit, and the reads
 // between them. The history must have its log.
 func Reexecute(h *lin.History, limit int, progress func(done, of int)) (*Reexecution, error) {
@@ -108,8 +125,8 @@ func (x *reexecution) collect(h *lin.History) {
 				a.staged = append(a.staged, op)
 			}
 		case lin.Commit, lin.Transact:
-			if a := get(op.In.TxnID); a.commit == nil || a.commit.Outcome != lin.OK {
-				a.commit = op
+			if a := get(op.In.TxnID); op.Outcome == lin.OK || op.Outcome == lin.Unknown && a.commit == nil {
+				a.commit = op // what was refused did nothing, whatever else has its id
 			}
 		case lin.Get, lin.BatchGet:
 			if op.Outcome == lin.OK && op.In.TxnID == "" && op.Out.ReadTS >= x.r.First && op.Out.ReadTS <= x.r.Last {
@@ -213,7 +230,7 @@ func (x *reexecution) commit(ev *lin.Event) error {
 	var in lin.Input
 	kind := lin.Transact
 	switch {
-	case a == nil || a.commit == nil || a.commit.Kind == lin.Commit && (a.begin == nil || a.commit.Outcome != lin.OK):
+	case a == nil || a.commit == nil || a.commit.Kind == lin.Commit && !a.whole(ev):
 		x.r.Rebuilt++
 		in = lin.Input{Metadata: ev.Metadata}
 		for _, o := range ev.Ops {
