@@ -16,6 +16,10 @@ func (h *History) Rebuild() (missing []uint64) {
 		return nil
 	}
 	events := make(map[uint64]*Event)
+	for i := range h.Log { // what could be read of it
+		ev := h.Log[i]
+		events[ev.CommitTS] = &ev
+	}
 	seen := make(map[uint64]bool) // at all
 	staged := make(map[string]*txn)
 	for _, op := range h.Operations {

@@ -199,10 +199,22 @@ func (w *dumpWriter) flush() error {
 type captureSource struct{ e *engine.Engine }
 
 func (c captureSource) Events(after, last uint64, f func(*lin.Event) error) error {
+	limit := 0 // as many as fit; once something cannot be read, one at a time
+	damage := &capture.UnreadableError{}
 	for cursor := engine.Cursor(after); uint64(cursor) < last; {
-		events, next, err := c.e.Replay(engine.Filter{Whole: true}, cursor, engine.CommitTS(last), 0)
-		if err != nil {
-			return err
+		events, next, err := c.e.Replay(engine.Filter{Whole: true}, cursor, engine.CommitTS(last), limit)
+		switch {
+		case err == nil:
+		case limit == 0:
+			limit = 1
+			continue
+		default:
+			damage.Commits, damage.Err = append(damage.Commits, uint64(cursor)+1), err
+			cursor++
+			if len(damage.Commits) > maxUnreadable {
+				return damage
+			}
+			continue
 		}
 		for i := range events {
 			if err := f(linEvent(&events[i])); err != nil {
@@ -211,8 +223,14 @@ func (c captureSource) Events(after, last uint64, f func(*lin.Event) error) erro
 		}
 		cursor = next
 	}
+	if damage.Err != nil {
+		return damage
+	}
 	return nil
 }
+
+// maxUnreadable is how many commits that cannot be read are passed over.
+const maxUnreadable = 1000
 
 func linEvent(ev *engine.Event) *lin.Event {
 	out := &lin.Event{CommitTS: uint64(ev.CommitTS), CommitTime: ev.CommitTime.UnixNano(), TxnID: string(ev.TxnID), Metadata: ev.Metadata}

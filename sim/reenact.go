@@ -141,6 +141,9 @@ func (x *actor) ask(op *lin.Operation) *call {
 		return nil
 	}
 	c := w.calls[id]
+	if op.Kind == lin.Watch {
+		return nil // it goes on beside what follows
+	}
 	deadline := w.elapsed + patience
 	x.p.wake = deadline
 	x.p.park(func() bool { return c.done || w.elapsed >= deadline })

@@ -31,9 +31,8 @@ type unit struct {
 	before uint64 // a commit that had happened when it was asked
 }
 
-// NewScript makes a script of a history that shows v. Of requests that cannot be made
-// again it takes none: watches, which are open for ever, and what rests on
-// requests that are not in the history.
+// NewScript makes a script of a history that shows v, without what rests on requests
+// that are not in it.
 func NewScript(h *lin.History, v lin.Violation) (*Script, error) {
 	s := &Script{keys: make(map[lin.Name][]lin.Record), target: v, names: make(map[lin.Name]bool), digests: h.Header.Redaction != ""}
 	if b := h.Header.Base; b != nil {
@@ -62,7 +61,7 @@ func (s *Script) gather(h *lin.History, byTxn map[string]*lin.Event) {
 	open := make(map[string]*unit)
 	for _, op := range h.Operations {
 		switch {
-		case op.Kind == lin.Watch || op.Error != nil && op.Error.Code == "INVALID_REQUEST":
+		case op.Error != nil && op.Error.Code == "INVALID_REQUEST":
 			continue
 		case op.Kind == lin.Begin:
 			if op.Out.TxnID == "" {

@@ -35,6 +35,14 @@ func replay(seed uint64, c Config, class Class, steps []Step) *Result {
 	return r
 }
 
+// simplifyConfig tries the defaults.
+func (s *Shrinker) simplifyConfig(steps []Step) {
+	drawn := s.Config
+	if s.Config = (Config{}); !s.fails(steps) {
+		s.Config = drawn
+	}
+}
+
 func (s *Shrinker) fails(steps []Step) bool {
 	if s.late() {
 		return false
@@ -52,6 +60,7 @@ func (s *Shrinker) Shrink(steps []Step) (*Scenario, error) {
 		return nil, fmt.Errorf("the recorded steps, done again, do not break %s (%s)", s.Breach.Promise, s.Breach.Check)
 	}
 	steps = s.truncate(steps)
+	s.simplifyConfig(steps)
 	for before := len(steps) + 1; len(steps) < before && !s.late(); {
 		before = len(steps)
 		steps = s.dropGroups(steps, func(st *Step) string { return st.Client }) // clients

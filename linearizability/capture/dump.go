@@ -20,7 +20,8 @@ import (
 
 // Source is the store that a capture is of. All reads are as of a commit.
 type Source interface {
-	// Events calls f with the commits behind after, up to last, in order.
+	// Events calls f with the commits behind after, up to last, in order. It passes
+	// over those that cannot be read, which an *UnreadableError tells of at its end.
 	Events(after, last uint64, f func(*lin.Event) error) error
 	// Record is a key's state, tombstones among them.
 	Record(at uint64, n lin.Name) (lin.Record, error)
@@ -30,6 +31,18 @@ type Source interface {
 	Agents(at uint64, ns, prefix string, f func(lin.Agent) error) error
 	Namespaces(at uint64) ([]string, error)
 }
+
+// UnreadableError says that part of a log cannot be read.
+type UnreadableError struct {
+	Commits []uint64
+	Err     error // the last
+}
+
+func (e *UnreadableError) Error() string {
+	return fmt.Sprintf("%d commits of the log cannot be read, commit %d the first: %v", len(e.Commits), e.Commits[0], e.Err)
+}
+
+func (e *UnreadableError) Unwrap() error { return e.Err }
 
 // Redaction is how much of what agents keep is in a dump.
 type Redaction int
@@ -114,6 +127,7 @@ type dumper struct {
 	redactor redact.Redactor
 	w        *lin.Writer
 	frames   int
+	damage   *UnreadableError // of the log
 }
 
 // scope is the state that a history speaks of.
@@ -182,7 +196,7 @@ func (d *dumper) look() error {
 	if err != nil || d.o.Source == nil {
 		return err
 	}
-	if err := d.o.Source.Events(d.base(), d.t.final.published, func(ev *lin.Event) error {
+	if err := d.events(func(ev *lin.Event) error {
 		for i := range ev.Ops {
 			d.scope.add(ev.Ops[i].Name)
 		}
@@ -192,6 +206,15 @@ func (d *dumper) look() error {
 		return err
 	}
 	return d.state(func(l lin.Line) error { d.name(l); return nil })
+}
+
+// events goes through the log, as far as it can be read.
+func (d *dumper) events(f func(*lin.Event) error) error {
+	err := d.o.Source.Events(d.base(), d.t.final.published, f)
+	if errors.As(err, &d.damage) {
+		return nil
+	}
+	return err
 }
 
 // tick looks now and then whether anybody still waits.
@@ -242,10 +265,15 @@ func (d *dumper) write(out io.Writer) error {
 		return err
 	}
 	if d.o.Source != nil {
-		if err := d.o.Source.Events(d.base(), d.t.final.published, func(ev *lin.Event) error {
+		if err := d.events(func(ev *lin.Event) error {
 			normalEvent(ev)
 			return errors.Join(d.tick(), d.put(lin.Line{Event: ev}))
 		}); err != nil {
+			return err
+		}
+	}
+	if d.damage != nil {
+		if err := d.put(lin.Line{Note: &lin.Note{Time: d.t.last, Lane: "daemon", Kind: "damage", Text: d.damage.Error()}}); err != nil {
 			return err
 		}
 	}
@@ -255,7 +283,7 @@ func (d *dumper) write(out io.Writer) error {
 			return err
 		}
 	}
-	return d.w.End(d.o.Source != nil)
+	return d.w.End(d.o.Source != nil && d.damage == nil)
 }
 
 // state is what the capture's first request met, as far as it is spoken of: each
