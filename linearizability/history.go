@@ -94,7 +94,7 @@ const (
 // Operation is one request, as its client saw it. A request that was sent again is
 // another operation, with the same TxnID.
 type Operation struct {
-	ID     int    `json:"id"`     // from 1, in the order of calls
+	ID     int    `json:"id"`     // from 1; unique, mostly in the order of calls
 	Client string `json:"client"` // one client has at most one operation under way, streams aside
 	Kind   Kind   `json:"kind"`
 	Call   int64  `json:"call"`             // time

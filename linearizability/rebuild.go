@@ -8,9 +8,9 @@ import (
 )
 
 // Rebuild makes a log of what clients saw, for a history that nobody read the log
-// for: of acknowledged commits, and of events in replays and watches. Where no
-// commit is missing the history is complete then. Otherwise it tells what is
-// missing, for what rests on that cannot be checked.
+// for, or not all of it: of acknowledged commits, and of events in replays and
+// watches. Where no commit is missing the history is complete then. Otherwise it
+// tells what is missing, for what rests on that cannot be checked.
 func (h *History) Rebuild() (missing []uint64) {
 	if h.Complete {
 		return nil
