@@ -55,25 +55,24 @@ func (s *Service) captured(env engine.Env) engine.Env {
 	return env
 }
 
-func (s *Service) openCapture(log func(string, ...any)) error {
+func (s *Service) openCapture(log func(string, ...any)) {
 	c := s.config.Capture
 	if c.Dir == "" {
-		return nil
+		return
 	}
 	if log == nil {
 		log = func(string, ...any) {}
 	}
-	r, err := capture.New(capture.Config{
+	r := capture.New(capture.Config{
 		Dir: c.Dir, MaxBytes: c.MaxBytes, Store: s.engine.Status().StoreID, Build: fmt.Sprintf("%s (%s)", s.config.Version, s.config.GitSHA), Settings: c.Settings,
 		Published: func() uint64 { return uint64(s.engine.Published()) }, Log: log,
 	})
-	if err == nil && c.On {
-		err = r.Start()
+	s.recorder.Store(r)
+	if c.On {
+		if err := r.Start(); err != nil {
+			log("nothing is captured", "error", err.Error())
+		}
 	}
-	if err == nil {
-		s.recorder.Store(r)
-	}
-	return err
 }
 
 // unaryInterceptors are the capture's, which sees what clients are told, and the

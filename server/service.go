@@ -65,9 +65,7 @@ func Assemble(env engine.Env, config Config) (*Service, error) {
 	s.requests.free.Store(int64(config.Requests))
 	s.streams.free.Store(int64(config.Streams))
 	s.draining, s.drain = context.WithCancel(context.Background())
-	if err := s.openCapture(env.Log); err != nil {
-		return nil, errors.Join(err, s.Close())
-	}
+	s.openCapture(env.Log)
 	return s, nil
 }
 

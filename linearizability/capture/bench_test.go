@@ -17,10 +17,7 @@ import (
 func BenchmarkTransact(b *testing.B) {
 	for _, on := range []bool{false, true} {
 		b.Run(fmt.Sprintf("on=%v", on), func(b *testing.B) {
-			r, err := New(Config{Dir: b.TempDir(), MaxBytes: 64 << 20, Published: func() uint64 { return 1 }, Log: func(string, ...any) {}})
-			if err != nil {
-				b.Fatal(err)
-			}
+			r := New(Config{Dir: b.TempDir(), MaxBytes: 64 << 20, Published: func() uint64 { return 1 }, Log: func(string, ...any) {}})
 			defer r.Close()
 			if on {
 				if err := r.Start(); err != nil {

@@ -50,6 +50,13 @@ func endFrame(b []byte, start int) {
 	binary.LittleEndian.PutUint32(b[start:], uint32(len(b)-start-4))
 }
 
+// sum fills in the head of a chunk.
+func sum(chunk []byte) {
+	frames := chunk[chunkHeader:]
+	binary.LittleEndian.PutUint32(chunk, uint32(len(frames)))
+	binary.LittleEndian.PutUint32(chunk[4:], crc32.Checksum(frames, castagnoli))
+}
+
 var errTorn = errors.New("a chunk is cut off or damaged")
 
 // nextChunk cuts a chunk's frames off b; nil at the end.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
 	lin "statehouse.dev/statehouse/linearizability"
 )
@@ -14,9 +15,10 @@ import (
 // tape is a ring opened for reading: its files stay readable when it goes on and
 // drops them.
 type tape struct {
-	files []*os.File
-	sizes []int64 // what is written when it was opened
-	live  bool    // its last life goes on
+	files   []*os.File
+	sizes   []int64 // what is written when it was opened
+	live    bool    // its last life goes on
+	wrapped bool    // what it began with was dropped
 
 	// What a first look finds.
 	first   *life // how the oldest segment begins
@@ -96,6 +98,9 @@ func openTape(dir string) (*tape, error) {
 			var info os.FileInfo
 			if info, err = f.Stat(); err == nil {
 				t.files, t.sizes = append(t.files, f), append(t.sizes, info.Size())
+				if len(t.files) == 1 {
+					t.wrapped = filepath.Base(name) != segmentName(1)
+				}
 			}
 		}
 		if err != nil {

@@ -78,25 +78,25 @@ type life struct {
 	Born      int64             `json:"born"` // ns since 1970; the same for all segments of a life
 	Now       int64             `json:"now"`  // ns since then
 	Published uint64            `json:"published"`
-	Wrapped   bool              `json:"wrapped,omitempty"`
 	Build     string            `json:"build,omitempty"`
 	Settings  map[string]string `json:"settings,omitempty"`
 }
 
-// New makes a recorder. One that was on when its process ended goes on by itself.
-func New(config Config) (*Recorder, error) {
+// New makes a recorder. One that was on when its process ended goes on by itself; if
+// it cannot, it is off, and Status says why: what serves does not depend on it.
+func New(config Config) *Recorder {
 	config.MaxBytes = max(config.MaxBytes, MinBytes)
 	r := &Recorder{config: config, born: time.Now(), stop: make(chan struct{})}
 	r.pending, r.spare = make([]byte, chunkHeader, 1<<18), make([]byte, chunkHeader, 1<<18)
 	r.done.Go(r.loop)
-	switch of, err := os.ReadFile(r.marker()); {
-	case errors.Is(err, fs.ErrNotExist):
-		return r, nil
-	case err != nil:
-		return r, err
-	default:
-		return r, r.begin(string(of) != config.Store)
+	of, err := os.ReadFile(r.marker())
+	if err == nil {
+		err = r.begin(string(of) != config.Store)
 	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		r.noteProblem(err)
+	}
+	return r
 }
 
 // marker is a file that is there while a capture is on, and says of which store.
@@ -110,7 +110,9 @@ func (r *Recorder) Start() error {
 	if r.on.Load() {
 		return nil
 	}
-	return r.begin(true)
+	err := r.begin(true)
+	r.noteProblem(err)
+	return err
 }
 
 func (r *Recorder) begin(fresh bool) error {
@@ -162,14 +164,11 @@ func (r *Recorder) Close() error {
 	return errors.Join(err, r.ring.close())
 }
 
-// Note records something that happened beside the operations, at once: the process
-// may be about to end.
+// Note records something that happened beside the operations.
 func (r *Recorder) Note(lane, kind, text string) {
-	if !r.on.Load() {
-		return
+	if r.on.Load() {
+		r.note(lane, kind, text)
 	}
-	r.note(lane, kind, text)
-	r.noteProblem(r.flush(kindMark))
 }
 
 func (r *Recorder) note(lane, what, text string) {
@@ -196,18 +195,27 @@ func (r *Recorder) Step(what string, first, last uint64) {
 const haltPatience = 10 * time.Second
 
 // Halted records that the process is about to end because of reason, and dumps
-// what there is beside the ring, values as digests.
+// what there is beside the ring, values as digests. It returns in haltPatience, also
+// when the disk answers nobody any more.
 func (r *Recorder) Halted(reason string, o Options) {
 	if !r.on.Load() {
 		return
 	}
-	r.Note("daemon", "halt", reason)
-	path, err := r.DumpFile(o, "halt")
-	if err != nil {
-		r.config.Log("the capture could not be dumped; start the daemon again and dump it then", "error", err.Error())
-		return
+	r.note("daemon", "halt", reason)
+	dumped := make(chan struct{})
+	go func() {
+		defer close(dumped)
+		path, err := r.DumpFile(o, "halt")
+		if err != nil {
+			r.config.Log("the capture could not be dumped; start the daemon again and dump it then", "error", err.Error())
+			return
+		}
+		r.config.Log("the capture was dumped", "file", path)
+	}()
+	select {
+	case <-dumped:
+	case <-time.After(haltPatience):
 	}
-	r.config.Log("the capture was dumped", "file", path)
 }
 
 // DumpFile writes what was captured to a new file beside the ring, and tells its
@@ -248,7 +256,7 @@ func (r *Recorder) Status() Status {
 	defer r.flushing.Unlock()
 	s := Status{On: r.on.Load(), MaxBytes: r.config.MaxBytes, Operations: r.operations.Load(), Lost: r.lostEver.Load(), Problem: r.problem}
 	if r.ring != nil {
-		s.Bytes, s.Wrapped = r.ring.bytes(), r.ring.wrapped
+		s.Bytes, s.Wrapped = r.ring.bytes(), r.ring.wrapped()
 	}
 	return s
 }
@@ -275,7 +283,7 @@ func (r *Recorder) noteProblem(err error) {
 	r.flushing.Lock()
 	defer r.flushing.Unlock()
 	if err != nil && r.problem == nil {
-		r.config.Log("the capture cannot be written; it goes on when it can", "error", err.Error())
+		r.config.Log("the capture cannot be written", "error", err.Error())
 	}
 	r.problem = err
 }
@@ -380,7 +388,7 @@ func (r *Recorder) write(chunk []byte) error {
 // whatever was answered in those before it, was published by then.
 func (r *Recorder) beginSegment() error {
 	body, err := json.Marshal(life{
-		Born: r.born.UnixNano(), Now: r.now(), Published: r.config.Published(), Wrapped: r.ring.wrapped,
+		Born: r.born.UnixNano(), Now: r.now(), Published: r.config.Published(),
 		Build: r.config.Build, Settings: r.config.Settings,
 	})
 	if err != nil {

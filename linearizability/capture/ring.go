@@ -1,10 +1,8 @@
 package capture
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,6 +15,8 @@ const segments = 16
 
 const segmentSuffix = ".ring"
 
+func segmentName(number int) string { return fmt.Sprintf("%09d%s", number, segmentSuffix) }
+
 // ring is the files. One goroutine writes.
 type ring struct {
 	dir     string
@@ -25,7 +25,6 @@ type ring struct {
 	size    int64 // of current
 	number  int   // of the next segment
 	kept    []segment
-	wrapped bool // a segment was dropped
 }
 
 type segment struct {
@@ -81,9 +80,9 @@ func (r *ring) begin(first []byte) error {
 		if err := os.Remove(r.kept[0].path); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
-		r.kept, r.wrapped = r.kept[1:], true
+		r.kept = r.kept[1:]
 	}
-	path := filepath.Join(r.dir, fmt.Sprintf("%09d%s", r.number, segmentSuffix))
+	path := filepath.Join(r.dir, segmentName(r.number))
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
@@ -93,6 +92,9 @@ func (r *ring) begin(first []byte) error {
 	r.kept = append(r.kept, segment{path: path})
 	return r.write(first)
 }
+
+// wrapped tells whether a segment was dropped.
+func (r *ring) wrapped() bool { return r.number-1 > len(r.kept) }
 
 // full tells whether it is time for another segment.
 func (r *ring) full() bool { return r.current == nil || r.size >= r.max/segments }
@@ -107,9 +109,7 @@ func (r *ring) bytes() (total int64) {
 // write writes a chunk: frames behind chunkHeader bytes that are left for its head.
 // After an error nothing more can be written to the segment.
 func (r *ring) write(chunk []byte) error {
-	frames := chunk[chunkHeader:]
-	binary.LittleEndian.PutUint32(chunk, uint32(len(frames)))
-	binary.LittleEndian.PutUint32(chunk[4:], crc32.Checksum(frames, castagnoli))
+	sum(chunk)
 	n, err := r.current.Write(chunk)
 	r.size += int64(n)
 	r.kept[len(r.kept)-1].size = r.size
@@ -136,6 +136,6 @@ func (r *ring) clear() error {
 			err = rerr
 		}
 	}
-	r.kept, r.wrapped = nil, false
+	r.kept, r.number = nil, 1
 	return err
 }

@@ -63,7 +63,7 @@ func (t *tape) begins(f *frame, before *span, torn bool) error {
 	}
 	now := l.Now + f.span.shift
 	switch {
-	case before == nil && l.Wrapped:
+	case before == nil && t.wrapped:
 		t.gap(0, now, 0, whyWrapped)
 	case before == nil:
 	case f.span != before && !t.stopped:
