@@ -209,6 +209,7 @@ func TestLoss(t *testing.T) {
 	s := newStore()
 	r := s.recorder(t, t.TempDir())
 	defer r.Close()
+	r.ring.max = 1 << 30
 	r.flushing.Lock() // a disk that does not answer
 	value := `{"pad":"` + strings.Repeat("x", 1<<20) + `"}`
 	s.write(t, r, 40, value)
