@@ -82,6 +82,8 @@ func (c *claims) addCommit(f *fate, log map[string]*Event) {
 			place(op)
 		case op.Kind == GetTxn && (op.Out.State == "open" || op.Out.State == "never_seen"):
 			a.call = max(a.call, op.Call) // it had not taken effect then
+		case op.Kind == Abort && f.begin == nil && len(f.id) != begunIDs:
+			// of what a client chose for a transact: nothing of that name can be aborted
 		default:
 			dead = true
 		}

@@ -82,10 +82,10 @@ func (r *Record) looksOwn() bool { return r.Version == 0 && r.CommitTS == 0 && r
 
 // pageLost tells whether one of the pages before this one is not in the history.
 func (j *judge) pageLost(op *Operation) bool {
-	for j.lacks.any() && op.In.PageOf != 0 {
+	for op.In.PageOf != 0 {
 		from := j.ops[op.In.PageOf]
 		if from == nil {
-			return true
+			return j.lacks.any() || op.In.PageOf == PageMissing
 		}
 		if from.Call >= op.Call {
 			return false // see pageOf

@@ -20,7 +20,7 @@ func (j *judge) checkRefused(t *txn, op *Operation, ev *Event) {
 			j.breaks(op, "G6", "id-not-reused", "", "", "it was refused because its id had been used, which it was not")
 		}
 	default:
-		if ev != nil && op.Error.decides() {
+		if ev != nil && op.Error.decides() && !t.neverBegun(op) {
 			j.breaks(op, "G6", "refused-but-applied", "", op.Error.Code, "it was refused (%s: %s), and transaction %s is in the log as commit %d", op.Error.Code, op.Error.Message, t.id, ev.CommitTS)
 		}
 	}
@@ -34,7 +34,7 @@ func (j *judge) checkRefused(t *txn, op *Operation, ev *Event) {
 	switch op.Error.Code {
 	case "PRECONDITION_FAILED":
 		switch {
-		case j.couldFail(t, op, low, high):
+		case j.couldFail(t, op, op.Error, low, high) || j.failedAlready(t, op, low, high):
 		case j.early(first) && j.failedBefore(t, op):
 			j.stats.BeforeBase++
 		case op.Kind == Commit && j.hidden(t): // on a condition of a write that is missing
@@ -82,9 +82,8 @@ func (r *Refusal) says(detail string, n uint64) bool {
 
 // couldFail tells whether the condition that a refusal names is one of those that
 // were set, and can have been as it says, which is not as it was to be.
-func (j *judge) couldFail(t *txn, op *Operation, low, high uint64) bool {
+func (j *judge) couldFail(t *txn, op *Operation, r *Refusal, low, high uint64) bool {
 	_, conditions := t.wanted(op)
-	r := op.Error
 	if low > high {
 		return false
 	}
@@ -134,6 +133,14 @@ func (j *judge) failedBefore(t *txn, op *Operation) bool {
 		}
 	}
 	return false
+}
+
+// failedAlready tells whether a commit is told again how an earlier one of the same
+// transaction ended, whose conditions were others.
+func (j *judge) failedAlready(t *txn, op *Operation, low, high uint64) bool {
+	return op.Kind == Commit && slices.ContainsFunc(t.attempts, func(a *Operation) bool {
+		return a != op && a.Kind == Commit && a.Call < op.Return && j.couldFail(t, a, op.Error, low, high)
+	})
 }
 
 // couldConflict tells whether what a refusal names was read by the transaction, and

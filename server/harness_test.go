@@ -57,6 +57,7 @@ func newRig(t *testing.T, change ...func(*Config, *engine.Env)) *rig {
 		})
 	r.env.Now = func() time.Time { return time.Now().Add(time.Duration(r.skew.Load())) }
 	r.config = Config{Version: "test", Engine: engine.Options{Dir: "/data", Tuning: engine.Tuning{CacheBytes: 8 << 20}}}
+	r.config.Capture = Capture{Dir: t.TempDir(), MaxBytes: 256 << 20, On: true}
 	for _, c := range change {
 		c(&r.config, &r.env)
 	}
@@ -64,6 +65,7 @@ func newRig(t *testing.T, change ...func(*Config, *engine.Env)) *rig {
 	t.Cleanup(func() {
 		if !r.mute {
 			r.put("", "the end", "k", `{"still":"serving"}`)
+			r.judgeCapture()
 		}
 		r.halt()
 		if _, err := engine.Verify(r.env, r.config.Engine.Dir, nil); err != nil {

@@ -2,6 +2,7 @@ package capture
 
 import (
 	"encoding/json"
+	"math/big"
 	"strconv"
 	"strings"
 
@@ -128,9 +129,37 @@ func normalNumbers(v any) any {
 	return v
 }
 
-// normalNumber writes a number as digits without zeros around them and an
-// exponent: 1200, 1.2e3 and 1200.0 are 12e2.
+// normalNumber writes a number in one way: 1200, 1.2e3 and 1200.0 are 12e2. One
+// that is exactly a double is written as the shortest that is read as that, since a
+// Struct carries doubles.
 func normalNumber(n string) string {
+	form := normalDigits(n)
+	f, err := strconv.ParseFloat(n, 64)
+	if err != nil {
+		return form
+	}
+	shortest := normalDigits(strconv.FormatFloat(f, 'e', -1, 64))
+	if form != shortest && isExactly(n, f) {
+		return shortest
+	}
+	return form
+}
+
+// maxExponent is more than that of any double: what is farther from 1 is none.
+const maxExponent = 1100
+
+func isExactly(n string, f float64) bool {
+	if _, exponent, ok := strings.Cut(strings.ToLower(n), "e"); ok {
+		if e, err := strconv.Atoi(exponent); err != nil || e > maxExponent || e < -maxExponent {
+			return false // not worth a number of a billion digits
+		}
+	}
+	r, ok := new(big.Rat).SetString(n)
+	return ok && r.Cmp(new(big.Rat).SetFloat64(f)) == 0
+}
+
+// normalDigits writes a number as digits without zeros around them and an exponent.
+func normalDigits(n string) string {
 	mantissa, exponent, _ := strings.Cut(strings.ToLower(n), "e")
 	e, err := strconv.Atoi(exponent)
 	if err != nil && exponent != "" {

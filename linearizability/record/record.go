@@ -4,6 +4,7 @@
 package record
 
 import (
+	"math"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -70,7 +71,14 @@ func nanos(t *timestamppb.Timestamp) int64 {
 	if t == nil {
 		return 0
 	}
-	return t.AsTime().UnixNano()
+	at := t.AsTime()
+	switch { // farther away than nanoseconds count
+	case at.Before(time.Unix(0, math.MinInt64)):
+		return math.MinInt64
+	case at.After(time.Unix(0, math.MaxInt64)):
+		return math.MaxInt64
+	}
+	return at.UnixNano()
 }
 
 func stamp(ns int64) *timestamppb.Timestamp {
