@@ -46,7 +46,7 @@ func replay() []Bug {
 		},
 		{
 			Name: "foreign-namespace", Promise: "G10", About: "a replay of a namespace shows the events of others with the same agents",
-			Edits: []Edit{{"engine/replay.go", "			if a.Namespace != r.f.Namespace {\n				continue\n			}", "			if a.Namespace != r.f.Namespace && a.Namespace != \"third\" {\n				continue\n			}"}},
+			Edits: []Edit{{"engine/replay.go", "			if a.Namespace != r.f.Namespace && !r.f.Whole {\n				continue\n			}", "			if a.Namespace != r.f.Namespace && a.Namespace != \"third\" && !r.f.Whole {\n				continue\n			}"}},
 		},
 	}
 }
