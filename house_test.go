@@ -54,6 +54,9 @@ var doors = map[string][]ban{
 		{module + "/server", "it stands in front of a service and knows none"},
 		{module + "/sim", "production code does not know that it is simulated"},
 	},
+	"linearizability/zst": {
+		{module + "/", "it is about bytes"},
+	},
 	"linearizability/record": {
 		{module + "/engine", "what is recorded is what goes over the wire"},
 		{module + "/server", "as above"},

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -10,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	lin "statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/linearizability/zst"
 )
 
 func (a *app) checkCommand() *cobra.Command {
@@ -81,7 +81,12 @@ func (a *app) judge(file string) (*lin.History, lin.Result, *checked, error) {
 		return nil, r, nil, failed(exitUsage, "%v", err)
 	}
 	defer f.Close()
-	h, err := lin.ReadHistory(bufio.NewReaderSize(f, 1<<20))
+	in, err := zst.NewReader(f)
+	if err != nil {
+		return nil, r, nil, failed(exitUsage, "%s: %v", file, err)
+	}
+	defer in.Close()
+	h, err := lin.ReadHistory(in)
 	if err != nil {
 		return nil, r, nil, failed(exitUsage, "%s is not a history: %v", file, err)
 	}

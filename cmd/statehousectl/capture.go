@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"statehouse.dev/statehouse/client"
+	"statehouse.dev/statehouse/linearizability/zst"
 )
 
 const captureHelp = `capture records what clients ask of the daemon and are told, in a ring of files beside
@@ -89,7 +90,8 @@ func (a *app) captureDumpCommand() *cobra.Command {
 		Long: `dump writes what was captured as a history (JSON lines, docs/HISTORY.md). Values are in it
 as digests with a key that stays with the daemon: equal values have equal digests.
 With --redact names, namespaces, agents, keys and ids are pseudonyms as well; with
---redact none everything is in it as it is.`,
+--redact none everything is in it as it is. A FILE that ends in .zst is compressed;
+statehouse-sim reads it as it is.`,
 		Example: "  statehousectl capture dump -o incident.jsonl --redact names",
 	}
 	f := cmd.Flags()
@@ -108,7 +110,14 @@ With --redact names, namespaces, agents, keys and ids are pseudonyms as well; wi
 			return s.DumpCapture(ctx, s.p.w, r)
 		}
 		counted := &counter{}
-		err := writeFile(output, force, func(w io.Writer) error { counted.w = w; return s.DumpCapture(ctx, counted, r) })
+		err := writeFile(output, force, func(w io.Writer) error {
+			counted.w = w
+			packed, err := zst.NewWriter(output, counted)
+			if err != nil {
+				return err
+			}
+			return errors.Join(s.DumpCapture(ctx, packed, r), packed.Close())
+		})
 		if err != nil {
 			return err
 		}
