@@ -16,6 +16,13 @@ from proxy import Proxy
 pytest_plugins = ["statehouse.testing.plugin"]
 
 
+def pytest_collection_modifyitems(items):
+    """What forks comes first: gRPC survives a fork only while none of its threads is at work,
+    and clients that other tests left behind may still try to connect.
+    """
+    items.sort(key=lambda item: item.path.name != "test_processes.py")
+
+
 @pytest.fixture(params=["sync", "async"])
 def kind(request):
     return request.param
