@@ -41,8 +41,14 @@ func (o *ScanOptions) normalize() error {
 	if strings.IndexByte(o.Prefix, 0) >= 0 || len(o.Prefix) > MaxKeyBytes {
 		return failf(ErrInvalid, "the prefix can be of no key: it has U+0000 or is longer than %d bytes", MaxKeyBytes).with("field", "prefix")
 	}
-	if o.After != "" && !strings.HasPrefix(o.After, o.Prefix) {
-		return failf(ErrInvalid, "the page token is of another prefix").with("field", "page_token")
+	return checkAfter(o.After, o.Prefix, MaxKeyBytes)
+}
+
+// checkAfter refuses to go on behind what no page of this prefix ended with. A name that
+// has U+0000 would make a bound that is no key, which Pebble may sort as it likes.
+func checkAfter(after, prefix string, longest int) error {
+	if after != "" && (!strings.HasPrefix(after, prefix) || strings.IndexByte(after, 0) >= 0 || len(after) > longest) {
+		return failf(ErrInvalid, "the page token is of another prefix, or of no name that there can be").with("field", "page_token")
 	}
 	return nil
 }
@@ -180,8 +186,8 @@ func (s Snapshot) Agents(namespace, prefix, after string, p Page) (agents []Agen
 	if err := checkName("namespace", namespace, MaxNamespaceBytes); err != nil {
 		return nil, false, err
 	}
-	if after != "" && !strings.HasPrefix(after, prefix) {
-		return nil, false, failf(ErrInvalid, "the page token is of another prefix").with("field", "page_token")
+	if err := checkAfter(after, prefix, MaxAgentBytes); err != nil {
+		return nil, false, err
 	}
 	base := appendNames(nil, agentTag, namespace)
 	more, err = s.names(base, prefix, after, p, func(agent string, first CommitTS) error {
@@ -195,6 +201,9 @@ func (s Snapshot) Agents(namespace, prefix, after string, p Page) (agents []Agen
 
 // Namespaces pages through the namespaces in byte order.
 func (s Snapshot) Namespaces(after string, p Page) (names []string, more bool, err error) {
+	if err := checkAfter(after, "", MaxNamespaceBytes); err != nil {
+		return nil, false, err
+	}
 	more, err = s.names([]byte{namespaceTag}, "", after, p, func(n string, _ CommitTS) error {
 		names = append(names, n)
 		return nil
