@@ -129,12 +129,27 @@ func (x *reexecution) collect(h *lin.History) {
 				a.commit = op // what was refused did nothing, whatever else has its id
 			}
 		case lin.Get, lin.BatchGet:
-			if op.Outcome == lin.OK && op.In.TxnID == "" && op.Out.ReadTS >= x.r.First && op.Out.ReadTS <= x.r.Last {
+			if op.Outcome == lin.OK && op.Out.ReadTS >= x.r.First && op.Out.ReadTS <= x.r.Last {
 				x.reads = append(x.reads, op)
 			}
 		}
 	}
+	x.reads = slices.DeleteFunc(x.reads, x.ofItsOwn)
 	slices.SortStableFunc(x.reads, func(a, b *lin.Operation) int { return cmp.Compare(a.Out.ReadTS, b.Out.ReadTS) })
+}
+
+// ofItsOwn tells whether a read inside a transaction may have met what that had staged.
+func (x *reexecution) ofItsOwn(op *lin.Operation) (own bool) {
+	a := x.txns[op.In.TxnID]
+	if a == nil {
+		return op.In.TxnID != ""
+	}
+	eachName(&op.In, func(n lin.Name) {
+		own = own || slices.ContainsFunc(a.staged, func(s *lin.Operation) bool {
+			return s.Call < op.Call && n == lin.Name{Namespace: s.In.Namespace, Agent: s.In.Agent, Key: s.In.Key}
+		})
+	})
+	return own
 }
 
 // setUp makes the state before the first commit: each key of which anything is said
@@ -303,7 +318,7 @@ func (x *reexecution) readAt(ts uint64) {
 		op := x.reads[0]
 		x.reads = x.reads[1:]
 		in := op.In
-		in.At, in.AtTime = nil, 0
+		in.At, in.AtTime, in.TxnID = nil, 0, ""
 		c, err := x.do(op.Kind, in)
 		if err != nil || op.Out.ReadTS != ts {
 			continue

@@ -20,6 +20,7 @@ type Shrinker struct {
 	Deadline time.Time        // stop there, with what there is; zero: none
 	Now      func() time.Time // for Deadline
 	Progress func(steps, runs int)
+	Between  func() // is called between two runs, unless nil
 
 	runs int
 }
@@ -46,6 +47,9 @@ func (s *Shrinker) simplifyConfig(steps []Step) {
 func (s *Shrinker) fails(steps []Step) bool {
 	if s.late() {
 		return false
+	}
+	if s.Between != nil && s.runs > 0 {
+		s.Between()
 	}
 	s.runs++
 	r := replay(s.Seed, s.Config, s.Class, steps)

@@ -214,7 +214,7 @@ func (c *ciRun) files(ctx context.Context, what string, list []string) {
 	if len(list) == 0 {
 		return
 	}
-	began := c.a.now()
+	began, collect := c.a.now(), collector()
 	for i, path := range list {
 		if ctx.Err() != nil {
 			g.fail("interrupted", interrupted(len(list)-i))
@@ -228,9 +228,7 @@ func (c *ciRun) files(ctx context.Context, what string, list []string) {
 		}
 		name, f := run(path)
 		g.add(ciCase{name, c.a.now().Sub(start).Seconds(), f})
-		if i%collectEvery == 0 {
-			runtime.GC()
-		}
+		collect()
 	}
 	g.Seconds = c.a.now().Sub(began).Seconds()
 }

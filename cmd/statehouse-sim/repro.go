@@ -52,7 +52,7 @@ said, with what was tried and what may be the reason.
 It exits with 0 when it has reproduced the violation, or there is none and the logs
 agree; 1 when they do not, 7 when it could not.`,
 		Example: "  statehouse-sim repro incident.jsonl\n  statehouse-sim repro incident.jsonl --for 30m --dir scenarios",
-		RunE:    func(_ *cobra.Command, files []string) error { single(); return a.repro(files[0], o) },
+		RunE:    func(_ *cobra.Command, files []string) error { return a.repro(files[0], o) },
 	}
 	f := cmd.Flags()
 	f.DurationVar(&o.limit, "for", 5*time.Minute, "how long to search")
@@ -97,6 +97,7 @@ func (a *app) repro(file string, o reproFlags) error {
 		rep.Violation = &c.Violations[0]
 		a.tell("%s is broken (%s): %s", promise(rep.Violation.Promise), rep.Violation.Check, rep.Violation.Sentence)
 	}
+	defer single()()
 	if err := a.reexecute(h, rep, o.commits); err != nil {
 		return err
 	}
@@ -178,7 +179,7 @@ func (a *app) search(h *lin.History, rep *reproduced, o reproFlags) error {
 	if err != nil {
 		return err
 	}
-	began, progress := a.now(), a.every(time.Second)
+	began, progress, collect := a.now(), a.every(time.Second), collector()
 	s := &sim.Search{
 		Script: script, Target: sim.Breach{Promise: rep.Violation.Promise, Check: rep.Violation.Check}, Try: state.Try,
 		Now: a.now, Deadline: began.Add(o.limit),
@@ -186,6 +187,7 @@ func (a *app) search(h *lin.History, rep *reproduced, o reproFlags) error {
 			progress(func() string {
 				return fmt.Sprintf("searching: %d tries in %.0fs", tries, a.now().Sub(began).Seconds())
 			})
+			collect()
 			if tries%50 == 0 {
 				state.keep(tries)
 			}
@@ -221,7 +223,8 @@ func (a *app) reproduce(rep *reproduced, f *sim.Found, o reproFlags) error {
 	out := reportOf(&f.Violation)
 	out.Class, out.From = string(f.Result.Class), f.Result.Stats.Steps
 	sh := sim.Shrinker{
-		Seed: f.Result.Seed, Config: f.Result.Config, Class: f.Result.Class, Breach: sim.Breach{Promise: f.Violation.Promise, Check: f.Violation.Check},
+		Between: collector(),
+		Seed:    f.Result.Seed, Config: f.Result.Config, Class: f.Result.Class, Breach: sim.Breach{Promise: f.Violation.Promise, Check: f.Violation.Check},
 		Deadline: a.now().Add(o.shrinkFor), Now: a.now,
 	}
 	story, err := sh.Shrink(f.Result.Steps)

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"runtime"
 	"runtime/debug"
+	"runtime/metrics"
 	"strings"
 	"time"
 
@@ -132,6 +133,21 @@ func single() (undo func()) {
 	return func() {
 		runtime.GOMAXPROCS(threads)
 		debug.SetGCPercent(percent)
+	}
+}
+
+// collector makes a function that collects garbage, once enough of it has piled up. It is
+// called between two runs of a process that is single.
+func collector() func() {
+	const enough = 256 << 20
+	allocated := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
+	collected := uint64(0)
+	return func() {
+		metrics.Read(allocated)
+		if n := allocated[0].Value.Uint64(); n-collected > enough {
+			runtime.GC()
+			collected = n
+		}
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -129,8 +128,8 @@ func (a *app) runFiles(files []string, o runFlags) error {
 	var t runTotal
 	var worst *failure
 	seen := make(map[string]string)
-	start := a.now()
-	for i, path := range files {
+	start, collect := a.now(), collector()
+	for _, path := range files {
 		s, err := readScenario(path)
 		if err != nil {
 			return err
@@ -147,9 +146,7 @@ func (a *app) runFiles(files []string, o runFlags) error {
 		if f != nil && worst == nil {
 			worst = f
 		}
-		if i%collectEvery == 0 {
-			runtime.GC()
-		}
+		collect()
 	}
 	t.Seconds = a.now().Sub(start).Seconds()
 	if a.asJSON {

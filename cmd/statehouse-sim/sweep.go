@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"runtime"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -54,7 +53,7 @@ func (a *app) sweep(cmd *cobra.Command, s *sim.Scenario, seed uint64) error {
 		return failed(exitUsage, "%v", err)
 	}
 	t := sweepTotal{Scenario: s.ID, Points: len(points), Modes: len(sim.SweepModes())}
-	start, progress := a.now(), a.newProgress()
+	start, progress, collect := a.now(), a.newProgress(), collector()
 	var first *failure
 	for _, p := range points {
 		for _, mode := range sim.SweepModes() {
@@ -74,9 +73,7 @@ func (a *app) sweep(cmd *cobra.Command, s *sim.Scenario, seed uint64) error {
 					first = &failure{codeOf(v), fmt.Errorf("%s does not survive every crash", s.ID)}
 				}
 			}
-			if t.Runs%64 == 0 {
-				runtime.GC()
-			}
+			collect()
 			progress.show(func(time.Time) string {
 				return fmt.Sprintf("%d of %d crashes, %d failed", t.Runs, t.Points*t.Modes, t.Failed)
 			})

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
-	"runtime"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -36,9 +35,6 @@ type outcome struct {
 	ShrinkErr  string          `json:"shrink_error,omitempty"`
 }
 
-// collectEvery is how many runs a worker does between two collections of garbage.
-const collectEvery = 8
-
 func (a *app) workerCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "worker", Short: "Do the runs that another process asks for", Hidden: true, Args: cobra.NoArgs,
@@ -47,7 +43,8 @@ func (a *app) workerCommand() *cobra.Command {
 			in := bufio.NewScanner(a.in)
 			in.Buffer(nil, 1<<20)
 			out := json.NewEncoder(a.out)
-			for n := 1; in.Scan(); n++ {
+			collect := collector()
+			for in.Scan() {
 				var j job
 				if err := json.Unmarshal(in.Bytes(), &j); err != nil {
 					return failed(exitInternal, "a job that cannot be read: %v", err)
@@ -55,9 +52,7 @@ func (a *app) workerCommand() *cobra.Command {
 				if err := out.Encode(a.work(j)); err != nil {
 					return failed(exitInternal, "%v", err)
 				}
-				if n%collectEvery == 0 {
-					runtime.GC()
-				}
+				collect()
 			}
 			return in.Err()
 		},
@@ -88,7 +83,8 @@ func (a *app) work(j job) outcome {
 func (a *app) shrink(seed uint64, r *sim.Result, limit time.Duration, progress func(steps, runs int)) (*sim.Scenario, error) {
 	v := &r.Violations[0]
 	s := sim.Shrinker{
-		Seed: seed, Config: r.Config, Class: r.Class, Breach: sim.Breach{Promise: v.Promise, Check: v.Check},
+		Between: collector(),
+		Seed:    seed, Config: r.Config, Class: r.Class, Breach: sim.Breach{Promise: v.Promise, Check: v.Check},
 		Deadline: a.now().Add(limit), Now: a.now, Progress: progress,
 	}
 	story, err := s.Shrink(r.Steps)
