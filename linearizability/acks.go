@@ -7,7 +7,7 @@ func (j *judge) checkAcked(t *txn, op *Operation, ev *Event) {
 	want, conditions := t.wanted(op)
 	switch {
 	case ev == nil && j.settledBefore(t, op.Out.CommitTS):
-		j.stats.BeforeBase++
+		j.count(op, &j.stats.BeforeBase)
 		return
 	case ev == nil && want.required() == 0:
 		j.checkEmptyCommit(t, op, conditions)
@@ -103,7 +103,7 @@ func (j *judge) checkUse(t *txn, ev *Event) {
 	for _, list := range [][]*Operation{t.staged, t.reads, t.attempts, t.aborts} {
 		for _, op := range list {
 			switch {
-			case op.Outcome == OK && op.Kind != Transact && op.Kind != Abort && t.begin == nil && !j.lacks.any():
+			case op.Outcome == OK && op.Kind != Transact && op.Kind != Abort && t.begin == nil && !j.hidden(t):
 				j.breaks(op, "G6", "not-begun", "", "", "it is of transaction %s, which nobody began", t.id)
 			case op.Outcome == OK && op.Kind != Commit && op.Kind != Transact && op.Kind != Abort && by != nil && op.Call > end:
 				j.breaks(op, "G6", "used-after-end", "", "", "transaction %s had ended, as #%d was told", t.id, by.ID)
@@ -180,7 +180,7 @@ func (j *judge) checkOutcomeAsked(op *Operation) {
 			differs("committed", "transaction %s is in the log as commit %d", t.id, ev.CommitTS)
 		} else if out.State == "aborted" && !j.attemptedBy(t, op.end()) && (len(t.aborts) == 0 || t.aborts[0].Call > op.end()) {
 			differs("open or expired", "nobody aborted transaction %s, or tried to commit it", t.id)
-		} else if out.State == "expired" && t.begin == nil && !j.lacks.any() {
+		} else if out.State == "expired" && t.begin == nil && !j.hidden(t) {
 			differs("something else", "transaction %s was not begun, so it cannot expire", t.id)
 		}
 	case out.State == "open" || out.State == "never_seen":
@@ -200,7 +200,7 @@ func (j *judge) checkToldCommitted(op *Operation, t *txn, ev *Event, high uint64
 	out := &op.Out
 	switch {
 	case ev == nil && j.settledBefore(t, out.CommitTS):
-		j.stats.BeforeBase++
+		j.count(op, &j.stats.BeforeBase)
 	case ev == nil && !j.canBeEmpty(t) && (len(out.Versions) > 0 || !j.hidden(t)):
 		j.breaks(op, "G4", "ghost-outcome", "", "", "transaction %s was called committed at %d, and is not in the log", t.id, out.CommitTS)
 	case ev == nil && (len(out.Versions) > 0 || out.CommitTS > high || t.emptyAt(out.CommitTS, j.hidden(t)) != nil):

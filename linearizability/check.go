@@ -11,6 +11,7 @@ type judge struct {
 	ops        map[int]*Operation
 	txns       map[string]*txn
 	lacks      lacks
+	part       *section // nil: the history is judged as a whole
 }
 
 func (j *judge) violate(v Violation) {
@@ -30,14 +31,19 @@ func (j *judge) breaks(op *Operation, promise, check, expected, got, format stri
 // Check judges a history. Of one without the whole log, it judges only what needs
 // none: unknown outcomes stay unknown, and answers must agree with each other.
 func Check(h *History, o Options) Result {
-	j := &judge{ops: make(map[int]*Operation), txns: make(map[string]*txn), lacks: lacksOf(h)}
+	r, _ := check(h, o, nil)
+	return r
+}
+
+func check(h *History, o Options, part *section) (Result, *judge) {
+	j := &judge{part: part, ops: make(map[int]*Operation, len(h.Operations)), txns: make(map[string]*txn, len(h.Log)), lacks: lacksOf(h, part)}
 	if h.Complete {
 		j.compare(h)
 	}
 	r := Result{Verdict: VerdictOK, Violations: j.violations, Stats: j.stats}
 	r.Stats.Operations, r.Stats.Commits, r.Stats.Gaps = len(h.Operations), len(h.Log), len(h.Gaps)
 	if len(r.Violations) == 0 && !o.SkipPorcupine {
-		p := judgeByPorcupine(h, o)
+		p := judgeByPorcupine(h, o, part)
 		r.Violations, r.Stats.DeepestSearch = p.violations, p.deepest
 		if p.unknown {
 			r.Verdict = VerdictUnknown
@@ -46,7 +52,7 @@ func Check(h *History, o Options) Result {
 	if len(r.Violations) > 0 {
 		r.Verdict = VerdictIllegal
 	}
-	return r
+	return r, j
 }
 
 // compare compares every answer with the model that the log makes.
@@ -60,7 +66,11 @@ func (j *judge) compare(h *History) {
 	for _, t := range j.order(h) {
 		j.checkTxn(t)
 	}
-	for _, op := range h.Operations {
+	fresh := h.Operations
+	if j.part != nil {
+		fresh = j.part.fresh
+	}
+	for _, op := range fresh {
 		j.checkOperation(op)
 		if op.Outcome == Unknown && (op.Kind == Commit || op.Kind == Transact) {
 			j.stats.Resolved++

@@ -85,11 +85,11 @@ type fate struct {
 
 // gatherClaims collects them. With a log, it decides what became of unknown
 // outcomes and where; without one (nil), only what clients were told counts.
-func gatherClaims(h *History, log map[string]*Event) *claims {
+func gatherClaims(h *History, log map[string]*Event, part *section) *claims {
 	c := &claims{
 		values: make(map[string]string), heads: make(map[agentName]bool),
 		views: make(map[int]*claim), ends: make(map[int]string), fates: make(map[string]*fate),
-		lacks: lacksOf(h), told: make(map[*Event]bool),
+		lacks: lacksOf(h, part), told: make(map[*Event]bool),
 	}
 	if b := h.Header.Base; b != nil {
 		c.base = b.CommitTS

@@ -14,7 +14,7 @@ func (c *claims) addSnapshot(f *fate) {
 	}
 	v := &claim{op: f.begin, call: f.begin.Call, ret: f.begin.Return, placed: true, point: f.begin.Out.SnapshotTS}
 	for _, r := range f.reads {
-		c.look(v, r, f.own(r.Return), c.lacks.hides(f.begin))
+		c.look(v, r, f.own(r.Return), c.lacks.hides(f.id, f.begin))
 	}
 	c.placed = append(c.placed, v)
 }
@@ -69,7 +69,7 @@ func (c *claims) addCommit(f *fate, log map[string]*Event) {
 	if len(asked) == 0 {
 		return
 	}
-	hidden := c.lacks.hides(f.begin)
+	hidden := c.lacks.hides(f.id, f.begin)
 	if hidden { // an earlier request may have done it
 		if a.call = math.MinInt64; f.begin != nil {
 			a.call = f.begin.Call
@@ -220,7 +220,7 @@ func (c *claims) wants(a *claim, f *fate, op *Operation) {
 	}
 	for _, r := range f.reads {
 		if r.Call < op.Call {
-			c.look(a, r, f.own(r.Return), c.lacks.hides(f.begin))
+			c.look(a, r, f.own(r.Return), c.lacks.hides(f.id, f.begin))
 		}
 	}
 }

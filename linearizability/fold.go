@@ -10,7 +10,7 @@ import (
 // itself (G5): dense, in order, versions 1, 2, 3…
 func (j *judge) fold(h *History) {
 	m := &model{keys: make(map[Name][]version), agents: make(map[agentName][]uint64), spaces: make(map[string]uint64),
-		sorted: make(map[agentName][]string), byTxn: make(map[string]*Event), log: h.Log}
+		sorted: make(map[agentName][]string), byTxn: make(map[string]*Event, len(h.Log)), log: h.Log}
 	j.m = m
 	if b := h.Header.Base; b != nil {
 		m.base = b.CommitTS
@@ -26,7 +26,7 @@ func (j *judge) fold(h *History) {
 	}
 	m.head = m.base
 	var known map[Name]bool
-	if m.base > 0 {
+	if j.lacks.before {
 		known = spoken(h)
 	}
 	last := int64(0)
@@ -56,7 +56,7 @@ func (j *judge) fold(h *History) {
 				bad("key-twice", "commit %d changes key %q of agent %q twice", ev.CommitTS, op.Key, op.Agent)
 			}
 			// The base need not have the state of a key that nobody speaks of.
-			if op.Version != before.num()+1 && (before != nil || m.base == 0 || known[op.Name]) {
+			if op.Version != before.num()+1 && (before != nil || !j.lacks.before || known[op.Name]) {
 				bad("version-gap", "commit %d makes version %d of key %q of agent %q, whose last one was %d", ev.CommitTS, op.Version, op.Key, op.Agent, before.num())
 			}
 			m.add(op.Name, version{ts: ev.CommitTS, number: op.Version, deleted: op.Delete, value: op.Value, event: ev})
@@ -151,6 +151,9 @@ func (j *judge) gather(h *History) {
 		if op.Outcome == OK {
 			prove(op.Return, op.saw(), op.ID)
 		}
+	}
+	if j.part != nil {
+		b.proofs = append(b.proofs, j.part.known...)
 	}
 	sort.SliceStable(b.proofs, func(i, k int) bool { return b.proofs[i].time < b.proofs[k].time })
 	for i := 1; i < len(b.proofs); i++ {

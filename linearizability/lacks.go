@@ -11,33 +11,41 @@ type lacks struct {
 	before bool  // requests from before the first line
 	until  int64 // the end of the last gap
 	gaps   bool
+	// past tells, in a section of a longer history, whether something was asked in a
+	// transaction that was long ago.
+	past func(id string) bool
 }
 
-func lacksOf(h *History) lacks {
+func lacksOf(h *History, part *section) lacks {
 	l := lacks{before: h.Header.Base != nil, gaps: len(h.Gaps) > 0, until: math.MinInt64}
 	for i := range h.Gaps {
 		l.until = max(l.until, h.Gaps[i].To)
 	}
+	if part != nil {
+		l.before, l.past = part.before, part.past.hides
+	}
 	return l
 }
 
-func (l *lacks) any() bool { return l.before || l.gaps }
+func (l *lacks) any() bool { return l.before || l.gaps || l.past != nil }
 
-// hides tells whether requests of a transaction may be missing that is known to have
+// hides tells whether requests of a transaction may be missing, which is known to have
 // begun with this operation, if with any. All its requests come after that; but how
 // long before a gap something was called that was under way in it, nobody knows.
-func (l *lacks) hides(begin *Operation) bool {
+func (l *lacks) hides(id string, begin *Operation) bool {
 	if begin == nil {
-		return l.any()
+		return l.before || l.gaps || l.past != nil && l.past(id)
 	}
 	return l.gaps && begin.Call <= l.until
 }
 
-func (j *judge) hidden(t *txn) bool {
-	if t == nil {
-		return j.lacks.any()
+func (j *judge) hidden(t *txn) bool { return j.lacks.hides(t.id, t.begin) }
+
+// count counts an operation that is not judged, once.
+func (j *judge) count(op *Operation, n *int) {
+	if j.part == nil || j.part.isFresh(op) {
+		*n++
 	}
-	return j.lacks.hides(t.begin)
 }
 
 // firstCall is when a transaction's commit can have been asked for at the earliest.

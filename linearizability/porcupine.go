@@ -39,14 +39,14 @@ type porcupineJudge struct {
 }
 
 // judgeByPorcupine judges a history that the first judge finds nothing in.
-func judgeByPorcupine(h *History, o Options) *porcupineJudge {
+func judgeByPorcupine(h *History, o Options, part *section) *porcupineJudge {
 	p := &porcupineJudge{steps: cmp.Or(o.SearchSteps, defaultSteps)}
 	if h.Complete {
 		log := make(map[string]*Event, len(h.Log))
 		for i := range h.Log {
 			log[h.Log[i].TxnID] = &h.Log[i]
 		}
-		c := gatherClaims(h, log)
+		c := gatherClaims(h, log, part)
 		if p.broken(c) {
 			return p
 		}
@@ -55,7 +55,7 @@ func judgeByPorcupine(h *History, o Options) *porcupineJudge {
 	if len(p.violations) > 0 {
 		return p
 	}
-	switch c := gatherClaims(h, nil); {
+	switch c := gatherClaims(h, nil, part); {
 	case p.broken(c):
 	case h.Complete && c.lacks.any(): // commits are missing from it that only the log tells of
 	case h.Complete:

@@ -65,7 +65,7 @@ func TestSecondJudgeSeesLies(t *testing.T) {
 				r.h.Log = nil
 			}
 			got := ""
-			if p := judgeByPorcupine(r.h, Options{}); len(p.violations) > 0 {
+			if p := judgeByPorcupine(r.h, Options{}, nil); len(p.violations) > 0 {
 				got = p.violations[0].Check
 			}
 			if got != want[i] {
@@ -96,11 +96,11 @@ func TestLyingLog(t *testing.T) {
 		log[r.h.Log[i].TxnID] = &r.h.Log[i]
 	}
 	windows := &porcupineJudge{steps: defaultSteps}
-	windows.judgeWindows(r.h, gatherClaims(r.h, log))
+	windows.judgeWindows(r.h, gatherClaims(r.h, log, nil))
 	if len(windows.violations) > 0 {
 		t.Fatalf("with the log: %+v", windows.violations)
 	}
-	all := judgeByPorcupine(r.h, Options{Samples: 200})
+	all := judgeByPorcupine(r.h, Options{Samples: 200}, nil)
 	if len(all.violations) != 1 || all.violations[0].Check != "not-linearizable" {
 		t.Errorf("without: %+v", all.violations)
 	}
@@ -153,7 +153,7 @@ func TestSameVerdict(t *testing.T) {
 		for range 3 {
 			r := newReference()
 			l.tell(r)
-			p := judgeByPorcupine(r.h, Options{Samples: 8})
+			p := judgeByPorcupine(r.h, Options{Samples: 8}, nil)
 			if first == nil {
 				first = p
 			}

@@ -15,7 +15,7 @@ func (j *judge) checkRead(op *Operation) {
 	}
 	if op.Kind == Begin {
 		if s := op.Out.SnapshotTS; s < low && early {
-			j.stats.BeforeBase++
+			j.count(op, &j.stats.BeforeBase)
 		} else if s < low {
 			j.breaks(op, "G3", "stale-snapshot", fmt.Sprintf("at least %d", low), fmt.Sprint(s), "a transaction begins before commits that were known already")
 		} else if s > high {
@@ -29,7 +29,7 @@ func (j *judge) checkRead(op *Operation) {
 			j.breaks(op, "G4", "ghost-read", fmt.Sprintf("at most %d", high), fmt.Sprint(r), "it read at commit %d, which had not happened", r)
 			return
 		case r < low && early:
-			j.stats.BeforeBase++
+			j.count(op, &j.stats.BeforeBase)
 			return
 		case r < low:
 			j.breaks(op, "G3", "stale-read", fmt.Sprintf("at least %d", low), fmt.Sprint(r), "it read at commit %d, when commit %d was known already", r, low)
@@ -55,7 +55,7 @@ func (j *judge) checkRead(op *Operation) {
 		}
 	}
 	if early && op.saw() < j.m.base {
-		j.stats.BeforeBase++
+		j.count(op, &j.stats.BeforeBase)
 		return
 	}
 	promise, check := j.classify(op, low)
@@ -69,7 +69,7 @@ func (j *judge) points(op *Operation) (low, high uint64, early, ok bool) {
 	low, high = j.window(op)
 	early = j.early(op.Call)
 	if j.pageLost(op) {
-		j.stats.Dangling++
+		j.count(op, &j.stats.Dangling)
 		return 0, 0, false, false
 	}
 	switch from := j.pageOf(op); {
@@ -85,7 +85,9 @@ func (j *judge) points(op *Operation) (low, high uint64, early, ok bool) {
 	case op.In.TxnID != "":
 		t := j.txns[op.In.TxnID]
 		if t == nil || t.begin == nil {
-			j.stats.Dangling++ // or reported
+			if j.lacks.any() {
+				j.count(op, &j.stats.Dangling)
+			}
 			return 0, 0, false, false
 		}
 		low, high, early = t.begin.Out.SnapshotTS, t.begin.Out.SnapshotTS, false
@@ -101,7 +103,7 @@ func (j *judge) points(op *Operation) (low, high uint64, early, ok bool) {
 	}
 	past := op.In.AtTime != 0 && j.m.timeAt(op.In.AtTime, j.m.head) == j.m.base && op.Out.ReadTS <= j.m.base
 	if low < j.m.base || past && j.m.base > 0 {
-		j.stats.BeforeBase++
+		j.count(op, &j.stats.BeforeBase)
 		return 0, 0, false, false
 	}
 	return low, high, early, true
@@ -212,7 +214,7 @@ func (j *judge) rightVersion(op *Operation, ts uint64) (why, expected, got strin
 	}
 	r := &op.Out.Records[0]
 	if n := op.In.KeyVersion; j.m.older(r.Name, n) {
-		j.stats.BeforeBase++
+		j.count(op, &j.stats.BeforeBase)
 		if r.Version == n && r.CommitTS < j.m.keys[r.Name][0].ts {
 			return "", "", ""
 		}

@@ -36,9 +36,9 @@ func (j *judge) checkRefused(t *txn, op *Operation, ev *Event) {
 		switch {
 		case j.couldFail(t, op, op.Error, low, high) || j.failedAlready(t, op, low, high):
 		case j.early(first) && j.failedBefore(t, op):
-			j.stats.BeforeBase++
+			j.count(op, &j.stats.BeforeBase)
 		case op.Kind == Commit && j.hidden(t): // on a condition of a write that is missing
-			j.stats.Dangling++
+			j.count(op, &j.stats.Dangling)
 		default:
 			j.breaks(op, "G3", "unjustified-refusal", "", op.Error.Message, "the condition that it names held at every point at which it can have been decided")
 		}
@@ -46,7 +46,7 @@ func (j *judge) checkRefused(t *txn, op *Operation, ev *Event) {
 		switch {
 		case t.begin == nil || j.couldConflict(t, op, high):
 		case t.begin.Out.SnapshotTS < j.m.base:
-			j.stats.BeforeBase++
+			j.count(op, &j.stats.BeforeBase)
 		default:
 			j.breaks(op, "G4", "unjustified-conflict", "", op.Error.Message, "what it names was not read, or has not changed by then")
 		}

@@ -16,8 +16,20 @@ type cursor struct {
 
 // checkStream compares what a replay or watch sent with the log under its filter.
 func (j *judge) checkStream(op *Operation) {
+	if j.part != nil {
+		j.goOn(op)
+		return
+	}
+	if c := j.startStream(op); c != nil && j.checkBatches(op, c) {
+		j.endStream(op, c)
+	}
+}
+
+// startStream is where a stream is to begin; nil: nothing is known of that, or it is
+// wrong.
+func (j *judge) startStream(op *Operation) *cursor {
 	in := &op.In
-	c := cursor{next: 1, last: math.MaxUint64}
+	c := &cursor{next: 1, last: math.MaxUint64}
 	if in.To != nil {
 		c.last = *in.To
 	}
@@ -27,19 +39,29 @@ func (j *judge) checkStream(op *Operation) {
 	case in.From != nil:
 		c.next = max(*in.From, 1)
 	case op.Kind == Watch && len(op.Batches) == 0:
-		return
+		return nil
 	case op.Kind == Watch:
 		c.next = op.Batches[0].Cursor + 1
 		if low, by := j.b.low(op.Call); c.next <= low && !j.early(op.Call) {
 			j.breaks(op, "G5", "watch-begins-early", fmt.Sprintf("at least %d", low), fmt.Sprint(c.next-1), "it was to begin behind the last commit, and begins behind commit %d when #%d had shown commit %d", c.next-1, by, low)
-			return
+			return nil
 		}
 	}
+	return c
+}
+
+func (j *judge) checkBatches(op *Operation, c *cursor) bool {
 	for i := range op.Batches {
-		if !j.checkBatch(op, &op.Batches[i], &c) {
-			return
+		if !j.checkBatch(op, &op.Batches[i], c) {
+			return false
 		}
 	}
+	return true
+}
+
+// endStream looks for what a stream has not shown when nothing more of it came.
+func (j *judge) endStream(op *Operation, c *cursor) {
+	in := &op.In
 	if missing := j.nextMatch(in, c.next, min(c.last, op.Rest)); missing != 0 {
 		j.breaks(op, "G9", "watch-stalls", fmt.Sprintf("commit %d", missing), "nothing", "it is never told of commit %d, although nothing else is left to do", missing)
 		return

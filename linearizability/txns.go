@@ -17,6 +17,7 @@ type txn struct {
 	attempts []*Operation // commits and transacts
 	aborts   []*Operation
 	asked    []*Operation // after its outcome
+	fresh    bool         // something of it is of the section that is judged
 	first    int
 }
 
@@ -60,21 +61,33 @@ func (j *judge) collect(h *History) {
 }
 
 func (j *judge) order(h *History) []*txn {
-	list := slices.Collect(maps.Values(j.txns))
-	slices.SortFunc(list, func(a, b *txn) int { return a.first - b.first })
 	for i := range h.Log {
 		ev := &h.Log[i]
-		t := j.txns[ev.TxnID]
-		if t != nil && len(t.attempts) > 0 {
+		if j.part != nil && ev.CommitTS <= j.part.after {
 			continue
 		}
-		if j.hidden(t) {
+		t := j.txns[ev.TxnID]
+		if t != nil && len(t.attempts) > 0 {
+			t.fresh = true
+			continue
+		}
+		switch {
+		case j.part != nil:
+			j.part.unasked = append(j.part.unasked, ev)
+		case t == nil && j.lacks.any() || t != nil && j.hidden(t):
 			j.stats.Unexplained++
-		} else {
+		default:
 			j.violate(Violation{Promise: "G2", Check: "unasked-commit", CommitTS: ev.CommitTS,
 				Sentence: fmt.Sprintf("commit %d is of transaction %s, which nobody asked to commit", ev.CommitTS, ev.TxnID)})
 		}
 	}
+	list := make([]*txn, 0, len(j.txns))
+	for _, t := range j.txns { // sorted below
+		if j.part == nil || t.fresh {
+			list = append(list, t)
+		}
+	}
+	slices.SortFunc(list, func(a, b *txn) int { return a.first - b.first })
 	return list
 }
 

@@ -33,6 +33,11 @@ type Options struct {
 	// not depend on the machine.
 	SearchSteps   int
 	SkipPorcupine bool
+
+	// Of CheckLong: how many operations a section has, and who wants to know how far in
+	// the file it is.
+	SectionSize int
+	Progress    func(done, size int64)
 }
 
 // Result of Check.

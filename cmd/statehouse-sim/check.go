@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	lin "statehouse.dev/statehouse/linearizability"
-	"statehouse.dev/statehouse/linearizability/zst"
 )
 
 func (a *app) checkCommand() *cobra.Command {
@@ -22,7 +21,10 @@ client of yours, any program that writes the format of docs/HISTORY.md.
 
 A history that comes without the log is judged by the log that its acknowledgements
 and replays make up. Where commits are missing from that it says so, and exits with 7:
-what cannot be checked is not called right.`,
+what cannot be checked is not called right.
+
+A history of 100,000 operations or more that has its log is judged in sections, in bounded
+memory (docs/HISTORY.md). What is compressed (.zst) is unpacked into a temporary file.`,
 		Example: "  statehouse-sim live --history live.jsonl\n  statehouse-sim check live.jsonl --report live.html",
 		RunE: func(_ *cobra.Command, files []string) error {
 			var first error
@@ -58,7 +60,7 @@ type checked struct {
 }
 
 func (a *app) check(file, report string, around int) error {
-	h, r, c, err := a.judge(file)
+	h, r, c, err := a.judge(file, true)
 	if err != nil {
 		return err
 	}
@@ -71,40 +73,6 @@ func (a *app) check(file, report string, around int) error {
 		return err
 	}
 	return c.err()
-}
-
-// judge reads a history and judges it.
-func (a *app) judge(file string) (*lin.History, lin.Result, *checked, error) {
-	var r lin.Result
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, r, nil, failed(exitUsage, "%v", err)
-	}
-	defer f.Close()
-	in, err := zst.NewReader(f)
-	if err != nil {
-		return nil, r, nil, failed(exitUsage, "%s: %v", file, err)
-	}
-	defer in.Close()
-	h, err := lin.ReadHistory(in)
-	if err != nil {
-		return nil, r, nil, failed(exitUsage, "%s is not a history: %v", file, err)
-	}
-	h.Header.Command = "statehouse-sim check " + file
-	c := checked{File: file, Verdict: lin.VerdictUnknown, Operations: len(h.Operations), Missing: h.Rebuild()}
-	if h.Complete && h.Header.Source == lin.SourceClient {
-		c.Others = h.AdmitOthers()
-	}
-	began := a.now()
-	if h.Complete {
-		r = lin.Check(h, lin.Options{})
-		c.Verdict, c.Violations = r.Verdict, r.Violations
-	}
-	r.Verdict = c.Verdict
-	c.Partial, c.Gaps = h.Header.Base != nil || len(h.Gaps) > 0, len(h.Gaps)
-	c.BeforeBase, c.Dangling, c.Unexplained = r.Stats.BeforeBase, r.Stats.Dangling, r.Stats.Unexplained
-	c.Commits, c.Seconds = len(h.Log), a.now().Sub(began).Seconds()
-	return h, r, &c, nil
 }
 
 // err is what the verdict means to who asked for it.
