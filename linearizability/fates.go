@@ -253,6 +253,7 @@ func (c *claims) addUntold(h *History) {
 // number adds what the answer said of versions, and the place, to what a commit
 // does.
 func (c *claims) number(a *claim, versions []KeyVersion) {
+	next := 0 // mostly they come in the same order
 	for i := range a.does {
 		e := &a.does[i]
 		switch {
@@ -261,9 +262,12 @@ func (c *claims) number(a *claim, versions []KeyVersion) {
 		case !e.blur:
 			e.known, e.ts = e.known|knowsTS, a.point
 		}
-		for k := range versions {
-			if versions[k].Name == e.name {
-				e.known, e.version = e.known|knowsVersion, versions[k].Version
+		for range versions {
+			v := &versions[next%len(versions)]
+			next++
+			if v.Name == e.name {
+				e.known, e.version = e.known|knowsVersion, v.Version
+				break
 			}
 		}
 	}

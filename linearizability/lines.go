@@ -28,7 +28,7 @@ type chunk struct {
 // While a section is judged, about the next one is decoded.
 const (
 	chunkSize = 256 << 10
-	ahead     = 32
+	ahead     = 128
 )
 
 func newLines(in io.ReaderAt, part stretchOfFile, line int, wants func(kind []byte) bool) *lines {
@@ -46,7 +46,7 @@ func newLines(in io.ReaderAt, part stretchOfFile, line int, wants func(kind []by
 	go func() {
 		defer close(l.queue)
 		defer close(work)
-		c := &chunk{line: line, done: make(chan struct{})}
+		c := newChunk(line)
 		send := func(end int64) bool {
 			c.end = end
 			select {
@@ -59,7 +59,7 @@ func newLines(in io.ReaderAt, part stretchOfFile, line int, wants func(kind []by
 			case <-l.quit:
 				return false
 			}
-			c = &chunk{line: line, done: make(chan struct{})}
+			c = newChunk(line)
 			return true
 		}
 		err := eachLine(io.NewSectionReader(in, part.from, part.to-part.from), func(text []byte, at int64) error {
@@ -77,6 +77,10 @@ func newLines(in io.ReaderAt, part stretchOfFile, line int, wants func(kind []by
 		send(part.to)
 	}()
 	return l
+}
+
+func newChunk(line int) *chunk {
+	return &chunk{text: make([]byte, 0, chunkSize+chunkSize/8), line: line, done: make(chan struct{})}
 }
 
 func (c *chunk) decode(wants func([]byte) bool) {

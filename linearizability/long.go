@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 )
 
@@ -30,6 +31,7 @@ type long struct {
 	head    uint64  // the end of it
 	judged  uint64  // how far it has been judged
 	number  int     // of sections
+	clock   int64   // the last call of the section before
 	seen    map[int]*[1024]uint64
 	prev    []*Operation // the end of the section before
 	carried []*Operation
@@ -44,7 +46,7 @@ type long struct {
 
 // CheckLong judges a history of any length that has its log. What has to be in memory is
 // each key's last version, and a section or two. The verdict is that of Check, with limits:
-// what is more than a quarter of a section (12,500 operations) in the past (versions and entries that
+// what is more than a quarter of a section (5,000 operations) in the past (versions and entries that
 // were overwritten, as-of reads, the events of a replay of old times) is only held to be in
 // order, of answers about transactions that are over for longer only the place is compared,
 // of a page the one before must not be longer ago, and the second judge sees one section in
@@ -181,22 +183,29 @@ func (l *long) pull(fresh []*Operation, last bool) error {
 
 // judge judges a section; the last one is empty, and streams end in it.
 func (l *long) judge(fresh []*Operation, last bool) {
+	hold := uint64(math.MaxUint64)  // what streams that end have not shown must be at hand
 	for id, st := range l.streams { // each by itself; sorted below
 		st.quiet++
-		ended := st.op.Return != 0
+		ended := st.op.Return != 0 && st.op.Return < l.clock
 		switch {
-		case st.now != nil:
+		case st.now != nil || !ended && !last:
 			st.quiet = 0
-		case ended && st.quiet == 1 || last:
+		case st.quiet == 1 || last:
 			again := *st.op
 			fresh = append(fresh, &again)
-		case ended && st.quiet > 2:
+			if st.at != nil {
+				hold = min(hold, st.at.next-1)
+			}
+		case st.quiet > 2:
 			delete(l.streams, id)
 		}
 		st.now = nil
 	}
+	if len(fresh) > 0 {
+		defer func(call int64) { l.clock = max(l.clock, call) }(slices.MaxFunc(fresh, byCall).Call)
+	}
 	slices.SortFunc(fresh, byCall)
-	l.advance(fresh)
+	l.advance(hold)
 	h := &History{Header: l.s.Header, Operations: slices.Concat(l.carried, l.prev, fresh), Log: l.window, Complete: true, Gaps: l.s.Gaps}
 	slices.SortFunc(h.Operations, byCall)
 	h.Header.Base = l.state.base(h)

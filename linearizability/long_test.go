@@ -234,3 +234,58 @@ func BenchmarkCheckLong(b *testing.B) {
 		b.ReportMetric(float64(b.N*n)/b.Elapsed().Seconds(), "operations/s")
 	})
 }
+
+// TestSectionsOfSlowStreams: a stream may pause for many sections. One that returned
+// without its end is a finding, or, when it took many sections, said to be unjudged.
+func TestSectionsOfSlowStreams(t *testing.T) {
+	name := Name{"n", "a", "k"}
+	write := func(version uint64) (*Operation, Event) {
+		id := fmt.Sprint("t", version)
+		call := int64(10 * version)
+		return &Operation{ID: int(version), Client: "w", Kind: Transact, Call: call, Return: call + 5, In: Input{TxnID: id, Writes: []Write{{Name: name, Value: `{}`}}},
+				Outcome: OK, Out: Output{CommitTS: version, CommitTime: 1, Versions: []KeyVersion{{name, version}}}},
+			Event{CommitTS: version, CommitTime: 1, TxnID: id, Ops: []EventOp{{Name: name, Version: version, Value: `{}`}}}
+	}
+	for _, missing := range []int{0, 1} {
+		var b bytes.Buffer
+		w, err := NewWriter(&b, Header{Unit: "ns"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var log []Event
+		op := func(o *Operation, ev Event) {
+			_ = w.Write(Line{Op: o})
+			log = append(log, ev)
+		}
+		op(write(1))
+		op(write(2))
+		_ = w.Write(Line{Op: &Operation{ID: 1000, Client: "r", Kind: Replay, Call: 30, Return: 2000, In: Input{Namespace: "n", Agent: "a"}, Outcome: OK}})
+		_ = w.Write(Line{Batch: &BatchOf{1000, Batch{Time: 31, Events: log[:1], Cursor: 1}}})
+		for version := uint64(4); version < 400; version++ {
+			if version == 199 && missing == 0 {
+				_ = w.Write(Line{Batch: &BatchOf{1000, Batch{Time: 1990, Events: log[1:2], Cursor: 2}}})
+			}
+			op(write(version - 1))
+		}
+		for i := range log {
+			_ = w.Write(Line{Event: &log[i]})
+		}
+		if err := w.End(true); err != nil {
+			t.Fatal(err)
+		}
+		s, err := Look(bytes.NewReader(b.Bytes()), int64(b.Len()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, size := range []int{10, 50, 1000} {
+			_, r, err := CheckLong(s, Options{SectionSize: size})
+			if err != nil {
+				t.Fatal(err)
+			}
+			short := len(r.Violations) > 0 && r.Violations[0].Check == "replay-short"
+			if inOne := size == 1000; missing == 1 && short != inOne || missing == 0 && r.Verdict != VerdictOK || missing == 1 && !inOne && r.Stats.BeforeBase == 0 {
+				t.Errorf("%d missing, in sections of %d: %s %+v %v", missing, size, r.Verdict, r.Violations, r.Stats.BeforeBase)
+			}
+		}
+	}
+}

@@ -9,8 +9,8 @@ import (
 )
 
 // advance moves the base on, as far as nothing can look behind it that is called in
-// this section or the one before: to what was known by then.
-func (l *long) advance(fresh []*Operation) {
+// this section or the one before: to what was known by then, but not beyond hold.
+func (l *long) advance(hold uint64) {
 	calls := make([]int64, 0, len(l.prev))
 	for _, op := range l.prev {
 		if op.Kind != Replay && op.Kind != Watch {
@@ -30,6 +30,7 @@ func (l *long) advance(fresh []*Operation) {
 			base = min(base, op.Out.SnapshotTS)
 		}
 	}
+	base = min(base, hold)
 	n := 0
 	for ; n < len(l.window) && l.window[n].CommitTS <= base; n++ {
 		ev := &l.window[n]

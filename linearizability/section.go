@@ -22,7 +22,7 @@ type stream struct {
 	op    *Operation // without its batches
 	now   *Operation // with those of this section; nil: none came
 	at    *cursor    // nil: nothing was compared yet
-	quiet int        // for how many sections nothing came
+	quiet int        // for how many sections nothing came although it had returned
 }
 
 func byCall(a, b *Operation) int { return cmp.Or(cmp.Compare(a.Call, b.Call), cmp.Compare(a.ID, b.ID)) }
@@ -32,7 +32,8 @@ func (s *section) isFresh(op *Operation) bool {
 	return found
 }
 
-// goOn goes on with a stream. When nothing came for a whole section, it has ended.
+// goOn goes on with a stream. When nothing came although a section has gone by since it
+// returned, it has ended.
 func (j *judge) goOn(op *Operation) {
 	st := j.part.streams[op.ID]
 	if st == nil {

@@ -68,6 +68,9 @@ func (j *judge) endStream(op *Operation, c *cursor) {
 	}
 	if op.Outcome == OK && op.Kind == Replay && (in.Limit == 0 || c.sent < in.Limit) {
 		low, _ := j.b.low(op.Call)
+		if j.part != nil && c.next <= min(c.last, low, j.m.base) {
+			j.count(op, &j.stats.BeforeBase) // it took so long that this is not at hand any more
+		}
 		if missing := j.nextMatch(in, c.next, min(c.last, low)); missing != 0 {
 			j.breaks(op, "G5", "replay-short", fmt.Sprintf("commit %d", missing), "the end", "it ends before commit %d, which was known when it was asked for", missing)
 		}

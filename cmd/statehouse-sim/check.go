@@ -49,8 +49,10 @@ type checked struct {
 	Commits    int         `json:"commits"`
 	Others     int         `json:"others,omitempty"` // commits among them of clients that are not in the history
 	Seconds    float64     `json:"seconds"`
-	Missing    []uint64    `json:"missing,omitempty"` // commits that are not in the history, the first hundred
-	// Of a history that begins in the middle, or has gaps, the verdict is of what it holds.
+	Missing    []uint64    `json:"missing,omitempty"`  // commits that are not in the history, the first hundred
+	Sections   bool        `json:"sections,omitempty"` // it was judged in sections
+	// Of a history that begins in the middle, or has gaps, the verdict is of what it holds;
+	// in sections, of what is not too far apart.
 	Partial     bool            `json:"partial,omitempty"`
 	Gaps        int             `json:"gaps,omitempty"`
 	BeforeBase  int             `json:"before_base,omitempty"`
@@ -89,7 +91,10 @@ func (c *checked) err() error {
 
 // partly says what a verdict is not about.
 func (c *checked) partly() string {
-	of := "it begins in the middle"
+	of, early := "it begins in the middle", "from before the file begins"
+	if c.Sections {
+		of, early = "it is long, and was judged in sections", "that look further back than a section"
+	}
 	if c.Gaps > 0 {
 		of = fmt.Sprintf("it has %s of which not everything was recorded", count(c.Gaps, "time"))
 	}
@@ -99,7 +104,7 @@ func (c *checked) partly() string {
 			not = append(not, count(n, what)+" "+rest)
 		}
 	}
-	add(c.BeforeBase, "operation", "from before the file begins")
+	add(c.BeforeBase, "operation", early)
 	add(c.Dangling, "operation", "resting on a request that is not in it")
 	add(c.Unexplained, "commit", "with no request in it")
 	if len(not) == 0 {

@@ -27,6 +27,7 @@ func (a *app) judge(path string, parts bool) (*lin.History, lin.Result, *checked
 	if s := in.long(parts); s != nil {
 		// A section is garbage when it is judged: finding that out more seldom is as good.
 		defer debug.SetGCPercent(debug.SetGCPercent(300))
+		c.Sections = true
 		h, r, err = lin.CheckLong(s, lin.Options{Progress: a.checking(s)})
 		a.clearLine()
 	} else if h, err = lin.ReadHistory(bufio.NewReaderSize(in.reader(), 1<<20)); err == nil {

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	lin "statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/linearizability/zst"
+)
+
+// long is a history of a commit and many reads, of which the one with this number was
+// answered with another version.
+func long(t *testing.T, wrong int) []byte {
+	t.Helper()
+	name := lin.Name{Namespace: "n", Agent: "a", Key: "k"}
+	h := &lin.History{Header: lin.Header{Unit: "ns"}, Complete: true, Log: []lin.Event{{CommitTS: 1, CommitTime: 1, TxnID: "t", Ops: []lin.EventOp{{Name: name, Version: 1, Value: `{}`}}}}}
+	h.Operations = append(h.Operations, &lin.Operation{
+		ID: 1, Client: "c", Kind: lin.Transact, Call: 1, Return: 2, In: lin.Input{TxnID: "t", Writes: []lin.Write{{Name: name, Value: `{}`}}},
+		Outcome: lin.OK, Out: lin.Output{CommitTS: 1, CommitTime: 1, Versions: []lin.KeyVersion{{Name: name, Version: 1}}},
+	})
+	for id := 2; id <= lin.LongHistory; id++ {
+		r := lin.Record{Name: name, Exists: true, Version: 1, CommitTS: 1, CommitTime: 1, Value: `{}`}
+		if id == wrong {
+			r.Version = 2
+		}
+		h.Operations = append(h.Operations, &lin.Operation{
+			ID: id, Client: "c", Kind: lin.Get, Call: int64(10 * id), Return: int64(10*id + 5), In: lin.Input{Namespace: "n", Agent: "a", Key: "k"},
+			Outcome: lin.OK, Out: lin.Output{ReadTS: 1, Records: []lin.Record{r}},
+		})
+	}
+	var b bytes.Buffer
+	if err := h.Write(&b); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// TestCheckOfLongHistories: in sections, compressed or not, and what is wrong is found.
+func TestCheckOfLongHistories(t *testing.T) {
+	const wrong = lin.LongHistory * 3 / 4
+	for _, c := range []struct {
+		name  string
+		wrong int
+	}{{"good.jsonl", 0}, {"good.jsonl.zst", 0}, {"bad.jsonl", wrong}, {"bad.jsonl.zst", wrong}} {
+		path := filepath.Join(t.TempDir(), c.name)
+		f, err := os.Create(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, err := zst.NewWriter(path, f)
+		if err == nil {
+			_, err = w.Write(long(t, c.wrong))
+		}
+		if err != nil || w.Close() != nil || f.Close() != nil {
+			t.Fatal(err)
+		}
+		code, out, errs := tool(t, "check", path, "--json")
+		var got checked
+		if err := json.Unmarshal([]byte(out), &got); err != nil {
+			t.Fatalf("%v: %s%s", err, out, errs)
+		}
+		if !got.Sections || got.Operations != lin.LongHistory || got.Commits != 1 {
+			t.Errorf("%s: %+v", c.name, got)
+		}
+		switch {
+		case c.wrong == 0 && code != 0:
+			t.Errorf("%s: exit code %d: %s", c.name, code, out)
+		case c.wrong > 0 && (code != exitViolation || got.Violations[0].Op != c.wrong):
+			t.Errorf("%s: exit code %d: %+v", c.name, code, got.Violations)
+		}
+		code, out, _ = tool(t, "check", path)
+		if want := fmt.Sprintf("#%d get", c.wrong); c.wrong > 0 && (code != exitViolation || !strings.Contains(out, want)) {
+			t.Errorf("%s: exit code %d, and no %q in\n%s", c.name, code, want, out)
+		}
+	}
+}
