@@ -57,6 +57,13 @@ var doors = map[string][]ban{
 	"linearizability/zst": {
 		{module + "/", "it is about bytes"},
 	},
+	"linearizability/edn": {
+		{module + "/engine", "a history is all it knows"},
+		{module + "/server", "as above"},
+		{module + "/client", "as above"},
+		{module + "/proto", "as above"},
+		{module + "/sim", "as above"},
+	},
 	"linearizability/record": {
 		{module + "/engine", "what is recorded is what goes over the wire"},
 		{module + "/server", "as above"},

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	lin "statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/linearizability/edn"
 	"statehouse.dev/statehouse/linearizability/zst"
 )
 
@@ -30,7 +31,7 @@ func (a *app) judge(path string, parts bool) (*lin.History, lin.Result, *checked
 		c.Sections = true
 		h, r, err = lin.CheckLong(s, lin.Options{Progress: a.checking(s)})
 		a.clearLine()
-	} else if h, err = lin.ReadHistory(bufio.NewReaderSize(in.reader(), 1<<20)); err == nil {
+	} else if h, err = in.history(path); err == nil {
 		began = a.now()
 		r = c.whole(h)
 	}
@@ -75,6 +76,14 @@ type historyFile struct {
 }
 
 func (f *historyFile) reader() io.Reader { return io.NewSectionReader(f.file, 0, f.size) }
+
+// history reads the whole of it, in the format that its name says.
+func (f *historyFile) history(path string) (*lin.History, error) {
+	if formatOf(path) == edn.Suffix {
+		return edn.Read(f.reader())
+	}
+	return lin.ReadHistory(bufio.NewReaderSize(f.reader(), 1<<20))
+}
 
 // long surveys a history that can be judged in sections, and is long enough for that.
 // Others are nil, and so is what is no history: whoever reads it says why.

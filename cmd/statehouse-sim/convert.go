@@ -1,0 +1,88 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	lin "statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/linearizability/edn"
+	"statehouse.dev/statehouse/linearizability/zst"
+)
+
+// The forms that a history can be converted into.
+const (
+	asHistory   = "history"
+	asRegisters = "rw-register"
+)
+
+func (a *app) convertCommand() *cobra.Command {
+	var workload string
+	cmd := &cobra.Command{
+		Use: "convert IN OUT", Short: "Turn a history into another format: JSON lines, EDN as Jepsen has it", Args: cobra.ExactArgs(2),
+		Long: `convert reads a history and writes it in the format that the name says: .jsonl (JSON
+lines), .edn (Jepsen's: a map for each invocation and completion), each with .zst behind it
+if it is to be compressed.
+
+With --workload rw-register it writes what other checkers of transactions, such as Elle,
+take: reads and writes of registers, which are the keys, whose values are the versions.
+That is not all of a history, and cannot be read again.`,
+		Example: "  statehouse-sim convert incident.jsonl incident.edn\n  statehouse-sim convert store/latest/history.edn mine.jsonl\n" +
+			"  statehouse-sim convert incident.jsonl elle.edn --workload rw-register",
+		RunE: func(_ *cobra.Command, files []string) error { return a.convert(files[0], files[1], workload) },
+	}
+	cmd.Flags().StringVar(&workload, "workload", asHistory, "what to write: the whole "+asHistory+", or an "+asRegisters+" workload (.edn)")
+	_ = cmd.RegisterFlagCompletionFunc("workload", cobra.FixedCompletions([]string{asHistory, asRegisters}, cobra.ShellCompDirectiveNoFileComp)) // the flag is there
+	return cmd
+}
+
+// formatOf is what the name of a file says of its format.
+func formatOf(path string) string { return filepath.Ext(strings.TrimSuffix(path, zst.Suffix)) }
+
+func (a *app) convert(from, to, workload string) error {
+	var write func(io.Writer, *lin.History) error
+	switch format := formatOf(to); {
+	case workload == asRegisters && format == edn.Suffix:
+		write = edn.WriteRegisters
+	case workload == asRegisters:
+		return failed(exitUsage, "an %s workload is EDN: call %s something.edn", workload, to)
+	case workload != asHistory:
+		return failed(exitUsage, "there is no workload %q, but %s and %s", workload, asHistory, asRegisters)
+	case format == edn.Suffix:
+		write = edn.Write
+	case format == ".jsonl":
+		write = func(out io.Writer, h *lin.History) error { return h.Write(out) }
+	default:
+		return failed(exitUsage, "the name %s does not say which format to write: .jsonl or .edn, and .zst behind it to compress", to)
+	}
+	in, done, err := openHistory(from)
+	if err != nil {
+		return failed(exitUsage, "%v", err)
+	}
+	defer done()
+	h, err := in.history(from)
+	if err != nil {
+		return failed(exitUsage, "%s is not a history: %v", from, err)
+	}
+	err = writeFile(to, func(f *os.File) error {
+		out, err := zst.NewWriter(to, f)
+		if err != nil {
+			return err
+		}
+		if err := write(out, h); err != nil {
+			return err
+		}
+		return out.Close()
+	})
+	if err != nil {
+		return err
+	}
+	if !a.asJSON {
+		fmt.Fprintf(a.out, "%s: %s, %s\n", to, count(len(h.Operations), "operation"), count(len(h.Log), "commit"))
+	}
+	return nil
+}
