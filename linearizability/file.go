@@ -1,7 +1,6 @@
 package linearizability
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -9,7 +8,13 @@ import (
 )
 
 // ReadHistory reads a whole history; of one with an error in it, nothing.
-func ReadHistory(in io.Reader) (*History, error) {
+func ReadHistory(in io.Reader) (*History, error) { return readHistory(in, false) }
+
+// ReadCut reads a history whose end may be missing, as of a program that was killed while
+// it recorded: a last line that is not whole is dropped, and what was under way then is a gap.
+func ReadCut(in io.Reader) (*History, error) { return readHistory(in, true) }
+
+func readHistory(in io.Reader, cut bool) (*History, error) {
 	r, err := NewReader(in)
 	if err != nil {
 		return nil, err
@@ -19,10 +24,12 @@ func ReadHistory(in io.Reader) (*History, error) {
 	for {
 		l, err := r.Next()
 		switch {
+		case cut && r.cutOff():
+			h.cutOff()
+			fallthrough
 		case err == io.EOF:
 			h.Complete = r.Complete
-			// They may have been written when they returned.
-			slices.SortFunc(h.Operations, func(a, b *Operation) int { return cmp.Or(cmp.Compare(a.Call, b.Call), cmp.Compare(a.ID, b.ID)) })
+			slices.SortFunc(h.Operations, byCall) // they may have been written when they returned
 			return h, nil
 		case err != nil:
 			return nil, err
@@ -31,6 +38,29 @@ func ReadHistory(in io.Reader) (*History, error) {
 			return nil, fmt.Errorf("line %d: %w", r.lines, err)
 		}
 	}
+}
+
+// cutOff tells of a history in the order of its file that its end is missing: whatever was
+// under way at the last time that it knows is in a gap, and streams that went on until then
+// may have had more batches.
+func (h *History) cutOff() {
+	last := int64(0)
+	isStream := func(op *Operation) bool { return op.Kind == Replay || op.Kind == Watch }
+	for _, op := range h.Operations {
+		last = max(last, op.Call)
+		if !isStream(op) {
+			last = max(last, op.Return)
+		}
+		for i := range op.Batches {
+			last = max(last, op.Batches[i].Time)
+		}
+	}
+	for i, op := range h.Operations {
+		if isStream(op) && (op.Return >= last || i == len(h.Operations)-1) {
+			op.Outcome, op.Return, op.Rest = Unknown, 0, 0
+		}
+	}
+	h.Gaps = append(h.Gaps, Gap{From: last, To: last, Why: "the recording was cut off"})
 }
 
 func (h *History) add(l *Line, ops map[int]*Operation) error {

@@ -152,6 +152,7 @@ type Reader struct {
 	scan     *bufio.Scanner
 	lines    int
 	err      error
+	torn     bool // err is of a line that could not be read
 }
 
 // NewReader reads the header.
@@ -181,6 +182,7 @@ func (r *Reader) Next() (Line, error) {
 
 func (r *Reader) next(l *Line) error {
 	if err := r.read(l); err != nil {
+		r.torn = true
 		return err
 	}
 	if err := l.check(); err != nil || l.End == nil {
@@ -199,6 +201,9 @@ func (r *Reader) next(l *Line) error {
 	r.Complete = l.End.Complete
 	return io.EOF
 }
+
+// cutOff tells whether the line that could not be read is the last, whole or not there.
+func (r *Reader) cutOff() bool { return r.torn && !r.scan.Scan() && r.scan.Err() == nil }
 
 // read decodes the next line. Its errors are never io.EOF.
 func (r *Reader) read(v any) error {

@@ -58,6 +58,13 @@ func (h *History) Rebuild() (missing []uint64) {
 	for ts := range seen {
 		last = max(last, ts)
 	}
+	if h.Header.Source == SourceClient || len(h.Gaps) > 0 { // what was seen may be somebody else's commit
+		for _, op := range h.Operations {
+			if op.Outcome == OK {
+				last = max(last, op.saw())
+			}
+		}
+	}
 	for ts := first; ts <= last && len(missing) < 100; ts++ {
 		if events[ts] == nil {
 			missing = append(missing, ts)

@@ -14,6 +14,7 @@ import (
 func (a *app) checkCommand() *cobra.Command {
 	var report string
 	var around int
+	var cut bool
 	cmd := &cobra.Command{
 		Use: "check history.jsonl...", Short: "Judge histories: was every promise kept in what clients were told?", Args: cobra.MinimumNArgs(1),
 		Long: `check judges histories that somebody recorded: "live --history" or "run --history", a
@@ -29,7 +30,7 @@ memory (docs/HISTORY.md). What is compressed (.zst) is unpacked into a temporary
 		RunE: func(_ *cobra.Command, files []string) error {
 			var first error
 			for _, file := range files {
-				if err := a.check(file, report, around); err != nil && first == nil {
+				if err := a.check(file, report, around, cut); err != nil && first == nil {
 					first = err
 				}
 			}
@@ -38,8 +39,11 @@ memory (docs/HISTORY.md). What is compressed (.zst) is unpacked into a temporary
 	}
 	cmd.Flags().StringVar(&report, "report", "", "write an HTML report of the last history to this file")
 	cmd.Flags().IntVar(&around, "around", 20, "how much to show around a violation")
+	cmd.Flags().BoolVar(&cut, "cut", false, cutHelp)
 	return cmd
 }
+
+const cutHelp = "take a history without its end, as a program leaves it that was killed: it is judged for what it holds"
 
 // checked is what came of a history, as JSON.
 type checked struct {
@@ -61,8 +65,8 @@ type checked struct {
 	Violations  []lin.Violation `json:"violations,omitempty"`
 }
 
-func (a *app) check(file, report string, around int) error {
-	h, r, c, err := a.judge(file, true)
+func (a *app) check(file, report string, around int, cut bool) error {
+	h, r, c, err := a.judge(file, judging{parts: true, cut: cut})
 	if err != nil {
 		return err
 	}

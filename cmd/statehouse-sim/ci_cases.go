@@ -72,7 +72,7 @@ func (c *ciRun) history(path string) (name string, f *ciFailure) {
 	if err != nil {
 		return name, errFailure("is expected to be what nothing is", err, command)
 	}
-	h, r, k, err := c.a.judge(path, true)
+	h, r, k, err := c.a.judge(path, judging{parts: true})
 	if err != nil {
 		return name, errFailure("cannot be read", err, command)
 	}

@@ -22,6 +22,7 @@ const (
 
 func (a *app) convertCommand() *cobra.Command {
 	var workload string
+	var cut bool
 	cmd := &cobra.Command{
 		Use: "convert IN OUT", Short: "Turn a history into another format: JSON lines, EDN as Jepsen has it", Args: cobra.ExactArgs(2),
 		Long: `convert reads a history and writes it in the format that the name says: .jsonl (JSON
@@ -33,9 +34,10 @@ take: reads and writes of registers, which are the keys, whose values are the ve
 That is not all of a history, and cannot be read again.`,
 		Example: "  statehouse-sim convert incident.jsonl incident.edn\n  statehouse-sim convert store/latest/history.edn mine.jsonl\n" +
 			"  statehouse-sim convert incident.jsonl elle.edn --workload rw-register",
-		RunE: func(_ *cobra.Command, files []string) error { return a.convert(files[0], files[1], workload) },
+		RunE: func(_ *cobra.Command, files []string) error { return a.convert(files[0], files[1], workload, cut) },
 	}
 	cmd.Flags().StringVar(&workload, "workload", asHistory, "what to write: the whole "+asHistory+", or an "+asRegisters+" workload (.edn)")
+	cmd.Flags().BoolVar(&cut, "cut", false, cutHelp)
 	_ = cmd.RegisterFlagCompletionFunc("workload", cobra.FixedCompletions([]string{asHistory, asRegisters}, cobra.ShellCompDirectiveNoFileComp)) // the flag is there
 	return cmd
 }
@@ -43,7 +45,7 @@ That is not all of a history, and cannot be read again.`,
 // formatOf is what the name of a file says of its format.
 func formatOf(path string) string { return filepath.Ext(strings.TrimSuffix(path, zst.Suffix)) }
 
-func (a *app) convert(from, to, workload string) error {
+func (a *app) convert(from, to, workload string, cut bool) error {
 	var write func(io.Writer, *lin.History) error
 	switch format := formatOf(to); {
 	case workload == asRegisters && format == edn.Suffix:
@@ -64,9 +66,9 @@ func (a *app) convert(from, to, workload string) error {
 		return failed(exitUsage, "%v", err)
 	}
 	defer done()
-	h, err := in.history(from)
+	h, err := in.history(from, cut)
 	if err != nil {
-		return failed(exitUsage, "%s is not a history: %v", from, err)
+		return notHistory(from, err)
 	}
 	err = writeFile(to, func(f *os.File) error {
 		out, err := zst.NewWriter(to, f)

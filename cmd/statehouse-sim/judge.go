@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -13,9 +14,14 @@ import (
 	"statehouse.dev/statehouse/linearizability/zst"
 )
 
-// judge reads a history and judges it. Where parts will do, a long one is judged in
-// sections, and what it returns is the last of them; otherwise the whole.
-func (a *app) judge(path string, parts bool) (*lin.History, lin.Result, *checked, error) {
+// judging is how a history is read.
+type judging struct {
+	parts bool // a long one in sections, of which the last is returned
+	cut   bool // its end may be missing
+}
+
+// judge reads a history and judges it.
+func (a *app) judge(path string, how judging) (*lin.History, lin.Result, *checked, error) {
 	var r lin.Result
 	in, done, err := openHistory(path)
 	if err != nil {
@@ -25,18 +31,18 @@ func (a *app) judge(path string, parts bool) (*lin.History, lin.Result, *checked
 	c := &checked{File: path}
 	began := a.now()
 	var h *lin.History
-	if s := in.long(parts); s != nil {
+	if s := in.long(how); s != nil {
 		// A section is garbage when it is judged: finding that out more seldom is as good.
 		defer debug.SetGCPercent(debug.SetGCPercent(300))
 		c.Sections = true
 		h, r, err = lin.CheckLong(s, lin.Options{Progress: a.checking(s)})
 		a.clearLine()
-	} else if h, err = in.history(path); err == nil {
+	} else if h, err = in.history(path, how.cut); err == nil {
 		began = a.now()
 		r = c.whole(h)
 	}
 	if err != nil {
-		return nil, r, nil, failed(exitUsage, "%s is not a history: %v", path, err)
+		return nil, r, nil, notHistory(path, err)
 	}
 	h.Header.Command = "statehouse-sim check " + path
 	st := &r.Stats
@@ -45,6 +51,14 @@ func (a *app) judge(path string, parts bool) (*lin.History, lin.Result, *checked
 	c.BeforeBase, c.Dangling, c.Unexplained = st.BeforeBase, st.Dangling, st.Unexplained
 	c.Seconds = a.now().Sub(began).Seconds()
 	return h, r, c, nil
+}
+
+func notHistory(path string, err error) error {
+	hint := ""
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		hint = " (whoever wrote it may have been killed: --cut takes it for what it holds)"
+	}
+	return failed(exitUsage, "%s is not a history: %v%s", path, err, hint)
 }
 
 // whole judges a history that is in memory.
@@ -78,17 +92,20 @@ type historyFile struct {
 func (f *historyFile) reader() io.Reader { return io.NewSectionReader(f.file, 0, f.size) }
 
 // history reads the whole of it, in the format that its name says.
-func (f *historyFile) history(path string) (*lin.History, error) {
+func (f *historyFile) history(path string, cut bool) (*lin.History, error) {
 	if formatOf(path) == edn.Suffix {
 		return edn.Read(f.reader())
+	}
+	if cut {
+		return lin.ReadCut(f.reader())
 	}
 	return lin.ReadHistory(bufio.NewReaderSize(f.reader(), 1<<20))
 }
 
 // long surveys a history that can be judged in sections, and is long enough for that.
 // Others are nil, and so is what is no history: whoever reads it says why.
-func (f *historyFile) long(parts bool) *lin.Survey {
-	if !parts || f.size < lin.LongHistory*minLine {
+func (f *historyFile) long(how judging) *lin.Survey {
+	if !how.parts || how.cut || f.size < lin.LongHistory*minLine {
 		return nil
 	}
 	s, err := lin.Look(f.file, f.size)

@@ -40,6 +40,22 @@ func long(t *testing.T, wrong int) []byte {
 	return b.Bytes()
 }
 
+// TestCheckCut: a recording that was cut off is none, unless one says so.
+func TestCheckCut(t *testing.T) {
+	good, _ := golden(t)
+	dir := folder(t, map[string]string{"cut.jsonl": good[:strings.Index(good, `{"event":`)+20]})
+	path := filepath.Join(dir, "cut.jsonl")
+	if code, _, errs := tool(t, "check", path); code != exitUsage || !strings.Contains(errs, "--cut") {
+		t.Errorf("exit code %d: %s", code, errs)
+	}
+	if code, out, _ := tool(t, "check", "--cut", path); code != 0 || !strings.Contains(out, "judged only for what it holds") {
+		t.Errorf("exit code %d: %s", code, out)
+	}
+	if code, _, errs := tool(t, "convert", "--cut", path, filepath.Join(dir, "whole.jsonl")); code != 0 {
+		t.Errorf("exit code %d: %s", code, errs)
+	}
+}
+
 // TestCheckOfLongHistories: in sections, compressed or not, and what is wrong is found.
 func TestCheckOfLongHistories(t *testing.T) {
 	const wrong = lin.LongHistory * 3 / 4

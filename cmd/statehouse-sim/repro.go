@@ -81,7 +81,7 @@ type reproduced struct {
 }
 
 func (a *app) repro(file string, o reproFlags) error {
-	h, _, c, err := a.judge(file, false)
+	h, _, c, err := a.judge(file, judging{})
 	if err != nil {
 		return err
 	}
