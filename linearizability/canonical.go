@@ -5,11 +5,11 @@ import (
 	"unicode/utf8"
 )
 
-// isCanonical tells whether text is one JSON value of which Canonical would make the same
+// IsCanonical tells whether text is one JSON value of which Canonical would make the same
 // bytes again. Nearly all values are, and taking one apart and together again costs many
 // times as much as looking. It may say no of text that is: strings with escapes, and what
 // is deeper than maxDepth, are left to Canonical.
-func isCanonical(text string) bool {
+func IsCanonical(text string) bool {
 	if !utf8.ValidString(text) {
 		return false
 	}

@@ -16,13 +16,13 @@ func FuzzCanonical(f *testing.F) {
 		`{"a":1,}`: false, `[1,]`: false, `01`: false, `-`: false, `1.`: false, `1e`: false, `.5`: false, `+1`: false, `nul`: false, ``: false, `1 2`: false, `{"a":1}x`: false, "[\"a\nb\"]": false, `digest:00:1`: false,
 		strings.Repeat("[", 99) + strings.Repeat("]", 99): true, strings.Repeat("[", 101) + strings.Repeat("]", 101): false,
 	} {
-		if isCanonical(text) != is {
+		if IsCanonical(text) != is {
 			f.Errorf("%.60q: is it canonical? want %v", text, is)
 		}
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		if !isCanonical(text) {
+		if !IsCanonical(text) {
 			return
 		}
 		if !json.Valid([]byte(text)) {

@@ -272,7 +272,7 @@ func sameValue(a, b string) bool { return a == b || Canonical(a) == Canonical(b)
 // Canonical puts JSON text into one form, so that values compare: members sorted,
 // no white space, numbers as written. What is not JSON (a digest) stays.
 func Canonical(value string) string {
-	if isCanonical(value) {
+	if IsCanonical(value) {
 		return value
 	}
 	return rewritten(value)

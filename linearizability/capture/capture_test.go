@@ -317,6 +317,26 @@ func TestNormalNumbers(t *testing.T) {
 	if got := normal(` {"b":[1.0, {"z":1,"a":2.50}],"a":"1.0"} `); got != `{"a":"1.0","b":[1,{"a":25e-1,"z":1}]}` {
 		t.Error(got)
 	}
+	// What is left as it is would not have been changed.
+	rng := rand.New(rand.NewPCG(8, 8))
+	parts := []string{`{`, `}`, `[`, `]`, `,`, `:`, `"a"`, `"b\\"`, `"\"1.0"`, `"é"`, `1`, `7`, `10`, `-3`, `0`, `1.5`, `2e3`, `123456789012345`, `1234567890123456789`, `true`, `null`, ` `, `{"a":1}`, `{"a":1,"b":[2,{"c":"10"}]}`}
+	left := 0
+	for range 200_000 {
+		text := ""
+		for range 1 + rng.IntN(5) {
+			text += parts[rng.IntN(len(parts))]
+		}
+		got, want := normal(text), normalized(text)
+		if got != want {
+			t.Fatalf("%s becomes %s, and not %s", text, got, want)
+		}
+		if got == text {
+			left++
+		}
+	}
+	if left < 1000 {
+		t.Errorf("only %d were in normal form", left)
+	}
 }
 
 // FuzzTape: no bytes in a ring make reading it do more than fail.

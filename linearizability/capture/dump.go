@@ -180,6 +180,7 @@ func (d *dumper) name(l lin.Line) {
 
 func (d *dumper) look() error {
 	x := newTranslator(d.t, d.o.StructText)
+	x.values.none = true
 	err := d.t.survey(func(f *frame) error {
 		if err := d.tick(); err != nil {
 			return err

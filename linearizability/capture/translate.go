@@ -32,7 +32,7 @@ type running struct {
 const maxPages = 100_000
 
 func newTranslator(t *tape, structText func([]byte) ([]byte, error)) *translator {
-	return &translator{t: t, values: valueReader{structText}, pages: make(map[string]int), open: make(map[uint64]*running)}
+	return &translator{t: t, values: valueReader{structText: structText}, pages: make(map[string]int), open: make(map[uint64]*running)}
 }
 
 // line is what a frame says, if it says anything of its own.

@@ -21,10 +21,14 @@ type valueReader struct {
 	// structText is the JSON of a Struct that the daemon's codec left unparsed in a
 	// request.
 	structText func(wire []byte) ([]byte, error)
+	none       bool // nobody wants values, and they cost most
 }
 
 // request reads the Structs of a request. It fails where a Struct is no value.
 func (v valueReader) request(m proto.Message) (err error) {
+	if v.none {
+		return nil
+	}
 	eachMessage(m.ProtoReflect(), func(m protoreflect.Message) {
 		field := m.Descriptor().Fields().ByName("value_json")
 		if field == nil {
@@ -57,6 +61,9 @@ const hiddenFields = 19000
 
 // answer reads the values of an answer.
 func (v valueReader) answer(m proto.Message) (err error) {
+	if v.none {
+		return nil
+	}
 	eachMessage(m.ProtoReflect(), func(m protoreflect.Message) {
 		field := m.Descriptor().Fields().ByName("value_json")
 		if field == nil {
@@ -100,6 +107,37 @@ func eachMessage(m protoreflect.Message, f func(protoreflect.Message)) {
 
 // normal is the normal form of JSON text. What is none stays.
 func normal(text string) string {
+	if plainNumbers(text) && lin.IsCanonical(text) {
+		return text // as most are
+	}
+	return normalized(text)
+}
+
+// plainNumbers tells whether all numbers of JSON text are surely in their normal form:
+// whole, no longer than a double is exact, and without a zero at the end.
+func plainNumbers(text string) bool {
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case c == '"':
+			for i++; i < len(text) && text[i] != '"'; i++ {
+				if text[i] == '\\' {
+					i++
+				}
+			}
+		case c >= '0' && c <= '9':
+			from := i
+			for i+1 < len(text) && strings.IndexByte("0123456789.eE", text[i+1]) >= 0 {
+				i++
+			}
+			if number := text[from : i+1]; len(number) > 15 || strings.ContainsAny(number, ".eE") || number[len(number)-1] == '0' {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func normalized(text string) string {
 	var v any
 	d := json.NewDecoder(strings.NewReader(text))
 	d.UseNumber()
