@@ -32,6 +32,9 @@ func (w *World) Apply(s Step) error {
 	}
 	w.reap() // first: a process that died in this step answers nobody any more
 	w.runHandlers()
+	if w.daemon != nil && w.daemon.image == nil {
+		w.daemon.clean()
+	}
 	w.reap()
 	for _, text := range w.struck {
 		w.note("disk", "fault", text)
@@ -165,12 +168,12 @@ func (w *World) doEngine(s *Step) error {
 		if w.pristine != nil {
 			return skip("the store was harmed: from here on it is only read")
 		}
-		d.gate.set(false)
+		d.syncs.set(false)
 		d.act(func() { w.inflight = d.service.Engine().Plan() })
 		if w.inflight {
-			d.awaitSync()
+			rest() // the log is written until its sync stands at the gate
 		} else {
-			d.gate.set(true)
+			d.syncs.set(true)
 		}
 		if !w.inflight && d.image == nil {
 			w.checkAnswered()
@@ -182,7 +185,7 @@ func (w *World) doEngine(s *Step) error {
 			return skip("nothing is in flight")
 		}
 		w.inflight = false
-		d.gate.set(true)
+		d.syncs.set(true)
 		d.act(func() { d.service.Engine().Settle() })
 	case Tick:
 		d.act(func() { d.service.Engine().Tick() })
@@ -211,7 +214,7 @@ func (w *World) maintain(d *daemon, what string, f func() error) error {
 	if w.inflight {
 		w.probe(what + " while a sync is in flight")
 	}
-	d.gate.set(true)
+	d.syncs.set(true)
 	d.act(func() {
 		if err := f(); err != nil {
 			w.logged(what, "error", err.Error())

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"runtime"
 	"runtime/debug"
 	"time"
 
@@ -33,7 +32,8 @@ type daemon struct {
 	desc       *grpc.ServiceDesc
 	impl       any
 	rand       *rand.ChaCha8
-	gate       *gate // of the log's syncs; open but between plan and settle
+	syncs      *gate // of the log; open but between plan and settle
+	removals   *gate // of what Pebble needs no more; shut while the daemon lives
 
 	// The end of it. image is what the next process finds; set once, inside the
 	// operation in which this one died.
@@ -52,8 +52,8 @@ func (w *World) newDaemon() *daemon {
 			key[8*i+j] = byte(s >> (8 * j))
 		}
 	}
-	d := &daemon{w: w, generation: w.generation, codec: server.Codec(), rand: rand.NewChaCha8(key), gate: newGate(), halted: make(chan struct{})}
-	d.gate.set(true)
+	d := &daemon{w: w, generation: w.generation, codec: server.Codec(), rand: rand.NewChaCha8(key), syncs: newGate(), removals: newGate(), halted: make(chan struct{})}
+	d.syncs.set(true)
 	return d
 }
 
@@ -121,7 +121,7 @@ func (d *daemon) act(f func()) {
 	case broken != "":
 		d.w.violate("G7", "panic", 0, "the daemon panicked: "+broken)
 	}
-	pause()
+	rest()
 }
 
 // hangTime is how long, by the clock on the wall, the daemon may take over what
@@ -130,26 +130,13 @@ func (d *daemon) act(f func()) {
 const hangTime = 5 * time.Second
 
 // watch waits until what acts is done or the process has halted. One that waits
-// for a sync inside of a step gets it: only the sync that a step leaves behind
-// waits for settle.
+// for a sync inside of a step gets it, and so for a removal: only the sync that a step
+// leaves behind waits for settle.
 func (d *daemon) watch(done <-chan string) (broken string, ended bool) {
-	for i := 0; i < 2*awaitWriter; i++ {
-		select {
-		case broken = <-done:
-			return broken, true
-		case <-d.halted:
-			return "", true
-		default:
-		}
-		if i > awaitWriter && d.gate.reached() {
-			d.gate.letOne()
-			i = 0
-		}
-		runtime.Gosched()
-	}
 	hang := time.NewTimer(hangTime)
 	defer hang.Stop()
 	for {
+		resting := rest()
 		select {
 		case broken = <-done:
 			return broken, true
@@ -157,6 +144,10 @@ func (d *daemon) watch(done <-chan string) (broken string, ended bool) {
 			return "", true
 		case <-hang.C:
 			return "", false
+		default:
+		}
+		if resting && !d.release() {
+			time.Sleep(time.Millisecond) // one sleeps by the clock on the wall, or for good
 		}
 	}
 }

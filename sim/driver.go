@@ -49,9 +49,7 @@ type driver struct {
 // Generate makes up the run that follows from a seed, and judges it.
 func Generate(seed uint64, o Options) *Result {
 	m := drawMix(seed, o)
-	w := NewWorld(seed, m.config)
-	w.trace = o.Trace
-	w.history.Header.Command = o.Command
+	w := NewWorld(seed, m.config, o)
 	d := &driver{w: w, mix: m, pick: simdisk.Stream(seed, "schedule"), nemesis: simdisk.Stream(seed, "nemesis")}
 	d.plan()
 	d.step(Step{Verb: Start})
@@ -66,6 +64,9 @@ type Options struct {
 	Class   Class // empty: drawn
 	Trace   func(format string, args ...any)
 	Command string // that makes this run again, for the report
+	// Disturb is the seed of moments at which goroutines lose the processor, as they do
+	// on a busy machine: the run must be the same. 0: at none.
+	Disturb uint64
 }
 
 // plan starts the clients and draws when things go wrong.

@@ -1,14 +1,22 @@
 package sim
 
 import (
-	"runtime"
+	"slices"
 	"sync"
+
+	"statehouse.dev/statehouse/sim/simdisk"
 )
 
-// gate holds back the syncs of the log while it is shut. Pebble syncs on a
-// goroutine of its own, as soon as that gets to run; behind the gate the sync of a
-// step happens when the world says settle, neither before nor by chance. What is
-// to be synced has been written by then, so a crash in between finds it unsynced.
+// gate holds back what Pebble does on a goroutine of its own, as soon as that gets to
+// run, until the world says that it happens: neither before nor by chance. A daemon
+// has two.
+//
+// Behind one are the syncs of the log while a step is in flight. What is to be synced
+// has been written by then, so a crash in between finds it unsynced.
+//
+// Behind the other, always, are the removals of files that Pebble needs no more. They
+// happen when everything else is at rest, one at a time: else a flush or a compaction
+// may or may not have come further when the power fails inside of one.
 type gate struct {
 	mu      sync.Mutex
 	turn    sync.Cond
@@ -35,7 +43,7 @@ func (g *gate) pass() {
 	g.waiting--
 }
 
-// letOne lets one sync pass, now or when it comes.
+// letOne lets one pass, now or when it comes.
 func (g *gate) letOne() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -56,24 +64,35 @@ func (g *gate) reached() bool {
 	return g.waiting > 0
 }
 
-// Goroutines of Pebble get to run this many times before the world goes on: with
-// one processor, and nothing to wait for but each other, they are done by then.
-const (
-	settleDown  = 8
-	awaitWriter = 200
-)
-
-// pause lets the goroutines of Pebble come to rest.
-func pause() {
-	for range settleDown {
-		runtime.Gosched()
+// hold makes what a goroutine of Pebble is about to do wait at its gate.
+func (d *daemon) hold(op *simdisk.Op) {
+	switch {
+	case op.Kind == simdisk.OpSync && op.Class == simdisk.ClassWAL:
+		d.syncs.pass()
+	case op.Kind == simdisk.OpRemove && slices.Contains(cleaned, op.Class):
+		d.removals.pass()
 	}
 }
 
-// awaitSync lets the log be written until its sync stands at the gate. A step that
-// asks for no sync is given time to write all the same.
-func (d *daemon) awaitSync() {
-	for i := 0; i < awaitWriter && !d.gate.reached() && !closed(d.halted); i++ {
-		runtime.Gosched()
+// cleaned are the classes of the files that Pebble removes in the background.
+var cleaned = []simdisk.Class{simdisk.ClassSSTable, simdisk.ClassWAL, simdisk.ClassManifest, simdisk.ClassOptions}
+
+// release lets go one that waits at a gate, now that nothing else moves. It tells
+// whether there was one.
+func (d *daemon) release() bool {
+	for _, g := range []*gate{d.syncs, d.removals} {
+		if g.reached() {
+			g.letOne()
+			return true
+		}
+	}
+	return false
+}
+
+// clean lets Pebble remove what it is about to: when a request has closed the last
+// iterator on a table, nobody waits for that.
+func (d *daemon) clean() {
+	for rest() && d.removals.reached() {
+		d.removals.letOne()
 	}
 }

@@ -89,7 +89,7 @@ func (w *World) start() {
 // finish, then the store is closed.
 func (w *World) stop() {
 	d := w.daemon
-	d.gate.set(true)
+	d.syncs.set(true)
 	d.service.Drain()
 	w.runHandlers()
 	d.act(func() {
@@ -122,7 +122,8 @@ func (w *World) reap() {
 	if d == nil || d.image == nil {
 		return
 	}
-	d.gate.set(true) // what waits there goes on, on a disk that nobody sees any more
+	d.syncs.set(true) // what waits there goes on, on a disk that nobody sees any more
+	d.removals.set(true)
 	w.note("daemon", "died", d.how)
 	if w.trace != nil {
 		w.trace("the daemon died: %s", firstLine(d.how))

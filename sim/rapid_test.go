@@ -42,7 +42,7 @@ func versionsCount(log []lin.Event) error {
 
 // rapidRun does steps that rapid draws, and so can make fewer and simpler.
 func rapidRun(t *rapid.T) *Result {
-	w := NewWorld(1, Config{})
+	w := NewWorld(1, Config{}, Options{})
 	for _, text := range rapid.SliceOfN(rapid.Custom(drawStep), 1, 60).Draw(t, "steps") {
 		step, err := ParseStep(text)
 		if err != nil {

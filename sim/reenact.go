@@ -25,9 +25,7 @@ func Reenact(s *Script, seed uint64, o Options) *Result {
 	case 1: // and crashes
 		m.class, m.faults = Recoverable, 0
 	}
-	w := NewWorld(seed, m.config)
-	w.trace = o.Trace
-	w.history.Header.Command = o.Command
+	w := NewWorld(seed, m.config, o)
 	d := &driver{w: w, mix: m, pick: simdisk.Stream(seed, "schedule"), nemesis: simdisk.Stream(seed, "nemesis")}
 	d.schedule(m.clients * m.ops)
 	a := &actors{s: s, d: d, known: known{versions: make(map[lin.Name]uint64), heads: make(map[lin.Name]uint64)}}

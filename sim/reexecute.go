@@ -80,7 +80,7 @@ func Reexecute(h *lin.History, limit int, progress func(done, of int)) (*Reexecu
 	x.r.First, x.r.Last = log[0].CommitTS, log[len(log)-1].CommitTS
 	x.s = &Script{keys: make(map[lin.Name][]lin.Record)}
 	x.collect(h)
-	x.w = NewWorld(1, Config{})
+	x.w = NewWorld(1, Config{}, Options{})
 	if err := x.w.Apply(Step{Verb: Start}); err != nil {
 		return nil, err
 	}

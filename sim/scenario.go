@@ -137,9 +137,7 @@ func (s *Scenario) Write(w io.Writer) error {
 // story there, and is a violation of its own: the world is not what the story takes
 // it for. Every promise is judged all the same.
 func (s *Scenario) Run(o Options) (*Result, error) {
-	w := NewWorld(s.Seed, s.Config)
-	w.trace = o.Trace
-	w.history.Header.Command = o.Command
+	w := NewWorld(s.Seed, s.Config, o)
 	var misfit []lin.Violation
 	for i, step := range s.Steps {
 		err := w.Apply(step)

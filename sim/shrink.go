@@ -27,7 +27,7 @@ type Shrinker struct {
 
 // replay does steps, passing over those that do not fit any more.
 func replay(seed uint64, c Config, class Class, steps []Step) *Result {
-	w := NewWorld(seed, c)
+	w := NewWorld(seed, c, Options{})
 	for _, s := range steps {
 		_ = w.Apply(s)
 	}

@@ -27,7 +27,7 @@ func SweepModes() []simdisk.CrashMode {
 // Points runs a story and lists every operation of its disk that the daemon did.
 func (s *Scenario) Points() ([]Point, error) {
 	var list []Point
-	w := NewWorld(s.Seed, s.Config)
+	w := NewWorld(s.Seed, s.Config, Options{})
 	w.watchOps(func(p Point) bool {
 		list = append(list, p)
 		return false
@@ -46,7 +46,7 @@ func (s *Scenario) Points() ([]Point, error) {
 // goes on with what of the story still fits, and judges. struck tells whether the
 // run came by the point.
 func (s *Scenario) CrashAt(p Point, crash simdisk.CrashOptions) (r *Result, struck bool) {
-	w := NewWorld(s.Seed, s.Config)
+	w := NewWorld(s.Seed, s.Config, Options{})
 	w.powerCut = crash
 	w.watchOps(func(q Point) bool {
 		if struck || p != q {

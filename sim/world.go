@@ -66,18 +66,19 @@ type World struct {
 	onOp          func(Point) bool // tells whether the power fails inside an operation
 	struck        []string         // faults of the disk in this step
 	trace         func(format string, args ...any)
+	disturb       *disturbance
 }
 
 // NewWorld makes a world with an empty disk and no daemon on it yet.
-func NewWorld(seed uint64, config Config) *World {
+func NewWorld(seed uint64, config Config, o Options) *World {
 	w := &World{
-		seed: seed, config: config,
+		seed: seed, config: config, trace: o.Trace, disturb: newDisturbance(o.Disturb),
 		calls: make(map[int]*call), last: make(map[string]*call), begun: make(map[int]string), names: newNames(),
 		stats: newStats(),
 	}
 	w.disk = simdisk.NewDisk(simdisk.DiskOptions{Seed: simdisk.Derive(seed, "disk"), Clock: w.wallClock, Capacity: config.Capacity})
 	w.attach()
-	w.history.Header = lin.Header{Format: lin.Format, Version: lin.Version, Source: "sim", Unit: "step"}
+	w.history.Header = lin.Header{Format: lin.Format, Version: lin.Version, Source: "sim", Unit: "step", Command: o.Command}
 	return w
 }
 
@@ -148,9 +149,8 @@ func (w *World) attach() {
 		if d == nil || w.disk != disk {
 			return
 		}
-		if op.Kind == simdisk.OpSync && op.Class == simdisk.ClassWAL {
-			d.gate.pass()
-		}
+		w.disturb.strike()
+		d.hold(&op)
 		if w.onOp != nil && w.onOp(Point{w.generation, op.Path, op.Kind, op.Count}) {
 			cut()
 		}

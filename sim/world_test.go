@@ -84,6 +84,23 @@ func TestReplay(t *testing.T) {
 	}
 }
 
+// TestDisturbed takes the processor from goroutines in the middle of what they do: the
+// runs are the same.
+func TestDisturbed(t *testing.T) {
+	single(t)
+	for seed := range uint64(seeds) {
+		calm, disturbed := Generate(seed+1, Options{}), Generate(seed+1, Options{Disturb: seed + 1})
+		for i := range calm.Digests {
+			if i >= len(disturbed.Digests) || calm.Digests[i] != disturbed.Digests[i] {
+				t.Fatalf("seed %d: step %d (%s) went otherwise when disturbed", seed+1, i+1, calm.Steps[min(i, len(calm.Steps)-1)])
+			}
+		}
+		if calm.Sum != disturbed.Sum {
+			t.Fatalf("seed %d: the steps went alike, the log or the verdict did not", seed+1)
+		}
+	}
+}
+
 // TestScenarioIsStrict: what a story must not say.
 func TestScenarioIsStrict(t *testing.T) {
 	good := "scenario: a\ntitle: b\nclass: recoverable\nexpect: ok\nsteps: [start]\n"

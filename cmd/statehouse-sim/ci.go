@@ -59,7 +59,7 @@ The exit code is the first failure's.`,
 	f.IntVar(&o.seeds, "seeds", 200, "how many seeds to run; 0: none")
 	f.Uint64Var(&o.seed, "seed", 0, "the first seed; drawn from the clock if not given")
 	f.IntVar(&o.workers, "workers", runtime.NumCPU(), "worker processes")
-	f.BoolVar(&o.double, "check-determinism", true, "run every seed twice, in two processes, and compare")
+	f.BoolVar(&o.double, "check-determinism", true, "run every seed twice, in two processes, the second time disturbed, and compare")
 	f.StringVar(&o.regressions, "regressions", regressionDir, "directory of captured histories and scenarios; by default if it is there")
 	f.StringVar(&o.junit, "junit", "", "write what passed and failed to this file, as JUnit XML")
 	f.StringVar(&o.artifacts, "artifacts", "", "directory for scenarios, reports and histories of failures; without it nothing is shrunk")

@@ -190,12 +190,12 @@ func promise(g string) string {
 // It always answers an error.
 func (a *app) reportDifference(ctx context.Context, seed uint64, flags fuzzFlags, f *fleet) error {
 	var runs [2]outcome
-	for i := range runs {
+	for i, disturb := range []uint64{0, disturbance(seed)} {
 		w, err := f.hire(ctx)
 		if err != nil {
 			return err
 		}
-		if runs[i], err = w.do(job{Seed: seed, Class: sim.Class(flags.class), Digests: true}); err != nil {
+		if runs[i], err = w.do(job{Seed: seed, Class: sim.Class(flags.class), Digests: true, Disturb: disturb}); err != nil {
 			return failed(exitInternal, "seed %d: %v", seed, err)
 		}
 		_ = w.dismiss() // it has answered

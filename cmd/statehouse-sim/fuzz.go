@@ -44,7 +44,7 @@ and the same seeds give the same digest.`,
 	f.DurationVar(&o.duration, "for", 0, "stop after so long; 0: no limit")
 	f.IntVar(&o.workers, "workers", runtime.NumCPU(), "worker processes")
 	f.StringVar(&o.class, "class", "", "only runs of this class: recoverable, detectable, fatal")
-	f.BoolVar(&o.double, "check-determinism", false, "run every seed twice, in two processes, and compare them step by step")
+	f.BoolVar(&o.double, "check-determinism", false, "run every seed twice, in two processes, the second time disturbed, and compare them step by step")
 	f.BoolVar(&o.keepGoing, "keep-going", false, "do not end with the first failure; only the first is shrunk")
 	f.StringVar(&o.dir, "out", "sim-failures", "directory for the scenario and the report of a failure")
 	f.DurationVar(&o.shrinkFor, "shrink-for", 40*time.Second, "how long to shrink a failure; 0: do not")
@@ -110,7 +110,7 @@ func (c *campaign) next() (job, bool) {
 	if n := len(c.again); n > 0 && (n > 2*c.o.workers || c.issued == c.o.seeds) {
 		seed := c.again[0]
 		c.again = c.again[1:]
-		return job{Seed: seed, Class: sim.Class(c.o.class)}, true
+		return job{Seed: seed, Class: sim.Class(c.o.class), Disturb: disturbance(seed)}, true
 	}
 	if c.o.seeds > 0 && c.issued == c.o.seeds {
 		return job{}, false
@@ -119,6 +119,10 @@ func (c *campaign) next() (job, bool) {
 	c.issued++
 	return job{Seed: seed, Class: sim.Class(c.o.class)}, true
 }
+
+// disturbance is what the second run of a seed is disturbed by. It follows from the seed,
+// so that a difference is found again.
+func disturbance(seed uint64) uint64 { return seed | 1<<63 }
 
 func (c *campaign) done(o outcome) {
 	if sum, second := c.first[o.Seed]; second {

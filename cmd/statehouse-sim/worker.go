@@ -17,6 +17,7 @@ type job struct {
 	Seed    uint64        `json:"seed"`
 	Class   sim.Class     `json:"class,omitempty"`
 	Digests bool          `json:"digests,omitempty"` // the answer is to have one a step
+	Disturb uint64        `json:"disturb,omitempty"` // sim.Options
 	Shrink  time.Duration `json:"shrink,omitempty"`  // shrink a failing run for so long
 }
 
@@ -60,7 +61,7 @@ func (a *app) workerCommand() *cobra.Command {
 }
 
 func (a *app) work(j job) outcome {
-	r := sim.Generate(j.Seed, sim.Options{Class: j.Class})
+	r := sim.Generate(j.Seed, sim.Options{Class: j.Class, Disturb: j.Disturb})
 	o := outcome{Seed: j.Seed, Class: r.Class, Sum: r.Sum, Stats: r.Stats, Violations: r.Violations, Vacuous: r.Vacuous(), Detected: r.Detected}
 	if j.Digests {
 		o.Digests = r.Digests
