@@ -113,7 +113,7 @@ func (d *daemon) act(f func()) {
 	broken, ended := d.watch(done)
 	switch {
 	case !ended:
-		d.w.violate("G9", "hang", 0, fmt.Sprintf("the daemon has done nothing for %v, and no step can wake it", hangTime))
+		d.w.violate("G9", "hang", 0, "the daemon does not get done, and no step can wake it")
 		if d.image == nil {
 			d.image, d.how = d.w.disk.Kill(), "hang"
 			d.stuck = true
@@ -124,32 +124,33 @@ func (d *daemon) act(f func()) {
 	rest()
 }
 
-// hangTime is how long, by the clock on the wall, the daemon may take over what
-// takes it milliseconds. It is the only real time in a run, and decides nothing
-// but that the run has failed.
-const hangTime = 5 * time.Second
+// How long the daemon may take over what takes it milliseconds. It is the only real
+// time in a run, and decides nothing but that the run has failed.
+const (
+	idleTime = 2 * time.Second  // while all of its goroutines wait: Pebble sleeps, if at all, for 100 ms
+	busyTime = 30 * time.Second // while some of them are busy, with nothing that ends
+)
 
 // watch waits until what acts is done or the process has halted. One that waits
 // for a sync inside of a step gets it, and so for a removal: only the sync that a step
 // leaves behind waits for settle.
 func (d *daemon) watch(done <-chan string) (broken string, ended bool) {
-	hang := time.NewTimer(hangTime)
-	defer hang.Stop()
-	for {
+	begin := time.Now()
+	for idle := time.Duration(0); idle < idleTime && time.Since(begin) < busyTime; {
 		resting := rest()
 		select {
 		case broken = <-done:
 			return broken, true
 		case <-d.halted:
 			return "", true
-		case <-hang.C:
-			return "", false
 		default:
 		}
 		if resting && !d.release() {
-			time.Sleep(time.Millisecond) // one sleeps by the clock on the wall, or for good
+			time.Sleep(time.Millisecond)
+			idle += time.Millisecond
 		}
 	}
+	return "", false
 }
 
 // handle answers one request the way grpc.Server would: codec, interceptor,

@@ -11,7 +11,7 @@ import (
 
 // most is how often the others get the processor before a world waits for them no
 // longer: when Pebble hangs, it mostly does so in a loop.
-const most = 1000
+const most = 200
 
 // rest lets the goroutines of Pebble come to rest: to their end, to a gate, or to where
 // they wait for each other. It tells whether they did. With one processor, and only
