@@ -171,7 +171,7 @@ func (w *World) doEngine(s *Step) error {
 		d.syncs.set(false)
 		d.act(func() { w.inflight = d.service.Engine().Plan() })
 		if w.inflight {
-			rest() // the log is written until its sync stands at the gate
+			w.rest() // the log is written until its sync stands at the gate
 		} else {
 			d.syncs.set(true)
 		}

@@ -121,7 +121,7 @@ func (d *daemon) act(f func()) {
 	case broken != "":
 		d.w.violate("G7", "panic", 0, "the daemon panicked: "+broken)
 	}
-	rest()
+	d.w.rest()
 }
 
 // How long the daemon may take over what takes it milliseconds. It is the only real
@@ -137,7 +137,7 @@ const (
 func (d *daemon) watch(done <-chan string) (broken string, ended bool) {
 	begin := time.Now()
 	for idle := time.Duration(0); idle < idleTime && time.Since(begin) < busyTime; {
-		resting := rest()
+		resting := d.w.rest()
 		select {
 		case broken = <-done:
 			return broken, true

@@ -92,7 +92,7 @@ func (d *daemon) release() bool {
 // clean lets Pebble remove what it is about to: when a request has closed the last
 // iterator on a table, nobody waits for that.
 func (d *daemon) clean() {
-	for rest() && d.removals.reached() {
+	for d.w.rest() && d.removals.reached() {
 		d.removals.letOne()
 	}
 }

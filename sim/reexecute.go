@@ -160,6 +160,9 @@ func (x *reexecution) setUp(h *lin.History, log []lin.Event) error {
 		for _, o := range log[i].Ops {
 			spoken[o.Name] = true
 		}
+		if a := x.txns[log[i].TxnID]; a != nil && a.commit != nil {
+			eachName(&a.commit.In, func(n lin.Name) { spoken[n] = true }) // in its conditions, too
+		}
 	}
 	for _, op := range x.reads {
 		eachName(&op.In, func(n lin.Name) { spoken[n] = true })
@@ -182,20 +185,12 @@ func (x *reexecution) setUp(h *lin.History, log []lin.Event) error {
 			continue
 		}
 		r := state[n]
-		versions := uint64(1)
-		value := x.s.value(r.Value)
-		if !r.Exists {
-			value = `{}`
+		w := lin.Write{Name: n, Value: x.s.value(r.Value)}
+		if !r.Exists { // to delete what is not there makes a version, too
+			w = lin.Write{Name: n, Delete: true}
 		}
-		writes = append(writes, lin.Write{Name: n, Value: value})
-		if !r.Exists {
-			if err := x.setUpWrites(writes); err != nil {
-				return err
-			}
-			writes, versions = []lin.Write{{Name: n, Delete: true}}, 2
-		}
-		x.delta[n] = r.Version - versions
-		if len(writes) == 100 || !r.Exists {
+		x.delta[n] = r.Version - 1
+		if writes = append(writes, w); len(writes) == 100 {
 			if err := x.setUpWrites(writes); err != nil {
 				return err
 			}

@@ -13,6 +13,15 @@ import (
 // longer: when Pebble hangs, it mostly does so in a loop.
 const most = 200
 
+// rest is for the goroutine that does the steps: what the others did to the world before
+// they came to rest, it sees from then on.
+func (w *World) rest() bool {
+	done := rest()
+	w.mu.Lock() // the scheduler knows that they have, the memory model does not
+	defer w.mu.Unlock()
+	return done
+}
+
 // rest lets the goroutines of Pebble come to rest: to their end, to a gate, or to where
 // they wait for each other. It tells whether they did. With one processor, and only
 // simulated disks to wait for, what there is then is the same in every run, however

@@ -186,6 +186,12 @@ func (s *Shrinker) simplerRuns(steps []Step, i int) [][]Step {
 		if len(st.In.Metadata)+len(st.In.Keys)+len(st.In.Heads) > 0 {
 			with(func(x *Step) { x.In.Metadata, x.In.Keys, x.In.Heads = nil, nil, nil })
 		}
+		for j := range st.In.Keys {
+			with(func(x *Step) { x.In.Keys = slices.Delete(slices.Clone(x.In.Keys), j, j+1) })
+		}
+		for j := range st.In.Heads {
+			with(func(x *Step) { x.In.Heads = slices.Delete(slices.Clone(x.In.Heads), j, j+1) })
+		}
 		for j := range st.In.Writes {
 			if len(st.In.Writes) > 1 {
 				with(func(x *Step) { x.In.Writes = slices.Delete(slices.Clone(x.In.Writes), j, j+1) })

@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -27,6 +28,7 @@ const (
 type World struct {
 	seed   uint64
 	config Config
+	mu     sync.Mutex // see rest; held by nobody for long
 
 	elapsed time.Duration // since epoch; only rises
 	jumped  time.Duration // what somebody has set the wall clock forward by
@@ -83,7 +85,11 @@ func NewWorld(seed uint64, config Config, o Options) *World {
 }
 
 // wallClock is the time that the daemon reads.
-func (w *World) wallClock() time.Time { return epoch.Add(w.elapsed + w.jumped) }
+func (w *World) wallClock() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return epoch.Add(w.elapsed + w.jumped)
+}
 
 // stamp is the next moment of the history.
 func (w *World) stamp() int64 { w.events++; return w.events }
@@ -139,11 +145,18 @@ func (w *World) attach() {
 	disk := w.disk
 	cut := func() {
 		if w.daemon != nil && w.daemon.image == nil {
-			w.daemon.image, w.daemon.how = disk.Crash(w.powerCut), "power cut inside an operation"
+			image := disk.Crash(w.powerCut)
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.daemon.image, w.daemon.how = image, "power cut inside an operation"
 		}
 	}
 	disk.OnCrash(cut)
-	disk.OnStall(func(simdisk.Op) { w.elapsed += stallTime })
+	disk.OnStall(func(simdisk.Op) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.elapsed += stallTime
+	})
 	disk.OnOp(func(op simdisk.Op) {
 		d := w.daemon
 		if d == nil || w.disk != disk {
@@ -156,6 +169,8 @@ func (w *World) attach() {
 		}
 	})
 	disk.OnInject(func(i simdisk.Injection) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
 		kind := string(i.Fault.Kind)
 		if i.Fault.Kind == simdisk.PowerCut {
 			kind = "power cut inside an operation"

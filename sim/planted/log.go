@@ -45,6 +45,10 @@ func replay() []Bug {
 			Edits: []Edit{{"server/streams.go", "		cursor = next\n		if len(out) > 0", "		if cursor = next; len(out) == 0 {\n\t\t\tcursor++\n\t\t}\n		if len(out) > 0"}},
 		},
 		{
+			Name: "prefix-anywhere", Promise: "G5", About: "a replay of a key prefix shows the keys that have it in their middle",
+			Edits: []Edit{{"engine/replay.go", "		if strings.HasPrefix(op.key, r.f.KeyPrefix) {", "		if strings.Contains(op.key, r.f.KeyPrefix) {"}},
+		},
+		{
 			Name: "foreign-namespace", Promise: "G10", About: "a replay of a namespace shows the events of others with the same agents",
 			Edits: []Edit{{"engine/replay.go", "			if a.Namespace != r.f.Namespace && !r.f.Whole {\n				continue\n			}", "			if a.Namespace != r.f.Namespace && a.Namespace != \"third\" && !r.f.Whole {\n				continue\n			}"}},
 		},

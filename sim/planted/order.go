@@ -31,6 +31,14 @@ func order() []Bug {
 			Edits: []Edit{{"engine/plan.go", "	return expected == h.version || expected == 0 && !h.exists()", "	return expected == h.version || expected == 0"}},
 		},
 		{
+			Name: "first-precondition-only", Promise: "G3", About: "of several preconditions on keys only the first is checked",
+			Edits: []Edit{{"engine/plan.go", "	for i := range p.keys {\n		k := &p.keys[i]\n		h, err", "	for i := range p.keys[:min(1, len(p.keys))] {\n		k := &p.keys[i]\n		h, err"}},
+		},
+		{
+			Name: "last-head-only", Promise: "G3", About: "of several preconditions on agents only the last is checked",
+			Edits: []Edit{{"engine/plan.go", "	for _, want := range p.heads {", "	for _, want := range p.heads[max(0, len(p.heads)-1):] {"}},
+		},
+		{
 			Name: "head-not-checked", Promise: "G3", About: "an agent's expected head may be too old",
 			Edits: []Edit{{"engine/plan.go", "		if ts != want.Expected {", "		if ts < want.Expected {"}},
 		},

@@ -112,7 +112,7 @@ func replay(ctx context.Context, e *Env) error {
 		q.Agent = e.agent()
 	}
 	if e.chance(0.3) {
-		q.Prefix = "reg/"
+		q.Prefix = []string{"reg/", "if/", "r"}[e.Rand.IntN(3)]
 	}
 	if e.chance(0.6) {
 		q.From = e.recall().ts

@@ -78,6 +78,7 @@ func All() []Workload {
 		{"watch", "watches that break off and resume, and replays with filters", watch},
 		{"recreate", "keys deleted and made again, only if absent", recreate},
 		{"head", "commits on the condition that an agent's head has not moved", head},
+		{"conditions", "commits on several conditions at once, of which one may be stale", conditions},
 		{"skew", "two doctors on call, each going off if the other stays", skew},
 		{"tenants", "the same names in two namespaces; agents and namespaces listed", tenants},
 	}

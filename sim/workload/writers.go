@@ -236,43 +236,6 @@ func expiry(ctx context.Context, e *Env) error {
 	return err
 }
 
-func recreate(ctx context.Context, e *Env) error {
-	agent, key := e.agent(), e.key("tmp/")
-	var w client.Write
-	switch e.Rand.IntN(4) {
-	case 0:
-		w = client.Delete(agent, key) // of an absent key, too
-	case 1:
-		w = client.Put(agent, key, e.value())
-	case 2:
-		w = client.Put(agent, key, e.value()).IfVersion(0)
-	default:
-		_, err := e.Client.Get(ctx, agent, key)
-		return err
-	}
-	_, err := e.Client.Transact(ctx, client.Batch{Writes: []client.Write{w}})
-	return err
-}
-
-// head appends to an agent's log of its own: each commit says which one it
-// follows.
-func head(ctx context.Context, e *Env) error {
-	const agent = "chained"
-	var last client.CommitTS
-	for a, err := range e.Client.ListAgents(ctx, agent) {
-		if err != nil {
-			return err
-		}
-		last = a.Head
-		break
-	}
-	_, err := e.Client.Transact(ctx, client.Batch{
-		Writes:     []client.Write{client.Put(agent, e.key("step/"), e.value())},
-		Conditions: client.Conditions{Heads: []client.HeadPrecondition{{Agent: agent, Expected: last}}},
-	})
-	return err
-}
-
 func skew(ctx context.Context, e *Env) error {
 	const agent = "hospital"
 	doctors := []string{"oncall/ann", "oncall/bob"}
