@@ -17,7 +17,7 @@ import (
 var visible = []string{
 	"ack-at-plan", "read-before-durable", "newest-version-read", "reads-not-checked", "ranges-not-checked",
 	"precondition-too-old", "only-if-absent-ignored", "head-not-checked", "snapshot-moves", "as-of-off-by-one",
-	"page-not-pinned", "tombstone-listed", "version-reused-after-delete", "version-forgotten-at-recovery",
+	"first-precondition-only", "last-head-only", "prefix-anywhere", "page-not-pinned", "tombstone-listed", "version-reused-after-delete", "version-forgotten-at-recovery",
 	"resume-skips-one", "resume-repeats-one", "replay-unpublished", "event-without-state", "part-of-a-commit",
 	"two-batches", "watch-cursor-runs-ahead", "foreign-namespace", "outcomes-not-recovered", "outcome-row-not-written",
 	"id-reused", "retry-answers-head", "expiry-races-commit", "abort-while-committing", "answer-lost-in-batch",
