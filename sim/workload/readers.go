@@ -86,6 +86,9 @@ func watch(ctx context.Context, e *Env) error {
 	if e.chance(0.7) {
 		q.After = e.recall().ts
 	}
+	if e.chance(0.3) {
+		q.Prefix = e.prefix()
+	}
 	left := 2 + e.Rand.IntN(8)
 	last := q.After
 	for ev, err := range e.Client.Watch(ctx, q) {
@@ -112,7 +115,7 @@ func replay(ctx context.Context, e *Env) error {
 		q.Agent = e.agent()
 	}
 	if e.chance(0.3) {
-		q.Prefix = []string{"reg/", "if/", "r"}[e.Rand.IntN(3)]
+		q.Prefix = e.prefix()
 	}
 	if e.chance(0.6) {
 		q.From = e.recall().ts

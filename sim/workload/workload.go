@@ -110,6 +110,9 @@ func (e *Env) key(prefix string) string {
 	return fmt.Sprintf("%s%d", prefix, e.Rand.IntN(5))
 }
 
+// prefix draws one of keys that several programs write, and of more than those.
+func (e *Env) prefix() string { return []string{"reg/", "if/", "r"}[e.Rand.IntN(3)] }
+
 // value makes one that nobody else writes.
 func (e *Env) value() json.RawMessage {
 	e.written++

@@ -284,9 +284,9 @@ func mixed(ctx context.Context, e *Env) error {
 		case 1:
 			err = t.Delete(ctx, agent, key)
 		case 2:
-			err = drain(t.ListKeys(ctx, agent, client.ListQuery{Prefix: "mix/", Reverse: e.chance(0.3)}), 10)
+			err = drain(t.ListKeys(ctx, agent, client.ListQuery{Prefix: "mix/", Reverse: e.chance(0.5)}), 1+e.Rand.IntN(6))
 		case 3:
-			err = drain(t.Scan(ctx, agent, client.ListQuery{Prefix: "mix/", Reverse: e.chance(0.3)}), 10)
+			err = drain(t.Scan(ctx, agent, client.ListQuery{Prefix: "mix/", Reverse: e.chance(0.5)}), 1+e.Rand.IntN(6))
 		default:
 			err = t.Write(ctx, agent, key, e.value())
 		}
