@@ -221,6 +221,15 @@ func liesAboutRefusals() []lie {
 			r.do("a", Commit, Input{TxnID: t}).refuse("CONFLICT", conflictOn(key("x", "k"), 1, 2)...)
 			r.forget(1)
 		}},
+		{"G4", "unjustified-conflict", "what had changed was behind the page", func(r *reference) {
+			r.transact("a", put("x", "k", "1"))
+			t := r.begin("a")
+			r.stage("a", t, put("x", "b", "2"))
+			r.do("a", ListKeys, Input{TxnID: t, Agent: "x", Limit: 1}) // b, and more
+			r.transact("b", put("x", "k", "3"))
+			r.do("a", Commit, Input{TxnID: t}).refuse("CONFLICT", conflictOn(key("x", "k"), 1, 2)...)
+			r.forget(1)
+		}},
 		{"G4", "unjustified-conflict", "what had changed was not read", func(r *reference) {
 			r.transact("a", put("x", "k", "1"), put("x", "l", "1"))
 			t := r.begin("a")

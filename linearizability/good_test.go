@@ -79,6 +79,16 @@ var truths = []struct {
 		r.stage("a", t, put("x", "l", "1"))
 		r.do("a", Commit, Input{TxnID: t})
 	}},
+	{"a copy of a page that arrived late saw further", func(r *reference) {
+		r.transact("a", put("x", "k", "1"))
+		t := r.begin("a")
+		r.stage("a", t, put("x", "b", "2"))
+		r.do("a", ListKeys, Input{TxnID: t, Agent: "x", Limit: 1}) // b, and more
+		r.transact("b", put("x", "k", "3"))
+		r.stage("a", t, del("x", "b"))
+		r.do("a", Commit, Input{TxnID: t}).refuse("CONFLICT", conflictOn(key("x", "k"), 1, 2)...)
+		r.forget(1)
+	}},
 	{"a request was refused, and a copy of it was not", func(r *reference) {
 		r.transact("a", put("x", "k", "1")).refuse("DISK_FULL")
 		r.get("b", "x", "k")

@@ -3,6 +3,7 @@ package linearizability
 import (
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // checkRefused: what was refused for good is not in the log, and the refusal has
@@ -160,8 +161,20 @@ func (j *judge) couldConflict(t *txn, op *Operation, high uint64) bool {
 			return true // its answer was lost; the daemon remembers what it read
 		}
 		j.eachRead(t, r, func(n Name) { read = read || n == name })
+		if late := *r; r.Out.More && t.stagesAfter(r) {
+			late.Out.More = false
+			j.eachRead(t, &late, func(n Name) { read = read || n == name })
+		}
 	}
 	return read
+}
+
+// stagesAfter tells whether a transaction may have written where a page lists after that
+// was asked for: a copy of the request that arrives late sees it, and its page ends elsewhere.
+func (t *txn) stagesAfter(r *Operation) bool {
+	return slices.ContainsFunc(t.staged, func(s *Operation) bool {
+		return (s.Return == 0 || s.Return > r.Call) && s.In.Namespace == r.In.Namespace && s.In.Agent == r.In.Agent && strings.HasPrefix(s.In.Key, r.In.Prefix)
+	})
 }
 
 // checkNoVersion: that there is no such version is said of none that was known.

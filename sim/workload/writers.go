@@ -168,7 +168,7 @@ func entries(v json.RawMessage) []string {
 func oneShot(ctx context.Context, e *Env) error {
 	b := client.Batch{Conditions: client.Conditions{Metadata: map[string]string{"actor": e.Name}}}
 	for range 1 + e.Rand.IntN(3) {
-		b.Writes = append(b.Writes, client.Put(e.agent(), e.key("one/"), e.value()))
+		b.Writes = append(b.Writes, client.Put(e.agent(), e.key([]string{"one/", "reg/"}[e.Rand.IntN(2)]), e.value()))
 	}
 	soon, cancel := e.hurried(ctx, 0.2)
 	defer cancel()
