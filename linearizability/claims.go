@@ -196,7 +196,7 @@ func (c *claims) look(v *claim, op *Operation, own map[Name]bool, hidden bool) {
 			continue
 		}
 		f := facts{known: knowsExists | knowsVersion | knowsTS, exists: r.Exists, version: r.Version, ts: r.CommitTS}
-		if r.Exists && !in.NoValues {
+		if r.Exists && !in.NoValues && !r.Inexact {
 			f.known, f.value = f.known|knowsValue, c.canonical(r.Value)
 		}
 		v.sees = append(v.sees, sight{r.Name, f})

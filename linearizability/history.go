@@ -204,6 +204,7 @@ type Record struct {
 	CommitTS   uint64 `json:"commit_ts,omitempty"`
 	CommitTime int64  `json:"commit_time,omitempty"` // ns since 1970
 	Value      string `json:"value,omitempty"`
+	Inexact    bool   `json:"inexact,omitempty"` // the value came with doubles in place of numbers that are none
 	// Of a history entry only.
 	TxnID    string            `json:"txn,omitempty"`
 	Metadata map[string]string `json:"metadata,omitempty"`
@@ -246,6 +247,7 @@ type EventOp struct {
 	Version uint64 `json:"version"`
 	Delete  bool   `json:"delete,omitempty"`
 	Value   string `json:"value,omitempty"`
+	Inexact bool   `json:"inexact,omitempty"` // as of a Record; never in the log
 }
 
 // Note is something that happened beside the operations: a crash, a fault, a

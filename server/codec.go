@@ -150,11 +150,33 @@ func rawStruct(m proto.Message) (wire []byte, given bool, err error) {
 	return wire, given, nil
 }
 
-// setStruct puts a Struct's wire bytes into the Struct field num of an answer,
-// which its client parses as any other.
-func setStruct(m proto.Message, num protowire.Number, wire []byte) {
-	field := protowire.AppendTag(make([]byte, 0, len(wire)+8), num, protowire.BytesType)
-	m.ProtoReflect().SetUnknown(protowire.AppendBytes(field, wire))
+// structFieldNumbers are the numbers of the fields of an answer that a Struct fills: itself,
+// and what is said of numbers that it cannot carry.
+type structFieldNumbers struct{ value, inexact protowire.Number }
+
+// setStruct puts JSON text, as the wire bytes of a Struct, into a field of an answer,
+// which its client parses as any other. Tag and length are written in front of the
+// Struct when that is complete: a large one is not copied for them.
+func setStruct(m proto.Message, fields structFieldNumbers, text []byte) (inexactNumbers, error) {
+	var room [2 * maxVarintSize]byte
+	wire, inexact, err := appendStruct(room[:len(room):len(room)], text)
+	if err != nil {
+		return inexact, err
+	}
+	size := uint64(len(wire) - len(room))
+	var front [2 * maxVarintSize]byte
+	tag := protowire.AppendVarint(protowire.AppendTag(front[:0], fields.value, protowire.BytesType), size)
+	start := len(room) - len(tag)
+	copy(wire[start:], tag)
+	if inexact.count > 0 {
+		told, err := proto.Marshal(inexact.message())
+		if err != nil {
+			return inexact, err // a place is not UTF-8: then the text was none either
+		}
+		wire = protowire.AppendBytes(protowire.AppendTag(wire, fields.inexact, protowire.BytesType), told)
+	}
+	m.ProtoReflect().SetUnknown(wire[start:])
+	return inexact, nil
 }
 
 // checkParsed refuses a request that the codec marked.

@@ -1,11 +1,9 @@
 package server
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
-	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -37,40 +35,43 @@ func (s *Service) setValue(w *engine.Write, m proto.Message, text []byte) error 
 	return nil
 }
 
-// valueSetter puts a stored value into the field that a reader asked for.
-type valueSetter struct{ encoding pb.ValueEncoding }
+// valueSetter puts stored values into the fields that a reader asked for.
+type valueSetter struct {
+	encoding pb.ValueEncoding
+	strict   bool // a Struct is exact or refused
+}
 
-func checkEncoding(e pb.ValueEncoding) (valueSetter, error) {
+// valueRequest is what requests that are answered with values have in common.
+type valueRequest interface {
+	GetEncoding() pb.ValueEncoding
+	GetStrict() bool
+}
+
+func valuesFor(req valueRequest) (valueSetter, error) {
+	e := req.GetEncoding()
 	if _, known := pb.ValueEncoding_name[int32(e)]; !known {
 		return valueSetter{}, invalid("encoding", fmt.Sprintf("the encoding %d is not known", e))
 	}
-	return valueSetter{e}, nil
+	return valueSetter{e, req.GetStrict()}, nil
 }
 
 func (v valueSetter) none() bool { return v.encoding == pb.ValueEncoding_VALUE_ENCODING_NONE }
 
-// set fills m's Struct field num, or its JSON field through text, with key's value.
-func (v valueSetter) set(m proto.Message, num protowire.Number, text *[]byte, key string, value []byte) error {
+// set fills m's fields for a Struct, or its JSON field through text, with key's value.
+func (v valueSetter) set(m proto.Message, fields structFieldNumbers, text *[]byte, key string, value []byte) error {
 	switch v.encoding {
 	case pb.ValueEncoding_VALUE_ENCODING_JSON:
 		*text = value
 	case pb.ValueEncoding_VALUE_ENCODING_STRUCT:
-		wire, err := appendStruct(nil, value)
+		inexact, err := setStruct(m, fields, value)
 		if err != nil {
-			return representable(key, err)
+			return fail(engine.ErrDataLoss, fmt.Sprintf("the stored value of key %q is not JSON: %v", key, err))
 		}
-		setStruct(m, num, wire)
+		if v.strict && inexact.count > 0 {
+			return inexact.refusal(key)
+		}
 	}
 	return nil
-}
-
-// representable explains a value that a Struct cannot carry.
-func representable(key string, err error) error {
-	var n *notRepresentableError
-	if errors.As(err, &n) {
-		return fail(errNotRepresentable, fmt.Sprintf("a Struct cannot carry the value of key %q exactly: %v; ask for VALUE_ENCODING_JSON", key, err))
-	}
-	return fail(engine.ErrDataLoss, fmt.Sprintf("the stored value of key %q is not JSON: %v", key, err))
 }
 
 func timestamp(t time.Time) *timestamppb.Timestamp {

@@ -9,7 +9,7 @@ import (
 )
 
 func (s *Service) GetHistory(_ context.Context, req *pb.GetHistoryRequest) (*pb.GetHistoryResponse, error) {
-	values, err := checkEncoding(req.GetEncoding())
+	values, err := valuesFor(req)
 	if err != nil {
 		return nil, err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
 	"statehouse.dev/statehouse/engine"
@@ -20,12 +19,13 @@ const (
 	namesPage      = 1000
 )
 
-// Numbers of the Struct fields that answers fill.
-const (
-	getStateValue   protowire.Number = 1
-	stateEntryValue protowire.Number = 2
-	historyValue    protowire.Number = 7
-	operationValue  protowire.Number = 2
+// Where answers have a Struct.
+var (
+	getStateValue     = structFieldNumbers{value: 1, inexact: 8}
+	stateVersionValue = structFieldNumbers{value: 1, inexact: 7}
+	stateEntryValue   = structFieldNumbers{value: 2, inexact: 7}
+	historyValue      = structFieldNumbers{value: 7, inexact: 9}
+	operationValue    = structFieldNumbers{value: 2, inexact: 8}
 )
 
 // readPoint resolves where a read outside a transaction is taken.
@@ -45,7 +45,7 @@ func checkTxnOrAt(txnID string, at *pb.At) error {
 }
 
 func (s *Service) GetState(_ context.Context, req *pb.GetStateRequest) (*pb.GetStateResponse, error) {
-	values, err := checkEncoding(req.GetEncoding())
+	values, err := valuesFor(req)
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +102,7 @@ func fits(m proto.Message) error {
 }
 
 func (s *Service) GetStateAtVersion(_ context.Context, req *pb.GetStateAtVersionRequest) (*pb.GetStateAtVersionResponse, error) {
-	values, err := checkEncoding(req.GetEncoding())
+	values, err := valuesFor(req)
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +115,7 @@ func (s *Service) GetStateAtVersion(_ context.Context, req *pb.GetStateAtVersion
 		Version: uint64(rec.Version), CommitTs: uint64(rec.CommitTS), Exists: rec.Exists, CommitTime: timestamp(rec.CommitTime),
 	}
 	if rec.Exists {
-		if err := values.set(resp, getStateValue, &resp.ValueJson, rec.Name.Key, rec.Value); err != nil {
+		if err := values.set(resp, stateVersionValue, &resp.ValueJson, rec.Name.Key, rec.Value); err != nil {
 			return nil, err
 		}
 	}
@@ -123,7 +123,7 @@ func (s *Service) GetStateAtVersion(_ context.Context, req *pb.GetStateAtVersion
 }
 
 func (s *Service) BatchGetState(_ context.Context, req *pb.BatchGetStateRequest) (*pb.BatchGetStateResponse, error) {
-	values, err := checkEncoding(req.GetEncoding())
+	values, err := valuesFor(req)
 	if err != nil {
 		return nil, err
 	}
@@ -222,7 +222,7 @@ func (s *Service) ListKeys(_ context.Context, req *pb.ListKeysRequest) (*pb.List
 }
 
 func (s *Service) ScanPrefix(_ context.Context, req *pb.ScanPrefixRequest) (*pb.ScanPrefixResponse, error) {
-	values, err := checkEncoding(req.GetEncoding())
+	values, err := valuesFor(req)
 	if err != nil {
 		return nil, err
 	}

@@ -70,7 +70,7 @@ func batchSender(send func(*pb.EventBatch) error) sender {
 // replay streams what is published now. Each chunk is read when the one before
 // has been taken: a slow client costs its cursor.
 func (s *Service) replay(ctx context.Context, req *pb.ReplayRequest, send sender) error {
-	values, err := checkEncoding(req.GetEncoding())
+	values, err := valuesFor(req)
 	if err != nil {
 		return err
 	}
@@ -169,7 +169,7 @@ func eventMessages(events []engine.Event, values valueSetter) ([]*pb.ReplayEvent
 // Watch is replay that goes on. What it has looked at without finding anything
 // is told by batches without events, so that a client can resume behind it.
 func (s *Service) Watch(req *pb.WatchRequest, stream pb.StatehouseService_WatchServer) error {
-	values, err := checkEncoding(req.GetEncoding())
+	values, err := valuesFor(req)
 	if err != nil {
 		return err
 	}

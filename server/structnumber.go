@@ -3,7 +3,6 @@ package server
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"math"
 	"strconv"
 )
@@ -24,17 +23,6 @@ func appendJSONNumber(dst []byte, d float64) []byte {
 	}
 }
 
-// notRepresentableError says that a value has a number that a Struct, all of
-// whose numbers are doubles, would change.
-type notRepresentableError struct {
-	Number string // as it is spelled; cut if it is very long
-	Offset int    // its first byte in the JSON text
-}
-
-func (e *notRepresentableError) Error() string {
-	return fmt.Sprintf("the number %s at byte %d is none that a double can hold", e.Number, e.Offset)
-}
-
 // exactDouble is the double that a JSON number stands for, and whether it does so
 // exactly. That is the case when
 //
@@ -46,39 +34,30 @@ func (e *notRepresentableError) Error() string {
 // spells an integer means each of its digits, so 1000000000000000000000000 is
 // refused where 1e24 is not.
 func exactDouble(text []byte) (d float64, exact bool, err error) {
-	if d, ok := smallInteger(text); ok {
-		return d, true, nil
+	if n, short := readShortNumber(text); short {
+		if d, exact, known := n.double(); known {
+			return d, exact, nil
+		}
 	}
 	d, err = strconv.ParseFloat(string(text), 64)
 	if errors.Is(err, strconv.ErrRange) {
-		return d, false, nil
+		return max(min(d, math.MaxFloat64), -math.MaxFloat64), false, nil
 	}
 	if err != nil {
 		return 0, false, err
 	}
-	digits, integer := 0, true
-	for _, c := range text {
-		switch {
-		case c >= '0' && c <= '9':
-			digits++
-		case c != '-':
-			integer = false
-		}
+	return d, isPrinted(text, d) || isExactly(text, d), nil
+}
+
+// isPrinted reports whether text, if it is not spelled as an integer, is how programs
+// print d.
+func isPrinted(text []byte, d float64) bool {
+	if bytes.IndexAny(text, ".eE") < 0 {
+		return false
 	}
-	// Two decimals of 15 digits are never the same double, unless it is subnormal,
-	// so the fewest digits for this one are those of the text.
-	const smallestNormal = 0x1p-1022
-	if digits <= 15 && math.Abs(d) >= smallestNormal {
-		return d, true, nil
-	}
-	if !integer {
-		var buf [32]byte
-		if sameDecimal(text, strconv.AppendFloat(buf[:0], d, 'e', -1, 64)) ||
-			sameDecimal(text, strconv.AppendFloat(buf[:0], d, 'e', 16, 64)) {
-			return d, true, nil
-		}
-	}
-	return d, isExactly(text, d), nil
+	var buf [32]byte
+	return sameDecimal(text, strconv.AppendFloat(buf[:0], d, 'e', -1, 64)) ||
+		sameDecimal(text, strconv.AppendFloat(buf[:0], d, 'e', 16, 64))
 }
 
 // abbreviated is a number for an error message: it may have a million digits.
@@ -88,29 +67,6 @@ func abbreviated(text []byte) string {
 		return string(text[:most]) + "..."
 	}
 	return string(text)
-}
-
-// smallInteger reads an integer of at most 15 digits, which a double always holds.
-func smallInteger(text []byte) (d float64, ok bool) {
-	digits := text
-	negative := len(text) > 0 && text[0] == '-'
-	if negative {
-		digits = text[1:]
-	}
-	if len(digits) == 0 || len(digits) > 15 {
-		return 0, false
-	}
-	n := int64(0)
-	for _, c := range digits {
-		if c < '0' || c > '9' {
-			return 0, false
-		}
-		n = n*10 + int64(c-'0')
-	}
-	if negative {
-		return -float64(n), true // -0 too: Go negates the variable, sign and all
-	}
-	return float64(n), true
 }
 
 // isExactly compares with all digits of d: 767 at most, but mostly it is an integer

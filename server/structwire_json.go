@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"slices"
@@ -30,29 +31,31 @@ const (
 // appendStruct appends JSON text as the wire bytes of a google.protobuf.Struct,
 // fields in the order of the text. The text is one that engine.CheckValue
 // returned; another may be refused or come out as something else, but does no
-// harm. A number that a double cannot carry is a *notRepresentableError.
-func appendStruct(dst, text []byte) ([]byte, error) {
+// harm. A number that no double is becomes the nearest one, and is told.
+func appendStruct(dst, text []byte) ([]byte, inexactNumbers, error) {
 	w := structWriter{text: text, dst: slices.Grow(dst, len(text)+len(text)/4+16)}
 	if w.peek() != '{' {
-		return nil, w.fail()
+		return nil, w.inexact, w.fail()
 	}
 	if err := w.object(); err != nil {
-		return nil, err
+		return nil, w.inexact, err
 	}
 	if w.at != len(text) {
-		return nil, w.fail()
+		return nil, w.inexact, w.fail()
 	}
-	return w.dst, nil
+	return w.dst, w.inexact, nil
 }
 
 // structWriter reads JSON from text[at:] and appends messages to dst. A length
 // stands before what it is the length of, so one byte is left for it, its slot,
 // and most lengths fit. For one that does not, what follows is moved (setLengths).
 type structWriter struct {
-	text  []byte
-	at    int
-	dst   []byte
-	depth int
+	text    []byte
+	at      int
+	dst     []byte
+	depth   int
+	path    [engine.MaxValueDepth]pathStep // of the containers that are open
+	inexact inexactNumbers
 }
 
 // fail refuses text that CheckValue cannot have returned.
@@ -106,6 +109,7 @@ func (w *structWriter) object() error {
 			return err
 		}
 		w.setLengths(entry + 2)
+		w.path[w.depth-1] = pathStep{keyFrom: w.afterLength(entry + 2), keyTo: len(w.dst)}
 		if w.peek() != ':' {
 			return w.fail()
 		}
@@ -130,7 +134,8 @@ func (w *structWriter) list() error {
 		_, err := w.more(']')
 		return err
 	}
-	for more := true; more; {
+	for i, more := 0, true; more; i++ {
+		w.path[w.depth-1] = pathStep{item: i}
 		w.dst = append(w.dst, listValuesTag, 0)
 		if err := w.value(-1, len(w.dst)-1); err != nil {
 			return err
@@ -197,30 +202,39 @@ func (w *structWriter) literal(word string, tag, payload byte) error {
 
 func (w *structWriter) number() error {
 	from := w.at
-	for w.at < len(w.text) && isNumberByte(w.text[w.at]) {
+	for w.at < len(w.text) && numberBytes[w.text[w.at]] {
 		w.at++
 	}
 	text := w.text[from:w.at]
 	d, exact, err := exactDouble(text)
-	switch {
-	case err != nil:
+	if err != nil {
 		w.at = from
 		return w.fail()
-	case !exact:
-		return &notRepresentableError{Number: abbreviated(text), Offset: from}
+	}
+	if !exact {
+		w.inexact.add(w, text, from)
 	}
 	w.dst = protowire.AppendFixed64(append(w.dst, numberTag), math.Float64bits(d))
 	return nil
 }
 
-func isNumberByte(c byte) bool {
-	return c >= '0' && c <= '9' || c == '-' || c == '.' || c == 'e' || c == 'E' || c == '+'
-}
+var numberBytes = func() (is [256]bool) {
+	for _, c := range "0123456789-.eE+" {
+		is[c] = true
+	}
+	return is
+}()
 
 const (
 	maxSlots      = 3 // end at the same place: of an entry, its Value and a container in that
 	maxVarintSize = 10
 )
+
+// afterLength is where the content of a message begins whose length stands at slot.
+func (w *structWriter) afterLength(slot int) int {
+	_, n := protowire.ConsumeVarint(w.dst[slot:])
+	return slot + n
+}
 
 // setLengths fills the slots, outermost first, of messages that all end at the end
 // of dst. It moves every byte at most once, so that a byte inside of n containers
@@ -250,30 +264,34 @@ func (w *structWriter) setLengths(slots ...int) {
 	}
 }
 
-// string appends the text of a JSON string.
+// string appends the text of a JSON string. Where its quote is is looked for again
+// only when an escape turns out to have been in front of it, so that no text takes
+// more than a few looks at each byte.
 func (w *structWriter) string() error {
 	if w.peek() != '"' {
 		return w.fail()
 	}
 	w.at++
-	from := w.at
-	for w.at < len(w.text) {
-		switch w.text[w.at] {
-		case '"':
-			w.dst = append(w.dst, w.text[from:w.at]...)
-			w.at++
-			return nil
-		case '\\':
-			w.dst = append(w.dst, w.text[from:w.at]...)
-			if err := w.escape(); err != nil {
-				return err
+	for quote := -1; ; {
+		if quote < w.at {
+			n := bytes.IndexByte(w.text[w.at:], '"')
+			if n < 0 {
+				return w.fail()
 			}
-			from = w.at
-		default:
-			w.at++
+			quote = w.at + n
+		}
+		n := bytes.IndexByte(w.text[w.at:quote], '\\')
+		if n < 0 {
+			w.dst = append(w.dst, w.text[w.at:quote]...)
+			w.at = quote + 1
+			return nil
+		}
+		w.dst = append(w.dst, w.text[w.at:w.at+n]...)
+		w.at += n
+		if err := w.escape(); err != nil {
+			return err
 		}
 	}
-	return w.fail()
 }
 
 // escape appends what an escape stands for.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 	"math/big"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -153,16 +155,28 @@ func TestHardValues(t *testing.T) {
 		if got := r.get("", "a", key); got != v.text {
 			t.Errorf("%s came back as %s", v.text, got)
 		}
-		got, err := r.GetState(timeout(t), &pb.GetStateRequest{AgentId: "a", Key: key})
+		strict, err := r.GetState(timeout(t), &pb.GetStateRequest{AgentId: "a", Key: key, Strict: true})
+		got, lenientErr := r.GetState(timeout(t), &pb.GetStateRequest{AgentId: "a", Key: key})
+		if lenientErr != nil {
+			t.Errorf("%s as a Struct: %v", v.text, lenientErr)
+			continue
+		}
 		if !v.asStruct {
 			d := refused(t, v.text, err, codes.FailedPrecondition, pb.ErrorCode_NOT_REPRESENTABLE, "VALUE_ENCODING_JSON", "exactly")
 			if d.MaybeApplied {
 				t.Errorf("%s: a read may have been applied", v.text)
 			}
+			if in := got.Inexact; in.GetNumbers() != 1 || !slices.Equal(in.GetPlaces(), []string{"/n"}) {
+				t.Errorf("%s as a Struct is told to be %v", v.text, in)
+			}
+			want, _ := strconv.ParseFloat(strings.TrimSuffix(strings.TrimPrefix(v.text, `{"n":`), "}"), 64)
+			if n := got.Value.Fields["n"].GetNumberValue(); n != want {
+				t.Errorf("%s as a Struct: %v", v.text, n)
+			}
 			continue
 		}
-		if err != nil {
-			t.Errorf("%s as a Struct: %v", v.text, err)
+		if err != nil || !proto.Equal(strict, got) || got.Inexact != nil {
+			t.Errorf("%s as a strict Struct: %v, %v; otherwise %v", v.text, strict, err, got)
 			continue
 		}
 		if err := sameValue([]byte(v.text), got.Value); err != nil {
@@ -183,28 +197,100 @@ func TestHardValues(t *testing.T) {
 	}
 }
 
-// A value that a Struct cannot carry is named, in every answer that has several.
-func TestWhatCannotBeCarriedIsNamed(t *testing.T) {
+// What a Struct cannot carry goes out as the nearest double, and every kind of answer says
+// so where it stands: one odd number must not cost an old client the agent. To a strict
+// request it is refused, by name.
+func TestWhatAStructCannotCarry(t *testing.T) {
+	const agent, key = "a", "the big one"
 	r := newRig(t)
-	r.put("", "a", "fine", `{"n":1}`)
-	ts := r.put("", "a", "the big one", `{"n":9007199254740993}`).CommitTs
-	_, scan := r.ScanPrefix(timeout(t), &pb.ScanPrefixRequest{AgentId: "a"})
-	_, batch := r.BatchGetState(timeout(t), &pb.BatchGetStateRequest{Names: []*pb.RecordName{{AgentId: "a", Key: "fine"}, {AgentId: "a", Key: "the big one"}}})
-	_, history := r.GetHistory(timeout(t), &pb.GetHistoryRequest{AgentId: "a", Key: "the big one"})
-	_, version := r.GetStateAtVersion(timeout(t), &pb.GetStateAtVersionRequest{AgentId: "a", Key: "the big one", Version: 1})
-	replay := collect(t, func() (eventStream, error) {
-		s, err := r.Replay(timeout(t), &pb.ReplayRequest{AgentId: "a"})
-		return single{s}, err
-	})
-	if len(replay.events) != 1 {
-		t.Errorf("replay sent %d events before the one it cannot", len(replay.events))
+	r.put("", agent, "fine", `{"n":1}`)
+	ts := r.put("", agent, key, `{"deep":[{"n":9007199254740993}],"n":1.5}`).CommitTs
+	type valued interface {
+		GetValue() *structpb.Struct
+		GetInexact() *pb.Inexact
 	}
-	for what, err := range map[string]error{ // independent of each other: any order
-		"scan": scan, "batch": batch, "history": history, "version": version, "replay": replay.err,
-	} {
-		refused(t, what, err, codes.FailedPrecondition, pb.ErrorCode_NOT_REPRESENTABLE, "the big one", "9007199254740993", "VALUE_ENCODING_JSON")
+	type events interface{ GetEvents() []*pb.ReplayEvent }
+	ofEvents := func(events []*pb.ReplayEvent) (all []valued) {
+		for _, ev := range events {
+			all = append(all, ev.Operations[0])
+		}
+		return all
 	}
-	refused(t, "replay", replay.err, codes.FailedPrecondition, pb.ErrorCode_NOT_REPRESENTABLE, fmt.Sprint(ts))
+	ask := map[string]func(strict bool) ([]valued, error){
+		"get": func(strict bool) ([]valued, error) {
+			x, err := r.GetState(timeout(t), &pb.GetStateRequest{AgentId: agent, Key: key, Strict: strict})
+			return []valued{x}, err
+		},
+		"version": func(strict bool) ([]valued, error) {
+			x, err := r.GetStateAtVersion(timeout(t), &pb.GetStateAtVersionRequest{AgentId: agent, Key: key, Version: 1, Strict: strict})
+			return []valued{x}, err
+		},
+		"batch": func(strict bool) (all []valued, err error) {
+			x, err := r.BatchGetState(timeout(t), &pb.BatchGetStateRequest{Strict: strict, Names: []*pb.RecordName{{AgentId: agent, Key: "fine"}, {AgentId: agent, Key: key}}})
+			for _, s := range x.GetStates() {
+				all = append(all, s)
+			}
+			return all, err
+		},
+		"scan": func(strict bool) (all []valued, err error) {
+			x, err := r.ScanPrefix(timeout(t), &pb.ScanPrefixRequest{AgentId: agent, Strict: strict})
+			for _, e := range x.GetEntries() {
+				all = append(all, e)
+			}
+			return all, err
+		},
+		"history": func(strict bool) (all []valued, err error) {
+			x, err := r.GetHistory(timeout(t), &pb.GetHistoryRequest{AgentId: agent, Key: key, Strict: strict})
+			for _, e := range x.GetEntries() {
+				all = append(all, e)
+			}
+			return all, err
+		},
+		"replay": func(strict bool) ([]valued, error) {
+			tape := collect(t, func() (eventStream, error) {
+				s, err := r.Replay(timeout(t), &pb.ReplayRequest{AgentId: agent, Strict: strict})
+				return single{s}, err
+			})
+			if strict && len(tape.events) != 1 {
+				t.Errorf("replay sent %d events before the one it cannot", len(tape.events))
+			}
+			return ofEvents(tape.events), tape.err
+		},
+		"watch": func(strict bool) ([]valued, error) {
+			w, err := r.Watch(timeout(t), &pb.WatchRequest{AgentId: agent, AfterTs: ptr(uint64(0)), Strict: strict})
+			var batch events
+			for all := []*pb.ReplayEvent(nil); err == nil; all = append(all, batch.GetEvents()...) {
+				if len(all) == 2 {
+					return ofEvents(all), nil
+				}
+				batch, err = w.Recv()
+			}
+			return nil, err
+		},
+	}
+	for what, ask := range ask { // independent of each other: any order
+		got, err := ask(false)
+		if err != nil || len(got) == 0 {
+			t.Errorf("%s: %d values, %v", what, len(got), err)
+			continue
+		}
+		last := got[len(got)-1]
+		deep := last.GetValue().GetFields()["deep"].GetListValue().GetValues()
+		if len(deep) != 1 || deep[0].GetStructValue().GetFields()["n"].GetNumberValue() != 1<<53 {
+			t.Errorf("%s: %v", what, last)
+		}
+		if want := (&pb.Inexact{Numbers: 1, Places: []string{"/deep/0/n"}}); !proto.Equal(last.GetInexact(), want) {
+			t.Errorf("%s says %v", what, last.GetInexact())
+		}
+		if len(got) == 2 && got[0].GetInexact() != nil {
+			t.Errorf("%s: 1 is said to be inexact", what)
+		}
+		_, err = ask(true)
+		refused(t, what, err, codes.FailedPrecondition, pb.ErrorCode_NOT_REPRESENTABLE, key, "9007199254740993", "VALUE_ENCODING_JSON")
+		if what == "replay" || what == "watch" {
+			refused(t, what, err, codes.FailedPrecondition, pb.ErrorCode_NOT_REPRESENTABLE, fmt.Sprint(ts))
+		}
+	}
 }
 
 // sameValue compares JSON text with a Struct, numbers as the numbers they are.

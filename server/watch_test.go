@@ -168,7 +168,7 @@ func TestWatchStopsBeforeWhatItCannotCarry(t *testing.T) {
 		for range 2 * markEvery {
 			r.put("", "a", "k", `{}`)
 		}
-		w := r.watch(&pb.WatchRequest{AgentId: "a", AfterTs: ptr(uint64(0))})
+		w := r.watch(&pb.WatchRequest{AgentId: "a", AfterTs: ptr(uint64(0)), Strict: true})
 		var err error
 		for err == nil {
 			var batch *pb.EventBatch

@@ -51,7 +51,7 @@ func setRecords(out *lin.Output, in *lin.Input, resp proto.Message) {
 	case *pb.GetStateAtVersionResponse:
 		out.Records = []lin.Record{{
 			Name: asked, Exists: r.GetExists(), Version: r.GetVersion(), CommitTS: r.GetCommitTs(),
-			CommitTime: nanos(r.GetCommitTime()), Value: string(r.GetValueJson()),
+			CommitTime: nanos(r.GetCommitTime()), Value: string(r.GetValueJson()), Inexact: r.GetInexact() != nil,
 		}}
 	case *pb.BatchGetStateResponse:
 		for i, s := range r.GetStates() {
@@ -69,14 +69,14 @@ func setRecords(out *lin.Output, in *lin.Input, resp proto.Message) {
 		for _, e := range r.GetEntries() {
 			out.Records = append(out.Records, lin.Record{
 				Name: lin.Name{Namespace: in.Namespace, Agent: in.Agent, Key: e.GetKey()}, Exists: true, Version: e.GetVersion(),
-				CommitTS: e.GetCommitTs(), CommitTime: nanos(e.GetCommitTime()), Value: string(e.GetValueJson()),
+				CommitTS: e.GetCommitTs(), CommitTime: nanos(e.GetCommitTime()), Value: string(e.GetValueJson()), Inexact: e.GetInexact() != nil,
 			})
 		}
 	case *pb.GetHistoryResponse:
 		for _, e := range r.GetEntries() {
 			out.Records = append(out.Records, lin.Record{
 				Name: asked, Exists: !e.GetDeleted(), Version: e.GetVersion(), CommitTS: e.GetCommitTs(), CommitTime: nanos(e.GetCommitTime()),
-				Value: string(e.GetValueJson()), TxnID: e.GetTxnId(), Metadata: e.GetMetadata(),
+				Value: string(e.GetValueJson()), Inexact: e.GetInexact() != nil, TxnID: e.GetTxnId(), Metadata: e.GetMetadata(),
 			})
 		}
 	case *pb.ListAgentsResponse:
@@ -88,7 +88,8 @@ func setRecords(out *lin.Output, in *lin.Input, resp proto.Message) {
 
 func state(n lin.Name, s *pb.GetStateResponse) lin.Record {
 	return lin.Record{
-		Name: n, Exists: s.GetExists(), Version: s.GetVersion(), CommitTS: s.GetCommitTs(), CommitTime: nanos(s.GetCommitTime()), Value: string(s.GetValueJson()),
+		Name: n, Exists: s.GetExists(), Version: s.GetVersion(), CommitTS: s.GetCommitTs(), CommitTime: nanos(s.GetCommitTime()),
+		Value: string(s.GetValueJson()), Inexact: s.GetInexact() != nil,
 	}
 }
 
@@ -115,7 +116,7 @@ func Event(m *pb.ReplayEvent) lin.Event {
 	for _, o := range m.GetOperations() {
 		ev.Ops = append(ev.Ops, lin.EventOp{
 			Name:    lin.Name{Namespace: o.GetNamespace(), Agent: o.GetAgentId(), Key: o.GetKey()},
-			Version: o.GetVersion(), Delete: o.GetDeleted(), Value: string(o.GetValueJson()),
+			Version: o.GetVersion(), Delete: o.GetDeleted(), Value: string(o.GetValueJson()), Inexact: o.GetInexact() != nil,
 		})
 	}
 	return ev

@@ -32,8 +32,9 @@ const (
 type ValueEncoding int32
 
 const (
-	// In the google.protobuf.Struct field. A value that a Struct cannot carry
-	// exactly (an integer past 2^53) is refused, never changed.
+	// In the google.protobuf.Struct field, whose numbers are all doubles. A number
+	// that no double is (an integer past 2^53) is answered as the nearest one, and
+	// the field inexact says so; a request that sets strict is refused instead.
 	ValueEncoding_VALUE_ENCODING_STRUCT ValueEncoding = 0
 	// As JSON text in value_json.
 	ValueEncoding_VALUE_ENCODING_JSON ValueEncoding = 1
@@ -175,7 +176,7 @@ const (
 	ErrorCode_UNAVAILABLE ErrorCode = 16
 	// The disk is nearly full; writes are refused, reads go on.
 	ErrorCode_DISK_FULL ErrorCode = 17
-	// The value cannot be carried exactly in the encoding asked for.
+	// A strict request for a Struct of a value that none carries exactly.
 	ErrorCode_NOT_REPRESENTABLE ErrorCode = 18
 	// The transaction is older than the outcomes kept; applying it could repeat it.
 	ErrorCode_TXN_TOO_OLD ErrorCode = 19
@@ -260,6 +261,62 @@ func (ErrorCode) EnumDescriptor() ([]byte, []int) {
 	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{2}
 }
 
+// Inexact stands beside a Struct some of whose numbers are not those that were
+// written, but the nearest doubles. VALUE_ENCODING_JSON has them as written.
+type Inexact struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many numbers of the value are.
+	Numbers uint64 `protobuf:"varint,1,opt,name=numbers,proto3" json:"numbers,omitempty"`
+	// JSON Pointers (RFC 6901) of the first of them: at most 16, in 2 KiB.
+	Places        []string `protobuf:"bytes,2,rep,name=places,proto3" json:"places,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Inexact) Reset() {
+	*x = Inexact{}
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Inexact) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Inexact) ProtoMessage() {}
+
+func (x *Inexact) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Inexact.ProtoReflect.Descriptor instead.
+func (*Inexact) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *Inexact) GetNumbers() uint64 {
+	if x != nil {
+		return x.Numbers
+	}
+	return 0
+}
+
+func (x *Inexact) GetPlaces() []string {
+	if x != nil {
+		return x.Places
+	}
+	return nil
+}
+
 // At names a point of the total order. Unset: now.
 type At struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -274,7 +331,7 @@ type At struct {
 
 func (x *At) Reset() {
 	*x = At{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[0]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -286,7 +343,7 @@ func (x *At) String() string {
 func (*At) ProtoMessage() {}
 
 func (x *At) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[0]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -299,7 +356,7 @@ func (x *At) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use At.ProtoReflect.Descriptor instead.
 func (*At) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{0}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{1}
 }
 
 func (x *At) GetPoint() isAt_Point {
@@ -359,7 +416,7 @@ type KeyPrecondition struct {
 
 func (x *KeyPrecondition) Reset() {
 	*x = KeyPrecondition{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[1]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -371,7 +428,7 @@ func (x *KeyPrecondition) String() string {
 func (*KeyPrecondition) ProtoMessage() {}
 
 func (x *KeyPrecondition) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[1]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -384,7 +441,7 @@ func (x *KeyPrecondition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyPrecondition.ProtoReflect.Descriptor instead.
 func (*KeyPrecondition) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{1}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *KeyPrecondition) GetNamespace() string {
@@ -428,7 +485,7 @@ type HeadPrecondition struct {
 
 func (x *HeadPrecondition) Reset() {
 	*x = HeadPrecondition{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[2]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -440,7 +497,7 @@ func (x *HeadPrecondition) String() string {
 func (*HeadPrecondition) ProtoMessage() {}
 
 func (x *HeadPrecondition) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[2]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -453,7 +510,7 @@ func (x *HeadPrecondition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HeadPrecondition.ProtoReflect.Descriptor instead.
 func (*HeadPrecondition) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{2}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *HeadPrecondition) GetNamespace() string {
@@ -485,7 +542,7 @@ type HealthRequest struct {
 
 func (x *HealthRequest) Reset() {
 	*x = HealthRequest{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[3]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -497,7 +554,7 @@ func (x *HealthRequest) String() string {
 func (*HealthRequest) ProtoMessage() {}
 
 func (x *HealthRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[3]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -510,7 +567,7 @@ func (x *HealthRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HealthRequest.ProtoReflect.Descriptor instead.
 func (*HealthRequest) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{3}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{4}
 }
 
 type HealthResponse struct {
@@ -522,7 +579,7 @@ type HealthResponse struct {
 
 func (x *HealthResponse) Reset() {
 	*x = HealthResponse{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[4]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -534,7 +591,7 @@ func (x *HealthResponse) String() string {
 func (*HealthResponse) ProtoMessage() {}
 
 func (x *HealthResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[4]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -547,7 +604,7 @@ func (x *HealthResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HealthResponse.ProtoReflect.Descriptor instead.
 func (*HealthResponse) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{4}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *HealthResponse) GetStatus() string {
@@ -565,7 +622,7 @@ type VersionRequest struct {
 
 func (x *VersionRequest) Reset() {
 	*x = VersionRequest{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[5]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -577,7 +634,7 @@ func (x *VersionRequest) String() string {
 func (*VersionRequest) ProtoMessage() {}
 
 func (x *VersionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[5]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -590,7 +647,7 @@ func (x *VersionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionRequest.ProtoReflect.Descriptor instead.
 func (*VersionRequest) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{5}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{6}
 }
 
 type VersionResponse struct {
@@ -603,7 +660,7 @@ type VersionResponse struct {
 
 func (x *VersionResponse) Reset() {
 	*x = VersionResponse{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[6]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -615,7 +672,7 @@ func (x *VersionResponse) String() string {
 func (*VersionResponse) ProtoMessage() {}
 
 func (x *VersionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[6]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -628,7 +685,7 @@ func (x *VersionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionResponse.ProtoReflect.Descriptor instead.
 func (*VersionResponse) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{6}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *VersionResponse) GetVersion() string {
@@ -656,7 +713,7 @@ type BeginTransactionRequest struct {
 
 func (x *BeginTransactionRequest) Reset() {
 	*x = BeginTransactionRequest{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[7]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -668,7 +725,7 @@ func (x *BeginTransactionRequest) String() string {
 func (*BeginTransactionRequest) ProtoMessage() {}
 
 func (x *BeginTransactionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[7]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -681,7 +738,7 @@ func (x *BeginTransactionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginTransactionRequest.ProtoReflect.Descriptor instead.
 func (*BeginTransactionRequest) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{7}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *BeginTransactionRequest) GetTimeoutMs() uint64 {
@@ -704,7 +761,7 @@ type BeginTransactionResponse struct {
 
 func (x *BeginTransactionResponse) Reset() {
 	*x = BeginTransactionResponse{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[8]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -716,7 +773,7 @@ func (x *BeginTransactionResponse) String() string {
 func (*BeginTransactionResponse) ProtoMessage() {}
 
 func (x *BeginTransactionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[8]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -729,7 +786,7 @@ func (x *BeginTransactionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginTransactionResponse.ProtoReflect.Descriptor instead.
 func (*BeginTransactionResponse) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{8}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *BeginTransactionResponse) GetTxnId() string {
@@ -770,7 +827,7 @@ type WriteRequest struct {
 
 func (x *WriteRequest) Reset() {
 	*x = WriteRequest{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[9]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -782,7 +839,7 @@ func (x *WriteRequest) String() string {
 func (*WriteRequest) ProtoMessage() {}
 
 func (x *WriteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[9]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -795,7 +852,7 @@ func (x *WriteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteRequest.ProtoReflect.Descriptor instead.
 func (*WriteRequest) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{9}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *WriteRequest) GetTxnId() string {
@@ -855,7 +912,7 @@ type WriteResponse struct {
 
 func (x *WriteResponse) Reset() {
 	*x = WriteResponse{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[10]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -867,7 +924,7 @@ func (x *WriteResponse) String() string {
 func (*WriteResponse) ProtoMessage() {}
 
 func (x *WriteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[10]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -880,7 +937,7 @@ func (x *WriteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteResponse.ProtoReflect.Descriptor instead.
 func (*WriteResponse) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{10}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{11}
 }
 
 type DeleteRequest struct {
@@ -896,7 +953,7 @@ type DeleteRequest struct {
 
 func (x *DeleteRequest) Reset() {
 	*x = DeleteRequest{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[11]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -908,7 +965,7 @@ func (x *DeleteRequest) String() string {
 func (*DeleteRequest) ProtoMessage() {}
 
 func (x *DeleteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[11]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -921,7 +978,7 @@ func (x *DeleteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRequest.ProtoReflect.Descriptor instead.
 func (*DeleteRequest) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{11}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *DeleteRequest) GetTxnId() string {
@@ -967,7 +1024,7 @@ type DeleteResponse struct {
 
 func (x *DeleteResponse) Reset() {
 	*x = DeleteResponse{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[12]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -979,7 +1036,7 @@ func (x *DeleteResponse) String() string {
 func (*DeleteResponse) ProtoMessage() {}
 
 func (x *DeleteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[12]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -992,7 +1049,7 @@ func (x *DeleteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteResponse.ProtoReflect.Descriptor instead.
 func (*DeleteResponse) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{12}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{13}
 }
 
 type CommitRequest struct {
@@ -1008,7 +1065,7 @@ type CommitRequest struct {
 
 func (x *CommitRequest) Reset() {
 	*x = CommitRequest{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[13]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1020,7 +1077,7 @@ func (x *CommitRequest) String() string {
 func (*CommitRequest) ProtoMessage() {}
 
 func (x *CommitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[13]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1033,7 +1090,7 @@ func (x *CommitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitRequest.ProtoReflect.Descriptor instead.
 func (*CommitRequest) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{13}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *CommitRequest) GetTxnId() string {
@@ -1076,7 +1133,7 @@ type CommitResponse struct {
 
 func (x *CommitResponse) Reset() {
 	*x = CommitResponse{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[14]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1088,7 +1145,7 @@ func (x *CommitResponse) String() string {
 func (*CommitResponse) ProtoMessage() {}
 
 func (x *CommitResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[14]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1101,7 +1158,7 @@ func (x *CommitResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitResponse.ProtoReflect.Descriptor instead.
 func (*CommitResponse) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{14}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *CommitResponse) GetCommitTs() uint64 {
@@ -1137,7 +1194,7 @@ type KeyVersion struct {
 
 func (x *KeyVersion) Reset() {
 	*x = KeyVersion{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[15]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1149,7 +1206,7 @@ func (x *KeyVersion) String() string {
 func (*KeyVersion) ProtoMessage() {}
 
 func (x *KeyVersion) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[15]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1162,7 +1219,7 @@ func (x *KeyVersion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyVersion.ProtoReflect.Descriptor instead.
 func (*KeyVersion) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{15}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *KeyVersion) GetNamespace() string {
@@ -1202,7 +1259,7 @@ type AbortRequest struct {
 
 func (x *AbortRequest) Reset() {
 	*x = AbortRequest{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[16]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1214,7 +1271,7 @@ func (x *AbortRequest) String() string {
 func (*AbortRequest) ProtoMessage() {}
 
 func (x *AbortRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[16]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1227,7 +1284,7 @@ func (x *AbortRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AbortRequest.ProtoReflect.Descriptor instead.
 func (*AbortRequest) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{16}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *AbortRequest) GetTxnId() string {
@@ -1245,7 +1302,7 @@ type AbortResponse struct {
 
 func (x *AbortResponse) Reset() {
 	*x = AbortResponse{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[17]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1257,7 +1314,7 @@ func (x *AbortResponse) String() string {
 func (*AbortResponse) ProtoMessage() {}
 
 func (x *AbortResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[17]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1270,7 +1327,7 @@ func (x *AbortResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AbortResponse.ProtoReflect.Descriptor instead.
 func (*AbortResponse) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{17}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{18}
 }
 
 type GetStateRequest struct {
@@ -1281,14 +1338,16 @@ type GetStateRequest struct {
 	Encoding  ValueEncoding          `protobuf:"varint,4,opt,name=encoding,proto3,enum=statehouse.v1.ValueEncoding" json:"encoding,omitempty"`
 	At        *At                    `protobuf:"bytes,5,opt,name=at,proto3" json:"at,omitempty"`
 	// Reads inside this transaction: its snapshot under its own writes. Excludes at.
-	TxnId         string `protobuf:"bytes,6,opt,name=txn_id,json=txnId,proto3" json:"txn_id,omitempty"`
+	TxnId string `protobuf:"bytes,6,opt,name=txn_id,json=txnId,proto3" json:"txn_id,omitempty"`
+	// Refuse a value that a Struct cannot carry exactly: NOT_REPRESENTABLE.
+	Strict        bool `protobuf:"varint,7,opt,name=strict,proto3" json:"strict,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetStateRequest) Reset() {
 	*x = GetStateRequest{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[18]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1300,7 +1359,7 @@ func (x *GetStateRequest) String() string {
 func (*GetStateRequest) ProtoMessage() {}
 
 func (x *GetStateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[18]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1313,7 +1372,7 @@ func (x *GetStateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStateRequest.ProtoReflect.Descriptor instead.
 func (*GetStateRequest) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{18}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *GetStateRequest) GetNamespace() string {
@@ -1358,6 +1417,13 @@ func (x *GetStateRequest) GetTxnId() string {
 	return ""
 }
 
+func (x *GetStateRequest) GetStrict() bool {
+	if x != nil {
+		return x.Strict
+	}
+	return false
+}
+
 type GetStateResponse struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	Value      *structpb.Struct       `protobuf:"bytes,1,opt,name=value,proto3,oneof" json:"value,omitempty"`
@@ -1367,14 +1433,16 @@ type GetStateResponse struct {
 	ValueJson  []byte                 `protobuf:"bytes,5,opt,name=value_json,json=valueJson,proto3" json:"value_json,omitempty"`
 	CommitTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=commit_time,json=commitTime,proto3" json:"commit_time,omitempty"`
 	// The point of the total order the read was taken at.
-	ReadTs        uint64 `protobuf:"varint,7,opt,name=read_ts,json=readTs,proto3" json:"read_ts,omitempty"`
+	ReadTs uint64 `protobuf:"varint,7,opt,name=read_ts,json=readTs,proto3" json:"read_ts,omitempty"`
+	// Set when the Struct is not exactly the value.
+	Inexact       *Inexact `protobuf:"bytes,8,opt,name=inexact,proto3" json:"inexact,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetStateResponse) Reset() {
 	*x = GetStateResponse{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[19]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1386,7 +1454,7 @@ func (x *GetStateResponse) String() string {
 func (*GetStateResponse) ProtoMessage() {}
 
 func (x *GetStateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[19]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1399,7 +1467,7 @@ func (x *GetStateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStateResponse.ProtoReflect.Descriptor instead.
 func (*GetStateResponse) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{19}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *GetStateResponse) GetValue() *structpb.Struct {
@@ -1451,6 +1519,13 @@ func (x *GetStateResponse) GetReadTs() uint64 {
 	return 0
 }
 
+func (x *GetStateResponse) GetInexact() *Inexact {
+	if x != nil {
+		return x.Inexact
+	}
+	return nil
+}
+
 type GetStateAtVersionRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Namespace     string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
@@ -1458,13 +1533,14 @@ type GetStateAtVersionRequest struct {
 	Key           string                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
 	Version       uint64                 `protobuf:"varint,4,opt,name=version,proto3" json:"version,omitempty"`
 	Encoding      ValueEncoding          `protobuf:"varint,5,opt,name=encoding,proto3,enum=statehouse.v1.ValueEncoding" json:"encoding,omitempty"`
+	Strict        bool                   `protobuf:"varint,6,opt,name=strict,proto3" json:"strict,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetStateAtVersionRequest) Reset() {
 	*x = GetStateAtVersionRequest{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[20]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1476,7 +1552,7 @@ func (x *GetStateAtVersionRequest) String() string {
 func (*GetStateAtVersionRequest) ProtoMessage() {}
 
 func (x *GetStateAtVersionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[20]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1489,7 +1565,7 @@ func (x *GetStateAtVersionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStateAtVersionRequest.ProtoReflect.Descriptor instead.
 func (*GetStateAtVersionRequest) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{20}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *GetStateAtVersionRequest) GetNamespace() string {
@@ -1527,6 +1603,13 @@ func (x *GetStateAtVersionRequest) GetEncoding() ValueEncoding {
 	return ValueEncoding_VALUE_ENCODING_STRUCT
 }
 
+func (x *GetStateAtVersionRequest) GetStrict() bool {
+	if x != nil {
+		return x.Strict
+	}
+	return false
+}
+
 type GetStateAtVersionResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Value         *structpb.Struct       `protobuf:"bytes,1,opt,name=value,proto3,oneof" json:"value,omitempty"`
@@ -1535,13 +1618,14 @@ type GetStateAtVersionResponse struct {
 	Exists        bool                   `protobuf:"varint,4,opt,name=exists,proto3" json:"exists,omitempty"`
 	ValueJson     []byte                 `protobuf:"bytes,5,opt,name=value_json,json=valueJson,proto3" json:"value_json,omitempty"`
 	CommitTime    *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=commit_time,json=commitTime,proto3" json:"commit_time,omitempty"`
+	Inexact       *Inexact               `protobuf:"bytes,7,opt,name=inexact,proto3" json:"inexact,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetStateAtVersionResponse) Reset() {
 	*x = GetStateAtVersionResponse{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[21]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1553,7 +1637,7 @@ func (x *GetStateAtVersionResponse) String() string {
 func (*GetStateAtVersionResponse) ProtoMessage() {}
 
 func (x *GetStateAtVersionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[21]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1566,7 +1650,7 @@ func (x *GetStateAtVersionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStateAtVersionResponse.ProtoReflect.Descriptor instead.
 func (*GetStateAtVersionResponse) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{21}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *GetStateAtVersionResponse) GetValue() *structpb.Struct {
@@ -1611,6 +1695,13 @@ func (x *GetStateAtVersionResponse) GetCommitTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *GetStateAtVersionResponse) GetInexact() *Inexact {
+	if x != nil {
+		return x.Inexact
+	}
+	return nil
+}
+
 type ListKeysRequest struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
@@ -1630,7 +1721,7 @@ type ListKeysRequest struct {
 
 func (x *ListKeysRequest) Reset() {
 	*x = ListKeysRequest{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[22]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1642,7 +1733,7 @@ func (x *ListKeysRequest) String() string {
 func (*ListKeysRequest) ProtoMessage() {}
 
 func (x *ListKeysRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[22]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1655,7 +1746,7 @@ func (x *ListKeysRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListKeysRequest.ProtoReflect.Descriptor instead.
 func (*ListKeysRequest) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{22}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ListKeysRequest) GetNamespace() string {
@@ -1726,7 +1817,7 @@ type ListKeysResponse struct {
 
 func (x *ListKeysResponse) Reset() {
 	*x = ListKeysResponse{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[23]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1738,7 +1829,7 @@ func (x *ListKeysResponse) String() string {
 func (*ListKeysResponse) ProtoMessage() {}
 
 func (x *ListKeysResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[23]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1751,7 +1842,7 @@ func (x *ListKeysResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListKeysResponse.ProtoReflect.Descriptor instead.
 func (*ListKeysResponse) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{23}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ListKeysResponse) GetKeys() []string {
@@ -1786,13 +1877,14 @@ type ScanPrefixRequest struct {
 	Reverse       bool                   `protobuf:"varint,7,opt,name=reverse,proto3" json:"reverse,omitempty"`
 	At            *At                    `protobuf:"bytes,8,opt,name=at,proto3" json:"at,omitempty"`
 	TxnId         string                 `protobuf:"bytes,9,opt,name=txn_id,json=txnId,proto3" json:"txn_id,omitempty"`
+	Strict        bool                   `protobuf:"varint,10,opt,name=strict,proto3" json:"strict,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ScanPrefixRequest) Reset() {
 	*x = ScanPrefixRequest{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[24]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1804,7 +1896,7 @@ func (x *ScanPrefixRequest) String() string {
 func (*ScanPrefixRequest) ProtoMessage() {}
 
 func (x *ScanPrefixRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[24]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1817,7 +1909,7 @@ func (x *ScanPrefixRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScanPrefixRequest.ProtoReflect.Descriptor instead.
 func (*ScanPrefixRequest) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{24}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ScanPrefixRequest) GetNamespace() string {
@@ -1883,6 +1975,13 @@ func (x *ScanPrefixRequest) GetTxnId() string {
 	return ""
 }
 
+func (x *ScanPrefixRequest) GetStrict() bool {
+	if x != nil {
+		return x.Strict
+	}
+	return false
+}
+
 type ScanPrefixResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Entries       []*StateEntry          `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
@@ -1894,7 +1993,7 @@ type ScanPrefixResponse struct {
 
 func (x *ScanPrefixResponse) Reset() {
 	*x = ScanPrefixResponse{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[25]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1906,7 +2005,7 @@ func (x *ScanPrefixResponse) String() string {
 func (*ScanPrefixResponse) ProtoMessage() {}
 
 func (x *ScanPrefixResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[25]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1919,7 +2018,7 @@ func (x *ScanPrefixResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScanPrefixResponse.ProtoReflect.Descriptor instead.
 func (*ScanPrefixResponse) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{25}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ScanPrefixResponse) GetEntries() []*StateEntry {
@@ -1951,13 +2050,14 @@ type StateEntry struct {
 	CommitTs      uint64                 `protobuf:"varint,4,opt,name=commit_ts,json=commitTs,proto3" json:"commit_ts,omitempty"`
 	ValueJson     []byte                 `protobuf:"bytes,5,opt,name=value_json,json=valueJson,proto3" json:"value_json,omitempty"`
 	CommitTime    *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=commit_time,json=commitTime,proto3" json:"commit_time,omitempty"`
+	Inexact       *Inexact               `protobuf:"bytes,7,opt,name=inexact,proto3" json:"inexact,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *StateEntry) Reset() {
 	*x = StateEntry{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[26]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1969,7 +2069,7 @@ func (x *StateEntry) String() string {
 func (*StateEntry) ProtoMessage() {}
 
 func (x *StateEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[26]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1982,7 +2082,7 @@ func (x *StateEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StateEntry.ProtoReflect.Descriptor instead.
 func (*StateEntry) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{26}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *StateEntry) GetKey() string {
@@ -2027,6 +2127,13 @@ func (x *StateEntry) GetCommitTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *StateEntry) GetInexact() *Inexact {
+	if x != nil {
+		return x.Inexact
+	}
+	return nil
+}
+
 type ReplayRequest struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
@@ -2044,13 +2151,14 @@ type ReplayRequest struct {
 	Limit uint64 `protobuf:"varint,9,opt,name=limit,proto3" json:"limit,omitempty"`
 	// Every agent of the namespace; agent_id must then be empty.
 	AllAgents     bool `protobuf:"varint,10,opt,name=all_agents,json=allAgents,proto3" json:"all_agents,omitempty"`
+	Strict        bool `protobuf:"varint,11,opt,name=strict,proto3" json:"strict,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ReplayRequest) Reset() {
 	*x = ReplayRequest{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[27]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2062,7 +2170,7 @@ func (x *ReplayRequest) String() string {
 func (*ReplayRequest) ProtoMessage() {}
 
 func (x *ReplayRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[27]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2075,7 +2183,7 @@ func (x *ReplayRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayRequest.ProtoReflect.Descriptor instead.
 func (*ReplayRequest) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{27}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ReplayRequest) GetNamespace() string {
@@ -2148,6 +2256,13 @@ func (x *ReplayRequest) GetAllAgents() bool {
 	return false
 }
 
+func (x *ReplayRequest) GetStrict() bool {
+	if x != nil {
+		return x.Strict
+	}
+	return false
+}
+
 // ReplayEvent is a commit as read from the log, cut down to what was asked for.
 type ReplayEvent struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2162,7 +2277,7 @@ type ReplayEvent struct {
 
 func (x *ReplayEvent) Reset() {
 	*x = ReplayEvent{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[28]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2174,7 +2289,7 @@ func (x *ReplayEvent) String() string {
 func (*ReplayEvent) ProtoMessage() {}
 
 func (x *ReplayEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[28]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2187,7 +2302,7 @@ func (x *ReplayEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayEvent.ProtoReflect.Descriptor instead.
 func (*ReplayEvent) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{28}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ReplayEvent) GetTxnId() string {
@@ -2235,14 +2350,15 @@ type Operation struct {
 	Namespace string           `protobuf:"bytes,5,opt,name=namespace,proto3" json:"namespace,omitempty"`
 	AgentId   string           `protobuf:"bytes,6,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
 	// Set on deletes, so that they can be told in every encoding.
-	Deleted       bool `protobuf:"varint,7,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	Deleted       bool     `protobuf:"varint,7,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	Inexact       *Inexact `protobuf:"bytes,8,opt,name=inexact,proto3" json:"inexact,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Operation) Reset() {
 	*x = Operation{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[29]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2254,7 +2370,7 @@ func (x *Operation) String() string {
 func (*Operation) ProtoMessage() {}
 
 func (x *Operation) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[29]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2267,7 +2383,7 @@ func (x *Operation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Operation.ProtoReflect.Descriptor instead.
 func (*Operation) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{29}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Operation) GetKey() string {
@@ -2319,6 +2435,13 @@ func (x *Operation) GetDeleted() bool {
 	return false
 }
 
+func (x *Operation) GetInexact() *Inexact {
+	if x != nil {
+		return x.Inexact
+	}
+	return nil
+}
+
 type EventBatch struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Events []*ReplayEvent         `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
@@ -2331,7 +2454,7 @@ type EventBatch struct {
 
 func (x *EventBatch) Reset() {
 	*x = EventBatch{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[30]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2343,7 +2466,7 @@ func (x *EventBatch) String() string {
 func (*EventBatch) ProtoMessage() {}
 
 func (x *EventBatch) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[30]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2356,7 +2479,7 @@ func (x *EventBatch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventBatch.ProtoReflect.Descriptor instead.
 func (*EventBatch) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{30}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *EventBatch) GetEvents() []*ReplayEvent {
@@ -2382,13 +2505,14 @@ type WatchRequest struct {
 	Encoding      ValueEncoding `protobuf:"varint,4,opt,name=encoding,proto3,enum=statehouse.v1.ValueEncoding" json:"encoding,omitempty"`
 	KeyPrefix     string        `protobuf:"bytes,5,opt,name=key_prefix,json=keyPrefix,proto3" json:"key_prefix,omitempty"`
 	AllAgents     bool          `protobuf:"varint,6,opt,name=all_agents,json=allAgents,proto3" json:"all_agents,omitempty"`
+	Strict        bool          `protobuf:"varint,7,opt,name=strict,proto3" json:"strict,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *WatchRequest) Reset() {
 	*x = WatchRequest{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[31]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2400,7 +2524,7 @@ func (x *WatchRequest) String() string {
 func (*WatchRequest) ProtoMessage() {}
 
 func (x *WatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[31]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2413,7 +2537,7 @@ func (x *WatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
 func (*WatchRequest) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{31}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *WatchRequest) GetNamespace() string {
@@ -2458,6 +2582,13 @@ func (x *WatchRequest) GetAllAgents() bool {
 	return false
 }
 
+func (x *WatchRequest) GetStrict() bool {
+	if x != nil {
+		return x.Strict
+	}
+	return false
+}
+
 type TransactRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// 1 to 128 printable ASCII characters without space; a UUIDv7 is advised.
@@ -2473,7 +2604,7 @@ type TransactRequest struct {
 
 func (x *TransactRequest) Reset() {
 	*x = TransactRequest{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[32]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2485,7 +2616,7 @@ func (x *TransactRequest) String() string {
 func (*TransactRequest) ProtoMessage() {}
 
 func (x *TransactRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[32]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2498,7 +2629,7 @@ func (x *TransactRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransactRequest.ProtoReflect.Descriptor instead.
 func (*TransactRequest) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{32}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *TransactRequest) GetTxnId() string {
@@ -2553,7 +2684,7 @@ type TransactOperation struct {
 
 func (x *TransactOperation) Reset() {
 	*x = TransactOperation{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[33]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2565,7 +2696,7 @@ func (x *TransactOperation) String() string {
 func (*TransactOperation) ProtoMessage() {}
 
 func (x *TransactOperation) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[33]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2578,7 +2709,7 @@ func (x *TransactOperation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransactOperation.ProtoReflect.Descriptor instead.
 func (*TransactOperation) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{33}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *TransactOperation) GetNamespace() string {
@@ -2642,7 +2773,7 @@ type TransactResponse struct {
 
 func (x *TransactResponse) Reset() {
 	*x = TransactResponse{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[34]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2654,7 +2785,7 @@ func (x *TransactResponse) String() string {
 func (*TransactResponse) ProtoMessage() {}
 
 func (x *TransactResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[34]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2667,7 +2798,7 @@ func (x *TransactResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransactResponse.ProtoReflect.Descriptor instead.
 func (*TransactResponse) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{34}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *TransactResponse) GetCommitTs() uint64 {
@@ -2700,7 +2831,7 @@ type GetTransactionRequest struct {
 
 func (x *GetTransactionRequest) Reset() {
 	*x = GetTransactionRequest{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[35]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2712,7 +2843,7 @@ func (x *GetTransactionRequest) String() string {
 func (*GetTransactionRequest) ProtoMessage() {}
 
 func (x *GetTransactionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[35]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2725,7 +2856,7 @@ func (x *GetTransactionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTransactionRequest.ProtoReflect.Descriptor instead.
 func (*GetTransactionRequest) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{35}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *GetTransactionRequest) GetTxnId() string {
@@ -2748,7 +2879,7 @@ type GetTransactionResponse struct {
 
 func (x *GetTransactionResponse) Reset() {
 	*x = GetTransactionResponse{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[36]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2760,7 +2891,7 @@ func (x *GetTransactionResponse) String() string {
 func (*GetTransactionResponse) ProtoMessage() {}
 
 func (x *GetTransactionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[36]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2773,7 +2904,7 @@ func (x *GetTransactionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTransactionResponse.ProtoReflect.Descriptor instead.
 func (*GetTransactionResponse) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{36}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *GetTransactionResponse) GetState() TransactionState {
@@ -2810,13 +2941,14 @@ type BatchGetStateRequest struct {
 	Encoding      ValueEncoding          `protobuf:"varint,2,opt,name=encoding,proto3,enum=statehouse.v1.ValueEncoding" json:"encoding,omitempty"`
 	At            *At                    `protobuf:"bytes,3,opt,name=at,proto3" json:"at,omitempty"`
 	TxnId         string                 `protobuf:"bytes,4,opt,name=txn_id,json=txnId,proto3" json:"txn_id,omitempty"`
+	Strict        bool                   `protobuf:"varint,5,opt,name=strict,proto3" json:"strict,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *BatchGetStateRequest) Reset() {
 	*x = BatchGetStateRequest{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[37]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2828,7 +2960,7 @@ func (x *BatchGetStateRequest) String() string {
 func (*BatchGetStateRequest) ProtoMessage() {}
 
 func (x *BatchGetStateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[37]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2841,7 +2973,7 @@ func (x *BatchGetStateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchGetStateRequest.ProtoReflect.Descriptor instead.
 func (*BatchGetStateRequest) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{37}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *BatchGetStateRequest) GetNames() []*RecordName {
@@ -2872,6 +3004,13 @@ func (x *BatchGetStateRequest) GetTxnId() string {
 	return ""
 }
 
+func (x *BatchGetStateRequest) GetStrict() bool {
+	if x != nil {
+		return x.Strict
+	}
+	return false
+}
+
 type RecordName struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Namespace     string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
@@ -2883,7 +3022,7 @@ type RecordName struct {
 
 func (x *RecordName) Reset() {
 	*x = RecordName{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[38]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2895,7 +3034,7 @@ func (x *RecordName) String() string {
 func (*RecordName) ProtoMessage() {}
 
 func (x *RecordName) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[38]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2908,7 +3047,7 @@ func (x *RecordName) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordName.ProtoReflect.Descriptor instead.
 func (*RecordName) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{38}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *RecordName) GetNamespace() string {
@@ -2943,7 +3082,7 @@ type BatchGetStateResponse struct {
 
 func (x *BatchGetStateResponse) Reset() {
 	*x = BatchGetStateResponse{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[39]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2955,7 +3094,7 @@ func (x *BatchGetStateResponse) String() string {
 func (*BatchGetStateResponse) ProtoMessage() {}
 
 func (x *BatchGetStateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[39]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2968,7 +3107,7 @@ func (x *BatchGetStateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchGetStateResponse.ProtoReflect.Descriptor instead.
 func (*BatchGetStateResponse) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{39}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *BatchGetStateResponse) GetStates() []*GetStateResponse {
@@ -2997,13 +3136,14 @@ type GetHistoryRequest struct {
 	// From the first version to the last; otherwise newest first.
 	OldestFirst   bool `protobuf:"varint,7,opt,name=oldest_first,json=oldestFirst,proto3" json:"oldest_first,omitempty"`
 	At            *At  `protobuf:"bytes,8,opt,name=at,proto3" json:"at,omitempty"`
+	Strict        bool `protobuf:"varint,9,opt,name=strict,proto3" json:"strict,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetHistoryRequest) Reset() {
 	*x = GetHistoryRequest{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[40]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3015,7 +3155,7 @@ func (x *GetHistoryRequest) String() string {
 func (*GetHistoryRequest) ProtoMessage() {}
 
 func (x *GetHistoryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[40]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3028,7 +3168,7 @@ func (x *GetHistoryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetHistoryRequest.ProtoReflect.Descriptor instead.
 func (*GetHistoryRequest) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{40}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *GetHistoryRequest) GetNamespace() string {
@@ -3087,6 +3227,13 @@ func (x *GetHistoryRequest) GetAt() *At {
 	return nil
 }
 
+func (x *GetHistoryRequest) GetStrict() bool {
+	if x != nil {
+		return x.Strict
+	}
+	return false
+}
+
 type GetHistoryResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Entries       []*HistoryEntry        `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
@@ -3097,7 +3244,7 @@ type GetHistoryResponse struct {
 
 func (x *GetHistoryResponse) Reset() {
 	*x = GetHistoryResponse{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[41]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3109,7 +3256,7 @@ func (x *GetHistoryResponse) String() string {
 func (*GetHistoryResponse) ProtoMessage() {}
 
 func (x *GetHistoryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[41]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3122,7 +3269,7 @@ func (x *GetHistoryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetHistoryResponse.ProtoReflect.Descriptor instead.
 func (*GetHistoryResponse) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{41}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *GetHistoryResponse) GetEntries() []*HistoryEntry {
@@ -3149,13 +3296,14 @@ type HistoryEntry struct {
 	Deleted       bool                   `protobuf:"varint,6,opt,name=deleted,proto3" json:"deleted,omitempty"`
 	Value         *structpb.Struct       `protobuf:"bytes,7,opt,name=value,proto3" json:"value,omitempty"`
 	ValueJson     []byte                 `protobuf:"bytes,8,opt,name=value_json,json=valueJson,proto3" json:"value_json,omitempty"`
+	Inexact       *Inexact               `protobuf:"bytes,9,opt,name=inexact,proto3" json:"inexact,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *HistoryEntry) Reset() {
 	*x = HistoryEntry{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[42]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3167,7 +3315,7 @@ func (x *HistoryEntry) String() string {
 func (*HistoryEntry) ProtoMessage() {}
 
 func (x *HistoryEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[42]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3180,7 +3328,7 @@ func (x *HistoryEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryEntry.ProtoReflect.Descriptor instead.
 func (*HistoryEntry) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{42}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *HistoryEntry) GetVersion() uint64 {
@@ -3239,6 +3387,13 @@ func (x *HistoryEntry) GetValueJson() []byte {
 	return nil
 }
 
+func (x *HistoryEntry) GetInexact() *Inexact {
+	if x != nil {
+		return x.Inexact
+	}
+	return nil
+}
+
 type ListAgentsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Namespace     string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
@@ -3251,7 +3406,7 @@ type ListAgentsRequest struct {
 
 func (x *ListAgentsRequest) Reset() {
 	*x = ListAgentsRequest{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[43]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3263,7 +3418,7 @@ func (x *ListAgentsRequest) String() string {
 func (*ListAgentsRequest) ProtoMessage() {}
 
 func (x *ListAgentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[43]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3276,7 +3431,7 @@ func (x *ListAgentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAgentsRequest.ProtoReflect.Descriptor instead.
 func (*ListAgentsRequest) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{43}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ListAgentsRequest) GetNamespace() string {
@@ -3317,7 +3472,7 @@ type ListAgentsResponse struct {
 
 func (x *ListAgentsResponse) Reset() {
 	*x = ListAgentsResponse{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[44]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3329,7 +3484,7 @@ func (x *ListAgentsResponse) String() string {
 func (*ListAgentsResponse) ProtoMessage() {}
 
 func (x *ListAgentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[44]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3342,7 +3497,7 @@ func (x *ListAgentsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAgentsResponse.ProtoReflect.Descriptor instead.
 func (*ListAgentsResponse) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{44}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ListAgentsResponse) GetAgents() []*Agent {
@@ -3372,7 +3527,7 @@ type Agent struct {
 
 func (x *Agent) Reset() {
 	*x = Agent{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[45]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3384,7 +3539,7 @@ func (x *Agent) String() string {
 func (*Agent) ProtoMessage() {}
 
 func (x *Agent) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[45]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3397,7 +3552,7 @@ func (x *Agent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Agent.ProtoReflect.Descriptor instead.
 func (*Agent) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{45}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Agent) GetNamespace() string {
@@ -3438,7 +3593,7 @@ type ListNamespacesRequest struct {
 
 func (x *ListNamespacesRequest) Reset() {
 	*x = ListNamespacesRequest{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[46]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3450,7 +3605,7 @@ func (x *ListNamespacesRequest) String() string {
 func (*ListNamespacesRequest) ProtoMessage() {}
 
 func (x *ListNamespacesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[46]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3463,7 +3618,7 @@ func (x *ListNamespacesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNamespacesRequest.ProtoReflect.Descriptor instead.
 func (*ListNamespacesRequest) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{46}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *ListNamespacesRequest) GetLimit() uint32 {
@@ -3490,7 +3645,7 @@ type ListNamespacesResponse struct {
 
 func (x *ListNamespacesResponse) Reset() {
 	*x = ListNamespacesResponse{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[47]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3502,7 +3657,7 @@ func (x *ListNamespacesResponse) String() string {
 func (*ListNamespacesResponse) ProtoMessage() {}
 
 func (x *ListNamespacesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[47]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3515,7 +3670,7 @@ func (x *ListNamespacesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNamespacesResponse.ProtoReflect.Descriptor instead.
 func (*ListNamespacesResponse) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{47}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *ListNamespacesResponse) GetNamespaces() []string {
@@ -3540,7 +3695,7 @@ type GetStatusRequest struct {
 
 func (x *GetStatusRequest) Reset() {
 	*x = GetStatusRequest{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[48]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3552,7 +3707,7 @@ func (x *GetStatusRequest) String() string {
 func (*GetStatusRequest) ProtoMessage() {}
 
 func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[48]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3565,7 +3720,7 @@ func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusRequest.ProtoReflect.Descriptor instead.
 func (*GetStatusRequest) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{48}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{49}
 }
 
 type GetStatusResponse struct {
@@ -3589,7 +3744,7 @@ type GetStatusResponse struct {
 
 func (x *GetStatusResponse) Reset() {
 	*x = GetStatusResponse{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[49]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3601,7 +3756,7 @@ func (x *GetStatusResponse) String() string {
 func (*GetStatusResponse) ProtoMessage() {}
 
 func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[49]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3614,7 +3769,7 @@ func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusResponse.ProtoReflect.Descriptor instead.
 func (*GetStatusResponse) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{49}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *GetStatusResponse) GetPublishedTs() uint64 {
@@ -3694,7 +3849,7 @@ type StatehouseError struct {
 
 func (x *StatehouseError) Reset() {
 	*x = StatehouseError{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[50]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3706,7 +3861,7 @@ func (x *StatehouseError) String() string {
 func (*StatehouseError) ProtoMessage() {}
 
 func (x *StatehouseError) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[50]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3719,7 +3874,7 @@ func (x *StatehouseError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatehouseError.ProtoReflect.Descriptor instead.
 func (*StatehouseError) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{50}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *StatehouseError) GetCode() ErrorCode {
@@ -3754,7 +3909,10 @@ var File_statehouse_v1_statehouse_proto protoreflect.FileDescriptor
 
 const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"\n" +
-	"\x1estatehouse/v1/statehouse.proto\x12\rstatehouse.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"^\n" +
+	"\x1estatehouse/v1/statehouse.proto\x12\rstatehouse.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\";\n" +
+	"\aInexact\x12\x18\n" +
+	"\anumbers\x18\x01 \x01(\x04R\anumbers\x12\x16\n" +
+	"\x06places\x18\x02 \x03(\tR\x06places\"^\n" +
 	"\x02At\x12\x1d\n" +
 	"\tcommit_ts\x18\x01 \x01(\x04H\x00R\bcommitTs\x120\n" +
 	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampH\x00R\x04timeB\a\n" +
@@ -3825,14 +3983,15 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"\aversion\x18\x04 \x01(\x04R\aversion\"%\n" +
 	"\fAbortRequest\x12\x15\n" +
 	"\x06txn_id\x18\x01 \x01(\tR\x05txnId\"\x0f\n" +
-	"\rAbortResponse\"\xd0\x01\n" +
+	"\rAbortResponse\"\xe8\x01\n" +
 	"\x0fGetStateRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x19\n" +
 	"\bagent_id\x18\x02 \x01(\tR\aagentId\x12\x10\n" +
 	"\x03key\x18\x03 \x01(\tR\x03key\x128\n" +
 	"\bencoding\x18\x04 \x01(\x0e2\x1c.statehouse.v1.ValueEncodingR\bencoding\x12!\n" +
 	"\x02at\x18\x05 \x01(\v2\x11.statehouse.v1.AtR\x02at\x12\x15\n" +
-	"\x06txn_id\x18\x06 \x01(\tR\x05txnId\"\x94\x02\n" +
+	"\x06txn_id\x18\x06 \x01(\tR\x05txnId\x12\x16\n" +
+	"\x06strict\x18\a \x01(\bR\x06strict\"\xc6\x02\n" +
 	"\x10GetStateResponse\x122\n" +
 	"\x05value\x18\x01 \x01(\v2\x17.google.protobuf.StructH\x00R\x05value\x88\x01\x01\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x04R\aversion\x12\x1b\n" +
@@ -3842,14 +4001,16 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"value_json\x18\x05 \x01(\fR\tvalueJson\x12;\n" +
 	"\vcommit_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"commitTime\x12\x17\n" +
-	"\aread_ts\x18\a \x01(\x04R\x06readTsB\b\n" +
-	"\x06_value\"\xb9\x01\n" +
+	"\aread_ts\x18\a \x01(\x04R\x06readTs\x120\n" +
+	"\ainexact\x18\b \x01(\v2\x16.statehouse.v1.InexactR\ainexactB\b\n" +
+	"\x06_value\"\xd1\x01\n" +
 	"\x18GetStateAtVersionRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x19\n" +
 	"\bagent_id\x18\x02 \x01(\tR\aagentId\x12\x10\n" +
 	"\x03key\x18\x03 \x01(\tR\x03key\x12\x18\n" +
 	"\aversion\x18\x04 \x01(\x04R\aversion\x128\n" +
-	"\bencoding\x18\x05 \x01(\x0e2\x1c.statehouse.v1.ValueEncodingR\bencoding\"\x84\x02\n" +
+	"\bencoding\x18\x05 \x01(\x0e2\x1c.statehouse.v1.ValueEncodingR\bencoding\x12\x16\n" +
+	"\x06strict\x18\x06 \x01(\bR\x06strict\"\xb6\x02\n" +
 	"\x19GetStateAtVersionResponse\x122\n" +
 	"\x05value\x18\x01 \x01(\v2\x17.google.protobuf.StructH\x00R\x05value\x88\x01\x01\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x04R\aversion\x12\x1b\n" +
@@ -3858,7 +4019,8 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"\n" +
 	"value_json\x18\x05 \x01(\fR\tvalueJson\x12;\n" +
 	"\vcommit_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"commitTimeB\b\n" +
+	"commitTime\x120\n" +
+	"\ainexact\x18\a \x01(\v2\x16.statehouse.v1.InexactR\ainexactB\b\n" +
 	"\x06_value\"\xeb\x01\n" +
 	"\x0fListKeysRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x19\n" +
@@ -3873,7 +4035,7 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"\x10ListKeysResponse\x12\x12\n" +
 	"\x04keys\x18\x01 \x03(\tR\x04keys\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x17\n" +
-	"\aread_ts\x18\x03 \x01(\x04R\x06readTs\"\xa7\x02\n" +
+	"\aread_ts\x18\x03 \x01(\x04R\x06readTs\"\xbf\x02\n" +
 	"\x11ScanPrefixRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x19\n" +
 	"\bagent_id\x18\x02 \x01(\tR\aagentId\x12\x16\n" +
@@ -3884,11 +4046,13 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"page_token\x18\x06 \x01(\tR\tpageToken\x12\x18\n" +
 	"\areverse\x18\a \x01(\bR\areverse\x12!\n" +
 	"\x02at\x18\b \x01(\v2\x11.statehouse.v1.AtR\x02at\x12\x15\n" +
-	"\x06txn_id\x18\t \x01(\tR\x05txnId\"\x8a\x01\n" +
+	"\x06txn_id\x18\t \x01(\tR\x05txnId\x12\x16\n" +
+	"\x06strict\x18\n" +
+	" \x01(\bR\x06strict\"\x8a\x01\n" +
 	"\x12ScanPrefixResponse\x123\n" +
 	"\aentries\x18\x01 \x03(\v2\x19.statehouse.v1.StateEntryR\aentries\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x17\n" +
-	"\aread_ts\x18\x03 \x01(\x04R\x06readTs\"\xe0\x01\n" +
+	"\aread_ts\x18\x03 \x01(\x04R\x06readTs\"\x92\x02\n" +
 	"\n" +
 	"StateEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12-\n" +
@@ -3898,7 +4062,8 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"\n" +
 	"value_json\x18\x05 \x01(\fR\tvalueJson\x12;\n" +
 	"\vcommit_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"commitTime\"\x9c\x03\n" +
+	"commitTime\x120\n" +
+	"\ainexact\x18\a \x01(\v2\x16.statehouse.v1.InexactR\ainexact\"\xb4\x03\n" +
 	"\rReplayRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x19\n" +
 	"\bagent_id\x18\x02 \x01(\tR\aagentId\x12\x1e\n" +
@@ -3913,7 +4078,8 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"\x05limit\x18\t \x01(\x04R\x05limit\x12\x1d\n" +
 	"\n" +
 	"all_agents\x18\n" +
-	" \x01(\bR\tallAgentsB\v\n" +
+	" \x01(\bR\tallAgents\x12\x16\n" +
+	"\x06strict\x18\v \x01(\bR\x06strictB\v\n" +
 	"\t_start_tsB\t\n" +
 	"\a_end_ts\"\xbb\x02\n" +
 	"\vReplayEvent\x12\x15\n" +
@@ -3927,7 +4093,7 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"\bmetadata\x18\x05 \x03(\v2(.statehouse.v1.ReplayEvent.MetadataEntryR\bmetadata\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xe7\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x99\x02\n" +
 	"\tOperation\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x122\n" +
 	"\x05value\x18\x02 \x01(\v2\x17.google.protobuf.StructH\x00R\x05value\x88\x01\x01\x12\x18\n" +
@@ -3936,12 +4102,13 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"value_json\x18\x04 \x01(\fR\tvalueJson\x12\x1c\n" +
 	"\tnamespace\x18\x05 \x01(\tR\tnamespace\x12\x19\n" +
 	"\bagent_id\x18\x06 \x01(\tR\aagentId\x12\x18\n" +
-	"\adeleted\x18\a \x01(\bR\adeletedB\b\n" +
+	"\adeleted\x18\a \x01(\bR\adeleted\x120\n" +
+	"\ainexact\x18\b \x01(\v2\x16.statehouse.v1.InexactR\ainexactB\b\n" +
 	"\x06_value\"X\n" +
 	"\n" +
 	"EventBatch\x122\n" +
 	"\x06events\x18\x01 \x03(\v2\x1a.statehouse.v1.ReplayEventR\x06events\x12\x16\n" +
-	"\x06cursor\x18\x02 \x01(\x04R\x06cursor\"\xec\x01\n" +
+	"\x06cursor\x18\x02 \x01(\x04R\x06cursor\"\x84\x02\n" +
 	"\fWatchRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x19\n" +
 	"\bagent_id\x18\x02 \x01(\tR\aagentId\x12\x1e\n" +
@@ -3950,7 +4117,8 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"\n" +
 	"key_prefix\x18\x05 \x01(\tR\tkeyPrefix\x12\x1d\n" +
 	"\n" +
-	"all_agents\x18\x06 \x01(\bR\tallAgentsB\v\n" +
+	"all_agents\x18\x06 \x01(\bR\tallAgents\x12\x16\n" +
+	"\x06strict\x18\a \x01(\bR\x06strictB\v\n" +
 	"\t_after_ts\"\x8e\x03\n" +
 	"\x0fTransactRequest\x12\x15\n" +
 	"\x06txn_id\x18\x01 \x01(\tR\x05txnId\x12@\n" +
@@ -3985,12 +4153,13 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"\tcommit_ts\x18\x02 \x01(\x04R\bcommitTs\x12;\n" +
 	"\vcommit_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"commitTime\x125\n" +
-	"\bversions\x18\x04 \x03(\v2\x19.statehouse.v1.KeyVersionR\bversions\"\xbb\x01\n" +
+	"\bversions\x18\x04 \x03(\v2\x19.statehouse.v1.KeyVersionR\bversions\"\xd3\x01\n" +
 	"\x14BatchGetStateRequest\x12/\n" +
 	"\x05names\x18\x01 \x03(\v2\x19.statehouse.v1.RecordNameR\x05names\x128\n" +
 	"\bencoding\x18\x02 \x01(\x0e2\x1c.statehouse.v1.ValueEncodingR\bencoding\x12!\n" +
 	"\x02at\x18\x03 \x01(\v2\x11.statehouse.v1.AtR\x02at\x12\x15\n" +
-	"\x06txn_id\x18\x04 \x01(\tR\x05txnId\"W\n" +
+	"\x06txn_id\x18\x04 \x01(\tR\x05txnId\x12\x16\n" +
+	"\x06strict\x18\x05 \x01(\bR\x06strict\"W\n" +
 	"\n" +
 	"RecordName\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x19\n" +
@@ -3998,7 +4167,7 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"\x03key\x18\x03 \x01(\tR\x03key\"i\n" +
 	"\x15BatchGetStateResponse\x127\n" +
 	"\x06states\x18\x01 \x03(\v2\x1f.statehouse.v1.GetStateResponseR\x06states\x12\x17\n" +
-	"\aread_ts\x18\x02 \x01(\x04R\x06readTs\"\x93\x02\n" +
+	"\aread_ts\x18\x02 \x01(\x04R\x06readTs\"\xab\x02\n" +
 	"\x11GetHistoryRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x19\n" +
 	"\bagent_id\x18\x02 \x01(\tR\aagentId\x12\x10\n" +
@@ -4008,10 +4177,11 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"\n" +
 	"page_token\x18\x06 \x01(\tR\tpageToken\x12!\n" +
 	"\foldest_first\x18\a \x01(\bR\voldestFirst\x12!\n" +
-	"\x02at\x18\b \x01(\v2\x11.statehouse.v1.AtR\x02at\"s\n" +
+	"\x02at\x18\b \x01(\v2\x11.statehouse.v1.AtR\x02at\x12\x16\n" +
+	"\x06strict\x18\t \x01(\bR\x06strict\"s\n" +
 	"\x12GetHistoryResponse\x125\n" +
 	"\aentries\x18\x01 \x03(\v2\x1b.statehouse.v1.HistoryEntryR\aentries\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x85\x03\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xb7\x03\n" +
 	"\fHistoryEntry\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x04R\aversion\x12\x1b\n" +
 	"\tcommit_ts\x18\x02 \x01(\x04R\bcommitTs\x12;\n" +
@@ -4022,7 +4192,8 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"\adeleted\x18\x06 \x01(\bR\adeleted\x12-\n" +
 	"\x05value\x18\a \x01(\v2\x17.google.protobuf.StructR\x05value\x12\x1d\n" +
 	"\n" +
-	"value_json\x18\b \x01(\fR\tvalueJson\x1a;\n" +
+	"value_json\x18\b \x01(\fR\tvalueJson\x120\n" +
+	"\ainexact\x18\t \x01(\v2\x16.statehouse.v1.InexactR\ainexact\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"~\n" +
@@ -4142,170 +4313,176 @@ func file_statehouse_v1_statehouse_proto_rawDescGZIP() []byte {
 }
 
 var file_statehouse_v1_statehouse_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_statehouse_v1_statehouse_proto_msgTypes = make([]protoimpl.MessageInfo, 56)
+var file_statehouse_v1_statehouse_proto_msgTypes = make([]protoimpl.MessageInfo, 57)
 var file_statehouse_v1_statehouse_proto_goTypes = []any{
 	(ValueEncoding)(0),                // 0: statehouse.v1.ValueEncoding
 	(TransactionState)(0),             // 1: statehouse.v1.TransactionState
 	(ErrorCode)(0),                    // 2: statehouse.v1.ErrorCode
-	(*At)(nil),                        // 3: statehouse.v1.At
-	(*KeyPrecondition)(nil),           // 4: statehouse.v1.KeyPrecondition
-	(*HeadPrecondition)(nil),          // 5: statehouse.v1.HeadPrecondition
-	(*HealthRequest)(nil),             // 6: statehouse.v1.HealthRequest
-	(*HealthResponse)(nil),            // 7: statehouse.v1.HealthResponse
-	(*VersionRequest)(nil),            // 8: statehouse.v1.VersionRequest
-	(*VersionResponse)(nil),           // 9: statehouse.v1.VersionResponse
-	(*BeginTransactionRequest)(nil),   // 10: statehouse.v1.BeginTransactionRequest
-	(*BeginTransactionResponse)(nil),  // 11: statehouse.v1.BeginTransactionResponse
-	(*WriteRequest)(nil),              // 12: statehouse.v1.WriteRequest
-	(*WriteResponse)(nil),             // 13: statehouse.v1.WriteResponse
-	(*DeleteRequest)(nil),             // 14: statehouse.v1.DeleteRequest
-	(*DeleteResponse)(nil),            // 15: statehouse.v1.DeleteResponse
-	(*CommitRequest)(nil),             // 16: statehouse.v1.CommitRequest
-	(*CommitResponse)(nil),            // 17: statehouse.v1.CommitResponse
-	(*KeyVersion)(nil),                // 18: statehouse.v1.KeyVersion
-	(*AbortRequest)(nil),              // 19: statehouse.v1.AbortRequest
-	(*AbortResponse)(nil),             // 20: statehouse.v1.AbortResponse
-	(*GetStateRequest)(nil),           // 21: statehouse.v1.GetStateRequest
-	(*GetStateResponse)(nil),          // 22: statehouse.v1.GetStateResponse
-	(*GetStateAtVersionRequest)(nil),  // 23: statehouse.v1.GetStateAtVersionRequest
-	(*GetStateAtVersionResponse)(nil), // 24: statehouse.v1.GetStateAtVersionResponse
-	(*ListKeysRequest)(nil),           // 25: statehouse.v1.ListKeysRequest
-	(*ListKeysResponse)(nil),          // 26: statehouse.v1.ListKeysResponse
-	(*ScanPrefixRequest)(nil),         // 27: statehouse.v1.ScanPrefixRequest
-	(*ScanPrefixResponse)(nil),        // 28: statehouse.v1.ScanPrefixResponse
-	(*StateEntry)(nil),                // 29: statehouse.v1.StateEntry
-	(*ReplayRequest)(nil),             // 30: statehouse.v1.ReplayRequest
-	(*ReplayEvent)(nil),               // 31: statehouse.v1.ReplayEvent
-	(*Operation)(nil),                 // 32: statehouse.v1.Operation
-	(*EventBatch)(nil),                // 33: statehouse.v1.EventBatch
-	(*WatchRequest)(nil),              // 34: statehouse.v1.WatchRequest
-	(*TransactRequest)(nil),           // 35: statehouse.v1.TransactRequest
-	(*TransactOperation)(nil),         // 36: statehouse.v1.TransactOperation
-	(*TransactResponse)(nil),          // 37: statehouse.v1.TransactResponse
-	(*GetTransactionRequest)(nil),     // 38: statehouse.v1.GetTransactionRequest
-	(*GetTransactionResponse)(nil),    // 39: statehouse.v1.GetTransactionResponse
-	(*BatchGetStateRequest)(nil),      // 40: statehouse.v1.BatchGetStateRequest
-	(*RecordName)(nil),                // 41: statehouse.v1.RecordName
-	(*BatchGetStateResponse)(nil),     // 42: statehouse.v1.BatchGetStateResponse
-	(*GetHistoryRequest)(nil),         // 43: statehouse.v1.GetHistoryRequest
-	(*GetHistoryResponse)(nil),        // 44: statehouse.v1.GetHistoryResponse
-	(*HistoryEntry)(nil),              // 45: statehouse.v1.HistoryEntry
-	(*ListAgentsRequest)(nil),         // 46: statehouse.v1.ListAgentsRequest
-	(*ListAgentsResponse)(nil),        // 47: statehouse.v1.ListAgentsResponse
-	(*Agent)(nil),                     // 48: statehouse.v1.Agent
-	(*ListNamespacesRequest)(nil),     // 49: statehouse.v1.ListNamespacesRequest
-	(*ListNamespacesResponse)(nil),    // 50: statehouse.v1.ListNamespacesResponse
-	(*GetStatusRequest)(nil),          // 51: statehouse.v1.GetStatusRequest
-	(*GetStatusResponse)(nil),         // 52: statehouse.v1.GetStatusResponse
-	(*StatehouseError)(nil),           // 53: statehouse.v1.StatehouseError
-	nil,                               // 54: statehouse.v1.CommitRequest.MetadataEntry
-	nil,                               // 55: statehouse.v1.ReplayEvent.MetadataEntry
-	nil,                               // 56: statehouse.v1.TransactRequest.MetadataEntry
-	nil,                               // 57: statehouse.v1.HistoryEntry.MetadataEntry
-	nil,                               // 58: statehouse.v1.StatehouseError.DetailsEntry
-	(*timestamppb.Timestamp)(nil),     // 59: google.protobuf.Timestamp
-	(*structpb.Struct)(nil),           // 60: google.protobuf.Struct
+	(*Inexact)(nil),                   // 3: statehouse.v1.Inexact
+	(*At)(nil),                        // 4: statehouse.v1.At
+	(*KeyPrecondition)(nil),           // 5: statehouse.v1.KeyPrecondition
+	(*HeadPrecondition)(nil),          // 6: statehouse.v1.HeadPrecondition
+	(*HealthRequest)(nil),             // 7: statehouse.v1.HealthRequest
+	(*HealthResponse)(nil),            // 8: statehouse.v1.HealthResponse
+	(*VersionRequest)(nil),            // 9: statehouse.v1.VersionRequest
+	(*VersionResponse)(nil),           // 10: statehouse.v1.VersionResponse
+	(*BeginTransactionRequest)(nil),   // 11: statehouse.v1.BeginTransactionRequest
+	(*BeginTransactionResponse)(nil),  // 12: statehouse.v1.BeginTransactionResponse
+	(*WriteRequest)(nil),              // 13: statehouse.v1.WriteRequest
+	(*WriteResponse)(nil),             // 14: statehouse.v1.WriteResponse
+	(*DeleteRequest)(nil),             // 15: statehouse.v1.DeleteRequest
+	(*DeleteResponse)(nil),            // 16: statehouse.v1.DeleteResponse
+	(*CommitRequest)(nil),             // 17: statehouse.v1.CommitRequest
+	(*CommitResponse)(nil),            // 18: statehouse.v1.CommitResponse
+	(*KeyVersion)(nil),                // 19: statehouse.v1.KeyVersion
+	(*AbortRequest)(nil),              // 20: statehouse.v1.AbortRequest
+	(*AbortResponse)(nil),             // 21: statehouse.v1.AbortResponse
+	(*GetStateRequest)(nil),           // 22: statehouse.v1.GetStateRequest
+	(*GetStateResponse)(nil),          // 23: statehouse.v1.GetStateResponse
+	(*GetStateAtVersionRequest)(nil),  // 24: statehouse.v1.GetStateAtVersionRequest
+	(*GetStateAtVersionResponse)(nil), // 25: statehouse.v1.GetStateAtVersionResponse
+	(*ListKeysRequest)(nil),           // 26: statehouse.v1.ListKeysRequest
+	(*ListKeysResponse)(nil),          // 27: statehouse.v1.ListKeysResponse
+	(*ScanPrefixRequest)(nil),         // 28: statehouse.v1.ScanPrefixRequest
+	(*ScanPrefixResponse)(nil),        // 29: statehouse.v1.ScanPrefixResponse
+	(*StateEntry)(nil),                // 30: statehouse.v1.StateEntry
+	(*ReplayRequest)(nil),             // 31: statehouse.v1.ReplayRequest
+	(*ReplayEvent)(nil),               // 32: statehouse.v1.ReplayEvent
+	(*Operation)(nil),                 // 33: statehouse.v1.Operation
+	(*EventBatch)(nil),                // 34: statehouse.v1.EventBatch
+	(*WatchRequest)(nil),              // 35: statehouse.v1.WatchRequest
+	(*TransactRequest)(nil),           // 36: statehouse.v1.TransactRequest
+	(*TransactOperation)(nil),         // 37: statehouse.v1.TransactOperation
+	(*TransactResponse)(nil),          // 38: statehouse.v1.TransactResponse
+	(*GetTransactionRequest)(nil),     // 39: statehouse.v1.GetTransactionRequest
+	(*GetTransactionResponse)(nil),    // 40: statehouse.v1.GetTransactionResponse
+	(*BatchGetStateRequest)(nil),      // 41: statehouse.v1.BatchGetStateRequest
+	(*RecordName)(nil),                // 42: statehouse.v1.RecordName
+	(*BatchGetStateResponse)(nil),     // 43: statehouse.v1.BatchGetStateResponse
+	(*GetHistoryRequest)(nil),         // 44: statehouse.v1.GetHistoryRequest
+	(*GetHistoryResponse)(nil),        // 45: statehouse.v1.GetHistoryResponse
+	(*HistoryEntry)(nil),              // 46: statehouse.v1.HistoryEntry
+	(*ListAgentsRequest)(nil),         // 47: statehouse.v1.ListAgentsRequest
+	(*ListAgentsResponse)(nil),        // 48: statehouse.v1.ListAgentsResponse
+	(*Agent)(nil),                     // 49: statehouse.v1.Agent
+	(*ListNamespacesRequest)(nil),     // 50: statehouse.v1.ListNamespacesRequest
+	(*ListNamespacesResponse)(nil),    // 51: statehouse.v1.ListNamespacesResponse
+	(*GetStatusRequest)(nil),          // 52: statehouse.v1.GetStatusRequest
+	(*GetStatusResponse)(nil),         // 53: statehouse.v1.GetStatusResponse
+	(*StatehouseError)(nil),           // 54: statehouse.v1.StatehouseError
+	nil,                               // 55: statehouse.v1.CommitRequest.MetadataEntry
+	nil,                               // 56: statehouse.v1.ReplayEvent.MetadataEntry
+	nil,                               // 57: statehouse.v1.TransactRequest.MetadataEntry
+	nil,                               // 58: statehouse.v1.HistoryEntry.MetadataEntry
+	nil,                               // 59: statehouse.v1.StatehouseError.DetailsEntry
+	(*timestamppb.Timestamp)(nil),     // 60: google.protobuf.Timestamp
+	(*structpb.Struct)(nil),           // 61: google.protobuf.Struct
 }
 var file_statehouse_v1_statehouse_proto_depIdxs = []int32{
-	59, // 0: statehouse.v1.At.time:type_name -> google.protobuf.Timestamp
-	60, // 1: statehouse.v1.WriteRequest.value:type_name -> google.protobuf.Struct
-	54, // 2: statehouse.v1.CommitRequest.metadata:type_name -> statehouse.v1.CommitRequest.MetadataEntry
-	4,  // 3: statehouse.v1.CommitRequest.key_preconditions:type_name -> statehouse.v1.KeyPrecondition
-	5,  // 4: statehouse.v1.CommitRequest.head_preconditions:type_name -> statehouse.v1.HeadPrecondition
-	59, // 5: statehouse.v1.CommitResponse.commit_time:type_name -> google.protobuf.Timestamp
-	18, // 6: statehouse.v1.CommitResponse.versions:type_name -> statehouse.v1.KeyVersion
+	60, // 0: statehouse.v1.At.time:type_name -> google.protobuf.Timestamp
+	61, // 1: statehouse.v1.WriteRequest.value:type_name -> google.protobuf.Struct
+	55, // 2: statehouse.v1.CommitRequest.metadata:type_name -> statehouse.v1.CommitRequest.MetadataEntry
+	5,  // 3: statehouse.v1.CommitRequest.key_preconditions:type_name -> statehouse.v1.KeyPrecondition
+	6,  // 4: statehouse.v1.CommitRequest.head_preconditions:type_name -> statehouse.v1.HeadPrecondition
+	60, // 5: statehouse.v1.CommitResponse.commit_time:type_name -> google.protobuf.Timestamp
+	19, // 6: statehouse.v1.CommitResponse.versions:type_name -> statehouse.v1.KeyVersion
 	0,  // 7: statehouse.v1.GetStateRequest.encoding:type_name -> statehouse.v1.ValueEncoding
-	3,  // 8: statehouse.v1.GetStateRequest.at:type_name -> statehouse.v1.At
-	60, // 9: statehouse.v1.GetStateResponse.value:type_name -> google.protobuf.Struct
-	59, // 10: statehouse.v1.GetStateResponse.commit_time:type_name -> google.protobuf.Timestamp
-	0,  // 11: statehouse.v1.GetStateAtVersionRequest.encoding:type_name -> statehouse.v1.ValueEncoding
-	60, // 12: statehouse.v1.GetStateAtVersionResponse.value:type_name -> google.protobuf.Struct
-	59, // 13: statehouse.v1.GetStateAtVersionResponse.commit_time:type_name -> google.protobuf.Timestamp
-	3,  // 14: statehouse.v1.ListKeysRequest.at:type_name -> statehouse.v1.At
-	0,  // 15: statehouse.v1.ScanPrefixRequest.encoding:type_name -> statehouse.v1.ValueEncoding
-	3,  // 16: statehouse.v1.ScanPrefixRequest.at:type_name -> statehouse.v1.At
-	29, // 17: statehouse.v1.ScanPrefixResponse.entries:type_name -> statehouse.v1.StateEntry
-	60, // 18: statehouse.v1.StateEntry.value:type_name -> google.protobuf.Struct
-	59, // 19: statehouse.v1.StateEntry.commit_time:type_name -> google.protobuf.Timestamp
-	0,  // 20: statehouse.v1.ReplayRequest.encoding:type_name -> statehouse.v1.ValueEncoding
-	59, // 21: statehouse.v1.ReplayRequest.start_time:type_name -> google.protobuf.Timestamp
-	59, // 22: statehouse.v1.ReplayRequest.end_time:type_name -> google.protobuf.Timestamp
-	32, // 23: statehouse.v1.ReplayEvent.operations:type_name -> statehouse.v1.Operation
-	59, // 24: statehouse.v1.ReplayEvent.commit_time:type_name -> google.protobuf.Timestamp
-	55, // 25: statehouse.v1.ReplayEvent.metadata:type_name -> statehouse.v1.ReplayEvent.MetadataEntry
-	60, // 26: statehouse.v1.Operation.value:type_name -> google.protobuf.Struct
-	31, // 27: statehouse.v1.EventBatch.events:type_name -> statehouse.v1.ReplayEvent
-	0,  // 28: statehouse.v1.WatchRequest.encoding:type_name -> statehouse.v1.ValueEncoding
-	36, // 29: statehouse.v1.TransactRequest.operations:type_name -> statehouse.v1.TransactOperation
-	4,  // 30: statehouse.v1.TransactRequest.key_preconditions:type_name -> statehouse.v1.KeyPrecondition
-	5,  // 31: statehouse.v1.TransactRequest.head_preconditions:type_name -> statehouse.v1.HeadPrecondition
-	56, // 32: statehouse.v1.TransactRequest.metadata:type_name -> statehouse.v1.TransactRequest.MetadataEntry
-	60, // 33: statehouse.v1.TransactOperation.value:type_name -> google.protobuf.Struct
-	59, // 34: statehouse.v1.TransactResponse.commit_time:type_name -> google.protobuf.Timestamp
-	1,  // 35: statehouse.v1.GetTransactionResponse.state:type_name -> statehouse.v1.TransactionState
-	59, // 36: statehouse.v1.GetTransactionResponse.commit_time:type_name -> google.protobuf.Timestamp
-	18, // 37: statehouse.v1.GetTransactionResponse.versions:type_name -> statehouse.v1.KeyVersion
-	41, // 38: statehouse.v1.BatchGetStateRequest.names:type_name -> statehouse.v1.RecordName
-	0,  // 39: statehouse.v1.BatchGetStateRequest.encoding:type_name -> statehouse.v1.ValueEncoding
-	3,  // 40: statehouse.v1.BatchGetStateRequest.at:type_name -> statehouse.v1.At
-	22, // 41: statehouse.v1.BatchGetStateResponse.states:type_name -> statehouse.v1.GetStateResponse
-	0,  // 42: statehouse.v1.GetHistoryRequest.encoding:type_name -> statehouse.v1.ValueEncoding
-	3,  // 43: statehouse.v1.GetHistoryRequest.at:type_name -> statehouse.v1.At
-	45, // 44: statehouse.v1.GetHistoryResponse.entries:type_name -> statehouse.v1.HistoryEntry
-	59, // 45: statehouse.v1.HistoryEntry.commit_time:type_name -> google.protobuf.Timestamp
-	57, // 46: statehouse.v1.HistoryEntry.metadata:type_name -> statehouse.v1.HistoryEntry.MetadataEntry
-	60, // 47: statehouse.v1.HistoryEntry.value:type_name -> google.protobuf.Struct
-	48, // 48: statehouse.v1.ListAgentsResponse.agents:type_name -> statehouse.v1.Agent
-	59, // 49: statehouse.v1.GetStatusResponse.last_commit_time:type_name -> google.protobuf.Timestamp
-	2,  // 50: statehouse.v1.StatehouseError.code:type_name -> statehouse.v1.ErrorCode
-	58, // 51: statehouse.v1.StatehouseError.details:type_name -> statehouse.v1.StatehouseError.DetailsEntry
-	6,  // 52: statehouse.v1.StatehouseService.Health:input_type -> statehouse.v1.HealthRequest
-	8,  // 53: statehouse.v1.StatehouseService.Version:input_type -> statehouse.v1.VersionRequest
-	10, // 54: statehouse.v1.StatehouseService.BeginTransaction:input_type -> statehouse.v1.BeginTransactionRequest
-	12, // 55: statehouse.v1.StatehouseService.Write:input_type -> statehouse.v1.WriteRequest
-	14, // 56: statehouse.v1.StatehouseService.Delete:input_type -> statehouse.v1.DeleteRequest
-	16, // 57: statehouse.v1.StatehouseService.Commit:input_type -> statehouse.v1.CommitRequest
-	19, // 58: statehouse.v1.StatehouseService.Abort:input_type -> statehouse.v1.AbortRequest
-	21, // 59: statehouse.v1.StatehouseService.GetState:input_type -> statehouse.v1.GetStateRequest
-	23, // 60: statehouse.v1.StatehouseService.GetStateAtVersion:input_type -> statehouse.v1.GetStateAtVersionRequest
-	25, // 61: statehouse.v1.StatehouseService.ListKeys:input_type -> statehouse.v1.ListKeysRequest
-	27, // 62: statehouse.v1.StatehouseService.ScanPrefix:input_type -> statehouse.v1.ScanPrefixRequest
-	30, // 63: statehouse.v1.StatehouseService.Replay:input_type -> statehouse.v1.ReplayRequest
-	35, // 64: statehouse.v1.StatehouseService.Transact:input_type -> statehouse.v1.TransactRequest
-	38, // 65: statehouse.v1.StatehouseService.GetTransaction:input_type -> statehouse.v1.GetTransactionRequest
-	40, // 66: statehouse.v1.StatehouseService.BatchGetState:input_type -> statehouse.v1.BatchGetStateRequest
-	43, // 67: statehouse.v1.StatehouseService.GetHistory:input_type -> statehouse.v1.GetHistoryRequest
-	46, // 68: statehouse.v1.StatehouseService.ListAgents:input_type -> statehouse.v1.ListAgentsRequest
-	49, // 69: statehouse.v1.StatehouseService.ListNamespaces:input_type -> statehouse.v1.ListNamespacesRequest
-	30, // 70: statehouse.v1.StatehouseService.ReplayBatches:input_type -> statehouse.v1.ReplayRequest
-	34, // 71: statehouse.v1.StatehouseService.Watch:input_type -> statehouse.v1.WatchRequest
-	51, // 72: statehouse.v1.StatehouseService.GetStatus:input_type -> statehouse.v1.GetStatusRequest
-	7,  // 73: statehouse.v1.StatehouseService.Health:output_type -> statehouse.v1.HealthResponse
-	9,  // 74: statehouse.v1.StatehouseService.Version:output_type -> statehouse.v1.VersionResponse
-	11, // 75: statehouse.v1.StatehouseService.BeginTransaction:output_type -> statehouse.v1.BeginTransactionResponse
-	13, // 76: statehouse.v1.StatehouseService.Write:output_type -> statehouse.v1.WriteResponse
-	15, // 77: statehouse.v1.StatehouseService.Delete:output_type -> statehouse.v1.DeleteResponse
-	17, // 78: statehouse.v1.StatehouseService.Commit:output_type -> statehouse.v1.CommitResponse
-	20, // 79: statehouse.v1.StatehouseService.Abort:output_type -> statehouse.v1.AbortResponse
-	22, // 80: statehouse.v1.StatehouseService.GetState:output_type -> statehouse.v1.GetStateResponse
-	24, // 81: statehouse.v1.StatehouseService.GetStateAtVersion:output_type -> statehouse.v1.GetStateAtVersionResponse
-	26, // 82: statehouse.v1.StatehouseService.ListKeys:output_type -> statehouse.v1.ListKeysResponse
-	28, // 83: statehouse.v1.StatehouseService.ScanPrefix:output_type -> statehouse.v1.ScanPrefixResponse
-	31, // 84: statehouse.v1.StatehouseService.Replay:output_type -> statehouse.v1.ReplayEvent
-	37, // 85: statehouse.v1.StatehouseService.Transact:output_type -> statehouse.v1.TransactResponse
-	39, // 86: statehouse.v1.StatehouseService.GetTransaction:output_type -> statehouse.v1.GetTransactionResponse
-	42, // 87: statehouse.v1.StatehouseService.BatchGetState:output_type -> statehouse.v1.BatchGetStateResponse
-	44, // 88: statehouse.v1.StatehouseService.GetHistory:output_type -> statehouse.v1.GetHistoryResponse
-	47, // 89: statehouse.v1.StatehouseService.ListAgents:output_type -> statehouse.v1.ListAgentsResponse
-	50, // 90: statehouse.v1.StatehouseService.ListNamespaces:output_type -> statehouse.v1.ListNamespacesResponse
-	33, // 91: statehouse.v1.StatehouseService.ReplayBatches:output_type -> statehouse.v1.EventBatch
-	33, // 92: statehouse.v1.StatehouseService.Watch:output_type -> statehouse.v1.EventBatch
-	52, // 93: statehouse.v1.StatehouseService.GetStatus:output_type -> statehouse.v1.GetStatusResponse
-	73, // [73:94] is the sub-list for method output_type
-	52, // [52:73] is the sub-list for method input_type
-	52, // [52:52] is the sub-list for extension type_name
-	52, // [52:52] is the sub-list for extension extendee
-	0,  // [0:52] is the sub-list for field type_name
+	4,  // 8: statehouse.v1.GetStateRequest.at:type_name -> statehouse.v1.At
+	61, // 9: statehouse.v1.GetStateResponse.value:type_name -> google.protobuf.Struct
+	60, // 10: statehouse.v1.GetStateResponse.commit_time:type_name -> google.protobuf.Timestamp
+	3,  // 11: statehouse.v1.GetStateResponse.inexact:type_name -> statehouse.v1.Inexact
+	0,  // 12: statehouse.v1.GetStateAtVersionRequest.encoding:type_name -> statehouse.v1.ValueEncoding
+	61, // 13: statehouse.v1.GetStateAtVersionResponse.value:type_name -> google.protobuf.Struct
+	60, // 14: statehouse.v1.GetStateAtVersionResponse.commit_time:type_name -> google.protobuf.Timestamp
+	3,  // 15: statehouse.v1.GetStateAtVersionResponse.inexact:type_name -> statehouse.v1.Inexact
+	4,  // 16: statehouse.v1.ListKeysRequest.at:type_name -> statehouse.v1.At
+	0,  // 17: statehouse.v1.ScanPrefixRequest.encoding:type_name -> statehouse.v1.ValueEncoding
+	4,  // 18: statehouse.v1.ScanPrefixRequest.at:type_name -> statehouse.v1.At
+	30, // 19: statehouse.v1.ScanPrefixResponse.entries:type_name -> statehouse.v1.StateEntry
+	61, // 20: statehouse.v1.StateEntry.value:type_name -> google.protobuf.Struct
+	60, // 21: statehouse.v1.StateEntry.commit_time:type_name -> google.protobuf.Timestamp
+	3,  // 22: statehouse.v1.StateEntry.inexact:type_name -> statehouse.v1.Inexact
+	0,  // 23: statehouse.v1.ReplayRequest.encoding:type_name -> statehouse.v1.ValueEncoding
+	60, // 24: statehouse.v1.ReplayRequest.start_time:type_name -> google.protobuf.Timestamp
+	60, // 25: statehouse.v1.ReplayRequest.end_time:type_name -> google.protobuf.Timestamp
+	33, // 26: statehouse.v1.ReplayEvent.operations:type_name -> statehouse.v1.Operation
+	60, // 27: statehouse.v1.ReplayEvent.commit_time:type_name -> google.protobuf.Timestamp
+	56, // 28: statehouse.v1.ReplayEvent.metadata:type_name -> statehouse.v1.ReplayEvent.MetadataEntry
+	61, // 29: statehouse.v1.Operation.value:type_name -> google.protobuf.Struct
+	3,  // 30: statehouse.v1.Operation.inexact:type_name -> statehouse.v1.Inexact
+	32, // 31: statehouse.v1.EventBatch.events:type_name -> statehouse.v1.ReplayEvent
+	0,  // 32: statehouse.v1.WatchRequest.encoding:type_name -> statehouse.v1.ValueEncoding
+	37, // 33: statehouse.v1.TransactRequest.operations:type_name -> statehouse.v1.TransactOperation
+	5,  // 34: statehouse.v1.TransactRequest.key_preconditions:type_name -> statehouse.v1.KeyPrecondition
+	6,  // 35: statehouse.v1.TransactRequest.head_preconditions:type_name -> statehouse.v1.HeadPrecondition
+	57, // 36: statehouse.v1.TransactRequest.metadata:type_name -> statehouse.v1.TransactRequest.MetadataEntry
+	61, // 37: statehouse.v1.TransactOperation.value:type_name -> google.protobuf.Struct
+	60, // 38: statehouse.v1.TransactResponse.commit_time:type_name -> google.protobuf.Timestamp
+	1,  // 39: statehouse.v1.GetTransactionResponse.state:type_name -> statehouse.v1.TransactionState
+	60, // 40: statehouse.v1.GetTransactionResponse.commit_time:type_name -> google.protobuf.Timestamp
+	19, // 41: statehouse.v1.GetTransactionResponse.versions:type_name -> statehouse.v1.KeyVersion
+	42, // 42: statehouse.v1.BatchGetStateRequest.names:type_name -> statehouse.v1.RecordName
+	0,  // 43: statehouse.v1.BatchGetStateRequest.encoding:type_name -> statehouse.v1.ValueEncoding
+	4,  // 44: statehouse.v1.BatchGetStateRequest.at:type_name -> statehouse.v1.At
+	23, // 45: statehouse.v1.BatchGetStateResponse.states:type_name -> statehouse.v1.GetStateResponse
+	0,  // 46: statehouse.v1.GetHistoryRequest.encoding:type_name -> statehouse.v1.ValueEncoding
+	4,  // 47: statehouse.v1.GetHistoryRequest.at:type_name -> statehouse.v1.At
+	46, // 48: statehouse.v1.GetHistoryResponse.entries:type_name -> statehouse.v1.HistoryEntry
+	60, // 49: statehouse.v1.HistoryEntry.commit_time:type_name -> google.protobuf.Timestamp
+	58, // 50: statehouse.v1.HistoryEntry.metadata:type_name -> statehouse.v1.HistoryEntry.MetadataEntry
+	61, // 51: statehouse.v1.HistoryEntry.value:type_name -> google.protobuf.Struct
+	3,  // 52: statehouse.v1.HistoryEntry.inexact:type_name -> statehouse.v1.Inexact
+	49, // 53: statehouse.v1.ListAgentsResponse.agents:type_name -> statehouse.v1.Agent
+	60, // 54: statehouse.v1.GetStatusResponse.last_commit_time:type_name -> google.protobuf.Timestamp
+	2,  // 55: statehouse.v1.StatehouseError.code:type_name -> statehouse.v1.ErrorCode
+	59, // 56: statehouse.v1.StatehouseError.details:type_name -> statehouse.v1.StatehouseError.DetailsEntry
+	7,  // 57: statehouse.v1.StatehouseService.Health:input_type -> statehouse.v1.HealthRequest
+	9,  // 58: statehouse.v1.StatehouseService.Version:input_type -> statehouse.v1.VersionRequest
+	11, // 59: statehouse.v1.StatehouseService.BeginTransaction:input_type -> statehouse.v1.BeginTransactionRequest
+	13, // 60: statehouse.v1.StatehouseService.Write:input_type -> statehouse.v1.WriteRequest
+	15, // 61: statehouse.v1.StatehouseService.Delete:input_type -> statehouse.v1.DeleteRequest
+	17, // 62: statehouse.v1.StatehouseService.Commit:input_type -> statehouse.v1.CommitRequest
+	20, // 63: statehouse.v1.StatehouseService.Abort:input_type -> statehouse.v1.AbortRequest
+	22, // 64: statehouse.v1.StatehouseService.GetState:input_type -> statehouse.v1.GetStateRequest
+	24, // 65: statehouse.v1.StatehouseService.GetStateAtVersion:input_type -> statehouse.v1.GetStateAtVersionRequest
+	26, // 66: statehouse.v1.StatehouseService.ListKeys:input_type -> statehouse.v1.ListKeysRequest
+	28, // 67: statehouse.v1.StatehouseService.ScanPrefix:input_type -> statehouse.v1.ScanPrefixRequest
+	31, // 68: statehouse.v1.StatehouseService.Replay:input_type -> statehouse.v1.ReplayRequest
+	36, // 69: statehouse.v1.StatehouseService.Transact:input_type -> statehouse.v1.TransactRequest
+	39, // 70: statehouse.v1.StatehouseService.GetTransaction:input_type -> statehouse.v1.GetTransactionRequest
+	41, // 71: statehouse.v1.StatehouseService.BatchGetState:input_type -> statehouse.v1.BatchGetStateRequest
+	44, // 72: statehouse.v1.StatehouseService.GetHistory:input_type -> statehouse.v1.GetHistoryRequest
+	47, // 73: statehouse.v1.StatehouseService.ListAgents:input_type -> statehouse.v1.ListAgentsRequest
+	50, // 74: statehouse.v1.StatehouseService.ListNamespaces:input_type -> statehouse.v1.ListNamespacesRequest
+	31, // 75: statehouse.v1.StatehouseService.ReplayBatches:input_type -> statehouse.v1.ReplayRequest
+	35, // 76: statehouse.v1.StatehouseService.Watch:input_type -> statehouse.v1.WatchRequest
+	52, // 77: statehouse.v1.StatehouseService.GetStatus:input_type -> statehouse.v1.GetStatusRequest
+	8,  // 78: statehouse.v1.StatehouseService.Health:output_type -> statehouse.v1.HealthResponse
+	10, // 79: statehouse.v1.StatehouseService.Version:output_type -> statehouse.v1.VersionResponse
+	12, // 80: statehouse.v1.StatehouseService.BeginTransaction:output_type -> statehouse.v1.BeginTransactionResponse
+	14, // 81: statehouse.v1.StatehouseService.Write:output_type -> statehouse.v1.WriteResponse
+	16, // 82: statehouse.v1.StatehouseService.Delete:output_type -> statehouse.v1.DeleteResponse
+	18, // 83: statehouse.v1.StatehouseService.Commit:output_type -> statehouse.v1.CommitResponse
+	21, // 84: statehouse.v1.StatehouseService.Abort:output_type -> statehouse.v1.AbortResponse
+	23, // 85: statehouse.v1.StatehouseService.GetState:output_type -> statehouse.v1.GetStateResponse
+	25, // 86: statehouse.v1.StatehouseService.GetStateAtVersion:output_type -> statehouse.v1.GetStateAtVersionResponse
+	27, // 87: statehouse.v1.StatehouseService.ListKeys:output_type -> statehouse.v1.ListKeysResponse
+	29, // 88: statehouse.v1.StatehouseService.ScanPrefix:output_type -> statehouse.v1.ScanPrefixResponse
+	32, // 89: statehouse.v1.StatehouseService.Replay:output_type -> statehouse.v1.ReplayEvent
+	38, // 90: statehouse.v1.StatehouseService.Transact:output_type -> statehouse.v1.TransactResponse
+	40, // 91: statehouse.v1.StatehouseService.GetTransaction:output_type -> statehouse.v1.GetTransactionResponse
+	43, // 92: statehouse.v1.StatehouseService.BatchGetState:output_type -> statehouse.v1.BatchGetStateResponse
+	45, // 93: statehouse.v1.StatehouseService.GetHistory:output_type -> statehouse.v1.GetHistoryResponse
+	48, // 94: statehouse.v1.StatehouseService.ListAgents:output_type -> statehouse.v1.ListAgentsResponse
+	51, // 95: statehouse.v1.StatehouseService.ListNamespaces:output_type -> statehouse.v1.ListNamespacesResponse
+	34, // 96: statehouse.v1.StatehouseService.ReplayBatches:output_type -> statehouse.v1.EventBatch
+	34, // 97: statehouse.v1.StatehouseService.Watch:output_type -> statehouse.v1.EventBatch
+	53, // 98: statehouse.v1.StatehouseService.GetStatus:output_type -> statehouse.v1.GetStatusResponse
+	78, // [78:99] is the sub-list for method output_type
+	57, // [57:78] is the sub-list for method input_type
+	57, // [57:57] is the sub-list for extension type_name
+	57, // [57:57] is the sub-list for extension extendee
+	0,  // [0:57] is the sub-list for field type_name
 }
 
 func init() { file_statehouse_v1_statehouse_proto_init() }
@@ -4313,26 +4490,26 @@ func file_statehouse_v1_statehouse_proto_init() {
 	if File_statehouse_v1_statehouse_proto != nil {
 		return
 	}
-	file_statehouse_v1_statehouse_proto_msgTypes[0].OneofWrappers = []any{
+	file_statehouse_v1_statehouse_proto_msgTypes[1].OneofWrappers = []any{
 		(*At_CommitTs)(nil),
 		(*At_Time)(nil),
 	}
-	file_statehouse_v1_statehouse_proto_msgTypes[7].OneofWrappers = []any{}
-	file_statehouse_v1_statehouse_proto_msgTypes[9].OneofWrappers = []any{}
-	file_statehouse_v1_statehouse_proto_msgTypes[11].OneofWrappers = []any{}
-	file_statehouse_v1_statehouse_proto_msgTypes[19].OneofWrappers = []any{}
-	file_statehouse_v1_statehouse_proto_msgTypes[21].OneofWrappers = []any{}
-	file_statehouse_v1_statehouse_proto_msgTypes[27].OneofWrappers = []any{}
-	file_statehouse_v1_statehouse_proto_msgTypes[29].OneofWrappers = []any{}
-	file_statehouse_v1_statehouse_proto_msgTypes[31].OneofWrappers = []any{}
-	file_statehouse_v1_statehouse_proto_msgTypes[33].OneofWrappers = []any{}
+	file_statehouse_v1_statehouse_proto_msgTypes[8].OneofWrappers = []any{}
+	file_statehouse_v1_statehouse_proto_msgTypes[10].OneofWrappers = []any{}
+	file_statehouse_v1_statehouse_proto_msgTypes[12].OneofWrappers = []any{}
+	file_statehouse_v1_statehouse_proto_msgTypes[20].OneofWrappers = []any{}
+	file_statehouse_v1_statehouse_proto_msgTypes[22].OneofWrappers = []any{}
+	file_statehouse_v1_statehouse_proto_msgTypes[28].OneofWrappers = []any{}
+	file_statehouse_v1_statehouse_proto_msgTypes[30].OneofWrappers = []any{}
+	file_statehouse_v1_statehouse_proto_msgTypes[32].OneofWrappers = []any{}
+	file_statehouse_v1_statehouse_proto_msgTypes[34].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_statehouse_v1_statehouse_proto_rawDesc), len(file_statehouse_v1_statehouse_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   56,
+			NumMessages:   57,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -79,6 +79,14 @@ NOT_REPRESENTABLE: ErrorCode
 TXN_TOO_OLD: ErrorCode
 UNAUTHENTICATED: ErrorCode
 
+class Inexact(_message.Message):
+    __slots__ = ("numbers", "places")
+    NUMBERS_FIELD_NUMBER: _ClassVar[int]
+    PLACES_FIELD_NUMBER: _ClassVar[int]
+    numbers: int
+    places: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, numbers: _Optional[int] = ..., places: _Optional[_Iterable[str]] = ...) -> None: ...
+
 class At(_message.Message):
     __slots__ = ("commit_ts", "time")
     COMMIT_TS_FIELD_NUMBER: _ClassVar[int]
@@ -239,23 +247,25 @@ class AbortResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class GetStateRequest(_message.Message):
-    __slots__ = ("namespace", "agent_id", "key", "encoding", "at", "txn_id")
+    __slots__ = ("namespace", "agent_id", "key", "encoding", "at", "txn_id", "strict")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     AGENT_ID_FIELD_NUMBER: _ClassVar[int]
     KEY_FIELD_NUMBER: _ClassVar[int]
     ENCODING_FIELD_NUMBER: _ClassVar[int]
     AT_FIELD_NUMBER: _ClassVar[int]
     TXN_ID_FIELD_NUMBER: _ClassVar[int]
+    STRICT_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     agent_id: str
     key: str
     encoding: ValueEncoding
     at: At
     txn_id: str
-    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., key: _Optional[str] = ..., encoding: _Optional[_Union[ValueEncoding, str]] = ..., at: _Optional[_Union[At, _Mapping]] = ..., txn_id: _Optional[str] = ...) -> None: ...
+    strict: bool
+    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., key: _Optional[str] = ..., encoding: _Optional[_Union[ValueEncoding, str]] = ..., at: _Optional[_Union[At, _Mapping]] = ..., txn_id: _Optional[str] = ..., strict: bool = ...) -> None: ...
 
 class GetStateResponse(_message.Message):
-    __slots__ = ("value", "version", "commit_ts", "exists", "value_json", "commit_time", "read_ts")
+    __slots__ = ("value", "version", "commit_ts", "exists", "value_json", "commit_time", "read_ts", "inexact")
     VALUE_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     COMMIT_TS_FIELD_NUMBER: _ClassVar[int]
@@ -263,6 +273,7 @@ class GetStateResponse(_message.Message):
     VALUE_JSON_FIELD_NUMBER: _ClassVar[int]
     COMMIT_TIME_FIELD_NUMBER: _ClassVar[int]
     READ_TS_FIELD_NUMBER: _ClassVar[int]
+    INEXACT_FIELD_NUMBER: _ClassVar[int]
     value: _struct_pb2.Struct
     version: int
     commit_ts: int
@@ -270,37 +281,42 @@ class GetStateResponse(_message.Message):
     value_json: bytes
     commit_time: _timestamp_pb2.Timestamp
     read_ts: int
-    def __init__(self, value: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., version: _Optional[int] = ..., commit_ts: _Optional[int] = ..., exists: bool = ..., value_json: _Optional[bytes] = ..., commit_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., read_ts: _Optional[int] = ...) -> None: ...
+    inexact: Inexact
+    def __init__(self, value: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., version: _Optional[int] = ..., commit_ts: _Optional[int] = ..., exists: bool = ..., value_json: _Optional[bytes] = ..., commit_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., read_ts: _Optional[int] = ..., inexact: _Optional[_Union[Inexact, _Mapping]] = ...) -> None: ...
 
 class GetStateAtVersionRequest(_message.Message):
-    __slots__ = ("namespace", "agent_id", "key", "version", "encoding")
+    __slots__ = ("namespace", "agent_id", "key", "version", "encoding", "strict")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     AGENT_ID_FIELD_NUMBER: _ClassVar[int]
     KEY_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     ENCODING_FIELD_NUMBER: _ClassVar[int]
+    STRICT_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     agent_id: str
     key: str
     version: int
     encoding: ValueEncoding
-    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., key: _Optional[str] = ..., version: _Optional[int] = ..., encoding: _Optional[_Union[ValueEncoding, str]] = ...) -> None: ...
+    strict: bool
+    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., key: _Optional[str] = ..., version: _Optional[int] = ..., encoding: _Optional[_Union[ValueEncoding, str]] = ..., strict: bool = ...) -> None: ...
 
 class GetStateAtVersionResponse(_message.Message):
-    __slots__ = ("value", "version", "commit_ts", "exists", "value_json", "commit_time")
+    __slots__ = ("value", "version", "commit_ts", "exists", "value_json", "commit_time", "inexact")
     VALUE_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     COMMIT_TS_FIELD_NUMBER: _ClassVar[int]
     EXISTS_FIELD_NUMBER: _ClassVar[int]
     VALUE_JSON_FIELD_NUMBER: _ClassVar[int]
     COMMIT_TIME_FIELD_NUMBER: _ClassVar[int]
+    INEXACT_FIELD_NUMBER: _ClassVar[int]
     value: _struct_pb2.Struct
     version: int
     commit_ts: int
     exists: bool
     value_json: bytes
     commit_time: _timestamp_pb2.Timestamp
-    def __init__(self, value: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., version: _Optional[int] = ..., commit_ts: _Optional[int] = ..., exists: bool = ..., value_json: _Optional[bytes] = ..., commit_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    inexact: Inexact
+    def __init__(self, value: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., version: _Optional[int] = ..., commit_ts: _Optional[int] = ..., exists: bool = ..., value_json: _Optional[bytes] = ..., commit_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., inexact: _Optional[_Union[Inexact, _Mapping]] = ...) -> None: ...
 
 class ListKeysRequest(_message.Message):
     __slots__ = ("namespace", "agent_id", "prefix", "limit", "page_token", "reverse", "at", "txn_id")
@@ -333,7 +349,7 @@ class ListKeysResponse(_message.Message):
     def __init__(self, keys: _Optional[_Iterable[str]] = ..., next_page_token: _Optional[str] = ..., read_ts: _Optional[int] = ...) -> None: ...
 
 class ScanPrefixRequest(_message.Message):
-    __slots__ = ("namespace", "agent_id", "prefix", "encoding", "limit", "page_token", "reverse", "at", "txn_id")
+    __slots__ = ("namespace", "agent_id", "prefix", "encoding", "limit", "page_token", "reverse", "at", "txn_id", "strict")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     AGENT_ID_FIELD_NUMBER: _ClassVar[int]
     PREFIX_FIELD_NUMBER: _ClassVar[int]
@@ -343,6 +359,7 @@ class ScanPrefixRequest(_message.Message):
     REVERSE_FIELD_NUMBER: _ClassVar[int]
     AT_FIELD_NUMBER: _ClassVar[int]
     TXN_ID_FIELD_NUMBER: _ClassVar[int]
+    STRICT_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     agent_id: str
     prefix: str
@@ -352,7 +369,8 @@ class ScanPrefixRequest(_message.Message):
     reverse: bool
     at: At
     txn_id: str
-    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., prefix: _Optional[str] = ..., encoding: _Optional[_Union[ValueEncoding, str]] = ..., limit: _Optional[int] = ..., page_token: _Optional[str] = ..., reverse: bool = ..., at: _Optional[_Union[At, _Mapping]] = ..., txn_id: _Optional[str] = ...) -> None: ...
+    strict: bool
+    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., prefix: _Optional[str] = ..., encoding: _Optional[_Union[ValueEncoding, str]] = ..., limit: _Optional[int] = ..., page_token: _Optional[str] = ..., reverse: bool = ..., at: _Optional[_Union[At, _Mapping]] = ..., txn_id: _Optional[str] = ..., strict: bool = ...) -> None: ...
 
 class ScanPrefixResponse(_message.Message):
     __slots__ = ("entries", "next_page_token", "read_ts")
@@ -365,23 +383,25 @@ class ScanPrefixResponse(_message.Message):
     def __init__(self, entries: _Optional[_Iterable[_Union[StateEntry, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., read_ts: _Optional[int] = ...) -> None: ...
 
 class StateEntry(_message.Message):
-    __slots__ = ("key", "value", "version", "commit_ts", "value_json", "commit_time")
+    __slots__ = ("key", "value", "version", "commit_ts", "value_json", "commit_time", "inexact")
     KEY_FIELD_NUMBER: _ClassVar[int]
     VALUE_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     COMMIT_TS_FIELD_NUMBER: _ClassVar[int]
     VALUE_JSON_FIELD_NUMBER: _ClassVar[int]
     COMMIT_TIME_FIELD_NUMBER: _ClassVar[int]
+    INEXACT_FIELD_NUMBER: _ClassVar[int]
     key: str
     value: _struct_pb2.Struct
     version: int
     commit_ts: int
     value_json: bytes
     commit_time: _timestamp_pb2.Timestamp
-    def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., version: _Optional[int] = ..., commit_ts: _Optional[int] = ..., value_json: _Optional[bytes] = ..., commit_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    inexact: Inexact
+    def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., version: _Optional[int] = ..., commit_ts: _Optional[int] = ..., value_json: _Optional[bytes] = ..., commit_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., inexact: _Optional[_Union[Inexact, _Mapping]] = ...) -> None: ...
 
 class ReplayRequest(_message.Message):
-    __slots__ = ("namespace", "agent_id", "start_ts", "end_ts", "encoding", "key_prefix", "start_time", "end_time", "limit", "all_agents")
+    __slots__ = ("namespace", "agent_id", "start_ts", "end_ts", "encoding", "key_prefix", "start_time", "end_time", "limit", "all_agents", "strict")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     AGENT_ID_FIELD_NUMBER: _ClassVar[int]
     START_TS_FIELD_NUMBER: _ClassVar[int]
@@ -392,6 +412,7 @@ class ReplayRequest(_message.Message):
     END_TIME_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     ALL_AGENTS_FIELD_NUMBER: _ClassVar[int]
+    STRICT_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     agent_id: str
     start_ts: int
@@ -402,7 +423,8 @@ class ReplayRequest(_message.Message):
     end_time: _timestamp_pb2.Timestamp
     limit: int
     all_agents: bool
-    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., start_ts: _Optional[int] = ..., end_ts: _Optional[int] = ..., encoding: _Optional[_Union[ValueEncoding, str]] = ..., key_prefix: _Optional[str] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., limit: _Optional[int] = ..., all_agents: bool = ...) -> None: ...
+    strict: bool
+    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., start_ts: _Optional[int] = ..., end_ts: _Optional[int] = ..., encoding: _Optional[_Union[ValueEncoding, str]] = ..., key_prefix: _Optional[str] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., limit: _Optional[int] = ..., all_agents: bool = ..., strict: bool = ...) -> None: ...
 
 class ReplayEvent(_message.Message):
     __slots__ = ("txn_id", "commit_ts", "operations", "commit_time", "metadata")
@@ -426,7 +448,7 @@ class ReplayEvent(_message.Message):
     def __init__(self, txn_id: _Optional[str] = ..., commit_ts: _Optional[int] = ..., operations: _Optional[_Iterable[_Union[Operation, _Mapping]]] = ..., commit_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., metadata: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class Operation(_message.Message):
-    __slots__ = ("key", "value", "version", "value_json", "namespace", "agent_id", "deleted")
+    __slots__ = ("key", "value", "version", "value_json", "namespace", "agent_id", "deleted", "inexact")
     KEY_FIELD_NUMBER: _ClassVar[int]
     VALUE_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -434,6 +456,7 @@ class Operation(_message.Message):
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     AGENT_ID_FIELD_NUMBER: _ClassVar[int]
     DELETED_FIELD_NUMBER: _ClassVar[int]
+    INEXACT_FIELD_NUMBER: _ClassVar[int]
     key: str
     value: _struct_pb2.Struct
     version: int
@@ -441,7 +464,8 @@ class Operation(_message.Message):
     namespace: str
     agent_id: str
     deleted: bool
-    def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., version: _Optional[int] = ..., value_json: _Optional[bytes] = ..., namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., deleted: bool = ...) -> None: ...
+    inexact: Inexact
+    def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., version: _Optional[int] = ..., value_json: _Optional[bytes] = ..., namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., deleted: bool = ..., inexact: _Optional[_Union[Inexact, _Mapping]] = ...) -> None: ...
 
 class EventBatch(_message.Message):
     __slots__ = ("events", "cursor")
@@ -452,20 +476,22 @@ class EventBatch(_message.Message):
     def __init__(self, events: _Optional[_Iterable[_Union[ReplayEvent, _Mapping]]] = ..., cursor: _Optional[int] = ...) -> None: ...
 
 class WatchRequest(_message.Message):
-    __slots__ = ("namespace", "agent_id", "after_ts", "encoding", "key_prefix", "all_agents")
+    __slots__ = ("namespace", "agent_id", "after_ts", "encoding", "key_prefix", "all_agents", "strict")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     AGENT_ID_FIELD_NUMBER: _ClassVar[int]
     AFTER_TS_FIELD_NUMBER: _ClassVar[int]
     ENCODING_FIELD_NUMBER: _ClassVar[int]
     KEY_PREFIX_FIELD_NUMBER: _ClassVar[int]
     ALL_AGENTS_FIELD_NUMBER: _ClassVar[int]
+    STRICT_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     agent_id: str
     after_ts: int
     encoding: ValueEncoding
     key_prefix: str
     all_agents: bool
-    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., after_ts: _Optional[int] = ..., encoding: _Optional[_Union[ValueEncoding, str]] = ..., key_prefix: _Optional[str] = ..., all_agents: bool = ...) -> None: ...
+    strict: bool
+    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., after_ts: _Optional[int] = ..., encoding: _Optional[_Union[ValueEncoding, str]] = ..., key_prefix: _Optional[str] = ..., all_agents: bool = ..., strict: bool = ...) -> None: ...
 
 class TransactRequest(_message.Message):
     __slots__ = ("txn_id", "operations", "key_preconditions", "head_preconditions", "metadata")
@@ -535,16 +561,18 @@ class GetTransactionResponse(_message.Message):
     def __init__(self, state: _Optional[_Union[TransactionState, str]] = ..., commit_ts: _Optional[int] = ..., commit_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., versions: _Optional[_Iterable[_Union[KeyVersion, _Mapping]]] = ...) -> None: ...
 
 class BatchGetStateRequest(_message.Message):
-    __slots__ = ("names", "encoding", "at", "txn_id")
+    __slots__ = ("names", "encoding", "at", "txn_id", "strict")
     NAMES_FIELD_NUMBER: _ClassVar[int]
     ENCODING_FIELD_NUMBER: _ClassVar[int]
     AT_FIELD_NUMBER: _ClassVar[int]
     TXN_ID_FIELD_NUMBER: _ClassVar[int]
+    STRICT_FIELD_NUMBER: _ClassVar[int]
     names: _containers.RepeatedCompositeFieldContainer[RecordName]
     encoding: ValueEncoding
     at: At
     txn_id: str
-    def __init__(self, names: _Optional[_Iterable[_Union[RecordName, _Mapping]]] = ..., encoding: _Optional[_Union[ValueEncoding, str]] = ..., at: _Optional[_Union[At, _Mapping]] = ..., txn_id: _Optional[str] = ...) -> None: ...
+    strict: bool
+    def __init__(self, names: _Optional[_Iterable[_Union[RecordName, _Mapping]]] = ..., encoding: _Optional[_Union[ValueEncoding, str]] = ..., at: _Optional[_Union[At, _Mapping]] = ..., txn_id: _Optional[str] = ..., strict: bool = ...) -> None: ...
 
 class RecordName(_message.Message):
     __slots__ = ("namespace", "agent_id", "key")
@@ -565,7 +593,7 @@ class BatchGetStateResponse(_message.Message):
     def __init__(self, states: _Optional[_Iterable[_Union[GetStateResponse, _Mapping]]] = ..., read_ts: _Optional[int] = ...) -> None: ...
 
 class GetHistoryRequest(_message.Message):
-    __slots__ = ("namespace", "agent_id", "key", "encoding", "limit", "page_token", "oldest_first", "at")
+    __slots__ = ("namespace", "agent_id", "key", "encoding", "limit", "page_token", "oldest_first", "at", "strict")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     AGENT_ID_FIELD_NUMBER: _ClassVar[int]
     KEY_FIELD_NUMBER: _ClassVar[int]
@@ -574,6 +602,7 @@ class GetHistoryRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     OLDEST_FIRST_FIELD_NUMBER: _ClassVar[int]
     AT_FIELD_NUMBER: _ClassVar[int]
+    STRICT_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     agent_id: str
     key: str
@@ -582,7 +611,8 @@ class GetHistoryRequest(_message.Message):
     page_token: str
     oldest_first: bool
     at: At
-    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., key: _Optional[str] = ..., encoding: _Optional[_Union[ValueEncoding, str]] = ..., limit: _Optional[int] = ..., page_token: _Optional[str] = ..., oldest_first: bool = ..., at: _Optional[_Union[At, _Mapping]] = ...) -> None: ...
+    strict: bool
+    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., key: _Optional[str] = ..., encoding: _Optional[_Union[ValueEncoding, str]] = ..., limit: _Optional[int] = ..., page_token: _Optional[str] = ..., oldest_first: bool = ..., at: _Optional[_Union[At, _Mapping]] = ..., strict: bool = ...) -> None: ...
 
 class GetHistoryResponse(_message.Message):
     __slots__ = ("entries", "next_page_token")
@@ -593,7 +623,7 @@ class GetHistoryResponse(_message.Message):
     def __init__(self, entries: _Optional[_Iterable[_Union[HistoryEntry, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class HistoryEntry(_message.Message):
-    __slots__ = ("version", "commit_ts", "commit_time", "txn_id", "metadata", "deleted", "value", "value_json")
+    __slots__ = ("version", "commit_ts", "commit_time", "txn_id", "metadata", "deleted", "value", "value_json", "inexact")
     class MetadataEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -609,6 +639,7 @@ class HistoryEntry(_message.Message):
     DELETED_FIELD_NUMBER: _ClassVar[int]
     VALUE_FIELD_NUMBER: _ClassVar[int]
     VALUE_JSON_FIELD_NUMBER: _ClassVar[int]
+    INEXACT_FIELD_NUMBER: _ClassVar[int]
     version: int
     commit_ts: int
     commit_time: _timestamp_pb2.Timestamp
@@ -617,7 +648,8 @@ class HistoryEntry(_message.Message):
     deleted: bool
     value: _struct_pb2.Struct
     value_json: bytes
-    def __init__(self, version: _Optional[int] = ..., commit_ts: _Optional[int] = ..., commit_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., txn_id: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., deleted: bool = ..., value: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., value_json: _Optional[bytes] = ...) -> None: ...
+    inexact: Inexact
+    def __init__(self, version: _Optional[int] = ..., commit_ts: _Optional[int] = ..., commit_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., txn_id: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., deleted: bool = ..., value: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., value_json: _Optional[bytes] = ..., inexact: _Optional[_Union[Inexact, _Mapping]] = ...) -> None: ...
 
 class ListAgentsRequest(_message.Message):
     __slots__ = ("namespace", "prefix", "limit", "page_token")
