@@ -11,7 +11,7 @@ import (
 // of a field means its default.
 type Limits struct {
 	ValueBytes     int           // of one value as sent; 1 MiB
-	TxnOps         int           // writes and deletes of one transaction; 1,000
+	TxnOps         int           // writes and deletes of one transaction; 5,000
 	TxnBytes       int           // names and values of one transaction; 3.5 MiB
 	TxnReads       int           // keys and ranges one transaction may read; 10,000
 	OpenTxns       int           // 10,000
@@ -42,7 +42,7 @@ func (l *Limits) setDefaults() {
 		}
 	}
 	def(&l.ValueBytes, 1<<20)
-	def(&l.TxnOps, 1000)
+	def(&l.TxnOps, 5000)
 	def(&l.TxnBytes, 7<<19)
 	def(&l.TxnReads, 10_000)
 	def(&l.OpenTxns, 10_000)

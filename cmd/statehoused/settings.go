@@ -59,7 +59,7 @@ func (s *settings) register(f *pflag.FlagSet) {
 	f.DurationVar(&s.maxTxTimeout, "max-tx-timeout", time.Hour, "longest timeout a transaction can ask for")
 	l := &s.limits
 	f.IntVar(&l.ValueBytes, "max-value-bytes", 1<<20, "largest value")
-	f.IntVar(&l.TxnOps, "max-tx-operations", 1000, "most operations of a transaction")
+	f.IntVar(&l.TxnOps, "max-tx-operations", 5000, "most operations of a transaction")
 	f.IntVar(&l.TxnBytes, "max-tx-bytes", 7<<19, "most bytes of names and values of a transaction")
 	f.IntVar(&l.TxnReads, "max-tx-reads", 10_000, "most keys and ranges a transaction can read")
 	f.IntVar(&l.OpenTxns, "max-open-transactions", 10_000, "most open transactions")
