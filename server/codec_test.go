@@ -239,7 +239,7 @@ func TestCrowdedRequestsAreRefused(t *testing.T) {
 	refused(t, "too many elements", r.raw(transactMethod, append(text(1, r.id()), crowd(maxElements+1)...)),
 		codes.ResourceExhausted, pb.ErrorCode_LIMIT_EXCEEDED, "32768")
 	refused(t, "too many operations", r.raw(transactMethod, append(text(1, r.id()), crowd(maxElements)...)),
-		codes.ResourceExhausted, pb.ErrorCode_LIMIT_EXCEEDED, "operations", "32768", "1000")
+		codes.ResourceExhausted, pb.ErrorCode_LIMIT_EXCEEDED, "operations", "32768", "5000")
 	if err := r.raw(transactMethod, append(text(1, r.id()), crowd(1000)...)); err != nil {
 		t.Errorf("as many operations as are allowed: %v", err)
 	}

@@ -125,10 +125,10 @@ func TestLargestEvent(t *testing.T) {
 	for i := 0; 2*len(req.Metadata) < l.MetadataBytes; i++ { // as many entries as fit
 		req.Metadata[string(rune('!'+i%90))+string(rune('!'+i/90))] = ""
 	}
-	ns, agent := strings.Repeat("n", 128), strings.Repeat("a", 256)
-	each := l.TxnBytes/l.TxnOps - len(ns) - len(agent) - 1024
+	ns, agent, rest := strings.Repeat("n", 128), strings.Repeat("a", 256), strings.Repeat("k", 252)
+	each := l.TxnBytes/l.TxnOps - len(ns) - len(agent) - 4 - len(rest)
 	for i := range l.TxnOps {
-		req.Operations = append(req.Operations, set(ns, agent, fmt.Sprintf("%04d", i)+strings.Repeat("k", 1020), string(textOf(each))))
+		req.Operations = append(req.Operations, set(ns, agent, fmt.Sprintf("%04d", i)+rest, string(textOf(each))))
 	}
 	if _, err := r.Transact(timeout(t), req); err != nil {
 		t.Fatal(err)
