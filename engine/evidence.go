@@ -82,8 +82,18 @@ func checkMark(r pebble.Reader, m mark) error {
 	return nil
 }
 
-func silentWitness() *Failure {
-	return failf(ErrDataLoss, "the witness is gone or has nothing to say: whether the log has lost its end cannot be told")
+func silentWitness(path string) *Failure {
+	return failf(ErrDataLoss, "%s is missing or spoilt: whether the log has lost its end cannot be told; restore a backup, or accept that for one start with --accept-missing-witness", path)
+}
+
+// sawCommits reports whether the witness knows of any.
+func (ev *evidence) sawCommits() bool {
+	for _, m := range ev.witness.marks {
+		if m.ts > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // settle makes the files beside an open store say what is so. Everything that was found

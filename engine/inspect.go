@@ -34,7 +34,7 @@ func (e *Engine) inspect(storeDir string, id *identity, ev *evidence) error {
 	}
 	head, _, err := readHead(db)
 	if err == nil && ev.silent(head) && !e.opts.AcceptMissingWitness {
-		err = silentWitness()
+		err = silentWitness(fs.PathJoin(e.opts.Dir, witnessName))
 	}
 	if err == nil {
 		_, err = ev.check(db, head)

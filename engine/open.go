@@ -96,7 +96,10 @@ func (e *Engine) openStore(id *identity) (head mark, lastTime time.Time, err err
 	if err != nil {
 		return head, lastTime, err
 	}
-	if id != nil {
+	switch {
+	case id == nil && ev.sawCommits():
+		return head, lastTime, identityMissing(dir)
+	case id != nil:
 		e.owner.set(id.storeID)
 		if err := e.inspect(storeDir, id, &ev); err != nil {
 			return head, lastTime, err
@@ -139,7 +142,7 @@ func (e *Engine) storeFS(ev *evidence) vfs.FS {
 func (e *Engine) create(head mark, ev *evidence) (*identity, error) {
 	fs, dir := e.env.FS, e.opts.Dir
 	if head.ts != 0 {
-		return nil, failf(ErrDataLoss, "%s holds %d commits but its file %s is missing", dir, head.ts, identityName)
+		return nil, identityMissing(dir)
 	}
 	// An attempt may have written tables under its id.
 	storeID, err := adoptedOwner(e.db)

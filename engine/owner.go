@@ -68,10 +68,10 @@ func eachOwner(db *pebble.DB, f func(table, id string) error) error {
 	return nil
 }
 
-// checkOwner refuses tables of another store.
+// checkOwner refuses tables of another store. Without an identity any will do.
 func checkOwner(db *pebble.DB, id *identity) error {
 	return eachOwner(db, func(table, owner string) error {
-		if owner != id.storeID {
+		if id != nil && owner != id.storeID {
 			return failf(ErrDataLoss, "table %s belongs to store %s, not to this one, %s", table, owner, id.storeID)
 		}
 		return nil

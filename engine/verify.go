@@ -63,7 +63,7 @@ func Verify(env Env, dir string, progress func(done, total CommitTS)) (Report, e
 	if err != nil {
 		return r, err
 	}
-	v := &verifier{db: db, r: &r, progress: progress}
+	v := &verifier{db: db, r: &r, progress: progress, witness: env.FS.PathJoin(dir, witnessName)}
 	return r, errors.Join(v.run(&ev), db.Close(), damage)
 }
 
@@ -86,15 +86,35 @@ func checkStoreDir(env Env, dir string) (*identity, error) {
 		if err == nil && len(names) == 0 {
 			return nil, failf(ErrNoStore, "%s is empty: no store was made there", dir)
 		}
+		if holdsCommits(env, dir) {
+			return nil, identityMissing(dir)
+		}
 		return nil, failf(ErrNoStore, "%s has no file %s: not a data directory, or one whose making was interrupted", dir, identityName)
 	}
 	return id, nil
+}
+
+// holdsCommits reports whether a directory without an identity file had one once: a
+// store is made before it, and commits only after.
+func holdsCommits(env Env, dir string) bool {
+	ev, err := readEvidence(env.FS, dir)
+	if err != nil || ev.sawCommits() {
+		return ev.sawCommits()
+	}
+	log := pebbleLog{env.Log, func(error) {}}
+	db, err := openToRead(env.FS, env.FS.PathJoin(dir, storeName), nil, &ev, Tuning{MemTableBytes: maxMemTable, ManualCompaction: true}, log)
+	if err != nil {
+		return false
+	}
+	head, _, err := readHead(db)
+	return errors.Join(err, db.Close()) == nil && head.ts > 0
 }
 
 type verifier struct {
 	db       *pebble.DB
 	r        *Report
 	progress func(done, total CommitTS)
+	witness  string // its path
 	head     mark
 	floor    CommitTS
 	ahead    uint64 // outcomes kept below floor: their ids look younger than their commits
@@ -122,7 +142,7 @@ func (v *verifier) run(ev *evidence) error {
 		return err
 	}
 	if ev.silent(v.head) {
-		return silentWitness()
+		return silentWitness(v.witness)
 	}
 	if v.r.Lost, err = ev.check(v.db, v.head); err != nil {
 		return err
