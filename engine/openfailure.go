@@ -52,7 +52,7 @@ func openError(dir, file string, err error) error {
 	switch {
 	case errors.As(err, &known):
 		return err
-	case errors.Is(err, pebble.ErrDBDoesNotExist):
+	case errors.Is(err, pebble.ErrDBDoesNotExist), isNotExist(err) && file == "":
 		return failf(ErrDataLoss, "%s has lost its files: the directory says it is a store, but there is none", dir)
 	case tablesWrong.MatchString(err.Error()):
 		return tablesError(dir, err)
