@@ -155,7 +155,7 @@ func (e *Engine) noteDamage(err error) {
 	if !errors.Is(err, ErrDataLoss) {
 		return
 	}
-	f := failf(ErrDataLoss, "writes are refused since damage was met: %v; stop the daemon and run verify", err)
+	f := failf(ErrDataLoss, "writes are refused since damage was met (%v): stop the daemon and run verify", err)
 	if e.damaged.CompareAndSwap(nil, f) {
 		e.env.Log("damage on disk", "error", err.Error())
 	}

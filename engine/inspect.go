@@ -51,6 +51,12 @@ func (e *Engine) inspect(storeDir string, id *identity, ev *evidence) error {
 // openToRead opens a store without changing it, and checks that its files are those
 // that belong to it. What is wrong is named by its file.
 func openToRead(fs vfs.FS, storeDir string, id *identity, ev *evidence, t Tuning, log pebbleLog) (*pebble.DB, error) {
+	switch _, err := fs.Stat(storeDir); {
+	case isNotExist(err):
+		return nil, lostFiles(storeDir)
+	case err != nil:
+		return nil, openFailure(ErrStorage, err, "%s cannot be looked at", storeDir)
+	}
 	read := &readingFS{FS: ev.view(fs)}
 	events := &pebble.EventListener{DataCorruption: func(pebble.DataCorruptionInfo) {}} // a read answers it, too
 	o := storeOptions(read, t, log, events)
@@ -95,7 +101,7 @@ func (r *readingFS) file() string {
 func logFileBytes(fs vfs.FS, storeDir string) (total uint64, err error) {
 	names, err := fs.List(storeDir)
 	if isNotExist(err) {
-		return 0, nil // Pebble says it better
+		return 0, nil // openToRead says it
 	}
 	for _, name := range names {
 		if !strings.HasSuffix(name, ".log") {

@@ -52,8 +52,8 @@ func openError(dir, file string, err error) error {
 	switch {
 	case errors.As(err, &known):
 		return err
-	case errors.Is(err, pebble.ErrDBDoesNotExist), isNotExist(err) && file == "":
-		return failf(ErrDataLoss, "%s has lost its files: the directory says it is a store, but there is none", dir)
+	case errors.Is(err, pebble.ErrDBDoesNotExist):
+		return lostFiles(dir)
 	case tablesWrong.MatchString(err.Error()):
 		return tablesError(dir, err)
 	case pebble.IsCorruptionError(err), isNotExist(err):
@@ -64,6 +64,10 @@ func openError(dir, file string, err error) error {
 		file = path.Base(info.Path)
 	}
 	return failf(ErrDataLoss, "%s is damaged: %s", filepath.Join(dir, file), whatIsWrong(file))
+}
+
+func lostFiles(dir string) *Failure {
+	return failf(ErrDataLoss, "%s has lost its files: the directory says it is a store, but there is none", dir)
 }
 
 // tablesWrong finds what Pebble's check of its tables says of each.
@@ -108,8 +112,7 @@ func storageError(err error) error {
 		return err
 	}
 	if info := pebble.ExtractDataCorruptionInfo(err); info != nil {
-		base := path.Base(info.Path)
-		return failf(ErrDataLoss, "%s is damaged: %s", base, whatIsWrong(base))
+		return damagedFile(info.Path)
 	}
 	switch {
 	case pebble.IsCorruptionError(err):
@@ -118,6 +121,12 @@ func storageError(err error) error {
 		return failf(ErrDataLoss, "a file of the store is missing")
 	}
 	return failf(ErrStorage, "reading failed: %s", withoutPath(err))
+}
+
+// damagedFile names a damaged file of a running store, but not where it is.
+func damagedFile(name string) *Failure {
+	base := path.Base(name)
+	return failf(ErrDataLoss, "%s is damaged: %s", base, whatIsWrong(base))
 }
 
 // withoutPath is what went wrong but not where: the system's word for it, if it has

@@ -79,9 +79,9 @@ func (p *place) check() error {
 			}
 		case err == nil && id == o.id:
 		case err == nil:
-			return failf(ErrStorage, "%s is not what was opened: the data directory, or a part of it, was replaced while the daemon was running", o.path)
+			return failf(ErrDisplaced, "%s is not what was opened: the data directory, or a part of it, was replaced while the daemon was running", o.path)
 		case isNotExist(err), errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.ESTALE):
-			return failf(ErrStorage, "%s is not there any more: the data directory, or a part of it, was moved or removed while the daemon was running", o.path)
+			return failf(ErrDisplaced, "%s is not there any more: the data directory, or a part of it, was moved or removed while the daemon was running", o.path)
 		default:
 			return failf(ErrStorage, "%s cannot be looked at: %v", o.path, err)
 		}

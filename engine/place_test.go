@@ -77,7 +77,7 @@ func TestPlaceIsLost(t *testing.T) {
 			p.Tick()
 			lose(a, rigDir+name)
 			p.Tick()
-			if len(*halts) != 1 || !errors.Is((*halts)[0], engine.ErrStorage) {
+			if len(*halts) != 1 || !isOneOf((*halts)[0], engine.ErrDisplaced, engine.ErrStorage) {
 				t.Errorf("%s is %s: halts: %v", rigDir+name, what, *halts)
 			}
 			if err := s.commits(p, 1); err == nil {
