@@ -87,6 +87,12 @@ func changes(op simdisk.Op) bool {
 // that changes it.
 func record(t *testing.T) (*story, []image, *rigClock) {
 	t.Helper()
+	return recordAs(t, func(*process) {})
+}
+
+// recordAs is record of a process that is set up in some way.
+func recordAs(t *testing.T, set func(*process)) (*story, []image, *rigClock) {
+	t.Helper()
 	var mu sync.Mutex
 	var images []image
 	s, clock := &story{}, &rigClock{}
@@ -105,6 +111,7 @@ func record(t *testing.T) (*story, []image, *rigClock) {
 	}
 	d.OnOp(take)
 	p := newProcess(d, clock, func(err error) { t.Errorf("halted: %v", err) })
+	set(p)
 	if err := s.script(p); err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 	"syscall"
 
@@ -135,7 +136,10 @@ func (e *Engine) events() *pebble.EventListener {
 		},
 		// Pebble's own handler would end the process.
 		DataCorruption: func(info pebble.DataCorruptionInfo) {
-			e.noteDamage(failf(ErrDataLoss, "%s: %v", info.Path, info.Details))
+			if e.damaged.Load() == nil { // each reader meets it again
+				e.env.Log("damage in a file of the store", "path", info.Path, "details", fmt.Sprint(info.Details))
+			}
+			e.noteDamage(damagedFile(info.Path))
 		},
 	}
 }

@@ -16,15 +16,18 @@ import (
 type Options struct {
 	Dir    string // required
 	Limits Limits
-	// NoSync acknowledges commits before they are on disk: a crash of the machine
-	// may lose them (G1 does not hold). For development.
+	// NoSync acknowledges commits when the operating system has them, before they are
+	// on disk: a crash of the machine may lose the newest (G1 and G4 do not hold then).
 	NoSync bool
 	// Volatile says that the file system of the environment is gone with the process.
 	Volatile bool
 	// MustExist refuses to make a store where there is none, so that a mount that
 	// is missing is not taken for a new store.
 	MustExist bool
-	Tuning    Tuning
+	// AcceptMissingWitness opens a store whose witness is gone: whoever says so takes
+	// the log's end, as it is, for the end.
+	AcceptMissingWitness bool
+	Tuning               Tuning
 }
 
 // Engine is the state machine over one store. Its methods may be called from any
@@ -39,6 +42,8 @@ type Engine struct {
 	witness  *witness
 	txns     *txnTable
 	changed  broadcast
+	owner    owner
+	place    atomic.Pointer[place]
 
 	// Invariant: published <= durable <= planned (planner.head). Durable has no
 	// field: Settle makes it and publishes in one move.
@@ -47,13 +52,14 @@ type Engine struct {
 	prunedTime    atomic.Int64 // commit_time of the last commit whose outcome was dropped; 0: none was
 
 	// Of whoever steps; see stepSoon.
-	stepMu   sync.Mutex
-	running  atomic.Bool // Run is on: requests may step themselves
-	planner  *planner
-	inflight *inflight
-	rows     rowWriter
-	pruned   pruner
-	space    spaceWatch
+	stepMu      sync.Mutex
+	running     atomic.Bool // Run is on: requests may step themselves
+	planner     *planner
+	inflight    *inflight
+	rows        rowWriter
+	pruned      pruner
+	space       spaceWatch
+	placeLooked time.Time // when the place was last looked at
 
 	mu          sync.Mutex
 	queue       []*proposal
@@ -138,7 +144,8 @@ func (e *Engine) refusal() error {
 func (e *Engine) halt(reason error) {
 	e.haltOnce.Do(func() {
 		e.env.Halt(reason)
-		e.failed.Store(failf(ErrStorage, "halted: %v", reason))
+		// Clients need not know which file it was, nor where; the log does.
+		e.failed.Store(failf(ErrStorage, "storage failed: the daemon acknowledges nothing more and stops; its log tells why"))
 	})
 }
 
@@ -148,7 +155,7 @@ func (e *Engine) noteDamage(err error) {
 	if !errors.Is(err, ErrDataLoss) {
 		return
 	}
-	f := failf(ErrDataLoss, "writes are refused since damage was met: %v; stop the daemon and run verify", err)
+	f := failf(ErrDataLoss, "writes are refused since damage was met (%v): stop the daemon and run verify", err)
 	if e.damaged.CompareAndSwap(nil, f) {
 		e.env.Log("damage on disk", "error", err.Error())
 	}
@@ -237,11 +244,17 @@ func (e *Engine) Close() error {
 	}
 	e.refuseQueued()
 	var errs []error
-	if e.failed.Load() == nil && e.Published() > 0 {
-		// One word for a clean end: the log as it is, in both slots' reach and synced.
+	clean := e.failed.Load() == nil
+	if clean && e.Published() > 0 {
+		// One word for a clean end: the log as it is, in both pairs and synced.
 		errs = append(errs, e.db.LogData(nil, pebble.Sync), e.witness.record(e.planner.head, 0), e.witness.sync())
 	}
-	errs = append(errs, e.witness.file.Close(), e.db.Close(), e.lock.Close())
+	errs = append(errs, e.witness.file.Close(), e.db.Close())
+	if err := errors.Join(errs...); err == nil && clean && e.opts.NoSync {
+		// The log is synced now that it is closed.
+		errs = append(errs, removeUnsynced(e.env.FS, e.opts.Dir))
+	}
+	errs = append(errs, e.lock.Close())
 	return errors.Join(errs...)
 }
 

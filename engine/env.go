@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"io"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -14,6 +15,12 @@ import (
 type Env struct {
 	// FS holds the data directory.
 	FS vfs.FS
+	// FileID identifies what a path leads to, following links. With nil the engine does
+	// not notice that its directory was moved or replaced.
+	FileID func(path string) (FileID, error)
+	// LockDir locks a directory itself, whatever is done to the files in it. It fails
+	// with errors.ErrUnsupported where the file system cannot. May be nil.
+	LockDir func(dir string) (io.Closer, error)
 	// Now is the wall clock. It may jump; commit_time does not.
 	Now func() time.Time
 	// Rand fills p with random bytes: ids and jitter.
@@ -32,6 +39,10 @@ type Env struct {
 	// them; "flush" and "compaction" have ended, of no commits. It must not wait.
 	Trace func(event string, first, last CommitTS)
 }
+
+// FileID is what tells a file or directory from any other, also from one that takes
+// its name later.
+type FileID struct{ Device, Inode uint64 }
 
 func (e *Env) validate() error {
 	if e.FS == nil || e.Now == nil || e.Rand == nil || e.Await == nil || e.Halt == nil {

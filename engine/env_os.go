@@ -26,7 +26,7 @@ func OSEnv(halt func(error), log func(string, ...any)) (Env, func()) {
 		}
 		log("disk is slow", "operation", info.String())
 	})
-	return withOSTime(Env{FS: fs, Halt: halt, Log: log}), func() { _ = closer.Close() }
+	return withOSTime(Env{FS: fs, FileID: osFileID, LockDir: osLockDir, Halt: halt, Log: log}), func() { _ = closer.Close() }
 }
 
 // MemoryEnv keeps everything in memory: for development, gone at exit.

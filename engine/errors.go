@@ -67,6 +67,8 @@ var (
 	ErrLocked = errors.New("data directory in use")
 	// ErrFormat: the store was written by a newer build, or none that we know.
 	ErrFormat = errors.New("unknown format")
+	// ErrDisplaced: the data directory is no longer where it was opened. Halt is told.
+	ErrDisplaced = errors.New("data directory moved or replaced")
 )
 
 // Failure is how the engine reports errors: one of the set above, a sentence

@@ -58,3 +58,7 @@ func readIdentity(fs vfs.FS, path string) (*identity, error) {
 	}
 	return &id, nil
 }
+
+func identityMissing(dir string) *Failure {
+	return failf(ErrDataLoss, "%s holds commits but its file %s is missing", dir, identityName)
+}

@@ -3,8 +3,10 @@ package engine
 import (
 	"errors"
 	"strings"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 // Looking before touching. Pebble takes damage near the end of its manifest for
@@ -17,28 +19,25 @@ import (
 // minCommitBytes is less than the smallest commit takes in a log.
 const minCommitBytes = 128
 
-// inspect refuses a store whose log has lost its tail or has a hole.
-func (e *Engine) inspect(storeDir string) error {
+// inspect refuses a store whose log has lost its tail or has a hole, or whose tables
+// are not those that it wrote.
+func (e *Engine) inspect(storeDir string, id *identity, ev *evidence) error {
 	fs := e.env.FS
-	logBytes, err := logFileBytes(e, storeDir)
+	logBytes, err := logFileBytes(fs, storeDir)
 	if err != nil {
-		return storageError(err)
-	}
-	marks, _, err := readWitness(fs, fs.PathJoin(e.opts.Dir, witnessName))
-	if err != nil {
-		return storageError(err)
+		return openFailure(ErrStorage, err, "%s cannot be looked at", storeDir)
 	}
 	t := Tuning{MemTableBytes: e.opts.Tuning.MemTableBytes, CacheBytes: 8 << 20, ManualCompaction: true}
-	events := &pebble.EventListener{DataCorruption: func(pebble.DataCorruptionInfo) {}} // a read answers it, too
-	o := storeOptions(fs, t, pebbleLog{e.env.Log, e.halt}, events)
-	o.ReadOnly, o.ErrorIfNotExists = true, true
-	db, err := pebble.Open(storeDir, o)
+	db, err := openToRead(fs, storeDir, id, ev, t, pebbleLog{e.env.Log, e.halt})
 	if err != nil {
-		return openError(storeDir, err)
+		return err
 	}
 	head, _, err := readHead(db)
+	if err == nil && ev.silent(head) && !e.opts.AcceptMissingWitness {
+		err = silentWitness(fs.PathJoin(e.opts.Dir, witnessName))
+	}
 	if err == nil {
-		err = checkWitness(db, head, marks)
+		_, err = ev.check(db, head)
 	}
 	if err == nil {
 		err = checkDense(db, head, logBytes/minCommitBytes+1)
@@ -49,12 +48,60 @@ func (e *Engine) inspect(storeDir string) error {
 	return errors.Join(err, db.Close())
 }
 
+// openToRead opens a store without changing it, and checks that its files are those
+// that belong to it. What is wrong is named by its file.
+func openToRead(fs vfs.FS, storeDir string, id *identity, ev *evidence, t Tuning, log pebbleLog) (*pebble.DB, error) {
+	switch _, err := fs.Stat(storeDir); {
+	case isNotExist(err):
+		return nil, lostFiles(storeDir)
+	case err != nil:
+		return nil, openFailure(ErrStorage, err, "%s cannot be looked at", storeDir)
+	}
+	read := &readingFS{FS: ev.view(fs)}
+	events := &pebble.EventListener{DataCorruption: func(pebble.DataCorruptionInfo) {}} // a read answers it, too
+	o := storeOptions(read, t, log, events)
+	o.ReadOnly, o.ErrorIfNotExists = true, true
+	db, err := pebble.Open(storeDir, o)
+	if err != nil {
+		log.log("the store does not open", "error", err.Error())
+		return nil, openError(storeDir, read.file(), err)
+	}
+	if err := checkOwner(db, id); err != nil {
+		_ = db.Close()
+		return nil, err
+	}
+	return db, nil
+}
+
+// readingFS remembers the file of the store's bookkeeping that was opened last: Pebble
+// reads one after the other, so when it gives up that is the one that is damaged.
+type readingFS struct {
+	vfs.FS
+	last atomic.Pointer[string]
+}
+
+func (r *readingFS) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
+	base := r.PathBase(name)
+	if isLog(r, name) || strings.HasPrefix(base, "MANIFEST-") || strings.HasPrefix(base, "OPTIONS-") {
+		r.last.Store(&base)
+	}
+	return r.FS.Open(name, opts...)
+}
+
+func (r *readingFS) Unwrap() vfs.FS { return r.FS }
+
+func (r *readingFS) file() string {
+	if last := r.last.Load(); last != nil {
+		return *last
+	}
+	return ""
+}
+
 // logFileBytes is the size of Pebble's logs: what can be laid on top of tables.
-func logFileBytes(e *Engine, storeDir string) (total uint64, err error) {
-	fs := e.env.FS
+func logFileBytes(fs vfs.FS, storeDir string) (total uint64, err error) {
 	names, err := fs.List(storeDir)
 	if isNotExist(err) {
-		return 0, nil // Pebble says it better
+		return 0, nil // openToRead says it
 	}
 	for _, name := range names {
 		if !strings.HasSuffix(name, ".log") {

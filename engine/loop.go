@@ -87,8 +87,10 @@ func (e *Engine) tickLocked() {
 	e.Tick()
 }
 
-// Tick does what time brings: it aborts what has expired and looks at the disk.
+// Tick does what time brings: it aborts what has expired and looks at the disk and at
+// where the store is.
 func (e *Engine) Tick() {
 	e.txns.expire(e.now())
+	e.checkPlace()
 	e.checkSpace()
 }

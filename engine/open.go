@@ -2,8 +2,7 @@ package engine
 
 import (
 	"encoding/binary"
-	"errors"
-	"slices"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -25,9 +24,9 @@ func Open(env Env, opts Options) (*Engine, error) {
 	if err := prepareDir(env.FS, opts.Dir, opts.MustExist); err != nil {
 		return nil, err
 	}
-	lock, err := env.FS.Lock(env.FS.PathJoin(opts.Dir, lockName))
+	lock, err := lockStore(&e.env, opts.Dir)
 	if err != nil {
-		return nil, failf(ErrLocked, "%s is in use by another process (or cannot be locked): %v", opts.Dir, err)
+		return nil, err
 	}
 	e.lock = lock
 	if err := e.openLocked(); err != nil {
@@ -48,7 +47,7 @@ func (e *Engine) openLocked() error {
 	fs, dir := e.env.FS, e.opts.Dir
 	id, err := readIdentity(fs, fs.PathJoin(dir, identityName))
 	if err != nil {
-		return err
+		return openFailure(ErrStorage, err, "the identity file cannot be read")
 	}
 	usage, err := fs.GetDiskUsage(dir)
 	if err == nil {
@@ -60,37 +59,15 @@ func (e *Engine) openLocked() error {
 	if e.opts.Tuning.MemTableBytes == 0 {
 		e.opts.Tuning.MemTableBytes = memTableBytes(usage.TotalBytes)
 	}
-	storeDir := fs.PathJoin(dir, storeName)
-	if id != nil {
-		if err := e.inspect(storeDir); err != nil {
-			return err
-		}
+	if err := e.holdPlace(lockName); err != nil {
+		return err
 	}
-	o := storeOptions(guardFS{fs, e.halt}, e.opts.Tuning, pebbleLog{e.env.Log, e.halt}, e.events())
-	o.ErrorIfNotExists = id != nil // a lost marker must not look like a new store
-	if e.db, err = pebble.Open(storeDir, o); err != nil {
-		e.db = nil
-		return openError(storeDir, err)
-	}
-	head, lastTime, err := readHead(e.db)
+	head, lastTime, err := e.openStore(id)
 	if err != nil {
 		return err
 	}
-	if id == nil {
-		if id, err = e.create(head); err != nil {
-			return err
-		}
-	}
-	e.identity = *id
-	marks, turn, err := readWitness(fs, fs.PathJoin(dir, witnessName))
-	if err != nil {
-		return storageError(err)
-	}
-	if err := checkWitness(e.db, head, marks); err != nil {
+	if err := e.holdPlace(lockName, storeName, witnessName, identityName); err != nil {
 		return err
-	}
-	if e.witness, err = openWitness(fs, fs.PathJoin(dir, witnessName), turn); err != nil {
-		return storageError(err)
 	}
 	e.published.Store(uint64(head.ts))
 	e.publishedTime.Store(lastTime.UnixNano())
@@ -110,94 +87,72 @@ func (e *Engine) openLocked() error {
 	return nil
 }
 
-// prepareDir makes sure dir can hold a store, each obstacle with its own words.
-func prepareDir(fs vfs.FS, dir string, mustExist bool) error {
-	if dir == "" {
-		return failf(ErrInvalid, "no data directory is given")
-	}
-	info, err := fs.Stat(dir)
-	switch {
-	case isNotExist(err) && mustExist:
-		return failf(ErrNoStore, "%s does not exist, and a store must (is a mount missing?)", dir)
-	case isNotExist(err):
-		return makeDir(fs, dir)
-	case err != nil:
-		return failf(ErrUnusable, "%s cannot be looked at: %v", dir, err)
-	case !info.IsDir():
-		return failf(ErrUnusable, "%s is a file, not a directory", dir)
-	}
-	names, err := fs.List(dir)
+// openStore opens Pebble's store, or makes one when there is no identity, and holds
+// its log to what the files beside it say.
+func (e *Engine) openStore(id *identity) (head mark, lastTime time.Time, err error) {
+	fs, dir := e.env.FS, e.opts.Dir
+	storeDir := fs.PathJoin(dir, storeName)
+	ev, err := readEvidence(fs, dir)
 	if err != nil {
-		return failf(ErrUnusable, "%s cannot be listed: %v", dir, err)
+		return head, lastTime, err
 	}
-	isStore := slices.Contains(names, identityName)
-	if mustExist && !isStore {
-		return failf(ErrNoStore, "%s holds no store, and one must be there", dir)
-	}
-	if !isStore {
-		for _, n := range names {
-			if n != storeName && n != witnessName && n != ballastName && n != lockName && n != identityName+".tmp" {
-				return failf(ErrUnusable, "%s holds %q, which is not of a Statehouse store: choose an empty directory", dir, n)
-			}
-		}
-		// An attempt that was killed may have made dir, or directories above it, and
-		// not synced their names. Not all of them need be ours to sync.
-		for at := dir; at != fs.PathDir(at); at = fs.PathDir(at) {
-			_ = syncDir(fs, fs.PathDir(at))
-		}
-	}
-	return checkWritable(fs, dir)
-}
-
-// makeDir makes dir and what is missing above it, and makes their names durable:
-// a synced file is lost all the same when the name of its directory is not there.
-func makeDir(fs vfs.FS, dir string) error {
-	above := []string{fs.PathDir(dir)}
-	for at := above[0]; at != fs.PathDir(at); {
-		if _, err := fs.Stat(at); !isNotExist(err) {
-			break
-		}
-		at = fs.PathDir(at)
-		above = append(above, at)
-	}
-	if err := fs.MkdirAll(dir, 0o700); err != nil {
-		return failf(ErrUnusable, "%s cannot be made: %v", dir, err)
-	}
-	for _, at := range above {
-		if err := syncDir(fs, at); err != nil {
-			return failf(ErrUnusable, "%s, which %s is in, cannot be synced: %v", at, dir, err)
-		}
-	}
-	return nil
-}
-
-func checkWritable(fs vfs.FS, dir string) error {
-	probe := fs.PathJoin(dir, lockName)
-	f, err := fs.OpenReadWrite(probe, vfs.WriteCategoryUnspecified)
-	if err != nil {
-		return failf(ErrUnusable, "%s is not writable: %v", dir, err)
-	}
-	_ = f.Close()
-	return nil
-}
-
-func openError(dir string, err error) error {
 	switch {
-	case errors.Is(err, pebble.ErrDBDoesNotExist):
-		return failf(ErrDataLoss, "%s has lost its files: the directory says it is a store, but Pebble finds none", dir)
-	case pebble.IsCorruptionError(err):
-		return failf(ErrDataLoss, "%s is damaged: %v", dir, err)
+	case id == nil && ev.sawCommits():
+		return head, lastTime, identityMissing(dir)
+	case id != nil:
+		e.owner.set(id.storeID)
+		if err := e.inspect(storeDir, id, &ev); err != nil {
+			return head, lastTime, err
+		}
 	}
-	return failf(ErrStorage, "%s cannot be opened: %v", dir, err)
+	o := storeOptions(e.storeFS(&ev), e.opts.Tuning, pebbleLog{e.env.Log, e.halt}, e.events())
+	o.BlockPropertyCollectors = []func() pebble.BlockPropertyCollector{e.owner.collector}
+	o.ErrorIfNotExists = id != nil // a lost marker must not look like a new store
+	if e.db, err = pebble.Open(storeDir, o); err != nil {
+		e.db = nil
+		return head, lastTime, openError(storeDir, "", err)
+	}
+	if head, lastTime, err = readHead(e.db); err != nil {
+		return head, lastTime, err
+	}
+	if id == nil {
+		if id, err = e.create(head, &ev); err != nil {
+			return head, lastTime, err
+		}
+	}
+	e.identity = *id
+	lost, err := ev.check(e.db, head)
+	if err == nil {
+		err = e.settle(&ev, head, lost)
+	}
+	return head, lastTime, err
+}
+
+// storeFS is the file system as Pebble is to see it.
+func (e *Engine) storeFS(ev *evidence) vfs.FS {
+	fs := vfs.FS(guardFS{placedFS{ev.view(e.env.FS), e.inPlace}, e.halt})
+	if e.opts.NoSync {
+		fs = lazyFS{fs}
+	}
+	return fs
 }
 
 // create finishes a new store. The identity file comes last: a crash before it
 // leaves an attempt that the next open takes up again.
-func (e *Engine) create(head mark) (*identity, error) {
+func (e *Engine) create(head mark, ev *evidence) (*identity, error) {
 	fs, dir := e.env.FS, e.opts.Dir
 	if head.ts != 0 {
-		return nil, failf(ErrDataLoss, "%s holds %d commits but its file %s is missing", dir, head.ts, identityName)
+		return nil, identityMissing(dir)
 	}
+	// An attempt may have written tables under its id.
+	storeID, err := adoptedOwner(e.db)
+	if err != nil {
+		return nil, err
+	}
+	if storeID == "" {
+		storeID = string(newTxnID(e.now(), e.env.Rand))
+	}
+	e.owner.set(storeID)
 	// The first WAL of a store is made in an older format, in which damage goes
 	// unnoticed: write something and leave that WAL behind.
 	key := []byte{metaTag, 'f'}
@@ -207,34 +162,18 @@ func (e *Engine) create(head mark) (*identity, error) {
 	if err := e.db.Flush(); err != nil {
 		return nil, storageError(err)
 	}
-	id := &identity{format: FormatVersion, storeID: string(newTxnID(e.now(), e.env.Rand))}
+	if err := makeWitness(fs, fs.PathJoin(dir, witnessName), head); err != nil {
+		return nil, openFailure(ErrStorage, err, "the witness cannot be made")
+	}
+	if ev.witness, err = readWitness(fs, fs.PathJoin(dir, witnessName)); err != nil {
+		return nil, openFailure(ErrStorage, err, "the witness cannot be read")
+	}
+	id := &identity{format: FormatVersion, storeID: storeID}
 	if err := writeFileAtomic(fs, fs.PathJoin(dir, identityName), id.encode()); err != nil {
 		return nil, failf(ErrStorage, "the identity file cannot be written: %v", err)
 	}
 	e.env.Log("made a new store", "dir", dir, "store", id.storeID)
 	return id, nil
-}
-
-// checkWitness refuses a log that ends before, or differs from, what the witness
-// saw: commits that were acknowledged are gone or changed.
-func checkWitness(r pebble.Reader, head mark, marks []mark) error {
-	for _, m := range marks {
-		if m.ts == 0 {
-			continue
-		}
-		if m.ts > head.ts {
-			return failf(ErrDataLoss, "the log ends at commit %d but the witness saw commit %d: acknowledged commits are lost", head.ts, m.ts).
-				with("log_head", head.ts.String()).with("witness_head", m.ts.String())
-		}
-		row, err := readLogRow(r, m.ts)
-		if err != nil {
-			return err
-		}
-		if row.hash != m.hash {
-			return failf(ErrDataLoss, "commit %d is not the one the witness saw: the log was changed", m.ts)
-		}
-	}
-	return nil
 }
 
 // pruner remembers how far outcomes have been dropped. See outcome.go.

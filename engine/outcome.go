@@ -111,7 +111,7 @@ func (e *Engine) refuseTooOld(p *proposal) error {
 func inDoubt(err error) error {
 	var f *Failure
 	if !errors.As(err, &f) {
-		f = failf(ErrStorage, "%v", err)
+		f = failf(ErrStorage, "%s", withoutPath(err))
 	}
 	return &Failure{Kind: f.Kind, Message: f.Message, Details: f.Details, InDoubt: true}
 }

@@ -20,10 +20,9 @@ const (
 
 // inflight is a step between Plan and Settle.
 type inflight struct {
-	batch    *pebble.Batch // nil when nothing was written
-	commits  []*commit
-	answers  []answer
-	unsynced bool // the batch was applied without asking for a sync
+	batch   *pebble.Batch // nil when nothing was written
+	commits []*commit
+	answers []answer
 }
 
 // answer is what a proposal will be told once the step is durable. Until then
@@ -118,14 +117,7 @@ func (e *Engine) apply(fl *inflight, now time.Time) {
 		c.hash = e.planner.head.hash
 	}
 	e.pruneOutcomes(fl.batch, len(fl.commits), now)
-	var err error
-	if e.opts.NoSync {
-		fl.unsynced = true
-		err = e.db.Apply(fl.batch, pebble.NoSync)
-	} else {
-		err = e.db.ApplyNoSyncWait(fl.batch, pebble.Sync)
-	}
-	if err != nil {
+	if err := e.db.ApplyNoSyncWait(fl.batch, pebble.Sync); err != nil {
 		e.halt(failf(ErrStorage, "applying a batch failed: %v", err))
 	}
 	e.env.Trace("plan", fl.commits[0].ts, fl.commits[len(fl.commits)-1].ts)
@@ -170,21 +162,20 @@ func (e *Engine) decided(answers []answer) {
 // right after. It reports false, and has halted, when the sync failed; a failed
 // sync is never retried, for what it did to the file cannot be known.
 func (e *Engine) makeDurable(fl *inflight) bool {
-	if !fl.unsynced && e.failed.Load() == nil {
+	if e.failed.Load() == nil {
 		if err := fl.batch.SyncWait(); err != nil {
 			e.halt(failf(ErrStorage, "sync of the log failed: %v", err))
 		}
 	}
+	e.checkPlaceIfDue()
 	if e.failed.Load() != nil {
 		return false
 	}
 	_ = fl.batch.Close()
 	last := fl.commits[len(fl.commits)-1]
-	if !fl.unsynced {
-		if err := e.witness.record(last.mark, len(fl.commits)); err != nil {
-			e.halt(failf(ErrStorage, "writing the witness failed: %v", err))
-			return false
-		}
+	if err := e.witness.record(last.mark, len(fl.commits)); err != nil {
+		e.halt(failf(ErrStorage, "writing the witness failed: %v", err))
+		return false
 	}
 	e.publish(last)
 	e.env.Trace("settle", fl.commits[0].ts, last.ts)

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -94,18 +93,6 @@ func (l pebbleLog) Fatalf(format string, args ...any) {
 	l.halt(failf(ErrStorage, format, args...))
 	// Only a Halt that does not exit comes here: a simulated process, which is dead.
 	select {}
-}
-
-// storageError puts an error that Pebble answered a read with into our words.
-func storageError(err error) error {
-	var known *Failure
-	switch {
-	case errors.As(err, &known):
-		return err
-	case pebble.IsCorruptionError(err):
-		return failf(ErrDataLoss, "damage met while reading: %v", err)
-	}
-	return failf(ErrStorage, "reading failed: %v", err)
 }
 
 // Flush writes what is in memory to tables, so that a restart has nothing to

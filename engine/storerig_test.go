@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -48,6 +50,18 @@ type process struct {
 	grouping atomic.Bool
 	waiting  chan struct{}
 	halts    atomic.Int32
+	noSync   bool // how it is to be opened
+	mu       sync.Mutex
+	logged   []string // events with what belongs to them
+}
+
+// said reports whether the engine has logged something with all of the words.
+func (p *process) said(words ...string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.ContainsFunc(p.logged, func(line string) bool {
+		return !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(line, w) })
+	})
 }
 
 var errNobodyAnswers = errors.New("nothing is queued and nobody answers")
@@ -68,6 +82,11 @@ func newProcess(d *simdisk.Disk, clock *rigClock, onHalt func(error)) *process {
 			}
 		},
 		Await: p.await,
+		Log: func(event string, attrs ...any) {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.logged = append(p.logged, event+fmt.Sprintln(attrs...))
+		},
 		Halt: func(err error) {
 			p.halts.Add(1)
 			if onHalt != nil {
@@ -97,7 +116,7 @@ func (p *process) await(ctx context.Context, ready <-chan struct{}) error {
 }
 
 func (p *process) open() (err error) {
-	p.Engine, err = engine.Open(p.env, engine.Options{Dir: rigDir, Tuning: rigTuning})
+	p.Engine, err = engine.Open(p.env, engine.Options{Dir: rigDir, Tuning: rigTuning, NoSync: p.noSync})
 	return err
 }
 

@@ -21,7 +21,10 @@ type Report struct {
 	Namespaces uint64   `json:"namespaces"`
 	Outcomes   uint64   `json:"outcomes"`
 	Witnessed  CommitTS `json:"witnessed"` // the last commit that the witness saw
-	ChainHash  string   `json:"chain_hash"`
+	// Lost counts commits that the witness saw and the log of a store that ran without
+	// syncs has not: the machine went down with them.
+	Lost      CommitTS `json:"lost,omitempty"`
+	ChainHash string   `json:"chain_hash"`
 }
 
 // Verify rebuilds the state from the log and compares it with the records, on a
@@ -45,26 +48,23 @@ func Verify(env Env, dir string, progress func(done, total CommitTS)) (Report, e
 		return r, err
 	}
 	r.StoreID, r.Format = id.storeID, id.format
-	lock, err := env.FS.Lock(env.FS.PathJoin(dir, lockName))
+	lock, err := lockStore(&env, dir)
 	if err != nil {
-		return r, failf(ErrLocked, "%s is in use by another process: stop the daemon first, or verify a copy (%v)", dir, err)
+		return r, err
 	}
 	defer lock.Close()
-	var damage error
-	events := &pebble.EventListener{DataCorruption: func(i pebble.DataCorruptionInfo) {}}
-	storeDir := env.FS.PathJoin(dir, storeName)
-	o := storeOptions(env.FS, Tuning{MemTableBytes: maxMemTable}, pebbleLog{env.Log, func(err error) { damage = err }}, events)
-	o.ReadOnly, o.ErrorIfNotExists = true, true
-	db, err := pebble.Open(storeDir, o)
+	ev, err := readEvidence(env.FS, dir)
 	if err != nil {
-		return r, openError(storeDir, err)
+		return r, err
 	}
-	v := &verifier{db: db, r: &r, progress: progress}
-	marks, _, err := readWitness(env.FS, env.FS.PathJoin(dir, witnessName))
-	if err == nil {
-		err = v.run(marks)
+	var damage error
+	log := pebbleLog{env.Log, func(err error) { damage = err }}
+	db, err := openToRead(env.FS, env.FS.PathJoin(dir, storeName), id, &ev, Tuning{MemTableBytes: maxMemTable, ManualCompaction: true}, log)
+	if err != nil {
+		return r, err
 	}
-	return r, errors.Join(err, db.Close(), damage)
+	v := &verifier{db: db, r: &r, progress: progress, witness: env.FS.PathJoin(dir, witnessName)}
+	return r, errors.Join(v.run(&ev), db.Close(), damage)
 }
 
 func checkStoreDir(env Env, dir string) (*identity, error) {
@@ -73,28 +73,48 @@ func checkStoreDir(env Env, dir string) (*identity, error) {
 	case isNotExist(err):
 		return nil, failf(ErrNoStore, "%s does not exist", dir)
 	case err != nil:
-		return nil, failf(ErrUnusable, "%s cannot be looked at: %v", dir, err)
+		return nil, openFailure(ErrUnusable, err, "%s cannot be looked at", dir)
 	case !info.IsDir():
 		return nil, failf(ErrUnusable, "%s is a file, not a data directory", dir)
 	}
 	id, err := readIdentity(env.FS, env.FS.PathJoin(dir, identityName))
 	if err != nil {
-		return nil, err
+		return nil, openFailure(ErrStorage, err, "the identity file cannot be read")
 	}
 	if id == nil {
 		names, err := env.FS.List(dir)
 		if err == nil && len(names) == 0 {
 			return nil, failf(ErrNoStore, "%s is empty: no store was made there", dir)
 		}
+		if holdsCommits(env, dir) {
+			return nil, identityMissing(dir)
+		}
 		return nil, failf(ErrNoStore, "%s has no file %s: not a data directory, or one whose making was interrupted", dir, identityName)
 	}
 	return id, nil
+}
+
+// holdsCommits reports whether a directory without an identity file had one once: a
+// store is made before it, and commits only after.
+func holdsCommits(env Env, dir string) bool {
+	ev, err := readEvidence(env.FS, dir)
+	if err != nil || ev.sawCommits() {
+		return ev.sawCommits()
+	}
+	log := pebbleLog{env.Log, func(error) {}}
+	db, err := openToRead(env.FS, env.FS.PathJoin(dir, storeName), nil, &ev, Tuning{MemTableBytes: maxMemTable, ManualCompaction: true}, log)
+	if err != nil {
+		return false
+	}
+	head, _, err := readHead(db)
+	return errors.Join(err, db.Close()) == nil && head.ts > 0
 }
 
 type verifier struct {
 	db       *pebble.DB
 	r        *Report
 	progress func(done, total CommitTS)
+	witness  string // its path
 	head     mark
 	floor    CommitTS
 	ahead    uint64 // outcomes kept below floor: their ids look younger than their commits
@@ -106,7 +126,7 @@ type verifier struct {
 	lastNamespace      string
 }
 
-func (v *verifier) run(marks []mark) error {
+func (v *verifier) run(ev *evidence) error {
 	key := []byte{metaTag, 'f'}
 	format, err := getRow(v.db, key)
 	if err != nil {
@@ -121,10 +141,13 @@ func (v *verifier) run(marks []mark) error {
 	if v.floor, err = readFloor(v.db); err != nil {
 		return err
 	}
-	if err := checkWitness(v.db, v.head, marks); err != nil {
+	if ev.silent(v.head) {
+		return silentWitness(v.witness)
+	}
+	if v.r.Lost, err = ev.check(v.db, v.head); err != nil {
 		return err
 	}
-	for _, m := range marks {
+	for _, m := range ev.witness.marks {
 		v.r.Witnessed = max(v.r.Witnessed, m.ts)
 	}
 	if err := v.checkLog(); err != nil {

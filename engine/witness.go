@@ -12,16 +12,20 @@ import (
 // opens without a word when the tail of its WAL is damaged or missing; the
 // witness is what notices (G8).
 //
-// It is two slots, written in turn, each of one sector, so that a torn write
-// spoils the older word only. A slot is written after the sync of the commits
-// that it names and before they are acknowledged: it never names more than is
-// durable. It is synced itself only now and then, which a crash of the process
-// does not need and a loss of power can only turn into an older, still true,
-// word.
+// It is four slots, each of one sector, in two pairs, and each pair is written in
+// turn, so that a torn write spoils an older word only. A slot is written after the
+// sync of the commits that it names and before they are acknowledged: it never names
+// more than is durable, but in a store that runs without syncs (unsynced.go). The
+// first pair is not synced by itself, which a crash of the process does not need and
+// a loss of power can turn into an older, still true, word, or none. The second pair
+// is written only now and then, and synced each time: whatever happens, one of the
+// two is whole. A witness without any word is one that somebody has harmed.
 type witness struct {
-	file  vfs.File
-	turn  uint64
-	dirty int // commits since the file was synced
+	file   vfs.File
+	turn   uint64
+	synced uint64 // turns of the second pair
+	last   mark   // recorded
+	dirty  int    // commits since the file was synced
 }
 
 // A mark is a place in the log with the chain's hash there.
@@ -58,47 +62,66 @@ func parseSlot(b []byte) (m mark, turn uint64, ok bool) {
 	return m, turn, true
 }
 
-// readWitness returns every good slot. A bad one is passed over: it may be a
-// torn write, and the other still speaks.
-func readWitness(fs vfs.FS, path string) (marks []mark, turn uint64, err error) {
+// testimony is what a witness file says.
+type testimony struct {
+	marks  []mark // of every good slot; a bad one may be a torn write, and others speak
+	turn   uint64 // the latest
+	synced uint64 // the latest of the second pair; 0: it has no good slot
+	exists bool
+	blank  bool // nothing was ever written to it
+}
+
+func readWitness(fs vfs.FS, path string) (t testimony, err error) {
 	data, err := readFile(fs, path)
 	if err != nil {
-		return nil, 0, err
+		return t, err
 	}
-	for i := range 2 {
+	t.exists, t.blank = data != nil, len(bytes.Trim(data, "\x00")) == 0
+	for i := range 4 {
 		at := i * slotStride
 		if len(data) < at+slotSize {
 			break
 		}
-		if m, t, ok := parseSlot(data[at : at+slotSize]); ok {
-			marks = append(marks, m)
-			turn = max(turn, t)
+		m, turn, ok := parseSlot(data[at : at+slotSize])
+		if !ok {
+			continue
+		}
+		t.marks = append(t.marks, m)
+		if i < 2 {
+			t.turn = max(t.turn, turn)
+		} else {
+			t.synced = max(t.synced, turn)
 		}
 	}
-	return marks, turn, nil
+	return t, nil
 }
 
-// openWitness makes the file durable as a name, for a synced one is lost all the
-// same without it.
-func openWitness(fs vfs.FS, path string, turn uint64) (*witness, error) {
+// makeWitness replaces the file by one in which every slot says m.
+func makeWitness(fs vfs.FS, path string, m mark) error {
+	file := make([]byte, 3*slotStride+slotSize)
+	for i := range 4 {
+		// Turn 1 belongs into slot 1 of a pair, turn 2 into slot 0.
+		copy(file[i*slotStride:], m.appendSlot(nil, 2-uint64(i%2)))
+	}
+	return writeFileAtomic(fs, path, file)
+}
+
+// openWitness opens the file that t was read from.
+func openWitness(fs vfs.FS, path string, t testimony, last mark) (*witness, error) {
 	f, err := fs.OpenReadWrite(path, vfs.WriteCategoryUnspecified)
 	if err != nil {
 		return nil, err
 	}
-	if err := syncDir(fs, fs.PathDir(path)); err != nil {
-		_ = f.Close()
-		return nil, err
-	}
-	return &witness{file: f, turn: turn}, nil
+	return &witness{file: f, turn: t.turn, synced: t.synced, last: last}, nil
 }
 
-// record writes m into the older slot.
+// record writes m into the older slot of the first pair.
 func (w *witness) record(m mark, commits int) error {
 	w.turn++
-	slot := m.appendSlot(make([]byte, 0, slotSize), w.turn)
-	if _, err := w.file.WriteAt(slot, int64(w.turn%2)*slotStride); err != nil {
+	if err := w.write(w.turn, 0, m); err != nil {
 		return err
 	}
+	w.last = m
 	w.dirty += commits
 	if w.dirty < witnessSyncGap {
 		return nil
@@ -106,7 +129,19 @@ func (w *witness) record(m mark, commits int) error {
 	return w.sync()
 }
 
+// sync writes what was recorded into the older slot of the second pair, for good.
 func (w *witness) sync() error {
 	w.dirty = 0
+	w.synced++
+	if err := w.write(w.synced, 2, w.last); err != nil {
+		return err
+	}
 	return w.file.SyncData()
+}
+
+// write writes m, as the word of some turn, into the pair that begins with a slot.
+func (w *witness) write(turn uint64, pair int64, m mark) error {
+	slot := m.appendSlot(make([]byte, 0, slotSize), turn)
+	_, err := w.file.WriteAt(slot, (pair+int64(turn%2))*slotStride)
+	return err
 }

@@ -7,8 +7,11 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"path/filepath"
+	"strings"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/status"
 
 	"statehouse.dev/statehouse/engine"
 	lin "statehouse.dev/statehouse/linearizability"
@@ -47,8 +50,9 @@ func (s *Service) captured(env engine.Env) engine.Env {
 		}
 	}
 	env.Halt = func(reason error) {
-		if r := s.recorder.Load(); r != nil {
-			r.Halted(reason.Error(), s.dumpOptions(capture.RedactValues))
+		// The ring of a store that was moved may be another's by now.
+		if r := s.recorder.Load(); r != nil && !errors.Is(reason, engine.ErrDisplaced) {
+			r.Halted(s.withoutPaths(reason), s.dumpOptions(capture.RedactValues))
 		}
 		outer.Halt(reason)
 	}
@@ -114,6 +118,26 @@ func (s *Service) DumpCapture(why string) (path string, err error) {
 	return r.DumpFile(s.dumpOptions(capture.RedactValues), why)
 }
 
+// withoutPaths is the text of an error without the directories it may name: where on
+// the machine they are is no client's business, and a capture is given away.
+func (s *Service) withoutPaths(err error) string {
+	text := strings.ReplaceAll(err.Error(), s.config.Capture.Dir, filepath.Base(s.config.Capture.Dir))
+	if dir := s.config.Engine.Dir; filepath.IsAbs(dir) {
+		text = strings.ReplaceAll(text, dir, filepath.Base(dir))
+	}
+	return text
+}
+
+// captureError is an error of the recorder as a client may see it.
+func (s *Service) captureError(err error) error {
+	var known *engine.Failure
+	_, ofGRPC := status.FromError(err)
+	if ofGRPC || errors.As(err, &known) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return errors.New(s.withoutPaths(err))
+}
+
 // captureService is what an operator asks of captures.
 type captureService struct {
 	pb.UnimplementedCaptureServiceServer
@@ -124,24 +148,24 @@ func (c *captureService) status() *pb.CaptureStatus {
 	r := c.s.recorder.Load()
 	st := r.Status()
 	m := &pb.CaptureStatus{
-		On: st.On, Directory: r.Dir(), Bytes: uint64(st.Bytes), MaxBytes: uint64(st.MaxBytes), Operations: st.Operations, Lost: st.Lost, Wrapped: st.Wrapped,
+		On: st.On, Directory: filepath.Base(r.Dir()), Bytes: uint64(st.Bytes), MaxBytes: uint64(st.MaxBytes), Operations: st.Operations, Lost: st.Lost, Wrapped: st.Wrapped,
 	}
 	if st.Problem != nil {
-		m.Error = st.Problem.Error()
+		m.Error = c.s.withoutPaths(st.Problem)
 	}
 	return m
 }
 
 func (c *captureService) StartCapture(context.Context, *pb.StartCaptureRequest) (*pb.CaptureStatus, error) {
 	if err := c.s.recorder.Load().Start(); err != nil {
-		return nil, err
+		return nil, c.s.captureError(err)
 	}
 	return c.status(), nil
 }
 
 func (c *captureService) StopCapture(context.Context, *pb.StopCaptureRequest) (*pb.CaptureStatus, error) {
 	if err := c.s.recorder.Load().Stop(); err != nil {
-		return nil, err
+		return nil, c.s.captureError(err)
 	}
 	return c.status(), nil
 }
@@ -166,7 +190,7 @@ func (c *captureService) DumpCapture(req *pb.DumpCaptureRequest, stream pb.Captu
 	}
 	w := &dumpWriter{send: stream.Send}
 	if err := c.s.dump(stream.Context(), w, redaction); err != nil {
-		return err
+		return c.s.captureError(err)
 	}
 	return w.flush()
 }

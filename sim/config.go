@@ -14,6 +14,9 @@ type Config struct {
 	OutcomeCount int           `yaml:"outcome_count,omitempty" json:"outcome_count,omitempty"`
 	OpenTxns     int           `yaml:"open_txns,omitempty" json:"open_txns,omitempty"`
 	CachedKeys   int           `yaml:"cached_keys,omitempty" json:"cached_keys,omitempty"`
+	// Unsynced commits are acknowledged when the system has them: the process may die, the
+	// machine may not.
+	Unsynced bool `yaml:"unsynced,omitempty" json:"unsynced,omitempty"`
 	// Capacity of the disk in bytes; 0: no limit.
 	Capacity int64 `yaml:"capacity,omitempty" json:"capacity,omitempty"`
 }

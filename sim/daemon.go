@@ -85,7 +85,7 @@ func (d *daemon) RegisterService(desc *grpc.ServiceDesc, impl any) { d.desc, d.i
 // assemble builds the service as production does.
 func (d *daemon) assemble() (err error) {
 	d.service, err = server.Assemble(d.env(), server.Config{Engine: engine.Options{
-		Dir: dataDir, Limits: d.w.config.limits(),
+		Dir: dataDir, Limits: d.w.config.limits(), NoSync: d.w.config.Unsynced,
 		Tuning: engine.Tuning{MemTableBytes: 256 << 10, CacheBytes: 1 << 20, ManualCompaction: true},
 	}})
 	if err == nil {

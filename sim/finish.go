@@ -70,7 +70,11 @@ func (w *World) finale() {
 	if w.pristine != nil {
 		w.auditHarmed()
 	}
-	if w.daemon != nil {
+	switch {
+	case w.daemon == nil:
+	case w.config.Unsynced: // of a loss of power it promises less
+		_ = w.Apply(Step{Verb: Kill})
+	default:
 		_ = w.Apply(Step{Verb: Crash, Crash: simdisk.CrashOptions{Mode: simdisk.DropAll}})
 	}
 	_ = w.Apply(Step{Verb: Start})

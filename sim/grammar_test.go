@@ -64,7 +64,7 @@ func (s *schema) check(root *schema, at string, v any) error {
 		def := root.Defs[strings.TrimPrefix(s.Ref, "#/$defs/")]
 		return def.check(root, at, v)
 	}
-	kinds := map[string]string{"object": "map[string]interface {}", "array": "[]interface {}", "string": "string", "integer": "int"}
+	kinds := map[string]string{"object": "map[string]interface {}", "array": "[]interface {}", "string": "string", "integer": "int", "boolean": "bool"}
 	if s.Type != "" && fmt.Sprintf("%T", v) != kinds[s.Type] {
 		return fmt.Errorf("%s is %T, want %s", at, v, s.Type)
 	}

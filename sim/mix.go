@@ -72,6 +72,7 @@ func drawMix(seed uint64, o Options) mix {
 	m.crashModes = subset(r, simdisk.CrashModes())
 	m.diskFaults = subset(r, faultsOf(m.class))
 	m.config = drawConfig(r)
+	m.config.Unsynced = m.class == Recoverable && r.IntN(12) == 0
 	return m
 }
 

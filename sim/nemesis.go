@@ -106,6 +106,10 @@ func (d *driver) crash() simdisk.CrashOptions {
 }
 
 func (d *driver) death() {
+	if d.mix.config.Unsynced { // the power stays on
+		d.step(Step{Verb: []Verb{Kill, Kill, Stop}[d.nemesis.IntN(3)]})
+		return
+	}
 	if d.nemesis.Float64() < d.mix.crashInside {
 		d.deathInside()
 		return
@@ -188,6 +192,11 @@ func (d *driver) fillDisk() {
 // start starts the daemon again, which may go wrong, too.
 func (d *driver) start() {
 	w, r := d.w, d.nemesis
+	if d.mix.config.Unsynced {
+		d.step(Step{Verb: Capacity})
+		d.step(Step{Verb: Start})
+		return
+	}
 	if w.recoveries > 0 && w.recoveries < 3 && r.Float64() < d.mix.nested || r.Float64() < d.mix.nested/3 {
 		var starts []string
 		for _, in := range insides {

@@ -59,8 +59,12 @@ func (a *app) verify(p *printer, dir string) error {
 	case err != nil:
 		return verdict(err)
 	}
+	err = p.line("%s is right", quote(dir))
+	if report.Lost > 0 {
+		err = errors.Join(err, p.line("lost        %d acknowledged commits that the witness knew of: the machine went down while the store ran without syncs", report.Lost))
+	}
 	return errors.Join(
-		p.line("%s is right", quote(dir)),
+		err,
 		p.line("commits     %d, the last witnessed is %d", report.Commits, report.Witnessed),
 		p.line("operations  %d", report.Operations),
 		p.line("records     %d versions of keys of %d agents in %d namespaces", report.Records, report.Agents, report.Namespaces),

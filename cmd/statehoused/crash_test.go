@@ -22,8 +22,14 @@ import (
 // there whole or not at all; what was aborted or left open is not there (G1, G2,
 // G6). In the end the log is dense, folds to the state, and two watches that were
 // resumed across all the lives saw each commit once and in order (G5).
-func TestKillUnderLoad(t *testing.T) {
-	lives, most := 5, int64(1500)
+func TestKillUnderLoad(t *testing.T) { killUnderLoad(t, 5) }
+
+// TestKillUnderLoadUnsynced is TestKillUnderLoad without syncs, of which the death of a
+// process knows nothing.
+func TestKillUnderLoadUnsynced(t *testing.T) { killUnderLoad(t, 3, "--fsync-on-commit=false") }
+
+func killUnderLoad(t *testing.T, lives int, args ...string) {
+	most := int64(1500)
 	if raceEnabled {
 		most = 300 // verify and the clients are slow then
 	}
@@ -36,9 +42,9 @@ func TestKillUnderLoad(t *testing.T) {
 	rng := newRand(lives)
 	for life := range lives {
 		if life%2 == 1 {
-			killWhileStarting(t, dir, rng)
+			killWhileStarting(t, dir, rng, args)
 		}
-		d := start(t, dir, "--must-exist="+fmt.Sprint(life > 0))
+		d := start(t, dir, append(args, "--must-exist="+fmt.Sprint(life > 0))...)
 		followed := follow(context.Background(), t, d, tapes)
 		b.sendAgain(t, d, rng)
 		until := b.acks.Load() + 50 + rng.Int64N(most)
@@ -59,7 +65,7 @@ func TestKillUnderLoad(t *testing.T) {
 			}
 		}
 	}
-	d := start(t, dir, "--must-exist")
+	d := start(t, dir, append(args, "--must-exist")...)
 	b.sendAgain(t, d, rng)
 	st, err := d.GetStatus(call(t), &pb.GetStatusRequest{})
 	if err != nil {
@@ -87,10 +93,10 @@ func TestKillUnderLoad(t *testing.T) {
 }
 
 // killWhileStarting ends a daemon in the middle of its recovery, or nearly.
-func killWhileStarting(t *testing.T, dir string, rng *rand.Rand) {
+func killWhileStarting(t *testing.T, dir string, rng *rand.Rand, args []string) {
 	t.Helper()
 	for range 2 {
-		cmd := command(nil, "--data-dir", dir, "--listen-addr", "127.0.0.1:0", "--must-exist")
+		cmd := command(nil, append(args, "--data-dir", dir, "--listen-addr", "127.0.0.1:0", "--must-exist")...)
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}

@@ -80,7 +80,7 @@ func exitCode(err error) int {
 		return exitDataDir
 	case errors.Is(err, engine.ErrDataLoss):
 		return exitDamaged
-	case errors.Is(err, engine.ErrStorage):
+	case errors.Is(err, engine.ErrStorage), errors.Is(err, engine.ErrDisplaced):
 		return exitStorage
 	}
 	return exitFailed

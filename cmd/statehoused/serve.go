@@ -43,12 +43,16 @@ func serve(ctx context.Context, s *settings, errOut io.Writer, exit func(int)) e
 	service, err := server.Assemble(env, server.Config{
 		Engine: engine.Options{
 			Dir: s.dataDir, Limits: s.limits, Tuning: engine.Tuning{CacheBytes: s.cacheMB << 20}, NoSync: !s.fsyncOnCommit && !s.useMemory, Volatile: s.useMemory, MustExist: s.mustExist && !s.useMemory,
+			AcceptMissingWitness: s.acceptMissing,
 		},
 		Version: version, GitSHA: gitSHA, Token: s.token, Requests: s.requests, Streams: s.streams,
 		Capture: server.Capture{Dir: s.ringDir(), MaxBytes: s.captureMB << 20, On: s.capture, Settings: s.told},
 	})
 	if err != nil {
 		return err
+	}
+	if !s.useMemory {
+		warnReadable(log, s.dataDir, s.captureDir)
 	}
 	listeners, err := listen(ctx, s, log)
 	if err != nil {
@@ -79,7 +83,7 @@ func newEnv(s *settings, halt func(error), log *slog.Logger) (engine.Env, func()
 		return engine.MemoryEnv(halt, tell), func() {}
 	}
 	if !s.fsyncOnCommit {
-		log.Warn("commits are acknowledged before they are on disk: a crash of the machine may lose them")
+		log.Warn("commits are acknowledged when the system has them, before they are on disk: a crash of the machine may lose the newest")
 	}
 	return engine.OSEnv(halt, tell)
 }

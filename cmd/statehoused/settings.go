@@ -26,6 +26,7 @@ type settings struct {
 	useMemory     bool
 	fsyncOnCommit bool
 	mustExist     bool
+	acceptMissing bool // a missing witness
 	txTimeoutMS   uint64
 	maxTxTimeout  time.Duration
 	limits        engine.Limits
@@ -45,7 +46,7 @@ type settings struct {
 	capture       bool
 	captureDir    string
 	captureMB     int64
-	told          map[string]string // what differs from the defaults, without secrets
+	told          map[string]string // what differs from the defaults and is not private
 }
 
 func (s *settings) register(f *pflag.FlagSet) {
@@ -53,8 +54,9 @@ func (s *settings) register(f *pflag.FlagSet) {
 	f.StringVar(&s.listenAddr, "listen-addr", "localhost:50051", "address to listen on; localhost means both loopback addresses")
 	f.StringVar(&s.dataDir, "data-dir", "data", "directory of the store; made when missing")
 	f.BoolVar(&s.useMemory, "use-memory", false, "keep everything in memory, for development: gone at exit")
-	f.BoolVar(&s.fsyncOnCommit, "fsync-on-commit", true, "sync each commit to disk before acknowledging it; false may lose acknowledged commits")
+	f.BoolVar(&s.fsyncOnCommit, "fsync-on-commit", true, "sync each commit to disk before acknowledging it; with false a crash of the machine (not of the daemon) may lose the newest")
 	f.BoolVar(&s.mustExist, "must-exist", false, "refuse to make a store where there is none (a mount may be missing)")
+	f.BoolVar(&s.acceptMissing, "accept-missing-witness", false, "open a store whose witness is gone, for one start: commits at the log's end may be lost")
 	f.Uint64Var(&s.txTimeoutMS, "tx-timeout-ms", 30_000, "timeout of a transaction that asks for none, in milliseconds")
 	f.DurationVar(&s.maxTxTimeout, "max-tx-timeout", time.Hour, "longest timeout a transaction can ask for")
 	l := &s.limits
@@ -131,11 +133,22 @@ func (s *settings) complete(f *pflag.FlagSet, environ []string) error {
 	}
 	s.told = make(map[string]string)
 	f.Visit(func(flag *pflag.Flag) {
-		if !strings.HasPrefix(flag.Name, "token") && !strings.HasPrefix(flag.Name, "tls") {
+		if !private(flag.Name) {
 			s.told[flag.Name] = flag.Value.String()
 		}
 	})
 	return s.check()
+}
+
+// private reports whether a setting stays on this machine: a secret, or where something
+// is on it. The others go into captures, which are given away.
+func private(flag string) bool {
+	for _, part := range []string{"token", "tls", "-dir", "config"} {
+		if strings.Contains(flag, part) {
+			return true
+		}
+	}
+	return false
 }
 
 // checkNumbers refuses zeros, which further in would mean the default, and less.

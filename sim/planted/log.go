@@ -28,8 +28,8 @@ func replay() []Bug {
 			Name: "two-batches", Promise: "G2", About: "the events of a commit are written in a batch of their own, before its records: a crash between them tears it",
 			Edits: []Edit{{
 				"engine/step.go",
-				"	e.pruneOutcomes(fl.batch, len(fl.commits), now)\n	var err error",
-				"	e.pruneOutcomes(fl.batch, len(fl.commits), now)\n	events := e.db.NewBatch()\n\trest := e.db.NewBatch()\n\tfor r := fl.batch.Reader(); len(r) > 0; {\n\t\tkind, k, v, ok, _ := r.Next()\n\t\tif !ok {\n\t\t\tbreak\n\t\t}\n\t\tswitch to := rest; {\n\t\tcase kind == pebble.InternalKeyKindDelete:\n\t\t\t_ = to.Delete(k, nil)\n\t\tcase k[0] == eventTag || k[0] == logTag || k[0] == outcomeTag:\n\t\t\t_ = events.Set(k, v, nil)\n\t\tdefault:\n\t\t\t_ = to.Set(k, v, nil)\n\t\t}\n\t}\n\tif err := e.db.Apply(events, pebble.Sync); err != nil {\n\t\te.halt(err)\n\t}\n\tfl.batch = rest\n	var err error",
+				"	e.pruneOutcomes(fl.batch, len(fl.commits), now)\n	if err := e.db",
+				"	e.pruneOutcomes(fl.batch, len(fl.commits), now)\n	events := e.db.NewBatch()\n\trest := e.db.NewBatch()\n\tfor r := fl.batch.Reader(); len(r) > 0; {\n\t\tkind, k, v, ok, _ := r.Next()\n\t\tif !ok {\n\t\t\tbreak\n\t\t}\n\t\tswitch to := rest; {\n\t\tcase kind == pebble.InternalKeyKindDelete:\n\t\t\t_ = to.Delete(k, nil)\n\t\tcase k[0] == eventTag || k[0] == logTag || k[0] == outcomeTag:\n\t\t\t_ = events.Set(k, v, nil)\n\t\tdefault:\n\t\t\t_ = to.Set(k, v, nil)\n\t\t}\n\t}\n\tif err := e.db.Apply(events, pebble.Sync); err != nil {\n\t\te.halt(err)\n\t}\n\tfl.batch = rest\n	if err := e.db",
 			}},
 		},
 		{
@@ -102,20 +102,20 @@ func storage() []Bug {
 		{
 			Name: "halt-only-logs", Promise: "G7", About: "when storage fails the daemon says so and goes on",
 			Edits: []Edit{
-				{"engine/engine.go", "		e.env.Halt(reason)\n		e.failed.Store(failf(ErrStorage, \"halted: %v\", reason))", "		e.env.Log(\"storage failed\", \"reason\", reason.Error())"},
+				{"engine/engine.go", "		e.env.Halt(reason)\n		// Clients need not know which file it was, nor where; the log does.\n		e.failed.Store(failf(ErrStorage, \"storage failed: the daemon acknowledges nothing more and stops; its log tells why\"))", "		e.env.Log(\"storage failed\", \"reason\", reason.Error())"},
 				{"engine/step.go", "			e.halt(failf(ErrStorage, \"sync of the log failed: %v\", err))", "			e.halt(failf(ErrStorage, \"sync of the log failed: %v\", err))\n\t\t\t_ = fl"},
 			},
 		},
 		{
 			Name: "tail-loss-unnoticed", Promise: "G8", About: "the witness is not asked at start, so a log that lost its tail is taken for whole",
-			Edits: []Edit{{"engine/open.go", "		if m.ts > head.ts {", "		if m.ts > head.ts {\n\t\t\tcontinue\n\t\t}\n\t\tif m.ts > head.ts {"}},
+			Edits: []Edit{{"engine/evidence.go", "		case m.ts > head.ts && ev.unsynced == nil:", "		case m.ts > head.ts:\n\t\t\tcontinue\n\t\tcase m.ts > head.ts && ev.unsynced == nil:"}},
 		},
 		{
 			Name: "marker-loss-unnoticed", Promise: "G8", About: "a store whose manifest marker is gone is taken for a new one",
 			Edits: []Edit{
 				{"engine/open.go", "	o.ErrorIfNotExists = id != nil // a lost marker must not look like a new store", "	o.ErrorIfNotExists = false"},
-				{"engine/open.go", "	if id != nil {\n		if err := e.inspect(storeDir); err != nil {\n			return err\n		}\n	}", ""},
-				{"engine/open.go", "		if m.ts > head.ts {", "		if m.ts > head.ts {\n\t\t\tcontinue\n\t\t}\n\t\tif m.ts > head.ts {"},
+				{"engine/open.go", "		if err := e.inspect(storeDir, id, &ev); err != nil {\n			return head, lastTime, err\n		}\n", ""},
+				{"engine/evidence.go", "		case m.ts > head.ts && ev.unsynced == nil:", "		case m.ts > head.ts:\n\t\t\tcontinue\n\t\tcase m.ts > head.ts && ev.unsynced == nil:"},
 			},
 		},
 		{

@@ -1,0 +1,88 @@
+package engine
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// prepareDir makes sure dir can hold a store, each obstacle with its own words.
+func prepareDir(fs vfs.FS, dir string, mustExist bool) error {
+	if dir == "" {
+		return failf(ErrInvalid, "no data directory is given")
+	}
+	info, err := fs.Stat(dir)
+	switch {
+	case isNotExist(err) && mustExist:
+		return failf(ErrNoStore, "%s does not exist, and a store must (is a mount missing?)", dir)
+	case isNotExist(err):
+		return makeDir(fs, dir)
+	case err != nil:
+		return openFailure(ErrUnusable, err, "%s cannot be looked at", dir)
+	case !info.IsDir():
+		return failf(ErrUnusable, "%s is a file, not a directory", dir)
+	}
+	names, err := fs.List(dir)
+	if err != nil {
+		return openFailure(ErrUnusable, err, "%s cannot be listed", dir)
+	}
+	isStore := slices.Contains(names, identityName)
+	if mustExist && !isStore {
+		return failf(ErrNoStore, "%s holds no store, and one must be there", dir)
+	}
+	if !isStore {
+		for _, n := range names {
+			if !ofAttempt(n) && !ofSystem(n) {
+				return failf(ErrUnusable, "%s holds %q, which is not of a Statehouse store: choose an empty directory", dir, n)
+			}
+		}
+		// An attempt that was killed may have made dir, or directories above it, and
+		// not synced their names. Not all of them need be ours to sync.
+		for at := dir; at != fs.PathDir(at); at = fs.PathDir(at) {
+			_ = syncDir(fs, fs.PathDir(at))
+		}
+	}
+	return checkWritable(fs, dir)
+}
+
+// ofAttempt reports whether a file may be left of making a store that was interrupted.
+func ofAttempt(name string) bool {
+	return slices.Contains([]string{storeName, witnessName, witnessName + ".tmp", ballastName, lockName, identityName + ".tmp"}, name)
+}
+
+// ofSystem reports whether a file may be in a directory that nobody has used: what a
+// file system, or whoever looks into a directory, leaves there.
+func ofSystem(name string) bool { return name == "lost+found" || strings.HasPrefix(name, ".") }
+
+// makeDir makes dir and what is missing above it, and makes their names durable:
+// a synced file is lost all the same when the name of its directory is not there.
+func makeDir(fs vfs.FS, dir string) error {
+	above := []string{fs.PathDir(dir)}
+	for at := above[0]; at != fs.PathDir(at); {
+		if _, err := fs.Stat(at); !isNotExist(err) {
+			break
+		}
+		at = fs.PathDir(at)
+		above = append(above, at)
+	}
+	if err := fs.MkdirAll(dir, 0o700); err != nil {
+		return openFailure(ErrUnusable, err, "%s cannot be made", dir)
+	}
+	for _, at := range above {
+		if err := syncDir(fs, at); err != nil {
+			return openFailure(ErrUnusable, err, "%s, which %s is in, cannot be synced", at, dir)
+		}
+	}
+	return nil
+}
+
+func checkWritable(fs vfs.FS, dir string) error {
+	probe := fs.PathJoin(dir, lockName)
+	f, err := fs.OpenReadWrite(probe, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return openFailure(ErrUnusable, err, "%s is not writable", dir)
+	}
+	_ = f.Close()
+	return nil
+}

@@ -1,0 +1,132 @@
+package engine
+
+import (
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// evidence is what the files beside the store say about how far its log went. Pebble
+// itself opens an earlier state without a word when the end of its log is gone.
+type evidence struct {
+	witness  testimony
+	unsynced *mark // it ran without syncs since then; nil: everything was synced
+}
+
+func readEvidence(fs vfs.FS, dir string) (ev evidence, err error) {
+	if ev.witness, err = readWitness(fs, fs.PathJoin(dir, witnessName)); err != nil {
+		return ev, openFailure(ErrStorage, err, "the witness cannot be read")
+	}
+	if ev.unsynced, err = readUnsynced(fs, dir); err != nil {
+		return ev, openFailure(ErrStorage, err, "the mark of a store that runs without syncs cannot be read")
+	}
+	return ev, nil
+}
+
+// view is the file system that a store with this evidence is to be read on.
+func (ev *evidence) view(fs vfs.FS) vfs.FS {
+	if ev.unsynced != nil {
+		return prefixFS{fs}
+	}
+	return fs
+}
+
+// silent reports whether the witness has nothing to say where it must: it exists from
+// before there is an identity file, and one word in it is always whole. Builds before
+// this rule made it later and left it blank until the first commit, so a blank one
+// beside an empty log may be theirs.
+func (ev *evidence) silent(head mark) bool {
+	return !ev.witness.exists || len(ev.witness.marks) == 0 && !(ev.witness.blank && head.ts == 0)
+}
+
+// check refuses a log that ends before, or differs from, what was seen of it: commits
+// that were acknowledged are gone or changed. A store that ran without syncs may have
+// lost the newest of them in a crash of the machine: how many is lost, as far as the
+// witness knew.
+func (ev *evidence) check(r pebble.Reader, head mark) (lost CommitTS, err error) {
+	if m := ev.unsynced; m != nil {
+		if m.ts > head.ts {
+			return 0, failf(ErrDataLoss, "the log ends at commit %d, but everything up to commit %d was synced before the store ran without syncs: acknowledged commits are lost", head.ts, m.ts)
+		}
+		if err := checkMark(r, *m); err != nil {
+			return 0, err
+		}
+	}
+	for _, m := range ev.witness.marks {
+		switch {
+		case m.ts > head.ts && ev.unsynced == nil:
+			return 0, failf(ErrDataLoss, "the log ends at commit %d but the witness saw commit %d: acknowledged commits are lost", head.ts, m.ts).
+				with("log_head", head.ts.String()).with("witness_head", m.ts.String())
+		case m.ts > head.ts:
+			lost = max(lost, m.ts-head.ts)
+		default:
+			if err := checkMark(r, m); err != nil {
+				return 0, err
+			}
+		}
+	}
+	return lost, nil
+}
+
+// checkMark holds the log to what was seen of it at one commit.
+func checkMark(r pebble.Reader, m mark) error {
+	if m.ts == 0 {
+		return nil
+	}
+	row, err := readLogRow(r, m.ts)
+	if err != nil {
+		return err
+	}
+	if row.hash != m.hash {
+		return failf(ErrDataLoss, "commit %d is not the one the witness saw: the log was changed", m.ts)
+	}
+	return nil
+}
+
+func silentWitness(path string) *Failure {
+	return failf(ErrDataLoss, "%s is missing or spoilt: whether the log has lost its end cannot be told; restore a backup, or accept that for one start with --accept-missing-witness", path)
+}
+
+// sawCommits reports whether the witness knows of any.
+func (ev *evidence) sawCommits() bool {
+	for _, m := range ev.witness.marks {
+		if m.ts > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// settle makes the files beside an open store say what is so. Everything that was found
+// in the store is durable by now, for Pebble writes it to tables before it is open.
+// The old word of a witness that knew more goes before the mark that excuses it.
+func (e *Engine) settle(ev *evidence, head mark, lost CommitTS) error {
+	fs, dir := e.env.FS, e.opts.Dir
+	path := fs.PathJoin(dir, witnessName)
+	if lost > 0 {
+		e.env.Log("the machine went down while the store ran without syncs: acknowledged commits are lost", "lost_commits", uint64(lost), "last_commit_ts", uint64(head.ts))
+	}
+	if e.opts.AcceptMissingWitness && ev.silent(head) {
+		e.env.Log("the witness is gone, as accepted: the end of the log is taken for the end, whatever was lost behind it", "last_commit_ts", uint64(head.ts))
+	} else if e.opts.AcceptMissingWitness {
+		e.env.Log("the witness is there: a missing one need not be accepted; do not ask for that again, it would hide a loss")
+	}
+	if lost > 0 || ev.witness.synced == 0 {
+		if err := makeWitness(fs, path, head); err != nil {
+			return openFailure(ErrStorage, err, "the witness cannot be made")
+		}
+		ev.witness = testimony{turn: 2, synced: 2}
+	}
+	var err error
+	if e.witness, err = openWitness(fs, path, ev.witness, head); err != nil {
+		return openFailure(ErrStorage, err, "the witness cannot be opened")
+	}
+	if e.opts.NoSync {
+		err = writeUnsynced(fs, dir, head)
+	} else if ev.unsynced != nil {
+		err = removeUnsynced(fs, dir)
+	}
+	if err != nil {
+		return openFailure(ErrStorage, err, "the mark of a store that runs without syncs cannot be changed")
+	}
+	return nil
+}

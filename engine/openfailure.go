@@ -1,0 +1,144 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	iofs "io/fs"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// What an error of the system or of Pebble means, in our words. Met while opening, it
+// is one of three: the person who started us has named an unfit directory, what is
+// stored is damaged, or the disk has failed. Each asks for something else to be done,
+// so each has an exit code of its own.
+
+// unfit are the errors of a system that works and of a path that does not do.
+var unfit = []syscall.Errno{
+	syscall.EACCES, syscall.EPERM, syscall.EROFS, syscall.ENOENT, syscall.ENOTDIR, syscall.EISDIR,
+	syscall.EEXIST, syscall.EINVAL, syscall.ELOOP, syscall.ENAMETOOLONG,
+}
+
+// failedIO reports whether err says that the system could not do what any good
+// directory allows: the disk is failing, full, or gone, or files have run out.
+func failedIO(err error) bool {
+	var no syscall.Errno
+	return errors.As(err, &no) && !slices.Contains(unfit, no)
+}
+
+// openFailure says what kind of failure err is: one of the disk, or else kind. What
+// is in our words already stays as it is.
+func openFailure(kind, err error, format string, args ...any) error {
+	var known *Failure
+	if errors.As(err, &known) {
+		return err
+	}
+	if failedIO(err) {
+		kind = ErrStorage
+	}
+	return failf(kind, "%s: %v", fmt.Sprintf(format, args...), err)
+}
+
+// openError says why Pebble could not open the store in dir, while it read a file.
+// Where the system did what it was asked, what was read must be wrong.
+func openError(dir, file string, err error) error {
+	var known *Failure
+	switch {
+	case errors.As(err, &known):
+		return err
+	case errors.Is(err, pebble.ErrDBDoesNotExist):
+		return lostFiles(dir)
+	case tablesWrong.MatchString(err.Error()):
+		return tablesError(dir, err)
+	case pebble.IsCorruptionError(err), isNotExist(err):
+	case failedIO(err) || errors.As(err, new(syscall.Errno)):
+		return failf(ErrStorage, "%s cannot be opened: %v", dir, err)
+	}
+	if info := pebble.ExtractDataCorruptionInfo(err); info != nil {
+		file = path.Base(info.Path)
+	}
+	return failf(ErrDataLoss, "%s is damaged: %s", filepath.Join(dir, file), whatIsWrong(file))
+}
+
+func lostFiles(dir string) *Failure {
+	return failf(ErrDataLoss, "%s has lost its files: the directory says it is a store, but there is none", dir)
+}
+
+// tablesWrong finds what Pebble's check of its tables says of each.
+var tablesWrong = regexp.MustCompile(`L\d+: (\d+): (object size mismatch .*: (\d+) \(disk\) != (\d+) \(MANIFEST\))?`)
+
+// tablesError names the tables that are not there as the manifest has them.
+func tablesError(dir string, err error) error {
+	var found []string
+	for _, m := range tablesWrong.FindAllStringSubmatch(err.Error(), -1) {
+		table := tableName(m[1])
+		if m[2] == "" {
+			found = append(found, table+" is missing")
+		} else {
+			found = append(found, fmt.Sprintf("%s is %s bytes long and should be %s", table, m[3], m[4]))
+		}
+	}
+	return failf(ErrDataLoss, "%s is damaged: %s", dir, strings.Join(found, ", "))
+}
+
+func tableName(number string) string { return number + ".sst" }
+
+// whatIsWrong says what is known of a damaged file of the store, given its name.
+func whatIsWrong(base string) string {
+	switch {
+	case strings.HasPrefix(base, "MANIFEST-"):
+		return "the list of tables does not check"
+	case strings.HasPrefix(base, "OPTIONS-"):
+		return "it is not how this store writes its options"
+	case strings.HasSuffix(base, ".log"):
+		return "a record of the log does not check, and others follow"
+	case strings.HasSuffix(base, ".sst"):
+		return "a block of the table does not check"
+	}
+	return "its files do not fit each other"
+}
+
+// storageError puts an error that Pebble answered a read with into our words. They
+// reach clients, who must not learn where on the machine the store is.
+func storageError(err error) error {
+	var known *Failure
+	if errors.As(err, &known) {
+		return err
+	}
+	if info := pebble.ExtractDataCorruptionInfo(err); info != nil {
+		return damagedFile(info.Path)
+	}
+	switch {
+	case pebble.IsCorruptionError(err):
+		return failf(ErrDataLoss, "damage was met while reading")
+	case isNotExist(err):
+		return failf(ErrDataLoss, "a file of the store is missing")
+	}
+	return failf(ErrStorage, "reading failed: %s", withoutPath(err))
+}
+
+// damagedFile names a damaged file of a running store, but not where it is.
+func damagedFile(name string) *Failure {
+	base := path.Base(name)
+	return failf(ErrDataLoss, "%s is damaged: %s", base, whatIsWrong(base))
+}
+
+// withoutPath is what went wrong but not where: the system's word for it, if it has
+// one. The daemon's log tells the rest.
+func withoutPath(err error) string {
+	var no syscall.Errno
+	if errors.As(err, &no) {
+		return no.Error()
+	}
+	var at *iofs.PathError
+	if errors.As(err, &at) {
+		return at.Err.Error()
+	}
+	return "the storage engine could not do it"
+}

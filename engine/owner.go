@@ -1,0 +1,89 @@
+package engine
+
+import (
+	"errors"
+	"sync/atomic"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/sstable"
+)
+
+// Every table says which store it was written for. Without that, one of another store
+// under the same number and of the same size would be read as if it were ours: each
+// of its rows checks. Tables of builds that did not write it say nothing.
+
+const ownerProperty = "statehouse.store"
+
+// owner is the id that tables are written with. A new store has none until Pebble is
+// open.
+type owner struct{ id atomic.Pointer[string] }
+
+func (o *owner) set(id string) { o.id.Store(&id) }
+
+// collector makes Pebble write the id into the properties of a table.
+func (o *owner) collector() pebble.BlockPropertyCollector { return ownerCollector{o} }
+
+type ownerCollector struct{ owner *owner }
+
+func (ownerCollector) Name() string                                 { return ownerProperty }
+func (ownerCollector) AddPointKey(pebble.InternalKey, []byte) error { return nil }
+func (ownerCollector) FinishDataBlock(buf []byte) ([]byte, error)   { return buf, nil }
+func (ownerCollector) AddPrevDataBlockToIndexBlock()                {}
+func (ownerCollector) FinishIndexBlock(buf []byte) ([]byte, error)  { return buf, nil }
+func (ownerCollector) SupportsSuffixReplacement() bool              { return false }
+
+func (c ownerCollector) FinishTable(buf []byte) ([]byte, error) {
+	if id := c.owner.id.Load(); id != nil {
+		buf = append(buf, *id...)
+	}
+	return buf, nil
+}
+
+var errNoRangeKeys = errors.New("a store of ours has no range keys and replaces no suffixes")
+
+func (ownerCollector) AddRangeKeys(sstable.Span) error { return errNoRangeKeys }
+func (ownerCollector) AddCollectedWithSuffixReplacement(_, _, _ []byte) error {
+	return errNoRangeKeys
+}
+
+// eachOwner calls f with every table that names its store.
+func eachOwner(db *pebble.DB, f func(table, id string) error) error {
+	levels, err := db.SSTables(pebble.WithProperties())
+	if err != nil {
+		return storageError(err)
+	}
+	for _, level := range levels {
+		for _, table := range level {
+			if table.Properties == nil {
+				continue
+			}
+			// The first byte is Pebble's number for the property.
+			if p := table.Properties.UserProperties[ownerProperty]; len(p) > 1 {
+				if err := f(tableName(table.BackingSSTNum.String()), p[1:]); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// checkOwner refuses tables of another store. Without an identity any will do.
+func checkOwner(db *pebble.DB, id *identity) error {
+	return eachOwner(db, func(table, owner string) error {
+		if id != nil && owner != id.storeID {
+			return failf(ErrDataLoss, "table %s belongs to store %s, not to this one, %s", table, owner, id.storeID)
+		}
+		return nil
+	})
+}
+
+// adoptedOwner is the id that an interrupted making of a store has written into
+// tables already; "" if none.
+func adoptedOwner(db *pebble.DB) (id string, err error) {
+	err = eachOwner(db, func(_, owner string) error {
+		id = owner
+		return nil
+	})
+	return id, err
+}

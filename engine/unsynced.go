@@ -1,0 +1,182 @@
+package engine
+
+import (
+	"encoding/hex"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/cockroachdb/pebble/v2/record"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// Running without syncs (Options.NoSync). A commit is written to the operating
+// system before it is acknowledged, so the death of the process loses nothing; only
+// the machine's can, and then only the newest commits. Three things see to that:
+//
+//   - Pebble commits as ever, and waits for the sync of its log; lazyFS makes that
+//     sync do nothing. Pebble's own NoSync would leave commits in the process.
+//   - A log is really synced when it is closed. Pebble closes one before it begins
+//     the next, or flushes what the log holds, so at most the newest is unsynced: a
+//     prefix of the commits survives, never a later one without an earlier.
+//   - A mark in the data directory says that it runs so, from which commit on. With
+//     it a log that ends before what the witness saw is not damage, and neither is a
+//     log that the loss of power has left with a hole: it ends there (prefixFS).
+
+// unsyncedName is the mark's file. It is there from before the first commit that is
+// acknowledged without a sync until everything is durable again.
+const unsyncedName = "unsynced"
+
+const unsyncedText = "Statehouse ran without syncs\ndurable %d\nhash %x\n"
+
+func encodeUnsynced(m mark) []byte {
+	text := fmt.Sprintf(unsyncedText, m.ts, m.hash[:])
+	return fmt.Appendf(nil, "%schecksum %08x\n", text, crc32.Checksum([]byte(text), castagnoli))
+}
+
+// readUnsynced returns the commit up to which everything was durable when the store
+// last began to run without syncs, or nil when all of it is.
+func readUnsynced(fs vfs.FS, dir string) (*mark, error) {
+	data, err := readFile(fs, fs.PathJoin(dir, unsyncedName))
+	if data == nil || err != nil {
+		return nil, err
+	}
+	var m mark
+	var hash string
+	_, err = fmt.Sscanf(string(data), "Statehouse ran without syncs\ndurable %d\nhash %s\n", &m.ts, &hash)
+	if err == nil {
+		var n int
+		n, err = hex.Decode(m.hash[:], []byte(hash)[:min(len(hash), 2*len(m.hash))])
+		if err == nil && n == len(m.hash) && string(encodeUnsynced(m)) == string(data) {
+			return &m, nil
+		}
+	}
+	return nil, failf(ErrDataLoss, "%s is damaged: it does not check", fs.PathJoin(dir, unsyncedName))
+}
+
+func writeUnsynced(fs vfs.FS, dir string, m mark) error {
+	return writeFileAtomic(fs, fs.PathJoin(dir, unsyncedName), encodeUnsynced(m))
+}
+
+// removeUnsynced takes the mark away for good. Without the sync a crash could bring
+// it back, and with it excuse a real loss.
+func removeUnsynced(fs vfs.FS, dir string) error {
+	if err := fs.Remove(fs.PathJoin(dir, unsyncedName)); err != nil {
+		return err
+	}
+	return syncDir(fs, dir)
+}
+
+func isLog(fs vfs.FS, name string) bool { return strings.HasSuffix(fs.PathBase(name), ".log") }
+
+// lazyFS syncs logs when they are closed and not before.
+type lazyFS struct{ vfs.FS }
+
+func (l lazyFS) wrap(f vfs.File, name string) vfs.File {
+	if f == nil || !isLog(l, name) {
+		return f
+	}
+	return lazyLog{f}
+}
+
+func (l lazyFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	f, err := l.FS.Create(name, c)
+	return l.wrap(f, name), err
+}
+
+func (l lazyFS) ReuseForWrite(oldname, newname string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	f, err := l.FS.ReuseForWrite(oldname, newname, c)
+	return l.wrap(f, newname), err
+}
+
+func (l lazyFS) Unwrap() vfs.FS { return l.FS }
+
+type lazyLog struct{ vfs.File }
+
+func (lazyLog) Sync() error                { return nil }
+func (lazyLog) SyncData() error            { return nil }
+func (lazyLog) SyncTo(int64) (bool, error) { return false, nil }
+
+func (f lazyLog) Close() error {
+	err := f.File.Sync()
+	if cerr := f.File.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+// prefixFS shows of each log what comes before its first broken record. After a loss
+// of power that is where an unsynced log ends, whatever the system wrote out behind
+// it; Pebble, which takes it for synced, would call it damaged. A synced log that is
+// really damaged becomes a hole before the logs after it, which inspect finds.
+type prefixFS struct{ vfs.FS }
+
+func (p prefixFS) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
+	f, err := p.FS.Open(name, opts...)
+	if err != nil || !isLog(p, name) {
+		return f, err
+	}
+	size, err := goodPrefix(f, p.PathBase(name))
+	_ = f.Close()
+	if err != nil {
+		return nil, err
+	}
+	if f, err = p.FS.Open(name, opts...); err != nil {
+		return nil, err
+	}
+	return &prefixFile{File: f, rest: io.LimitReader(f, size)}, nil
+}
+
+func (p prefixFS) Unwrap() vfs.FS { return p.FS }
+
+type prefixFile struct {
+	vfs.File
+	rest io.Reader
+}
+
+func (f *prefixFile) Read(b []byte) (int, error) { return f.rest.Read(b) }
+
+// goodPrefix is the size of the records that can be read from the start of a log.
+func goodPrefix(f io.Reader, base string) (size int64, err error) {
+	stem, _, _ := strings.Cut(strings.TrimSuffix(base, ".log"), "-")
+	number, err := strconv.ParseUint(stem, 10, 64)
+	if err != nil {
+		return 0, nil // not one of Pebble's, which will not read it either
+	}
+	in := &errReader{r: f}
+	logs := numbered(record.NewReader, in, number)
+	for {
+		size = logs.Offset()
+		r, err := logs.Next()
+		if err == nil {
+			_, err = io.Copy(io.Discard, r)
+		}
+		if in.err != nil {
+			return 0, in.err // the disk failed, which says nothing about the log
+		}
+		if err != nil {
+			return size, nil
+		}
+	}
+}
+
+// errReader remembers an error of the reader below that is not its end.
+type errReader struct {
+	r   io.Reader
+	err error
+}
+
+func (e *errReader) Read(p []byte) (int, error) {
+	n, err := e.r.Read(p)
+	if err != nil && err != io.EOF {
+		e.err = err
+	}
+	return n, err
+}
+
+// numbered calls open with a number of a type of Pebble's that has no name outside.
+func numbered[N ~uint64](open func(io.Reader, N) *record.Reader, r io.Reader, number uint64) *record.Reader {
+	return open(r, N(number))
+}
