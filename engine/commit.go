@@ -269,7 +269,7 @@ func (e *Engine) Abort(ctx context.Context, id TxnID) error {
 	}
 	for {
 		state, wait := e.txns.abort(id, e.now())
-		if wait == nil {
+		if state == TxnNeverSeen {
 			wait = e.waiting(id) // of a Transact
 		}
 		if wait == nil {

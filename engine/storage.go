@@ -30,7 +30,7 @@ const (
 // storeOptions are the options every open of the store shares.
 func storeOptions(fs vfs.FS, t Tuning, log pebble.Logger, events *pebble.EventListener) *pebble.Options {
 	o := &pebble.Options{
-		FS:                          fs,
+		FS:                          blockFS{fs},
 		Comparer:                    comparer,
 		FormatMajorVersion:          PebbleFormat,
 		Logger:                      log,
@@ -101,7 +101,7 @@ func storageError(err error) error {
 	var known *Failure
 	switch {
 	case errors.As(err, &known):
-		return err
+		return known // without what Pebble says of it
 	case pebble.IsCorruptionError(err):
 		return failf(ErrDataLoss, "damage met while reading: %v", err)
 	}
