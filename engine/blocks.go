@@ -53,7 +53,11 @@ func (f blockFile) ReadAt(p []byte, off int64) (int, error) {
 
 // blockSumHolds reports whether a block ends in the checksum of what is before it.
 func blockSumHolds(block []byte) bool {
-	data, sum := block[:len(block)-blockSumSize], block[len(block)-blockSumSize:]
-	crc := crc32.Checksum(data, castagnoli)
-	return bits.RotateLeft32(crc, 17)+0xa282ead8 == binary.LittleEndian.Uint32(sum)
+	n := len(block) - blockSumSize
+	return blockSum(block[:n]) == binary.LittleEndian.Uint32(block[n:])
+}
+
+// blockSum is Pebble's: CRC-32C, turned and shifted.
+func blockSum(data []byte) uint32 {
+	return bits.RotateLeft32(crc32.Checksum(data, castagnoli), 17) + 0xa282ead8
 }
