@@ -30,3 +30,9 @@ func (c *cache[K, V]) put(k K, v V) {
 		c.old, c.young = c.young, make(map[K]V, c.limit)
 	}
 }
+
+// drop forgets k.
+func (c *cache[K, V]) drop(k K) {
+	delete(c.young, k)
+	delete(c.old, k)
+}

@@ -25,7 +25,7 @@ func (e *Engine) Begin(timeout *time.Duration) (id TxnID, snapshot CommitTS, gra
 
 // Stage adds a write or tombstone to an open transaction.
 func (e *Engine) Stage(id TxnID, w Write) error {
-	if err := checkBegunID(id); err != nil {
+	if err := checkTxnID(id); err != nil {
 		return err
 	}
 	if err := e.checkWrite(&w); err != nil {
@@ -60,7 +60,7 @@ func (e *Engine) checkWrite(w *Write) error {
 // orCommitted corrects "not known" for a transaction that the table has
 // forgotten because it committed.
 func (e *Engine) orCommitted(id TxnID, err error) error {
-	if !errors.Is(err, ErrTxnNotFound) {
+	if !errors.Is(err, ErrTxnNotFound) || !mayHaveBegun(id) {
 		return err
 	}
 	switch _, found, lookErr := e.committed(id); {
@@ -72,20 +72,27 @@ func (e *Engine) orCommitted(id TxnID, err error) error {
 	return err
 }
 
+// mayHaveBegun tells whether id is like those that Begin makes. Under any other only
+// a Transact can have committed, which no call of an open transaction is about.
+func mayHaveBegun(id TxnID) bool {
+	_, timed := txnIDTime(id)
+	return timed
+}
+
 // Commit makes a transaction durable, or answers again what it answered before
 // (G6). The conditions of the first Commit of a transaction count. When ctx ends
 // first the outcome is unknown.
 func (e *Engine) Commit(ctx context.Context, id TxnID, c Conditions) (CommitResult, error) {
-	if err := checkBegunID(id); err != nil {
+	if err := checkTxnID(id); err != nil {
 		return CommitResult{}, err
 	}
 	if err := e.checkConditions(&c); err != nil {
-		return CommitResult{}, err
+		return CommitResult{}, e.Refused(id, err)
 	}
 	tk := newTicket()
 	x, wait, err := e.txns.startCommit(id, e.now(), tk)
 	if err != nil {
-		return e.commitEnded(id, err)
+		return e.commitEnded(ctx, id, err)
 	}
 	if x != nil {
 		if err := e.submitTxn(x, c, tk); err != nil {
@@ -96,13 +103,17 @@ func (e *Engine) Commit(ctx context.Context, id TxnID, c Conditions) (CommitResu
 	return e.await(ctx, id, wait)
 }
 
-// commitEnded answers a Commit of a transaction that is over already.
-func (e *Engine) commitEnded(id TxnID, ended error) (CommitResult, error) {
+// commitEnded answers a Commit of a transaction that is over already, or that the
+// table does not know.
+func (e *Engine) commitEnded(ctx context.Context, id TxnID, ended error) (CommitResult, error) {
 	if o := e.txns.state(id, e.now()); o.State == TxnCommitted {
 		return o.Result, nil
 	}
-	if !errors.Is(ended, ErrTxnNotFound) {
+	if !errors.Is(ended, ErrTxnNotFound) || !mayHaveBegun(id) {
 		return CommitResult{}, ended
+	}
+	if wait := e.waiting(id); wait != nil { // of a Transact
+		return e.await(ctx, id, wait)
 	}
 	r, found, err := e.committed(id)
 	if err != nil {
@@ -129,7 +140,11 @@ func (e *Engine) submitTxn(x *txn, c Conditions, tk *ticket) error {
 	p.snapshot, p.deadline, p.ranges = x.snapshot, x.deadline, x.ranges
 	if len(writes) == 0 && len(p.keys) == 0 && len(p.heads) == 0 {
 		// It only read, all at one point of the order: that point is its place.
-		a := answer{p: p, result: CommitResult{CommitTS: x.snapshot, CommitTime: e.timeOf(x.snapshot)}}
+		at, err := e.timeOf(x.snapshot)
+		if err != nil {
+			return err
+		}
+		a := answer{p: p, result: CommitResult{CommitTS: x.snapshot, CommitTime: at}}
 		e.endTxn(&a)
 		tk.answer(a.result, nil)
 		return nil
@@ -149,25 +164,41 @@ func (e *Engine) Transact(ctx context.Context, id TxnID, writes []Write, c Condi
 	if err := checkTxnID(id); err != nil {
 		return CommitResult{}, err
 	}
+	p, err := e.proposalOf(id, writes, c)
+	if err != nil {
+		return CommitResult{}, e.Refused(id, err)
+	}
+	begun, wait := e.txns.begun(id, e.now())
+	for ; wait != nil; begun, wait = e.txns.begun(id, e.now()) {
+		// Should it commit, p is compared with what it committed.
+		if _, err := e.await(ctx, id, wait); errors.Is(err, ErrOutcomeUnknown) {
+			return CommitResult{}, err
+		}
+	}
+	if begun {
+		return CommitResult{}, failf(ErrTxnIDReused, "transaction id %s is of a transaction that BeginTransaction opened: choose a fresh id", id)
+	}
+	if err := e.submit(p); err != nil {
+		return e.unlessCommitted(p, err)
+	}
+	return e.await(ctx, id, p.ticket)
+}
+
+// proposalOf checks what a Transact asks for and makes a proposal of it.
+func (e *Engine) proposalOf(id TxnID, writes []Write, c Conditions) (*proposal, error) {
 	if err := e.checkConditions(&c); err != nil {
-		return CommitResult{}, err
+		return nil, err
 	}
 	last, expected, err := e.checkWrites(writes)
 	if err != nil {
-		return CommitResult{}, err
+		return nil, err
 	}
 	c.Keys = append(expected, c.Keys...)
-	if e.txns.begun(id, e.now()) {
-		return CommitResult{}, failf(ErrTxnIDReused, "transaction id %s is of a transaction that BeginTransaction opened: choose a fresh id", id)
-	}
 	p := newProposal(id, last, c)
 	if len(last) == 0 && len(p.keys) == 0 && len(p.heads) == 0 {
-		return CommitResult{}, failf(ErrInvalid, "the transaction has neither operations nor preconditions").with("field", "operations")
+		return nil, failf(ErrInvalid, "the transaction has neither operations nor preconditions").with("field", "operations")
 	}
-	if err := e.submit(p); err != nil {
-		return CommitResult{}, err
-	}
-	return e.await(ctx, id, p.ticket)
+	return p, nil
 }
 
 // checkWrites checks each write and the whole, and keeps a key's last.
@@ -233,24 +264,36 @@ func (e *Engine) await(ctx context.Context, id TxnID, tk *ticket) (CommitResult,
 // (whatever its id looks like), it changes nothing. It fails with
 // ErrTxnCommitted, or with what kept it from telling.
 func (e *Engine) Abort(ctx context.Context, id TxnID) error {
-	if checkBegunID(id) != nil {
+	if checkTxnID(id) != nil {
 		return nil
 	}
-	state, wait := e.txns.abort(id, e.now())
-	if wait != nil {
-		if _, err := e.await(ctx, id, wait); err == nil {
+	for {
+		state, wait := e.txns.abort(id, e.now())
+		if state == TxnNeverSeen {
+			wait = e.waiting(id) // of a Transact
+		}
+		if wait == nil {
+			return e.aborted(id, state)
+		}
+		// Not every refusal ends a transaction (a full disk does not), so that only
+		// success and doubt answer this; after any other it is to be ended still.
+		switch _, err := e.await(ctx, id, wait); {
+		case err == nil:
 			return txnCommitted(id)
-		} else if errors.Is(err, ErrOutcomeUnknown) {
+		case errors.Is(err, ErrOutcomeUnknown):
 			return err
 		}
-		return nil
 	}
+}
+
+// aborted answers the Abort of a transaction that is undecided no more.
+func (e *Engine) aborted(id TxnID, state TxnState) error {
 	switch state {
 	case TxnCommitted:
 		return txnCommitted(id)
 	case TxnNeverSeen:
-		_, found, err := e.committed(id)
-		if err == nil && found {
+		_, found, err := e.outcomeOf(id)
+		if found {
 			return txnCommitted(id)
 		}
 		return err

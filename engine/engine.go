@@ -64,7 +64,7 @@ type Engine struct {
 	mu          sync.Mutex
 	queue       []*proposal
 	queuedBytes int
-	undecided   map[TxnID]int // one-shot proposals queued or in a step, by id
+	undecided   map[TxnID][]*proposal // one-shots queued or in a step, copies of one id together
 	stopped     bool
 	wake        chan struct{} // holds a token when Run is to look at the queue
 
@@ -169,68 +169,6 @@ func assertf(ok bool, format string, args ...any) {
 	}
 }
 
-// submit queues a proposal for the writer and sees to it that it is taken.
-func (e *Engine) submit(p *proposal) error {
-	if err := e.enqueue(p); err != nil {
-		return err
-	}
-	e.stepSoon()
-	return nil
-}
-
-func (e *Engine) enqueue(p *proposal) error {
-	if len(p.agents) > 0 {
-		if err := e.refusal(); err != nil {
-			// What was committed is answered again even now.
-			switch _, found, lookErr := e.committed(p.id); {
-			case lookErr != nil:
-				return inDoubt(err)
-			case !found:
-				return err
-			}
-		}
-	}
-	size := p.bytes()
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.stopped {
-		return failf(ErrStopped, "the daemon is stopping; nothing was applied: retry when it is back")
-	}
-	if len(e.queue) >= e.opts.Limits.QueuedCommits {
-		return limitErr("commits waiting for the writer", len(e.queue)+1, e.opts.Limits.QueuedCommits)
-	}
-	// One that fits its own limits has room in an empty queue, whatever it comes to.
-	if len(e.queue) > 0 && e.queuedBytes+size > e.opts.Limits.StagedBytes {
-		return limitErr("bytes waiting for the writer", e.queuedBytes+size, e.opts.Limits.StagedBytes)
-	}
-	e.queue = append(e.queue, p)
-	e.queuedBytes += size
-	if !p.interactive {
-		e.undecided[p.id]++
-	}
-	return nil
-}
-
-// takeQueued takes what one step may hold from the queue's front.
-func (e *Engine) takeQueued() []*proposal {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	n, size, lookups := 0, 0, 0
-	for n < len(e.queue) && (n == 0 || size < maxStepBytes && lookups < maxStepLookups) {
-		size += e.queue[n].bytes()
-		lookups += e.queue[n].lookups()
-		n++
-	}
-	taken := e.queue[:n:n]
-	if n == len(e.queue) {
-		e.queue, e.queuedBytes = nil, 0
-	} else {
-		e.queue = e.queue[n:]
-		e.queuedBytes -= size
-	}
-	return taken
-}
-
 // Close stops taking commits, answers those still queued, writes the witness and
 // closes the store. Nobody may call the engine during or after it.
 func (e *Engine) Close() error {
@@ -256,37 +194,6 @@ func (e *Engine) Close() error {
 	}
 	errs = append(errs, e.lock.Close())
 	return errors.Join(errs...)
-}
-
-// isUndecided tells whether a one-shot commit of that id waits for the writer or
-// for the disk, so that Outcome does not call never seen what is about to be there.
-func (e *Engine) isUndecided(id TxnID) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.undecided[id] > 0
-}
-
-func (e *Engine) decidedLocked(p *proposal) {
-	if p.interactive {
-		return // the transaction table knows
-	}
-	if e.undecided[p.id]--; e.undecided[p.id] == 0 {
-		delete(e.undecided, p.id)
-	}
-}
-
-// refuseQueued answers what the writer will never take.
-func (e *Engine) refuseQueued() {
-	e.mu.Lock()
-	left := e.queue
-	e.queue, e.queuedBytes = nil, 0
-	for _, p := range left {
-		e.decidedLocked(p)
-	}
-	e.mu.Unlock()
-	for _, p := range left {
-		p.ticket.answer(CommitResult{}, failf(ErrStopped, "the daemon stopped before this commit was taken; nothing was applied"))
-	}
 }
 
 // broadcast wakes everybody who waits for a change.

@@ -140,14 +140,6 @@ func checkTxnID(id TxnID) error {
 	return nil
 }
 
-// checkBegunID accepts what Begin makes: a UUID.
-func checkBegunID(id TxnID) error {
-	if _, ok := parseUUID(string(id)); !ok {
-		return failf(ErrInvalid, "txn_id %.40q is not one that BeginTransaction answered (a UUID in lower case)", string(id)).with("field", "txn_id")
-	}
-	return nil
-}
-
 func (l *Limits) checkMetadata(m map[string]string) error {
 	size := 0
 	for k, v := range m { // a sum: order cannot matter

@@ -20,7 +20,7 @@ func Open(env Env, opts Options) (*Engine, error) {
 	if err := opts.Limits.validate(); err != nil {
 		return nil, err
 	}
-	e := &Engine{env: env, opts: opts, wake: make(chan struct{}, 1), undecided: make(map[TxnID]int), txns: newTxnTable(opts.Limits)}
+	e := &Engine{env: env, opts: opts, wake: make(chan struct{}, 1), undecided: make(map[TxnID][]*proposal), txns: newTxnTable(opts.Limits)}
 	if err := prepareDir(env.FS, opts.Dir, opts.MustExist); err != nil {
 		return nil, err
 	}

@@ -109,7 +109,7 @@ func whatIsWrong(base string) string {
 func storageError(err error) error {
 	var known *Failure
 	if errors.As(err, &known) {
-		return err
+		return known // without what Pebble says of it
 	}
 	if info := pebble.ExtractDataCorruptionInfo(err); info != nil {
 		return damagedFile(info.Path)

@@ -3,6 +3,7 @@ package engine
 import (
 	"encoding/binary"
 	"errors"
+	"strconv"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -17,7 +18,7 @@ func (e *Engine) Outcome(id TxnID) (TxnOutcome, error) {
 	if o := e.txns.state(id, e.now()); o.State == TxnOpen || o.State == TxnCommitted {
 		return o, nil
 	}
-	undecided := e.isUndecided(id) // asked first: if it is decided meanwhile, the looks below see it
+	undecided := e.waiting(id) != nil // asked first: if it is decided meanwhile, the looks below see it
 	r, found, err := e.committed(id)
 	if err != nil {
 		return TxnOutcome{}, err
@@ -37,14 +38,23 @@ func (e *Engine) Outcome(id TxnID) (TxnOutcome, error) {
 	return TxnOutcome{State: TxnNeverSeen}, nil
 }
 
-// committed looks a published commit up by its id.
-func (e *Engine) committed(id TxnID) (CommitResult, bool, error) {
+// outcomeOf looks a published commit up by its id.
+func (e *Engine) outcomeOf(id TxnID) (outcomeRow, bool, error) {
 	o, found, err := dbState{e.db}.outcome(id)
 	if err == nil && found && o.commitTS <= e.Published() {
-		r, err := e.loadResult(o.commitTS)
-		return r, err == nil, e.noted(err)
+		return o, true, nil
 	}
-	return CommitResult{}, false, e.noted(err)
+	return outcomeRow{}, false, e.noted(err)
+}
+
+// committed is what a published commit answered, by its id.
+func (e *Engine) committed(id TxnID) (CommitResult, bool, error) {
+	o, found, err := e.outcomeOf(id)
+	if !found {
+		return CommitResult{}, false, err
+	}
+	r, err := e.loadResult(o.commitTS)
+	return r, err == nil, e.noted(err)
 }
 
 // loadResult reads from the log what a commit answered.
@@ -99,12 +109,21 @@ func (e *Engine) idSlack() time.Duration { return min(clockSlack, e.opts.Limits.
 // is one whose outcome is still there: its age does not matter. It is asked while
 // planning, after it turned out to have no outcome, so that none is dropped in
 // between.
-func (e *Engine) refuseTooOld(p *proposal) error {
-	if _, ok := txnIDTime(p.id); !ok || p.interactive || !e.tooOld(p.id) {
+func (e *Engine) refuseTooOld(p *proposal, now time.Time) error {
+	made, ok := txnIDTime(p.id)
+	if !ok || p.interactive || !e.tooOld(p.id) {
 		return nil
 	}
-	return failf(ErrTxnTooOld, "transaction id %s is older than the outcomes kept, so this commit could be a repeat: use a fresh id", p.id)
+	// A clock that is behind makes ids like this one again and again: it is named,
+	// for another id of it fares no better.
+	behind := now.Sub(made)
+	return failf(ErrTxnTooOld, "transaction id %s is older than the outcomes kept, so this commit could be a repeat and is not applied: "+
+		"by the clock that made the id it is %s, by the daemon's %s, %v later; if the id is new, set the clock of the client's machine",
+		p.id, clockText(made), clockText(now), behind.Round(time.Millisecond)).
+		with("id_time", clockText(made)).with("daemon_time", clockText(now)).with("behind_ms", strconv.FormatInt(behind.Milliseconds(), 10))
 }
+
+func clockText(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z07:00") }
 
 // inDoubt is err as the answer to a commit that may have been applied when it was
 // sent before, which err keeps from telling.
@@ -143,6 +162,7 @@ func (e *Engine) pruneOutcomes(batch *pebble.Batch, commits int, now time.Time) 
 		}
 		if madeBy(row.txnID, row.commitTime.Add(e.idSlack())) {
 			_ = batch.Delete(outcomeKey(row.txnID), nil)
+			e.planner.outcomes.drop(row.txnID) // or a copy would be answered for as long as it is cached
 		}
 		p.floor++
 		p.nextDue = 0
@@ -158,6 +178,12 @@ func (e *Engine) pruneOutcomes(batch *pebble.Batch, commits int, now time.Time) 
 // as it was (a full disk) or belonging to another one (a reused id).
 func definiteEnd(err error) bool {
 	return errors.Is(err, ErrConflict) || errors.Is(err, ErrPrecondition) || errors.Is(err, ErrTxnExpired)
+}
+
+// lasting tells whether every copy of a commit that was refused with err will be
+// refused, too, as opposed to being refused for what passes.
+func lasting(err error) bool {
+	return definiteEnd(err) || errors.Is(err, ErrTxnIDReused) || errors.Is(err, ErrTxnTooOld)
 }
 
 func endState(err error) TxnState {

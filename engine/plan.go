@@ -106,6 +106,10 @@ func idReused(id TxnID, what string) error {
 	return failf(ErrTxnIDReused, "transaction id %s %s: choose a fresh id", id, what)
 }
 
+func reusedAt(id TxnID, ts CommitTS) error {
+	return idReused(id, "committed other operations at commit "+ts.String())
+}
+
 // again finds the verdict on an earlier proposal of the same id.
 func (pl *planner) again(p *proposal) (verdict, bool) {
 	v, found := pl.verdicts.get(p.id)

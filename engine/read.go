@@ -67,16 +67,13 @@ func (e *Engine) lastBefore(t time.Time, published CommitTS) (CommitTS, error) {
 	return low, nil
 }
 
-// timeOf is a commit's time; zero where there is none.
-func (e *Engine) timeOf(ts CommitTS) time.Time {
+// timeOf is a commit's time; zero of commit 0, which stands for none.
+func (e *Engine) timeOf(ts CommitTS) (time.Time, error) {
 	if ts == 0 {
-		return time.Time{}
+		return time.Time{}, nil
 	}
 	row, err := readLogRow(e.db, ts)
-	if e.noted(err) != nil {
-		return time.Time{}
-	}
-	return row.commitTime
+	return row.commitTime, e.noted(err)
 }
 
 // Get reads a record. A missing one is no error: Exists is false; of a deleted

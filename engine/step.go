@@ -76,7 +76,7 @@ func (e *Engine) planOne(p *proposal, now time.Time) answer {
 	case err != nil:
 		return answer{p: p, err: inDoubt(e.noted(err))}
 	case found && o.fingerprint != p.fingerprint:
-		return answer{p: p, err: idReused(p.id, "committed other operations at commit "+o.commitTS.String())}
+		return answer{p: p, err: reusedAt(p.id, o.commitTS)}
 	case found:
 		return answer{p: p, known: o.commitTS}
 	}
@@ -103,7 +103,7 @@ func (e *Engine) decide(p *proposal, now time.Time) (*commit, error) {
 			return nil, err
 		}
 	}
-	if err := e.refuseTooOld(p); err != nil {
+	if err := e.refuseTooOld(p, now); err != nil {
 		return nil, err
 	}
 	return e.planner.plan(p, now)
@@ -135,7 +135,6 @@ func (e *Engine) Settle() {
 		e.answerUnknown(fl)
 		return
 	}
-	e.decided(fl.answers)
 	for i := range fl.answers {
 		a := &fl.answers[i]
 		if a.known != 0 {
@@ -143,19 +142,8 @@ func (e *Engine) Settle() {
 				a.err = inDoubt(e.noted(a.err))
 			}
 		}
-		e.endTxn(a)
-		a.p.ticket.answer(a.result, a.err)
 	}
-}
-
-// decided forgets that the step's proposals were undecided: after they are
-// published and before anybody is answered.
-func (e *Engine) decided(answers []answer) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for i := range answers {
-		e.decidedLocked(answers[i].p)
-	}
+	e.answerAll(fl.answers)
 }
 
 // makeDurable moves the marks: durable once the sync has ended well, published

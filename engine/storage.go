@@ -29,7 +29,7 @@ const (
 // storeOptions are the options every open of the store shares.
 func storeOptions(fs vfs.FS, t Tuning, log pebble.Logger, events *pebble.EventListener) *pebble.Options {
 	o := &pebble.Options{
-		FS:                          fs,
+		FS:                          blockFS{fs},
 		Comparer:                    comparer,
 		FormatMajorVersion:          PebbleFormat,
 		Logger:                      log,

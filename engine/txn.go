@@ -240,6 +240,16 @@ func (t *txnTable) reopen(id TxnID) {
 	}
 }
 
+// committing is the ticket of a transaction that the writer has; nil of any other.
+func (t *txnTable) committing(id TxnID) *ticket {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if x := t.open[id]; x != nil {
+		return x.commit
+	}
+	return nil
+}
+
 // finish ends a transaction. One that left an event is forgotten here: its
 // outcome stands in the store.
 func (t *txnTable) finish(id TxnID, end ending) {
@@ -290,13 +300,17 @@ func (t *txnTable) state(id TxnID, now time.Time) TxnOutcome {
 	return TxnOutcome{State: end.state, Result: end.result}
 }
 
-// begun tells whether an id is one that Begin made, as far as is remembered.
-func (t *txnTable) begun(id TxnID, now time.Time) bool {
+// begun reports whether an id is one that Begin made, as far as is remembered.
+// While that transaction is committing wait is set: it decides.
+func (t *txnTable) begun(id TxnID, now time.Time) (begun bool, wait *ticket) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.expireLocked(now)
+	if x := t.open[id]; x != nil {
+		return true, x.commit
+	}
 	end, _ := t.finished.get(id)
-	return t.open[id] != nil || end.begun
+	return end.begun, nil
 }
 
 func (t *txnTable) count() int {

@@ -6,7 +6,7 @@ package engine
 // TxnGet reads a record inside a transaction. One that the transaction itself
 // wrote has version 0: it gets one at commit.
 func (e *Engine) TxnGet(id TxnID, name RecordName) (Record, CommitTS, error) {
-	if err := checkBegunID(id); err != nil {
+	if err := checkTxnID(id); err != nil {
 		return Record{}, 0, err
 	}
 	if err := name.normalize(); err != nil {
@@ -35,7 +35,7 @@ func (w *Write) record() Record {
 // TxnScan is Scan inside a transaction. The stretch of keys that it covered must
 // not change until the commit, not even by a key that is new.
 func (e *Engine) TxnScan(id TxnID, o ScanOptions) (records []Record, more bool, at CommitTS, err error) {
-	if err := checkBegunID(id); err != nil {
+	if err := checkTxnID(id); err != nil {
 		return nil, false, 0, err
 	}
 	if err := o.normalize(); err != nil {

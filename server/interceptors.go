@@ -33,7 +33,7 @@ func (g *gate) leave() { g.free.Add(1) }
 // through grpc.Server, in the simulator through its transport.
 func (s *Service) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (resp any, err error) {
 	if err := s.admit(ctx, &s.requests, s.config.Requests, "requests under way"); err != nil {
-		return nil, toStatus(err)
+		return nil, toStatus(s.refused(req, err))
 	}
 	defer s.requests.leave()
 	defer s.recovered(info.FullMethod, &err)

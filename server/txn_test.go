@@ -67,18 +67,35 @@ func TestIDsThatAreNoTransaction(t *testing.T) {
 	}
 	r.wantState(unknown, pb.TransactionState_TRANSACTION_STATE_NEVER_SEEN)
 
-	r.transact(set("", "a", "k", "{}"))
-	theirs := "test-1" // what a client of Transact chose
-	for _, id := range []string{"x", theirs, strings.ToUpper(unknown), unknown + " ", unknown[:34] + "-d", strings.Repeat("-", 36), strings.Repeat("x", 1<<20)} {
+	// Well formed, and never issued: as unknown as any other, whatever its form.
+	for _, id := range []string{"x", strings.ToUpper(unknown), unknown[:34] + "-d", strings.Repeat("-", 36), strings.Repeat("x", 128)} {
 		for what, err := range r.uses(id) { // any order
-			invalidArgument(t, fmt.Sprintf("%s of %.40q", what, id), err, "txn_id", "BeginTransaction")
+			refused(t, fmt.Sprintf("%s of %.40q", what, id), err, codes.NotFound, pb.ErrorCode_TXN_NOT_FOUND, id)
 		}
 		_, err := r.commit(id)
-		invalidArgument(t, fmt.Sprintf("commit of %.40q", id), err, "txn_id")
+		refused(t, fmt.Sprintf("commit of %.40q", id), err, codes.NotFound, pb.ErrorCode_TXN_NOT_FOUND, id)
 		if err := r.abort(id); err != nil {
 			t.Errorf("abort of %.40q, which began nothing: %v", id, err)
 		}
 	}
+	for _, id := range []string{unknown + " ", "\u00e9", strings.Repeat("x", 129), strings.Repeat("x", 1<<20)} {
+		for what, err := range r.uses(id) { // any order
+			invalidArgument(t, fmt.Sprintf("%s of %.40q", what, id), err, "txn_id")
+		}
+		_, err := r.commit(id)
+		invalidArgument(t, fmt.Sprintf("commit of %.40q", id), err, "txn_id")
+		if err := r.abort(id); err != nil {
+			t.Errorf("abort of %.40q, which is the id of nothing: %v", id, err)
+		}
+	}
+	theirs := "test-1" // what a client of Transact chose
+	r.transact(set("", "a", "k", "{}"))
+	for what, err := range r.uses(theirs) { // any order
+		refused(t, what+" of a Transact's id", err, codes.NotFound, pb.ErrorCode_TXN_NOT_FOUND, theirs)
+	}
+	_, err = r.commit(theirs)
+	refused(t, "commit of a Transact's id", err, codes.NotFound, pb.ErrorCode_TXN_NOT_FOUND, theirs)
+	refused(t, "abort of a Transact's id", r.abort(theirs), codes.FailedPrecondition, pb.ErrorCode_TXN_ALREADY_COMMITTED, theirs)
 	for _, what := range []string{"write", "delete"} { // a read with an empty id is outside transactions
 		invalidArgument(t, what+" of an empty id", r.uses("")[what], "txn_id")
 	}

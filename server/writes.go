@@ -59,6 +59,21 @@ func (s *Service) Abort(ctx context.Context, req *pb.AbortRequest) (*pb.AbortRes
 }
 
 func (s *Service) Transact(ctx context.Context, req *pb.TransactRequest) (*pb.TransactResponse, error) {
+	writes, err := s.writesOf(req)
+	if err != nil {
+		return nil, s.refused(req, err)
+	}
+	c := conditionsOf(req.GetMetadata(), req.GetKeyPreconditions(), req.GetHeadPreconditions())
+	r, err := s.engine.Transact(ctx, engine.TxnID(req.GetTxnId()), writes, c)
+	if err != nil {
+		return nil, err
+	}
+	resp := &pb.TransactResponse{CommitTs: uint64(r.CommitTS), CommitTime: timestamp(r.CommitTime)}
+	resp.Versions = versionsInOrder(req.GetOperations(), r.Versions)
+	return resp, nil
+}
+
+func (s *Service) writesOf(req *pb.TransactRequest) ([]engine.Write, error) {
 	writes := make([]engine.Write, len(req.GetOperations()))
 	for i, op := range req.GetOperations() {
 		writes[i] = engine.Write{
@@ -76,14 +91,19 @@ func (s *Service) Transact(ctx context.Context, req *pb.TransactRequest) (*pb.Tr
 			return nil, err
 		}
 	}
-	c := conditionsOf(req.GetMetadata(), req.GetKeyPreconditions(), req.GetHeadPreconditions())
-	r, err := s.engine.Transact(ctx, engine.TxnID(req.GetTxnId()), writes, c)
-	if err != nil {
-		return nil, err
+	return writes, nil
+}
+
+// refused is err, which refuses req before the engine has seen it. Of a commit the
+// engine says whether it is in doubt: a copy of it may be there already.
+func (s *Service) refused(req any, err error) error {
+	switch req := req.(type) {
+	case *pb.CommitRequest:
+		return s.engine.Refused(engine.TxnID(req.GetTxnId()), err)
+	case *pb.TransactRequest:
+		return s.engine.Refused(engine.TxnID(req.GetTxnId()), err)
 	}
-	resp := &pb.TransactResponse{CommitTs: uint64(r.CommitTS), CommitTime: timestamp(r.CommitTime)}
-	resp.Versions = versionsInOrder(req.GetOperations(), r.Versions)
-	return resp, nil
+	return err
 }
 
 func refuseValue(op *pb.TransactOperation) error {

@@ -79,7 +79,7 @@ func outcomes() []Bug {
 		},
 		{
 			Name: "full-disk-refuses-first", Promise: "G6", About: "while the disk is full a commit sent again is answered as not applied",
-			Edits: []Edit{{"engine/engine.go", "			case !found:\n", "			case found, !found:\n"}},
+			Edits: []Edit{{"engine/queue.go", "	case !found:\n\t\treturn CommitResult{}, err\n", "	case found, !found:\n\t\treturn CommitResult{}, err\n"}},
 		},
 		{
 			Name: "retry-answers-head", Promise: "G6", About: "a commit sent again is answered with the newest commit_ts, not its own",
@@ -124,7 +124,7 @@ func storage() []Bug {
 		},
 		{
 			Name: "answer-lost-in-batch", Promise: "G9", About: "when a step holds several requests the last one is never answered",
-			Edits: []Edit{{"engine/step.go", "		e.endTxn(a)\n		a.p.ticket.answer(a.result, a.err)", "		e.endTxn(a)\n		if i < 2 {\n\t\t\ta.p.ticket.answer(a.result, a.err)\n\t\t}"}},
+			Edits: []Edit{{"engine/queue.go", "		a := &answers[i]\n		a.p.ticket.answer(a.result, a.err)", "		a := &answers[i]\n		if i < 2 {\n\t\t\ta.p.ticket.answer(a.result, a.err)\n\t\t}"}},
 		},
 	}
 }
