@@ -15,7 +15,7 @@ type Limits struct {
 	TxnBytes       int           // names and values of one transaction; 3.5 MiB
 	TxnReads       int           // keys and ranges one transaction may read; 10,000
 	OpenTxns       int           // 10,000
-	StagedBytes    int           // of all open transactions together; 256 MiB
+	StagedBytes    int           // held by all open transactions: what they staged and read; 256 MiB
 	TxnTimeout     time.Duration // when none is asked for; 30 s
 	MaxTxnTimeout  time.Duration // longer ones are clamped to it; 1 h
 	QueuedCommits  int           // waiting for the writer; 4,096
