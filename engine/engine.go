@@ -38,7 +38,7 @@ type Engine struct {
 	db       *pebble.DB
 	witness  *witness
 	txns     *txnTable
-	changed  broadcast
+	watches  watches
 
 	// Invariant: published <= durable <= planned (planner.head). Durable has no
 	// field: Settle makes it and publishes in one move.
@@ -273,29 +273,5 @@ func (e *Engine) refuseQueued() {
 	e.mu.Unlock()
 	for _, p := range left {
 		p.ticket.answer(CommitResult{}, failf(ErrStopped, "the daemon stopped before this commit was taken; nothing was applied"))
-	}
-}
-
-// broadcast wakes everybody who waits for a change.
-type broadcast struct {
-	mu sync.Mutex
-	ch chan struct{} // nil while nobody waits
-}
-
-func (b *broadcast) wait() <-chan struct{} {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.ch == nil {
-		b.ch = make(chan struct{})
-	}
-	return b.ch
-}
-
-func (b *broadcast) broadcast() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.ch != nil {
-		close(b.ch)
-		b.ch = nil
 	}
 }
