@@ -53,7 +53,8 @@ const (
 	chunkEvents = 4096
 	chunkBytes  = 1 << 20
 	chunkRows   = 8192 // rows looked at, matching or not
-	eventBytes  = 256  // about what an event takes in memory beside its operations
+	eventBytes  = 96   // about what an event weighs beside its id, operations and metadata
+	opBytes     = 32   // and an operation beside its key and value
 )
 
 // Chunk bounds what one call of ReplayChunk brings. A bound of zero is the largest
@@ -177,7 +178,11 @@ func (r *replayer) readAgent(last CommitTS) error {
 			break
 		}
 		r.rows++
+		before := *r
 		r.add(ts, a, &row)
+		if r.tooMuch(&before) {
+			break
+		}
 		r.cursor = ts
 	}
 	if !ok {
@@ -201,6 +206,7 @@ func (r *replayer) readLog(last CommitTS) error {
 			break
 		}
 		r.rows++
+		before := *r
 		for _, a := range row.agents {
 			if a.Namespace != r.f.Namespace && !r.f.Whole {
 				continue
@@ -213,12 +219,25 @@ func (r *replayer) readLog(last CommitTS) error {
 			r.rows++
 			r.add(ts, a, &ev)
 		}
+		if r.tooMuch(&before) {
+			break
+		}
 		r.cursor = ts
 	}
 	if !ok {
 		r.cursor = last
 	}
 	return it.close()
+}
+
+// tooMuch reports whether the commit that came after before is one too many for the
+// chunk, and takes it back then. The first event is never too much.
+func (r *replayer) tooMuch(before *replayer) bool {
+	if len(before.events) == 0 || len(r.events) == len(before.events) || r.bytes <= r.chunk.Bytes {
+		return false
+	}
+	*r = *before
+	return true
 }
 
 // add appends an agent's part of a commit, to the commit's event if that is
@@ -228,7 +247,7 @@ func (r *replayer) add(ts CommitTS, a AgentName, row *eventRow) {
 	for _, op := range row.ops {
 		if strings.HasPrefix(op.key, r.f.KeyPrefix) {
 			ops = append(ops, EventOp{Name: RecordName{a.Namespace, a.Agent, op.key}, Version: op.version, Tombstone: op.tombstone})
-			r.bytes += len(op.key) + rowOverhead
+			r.bytes += len(op.key) + opBytes
 			if !r.f.KeysOnly {
 				r.bytes += op.size
 				r.values += op.size

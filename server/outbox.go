@@ -32,7 +32,9 @@ type outbox struct {
 const (
 	answerOverhead = 4 << 10 // what an unread answer holds beside its bytes: its stream above all
 	minShare       = 16 << 10
-	maxShare       = 128 << 10
+	// maxShare is gRPC's write quota of a stream: a handler that stays within it never
+	// waits in the transport, where it would hold on to what it has read.
+	maxShare = 64 << 10
 	// stalledAfter is how old an unsent message is when its connection counts as one
 	// that does not read. Such a connection is closed, but only when there is no room.
 	stalledAfter = 10 * time.Second

@@ -153,12 +153,13 @@ func outgoingOf(ctx context.Context) *outgoing {
 func (o *outgoing) Context() context.Context { return o.ctx }
 
 // chunk is how many bytes the handler should read at a time: with what may be unsent
-// when it reads they make its share.
-func (o *outgoing) chunk() int {
-	if o == nil {
-		return maxShare / 2
+// when it reads they make its share, also after they have grown.
+func (o *outgoing) chunk(growth int64) int {
+	share := int64(maxShare)
+	if o != nil {
+		share = o.s.outbox.share
 	}
-	return int(o.s.outbox.share / 2)
+	return int(share / growth)
 }
 
 // ready waits until the client has taken enough of what was sent. The handler holds

@@ -30,7 +30,7 @@ func (s *Service) ReplayBatches(req *pb.ReplayRequest, stream pb.StatehouseServi
 
 // batchBytes is about the size of a message of a batched stream: its client
 // decodes one while the next is on the way.
-const batchBytes = 64 << 10
+const batchBytes = maxShare / 2
 
 // LargestEvent is the size of the largest event that a transaction within l can
 // leave, as a message with JSON values. One past MaxAnswerBytes could be committed
@@ -131,7 +131,7 @@ func (r *eventReader) next(ctx context.Context, last engine.CommitTS, limit int)
 	if err := stream.ready(ctx); err != nil {
 		return nil, nil, err
 	}
-	c := engine.Chunk{Events: limit, Bytes: stream.chunk(), Admit: func(bytes int) error { return stream.admit(int64(bytes), r.values.growth()) }}
+	c := engine.Chunk{Events: limit, Bytes: stream.chunk(r.values.growth()), Admit: func(bytes int) error { return stream.admit(int64(bytes), r.values.growth()) }}
 	events, next, err := r.s.engine.ReplayChunk(r.filter, r.cursor, last, c)
 	if err != nil {
 		return nil, nil, err
