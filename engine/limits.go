@@ -27,6 +27,10 @@ type Limits struct {
 	CachedVersions int           // keys whose version is held in memory; 200,000
 }
 
+// queuedBytes bounds what waits for the writer: beside what is open, so that those who
+// hold transactions open cannot keep the others from committing.
+func (l *Limits) queuedBytes() int { return l.StagedBytes / 2 }
+
 // Sizes of names in bytes, fixed by the model.
 const (
 	MaxNamespaceBytes = 128

@@ -236,7 +236,7 @@ func TestReadSetsAreCounted(t *testing.T) {
 // takes no more than it can hold.
 func TestQueueLimits(t *testing.T) {
 	const each = 1 << 20
-	w := newWorld(t, 1, engine.Limits{StagedBytes: 8 * each, TxnBytes: 2 * each, ValueBytes: 2 * each})
+	w := newWorld(t, 1, engine.Limits{StagedBytes: 2 * 8 * each, TxnBytes: 2 * each, ValueBytes: 2 * each})
 	defer w.close()
 	queued := 0
 	for ; queued < 20; queued++ {

@@ -46,9 +46,12 @@ func newOutbox(c *Config, env *engine.Env) *outbox {
 		b.log = func(string, ...any) {}
 	}
 	b.share = min(max(c.UnsentBytes/2/int64(c.Streams), minShare), maxShare)
-	b.limit = max(c.UnsentBytes-b.share*int64(c.Streams), c.UnsentBytes/4)
+	b.limit = max(c.UnsentBytes-b.share*int64(c.Streams), c.UnsentBytes/2)
 	return b
 }
+
+// MostStreams is how many streams a budget of unsent bytes has room for.
+func MostStreams(unsentBytes int64) int { return int(unsentBytes / 2 / minShare) }
 
 // rank orders what is refused first when there is little room.
 type rank int64
