@@ -62,22 +62,41 @@ const (
 	rankPage  rank = 12
 	rankSmall rank = 15
 	rankState rank = 16
+	rankDone  rank = 17 // of what has been done already there is no refusal
 )
 
-// refused reports whether n more bytes are too many for a rank, as an error. When they
-// are, whoever has not read for long makes room first.
-func (b *outbox) refused(n int64, r rank) error {
-	ceiling := b.limit / 16 * int64(r)
+// take counts n bytes that l is about to have waiting, or refuses them when they are
+// too many for a rank. When they are, whoever has not read for long makes room first.
+func (b *outbox) take(l *line, stream *outgoing, n int64, r rank) (*hold, error) {
+	for {
+		h, held := b.tryTake(l, stream, n, r)
+		if h != nil {
+			return h, nil
+		}
+		if !b.relieve() {
+			return nil, b.refusal(held, n, r)
+		}
+	}
+}
+
+// full refuses what cannot get room whatever it will be, before anything is done for it.
+func (b *outbox) full(r rank) error {
 	b.mu.Lock()
 	held := b.common
 	b.mu.Unlock()
-	if held+n <= ceiling || b.relieve() && b.refused(n, r) == nil {
+	if held+answerOverhead <= b.ceiling(r) || b.relieve() {
 		return nil
 	}
+	return b.refusal(held, answerOverhead, r)
+}
+
+func (b *outbox) ceiling(r rank) int64 { return b.limit / 16 * int64(r) }
+
+func (b *outbox) refusal(held, n int64, r rank) error {
 	return &engine.Failure{
 		Kind:    engine.ErrLimit,
-		Message: fmt.Sprintf("bytes waiting to be sent: %d, and %d more; the limit is %d (--max-unsent-mb): read the answers, or retry later", held, n, ceiling),
-		Details: map[string]string{"what": "bytes waiting to be sent", "limit": fmt.Sprint(ceiling)},
+		Message: fmt.Sprintf("bytes waiting to be sent: %d, and %d more; the limit is %d (--max-unsent-mb): read the answers, or retry later", held, n, b.ceiling(r)),
+		Details: map[string]string{"what": "bytes waiting to be sent", "limit": fmt.Sprint(b.ceiling(r))},
 	}
 }
 
@@ -140,26 +159,43 @@ type hold struct {
 	at     *list.Element // nil: released
 }
 
-// hold counts n bytes, in common unless they are of a stream and small.
-func (l *line) hold(n int64, stream *outgoing) *hold {
-	b := l.box
-	h := &hold{line: l, bytes: n, stream: stream, large: stream != nil && n > b.share, since: b.now()}
+// tryTake counts n bytes, in common unless they are of a stream and small. It returns
+// nil, and what is held, when they are too many.
+func (b *outbox) tryTake(l *line, stream *outgoing, n int64, r rank) (h *hold, held int64) {
+	h = &hold{line: l, bytes: n, stream: stream, large: stream != nil && n > b.share, since: b.now()}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if l.gone {
-		return h // nothing will write it, nor keep it
+	if h.common() && r != rankDone && b.common+n > b.ceiling(r) {
+		return nil, b.common
 	}
-	if h.common() {
-		b.common += n
-	} else {
-		b.shares += n
+	if l.gone {
+		return h, 0 // nothing will write it, nor keep it
 	}
 	h.at = l.holds.PushBack(h)
 	b.lines[l] = struct{}{}
-	if stream != nil {
-		stream.unsent += n
+	h.countLocked(n)
+	return h, 0
+}
+
+func (h *hold) countLocked(n int64) {
+	if h.common() {
+		h.line.box.common += n
+	} else {
+		h.line.box.shares += n
 	}
-	return h
+	if h.stream != nil {
+		h.stream.unsent += n
+	}
+}
+
+// resize corrects what was taken before the message was there.
+func (h *hold) resize(n int64) {
+	h.line.box.mu.Lock()
+	defer h.line.box.mu.Unlock()
+	if h.at != nil {
+		h.countLocked(n - h.bytes)
+		h.bytes = n
+	}
 }
 
 func (h *hold) common() bool { return h.stream == nil || h.large }
@@ -181,13 +217,8 @@ func (h *hold) releaseLocked() {
 	if h.line.holds.Len() == 0 {
 		delete(b.lines, h.line)
 	}
-	if h.common() {
-		b.common -= h.bytes
-	} else {
-		b.shares -= h.bytes
-	}
+	h.countLocked(-h.bytes)
 	if h.stream != nil {
-		h.stream.unsent -= h.bytes
 		h.stream.wakeLocked()
 	}
 }

@@ -26,6 +26,14 @@ type unread struct {
 	cancel context.CancelFunc
 }
 
+// deaf opens a connection whose windows do not grow, so that what is not read is not
+// taken either.
+func (r *rig) deaf() *grpc.ClientConn {
+	conn := r.dial(grpc.WithStaticStreamWindowSize(64<<10), grpc.WithStaticConnWindowSize(1<<20))
+	r.t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
 // ask sends a request on conn and waits until the answer has begun, or is an error.
 func ask(t *testing.T, conn *grpc.ClientConn, method string, req proto.Message) (*unread, error) {
 	t.Helper()
@@ -50,8 +58,7 @@ var scanAll = &pb.ScanPrefixRequest{AgentId: "large", Encoding: asJSON}
 func (r *rig) scans() (list []*unread, conns []*grpc.ClientConn) {
 	r.t.Helper()
 	for {
-		conn := r.dial()
-		r.t.Cleanup(func() { _ = conn.Close() })
+		conn := r.deaf()
 		u, err := ask(r.t, conn, "ScanPrefix", scanAll)
 		if err != nil {
 			exhausted(r.t, fmt.Sprintf("scan %d", len(list)), err, "waiting to be sent", "--max-unsent-mb")
@@ -242,11 +249,11 @@ func TestSlowStreamsCostACursor(t *testing.T) {
 			}
 			heap := heapInUse()
 			var streams []*unread
+			shared := r.deaf()
 			for i := range 60 {
-				conn := r.conn
+				conn := shared
 				if i%3 > 0 {
-					conn = r.dial()
-					t.Cleanup(func() { _ = conn.Close() })
+					conn = r.deaf()
 				}
 				req := proto.Message(&pb.ReplayRequest{AgentId: "a", Encoding: asJSON})
 				method := []string{"Replay", "ReplayBatches", "Watch"}[i/3%3]
@@ -346,9 +353,9 @@ func TestLargeEventsHaveTheirBounds(t *testing.T) {
 	r.transact(ops...)
 	r.transact(ops...)
 	heap := heapInUse()
-	held, refusals := 0, 0
+	held, refusals, conn := 0, 0, r.deaf()
 	for i := range 12 {
-		s, err := ask(t, r.conn, []string{"Replay", "ReplayBatches"}[i%2], &pb.ReplayRequest{AgentId: "large", Encoding: asJSON})
+		s, err := ask(t, conn, []string{"Replay", "ReplayBatches"}[i%2], &pb.ReplayRequest{AgentId: "large", Encoding: asJSON})
 		if err == nil {
 			held++
 			defer s.cancel()

@@ -32,13 +32,20 @@ var costs = map[string]int64{
 	pb.StatehouseService_ListNamespaces_FullMethodName:    pageCost / 4,
 }
 
-func rankOf(method string) rank {
+// largeAnswer is from where on an answer counts as a page, whatever asked for it.
+const largeAnswer = 64 << 10
+
+// rankOf is when a method is refused for want of room for its answer, of bytes as far
+// as that is known.
+func rankOf(method string, bytes int64) rank {
 	switch {
-	case costs[method] >= pageCost:
-		return rankPage
 	case method == pb.StatehouseService_Health_FullMethodName, method == pb.StatehouseService_GetStatus_FullMethodName,
 		method == pb.StatehouseService_Version_FullMethodName, !strings.HasPrefix(method, ownMethods):
 		return rankState
+	case bytes > 0 && costs[method] == 0:
+		return rankDone
+	case bytes > largeAnswer, costs[method] >= pageCost && bytes == 0:
+		return rankPage
 	}
 	return rankSmall
 }
@@ -62,7 +69,7 @@ func (s *Service) admitAnswer(ctx context.Context, method string) error {
 	if x == nil {
 		return nil // no connection: nothing waits to be sent
 	}
-	err := s.outbox.refused(answerOverhead, rankOf(method))
+	err := s.outbox.full(rankOf(method, 0))
 	if cost := costs[method]; err == nil && cost > 0 {
 		x.making, err = s.making.enter(ctx, cost)
 	}
@@ -79,13 +86,9 @@ func (s *Service) countAnswer(ctx context.Context, method string, resp any) erro
 	}
 	x.size = proto.Size(m)
 	bytes := int64(max(x.size, smallBuffer)) + answerOverhead
-	if costs[method] > 0 {
-		if err := s.outbox.refused(bytes, rankOf(method)); err != nil {
-			return err
-		}
-	}
-	x.hold = x.line.hold(bytes, nil)
-	return nil
+	var err error
+	x.hold, err = s.outbox.take(x.line, nil, bytes, rankOf(method, bytes))
+	return err
 }
 
 // sealAnswers is the outermost interceptor: what passes it goes to the transport, as
@@ -123,6 +126,7 @@ type outgoing struct {
 	s    *Service
 	line *line
 
+	large      *hold      // taken for a message that is still to be made
 	small      mem.Buffer // shared by small messages; nil: there is none
 	smallBytes []byte     // its bytes
 	used       int        // of them
@@ -194,16 +198,17 @@ func (o *outgoing) wakeLocked() {
 	}
 }
 
-// admit asks for room for values of n bytes that are about to be read, of which a
-// message's bytes will be up to growth times as many.
+// admit asks for room for values of n bytes that are about to be read, which take
+// growth times as many while they are made a message. A chunk of more than a share is
+// one event.
 func (o *outgoing) admit(n, growth int64) error {
 	if o == nil || n <= o.s.outbox.share {
 		return nil
 	}
-	if err := o.s.outbox.refused(n, rankPage); err != nil {
+	var err error
+	if o.large, err = o.s.outbox.take(o.line, o, n, rankPage); err != nil {
 		return err
 	}
-	var err error
 	o.making, err = o.s.making.enter(o.ctx, n*(1+growth))
 	return err
 }
@@ -212,6 +217,10 @@ func (o *outgoing) admit(n, growth int64) error {
 func (o *outgoing) end() {
 	o.s.making.leave(o.making)
 	o.making = 0
+	if o.large != nil { // it was never made
+		o.large.release()
+		o.large = nil
+	}
 	o.endSmall()
 }
 
@@ -221,14 +230,27 @@ func (o *outgoing) SendMsg(m any) error {
 		return o.ServerStream.SendMsg(m)
 	}
 	size := proto.Size(msg)
-	if size <= smallBuffer/2 {
+	h := o.large
+	switch bytes := int64(size) + answerOverhead; {
+	case size <= smallBuffer/2:
 		return o.sendSmall(msg, size)
+	case h != nil:
+		h.resize(bytes)
+		o.large = nil
+	default:
+		h = o.hold(bytes)
 	}
-	out, err := seal(msg, size, o.line.hold(int64(size)+answerOverhead, o))
+	out, err := seal(msg, size, h)
 	if err != nil {
 		return err
 	}
 	return o.ServerStream.SendMsg(out)
+}
+
+// hold counts bytes for which the stream has room.
+func (o *outgoing) hold(bytes int64) *hold {
+	h, _ := o.s.outbox.tryTake(o.line, o, bytes, rankDone)
+	return h
 }
 
 // sendSmall puts small messages into one buffer: each for itself, they would take many
@@ -238,7 +260,7 @@ func (o *outgoing) sendSmall(m proto.Message, size int) error {
 		o.endSmall()
 		buf := newBuffer(smallBuffer)
 		*buf = (*buf)[:smallBuffer]
-		o.small = mem.NewBuffer(buf, newParcel(o.line.hold(2*smallBuffer, o)))
+		o.small = mem.NewBuffer(buf, newParcel(o.hold(2*smallBuffer)))
 		o.smallBytes, o.used = *buf, 0
 	}
 	from, to := o.used, o.used+size

@@ -11,7 +11,7 @@ import (
 )
 
 func (s *Service) Replay(req *pb.ReplayRequest, stream pb.StatehouseService_ReplayServer) error {
-	return s.replay(stream.Context(), req, func(events []*pb.ReplayEvent, _ engine.Cursor) error {
+	return s.replay(stream.Context(), req, singleGrowth, func(events []*pb.ReplayEvent, _ engine.Cursor) error {
 		for _, ev := range events {
 			if err := fits(ev); err != nil {
 				return err
@@ -25,8 +25,11 @@ func (s *Service) Replay(req *pb.ReplayRequest, stream pb.StatehouseService_Repl
 }
 
 func (s *Service) ReplayBatches(req *pb.ReplayRequest, stream pb.StatehouseService_ReplayBatchesServer) error {
-	return s.replay(stream.Context(), req, batchSender(stream.Send))
+	return s.replay(stream.Context(), req, 1, batchSender(stream.Send))
 }
+
+// singleGrowth is how many times as much events take that are messages of their own.
+const singleGrowth = 2
 
 // batchBytes is about the size of a message of a batched stream: its client
 // decodes one while the next is on the way.
@@ -67,8 +70,9 @@ func batchSender(send func(*pb.EventBatch) error) sender {
 	}
 }
 
-// replay streams what is published now.
-func (s *Service) replay(ctx context.Context, req *pb.ReplayRequest, send sender) error {
+// replay streams what is published now. growth is how many times as much as in a
+// batch events take on their way.
+func (s *Service) replay(ctx context.Context, req *pb.ReplayRequest, growth int64, send sender) error {
 	values, err := checkEncoding(req.GetEncoding())
 	if err != nil {
 		return err
@@ -90,7 +94,7 @@ func (s *Service) replay(ctx context.Context, req *pb.ReplayRequest, send sender
 		return err
 	}
 	left := req.GetLimit()
-	reader := &eventReader{s: s, filter: f, values: values, cursor: first - 1}
+	reader := &eventReader{s: s, filter: f, values: values, growth: growth * values.growth(), cursor: first - 1}
 	for reader.cursor < last {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -121,6 +125,7 @@ type eventReader struct {
 	s      *Service
 	filter engine.Filter
 	values valueSetter
+	growth int64 // how many times its stored bytes a chunk may take in the end
 	cursor engine.Cursor
 }
 
@@ -131,7 +136,7 @@ func (r *eventReader) next(ctx context.Context, last engine.CommitTS, limit int)
 	if err := stream.ready(ctx); err != nil {
 		return nil, nil, err
 	}
-	c := engine.Chunk{Events: limit, Bytes: stream.chunk(r.values.growth()), Admit: func(bytes int) error { return stream.admit(int64(bytes), r.values.growth()) }}
+	c := engine.Chunk{Events: limit, Bytes: stream.chunk(r.growth), Admit: func(bytes int) error { return stream.admit(int64(bytes), r.values.growth()) }}
 	events, next, err := r.s.engine.ReplayChunk(r.filter, r.cursor, last, c)
 	if err != nil {
 		return nil, nil, err
@@ -217,7 +222,7 @@ func (s *Service) Watch(req *pb.WatchRequest, stream pb.StatehouseService_WatchS
 	ctx, cancel := context.WithCancel(stream.Context())
 	defer cancel()
 	defer context.AfterFunc(s.draining, cancel)()
-	reader := &eventReader{s: s, filter: f, values: values, cursor: cursor}
+	reader := &eventReader{s: s, filter: f, values: values, growth: values.growth(), cursor: cursor}
 	err = s.follow(ctx, watch, reader, send)
 	if ctx.Err() != nil && s.draining.Err() != nil {
 		return fail(engine.ErrStopped, fmt.Sprintf("the daemon is stopping: watch again after %d", reader.cursor))
