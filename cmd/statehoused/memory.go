@@ -18,7 +18,7 @@ import (
 
 const (
 	mib              = 1 << 20
-	leastMemoryMB    = 256
+	leastMemoryMB    = 320
 	processBytes     = 64 * mib // the program, its goroutines and caches, what Pebble keeps of its tables
 	receivedBytes    = 64 * mib // of requests that are being received
 	captureBytes     = 32 * mib // of what is recorded and not written yet
@@ -36,12 +36,14 @@ func (s *settings) fit(f *pflag.FlagSet) {
 	if s.memoryLimitMB >= defaultsMemoryMB || s.memoryLimitMB < leastMemoryMB {
 		return
 	}
-	left, of := s.memoryLimitMB-fixedMB, int64(defaultsMemoryMB-fixedMB)
+	left := func(memoryMB int64) int64 { // a tenth stays for garbage
+		return memoryMB*9/10 - fixedMB - int64(s.requests)*bytesPerRequest/mib
+	}
 	scale := func(name string, value int64) int64 {
 		if f.Changed(name) {
 			return value
 		}
-		return max(value*left/of, 1)
+		return max(value*left(s.memoryLimitMB)/left(defaultsMemoryMB), 1)
 	}
 	l := &s.limits
 	s.cacheMB = scale("cache-mb", s.cacheMB)
