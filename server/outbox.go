@@ -31,6 +31,7 @@ type outbox struct {
 
 const (
 	answerOverhead = 4 << 10 // what an unread answer holds beside its bytes: its stream above all
+	leastAnswer    = smallBuffer + answerOverhead
 	minShare       = 16 << 10
 	// maxShare is gRPC's write quota of a stream: a handler that stays within it never
 	// waits in the transport, where it would hold on to what it has read.
@@ -84,10 +85,10 @@ func (b *outbox) full(r rank) error {
 	b.mu.Lock()
 	held := b.common
 	b.mu.Unlock()
-	if held+answerOverhead <= b.ceiling(r) || b.relieve() {
+	if held+leastAnswer <= b.ceiling(r) || b.relieve() {
 		return nil
 	}
-	return b.refusal(held, answerOverhead, r)
+	return b.refusal(held, leastAnswer, r)
 }
 
 func (b *outbox) ceiling(r rank) int64 { return b.limit / 16 * int64(r) }
