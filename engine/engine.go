@@ -41,7 +41,7 @@ type Engine struct {
 	db       *pebble.DB
 	witness  *witness
 	txns     *txnTable
-	changed  broadcast
+	watches  watches
 	owner    owner
 	place    atomic.Pointer[place]
 
@@ -194,28 +194,4 @@ func (e *Engine) Close() error {
 	}
 	errs = append(errs, e.lock.Close())
 	return errors.Join(errs...)
-}
-
-// broadcast wakes everybody who waits for a change.
-type broadcast struct {
-	mu sync.Mutex
-	ch chan struct{} // nil while nobody waits
-}
-
-func (b *broadcast) wait() <-chan struct{} {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.ch == nil {
-		b.ch = make(chan struct{})
-	}
-	return b.ch
-}
-
-func (b *broadcast) broadcast() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.ch != nil {
-		close(b.ch)
-		b.ch = nil
-	}
 }

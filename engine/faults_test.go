@@ -238,7 +238,10 @@ func TestHaltThatReturns(t *testing.T) {
 			ok(t, p.open())
 			ok(t, s.commits(p, 3))
 			arm(t, d, fault)
-			err := s.group(p, []engine.Write{put("ann", "a", 1)}, []engine.Write{put("ann", "b", 2)})
+			watching, err := p.Watch(engine.Filter{Agent: "ann"})
+			ok(t, err)
+			watching.Published()
+			err = s.group(p, []engine.Write{put("ann", "a", 1)}, []engine.Write{put("ann", "b", 2)})
 			joined, isJoined := err.(interface{ Unwrap() []error })
 			if !isJoined || len(joined.Unwrap()) != 2 {
 				t.Fatalf("the step's two commits answered: %v", err)
@@ -258,7 +261,7 @@ func TestHaltThatReturns(t *testing.T) {
 			_, _, err = p.Replay(engine.Filter{Agent: "ann"}, 0, 3, 0)
 			wantKind(t, "replay", err, engine.ErrStorage)
 			wantKind(t, "health", p.Healthy(), engine.ErrStorage)
-			wantKind(t, "await", p.AwaitCommit(t.Context(), 3), engine.ErrStorage)
+			wantKind(t, "watch", watching.Wait(t.Context()), engine.ErrStorage)
 			if p.Published() != 3 || p.halts.Load() != 1 {
 				t.Errorf("%d commits are published, Halt was called %d times", p.Published(), p.halts.Load())
 			}

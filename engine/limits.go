@@ -15,7 +15,7 @@ type Limits struct {
 	TxnBytes       int           // names and values of one transaction; 3.5 MiB
 	TxnReads       int           // keys and ranges one transaction may read; 10,000
 	OpenTxns       int           // 10,000
-	StagedBytes    int           // of all open transactions together; 256 MiB
+	StagedBytes    int           // held by all open transactions: what they staged and read; 256 MiB
 	TxnTimeout     time.Duration // when none is asked for; 30 s
 	MaxTxnTimeout  time.Duration // longer ones are clamped to it; 1 h
 	QueuedCommits  int           // waiting for the writer; 4,096
@@ -26,6 +26,10 @@ type Limits struct {
 	DiskReserve    uint64        // free bytes under which writes are refused; 256 MiB, less on small disks
 	CachedVersions int           // keys whose version is held in memory; 200,000
 }
+
+// queuedBytes bounds what waits for the writer: beside what is open, so that those who
+// hold transactions open cannot keep the others from committing.
+func (l *Limits) queuedBytes() int { return l.StagedBytes / 2 }
 
 // Sizes of names in bytes, fixed by the model.
 const (

@@ -140,9 +140,15 @@ func (p *proposal) lookups() int {
 	return n
 }
 
-// bytes is about what the proposal adds to a batch.
+// bytes is about what the proposal adds to a batch, and what it holds until then.
 func (p *proposal) bytes() int {
-	n := 256
+	n := 256 + (len(p.reads)+len(p.heads)+len(p.ranges))*entryBytes/4
+	for i := range p.keys {
+		n += 2*len(p.keys[i].prefix) + entryBytes
+	}
+	for k, v := range p.metadata { // a sum
+		n += len(k) + len(v)
+	}
 	for i := range p.agents {
 		for j := range p.agents[i].ops {
 			op := &p.agents[i].ops[j]

@@ -47,8 +47,8 @@ func (e *Engine) refusalLocked(p *proposal, size int) error {
 		return limitErr("commits waiting for the writer", len(e.queue)+1, e.opts.Limits.QueuedCommits)
 	}
 	// One that fits its own limits has room in an empty queue, whatever it comes to.
-	if len(e.queue) > 0 && e.queuedBytes+size > e.opts.Limits.StagedBytes {
-		return limitErr("bytes waiting for the writer", e.queuedBytes+size, e.opts.Limits.StagedBytes)
+	if limit := e.opts.Limits.queuedBytes(); len(e.queue) > 0 && e.queuedBytes+size > limit {
+		return limitErr("bytes waiting for the writer", e.queuedBytes+size, limit)
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"bytes"
-	"context"
 	"math"
 	"slices"
 	"strings"
@@ -54,7 +53,19 @@ const (
 	chunkEvents = 4096
 	chunkBytes  = 1 << 20
 	chunkRows   = 8192 // rows looked at, matching or not
+	eventBytes  = 96   // about what an event weighs beside its id, operations and metadata
+	opBytes     = 32   // and an operation beside its key and value
 )
+
+// Chunk bounds what one call of ReplayChunk brings. A bound of zero is the largest
+// there is. The first event always fits.
+type Chunk struct {
+	Events int
+	Bytes  int // of names, values and metadata, about
+	// Admit, unless nil, is told what the values weigh before they are read, while
+	// nothing is held open. Its error ends the call.
+	Admit func(bytes int) error
+}
 
 // ReplayRange resolves the bounds of a replay to commits: what is published now
 // and within r. first > last means that there is nothing.
@@ -86,11 +97,17 @@ func (e *Engine) ReplayRange(r Range) (first, last CommitTS, err error) {
 	return first, last, nil
 }
 
-// Replay reads the next events with after < commit_ts <= last that match f, as
-// many as make a chunk (at most limit, when that is not 0), and tells the cursor
-// to go on from: everything up to it has been looked at. cursor == last: done.
-// Nothing is held open between calls, so a slow reader costs nothing.
+// Replay is ReplayChunk with the largest chunks there are, or of at most limit
+// events when that is not 0.
 func (e *Engine) Replay(f Filter, after Cursor, last CommitTS, limit int) (events []Event, cursor Cursor, err error) {
+	return e.ReplayChunk(f, after, last, Chunk{Events: limit})
+}
+
+// ReplayChunk reads the next events with after < commit_ts <= last that match f, as
+// many as make a chunk, and tells the cursor to go on from: everything up to it has
+// been looked at. cursor == last: done. Nothing is held open between calls, so a
+// reader that takes small chunks costs nothing while it is slow.
+func (e *Engine) ReplayChunk(f Filter, after Cursor, last CommitTS, c Chunk) (events []Event, cursor Cursor, err error) {
 	if err := f.normalize(); err != nil {
 		return nil, after, err
 	}
@@ -101,14 +118,20 @@ func (e *Engine) Replay(f Filter, after Cursor, last CommitTS, limit int) (event
 	if after >= last {
 		return nil, max(after, last), nil
 	}
-	if limit <= 0 || limit > chunkEvents {
-		limit = chunkEvents
+	if c.Events <= 0 || c.Events > chunkEvents {
+		c.Events = chunkEvents
 	}
-	r := &replayer{e: e, f: &f, limit: limit, cursor: after}
+	if c.Bytes <= 0 || c.Bytes > chunkBytes {
+		c.Bytes = chunkBytes
+	}
+	r := &replayer{e: e, f: &f, chunk: c, cursor: after}
 	if f.AllAgents || f.Whole {
 		err = r.readLog(last)
 	} else {
 		err = r.readAgent(last)
+	}
+	if err == nil && c.Admit != nil {
+		err = c.Admit(r.values)
 	}
 	if err == nil && !f.KeysOnly {
 		err = r.fillValues()
@@ -119,35 +142,20 @@ func (e *Engine) Replay(f Filter, after Cursor, last CommitTS, limit int) (event
 	return r.events, r.cursor, nil
 }
 
-// AwaitCommit waits until something after cursor is published.
-func (e *Engine) AwaitCommit(ctx context.Context, cursor Cursor) error {
-	for {
-		changed := e.changed.wait()
-		if f := e.failed.Load(); f != nil {
-			return f
-		}
-		if e.Published() > cursor {
-			return nil
-		}
-		if err := e.env.Await(ctx, changed); err != nil {
-			return err
-		}
-	}
-}
-
 // replayer gathers one chunk.
 type replayer struct {
 	e      *Engine
 	f      *Filter
-	limit  int
+	chunk  Chunk
 	rows   int // looked at
-	bytes  int // of names and values in events
+	bytes  int // of names, values and metadata in events
+	values int // bytes of values among them
 	events []Event
 	cursor Cursor
 }
 
 func (r *replayer) full() bool {
-	return len(r.events) >= r.limit || r.rows >= chunkRows || r.bytes >= chunkBytes
+	return len(r.events) >= r.chunk.Events || r.rows >= chunkRows || r.bytes >= r.chunk.Bytes
 }
 
 // readAgent walks one agent's events: one scan.
@@ -170,7 +178,11 @@ func (r *replayer) readAgent(last CommitTS) error {
 			break
 		}
 		r.rows++
+		before := *r
 		r.add(ts, a, &row)
+		if r.tooMuch(&before) {
+			break
+		}
 		r.cursor = ts
 	}
 	if !ok {
@@ -194,6 +206,7 @@ func (r *replayer) readLog(last CommitTS) error {
 			break
 		}
 		r.rows++
+		before := *r
 		for _, a := range row.agents {
 			if a.Namespace != r.f.Namespace && !r.f.Whole {
 				continue
@@ -206,12 +219,25 @@ func (r *replayer) readLog(last CommitTS) error {
 			r.rows++
 			r.add(ts, a, &ev)
 		}
+		if r.tooMuch(&before) {
+			break
+		}
 		r.cursor = ts
 	}
 	if !ok {
 		r.cursor = last
 	}
 	return it.close()
+}
+
+// tooMuch reports whether the commit that came after before is one too many for the
+// chunk, and takes it back then. The first event is never too much.
+func (r *replayer) tooMuch(before *replayer) bool {
+	if len(before.events) == 0 || len(r.events) == len(before.events) || r.bytes <= r.chunk.Bytes {
+		return false
+	}
+	*r = *before
+	return true
 }
 
 // add appends an agent's part of a commit, to the commit's event if that is
@@ -221,9 +247,10 @@ func (r *replayer) add(ts CommitTS, a AgentName, row *eventRow) {
 	for _, op := range row.ops {
 		if strings.HasPrefix(op.key, r.f.KeyPrefix) {
 			ops = append(ops, EventOp{Name: RecordName{a.Namespace, a.Agent, op.key}, Version: op.version, Tombstone: op.tombstone})
-			r.bytes += len(op.key) + 32
+			r.bytes += len(op.key) + opBytes
 			if !r.f.KeysOnly {
 				r.bytes += op.size
+				r.values += op.size
 			}
 		}
 	}
@@ -233,6 +260,10 @@ func (r *replayer) add(ts CommitTS, a AgentName, row *eventRow) {
 	if n := len(r.events); n > 0 && r.events[n-1].CommitTS == ts {
 		r.events[n-1].Ops = append(r.events[n-1].Ops, ops...)
 		return
+	}
+	r.bytes += eventBytes + len(row.txnID)
+	for k, v := range row.metadata { // a sum
+		r.bytes += len(k) + len(v)
 	}
 	r.events = append(r.events, Event{CommitTS: ts, CommitTime: row.commitTime, TxnID: row.txnID, Metadata: row.metadata, Ops: ops})
 }

@@ -165,19 +165,20 @@ func (e *Engine) makeDurable(fl *inflight) bool {
 		e.halt(failf(ErrStorage, "writing the witness failed: %v", err))
 		return false
 	}
-	e.publish(last)
+	e.publish(fl.commits)
 	e.env.Trace("settle", fl.commits[0].ts, last.ts)
 	return true
 }
 
-// publish makes everything up to c visible.
+// publish makes a step's commits visible, and everything before them.
 // Invariant: published <= durable <= planned.
-func (e *Engine) publish(c *commit) {
+func (e *Engine) publish(commits []*commit) {
+	c := commits[len(commits)-1]
 	assertf(c.ts <= e.planner.head.ts && c.ts > e.Published(), "publishing %d, planned %d, published %d",
 		c.ts, e.planner.head.ts, e.Published())
 	e.published.Store(uint64(c.ts))
 	e.publishedTime.Store(c.time.UnixNano())
-	e.changed.broadcast()
+	e.watches.wake(commits)
 }
 
 // answerUnknown ends a step whose sync failed. The commits in it may or may not

@@ -24,6 +24,10 @@ const (
 
 	maxMemTable = 4 << 20
 	minMemTable = 1 << 20
+	memTables   = 4 // at most: writes stop when so many wait to be flushed
+
+	// MemTablesBytes is what Pebble's memtables and batches take at most, beside its cache.
+	MemTablesBytes = (memTables + 2) * maxMemTable
 )
 
 // storeOptions are the options every open of the store shares.
@@ -36,7 +40,7 @@ func storeOptions(fs vfs.FS, t Tuning, log pebble.Logger, events *pebble.EventLi
 		EventListener:               events,
 		CacheSize:                   t.CacheBytes,
 		MemTableSize:                t.MemTableBytes,
-		MemTableStopWritesThreshold: 4,
+		MemTableStopWritesThreshold: memTables,
 		L0CompactionThreshold:       8,
 		L0StopWritesThreshold:       1000,
 		LBaseMaxBytes:               64 << 20,

@@ -17,7 +17,7 @@ type txnTable struct {
 	limits   Limits
 	open     map[TxnID]*txn
 	byExpiry expiryHeap
-	staged   int                   // bytes of all open transactions
+	held     int                   // bytes of all open transactions: what they staged and read
 	finished *cache[TxnID, ending] // aborted and expired ids
 }
 
@@ -28,7 +28,8 @@ type txn struct {
 	order    []string // record prefixes in the order first staged
 	writes   map[string]*Write
 	expected []KeyPrecondition
-	bytes    int
+	bytes    int                // of names and values, by which its event is bounded
+	held     int                // bytes of memory, about: writes, conditions and reads
 	reads    map[string]Version // record prefix -> version seen
 	ranges   []readRange
 	commit   *ticket // set while committing
@@ -136,8 +137,15 @@ func (t *txnTable) stage(id TxnID, now time.Time, w Write) error {
 	if x.bytes+size > t.limits.TxnBytes {
 		return limitErr("bytes of a transaction", x.bytes+size, t.limits.TxnBytes)
 	}
-	if t.staged+size > t.limits.StagedBytes {
-		return limitErr("staged bytes of all transactions", t.staged+size, t.limits.StagedBytes)
+	held := heldByWrite(&w, prefix)
+	if old != nil {
+		held -= heldByWrite(old, prefix)
+	}
+	if w.Expected != nil { // each is kept, also of a key that is written again
+		held += nameBytes(w.Name) + entryBytes
+	}
+	if err := t.holdLocked(x, held); err != nil {
+		return err
 	}
 	if w.Expected != nil {
 		x.expected = append(x.expected, KeyPrecondition{w.Name, *w.Expected})
@@ -151,14 +159,34 @@ func (t *txnTable) stage(id TxnID, now time.Time, w Write) error {
 	}
 	x.writes[prefix] = &w
 	x.bytes += size
-	t.staged += size
 	return nil
+}
+
+// holdLocked counts n more bytes that x holds, within what all may hold together.
+// finishLocked, through which every transaction ends, gives them back.
+func (t *txnTable) holdLocked(x *txn, n int) error {
+	if n > 0 && t.held+n > t.limits.StagedBytes {
+		return limitErr("bytes staged and read by all open transactions", t.held+n, t.limits.StagedBytes)
+	}
+	x.held += n
+	t.held += n
+	return nil
+}
+
+// entryBytes is about what an entry of a write or read set takes in memory beside
+// its names and value: a small write takes many times its text.
+const entryBytes = 192
+
+func nameBytes(n RecordName) int { return len(n.Namespace) + len(n.Agent) + len(n.Key) }
+
+func heldByWrite(w *Write, prefix string) int {
+	return nameBytes(w.Name) + len(prefix) + len(w.Value) + entryBytes
 }
 
 // writeBytes is what a write counts towards the limits: its value in the larger of
 // the encodings it is known in, for whoever sent it must be able to replay it.
 func writeBytes(w *Write) int {
-	return len(w.Name.Namespace) + len(w.Name.Agent) + len(w.Name.Key) + max(len(w.Value), w.SentBytes)
+	return nameBytes(w.Name) + max(len(w.Value), w.SentBytes)
 }
 
 // own returns what the transaction itself staged under prefix, and its snapshot.
@@ -201,6 +229,13 @@ func (t *txnTable) didRead(id TxnID, now time.Time, prefix string, v Version, r 
 	}
 	if n := len(x.reads) + len(x.ranges); n >= t.limits.TxnReads {
 		return limitErr("reads of a transaction", n+1, t.limits.TxnReads)
+	}
+	held := entryBytes + len(prefix)
+	if r != nil {
+		held = entryBytes + len(r.agent.Namespace) + len(r.agent.Agent) + len(r.prefix) + len(r.first) + len(r.last)
+	}
+	if err := t.holdLocked(x, held); err != nil {
+		return err
 	}
 	if r != nil {
 		x.ranges = append(x.ranges, *r)
@@ -261,7 +296,7 @@ func (t *txnTable) finish(id TxnID, end ending) {
 func (t *txnTable) finishLocked(id TxnID, end ending) {
 	if x := t.open[id]; x != nil {
 		delete(t.open, id)
-		t.staged -= x.bytes
+		t.held -= x.held
 		end.begun = true
 	}
 	if end.state != TxnCommitted || len(end.result.Versions) == 0 {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -126,25 +127,31 @@ func TestStageLimits(t *testing.T) {
 	}
 }
 
+// besideWrite is what a write of key(i) holds beside the bytes of its name and value:
+// its name once more, as a record's prefix, and an entry.
+const besideWrite = 10 + 192
+
+// waysToEnd are all the ways in which a transaction ends.
+var waysToEnd = map[string]func(w *world, id engine.TxnID){
+	"commit": func(w *world, id engine.TxnID) { _, _ = w.Commit(context.Background(), id, engine.Conditions{}) },
+	"refused commit": func(w *world, id engine.TxnID) {
+		_, _ = w.Commit(context.Background(), id, engine.Conditions{Keys: []engine.KeyPrecondition{{Name: key(99), Expected: 5}}})
+	},
+	"abort":  func(w *world, id engine.TxnID) { _ = w.Abort(context.Background(), id) },
+	"expiry": func(w *world, _ engine.TxnID) { w.clock = w.clock.Add(30 * time.Minute); w.Tick() },
+	"expiry in the queue": func(w *world, id engine.TxnID) {
+		_ = w.abandon(func() error { _, err := w.Commit(context.Background(), id, engine.Conditions{}); return err })
+		w.clock = w.clock.Add(30 * time.Minute)
+		w.Step()
+	},
+}
+
 // TestSharedLimits: open transactions and staged bytes are counted over all, and
 // given back however a transaction ends.
 func TestSharedLimits(t *testing.T) {
-	ends := map[string]func(w *world, id engine.TxnID){
-		"commit": func(w *world, id engine.TxnID) { _, _ = w.Commit(context.Background(), id, engine.Conditions{}) },
-		"refused commit": func(w *world, id engine.TxnID) {
-			_, _ = w.Commit(context.Background(), id, engine.Conditions{Keys: []engine.KeyPrecondition{{Name: key(99), Expected: 5}}})
-		},
-		"abort":  func(w *world, id engine.TxnID) { _ = w.Abort(context.Background(), id) },
-		"expiry": func(w *world, _ engine.TxnID) { w.clock = w.clock.Add(30 * time.Minute); w.Tick() },
-		"expiry in the queue": func(w *world, id engine.TxnID) {
-			_ = w.abandon(func() error { _, err := w.Commit(context.Background(), id, engine.Conditions{}); return err })
-			w.clock = w.clock.Add(30 * time.Minute)
-			w.Step()
-		},
-	}
-	for how, end := range ends { // each with a world of its own: order cannot matter
+	for how, end := range waysToEnd { // each with a world of its own: order cannot matter
 		t.Run(how, func(t *testing.T) {
-			w := newWorld(t, 1, engine.Limits{OpenTxns: 2, StagedBytes: 300})
+			w := newWorld(t, 1, engine.Limits{OpenTxns: 2, StagedBytes: 300 + 2*besideWrite})
 			defer w.close()
 			for range 3 {
 				a := beginIn(t, w, time.Hour)
@@ -168,11 +175,68 @@ func TestSharedLimits(t *testing.T) {
 	}
 }
 
+// TestReadSetsAreCounted: what open transactions have read is held in memory until
+// they end, so it is bounded for all of them together, like what they staged.
+func TestReadSetsAreCounted(t *testing.T) {
+	reads := map[string]func(w *world, id engine.TxnID, i int) error{
+		"keys": func(w *world, id engine.TxnID, i int) error {
+			n := key(i)
+			n.Key += strings.Repeat("x", 1000)
+			_, _, err := w.TxnGet(id, n)
+			return err
+		},
+		"ranges": func(w *world, id engine.TxnID, i int) error {
+			_, _, _, err := w.TxnScan(id, engine.ScanOptions{Agent: key(i).AgentName(), Prefix: key(i).Key + strings.Repeat("x", 1000)})
+			return err
+		},
+	}
+	for what, read := range reads { // each with worlds of its own: order cannot matter
+		for how, end := range waysToEnd {
+			t.Run(what+"/"+how, func(t *testing.T) {
+				const limit = 100_000
+				w := newWorld(t, 1, engine.Limits{StagedBytes: limit})
+				defer w.close()
+				fill := func(id engine.TxnID) (n int) {
+					for {
+						err := read(w, id, n)
+						if errors.Is(err, engine.ErrLimit) && strings.Contains(err.Error(), fmt.Sprint(limit)) && strings.Contains(err.Error(), "read") {
+							return n
+						}
+						if err != nil || n == 1000 {
+							t.Fatalf("G9: read %d: %v", n, err)
+						}
+						n++
+					}
+				}
+				a, b := beginIn(t, w, time.Hour), beginIn(t, w, time.Minute)
+				if err := w.Stage(b, sized(0, 100)); err != nil {
+					t.Fatal(err)
+				}
+				first := fill(b)
+				if first < limit/3000 {
+					t.Errorf("only %d reads of 1 KB were taken", first)
+				}
+				if fill(a) > 0 {
+					t.Errorf("G9: there was room left")
+				}
+				end(w, b)
+				if again := fill(a); again < first {
+					t.Errorf("G9: %d reads of the %d that were given back", again, first)
+				}
+				_ = w.Abort(context.Background(), a)
+				if again := fill(beginIn(t, w, time.Hour)); again < first {
+					t.Errorf("G9: %d reads of the %d after all transactions ended", again, first)
+				}
+			})
+		}
+	}
+}
+
 // TestQueueLimits: what waits for the writer is bounded in bytes, too, and a step
 // takes no more than it can hold.
 func TestQueueLimits(t *testing.T) {
 	const each = 1 << 20
-	w := newWorld(t, 1, engine.Limits{StagedBytes: 8 * each, TxnBytes: 2 * each, ValueBytes: 2 * each})
+	w := newWorld(t, 1, engine.Limits{StagedBytes: 2 * 8 * each, TxnBytes: 2 * each, ValueBytes: 2 * each})
 	defer w.close()
 	queued := 0
 	for ; queued < 20; queued++ {

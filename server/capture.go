@@ -79,16 +79,18 @@ func (s *Service) openCapture(log func(string, ...any)) {
 	}
 }
 
-// unaryInterceptors are the capture's, which sees what clients are told, and the
-// service's.
-func (s *Service) unaryInterceptors() (list []grpc.UnaryServerInterceptor) {
+// unaryInterceptors are what counts answers, the capture's, which sees what clients are
+// told, and the service's.
+func (s *Service) unaryInterceptors() []grpc.UnaryServerInterceptor {
+	list := []grpc.UnaryServerInterceptor{s.sealAnswers}
 	if r := s.recorder.Load(); r != nil {
 		list = append(list, r.Unary)
 	}
 	return append(list, s.Unary)
 }
 
-func (s *Service) streamInterceptors() (list []grpc.StreamServerInterceptor) {
+func (s *Service) streamInterceptors() []grpc.StreamServerInterceptor {
+	list := []grpc.StreamServerInterceptor{s.countStream}
 	if r := s.recorder.Load(); r != nil {
 		list = append(list, r.Stream)
 	}

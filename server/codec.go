@@ -14,7 +14,7 @@ import (
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
 
-// codec is gRPC's protobuf codec, but for two things.
+// codec is gRPC's protobuf codec, but for three things.
 //
 // A google.protobuf.Struct in a request is not unmarshalled: 1 MiB of it would
 // become 38 MB of live objects before a handler could refuse it. Its bytes are
@@ -41,6 +41,14 @@ const maxElements = 1 << 15
 var errCrowded = errors.New("too many elements")
 
 func newCodec() codec { return codec{encoding.GetCodecV2("proto")} }
+
+// Marshal hands on what the interceptors have marshalled, and counted, already.
+func (c codec) Marshal(v any) (mem.BufferSlice, error) {
+	if m, ok := v.(*sealed); ok {
+		return m.data, nil
+	}
+	return c.CodecV2.Marshal(v)
+}
 
 func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 	m, ok := v.(proto.Message)

@@ -40,7 +40,13 @@ func (s *Service) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo
 	if err := checkParsed(req); err != nil {
 		return nil, toStatus(err)
 	}
+	if err := s.admitAnswer(ctx, info.FullMethod); err != nil {
+		return nil, toStatus(err)
+	}
 	resp, err = handler(ctx, req)
+	if err == nil {
+		err = s.countAnswer(ctx, info.FullMethod, resp)
+	}
 	if err != nil {
 		return nil, toStatus(err)
 	}

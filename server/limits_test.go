@@ -20,7 +20,7 @@ func exhausted(t *testing.T, what string, err error, says ...string) {
 
 func TestTransactionLimits(t *testing.T) {
 	r := newRig(t, func(c *Config, _ *engine.Env) {
-		c.Engine.Limits = engine.Limits{TxnOps: 5, TxnBytes: 1000, TxnReads: 3, OpenTxns: 4, StagedBytes: 1800, MetadataBytes: 20}
+		c.Engine.Limits = engine.Limits{TxnOps: 5, TxnBytes: 1000, TxnReads: 3, OpenTxns: 4, StagedBytes: 3700, MetadataBytes: 20}
 	})
 	ops := func(n int) []*pb.TransactOperation {
 		var ops []*pb.TransactOperation
@@ -65,7 +65,7 @@ func TestTransactionLimits(t *testing.T) {
 		t.Fatal(err)
 	}
 	third := r.begin()
-	exhausted(t, "staged bytes", r.write(third, "a", "k", string(textOf(300))), "staged", "1800")
+	exhausted(t, "staged bytes", r.write(third, "a", "k", string(textOf(300))), "staged", "3700")
 	r.begin()
 	_, err := r.BeginTransaction(timeout(t), &pb.BeginTransactionRequest{})
 	exhausted(t, "open transactions", err, "4", "open")

@@ -39,7 +39,7 @@ func (s *Service) GetHistory(_ context.Context, req *pb.GetHistoryRequest) (*pb.
 	if err != nil {
 		return nil, err
 	}
-	resp := &pb.GetHistoryResponse{}
+	resp, size := &pb.GetHistoryResponse{}, sizer(0)
 	for i := range entries {
 		e := &entries[i]
 		entry := &pb.HistoryEntry{
@@ -51,7 +51,10 @@ func (s *Service) GetHistory(_ context.Context, req *pb.GetHistoryRequest) (*pb.
 				return nil, err
 			}
 		}
-		resp.Entries = append(resp.Entries, entry)
+		if err := size.add(entry); err != nil {
+			return nil, err
+		}
+		resp.Entries, e.Value = append(resp.Entries, entry), nil
 	}
 	if more {
 		resp.NextPageToken = pageToken{snap.TS(), entries[len(entries)-1].Version.String()}.encode(scope...)

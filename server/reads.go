@@ -92,6 +92,17 @@ func stateAnswer(rec *engine.Record, ts engine.CommitTS, values valueSetter) (*p
 	return resp, fits(resp)
 }
 
+// sizer adds up an answer's entries as they are made, so that one whose values grow, as
+// Structs, past what clients accept is given up then, and not when all of it is there.
+type sizer int
+
+func (s *sizer) add(entry proto.Message) error {
+	if *s += sizer(proto.Size(entry)); *s > MaxAnswerBytes {
+		return fail(engine.ErrLimit, fmt.Sprintf("the values are more than %d bytes together: ask for fewer at a time, or for VALUE_ENCODING_JSON", MaxAnswerBytes))
+	}
+	return nil
+}
+
 // fits refuses an answer that grew past what clients accept when its values were
 // turned into Structs.
 func fits(m proto.Message) error {
@@ -137,7 +148,7 @@ func (s *Service) BatchGetState(_ context.Context, req *pb.BatchGetStateRequest)
 	if err != nil {
 		return nil, err
 	}
-	resp, size := &pb.BatchGetStateResponse{}, 0
+	resp, size := &pb.BatchGetStateResponse{}, sizer(0)
 	for _, n := range req.GetNames() {
 		rec, ts, err := get(engine.RecordName{Namespace: n.GetNamespace(), Agent: n.GetAgentId(), Key: n.GetKey()})
 		if err != nil {
@@ -147,8 +158,8 @@ func (s *Service) BatchGetState(_ context.Context, req *pb.BatchGetStateRequest)
 		if err != nil {
 			return nil, err
 		}
-		if size += proto.Size(state); size > MaxAnswerBytes {
-			return nil, fail(engine.ErrLimit, fmt.Sprintf("the values are more than %d bytes together: ask for fewer names at a time", MaxAnswerBytes))
+		if err := size.add(state); err != nil {
+			return nil, err
 		}
 		resp.States, resp.ReadTs = append(resp.States, state), uint64(ts)
 	}
@@ -230,14 +241,17 @@ func (s *Service) ScanPrefix(_ context.Context, req *pb.ScanPrefixRequest) (*pb.
 	if err != nil {
 		return nil, err
 	}
-	resp := &pb.ScanPrefixResponse{Entries: make([]*pb.StateEntry, len(records)), NextPageToken: next, ReadTs: uint64(ts)}
+	resp, size := &pb.ScanPrefixResponse{Entries: make([]*pb.StateEntry, len(records)), NextPageToken: next, ReadTs: uint64(ts)}, sizer(0)
 	for i := range records {
 		rec := &records[i]
 		entry := &pb.StateEntry{Key: rec.Name.Key, Version: uint64(rec.Version), CommitTs: uint64(rec.CommitTS), CommitTime: timestamp(rec.CommitTime)}
 		if err := values.set(entry, stateEntryValue, &entry.ValueJson, rec.Name.Key, rec.Value); err != nil {
 			return nil, err
 		}
-		resp.Entries[i] = entry
+		if err := size.add(entry); err != nil {
+			return nil, err
+		}
+		resp.Entries[i], rec.Value = entry, nil
 	}
 	return resp, fits(resp)
 }

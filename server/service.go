@@ -28,6 +28,9 @@ type Config struct {
 	// Requests bounds the unary requests under way; 1,024. Streams bounds replays
 	// and watches under way; 1,024.
 	Requests, Streams int
+	// UnsentBytes bounds what waits to be sent, over all connections; 256 MiB. Half as
+	// much again may be taken by answers that are being made.
+	UnsentBytes int64
 	// Capture says where what clients ask and are told can be recorded. Without a
 	// Dir it cannot.
 	Capture Capture
@@ -41,6 +44,8 @@ type Service struct {
 	env      engine.Env
 	requests gate
 	streams  gate
+	outbox   *outbox
+	making   *room
 	draining context.Context
 	drain    context.CancelFunc
 	recorder atomic.Pointer[capture.Recorder] // nil without Config.Capture
@@ -55,8 +60,13 @@ func Assemble(env engine.Env, config Config) (*Service, error) {
 	if config.Streams == 0 {
 		config.Streams = 1024
 	}
+	if config.UnsentBytes == 0 {
+		config.UnsentBytes = 256 << 20
+	}
 	s := &Service{config: config}
 	s.env = s.captured(env)
+	s.outbox = newOutbox(&config, &s.env)
+	s.making = newRoom(config.UnsentBytes/2, &s.env)
 	e, err := engine.Open(s.env, config.Engine)
 	if err != nil {
 		return nil, err

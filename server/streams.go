@@ -11,7 +11,7 @@ import (
 )
 
 func (s *Service) Replay(req *pb.ReplayRequest, stream pb.StatehouseService_ReplayServer) error {
-	return s.replay(stream.Context(), req, func(events []*pb.ReplayEvent, _ engine.Cursor) error {
+	return s.replay(stream.Context(), req, singleGrowth, func(events []*pb.ReplayEvent, _ engine.Cursor) error {
 		for _, ev := range events {
 			if err := fits(ev); err != nil {
 				return err
@@ -25,12 +25,15 @@ func (s *Service) Replay(req *pb.ReplayRequest, stream pb.StatehouseService_Repl
 }
 
 func (s *Service) ReplayBatches(req *pb.ReplayRequest, stream pb.StatehouseService_ReplayBatchesServer) error {
-	return s.replay(stream.Context(), req, batchSender(stream.Send))
+	return s.replay(stream.Context(), req, 1, batchSender(stream.Send))
 }
+
+// singleGrowth is how many times as much events take that are messages of their own.
+const singleGrowth = 2
 
 // batchBytes is about the size of a message of a batched stream: its client
 // decodes one while the next is on the way.
-const batchBytes = 128 << 10
+const batchBytes = maxShare / 2
 
 // LargestEvent is the size of the largest event that a transaction within l can
 // leave, as a message with JSON values. One past MaxAnswerBytes could be committed
@@ -67,9 +70,9 @@ func batchSender(send func(*pb.EventBatch) error) sender {
 	}
 }
 
-// replay streams what is published now. Each chunk is read when the one before
-// has been taken: a slow client costs its cursor.
-func (s *Service) replay(ctx context.Context, req *pb.ReplayRequest, send sender) error {
+// replay streams what is published now. growth is how many times as much as in a
+// batch events take on their way.
+func (s *Service) replay(ctx context.Context, req *pb.ReplayRequest, growth int64, send sender) error {
 	values, err := valuesFor(req)
 	if err != nil {
 		return err
@@ -91,33 +94,59 @@ func (s *Service) replay(ctx context.Context, req *pb.ReplayRequest, send sender
 		return err
 	}
 	left := req.GetLimit()
-	for cursor := first - 1; cursor < last; {
+	reader := &eventReader{s: s, filter: f, values: values, growth: growth * values.growth(), cursor: first - 1}
+	for reader.cursor < last {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		events, next, err := s.engine.Replay(f, cursor, last, clampLimit(left))
+		out, refused, err := reader.next(ctx, last, clampLimit(left))
 		if err != nil {
 			return err
 		}
-		out, refused := eventMessages(events, values)
-		if refused != nil {
-			next = lastOf(out, cursor)
-		}
-		if len(out) > 0 || next == last {
-			if err := send(out, next); err != nil {
+		if len(out) > 0 || reader.cursor == last {
+			if err := send(out, reader.cursor); err != nil {
 				return err
 			}
 		}
 		if refused != nil {
 			return refused
 		}
-		if cursor = next; left > 0 {
+		if left > 0 {
 			if left -= uint64(len(out)); left == 0 {
 				return nil
 			}
 		}
 	}
 	return nil
+}
+
+// eventReader reads events for a stream, as few at a time as the stream has room for.
+type eventReader struct {
+	s      *Service
+	filter engine.Filter
+	values valueSetter
+	growth int64 // how many times its stored bytes a chunk may take in the end
+	cursor engine.Cursor
+}
+
+// next waits until the stream has room and reads the next events up to last, and moves
+// the cursor. refused says why the event after them cannot be sent to this client.
+func (r *eventReader) next(ctx context.Context, last engine.CommitTS, limit int) (out []*pb.ReplayEvent, refused, err error) {
+	stream := outgoingOf(ctx)
+	if err := stream.ready(ctx); err != nil {
+		return nil, nil, err
+	}
+	c := engine.Chunk{Events: limit, Bytes: stream.chunk(r.growth), Admit: func(bytes int) error { return stream.admit(int64(bytes), r.values.growth()) }}
+	events, next, err := r.s.engine.ReplayChunk(r.filter, r.cursor, last, c)
+	if err != nil {
+		return nil, nil, err
+	}
+	out, refused = eventMessages(events, r.values)
+	if refused != nil { // the cursor stays before it, so that a client can resume there
+		next = lastOf(out, r.cursor)
+	}
+	r.cursor = next
+	return out, refused, nil
 }
 
 // lastOf is the commit_ts of the last event, or before when there is none.
@@ -181,48 +210,51 @@ func (s *Service) Watch(req *pb.WatchRequest, stream pb.StatehouseService_WatchS
 		}
 		cursor = engine.CommitTS(req.GetAfterTs())
 	}
-	send := batchSender(stream.Send)
-	if _, _, err := s.engine.Replay(f, cursor, cursor, 1); err != nil {
+	watch, err := s.engine.Watch(f)
+	if err != nil {
 		return err
 	}
+	defer watch.Close()
+	send := batchSender(stream.Send)
 	if err := send(nil, cursor); err != nil { // the first mark: the watch stands
 		return err
 	}
 	ctx, cancel := context.WithCancel(stream.Context())
 	defer cancel()
 	defer context.AfterFunc(s.draining, cancel)()
-	for marked := cursor; ; {
-		// A watch that is behind never waits: the drain must be looked for, too.
-		err := ctx.Err()
-		if err == nil {
-			err = s.engine.AwaitCommit(ctx, cursor)
-		}
-		if err != nil {
-			if s.draining.Err() != nil {
-				return fail(engine.ErrStopped, fmt.Sprintf("the daemon is stopping: watch again after %d", cursor))
-			}
-			return err
-		}
-		events, next, err := s.engine.Replay(f, cursor, s.engine.Published(), 0)
-		if err != nil {
-			return err
-		}
-		out, refused := eventMessages(events, values)
-		if refused != nil { // the cursor stays before it, so that a client can resume there
-			next = lastOf(out, cursor)
-		}
-		cursor = next
-		if len(out) > 0 || cursor >= marked+markEvery {
-			if err := send(out, cursor); err != nil {
+	reader := &eventReader{s: s, filter: f, values: values, growth: values.growth(), cursor: cursor}
+	err = s.follow(ctx, watch, reader, send)
+	if ctx.Err() != nil && s.draining.Err() != nil {
+		return fail(engine.ErrStopped, fmt.Sprintf("the daemon is stopping: watch again after %d", reader.cursor))
+	}
+	return err
+}
+
+// follow sends what is published, as it is.
+func (s *Service) follow(ctx context.Context, watch *engine.Watch, reader *eventReader, send sender) error {
+	for marked := reader.cursor; ; {
+		for published := watch.Published(); reader.cursor < published; {
+			// A watch that is behind never waits: the drain must be looked for, too.
+			if err := ctx.Err(); err != nil {
 				return err
 			}
-			marked = cursor
+			out, refused, err := reader.next(ctx, published, 0)
+			if err != nil {
+				return err
+			}
+			cursor := reader.cursor
+			if len(out) > 0 || cursor/engine.MarkEvery > marked/engine.MarkEvery {
+				if err := send(out, cursor); err != nil {
+					return err
+				}
+				marked = cursor
+			}
+			if refused != nil {
+				return refused
+			}
 		}
-		if refused != nil {
-			return refused
+		if err := watch.Wait(ctx); err != nil {
+			return err
 		}
 	}
 }
-
-// markEvery is how many commits of others pass before an idle watch is marked.
-const markEvery = 256

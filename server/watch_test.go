@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 
+	"statehouse.dev/statehouse/engine"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
 
@@ -89,10 +90,10 @@ func TestWatchFromACursor(t *testing.T) {
 func TestWatchMarksProgress(t *testing.T) {
 	r := newRig(t)
 	idle := r.watch(&pb.WatchRequest{AgentId: "idle"})
-	for range 3 * markEvery {
+	for range 3 * engine.MarkEvery {
 		r.put("", "busy", "k", `{}`)
 	}
-	idle.until(2 * markEvery)
+	idle.until(2 * engine.MarkEvery)
 	if len(idle.events) != 0 {
 		t.Errorf("it saw %s", summary(idle.events))
 	}
@@ -159,13 +160,13 @@ func TestWatchUnderWritersAndReconnects(t *testing.T) {
 // A value that the watch's encoding cannot carry ends it before its cursor passes
 // it: resumed, in another encoding, the watch goes on with that event.
 func TestWatchStopsBeforeWhatItCannotCarry(t *testing.T) {
-	for _, before := range []int{0, 1, markEvery} {
+	for _, before := range []int{0, 1, engine.MarkEvery} {
 		r := newRig(t)
 		for range before {
 			r.put("", "a", "k", `{}`)
 		}
 		big := r.put("", "a", "k", `{"n":9007199254740993}`).CommitTs
-		for range 2 * markEvery {
+		for range 2 * engine.MarkEvery {
 			r.put("", "a", "k", `{}`)
 		}
 		w := r.watch(&pb.WatchRequest{AgentId: "a", AfterTs: ptr(uint64(0)), Strict: true})

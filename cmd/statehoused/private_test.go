@@ -105,7 +105,7 @@ func TestClientsLearnNoPaths(t *testing.T) {
 	must(t, err)
 	for _, table := range tables {
 		if info, err := os.Stat(table); err == nil && info.Size() > 100<<10 {
-			damage(t, table, 0.5)
+			flipBit(t, table, 0.5)
 		}
 	}
 	must(t, os.WriteFile(filepath.Join(dir, "capture"), nil, 0o600)) // a file, where a directory must be
@@ -148,8 +148,8 @@ func TestClientsLearnNoPaths(t *testing.T) {
 	}
 }
 
-// damage flips a bit of a file.
-func damage(t *testing.T, path string, where float64) {
+// flipBit damages a file.
+func flipBit(t *testing.T, path string, where float64) {
 	t.Helper()
 	content, err := os.ReadFile(path)
 	must(t, err)

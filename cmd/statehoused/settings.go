@@ -42,6 +42,7 @@ type settings struct {
 	logLevel      string
 	logFormat     string
 	memoryLimitMB int64
+	unsentMB      int64
 	cacheMB       int64
 	capture       bool
 	captureDir    string
@@ -65,7 +66,7 @@ func (s *settings) register(f *pflag.FlagSet) {
 	f.IntVar(&l.TxnBytes, "max-tx-bytes", 7<<19, "most bytes of names and values of a transaction")
 	f.IntVar(&l.TxnReads, "max-tx-reads", 10_000, "most keys and ranges a transaction can read")
 	f.IntVar(&l.OpenTxns, "max-open-transactions", 10_000, "most open transactions")
-	f.IntVar(&l.StagedBytes, "max-staged-bytes", 256<<20, "most bytes that open transactions, and commits that wait, may hold")
+	f.IntVar(&l.StagedBytes, "max-staged-bytes", 256<<20, "most bytes that open transactions may hold, of what they staged and read; commits that wait may hold half as much")
 	f.IntVar(&l.QueuedCommits, "max-queued-commits", 4096, "most commits waiting for the writer")
 	f.IntVar(&l.MetadataBytes, "max-metadata-bytes", 16<<10, "most bytes of one commit's metadata")
 	f.DurationVar(&l.OutcomeAge, "outcome-age", 7*24*time.Hour, "outcomes of commits are kept for retries at least this long")
@@ -75,6 +76,7 @@ func (s *settings) register(f *pflag.FlagSet) {
 	f.IntVar(&s.requests, "max-requests", 1024, "most unary requests under way")
 	f.IntVar(&s.streams, "max-streams", 1024, "most replays and watches under way")
 	f.IntVar(&s.connections, "max-connections", 4096, "most client connections")
+	f.Int64Var(&s.unsentMB, "max-unsent-mb", 256, "most bytes of answers and events that wait to be sent, in MiB")
 	f.StringVar(&s.tlsCert, "tls-cert", "", "PEM file with the certificate chain; turns TLS on")
 	f.StringVar(&s.tlsKey, "tls-key", "", "PEM file with the certificate's key")
 	f.StringVar(&s.tokenFile, "token-file", "", "file with the token every request must carry")
@@ -86,7 +88,7 @@ func (s *settings) register(f *pflag.FlagSet) {
 	f.BoolVar(&s.capture, "capture", false, "record what clients ask and are told; see statehousectl capture")
 	f.StringVar(&s.captureDir, "capture-dir", "", "directory of what is recorded; DATA_DIR/capture when empty")
 	f.Int64Var(&s.captureMB, "capture-mb", 256, "size of the ring that is recorded to, in MiB: the oldest part is dropped")
-	f.Int64Var(&s.memoryLimitMB, "memory-limit-mb", 2048, "memory that the Go runtime tries to stay under, in MiB")
+	f.Int64Var(&s.memoryLimitMB, "memory-limit-mb", 2048, "memory that the daemon stays under, in MiB; with less, the defaults of the limits are lower")
 }
 
 // envName is the variable that sets a flag.
@@ -131,6 +133,7 @@ func (s *settings) complete(f *pflag.FlagSet, environ []string) error {
 	if err := checkNumbers(f); err != nil {
 		return err
 	}
+	s.fit(f)
 	s.told = make(map[string]string)
 	f.Visit(func(flag *pflag.Flag) {
 		if !private(flag.Name) {
@@ -214,6 +217,9 @@ func (s *settings) check() error {
 	}
 	if n := server.LargestEvent(s.limits); n > server.MaxAnswerBytes {
 		return fmt.Errorf("--max-tx-bytes, --max-tx-operations and --max-metadata-bytes allow transactions whose event is a message of %d bytes; gRPC clients accept %d, so nobody could replay them: lower one of the three", n, server.MaxAnswerBytes)
+	}
+	if err := s.checkMemory(); err != nil {
+		return err
 	}
 	if s.tokenFile != "" {
 		data, err := os.ReadFile(s.tokenFile)

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/spf13/pflag"
+
+	"statehouse.dev/statehouse/server"
 )
 
 // samples are three values that a setting can have, none of which is its default.
@@ -111,6 +113,46 @@ func TestConfigFile(t *testing.T) {
 	} {
 		if _, err := complete(t, file, nil, nil); err == nil || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), "config.yaml") {
 			t.Errorf("%q: %v, want words about %s and the file", file, err, says)
+		}
+	}
+}
+
+// TestLimitsFitTheMemory: whatever --memory-limit-mb is, the limits that are not given
+// fit it together, with room to spare for garbage; what is given and does not fit is
+// refused, in words that name the limits and what they come to (G9).
+func TestLimitsFitTheMemory(t *testing.T) {
+	fit := func(args ...string) (s settings, err error) {
+		f := pflag.NewFlagSet("statehoused", pflag.ContinueOnError)
+		s.register(f)
+		if err := f.Parse(args); err != nil {
+			t.Fatal(err)
+		}
+		return s, s.complete(f, nil)
+	}
+	for mb := int64(leastMemoryMB); mb <= 8192; mb += 7 {
+		s, err := fit(fmt.Sprint("--memory-limit-mb=", mb))
+		if err != nil {
+			t.Fatalf("%d MiB: %v", mb, err)
+		}
+		sum := int64(0)
+		for _, share := range s.shares() {
+			sum += share.bytes
+		}
+		if sum > mb*mib*9/10 || s.connections < 100 || s.streams < 100 || s.limits.StagedBytes < 2*s.limits.TxnBytes || s.unsentMB*mib < 2*server.MaxAnswerBytes {
+			t.Errorf("%d MiB: the limits come to %d: %v", mb, sum/mib, s.shares())
+		}
+	}
+	given, err := fit("--memory-limit-mb=512", "--cache-mb=100", "--max-connections=1000", "--max-staged-bytes=50000000", "--max-unsent-mb=50", "--max-streams=500", "--cached-versions=1000")
+	if err != nil || given.cacheMB != 100 || given.connections != 1000 || given.limits.StagedBytes != 50_000_000 || given.unsentMB != 50 || given.streams != 500 || given.limits.CachedVersions != 1000 {
+		t.Errorf("what is given counts: %+v, %v", given, err)
+	}
+	for _, c := range []struct{ args, says string }{
+		{"--memory-limit-mb=512 --cache-mb=400", "--cache-mb 400 MiB"}, {"--cache-mb=2000", "--memory-limit-mb is 2048"}, {"--max-staged-bytes=2000000000", "--max-staged-bytes"},
+		{"--max-unsent-mb=1500", "--max-unsent-mb"}, {"--max-connections=100000", "--max-connections"}, {"--max-streams=9000", "--max-unsent-mb 256 has room for 8192 streams"},
+		{"--max-requests=1000000", "--max-requests"}, {"--cached-versions=10000000", "--cached-versions"}, {"--memory-limit-mb=319", "at least 320"},
+	} {
+		if _, err := fit(strings.Fields(c.args)...); err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v, want words about %q", c.args, err, c.says)
 		}
 	}
 }

@@ -38,11 +38,11 @@ func replay() []Bug {
 		},
 		{
 			Name: "watch-waits-for-the-next", Promise: "G9", About: "a watch is told of a commit only when another one follows",
-			Edits: []Edit{{"engine/replay.go", "		if e.Published() > cursor {", "		if e.Published() > cursor+1 {"}},
+			Edits: []Edit{{"engine/watch.go", "	return w.e.Published()", "	return max(w.e.Published(), 1) - 1"}},
 		},
 		{
 			Name: "watch-cursor-runs-ahead", Promise: "G5", About: "a watch that found nothing for its filter goes on one commit too far",
-			Edits: []Edit{{"server/streams.go", "		cursor = next\n		if len(out) > 0", "		if cursor = next; len(out) == 0 {\n\t\t\tcursor++\n\t\t}\n		if len(out) > 0"}},
+			Edits: []Edit{{"server/streams.go", "			cursor := reader.cursor\n", "			if len(out) == 0 {\n\t\t\t\treader.cursor++\n\t\t\t}\n			cursor := reader.cursor\n"}},
 		},
 		{
 			Name: "prefix-anywhere", Promise: "G5", About: "a replay of a key prefix shows the keys that have it in their middle",
