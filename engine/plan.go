@@ -109,7 +109,7 @@ func idReused(id TxnID, what string) error {
 // again finds the verdict on an earlier proposal of the same id.
 func (pl *planner) again(p *proposal) (verdict, bool) {
 	v, found := pl.verdicts.get(p.id)
-	if found && v.fingerprint != p.fingerprint {
+	if found && !p.repeats(v.fingerprint) {
 		v = verdict{err: idReused(p.id, "was answered for other operations")}
 	}
 	return v, found

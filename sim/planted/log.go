@@ -75,7 +75,7 @@ func outcomes() []Bug {
 		},
 		{
 			Name: "id-reused", Promise: "G6", About: "other operations under a used id are answered as if they were the first ones",
-			Edits: []Edit{{"engine/step.go", "	case found && o.fingerprint != p.fingerprint:", "	case found && false:"}},
+			Edits: []Edit{{"engine/step.go", "	case found && !p.repeats(o.fingerprint):", "	case found && false:"}},
 		},
 		{
 			Name: "full-disk-refuses-first", Promise: "G6", About: "while the disk is full a commit sent again is answered as not applied",
