@@ -29,7 +29,7 @@ func full() *History {
 		Keys:     []KeyCondition{{Name: name, Expected: 1}},
 		Heads:    []HeadCondition{{Namespace: "ns", Agent: "a", Expected: 1}},
 		Metadata: more, Names: []Name{name}, KeyVersion: 1, At: n(1<<64 - 1), AtTime: 1, Prefix: "p",
-		Limit: 1, Reverse: true, PageOf: 2, NoValues: true, AllAgents: true, From: n(0), To: n(1),
+		Limit: 1, Reverse: true, PageOf: 2, NoValues: true, Doubles: true, AllAgents: true, From: n(0), To: n(1),
 		FromTime: 1, ToTime: 1, OldestFirst: true,
 	}
 	out := Output{

@@ -184,7 +184,7 @@ func (j *judge) same(op *Operation, r *Record, v *version, ts uint64) (why, expe
 	if !v.exists() || op.In.NoValues {
 		ok = ok && r.Value == ""
 	} else {
-		ok = ok && sameValue(r.Value, v.value)
+		ok = ok && op.In.sameRead(r.Value, v.value)
 	}
 	if ok {
 		return "", "", ""
