@@ -49,11 +49,11 @@ func (e *Engine) checkWrite(w *Write) error {
 	if w.SentBytes > 0 {
 		limit = e.opts.Limits.TxnBytes // text of another encoding may have grown
 	}
-	text, err := CheckValue(w.Value, limit)
+	text, normal, err := checkValue(w.Value, limit)
 	if err != nil {
 		return failf(ErrInvalid, "value of key %q: %v", w.Name.Key, err).with("field", "value")
 	}
-	w.Value = text
+	w.Value, w.normal = text, normal
 	return nil
 }
 

@@ -113,7 +113,7 @@ func reusedAt(id TxnID, ts CommitTS) error {
 // again finds the verdict on an earlier proposal of the same id.
 func (pl *planner) again(p *proposal) (verdict, bool) {
 	v, found := pl.verdicts.get(p.id)
-	if found && v.fingerprint != p.fingerprint {
+	if found && !p.repeats(v.fingerprint) {
 		v = verdict{err: idReused(p.id, "was answered for other operations")}
 	}
 	return v, found

@@ -1,8 +1,6 @@
 package engine
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
 	"slices"
 	"strings"
 	"time"
@@ -12,14 +10,12 @@ import (
 // that does not need the state: it is made by the goroutine of the request, so
 // that the one serial path does not hash or sort.
 type proposal struct {
-	id       TxnID
-	agents   []agentPart // in byte order of the names
-	keys     []keyCondition
-	heads    []HeadPrecondition
-	metadata map[string]string
-	// fingerprint is equal for equal operations and preconditions, whatever the
-	// metadata: it tells a retry from another transaction under the same id.
-	fingerprint Digest
+	id          TxnID
+	agents      []agentPart // in byte order of the names
+	keys        []keyCondition
+	heads       []HeadPrecondition
+	metadata    map[string]string
+	fingerprint Digest // tells a retry from another transaction, see fingerprint.go
 
 	// Of interactive transactions.
 	interactive bool
@@ -40,7 +36,8 @@ type agentPart struct {
 type partOp struct {
 	prefix string // record prefix
 	eventRowOp
-	value []byte
+	value  []byte
+	normal Digest // of the value's normal form; zero in a tombstone
 }
 
 type keyCondition struct {
@@ -77,6 +74,9 @@ func newProposal(id TxnID, writes []*Write, c Conditions) *proposal {
 		op.key, op.tombstone = w.Name.Key, w.Tombstone
 		if !w.Tombstone {
 			op.size, op.digest = len(w.Value), digestOf(w.Value)
+			if op.normal = op.digest; !w.normal {
+				op.normal = digestOf(normalForm(w.Value))
+			}
 		}
 		part := p.part(w.Name.AgentName())
 		part.ops = append(part.ops, op)
@@ -87,7 +87,7 @@ func newProposal(id TxnID, writes []*Write, c Conditions) *proposal {
 	for _, k := range c.Keys {
 		p.keys = append(p.keys, keyCondition{string(recordPrefix(k.Name)), k})
 	}
-	p.fingerprint = p.fingerprintOf()
+	p.fingerprint = fingerprintOf(p)
 	return p
 }
 
@@ -108,27 +108,6 @@ func (p *proposal) part(a AgentName) *agentPart {
 	}
 	p.agents = append(p.agents, agentPart{agent: a})
 	return &p.agents[len(p.agents)-1]
-}
-
-func (p *proposal) fingerprintOf() Digest {
-	b := make([]byte, 0, 512)
-	for _, part := range p.agents {
-		for _, op := range part.ops {
-			b = appendString(b, op.prefix)
-			b = append(b, op.digest[:]...)
-			if op.tombstone {
-				b = append(b, flagTombstone)
-			}
-		}
-	}
-	for _, k := range p.keys {
-		b = binary.AppendUvarint(appendString(append(b, 'k'), k.prefix), uint64(k.Expected))
-	}
-	for _, h := range p.heads {
-		b = binary.AppendUvarint(append(b, agentPrefix('h', h.Agent)...), uint64(h.Expected))
-	}
-	sum := sha256.Sum256(b)
-	return Digest(sum[:16])
 }
 
 // lookups is how many keys planning looks at.

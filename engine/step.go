@@ -75,7 +75,7 @@ func (e *Engine) planOne(p *proposal, now time.Time) answer {
 	switch o, found, err := e.planner.outcome(p.id); {
 	case err != nil:
 		return answer{p: p, err: inDoubt(e.noted(err))}
-	case found && o.fingerprint != p.fingerprint:
+	case found && !p.repeats(o.fingerprint):
 		return answer{p: p, err: reusedAt(p.id, o.commitTS)}
 	case found:
 		return answer{p: p, known: o.commitTS}

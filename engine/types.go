@@ -42,6 +42,8 @@ type Write struct {
 	// Expected, when set, is the version the key must be at before the commit; 0:
 	// the key does not exist.
 	Expected *Version
+
+	normal bool // Value was checked and is in its normal form
 }
 
 // KeyPrecondition holds when the key is at this version.

@@ -42,25 +42,32 @@ func (e *ValueError) Unwrap() error { return ErrInvalid }
 // spellings, escapes and key order included. Text that has none is returned as it
 // is, not copied; a copy has little spare capacity, so that len is what it costs.
 func CheckValue(text []byte, maxBytes int) ([]byte, error) {
+	out, _, err := checkValue(text, maxBytes)
+	return out, err
+}
+
+// checkValue is CheckValue, and reports whether what it returns is surely in its
+// normal form (normalform.go), as most values are.
+func checkValue(text []byte, maxBytes int) (out []byte, normal bool, err error) {
 	if limit := min(maxBytes, maxTextBytes); len(text) > limit {
-		return nil, &ValueError{fmt.Sprintf("the value is %d bytes long, more than the limit of %d bytes", len(text), limit), -1}
+		return nil, false, &ValueError{fmt.Sprintf("the value is %d bytes long, more than the limit of %d bytes", len(text), limit), -1}
 	}
 	if len(text) == 0 {
-		return nil, &ValueError{"the value is empty; it must be a JSON object", -1}
+		return nil, false, &ValueError{"the value is empty; it must be a JSON object", -1}
 	}
-	s := valueScanner{text: text, keys: NewKeySet(text)}
+	s := valueScanner{text: text, keys: NewKeySet(text), normal: true}
 	s.space()
 	if s.peek() != '{' {
-		return nil, s.unexpected("the value must be a JSON object, but has", "it")
+		return nil, false, s.unexpected("the value must be a JSON object, but has", "it")
 	}
 	if err := s.object(); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	s.space()
 	if s.at < len(text) {
-		return nil, s.unexpected("the value goes on after its end with", "more")
+		return nil, false, s.unexpected("the value goes on after its end with", "more")
 	}
-	return s.compacted(), nil
+	return s.compacted(), s.normal, nil
 }
 
 // valueScanner walks over a value. Its methods start at the first byte of what
@@ -70,6 +77,7 @@ type valueScanner struct {
 	at     int // the next byte
 	depth  int // containers open
 	keys   KeySet
+	normal bool   // what was read so far is in its normal form
 	out    []byte // text[:copied] without white space; nil: there was none so far
 	copied int
 }
@@ -153,7 +161,10 @@ func (s *valueScanner) value() error {
 		return s.literal("null")
 	default:
 		if c == '-' || isDigit(c) {
-			return s.number()
+			from := s.at
+			err := s.number()
+			s.normal = s.normal && err == nil && isNormalNumber(s.text[from:s.at])
+			return err
 		}
 		return s.expected("a JSON value")
 	}
@@ -234,6 +245,7 @@ func (s *valueScanner) key(open int) error {
 	if twice := s.keys.addJSON(open, at, s.at, escaped); twice {
 		return s.duplicate(at)
 	}
+	s.normal = s.normal && s.keys.inOrder(open)
 	return nil
 }
 

@@ -71,6 +71,13 @@ func (k *KeySet) add(open int, span keySpan) (twice bool) {
 	return false
 }
 
+// inOrder reports whether the key noted last comes after the one before it, in the
+// order of the normal form.
+func (k *KeySet) inOrder(open int) bool {
+	n := len(k.spans)
+	return n < open+2 || compareUTF16(k.key(k.spans[n-2]), k.key(k.spans[n-1])) < 0
+}
+
 // Close ends the object opened last. When a key is there twice it returns the
 // place of the first one that repeats another.
 func (k *KeySet) Close(open int) (at int, twice bool) {

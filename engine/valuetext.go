@@ -22,10 +22,11 @@ func (s *valueScanner) string() (escaped bool, err error) {
 			s.at = i + 1
 			return escaped, nil
 		case c == '\\':
-			_, next, problem := unescape(text, i)
+			r, next, problem := unescape(text, i)
 			if problem != "" {
 				return false, s.fail(i, "a string has %s", problem)
 			}
+			s.normal = s.normal && isNeeded(text[i:next], r)
 			escaped, i = true, next
 		case c < ' ':
 			return false, s.fail(i, "a string has the control character U+%04X, which must be escaped,", c)

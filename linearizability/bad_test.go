@@ -203,6 +203,45 @@ func liesAboutRefusals() []lie {
 			r.transact("a", put("x", "k", "1")).refuse("TXN_ID_REUSED")
 			r.forget(1)
 		}},
+		{"G6", "id-not-reused", "a refused id, sent again with members in another order", func(r *reference) {
+			first := r.do("a", Transact, Input{TxnID: "i", Writes: []Write{{Name: key("x", "k"), Value: `{"a":1,"b":2}`}}})
+			r.forget(1)
+			first.lose()
+			r.do("b", Transact, Input{TxnID: "i", Writes: []Write{{Name: key("x", "k"), Value: `{"b":2.0,"a":1}`}}}).refuse("TXN_ID_REUSED")
+		}},
+		{"G6", "id-not-reused", "a committed request, sent again with another spelling of a number", func(r *reference) {
+			r.do("a", Transact, Input{TxnID: "i", Writes: []Write{{Name: key("x", "k"), Value: `{"n":10}`}}})
+			r.do("a", Transact, Input{TxnID: "i", Writes: []Write{{Name: key("x", "k"), Value: `{"n":1e1}`}}}).refuse("TXN_ID_REUSED")
+		}},
+		{"G6", "id-not-reused", "the same with conditions in another order, and other metadata", func(r *reference) {
+			w := []Write{put("x", "k", "1"), put("x", "l", "1")}
+			on := []KeyCondition{{key("x", "m"), 0}, {key("y", "m"), 0}}
+			r.do("a", Transact, Input{TxnID: "i", Writes: w, Keys: on})
+			again := Input{TxnID: "i", Writes: []Write{w[1], put("x", "k", "0"), w[0]}, Keys: []KeyCondition{on[1], on[0], on[1]}, Metadata: map[string]string{"try": "2"}}
+			r.do("a", Transact, again).refuse("TXN_ID_REUSED")
+		}},
+		{"G6", "id-not-reused", "what took the id was asked for only afterwards", func(r *reference) {
+			r.transact("a", put("x", "k", "1"))
+			r.do("a", Transact, Input{TxnID: "i", Writes: []Write{put("x", "k", "2")}}).refuse("TXN_ID_REUSED")
+			r.forget(1)
+			r.txns = make(map[string]*openTxn)
+			r.at = r.at[:2]
+			r.do("a", Transact, Input{TxnID: "i", Writes: []Write{put("x", "k", "3")}})
+		}},
+		{"G4", "unjustified-conflict", "a blind one-shot", func(r *reference) {
+			r.transact("a", put("x", "k", "1"))
+			r.transact("b", put("x", "k", "2")).refuse("CONFLICT", conflictOn(key("x", "k"), 0, 1)...)
+			r.forget(1)
+		}},
+		{"G4", "unjustified-conflict", "of a read whose answer was lost, on another key", func(r *reference) {
+			r.transact("a", put("x", "k", "1"), put("x", "l", "1"))
+			t := r.begin("a")
+			r.do("a", Get, Input{TxnID: t, Agent: "x", Key: "k"}).lose()
+			r.transact("b", put("x", "l", "2"))
+			r.stage("a", t, put("x", "m", "1"))
+			r.do("a", Commit, Input{TxnID: t}).refuse("CONFLICT", conflictOn(key("x", "l"), 1, 2)...)
+			r.forget(1)
+		}},
 		{"G3", "unjustified-refusal", "the condition held", func(r *reference) {
 			r.transact("a", put("x", "k", "1"))
 			r.transact("a", put("x", "k", "2").expecting(1)).refuse("PRECONDITION_FAILED", failedOn(key("x", "k"), 1, 1)...)

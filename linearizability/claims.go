@@ -60,7 +60,8 @@ type claims struct {
 	free   []*claim // commits whose outcome nobody knows, in the order of their calls
 	broken []Violation
 
-	values map[string]string // canonical forms
+	form   func(value string) string // in which values are compared
+	values map[string]string         // their forms
 	heads  map[agentName]bool
 	views  map[int]*claim // that a read belongs to, by its number
 	ends   map[int]string // the last key of each page, likewise
@@ -93,6 +94,9 @@ func gatherClaims(h *History, log map[string]*Event, part *section) *claims {
 	}
 	if b := h.Header.Base; b != nil {
 		c.base = b.CommitTS
+	}
+	if c.form = Normal; slices.ContainsFunc(h.Operations, func(op *Operation) bool { return op.In.Doubles }) {
+		c.form = Rounded // in which all of them see alike
 	}
 	for _, op := range h.Operations {
 		for _, w := range op.In.Heads {
@@ -196,7 +200,7 @@ func (c *claims) look(v *claim, op *Operation, own map[Name]bool, hidden bool) {
 			continue
 		}
 		f := facts{known: knowsExists | knowsVersion | knowsTS, exists: r.Exists, version: r.Version, ts: r.CommitTS}
-		if r.Exists && !in.NoValues && !r.Inexact {
+		if r.Exists && !in.NoValues {
 			f.known, f.value = f.known|knowsValue, c.canonical(r.Value)
 		}
 		v.sees = append(v.sees, sight{r.Name, f})
@@ -241,7 +245,7 @@ func lastShown(out *Output) string {
 func (c *claims) canonical(value string) string {
 	v, known := c.values[value]
 	if !known {
-		v = Canonical(value)
+		v = c.form(value)
 		c.values[value] = v
 	}
 	return v

@@ -109,6 +109,39 @@ var truths = []struct {
 		r.transact("b", put("x", "k", "3").expecting(1)).refuse("PRECONDITION_FAILED", failedOn(key("x", "k"), 1, 2)...)
 		r.forget(1)
 	}},
+	{"an id that another request has: one that was committed, refused, or lost", func(r *reference) {
+		other := func(id string) {
+			r.do("b", Transact, Input{TxnID: id, Writes: []Write{put("x", "k", "2")}}).refuse("TXN_ID_REUSED")
+		}
+		r.do("a", Transact, Input{TxnID: "i", Writes: []Write{put("x", "k", "1")}})
+		other("i")
+		r.do("a", Transact, Input{TxnID: "j", Writes: []Write{put("x", "k", "1").expecting(7)}}).refuse("PRECONDITION_FAILED", failedOn(key("x", "k"), 7, 1)...)
+		r.forget(1)
+		other("j")
+		r.do("a", Transact, Input{TxnID: "l", Writes: []Write{put("x", "k", "1")}, Keys: []KeyCondition{{key("x", "k"), 7}}}).lose()
+		r.forget(1)
+		other("l")
+		other(r.begin("a"))
+	}},
+	{"a conflict on what a lost read had read, and a refusal on a condition of a lost write", func(r *reference) {
+		r.transact("a", put("x", "k", "1"))
+		t, u := r.begin("a"), r.begin("a")
+		r.do("a", Get, Input{TxnID: t, Agent: "x", Key: "k"}).lose()
+		r.transact("b", put("x", "k", "2"))
+		r.do("a", Commit, Input{TxnID: t}).refuse("CONFLICT", conflictOn(key("x", "k"), 1, 2)...)
+		r.stage("a", u, put("x", "k", "3").expecting(1)).lose()
+		r.do("a", Commit, Input{TxnID: u}).refuse("PRECONDITION_FAILED", failedOn(key("x", "k"), 1, 2)...)
+		r.forget(1)
+	}},
+	{"a request that was sent again in another spelling, and answered as it was first", func(r *reference) {
+		r.do("a", Transact, Input{TxnID: "j", Writes: []Write{{Name: key("x", "k"), Value: `{"b":1.50,"a":"A"}`}}}).lose()
+		r.do("a", Transact, Input{TxnID: "j", Writes: []Write{{Name: key("x", "k"), Value: `{"a":"\u0041","b":15e-1}`}}})
+		r.get("b", "x", "k")
+	}},
+	{"a value with a number that is no double, read as a Struct", func(r *reference) {
+		r.do("a", Transact, Input{TxnID: "j", Writes: []Write{{Name: key("x", "k"), Value: `{"n":9007199254740993}`}}})
+		r.do("b", Get, Input{Agent: "x", Key: "k", Doubles: true}).Out.Records[0].Value = `{"n":9007199254740992}`
+	}},
 	{"values written one way and read another", func(r *reference) {
 		r.do("a", Transact, Input{TxnID: "j", Writes: []Write{{Name: key("x", "k"), Value: `{ "b": 1.50, "a": "\u0041" }`}}})
 		r.get("a", "x", "k").Out.Records[0].Value = `{"a":"A","b":1.50}`

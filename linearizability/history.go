@@ -134,6 +134,7 @@ type Input struct {
 	Reverse     bool    `json:"reverse,omitempty"`    // of lists and scans; of a history: newest first is false
 	PageOf      int     `json:"page_of,omitempty"`    // the operation whose answer this one continues
 	NoValues    bool    `json:"no_values,omitempty"`  // the client asked for none
+	Doubles     bool    `json:"doubles,omitempty"`    // the client reads a Struct: a number that is no double is shown as the nearest
 	AllAgents   bool    `json:"all_agents,omitempty"` // of a replay or watch: the whole namespace
 	From        *uint64 `json:"from,omitempty"`       // of a replay: first commit_ts; of a watch: events after it
 	To          *uint64 `json:"to,omitempty"`         // of a replay: last commit_ts
@@ -268,11 +269,8 @@ type Gap struct {
 	Why  string `json:"why,omitempty"`
 }
 
-// sameValue compares values as JSON, however they are written.
-func sameValue(a, b string) bool { return a == b || Canonical(a) == Canonical(b) }
-
-// Canonical puts JSON text into one form, so that values compare: members sorted,
-// no white space, numbers as written. What is not JSON (a digest) stays.
+// Canonical puts JSON text into one form: members sorted, no white space, numbers as
+// written (see Normal). What is not JSON (a digest) stays.
 func Canonical(value string) string {
 	if IsCanonical(value) {
 		return value

@@ -218,32 +218,52 @@ func (r *Reader) read(v any) error {
 			return err
 		}
 	}
-	text := r.scan.Bytes()
+	var err error
 	if l, ok := v.(*Line); ok {
-		if parseLine(text, l) {
-			return nil
-		}
-		*l = Line{}
+		err = l.read(r.scan.Bytes())
+	} else {
+		err = decode(r.scan.Bytes(), v)
 	}
-	return decode(text, v)
+	if err != nil && r.scan.Err() != nil {
+		return r.scan.Err() // it was not read to its end
+	}
+	return err
+}
+
+// MaxObjects is how many objects a line may have, in its values too. What takes three
+// bytes in a file takes a hundred in memory.
+const MaxObjects = 2 << 20
+
+// read decodes a line.
+func (l *Line) read(text []byte) error {
+	if bytes.Count(text, []byte("{")) > MaxObjects {
+		return fmt.Errorf("more than %d objects", MaxObjects)
+	}
+	if parseLine(text, l) {
+		return nil
+	}
+	*l = Line{}
+	return decode(text, l)
 }
 
 // decode is strict: a field that is passed over is something that is not judged.
 func decode(text []byte, v any) error {
-	if !utf8.Valid(text) {
-		return errors.New("text that is not UTF-8")
-	}
 	if _, first := v.(*Header); first {
 		if err := checkVersion(text); err != nil {
 			return err
 		}
 	}
+	if !utf8.Valid(text) {
+		return errors.New("text that is not UTF-8")
+	}
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
 	if err := d.Decode(v); err == io.EOF {
 		return errors.New("empty")
+	} else if err == io.ErrUnexpectedEOF {
+		return fmt.Errorf("JSON that ends in the middle: %w", err)
 	} else if err != nil {
-		return err
+		return InWords(err)
 	}
 	if _, err := d.Token(); err != io.EOF {
 		return errors.New("more than one JSON value")
@@ -258,11 +278,10 @@ func checkVersion(header []byte) error {
 		Format  string `json:"format"`
 		Version int    `json:"version"`
 	}
-	if err := json.Unmarshal(header, &h); err != nil {
-		return err
-	}
-	if h.Format != Format {
-		return fmt.Errorf("this is no history: its format is %q, not %q", h.Format, Format)
+	if err := json.Unmarshal(header, &h); h.Format != Format {
+		return notOurs(header)
+	} else if err != nil {
+		return InWords(err)
 	}
 	if h.Version != Version {
 		return fmt.Errorf("this history is of version %d, and only version %d can be read here", h.Version, Version)

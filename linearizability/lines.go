@@ -93,12 +93,9 @@ func (c *chunk) decode(wants func([]byte) bool) {
 			continue
 		}
 		var l Line
-		if !parseLine(one, &l) {
-			l = Line{}
-			if err := decode(one, &l); err != nil {
-				c.err = fmt.Errorf("line %d: %w", line, err)
-				return
-			}
+		if err := l.read(one); err != nil {
+			c.err = fmt.Errorf("line %d: %w", line, err)
+			return
 		}
 		if err := l.check(); err != nil {
 			c.err = fmt.Errorf("line %d: %w", line, err)

@@ -62,7 +62,7 @@ func sameAsOwn(op *Operation, r *Record, w *Operation) (why, expected, got strin
 	if want.Exists && !op.In.NoValues {
 		want.Value = w.In.Value
 	}
-	if r.Exists == want.Exists && r.Version == 0 && r.CommitTS == 0 && r.CommitTime == 0 && shownAs(r.Value, r.Inexact, want.Value) {
+	if r.Exists == want.Exists && r.Version == 0 && r.CommitTS == 0 && r.CommitTime == 0 && op.In.sameRead(r.Value, r.Inexact, want.Value) {
 		return "", "", ""
 	}
 	return fmt.Sprintf("the transaction does not see its own %s of key %q", w.Kind, r.Key), showRecord(&want), showRecord(r)

@@ -83,6 +83,8 @@ func (p *parser) selection(in *Input, key string) {
 		in.PageOf = int(p.int())
 	case "no_values":
 		in.NoValues = p.bool()
+	case "doubles":
+		in.Doubles = p.bool()
 	case "all_agents":
 		in.AllAgents = p.bool()
 	case "from":

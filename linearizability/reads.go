@@ -182,9 +182,9 @@ func (j *judge) same(op *Operation, r *Record, v *version, ts uint64) (why, expe
 		ok = ok && r.CommitTS == v.ts && (time == 0 || time == r.CommitTime)
 	}
 	if !v.exists() || op.In.NoValues {
-		ok = ok && shownAs(r.Value, r.Inexact, "")
+		ok = ok && r.Value == "" && !r.Inexact
 	} else {
-		ok = ok && shownAs(r.Value, r.Inexact, v.value)
+		ok = ok && op.In.sameRead(r.Value, r.Inexact, v.value)
 	}
 	if ok {
 		return "", "", ""

@@ -107,7 +107,7 @@ func (h *History) takeEvents(events map[uint64]*Event) {
 	acked := maps.Clone(events)
 	for _, op := range h.Operations {
 		in := &op.In
-		if whole := (op.Kind == Replay || op.Kind == Watch) && in.AllAgents && in.Prefix == "" && !in.NoValues; !whole {
+		if whole := (op.Kind == Replay || op.Kind == Watch) && in.AllAgents && in.Prefix == "" && !in.NoValues && !in.Doubles; !whole {
 			continue
 		}
 		for i := range op.Batches {

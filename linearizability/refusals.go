@@ -15,11 +15,7 @@ func (j *judge) checkRefused(t *txn, op *Operation, ev *Event) {
 	switch op.Error.Code {
 	case "TXN_EXPIRED", "TXN_ABORTED": // see checkUse
 	case "TXN_ID_REUSED":
-		if want, _ := t.wanted(op); j.hidden(t) {
-			return
-		} else if len(t.attempts) == 1 && t.begin == nil || ev != nil && want.match(ev) && op == t.attempts[0] {
-			j.breaks(op, "G6", "id-not-reused", "", "", "it was refused because its id had been used, which it was not")
-		}
+		j.checkReused(t, op, ev)
 	default:
 		if ev != nil && op.Error.decides() && !t.neverBegun(op) {
 			j.breaks(op, "G6", "refused-but-applied", "", op.Error.Code, "it was refused (%s: %s), and transaction %s is in the log as commit %d", op.Error.Code, op.Error.Message, t.id, ev.CommitTS)
@@ -28,29 +24,42 @@ func (j *judge) checkRefused(t *txn, op *Operation, ev *Event) {
 	if known, _ := j.b.low(op.Call); ev != nil && known >= ev.CommitTS && op.Error.looks() {
 		j.breaks(op, "G6", "committed-but-refused", "", op.Error.Code, "it was refused as not applied, and was commit %d already", ev.CommitTS)
 	}
-	// What it was told may have been decided when it was first sent.
-	first := j.firstCall(t)
-	low, _ := j.b.low(first)
-	high := j.b.high(op.Return, j.m.head)
 	switch op.Error.Code {
 	case "PRECONDITION_FAILED":
-		switch {
-		case j.couldFail(t, op, op.Error, low, high) || j.failedAlready(t, op, low, high):
-		case j.early(first) && j.failedBefore(t, op):
-			j.count(op, &j.stats.BeforeBase)
-		case op.Kind == Commit && j.hidden(t): // on a condition of a write that is missing
-			j.count(op, &j.stats.Dangling)
-		default:
-			j.breaks(op, "G3", "unjustified-refusal", "", op.Error.Message, "the condition that it names held at every point at which it can have been decided")
-		}
+		j.checkFailed(t, op)
 	case "CONFLICT":
-		switch {
-		case t.begin == nil || j.couldConflict(t, op, high):
-		case t.begin.Out.SnapshotTS < j.m.base:
-			j.count(op, &j.stats.BeforeBase)
-		default:
-			j.breaks(op, "G4", "unjustified-conflict", "", op.Error.Message, "what it names was not read, or has not changed by then")
-		}
+		j.checkConflict(t, op)
+	}
+}
+
+// checkFailed: the condition that a refusal names did not hold at some point at which
+// it can have been decided.
+func (j *judge) checkFailed(t *txn, op *Operation) {
+	first := j.firstCall(t) // what it was told may have been decided when it was first sent
+	low, _ := j.b.low(first)
+	high := j.b.high(op.Return, j.m.head)
+	switch {
+	case j.couldFail(t, op, op.Error, low, high) || j.failedAlready(t, op, low, high):
+	case j.early(first) && j.failedBefore(t, op):
+		j.count(op, &j.stats.BeforeBase)
+	case op.Kind == Commit && j.hidden(t): // on a condition of a write that is missing
+		j.count(op, &j.stats.Dangling)
+	default:
+		j.breaks(op, "G3", "unjustified-refusal", "", op.Error.Message, "the condition that it names held at every point at which it can have been decided")
+	}
+}
+
+// checkConflict: the transaction had read what a refusal names, and that has changed.
+// What reads nothing cannot conflict: a transact, or a commit of what nobody began.
+func (j *judge) checkConflict(t *txn, op *Operation) {
+	switch {
+	case op.Kind == Transact, t.begin == nil && !j.hidden(t):
+		j.breaks(op, "G4", "unjustified-conflict", "", op.Error.Message, "it was refused because of a read, and has read nothing")
+	case t.begin == nil || j.couldConflict(t, op, j.b.high(op.Return, j.m.head)):
+	case t.begin.Out.SnapshotTS < j.m.base:
+		j.count(op, &j.stats.BeforeBase)
+	default:
+		j.breaks(op, "G4", "unjustified-conflict", "", op.Error.Message, "what it names was not read, or has not changed by then")
 	}
 }
 
@@ -84,7 +93,7 @@ func (r *Refusal) says(detail string, n uint64) bool {
 // couldFail tells whether the condition that a refusal names is one of those that
 // were set, and can have been as it says, which is not as it was to be.
 func (j *judge) couldFail(t *txn, op *Operation, r *Refusal, low, high uint64) bool {
-	_, conditions := t.wanted(op)
+	conditions := t.mayWant(op)
 	if low > high {
 		return false
 	}
@@ -116,11 +125,25 @@ func (j *judge) couldFail(t *txn, op *Operation, r *Refusal, low, high uint64) b
 	return false
 }
 
+// mayWant are the conditions that a commit can have been refused on: also those of writes
+// that nobody was told the staging of.
+func (t *txn) mayWant(op *Operation) []KeyCondition {
+	_, conditions := t.wanted(op)
+	if op.Kind == Transact {
+		return conditions
+	}
+	for _, s := range t.staged {
+		if s.Outcome == Unknown && s.In.Expected != nil {
+			conditions = append(conditions, KeyCondition{s.In.name(), *s.In.Expected})
+		}
+	}
+	return conditions
+}
+
 // failedBefore tells whether what a refusal names can have been so before the base:
 // a version, or a head, that is not after that of the base.
 func (j *judge) failedBefore(t *txn, op *Operation) bool {
-	_, conditions := t.wanted(op)
-	r := op.Error
+	conditions, r := t.mayWant(op), op.Error
 	for _, k := range conditions {
 		n, err := strconv.ParseUint(r.Details["current_version"], 10, 64)
 		if err == nil && k.Name == r.named() && r.says("expected_version", k.Expected) && n != k.Expected && n <= j.m.at(k.Name, j.m.base).num() {
@@ -140,7 +163,7 @@ func (j *judge) failedBefore(t *txn, op *Operation) bool {
 // transaction ended, whose conditions were others.
 func (j *judge) failedAlready(t *txn, op *Operation, low, high uint64) bool {
 	return op.Kind == Commit && slices.ContainsFunc(t.attempts, func(a *Operation) bool {
-		return a != op && a.Kind == Commit && a.Call < op.Return && j.couldFail(t, a, op.Error, low, high)
+		return a != op && a.Call < op.Return && j.couldFail(t, a, op.Error, low, high)
 	})
 }
 
@@ -157,8 +180,12 @@ func (j *judge) couldConflict(t *txn, op *Operation, high uint64) bool {
 	}
 	read := j.hidden(t)
 	for _, r := range t.reads {
-		if r.Outcome != OK {
-			return true // its answer was lost; the daemon remembers what it read
+		switch {
+		case r.Call >= op.end():
+			continue // it was asked for only afterwards
+		case r.Outcome != OK:
+			read = read || r.In.mayRead(name) // its answer was lost; the daemon remembers what it read
+			continue
 		}
 		j.eachRead(t, r, func(n Name) { read = read || n == name })
 		if late := *r; r.Out.More && t.stagesAfter(r) {
@@ -167,6 +194,17 @@ func (j *judge) couldConflict(t *txn, op *Operation, high uint64) bool {
 		}
 	}
 	return read
+}
+
+// mayRead reports whether a key is one that a read in a transaction asks for.
+func (in *Input) mayRead(n Name) bool {
+	switch {
+	case len(in.Names) > 0:
+		return slices.Contains(in.Names, n)
+	case in.Key != "":
+		return n == in.name()
+	}
+	return n.Namespace == in.Namespace && n.Agent == in.Agent && strings.HasPrefix(n.Key, in.Prefix)
 }
 
 // stagesAfter tells whether a transaction may have written where a page lists after that

@@ -36,7 +36,7 @@ func Report(w io.Writer, h *History, r Result) error {
 	lines := timeline(h)
 	var first Violation
 	if len(r.Violations) > 0 {
-		first = r.Violations[0]
+		first = r.Violations[0].visible()
 	}
 	at := len(lines) - 1
 	for i := range lines {
@@ -55,7 +55,8 @@ func Report(w io.Writer, h *History, r Result) error {
 		return err
 	}
 	return reportPage.Execute(w, map[string]any{
-		"Header": h.Header, "Verdict": string(r.Verdict), "First": first, "Violations": r.Violations,
+		"Source": visible(h.Header.Source), "Build": visible(h.Header.Build), "Command": visible(h.Header.Command),
+		"Verdict": string(r.Verdict), "First": first, "Violations": visibleOnes(r.Violations),
 		"Marks": template.JS(data), "Total": len(lines), "Shown": to - from, "Operations": len(h.Operations), "Commits": len(h.Log),
 	})
 }
@@ -79,7 +80,7 @@ func markOf(l *line, first *Violation, here bool) reportMark {
 		Batches []Batch `json:"batches,omitempty"`
 	}{l.op, l.op.Batches}, "", "  ")
 	if err == nil {
-		m.Detail = string(detail)
+		m.Detail = visibleLines(string(detail))
 	}
 	return m
 }

@@ -38,7 +38,7 @@ func Story(w io.Writer, h *History, r Result, around int) error {
 			fmt.Fprintf(&b, "and %d more\n", len(r.Violations)-i)
 			break
 		}
-		v := &r.Violations[i]
+		v := r.Violations[i].visible()
 		fmt.Fprintf(&b, "\n%s is broken (%s): %s\n", v.Promise, v.Check, v.Sentence)
 		if v.Expected != "" || v.Got != "" {
 			fmt.Fprintf(&b, "  expected  %s\n  got       %s\n", v.Expected, v.Got)
@@ -73,6 +73,9 @@ func timeline(h *History) []line {
 	}
 	for _, n := range h.Notes {
 		lines = append(lines, line{time: n.Time, lane: n.Lane, text: strings.TrimSpace(n.Kind + " " + firstLine(n.Text))})
+	}
+	for i := range lines {
+		lines[i].lane, lines[i].text = visible(lines[i].lane), visible(lines[i].text)
 	}
 	sort.SliceStable(lines, func(i, j int) bool { return lines[i].time < lines[j].time })
 	return lines

@@ -162,7 +162,7 @@ func (j *judge) sameEvent(in *Input, ev *Event) string {
 		if in.NoValues {
 			value = ""
 		}
-		if got.Name != o.Name || got.Version != o.Version || got.Delete != o.Delete || !shownAs(got.Value, got.Inexact, value) {
+		if got.Name != o.Name || got.Version != o.Version || got.Delete != o.Delete || !in.sameRead(got.Value, got.Inexact, value) {
 			return fmt.Sprintf("key %q of agent %q is shown otherwise", o.Key, o.Agent)
 		}
 		n++

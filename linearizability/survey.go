@@ -88,11 +88,8 @@ func (s *Survey) look(text []byte, at int64, n int) (ended bool, err error) {
 		return false, nil
 	}
 	var l Line
-	if !parseLine(text, &l) {
-		l = Line{}
-		if err := decode(text, &l); err != nil {
-			return false, err
-		}
+	if err := l.read(text); err != nil {
+		return false, err
 	}
 	if err := l.check(); err != nil {
 		return false, err

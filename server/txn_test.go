@@ -12,6 +12,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/structpb"
 
 	"statehouse.dev/statehouse/engine"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
@@ -354,6 +355,41 @@ func TestCommitWithoutWrites(t *testing.T) {
 	_, err := r.Transact(timeout(t), &pb.TransactRequest{TxnId: "nothing"})
 	invalidArgument(t, "a transact of nothing", err, "operations")
 	if events := r.both(&pb.ReplayRequest{AgentId: "a"}); len(events) != 2 {
+		t.Errorf("replay: %s", summary(events))
+	}
+}
+
+// TestOneRequestManyEncodings: a request that is encoded anew is the same request: a
+// Struct is a map, whose entries go over the wire in any order, and JSON has many
+// spellings. All are answered as the first was.
+func TestOneRequestManyEncodings(t *testing.T) {
+	r := newRig(t)
+	value, err := structpb.NewStruct(map[string]any{
+		"a": 1, "b": 2.5, "c": []any{"é", nil, true}, "d": map[string]any{"x": 1e21, "y": -0.25, "z": "/"}, "e": 0, "f": 1 << 53, "g": 1e-7,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	send := func(op *pb.TransactOperation) (*pb.TransactResponse, error) {
+		op.AgentId, op.Key = "a", "k"
+		return r.Transact(timeout(t), &pb.TransactRequest{TxnId: "id", Operations: []*pb.TransactOperation{op}})
+	}
+	for i := range 20 { // the runtime shuffles maps
+		if got, err := send(&pb.TransactOperation{Value: value}); err != nil || got.CommitTs != 1 {
+			t.Fatalf("the same message for the %d. time: %v %v", i+1, got, err)
+		}
+	}
+	for _, text := range []string{
+		`{"a":1,"b":2.5,"c":["é",null,true],"d":{"x":1e21,"y":-0.25,"z":"/"},"e":0,"f":9007199254740992,"g":1e-7}`,
+		`{"g":0.0000001,"f":9007199254740992.0,"e":-0.0,"d":{"z":"\/","y":-25e-2,"x":1000000000000000000000},"c":["\u00e9",null,true],"b":25E-1,"a":1.0}`,
+	} {
+		if got, err := send(&pb.TransactOperation{ValueJson: []byte(text)}); err != nil || got.CommitTs != 1 {
+			t.Errorf("as %s: %v %v", text, got, err)
+		}
+	}
+	_, err = send(&pb.TransactOperation{ValueJson: []byte(`{"a":1,"b":2.5,"c":["é",null,true],"d":{"x":1e21,"y":-0.25,"z":"/"},"e":0,"f":9007199254740993,"g":1e-7}`)})
+	refused(t, "a number that rounds to the same double", err, codes.FailedPrecondition, pb.ErrorCode_TXN_ID_REUSED, "id")
+	if events := r.both(&pb.ReplayRequest{AgentId: "a"}); len(events) != 1 {
 		t.Errorf("replay: %s", summary(events))
 	}
 }

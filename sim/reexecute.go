@@ -62,7 +62,7 @@ func (a *attempt) whole(ev *lin.Event) bool {
 	for i := range ev.Ops {
 		o := &ev.Ops[i]
 		op := staged[o.Name]
-		if op == nil || (op.Kind == lin.StageDelete) != o.Delete || lin.Canonical(op.In.Value) != lin.Canonical(o.Value) {
+		if op == nil || (op.Kind == lin.StageDelete) != o.Delete || lin.Normal(op.In.Value) != lin.Normal(o.Value) {
 			return false
 		}
 	}
@@ -331,7 +331,7 @@ func (x *reexecution) readAt(ts uint64) {
 			if !op.In.NoValues {
 				was.Value = x.s.value(was.Value)
 			}
-			if was.Exists != is.Exists || was.Version != is.Version || lin.Canonical(was.Value) != lin.Canonical(is.Value) {
+			if was.Exists != is.Exists || was.Version != is.Version || lin.Normal(was.Value) != lin.Normal(is.Value) {
 				x.r.Divergence = &Divergence{CommitTS: ts, Op: op.ID, What: fmt.Sprintf("a read of key %q of agent %q is answered otherwise", was.Key, was.Agent),
 					Captured: showState(&was), Now: showState(&is)}
 				return
@@ -368,6 +368,6 @@ func (x *reexecution) compareLogs(now, captured []lin.Event) {
 
 func (x *reexecution) sameOps(now, captured *lin.Event) bool {
 	return slices.EqualFunc(now.Ops, captured.Ops, func(a, b lin.EventOp) bool {
-		return a.Name == b.Name && a.Delete == b.Delete && a.Version+x.delta[a.Name] == b.Version && lin.Canonical(a.Value) == lin.Canonical(x.s.value(b.Value))
+		return a.Name == b.Name && a.Delete == b.Delete && a.Version+x.delta[a.Name] == b.Version && lin.Normal(a.Value) == lin.Normal(x.s.value(b.Value))
 	})
 }

@@ -34,9 +34,9 @@ type heldRow struct {
 // NewTable is a table as wide as PipeWidth.
 func NewTable(out io.StringWriter) *Table { return &Table{Width: PipeWidth, out: out} }
 
-// Line writes a line, in its place behind the rows before it. What comes from a
-// stranger must be made printable first.
+// Line writes a line, in its place behind the rows before it.
 func (t *Table) Line(line string) error {
+	line = Printable(line)
 	if len(t.held) > 0 {
 		t.held = append(t.held, heldRow{line: line})
 		return nil

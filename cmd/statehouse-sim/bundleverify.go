@@ -115,10 +115,10 @@ func (a *app) bundleHistory(limit *int64) *cobra.Command {
 				return unreadable(args[0], err)
 			}
 			if output == "-" {
-				if f, ok := a.out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+				if f, ok := a.raw.out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 					return failed(exitUsage, "nobody has looked at what is in it: not to a terminal, name a file")
 				}
-				_, err := io.Copy(a.out, in)
+				_, err := io.Copy(a.raw.out, in)
 				return err
 			}
 			return writeFile(output, func(f *os.File) error {

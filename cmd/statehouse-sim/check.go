@@ -14,7 +14,7 @@ import (
 func (a *app) checkCommand() *cobra.Command {
 	var report string
 	var around int
-	var cut bool
+	how := judging{parts: true}
 	cmd := &cobra.Command{
 		Use: "check history.jsonl...", Short: "Judge histories: was every promise kept in what clients were told?", Args: cobra.MinimumNArgs(1),
 		Long: `check judges histories that somebody recorded: "live --history" or "run --history", a
@@ -25,12 +25,14 @@ and replays make up. Where commits are missing from that it says so, and exits w
 what cannot be checked is not called right.
 
 A history of 100,000 operations or more that has its log is judged in sections, in bounded
-memory (docs/HISTORY.md). What is compressed (.zst) is unpacked into a temporary file.`,
+memory (docs/HISTORY.md). What is compressed (.zst) is unpacked into a temporary file. A
+file may come from anybody: what would unpack to too much, or take too much memory, is
+refused (--max-bytes, --max-memory).`,
 		Example: "  statehouse-sim live --history live.jsonl\n  statehouse-sim check live.jsonl --report live.html",
 		RunE: func(_ *cobra.Command, files []string) error {
 			var first error
 			for _, file := range files {
-				if err := a.check(file, report, around, cut); err != nil && first == nil {
+				if err := a.check(file, report, around, how); err != nil && first == nil {
 					first = err
 				}
 			}
@@ -39,7 +41,8 @@ memory (docs/HISTORY.md). What is compressed (.zst) is unpacked into a temporary
 	}
 	cmd.Flags().StringVar(&report, "report", "", "write an HTML report of the last history to this file")
 	cmd.Flags().IntVar(&around, "around", 20, "how much to show around a violation")
-	cmd.Flags().BoolVar(&cut, "cut", false, cutHelp)
+	cmd.Flags().BoolVar(&how.cut, "cut", false, cutHelp)
+	how.limits.flags(cmd.Flags())
 	return cmd
 }
 
@@ -65,8 +68,8 @@ type checked struct {
 	Violations  []lin.Violation `json:"violations,omitempty"`
 }
 
-func (a *app) check(file, report string, around int, cut bool) error {
-	h, r, c, err := a.judge(file, judging{parts: true, cut: cut})
+func (a *app) check(file, report string, around int, how judging) error {
+	h, r, c, err := a.judge(file, how)
 	if err != nil {
 		return err
 	}

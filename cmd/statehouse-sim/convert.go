@@ -22,7 +22,7 @@ const (
 
 func (a *app) convertCommand() *cobra.Command {
 	var workload string
-	var cut bool
+	var how judging
 	cmd := &cobra.Command{
 		Use: "convert IN OUT", Short: "Turn a history into another format: JSON lines, EDN as Jepsen has it", Args: cobra.ExactArgs(2),
 		Long: `convert reads a history and writes it in the format that the name says: .jsonl (JSON
@@ -34,10 +34,11 @@ take: reads and writes of registers, which are the keys, whose values are the ve
 That is not all of a history, and cannot be read again.`,
 		Example: "  statehouse-sim convert incident.jsonl incident.edn\n  statehouse-sim convert store/latest/history.edn mine.jsonl\n" +
 			"  statehouse-sim convert incident.jsonl elle.edn --workload rw-register",
-		RunE: func(_ *cobra.Command, files []string) error { return a.convert(files[0], files[1], workload, cut) },
+		RunE: func(_ *cobra.Command, files []string) error { return a.convert(files[0], files[1], workload, how) },
 	}
 	cmd.Flags().StringVar(&workload, "workload", asHistory, "what to write: the whole "+asHistory+", or an "+asRegisters+" workload (.edn)")
-	cmd.Flags().BoolVar(&cut, "cut", false, cutHelp)
+	cmd.Flags().BoolVar(&how.cut, "cut", false, cutHelp)
+	how.limits.flags(cmd.Flags())
 	_ = cmd.RegisterFlagCompletionFunc("workload", cobra.FixedCompletions([]string{asHistory, asRegisters}, cobra.ShellCompDirectiveNoFileComp)) // the flag is there
 	return cmd
 }
@@ -45,7 +46,7 @@ That is not all of a history, and cannot be read again.`,
 // formatOf is what the name of a file says of its format.
 func formatOf(path string) string { return filepath.Ext(strings.TrimSuffix(path, zst.Suffix)) }
 
-func (a *app) convert(from, to, workload string, cut bool) error {
+func (a *app) convert(from, to, workload string, how judging) error {
 	var write func(io.Writer, *lin.History) error
 	switch format := formatOf(to); {
 	case workload == asRegisters && format == edn.Suffix:
@@ -61,12 +62,12 @@ func (a *app) convert(from, to, workload string, cut bool) error {
 	default:
 		return failed(exitUsage, "the name %s does not say which format to write: .jsonl or .edn, and .zst behind it to compress", to)
 	}
-	in, done, err := openHistory(from)
+	in, done, err := openHistory(from, how.limits)
 	if err != nil {
 		return failed(exitUsage, "%v", err)
 	}
 	defer done()
-	h, err := in.history(from, cut)
+	h, err := in.history(from, how.cut)
 	if err != nil {
 		return notHistory(from, err)
 	}

@@ -124,7 +124,8 @@ func (a *app) liveRound(ctx context.Context, o live.Options, before *live.Stats)
 	if !a.asJSON && a.terminal() {
 		o.Progress = func(s live.Stats) {
 			s.Add(before)
-			fmt.Fprintf(a.err, "\r\x1b[K%.1fs, %d operations, %d acked commits, %d kills, %d stops", s.Seconds, s.Operations, s.Acked, s.Kills, s.Stops)
+			a.clearLine()
+			fmt.Fprintf(a.err, "%.1fs, %d operations, %d acked commits, %d kills, %d stops", s.Seconds, s.Operations, s.Acked, s.Kills, s.Stops)
 		}
 		defer a.clearLine()
 	}

@@ -17,13 +17,14 @@ func (a *app) newProgress() progress { return progress{a: a, printed: a.now()} }
 // show prints the line if it is time for one.
 func (p *progress) show(line func(now time.Time) string) {
 	now := p.a.now()
-	every, before, after := 250*time.Millisecond, "\r\x1b[K", ""
+	every, after := 250*time.Millisecond, ""
 	if !p.a.terminal() {
-		every, before, after = 10*time.Second, "", "\n"
+		every, after = 10*time.Second, "\n"
 	}
 	if p.a.asJSON || now.Sub(p.printed) < every {
 		return
 	}
 	p.printed = now
-	fmt.Fprint(p.a.err, before, line(now), after)
+	p.a.clearLine()
+	fmt.Fprint(p.a.err, line(now), after)
 }

@@ -28,6 +28,7 @@ type reproFlags struct {
 	commits          int
 	dir              string
 	fresh            bool
+	limits           readLimits
 }
 
 func (a *app) reproCommand() *cobra.Command {
@@ -60,6 +61,7 @@ agree; 1 when they do not, 7 when it could not.`,
 	f.IntVar(&o.commits, "commits", 2000, "how many commits, the last before the violation, to do again; 0: none")
 	f.StringVar(&o.dir, "dir", "repro", "where the scenario and its report are written")
 	f.BoolVar(&o.fresh, "fresh", false, "forget how far an earlier search of this history was")
+	o.limits.flags(f)
 	return cmd
 }
 
@@ -81,7 +83,7 @@ type reproduced struct {
 }
 
 func (a *app) repro(file string, o reproFlags) error {
-	h, _, c, err := a.judge(file, judging{})
+	h, _, c, err := a.judge(file, judging{limits: o.limits})
 	if err != nil {
 		return err
 	}

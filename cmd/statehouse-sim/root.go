@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"statehouse.dev/statehouse/cmd/show"
 	lin "statehouse.dev/statehouse/linearizability"
 )
 
@@ -68,21 +69,26 @@ func codeOf(v *lin.Violation) int {
 // app is what the commands share: the outside world and the global flags.
 type app struct {
 	in     io.Reader
-	out    io.Writer
+	out    io.Writer // both through show.Writer: what is printed may be a stranger's
 	err    io.Writer
+	raw    rawOutput
 	now    func() time.Time
 	asJSON bool
 }
 
+// rawOutput is the output as it is: for bytes that go to a program, and to move a
+// terminal's cursor.
+type rawOutput struct{ out, err io.Writer }
+
 func newRoot(in io.Reader, out, err io.Writer) *cobra.Command {
-	a := &app{in: in, out: out, err: err, now: time.Now}
+	a := &app{in: in, out: show.NewWriter(out), err: show.NewWriter(err), raw: rawOutput{out, err}, now: time.Now}
 	root := &cobra.Command{
 		Use: "statehouse-sim", Short: "Simulate Statehouse, break its world, and check that its promises hold",
 		Long: rootHelp, Version: version + " (" + commit() + ")", SilenceUsage: true, SilenceErrors: true,
 	}
 	root.SetIn(in)
-	root.SetOut(out)
-	root.SetErr(err)
+	root.SetOut(a.out)
+	root.SetErr(a.err)
 	root.PersistentFlags().BoolVar(&a.asJSON, "json", false, "print JSON, one object a line")
 	root.AddCommand(
 		a.fuzzCommand(), a.runCommand(), a.sweepCommand(), a.shrinkCommand(), a.explainCommand(), a.proveCommand(),
@@ -93,14 +99,14 @@ func newRoot(in io.Reader, out, err io.Writer) *cobra.Command {
 
 // terminal tells whether a person watches standard error.
 func (a *app) terminal() bool {
-	f, ok := a.err.(*os.File)
+	f, ok := a.raw.err.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // clearLine wipes what a progress line left.
 func (a *app) clearLine() {
 	if !a.asJSON && a.terminal() {
-		fmt.Fprint(a.err, "\r\x1b[K")
+		fmt.Fprint(a.raw.err, "\r\x1b[K")
 	}
 }
 

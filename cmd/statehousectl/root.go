@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"statehouse.dev/statehouse/client"
+	"statehouse.dev/statehouse/cmd/show"
 )
 
 const rootHelp = `statehousectl talks to a Statehouse daemon: it reads and writes the state of
@@ -64,7 +65,7 @@ func newRoot(in io.Reader, out, err io.Writer) *cobra.Command {
 	}
 	root.SetIn(in)
 	root.SetOut(out)
-	root.SetErr(err)
+	root.SetErr(show.NewWriter(err))
 	f := root.PersistentFlags()
 	f.StringVar(&a.address, "address", "localhost:50051", "address of the daemon (STATEHOUSE_ADDRESS)")
 	f.StringVar(&a.namespace, "namespace", "default", "namespace to work in (STATEHOUSE_NAMESPACE)")

@@ -304,41 +304,6 @@ func TestLanes(t *testing.T) {
 	}
 }
 
-func TestNormalNumbers(t *testing.T) {
-	for text, want := range map[string]string{
-		"1": "1", "1.0": "1", "-0": "0", "0.0e7": "0", "1200": "12e2", "1.2e3": "12e2", "0.1": "1e-1", "1.10": "11e-1", "-5e-3": "-5e-3",
-		"9007199254740993": "9007199254740993", "1E+2": "1e2", "-9223372036854775808": "-9223372036854776e3", "9223372036854775807": "9223372036854775807",
-		"0.1000000000000000055511151231257827021181583404541015625": "1e-1", "0.10000000000000001": "10000000000000001e-17", "1e999999999": "1e999999999",
-	} {
-		if got := normalNumber(text); got != want {
-			t.Errorf("%s becomes %s, want %s", text, got, want)
-		}
-	}
-	if got := normal(` {"b":[1.0, {"z":1,"a":2.50}],"a":"1.0"} `); got != `{"a":"1.0","b":[1,{"a":25e-1,"z":1}]}` {
-		t.Error(got)
-	}
-	// What is left as it is would not have been changed.
-	rng := rand.New(rand.NewPCG(8, 8))
-	parts := []string{`{`, `}`, `[`, `]`, `,`, `:`, `"a"`, `"b\\"`, `"\"1.0"`, `"é"`, `1`, `7`, `10`, `-3`, `0`, `1.5`, `2e3`, `123456789012345`, `1234567890123456789`, `true`, `null`, ` `, `{"a":1}`, `{"a":1,"b":[2,{"c":"10"}]}`}
-	left := 0
-	for range 200_000 {
-		text := ""
-		for range 1 + rng.IntN(5) {
-			text += parts[rng.IntN(len(parts))]
-		}
-		got, want := normal(text), normalized(text)
-		if got != want {
-			t.Fatalf("%s becomes %s, and not %s", text, got, want)
-		}
-		if got == text {
-			left++
-		}
-	}
-	if left < 1000 {
-		t.Errorf("only %d were in normal form", left)
-	}
-}
-
 // FuzzTape: no bytes in a ring make reading it do more than fail.
 func FuzzTape(f *testing.F) {
 	s := newStore()

@@ -1,9 +1,6 @@
 package capture
 
 import (
-	"encoding/json"
-	"math/big"
-	"strconv"
 	"strings"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -105,118 +102,6 @@ func eachMessage(m protoreflect.Message, f func(protoreflect.Message)) {
 	})
 }
 
-// normal is the normal form of JSON text. What is none stays.
-func normal(text string) string {
-	if plainNumbers(text) && lin.IsCanonical(text) {
-		return text // as most are
-	}
-	return normalized(text)
-}
-
-// plainNumbers tells whether all numbers of JSON text are surely in their normal form:
-// whole, no longer than a double is exact, and without a zero at the end.
-func plainNumbers(text string) bool {
-	for i := 0; i < len(text); i++ {
-		switch c := text[i]; {
-		case c == '"':
-			for i++; i < len(text) && text[i] != '"'; i++ {
-				if text[i] == '\\' {
-					i++
-				}
-			}
-		case c >= '0' && c <= '9':
-			from := i
-			for i+1 < len(text) && strings.IndexByte("0123456789.eE", text[i+1]) >= 0 {
-				i++
-			}
-			if number := text[from : i+1]; len(number) > 15 || strings.ContainsAny(number, ".eE") || number[len(number)-1] == '0' {
-				return false
-			}
-		}
-	}
-	return true
-}
-
-func normalized(text string) string {
-	var v any
-	d := json.NewDecoder(strings.NewReader(text))
-	d.UseNumber()
-	if err := d.Decode(&v); err != nil {
-		return strings.ToValidUTF8(text, "\uFFFC")
-	}
-	out, err := json.Marshal(normalNumbers(v))
-	if err != nil {
-		return text
-	}
-	return lin.Canonical(string(out))
-}
-
-func normalNumbers(v any) any {
-	switch v := v.(type) {
-	case json.Number:
-		return json.Number(normalNumber(string(v)))
-	case []any:
-		for i := range v {
-			v[i] = normalNumbers(v[i])
-		}
-	case map[string]any:
-		for k := range v { // each by itself: order cannot matter
-			v[k] = normalNumbers(v[k])
-		}
-	}
-	return v
-}
-
-// normalNumber writes a number in one way: 1200, 1.2e3 and 1200.0 are 12e2. One
-// that is exactly a double is written as the shortest that is read as that, since a
-// Struct carries doubles.
-func normalNumber(n string) string {
-	form := normalDigits(n)
-	f, err := strconv.ParseFloat(n, 64)
-	if err != nil {
-		return form
-	}
-	shortest := normalDigits(strconv.FormatFloat(f, 'e', -1, 64))
-	if form != shortest && isExactly(n, f) {
-		return shortest
-	}
-	return form
-}
-
-// maxExponent is more than that of any double: what is farther from 1 is none.
-const maxExponent = 1100
-
-func isExactly(n string, f float64) bool {
-	if _, exponent, ok := strings.Cut(strings.ToLower(n), "e"); ok {
-		if e, err := strconv.Atoi(exponent); err != nil || e > maxExponent || e < -maxExponent {
-			return false // not worth a number of a billion digits
-		}
-	}
-	r, ok := new(big.Rat).SetString(n)
-	return ok && r.Cmp(new(big.Rat).SetFloat64(f)) == 0
-}
-
-// normalDigits writes a number as digits without zeros around them and an exponent.
-func normalDigits(n string) string {
-	mantissa, exponent, _ := strings.Cut(strings.ToLower(n), "e")
-	e, err := strconv.Atoi(exponent)
-	if err != nil && exponent != "" {
-		return n
-	}
-	sign := ""
-	if strings.HasPrefix(mantissa, "-") {
-		sign, mantissa = "-", mantissa[1:]
-	}
-	whole, fraction, _ := strings.Cut(mantissa, ".")
-	digits := strings.TrimLeft(whole+fraction, "0")
-	e -= len(fraction)
-	trimmed := strings.TrimRight(digits, "0")
-	e += len(digits) - len(trimmed)
-	switch {
-	case trimmed == "":
-		return "0"
-	case e == 0:
-		return sign + trimmed
-	}
-	return sign + trimmed + "e" + strconv.Itoa(e)
-}
+// normal is the normal form of JSON text. What is none stays, but for bytes that are
+// not UTF-8.
+func normal(text string) string { return lin.Normal(strings.ToValidUTF8(text, "\uFFFC")) }

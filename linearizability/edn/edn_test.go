@@ -128,7 +128,7 @@ func TestOfJepsen(t *testing.T) {
 func TestRefused(t *testing.T) {
 	const invoke = `{:time 1 :type :invoke :process 0 :f :get :value {:ns "n" :agent "a" :key "k"}}` + "\n"
 	for text, want := range map[string]string{ // independent of each other: any order
-		`{:time 1 :type :invoke :process 0 :f :get :value {:agnet "a"}}`: `form 1: the :value of :get: json: unknown field "agnet"`,
+		`{:time 1 :type :invoke :process 0 :f :get :value {:agnet "a"}}`: `form 1: the :value of :get: unknown field "agnet"`,
 		`{:time 1 :type :invoke :process 0 :f :get :colour 3}`:           `unknown field "colour"`,
 		`{:type :invoke :process 0 :f :get}`:                             "no :time",
 		`{:time 1 :type :invoke :f :get}`:                                "no :process",

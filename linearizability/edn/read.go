@@ -74,7 +74,7 @@ func (r *reader) form(form any) error {
 		}
 		return r.take(m.(map[string]any))
 	}
-	return fmt.Errorf("%T is no invocation or completion, which are maps", form)
+	return fmt.Errorf("%s is no invocation or completion, which are maps such as {:process 0, :type :invoke, :f :get, :time 10, :value {…}}", inWords(form))
 }
 
 // op is a map of the history.
@@ -236,5 +236,29 @@ func into(raw json.RawMessage, v any, what string) error {
 func strict(raw []byte, v any) error {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.DisallowUnknownFields()
-	return d.Decode(v)
+	if err := d.Decode(v); err != nil {
+		return lin.InWords(err)
+	}
+	return nil
+}
+
+// inWords says what a form is.
+func inWords(form any) string {
+	switch form.(type) {
+	case nil:
+		return "nil"
+	case string:
+		return "a string"
+	case bool:
+		return "a boolean"
+	case edn.Symbol:
+		return "a symbol"
+	case edn.Keyword:
+		return "a keyword"
+	case map[any]bool:
+		return "a set"
+	case edn.Rune, rune:
+		return "a character"
+	}
+	return "a number"
 }

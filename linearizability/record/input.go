@@ -31,6 +31,7 @@ func Input(req proto.Message) (in lin.Input, pageToken string) {
 	}
 	if n, ok := req.(interface{ GetEncoding() pb.ValueEncoding }); ok {
 		in.NoValues = n.GetEncoding() == pb.ValueEncoding_VALUE_ENCODING_NONE
+		in.Doubles = n.GetEncoding() == pb.ValueEncoding_VALUE_ENCODING_STRUCT
 	}
 	if n, ok := req.(interface{ GetLimit() uint32 }); ok {
 		in.Limit = uint64(n.GetLimit())

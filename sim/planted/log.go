@@ -75,7 +75,19 @@ func outcomes() []Bug {
 		},
 		{
 			Name: "id-reused", Promise: "G6", About: "other operations under a used id are answered as if they were the first ones",
-			Edits: []Edit{{"engine/step.go", "	case found && o.fingerprint != p.fingerprint:", "	case found && false:"}},
+			Edits: []Edit{{"engine/step.go", "	case found && !p.repeats(o.fingerprint):", "	case found && false:"}},
+		},
+		{
+			Name: "fingerprint-of-bytes", Promise: "G6", About: "a commit sent again with its values spelled otherwise is refused, as one that reuses its id",
+			Edits: []Edit{{"engine/proposal.go", "			if op.normal = op.digest; !w.normal {", "			if op.normal = op.digest; false {"}},
+		},
+		{
+			Name: "conflict-without-reading", Promise: "G4", About: "a one-shot commit that rests on nothing is refused as in conflict where others write the same key",
+			Edits: []Edit{{"engine/plan.go", "			op.version = h.version + 1\n", "			if !p.interactive && len(p.keys)+len(p.heads) == 0 && h.version > 2 {\n\t\t\t\treturn nil, conflict(RecordName{part.agent.Namespace, part.agent.Agent, op.key}, h.version-1, h.version)\n\t\t\t}\n			op.version = h.version + 1\n"}},
+		},
+		{
+			Name: "deleted-is-not-absent", Promise: "G3", About: "a write on the condition that its key is absent is refused where the key was deleted",
+			Edits: []Edit{{"engine/plan.go", "	return expected == h.version || expected == 0 && !h.exists()", "	return expected == h.version"}},
 		},
 		{
 			Name: "full-disk-refuses-first", Promise: "G6", About: "while the disk is full a commit sent again is answered as not applied",

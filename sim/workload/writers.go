@@ -72,6 +72,17 @@ func counter(ctx context.Context, e *Env) error {
 	return err
 }
 
+// respelled is a value of Env.value in other JSON: its members in another order, an
+// escape in a name, a number with a fraction.
+func respelled(v json.RawMessage) json.RawMessage {
+	var x struct {
+		By string
+		N  int
+	}
+	_ = json.Unmarshal(v, &x) // it is one of ours
+	return fmt.Appendf(nil, `{"n":%d.0,"\u0062y":%q}`, x.N, x.By)
+}
+
 // Accounts, and what is on each of them at first.
 const (
 	accounts = 4
@@ -188,8 +199,13 @@ func oneShot(ctx context.Context, e *Env) error {
 		_, err = e.Client.GetTransaction(ctx, b.TxnID)
 		return err
 	}
-	if e.chance(0.1) { // other operations under the same id: refused, if it was applied
+	switch {
+	case e.chance(0.1): // other operations under the same id: refused, if it was applied
 		b.Writes[0].Value = e.value()
+	case e.chance(0.5): // the same, encoded anew
+		for i := range b.Writes {
+			b.Writes[i].Value = respelled(b.Writes[i].Value)
+		}
 	}
 	again, err := e.Client.Transact(ctx, b)
 	if err == nil && unknown == nil && again.CommitTS != c.CommitTS {

@@ -166,7 +166,7 @@ const (
 	ErrorCode_LIMIT_EXCEEDED ErrorCode = 11
 	// Damage on disk was met. The operation was not applied.
 	ErrorCode_DATA_LOSS ErrorCode = 12
-	// A transaction id was used for other operations before.
+	// A transaction id was used for other operations or preconditions before.
 	ErrorCode_TXN_ID_REUSED ErrorCode = 13
 	// The transaction was aborted.
 	ErrorCode_TXN_ABORTED ErrorCode = 14

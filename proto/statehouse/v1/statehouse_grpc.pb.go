@@ -86,7 +86,10 @@ type StatehouseServiceClient interface {
 	Replay(ctx context.Context, in *ReplayRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReplayEvent], error)
 	// Transact commits operations and preconditions in one round trip under a
 	// transaction id that the client chose. Sent again under the same id it takes
-	// effect once.
+	// effect once and is answered as it was first. It is the same request when it
+	// writes and deletes the same, on the same preconditions: their order, the
+	// metadata and the spelling of values (members' order, escapes, 1.0 for 1, a
+	// Struct for JSON) do not matter.
 	Transact(ctx context.Context, in *TransactRequest, opts ...grpc.CallOption) (*TransactResponse, error)
 	// GetTransaction tells the outcome of a transaction by its id.
 	GetTransaction(ctx context.Context, in *GetTransactionRequest, opts ...grpc.CallOption) (*GetTransactionResponse, error)
@@ -390,7 +393,10 @@ type StatehouseServiceServer interface {
 	Replay(*ReplayRequest, grpc.ServerStreamingServer[ReplayEvent]) error
 	// Transact commits operations and preconditions in one round trip under a
 	// transaction id that the client chose. Sent again under the same id it takes
-	// effect once.
+	// effect once and is answered as it was first. It is the same request when it
+	// writes and deletes the same, on the same preconditions: their order, the
+	// metadata and the spelling of values (members' order, escapes, 1.0 for 1, a
+	// Struct for JSON) do not matter.
 	Transact(context.Context, *TransactRequest) (*TransactResponse, error)
 	// GetTransaction tells the outcome of a transaction by its id.
 	GetTransaction(context.Context, *GetTransactionRequest) (*GetTransactionResponse, error)
