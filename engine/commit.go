@@ -95,7 +95,7 @@ func (e *Engine) Commit(ctx context.Context, id TxnID, c Conditions) (CommitResu
 		return e.commitEnded(ctx, id, err)
 	}
 	if x != nil {
-		if err := e.submitTxn(x, c, tk); err != nil {
+		if err := e.submitTxn(ctx, x, c, tk); err != nil {
 			e.txns.reopen(id)
 			tk.answer(CommitResult{}, err)
 		}
@@ -128,7 +128,7 @@ func (e *Engine) commitEnded(ctx context.Context, id TxnID, ended error) (Commit
 	return CommitResult{}, ended
 }
 
-func (e *Engine) submitTxn(x *txn, c Conditions, tk *ticket) error {
+func (e *Engine) submitTxn(ctx context.Context, x *txn, c Conditions, tk *ticket) error {
 	// x is ours alone from startCommit on: nothing else changes a committing one.
 	writes := make([]*Write, 0, len(x.order))
 	for _, prefix := range x.order {
@@ -154,7 +154,35 @@ func (e *Engine) submitTxn(x *txn, c Conditions, tk *ticket) error {
 		p.reads = append(p.reads, readMark{prefix, v})
 	}
 	slices.SortFunc(p.reads, func(a, b readMark) int { return strings.Compare(a.prefix, b.prefix) })
+	p.listed = listedOf(x.ranges, x.snapshot)
+	if err := e.checkAhead(ctx, p); err != nil {
+		return err
+	}
 	return e.submit(p)
+}
+
+// nearEnough is how many commits the writer may be left to look at.
+const nearEnough = 128
+
+// checkAhead looks at what p listed up to about the last published commit. The writer
+// holds everybody up, and is left only what was committed meanwhile.
+func (e *Engine) checkAhead(ctx context.Context, p *proposal) error {
+	for upTo := e.Published(); len(p.listed) > 0 && p.checkedUpTo()+nearEnough < upTo; {
+		if err := ctx.Err(); err != nil {
+			return failf(ErrOutcomeUnknown, "the request that was to commit transaction %s ended (%v) before that was decided: send it again", p.id, err)
+		}
+		err := p.checkListed(e.planner.state, upTo, maxStepLookups)
+		switch {
+		case err == nil:
+			upTo = e.Published()
+		case errors.Is(err, ErrConflict):
+			p.conflict = err // the writer answers: only it ends a transaction
+			return nil
+		case err != errUnchecked:
+			return e.noted(err)
+		}
+	}
+	return nil
 }
 
 // Transact commits writes and conditions in one step under an id that the client
