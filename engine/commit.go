@@ -91,8 +91,16 @@ func (e *Engine) Commit(ctx context.Context, id TxnID, c Conditions) (CommitResu
 	}
 	tk := newTicket()
 	x, wait, err := e.txns.startCommit(id, e.now(), tk)
-	if err != nil {
-		return e.commitEnded(ctx, id, err)
+	for err != nil {
+		other := e.waiting(id) // asked first: if it is decided meanwhile, the look below sees it
+		r, ended := e.commitEnded(id, err)
+		if other == nil || !errors.Is(ended, ErrTxnNotFound) {
+			return r, ended
+		}
+		if _, err := e.await(ctx, id, other); errors.Is(err, ErrOutcomeUnknown) {
+			return CommitResult{}, err
+		}
+		x, wait, err = e.txns.startCommit(id, e.now(), tk)
 	}
 	if x != nil {
 		if err := e.submitTxn(ctx, x, c, tk); err != nil {
@@ -105,15 +113,12 @@ func (e *Engine) Commit(ctx context.Context, id TxnID, c Conditions) (CommitResu
 
 // commitEnded answers a Commit of a transaction that is over already, or that the
 // table does not know.
-func (e *Engine) commitEnded(ctx context.Context, id TxnID, ended error) (CommitResult, error) {
+func (e *Engine) commitEnded(id TxnID, ended error) (CommitResult, error) {
 	if o := e.txns.state(id, e.now()); o.State == TxnCommitted {
 		return o.Result, nil
 	}
 	if !errors.Is(ended, ErrTxnNotFound) || !mayHaveBegun(id) {
 		return CommitResult{}, ended
-	}
-	if wait := e.waiting(id); wait != nil { // of a Transact
-		return e.await(ctx, id, wait)
 	}
 	r, found, err := e.committed(id)
 	if err != nil {
