@@ -92,7 +92,8 @@ type Commit struct {
 	CommitTS   CommitTS
 	CommitTime time.Time
 	// Versions tells the version each key got: of Transact one a write, in their
-	// order; of an interactive transaction one a key, in the order first staged.
+	// order; of an interactive transaction one a key, agent by agent in byte order,
+	// and of an agent in the order first staged.
 	Versions []KeyVersion
 }
 

@@ -91,11 +91,19 @@ func (e *Engine) Commit(ctx context.Context, id TxnID, c Conditions) (CommitResu
 	}
 	tk := newTicket()
 	x, wait, err := e.txns.startCommit(id, e.now(), tk)
-	if err != nil {
-		return e.commitEnded(ctx, id, err)
+	for err != nil {
+		other := e.waiting(id) // asked first: if it is decided meanwhile, the look below sees it
+		r, ended := e.commitEnded(id, err)
+		if other == nil || !errors.Is(ended, ErrTxnNotFound) {
+			return r, ended
+		}
+		if _, err := e.await(ctx, id, other); errors.Is(err, ErrOutcomeUnknown) {
+			return CommitResult{}, err
+		}
+		x, wait, err = e.txns.startCommit(id, e.now(), tk)
 	}
 	if x != nil {
-		if err := e.submitTxn(x, c, tk); err != nil {
+		if err := e.submitTxn(ctx, x, c, tk); err != nil {
 			e.txns.reopen(id)
 			tk.answer(CommitResult{}, err)
 		}
@@ -105,15 +113,12 @@ func (e *Engine) Commit(ctx context.Context, id TxnID, c Conditions) (CommitResu
 
 // commitEnded answers a Commit of a transaction that is over already, or that the
 // table does not know.
-func (e *Engine) commitEnded(ctx context.Context, id TxnID, ended error) (CommitResult, error) {
+func (e *Engine) commitEnded(id TxnID, ended error) (CommitResult, error) {
 	if o := e.txns.state(id, e.now()); o.State == TxnCommitted {
 		return o.Result, nil
 	}
 	if !errors.Is(ended, ErrTxnNotFound) || !mayHaveBegun(id) {
 		return CommitResult{}, ended
-	}
-	if wait := e.waiting(id); wait != nil { // of a Transact
-		return e.await(ctx, id, wait)
 	}
 	r, found, err := e.committed(id)
 	if err != nil {
@@ -128,7 +133,7 @@ func (e *Engine) commitEnded(ctx context.Context, id TxnID, ended error) (Commit
 	return CommitResult{}, ended
 }
 
-func (e *Engine) submitTxn(x *txn, c Conditions, tk *ticket) error {
+func (e *Engine) submitTxn(ctx context.Context, x *txn, c Conditions, tk *ticket) error {
 	// x is ours alone from startCommit on: nothing else changes a committing one.
 	writes := make([]*Write, 0, len(x.order))
 	for _, prefix := range x.order {
@@ -154,7 +159,35 @@ func (e *Engine) submitTxn(x *txn, c Conditions, tk *ticket) error {
 		p.reads = append(p.reads, readMark{prefix, v})
 	}
 	slices.SortFunc(p.reads, func(a, b readMark) int { return strings.Compare(a.prefix, b.prefix) })
+	p.listed = listedOf(x.ranges, x.snapshot)
+	if err := e.checkAhead(ctx, p); err != nil {
+		return err
+	}
 	return e.submit(p)
+}
+
+// nearEnough is how many commits the writer may be left to look at.
+const nearEnough = 128
+
+// checkAhead looks at what p listed up to about the last published commit. The writer
+// holds everybody up, and is left only what was committed meanwhile.
+func (e *Engine) checkAhead(ctx context.Context, p *proposal) error {
+	for upTo := e.Published(); len(p.listed) > 0 && p.checkedUpTo()+nearEnough < upTo; {
+		if err := ctx.Err(); err != nil {
+			return failf(ErrOutcomeUnknown, "the request that was to commit transaction %s ended (%v) before that was decided: send it again", p.id, err)
+		}
+		err := p.checkListed(e.planner.state, upTo, maxStepLookups)
+		switch {
+		case err == nil:
+			upTo = e.Published()
+		case errors.Is(err, ErrConflict):
+			p.conflict = err // the writer answers: only it ends a transaction
+			return nil
+		case err != errUnchecked:
+			return e.noted(err)
+		}
+	}
+	return nil
 }
 
 // Transact commits writes and conditions in one step under an id that the client

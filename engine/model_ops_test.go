@@ -127,6 +127,10 @@ func (m *machine) send(t *rapid.T, x sentTxn, patient bool) {
 	call := func() (engine.CommitResult, error) {
 		return m.w.Transact(context.Background(), x.id, x.writes, x.cond)
 	}
+	if open := m.s.open[x.id]; open != nil && open.committing != nil {
+		m.sendBehind(t, p, patient, call)
+		return
+	}
 	if end, ended := m.s.ended[x.id]; m.s.open[x.id] != nil || ended && end.intent == "" {
 		r, err := call()
 		m.same(t, "G6", "Transact under an id that Begin made", r, err, specAnswer{err: engine.ErrTxnIDReused})
@@ -134,6 +138,27 @@ func (m *machine) send(t *rapid.T, x sentTxn, patient bool) {
 	}
 	m.s.queue = append(m.s.queue, p)
 	m.submitted(t, fmt.Sprintf("Transact %s %+v", x.id, p.intent), p, patient, call)
+}
+
+// sendBehind is send under the id of an interactive transaction that is committing: its
+// commit is waited for, and then p is compared with it, or refused.
+func (m *machine) sendBehind(t *rapid.T, p *specProposal, patient bool, call func() (engine.CommitResult, error)) {
+	what := fmt.Sprintf("Transact under %s, which is committing", p.id)
+	if !patient {
+		if err := m.w.abandon(func() error { _, err := call(); return err }); !errors.Is(err, engine.ErrOutcomeUnknown) {
+			t.Fatalf("G6: %s, gave up and was answered %v", what, err)
+		}
+		return
+	}
+	r, err := call()
+	m.stepped()
+	if m.s.committedAs(p.id, m.s.published) == 0 {
+		m.same(t, "G6", what, r, err, specAnswer{err: engine.ErrTxnIDReused})
+		return
+	}
+	m.s.queue = append(m.s.queue, p)
+	m.stepped()
+	m.same(t, "G6", what, r, err, p.answer)
 }
 
 // submitted runs a call that leaves p with the writer. A patient one is answered.

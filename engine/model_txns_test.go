@@ -179,6 +179,17 @@ func (m *machine) commitOf(t *rapid.T, id engine.TxnID) {
 	call := func() (engine.CommitResult, error) { return m.w.Commit(context.Background(), id, c) }
 	what := fmt.Sprintf("Commit %s %+v", id, c)
 	x := m.s.open[id]
+	if p := m.underWay(id); p != nil && m.s.committedAs(id, m.s.published) == 0 {
+		what += ", which a Transact has under way"
+		if !patient {
+			m.submitted(t, what, p, false, call)
+			return
+		}
+		r, err := call()
+		m.stepped()
+		m.same(t, "G6", what, r, err, m.commitOver(id))
+		return
+	}
 	if x == nil {
 		r, err := call()
 		m.same(t, "G6", what+", which is over", r, err, m.commitOver(id))
@@ -201,6 +212,16 @@ func (m *machine) commitOf(t *rapid.T, id engine.TxnID) {
 	m.submitted(t, what, x.committing, patient, call)
 }
 
+// underWay is the first Transact that is queued under an id of which nothing else is
+// known: a crash has taken the transaction, and a client uses its id again.
+func (m *machine) underWay(id engine.TxnID) *specProposal {
+	i := slices.IndexFunc(m.s.queue, func(p *specProposal) bool { return p.id == id })
+	if _, ended := m.s.ended[id]; i < 0 || ended || m.s.open[id] != nil {
+		return nil
+	}
+	return m.s.queue[i]
+}
+
 // commitOver is what a Commit of a transaction is told that is over.
 func (m *machine) commitOver(id engine.TxnID) specAnswer {
 	if ts := m.s.committedAs(id, m.s.published); ts > 0 {
@@ -216,7 +237,11 @@ func (m *machine) abort(t *rapid.T) {
 	id, patient := m.drawBegun(t), rapid.Bool().Draw(t, "patience")
 	x := m.s.open[id]
 	call := func() error { return m.w.Abort(context.Background(), id) }
-	if x != nil && x.committing != nil && !patient {
+	p := m.underWay(id)
+	if x != nil {
+		p = x.committing
+	}
+	if p != nil && !patient {
 		if err := m.w.abandon(call); !errors.Is(err, engine.ErrOutcomeUnknown) {
 			t.Fatalf("G6: Abort of %s, which is committing, gave up and was answered %v", id, err)
 		}
@@ -225,9 +250,9 @@ func (m *machine) abort(t *rapid.T) {
 	err := call()
 	var want error
 	switch {
-	case x != nil && x.committing != nil:
+	case p != nil:
 		m.stepped()
-		if x.committing.answer.state == engine.TxnCommitted {
+		if p.answer.err == nil || m.s.committedAs(id, m.s.published) > 0 {
 			want = engine.ErrTxnCommitted
 		}
 	case x != nil:

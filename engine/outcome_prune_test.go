@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
+	"strings"
 	"testing"
 	"time"
 
@@ -256,5 +258,59 @@ func TestPruningSurvivesACrash(t *testing.T) {
 			}
 		}
 		w.close()
+	}
+}
+
+// TestDroppedIsDroppedFromMemory: an outcome that is dropped is answered one way by
+// GetTransaction and by a copy of the commit, in the life that committed it, too.
+func TestDroppedIsDroppedFromMemory(t *testing.T) {
+	w, ids, results := pruneWorld(t, 30)
+	defer w.close()
+	dropped := 0
+	for i, id := range ids {
+		o, err := w.Outcome(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, again := sendAgain(w, id)
+		switch o.State {
+		case engine.TxnTooOld:
+			dropped++
+			if !errors.Is(again, engine.ErrTxnTooOld) {
+				t.Errorf("G6: commit %d is too old to know, and a copy of it is answered %s, %v", i+1, resultText(r), again)
+			}
+		case engine.TxnCommitted:
+			if again != nil || resultText(r) != resultText(results[i]) {
+				t.Errorf("G6: commit %d is known, and a copy of it is answered %s, %v", i+1, resultText(r), again)
+			}
+		default:
+			t.Errorf("G6: commit %d is %s", i+1, o.State)
+		}
+	}
+	if dropped < 10 {
+		t.Errorf("%d of 30 outcomes were dropped", dropped)
+	}
+}
+
+// TestClockBehindIsNamed: an id that is new, made by a clock that is behind, is refused
+// as one that could be a repeat. The refusal says what another id would not mend.
+func TestClockBehindIsNamed(t *testing.T) {
+	w, _, _ := pruneWorld(t, 30)
+	defer w.close()
+	const behind = 40*time.Hour + 1500*time.Millisecond
+	_, err := sendAgain(w, idMadeAt(w.clock.Add(-behind), 99))
+	var f *engine.Failure
+	if !errors.As(err, &f) || f.Kind != engine.ErrTxnTooOld {
+		t.Fatalf("G6: an id of 40 hours ago: %v", err)
+	}
+	made, now := w.clock.Add(-behind).Format("2006-01-02T15:04:05.000Z"), w.clock.Format("2006-01-02T15:04:05.000Z")
+	for _, says := range []string{"40h0m1.5s", made, now, "set the clock"} {
+		if !strings.Contains(f.Message, says) {
+			t.Errorf("%q does not say %q", f.Message, says)
+		}
+	}
+	want := map[string]string{"id_time": made, "daemon_time": now, "behind_ms": "144001500"}
+	if !maps.Equal(f.Details, want) {
+		t.Errorf("the details are %v, not %v", f.Details, want)
 	}
 }

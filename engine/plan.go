@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"time"
 )
 
@@ -15,8 +16,9 @@ type stateReader interface {
 	agentHead(a AgentName) (CommitTS, error)
 	namespaceKnown(namespace string) (bool, error)
 	outcome(id TxnID) (outcomeRow, bool, error)
-	// changedIn finds a key of r with a version later than after.
-	changedIn(r *readRange, after CommitTS) (key string, v Version, found bool, err error)
+	// events visits an agent's events after one commit and up to another, in their
+	// order, until visit wants no more; whole: it did not say so before the last.
+	events(a AgentName, after, upTo CommitTS, visit func(CommitTS, []eventRowOp) bool) (whole bool, err error)
 }
 
 // keyHead is a key's newest version; the zero value of a key never written.
@@ -89,6 +91,9 @@ func newPlanner(s stateReader, head mark, lastTime time.Time, l Limits) *planner
 func (pl *planner) plan(p *proposal, now time.Time) (*commit, error) {
 	if !p.deadline.IsZero() && !now.Before(p.deadline) {
 		return nil, ending{state: TxnExpired}.answer(p.id)
+	}
+	if p.conflict != nil {
+		return nil, p.conflict
 	}
 	if err := pl.checkReads(p); err != nil {
 		return nil, err
@@ -163,38 +168,39 @@ func (pl *planner) checkReads(p *proposal) error {
 			return conflict(n, r.seen, h.version)
 		}
 	}
-	for i := range p.ranges {
-		r := &p.ranges[i]
-		key, v, found, err := pl.state.changedIn(r, p.snapshot)
+	return pl.checkListed(p)
+}
+
+// checkListed holds a transaction to what it listed: the store shows the events up to
+// this step, and what this step planned comes after them.
+func (pl *planner) checkListed(p *proposal) error {
+	shown := pl.head.ts - CommitTS(len(pl.step))
+	for i := range p.listed {
+		l := &p.listed[i]
+		head, err := pl.agentHead(l.agent) // mostly cached, and spares opening an iterator
 		if err != nil {
 			return err
 		}
-		if !found {
-			key, v, found = pl.plannedIn(r)
-		}
-		if found {
-			return conflict(RecordName{r.agent.Namespace, r.agent.Agent, key}, 0, v).with("range", r.prefix)
+		if head <= l.checked {
+			l.checked = max(l.checked, shown)
 		}
 	}
-	return nil
-}
-
-// plannedIn looks at what this step planned, which the store does not show yet.
-func (pl *planner) plannedIn(r *readRange) (string, Version, bool) {
+	if err := p.checkListed(pl.state, shown, maxStepLookups); err != nil {
+		return err
+	}
 	for _, c := range pl.step {
 		for i := range c.p.agents {
 			part := &c.p.agents[i]
-			if part.agent != r.agent {
+			at, found := slices.BinarySearchFunc(p.listed, part.agent, func(l listed, a AgentName) int { return compareAgents(l.agent, a) })
+			if !found {
 				continue
 			}
-			for j := range part.ops {
-				if op := &part.ops[j]; r.contains(op.key) {
-					return op.key, op.version, true
-				}
+			if op := p.listed[at].plannedChange(part.ops); op != nil {
+				return p.listingChanged(part.agent, op.key, op.version)
 			}
 		}
 	}
-	return "", 0, false
+	return nil
 }
 
 func conflict(n RecordName, seen, current Version) *Failure {

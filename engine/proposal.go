@@ -23,6 +23,8 @@ type proposal struct {
 	deadline    time.Time
 	reads       []readMark
 	ranges      []readRange
+	listed      []listed // what ranges are of, by agent
+	conflict    error    // found before the writer has it: what it read has changed
 
 	ticket *ticket
 }
@@ -110,11 +112,20 @@ func (p *proposal) part(a AgentName) *agentPart {
 	return &p.agents[len(p.agents)-1]
 }
 
-// lookups is how many keys planning looks at.
-func (p *proposal) lookups() int {
-	n := 1 + len(p.reads) + len(p.ranges) + len(p.keys) + len(p.heads)
+// lookups is about how many keys planning looks at, of a state whose last commit is
+// head; planned keys are in the step already.
+func (p *proposal) lookups(head CommitTS, planned int) int {
+	n := 1 + len(p.reads) + len(p.listed) + len(p.keys) + len(p.heads)
 	for i := range p.agents {
 		n += 1 + len(p.agents[i].ops)
+	}
+	if len(p.listed) > 0 {
+		n += planned
+		if behind := head - min(head, p.checkedUpTo()); behind > 0 {
+			// An event is of one agent and holds at least one key. It may hold many: then
+			// the budget of checkListed ends it.
+			n += 2 * int(min(behind, maxStepLookups/2))
+		}
 	}
 	return n
 }

@@ -60,7 +60,7 @@ func (e *Engine) takeQueued() []*proposal {
 	n, size, lookups := 0, 0, 0
 	for n < len(e.queue) && (n == 0 || size < maxStepBytes && lookups < maxStepLookups) {
 		size += e.queue[n].bytes()
-		lookups += e.queue[n].lookups()
+		lookups += e.queue[n].lookups(e.planner.head.ts, lookups)
 		n++
 	}
 	taken := e.queue[:n:n]
@@ -71,6 +71,15 @@ func (e *Engine) takeQueued() []*proposal {
 		e.queuedBytes -= size
 	}
 	return taken
+}
+
+// requeue puts a proposal that is not decided behind those that wait: they are not held
+// up by what is left to do for it. It was queued before, so no limit applies.
+func (e *Engine) requeue(p *proposal) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.queue = append(e.queue, p)
+	e.queuedBytes += p.bytes()
 }
 
 // waiting is the ticket of a commit under that id that is undecided: queued, or in a

@@ -202,23 +202,24 @@ func (s dbState) outcome(id TxnID) (outcomeRow, bool, error) {
 	return o, true, nil
 }
 
-// changedIn reads the agent's events since: the log is the index of changes.
-func (s dbState) changedIn(r *readRange, after CommitTS) (string, Version, bool, error) {
-	it, err := newRowIter(s.r, eventKey(r.agent, after+1), successor(agentPrefix(eventTag, r.agent)))
+// events reads the log of one agent.
+func (s dbState) events(a AgentName, after, upTo CommitTS, visit func(CommitTS, []eventRowOp) bool) (whole bool, err error) {
+	it, err := newRowIter(s.r, eventKey(a, after+1), eventKey(a, upTo+1))
 	if err != nil {
-		return "", 0, false, err
+		return false, err
 	}
+	whole = true
 	for ok := it.first(); ok; ok = it.next() {
-		ev, good := parseEventRow(it.body)
-		if !good {
+		_, ts, good := splitEventKey(it.key())
+		ev, good2 := parseEventRow(it.body)
+		if !good || !good2 {
 			it.damaged()
 			break
 		}
-		for _, op := range ev.ops {
-			if r.contains(op.key) {
-				return op.key, op.version, true, it.close()
-			}
+		if !visit(ts, ev.ops) {
+			whole = false
+			break
 		}
 	}
-	return "", 0, false, it.close()
+	return whole, it.close()
 }

@@ -58,7 +58,11 @@ func (e *Engine) Plan() bool {
 	e.inflight = fl
 	e.planner.step = e.planner.step[:0]
 	for _, p := range taken {
-		fl.answers = append(fl.answers, e.planOne(p, now))
+		if a := e.planOne(p, now); a.err == errUnchecked {
+			e.requeue(p)
+		} else {
+			fl.answers = append(fl.answers, a)
+		}
 	}
 	fl.commits = e.planner.step
 	if len(fl.commits) > 0 {

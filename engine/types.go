@@ -75,7 +75,7 @@ type KeyVersion struct {
 type CommitResult struct {
 	CommitTS   CommitTS
 	CommitTime time.Time
-	Versions   []KeyVersion // in the order the keys were first staged
+	Versions   []KeyVersion // agent by agent in byte order, an agent's keys as first staged
 }
 
 // Record is one version of a record.

@@ -227,4 +227,10 @@ func TestOneIDOfTwoKinds(t *testing.T) {
 	if _, err := send(begun, transfer()[:1]); !errors.Is(err, engine.ErrTxnIDReused) {
 		t.Errorf("G6: other operations under it: %v", err)
 	}
+	// A Commit sent again answers what it did, whatever else is under way under its id.
+	w.restart()
+	_ = w.abandon(func() error { _, err := send(begun, transfer()[:1]); return err })
+	if r, err := w.Commit(ctx, begun, engine.Conditions{}); err != nil || r.CommitTS != 3 {
+		t.Errorf("G6: the Commit again, behind other operations under its id: %s, %v", resultText(r), err)
+	}
 }

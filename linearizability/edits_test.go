@@ -46,7 +46,7 @@ const (
 	anyPoint   = "between what was known at the call and what had been asked for at the return, every point is right at which what was read, if anything, was the same"
 	lessSaid   = "a cursor that claims less than it could is true"
 	stillTrue  = "the filter lets nothing through in between, so all up to there has been sent"
-	noOrder    = "the contract says: as first staged; the daemon sorts by agent"
+	noOrder    = "versions are judged by their names: their order says nothing of the state"
 	unreadable = "a transaction without writes has the time of the commit that it read at, or none when that could not be read"
 )
 

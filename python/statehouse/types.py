@@ -132,8 +132,9 @@ class Commit:
     """What became durable.
 
     ``versions`` has one entry an operation of ``transact``, in their order; of a
-    transaction one a key, in the order the keys were first staged. A transaction that
-    wrote nothing has no timestamp: its commit_ts is what it read at.
+    transaction one a key, agent by agent in byte order, and of an agent in the order
+    its keys were first staged. A transaction that wrote nothing has no timestamp: its
+    commit_ts is what it read at.
     """
 
     txn_id: str

@@ -8,11 +8,11 @@ func order() []Bug {
 		},
 		{
 			Name: "ranges-not-checked", Promise: "G3", About: "a range that a transaction listed may change before it commits: phantoms",
-			Edits: []Edit{{"engine/plan.go", "		if found {\n\t\t\treturn conflict(RecordName{r.agent", "		if found && v == 0 {\n\t\t\treturn conflict(RecordName{r.agent"}},
+			Edits: []Edit{{"engine/ranges.go", "			if change = l.changed(ops); change == nil {", "			if change = nil; change == nil {"}},
 		},
 		{
 			Name: "phantom-in-step", Promise: "G3", About: "a range is checked against the store only, not against what the same step planned before",
-			Edits: []Edit{{"engine/plan.go", "			key, v, found = pl.plannedIn(r)", "			_ = pl.plannedIn"}},
+			Edits: []Edit{{"engine/plan.go", "			if op := p.listed[at].plannedChange(part.ops); op != nil {", "			if op := p.listed[at].plannedChange(part.ops); op != nil && false {"}},
 		},
 		{
 			Name: "absent-key-not-checked", Promise: "G3", About: "that a key was absent when it was read is not remembered",

@@ -179,6 +179,8 @@ const (
 	// A strict request for a Struct of a value that none carries exactly.
 	ErrorCode_NOT_REPRESENTABLE ErrorCode = 18
 	// The transaction is older than the outcomes kept; applying it could repeat it.
+	// Of an id that is new the clock that made it is behind: details say by how much
+	// (id_time, daemon_time, behind_ms).
 	ErrorCode_TXN_TOO_OLD ErrorCode = 19
 	// The token is missing or wrong.
 	ErrorCode_UNAUTHENTICATED ErrorCode = 20
@@ -1125,7 +1127,9 @@ type CommitResponse struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	CommitTs   uint64                 `protobuf:"varint,1,opt,name=commit_ts,json=commitTs,proto3" json:"commit_ts,omitempty"`
 	CommitTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=commit_time,json=commitTime,proto3" json:"commit_time,omitempty"`
-	// The version each key got, in the order the keys were first staged.
+	// The version each key got: agent by agent, in byte order of namespace and
+	// agent_id, and of an agent in the order its keys were first staged. A Commit
+	// sent again answers them in the same order, also after a restart.
 	Versions      []*KeyVersion `protobuf:"bytes,3,rep,name=versions,proto3" json:"versions,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2870,9 +2874,10 @@ type GetTransactionResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	State TransactionState       `protobuf:"varint,1,opt,name=state,proto3,enum=statehouse.v1.TransactionState" json:"state,omitempty"`
 	// Of committed transactions.
-	CommitTs      uint64                 `protobuf:"varint,2,opt,name=commit_ts,json=commitTs,proto3" json:"commit_ts,omitempty"`
-	CommitTime    *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=commit_time,json=commitTime,proto3" json:"commit_time,omitempty"`
-	Versions      []*KeyVersion          `protobuf:"bytes,4,rep,name=versions,proto3" json:"versions,omitempty"`
+	CommitTs   uint64                 `protobuf:"varint,2,opt,name=commit_ts,json=commitTs,proto3" json:"commit_ts,omitempty"`
+	CommitTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=commit_time,json=commitTime,proto3" json:"commit_time,omitempty"`
+	// As in CommitResponse: of a Transact, too, agent by agent.
+	Versions      []*KeyVersion `protobuf:"bytes,4,rep,name=versions,proto3" json:"versions,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
