@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 import weakref
 from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
@@ -12,9 +13,20 @@ import grpc.aio
 
 from statehouse import _forks, errors
 from statehouse._captures import release
-from statehouse._channel import CHANNEL_OPTIONS, Endpoint
 from statehouse._client import ClientSurface
-from statehouse._effects import Awaiting, Call, Effect, Feed, Items, Open, Receive, Sleep, Steps
+from statehouse._effects import (
+    Awaiting,
+    Call,
+    Effect,
+    Feed,
+    Invoke,
+    Items,
+    Open,
+    Reach,
+    Receive,
+    Sleep,
+    Steps,
+)
 from statehouse._proto import methods
 from statehouse._status import from_rpc
 from statehouse._txn import TxnSurface, begin, run_transaction
@@ -27,10 +39,16 @@ if TYPE_CHECKING:
 
     from statehouse._calls import Caller
     from statehouse._capture import Capture
+    from statehouse._channel import Endpoint
     from statehouse._proto import statehouse_pb2 as pb
 
 T = TypeVar("T")
 Item = TypeVar("Item")
+
+_READY = grpc.ChannelConnectivity.READY
+_FAILED = grpc.ChannelConnectivity.TRANSIENT_FAILURE
+#: Seconds that one look at a channel's state may take; what was cancelled goes on as long.
+_GLANCE = 0.05
 
 
 class Transport:
@@ -88,34 +106,53 @@ class Transport:
             feed.close()
 
     async def _perform(self, effect: Effect) -> Any:
-        if isinstance(effect, (Call, Receive)):
+        if isinstance(effect, (Reach, Call, Open, Receive)):
+            if self._closed or self._loop is not running_loop():
+                self._connect()
             try:
-                if isinstance(effect, Receive):
-                    message = await effect.stream.read()  # type: ignore[attr-defined]
-                    return None if message is grpc.aio.EOF else message
-                return await self._method(effect.method)(
-                    effect.request, timeout=effect.timeout, metadata=self._endpoint.headers
-                )
+                return await self._talk(effect)
             except (grpc.RpcError, grpc.aio.UsageError) as failed:
                 raise self._error(failed) from None
             except asyncio.CancelledError as cancelled:
                 if self._closed and not _being_cancelled():  # gRPC cancelled the call
                     raise self._error(cancelled) from None
                 raise
-        if isinstance(effect, Open):
-            stream = self._method(effect.method)(
-                effect.request, timeout=effect.timeout, metadata=self._endpoint.headers
-            )
-            self._streams.add(stream)
-            return stream
         if isinstance(effect, Sleep):
             return await asyncio.sleep(effect.seconds)
-        return await effect.function(*effect.arguments)
+        if isinstance(effect, Invoke):
+            return await effect.function(*effect.arguments)
+        return await running_loop().run_in_executor(None, effect.function, *effect.arguments)
 
-    def _method(self, name: str) -> Any:
-        if self._loop is not asyncio.get_running_loop() or self._closed:
-            self._connect()
-        return self._calls[name]
+    async def _talk(self, effect: Reach | Call | Open | Receive) -> Any:
+        if isinstance(effect, Reach):
+            return await self._reach(effect.seconds)
+        if isinstance(effect, Receive):
+            message = await effect.stream.read()  # type: ignore[attr-defined]
+            return None if message is grpc.aio.EOF else message
+        call = self._calls[effect.method](
+            effect.request, timeout=effect.timeout, metadata=self._endpoint.headers
+        )
+        if isinstance(effect, Call):
+            return await call
+        self._streams.add(call)
+        return call
+
+    async def _reach(self, seconds: float | None) -> bool | None:
+        # What is public for waiting has no deadline, and does not bear to be cancelled.
+        channel = self._channel
+        watched: Any = getattr(channel, "_channel", None)
+        end = None if seconds is None else time.monotonic() + seconds
+        while True:
+            state = channel.get_state(try_to_connect=True)
+            if state in (_READY, _FAILED):
+                return bool(state is _READY)
+            if not hasattr(watched, "watch_connectivity_state"):
+                return True
+            left = _GLANCE if end is None else end - time.monotonic()
+            if left <= 0:
+                return None
+            until = time.time() + min(left, _GLANCE)
+            await watched.watch_connectivity_state(state.value[0], until)
 
     def _connect(self) -> None:
         if self._closed:
@@ -126,11 +163,12 @@ class Transport:
                 "the client belongs to another event loop: make one in each loop, inside of it"
             )
         channel: Any
-        if self._endpoint.credentials is None:
-            channel = grpc.aio.insecure_channel(self._endpoint.target, CHANNEL_OPTIONS)
+        endpoint = self._endpoint
+        if endpoint.credentials is None:
+            channel = grpc.aio.insecure_channel(endpoint.target, endpoint.options)
         else:
             channel = grpc.aio.secure_channel(
-                self._endpoint.target, self._endpoint.credentials, CHANNEL_OPTIONS
+                endpoint.target, endpoint.credentials, endpoint.options
             )
         self._calls = {
             method.name: (channel.unary_stream if method.streaming else channel.unary_unary)(
@@ -141,11 +179,11 @@ class Transport:
             for method in methods()
         }
         self._channel, self._pid = channel, os.getpid()
-        self._loop = asyncio.get_running_loop()
+        self._loop = running_loop()
 
     def _error(self, failed: BaseException) -> errors.StatehouseError:
         if self._closed or not isinstance(failed, grpc.RpcError):
-            return errors.UsageError("the client was closed")
+            return errors.UsageError("the client was closed: make a new one")
         return from_rpc(failed)
 
     async def close(self) -> None:
@@ -157,11 +195,22 @@ class Transport:
             await channel.close()  # and with its last reference goes gRPC's own thread
         capture, self._capture = self._capture, None
         if capture is not None:
-            await asyncio.get_running_loop().run_in_executor(None, release, capture)
+            await running_loop().run_in_executor(None, release, capture)
+
+
+def running_loop() -> asyncio.AbstractEventLoop:
+    """Answers the event loop that is running; of asyncio, for gRPC knows no other."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise errors.UsageError(
+            "AsyncStatehouse needs a running event loop of asyncio: under trio and others use a"
+            " Statehouse in a thread, as with trio.to_thread.run_sync"
+        ) from None
 
 
 def _being_cancelled() -> bool:
-    """Tells whether somebody cancelled this task; before Python 3.11 nobody knows."""
+    """Reports whether somebody cancelled this task; before Python 3.11 nobody knows."""
     task: Any = asyncio.current_task()
     return hasattr(task, "cancelling") and task.cancelling() > 0
 

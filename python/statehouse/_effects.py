@@ -45,6 +45,21 @@ class Call(NamedTuple):
     timeout: float | None
 
 
+class Reach(NamedTuple):
+    """Answer whether there is a connection: True, or False when the last try to make one
+    failed. None: neither within that many seconds.
+    """
+
+    seconds: float | None
+
+
+class Work(NamedTuple):
+    """Call a function of ours that blocks, in a thread if that would hold others up."""
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+
+
 class Open(NamedTuple):
     """Send the request of a stream, answer an :class:`OpenStream`."""
 
@@ -88,7 +103,7 @@ class Items(Generic[Item]):
         self.items = items
 
 
-Effect = Union[Call, Open, Receive, Sleep, Invoke]
+Effect = Union[Reach, Call, Open, Receive, Sleep, Invoke, Work]
 #: Logic that ends with a T.
 Steps = Generator[Effect, Any, T]
 #: Logic that hands out Items.

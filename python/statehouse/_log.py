@@ -206,7 +206,7 @@ class Log(Reads):
             **_agents(agent_id),
         )
         cursor = check.optional_count("after", after)
-        seconds = None if timeout is None else check.positive("timeout", timeout)
+        seconds = check.optional_seconds("timeout", timeout)
         return WatchFeed(self._caller, request, cursor, seconds).events()
 
 

@@ -256,17 +256,21 @@ def _pages(
 def collect(feed: Feed[T]) -> Steps[list[T]]:
     """Makes a list of all that a feed hands out."""
     out: list[T] = []
-    result = None
-    while True:
-        try:
-            step = feed.send(result)
-        except StopIteration:
-            return out
-        if isinstance(step, Items):
-            out += step.items
-            result = None
-        else:
-            result = yield step
+    try:
+        step = next(feed)
+        while True:
+            if isinstance(step, Items):
+                out += step.items
+                step = next(feed)
+                continue
+            try:
+                result = yield step
+            except BaseException as failed:  # the feed's to handle: it repeats what failed
+                step = feed.throw(failed)
+            else:
+                step = feed.send(result)
+    except StopIteration:
+        return out
 
 
 def record(name: RecordName, message: Any, read_ts: int = 0) -> Record | None:

@@ -11,9 +11,19 @@ import grpc
 
 from statehouse import _forks, errors
 from statehouse._captures import release
-from statehouse._channel import CHANNEL_OPTIONS, Endpoint
 from statehouse._client import ClientSurface
-from statehouse._effects import Blocking, Call, Effect, Feed, Items, Open, Receive, Sleep, Steps
+from statehouse._effects import (
+    Blocking,
+    Call,
+    Effect,
+    Feed,
+    Items,
+    Open,
+    Reach,
+    Receive,
+    Sleep,
+    Steps,
+)
 from statehouse._proto import methods
 from statehouse._status import from_rpc
 from statehouse._txn import TxnSurface, begin, run_transaction
@@ -26,10 +36,17 @@ if TYPE_CHECKING:
 
     from statehouse._calls import Caller
     from statehouse._capture import Capture
+    from statehouse._channel import Endpoint
     from statehouse._proto import statehouse_pb2 as pb
 
 T = TypeVar("T")
 Item = TypeVar("Item")
+
+_READY = grpc.ChannelConnectivity.READY.value[0]
+_FAILED = grpc.ChannelConnectivity.TRANSIENT_FAILURE.value[0]
+#: Seconds that one look at a channel's state may take. Threads that look at the same channel
+#: may be told each other's news, so none may wait for its own alone.
+_GLANCE = 0.05
 
 
 class Transport:
@@ -38,7 +55,8 @@ class Transport:
     def __init__(self, endpoint: Endpoint, capture: Capture | None) -> None:
         self._endpoint = endpoint
         self._capture = capture
-        self._lock = threading.Lock()
+        # A signal handler that uses the client may interrupt the very thread that holds it.
+        self._lock = threading.RLock()
         self._pid = 0  # of the process that the channel was made in
         self._channel: Any = None
         self._calls: dict[str, Any] = {}
@@ -83,32 +101,50 @@ class Transport:
             feed.close()
 
     def _perform(self, effect: Effect) -> Any:
-        if isinstance(effect, (Call, Receive)):
-            thread = threading.get_ident()
-            _forks.talking.add(thread)
-            try:
-                if isinstance(effect, Receive):
-                    self._ready()
-                    return next(effect.stream, None)  # type: ignore[call-overload]
-                return self._method(effect.method)(
-                    effect.request, timeout=effect.timeout, metadata=self._endpoint.headers
-                )
-            except grpc.RpcError as failed:
-                raise self._error(failed) from None
-            finally:
-                _forks.talking.discard(thread)
-        if isinstance(effect, Open):
-            return self._method(effect.method)(
-                effect.request, timeout=effect.timeout, metadata=self._endpoint.headers
-            )
         if isinstance(effect, Sleep):
             time.sleep(effect.seconds)
             return None
+        if isinstance(effect, (Reach, Call, Open, Receive)):
+            self._ready()
+            thread = threading.get_ident()
+            _forks.talking.add(thread)
+            try:
+                return self._talk(effect)
+            except grpc.RpcError as failed:
+                raise self._error(failed) from None
+            except ValueError:  # how gRPC says that the channel is closed
+                if self._closed:
+                    raise self._error(None) from None
+                raise
+            finally:
+                _forks.talking.discard(thread)
         return effect.function(*effect.arguments)
 
-    def _method(self, name: str) -> Any:
-        self._ready()
-        return self._calls[name]
+    def _talk(self, effect: Reach | Call | Open | Receive) -> Any:
+        if isinstance(effect, Reach):
+            return self._reach(effect.seconds)
+        if isinstance(effect, Receive):
+            return next(effect.stream, None)  # type: ignore[call-overload]
+        return self._calls[effect.method](
+            effect.request, timeout=effect.timeout, metadata=self._endpoint.headers
+        )
+
+    def _reach(self, seconds: float | None) -> bool | None:
+        # Of a blocking channel gRPC makes public only a subscription, which leaves a thread
+        # polling for a while, and no fork survives that. Without what is below, calls whose
+        # connection fails count as sent, which is the careful way to be wrong.
+        channel: Any = getattr(self._channel, "_channel", None)
+        if not hasattr(channel, "watch_connectivity_state"):
+            return True
+        end = None if seconds is None else time.monotonic() + seconds
+        while True:
+            state = channel.check_connectivity_state(True)
+            if state in (_READY, _FAILED):
+                return bool(state == _READY)
+            left = _GLANCE if end is None else end - time.monotonic()
+            if left <= 0:
+                return None
+            channel.watch_connectivity_state(state, time.time() + min(left, _GLANCE))
 
     def _ready(self) -> None:
         if self._pid != os.getpid() or self._closed:
@@ -122,13 +158,14 @@ class Transport:
             if self._pid:
                 return  # another thread was faster
             channel: Any
-            if self._endpoint.credentials is None:
-                channel = grpc.insecure_channel(self._endpoint.target, CHANNEL_OPTIONS)
+            endpoint = self._endpoint
+            if endpoint.credentials is None:
+                channel = grpc.insecure_channel(endpoint.target, endpoint.options)
             else:
                 channel = grpc.secure_channel(
-                    self._endpoint.target, self._endpoint.credentials, CHANNEL_OPTIONS
+                    endpoint.target, endpoint.credentials, endpoint.options
                 )
-            self._calls = {
+            calls = {
                 method.name: (channel.unary_stream if method.streaming else channel.unary_unary)(
                     method.path,
                     request_serializer=method.request.SerializeToString,
@@ -136,10 +173,15 @@ class Transport:
                 )
                 for method in methods()
             }
-            self._channel, self._pid = channel, os.getpid()
+            if self._channel is not None:  # a signal handler in this thread was faster
+                channel.close()
+                return
+            self._calls, self._channel, self._pid = calls, channel, os.getpid()
 
-    def _error(self, failed: grpc.RpcError) -> errors.StatehouseError:
-        return errors.UsageError("the client was closed") if self._closed else from_rpc(failed)
+    def _error(self, failed: grpc.RpcError | None) -> errors.StatehouseError:
+        if self._closed or failed is None:
+            return errors.UsageError("the client was closed: make a new one")
+        return from_rpc(failed)
 
     def close(self) -> None:
         with self._lock:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 from statehouse import _arguments as check
@@ -188,9 +187,7 @@ class TxnSurface(Reads):
 
     def _give_up(self) -> Steps[None]:
         """Tells the daemon, if it hears, that nobody wants the transaction any more."""
-        options = self._caller.options
-        seconds = _FAREWELL if options.timeout is None else min(_FAREWELL, options.timeout)
-        caller = Caller(replace(options, timeout=seconds))
+        caller = self._caller.within(_FAREWELL)
         try:
             yield from caller.call("Abort", pb.AbortRequest(txn_id=self.txn_id))
         except errors.StatehouseError:
@@ -230,7 +227,7 @@ def begin(caller: Caller, timeout: float | None) -> Steps[pb.BeginTransactionRes
     """Opens a transaction. Repeating it is harmless: one whose id is lost expires."""
     request = pb.BeginTransactionRequest()
     if timeout is not None:
-        milliseconds = check.positive("timeout", timeout) * 1000
+        milliseconds = check.seconds("timeout", timeout) * 1000
         request.timeout_ms = max(1, min(round(milliseconds), 2**64 - 1))
     response: pb.BeginTransactionResponse = yield from caller.call("BeginTransaction", request)
     return response
@@ -255,7 +252,7 @@ def run_transaction(
             if not txn._worth_repeating(failed):  # noqa: SLF001
                 raise
             try:
-                yield from caller.pause(tries, deadline, failed)
+                yield from caller.pause("run_transaction", tries, deadline, failed)
             except errors.DeadlineExceeded:
                 raise failed from None
         tries += 1
