@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Callable, TypeVar
 import grpc
 import grpc.aio
 
+from statehouse import _arguments as check
 from statehouse import _forks, errors
 from statehouse._captures import release
 from statehouse._client import ClientSurface
@@ -27,19 +28,30 @@ from statehouse._effects import (
     Sleep,
     Steps,
 )
+from statehouse._functions import check_awaitable, check_function
+from statehouse._iterating import AsyncIteration
 from statehouse._proto import methods
 from statehouse._status import from_rpc
 from statehouse._txn import TxnSurface, begin, run_transaction
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Generator, Mapping
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterator,
+        Awaitable,
+        Coroutine,
+        Generator,
+        Mapping,
+    )
     from types import TracebackType
+    from typing import NoReturn
 
     from typing_extensions import Self
 
     from statehouse._calls import Caller
     from statehouse._capture import Capture
     from statehouse._channel import Endpoint
+    from statehouse._iterating import Made
     from statehouse._proto import statehouse_pb2 as pb
 
 T = TypeVar("T")
@@ -82,7 +94,7 @@ class Transport:
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
 
-    async def iterate(self, feed: Feed[Item]) -> AsyncIterator[Item]:
+    async def iterate(self, feed: Feed[Item]) -> AsyncGenerator[Item, None]:
         """Performs a feed as far as its items are asked for."""
         if self._capture is not None:
             feed = self._capture.follow(feed)
@@ -111,7 +123,7 @@ class Transport:
                 self._connect()
             try:
                 return await self._talk(effect)
-            except (grpc.RpcError, grpc.aio.UsageError) as failed:
+            except (grpc.RpcError, grpc.aio.BaseError) as failed:
                 raise self._error(failed) from None
             except asyncio.CancelledError as cancelled:
                 if self._closed and not _being_cancelled():  # gRPC cancelled the call
@@ -120,7 +132,9 @@ class Transport:
         if isinstance(effect, Sleep):
             return await asyncio.sleep(effect.seconds)
         if isinstance(effect, Invoke):
-            return await effect.function(*effect.arguments)
+            result = effect.function(*effect.arguments)
+            check_awaitable(result)
+            return await result
         return await running_loop().run_in_executor(None, effect.function, *effect.arguments)
 
     async def _talk(self, effect: Reach | Call | Open | Receive) -> Any:
@@ -221,8 +235,9 @@ class _Awaits(Awaiting):
     async def _run(self, steps: Steps[T]) -> T:
         return await self._transport.run(steps)
 
-    def _iterate(self, feed: Feed[Item]) -> AsyncIterator[Item]:
-        return self._transport.iterate(feed)
+    def _iterate(self, feed: Feed[Item], made: Made, endless: bool) -> AsyncIterator[Item]:
+        del endless  # a list, which one without end is not, takes no awaiting to have a length
+        return AsyncIteration(self._transport.iterate(feed), made)
 
 
 class AsyncTxn(TxnSurface, _Awaits):
@@ -244,16 +259,32 @@ class Beginning:
     with ``async with``.
     """
 
-    def __init__(self, begin: Awaitable[AsyncTxn]) -> None:
+    def __init__(self, begin: Coroutine[Any, Any, AsyncTxn]) -> None:
         self._begin = begin
+        self._begun = False
         self._txn: AsyncTxn | None = None
 
     def __await__(self) -> Generator[Any, None, AsyncTxn]:
+        if self._begun:
+            raise errors.UsageError(
+                "this transaction was begun already: call begin_transaction for each"
+            )
+        self._begun = True
         return self._begin.__await__()
 
     async def __aenter__(self) -> AsyncTxn:
-        self._txn = await self._begin
+        self._txn = await self
         return self._txn
+
+    def __enter__(self) -> NoReturn:
+        self._begin.close()
+        raise errors.UsageError("write: async with client.begin_transaction() as tx")
+
+    def __exit__(self, *_: object) -> None:
+        """Never called; Python looks for it first."""
+
+    def __repr__(self) -> str:
+        return f"<begin_transaction(): {'begun' if self._begun else 'not awaited yet'}>"
 
     async def __aexit__(
         self,
@@ -286,15 +317,21 @@ class AsyncStatehouse(ClientSurface, _Awaits):
         self._transport = Transport(self._endpoint, self._capture)
 
     def begin_transaction(
-        self, *, timeout: float | None = None, metadata: Mapping[str, str] | None = None
+        self,
+        *,
+        timeout: float | None = None,
+        metadata: Mapping[str, str] | None = None,
+        timeout_ms: int | None = None,
     ) -> Beginning:
         """Begins an :class:`AsyncTxn`: ``async with client.begin_transaction() as tx``, or
         ``tx = await client.begin_transaction()``. Otherwise as :class:`Statehouse` does.
         """
+        given = check.text_map("metadata", metadata)
+        steps = begin(self._caller, timeout, timeout_ms)
 
         async def begun() -> AsyncTxn:
-            response = await self._run(begin(self._caller, timeout))
-            return AsyncTxn(self._transport, self._caller, response, dict(metadata or {}))
+            response = await self._run(steps)
+            return AsyncTxn(self._transport, self._caller, response, given)
 
         return Beginning(begun())
 
@@ -304,6 +341,7 @@ class AsyncStatehouse(ClientSurface, _Awaits):
         *,
         timeout: float | None = None,
         metadata: Mapping[str, str] | None = None,
+        timeout_ms: int | None = None,
     ) -> T:
         """Runs a coroutine function in a transaction, as :class:`Statehouse` does with a
         function.
@@ -312,7 +350,8 @@ class AsyncStatehouse(ClientSurface, _Awaits):
         def make(begun: pb.BeginTransactionResponse, metadata: dict[str, str]) -> AsyncTxn:
             return AsyncTxn(self._transport, self._caller, begun, metadata)
 
-        steps = run_transaction(self._caller, make, function, timeout, metadata)
+        check_function(function, awaited=True)
+        steps = run_transaction(self._caller, make, function, timeout, timeout_ms, metadata)
         result: T = await self._run(steps)
         return result
 
@@ -325,3 +364,9 @@ class AsyncStatehouse(ClientSurface, _Awaits):
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+    def __enter__(self) -> NoReturn:
+        raise errors.UsageError("write: async with AsyncStatehouse(...) as client")
+
+    def __exit__(self, *_: object) -> None:
+        """Never called; Python looks for it first."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import reprlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,7 +18,7 @@ from statehouse.errors import InvalidArgument
 def text(field: str, value: Any) -> str:
     """Accepts text that can be sent."""
     if not isinstance(value, str):
-        raise refused(field, f"{field} must be a str, not {_shown(value)}")
+        raise refused(field, f"{field} must be a str, not {shown(value)}")
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -40,9 +41,9 @@ def namespace(value: Any) -> str:
 def count(field: str, value: Any) -> int:
     """Accepts what fits an unsigned integer of 64 bits."""
     if isinstance(value, bool) or not isinstance(value, int):
-        raise refused(field, f"{field} must be an int, not {_shown(value)}")
+        raise refused(field, f"{field} must be an int, not {shown(value)}")
     if not 0 <= value < 2**64:
-        raise refused(field, f"{field} must be from 0 to 2**64 - 1, not {_number(value)}")
+        raise refused(field, f"{field} must be from 0 to 2**64 - 1, not {number(value)}")
     return value
 
 
@@ -54,7 +55,7 @@ def optional_count(field: str, value: Any) -> int | None:
 def flag(field: str, value: Any) -> bool:
     """Accepts a bool. Text such as ``"false"`` would be true."""
     if not isinstance(value, bool):
-        raise refused(field, f"{field} must be True or False, not {_shown(value)}")
+        raise refused(field, f"{field} must be True or False, not {shown(value)}")
     return value
 
 
@@ -66,7 +67,7 @@ def optional_flag(field: str, value: Any) -> bool | None:
 def seconds(field: str, value: Any) -> float:
     """Accepts a number of seconds above 0. Beyond a century gRPC's arithmetic overflows."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
-        raise refused(field, f"{field} must be a number of seconds above 0, not {_shown(value)}")
+        raise refused(field, f"{field} must be a number of seconds above 0, not {shown(value)}")
     if value > _CENTURY:
         raise refused(
             field, f"{field} must be a number of seconds up to {_CENTURY:,}; None: no bound"
@@ -85,20 +86,20 @@ def optional_seconds(field: str, value: Any) -> float | None:
 def items(field: str, value: Any) -> list[Any]:
     """Accepts what can be iterated over, but for text."""
     if isinstance(value, (str, bytes, bytearray)):
-        raise refused(field, f"{field} is one {type(value).__name__}: write [{value!r:.80}]")
+        raise refused(field, f"{field} is one {type(value).__name__}: write [{brief(value)}]")
     try:
         return list(value)
     except TypeError:
-        raise refused(field, f"{field} must be a list, not {_shown(value)}") from None
+        raise refused(field, f"{field} must be a list, not {shown(value)}") from None
 
 
 def path(field: str, value: Any) -> str:
     """Accepts the name of a file."""
     if not isinstance(value, (str, os.PathLike)):
-        raise refused(field, f"{field} must be a path, not {_shown(value)}")
+        raise refused(field, f"{field} must be a path, not {shown(value)}")
     name = os.fspath(value)
     if not isinstance(name, str) or not name or "\0" in name:
-        raise refused(field, f"{field} must be a path as text, not {name!r:.80}")
+        raise refused(field, f"{field} must be a path as text, not {brief(name)}")
     return name
 
 
@@ -108,13 +109,13 @@ def text_map(field: str, value: Any) -> dict[str, str]:
         return {}
     if not isinstance(value, Mapping):
         hint = f": write dict({field})" if isinstance(value, (list, tuple)) else ""
-        raise refused(field, f"{field} must be a dict from str to str, not {_shown(value)}{hint}")
+        raise refused(field, f"{field} must be a dict from str to str, not {shown(value)}{hint}")
     out = {}
     for key, item in value.items():
         if not isinstance(key, str) or not isinstance(item, str):
             raise refused(
                 field,
-                f"{field} maps str to str, but has {key!r:.80}: {item!r:.80}: put it in quotes,"
+                f"{field} maps str to str, but has {brief(key)}: {brief(item)}: put it in quotes,"
                 " or use str() or json.dumps()",
             )
         out[text(field, key)] = text(field, item)
@@ -126,19 +127,22 @@ def refused(field: str, message: str) -> InvalidArgument:
     return InvalidArgument(message, details={"field": field})
 
 
-def _shown(value: Any) -> str:
-    if value is None:
-        return "None"
-    name = type(value).__name__
+def shown(value: Any) -> str:
+    """Shows what was given, with its type."""
+    return f"{type(value).__name__}: {brief(value)}"
+
+
+def brief(value: Any) -> str:
+    """Shows what was given, whatever it is, in a few words."""
     if isinstance(value, int) and not isinstance(value, bool):
-        return f"{name}: {_number(value)}"
+        return number(value)
     try:
-        return f"{name}: {value!r:.80}"
-    except Exception:  # a repr of the user's that fails is not what this is about
-        return name
+        return reprlib.repr(value)
+    except Exception:  # of a repr of the user's, or of a long int inside
+        return f"some {type(value).__name__}"
 
 
-def _number(value: int) -> str:
+def number(value: int) -> str:
     """Shows an int of any size: Python refuses to write out very long ones."""
     if abs(value) < 10**40:
         return str(value)

@@ -146,7 +146,8 @@ def _headers(metadata: Mapping[str, str] | Sequence[tuple[str, str]] | None) -> 
     for pair in check.items("metadata", metadata or ()):
         if not isinstance(pair, (tuple, list)) or [type(part) for part in pair] != [str, str]:
             raise check.refused(
-                "metadata", f"metadata is a list of (name, value) pairs of str, not {pair!r}"
+                "metadata",
+                f"metadata is a list of (name, value) pairs of str, not {check.brief(pair)}",
             )
         name, value = pair[0].lower(), pair[1]
         if not _HEADER_NAME.fullmatch(name) or name.startswith("grpc-"):
@@ -197,7 +198,7 @@ def _pem(field: str, path: PathLike | None) -> bytes | None:
         return None
     try:
         data = Path(check.path(field, path)).read_bytes()
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         raise check.refused(field, f"{field} cannot be read: {error}") from None
     if b"-----BEGIN " not in data:
         raise check.refused(field, f"{field} {os.fspath(path)!r} holds nothing in PEM form")

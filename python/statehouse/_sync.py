@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 import grpc
 
+from statehouse import _arguments as check
 from statehouse import _forks, errors
 from statehouse._captures import release
 from statehouse._client import ClientSurface
@@ -24,12 +25,14 @@ from statehouse._effects import (
     Sleep,
     Steps,
 )
+from statehouse._functions import check_function
+from statehouse._iterating import Iteration, Listing
 from statehouse._proto import methods
 from statehouse._status import from_rpc
 from statehouse._txn import TxnSurface, begin, run_transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Generator, Iterator, Mapping
     from types import TracebackType
 
     from typing_extensions import Self
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from statehouse._calls import Caller
     from statehouse._capture import Capture
     from statehouse._channel import Endpoint
+    from statehouse._iterating import Made
     from statehouse._proto import statehouse_pb2 as pb
 
 T = TypeVar("T")
@@ -78,7 +82,7 @@ class Transport:
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
 
-    def iterate(self, feed: Feed[Item]) -> Iterator[Item]:
+    def iterate(self, feed: Feed[Item]) -> Generator[Item, None, None]:
         """Performs a feed as far as its items are asked for."""
         if self._capture is not None:
             feed = self._capture.follow(feed)
@@ -200,8 +204,9 @@ class _Blocks(Blocking):
     def _run(self, steps: Steps[T]) -> T:
         return self._transport.run(steps)
 
-    def _iterate(self, feed: Feed[Item]) -> Iterator[Item]:
-        return self._transport.iterate(feed)
+    def _iterate(self, feed: Feed[Item], made: Made, endless: bool) -> Iterator[Item]:
+        kind = Iteration if endless else Listing
+        return kind(self._transport.iterate(feed), made)
 
 
 class Txn(TxnSurface, _Blocks):
@@ -243,7 +248,11 @@ class Statehouse(ClientSurface, _Blocks):
         self._transport = Transport(self._endpoint, self._capture)
 
     def begin_transaction(
-        self, *, timeout: float | None = None, metadata: Mapping[str, str] | None = None
+        self,
+        *,
+        timeout: float | None = None,
+        metadata: Mapping[str, str] | None = None,
+        timeout_ms: int | None = None,
     ) -> Txn:
         """Begins a :class:`Txn`; as a context manager it commits at the end of the block and
         aborts when an exception leaves it.
@@ -255,9 +264,11 @@ class Statehouse(ClientSurface, _Blocks):
         {'step': 1}
 
         The daemon aborts it after ``timeout`` seconds; None: the daemon's default, 30.
+        Programs written for older clients may give ``timeout_ms`` instead.
         """
-        begun = self._run(begin(self._caller, timeout))
-        return Txn(self._transport, self._caller, begun, dict(metadata or {}))
+        given = check.text_map("metadata", metadata)
+        begun = self._run(begin(self._caller, timeout, timeout_ms))
+        return Txn(self._transport, self._caller, begun, given)
 
     def run_transaction(
         self,
@@ -265,6 +276,7 @@ class Statehouse(ClientSurface, _Blocks):
         *,
         timeout: float | None = None,
         metadata: Mapping[str, str] | None = None,
+        timeout_ms: int | None = None,
     ) -> T:
         """Runs a function in a transaction, commits it, and returns what the function
         returned.
@@ -286,7 +298,9 @@ class Statehouse(ClientSurface, _Blocks):
         def make(begun: pb.BeginTransactionResponse, metadata: dict[str, str]) -> Txn:
             return Txn(self._transport, self._caller, begun, metadata)
 
-        result: T = self._run(run_transaction(self._caller, make, function, timeout, metadata))
+        check_function(function, awaited=False)
+        steps = run_transaction(self._caller, make, function, timeout, timeout_ms, metadata)
+        result: T = self._run(steps)
         return result
 
     def close(self) -> None:

@@ -15,8 +15,7 @@ async def listed(iterator):
 
 
 async def first(iterator):
-    async for item in iterator:
-        return item
+    return await iterator.__anext__()
 
 
 async def write_two(tx):
