@@ -253,6 +253,23 @@ class AsyncTxn(TxnSurface, _Awaits):
         super().__init__(caller, begun, metadata)
         self._transport = transport
 
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._run(self._leave(failing=kind is not None))
+
+    def __enter__(self) -> NoReturn:
+        raise errors.UsageError("write: async with client.begin_transaction() as tx")
+
+    def __exit__(self, *_: object) -> None:
+        """Never called; Python looks for it first."""
+
 
 class Beginning:
     """A transaction that is about to begin: await it for an :class:`AsyncTxn`, or use it
@@ -293,7 +310,7 @@ class Beginning:
         traceback: TracebackType | None,
     ) -> None:
         if self._txn is not None:
-            await self._txn._run(self._txn._leave(failing=kind is not None))  # noqa: SLF001
+            await self._txn.__aexit__(kind, error, traceback)
 
 
 class AsyncStatehouse(ClientSurface, _Awaits):

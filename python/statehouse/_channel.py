@@ -96,6 +96,10 @@ def endpoint(
         token = setting("STATEHOUSE_TOKEN")
     if token is not None:
         _check_token(token)
+        if any(name == "authorization" for name, _ in headers):
+            raise check.refused(
+                "token", "the token and metadata both say authorization: leave out one"
+            )
         headers += (("authorization", f"Bearer {token}"),)
     secret = any(name in _SECRET_HEADERS for name, _ in headers)
     if secret and not (secure or address.loopback or plaintext_token):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Union
 
@@ -21,6 +20,7 @@ from statehouse.types import Build, Status
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import NoReturn
 
     from typing_extensions import Self
 
@@ -151,8 +151,8 @@ class ClientSurface(Writes, Log):
             options = replace(options, attempt_timeout=seconds)
         if fail_fast is not None:
             options = replace(options, fail_fast=check.flag("fail_fast", fail_fast))
-        other = copy.copy(self)
-        other._caller = Caller(options, self._endpoint)  # noqa: SLF001  ours
+        other = object.__new__(type(self))
+        vars(other).update(vars(self), _caller=Caller(options, self._endpoint))
         return other
 
     @operation
@@ -193,6 +193,12 @@ class ClientSurface(Writes, Log):
             durable=response.durable,
             store_id=response.store_id,
             format_version=response.format_version,
+        )
+
+    def __reduce__(self) -> NoReturn:
+        raise errors.UsageError(
+            "a client cannot be copied or sent to another process: make one in each, and use"
+            " with_options() for another on the same connection"
         )
 
     def __repr__(self) -> str:

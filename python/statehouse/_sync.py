@@ -34,6 +34,7 @@ from statehouse._txn import TxnSurface, begin, run_transaction
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
     from types import TracebackType
+    from typing import NoReturn
 
     from typing_extensions import Self
 
@@ -233,6 +234,12 @@ class Txn(TxnSurface, _Blocks):
     ) -> None:
         self._run(self._leave(failing=kind is not None))
 
+    async def __aenter__(self) -> NoReturn:
+        raise errors.UsageError("write: with client.begin_transaction() as tx")
+
+    async def __aexit__(self, *_: object) -> None:
+        """Never called; Python looks for it first."""
+
 
 class Statehouse(ClientSurface, _Blocks):
     __doc__ = f"""{ClientSurface.__doc__}
@@ -312,3 +319,9 @@ class Statehouse(ClientSurface, _Blocks):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    async def __aenter__(self) -> NoReturn:
+        raise errors.UsageError("write: with Statehouse(...) as client")
+
+    async def __aexit__(self, *_: object) -> None:
+        """Never called; Python looks for it first."""

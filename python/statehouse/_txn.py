@@ -18,6 +18,7 @@ from statehouse.types import Commit, Precondition, Value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import NoReturn
 
     from google.protobuf.message import Message
 
@@ -62,6 +63,11 @@ class TxnSurface(Reads):
         self._lock = threading.RLock()
         self._lost: errors.StatehouseError | None = None  # a write that got no answer
         self._outcome: Commit | errors.StatehouseError | None = None
+
+    def __reduce__(self) -> NoReturn:
+        raise errors.UsageError(
+            "a transaction cannot be copied or sent to another process: begin one in each"
+        )
 
     def __repr__(self) -> str:
         outcome = self._outcome

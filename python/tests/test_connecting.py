@@ -135,6 +135,7 @@ def test_environment(monkeypatch, statehouse_daemon):
         ({"token": "abc\r\n"}, "as what is read from a file does"),
         ({"token": ""}, "it is empty"),
         ({"token": 7}, "token must be a str"),
+        ({"token": "t", "metadata": {"authorization": "u"}}, "both say authorization"),
         ({"url": "http://localhost", "tls": True}, "tls=True asks for it: write https://"),
         ({"url": "http://localhost", "ca_file": __file__}, "ca_file asks for it: write https://"),
         ({"url": "https://localhost", "tls": False}, "tls=False turns off what https:// asks for"),
@@ -196,7 +197,7 @@ async def test_loopback_needs_no_proxy(dial, statehouse_daemon, listener, monkey
         monkeypatch.setenv("no_proxy", "example.com")
     client = dial(f"{host}:{statehouse_daemon.port}", token="secret", timeout=5)
     assert await client.health() == "ok"
-    assert await client.get_state("a1", "k") is None
+    assert await client.get_state("nobody", "k") is None
     assert seen == []
 
 

@@ -4,10 +4,12 @@ package is its own.
 
 import asyncio
 import contextlib
+import copy
 import datetime
 import functools
 import inspect
 import os
+import pickle
 import signal
 import threading
 import warnings
@@ -211,7 +213,7 @@ def test_without_an_event_loop_of_asyncio(statehouse_daemon):
 
 
 async def test_blocks_of_the_wrong_kind(statehouse_daemon):
-    client = AsyncStatehouse(statehouse_daemon.url)
+    client = AsyncStatehouse(statehouse_daemon.url, "blocks")
     with pytest.raises(UsageError, match="async with"):
         with client:
             pass
@@ -223,7 +225,25 @@ async def test_blocks_of_the_wrong_kind(statehouse_daemon):
         assert isinstance(tx, AsyncTxn)
     with pytest.raises(UsageError, match="for each"):
         await beginning
+    async with await client.begin_transaction() as tx:  # which is as good
+        with pytest.raises(UsageError, match="async with"):
+            with tx:
+                pass
+        await tx.write("a1", "k", {})
+    assert tx.committed
     await client.close()
+    with Statehouse(statehouse_daemon.url) as blocking:
+        for block in (blocking, blocking.begin_transaction()):
+            with pytest.raises(UsageError, match="write: with"):
+                async with block:
+                    pass
+
+
+def test_what_cannot_be_copied_or_sent_elsewhere(statehouse_client):
+    for thing in (statehouse_client, statehouse_client.begin_transaction()):
+        for send in (pickle.dumps, copy.copy, copy.deepcopy):
+            with pytest.raises(UsageError, match="cannot be copied or sent to another process"):
+                send(thing)
 
 
 async def test_after_close(dial, statehouse_daemon):
@@ -281,19 +301,19 @@ async def test_an_empty_namespace_is_no_namespace(dial, statehouse_daemon, place
     client = dial(statehouse_daemon.url, namespace="production")
     with pytest.raises(UsageError, match="namespace is empty: leave it out"):
         if place == "argument":
-            await client.write("a1", "k", {}, namespace="")
+            await client.write("of-nobody", "k", {}, namespace="")
         elif place == "options":
-            await client.with_options(namespace="").write("a1", "k", {})
+            await client.with_options(namespace="").write("of-nobody", "k", {})
         elif place == "client":
-            await dial(statehouse_daemon.url, namespace="").write("a1", "k", {})
+            await dial(statehouse_daemon.url, namespace="").write("of-nobody", "k", {})
         elif place == "name":
-            await client.get_many("a1", [RecordName("a1", "k", namespace="")])
+            await client.get_many("of-nobody", [RecordName("of-nobody", "k", namespace="")])
         elif place == "operation":
-            await client.transact([Write("a1", "k", {}, namespace="")])
+            await client.transact([Write("of-nobody", "k", {}, namespace="")])
         else:
-            condition = KeyPrecondition("a1", "k", 0, namespace="")
-            await client.transact([Write("a1", "k", {})], preconditions=[condition])
-    assert await client.list_keys("a1", namespace="default") == []
+            condition = KeyPrecondition("of-nobody", "k", 0, namespace="")
+            await client.transact([Write("of-nobody", "k", {})], preconditions=[condition])
+    assert await client.list_keys("of-nobody", namespace="default") == []
 
 
 WRONG = [
