@@ -29,7 +29,8 @@ say daemon
 (cd "$root" && go build -o "$cache/bin/" ./cmd/statehoused ./cmd/statehousectl ./cmd/statehouse-sim)
 export STATEHOUSED=$cache/bin/statehoused STATEHOUSECTL=$cache/bin/statehousectl
 export STATEHOUSE_SIM=$cache/bin/statehouse-sim
-unset STATEHOUSE_ADDRESS STATEHOUSE_NAMESPACE STATEHOUSE_TOKEN STATEHOUSE_CAPTURE PYTHONPATH
+unset STATEHOUSE_ADDRESS STATEHOUSE_ADDR STATEHOUSE_URL STATEHOUSE_NAMESPACE STATEHOUSE_TOKEN
+unset STATEHOUSE_CAPTURE STATEHOUSE_CAPTURE_FILE PYTHONPATH http_proxy https_proxy grpc_proxy no_proxy
 
 say tools
 environment venv "$new" requirements-dev.txt
