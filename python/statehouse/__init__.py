@@ -12,6 +12,7 @@ that. What goes in and comes out is in :mod:`statehouse.types`, what is raised i
 :mod:`statehouse.errors`. :mod:`statehouse.testing` starts a private daemon for tests.
 """
 
+from statehouse import _quiet  # noqa: F401  before anything else imports gRPC
 from statehouse._aio import AsyncStatehouse, AsyncTxn
 from statehouse._others import warn_of_others
 from statehouse._sync import Statehouse, Txn

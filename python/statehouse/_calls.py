@@ -139,7 +139,7 @@ class Caller:
                     sent=True,
                 )
                 unknown.txn_id = txn_id
-                log.warning("statehouse: %s: %s", method, unknown.message)
+                warn(method, unknown)
                 raise unknown from failed
             # A key that is not at the expected version may come back to it only as
             # absent: then a late duplicate could still be applied.
@@ -186,13 +186,21 @@ def _gave_up(
 ) -> errors.DeadlineExceeded:
     counted = "1 try" if tries == 1 else f"{tries} tries"
     error = errors.DeadlineExceeded(
-        f"gave up after {counted} in {deadline.seconds:g} s: {failed.message}",
+        f"gave up after {counted} in {deadline.seconds:.3g} s: {failed.message}",
         sent=failed._sent,  # noqa: SLF001
     )
     if not failed._sent:  # noqa: SLF001  more time is not what is missing
         error.advice = failed.advice
-    log.warning("statehouse: %s: %s", method, error.message)
+    warn(method, error)
     return error
+
+
+def warn(method: str, failed: StatehouseError) -> None:
+    """Logs what is given up, where a program has set up logging. Python would print it
+    elsewhere, beside the error that is raised.
+    """
+    if log.hasHandlers():
+        log.warning("statehouse: %s: %s", method, failed.message)
 
 
 def in_time(failed: errors.ConnectionError, deadline: Deadline) -> errors.ConnectionError:

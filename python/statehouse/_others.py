@@ -61,9 +61,11 @@ def _provides(info: Path, *, named: bool) -> bool:
 
 
 def _folders(here: Path) -> set[str]:
+    """Names other packages of the name; a second copy of this one, as of a checkout, is none."""
     found = set()
     for entry in sys.path:
         package = Path(entry or ".") / "statehouse"
-        if (package / "__init__.py").is_file() and package.resolve() != here:
+        ours = package.resolve() == here or (package / Path(__file__).name).is_file()
+        if (package / "__init__.py").is_file() and not ours:
             found.add(str(package))
     return found

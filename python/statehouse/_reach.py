@@ -31,7 +31,7 @@ def reach(endpoint: Endpoint, deadline: Deadline) -> Steps[None]:
     connected = yield Reach(deadline.left())
     if connected is None:
         raise errors.DeadlineExceeded(
-            f"no connection to {endpoint.target} within {deadline.seconds:g} s: nothing there"
+            f"no connection to {endpoint.target} within {deadline.seconds:.3g} s: nothing there"
             " accepts it, or refuses it"
         )
     if not connected:

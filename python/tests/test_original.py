@@ -159,6 +159,8 @@ def test_another_package_of_the_same_name(site, tmp_path_factory):
     other.mkdir()
     (other / "__init__.py").write_text("")
     assert f"also installed by {other}" in imported(site, other.parent)
+    (other / "_others.py").write_text("")  # another copy of ours, as a checkout beside it is
+    assert imported(site, other.parent) == "[]\n"
 
 
 def test_nothing_is_said_here():

@@ -2,7 +2,11 @@
 
 import asyncio
 import logging
+import os
 import socket
+import subprocess
+import sys
+import textwrap
 import time
 
 import pytest
@@ -185,6 +189,57 @@ async def test_a_connection_that_was_lost_before_is_none(dial, proxy, then):
         if then == "refuses":
             proxy.up()
         await client.close()
+
+
+@pytest.mark.parametrize("verbosity", [None, "INFO"])
+def test_grpc_adds_no_lines_of_its_own(tls, stranger, verbosity):
+    """Unless it is asked to."""
+    program = f"""
+        import os, time
+        from statehouse import ConnectionError, Statehouse
+
+        assert os.environ.get("GRPC_VERBOSITY") == {verbosity!r}
+        client = Statehouse({tls.url!r}, ca_file={str(stranger.cert)!r})
+        try:
+            client.get_state("a1", "k")
+        except ConnectionError as error:
+            print(error)
+        time.sleep(0.3)
+    """
+    environment = {k: v for k, v in os.environ.items() if k != "GRPC_VERBOSITY"}
+    if verbosity:
+        environment["GRPC_VERBOSITY"] = verbosity
+    run = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        env={**environment, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout.count("\n") == 1
+    assert "certificate verify failed" in run.stdout
+    assert ("Handshake failed" in run.stderr) is bool(verbosity)
+    assert verbosity or run.stderr == ""
+
+
+def test_nothing_is_printed_where_nobody_logs():
+    program = f"""
+        from statehouse import ConnectionError, Statehouse
+
+        try:
+            Statehouse("127.0.0.1:{_free_port()}", timeout=0.1).get_state("a1", "k")
+        except ConnectionError as error:
+            print(error)
+    """
+    run = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "connection refused" in run.stdout
+    assert run.stderr == ""
 
 
 async def test_what_is_repeated_and_given_up_is_logged(dial, caplog):

@@ -3,6 +3,7 @@ started again.
 """
 
 import asyncio
+import time
 
 import grpc
 import pytest
@@ -78,7 +79,8 @@ async def take_down(proxy, client):
     """Waits until the client has noticed: what is sent before may have been applied."""
     proxy.down()
     transport = getattr(client, "blocking", client)._transport
-    while transport._channel is not None:
+    end = time.monotonic() + 5
+    while transport._channel is not None and time.monotonic() < end:
         channel = transport._channel
         if hasattr(channel, "get_state"):
             state = channel.get_state().value[0]
