@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"sync"
@@ -231,31 +232,36 @@ func TestNoConnectionIsNotUnknown(t *testing.T) {
 		{"who says nothing", client.Config{Address: silent.Addr().String()}, false},
 	} {
 		for _, failFast := range []bool{true, false} {
-			var all sync.WaitGroup
-			for range times {
-				all.Go(func() {
-					config := tt.config
-					config.FailFast, config.Timeout = failFast, 20*time.Second
-					if !failFast || !tt.atOnce {
-						config.Timeout = 300 * time.Millisecond
-					}
-					c, err := client.Dial(config)
-					if err != nil {
-						t.Error(err)
-						return
-					}
-					defer func() { _ = c.Close() }()
-					_, err = c.Transact(t.Context(), client.Batch{Writes: []client.Write{client.Put("a", "k", []byte(`{}`))}})
-					if !errors.Is(err, client.ErrUnavailable) || errors.Is(err, client.ErrOutcomeUnknown) {
-						t.Errorf("%s, fail fast %v: %v", tt.what, failFast, err)
-					}
-					if late := errors.Is(err, context.DeadlineExceeded); late == (failFast && tt.atOnce) {
-						t.Errorf("%s, fail fast %v: was its time over? %v", tt.what, failFast, err)
-					}
-				})
-			}
-			all.Wait()
+			t.Run(fmt.Sprintf("%s, fail fast %v", tt.what, failFast), func(t *testing.T) {
+				config := tt.config
+				config.FailFast, config.Timeout = failFast, time.Minute
+				if !failFast || !tt.atOnce {
+					config.Timeout = 300 * time.Millisecond
+				}
+				var all sync.WaitGroup
+				for range times {
+					all.Go(func() { noConnection(t, config, !failFast || !tt.atOnce) })
+				}
+				all.Wait()
+			})
 		}
+	}
+}
+
+// noConnection commits by a client that finds no connection.
+func noConnection(t *testing.T, config client.Config, late bool) {
+	c, err := client.Dial(config)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer func() { _ = c.Close() }()
+	_, err = c.Transact(t.Context(), client.Batch{Writes: []client.Write{client.Put("a", "k", []byte(`{}`))}})
+	if !errors.Is(err, client.ErrUnavailable) || errors.Is(err, client.ErrOutcomeUnknown) {
+		t.Error(err)
+	}
+	if late != errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("its time was over: %v, wanted %v: %v", !late, late, err)
 	}
 }
 
