@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,8 +50,9 @@ class Endpoint:
 
     address: Address
     credentials: grpc.ChannelCredentials | None
-    #: The authorities in PEM form that are trusted; None: the system's.
-    authorities: bytes | None
+    #: What its TLS looks like to Python. None: there is none, or the system's authorities are
+    #: trusted, which takes a while to load.
+    tls: ssl.SSLContext | None
     headers: Headers
     #: No proxy of the environment may stand between.
     direct: bool
@@ -108,14 +110,13 @@ def endpoint(
             f"the token would go to {address.target} in plain text: turn TLS on with tls=True or"
             " ca_file=, or give plaintext_token=True if the network itself is trusted",
         )
-    authorities = _pem("ca_file", ca_file)
-    credentials = None
+    credentials = context = None
     if secure:
-        credentials = _credentials(authorities, cert_file, key_file)
+        credentials, context = _credentials(ca_file, cert_file, key_file)
     # A proxy can reach no loopback address of this machine, and reads what is in plain text:
     # who trusts a network with a token has not said so of a proxy.
     direct = address.loopback or (secret and not secure)
-    return Endpoint(address, credentials, authorities, headers, direct)
+    return Endpoint(address, credentials, context, headers, direct)
 
 
 def _address(url: str | None) -> Address:
@@ -188,13 +189,32 @@ def _check_token(token: str) -> None:
 
 
 def _credentials(
-    authorities: bytes | None, cert_file: PathLike | None, key_file: PathLike | None
-) -> grpc.ChannelCredentials:
-    return grpc.ssl_channel_credentials(
+    ca_file: PathLike | None, cert_file: PathLike | None, key_file: PathLike | None
+) -> tuple[grpc.ChannelCredentials, ssl.SSLContext | None]:
+    """Reads the files of TLS. gRPC takes whatever they hold, and then never connects."""
+    authorities = _pem("ca_file", ca_file)
+    credentials = grpc.ssl_channel_credentials(
         root_certificates=authorities,
         private_key=_pem("key_file", key_file),
         certificate_chain=_pem("cert_file", cert_file),
     )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if cert_file is not None and key_file is not None:
+        try:
+            context.load_cert_chain(cert_file, key_file, password=lambda: b"")
+        except (OSError, ValueError) as error:  # ssl.SSLError among them
+            raise check.refused(
+                "cert_file",
+                "cert_file and key_file are no certificate with its own key, without a password:"
+                f" {error}",
+            ) from None
+    if authorities is None:
+        return credentials, None
+    try:
+        context.load_verify_locations(cadata=authorities.decode("ascii", "ignore"))
+    except (OSError, ValueError) as error:
+        raise check.refused("ca_file", f"ca_file holds no certificate: {error}") from None
+    return credentials, context
 
 
 def _pem(field: str, path: PathLike | None) -> bytes | None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 #: Seconds that looking for the cause may take.
 _LOOK = 1.0
 #: gRPC's words for a name that it cannot resolve, from version 1.60 on.
-_UNRESOLVED = ("DNS resolution failed", "errors resolving ", "empty address list")
+_UNRESOLVED = ("DNS resolution failed", "errors resolving ")
 
 
 def reach(endpoint: Endpoint, deadline: Deadline) -> Steps[None]:
@@ -107,10 +107,9 @@ def _look_at(endpoint: Endpoint, where: tuple[str, int], seconds: float) -> Caus
     target = endpoint.target
     try:
         connection = socket.create_connection(where, timeout=seconds)
-    except ConnectionRefusedError:
-        return Cause(f"{target} cannot be reached: connection refused")
     except OSError as error:
-        return Cause(f"{target} cannot be reached: {error.strerror or error}".lower())
+        why = error.strerror or str(error)
+        return Cause(f"{target} cannot be reached: {why.lower()}")
     with connection:
         if endpoint.secure:
             return _handshake(endpoint, connection)
@@ -125,13 +124,7 @@ def _look_at(endpoint: Endpoint, where: tuple[str, int], seconds: float) -> Caus
 
 def _handshake(endpoint: Endpoint, connection: socket.socket) -> Cause | None:
     target = endpoint.target
-    context = ssl.create_default_context()
-    if endpoint.authorities is not None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        try:
-            context.load_verify_locations(cadata=endpoint.authorities.decode("ascii", "replace"))
-        except (ssl.SSLError, ValueError) as error:
-            return Cause(f"ca_file holds no certificates that can be read: {error}", lasting=True)
+    context = endpoint.tls or ssl.create_default_context()
     context.set_alpn_protocols(["h2"])
     try:
         context.wrap_socket(connection, server_hostname=endpoint.address.host).close()

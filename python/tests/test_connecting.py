@@ -172,6 +172,27 @@ def test_what_cannot_work_is_refused_at_once(options, says):
             kind(**options)
 
 
+def test_files_of_tls_that_cannot_work(certificate, tmp_path):
+    """GRPC takes them, and never connects."""
+    other = Certificate(tmp_path)
+    broken = tmp_path / "broken.pem"
+    ends = "-" * 5  # in one piece this file would be one, too
+    broken.write_text(f"{ends}BEGIN CERTIFICATE{ends}\nxxxx\n{ends}END CERTIFICATE{ends}\n")
+    for options, says in (
+        ({"ca_file": broken}, "ca_file holds no certificate"),
+        ({"ca_file": certificate.key}, "ca_file holds no certificate"),
+        ({"cert_file": broken, "key_file": certificate.key}, "no certificate with its own key"),
+        ({"cert_file": certificate.cert, "key_file": broken}, "no certificate with its own key"),
+        ({"cert_file": certificate.cert, "key_file": other.key}, "no certificate with its own key"),
+    ):
+        with pytest.raises(UsageError, match=says):
+            Statehouse("localhost", **options)
+    bundle = tmp_path / "bundle.pem"
+    bundle.write_bytes("# Behörden\n".encode() + certificate.cert.read_bytes())
+    Statehouse("localhost", ca_file=bundle)
+    Statehouse("localhost", cert_file=certificate.cert, key_file=certificate.key)
+
+
 def test_tokens_that_may_be_sent():
     Statehouse("example.com", token="t", tls=True)
     Statehouse("https://example.com", token="t")
