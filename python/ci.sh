@@ -29,7 +29,8 @@ say daemon
 (cd "$root" && go build -o "$cache/bin/" ./cmd/statehoused ./cmd/statehousectl ./cmd/statehouse-sim)
 export STATEHOUSED=$cache/bin/statehoused STATEHOUSECTL=$cache/bin/statehousectl
 export STATEHOUSE_SIM=$cache/bin/statehouse-sim
-unset STATEHOUSE_ADDRESS STATEHOUSE_NAMESPACE STATEHOUSE_TOKEN STATEHOUSE_CAPTURE PYTHONPATH
+unset STATEHOUSE_ADDRESS STATEHOUSE_ADDR STATEHOUSE_URL STATEHOUSE_NAMESPACE STATEHOUSE_TOKEN
+unset STATEHOUSE_CAPTURE STATEHOUSE_CAPTURE_FILE PYTHONPATH http_proxy https_proxy grpc_proxy no_proxy
 
 say tools
 environment venv "$new" requirements-dev.txt
@@ -69,7 +70,8 @@ if [ -n "$old" ]; then
   "$cache/floors/bin/python" --version
   "$cache/floors/bin/python" -m pytest -q tests/test_state.py tests/test_txn.py \
     tests/test_log.py tests/test_values.py tests/test_errors.py tests/test_surface.py \
-    tests/test_processes.py tests/test_testing.py tests/test_capture.py
+    tests/test_processes.py tests/test_testing.py tests/test_capture.py tests/test_misuse.py \
+    tests/test_original.py
 else
   echo "skipped: needs a Python from 3.9 to 3.12"
 fi

@@ -12,7 +12,9 @@ that. What goes in and comes out is in :mod:`statehouse.types`, what is raised i
 :mod:`statehouse.errors`. :mod:`statehouse.testing` starts a private daemon for tests.
 """
 
+from statehouse import _quiet  # noqa: F401  before anything else imports gRPC
 from statehouse._aio import AsyncStatehouse, AsyncTxn
+from statehouse._others import warn_of_others
 from statehouse._sync import Statehouse, Txn
 from statehouse._version import __version__
 from statehouse.errors import *  # noqa: F403
@@ -20,4 +22,18 @@ from statehouse.errors import __all__ as _errors
 from statehouse.types import *  # noqa: F403
 from statehouse.types import __all__ as _types
 
-__all__ = ["AsyncStatehouse", "AsyncTxn", "Statehouse", "Txn", "__version__", *_errors, *_types]
+#: The name of :class:`Txn` in programs written for older clients.
+Transaction = Txn
+
+__all__ = [
+    "AsyncStatehouse",
+    "AsyncTxn",
+    "Statehouse",
+    "Transaction",
+    "Txn",
+    "__version__",
+    *_errors,
+    *_types,
+]
+
+warn_of_others()

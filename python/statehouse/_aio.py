@@ -4,33 +4,63 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 import weakref
 from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 import grpc
 import grpc.aio
 
+from statehouse import _arguments as check
 from statehouse import _forks, errors
 from statehouse._captures import release
-from statehouse._channel import CHANNEL_OPTIONS, Endpoint
 from statehouse._client import ClientSurface
-from statehouse._effects import Awaiting, Call, Effect, Feed, Items, Open, Receive, Sleep, Steps
+from statehouse._effects import (
+    Awaiting,
+    Call,
+    Effect,
+    Feed,
+    Invoke,
+    Items,
+    Open,
+    Reach,
+    Receive,
+    Sleep,
+    Steps,
+)
+from statehouse._functions import check_awaitable, check_function
+from statehouse._iterating import AsyncIteration
 from statehouse._proto import methods
 from statehouse._status import from_rpc
 from statehouse._txn import TxnSurface, begin, run_transaction
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Generator, Mapping
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterator,
+        Awaitable,
+        Coroutine,
+        Generator,
+        Mapping,
+    )
     from types import TracebackType
+    from typing import NoReturn
 
     from typing_extensions import Self
 
     from statehouse._calls import Caller
     from statehouse._capture import Capture
+    from statehouse._channel import Endpoint
+    from statehouse._iterating import Made
     from statehouse._proto import statehouse_pb2 as pb
 
 T = TypeVar("T")
 Item = TypeVar("Item")
+
+_READY = grpc.ChannelConnectivity.READY
+_FAILED = grpc.ChannelConnectivity.TRANSIENT_FAILURE
+#: Seconds that one look at a channel's state may take; what was cancelled goes on as long.
+_GLANCE = 0.05
 
 
 class Transport:
@@ -64,7 +94,7 @@ class Transport:
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
 
-    async def iterate(self, feed: Feed[Item]) -> AsyncIterator[Item]:
+    async def iterate(self, feed: Feed[Item]) -> AsyncGenerator[Item, None]:
         """Performs a feed as far as its items are asked for."""
         if self._capture is not None:
             feed = self._capture.follow(feed)
@@ -88,34 +118,55 @@ class Transport:
             feed.close()
 
     async def _perform(self, effect: Effect) -> Any:
-        if isinstance(effect, (Call, Receive)):
+        if isinstance(effect, (Reach, Call, Open, Receive)):
+            if self._closed or self._loop is not running_loop():
+                self._connect()
             try:
-                if isinstance(effect, Receive):
-                    message = await effect.stream.read()  # type: ignore[attr-defined]
-                    return None if message is grpc.aio.EOF else message
-                return await self._method(effect.method)(
-                    effect.request, timeout=effect.timeout, metadata=self._endpoint.headers
-                )
-            except (grpc.RpcError, grpc.aio.UsageError) as failed:
+                return await self._talk(effect)
+            except (grpc.RpcError, grpc.aio.BaseError) as failed:
                 raise self._error(failed) from None
             except asyncio.CancelledError as cancelled:
                 if self._closed and not _being_cancelled():  # gRPC cancelled the call
                     raise self._error(cancelled) from None
                 raise
-        if isinstance(effect, Open):
-            stream = self._method(effect.method)(
-                effect.request, timeout=effect.timeout, metadata=self._endpoint.headers
-            )
-            self._streams.add(stream)
-            return stream
         if isinstance(effect, Sleep):
             return await asyncio.sleep(effect.seconds)
-        return await effect.function(*effect.arguments)
+        if isinstance(effect, Invoke):
+            result = effect.function(*effect.arguments)
+            check_awaitable(result)
+            return await result
+        return await running_loop().run_in_executor(None, effect.function, *effect.arguments)
 
-    def _method(self, name: str) -> Any:
-        if self._loop is not asyncio.get_running_loop() or self._closed:
-            self._connect()
-        return self._calls[name]
+    async def _talk(self, effect: Reach | Call | Open | Receive) -> Any:
+        if isinstance(effect, Reach):
+            return await self._reach(effect.seconds)
+        if isinstance(effect, Receive):
+            message = await effect.stream.read()  # type: ignore[attr-defined]
+            return None if message is grpc.aio.EOF else message
+        call = self._calls[effect.method](
+            effect.request, timeout=effect.timeout, metadata=self._endpoint.headers
+        )
+        if isinstance(effect, Call):
+            return await call
+        self._streams.add(call)
+        return call
+
+    async def _reach(self, seconds: float | None) -> bool | None:
+        # What is public for waiting has no deadline, and does not bear to be cancelled.
+        channel = self._channel
+        watched: Any = getattr(channel, "_channel", None)
+        end = None if seconds is None else time.monotonic() + seconds
+        while True:
+            state = channel.get_state(try_to_connect=True)
+            if state in (_READY, _FAILED):
+                return bool(state is _READY)
+            if not hasattr(watched, "watch_connectivity_state"):
+                return True
+            left = _GLANCE if end is None else end - time.monotonic()
+            if left <= 0:
+                return None
+            until = time.time() + min(left, _GLANCE)
+            await watched.watch_connectivity_state(state.value[0], until)
 
     def _connect(self) -> None:
         if self._closed:
@@ -126,11 +177,12 @@ class Transport:
                 "the client belongs to another event loop: make one in each loop, inside of it"
             )
         channel: Any
-        if self._endpoint.credentials is None:
-            channel = grpc.aio.insecure_channel(self._endpoint.target, CHANNEL_OPTIONS)
+        endpoint = self._endpoint
+        if endpoint.credentials is None:
+            channel = grpc.aio.insecure_channel(endpoint.target, endpoint.options)
         else:
             channel = grpc.aio.secure_channel(
-                self._endpoint.target, self._endpoint.credentials, CHANNEL_OPTIONS
+                endpoint.target, endpoint.credentials, endpoint.options
             )
         self._calls = {
             method.name: (channel.unary_stream if method.streaming else channel.unary_unary)(
@@ -141,11 +193,11 @@ class Transport:
             for method in methods()
         }
         self._channel, self._pid = channel, os.getpid()
-        self._loop = asyncio.get_running_loop()
+        self._loop = running_loop()
 
     def _error(self, failed: BaseException) -> errors.StatehouseError:
         if self._closed or not isinstance(failed, grpc.RpcError):
-            return errors.UsageError("the client was closed")
+            return errors.UsageError("the client was closed: make a new one")
         return from_rpc(failed)
 
     async def close(self) -> None:
@@ -157,11 +209,22 @@ class Transport:
             await channel.close()  # and with its last reference goes gRPC's own thread
         capture, self._capture = self._capture, None
         if capture is not None:
-            await asyncio.get_running_loop().run_in_executor(None, release, capture)
+            await running_loop().run_in_executor(None, release, capture)
+
+
+def running_loop() -> asyncio.AbstractEventLoop:
+    """Answers the event loop that is running; of asyncio, for gRPC knows no other."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise errors.UsageError(
+            "AsyncStatehouse needs a running event loop of asyncio: under trio and others use a"
+            " Statehouse in a thread, as with trio.to_thread.run_sync"
+        ) from None
 
 
 def _being_cancelled() -> bool:
-    """Tells whether somebody cancelled this task; before Python 3.11 nobody knows."""
+    """Reports whether somebody cancelled this task; before Python 3.11 nobody knows."""
     task: Any = asyncio.current_task()
     return hasattr(task, "cancelling") and task.cancelling() > 0
 
@@ -172,8 +235,9 @@ class _Awaits(Awaiting):
     async def _run(self, steps: Steps[T]) -> T:
         return await self._transport.run(steps)
 
-    def _iterate(self, feed: Feed[Item]) -> AsyncIterator[Item]:
-        return self._transport.iterate(feed)
+    def _iterate(self, feed: Feed[Item], made: Made, endless: bool) -> AsyncIterator[Item]:
+        del endless  # a list, which one without end is not, takes no awaiting to have a length
+        return AsyncIteration(self._transport.iterate(feed), made)
 
 
 class AsyncTxn(TxnSurface, _Awaits):
@@ -189,22 +253,55 @@ class AsyncTxn(TxnSurface, _Awaits):
         super().__init__(caller, begun, metadata)
         self._transport = transport
 
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._run(self._leave(failing=kind is not None))
+
+    def __enter__(self) -> NoReturn:
+        raise errors.UsageError("write: async with client.begin_transaction() as tx")
+
+    def __exit__(self, *_: object) -> None:
+        """Never called; Python looks for it first."""
+
 
 class Beginning:
     """A transaction that is about to begin: await it for an :class:`AsyncTxn`, or use it
     with ``async with``.
     """
 
-    def __init__(self, begin: Awaitable[AsyncTxn]) -> None:
+    def __init__(self, begin: Coroutine[Any, Any, AsyncTxn]) -> None:
         self._begin = begin
+        self._begun = False
         self._txn: AsyncTxn | None = None
 
     def __await__(self) -> Generator[Any, None, AsyncTxn]:
+        if self._begun:
+            raise errors.UsageError(
+                "this transaction was begun already: call begin_transaction for each"
+            )
+        self._begun = True
         return self._begin.__await__()
 
     async def __aenter__(self) -> AsyncTxn:
-        self._txn = await self._begin
+        self._txn = await self
         return self._txn
+
+    def __enter__(self) -> NoReturn:
+        self._begin.close()
+        raise errors.UsageError("write: async with client.begin_transaction() as tx")
+
+    def __exit__(self, *_: object) -> None:
+        """Never called; Python looks for it first."""
+
+    def __repr__(self) -> str:
+        return f"<begin_transaction(): {'begun' if self._begun else 'not awaited yet'}>"
 
     async def __aexit__(
         self,
@@ -213,7 +310,7 @@ class Beginning:
         traceback: TracebackType | None,
     ) -> None:
         if self._txn is not None:
-            await self._txn._run(self._txn._leave(failing=kind is not None))  # noqa: SLF001
+            await self._txn.__aexit__(kind, error, traceback)
 
 
 class AsyncStatehouse(ClientSurface, _Awaits):
@@ -237,15 +334,21 @@ class AsyncStatehouse(ClientSurface, _Awaits):
         self._transport = Transport(self._endpoint, self._capture)
 
     def begin_transaction(
-        self, *, timeout: float | None = None, metadata: Mapping[str, str] | None = None
+        self,
+        *,
+        timeout: float | None = None,
+        metadata: Mapping[str, str] | None = None,
+        timeout_ms: int | None = None,
     ) -> Beginning:
         """Begins an :class:`AsyncTxn`: ``async with client.begin_transaction() as tx``, or
         ``tx = await client.begin_transaction()``. Otherwise as :class:`Statehouse` does.
         """
+        given = check.text_map("metadata", metadata)
+        steps = begin(self._caller, timeout, timeout_ms)
 
         async def begun() -> AsyncTxn:
-            response = await self._run(begin(self._caller, timeout))
-            return AsyncTxn(self._transport, self._caller, response, dict(metadata or {}))
+            response = await self._run(steps)
+            return AsyncTxn(self._transport, self._caller, response, given)
 
         return Beginning(begun())
 
@@ -255,6 +358,7 @@ class AsyncStatehouse(ClientSurface, _Awaits):
         *,
         timeout: float | None = None,
         metadata: Mapping[str, str] | None = None,
+        timeout_ms: int | None = None,
     ) -> T:
         """Runs a coroutine function in a transaction, as :class:`Statehouse` does with a
         function.
@@ -263,7 +367,8 @@ class AsyncStatehouse(ClientSurface, _Awaits):
         def make(begun: pb.BeginTransactionResponse, metadata: dict[str, str]) -> AsyncTxn:
             return AsyncTxn(self._transport, self._caller, begun, metadata)
 
-        steps = run_transaction(self._caller, make, function, timeout, metadata)
+        check_function(function, awaited=True)
+        steps = run_transaction(self._caller, make, function, timeout, timeout_ms, metadata)
         result: T = await self._run(steps)
         return result
 
@@ -276,3 +381,9 @@ class AsyncStatehouse(ClientSurface, _Awaits):
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+    def __enter__(self) -> NoReturn:
+        raise errors.UsageError("write: async with AsyncStatehouse(...) as client")
+
+    def __exit__(self, *_: object) -> None:
+        """Never called; Python looks for it first."""

@@ -1,4 +1,4 @@
-"""Checks of what users pass that protobuf would refuse in words of its own.
+"""Checks of what users pass that protobuf or gRPC would refuse in words of their own.
 
 What is a matter of the contract (names that are too long, control characters, …) is the
 daemon's to refuse; these are matters of type.
@@ -6,18 +6,19 @@ daemon's to refuse; these are matters of type.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import math
+import os
+import reprlib
+from collections.abc import Mapping
+from typing import Any
 
 from statehouse.errors import InvalidArgument
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 def text(field: str, value: Any) -> str:
     """Accepts text that can be sent."""
     if not isinstance(value, str):
-        raise refused(field, f"{field} must be a str, not {type(value).__name__}: {value!r}")
+        raise refused(field, f"{field} must be a str, not {shown(value)}")
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -25,12 +26,24 @@ def text(field: str, value: Any) -> str:
     return value
 
 
+def namespace(value: Any) -> str:
+    """Accepts the name of a namespace. On the wire an empty one means ``default``; here it
+    is more likely a variable that was never set, whose writes must not land there.
+    """
+    if not text("namespace", value):
+        raise refused(
+            "namespace",
+            'namespace is empty: leave it out for the client\'s own, or write "default"',
+        )
+    return str(value)
+
+
 def count(field: str, value: Any) -> int:
     """Accepts what fits an unsigned integer of 64 bits."""
     if isinstance(value, bool) or not isinstance(value, int):
-        raise refused(field, f"{field} must be an int, not {type(value).__name__}: {value!r}")
+        raise refused(field, f"{field} must be an int, not {shown(value)}")
     if not 0 <= value < 2**64:
-        raise refused(field, f"{field} must be 0 or more, not {value}")
+        raise refused(field, f"{field} must be from 0 to 2**64 - 1, not {number(value)}")
     return value
 
 
@@ -39,22 +52,71 @@ def optional_count(field: str, value: Any) -> int | None:
     return None if value is None else count(field, value)
 
 
-def positive(field: str, value: Any) -> float:
-    """Accepts a number of seconds above 0."""
+def flag(field: str, value: Any) -> bool:
+    """Accepts a bool. Text such as ``"false"`` would be true."""
+    if not isinstance(value, bool):
+        raise refused(field, f"{field} must be True or False, not {shown(value)}")
+    return value
+
+
+def optional_flag(field: str, value: Any) -> bool | None:
+    """Accepts None as well."""
+    return None if value is None else flag(field, value)
+
+
+def seconds(field: str, value: Any) -> float:
+    """Accepts a number of seconds above 0. Beyond a century gRPC's arithmetic overflows."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
-        raise refused(field, f"{field} must be a number of seconds above 0, not {value!r}")
+        raise refused(field, f"{field} must be a number of seconds above 0, not {shown(value)}")
+    if value > _CENTURY:
+        raise refused(
+            field, f"{field} must be a number of seconds up to {_CENTURY:,}; None: no bound"
+        )
     return float(value)
 
 
-def text_map(field: str, value: Mapping[str, str] | None) -> dict[str, str]:
+_CENTURY = 100 * 366 * 86400
+
+
+def optional_seconds(field: str, value: Any) -> float | None:
+    """Accepts None as well."""
+    return None if value is None else seconds(field, value)
+
+
+def items(field: str, value: Any) -> list[Any]:
+    """Accepts what can be iterated over, but for text."""
+    if isinstance(value, (str, bytes, bytearray)):
+        raise refused(field, f"{field} is one {type(value).__name__}: write [{brief(value)}]")
+    try:
+        return list(value)
+    except TypeError:
+        raise refused(field, f"{field} must be a list, not {shown(value)}") from None
+
+
+def path(field: str, value: Any) -> str:
+    """Accepts the name of a file."""
+    if not isinstance(value, (str, os.PathLike)):
+        raise refused(field, f"{field} must be a path, not {shown(value)}")
+    name = os.fspath(value)
+    if not isinstance(name, str) or not name or "\0" in name:
+        raise refused(field, f"{field} must be a path as text, not {brief(name)}")
+    return name
+
+
+def text_map(field: str, value: Any) -> dict[str, str]:
     """Accepts a mapping from text to text."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        hint = f": write dict({field})" if isinstance(value, (list, tuple)) else ""
+        raise refused(field, f"{field} must be a dict from str to str, not {shown(value)}{hint}")
     out = {}
-    for key, item in (value or {}).items():
+    for key, item in value.items():
         if not isinstance(key, str) or not isinstance(item, str):
             raise refused(
                 field,
-                f"{field} maps str to str, but has {key!r}: {item!r}: put it in quotes, or"
-                " use str() or json.dumps()",
+                f"{field} maps str to str, but has {brief(key)}: {brief(item)}: put it in quotes,"
+                " or use str() or json.dumps()",
             )
         out[text(field, key)] = text(field, item)
     return out
@@ -63,3 +125,25 @@ def text_map(field: str, value: Mapping[str, str] | None) -> dict[str, str]:
 def refused(field: str, message: str) -> InvalidArgument:
     """Makes the error."""
     return InvalidArgument(message, details={"field": field})
+
+
+def shown(value: Any) -> str:
+    """Shows what was given, with its type."""
+    return f"{type(value).__name__}: {brief(value)}"
+
+
+def brief(value: Any) -> str:
+    """Shows what was given, whatever it is, in a few words."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return number(value)
+    try:
+        return reprlib.repr(value)
+    except Exception:  # of a repr of the user's, or of a long int inside
+        return f"some {type(value).__name__}"
+
+
+def number(value: int) -> str:
+    """Shows an int of any size: Python refuses to write out very long ones."""
+    if abs(value) < 10**40:
+        return str(value)
+    return f"a number of about {int(value.bit_length() * math.log10(2))} digits"

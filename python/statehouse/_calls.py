@@ -5,21 +5,26 @@ The rules are those of the Go client, ``client/call.go``.
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Callable
 
 from statehouse import _arguments as check
 from statehouse import errors
 from statehouse._effects import Call, Sleep
+from statehouse._reach import reach
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
+    from statehouse._channel import Endpoint
     from statehouse._effects import Steps
     from statehouse.errors import StatehouseError
+
+log = logging.getLogger("statehouse")
 
 # Pauses between tries in seconds: the first, and the longest, each cut by up to a half
 # at random so that clients which failed together do not return together.
@@ -59,16 +64,26 @@ class Deadline:
     def left(self) -> float | None:
         return None if self._end is None else self._end - time.monotonic()
 
+    def over(self) -> bool:
+        return self._end is not None and time.monotonic() >= self._end
+
 
 class Caller:
-    """Makes calls under a client's options."""
+    """Makes calls to a daemon under a client's options."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, endpoint: Endpoint) -> None:
         self.options = options
+        self.endpoint = endpoint
+
+    def within(self, seconds: float) -> Caller:
+        """Makes a caller that gives up earlier."""
+        if self.options.timeout is not None:
+            seconds = min(seconds, self.options.timeout)
+        return Caller(replace(self.options, timeout=seconds), self.endpoint)
 
     def namespace(self, given: str | None) -> str:
         """Answers the namespace meant: the one given, or the client's."""
-        return self.options.namespace if given is None else check.text("namespace", given)
+        return self.options.namespace if given is None else check.namespace(given)
 
     def call(self, method: str, request: Message) -> Steps[Any]:
         """Makes a call that may be repeated without harm."""
@@ -83,11 +98,11 @@ class Caller:
         tries = 0
         while True:
             try:
-                return (yield self.attempt(method, request, deadline))
+                return (yield from self.attempt(method, request, deadline))
             except errors.ConnectionError as failed:
-                if not again(failed._sent):  # noqa: SLF001
+                if failed._lasting or not again(failed._sent):  # noqa: SLF001
                     raise
-                yield from self.pause(tries, deadline, failed)
+                yield from self.pause(method, tries, deadline, failed)
             tries += 1
 
     def commit(self, method: str, request: Message, txn_id: str, *, begun: bool) -> Steps[Any]:
@@ -103,7 +118,7 @@ class Caller:
         while True:
             failed: StatehouseError
             try:
-                return (yield self.attempt(method, request, deadline))
+                return (yield from self.attempt(method, request, deadline))
             except errors.StatehouseError as error:
                 failed = error
             doubt = doubt or isinstance(failed, errors.OutcomeUnknown) or _unanswered(failed)
@@ -111,7 +126,7 @@ class Caller:
                 failed._sent or doubt or not self.options.fail_fast  # noqa: SLF001
             ):
                 try:
-                    yield from self.pause(tries, deadline, failed)
+                    yield from self.pause(method, tries, deadline, failed)
                 except errors.ConnectionError as over:
                     failed = over
                 else:
@@ -124,6 +139,7 @@ class Caller:
                     sent=True,
                 )
                 unknown.txn_id = txn_id
+                warn(method, unknown)
                 raise unknown from failed
             # A key that is not at the expected version may come back to it only as
             # absent: then a late duplicate could still be applied.
@@ -132,26 +148,71 @@ class Caller:
             )
             raise failed
 
-    def attempt(self, method: str, request: Message, deadline: Deadline) -> Call:
-        """Makes the effect of one try."""
+    def attempt(self, method: str, request: Message, deadline: Deadline) -> Steps[Any]:
+        """Tries once: gets a connection, and makes the call on it."""
         timeout, left = self.options.attempt_timeout, deadline.left()
         if left is not None:
             timeout = left if timeout is None else min(timeout, left)
-        return Call(method, request, timeout)
+        within = Deadline(timeout)
+        yield from reach(self.endpoint, within)
+        try:
+            return (yield Call(method, request, within.left()))
+        except errors.ConnectionError as failed:
+            raise in_time(failed, within) from None
 
-    def pause(self, tries: int, deadline: Deadline, failed: StatehouseError) -> Steps[None]:
+    def pause(
+        self, method: str, tries: int, deadline: Deadline, failed: StatehouseError
+    ) -> Steps[None]:
         """Waits before try n+1, counted from 0; raises when there is no time for it."""
         seconds = min(FIRST_PAUSE * 2 ** min(tries, 10), MAX_PAUSE)
         seconds -= seconds / 2 * random.random()  # noqa: S311
         left = deadline.left()
         if left is not None:
             if left < FIRST_PAUSE:
-                raise errors.DeadlineExceeded(
-                    f"gave up after {tries + 1} tries in {deadline.seconds:g} s: {failed.message}",
-                    sent=failed._sent,  # noqa: SLF001
-                ) from failed
+                raise _gave_up(method, tries + 1, deadline, failed) from failed
             seconds = min(seconds, left / 2)  # so that there is time for another try
+        log.debug(
+            "statehouse: %s: try %d failed, again in %.0f ms: %s",
+            method,
+            tries + 1,
+            seconds * 1000,
+            failed.message,
+        )
         yield Sleep(seconds)
+
+
+def _gave_up(
+    method: str, tries: int, deadline: Deadline, failed: StatehouseError
+) -> errors.DeadlineExceeded:
+    counted = "1 try" if tries == 1 else f"{tries} tries"
+    error = errors.DeadlineExceeded(
+        f"gave up after {counted} in {deadline.seconds:.3g} s: {failed.message}",
+        sent=failed._sent,  # noqa: SLF001
+    )
+    if not failed._sent:  # noqa: SLF001  more time is not what is missing
+        error.advice = failed.advice
+    warn(method, error)
+    return error
+
+
+def warn(method: str, failed: StatehouseError) -> None:
+    """Logs what is given up, where a program has set up logging. Python would print it
+    elsewhere, beside the error that is raised.
+    """
+    if log.hasHandlers():
+        log.warning("statehouse: %s: %s", method, failed.message)
+
+
+def in_time(failed: errors.ConnectionError, deadline: Deadline) -> errors.ConnectionError:
+    """Answers what a failure without an answer is called: when its time is over, that it
+    is. gRPC, and what stands between, tell of a call that is ended at its deadline in
+    several ways, of which CANCELLED is one.
+    """
+    if failed.answered or isinstance(failed, errors.DeadlineExceeded) or not deadline.over():
+        return failed
+    late = errors.DeadlineExceeded(failed.message, sent=failed._sent)  # noqa: SLF001
+    late._told = failed._told  # noqa: SLF001
+    return late
 
 
 def _unanswered(failed: StatehouseError) -> bool:
@@ -163,7 +224,7 @@ def _passing(failed: StatehouseError, doubt: bool) -> bool:
     for the caller to decide about, unless an earlier try is in doubt.
     """
     if isinstance(failed, (errors.ConnectionError, errors.OutcomeUnknown)):
-        return True
+        return not failed._lasting  # noqa: SLF001
     return doubt and isinstance(failed, errors.ResourceExhausted)
 
 

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 
 from statehouse import _arguments as check
 from statehouse._capture import Capture
+from statehouse._environment import capture_file
 from statehouse._lines import log
+from statehouse.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from statehouse._channel import PathLike
 
 _captures: dict[tuple[str, str, bool], Capture] = {}
-_guard = threading.Lock()
+_guard = threading.RLock()  # re-entered by signal handlers that make clients
 
 
 def capture_of(path: PathLike | None, target: str, redact: bool) -> Capture | None:
@@ -25,17 +27,17 @@ def capture_of(path: PathLike | None, target: str, redact: bool) -> Capture | No
     Clients of this process that name the same file share it, also one after the other.
     """
     given = path is not None
-    path = path if given else os.environ.get("STATEHOUSE_CAPTURE") or None
+    path = path if given else capture_file()
     if path is None:
         return None
     try:
-        name = os.path.abspath(os.fspath(path))  # noqa: PTH100  text is what it stays
+        name = os.path.abspath(check.path("capture", path))  # noqa: PTH100  text is what it stays
         if not Path(name).parent.is_dir():
             raise check.refused("capture", f"capture {path!r}: there is no such directory")
-    except (TypeError, ValueError):
+    except InvalidArgument:
         if given:
             raise
-        log.warning("statehouse: STATEHOUSE_CAPTURE=%s: nothing is recorded", path)
+        log.warning("statehouse: STATEHOUSE_CAPTURE_FILE=%s: nothing is recorded", path)
         return None
     with _guard:
         key = name, target, redact
@@ -62,7 +64,7 @@ def _close_all() -> None:
 
 def _after_in_child() -> None:
     global _guard
-    _guard = threading.Lock()
+    _guard = threading.RLock()
     for known in _captures.values():
         known.forked()
 

@@ -1,9 +1,10 @@
-"""Where the daemon is and how to talk to it: addresses, TLS, tokens, gRPC options."""
+"""How to talk to the daemon: TLS, tokens, headers, gRPC options."""
 
 from __future__ import annotations
 
-import ipaddress
 import os
+import re
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,19 +13,18 @@ from typing import TYPE_CHECKING, Union
 import grpc
 
 from statehouse import _arguments as check
+from statehouse._addresses import DEFAULT_PORT, Address, parse
+from statehouse._environment import setting
 from statehouse._version import __version__
-from statehouse.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-DEFAULT_PORT = 50051
 
 #: What a path may be given as.
 PathLike = Union[str, "os.PathLike[str]"]
 Headers = tuple[tuple[str, str], ...]
 
-CHANNEL_OPTIONS = (
+_CHANNEL_OPTIONS = (
     ("grpc.primary_user_agent", f"statehouse-python/{__version__}"),
     # Two clients share no connection, so that closing or losing one is nothing to the other.
     ("grpc.use_local_subchannel_pool", 1),
@@ -39,121 +39,190 @@ CHANNEL_OPTIONS = (
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.http2.max_pings_without_data", 0),
 )
+_HEADER_NAME = re.compile(r"[0-9a-z_.-]+")
+_SECRET_HEADERS = ("authorization", "proxy-authorization", "cookie")
+_BYTE_ORDER_MARKS = ("\ufeff", "\ufffe", "ï»¿")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Endpoint:
     """A daemon and how to talk to it."""
 
-    target: str
+    address: Address
     credentials: grpc.ChannelCredentials | None
+    #: What its TLS looks like to Python. None: there is none, or the system's authorities are
+    #: trusted, which takes a while to load.
+    tls: ssl.SSLContext | None
     headers: Headers
+    #: No proxy of the environment may stand between.
+    direct: bool
+    #: There has been a connection. Shared by all clients of one channel.
+    met: bool = False
+
+    @property
+    def target(self) -> str:
+        return self.address.target
+
+    @property
+    def secure(self) -> bool:
+        return self.credentials is not None
+
+    @property
+    def proxied(self) -> bool:
+        """Reports whether gRPC may go through a proxy of the environment's."""
+        names = ("grpc_proxy", "https_proxy", "http_proxy")
+        return not self.direct and any(os.environ.get(name) for name in names)
+
+    @property
+    def options(self) -> tuple[tuple[str, str | int], ...]:
+        """The options of its channel."""
+        return (*_CHANNEL_OPTIONS, ("grpc.enable_http_proxy", 0 if self.direct else 1))
 
 
 def endpoint(
     url: str | None,
     token: str | None,
     metadata: Mapping[str, str] | Sequence[tuple[str, str]] | None,
-    tls: bool,
+    tls: bool | None,
     ca_file: PathLike | None,
     cert_file: PathLike | None,
     key_file: PathLike | None,
     plaintext_token: bool,
 ) -> Endpoint:
     """Checks how a client is told to reach the daemon."""
-    if url is None:
-        url = os.environ.get("STATEHOUSE_ADDRESS") or f"localhost:{DEFAULT_PORT}"
-    if token is None:
-        token = os.environ.get("STATEHOUSE_TOKEN") or None
-    target, secure = _target(check.text("url", url))
-    secure = secure or tls or ca_file is not None or cert_file is not None
+    address = _address(url)
+    files = {"ca_file": ca_file, "cert_file": cert_file, "key_file": key_file}
+    secure = _secure(address, tls, [name for name, path in files.items() if path is not None])
     headers = _headers(metadata)
+    if token is None:
+        token = setting("STATEHOUSE_TOKEN")
     if token is not None:
-        _check_token(token, target, secure or plaintext_token)
+        _check_token(token)
+        if any(name == "authorization" for name, _ in headers):
+            raise check.refused(
+                "token", "the token and metadata both say authorization: leave out one"
+            )
         headers += (("authorization", f"Bearer {token}"),)
-    credentials = _credentials(ca_file, cert_file, key_file) if secure else None
-    return Endpoint(target, credentials, headers)
+    secret = any(name in _SECRET_HEADERS for name, _ in headers)
+    if secret and not (secure or address.loopback or plaintext_token):
+        raise check.refused(
+            "token" if token is not None else "metadata",
+            f"the token would go to {address.target} in plain text: turn TLS on with tls=True or"
+            " ca_file=, or give plaintext_token=True if the network itself is trusted",
+        )
+    credentials = context = None
+    if secure:
+        credentials, context = _credentials(ca_file, cert_file, key_file)
+    # A proxy can reach no loopback address of this machine, and reads what is in plain text:
+    # who trusts a network with a token has not said so of a proxy.
+    direct = address.loopback or (secret and not secure)
+    return Endpoint(address, credentials, context, headers, direct)
 
 
-def _target(url: str) -> tuple[str, bool]:
-    """Answers gRPC's name of an address, and whether it asks for TLS.
+def _address(url: str | None) -> Address:
+    if url is not None:
+        return parse("url", check.text("url", url))
+    for name in ("STATEHOUSE_ADDRESS", "STATEHOUSE_ADDR", "STATEHOUSE_URL"):
+        if address := setting(name):
+            return parse(name, address)
+    return Address("localhost", DEFAULT_PORT, None)
 
-    >>> _target("localhost"), _target("https://db.example:443/"), _target("[::1]:7")
-    (('localhost:50051', False), ('db.example:443', True), ('[::1]:7', False))
-    """
-    scheme, separator, rest = url.partition("://")
-    if not separator or scheme in ("unix", "dns", "ipv4", "ipv6"):
-        scheme, rest = "", url
-    elif scheme not in ("http", "https", "grpc", "grpcs"):
-        raise check.refused("url", f"url {url!r}: write host:port, http://… or https://…")
-    rest = rest.strip().rstrip("/") if scheme else rest.strip()
-    if not rest:
-        raise check.refused("url", f"url {url!r} names no host: write host:port")
-    if rest.startswith(("unix:", "dns:", "ipv4:", "ipv6:")):
-        return rest, False
-    if ":" not in rest.rpartition("]")[2]:
-        rest = f"{rest}:{DEFAULT_PORT}"
-    return rest, scheme in ("https", "grpcs")
+
+def _secure(address: Address, tls: bool | None, files: list[str]) -> bool:
+    """Decides whether TLS is spoken; all that says so must say the same."""
+    tls = check.optional_flag("tls", tls)
+    asked = [*files, *(["tls=True"] if tls else [])]
+    if address.tls is False and asked:
+        raise check.refused(
+            "url", f"http:// is without TLS, and {asked[0]} asks for it: write https://"
+        )
+    if tls is False and (address.tls or files):
+        what = "https://" if address.tls else files[0]
+        raise check.refused("tls", f"tls=False turns off what {what} asks for: leave out one")
+    if ("cert_file" in files) != ("key_file" in files):
+        raise check.refused("key_file", "cert_file and key_file go together")
+    return bool(address.tls or asked)
 
 
 def _headers(metadata: Mapping[str, str] | Sequence[tuple[str, str]] | None) -> Headers:
-    pairs = list(metadata.items() if isinstance(metadata, Mapping) else metadata or ())
-    for pair in pairs:
-        if isinstance(pair, str) or not [type(part) for part in pair] == [str, str]:
+    if isinstance(metadata, Mapping):
+        metadata = list(metadata.items())
+    headers = []
+    for pair in check.items("metadata", metadata or ()):
+        if not isinstance(pair, (tuple, list)) or [type(part) for part in pair] != [str, str]:
             raise check.refused(
-                "metadata", f"metadata is a list of (name, value) pairs of str, not {pair!r}"
+                "metadata",
+                f"metadata is a list of (name, value) pairs of str, not {check.brief(pair)}",
             )
-    return tuple((name.lower(), value) for name, value in pairs)
+        name, value = pair[0].lower(), pair[1]
+        if not _HEADER_NAME.fullmatch(name) or name.startswith("grpc-"):
+            raise check.refused(
+                "metadata",
+                f"metadata {name!r} is no name of a header: those are letters, digits, - _ and"
+                " dots, not beginning with grpc-",
+            )
+        if not all(" " <= c <= "~" for c in value):
+            raise check.refused(
+                "metadata", f"the value of metadata {name!r} must be printable ASCII"
+            )
+        headers.append((name, value))
+    return tuple(headers)
 
 
-def _check_token(token: str, target: str, allowed: bool) -> None:
-    if not token or not all("!" <= c <= "~" for c in token):
-        raise check.refused(
-            "token", "the token must be printable ASCII without space, as a header carries it"
-        )
-    if not allowed and not is_loopback(target):
+def _check_token(token: str) -> None:
+    """Refuses what no header can carry, and says where it probably comes from."""
+    why = ""
+    if not check.text("token", token):
+        why = "it is empty"
+    elif token.startswith(_BYTE_ORDER_MARKS):
+        why = 'it begins with a byte order mark: read its file with encoding="utf-8-sig"'
+    elif token.strip() != token:
+        why = "it begins or ends with white space, as what is read from a file does: .strip() it"
+    elif not all("!" <= c <= "~" for c in token):
+        at = next(i for i, c in enumerate(token) if not "!" <= c <= "~")
+        why = f"its character {at + 1} is {token[at]!a}"
+    if why:
         raise check.refused(
             "token",
-            f"the token would go to {target} in plain text: turn TLS on with tls=True or"
-            " ca_file=, or give plaintext_token=True if the network itself is trusted",
+            f"no header can carry the token: {why}. A token is printable ASCII without spaces",
         )
-
-
-def is_loopback(target: str) -> bool:
-    """Tells whether an address is certainly on this machine."""
-    if target.startswith("unix:"):
-        return True
-    for scheme in ("dns:///", "dns:", "ipv4:", "ipv6:"):
-        if target.startswith(scheme):
-            target = target[len(scheme) :]
-            break
-    host = target.rpartition(":")[0].strip("[]")
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _credentials(
     ca_file: PathLike | None, cert_file: PathLike | None, key_file: PathLike | None
-) -> grpc.ChannelCredentials:
-    if (cert_file is None) != (key_file is None):
-        raise InvalidArgument("cert_file and key_file go together", details={"field": "key_file"})
-    return grpc.ssl_channel_credentials(
-        root_certificates=_pem("ca_file", ca_file),
+) -> tuple[grpc.ChannelCredentials, ssl.SSLContext | None]:
+    """Reads the files of TLS. gRPC takes whatever they hold, and then never connects."""
+    authorities = _pem("ca_file", ca_file)
+    credentials = grpc.ssl_channel_credentials(
+        root_certificates=authorities,
         private_key=_pem("key_file", key_file),
         certificate_chain=_pem("cert_file", cert_file),
     )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if cert_file is not None and key_file is not None:
+        try:
+            context.load_cert_chain(cert_file, key_file, password=lambda: b"")
+        except (OSError, ValueError) as error:  # ssl.SSLError among them
+            raise check.refused(
+                "cert_file",
+                "cert_file and key_file are no certificate with its own key, without a password:"
+                f" {error}",
+            ) from None
+    if authorities is None:
+        return credentials, None
+    try:
+        context.load_verify_locations(cadata=authorities.decode("ascii", "ignore"))
+    except (OSError, ValueError) as error:
+        raise check.refused("ca_file", f"ca_file holds no certificate: {error}") from None
+    return credentials, context
 
 
 def _pem(field: str, path: PathLike | None) -> bytes | None:
     if path is None:
         return None
     try:
-        data = Path(path).read_bytes()
-    except OSError as error:
+        data = Path(check.path(field, path)).read_bytes()
+    except (OSError, UnicodeError) as error:
         raise check.refused(field, f"{field} cannot be read: {error}") from None
     if b"-----BEGIN " not in data:
         raise check.refused(field, f"{field} {os.fspath(path)!r} holds nothing in PEM form")

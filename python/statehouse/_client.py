@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Union
 
@@ -13,6 +11,7 @@ from statehouse._calls import Caller, Deadline, Options
 from statehouse._captures import capture_of
 from statehouse._channel import Endpoint, PathLike, endpoint
 from statehouse._effects import Steps, operation
+from statehouse._environment import setting
 from statehouse._log import Log
 from statehouse._proto import statehouse_pb2 as pb
 from statehouse._times import to_datetime
@@ -21,6 +20,7 @@ from statehouse.types import Build, Status
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import NoReturn
 
     from typing_extensions import Self
 
@@ -43,17 +43,18 @@ class ClientSurface(Writes, Log):
 
     ``url``
         ``host:port``, by default ``STATEHOUSE_ADDRESS`` or ``localhost:50051``. With
-        ``https://`` in front TLS is on.
+        ``https://`` in front TLS is on, with ``http://`` it is off.
     ``namespace``
         What records are in that are named without one; by default
         ``STATEHOUSE_NAMESPACE`` or ``default``.
     ``token``
         Sent with every request as ``authorization: Bearer …``; by default
         ``STATEHOUSE_TOKEN``. Over a network it is sent through TLS only, unless
-        ``plaintext_token`` says that the network itself is trusted.
+        ``plaintext_token`` says that the network itself is trusted; then no proxy of the
+        environment (``http_proxy`` and its like) is used.
     ``metadata``
-        Further headers of every request: pairs of name and value. They are sent as they
-        are.
+        Further headers of every request: pairs of name and value. What holds for the token
+        holds for an ``authorization`` among them.
     ``tls``, ``ca_file``, ``cert_file``, ``key_file``
         Any of them turns TLS on. ``ca_file`` is trusted instead of the system's
         authorities; ``cert_file`` and ``key_file`` are the client's own. All are PEM.
@@ -65,12 +66,13 @@ class ClientSurface(Writes, Log):
         Seconds that one try may take; None: what is left of ``timeout``.
     ``fail_fast``
         Gives up a call that was certainly not sent, because the daemon cannot be reached,
-        instead of trying until the timeout.
+        instead of trying until the timeout. What no waiting mends is given up in any case:
+        certificates that are not trusted, TLS on one side only, names of no host.
     ``page_size``
         How many items of a list one request asks for. The daemon may answer fewer.
     ``capture``
         A file to write down in what was asked and answered, for ``statehouse-sim check``;
-        by default ``STATEHOUSE_CAPTURE``. It is overwritten, and ends when the client is
+        by default ``STATEHOUSE_CAPTURE_FILE``. It is overwritten, and ends when the client is
         closed. ``capture_redact`` puts digests in the place of values.
     """
 
@@ -84,7 +86,7 @@ class ClientSurface(Writes, Log):
         *,
         token: str | None = None,
         metadata: Mapping[str, str] | Sequence[tuple[str, str]] | None = None,
-        tls: bool = False,
+        tls: bool | None = None,
         ca_file: PathLike | None = None,
         cert_file: PathLike | None = None,
         key_file: PathLike | None = None,
@@ -97,22 +99,23 @@ class ClientSurface(Writes, Log):
         capture_redact: bool = False,
     ) -> None:
         if namespace is None:
-            namespace = os.environ.get("STATEHOUSE_NAMESPACE") or "default"
+            namespace = setting("STATEHOUSE_NAMESPACE") or "default"
         if not 1 <= check.count("page_size", page_size) < 2**32:
             raise check.refused("page_size", f"page_size must be 1 or more, not {page_size}")
+        plaintext_token = check.flag("plaintext_token", plaintext_token)
         self._endpoint = endpoint(
             url, token, metadata, tls, ca_file, cert_file, key_file, plaintext_token
         )
-        self._caller = Caller(
-            Options(
-                namespace=check.text("namespace", namespace),
-                timeout=_seconds("timeout", timeout),
-                attempt_timeout=_seconds("attempt_timeout", attempt_timeout),
-                fail_fast=fail_fast,
-                page_size=page_size,
-            )
+        options = Options(
+            namespace=check.namespace(namespace),
+            timeout=check.optional_seconds("timeout", timeout),
+            attempt_timeout=check.optional_seconds("attempt_timeout", attempt_timeout),
+            fail_fast=check.flag("fail_fast", fail_fast),
+            page_size=page_size,
         )
-        self._capture = capture_of(capture, self._endpoint.target, capture_redact)
+        self._caller = Caller(options, self._endpoint)
+        redact = check.flag("capture_redact", capture_redact)
+        self._capture = capture_of(capture, self._endpoint.target, redact)
         self._open()
 
     def _open(self) -> None:
@@ -140,16 +143,16 @@ class ClientSurface(Writes, Log):
         """
         options = self._caller.options
         if namespace is not None:
-            options = replace(options, namespace=check.text("namespace", namespace))
+            options = replace(options, namespace=check.namespace(namespace))
         if not isinstance(timeout, Unset):
-            options = replace(options, timeout=_seconds("timeout", timeout))
+            options = replace(options, timeout=check.optional_seconds("timeout", timeout))
         if not isinstance(attempt_timeout, Unset):
-            seconds = _seconds("attempt_timeout", attempt_timeout)
+            seconds = check.optional_seconds("attempt_timeout", attempt_timeout)
             options = replace(options, attempt_timeout=seconds)
         if fail_fast is not None:
-            options = replace(options, fail_fast=fail_fast)
-        other = copy.copy(self)
-        other._caller = Caller(options)  # noqa: SLF001  ours
+            options = replace(options, fail_fast=check.flag("fail_fast", fail_fast))
+        other = object.__new__(type(self))
+        vars(other).update(vars(self), _caller=Caller(options, self._endpoint))
         return other
 
     @operation
@@ -160,7 +163,7 @@ class ClientSurface(Writes, Log):
         'ok'
         """
         deadline = Deadline(self._caller.options.timeout)
-        response = yield self._caller.attempt("Health", pb.HealthRequest(), deadline)
+        response = yield from self._caller.attempt("Health", pb.HealthRequest(), deadline)
         if response.status != "ok":
             raise errors.ConnectionError(f"not serving: {response.status}", answered=True)
         return str(response.status)
@@ -192,9 +195,11 @@ class ClientSurface(Writes, Log):
             format_version=response.format_version,
         )
 
+    def __reduce__(self) -> NoReturn:
+        raise errors.UsageError(
+            "a client cannot be copied or sent to another process: make one in each, and use"
+            " with_options() for another on the same connection"
+        )
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._endpoint.target!r}, {self.namespace!r})"
-
-
-def _seconds(field: str, value: float | None) -> float | None:
-    return None if value is None else check.positive(field, value)

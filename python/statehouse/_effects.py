@@ -13,6 +13,7 @@ types come from the one definition.
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import AsyncIterator, Coroutine, Generator, Iterator, Sequence
 from typing import (
     TYPE_CHECKING,
@@ -29,6 +30,8 @@ from typing import (
 
 from typing_extensions import Concatenate, ParamSpec
 
+from statehouse._iterating import Made
+
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
@@ -43,6 +46,21 @@ class Call(NamedTuple):
     method: str
     request: Message
     timeout: float | None
+
+
+class Reach(NamedTuple):
+    """Answer whether there is a connection: True, or False when the last try to make one
+    failed. None: neither within that many seconds.
+    """
+
+    seconds: float | None
+
+
+class Work(NamedTuple):
+    """Call a function of ours that blocks, in a thread if that would hold others up."""
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
 
 
 class Open(NamedTuple):
@@ -88,7 +106,7 @@ class Items(Generic[Item]):
         self.items = items
 
 
-Effect = Union[Call, Open, Receive, Sleep, Invoke]
+Effect = Union[Reach, Call, Open, Receive, Sleep, Invoke, Work]
 #: Logic that ends with a T.
 Steps = Generator[Effect, Any, T]
 #: Logic that hands out Items.
@@ -101,7 +119,7 @@ class Blocking:
     def _run(self, steps: Steps[T]) -> T:
         raise NotImplementedError
 
-    def _iterate(self, feed: Feed[Item]) -> Iterator[Item]:
+    def _iterate(self, feed: Feed[Item], made: Made, endless: bool) -> Iterator[Item]:
         raise NotImplementedError
 
     def __init_subclass__(cls) -> None:
@@ -115,7 +133,7 @@ class Awaiting:
     async def _run(self, steps: Steps[T]) -> T:
         raise NotImplementedError
 
-    def _iterate(self, feed: Feed[Item]) -> AsyncIterator[Item]:
+    def _iterate(self, feed: Feed[Item], made: Made, endless: bool) -> AsyncIterator[Item]:
         raise NotImplementedError
 
     def __init_subclass__(cls) -> None:
@@ -142,24 +160,25 @@ class operation(Generic[P, T]):  # noqa: N801  (a decorator)
     def blocking(self) -> Callable[..., T]:
         steps = self.steps
 
-        @functools.wraps(steps)
         def call(obj: Any, *args: P.args, **kwargs: P.kwargs) -> T:
             return cast("T", obj._run(steps(obj, *args, **kwargs)))  # noqa: SLF001
 
-        return call
+        return _presented(call, steps, "{}")
 
     def awaiting(self) -> Callable[..., Coroutine[Any, Any, T]]:
         steps = self.steps
 
-        @functools.wraps(steps)
         async def call(obj: Any, *args: P.args, **kwargs: P.kwargs) -> T:
             return cast("T", await obj._run(steps(obj, *args, **kwargs)))  # noqa: SLF001
 
-        return call
+        return _presented(call, steps, "{}")
 
 
 class stream(Generic[P, Item]):  # noqa: N801  (a decorator)
     """A method that iterates, defined by its feed."""
+
+    #: It has no end of its own.
+    endless = False
 
     def __init__(self, feed: Callable[Concatenate[Any, P], Feed[Item]]) -> None:
         self.feed = feed
@@ -174,14 +193,39 @@ class stream(Generic[P, Item]):  # noqa: N801  (a decorator)
     def __get__(self, obj: object, owner: Any = None) -> Any:
         return self
 
-    def bound(self) -> Callable[..., Any]:
-        feed = self.feed
+    def bound(self, iterator: str) -> Callable[..., Any]:
+        feed, endless = self.feed, self.endless
+        name = feed.__name__
 
-        @functools.wraps(feed)
         def call(obj: Any, *args: P.args, **kwargs: P.kwargs) -> Any:
-            return obj._iterate(feed(obj, *args, **kwargs))  # noqa: SLF001
+            steps = feed(obj, *args, **kwargs)
+            return obj._iterate(steps, Made(name, args, kwargs), endless)  # noqa: SLF001
 
-        return call
+        return _presented(call, feed, f"{iterator}[{{}}]")
+
+
+class endless_stream(stream[P, Item]):  # noqa: N801  (a decorator)
+    """A stream that goes on until nobody wants it any more."""
+
+    endless = True
+
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def _presented(call: Function, definition: Callable[..., Any], returns: str) -> Function:
+    """Makes a function look like the method it is, and not like the generator function that
+    defines it: help() and inspect show what a call returns.
+    """
+    functools.update_wrapper(call, definition)
+    del call.__dict__["__wrapped__"]  # inspect would follow it
+    inner = definition.__annotations__["return"].partition("[")[2].rpartition("]")[0]
+    call.__annotations__ = {**definition.__annotations__, "return": returns.format(inner)}
+    signature = inspect.signature(definition)
+    call.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        return_annotation=returns.format(inner)
+    )
+    return call
 
 
 def _bind(cls: type) -> None:
@@ -194,4 +238,5 @@ def _bind(cls: type) -> None:
             made = attribute.blocking() if issubclass(cls, Blocking) else attribute.awaiting()
             setattr(cls, name, made)
         elif isinstance(attribute, stream):
-            setattr(cls, name, attribute.bound())
+            iterator = "Iterator" if issubclass(cls, Blocking) else "AsyncIterator"
+            setattr(cls, name, attribute.bound(iterator))

@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from statehouse import errors
-from statehouse._calls import Caller, Deadline
+from statehouse._calls import Caller, Deadline, in_time
 from statehouse._effects import Feed, Items, Open, Receive
+from statehouse._reach import reach
 from statehouse._times import to_datetime
 from statehouse._values import from_json
 from statehouse.types import Event, Operation
@@ -69,19 +70,25 @@ class EventFeed:
                     known, waiting, tries = True, None, 0
                 if self.over():
                     return
-                if not known and not failed.answered and self.caller.options.fail_fast:
+                hasty = not known and not failed.answered and self.caller.options.fail_fast
+                if failed._lasting or hasty:  # noqa: SLF001
                     raise
                 waiting = waiting or self.patience()
-                yield from self.caller.pause(tries, waiting, failed)
+                yield from self.caller.pause(self.method, tries, waiting, failed)
                 tries += 1
 
     def _read(self) -> Feed[Event]:
         """Opens the stream once and hands out what comes."""
         self.resume()
-        stream = yield Open(self.method, self.request, self.attempt_timeout())
+        within = Deadline(self.attempt_timeout())
+        yield from reach(self.caller.endpoint, within)
+        stream = yield Open(self.method, self.request, within.left())
         try:
             while self.left is None or self.left > 0:
-                batch = yield Receive(stream)
+                try:
+                    batch = yield Receive(stream)
+                except errors.ConnectionError as failed:
+                    raise in_time(failed, within) from None
                 if batch is None:
                     return
                 yield Items(list(self._take(batch)))

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from statehouse import _arguments as check
-from statehouse._effects import Feed, Steps, operation, stream
+from statehouse._effects import Feed, Steps, endless_stream, operation, stream
 from statehouse._feeds import ReplayFeed, WatchFeed
 from statehouse._proto import statehouse_pb2 as pb
 from statehouse._reads import AS_JSON, Reads, collect, encoding, pages, record
@@ -69,7 +69,7 @@ class Log(Reads):
             agent_id=check.text("agent_id", agent_id),
             key=check.text("key", key),
             encoding=encoding(values),
-            oldest_first=oldest_first,
+            oldest_first=check.flag("oldest_first", oldest_first),
             at=point_message(as_of),
         )
 
@@ -171,7 +171,7 @@ class Log(Reads):
         limit = check.optional_count("limit", limit)
         return ReplayFeed(self._caller, request, after, limit).events()
 
-    @stream
+    @endless_stream
     def watch(
         self,
         agent_id: str | None = None,
@@ -206,7 +206,7 @@ class Log(Reads):
             **_agents(agent_id),
         )
         cursor = check.optional_count("after", after)
-        seconds = None if timeout is None else check.positive("timeout", timeout)
+        seconds = check.optional_seconds("timeout", timeout)
         return WatchFeed(self._caller, request, cursor, seconds).events()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 from statehouse import _arguments as check
@@ -26,7 +27,7 @@ _BATCH = 1000
 
 
 def encoding(values: bool) -> pb.ValueEncoding:
-    return AS_JSON if values else pb.VALUE_ENCODING_NONE
+    return AS_JSON if check.flag("values", values) else pb.VALUE_ENCODING_NONE
 
 
 class Reads:
@@ -89,42 +90,44 @@ class Reads:
         >>> [r and r.value for r in client.get_many("a1", ["x", "y", RecordName("a2", "x")])]
         [{'n': 1}, None, None]
         """
-        if isinstance(keys, str):
-            raise check.refused("keys", f"keys is one str: write [{keys!r}]")
-        names = [
-            RecordName(
-                check.text("agent_id", key.agent_id if isinstance(key, RecordName) else agent_id),
-                check.text("key", key.key if isinstance(key, RecordName) else key),
-                self._caller.namespace(
-                    (isinstance(key, RecordName) and key.namespace) or namespace
-                ),
-            )
-            for key in keys
-        ]
-        at = point_message(as_of)
+        default = RecordName(agent_id, "", namespace)
+        names = [self._name(default, key) for key in check.items("keys", keys)]
         records: list[Record | None] = []
-        for start in range(0, len(names), _BATCH):
-            batch = names[start : start + _BATCH]
-            response = yield from self._caller.call(
-                "BatchGetState",
-                pb.BatchGetStateRequest(
-                    names=[
-                        pb.RecordName(namespace=n.namespace, agent_id=n.agent_id, key=n.key)
-                        for n in batch
-                    ],
-                    encoding=AS_JSON,
-                    at=at,
-                    txn_id=self._reading_in,
-                ),
-            )
+        at, size = point_message(as_of), _BATCH
+        while len(records) < len(names):
+            batch = names[len(records) : len(records) + size]
+            try:
+                response = yield from self._caller.call(
+                    "BatchGetState",
+                    pb.BatchGetStateRequest(
+                        names=batch, encoding=AS_JSON, at=at, txn_id=self._reading_in
+                    ),
+                )
+            except (errors.ResourceExhausted, errors.InvalidArgument) as refused:
+                # More bytes than an answer holds, or more names than this daemon takes.
+                many = refused.details.get("field") == "names"
+                if len(batch) == 1 or not (many or isinstance(refused, errors.ResourceExhausted)):
+                    raise
+                size = len(batch) // 2
+                continue
             if len(response.states) != len(batch):
                 raise errors.broken(f"{len(response.states)} records for {len(batch)} names")
             records += [
-                record(name, state, response.read_ts) for name, state in zip(batch, response.states)
+                record(RecordName(name.agent_id, name.key, name.namespace), state, response.read_ts)
+                for name, state in zip(batch, response.states)
             ]
             if not self._reading_in:  # the batches after the first see what it saw
                 at = {"commit_ts": response.read_ts}
         return records
+
+    def _name(self, default: RecordName, key: str | RecordName) -> pb.RecordName:
+        named = key if isinstance(key, RecordName) else replace(default, key=key)
+        namespace = default.namespace if named.namespace is None else named.namespace
+        return pb.RecordName(
+            namespace=self._caller.namespace(namespace),
+            agent_id=check.text("agent_id", named.agent_id),
+            key=check.text("key", named.key),
+        )
 
     @operation
     def list_keys(
@@ -188,7 +191,7 @@ class Reads:
             agent_id=check.text("agent_id", agent_id),
             prefix=check.text("prefix", prefix),
             encoding=AS_JSON,
-            reverse=reverse,
+            reverse=check.flag("reverse", reverse),
             at=point_message(as_of),
             txn_id=self._reading_in,
         )
@@ -216,7 +219,7 @@ class Reads:
             namespace=self._caller.namespace(namespace),
             agent_id=check.text("agent_id", agent_id),
             prefix=check.text("prefix", prefix),
-            reverse=reverse,
+            reverse=check.flag("reverse", reverse),
             at=point_message(as_of),
             txn_id=self._reading_in,
         )
@@ -256,17 +259,21 @@ def _pages(
 def collect(feed: Feed[T]) -> Steps[list[T]]:
     """Makes a list of all that a feed hands out."""
     out: list[T] = []
-    result = None
-    while True:
-        try:
-            step = feed.send(result)
-        except StopIteration:
-            return out
-        if isinstance(step, Items):
-            out += step.items
-            result = None
-        else:
-            result = yield step
+    try:
+        step = next(feed)
+        while True:
+            if isinstance(step, Items):
+                out += step.items
+                step = next(feed)
+                continue
+            try:
+                result = yield step
+            except BaseException as failed:  # the feed's to handle: it repeats what failed
+                step = feed.throw(failed)
+            else:
+                step = feed.send(result)
+    except StopIteration:
+        return out
 
 
 def record(name: RecordName, message: Any, read_ts: int = 0) -> Record | None:

@@ -13,10 +13,16 @@ from statehouse._proto import status_pb2
 _DETAILS = "grpc-status-details-bin"
 _CODES = grpc.StatusCode
 
-#: How gRPC begins the message of a call that never reached a connection. Taken from
+#: How gRPC begins the message of a call that never reached a connection. Nearly all such
+#: calls are not even made, see _reach.py; these lost theirs at that very moment. Taken from
 #: its load balancing and name resolution; should it change, calls count as sent, which
 #: is the careful way to be wrong.
-_NEVER_SENT = ("failed to connect to all addresses", "DNS resolution failed", "empty address list")
+_NEVER_SENT = (
+    "failed to connect to all addresses",
+    "DNS resolution failed",
+    "errors resolving ",
+    "empty address list",
+)
 
 #: Statuses without a StatehouseError that something in between, or gRPC itself, answers
 #: for the daemon.

@@ -9,27 +9,49 @@ from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 import grpc
 
+from statehouse import _arguments as check
 from statehouse import _forks, errors
 from statehouse._captures import release
-from statehouse._channel import CHANNEL_OPTIONS, Endpoint
 from statehouse._client import ClientSurface
-from statehouse._effects import Blocking, Call, Effect, Feed, Items, Open, Receive, Sleep, Steps
+from statehouse._effects import (
+    Blocking,
+    Call,
+    Effect,
+    Feed,
+    Items,
+    Open,
+    Reach,
+    Receive,
+    Sleep,
+    Steps,
+)
+from statehouse._functions import check_function
+from statehouse._iterating import Iteration, Listing
 from statehouse._proto import methods
 from statehouse._status import from_rpc
 from statehouse._txn import TxnSurface, begin, run_transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Generator, Iterator, Mapping
     from types import TracebackType
+    from typing import NoReturn
 
     from typing_extensions import Self
 
     from statehouse._calls import Caller
     from statehouse._capture import Capture
+    from statehouse._channel import Endpoint
+    from statehouse._iterating import Made
     from statehouse._proto import statehouse_pb2 as pb
 
 T = TypeVar("T")
 Item = TypeVar("Item")
+
+_READY = grpc.ChannelConnectivity.READY.value[0]
+_FAILED = grpc.ChannelConnectivity.TRANSIENT_FAILURE.value[0]
+#: Seconds that one look at a channel's state may take. Threads that look at the same channel
+#: may be told each other's news, so none may wait for its own alone.
+_GLANCE = 0.05
 
 
 class Transport:
@@ -38,7 +60,8 @@ class Transport:
     def __init__(self, endpoint: Endpoint, capture: Capture | None) -> None:
         self._endpoint = endpoint
         self._capture = capture
-        self._lock = threading.Lock()
+        # A signal handler that uses the client may interrupt the very thread that holds it.
+        self._lock = threading.RLock()
         self._pid = 0  # of the process that the channel was made in
         self._channel: Any = None
         self._calls: dict[str, Any] = {}
@@ -60,7 +83,7 @@ class Transport:
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
 
-    def iterate(self, feed: Feed[Item]) -> Iterator[Item]:
+    def iterate(self, feed: Feed[Item]) -> Generator[Item, None, None]:
         """Performs a feed as far as its items are asked for."""
         if self._capture is not None:
             feed = self._capture.follow(feed)
@@ -83,32 +106,50 @@ class Transport:
             feed.close()
 
     def _perform(self, effect: Effect) -> Any:
-        if isinstance(effect, (Call, Receive)):
-            thread = threading.get_ident()
-            _forks.talking.add(thread)
-            try:
-                if isinstance(effect, Receive):
-                    self._ready()
-                    return next(effect.stream, None)  # type: ignore[call-overload]
-                return self._method(effect.method)(
-                    effect.request, timeout=effect.timeout, metadata=self._endpoint.headers
-                )
-            except grpc.RpcError as failed:
-                raise self._error(failed) from None
-            finally:
-                _forks.talking.discard(thread)
-        if isinstance(effect, Open):
-            return self._method(effect.method)(
-                effect.request, timeout=effect.timeout, metadata=self._endpoint.headers
-            )
         if isinstance(effect, Sleep):
             time.sleep(effect.seconds)
             return None
+        if isinstance(effect, (Reach, Call, Open, Receive)):
+            self._ready()
+            thread = threading.get_ident()
+            _forks.talking.add(thread)
+            try:
+                return self._talk(effect)
+            except grpc.RpcError as failed:
+                raise self._error(failed) from None
+            except ValueError:  # how gRPC says that the channel is closed
+                if self._closed:
+                    raise self._error(None) from None
+                raise
+            finally:
+                _forks.talking.discard(thread)
         return effect.function(*effect.arguments)
 
-    def _method(self, name: str) -> Any:
-        self._ready()
-        return self._calls[name]
+    def _talk(self, effect: Reach | Call | Open | Receive) -> Any:
+        if isinstance(effect, Reach):
+            return self._reach(effect.seconds)
+        if isinstance(effect, Receive):
+            return next(effect.stream, None)  # type: ignore[call-overload]
+        return self._calls[effect.method](
+            effect.request, timeout=effect.timeout, metadata=self._endpoint.headers
+        )
+
+    def _reach(self, seconds: float | None) -> bool | None:
+        # Of a blocking channel gRPC makes public only a subscription, which leaves a thread
+        # polling for a while, and no fork survives that. Without what is below, calls whose
+        # connection fails count as sent, which is the careful way to be wrong.
+        channel: Any = getattr(self._channel, "_channel", None)
+        if not hasattr(channel, "watch_connectivity_state"):
+            return True
+        end = None if seconds is None else time.monotonic() + seconds
+        while True:
+            state = channel.check_connectivity_state(True)
+            if state in (_READY, _FAILED):
+                return bool(state == _READY)
+            left = _GLANCE if end is None else end - time.monotonic()
+            if left <= 0:
+                return None
+            channel.watch_connectivity_state(state, time.time() + min(left, _GLANCE))
 
     def _ready(self) -> None:
         if self._pid != os.getpid() or self._closed:
@@ -122,13 +163,14 @@ class Transport:
             if self._pid:
                 return  # another thread was faster
             channel: Any
-            if self._endpoint.credentials is None:
-                channel = grpc.insecure_channel(self._endpoint.target, CHANNEL_OPTIONS)
+            endpoint = self._endpoint
+            if endpoint.credentials is None:
+                channel = grpc.insecure_channel(endpoint.target, endpoint.options)
             else:
                 channel = grpc.secure_channel(
-                    self._endpoint.target, self._endpoint.credentials, CHANNEL_OPTIONS
+                    endpoint.target, endpoint.credentials, endpoint.options
                 )
-            self._calls = {
+            calls = {
                 method.name: (channel.unary_stream if method.streaming else channel.unary_unary)(
                     method.path,
                     request_serializer=method.request.SerializeToString,
@@ -136,10 +178,15 @@ class Transport:
                 )
                 for method in methods()
             }
-            self._channel, self._pid = channel, os.getpid()
+            if self._channel is not None:  # a signal handler in this thread was faster
+                channel.close()
+                return
+            self._calls, self._channel, self._pid = calls, channel, os.getpid()
 
-    def _error(self, failed: grpc.RpcError) -> errors.StatehouseError:
-        return errors.UsageError("the client was closed") if self._closed else from_rpc(failed)
+    def _error(self, failed: grpc.RpcError | None) -> errors.StatehouseError:
+        if self._closed or failed is None:
+            return errors.UsageError("the client was closed: make a new one")
+        return from_rpc(failed)
 
     def close(self) -> None:
         with self._lock:
@@ -158,8 +205,9 @@ class _Blocks(Blocking):
     def _run(self, steps: Steps[T]) -> T:
         return self._transport.run(steps)
 
-    def _iterate(self, feed: Feed[Item]) -> Iterator[Item]:
-        return self._transport.iterate(feed)
+    def _iterate(self, feed: Feed[Item], made: Made, endless: bool) -> Iterator[Item]:
+        kind = Iteration if endless else Listing
+        return kind(self._transport.iterate(feed), made)
 
 
 class Txn(TxnSurface, _Blocks):
@@ -186,6 +234,12 @@ class Txn(TxnSurface, _Blocks):
     ) -> None:
         self._run(self._leave(failing=kind is not None))
 
+    async def __aenter__(self) -> NoReturn:
+        raise errors.UsageError("write: with client.begin_transaction() as tx")
+
+    async def __aexit__(self, *_: object) -> None:
+        """Never called; Python looks for it first."""
+
 
 class Statehouse(ClientSurface, _Blocks):
     __doc__ = f"""{ClientSurface.__doc__}
@@ -201,7 +255,11 @@ class Statehouse(ClientSurface, _Blocks):
         self._transport = Transport(self._endpoint, self._capture)
 
     def begin_transaction(
-        self, *, timeout: float | None = None, metadata: Mapping[str, str] | None = None
+        self,
+        *,
+        timeout: float | None = None,
+        metadata: Mapping[str, str] | None = None,
+        timeout_ms: int | None = None,
     ) -> Txn:
         """Begins a :class:`Txn`; as a context manager it commits at the end of the block and
         aborts when an exception leaves it.
@@ -213,9 +271,11 @@ class Statehouse(ClientSurface, _Blocks):
         {'step': 1}
 
         The daemon aborts it after ``timeout`` seconds; None: the daemon's default, 30.
+        Programs written for older clients may give ``timeout_ms`` instead.
         """
-        begun = self._run(begin(self._caller, timeout))
-        return Txn(self._transport, self._caller, begun, dict(metadata or {}))
+        given = check.text_map("metadata", metadata)
+        begun = self._run(begin(self._caller, timeout, timeout_ms))
+        return Txn(self._transport, self._caller, begun, given)
 
     def run_transaction(
         self,
@@ -223,6 +283,7 @@ class Statehouse(ClientSurface, _Blocks):
         *,
         timeout: float | None = None,
         metadata: Mapping[str, str] | None = None,
+        timeout_ms: int | None = None,
     ) -> T:
         """Runs a function in a transaction, commits it, and returns what the function
         returned.
@@ -244,7 +305,9 @@ class Statehouse(ClientSurface, _Blocks):
         def make(begun: pb.BeginTransactionResponse, metadata: dict[str, str]) -> Txn:
             return Txn(self._transport, self._caller, begun, metadata)
 
-        result: T = self._run(run_transaction(self._caller, make, function, timeout, metadata))
+        check_function(function, awaited=False)
+        steps = run_transaction(self._caller, make, function, timeout, timeout_ms, metadata)
+        result: T = self._run(steps)
         return result
 
     def close(self) -> None:
@@ -256,3 +319,9 @@ class Statehouse(ClientSurface, _Blocks):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    async def __aenter__(self) -> NoReturn:
+        raise errors.UsageError("write: with Statehouse(...) as client")
+
+    async def __aexit__(self, *_: object) -> None:
+        """Never called; Python looks for it first."""

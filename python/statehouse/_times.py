@@ -11,6 +11,7 @@ import re
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, NamedTuple
 
+from statehouse import _arguments as check
 from statehouse.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -86,10 +87,12 @@ def commit_ts(point: object, field: str) -> int:
     """Checks a commit_ts."""
     if isinstance(point, bool) or not isinstance(point, int):
         raise _refused(
-            field, f"{point!r} is not a commit_ts (an int), an aware datetime or ISO 8601 text"
+            field,
+            "a point is a commit_ts (an int), an aware datetime or ISO 8601 text, not"
+            f" {check.shown(point)}",
         )
     if not 0 <= point < 2**64:
-        raise _refused(field, f"{point} is not a commit_ts: those are 1, 2, 3...")
+        raise _refused(field, f"{check.number(point)} is not a commit_ts: those are 1, 2, 3...")
     return point
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 from statehouse import _arguments as check
 from statehouse import errors
 from statehouse._calls import DECIDES, Caller, Deadline
 from statehouse._effects import Invoke, Steps, operation
+from statehouse._functions import check_result
 from statehouse._proto import statehouse_pb2 as pb
 from statehouse._reads import Reads
 from statehouse._values import to_json
@@ -18,6 +18,7 @@ from statehouse.types import Commit, Precondition, Value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import NoReturn
 
     from google.protobuf.message import Message
 
@@ -58,9 +59,25 @@ class TxnSurface(Reads):
         self.timeout = begun.timeout_ms / 1000
         self.metadata = metadata
         self.preconditions = []
-        self._lock = threading.Lock()  # of what follows; never held during a call
+        # Of what follows; never held during a call. A signal handler may re-enter it.
+        self._lock = threading.RLock()
         self._lost: errors.StatehouseError | None = None  # a write that got no answer
         self._outcome: Commit | errors.StatehouseError | None = None
+
+    def __reduce__(self) -> NoReturn:
+        raise errors.UsageError(
+            "a transaction cannot be copied or sent to another process: begin one in each"
+        )
+
+    def __repr__(self) -> str:
+        outcome = self._outcome
+        if isinstance(outcome, Commit):
+            state = f"committed as {outcome.commit_ts}"
+        elif outcome is not None:
+            state = outcome.code
+        else:
+            state = "cannot commit, begin again" if self._lost else "open"
+        return f"<{type(self).__name__} {self.txn_id} of what was at {self.snapshot_ts}: {state}>"
 
     @property
     def committed(self) -> Commit | None:
@@ -188,9 +205,7 @@ class TxnSurface(Reads):
 
     def _give_up(self) -> Steps[None]:
         """Tells the daemon, if it hears, that nobody wants the transaction any more."""
-        options = self._caller.options
-        seconds = _FAREWELL if options.timeout is None else min(_FAREWELL, options.timeout)
-        caller = Caller(replace(options, timeout=seconds))
+        caller = self._caller.within(_FAREWELL)
         try:
             yield from caller.call("Abort", pb.AbortRequest(txn_id=self.txn_id))
         except errors.StatehouseError:
@@ -226,14 +241,22 @@ class TxnSurface(Reads):
         return self._lost is not None
 
 
-def begin(caller: Caller, timeout: float | None) -> Steps[pb.BeginTransactionResponse]:
+def begin(
+    caller: Caller, timeout: float | None, timeout_ms: int | None
+) -> Steps[pb.BeginTransactionResponse]:
     """Opens a transaction. Repeating it is harmless: one whose id is lost expires."""
-    request = pb.BeginTransactionRequest()
+    request = pb.BeginTransactionRequest(timeout_ms=_milliseconds(timeout, timeout_ms))
+    return caller.call("BeginTransaction", request)
+
+
+def _milliseconds(timeout: float | None, timeout_ms: int | None) -> int | None:
+    if timeout_ms is None:
+        return None if timeout is None else max(1, round(check.seconds("timeout", timeout) * 1000))
     if timeout is not None:
-        milliseconds = check.positive("timeout", timeout) * 1000
-        request.timeout_ms = max(1, min(round(milliseconds), 2**64 - 1))
-    response: pb.BeginTransactionResponse = yield from caller.call("BeginTransaction", request)
-    return response
+        raise check.refused("timeout_ms", "timeout and timeout_ms say the same: leave out one")
+    if check.count("timeout_ms", timeout_ms) == 0:
+        raise check.refused("timeout_ms", "timeout_ms must be 1 or more")
+    return timeout_ms
 
 
 def run_transaction(
@@ -241,21 +264,23 @@ def run_transaction(
     make: Callable[[pb.BeginTransactionResponse, dict[str, str]], AnyTxn],
     function: Callable[[AnyTxn], Any],
     timeout: float | None,
+    timeout_ms: int | None,
     metadata: Mapping[str, str] | None,
 ) -> Steps[Any]:
     """Runs a function in one transaction after the other until one commits."""
     deadline = Deadline(caller.options.timeout)
+    given = check.text_map("metadata", metadata)
     tries = 0
     while True:
-        begun = yield from begin(caller, timeout)
-        txn = make(begun, check.text_map("metadata", metadata))
+        begun = yield from begin(caller, timeout, timeout_ms)
+        txn = make(begun, dict(given))
         try:
             return (yield from _run_once(txn, function))
         except errors.StatehouseError as failed:
             if not txn._worth_repeating(failed):  # noqa: SLF001
                 raise
             try:
-                yield from caller.pause(tries, deadline, failed)
+                yield from caller.pause("run_transaction", tries, deadline, failed)
             except errors.DeadlineExceeded:
                 raise failed from None
         tries += 1
@@ -264,6 +289,7 @@ def run_transaction(
 def _run_once(txn: AnyTxn, function: Callable[[AnyTxn], Any]) -> Steps[Any]:
     try:
         result = yield Invoke(function, (txn,))
+        check_result(result)
         if txn._lost is not None:  # noqa: SLF001  the function passed over it
             raise txn._uncertain(txn._lost)  # noqa: SLF001
     except BaseException:  # of whatever kind: it is raised again

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import TYPE_CHECKING, Any
 
 from statehouse.errors import InvalidArgument, broken
 
 if TYPE_CHECKING:
     from statehouse.types import Value
+
+#: The least number that rounds to infinity as a float64, which is where the daemon's numbers
+#: end, and what has that many digits.
+_OVERFLOW = 2**1024 - 2**970
+_MANY_DIGITS = re.compile(r"[0-9]{309}")
 
 _encode = json.JSONEncoder(
     ensure_ascii=False, allow_nan=False, separators=(",", ":"), check_circular=True
@@ -32,12 +38,15 @@ def to_json(value: Value) -> bytes:
             f'a value is a dict, not {_named(value)}: put it under a key, as in {{"value": ...}}'
         )
     try:
-        text = _encode(value).encode()
+        text = _encode(value)
+        encoded = text.encode()
     except (TypeError, ValueError, RecursionError) as error:
-        raise _explain(value, error) from None
+        raise _explained(value, error) from None
     if not _keys_are_text(value):  # json would turn 1, True and None into text by itself
-        raise _explain(value, None)
-    return text
+        raise _explained(value, None)
+    if len(text) > 309 and _MANY_DIGITS.search(text) and (problem := _explain(value)):
+        raise problem
+    return encoded
 
 
 def from_json(text: bytes) -> Value:
@@ -67,12 +76,17 @@ def _keys_are_text(value: Value) -> bool:
     return True
 
 
-def _explain(value: Value, error: Exception | None) -> InvalidArgument:
-    """Finds what is wrong with a value that json refused, and where."""
+def _explained(value: Value, error: Exception | None) -> InvalidArgument:
+    """Finds what is wrong with a value that json refused."""
     if isinstance(error, RecursionError):
         return _refused("the value is nested too deep: the daemon takes 28 levels")
     if error is not None and "ircular" in str(error):
         return _refused("the value contains itself")
+    return _explain(value) or _refused(f"the value cannot be written as JSON: {error}")
+
+
+def _explain(value: Value) -> InvalidArgument | None:
+    """Finds what is wrong with a value, and where."""
     pending: list[tuple[str, Any]] = [("value", value)]
     while pending:
         path, node = pending.pop()
@@ -88,7 +102,7 @@ def _explain(value: Value, error: Exception | None) -> InvalidArgument:
             pending += [(f"{path}[{at}]", item) for at, item in enumerate(node)]
         elif problem := _problem(node):
             return _refused(f"{path} is {problem}")
-    return _refused(f"the value cannot be written as JSON: {error}")
+    return None
 
 
 def _problem(leaf: Any) -> str | None:
@@ -103,7 +117,10 @@ def _problem(leaf: Any) -> str | None:
                 f"text with half a surrogate pair ({leaf[error.start]!r}), which is no Unicode:"
                 ' decode bytes with errors="replace"'
             )
-    elif not (leaf is None or isinstance(leaf, (bool, int))):
+    elif isinstance(leaf, int):
+        if abs(leaf) >= _OVERFLOW:
+            return "an integer beyond 1.8e308, where the daemon's numbers end: write it as a string"
+    elif leaf is not None:
         return f"{_named(leaf)}, which is not JSON: {_way_out(leaf)}"
     return None
 

@@ -48,6 +48,16 @@ class Writes(Reads):
     ) -> Steps[Commit]:
         """Writes one record and commits it, as ``transact`` does.
 
+        ``expected_version``
+            The version the key must be at for the write to be made; 0: it must not exist.
+            Otherwise :class:`PreconditionFailed` is raised. None: it is made in any case.
+        ``metadata``
+            Stays with the commit: who did it, why, for which run…
+        ``txn_id``
+            Names the commit. The daemon applies an id once, so the same write under the same
+            id may be sent again, also by another run of the program, and answers what the
+            first one did. None: a fresh id is made, under which lost answers are asked for.
+
         >>> client.write(agent_id="a1", key="config", value={"mode": "fast"}).version
         1
         >>> client.write("a1", "config", {"mode": "slow"}, expected_version=7)
@@ -70,7 +80,7 @@ class Writes(Reads):
         txn_id: str | None = None,
     ) -> Steps[Commit]:
         """Deletes one record and commits that, as ``transact`` does. Earlier versions stay
-        readable, and the delete is a version itself.
+        readable, and the delete is a version itself. Its parameters are those of ``write``.
 
         >>> _ = client.write("a1", "temp", {"x": 1})
         >>> client.delete(agent_id="a1", key="temp").version
@@ -105,12 +115,14 @@ class Writes(Reads):
         given; give one, derived from what is done, for a write that must be made once even
         if this program is killed and run again.
         """
-        return self._transact(list(operations), tuple(preconditions), metadata, txn_id)
+        return self._transact(
+            check.items("operations", operations), preconditions, metadata, txn_id
+        )
 
     def _transact(
         self,
         operations: Sequence[Write | Delete],
-        preconditions: Sequence[Precondition],
+        preconditions: Iterable[Precondition],
         metadata: Mapping[str, str] | None,
         txn_id: str | None,
     ) -> Steps[Commit]:
@@ -161,7 +173,7 @@ class Writes(Reads):
         if not isinstance(operation, (Write, Delete)):
             raise check.refused(
                 "operations",
-                f"operations are Write(...) and Delete(...), not {operation!r}",
+                f"operations are Write(...) and Delete(...), not {check.brief(operation)}",
             )
         writes = isinstance(operation, Write)
         return pb.TransactOperation(
@@ -179,12 +191,12 @@ def conditions(
 ) -> tuple[list[pb.KeyPrecondition], list[pb.HeadPrecondition]]:
     """Checks what a commit is on condition of."""
     keys, heads = [], []
-    for condition in preconditions:
+    for condition in check.items("preconditions", preconditions):
         if not isinstance(condition, (KeyPrecondition, HeadPrecondition)):
             raise check.refused(
                 "preconditions",
                 "preconditions are KeyPrecondition(...) and HeadPrecondition(...),"
-                f" not {condition!r}",
+                f" not {check.brief(condition)}",
             )
         namespace = caller.namespace(condition.namespace)
         agent_id = check.text("agent_id", condition.agent_id)

@@ -58,7 +58,7 @@ class StatehouseError(Exception):
     """
 
     #: What to do about it, said after the message.
-    advice: ClassVar[str] = ""
+    advice: str = ""
     #: The code of an error that this package itself raises.
     own_code: ClassVar[str] = "INTERNAL_ERROR"
 
@@ -78,6 +78,7 @@ class StatehouseError(Exception):
         self.answered = answered
         self.maybe_applied = False
         self._sent = sent or answered  # the daemon may have seen the request
+        self._lasting = False  # no waiting mends it: certificates, TLS on one side only
         self._told: Told | None = None  # what it is in a history
 
     def __str__(self) -> str:
@@ -87,16 +88,14 @@ class StatehouseError(Exception):
         return int(self.details[detail]) if detail in self.details else None
 
 
-class InvalidArgument(StatehouseError, ValueError):
-    """The request, or the configuration, breaks a rule; ``details["field"]`` says where."""
-
-    own_code = "INVALID_REQUEST"
-
-
 class UsageError(StatehouseError, RuntimeError):
-    """The client or transaction cannot be used any more, or not from here."""
+    """The package is used in a way that cannot work; the message says what does."""
 
     own_code = "INVALID_REQUEST"
+
+
+class InvalidArgument(UsageError, ValueError):
+    """The request, or the configuration, breaks a rule; ``details["field"]`` says where."""
 
 
 class ResourceExhausted(StatehouseError):

@@ -35,7 +35,7 @@ __all__ = [
     "Write",
 ]
 
-#: A JSON object: strings, ints of any size, finite floats, booleans, None, lists and
+#: A JSON object: strings, ints up to 1.8e308, finite floats, booleans, None, lists and
 #: dicts with string keys. Tuples are written as lists.
 Value = dict[str, Any]
 
@@ -69,6 +69,11 @@ class Record:
     read_ts: int = field(default=0, compare=False)
 
     def __bool__(self) -> bool:
+        return True
+
+    @property
+    def exists(self) -> bool:
+        """True. Of a record that does not exist None is returned."""
         return True
 
 

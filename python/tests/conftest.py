@@ -3,7 +3,10 @@ awaited one. They are coroutine functions, each run in an event loop of its own.
 """
 
 import asyncio
+import contextlib
 import inspect
+import socket
+import threading
 import uuid
 
 import pytest
@@ -83,3 +86,26 @@ def proxy(statehouse_daemon):
 def lossy(dial, proxy):
     """A client that talks through the proxy."""
     return dial(proxy.url, namespace=f"test-{uuid.uuid4()}", timeout=10)
+
+
+@pytest.fixture
+def listener():
+    """Somebody who listens and does not speak the contract; a function says what he does."""
+    with contextlib.ExitStack() as stack:
+
+        def listen(act):
+            server = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+            kept = []
+
+            def accept():
+                with contextlib.suppress(OSError):
+                    while True:
+                        connection, _ = server.accept()
+                        kept.append(connection)
+                        act(connection)
+
+            threading.Thread(target=accept, daemon=True).start()
+            stack.callback(server.shutdown, socket.SHUT_RDWR)
+            return f"127.0.0.1:{server.getsockname()[1]}"
+
+        yield listen

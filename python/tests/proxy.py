@@ -1,4 +1,4 @@
-"""A TCP proxy that loses requests, or the replies to them.
+"""A TCP proxy that loses requests, or the replies to them, and that can be taken away.
 
 It reads as much HTTP/2 as it needs: frames, and the flag that ends a request.
 """
@@ -8,6 +8,8 @@ import socket
 import threading
 import time
 
+from statehouse.testing._daemon import _free_port
+
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _DATA, _HEADERS = 0, 1
 _END_STREAM = 1
@@ -16,13 +18,36 @@ _END_STREAM = 1
 class Proxy:
     def __init__(self, port):
         self.upstream = ("127.0.0.1", port)
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"127.0.0.1:{self.listener.getsockname()[1]}"
+        self.port = _free_port()
+        self.url = f"127.0.0.1:{self.port}"
         self.lock = threading.Lock()
+        self.connections = set()
+        self.mute = False  # connections are taken, and nothing is said on them
         self.plan = []  # of what happens to the requests to come: "pass", "request", "reply"
         self.lost = 0
+        self.after_loss = None  # called once something was lost
         self.delay = 0  # seconds until a connection is one
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.up()
+
+    def up(self):
+        self.listener = socket.create_server(("127.0.0.1", self.port))
+        threading.Thread(target=self._accept, args=[self.listener], daemon=True).start()
+
+    def down(self):
+        """Cuts what is connected, and lets connections be refused from now on."""
+        with contextlib.suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)  # so that accept() ends
+        self.listener.close()
+        self.cut()
+
+    def silence(self):
+        """Cuts what is connected, and says nothing to those who connect."""
+        self.mute = True
+        self.cut()
+
+    def cut(self):
+        for connection in list(self.connections):
+            connection.cut()
 
     def lose(self, what, times=1, after=0):
         """Loses the next requests ("request"), or lets the daemon carry them out and loses
@@ -32,7 +57,7 @@ class Proxy:
             self.plan = ["pass"] * after + [what] * times
 
     def close(self):
-        self.listener.close()
+        self.down()
 
     def __enter__(self):
         return self
@@ -40,12 +65,15 @@ class Proxy:
     def __exit__(self, *_):
         self.close()
 
-    def _accept(self):
+    def _accept(self, listener):
         while True:
             try:
-                down, _ = self.listener.accept()
+                down, _ = listener.accept()
             except OSError:
                 return
+            if self.mute:
+                self.connections.add(_Connection(self, down, down))
+                continue
             try:
                 up = socket.create_connection(self.upstream)
             except OSError:
@@ -54,8 +82,13 @@ class Proxy:
             down.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             up.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connection = _Connection(self, down, up)
+            self.connections.add(connection)
             threading.Thread(target=connection.requests, daemon=True).start()
             threading.Thread(target=connection.replies, daemon=True).start()
+
+    def lost_one(self):
+        if self.after_loss is not None:
+            self.after_loss()
 
     def fate(self):
         with self.lock:
@@ -77,6 +110,7 @@ class _Connection:
                 if kind == _DATA and flags & _END_STREAM:
                     fate = self.proxy.fate()
                     if fate == "request":
+                        self.proxy.lost_one()
                         break
                     if fate == "reply":
                         self.doomed.add(stream)
@@ -91,6 +125,7 @@ class _Connection:
             while True:
                 kind, _, stream, frame = _frame(self.up)
                 if kind in (_DATA, _HEADERS) and stream in self.doomed:
+                    self.proxy.lost_one()
                     break  # the daemon has answered, so it has carried the request out
                 self.down.sendall(frame)
         except OSError:
@@ -98,6 +133,7 @@ class _Connection:
         self.cut()
 
     def cut(self):
+        self.proxy.connections.discard(self)
         for end in (self.down, self.up):
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)

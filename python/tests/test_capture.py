@@ -459,7 +459,7 @@ client.write("a1", "l", {})
 
 @pytest.mark.parametrize("how", ["plain", "fork"])
 def test_the_environment_asks_for_it_and_nobody_closes(daemon, file, how):
-    environment = {**os.environ, "STATEHOUSE_CAPTURE": str(file)}
+    environment = {**os.environ, "STATEHOUSE_CAPTURE_FILE": str(file)}
     subprocess.run(
         [sys.executable, "-c", PROGRAM, daemon.url, how], env=environment, check=True, timeout=50
     )
@@ -473,11 +473,30 @@ def test_the_environment_asks_for_it_and_nobody_closes(daemon, file, how):
 
 
 def test_an_environment_that_makes_no_sense(daemon, monkeypatch, caplog):
-    monkeypatch.setenv("STATEHOUSE_CAPTURE", "/nowhere/at/all")
+    monkeypatch.setenv("STATEHOUSE_CAPTURE_FILE", "/nowhere/at/all")
     with Statehouse(daemon.url) as client:
         client.write("a1", "k", {})
     assert "nothing is recorded" in caplog.text
     assert not _captures._captures.get(("/nowhere/at/all", client._endpoint.target, False))
+
+
+@pytest.mark.parametrize("value", ["true", "1", "TRUE", "false", "0", "on", ""])
+def test_the_daemons_setting_is_not_ours(daemon, monkeypatch, caplog, tmp_path, value):
+    """STATEHOUSE_CAPTURE is a boolean of the daemon's, and no file here."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("STATEHOUSE_CAPTURE", value)
+    with Statehouse(daemon.url) as client:
+        client.write("a1", "k", {"secret": 1})
+    assert list(tmp_path.iterdir()) == []
+    assert not caplog.records
+
+
+def test_a_file_in_the_daemons_setting_is_named(daemon, monkeypatch, caplog, file):
+    monkeypatch.setenv("STATEHOUSE_CAPTURE", str(file))
+    with Statehouse(daemon.url) as client:
+        client.write("a1", "k", {})
+    assert not file.exists()
+    assert "STATEHOUSE_CAPTURE_FILE" in caplog.text
 
 
 class Refusal(grpc.RpcError):

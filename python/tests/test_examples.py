@@ -21,8 +21,12 @@ def start(tmp_path):
     binary.symlink_to(Path(find_binary()).resolve())
 
     def start(name):
+        # Where SIGINT is ignored, as it is of what runs in the background, a shell cannot
+        # undo that for its children. Python can.
+        default = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL);"
+        run = [sys.executable, "-c", f"{default} os.execvp('bash', ['bash', sys.argv[1]])"]
         return subprocess.Popen(
-            ["bash", str(EXAMPLES / name / "run.sh")],
+            [*run, str(EXAMPLES / name / "run.sh")],
             env={
                 **os.environ,
                 "PYTHON": sys.executable,

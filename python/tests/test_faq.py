@@ -345,8 +345,10 @@ def test_snippet(question, code, check):
             "print": lambda thing: printed.append(thing),
             "__builtins__": builtins,
         }
-        # 50051 may be somebody else's on this machine.
-        exec(runnable(code.replace("localhost:50051", daemon.url)), names)
+        # 50051 may be somebody else's on this machine, and "..." stands for an address.
+        for url in ("localhost:50051", "..."):
+            code = code.replace(f'url="{url}"', f'url="{daemon.url}"')
+        exec(runnable(code), names)
         check(SimpleNamespace(**names, printed=printed))
 
 

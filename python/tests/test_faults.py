@@ -5,6 +5,7 @@ import contextlib
 import socket
 import time
 
+import grpc
 import pytest
 
 from statehouse import (
@@ -12,12 +13,16 @@ from statehouse import (
     DeadlineExceeded,
     OutcomeUnknown,
     PreconditionFailed,
+    Statehouse,
     StatehouseError,
     TransactionError,
     TransactionNotFound,
     TxnState,
     Write,
 )
+from statehouse._calls import Caller, Deadline, Options
+from statehouse._effects import Call, Reach
+from statehouse._status import from_rpc
 
 LOST = ["reply", "request"]
 
@@ -295,3 +300,46 @@ async def test_a_cancelled_commit_can_be_asked_about(client, kind):
 async def test_errors_are_of_one_tree(client):
     with pytest.raises(StatehouseError):
         await client.get_state("", "k")
+
+
+async def test_a_deadline_that_passes_is_called_so(client):
+    """However short it is, and wherever the call is when it passes."""
+    await client.transact([Write("a1", f"k{n}", {"n": n}) for n in range(200)])
+    met = 0
+    for n in range(300):
+        hasty = client.with_options(timeout=0.0001 + n % 100 / 100_000)
+        try:
+            async for _ in hasty.scan_prefix("a1"):
+                pass
+        except DeadlineExceeded:
+            met += 1
+    assert met > 2
+
+
+@pytest.mark.parametrize("code", ["CANCELLED", "UNAVAILABLE", "INTERNAL"])
+@pytest.mark.parametrize("late", [True, False])
+def test_what_a_late_failure_is_called(code, late):
+    """What stands between client and daemon ends a call in many ways at its deadline."""
+
+    class Failed(grpc.RpcError):
+        def code(self):
+            return grpc.StatusCode[code]
+
+        def details(self):
+            return "gone"
+
+        def trailing_metadata(self):
+            return ()
+
+    endpoint = Statehouse("localhost:1")._endpoint
+    caller = Caller(Options("n", 60.0, 0.02 if late else 60.0, True, 10), endpoint)
+    steps = caller.attempt("GetState", None, Deadline(60.0))
+    assert isinstance(next(steps), Reach)
+    assert isinstance(steps.send(True), Call)
+    if late:
+        time.sleep(0.03)
+    with pytest.raises(ConnectionError, match="gone") as caught:
+        steps.throw(from_rpc(Failed()))
+    assert isinstance(caught.value, DeadlineExceeded) is late
+    assert caught.value._sent
+    assert caught.value._told.refused is False

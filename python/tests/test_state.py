@@ -16,6 +16,7 @@ from statehouse import (
     TxnState,
     Write,
 )
+from statehouse._calls import Caller
 
 
 async def test_write_and_read(client):
@@ -111,6 +112,35 @@ async def test_get_many(client):
     assert await client.get_many("a1", []) == []
     with pytest.raises(InvalidArgument, match=r"write \['x'\]"):
         await client.get_many("a1", "x")
+
+
+async def test_get_many_of_more_than_an_answer_holds(client):
+    big = {"text": "x" * 900_000}
+    for n in range(12):
+        await client.write("a1", f"k{n}", {**big, "n": n})
+    records = await client.get_many("a1", [f"k{n}" for n in range(12)])
+    assert [record.value["n"] for record in records] == list(range(12))
+    assert len({record.read_ts for record in records}) == 1
+    async with client.begin_transaction() as tx:
+        records = await tx.get_many("a1", [f"k{n}" for n in range(12)])
+        assert [record.value["n"] for record in records] == list(range(12))
+
+
+async def test_get_many_of_more_names_than_the_daemon_takes(client, monkeypatch):
+    """Another daemon may have another limit."""
+    await client.write("a1", "k2599", {})
+    monkeypatch.setattr("statehouse._reads._BATCH", 100_000)
+    records = await client.get_many("a1", [f"k{n}" for n in range(2600)])
+    assert [n for n, record in enumerate(records) if record] == [2599]
+
+
+async def test_get_many_does_not_repeat_what_is_wrong_with_a_name(client, monkeypatch):
+    asked = []
+    call = Caller.call
+    monkeypatch.setattr(Caller, "call", lambda *a: asked.append(a) or call(*a))
+    with pytest.raises(InvalidArgument):
+        await client.get_many("a1", ["a", "b", "c", "\0", "d"])
+    assert len(asked) == 1
 
 
 async def test_more_names_than_fit_one_request_are_read_at_one_point(client):

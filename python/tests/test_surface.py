@@ -1,6 +1,7 @@
 """The blocking and the awaited client are the same, and show nothing of gRPC."""
 
 import inspect
+import pydoc
 import typing
 
 import pytest
@@ -23,13 +24,67 @@ def test_same_methods_and_signatures(blocking, awaited):
         here, there = getattr(blocking, name), getattr(awaited, name)
         if not callable(here):
             continue
+        takes, returns = inspect.signature(here), inspect.signature(there)
         if name not in ("begin_transaction", "run_transaction"):
-            assert inspect.signature(here) == inspect.signature(there), name
+            assert takes.parameters == returns.parameters, name
+        if name in STREAMS:
+            assert f"Async{takes.return_annotation}" == returns.return_annotation
+        elif name not in ("begin_transaction", "with_options"):
+            assert takes.return_annotation == returns.return_annotation
         assert not inspect.iscoroutinefunction(here)
         if name not in STREAMS | {"begin_transaction", "with_options"}:
             assert inspect.iscoroutinefunction(there), name
         assert here.__doc__
         assert here.__name__ == name
+
+
+@pytest.mark.parametrize("kind", [Statehouse, AsyncStatehouse, Txn, AsyncTxn])
+def test_help_shows_what_methods_return(kind):
+    """And not the generators that they are made of."""
+    shown = pydoc.plain(pydoc.render_doc(kind))
+    for inner in ("Steps", "Feed", "ParamSpec", "P.args"):
+        assert inner not in shown
+    for name in surface(kind):
+        if callable(method := getattr(kind, name)):
+            assert not hasattr(method, "__wrapped__")
+            assert method.__annotations__["return"] == inspect.signature(method).return_annotation
+    if kind is Statehouse:
+        assert "-> 'Commit'" in pydoc.plain(pydoc.render_doc(kind.write))
+        assert "-> 'Iterator[Event]'" in pydoc.plain(pydoc.render_doc(kind.replay))
+        for word in ("expected_version", "txn_id", "must not exist", "applies an id once"):
+            assert word in kind.write.__doc__
+
+
+async def test_representations(client, kind):
+    """They say what a thing is and how far it is."""
+    commit = await client.write("a1", "k", {})
+    tx = await client.begin_transaction()
+    assert f"Txn {tx.txn_id} of what was at {commit.commit_ts}: open>" in shown(tx)
+    await tx.write("a1", "l", {})
+    done = await tx.commit()
+    assert f": committed as {done.commit_ts}>" in shown(tx)
+    tx = await client.begin_transaction()
+    await tx.abort()
+    assert ": TXN_ABORTED>" in shown(tx)
+    events = getattr(client, "blocking", client).replay("a1", limit=2)
+    if kind == "sync":
+        assert repr(events) == "<replay('a1', limit=2): 0 handed out>"
+        next(events)
+        assert repr(events) == "<replay('a1', limit=2): 1 handed out>"
+        list(events)
+        assert repr(events) == "<replay('a1', limit=2): 2 handed out, ended>"
+    else:
+        assert repr(events) == "<replay('a1', limit=2): not ended>"
+        assert len([event async for event in events]) == 2
+        assert repr(events) == "<replay('a1', limit=2): ended>"
+        beginning = client.begin_transaction()
+        assert repr(beginning) == "<begin_transaction(): not awaited yet>"
+        await (await beginning).abort()
+        assert repr(beginning) == "<begin_transaction(): begun>"
+
+
+def shown(thing):
+    return repr(getattr(thing, "blocking", thing))
 
 
 def test_transactions_read_as_clients_do():

@@ -17,6 +17,7 @@ EXACT = [
     {"n": 2**53 + 1, "big": 2**64, "huge": 10**300, "least": -(2**63)},
     {"f": [0.1 + 0.2, 1e308, 5e-324, -0.0, 1.0, 1e16, math.pi]},
     {"b": [True, False, None], "e": [[], {}, [[]], {"a": {}}]},
+    {"largest": 2**1024 - 2**970 - 1, "least": 2**970 - 2**1024 + 1, "text": "9" * 400},
     {"s": "naïve 日本語 🏛️ \U0010ffff", "🔑": "Ключ"},
     {"c": "".join(map(chr, range(0x20))) + '"\\/\x7f\u2028\u2029'},
     {"\x00\x1f": "control characters in a key"},
@@ -73,6 +74,9 @@ circle["self"] = [circle]
         ({"x": Fact("f")}, r"a Fact, .*dataclasses.asdict"),
         ({"x": Colour.RED}, "a Colour, which is not JSON: use"),
         ({"x": object()}, "an object, which is not JSON"),
+        ({"x": 2**1024 - 2**970}, r'value\["x"\] is an integer beyond 1.8e308'),
+        ({"x": [1, -(10**400)]}, r'value\["x"\]\[1\] is an integer beyond .*: write it as a str'),
+        ({"x": 10**5000}, "an integer beyond 1.8e308"),  # which Python will not write out
         ({"x": {1: "one"}}, r"""value\["x"\] has the key 1, an int, .* use '1'"""),
         ({None: 1}, "has the key None"),
         ({True: 1}, "has the key True"),

@@ -1,0 +1,159 @@
+"""Every call outlives a daemon that refuses connections for a while, as one does that is
+started again.
+"""
+
+import asyncio
+import time
+
+import grpc
+import pytest
+
+from statehouse import AsyncStatehouse, AsyncTxn, ConnectionError, Write
+
+
+async def listed(iterator):
+    return [item async for item in iterator]
+
+
+async def first(iterator):
+    return await iterator.__anext__()
+
+
+async def write_two(tx):
+    await tx.write("a1", "x", {"n": 1})
+    await tx.delete("a1", "y")
+
+
+CALLS = {
+    "begin_transaction": lambda c: c.begin_transaction(),
+    "delete": lambda c: c.delete("a1", "k2"),
+    "get_many": lambda c: c.get_many("a1", ["k", "none"]),
+    "get_state": lambda c: c.get_state("a1", "k"),
+    "get_state_at_version": lambda c: c.get_state_at_version("a1", "k", 1),
+    "get_transaction": lambda c: c.get_transaction("nobody-used-this"),
+    "history": lambda c: listed(c.history("a1", "k")),
+    "list_agents": lambda c: c.list_agents(),
+    "list_keys": lambda c: c.list_keys("a1"),
+    "list_namespaces": lambda c: c.list_namespaces(),
+    "replay": lambda c: listed(c.replay()),
+    "run_transaction": lambda c: c.run_transaction(write_two),
+    "scan_keys": lambda c: listed(c.scan_keys("a1")),
+    "scan_prefix": lambda c: listed(c.scan_prefix("a1")),
+    "status": lambda c: c.status(),
+    "transact": lambda c: c.transact([Write("a1", "k3", {})]),
+    "version": lambda c: c.version(),
+    "watch": lambda c: first(c.watch(after=0)),
+    "write": lambda c: c.write("a1", "k4", {}),
+}
+#: It is asked to find out.
+ASKS_ONCE = {"health"}
+TALKLESS = {"close", "namespace", "with_options"}
+
+IN_TXN = {
+    "abort": lambda t: t.abort(),
+    "commit": lambda t: t.commit(),
+    "delete": lambda t: t.delete("a1", "k"),
+    "get_many": lambda t: t.get_many("a1", ["k", "none"]),
+    "get_state": lambda t: t.get_state("a1", "k"),
+    "list_keys": lambda t: t.list_keys("a1"),
+    "scan_keys": lambda t: listed(t.scan_keys("a1")),
+    "scan_prefix": lambda t: listed(t.scan_prefix("a1")),
+    "write": lambda t: t.write("a1", "k", {}),
+}
+
+
+def public(kind):
+    return {
+        name
+        for name in dir(kind)
+        if not name.startswith("_") and not isinstance(getattr(kind, name), property)
+    }
+
+
+def test_every_method_is_here():
+    assert set(CALLS) | ASKS_ONCE | TALKLESS - {"namespace"} == public(AsyncStatehouse)
+    assert set(IN_TXN) == public(AsyncTxn)
+
+
+async def take_down(proxy, client):
+    """Waits until the client has noticed: what is sent before may have been applied."""
+    proxy.down()
+    transport = getattr(client, "blocking", client)._transport
+    end = time.monotonic() + 5
+    while transport._channel is not None and time.monotonic() < end:
+        channel = transport._channel
+        if hasattr(channel, "get_state"):
+            state = channel.get_state().value[0]
+        else:
+            state = channel._channel.check_connectivity_state(False)
+        if state != grpc.ChannelConnectivity.READY.value[0]:
+            return
+        await asyncio.sleep(0.001)
+
+
+async def outlives(proxy, client, call):
+    """Makes a call while connections are refused, and lets them be taken again."""
+    await take_down(proxy, client)
+    calling = asyncio.ensure_future(call)
+    try:
+        await asyncio.sleep(0.15)
+        assert not calling.done(), "it did not try again"
+    finally:
+        proxy.up()
+    return await calling
+
+
+@pytest.mark.parametrize("connected", [True, False])
+@pytest.mark.parametrize("name", CALLS)
+async def test_calls(lossy, dial, proxy, name, connected):
+    await lossy.write("a1", "k", {"n": 1})
+    client = lossy if connected else dial(proxy.url, namespace=lossy.namespace)
+
+    async def call():
+        return await CALLS[name](client)
+
+    result = await outlives(proxy, client, call())
+    assert len([e async for e in lossy.replay("a1")]) == 1 + (
+        name in ("delete", "run_transaction", "transact", "write")
+    )
+    if name == "list_keys":
+        assert result == ["k"]
+    elif name == "list_namespaces":
+        assert lossy.namespace in result
+    elif name == "list_agents":
+        assert [agent.agent_id for agent in result] == ["a1"]
+
+
+@pytest.mark.parametrize("name", IN_TXN)
+async def test_calls_in_transactions(lossy, proxy, name):
+    await lossy.write("a1", "k", {"n": 1})
+    tx = await lossy.begin_transaction()
+    await tx.write("a1", "l", {})
+
+    async def call():
+        return await IN_TXN[name](tx)
+
+    await outlives(proxy, lossy, call())
+    if name != "abort":
+        await tx.commit()
+    assert len([e async for e in lossy.replay("a1")]) == 1 + (name != "abort")
+
+
+async def test_all_pages_of_a_list(lossy, dial, proxy):
+    """The connection is lost between them."""
+    await lossy.transact([Write("a1", f"k{n}", {}) for n in range(10)])
+    client = dial(proxy.url, namespace=lossy.namespace, page_size=3)
+    keys = []
+    async for key in client.scan_keys("a1"):
+        keys.append(key)
+        if len(keys) == 4:
+            proxy.down()
+            asyncio.get_running_loop().call_later(0.1, proxy.up)
+    assert keys == [f"k{n}" for n in range(10)]
+
+
+async def test_health_asks_once(lossy, proxy):
+    await take_down(proxy, lossy)
+    with pytest.raises(ConnectionError, match="connection refused"):
+        await lossy.health()
+    proxy.up()
