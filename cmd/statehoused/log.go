@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"sync/atomic"
 	"time"
+
+	"statehouse.dev/statehouse/cmd/show"
 )
 
 // newLogger is a logger whose level can be changed while it is used.
@@ -51,7 +53,7 @@ func (s *sink) run() {
 	for l := range s.lines {
 		_, _ = s.w.Write(l.text)
 		if n := s.lost.Swap(0); n > 0 {
-			_, _ = fmt.Fprintf(s.w, "statehoused: %s of the log lost: its reader is slow\n", counted(n, "line was", "lines were"))
+			_, _ = fmt.Fprintf(s.w, "statehoused: %s of the log had to be dropped: its reader is slow\n", show.Count(n, "line"))
 		}
 		if l.written != nil {
 			close(l.written)
@@ -80,11 +82,4 @@ func (s *sink) flush() {
 	case <-written:
 	case <-enough:
 	}
-}
-
-func counted(n int64, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
 }

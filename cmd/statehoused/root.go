@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"statehouse.dev/statehouse/cmd/show"
 	"statehouse.dev/statehouse/engine"
 )
 
@@ -68,7 +69,7 @@ func run(ctx context.Context, args, environ []string, out, errOut io.Writer, exi
 		},
 	}
 	s.register(cmd.Flags())
-	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{show.FlagError(err)} })
 	cmd.SetArgs(args)
 	cmd.SetOut(out)
 	cmd.SetErr(said)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"statehouse.dev/statehouse/cmd/show"
 	"statehouse.dev/statehouse/engine"
 	"statehouse.dev/statehouse/server"
 )
@@ -118,7 +119,7 @@ func (s *settings) complete(f *pflag.FlagSet, environ []string) error {
 			return
 		}
 		if err := f.Set(flag.Name, value); err != nil {
-			problem = fmt.Errorf("%s: %q is not %s", from, value, kindOf(flag))
+			problem = fmt.Errorf("%s: %q is not %s", from, value, show.FlagKind(flag))
 		}
 	})
 	if problem != nil {
@@ -151,19 +152,6 @@ func checkGiven(f *pflag.FlagSet) (problem error) {
 		}
 	})
 	return problem
-}
-
-// kindOf says in words what a flag's value must be.
-func kindOf(f *pflag.Flag) string {
-	switch f.Value.Type() {
-	case "bool":
-		return "true or false"
-	case "duration":
-		return "a duration, such as 30s or 1h30m"
-	case "int", "int64", "uint64":
-		return "a whole number"
-	}
-	return "a " + f.Value.Type()
 }
 
 // checkNumbers refuses zeros, which further in would mean the default, and less.
