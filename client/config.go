@@ -14,9 +14,11 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/status"
 
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
@@ -226,12 +228,26 @@ func New(conn grpc.ClientConnInterface, config Config) (*Client, error) {
 	}, nil
 }
 
-// In is a client for another namespace on the same connection. Close only one.
+// In is a client for another namespace on the same connection. Close only one. An empty
+// namespace is one that the caller has lost: every call then fails with ErrInvalid,
+// rather than reaching "default".
 func (c *Client) In(namespace string) *Client {
 	other := *c
 	other.config.Namespace = namespace
-	other.config.setDefaults()
+	if namespace == "" {
+		nowhere := refusing{status.Error(codes.InvalidArgument, "client.In was given an empty namespace")}
+		other.stub, other.captures = pb.NewStatehouseServiceClient(nowhere), pb.NewCaptureServiceClient(nowhere)
+	}
 	return &other
+}
+
+// refusing is a connection on which every call fails.
+type refusing struct{ err error }
+
+func (r refusing) Invoke(context.Context, string, any, any, ...grpc.CallOption) error { return r.err }
+
+func (r refusing) NewStream(context.Context, *grpc.StreamDesc, string, ...grpc.CallOption) (grpc.ClientStream, error) {
+	return nil, r.err
 }
 
 // Namespace that names without one are in.

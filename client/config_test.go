@@ -123,6 +123,27 @@ func TestNoAgreementOnTLS(t *testing.T) {
 	}
 }
 
+// A namespace that got lost on the way must not become "default".
+func TestInNoNamespace(t *testing.T) {
+	d := startDaemon(t, server.Config{}, nil)
+	c := d.dial(client.Config{Namespace: "mine"})
+	lost := c.In("")
+	_, read := lost.Get(t.Context(), "a", "k")
+	_, written := lost.Transact(t.Context(), client.Batch{Writes: []client.Write{client.Put("a", "k", []byte(`{}`))}})
+	_, begun := lost.Begin(t.Context(), 0)
+	_, replayed := drain(lost.Replay(t.Context(), client.ReplayQuery{AllAgents: true}))
+	_, listed := drain(lost.ListAgents(t.Context(), ""))
+	for what, err := range map[string]error{"Get": read, "Transact": written, "Begin": begun, "Replay": replayed, "ListAgents": listed} { // any order
+		if !errors.Is(err, client.ErrInvalid) || !strings.Contains(err.Error(), "empty namespace") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if names, err := drain(c.ListNamespaces(t.Context())); err != nil || len(names) > 0 {
+		t.Errorf("namespaces: %v %v", names, err)
+	}
+	put(t, c.In("other"), "a", "k", `{}`)
+}
+
 // Every try that is made again is told, at debug level.
 func TestRetriesAreLogged(t *testing.T) {
 	d := startDaemon(t, server.Config{}, nil)

@@ -137,7 +137,7 @@ func (s *session) newBundler(ctx context.Context, f *bundleFlags, agents []strin
 		case !found:
 			return nil, noSuchAgent(s, agent)
 		case known.First > ts:
-			return nil, failedf("agent %s has no commits up to commit %d; its first is %d", quote(agent), ts, known.First)
+			return nil, notFoundf("agent %s has no commits up to commit %d; its first is %d", quote(agent), ts, known.First)
 		}
 	}
 	if b.from > b.to {

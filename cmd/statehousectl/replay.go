@@ -59,10 +59,13 @@ when the agent has no commits.`,
 			}
 			found = true
 		}
-		if !found && !r.allAgents {
-			return s.mustExist(ctx, q.Agent)
+		switch {
+		case found:
+			return nil
+		case r.allAgents:
+			return s.noteNothing(ctx)
 		}
-		return nil
+		return s.mustExist(ctx, q.Agent)
 	})
 	return cmd
 }

@@ -136,6 +136,20 @@ func (s *session) mustExist(ctx context.Context, agent string) error {
 	return err
 }
 
+// noteNothing says why a list over a whole namespace is empty, where the reason is that
+// the namespace, perhaps misspelt, has never been written to. An empty list is no
+// failure.
+func (s *session) noteNothing(ctx context.Context) error {
+	for _, err := range s.ListAgents(ctx, "") {
+		return err // there are some
+	}
+	if s.asJSON {
+		return nil
+	}
+	_, err := fmt.Fprintf(s.err, "statehousectl: namespace %s has no commits\n", quote(s.Namespace()))
+	return err
+}
+
 func noSuchAgent(s *session, name string) error {
 	return notFoundf("agent %s has no commits in namespace %s", quote(name), quote(s.Namespace()))
 }

@@ -84,10 +84,17 @@ func (s *session) tail(ctx context.Context, t *tailFlags, args []string) error {
 		}
 		skip = 0
 	}
-	if !t.follow {
-		return nil
+	switch {
+	case t.follow:
+		return s.follow(ctx, &out, client.WatchQuery{Agent: agent, AllAgents: t.allAgents, Prefix: t.prefix, After: now})
+	case len(events) == 0 && t.allAgents:
+		return s.noteNothing(ctx)
 	}
-	w := client.WatchQuery{Agent: agent, AllAgents: t.allAgents, Prefix: t.prefix, After: now}
+	return nil
+}
+
+// follow shows what happens until it is interrupted.
+func (s *session) follow(ctx context.Context, out *eventPrinter, w client.WatchQuery) error {
 	if err := s.p.flush(); err != nil {
 		return err
 	}
