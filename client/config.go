@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -144,7 +145,7 @@ func (c *Config) credentials() (credentials.TransportCredentials, error) {
 			return nil, invalidf("the file of authorities cannot be read: %v", err)
 		}
 		t.RootCAs = x509.NewCertPool()
-		if !t.RootCAs.AppendCertsFromPEM(pem) {
+		if !t.RootCAs.AppendCertsFromPEM(bytes.TrimPrefix(pem, []byte("\ufeff"))) { // some editors put it in front
 			return nil, invalidf("%s holds no certificate in PEM form", c.CAFile)
 		}
 	}

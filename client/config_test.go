@@ -78,6 +78,14 @@ func TestTLS(t *testing.T) {
 	d := startDaemon(t, server.Config{Token: "secret"}, &tls.Config{Certificates: []tls.Certificate{cert}})
 	put(t, d.dial(client.Config{CAFile: caFile, Token: "secret"}), "a", "k", `{}`)
 	put(t, d.dialAt("https://"+d.addr, client.Config{CAFile: caFile, Token: "secret"}), "a", "k", `{}`)
+	text, err := os.ReadFile(caFile)
+	if err == nil {
+		err = os.WriteFile(caFile, append([]byte("\ufeff"), text...), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, d.dial(client.Config{CAFile: caFile, Token: "secret"}), "a", "k", `{}`)
 	plain := d.dial(client.Config{Token: "secret", FailFast: true})
 	if _, err := plain.Get(t.Context(), "a", "k"); !errors.Is(err, client.ErrUnavailable) || !strings.Contains(err.Error(), "wants TLS") {
 		t.Errorf("without TLS: %v", err)

@@ -26,7 +26,7 @@ var misleading = map[string]string{
 
 // clientsNames are the variables of clients, which may run in the same environment.
 var clientsNames = []string{
-	"STATEHOUSE_ADDRESS", "STATEHOUSE_NAMESPACE", "STATEHOUSE_TOKEN", "STATEHOUSE_TOKEN_FILE", "STATEHOUSE_TLS", "STATEHOUSE_CA_FILE",
+	"STATEHOUSE_ADDRESS", "STATEHOUSE_NAMESPACE", "STATEHOUSE_TLS", "STATEHOUSE_CA_FILE",
 	"STATEHOUSE_ALLOW_PLAINTEXT_TOKEN", "STATEHOUSE_CAPTURE_FILE", "STATEHOUSE_SIM",
 }
 

@@ -159,6 +159,11 @@ func TestReload(t *testing.T) {
 
 	// All at once: who is connected stays so, who comes sees the new certificate.
 	second := r.newCertificate()
+	text, err := os.ReadFile(r.cert)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.write(r.cert, "\ufeff"+string(text))
 	r.write(r.token, "\ufefftwo\r\n")
 	r.write(r.config, "log-level: debug\ncache-mb: 16\n")
 	r.reload(`msg=reloaded changed="token, certificate, log-level" needs_restart=cache-mb`)
