@@ -57,8 +57,8 @@ func (c *Client) once(ctx context.Context, try attempt) *Error {
 	return nil
 }
 
-// pause waits before try n+1, counted from 0.
-func (c *Client) pause(ctx context.Context, n int) error {
+// pause waits before try n+1, counted from 0, because the last one failed.
+func (c *Client) pause(ctx context.Context, n int, failed error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -66,20 +66,21 @@ func (c *Client) pause(ctx context.Context, n int) error {
 	var b [2]byte
 	c.config.Rand(b[:])
 	d -= d / 2 * time.Duration(uint16(b[0])<<8|uint16(b[1])) / 65536
+	c.config.Log.DebugContext(ctx, "statehouse: trying again", "failed", n+1, "pause", d, "error", failed)
 	return c.config.Sleep(ctx, d)
 }
 
 // call makes a call that may be repeated without harm.
 func (c *Client) call(ctx context.Context, try attempt) error {
 	return c.repeat(ctx, try, func(failed *Error) bool {
-		return failed.kind == ErrUnavailable && (failed.sent || !c.config.FailFast)
+		return failed.passes() && (failed.sent || !c.config.FailFast)
 	})
 }
 
 // callOnce makes a call that must not be repeated once it was sent.
 func (c *Client) callOnce(ctx context.Context, try attempt) error {
 	return c.repeat(ctx, try, func(failed *Error) bool {
-		return failed.kind == ErrUnavailable && !failed.sent && !c.config.FailFast
+		return failed.passes() && !failed.sent && !c.config.FailFast
 	})
 }
 
@@ -94,7 +95,7 @@ func (c *Client) repeat(ctx context.Context, try attempt, again func(*Error) boo
 		if !again(failed) {
 			return failed
 		}
-		if err := c.pause(ctx, n); err != nil {
+		if err := c.pause(ctx, n, failed); err != nil {
 			return failed.after(err)
 		}
 	}
@@ -120,7 +121,7 @@ func (c *Client) commit(ctx context.Context, id string, begun bool, try attempt)
 		}
 		doubt = doubt || failed.kind == ErrOutcomeUnknown || failed.sent && !failed.Answered
 		if passing(failed, doubt) && (failed.sent || doubt || !c.config.FailFast) {
-			err := c.pause(ctx, n)
+			err := c.pause(ctx, n, failed)
 			if err == nil {
 				continue
 			}
@@ -140,7 +141,9 @@ func (c *Client) commit(ctx context.Context, id string, begun bool, try attempt)
 // reached is for the caller to decide about, unless an earlier try is in doubt.
 func passing(failed *Error, doubt bool) bool {
 	switch failed.kind {
-	case ErrUnavailable, ErrOutcomeUnknown:
+	case ErrUnavailable:
+		return doubt || failed.passes()
+	case ErrOutcomeUnknown:
 		return true
 	case ErrLimit, ErrDiskFull:
 		return doubt

@@ -1,22 +1,25 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
+	"log/slog"
 	"os"
 	"strings"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/status"
 
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
@@ -24,7 +27,8 @@ import (
 // Config says how to reach a daemon. The zero value reaches the one on this
 // machine.
 type Config struct {
-	// Address of the daemon; localhost:50051. Only Dial uses it.
+	// Address of the daemon, as ParseAddress reads it; localhost:50051. An https:// in
+	// front turns TLS on. Only Dial uses it.
 	Address string
 	// Namespace that names without one are in; "default".
 	Namespace string
@@ -46,6 +50,9 @@ type Config struct {
 	// FailFast gives up a call that was certainly not sent, because the daemon cannot
 	// be reached, instead of trying until the context ends.
 	FailFast bool
+	// Log is told, at debug level, of every try that failed and is made again;
+	// slog.Default().
+	Log *slog.Logger
 	// PageSize is how many items of a list one request asks for; 1,000. The daemon may
 	// answer fewer.
 	PageSize int
@@ -60,7 +67,7 @@ type Config struct {
 
 func (c *Config) setDefaults() {
 	if c.Address == "" {
-		c.Address = "localhost:50051"
+		c.Address = Address{Host: "localhost", Port: DefaultPort}.String()
 	}
 	if c.Namespace == "" {
 		c.Namespace = "default"
@@ -73,6 +80,9 @@ func (c *Config) setDefaults() {
 	}
 	if c.PageSize <= 0 {
 		c.PageSize = 1000
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -104,36 +114,27 @@ func (c *Config) validate() error {
 	return nil
 }
 
-func (c *Config) encrypted() bool { return c.TLS != nil || c.CAFile != "" }
-
-// checkToken keeps a token from going over a network in plain text.
-func (c *Config) checkToken() error {
-	if c.Token == "" || c.encrypted() || c.PlaintextToken || loopback(c.Address) {
-		return nil
-	}
-	return invalidf("the token would go to %s in plain text: turn TLS on, or allow it if the network itself is trusted", c.Address)
-}
-
-// loopback tells whether an address is certainly on this machine.
-func loopback(address string) bool {
-	if strings.HasPrefix(address, "unix:") {
-		return true
-	}
-	for _, scheme := range []string{"dns:///", "passthrough:///"} {
-		address = strings.TrimPrefix(address, scheme)
-	}
-	host, _, err := net.SplitHostPort(address)
+// reach is the address to connect to, and over what. A scheme in the address turns
+// TLS on; it cannot turn off what the configuration asks for.
+func (c *Config) reach() (Address, credentials.TransportCredentials, error) {
+	a, err := ParseAddress(c.Address)
 	if err != nil {
-		host = address
+		return a, nil, err
 	}
-	ip := net.ParseIP(strings.Trim(host, "[]"))
-	return host == "localhost" || ip != nil && ip.IsLoopback()
+	encrypted := c.TLS != nil || c.CAFile != "" || a.Scheme == "https"
+	switch {
+	case encrypted && a.Scheme == "http":
+		return a, nil, invalidf("the address %s asks for plain text, and the configuration for TLS: write https:// or no scheme, or turn TLS off", c.Address)
+	case !encrypted && c.Token != "" && !c.PlaintextToken && !a.Loopback():
+		return a, nil, invalidf("the token would go to %s in plain text: turn TLS on, or allow it if the network itself is trusted", c.Address)
+	case !encrypted:
+		return a, explaining{insecure.NewCredentials()}, nil
+	}
+	creds, err := c.credentials()
+	return a, explaining{creds}, err
 }
 
 func (c *Config) credentials() (credentials.TransportCredentials, error) {
-	if !c.encrypted() {
-		return insecure.NewCredentials(), nil
-	}
 	t := &tls.Config{MinVersion: tls.VersionTLS12}
 	if c.TLS != nil {
 		t = c.TLS.Clone()
@@ -144,7 +145,7 @@ func (c *Config) credentials() (credentials.TransportCredentials, error) {
 			return nil, invalidf("the file of authorities cannot be read: %v", err)
 		}
 		t.RootCAs = x509.NewCertPool()
-		if !t.RootCAs.AppendCertsFromPEM(pem) {
+		if !t.RootCAs.AppendCertsFromPEM(bytes.TrimPrefix(pem, []byte("\ufeff"))) { // some editors put it in front
 			return nil, invalidf("%s holds no certificate in PEM form", c.CAFile)
 		}
 	}
@@ -182,14 +183,14 @@ func Dial(config Config) (*Client, error) {
 // of config is not sent by the connection but by a Client.
 func Connect(config Config) (*grpc.ClientConn, error) {
 	config.setDefaults()
-	if err := config.checkToken(); err != nil {
+	if err := config.validate(); err != nil {
 		return nil, err
 	}
-	creds, err := config.credentials()
+	address, creds, err := config.reach()
 	if err != nil {
 		return nil, err
 	}
-	conn, err := grpc.NewClient(config.Address,
+	opts := []grpc.DialOption{
 		grpc.WithTransportCredentials(creds),
 		grpc.WithUserAgent("statehouse-go"),
 		// A daemon that restarts is found again within seconds, not gRPC's two minutes.
@@ -199,9 +200,16 @@ func Connect(config Config) (*grpc.ClientConn, error) {
 		}),
 		// A watch notices that the other machine is gone.
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 20 * time.Second, Timeout: 10 * time.Second}),
-	)
+	}
+	// What goes to this machine stays on it, and leave to send a token to one machine in
+	// plain text is not leave to show it to a proxy.
+	if address.Loopback() || config.Token != "" && creds.Info().SecurityProtocol == "insecure" {
+		opts = append(opts, grpc.WithNoProxy())
+	}
+	// With its scheme, so that a host is not taken for one of gRPC's: "unix:50051".
+	conn, err := grpc.NewClient("dns:///"+address.String(), opts...)
 	if err != nil {
-		return nil, invalidf("%q is not an address: %v", config.Address, err)
+		return nil, invalidf("a connection to %s cannot be prepared: %v", address, err)
 	}
 	return conn, nil
 }
@@ -221,12 +229,26 @@ func New(conn grpc.ClientConnInterface, config Config) (*Client, error) {
 	}, nil
 }
 
-// In is a client for another namespace on the same connection. Close only one.
+// In is a client for another namespace on the same connection. Close only one. An empty
+// namespace is one that the caller has lost: every call then fails with ErrInvalid,
+// rather than reaching "default".
 func (c *Client) In(namespace string) *Client {
 	other := *c
 	other.config.Namespace = namespace
-	other.config.setDefaults()
+	if namespace == "" {
+		nowhere := refusing{status.Error(codes.InvalidArgument, "client.In was given an empty namespace")}
+		other.stub, other.captures = pb.NewStatehouseServiceClient(nowhere), pb.NewCaptureServiceClient(nowhere)
+	}
 	return &other
+}
+
+// refusing is a connection on which every call fails.
+type refusing struct{ err error }
+
+func (r refusing) Invoke(context.Context, string, any, any, ...grpc.CallOption) error { return r.err }
+
+func (r refusing) NewStream(context.Context, *grpc.StreamDesc, string, ...grpc.CallOption) (grpc.ClientStream, error) {
+	return nil, r.err
 }
 
 // Namespace that names without one are in.

@@ -25,6 +25,10 @@ var (
 	// ErrUnavailable: the daemon cannot be reached, does not answer or is stopping.
 	// Of a commit: it was not applied.
 	ErrUnavailable = errors.New("unavailable")
+	// ErrTLS: somebody answers, but its certificate is not trusted, or one side speaks TLS
+	// and the other does not. It is an ErrUnavailable that no further try mends, and ends
+	// a call at once.
+	ErrTLS = errors.New("no agreement on TLS")
 	// ErrUnauthenticated: the token is missing or wrong.
 	ErrUnauthenticated = errors.New("unauthenticated")
 	// ErrUnimplemented: the daemon does not know the method; it is older than this
@@ -113,12 +117,12 @@ type Error struct {
 
 	kind  error
 	sent  bool  // the daemon may have seen the request
-	cause error // of a call that its context ended, the context's error
+	cause error // of a call that its context ended, the context's error; else ErrTLS or nil
 }
 
 func (e *Error) Error() string { return e.Message }
 
-// Unwrap makes errors.Is find the kind, and the context's error.
+// Unwrap makes errors.Is find the kind, and the cause.
 func (e *Error) Unwrap() []error {
 	if e.cause != nil {
 		return []error{e.kind, e.cause}
@@ -196,11 +200,16 @@ func fromStatus(err error) *Error {
 	// Everything else did not come from the daemon: INTERNAL and UNKNOWN without a
 	// detail are how gRPC tells of a stream that broke.
 	e.Code, e.kind = Code(code.String()), codeKinds[code]
-	if !e.Answered {
+	if said, found := disagreement(s.Message()); found {
+		e.Message, e.cause = said, ErrTLS
+	} else if !e.Answered {
 		e.Message = "no answer: " + s.Message()
 	}
 	return e
 }
+
+// passes reports whether a daemon that cannot be used now may be later.
+func (e *Error) passes() bool { return e.kind == ErrUnavailable && e.cause != ErrTLS }
 
 func fromDetail(d *pb.StatehouseError, fallback string) *Error {
 	e := &Error{Code: Code(d.GetCode().String()), Message: d.GetMessage(), Details: d.GetDetails(), Answered: true, kind: codeKinds[d.GetCode()]}

@@ -96,13 +96,13 @@ func TestPause(t *testing.T) {
 		{3, 0, 8 * firstPause, 8 * firstPause}, {1000, 0, maxPause, maxPause}, {1000, 255, maxPause / 2, maxPause * 51 / 100},
 	} {
 		random = tt.random
-		if err := c.pause(t.Context(), tt.n); err != nil || slept < tt.from || slept > tt.upTo {
+		if err := c.pause(t.Context(), tt.n, ErrUnavailable); err != nil || slept < tt.from || slept > tt.upTo {
 			t.Errorf("pause %d with random %d is %v", tt.n, tt.random, slept)
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := c.pause(ctx, 0); err != context.Canceled {
+	if err := c.pause(ctx, 0, ErrUnavailable); err != context.Canceled {
 		t.Errorf("pausing after the end: %v", err)
 	}
 }

@@ -74,7 +74,12 @@ func (d *daemon) restart() {
 // dial is a client over a real connection.
 func (d *daemon) dial(config client.Config) *client.Client {
 	d.t.Helper()
-	config.Address = d.addr
+	return d.dialAt(d.addr, config)
+}
+
+func (d *daemon) dialAt(address string, config client.Config) *client.Client {
+	d.t.Helper()
+	config.Address = address
 	c, err := client.Dial(config)
 	if err != nil {
 		d.t.Fatal(err)

@@ -22,7 +22,7 @@ func (c *Client) RunTxn(ctx context.Context, fn func(*Txn) error) (Commit, error
 		if err == nil || !t.again(err) {
 			return commit, err
 		}
-		if ended := c.pause(ctx, n); ended != nil {
+		if ended := c.pause(ctx, n, err); ended != nil {
 			return Commit{}, fmt.Errorf("giving up after %d tries (%w): %w", n+1, ended, err)
 		}
 	}

@@ -131,7 +131,7 @@ func (f *feed) run(ctx context.Context) {
 			return
 		}
 		failed := streamError(ctx, err)
-		if failed.kind != ErrUnavailable || ctx.Err() != nil || !known && !failed.Answered && f.c.config.FailFast {
+		if !failed.passes() || ctx.Err() != nil || !known && !failed.Answered && f.c.config.FailFast {
 			f.yield(Event{}, failed)
 			return
 		}
@@ -143,7 +143,7 @@ func (f *feed) run(ctx context.Context) {
 			f.yield(Event{}, failed)
 			return
 		}
-		if err := f.c.pause(ctx, n); err != nil {
+		if err := f.c.pause(ctx, n, failed); err != nil {
 			f.yield(Event{}, failed.after(err))
 			return
 		}

@@ -1,6 +1,9 @@
 package engine
 
-import "unicode/utf8"
+import (
+	"fmt"
+	"unicode/utf8"
+)
 
 // The strings and numbers of a value.
 
@@ -153,7 +156,11 @@ func (s *valueScanner) number() error {
 	if zero || above < int64(overflowDigits) || above == int64(overflowDigits) && !overflows(mantissa) {
 		return nil
 	}
-	return s.fail(start, "the number %.40s is beyond what a float64 can hold; it is", s.text[start:s.at])
+	shown := string(s.text[start:s.at])
+	if len(shown) > 40 {
+		shown = shown[:40] + fmt.Sprintf("… (of %d characters)", len(shown))
+	}
+	return s.fail(start, "the number %s is beyond what a float64 can hold (about ±1.8e308); it is", shown)
 }
 
 // overflows compares digits with those of overflow. strconv would take tens of

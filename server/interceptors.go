@@ -84,13 +84,14 @@ func (s *Service) admit(ctx context.Context, g *gate, limit int, what string) er
 }
 
 func (s *Service) authorise(ctx context.Context) error {
-	if s.config.Token == "" {
+	token := *s.token.Load()
+	if token == "" {
 		return nil
 	}
 	md, _ := metadata.FromIncomingContext(ctx)
 	for _, v := range md.Get("authorization") {
 		given, isBearer := strings.CutPrefix(v, "Bearer ")
-		if isBearer && subtle.ConstantTimeCompare([]byte(given), []byte(s.config.Token)) == 1 {
+		if isBearer && subtle.ConstantTimeCompare([]byte(given), []byte(token)) == 1 {
 			return nil
 		}
 	}

@@ -46,6 +46,7 @@ type Service struct {
 	streams  gate
 	outbox   *outbox
 	making   *room
+	token    atomic.Pointer[string] // that every request must carry; empty: none
 	draining context.Context
 	drain    context.CancelFunc
 	recorder atomic.Pointer[capture.Recorder] // nil without Config.Capture
@@ -64,6 +65,7 @@ func Assemble(env engine.Env, config Config) (*Service, error) {
 		config.UnsentBytes = 256 << 20
 	}
 	s := &Service{config: config}
+	s.SetToken(config.Token)
 	s.env = s.captured(env)
 	s.outbox = newOutbox(&config, &s.env)
 	s.making = newRoom(config.UnsentBytes/2, &s.env)
@@ -82,6 +84,10 @@ func Assemble(env engine.Env, config Config) (*Service, error) {
 // Engine is what the service stands on: Run's in production, stepped by the
 // simulator.
 func (s *Service) Engine() *engine.Engine { return s.engine }
+
+// SetToken makes the token that requests from now on must carry another. What is under
+// way goes on.
+func (s *Service) SetToken(token string) { s.token.Store(&token) }
 
 // Register adds the service to a gRPC server, or to the simulator's transport.
 func (s *Service) Register(r grpc.ServiceRegistrar) {

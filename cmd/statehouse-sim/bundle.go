@@ -199,11 +199,11 @@ func (a *app) printDiff(nameA, nameB string, d *bundle.Difference, c *bundle.Com
 	var b strings.Builder
 	fmt.Fprintf(&b, "commits %d to %d: ", c.From, c.To)
 	if d == nil {
-		fmt.Fprintf(&b, "the same, %d events\n", c.Events)
+		fmt.Fprintf(&b, "the same, %s\n", show.Count(c.Events, "event"))
 		_, err := io.WriteString(a.out, b.String())
 		return err
 	}
-	fmt.Fprintf(&b, "%d events are the same, then they differ (%s)\n%s\n", c.Events, d.What, d.Sentence)
+	fmt.Fprintf(&b, "%s the same, then they differ (%s)\n%s\n", show.Count(c.Events, "event"), d.What, d.Sentence)
 	table := show.NewTable(&b)
 	for _, side := range []struct {
 		name string

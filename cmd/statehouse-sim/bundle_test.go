@@ -124,7 +124,7 @@ func TestBundleCommands(t *testing.T) {
 		{"replay " + redacted, 0, `(?s).*  goal    v1  "digest:0123456789abcdef0123456789abcdef:9"\n.*`},
 		{"diff " + sound + " " + sound, 0, "commits 1 to 3: the same, 2 events\n"},
 		{"diff --json " + sound + " " + sound, 0, `{"same":true,"from":1,"to":3,"events":2}` + "\n"},
-		{"diff " + sound + " " + changed, 1, `commits 1 to 3: 1 events are the same, then they differ \(operation\)
+		{"diff " + sound + " " + changed, 1, `commits 1 to 3: 1 event the same, then they differ \(operation\)
 commit 3: operation 1 is a delete of key "note/1" of agent "planner", version 2, in A, a write of .* in B
 A  \S*sound
 2026-01-01 00:00:01.500  3  planner  DELETE  note/1  v2
@@ -138,8 +138,8 @@ B  \S*changed
 		{"diff --operations " + sound + " " + redone, 0, `(?s).*the same, 2 events\n`},
 		{"diff " + sound + " " + redacted, 7, "statehouse-sim: they cannot be compared: they are not redacted alike\n"},
 		{"diff " + sound + " " + broken, 2, `statehouse-sim: \S*broken: .*\n`},
-		{"verify " + sound, 0, `(?s)\S*sound: \d+ bytes, hashes right\n.*agents    planner in default\nlog       commits 1 to 3: 2 events, 3 operations\nstate     1 records\nredacted  no\nthe state follows from the log\n`},
-		{"verify " + withHistory, 0, `(?s).*history   1 operations\n.*`},
+		{"verify " + sound, 0, `(?s)\S*sound: \d+ bytes, hashes right\n.*agents    planner in default\nlog       commits 1 to 3: 2 events, 3 operations\nstate     1 record\nredacted  no\nthe state follows from the log\n`},
+		{"verify " + withHistory, 0, `(?s).*history   1 operation\n.*`},
 		{"verify --json " + sound, 0, `{"ok":true,"manifest":{.*},"events":2,"operations":3,"records":1,"captured":0}` + "\n"},
 		{"verify " + unfounded, 1, `(?s).*WRONG     the state lacks key "goal" of agent "planner", which commit 1 made\nstatehouse-sim: \S*unfounded is whole, but not right\n`},
 		{"verify --json " + unfounded, 1, `(?s){"ok":false,.*"findings":\["the state lacks .*`},

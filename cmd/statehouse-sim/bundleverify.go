@@ -71,10 +71,10 @@ func verified(path string, m *bundle.Manifest, v *bundle.Verified) string {
 	fmt.Fprintf(&b, "made      %s by statehousectl %s (%s)\n", show.Clock(m.Created), show.Quote(m.Tool.Version), show.Quote(m.Tool.GitSHA))
 	fmt.Fprintf(&b, "daemon    %s (%s), store %s\n", show.Quote(m.Daemon.Version), show.Quote(m.Daemon.GitSHA), show.Quote(m.Store.ID))
 	fmt.Fprintf(&b, "agents    %s in %s\n", strings.Join(agents, " "), show.Quote(m.Namespace))
-	fmt.Fprintf(&b, "log       commits %d to %d: %d events, %d operations\n", m.From, m.To, v.Events, v.Operations)
-	fmt.Fprintf(&b, "state     %d records\n", v.Records)
+	fmt.Fprintf(&b, "log       commits %d to %d: %s, %s\n", m.From, m.To, show.Count(v.Events, "event"), show.Count(v.Operations, "operation"))
+	fmt.Fprintf(&b, "state     %s\n", show.Count(v.Records, "record"))
 	if m.Has(bundle.History) {
-		fmt.Fprintf(&b, "history   %d operations\n", v.Captured)
+		fmt.Fprintf(&b, "history   %s\n", show.Count(v.Captured, "operation"))
 	}
 	fmt.Fprintf(&b, "redacted  %s\n", redacted)
 	for _, f := range v.Findings {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"statehouse.dev/statehouse/cmd/show"
 	lin "statehouse.dev/statehouse/linearizability"
 )
 
@@ -103,12 +104,12 @@ func (c *checked) partly() string {
 		of, early = "it is long, and was judged in sections", "that look further back than a section"
 	}
 	if c.Gaps > 0 {
-		of = fmt.Sprintf("it has %s of which not everything was recorded", count(c.Gaps, "time"))
+		of = fmt.Sprintf("it has %s of which not everything was recorded", show.Count(c.Gaps, "time"))
 	}
 	var not []string
 	add := func(n int, what, rest string) {
 		if n > 0 {
-			not = append(not, count(n, what)+" "+rest)
+			not = append(not, show.Count(n, what)+" "+rest)
 		}
 	}
 	add(c.BeforeBase, "operation", early)
@@ -120,14 +121,6 @@ func (c *checked) partly() string {
 	return "judged only for what it holds: " + of + "; not judged: " + strings.Join(not, ", ")
 }
 
-// count is a number of things.
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}
-
 func (a *app) printChecked(h *lin.History, r lin.Result, c *checked, around int) error {
 	if a.asJSON {
 		return json.NewEncoder(a.out).Encode(c)
@@ -136,7 +129,7 @@ func (a *app) printChecked(h *lin.History, r lin.Result, c *checked, around int)
 	if c.Others > 0 {
 		others = fmt.Sprintf(" (%d of others)", c.Others)
 	}
-	fmt.Fprintf(a.out, "%s: %d operations, %d commits%s, judged in %.1fs: %s\n", c.File, c.Operations, c.Commits, others, c.Seconds, c.Verdict)
+	fmt.Fprintf(a.out, "%s: %s, %s%s, judged in %.1fs: %s\n", c.File, show.Count(c.Operations, "operation"), show.Count(c.Commits, "commit"), others, c.Seconds, c.Verdict)
 	if c.Partial {
 		fmt.Fprintln(a.out, c.partly())
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"statehouse.dev/statehouse/cmd/show"
 	lin "statehouse.dev/statehouse/linearizability"
 	"statehouse.dev/statehouse/linearizability/edn"
 	"statehouse.dev/statehouse/linearizability/zst"
@@ -85,7 +86,7 @@ func (a *app) convert(from, to, workload string, how judging) error {
 		return err
 	}
 	if !a.asJSON {
-		fmt.Fprintf(a.out, "%s: %s, %s\n", to, count(len(h.Operations), "operation"), count(len(h.Log), "commit"))
+		fmt.Fprintf(a.out, "%s: %s, %s\n", to, show.Count(len(h.Operations), "operation"), show.Count(len(h.Log), "commit"))
 	}
 	return nil
 }

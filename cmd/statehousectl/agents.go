@@ -25,6 +25,7 @@ func (a *app) agentsCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&prefix, "prefix", "", "only agents that start with this")
 	cmd.RunE = a.connected(func(ctx context.Context, s *session, _ []string) error {
+		found := false
 		for agent, err := range s.ListAgents(ctx, prefix) {
 			if err == nil && s.asJSON {
 				err = s.p.object(agentShape(agent))
@@ -34,6 +35,10 @@ func (a *app) agentsCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			found = true
+		}
+		if !found {
+			return s.noteNothing(ctx)
 		}
 		return nil
 	})

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"statehouse.dev/statehouse/cmd/show"
 	"statehouse.dev/statehouse/linearizability/bundle"
 	"statehouse.dev/statehouse/linearizability/redact"
 )
@@ -95,7 +96,7 @@ func (s *session) bundle(ctx context.Context, f *bundleFlags, agents []string) e
 	if s.asJSON {
 		return s.p.object(shape)
 	}
-	if err := s.p.line("commits %d to %d: %d of these agents, %d records at the end, %d captured operations, in %s", b.from, b.to, b.events, b.records, b.captured, quote(f.output)); err != nil {
+	if err := s.p.line("commits %d to %d: %d of these agents, %s at the end, %s, in %s", b.from, b.to, b.events, show.Count(b.records, "record"), show.Count(b.captured, "captured operation"), quote(f.output)); err != nil {
 		return err
 	}
 	return s.p.line("sha256 %s", shape.SHA256)
@@ -136,7 +137,7 @@ func (s *session) newBundler(ctx context.Context, f *bundleFlags, agents []strin
 		case !found:
 			return nil, noSuchAgent(s, agent)
 		case known.First > ts:
-			return nil, failedf("agent %s has no commits up to commit %d; its first is %d", quote(agent), ts, known.First)
+			return nil, notFoundf("agent %s has no commits up to commit %d; its first is %d", quote(agent), ts, known.First)
 		}
 	}
 	if b.from > b.to {

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"statehouse.dev/statehouse/client"
+	"statehouse.dev/statehouse/cmd/show"
 )
 
 type dumpFlags struct {
@@ -60,7 +61,7 @@ func (s *session) dump(ctx context.Context, d *dumpFlags, agent string) error {
 	case !found:
 		return noSuchAgent(s, agent)
 	case known.First > ts:
-		return failedf("agent %s has no commits up to commit %d; its first is %d", quote(agent), ts, known.First)
+		return notFoundf("agent %s has no commits up to commit %d; its first is %d", quote(agent), ts, known.First)
 	}
 	if d.output == "-" {
 		_, err := s.writeDump(ctx, s.p.w, d, agent, ts)
@@ -77,7 +78,7 @@ func (s *session) dump(ctx context.Context, d *dumpFlags, agent string) error {
 	if s.asJSON {
 		return s.p.object(dumpedShape{d.output, n, ts})
 	}
-	return s.p.line("%d records as of commit %d in %s", n, ts, quote(d.output))
+	return s.p.line("%s as of commit %d in %s", show.Count(n, "record"), ts, quote(d.output))
 }
 
 type dumpedShape struct {

@@ -29,8 +29,9 @@ const (
 // it is a mistake in the command line.
 type failure struct {
 	error
-	address string
-	timeout time.Duration
+	address  string
+	timeout  time.Duration
+	hasToken bool
 }
 
 func (f *failure) Unwrap() error { return f.error }
@@ -42,11 +43,20 @@ func usagef(format string, args ...any) error { return usageError{fmt.Errorf(for
 
 // errFailed is the answer no: not found, or a check that failed. The message, if
 // any, goes to standard error.
-type errFailed struct{ message string }
+type errFailed struct {
+	message  string
+	notFound bool
+}
 
 func (e errFailed) Error() string { return e.message }
 
-func failedf(format string, args ...any) error { return errFailed{fmt.Sprintf(format, args...)} }
+func failedf(format string, args ...any) error {
+	return errFailed{message: fmt.Sprintf(format, args...)}
+}
+
+func notFoundf(format string, args ...any) error {
+	return errFailed{fmt.Sprintf(format, args...), true}
+}
 
 // execute runs the tool and tells the exit code.
 func execute(ctx context.Context, root *cobra.Command, args []string) int {
@@ -59,7 +69,11 @@ func execute(ctx context.Context, root *cobra.Command, args []string) int {
 	if code == exitUsage {
 		message += "\nSee " + cmd.CommandPath() + " --help."
 	}
-	if message != "" {
+	switch {
+	case message == "":
+	case wantsJSON(root, args):
+		fmt.Fprintf(root.ErrOrStderr(), "%s\n", jsonError(err, code, message))
+	default:
 		fmt.Fprintln(root.ErrOrStderr(), "statehousectl: "+printable(message))
 	}
 	return code
@@ -101,12 +115,16 @@ func explainError(f *failure, e *client.Error) (code int, message string) {
 		return exitDataLoss, e.Message + "\nThe daemon met damage on its disk. Stop it and run: statehousectl verify DIR"
 	case errors.Is(e, client.ErrNotFound):
 		return exitFailed, e.Message
+	case errors.Is(e, client.ErrUnauthenticated) && f.hasToken:
+		return exitRefused, e.Message + "\nThe token that was given (--token-file, STATEHOUSE_TOKEN_FILE or STATEHOUSE_TOKEN) is not this daemon's."
 	case errors.Is(e, client.ErrUnauthenticated):
 		return exitRefused, e.Message + "\nGive the daemon's token with --token-file or STATEHOUSE_TOKEN."
 	case errors.Is(e, client.ErrInvalid) && !e.Answered: // the configuration
 		return exitUsage, e.Message
 	case errors.Is(e, client.ErrInternal), errors.Is(e, client.ErrUnimplemented):
 		return exitUnavailable, e.Message
+	case errors.Is(e, client.ErrTLS):
+		return exitUnavailable, fmt.Sprintf("no agreement on TLS with %s: %s; see --tls and --ca-file", f.address, e.Message)
 	case !errors.Is(e, client.ErrUnavailable):
 		if e.MaybeApplied {
 			return exitUnknown, e.Message + "\nAn earlier try of the same transaction got no answer; should it still be under way it may yet take effect."
@@ -118,8 +136,8 @@ func explainError(f *failure, e *client.Error) (code int, message string) {
 		return exitUnavailable, fmt.Sprintf("%s did not answer in time (--timeout %v)", f.address, f.timeout)
 	}
 	message = fmt.Sprintf("cannot reach %s (%v): is statehoused running?\n", f.address, reason(e))
-	if strings.Contains(e.Message, "preface") || strings.Contains(e.Message, "handshake") || strings.Contains(e.Message, "certificate") {
-		return exitUnavailable, message + "Does one side use TLS and the other not, or another authority? See --tls and --ca-file."
+	if strings.Contains(e.Message, "preface") || strings.Contains(e.Message, "handshake") {
+		return exitUnavailable, message + "Does it want TLS? See --tls and --ca-file."
 	}
 	return exitUnavailable, message + "Start it with: statehoused   or name another with --address or STATEHOUSE_ADDRESS."
 }

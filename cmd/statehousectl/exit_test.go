@@ -37,7 +37,7 @@ func TestExplain(t *testing.T) {
 	}
 }
 
-func working(err error) error { return &failure{err, "localhost:1", 0} }
+func working(err error) error { return &failure{err, "localhost:1", 0, false} }
 
 // full is a terminal that has gone.
 type full struct{}

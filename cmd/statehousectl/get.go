@@ -65,7 +65,7 @@ func (s *session) point(ctx context.Context, agent, at string) (client.CommitTS,
 
 func missing(r client.Record) error {
 	if r.Version > 0 {
-		return failedf("key %s of agent %s does not exist: its version %d, of commit %d, is a delete", quote(r.Key), quote(r.Agent), r.Version, r.CommitTS)
+		return notFoundf("key %s of agent %s does not exist: its version %d, of commit %d, is a delete", quote(r.Key), quote(r.Agent), r.Version, r.CommitTS)
 	}
-	return failedf("key %s of agent %s does not exist in namespace %s", quote(r.Key), quote(r.Agent), quote(r.Namespace))
+	return notFoundf("key %s of agent %s does not exist in namespace %s", quote(r.Key), quote(r.Agent), quote(r.Namespace))
 }

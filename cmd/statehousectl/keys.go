@@ -18,12 +18,20 @@ type listFlags struct {
 }
 
 func (l *listFlags) register(f *pflag.FlagSet) {
+	f.StringVar(&l.prefix, "prefix", "", "only keys that start with this; may be an argument, too")
 	f.BoolVar(&l.reverse, "reverse", false, "from last to first")
 	f.IntVar(&l.limit, "limit", 0, "at most this many; 0: all")
 	f.StringVar(&l.at, "at", "", "read as of this commit_ts or time")
 }
 
-func (l *listFlags) query(s *session) (client.ListQuery, error) {
+// query is what the flags and the arguments AGENT [PREFIX] ask for.
+func (l *listFlags) query(s *session, f *pflag.FlagSet, args []string) (client.ListQuery, error) {
+	if len(args) == 2 {
+		if f.Changed("prefix") {
+			return client.ListQuery{}, usagef("the prefix is given twice: %s, and by --prefix", quote(args[1]))
+		}
+		l.prefix = args[1]
+	}
 	at, err := parseAt(l.at, s.now())
 	if err != nil {
 		return client.ListQuery{}, usageError{err}
@@ -41,18 +49,19 @@ type keyShape struct {
 func (a *app) keysCommand() *cobra.Command {
 	var l listFlags
 	cmd := &cobra.Command{
-		Use:               "keys AGENT",
+		Use:               "keys AGENT [PREFIX]",
 		Short:             "List an agent's keys",
-		Args:              takes(1, 1),
+		Long:              "keys lists an agent's keys, one a line. It exits with 1 when the agent has no commits.",
+		Args:              takes(1, 2),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	l.register(cmd.Flags())
-	cmd.Flags().StringVar(&l.prefix, "prefix", "", "only keys that start with this")
 	cmd.RunE = a.connected(func(ctx context.Context, s *session, args []string) error {
-		q, err := l.query(s)
+		q, err := l.query(s, cmd.Flags(), args)
 		if err != nil {
 			return err
 		}
+		found := false
 		for key, err := range s.ListKeys(ctx, args[0], q) {
 			if err == nil && s.asJSON {
 				err = s.p.object(keyShape{key})
@@ -62,6 +71,10 @@ func (a *app) keysCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			found = true
+		}
+		if !found {
+			return s.mustExist(ctx, args[0])
 		}
 		return nil
 	})

@@ -35,7 +35,14 @@ func (a *app) putCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return s.commitWrite(ctx, &w, cmd.Flags(), client.Put(args[0], args[1], value))
+		commit, err := s.commitWrite(ctx, &w, cmd.Flags(), client.Put(args[0], args[1], value))
+		switch {
+		case err != nil:
+			return err
+		case s.asJSON:
+			return s.p.object(shapeCommit(commit))
+		}
+		return s.printWrite(commit)
 	})
 	return cmd
 }
@@ -80,7 +87,7 @@ func (w *writeFlags) register(f *pflag.FlagSet, oneKey bool) {
 	if oneKey {
 		f.Uint64Var(&w.expected, "expected-version", 0, "only when the key is at this version; 0: does not exist")
 	}
-	f.StringArrayVar(&w.metadata, "meta", nil, "metadata of the commit, key=value; may be repeated")
+	f.StringArrayVar(&w.metadata, "meta", nil, "metadata of the commit, key=value; once for each key")
 	f.StringVar(&w.txnID, "txn-id", "", "id of the transaction: sent again under the same id it takes effect once")
 }
 
@@ -92,6 +99,9 @@ func (w *writeFlags) conditions() (client.Conditions, error) {
 		if !found || k == "" {
 			return c, usagef("--meta %q is not key=value", kv)
 		}
+		if before, twice := c.Metadata[k]; twice {
+			return c, usagef("--meta has the key %s twice, with %s and with %s: only one can be kept", quote(k), quote(before), quote(v))
+		}
 		if c.Metadata == nil {
 			c.Metadata = make(map[string]string)
 		}
@@ -100,24 +110,22 @@ func (w *writeFlags) conditions() (client.Conditions, error) {
 	return c, nil
 }
 
-// commitWrite commits one write and shows the commit.
-func (s *session) commitWrite(ctx context.Context, w *writeFlags, f *pflag.FlagSet, write client.Write) error {
+// commitWrite commits one write.
+func (s *session) commitWrite(ctx context.Context, w *writeFlags, f *pflag.FlagSet, write client.Write) (client.Commit, error) {
 	conditions, err := w.conditions()
 	if err != nil {
-		return err
+		return client.Commit{}, err
 	}
 	if f.Changed("expected-version") {
 		write = write.IfVersion(client.Version(w.expected))
 	}
 	commit, err := s.Transact(ctx, client.Batch{TxnID: w.txnID, Writes: []client.Write{write}, Conditions: conditions})
-	if err != nil {
-		return err
+	if err == nil && len(commit.Versions) != 1 {
+		err = errors.New("the commit names no version")
 	}
-	if s.asJSON {
-		return s.p.object(shapeCommit(commit))
-	}
-	if len(commit.Versions) != 1 {
-		return errors.New("the commit names no version")
-	}
+	return commit, err
+}
+
+func (s *session) printWrite(commit client.Commit) error {
 	return s.p.line("commit %d · version %d", commit.CommitTS, commit.Versions[0].Version)
 }

@@ -29,8 +29,9 @@ were made. Each operation is a line: time, commit_ts, agent, what was done, key,
 version and the value cut to the width of the terminal. What was done is WRITE or
 DELETE, or TOOL, NOTE, FINAL for keys under tool/, note/, final/.
 
---json prints a line a commit, with every operation and value whole.`,
-		Example:           "  statehousectl replay planner\n  statehousectl replay --all-agents --since -1h --verbose",
+--json prints a line a commit, with every operation and value whole. It exits with 1
+when the agent has no commits.`,
+		Example:           "  statehousectl replay planner\n  statehousectl replay --all-agents --since 1h --verbose",
 		Args:              takes(0, 1),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
@@ -38,7 +39,7 @@ DELETE, or TOOL, NOTE, FINAL for keys under tool/, note/, final/.
 	f.BoolVar(&r.allAgents, "all-agents", false, "every agent of the namespace")
 	f.Uint64Var(&r.from, "from", 0, "first commit_ts")
 	f.Uint64Var(&r.to, "to", 0, "last commit_ts")
-	f.StringVar(&r.since, "since", "", "only commits from this time on (or this long ago: -5m)")
+	f.StringVar(&r.since, "since", "", "only commits from this time on (or this long ago: 5m)")
 	f.StringVar(&r.until, "until", "", "only commits up to this time")
 	f.StringVar(&r.prefix, "prefix", "", "only operations on keys that start with this")
 	f.IntVar(&r.limit, "limit", 0, "at most this many commits; 0: all")
@@ -48,7 +49,7 @@ DELETE, or TOOL, NOTE, FINAL for keys under tool/, note/, final/.
 		if err != nil {
 			return err
 		}
-		out := eventPrinter{p: s.p, verbose: r.verbose, asJSON: s.asJSON}
+		out, found := eventPrinter{p: s.p, verbose: r.verbose, asJSON: s.asJSON}, false
 		for ev, err := range s.Replay(ctx, q) {
 			if err == nil {
 				err = out.print(ev, 0)
@@ -56,8 +57,15 @@ DELETE, or TOOL, NOTE, FINAL for keys under tool/, note/, final/.
 			if err != nil {
 				return err
 			}
+			found = true
 		}
-		return nil
+		switch {
+		case found:
+			return nil
+		case r.allAgents:
+			return s.noteNothing(ctx)
+		}
+		return s.mustExist(ctx, q.Agent)
 	})
 	return cmd
 }

@@ -2,12 +2,9 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,15 +17,21 @@ const rootHelp = `statehousectl talks to a Statehouse daemon: it reads and write
 agents, and shows what happened.
 
 Where a command takes --at it reads at an earlier point: a commit_ts (12), a time
-(2026-02-07T10:00:00Z, or "2026-02-07 10:00:00" in local time), or a time ago (-5m,
--2h30m, -7d).
+(2026-02-07T10:00:00Z, or "2026-02-07 10:00:00" in local time), a time ago (5m, 2h30m,
+7d; -5m is the same), or now.
 
 Names that hold spaces or anything unprintable are shown quoted as in Go and JSON.
 A name that starts with a dash goes behind "--": statehousectl get agent -- -rf
 
 --timeout bounds each call, not the whole of a long output.
 
-Exit codes: 0 ok, 1 not found, a check that failed, or a local failure, 2 wrong
+A variable of the environment that is empty is taken for unset; a flag that is given
+an empty value is a mistake, but for --prefix.
+
+With --json an error is an object, one line on standard error: error (a code), message,
+details, applied (no, or unknown: a commit may have taken effect), exit_code.
+
+Exit codes: 0 ok, 1 not found (also an agent without commits), a check that failed, or a local failure, 2 wrong
 usage, 3 refused by the daemon (conflict, precondition, limit, invalid request,
 token), 4 the daemon cannot be reached or has failed, 5 it is unknown whether a
 commit took effect, 6 data loss, 130 interrupted.`
@@ -46,8 +49,11 @@ type app struct {
 	tokenFile      string
 	caFile         string
 	useTLS         bool
+	plain          bool // TLS is ruled out by a flag
 	plaintextToken bool
+	hasToken       bool
 	asJSON         bool
+	debug          bool
 	timeout        time.Duration
 }
 
@@ -67,63 +73,22 @@ func newRoot(in io.Reader, out, err io.Writer) *cobra.Command {
 	root.SetOut(out)
 	root.SetErr(show.NewWriter(err))
 	f := root.PersistentFlags()
-	f.StringVar(&a.address, "address", "localhost:50051", "address of the daemon (STATEHOUSE_ADDRESS)")
+	f.StringVar(&a.address, "address", client.Address{Host: "localhost", Port: client.DefaultPort}.String(), "address of the daemon, HOST[:PORT]; https:// in front is --tls (STATEHOUSE_ADDRESS)")
 	f.StringVar(&a.namespace, "namespace", "default", "namespace to work in (STATEHOUSE_NAMESPACE)")
-	f.BoolVar(&a.asJSON, "json", false, "print JSON, one object a line, values verbatim")
+	f.BoolVar(&a.asJSON, "json", false, "print JSON, one object a line, values verbatim; an error is one on standard error")
 	f.DurationVar(&a.timeout, "timeout", 10*time.Second, "how long a call may take, repeated tries included")
-	f.StringVar(&a.tokenFile, "token-file", "", "file with the daemon's token (or the token itself in STATEHOUSE_TOKEN)")
-	f.BoolVar(&a.useTLS, "tls", false, "use TLS, trusting the system's authorities")
-	f.StringVar(&a.caFile, "ca-file", "", "use TLS, trusting the authorities in this PEM file")
-	f.BoolVar(&a.plaintextToken, "allow-plaintext-token", false, "send the token to another machine without TLS: anybody on the way can read it")
+	f.StringVar(&a.tokenFile, "token-file", "", "file with the daemon's token (STATEHOUSE_TOKEN_FILE, or the token itself in STATEHOUSE_TOKEN)")
+	f.BoolVar(&a.useTLS, "tls", false, "use TLS, trusting the system's authorities (STATEHOUSE_TLS)")
+	f.StringVar(&a.caFile, "ca-file", "", "use TLS, trusting the authorities in this PEM file (STATEHOUSE_CA_FILE)")
+	f.BoolVar(&a.plaintextToken, "allow-plaintext-token", false, "send the token to another machine without TLS: anybody on the way can read it (STATEHOUSE_ALLOW_PLAINTEXT_TOKEN)")
+	f.BoolVar(&a.debug, "debug", false, "tell on standard error of tries that fail and are made again")
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return show.FlagError(err) })
 	root.AddCommand(
 		a.agentsCommand(), a.benchCommand(), a.captureCommand(), a.bundleCommand(), a.deleteCommand(), a.dumpCommand(), a.getCommand(), a.healthCommand(), a.historyCommand(),
 		a.inspectCommand(), a.keysCommand(), a.namespacesCommand(), a.putCommand(), a.replayCommand(), a.scanCommand(),
 		a.tailCommand(), a.txnCommand(), a.verifyCommand(), a.versionCommand(),
 	)
 	return root
-}
-
-// complete takes from the environment what no flag set, and checks.
-func (a *app) complete(cmd *cobra.Command) error {
-	for flag, env := range map[string]string{"address": "STATEHOUSE_ADDRESS", "namespace": "STATEHOUSE_NAMESPACE"} { // in any order
-		if f := cmd.Flags().Lookup(flag); f != nil && !f.Changed && a.getenv(env) != "" {
-			if err := f.Value.Set(a.getenv(env)); err != nil {
-				return err
-			}
-		}
-	}
-	if a.timeout <= 0 {
-		return fmt.Errorf("--timeout must be more than 0, not %v", a.timeout)
-	}
-	return nil
-}
-
-// config of the client.
-func (a *app) config() (client.Config, error) {
-	c := client.Config{
-		Address: a.address, Namespace: a.namespace, CAFile: a.caFile, PlaintextToken: a.plaintextToken,
-		Timeout: a.timeout, AttemptTimeout: a.timeout / 2, FailFast: true, Token: a.getenv("STATEHOUSE_TOKEN"),
-	}
-	if a.useTLS {
-		c.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
-	}
-	if a.tokenFile != "" {
-		data, err := os.ReadFile(a.tokenFile)
-		if err != nil {
-			return c, usagef("the token file cannot be read: %v", err)
-		}
-		if c.Token = strings.TrimSpace(string(data)); c.Token == "" {
-			return c, usagef("the token file %s is empty", a.tokenFile)
-		}
-	}
-	return c, nil
-}
-
-// session is one run of a command that talks to the daemon.
-type session struct {
-	*app
-	*client.Client
-	p *printer
 }
 
 // connected makes a command's work of f, which gets a client and the output.
@@ -151,7 +116,7 @@ func (a *app) local(f func(ctx context.Context, p *printer, args []string) error
 			err = ferr
 		}
 		if err != nil {
-			return &failure{err, a.address, a.timeout}
+			return &failure{err, a.address, a.timeout, a.hasToken}
 		}
 		return nil
 	}

@@ -12,19 +12,17 @@ func (a *app) scanCommand() *cobra.Command {
 		Use:   "scan AGENT [PREFIX]",
 		Short: "List an agent's records with their values",
 		Long: "scan lists records, one a line: key, version, and the value cut to the width of the\n" +
-			"terminal. --json prints values whole.",
+			"terminal. --json prints values whole. It exits with 1 when the agent has no commits.",
 		Args:              takes(1, 2),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	l.register(cmd.Flags())
 	cmd.RunE = a.connected(func(ctx context.Context, s *session, args []string) error {
-		if len(args) == 2 {
-			l.prefix = args[1]
-		}
-		q, err := l.query(s)
+		q, err := l.query(s, cmd.Flags(), args)
 		if err != nil {
 			return err
 		}
+		found := false
 		for rec, err := range s.Scan(ctx, args[0], q) {
 			if err == nil && s.asJSON {
 				err = s.p.object(shapeRecord(rec))
@@ -34,6 +32,10 @@ func (a *app) scanCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			found = true
+		}
+		if !found {
+			return s.mustExist(ctx, args[0])
 		}
 		return nil
 	})

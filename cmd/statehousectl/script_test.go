@@ -3,14 +3,22 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"io"
+	"math/big"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -27,6 +35,7 @@ func TestMain(m *testing.M) {
 //
 //	daemon [FLAG...]           start statehoused; its address goes to STATEHOUSE_ADDRESS
 //	kill-daemon                kill -9, and wait for the end
+//	certificate CERT KEY       make a self-signed certificate for 127.0.0.1
 //	unbundle FILE DIR          open and verify a bundle, and write what is in it to DIR
 //	until-interrupt RE CMD...  run CMD until a line of its output matches, send SIGINT
 //	                           then; it must exit with 0
@@ -49,6 +58,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"daemon":          func(ts *testscript.TestScript, _ bool, args []string) { daemonOf(ts).start(ts, args) },
 			"kill-daemon":     func(ts *testscript.TestScript, _ bool, _ []string) { daemonOf(ts).kill() },
+			"certificate":     certificate,
 			"unbundle":        unbundle,
 			"until-interrupt": untilInterrupt,
 		},
@@ -98,6 +108,18 @@ func (d *daemon) start(ts *testscript.TestScript, args []string) {
 func (d *daemon) kill() {
 	_ = d.cmd.Process.Kill() // it may be gone
 	<-d.ended
+}
+
+func certificate(ts *testscript.TestScript, _ bool, args []string) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	ts.Check(err)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	ts.Check(err)
+	keyText, err := x509.MarshalPKCS8PrivateKey(key)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}), 0o644))
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyText}), 0o600))
 }
 
 func unbundle(ts *testscript.TestScript, _ bool, args []string) {

@@ -54,7 +54,7 @@ func (s *session) tail(ctx context.Context, t *tailFlags, args []string) error {
 	if t.last < 0 {
 		return usagef("-n is negative")
 	}
-	now, err := s.point(ctx, "any", "")
+	now, err := s.point(ctx, "any", "now")
 	if err != nil {
 		return err
 	}
@@ -84,10 +84,17 @@ func (s *session) tail(ctx context.Context, t *tailFlags, args []string) error {
 		}
 		skip = 0
 	}
-	if !t.follow {
-		return nil
+	switch {
+	case t.follow:
+		return s.follow(ctx, &out, client.WatchQuery{Agent: agent, AllAgents: t.allAgents, Prefix: t.prefix, After: now})
+	case len(events) == 0 && t.allAgents:
+		return s.noteNothing(ctx)
 	}
-	w := client.WatchQuery{Agent: agent, AllAgents: t.allAgents, Prefix: t.prefix, After: now}
+	return nil
+}
+
+// follow shows what happens until it is interrupted.
+func (s *session) follow(ctx context.Context, out *eventPrinter, w client.WatchQuery) error {
 	if err := s.p.flush(); err != nil {
 		return err
 	}
@@ -128,16 +135,4 @@ func lastEvents(n int, head client.CommitTS, replay func(from, to client.CommitT
 		to = from - 1
 	}
 	return events, max(0, have-n), nil
-}
-
-// findAgent looks an agent up by its name.
-func (s *session) findAgent(ctx context.Context, name string) (client.Agent, bool, error) {
-	for a, err := range s.ListAgents(ctx, name) { // in byte order: the first is it, or none is
-		return a, err == nil && a.Agent == name, err
-	}
-	return client.Agent{}, false, nil
-}
-
-func noSuchAgent(s *session, name string) error {
-	return failedf("agent %s has no commits in namespace %s", quote(name), quote(s.Namespace()))
 }

@@ -9,10 +9,10 @@ import (
 	"statehouse.dev/statehouse/client"
 )
 
-// parseAt reads a point of the order: a commit_ts, a time, or a time ago. Empty:
-// now.
+// parseAt reads a point of the order: a commit_ts, a time, a time ago, or now. Empty:
+// now, too.
 func parseAt(s string, now time.Time) (client.At, error) {
-	if s == "" {
+	if s == "" || s == "now" {
 		return client.At{}, nil
 	}
 	if strings.Trim(s, "0123456789") == "" {
@@ -26,24 +26,26 @@ func parseAt(s string, now time.Time) (client.At, error) {
 	return client.AtTime(t), err
 }
 
-// parseTime reads a time, in the local zone when it names none, or a time ago.
+// parseTime reads a time, in the local zone when it names none, a time ago, or now. What
+// asks for the past needs no sign in front of a duration; one is accepted.
 func parseTime(s string, now time.Time) (time.Time, error) {
-	if ago, ok := strings.CutPrefix(s, "-"); ok {
-		d, err := parseDuration(ago)
-		if err != nil {
-			return time.Time{}, fmt.Errorf("%q is not a time ago: use a form like -30s, -5m, -2h30m or -7d", s)
-		}
+	if s == "now" {
+		return now, nil
+	}
+	if d, err := parseDuration(strings.TrimPrefix(s, "-")); err == nil {
 		return now.Add(-d), nil
 	}
-	if t, err := time.Parse(time.RFC3339Nano, s); err == nil {
-		return t, nil
+	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04Z07:00", "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04Z07:00"} {
+		if t, err := time.Parse(layout, s); err == nil {
+			return t, nil
+		}
 	}
 	for _, layout := range []string{"2006-01-02 15:04:05", "2006-01-02T15:04:05", "2006-01-02 15:04", "2006-01-02T15:04", "2006-01-02"} {
 		if t, err := time.ParseInLocation(layout, s, now.Location()); err == nil {
 			return t, nil
 		}
 	}
-	return time.Time{}, fmt.Errorf("%q is not a time: use 2026-02-07T10:00:00Z, \"2026-02-07 10:00:00\" or a time ago like -5m", s)
+	return time.Time{}, fmt.Errorf("%q is not a time: use 2026-02-07T10:00:00Z, \"2026-02-07 10:00:00\", 2026-02-07, a time ago like 30s, 5m, 2h30m or 7d, or now", s)
 }
 
 // parseDuration is time.ParseDuration with days.
@@ -60,9 +62,12 @@ func parseDuration(s string) (time.Duration, error) {
 	if rest == "" && hasDays {
 		return d, nil
 	}
+	if strings.HasPrefix(rest, "-") || strings.HasPrefix(rest, "+") {
+		return 0, fmt.Errorf("a sign in %q", s)
+	}
 	more, err := time.ParseDuration(rest)
-	if err == nil && more < 0 {
-		err = fmt.Errorf("a second sign in %q", s)
+	if err == nil && rest == "0" && !hasDays {
+		err = fmt.Errorf("no unit in %q", s) // it looks like a commit_ts
 	}
 	return d + more, err
 }

@@ -35,15 +35,39 @@ func TestParseAt(t *testing.T) {
 		"-7d":                       at("2026-01-31T10:00:00Z"),
 		"-1d12h":                    at("2026-02-05T22:00:00Z"),
 		"-0s":                       at("2026-02-07T10:00:00Z"),
+		"5m":                        at("2026-02-07T09:55:00Z"),
+		"1h":                        at("2026-02-07T09:00:00Z"),
+		"2h30m":                     at("2026-02-07T07:30:00Z"),
+		"7d":                        at("2026-01-31T10:00:00Z"),
+		"1d12h":                     at("2026-02-05T22:00:00Z"),
+		"1.5h":                      at("2026-02-07T08:30:00Z"),
+		"now":                       {},
+		"2026-02-07T10:00Z":         at("2026-02-07T10:00:00Z"),
+		"2026-02-07 10:00:00Z":      at("2026-02-07T10:00:00Z"),
+		"2026-02-07 10:00:00+01:00": at("2026-02-07T09:00:00Z"),
 	} {
 		got, err := parseAt(in, now)
 		if err != nil || got.String() != want.String() {
 			t.Errorf("parseAt(%q) = %v, %v, want %v", in, got, err, want)
 		}
 	}
-	for _, in := range []string{"x", "-", "--5m", "-5", "5m", "-d", "-1d-1h", "-99999999d", "18446744073709551616", "2026-13-01", "now", "+5", " 5", "1e3"} {
+	for _, in := range []string{"x", "-", "--5m", "-5", "-0", "+5m", "-+5m", "5 m", "m", "d", "5m ago", "1h-5m", "-d", "-1d-1h", "-99999999d", "18446744073709551616", "2026-13-01", "Now", "+5", " 5", "1e3"} {
 		if got, err := parseAt(in, now); err == nil {
 			t.Errorf("parseAt(%q) = %v, want an error", in, got)
+		}
+	}
+}
+
+func TestParseTime(t *testing.T) {
+	now := time.Date(2026, 2, 7, 12, 0, 0, 0, time.UTC)
+	for in, want := range map[string]time.Time{"now": now, "1h": now.Add(-time.Hour), "-1h": now.Add(-time.Hour), "1d": now.Add(-24 * time.Hour), "0s": now} { // any order
+		if got, err := parseTime(in, now); err != nil || !got.Equal(want) {
+			t.Errorf("parseTime(%q) = %v, %v, want %v", in, got, err, want)
+		}
+	}
+	for _, in := range []string{"", "7", "0", "-", "soon"} {
+		if got, err := parseTime(in, now); err == nil {
+			t.Errorf("parseTime(%q) = %v, want an error", in, got)
 		}
 	}
 }

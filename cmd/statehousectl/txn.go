@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"statehouse.dev/statehouse/client"
+	"statehouse.dev/statehouse/cmd/show"
 )
 
 const txnHelp = `txn commits many operations at once: all of them or none. It reads them from FILE,
@@ -81,7 +82,7 @@ func (s *session) runTxn(ctx context.Context, w *writeFlags, args []string) erro
 }
 
 func printCommit(p *printer, c client.Commit) error {
-	err := p.line("commit %d · %d operations", c.CommitTS, len(c.Versions))
+	err := p.line("commit %d · %s", c.CommitTS, show.Count(len(c.Versions), "operation"))
 	for _, v := range c.Versions {
 		err = errors.Join(err, p.line("  %s %s version %d", quote(v.Agent), quote(v.Key), v.Version))
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"statehouse.dev/statehouse/cmd/show"
 	"statehouse.dev/statehouse/engine"
 )
 
@@ -67,7 +68,7 @@ func (a *app) verify(p *printer, dir string) error {
 		err,
 		p.line("commits     %d, the last witnessed is %d", report.Commits, report.Witnessed),
 		p.line("operations  %d", report.Operations),
-		p.line("records     %d versions of keys of %d agents in %d namespaces", report.Records, report.Agents, report.Namespaces),
+		p.line("records     %s of keys of %s in %s", show.Count(report.Records, "version"), show.Count(report.Agents, "agent"), show.Count(report.Namespaces, "namespace")),
 		p.line("chain       %s", report.ChainHash),
 	)
 }

@@ -67,6 +67,7 @@ type daemon struct {
 	cmd   *exec.Cmd
 	addrs []string // it listens on
 	conn  *grpc.ClientConn
+	pipe  *os.File // its log is read from
 
 	ended chan struct{}
 	mu    sync.Mutex
@@ -89,7 +90,12 @@ func command(env []string, args ...string) *exec.Cmd {
 // launch starts the binary, and returns when it serves or has ended.
 func launch(t *testing.T, env []string, args ...string) *daemon {
 	t.Helper()
-	d := &daemon{t: t, cmd: command(env, args...), ended: make(chan struct{})}
+	return launched(t, command(env, args...))
+}
+
+func launched(t *testing.T, cmd *exec.Cmd) *daemon {
+	t.Helper()
+	d := &daemon{t: t, cmd: cmd, ended: make(chan struct{})}
 	d.cmd.Dir = t.TempDir() // where ./data would be
 	out, in, err := os.Pipe()
 	if err != nil {
@@ -100,6 +106,7 @@ func launch(t *testing.T, env []string, args ...string) *daemon {
 		t.Fatal(err)
 	}
 	_ = in.Close()
+	d.pipe = out
 	serving := make(chan struct{})
 	go d.listen(out, serving)
 	t.Cleanup(func() {

@@ -7,7 +7,9 @@ import (
 	"io"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
+	"statehouse.dev/statehouse/cmd/show"
 	"statehouse.dev/statehouse/engine"
 )
 
@@ -22,7 +24,11 @@ const (
 	usageTrailer = `
 Every flag can be set in the environment (--data-dir is STATEHOUSE_DATA_DIR) and
 in the file given by --config, as YAML with the flags' names as keys. A flag wins
-over the environment, the environment over the file.
+over the environment, the environment over the file. A variable that is empty is
+taken for unset.
+
+SIGTERM and SIGINT stop the daemon in order. SIGHUP reloads the token file, the
+certificate with its key, and the level of the log. SIGUSR1 dumps the capture.
 
 Exit codes: 0 stopped cleanly, 1 failed, 2 wrong usage or configuration, 3 the
 data directory cannot be used, 65 damage was found on disk, 74 storage failed.
@@ -35,6 +41,9 @@ type usageError struct{ error }
 
 // run is main without the process: exit is only called when storage fails.
 func run(ctx context.Context, args, environ []string, out, errOut io.Writer, exit func(int)) int {
+	caught := catchSignals()
+	said := newSink(errOut)
+	defer said.flush()
 	var s settings
 	cmd := &cobra.Command{
 		Use:   "statehoused",
@@ -55,19 +64,31 @@ func run(ctx context.Context, args, environ []string, out, errOut io.Writer, exi
 			if err := s.complete(cmd.Flags(), environ); err != nil {
 				return usageError{err}
 			}
-			return serve(cmd.Context(), &s, errOut, exit)
+			p := process{log: said, exit: exit, signals: caught, reread: func() (*settings, error) { return reread(args, environ) }}
+			return p.serve(cmd.Context(), &s)
 		},
 	}
 	s.register(cmd.Flags())
-	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{show.FlagError(err)} })
 	cmd.SetArgs(args)
 	cmd.SetOut(out)
-	cmd.SetErr(errOut)
+	cmd.SetErr(said)
 	if err := cmd.ExecuteContext(ctx); err != nil {
-		fmt.Fprintln(errOut, "statehoused:", err)
+		fmt.Fprintln(said, "statehoused:", err)
 		return exitCode(err)
 	}
 	return exitOK
+}
+
+// reread is what the settings would be if the daemon started now.
+func reread(args, environ []string) (*settings, error) {
+	var s settings
+	f := pflag.NewFlagSet("statehoused", pflag.ContinueOnError)
+	s.register(f)
+	if err := f.Parse(args); err != nil {
+		return nil, err
+	}
+	return &s, s.complete(f, environ)
 }
 
 func exitCode(err error) int {

@@ -2,12 +2,12 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
+	"strconv"
+	"strings"
 	"syscall"
 
 	"golang.org/x/net/netutil"
@@ -16,24 +16,42 @@ import (
 	"statehouse.dev/statehouse/server"
 )
 
+// process is what serve needs of the process.
+type process struct {
+	log     *sink
+	exit    func(int)
+	signals *signals
+	reread  func() (*settings, error)
+}
+
 // serve runs the daemon until ctx ends.
-func serve(ctx context.Context, s *settings, errOut io.Writer, exit func(int)) error {
-	log, err := newLogger(s, errOut)
+func (p *process) serve(ctx context.Context, s *settings) error {
+	var level slog.LevelVar
+	log := newLogger(s, &level, p.log)
+	reloads := &reloader{read: p.reread, log: log, level: &level, current: s}
+	cert, err := loadCertificate(s)
 	if err != nil {
 		return usageError{err}
 	}
-	tlsConfig, err := loadTLS(s)
-	if err != nil {
-		return usageError{err}
-	}
+	reloads.cert.Store(cert)
 	if err := checkExposure(s); err != nil {
 		return usageError{err}
 	}
+	for _, w := range s.warnings {
+		log.Warn(w)
+	}
 	setMemory(s)
 
+	// Before the store is opened, so that none is made where the daemon cannot serve.
+	// Who connects meanwhile waits.
+	listeners, err := listen(ctx, s, log)
+	if err != nil {
+		return err
+	}
 	halt := func(reason error) {
 		log.Error("storage cannot be trusted any more; exiting without acknowledging anything else", "reason", reason)
-		exit(exitStorage)
+		p.log.flush()
+		p.exit(exitStorage)
 	}
 	env, closeEnv := newEnv(s, halt, log)
 	defer closeEnv()
@@ -46,23 +64,21 @@ func serve(ctx context.Context, s *settings, errOut io.Writer, exit func(int)) e
 		Capture: server.Capture{Dir: s.ringDir(), MaxBytes: s.captureMB << 20, On: s.capture, Settings: s.told},
 	})
 	if err != nil {
+		closeAll(listeners)
 		return err
 	}
 	if !s.useMemory {
 		warnReadable(log, s.dataDir, s.captureDir)
 	}
-	listeners, err := listen(ctx, s, log)
-	if err != nil {
-		return errors.Join(err, service.Close())
-	}
 	st := service.Engine().Status()
+	tlsConfig := reloads.tlsConfig()
 	for _, l := range listeners {
 		log.Info("listening", "address", l.Addr().String(), "tls", tlsConfig != nil, "token", s.token != "")
 	}
 	log.Info("serving", "version", version, "data_dir", dirName(s), "durable", st.Durable, "last_commit_ts", uint64(st.Published), "store", st.StoreID)
-	stopDumps := dumpOnSignal(service, log)
+	stopAnswering := p.signals.answer(reloads, service, log)
 	err = service.Serve(ctx, tlsConfig, listeners...)
-	stopDumps()
+	stopAnswering()
 	if cerr := service.Close(); err == nil {
 		err = cerr
 	}
@@ -70,6 +86,12 @@ func serve(ctx context.Context, s *settings, errOut io.Writer, exit func(int)) e
 		log.Info("stopped", "last_commit_ts", uint64(service.Engine().Published()))
 	}
 	return err
+}
+
+func closeAll(listeners []net.Listener) {
+	for _, l := range listeners {
+		_ = l.Close() // nobody has been let in
+	}
 }
 
 func newEnv(s *settings, halt func(error), log *slog.Logger) (engine.Env, func()) {
@@ -92,34 +114,11 @@ func dirName(s *settings) string {
 	return s.dataDir
 }
 
-func newLogger(s *settings, w io.Writer) (*slog.Logger, error) {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(s.logLevel)); err != nil {
-		return nil, fmt.Errorf("--log-level is debug, info, warn or error, not %q", s.logLevel)
-	}
-	o := &slog.HandlerOptions{Level: level}
-	if s.logFormat == "json" {
-		return slog.New(slog.NewJSONHandler(w, o)), nil
-	}
-	return slog.New(slog.NewTextHandler(w, o)), nil
-}
-
-func loadTLS(s *settings) (*tls.Config, error) {
-	if s.tlsCert == "" {
-		return nil, nil
-	}
-	cert, err := tls.LoadX509KeyPair(s.tlsCert, s.tlsKey)
-	if err != nil {
-		return nil, fmt.Errorf("the certificate cannot be loaded: %w", err)
-	}
-	return &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}, nil
-}
-
 // checkExposure refuses to be reachable from elsewhere without TLS and a token.
 func checkExposure(s *settings) error {
-	host, _, err := net.SplitHostPort(s.listenAddr)
+	host, err := listenHost(s.listenAddr)
 	if err != nil {
-		return fmt.Errorf("--listen-addr %q is not host:port: %v", s.listenAddr, err)
+		return err
 	}
 	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
 		return nil
@@ -128,6 +127,25 @@ func checkExposure(s *settings) error {
 		return nil
 	}
 	return fmt.Errorf("%s can be reached from other machines: give --tls-cert, --tls-key and --token-file, or say --allow-insecure if the network itself is trusted", s.listenAddr)
+}
+
+// listenHost is the host of an address to listen on, HOST:PORT: empty for every
+// address of the machine. Port 0 is one that is free.
+func listenHost(addr string) (string, error) {
+	host, port, err := net.SplitHostPort(addr)
+	switch n, perr := strconv.ParseUint(port, 10, 16); {
+	case strings.Contains(addr, "://"):
+		return "", fmt.Errorf("--listen-addr %q has a scheme; it is host:port, and TLS has its own settings", addr)
+	case strings.ContainsAny(addr, " \t\r\n"):
+		return "", fmt.Errorf("--listen-addr %q has a space or a line break in it; it is host:port", addr)
+	case strings.ContainsAny(addr, "/@?#"):
+		return "", fmt.Errorf("--listen-addr %q has more in it than host:port", addr)
+	case err != nil:
+		return "", fmt.Errorf("--listen-addr %q is not host:port (an IPv6 address is in brackets): %v", addr, err)
+	case perr != nil || strconv.FormatUint(n, 10) != port:
+		return "", fmt.Errorf("--listen-addr %q has %q for a port; a port of host:port is a number up to 65535, 0 for one that is free", addr, port)
+	}
+	return host, nil
 }
 
 // listen opens the listeners. "localhost" may resolve to either family, so it
@@ -147,9 +165,7 @@ func listen(ctx context.Context, s *settings, log *slog.Logger) ([]net.Listener,
 				log.Debug("a loopback address is not available", "address", h, "error", err)
 				continue
 			}
-			for _, open := range out {
-				_ = open.Close()
-			}
+			closeAll(out)
 			return nil, listenError(s.listenAddr, err)
 		}
 		_, port, _ = net.SplitHostPort(l.Addr().String()) // port 0: the same for all

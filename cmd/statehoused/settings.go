@@ -1,18 +1,19 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/pflag"
-	"gopkg.in/yaml.v3"
 
+	"statehouse.dev/statehouse/cmd/show"
 	"statehouse.dev/statehouse/engine"
 	"statehouse.dev/statehouse/server"
 )
@@ -47,7 +48,10 @@ type settings struct {
 	capture       bool
 	captureDir    string
 	captureMB     int64
+	level         slog.Level        // logLevel
 	told          map[string]string // what differs from the defaults and is not private
+	values        map[string]string // of all flags, secrets among them
+	warnings      []string          // of the environment
 }
 
 func (s *settings) register(f *pflag.FlagSet) {
@@ -91,21 +95,16 @@ func (s *settings) register(f *pflag.FlagSet) {
 	f.Int64Var(&s.memoryLimitMB, "memory-limit-mb", 2048, "memory that the daemon stays under, in MiB; with less, the defaults of the limits are lower")
 }
 
-// envName is the variable that sets a flag.
-func envName(flag string) string {
-	return "STATEHOUSE_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
-}
-
 // complete fills what no flag set from the environment, then from the file, and
 // checks the whole.
 func (s *settings) complete(f *pflag.FlagSet, environ []string) error {
-	env := make(map[string]string, len(environ))
-	for _, kv := range environ {
-		k, v, _ := strings.Cut(kv, "=")
-		env[k] = v
-	}
-	if v := env[envName("config")]; v != "" && !f.Changed("config") {
+	env := newVariables(environ)
+	s.warnings = env.warnings(f)
+	if _, v := env.lookup("config"); v != "" && !f.Changed("config") {
 		s.configFile = v
+	}
+	if err := checkGiven(f); err != nil {
+		return err
 	}
 	file, err := readConfig(s.configFile, f)
 	if err != nil {
@@ -116,7 +115,7 @@ func (s *settings) complete(f *pflag.FlagSet, environ []string) error {
 		if flag.Changed || problem != nil || flag.Name == "config" || flag.Name == "help" || flag.Name == "version" {
 			return
 		}
-		from, value := envName(flag.Name), env[envName(flag.Name)]
+		from, value := env.lookup(flag.Name)
 		if value == "" {
 			from, value = s.configFile+": "+flag.Name, file[flag.Name]
 		}
@@ -124,7 +123,7 @@ func (s *settings) complete(f *pflag.FlagSet, environ []string) error {
 			return
 		}
 		if err := f.Set(flag.Name, value); err != nil {
-			problem = fmt.Errorf("%s: %q is not a %s", from, value, flag.Value.Type())
+			problem = fmt.Errorf("%s: %q is not %s", from, value, show.FlagKind(flag))
 		}
 	})
 	if problem != nil {
@@ -134,7 +133,8 @@ func (s *settings) complete(f *pflag.FlagSet, environ []string) error {
 		return err
 	}
 	s.fit(f)
-	s.told = make(map[string]string)
+	s.told, s.values = make(map[string]string), make(map[string]string)
+	f.VisitAll(func(flag *pflag.Flag) { s.values[flag.Name] = flag.Value.String() })
 	f.Visit(func(flag *pflag.Flag) {
 		if !private(flag.Name) {
 			s.told[flag.Name] = flag.Value.String()
@@ -154,6 +154,22 @@ func private(flag string) bool {
 	return false
 }
 
+// neverEmpty reports whether a setting that is given must not be empty: it would mean
+// less protection than was asked for, and most often that a shell's variable is unset.
+func neverEmpty(name string) bool {
+	return slices.Contains([]string{"config", "token", "token-file", "tls-cert", "tls-key"}, name)
+}
+
+// checkGiven refuses flags that are given without a value and must have one.
+func checkGiven(f *pflag.FlagSet) (problem error) {
+	f.Visit(func(flag *pflag.Flag) {
+		if neverEmpty(flag.Name) && flag.Value.String() == "" {
+			problem = fmt.Errorf("--%s is empty: give it a value, or leave it out", flag.Name)
+		}
+	})
+	return problem
+}
+
 // checkNumbers refuses zeros, which further in would mean the default, and less.
 func checkNumbers(f *pflag.FlagSet) (problem error) {
 	f.VisitAll(func(flag *pflag.Flag) {
@@ -165,37 +181,6 @@ func checkNumbers(f *pflag.FlagSet) (problem error) {
 		}
 	})
 	return problem
-}
-
-// readConfig reads the file into strings by flag name. Unknown keys are errors.
-func readConfig(path string, f *pflag.FlagSet) (map[string]string, error) {
-	if path == "" {
-		return nil, nil
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("the config file cannot be read: %w", err)
-	}
-	var raw map[string]yaml.Node
-	if err := yaml.NewDecoder(bytes.NewReader(data)).Decode(&raw); err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%s is not YAML with settings: %w", path, err)
-	}
-	values := make(map[string]string, len(raw))
-	for k, v := range raw { // each is checked; order picks only which error is told
-		if f.Lookup(k) == nil || k == "config" {
-			return nil, fmt.Errorf("%s: there is no setting %q; see statehoused --help", path, k)
-		}
-		for v.Kind == yaml.AliasNode {
-			v = *v.Alias
-		}
-		if v.Kind != yaml.ScalarNode {
-			return nil, fmt.Errorf("%s: %s must be one value, not a list or map", path, k)
-		}
-		if v.Tag != "!!null" { // else: as if it were not there
-			values[k] = v.Value // as it is written: to YAML 0123456 is a number, to us a token
-		}
-	}
-	return values, nil
 }
 
 func (s *settings) check() error {
@@ -221,19 +206,60 @@ func (s *settings) check() error {
 	if err := s.checkMemory(); err != nil {
 		return err
 	}
-	if s.tokenFile != "" {
-		data, err := os.ReadFile(s.tokenFile)
-		if err != nil {
-			return fmt.Errorf("the token file cannot be read: %w", err)
-		}
-		if s.token = strings.TrimSpace(string(data)); s.token == "" {
-			return fmt.Errorf("the token file %s is empty", s.tokenFile)
-		}
+	if err := s.level.UnmarshalText([]byte(s.logLevel)); err != nil {
+		return fmt.Errorf("--log-level is debug, info, warn or error, not %q", s.logLevel)
+	}
+	if err := s.readToken(); err != nil {
+		return err
 	}
 	s.limits.TxnTimeout = time.Duration(s.txTimeoutMS) * time.Millisecond
 	s.limits.MaxTxnTimeout = s.maxTxTimeout
 	s.limits.DiskReserve = s.diskReserveMB << 20
 	return nil
+}
+
+// maxTokenBytes leaves room for other headers in what a request may carry.
+const maxTokenBytes = 8 << 10
+
+// readToken reads the token's file, and refuses a token that no client can send: it
+// travels in a header.
+func (s *settings) readToken() error {
+	from := "--token (or " + envName("token") + ")"
+	if s.tokenFile != "" {
+		data, err := readText(s.tokenFile)
+		if err != nil {
+			return fmt.Errorf("the token file cannot be read: %w", err)
+		}
+		from = "the token file " + s.tokenFile
+		if s.token = strings.TrimSpace(string(data)); s.token == "" {
+			return fmt.Errorf("%s is empty", from)
+		}
+	}
+	if len(s.token) > maxTokenBytes {
+		return fmt.Errorf("%s holds %d bytes; a token has at most %d", from, len(s.token), maxTokenBytes)
+	}
+	if i := strings.IndexFunc(s.token, func(r rune) bool { return r <= ' ' || r > '~' }); i >= 0 {
+		r, _ := utf8.DecodeRuneInString(s.token[i:])
+		return fmt.Errorf("%s holds %s at byte %d of the token, which no client can send: only printable ASCII without spaces goes into a header", from, character(r), i)
+	}
+	return nil
+}
+
+// character names one that may not be printable.
+func character(r rune) string {
+	switch r {
+	case ' ':
+		return "a space"
+	case '\t':
+		return "a tab"
+	case '\n', '\r':
+		return "a line break"
+	case 0:
+		return "a zero byte (is it UTF-16?)"
+	case utf8.RuneError:
+		return "a byte that is not UTF-8"
+	}
+	return fmt.Sprintf("%q", r)
 }
 
 // ringDir is where captures go.

@@ -99,6 +99,7 @@ func TestConfigFile(t *testing.T) {
 		{"data-dir: 0700", "data-dir", "0700"}, {`data-dir: "a b"`, "data-dir", "a b"}, {"data-dir: |\n  x", "data-dir", "x"},
 		{"max-value-bytes: 4096", "max-value-bytes", "4096"}, {"use-memory: true", "use-memory", "true"}, {"outcome-age: 1h", "outcome-age", "1h0m0s"},
 		{"", "data-dir", "data"}, {"# nothing\n", "data-dir", "data"}, {"data-dir:\n", "data-dir", "data"}, {"data-dir: ~\n", "data-dir", "data"}, {"{}", "data-dir", "data"},
+		{"\ufeffdata-dir: here", "data-dir", "here"}, {"data-dir: here\r\nlog-level: debug\r\n", "data-dir", "here"}, {"data-dir:\there\t\n", "data-dir", "here"},
 		{"x: &x here\n", "", ""}, {"data-dir: &x here\ntls-cert: *x\ntls-key: *x", "tls-cert", "here"},
 	} {
 		got, err := complete(t, c.file, nil, nil)
@@ -109,6 +110,8 @@ func TestConfigFile(t *testing.T) {
 	for file, says := range map[string]string{ // independent of each other: any order
 		"data-dirr: x": "data-dirr", "data_dir: x": "data_dir", "DATA-DIR: x": "DATA-DIR", "config: x": "config", "help: true": "help", "version: true": "version",
 		"data-dir: [a, b]": "data-dir", "data-dir: {a: b}": "data-dir", "- a": "YAML", "a: b: c": "YAML", "just text": "YAML", "data-dir: a\ndata-dir: b": "data-dir",
+		"data-dir: a\n\tlog-level: debug": "line 2 starts with a tab", "\r\n\r\n \tdata-dir: a\r\n": "line 3 starts with a tab", "data-dir: a\n---\ndata-dir: b": "more than one document",
+		"token: ''": "token is empty", "tls-cert: \"\"": "tls-cert is empty",
 		"max-value-bytes: many": "max-value-bytes", "max-value-bytes: 1.5": "max-value-bytes", "outcome-age: 7": "outcome-age", "use-memory: perhaps": "use-memory", "\x00": "YAML",
 	} {
 		if _, err := complete(t, file, nil, nil); err == nil || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), "config.yaml") {
@@ -190,11 +193,57 @@ func TestSettingsRefused(t *testing.T) {
 			t.Errorf("%q: %v", args, err)
 		}
 	}
-	empty := filepath.Join(t.TempDir(), "token")
-	if err := os.WriteFile(empty, []byte(" \n"), 0o600); err != nil {
-		t.Fatal(err)
+}
+
+// A token that no header can carry would lock every client out: it is refused, with
+// the reason. What editors put round one is taken off.
+func TestTokenFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "token")
+	for text, says := range map[string]string{ // any order
+		"s3cret": "", "s3cret\n": "", "s3cret\r\n": "", "\ufeffs3cret\r\n": "", "  s3cret\t\n\n": "", "!~\"\\": "", strings.Repeat("x", 8<<10): "",
+		" \n": "is empty", "": "is empty", "\ufeff": "is empty", "two words": "a space at byte 3", "a\tb": "a tab", "one\ntwo\n": "a line break at byte 3", "one\r\ntwo": "a line break",
+		"schl\u00fcssel": "'\u00fc' at byte 4", "a\x00b\x00": "a zero byte (is it UTF-16?)", "\xff\xfes\x003\x00": "a byte that is not UTF-8 at byte 0", "a\x1b[0m": "'\\x1b'",
+		"a\u00a0b": "'\\u00a0'", "a\u200bb": "'\\u200b'", "a\x7f": "'\\x7f'", "a\ufeffb": "'\\ufeff'", strings.Repeat("x", 8<<10+1): "at most 8192",
+	} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := complete(t, "", nil, []string{"--token-file", file})
+		if says == "" && err != nil || says != "" && (err == nil || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), file)) {
+			t.Errorf("%.20q: %v, want words about %q", text, err, says)
+		}
+		if err != nil && strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("%.20q: the message tells the token: %v", text, err)
+		}
 	}
-	if _, err := complete(t, "", nil, []string{"--token-file", empty}); err == nil || !strings.Contains(err.Error(), "empty") {
-		t.Errorf("an empty token file: %v", err)
+}
+
+// Variables of deployments older than this daemon count or are warned about, and so is
+// what looks like a setting and is none.
+func TestFormerVariables(t *testing.T) {
+	warned := func(environ ...string) (*settings, string) {
+		t.Helper()
+		var s settings
+		f := pflag.NewFlagSet("statehoused", pflag.ContinueOnError)
+		s.register(f)
+		if err := s.complete(f, environ); err != nil {
+			t.Fatal(err)
+		}
+		return &s, strings.Join(s.warnings, "\n")
+	}
+	if s, says := warned("STATEHOUSE_ADDR=127.0.0.1:7"); s.listenAddr != "127.0.0.1:7" || !strings.Contains(says, "STATEHOUSE_LISTEN_ADDR") {
+		t.Errorf("STATEHOUSE_ADDR: %s %q", s.listenAddr, says)
+	}
+	if s, says := warned("STATEHOUSE_ADDR=127.0.0.1:7", "STATEHOUSE_LISTEN_ADDR=127.0.0.1:8"); s.listenAddr != "127.0.0.1:8" || says != "" {
+		t.Errorf("both: %s %q", s.listenAddr, says)
+	}
+	for environ, word := range map[string]string{ // any order
+		"RUST_LOG=debug": "STATEHOUSE_LOG_LEVEL", "STATEHOUSE_AUTH_TOKEN=x": "set STATEHOUSE_TOKEN", "STATEHOUSE_FSYNC=0": "STATEHOUSE_FSYNC_ON_COMMIT",
+		"STATEHOUSE_DATADIR=x": "STATEHOUSE_DATADIR is no setting",
+		"STATEHOUSE_DATADIR=":  "", "STATEHOUSE_NAMESPACE=x": "", "STATEHOUSE_ADDRESS=x": "", "STATEHOUSE_DATA_DIR=x": "", "HOME=x": "",
+	} {
+		if _, says := warned(environ); (word == "") != (says == "") || !strings.Contains(says, word) {
+			t.Errorf("%s: %q", environ, says)
+		}
 	}
 }

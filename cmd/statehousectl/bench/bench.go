@@ -76,7 +76,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	for _, c := range o.Conns {
 		r.stubs = append(r.stubs, pb.NewStatehouseServiceClient(c))
 	}
-	r.values = enginebench.Load{ValueBytes: 256}.Values()
+	r.values = enginebench.Load{ValueBytes: valueBytes}.Values()
 	v, err := r.stub(0).Version(ctx, &pb.VersionRequest{})
 	if err != nil {
 		return nil, err

@@ -6,20 +6,36 @@ import (
 	"io"
 	"math/rand/v2"
 	"sync/atomic"
+	"time"
 
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
 
 // What the operations work on: agents of clients, keys of agents.
 const (
+	seedAgents = 64
 	seedKeys   = 1000
+	valueBytes = 256
 	scanPage   = 100
 	batchSize  = 100
-	benchSpace = "bench"
 	jsonValues = pb.ValueEncoding_VALUE_ENCODING_JSON
 )
 
-func (r *runner) agent(client int) string { return fmt.Sprintf("%s-%03d", r.run, client%64) }
+// What stays in the daemon, in this namespace, before it is known how fast it is. A
+// record costs about as much again in its event and indexes.
+const (
+	Namespace    = "bench"
+	FixedRecords = seedAgents*seedKeys + replayEvents
+	FixedBytes   = FixedRecords * 2 * valueBytes
+)
+
+// Writing is how long a run of these options commits, all in all.
+func Writing(clients []int, duration time.Duration, rounds int) time.Duration {
+	ratios, table := 3*rounds, 3*len(clients) // one, 64 clients and batches; commit, interactive and batch
+	return time.Duration(ratios+table) * duration
+}
+
+func (r *runner) agent(client int) string { return fmt.Sprintf("%s-%03d", r.run, client%seedAgents) }
 func key(i int) string                    { return fmt.Sprintf("memory/%08d", i%seedKeys) }
 
 // txnSeq numbers transactions of the whole process, so that ids never repeat.
@@ -35,7 +51,7 @@ func (r *runner) transactAs(ctx context.Context, client int, agent string, keys 
 	req := &pb.TransactRequest{TxnId: r.txnID(), Operations: make([]*pb.TransactOperation, len(keys))}
 	for i, k := range keys {
 		req.Operations[i] = &pb.TransactOperation{
-			Namespace: benchSpace, AgentId: agent, Key: k, ValueJson: r.values[rand.IntN(len(r.values))],
+			Namespace: Namespace, AgentId: agent, Key: k, ValueJson: r.values[rand.IntN(len(r.values))],
 		}
 	}
 	_, err := r.stub(client).Transact(ctx, req)
@@ -44,7 +60,7 @@ func (r *runner) transactAs(ctx context.Context, client int, agent string, keys 
 
 // seed gives every agent its keys.
 func (r *runner) seed(ctx context.Context) error {
-	for c := range 64 {
+	for c := range seedAgents {
 		keys := make([]string, seedKeys)
 		for i := range keys {
 			keys[i] = key(i)
@@ -85,7 +101,7 @@ func (r *runner) get() op {
 
 func (r *runner) read(ctx context.Context, c int, at *pb.At) error {
 	resp, err := r.stub(c).GetState(ctx, &pb.GetStateRequest{
-		Namespace: benchSpace, AgentId: r.agent(c), Key: key(rand.IntN(seedKeys)), Encoding: jsonValues, At: at,
+		Namespace: Namespace, AgentId: r.agent(c), Key: key(rand.IntN(seedKeys)), Encoding: jsonValues, At: at,
 	})
 	if err == nil && !resp.GetExists() {
 		err = fmt.Errorf("a key of agent %s is missing", r.agent(c))
@@ -114,7 +130,7 @@ func (r *runner) ops() []op {
 		}},
 		{name: "scan of 100", do: func(ctx context.Context, c, i int) error {
 			_, err := r.stub(c).ScanPrefix(ctx, &pb.ScanPrefixRequest{
-				Namespace: benchSpace, AgentId: r.agent(c), Prefix: "memory/", Limit: scanPage, Encoding: jsonValues,
+				Namespace: Namespace, AgentId: r.agent(c), Prefix: "memory/", Limit: scanPage, Encoding: jsonValues,
 			})
 			return err
 		}},
@@ -123,7 +139,7 @@ func (r *runner) ops() []op {
 
 func (r *runner) readAsOf(ctx context.Context, c int, ts uint64) error {
 	_, err := r.stub(c).GetState(ctx, &pb.GetStateRequest{
-		Namespace: benchSpace, AgentId: r.agent(c), Key: key(rand.IntN(seedKeys)), Encoding: jsonValues,
+		Namespace: Namespace, AgentId: r.agent(c), Key: key(rand.IntN(seedKeys)), Encoding: jsonValues,
 		At: &pb.At{Point: &pb.At_CommitTs{CommitTs: ts}},
 	})
 	return err
@@ -136,7 +152,7 @@ func (r *runner) interactive(ctx context.Context, c, i int) error {
 		return err
 	}
 	_, err = s.Write(ctx, &pb.WriteRequest{
-		TxnId: begun.GetTxnId(), Namespace: benchSpace, AgentId: r.agent(c), Key: key(i), ValueJson: r.values[i%len(r.values)],
+		TxnId: begun.GetTxnId(), Namespace: Namespace, AgentId: r.agent(c), Key: key(i), ValueJson: r.values[i%len(r.values)],
 	})
 	if err != nil {
 		return err
@@ -147,7 +163,7 @@ func (r *runner) interactive(ctx context.Context, c, i int) error {
 
 // replayAll reads an agent's whole log in batches and counts the events.
 func (r *runner) replayAll(ctx context.Context, agent string) (int, error) {
-	stream, err := r.stub(0).ReplayBatches(ctx, &pb.ReplayRequest{Namespace: benchSpace, AgentId: agent, Encoding: jsonValues})
+	stream, err := r.stub(0).ReplayBatches(ctx, &pb.ReplayRequest{Namespace: Namespace, AgentId: agent, Encoding: jsonValues})
 	if err != nil {
 		return 0, err
 	}

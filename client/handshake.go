@@ -1,0 +1,89 @@
+package client
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"syscall"
+
+	"google.golang.org/grpc/credentials"
+)
+
+// Why a connection cannot be made although somebody answers. gRPC hands errors of the
+// handshake on as text only, so these are both what a person reads and what fromStatus
+// looks for.
+const (
+	notTrusted = "the daemon's certificate is not trusted: "
+	speaksNo   = "the daemon does not speak TLS, and this client is to: "
+	wantsTLS   = "the daemon wants TLS, and this client does not speak it: "
+)
+
+// disagreement finds what the handshake said in a status message, and takes gRPC's
+// wrapping off it.
+func disagreement(message string) (said string, found bool) {
+	for _, why := range []string{notTrusted, speaksNo, wantsTLS} {
+		if i := strings.Index(message, why); i >= 0 {
+			said, _, _ = strings.Cut(message[i:], "\n")
+			return strings.TrimRight(strings.ReplaceAll(said, `\"`, `"`), `"`), true
+		}
+	}
+	return "", false
+}
+
+// explaining are credentials that say why the two sides do not come together.
+type explaining struct {
+	credentials.TransportCredentials
+}
+
+func (e explaining) Clone() credentials.TransportCredentials {
+	return explaining{e.TransportCredentials.Clone()}
+}
+
+func (e explaining) ClientHandshake(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	conn, info, err := e.TransportCredentials.ClientHandshake(ctx, authority, raw)
+	if err != nil {
+		return nil, nil, explainHandshake(err)
+	}
+	if e.Info().SecurityProtocol == "insecure" {
+		conn = &firstWord{Conn: conn}
+	}
+	return conn, info, nil
+}
+
+func explainHandshake(err error) error {
+	var untrusted *tls.CertificateVerificationError
+	var notTLS tls.RecordHeaderError
+	switch {
+	case errors.As(err, &untrusted):
+		return fmt.Errorf(notTrusted+"%w", untrusted.Err)
+	case errors.As(err, &notTLS):
+		return fmt.Errorf(speaksNo+"%w", err)
+	}
+	return err
+}
+
+// firstWord is a connection in plain text that looks at the first thing the daemon
+// says. One that speaks TLS answers with a record of TLS, or hangs up in silence.
+type firstWord struct {
+	net.Conn
+	heard bool // only the reader of the connection uses it
+}
+
+func (f *firstWord) Read(p []byte) (int, error) {
+	n, err := f.Conn.Read(p)
+	if f.heard {
+		return n, err
+	}
+	const alert = 0x15 // a record of TLS; a frame of HTTP/2 starts with its length, here 0
+	switch f.heard = true; {
+	case n > 0 && p[0] == alert:
+		return 0, errors.New(wantsTLS + "it answered with an alert of TLS")
+	case n == 0 && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)):
+		return 0, fmt.Errorf("it hung up without a word, as one does that wants TLS: %w", err)
+	}
+	return n, err
+}

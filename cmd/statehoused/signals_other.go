@@ -1,0 +1,12 @@
+//go:build !unix
+
+package main
+
+import "os"
+
+func stopSignals() []os.Signal { return []os.Signal{os.Interrupt} }
+
+// signals are those that are answered while the daemon runs: there are none here.
+type signals struct{ hangup, user1 chan os.Signal }
+
+func catchSignals() *signals { return &signals{} }
