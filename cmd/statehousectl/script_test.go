@@ -14,8 +14,10 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -78,7 +80,7 @@ func daemonOf(ts *testscript.TestScript) *daemon { return ts.Value(daemonKey{}).
 
 func (d *daemon) start(ts *testscript.TestScript, args []string) {
 	d.cmd = exec.Command(d.bin, append([]string{"--listen-addr", "127.0.0.1:0", "--disk-reserve-mb", "1"}, args...)...)
-	d.cmd.Dir = ts.MkAbs(".")
+	d.cmd.Dir, d.cmd.Env = ts.MkAbs("."), environment()
 	log, err := d.cmd.StderrPipe()
 	ts.Check(err)
 	ts.Check(d.cmd.Start())
@@ -103,6 +105,12 @@ func (d *daemon) start(ts *testscript.TestScript, args []string) {
 		_ = cmd.Wait() // killed
 		close(ended)
 	}(d.cmd, d.ended)
+}
+
+// environment is that of whoever runs the tests, without what they have set for daemons and
+// tools of their own.
+func environment() []string {
+	return slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "STATEHOUSE_") })
 }
 
 func (d *daemon) kill() {
@@ -153,10 +161,15 @@ func untilInterrupt(ts *testscript.TestScript, _ bool, args []string) {
 	path, err := exec.LookPath(args[1])
 	ts.Check(err)
 	cmd := exec.Command(path, args[2:]...)
-	cmd.Env = append(os.Environ(), "COLUMNS=100", "TZ=UTC", "STATEHOUSE_ADDRESS="+ts.Getenv("STATEHOUSE_ADDRESS"))
+	cmd.Env = append(environment(), "COLUMNS=100", "TZ=UTC", "STATEHOUSE_ADDRESS="+ts.Getenv("STATEHOUSE_ADDRESS"))
 	cmd.Stderr = ts.Stderr()
 	out, err := cmd.StdoutPipe()
 	ts.Check(err)
+	if signal.Ignored(os.Interrupt) { // by a runner in the background, and so by what it starts
+		heard := make(chan os.Signal, 1)
+		signal.Notify(heard, os.Interrupt) // what this process handles its children begin with as it is by default
+		defer signal.Stop(heard)
+	}
 	ts.Check(cmd.Start())
 	lines, seen := bufio.NewScanner(out), false
 	for lines.Scan() {
