@@ -106,7 +106,10 @@ func TestStageLimits(t *testing.T) {
 	expect("one precondition more", stage(x), engine.ErrLimit)
 
 	read := func(i int) error { _, _, err := w.TxnGet(id, key(i)); return err }
-	scan := func() error { _, _, _, err := w.TxnScan(id, engine.ScanOptions{Agent: key(0).AgentName()}); return err }
+	scan := func() error {
+		_, _, _, err := w.TxnScan(context.Background(), id, engine.ScanOptions{Agent: key(0).AgentName()})
+		return err
+	}
 	expect("a read", read(10), nil)
 	expect("a read", read(11), nil)
 	expect("a scan", scan(), nil)
