@@ -139,7 +139,7 @@ func (m *machine) txnScanIn(t *rapid.T, id engine.TxnID) {
 	o.After = "" // what lies before a page is read, too, if anybody is to rely on it
 	o.Page = engine.Page{Items: rapid.IntRange(0, 3).Draw(t, "items")}
 	for range rapid.IntRange(1, 3).Draw(t, "pages") {
-		got, more, at, err := m.w.TxnScan(id, o)
+		got, more, at, err := m.w.TxnScan(context.Background(), id, o)
 		if want := m.over(id); !errors.Is(err, want) {
 			t.Fatalf("G6: TxnScan in %s answered %v, want %v", id, err, want)
 		} else if want != nil {

@@ -126,7 +126,7 @@ func (r *listingRig) lists(agent string, n int) TxnID {
 		r.t.Fatal(err)
 	}
 	for i := range n {
-		if _, _, _, err := r.TxnScan(id, ScanOptions{Agent: AgentName{Agent: agent}, Prefix: fmt.Sprint("listed-", i, "/")}); err != nil {
+		if _, _, _, err := r.TxnScan(context.Background(), id, ScanOptions{Agent: AgentName{Agent: agent}, Prefix: fmt.Sprint("listed-", i, "/")}); err != nil {
 			r.t.Fatal(err)
 		}
 	}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"time"
@@ -18,8 +19,16 @@ type At struct {
 // Snapshot is a read view at a CommitTS. It holds nothing open and is valid for
 // as long as the engine is: versions are never dropped.
 type Snapshot struct {
-	e  *Engine
-	ts CommitTS
+	e   *Engine
+	ts  CommitTS
+	ctx context.Context // of the request that reads; nil: nobody waits for an end
+}
+
+// Within is the same view for a request: its lists end, with the error of ctx, when
+// ctx does. A list may pass over any number of rows that it does not show.
+func (s Snapshot) Within(ctx context.Context) Snapshot {
+	s.ctx = ctx
+	return s
 }
 
 // TS is the point the snapshot reads at.
@@ -40,12 +49,12 @@ func (e *Engine) Snapshot(at At) (Snapshot, error) {
 			return Snapshot{}, failf(ErrInvalid, "commit %d has not happened yet; the last is %d", *at.CommitTS, published).
 				with("field", "at").with("last_commit_ts", published.String())
 		}
-		return Snapshot{e, *at.CommitTS}, nil
+		return Snapshot{e: e, ts: *at.CommitTS}, nil
 	case at.Time != nil:
 		ts, err := e.lastBefore(*at.Time, published)
-		return Snapshot{e, ts}, e.noted(err)
+		return Snapshot{e: e, ts: ts}, e.noted(err)
 	}
-	return Snapshot{e, published}, nil
+	return Snapshot{e: e, ts: published}, nil
 }
 
 // lastBefore is the last commit up to published whose time is not after t, by
@@ -230,6 +239,9 @@ func (s Snapshot) History(name RecordName, after Version, oldestFirst bool, p Pa
 	}
 	size := 0
 	for ; v >= 1 && v <= newest.Version; v += step {
+		if err := endOf(s.ctx); err != nil {
+			return nil, false, err
+		}
 		rec, err := s.e.GetVersion(name, v)
 		if errors.Is(err, ErrVersionNotFound) { // versions are dense
 			return nil, false, s.e.noted(damagedRow(appendVersion(prefix, v), "missing"))

@@ -106,7 +106,7 @@ func (s Snapshot) cursor(o *ScanOptions) (*scanCursor, error) {
 	if err != nil {
 		return nil, storageError(err)
 	}
-	c.rows = &rowIter{it: it}
+	c.rows = &rowIter{it: it, ctx: s.ctx}
 	return c, nil
 }
 
@@ -222,6 +222,7 @@ func (s Snapshot) names(base []byte, prefix, after string, p Page, add func(stri
 	if err != nil {
 		return false, err
 	}
+	it.ctx = s.ctx
 	items, size := 0, 0
 	for ok := it.first(); ok; ok = it.next() {
 		first, n := binary.Uvarint(it.body)

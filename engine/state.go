@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"math"
@@ -29,9 +30,22 @@ func getRow(r pebble.Reader, key []byte) ([]byte, error) {
 // rowIter walks rows within bounds and opens their seals. Its body and key are
 // valid until the next move.
 type rowIter struct {
-	it   *pebble.Iterator
-	body []byte
-	err  error
+	it    *pebble.Iterator
+	body  []byte
+	err   error
+	ctx   context.Context // of the request that reads; nil: it is not asked
+	moves int
+}
+
+// movesPerLook is how many rows are passed before it is asked whether somebody waits
+// for them still: less than a millisecond's worth.
+const movesPerLook = 256
+
+func endOf(ctx context.Context) error {
+	if ctx == nil {
+		return nil
+	}
+	return ctx.Err()
 }
 
 func newRowIter(r pebble.Reader, lower, upper []byte) (*rowIter, error) {
@@ -47,6 +61,11 @@ func newRowIter(r pebble.Reader, lower, upper []byte) (*rowIter, error) {
 func (i *rowIter) at(valid bool) bool {
 	if i.err != nil {
 		return false
+	}
+	if i.moves++; i.moves%movesPerLook == 0 {
+		if i.err = endOf(i.ctx); i.err != nil {
+			return false
+		}
 	}
 	if !valid {
 		if err := i.it.Error(); err != nil {

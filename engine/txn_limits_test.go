@@ -107,7 +107,10 @@ func TestStageLimits(t *testing.T) {
 	expect("one precondition more", stage(x), engine.ErrLimit)
 
 	read := func(i int) error { _, _, err := w.TxnGet(id, key(i)); return err }
-	scan := func() error { _, _, _, err := w.TxnScan(id, engine.ScanOptions{Agent: key(0).AgentName()}); return err }
+	scan := func() error {
+		_, _, _, err := w.TxnScan(context.Background(), id, engine.ScanOptions{Agent: key(0).AgentName()})
+		return err
+	}
 	expect("a read", read(10), nil)
 	expect("a read", read(11), nil)
 	expect("a scan", scan(), nil)
@@ -186,7 +189,7 @@ func TestReadSetsAreCounted(t *testing.T) {
 			return err
 		},
 		"ranges": func(w *world, id engine.TxnID, i int) error {
-			_, _, _, err := w.TxnScan(id, engine.ScanOptions{Agent: key(i).AgentName(), Prefix: key(i).Key + strings.Repeat("x", 1000)})
+			_, _, _, err := w.TxnScan(t.Context(), id, engine.ScanOptions{Agent: key(i).AgentName(), Prefix: key(i).Key + strings.Repeat("x", 1000)})
 			return err
 		},
 	}

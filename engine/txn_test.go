@@ -95,7 +95,7 @@ func (r *race) run(kind string, order []string) {
 	case "against its precondition":
 		c.Keys = []engine.KeyPrecondition{{Name: engine.RecordName{Agent: "a", Key: r.key}, Expected: 7}}
 	case "in conflict":
-		if _, _, _, err := r.w.TxnScan(r.id, engine.ScanOptions{Agent: engine.AgentName{Agent: "a"}}); err != nil {
+		if _, _, _, err := r.w.TxnScan(context.Background(), r.id, engine.ScanOptions{Agent: engine.AgentName{Agent: "a"}}); err != nil {
 			r.t.Fatalf("%s: TxnScan: %v", r.name, err)
 		}
 		other := engine.Write{Name: engine.RecordName{Agent: "a", Key: r.key + "-other"}, Value: []byte(`{}`)}
@@ -281,7 +281,7 @@ func TestFailuresNameTheirCause(t *testing.T) {
 	if _, _, err := w.TxnGet(read, n); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, _, err := w.TxnScan(scanned, engine.ScanOptions{Agent: n.AgentName(), Prefix: "k"}); err != nil {
+	if _, _, _, err := w.TxnScan(context.Background(), scanned, engine.ScanOptions{Agent: n.AgentName(), Prefix: "k"}); err != nil {
 		t.Fatal(err)
 	}
 	for i := range 2 {

@@ -1,5 +1,7 @@
 package engine
 
+import "context"
+
 // Reads inside a transaction: its snapshot under its own writes. What was read
 // is remembered and must still hold at commit.
 
@@ -20,7 +22,7 @@ func (e *Engine) TxnGet(id TxnID, name RecordName) (Record, CommitTS, error) {
 	if own != nil {
 		return own.record(), snapshot, nil
 	}
-	rec, err := Snapshot{e, snapshot}.get(name, prefix)
+	rec, err := Snapshot{e: e, ts: snapshot}.get(name, prefix)
 	if err != nil {
 		return Record{}, 0, e.noted(err)
 	}
@@ -34,7 +36,7 @@ func (w *Write) record() Record {
 
 // TxnScan is Scan inside a transaction. The stretch of keys that it covered must
 // not change until the commit, not even by a key that is new.
-func (e *Engine) TxnScan(id TxnID, o ScanOptions) (records []Record, more bool, at CommitTS, err error) {
+func (e *Engine) TxnScan(ctx context.Context, id TxnID, o ScanOptions) (records []Record, more bool, at CommitTS, err error) {
 	if err := checkTxnID(id); err != nil {
 		return nil, false, 0, err
 	}
@@ -46,7 +48,7 @@ func (e *Engine) TxnScan(id TxnID, o ScanOptions) (records []Record, more bool, 
 	if err != nil {
 		return nil, false, 0, e.orCommitted(id, err)
 	}
-	records, more, err = Snapshot{e, at}.mergedScan(&o, sortedOwn(own, &o))
+	records, more, err = Snapshot{e: e, ts: at, ctx: ctx}.mergedScan(&o, sortedOwn(own, &o))
 	if err != nil {
 		return nil, false, 0, e.noted(err)
 	}

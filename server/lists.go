@@ -8,7 +8,7 @@ import (
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
 
-func (s *Service) GetHistory(_ context.Context, req *pb.GetHistoryRequest) (*pb.GetHistoryResponse, error) {
+func (s *Service) GetHistory(ctx context.Context, req *pb.GetHistoryRequest) (*pb.GetHistoryResponse, error) {
 	values, err := valuesFor(req)
 	if err != nil {
 		return nil, err
@@ -35,7 +35,7 @@ func (s *Service) GetHistory(_ context.Context, req *pb.GetHistoryRequest) (*pb.
 	if page.Items == 0 {
 		page.Items = historyPage
 	}
-	entries, more, err := snap.History(name, after, req.GetOldestFirst(), page)
+	entries, more, err := snap.Within(ctx).History(name, after, req.GetOldestFirst(), page)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +74,7 @@ func versionOf(s string) (engine.Version, error) {
 	return v, nil
 }
 
-func (s *Service) ListAgents(_ context.Context, req *pb.ListAgentsRequest) (*pb.ListAgentsResponse, error) {
+func (s *Service) ListAgents(ctx context.Context, req *pb.ListAgentsRequest) (*pb.ListAgentsResponse, error) {
 	scope := []string{"agents", req.GetNamespace(), req.GetPrefix()}
 	token, at, err := parseToken(req.GetPageToken(), engine.At{}, scope...)
 	if err != nil {
@@ -84,7 +84,7 @@ func (s *Service) ListAgents(_ context.Context, req *pb.ListAgentsRequest) (*pb.
 	if err != nil {
 		return nil, err
 	}
-	agents, more, err := snap.Agents(req.GetNamespace(), req.GetPrefix(), token.last, namesOf(req.GetLimit()))
+	agents, more, err := snap.Within(ctx).Agents(req.GetNamespace(), req.GetPrefix(), token.last, namesOf(req.GetLimit()))
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +100,7 @@ func (s *Service) ListAgents(_ context.Context, req *pb.ListAgentsRequest) (*pb.
 	return resp, nil
 }
 
-func (s *Service) ListNamespaces(_ context.Context, req *pb.ListNamespacesRequest) (*pb.ListNamespacesResponse, error) {
+func (s *Service) ListNamespaces(ctx context.Context, req *pb.ListNamespacesRequest) (*pb.ListNamespacesResponse, error) {
 	token, at, err := parseToken(req.GetPageToken(), engine.At{}, "namespaces")
 	if err != nil {
 		return nil, err
@@ -109,7 +109,7 @@ func (s *Service) ListNamespaces(_ context.Context, req *pb.ListNamespacesReques
 	if err != nil {
 		return nil, err
 	}
-	names, more, err := snap.Namespaces(token.last, namesOf(req.GetLimit()))
+	names, more, err := snap.Within(ctx).Namespaces(token.last, namesOf(req.GetLimit()))
 	if err != nil {
 		return nil, err
 	}

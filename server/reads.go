@@ -133,7 +133,7 @@ func (s *Service) GetStateAtVersion(_ context.Context, req *pb.GetStateAtVersion
 	return resp, fits(resp)
 }
 
-func (s *Service) BatchGetState(_ context.Context, req *pb.BatchGetStateRequest) (*pb.BatchGetStateResponse, error) {
+func (s *Service) BatchGetState(ctx context.Context, req *pb.BatchGetStateRequest) (*pb.BatchGetStateResponse, error) {
 	values, err := valuesFor(req)
 	if err != nil {
 		return nil, err
@@ -150,6 +150,9 @@ func (s *Service) BatchGetState(_ context.Context, req *pb.BatchGetStateRequest)
 	}
 	resp, size := &pb.BatchGetStateResponse{}, sizer(0)
 	for _, n := range req.GetNames() {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		rec, ts, err := get(engine.RecordName{Namespace: n.GetNamespace(), Agent: n.GetAgentId(), Key: n.GetKey()})
 		if err != nil {
 			return nil, err
@@ -180,7 +183,7 @@ type scanRequest interface {
 
 // scan reads one page. Without a limit and a token the whole list is asked for,
 // by a client that may know nothing of pages: it gets all or a refusal.
-func (s *Service) scan(req scanRequest, keysOnly bool) (records []engine.Record, next string, ts engine.CommitTS, err error) {
+func (s *Service) scan(ctx context.Context, req scanRequest, keysOnly bool) (records []engine.Record, next string, ts engine.CommitTS, err error) {
 	if err := checkTxnOrAt(req.GetTxnId(), req.GetAt()); err != nil {
 		return nil, "", 0, err
 	}
@@ -200,12 +203,12 @@ func (s *Service) scan(req scanRequest, keysOnly bool) (records []engine.Record,
 	}
 	var more bool
 	if req.GetTxnId() != "" {
-		records, more, ts, err = s.engine.TxnScan(engine.TxnID(req.GetTxnId()), o)
+		records, more, ts, err = s.engine.TxnScan(ctx, engine.TxnID(req.GetTxnId()), o)
 	} else {
 		var snap engine.Snapshot
 		if snap, err = s.engine.Snapshot(at); err == nil {
 			ts = snap.TS()
-			records, more, err = snap.Scan(o)
+			records, more, err = snap.Within(ctx).Scan(o)
 		}
 	}
 	if err != nil {
@@ -220,8 +223,8 @@ func (s *Service) scan(req scanRequest, keysOnly bool) (records []engine.Record,
 	return records, next, ts, nil
 }
 
-func (s *Service) ListKeys(_ context.Context, req *pb.ListKeysRequest) (*pb.ListKeysResponse, error) {
-	records, next, ts, err := s.scan(req, true)
+func (s *Service) ListKeys(ctx context.Context, req *pb.ListKeysRequest) (*pb.ListKeysResponse, error) {
+	records, next, ts, err := s.scan(ctx, req, true)
 	if err != nil {
 		return nil, err
 	}
@@ -232,12 +235,12 @@ func (s *Service) ListKeys(_ context.Context, req *pb.ListKeysRequest) (*pb.List
 	return resp, nil
 }
 
-func (s *Service) ScanPrefix(_ context.Context, req *pb.ScanPrefixRequest) (*pb.ScanPrefixResponse, error) {
+func (s *Service) ScanPrefix(ctx context.Context, req *pb.ScanPrefixRequest) (*pb.ScanPrefixResponse, error) {
 	values, err := valuesFor(req)
 	if err != nil {
 		return nil, err
 	}
-	records, next, ts, err := s.scan(req, values.none())
+	records, next, ts, err := s.scan(ctx, req, values.none())
 	if err != nil {
 		return nil, err
 	}

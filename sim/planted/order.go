@@ -44,7 +44,7 @@ func order() []Bug {
 		},
 		{
 			Name: "snapshot-moves", Promise: "G3", About: "a transaction reads what is published now instead of its snapshot",
-			Edits: []Edit{{"engine/txnread.go", "	rec, err := Snapshot{e, snapshot}.get(name, prefix)", "	rec, err := Snapshot{e, e.Published()}.get(name, prefix)"}},
+			Edits: []Edit{{"engine/txnread.go", "	rec, err := Snapshot{e: e, ts: snapshot}.get(name, prefix)", "	rec, err := Snapshot{e: e, ts: e.Published()}.get(name, prefix)"}},
 		},
 		{
 			Name: "own-writes-unseen", Promise: "G3", About: "a scan inside a transaction does not see a delete of its own",
