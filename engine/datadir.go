@@ -19,13 +19,13 @@ func prepareDir(fs vfs.FS, dir string, mustExist bool) error {
 	case isNotExist(err):
 		return makeDir(fs, dir)
 	case err != nil:
-		return openFailure(ErrUnusable, err, "%s cannot be looked at", dir)
+		return openFailure(err, "%s cannot be looked at", dir)
 	case !info.IsDir():
 		return failf(ErrUnusable, "%s is a file, not a directory", dir)
 	}
 	names, err := fs.List(dir)
 	if err != nil {
-		return openFailure(ErrUnusable, err, "%s cannot be listed", dir)
+		return openFailure(err, "%s cannot be listed", dir)
 	}
 	isStore := slices.Contains(names, identityName)
 	if mustExist && !isStore {
@@ -67,11 +67,11 @@ func makeDir(fs vfs.FS, dir string) error {
 		above = append(above, at)
 	}
 	if err := fs.MkdirAll(dir, 0o700); err != nil {
-		return openFailure(ErrUnusable, err, "%s cannot be made", dir)
+		return openFailure(err, "%s cannot be made", dir)
 	}
 	for _, at := range above {
 		if err := syncDir(fs, at); err != nil {
-			return openFailure(ErrUnusable, err, "%s, which %s is in, cannot be synced", at, dir)
+			return openFailure(err, "%s, which %s is in, cannot be synced", at, dir)
 		}
 	}
 	return nil
@@ -81,7 +81,7 @@ func checkWritable(fs vfs.FS, dir string) error {
 	probe := fs.PathJoin(dir, lockName)
 	f, err := fs.OpenReadWrite(probe, vfs.WriteCategoryUnspecified)
 	if err != nil {
-		return openFailure(ErrUnusable, err, "%s is not writable", dir)
+		return openFailure(err, "%s is not writable", dir)
 	}
 	_ = f.Close()
 	return nil

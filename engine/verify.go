@@ -73,13 +73,13 @@ func checkStoreDir(env Env, dir string) (*identity, error) {
 	case isNotExist(err):
 		return nil, failf(ErrNoStore, "%s does not exist", dir)
 	case err != nil:
-		return nil, openFailure(ErrUnusable, err, "%s cannot be looked at", dir)
+		return nil, openFailure(err, "%s cannot be looked at", dir)
 	case !info.IsDir():
 		return nil, failf(ErrUnusable, "%s is a file, not a data directory", dir)
 	}
 	id, err := readIdentity(env.FS, env.FS.PathJoin(dir, identityName))
 	if err != nil {
-		return nil, openFailure(ErrStorage, err, "the identity file cannot be read")
+		return nil, openFailure(err, "the identity file cannot be read")
 	}
 	if id == nil {
 		names, err := env.FS.List(dir)
