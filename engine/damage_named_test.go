@@ -2,14 +2,10 @@ package engine_test
 
 import (
 	"errors"
-	"io/fs"
 	"os"
 	"path"
 	"strings"
-	"syscall"
 	"testing"
-
-	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"statehouse.dev/statehouse/engine"
 	"statehouse.dev/statehouse/sim/simdisk"
@@ -44,6 +40,12 @@ func fileOf(t *testing.T, d *simdisk.Disk, class simdisk.Class) simdisk.FileStat
 	return newest(t, d, class)
 }
 
+// A mishap is what was done to a store, and what is to be said of it.
+type mishap struct {
+	do    func(d *simdisk.Disk) (file string)
+	names string // instead of the file's
+}
+
 // TestDamageIsNamed does to the files of a store at rest what happens to files. Open and
 // verify call it damage, and name the file, in words of ours (G8).
 func TestDamageIsNamed(t *testing.T) {
@@ -56,10 +58,7 @@ func TestDamageIsNamed(t *testing.T) {
 		ok(t, err)
 		ok(t, writeFile(d, name, content))
 	}
-	cases := map[string]struct { // order does not matter
-		do    func(d *simdisk.Disk) (file string)
-		names string // instead of the file's
-	}{
+	cases := map[string]mishap{ // order does not matter
 		"the identity is missing":          {do: func(d *simdisk.Disk) string { ok(t, d.RemoveFile(rigDir+"/STATEHOUSE")); return "STATEHOUSE" }},
 		"the identity is of another store": {do: func(d *simdisk.Disk) string { from(d, twin, rigDir+"/STATEHOUSE"); return "" }, names: "belongs to store"},
 		"the witness is missing":           {do: func(d *simdisk.Disk) string { ok(t, d.RemoveFile(rigDir+"/witness")); return "witness" }},
@@ -93,38 +92,34 @@ func TestDamageIsNamed(t *testing.T) {
 			return ""
 		}, names: "has lost its files"},
 	}
-	type tableCase = struct {
-		do    func(d *simdisk.Disk) (file string)
-		names string
-	}
 	for i, table := range tablesOf(base) {
 		n := path.Base(table)
-		cases[n+" is missing"] = tableCase{do: func(d *simdisk.Disk) string { ok(t, d.RemoveFile(table)); return n }}
-		cases[n+" is empty"] = tableCase{do: func(d *simdisk.Disk) string { ok(t, d.Truncate(table, 0)); return n }}
-		cases[n+" is a byte short"] = tableCase{do: func(d *simdisk.Disk) string {
+		cases[n+" is missing"] = mishap{do: func(d *simdisk.Disk) string { ok(t, d.RemoveFile(table)); return n }}
+		cases[n+" is empty"] = mishap{do: func(d *simdisk.Disk) string { ok(t, d.Truncate(table, 0)); return n }}
+		cases[n+" is a byte short"] = mishap{do: func(d *simdisk.Disk) string {
 			ok(t, d.Truncate(table, size(t, d, table)-1))
 			return n
 		}}
-		cases[n+" is a byte long"] = tableCase{do: func(d *simdisk.Disk) string {
+		cases[n+" is a byte long"] = mishap{do: func(d *simdisk.Disk) string {
 			content, err := d.ReadFile(table)
 			ok(t, err)
 			ok(t, writeFile(d, table, append(content, 0)))
 			return n
 		}}
-		cases[n+" is of another store"] = tableCase{do: func(d *simdisk.Disk) string {
+		cases[n+" is of another store"] = mishap{do: func(d *simdisk.Disk) string {
 			if size(t, d, table) != size(t, twin, table) {
 				t.Fatalf("%s is not as large in both stores", n)
 			}
 			from(d, twin, table)
 			return n
 		}}
-		cases[n+" is another of this store"] = tableCase{do: func(d *simdisk.Disk) string {
+		cases[n+" is another of this store"] = mishap{do: func(d *simdisk.Disk) string {
 			content, err := base.ReadFile(tablesOf(base)[(i+1)%len(tablesOf(base))])
 			ok(t, err)
 			ok(t, writeFile(d, table, content))
 			return n
 		}}
-		cases[n+" has a damaged foot"] = tableCase{do: func(d *simdisk.Disk) string {
+		cases[n+" has a damaged foot"] = mishap{do: func(d *simdisk.Disk) string {
 			ok(t, d.Damage(table, size(t, d, table)-5, 2))
 			return n
 		}}
@@ -237,80 +232,6 @@ func TestFlipsInOptions(t *testing.T) {
 	t.Logf("%d flips made no difference, %d were found", opened, refused)
 	if opened == 0 || refused == 0 {
 		t.Error("the flips were all of one kind")
-	}
-}
-
-// A failingFS fails what simulated faults do not reach: looking at paths.
-type failingFS struct {
-	vfs.FS
-	op, path string
-}
-
-func (f failingFS) fails(op, path string) error {
-	if op == f.op && path == f.path {
-		return &fs.PathError{Op: op, Path: path, Err: syscall.EIO}
-	}
-	return nil
-}
-
-func (f failingFS) Stat(name string) (vfs.FileInfo, error) {
-	if err := f.fails("stat", name); err != nil {
-		return nil, err
-	}
-	return f.FS.Stat(name)
-}
-
-func (f failingFS) List(dir string) ([]string, error) {
-	if err := f.fails("list", dir); err != nil {
-		return nil, err
-	}
-	return f.FS.List(dir)
-}
-
-// TestOpenMeetsBadDisk: an error of the disk, at whatever file and operation, is one of
-// the disk: not damage, not a directory that will not do, and not a new store.
-func TestOpenMeetsBadDisk(t *testing.T) {
-	base, _ := tabledStore(t, &rigClock{})
-	check := func(what string, env engine.Env, halts func() bool, verifyToo bool) {
-		t.Helper()
-		e, err := engine.Open(env, engine.Options{Dir: rigDir, Tuning: rigTuning})
-		if err == nil {
-			t.Errorf("%s: it opens", what)
-			_ = e.Close()
-		} else if !halts() {
-			wantKind(t, "open, "+what, err, engine.ErrStorage)
-		}
-		if verifyToo {
-			_, err := engine.Verify(env, rigDir, nil)
-			wantKind(t, "verify, "+what, err, engine.ErrStorage)
-		}
-	}
-	for _, fault := range []string{
-		"open-error file=identity", "read-error file=identity", "open-error file=witness", "read-error file=witness",
-		"open-error file=manifest", "read-error file=manifest", "open-error file=wal", "read-error file=wal",
-		"open-error file=options", "read-error file=options", "read-error file=sstable", "open-error file=sstable", "lock-error file=lock",
-	} {
-		d := base.Clone()
-		p := newProcess(d, &rigClock{}, nil)
-		arm(t, d, fault+" count=forever")
-		check(fault, p.env, func() bool { return p.halts.Load() > 0 }, true)
-	}
-	for _, fault := range []string{"create-error file=lock", "open-error file=dir"} {
-		d := base.Clone()
-		p := newProcess(d, &rigClock{}, nil)
-		if strings.Contains(fault, "lock") {
-			ok(t, d.RemoveFile(rigDir+"/LOCK"))
-		}
-		arm(t, d, fault+" count=forever")
-		check(fault, p.env, func() bool { return p.halts.Load() > 0 }, false)
-	}
-	for _, op := range []string{"stat", "list"} {
-		for _, path := range []string{rigDir, rigDir + "/store"} {
-			d := base.Clone()
-			p := newProcess(d, &rigClock{}, nil)
-			p.env.FS = failingFS{d, op, path}
-			check(op+" of "+path, p.env, func() bool { return false }, op == "stat" || path != rigDir)
-		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"slices"
 	"strings"
 
@@ -19,13 +20,13 @@ func prepareDir(fs vfs.FS, dir string, mustExist bool) error {
 	case isNotExist(err):
 		return makeDir(fs, dir)
 	case err != nil:
-		return openFailure(ErrUnusable, err, "%s cannot be looked at", dir)
+		return openFailure(err, "%s cannot be looked at", dir)
 	case !info.IsDir():
 		return failf(ErrUnusable, "%s is a file, not a directory", dir)
 	}
 	names, err := fs.List(dir)
 	if err != nil {
-		return openFailure(ErrUnusable, err, "%s cannot be listed", dir)
+		return openFailure(err, "%s cannot be listed", dir)
 	}
 	isStore := slices.Contains(names, identityName)
 	if mustExist && !isStore {
@@ -67,11 +68,11 @@ func makeDir(fs vfs.FS, dir string) error {
 		above = append(above, at)
 	}
 	if err := fs.MkdirAll(dir, 0o700); err != nil {
-		return openFailure(ErrUnusable, err, "%s cannot be made", dir)
+		return openFailure(err, "%s cannot be made", dir)
 	}
 	for _, at := range above {
 		if err := syncDir(fs, at); err != nil {
-			return openFailure(ErrUnusable, err, "%s, which %s is in, cannot be synced", at, dir)
+			return openFailure(err, "%s, which %s is in, cannot be synced", at, dir)
 		}
 	}
 	return nil
@@ -81,8 +82,52 @@ func checkWritable(fs vfs.FS, dir string) error {
 	probe := fs.PathJoin(dir, lockName)
 	f, err := fs.OpenReadWrite(probe, vfs.WriteCategoryUnspecified)
 	if err != nil {
-		return openFailure(ErrUnusable, err, "%s is not writable", dir)
+		return openFailure(err, "%s is not writable", dir)
 	}
 	_ = f.Close()
 	return nil
+}
+
+// checkStoreDir reads the identity of a directory that must hold a store.
+func checkStoreDir(env Env, dir string) (*identity, error) {
+	info, err := env.FS.Stat(dir)
+	switch {
+	case isNotExist(err):
+		return nil, failf(ErrNoStore, "%s does not exist", dir)
+	case err != nil:
+		return nil, openFailure(err, "%s cannot be looked at", dir)
+	case !info.IsDir():
+		return nil, failf(ErrUnusable, "%s is a file, not a data directory", dir)
+	}
+	id, err := readIdentity(env.FS, env.FS.PathJoin(dir, identityName))
+	if err != nil {
+		return nil, openFailure(err, "the identity file cannot be read")
+	}
+	if id == nil {
+		names, err := env.FS.List(dir)
+		if err == nil && len(names) == 0 {
+			return nil, failf(ErrNoStore, "%s is empty: no store was made there", dir)
+		}
+		if holdsCommits(env, dir) {
+			return nil, identityMissing(dir)
+		}
+		return nil, failf(ErrNoStore, "%s has no file %s: not a data directory, or one whose making was interrupted", dir, identityName)
+	}
+	return id, nil
+}
+
+// holdsCommits reports whether a directory without an identity file had one once: a
+// store is made before it, and commits only after.
+func holdsCommits(env Env, dir string) bool {
+	ev, err := readEvidence(env.FS, dir)
+	if err != nil || ev.sawCommits() {
+		return ev.sawCommits()
+	}
+	log := pebbleLog{env.Log, func(error) {}}
+	db, err := openToRead(env.FS, env.FS.PathJoin(dir, storeName), nil, &ev, Tuning{MemTableBytes: maxMemTable, ManualCompaction: true}, log)
+	if err != nil {
+		return false
+	}
+	head, _, err := readHead(db)
+	return errors.Join(err, db.Close()) == nil && head.ts > 0
 }

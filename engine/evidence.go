@@ -14,10 +14,10 @@ type evidence struct {
 
 func readEvidence(fs vfs.FS, dir string) (ev evidence, err error) {
 	if ev.witness, err = readWitness(fs, fs.PathJoin(dir, witnessName)); err != nil {
-		return ev, openFailure(ErrStorage, err, "the witness cannot be read")
+		return ev, openFailure(err, "the witness cannot be read")
 	}
 	if ev.unsynced, err = readUnsynced(fs, dir); err != nil {
-		return ev, openFailure(ErrStorage, err, "the mark of a store that runs without syncs cannot be read")
+		return ev, openFailure(err, "the mark of a store that runs without syncs cannot be read")
 	}
 	return ev, nil
 }
@@ -112,13 +112,13 @@ func (e *Engine) settle(ev *evidence, head mark, lost CommitTS) error {
 	}
 	if lost > 0 || ev.witness.synced == 0 {
 		if err := makeWitness(fs, path, head); err != nil {
-			return openFailure(ErrStorage, err, "the witness cannot be made")
+			return openFailure(err, "the witness cannot be made")
 		}
 		ev.witness = testimony{turn: 2, synced: 2}
 	}
 	var err error
 	if e.witness, err = openWitness(fs, path, ev.witness, head); err != nil {
-		return openFailure(ErrStorage, err, "the witness cannot be opened")
+		return openFailure(err, "the witness cannot be opened")
 	}
 	if e.opts.NoSync {
 		err = writeUnsynced(fs, dir, head)
@@ -126,7 +126,7 @@ func (e *Engine) settle(ev *evidence, head mark, lost CommitTS) error {
 		err = removeUnsynced(fs, dir)
 	}
 	if err != nil {
-		return openFailure(ErrStorage, err, "the mark of a store that runs without syncs cannot be changed")
+		return openFailure(err, "the mark of a store that runs without syncs cannot be changed")
 	}
 	return nil
 }

@@ -25,7 +25,7 @@ func (e *Engine) inspect(storeDir string, id *identity, ev *evidence) error {
 	fs := e.env.FS
 	logBytes, err := logFileBytes(fs, storeDir)
 	if err != nil {
-		return openFailure(ErrStorage, err, "%s cannot be looked at", storeDir)
+		return openFailure(err, "%s cannot be looked at", storeDir)
 	}
 	t := Tuning{MemTableBytes: e.opts.Tuning.MemTableBytes, CacheBytes: 8 << 20, ManualCompaction: true}
 	db, err := openToRead(fs, storeDir, id, ev, t, pebbleLog{e.env.Log, e.halt})
@@ -55,7 +55,7 @@ func openToRead(fs vfs.FS, storeDir string, id *identity, ev *evidence, t Tuning
 	case isNotExist(err):
 		return nil, lostFiles(storeDir)
 	case err != nil:
-		return nil, openFailure(ErrStorage, err, "%s cannot be looked at", storeDir)
+		return nil, openFailure(err, "%s cannot be looked at", storeDir)
 	}
 	read := &readingFS{FS: ev.view(fs)}
 	events := &pebble.EventListener{DataCorruption: func(pebble.DataCorruptionInfo) {}} // a read answers it, too

@@ -47,7 +47,7 @@ func (e *Engine) openLocked() error {
 	fs, dir := e.env.FS, e.opts.Dir
 	id, err := readIdentity(fs, fs.PathJoin(dir, identityName))
 	if err != nil {
-		return openFailure(ErrStorage, err, "the identity file cannot be read")
+		return openFailure(err, "the identity file cannot be read")
 	}
 	usage, err := fs.GetDiskUsage(dir)
 	if err == nil {
@@ -66,7 +66,7 @@ func (e *Engine) openLocked() error {
 	if err != nil {
 		return err
 	}
-	if err := e.holdPlace(lockName, storeName, witnessName, identityName); err != nil {
+	if err := e.holdPlace(lockName, storeName, witnessName); err != nil {
 		return err
 	}
 	e.published.Store(uint64(head.ts))
@@ -163,10 +163,10 @@ func (e *Engine) create(head mark, ev *evidence) (*identity, error) {
 		return nil, storageError(err)
 	}
 	if err := makeWitness(fs, fs.PathJoin(dir, witnessName), head); err != nil {
-		return nil, openFailure(ErrStorage, err, "the witness cannot be made")
+		return nil, openFailure(err, "the witness cannot be made")
 	}
 	if ev.witness, err = readWitness(fs, fs.PathJoin(dir, witnessName)); err != nil {
-		return nil, openFailure(ErrStorage, err, "the witness cannot be read")
+		return nil, openFailure(err, "the witness cannot be read")
 	}
 	id := &identity{format: FormatVersion, storeID: storeID}
 	if err := writeFileAtomic(fs, fs.PathJoin(dir, identityName), id.encode()); err != nil {

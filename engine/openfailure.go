@@ -32,13 +32,14 @@ func failedIO(err error) bool {
 	return errors.As(err, &no) && !slices.Contains(unfit, no)
 }
 
-// openFailure says what kind of failure err is: one of the disk, or else kind. What
-// is in our words already stays as it is.
-func openFailure(kind, err error, format string, args ...any) error {
+// openFailure says whether err, of the system, is one of the disk or of a directory that
+// will not do. What is in our words already stays as it is.
+func openFailure(err error, format string, args ...any) error {
 	var known *Failure
 	if errors.As(err, &known) {
 		return err
 	}
+	kind := ErrUnusable
 	if failedIO(err) {
 		kind = ErrStorage
 	}
@@ -57,8 +58,8 @@ func openError(dir, file string, err error) error {
 	case tablesWrong.MatchString(err.Error()):
 		return tablesError(dir, err)
 	case pebble.IsCorruptionError(err), isNotExist(err):
-	case failedIO(err) || errors.As(err, new(syscall.Errno)):
-		return failf(ErrStorage, "%s cannot be opened: %v", dir, err)
+	case errors.As(err, new(syscall.Errno)):
+		return openFailure(err, "%s cannot be opened", dir)
 	}
 	if info := pebble.ExtractDataCorruptionInfo(err); info != nil {
 		file = path.Base(info.Path)

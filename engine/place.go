@@ -46,7 +46,7 @@ func watchPlace(env *Env, dir string, names ...string) (*place, error) {
 	for _, path := range paths {
 		id, err := p.fileID(path)
 		if err != nil {
-			return nil, openFailure(ErrUnusable, err, "%s cannot be looked at", path)
+			return nil, openFailure(err, "%s cannot be looked at", path)
 		}
 		p.opened = append(p.opened, openedFile{path, id})
 	}
@@ -54,7 +54,8 @@ func watchPlace(env *Env, dir string, names ...string) (*place, error) {
 }
 
 // holdPlace makes the engine halt from now on when dir, or one of the names in it, is
-// not what it is now.
+// not what it is now. All of them are held open, without which some file systems number
+// their files anew.
 func (e *Engine) holdPlace(names ...string) error {
 	p, err := watchPlace(&e.env, e.opts.Dir, names...)
 	if err == nil {
@@ -156,7 +157,7 @@ func lockError(dir string, err error) error {
 	case errors.Is(err, syscall.EAGAIN), !errors.As(err, &no): // Pebble has its own words for a lock that this process holds
 		return failf(ErrLocked, "%s is in use by another process: stop it first (%v)", dir, err)
 	}
-	return openFailure(ErrUnusable, err, "%s cannot be locked", dir)
+	return openFailure(err, "%s cannot be locked", dir)
 }
 
 // placedFS looks where the store is before anything is done to it by path.

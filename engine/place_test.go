@@ -62,7 +62,7 @@ func placed(t *testing.T) (*process, *atlas, *[]error) {
 // TestPlaceIsLost: when a path of the store leads elsewhere or nowhere, the next tick
 // halts, and nothing more is acknowledged or read (G7).
 func TestPlaceIsLost(t *testing.T) {
-	names := []string{"", "/LOCK", "/store", "/witness", "/STATEHOUSE"}
+	names := []string{"", "/LOCK", "/store", "/witness"}
 	for _, name := range names {
 		for what, lose := range map[string]func(a *atlas, path string){ // order does not matter
 			"replaced":      func(a *atlas, path string) { a.moved(path) },

@@ -67,49 +67,6 @@ func Verify(env Env, dir string, progress func(done, total CommitTS)) (Report, e
 	return r, errors.Join(v.run(&ev), db.Close(), damage)
 }
 
-func checkStoreDir(env Env, dir string) (*identity, error) {
-	info, err := env.FS.Stat(dir)
-	switch {
-	case isNotExist(err):
-		return nil, failf(ErrNoStore, "%s does not exist", dir)
-	case err != nil:
-		return nil, openFailure(ErrUnusable, err, "%s cannot be looked at", dir)
-	case !info.IsDir():
-		return nil, failf(ErrUnusable, "%s is a file, not a data directory", dir)
-	}
-	id, err := readIdentity(env.FS, env.FS.PathJoin(dir, identityName))
-	if err != nil {
-		return nil, openFailure(ErrStorage, err, "the identity file cannot be read")
-	}
-	if id == nil {
-		names, err := env.FS.List(dir)
-		if err == nil && len(names) == 0 {
-			return nil, failf(ErrNoStore, "%s is empty: no store was made there", dir)
-		}
-		if holdsCommits(env, dir) {
-			return nil, identityMissing(dir)
-		}
-		return nil, failf(ErrNoStore, "%s has no file %s: not a data directory, or one whose making was interrupted", dir, identityName)
-	}
-	return id, nil
-}
-
-// holdsCommits reports whether a directory without an identity file had one once: a
-// store is made before it, and commits only after.
-func holdsCommits(env Env, dir string) bool {
-	ev, err := readEvidence(env.FS, dir)
-	if err != nil || ev.sawCommits() {
-		return ev.sawCommits()
-	}
-	log := pebbleLog{env.Log, func(error) {}}
-	db, err := openToRead(env.FS, env.FS.PathJoin(dir, storeName), nil, &ev, Tuning{MemTableBytes: maxMemTable, ManualCompaction: true}, log)
-	if err != nil {
-		return false
-	}
-	head, _, err := readHead(db)
-	return errors.Join(err, db.Close()) == nil && head.ts > 0
-}
-
 type verifier struct {
 	db       *pebble.DB
 	r        *Report
