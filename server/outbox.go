@@ -1,10 +1,10 @@
 package server
 
 import (
-	"container/list"
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"statehouse.dev/statehouse/engine"
@@ -23,16 +23,19 @@ type outbox struct {
 	limit int64 // of what is held in common
 	share int64 // of each stream
 
-	mu     sync.Mutex
-	common int64
-	shares int64 // of all streams together
-	lines  map[*line]struct{}
+	common atomic.Int64
+	shares atomic.Int64 // of all streams together
+
+	mu    sync.Mutex
+	lines map[*line]struct{} // the connections that are open
 }
 
 const (
 	answerOverhead = 4 << 10 // what an unread answer holds beside its bytes: its stream above all
 	leastAnswer    = smallBuffer + answerOverhead
-	minShare       = 16 << 10
+	// messageOverhead is what a message of a stream holds beside its bytes.
+	messageOverhead = 512
+	minShare        = 16 << 10
 	// maxShare is gRPC's write quota of a stream: a handler that stays within it never
 	// waits in the transport, where it would hold on to what it has read.
 	maxShare = 64 << 10
@@ -82,9 +85,7 @@ func (b *outbox) take(l *line, stream *outgoing, n int64, r rank) (*hold, error)
 
 // full refuses what cannot get room whatever it will be, before anything is done for it.
 func (b *outbox) full(r rank) error {
-	b.mu.Lock()
-	held := b.common
-	b.mu.Unlock()
+	held := b.common.Load()
 	if held+leastAnswer <= b.ceiling(r) || b.relieve() {
 		return nil
 	}
@@ -104,16 +105,16 @@ func (b *outbox) refusal(held, n int64, r rank) error {
 // relieve closes the connection whose oldest message waits for longest, if it does so
 // for long enough, and reports whether it closed one.
 func (b *outbox) relieve() bool {
-	b.mu.Lock()
 	var stalled *line
 	oldest := b.now().Add(-stalledAfter)
+	b.mu.Lock()
 	for l := range b.lines { // the oldest of all: order cannot matter
-		if at := l.oldestLocked(); !at.IsZero() && at.Before(oldest) {
+		if at := l.oldest(); !at.IsZero() && at.Before(oldest) {
 			stalled, oldest = l, at
 		}
 	}
 	b.mu.Unlock()
-	if stalled == nil || stalled.close == nil {
+	if stalled == nil {
 		return false
 	}
 	b.log("closed a connection whose client does not read its answers", "client", stalled.String(), "since", oldest)
@@ -121,12 +122,8 @@ func (b *outbox) relieve() bool {
 	return true
 }
 
-// unsent is how many bytes wait, for tests and status.
-func (b *outbox) unsent() int64 {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.common + b.shares
-}
+// unsent is how many bytes wait, for tests.
+func (b *outbox) unsent() int64 { return b.common.Load() + b.shares.Load() }
 
 // line is a connection as the outbox knows it. It stands for the remote address, so
 // that the transport itself hands it to every call (peer.FromContext).
@@ -135,54 +132,72 @@ type line struct {
 	box   *outbox
 	close func()
 
-	// Under box.mu.
-	holds list.List // of *hold, oldest first
-	gone  bool
+	mu          sync.Mutex
+	first, last *hold // oldest first
+	gone        bool
 }
 
-// oldestLocked is since when the oldest message held in common waits; zero: none does.
-func (l *line) oldestLocked() time.Time {
-	for e := l.holds.Front(); e != nil; e = e.Next() {
-		if h := e.Value.(*hold); h.stream == nil || h.large {
+// oldest is since when the oldest message held in common waits; zero: none does.
+func (l *line) oldest() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for h := l.first; h != nil; h = h.next {
+		if h.common() {
 			return h.since
 		}
 	}
 	return time.Time{}
 }
 
-// hold counts one message, or a few small ones that share a buffer.
+// hold counts one message, or a few small ones that share a buffer. Its fields are
+// under line.mu.
 type hold struct {
-	line   *line
-	bytes  int64
-	large  bool      // of a stream, but past its share
-	stream *outgoing // nil: of an answer
-	since  time.Time
-	at     *list.Element // nil: released
+	line       *line
+	bytes      int64
+	large      bool      // of a stream, but past its share
+	stream     *outgoing // nil: of an answer
+	since      time.Time
+	held       bool // it is in the line's list
+	prev, next *hold
 }
+
+func (h *hold) common() bool { return h.stream == nil || h.large }
 
 // tryTake counts n bytes, in common unless they are of a stream and small. It returns
 // nil, and what is held, when they are too many.
 func (b *outbox) tryTake(l *line, stream *outgoing, n int64, r rank) (h *hold, held int64) {
 	h = &hold{line: l, bytes: n, stream: stream, large: stream != nil && n > b.share, since: b.now()}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if h.common() && r != rankDone && b.common+n > b.ceiling(r) {
-		return nil, b.common
+	if h.common() {
+		if held := b.common.Add(n); r != rankDone && held > b.ceiling(r) {
+			b.common.Add(-n)
+			return nil, held - n
+		}
+	} else {
+		b.shares.Add(n)
 	}
-	if l.gone {
-		return h, 0 // nothing will write it, nor keep it
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if stream != nil {
+		stream.unsent += n
 	}
-	h.at = l.holds.PushBack(h)
-	b.lines[l] = struct{}{}
-	h.countLocked(n)
+	h.held, h.prev = true, l.last
+	if l.last != nil {
+		l.last.next = h
+	} else {
+		l.first = h
+	}
+	l.last = h
+	if l.gone { // nothing will write it, nor keep it
+		h.releaseLocked()
+	}
 	return h, 0
 }
 
 func (h *hold) countLocked(n int64) {
 	if h.common() {
-		h.line.box.common += n
+		h.line.box.common.Add(n)
 	} else {
-		h.line.box.shares += n
+		h.line.box.shares.Add(n)
 	}
 	if h.stream != nil {
 		h.stream.unsent += n
@@ -191,33 +206,37 @@ func (h *hold) countLocked(n int64) {
 
 // resize corrects what was taken before the message was there.
 func (h *hold) resize(n int64) {
-	h.line.box.mu.Lock()
-	defer h.line.box.mu.Unlock()
-	if h.at != nil {
+	h.line.mu.Lock()
+	defer h.line.mu.Unlock()
+	if h.held {
 		h.countLocked(n - h.bytes)
 		h.bytes = n
 	}
 }
 
-func (h *hold) common() bool { return h.stream == nil || h.large }
-
 // release ends a hold, once.
 func (h *hold) release() {
-	h.line.box.mu.Lock()
-	defer h.line.box.mu.Unlock()
+	h.line.mu.Lock()
+	defer h.line.mu.Unlock()
 	h.releaseLocked()
 }
 
 func (h *hold) releaseLocked() {
-	if h.at == nil {
+	if !h.held {
 		return
 	}
-	b := h.line.box
-	h.line.holds.Remove(h.at)
-	h.at = nil
-	if h.line.holds.Len() == 0 {
-		delete(b.lines, h.line)
+	l := h.line
+	if h.prev != nil {
+		h.prev.next = h.next
+	} else {
+		l.first = h.next
 	}
+	if h.next != nil {
+		h.next.prev = h.prev
+	} else {
+		l.last = h.prev
+	}
+	h.held, h.prev, h.next = false, nil, nil
 	h.countLocked(-h.bytes)
 	if h.stream != nil {
 		h.stream.wakeLocked()
@@ -228,10 +247,13 @@ func (h *hold) releaseLocked() {
 // then it drops without freeing, so that no buffer tells of it.
 func (l *line) ended() {
 	l.box.mu.Lock()
-	defer l.box.mu.Unlock()
+	delete(l.box.lines, l)
+	l.box.mu.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.gone = true
-	for e := l.holds.Front(); e != nil; e = l.holds.Front() {
-		e.Value.(*hold).releaseLocked()
+	for l.first != nil {
+		l.first.releaseLocked()
 	}
 }
 
@@ -248,6 +270,9 @@ func (l countedListener) Accept() (net.Conn, error) {
 	}
 	counted := &countedConn{Conn: c}
 	counted.line = &line{Addr: c.RemoteAddr(), box: l.box, close: func() { _ = counted.Close() }}
+	l.box.mu.Lock()
+	l.box.lines[counted.line] = struct{}{}
+	l.box.mu.Unlock()
 	return counted, nil
 }
 

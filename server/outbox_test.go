@@ -144,10 +144,7 @@ func TestUnreadAnswersAreBounded(t *testing.T) {
 
 // hasRoom reports whether a page of n bytes would be let in.
 func (r *rig) hasRoom(n int64) error {
-	b := r.service.outbox
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.common+n+1<<16 > b.limit/16*int64(rankPage) {
+	if b := r.service.outbox; b.common.Load()+n+1<<16 > b.limit/16*int64(rankPage) {
 		return errNotYet
 	}
 	return nil
@@ -521,9 +518,7 @@ func TestSmallAnswersAreCountedToo(t *testing.T) {
 
 // tryFull is nil when small answers have no room.
 func (b *outbox) tryFull() error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.common+leastAnswer <= b.ceiling(rankSmall) {
+	if b.common.Load()+leastAnswer <= b.ceiling(rankSmall) {
 		return errNotYet
 	}
 	return nil

@@ -11,13 +11,14 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
+	"statehouse.dev/statehouse/engine"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
 
 // What making an answer may take, by method: what is read, the message, and the
 // message as bytes. An estimate from above for values in JSON.
 const (
-	pageCost  = 3 * MaxAnswerBytes
+	pageCost  = 9 << 20
 	valueCost = 3 << 20
 )
 
@@ -28,6 +29,7 @@ var costs = map[string]int64{
 	pb.StatehouseService_ListKeys_FullMethodName:          pageCost,
 	pb.StatehouseService_ScanPrefix_FullMethodName:        pageCost,
 	pb.StatehouseService_GetHistory_FullMethodName:        pageCost,
+	pb.StatehouseService_GetTransaction_FullMethodName:    valueCost,
 	pb.StatehouseService_ListAgents_FullMethodName:        pageCost / 4,
 	pb.StatehouseService_ListNamespaces_FullMethodName:    pageCost / 4,
 }
@@ -51,9 +53,9 @@ func rankOf(method string, bytes int64) rank {
 }
 
 // exchange is a unary request on its way: what making its answer takes, and what
-// counts the answer. The outermost interceptor makes it and looks after it.
+// counts the answer. The outermost interceptor makes it, the context of what it calls.
 type exchange struct {
-	s      *Service
+	context.Context
 	line   *line
 	making int64
 	hold   *hold
@@ -61,6 +63,14 @@ type exchange struct {
 }
 
 type exchangeKey struct{}
+
+// Value is the exchange itself to those who look for it.
+func (x *exchange) Value(key any) any {
+	if _, ok := key.(exchangeKey); ok {
+		return x
+	}
+	return x.Context.Value(key)
+}
 
 // admit lets a request in that has passed access and the gates, or refuses it while
 // nothing has been done for it.
@@ -76,8 +86,9 @@ func (s *Service) admitAnswer(ctx context.Context, method string) error {
 	return err
 }
 
-// countAnswer counts an answer. A read's is refused where there is no room; of what
-// has been done there is no refusal any more.
+// countAnswer counts an answer. A read's is refused where there is no room. What has been
+// done cannot be refused any more: a small answer has room whatever there is, and of a
+// large one that has none the client knows as much as if it were lost.
 func (s *Service) countAnswer(ctx context.Context, method string, resp any) error {
 	x, _ := ctx.Value(exchangeKey{}).(*exchange)
 	m, isProto := resp.(proto.Message)
@@ -86,17 +97,24 @@ func (s *Service) countAnswer(ctx context.Context, method string, resp any) erro
 	}
 	x.size = proto.Size(m)
 	bytes := int64(max(x.size, smallBuffer)) + answerOverhead
+	r := rankOf(method, bytes)
+	done := r == rankDone
+	if done && bytes > largeAnswer {
+		r = rankState
+	}
 	var err error
-	x.hold, err = s.outbox.take(x.line, nil, bytes, rankOf(method, bytes))
+	if x.hold, err = s.outbox.take(x.line, nil, bytes, r); err != nil && done {
+		return fail(engine.ErrOutcomeUnknown, "the request was carried out or refused, but its answer has no room: "+err.Error()+"; or ask for the outcome")
+	}
 	return err
 }
 
 // sealAnswers is the outermost interceptor: what passes it goes to the transport, as
 // bytes that are counted.
 func (s *Service) sealAnswers(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-	x := &exchange{s: s, line: s.lineOf(ctx)}
+	x := &exchange{Context: ctx, line: s.lineOf(ctx)}
 	defer func() { s.making.leave(x.making) }()
-	resp, err := handler(context.WithValue(ctx, exchangeKey{}, x), req)
+	resp, err := handler(x, req)
 	m, isProto := resp.(proto.Message)
 	switch {
 	case x.hold == nil:
@@ -132,7 +150,7 @@ type outgoing struct {
 	used       int        // of them
 	making     int64
 
-	// Under outbox.mu.
+	// Under line.mu.
 	unsent int64
 	room   chan struct{} // closed when there is room again; nil: nobody waits
 }
@@ -156,14 +174,12 @@ func outgoingOf(ctx context.Context) *outgoing {
 
 func (o *outgoing) Context() context.Context { return o.ctx }
 
-// chunk is how many bytes the handler should read at a time: with what may be unsent
-// when it reads they make its share, also after they have grown.
-func (o *outgoing) chunk(growth int64) int {
-	share := int64(maxShare)
-	if o != nil {
-		share = o.s.outbox.share
+// share is how many bytes of the stream may be on their way.
+func (o *outgoing) share() int {
+	if o == nil {
+		return maxShare
 	}
-	return int(share / growth)
+	return int(o.s.outbox.share)
 }
 
 // ready waits until the client has taken enough of what was sent. The handler holds
@@ -174,16 +190,16 @@ func (o *outgoing) ready(ctx context.Context) error {
 	}
 	o.end()
 	for {
-		o.s.outbox.mu.Lock()
+		o.line.mu.Lock()
 		if o.unsent <= o.s.outbox.share/2 {
-			o.s.outbox.mu.Unlock()
+			o.line.mu.Unlock()
 			return nil
 		}
 		if o.room == nil {
 			o.room = make(chan struct{})
 		}
 		room := o.room
-		o.s.outbox.mu.Unlock()
+		o.line.mu.Unlock()
 		if err := o.s.env.Await(ctx, room); err != nil {
 			return err
 		}
@@ -199,8 +215,8 @@ func (o *outgoing) wakeLocked() {
 }
 
 // admit asks for room for values of n bytes that are about to be read, which take
-// growth times as many while they are made a message. A chunk of more than a share is
-// one event.
+// growth times as many as a message, and as many again while they are made one. A chunk
+// of more than a share is one event.
 func (o *outgoing) admit(n, growth int64) error {
 	if o == nil || n <= o.s.outbox.share {
 		return nil
@@ -209,7 +225,7 @@ func (o *outgoing) admit(n, growth int64) error {
 	if o.large, err = o.s.outbox.take(o.line, o, n, rankPage); err != nil {
 		return err
 	}
-	o.making, err = o.s.making.enter(o.ctx, n*(1+growth))
+	o.making, err = o.s.making.enter(o.ctx, n*(1+2*growth))
 	return err
 }
 
@@ -231,7 +247,7 @@ func (o *outgoing) SendMsg(m any) error {
 	}
 	size := proto.Size(msg)
 	h := o.large
-	switch bytes := int64(size) + answerOverhead; {
+	switch bytes := int64(max(size, smallBuffer)) + messageOverhead; {
 	case size <= smallBuffer/2:
 		return o.sendSmall(msg, size)
 	case h != nil:
@@ -260,7 +276,7 @@ func (o *outgoing) sendSmall(m proto.Message, size int) error {
 		o.endSmall()
 		buf := newBuffer(smallBuffer)
 		*buf = (*buf)[:smallBuffer]
-		o.small = mem.NewBuffer(buf, newParcel(o.hold(2*smallBuffer)))
+		o.small = mem.NewBuffer(buf, newParcel(o.hold(smallBuffer+2*messageOverhead)))
 		o.smallBytes, o.used = *buf, 0
 	}
 	from, to := o.used, o.used+size

@@ -38,10 +38,13 @@ func newBuffer(n int) *[]byte {
 }
 
 // newParcel ties h to a buffer. A frame for a stream that was reset a moment before is
-// dropped without being freed: the collector tells of that one.
+// dropped without being freed: the collector tells of that one. For small answers this
+// would cost more than it brings; they are counted until their connection ends.
 func newParcel(h *hold) *parcel {
 	p := &parcel{hold: h}
-	p.cleanup = runtime.AddCleanup(p, (*hold).release, h)
+	if h.bytes > 2*leastAnswer {
+		p.cleanup = runtime.AddCleanup(p, (*hold).release, h)
+	}
 	return p
 }
 
