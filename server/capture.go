@@ -153,7 +153,7 @@ func (c *captureService) GetCaptureStatus(context.Context, *pb.GetCaptureStatusR
 }
 
 // dumpBytes is about the size of a message of a dump.
-const dumpBytes = 256 << 10
+const dumpBytes = maxShare / 2
 
 var redactions = map[pb.Redaction]capture.Redaction{
 	pb.Redaction_REDACTION_VALUES:           capture.RedactValues,
