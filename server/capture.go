@@ -78,7 +78,7 @@ func (s *Service) openCapture(log func(string, ...any)) {
 // unaryInterceptors are what counts answers, the capture's, which sees what clients are
 // told, and the service's.
 func (s *Service) unaryInterceptors() []grpc.UnaryServerInterceptor {
-	list := []grpc.UnaryServerInterceptor{s.sealAnswers}
+	list := []grpc.UnaryServerInterceptor{s.encodeAnswers}
 	if r := s.recorder.Load(); r != nil {
 		list = append(list, r.Unary)
 	}

@@ -136,7 +136,7 @@ type eventReader struct {
 // next waits until the stream has room and reads the next events up to last, and moves
 // the cursor. refused says why the event after them cannot be sent to this client.
 func (r *eventReader) next(ctx context.Context, last engine.CommitTS, limit int) (out []*pb.ReplayEvent, refused, err error) {
-	stream := outgoingOf(ctx)
+	stream := pacedStreamOf(ctx)
 	if err := stream.ready(ctx); err != nil {
 		return nil, nil, err
 	}

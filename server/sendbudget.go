@@ -10,14 +10,14 @@ import (
 	"statehouse.dev/statehouse/engine"
 )
 
-// outbox is the budget of bytes for all that waits to be sent (G9): the network takes
+// sendBudget is the budget of bytes for all that waits to be sent (G9): the network takes
 // an answer when its client reads, which may be never. Every message is counted from
 // when it is made until the transport has written it, or its connection is gone.
 //
 // Streams have shares of their own, in which all but large messages fit, so that
 // those who do not read cannot keep the others from going on. Answers and large
 // messages have what is left in common and are refused past it.
-type outbox struct {
+type sendBudget struct {
 	now   func() time.Time
 	log   func(string, ...any)
 	limit int64 // of what is held in common
@@ -27,7 +27,7 @@ type outbox struct {
 	shares atomic.Int64 // of all streams together
 
 	mu    sync.Mutex
-	lines map[*line]struct{} // the connections that are open
+	conns map[*connBudget]struct{} // the connections that are open
 }
 
 const (
@@ -44,8 +44,8 @@ const (
 	stalledAfter = 10 * time.Second
 )
 
-func newOutbox(c *Config, env *engine.Env) *outbox {
-	b := &outbox{now: env.Now, log: env.Log, lines: make(map[*line]struct{})}
+func newSendBudget(c *Config, env *engine.Env) *sendBudget {
+	b := &sendBudget{now: env.Now, log: env.Log, conns: make(map[*connBudget]struct{})}
 	if b.log == nil {
 		b.log = func(string, ...any) {}
 	}
@@ -57,21 +57,21 @@ func newOutbox(c *Config, env *engine.Env) *outbox {
 // MostStreams is how many streams a budget of unsent bytes has room for.
 func MostStreams(unsentBytes int64) int { return int(unsentBytes / 2 / minShare) }
 
-// rank orders what is refused first when there is little room.
-type rank int64
+// priority orders what is refused first when there is little room.
+type priority int64
 
-// A rank is the part of the limit, in sixteenths, up to which it is let in: pages of
+// A priority is the part of the limit, in sixteenths, up to which it is let in: pages of
 // values first make room for small answers, and those for what tells how things are.
 const (
-	rankPage  rank = 12
-	rankSmall rank = 15
-	rankState rank = 16
-	rankDone  rank = 17 // of what has been done already there is no refusal
+	priorityPage  priority = 12
+	prioritySmall priority = 15
+	priorityState priority = 16
+	priorityDone  priority = 17 // of what has been done already there is no refusal
 )
 
 // take counts n bytes that l is about to have waiting, or refuses them when they are
-// too many for a rank. When they are, whoever has not read for long makes room first.
-func (b *outbox) take(l *line, stream *outgoing, n int64, r rank) (*hold, error) {
+// too many for a priority. When they are, whoever has not read for long makes room first.
+func (b *sendBudget) take(l *connBudget, stream *pacedStream, n int64, r priority) (*reservation, error) {
 	for {
 		h, held := b.tryTake(l, stream, n, r)
 		if h != nil {
@@ -84,7 +84,7 @@ func (b *outbox) take(l *line, stream *outgoing, n int64, r rank) (*hold, error)
 }
 
 // full refuses what cannot get room whatever it will be, before anything is done for it.
-func (b *outbox) full(r rank) error {
+func (b *sendBudget) full(r priority) error {
 	held := b.common.Load()
 	if held+leastAnswer <= b.ceiling(r) || b.relieve() {
 		return nil
@@ -92,9 +92,9 @@ func (b *outbox) full(r rank) error {
 	return b.refusal(held, leastAnswer, r)
 }
 
-func (b *outbox) ceiling(r rank) int64 { return b.limit / 16 * int64(r) }
+func (b *sendBudget) ceiling(r priority) int64 { return b.limit / 16 * int64(r) }
 
-func (b *outbox) refusal(held, n int64, r rank) error {
+func (b *sendBudget) refusal(held, n int64, r priority) error {
 	return &engine.Failure{
 		Kind:    engine.ErrLimit,
 		Message: fmt.Sprintf("bytes waiting to be sent: %d, and %d more; the limit is %d (--max-unsent-mb): read the answers, or retry later", held, n, b.ceiling(r)),
@@ -104,11 +104,11 @@ func (b *outbox) refusal(held, n int64, r rank) error {
 
 // relieve closes the connection whose oldest message waits for longest, if it does so
 // for long enough, and reports whether it closed one.
-func (b *outbox) relieve() bool {
-	var stalled *line
+func (b *sendBudget) relieve() bool {
+	var stalled *connBudget
 	oldest := b.now().Add(-stalledAfter)
 	b.mu.Lock()
-	for l := range b.lines { // the oldest of all: order cannot matter
+	for l := range b.conns { // the oldest of all: order cannot matter
 		if at := l.oldest(); !at.IsZero() && at.Before(oldest) {
 			stalled, oldest = l, at
 		}
@@ -123,22 +123,22 @@ func (b *outbox) relieve() bool {
 }
 
 // unsent is how many bytes wait, for tests.
-func (b *outbox) unsent() int64 { return b.common.Load() + b.shares.Load() }
+func (b *sendBudget) unsent() int64 { return b.common.Load() + b.shares.Load() }
 
-// line is a connection as the outbox knows it. It stands for the remote address, so
+// connBudget is what one connection holds. It stands for the remote address, so
 // that the transport itself hands it to every call (peer.FromContext).
-type line struct {
+type connBudget struct {
 	net.Addr
-	box   *outbox
-	close func()
+	budget *sendBudget
+	close  func()
 
 	mu          sync.Mutex
-	first, last *hold // oldest first
+	first, last *reservation // oldest first
 	gone        bool
 }
 
 // oldest is since when the oldest message held in common waits; zero: none does.
-func (l *line) oldest() time.Time {
+func (l *connBudget) oldest() time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for h := l.first; h != nil; h = h.next {
@@ -149,26 +149,26 @@ func (l *line) oldest() time.Time {
 	return time.Time{}
 }
 
-// hold counts one message, or a few small ones that share a buffer. Its fields are
-// under line.mu.
-type hold struct {
-	line       *line
+// reservation counts one message, or a few small ones that share a buffer. Its fields are
+// under connBudget.mu.
+type reservation struct {
+	conn       *connBudget
 	bytes      int64
-	large      bool      // of a stream, but past its share
-	stream     *outgoing // nil: of an answer
+	large      bool         // of a stream, but past its share
+	stream     *pacedStream // nil: of an answer
 	since      time.Time
-	held       bool // it is in the line's list
-	prev, next *hold
+	held       bool // it is in its connection's list
+	prev, next *reservation
 }
 
-func (h *hold) common() bool { return h.stream == nil || h.large }
+func (h *reservation) common() bool { return h.stream == nil || h.large }
 
 // tryTake counts n bytes, in common unless they are of a stream and small. It returns
 // nil, and what is held, when they are too many.
-func (b *outbox) tryTake(l *line, stream *outgoing, n int64, r rank) (h *hold, held int64) {
-	h = &hold{line: l, bytes: n, stream: stream, large: stream != nil && n > b.share, since: b.now()}
+func (b *sendBudget) tryTake(l *connBudget, stream *pacedStream, n int64, r priority) (h *reservation, held int64) {
+	h = &reservation{conn: l, bytes: n, stream: stream, large: stream != nil && n > b.share, since: b.now()}
 	if h.common() {
-		if held := b.common.Add(n); r != rankDone && held > b.ceiling(r) {
+		if held := b.common.Add(n); r != priorityDone && held > b.ceiling(r) {
 			b.common.Add(-n)
 			return nil, held - n
 		}
@@ -193,11 +193,11 @@ func (b *outbox) tryTake(l *line, stream *outgoing, n int64, r rank) (h *hold, h
 	return h, 0
 }
 
-func (h *hold) countLocked(n int64) {
+func (h *reservation) countLocked(n int64) {
 	if h.common() {
-		h.line.box.common.Add(n)
+		h.conn.budget.common.Add(n)
 	} else {
-		h.line.box.shares.Add(n)
+		h.conn.budget.shares.Add(n)
 	}
 	if h.stream != nil {
 		h.stream.unsent += n
@@ -205,27 +205,27 @@ func (h *hold) countLocked(n int64) {
 }
 
 // resize corrects what was taken before the message was there.
-func (h *hold) resize(n int64) {
-	h.line.mu.Lock()
-	defer h.line.mu.Unlock()
+func (h *reservation) resize(n int64) {
+	h.conn.mu.Lock()
+	defer h.conn.mu.Unlock()
 	if h.held {
 		h.countLocked(n - h.bytes)
 		h.bytes = n
 	}
 }
 
-// release ends a hold, once.
-func (h *hold) release() {
-	h.line.mu.Lock()
-	defer h.line.mu.Unlock()
+// release ends a reservation, once.
+func (h *reservation) release() {
+	h.conn.mu.Lock()
+	defer h.conn.mu.Unlock()
 	h.releaseLocked()
 }
 
-func (h *hold) releaseLocked() {
+func (h *reservation) releaseLocked() {
 	if !h.held {
 		return
 	}
-	l := h.line
+	l := h.conn
 	if h.prev != nil {
 		h.prev.next = h.next
 	} else {
@@ -245,10 +245,10 @@ func (h *hold) releaseLocked() {
 
 // ended releases all that a connection held. What the transport had taken over by
 // then it drops without freeing, so that no buffer tells of it.
-func (l *line) ended() {
-	l.box.mu.Lock()
-	delete(l.box.lines, l)
-	l.box.mu.Unlock()
+func (l *connBudget) ended() {
+	l.budget.mu.Lock()
+	delete(l.budget.conns, l)
+	l.budget.mu.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.gone = true
@@ -257,35 +257,35 @@ func (l *line) ended() {
 	}
 }
 
-// countedListener makes each connection a line.
-type countedListener struct {
+// sendListener counts for each connection what it holds.
+type sendListener struct {
 	net.Listener
-	box *outbox
+	budget *sendBudget
 }
 
-func (l countedListener) Accept() (net.Conn, error) {
+func (l sendListener) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
 	if err != nil {
 		return nil, err
 	}
-	counted := &countedConn{Conn: c}
-	counted.line = &line{Addr: c.RemoteAddr(), box: l.box, close: func() { _ = counted.Close() }}
-	l.box.mu.Lock()
-	l.box.lines[counted.line] = struct{}{}
-	l.box.mu.Unlock()
+	counted := &sendConn{Conn: c}
+	counted.conn = &connBudget{Addr: c.RemoteAddr(), budget: l.budget, close: func() { _ = counted.Close() }}
+	l.budget.mu.Lock()
+	l.budget.conns[counted.conn] = struct{}{}
+	l.budget.mu.Unlock()
 	return counted, nil
 }
 
-type countedConn struct {
+type sendConn struct {
 	net.Conn
-	line *line
+	conn *connBudget
 }
 
-func (c *countedConn) RemoteAddr() net.Addr { return c.line }
+func (c *sendConn) RemoteAddr() net.Addr { return c.conn }
 
 // Close is called by the transport when it ends, however it does.
-func (c *countedConn) Close() error {
+func (c *sendConn) Close() error {
 	err := c.Conn.Close()
-	c.line.ended()
+	c.conn.ended()
 	return err
 }

@@ -37,51 +37,51 @@ var costs = map[string]int64{
 // largeAnswer is from where on an answer counts as a page, whatever asked for it.
 const largeAnswer = 64 << 10
 
-// rankOf is when a method is refused for want of room for its answer, of bytes as far
+// priorityOf is when a method is refused for want of room for its answer, of bytes as far
 // as that is known.
-func rankOf(method string, bytes int64) rank {
+func priorityOf(method string, bytes int64) priority {
 	switch {
 	case method == pb.StatehouseService_Health_FullMethodName, method == pb.StatehouseService_GetStatus_FullMethodName,
 		method == pb.StatehouseService_Version_FullMethodName, !strings.HasPrefix(method, ownMethods):
-		return rankState
+		return priorityState
 	case bytes > 0 && costs[method] == 0:
-		return rankDone
+		return priorityDone
 	case bytes > largeAnswer, costs[method] >= pageCost && bytes == 0:
-		return rankPage
+		return priorityPage
 	}
-	return rankSmall
+	return prioritySmall
 }
 
-// exchange is a unary request on its way: what making its answer takes, and what
+// unaryCall is a unary request on its way: what making its answer takes, and what
 // counts the answer. The outermost interceptor makes it, the context of what it calls.
-type exchange struct {
+type unaryCall struct {
 	context.Context
-	line   *line
-	making int64
-	hold   *hold
-	size   int
+	conn     *connBudget
+	making   int64
+	reserved *reservation
+	size     int
 }
 
-type exchangeKey struct{}
+type unaryCallKey struct{}
 
-// Value is the exchange itself to those who look for it.
-func (x *exchange) Value(key any) any {
-	if _, ok := key.(exchangeKey); ok {
+// Value is the call itself to those who look for it.
+func (x *unaryCall) Value(key any) any {
+	if _, ok := key.(unaryCallKey); ok {
 		return x
 	}
 	return x.Context.Value(key)
 }
 
-// admit lets a request in that has passed access and the gates, or refuses it while
+// admitAnswer lets a request in that has passed access and the gates, or refuses it while
 // nothing has been done for it.
 func (s *Service) admitAnswer(ctx context.Context, method string) error {
-	x, _ := ctx.Value(exchangeKey{}).(*exchange)
+	x, _ := ctx.Value(unaryCallKey{}).(*unaryCall)
 	if x == nil {
 		return nil // no connection: nothing waits to be sent
 	}
-	err := s.outbox.full(rankOf(method, 0))
+	err := s.sendBudget.full(priorityOf(method, 0))
 	if cost := costs[method]; err == nil && cost > 0 {
-		x.making, err = s.making.enter(ctx, cost)
+		x.making, err = s.making.acquire(ctx, cost)
 	}
 	return err
 }
@@ -90,116 +90,116 @@ func (s *Service) admitAnswer(ctx context.Context, method string) error {
 // done cannot be refused any more: a small answer has room whatever there is, and of a
 // large one that has none the client knows as much as if it were lost.
 func (s *Service) countAnswer(ctx context.Context, method string, resp any) error {
-	x, _ := ctx.Value(exchangeKey{}).(*exchange)
+	x, _ := ctx.Value(unaryCallKey{}).(*unaryCall)
 	m, isProto := resp.(proto.Message)
 	if x == nil || !isProto {
 		return nil
 	}
 	x.size = proto.Size(m)
 	bytes := int64(max(x.size, smallBuffer)) + answerOverhead
-	r := rankOf(method, bytes)
-	done := r == rankDone
+	r := priorityOf(method, bytes)
+	done := r == priorityDone
 	if done && bytes > largeAnswer {
-		r = rankState
+		r = priorityState
 	}
 	var err error
-	if x.hold, err = s.outbox.take(x.line, nil, bytes, r); err != nil && done {
+	if x.reserved, err = s.sendBudget.take(x.conn, nil, bytes, r); err != nil && done {
 		return fail(engine.ErrOutcomeUnknown, "the request was carried out or refused, but its answer has no room: "+err.Error()+"; or ask for the outcome")
 	}
 	return err
 }
 
-// sealAnswers is the outermost interceptor: what passes it goes to the transport, as
+// encodeAnswers is the outermost interceptor: what passes it goes to the transport, as
 // bytes that are counted.
-func (s *Service) sealAnswers(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-	x := &exchange{Context: ctx, line: s.lineOf(ctx)}
-	defer func() { s.making.leave(x.making) }()
+func (s *Service) encodeAnswers(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+	x := &unaryCall{Context: ctx, conn: s.connBudgetOf(ctx)}
+	defer func() { s.making.release(x.making) }()
 	resp, err := handler(x, req)
 	m, isProto := resp.(proto.Message)
 	switch {
-	case x.hold == nil:
+	case x.reserved == nil:
 		return resp, err
 	case err != nil || !isProto:
-		x.hold.release()
+		x.reserved.release()
 		return resp, err
 	}
-	return seal(m, x.size, x.hold)
+	return encode(m, x.size, x.reserved)
 }
 
-// lineOf is the connection of a request.
-func (s *Service) lineOf(ctx context.Context) *line {
+// connBudgetOf is the connection of a request.
+func (s *Service) connBudgetOf(ctx context.Context) *connBudget {
 	if p, ok := peer.FromContext(ctx); ok {
-		if l, ok := p.Addr.(*line); ok {
+		if l, ok := p.Addr.(*connBudget); ok {
 			return l
 		}
 	}
-	return &line{box: s.outbox} // of another transport: counted all the same
+	return &connBudget{budget: s.sendBudget} // of another transport: counted all the same
 }
 
-// outgoing is a stream whose messages are counted. Its handler asks for room before it
+// pacedStream is a stream whose messages are counted. Its handler asks for room before it
 // reads what it sends next, so that a client that does not read costs a cursor.
-type outgoing struct {
+type pacedStream struct {
 	grpc.ServerStream
 	ctx  context.Context
 	s    *Service
-	line *line
+	conn *connBudget
 
-	large      *hold      // taken for a message that is still to be made
-	small      mem.Buffer // shared by small messages; nil: there is none
-	smallBytes []byte     // its bytes
-	used       int        // of them
+	large      *reservation // taken for a message that is still to be made
+	small      mem.Buffer   // shared by small messages; nil: there is none
+	smallBytes []byte       // its bytes
+	used       int          // of them
 	making     int64
 
-	// Under line.mu.
+	// Under connBudget.mu.
 	unsent int64
 	room   chan struct{} // closed when there is room again; nil: nobody waits
 }
 
-type outgoingKey struct{}
+type pacedStreamKey struct{}
 
 // countStream is the outermost interceptor of streams.
 func (s *Service) countStream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
-	o := &outgoing{ServerStream: ss, s: s, line: s.lineOf(ss.Context())}
-	o.ctx = context.WithValue(ss.Context(), outgoingKey{}, o)
+	o := &pacedStream{ServerStream: ss, s: s, conn: s.connBudgetOf(ss.Context())}
+	o.ctx = context.WithValue(ss.Context(), pacedStreamKey{}, o)
 	defer o.end()
 	return handler(srv, o)
 }
 
-// outgoingOf is the stream of a handler's context; nil where nothing is counted, as in
+// pacedStreamOf is the stream of a handler's context; nil where nothing is counted, as in
 // the simulator, whose streams have windows of their own.
-func outgoingOf(ctx context.Context) *outgoing {
-	o, _ := ctx.Value(outgoingKey{}).(*outgoing)
+func pacedStreamOf(ctx context.Context) *pacedStream {
+	o, _ := ctx.Value(pacedStreamKey{}).(*pacedStream)
 	return o
 }
 
-func (o *outgoing) Context() context.Context { return o.ctx }
+func (o *pacedStream) Context() context.Context { return o.ctx }
 
 // share is how many bytes of the stream may be on their way.
-func (o *outgoing) share() int {
+func (o *pacedStream) share() int {
 	if o == nil {
 		return maxShare
 	}
-	return int(o.s.outbox.share)
+	return int(o.s.sendBudget.share)
 }
 
 // ready waits until the client has taken enough of what was sent. The handler holds
 // nothing but its cursor meanwhile.
-func (o *outgoing) ready(ctx context.Context) error {
+func (o *pacedStream) ready(ctx context.Context) error {
 	if o == nil {
 		return nil
 	}
 	o.end()
 	for {
-		o.line.mu.Lock()
-		if o.unsent <= o.s.outbox.share/2 {
-			o.line.mu.Unlock()
+		o.conn.mu.Lock()
+		if o.unsent <= o.s.sendBudget.share/2 {
+			o.conn.mu.Unlock()
 			return nil
 		}
 		if o.room == nil {
 			o.room = make(chan struct{})
 		}
 		room := o.room
-		o.line.mu.Unlock()
+		o.conn.mu.Unlock()
 		if err := o.s.env.Await(ctx, room); err != nil {
 			return err
 		}
@@ -207,8 +207,8 @@ func (o *outgoing) ready(ctx context.Context) error {
 }
 
 // wakeLocked is called when something has been sent.
-func (o *outgoing) wakeLocked() {
-	if o.room != nil && o.unsent <= o.line.box.share/2 {
+func (o *pacedStream) wakeLocked() {
+	if o.room != nil && o.unsent <= o.conn.budget.share/2 {
 		close(o.room)
 		o.room = nil
 	}
@@ -217,21 +217,21 @@ func (o *outgoing) wakeLocked() {
 // admit asks for room for values of n bytes that are about to be read, which take
 // growth times as many as a message, and as many again while they are made one. A chunk
 // of more than a share is one event.
-func (o *outgoing) admit(n, growth int64) error {
-	if o == nil || n <= o.s.outbox.share {
+func (o *pacedStream) admit(n, growth int64) error {
+	if o == nil || n <= o.s.sendBudget.share {
 		return nil
 	}
 	var err error
-	if o.large, err = o.s.outbox.take(o.line, o, n, rankPage); err != nil {
+	if o.large, err = o.s.sendBudget.take(o.conn, o, n, priorityPage); err != nil {
 		return err
 	}
-	o.making, err = o.s.making.enter(o.ctx, n*(1+2*growth))
+	o.making, err = o.s.making.acquire(o.ctx, n*(1+2*growth))
 	return err
 }
 
 // end lets go of what the last message took while it was made.
-func (o *outgoing) end() {
-	o.s.making.leave(o.making)
+func (o *pacedStream) end() {
+	o.s.making.release(o.making)
 	o.making = 0
 	if o.large != nil { // it was never made
 		o.large.release()
@@ -240,7 +240,7 @@ func (o *outgoing) end() {
 	o.endSmall()
 }
 
-func (o *outgoing) SendMsg(m any) error {
+func (o *pacedStream) SendMsg(m any) error {
 	msg, ok := m.(proto.Message)
 	if !ok {
 		return o.ServerStream.SendMsg(m)
@@ -254,29 +254,29 @@ func (o *outgoing) SendMsg(m any) error {
 		h.resize(bytes)
 		o.large = nil
 	default:
-		h = o.hold(bytes)
+		h = o.reserve(bytes)
 	}
-	out, err := seal(msg, size, h)
+	out, err := encode(msg, size, h)
 	if err != nil {
 		return err
 	}
 	return o.ServerStream.SendMsg(out)
 }
 
-// hold counts bytes for which the stream has room.
-func (o *outgoing) hold(bytes int64) *hold {
-	h, _ := o.s.outbox.tryTake(o.line, o, bytes, rankDone)
+// reserve counts bytes for which the stream has room.
+func (o *pacedStream) reserve(bytes int64) *reservation {
+	h, _ := o.s.sendBudget.tryTake(o.conn, o, bytes, priorityDone)
 	return h
 }
 
 // sendSmall puts small messages into one buffer: each for itself, they would take many
 // times their bytes.
-func (o *outgoing) sendSmall(m proto.Message, size int) error {
+func (o *pacedStream) sendSmall(m proto.Message, size int) error {
 	if o.small == nil || o.used+size > smallBuffer {
 		o.endSmall()
 		buf := newBuffer(smallBuffer)
 		*buf = (*buf)[:smallBuffer]
-		o.small = mem.NewBuffer(buf, newParcel(o.hold(smallBuffer+2*messageOverhead)))
+		o.small = mem.NewBuffer(buf, newCountedBuffer(o.reserve(smallBuffer+2*messageOverhead)))
 		o.smallBytes, o.used = *buf, 0
 	}
 	from, to := o.used, o.used+size
@@ -284,11 +284,11 @@ func (o *outgoing) sendSmall(m proto.Message, size int) error {
 		return status.Errorf(codes.Internal, "the message cannot be marshalled: %v", err)
 	}
 	o.used = to
-	return o.ServerStream.SendMsg(&sealed{mem.BufferSlice{o.small.Slice(from, to)}})
+	return o.ServerStream.SendMsg(&encoded{mem.BufferSlice{o.small.Slice(from, to)}})
 }
 
 // endSmall closes the buffer of small messages: when they are sent, it is free.
-func (o *outgoing) endSmall() {
+func (o *pacedStream) endSmall() {
 	if o.small != nil {
 		o.small.Free()
 		o.small, o.smallBytes = nil, nil
