@@ -82,7 +82,7 @@ func (s *Service) openCapture(log func(string, ...any)) {
 // unaryInterceptors are what counts answers, the capture's, which sees what clients are
 // told, and the service's.
 func (s *Service) unaryInterceptors() []grpc.UnaryServerInterceptor {
-	list := []grpc.UnaryServerInterceptor{s.sealAnswers}
+	list := []grpc.UnaryServerInterceptor{s.encodeAnswers}
 	if r := s.recorder.Load(); r != nil {
 		list = append(list, r.Unary)
 	}
@@ -177,7 +177,7 @@ func (c *captureService) GetCaptureStatus(context.Context, *pb.GetCaptureStatusR
 }
 
 // dumpBytes is about the size of a message of a dump.
-const dumpBytes = 256 << 10
+const dumpBytes = maxShare / 2
 
 var redactions = map[pb.Redaction]capture.Redaction{
 	pb.Redaction_REDACTION_VALUES:           capture.RedactValues,

@@ -44,7 +44,7 @@ func newCodec() codec { return codec{encoding.GetCodecV2("proto")} }
 
 // Marshal hands on what the interceptors have marshalled, and counted, already.
 func (c codec) Marshal(v any) (mem.BufferSlice, error) {
-	if m, ok := v.(*sealed); ok {
+	if m, ok := v.(*encoded); ok {
 		return m.data, nil
 	}
 	return c.CodecV2.Marshal(v)

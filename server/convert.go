@@ -57,11 +57,15 @@ func valuesFor(req valueRequest) (valueSetter, error) {
 
 func (v valueSetter) none() bool { return v.encoding == pb.ValueEncoding_VALUE_ENCODING_NONE }
 
-// growth is about how many times its stored bytes a value takes while it is made a
-// message: in a Struct a number of two bytes is one of eleven, and is copied once.
+func (v valueSetter) structs() bool {
+	return v.encoding == pb.ValueEncoding_VALUE_ENCODING_STRUCT
+}
+
+// growth is about how many times its stored bytes a value takes on its way into a
+// message. A number of two bytes is one of eleven in a Struct; most values are text.
 func (v valueSetter) growth() int64 {
-	if v.encoding == pb.ValueEncoding_VALUE_ENCODING_STRUCT {
-		return 8
+	if v.structs() {
+		return 4
 	}
 	return 2
 }

@@ -72,7 +72,7 @@ func (s *Service) Serve(ctx context.Context, t *tls.Config, listeners ...net.Lis
 	var serving sync.WaitGroup
 	for _, l := range listeners {
 		serving.Go(func() {
-			if err := g.Serve(countedListener{l, s.outbox}); err != nil {
+			if err := g.Serve(sendListener{l, s.sendBudget}); err != nil {
 				stopServing(err)
 			}
 		})

@@ -39,17 +39,17 @@ type Config struct {
 // Service answers the RPCs of statehouse.v1.
 type Service struct {
 	pb.UnimplementedStatehouseServiceServer
-	engine   *engine.Engine
-	config   Config
-	env      engine.Env
-	requests gate
-	streams  gate
-	outbox   *outbox
-	making   *room
-	token    atomic.Pointer[string] // that every request must carry; empty: none
-	draining context.Context
-	drain    context.CancelFunc
-	recorder atomic.Pointer[capture.Recorder] // nil without Config.Capture
+	engine     *engine.Engine
+	config     Config
+	env        engine.Env
+	requests   gate
+	streams    gate
+	sendBudget *sendBudget
+	making     *semaphore
+	draining   context.Context
+	drain      context.CancelFunc
+	recorder   atomic.Pointer[capture.Recorder] // nil without Config.Capture
+	token      atomic.Pointer[string]           // that every request must carry; empty: none
 }
 
 // Assemble opens the engine and builds the service on it. Close the service
@@ -67,8 +67,8 @@ func Assemble(env engine.Env, config Config) (*Service, error) {
 	s := &Service{config: config}
 	s.SetToken(config.Token)
 	s.env = s.captured(env)
-	s.outbox = newOutbox(&config, &s.env)
-	s.making = newRoom(config.UnsentBytes/2, &s.env)
+	s.sendBudget = newSendBudget(&config, &s.env)
+	s.making = newSemaphore(config.UnsentBytes/2, &s.env)
 	e, err := engine.Open(s.env, config.Engine)
 	if err != nil {
 		return nil, err

@@ -11,7 +11,7 @@ import (
 )
 
 func (s *Service) Replay(req *pb.ReplayRequest, stream pb.StatehouseService_ReplayServer) error {
-	return s.replay(stream.Context(), req, singleGrowth, func(events []*pb.ReplayEvent, _ engine.Cursor) error {
+	return s.replay(stream.Context(), req, singlePart, func(events []*pb.ReplayEvent, _ engine.Cursor) error {
 		for _, ev := range events {
 			if err := fits(ev); err != nil {
 				return err
@@ -25,11 +25,16 @@ func (s *Service) Replay(req *pb.ReplayRequest, stream pb.StatehouseService_Repl
 }
 
 func (s *Service) ReplayBatches(req *pb.ReplayRequest, stream pb.StatehouseService_ReplayBatchesServer) error {
-	return s.replay(stream.Context(), req, 1, batchSender(stream.Send))
+	return s.replay(stream.Context(), req, batchPart, batchSender(stream.Send))
 }
 
-// singleGrowth is how many times as much events take that are messages of their own.
-const singleGrowth = 2
+// What a stream reads at a time, in eighths of its share. With the half that may be
+// unsent when it reads they make the whole, for events that are messages of their own
+// take more on their way.
+const (
+	batchPart  = 4
+	singlePart = 3
+)
 
 // batchBytes is about the size of a message of a batched stream: its client
 // decodes one while the next is on the way.
@@ -70,9 +75,8 @@ func batchSender(send func(*pb.EventBatch) error) sender {
 	}
 }
 
-// replay streams what is published now. growth is how many times as much as in a
-// batch events take on their way.
-func (s *Service) replay(ctx context.Context, req *pb.ReplayRequest, growth int64, send sender) error {
+// replay streams what is published now, a part of the stream's share at a time.
+func (s *Service) replay(ctx context.Context, req *pb.ReplayRequest, part int, send sender) error {
 	values, err := valuesFor(req)
 	if err != nil {
 		return err
@@ -94,7 +98,7 @@ func (s *Service) replay(ctx context.Context, req *pb.ReplayRequest, growth int6
 		return err
 	}
 	left := req.GetLimit()
-	reader := &eventReader{s: s, filter: f, values: values, growth: growth * values.growth(), cursor: first - 1}
+	reader := &eventReader{s: s, filter: f, values: values, part: part, cursor: first - 1}
 	for reader.cursor < last {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -125,24 +129,25 @@ type eventReader struct {
 	s      *Service
 	filter engine.Filter
 	values valueSetter
-	growth int64 // how many times its stored bytes a chunk may take in the end
+	part   int // what is read at a time, in eighths of the stream's share
 	cursor engine.Cursor
 }
 
 // next waits until the stream has room and reads the next events up to last, and moves
 // the cursor. refused says why the event after them cannot be sent to this client.
 func (r *eventReader) next(ctx context.Context, last engine.CommitTS, limit int) (out []*pb.ReplayEvent, refused, err error) {
-	stream := outgoingOf(ctx)
+	stream := pacedStreamOf(ctx)
 	if err := stream.ready(ctx); err != nil {
 		return nil, nil, err
 	}
-	c := engine.Chunk{Events: limit, Bytes: stream.chunk(r.growth), Admit: func(bytes int) error { return stream.admit(int64(bytes), r.values.growth()) }}
+	admit := func(bytes int) error { return stream.admit(int64(bytes), r.values.growth()) }
+	c := engine.Chunk{Events: limit, Bytes: stream.share() / 8 * r.part, Admit: admit}
 	events, next, err := r.s.engine.ReplayChunk(r.filter, r.cursor, last, c)
 	if err != nil {
 		return nil, nil, err
 	}
-	out, refused = eventMessages(events, r.values)
-	if refused != nil { // the cursor stays before it, so that a client can resume there
+	out, refused = eventMessages(events, r.values, c.Bytes)
+	if len(out) < len(events) { // the cursor stays before the next, so that a client can resume there
 		next = lastOf(out, r.cursor)
 	}
 	r.cursor = next
@@ -168,10 +173,12 @@ func commitTS(v *uint64) *engine.CommitTS {
 	return &ts
 }
 
-// eventMessages turns events into messages: those before the first that the
-// client's encoding cannot carry, and the error that says which it is.
-func eventMessages(events []engine.Event, values valueSetter) ([]*pb.ReplayEvent, error) {
+// eventMessages turns events into messages: those before the first that the client's
+// encoding cannot carry, and the error that says which it is. As Structs they may grow to
+// many times their stored bytes: then it stops behind the one that makes it bytes.
+func eventMessages(events []engine.Event, values valueSetter, bytes int) ([]*pb.ReplayEvent, error) {
 	out := make([]*pb.ReplayEvent, len(events))
+	size := 0
 	for i := range events {
 		ev := &events[i]
 		msg := &pb.ReplayEvent{
@@ -191,6 +198,11 @@ func eventMessages(events []engine.Event, values valueSetter) ([]*pb.ReplayEvent
 			msg.Operations[j] = m
 		}
 		out[i] = msg
+		if values.structs() {
+			if size += proto.Size(msg); size >= bytes {
+				return out[:i+1], nil
+			}
+		}
 	}
 	return out, nil
 }
@@ -222,7 +234,7 @@ func (s *Service) Watch(req *pb.WatchRequest, stream pb.StatehouseService_WatchS
 	ctx, cancel := context.WithCancel(stream.Context())
 	defer cancel()
 	defer context.AfterFunc(s.draining, cancel)()
-	reader := &eventReader{s: s, filter: f, values: values, growth: values.growth(), cursor: cursor}
+	reader := &eventReader{s: s, filter: f, values: values, part: batchPart, cursor: cursor}
 	err = s.follow(ctx, watch, reader, send)
 	if ctx.Err() != nil && s.draining.Err() != nil {
 		return fail(engine.ErrStopped, fmt.Sprintf("the daemon is stopping: watch again after %d", reader.cursor))

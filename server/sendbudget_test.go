@@ -81,7 +81,7 @@ func (r *rig) nothingWaits(what string) {
 	r.t.Helper()
 	eventually(r.t, what+": nothing waits to be sent", func() error {
 		runtime.GC() // for frames that the transport drops without a word
-		if n := r.service.outbox.unsent(); n != 0 {
+		if n := r.service.sendBudget.unsent(); n != 0 {
 			return fmt.Errorf("%d bytes do", n)
 		}
 		return nil
@@ -103,7 +103,7 @@ func TestUnreadAnswersAreBounded(t *testing.T) {
 		r.put("", "large", fmt.Sprint(i), string(textOf(1<<20-100)))
 	}
 	list, conns := r.scans()
-	if n := r.service.outbox.unsent(); len(list) == 0 || n > 16<<20 || n < int64(len(list))*3<<20 {
+	if n := r.service.sendBudget.unsent(); len(list) == 0 || n > 16<<20 || n < int64(len(list))*3<<20 {
 		t.Errorf("%d scans are unread, %d bytes of them are counted", len(list), n)
 	}
 	again := func(what string, want int) {
@@ -144,10 +144,7 @@ func TestUnreadAnswersAreBounded(t *testing.T) {
 
 // hasRoom reports whether a page of n bytes would be let in.
 func (r *rig) hasRoom(n int64) error {
-	b := r.service.outbox
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.common+n+1<<16 > b.limit/16*int64(rankPage) {
+	if b := r.service.sendBudget; b.common.Load()+n+1<<16 > b.limit/16*int64(priorityPage) {
 		return errNotYet
 	}
 	return nil
@@ -273,7 +270,7 @@ func TestSlowStreamsCostACursor(t *testing.T) {
 				streams = append(streams, s)
 			}
 			waits.until(t, 60)
-			if n, most := r.service.outbox.unsent(), 60*r.service.outbox.share; n > most {
+			if n, most := r.service.sendBudget.unsent(), 60*r.service.sendBudget.share; n > most {
 				t.Errorf("%d bytes are unsent; 60 streams may have %d", n, most)
 			}
 			// What their clients, in this process, have taken comes on top: a window each.
@@ -370,8 +367,8 @@ func TestLargeEventsHaveTheirBounds(t *testing.T) {
 		refusals++
 		exhausted(t, "a replay", err, "waiting to be sent", "--max-unsent-mb")
 	}
-	if held == 0 || refusals == 0 || r.service.outbox.unsent() > 16<<20 {
-		t.Errorf("%d replays are held, %d refused, %d bytes counted", held, refusals, r.service.outbox.unsent())
+	if held == 0 || refusals == 0 || r.service.sendBudget.unsent() > 16<<20 {
+		t.Errorf("%d replays are held, %d refused, %d bytes counted", held, refusals, r.service.sendBudget.unsent())
 	}
 	if grown := heapInUse() - heap; grown > 24<<20 {
 		t.Errorf("%d MiB are held", grown>>20)
@@ -381,19 +378,19 @@ func TestLargeEventsHaveTheirBounds(t *testing.T) {
 	}
 }
 
-// TestRoomIsGivenInTurn: whoever waits for room gets it in turn, also when others give
+// TestSemaphoreIsFair: whoever waits for room gets it in turn, also when others give
 // up, and nothing is lost of it.
-func TestRoomIsGivenInTurn(t *testing.T) {
+func TestSemaphoreIsFair(t *testing.T) {
 	env := engine.MemoryEnv(nil, nil)
-	r := newRoom(10, &env)
+	r := newSemaphore(10, &env)
 	enter := func(ctx context.Context, n int64) <-chan error {
-		before, done := r.line(), make(chan error, 1)
+		before, done := r.queued(), make(chan error, 1)
 		go func() {
-			_, err := r.enter(ctx, n)
+			_, err := r.acquire(ctx, n)
 			done <- err
 		}()
 		eventually(t, "it waits", func() error {
-			if len(done) == 0 && r.line() == before {
+			if len(done) == 0 && r.queued() == before {
 				return errNotYet
 			}
 			return nil
@@ -405,7 +402,7 @@ func TestRoomIsGivenInTurn(t *testing.T) {
 	if err := <-all; err != nil || len(first) > 0 || len(gone) > 0 || len(small) > 0 {
 		t.Fatalf("more than all there is: %v; the others: %d %d %d", err, len(first), len(gone), len(small))
 	}
-	r.leave(10)
+	r.release(10)
 	if err := <-first; err != nil || len(small) > 0 {
 		t.Errorf("the first: %v; the last was let past the second: %v", err, len(small) > 0)
 	}
@@ -413,14 +410,14 @@ func TestRoomIsGivenInTurn(t *testing.T) {
 	if err := errors.Join(<-small); err != nil || !errors.Is(<-gone, context.Canceled) {
 		t.Errorf("behind one who gave up: %v", err)
 	}
-	r.leave(6)
-	r.leave(1)
-	if r.free != 10 || r.line() != 0 {
-		t.Errorf("%d of 10 are free, %d wait", r.free, r.line())
+	r.release(6)
+	r.release(1)
+	if r.free != 10 || r.queued() != 0 {
+		t.Errorf("%d of 10 are free, %d wait", r.free, r.queued())
 	}
 }
 
-func (r *room) line() int {
+func (r *semaphore) queued() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return len(r.waiting)
@@ -484,14 +481,14 @@ func TestSmallAnswersAreCountedToo(t *testing.T) {
 		t.Helper()
 		eventually(t, fmt.Sprintf("%d are counted", n), func() error {
 			runtime.GC()
-			if got := r.service.outbox.unsent() / leastAnswer; got != n {
+			if got := r.service.sendBudget.unsent() / leastAnswer; got != n {
 				return fmt.Errorf("%d are", got)
 			}
 			return nil
 		})
 	}
 	counted(800)
-	if held, says := heapInUse()-heap, r.service.outbox.unsent(); held > 3*says/2 {
+	if held, says := heapInUse()-heap, r.service.sendBudget.unsent(); held > 3*says/2 {
 		t.Errorf("800 answers hold %d KiB, of which %d are counted", held>>10, says>>10)
 	}
 	for _, id := range ids[:300] {
@@ -507,7 +504,7 @@ func TestSmallAnswersAreCountedToo(t *testing.T) {
 			z.call("GetState", &pb.GetStateRequest{AgentId: "a", Key: "k"})
 		}
 	}
-	eventually(t, "there is no room", func() error { return r.service.outbox.tryFull() })
+	eventually(t, "there is no room", func() error { return r.service.sendBudget.tryFull() })
 	_, err := r.GetState(timeout(t), &pb.GetStateRequest{AgentId: "a", Key: "k"})
 	exhausted(t, "a read", err, "waiting to be sent")
 	_, err = r.Transact(timeout(t), &pb.TransactRequest{TxnId: r.id(), Operations: []*pb.TransactOperation{set("", "a", "k", `{}`)}})
@@ -520,10 +517,8 @@ func TestSmallAnswersAreCountedToo(t *testing.T) {
 }
 
 // tryFull is nil when small answers have no room.
-func (b *outbox) tryFull() error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.common+leastAnswer <= b.ceiling(rankSmall) {
+func (b *sendBudget) tryFull() error {
+	if b.common.Load()+leastAnswer <= b.ceiling(prioritySmall) {
 		return errNotYet
 	}
 	return nil

@@ -7,9 +7,9 @@ import (
 	"statehouse.dev/statehouse/engine"
 )
 
-// room bounds what answers take in memory while they are made. Making one depends on
+// semaphore bounds what answers take in memory while they are made. Making one depends on
 // no client, so whoever finds no room waits for it, in turn, and gets it soon.
-type room struct {
+type semaphore struct {
 	await func(context.Context, <-chan struct{}) error
 
 	mu      sync.Mutex
@@ -23,12 +23,12 @@ type waiter struct {
 	in    chan struct{} // closed when it has its room
 }
 
-func newRoom(size int64, env *engine.Env) *room {
-	return &room{await: env.Await, size: size, free: size}
+func newSemaphore(size int64, env *engine.Env) *semaphore {
+	return &semaphore{await: env.Await, size: size, free: size}
 }
 
-// enter waits for n bytes of room, at most all there is, and returns how many it got.
-func (r *room) enter(ctx context.Context, n int64) (int64, error) {
+// acquire waits for n bytes of room, at most all there is, and returns how many it got.
+func (r *semaphore) acquire(ctx context.Context, n int64) (int64, error) {
 	n = min(n, r.size)
 	r.mu.Lock()
 	if len(r.waiting) == 0 && r.free >= n {
@@ -46,7 +46,7 @@ func (r *room) enter(ctx context.Context, n int64) (int64, error) {
 	return n, nil
 }
 
-func (r *room) leave(n int64) {
+func (r *semaphore) release(n int64) {
 	if n == 0 {
 		return
 	}
@@ -56,7 +56,7 @@ func (r *room) leave(n int64) {
 	r.admitLocked()
 }
 
-func (r *room) admitLocked() {
+func (r *semaphore) admitLocked() {
 	for len(r.waiting) > 0 && r.free >= r.waiting[0].bytes {
 		w := r.waiting[0]
 		r.waiting[0] = nil // the array lives on
@@ -66,9 +66,9 @@ func (r *room) admitLocked() {
 	}
 }
 
-// giveUp takes a waiter out of the line, or its room from it when it has been let in
+// giveUp takes a waiter out of the queue, or its bytes from it when it has been let in
 // meanwhile.
-func (r *room) giveUp(w *waiter) {
+func (r *semaphore) giveUp(w *waiter) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	select {

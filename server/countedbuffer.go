@@ -10,16 +10,16 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// sealed is a message that has been marshalled and counted. The codec hands its
+// encoded is a message that has been marshalled and counted. The codec hands its
 // buffers on as they are.
-type sealed struct{ data mem.BufferSlice }
+type encoded struct{ data mem.BufferSlice }
 
-// parcel is what gRPC takes for the pool of a message's buffer: it gives the buffer
+// countedBuffer is what gRPC takes for the pool of a message's buffer: it gives the buffer
 // back after the transport has written it, or has dropped it with its stream. That is
 // how long the message is counted.
-type parcel struct {
-	hold    *hold
-	cleanup runtime.Cleanup
+type countedBuffer struct {
+	reserved *reservation
+	cleanup  runtime.Cleanup
 }
 
 // smallBuffer is the size of buffers that are used again, and of those in which a
@@ -37,30 +37,33 @@ func newBuffer(n int) *[]byte {
 	return &b
 }
 
-// newParcel ties h to a buffer. A frame for a stream that was reset a moment before is
-// dropped without being freed: the collector tells of that one.
-func newParcel(h *hold) *parcel {
-	p := &parcel{hold: h}
-	p.cleanup = runtime.AddCleanup(p, (*hold).release, h)
+// newCountedBuffer ties h to a buffer. A frame for a stream that was reset a moment before is
+// dropped without being freed: the collector tells of that one. For small answers this
+// would cost more than it brings; they are counted until their connection ends.
+func newCountedBuffer(h *reservation) *countedBuffer {
+	p := &countedBuffer{reserved: h}
+	if h.bytes > 2*leastAnswer {
+		p.cleanup = runtime.AddCleanup(p, (*reservation).release, h)
+	}
 	return p
 }
 
-// Get is of the interface; nothing is ever taken from a parcel.
-func (p *parcel) Get(int) *[]byte { panic("a parcel is no source of buffers") }
+// Get is of the interface; nothing is ever taken from it.
+func (p *countedBuffer) Get(int) *[]byte { panic("a counted buffer is no source of buffers") }
 
 // Put takes the buffer back: it has been sent.
-func (p *parcel) Put(b *[]byte) {
+func (p *countedBuffer) Put(b *[]byte) {
 	p.cleanup.Stop()
-	p.hold.release()
+	p.reserved.release()
 	if cap(*b) == smallBuffer {
 		*b = (*b)[:0]
 		smallBuffers.Put(b)
 	}
 }
 
-// seal marshals m, of size bytes by proto.Size just now, into a buffer for which h
+// encode marshals m, of size bytes by proto.Size just now, into a buffer for which h
 // counts.
-func seal(m proto.Message, size int, h *hold) (*sealed, error) {
+func encode(m proto.Message, size int, h *reservation) (*encoded, error) {
 	buf := newBuffer(size)
 	out, err := proto.MarshalOptions{UseCachedSize: true}.MarshalAppend((*buf)[:0], m)
 	if err != nil {
@@ -68,5 +71,5 @@ func seal(m proto.Message, size int, h *hold) (*sealed, error) {
 		return nil, status.Errorf(codes.Internal, "the answer cannot be marshalled: %v", err)
 	}
 	*buf = out
-	return &sealed{mem.BufferSlice{mem.NewBuffer(buf, newParcel(h))}}, nil
+	return &encoded{mem.BufferSlice{mem.NewBuffer(buf, newCountedBuffer(h))}}, nil
 }
