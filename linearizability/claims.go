@@ -98,7 +98,11 @@ func gatherClaims(h *History, log map[string]*Event, part *section) *claims {
 	if c.form = Normal; slices.ContainsFunc(h.Operations, func(op *Operation) bool { return op.In.Doubles }) {
 		c.form = Rounded // in which all of them see alike
 	}
+	covered := h.covered()
 	for _, op := range h.Operations {
+		if outside(covered, op) {
+			continue
+		}
 		for _, w := range op.In.Heads {
 			c.heads[agentName{w.Namespace, w.Agent}] = true
 		}
