@@ -65,6 +65,7 @@ type checked struct {
 	BeforeBase  int             `json:"before_base,omitempty"`
 	Dangling    int             `json:"dangling,omitempty"`
 	Outside     int             `json:"outside,omitempty"`
+	Covered     int             `json:"covered_agents,omitempty"` // the log is of these alone; 0: of all
 	Unexplained int             `json:"unexplained,omitempty"`
 	Violations  []lin.Violation `json:"violations,omitempty"`
 }
@@ -102,6 +103,9 @@ func (c *checked) partly() string {
 	of, early := "it begins in the middle", "from before the file begins"
 	if c.Sections {
 		of, early = "it is long, and was judged in sections", "that look further back than a section"
+	}
+	if c.Covered > 0 {
+		of = "its log is of " + count(c.Covered, "agent") + " alone"
 	}
 	if c.Gaps > 0 {
 		of = fmt.Sprintf("it has %s of which not everything was recorded", count(c.Gaps, "time"))

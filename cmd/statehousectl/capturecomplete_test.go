@@ -79,6 +79,23 @@ func TestCaptureComplete(t *testing.T) {
 	if code, text := run("capture", "complete", whole, "-o", filepath.Join(dir, "again.jsonl")); code == 0 || !strings.Contains(text, "already") {
 		t.Errorf("a second time: exit %d: %s", code, text)
 	}
+	for _, redact := range []string{"values", "names"} {
+		given := filepath.Join(dir, redact+".jsonl")
+		if code, text := run("capture", "complete", bare, "-o", given, "--redact", redact); code != 0 {
+			t.Fatalf("exit %d: %s", code, text)
+		}
+		raw, err := os.ReadFile(given)
+		must(t, err)
+		if strings.Contains(string(raw), `{\"n\":1}`) || redact == "names" && strings.Contains(string(raw), `"mine"`) {
+			t.Errorf("--redact %s leaves something: %s", redact, raw)
+		}
+		h, err := readHistory(given)
+		must(t, err)
+		h.AdmitOthers()
+		if got := lin.Check(h, lin.Options{}); got.Verdict != lin.VerdictOK {
+			t.Errorf("--redact %s: %+v", redact, got)
+		}
+	}
 	if code, text := run("capture", "complete", filepath.Join(dir, "none"), "-o", filepath.Join(dir, "x")); code != 2 {
 		t.Errorf("no file: exit %d: %s", code, text)
 	}
