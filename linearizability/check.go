@@ -11,7 +11,8 @@ type judge struct {
 	ops        map[int]*Operation
 	txns       map[string]*txn
 	lacks      lacks
-	part       *section // nil: the history is judged as a whole
+	part       *section           // nil: the history is judged as a whole
+	covered    map[agentName]bool // nil: the log tells of everybody
 }
 
 func (j *judge) violate(v Violation) {
@@ -60,6 +61,7 @@ func (j *judge) compare(h *History) {
 	for _, op := range h.Operations {
 		j.ops[op.ID] = op
 	}
+	j.covered = h.covered()
 	j.fold(h)
 	j.collect(h)
 	j.gather(h)
@@ -85,6 +87,10 @@ func (j *judge) window(op *Operation) (low, high uint64) {
 }
 
 func (j *judge) checkOperation(op *Operation) {
+	if outside(j.covered, op) {
+		j.count(op, &j.stats.Outside)
+		return
+	}
 	switch op.Kind {
 	case Replay, Watch:
 		j.checkStream(op)

@@ -16,6 +16,7 @@ type claim struct {
 	placed    bool   // it has a place in the order; otherwise it may not even have happened
 	point     uint64 // its place: commits are at their commit_ts, reads behind the one they are as of
 	commit    bool
+	firm      bool // it has no place, and happened: a refusal
 	sees      []sight
 	lists     []stretch
 	does      []effect
@@ -56,9 +57,10 @@ func headOf(ns, agent string) Name { return Name{Namespace: ns, Agent: agent} }
 
 // claims of a history, and what contradicts itself without any search.
 type claims struct {
-	placed []*claim // in the order
-	free   []*claim // commits whose outcome nobody knows, in the order of their calls
-	broken []Violation
+	placed  []*claim // in the order
+	refused []*claim // commits that were, for a reason
+	free    []*claim // commits whose outcome nobody knows, in the order of their calls
+	broken  []Violation
 
 	form   func(value string) string // in which values are compared
 	values map[string]string         // their forms
@@ -98,7 +100,11 @@ func gatherClaims(h *History, log map[string]*Event, part *section) *claims {
 	if c.form = Normal; slices.ContainsFunc(h.Operations, func(op *Operation) bool { return op.In.Doubles }) {
 		c.form = Rounded // in which all of them see alike
 	}
+	covered := h.covered()
 	for _, op := range h.Operations {
+		if outside(covered, op) {
+			continue
+		}
 		for _, w := range op.In.Heads {
 			c.heads[agentName{w.Namespace, w.Agent}] = true
 		}
@@ -109,6 +115,7 @@ func gatherClaims(h *History, log map[string]*Event, part *section) *claims {
 			c.addSnapshot(f)
 		}
 		c.addCommit(f, log)
+		c.addRefusals(f)
 	}
 	if log != nil && c.lacks.any() {
 		c.addUntold(h)

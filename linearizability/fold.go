@@ -25,6 +25,10 @@ func (j *judge) fold(h *History) {
 		}
 	}
 	m.head = m.base
+	covers := uint64(0)
+	if b := h.Header.Base; b != nil {
+		covers = b.Covers
+	}
 	var known map[Name]bool
 	if j.lacks.before {
 		known = spoken(h)
@@ -35,7 +39,7 @@ func (j *judge) fold(h *History) {
 		bad := func(check, format string, args ...any) {
 			j.violate(Violation{Promise: "G5", Check: check, CommitTS: ev.CommitTS, Sentence: fmt.Sprintf(format, args...)})
 		}
-		if ev.CommitTS != m.head+1 {
+		if ev.CommitTS != m.head+1 && (covers == 0 || ev.CommitTS <= m.head || ev.CommitTS > covers) {
 			bad("log-gap", "the log goes from commit %d to commit %d", m.head, ev.CommitTS)
 			return
 		}
@@ -71,6 +75,10 @@ func (j *judge) fold(h *History) {
 		if len(ev.Ops) == 0 {
 			bad("empty-event", "commit %d has no operations", ev.CommitTS)
 		}
+	}
+	if covers > 0 {
+		m.head = max(m.head, covers)
+		m.log = padded(h.Log, m.base, m.head)
 	}
 	for _, keys := range m.sorted { // each sorted by itself
 		sort.Strings(keys)

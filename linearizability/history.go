@@ -49,9 +49,12 @@ type Header struct {
 
 // Base is the state at a commit_ts: each key's last version.
 type Base struct {
-	CommitTS uint64   `json:"commit_ts"`
-	Records  []Record `json:"-"` // tombstones among them: Exists is false
-	Agents   []Agent  `json:"-"`
+	CommitTS uint64 `json:"commit_ts"`
+	// Covers, when it is set, says that the log is not whole: up to this commit it holds
+	// what was done to the agents that the base has a line of, and nothing else.
+	Covers  uint64   `json:"covers,omitempty"`
+	Records []Record `json:"-"` // tombstones among them: Exists is false
+	Agents  []Agent  `json:"-"`
 }
 
 // Kind says what was asked for.

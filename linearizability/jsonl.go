@@ -162,6 +162,9 @@ func NewReader(in io.Reader) (*Reader, error) {
 	if err := r.read(&r.Header); err != nil {
 		return nil, fmt.Errorf("line %d: %w", r.lines, err)
 	}
+	if err := r.Header.Base.check(); err != nil {
+		return nil, fmt.Errorf("line %d: %w", r.lines, err)
+	}
 	return r, nil
 }
 

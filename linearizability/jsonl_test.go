@@ -40,7 +40,7 @@ func full() *History {
 	return &History{
 		Header: Header{
 			Format: Format, Version: Version, Source: "sim", Build: "b", Command: "c", Unit: "step", Config: more,
-			Base:      &Base{CommitTS: 1, Records: []Record{record}, Agents: []Agent{agent}},
+			Base:      &Base{CommitTS: 1, Covers: 9, Records: []Record{record}, Agents: []Agent{agent}},
 			Redaction: "digest",
 		},
 		Operations: []*Operation{

@@ -44,6 +44,14 @@ func (m *model) event(ts uint64) *Event {
 	return &m.log[ts-m.base-1]
 }
 
+// timeOf is the time of a commit; 0: it is not known.
+func (m *model) timeOf(ts uint64) int64 {
+	if ev := m.event(ts); ev != nil {
+		return ev.CommitTime
+	}
+	return 0
+}
+
 // older tells whether a version of a key was before that of the base: nothing else is
 // known of it.
 func (m *model) older(n Name, number uint64) bool {

@@ -1,6 +1,9 @@
 package linearizability
 
-import "math"
+import (
+	"math"
+	"sort"
+)
 
 // SourceClient is the source of a history that clients wrote of themselves: others
 // may have written to the same store, of whom it knows what the log shows.
@@ -60,17 +63,20 @@ func (h *History) decisions() []span {
 		return nil
 	}
 	times := make([]span, len(h.Log))
-	first := h.Log[0].CommitTS
+	after := func(point uint64) int { // the first commit behind a point; the log may have holes
+		return sort.Search(len(h.Log), func(i int) bool { return h.Log[i].CommitTS > point })
+	}
 	for i := range times {
 		times[i].to = math.MaxInt64
 	}
 	// At some time between call and ret, point was the last commit.
 	saw := func(point uint64, call, ret int64) {
-		if i := int64(point+1) - int64(first); i >= 0 && i < int64(len(times)) {
+		i := after(point)
+		if i < len(times) {
 			times[i].from = max(times[i].from, call)
 		}
-		if i := min(int64(point)-int64(first), int64(len(times))-1); i >= 0 {
-			times[i].to = min(times[i].to, ret)
+		if i > 0 {
+			times[i-1].to = min(times[i-1].to, ret)
 		}
 	}
 	tried := make(map[string]int64) // since when a transaction may have been committed

@@ -11,7 +11,7 @@ import (
 
 // Porcupine is the second judge. It is given claims and a sequential model, and
 // searches for an order of the claims that the model allows and the clock does. It
-// judges commits with their conditions, reads of the present and what transactions
+// judges commits with their conditions, refusals on them, reads of the present and what transactions
 // read; streams, histories of keys and reads of the past are left to the first one.
 //
 // Its cost explodes with commits whose outcome is unknown, not with length. So a
@@ -89,7 +89,7 @@ func (p *porcupineJudge) judgeWindows(h *History, c *claims) {
 			first--
 		}
 		s.advance(first)
-		p.judge(&window{placed: list, know: s.facts, existing: s.existing})
+		p.judge(&window{placed: list, refused: c.refusedIn(list, from == 0, to == len(c.placed)), know: s.facts, existing: s.existing})
 		from = to
 	}
 }

@@ -42,7 +42,7 @@ func newSearch(p *part, w *window, steps int) *search {
 	for _, a := range p.placed { // which are in the order of their places
 		s.add(a)
 	}
-	for _, a := range p.free {
+	for _, a := range slices.Concat(p.free, p.refused) {
 		s.add(a)
 	}
 	if len(p.free) > 0 {
@@ -106,7 +106,7 @@ func (s *search) step(l *ledger, v *move) (bool, *ledger) {
 	switch {
 	case clash == nil:
 		return true, next
-	case v.placed:
+	case v.placed || v.firm:
 		return false, l
 	}
 	// It may not have happened. That is as if it happened in the end, to nobody's
@@ -125,7 +125,9 @@ var outOfTurn, noRoom = &clash{}, &clash{}
 // try does a move, if it can come next.
 func (s *search) try(l *ledger, v *move) (*ledger, *clash) {
 	next := &ledger{turn: l.turn}
-	if v.placed {
+	if v.firm {
+		next.free = l.free
+	} else if v.placed {
 		if l.turn != v.turn {
 			return l, outOfTurn
 		}
@@ -176,7 +178,7 @@ func (s *search) explain() Violation {
 	for _, i := range longest {
 		_, l = s.step(l, s.moves[i])
 	}
-	stuck := s.moves[l.turn] // all placed claims having had their turn, nothing can fail
+	stuck := s.stuck(l, longest)
 	v := Violation{
 		Promise: "G3", Check: "not-linearizable", Op: stuck.op.ID, CommitTS: stuck.point, Time: stuck.op.Return,
 		Sentence: fmt.Sprintf("#%d %s of %s: no order of %d answers explains them all, and it is the first that does not fit", stuck.op.ID, stuck.op.Kind, stuck.op.Client, len(s.moves)),
@@ -186,4 +188,22 @@ func (s *search) explain() Violation {
 		v.Expected, v.Got = c.have.String(), c.want.String()
 	}
 	return v
+}
+
+// stuck is the claim that does not fit behind an order: that whose turn it is or, if
+// nothing is wrong with that, a refusal that is not in the order.
+func (s *search) stuck(l *ledger, order []int) *move {
+	var turn *move
+	if l.turn < len(s.part.placed) {
+		turn = s.moves[l.turn]
+		if _, c := s.try(l, turn); c != nil {
+			return turn
+		}
+	}
+	for i, v := range s.moves {
+		if v.firm && !slices.Contains(order, i) {
+			return v
+		}
+	}
+	return turn // all placed claims having had their turn, and all refusals theirs, nothing can fail
 }

@@ -214,6 +214,12 @@ func (j *judge) did(t *txn, op *Operation, w wants, ev *Event) bool {
 }
 
 func (j *judge) checkTxn(t *txn) {
+	for _, op := range slices.Concat(t.staged, t.attempts) {
+		if outside(j.covered, op) {
+			j.count(op, &j.stats.Outside)
+			return
+		}
+	}
 	ev := j.m.byTxn[t.id]
 	if ev != nil {
 		j.checkApplied(t, ev)

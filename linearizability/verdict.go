@@ -58,5 +58,6 @@ type Stats struct {
 	Gaps        int
 	BeforeBase  int // operations that took effect before the history begins, or may have
 	Dangling    int // operations that rest on a request that is not in it: the begin, the page before
+	Outside     int // operations about agents that its log does not tell of
 	Unexplained int // commits of which no request in it can be the one that made them
 }

@@ -5,6 +5,7 @@ import "slices"
 // window is what is judged at a time: claims, and the state that they begin in.
 type window struct {
 	placed, free []*claim
+	refused      []*claim
 	know         func(Name) facts
 	existing     func(*stretch) []Name // keys of that state in a stretch; nil: none is known
 	base         uint64                // where the window begins
@@ -35,6 +36,7 @@ type part struct {
 	names        []Name
 	index        map[Name]int
 	placed, free []*claim
+	refused      []*claim
 }
 
 // split cuts a window into parts that share no key. Listings become sights of the
@@ -48,7 +50,7 @@ func (w *window) split() []*part {
 			byAgent[a] = append(byAgent[a], n)
 		}
 	}
-	all := slices.Concat(w.placed, w.free)
+	all := slices.Concat(w.placed, w.free, w.refused)
 	for _, a := range all {
 		for i := range a.sees {
 			add(a.sees[i].name)
@@ -150,9 +152,12 @@ func (u *union) parts(all []*claim) []*part {
 			at[root] = p
 			list = append(list, p)
 		}
-		if a.placed {
+		switch {
+		case a.placed:
 			p.placed = append(p.placed, a)
-		} else {
+		case a.firm:
+			p.refused = append(p.refused, a)
+		default:
 			p.free = append(p.free, a)
 		}
 		for i := range a.does {

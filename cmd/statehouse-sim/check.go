@@ -65,6 +65,8 @@ type checked struct {
 	Gaps        int             `json:"gaps,omitempty"`
 	BeforeBase  int             `json:"before_base,omitempty"`
 	Dangling    int             `json:"dangling,omitempty"`
+	Outside     int             `json:"outside,omitempty"`
+	Covered     int             `json:"covered_agents,omitempty"` // the log is of these alone; 0: of all
 	Unexplained int             `json:"unexplained,omitempty"`
 	Violations  []lin.Violation `json:"violations,omitempty"`
 }
@@ -103,6 +105,9 @@ func (c *checked) partly() string {
 	if c.Sections {
 		of, early = "it is long, and was judged in sections", "that look further back than a section"
 	}
+	if c.Covered > 0 {
+		of = "its log is of " + count(c.Covered, "agent") + " alone"
+	}
 	if c.Gaps > 0 {
 		of = fmt.Sprintf("it has %s of which not everything was recorded", show.Count(c.Gaps, "time"))
 	}
@@ -114,6 +119,7 @@ func (c *checked) partly() string {
 	}
 	add(c.BeforeBase, "operation", early)
 	add(c.Dangling, "operation", "resting on a request that is not in it")
+	add(c.Outside, "operation", "about agents or times that its log does not tell of")
 	add(c.Unexplained, "commit", "with no request in it")
 	if len(not) == 0 {
 		not = []string{"nothing that it holds"}
@@ -148,7 +154,7 @@ func (c *checked) missing() string {
 	if len(c.Missing) > 5 {
 		more = " and more"
 	}
-	return fmt.Sprintf("not checkable: commits %v%s are not in it, and nobody knows what they did; record a replay of every namespace at the end",
+	return fmt.Sprintf("not checkable: commits %v%s are not in it, and nobody knows what they did; let \"statehousectl capture complete\" fetch what was done to the agents in it, or record a replay of every namespace at the end",
 		c.Missing[:min(len(c.Missing), 5)], more)
 }
 

@@ -109,7 +109,7 @@ func (f *historyFile) long(how judging) *lin.Survey {
 		return nil
 	}
 	s, err := lin.Look(f.file, f.size)
-	if err != nil || !s.Complete || s.Operations < lin.LongHistory || s.Header.Source == lin.SourceClient {
+	if err != nil || !s.Complete || s.Operations < lin.LongHistory || s.Header.Source == lin.SourceClient || s.Header.Base != nil && s.Header.Base.Covers > 0 {
 		return nil
 	}
 	return s

@@ -69,14 +69,15 @@ func TestSmallFilesThatUnpackToMuch(t *testing.T) {
 // whatever it is that takes it.
 func TestHistoriesThatTakeMemory(t *testing.T) {
 	base := strings.TrimSuffix(plainHeader, "}") + `,"base":{"commit_ts":1}}`
+	long := strings.Repeat("x", 500)
 	for what, file := range map[string]string{ // any order
-		"operations": keepFile(t, "ops.jsonl", plainHeader, `{"note":{"time":1,"lane":"a","kind":"b"}}`, 120_000),
-		"state":      keepFile(t, "state.jsonl", base, `{"record":{"ns":"n","agent":"a","key":"k"}}`, 120_000),
-		"EDN":        keepFile(t, "jepsen.edn", "", `{:type :info :f :note :process :nemesis :time 1 :value {:time 1 :lane "a"}}`, 40_000),
+		"operations": keepFile(t, "ops.jsonl", plainHeader, `{"note":{"time":1,"lane":"a","kind":"`+long+`"}}`, 20_000),
+		"state":      keepFile(t, "state.jsonl", base, `{"record":{"ns":"n","agent":"a","key":"`+long+`"}}`, 20_000),
+		"EDN":        keepFile(t, "jepsen.edn", "", `{:type :info :f :note :process :nemesis :time 1 :value {:time 1 :lane "`+long+`"}}`, 10_000),
 	} {
 		for name, args := range readers(t, file) { // any order
 			runtime.GC() // what the last one left
-			args = append(args, "--max-memory", fmt.Sprint(heap()+4<<20))
+			args = append(args, "--max-memory", fmt.Sprint(heap()+2<<20))
 			if code, _, errs := tool(t, args...); code != exitUsage || !strings.Contains(errs, "bytes of memory; --max-memory raises") {
 				t.Errorf("%s, %s: exit %d, %s", what, name, code, errs)
 			}

@@ -45,7 +45,10 @@ func (a *app) judge(path string, how judging) (*lin.History, lin.Result, *checke
 	st := &r.Stats
 	c.Verdict, c.Violations, c.Operations, c.Commits = r.Verdict, r.Violations, st.Operations, st.Commits
 	c.Partial, c.Gaps = h.Header.Base != nil || st.Gaps+st.Dangling+st.BeforeBase+st.Unexplained > 0, st.Gaps
-	c.BeforeBase, c.Dangling, c.Unexplained = st.BeforeBase, st.Dangling, st.Unexplained
+	c.BeforeBase, c.Dangling, c.Outside, c.Unexplained = st.BeforeBase, st.Dangling, st.Outside, st.Unexplained
+	if b := h.Header.Base; b != nil && b.Covers > 0 {
+		c.Covered = len(b.Agents)
+	}
 	c.Seconds = a.now().Sub(began).Seconds()
 	return h, r, c, nil
 }

@@ -41,7 +41,7 @@ func (a *app) captureCommand() *cobra.Command {
 		simple("start", "Begin a capture; the one before is forgotten", func(ctx context.Context, s *session) (client.Capture, error) { return s.StartCapture(ctx) }),
 		simple("stop", "End it; it can be dumped until another begins", func(ctx context.Context, s *session) (client.Capture, error) { return s.StopCapture(ctx) }),
 		simple("status", "Tell whether one is on, and how it fares", func(ctx context.Context, s *session) (client.Capture, error) { return s.CaptureStatus(ctx) }),
-		a.captureDumpCommand(),
+		a.captureDumpCommand(), a.captureCompleteCommand(),
 	)
 	return cmd
 }
