@@ -6,7 +6,10 @@ Each call runs in a thread of its own, so that calls of several tasks overlap.
 import asyncio
 import contextvars
 import functools
+import time
 from concurrent.futures import ThreadPoolExecutor
+
+import grpc
 
 from statehouse import Statehouse, Txn
 
@@ -17,6 +20,23 @@ async def in_thread(function, *args, **kwargs):
     context = contextvars.copy_context()
     call = functools.partial(context.run, function, *args, **kwargs)
     return await asyncio.get_running_loop().run_in_executor(_threads, call)
+
+
+async def connection_lost(client):
+    """Waits until a client has noticed that its connection is no more: what is sent before that
+    may have been applied.
+    """
+    transport = getattr(client, "blocking", client)._transport
+    end = time.monotonic() + 5
+    while transport._channel is not None and time.monotonic() < end:
+        channel = transport._channel
+        if hasattr(channel, "get_state"):
+            state = channel.get_state().value[0]
+        else:
+            state = channel._channel.check_connectivity_state(False)
+        if state != grpc.ChannelConnectivity.READY.value[0]:
+            return
+        await asyncio.sleep(0.001)
 
 
 class Adapted:

@@ -15,6 +15,7 @@ from statehouse import ConnectionError, DeadlineExceeded, OutcomeUnknown
 from statehouse.testing import Daemon
 from statehouse.testing._daemon import _free_port
 
+from adapter import connection_lost
 from certificates import Certificate
 
 #: How often each is tried: what was told wrong was told so now and then.
@@ -158,7 +159,7 @@ async def test_names_of_other_hosts_and_old_certificates(dial, tmp_path_factory)
 async def test_a_lost_answer_stays_unknown_when_the_daemon_is_gone_after_it(dial, proxy, then):
     for n in range(TIMES // 4):
         client = dial(proxy.url, namespace=f"gone-{then[:2]}-{n}", timeout=0.3)
-        await client.health()
+        await client.with_options(timeout=30).health()
         proxy.lose("reply")
         writing = client.write("a1", "k", {})
         proxy.after_loss = proxy.down if then == "refuses" else proxy.silence
@@ -176,12 +177,12 @@ async def test_a_connection_that_was_lost_before_is_none(dial, proxy, then):
     """The daemon was there, and is not when the commit is made."""
     for _ in range(TIMES // 4):
         client = dial(proxy.url, namespace="was-there", timeout=0.3)
-        await client.health()
+        await client.with_options(timeout=30).health()
         if then == "refuses":
             proxy.down()
         else:
             proxy.silence()
-        time.sleep(0.05)  # for gRPC to see it
+        await connection_lost(client)
         with pytest.raises(ConnectionError) as caught:
             await client.write("a1", "k", {})
         assert not caught.value._sent

@@ -3,12 +3,12 @@ started again.
 """
 
 import asyncio
-import time
 
-import grpc
 import pytest
 
 from statehouse import AsyncStatehouse, AsyncTxn, ConnectionError, Write
+
+from adapter import connection_lost
 
 
 async def listed(iterator):
@@ -75,25 +75,10 @@ def test_every_method_is_here():
     assert set(IN_TXN) == public(AsyncTxn)
 
 
-async def take_down(proxy, client):
-    """Waits until the client has noticed: what is sent before may have been applied."""
-    proxy.down()
-    transport = getattr(client, "blocking", client)._transport
-    end = time.monotonic() + 5
-    while transport._channel is not None and time.monotonic() < end:
-        channel = transport._channel
-        if hasattr(channel, "get_state"):
-            state = channel.get_state().value[0]
-        else:
-            state = channel._channel.check_connectivity_state(False)
-        if state != grpc.ChannelConnectivity.READY.value[0]:
-            return
-        await asyncio.sleep(0.001)
-
-
 async def outlives(proxy, client, call):
     """Makes a call while connections are refused, and lets them be taken again."""
-    await take_down(proxy, client)
+    proxy.down()
+    await connection_lost(client)
     calling = asyncio.ensure_future(call)
     try:
         await asyncio.sleep(0.15)
@@ -153,7 +138,8 @@ async def test_all_pages_of_a_list(lossy, dial, proxy):
 
 
 async def test_health_asks_once(lossy, proxy):
-    await take_down(proxy, lossy)
+    proxy.down()
+    await connection_lost(lossy)
     with pytest.raises(ConnectionError, match="connection refused"):
         await lossy.health()
     proxy.up()
