@@ -23,13 +23,13 @@ func skip(format string, args ...any) error {
 // inside the world is not an error but what the world is for.
 func (w *World) Apply(s Step) error {
 	w.elapsed += stepTime
-	if w.trace != nil {
-		w.trace("%s", s)
-	}
+	w.trying(&s)
 	if err := w.do(&s); err != nil {
 		w.elapsed -= stepTime // nothing was done, so no time has passed
+		w.pending = ""
 		return err
 	}
+	w.sayStep()
 	w.reap() // first: a process that died in this step answers nobody any more
 	w.runHandlers()
 	if w.daemon != nil && w.daemon.image == nil {
@@ -38,14 +38,12 @@ func (w *World) Apply(s Step) error {
 	w.reap()
 	for _, text := range w.struck {
 		w.note("disk", "fault", text)
-		if w.trace != nil {
-			w.trace("struck: %s", text)
-		}
 	}
 	w.struck = w.struck[:0]
 	wait := s.Verb == Call && s.Wait
 	s.Wait = false // what that means follows, step by step
 	w.steps = append(w.steps, s)
+	s.Maybe = false // it says what a run must come to, not what it does
 	w.digest(s)
 	if wait {
 		w.carryThrough(w.calls[s.ID])
@@ -91,10 +89,10 @@ func (w *World) doCall(s *Step) error {
 	return nil
 }
 
-// nextID is an id that no call has.
+// nextID is an id that no call has, nor any in a step to come.
 func (w *World) nextID() int {
 	id := len(w.order) + 1
-	for w.calls[id] != nil {
+	for w.calls[id] != nil || w.reserved[id] {
 		id++
 	}
 	return id
@@ -198,7 +196,11 @@ func (w *World) doEngine(s *Step) error {
 			return err
 		}
 	}
-	w.note("daemon", string(s.Verb), "")
+	text := ""
+	if s.Verb == Settle && d.image == nil {
+		text = fmt.Sprintf("published %d", d.service.Engine().Published())
+	}
+	w.note("daemon", string(s.Verb), text)
 	return nil
 }
 
@@ -282,8 +284,10 @@ func (w *World) doDisk(s *Step) error {
 		if err := w.disk.Arm(s.Fault); err != nil {
 			return skip("%v", err)
 		}
+		w.arm(s.Fault)
 	case Heal:
 		w.disk.Heal()
+		w.disarm()
 	case Capacity:
 		w.disk.SetCapacity(s.Bytes)
 		w.capacity = s.Bytes

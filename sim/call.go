@@ -177,6 +177,7 @@ func (w *World) receive(c *call, raw []byte) {
 		return
 	}
 	c.op.Batches = append(c.op.Batches, w.batch(m))
+	w.say("%s", toldBatch(c.op, &c.op.Batches[len(c.op.Batches)-1]))
 }
 
 // finish tells a client how its call ended, and the history with it.
@@ -189,6 +190,9 @@ func (w *World) finish(c *call, resp []byte, err error) {
 	c.op.Outcome, c.op.Error = record.Outcome(err)
 	if c.cancel != nil && !c.answered {
 		c.cancel() // the client has hung up; gRPC tells the handler
+	}
+	if w.trace != nil {
+		defer func() { w.say("%s", toldCall(c.op)) }()
 	}
 	if err != nil || c.stream() {
 		return

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"time"
 
 	"statehouse.dev/statehouse/engine"
@@ -16,6 +17,14 @@ type Config struct {
 	CachedKeys   int           `yaml:"cached_keys,omitempty" json:"cached_keys,omitempty"`
 	// Capacity of the disk in bytes; 0: no limit.
 	Capacity int64 `yaml:"capacity,omitempty" json:"capacity,omitempty"`
+}
+
+// validate reports a limit that is none.
+func (c Config) validate() error {
+	if c.TxnTimeout < 0 || c.OutcomeAge < 0 || c.OutcomeCount < 0 || c.OpenTxns < 0 || c.CachedKeys < 0 || c.Capacity < 0 {
+		return fmt.Errorf("config: a limit is negative")
+	}
+	return nil
 }
 
 func (c Config) limits() engine.Limits {

@@ -23,6 +23,8 @@ type Result struct {
 	Digests    []uint64 // one a step
 	Sum        uint64   // of everything
 	Stats      Stats
+	Did        []Did // of a scenario: what was done, in its own steps
+	unstruck   []int // the places in Steps of faults that never struck
 	// Detected: the store was damaged, and the daemon said so. What it had is not
 	// asked of it any more.
 	Detected bool
@@ -38,6 +40,7 @@ func (w *World) Finish() *Result {
 	r := &Result{
 		Class: Recoverable, Seed: w.seed, Config: w.config, // the class is for the caller to say
 		Violations: w.violations, History: &w.history, Steps: w.steps, Digests: w.digests, Stats: w.stats, Detected: w.lossFound > 0 && w.daemon == nil,
+		unstruck: w.unstruck(),
 	}
 	r.Stats.Steps = len(w.steps)
 	if w.history.Complete {
@@ -62,6 +65,9 @@ func (w *World) Finish() *Result {
 // finale is what every run ends with. It is not among the steps of a story.
 func (w *World) finale() {
 	told := len(w.steps)
+	if w.trace != nil {
+		w.trace("the end: every fault is healed, the power is cut once more, and everything is read")
+	}
 	defer func() { w.steps = w.steps[:told] }()
 	w.disk.Heal()
 	w.disk.SetCapacity(0)

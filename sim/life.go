@@ -125,9 +125,6 @@ func (w *World) reap() {
 	d.syncs.set(true) // what waits there goes on, on a disk that nobody sees any more
 	d.removals.set(true)
 	w.note("daemon", "died", d.how)
-	if w.trace != nil {
-		w.trace("the daemon died: %s", firstLine(d.how))
-	}
 	w.stats.deaths(d.how)
 	for _, c := range w.handlers {
 		c.cancel()

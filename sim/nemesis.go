@@ -32,9 +32,9 @@ var insides = []struct {
 	{"crash file=manifest op=sync", Compact},
 	{"crash file=manifest op=create", Start},
 	{"crash file=marker op=create", Start},
-	{"crash file=marker op=rename", Start},
+	{"crash file=other op=sync", Start},
 	{"crash file=marker op=remove", Start},
-	{"crash file=options op=sync", Start},
+	{"crash file=other op=write", Start},
 	{"crash file=options op=rename", Start},
 	{"crash file=dir op=dirsync", Start},
 	{"crash file=wal op=create", Start},
@@ -59,7 +59,7 @@ func faultsOf(c Class) []string {
 			"sync-error file=wal", "sync-error file=wal", "sync-error file=wal count=forever", "sync-error-after file=wal", "write-error file=wal", "enospc file=wal",
 			"short-write file=wal", "short-enospc file=wal",
 			"write-error file=wal count=forever", "sync-error file=manifest", "write-error file=manifest", "create-error file=wal",
-			"create-error file=manifest", "dirsync-error", "rename-error file=marker", "create-error file=marker", "write-error file=witness",
+			"create-error file=manifest", "dirsync-error", "rename-error file=options", "create-error file=marker", "write-error file=witness",
 			"sync-error file=witness", "sync-error-after file=manifest", "rename-error", "sync-error",
 		)
 	case Detectable:

@@ -14,6 +14,9 @@ import (
 
 var clientName = regexp.MustCompile(`^[a-z][a-z0-9_-]*$`)
 
+// maxID is the largest id that a step can give its call.
+const maxID = 1 << 30
+
 // parseCall reads a call; see notation.go.
 func parseCall(words []string) (Step, error) {
 	s := Step{Verb: Call, Client: words[0], Wait: true}
@@ -23,7 +26,9 @@ func parseCall(words []string) (Step, error) {
 	}
 	if id, ok := strings.CutPrefix(p.peek(), "#"); ok {
 		p.next()
-		s.ID = int(p.uint(id))
+		if s.ID = int(p.uint(id)); p.err == nil && (s.ID < 1 || s.ID > maxID) {
+			p.fail("#%s is no id of a call: they are from 1 to %d", id, maxID)
+		}
 	}
 	word := p.next()
 	kind, ok := callWords[word]
@@ -38,7 +43,7 @@ func parseCall(words []string) (Step, error) {
 			s.Wait = false
 		case "=>":
 			if s.Expect = p.next(); p.err == nil {
-				p.err = checkAnswer(s.Expect)
+				p.err = checkAnswer(kind, s.Expect)
 			}
 		default:
 			p.fail("%q is too much", word)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 
 	"gopkg.in/yaml.v3"
 
@@ -66,6 +67,9 @@ func (s *Step) UnmarshalYAML(n *yaml.Node) error {
 // MarshalYAML writes a step in its notation.
 func (s Step) MarshalYAML() (any, error) { return s.String(), nil }
 
+// promiseName is the name of a promise of docs/GUARANTEES.md.
+var promiseName = regexp.MustCompile(`^G([1-9]|10)$`)
+
 var scenarioID = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 
 // ReadScenario reads a story. A field that it does not know is an error.
@@ -73,7 +77,9 @@ func ReadScenario(r io.Reader) (*Scenario, error) {
 	var s Scenario
 	d := yaml.NewDecoder(r)
 	d.KnownFields(true)
-	if err := d.Decode(&s); err != nil {
+	if err := d.Decode(&s); err == io.EOF {
+		return nil, fmt.Errorf("it is empty")
+	} else if err != nil {
 		return nil, err
 	}
 	if err := d.Decode(new(any)); err != io.EOF {
@@ -98,10 +104,12 @@ func (s *Scenario) validate() error {
 		return fmt.Errorf("expect: %q, want ok, detected or violation", s.Expect)
 	case (s.Expect == ExpectViolation) != (s.Violation != nil):
 		return fmt.Errorf("violation: say which, if and only if expect is violation")
+	case s.Violation != nil && !promiseName.MatchString(s.Violation.Promise):
+		return fmt.Errorf("violation: %q is no promise, want G1 to G10", s.Violation.Promise)
 	case len(s.Steps) == 0:
 		return fmt.Errorf("steps: there are none")
 	}
-	return nil
+	return s.Config.validate()
 }
 
 // number gives an id to the calls that have none.
@@ -135,37 +143,90 @@ func (s *Scenario) Write(w io.Writer) error {
 
 // Run does what the story says and judges it. A step that does not fit ends the
 // story there, and is a violation of its own: the world is not what the story takes
-// it for. Every promise is judged all the same.
+// it for. So is a fault that never strikes. Every promise is judged all the same.
 func (s *Scenario) Run(o Options) (*Result, error) {
 	w := NewWorld(s.Seed, s.Config, o)
-	var misfit []lin.Violation
+	w.reserved = make(map[int]bool)
+	for i := range s.Steps {
+		w.reserved[s.Steps[i].ID] = true
+	}
+	var did []Did
+	var misfit error
 	for i, step := range s.Steps {
-		err := w.Apply(step)
-		if errors.Is(err, errSkip) {
-			misfit = append(misfit, lin.Violation{
-				Promise: storyPromise, Check: "step-does-not-fit", Time: w.events, Sentence: fmt.Sprintf("step %d (%s): %v", i+1, step, err),
-			})
+		w.number = i + 1
+		if misfit = w.Apply(step); misfit != nil {
 			break
 		}
-		if err != nil {
-			return nil, fmt.Errorf("step %d (%s): %w", i+1, step, err)
-		}
+		did = append(did, Did{Step: step, Until: w.events, armed: len(w.armed)})
+	}
+	if misfit != nil && !errors.Is(misfit, errSkip) {
+		return nil, fmt.Errorf("step %d (%s): %w", len(did)+1, s.Steps[len(did)], misfit)
+	}
+	done, at := s.Steps[:len(did)], w.events
+	if misfit != nil {
+		w.sayNotRun(s.Steps[len(done):], misfit)
 	}
 	r := w.Finish()
-	r.Class = s.Class
-	r.Violations = append(r.Violations, misfit...)
-	s.checkAnswers(w, r)
+	r.Class, r.Did = s.Class, did
+	if misfit != nil {
+		r.Violations = append(r.Violations, s.misfit(len(done), at, misfit))
+	}
+	checkAnswers(done, w, r)
+	if misfit == nil { // else what would have made them strike was perhaps not done
+		w.checkStruck(r)
+	}
 	return r, nil
 }
 
-// Story is a run as a scenario: the steps that were done, and that every promise is
-// to be kept.
-func (r *Result) Story(id, title string) *Scenario {
-	return &Scenario{ID: id, Title: title, Class: r.Class, Expect: ExpectOK, Seed: r.Seed, Config: r.Config, Steps: r.Steps}
+// misfit is the violation that a step is which does not fit.
+func (s *Scenario) misfit(at int, time int64, err error) lin.Violation {
+	text := fmt.Sprintf("step %d (%s): %v", at+1, s.Steps[at], err)
+	switch left := len(s.Steps) - at - 1; left {
+	case 0:
+	case 1:
+		text += "; the step after it was not run"
+	default:
+		text += fmt.Sprintf("; the %d steps after it were not run", left)
+	}
+	return lin.Violation{Promise: StoryPromise, Check: "step-does-not-fit", Time: time, Sentence: text}
 }
 
-// Verdict tells whether a run of the story ended as it says, and if not, how.
+// checkStruck holds the faults that the story arms to what it arms them for.
+func (w *World) checkStruck(r *Result) {
+	for i := range w.armed {
+		a := &w.armed[i]
+		if a.struck > 0 || w.steps[a.step].Maybe {
+			continue
+		}
+		n := slices.IndexFunc(r.Did, func(d Did) bool { return d.armed > i })
+		r.Violations = append(r.Violations, lin.Violation{
+			Promise: StoryPromise, Check: "fault-never-struck", Time: r.Did[n].Until,
+			Sentence: fmt.Sprintf("step %d (%s): the fault never struck, so nothing is known of what it was to show; %q at its end says that it need not", n+1, r.Did[n].Step, maybe),
+		})
+	}
+}
+
+// Story is a run as a scenario: the steps that were done, and that every promise is
+// to be kept. A fault that did not strike is marked as one that need not.
+func (r *Result) Story(id, title string) *Scenario {
+	s := &Scenario{ID: id, Title: title, Class: r.Class, Expect: ExpectOK, Seed: r.Seed, Config: r.Config, Steps: slices.Clone(r.Steps)}
+	for _, at := range r.unstruck {
+		s.Steps[at].Maybe = true
+	}
+	return s
+}
+
+// Verdict tells whether a run of the story ended as it says, and if not, how. What of
+// the story was not done comes first: it may be why the rest is as it is.
 func (s *Scenario) Verdict(r *Result) error {
+	if r.Failed() && s.Expect != ExpectViolation {
+		return fmt.Errorf("%s", describe(r.Violations))
+	}
+	for i := range r.Violations {
+		if r.Violations[i].Promise == StoryPromise {
+			return fmt.Errorf("%s", describe(r.Violations[i:]))
+		}
+	}
 	for _, p := range s.Must {
 		if r.Stats.Probes[p] == 0 {
 			return fmt.Errorf("it does not come by %q, which it is about; it came by %v", p, r.Stats.probes())
@@ -173,11 +234,6 @@ func (s *Scenario) Verdict(r *Result) error {
 	}
 	switch s.Expect {
 	case ExpectViolation:
-		for i := range r.Violations {
-			if r.Violations[i].Promise == storyPromise {
-				return fmt.Errorf("%s", describe(r.Violations[i:]))
-			}
-		}
 		for i := range r.Violations {
 			if s.Violation.matches(&r.Violations[i]) {
 				return nil
@@ -189,9 +245,6 @@ func (s *Scenario) Verdict(r *Result) error {
 			return fmt.Errorf("the damage was not detected")
 		}
 	}
-	if r.Failed() {
-		return fmt.Errorf("%s", describe(r.Violations))
-	}
 	return nil
 }
 
@@ -201,6 +254,9 @@ func describe(list []lin.Violation) string {
 	}
 	v := &list[0]
 	text := fmt.Sprintf("%s is broken (%s): %s", v.Promise, v.Check, v.Sentence)
+	if v.Promise == StoryPromise {
+		text = fmt.Sprintf("the story does not go as it says (%s): %s", v.Check, v.Sentence)
+	}
 	if len(list) > 1 {
 		text += fmt.Sprintf(" (and %d more)", len(list)-1)
 	}

@@ -82,7 +82,23 @@ func (s *Shrinker) Shrink(steps []Step) (*Scenario, error) {
 	if !s.fails(story.Steps) && !s.late() { // tidying is only renaming; better safe
 		story.Steps = steps
 	}
+	story.markUnstruck()
 	return story, nil
+}
+
+// markUnstruck marks the faults that do not strike in the run that was shrunk: the
+// time was up before they were dropped, or they matter by being armed.
+func (s *Scenario) markUnstruck() {
+	w := NewWorld(s.Seed, s.Config, Options{})
+	of := make(map[int]int) // of a step applied, its place in the story
+	for i := range s.Steps {
+		of[len(w.steps)] = i
+		_ = w.Apply(s.Steps[i]) // as in the runs before: what does not fit is passed over
+	}
+	w.Finish()
+	for _, at := range w.unstruck() {
+		s.Steps[of[at]].Maybe = true
+	}
 }
 
 // truncate finds the shortest beginning that fails.

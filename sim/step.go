@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -66,6 +67,7 @@ type Step struct {
 	Duration time.Duration        // of an advance or jump
 	Crash    simdisk.CrashOptions // of a crash, or a crash fault
 	Fault    simdisk.Fault
+	Maybe    bool    // of a fault: it need not strike
 	Bytes    int64   // of a capacity or room
 	File     string  // class of the file that is damaged
 	Nth      int     // among those of its class, by name, from 1
@@ -88,6 +90,9 @@ func (s Step) String() string {
 		text := "fault " + s.Fault.String()
 		if s.Fault.Kind == simdisk.PowerCut {
 			text += crashString(s.Crash)
+		}
+		if s.Maybe {
+			text += " " + maybe
 		}
 		return text
 	case Capacity, Room:
@@ -175,7 +180,10 @@ func parseStep(text string) (s Step, err error) {
 		if s.File, s.Nth = rest[0], 1; s.Verb != Remove {
 			s.Where = 0.5
 		}
-		return s, s.setOptions(rest[1:])
+		if err := s.setOptions(rest[1:]); err != nil {
+			return s, err
+		}
+		return s, s.checkDamage()
 	}
 	return parseCall(words)
 }
@@ -189,10 +197,16 @@ func (s *Step) setTarget(word string) (err error) {
 	return nil
 }
 
+// maybe at the end of a fault says that the scenario passes without it, too.
+const maybe = "maybe"
+
 // setFault reads a fault in the disk's notation; a crash may say, besides, what
 // it leaves.
 func (s *Step) setFault(words []string) (err error) {
 	var fault, crash []string
+	if n := len(words); n > 0 && words[n-1] == maybe {
+		s.Maybe, words = true, words[:n-1]
+	}
 	for _, word := range words {
 		if strings.HasPrefix(word, "mode=") || strings.HasPrefix(word, "seed=") {
 			crash = append(crash, word)
@@ -205,6 +219,9 @@ func (s *Step) setFault(words []string) (err error) {
 	}
 	if len(crash) > 0 && s.Fault.Kind != simdisk.PowerCut {
 		return fmt.Errorf("%s is for crash", crash[0])
+	}
+	if err := checkFault(s.Fault); err != nil {
+		return err
 	}
 	return s.setOptions(crash)
 }
@@ -234,6 +251,21 @@ func (s *Step) setOptions(words []string) error {
 		if err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// checkDamage reports what no file could be harmed by.
+func (s *Step) checkDamage() error {
+	switch {
+	case !slices.Contains(simdisk.Classes(), simdisk.Class(s.File)) || simdisk.Class(s.File) == simdisk.ClassDir:
+		return fmt.Errorf("%q is no class of files that can be harmed, want one of %v", s.File, simdisk.Classes())
+	case s.Nth < 1:
+		return fmt.Errorf("nth=%d, counted from 1", s.Nth)
+	case !(s.Where >= 0 && s.Where <= 1):
+		return fmt.Errorf("where=%s, want a place from 0 to 1", fraction(s.Where))
+	case s.Bit < 0 || s.Bit > 7:
+		return fmt.Errorf("bit=%d, want 0 to 7", s.Bit)
 	}
 	return nil
 }

@@ -67,7 +67,11 @@ type World struct {
 	over          bool             // clients are to end
 	onOp          func(Point) bool // tells whether the power fails inside an operation
 	struck        []string         // faults of the disk in this step
+	armed         []armed
+	reserved      map[int]bool // ids that steps to come have
 	trace         func(format string, args ...any)
+	number        int    // of the next step, for the trace; 0: it has none
+	pending       string // the step that is being tried, not traced yet
 	disturb       *disturbance
 }
 
@@ -97,6 +101,9 @@ func (w *World) stamp() int64 { w.events++; return w.events }
 // note writes something that happened into the history.
 func (w *World) note(lane, kind, text string) {
 	w.history.Notes = append(w.history.Notes, lin.Note{Time: w.stamp(), Lane: lane, Kind: kind, Text: text})
+	if text != "" {
+		w.say("%s", noted(lane, kind, text))
+	}
 }
 
 // violate reports a broken promise that the world itself has seen.
@@ -112,9 +119,7 @@ func (w *World) logged(event string, attrs ...any) {
 	if event == "a request panicked" {
 		w.violate("G9", "panic", 0, "a request panicked: "+fmt.Sprint(attrs...))
 	}
-	if w.trace != nil {
-		w.trace("log: %s %s", event, firstLine(fmt.Sprint(attrs...)))
-	}
+	w.say("log: %s", strings.TrimSpace(event+" "+firstLine(fmt.Sprintln(attrs...))))
 }
 
 func firstLine(s string) string {
@@ -143,6 +148,7 @@ func (w *World) batch(m proto.Message) lin.Batch {
 // attach hooks the world to its disk.
 func (w *World) attach() {
 	disk := w.disk
+	w.disarm()
 	cut := func() {
 		if w.daemon != nil && w.daemon.image == nil {
 			image := disk.Crash(w.powerCut)
@@ -177,5 +183,6 @@ func (w *World) attach() {
 		}
 		w.stats.Faults[kind]++
 		w.struck = append(w.struck, i.String())
+		w.struckBy(i.Fault)
 	})
 }

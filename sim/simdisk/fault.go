@@ -140,16 +140,21 @@ func (k FaultKind) errno() (syscall.Errno, bool) {
 	return 0, false
 }
 
+// Target is the operation that a valid fault strikes.
+func (f Fault) Target() OpKind {
+	if f.Kind.namesOp() {
+		return f.Op
+	}
+	op, _ := f.Kind.target()
+	return op
+}
+
 // namesOp tells whether a fault of this kind says itself which operation it strikes.
 func (k FaultKind) namesOp() bool { return k == PowerCut || k == Stall }
 
 // hits tells whether the fault fits an operation, its count aside.
 func (f Fault) hits(op Op) bool {
-	target, ok := f.Kind.target()
-	if f.Kind.namesOp() {
-		target, ok = f.Op, true
-	}
-	if !ok || op.Kind != target {
+	if op.Kind != f.Target() {
 		return false
 	}
 	switch f.Kind {

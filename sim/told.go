@@ -1,0 +1,180 @@
+package sim
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	lin "statehouse.dev/statehouse/linearizability"
+)
+
+// This file is about what a person is shown of a run: every step, and under it what
+// came of it.
+
+// Did is a step of a scenario that was done.
+type Did struct {
+	Step  Step
+	Until int64 // what happened after the step before it, up to this time, came of it
+	armed int   // how many faults had been armed by then
+}
+
+// sayStep traces a step, once it is known to fit or something has come of it. What
+// the world only tries, to see whether it fits, is not shown.
+func (w *World) sayStep() {
+	if w.pending != "" {
+		w.trace("%s", w.pending)
+		w.pending = ""
+	}
+}
+
+// trying notes that a step is being tried.
+func (w *World) trying(s *Step) {
+	if w.trace == nil {
+		return
+	}
+	number := ""
+	if w.number > 0 {
+		number = fmt.Sprint(w.number)
+	}
+	w.number, w.pending = 0, fmt.Sprintf("%5s  %s", number, s)
+}
+
+// say traces what came of a step.
+func (w *World) say(format string, args ...any) {
+	if w.trace == nil {
+		return
+	}
+	w.sayStep()
+	w.trace("         %s", fmt.Sprintf(format, args...))
+}
+
+// sayNotRun traces the steps of a scenario that were not run, the first of which did
+// not fit.
+func (w *World) sayNotRun(steps []Step, err error) {
+	for i := range steps {
+		if w.trace == nil {
+			return
+		}
+		w.trace("       %s", steps[i])
+		if i == 0 {
+			w.trace("         %v", err)
+		} else {
+			w.trace("         not run")
+		}
+	}
+}
+
+// Happening is something that came of a step.
+type Happening struct {
+	Time int64
+	Text string
+}
+
+// Happenings lists what came of the steps of a run, in the order of time: what clients
+// were told, and what else the world has noted.
+func (r *Result) Happenings() []Happening {
+	var list []Happening
+	add := func(time int64, text string) { list = append(list, Happening{time, text}) }
+	for _, op := range r.History.Operations {
+		for i := range op.Batches {
+			add(op.Batches[i].Time, toldBatch(op, &op.Batches[i]))
+		}
+		if op.Return != 0 {
+			add(op.Return, toldCall(op))
+		}
+	}
+	for i := range r.History.Notes {
+		if n := &r.History.Notes[i]; n.Text != "" {
+			add(n.Time, noted(n.Lane, n.Kind, n.Text))
+		}
+	}
+	slices.SortStableFunc(list, func(a, b Happening) int { return cmp.Compare(a.Time, b.Time) })
+	return list
+}
+
+func noted(lane, kind, text string) string {
+	return strings.TrimSpace(lane + ": " + kind + " " + firstLine(text))
+}
+
+// toldCall is what the client of a call was told at its end.
+func toldCall(op *lin.Operation) string {
+	return fmt.Sprintf("#%d of %s: %s", op.ID, op.Client, Told(op))
+}
+
+// toldBatch is what the client of a stream was told by one message.
+func toldBatch(op *lin.Operation, b *lin.Batch) string {
+	return fmt.Sprintf("#%d of %s: events=%s, up to %d", op.ID, op.Client, joined(b.Events, func(ev lin.Event) any { return ev.CommitTS }), b.Cursor)
+}
+
+// toldWidth is how much of an answer is shown.
+const toldWidth = 240
+
+// Told is what the client of a call was told, where it can be in the words that a
+// scenario expects it in.
+func Told(op *lin.Operation) string {
+	text := ""
+	switch out := &op.Out; {
+	case op.Error != nil:
+		text = strings.TrimSpace(op.Error.Code + " (" + string(op.Outcome) + "): " + firstLine(op.Error.Message))
+	case op.Outcome != lin.OK:
+		text = string(op.Outcome)
+	case op.Kind == lin.Begin:
+		text = fmt.Sprintf("ok, it reads at %d", out.SnapshotTS)
+	case op.Kind == lin.Commit || op.Kind == lin.Transact:
+		text = fmt.Sprintf("ts=%d %s", out.CommitTS, joined(out.Versions, func(v lin.KeyVersion) any {
+			return recordText(v.Namespace, v.Agent, v.Key) + "@" + fmt.Sprint(v.Version)
+		}))
+	case op.Kind == lin.GetTxn:
+		text = fmt.Sprintf("state=%s ts=%d", out.State, out.CommitTS)
+	case op.Kind == lin.ListAgents:
+		text = "agents=" + answerForms["agents"](op)
+	case op.Kind == lin.ListKeys || op.Kind == lin.ListSpaces:
+		text = "keys=" + answerForms["keys"](op)
+	case op.Kind == lin.Replay || op.Kind == lin.Watch:
+		text = "ok, events=" + events(op)
+	case len(out.Records) > 0:
+		text = toldRecords(op)
+	case op.Kind == lin.Scan || op.Kind == lin.KeyHistory || op.Kind == lin.BatchGet:
+		text = "nothing"
+	default:
+		text = string(op.Outcome)
+	}
+	if op.Out.More {
+		text += " and another page"
+	}
+	return shortened(text)
+}
+
+// toldRecords are records that a client was shown, with versions and commits.
+func toldRecords(op *lin.Operation) string {
+	var words []string
+	for i := range op.Out.Records {
+		r := &op.Out.Records[i]
+		text := r.Value
+		if !r.Exists {
+			text = "absent"
+		}
+		if r.Version > 0 {
+			text += fmt.Sprintf(" v=%d at ts %d", r.Version, r.CommitTS)
+		}
+		if op.Kind == lin.Scan || op.Kind == lin.BatchGet {
+			text = recordText(r.Namespace, r.Agent, r.Key) + " " + text
+		}
+		words = append(words, text)
+	}
+	return strings.Join(words, ", ")
+}
+
+// shortened is text of which no more is shown than a person reads.
+func shortened(text string) string {
+	if len(text) <= toldWidth {
+		return text
+	}
+	cut := toldWidth
+	for cut > 0 && !utf8.RuneStart(text[cut]) {
+		cut--
+	}
+	return text[:cut] + "…"
+}
