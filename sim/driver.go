@@ -50,13 +50,14 @@ type driver struct {
 func Generate(seed uint64, o Options) *Result {
 	m := drawMix(seed, o)
 	w := NewWorld(seed, m.config, o)
-	d := &driver{w: w, mix: m, pick: simdisk.Stream(seed, "schedule"), nemesis: simdisk.Stream(seed, "nemesis")}
-	d.plan()
-	d.step(Step{Verb: Start})
-	d.run()
+	newDriver(w, m).begin().run()
 	r := w.Finish()
 	r.Class = m.class
 	return r
+}
+
+func newDriver(w *World, m mix) *driver {
+	return &driver{w: w, mix: m, pick: simdisk.Stream(w.seed, "schedule"), nemesis: simdisk.Stream(w.seed, "nemesis")}
 }
 
 // Options says how runs are made up.
@@ -69,14 +70,16 @@ type Options struct {
 	Disturb uint64
 }
 
-// plan starts the clients and draws when things go wrong.
-func (d *driver) plan() {
+// begin starts the clients and the daemon, and draws when things go wrong.
+func (d *driver) begin() *driver {
 	all := workload.All()
 	for i := range d.mix.clients {
 		l := all[d.mix.workloads[i%len(d.mix.workloads)]]
 		d.programs = append(d.programs, d.launch(fmt.Sprintf("c%d", i+1), l))
 	}
 	d.schedule(d.mix.clients * d.mix.ops)
+	d.step(Step{Verb: Start})
+	return d
 }
 
 // schedule draws when in a run of so many operations things go wrong.

@@ -172,9 +172,7 @@ func (s *Scenario) Run(o Options) (*Result, error) {
 		r.Violations = append(r.Violations, s.misfit(len(done), at, misfit))
 	}
 	checkAnswers(done, w, r)
-	if misfit == nil { // else what would have made them strike was perhaps not done
-		w.checkStruck(r)
-	}
+	w.checkStruck(r, misfit != nil)
 	return r, nil
 }
 
@@ -191,14 +189,14 @@ func (s *Scenario) misfit(at int, time int64, err error) lin.Violation {
 	return lin.Violation{Promise: StoryPromise, Check: "step-does-not-fit", Time: time, Sentence: text}
 }
 
-// checkStruck holds the faults that the story arms to what it arms them for.
-func (w *World) checkStruck(r *Result) {
+// checkStruck holds the faults that the story arms to what it arms them for. One that was
+// cut short, where a step did not fit, has perhaps not done what would make them strike.
+func (w *World) checkStruck(r *Result, cut bool) {
 	for i := range w.armed {
-		a := &w.armed[i]
-		if a.struck > 0 || w.steps[a.step].Maybe {
+		n := slices.IndexFunc(r.Did, func(d Did) bool { return d.armed > i })
+		if r.Did[n].Struck = w.armed[i].struck; r.Did[n].Struck > 0 || r.Did[n].Step.Maybe || cut {
 			continue
 		}
-		n := slices.IndexFunc(r.Did, func(d Did) bool { return d.armed > i })
 		r.Violations = append(r.Violations, lin.Violation{
 			Promise: StoryPromise, Check: "fault-never-struck", Time: r.Did[n].Until,
 			Sentence: fmt.Sprintf("step %d (%s): the fault never struck, so nothing is known of what it was to show; %q at its end says that it need not", n+1, r.Did[n].Step, maybe),

@@ -13,6 +13,7 @@ type Point struct {
 	Path  string
 	Kind  simdisk.OpKind
 	Count int // of that kind on that path in that life
+	Class simdisk.Class
 }
 
 func (p Point) String() string {

@@ -15,9 +15,10 @@ import (
 
 // Did is a step of a scenario that was done.
 type Did struct {
-	Step  Step
-	Until int64 // what happened after the step before it, up to this time, came of it
-	armed int   // how many faults had been armed by then
+	Step   Step
+	Until  int64 // what happened after the step before it, up to this time, came of it
+	Struck int   // of a fault: how often it struck, then or later
+	armed  int   // how many faults had been armed by then
 }
 
 // sayStep traces a step, once it is known to fit or something has come of it. What
@@ -73,11 +74,15 @@ type Happening struct {
 }
 
 // Happenings lists what came of the steps of a run, in the order of time: what clients
-// were told, and what else the world has noted.
+// were told, and what else the world has noted. What is only looked at in the end, to
+// judge the run, is left out.
 func (r *Result) Happenings() []Happening {
 	var list []Happening
 	add := func(time int64, text string) { list = append(list, Happening{time, text}) }
 	for _, op := range r.History.Operations {
+		if op.Client == observer {
+			continue
+		}
 		for i := range op.Batches {
 			add(op.Batches[i].Time, toldBatch(op, &op.Batches[i]))
 		}
@@ -95,7 +100,7 @@ func (r *Result) Happenings() []Happening {
 }
 
 func noted(lane, kind, text string) string {
-	return strings.TrimSpace(lane + ": " + kind + " " + firstLine(text))
+	return lane + " " + kind + ": " + firstLine(text)
 }
 
 // toldCall is what the client of a call was told at its end.

@@ -170,7 +170,9 @@ func (w *World) attach() {
 		}
 		w.disturb.strike()
 		d.hold(&op)
-		if w.onOp != nil && w.onOp(Point{w.generation, op.Path, op.Kind, op.Count}) {
+		// Once a file was harmed, a loss of power can take what the harm would be found by
+		// (docs/GUARANTEES.md, G8): there is nothing to be learned of one.
+		if w.onOp != nil && w.pristine == nil && w.onOp(Point{w.generation, op.Path, op.Kind, op.Count, op.Class}) {
 			cut()
 		}
 	})

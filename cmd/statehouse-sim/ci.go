@@ -19,9 +19,12 @@ type ciFlags struct {
 	workers     int
 	double      bool
 	regressions string
-	junit       string
-	artifacts   string
-	shrinkFor   time.Duration
+	// regressionsGiven: they are wanted, not only taken if they are there.
+	regressionsGiven bool
+	noScenarios      bool
+	junit            string
+	artifacts        string
+	shrinkFor        time.Duration
 }
 
 // regressionDir is where regressions are if nobody says where.
@@ -32,9 +35,11 @@ func (a *app) ciCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "ci [scenario.yaml | directory...]", Short: "Run everything that a change must pass, and sum it up",
 		Long: `ci runs all scenarios (of scenarios/, or those given), a number of fresh seeds, and every
-regression: captured histories (*.jsonl) are judged as check does, scenarios (*.yaml)
-are run. A history must be ok, unless a file of its name that ends in .expect says
-"illegal" or "unknown" (and, if it likes, the promise that is broken: "illegal G6").
+regression: captured histories (*.jsonl, *.edn, also with .zst) are judged as check
+does, scenarios (*.yaml, *.yml) are run. A history must be ok, unless a file of its name that
+ends in .expect says "illegal" or "unknown" (and, if it likes, the promise that is broken:
+"illegal G6"). A file of another sort in one of the directories is an error, except for
+notes (.md, .txt), reports (.html) and what begins with a dot.
 
 It runs all of it, whatever fails on the way, and prints a summary; each failure comes
 with what reproduces it. The seeds are other ones each time. The first is printed, and
@@ -49,7 +54,8 @@ The exit code is the first failure's.`,
 			case !cmd.Flags().Changed("seed"):
 				o.seed = uint64(a.now().UnixMilli())
 			}
-			if _, err := os.Stat(o.regressions); !cmd.Flags().Changed("regressions") && errors.Is(err, os.ErrNotExist) {
+			o.regressionsGiven = cmd.Flags().Changed("regressions")
+			if _, err := os.Stat(o.regressions); !o.regressionsGiven && errors.Is(err, os.ErrNotExist) {
 				o.regressions = ""
 			}
 			return a.ci(cmd.Context(), paths, o)
@@ -61,6 +67,7 @@ The exit code is the first failure's.`,
 	f.IntVar(&o.workers, "workers", runtime.NumCPU(), "worker processes")
 	f.BoolVar(&o.double, "check-determinism", true, "run every seed twice, in two processes, the second time disturbed, and compare")
 	f.StringVar(&o.regressions, "regressions", regressionDir, "directory of captured histories and scenarios; by default if it is there")
+	f.BoolVar(&o.noScenarios, "no-scenarios", false, "run no scenarios")
 	f.StringVar(&o.junit, "junit", "", "write what passed and failed to this file, as JUnit XML")
 	f.StringVar(&o.artifacts, "artifacts", "", "directory for scenarios, reports and histories of failures; without it nothing is shrunk")
 	f.DurationVar(&o.shrinkFor, "shrink-for", 40*time.Second, "how long to shrink the first seed that fails; 0: do not")
@@ -83,6 +90,7 @@ type ciGroup struct {
 	What    string  `json:"what"`
 	Total   int     `json:"total"`
 	Failed  int     `json:"failed"`
+	Vacuous int     `json:"vacuous"` // ran, and did too little to have passed
 	Seconds float64 `json:"seconds"`
 	Text    string  `json:"text,omitempty"` // what else there is to say
 	cases   []ciCase
@@ -104,15 +112,12 @@ type ciFailure struct {
 }
 
 func (a *app) ci(ctx context.Context, paths []string, o ciFlags) error {
-	stories, err := storyFiles(paths)
+	stories, regressions, err := o.inputs(paths)
 	if err != nil {
 		return err
 	}
-	var regressions []string
-	if o.regressions != "" {
-		if regressions, err = regressionFiles(o.regressions); err != nil {
-			return err
-		}
+	if len(stories)+o.seeds+len(regressions) == 0 {
+		return failed(exitVacuous, "there is nothing to run: no scenarios, no seeds, no regressions")
 	}
 	for _, dir := range []string{filepath.Clean(o.artifacts), filepath.Dir(o.junit)} { // "": "."
 		if err := os.MkdirAll(dir, 0o755); err != nil { // now, and not when all is done
@@ -146,8 +151,6 @@ func (c *ciRun) conclude() error {
 		return failed(exitInterrupted, "interrupted")
 	case len(failures) > 0:
 		return failed(failures[0].Exit, "%d of %d failed", total.Failed, total.Total)
-	case total.Total == 0:
-		return failed(exitVacuous, "there is nothing to run: no scenarios, no seeds, no regressions")
 	}
 	return nil
 }
@@ -159,53 +162,33 @@ func (o *ciFlags) command(paths []string) string {
 		words = append(words, "--check-determinism=false")
 	}
 	if o.regressions != "" && o.regressions != regressionDir {
-		words = append(words, "--regressions "+o.regressions)
+		words = append(words, "--regressions "+shellWord(o.regressions))
 	}
-	return strings.Join(append(words, paths...), " ")
-}
-
-// storyFiles lists the scenarios meant: files, and those in directories.
-func storyFiles(paths []string) (list []string, err error) {
-	if len(paths) == 0 {
-		list, _ := filepath.Glob("scenarios/*.yaml") // a good pattern: no error
-		return list, nil
+	if o.noScenarios {
+		words = append(words, "--no-scenarios")
 	}
 	for _, path := range paths {
-		info, err := os.Stat(path)
-		switch {
-		case err != nil:
-			return nil, failed(exitUsage, "%v", err)
-		case !info.IsDir():
-			list = append(list, path)
-			continue
-		}
-		inside, err := filepath.Glob(filepath.Join(path, "*.yaml"))
-		if err != nil || len(inside) == 0 {
-			return nil, failed(exitUsage, "there are no scenarios in %s", path)
-		}
-		list = append(list, inside...)
+		words = append(words, shellWord(path))
 	}
-	return list, nil
+	return strings.Join(words, " ")
 }
 
-// regressionFiles lists what is to be run of a directory, in the order of their names.
-func regressionFiles(dir string) (list []string, err error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, failed(exitUsage, "%v", err)
+// shellWord is text as one word of a shell's command line.
+func shellWord(text string) string {
+	if !strings.ContainsFunc(text, func(r rune) bool { return !strings.ContainsRune(plainInShells, r) }) && text != "" {
+		return text
 	}
-	for _, e := range entries {
-		switch path := filepath.Join(dir, e.Name()); filepath.Ext(path) {
-		case ".jsonl", ".yaml":
-			list = append(list, path)
-		case ".expect":
-			// Whose history was renamed says nothing about it any more.
-			if _, err := os.Stat(strings.TrimSuffix(path, ".expect") + ".jsonl"); err != nil {
-				return nil, failed(exitUsage, "%s speaks of a history that is not there: %v", path, err)
-			}
-		}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+}
+
+const plainInShells = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./=,:@%+"
+
+// shownName is how a file is called in reports: by where it is in its directory.
+func shownName(dir, path string) string {
+	if name, err := filepath.Rel(dir, path); err == nil && dir != "" && name != "." && filepath.IsLocal(name) {
+		return filepath.ToSlash(name)
 	}
-	return list, nil
+	return filepath.Base(path)
 }
 
 // files runs scenarios and judges histories.
@@ -223,7 +206,7 @@ func (c *ciRun) files(ctx context.Context, what string, list []string) {
 		c.progress.show(func(time.Time) string { return fmt.Sprintf("%s: %d of %d, %d failed", what, i, len(list), g.Failed) })
 		start := c.a.now()
 		run := c.story
-		if filepath.Ext(path) == ".jsonl" {
+		if sortOf(path) == captureFile {
 			run = c.history
 		}
 		name, f := run(path)
@@ -275,7 +258,7 @@ func (c *ciRun) failures() (list []*ciFailure) {
 func (c *ciRun) total() ciGroup {
 	t := ciGroup{What: "total", Seconds: c.a.now().Sub(c.started).Seconds()}
 	for _, g := range c.groups {
-		t.Total, t.Failed = t.Total+g.Total, t.Failed+g.Failed
+		t.Total, t.Failed, t.Vacuous = t.Total+g.Total, t.Failed+g.Failed, t.Vacuous+g.Vacuous
 	}
 	return t
 }

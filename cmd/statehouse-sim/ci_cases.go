@@ -36,7 +36,7 @@ func brokenFailure(v *lin.Violation, command string) *ciFailure {
 // story runs a scenario.
 func (c *ciRun) story(path string) (name string, f *ciFailure) {
 	defer single()()
-	command := "statehouse-sim run -v " + path
+	command := "statehouse-sim run -v " + shellWord(path)
 	s, err := readScenario(path)
 	if err != nil {
 		return filepath.Base(path), errFailure("is no scenario", err, command)
@@ -66,15 +66,18 @@ func (c *ciRun) story(path string) (name string, f *ciFailure) {
 
 // history judges a history.
 func (c *ciRun) history(path string) (name string, f *ciFailure) {
-	name = filepath.Base(path)
-	command := "statehouse-sim check " + path
-	want, broken, err := expected(strings.TrimSuffix(path, ".jsonl") + ".expect")
+	name = shownName(c.o.regressions, path)
+	command := "statehouse-sim check " + shellWord(path)
+	want, broken, err := expected(bare(path) + ".expect")
 	if err != nil {
 		return name, errFailure("is expected to be what nothing is", err, command)
 	}
 	h, r, k, err := c.a.judge(path, judging{parts: true})
 	if err != nil {
 		return name, errFailure("cannot be read", err, command)
+	}
+	if k.Operations == 0 {
+		return name, errFailure("means nothing", failed(exitVacuous, "%s holds no operation: nothing in it was judged", path), command)
 	}
 	if k.Verdict == want && (broken == "" || broken == k.Violations[0].Promise) {
 		return name, nil
@@ -94,7 +97,7 @@ func (c *ciRun) history(path string) (name string, f *ciFailure) {
 		f = errFailure("keeps every promise", failed(exitViolation, "it was expected to be %s: the judge is blind, or the file was changed", want), command)
 	}
 	if c.o.artifacts != "" {
-		f.Report = filepath.Join(c.o.artifacts, name+".html")
+		f.Report = filepath.Join(c.o.artifacts, strings.ReplaceAll(name, "/", "-")+".html")
 		f.cannotKeep(reportTo(f.Report, h, r))
 	}
 	return name, f
@@ -135,10 +138,13 @@ func (c *ciRun) seeds(ctx context.Context) {
 	}
 	k.total.Elapsed = c.a.now().Sub(k.started).Seconds()
 	k.total.finish()
-	g.Total, g.Seconds = k.total.Runs, k.total.Elapsed
+	g.Total, g.Vacuous, g.Seconds = k.total.Runs, k.total.Vacuous, k.total.Elapsed
 	g.Text = fmt.Sprintf("%d operations, %d acknowledged commits, %d faults, %d vacuous, %d run twice, digest %s",
 		k.total.Operations, k.total.Acked, total(k.total.Faults), k.total.Vacuous, k.total.Doubled, k.total.Digest)
 	for i := range k.failures {
+		if k.failures[i].Vacuous {
+			g.Vacuous-- // it is counted as what it is besides
+		}
 		c.progress.show(func(time.Time) string { return fmt.Sprintf("looking into %d of %d failures", i+1, len(k.failures)) })
 		g.keep(ciCase{name: fmt.Sprintf("seed %d", k.failures[i].Seed), failure: c.seed(ctx, &k.failures[i], i, flags, fleet)})
 	}

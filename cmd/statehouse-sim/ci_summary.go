@@ -29,9 +29,9 @@ func (c *ciRun) print() error {
 		}{code == 0, code, commit(), c.again, c.groups, total, append([]*ciFailure{}, failures...)})
 	}
 	w := tabwriter.NewWriter(c.a.out, 0, 8, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "\thow many\tpassed\tfailed\tseconds\t")
+	fmt.Fprintln(w, "\thow many\tpassed\tfailed\tvacuous\tseconds\t")
 	for _, g := range append(c.groups, &total) {
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%.1f\t\n", g.What, g.Total, max(g.Total-g.Failed, 0), g.Failed, g.Seconds)
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%.1f\t\n", g.What, g.Total, max(g.Total-g.Failed-g.Vacuous, 0), g.Failed, g.Vacuous, g.Seconds)
 	}
 	if err := w.Flush(); err != nil {
 		return err

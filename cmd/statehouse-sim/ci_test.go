@@ -252,10 +252,10 @@ func TestCIRefuses(t *testing.T) {
 	}{
 		{[]string{"nowhere.yaml"}, exitUsage, "no such file"},
 		{[]string{t.TempDir()}, exitUsage, "there are no scenarios in"},
-		{[]string{"--regressions", "nowhere"}, exitUsage, "no such file"},
-		{[]string{"--regressions", stray}, exitUsage, "speaks of a history that is not there"},
+		{[]string{"--no-scenarios", "--regressions", "nowhere"}, exitUsage, "no such file"},
+		{[]string{"--no-scenarios", "--regressions", stray}, exitUsage, "speaks of a history that is not there"},
 		{[]string{"--seeds", "-1"}, exitUsage, "must not be negative"},
-		{[]string{"--seeds", "0"}, exitVacuous, "there is nothing to run"},
+		{[]string{"--seeds", "0", "--no-scenarios"}, exitVacuous, "there is nothing to run"},
 	} {
 		if code, _, errs := tool(t, append([]string{"ci"}, c.args...)...); code != c.code || !strings.Contains(errs, c.want) {
 			t.Errorf("%v: exit code %d, %s", c.args, code, errs)

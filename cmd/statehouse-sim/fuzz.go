@@ -51,9 +51,17 @@ and the same seeds give the same digest.`,
 	return cmd
 }
 
+// checkClass reports a class of runs that there is not. None: it is drawn.
+func checkClass(class string) error {
+	if class != "" && !slices.Contains(sim.Classes(), sim.Class(class)) {
+		return failed(exitUsage, "--class %q: want one of %v", class, sim.Classes())
+	}
+	return nil
+}
+
 func (a *app) fuzz(ctx context.Context, o fuzzFlags) error {
-	if o.class != "" && !slices.Contains(sim.Classes(), sim.Class(o.class)) {
-		return failed(exitUsage, "--class %q: want one of %v", o.class, sim.Classes())
+	if err := checkClass(o.class); err != nil {
+		return err
 	}
 	if o.seeds < 0 || o.workers < 1 {
 		return failed(exitUsage, "--seeds must not be negative, and --workers at least 1")
@@ -170,7 +178,10 @@ func (c *campaign) conclude(ctx context.Context, f *fleet) error {
 
 // vacuous tells whether so many runs did so little that the whole means nothing.
 func (c *campaign) vacuous() error {
-	if c.total.Runs == 0 || c.total.Vacuous*2 <= c.total.Runs {
+	switch {
+	case c.total.Runs == 0:
+		return failed(exitVacuous, "no seed was run")
+	case c.total.Vacuous*2 <= c.total.Runs:
 		return nil
 	}
 	return failed(exitVacuous, "%d of %d runs did too little to mean anything", c.total.Vacuous, c.total.Runs)

@@ -65,14 +65,17 @@ type proof struct {
 }
 
 func (a *app) prove(ctx context.Context, o proveFlags) error {
+	if o.budget <= 0 || o.shrink < 0 || o.workers < 1 || o.control < 0 {
+		return failed(exitUsage, "--budget must be more than 0, --workers at least 1, --shrink-for and --control not negative")
+	}
 	root, err := planted.Root(ctx, ".")
 	if err != nil {
 		return failed(exitUsage, "%v", err)
 	}
 	bugs := planted.All()
 	for _, name := range o.only {
-		if !slices.ContainsFunc(bugs, func(b planted.Bug) bool { return b.Name == name }) {
-			return failed(exitUsage, "there is no bug %q", name)
+		if _, err := bugNamed(name); err != nil {
+			return err
 		}
 	}
 	if len(o.only) > 0 {
@@ -246,5 +249,5 @@ func (a *app) concludeProof(ctx context.Context, proofs []proof, o proveFlags) e
 	case c.total.Failed > 0:
 		return failed(exitViolation, "%d false alarms", c.total.Failed)
 	}
-	return nil
+	return c.vacuous()
 }

@@ -52,7 +52,12 @@ said, with what was tried and what may be the reason.
 It exits with 0 when it has reproduced the violation, or there is none and the logs
 agree; 1 when they do not, 7 when it could not.`,
 		Example: "  statehouse-sim repro incident.jsonl\n  statehouse-sim repro incident.jsonl --for 30m --dir scenarios",
-		RunE:    func(_ *cobra.Command, files []string) error { return a.repro(files[0], o) },
+		RunE: func(_ *cobra.Command, files []string) error {
+			if o.limit <= 0 || o.shrinkFor < 0 || o.commits < 0 {
+				return failed(exitUsage, "--for must be more than 0, --shrink-for and --commits not negative")
+			}
+			return a.repro(files[0], o)
+		},
 	}
 	f := cmd.Flags()
 	f.DurationVar(&o.limit, "for", 5*time.Minute, "how long to search")
@@ -84,6 +89,9 @@ func (a *app) repro(file string, o reproFlags) error {
 	h, _, c, err := a.judge(file, judging{})
 	if err != nil {
 		return err
+	}
+	if c.Operations == 0 {
+		return failed(exitVacuous, "%s holds no operation: there is nothing to judge, and nothing to do again", file)
 	}
 	rep := &reproduced{File: file, Build: commit(), CapturedOf: h.Header.Build, Verdict: c.Verdict}
 	a.tell("%s: %d operations, %d commits: %s", file, c.Operations, c.Commits, c.Verdict)
@@ -269,6 +277,9 @@ func whyNot(h *lin.History, rep *reproduced, s *sim.Search) []string {
 	return list
 }
 
+// searchSuffix ends the name of the file in which a search remembers how far it is.
+const searchSuffix = ".search"
+
 // searchState is how far a search is, beside the history.
 type searchState struct {
 	History string `json:"history"` // SHA-256
@@ -290,7 +301,7 @@ func openSearch(file string, o reproFlags) (*searchState, error) {
 	if err := os.MkdirAll(o.dir, 0o755); err != nil {
 		return nil, failed(exitInternal, "%v", err)
 	}
-	now := &searchState{History: hex.EncodeToString(sum.Sum(nil)), Build: commit(), path: filepath.Join(o.dir, filepath.Base(file)+".search")}
+	now := &searchState{History: hex.EncodeToString(sum.Sum(nil)), Build: commit(), path: filepath.Join(o.dir, filepath.Base(file)+searchSuffix)}
 	raw, err := os.ReadFile(now.path)
 	var before searchState
 	switch {

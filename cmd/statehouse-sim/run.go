@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"statehouse.dev/statehouse/cmd/show"
 	lin "statehouse.dev/statehouse/linearizability"
 	"statehouse.dev/statehouse/sim"
 )
@@ -24,16 +25,18 @@ type runFlags struct {
 func (a *app) runCommand() *cobra.Command {
 	var o runFlags
 	cmd := &cobra.Command{
-		Use: "run [scenario.yaml...]", Short: "Run one seed, or scenarios", SilenceUsage: true,
-		Long: `run does the run of one seed, or each scenario given. A scenario passes when it ends
-the way it says: a canary, which says that a promise breaks, passes when it does.`,
+		Use: "run {--seed N | scenario.yaml | directory...}", Short: "Run one seed, or scenarios", SilenceUsage: true,
+		Long: `run does the run of one seed, or each scenario given, by its file or the directory it is
+in. A scenario passes when it ends the way it says: a canary, which says that a promise
+breaks, passes when it does. One whose steps do not all fit, or that arms a fault which
+never strikes, does not pass.`,
 		Example: "  statehouse-sim run scenarios/*.yaml\n  statehouse-sim run -v --seed 1234\n  statehouse-sim run --report out.html --seed 1234",
 		RunE: func(cmd *cobra.Command, files []string) error {
 			single()
-			switch {
-			case cmd.Flags().Changed("seed") == (len(files) > 0):
-				return failed(exitUsage, "give either --seed or scenario files")
-			case len(files) > 0:
+			if err := o.check(cmd, files); err != nil {
+				return err
+			}
+			if len(files) > 0 {
 				return a.runFiles(files, o)
 			}
 			return a.runSeed(o)
@@ -48,10 +51,26 @@ the way it says: a canary, which says that a promise breaks, passes when it does
 	return cmd
 }
 
+// check reports flags that do not go with what is to be run: given and passed over,
+// they would be taken for followed.
+func (o *runFlags) check(cmd *cobra.Command, files []string) error {
+	if cmd.Flags().Changed("seed") == (len(files) > 0) {
+		return failed(exitUsage, "give either --seed or scenario files")
+	}
+	if len(files) > 0 && o.class != "" {
+		return failed(exitUsage, "--class is for --seed: a scenario says its own")
+	}
+	return checkClass(o.class)
+}
+
 func (a *app) options(o runFlags, command string) sim.Options {
 	opts := sim.Options{Class: sim.Class(o.class), Command: command}
 	if o.verbose {
-		opts.Trace = func(format string, args ...any) { fmt.Fprintf(a.out, format+"\n", args...) }
+		out := a.out
+		if a.asJSON {
+			out = a.err // where a program reads JSON it is no part of that
+		}
+		opts.Trace = func(format string, args ...any) { fmt.Fprintln(out, show.Printable(fmt.Sprintf(format, args...))) }
 	}
 	return opts
 }
@@ -120,25 +139,41 @@ func readScenario(path string) (*sim.Scenario, error) {
 	return s, nil
 }
 
-// runFiles runs scenarios, all of them, and tells how each ended.
-func (a *app) runFiles(files []string, o runFlags) error {
-	if o.report != "" && len(files) > 1 {
-		return failed(exitUsage, "--report is for one scenario")
-	}
-	var t runTotal
-	var worst *failure
+// readScenarios reads all of them before any is run: that one is none is said at once.
+func readScenarios(files []string) (list []*sim.Scenario, err error) {
 	seen := make(map[string]string)
-	start, collect := a.now(), collector()
 	for _, path := range files {
 		s, err := readScenario(path)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if before, taken := seen[s.ID]; taken {
-			return failed(exitUsage, "%s and %s are both scenario %s", before, path, s.ID)
+			return nil, failed(exitUsage, "%s and %s are both scenario %s", before, path, s.ID)
 		}
 		seen[s.ID] = path
-		f, err := a.runFile(path, s, o)
+		list = append(list, s)
+	}
+	return list, nil
+}
+
+// runFiles runs scenarios, all of them, and tells how each ended.
+func (a *app) runFiles(paths []string, o runFlags) error {
+	files, err := storyFiles(paths)
+	if err != nil {
+		return err
+	}
+	if len(files) > 1 && (o.report != "" || o.history != "") {
+		return failed(exitUsage, "--report and --history are for one scenario")
+	}
+	stories, err := readScenarios(files)
+	if err != nil {
+		return err
+	}
+	var t runTotal
+	var worst *failure
+	start, collect := a.now(), collector()
+	for i, s := range stories {
+		f, err := a.runFile(files[i], s, o)
 		if err != nil {
 			return err
 		}
@@ -221,8 +256,8 @@ func (x *ran) ended() string {
 
 // broken is the promise that it shows broken, though it was to be kept.
 func (x *ran) broken() *lin.Violation {
-	if len(x.r.Violations) > 0 && x.story.Expect == sim.ExpectOK {
-		return &x.r.Violations[0]
+	if list := broken(x.r); len(list) > 0 && x.story.Expect == sim.ExpectOK {
+		return &list[0]
 	}
 	return nil
 }
@@ -233,9 +268,9 @@ func (x *ran) failure() *failure {
 	case x.wrong == nil:
 		return nil
 	case v != nil:
-		return &failure{codeOf(v), fmt.Errorf("scenario %s failed; look at it with: statehouse-sim explain %s", x.story.ID, x.path)}
+		return &failure{codeOf(v), fmt.Errorf("scenario %s failed; look at it with: statehouse-sim explain %s", x.story.ID, shellWord(x.path))}
 	}
-	return &failure{exitViolation, fmt.Errorf("scenario %s did not end as it says", x.story.ID)}
+	return &failure{exitViolation, fmt.Errorf("scenario %s did not end as it says; look at it with: statehouse-sim explain %s", x.story.ID, shellWord(x.path))}
 }
 
 func (a *app) runFile(path string, s *sim.Scenario, o runFlags) (*failure, error) {
@@ -243,17 +278,15 @@ func (a *app) runFile(path string, s *sim.Scenario, o runFlags) (*failure, error
 	if err != nil {
 		return nil, err
 	}
-	if o.report != "" {
-		if err := writeReport(o.report, x.r); err != nil {
-			return nil, err
-		}
+	if err := o.write(x.r); err != nil {
+		return nil, err
 	}
 	if err := a.printRan(x); err != nil {
 		return nil, err
 	}
-	if x.wrong != nil && x.broken() != nil && o.verbose {
+	if x.wrong != nil && x.broken() != nil && o.verbose && !a.asJSON {
 		judged := x.r.Judged
-		judged.Violations = x.r.Violations
+		judged.Violations = broken(x.r)
 		if err := lin.Story(a.out, x.r.History, judged, 20); err != nil {
 			return nil, err
 		}

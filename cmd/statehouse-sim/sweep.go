@@ -15,8 +15,8 @@ func (a *app) sweepCommand() *cobra.Command {
 	var seed uint64
 	cmd := &cobra.Command{
 		Use: "sweep scenario.yaml", Short: "Cut the power at every operation of a scenario's disk", Args: cobra.ExactArgs(1),
-		Long: `sweep runs a scenario once to list every operation that the daemon does on its disk,
-and then once more for each of them and each fate of what was not synced (dropped,
+		Long: `sweep runs a scenario, which must pass, to list every operation that the daemon does on
+its disk, and then once more for each of them and each fate of what was not synced (dropped,
 kept, torn): the power fails inside that operation, the daemon is started again, the
 rest of the story goes on, and everything is judged.`,
 		Example: "  statehouse-sim sweep scenarios/crash-between-write-and-sync.yaml",
@@ -28,6 +28,13 @@ rest of the story goes on, and everything is judged.`,
 			}
 			if s.Expect == sim.ExpectViolation {
 				return failed(exitUsage, "%s is a canary: it fails already", s.ID)
+			}
+			x, err := runScenario(args[0], s, sim.Options{})
+			if err != nil {
+				return err
+			}
+			if f := x.failure(); f != nil {
+				return failed(f.code, "%s fails as it is, without a crash more, so nothing was swept: %w", s.ID, x.wrong)
 			}
 			return a.sweep(cmd, s, seed)
 		},
@@ -49,8 +56,11 @@ type sweepTotal struct {
 
 func (a *app) sweep(cmd *cobra.Command, s *sim.Scenario, seed uint64) error {
 	points, err := s.Points()
-	if err != nil {
+	switch {
+	case err != nil:
 		return failed(exitUsage, "%v", err)
+	case len(points) == 0:
+		return failed(exitVacuous, "%s: the daemon does nothing on its disk, so there is nowhere to die: nothing was tried", s.ID)
 	}
 	t := sweepTotal{Scenario: s.ID, Points: len(points), Modes: len(sim.SweepModes())}
 	start, progress, collect := a.now(), a.newProgress(), collector()
@@ -92,8 +102,11 @@ func (a *app) sweep(cmd *cobra.Command, s *sim.Scenario, seed uint64) error {
 		}
 		fmt.Fprintln(a.out)
 	}
-	if first != nil {
+	switch {
+	case first != nil:
 		return first
+	case t.Missed > 0:
+		return failed(exitNondetermism, "%d of %d runs did not come by the operation that they were to die in", t.Missed, t.Runs)
 	}
 	return nil
 }

@@ -69,27 +69,34 @@ func (b *Bug) Apply(root string) (map[string]string, error) {
 	return texts, nil
 }
 
-// Build builds the program of a package with the bug in it. dir is for what it
-// needs on the way.
-func (b *Bug) Build(ctx context.Context, root, pkg, dir, program string) error {
+// Overlay writes the edited files into dir, which must be an absolute path, and the list
+// that lays them over the source: for the -overlay of "go build" and "go test".
+func (b *Bug) Overlay(root, dir string) (list string, err error) {
 	texts, err := b.Apply(root)
 	if err != nil {
-		return err
+		return "", err
 	}
 	overlay := struct{ Replace map[string]string }{make(map[string]string)}
 	for file, text := range texts { // one file each: order cannot matter
 		path := filepath.Join(dir, strings.ReplaceAll(file, "/", "_"))
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			return err
+			return "", err
 		}
 		overlay.Replace[filepath.Join(root, file)] = path
 	}
 	raw, err := json.Marshal(overlay)
 	if err != nil {
-		return err
+		return "", err
 	}
-	list := filepath.Join(dir, "overlay.json")
-	if err := os.WriteFile(list, raw, 0o644); err != nil {
+	list = filepath.Join(dir, "overlay.json")
+	return list, os.WriteFile(list, raw, 0o644)
+}
+
+// Build builds the program of a package with the bug in it. dir is for what it
+// needs on the way.
+func (b *Bug) Build(ctx context.Context, root, pkg, dir, program string) error {
+	list, err := b.Overlay(root, dir)
+	if err != nil {
 		return err
 	}
 	cmd := exec.CommandContext(ctx, "go", "build", "-overlay", list, "-o", program, pkg)

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"statehouse.dev/statehouse/cmd/show"
+	lin "statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/sim"
+)
+
+func (a *app) explainCommand() *cobra.Command {
+	var o runFlags
+	var around int
+	cmd := &cobra.Command{
+		Use: "explain {--seed N | scenario.yaml}", Short: "Tell what happened in a run, and what it shows", Args: cobra.MaximumNArgs(1),
+		Long: `explain tells the story of a run that breaks a promise, around the place where it does.
+
+Of a scenario it says what came of each step; of every run that keeps its promises, which
+faults struck, which of them were put to the test by what, and which by nothing: that
+those were kept says nothing.`,
+		Example: "  statehouse-sim explain --report out.html sim-failures/g1-acked-commit-lost-seed-17.yaml\n  statehouse-sim explain scenarios/phantom.yaml",
+		RunE: func(cmd *cobra.Command, files []string) error {
+			single()
+			if err := o.check(cmd, files); err != nil {
+				return err
+			}
+			return a.explain(files, o, around)
+		},
+	}
+	f := cmd.Flags()
+	f.Uint64Var(&o.seed, "seed", 0, "the run of this seed")
+	f.StringVar(&o.class, "class", "", "class of the seed's run, if it was given to fuzz")
+	f.StringVar(&o.report, "report", "", "write an HTML report to this file, too")
+	f.IntVar(&around, "around", 30, "how much of the history to show around the violation")
+	return cmd
+}
+
+// explain tells how a run went. That it went wrong is no error here.
+func (a *app) explain(files []string, o runFlags, around int) error {
+	var r *sim.Result
+	if len(files) > 0 {
+		s, err := readScenario(files[0])
+		if err != nil {
+			return err
+		}
+		x, err := runScenario(files[0], s, sim.Options{Command: "statehouse-sim run -v " + files[0]})
+		if err != nil {
+			return err
+		}
+		r = x.r
+		a.explainScenario(x)
+	} else {
+		r = sim.Generate(o.seed, sim.Options{Class: sim.Class(o.class), Command: "statehouse-sim run " + seedFlags(o.seed, o.class)})
+		fmt.Fprintf(a.out, "seed %d, class %s: %d steps, which statehouse-sim run -v %s shows\n\n", o.seed, r.Class, r.Stats.Steps, seedFlags(o.seed, o.class))
+	}
+	if shown := broken(r); len(shown) > 0 {
+		judged := r.Judged
+		judged.Violations = shown
+		if err := lin.Story(a.out, r.History, judged, around); err != nil {
+			return err
+		}
+	} else {
+		a.explainTried(r)
+	}
+	if o.report == "" {
+		return nil
+	}
+	if err := writeReport(o.report, r); err != nil {
+		return err
+	}
+	fmt.Fprintln(a.out, "report", o.report)
+	return nil
+}
+
+// broken are the promises that a run breaks, without what a scenario says of itself.
+func broken(r *sim.Result) []lin.Violation {
+	return slices.DeleteFunc(slices.Clone(r.Violations), func(v lin.Violation) bool { return v.Promise == sim.StoryPromise })
+}
+
+// explainScenario says what came of each step.
+func (a *app) explainScenario(x *ran) {
+	line := func(format string, args ...any) { fmt.Fprintln(a.out, show.Printable(fmt.Sprintf(format, args...))) }
+	line("%s: %s", x.story.ID, x.story.Title)
+	if x.story.Story != "" {
+		line("%s", strings.TrimSpace(x.story.Story))
+	}
+	line("")
+	happenings := x.r.Happenings()
+	for i := range x.r.Did {
+		did := &x.r.Did[i]
+		line("%5d  %s", i+1, did.Step)
+		told := 0
+		for ; told < len(happenings) && happenings[told].Time <= did.Until; told++ {
+			line("         %s", happenings[told].Text)
+		}
+		happenings = happenings[told:]
+		switch {
+		case did.Step.Verb == sim.Fault:
+			line("         armed; strikes: %d", did.Struck)
+		case told == 0:
+			line("         done")
+		}
+	}
+	for i := len(x.r.Did); i < len(x.story.Steps); i++ {
+		what := "not run"
+		if i == len(x.r.Did) {
+			what = "does not fit"
+		}
+		line("%5d  %s\n         %s", i+1, x.story.Steps[i], what)
+	}
+	line("  end  every fault is healed, the power is cut once more, and everything is read")
+	for _, h := range happenings {
+		line("         %s", h.Text)
+	}
+	line("\n%s", x.ended())
+}
+
+// explainTried says what of a run that kept every promise put them to the test.
+func (a *app) explainTried(r *sim.Result) {
+	none := func(list string) string {
+		if list == "" {
+			return "none"
+		}
+		return list
+	}
+	fmt.Fprintf(a.out, "faults    %s\ndeaths    %s\nprobes    %s\n", none(list(r.Stats.Faults)), none(list(r.Stats.Deaths)), none(list(r.Stats.Probes)))
+	label := "tried"
+	var not []string
+	for _, t := range r.Tried() {
+		if t.Text == "" {
+			not = append(not, t.Promise)
+			continue
+		}
+		fmt.Fprintf(a.out, "%-10s%-27s %s\n", label, promise(t.Promise), t.Text)
+		label = ""
+	}
+	fmt.Fprintf(a.out, "not tried %s\n", none(strings.Join(not, ", ")))
+}
