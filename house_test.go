@@ -107,6 +107,9 @@ var doors = map[string][]ban{
 		{module + "/client", "the daemon serves; it does not call itself"},
 		{"github.com/cockroachdb/pebble", "storage is the engine's"},
 	},
+	"cmd/interrupt": {
+		{module + "/", "it is about signals"},
+	},
 	"cmd/show": {
 		{module + "/", "it shows what it is given, wherever that comes from"},
 	},

@@ -5,7 +5,8 @@ import (
 	"context"
 	"os"
 	"os/signal"
-	"syscall"
+
+	"statehouse.dev/statehouse/cmd/interrupt"
 )
 
 // Set by the Makefile with -ldflags -X.
@@ -15,7 +16,7 @@ var (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), interrupt.Signals()...)
 	defer stop()
 	os.Exit(execute(ctx, newRoot(os.Stdin, os.Stdout, os.Stderr), os.Args[1:]))
 }

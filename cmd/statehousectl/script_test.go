@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -135,6 +136,11 @@ func untilInterrupt(ts *testscript.TestScript, _ bool, args []string) {
 	cmd.Stderr = ts.Stderr()
 	out, err := cmd.StdoutPipe()
 	ts.Check(err)
+	if signal.Ignored(os.Interrupt) { // by a runner in the background, and so by what it starts
+		heard := make(chan os.Signal, 1)
+		signal.Notify(heard, os.Interrupt) // what this process handles its children begin with as it is by default
+		defer signal.Stop(heard)
+	}
 	ts.Check(cmd.Start())
 	lines, seen := bufio.NewScanner(out), false
 	for lines.Scan() {
