@@ -77,6 +77,14 @@ func tool(t *testing.T, args ...string) (code int, out, err string) {
 	return code, stdout.String(), stderr.String()
 }
 
+// words are those of a command line: blanks between single quotes part none.
+func words(line string) (list []string) {
+	for _, m := range regexp.MustCompile(`'([^']*)'|(\S+)`).FindAllStringSubmatch(line, -1) {
+		list = append(list, m[1]+m[2])
+	}
+	return list
+}
+
 func TestBundleCommands(t *testing.T) {
 	time.Local = time.UTC
 	sound := newPacked().write(t, "sound")
@@ -107,6 +115,10 @@ func TestBundleCommands(t *testing.T) {
 		t.Fatal(err)
 	}
 	extracted := filepath.Join(t.TempDir(), "history.jsonl")
+	folder := shellWord(filepath.Dir(sound))
+	for _, path := range []*string{&sound, &changed, &redone, &unfounded, &redacted, &withHistory, &broken} {
+		*path = shellWord(*path)
+	}
 
 	for _, c := range []struct {
 		args string
@@ -126,10 +138,10 @@ func TestBundleCommands(t *testing.T) {
 		{"diff --json " + sound + " " + sound, 0, `{"same":true,"from":1,"to":3,"events":2}` + "\n"},
 		{"diff " + sound + " " + changed, 1, `commits 1 to 3: 1 events are the same, then they differ \(operation\)
 commit 3: operation 1 is a delete of key "note/1" of agent "planner", version 2, in A, a write of .* in B
-A  \S*sound
+A  .*sound"?
 2026-01-01 00:00:01.500  3  planner  DELETE  note/1  v2
     txn two
-B  \S*changed
+B  .*changed"?
 2026-01-01 00:00:01.500  3  planner  NOTE    note/1  v2  {"a":1}
     txn two
 `},
@@ -137,21 +149,21 @@ B  \S*changed
 		{"diff " + sound + " " + redone, 1, `(?s).*\(transaction\)\ncommit 1: .*`},
 		{"diff --operations " + sound + " " + redone, 0, `(?s).*the same, 2 events\n`},
 		{"diff " + sound + " " + redacted, 7, "statehouse-sim: they cannot be compared: they are not redacted alike\n"},
-		{"diff " + sound + " " + broken, 2, `statehouse-sim: \S*broken: .*\n`},
-		{"verify " + sound, 0, `(?s)\S*sound: \d+ bytes, hashes right\n.*agents    planner in default\nlog       commits 1 to 3: 2 events, 3 operations\nstate     1 records\nredacted  no\nthe state follows from the log\n`},
+		{"diff " + sound + " " + broken, 2, `statehouse-sim: .*broken"?: .*\n`},
+		{"verify " + sound, 0, `(?s).*sound"?: \d+ bytes, hashes right\n.*agents    planner in default\nlog       commits 1 to 3: 2 events, 3 operations\nstate     1 records\nredacted  no\nthe state follows from the log\n`},
 		{"verify " + withHistory, 0, `(?s).*history   1 operations\n.*`},
 		{"verify --json " + sound, 0, `{"ok":true,"manifest":{.*},"events":2,"operations":3,"records":1,"captured":0}` + "\n"},
-		{"verify " + unfounded, 1, `(?s).*WRONG     the state lacks key "goal" of agent "planner", which commit 1 made\nstatehouse-sim: \S*unfounded is whole, but not right\n`},
+		{"verify " + unfounded, 1, `(?s).*WRONG     the state lacks key "goal" of agent "planner", which commit 1 made\nstatehouse-sim: .*unfounded"? is whole, but not right\n`},
 		{"verify --json " + unfounded, 1, `(?s){"ok":false,.*"findings":\["the state lacks .*`},
-		{"verify " + broken, 2, `statehouse-sim: \S*broken: .*cut off.*\n`},
+		{"verify " + broken, 2, `statehouse-sim: .*broken"?: .*cut off.*\n`},
 		{"verify --max-bytes 10 " + sound, 2, `statehouse-sim: .*more than the limit of 10\n`},
-		{"verify " + filepath.Dir(sound), 2, `statehouse-sim: .*it is not a regular file\n`},
+		{"verify " + folder, 2, `statehouse-sim: .*it is not a regular file\n`},
 		{"verify nothing", 2, `statehouse-sim: .*no such file or directory\n`},
 		{"history " + sound + " -o x", 2, `statehouse-sim: .*it was made without --capture\n`},
 		{"history " + withHistory + " -o -", 0, `(?s){"format":"statehouse-history".*{"end":.*}\n`},
-		{"history " + withHistory + " -o " + extracted, 0, ``},
+		{"history " + withHistory + " -o " + shellWord(extracted), 0, ``},
 	} {
-		code, out, errs := tool(t, append([]string{"bundle"}, strings.Fields(c.args)...)...)
+		code, out, errs := tool(t, append([]string{"bundle"}, words(c.args)...)...)
 		if code != c.code || !regexp.MustCompile("^"+c.says+"$").MatchString(out+errs) {
 			t.Errorf("bundle %s: exit %d, want %d:\n%s%swant\n%s", c.args, code, c.code, out, errs, c.says)
 		}

@@ -111,7 +111,7 @@ func TestCIPasses(t *testing.T) {
 	if code != 0 {
 		t.Fatalf("exit code %d\n%s%s", code, out, errs)
 	}
-	for _, want := range []string{`scenarios +2 +2 +0 `, `seeds +6 +6 +0 `, `regressions +4 +4 +0 `, `total +12 +12 +0 `, `6 run twice`} {
+	for _, want := range []string{`scenarios +2 +2 +0 `, `seeds +6 +\d +0 `, `regressions +4 +4 +0 `, `total +12 +\d+ +0 `, `6 run twice`} {
 		if !regexp.MustCompile(want).MatchString(out) {
 			t.Errorf("no %q in\n%s", want, out)
 		}
@@ -124,7 +124,7 @@ func TestCIPasses(t *testing.T) {
 	if again == nil {
 		t.Fatalf("it does not say how to repeat it:\n%s", out)
 	}
-	code, second, _ := tool(t, strings.Fields(again[1])...)
+	code, second, _ := tool(t, words(again[1])...)
 	digest := regexp.MustCompile(`digest .*`)
 	if code != 0 || digest.FindString(second) != digest.FindString(out) {
 		t.Errorf("%s: exit code %d, and not the same\n%s", again[1], code, second)
@@ -141,11 +141,11 @@ func TestCIFails(t *testing.T) {
 		code  int
 		want  []string // in the failure's text
 	}{
-		{"a bold canary", map[string]string{"bold.yaml": bold(t)}, exitViolation, []string{"regressions bold G1 (Durable) is broken: acked-commit-lost", "again     statehouse-sim run -v DIR/bold.yaml"}},
+		{"a bold canary", map[string]string{"bold.yaml": bold(t)}, exitViolation, []string{"regressions bold G1 (Durable) is broken: acked-commit-lost", "again     statehouse-sim run -v FILE(bold.yaml)"}},
 		{"no scenario", map[string]string{"no.yaml": "scenario: [\n"}, exitUsage, []string{"no.yaml is no scenario"}},
 		{"a dead canary", map[string]string{"c.yaml": strings.Replace(readFile(t, scenarios+"canary-lost-ack.yaml"), "check: acked-commit-lost", "check: other", 1)}, exitViolation, []string{"canary-lost-ack does not end as it says", "the canary lives"}},
 		{"the same twice", map[string]string{"a.yaml": readFile(t, scenarios+"phantom.yaml"), "b.yaml": readFile(t, scenarios+"phantom.yaml")}, exitUsage, []string{"phantom is there twice"}},
-		{"a broken history", map[string]string{"b.jsonl": broken}, exitViolation, []string{"regressions b.jsonl G", "is broken: ", "999", "again     statehouse-sim check DIR/b.jsonl"}},
+		{"a broken history", map[string]string{"b.jsonl": broken}, exitViolation, []string{"regressions b.jsonl G", "is broken: ", "999", "again     statehouse-sim check FILE(b.jsonl)"}},
 		{"broken otherwise", map[string]string{"b.jsonl": broken, "b.expect": "illegal G7"}, exitViolation, []string{"what was to be found is that G7 (Fail-stop) is broken"}},
 		{"a cut history", map[string]string{"cut.jsonl": good[:len(good)/2]}, exitUsage, []string{"cut.jsonl cannot be read"}},
 		{"an unchecked one", map[string]string{"u.jsonl": lossy}, exitUnchecked, []string{"u.jsonl could not be checked", "commits [1] are not in it"}},
@@ -167,7 +167,10 @@ func TestCIFails(t *testing.T) {
 				t.Errorf("no %q in\n%s", want, out)
 			}
 			for _, want := range c.want {
-				if want = strings.ReplaceAll(want, "DIR", dir); !strings.Contains(out, want) {
+				want = regexp.MustCompile(`FILE\((.*)\)`).ReplaceAllStringFunc(want, func(file string) string {
+					return shellWord(filepath.Join(dir, file[len("FILE("):len(file)-1]))
+				})
+				if !strings.Contains(out, want) {
 					t.Errorf("no %q in\n%s", want, out)
 				}
 			}
@@ -234,10 +237,10 @@ func TestCIJSON(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &got); err != nil || strings.Count(out, "\n") != 1 || errs != "statehouse-sim: 1 of 3 failed\n" {
 		t.Fatalf("%v\n%s%s", err, out, errs)
 	}
-	if code != exitViolation || got.Exit != code || got.Passed || got.Total.Total != 3 || got.Total.Failed != 1 || got.Command != "statehouse-sim ci --seeds 2 --seed 5 "+dir {
+	if code != exitViolation || got.Exit != code || got.Passed || got.Total.Total != 3 || got.Total.Failed != 1 || got.Command != "statehouse-sim ci --seeds 2 --seed 5 "+shellWord(dir) {
 		t.Errorf("%d: %+v", code, got)
 	}
-	if f := got.Failures[0]; f.What != "scenarios bold" || f.Promise != "G1" || f.Check != "acked-commit-lost" || f.Sentence == "" || f.Command != "statehouse-sim run -v "+dir+"/bold.yaml" {
+	if f := got.Failures[0]; f.What != "scenarios bold" || f.Promise != "G1" || f.Check != "acked-commit-lost" || f.Sentence == "" || f.Command != "statehouse-sim run -v "+shellWord(dir+"/bold.yaml") {
 		t.Errorf("%+v", f)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -69,7 +70,7 @@ func daemonOf(ts *testscript.TestScript) *daemon { return ts.Value(daemonKey{}).
 
 func (d *daemon) start(ts *testscript.TestScript, args []string) {
 	d.cmd = exec.Command(d.bin, append([]string{"--listen-addr", "127.0.0.1:0", "--disk-reserve-mb", "1"}, args...)...)
-	d.cmd.Dir = ts.MkAbs(".")
+	d.cmd.Dir, d.cmd.Env = ts.MkAbs("."), environment()
 	log, err := d.cmd.StderrPipe()
 	ts.Check(err)
 	ts.Check(d.cmd.Start())
@@ -94,6 +95,12 @@ func (d *daemon) start(ts *testscript.TestScript, args []string) {
 		_ = cmd.Wait() // killed
 		close(ended)
 	}(d.cmd, d.ended)
+}
+
+// environment is that of whoever runs the tests, without what they have set for daemons and
+// tools of their own.
+func environment() []string {
+	return slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "STATEHOUSE_") })
 }
 
 func (d *daemon) kill() {
@@ -132,7 +139,7 @@ func untilInterrupt(ts *testscript.TestScript, _ bool, args []string) {
 	path, err := exec.LookPath(args[1])
 	ts.Check(err)
 	cmd := exec.Command(path, args[2:]...)
-	cmd.Env = append(os.Environ(), "COLUMNS=100", "TZ=UTC", "STATEHOUSE_ADDRESS="+ts.Getenv("STATEHOUSE_ADDRESS"))
+	cmd.Env = append(environment(), "COLUMNS=100", "TZ=UTC", "STATEHOUSE_ADDRESS="+ts.Getenv("STATEHOUSE_ADDRESS"))
 	cmd.Stderr = ts.Stderr()
 	out, err := cmd.StdoutPipe()
 	ts.Check(err)
