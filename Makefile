@@ -7,6 +7,10 @@ VERSION := 0.1.0
 SHA     := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 LDFLAGS := -X main.version=$(VERSION) -X main.gitSHA=$(SHA)
 
+# Go keeps its caches in the home directory. Where there is none, or none that can be
+# written to, they are in .cache: .ci/gocache says which have to be.
+$(foreach cache,$(shell .ci/gocache),$(eval export $(cache) := $(CURDIR)/.cache/$(cache)))
+
 .PHONY: help build run test check race sim python fuzz vuln generate bench clean
 
 help:
@@ -56,4 +60,5 @@ bench: build
 	.ci/bench
 
 clean:
+	@chmod -R u+w .cache 2>/dev/null || true # Go writes modules read-only
 	rm -rf bin .cache
