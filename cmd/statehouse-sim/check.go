@@ -106,7 +106,7 @@ func (c *checked) partly() string {
 		of, early = "it is long, and was judged in sections", "that look further back than a section"
 	}
 	if c.Covered > 0 {
-		of = "its log is of " + count(c.Covered, "agent") + " alone"
+		of = "its log is of " + show.Count(c.Covered, "agent") + " alone"
 	}
 	if c.Gaps > 0 {
 		of = fmt.Sprintf("it has %s of which not everything was recorded", show.Count(c.Gaps, "time"))
