@@ -52,7 +52,7 @@ func exactDouble(text []byte) (d float64, exact bool, err error) {
 // isPrinted reports whether text, if it is not spelled as an integer, is how programs
 // print d.
 func isPrinted(text []byte, d float64) bool {
-	if bytes.IndexAny(text, ".eE") < 0 {
+	if !bytes.ContainsAny(text, ".eE") {
 		return false
 	}
 	var buf [32]byte
