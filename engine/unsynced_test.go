@@ -20,7 +20,7 @@ func TestUnsyncedCrashAnywhere(t *testing.T) {
 	ends := make(map[string]int)
 	for i, img := range images {
 		for m, mode := range crashModes {
-			if mode != kill && !fullSweep() && (i+m)%4 != 0 {
+			if !fullSweep() && (i+m)%5 != 0 { // the sample
 				continue
 			}
 			d := crashed(img.disk, mode, uint64(i))
@@ -36,8 +36,15 @@ func TestUnsyncedCrashAnywhere(t *testing.T) {
 		}
 	}
 	t.Log(ends)
-	if ends["kill lost"] != 0 || ends["drop lost"] == 0 || ends["torn lost"] == 0 || ends["garbage lost"] == 0 || ends["reordered lost"] == 0 {
-		t.Error("the crashes did not lose what they should")
+	lost := 0
+	for _, mode := range crashModes {
+		n := ends[fmt.Sprint(mode, " lost")]
+		if lost += n; mode == kill && n != 0 || fullSweep() && n == 0 && mode != kill && mode != simdisk.KeepAll {
+			t.Errorf("%d of the crashes (%s) lost something", n, mode)
+		}
+	}
+	if lost == 0 {
+		t.Error("no crash lost anything")
 	}
 }
 
