@@ -75,16 +75,20 @@ func (s *Service) openCapture(log func(string, ...any)) {
 	}
 }
 
-// unaryInterceptors are the capture's, which sees what clients are told, and the
-// service's.
-func (s *Service) unaryInterceptors() (list []grpc.UnaryServerInterceptor) {
-	if r := s.recorder.Load(); r != nil {
-		list = append(list, r.Unary)
+// unaryChain is the capture's interceptor, which sees what clients are told, before
+// the service's.
+func (s *Service) unaryChain() grpc.UnaryServerInterceptor {
+	r := s.recorder.Load()
+	if r == nil {
+		return s.Unary
 	}
-	return append(list, s.Unary)
+	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+		return r.Unary(ctx, req, info, func(ctx context.Context, req any) (any, error) { return s.Unary(ctx, req, info, handler) })
+	}
 }
 
-func (s *Service) streamInterceptors() (list []grpc.StreamServerInterceptor) {
+func (s *Service) streamInterceptors() []grpc.StreamServerInterceptor {
+	list := []grpc.StreamServerInterceptor{s.receiveStream}
 	if r := s.recorder.Load(); r != nil {
 		list = append(list, r.Stream)
 	}

@@ -7,6 +7,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync/atomic"
@@ -16,6 +17,7 @@ import (
 	"statehouse.dev/statehouse/engine"
 	"statehouse.dev/statehouse/linearizability/capture"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+	"statehouse.dev/statehouse/server/conns"
 )
 
 // Config says what to assemble. The zero value of a field means its default.
@@ -28,9 +30,23 @@ type Config struct {
 	// Requests bounds the unary requests under way; 1,024. Streams bounds replays
 	// and watches under way; 1,024.
 	Requests, Streams int
+	// Connections bounds those of clients; 4,096. KeptBack is how many more are there
+	// for clients that have none and for health; 64.
+	Connections, KeptBack int
+	// RequestBytes bounds what the requests under way hold together; 256 MiB.
+	RequestBytes int64
 	// Capture says where what clients ask and are told can be recorded. Without a
 	// Dir it cannot.
 	Capture Capture
+}
+
+func (c Config) withDefaults() Config {
+	c.Requests = cmp.Or(c.Requests, 1024)
+	c.Streams = cmp.Or(c.Streams, 1024)
+	c.Connections = cmp.Or(c.Connections, 4096)
+	c.KeptBack = cmp.Or(c.KeptBack, 64)
+	c.RequestBytes = cmp.Or(c.RequestBytes, 256<<20)
+	return c
 }
 
 // Service answers the RPCs of statehouse.v1.
@@ -41,29 +57,29 @@ type Service struct {
 	env      engine.Env
 	requests gate
 	streams  gate
-	draining context.Context
-	drain    context.CancelFunc
-	recorder atomic.Pointer[capture.Recorder] // nil without Config.Capture
+	// health has room of its own
+	probes, healthWatches gate
+	note                  func(event string, attrs ...any) // logs what strangers can cause, sparingly
+	draining              context.Context
+	drain                 context.CancelFunc
+	recorder              atomic.Pointer[capture.Recorder] // nil without Config.Capture
 }
 
 // Assemble opens the engine and builds the service on it. Close the service
 // after everything that calls it has stopped. Errors are those of engine.Open.
 func Assemble(env engine.Env, config Config) (*Service, error) {
-	if config.Requests == 0 {
-		config.Requests = 1024
-	}
-	if config.Streams == 0 {
-		config.Streams = 1024
-	}
-	s := &Service{config: config}
+	s := &Service{config: config.withDefaults()}
 	s.env = s.captured(env)
+	s.note = conns.Sparing(s.env.Log)
 	e, err := engine.Open(s.env, config.Engine)
 	if err != nil {
 		return nil, err
 	}
 	s.engine = e
-	s.requests.free.Store(int64(config.Requests))
-	s.streams.free.Store(int64(config.Streams))
+	s.requests.init(s.config.Requests, "requests")
+	s.streams.init(s.config.Streams, "streams")
+	s.probes.init(probesAtOnce, "requests of health")
+	s.healthWatches.init(healthWatchesAtOnce, "watches of health")
 	s.draining, s.drain = context.WithCancel(context.Background())
 	s.openCapture(env.Log)
 	return s, nil

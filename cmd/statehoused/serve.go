@@ -13,8 +13,6 @@ import (
 	"strings"
 	"syscall"
 
-	"golang.org/x/net/netutil"
-
 	"statehouse.dev/statehouse/engine"
 	"statehouse.dev/statehouse/server"
 )
@@ -44,7 +42,7 @@ func serve(ctx context.Context, s *settings, errOut io.Writer, exit func(int)) e
 		Engine: engine.Options{
 			Dir: s.dataDir, Limits: s.limits, Tuning: engine.Tuning{CacheBytes: s.cacheMB << 20}, NoSync: !s.fsyncOnCommit && !s.useMemory, Volatile: s.useMemory, MustExist: s.mustExist && !s.useMemory,
 		},
-		Version: version, GitSHA: gitSHA, Token: s.token, Requests: s.requests, Streams: s.streams,
+		Version: version, GitSHA: gitSHA, Token: s.token, Requests: s.requests, Streams: s.streams, Connections: s.connections,
 		Capture: server.Capture{Dir: s.ringDir(), MaxBytes: s.captureMB << 20, On: s.capture, Settings: s.told},
 	})
 	if err != nil {
@@ -152,7 +150,7 @@ func listen(ctx context.Context, s *settings, log *slog.Logger) ([]net.Listener,
 			return nil, listenError(s.listenAddr, err)
 		}
 		_, port, _ = net.SplitHostPort(l.Addr().String()) // port 0: the same for all
-		out = append(out, netutil.LimitListener(l, s.connections))
+		out = append(out, l)
 	}
 	return out, nil
 }

@@ -1,0 +1,206 @@
+package conns
+
+import (
+	"container/list"
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Refusal is what a client is told whose request is refused for a limit of this
+// package. Nothing of the request was looked at.
+type Refusal string
+
+func (r Refusal) Error() string { return string(r) }
+
+// frameCost is what gRPC holds of a DATA frame beside its payload, until the message
+// is whole: without it bodies of one-byte frames would be counted as a hundredth.
+const frameCost = 128
+
+// bodies bounds what the requests of all connections hold: the bytes of a request
+// count from their arrival until it is answered. Past the limit the body that has
+// been arriving for longest is refused, for it is the likeliest to never end.
+type bodies struct {
+	most     int64 // bytes
+	arriving int   // bodies that may be incomplete
+	patience time.Duration
+	note     func(event string, attrs ...any)
+
+	held atomic.Int64 // bytes of requests that are served, or will be
+	late atomic.Int64 // of requests that are refused; their clients may go on sending
+
+	mu      sync.Mutex
+	waiting list.List // *Stream in Await, the oldest first
+}
+
+// Await waits until the body of the request has arrived in full, or is refused; Finish
+// must follow when it returns nil. It costs nothing when the body is there: most come
+// together with the header.
+func (s *Stream) Await(ctx context.Context) error {
+	if s == nil {
+		return nil
+	}
+	c, b := s.conn, s.conn.table.bodies
+	c.mu.Lock()
+	if s.complete || s.refused != nil {
+		defer c.mu.Unlock()
+		return s.verdict()
+	}
+	wake := make(chan struct{})
+	s.wake = wake
+	c.mu.Unlock()
+	defer b.enter(s)()
+	timer := time.NewTimer(b.patience)
+	defer timer.Stop()
+	select {
+	case <-wake:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		b.refuse(s, Refusal(fmt.Sprintf("the body of the request did not arrive within %v; nothing was applied", b.patience)))
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return s.verdict()
+}
+
+// verdict is what has become of the body. Without an error the request is served from
+// here on, and not refused any more. The lock of the connection is held.
+func (s *Stream) verdict() error {
+	switch {
+	case s.refused != nil:
+		return s.refused
+	case s.ended:
+		return context.Canceled // by its client, or with its connection
+	}
+	s.served = true
+	return nil
+}
+
+// settle wakes who awaits the body. The lock of the connection is held.
+func (s *Stream) settle() {
+	if s.wake != nil {
+		close(s.wake)
+		s.wake = nil
+	}
+}
+
+// Finish says that the request has been served: what it holds counts until then, also
+// when its client has given it up before.
+func (s *Stream) Finish() {
+	if s == nil {
+		return
+	}
+	s.conn.mu.Lock()
+	defer s.conn.mu.Unlock()
+	s.served = false
+	s.conn.table.bodies.release(s)
+}
+
+// OnRefusal has f called if the request is refused: for handlers that read it message
+// by message, with nobody in Await.
+func (s *Stream) OnRefusal(f func(error)) {
+	if s == nil {
+		return
+	}
+	s.conn.mu.Lock()
+	s.onRefusal = f
+	refused := s.refused
+	s.conn.mu.Unlock()
+	if refused != nil {
+		f(refused)
+	}
+}
+
+// enter notes a body that is incomplete, and refuses the oldest when there are too
+// many of them.
+func (b *bodies) enter(s *Stream) (leave func()) {
+	b.mu.Lock()
+	e := b.waiting.PushBack(s)
+	over := b.waiting.Len() > b.arriving
+	b.mu.Unlock()
+	if over {
+		b.refuseOldest(Refusal(fmt.Sprintf("the limit of %d requests whose bodies have not arrived is reached, and this one has taken longest; nothing was applied: retry later", b.arriving)))
+	}
+	return func() {
+		b.mu.Lock()
+		b.waiting.Remove(e)
+		b.mu.Unlock()
+	}
+}
+
+// refuseOldest reports whether there was one.
+func (b *bodies) refuseOldest(why Refusal) bool {
+	b.mu.Lock()
+	e := b.waiting.Front()
+	if e != nil {
+		b.waiting.Remove(e)
+	}
+	b.mu.Unlock()
+	if e == nil {
+		return false
+	}
+	b.refuse(e.Value.(*Stream), why)
+	return true
+}
+
+func (b *bodies) refuse(s *Stream, why Refusal) {
+	c := s.conn
+	c.mu.Lock()
+	if s.ended || s.served || s.refused != nil {
+		c.mu.Unlock()
+		return
+	}
+	s.refused = why
+	b.held.Add(-s.held)
+	b.late.Add(s.held)
+	s.settle()
+	tell := s.onRefusal
+	c.mu.Unlock()
+	if tell != nil {
+		tell(why)
+	}
+	b.note("a request was refused while its body arrived", "peer", c.RemoteAddr().String(), "reason", string(why))
+}
+
+// grow counts n more bytes of a body. The lock of the connection is held.
+func (b *bodies) grow(s *Stream, n int64) {
+	s.held += n
+	if s.refused != nil {
+		b.late.Add(n)
+		return
+	}
+	b.held.Add(n)
+}
+
+// release takes what a request holds off the sum. The lock of the connection is held.
+func (b *bodies) release(s *Stream) {
+	if s.refused != nil {
+		b.late.Add(-s.held)
+	} else {
+		b.held.Add(-s.held)
+	}
+	s.held = 0
+}
+
+// fit brings the sum back below its limit after s has grown. It reports whether the
+// connection may go on: not one that sends and sends for requests that were refused,
+// and does not read that they were.
+func (b *bodies) fit(s *Stream) bool {
+	why := Refusal(fmt.Sprintf("the requests under way hold %d bytes, which is the limit; nothing was applied: retry later", b.most))
+	for b.held.Load() > b.most {
+		if !b.refuseOldest(why) {
+			b.refuse(s, why)
+			break
+		}
+	}
+	return b.late.Load() <= b.most/2 || !s.isRefused()
+}
+
+func (s *Stream) isRefused() bool {
+	s.conn.mu.Lock()
+	defer s.conn.mu.Unlock()
+	return s.refused != nil
+}
