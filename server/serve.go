@@ -55,13 +55,6 @@ func (s *Service) streamsPerConn() uint32 {
 	return uint32(s.requests.limit + s.streams.limit + s.probes.limit + s.healthWatches.limit + beingRefused)
 }
 
-func (s *Service) connections() *conns.Table {
-	return conns.New(conns.Limits{
-		Connections: s.config.Connections, KeptBack: s.config.KeptBack,
-		Message: maxRequestBytes, Bytes: s.config.RequestBytes, Arriving: s.config.Requests, Body: bodyTime,
-	}, s.note)
-}
-
 // Serve runs the engine and answers on the listeners until ctx ends; then it
 // drains: no new requests, watches end, what is under way may finish for a
 // while. It returns when everything has stopped; the service can then be closed.
@@ -71,7 +64,7 @@ func (s *Service) Serve(ctx context.Context, t *tls.Config, listeners ...net.Lis
 	var wg sync.WaitGroup
 	wg.Go(func() { s.engine.Run(running) })
 
-	table := s.connections()
+	table := conns.New(s.config.connLimits(), s.note)
 	g := grpc.NewServer(append(s.options(), table.Options(t)...)...)
 	services := registrar{g, s}
 	s.Register(services)

@@ -40,7 +40,18 @@ type Config struct {
 	Capture Capture
 }
 
-func (c Config) withDefaults() Config {
+// ConnectionFiles is the number of file descriptors that connections take at most.
+func (c Config) ConnectionFiles() int { return c.connLimits().Files() }
+
+func (c Config) connLimits() conns.Limits {
+	return conns.Limits{
+		Connections: c.Connections, KeptBack: c.KeptBack,
+		Message: maxRequestBytes, Bytes: c.RequestBytes, Arriving: c.Requests, Body: bodyTime,
+	}
+}
+
+// WithDefaults is c with its zero values replaced.
+func (c Config) WithDefaults() Config {
 	c.Requests = cmp.Or(c.Requests, 1024)
 	c.Streams = cmp.Or(c.Streams, 1024)
 	c.Connections = cmp.Or(c.Connections, 4096)
@@ -68,7 +79,7 @@ type Service struct {
 // Assemble opens the engine and builds the service on it. Close the service
 // after everything that calls it has stopped. Errors are those of engine.Open.
 func Assemble(env engine.Env, config Config) (*Service, error) {
-	s := &Service{config: config.withDefaults()}
+	s := &Service{config: config.WithDefaults()}
 	s.env = s.captured(env)
 	s.note = conns.Sparing(s.env.Log)
 	e, err := engine.Open(s.env, config.Engine)

@@ -38,13 +38,18 @@ func serve(ctx context.Context, s *settings, errOut io.Writer, exit func(int)) e
 	}
 	env, closeEnv := newEnv(s, halt, log)
 	defer closeEnv()
-	service, err := server.Assemble(env, server.Config{
+	config := server.Config{
 		Engine: engine.Options{
 			Dir: s.dataDir, Limits: s.limits, Tuning: engine.Tuning{CacheBytes: s.cacheMB << 20}, NoSync: !s.fsyncOnCommit && !s.useMemory, Volatile: s.useMemory, MustExist: s.mustExist && !s.useMemory,
 		},
-		Version: version, GitSHA: gitSHA, Token: s.token, Requests: s.requests, Streams: s.streams, Connections: s.connections,
+		Version: version, GitSHA: gitSHA, Token: s.token,
+		Requests: s.requests, Streams: s.streams, Connections: s.connections, RequestBytes: s.requestBytes,
 		Capture: server.Capture{Dir: s.ringDir(), MaxBytes: s.captureMB << 20, On: s.capture, Settings: s.told},
-	})
+	}.WithDefaults()
+	if err := shareFiles(openFiles(), &config.Engine.Tuning, &config, log); err != nil {
+		return usageError{err}
+	}
+	service, err := server.Assemble(env, config)
 	if err != nil {
 		return err
 	}

@@ -55,6 +55,7 @@ type Stream struct {
 	ended     bool
 	refused   error
 	onRefusal func(error)
+	overdue   *time.Timer   // the deadline has passed in the middle of a message
 	wake      chan struct{} // of Await; closed when there is a verdict
 }
 
@@ -166,6 +167,9 @@ func (c *conn) end(id uint32) {
 	}
 	delete(c.streams, id)
 	s.ended = true
+	if s.overdue != nil {
+		s.overdue.Stop()
+	}
 	if !s.served { // else Finish does
 		c.table.bodies.release(s)
 	}
@@ -187,9 +191,7 @@ func (c *conn) Write(p []byte) (int, error) {
 	return min(n, len(p)), err
 }
 
-// send follows bytes to the client and returns what to write in their place. gRPC
-// ends a request whose deadline passes by RST_STREAM with CANCEL, which a client whose
-// clock is a little behind reports as CANCELLED. It is told what happened instead.
+// send follows bytes to the client and returns what to write in their place.
 func (c *conn) send(p []byte) []byte {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -200,7 +202,7 @@ func (c *conn) send(p []byte) []byte {
 		part := p[at+n-body : at+n]
 		at += n
 		s := c.streams[c.out.stream]
-		if s == nil || c.out.stream == 0 {
+		if s == nil {
 			continue
 		}
 		if c.out.kind == frameData {
@@ -209,21 +211,58 @@ func (c *conn) send(p []byte) []byte {
 		if !done {
 			continue
 		}
-		f := c.out.frame
-		if f.kind == frameRST && at-kept >= frameHeaderLen+body && body == 4 && part[3] == errCancel && s.answer.between() {
-			c.changed = append(c.changed, p[kept:at-frameHeaderLen-body]...)
-			c.changed = deadlinePassed(c.changed, s.id, s.replied, s.complete)
+		whole := frameHeaderLen + body
+		if c.out.kind == frameRST && at-kept >= whole && body == 4 && part[3] == errCancel {
+			c.changed = append(c.changed, p[kept:at-whole]...)
+			c.changed = c.overdue(c.changed, s)
 			kept = at
+			continue
 		}
-		s.replied = s.replied || f.kind == frameHeaders
-		if f.kind == frameRST || f.has(flagEndStream) && (f.kind == frameData || f.kind == frameHeaders) {
-			c.end(s.id)
-		}
+		c.sent(s, c.out.frame)
 	}
 	if kept == 0 {
 		return p
 	}
 	return append(c.changed, p[kept:]...)
+}
+
+// sent takes note of a whole frame to the client.
+func (c *conn) sent(s *Stream, f frame) {
+	s.replied = s.replied || f.kind == frameHeaders
+	if f.kind == frameRST || f.has(flagEndStream) && (f.kind == frameData || f.kind == frameHeaders) {
+		c.end(s.id)
+	}
+}
+
+// overdue ends a request whose deadline has passed. gRPC does so by RST_STREAM with
+// CANCEL, which a client whose clock is a little behind, or whose timer is late,
+// reports as CANCELLED. It is told what happened instead; in the middle of a message
+// it cannot be told, and gets time to notice by itself.
+func (c *conn) overdue(b []byte, s *Stream) []byte {
+	if s.answer.between() {
+		b = deadlinePassed(b, s.id, s.replied, s.complete)
+		c.end(s.id)
+		return b
+	}
+	s.overdue = time.AfterFunc(lingerTime, func() { c.cut(s) })
+	return b
+}
+
+// cut ends a request whose client has not noticed that its deadline has passed.
+func (c *conn) cut(s *Stream) {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	c.mu.Lock()
+	if s.ended || !c.out.between() {
+		if !s.ended {
+			s.overdue.Reset(lingerTime)
+		}
+		c.mu.Unlock()
+		return
+	}
+	c.end(s.id)
+	c.mu.Unlock()
+	_, _ = c.Conn.Write(appendFrame(nil, frameRST, 0, s.id, []byte{0, 0, 0, errCancel}))
 }
 
 // leave sends the client elsewhere, unless a request is under way, and reports whether

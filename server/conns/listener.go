@@ -85,7 +85,7 @@ func (l *listener) refuse(raw net.Conn) {
 }
 
 // refusalsAtOnce bounds the connections that are being told that they are refused.
-const refusalsAtOnce = 16
+const refusalsAtOnce = 8
 
 // place is a connection as it was accepted, in the table until it is closed.
 type place struct {

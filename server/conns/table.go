@@ -43,7 +43,7 @@ type Limits struct {
 // lingering is how many connections may be on their way out, beside those that Limits
 // allows: each for as long as it takes its client to notice, at most lingerTime.
 const (
-	lingering  = 32
+	lingering  = 16
 	lingerTime = time.Second
 )
 
