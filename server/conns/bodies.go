@@ -26,6 +26,7 @@ type bodies struct {
 	most     int64 // bytes
 	arriving int   // bodies that may be incomplete
 	patience time.Duration
+	deafTime time.Duration
 	note     func(event string, attrs ...any)
 
 	held atomic.Int64 // bytes of requests that are served, or will be
@@ -34,6 +35,9 @@ type bodies struct {
 	mu      sync.Mutex
 	waiting list.List // *Stream in Await, the oldest first
 }
+
+// deafTime is how long a refused request may take to be told so.
+const deafTime = 5 * time.Second
 
 // Await waits until the body of the request has arrived in full, or is refused; Finish
 // must follow when it returns nil. It costs nothing when the body is there: most come
@@ -156,6 +160,8 @@ func (b *bodies) refuse(s *Stream, why Refusal) {
 	s.refused = why
 	b.held.Add(-s.held)
 	b.late.Add(s.held)
+	c.late += s.held
+	s.timer = time.AfterFunc(b.deafTime, func() { c.cutOff("its client does not read that a request was refused") })
 	s.settle()
 	tell := s.onRefusal
 	c.mu.Unlock()
@@ -170,6 +176,7 @@ func (b *bodies) grow(s *Stream, n int64) {
 	s.held += n
 	if s.refused != nil {
 		b.late.Add(n)
+		s.conn.late += n
 		return
 	}
 	b.held.Add(n)
@@ -179,16 +186,17 @@ func (b *bodies) grow(s *Stream, n int64) {
 func (b *bodies) release(s *Stream) {
 	if s.refused != nil {
 		b.late.Add(-s.held)
+		if s.conn.late -= s.held; s.conn.late == 0 {
+			s.conn.told.Broadcast()
+		}
 	} else {
 		b.held.Add(-s.held)
 	}
 	s.held = 0
 }
 
-// fit brings the sum back below its limit after s has grown. It reports whether the
-// connection may go on: not one that sends and sends for requests that were refused,
-// and does not read that they were.
-func (b *bodies) fit(s *Stream) bool {
+// fit brings the sum back below its limit after s has grown.
+func (b *bodies) fit(s *Stream) {
 	why := Refusal(fmt.Sprintf("the requests under way hold %d bytes, which is the limit; nothing was applied: retry later", b.most))
 	for b.held.Load() > b.most {
 		if !b.refuseOldest(why) {
@@ -196,11 +204,17 @@ func (b *bodies) fit(s *Stream) bool {
 			break
 		}
 	}
-	return b.late.Load() <= b.most/2 || !s.isRefused()
+	if b.late.Load() > b.most/2 {
+		s.conn.awaitTold()
+	}
 }
 
-func (s *Stream) isRefused() bool {
-	s.conn.mu.Lock()
-	defer s.conn.mu.Unlock()
-	return s.refused != nil
+// awaitTold keeps a connection from sending on until its client has been told which
+// of its requests are refused.
+func (c *conn) awaitTold() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.late > 0 && !c.leaving {
+		c.told.Wait()
+	}
 }

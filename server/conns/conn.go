@@ -34,9 +34,11 @@ type conn struct {
 	in      scanner
 	streams map[uint32]*Stream // under way: from the whole header to the last word of the answer
 	newest  *Stream
-	last    uint32 // id of newest
-	ends    bool   // the header that arrives has END_STREAM
-	leaving bool   // nothing more is taken from the client
+	last    uint32    // id of newest
+	ends    bool      // the header that arrives has END_STREAM
+	leaving bool      // nothing more is taken from the client
+	late    int64     // bytes of its requests that are refused and not told so
+	told    sync.Cond // late is 0, or the connection is leaving
 }
 
 // Stream is a request under way on a connection. Its methods do nothing for nil: where
@@ -55,13 +57,14 @@ type Stream struct {
 	ended     bool
 	refused   error
 	onRefusal func(error)
-	overdue   *time.Timer   // the deadline has passed in the middle of a message
+	timer     *time.Timer   // of what must end it at the latest
 	wake      chan struct{} // of Await; closed when there is a verdict
 }
 
 func newConn(secured net.Conn, p *place) *conn {
 	c := &conn{Conn: secured, table: p.table, place: p, ahead: bufio.NewReaderSize(secured, readBuffer), streams: make(map[uint32]*Stream)}
 	c.in.skip = prefaceLen
+	c.told.L = &c.mu
 	return c
 }
 
@@ -71,9 +74,8 @@ func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.ahead.Read(p)
 	grown, taken := c.receive(p[:n])
 	if taken {
-		if grown != nil && !c.table.bodies.fit(grown) {
-			c.table.note("a connection was closed: it goes on sending for requests that were refused", "peer", c.RemoteAddr().String())
-			return 0, io.EOF
+		if grown != nil {
+			c.table.bodies.fit(grown)
 		}
 		return n, err
 	}
@@ -152,6 +154,7 @@ func (c *conn) header(id uint32) {
 		s = &Stream{conn: c, id: id}
 		c.streams[id], c.newest, c.last = s, s, id
 		c.place.idle.Store(0)
+		c.place.asked.Store(true)
 	}
 	if s != nil && c.ends {
 		s.complete = true
@@ -167,8 +170,8 @@ func (c *conn) end(id uint32) {
 	}
 	delete(c.streams, id)
 	s.ended = true
-	if s.overdue != nil {
-		s.overdue.Stop()
+	if s.timer != nil {
+		s.timer.Stop()
 	}
 	if !s.served { // else Finish does
 		c.table.bodies.release(s)
@@ -244,7 +247,7 @@ func (c *conn) overdue(b []byte, s *Stream) []byte {
 		c.end(s.id)
 		return b
 	}
-	s.overdue = time.AfterFunc(lingerTime, func() { c.cut(s) })
+	s.timer = time.AfterFunc(lingerTime, func() { c.cut(s) })
 	return b
 }
 
@@ -255,7 +258,7 @@ func (c *conn) cut(s *Stream) {
 	c.mu.Lock()
 	if s.ended || !c.out.between() {
 		if !s.ended {
-			s.overdue.Reset(lingerTime)
+			s.timer.Reset(lingerTime)
 		}
 		c.mu.Unlock()
 		return
@@ -292,6 +295,16 @@ func (c *conn) leave(why string) bool {
 // client does not read. The next connection waits for it.
 const farewellTime = 20 * time.Millisecond
 
+// cutOff closes a connection that cannot be ended in order.
+func (c *conn) cutOff(why string) {
+	c.table.note("a connection was cut off", "peer", c.RemoteAddr().String(), "reason", why)
+	c.mu.Lock()
+	c.leaving = true
+	c.told.Broadcast()
+	c.mu.Unlock()
+	_ = c.place.Conn.Close()
+}
+
 // Close gives back what the requests under way held.
 func (c *conn) Close() error {
 	c.mu.Lock()
@@ -299,6 +312,7 @@ func (c *conn) Close() error {
 		c.end(id)
 	}
 	c.leaving = true
+	c.told.Broadcast()
 	c.mu.Unlock()
 	return c.Conn.Close()
 }

@@ -94,6 +94,7 @@ type place struct {
 	from  string
 	since time.Time
 	kind  kind         // guarded by the table's mu
+	asked atomic.Bool  // it has had a request
 	free  atomic.Bool  // it may be used for anything, and stays so
 	idle  atomic.Int64 // since when no request is under way, in Unix nanoseconds; 0: there is one
 	done  sync.Once

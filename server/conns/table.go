@@ -61,6 +61,8 @@ type Table struct {
 	bodies *bodies
 	note   func(event string, attrs ...any)
 
+	childhood time.Duration // see evict
+
 	mu      sync.Mutex
 	places  map[*place]struct{} // those that may be used
 	count   [kinds]int          // of them, by kind
@@ -81,8 +83,8 @@ const (
 // New makes a table. note logs what happens to connections; it must bound itself.
 func New(l Limits, note func(event string, attrs ...any)) *Table {
 	return &Table{
-		limits: l, note: note, places: make(map[*place]struct{}), of: make(map[string]int),
-		bodies: &bodies{most: l.Bytes, arriving: l.Arriving, patience: l.Body, note: note},
+		limits: l, note: note, childhood: childhood, places: make(map[*place]struct{}), of: make(map[string]int),
+		bodies: &bodies{most: l.Bytes, arriving: l.Arriving, patience: l.Body, deafTime: deafTime, note: note},
 	}
 }
 
@@ -103,7 +105,10 @@ func (t *Table) admit(raw net.Conn) *place {
 	defer t.mu.Unlock()
 	p := &place{Conn: raw, table: t, from: addressOf(raw.RemoteAddr()), since: time.Now()}
 	p.idle.Store(p.since.UnixNano())
-	k, found := t.kindFor(p)
+	k, found := t.kindFor(p, false)
+	if !found {
+		k, found = t.kindFor(p, true)
+	}
 	if !found {
 		return nil
 	}
@@ -119,13 +124,14 @@ func (t *Table) admit(raw net.Conn) *place {
 	return p
 }
 
-// kindFor finds a place for a connection, if need be that of an idle one.
-func (t *Table) kindFor(p *place) (kind, bool) {
+// kindFor finds a place for a connection, if need be that of an idle one; for one that
+// is young, see evict.
+func (t *Table) kindFor(p *place, young bool) (kind, bool) {
 	for _, k := range []kind{ordinary, only, restricted} {
 		if k == only && t.of[p.from] > 0 {
 			continue
 		}
-		if t.count[k] < t.room(k) || t.evict(k) {
+		if t.count[k] < t.room(k) || t.evict(k, young) {
 			return k, true
 		}
 	}
@@ -146,16 +152,23 @@ func (t *Table) remove(p *place) {
 	}
 }
 
+// childhood is how long a connection may take to its first request before it counts
+// as idle for all purposes.
+const childhood = 250 * time.Millisecond
+
 // evict sends away the idle connection of a kind that can best be spared, and reports
-// whether there was one. mu is held.
-func (t *Table) evict(k kind) bool {
+// whether there was one. young says that it may be one whose client has hardly had the
+// time to ask for anything: it is spared while a new one, which may get no further,
+// can do without. mu is held.
+func (t *Table) evict(k kind, young bool) bool {
 	type candidate struct {
 		*place
 		since int64
 	}
 	var idle []candidate
+	grown := time.Now().Add(-t.childhood).UnixNano()
 	for p := range t.places { // in any order: sorted below
-		if since := p.idle.Load(); p.kind == k && since != 0 {
+		if since := p.idle.Load(); p.kind == k && since != 0 && (young || p.asked.Load() || since < grown) {
 			idle = append(idle, candidate{p, since})
 		}
 	}
@@ -203,7 +216,7 @@ func (t *Table) promote(p *place) bool {
 	if p.kind == ordinary {
 		return true
 	}
-	if t.count[ordinary] >= t.room(ordinary) && !t.evict(ordinary) {
+	if t.count[ordinary] >= t.room(ordinary) && !t.evict(ordinary, true) {
 		return false
 	}
 	t.count[p.kind]--
