@@ -78,7 +78,7 @@ func (s *Service) Serve(ctx context.Context, t *tls.Config, listeners ...net.Lis
 	var serving sync.WaitGroup
 	for _, l := range listeners {
 		serving.Go(func() {
-			if err := g.Serve(table.Listener(l, t != nil)); err != nil {
+			if err := g.Serve(table.Listener(l, t)); err != nil {
 				stopServing(err)
 			}
 		})

@@ -21,11 +21,6 @@ func (w *raw) send(stream uint32, n, frame int) error {
 	return nil
 }
 
-const (
-	resourceExhausted = "8"
-	deadlineExceeded  = "4"
-)
-
 // ended holds that a stream ended with a status of that code, in those words.
 func (w *raw) ended(what string, stream uint32, code string, says ...string) {
 	w.t.Helper()
@@ -121,9 +116,7 @@ func TestArrivingBodies(t *testing.T) {
 		ids = append(ids, w.begin("Echo"))
 		if i < 2 {
 			eventually(t, "it is waited for", func() error {
-				r.table.bodies.mu.Lock()
-				defer r.table.bodies.mu.Unlock()
-				if r.table.bodies.waiting.Len() <= i {
+				if r.waiting() <= i {
 					return errNotYet
 				}
 				return nil

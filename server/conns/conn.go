@@ -243,7 +243,7 @@ func (c *conn) sent(s *Stream, f frame) {
 // it cannot be told, and gets time to notice by itself.
 func (c *conn) overdue(b []byte, s *Stream) []byte {
 	if s.answer.between() {
-		b = deadlinePassed(b, s.id, s.replied, s.complete)
+		b = appendStatus(b, s.id, s.replied, s.complete, deadlineExceeded, "the deadline of the request has passed")
 		c.end(s.id)
 		return b
 	}

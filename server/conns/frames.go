@@ -122,22 +122,23 @@ func goAway(last, code uint32, why string) []byte {
 	return appendFrame(nil, frameGoAway, 0, 0, append(p, why...))
 }
 
-// refusal is the whole of what a server says on a connection that it does not take.
-func refusal(why string) []byte {
-	return append(appendFrame(nil, frameSettings, 0, 0, nil), goAway(0, errCalm, why)...)
-}
+// Codes of gRPC, as trailers have them.
+const (
+	deadlineExceeded  = "4"
+	resourceExhausted = "8"
+)
 
-// deadlinePassed ends a stream with the status DEADLINE_EXCEEDED: trailers, and
-// before them the header, unless that was sent. Its fields are literals that are not
-// indexed (RFC 7541, section 6.2.2): gRPC's table for the connection stays as it is.
-func deadlinePassed(b []byte, stream uint32, replied, halfClosed bool) []byte {
+// appendStatus ends a stream with a status: trailers, and before them the header,
+// unless that was sent. The fields are literals that are not indexed (RFC 7541, section
+// 6.2.2): gRPC's table for the connection stays as it is.
+func appendStatus(b []byte, stream uint32, replied, halfClosed bool, code, message string) []byte {
 	var p []byte
 	if !replied {
 		p = append(p, 0x88) // :status 200, of the static table
 		p = appendField(p, "content-type", "application/grpc")
 	}
-	p = appendField(p, "grpc-status", "4")
-	p = appendField(p, "grpc-message", "the deadline of the request has passed")
+	p = appendField(p, "grpc-status", code)
+	p = appendField(p, "grpc-message", message)
 	b = appendFrame(b, frameHeaders, flagEndStream|flagEndHeaders, stream, p)
 	if halfClosed {
 		return b

@@ -2,6 +2,7 @@ package conns
 
 import (
 	"crypto/tls"
+	"fmt"
 	"io"
 	"net"
 	"sync"
@@ -24,12 +25,8 @@ const connWindow = 1 << 20
 
 // Options are those that a gRPC server on the table's listeners must have.
 func (t *Table) Options(secure *tls.Config) []grpc.ServerOption {
-	inner := insecure.NewCredentials()
-	if secure != nil {
-		inner = credentials.NewTLS(secure)
-	}
 	return []grpc.ServerOption{
-		grpc.Creds(handshake{inner}),
+		grpc.Creds(handshake{securing(secure)}),
 		grpc.InTapHandle(inTap),
 		grpc.ReadBufferSize(0), // see conn.Read
 		grpc.StaticStreamWindowSize(t.limits.window()),
@@ -37,16 +34,22 @@ func (t *Table) Options(secure *tls.Config) []grpc.ServerOption {
 	}
 }
 
-// Listener is l with the bounds of the table. secure says that clients begin with TLS:
-// one that is refused cannot be told why.
-func (t *Table) Listener(l net.Listener, secure bool) net.Listener {
-	return &listener{Listener: l, table: t, secure: secure}
+func securing(secure *tls.Config) credentials.TransportCredentials {
+	if secure == nil {
+		return insecure.NewCredentials()
+	}
+	return credentials.NewTLS(secure)
+}
+
+// Listener is l with the bounds of the table.
+func (t *Table) Listener(l net.Listener, secure *tls.Config) net.Listener {
+	return &listener{Listener: l, table: t, secure: securing(secure)}
 }
 
 type listener struct {
 	net.Listener
 	table   *Table
-	secure  bool
+	secure  credentials.TransportCredentials
 	telling atomic.Int32 // refusals under way
 }
 
@@ -64,11 +67,14 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 }
 
-// refuse closes a connection, and tells its client why where that is possible without
-// holding on to it.
+// refusalsAtOnce bounds the connections that are being told that they are refused.
+const refusalsAtOnce = 8
+
+// refuse closes a connection, and tells its client why, unless too many others are
+// being told: nothing that is refused may take up much.
 func (l *listener) refuse(raw net.Conn) {
 	l.table.note("a connection was refused: all have requests under way", "peer", raw.RemoteAddr().String(), "limit", l.table.limits.Connections)
-	if l.secure || l.telling.Load() >= refusalsAtOnce {
+	if l.telling.Load() >= refusalsAtOnce {
 		_ = raw.Close()
 		return
 	}
@@ -77,15 +83,43 @@ func (l *listener) refuse(raw net.Conn) {
 		defer l.telling.Add(-1)
 		defer raw.Close()
 		_ = raw.SetDeadline(time.Now().Add(lingerTime))
-		if _, err := raw.Write(refusal("the daemon's limit of connections is reached and all have requests under way: retry later")); err == nil {
-			closeWrite(raw)
-			_, _ = io.Copy(io.Discard, raw) // see conn.Read
+		secured, _, err := l.secure.ServerHandshake(raw)
+		if err != nil {
+			return
 		}
+		tellRefused(secured, fmt.Sprintf("the limit of %d connections is reached and all have requests under way; nothing was applied: retry later", l.table.limits.Connections))
 	}()
 }
 
-// refusalsAtOnce bounds the connections that are being told that they are refused.
-const refusalsAtOnce = 8
+// tellRefused answers the first request on a connection: that is what a client hands
+// on to who called it, more faithfully than the reason in a GOAWAY.
+func tellRefused(c net.Conn, why string) {
+	if _, err := c.Write(appendFrame(nil, frameSettings, 0, 0, nil)); err != nil {
+		return
+	}
+	var farewell []byte
+	last := uint32(0)
+	in, p := scanner{skip: prefaceLen}, make([]byte, 4<<10)
+	for last == 0 {
+		n, err := c.Read(p)
+		if err != nil {
+			break
+		}
+		for rest := p[:n]; len(rest) > 0; {
+			used, _, done := in.next(rest)
+			rest = rest[used:]
+			if done && last == 0 && (in.kind == frameHeaders || in.kind == frameContinuation) && in.has(flagEndHeaders) {
+				last = in.stream
+				farewell = appendStatus(nil, last, false, false, resourceExhausted, why)
+			}
+		}
+	}
+	_ = c.SetDeadline(time.Now().Add(lingerTime))
+	if _, err := c.Write(append(farewell, goAway(last, errCalm, why)...)); err == nil {
+		closeWrite(c)
+		_, _ = io.Copy(io.Discard, c) // see conn.Read
+	}
+}
 
 // place is a connection as it was accepted, in the table until it is closed.
 type place struct {

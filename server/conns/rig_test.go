@@ -80,7 +80,7 @@ func newRig(t *testing.T, l Limits, secure bool, change ...func(net.Listener) ne
 		l4 = c(l4)
 	}
 	done := make(chan error, 1)
-	go func() { done <- g.Serve(r.table.Listener(l4, secure)) }()
+	go func() { done <- g.Serve(r.table.Listener(l4, r.secure)) }()
 	t.Cleanup(func() {
 		g.Stop()
 		if err := <-done; err != nil {
@@ -195,6 +195,13 @@ func (r *rig) occupy(from string, n int) {
 			return nil
 		})
 	}
+}
+
+// waiting is how many bodies are waited for.
+func (r *rig) waiting() int {
+	r.table.bodies.mu.Lock()
+	defer r.table.bodies.mu.Unlock()
+	return r.table.bodies.waiting.Len()
 }
 
 func (r *rig) noted(what string) bool {

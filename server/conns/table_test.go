@@ -157,43 +157,31 @@ func TestBusyConnectionsStay(t *testing.T) {
 	})
 }
 
-// Past what is kept back there is nothing but the reason.
+// Past what is kept back a client is told as much, at its first request or soon.
 func TestRefusedConnections(t *testing.T) {
-	r := newRig(t, limits, false)
-	r.occupy(here, limits.Connections)
-	for range limits.KeptBack / 2 { // and on those for health something hangs
-		w := r.raw()
-		id := w.begin("Probe")
-		eventually(t, "it is under way", func() error {
-			r.table.bodies.mu.Lock()
-			defer r.table.bodies.mu.Unlock()
-			if r.table.bodies.waiting.Len() == 0 {
-				return errNotYet
-			}
-			return nil
-		})
-		defer func() { _ = w.fr.WriteRSTStream(id, 8) }()
-	}
-	eventually(t, "it is refused", func() error {
-		a, err := r.raw().until(0)
-		if a.goAway == nil {
-			return fmt.Errorf("%w", err)
+	both(t, func(t *testing.T, secure bool) {
+		r := newRig(t, limits, secure)
+		r.occupy(here, limits.Connections)
+		for range limits.KeptBack / 2 { // and on those for health something hangs
+			before := r.waiting()
+			r.raw().begin("Probe")
+			eventually(t, "it is under way", func() error {
+				if r.waiting() == before {
+					return errNotYet
+				}
+				return nil
+			})
 		}
-		if err != io.EOF || a.goAway.LastStreamID != 0 || !strings.Contains(a.debug, "limit of connections") {
+		refused(t, "a request", call(timeout(t), r.dial(here), "Echo"), "limit of 8 connections", "retry")
+		refused(t, "health", call(timeout(t), r.dial(here), "Probe"), "limit of 8 connections", "retry")
+		a, err := r.raw().until(0) // it asks for nothing
+		if err != io.EOF || a.goAway == nil || a.goAway.LastStreamID != 0 || !strings.Contains(a.debug, "limit of 8 connections") {
 			t.Errorf("ended with %v %+v %q", err, a.goAway, a.debug)
 		}
-		return nil
+		if !r.noted("a connection was refused") {
+			t.Error("the log does not say so")
+		}
 	})
-	if !r.noted("a connection was refused") {
-		t.Error("the log does not say so")
-	}
-	// A gRPC client is told, too, and at once.
-	begin := time.Now()
-	err := call(timeout(t), r.dial(here), "Echo")
-	if status.Code(err) != codes.Unavailable || time.Since(begin) > patience/2 {
-		t.Errorf("after %v: %v", time.Since(begin), err)
-	}
-	t.Log(err)
 }
 
 // One address with requests on all connections does not shut the others out, and of
