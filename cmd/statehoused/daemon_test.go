@@ -89,7 +89,13 @@ func command(env []string, args ...string) *exec.Cmd {
 // launch starts the binary, and returns when it serves or has ended.
 func launch(t *testing.T, env []string, args ...string) *daemon {
 	t.Helper()
-	d := &daemon{t: t, cmd: command(env, args...), ended: make(chan struct{})}
+	return launchAs(t, command(env, args...))
+}
+
+// launchAs is launch with a command that becomes the binary.
+func launchAs(t *testing.T, cmd *exec.Cmd) *daemon {
+	t.Helper()
+	d := &daemon{t: t, cmd: cmd, ended: make(chan struct{})}
 	d.cmd.Dir = t.TempDir() // where ./data would be
 	out, in, err := os.Pipe()
 	if err != nil {
