@@ -99,7 +99,7 @@ func (s *Service) converse(st *conns.Stream, srv any, ss grpc.ServerStream, hand
 	defer cancel(nil)
 	defer context.AfterFunc(s.draining, func() { cancel(errStopping) })()
 	st.OnRefusal(cancel)
-	err := handler(srv, interruptible{ss, ctx})
+	err := handler(srv, interruptible{ss, ctx, st})
 	if cause := context.Cause(ctx); cause != nil && ss.Context().Err() == nil {
 		return toStatus(refusedHere(cause))
 	}
@@ -110,7 +110,8 @@ var errStopping = fail(engine.ErrStopped, "the daemon is stopping: try again lat
 
 type interruptible struct {
 	grpc.ServerStream
-	ctx context.Context
+	ctx    context.Context
+	stream *conns.Stream
 }
 
 func (i interruptible) Context() context.Context { return i.ctx }
@@ -120,6 +121,7 @@ func (i interruptible) RecvMsg(m any) error {
 	go func() { received <- i.ServerStream.RecvMsg(m) }() // ends with the stream at the latest
 	select {
 	case err := <-received:
+		i.stream.Refill()
 		return err
 	case <-i.ctx.Done():
 		return context.Cause(i.ctx)

@@ -20,8 +20,10 @@ func (r Refusal) Error() string { return string(r) }
 const frameCost = 128
 
 // bodies bounds what the requests of all connections hold: the bytes of a request
-// count from their arrival until it is answered. Past the limit the body that has
-// been arriving for longest is refused, for it is the likeliest to never end.
+// count from their arrival until it is served. A body that is larger than firstWindow
+// is only sent on when there is room for all of it, so that honest clients wait in
+// place of being refused. When nothing moves the body that has been arriving for
+// longest is refused, for it is the likeliest to never end.
 type bodies struct {
 	most     int64 // bytes
 	arriving int   // bodies that may be incomplete
@@ -29,15 +31,24 @@ type bodies struct {
 	deafTime time.Duration
 	note     func(event string, attrs ...any)
 
-	held atomic.Int64 // bytes of requests that are served, or will be
-	late atomic.Int64 // of requests that are refused; their clients may go on sending
+	held  atomic.Int64 // bytes of requests that are served, or will be, and what is reserved
+	given atomic.Int64 // of held: what was granted to claims
+	late  atomic.Int64 // of requests that are refused; their clients may go on sending
 
 	mu      sync.Mutex
-	waiting list.List // *Stream in Await, the oldest first
+	waiting list.List    // *Stream in Await, the oldest first
+	queue   list.List    // *claim, the oldest first
+	claims  atomic.Int64 // in queue
 }
 
-// deafTime is how long a refused request may take to be told so.
-const deafTime = 5 * time.Second
+const (
+	// firstWindow is what a client may send of a body unasked.
+	firstWindow = 64<<10 - 1
+	// deafTime is how long a refused request may take to be told so.
+	deafTime = 5 * time.Second
+	// stallTime is how long a body waits for room before the oldest has to make some.
+	stallTime = time.Second
+)
 
 // Await waits until the body of the request has arrived in full, or is refused; Finish
 // must follow when it returns nil. It costs nothing when the body is there: most come
@@ -52,22 +63,41 @@ func (s *Stream) Await(ctx context.Context) error {
 		defer c.mu.Unlock()
 		return s.verdict()
 	}
-	wake := make(chan struct{})
-	s.wake = wake
 	c.mu.Unlock()
 	defer b.enter(s)()
-	timer := time.NewTimer(b.patience)
-	defer timer.Stop()
-	select {
-	case <-wake:
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		b.refuse(s, Refusal(fmt.Sprintf("the body of the request did not arrive within %v; nothing was applied", b.patience)))
+	late := time.NewTimer(b.patience)
+	defer late.Stop()
+	stall := time.NewTicker(stallTime)
+	defer stall.Stop()
+	var room *claim
+	defer func() { b.withdraw(room) }()
+	for {
+		c.mu.Lock()
+		if s.complete || s.refused != nil || s.ended {
+			defer c.mu.Unlock()
+			return s.verdict()
+		}
+		s.wake = make(chan struct{})
+		wake, need := s.wake, s.need()
+		c.mu.Unlock()
+		if room == nil && need > 0 {
+			room = b.claim(s, need)
+		}
+		select {
+		case <-wake:
+		case <-room.granted():
+			room.ready = nil
+			c.widen(s, room.bytes)
+		case <-stall.C:
+			if room.granted() != nil {
+				b.refuseStalled()
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-late.C:
+			b.refuse(s, Refusal(fmt.Sprintf("the body of the request did not arrive within %v; nothing was applied", b.patience)))
+		}
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return s.verdict()
 }
 
 // verdict is what has become of the body. Without an error the request is served from
@@ -98,9 +128,25 @@ func (s *Stream) Finish() {
 		return
 	}
 	s.conn.mu.Lock()
-	defer s.conn.mu.Unlock()
 	s.served = false
 	s.conn.table.bodies.release(s)
+	s.conn.mu.Unlock()
+	s.conn.table.bodies.grant()
+}
+
+// Refill lets the client of a request that is read message by message send as much
+// more as it has sent, which is not counted any longer.
+func (s *Stream) Refill() {
+	if s == nil {
+		return
+	}
+	s.conn.mu.Lock()
+	n := s.held
+	s.conn.table.bodies.release(s)
+	s.conn.mu.Unlock()
+	if n > 0 {
+		s.conn.widen(s, n)
+	}
 }
 
 // OnRefusal has f called if the request is refused: for handlers that read it message
@@ -122,6 +168,7 @@ func (s *Stream) OnRefusal(f func(error)) {
 // many of them.
 func (b *bodies) enter(s *Stream) (leave func()) {
 	b.mu.Lock()
+	s.since = time.Now()
 	e := b.waiting.PushBack(s)
 	over := b.waiting.Len() > b.arriving
 	b.mu.Unlock()
@@ -137,8 +184,23 @@ func (b *bodies) enter(s *Stream) (leave func()) {
 
 // refuseOldest reports whether there was one.
 func (b *bodies) refuseOldest(why Refusal) bool {
+	return b.refuseFirst(why, func(*Stream) bool { return true })
+}
+
+// refuseStalled makes room at the cost of the oldest body that had its time to arrive.
+func (b *bodies) refuseStalled() {
+	now := time.Now()
+	b.refuseFirst(b.full(), func(s *Stream) bool { return !s.queued && now.Sub(s.since) > stallTime })
+}
+
+// refuseFirst refuses the oldest body of those that may be, and reports whether there
+// was one.
+func (b *bodies) refuseFirst(why Refusal, may func(*Stream) bool) bool {
 	b.mu.Lock()
 	e := b.waiting.Front()
+	for e != nil && !may(e.Value.(*Stream)) {
+		e = e.Next()
+	}
 	if e != nil {
 		b.waiting.Remove(e)
 	}
@@ -158,6 +220,7 @@ func (b *bodies) refuse(s *Stream, why Refusal) {
 		return
 	}
 	s.refused = why
+	b.takeBack(s)
 	b.held.Add(-s.held)
 	b.late.Add(s.held)
 	c.late += s.held
@@ -173,6 +236,10 @@ func (b *bodies) refuse(s *Stream, why Refusal) {
 
 // grow counts n more bytes of a body. The lock of the connection is held.
 func (b *bodies) grow(s *Stream, n int64) {
+	if from := min(n, s.reserved); from > 0 {
+		s.reserved -= from
+		b.held.Add(-from)
+	}
 	s.held += n
 	if s.refused != nil {
 		b.late.Add(n)
@@ -192,15 +259,20 @@ func (b *bodies) release(s *Stream) {
 	} else {
 		b.held.Add(-s.held)
 	}
+	b.takeBack(s)
 	s.held = 0
+}
+
+// full is what a request is told for which there is no room.
+func (b *bodies) full() Refusal {
+	return Refusal(fmt.Sprintf("the requests under way hold %d bytes, which is the limit; nothing was applied: retry later", b.most))
 }
 
 // fit brings the sum back below its limit after s has grown.
 func (b *bodies) fit(s *Stream) {
-	why := Refusal(fmt.Sprintf("the requests under way hold %d bytes, which is the limit; nothing was applied: retry later", b.most))
 	for b.held.Load() > b.most {
-		if !b.refuseOldest(why) {
-			b.refuse(s, why)
+		if !b.refuseOldest(b.full()) {
+			b.refuse(s, b.full())
 			break
 		}
 	}

@@ -5,10 +5,13 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"golang.org/x/net/http2"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
 // send sends a part of a body in frames of a size.
@@ -46,13 +49,13 @@ func TestBodiesThatNeverEnd(t *testing.T) {
 		conn := r.dial(here)
 		for _, frame := range []int{16 << 10, 1000, 1} {
 			var clients []*raw
-			for range 4 {
+			for range 6 {
 				w := r.raw()
 				clients = append(clients, w)
-				size := min(512<<10, 5000*frame)
+				size := min(firstWindow-5, 2000*frame)
 				sent := make(chan struct{})
 				go func() {
-					for i := range 12 {
+					for i := range 30 {
 						id := w.begin("Echo")
 						_ = w.fr.WriteData(id, false, prefix(1<<20))
 						if w.send(id, size, frame) != nil {
@@ -88,6 +91,72 @@ func TestBodiesThatNeverEnd(t *testing.T) {
 		if !r.noted("refused while its body arrived") {
 			t.Error("the log does not say so")
 		}
+	})
+}
+
+// Large bodies that there is no room for at once wait, and none is refused.
+func TestLargeBodiesWait(t *testing.T) {
+	both(t, func(t *testing.T, secure bool) {
+		l := limits
+		l.Connections, l.Arriving, l.Bytes = 100, 100, 8<<20
+		r := newRig(t, l, secure)
+		var clients sync.WaitGroup
+		for i := range 40 {
+			conn := r.dial(here)
+			if i%2 == 0 {
+				conn = r.dial(there)
+			}
+			clients.Go(func() {
+				for range 2 {
+					m := wrapperspb.Bytes(make([]byte, 1<<20-100-i))
+					var got wrapperspb.BytesValue
+					if err := conn.Invoke(timeout(t), "/test/Echo", m, &got, grpc.WaitForReady(true)); err != nil || len(got.Value) != len(m.Value) {
+						t.Errorf("%d bytes: %v", len(m.Value), err)
+					}
+				}
+			})
+		}
+		clients.Wait()
+	})
+}
+
+// Those that announce much and do not send it give way to one that would.
+func TestStalledBodiesGiveWay(t *testing.T) {
+	r := newRig(t, limits, false)
+	w := r.raw()
+	go func() { _, _ = io.Copy(io.Discard, w) }()
+	for range 8 {
+		id := w.begin("Echo")
+		_ = w.fr.WriteData(id, false, prefix(1<<20))
+	}
+	eventually(t, "all the room is claimed", func() error {
+		if r.table.bodies.claims.Load() == 0 {
+			return errNotYet
+		}
+		return nil
+	})
+	m := wrapperspb.Bytes(make([]byte, 1<<20-100))
+	if err := r.dial(here).Invoke(timeout(t), "/test/Echo", m, &wrapperspb.BytesValue{}); err != nil {
+		t.Errorf("one that sends: %v", err)
+	}
+}
+
+// What a client sends past its window ends the connection.
+func TestWindowsAreKept(t *testing.T) {
+	r := newRig(t, limits, false)
+	w := r.raw()
+	id := w.begin("Echo")
+	_ = w.fr.WriteData(id, false, prefix(1<<20))
+	_ = w.send(id, 400<<10, 16<<10) // it has room for that
+	_ = w.send(w.begin("Echo"), 2*firstWindow, 16<<10)
+	if _, err := w.until(0); err == nil {
+		t.Error("the connection goes on")
+	}
+	eventually(t, "the log says so", func() error {
+		if !r.noted("more of a body than it may") {
+			return errNotYet
+		}
+		return nil
 	})
 }
 
@@ -186,7 +255,7 @@ func (p pipes) Close() error {
 // the daemon hold much more than the limit, and is cut off.
 func TestDeafSenders(t *testing.T) {
 	l := limits
-	l.Message = 16 << 20
+	l.Arriving = 1000
 	var p pipes
 	r := newRig(t, l, false, func(l net.Listener) net.Listener {
 		p = pipes{l, make(chan net.Conn), make(chan struct{})}
@@ -211,19 +280,19 @@ func TestDeafSenders(t *testing.T) {
 	}
 	<-greeted
 	sent := 0
-	for range 100 {
+	for range 1000 {
 		id := w.begin("Echo")
-		_ = w.fr.WriteData(id, false, prefix(16<<20))
-		for range 64 {
-			if err := w.send(id, 16<<10, 16<<10); err != nil {
-				if held := r.table.bodies.held.Load() + r.table.bodies.late.Load(); held > 2*l.Bytes {
-					t.Errorf("%d bytes were held", held)
-				}
-				t.Logf("cut off after %d bytes: %v", sent, err)
-				return
+		_ = w.fr.WriteData(id, false, prefix(60<<10))
+		if err := w.send(id, 48<<10, 16<<10); err != nil {
+			if held := r.table.bodies.held.Load() + r.table.bodies.late.Load(); held > 2*l.Bytes {
+				t.Errorf("%d bytes were held", held)
 			}
-			sent += 16 << 10
+			if sent < int(l.Bytes) || !r.noted("does not read") {
+				t.Errorf("cut off after %d bytes: %v", sent, r.notes)
+			}
+			return
 		}
+		sent += 48 << 10
 	}
 	t.Errorf("it sent %d bytes and goes on", sent)
 }

@@ -3,6 +3,7 @@ package conns
 import (
 	"bufio"
 	"context"
+	"encoding/binary"
 	"io"
 	"net"
 	"sync"
@@ -29,6 +30,7 @@ type conn struct {
 	writing sync.Mutex // held over a write, so that a frame of ours can come between two of gRPC's
 	out     scanner
 	changed []byte // scratch: what is written in place of what gRPC wrote
+	after   []byte // frames of ours, to follow the one that gRPC is writing
 
 	mu      sync.Mutex
 	in      scanner
@@ -49,6 +51,11 @@ type Stream struct {
 
 	// All of this is guarded by the connection's mu.
 	held      int64
+	given     int64 // by its claim
+	reserved  int64 // of that: what has not arrived
+	large     bool  // the body needs a claim
+	window    int64 // that the client may send
+	overran   bool
 	body      messages
 	answer    messages
 	replied   bool // the answer's header is sent
@@ -57,8 +64,12 @@ type Stream struct {
 	ended     bool
 	refused   error
 	onRefusal func(error)
-	timer     *time.Timer   // of what must end it at the latest
-	wake      chan struct{} // of Await; closed when there is a verdict
+	timer     *time.Timer // of what must end it at the latest
+
+	// Guarded by the mu of bodies.
+	since  time.Time     // the body may be sent
+	queued bool          // its claim has not been granted
+	wake   chan struct{} // of Await; closed when there is a verdict
 }
 
 func newConn(secured net.Conn, p *place) *conn {
@@ -73,6 +84,11 @@ func newConn(secured net.Conn, p *place) *conn {
 func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.ahead.Read(p)
 	grown, taken := c.receive(p[:n])
+	if grown != nil && grown.overran {
+		c.cutOff("its client sends more of a body than it may")
+		return 0, io.EOF
+	}
+	c.table.bodies.grant() // of what has ended
 	if taken {
 		if grown != nil {
 			c.table.bodies.fit(grown)
@@ -114,11 +130,17 @@ func (c *conn) grow(s *Stream, part []byte, done bool) bool {
 		s.body.take(part)
 	}
 	n := int64(len(part))
+	s.window -= n
+	s.overran = s.window < 0
 	if done && c.in.length > 0 {
 		n += frameCost
 	}
 	if n > 0 {
 		c.table.bodies.grow(s, n)
+	}
+	if !s.large && s.need() > 0 {
+		s.large = true
+		s.settle() // Await claims room
 	}
 	if s.body.most > c.table.limits.Message && s.refused == nil && !s.complete {
 		s.complete = true // as far as it will be looked at: gRPC refuses it by its length
@@ -151,7 +173,7 @@ func (c *conn) received(f frame) {
 func (c *conn) header(id uint32) {
 	s := c.streams[id]
 	if s == nil && id > c.last {
-		s = &Stream{conn: c, id: id}
+		s = &Stream{conn: c, id: id, window: firstWindow}
 		c.streams[id], c.newest, c.last = s, s, id
 		c.place.idle.Store(0)
 		c.place.asked.Store(true)
@@ -187,6 +209,7 @@ func (c *conn) Write(p []byte) (int, error) {
 	c.writing.Lock()
 	defer c.writing.Unlock()
 	out := c.send(p)
+	c.table.bodies.grant() // of what has ended
 	n, err := c.Conn.Write(out)
 	if err == nil {
 		return len(p), nil
@@ -204,6 +227,13 @@ func (c *conn) send(p []byte) []byte {
 		n, body, done := c.out.next(p[at:])
 		part := p[at+n-body : at+n]
 		at += n
+		whole := frameHeaderLen + body
+		if c.out.kind == frameSettings && done && !c.out.has(flagAck) && at-kept >= whole && body == int(c.out.length) {
+			c.changed = append(c.changed, p[kept:at-body]...)
+			c.changed = append(c.changed, firstSettings(part, firstWindow)...)
+			kept = at
+			continue
+		}
 		s := c.streams[c.out.stream]
 		if s == nil {
 			continue
@@ -214,7 +244,9 @@ func (c *conn) send(p []byte) []byte {
 		if !done {
 			continue
 		}
-		whole := frameHeaderLen + body
+		if c.out.kind == frameWindowUpdate && body == 4 {
+			s.window += int64(binary.BigEndian.Uint32(part))
+		}
 		if c.out.kind == frameRST && at-kept >= whole && body == 4 && part[3] == errCancel {
 			c.changed = append(c.changed, p[kept:at-whole]...)
 			c.changed = c.overdue(c.changed, s)
@@ -223,10 +255,15 @@ func (c *conn) send(p []byte) []byte {
 		}
 		c.sent(s, c.out.frame)
 	}
-	if kept == 0 {
+	if kept == 0 && len(c.after) == 0 {
 		return p
 	}
-	return append(c.changed, p[kept:]...)
+	c.changed = append(c.changed, p[kept:]...)
+	if c.out.between() {
+		c.changed = append(c.changed, c.after...)
+		c.after = c.after[:0]
+	}
+	return c.changed
 }
 
 // sent takes note of a whole frame to the client.
@@ -314,6 +351,7 @@ func (c *conn) Close() error {
 	c.leaving = true
 	c.told.Broadcast()
 	c.mu.Unlock()
+	c.table.bodies.grant() // of what has ended
 	return c.Conn.Close()
 }
 

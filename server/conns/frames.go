@@ -11,8 +11,10 @@ const (
 	frameRST          = 0x3
 	frameSettings     = 0x4
 	frameGoAway       = 0x7
+	frameWindowUpdate = 0x8
 	frameContinuation = 0x9
 
+	flagAck        = 0x1 // of SETTINGS
 	flagEndStream  = 0x1
 	flagEndHeaders = 0x4
 	flagPadded     = 0x8
@@ -120,6 +122,18 @@ func goAway(last, code uint32, why string) []byte {
 	p := binary.BigEndian.AppendUint32(nil, last)
 	p = binary.BigEndian.AppendUint32(p, code)
 	return appendFrame(nil, frameGoAway, 0, 0, append(p, why...))
+}
+
+// firstSettings is the payload of SETTINGS with another initial window.
+func firstSettings(p []byte, window uint32) []byte {
+	const initialWindow, each = 4, 6
+	p = append([]byte(nil), p...)
+	for at := 0; at+each <= len(p); at += each {
+		if binary.BigEndian.Uint16(p[at:]) == initialWindow {
+			binary.BigEndian.PutUint32(p[at+2:], window)
+		}
+	}
+	return p
 }
 
 // Codes of gRPC, as trailers have them.

@@ -14,9 +14,9 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 )
 
-// window is how much of a request's body a client may send before gRPC reads it: all
-// of it and what frames and padding add, since Await has it arrive unread. It is a
-// bound for one request; that for all of them together is Limits.Bytes.
+// window is how much of a request's body gRPC takes before it is read: all of it and
+// what padding adds, since Await has it arrive unread. Its client hears of firstWindow,
+// and of more when there is room.
 func (l Limits) window() int32 { return int32(l.Message + l.Message/16 + 64<<10) }
 
 // connWindow is how much a client may send on a connection before it is told that it

@@ -92,8 +92,8 @@ func newRig(t *testing.T, l Limits, secure bool, change ...func(net.Listener) ne
 			if n := len(r.table.places) + len(r.table.leaving); n != 0 || r.table.count != [kinds]int{} || len(r.table.of) != 0 {
 				return fmt.Errorf("%d connections, %v, %v", n, r.table.count, r.table.of)
 			}
-			if b := r.table.bodies; b.held.Load() != 0 || b.late.Load() != 0 || b.waiting.Len() != 0 {
-				return fmt.Errorf("%d bytes held, %d late, %d waiting", b.held.Load(), b.late.Load(), b.waiting.Len())
+			if b := r.table.bodies; b.held.Load() != 0 || b.given.Load() != 0 || b.late.Load() != 0 || r.waiting() != 0 {
+				return fmt.Errorf("%d bytes held, %d given, %d late, %d waiting", b.held.Load(), b.given.Load(), b.late.Load(), r.waiting())
 			}
 			if n := runtime.NumGoroutine(); n > before {
 				return fmt.Errorf("%d goroutines, %d before", n, before)
