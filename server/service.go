@@ -33,7 +33,7 @@ type Config struct {
 	// Connections bounds those of clients; 4,096. KeptBack is how many more are there
 	// for clients that have none and for health; 64.
 	Connections, KeptBack int
-	// RequestBytes bounds what the requests under way hold together; 256 MiB.
+	// RequestBytes bounds what the requests under way hold together; 128 MiB.
 	RequestBytes int64
 	// Capture says where what clients ask and are told can be recorded. Without a
 	// Dir it cannot.
@@ -56,7 +56,7 @@ func (c Config) WithDefaults() Config {
 	c.Streams = cmp.Or(c.Streams, 1024)
 	c.Connections = cmp.Or(c.Connections, 4096)
 	c.KeptBack = cmp.Or(c.KeptBack, 64)
-	c.RequestBytes = cmp.Or(c.RequestBytes, 256<<20)
+	c.RequestBytes = cmp.Or(c.RequestBytes, 128<<20)
 	return c
 }
 

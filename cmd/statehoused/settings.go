@@ -74,7 +74,7 @@ func (s *settings) register(f *pflag.FlagSet) {
 	f.IntVar(&s.requests, "max-requests", 1024, "most unary requests under way")
 	f.IntVar(&s.streams, "max-streams", 1024, "most replays and watches under way")
 	f.IntVar(&s.connections, "max-connections", 4096, "most client connections")
-	f.Int64Var(&s.requestBytes, "max-request-bytes", 256<<20, "most bytes of requests that arrive or are under way; at most an eighth of --memory-limit-mb")
+	f.Int64Var(&s.requestBytes, "max-request-bytes", 128<<20, "most bytes of requests that arrive or are under way; at most a sixteenth of --memory-limit-mb")
 	f.StringVar(&s.tlsCert, "tls-cert", "", "PEM file with the certificate chain; turns TLS on")
 	f.StringVar(&s.tlsKey, "tls-key", "", "PEM file with the certificate's key")
 	f.StringVar(&s.tokenFile, "token-file", "", "file with the token every request must carry")
@@ -213,7 +213,7 @@ func (s *settings) check() error {
 			return fmt.Errorf("the token file %s is empty", s.tokenFile)
 		}
 	}
-	s.requestBytes = min(s.requestBytes, max(s.memoryLimitMB<<20/8, 2*server.MaxAnswerBytes))
+	s.requestBytes = min(s.requestBytes, max(s.memoryLimitMB<<20/16, 4*server.MaxAnswerBytes))
 	s.limits.TxnTimeout = time.Duration(s.txTimeoutMS) * time.Millisecond
 	s.limits.MaxTxnTimeout = s.maxTxTimeout
 	s.limits.DiskReserve = s.diskReserveMB << 20

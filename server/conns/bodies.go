@@ -29,6 +29,7 @@ type bodies struct {
 	arriving int   // bodies that may be incomplete
 	patience time.Duration
 	deafTime time.Duration
+	slowest  int64
 	note     func(event string, attrs ...any)
 
 	held  atomic.Int64 // bytes of requests that are served, or will be, and what is reserved
@@ -46,8 +47,10 @@ const (
 	firstWindow = 64<<10 - 1
 	// deafTime is how long a refused request may take to be told so.
 	deafTime = 5 * time.Second
-	// stallTime is how long a body waits for room before the oldest has to make some.
+	// stallTime is how long a body waits for room before another that does not arrive
+	// has to make some: at less than slowest, in bytes a second, and stallTime on top.
 	stallTime = time.Second
+	slowest   = 256 << 10
 )
 
 // Await waits until the body of the request has arrived in full, or is refused; Finish
@@ -168,7 +171,6 @@ func (s *Stream) OnRefusal(f func(error)) {
 // many of them.
 func (b *bodies) enter(s *Stream) (leave func()) {
 	b.mu.Lock()
-	s.since = time.Now()
 	e := b.waiting.PushBack(s)
 	over := b.waiting.Len() > b.arriving
 	b.mu.Unlock()
@@ -190,7 +192,7 @@ func (b *bodies) refuseOldest(why Refusal) bool {
 // refuseStalled makes room at the cost of the oldest body that had its time to arrive.
 func (b *bodies) refuseStalled() {
 	now := time.Now()
-	b.refuseFirst(b.full(), func(s *Stream) bool { return !s.queued && now.Sub(s.since) > stallTime })
+	b.refuseFirst(b.full(), func(s *Stream) bool { return !s.due.IsZero() && now.After(s.due) })
 }
 
 // refuseFirst refuses the oldest body of those that may be, and reports whether there

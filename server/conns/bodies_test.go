@@ -74,7 +74,7 @@ func TestBodiesThatNeverEnd(t *testing.T) {
 				if err := call(timeout(t), conn, "Echo"); err != nil {
 					t.Errorf("a whole request: %v", err)
 				}
-				if held := r.table.bodies.held.Load(); held > l.Bytes+1<<20 {
+				if held := r.table.bodies.held.Load(); held > l.Bytes+2<<20 { // one always has room, and six frames may be on the way
 					t.Errorf("%d bytes are held, the limit is %d", held, l.Bytes)
 				}
 			}
@@ -98,7 +98,7 @@ func TestBodiesThatNeverEnd(t *testing.T) {
 func TestLargeBodiesWait(t *testing.T) {
 	both(t, func(t *testing.T, secure bool) {
 		l := limits
-		l.Connections, l.Arriving, l.Bytes = 100, 100, 8<<20
+		l.Connections, l.Arriving, l.Bytes = 100, 100, 16<<20
 		r := newRig(t, l, secure)
 		var clients sync.WaitGroup
 		for i := range 40 {
@@ -123,6 +123,7 @@ func TestLargeBodiesWait(t *testing.T) {
 // Those that announce much and do not send it give way to one that would.
 func TestStalledBodiesGiveWay(t *testing.T) {
 	r := newRig(t, limits, false)
+	r.table.bodies.slowest = 1 << 30
 	w := r.raw()
 	go func() { _, _ = io.Copy(io.Discard, w) }()
 	for range 8 {

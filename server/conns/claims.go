@@ -32,7 +32,7 @@ func (s *Stream) need() int64 {
 func (b *bodies) claim(s *Stream, bytes int64) *claim {
 	c := &claim{stream: s, bytes: bytes, ready: make(chan struct{})}
 	b.mu.Lock()
-	c.queued, s.queued = b.queue.PushBack(c), true
+	c.queued = b.queue.PushBack(c)
 	b.claims.Add(1)
 	b.mu.Unlock()
 	b.grant()
@@ -53,8 +53,8 @@ func (b *bodies) withdraw(c *claim) {
 }
 
 // grant reserves room for those that have waited longest for it. A quarter of the
-// whole is left to what comes unasked: with that of those that wait the room would be
-// taken before any of them gets on.
+// whole is left to what comes unasked. One always has room: what those that wait have
+// sent unasked may be all there is, and then none of them would get on.
 func (b *bodies) grant() {
 	for b.claims.Load() > 0 {
 		b.mu.Lock()
@@ -64,7 +64,7 @@ func (b *bodies) grant() {
 			return
 		}
 		c := e.Value.(*claim)
-		if given := b.given.Load(); given > 0 && given+c.bytes > b.most-b.most/4 {
+		if given := b.given.Load(); given > 0 && (given+c.bytes > b.most-b.most/4 || b.held.Load()+c.bytes > b.most) {
 			b.mu.Unlock()
 			return
 		}
@@ -72,7 +72,7 @@ func (b *bodies) grant() {
 		b.given.Add(c.bytes)
 		b.held.Add(c.bytes)
 		s := c.stream
-		s.since = time.Now()
+		s.due = time.Now().Add(stallTime + time.Duration(c.bytes*int64(time.Second)/b.slowest))
 		b.mu.Unlock()
 		s.conn.mu.Lock()
 		s.reserved, s.given = c.bytes, c.bytes
@@ -86,7 +86,7 @@ func (b *bodies) grant() {
 
 func (b *bodies) dequeue(c *claim) {
 	b.queue.Remove(c.queued)
-	c.queued, c.stream.queued = nil, false
+	c.queued = nil
 	b.claims.Add(-1)
 }
 

@@ -66,10 +66,8 @@ type Stream struct {
 	onRefusal func(error)
 	timer     *time.Timer // of what must end it at the latest
 
-	// Guarded by the mu of bodies.
-	since  time.Time     // the body may be sent
-	queued bool          // its claim has not been granted
-	wake   chan struct{} // of Await; closed when there is a verdict
+	due  time.Time     // the body should have arrived, for which room was made; guarded by the mu of bodies
+	wake chan struct{} // of Await; closed when there is a verdict
 }
 
 func newConn(secured net.Conn, p *place) *conn {
@@ -214,6 +212,7 @@ func (c *conn) Write(p []byte) (int, error) {
 	if err == nil {
 		return len(p), nil
 	}
+	c.depart() // gRPC stops writing and waits for a read to fail
 	return min(n, len(p)), err
 }
 
@@ -335,11 +334,16 @@ const farewellTime = 20 * time.Millisecond
 // cutOff closes a connection that cannot be ended in order.
 func (c *conn) cutOff(why string) {
 	c.table.note("a connection was cut off", "peer", c.RemoteAddr().String(), "reason", why)
+	c.depart()
+	_ = c.place.Conn.Close()
+}
+
+// depart has nothing more be taken from the client.
+func (c *conn) depart() {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.leaving = true
 	c.told.Broadcast()
-	c.mu.Unlock()
-	_ = c.place.Conn.Close()
 }
 
 // Close gives back what the requests under way held.
@@ -348,9 +352,8 @@ func (c *conn) Close() error {
 	for id := range c.streams { // in any order: they all end
 		c.end(id)
 	}
-	c.leaving = true
-	c.told.Broadcast()
 	c.mu.Unlock()
+	c.depart()
 	c.table.bodies.grant() // of what has ended
 	return c.Conn.Close()
 }

@@ -84,7 +84,7 @@ const (
 func New(l Limits, note func(event string, attrs ...any)) *Table {
 	return &Table{
 		limits: l, note: note, childhood: childhood, places: make(map[*place]struct{}), of: make(map[string]int),
-		bodies: &bodies{most: l.Bytes, arriving: l.Arriving, patience: l.Body, deafTime: deafTime, note: note},
+		bodies: &bodies{most: l.Bytes, arriving: l.Arriving, patience: l.Body, deafTime: deafTime, slowest: slowest, note: note},
 	}
 }
 
