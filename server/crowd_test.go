@@ -238,7 +238,7 @@ func TestFrequentPings(t *testing.T) {
 	fr := http2.NewFramer(c, c)
 	_, _ = c.Write([]byte(http2.ClientPreface))
 	_ = fr.WriteSettings()
-	tick := time.NewTicker(2 * minPing)
+	tick := time.NewTicker(minPing + 100*time.Millisecond)
 	defer tick.Stop()
 	for i := range 5 {
 		<-tick.C
