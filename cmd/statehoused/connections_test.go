@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os/exec"
 	"path/filepath"
@@ -18,7 +19,9 @@ import (
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 
+	"statehouse.dev/statehouse/engine"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+	"statehouse.dev/statehouse/server"
 )
 
 // withFiles launches a daemon that may open only so many files.
@@ -46,6 +49,26 @@ func (d *daemon) idle(n int) {
 		if i%2 == 0 {
 			_, _ = io.WriteString(c, http2.ClientPreface)
 			_ = http2.NewFramer(c, nil).WriteSettings()
+		}
+	}
+}
+
+// Whatever the process may open, the shares add up to no more, and a daemon that serves
+// has connections.
+func TestShareFiles(t *testing.T) {
+	quiet := slog.New(slog.DiscardHandler)
+	for limit := range 9000 {
+		config := server.Config{}.WithDefaults()
+		tuning := engine.Tuning{}
+		err := shareFiles(limit, &tuning, &config, quiet)
+		if (err != nil) != (limit < 199) {
+			t.Fatalf("%d files: %v", limit, err)
+		}
+		if sum := tuning.Files() + config.ConnectionFiles() + otherFiles; err == nil && (sum > limit || config.Connections < fewestConnections || config.KeptBack < 4) {
+			t.Fatalf("%d files: %d are shared, to %d connections and %d kept back", limit, sum, config.Connections, config.KeptBack)
+		}
+		if limit >= 8400 && config.Connections != 4096 {
+			t.Fatalf("%d files: %d connections", limit, config.Connections)
 		}
 	}
 }

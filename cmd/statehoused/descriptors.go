@@ -27,7 +27,7 @@ func shareFiles(limit int, tuning *engine.Tuning, config *server.Config, log *sl
 		return nil
 	}
 	asked := config.Connections
-	config.KeptBack = min(config.KeptBack, left/4)
+	config.KeptBack = min(config.KeptBack, max(left, 0)/4)
 	config.Connections -= config.ConnectionFiles() - left
 	if config.Connections < fewestConnections {
 		needed := limit + fewestConnections - config.Connections
