@@ -32,6 +32,9 @@ var doors = map[string][]ban{
 		{module + "/client", "the service must not lean on its own client"},
 		{module + "/cmd", "commands are the outermost room"},
 	},
+	"server/conns": {
+		{module + "/", "it stands between gRPC and the network and knows of no service"},
+	},
 	"client": {
 		{module + "/engine", "a client that shares code with the engine cannot catch the engine lying"},
 		{module + "/server", "as for the engine"},
@@ -133,7 +136,7 @@ type ban struct{ prefix, why string }
 // must be a function of the values it is given.
 var (
 	clockFiles = []string{"engine/env_os.go", "engine/loop.go", "server/serve.go"}
-	goFiles    = []string{"server/serve.go"}
+	goFiles    = []string{"server/receive.go", "server/serve.go"}
 	osFiles    = []string{}
 )
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -16,15 +17,17 @@ import (
 
 // spaceWatch knows when to look at the disk again.
 type spaceWatch struct {
-	reserve uint64 // free bytes below which writes are refused
-	ballast uint64 // bytes of the ballast file
-	since   uint64 // bytes written since the last look
+	reserve uint64        // free bytes below which writes are refused
+	ballast uint64        // bytes of the ballast file
+	since   uint64        // bytes written since the last look
+	free    atomic.Uint64 // as of the last look: who asks for it must not wait for a disk that does not answer
 }
 
 // init sets the watermark: what was configured, or a quarter of a small disk.
 func (s *spaceWatch) init(configured uint64, u vfs.DiskUsage) {
 	s.reserve = min(configured, u.TotalBytes/4)
 	s.ballast = min(s.reserve/8, 8<<20) // a flush or two
+	s.free.Store(u.AvailBytes)
 }
 
 // wrote counts bytes and tells when so many were written that it is time to look.
@@ -43,6 +46,7 @@ func (e *Engine) checkSpace() {
 	if err != nil {
 		return
 	}
+	e.space.free.Store(u.AvailBytes)
 	switch full := e.full.Load() != nil; {
 	case u.AvailBytes < e.space.reserve && !full:
 		e.refuseForSpace(u.AvailBytes)

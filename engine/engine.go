@@ -89,7 +89,7 @@ type Status struct {
 	LastCommitTime time.Time // zero before the first commit
 	OpenTxns       int
 	DiskUsed       uint64 // bytes of the store
-	DiskFree       uint64 // bytes free beside it
+	DiskFree       uint64 // bytes free beside it, as of the last look
 	Refused        error  // why writes are refused, nil while they are accepted
 	Durable        bool
 	StoreID        string
@@ -102,6 +102,7 @@ func (e *Engine) Status() Status {
 		Published: e.Published(),
 		OpenTxns:  e.txns.count(),
 		DiskUsed:  e.db.Metrics().DiskSpaceUsage(),
+		DiskFree:  e.space.free.Load(),
 		Refused:   e.refusal(),
 		Durable:   !e.opts.NoSync && !e.opts.Volatile,
 		StoreID:   e.identity.storeID,
@@ -109,9 +110,6 @@ func (e *Engine) Status() Status {
 	}
 	if s.Published > 0 {
 		s.LastCommitTime = time.Unix(0, e.publishedTime.Load()).UTC()
-	}
-	if u, err := e.env.FS.GetDiskUsage(e.opts.Dir); err == nil {
-		s.DiskFree = u.AvailBytes
 	}
 	return s
 }

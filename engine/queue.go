@@ -134,7 +134,7 @@ func (e *Engine) unlessCommitted(p *proposal, err error) (CommitResult, error) {
 		return CommitResult{}, inDoubt(err)
 	case !found:
 		return CommitResult{}, err
-	case o.fingerprint != p.fingerprint:
+	case !p.repeats(o.fingerprint):
 		return CommitResult{}, reusedAt(p.id, o.commitTS)
 	}
 	r, lookErr := e.loadResult(o.commitTS)

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -14,6 +15,7 @@ import (
 type Tuning struct {
 	MemTableBytes    uint64 // 0: by the size of the disk
 	CacheBytes       int64  // 0: 256 MiB
+	OpenFiles        int    // tables held open at once; 0: 4096
 	ManualCompaction bool   // no background flush or compaction but by Flush and Compact
 }
 
@@ -22,12 +24,27 @@ const (
 	// unnoticed. Pinned, since tests rest on how this version behaves.
 	PebbleFormat = pebble.FormatMajorVersion(24)
 
+	besideTables = 10 // what Pebble takes off its own limit of files
+
 	maxMemTable = 4 << 20
 	minMemTable = 1 << 20
 	memTables   = 4 // at most: writes stop when so many wait to be flushed
 
 	// MemTablesBytes is what Pebble's memtables and batches take at most, beside its cache.
 	MemTablesBytes = (memTables + 2) * maxMemTable
+)
+
+// Files is the number of file descriptors that a store takes at most, with t as it is.
+func (t Tuning) Files() int {
+	const besides = 40 // logs, manifests, tables that are being written, the witness, directories
+	return max(cmp.Or(t.OpenFiles, MostOpenFiles), LeastOpenFiles) + besides
+}
+
+// MostOpenFiles are the tables that are held open by default; LeastOpenFiles are what
+// Pebble takes whatever it is told.
+const (
+	MostOpenFiles  = 4096
+	LeastOpenFiles = 64
 )
 
 // storeOptions are the options every open of the store shares.
@@ -44,7 +61,7 @@ func storeOptions(fs vfs.FS, t Tuning, log pebble.Logger, events *pebble.EventLi
 		L0CompactionThreshold:       8,
 		L0StopWritesThreshold:       1000,
 		LBaseMaxBytes:               64 << 20,
-		MaxOpenFiles:                4096,
+		MaxOpenFiles:                cmp.Or(t.OpenFiles, MostOpenFiles) + besideTables,
 		DisableAutomaticCompactions: t.ManualCompaction,
 		DisableTableStats:           t.ManualCompaction,
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 1 },

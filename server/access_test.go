@@ -63,7 +63,7 @@ func TestToken(t *testing.T) {
 }
 
 // Nothing answers without the token, neither the neighbours of the service nor a
-// method that it does not have.
+// method that it does not have; but the standard health service, for probes.
 func TestTokenGuardsEverything(t *testing.T) {
 	r := newRig(t, func(c *Config, _ *engine.Env) { c.Token = secret })
 	r.mute = true
@@ -71,8 +71,19 @@ func TestTokenGuardsEverything(t *testing.T) {
 		refused(t, m, r.raw(m, nil), codes.Unauthenticated, pb.ErrorCode_UNAUTHENTICATED)
 		refused(t, m+", malformed", r.raw(m, []byte{0xff}), codes.Unauthenticated, pb.ErrorCode_UNAUTHENTICATED)
 	}
-	_, err := healthpb.NewHealthClient(r.conn).Check(timeout(t), &healthpb.HealthCheckRequest{})
-	refused(t, "standard health", err, codes.Unauthenticated, pb.ErrorCode_UNAUTHENTICATED)
+	health := healthpb.NewHealthClient(r.conn)
+	for what, ctx := range map[string]context.Context{"no token": timeout(t), "a wrong one": bearer(t, "Bearer wrong")} { // in any order
+		if got, err := health.Check(ctx, &healthpb.HealthCheckRequest{}); err != nil || got.Status != healthpb.HealthCheckResponse_SERVING {
+			t.Errorf("standard health with %s: %v %v", what, got, err)
+		}
+		watch, err := health.Watch(ctx, &healthpb.HealthCheckRequest{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := watch.Recv(); err != nil || got.Status != healthpb.HealthCheckResponse_SERVING {
+			t.Errorf("a watch of standard health with %s: %v %v", what, got, err)
+		}
+	}
 	stream, err := reflectionpb.NewServerReflectionClient(r.conn).ServerReflectionInfo(timeout(t))
 	if err != nil {
 		t.Fatal(err)
@@ -109,7 +120,11 @@ func TestGates(t *testing.T) {
 		}
 		return nil
 	})
-	_, err := r.Health(timeout(t), &pb.HealthRequest{})
+	read := func() error {
+		_, err := r.GetState(timeout(t), &pb.GetStateRequest{AgentId: "a", Key: "k"})
+		return err
+	}
+	err := read()
 	refused(t, "a third request", err, codes.ResourceExhausted, pb.ErrorCode_LIMIT_EXCEEDED, "requests", "2", "retry")
 	close(block)
 	for range 2 {
@@ -117,7 +132,7 @@ func TestGates(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if _, err := r.Health(timeout(t), &pb.HealthRequest{}); err != nil {
+	if err := read(); err != nil {
 		t.Errorf("after they have ended: %v", err)
 	}
 

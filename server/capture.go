@@ -79,18 +79,22 @@ func (s *Service) openCapture(log func(string, ...any)) {
 	}
 }
 
-// unaryInterceptors are what counts answers, the capture's, which sees what clients are
-// told, and the service's.
-func (s *Service) unaryInterceptors() []grpc.UnaryServerInterceptor {
-	list := []grpc.UnaryServerInterceptor{s.encodeAnswers}
+// unaryChain is what counts answers, the capture's interceptor, which sees what clients
+// are told, and the service's.
+func (s *Service) unaryChain() grpc.UnaryServerInterceptor {
+	inner := s.Unary
 	if r := s.recorder.Load(); r != nil {
-		list = append(list, r.Unary)
+		inner = func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+			return r.Unary(ctx, req, info, func(ctx context.Context, req any) (any, error) { return s.Unary(ctx, req, info, handler) })
+		}
 	}
-	return append(list, s.Unary)
+	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+		return s.encodeAnswers(ctx, req, info, func(ctx context.Context, req any) (any, error) { return inner(ctx, req, info, handler) })
+	}
 }
 
 func (s *Service) streamInterceptors() []grpc.StreamServerInterceptor {
-	list := []grpc.StreamServerInterceptor{s.countStream}
+	list := []grpc.StreamServerInterceptor{s.receiveStream, s.countStream}
 	if r := s.recorder.Load(); r != nil {
 		list = append(list, r.Stream)
 	}

@@ -6,42 +6,28 @@ import (
 	"fmt"
 	"runtime/debug"
 	"strings"
-	"sync/atomic"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
 
-	"statehouse.dev/statehouse/engine"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
-
-// gate lets a number of requests in and refuses the rest: a clear no, not a
-// queue (G9).
-type gate struct{ free atomic.Int64 }
-
-func (g *gate) enter() bool {
-	if g.free.Add(-1) < 0 {
-		g.free.Add(1)
-		return false
-	}
-	return true
-}
-
-func (g *gate) leave() { g.free.Add(1) }
 
 // Unary is the interceptor that every unary request passes: in production
 // through grpc.Server, in the simulator through its transport.
 func (s *Service) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (resp any, err error) {
-	if err := s.admit(ctx, &s.requests, s.config.Requests, "requests under way"); err != nil {
+	g := s.gateOf(info.FullMethod, false)
+	if err := s.admit(ctx, info.FullMethod, g); err != nil {
 		return nil, toStatus(s.refused(req, err))
 	}
-	defer s.requests.leave()
+	defer g.leave()
 	defer s.recovered(info.FullMethod, &err)
 	if err := checkParsed(req); err != nil {
 		return nil, toStatus(err)
 	}
 	if err := s.admitAnswer(ctx, info.FullMethod); err != nil {
-		return nil, toStatus(err)
+		return nil, toStatus(s.refused(req, err))
 	}
 	resp, err = handler(ctx, req)
 	if err == nil {
@@ -55,10 +41,11 @@ func (s *Service) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo
 
 // Stream is the interceptor that every stream passes.
 func (s *Service) Stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {
-	if err := s.admit(ss.Context(), &s.streams, s.config.Streams, "streams under way"); err != nil {
+	g := s.gateOf(info.FullMethod, true)
+	if err := s.admit(ss.Context(), info.FullMethod, g); err != nil {
 		return toStatus(err)
 	}
-	defer s.streams.leave()
+	defer g.leave()
 	defer s.recovered(info.FullMethod, &err)
 	if !strings.HasPrefix(info.FullMethod, ownMethods) {
 		// A neighbour, the health service's Watch above all: it knows of no drain and
@@ -73,29 +60,38 @@ func (s *Service) Stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerI
 
 var ownMethods = "/" + pb.StatehouseService_ServiceDesc.ServiceName + "/"
 
-func (s *Service) admit(ctx context.Context, g *gate, limit int, what string) error {
-	if err := s.authorise(ctx); err != nil {
+// admit lets a request in; whoever is let in leaves the gate.
+func (s *Service) admit(ctx context.Context, method string, g *gate) error {
+	if err := s.authorise(ctx, method); err != nil {
 		return err
 	}
-	if !g.enter() {
-		return fail(engine.ErrLimit, fmt.Sprintf("%s: the limit of %d is reached; nothing was applied: retry later", what, limit))
-	}
-	return nil
+	return g.enter()
 }
 
-func (s *Service) authorise(ctx context.Context) error {
+// authorise asks for the token. One who has a wrong one is told so: to look for a
+// token that was given helps nobody.
+func (s *Service) authorise(ctx context.Context, method string) error {
 	token := *s.token.Load()
-	if token == "" {
+	if token == "" || tokenless[method] {
 		return nil
 	}
-	md, _ := metadata.FromIncomingContext(ctx)
-	for _, v := range md.Get("authorization") {
+	said := `this daemon wants a token: send "authorization: Bearer …"`
+	for _, v := range metadata.ValueFromIncomingContext(ctx, "authorization") {
 		given, isBearer := strings.CutPrefix(v, "Bearer ")
-		if isBearer && subtle.ConstantTimeCompare([]byte(given), []byte(token)) == 1 {
+		if !isBearer {
+			continue
+		}
+		if subtle.ConstantTimeCompare([]byte(given), []byte(token)) == 1 {
 			return nil
 		}
+		said = "the token after Bearer is not the one of this daemon"
 	}
-	return fail(errUnauthenticated, `this daemon wants a token: send "authorization: Bearer …"`)
+	from := "unknown"
+	if p, known := peer.FromContext(ctx); known {
+		from = p.Addr.String()
+	}
+	s.note("a request was refused for its token", "peer", from, "method", method, "reason", said)
+	return fail(errUnauthenticated, said)
 }
 
 // recovered turns a handler's panic into INTERNAL. A broken invariant of the

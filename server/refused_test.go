@@ -40,7 +40,7 @@ func TestRefusedAtTheDoor(t *testing.T) {
 		return err
 	}
 	taken := int64(0)
-	for ; r.service.requests.enter(); taken++ {
+	for ; r.service.requests.enter() == nil; taken++ {
 	}
 	doubted("a copy, at the limit of requests", ask("Transact", request("mine")), true)
 	doubted("a fresh one, at the limit of requests", ask("Transact", request("fresh")), false)

@@ -283,6 +283,14 @@ type sendConn struct {
 
 func (c *sendConn) RemoteAddr() net.Addr { return c.conn }
 
+// CloseWrite tells the client that nothing more comes, where the connection can.
+func (c *sendConn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
+}
+
 // Close is called by the transport when it ends, however it does.
 func (c *sendConn) Close() error {
 	err := c.Conn.Close()

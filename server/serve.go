@@ -9,46 +9,50 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
 
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+	"statehouse.dev/statehouse/server/conns"
 )
 
 // What a connection may do. The network is taken to be hostile.
 const (
-	maxRequestBytes   = 4 << 20
-	maxHeaderBytes    = 16 << 10
-	maxStreamsPerConn = 1024
-	streamWorkers     = 256 // goroutines kept for requests: their stacks have grown already; measured 1.3 times the reads
-	handshakeTimeout  = 10 * time.Second
-	drainTimeout      = 20 * time.Second
-	healthEvery       = 250 * time.Millisecond
+	maxRequestBytes  = 4 << 20
+	maxHeaderBytes   = 16 << 10
+	bodyTime         = 30 * time.Second // for a request's body to arrive
+	streamWorkers    = 256              // goroutines kept for requests: their stacks have grown already; measured 1.3 times the reads
+	handshakeTimeout = 10 * time.Second
+	minPing          = 500 * time.Millisecond // between two of a client's: a ping costs less than a request
+	drainTimeout     = 20 * time.Second
+	healthEvery      = 250 * time.Millisecond
 )
 
 // options of the gRPC server. No compressor is registered anywhere in the
 // daemon, so compressed requests, bombs among them, are refused.
-func (s *Service) options(t *tls.Config) []grpc.ServerOption {
-	opts := []grpc.ServerOption{
+func (s *Service) options() []grpc.ServerOption {
+	return []grpc.ServerOption{
 		grpc.ForceServerCodecV2(newCodec()),
-		grpc.ChainUnaryInterceptor(s.unaryInterceptors()...),
 		grpc.ChainStreamInterceptor(s.streamInterceptors()...),
 		grpc.MaxRecvMsgSize(maxRequestBytes),
 		grpc.MaxSendMsgSize(maxRequestBytes),
 		grpc.MaxHeaderListSize(maxHeaderBytes),
-		grpc.MaxConcurrentStreams(maxStreamsPerConn),
+		grpc.MaxConcurrentStreams(s.streamsPerConn()),
 		grpc.ConnectionTimeout(handshakeTimeout),
 		grpc.NumStreamWorkers(streamWorkers),
-		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPing, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
 	}
-	if t != nil {
-		opts = append(opts, grpc.Creds(credentials.NewTLS(t)))
-	}
-	return opts
+}
+
+// streamsPerConn is more than all gates let in together: one connection may use them
+// up, and the request past them is refused by name. Below that its client would make
+// it wait without a word.
+func (s *Service) streamsPerConn() uint32 {
+	const beingRefused = 256
+	return uint32(s.requests.limit + s.streams.limit + s.probes.limit + s.healthWatches.limit + beingRefused)
 }
 
 // Serve runs the engine and answers on the listeners until ctx ends; then it
@@ -60,11 +64,13 @@ func (s *Service) Serve(ctx context.Context, t *tls.Config, listeners ...net.Lis
 	var wg sync.WaitGroup
 	wg.Go(func() { s.engine.Run(running) })
 
-	g := grpc.NewServer(s.options(t)...)
-	s.Register(g)
+	table := conns.New(s.config.connLimits(), s.note)
+	g := grpc.NewServer(append(s.options(), table.Options(t)...)...)
+	services := registrar{g, s}
+	s.Register(services)
 	h := health.NewServer()
-	healthpb.RegisterHealthServer(g, h)
-	reflection.Register(g)
+	healthpb.RegisterHealthServer(services, h)
+	reflection.Register(services)
 	wg.Go(func() { s.watchHealth(running, h) })
 
 	serveCtx, stopServing := context.WithCancelCause(ctx)
@@ -72,7 +78,7 @@ func (s *Service) Serve(ctx context.Context, t *tls.Config, listeners ...net.Lis
 	var serving sync.WaitGroup
 	for _, l := range listeners {
 		serving.Go(func() {
-			if err := g.Serve(sendListener{l, s.sendBudget}); err != nil {
+			if err := g.Serve(table.Listener(sendListener{l, s.sendBudget}, t)); err != nil {
 				stopServing(err)
 			}
 		})

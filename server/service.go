@@ -7,6 +7,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync/atomic"
@@ -16,6 +17,7 @@ import (
 	"statehouse.dev/statehouse/engine"
 	"statehouse.dev/statehouse/linearizability/capture"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+	"statehouse.dev/statehouse/server/conns"
 )
 
 // Config says what to assemble. The zero value of a field means its default.
@@ -31,9 +33,35 @@ type Config struct {
 	// UnsentBytes bounds what waits to be sent, over all connections; 256 MiB. Half as
 	// much again may be taken by answers that are being made.
 	UnsentBytes int64
+	// Connections bounds those of clients; 4,096. KeptBack is how many more are there
+	// for clients that have none and for health; 64.
+	Connections, KeptBack int
+	// RequestBytes bounds what the requests under way hold together; 128 MiB.
+	RequestBytes int64
 	// Capture says where what clients ask and are told can be recorded. Without a
 	// Dir it cannot.
 	Capture Capture
+}
+
+// ConnectionFiles is the number of file descriptors that connections take at most.
+func (c Config) ConnectionFiles() int { return c.connLimits().Files() }
+
+func (c Config) connLimits() conns.Limits {
+	return conns.Limits{
+		Connections: c.Connections, KeptBack: c.KeptBack,
+		Message: maxRequestBytes, Bytes: c.RequestBytes, Arriving: c.Requests, Body: bodyTime,
+	}
+}
+
+// WithDefaults is c with its zero values replaced.
+func (c Config) WithDefaults() Config {
+	c.Requests = cmp.Or(c.Requests, 1024)
+	c.Streams = cmp.Or(c.Streams, 1024)
+	c.Connections = cmp.Or(c.Connections, 4096)
+	c.KeptBack = cmp.Or(c.KeptBack, 64)
+	c.RequestBytes = cmp.Or(c.RequestBytes, 128<<20)
+	c.UnsentBytes = cmp.Or(c.UnsentBytes, 256<<20)
+	return c
 }
 
 // Service answers the RPCs of statehouse.v1.
@@ -46,36 +74,33 @@ type Service struct {
 	streams    gate
 	sendBudget *sendBudget
 	making     *semaphore
-	draining   context.Context
-	drain      context.CancelFunc
-	recorder   atomic.Pointer[capture.Recorder] // nil without Config.Capture
-	token      atomic.Pointer[string]           // that every request must carry; empty: none
+	token      atomic.Pointer[string] // that every request must carry; empty: none
+	// health has room of its own
+	probes, healthWatches gate
+	note                  func(event string, attrs ...any) // logs what strangers can cause, sparingly
+	draining              context.Context
+	drain                 context.CancelFunc
+	recorder              atomic.Pointer[capture.Recorder] // nil without Config.Capture
 }
 
 // Assemble opens the engine and builds the service on it. Close the service
 // after everything that calls it has stopped. Errors are those of engine.Open.
 func Assemble(env engine.Env, config Config) (*Service, error) {
-	if config.Requests == 0 {
-		config.Requests = 1024
-	}
-	if config.Streams == 0 {
-		config.Streams = 1024
-	}
-	if config.UnsentBytes == 0 {
-		config.UnsentBytes = 256 << 20
-	}
-	s := &Service{config: config}
+	s := &Service{config: config.WithDefaults()}
 	s.SetToken(config.Token)
 	s.env = s.captured(env)
-	s.sendBudget = newSendBudget(&config, &s.env)
-	s.making = newSemaphore(config.UnsentBytes/2, &s.env)
+	s.note = conns.Sparing(s.env.Log)
+	s.sendBudget = newSendBudget(&s.config, &s.env)
+	s.making = newSemaphore(s.config.UnsentBytes/2, &s.env)
 	e, err := engine.Open(s.env, config.Engine)
 	if err != nil {
 		return nil, err
 	}
 	s.engine = e
-	s.requests.free.Store(int64(config.Requests))
-	s.streams.free.Store(int64(config.Streams))
+	s.requests.init(s.config.Requests, "requests")
+	s.streams.init(s.config.Streams, "streams")
+	s.probes.init(probesAtOnce, "requests of health")
+	s.healthWatches.init(healthWatchesAtOnce, "watches of health")
 	s.draining, s.drain = context.WithCancel(context.Background())
 	s.openCapture(env.Log)
 	return s, nil

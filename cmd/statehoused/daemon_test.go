@@ -93,6 +93,7 @@ func launch(t *testing.T, env []string, args ...string) *daemon {
 	return launched(t, command(env, args...))
 }
 
+// launched is launch with a command that becomes the binary.
 func launched(t *testing.T, cmd *exec.Cmd) *daemon {
 	t.Helper()
 	d := &daemon{t: t, cmd: cmd, ended: make(chan struct{})}

@@ -17,17 +17,18 @@ import (
 // --memory-limit-mb. With a small one the limits that are not given shrink to fit.
 
 const (
-	mib              = 1 << 20
-	leastMemoryMB    = 320
-	processBytes     = 64 * mib // the program, its goroutines and caches, what Pebble keeps of its tables
-	receivedBytes    = 64 * mib // of requests that are being received
-	captureBytes     = 32 * mib // of what is recorded and not written yet
-	fixedMB          = (processBytes + engine.MemTablesBytes + receivedBytes + captureBytes) / mib
-	bytesPerRequest  = 16 << 10
-	bytesPerStream   = 20 << 10 // beside what it has unsent; measured 17
-	bytesPerConn     = 48 << 10 // measured 38
-	bytesPerVersion  = 400      // names of usual lengths, and two maps' entries
-	defaultsMemoryMB = 2048     // what the defaults of the flags are made for
+	mib           = 1 << 20
+	leastMemoryMB = 320
+
+	defaultRequestBytes = 128 * mib
+	processBytes        = 64 * mib // the program, its goroutines and caches, what Pebble keeps of its tables
+	captureBytes        = 32 * mib // of what is recorded and not written yet
+	fixedMB             = (processBytes + engine.MemTablesBytes + captureBytes) / mib
+	bytesPerRequest     = 16 << 10
+	bytesPerStream      = 20 << 10 // beside what it has unsent; measured 17
+	bytesPerConn        = 64 << 10 // measured 65 KB
+	bytesPerVersion     = 400      // names of usual lengths, and two maps' entries
+	defaultsMemoryMB    = 2048     // what the defaults of the flags are made for
 )
 
 // fit lowers the limits that were not given to what a small memory has room for. What
@@ -37,7 +38,10 @@ func (s *settings) fit(f *pflag.FlagSet) {
 		return
 	}
 	left := func(memoryMB int64) int64 { // a tenth stays for garbage
-		return memoryMB*9/10 - fixedMB - int64(s.requests)*bytesPerRequest/mib
+		return memoryMB*9/10 - fixedMB - requestBytesFor(memoryMB)/mib - int64(s.requests)*bytesPerRequest/mib
+	}
+	if !f.Changed("max-request-bytes") {
+		s.requestBytes = requestBytesFor(s.memoryLimitMB)
 	}
 	scale := func(name string, value int64) int64 {
 		if f.Changed(name) {
@@ -56,6 +60,12 @@ func (s *settings) fit(f *pflag.FlagSet) {
 	}
 }
 
+// requestBytesFor is the default of what requests may hold while they arrive and are under
+// way: a few of the largest at the least.
+func requestBytesFor(memoryMB int64) int64 {
+	return min(defaultRequestBytes, max(memoryMB*mib/16, 4*server.MaxAnswerBytes))
+}
+
 // share is what one limit comes to.
 type share struct {
 	flag  string
@@ -66,6 +76,7 @@ func (s *settings) shares() []share {
 	return []share{
 		{"--cache-mb", s.cacheMB * mib},
 		{"--max-staged-bytes", int64(s.limits.StagedBytes) * 3 / 2},
+		{"--max-request-bytes", s.requestBytes},
 		{"--max-unsent-mb", s.unsentMB * mib * 3 / 2},
 		{"--max-connections", int64(s.connections) * bytesPerConn},
 		{"--max-streams", int64(s.streams) * bytesPerStream},

@@ -10,8 +10,6 @@ import (
 	"strings"
 	"syscall"
 
-	"golang.org/x/net/netutil"
-
 	"statehouse.dev/statehouse/engine"
 	"statehouse.dev/statehouse/server"
 )
@@ -55,14 +53,19 @@ func (p *process) serve(ctx context.Context, s *settings) error {
 	}
 	env, closeEnv := newEnv(s, halt, log)
 	defer closeEnv()
-	service, err := server.Assemble(env, server.Config{
+	config := server.Config{
 		Engine: engine.Options{
 			Dir: s.dataDir, Limits: s.limits, Tuning: engine.Tuning{CacheBytes: s.cacheMB << 20}, NoSync: !s.fsyncOnCommit && !s.useMemory, Volatile: s.useMemory, MustExist: s.mustExist && !s.useMemory,
 			AcceptMissingWitness: s.acceptMissing,
 		},
-		Version: version, GitSHA: gitSHA, Token: s.token, Requests: s.requests, Streams: s.streams, UnsentBytes: s.unsentMB << 20,
+		Version: version, GitSHA: gitSHA, Token: s.token, Requests: s.requests, Streams: s.streams, Connections: s.connections,
+		RequestBytes: s.requestBytes, UnsentBytes: s.unsentMB << 20,
 		Capture: server.Capture{Dir: s.ringDir(), MaxBytes: s.captureMB << 20, On: s.capture, Settings: s.told},
-	})
+	}.WithDefaults()
+	if err := shareFiles(openFiles(), &config.Engine.Tuning, &config, log); err != nil {
+		return usageError{err}
+	}
+	service, err := server.Assemble(env, config)
 	if err != nil {
 		closeAll(listeners)
 		return err
@@ -169,7 +172,7 @@ func listen(ctx context.Context, s *settings, log *slog.Logger) ([]net.Listener,
 			return nil, listenError(s.listenAddr, err)
 		}
 		_, port, _ = net.SplitHostPort(l.Addr().String()) // port 0: the same for all
-		out = append(out, netutil.LimitListener(l, s.connections))
+		out = append(out, l)
 	}
 	return out, nil
 }

@@ -35,6 +35,7 @@ type settings struct {
 	requests      int
 	streams       int
 	connections   int
+	requestBytes  int64
 	tlsCert       string
 	tlsKey        string
 	tokenFile     string
@@ -81,6 +82,7 @@ func (s *settings) register(f *pflag.FlagSet) {
 	f.IntVar(&s.streams, "max-streams", 1024, "most replays and watches under way")
 	f.IntVar(&s.connections, "max-connections", 4096, "most client connections")
 	f.Int64Var(&s.unsentMB, "max-unsent-mb", 256, "most bytes of answers and events that wait to be sent, in MiB")
+	f.Int64Var(&s.requestBytes, "max-request-bytes", defaultRequestBytes, "most bytes of requests that arrive or are under way")
 	f.StringVar(&s.tlsCert, "tls-cert", "", "PEM file with the certificate chain; turns TLS on")
 	f.StringVar(&s.tlsKey, "tls-key", "", "PEM file with the certificate's key")
 	f.StringVar(&s.tokenFile, "token-file", "", "file with the token every request must carry")

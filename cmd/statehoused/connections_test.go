@@ -1,0 +1,200 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+
+	"statehouse.dev/statehouse/engine"
+	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+	"statehouse.dev/statehouse/server"
+)
+
+// withFiles launches a daemon that may open only so many files.
+func withFiles(t *testing.T, files int, args ...string) *daemon {
+	t.Helper()
+	cmd := exec.Command("sh", append([]string{"-c", `ulimit -n "$0" && exec "$@"`, fmt.Sprint(files), binary, "--listen-addr", "127.0.0.1:0"}, args...)...)
+	cmd.Env = environment()
+	return launched(t, cmd)
+}
+
+// idle opens connections that say nothing, or as much as a client does that then asks
+// for nothing, and keeps them until the test ends.
+func (d *daemon) idle(n int) {
+	d.t.Helper()
+	var own syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &own); err != nil || uint64(own.Cur) < uint64(n)+100 {
+		d.t.Skipf("the test itself may open %d files only", own.Cur)
+	}
+	for i := range n {
+		c, err := net.DialTimeout("tcp", d.addrs[0], patience)
+		if err != nil {
+			d.t.Fatalf("connection %d: %v", i, err)
+		}
+		d.t.Cleanup(func() { _ = c.Close() })
+		if i%2 == 0 {
+			_, _ = io.WriteString(c, http2.ClientPreface)
+			_ = http2.NewFramer(c, nil).WriteSettings()
+		}
+	}
+}
+
+// Whatever the process may open, the shares add up to no more, and a daemon that serves
+// has connections.
+func TestShareFiles(t *testing.T) {
+	quiet := slog.New(slog.DiscardHandler)
+	for limit := range 9000 {
+		config := server.Config{}.WithDefaults()
+		tuning := engine.Tuning{}
+		err := shareFiles(limit, &tuning, &config, quiet)
+		if (err != nil) != (limit < 199) {
+			t.Fatalf("%d files: %v", limit, err)
+		}
+		if sum := tuning.Files() + config.ConnectionFiles() + otherFiles; err == nil && (sum > limit || config.Connections < fewestConnections || config.KeptBack < 4) {
+			t.Fatalf("%d files: %d are shared, to %d connections and %d kept back", limit, sum, config.Connections, config.KeptBack)
+		}
+		if limit >= 8400 && config.Connections != 4096 {
+			t.Fatalf("%d files: %d connections", limit, config.Connections)
+		}
+	}
+}
+
+// Connections never get at the files of the store, however few files the daemon may
+// open: it writes, flushes and reads on under thousands of them.
+func TestFewFiles(t *testing.T) {
+	for _, c := range []struct{ files, crowd int }{{256, 700}, {1024, 2500}} {
+		t.Run(fmt.Sprint(c.files), func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "data")
+			d := withFiles(t, c.files, "--data-dir", dir)
+			d.connect()
+			if !strings.Contains(d.log(), "fewer connections than --max-connections") {
+				t.Errorf("it does not say that it takes fewer connections:\n%s", d.log())
+			}
+			var crowd sync.WaitGroup
+			crowd.Go(func() { d.idle(c.crowd) })
+			value := fmt.Sprintf(`{"v":%q}`, strings.Repeat("x", 60_000))
+			const commits = 400 // 24 MB: tables are written and merged
+			for i := range commits {
+				if _, err := d.Transact(call(t), &pb.TransactRequest{TxnId: fmt.Sprint("t", i), Operations: []*pb.TransactOperation{put("a", fmt.Sprint("k", i%50), value)}}); err != nil {
+					t.Fatalf("commit %d: %v\n%s", i, err, d.log())
+				}
+			}
+			crowd.Wait()
+			late := d.dial()
+			defer late.Close()
+			if got, err := pb.NewStatehouseServiceClient(late).GetState(call(t), &pb.GetStateRequest{AgentId: "a", Key: "k7"}); err != nil || !got.Exists {
+				t.Errorf("a new client: %v", err)
+			}
+			if n := len(replay(t, d, "default").events); n != commits {
+				t.Errorf("replay has %d events", n)
+			}
+			d.terminate()
+			verified(t, dir)
+		})
+	}
+	d := withFiles(t, 100, "--use-memory")
+	if code := d.exit(); code != exitUsage || !strings.Contains(lastLine(d.log()), "ulimit -n") {
+		t.Errorf("with 100 files: %d\n%s", code, d.log())
+	}
+}
+
+// Five thousand idle connections, more than there may be, shut nobody out.
+func TestFiveThousandIdleConnections(t *testing.T) {
+	d := start(t, filepath.Join(t.TempDir(), "data"))
+	before := d.memory("VmRSS")
+	d.idle(5000)
+	for range 20 {
+		conn := d.dial()
+		if h, err := pb.NewStatehouseServiceClient(conn).Health(call(t), &pb.HealthRequest{}); err != nil || h.Status != "ok" {
+			t.Errorf("a new client: %v", err)
+		}
+		if _, err := pb.NewStatehouseServiceClient(conn).GetState(call(t), &pb.GetStateRequest{AgentId: "a", Key: "k"}); err != nil {
+			t.Errorf("a new client: %v", err)
+		}
+		_ = conn.Close()
+	}
+	t.Logf("resident: %d MiB before, %d after", before>>20, d.memory("VmRSS")>>20)
+	d.terminate()
+}
+
+// Bodies that never end, of many requests on few connections, do not fill the memory:
+// with a token not at all, without one up to the limit.
+func TestEndlessBodies(t *testing.T) {
+	for _, c := range []struct {
+		what string
+		most int64 // resident memory that comes to what there was
+		args []string
+	}{
+		{"with a token", 200 << 20, []string{"--token", "s3cret"}},
+		{"without", 400 << 20, nil},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			d := start(t, filepath.Join(t.TempDir(), "data"), c.args...)
+			before := d.memory("VmRSS")
+			var attackers sync.WaitGroup
+			for range 4 {
+				attackers.Go(func() { d.endless(1000) })
+			}
+			attackers.Wait()
+			peak := d.memory("VmHWM")
+			t.Logf("resident: %d MiB before, %d at most", before>>20, peak>>20)
+			if peak > before+c.most && !raceEnabled {
+				t.Errorf("4,000 bodies that do not end took %d MiB", (peak-before)>>20)
+			}
+			if c.args == nil {
+				if _, err := d.Transact(call(t), &pb.TransactRequest{TxnId: "x", Operations: []*pb.TransactOperation{put("a", "k", `{}`)}}); err != nil {
+					t.Errorf("a whole request: %v", err)
+				}
+			}
+			if !strings.Contains(d.log(), "refused") {
+				t.Errorf("the log says nothing of it:\n%s", d.log())
+			}
+			d.terminate()
+		})
+	}
+}
+
+// endless sends as much of the bodies of n requests as it may, as fast as it is taken.
+func (d *daemon) endless(n int) {
+	c, err := net.Dial("tcp", d.addrs[0])
+	if err != nil {
+		d.t.Error(err)
+		return
+	}
+	d.t.Cleanup(func() { _ = c.Close() })
+	_ = c.SetWriteDeadline(time.Now().Add(patience))
+	go func() { _, _ = io.Copy(io.Discard, c) }()
+	fr := http2.NewFramer(c, nil)
+	_, _ = io.WriteString(c, http2.ClientPreface)
+	_ = fr.WriteSettings()
+	var b bytes.Buffer
+	enc := hpack.NewEncoder(&b)
+	for i := range n {
+		b.Reset()
+		for _, f := range [][2]string{{":method", "POST"}, {":scheme", "http"}, {":path", pb.StatehouseService_Transact_FullMethodName}, {":authority", "x"}, {"content-type", "application/grpc"}} {
+			_ = enc.WriteField(hpack.HeaderField{Name: f[0], Value: f[1]})
+		}
+		id := uint32(2*i + 1)
+		_ = fr.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: b.Bytes(), EndHeaders: true})
+		_ = fr.WriteData(id, false, []byte{0, 0, 0x3f, 0xff, 0xff})
+		for range 5 {
+			if fr.WriteData(id, false, make([]byte, 12<<10)) != nil {
+				return // cut off
+			}
+		}
+	}
+}

@@ -1,0 +1,140 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"google.golang.org/grpc"
+
+	"statehouse.dev/statehouse/engine"
+	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+	"statehouse.dev/statehouse/server/conns"
+)
+
+// registrar registers services with gRPC so that a request is let in, or not, on its
+// header alone. A unary method becomes a stream of one message each way, which is the
+// same on the wire: gRPC reads the message of a unary one before it calls anything of
+// ours, however long that takes.
+type registrar struct {
+	*grpc.Server
+	service *Service
+}
+
+func (r registrar) RegisterService(desc *grpc.ServiceDesc, impl any) {
+	d := *desc
+	d.Methods, d.Streams = nil, slices.Clone(desc.Streams)
+	for _, m := range desc.Methods {
+		d.Streams = append(d.Streams, grpc.StreamDesc{StreamName: m.MethodName, Handler: r.service.unary("/"+desc.ServiceName+"/"+m.MethodName, m)})
+	}
+	r.Server.RegisterService(&d, impl)
+}
+
+// unary serves a unary method as a stream.
+func (s *Service) unary(method string, m grpc.MethodDesc) grpc.StreamHandler {
+	chain, g := s.unaryChain(), s.gateOf(method, false)
+	return func(srv any, ss grpc.ServerStream) error {
+		ctx := ss.Context()
+		st, err := s.letIn(ctx, method, g)
+		if err == nil {
+			err = st.Await(ctx)
+		}
+		if err != nil {
+			return toStatus(refusedHere(method, err))
+		}
+		reply, err := m.Handler(srv, ctx, ss.RecvMsg, chain)
+		st.Finish() // before the answer is sent, which its client may read slowly
+		if err != nil {
+			return err
+		}
+		return ss.SendMsg(reply)
+	}
+}
+
+// receiveStream is the first interceptor of streams.
+func (s *Service) receiveStream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+	ctx := ss.Context()
+	st, err := s.letIn(ctx, info.FullMethod, s.gateOf(info.FullMethod, true))
+	switch {
+	case err != nil:
+	case info.IsClientStream:
+		return s.converse(st, srv, ss, info.FullMethod, handler)
+	default:
+		err = st.Await(ctx)
+	}
+	if err != nil {
+		return toStatus(refusedHere(info.FullMethod, err))
+	}
+	defer st.Finish()
+	return handler(srv, ss)
+}
+
+// letIn decides what can be decided on a request's header.
+func (s *Service) letIn(ctx context.Context, method string, g *gate) (*conns.Stream, error) {
+	st := conns.FromContext(ctx)
+	if err := s.authorise(ctx, method); err != nil {
+		return nil, err
+	}
+	if !probes[method] && !administration[method] {
+		if err := st.Restricted(); err != nil {
+			return nil, err
+		}
+	}
+	if commits[method] {
+		return st, nil // Unary refuses it, when its id is known
+	}
+	return st, g.look()
+}
+
+// commits are the methods of which a copy may be under way, or have been applied, while
+// this one is refused. Without its id there is no telling.
+var commits = map[string]bool{
+	pb.StatehouseService_Commit_FullMethodName:   true,
+	pb.StatehouseService_Transact_FullMethodName: true,
+}
+
+// refusedHere puts a refusal of the connections' bounds into the engine's words.
+func refusedHere(method string, err error) error {
+	var r conns.Refusal
+	if errors.As(err, &r) {
+		return &engine.Failure{Kind: engine.ErrLimit, Message: r.Error(), InDoubt: commits[method]}
+	}
+	return err
+}
+
+// converse serves a stream whose client sends message after message. gRPC waits for
+// the next one for as long as the client likes; here it ends with the drain, and when
+// the messages become too much.
+func (s *Service) converse(st *conns.Stream, srv any, ss grpc.ServerStream, method string, handler grpc.StreamHandler) error {
+	ctx, cancel := context.WithCancelCause(ss.Context())
+	defer cancel(nil)
+	defer context.AfterFunc(s.draining, func() { cancel(errStopping) })()
+	st.OnRefusal(cancel)
+	err := handler(srv, interruptible{ss, ctx, st})
+	if cause := context.Cause(ctx); cause != nil && ss.Context().Err() == nil {
+		return toStatus(refusedHere(method, cause))
+	}
+	return err
+}
+
+var errStopping = fail(engine.ErrStopped, "the daemon is stopping: try again later")
+
+type interruptible struct {
+	grpc.ServerStream
+	ctx    context.Context
+	stream *conns.Stream
+}
+
+func (i interruptible) Context() context.Context { return i.ctx }
+
+func (i interruptible) RecvMsg(m any) error {
+	received := make(chan error, 1)
+	go func() { received <- i.ServerStream.RecvMsg(m) }() // ends with the stream at the latest
+	select {
+	case err := <-received:
+		i.stream.Refill()
+		return err
+	case <-i.ctx.Done():
+		return context.Cause(i.ctx)
+	}
+}
