@@ -49,6 +49,20 @@ func TestListedContains(t *testing.T) {
 	})
 }
 
+// TestListedTouch: prefixes that are neighbours, listed page by page and more than once,
+// are one stretch.
+func TestListedTouch(t *testing.T) {
+	a := AgentName{"n", "a"}
+	var ranges []readRange
+	for range 100 {
+		ranges = append(ranges, readRange{agent: a, prefix: "b"}, readRange{agent: a, prefix: "a", last: "am"}, readRange{agent: a, prefix: "a", first: "am"})
+	}
+	all := listedOf(ranges, 1)
+	if len(all) != 1 || len(all[0].stretches) != 1 || all[0].stretches[0] != (stretch{"a", "c"}) {
+		t.Errorf("300 listings of a and b are %+v", all)
+	}
+}
+
 // countingState counts the keys that events are read for.
 type countingState struct {
 	stateReader
