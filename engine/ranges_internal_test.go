@@ -235,3 +235,17 @@ func TestWriterIsNotHeldUp(t *testing.T) {
 		}
 	}
 }
+
+// TestListingsFillAStep (G9): a step takes no second proposal behind one that is far
+// behind in what it listed, nor many that each have to look at all that it planned.
+func TestListingsFillAStep(t *testing.T) {
+	p := &proposal{listed: listedOf([]readRange{{agent: AgentName{"n", "a"}, prefix: "k"}}, 5)}
+	for _, c := range []struct {
+		head          CommitTS
+		planned, want int
+	}{{5, 0, 2}, {105, 0, 202}, {5, 300, 302}, {1_000_000, 0, maxStepLookups + 2}} {
+		if got := p.lookups(c.head, c.planned); got != c.want {
+			t.Errorf("at commit %d, with %d keys planned: %d, want %d", c.head, c.planned, got, c.want)
+		}
+	}
+}
