@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -44,14 +45,19 @@ func (e *Engine) checkWrite(w *Write) error {
 	}
 	limit := e.opts.Limits.ValueBytes
 	if w.SentBytes > limit {
-		return failf(ErrInvalid, "value of key %q is %d bytes, more than the limit of %d", w.Name.Key, w.SentBytes, limit).with("field", "value")
+		return failf(ErrInvalid, "value of key %q is %d bytes, more than the limit of %d", w.Name.Key, w.SentBytes, limit).
+			with("field", "value").with(limitDetail, strconv.Itoa(limit))
 	}
 	if w.SentBytes > 0 {
 		limit = e.opts.Limits.TxnBytes // text of another encoding may have grown
 	}
 	text, normal, err := checkValue(w.Value, limit)
 	if err != nil {
-		return failf(ErrInvalid, "value of key %q: %v", w.Name.Key, err).with("field", "value")
+		f := failf(ErrInvalid, "value of key %q: %v", w.Name.Key, err).with("field", "value")
+		if len(w.Value) > limit {
+			f = f.with(limitDetail, strconv.Itoa(limit))
+		}
+		return f
 	}
 	w.Value, w.normal = text, normal
 	return nil

@@ -156,7 +156,8 @@ func (l *Limits) checkMetadata(m map[string]string) error {
 		size += len(k) + len(v)
 	}
 	if size > l.MetadataBytes {
-		return failf(ErrInvalid, "metadata is %d bytes, more than %d", size, l.MetadataBytes).with("field", "metadata")
+		return failf(ErrInvalid, "metadata is %d bytes, more than %d", size, l.MetadataBytes).
+			with("field", "metadata").with(limitDetail, fmt.Sprint(l.MetadataBytes))
 	}
 	return nil
 }
@@ -164,5 +165,8 @@ func (l *Limits) checkMetadata(m map[string]string) error {
 // A counted limit reached, in words a person can act on.
 func limitErr(what string, got, limit int) error {
 	return failf(ErrLimit, "%s: %d, the limit is %d", what, got, limit).
-		with("limit", fmt.Sprint(limit)).with("what", what)
+		with(limitDetail, fmt.Sprint(limit)).with("what", what)
 }
+
+// limitDetail names the detail of every refusal that another limit would not make.
+const limitDetail = "limit"

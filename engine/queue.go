@@ -1,6 +1,9 @@
 package engine
 
-import "slices"
+import (
+	"errors"
+	"slices"
+)
 
 // The queue before the writer. A refusal speaks of one try only: when another try of
 // the same id waits for the writer or for the disk, or was committed, nothing refuses
@@ -113,8 +116,12 @@ func (e *Engine) decidedLocked(p *proposal) {
 // anything of it was looked at: when a copy of it is undecided or was committed, err
 // is in doubt, for it says nothing of that one.
 func (e *Engine) Refused(id TxnID, err error) error {
-	if err == nil || checkTxnID(id) != nil {
+	if checkTxnID(id) != nil {
 		return err
+	}
+	var f *Failure
+	if errors.As(err, &f) && f.Kind == ErrInvalid && f.Details[limitDetail] == "" {
+		return err // it breaks a rule that no limit moves, so no copy of it was taken
 	}
 	if e.waiting(id) != nil {
 		return inDoubt(err)

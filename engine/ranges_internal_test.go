@@ -49,6 +49,20 @@ func TestListedContains(t *testing.T) {
 	})
 }
 
+// TestListedTouch: prefixes that are neighbours, listed page by page and more than once,
+// are one stretch.
+func TestListedTouch(t *testing.T) {
+	a := AgentName{"n", "a"}
+	var ranges []readRange
+	for range 100 {
+		ranges = append(ranges, readRange{agent: a, prefix: "b"}, readRange{agent: a, prefix: "a", last: "am"}, readRange{agent: a, prefix: "a", first: "am"})
+	}
+	all := listedOf(ranges, 1)
+	if len(all) != 1 || len(all[0].stretches) != 1 || all[0].stretches[0] != (stretch{"a", "c"}) {
+		t.Errorf("300 listings of a and b are %+v", all)
+	}
+}
+
 // countingState counts the keys that events are read for.
 type countingState struct {
 	stateReader
@@ -218,6 +232,20 @@ func TestWriterIsNotHeldUp(t *testing.T) {
 		_, err := r.Commit(context.Background(), id, Conditions{})
 		if errors.Is(err, ErrConflict) != conflict || err != nil && !conflict {
 			t.Errorf("G3: something that it listed has changed: %v; it is answered %v", conflict, err)
+		}
+	}
+}
+
+// TestListingsFillAStep (G9): a step takes no second proposal behind one that is far
+// behind in what it listed, nor many that each have to look at all that it planned.
+func TestListingsFillAStep(t *testing.T) {
+	p := &proposal{listed: listedOf([]readRange{{agent: AgentName{"n", "a"}, prefix: "k"}}, 5)}
+	for _, c := range []struct {
+		head          CommitTS
+		planned, want int
+	}{{5, 0, 2}, {105, 0, 202}, {5, 300, 302}, {1_000_000, 0, maxStepLookups + 2}} {
+		if got := p.lookups(c.head, c.planned); got != c.want {
+			t.Errorf("at commit %d, with %d keys planned: %d, want %d", c.head, c.planned, got, c.want)
 		}
 	}
 }

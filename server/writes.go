@@ -61,7 +61,7 @@ func (s *Service) Abort(ctx context.Context, req *pb.AbortRequest) (*pb.AbortRes
 func (s *Service) Transact(ctx context.Context, req *pb.TransactRequest) (*pb.TransactResponse, error) {
 	writes, err := s.writesOf(req)
 	if err != nil {
-		return nil, s.refused(req, err)
+		return nil, err
 	}
 	c := conditionsOf(req.GetMetadata(), req.GetKeyPreconditions(), req.GetHeadPreconditions())
 	r, err := s.engine.Transact(ctx, engine.TxnID(req.GetTxnId()), writes, c)
