@@ -7,8 +7,9 @@ import (
 	"statehouse.dev/statehouse/engine"
 )
 
-// semaphore bounds what answers take in memory while they are made. Making one depends on
-// no client, so whoever finds no room waits for it, in turn, and gets it soon.
+// semaphore bounds what answers take in memory while they are made, and how many streams
+// read. Neither depends on a client, so whoever finds no room waits for it, in turn, and
+// gets it soon.
 type semaphore struct {
 	await func(context.Context, <-chan struct{}) error
 

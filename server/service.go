@@ -74,6 +74,7 @@ type Service struct {
 	streams    gate
 	sendBudget *sendBudget
 	making     *semaphore
+	reading    *semaphore
 	token      atomic.Pointer[string] // that every request must carry; empty: none
 	// health has room of its own
 	probes, healthWatches gate
@@ -91,6 +92,7 @@ func Assemble(env engine.Env, config Config) (*Service, error) {
 	s.env = s.captured(env)
 	s.note = conns.Sparing(s.env.Log)
 	s.sendBudget = newSendBudget(&s.config, &s.env)
+	s.reading = newSemaphore(streamsReading, &s.env)
 	s.making = newSemaphore(s.config.UnsentBytes/2, &s.env)
 	e, err := engine.Open(s.env, config.Engine)
 	if err != nil {

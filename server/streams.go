@@ -142,7 +142,7 @@ func (r *eventReader) next(ctx context.Context, last engine.CommitTS, limit int)
 	}
 	admit := func(bytes int) error { return stream.admit(int64(bytes), r.values.growth()) }
 	c := engine.Chunk{Events: limit, Bytes: stream.share() / 8 * r.part, Admit: admit}
-	events, next, err := r.s.engine.ReplayChunk(r.filter, r.cursor, last, c)
+	events, next, err := r.read(ctx, last, c)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -152,6 +152,19 @@ func (r *eventReader) next(ctx context.Context, last engine.CommitTS, limit int)
 	}
 	r.cursor = next
 	return out, refused, nil
+}
+
+// streamsReading is how many streams read from the store at once. Each holds a few of its
+// blocks meanwhile, which are as large as the values in them and in nobody's budget.
+const streamsReading = 16
+
+func (r *eventReader) read(ctx context.Context, last engine.CommitTS, c engine.Chunk) ([]engine.Event, engine.Cursor, error) {
+	turn, err := r.s.reading.acquire(ctx, 1)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer r.s.reading.release(turn)
+	return r.s.engine.ReplayChunk(r.filter, r.cursor, last, c)
 }
 
 // lastOf is the commit_ts of the last event, or before when there is none.
