@@ -140,7 +140,8 @@ var truths = []struct {
 	}},
 	{"a value with a number that is no double, read as a Struct", func(r *reference) {
 		r.do("a", Transact, Input{TxnID: "j", Writes: []Write{{Name: key("x", "k"), Value: `{"n":9007199254740993}`}}})
-		r.do("b", Get, Input{Agent: "x", Key: "k", Doubles: true}).Out.Records[0].Value = `{"n":9007199254740992}`
+		rec := &r.do("b", Get, Input{Agent: "x", Key: "k", Doubles: true}).Out.Records[0]
+		rec.Value, rec.Inexact = `{"n":9007199254740992}`, true
 	}},
 	{"values written one way and read another", func(r *reference) {
 		r.do("a", Transact, Input{TxnID: "j", Writes: []Write{{Name: key("x", "k"), Value: `{ "b": 1.50, "a": "\u0041" }`}}})

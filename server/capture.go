@@ -64,9 +64,6 @@ func (s *Service) openCapture(log func(string, ...any)) {
 	if c.Dir == "" {
 		return
 	}
-	if log == nil {
-		log = func(string, ...any) {}
-	}
 	r := capture.New(capture.Config{
 		Dir: c.Dir, MaxBytes: c.MaxBytes, Store: s.engine.Status().StoreID, Build: fmt.Sprintf("%s (%s)", s.config.Version, s.config.GitSHA), Settings: c.Settings,
 		Published: func() uint64 { return uint64(s.engine.Published()) }, Log: log,

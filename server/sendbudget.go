@@ -46,9 +46,6 @@ const (
 
 func newSendBudget(c *Config, env *engine.Env) *sendBudget {
 	b := &sendBudget{now: env.Now, log: env.Log, conns: make(map[*connBudget]struct{})}
-	if b.log == nil {
-		b.log = func(string, ...any) {}
-	}
 	b.share = min(max(c.UnsentBytes/2/int64(c.Streams), minShare), maxShare)
 	b.limit = max(c.UnsentBytes-b.share*int64(c.Streams), c.UnsentBytes/2)
 	return b

@@ -87,6 +87,9 @@ type Service struct {
 // Assemble opens the engine and builds the service on it. Close the service
 // after everything that calls it has stopped. Errors are those of engine.Open.
 func Assemble(env engine.Env, config Config) (*Service, error) {
+	if env.Log == nil {
+		env.Log = func(string, ...any) {}
+	}
 	s := &Service{config: config.WithDefaults()}
 	s.SetToken(config.Token)
 	s.env = s.captured(env)
