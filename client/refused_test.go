@@ -220,27 +220,29 @@ func TestNoConnectionIsNotUnknown(t *testing.T) {
 	for _, tt := range []struct {
 		what   string
 		config client.Config
-		atOnce bool
+		atOnce bool // fail fast
+		lasts  bool // no waiting helps: at once without fail fast, too
 	}{
-		{"nobody listens", client.Config{Address: nobody.Addr().String()}, true},
-		{"unknown host", client.Config{Address: "no-such-host.invalid:50051"}, true},
-		{"wrong authority", client.Config{Address: encrypted.addr, CAFile: strangers}, true},
-		{"the system's authorities", client.Config{Address: encrypted.addr, TLS: &tls.Config{RootCAs: x509.NewCertPool()}}, true},
-		{"TLS of the client alone", client.Config{Address: plain.addr, CAFile: caFile}, true},
-		{"TLS of the daemon alone", client.Config{Address: encrypted.addr}, true},
-		{"who hangs up", client.Config{Address: hangsUp.Addr().String()}, true},
-		{"who says nothing", client.Config{Address: silent.Addr().String()}, false},
+		{"nobody listens", client.Config{Address: nobody.Addr().String()}, true, false},
+		{"unknown host", client.Config{Address: "no-such-host.invalid:50051"}, true, false},
+		{"wrong authority", client.Config{Address: encrypted.addr, CAFile: strangers}, true, true},
+		{"the system's authorities", client.Config{Address: encrypted.addr, TLS: &tls.Config{RootCAs: x509.NewCertPool()}}, true, true},
+		{"TLS of the client alone", client.Config{Address: plain.addr, CAFile: caFile}, true, true},
+		{"TLS of the daemon alone", client.Config{Address: encrypted.addr}, true, false},
+		{"who hangs up", client.Config{Address: hangsUp.Addr().String()}, true, false},
+		{"who says nothing", client.Config{Address: silent.Addr().String()}, false, false},
 	} {
 		for _, failFast := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s, fail fast %v", tt.what, failFast), func(t *testing.T) {
 				config := tt.config
 				config.FailFast, config.Timeout = failFast, time.Minute
-				if !failFast || !tt.atOnce {
+				late := !tt.lasts && (!failFast || !tt.atOnce)
+				if late {
 					config.Timeout = 300 * time.Millisecond
 				}
 				var all sync.WaitGroup
 				for range times {
-					all.Go(func() { noConnection(t, config, !failFast || !tt.atOnce) })
+					all.Go(func() { noConnection(t, config, late) })
 				}
 				all.Wait()
 			})
