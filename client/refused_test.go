@@ -216,7 +216,8 @@ func TestNoConnectionIsNotUnknown(t *testing.T) {
 	nobody, silent, hangsUp := listen(t), listen(t), listen(t)
 	_ = nobody.Close()
 	go acceptAll(hangsUp, func(c net.Conn) { _ = c.Close() })
-	go acceptAll(silent, func(net.Conn) {})
+	var held []net.Conn // or the collector would close them
+	go acceptAll(silent, func(c net.Conn) { held = append(held, c) })
 	for _, tt := range []struct {
 		what   string
 		config client.Config

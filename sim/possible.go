@@ -18,9 +18,9 @@ var storeOps = map[simdisk.Class][]simdisk.OpKind{
 	simdisk.ClassOptions:  {simdisk.OpOpen, simdisk.OpRead, simdisk.OpRename, simdisk.OpRemove}, // written under another name
 	simdisk.ClassLock:     {simdisk.OpOpen, simdisk.OpLock},
 	simdisk.ClassDir:      {simdisk.OpOpen, simdisk.OpDirSync, simdisk.OpMkdir},
-	simdisk.ClassWitness:  {simdisk.OpCreate, simdisk.OpOpen, simdisk.OpRead, simdisk.OpWrite, simdisk.OpSync},
+	simdisk.ClassWitness:  {simdisk.OpCreate, simdisk.OpOpen, simdisk.OpRead, simdisk.OpWrite, simdisk.OpSync, simdisk.OpRename},
 	simdisk.ClassIdentity: {simdisk.OpOpen, simdisk.OpRead, simdisk.OpRename}, // written under another name
-	simdisk.ClassOther:    {simdisk.OpCreate, simdisk.OpWrite, simdisk.OpSync, simdisk.OpRemove},
+	simdisk.ClassOther:    {simdisk.OpCreate, simdisk.OpOpen, simdisk.OpRead, simdisk.OpWrite, simdisk.OpSync, simdisk.OpRename, simdisk.OpRemove},
 }
 
 // checkFault reports why a fault could never strike a store, if it could not.
