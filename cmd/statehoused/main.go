@@ -5,6 +5,8 @@ import (
 	"context"
 	"os"
 	"os/signal"
+
+	"statehouse.dev/statehouse/cmd/interrupt"
 )
 
 // Set by the Makefile with -ldflags -X.
@@ -15,7 +17,7 @@ var (
 
 func main() {
 	keepPrivate()
-	ctx, stop := signal.NotifyContext(context.Background(), stopSignals()...)
+	ctx, stop := signal.NotifyContext(context.Background(), interrupt.Signals()...)
 	defer stop()
 	os.Exit(run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr, os.Exit))
 }

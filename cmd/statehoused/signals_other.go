@@ -4,8 +4,6 @@ package main
 
 import "os"
 
-func stopSignals() []os.Signal { return []os.Signal{os.Interrupt} }
-
 // signals are those that are answered while the daemon runs: there are none here.
 type signals struct{ hangup, user1 chan os.Signal }
 

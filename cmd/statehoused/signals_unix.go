@@ -8,16 +8,6 @@ import (
 	"syscall"
 )
 
-// stopSignals are those that stop the daemon. A shell that starts a program in the
-// background has it ignore what the keyboard sends to the foreground; so does the
-// daemon then.
-func stopSignals() []os.Signal {
-	if signal.Ignored(syscall.SIGINT) {
-		return []os.Signal{syscall.SIGTERM}
-	}
-	return []os.Signal{syscall.SIGTERM, syscall.SIGINT}
-}
-
 // signals are those that are answered while the daemon runs.
 type signals struct{ hangup, user1 chan os.Signal }
 
