@@ -113,7 +113,7 @@ FIELDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
 }
 #: Fields that are said otherwise: ``at`` and ``encoding`` below, the token by the number
 #: of the operation that it came from. Values are JSON text here, never Structs.
-OTHER_FIELDS = {"at", "encoding", "page_token", "value"}
+OTHER_FIELDS = {"at", "encoding", "page_token", "strict", "value"}
 
 
 def asked(kind: str, request: Message) -> Json:

@@ -112,8 +112,8 @@ def measure_go(url: str, seconds: float, in_flight: int) -> list[Measurement]:
         statehousectl = find_binary("statehousectl")
     except BinaryNotFound:
         return []
-    flags = [f"--address={url}", "--json", "bench", "--engine=false", "--records=0", "--rounds=1"]
-    flags += [f"--clients=1,{in_flight}", f"--duration={seconds}s", "--connections=1"]
+    flags = [f"--address={url}", "--json", "bench", "--yes", "--engine=false", "--records=0"]
+    flags += ["--rounds=1", f"--clients=1,{in_flight}", f"--duration={seconds}s", "--connections=1"]
     run = subprocess.run(
         [statehousectl, *flags], capture_output=True, text=True, timeout=600, check=True
     )
