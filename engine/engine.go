@@ -70,6 +70,7 @@ type Engine struct {
 
 	opened   atomic.Bool // set once, when Open succeeds
 	haltOnce sync.Once
+	halting  atomic.Bool             // set before failed: nothing more is acknowledged
 	failed   atomic.Pointer[Failure] // set once: halted
 	damaged  atomic.Pointer[Failure] // set once: damage was met
 	full     atomic.Pointer[Failure] // set while space is short
@@ -141,6 +142,7 @@ func (e *Engine) refusal() error {
 // sees that it has failed knows that Halt was called.
 func (e *Engine) halt(reason error) {
 	e.haltOnce.Do(func() {
+		e.halting.Store(true) // Halt may take a while, in which nobody is answered any more
 		e.env.Halt(reason)
 		// Clients need not know which file it was, nor where; the log does.
 		e.failed.Store(failf(ErrStorage, "storage failed: the daemon acknowledges nothing more and stops; its log tells why"))

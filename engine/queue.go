@@ -182,8 +182,13 @@ func (e *Engine) answerAll(answers []answer) {
 		e.decidedLocked(answers[i].p)
 	}
 	for i := range answers {
-		if a := &answers[i]; a.err != nil && !lasting(a.err) && len(e.undecided[a.p.id]) > 0 {
-			a.err = inDoubt(a.err) // a copy is queued, and may find what this one did not
+		a := &answers[i]
+		if a.err == nil || lasting(a.err) {
+			continue
+		}
+		// A copy is queued, or was in the same step, and may find what this one did not.
+		if len(e.undecided[a.p.id]) > 0 || slices.ContainsFunc(answers, func(b answer) bool { return b.err == nil && b.p.id == a.p.id }) {
+			a.err = inDoubt(a.err)
 		}
 	}
 	e.mu.Unlock()

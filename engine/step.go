@@ -160,7 +160,7 @@ func (e *Engine) makeDurable(fl *inflight) bool {
 		}
 	}
 	e.checkPlaceIfDue()
-	if e.failed.Load() != nil {
+	if e.halting.Load() {
 		return false
 	}
 	_ = fl.batch.Close()

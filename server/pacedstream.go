@@ -217,7 +217,7 @@ func (o *pacedStream) wakeLocked() {
 // admit asks for room for values of n bytes that are about to be read, which take
 // growth times as many as a message, and as many again while they are made one. A chunk
 // of more than a share is one event.
-func (o *pacedStream) admit(n, growth int64) error {
+func (o *pacedStream) admit(ctx context.Context, n, growth int64) error {
 	if o == nil || n <= o.s.sendBudget.share {
 		return nil
 	}
@@ -225,14 +225,20 @@ func (o *pacedStream) admit(n, growth int64) error {
 	if o.large, err = o.s.sendBudget.take(o.conn, o, n, priorityPage); err != nil {
 		return err
 	}
-	o.making, err = o.s.making.acquire(o.ctx, n*(1+2*growth))
+	o.making, err = o.s.making.acquire(ctx, n*(1+2*growth))
 	return err
 }
 
-// end lets go of what the last message took while it was made.
-func (o *pacedStream) end() {
+// made lets go of what the last message took while it was made: a watch may have nothing
+// more to send for days.
+func (o *pacedStream) made() {
 	o.s.making.release(o.making)
 	o.making = 0
+}
+
+// end lets go of all that was taken for the last message.
+func (o *pacedStream) end() {
+	o.made()
 	if o.large != nil { // it was never made
 		o.large.release()
 		o.large = nil
@@ -257,6 +263,7 @@ func (o *pacedStream) SendMsg(m any) error {
 		h = o.reserve(bytes)
 	}
 	out, err := encode(msg, size, h)
+	o.made()
 	if err != nil {
 		return err
 	}

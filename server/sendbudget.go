@@ -99,22 +99,23 @@ func (b *sendBudget) refusal(held, n int64, r priority) error {
 	}
 }
 
-// relieve closes the connection whose oldest message waits for longest, if it does so
-// for long enough, and reports whether it closed one.
+// relieve closes the connection that holds most of what has waited for long, and reports
+// whether it closed one. Not the one that has waited longest: a small answer whose stream
+// was reset at the wrong moment may be counted until its connection ends.
 func (b *sendBudget) relieve() bool {
 	var stalled *connBudget
-	oldest := b.now().Add(-stalledAfter)
+	before, most := b.now().Add(-stalledAfter), int64(0)
 	b.mu.Lock()
-	for l := range b.conns { // the oldest of all: order cannot matter
-		if at := l.oldest(); !at.IsZero() && at.Before(oldest) {
-			stalled, oldest = l, at
+	for l := range b.conns { // the most of all: order cannot matter
+		if n := l.waiting(before); n > most {
+			stalled, most = l, n
 		}
 	}
 	b.mu.Unlock()
 	if stalled == nil {
 		return false
 	}
-	b.log("closed a connection whose client does not read its answers", "client", stalled.String(), "since", oldest)
+	b.log("closed a connection whose client does not read its answers", "client", stalled.String(), "bytes", most)
 	stalled.close()
 	return true
 }
@@ -134,16 +135,16 @@ type connBudget struct {
 	gone        bool
 }
 
-// oldest is since when the oldest message held in common waits; zero: none does.
-func (l *connBudget) oldest() time.Time {
+// waiting is how many bytes held in common have waited since before.
+func (l *connBudget) waiting(before time.Time) (n int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for h := l.first; h != nil; h = h.next {
+	for h := l.first; h != nil && h.since.Before(before); h = h.next {
 		if h.common() {
-			return h.since
+			n += h.bytes
 		}
 	}
-	return time.Time{}
+	return n
 }
 
 // reservation counts one message, or a few small ones that share a buffer. Its fields are

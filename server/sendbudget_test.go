@@ -498,13 +498,25 @@ func TestSmallAnswersAreCountedToo(t *testing.T) {
 	_ = z.conn.Close()
 	counted(0)
 	// Many such connections run into the budget, and others are still told how things are.
+	budget, asked := r.service.sendBudget, int64(0)
 	for range 4 {
 		z := r.zeroWindow()
-		for range 800 {
-			z.call("GetState", &pb.GetStateRequest{AgentId: "a", Key: "k"})
+		for range 8 { // a few at a time: past the limit of requests they would have no answers
+			for range 100 {
+				z.call("GetState", &pb.GetStateRequest{AgentId: "a", Key: "k"})
+			}
+			asked += 100
+			eventually(t, "those are answered", func() error {
+				if full := budget.tryFull(); budget.unsent()/leastAnswer < asked && full != nil {
+					return full
+				}
+				return nil
+			})
 		}
 	}
-	eventually(t, "there is no room", func() error { return r.service.sendBudget.tryFull() })
+	if err := budget.tryFull(); err != nil {
+		t.Errorf("there is room: %v", err)
+	}
 	_, err := r.GetState(timeout(t), &pb.GetStateRequest{AgentId: "a", Key: "k"})
 	exhausted(t, "a read", err, "waiting to be sent")
 	_, err = r.Transact(timeout(t), &pb.TransactRequest{TxnId: r.id(), Operations: []*pb.TransactOperation{set("", "a", "k", `{}`)}})
@@ -522,4 +534,27 @@ func (b *sendBudget) tryFull() error {
 		return errNotYet
 	}
 	return nil
+}
+
+// TestIdleWatchesMakeNothing: what making a large event took is given back when it is sent,
+// not when the watch has something to send again, which may be never.
+func TestIdleWatchesMakeNothing(t *testing.T) {
+	r := newRig(t, withUnsent(64, 16))
+	large := string(textOf(900_000))
+	for range 12 { // as many as would take all there is
+		w := r.watch(&pb.WatchRequest{AgentId: "a", AfterTs: ptr(r.put("", "a", "k", `{}`).CommitTs), Encoding: asJSON})
+		w.until(r.put("", "a", "k", large).CommitTs)
+	}
+	m := r.service.making
+	eventually(t, "all is given back", func() error {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if m.free != m.size || len(m.waiting) > 0 {
+			return fmt.Errorf("%d of %d bytes are free, %d wait", m.free, m.size, len(m.waiting))
+		}
+		return nil
+	})
+	if _, err := r.ScanPrefix(timeout(t), &pb.ScanPrefixRequest{AgentId: "a", Encoding: asJSON}); err != nil {
+		t.Error(err)
+	}
 }

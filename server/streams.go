@@ -140,7 +140,7 @@ func (r *eventReader) next(ctx context.Context, last engine.CommitTS, limit int)
 	if err := stream.ready(ctx); err != nil {
 		return nil, nil, err
 	}
-	admit := func(bytes int) error { return stream.admit(int64(bytes), r.values.growth()) }
+	admit := func(bytes int) error { return stream.admit(ctx, int64(bytes), r.values.growth()) }
 	c := engine.Chunk{Events: limit, Bytes: stream.share() / 8 * r.part, Admit: admit}
 	events, next, err := r.read(ctx, last, c)
 	if err != nil {

@@ -43,11 +43,15 @@ func (s *settings) fit(f *pflag.FlagSet) {
 	if !f.Changed("max-request-bytes") {
 		s.requestBytes = requestBytesFor(s.memoryLimitMB)
 	}
+	part, whole := left(s.memoryLimitMB), left(defaultsMemoryMB)
+	if part <= 0 || whole <= 0 {
+		return // what was given leaves nothing: checkMemory says so
+	}
 	scale := func(name string, value int64) int64 {
 		if f.Changed(name) {
 			return value
 		}
-		return max(value*left(s.memoryLimitMB)/left(defaultsMemoryMB), 1)
+		return max(value*part/whole, 1)
 	}
 	l := &s.limits
 	s.cacheMB = scale("cache-mb", s.cacheMB)
@@ -90,6 +94,11 @@ func (s *settings) shares() []share {
 func (s *settings) checkMemory() error {
 	if s.memoryLimitMB < leastMemoryMB {
 		return fmt.Errorf("--memory-limit-mb must be at least %d, not %d", leastMemoryMB, s.memoryLimitMB)
+	}
+	for flag, mb := range map[string]int64{"cache-mb": s.cacheMB, "max-unsent-mb": s.unsentMB} { // any that is too large
+		if mb > s.memoryLimitMB {
+			return fmt.Errorf("--%s is %d, more than --memory-limit-mb, which is %d", flag, mb, s.memoryLimitMB)
+		}
 	}
 	if most := server.MostStreams(s.unsentMB * mib); s.streams > most {
 		return fmt.Errorf("--max-unsent-mb %d has room for %d streams, --max-streams is %d: raise the one or lower the other", s.unsentMB, most, s.streams)

@@ -63,6 +63,7 @@ func (p *process) serve(ctx context.Context, s *settings) error {
 		Capture: server.Capture{Dir: s.ringDir(), MaxBytes: s.captureMB << 20, On: s.capture, Settings: s.told},
 	}.WithDefaults()
 	if err := shareFiles(openFiles(), &config.Engine.Tuning, &config, log); err != nil {
+		closeAll(listeners)
 		return usageError{err}
 	}
 	service, err := server.Assemble(env, config)

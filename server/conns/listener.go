@@ -88,7 +88,7 @@ func (l *listener) refuse(raw net.Conn) {
 		if err != nil {
 			return
 		}
-		tellRefused(secured, fmt.Sprintf("the limit of %d connections is reached and all have requests under way; nothing was applied: retry later", l.table.limits.Connections))
+		tellRefused(secured, fmt.Sprintf("the limit of %d connections is reached and all have requests under way; this request was not taken: retry later", l.table.limits.Connections))
 	}()
 }
 

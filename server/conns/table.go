@@ -200,6 +200,9 @@ func (t *Table) released(p *place) {
 		return
 	}
 	t.remove(p)
+	if p.kind != ordinary {
+		return
+	}
 	var first *place
 	for other := range t.places { // in any order: the least is taken
 		if other.kind != ordinary && (first == nil || other.since.Before(first.since)) {
