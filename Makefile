@@ -33,8 +33,10 @@ check:
 	$(TOOL) staticcheck ./...
 	.ci/check-generated
 
+# The race detector takes memory of its own: what bounds the daemon's runs again without.
 race:
 	go test -race -timeout 20m ./...
+	go test -run 'TestMemoryIsBounded|TestEndlessBodies' ./cmd/statehoused
 
 # The simulator: scenarios, seeds, planted bugs. What it writes of a failure is in
 # sim-failures/.

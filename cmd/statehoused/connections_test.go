@@ -139,7 +139,7 @@ func TestEndlessBodies(t *testing.T) {
 		most int64 // resident memory that comes to what there was
 		args []string
 	}{
-		{"with a token", 300 << 20, []string{"--token", "s3cret"}},
+		{"with a token", 400 << 20, []string{"--token", "s3cret"}},
 		{"without", 400 << 20, nil},
 	} {
 		t.Run(c.what, func(t *testing.T) {
