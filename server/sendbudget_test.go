@@ -524,8 +524,12 @@ func TestSmallAnswersAreCountedToo(t *testing.T) {
 	if _, err := r.Health(timeout(t), &pb.HealthRequest{}); err != nil {
 		t.Errorf("health: %v", err)
 	}
-	r.advance(stalledAfter + time.Second) // then those who do not read make room
-	r.put("", "a", "k", `{}`)
+	r.advance(stalledAfter + time.Second)
+	// Then those who do not read make room, once what they still have under way is over.
+	eventually(t, "there is room", func() error {
+		_, err := r.Transact(timeout(t), &pb.TransactRequest{TxnId: r.id(), Operations: []*pb.TransactOperation{set("", "a", "k", `{}`)}})
+		return err
+	})
 }
 
 // tryFull is nil when small answers have no room.
