@@ -304,7 +304,7 @@ async def test_errors_are_of_one_tree(client):
 
 async def test_a_deadline_that_passes_is_called_so(client):
     """However short it is, and wherever the call is when it passes."""
-    await client.transact([Write("a1", f"k{n}", {"n": n}) for n in range(200)])
+    await client.transact([Write("a1", f"k{n}", {"n": n}) for n in range(3000)])
     met = 0
     for n in range(300):
         hasty = client.with_options(timeout=0.0001 + n % 100 / 100_000)
