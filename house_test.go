@@ -29,6 +29,7 @@ var doors = map[string][]ban{
 	"server": {
 		{"github.com/cockroachdb/pebble", "storage is the engine's: what the server needs of it, the engine says in its own words"},
 		{module + "/sim", "production code does not know that it is simulated"},
+		{module + "/linearizability", "production code does not know that it is judged"},
 		{module + "/client", "the service must not lean on its own client"},
 		{module + "/cmd", "commands are the outermost room"},
 	},
@@ -52,33 +53,33 @@ var doors = map[string][]ban{
 		{module + "/server", "as above"},
 		{module + "/sim/simdisk", "as above"},
 	},
-	"linearizability/capture": {
+	"history/capture": {
 		{module + "/engine", "what the log holds is asked of a Source, which may be anything"},
 		{module + "/server", "it stands in front of a service and knows none"},
 		{module + "/sim", "production code does not know that it is simulated"},
 	},
-	"linearizability/zst": {
+	"history/zst": {
 		{module + "/", "it is about bytes"},
 	},
-	"linearizability/edn": {
+	"history/edn": {
 		{module + "/engine", "a history is all it knows"},
 		{module + "/server", "as above"},
 		{module + "/client", "as above"},
 		{module + "/proto", "as above"},
 		{module + "/sim", "as above"},
 	},
-	"linearizability/record": {
+	"history/record": {
 		{module + "/engine", "what is recorded is what goes over the wire"},
 		{module + "/server", "as above"},
 	},
-	"linearizability/bundle": {
+	"history/bundle": {
 		{module + "/engine", "a bundle is opened where there is no store"},
 		{module + "/server", "as above"},
 		{module + "/client", "as above"},
 		{module + "/proto", "as above"},
 		{module + "/sim", "as above"},
 	},
-	"linearizability/redact": {
+	"history/redact": {
 		{module + "/engine", "it redacts what was recorded, whoever recorded it"},
 		{module + "/server", "as above"},
 		{module + "/client", "as above"},
@@ -100,13 +101,38 @@ var doors = map[string][]ban{
 	"sim/simdisk": {
 		{module + "/", "a disk knows nothing of what is stored on it"},
 	},
-	"linearizability": {
-		{module + "/", "the judge shares no code with the judged"},
+	"history": {
+		{module + "/", "a history is format: it knows neither who recorded it nor who judges it"},
 		{"google.golang.org/", "a history can come from anywhere, whatever it was spoken over"},
 		{"github.com/cockroachdb/", "as above"},
 	},
+	"linearizability": {
+		{module + "/engine", "the judge shares no code with the judged"},
+		{module + "/server", "as above"},
+		{module + "/client", "as above"},
+		{module + "/sim", "as above"},
+		{module + "/proto", "a history can come from anywhere, whatever it was spoken over"},
+	},
+	"linearizability/verdict": {
+		{module + "/", "it is the words of a verdict, and no rule"},
+	},
+	"linearizability/oracle": {
+		{module + "/linearizability/serial", "a mistake in a rule that both share would blind both"},
+		{module + "/engine", "the judge shares no code with the judged"},
+		{module + "/server", "as above"},
+		{module + "/proto", "as above"},
+		{"github.com/anishathalye/porcupine", "the search is the other judge's"},
+	},
+	"linearizability/serial": {
+		{module + "/linearizability/oracle", "a mistake in a rule that both share would blind both"},
+		{module + "/engine", "the judge shares no code with the judged"},
+		{module + "/server", "as above"},
+		{module + "/proto", "as above"},
+	},
+
 	"cmd/statehoused": {
 		{module + "/sim", "the daemon does not know that it is simulated"},
+		{module + "/linearizability", "nor that it is judged"},
 		{module + "/client", "the daemon serves; it does not call itself"},
 		{"github.com/cockroachdb/pebble", "storage is the engine's"},
 	},

@@ -11,8 +11,9 @@ import (
 
 	"statehouse.dev/statehouse/client"
 	"statehouse.dev/statehouse/engine"
-	lin "statehouse.dev/statehouse/linearizability"
-	"statehouse.dev/statehouse/linearizability/record"
+	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/history/record"
+	"statehouse.dev/statehouse/linearizability"
 	"statehouse.dev/statehouse/server"
 )
 
@@ -57,20 +58,20 @@ func Example_history() {
 			log.Fatal(err)
 		}
 	}
-	history := recorder.History()
-	history.Header.Source = "client"
+	recorded := recorder.History()
+	recorded.Header.Source = "client"
 	var file bytes.Buffer // or os.Create("history.jsonl")
-	if err := history.Write(&file); err != nil {
+	if err := recorded.Write(&file); err != nil {
 		log.Fatal(err)
 	}
 
 	// What statehouse-sim check does.
-	history, err = lin.ReadHistory(&file)
+	recorded, err = history.ReadHistory(&file)
 	if err != nil {
 		log.Fatal(err)
 	}
-	missing := history.Rebuild()
-	fmt.Println(len(history.Operations), "operations,", len(history.Log), "commits,", len(missing), "missing:", lin.Check(history, lin.Options{}).Verdict)
+	missing := recorded.Rebuild()
+	fmt.Println(len(recorded.Operations), "operations,", len(recorded.Log), "commits,", len(missing), "missing:", linearizability.Check(recorded, linearizability.Options{}).Verdict)
 	// Output: 3 operations, 1 commits, 0 missing: ok
 }
 

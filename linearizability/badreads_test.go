@@ -1,16 +1,18 @@
 package linearizability
 
+import "statehouse.dev/statehouse/history"
+
 func liesInReads() []lie {
 	twice := func(r *reference) {
 		r.transact("a", put("x", "k", "1"))
 		r.transact("a", put("x", "k", "2"))
 	}
 	// later begins with a first commit and is read over a second one.
-	paged := func(r *reference, kind Kind) (first, second *Operation) {
+	paged := func(r *reference, kind history.Kind) (first, second *history.Operation) {
 		r.transact("a", put("x", "k1", "1"), put("x", "k2", "1"), put("x", "k3", "1"))
-		first = r.do("b", kind, Input{Agent: "x", Limit: 2})
+		first = r.do("b", kind, history.Input{Agent: "x", Limit: 2})
 		r.transact("a", put("x", "k3", "2"))
-		second = r.do("b", kind, Input{Agent: "x", Limit: 2, PageOf: first.ID})
+		second = r.do("b", kind, history.Input{Agent: "x", Limit: 2, PageOf: first.ID})
 		return first, second
 	}
 	mine := func(r *reference) string {
@@ -37,11 +39,11 @@ func liesInReads() []lie {
 			r.stage("a", t, put("x", "k", "2"))
 			rec := &r.get("b", "x", "k").Out.Records[0]
 			rec.Version, rec.CommitTS, rec.Value = 2, 2, `{"v":"2"}`
-			r.do("a", Abort, Input{TxnID: t})
+			r.do("a", history.Abort, history.Input{TxnID: t})
 		}},
 		{"G4", "ghost-read", "a read of a commit that a crash took back", func(r *reference) {
 			twice(r)
-			r.h.Operations[1].lose()
+			lose(r.h.Operations[1])
 			r.get("b", "x", "k").Out.ReadTS = 1
 			r.forget(1)
 		}},
@@ -52,7 +54,7 @@ func liesInReads() []lie {
 		{"G3", "wrong-read", "an event without state", func(r *reference) {
 			twice(r)
 			rec := &r.get("b", "x", "k").Out.Records[0]
-			*rec = Record{Name: rec.Name}
+			*rec = history.Record{Name: rec.Name}
 		}},
 		{"G3", "wrong-read", "another time", func(r *reference) {
 			twice(r)
@@ -64,13 +66,13 @@ func liesInReads() []lie {
 		}},
 		{"G3", "wrong-read", "a record too few", func(r *reference) {
 			twice(r)
-			op := r.do("b", BatchGet, Input{Names: []Name{key("x", "k"), key("x", "l")}})
+			op := r.do("b", history.BatchGet, history.Input{Names: []history.Name{key("x", "k"), key("x", "l")}})
 			op.Out.Records = op.Out.Records[:1]
 		}},
 		{"G3", "wrong-read", "two keys of different points", func(r *reference) {
 			r.transact("a", put("x", "k", "1"), put("y", "k", "1"))
 			r.transact("a", put("x", "k", "2"), put("y", "k", "2"))
-			op := r.do("b", BatchGet, Input{Names: []Name{key("x", "k"), key("y", "k")}})
+			op := r.do("b", history.BatchGet, history.Input{Names: []history.Name{key("x", "k"), key("y", "k")}})
 			op.Out.Records[1] = r.at[1][key("y", "k")]
 		}},
 		{"G3", "wrong-read", "a deleted record with a value", func(r *reference) {
@@ -80,141 +82,141 @@ func liesInReads() []lie {
 		}},
 		{"G4", "read-of-the-future", "as of a commit that had not happened", func(r *reference) {
 			twice(r)
-			r.do("b", Get, Input{Agent: "x", Key: "k", At: uptr(2)}).In.At = uptr(3)
+			r.do("b", history.Get, history.Input{Agent: "x", Key: "k", At: uptr(2)}).In.At = uptr(3)
 		}},
 		{"G3", "wrong-read", "as of an earlier commit, one too late", func(r *reference) {
 			twice(r)
-			r.do("b", Get, Input{Agent: "x", Key: "k", At: uptr(1)}).Out.Records[0] = r.at[2][key("x", "k")]
+			r.do("b", history.Get, history.Input{Agent: "x", Key: "k", At: uptr(1)}).Out.Records[0] = r.at[2][key("x", "k")]
 		}},
 		{"G3", "wrong-read", "as of a time, at another commit", func(r *reference) {
 			twice(r)
-			r.do("b", Get, Input{Agent: "x", Key: "k"}).In.AtTime = r.h.Log[0].CommitTime
+			r.do("b", history.Get, history.Input{Agent: "x", Key: "k"}).In.AtTime = r.h.Log[0].CommitTime
 		}},
 		{"G3", "wrong-read", "another version than was asked for", func(r *reference) {
 			twice(r)
-			r.do("b", GetVersion, Input{Agent: "x", Key: "k", KeyVersion: 1}).Out.Records[0] = r.at[2][key("x", "k")]
+			r.do("b", history.GetVersion, history.Input{Agent: "x", Key: "k", KeyVersion: 1}).Out.Records[0] = r.at[2][key("x", "k")]
 		}},
 		{"G3", "stale-snapshot", "a transaction begins in the past", func(r *reference) {
 			twice(r)
-			r.do("b", Begin, Input{}).Out.SnapshotTS = 1
+			r.do("b", history.Begin, history.Input{}).Out.SnapshotTS = 1
 		}},
 		{"G4", "ghost-snapshot", "a transaction begins in the future", func(r *reference) {
 			twice(r)
-			r.do("b", Begin, Input{}).Out.SnapshotTS = 3
+			r.do("b", history.Begin, history.Input{}).Out.SnapshotTS = 3
 		}},
 		{"G3", "stale-read", "a transaction's snapshot moves back", func(r *reference) {
 			twice(r)
 			t := r.begin("b")
-			op := r.do("b", Get, Input{TxnID: t, Agent: "x", Key: "k"})
-			op.Out = Output{ReadTS: 1, Records: []Record{r.at[1][key("x", "k")]}}
+			op := r.do("b", history.Get, history.Input{TxnID: t, Agent: "x", Key: "k"})
+			op.Out = history.Output{ReadTS: 1, Records: []history.Record{r.at[1][key("x", "k")]}}
 		}},
 		{"G3", "wrong-read", "a transaction does not get its own write", func(r *reference) {
 			t := mine(r)
-			rec := &r.do("a", Get, Input{TxnID: t, Agent: "x", Key: "l"}).Out.Records[0]
-			*rec = Record{Name: rec.Name}
+			rec := &r.do("a", history.Get, history.Input{TxnID: t, Agent: "x", Key: "l"}).Out.Records[0]
+			*rec = history.Record{Name: rec.Name}
 		}},
 		{"G3", "wrong-read", "its own write has a version already", func(r *reference) {
 			t := mine(r)
-			r.do("a", Get, Input{TxnID: t, Agent: "x", Key: "l"}).Out.Records[0].Version = 1
+			r.do("a", history.Get, history.Input{TxnID: t, Agent: "x", Key: "l"}).Out.Records[0].Version = 1
 		}},
 		{"G3", "wrong-read", "a transaction does not list its own write", func(r *reference) {
 			t := mine(r)
-			r.do("a", ListKeys, Input{TxnID: t, Agent: "x"}).Out.Keys = []string{"k"}
+			r.do("a", history.ListKeys, history.Input{TxnID: t, Agent: "x"}).Out.Keys = []string{"k"}
 		}},
 		{"G3", "wrong-read", "a transaction scans what it has deleted", func(r *reference) {
 			t := mine(r)
-			op := r.do("a", Scan, Input{TxnID: t, Agent: "x"})
+			op := r.do("a", history.Scan, history.Input{TxnID: t, Agent: "x"})
 			op.Out.Records = append(op.Out.Records, r.at[1][key("x", "m")])
 		}},
 		{"G4", "ghost-read", "a read of what was refused", func(r *reference) {
 			r.transact("a", put("x", "k", "1"))
 			t := r.begin("a")
 			r.stage("a", t, put("x", "k", "2"))
-			r.do("a", Commit, Input{TxnID: t}).refuse("TXN_EXPIRED")
+			refuse(r.do("a", history.Commit, history.Input{TxnID: t}), "TXN_EXPIRED")
 			r.get("b", "x", "k")
 			r.forget(1)
 		}},
 		{"G3", "wrong-read", "a list as of one commit that shows another", func(r *reference) {
 			first, second := r.transact("a", put("x", "k", "1")), r.transact("b", put("x", "l", "1"))
-			list := r.do("c", ListKeys, Input{Agent: "x"})
-			list.Out = Output{ReadTS: 1, Keys: []string{"l"}}
-			for _, op := range []*Operation{first, second, list} {
+			list := r.do("c", history.ListKeys, history.Input{Agent: "x"})
+			list.Out = history.Output{ReadTS: 1, Keys: []string{"l"}}
+			for _, op := range []*history.Operation{first, second, list} {
 				op.Call, op.Return = int64(op.ID), int64(op.ID)+10
 			}
 		}},
 		{"G3", "wrong-read", "a phantom in a scan", func(r *reference) {
 			r.transact("a", put("x", "k", "1"), put("x", "l", "1"))
 			r.transact("a", del("x", "l"))
-			op := r.do("b", Scan, Input{Agent: "x"})
+			op := r.do("b", history.Scan, history.Input{Agent: "x"})
 			op.Out.Records = append(op.Out.Records, r.at[1][key("x", "l")])
 		}},
 		{"G3", "wrong-read", "a key that was never written", func(r *reference) {
 			twice(r)
-			op := r.do("b", ListKeys, Input{Agent: "x"})
+			op := r.do("b", history.ListKeys, history.Input{Agent: "x"})
 			op.Out.Keys = append(op.Out.Keys, "z")
 		}},
 		{"G3", "wrong-read", "a list out of order", func(r *reference) {
 			r.transact("a", put("x", "k", "1"), put("x", "l", "1"))
-			r.do("b", ListKeys, Input{Agent: "x"}).Out.Keys = []string{"l", "k"}
+			r.do("b", history.ListKeys, history.Input{Agent: "x"}).Out.Keys = []string{"l", "k"}
 		}},
 		{"G3", "wrong-read", "another agent's keys", func(r *reference) {
 			r.transact("a", put("x", "k", "1"), put("y", "l", "1"))
-			r.do("b", ListKeys, Input{Agent: "x"}).Out.Keys = []string{"k", "l"}
+			r.do("b", history.ListKeys, history.Input{Agent: "x"}).Out.Keys = []string{"k", "l"}
 		}},
 		{"G3", "wrong-read", "a page of another point", func(r *reference) {
-			_, second := paged(r, Scan)
+			_, second := paged(r, history.Scan)
 			second.Out.ReadTS = 1
 		}},
-		{"G4", "ghost-read", "pages of two points", func(r *reference) { paged(r, Scan) }},
+		{"G4", "ghost-read", "pages of two points", func(r *reference) { paged(r, history.Scan) }},
 		{"G3", "wrong-read", "pages of two points that do not tell them", func(r *reference) {
 			r.transact("a", put("x", "k", "1"), put("y", "k", "1"))
-			first := r.do("b", ListAgents, Input{Namespace: "ns", Limit: 1})
-			first.Out = Output{Agents: []Agent{{"ns", "x", 1, 1}}, More: true}
-			second := r.do("b", ListAgents, Input{Namespace: "ns", Limit: 1, PageOf: first.ID})
-			second.Out = Output{Agents: []Agent{{"ns", "y", 1, 2}}}
+			first := r.do("b", history.ListAgents, history.Input{Namespace: "ns", Limit: 1})
+			first.Out = history.Output{Agents: []history.Agent{{Namespace: "ns", Agent: "x", FirstTS: 1, HeadTS: 1}}, More: true}
+			second := r.do("b", history.ListAgents, history.Input{Namespace: "ns", Limit: 1, PageOf: first.ID})
+			second.Out = history.Output{Agents: []history.Agent{{Namespace: "ns", Agent: "y", FirstTS: 1, HeadTS: 2}}}
 			r.transact("a", put("x", "k", "2"), put("y", "k", "2")).Call = first.Call // so that the first can be of either
 		}},
 		{"G3", "wrong-read", "another agent's record, which is the same", func(r *reference) {
 			r.transact("a", put("x", "k", "1"), put("y", "k", "1"))
-			r.do("b", Scan, Input{Agent: "x"}).Out.Records[0].Agent = "y"
+			r.do("b", history.Scan, history.Input{Agent: "x"}).Out.Records[0].Agent = "y"
 		}},
 		{"G3", "wrong-read", "a page longer than its limit", func(r *reference) {
 			r.transact("a", put("x", "k", "1"), put("x", "l", "1"))
-			r.do("b", ListKeys, Input{Agent: "x"}).In.Limit = 1
+			r.do("b", history.ListKeys, history.Input{Agent: "x"}).In.Limit = 1
 		}},
 		{"G3", "wrong-read", "there is another page, it says", func(r *reference) {
 			twice(r)
-			r.do("b", ListKeys, Input{Agent: "x", Limit: 1}).Out.More = true
+			r.do("b", history.ListKeys, history.Input{Agent: "x", Limit: 1}).Out.More = true
 		}},
 		{"G3", "wrong-read", "less than all, where all was asked for", func(r *reference) {
 			r.transact("a", put("x", "k", "1"), put("x", "l", "1"))
-			op := r.do("b", ListKeys, Input{Agent: "x"})
+			op := r.do("b", history.ListKeys, history.Input{Agent: "x"})
 			op.Out.Keys, op.Out.More = op.Out.Keys[:1], true
 		}},
 		{"G3", "wrong-read", "a history without a version", func(r *reference) {
 			twice(r)
-			op := r.do("b", KeyHistory, Input{Agent: "x", Key: "k"})
+			op := r.do("b", history.KeyHistory, history.Input{Agent: "x", Key: "k"})
 			op.Out.Records = op.Out.Records[:1]
 		}},
 		{"G3", "wrong-read", "a history with other metadata", func(r *reference) {
 			twice(r)
-			r.do("b", KeyHistory, Input{Agent: "x", Key: "k"}).Out.Records[0].Metadata = map[string]string{"actor": "b"}
+			r.do("b", history.KeyHistory, history.Input{Agent: "x", Key: "k"}).Out.Records[0].Metadata = map[string]string{"actor": "b"}
 		}},
 		{"G3", "wrong-read", "an agent's head that is not", func(r *reference) {
 			twice(r)
-			r.do("b", ListAgents, Input{Namespace: "ns"}).Out.Agents[0].HeadTS = 1
+			r.do("b", history.ListAgents, history.Input{Namespace: "ns"}).Out.Agents[0].HeadTS = 1
 		}},
 		{"G3", "wrong-read", "a namespace that is not", func(r *reference) {
 			twice(r)
-			r.do("b", ListSpaces, Input{}).Out.Keys = []string{"ns", "other"}
+			r.do("b", history.ListSpaces, history.Input{}).Out.Keys = []string{"ns", "other"}
 		}},
 	}
 }
 
 func liesInStreams() []lie {
-	streamed := func(kind Kind, in Input, spoil func(r *reference, op *Operation)) func(r *reference) {
+	streamed := func(kind history.Kind, in history.Input, spoil func(r *reference, op *history.Operation)) func(r *reference) {
 		return func(r *reference) {
-			r.do("a", Transact, Input{TxnID: "m", Writes: []Write{put("x", "k", "1"), put("y", "k", "1")}, Metadata: map[string]string{"actor": "a"}})
+			r.do("a", history.Transact, history.Input{TxnID: "m", Writes: []history.Write{put("x", "k", "1"), put("y", "k", "1")}, Metadata: map[string]string{"actor": "a"}})
 			r.transact("a", put("x", "k", "2"), put("x", "l", "2"))
 			r.transact("a", del("x", "k"))
 			if in.Agent == "" {
@@ -224,53 +226,53 @@ func liesInStreams() []lie {
 			spoil(r, op)
 		}
 	}
-	events := func(f func(list []Event) []Event) func(r *reference, op *Operation) {
-		return func(_ *reference, op *Operation) { op.Batches[0].Events = f(op.Batches[0].Events) }
+	events := func(f func(list []history.Event) []history.Event) func(r *reference, op *history.Operation) {
+		return func(_ *reference, op *history.Operation) { op.Batches[0].Events = f(op.Batches[0].Events) }
 	}
-	first := func(f func(ev *Event)) func(r *reference, op *Operation) {
-		return func(_ *reference, op *Operation) { f(&op.Batches[0].Events[0]) }
+	first := func(f func(ev *history.Event)) func(r *reference, op *history.Operation) {
+		return func(_ *reference, op *history.Operation) { f(&op.Batches[0].Events[0]) }
 	}
 	return []lie{
-		{"G5", "replay-gap", "a replay has a hole", streamed(Replay, Input{}, events(func(l []Event) []Event { return []Event{l[0], l[2]} }))},
-		{"G5", "replay-gap", "a replay is out of order", streamed(Replay, Input{}, events(func(l []Event) []Event { return []Event{l[1], l[0], l[2]} }))},
-		{"G5", "replay-too-much", "a replay repeats an event", streamed(Replay, Input{}, events(func(l []Event) []Event { return append(l, l[2]) }))},
-		{"G5", "replay-too-much", "a replay is longer than its limit", streamed(Replay, Input{}, func(_ *reference, op *Operation) { op.In.Limit = 2 })},
-		{"G5", "replay-too-much", "a replay goes on past its end", streamed(Replay, Input{}, func(_ *reference, op *Operation) { op.In.To = uptr(2) })},
-		{"G5", "replay-short", "a replay ends early", streamed(Replay, Input{}, func(_ *reference, op *Operation) {
+		{"G5", "replay-gap", "a replay has a hole", streamed(history.Replay, history.Input{}, events(func(l []history.Event) []history.Event { return []history.Event{l[0], l[2]} }))},
+		{"G5", "replay-gap", "a replay is out of order", streamed(history.Replay, history.Input{}, events(func(l []history.Event) []history.Event { return []history.Event{l[1], l[0], l[2]} }))},
+		{"G5", "replay-too-much", "a replay repeats an event", streamed(history.Replay, history.Input{}, events(func(l []history.Event) []history.Event { return append(l, l[2]) }))},
+		{"G5", "replay-too-much", "a replay is longer than its limit", streamed(history.Replay, history.Input{}, func(_ *reference, op *history.Operation) { op.In.Limit = 2 })},
+		{"G5", "replay-too-much", "a replay goes on past its end", streamed(history.Replay, history.Input{}, func(_ *reference, op *history.Operation) { op.In.To = uptr(2) })},
+		{"G5", "replay-short", "a replay ends early", streamed(history.Replay, history.Input{}, func(_ *reference, op *history.Operation) {
 			op.Batches[0].Events, op.Batches[0].Cursor = op.Batches[0].Events[:2], 2
 		})},
-		{"G5", "replay-gap", "a replay of a time leaves out what was then", streamed(Replay, Input{}, func(r *reference, op *Operation) {
+		{"G5", "replay-gap", "a replay of a time leaves out what was then", streamed(history.Replay, history.Input{}, func(r *reference, op *history.Operation) {
 			op.In.FromTime = r.h.Log[1].CommitTime
 			op.Batches[0].Events = op.Batches[0].Events[2:]
 		})},
-		{"G5", "event-differs", "a replay shows another agent's operations", streamed(Replay, Input{}, func(_ *reference, op *Operation) {
+		{"G5", "event-differs", "a replay shows another agent's operations", streamed(history.Replay, history.Input{}, func(_ *reference, op *history.Operation) {
 			op.In.AllAgents, op.In.Agent = false, "x"
 		})},
-		{"G5", "event-differs", "an event without one of its operations", streamed(Replay, Input{}, first(func(ev *Event) { ev.Ops = ev.Ops[:1] }))},
-		{"G5", "event-differs", "an event of another transaction", streamed(Replay, Input{}, first(func(ev *Event) { ev.TxnID = "x2" }))},
-		{"G5", "event-differs", "an event of another time", streamed(Replay, Input{}, first(func(ev *Event) { ev.CommitTime++ }))},
-		{"G5", "event-differs", "an event without its metadata", streamed(Replay, Input{}, first(func(ev *Event) { ev.Metadata = nil }))},
-		{"G5", "event-differs", "another version", streamed(Replay, Input{}, first(func(ev *Event) { ev.Ops[0].Version++ }))},
-		{"G5", "event-differs", "another value", streamed(Replay, Input{}, first(func(ev *Event) { ev.Ops[0].Value = "{}" }))},
-		{"G5", "event-differs", "a delete that is a write", streamed(Replay, Input{}, first(func(ev *Event) { ev.Ops[0].Delete = true }))},
-		{"G5", "event-differs", "operations in another order", streamed(Replay, Input{}, first(func(ev *Event) { ev.Ops[0], ev.Ops[1] = ev.Ops[1], ev.Ops[0] }))},
-		{"G4", "ghost-event", "a replay shows what had not happened", streamed(Replay, Input{}, func(r *reference, op *Operation) {
+		{"G5", "event-differs", "an event without one of its operations", streamed(history.Replay, history.Input{}, first(func(ev *history.Event) { ev.Ops = ev.Ops[:1] }))},
+		{"G5", "event-differs", "an event of another transaction", streamed(history.Replay, history.Input{}, first(func(ev *history.Event) { ev.TxnID = "x2" }))},
+		{"G5", "event-differs", "an event of another time", streamed(history.Replay, history.Input{}, first(func(ev *history.Event) { ev.CommitTime++ }))},
+		{"G5", "event-differs", "an event without its metadata", streamed(history.Replay, history.Input{}, first(func(ev *history.Event) { ev.Metadata = nil }))},
+		{"G5", "event-differs", "another version", streamed(history.Replay, history.Input{}, first(func(ev *history.Event) { ev.Ops[0].Version++ }))},
+		{"G5", "event-differs", "another value", streamed(history.Replay, history.Input{}, first(func(ev *history.Event) { ev.Ops[0].Value = "{}" }))},
+		{"G5", "event-differs", "a delete that is a write", streamed(history.Replay, history.Input{}, first(func(ev *history.Event) { ev.Ops[0].Delete = true }))},
+		{"G5", "event-differs", "operations in another order", streamed(history.Replay, history.Input{}, first(func(ev *history.Event) { ev.Ops[0], ev.Ops[1] = ev.Ops[1], ev.Ops[0] }))},
+		{"G4", "ghost-event", "a replay shows what had not happened", streamed(history.Replay, history.Input{}, func(r *reference, op *history.Operation) {
 			r.forget(1)
-			r.h.Operations[2].lose()
+			lose(r.h.Operations[2])
 		})},
-		{"G4", "ghost-cursor", "a cursor past the end", streamed(Watch, Input{From: uptr(0)}, func(_ *reference, op *Operation) { op.Batches[0].Cursor = 4 })},
-		{"G5", "cursor-falls", "a cursor before what was shown", streamed(Watch, Input{From: uptr(0)}, func(_ *reference, op *Operation) { op.Batches[0].Cursor = 2 })},
-		{"G5", "cursor-too-far", "a cursor past what was asked for", streamed(Replay, Input{}, func(_ *reference, op *Operation) {
+		{"G4", "ghost-cursor", "a cursor past the end", streamed(history.Watch, history.Input{From: uptr(0)}, func(_ *reference, op *history.Operation) { op.Batches[0].Cursor = 4 })},
+		{"G5", "cursor-falls", "a cursor before what was shown", streamed(history.Watch, history.Input{From: uptr(0)}, func(_ *reference, op *history.Operation) { op.Batches[0].Cursor = 2 })},
+		{"G5", "cursor-too-far", "a cursor past what was asked for", streamed(history.Replay, history.Input{}, func(_ *reference, op *history.Operation) {
 			op.In.To = uptr(2)
 			op.Batches[0].Events = op.Batches[0].Events[:2]
 		})},
-		{"G5", "replay-gap", "a watch skips an event", streamed(Watch, Input{From: uptr(0)}, events(func(l []Event) []Event { return []Event{l[0], l[2]} }))},
-		{"G5", "replay-gap", "a watch goes on one too far", streamed(Watch, Input{From: uptr(0)}, events(func(l []Event) []Event { return l[:2] }))},
-		{"G9", "watch-stalls", "a watch is not told of the last commit", streamed(Watch, Input{From: uptr(0)}, func(_ *reference, op *Operation) {
+		{"G5", "replay-gap", "a watch skips an event", streamed(history.Watch, history.Input{From: uptr(0)}, events(func(l []history.Event) []history.Event { return []history.Event{l[0], l[2]} }))},
+		{"G5", "replay-gap", "a watch goes on one too far", streamed(history.Watch, history.Input{From: uptr(0)}, events(func(l []history.Event) []history.Event { return l[:2] }))},
+		{"G9", "watch-stalls", "a watch is not told of the last commit", streamed(history.Watch, history.Input{From: uptr(0)}, func(_ *reference, op *history.Operation) {
 			op.Batches[0].Events, op.Batches[0].Cursor, op.Rest = op.Batches[0].Events[:2], 2, 3
 		})},
-		{"G5", "watch-begins-early", "a watch that was to begin now begins in the past", streamed(Watch, Input{}, func(_ *reference, op *Operation) {
-			op.Batches = []Batch{{Time: op.Return, Cursor: 1}}
+		{"G5", "watch-begins-early", "a watch that was to begin now begins in the past", streamed(history.Watch, history.Input{}, func(_ *reference, op *history.Operation) {
+			op.Batches = []history.Batch{{Time: op.Return, Cursor: 1}}
 		})},
 	}
 }

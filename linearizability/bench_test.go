@@ -6,11 +6,14 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/linearizability/verdict"
 )
 
 // longHistory has about n operations of 40 clients, of which each is under way
 // together with about ten others, and lost answers to commits.
-func longHistory(n, lost int) *History {
+func longHistory(n, lost int) *history.History {
 	r, rng := newReference(), rand.New(rand.NewPCG(1, 1))
 	agent := func() string { return fmt.Sprint("agent", rng.IntN(8)) }
 	k := func() string { return fmt.Sprint("k/", rng.IntN(8)) }
@@ -23,14 +26,14 @@ func longHistory(n, lost int) *History {
 			r.transact(client, put(agent(), k(), value), put(agent(), k()+"+", value), del(agent(), k()+"-"))
 		case 4:
 			t := r.begin(client)
-			r.do(client, Get, Input{TxnID: t, Agent: agent(), Key: k()})
-			r.do(client, Scan, Input{TxnID: t, Agent: agent(), Prefix: "k/"})
+			r.do(client, history.Get, history.Input{TxnID: t, Agent: agent(), Key: k()})
+			r.do(client, history.Scan, history.Input{TxnID: t, Agent: agent(), Prefix: "k/"})
 			r.stage(client, t, put(agent(), k(), value))
-			r.do(client, Commit, Input{TxnID: t})
+			r.do(client, history.Commit, history.Input{TxnID: t})
 		case 5:
-			r.do(client, Scan, Input{Agent: agent(), Limit: 5})
+			r.do(client, history.Scan, history.Input{Agent: agent(), Limit: 5})
 		case 6:
-			r.do(client, BatchGet, Input{Names: []Name{key(agent(), k()), key(agent(), k())}})
+			r.do(client, history.BatchGet, history.Input{Names: []history.Name{key(agent(), k()), key(agent(), k())}})
 		default:
 			r.get(client, agent(), k())
 		}
@@ -38,8 +41,8 @@ func longHistory(n, lost int) *History {
 	blur(r, rng, 20, 0)
 	for every := len(r.h.Operations) / (lost + 1); lost > 0; lost-- {
 		for i := lost * every; ; i++ {
-			if op := r.h.Operations[i]; op.Kind == Transact {
-				op.lose()
+			if op := r.h.Operations[i]; op.Kind == history.Transact {
+				lose(op)
 				break
 			}
 		}
@@ -57,7 +60,7 @@ func TestLongHistory(t *testing.T) {
 	for range 3 { // the machine has other things to do, too
 		start := time.Now()
 		r := Check(h, Options{})
-		if took = append(took, time.Since(start)); r.Verdict != VerdictOK || r.Stats.Resolved != 20 {
+		if took = append(took, time.Since(start)); r.Verdict != verdict.OK || r.Stats.Resolved != 20 {
 			t.Fatalf("%s: %+v", r.Verdict, r)
 		}
 	}
@@ -75,7 +78,7 @@ func BenchmarkCheck(b *testing.B) {
 	blind.Complete, blind.Log = false, nil
 	for _, c := range []struct {
 		name string
-		h    *History
+		h    *history.History
 		o    Options
 	}{
 		{"oracle", h, Options{SkipPorcupine: true}},
@@ -84,7 +87,7 @@ func BenchmarkCheck(b *testing.B) {
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			for b.Loop() {
-				if r := Check(c.h, c.o); r.Verdict != VerdictOK {
+				if r := Check(c.h, c.o); r.Verdict != verdict.OK {
 					b.Fatalf("%+v", r)
 				}
 			}

@@ -1,112 +1,68 @@
 package linearizability
 
-import "fmt"
+import (
+	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/linearizability/oracle"
+	"statehouse.dev/statehouse/linearizability/serial"
+	"statehouse.dev/statehouse/linearizability/verdict"
+)
 
-// judge is one check on the way.
-type judge struct {
-	m          *model
-	b          bounds
-	violations []Violation
-	stats      Stats
-	ops        map[int]*Operation
-	txns       map[string]*txn
-	lacks      lacks
-	part       *section           // nil: the history is judged as a whole
-	covered    map[agentName]bool // nil: the log tells of everybody
+// Options of Check. The zero value checks everything with defaults.
+type Options struct {
+	// Samples are judged without the log, each of about SampleSize operations; which,
+	// follows from the Seed.
+	Samples, SampleSize int
+	Seed                uint64
+	// SearchSteps bounds each of Porcupine's searches. One that ends there leaves the
+	// verdict unknown. It is a number of steps and not a time, so that a verdict does
+	// not depend on the machine.
+	SearchSteps   int
+	SkipPorcupine bool
+
+	// Of CheckLong: how many operations a section has, and who wants to know how far in
+	// the file it is.
+	SectionSize int
+	Progress    func(done, size int64)
 }
 
-func (j *judge) violate(v Violation) {
-	if len(j.violations) < 100 {
-		j.violations = append(j.violations, v)
-	}
-}
-
-// breaks reports that an operation was answered what it must not have been.
-func (j *judge) breaks(op *Operation, promise, check, expected, got, format string, args ...any) {
-	j.violate(Violation{
-		Promise: promise, Check: check, Op: op.ID, CommitTS: op.Out.CommitTS, Time: op.Return,
-		Sentence: fmt.Sprintf("#%d %s of %s: ", op.ID, op.Kind, op.Client) + fmt.Sprintf(format, args...), Expected: expected, Got: got,
-	})
+// Result of Check.
+type Result struct {
+	Verdict    verdict.Verdict
+	Violations []verdict.Violation
+	Stats      verdict.Stats
 }
 
 // Check judges a history. Of one without the whole log, it judges only what needs
 // none: unknown outcomes stay unknown, and answers must agree with each other.
-func Check(h *History, o Options) Result {
+func Check(h *history.History, o Options) Result {
 	r, _ := check(h, o, nil)
 	return r
 }
 
-func check(h *History, o Options, part *section) (Result, *judge) {
-	j := &judge{part: part, ops: make(map[int]*Operation, len(h.Operations)), txns: make(map[string]*txn, len(h.Log)), lacks: lacksOf(h, part)}
+func check(h *history.History, o Options, part *oracle.Section) (Result, *oracle.Judge) {
+	j := oracle.NewJudge(h, part)
 	if h.Complete {
-		j.compare(h)
+		j.Compare(h)
 	}
-	r := Result{Verdict: VerdictOK, Violations: j.violations, Stats: j.stats}
+	r := Result{Verdict: verdict.OK, Violations: j.Violations, Stats: j.Stats}
 	r.Stats.Operations, r.Stats.Commits, r.Stats.Gaps = len(h.Operations), len(h.Log), len(h.Gaps)
 	if len(r.Violations) == 0 && !o.SkipPorcupine {
-		p := judgeByPorcupine(h, o, part)
-		r.Violations, r.Stats.DeepestSearch = p.violations, p.deepest
-		if p.unknown {
-			r.Verdict = VerdictUnknown
+		p := serial.Check(h, o.serial(part))
+		r.Violations, r.Stats.DeepestSearch = p.Violations, p.DeepestSearch
+		if p.Unknown {
+			r.Verdict = verdict.Unknown
 		}
 	}
 	if len(r.Violations) > 0 {
-		r.Verdict = VerdictIllegal
+		r.Verdict = verdict.Illegal
 	}
 	return r, j
 }
 
-// compare compares every answer with the model that the log makes.
-func (j *judge) compare(h *History) {
-	for _, op := range h.Operations {
-		j.ops[op.ID] = op
+func (o *Options) serial(part *oracle.Section) serial.Options {
+	s := serial.Options{Samples: o.Samples, SampleSize: o.SampleSize, Seed: o.Seed, SearchSteps: o.SearchSteps}
+	if part != nil {
+		s.Middle = &serial.Middle{Before: part.Before, Asked: part.Past.Hides}
 	}
-	j.covered = h.covered()
-	j.fold(h)
-	j.collect(h)
-	j.gather(h)
-	for _, t := range j.order(h) {
-		j.checkTxn(t)
-	}
-	fresh := h.Operations
-	if j.part != nil {
-		fresh = j.part.fresh
-	}
-	for _, op := range fresh {
-		j.checkOperation(op)
-		if op.Outcome == Unknown && (op.Kind == Commit || op.Kind == Transact) {
-			j.stats.Resolved++
-		}
-	}
-}
-
-// window is where in the order an operation can have taken effect.
-func (j *judge) window(op *Operation) (low, high uint64) {
-	low, _ = j.b.low(op.Call)
-	return low, j.b.high(op.Return, j.m.head)
-}
-
-func (j *judge) checkOperation(op *Operation) {
-	if outside(j.covered, op) {
-		j.count(op, &j.stats.Outside)
-		return
-	}
-	switch op.Kind {
-	case Replay, Watch:
-		j.checkStream(op)
-		return
-	}
-	if op.Outcome != OK {
-		if op.Kind == GetVersion && op.Error != nil && op.Error.Code == "VERSION_NOT_FOUND" {
-			j.checkNoVersion(op)
-		}
-		return
-	}
-	switch op.Kind {
-	case Get, GetVersion, BatchGet, ListKeys, Scan, KeyHistory, ListAgents, ListSpaces, Begin:
-		j.stats.Reads++
-		j.checkRead(op)
-	case GetTxn:
-		j.checkOutcomeAsked(op)
-	}
+	return s
 }

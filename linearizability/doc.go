@@ -1,15 +1,12 @@
-// Package linearizability judges histories: what clients asked Statehouse and
-// what they were told, against what it promises (docs/GUARANTEES.md).
+// Package linearizability judges histories (package history) against what Statehouse
+// guarantees (docs/GUARANTEES.md).
 //
-// It stands alone. It knows nothing of the engine, of gRPC or of the simulator, so
-// that a history from anywhere can be judged, and so that the judge shares no code
-// with the judged.
+//   - [Check] has two judges look, which share no rule: oracle resolves unknown outcomes from
+//     the log and compares every answer with a model folded from it; serial has Porcupine
+//     search for an order of what clients were told, and does not trust the log.
+//   - [CheckLong] does the same for a history that is longer than memory, section by section.
+//   - [Story] and [Report] show a verdict to a person, in a terminal and as a page.
 //
-//   - [History] is what is judged: operations of everybody who wrote, the log if there
-//     is one, and notes of what happened beside them. [Reader] and [Writer] move it
-//     as JSON lines.
-//   - [Check] judges it: unknown outcomes are resolved from the log by transaction
-//     id, then every answer is compared with an independent model in linear time,
-//     then Porcupine has the last word, which does not trust the log.
-//   - [Report] draws it, for a person.
+// It knows nothing of the engine, of gRPC or of the simulator, so that a history from anywhere
+// can be judged, and so that the judges share no code with the judged.
 package linearizability

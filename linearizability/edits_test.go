@@ -7,17 +7,20 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/linearizability/verdict"
 )
 
 // answers lists the fields of an answer that count, by kind.
-var answers = map[Kind]string{
-	Begin: "TxnID SnapshotTS", StageWrite: "", StageDelete: "", Abort: "",
-	Commit: "CommitTS CommitTime Versions", Transact: "CommitTS CommitTime Versions",
-	GetTxn: "State CommitTS CommitTime Versions",
-	Get:    "ReadTS Records", BatchGet: "ReadTS Records", GetVersion: "Records",
-	ListKeys: "ReadTS Keys More", Scan: "ReadTS Records More", KeyHistory: "Records More",
-	ListAgents: "Agents More", ListSpaces: "Keys More",
-	Replay: "", Watch: "", // see Batches
+var answers = map[history.Kind]string{
+	history.Begin: "TxnID SnapshotTS", history.StageWrite: "", history.StageDelete: "", history.Abort: "",
+	history.Commit: "CommitTS CommitTime Versions", history.Transact: "CommitTS CommitTime Versions",
+	history.GetTxn: "State CommitTS CommitTime Versions",
+	history.Get:    "ReadTS Records", history.BatchGet: "ReadTS Records", history.GetVersion: "Records",
+	history.ListKeys: "ReadTS Keys More", history.Scan: "ReadTS Records More", history.KeyHistory: "Records More",
+	history.ListAgents: "Agents More", history.ListSpaces: "Keys More",
+	history.Replay: "", history.Watch: "", // see Batches
 }
 
 // open lists the edits that leave a history which keeps every promise: what the
@@ -58,10 +61,10 @@ type edit struct {
 }
 
 // editsOf lists every edit of an operation's answer.
-func editsOf(op *Operation) []edit {
+func editsOf(op *history.Operation) []edit {
 	var list []edit
 	out := reflect.ValueOf(&op.Out).Elem()
-	if op.Outcome == OK {
+	if op.Outcome == history.OK {
 		for _, name := range strings.Fields(answers[op.Kind]) {
 			list = append(list, editsAt(out.FieldByName(name), string(op.Kind)+" "+name, op)...)
 		}
@@ -84,7 +87,7 @@ func editsOf(op *Operation) []edit {
 	return list
 }
 
-func editsAt(v reflect.Value, field string, op *Operation) []edit {
+func editsAt(v reflect.Value, field string, op *history.Operation) []edit {
 	var list []edit
 	to := func(how string, x any) {
 		list = append(list, edit{field, how, func() func() {
@@ -133,7 +136,7 @@ func editsAt(v reflect.Value, field string, op *Operation) []edit {
 	case reflect.Struct:
 		for i := range v.NumField() {
 			name := v.Type().Field(i).Name
-			if (name == "TxnID" || name == "Metadata") && v.Type() == reflect.TypeFor[Record]() && op.Kind != KeyHistory {
+			if (name == "TxnID" || name == "Metadata") && v.Type() == reflect.TypeFor[history.Record]() && op.Kind != history.KeyHistory {
 				continue // of histories only
 			}
 			list = append(list, editsAt(v.Field(i), field+"."+name, op)...)
@@ -183,7 +186,7 @@ func TestEditedAnswers(t *testing.T) {
 				sort := e.field + " " + e.how
 				tried[sort]++
 				undo := e.apply()
-				if Check(h, Options{SkipPorcupine: true}).Verdict == VerdictOK && Check(h, Options{}).Verdict == VerdictOK {
+				if Check(h, Options{SkipPorcupine: true}).Verdict == verdict.OK && Check(h, Options{}).Verdict == verdict.OK {
 					survived[sort]++
 					example[sort] = fmt.Sprintf("%s #%d", name, op.ID)
 				}
@@ -201,11 +204,11 @@ func TestEditedAnswers(t *testing.T) {
 			t.Errorf("%s: none of %d survives, so it is not open", sort, tried[sort])
 		}
 	}
-	n, kinds := 0, make(map[Kind]bool)
+	n, kinds := 0, make(map[history.Kind]bool)
 	for sort, times := range tried { // added up: any order
 		n += times
 		kind, _, _ := strings.Cut(sort, " ")
-		kinds[Kind(kind)] = true
+		kinds[history.Kind(kind)] = true
 	}
 	for kind, fields := range answers { // independent of each other: any order
 		if fields != "" && !kinds[kind] {

@@ -7,25 +7,28 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/linearizability/verdict"
 )
 
 // The histories in testdata come from the simulator: small runs (three to ten
 // clients, five to twelve rounds) with crashes, lost messages and disk faults, a mix of its
 // workloads each, those of many seeds in which the most different things happened.
 // Any that are good will do.
-func goldens(t testing.TB) map[string]*History {
+func goldens(t testing.TB) map[string]*history.History {
 	t.Helper()
-	paths, err := filepath.Glob("testdata/*.jsonl")
+	paths, err := filepath.Glob("../history/testdata/*.jsonl")
 	if err != nil || len(paths) == 0 {
 		t.Fatal("no histories", err)
 	}
-	list := make(map[string]*History)
+	list := make(map[string]*history.History)
 	for _, path := range paths {
 		f, err := os.Open(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		h, err := ReadHistory(f)
+		h, err := history.ReadHistory(f)
 		if err != nil {
 			t.Fatalf("%s: %v", path, err)
 		}
@@ -40,14 +43,14 @@ func goldens(t testing.TB) map[string]*History {
 func TestGoldenHistories(t *testing.T) {
 	for name, h := range goldens(t) { // independent of each other: any order
 		first := Check(h, Options{})
-		if first.Verdict != VerdictOK || first.Stats.Commits < 10 || first.Stats.Reads < 20 {
+		if first.Verdict != verdict.OK || first.Stats.Commits < 10 || first.Stats.Reads < 20 {
 			t.Errorf("%s: %+v", name, first)
 		}
 		var b bytes.Buffer
 		if err := h.Write(&b); err != nil {
 			t.Fatal(err)
 		}
-		again, err := ReadHistory(&b)
+		again, err := history.ReadHistory(&b)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -55,7 +58,7 @@ func TestGoldenHistories(t *testing.T) {
 			t.Errorf("%s: %+v, and written and read again %+v", name, first, second)
 		}
 		again.Complete, again.Log = false, nil
-		if blind := Check(again, Options{}); blind.Verdict != VerdictOK {
+		if blind := Check(again, Options{}); blind.Verdict != verdict.OK {
 			t.Errorf("%s, without its log: %+v", name, blind)
 		}
 	}
@@ -73,14 +76,14 @@ func FuzzCheck(f *testing.F) {
 		f.Add(b.Bytes())
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		h, err := ReadHistory(bytes.NewReader(text))
+		h, err := history.ReadHistory(bytes.NewReader(text))
 		if err != nil {
 			return
 		}
 		for _, complete := range []bool{true, false} {
 			h.Complete = complete
 			r := Check(h, Options{SearchSteps: 10_000})
-			if (r.Verdict == VerdictIllegal) != (len(r.Violations) > 0) {
+			if (r.Verdict == verdict.Illegal) != (len(r.Violations) > 0) {
 				t.Errorf("%+v", r)
 			}
 		}

@@ -6,6 +6,10 @@ import (
 	"io"
 	"math"
 	"slices"
+
+	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/linearizability/oracle"
+	"statehouse.dev/statehouse/linearizability/verdict"
 )
 
 // What is in memory at a time of a long history, where nobody says otherwise.
@@ -21,27 +25,27 @@ const (
 // before it and the transactions that are open: what rests on each other is rarely
 // further apart.
 type long struct {
-	s       *Survey
+	s       *history.Survey
 	o       Options
 	size    int
-	ops     *lines
-	log     *lines
+	ops     *history.Lines
+	log     *history.Lines
 	state   *rolling
-	window  []Event // of the log, behind state
-	head    uint64  // the end of it
-	judged  uint64  // how far it has been judged
-	number  int     // of sections
-	clock   int64   // the last call of the section before
+	window  []history.Event // of the log, behind state
+	head    uint64          // the end of it
+	judged  uint64          // how far it has been judged
+	number  int             // of sections
+	clock   int64           // the last call of the section before
 	seen    map[int]*[1024]uint64
-	prev    []*Operation // the end of the section before
-	carried []*Operation
+	prev    []*history.Operation // the end of the section before
+	carried []*history.Operation
 	born    map[string]int // of what is carried: the section
-	proofs  []proof        // in order of time, each of a later commit than those before
-	past    *pastTxns
-	streams map[int]*stream
+	proofs  []oracle.Proof // in order of time, each of a later commit than those before
+	past    *oracle.PastTxns
+	streams map[int]*oracle.Stream
 	pending map[string]uint64 // commits that nobody has asked for so far
 	result  Result
-	around  *History // the last section
+	around  *history.History // the last section
 }
 
 // CheckLong judges a history of any length that has its log. What has to be in memory is
@@ -51,29 +55,29 @@ type long struct {
 // order, of answers about transactions that are over for longer only the place is compared,
 // of a page the one before must not be longer ago, and the second judge sees one section in
 // sixteen. It stops at the first section in which a promise is broken, and returns it.
-func CheckLong(s *Survey, o Options) (*History, Result, error) {
+func CheckLong(s *history.Survey, o Options) (*history.History, Result, error) {
 	if !s.Complete {
-		return nil, Result{Verdict: VerdictUnknown}, errors.New("its log is not complete: it has to be judged as a whole")
+		return nil, Result{Verdict: verdict.Unknown}, errors.New("its log is not complete: it has to be judged as a whole")
 	}
 	l := &long{
 		s: s, o: o, size: o.SectionSize, state: newRolling(s.Header.Base), seen: make(map[int]*[1024]uint64), born: make(map[string]int),
-		past: newPast(rememberTxns), streams: make(map[int]*stream), pending: make(map[string]uint64), result: Result{Verdict: VerdictOK},
+		past: oracle.NewPast(rememberTxns), streams: make(map[int]*oracle.Stream), pending: make(map[string]uint64), result: Result{Verdict: verdict.OK},
 	}
 	if l.size == 0 {
 		l.size = sectionSize
 	}
 	l.head, l.judged = l.state.ts, l.state.ts
-	l.ops = newLines(s.in, s.ops, s.opsL, func(kind []byte) bool { return string(kind) == "op" || string(kind) == "batch" })
-	defer l.ops.close()
-	l.log = newLines(s.in, s.log, s.logL, func(kind []byte) bool { return string(kind) == "event" })
-	defer l.log.close()
+	l.ops = history.NewLines(s.In, s.Ops, s.OpsL, func(kind []byte) bool { return string(kind) == "op" || string(kind) == "batch" })
+	defer l.ops.Close()
+	l.log = history.NewLines(s.In, s.Log, s.LogL, func(kind []byte) bool { return string(kind) == "event" })
+	defer l.log.Close()
 	if err := l.run(); err != nil {
-		return nil, Result{Verdict: VerdictUnknown}, err
+		return nil, Result{Verdict: verdict.Unknown}, err
 	}
 	st := &l.result.Stats
 	st.Operations, st.Commits, st.Gaps = s.Operations, s.Events, len(s.Gaps)
 	if len(l.result.Violations) > 0 {
-		l.result.Verdict = VerdictIllegal
+		l.result.Verdict = verdict.Illegal
 	}
 	return l.around, l.result, nil
 }
@@ -90,12 +94,12 @@ func (l *long) run() error {
 		}
 		l.judge(fresh, false)
 		if l.o.Progress != nil {
-			l.o.Progress(l.ops.at(), l.s.size)
+			l.o.Progress(l.ops.At(), l.s.Size)
 		}
 		if len(l.result.Violations) > 0 {
 			return nil
 		}
-		if last && l.head == l.s.lastInLog {
+		if last && l.head == l.s.LastInLog {
 			l.judge(nil, true)
 			l.finish()
 			return nil
@@ -104,21 +108,21 @@ func (l *long) run() error {
 }
 
 // read reads the operations of the next section; io.EOF: they were the last.
-func (l *long) read() ([]*Operation, error) {
-	var fresh []*Operation
+func (l *long) read() ([]*history.Operation, error) {
+	var fresh []*history.Operation
 	for weight := 0; weight < l.size; weight++ {
-		line, err := l.ops.next()
+		line, err := l.ops.Next()
 		if err != nil {
-			slices.SortFunc(fresh, byCall)
+			slices.SortFunc(fresh, history.ByCall)
 			return fresh, err
 		}
 		if op := line.Op; op != nil {
 			if !l.first(op.ID) {
 				return nil, fmt.Errorf("there are two operations %d", op.ID)
 			}
-			if op.Kind == Replay || op.Kind == Watch {
+			if op.Kind == history.Replay || op.Kind == history.Watch {
 				alone := *op
-				l.streams[op.ID] = &stream{op: &alone, now: op}
+				l.streams[op.ID] = &oracle.Stream{Op: &alone, Now: op}
 			}
 			fresh = append(fresh, op)
 			continue
@@ -130,15 +134,15 @@ func (l *long) read() ([]*Operation, error) {
 		case st == nil:
 			l.result.Stats.Dangling++ // nothing had come of it for long
 			continue
-		case st.now == nil:
-			again := *st.op
-			st.now = &again
-			fresh = append(fresh, st.now)
+		case st.Now == nil:
+			again := *st.Op
+			st.Now = &again
+			fresh = append(fresh, st.Now)
 		}
-		st.now.Batches = append(st.now.Batches, line.Batch.Batch)
+		st.Now.Batches = append(st.Now.Batches, line.Batch.Batch)
 		weight += len(line.Batch.Events)
 	}
-	slices.SortFunc(fresh, byCall)
+	slices.SortFunc(fresh, history.ByCall)
 	return fresh, nil
 }
 
@@ -156,10 +160,10 @@ func (l *long) first(id int) bool {
 }
 
 // pull reads the log as far as the operations speak of it; behind the last one, on.
-func (l *long) pull(fresh []*Operation, last bool) error {
+func (l *long) pull(fresh []*history.Operation, last bool) error {
 	upTo := l.head
 	for _, op := range fresh {
-		upTo = max(upTo, op.saw())
+		upTo = max(upTo, op.NewestCommit())
 		for i := range op.Batches {
 			b := &op.Batches[i]
 			upTo = max(upTo, b.Cursor)
@@ -171,8 +175,8 @@ func (l *long) pull(fresh []*Operation, last bool) error {
 	if last {
 		upTo = max(upTo, l.head+uint64(l.size))
 	}
-	for upTo = min(upTo, l.s.lastInLog); l.head < upTo; l.head++ {
-		line, err := l.log.next()
+	for upTo = min(upTo, l.s.LastInLog); l.head < upTo; l.head++ {
+		line, err := l.log.Next()
 		if err != nil {
 			return err
 		}
@@ -182,35 +186,35 @@ func (l *long) pull(fresh []*Operation, last bool) error {
 }
 
 // judge judges a section; the last one is empty, and streams end in it.
-func (l *long) judge(fresh []*Operation, last bool) {
+func (l *long) judge(fresh []*history.Operation, last bool) {
 	hold := uint64(math.MaxUint64)  // what streams that end have not shown must be at hand
 	for id, st := range l.streams { // each by itself; sorted below
-		st.quiet++
-		ended := st.op.Return != 0 && st.op.Return < l.clock
+		st.Quiet++
+		ended := st.Op.Return != 0 && st.Op.Return < l.clock
 		switch {
-		case st.now != nil || !ended && !last:
-			st.quiet = 0
-		case st.quiet == 1 || last:
-			again := *st.op
+		case st.Now != nil || !ended && !last:
+			st.Quiet = 0
+		case st.Quiet == 1 || last:
+			again := *st.Op
 			fresh = append(fresh, &again)
-			if st.at != nil {
-				hold = min(hold, st.at.next-1)
+			if st.At != nil {
+				hold = min(hold, st.At.Next-1)
 			}
-		case st.quiet > 2:
+		case st.Quiet > 2:
 			delete(l.streams, id)
 		}
-		st.now = nil
+		st.Now = nil
 	}
 	if len(fresh) > 0 {
-		defer func(call int64) { l.clock = max(l.clock, call) }(slices.MaxFunc(fresh, byCall).Call)
+		defer func(call int64) { l.clock = max(l.clock, call) }(slices.MaxFunc(fresh, history.ByCall).Call)
 	}
-	slices.SortFunc(fresh, byCall)
+	slices.SortFunc(fresh, history.ByCall)
 	l.advance(hold)
-	h := &History{Header: l.s.Header, Operations: slices.Concat(l.carried, l.prev, fresh), Log: l.window, Complete: true, Gaps: l.s.Gaps}
-	slices.SortFunc(h.Operations, byCall)
+	h := &history.History{Header: l.s.Header, Operations: slices.Concat(l.carried, l.prev, fresh), Log: l.window, Complete: true, Gaps: l.s.Gaps}
+	slices.SortFunc(h.Operations, history.ByCall)
 	h.Header.Base = l.state.base(h)
-	part := &section{
-		before: l.s.Header.Base != nil, fresh: fresh, after: l.judged, known: l.proofs, past: l.past, streams: l.streams,
+	part := &oracle.Section{
+		Before: l.s.Header.Base != nil, Fresh: fresh, After: l.judged, Known: l.proofs, Past: l.past, Streams: l.streams,
 	}
 	o := l.o
 	o.SkipPorcupine = o.SkipPorcupine || l.number%secondJudge != 0

@@ -9,16 +9,19 @@ import (
 	"os"
 	"slices"
 	"testing"
+
+	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/linearizability/verdict"
 )
 
 // inSections judges a history as a file that is longer than memory.
-func inSections(t testing.TB, h *History, size int) Result {
+func inSections(t testing.TB, h *history.History, size int) Result {
 	t.Helper()
 	var b bytes.Buffer
 	if err := h.Write(&b); err != nil {
 		t.Fatal(err)
 	}
-	s, err := Look(bytes.NewReader(b.Bytes()), int64(b.Len()))
+	s, err := history.Look(bytes.NewReader(b.Bytes()), int64(b.Len()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +45,7 @@ func TestSectionsOfGoodHistories(t *testing.T) {
 			if i%3 == 0 {
 				c, how = parts(h, rng)
 			}
-			if r := inSections(t, c, size); r.Verdict != VerdictOK {
+			if r := inSections(t, c, size); r.Verdict != verdict.OK {
 				t.Fatalf("%s, %s, in sections of %d: %s: %+v", name, how, size, r.Verdict, r.Violations)
 			}
 		}
@@ -53,7 +56,7 @@ func TestSectionsOfGoodHistories(t *testing.T) {
 // apart, what the whole shows, the sections show.
 func TestSectionsOfEditedHistories(t *testing.T) {
 	h := longHistory(3000, 10)
-	if r := inSections(t, h, 300); r.Verdict != VerdictOK || r.Stats.Resolved != 10 || r.Stats.BeforeBase+r.Stats.Dangling+r.Stats.Unexplained > 0 {
+	if r := inSections(t, h, 300); r.Verdict != verdict.OK || r.Stats.Resolved != 10 || r.Stats.BeforeBase+r.Stats.Dangling+r.Stats.Unexplained > 0 {
 		t.Fatalf("%+v", r)
 	}
 	rng := rand.New(rand.NewPCG(6, 6))
@@ -66,9 +69,9 @@ func TestSectionsOfEditedHistories(t *testing.T) {
 		}
 		e := list[rng.IntN(len(list))]
 		undo := e.apply()
-		if Check(h, Options{SkipPorcupine: true}).Verdict == VerdictIllegal {
+		if Check(h, Options{SkipPorcupine: true}).Verdict == verdict.Illegal {
 			tried++
-			if r := inSections(t, h, 300); r.Verdict != VerdictIllegal {
+			if r := inSections(t, h, 300); r.Verdict != verdict.Illegal {
 				missed[fmt.Sprintf("%s %s #%d", e.field, e.how, op.ID)]++
 			}
 		}
@@ -94,15 +97,15 @@ func TestSectionsOfEditedHistories(t *testing.T) {
 			lie.Log = lie.Log[:k+1]
 		}
 		whole, sections := Check(&lie, Options{SkipPorcupine: true}), inSections(t, &lie, 300)
-		if whole.Verdict != VerdictIllegal || sections.Verdict != VerdictIllegal {
+		if whole.Verdict != verdict.Illegal || sections.Verdict != verdict.Illegal {
 			t.Errorf("log edit %d: whole %s, in sections %s", i, whole.Verdict, sections.Verdict)
 		}
 	}
 }
 
 // copyOf is a history again, behind itself: later, of other agents and transactions.
-func copyOf(h *History, n int) *History {
-	c := &History{}
+func copyOf(h *history.History, n int) *history.History {
+	c := &history.History{}
 	ts, time := uint64(n*len(h.Log)), int64(n)*(h.Operations[len(h.Operations)-1].Call+1000)
 	agent := func(s string) string { return fmt.Sprint(s, ".", n) }
 	place := func(at uint64) uint64 { return at + ts }
@@ -118,10 +121,10 @@ func copyOf(h *History, n int) *History {
 		if o.Out.TxnID != "" {
 			o.Out.TxnID = fmt.Sprint(n, ".", o.Out.TxnID)
 		}
-		if o.Outcome == OK && op.hasReadTS() {
+		if o.Outcome == history.OK && op.HasReadTS() {
 			o.Out.ReadTS = place(o.Out.ReadTS)
 		}
-		if o.Outcome == OK && o.Kind == Begin {
+		if o.Outcome == history.OK && o.Kind == history.Begin {
 			o.Out.SnapshotTS = place(o.Out.SnapshotTS)
 		}
 		if o.Out.CommitTS != 0 {
@@ -160,21 +163,21 @@ func copyOf(h *History, n int) *History {
 
 // writeLong writes a history of copies of one, with the log behind all operations or,
 // as a daemon writes it, between them.
-func writeLong(t testing.TB, out io.Writer, h *History, copies int, between bool) {
+func writeLong(t testing.TB, out io.Writer, h *history.History, copies int, between bool) {
 	t.Helper()
-	w, err := NewWriter(out, h.Header)
+	w, err := history.NewWriter(out, h.Header)
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := func(c *History) {
+	log := func(c *history.History) {
 		for i := range c.Log {
-			_ = w.Write(Line{Event: &c.Log[i]})
+			_ = w.Write(history.Line{Event: &c.Log[i]})
 		}
 	}
 	for n := range copies {
 		c := copyOf(h, n)
 		for _, op := range c.Operations {
-			_ = w.Write(Line{Op: op})
+			_ = w.Write(history.Line{Op: op})
 		}
 		if between {
 			log(c)
@@ -211,11 +214,11 @@ func BenchmarkCheckLong(b *testing.B) {
 	n := copies * len(h.Operations)
 	b.Run("sections", func(b *testing.B) {
 		for b.Loop() {
-			s, err := Look(f, size)
+			s, err := history.Look(f, size)
 			if err != nil {
 				b.Fatal(err)
 			}
-			if _, r, err := CheckLong(s, Options{}); err != nil || r.Verdict != VerdictOK {
+			if _, r, err := CheckLong(s, Options{}); err != nil || r.Verdict != verdict.OK {
 				b.Fatal(err, r)
 			}
 		}
@@ -223,11 +226,11 @@ func BenchmarkCheckLong(b *testing.B) {
 	})
 	b.Run("whole", func(b *testing.B) {
 		for b.Loop() {
-			h, err := ReadHistory(io.NewSectionReader(f, 0, size))
+			h, err := history.ReadHistory(io.NewSectionReader(f, 0, size))
 			if err != nil {
 				b.Fatal(err)
 			}
-			if r := Check(h, Options{}); r.Verdict != VerdictOK {
+			if r := Check(h, Options{}); r.Verdict != verdict.OK {
 				b.Fatal(r)
 			}
 		}
@@ -238,42 +241,42 @@ func BenchmarkCheckLong(b *testing.B) {
 // TestSectionsOfSlowStreams: a stream may pause for many sections. One that returned
 // without its end is a finding, or, when it took many sections, said to be unjudged.
 func TestSectionsOfSlowStreams(t *testing.T) {
-	name := Name{"n", "a", "k"}
-	write := func(version uint64) (*Operation, Event) {
+	name := history.Name{Namespace: "n", Agent: "a", Key: "k"}
+	write := func(version uint64) (*history.Operation, history.Event) {
 		id := fmt.Sprint("t", version)
 		call := int64(10 * version)
-		return &Operation{ID: int(version), Client: "w", Kind: Transact, Call: call, Return: call + 5, In: Input{TxnID: id, Writes: []Write{{Name: name, Value: `{}`}}},
-				Outcome: OK, Out: Output{CommitTS: version, CommitTime: 1, Versions: []KeyVersion{{name, version}}}},
-			Event{CommitTS: version, CommitTime: 1, TxnID: id, Ops: []EventOp{{Name: name, Version: version, Value: `{}`}}}
+		return &history.Operation{ID: int(version), Client: "w", Kind: history.Transact, Call: call, Return: call + 5, In: history.Input{TxnID: id, Writes: []history.Write{{Name: name, Value: `{}`}}},
+				Outcome: history.OK, Out: history.Output{CommitTS: version, CommitTime: 1, Versions: []history.KeyVersion{{Name: name, Version: version}}}},
+			history.Event{CommitTS: version, CommitTime: 1, TxnID: id, Ops: []history.EventOp{{Name: name, Version: version, Value: `{}`}}}
 	}
 	for _, missing := range []int{0, 1} {
 		var b bytes.Buffer
-		w, err := NewWriter(&b, Header{Unit: "ns"})
+		w, err := history.NewWriter(&b, history.Header{Unit: "ns"})
 		if err != nil {
 			t.Fatal(err)
 		}
-		var log []Event
-		op := func(o *Operation, ev Event) {
-			_ = w.Write(Line{Op: o})
+		var log []history.Event
+		op := func(o *history.Operation, ev history.Event) {
+			_ = w.Write(history.Line{Op: o})
 			log = append(log, ev)
 		}
 		op(write(1))
 		op(write(2))
-		_ = w.Write(Line{Op: &Operation{ID: 1000, Client: "r", Kind: Replay, Call: 30, Return: 2000, In: Input{Namespace: "n", Agent: "a"}, Outcome: OK}})
-		_ = w.Write(Line{Batch: &BatchOf{1000, Batch{Time: 31, Events: log[:1], Cursor: 1}}})
+		_ = w.Write(history.Line{Op: &history.Operation{ID: 1000, Client: "r", Kind: history.Replay, Call: 30, Return: 2000, In: history.Input{Namespace: "n", Agent: "a"}, Outcome: history.OK}})
+		_ = w.Write(history.Line{Batch: &history.BatchOf{Op: 1000, Batch: history.Batch{Time: 31, Events: log[:1], Cursor: 1}}})
 		for version := uint64(4); version < 400; version++ {
 			if version == 199 && missing == 0 {
-				_ = w.Write(Line{Batch: &BatchOf{1000, Batch{Time: 1990, Events: log[1:2], Cursor: 2}}})
+				_ = w.Write(history.Line{Batch: &history.BatchOf{Op: 1000, Batch: history.Batch{Time: 1990, Events: log[1:2], Cursor: 2}}})
 			}
 			op(write(version - 1))
 		}
 		for i := range log {
-			_ = w.Write(Line{Event: &log[i]})
+			_ = w.Write(history.Line{Event: &log[i]})
 		}
 		if err := w.End(true); err != nil {
 			t.Fatal(err)
 		}
-		s, err := Look(bytes.NewReader(b.Bytes()), int64(b.Len()))
+		s, err := history.Look(bytes.NewReader(b.Bytes()), int64(b.Len()))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -283,7 +286,7 @@ func TestSectionsOfSlowStreams(t *testing.T) {
 				t.Fatal(err)
 			}
 			short := len(r.Violations) > 0 && r.Violations[0].Check == "replay-short"
-			if inOne := size == 1000; missing == 1 && short != inOne || missing == 0 && r.Verdict != VerdictOK || missing == 1 && !inOne && r.Stats.BeforeBase == 0 {
+			if inOne := size == 1000; missing == 1 && short != inOne || missing == 0 && r.Verdict != verdict.OK || missing == 1 && !inOne && r.Stats.BeforeBase == 0 {
 				t.Errorf("%d missing, in sections of %d: %s %+v %v", missing, size, r.Verdict, r.Violations, r.Stats.BeforeBase)
 			}
 		}

@@ -5,15 +5,18 @@ import (
 	"os"
 	"slices"
 	"testing"
+
+	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/linearizability/verdict"
 )
 
 // without is a history of which some clients kept no record: their operations are
 // not in it, what they committed is in the log. A transaction that one began belongs
 // to that one.
-func without(h *History, silent ...string) *History {
+func without(h *history.History, silent ...string) *history.History {
 	theirs := make(map[string]bool)
 	for _, op := range h.Operations {
-		if slices.Contains(silent, op.Client) && op.In.TxnID != "" && op.Kind != GetTxn {
+		if slices.Contains(silent, op.Client) && op.In.TxnID != "" && op.Kind != history.GetTxn {
 			theirs[op.In.TxnID] = true
 		}
 	}
@@ -41,11 +44,11 @@ func TestOthersCommits(t *testing.T) {
 		for i := range list {
 			for _, silent := range [][]string{{list[i]}, list[:i], list[i+1:]} {
 				rest := without(h, silent...)
-				if r := Check(rest, Options{}); r.Verdict == VerdictIllegal {
+				if r := Check(rest, Options{}); r.Verdict == verdict.Illegal {
 					accused++
 				}
 				n := rest.AdmitOthers()
-				if r := Check(rest, Options{}); r.Verdict != VerdictOK {
+				if r := Check(rest, Options{}); r.Verdict != verdict.OK {
 					t.Errorf("%s without %v, %d commits of others: %+v", name, silent, n, r)
 				}
 			}
@@ -58,7 +61,7 @@ func TestOthersCommits(t *testing.T) {
 
 // pythonHistory is what the Python client wrote down, with digests, while another
 // client wrote, too.
-const pythonHistory = "testdata/clients/python.jsonl"
+const pythonHistory = "../history/testdata/clients/python.jsonl"
 
 // TestPythonHistory: what the SDK writes is read, is whole with its replay, and right.
 func TestPythonHistory(t *testing.T) {
@@ -67,56 +70,58 @@ func TestPythonHistory(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	h, err := ReadHistory(f)
+	h, err := history.ReadHistory(f)
 	if err != nil {
 		t.Fatal(err)
 	}
-	outcomes, kinds := make(map[Outcome]int), make(map[Kind]int)
+	outcomes, kinds := make(map[history.Outcome]int), make(map[history.Kind]int)
 	for _, op := range h.Operations {
 		outcomes[op.Outcome]++
 		kinds[op.Kind]++
 	}
-	if missing := h.Rebuild(); h.Header.Source != SourceClient || len(missing) > 0 || h.AdmitOthers() != 8 || outcomes[Unknown] < 3 || len(kinds) < 14 {
+	if missing := h.Rebuild(); h.Header.Source != history.SourceClient || len(missing) > 0 || h.AdmitOthers() != 8 || outcomes[history.Unknown] < 3 || len(kinds) < 14 {
 		t.Errorf("%+v: misses %v; outcomes %v, kinds %v", h.Header, missing, outcomes, kinds)
 	}
-	if r := Check(h, Options{}); r.Verdict != VerdictOK || r.Stats.Resolved < 2 || r.Stats.Reads < 20 {
+	if r := Check(h, Options{}); r.Verdict != verdict.OK || r.Stats.Resolved < 2 || r.Stats.Reads < 20 {
 		t.Errorf("%+v", r)
 	}
 }
 
 // TestOthersAreNoExcuse: what a client was told must fit into what others did.
 func TestOthersAreNoExcuse(t *testing.T) {
-	name := Name{"default", "a", "k"}
-	put := func(txn, value string) Input { return Input{TxnID: txn, Writes: []Write{{Name: name, Value: value}}} }
-	ack := func(ts uint64) Output {
-		return Output{CommitTS: ts, CommitTime: int64(ts), Versions: []KeyVersion{{name, ts}}}
+	name := history.Name{Namespace: "default", Agent: "a", Key: "k"}
+	put := func(txn, value string) history.Input {
+		return history.Input{TxnID: txn, Writes: []history.Write{{Name: name, Value: value}}}
 	}
-	event := func(ts uint64, txn, value string) Event {
-		return Event{CommitTS: ts, CommitTime: int64(ts), TxnID: txn, Ops: []EventOp{{Name: name, Version: ts, Value: value}}}
+	ack := func(ts uint64) history.Output {
+		return history.Output{CommitTS: ts, CommitTime: int64(ts), Versions: []history.KeyVersion{{Name: name, Version: ts}}}
 	}
-	get := func(id int, call int64, ts uint64, value string) *Operation {
-		record := Record{Name: name, Exists: true, Version: ts, CommitTS: ts, CommitTime: int64(ts), Value: value}
-		return &Operation{
-			ID: id, Client: "c1", Kind: Get, Call: call, Return: call + 1, In: Input{Namespace: name.Namespace, Agent: name.Agent, Key: name.Key},
-			Outcome: OK, Out: Output{ReadTS: ts, Records: []Record{record}},
+	event := func(ts uint64, txn, value string) history.Event {
+		return history.Event{CommitTS: ts, CommitTime: int64(ts), TxnID: txn, Ops: []history.EventOp{{Name: name, Version: ts, Value: value}}}
+	}
+	get := func(id int, call int64, ts uint64, value string) *history.Operation {
+		record := history.Record{Name: name, Exists: true, Version: ts, CommitTS: ts, CommitTime: int64(ts), Value: value}
+		return &history.Operation{
+			ID: id, Client: "c1", Kind: history.Get, Call: call, Return: call + 1, In: history.Input{Namespace: name.Namespace, Agent: name.Agent, Key: name.Key},
+			Outcome: history.OK, Out: history.Output{ReadTS: ts, Records: []history.Record{record}},
 		}
 	}
-	history := func(reads ...*Operation) *History {
-		first := &Operation{ID: 1, Client: "c1", Kind: Transact, Call: 1, Return: 2, In: put("t1", `{"n":1}`), Outcome: OK, Out: ack(1)}
-		again := &Operation{ID: 2, Client: "c1", Kind: Transact, Call: 30, Return: 31, In: put("t1", `{"n":1}`), Outcome: OK, Out: ack(1)}
-		return &History{
-			Header: Header{Unit: "ns", Source: SourceClient}, Complete: true, Operations: append([]*Operation{first, again}, reads...),
-			Log: []Event{event(1, "t1", `{"n":1}`), event(2, "t2", `{"n":2}`), event(3, "t3", `{"n":3}`)},
+	story := func(reads ...*history.Operation) *history.History {
+		first := &history.Operation{ID: 1, Client: "c1", Kind: history.Transact, Call: 1, Return: 2, In: put("t1", `{"n":1}`), Outcome: history.OK, Out: ack(1)}
+		again := &history.Operation{ID: 2, Client: "c1", Kind: history.Transact, Call: 30, Return: 31, In: put("t1", `{"n":1}`), Outcome: history.OK, Out: ack(1)}
+		return &history.History{
+			Header: history.Header{Unit: "ns", Source: history.SourceClient}, Complete: true, Operations: append([]*history.Operation{first, again}, reads...),
+			Log: []history.Event{event(1, "t1", `{"n":1}`), event(2, "t2", `{"n":2}`), event(3, "t3", `{"n":3}`)},
 		}
 	}
 	for _, c := range []struct {
 		what string
-		h    *History
-		want Verdict
+		h    *history.History
+		want verdict.Verdict
 	}{
-		{"what others wrote is read", history(get(3, 10, 2, `{"n":2}`), get(4, 20, 3, `{"n":3}`)), VerdictOK},
-		{"what nobody wrote is read", history(get(3, 10, 2, `{"n":7}`)), VerdictIllegal},
-		{"a later read sees less", history(get(3, 10, 3, `{"n":3}`), get(4, 20, 2, `{"n":2}`)), VerdictIllegal},
+		{"what others wrote is read", story(get(3, 10, 2, `{"n":2}`), get(4, 20, 3, `{"n":3}`)), verdict.OK},
+		{"what nobody wrote is read", story(get(3, 10, 2, `{"n":7}`)), verdict.Illegal},
+		{"a later read sees less", story(get(3, 10, 3, `{"n":3}`), get(4, 20, 2, `{"n":2}`)), verdict.Illegal},
 	} {
 		if n := c.h.AdmitOthers(); n != 2 {
 			t.Errorf("%s: %d commits of others", c.what, n)
@@ -124,31 +129,5 @@ func TestOthersAreNoExcuse(t *testing.T) {
 		if r := Check(c.h, Options{}); r.Verdict != c.want {
 			t.Errorf("%s: %+v", c.what, r)
 		}
-	}
-}
-
-// TestDecisions: when commits were decided follows from answers that show the last
-// commit of their moment, and from no others.
-func TestDecisions(t *testing.T) {
-	one := uint64(1)
-	h := &History{
-		Log: []Event{{CommitTS: 1}, {CommitTS: 2}, {CommitTS: 3}, {CommitTS: 4}},
-		Operations: []*Operation{
-			{Kind: Begin, Call: 5, Return: 6, Outcome: OK, Out: Output{SnapshotTS: 1}},
-			{Kind: Transact, Call: 3, Return: 4, Outcome: Unknown, In: Input{TxnID: "t2"}},
-			{Kind: Transact, Call: 10, Return: 45, Outcome: OK, In: Input{TxnID: "t2"}, Out: Output{CommitTS: 2, Versions: make([]KeyVersion, 1)}},
-			{Kind: Get, Call: 30, Return: 31, Outcome: OK, Out: Output{ReadTS: 3}},
-			{Kind: Watch, Call: 1, Outcome: Unknown, Batches: []Batch{{Time: 40, Cursor: 4}}},
-			// Of these none tells anything.
-			{Kind: Get, Call: 50, Return: 51, Outcome: OK, In: Input{At: &one}, Out: Output{ReadTS: 1}},
-			{Kind: Get, Call: 50, Return: 51, Outcome: OK, In: Input{AtTime: 1}, Out: Output{ReadTS: 1}},
-			{Kind: Get, Call: 50, Return: 51, Outcome: OK, In: Input{TxnID: "t9"}, Out: Output{ReadTS: 1}},
-			{Kind: Scan, Call: 50, Return: 51, Outcome: OK, In: Input{PageOf: 4}, Out: Output{ReadTS: 1}},
-			{Kind: Commit, Call: 50, Return: 51, Outcome: OK, In: Input{TxnID: "t8"}, Out: Output{CommitTS: 1}},
-			{Kind: Get, Call: 50, Return: 51, Outcome: Fail},
-		},
-	}
-	if got, want := h.decisions(), []span{{0, 6}, {5, 31}, {5, 31}, {30, 40}}; !slices.Equal(got, want) {
-		t.Errorf("%v, want %v", got, want)
 	}
 }

@@ -8,6 +8,9 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/linearizability/serial"
+	"statehouse.dev/statehouse/linearizability/verdict"
 )
 
 // seenByBoth are lies that the second judge must see as well, which knows nothing
@@ -65,8 +68,8 @@ func TestSecondJudgeSeesLies(t *testing.T) {
 				r.h.Log = nil
 			}
 			got := ""
-			if p := judgeByPorcupine(r.h, Options{}, nil); len(p.violations) > 0 {
-				got = p.violations[0].Check
+			if p := serial.Check(r.h, serial.Options{}); len(p.Violations) > 0 {
+				got = p.Violations[0].Check
 			}
 			if got != want[i] {
 				t.Errorf("%s, log %t: %q, want %q", l.about, complete, got, want[i])
@@ -84,25 +87,20 @@ func TestSecondJudgeSeesLies(t *testing.T) {
 func TestLyingLog(t *testing.T) {
 	r := newReference()
 	r.transact("a", put("x", "k", "1"))
-	for i := range 2 * windowClaims { // so that the reads are in a window that begins in what the log says
+	for i := range 2 * 128 { // so that the reads are in a window that begins in what the log says
 		r.transact("b", put("y", fmt.Sprint("k", i%7), "1"))
 	}
 	r.h.Log[0].Ops[0].Value = `{"v":"forged"}`
 	for range 20 {
 		r.get("a", "x", "k").Out.Records[0].Value = `{"v":"forged"}`
 	}
-	log := make(map[string]*Event)
-	for i := range r.h.Log {
-		log[r.h.Log[i].TxnID] = &r.h.Log[i]
+	windows := serial.Check(r.h, serial.Options{Samples: -1})
+	if len(windows.Violations) > 0 {
+		t.Fatalf("with the log: %+v", windows.Violations)
 	}
-	windows := &porcupineJudge{steps: defaultSteps}
-	windows.judgeWindows(r.h, gatherClaims(r.h, log, nil))
-	if len(windows.violations) > 0 {
-		t.Fatalf("with the log: %+v", windows.violations)
-	}
-	all := judgeByPorcupine(r.h, Options{Samples: 200}, nil)
-	if len(all.violations) != 1 || all.violations[0].Check != "not-linearizable" {
-		t.Errorf("without: %+v", all.violations)
+	all := serial.Check(r.h, serial.Options{Samples: 200})
+	if len(all.Violations) != 1 || all.Violations[0].Check != "not-linearizable" {
+		t.Errorf("without: %+v", all.Violations)
 	}
 }
 
@@ -113,10 +111,10 @@ func TestGivenUp(t *testing.T) {
 	for i := range 20 {
 		r.transact("a", put("x", "k", fmt.Sprint(i)))
 	}
-	if got := Check(r.h, Options{SearchSteps: 5}); got.Verdict != VerdictUnknown || len(got.Violations) != 0 {
+	if got := Check(r.h, Options{SearchSteps: 5}); got.Verdict != verdict.Unknown || len(got.Violations) != 0 {
 		t.Errorf("%+v", got)
 	}
-	if got := Check(r.h, Options{SearchSteps: 500}); got.Verdict != VerdictOK || got.Stats.DeepestSearch == 0 {
+	if got := Check(r.h, Options{SearchSteps: 500}); got.Verdict != verdict.OK || got.Stats.DeepestSearch == 0 {
 		t.Errorf("%+v", got)
 	}
 }
@@ -129,18 +127,18 @@ func TestManyUnknownOutcomes(t *testing.T) {
 		k := fmt.Sprint("k", i%5)
 		r.transact("a", put("x", k, fmt.Sprint(i)))
 		if i%3 == 0 {
-			r.transact("b", put("x", k, fmt.Sprint("b", i))).lose()
+			lose(r.transact("b", put("x", k, fmt.Sprint("b", i))))
 		}
 		r.get("c", "x", k)
 	}
 	r.h.Complete, r.h.Log = false, nil
 	got := Check(r.h, Options{})
-	if got.Verdict != VerdictOK || got.Stats.DeepestSearch > 20_000 {
+	if got.Verdict != verdict.OK || got.Stats.DeepestSearch > 20_000 {
 		t.Errorf("%+v", got)
 	}
 	last := &r.h.Operations[len(r.h.Operations)-1].Out.Records[0]
 	last.Value = `{"v":"nobody wrote it"}`
-	if got := Check(r.h, Options{}); got.Verdict == VerdictOK {
+	if got := Check(r.h, Options{}); got.Verdict == verdict.OK {
 		t.Errorf("%+v", got)
 	}
 }
@@ -149,15 +147,15 @@ func TestManyUnknownOutcomes(t *testing.T) {
 // and the options alone.
 func TestSameVerdict(t *testing.T) {
 	for _, l := range lies() {
-		var first *porcupineJudge
+		var first *serial.Result
 		for range 3 {
 			r := newReference()
 			l.tell(r)
-			p := judgeByPorcupine(r.h, Options{Samples: 8}, nil)
+			p := serial.Check(r.h, serial.Options{Samples: 8})
 			if first == nil {
-				first = p
+				first = &p
 			}
-			if !reflect.DeepEqual(p, first) {
+			if !reflect.DeepEqual(&p, first) {
 				t.Fatalf("%s: %+v, then %+v", l.about, first, p)
 			}
 		}
@@ -172,17 +170,17 @@ func TestRandomTruths(t *testing.T) {
 		rng := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
 		randomStory(r, rng, rapid.IntRange(1, 80).Draw(t, "length"))
 		blur(r, rng, rapid.Int64Range(0, 60).Draw(t, "blur"), 6)
-		if got := Check(r.h, Options{Samples: 8, SampleSize: 20}); got.Verdict != VerdictOK {
+		if got := Check(r.h, Options{Samples: 8, SampleSize: 20}); got.Verdict != verdict.OK {
 			t.Fatalf("%s: %+v\n%s", got.Verdict, got.Violations, dump(r.h))
 		}
 		r.h.Complete, r.h.Log = false, nil
-		if got := Check(r.h, Options{}); got.Verdict != VerdictOK {
+		if got := Check(r.h, Options{}); got.Verdict != verdict.OK {
 			t.Fatalf("without the log: %s: %+v\n%s", got.Verdict, got.Violations, dump(r.h))
 		}
 	})
 }
 
-func dump(h *History) string {
+func dump(h *history.History) string {
 	var out string
 	for _, op := range h.Operations {
 		out += fmt.Sprintf("#%d %s [%d,%d] %s %s %s\n", op.ID, op.Kind, op.Call, op.Return, op.Outcome, brief(op.In), brief(op.Out))
@@ -203,30 +201,30 @@ func randomStory(r *reference, rng *rand.Rand, n int) {
 			r.transact("c1", put(agent(), k(), value))
 		case 3:
 			n := key("x", k())
-			r.transact("c1", put("x", n.Key, value).expecting(r.at[r.head()][n].Version), del("y", k()))
+			r.transact("c1", expecting(put("x", n.Key, value), r.at[r.head()][n].Version), del("y", k()))
 		case 4:
 			id := r.h.Operations
-			if j := len(id) - 1; j >= 0 && id[j].Kind == Transact {
-				r.do("c1", Transact, id[j].In)
-				r.do("c1", GetTxn, Input{TxnID: id[j].In.TxnID})
+			if j := len(id) - 1; j >= 0 && id[j].Kind == history.Transact {
+				r.do("c1", history.Transact, id[j].In)
+				r.do("c1", history.GetTxn, history.Input{TxnID: id[j].In.TxnID})
 			}
 		case 5:
-			r.do("c2", BatchGet, Input{Names: []Name{key("x", k()), key("y", k())}})
+			r.do("c2", history.BatchGet, history.Input{Names: []history.Name{key("x", k()), key("y", k())}})
 		case 6:
-			r.do("c2", Scan, Input{Agent: agent(), Reverse: rng.IntN(2) == 0})
+			r.do("c2", history.Scan, history.Input{Agent: agent(), Reverse: rng.IntN(2) == 0})
 		case 7:
-			page := r.do("c2", ListKeys, Input{Agent: "x", Limit: 1})
+			page := r.do("c2", history.ListKeys, history.Input{Agent: "x", Limit: 1})
 			for page.Out.More && int(page.Out.ReadTS) == len(r.h.Log) {
-				page = r.do("c2", ListKeys, Input{Agent: "x", Limit: 1, PageOf: page.ID})
+				page = r.do("c2", history.ListKeys, history.Input{Agent: "x", Limit: 1, PageOf: page.ID})
 			}
 		case 8:
 			if txn == "" {
 				txn, begun = r.begin("c3"), len(r.h.Log)
 			} else if begun == len(r.h.Log) {
-				r.do("c3", Commit, Input{TxnID: txn})
+				r.do("c3", history.Commit, history.Input{TxnID: txn})
 				txn = ""
 			} else {
-				r.do("c3", Abort, Input{TxnID: txn})
+				r.do("c3", history.Abort, history.Input{TxnID: txn})
 				txn = ""
 			}
 		case 9, 10:
@@ -235,9 +233,9 @@ func randomStory(r *reference, rng *rand.Rand, n int) {
 			case rng.IntN(2) == 0:
 				r.stage("c3", txn, put(agent(), k(), value))
 			case rng.IntN(2) == 0:
-				r.do("c3", Get, Input{TxnID: txn, Agent: agent(), Key: k()})
+				r.do("c3", history.Get, history.Input{TxnID: txn, Agent: agent(), Key: k()})
 			default:
-				r.do("c3", Scan, Input{TxnID: txn, Agent: agent()})
+				r.do("c3", history.Scan, history.Input{TxnID: txn, Agent: agent()})
 			}
 		default:
 			r.get("c4", agent(), k())
@@ -249,16 +247,16 @@ func randomStory(r *reference, rng *rand.Rand, n int) {
 // one answer of so many; 0: none.
 func blur(r *reference, rng *rand.Rand, most int64, one int) {
 	for _, op := range r.h.Operations {
-		if op.In.TxnID != "" && op.Kind != Transact || op.In.PageOf != 0 {
+		if op.In.TxnID != "" && op.Kind != history.Transact || op.In.PageOf != 0 {
 			continue
 		}
 		op.Call -= rng.Int64N(most + 1)
-		if op.Kind != Begin && !op.Out.More {
+		if op.Kind != history.Begin && !op.Out.More {
 			op.Return += rng.Int64N(most + 1)
 		}
-		if op.Kind == Transact && one > 0 && rng.IntN(one) == 0 {
-			op.lose()
+		if op.Kind == history.Transact && one > 0 && rng.IntN(one) == 0 {
+			lose(op)
 		}
 	}
-	slices.SortStableFunc(r.h.Operations, func(a, b *Operation) int { return int(a.Call - b.Call) })
+	slices.SortStableFunc(r.h.Operations, func(a, b *history.Operation) int { return int(a.Call - b.Call) })
 }

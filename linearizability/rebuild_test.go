@@ -1,6 +1,11 @@
 package linearizability
 
-import "testing"
+import (
+	"testing"
+
+	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/linearizability/verdict"
+)
 
 // TestRebuiltLog: a log made of what clients saw is as good as one that was read,
 // and where a commit is missing from it, that is said.
@@ -11,14 +16,14 @@ func TestRebuiltLog(t *testing.T) {
 		if missing := h.Rebuild(); len(missing) > 0 || !h.Complete || len(h.Log) != whole {
 			t.Errorf("%s: of %d commits %d are found, %v are missing", name, whole, len(h.Log), missing)
 		}
-		if r := Check(h, Options{}); r.Verdict != VerdictOK {
+		if r := Check(h, Options{}); r.Verdict != verdict.OK {
 			t.Errorf("%s: %s, %+v", name, r.Verdict, r.Violations)
 		}
 		ts := h.Log[whole/2].CommitTS
 		for _, op := range h.Operations { // nobody was told of one commit
 			op.Batches = nil
 			if op.Out.CommitTS == ts {
-				op.Outcome, op.Out, op.Return = Unknown, Output{}, 0
+				op.Outcome, op.Out, op.Return = history.Unknown, history.Output{}, 0
 			}
 		}
 		h.Log, h.Complete = nil, false

@@ -1,6 +1,11 @@
 package linearizability
 
-import "testing"
+import (
+	"testing"
+
+	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/linearizability/serial"
+)
 
 // TestPorcupineSeesRefusals: the second judge, by itself, allows a refusal only where the
 // state was, at some moment until it came, as it says.
@@ -9,8 +14,8 @@ func TestPorcupineSeesRefusals(t *testing.T) {
 		r.transact("a", put("x", "k", "1"))
 		r.transact("a", put("x", "k", "2"))
 	}
-	refused := func(r *reference, expected, current uint64) *Operation {
-		op := r.transact("b", put("x", "k", "3").expecting(expected)).refuse("PRECONDITION_FAILED", failedOn(key("x", "k"), expected, current)...)
+	refused := func(r *reference, expected, current uint64) *history.Operation {
+		op := refuse(r.transact("b", expecting(put("x", "k", "3"), expected)), "PRECONDITION_FAILED", failedOn(key("x", "k"), expected, current)...)
 		r.forget(1)
 		return op
 	}
@@ -32,17 +37,17 @@ func TestPorcupineSeesRefusals(t *testing.T) {
 	} {
 		r := newReference()
 		c.tell(r)
-		p := judgeByPorcupine(r.h, Options{}, nil)
-		if (len(p.violations) > 0) != c.illegal || p.unknown {
-			t.Errorf("%s: %+v", about, p.violations)
+		p := serial.Check(r.h, serial.Options{})
+		if (len(p.Violations) > 0) != c.illegal || p.Unknown {
+			t.Errorf("%s: %+v", about, p.Violations)
 		}
 	}
 }
 
 // refusedHead is a refusal on an agent's head.
 func refusedHead(r *reference, expected, current uint64) {
-	r.do("b", Transact, Input{TxnID: "h", Writes: []Write{put("y", "k", "1")}, Heads: []HeadCondition{{"ns", "x", expected}}}).
-		refuse("PRECONDITION_FAILED", "namespace", "ns", "agent_id", "x", "expected_head", "0", "current_head", string(rune('0'+current)))
+	refuse(r.do("b", history.Transact, history.Input{TxnID: "h", Writes: []history.Write{put("y", "k", "1")}, Heads: []history.HeadCondition{{Namespace: "ns", Agent: "x", Expected: expected}}}),
+		"PRECONDITION_FAILED", "namespace", "ns", "agent_id", "x", "expected_head", "0", "current_head", string(rune('0'+current)))
 	r.forget(1)
 }
 
@@ -50,9 +55,9 @@ func refusedHead(r *reference, expected, current uint64) {
 func conflict(r *reference, current uint64) {
 	r.transact("a", put("x", "k", "1"))
 	t := r.begin("b")
-	r.do("b", Get, Input{TxnID: t, Agent: "x", Key: "k"})
+	r.do("b", history.Get, history.Input{TxnID: t, Agent: "x", Key: "k"})
 	r.transact("a", put("x", "k", "2"))
 	r.stage("b", t, put("x", "l", "1"))
-	r.do("b", Commit, Input{TxnID: t}).refuse("CONFLICT", conflictOn(key("x", "k"), 1, current)...)
+	refuse(r.do("b", history.Commit, history.Input{TxnID: t}), "CONFLICT", conflictOn(key("x", "k"), 1, current)...)
 	r.forget(1)
 }

@@ -5,6 +5,9 @@ import (
 	"encoding/json"
 	"html/template"
 	"io"
+
+	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/linearizability/verdict"
 )
 
 //go:embed report.html
@@ -32,11 +35,11 @@ type reportMark struct {
 // Report writes a page of HTML that needs nothing else: the verdict, and what
 // happened around the first violation, a lane for each client and for the daemon,
 // its disk and the network.
-func Report(w io.Writer, h *History, r Result) error {
+func Report(w io.Writer, h *history.History, r Result) error {
 	lines := timeline(h)
-	var first Violation
+	var first verdict.Violation
 	if len(r.Violations) > 0 {
-		first = r.Violations[0].visible()
+		first = visibleViolation(r.Violations[0])
 	}
 	at := len(lines) - 1
 	for i := range lines {
@@ -61,7 +64,7 @@ func Report(w io.Writer, h *History, r Result) error {
 	})
 }
 
-func markOf(l *line, first *Violation, here bool) reportMark {
+func markOf(l *line, first *verdict.Violation, here bool) reportMark {
 	m := reportMark{Time: l.time, Lane: l.lane, Text: l.text, Back: l.back, Bad: here}
 	if l.op == nil {
 		switch l.lane {
@@ -73,11 +76,11 @@ func markOf(l *line, first *Violation, here bool) reportMark {
 		return m
 	}
 	m.Op = l.op.ID
-	m.Open = l.op.Outcome == Unknown
+	m.Open = l.op.Outcome == history.Unknown
 	m.Bad = m.Bad || l.op.ID == first.Op && first.Op != 0
 	detail, err := json.MarshalIndent(struct {
-		*Operation
-		Batches []Batch `json:"batches,omitempty"`
+		*history.Operation
+		Batches []history.Batch `json:"batches,omitempty"`
 	}{l.op, l.op.Batches}, "", "  ")
 	if err == nil {
 		m.Detail = visibleLines(string(detail))

@@ -6,6 +6,10 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/linearizability/oracle"
+	"statehouse.dev/statehouse/linearizability/verdict"
 )
 
 // advance moves the base on, as far as nothing can look behind it that is called in
@@ -13,7 +17,7 @@ import (
 func (l *long) advance(hold uint64) {
 	calls := make([]int64, 0, len(l.prev))
 	for _, op := range l.prev {
-		if op.Kind != Replay && op.Kind != Watch {
+		if op.Kind != history.Replay && op.Kind != history.Watch {
 			calls = append(calls, op.Call)
 		}
 	}
@@ -26,7 +30,7 @@ func (l *long) advance(hold uint64) {
 		base = l.knownBy(calls[len(calls)/100])
 	}
 	for _, op := range l.carried {
-		if op.Kind == Begin && op.Outcome == OK {
+		if op.Kind == history.Begin && op.Outcome == history.OK {
 			base = min(base, op.Out.SnapshotTS)
 		}
 	}
@@ -35,64 +39,64 @@ func (l *long) advance(hold uint64) {
 	for ; n < len(l.window) && l.window[n].CommitTS <= base; n++ {
 		ev := &l.window[n]
 		l.state.add(ev)
-		l.past.put(ev.TxnID, pastTxn{ts: ev.CommitTS})
+		l.past.Put(ev.TxnID, oracle.PastTxn{Ts: ev.CommitTS})
 	}
 	l.window = slices.Clone(l.window[n:]) // what was before can go
 }
 
 // knownBy is the last commit that was known to somebody by then.
 func (l *long) knownBy(time int64) uint64 {
-	i, _ := slices.BinarySearchFunc(l.proofs, time, func(p proof, time int64) int { return cmp.Compare(p.time, time) })
+	i, _ := slices.BinarySearchFunc(l.proofs, time, func(p oracle.Proof, time int64) int { return cmp.Compare(p.Time, time) })
 	if i == 0 {
 		return l.state.ts
 	}
-	return max(l.state.ts, l.proofs[i-1].ts)
+	return max(l.state.ts, l.proofs[i-1].Ts)
 }
 
 // take takes what came of a section.
-func (l *long) take(r *Result, j *judge) {
-	st, n := &l.result.Stats, len(j.violations)
+func (l *long) take(r *Result, j *oracle.Judge) {
+	st, n := &l.result.Stats, len(j.Violations)
 	st.Reads += r.Stats.Reads
 	st.Resolved += r.Stats.Resolved
 	st.BeforeBase += r.Stats.BeforeBase
 	st.Dangling += r.Stats.Dangling
 	st.Unexplained += r.Stats.Unexplained
 	st.DeepestSearch = max(st.DeepestSearch, r.Stats.DeepestSearch)
-	if r.Verdict == VerdictUnknown {
-		l.result.Verdict = VerdictUnknown
+	if r.Verdict == verdict.Unknown {
+		l.result.Verdict = verdict.Unknown
 	}
 	l.checkEvents(j)
-	for _, op := range j.part.fresh {
-		if op.Kind == Commit || op.Kind == Transact {
+	for _, op := range j.Part.Fresh {
+		if op.Kind == history.Commit || op.Kind == history.Transact {
 			delete(l.pending, op.In.TxnID)
 		}
-		if op.In.TxnID != "" && j.m.byTxn[op.In.TxnID] == nil {
+		if op.In.TxnID != "" && j.M.ByTxn[op.In.TxnID] == nil {
 			l.checkPast(j, op)
 		}
-		if op.Kind != Replay && op.Kind != Watch && op.Outcome == OK {
-			l.proofs = append(l.proofs, proof{op.Return, op.saw(), op.ID})
+		if op.Kind != history.Replay && op.Kind != history.Watch && op.Outcome == history.OK {
+			l.proofs = append(l.proofs, oracle.Proof{Time: op.Return, Ts: op.NewestCommit(), Op: op.ID})
 		}
 	}
-	slices.SortStableFunc(l.proofs, func(a, b proof) int { return cmp.Or(cmp.Compare(a.time, b.time), cmp.Compare(a.ts, b.ts)) })
+	slices.SortStableFunc(l.proofs, func(a, b oracle.Proof) int { return cmp.Or(cmp.Compare(a.Time, b.Time), cmp.Compare(a.Ts, b.Ts)) })
 	var best uint64
-	l.proofs = slices.DeleteFunc(l.proofs, func(p proof) bool {
-		if p.ts <= best {
+	l.proofs = slices.DeleteFunc(l.proofs, func(p oracle.Proof) bool {
+		if p.Ts <= best {
 			return true
 		}
-		best = p.ts
+		best = p.Ts
 		return false
 	})
-	i, _ := slices.BinarySearchFunc(l.proofs, l.state.ts, func(p proof, ts uint64) int { return cmp.Compare(p.ts, ts) })
+	i, _ := slices.BinarySearchFunc(l.proofs, l.state.ts, func(p oracle.Proof, ts uint64) int { return cmp.Compare(p.Ts, ts) })
 	l.proofs = slices.Clone(l.proofs[i:]) // that the base was known says the first of them
-	l.result.Violations = append(r.Violations, j.violations[n:]...)
+	l.result.Violations = append(r.Violations, j.Violations[n:]...)
 }
 
 // checkPast compares an answer about a transaction with what became of it, where that
 // is not in the section.
-func (l *long) checkPast(j *judge, op *Operation) {
-	p, known := l.past.get(op.In.TxnID)
+func (l *long) checkPast(j *oracle.Judge, op *history.Operation) {
+	p, known := l.past.Get(op.In.TxnID)
 	if known {
-		j.checkPast(op, p)
+		j.CheckPast(op, p)
 	}
 	// What wrote something is in the log, unless it was before that begins.
 	told := op.Out.CommitTS
@@ -100,31 +104,31 @@ func (l *long) checkPast(j *judge, op *Operation) {
 	if b := l.s.Header.Base; b != nil {
 		began = b.CommitTS
 	}
-	if op.Outcome == OK && len(op.Out.Versions) > 0 && p.ts == 0 && told > began && told <= j.m.base && !l.past.forgot {
-		j.breaks(op, "G1", "acked-commit-lost", fmt.Sprintf("commit %d", told), "nothing in the log", "transaction %s was acknowledged as commit %d, and is not in the log", op.In.TxnID, told)
+	if op.Outcome == history.OK && len(op.Out.Versions) > 0 && p.Ts == 0 && told > began && told <= j.M.Base && !l.past.Forgot {
+		j.Breaks(op, "G1", "acked-commit-lost", fmt.Sprintf("commit %d", told), "nothing in the log", "transaction %s was acknowledged as commit %d, and is not in the log", op.In.TxnID, told)
 	}
 }
 
 // checkEvents looks for commits of transactions that were over, or that nobody asked for
 // so far.
-func (l *long) checkEvents(j *judge) {
+func (l *long) checkEvents(j *oracle.Judge) {
 	for i := range l.window {
 		ev := &l.window[i]
-		if ev.CommitTS <= j.part.after {
+		if ev.CommitTS <= j.Part.After {
 			continue
 		}
-		p, _ := l.past.get(ev.TxnID)
+		p, _ := l.past.Get(ev.TxnID)
 		switch {
-		case p.ts > 0:
-			j.violate(Violation{Promise: "G6", Check: "txn-twice", CommitTS: ev.CommitTS,
-				Sentence: fmt.Sprintf("transaction %s is in the log twice: commits %d and %d", ev.TxnID, p.ts, ev.CommitTS)})
-		case p.ended != "":
-			j.violate(Violation{Promise: "G6", Check: "refused-but-applied", CommitTS: ev.CommitTS,
-				Sentence: fmt.Sprintf("commit %d is of transaction %s, which had ended otherwise (%s)", ev.CommitTS, ev.TxnID, p.ended)})
+		case p.Ts > 0:
+			j.Violate(verdict.Violation{Promise: "G6", Check: "txn-twice", CommitTS: ev.CommitTS,
+				Sentence: fmt.Sprintf("transaction %s is in the log twice: commits %d and %d", ev.TxnID, p.Ts, ev.CommitTS)})
+		case p.Ended != "":
+			j.Violate(verdict.Violation{Promise: "G6", Check: "refused-but-applied", CommitTS: ev.CommitTS,
+				Sentence: fmt.Sprintf("commit %d is of transaction %s, which had ended otherwise (%s)", ev.CommitTS, ev.TxnID, p.Ended)})
 		}
 	}
-	for _, ev := range j.part.unasked {
-		if _, known := l.past.get(ev.TxnID); !known {
+	for _, ev := range j.Part.Unasked {
+		if _, known := l.past.Get(ev.TxnID); !known {
 			l.pending[strings.Clone(ev.TxnID)] = ev.CommitTS
 		}
 	}
@@ -132,8 +136,8 @@ func (l *long) checkEvents(j *judge) {
 
 // leave lets go of all operations but the last ones, and those of transactions that are
 // open.
-func (l *long) leave(j *judge, fresh []*Operation) {
-	stay := make([]*Operation, 0, len(l.carried))
+func (l *long) leave(j *oracle.Judge, fresh []*history.Operation) {
+	stay := make([]*history.Operation, 0, len(l.carried))
 	gone := make(map[string]bool)
 	old := append(l.carried, l.prev...)
 	l.prev = nil
@@ -141,7 +145,7 @@ func (l *long) leave(j *judge, fresh []*Operation) {
 	if len(fresh) > 0 {
 		cut := fresh[len(end)].Call
 		for i, op := range fresh {
-			if i < len(end) && op.end() < cut {
+			if i < len(end) && op.End() < cut {
 				old = append(old, op)
 			} else {
 				l.prev = append(l.prev, op)
@@ -150,22 +154,22 @@ func (l *long) leave(j *judge, fresh []*Operation) {
 	}
 	for _, op := range old {
 		id := op.In.TxnID
-		if op.Kind == Begin {
+		if op.Kind == history.Begin {
 			id = op.Out.TxnID
 		}
 		if id == "" || gone[id] {
 			continue
 		}
-		t := j.txns[id]
+		t := j.Txns[id]
 		if t == nil {
 			continue
 		}
 		born, carried := l.born[id]
-		p, over := j.over(t)
+		p, over := j.Over(t)
 		if over || carried && l.number-born > carrySections {
 			gone[id] = true
 			delete(l.born, id)
-			l.past.put(id, p)
+			l.past.Put(id, p)
 			continue
 		}
 		if !carried {
@@ -189,7 +193,7 @@ func (l *long) finish() {
 		}
 	}
 	if of != "" {
-		l.result.Violations = append(l.result.Violations, Violation{Promise: "G2", Check: "unasked-commit", CommitTS: first,
+		l.result.Violations = append(l.result.Violations, verdict.Violation{Promise: "G2", Check: "unasked-commit", CommitTS: first,
 			Sentence: fmt.Sprintf("commit %d is of transaction %s, which nobody asked to commit", first, of)})
 	}
 }

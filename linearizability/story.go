@@ -6,11 +6,13 @@ import (
 	"io"
 	"sort"
 	"strings"
+
+	"statehouse.dev/statehouse/history"
 )
 
 // Story tells what happened around the first violation, one thing a line: for a
 // terminal. around is how many things to show before and after.
-func Story(w io.Writer, h *History, r Result, around int) error {
+func Story(w io.Writer, h *history.History, r Result, around int) error {
 	lines := timeline(h)
 	at := len(lines)
 	if len(r.Violations) > 0 {
@@ -38,7 +40,7 @@ func Story(w io.Writer, h *History, r Result, around int) error {
 			fmt.Fprintf(&b, "and %d more\n", len(r.Violations)-i)
 			break
 		}
-		v := r.Violations[i].visible()
+		v := visibleViolation(r.Violations[i])
 		fmt.Fprintf(&b, "\n%s is broken (%s): %s\n", v.Promise, v.Check, v.Sentence)
 		if v.Expected != "" || v.Got != "" {
 			fmt.Fprintf(&b, "  expected  %s\n  got       %s\n", v.Expected, v.Got)
@@ -53,12 +55,12 @@ type line struct {
 	time int64
 	lane string
 	text string
-	op   *Operation // of a call or return
-	back bool       // it is the return
+	op   *history.Operation // of a call or return
+	back bool               // it is the return
 }
 
 // timeline lists everything in a history in order of time.
-func timeline(h *History) []line {
+func timeline(h *history.History) []line {
 	var lines []line
 	for _, op := range h.Operations {
 		lines = append(lines, line{op.Call, op.Client, fmt.Sprintf("#%d %s %s", op.ID, op.Kind, brief(op.In)), op, false})
@@ -69,7 +71,7 @@ func timeline(h *History) []line {
 		if op.Return == 0 {
 			continue
 		}
-		lines = append(lines, line{op.Return, op.Client, fmt.Sprintf("#%d %s", op.ID, op.told()), op, true})
+		lines = append(lines, line{op.Return, op.Client, fmt.Sprintf("#%d %s", op.ID, told(op)), op, true})
 	}
 	for _, n := range h.Notes {
 		lines = append(lines, line{time: n.Time, lane: n.Lane, text: strings.TrimSpace(n.Kind + " " + firstLine(n.Text))})
@@ -87,9 +89,9 @@ func firstLine(s string) string {
 }
 
 // told is what an operation's client was told, in a few words.
-func (op *Operation) told() string {
+func told(op *history.Operation) string {
 	switch {
-	case op.Outcome == OK:
+	case op.Outcome == history.OK:
 		return "ok " + brief(op.Out)
 	case op.Error != nil:
 		return fmt.Sprintf("%s (%s: %s)", op.Outcome, op.Error.Code, firstLine(op.Error.Message))

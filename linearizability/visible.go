@@ -5,6 +5,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"statehouse.dev/statehouse/linearizability/verdict"
 )
 
 // visible is text for people, of which anybody may have written any part: what is not
@@ -34,17 +36,17 @@ func visibleLines(text string) string {
 
 func escaped(r rune) bool { return r != '\n' && (!unicode.IsPrint(r) || r == utf8.RuneError) }
 
-// visible is a violation that can be shown.
-func (v Violation) visible() Violation {
+// visibleViolation is a violation that can be shown.
+func visibleViolation(v verdict.Violation) verdict.Violation {
 	v.Check, v.Sentence = visible(v.Check), visibleLines(v.Sentence)
 	v.Expected, v.Got = visibleLines(v.Expected), visibleLines(v.Got)
 	return v
 }
 
-func visibleOnes(list []Violation) []Violation {
-	out := make([]Violation, len(list))
+func visibleOnes(list []verdict.Violation) []verdict.Violation {
+	out := make([]verdict.Violation, len(list))
 	for i := range list {
-		out[i] = list[i].visible()
+		out[i] = visibleViolation(list[i])
 	}
 	return out
 }

@@ -14,8 +14,8 @@ import (
 	"google.golang.org/grpc/status"
 
 	"statehouse.dev/statehouse/engine"
-	lin "statehouse.dev/statehouse/linearizability"
-	"statehouse.dev/statehouse/linearizability/capture"
+	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/history/capture"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
 
@@ -224,7 +224,7 @@ func (w *dumpWriter) flush() error {
 // captureSource is the engine as a capture looks at it.
 type captureSource struct{ e *engine.Engine }
 
-func (c captureSource) Events(after, last uint64, f func(*lin.Event) error) error {
+func (c captureSource) Events(after, last uint64, f func(*history.Event) error) error {
 	limit := 0 // as many as fit; once something cannot be read, one at a time
 	damage := &capture.UnreadableError{}
 	for cursor := engine.Cursor(after); uint64(cursor) < last; {
@@ -258,11 +258,11 @@ func (c captureSource) Events(after, last uint64, f func(*lin.Event) error) erro
 // maxUnreadable is how many commits that cannot be read are passed over.
 const maxUnreadable = 1000
 
-func linEvent(ev *engine.Event) *lin.Event {
-	out := &lin.Event{CommitTS: uint64(ev.CommitTS), CommitTime: ev.CommitTime.UnixNano(), TxnID: string(ev.TxnID), Metadata: ev.Metadata}
+func linEvent(ev *engine.Event) *history.Event {
+	out := &history.Event{CommitTS: uint64(ev.CommitTS), CommitTime: ev.CommitTime.UnixNano(), TxnID: string(ev.TxnID), Metadata: ev.Metadata}
 	for i := range ev.Ops {
 		o := &ev.Ops[i]
-		out.Ops = append(out.Ops, lin.EventOp{Name: lin.Name(o.Name), Version: uint64(o.Version), Delete: o.Tombstone, Value: string(o.Value)})
+		out.Ops = append(out.Ops, history.EventOp{Name: history.Name(o.Name), Version: uint64(o.Version), Delete: o.Tombstone, Value: string(o.Value)})
 	}
 	return out
 }
@@ -272,24 +272,24 @@ func (c captureSource) at(ts uint64) (engine.Snapshot, error) {
 	return c.e.Snapshot(engine.At{CommitTS: &at})
 }
 
-func linRecord(r *engine.Record) lin.Record {
-	out := lin.Record{Name: lin.Name(r.Name), Exists: r.Exists, Version: uint64(r.Version), CommitTS: uint64(r.CommitTS), Value: string(r.Value)}
+func linRecord(r *engine.Record) history.Record {
+	out := history.Record{Name: history.Name(r.Name), Exists: r.Exists, Version: uint64(r.Version), CommitTS: uint64(r.CommitTS), Value: string(r.Value)}
 	if r.Version > 0 {
 		out.CommitTime = r.CommitTime.UnixNano()
 	}
 	return out
 }
 
-func (c captureSource) Record(at uint64, n lin.Name) (lin.Record, error) {
+func (c captureSource) Record(at uint64, n history.Name) (history.Record, error) {
 	s, err := c.at(at)
 	if err != nil {
-		return lin.Record{}, err
+		return history.Record{}, err
 	}
 	r, err := s.Get(engine.RecordName(n))
 	return linRecord(&r), err
 }
 
-func (c captureSource) Records(at uint64, ns, agent, prefix string, f func(lin.Record) error) error {
+func (c captureSource) Records(at uint64, ns, agent, prefix string, f func(history.Record) error) error {
 	s, err := c.at(at)
 	if err != nil {
 		return err
@@ -310,7 +310,7 @@ func (c captureSource) Records(at uint64, ns, agent, prefix string, f func(lin.R
 	return nil
 }
 
-func (c captureSource) Agents(at uint64, ns, prefix string, f func(lin.Agent) error) error {
+func (c captureSource) Agents(at uint64, ns, prefix string, f func(history.Agent) error) error {
 	s, err := c.at(at)
 	if err != nil {
 		return err
@@ -322,7 +322,7 @@ func (c captureSource) Agents(at uint64, ns, prefix string, f func(lin.Agent) er
 			return err
 		}
 		for _, a := range list {
-			if err := f(lin.Agent{Namespace: a.Name.Namespace, Agent: a.Name.Agent, FirstTS: uint64(a.First), HeadTS: uint64(a.Head)}); err != nil {
+			if err := f(history.Agent{Namespace: a.Name.Namespace, Agent: a.Name.Agent, FirstTS: uint64(a.First), HeadTS: uint64(a.Head)}); err != nil {
 				return err
 			}
 			after = a.Name.Agent

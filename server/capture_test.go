@@ -13,8 +13,9 @@ import (
 	"google.golang.org/grpc/status"
 
 	"statehouse.dev/statehouse/engine"
-	lin "statehouse.dev/statehouse/linearizability"
-	"statehouse.dev/statehouse/linearizability/capture"
+	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/history/capture"
+	"statehouse.dev/statehouse/linearizability"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
 
@@ -30,12 +31,12 @@ func (r *rig) judgeCapture() {
 		r.t.Errorf("the capture cannot be dumped: %v", err)
 		return
 	}
-	h, err := lin.ReadHistory(&b)
+	h, err := history.ReadHistory(&b)
 	if err != nil {
 		r.t.Errorf("the capture cannot be read: %v", err)
 		return
 	}
-	judged := lin.Check(h, lin.Options{})
+	judged := linearizability.Check(h, linearizability.Options{})
 	for i := range judged.Violations {
 		if v := &judged.Violations[i]; i < 5 {
 			r.t.Errorf("the capture shows %s broken (%s): %s\nexpected %.300s\ngot %.300s", v.Promise, v.Check, v.Sentence, v.Expected, v.Got)

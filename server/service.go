@@ -15,7 +15,7 @@ import (
 	"google.golang.org/grpc"
 
 	"statehouse.dev/statehouse/engine"
-	"statehouse.dev/statehouse/linearizability/capture"
+	"statehouse.dev/statehouse/history/capture"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 	"statehouse.dev/statehouse/server/conns"
 )

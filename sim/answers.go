@@ -9,7 +9,8 @@ import (
 
 	"google.golang.org/grpc/codes"
 
-	lin "statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/linearizability/verdict"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
 
@@ -28,7 +29,7 @@ func checkAnswers(done []Step, w *World, r *Result) {
 		}
 		op := w.calls[st.ID].op
 		if got := answer(op, st.Expect); got != st.Expect {
-			r.Violations = append(r.Violations, lin.Violation{
+			r.Violations = append(r.Violations, verdict.Violation{
 				Promise: StoryPromise, Check: "expected-answer", Op: op.ID, Time: op.Return,
 				Sentence: fmt.Sprintf("%q was answered %s", st.String(), got), Expected: st.Expect, Got: got,
 			})
@@ -37,7 +38,7 @@ func checkAnswers(done []Step, w *World, r *Result) {
 }
 
 // answer is what a client was told, in the form of what was expected.
-func answer(op *lin.Operation, expected string) string {
+func answer(op *history.Operation, expected string) string {
 	form, _, isForm := strings.Cut(expected, "=")
 	switch {
 	case expected == string(op.Outcome):
@@ -46,7 +47,7 @@ func answer(op *lin.Operation, expected string) string {
 		return form + "=" + events(op) // however the stream ended
 	case op.Error != nil:
 		return op.Error.Code
-	case op.Outcome != lin.OK:
+	case op.Outcome != history.OK:
 		return string(op.Outcome)
 	case expected == "absent" || strings.HasPrefix(expected, "{"):
 		if len(op.Out.Records) == 0 || !op.Out.Records[0].Exists {
@@ -61,15 +62,15 @@ func answer(op *lin.Operation, expected string) string {
 
 // hasForm says which answers have the parts that can be expected. Of another answer
 // one could be expected to be empty for ever, and nothing would ever be held to it.
-var hasForm = map[string][]lin.Kind{
-	"ts":       {lin.Commit, lin.Transact, lin.GetTxn},
-	"v":        {lin.Commit, lin.Transact, lin.GetTxn, lin.Get, lin.GetVersion},
-	"versions": {lin.KeyHistory, lin.Scan, lin.BatchGet},
-	"keys":     {lin.ListKeys, lin.Scan, lin.ListSpaces, lin.BatchGet},
-	"agents":   {lin.ListAgents},
-	"state":    {lin.GetTxn},
-	"events":   {lin.Replay, lin.Watch},
-	valueForm:  {lin.Get, lin.GetVersion, lin.BatchGet, lin.Scan, lin.KeyHistory},
+var hasForm = map[string][]history.Kind{
+	"ts":       {history.Commit, history.Transact, history.GetTxn},
+	"v":        {history.Commit, history.Transact, history.GetTxn, history.Get, history.GetVersion},
+	"versions": {history.KeyHistory, history.Scan, history.BatchGet},
+	"keys":     {history.ListKeys, history.Scan, history.ListSpaces, history.BatchGet},
+	"agents":   {history.ListAgents},
+	"state":    {history.GetTxn},
+	"events":   {history.Replay, history.Watch},
+	valueForm:  {history.Get, history.GetVersion, history.BatchGet, history.Scan, history.KeyHistory},
 }
 
 // valueForm is the form of a value, or that there is none.
@@ -77,9 +78,9 @@ const valueForm = "a value, or absent"
 
 // answerForms are the parts of an answer that can be expected, as text without
 // white space: ts=3.
-var answerForms = map[string]func(op *lin.Operation) string{
-	"ts": func(op *lin.Operation) string { return fmt.Sprint(op.Out.CommitTS) },
-	"v": func(op *lin.Operation) string {
+var answerForms = map[string]func(op *history.Operation) string{
+	"ts": func(op *history.Operation) string { return fmt.Sprint(op.Out.CommitTS) },
+	"v": func(op *history.Operation) string {
 		switch {
 		case len(op.Out.Versions) > 0:
 			return fmt.Sprint(op.Out.Versions[0].Version)
@@ -88,28 +89,28 @@ var answerForms = map[string]func(op *lin.Operation) string{
 		}
 		return "0"
 	},
-	"versions": func(op *lin.Operation) string {
-		return joined(op.Out.Records, func(r lin.Record) any { return r.Version })
+	"versions": func(op *history.Operation) string {
+		return joined(op.Out.Records, func(r history.Record) any { return r.Version })
 	},
-	"keys": func(op *lin.Operation) string {
+	"keys": func(op *history.Operation) string {
 		if len(op.Out.Keys) > 0 {
 			return strings.Join(op.Out.Keys, ",")
 		}
-		return joined(op.Out.Records, func(r lin.Record) any { return r.Key })
+		return joined(op.Out.Records, func(r history.Record) any { return r.Key })
 	},
-	"agents": func(op *lin.Operation) string {
-		return joined(op.Out.Agents, func(a lin.Agent) any { return a.Agent })
+	"agents": func(op *history.Operation) string {
+		return joined(op.Out.Agents, func(a history.Agent) any { return a.Agent })
 	},
-	"state":  func(op *lin.Operation) string { return op.Out.State },
+	"state":  func(op *history.Operation) string { return op.Out.State },
 	"events": events,
 }
 
-func events(op *lin.Operation) string {
-	var all []lin.Event
+func events(op *history.Operation) string {
+	var all []history.Event
 	for _, b := range op.Batches {
 		all = append(all, b.Events...)
 	}
-	return joined(all, func(ev lin.Event) any { return ev.CommitTS })
+	return joined(all, func(ev history.Event) any { return ev.CommitTS })
 }
 
 func joined[T any](items []T, text func(T) any) string {
@@ -134,7 +135,7 @@ var answerWords = func() map[string]bool {
 }()
 
 // checkAnswer reports why a call of that kind can never be answered so, if it cannot.
-func checkAnswer(kind lin.Kind, expected string) error {
+func checkAnswer(kind history.Kind, expected string) error {
 	form, _, isForm := strings.Cut(expected, "=")
 	switch {
 	case strings.HasPrefix(expected, "{"):

@@ -6,7 +6,7 @@ import (
 	"hash/fnv"
 	"slices"
 
-	lin "statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/history"
 	"statehouse.dev/statehouse/sim/simdisk"
 )
 
@@ -144,7 +144,7 @@ func (w *World) doNetwork(s *Step) error {
 
 // lost ends a call for its client without an answer.
 func (w *World) lost(c *call, err error, what string) {
-	if c.answered && c.err == nil && (c.op.Kind == lin.Commit || c.op.Kind == lin.Transact) {
+	if c.answered && c.err == nil && (c.op.Kind == history.Commit || c.op.Kind == history.Transact) {
 		w.probe("answer of a commit lost")
 	}
 	c.msgs = nil
@@ -233,7 +233,7 @@ func (w *World) maintain(d *daemon, what string, f func() error) error {
 // queued tells whether a request waits for the writer.
 func (w *World) queued() bool {
 	for _, c := range w.handlers {
-		if c.op.Kind == lin.Commit || c.op.Kind == lin.Transact || c.op.Kind == lin.Abort {
+		if c.op.Kind == history.Commit || c.op.Kind == history.Transact || c.op.Kind == history.Abort {
 			return true
 		}
 	}
@@ -244,7 +244,7 @@ func (w *World) queued() bool {
 // flight, no commit may be waiting for it (G9).
 func (w *World) checkAnswered() {
 	for _, c := range w.handlers {
-		if waits := c.op.Kind == lin.Commit || c.op.Kind == lin.Transact; waits && !c.handler.runnable() && !c.unanswered {
+		if waits := c.op.Kind == history.Commit || c.op.Kind == history.Transact; waits && !c.handler.runnable() && !c.unanswered {
 			c.unanswered = true
 			w.violate("G9", "no-answer", c.op.ID, fmt.Sprintf("call #%d waits for the writer, which has nothing to do: it will never be answered", c.op.ID))
 		}
@@ -261,7 +261,7 @@ func (w *World) carryThrough(c *call) {
 		if again(Reply) {
 			continue
 		}
-		if c.stream() && c.op.Kind == lin.Watch {
+		if c.stream() && c.op.Kind == history.Watch {
 			return // it goes on until somebody ends it
 		}
 		next := Plan

@@ -10,8 +10,8 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
-	lin "statehouse.dev/statehouse/linearizability"
-	"statehouse.dev/statehouse/linearizability/record"
+	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/history/record"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
 
@@ -19,7 +19,7 @@ import (
 // handler, answered, and known to its client. The network may lose either half,
 // deliver the first twice, or let the client give up in between.
 type call struct {
-	op      *lin.Operation
+	op      *history.Operation
 	req     []byte
 	arrived bool // the request was delivered, or never will be
 	copies  int  // duplicates of the request that are under way
@@ -42,7 +42,7 @@ type call struct {
 	received [][]byte // of a stream: messages the client has not taken yet
 }
 
-func (c *call) stream() bool { return c.op.Kind == lin.Replay || c.op.Kind == lin.Watch }
+func (c *call) stream() bool { return c.op.Kind == history.Replay || c.op.Kind == history.Watch }
 
 // streamWindow is how many messages of a stream are under way before its handler
 // waits, as it does for gRPC's flow control.
@@ -50,7 +50,7 @@ const streamWindow = 4
 
 // issue makes a client send a request. Names of transactions in it are the
 // world's; what goes over the wire has the ids that they stand for.
-func (w *World) issue(client string, id int, kind lin.Kind, in lin.Input) (*call, error) {
+func (w *World) issue(client string, id int, kind history.Kind, in history.Input) (*call, error) {
 	wire, token, err := w.toWire(kind, in)
 	if err != nil {
 		return nil, err
@@ -59,8 +59,8 @@ func (w *World) issue(client string, id int, kind lin.Kind, in lin.Input) (*call
 	if err != nil {
 		return nil, err
 	}
-	c := &call{req: raw, op: &lin.Operation{ID: id, Client: client, Kind: kind, In: in, Call: w.stamp(), Outcome: lin.Unknown}}
-	if kind == lin.Begin { // what a client calls it is not something it asked for
+	c := &call{req: raw, op: &history.Operation{ID: id, Client: client, Kind: kind, In: in, Call: w.stamp(), Outcome: history.Unknown}}
+	if kind == history.Begin { // what a client calls it is not something it asked for
 		c.op.In.TxnID = ""
 		w.begun[id] = in.TxnID
 	}
@@ -108,7 +108,7 @@ func (w *World) deliver(c *call) {
 // it.
 func (w *World) learn(c *call) {
 	var m pb.BeginTransactionResponse
-	if c.op.Kind == lin.Begin && c.err == nil && proto.Unmarshal(c.resp, &m) == nil {
+	if c.op.Kind == history.Begin && c.err == nil && proto.Unmarshal(c.resp, &m) == nil {
 		w.names.pair(w.begun[c.op.ID], m.GetTxnId())
 	}
 }
@@ -203,7 +203,7 @@ func (w *World) finish(c *call, resp []byte, err error) {
 		return
 	}
 	c.op.Out, c.nextPage = w.output(&c.op.In, m)
-	if c.op.Kind == lin.Commit || c.op.Kind == lin.Transact {
+	if c.op.Kind == history.Commit || c.op.Kind == history.Transact {
 		w.stats.Acked++
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"statehouse.dev/statehouse/engine"
-	"statehouse.dev/statehouse/linearizability/record"
+	"statehouse.dev/statehouse/history/record"
 	"statehouse.dev/statehouse/server"
 	"statehouse.dev/statehouse/sim/simdisk"
 )

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"statehouse.dev/statehouse/client"
-	lin "statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/history"
 	"statehouse.dev/statehouse/sim/simdisk"
 	"statehouse.dev/statehouse/sim/workload"
 )
@@ -237,7 +237,7 @@ func (d *driver) choices() []choice {
 			add(m.loss, func() { d.step(Step{Verb: Drop, Of: of}) })
 			// Nobody repeats the write of an open transaction: not TCP, and not the client,
 			// since a late copy could undo a later write of the same key.
-			if !c.stream() && c.copies == 0 && c.op.Kind != lin.StageWrite && c.op.Kind != lin.StageDelete {
+			if !c.stream() && c.copies == 0 && c.op.Kind != history.StageWrite && c.op.Kind != history.StageDelete {
 				add(m.dup, func() { d.step(Step{Verb: Dup, Of: of}) })
 			}
 		case len(c.msgs) > 0 || c.answered:

@@ -7,7 +7,9 @@ import (
 	"strings"
 
 	"statehouse.dev/statehouse/engine"
-	lin "statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/linearizability/verdict"
 	"statehouse.dev/statehouse/sim/simdisk"
 )
 
@@ -16,9 +18,9 @@ type Result struct {
 	Class      Class
 	Seed       uint64
 	Config     Config
-	Violations []lin.Violation // none: every promise was kept, as far as was checked
-	Judged     lin.Result
-	History    *lin.History
+	Violations []verdict.Violation // none: every promise was kept, as far as was checked
+	Judged     linearizability.Result
+	History    *history.History
 	Steps      []Step
 	Digests    []uint64 // one a step
 	Sum        uint64   // of everything
@@ -44,17 +46,17 @@ func (w *World) Finish() *Result {
 	}
 	r.Stats.Steps = len(w.steps)
 	if w.history.Complete {
-		r.Judged = lin.Check(&w.history, lin.Options{Seed: w.seed, Samples: 2, SampleSize: 60})
+		r.Judged = linearizability.Check(&w.history, linearizability.Options{Seed: w.seed, Samples: 2, SampleSize: 60})
 		r.Violations = append(r.Violations, r.Judged.Violations...)
-		if r.Judged.Verdict == lin.VerdictUnknown && len(r.Violations) == 0 {
-			r.Violations = append(r.Violations, lin.Violation{
+		if r.Judged.Verdict == verdict.Unknown && len(r.Violations) == 0 {
+			r.Violations = append(r.Violations, verdict.Violation{
 				Promise: "G3", Check: "not-judged", Sentence: "the history could not be judged in time: that is a failure, not a pass",
 			})
 		}
 	}
 	// What a program saw by itself is not in the steps, so it cannot be shrunk: it
 	// comes last.
-	slices.SortStableFunc(r.Violations, func(a, b lin.Violation) int {
+	slices.SortStableFunc(r.Violations, func(a, b verdict.Violation) int {
 		return cmp.Compare(strings.Count(a.Check, "workload-"), strings.Count(b.Check, "workload-"))
 	})
 	w.sumHistory()
@@ -121,7 +123,7 @@ func (w *World) quiesce() {
 		if c.done {
 			continue
 		}
-		if c.op.Kind == lin.Watch && c.arrived && w.daemon != nil && w.pristine == nil && c.gen == w.daemon.generation {
+		if c.op.Kind == history.Watch && c.arrived && w.daemon != nil && w.pristine == nil && c.gen == w.daemon.generation {
 			c.op.Rest = uint64(w.daemon.service.Engine().Published())
 		}
 		if c.arrived && !c.stream() && w.daemon != nil && w.pristine == nil && c.gen == w.daemon.generation {
@@ -155,23 +157,23 @@ const observer = "observer"
 
 // audit reads the log, and everything else the way a client would.
 func (w *World) audit(harmed bool) {
-	ask := func(kind lin.Kind, in lin.Input) *lin.Operation {
+	ask := func(kind history.Kind, in history.Input) *history.Operation {
 		c, err := w.issue(observer, w.nextID(), kind, in)
 		if err != nil {
-			return &lin.Operation{}
+			return &history.Operation{}
 		}
 		w.carryThrough(c)
 		return c.op
 	}
-	events := make(map[uint64]*lin.Event)
+	events := make(map[uint64]*history.Event)
 	var last uint64
-	for _, ns := range ask(lin.ListSpaces, lin.Input{}).Out.Keys {
-		op := ask(lin.Replay, lin.Input{Namespace: ns, AllAgents: true})
-		if op.Outcome != lin.OK && harmed {
+	for _, ns := range ask(history.ListSpaces, history.Input{}).Out.Keys {
+		op := ask(history.Replay, history.Input{Namespace: ns, AllAgents: true})
+		if op.Outcome != history.OK && harmed {
 			w.probe("harm found by a read")
 			continue
 		}
-		if op.Outcome != lin.OK {
+		if op.Outcome != history.OK {
 			w.violate("G5", "log-unreadable", op.ID, "the log of namespace "+ns+" cannot be replayed: "+op.Error.Message)
 			return
 		}
@@ -198,17 +200,17 @@ func (w *World) audit(harmed bool) {
 	w.history.Complete = true
 }
 
-func (w *World) auditNamespace(ns string, ask func(lin.Kind, lin.Input) *lin.Operation) {
-	for _, a := range ask(lin.ListAgents, lin.Input{Namespace: ns}).Out.Agents {
-		ask(lin.Scan, lin.Input{Namespace: ns, Agent: a.Agent})
-		keys := ask(lin.ListKeys, lin.Input{Namespace: ns, Agent: a.Agent}).Out.Keys
+func (w *World) auditNamespace(ns string, ask func(history.Kind, history.Input) *history.Operation) {
+	for _, a := range ask(history.ListAgents, history.Input{Namespace: ns}).Out.Agents {
+		ask(history.Scan, history.Input{Namespace: ns, Agent: a.Agent})
+		keys := ask(history.ListKeys, history.Input{Namespace: ns, Agent: a.Agent}).Out.Keys
 		if len(keys) > 0 {
-			ask(lin.KeyHistory, lin.Input{Namespace: ns, Agent: a.Agent, Key: keys[0]})
+			ask(history.KeyHistory, history.Input{Namespace: ns, Agent: a.Agent, Key: keys[0]})
 		}
 	}
 	// What each commit that anybody asked for has become.
 	for _, name := range w.askedFor(ns) {
-		ask(lin.GetTxn, lin.Input{TxnID: name})
+		ask(history.GetTxn, history.Input{TxnID: name})
 	}
 }
 
@@ -217,7 +219,7 @@ func (w *World) askedFor(ns string) []string {
 	var list []string
 	for _, c := range w.order {
 		in := &c.op.In
-		if c.op.Kind == lin.Transact && len(in.Writes) > 0 && in.Writes[0].Namespace == ns && c.op.Outcome == lin.Unknown {
+		if c.op.Kind == history.Transact && len(in.Writes) > 0 && in.Writes[0].Namespace == ns && c.op.Outcome == history.Unknown {
 			list = append(list, in.TxnID)
 		}
 	}

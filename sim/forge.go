@@ -3,8 +3,8 @@ package sim
 import (
 	"google.golang.org/protobuf/proto"
 
-	lin "statehouse.dev/statehouse/linearizability"
-	"statehouse.dev/statehouse/linearizability/record"
+	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/history/record"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
 
@@ -17,12 +17,12 @@ func (w *World) forge(c *call) error {
 	if c.arrived {
 		return skip("the request has arrived already")
 	}
-	if c.op.Kind == lin.Replay {
+	if c.op.Kind == history.Replay {
 		return w.forgeReplay(c)
 	}
 	var answer proto.Message
 	switch c.op.Kind {
-	case lin.Transact:
+	case history.Transact:
 		published := uint64(0)
 		if w.daemon != nil {
 			published = uint64(w.daemon.service.Engine().Published())
@@ -32,10 +32,10 @@ func (w *World) forge(c *call) error {
 			ack.Versions = append(ack.Versions, 1)
 		}
 		answer = ack
-	case lin.Get:
+	case history.Get:
 		for i := len(w.order) - 1; i >= 0 && answer == nil; i-- {
-			if old := w.order[i]; old.op.Kind == lin.Get && old.done && old.told == nil && old.op.In.Key == c.op.In.Key && old.op.In.Agent == c.op.In.Agent {
-				m := record.NewResponse(lin.Get)
+			if old := w.order[i]; old.op.Kind == history.Get && old.done && old.told == nil && old.op.In.Key == c.op.In.Key && old.op.In.Agent == c.op.In.Agent {
+				m := record.NewResponse(history.Get)
 				if err := proto.Unmarshal(old.given, m); err == nil {
 					answer = m
 				}
@@ -59,7 +59,7 @@ func (w *World) forgeReplay(c *call) error {
 	for i := len(w.order) - 1; i >= 0; i-- {
 		old := w.order[i]
 		same := old.op.In.Namespace == c.op.In.Namespace && old.op.In.Agent == c.op.In.Agent && old.op.In.AllAgents == c.op.In.AllAgents
-		if old.op.Kind != lin.Replay || !old.done || old.told != nil || !same {
+		if old.op.Kind != history.Replay || !old.done || old.told != nil || !same {
 			continue
 		}
 		c.arrived = true

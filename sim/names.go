@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	lin "statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/history"
 	"statehouse.dev/statehouse/sim/simdisk"
 )
 
@@ -57,15 +57,15 @@ func txnID(name string, now time.Time) string {
 
 // toWire is in as it goes over the wire, and the page token to send with it. It
 // fails when in speaks of a transaction or a page that there is not.
-func (w *World) toWire(kind lin.Kind, in lin.Input) (wire lin.Input, token string, err error) {
+func (w *World) toWire(kind history.Kind, in history.Input) (wire history.Input, token string, err error) {
 	wire = in
 	switch {
-	case kind == lin.Begin:
+	case kind == history.Begin:
 		wire.TxnID = ""
 	case in.TxnID != "":
 		id, known := w.names.wire[in.TxnID]
 		if !known {
-			if kind != lin.Transact && kind != lin.GetTxn {
+			if kind != history.Transact && kind != history.GetTxn {
 				return wire, "", fmt.Errorf("transaction %s was not begun, or nobody learned its id", in.TxnID)
 			}
 			id = txnID(in.TxnID, w.wallClock())
@@ -85,9 +85,9 @@ func (w *World) toWire(kind lin.Kind, in lin.Input) (wire lin.Input, token strin
 
 // issueFromWire sends what a client program asked for, in the world's names, as
 // a step: so that what is recorded is what was done.
-func (w *World) issueFromWire(client string, kind lin.Kind, in lin.Input, token string) (*call, error) {
+func (w *World) issueFromWire(client string, kind history.Kind, in history.Input, token string) (*call, error) {
 	switch {
-	case kind == lin.Begin:
+	case kind == history.Begin:
 		in.TxnID = w.names.fresh()
 	case in.TxnID != "":
 		name, known := w.names.name[in.TxnID]

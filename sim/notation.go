@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	lin "statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/history"
 )
 
 // This file is the notation of calls, one line each:
@@ -21,15 +21,15 @@ import (
 // sent, not carried through. Names are escaped as in a URL's query.
 
 // calls lists the words of each kind of call, in the words of the history.
-var callWords = map[string]lin.Kind{
-	"begin": lin.Begin, "write": lin.StageWrite, "delete": lin.StageDelete, "commit": lin.Commit, "abort": lin.Abort,
-	"transact": lin.Transact, "outcome": lin.GetTxn, "get": lin.Get, "version": lin.GetVersion, "batch": lin.BatchGet,
-	"keys": lin.ListKeys, "scan": lin.Scan, "history": lin.KeyHistory, "agents": lin.ListAgents, "namespaces": lin.ListSpaces,
-	"replay": lin.Replay, "watch": lin.Watch,
+var callWords = map[string]history.Kind{
+	"begin": history.Begin, "write": history.StageWrite, "delete": history.StageDelete, "commit": history.Commit, "abort": history.Abort,
+	"transact": history.Transact, "outcome": history.GetTxn, "get": history.Get, "version": history.GetVersion, "batch": history.BatchGet,
+	"keys": history.ListKeys, "scan": history.Scan, "history": history.KeyHistory, "agents": history.ListAgents, "namespaces": history.ListSpaces,
+	"replay": history.Replay, "watch": history.Watch,
 }
 
-var wordOf = func() map[lin.Kind]string {
-	out := make(map[lin.Kind]string)
+var wordOf = func() map[history.Kind]string {
+	out := make(map[history.Kind]string)
 	for word, kind := range callWords { // into a map: order cannot matter
 		out[kind] = word
 	}
@@ -83,31 +83,31 @@ func (p *printer) time(k string, ns int64) {
 }
 
 // input prints what a call asks for.
-func (p *printer) input(kind lin.Kind, in *lin.Input) {
+func (p *printer) input(kind history.Kind, in *history.Input) {
 	switch kind {
-	case lin.Begin:
+	case history.Begin:
 		p.word(in.TxnID)
 		if in.Limit != 0 {
 			p.option("timeout", (time.Duration(in.Limit) * time.Millisecond).String())
 		}
-	case lin.StageWrite, lin.StageDelete:
+	case history.StageWrite, history.StageDelete:
 		p.word(in.TxnID)
 		p.word(recordText(in.Namespace, in.Agent, in.Key))
-		if kind == lin.StageWrite {
+		if kind == history.StageWrite {
 			p.word(valueText(in.Value))
 		}
 		p.pointer("expect", in.Expected)
-	case lin.Commit, lin.Transact:
+	case history.Commit, history.Transact:
 		p.word(in.TxnID)
 		p.transact(in)
-	case lin.Abort, lin.GetTxn:
+	case history.Abort, history.GetTxn:
 		p.word(in.TxnID)
 	default:
 		p.read(kind, in)
 	}
 }
 
-func (p *printer) transact(in *lin.Input) {
+func (p *printer) transact(in *history.Input) {
 	for i := range in.Writes {
 		w := &in.Writes[i]
 		if w.Delete {
@@ -134,23 +134,23 @@ func (p *printer) transact(in *lin.Input) {
 	}
 }
 
-func (p *printer) read(kind lin.Kind, in *lin.Input) {
+func (p *printer) read(kind history.Kind, in *history.Input) {
 	switch kind {
-	case lin.Get, lin.GetVersion, lin.KeyHistory:
+	case history.Get, history.GetVersion, history.KeyHistory:
 		p.word(recordText(in.Namespace, in.Agent, in.Key))
-	case lin.BatchGet:
+	case history.BatchGet:
 		for _, n := range in.Names {
 			p.word(recordText(n.Namespace, n.Agent, n.Key))
 		}
-	case lin.ListKeys, lin.Scan:
+	case history.ListKeys, history.Scan:
 		p.word(agentText(in.Namespace, in.Agent))
-	case lin.Replay, lin.Watch:
+	case history.Replay, history.Watch:
 		if in.AllAgents {
 			p.word(escape(in.Namespace) + ":*")
 		} else {
 			p.word(agentText(in.Namespace, in.Agent))
 		}
-	case lin.ListAgents:
+	case history.ListAgents:
 		p.word(escape(in.Namespace))
 	}
 	p.number("version", in.KeyVersion)

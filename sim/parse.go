@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	lin "statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/history"
 )
 
 var clientName = regexp.MustCompile(`^[a-z][a-z0-9_-]*$`)
@@ -114,13 +114,13 @@ func (p *parser) agent(s string) (ns, agent string) {
 }
 
 // record reads [namespace:]agent/key.
-func (p *parser) record(s string) lin.Name {
+func (p *parser) record(s string) history.Name {
 	a, k, ok := strings.Cut(s, "/")
 	if !ok {
 		p.fail("%q is not agent/key", s)
 	}
 	ns, agent := p.agent(a)
-	return lin.Name{Namespace: ns, Agent: agent, Key: p.unescape(k)}
+	return history.Name{Namespace: ns, Agent: agent, Key: p.unescape(k)}
 }
 
 // at reads what stands before and after the last @.
@@ -151,54 +151,54 @@ func (p *parser) expect() *uint64 {
 	return nil
 }
 
-func (p *parser) input(kind lin.Kind, in *lin.Input) {
+func (p *parser) input(kind history.Kind, in *history.Input) {
 	switch kind {
-	case lin.Begin:
+	case history.Begin:
 		in.TxnID = p.next()
 		if v, ok := strings.CutPrefix(p.peek(), "timeout="); ok {
 			p.next()
 			in.Limit = uint64(p.duration(v).Milliseconds())
 		}
-	case lin.StageWrite, lin.StageDelete:
+	case history.StageWrite, history.StageDelete:
 		in.TxnID = p.next()
 		p.setName(in)
-		if kind == lin.StageWrite {
+		if kind == history.StageWrite {
 			in.Value = p.value()
 		}
 		in.Expected = p.expect()
-	case lin.Commit, lin.Transact:
+	case history.Commit, history.Transact:
 		in.TxnID = p.next()
 		p.transact(in)
-	case lin.Abort, lin.GetTxn:
+	case history.Abort, history.GetTxn:
 		in.TxnID = p.next()
 	default:
 		p.read(kind, in)
 	}
 }
 
-func (p *parser) setName(in *lin.Input) {
+func (p *parser) setName(in *history.Input) {
 	n := p.record(p.next())
 	in.Namespace, in.Agent, in.Key = n.Namespace, n.Agent, n.Key
 }
 
-func (p *parser) transact(in *lin.Input) {
+func (p *parser) transact(in *history.Input) {
 	for p.err == nil {
 		switch p.peek() {
 		case "put":
 			p.next()
-			in.Writes = append(in.Writes, lin.Write{Name: p.record(p.next()), Value: p.value(), Expected: p.expect()})
+			in.Writes = append(in.Writes, history.Write{Name: p.record(p.next()), Value: p.value(), Expected: p.expect()})
 		case "del":
 			p.next()
-			in.Writes = append(in.Writes, lin.Write{Name: p.record(p.next()), Delete: true, Expected: p.expect()})
+			in.Writes = append(in.Writes, history.Write{Name: p.record(p.next()), Delete: true, Expected: p.expect()})
 		case "if":
 			p.next()
 			name, version := p.at(p.next())
-			in.Keys = append(in.Keys, lin.KeyCondition{Name: p.record(name), Expected: version})
+			in.Keys = append(in.Keys, history.KeyCondition{Name: p.record(name), Expected: version})
 		case "head":
 			p.next()
 			name, ts := p.at(p.next())
 			ns, agent := p.agent(name)
-			in.Heads = append(in.Heads, lin.HeadCondition{Namespace: ns, Agent: agent, Expected: ts})
+			in.Heads = append(in.Heads, history.HeadCondition{Namespace: ns, Agent: agent, Expected: ts})
 		case "meta":
 			p.next()
 			k, v, _ := strings.Cut(p.next(), "=")
@@ -212,23 +212,23 @@ func (p *parser) transact(in *lin.Input) {
 	}
 }
 
-func (p *parser) read(kind lin.Kind, in *lin.Input) {
+func (p *parser) read(kind history.Kind, in *history.Input) {
 	switch kind {
-	case lin.Get, lin.GetVersion, lin.KeyHistory:
+	case history.Get, history.GetVersion, history.KeyHistory:
 		p.setName(in)
-	case lin.BatchGet:
+	case history.BatchGet:
 		for strings.Contains(p.peek(), "/") {
 			in.Names = append(in.Names, p.record(p.next()))
 		}
-	case lin.ListKeys, lin.Scan:
+	case history.ListKeys, history.Scan:
 		in.Namespace, in.Agent = p.agent(p.next())
-	case lin.Replay, lin.Watch:
+	case history.Replay, history.Watch:
 		word := p.next()
 		in.AllAgents = strings.HasSuffix(word, ":*") // an agent of that name is escaped
 		if in.Namespace, in.Agent = p.agent(word); in.AllAgents {
 			in.Agent = ""
 		}
-	case lin.ListAgents:
+	case history.ListAgents:
 		in.Namespace = p.unescape(p.next())
 	}
 	for p.err == nil && len(p.words) > 0 && p.peek() != "&" && p.peek() != "=>" {
@@ -236,7 +236,7 @@ func (p *parser) read(kind lin.Kind, in *lin.Input) {
 	}
 }
 
-func (p *parser) option(in *lin.Input) {
+func (p *parser) option(in *history.Input) {
 	word := p.next()
 	key, value, _ := strings.Cut(word, "=")
 	number := func() *uint64 { n := p.uint(value); return &n }

@@ -9,7 +9,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	lin "statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/history"
 	"statehouse.dev/statehouse/sim/planted"
 )
 
@@ -34,10 +34,10 @@ func drawWrite(t *rapid.T) string {
 
 // versionsCount is put to the test by every write of a key after its first.
 func versionsCount(r *Result) (tried int, err error) {
-	count := make(map[lin.Name]uint64)
+	count := make(map[history.Name]uint64)
 	for _, ev := range r.History.Log {
 		for _, op := range ev.Ops {
-			name := lin.Name{Namespace: op.Namespace, Agent: op.Agent, Key: op.Key}
+			name := history.Name{Namespace: op.Namespace, Agent: op.Agent, Key: op.Key}
 			if count[name]++; count[name] > 1 {
 				tried++
 			}
@@ -74,7 +74,7 @@ func drawAsOf(t *rapid.T) string {
 func asOfTime(r *Result) (tried int, err error) {
 	log := r.History.Log
 	for _, op := range r.History.Operations {
-		if op.Kind != lin.Get || op.In.AtTime == 0 || op.Outcome != lin.OK {
+		if op.Kind != history.Get || op.In.AtTime == 0 || op.Outcome != history.OK {
 			continue
 		}
 		read, known := op.Out.ReadTS, acknowledged(r.History, op.Call)
@@ -97,9 +97,9 @@ func asOfTime(r *Result) (tried int, err error) {
 }
 
 // acknowledged is the last commit that a client knew of before a moment.
-func acknowledged(h *lin.History, before int64) (ts uint64) {
+func acknowledged(h *history.History, before int64) (ts uint64) {
 	for _, op := range h.Operations {
-		if op.Kind == lin.Transact && op.Outcome == lin.OK && op.Return < before {
+		if op.Kind == history.Transact && op.Outcome == history.OK && op.Return < before {
 			ts = max(ts, op.Out.CommitTS)
 		}
 	}
@@ -107,11 +107,11 @@ func acknowledged(h *lin.History, before int64) (ts uint64) {
 }
 
 // at is what a log leaves of a key.
-func at(log []lin.Event, agent, key string) (r lin.Record) {
+func at(log []history.Event, agent, key string) (r history.Record) {
 	for _, ev := range log {
 		for _, op := range ev.Ops {
 			if op.Agent == agent && op.Key == key {
-				r = lin.Record{Exists: !op.Delete, Version: op.Version, Value: op.Value}
+				r = history.Record{Exists: !op.Delete, Version: op.Version, Value: op.Value}
 			}
 		}
 	}

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	lin "statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/history"
 	"statehouse.dev/statehouse/sim/simdisk"
 )
 
@@ -28,7 +28,7 @@ func Reenact(s *Script, seed uint64, o Options) *Result {
 	w := NewWorld(seed, m.config, o)
 	d := &driver{w: w, mix: m, pick: simdisk.Stream(seed, "schedule"), nemesis: simdisk.Stream(seed, "nemesis")}
 	d.schedule(m.clients * m.ops)
-	a := &actors{s: s, d: d, known: known{versions: make(map[lin.Name]uint64), heads: make(map[lin.Name]uint64)}}
+	a := &actors{s: s, d: d, known: known{versions: make(map[history.Name]uint64), heads: make(map[history.Name]uint64)}}
 	d.step(Step{Verb: Start})
 	a.setUp(p.setup)
 	for i, units := range p.clients {
@@ -52,29 +52,29 @@ type actors struct {
 
 type known struct {
 	ts       uint64
-	versions map[lin.Name]uint64
-	heads    map[lin.Name]uint64 // by agent
+	versions map[history.Name]uint64
+	heads    map[history.Name]uint64 // by agent
 }
 
-func (k *known) learn(op *lin.Operation) {
-	if op.Outcome != lin.OK {
+func (k *known) learn(op *history.Operation) {
+	if op.Outcome != history.OK {
 		return
 	}
 	k.ts = max(k.ts, op.Out.CommitTS, op.Out.ReadTS)
 	for _, v := range op.Out.Versions {
 		k.versions[v.Name] = max(k.versions[v.Name], v.Version)
-		a := lin.Name{Namespace: v.Namespace, Agent: v.Agent}
+		a := history.Name{Namespace: v.Namespace, Agent: v.Agent}
 		k.heads[a] = max(k.heads[a], op.Out.CommitTS)
 	}
 }
 
 // setUp makes the state that the piece begins with.
-func (a *actors) setUp(writes []lin.Write) {
+func (a *actors) setUp(writes []history.Write) {
 	for i := 0; i < len(writes); i += 20 {
 		w := a.d.w
 		id := w.nextID()
-		in := lin.Input{TxnID: w.names.fresh(), Writes: writes[i:min(i+20, len(writes))]}
-		if w.Apply(Step{Verb: Call, Client: "setup", ID: id, Kind: lin.Transact, In: in, Wait: true}) == nil {
+		in := history.Input{TxnID: w.names.fresh(), Writes: writes[i:min(i+20, len(writes))]}
+		if w.Apply(Step{Verb: Call, Client: "setup", ID: id, Kind: history.Transact, In: in, Wait: true}) == nil {
 			a.known.learn(w.calls[id].op)
 		}
 	}
@@ -105,8 +105,8 @@ func (a *actors) launch(name string, units []*unit, rng *rand.Rand) {
 }
 
 // play asks what was asked, and again when nobody answers, as clients do.
-func (x *actor) play(op *lin.Operation) {
-	commits := op.Kind == lin.Commit || op.Kind == lin.Transact
+func (x *actor) play(op *history.Operation) {
+	commits := op.Kind == history.Commit || op.Kind == history.Transact
 	for try := range 4 {
 		c := x.ask(op)
 		if c == nil {
@@ -114,7 +114,7 @@ func (x *actor) play(op *lin.Operation) {
 		}
 		x.known.learn(c.op)
 		x.ids[op.ID] = c.op.ID
-		if c.op.Outcome != lin.Unknown || !commits && try > 0 {
+		if c.op.Outcome != history.Unknown || !commits && try > 0 {
 			return
 		}
 		x.sleep(time.Duration(20<<try) * time.Millisecond)
@@ -132,14 +132,14 @@ func (x *actor) sleep(pause time.Duration) {
 const patience = 5 * time.Second
 
 // ask makes one request and waits for its end; nil when it does not fit this world.
-func (x *actor) ask(op *lin.Operation) *call {
+func (x *actor) ask(op *history.Operation) *call {
 	w := x.d.w
 	id := w.nextID()
 	if w.Apply(Step{Verb: Call, Client: x.p.name, ID: id, Kind: op.Kind, In: x.input(op)}) != nil {
 		return nil
 	}
 	c := w.calls[id]
-	if op.Kind == lin.Watch {
+	if op.Kind == history.Watch {
 		return nil // it goes on beside what follows
 	}
 	deadline := w.elapsed + patience
@@ -153,10 +153,10 @@ func (x *actor) ask(op *lin.Operation) *call {
 }
 
 // input is what was asked, in terms of this world.
-func (x *actor) input(op *lin.Operation) lin.Input {
+func (x *actor) input(op *history.Operation) history.Input {
 	in := op.In
 	id := in.TxnID
-	if op.Kind == lin.Begin {
+	if op.Kind == history.Begin {
 		id = op.Out.TxnID
 		delete(x.txns, id) // one that is asked for again is another
 	}
@@ -173,7 +173,7 @@ func (x *actor) input(op *lin.Operation) lin.Input {
 		w := &in.Writes[i]
 		w.Value, w.Expected = x.s.value(w.Value), x.expected(op, w.Name, w.Expected)
 	}
-	in.Expected = x.expected(op, lin.Name{Namespace: in.Namespace, Agent: in.Agent, Key: in.Key}, in.Expected)
+	in.Expected = x.expected(op, history.Name{Namespace: in.Namespace, Agent: in.Agent, Key: in.Key}, in.Expected)
 	in.Keys, in.Heads = slices.Clone(in.Keys), slices.Clone(in.Heads)
 	for i := range in.Keys {
 		in.Keys[i].Expected = *x.expected(op, in.Keys[i].Name, &in.Keys[i].Expected)
@@ -181,7 +181,7 @@ func (x *actor) input(op *lin.Operation) lin.Input {
 	for i := range in.Heads {
 		h := &in.Heads[i]
 		if h.Expected != 0 {
-			h.Expected = x.known.heads[lin.Name{Namespace: h.Namespace, Agent: h.Agent}]
+			h.Expected = x.known.heads[history.Name{Namespace: h.Namespace, Agent: h.Agent}]
 		}
 	}
 	x.times(&in)
@@ -190,19 +190,19 @@ func (x *actor) input(op *lin.Operation) lin.Input {
 
 // expected is the version that a condition names: the one that is known now, where
 // it held then and names any; an older one, where it did not.
-func (x *actor) expected(op *lin.Operation, n lin.Name, was *uint64) *uint64 {
+func (x *actor) expected(op *history.Operation, n history.Name, was *uint64) *uint64 {
 	if was == nil || *was == 0 {
 		return was
 	}
 	now := max(1, x.known.versions[n])
-	if op.Outcome == lin.Fail && now > 1 {
+	if op.Outcome == history.Fail && now > 1 {
 		now--
 	}
 	return &now
 }
 
 // times are places in the log: as far back as this one goes.
-func (x *actor) times(in *lin.Input) {
+func (x *actor) times(in *history.Input) {
 	clip := func(ts *uint64) *uint64 {
 		if ts == nil || *ts <= x.known.ts {
 			return ts

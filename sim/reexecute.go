@@ -6,7 +6,7 @@ import (
 	"maps"
 	"slices"
 
-	lin "statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/history"
 )
 
 // Reexecution is what became of doing captured commits again, one after the other in
@@ -38,47 +38,47 @@ type reexecution struct {
 	s      *Script
 	w      *World
 	txns   map[string]*attempt
-	reads  []*lin.Operation
-	delta  map[lin.Name]uint64 // captured version less the world's
-	offset uint64              // captured commit_ts less the world's
+	reads  []*history.Operation
+	delta  map[history.Name]uint64 // captured version less the world's
+	offset uint64                  // captured commit_ts less the world's
 	ids    map[string]string
 	setups int
 }
 
 // attempt is how a transaction was committed.
 type attempt struct {
-	commit *lin.Operation
-	begin  *lin.Operation
-	staged []*lin.Operation
+	commit *history.Operation
+	begin  *history.Operation
+	staged []*history.Operation
 }
 
 // whole tells whether all that was staged for an event is known: of what an answer was
 // lost to, or a gap hides, it is not.
-func (a *attempt) whole(ev *lin.Event) bool {
-	staged := make(map[lin.Name]*lin.Operation) // the last of each key
+func (a *attempt) whole(ev *history.Event) bool {
+	staged := make(map[history.Name]*history.Operation) // the last of each key
 	for _, op := range a.staged {
-		staged[lin.Name{Namespace: op.In.Namespace, Agent: op.In.Agent, Key: op.In.Key}] = op
+		staged[history.Name{Namespace: op.In.Namespace, Agent: op.In.Agent, Key: op.In.Key}] = op
 	}
 	for i := range ev.Ops {
 		o := &ev.Ops[i]
 		op := staged[o.Name]
-		if op == nil || (op.Kind == lin.StageDelete) != o.Delete || lin.Normal(op.In.Value) != lin.Normal(o.Value) {
+		if op == nil || (op.Kind == history.StageDelete) != o.Delete || history.Normal(op.In.Value) != history.Normal(o.Value) {
 			return false
 		}
 	}
-	return a.begin != nil && a.commit.Outcome == lin.OK && len(staged) == len(ev.Ops)
+	return a.begin != nil && a.commit.Outcome == history.OK && len(staged) == len(ev.Ops)
 }
 
 // Reexecute does the last commits of a history again, at most limit, and the reads
 // between them. The history must have its log.
-func Reexecute(h *lin.History, limit int, progress func(done, of int)) (*Reexecution, error) {
+func Reexecute(h *history.History, limit int, progress func(done, of int)) (*Reexecution, error) {
 	log := h.Log[max(0, len(h.Log)-limit):]
-	x := &reexecution{r: &Reexecution{}, txns: make(map[string]*attempt), delta: make(map[lin.Name]uint64), ids: make(map[string]string)}
+	x := &reexecution{r: &Reexecution{}, txns: make(map[string]*attempt), delta: make(map[history.Name]uint64), ids: make(map[string]string)}
 	if len(log) == 0 {
 		return x.r, nil
 	}
 	x.r.First, x.r.Last = log[0].CommitTS, log[len(log)-1].CommitTS
-	x.s = &Script{keys: make(map[lin.Name][]lin.Record)}
+	x.s = &Script{keys: make(map[history.Name][]history.Record)}
 	x.collect(h)
 	x.w = NewWorld(1, Config{}, Options{})
 	if err := x.w.Apply(Step{Verb: Start}); err != nil {
@@ -106,7 +106,7 @@ func Reexecute(h *lin.History, limit int, progress func(done, of int)) (*Reexecu
 	return x.r, nil
 }
 
-func (x *reexecution) collect(h *lin.History) {
+func (x *reexecution) collect(h *history.History) {
 	get := func(id string) *attempt {
 		if x.txns[id] == nil {
 			x.txns[id] = &attempt{}
@@ -115,38 +115,38 @@ func (x *reexecution) collect(h *lin.History) {
 	}
 	for _, op := range h.Operations {
 		switch op.Kind {
-		case lin.Begin:
-			if op.Outcome == lin.OK {
+		case history.Begin:
+			if op.Outcome == history.OK {
 				get(op.Out.TxnID).begin = op
 			}
-		case lin.StageWrite, lin.StageDelete:
-			if op.Outcome == lin.OK {
+		case history.StageWrite, history.StageDelete:
+			if op.Outcome == history.OK {
 				a := get(op.In.TxnID)
 				a.staged = append(a.staged, op)
 			}
-		case lin.Commit, lin.Transact:
-			if a := get(op.In.TxnID); op.Outcome == lin.OK || op.Outcome == lin.Unknown && a.commit == nil {
+		case history.Commit, history.Transact:
+			if a := get(op.In.TxnID); op.Outcome == history.OK || op.Outcome == history.Unknown && a.commit == nil {
 				a.commit = op // what was refused did nothing, whatever else has its id
 			}
-		case lin.Get, lin.BatchGet:
-			if op.Outcome == lin.OK && op.Out.ReadTS >= x.r.First && op.Out.ReadTS <= x.r.Last {
+		case history.Get, history.BatchGet:
+			if op.Outcome == history.OK && op.Out.ReadTS >= x.r.First && op.Out.ReadTS <= x.r.Last {
 				x.reads = append(x.reads, op)
 			}
 		}
 	}
 	x.reads = slices.DeleteFunc(x.reads, x.ofItsOwn)
-	slices.SortStableFunc(x.reads, func(a, b *lin.Operation) int { return cmp.Compare(a.Out.ReadTS, b.Out.ReadTS) })
+	slices.SortStableFunc(x.reads, func(a, b *history.Operation) int { return cmp.Compare(a.Out.ReadTS, b.Out.ReadTS) })
 }
 
 // ofItsOwn tells whether a read inside a transaction may have met what that had staged.
-func (x *reexecution) ofItsOwn(op *lin.Operation) (own bool) {
+func (x *reexecution) ofItsOwn(op *history.Operation) (own bool) {
 	a := x.txns[op.In.TxnID]
 	if a == nil {
 		return op.In.TxnID != ""
 	}
-	eachName(&op.In, func(n lin.Name) {
-		own = own || slices.ContainsFunc(a.staged, func(s *lin.Operation) bool {
-			return s.Call < op.Call && n == lin.Name{Namespace: s.In.Namespace, Agent: s.In.Agent, Key: s.In.Key}
+	eachName(&op.In, func(n history.Name) {
+		own = own || slices.ContainsFunc(a.staged, func(s *history.Operation) bool {
+			return s.Call < op.Call && n == history.Name{Namespace: s.In.Namespace, Agent: s.In.Agent, Key: s.In.Key}
 		})
 	})
 	return own
@@ -154,20 +154,20 @@ func (x *reexecution) ofItsOwn(op *lin.Operation) (own bool) {
 
 // setUp makes the state before the first commit: each key of which anything is said
 // is written once.
-func (x *reexecution) setUp(h *lin.History, log []lin.Event) error {
-	spoken := make(map[lin.Name]bool)
+func (x *reexecution) setUp(h *history.History, log []history.Event) error {
+	spoken := make(map[history.Name]bool)
 	for i := range log {
 		for _, o := range log[i].Ops {
 			spoken[o.Name] = true
 		}
 		if a := x.txns[log[i].TxnID]; a != nil && a.commit != nil {
-			eachName(&a.commit.In, func(n lin.Name) { spoken[n] = true }) // in its conditions, too
+			eachName(&a.commit.In, func(n history.Name) { spoken[n] = true }) // in its conditions, too
 		}
 	}
 	for _, op := range x.reads {
-		eachName(&op.In, func(n lin.Name) { spoken[n] = true })
+		eachName(&op.In, func(n history.Name) { spoken[n] = true })
 	}
-	state := make(map[lin.Name]lin.Record)
+	state := make(map[history.Name]history.Record)
 	if b := h.Header.Base; b != nil {
 		for _, r := range b.Records {
 			state[r.Name] = r
@@ -176,18 +176,18 @@ func (x *reexecution) setUp(h *lin.History, log []lin.Event) error {
 	for i := range h.Log[:len(h.Log)-len(log)] {
 		ev := &h.Log[i]
 		for _, o := range ev.Ops {
-			state[o.Name] = lin.Record{Name: o.Name, Exists: !o.Delete, Version: o.Version, CommitTS: ev.CommitTS, Value: o.Value}
+			state[o.Name] = history.Record{Name: o.Name, Exists: !o.Delete, Version: o.Version, CommitTS: ev.CommitTS, Value: o.Value}
 		}
 	}
-	var writes []lin.Write
+	var writes []history.Write
 	for _, n := range slices.SortedFunc(maps.Keys(state), compareNames) {
 		if !spoken[n] {
 			continue
 		}
 		r := state[n]
-		w := lin.Write{Name: n, Value: x.s.value(r.Value)}
+		w := history.Write{Name: n, Value: x.s.value(r.Value)}
 		if !r.Exists { // to delete what is not there makes a version, too
-			w = lin.Write{Name: n, Delete: true}
+			w = history.Write{Name: n, Delete: true}
 		}
 		x.delta[n] = r.Version - 1
 		if writes = append(writes, w); len(writes) == 100 {
@@ -204,17 +204,17 @@ func (x *reexecution) setUp(h *lin.History, log []lin.Event) error {
 	return nil
 }
 
-func compareNames(a, b lin.Name) int {
+func compareNames(a, b history.Name) int {
 	return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Agent, b.Agent), cmp.Compare(a.Key, b.Key))
 }
 
-func (x *reexecution) setUpWrites(writes []lin.Write) error {
+func (x *reexecution) setUpWrites(writes []history.Write) error {
 	if len(writes) == 0 {
 		return nil
 	}
 	x.setups++
-	c, err := x.do(lin.Transact, lin.Input{TxnID: x.w.names.fresh(), Writes: writes})
-	if err == nil && c.op.Outcome != lin.OK {
+	c, err := x.do(history.Transact, history.Input{TxnID: x.w.names.fresh(), Writes: writes})
+	if err == nil && c.op.Outcome != history.OK {
 		err = fmt.Errorf("the state that the capture begins with cannot be made: %v", c.op.Error)
 	}
 	if x.setups%flushEvery == 0 {
@@ -224,7 +224,7 @@ func (x *reexecution) setUpWrites(writes []lin.Write) error {
 }
 
 // do makes a request and carries it through.
-func (x *reexecution) do(kind lin.Kind, in lin.Input) (*call, error) {
+func (x *reexecution) do(kind history.Kind, in history.Input) (*call, error) {
 	id := x.w.nextID()
 	if err := x.w.Apply(Step{Verb: Call, Client: "again", ID: id, Kind: kind, In: in, Wait: true}); err != nil {
 		return nil, err
@@ -233,24 +233,24 @@ func (x *reexecution) do(kind lin.Kind, in lin.Input) (*call, error) {
 }
 
 // commit does what made an event again.
-func (x *reexecution) commit(ev *lin.Event) error {
+func (x *reexecution) commit(ev *history.Event) error {
 	x.r.Commits++
 	a := x.txns[ev.TxnID]
 	name := x.w.names.fresh()
-	var in lin.Input
-	kind := lin.Transact
+	var in history.Input
+	kind := history.Transact
 	switch {
-	case a == nil || a.commit == nil || a.commit.Kind == lin.Commit && !a.whole(ev):
+	case a == nil || a.commit == nil || a.commit.Kind == history.Commit && !a.whole(ev):
 		x.r.Rebuilt++
-		in = lin.Input{Metadata: ev.Metadata}
+		in = history.Input{Metadata: ev.Metadata}
 		for _, o := range ev.Ops {
-			in.Writes = append(in.Writes, lin.Write{Name: o.Name, Value: x.s.value(o.Value), Delete: o.Delete})
+			in.Writes = append(in.Writes, history.Write{Name: o.Name, Value: x.s.value(o.Value), Delete: o.Delete})
 		}
-	case a.commit.Kind == lin.Transact:
+	case a.commit.Kind == history.Transact:
 		in = x.input(a.commit)
 	default:
-		kind, in = lin.Commit, x.input(a.commit)
-		if _, err := x.do(lin.Begin, lin.Input{TxnID: name}); err != nil {
+		kind, in = history.Commit, x.input(a.commit)
+		if _, err := x.do(history.Begin, history.Input{TxnID: name}); err != nil {
 			return err
 		}
 		for _, s := range a.staged {
@@ -267,7 +267,7 @@ func (x *reexecution) commit(ev *lin.Event) error {
 		return err
 	}
 	x.ids[name] = ev.TxnID
-	if op := c.op; op.Outcome != lin.OK || op.Out.CommitTS+x.offset != ev.CommitTS {
+	if op := c.op; op.Outcome != history.OK || op.Out.CommitTS+x.offset != ev.CommitTS {
 		d := &Divergence{CommitTS: ev.CommitTS, What: "the commit ends otherwise", Captured: fmt.Sprintf("commit %d", ev.CommitTS), Now: fmt.Sprintf("commit %d", op.Out.CommitTS+x.offset)}
 		if a != nil && a.commit != nil {
 			d.Op = a.commit.ID
@@ -281,16 +281,16 @@ func (x *reexecution) commit(ev *lin.Event) error {
 }
 
 // input is what was asked, with versions and places as they are here.
-func (x *reexecution) input(op *lin.Operation) lin.Input {
+func (x *reexecution) input(op *history.Operation) history.Input {
 	in := op.In
-	version := func(n lin.Name, v *uint64) *uint64 {
+	version := func(n history.Name, v *uint64) *uint64 {
 		if v == nil || *v <= x.delta[n] {
 			return v
 		}
 		return new(*v - x.delta[n])
 	}
 	in.Value = x.s.value(in.Value)
-	in.Expected = version(lin.Name{Namespace: in.Namespace, Agent: in.Agent, Key: in.Key}, in.Expected)
+	in.Expected = version(history.Name{Namespace: in.Namespace, Agent: in.Agent, Key: in.Key}, in.Expected)
 	in.Writes, in.Keys, in.Heads = slices.Clone(in.Writes), slices.Clone(in.Keys), nil
 	for i := range in.Writes {
 		in.Writes[i].Value, in.Writes[i].Expected = x.s.value(in.Writes[i].Value), version(in.Writes[i].Name, in.Writes[i].Expected)
@@ -321,7 +321,7 @@ func (x *reexecution) readAt(ts uint64) {
 		x.r.Reads++
 		for i := range op.Out.Records {
 			was := op.Out.Records[i]
-			var is lin.Record
+			var is history.Record
 			if i < len(c.op.Out.Records) {
 				is = c.op.Out.Records[i]
 			}
@@ -331,7 +331,7 @@ func (x *reexecution) readAt(ts uint64) {
 			if !op.In.NoValues {
 				was.Value = x.s.value(was.Value)
 			}
-			if was.Exists != is.Exists || was.Version != is.Version || lin.Normal(was.Value) != lin.Normal(is.Value) {
+			if was.Exists != is.Exists || was.Version != is.Version || history.Normal(was.Value) != history.Normal(is.Value) {
 				x.r.Divergence = &Divergence{CommitTS: ts, Op: op.ID, What: fmt.Sprintf("a read of key %q of agent %q is answered otherwise", was.Key, was.Agent),
 					Captured: showState(&was), Now: showState(&is)}
 				return
@@ -340,7 +340,7 @@ func (x *reexecution) readAt(ts uint64) {
 	}
 }
 
-func showState(r *lin.Record) string {
+func showState(r *history.Record) string {
 	if !r.Exists {
 		return fmt.Sprintf("absent (version %d)", r.Version)
 	}
@@ -348,7 +348,7 @@ func showState(r *lin.Record) string {
 }
 
 // compareLogs compares the events, but for ids and times.
-func (x *reexecution) compareLogs(now, captured []lin.Event) {
+func (x *reexecution) compareLogs(now, captured []history.Event) {
 	if x.r.Divergence != nil {
 		return
 	}
@@ -366,8 +366,8 @@ func (x *reexecution) compareLogs(now, captured []lin.Event) {
 	}
 }
 
-func (x *reexecution) sameOps(now, captured *lin.Event) bool {
-	return slices.EqualFunc(now.Ops, captured.Ops, func(a, b lin.EventOp) bool {
-		return a.Name == b.Name && a.Delete == b.Delete && a.Version+x.delta[a.Name] == b.Version && lin.Normal(a.Value) == lin.Normal(x.s.value(b.Value))
+func (x *reexecution) sameOps(now, captured *history.Event) bool {
+	return slices.EqualFunc(now.Ops, captured.Ops, func(a, b history.EventOp) bool {
+		return a.Name == b.Name && a.Delete == b.Delete && a.Version+x.delta[a.Name] == b.Version && history.Normal(a.Value) == history.Normal(x.s.value(b.Value))
 	})
 }

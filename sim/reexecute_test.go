@@ -5,11 +5,12 @@ import (
 	"testing"
 	"time"
 
-	lin "statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/linearizability/verdict"
 )
 
 // captured is the history of a generated run, with its log.
-func captured(t *testing.T, seed uint64) *lin.History {
+func captured(t *testing.T, seed uint64) *history.History {
 	t.Helper()
 	r := Generate(seed, Options{})
 	if r.Failed() || !r.History.Complete {
@@ -50,18 +51,18 @@ func TestReexecuteDiverges(t *testing.T) {
 	single(t)
 	const other = `{"other":1}`
 	t.Run("a commit", func(t *testing.T) {
-		h, op := with(t, func(h *lin.History, op *lin.Operation) bool {
-			return op.Kind == lin.Transact && op.Outcome == lin.OK && slices.ContainsFunc(h.Log, func(ev lin.Event) bool {
+		h, op := with(t, func(h *history.History, op *history.Operation) bool {
+			return op.Kind == history.Transact && op.Outcome == history.OK && slices.ContainsFunc(h.Log, func(ev history.Event) bool {
 				return ev.TxnID == op.In.TxnID && !ev.Ops[0].Delete
 			})
 		})
-		at := slices.IndexFunc(h.Log, func(ev lin.Event) bool { return ev.TxnID == op.In.TxnID })
+		at := slices.IndexFunc(h.Log, func(ev history.Event) bool { return ev.TxnID == op.In.TxnID })
 		h.Log[at].Ops[0].Value = other
 		diverges(t, h, h.Log[at].CommitTS, 0)
 	})
 	t.Run("a read", func(t *testing.T) {
-		h, op := with(t, func(_ *lin.History, op *lin.Operation) bool {
-			return op.Kind == lin.Get && op.Outcome == lin.OK && op.In.TxnID == "" && op.Out.ReadTS > 0 && op.Out.Records[0].Exists && !op.In.NoValues
+		h, op := with(t, func(_ *history.History, op *history.Operation) bool {
+			return op.Kind == history.Get && op.Outcome == history.OK && op.In.TxnID == "" && op.Out.ReadTS > 0 && op.Out.Records[0].Exists && !op.In.NoValues
 		})
 		op.Out.Records[0].Value = other
 		diverges(t, h, op.Out.ReadTS, op.ID)
@@ -69,11 +70,11 @@ func TestReexecuteDiverges(t *testing.T) {
 }
 
 // with is a run's history that has an operation like this, and the operation.
-func with(t *testing.T, like func(*lin.History, *lin.Operation) bool) (*lin.History, *lin.Operation) {
+func with(t *testing.T, like func(*history.History, *history.Operation) bool) (*history.History, *history.Operation) {
 	t.Helper()
 	for seed := range uint64(seeds) {
 		h := captured(t, seed+1)
-		if at := slices.IndexFunc(h.Operations, func(op *lin.Operation) bool { return like(h, op) }); at >= 0 {
+		if at := slices.IndexFunc(h.Operations, func(op *history.Operation) bool { return like(h, op) }); at >= 0 {
 			return h, h.Operations[at]
 		}
 	}
@@ -81,7 +82,7 @@ func with(t *testing.T, like func(*lin.History, *lin.Operation) bool) (*lin.Hist
 	return nil, nil
 }
 
-func diverges(t *testing.T, h *lin.History, ts uint64, op int) {
+func diverges(t *testing.T, h *history.History, ts uint64, op int) {
 	t.Helper()
 	x, err := Reexecute(h, len(h.Log), nil)
 	if err != nil {
@@ -97,7 +98,7 @@ func diverges(t *testing.T, h *lin.History, ts uint64, op int) {
 func TestSearchGoesOn(t *testing.T) {
 	single(t)
 	h := captured(t, 3)
-	v := lin.Violation{Promise: "G3", Check: "read-set-changed", Op: h.Operations[len(h.Operations)/2].ID}
+	v := verdict.Violation{Promise: "G3", Check: "read-set-changed", Op: h.Operations[len(h.Operations)/2].ID}
 	script := func() *Script {
 		s, err := NewScript(h, v)
 		if err != nil {

@@ -9,8 +9,7 @@ import (
 	"slices"
 
 	"gopkg.in/yaml.v3"
-
-	lin "statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/linearizability/verdict"
 )
 
 // Scenario is a story: steps written by a person, or left of a run when it was
@@ -46,7 +45,7 @@ type Breach struct {
 	Check   string `yaml:"check,omitempty"`
 }
 
-func (b Breach) matches(v *lin.Violation) bool {
+func (b Breach) matches(v *verdict.Violation) bool {
 	return b.Promise == v.Promise && (b.Check == "" || b.Check == v.Check)
 }
 
@@ -177,7 +176,7 @@ func (s *Scenario) Run(o Options) (*Result, error) {
 }
 
 // misfit is the violation that a step is which does not fit.
-func (s *Scenario) misfit(at int, time int64, err error) lin.Violation {
+func (s *Scenario) misfit(at int, time int64, err error) verdict.Violation {
 	text := fmt.Sprintf("step %d (%s): %v", at+1, s.Steps[at], err)
 	switch left := len(s.Steps) - at - 1; left {
 	case 0:
@@ -186,7 +185,7 @@ func (s *Scenario) misfit(at int, time int64, err error) lin.Violation {
 	default:
 		text += fmt.Sprintf("; the %d steps after it were not run", left)
 	}
-	return lin.Violation{Promise: StoryPromise, Check: "step-does-not-fit", Time: time, Sentence: text}
+	return verdict.Violation{Promise: StoryPromise, Check: "step-does-not-fit", Time: time, Sentence: text}
 }
 
 // checkStruck holds the faults that the story arms to what it arms them for. One that was
@@ -197,7 +196,7 @@ func (w *World) checkStruck(r *Result, cut bool) {
 		if r.Did[n].Struck = w.armed[i].struck; r.Did[n].Struck > 0 || r.Did[n].Step.Maybe || cut {
 			continue
 		}
-		r.Violations = append(r.Violations, lin.Violation{
+		r.Violations = append(r.Violations, verdict.Violation{
 			Promise: StoryPromise, Check: "fault-never-struck", Time: r.Did[n].Until,
 			Sentence: fmt.Sprintf("step %d (%s): the fault never struck, so nothing is known of what it was to show; %q at its end says that it need not", n+1, r.Did[n].Step, maybe),
 		})
@@ -246,7 +245,7 @@ func (s *Scenario) Verdict(r *Result) error {
 	return nil
 }
 
-func describe(list []lin.Violation) string {
+func describe(list []verdict.Violation) string {
 	if len(list) == 0 {
 		return "nothing"
 	}

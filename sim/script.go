@@ -8,24 +8,25 @@ import (
 	"strconv"
 	"strings"
 
-	lin "statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/linearizability/verdict"
 )
 
 // Script is what clients of a captured history asked: a workload for the simulated
 // world. What they were told is not in it, but for which state they met.
 type Script struct {
 	units   []*unit
-	keys    map[lin.Name][]lin.Record // what the log made of each key, in its order
-	target  lin.Violation
+	keys    map[history.Name][]history.Record // what the log made of each key, in its order
+	target  verdict.Violation
 	at      int // the unit that the target is about
-	names   map[lin.Name]bool
+	names   map[history.Name]bool
 	digests bool
 }
 
 // unit is what belongs together: the requests of an interactive transaction, or
 // one request.
 type unit struct {
-	ops    []*lin.Operation
+	ops    []*history.Operation
 	client string
 	call   int64
 	before uint64 // a commit that had happened when it was asked
@@ -33,19 +34,19 @@ type unit struct {
 
 // NewScript makes a script of a history that shows v, without what rests on requests
 // that are not in it.
-func NewScript(h *lin.History, v lin.Violation) (*Script, error) {
-	s := &Script{keys: make(map[lin.Name][]lin.Record), target: v, names: make(map[lin.Name]bool), digests: h.Header.Redaction != ""}
+func NewScript(h *history.History, v verdict.Violation) (*Script, error) {
+	s := &Script{keys: make(map[history.Name][]history.Record), target: v, names: make(map[history.Name]bool), digests: h.Header.Redaction != ""}
 	if b := h.Header.Base; b != nil {
 		for _, r := range b.Records {
 			s.keys[r.Name] = append(s.keys[r.Name], r)
 		}
 	}
-	byTxn := make(map[string]*lin.Event)
+	byTxn := make(map[string]*history.Event)
 	for i := range h.Log {
 		ev := &h.Log[i]
 		byTxn[ev.TxnID] = ev
 		for _, o := range ev.Ops {
-			s.keys[o.Name] = append(s.keys[o.Name], lin.Record{Name: o.Name, Exists: !o.Delete, Version: o.Version, CommitTS: ev.CommitTS, Value: o.Value})
+			s.keys[o.Name] = append(s.keys[o.Name], history.Record{Name: o.Name, Exists: !o.Delete, Version: o.Version, CommitTS: ev.CommitTS, Value: o.Value})
 		}
 	}
 	s.gather(h, byTxn)
@@ -57,19 +58,19 @@ func NewScript(h *lin.History, v lin.Violation) (*Script, error) {
 }
 
 // gather makes the units, in the order of their first calls.
-func (s *Script) gather(h *lin.History, byTxn map[string]*lin.Event) {
+func (s *Script) gather(h *history.History, byTxn map[string]*history.Event) {
 	open := make(map[string]*unit)
 	for _, op := range h.Operations {
 		switch {
 		case op.Error != nil && op.Error.Code == "INVALID_REQUEST":
 			continue
-		case op.Kind == lin.Begin:
+		case op.Kind == history.Begin:
 			if op.Out.TxnID == "" {
 				continue
 			}
 			u := s.unit(op)
 			open[op.Out.TxnID] = u
-		case op.In.TxnID != "" && op.Kind != lin.Transact && op.Kind != lin.GetTxn:
+		case op.In.TxnID != "" && op.Kind != history.Transact && op.Kind != history.GetTxn:
 			if u := open[op.In.TxnID]; u != nil {
 				u.ops = append(u.ops, op)
 			}
@@ -81,7 +82,7 @@ func (s *Script) gather(h *lin.History, byTxn map[string]*lin.Event) {
 	for _, u := range s.units {
 		for _, op := range u.ops {
 			switch ev := byTxn[op.In.TxnID]; {
-			case op.In.TxnID != "" && ev != nil && op.Kind != lin.Begin:
+			case op.In.TxnID != "" && ev != nil && op.Kind != history.Begin:
 				u.before = ev.CommitTS - 1
 			case op.Out.ReadTS > 0:
 				u.before = op.Out.ReadTS
@@ -96,14 +97,14 @@ func (s *Script) gather(h *lin.History, byTxn map[string]*lin.Event) {
 	}
 }
 
-func (s *Script) unit(op *lin.Operation) *unit {
-	u := &unit{ops: []*lin.Operation{op}, client: op.Client, call: op.Call}
+func (s *Script) unit(op *history.Operation) *unit {
+	u := &unit{ops: []*history.Operation{op}, client: op.Client, call: op.Call}
 	s.units = append(s.units, u)
 	return u
 }
 
 // aim finds the unit that the target is about, and the names that it speaks of.
-func (s *Script) aim(h *lin.History, byTxn map[string]*lin.Event) {
+func (s *Script) aim(h *history.History, byTxn map[string]*history.Event) {
 	id, txn := s.target.Op, ""
 	if id == 0 && s.target.CommitTS > 0 {
 		for i := range h.Log {
@@ -125,13 +126,13 @@ func (s *Script) aim(h *lin.History, byTxn map[string]*lin.Event) {
 		s.at = min(s.at, len(s.units)-1)
 	}
 	for _, op := range s.units[s.at].ops {
-		eachName(&op.In, func(n lin.Name) { s.names[lin.Name{Namespace: n.Namespace, Agent: n.Agent}] = true })
+		eachName(&op.In, func(n history.Name) { s.names[history.Name{Namespace: n.Namespace, Agent: n.Agent}] = true })
 	}
 }
 
-func eachName(in *lin.Input, f func(lin.Name)) {
+func eachName(in *history.Input, f func(history.Name)) {
 	if in.Agent != "" {
-		f(lin.Name{Namespace: in.Namespace, Agent: in.Agent, Key: in.Key})
+		f(history.Name{Namespace: in.Namespace, Agent: in.Agent, Key: in.Key})
 	}
 	for i := range in.Writes {
 		f(in.Writes[i].Name)
@@ -143,14 +144,14 @@ func eachName(in *lin.Input, f func(lin.Name)) {
 		f(in.Keys[i].Name)
 	}
 	for _, h := range in.Heads {
-		f(lin.Name{Namespace: h.Namespace, Agent: h.Agent})
+		f(history.Name{Namespace: h.Namespace, Agent: h.Agent})
 	}
 }
 
 // part is a piece of a script: units for each of some clients, and what they found.
 type part struct {
 	clients [][]*unit
-	setup   []lin.Write
+	setup   []history.Write
 	size    int // requests
 }
 
@@ -191,30 +192,30 @@ func (s *Script) cut(r *rand.Rand) *part {
 func (s *Script) touches(u *unit) bool {
 	found := false
 	for _, op := range u.ops {
-		eachName(&op.In, func(n lin.Name) { found = found || s.names[lin.Name{Namespace: n.Namespace, Agent: n.Agent}] })
+		eachName(&op.In, func(n history.Name) { found = found || s.names[history.Name{Namespace: n.Namespace, Agent: n.Agent}] })
 	}
 	return found
 }
 
 // state is what the first of some units met, as writes that make it.
-func (s *Script) state(list []*unit) []lin.Write {
+func (s *Script) state(list []*unit) []history.Write {
 	if len(list) == 0 {
 		return nil
 	}
 	at := list[0].before
-	var out []lin.Write
-	seen := make(map[lin.Name]bool)
+	var out []history.Write
+	seen := make(map[history.Name]bool)
 	for _, u := range list {
 		for _, op := range u.ops {
-			eachName(&op.In, func(n lin.Name) {
+			eachName(&op.In, func(n history.Name) {
 				if seen[n] || n.Key == "" {
 					return
 				}
 				seen[n] = true
 				vs := s.keys[n]
-				i, _ := slices.BinarySearchFunc(vs, at+1, func(r lin.Record, ts uint64) int { return cmp.Compare(r.CommitTS, ts) })
+				i, _ := slices.BinarySearchFunc(vs, at+1, func(r history.Record, ts uint64) int { return cmp.Compare(r.CommitTS, ts) })
 				if i > 0 && vs[i-1].Exists && len(out) < maxSetup {
-					out = append(out, lin.Write{Name: n, Value: s.value(vs[i-1].Value)})
+					out = append(out, history.Write{Name: n, Value: s.value(vs[i-1].Value)})
 				}
 			})
 		}

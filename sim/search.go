@@ -3,7 +3,7 @@ package sim
 import (
 	"time"
 
-	lin "statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/linearizability/verdict"
 )
 
 // Search looks for a run that breaks the same promise as a captured history does,
@@ -25,7 +25,7 @@ type Search struct {
 // Found is a run that a search has found.
 type Found struct {
 	Result    *Result
-	Violation lin.Violation // the one that was looked for, or the nearest
+	Violation verdict.Violation // the one that was looked for, or the nearest
 	Try       uint64
 	Exact     bool // the same check of the same promise
 	Captured  bool // clients did what they did in the capture; else what the simulator's do

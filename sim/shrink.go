@@ -5,7 +5,8 @@ import (
 	"slices"
 	"time"
 
-	lin "statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/linearizability/verdict"
 	"statehouse.dev/statehouse/sim/simdisk"
 )
 
@@ -53,7 +54,7 @@ func (s *Shrinker) fails(steps []Step) bool {
 	}
 	s.runs++
 	r := replay(s.Seed, s.Config, s.Class, steps)
-	return slices.ContainsFunc(r.Violations, func(v lin.Violation) bool { return s.Breach.matches(&v) })
+	return slices.ContainsFunc(r.Violations, func(v verdict.Violation) bool { return s.Breach.matches(&v) })
 }
 
 func (s *Shrinker) late() bool { return !s.Deadline.IsZero() && s.Now().After(s.Deadline) }
@@ -216,7 +217,7 @@ func (s *Shrinker) simplerRuns(steps []Step, i int) [][]Step {
 				with(func(x *Step) { x.In.Writes = slices.Clone(x.In.Writes); x.In.Writes[j].Expected = nil })
 			}
 		}
-		if st.Kind == lin.Begin && st.In.Limit != 0 {
+		if st.Kind == history.Begin && st.In.Limit != 0 {
 			with(func(x *Step) { x.In.Limit = 0 })
 		}
 	case Crash:

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	lin "statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/history"
 	"statehouse.dev/statehouse/sim/simdisk"
 )
 
@@ -58,8 +58,8 @@ type Step struct {
 	// end at once, which is what a person who writes a scenario mostly wants.
 	Client string
 	ID     int
-	Kind   lin.Kind
-	In     lin.Input
+	Kind   history.Kind
+	In     history.Input
 	Wait   bool
 	Expect string // what the client must have been told by the end; empty: anything
 

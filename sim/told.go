@@ -7,7 +7,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	lin "statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/history"
 )
 
 // This file is about what a person is shown of a run: every step, and under it what
@@ -104,13 +104,13 @@ func noted(lane, kind, text string) string {
 }
 
 // toldCall is what the client of a call was told at its end.
-func toldCall(op *lin.Operation) string {
+func toldCall(op *history.Operation) string {
 	return fmt.Sprintf("#%d of %s: %s", op.ID, op.Client, Told(op))
 }
 
 // toldBatch is what the client of a stream was told by one message.
-func toldBatch(op *lin.Operation, b *lin.Batch) string {
-	return fmt.Sprintf("#%d of %s: events=%s, up to %d", op.ID, op.Client, joined(b.Events, func(ev lin.Event) any { return ev.CommitTS }), b.Cursor)
+func toldBatch(op *history.Operation, b *history.Batch) string {
+	return fmt.Sprintf("#%d of %s: events=%s, up to %d", op.ID, op.Client, joined(b.Events, func(ev history.Event) any { return ev.CommitTS }), b.Cursor)
 }
 
 // toldWidth is how much of an answer is shown.
@@ -118,30 +118,30 @@ const toldWidth = 240
 
 // Told is what the client of a call was told, where it can be in the words that a
 // scenario expects it in.
-func Told(op *lin.Operation) string {
+func Told(op *history.Operation) string {
 	text := ""
 	switch out := &op.Out; {
 	case op.Error != nil:
 		text = strings.TrimSpace(op.Error.Code + " (" + string(op.Outcome) + "): " + firstLine(op.Error.Message))
-	case op.Outcome != lin.OK:
+	case op.Outcome != history.OK:
 		text = string(op.Outcome)
-	case op.Kind == lin.Begin:
+	case op.Kind == history.Begin:
 		text = fmt.Sprintf("ok, it reads at %d", out.SnapshotTS)
-	case op.Kind == lin.Commit || op.Kind == lin.Transact:
-		text = fmt.Sprintf("ts=%d %s", out.CommitTS, joined(out.Versions, func(v lin.KeyVersion) any {
+	case op.Kind == history.Commit || op.Kind == history.Transact:
+		text = fmt.Sprintf("ts=%d %s", out.CommitTS, joined(out.Versions, func(v history.KeyVersion) any {
 			return recordText(v.Namespace, v.Agent, v.Key) + "@" + fmt.Sprint(v.Version)
 		}))
-	case op.Kind == lin.GetTxn:
+	case op.Kind == history.GetTxn:
 		text = fmt.Sprintf("state=%s ts=%d", out.State, out.CommitTS)
-	case op.Kind == lin.ListAgents:
+	case op.Kind == history.ListAgents:
 		text = "agents=" + answerForms["agents"](op)
-	case op.Kind == lin.ListKeys || op.Kind == lin.ListSpaces:
+	case op.Kind == history.ListKeys || op.Kind == history.ListSpaces:
 		text = "keys=" + answerForms["keys"](op)
-	case op.Kind == lin.Replay || op.Kind == lin.Watch:
+	case op.Kind == history.Replay || op.Kind == history.Watch:
 		text = "ok, events=" + events(op)
 	case len(out.Records) > 0:
 		text = toldRecords(op)
-	case op.Kind == lin.Scan || op.Kind == lin.KeyHistory || op.Kind == lin.BatchGet:
+	case op.Kind == history.Scan || op.Kind == history.KeyHistory || op.Kind == history.BatchGet:
 		text = "nothing"
 	default:
 		text = string(op.Outcome)
@@ -153,7 +153,7 @@ func Told(op *lin.Operation) string {
 }
 
 // toldRecords are records that a client was shown, with versions and commits.
-func toldRecords(op *lin.Operation) string {
+func toldRecords(op *history.Operation) string {
 	var words []string
 	for i := range op.Out.Records {
 		r := &op.Out.Records[i]
@@ -164,7 +164,7 @@ func toldRecords(op *lin.Operation) string {
 		if r.Version > 0 {
 			text += fmt.Sprintf(" v=%d at ts %d", r.Version, r.CommitTS)
 		}
-		if op.Kind == lin.Scan || op.Kind == lin.BatchGet {
+		if op.Kind == history.Scan || op.Kind == history.BatchGet {
 			text = recordText(r.Namespace, r.Agent, r.Key) + " " + text
 		}
 		words = append(words, text)

@@ -3,7 +3,7 @@ package sim
 import (
 	"fmt"
 
-	lin "statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/history"
 )
 
 // Tried says what of a run put a promise to the test; Text is empty when nothing did,
@@ -21,29 +21,29 @@ type tally struct {
 	inTxns                                            int
 }
 
-func tallyOf(h *lin.History) (t tally) {
+func tallyOf(h *history.History) (t tally) {
 	ids, owners, spaces := make(map[string]int), make(map[[2]string]bool), make(map[string]bool)
 	for _, op := range h.Operations {
 		if op.Client == observer {
 			continue // it looks at everything in every run
 		}
 		switch op.Kind {
-		case lin.Commit, lin.Transact:
+		case history.Commit, history.Transact:
 			ids[op.In.TxnID]++
-			if op.Outcome == lin.OK {
+			if op.Outcome == history.OK {
 				t.acked++
 			}
 			if len(op.In.Keys)+len(op.In.Heads) > 0 {
 				t.conditional++
 			}
-		case lin.GetTxn:
+		case history.GetTxn:
 			ids[op.In.TxnID]++
-		case lin.Replay, lin.Watch:
+		case history.Replay, history.Watch:
 			if len(op.Batches) > 0 {
 				t.streams++
 			}
-		case lin.Get, lin.GetVersion, lin.BatchGet, lin.ListKeys, lin.Scan, lin.KeyHistory, lin.ListAgents, lin.ListSpaces:
-			if op.Outcome == lin.OK {
+		case history.Get, history.GetVersion, history.BatchGet, history.ListKeys, history.Scan, history.KeyHistory, history.ListAgents, history.ListSpaces:
+			if op.Outcome == history.OK {
 				t.reads++
 			}
 			if op.In.At != nil || op.In.AtTime != 0 {
@@ -53,7 +53,7 @@ func tallyOf(h *lin.History) (t tally) {
 				t.inTxns++
 			}
 		}
-		if op.Outcome == lin.Fail {
+		if op.Outcome == history.Fail {
 			t.refused++
 		}
 	}

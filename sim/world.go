@@ -8,8 +8,9 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
-	lin "statehouse.dev/statehouse/linearizability"
-	"statehouse.dev/statehouse/linearizability/record"
+	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/history/record"
+	"statehouse.dev/statehouse/linearizability/verdict"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 	"statehouse.dev/statehouse/sim/simdisk"
 )
@@ -49,8 +50,8 @@ type World struct {
 	begun    map[int]string // the name that the begin of that id gives its transaction
 	names    names
 
-	history       lin.History
-	violations    []lin.Violation
+	history       history.History
+	violations    []verdict.Violation
 	steps         []Step // applied
 	digests       []uint64
 	sum           uint64
@@ -84,7 +85,7 @@ func NewWorld(seed uint64, config Config, o Options) *World {
 	}
 	w.disk = simdisk.NewDisk(simdisk.DiskOptions{Seed: simdisk.Derive(seed, "disk"), Clock: w.wallClock, Capacity: config.Capacity})
 	w.attach()
-	w.history.Header = lin.Header{Format: lin.Format, Version: lin.Version, Source: "sim", Unit: "step", Command: o.Command}
+	w.history.Header = history.Header{Format: history.Format, Version: history.Version, Source: "sim", Unit: "step", Command: o.Command}
 	return w
 }
 
@@ -100,7 +101,7 @@ func (w *World) stamp() int64 { w.events++; return w.events }
 
 // note writes something that happened into the history.
 func (w *World) note(lane, kind, text string) {
-	w.history.Notes = append(w.history.Notes, lin.Note{Time: w.stamp(), Lane: lane, Kind: kind, Text: text})
+	w.history.Notes = append(w.history.Notes, history.Note{Time: w.stamp(), Lane: lane, Kind: kind, Text: text})
 	if text != "" {
 		w.say("%s", noted(lane, kind, text))
 	}
@@ -108,7 +109,7 @@ func (w *World) note(lane, kind, text string) {
 
 // violate reports a broken promise that the world itself has seen.
 func (w *World) violate(promise, check string, op int, sentence string) {
-	w.violations = append(w.violations, lin.Violation{Promise: promise, Check: check, Op: op, Time: w.events, Sentence: sentence})
+	w.violations = append(w.violations, verdict.Violation{Promise: promise, Check: check, Op: op, Time: w.events, Sentence: sentence})
 }
 
 // logged is the daemon's log. A panic that an interceptor caught ends there.
@@ -128,7 +129,7 @@ func firstLine(s string) string {
 }
 
 // output is what an answer says, in the world's names.
-func (w *World) output(in *lin.Input, m proto.Message) (lin.Output, string) {
+func (w *World) output(in *history.Input, m proto.Message) (history.Output, string) {
 	out, next := record.Output(in, m)
 	out.TxnID = w.names.fromWire(out.TxnID)
 	for i := range out.Records {
@@ -137,7 +138,7 @@ func (w *World) output(in *lin.Input, m proto.Message) (lin.Output, string) {
 	return out, next
 }
 
-func (w *World) batch(m proto.Message) lin.Batch {
+func (w *World) batch(m proto.Message) history.Batch {
 	b := record.Batch(w.stamp(), m.(*pb.EventBatch))
 	for i := range b.Events {
 		b.Events[i].TxnID = w.names.fromWire(b.Events[i].TxnID)

@@ -14,8 +14,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"statehouse.dev/statehouse/cmd/show"
-	lin "statehouse.dev/statehouse/linearizability"
-	"statehouse.dev/statehouse/linearizability/bundle"
+	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/history/bundle"
 )
 
 func (a *app) bundleCommand() *cobra.Command {
@@ -85,7 +85,7 @@ func (a *app) replayBundle(path string, b *bundle.Bundle, verbose bool) (err err
 	}()
 	r, err := b.Lines(bundle.Log)
 	for err == nil {
-		var l lin.Line
+		var l history.Line
 		if l, err = r.Next(); err != nil || l.Event == nil {
 			continue
 		}
@@ -112,7 +112,7 @@ func (a *app) replayBundle(path string, b *bundle.Bundle, verbose bool) (err err
 
 // shown is an event as it is shown. What is no JSON, a digest, is shown as a string;
 // nobody has looked yet at what a value in a file holds.
-func shown(ev *lin.Event) *show.Event {
+func shown(ev *history.Event) *show.Event {
 	s := &show.Event{CommitTS: ev.CommitTS, CommitTime: time.Unix(0, ev.CommitTime).UTC(), TxnID: ev.TxnID, Metadata: ev.Metadata, Operations: make([]show.Operation, len(ev.Ops))}
 	for i := range ev.Ops {
 		o := &ev.Ops[i]
@@ -207,7 +207,7 @@ func (a *app) printDiff(nameA, nameB string, d *bundle.Difference, c *bundle.Com
 	table := show.NewTable(&b)
 	for _, side := range []struct {
 		name string
-		ev   *lin.Event
+		ev   *history.Event
 	}{{"A  " + show.Quote(nameA), d.A}, {"B  " + show.Quote(nameB), d.B}} {
 		if side.ev == nil {
 			continue

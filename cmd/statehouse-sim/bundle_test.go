@@ -10,30 +10,30 @@ import (
 	"testing"
 	"time"
 
-	lin "statehouse.dev/statehouse/linearizability"
-	"statehouse.dev/statehouse/linearizability/bundle"
+	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/history/bundle"
 )
 
 // packed is what a test puts into a bundle.
 type packed struct {
 	manifest bundle.Manifest
-	log      []lin.Event
-	state    []lin.Record
-	history  *lin.History
+	log      []history.Event
+	state    []history.Record
+	history  *history.History
 }
 
 // newPacked has two commits on a key, one of them on another.
 func newPacked() *packed {
-	name := func(key string) lin.Name { return lin.Name{Namespace: "default", Agent: "planner", Key: key} }
+	name := func(key string) history.Name { return history.Name{Namespace: "default", Agent: "planner", Key: key} }
 	return &packed{
 		manifest: bundle.Manifest{Created: time.Unix(1767225600, 0).UTC(), Namespace: "default", Agents: []string{"planner"}, From: 1, To: 3},
-		log: []lin.Event{
-			{CommitTS: 1, CommitTime: 1767225600_000000000, TxnID: "one", Metadata: map[string]string{"run": "7"}, Ops: []lin.EventOp{
+		log: []history.Event{
+			{CommitTS: 1, CommitTime: 1767225600_000000000, TxnID: "one", Metadata: map[string]string{"run": "7"}, Ops: []history.EventOp{
 				{Name: name("goal"), Version: 1, Value: "{\"n\": 1,\n \"x\":\t9007199254740993}"}, {Name: name("note/1"), Version: 1, Value: `{}`},
 			}},
-			{CommitTS: 3, CommitTime: 1767225601_500000000, TxnID: "two", Ops: []lin.EventOp{{Name: name("note/1"), Version: 2, Delete: true}}},
+			{CommitTS: 3, CommitTime: 1767225601_500000000, TxnID: "two", Ops: []history.EventOp{{Name: name("note/1"), Version: 2, Delete: true}}},
 		},
-		state: []lin.Record{{Name: name("goal"), Exists: true, Version: 1, CommitTS: 1, CommitTime: 1767225600_000000000, Value: `{"n":1,"x":9007199254740993}`}},
+		state: []history.Record{{Name: name("goal"), Exists: true, Version: 1, CommitTS: 1, CommitTime: 1767225600_000000000, Value: `{"n":1,"x":9007199254740993}`}},
 	}
 }
 
@@ -41,7 +41,7 @@ func newPacked() *packed {
 func (p *packed) write(t *testing.T, name string) string {
 	t.Helper()
 	w := bundle.NewWriter(t.TempDir())
-	put := func(member string, h *lin.History) {
+	put := func(member string, h *history.History) {
 		out, err := w.Member(member)
 		if err == nil {
 			err = h.Write(out)
@@ -50,8 +50,8 @@ func (p *packed) write(t *testing.T, name string) string {
 			t.Fatal(err)
 		}
 	}
-	put(bundle.Log, &lin.History{Header: lin.Header{Unit: "ns"}, Log: p.log})
-	put(bundle.State, &lin.History{Header: lin.Header{Unit: "ns", Base: &lin.Base{CommitTS: p.manifest.To, Records: p.state}}})
+	put(bundle.Log, &history.History{Header: history.Header{Unit: "ns"}, Log: p.log})
+	put(bundle.State, &history.History{Header: history.Header{Unit: "ns", Base: &history.Base{CommitTS: p.manifest.To, Records: p.state}}})
 	if p.history != nil {
 		put(bundle.History, p.history)
 	}
@@ -102,8 +102,8 @@ func TestBundleCommands(t *testing.T) {
 	digests.manifest.Redaction = &bundle.Redaction{Values: true, KeyID: "k"}
 	redacted := digests.write(t, "redacted")
 	captured := newPacked()
-	captured.history = &lin.History{Header: lin.Header{Unit: "ns"}, Operations: []*lin.Operation{
-		{ID: 1, Client: "c", Kind: lin.Get, Call: 1, Return: 2, Outcome: lin.OK, In: lin.Input{Namespace: "default", Agent: "planner", Key: "goal"}},
+	captured.history = &history.History{Header: history.Header{Unit: "ns"}, Operations: []*history.Operation{
+		{ID: 1, Client: "c", Kind: history.Get, Call: 1, Return: 2, Outcome: history.OK, In: history.Input{Namespace: "default", Agent: "planner", Key: "goal"}},
 	}}
 	withHistory := captured.write(t, "history")
 	broken := filepath.Join(t.TempDir(), "broken")
@@ -173,7 +173,7 @@ B  .*changed"?
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if h, err := lin.ReadHistory(f); err != nil || len(h.Operations) != 1 {
+	if h, err := history.ReadHistory(f); err != nil || len(h.Operations) != 1 {
 		t.Errorf("the extracted history: %+v, %v", h, err)
 	}
 }

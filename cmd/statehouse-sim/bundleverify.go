@@ -11,7 +11,7 @@ import (
 	"golang.org/x/term"
 
 	"statehouse.dev/statehouse/cmd/show"
-	"statehouse.dev/statehouse/linearizability/bundle"
+	"statehouse.dev/statehouse/history/bundle"
 )
 
 func (a *app) bundleVerify(limit *int64) *cobra.Command {

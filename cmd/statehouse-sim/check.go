@@ -9,7 +9,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"statehouse.dev/statehouse/cmd/show"
-	lin "statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/linearizability/verdict"
 )
 
 func (a *app) checkCommand() *cobra.Command {
@@ -51,24 +53,24 @@ const cutHelp = "take a history without its end, as a program leaves it that was
 
 // checked is what came of a history, as JSON.
 type checked struct {
-	File       string      `json:"file"`
-	Verdict    lin.Verdict `json:"verdict"`
-	Operations int         `json:"operations"`
-	Commits    int         `json:"commits"`
-	Others     int         `json:"others,omitempty"` // commits among them of clients that are not in the history
-	Seconds    float64     `json:"seconds"`
-	Missing    []uint64    `json:"missing,omitempty"`  // commits that are not in the history, the first hundred
-	Sections   bool        `json:"sections,omitempty"` // it was judged in sections
+	File       string          `json:"file"`
+	Verdict    verdict.Verdict `json:"verdict"`
+	Operations int             `json:"operations"`
+	Commits    int             `json:"commits"`
+	Others     int             `json:"others,omitempty"` // commits among them of clients that are not in the history
+	Seconds    float64         `json:"seconds"`
+	Missing    []uint64        `json:"missing,omitempty"`  // commits that are not in the history, the first hundred
+	Sections   bool            `json:"sections,omitempty"` // it was judged in sections
 	// Of a history that begins in the middle, or has gaps, the verdict is of what it holds;
 	// in sections, of what is not too far apart.
-	Partial     bool            `json:"partial,omitempty"`
-	Gaps        int             `json:"gaps,omitempty"`
-	BeforeBase  int             `json:"before_base,omitempty"`
-	Dangling    int             `json:"dangling,omitempty"`
-	Outside     int             `json:"outside,omitempty"`
-	Covered     int             `json:"covered_agents,omitempty"` // the log is of these alone; 0: of all
-	Unexplained int             `json:"unexplained,omitempty"`
-	Violations  []lin.Violation `json:"violations,omitempty"`
+	Partial     bool                `json:"partial,omitempty"`
+	Gaps        int                 `json:"gaps,omitempty"`
+	BeforeBase  int                 `json:"before_base,omitempty"`
+	Dangling    int                 `json:"dangling,omitempty"`
+	Outside     int                 `json:"outside,omitempty"`
+	Covered     int                 `json:"covered_agents,omitempty"` // the log is of these alone; 0: of all
+	Unexplained int                 `json:"unexplained,omitempty"`
+	Violations  []verdict.Violation `json:"violations,omitempty"`
 }
 
 func (a *app) check(file, report string, around int, how judging) error {
@@ -90,10 +92,10 @@ func (a *app) check(file, report string, around int, how judging) error {
 // err is what the verdict means to who asked for it.
 func (c *checked) err() error {
 	switch c.Verdict {
-	case lin.VerdictIllegal:
+	case verdict.Illegal:
 		v := &c.Violations[0]
 		return &failure{codeOf(v), fmt.Errorf("%s: %s is broken", c.File, v.Promise)}
-	case lin.VerdictUnknown:
+	case verdict.Unknown:
 		return failed(exitUnchecked, "%s could not be checked", c.File)
 	}
 	return nil
@@ -127,7 +129,7 @@ func (c *checked) partly() string {
 	return "judged only for what it holds: " + of + "; not judged: " + strings.Join(not, ", ")
 }
 
-func (a *app) printChecked(h *lin.History, r lin.Result, c *checked, around int) error {
+func (a *app) printChecked(h *history.History, r linearizability.Result, c *checked, around int) error {
 	if a.asJSON {
 		return json.NewEncoder(a.out).Encode(c)
 	}
@@ -142,10 +144,10 @@ func (a *app) printChecked(h *lin.History, r lin.Result, c *checked, around int)
 	if len(c.Missing) > 0 {
 		fmt.Fprintln(a.out, c.missing())
 	}
-	if c.Verdict != lin.VerdictIllegal {
+	if c.Verdict != verdict.Illegal {
 		return nil
 	}
-	return lin.Story(a.out, h, r, around)
+	return linearizability.Story(a.out, h, r, around)
 }
 
 // missing tells why it could not be checked.
@@ -158,11 +160,11 @@ func (c *checked) missing() string {
 		c.Missing[:min(len(c.Missing), 5)], more)
 }
 
-func reportTo(path string, h *lin.History, r lin.Result) error {
-	return writeFile(path, func(f *os.File) error { return lin.Report(f, h, r) })
+func reportTo(path string, h *history.History, r linearizability.Result) error {
+	return writeFile(path, func(f *os.File) error { return linearizability.Report(f, h, r) })
 }
 
-func historyTo(path string, h *lin.History) error {
+func historyTo(path string, h *history.History) error {
 	return writeFile(path, func(f *os.File) error { return h.Write(f) })
 }
 

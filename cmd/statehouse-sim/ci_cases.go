@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	lin "statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/linearizability/verdict"
 	"statehouse.dev/statehouse/sim"
 )
 
@@ -27,7 +27,7 @@ func errFailure(title string, err error, command string) *ciFailure {
 }
 
 // brokenFailure is a failure that a violation is.
-func brokenFailure(v *lin.Violation, command string) *ciFailure {
+func brokenFailure(v *verdict.Violation, command string) *ciFailure {
 	f := &ciFailure{Title: promise(v.Promise) + " is broken: " + v.Check, Exit: codeOf(v), failureReport: reportOf(v)}
 	f.Command = command
 	return f
@@ -83,12 +83,12 @@ func (c *ciRun) history(path string) (name string, f *ciFailure) {
 		return name, nil
 	}
 	switch k.Verdict {
-	case lin.VerdictIllegal:
+	case verdict.Illegal:
 		f = brokenFailure(&k.Violations[0], command)
-		if want == lin.VerdictIllegal {
+		if want == verdict.Illegal {
 			f.Note = "what was to be found is that " + promise(broken) + " is broken"
 		}
-	case lin.VerdictUnknown:
+	case verdict.Unknown:
 		f = errFailure("could not be checked", k.err(), command)
 		if len(k.Missing) > 0 {
 			f.Sentence = k.missing()
@@ -105,20 +105,20 @@ func (c *ciRun) history(path string) (name string, f *ciFailure) {
 
 // expected reads what verdict a history must be given, and which promise it shows
 // broken if that matters.
-func expected(path string) (want lin.Verdict, broken string, err error) {
+func expected(path string) (want verdict.Verdict, broken string, err error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return lin.VerdictOK, "", nil
+		return verdict.OK, "", nil
 	}
 	if err != nil {
 		return "", "", failed(exitUsage, "%v", err)
 	}
 	words := strings.Fields(string(text))
 	switch {
-	case len(words) == 1 && (words[0] == string(lin.VerdictOK) || words[0] == string(lin.VerdictUnknown) || words[0] == string(lin.VerdictIllegal)):
-		return lin.Verdict(words[0]), "", nil
-	case len(words) == 2 && words[0] == string(lin.VerdictIllegal) && promise(words[1]) != words[1]:
-		return lin.VerdictIllegal, words[1], nil
+	case len(words) == 1 && (words[0] == string(verdict.OK) || words[0] == string(verdict.Unknown) || words[0] == string(verdict.Illegal)):
+		return verdict.Verdict(words[0]), "", nil
+	case len(words) == 2 && words[0] == string(verdict.Illegal) && promise(words[1]) != words[1]:
+		return verdict.Illegal, words[1], nil
 	}
 	return "", "", failed(exitUsage, `%s says %q; it can say ok, unknown, illegal, or illegal and a promise, as in "illegal G6"`, path, strings.TrimSpace(string(text)))
 }

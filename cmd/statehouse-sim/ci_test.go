@@ -13,7 +13,8 @@ import (
 	"testing"
 	"time"
 
-	lin "statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/linearizability/verdict"
 )
 
 // TestMain: the commands that need worker processes start this program.
@@ -56,7 +57,7 @@ func bold(t *testing.T) string {
 
 // golden is a good history, complete, and broken the same with one answer edited.
 func golden(t *testing.T) (good, broken string) {
-	good = readFile(t, "../../linearizability/testdata/registers.jsonl")
+	good = readFile(t, "../../history/testdata/registers.jsonl")
 	read := regexp.MustCompile(`("kind":"get",.*"outcome":"ok".*"exists":true.*"version":)(\d)`)
 	at := read.FindStringSubmatchIndex(good)
 	if at == nil {
@@ -200,7 +201,7 @@ func checkJUnitFailure(t *testing.T, path, out string) {
 func TestCISeedFails(t *testing.T) {
 	a := &app{out: &bytes.Buffer{}, err: &bytes.Buffer{}, now: time.Now}
 	c := &ciRun{a: a, o: ciFlags{artifacts: t.TempDir()}, started: time.Now()}
-	v := []lin.Violation{{Promise: "G9", Check: "never-answered", Sentence: "\x01 <&> was never answered", Expected: "an answer"}}
+	v := []verdict.Violation{{Promise: "G9", Check: "never-answered", Sentence: "\x01 <&> was never answered", Expected: "an answer"}}
 	f := c.seed(t.Context(), &outcome{Seed: 7, Class: "fatal", Violations: v}, 1, fuzzFlags{dir: c.o.artifacts}, nil)
 	c.group("seeds").keep(ciCase{name: "seed 7", failure: f})
 	var b bytes.Buffer
@@ -218,7 +219,7 @@ func TestCISeedFails(t *testing.T) {
 	if err := c.conclude(); err.(*failure).code != exitLiveness {
 		t.Error(err)
 	}
-	if _, err := lin.ReadHistory(strings.NewReader(readFile(t, f.History))); err != nil {
+	if _, err := history.ReadHistory(strings.NewReader(readFile(t, f.History))); err != nil {
 		t.Error(err)
 	}
 }

@@ -10,9 +10,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"statehouse.dev/statehouse/cmd/show"
-	lin "statehouse.dev/statehouse/linearizability"
-	"statehouse.dev/statehouse/linearizability/edn"
-	"statehouse.dev/statehouse/linearizability/zst"
+	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/history/edn"
+	"statehouse.dev/statehouse/history/zst"
 )
 
 // The forms that a history can be converted into.
@@ -48,7 +48,7 @@ That is not all of a history, and cannot be read again.`,
 func formatOf(path string) string { return filepath.Ext(strings.TrimSuffix(path, zst.Suffix)) }
 
 func (a *app) convert(from, to, workload string, how judging) error {
-	var write func(io.Writer, *lin.History) error
+	var write func(io.Writer, *history.History) error
 	switch format := formatOf(to); {
 	case workload == asRegisters && format == edn.Suffix:
 		write = edn.WriteRegisters
@@ -59,7 +59,7 @@ func (a *app) convert(from, to, workload string, how judging) error {
 	case format == edn.Suffix:
 		write = edn.Write
 	case format == ".jsonl":
-		write = func(out io.Writer, h *lin.History) error { return h.Write(out) }
+		write = func(out io.Writer, h *history.History) error { return h.Write(out) }
 	default:
 		return failed(exitUsage, "the name %s does not say which format to write: .jsonl or .edn, and .zst behind it to compress", to)
 	}

@@ -8,7 +8,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"statehouse.dev/statehouse/cmd/show"
-	lin "statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/linearizability/verdict"
 	"statehouse.dev/statehouse/sim"
 )
 
@@ -60,7 +61,7 @@ func (a *app) explain(files []string, o runFlags, around int) error {
 	if shown := broken(r); len(shown) > 0 {
 		judged := r.Judged
 		judged.Violations = shown
-		if err := lin.Story(a.out, r.History, judged, around); err != nil {
+		if err := linearizability.Story(a.out, r.History, judged, around); err != nil {
 			return err
 		}
 	} else {
@@ -77,8 +78,8 @@ func (a *app) explain(files []string, o runFlags, around int) error {
 }
 
 // broken are the promises that a run breaks, without what a scenario says of itself.
-func broken(r *sim.Result) []lin.Violation {
-	return slices.DeleteFunc(slices.Clone(r.Violations), func(v lin.Violation) bool { return v.Promise == sim.StoryPromise })
+func broken(r *sim.Result) []verdict.Violation {
+	return slices.DeleteFunc(slices.Clone(r.Violations), func(v verdict.Violation) bool { return v.Promise == sim.StoryPromise })
 }
 
 // explainScenario says what came of each step.

@@ -10,12 +10,12 @@ import (
 	"path/filepath"
 	"strings"
 
-	lin "statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/linearizability/verdict"
 	"statehouse.dev/statehouse/sim"
 )
 
 // name of the files that a failure leaves.
-func name(v *lin.Violation, seed uint64) string {
+func name(v *verdict.Violation, seed uint64) string {
 	return fmt.Sprintf("%s-%s-seed-%d", strings.ToLower(v.Promise), v.Check, seed)
 }
 
@@ -45,7 +45,7 @@ type failureReport struct {
 }
 
 // reportOf is a failure that a violation is, without where it was found.
-func reportOf(v *lin.Violation) failureReport {
+func reportOf(v *verdict.Violation) failureReport {
 	return failureReport{Promise: v.Promise, Check: v.Check, Sentence: v.Sentence, Expected: v.Expected, Got: v.Got, Commit: commit()}
 }
 
@@ -129,12 +129,12 @@ func writeReport(path string, r *sim.Result) error {
 	judged := r.Judged
 	judged.Violations = r.Violations
 	if len(r.Violations) > 0 {
-		judged.Verdict = lin.VerdictIllegal
+		judged.Verdict = verdict.Illegal
 	}
 	return reportTo(path, r.History, judged)
 }
 
-func (a *app) printFailure(rep *failureReport, v *lin.Violation) error {
+func (a *app) printFailure(rep *failureReport, v *verdict.Violation) error {
 	if a.asJSON {
 		if err := json.NewEncoder(a.out).Encode(rep); err != nil {
 			return err

@@ -7,8 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 
-	"statehouse.dev/statehouse/linearizability/edn"
-	"statehouse.dev/statehouse/linearizability/zst"
+	"statehouse.dev/statehouse/history/edn"
+	"statehouse.dev/statehouse/history/zst"
 )
 
 // Of a directory that is given to ci everything is run, or named as what is not: a file

@@ -11,7 +11,7 @@ import (
 	"os/exec"
 	"sync"
 
-	lin "statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/linearizability/verdict"
 )
 
 // fleet runs jobs in worker processes, one a core, each of which does one run at
@@ -104,7 +104,7 @@ type worker struct {
 // nobody can recover, as Pebble's are.
 func (w *worker) died(j job) outcome {
 	_ = w.dismiss()
-	return outcome{Seed: j.Seed, Class: j.Class, Violations: []lin.Violation{{
+	return outcome{Seed: j.Seed, Class: j.Class, Violations: []verdict.Violation{{
 		Promise: "G7", Check: "process-died", Sentence: "the process was torn down in the middle of the run:\n" + firstLines(w.last.String(), 12),
 	}}}
 }

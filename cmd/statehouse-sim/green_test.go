@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"statehouse.dev/statehouse/linearizability/zst"
+	"statehouse.dev/statehouse/history/zst"
 	"statehouse.dev/statehouse/sim"
 )
 

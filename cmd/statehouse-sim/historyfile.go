@@ -11,9 +11,9 @@ import (
 
 	"github.com/spf13/pflag"
 
-	lin "statehouse.dev/statehouse/linearizability"
-	"statehouse.dev/statehouse/linearizability/edn"
-	"statehouse.dev/statehouse/linearizability/zst"
+	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/history/edn"
+	"statehouse.dev/statehouse/history/zst"
 )
 
 // readLimits bound what reading a history may take: it may come from anybody, and some
@@ -92,24 +92,24 @@ type historyFile struct {
 func (f *historyFile) reader() io.Reader { return io.NewSectionReader(f.file, 0, f.size) }
 
 // history reads the whole of it, in the format that its name says.
-func (f *historyFile) history(path string, cut bool) (*lin.History, error) {
+func (f *historyFile) history(path string, cut bool) (*history.History, error) {
 	if formatOf(path) == edn.Suffix {
 		return edn.Read(f.reader())
 	}
 	if cut {
-		return lin.ReadCut(bufio.NewReaderSize(f.reader(), 1<<20))
+		return history.ReadCut(bufio.NewReaderSize(f.reader(), 1<<20))
 	}
-	return lin.ReadHistory(bufio.NewReaderSize(f.reader(), 1<<20))
+	return history.ReadHistory(bufio.NewReaderSize(f.reader(), 1<<20))
 }
 
 // long surveys a history that can be judged in sections, and is long enough for that.
 // Others are nil, and so is what is no history: whoever reads it says why.
-func (f *historyFile) long(how judging) *lin.Survey {
-	if !how.parts || how.cut || f.size < lin.LongHistory*minLine {
+func (f *historyFile) long(how judging) *history.Survey {
+	if !how.parts || how.cut || f.size < history.LongHistory*minLine {
 		return nil
 	}
-	s, err := lin.Look(f.file, f.size)
-	if err != nil || !s.Complete || s.Operations < lin.LongHistory || s.Header.Source == lin.SourceClient || s.Header.Base != nil && s.Header.Base.Covers > 0 {
+	s, err := history.Look(f.file, f.size)
+	if err != nil || !s.Complete || s.Operations < history.LongHistory || s.Header.Source == history.SourceClient || s.Header.Base != nil && s.Header.Base.Covers > 0 {
 		return nil
 	}
 	return s

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"statehouse.dev/statehouse/linearizability/zst"
+	"statehouse.dev/statehouse/history/zst"
 )
 
 // keepFile writes lines to a file, some of them many times, compressed if its name says so.

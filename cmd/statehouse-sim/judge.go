@@ -7,7 +7,9 @@ import (
 	"runtime/debug"
 	"time"
 
-	lin "statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/linearizability/verdict"
 )
 
 // judging is how a history is read.
@@ -18,8 +20,8 @@ type judging struct {
 }
 
 // judge reads a history and judges it.
-func (a *app) judge(path string, how judging) (*lin.History, lin.Result, *checked, error) {
-	var r lin.Result
+func (a *app) judge(path string, how judging) (*history.History, linearizability.Result, *checked, error) {
+	var r linearizability.Result
 	in, done, err := openHistory(path, how.limits)
 	if err != nil {
 		return nil, r, nil, failed(exitUsage, "%v", err)
@@ -27,12 +29,12 @@ func (a *app) judge(path string, how judging) (*lin.History, lin.Result, *checke
 	defer done()
 	c := &checked{File: path}
 	began := a.now()
-	var h *lin.History
+	var h *history.History
 	if s := in.long(how); s != nil {
 		// A section is garbage when it is judged: finding that out more seldom is as good.
 		defer debug.SetGCPercent(debug.SetGCPercent(300))
 		c.Sections = true
-		h, r, err = lin.CheckLong(s, lin.Options{Progress: a.checking(s)})
+		h, r, err = linearizability.CheckLong(s, linearizability.Options{Progress: a.checking(s)})
 		a.clearLine()
 	} else if h, err = in.history(path, how.cut); err == nil {
 		began = a.now()
@@ -65,19 +67,19 @@ func notHistory(path string, err error) error {
 }
 
 // whole judges a history that is in memory.
-func (c *checked) whole(h *lin.History) lin.Result {
+func (c *checked) whole(h *history.History) linearizability.Result {
 	c.Missing = h.Rebuild()
 	if !h.Complete {
-		return lin.Result{Verdict: lin.VerdictUnknown, Stats: lin.Stats{Operations: len(h.Operations), Commits: len(h.Log), Gaps: len(h.Gaps)}}
+		return linearizability.Result{Verdict: verdict.Unknown, Stats: verdict.Stats{Operations: len(h.Operations), Commits: len(h.Log), Gaps: len(h.Gaps)}}
 	}
-	if h.Header.Source == lin.SourceClient {
+	if h.Header.Source == history.SourceClient {
 		c.Others = h.AdmitOthers()
 	}
-	return lin.Check(h, lin.Options{})
+	return linearizability.Check(h, linearizability.Options{})
 }
 
 // checking says how far the check of a long history is.
-func (a *app) checking(s *lin.Survey) func(done, size int64) {
+func (a *app) checking(s *history.Survey) func(done, size int64) {
 	began, progress := a.now(), a.newProgress()
 	return func(done, size int64) {
 		progress.show(func(now time.Time) string {

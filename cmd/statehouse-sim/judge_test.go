@@ -9,28 +9,28 @@ import (
 	"strings"
 	"testing"
 
-	lin "statehouse.dev/statehouse/linearizability"
-	"statehouse.dev/statehouse/linearizability/zst"
+	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/history/zst"
 )
 
 // long is a history of a commit and many reads, of which the one with this number was
 // answered with another version.
 func long(t *testing.T, wrong int) []byte {
 	t.Helper()
-	name := lin.Name{Namespace: "n", Agent: "a", Key: "k"}
-	h := &lin.History{Header: lin.Header{Unit: "ns"}, Complete: true, Log: []lin.Event{{CommitTS: 1, CommitTime: 1, TxnID: "t", Ops: []lin.EventOp{{Name: name, Version: 1, Value: `{}`}}}}}
-	h.Operations = append(h.Operations, &lin.Operation{
-		ID: 1, Client: "c", Kind: lin.Transact, Call: 1, Return: 2, In: lin.Input{TxnID: "t", Writes: []lin.Write{{Name: name, Value: `{}`}}},
-		Outcome: lin.OK, Out: lin.Output{CommitTS: 1, CommitTime: 1, Versions: []lin.KeyVersion{{Name: name, Version: 1}}},
+	name := history.Name{Namespace: "n", Agent: "a", Key: "k"}
+	h := &history.History{Header: history.Header{Unit: "ns"}, Complete: true, Log: []history.Event{{CommitTS: 1, CommitTime: 1, TxnID: "t", Ops: []history.EventOp{{Name: name, Version: 1, Value: `{}`}}}}}
+	h.Operations = append(h.Operations, &history.Operation{
+		ID: 1, Client: "c", Kind: history.Transact, Call: 1, Return: 2, In: history.Input{TxnID: "t", Writes: []history.Write{{Name: name, Value: `{}`}}},
+		Outcome: history.OK, Out: history.Output{CommitTS: 1, CommitTime: 1, Versions: []history.KeyVersion{{Name: name, Version: 1}}},
 	})
-	for id := 2; id <= lin.LongHistory; id++ {
-		r := lin.Record{Name: name, Exists: true, Version: 1, CommitTS: 1, CommitTime: 1, Value: `{}`}
+	for id := 2; id <= history.LongHistory; id++ {
+		r := history.Record{Name: name, Exists: true, Version: 1, CommitTS: 1, CommitTime: 1, Value: `{}`}
 		if id == wrong {
 			r.Version = 2
 		}
-		h.Operations = append(h.Operations, &lin.Operation{
-			ID: id, Client: "c", Kind: lin.Get, Call: int64(10 * id), Return: int64(10*id + 5), In: lin.Input{Namespace: "n", Agent: "a", Key: "k"},
-			Outcome: lin.OK, Out: lin.Output{ReadTS: 1, Records: []lin.Record{r}},
+		h.Operations = append(h.Operations, &history.Operation{
+			ID: id, Client: "c", Kind: history.Get, Call: int64(10 * id), Return: int64(10*id + 5), In: history.Input{Namespace: "n", Agent: "a", Key: "k"},
+			Outcome: history.OK, Out: history.Output{ReadTS: 1, Records: []history.Record{r}},
 		})
 	}
 	var b bytes.Buffer
@@ -58,7 +58,7 @@ func TestCheckCut(t *testing.T) {
 
 // TestCheckOfLongHistories: in sections, compressed or not, and what is wrong is found.
 func TestCheckOfLongHistories(t *testing.T) {
-	const wrong = lin.LongHistory * 3 / 4
+	const wrong = history.LongHistory * 3 / 4
 	for _, c := range []struct {
 		name  string
 		wrong int
@@ -80,7 +80,7 @@ func TestCheckOfLongHistories(t *testing.T) {
 		if err := json.Unmarshal([]byte(out), &got); err != nil {
 			t.Fatalf("%v: %s%s", err, out, errs)
 		}
-		if !got.Sections || got.Operations != lin.LongHistory || got.Commits != 1 {
+		if !got.Sections || got.Operations != history.LongHistory || got.Commits != 1 {
 			t.Errorf("%s: %+v", c.name, got)
 		}
 		switch {

@@ -12,7 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	lin "statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/linearizability/verdict"
 	"statehouse.dev/statehouse/sim/live"
 	"statehouse.dev/statehouse/sim/planted"
 )
@@ -164,11 +165,11 @@ func (a *app) concludeLive(last *live.Result, total *live.Stats, report, dir str
 	if a.asJSON {
 		line := struct {
 			live.Stats
-			Verdict    lin.Verdict     `json:"verdict"`
-			Violations []lin.Violation `json:"violations"`
-			Vacuous    bool            `json:"vacuous"`
-			Commit     string          `json:"commit"`
-		}{*total, last.Verdict(), append([]lin.Violation{}, last.Violations...), vacuous, commit()}
+			Verdict    verdict.Verdict     `json:"verdict"`
+			Violations []verdict.Violation `json:"violations"`
+			Vacuous    bool                `json:"vacuous"`
+			Commit     string              `json:"commit"`
+		}{*total, last.Verdict(), append([]verdict.Violation{}, last.Violations...), vacuous, commit()}
 		if err := json.NewEncoder(a.out).Encode(line); err != nil {
 			return err
 		}
@@ -205,7 +206,7 @@ func (a *app) printLive(last *live.Result, s *live.Stats, report, dir string) er
 	}
 	judged := last.Judged
 	judged.Violations = last.Violations
-	if err := lin.Story(a.out, last.History, judged, 20); err != nil {
+	if err := linearizability.Story(a.out, last.History, judged, 20); err != nil {
 		return err
 	}
 	_, err := fmt.Fprintf(a.out, "\nthe store is kept in %s\n", dir)

@@ -16,7 +16,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	lin "statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/linearizability/verdict"
 	"statehouse.dev/statehouse/sim"
 )
 
@@ -72,19 +73,19 @@ agree; 1 when they do not, 7 when it could not.`,
 
 // reproduced is what came of it, as JSON.
 type reproduced struct {
-	File       string           `json:"file"`
-	Build      string           `json:"build"`
-	CapturedOf string           `json:"captured_of,omitempty"`
-	Verdict    lin.Verdict      `json:"verdict"`
-	Violation  *lin.Violation   `json:"violation,omitempty"`
-	Again      *sim.Reexecution `json:"reexecution,omitempty"`
-	Reproduced bool             `json:"reproduced"`
-	Exact      bool             `json:"exact"`
-	Captured   bool             `json:"by_captured_requests"`
-	Tries      uint64           `json:"tries"`
-	Seconds    float64          `json:"seconds"`
-	Found      *failureReport   `json:"found,omitempty"`
-	Reasons    []string         `json:"reasons,omitempty"`
+	File       string             `json:"file"`
+	Build      string             `json:"build"`
+	CapturedOf string             `json:"captured_of,omitempty"`
+	Verdict    verdict.Verdict    `json:"verdict"`
+	Violation  *verdict.Violation `json:"violation,omitempty"`
+	Again      *sim.Reexecution   `json:"reexecution,omitempty"`
+	Reproduced bool               `json:"reproduced"`
+	Exact      bool               `json:"exact"`
+	Captured   bool               `json:"by_captured_requests"`
+	Tries      uint64             `json:"tries"`
+	Seconds    float64            `json:"seconds"`
+	Found      *failureReport     `json:"found,omitempty"`
+	Reasons    []string           `json:"reasons,omitempty"`
 }
 
 func (a *app) repro(file string, o reproFlags) error {
@@ -103,7 +104,7 @@ func (a *app) repro(file string, o reproFlags) error {
 	if !h.Complete {
 		return a.conclude(rep, failed(exitUnchecked, "%s: its log is not complete, so there is nothing to compare with", file))
 	}
-	if c.Verdict == lin.VerdictIllegal {
+	if c.Verdict == verdict.Illegal {
 		rep.Violation = &c.Violations[0]
 		a.tell("%s is broken (%s): %s", promise(rep.Violation.Promise), rep.Violation.Check, rep.Violation.Sentence)
 	}
@@ -114,7 +115,7 @@ func (a *app) repro(file string, o reproFlags) error {
 	switch {
 	case rep.Violation == nil && rep.Again != nil && rep.Again.Divergence != nil:
 		return a.conclude(rep, failed(exitViolation, "this build does not do what was captured"))
-	case rep.Violation == nil && c.Verdict != lin.VerdictOK:
+	case rep.Violation == nil && c.Verdict != verdict.OK:
 		return a.conclude(rep, failed(exitUnchecked, "%s could not be judged", file))
 	case rep.Violation == nil:
 		a.tell("there is nothing to reproduce: what was captured keeps every promise")
@@ -139,7 +140,7 @@ func (a *app) conclude(rep *reproduced, err error) error {
 	return err
 }
 
-func (a *app) reexecute(h *lin.History, rep *reproduced, limit int) (err error) {
+func (a *app) reexecute(h *history.History, rep *reproduced, limit int) (err error) {
 	if limit == 0 {
 		return nil
 	}
@@ -179,7 +180,7 @@ func (a *app) every(pause time.Duration) func(func() string) {
 	}
 }
 
-func (a *app) search(h *lin.History, rep *reproduced, o reproFlags) error {
+func (a *app) search(h *history.History, rep *reproduced, o reproFlags) error {
 	script, err := sim.NewScript(h, *rep.Violation)
 	if err != nil {
 		rep.Reasons = []string{err.Error()}
@@ -258,7 +259,7 @@ func (a *app) reproduce(rep *reproduced, f *sim.Found, o reproFlags) error {
 }
 
 // whyNot says what could be the reason.
-func whyNot(h *lin.History, rep *reproduced, s *sim.Search) []string {
+func whyNot(h *history.History, rep *reproduced, s *sim.Search) []string {
 	var list []string
 	add := func(when bool, format string, args ...any) {
 		if when {

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	lin "statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/linearizability/verdict"
 )
 
 // TestReproOfGoodHistory: there is nothing to look for, and this build does the same.
@@ -40,7 +40,7 @@ func TestReproOfWhatCannotBe(t *testing.T) {
 		return string(state), rep
 	}
 	state, first := repro()
-	if first.Verdict != lin.VerdictIllegal || first.Violation == nil || first.Reproduced || first.Tries == 0 || len(first.Reasons) < 3 {
+	if first.Verdict != verdict.Illegal || first.Violation == nil || first.Reproduced || first.Tries == 0 || len(first.Reasons) < 3 {
 		t.Errorf("%+v", first)
 	}
 	if d := first.Again.Divergence; d == nil || d.Op != first.Violation.Op || !strings.Contains(d.Captured, "version 999") {

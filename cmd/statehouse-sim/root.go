@@ -17,7 +17,7 @@ import (
 	"golang.org/x/term"
 
 	"statehouse.dev/statehouse/cmd/show"
-	lin "statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/linearizability/verdict"
 )
 
 const rootHelp = `statehouse-sim runs the code of the daemon in a simulated world: disk, clock,
@@ -59,7 +59,7 @@ func failed(code int, format string, args ...any) error {
 }
 
 // codeOf is the exit code of a broken promise.
-func codeOf(v *lin.Violation) int {
+func codeOf(v *verdict.Violation) int {
 	if v.Promise == "G9" {
 		return exitLiveness
 	}

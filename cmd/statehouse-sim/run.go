@@ -10,7 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"statehouse.dev/statehouse/cmd/show"
-	lin "statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/linearizability/verdict"
 	"statehouse.dev/statehouse/sim"
 )
 
@@ -98,7 +99,7 @@ func (a *app) runSeed(o runFlags) error {
 	if o.verbose {
 		judged := r.Judged
 		judged.Violations = r.Violations
-		if err := lin.Story(a.out, r.History, judged, 20); err != nil {
+		if err := linearizability.Story(a.out, r.History, judged, 20); err != nil {
 			return err
 		}
 	}
@@ -255,7 +256,7 @@ func (x *ran) ended() string {
 }
 
 // broken is the promise that it shows broken, though it was to be kept.
-func (x *ran) broken() *lin.Violation {
+func (x *ran) broken() *verdict.Violation {
 	if list := broken(x.r); len(list) > 0 && x.story.Expect == sim.ExpectOK {
 		return &list[0]
 	}
@@ -287,7 +288,7 @@ func (a *app) runFile(path string, s *sim.Scenario, o runFlags) (*failure, error
 	if x.wrong != nil && x.broken() != nil && o.verbose && !a.asJSON {
 		judged := x.r.Judged
 		judged.Violations = broken(x.r)
-		if err := lin.Story(a.out, x.r.History, judged, 20); err != nil {
+		if err := linearizability.Story(a.out, x.r.History, judged, 20); err != nil {
 			return nil, err
 		}
 	}
@@ -297,11 +298,11 @@ func (a *app) runFile(path string, s *sim.Scenario, o runFlags) (*failure, error
 func (a *app) printRan(x *ran) error {
 	if a.asJSON {
 		line := struct {
-			Scenario string          `json:"scenario"`
-			File     string          `json:"file"`
-			Pass     bool            `json:"pass"`
-			Ended    string          `json:"ended"`
-			Broken   []lin.Violation `json:"violations,omitempty"`
+			Scenario string              `json:"scenario"`
+			File     string              `json:"file"`
+			Pass     bool                `json:"pass"`
+			Ended    string              `json:"ended"`
+			Broken   []verdict.Violation `json:"violations,omitempty"`
 		}{x.story.ID, x.path, x.wrong == nil, x.ended(), x.r.Violations}
 		return json.NewEncoder(a.out).Encode(line)
 	}

@@ -7,8 +7,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-
-	lin "statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/linearizability/verdict"
 	"statehouse.dev/statehouse/sim"
 )
 
@@ -23,17 +22,17 @@ type job struct {
 
 // outcome is what became of a job.
 type outcome struct {
-	Seed       uint64          `json:"seed"`
-	Class      sim.Class       `json:"class"`
-	Sum        uint64          `json:"sum"`
-	Stats      sim.Stats       `json:"stats"`
-	Violations []lin.Violation `json:"violations,omitempty"`
-	Vacuous    bool            `json:"vacuous,omitempty"`
-	Detected   bool            `json:"detected,omitempty"`
-	Digests    []uint64        `json:"digests,omitempty"`
-	Steps      []string        `json:"steps,omitempty"` // with Digests
-	Scenario   string          `json:"scenario,omitempty"`
-	ShrinkErr  string          `json:"shrink_error,omitempty"`
+	Seed       uint64              `json:"seed"`
+	Class      sim.Class           `json:"class"`
+	Sum        uint64              `json:"sum"`
+	Stats      sim.Stats           `json:"stats"`
+	Violations []verdict.Violation `json:"violations,omitempty"`
+	Vacuous    bool                `json:"vacuous,omitempty"`
+	Detected   bool                `json:"detected,omitempty"`
+	Digests    []uint64            `json:"digests,omitempty"`
+	Steps      []string            `json:"steps,omitempty"` // with Digests
+	Scenario   string              `json:"scenario,omitempty"`
+	ShrinkErr  string              `json:"shrink_error,omitempty"`
 }
 
 func (a *app) workerCommand() *cobra.Command {

@@ -13,8 +13,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"statehouse.dev/statehouse/cmd/show"
-	"statehouse.dev/statehouse/linearizability/bundle"
-	"statehouse.dev/statehouse/linearizability/redact"
+	"statehouse.dev/statehouse/history/bundle"
+	"statehouse.dev/statehouse/history/redact"
 )
 
 type bundleFlags struct {

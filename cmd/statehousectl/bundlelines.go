@@ -9,9 +9,9 @@ import (
 	"os"
 
 	"statehouse.dev/statehouse/client"
-	lin "statehouse.dev/statehouse/linearizability"
-	"statehouse.dev/statehouse/linearizability/bundle"
-	"statehouse.dev/statehouse/linearizability/redact"
+	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/history/bundle"
+	"statehouse.dev/statehouse/history/redact"
 )
 
 // collectNames goes through everything that has names.
@@ -21,25 +21,25 @@ func (b *bundler) collectNames(ctx context.Context) error {
 	for _, agent := range b.agents {
 		names.Add(redact.Agents, agent)
 	}
-	add := func(l lin.Line) error {
+	add := func(l history.Line) error {
 		names.AddLine(l)
 		return nil
 	}
 	if err := b.log(ctx, add); err != nil || b.flags.capture == "" {
 		return err // the state has no keys that the log has not
 	}
-	_, err := b.captureLines(func(lin.Header) error { return nil }, add)
+	_, err := b.captureLines(func(history.Header) error { return nil }, add)
 	return err
 }
 
 func (b *bundler) writeMembers(ctx context.Context, w *bundle.Writer, build bundle.Build) error {
-	head := lin.Header{Source: "statehousectl bundle", Build: build.Version + " (" + build.GitSHA + ")", Unit: "ns"}
+	head := history.Header{Source: "statehousectl bundle", Build: build.Version + " (" + build.GitSHA + ")", Unit: "ns"}
 	b.redactor.Header(&head)
 	if b.from > 1 {
-		head.Base = &lin.Base{CommitTS: b.from - 1}
+		head.Base = &history.Base{CommitTS: b.from - 1}
 	}
-	if err := b.member(w, bundle.Log, head, func(put func(lin.Line) error) error {
-		return b.log(ctx, func(l lin.Line) error {
+	if err := b.member(w, bundle.Log, head, func(put func(history.Line) error) error {
+		return b.log(ctx, func(l history.Line) error {
 			if l.Event != nil {
 				b.events++
 			}
@@ -48,9 +48,9 @@ func (b *bundler) writeMembers(ctx context.Context, w *bundle.Writer, build bund
 	}); err != nil {
 		return err
 	}
-	head.Base = &lin.Base{CommitTS: b.to}
-	if err := b.member(w, bundle.State, head, func(put func(lin.Line) error) error {
-		return b.state(ctx, b.to, func(l lin.Line) error {
+	head.Base = &history.Base{CommitTS: b.to}
+	if err := b.member(w, bundle.State, head, func(put func(history.Line) error) error {
+		return b.state(ctx, b.to, func(l history.Line) error {
 			b.records++
 			return put(l)
 		})
@@ -61,23 +61,23 @@ func (b *bundler) writeMembers(ctx context.Context, w *bundle.Writer, build bund
 }
 
 // member writes one: what fill puts, redacted.
-func (b *bundler) member(w *bundle.Writer, name string, head lin.Header, fill func(put func(lin.Line) error) error) error {
+func (b *bundler) member(w *bundle.Writer, name string, head history.Header, fill func(put func(history.Line) error) error) error {
 	out, err := w.Member(name)
 	if err != nil {
 		return err
 	}
-	lines, err := lin.NewWriter(out, head)
+	lines, err := history.NewWriter(out, head)
 	if err != nil {
 		return err
 	}
-	if err := fill(func(l lin.Line) error { return b.put(lines, l) }); err != nil {
+	if err := fill(func(l history.Line) error { return b.put(lines, l) }); err != nil {
 		return err
 	}
 	return lines.End(false) // never the whole log
 }
 
 // put writes a line, redacted.
-func (b *bundler) put(w *lin.Writer, l lin.Line) error {
+func (b *bundler) put(w *history.Writer, l history.Line) error {
 	if err := b.redactor.Line(&l); err != nil {
 		return err
 	}
@@ -86,22 +86,22 @@ func (b *bundler) put(w *lin.Writer, l lin.Line) error {
 
 // log hands out the state that the slice begins with, if it does not begin at the
 // start, and then its events.
-func (b *bundler) log(ctx context.Context, f func(lin.Line) error) error {
+func (b *bundler) log(ctx context.Context, f func(history.Line) error) error {
 	if b.from > 1 {
 		if err := b.state(ctx, b.from-1, f); err != nil {
 			return err
 		}
 	}
-	return b.eachEvent(ctx, func(ev *lin.Event) error { return f(lin.Line{Event: ev}) })
+	return b.eachEvent(ctx, func(ev *history.Event) error { return f(history.Line{Event: ev}) })
 }
 
 // state hands out every record of the agents as of a commit.
-func (b *bundler) state(ctx context.Context, at uint64, f func(lin.Line) error) error {
+func (b *bundler) state(ctx context.Context, at uint64, f func(history.Line) error) error {
 	for _, agent := range b.agents {
 		for r, err := range b.Scan(ctx, agent, client.ListQuery{At: client.AtCommit(client.CommitTS(at))}) {
 			if err == nil {
-				err = f(lin.Line{Record: &lin.Record{
-					Name: lin.Name{Namespace: b.Namespace(), Agent: agent, Key: r.Key}, Exists: true, Version: uint64(r.Version),
+				err = f(history.Line{Record: &history.Record{
+					Name: history.Name{Namespace: b.Namespace(), Agent: agent, Key: r.Key}, Exists: true, Version: uint64(r.Version),
 					CommitTS: uint64(r.CommitTS), CommitTime: r.CommitTime.UnixNano(), Value: string(r.Value),
 				}})
 			}
@@ -114,7 +114,7 @@ func (b *bundler) state(ctx context.Context, at uint64, f func(lin.Line) error) 
 }
 
 // eachEvent merges the agents' logs: a commit that touched several is one event.
-func (b *bundler) eachEvent(ctx context.Context, f func(*lin.Event) error) error {
+func (b *bundler) eachEvent(ctx context.Context, f func(*history.Event) error) error {
 	type feed struct {
 		next func() (client.Event, error, bool)
 		head client.Event
@@ -134,7 +134,7 @@ func (b *bundler) eachEvent(ctx context.Context, f func(*lin.Event) error) error
 		}
 	}
 	for {
-		var ev *lin.Event
+		var ev *history.Event
 		first := client.CommitTS(0)
 		for _, x := range feeds {
 			if x.open && (first == 0 || x.head.CommitTS < first) {
@@ -160,12 +160,12 @@ func (b *bundler) eachEvent(ctx context.Context, f func(*lin.Event) error) error
 }
 
 // joined is ev with what the same commit did to another agent.
-func joined(ev *lin.Event, more *client.Event) *lin.Event {
+func joined(ev *history.Event, more *client.Event) *history.Event {
 	if ev == nil {
-		ev = &lin.Event{CommitTS: uint64(more.CommitTS), CommitTime: more.CommitTime.UnixNano(), TxnID: more.TxnID, Metadata: more.Metadata}
+		ev = &history.Event{CommitTS: uint64(more.CommitTS), CommitTime: more.CommitTime.UnixNano(), TxnID: more.TxnID, Metadata: more.Metadata}
 	}
 	for _, o := range more.Operations {
-		ev.Ops = append(ev.Ops, lin.EventOp{Name: lin.Name(o.RecordName), Version: uint64(o.Version), Delete: o.Deleted, Value: string(o.Value)})
+		ev.Ops = append(ev.Ops, history.EventOp{Name: history.Name(o.RecordName), Version: uint64(o.Version), Delete: o.Deleted, Value: string(o.Value)})
 	}
 	return ev
 }
@@ -176,13 +176,13 @@ func (b *bundler) writeCaptured(w *bundle.Writer) error {
 	if err != nil {
 		return err
 	}
-	var lines *lin.Writer
-	header := func(h lin.Header) (err error) {
+	var lines *history.Writer
+	header := func(h history.Header) (err error) {
 		b.redactor.Header(&h)
-		lines, err = lin.NewWriter(out, h)
+		lines, err = history.NewWriter(out, h)
 		return err
 	}
-	complete, err := b.captureLines(header, func(l lin.Line) error {
+	complete, err := b.captureLines(header, func(l history.Line) error {
 		if l.Op != nil {
 			b.captured++
 		}
@@ -196,13 +196,13 @@ func (b *bundler) writeCaptured(w *bundle.Writer) error {
 
 // captureLines reads the capture file, and tells whether it says that it has the whole
 // log.
-func (b *bundler) captureLines(header func(lin.Header) error, line func(lin.Line) error) (complete bool, err error) {
+func (b *bundler) captureLines(header func(history.Header) error, line func(history.Line) error) (complete bool, err error) {
 	file, err := os.Open(b.flags.capture)
 	if err != nil {
 		return false, err
 	}
 	defer file.Close()
-	r, err := lin.NewReader(bufio.NewReaderSize(file, 256<<10))
+	r, err := history.NewReader(bufio.NewReaderSize(file, 256<<10))
 	if err != nil {
 		return false, fmt.Errorf("%s is not a history: %w", b.flags.capture, err)
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"statehouse.dev/statehouse/client"
-	"statehouse.dev/statehouse/linearizability/zst"
+	"statehouse.dev/statehouse/history/zst"
 )
 
 const captureHelp = `capture records what clients ask of the daemon and are told, in a ring of files beside

@@ -10,10 +10,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	lin "statehouse.dev/statehouse/linearizability"
-	"statehouse.dev/statehouse/linearizability/record"
-	"statehouse.dev/statehouse/linearizability/redact"
-	"statehouse.dev/statehouse/linearizability/zst"
+	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/history/record"
+	"statehouse.dev/statehouse/history/redact"
+	"statehouse.dev/statehouse/history/zst"
 )
 
 func (a *app) captureCompleteCommand() *cobra.Command {
@@ -74,7 +74,7 @@ let --redact take them out. The key of the digests is thrown away.`,
 // maxHistory is how large a history may be, unpacked, that complete reads into memory.
 const maxHistory = 256 << 20
 
-func readHistory(path string) (*lin.History, error) {
+func readHistory(path string) (*history.History, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, usagef("%v", err)
@@ -85,7 +85,7 @@ func readHistory(path string) (*lin.History, error) {
 		return nil, usagef("%s: %v", quote(path), err)
 	}
 	defer in.Close()
-	h, err := lin.ReadCut(bufio.NewReaderSize(&limited{in, maxHistory}, 1<<20))
+	h, err := history.ReadCut(bufio.NewReaderSize(&limited{in, maxHistory}, 1<<20))
 	if err != nil {
 		return nil, usagef("%s is not a history: %v", quote(path), err)
 	}
@@ -111,7 +111,7 @@ func redactorOf(what string) (*redact.Redactor, error) {
 	return nil, usagef("--redact is values, names or none, not %s", quote(what))
 }
 
-func redacted(r *redact.Redactor, h *lin.History) error {
+func redacted(r *redact.Redactor, h *history.History) error {
 	if r == nil {
 		return nil
 	}

@@ -13,8 +13,10 @@ import (
 
 	"statehouse.dev/statehouse/client"
 	"statehouse.dev/statehouse/engine"
-	lin "statehouse.dev/statehouse/linearizability"
-	"statehouse.dev/statehouse/linearizability/record"
+	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/history/record"
+	"statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/linearizability/verdict"
 	"statehouse.dev/statehouse/server"
 )
 
@@ -59,7 +61,7 @@ func TestCaptureComplete(t *testing.T) {
 	f, err := os.Create(bare)
 	must(t, err)
 	h := recorder.History()
-	h.Header.Source = lin.SourceClient
+	h.Header.Source = history.SourceClient
 	must(t, errors.Join(h.Write(f), f.Close()))
 
 	run := func(args ...string) (int, string) {
@@ -73,7 +75,7 @@ func TestCaptureComplete(t *testing.T) {
 	h, err = readHistory(whole)
 	must(t, err)
 	h.AdmitOthers()
-	if got := lin.Check(h, lin.Options{}); !h.Complete || got.Verdict != lin.VerdictOK || len(h.Log) != 2 {
+	if got := linearizability.Check(h, linearizability.Options{}); !h.Complete || got.Verdict != verdict.OK || len(h.Log) != 2 {
 		t.Errorf("complete: %v, %d commits, %+v", h.Complete, len(h.Log), got)
 	}
 	if code, text := run("capture", "complete", whole, "-o", filepath.Join(dir, "again.jsonl")); code == 0 || !strings.Contains(text, "already") {
@@ -92,7 +94,7 @@ func TestCaptureComplete(t *testing.T) {
 		h, err := readHistory(given)
 		must(t, err)
 		h.AdmitOthers()
-		if got := lin.Check(h, lin.Options{}); got.Verdict != lin.VerdictOK {
+		if got := linearizability.Check(h, linearizability.Options{}); got.Verdict != verdict.OK {
 			t.Errorf("--redact %s: %+v", redact, got)
 		}
 	}

@@ -24,8 +24,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	lin "statehouse.dev/statehouse/linearizability"
-	"statehouse.dev/statehouse/linearizability/bundle"
+	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/history/bundle"
 )
 
 func TestMain(m *testing.M) {
@@ -149,7 +149,7 @@ func unbundle(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Check(err)
 		text, err := io.ReadAll(in)
 		ts.Check(err)
-		_, err = lin.ReadHistory(bytes.NewReader(text))
+		_, err = history.ReadHistory(bytes.NewReader(text))
 		ts.Check(err)
 		ts.Check(os.WriteFile(filepath.Join(dir, m.Name), text, 0o644))
 	}

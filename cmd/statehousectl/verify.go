@@ -56,9 +56,9 @@ func (a *app) verify(p *printer, dir string) error {
 	}
 	switch {
 	case a.asJSON:
-		return errors.Join(p.object(shape), verdict(err))
+		return errors.Join(p.object(shape), checkFailed(err))
 	case err != nil:
-		return verdict(err)
+		return checkFailed(err)
 	}
 	err = p.line("%s is right", quote(dir))
 	if report.Lost > 0 {
@@ -73,8 +73,8 @@ func (a *app) verify(p *printer, dir string) error {
 	)
 }
 
-// verdict gives a failed check its exit code.
-func verdict(err error) error {
+// checkFailed gives a failed check its exit code.
+func checkFailed(err error) error {
 	switch {
 	case err == nil:
 		return nil

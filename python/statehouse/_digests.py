@@ -1,6 +1,6 @@
 """Values as digests: equal ones stay equal, and how long they were can be seen.
 
-They are what ``linearizability/redact`` makes of the same values with the same key.
+They are what ``history/redact`` makes of the same values with the same key.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Requests and answers in the words of a history (docs/HISTORY.md).
 
-The Go side of it is ``linearizability/record``: what one writes the other could have.
+The Go side of it is ``history/record``: what one writes the other could have.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ _REFUSED = (
 
 
 class Told(NamedTuple):
-    """What an error says in a history (``Outcome`` in linearizability/record)."""
+    """What an error says in a history (``Outcome`` in history/record)."""
 
     code: str  #: of the contract, or gRPC's in lower case
     refused: bool  #: certainly not applied; otherwise nobody knows

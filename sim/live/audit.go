@@ -11,8 +11,8 @@ import (
 	"google.golang.org/grpc/status"
 
 	"statehouse.dev/statehouse/engine"
-	lin "statehouse.dev/statehouse/linearizability"
-	"statehouse.dev/statehouse/linearizability/record"
+	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/history/record"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
 
@@ -21,7 +21,7 @@ const observer = "observer"
 
 // audit kills the daemon one last time, and reads the log, and everything else the
 // way a client would. complete: the log was read to its end.
-func (r *run) audit(ctx context.Context) (log []lin.Event, complete bool, err error) {
+func (r *run) audit(ctx context.Context) (log []history.Event, complete bool, err error) {
 	if r.died() {
 		return nil, false, nil
 	}
@@ -36,7 +36,7 @@ func (r *run) audit(ctx context.Context) (log []lin.Event, complete bool, err er
 	defer conn.Close()
 	ctx, cancel := context.WithTimeout(ctx, 2*r.o.Patience)
 	defer cancel()
-	a := &auditor{StatehouseServiceClient: pb.NewStatehouseServiceClient(recorded), events: make(map[uint64]*lin.Event)}
+	a := &auditor{StatehouseServiceClient: pb.NewStatehouseServiceClient(recorded), events: make(map[uint64]*history.Event)}
 	if err := a.look(ctx, r.inDoubt()); err != nil {
 		if ctx.Err() != nil && errors.Is(ctx.Err(), context.Canceled) {
 			return nil, false, nil // interrupted
@@ -56,7 +56,7 @@ func (r *run) audit(ctx context.Context) (log []lin.Event, complete bool, err er
 func (r *run) inDoubt() []string {
 	var list []string
 	for _, op := range r.rec.History().Operations {
-		if (op.Kind == lin.Commit || op.Kind == lin.Transact) && op.Outcome == lin.Unknown {
+		if (op.Kind == history.Commit || op.Kind == history.Transact) && op.Outcome == history.Unknown {
 			list = append(list, op.In.TxnID)
 		}
 	}
@@ -68,7 +68,7 @@ func (r *run) inDoubt() []string {
 // with the rest.
 type auditor struct {
 	pb.StatehouseServiceClient
-	events map[uint64]*lin.Event
+	events map[uint64]*history.Event
 }
 
 func (a *auditor) look(ctx context.Context, inDoubt []string) error {
@@ -135,12 +135,12 @@ func (a *auditor) take(m *pb.EventBatch) {
 	}
 }
 
-func (a *auditor) log() []lin.Event {
-	log := make([]lin.Event, 0, len(a.events))
+func (a *auditor) log() []history.Event {
+	log := make([]history.Event, 0, len(a.events))
 	for _, ev := range a.events { // sorted below: order cannot matter
 		log = append(log, *ev)
 	}
-	slices.SortFunc(log, func(x, y lin.Event) int { return int(x.CommitTS) - int(y.CommitTS) })
+	slices.SortFunc(log, func(x, y history.Event) int { return int(x.CommitTS) - int(y.CommitTS) })
 	return log
 }
 

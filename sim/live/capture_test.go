@@ -8,17 +8,19 @@ import (
 	"testing"
 	"time"
 
-	lin "statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/linearizability/verdict"
 )
 
-func readHistory(t *testing.T, path string) *lin.History {
+func readHistory(t *testing.T, path string) *history.History {
 	t.Helper()
 	f, err := os.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	h, err := lin.ReadHistory(f)
+	h, err := history.ReadHistory(f)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,21 +41,21 @@ func TestCaptureOverKills(t *testing.T) {
 	if len(h.Operations) < r.Stats.Acked || len(h.Gaps) < 3 || !h.Complete || h.Header.Redaction != "digest" {
 		t.Errorf("%d operations, %d gaps, complete %v, redaction %q: too little for %+v", len(h.Operations), len(h.Gaps), h.Complete, h.Header.Redaction, r.Stats)
 	}
-	judged := lin.Check(h, lin.Options{})
-	if judged.Verdict != lin.VerdictOK {
+	judged := linearizability.Check(h, linearizability.Options{})
+	if judged.Verdict != verdict.OK {
 		t.Fatalf("%s: %+v", judged.Verdict, judged.Violations[:min(3, len(judged.Violations))])
 	}
 	edited := 0
 	for i := len(h.Operations) / 3; i < len(h.Operations) && edited < 5; i++ {
 		op := h.Operations[i]
-		if op.Kind != lin.Get || op.Outcome != lin.OK || op.In.TxnID != "" || !op.Out.Records[0].Exists {
+		if op.Kind != history.Get || op.Outcome != history.OK || op.In.TxnID != "" || !op.Out.Records[0].Exists {
 			continue
 		}
 		edited++
 		was := op.Out.Records[0].Value
 		op.Out.Records[0].Value = "digest:00000000000000000000000000000000:1"
-		judged := lin.Check(h, lin.Options{})
-		if judged.Verdict != lin.VerdictIllegal || judged.Violations[0].Op != op.ID {
+		judged := linearizability.Check(h, linearizability.Options{})
+		if judged.Verdict != verdict.Illegal || judged.Violations[0].Op != op.ID {
 			t.Errorf("the value that operation %d read is edited, and the judge says %s %+v", op.ID, judged.Verdict, judged.Violations)
 		}
 		op.Out.Records[0].Value = was
@@ -79,8 +81,8 @@ func TestCaptureOverflows(t *testing.T) {
 	if h.Header.Base == nil || h.Header.Base.CommitTS == 0 || !says || len(h.Operations) >= r.Stats.Operations || len(h.Operations) < 100 {
 		t.Errorf("base %+v, gaps %+v, %d operations of %d", h.Header.Base, h.Gaps, len(h.Operations), r.Stats.Operations)
 	}
-	judged := lin.Check(h, lin.Options{})
-	if judged.Verdict != lin.VerdictOK || judged.Stats.Reads == 0 {
+	judged := linearizability.Check(h, linearizability.Options{})
+	if judged.Verdict != verdict.OK || judged.Stats.Reads == 0 {
 		t.Fatalf("%s: %+v %+v", judged.Verdict, judged.Violations[:min(3, len(judged.Violations))], judged.Stats)
 	}
 }

@@ -10,7 +10,9 @@ import (
 
 	"google.golang.org/grpc"
 
-	lin "statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/linearizability/verdict"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
 
@@ -48,7 +50,7 @@ func TestLieOnTheWireIsCaught(t *testing.T) {
 	if left.Load() > 0 {
 		t.Fatalf("nobody was lied to: %+v", r.Stats)
 	}
-	if r.Verdict() != lin.VerdictIllegal || len(r.Violations) == 0 {
+	if r.Verdict() != verdict.Illegal || len(r.Violations) == 0 {
 		t.Fatalf("the verdict is %s: %v", r.Verdict(), r.Violations)
 	}
 	for i := range r.Violations {
@@ -63,63 +65,63 @@ func TestLieOnTheWireIsCaught(t *testing.T) {
 type lie struct {
 	name  string
 	check string // what it must be found as, among other things
-	tell  func(h *lin.History) bool
+	tell  func(h *history.History) bool
 }
 
 var lies = []lie{
-	{"an acknowledged commit is not in the log", "acked-commit-lost", func(h *lin.History) bool {
+	{"an acknowledged commit is not in the log", "acked-commit-lost", func(h *history.History) bool {
 		last := h.Log[len(h.Log)-1].TxnID
 		h.Log = h.Log[:len(h.Log)-1]
-		return slices.ContainsFunc(h.Operations, func(op *lin.Operation) bool {
-			return (op.Kind == lin.Commit || op.Kind == lin.Transact) && op.Outcome == lin.OK && op.In.TxnID == last
+		return slices.ContainsFunc(h.Operations, func(op *history.Operation) bool {
+			return (op.Kind == history.Commit || op.Kind == history.Transact) && op.Outcome == history.OK && op.In.TxnID == last
 		})
 	}},
-	{"a commit is missing in the middle", "log-gap", func(h *lin.History) bool {
+	{"a commit is missing in the middle", "log-gap", func(h *history.History) bool {
 		h.Log = slices.Delete(h.Log, len(h.Log)/2, len(h.Log)/2+1)
 		return true
 	}},
-	{"an acknowledgement names another commit", "answer-differs", first(acked, func(op *lin.Operation) { op.Out.CommitTS++ })},
+	{"an acknowledgement names another commit", "answer-differs", first(acked, func(op *history.Operation) { op.Out.CommitTS++ })},
 	{"an acknowledgement names another version", "version-differs", first(
-		func(op *lin.Operation) bool { return acked(op) && len(op.In.Writes) == 1 },
-		func(op *lin.Operation) { op.Out.Versions[0].Version++ })},
-	{"what was applied was refused", "refused-but-applied", first(acked, func(op *lin.Operation) {
-		op.Outcome, op.Out, op.Error = lin.Fail, lin.Output{}, &lin.Refusal{Code: "CONFLICT"}
+		func(op *history.Operation) bool { return acked(op) && len(op.In.Writes) == 1 },
+		func(op *history.Operation) { op.Out.Versions[0].Version++ })},
+	{"what was applied was refused", "refused-but-applied", first(acked, func(op *history.Operation) {
+		op.Outcome, op.Out, op.Error = history.Fail, history.Output{}, &history.Refusal{Code: "CONFLICT"}
 	})},
-	{"a read shows another version", "ghost-read", first(shows, func(op *lin.Operation) { op.Out.Records[0].Version++ })},
-	{"a read shows another value", "wrong-read", first(shows, func(op *lin.Operation) { op.Out.Records[0].Value = `{"n":-1}` })},
+	{"a read shows another version", "ghost-read", first(shows, func(op *history.Operation) { op.Out.Records[0].Version++ })},
+	{"a read shows another value", "wrong-read", first(shows, func(op *history.Operation) { op.Out.Records[0].Value = `{"n":-1}` })},
 	{"a read shows what was overwritten", "stale-read", stale},
 	{"a page leaves a key out", "wrong-read", first(
-		func(op *lin.Operation) bool {
-			return op.Kind == lin.Scan && op.Outcome == lin.OK && op.In.TxnID == "" && len(op.Out.Records) > 1
+		func(op *history.Operation) bool {
+			return op.Kind == history.Scan && op.Outcome == history.OK && op.In.TxnID == "" && len(op.Out.Records) > 1
 		},
-		func(op *lin.Operation) { op.Out.Records = op.Out.Records[1:] })},
-	{"a stream leaves a commit out", "replay-gap", first(streams, func(op *lin.Operation) {
+		func(op *history.Operation) { op.Out.Records = op.Out.Records[1:] })},
+	{"a stream leaves a commit out", "replay-gap", first(streams, func(op *history.Operation) {
 		b := &op.Batches[slices.IndexFunc(op.Batches, many)]
 		b.Events = slices.Delete(slices.Clone(b.Events), 0, 1)
 	})},
-	{"a stream shows a commit twice", "replay-gap", first(streams, func(op *lin.Operation) {
+	{"a stream shows a commit twice", "replay-gap", first(streams, func(op *history.Operation) {
 		b := &op.Batches[slices.IndexFunc(op.Batches, many)]
 		b.Events = slices.Insert(slices.Clone(b.Events), 1, b.Events[0])
 	})},
 }
 
-func acked(op *lin.Operation) bool {
-	return op.Kind == lin.Transact && op.Outcome == lin.OK && len(op.In.Writes) > 0
+func acked(op *history.Operation) bool {
+	return op.Kind == history.Transact && op.Outcome == history.OK && len(op.In.Writes) > 0
 }
 
-func shows(op *lin.Operation) bool {
-	return op.Kind == lin.Get && op.Outcome == lin.OK && op.In.TxnID == "" && op.Out.Records[0].Exists
+func shows(op *history.Operation) bool {
+	return op.Kind == history.Get && op.Outcome == history.OK && op.In.TxnID == "" && op.Out.Records[0].Exists
 }
 
-func many(b lin.Batch) bool { return len(b.Events) > 1 }
+func many(b history.Batch) bool { return len(b.Events) > 1 }
 
-func streams(op *lin.Operation) bool {
-	return (op.Kind == lin.Replay || op.Kind == lin.Watch) && slices.ContainsFunc(op.Batches, many)
+func streams(op *history.Operation) bool {
+	return (op.Kind == history.Replay || op.Kind == history.Watch) && slices.ContainsFunc(op.Batches, many)
 }
 
 // first tells a lie about the first operation of a sort.
-func first(of func(*lin.Operation) bool, tell func(*lin.Operation)) func(*lin.History) bool {
-	return func(h *lin.History) bool {
+func first(of func(*history.Operation) bool, tell func(*history.Operation)) func(*history.History) bool {
+	return func(h *history.History) bool {
 		i := slices.IndexFunc(h.Operations, of)
 		if i >= 0 {
 			tell(h.Operations[i])
@@ -131,10 +133,10 @@ func first(of func(*lin.Operation) bool, tell func(*lin.Operation)) func(*lin.Hi
 // stale answers a read with what was true just before a commit that had been
 // acknowledged, to somebody else, before the read was asked for: right at a point of
 // the order, and wrong by the clock alone.
-func stale(h *lin.History) bool {
-	ended := make(map[uint64]*lin.Operation) // by commit: its acknowledgement
+func stale(h *history.History) bool {
+	ended := make(map[uint64]*history.Operation) // by commit: its acknowledgement
 	for _, op := range h.Operations {
-		if (acked(op) || op.Kind == lin.Commit && op.Outcome == lin.OK) && ended[op.Out.CommitTS] == nil {
+		if (acked(op) || op.Kind == history.Commit && op.Outcome == history.OK) && ended[op.Out.CommitTS] == nil {
 			ended[op.Out.CommitTS] = op
 		}
 	}
@@ -147,11 +149,11 @@ func stale(h *lin.History) bool {
 		if by == nil || by.Return >= op.Call || by.Client == op.Client {
 			continue
 		}
-		before := lin.Record{Name: rec.Name}
+		before := history.Record{Name: rec.Name}
 		for i := range h.Log[:rec.CommitTS-1] {
 			for _, o := range h.Log[i].Ops {
 				if o.Name == rec.Name {
-					before = lin.Record{
+					before = history.Record{
 						Name: o.Name, Exists: !o.Delete, Version: o.Version, CommitTS: h.Log[i].CommitTS, CommitTime: h.Log[i].CommitTime, Value: o.Value,
 					}
 				}
@@ -178,18 +180,18 @@ func TestLiesAreCaught(t *testing.T) {
 	}
 	for _, l := range lies {
 		t.Run(l.name, func(t *testing.T) {
-			h, err := lin.ReadHistory(bytes.NewReader(truth.Bytes()))
+			h, err := history.ReadHistory(bytes.NewReader(truth.Bytes()))
 			if err != nil {
 				t.Fatal(err)
 			}
 			if !l.tell(h) {
 				t.Fatalf("nothing to lie about in %+v", r.Stats)
 			}
-			judged := lin.Check(h, lin.Options{Samples: 1, SampleSize: 40})
-			if judged.Verdict != lin.VerdictIllegal {
+			judged := linearizability.Check(h, linearizability.Options{Samples: 1, SampleSize: 40})
+			if judged.Verdict != verdict.Illegal {
 				t.Fatalf("the verdict is %s", judged.Verdict)
 			}
-			if !slices.ContainsFunc(judged.Violations, func(v lin.Violation) bool { return v.Check == l.check }) {
+			if !slices.ContainsFunc(judged.Violations, func(v verdict.Violation) bool { return v.Check == l.check }) {
 				t.Errorf("it is found, but not as %s: %v", l.check, judged.Violations)
 			}
 		})

@@ -22,8 +22,10 @@ import (
 	"google.golang.org/grpc"
 
 	"statehouse.dev/statehouse/client"
-	lin "statehouse.dev/statehouse/linearizability"
-	"statehouse.dev/statehouse/linearizability/record"
+	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/history/record"
+	"statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/linearizability/verdict"
 )
 
 // Options of a run.
@@ -93,9 +95,9 @@ func (s *Stats) Add(o *Stats) {
 // Result is what became of a run.
 type Result struct {
 	Stats      Stats
-	Violations []lin.Violation // none: every promise was kept, as far as was checked
-	Judged     lin.Result
-	History    *lin.History
+	Violations []verdict.Violation // none: every promise was kept, as far as was checked
+	Judged     linearizability.Result
+	History    *history.History
 }
 
 // Vacuous tells whether a run did so little that it proves nothing.
@@ -104,9 +106,9 @@ func (r *Result) Vacuous() bool {
 }
 
 // Verdict on the run as a whole, not on its history alone.
-func (r *Result) Verdict() lin.Verdict {
+func (r *Result) Verdict() verdict.Verdict {
 	if len(r.Violations) > 0 {
-		return lin.VerdictIllegal
+		return verdict.Illegal
 	}
 	return r.Judged.Verdict
 }
@@ -120,7 +122,7 @@ type run struct {
 
 	mu         sync.Mutex
 	stats      Stats
-	violations []lin.Violation
+	violations []verdict.Violation
 }
 
 // Run runs the daemon, and judges it. The error is of the harness: whatever the
@@ -147,7 +149,7 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	if err := r.commotion(ctx); err != nil {
 		return nil, err
 	}
-	var log []lin.Event
+	var log []history.Event
 	complete := false
 	if r.lives() && o.Capture != "" {
 		if err := r.dumpCapture(ctx); err != nil {
@@ -271,7 +273,7 @@ func (r *run) count(f func(*Stats)) {
 }
 
 func (r *run) violate(promise, check, format string, args ...any) {
-	v := lin.Violation{Promise: promise, Check: check, Sentence: fmt.Sprintf(format, args...), Time: int64(time.Since(r.begun))}
+	v := verdict.Violation{Promise: promise, Check: check, Sentence: fmt.Sprintf(format, args...), Time: int64(time.Since(r.begun))}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.violations = append(r.violations, v)
@@ -287,7 +289,7 @@ func (r *run) lives() bool {
 }
 
 // judge gives the history to the judge.
-func (r *run) judge(log []lin.Event, complete bool) *Result {
+func (r *run) judge(log []history.Event, complete bool) *Result {
 	h := r.rec.History()
 	h.Log, h.Complete = log, complete
 	h.Header.Source = "live"
@@ -297,10 +299,10 @@ func (r *run) judge(log []lin.Event, complete bool) *Result {
 	}
 	res := &Result{Violations: r.violations, History: h, Stats: r.soFar()}
 	if complete {
-		res.Judged = lin.Check(h, lin.Options{Seed: r.o.Seed, Samples: 2, SampleSize: 60})
+		res.Judged = linearizability.Check(h, linearizability.Options{Seed: r.o.Seed, Samples: 2, SampleSize: 60})
 		res.Violations = append(res.Violations, res.Judged.Violations...)
-		if res.Judged.Verdict == lin.VerdictUnknown && len(res.Violations) == 0 {
-			res.Violations = append(res.Violations, lin.Violation{
+		if res.Judged.Verdict == verdict.Unknown && len(res.Violations) == 0 {
+			res.Violations = append(res.Violations, verdict.Violation{
 				Promise: "G3", Check: "not-judged", Sentence: "the history could not be judged in time: that is a failure, not a pass",
 			})
 		}
@@ -310,7 +312,7 @@ func (r *run) judge(log []lin.Event, complete bool) *Result {
 }
 
 // resolve counts what clients were not told, and what the log says of it.
-func (s *Stats) resolve(h *lin.History) {
+func (s *Stats) resolve(h *history.History) {
 	s.Commits = len(h.Log)
 	applied := make(map[string]bool)
 	for i := range h.Log {
@@ -318,8 +320,8 @@ func (s *Stats) resolve(h *lin.History) {
 	}
 	for _, op := range h.Operations {
 		switch {
-		case op.Outcome != lin.Unknown || op.Kind == lin.Watch || op.Kind == lin.Replay:
-		case op.Kind != lin.Commit && op.Kind != lin.Transact:
+		case op.Outcome != history.Unknown || op.Kind == history.Watch || op.Kind == history.Replay:
+		case op.Kind != history.Commit && op.Kind != history.Transact:
 			s.Broken++
 		default:
 			s.Unknown++

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	lin "statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/linearizability/verdict"
 )
 
 // The real binary, built once.
@@ -63,7 +63,7 @@ func TestKillsAndStops(t *testing.T) {
 	}
 	report(t, r)
 	s := &r.Stats
-	if r.Vacuous() || s.Kills < 4 || s.Stops < 2 || s.Terms != 1 || !s.Verified || r.Verdict() != lin.VerdictOK {
+	if r.Vacuous() || s.Kills < 4 || s.Stops < 2 || s.Terms != 1 || !s.Verified || r.Verdict() != verdict.OK {
 		t.Errorf("the run proves too little: %+v, verdict %s", *s, r.Verdict())
 	}
 }

@@ -1,0 +1,296 @@
+package history
+
+import (
+	"encoding/json"
+	"strings"
+)
+
+// Format and Version are of the JSON lines that a history is kept in.
+const (
+	Format  = "statehouse-history"
+	Version = 1
+)
+
+// History is what clients asked and were told, in the words of Jepsen.
+type History struct {
+	Header Header
+	// Operations in the order of their calls.
+	Operations []*Operation
+	// Log is the whole log after the last operation, in commit_ts order, as an
+	// observer read it. Complete says that it was read; without it, unknown outcomes
+	// stay unknown and only what needs no log is checked.
+	Log      []Event
+	Complete bool
+	// Notes of crashes, faults and the like, in order of time.
+	Notes []Note
+	// Gaps in what was recorded, in order of time.
+	Gaps []Gap
+}
+
+// Header is the first line of a history.
+type Header struct {
+	Format  string `json:"format"`
+	Version int    `json:"version"`
+	Source  string `json:"source,omitempty"` // who recorded it: sim, live, client, daemon
+	Build   string `json:"build,omitempty"`
+	Command string `json:"command,omitempty"` // that makes this history again
+	// Unit of every time in it: "step" of a simulation or "ns" since some start.
+	Unit string `json:"unit"`
+	// Config is what the daemon was told, for people.
+	Config map[string]string `json:"config,omitempty"`
+	// Base is the state that the first operation met. Nil: an empty store.
+	Base *Base `json:"base,omitempty"`
+	// Redaction: "" for none; "digest": equal values have equal digests, and nothing
+	// else is known of them; "digest+names": names are pseudonyms besides, which keep
+	// equality, order and what is a prefix of what;
+	// "names": those alone.
+	Redaction string `json:"redaction,omitempty"`
+}
+
+// Base is the state at a commit_ts: each key's last version.
+type Base struct {
+	CommitTS uint64 `json:"commit_ts"`
+	// Covers, when it is set, says that the log is not whole: up to this commit it holds
+	// what was done to the agents that the base has a line of, and nothing else.
+	Covers  uint64   `json:"covers,omitempty"`
+	Records []Record `json:"-"` // tombstones among them: Exists is false
+	Agents  []Agent  `json:"-"`
+}
+
+// Kind says what was asked for.
+type Kind string
+
+// The kinds of operations.
+const (
+	Begin       Kind = "begin"
+	StageWrite  Kind = "write"  // into an open transaction
+	StageDelete Kind = "delete" // into an open transaction
+	Commit      Kind = "commit"
+	Abort       Kind = "abort"
+	Transact    Kind = "transact" // writes and conditions in one
+	Get         Kind = "get"
+	GetVersion  Kind = "get_version"
+	BatchGet    Kind = "batch_get"
+	ListKeys    Kind = "list_keys"
+	Scan        Kind = "scan"
+	KeyHistory  Kind = "history"
+	ListAgents  Kind = "agents"
+	ListSpaces  Kind = "namespaces"
+	GetTxn      Kind = "get_transaction"
+	Replay      Kind = "replay"
+	Watch       Kind = "watch"
+)
+
+// Outcome of an operation, as its client knows it.
+type Outcome string
+
+// The outcomes.
+const (
+	// OK: it was answered.
+	OK Outcome = "ok"
+	// Fail: it was refused, and certainly had no effect.
+	Fail Outcome = "fail"
+	// Unknown: nobody answered, or the answer says that it may have had its effect.
+	Unknown Outcome = "unknown"
+)
+
+// Operation is one request, as its client saw it. A request that was sent again is
+// another operation, with the same TxnID.
+type Operation struct {
+	ID     int    `json:"id"`     // from 1; unique, mostly in the order of calls
+	Client string `json:"client"` // one client has at most one operation under way, streams aside
+	Kind   Kind   `json:"kind"`
+	Call   int64  `json:"call"`             // time
+	Return int64  `json:"return,omitempty"` // time; 0 while Outcome is Unknown because nobody answered
+	In     Input  `json:"in,omitzero"`
+	// Outcome, and what came with it: Out when OK, Error otherwise. A stream has
+	// Batches whatever its outcome; OK says that it ended by itself.
+	Outcome Outcome  `json:"outcome"`
+	Out     Output   `json:"out,omitzero"`
+	Error   *Refusal `json:"error,omitempty"`
+	Batches []Batch  `json:"-"`
+	// Rest is of a watch in a world that can be brought to rest: when nothing moved any
+	// more, it was open, all it had been sent had arrived, and this was the last commit.
+	Rest uint64 `json:"rest,omitempty"`
+}
+
+// Input is what was asked. Which fields count depends on the Kind.
+type Input struct {
+	TxnID     string `json:"txn,omitempty"` // transact, begun transactions, reads inside one
+	Namespace string `json:"ns,omitempty"`  // never empty where it counts
+	Agent     string `json:"agent,omitempty"`
+	Key       string `json:"key,omitempty"`
+
+	Value    string            `json:"value,omitempty"`    // of a staged write: JSON text, or a digest
+	Expected *uint64           `json:"expected,omitempty"` // of a staged write or delete
+	Writes   []Write           `json:"writes,omitempty"`   // of a transact
+	Keys     []KeyCondition    `json:"keys,omitempty"`     // of a transact or commit
+	Heads    []HeadCondition   `json:"heads,omitempty"`    // of a transact or commit
+	Metadata map[string]string `json:"metadata,omitempty"` // of a transact or commit
+
+	Names       []Name  `json:"names,omitempty"`      // of a batch_get
+	KeyVersion  uint64  `json:"version,omitempty"`    // of a get_version
+	At          *uint64 `json:"at,omitempty"`         // as of this commit_ts
+	AtTime      int64   `json:"at_time,omitempty"`    // as of this time, ns since 1970; 0: not given
+	Prefix      string  `json:"prefix,omitempty"`     // of lists, scans, replays, watches
+	Limit       uint64  `json:"limit,omitempty"`      // items; 0: the daemon's choice
+	Reverse     bool    `json:"reverse,omitempty"`    // of lists and scans; of a history: newest first is false
+	PageOf      int     `json:"page_of,omitempty"`    // the operation whose answer this one continues
+	NoValues    bool    `json:"no_values,omitempty"`  // the client asked for none
+	Doubles     bool    `json:"doubles,omitempty"`    // the client reads a Struct: a number that is no double is shown as the nearest
+	AllAgents   bool    `json:"all_agents,omitempty"` // of a replay or watch: the whole namespace
+	From        *uint64 `json:"from,omitempty"`       // of a replay: first commit_ts; of a watch: events after it
+	To          *uint64 `json:"to,omitempty"`         // of a replay: last commit_ts
+	FromTime    int64   `json:"from_time,omitempty"`  // of a replay, ns since 1970
+	ToTime      int64   `json:"to_time,omitempty"`    // of a replay, ns since 1970
+	OldestFirst bool    `json:"oldest_first,omitempty"`
+}
+
+// PageMissing in place of an operation's number: it continues one that is not in the
+// history.
+const PageMissing = -1
+
+// Name of a record.
+type Name struct {
+	Namespace string `json:"ns"`
+	Agent     string `json:"agent"`
+	Key       string `json:"key"`
+}
+
+// Write of one key, or its tombstone.
+type Write struct {
+	Name
+	Value    string  `json:"value,omitempty"` // JSON text, or a digest
+	Delete   bool    `json:"delete,omitempty"`
+	Expected *uint64 `json:"expected,omitempty"` // version the key must be at; 0: it does not exist
+}
+
+// KeyCondition: the key must be at this version; 0: it must not exist (a tombstone
+// does not).
+type KeyCondition struct {
+	Name
+	Expected uint64 `json:"expected"`
+}
+
+// HeadCondition: the agent's last commit must be this one; 0: it has none.
+type HeadCondition struct {
+	Namespace string `json:"ns"`
+	Agent     string `json:"agent"`
+	Expected  uint64 `json:"expected"`
+}
+
+// Output is what was answered. Which fields count depends on the Kind.
+type Output struct {
+	TxnID      string       `json:"txn,omitempty"`      // of a begin
+	SnapshotTS uint64       `json:"snapshot,omitempty"` // of a begin
+	CommitTS   uint64       `json:"commit_ts,omitempty"`
+	CommitTime int64        `json:"commit_time,omitempty"` // ns since 1970
+	Versions   []KeyVersion `json:"versions,omitempty"`    // of a commit; of a transact in the order of its writes
+	ReadTS     uint64       `json:"read_ts,omitempty"`     // the commit_ts that was read at
+	Records    []Record     `json:"records,omitempty"`     // of a get (one), get_version (one), batch_get, scan, history
+	Keys       []string     `json:"keys,omitempty"`        // of a list_keys; of namespaces: their names
+	Agents     []Agent      `json:"agents,omitempty"`
+	More       bool         `json:"more,omitempty"`  // there is another page
+	State      string       `json:"state,omitempty"` // of a get_transaction: open, committed, aborted, expired, never_seen, too_old
+}
+
+// KeyVersion is a key and the version that a commit gave it.
+type KeyVersion struct {
+	Name
+	Version uint64 `json:"version"`
+}
+
+// Record is a key's state: a value, or its absence.
+type Record struct {
+	Name
+	Exists     bool   `json:"exists,omitempty"`
+	Version    uint64 `json:"version,omitempty"` // 0 when the key was never written
+	CommitTS   uint64 `json:"commit_ts,omitempty"`
+	CommitTime int64  `json:"commit_time,omitempty"` // ns since 1970
+	Value      string `json:"value,omitempty"`
+	Inexact    bool   `json:"inexact,omitempty"` // the value came with doubles in place of numbers that are none
+	// Of a history entry only.
+	TxnID    string            `json:"txn,omitempty"`
+	Metadata map[string]string `json:"metadata,omitempty"`
+}
+
+// Agent as a list shows it: the commit_ts of its first and last commit.
+type Agent struct {
+	Namespace string `json:"ns"`
+	Agent     string `json:"agent"`
+	FirstTS   uint64 `json:"first_ts"`
+	HeadTS    uint64 `json:"head_ts"`
+}
+
+// Refusal says why an operation was not answered with a result.
+type Refusal struct {
+	Code    string            `json:"code"` // a name of statehouse.v1.ErrorCode, or a gRPC code in lower case
+	Message string            `json:"message,omitempty"`
+	Details map[string]string `json:"details,omitempty"`
+}
+
+// Batch is one message of a stream.
+type Batch struct {
+	Time   int64   `json:"time"`
+	Events []Event `json:"events,omitempty"`
+	Cursor uint64  `json:"cursor"` // everything up to here has been sent
+}
+
+// Event is a commit as read from the log: all of it, or what a filter left.
+type Event struct {
+	CommitTS   uint64            `json:"commit_ts"`
+	CommitTime int64             `json:"commit_time"` // ns since 1970
+	TxnID      string            `json:"txn"`
+	Metadata   map[string]string `json:"metadata,omitempty"`
+	Ops        []EventOp         `json:"ops"`
+}
+
+// EventOp is what a commit did to one key.
+type EventOp struct {
+	Name
+	Version uint64 `json:"version"`
+	Delete  bool   `json:"delete,omitempty"`
+	Value   string `json:"value,omitempty"`
+	Inexact bool   `json:"inexact,omitempty"` // as of a Record; never in the log
+}
+
+// Note is something that happened beside the operations: a crash, a fault, a
+// restart, a step of the writer.
+type Note struct {
+	Time int64  `json:"time"`
+	Lane string `json:"lane"` // daemon, disk, network, clock
+	Kind string `json:"kind"` // crash, kill, halt, start, fault, plan, settle, flush, compact, …
+	Text string `json:"text,omitempty"`
+}
+
+// Gap is a time of which not everything was recorded: operations under way in it
+// may be missing.
+type Gap struct {
+	From int64  `json:"from"`
+	To   int64  `json:"to"`
+	Lost int    `json:"lost,omitempty"` // operations; 0: nobody counted them
+	Why  string `json:"why,omitempty"`
+}
+
+// Canonical puts JSON text into one form: members sorted, no white space, numbers as
+// written (see Normal). What is not JSON (a digest) stays.
+func Canonical(value string) string {
+	if IsCanonical(value) {
+		return value
+	}
+	return rewritten(value)
+}
+
+func rewritten(value string) string {
+	var v any
+	d := json.NewDecoder(strings.NewReader(value))
+	d.UseNumber()
+	if err := d.Decode(&v); err != nil {
+		return value
+	}
+	out, err := json.Marshal(v)
+	if err != nil {
+		return value
+	}
+	return string(out)
+}

@@ -1,0 +1,100 @@
+package history
+
+import (
+	"cmp"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// What an operation says by itself, whoever judges it: which records it names, when it was
+// over, what its answer speaks of.
+
+// AgentName is the name of an agent.
+type AgentName struct{ Namespace, Agent string }
+
+// CompareNames orders names as the store does: by namespace, agent and key.
+func CompareNames(x, y Name) int {
+	return cmp.Or(strings.Compare(x.Namespace, y.Namespace), strings.Compare(x.Agent, y.Agent), strings.Compare(x.Key, y.Key))
+}
+
+// ByCall orders operations by the times of their calls.
+func ByCall(a, b *Operation) int {
+	return cmp.Or(cmp.Compare(a.Call, b.Call), cmp.Compare(a.ID, b.ID))
+}
+
+// End is when an operation was over; of one that was never answered, the end of time.
+func (op *Operation) End() int64 {
+	if op.Return == 0 {
+		return math.MaxInt64
+	}
+	return op.Return
+}
+
+// NewestCommit is the last commit that an answer speaks of.
+func (op *Operation) NewestCommit() uint64 {
+	ts := max(op.Out.CommitTS, op.Out.SnapshotTS, op.Out.ReadTS)
+	for i := range op.Out.Records {
+		ts = max(ts, op.Out.Records[i].CommitTS)
+	}
+	for i := range op.Out.Agents {
+		ts = max(ts, op.Out.Agents[i].HeadTS)
+	}
+	return ts
+}
+
+// HasReadTS reports whether the answer to an operation says which commit was read at.
+func (op *Operation) HasReadTS() bool {
+	switch op.Kind {
+	case Get, BatchGet, ListKeys, Scan:
+		return true
+	}
+	return false
+}
+
+// Name of the record that a request is about, of those that are about one.
+func (in *Input) Name() Name { return Name{in.Namespace, in.Agent, in.Key} }
+
+// AgentNames are the agents that a request names.
+func (in *Input) AgentNames() []AgentName {
+	var list []AgentName
+	add := func(ns, agent string) {
+		if agent != "" {
+			list = append(list, AgentName{ns, agent})
+		}
+	}
+	add(in.Namespace, in.Agent)
+	for i := range in.Writes {
+		add(in.Writes[i].Namespace, in.Writes[i].Agent)
+	}
+	for i := range in.Keys {
+		add(in.Keys[i].Namespace, in.Keys[i].Agent)
+	}
+	for i := range in.Heads {
+		add(in.Heads[i].Namespace, in.Heads[i].Agent)
+	}
+	for _, n := range in.Names {
+		add(n.Namespace, n.Agent)
+	}
+	return list
+}
+
+// LastShown is the name that a page ends with.
+func (out *Output) LastShown() string {
+	if n := len(out.Records); n > 0 {
+		return out.Records[n-1].Key
+	} else if n := len(out.Keys); n > 0 {
+		return out.Keys[n-1]
+	}
+	return ""
+}
+
+// Named is the record, or with an empty key the agent, that a refusal is because of.
+func (r *Refusal) Named() Name {
+	return Name{r.Details["namespace"], r.Details["agent_id"], r.Details["key"]}
+}
+
+// Says reports whether a detail of a refusal is this number.
+func (r *Refusal) Says(detail string, n uint64) bool {
+	return r.Details[detail] == strconv.FormatUint(n, 10)
+}

@@ -1,0 +1,123 @@
+package history
+
+import (
+	"math"
+	"sort"
+)
+
+// SourceClient is the source of a history that clients wrote of themselves: others
+// may have written to the same store, of whom it knows what the log shows.
+const SourceClient = "client"
+
+// AdmitOthers takes commits that nobody in the history asked for as others'. Each
+// becomes an operation of a client "others". When those were called and answered
+// nobody wrote down; but each was decided after whatever was decided before it had
+// been called, and before the answers that show it. It tells how many there were.
+//
+// It is for histories whose Source says that they are not of all clients: elsewhere
+// such a commit is a finding. The log has to be there (see Rebuild).
+func (h *History) AdmitOthers() int {
+	asked, last := make(map[string]bool), 0
+	for _, op := range h.Operations {
+		last = max(last, op.ID)
+		if op.Kind == Transact || op.Kind == Commit {
+			asked[op.In.TxnID] = true
+		}
+	}
+	var others []*Operation
+	times := h.decisions()
+	for i := range h.Log {
+		if ev := &h.Log[i]; !asked[ev.TxnID] {
+			op := ev.ofOthers(times[i])
+			op.ID = last + len(others) + 1
+			others = append(others, op)
+		}
+	}
+	h.Operations = append(others, h.Operations...)
+	return len(others)
+}
+
+// span is a time in which something happened.
+type span struct{ from, to int64 }
+
+// ofOthers is the operation that made the commit.
+func (ev *Event) ofOthers(s span) *Operation {
+	op := &Operation{
+		Client: "others", Kind: Transact, Call: s.from, Return: s.to, Outcome: OK, In: Input{TxnID: ev.TxnID, Metadata: ev.Metadata},
+		Out: Output{CommitTS: ev.CommitTS, CommitTime: ev.CommitTime},
+	}
+	for _, o := range ev.Ops {
+		op.In.Writes = append(op.In.Writes, Write{Name: o.Name, Value: o.Value, Delete: o.Delete})
+		op.Out.Versions = append(op.Out.Versions, KeyVersion{o.Name, o.Version})
+	}
+	if s.from > s.to { // the order is broken here, which is for the judge to say
+		op.Call, op.Return, op.Outcome, op.Out = 0, 0, Unknown, Output{}
+	}
+	return op
+}
+
+// decisions are the times in which the commits of the log were decided, as far as the
+// answers tell.
+func (h *History) decisions() []span {
+	if len(h.Log) == 0 {
+		return nil
+	}
+	times := make([]span, len(h.Log))
+	after := func(point uint64) int { // the first commit behind a point; the log may have holes
+		return sort.Search(len(h.Log), func(i int) bool { return h.Log[i].CommitTS > point })
+	}
+	for i := range times {
+		times[i].to = math.MaxInt64
+	}
+	// At some time between call and ret, point was the last commit.
+	saw := func(point uint64, call, ret int64) {
+		i := after(point)
+		if i < len(times) {
+			times[i].from = max(times[i].from, call)
+		}
+		if i > 0 {
+			times[i-1].to = min(times[i-1].to, ret)
+		}
+	}
+	tried := make(map[string]int64) // since when a transaction may have been committed
+	for _, op := range h.Operations {
+		if call, before := tried[op.In.TxnID]; (op.Kind == Transact || op.Kind == Commit) && (!before || op.Call < call) {
+			tried[op.In.TxnID] = op.Call
+		}
+	}
+	for _, op := range h.Operations {
+		switch point, plain := op.sawLast(); {
+		case plain && (op.Kind == Transact || op.Kind == Commit):
+			saw(point, tried[op.In.TxnID], op.Return) // it may have been an earlier try that was applied
+		case plain:
+			saw(point, op.Call, op.Return)
+		}
+		for _, b := range op.Batches {
+			saw(b.Cursor, 0, b.Time)
+		}
+	}
+	for i := 1; i < len(times); i++ {
+		times[i].from = max(times[i].from, times[i-1].from)
+	}
+	for i := len(times) - 1; i > 0; i-- {
+		times[i-1].to = min(times[i-1].to, times[i].to)
+	}
+	return times
+}
+
+// sawLast is the last commit at the point at which an operation was carried out, if
+// its answer tells.
+func (op *Operation) sawLast() (uint64, bool) {
+	if op.Outcome != OK {
+		return 0, false
+	}
+	switch op.Kind {
+	case Transact, Commit:
+		return op.Out.CommitTS, len(op.Out.Versions) > 0
+	case Begin:
+		return op.Out.SnapshotTS, true
+	case Get, BatchGet, ListKeys, Scan:
+		return op.Out.ReadTS, op.In.TxnID == "" && op.In.At == nil && op.In.AtTime == 0 && op.In.PageOf == 0
+	}
+	return 0, false
+}

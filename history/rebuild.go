@@ -1,0 +1,134 @@
+package history
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Rebuild makes a log of what clients saw, for a history that nobody read the log
+// for, or not all of it: of acknowledged commits, and of events in replays and
+// watches. Where no commit is missing the history is complete then. Otherwise it
+// tells what is missing, for what rests on that cannot be checked.
+func (h *History) Rebuild() (missing []uint64) {
+	if h.Complete {
+		return nil
+	}
+	events := make(map[uint64]*Event)
+	for i := range h.Log { // what could be read of it
+		ev := h.Log[i]
+		events[ev.CommitTS] = &ev
+	}
+	seen := make(map[uint64]bool) // at all
+	staged := make(map[string][]*Operation)
+	for _, op := range h.Operations {
+		for i := range op.Batches {
+			for k := range op.Batches[i].Events {
+				seen[op.Batches[i].Events[k].CommitTS] = true
+			}
+		}
+		switch {
+		case op.Kind == StageWrite || op.Kind == StageDelete:
+			staged[op.In.TxnID] = append(staged[op.In.TxnID], op)
+		case (op.Kind == Transact || op.Kind == Commit) && op.Outcome == OK && len(op.Out.Versions) > 0:
+			if ev := eventOf(op, staged[op.In.TxnID]); events[ev.CommitTS] == nil {
+				events[ev.CommitTS] = ev
+			}
+		}
+	}
+	h.takeEvents(events)
+	first := uint64(1)
+	if h.Header.Base != nil {
+		first = h.Header.Base.CommitTS + 1
+	}
+	last := first - 1
+	for ts := range events {
+		last = max(last, ts)
+	}
+	for ts := range seen {
+		last = max(last, ts)
+	}
+	if h.Header.Source == SourceClient || len(h.Gaps) > 0 { // what was seen may be somebody else's commit
+		for _, op := range h.Operations {
+			if op.Outcome == OK {
+				last = max(last, op.NewestCommit())
+			}
+		}
+	}
+	for ts := first; ts <= last && len(missing) < 100; ts++ {
+		if events[ts] == nil {
+			missing = append(missing, ts)
+		}
+	}
+	for _, ev := range events { // by agent, as in the log; within one as they were asked for
+		slices.SortStableFunc(ev.Ops, func(a, b EventOp) int {
+			return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Agent, b.Agent))
+		})
+	}
+	h.Log = h.Log[:0]
+	for _, ts := range slices.Sorted(maps.Keys(events)) {
+		if ts >= first {
+			h.Log = append(h.Log, *events[ts])
+		}
+	}
+	h.Complete = len(missing) == 0
+	return missing
+}
+
+// eventOf is the event that an acknowledgement speaks of. Of the writes of a key the last
+// one counts that was asked for before the commit was over; which of several arrived whose
+// answers were lost cannot be known.
+func eventOf(op *Operation, staged []*Operation) *Event {
+	ev := &Event{CommitTS: op.Out.CommitTS, CommitTime: op.Out.CommitTime, TxnID: op.In.TxnID, Metadata: op.In.Metadata}
+	last := make(map[Name]Write)
+	for _, w := range op.In.Writes {
+		last[w.Name] = w
+	}
+	for _, s := range staged {
+		if op.Kind == Commit && s.Outcome != Fail && s.Call < op.End() {
+			last[s.In.Name()] = Write{Name: s.In.Name(), Value: s.In.Value, Delete: s.Kind == StageDelete}
+		}
+	}
+	for _, v := range op.Out.Versions { // of a key that was written twice, twice
+		w := last[v.Name]
+		ev.add(EventOp{Name: v.Name, Version: v.Version, Delete: w.Delete, Value: w.Value})
+	}
+	return ev
+}
+
+// takeEvents adds commits that nobody was told the outcome of, and streams showed
+// whole: those of a replay or watch of a namespace without a filter. A commit over
+// several namespaces is put together of its parts; what is missing of it then
+// shows where somebody reads it.
+func (h *History) takeEvents(events map[uint64]*Event) {
+	acked := maps.Clone(events)
+	for _, op := range h.Operations {
+		in := &op.In
+		if whole := (op.Kind == Replay || op.Kind == Watch) && in.AllAgents && in.Prefix == "" && !in.NoValues && !in.Doubles; !whole {
+			continue
+		}
+		for i := range op.Batches {
+			for _, ev := range op.Batches[i].Events {
+				if acked[ev.CommitTS] != nil {
+					continue
+				}
+				known := events[ev.CommitTS]
+				if known == nil {
+					known = &Event{CommitTS: ev.CommitTS, CommitTime: ev.CommitTime, TxnID: ev.TxnID, Metadata: ev.Metadata}
+					events[ev.CommitTS] = known
+				}
+				for _, o := range ev.Ops {
+					known.add(o)
+				}
+			}
+		}
+	}
+}
+
+// add adds what the commit did to a key, once.
+func (ev *Event) add(o EventOp) {
+	if !slices.ContainsFunc(ev.Ops, func(k EventOp) bool { return k.Name == o.Name }) {
+		ev.Ops = append(ev.Ops, o)
+	}
+}

@@ -1,0 +1,48 @@
+package oracle
+
+import (
+	"slices"
+
+	"statehouse.dev/statehouse/history"
+)
+
+// A client of a store in use records its own requests, which touch some agents of many.
+// What it needs of the rest of the store to be judged is the state of those agents when
+// it began and what was done to them since (Base.Covers): whatever else was committed
+// meanwhile cannot have changed an answer about them. What is about others is not judged.
+
+// outside reports whether an operation is about what the log does not tell of.
+func outside(covered map[history.AgentName]bool, op *history.Operation) bool {
+	if covered == nil {
+		return false
+	}
+	in := &op.In
+	switch op.Kind {
+	case history.ListAgents, history.ListSpaces:
+		return true
+	case history.Replay, history.Watch:
+		if in.AllAgents {
+			return true
+		}
+	}
+	if in.AtTime != 0 { // which commit was the last by then nobody knows
+		return true
+	}
+	return slices.ContainsFunc(in.AgentNames(), func(a history.AgentName) bool { return !covered[a] })
+}
+
+// padded is a log in which each commit has a place, also one of which nothing is known
+// but that it touched nothing that is covered.
+func padded(log []history.Event, base, head uint64) []history.Event {
+	out := make([]history.Event, 0, head-base)
+	for i := range log {
+		for uint64(len(out))+base+1 < log[i].CommitTS {
+			out = append(out, history.Event{CommitTS: uint64(len(out)) + base + 1})
+		}
+		out = append(out, log[i])
+	}
+	for uint64(len(out))+base < head {
+		out = append(out, history.Event{CommitTS: uint64(len(out)) + base + 1})
+	}
+	return out
+}

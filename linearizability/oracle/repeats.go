@@ -1,0 +1,68 @@
+package oracle
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+
+	"statehouse.dev/statehouse/history"
+)
+
+// What the same request is. It has to be answered as it was first, and may not be
+// refused because its id was used: by itself.
+
+// request is what a transact asks for, whatever way it is put: the last write of each
+// key, and the conditions, each once. Metadata is not asked for.
+type request struct {
+	writes map[history.Name]string // what it becomes; deleted: ""
+	keys   []history.KeyCondition
+	heads  []history.HeadCondition
+}
+
+func requestOf(op *history.Operation) request {
+	r := request{writes: make(map[history.Name]string), keys: slices.Clone(op.In.Keys), heads: slices.Clone(op.In.Heads)}
+	for i := range op.In.Writes {
+		w := &op.In.Writes[i]
+		r.writes[w.Name] = ""
+		if !w.Delete {
+			r.writes[w.Name] = history.Normal(w.Value)
+		}
+		if w.Expected != nil {
+			r.keys = append(r.keys, history.KeyCondition{Name: w.Name, Expected: *w.Expected})
+		}
+	}
+	slices.SortFunc(r.keys, func(a, b history.KeyCondition) int {
+		return cmp.Or(history.CompareNames(a.Name, b.Name), cmp.Compare(a.Expected, b.Expected))
+	})
+	slices.SortFunc(r.heads, func(a, b history.HeadCondition) int {
+		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Agent, b.Agent), cmp.Compare(a.Expected, b.Expected))
+	})
+	r.keys, r.heads = slices.Compact(r.keys), slices.Compact(r.heads)
+	return r
+}
+
+func (r request) equal(s request) bool {
+	return maps.Equal(r.writes, s.writes) && slices.Equal(r.keys, s.keys) && slices.Equal(r.heads, s.heads)
+}
+
+// checkReused: an id is used by another request, which had it first, or by a
+// transaction that was begun.
+func (j *Judge) checkReused(t *txn, op *history.Operation, ev *history.Event) {
+	if t.begin != nil || j.hidden(t) {
+		return
+	}
+	mine := requestOf(op)
+	low, _ := j.b.low(op.Call)
+	for _, a := range t.attempts {
+		if a == op || a.Kind != history.Transact || a.Call >= op.End() || requestOf(a).equal(mine) {
+			continue
+		}
+		// What is known to have been committed by then has the id; otherwise whatever was
+		// asked for under it may have been decided first, if only to be refused.
+		if want, _ := t.wanted(a); ev == nil || ev.CommitTS > low || want.match(ev) {
+			return
+		}
+	}
+	j.Breaks(op, "G6", "id-not-reused", "", "", "it was refused because its id had been used, which it was not but for this request")
+}

@@ -1,0 +1,284 @@
+package serial
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+
+	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/linearizability/verdict"
+)
+
+// Claims are a history in the words of the second judge, which shares neither code
+// nor state with the first. A claim is one step of the sequential model: at one
+// moment between call and ret it sees what it sees, then does what it does.
+type claim struct {
+	op        *history.Operation // to name it by
+	call, ret int64
+	placed    bool   // it has a place in the order; otherwise it may not even have happened
+	point     uint64 // its place: commits are at their commit_ts, reads behind the one they are as of
+	commit    bool
+	firm      bool // it has no place, and happened: a refusal
+	sees      []sight
+	lists     []stretch
+	does      []effect
+}
+
+// never is when something returns that nobody saw return.
+const never = math.MaxInt64
+
+// sight is what a claim sees of a key, or wants of it.
+type sight struct {
+	name history.Name
+	facts
+}
+
+// effect is what a claim does to a key.
+type effect struct {
+	name history.Name
+	facts
+	blur bool // whether it was written, or with what, is not known
+	head bool // the name is that of an agent's head (see headOf)
+}
+
+// stretch is a listing: no key of an agent between two keys exists but those shown.
+type stretch struct {
+	agent         history.AgentName
+	prefix        string
+	after, before string // both exclusive; "": no bound
+	shown         map[history.Name]bool
+}
+
+func (s *stretch) covers(key string) bool {
+	return len(key) >= len(s.prefix) && key[:len(s.prefix)] == s.prefix && key > s.after && (s.before == "" || key < s.before)
+}
+
+// headOf is the name under which the model keeps an agent's head, as a version:
+// no record has an empty key.
+func headOf(ns, agent string) history.Name { return history.Name{Namespace: ns, Agent: agent} }
+
+// claims of a history, and what contradicts itself without any search.
+type claims struct {
+	placed  []*claim // in the order
+	refused []*claim // commits that were, for a reason
+	free    []*claim // commits whose outcome nobody knows, in the order of their calls
+	broken  []verdict.Violation
+
+	form   func(value string) string // in which values are compared
+	values map[string]string         // their forms
+	heads  map[history.AgentName]bool
+	views  map[int]*claim // that a read belongs to, by its number
+	ends   map[int]string // the last key of each page, likewise
+	fates  map[string]*fate
+	order  []*fate
+
+	missing missing
+	base    uint64                  // what took effect before it is no claim
+	told    map[*history.Event]bool // events that are claims
+	guessed bool                    // what a commit did is not all in the history, nor is it in a log
+}
+
+// fate is what happened under one transaction id.
+type fate struct {
+	id       string
+	begin    *history.Operation
+	staged   []*history.Operation
+	reads    []*history.Operation
+	attempts []*history.Operation
+	told     []*history.Operation // aborts, and questions after the outcome
+}
+
+// gatherClaims collects them. With a log, it decides what became of unknown
+// outcomes and where; without one (nil), only what clients were told counts.
+func gatherClaims(h *history.History, log map[string]*history.Event, middle *Middle) *claims {
+	c := &claims{
+		values: make(map[string]string), heads: make(map[history.AgentName]bool),
+		views: make(map[int]*claim), ends: make(map[int]string), fates: make(map[string]*fate),
+		missing: missingFrom(h, middle), told: make(map[*history.Event]bool),
+	}
+	if b := h.Header.Base; b != nil {
+		c.base = b.CommitTS
+	}
+	if c.form = history.Normal; slices.ContainsFunc(h.Operations, func(op *history.Operation) bool { return op.In.Doubles }) {
+		c.form = history.Rounded // in which all of them see alike
+	}
+	covered := h.Covered()
+	for _, op := range h.Operations {
+		if !within(covered, op) {
+			continue
+		}
+		for _, w := range op.In.Heads {
+			c.heads[history.AgentName{Namespace: w.Namespace, Agent: w.Agent}] = true
+		}
+		c.take(op)
+	}
+	for _, f := range c.order {
+		if f.begin != nil {
+			c.addSnapshot(f)
+		}
+		c.addCommit(f, log)
+		c.addRefusals(f)
+	}
+	if log != nil && c.missing.any() {
+		c.addUntold(h)
+	}
+	slices.SortStableFunc(c.placed, comparePlaces)
+	c.checkRealTime()
+	return c
+}
+
+// comparePlaces puts a commit before the reads that are as of it. Those are all of
+// one state: among them the clock decides.
+func comparePlaces(a, b *claim) int {
+	switch {
+	case a.point != b.point:
+		return cmp.Compare(a.point, b.point)
+	case a.commit != b.commit && a.commit:
+		return -1
+	case a.commit != b.commit:
+		return 1
+	}
+	return cmp.Compare(a.call, b.call)
+}
+
+// take puts an operation where it belongs.
+func (c *claims) take(op *history.Operation) {
+	id := op.In.TxnID
+	if op.Kind == history.Begin {
+		id = op.Out.TxnID
+	}
+	f := c.fates[id]
+	if f == nil && id != "" {
+		f = &fate{id: id}
+		c.fates[id] = f
+		c.order = append(c.order, f)
+	}
+	switch op.Kind {
+	case history.Begin:
+		if op.Outcome == history.OK && f != nil {
+			f.begin = op
+		}
+	case history.Get, history.BatchGet, history.ListKeys, history.Scan:
+		switch {
+		case op.Outcome != history.OK:
+		case f != nil:
+			f.reads = append(f.reads, op)
+		case op.In.At == nil && op.In.AtTime == 0:
+			c.addRead(op)
+		}
+	}
+	if f == nil {
+		return
+	}
+	switch op.Kind {
+	case history.StageWrite, history.StageDelete:
+		f.staged = append(f.staged, op)
+	case history.Commit, history.Transact:
+		f.attempts = append(f.attempts, op)
+	case history.Abort, history.GetTxn:
+		f.told = append(f.told, op)
+	}
+}
+
+// addRead adds a read outside of transactions. Pages belong to the read that
+// opened them: all are as of its point.
+func (c *claims) addRead(op *history.Operation) {
+	v := c.views[op.In.PageOf]
+	if v == nil {
+		if op.In.PageOf != 0 {
+			return // of a read as of an earlier point
+		}
+		if op.Out.ReadTS < c.base {
+			return
+		}
+		v = &claim{op: op, call: op.Call, ret: op.Return, placed: true, point: op.Out.ReadTS}
+		c.placed = append(c.placed, v)
+	}
+	c.views[op.ID] = v
+	c.look(v, op, nil, false)
+}
+
+// look adds to a claim what a read saw, but for keys that its own transaction
+// wrote. Where some of those may be missing (hidden), records that can be one are passed
+// over, and what is not listed says nothing.
+func (c *claims) look(v *claim, op *history.Operation, own map[history.Name]bool, hidden bool) {
+	in := &op.In
+	for i := range op.Out.Records {
+		r := &op.Out.Records[i]
+		if own[r.Name] || hidden && uncommitted(r) {
+			continue
+		}
+		f := facts{known: knowsExists | knowsVersion | knowsTS, exists: r.Exists, version: r.Version, ts: r.CommitTS}
+		if r.Exists && !in.NoValues {
+			f.known, f.value = f.known|knowsValue, c.canonical(r.Value)
+		}
+		v.sees = append(v.sees, sight{r.Name, f})
+	}
+	if op.Kind != history.ListKeys && op.Kind != history.Scan || hidden {
+		return
+	}
+	s := stretch{agent: history.AgentName{Namespace: in.Namespace, Agent: in.Agent}, prefix: in.Prefix, shown: make(map[history.Name]bool)}
+	for n := range own { // into a map: order cannot matter
+		s.shown[n] = true
+	}
+	for _, k := range op.Out.Keys {
+		n := history.Name{Namespace: in.Namespace, Agent: in.Agent, Key: k}
+		if s.shown[n] = true; !own[n] {
+			v.sees = append(v.sees, sight{n, facts{known: knowsExists, exists: true}})
+		}
+	}
+	for i := range op.Out.Records {
+		s.shown[op.Out.Records[i].Name] = true
+	}
+	// What a page tells ends with its last key, which is among those shown.
+	c.ends[op.ID] = op.Out.LastShown()
+	s.after = c.ends[in.PageOf]
+	if op.Out.More {
+		s.before = c.ends[op.ID]
+	}
+	if in.Reverse {
+		s.after, s.before = s.before, s.after
+	}
+	v.lists = append(v.lists, s)
+}
+
+func (c *claims) canonical(value string) string {
+	v, known := c.values[value]
+	if !known {
+		v = c.form(value)
+		c.values[value] = v
+	}
+	return v
+}
+
+// checkRealTime holds the order that the answers claim against the clock: what
+// had returned before something else was called cannot come after it. Porcupine
+// sees that too, but only within what it is given at a time.
+func (c *claims) checkRealTime() {
+	var last *claim // of those before, the one called last
+	for i := 0; i < len(c.placed); {
+		group := i // claims at one place: a commit by itself, reads together
+		for ; i < len(c.placed) && c.placed[i].point == c.placed[group].point && c.placed[i].commit == c.placed[group].commit; i++ {
+			a := c.placed[i]
+			if a.commit && i > group {
+				c.breaks(a, "G3", "place-taken", "it is said to be commit %d, and so is #%d", a.point, c.placed[group].op.ID)
+			}
+			if last != nil && a.ret < last.call {
+				c.breaks(a, "G3", "order-against-time", "it took place at %d, after what was asked for only later by #%d, at %d", a.point, last.op.ID, last.point)
+			}
+		}
+		for _, a := range c.placed[group:i] {
+			if last == nil || a.call > last.call {
+				last = a
+			}
+		}
+	}
+}
+
+func (c *claims) breaks(a *claim, promise, check, format string, args ...any) {
+	c.broken = append(c.broken, verdict.Violation{
+		Promise: promise, Check: check, Op: a.op.ID, CommitTS: a.point, Time: a.op.Return,
+		Sentence: fmt.Sprintf("#%d %s of %s: ", a.op.ID, a.op.Kind, a.op.Client) + fmt.Sprintf(format, args...),
+	})
+}

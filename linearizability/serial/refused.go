@@ -1,0 +1,55 @@
+package serial
+
+import (
+	"math"
+	"slices"
+	"strconv"
+
+	"statehouse.dev/statehouse/history"
+)
+
+// addRefusals adds what refusals of commits say of the state: that a key, or an agent's
+// head, was at a version which is not the one that was wanted. It was so at some moment
+// from when the commit was first asked for until it was refused. Such a claim has no
+// place, but it did happen, and it does nothing.
+func (c *claims) addRefusals(f *fate) {
+	if len(f.attempts) == 0 || c.missing.before || c.missing.of(f) {
+		return // it may have been decided where the state is not known
+	}
+	first := int64(math.MaxInt64) // what is told may have been decided then
+	for _, op := range f.attempts {
+		first = min(first, op.Call)
+	}
+	for _, op := range f.attempts {
+		if op.Outcome != history.Fail || op.Error == nil || op.Error.Code != "PRECONDITION_FAILED" && op.Error.Code != "CONFLICT" {
+			continue
+		}
+		if _, listed := op.Error.Details["range"]; listed {
+			continue // of a key in a listing it names a version since the snapshot, not the last
+		}
+		n, version := op.Error.Named(), op.Error.Details["current_version"]
+		if head, has := op.Error.Details["current_head"]; has {
+			n, version = headOf(n.Namespace, n.Agent), head
+		}
+		was, err := strconv.ParseUint(version, 10, 64)
+		if err != nil {
+			continue // it does not say
+		}
+		c.refused = append(c.refused, &claim{op: op, call: first, ret: op.Return, firm: true, sees: []sight{{n, facts{known: knowsVersion, version: was}}}})
+	}
+}
+
+// refusedIn lists the refusals that must have happened within a window: after one of its
+// claims that was over before, and before one that was called afterwards. Where a window
+// begins or ends with the history, that holds of all.
+func (c *claims) refusedIn(placed []*claim, first, last bool) []*claim {
+	var list []*claim
+	for _, a := range c.refused {
+		after := first || slices.ContainsFunc(placed, func(b *claim) bool { return b.ret < a.call })
+		before := last || slices.ContainsFunc(placed, func(b *claim) bool { return b.call > a.ret })
+		if after && before {
+			list = append(list, a)
+		}
+	}
+	return list
+}

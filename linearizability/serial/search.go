@@ -1,0 +1,211 @@
+package serial
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/anishathalye/porcupine"
+	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/linearizability/verdict"
+)
+
+// search is one call of Porcupine: the model, and the claims it is tried on. Claims
+// with places come in that order and no other, so that the search tries only what
+// the answers leave open: where commits of unknown outcome can have been.
+type search struct {
+	part  *part
+	moves []*move
+	begin *ledger
+	room  []int // for free commits, before each placed claim
+	left  int   // steps until it is given up
+}
+
+// move is a claim, its names looked up.
+type move struct {
+	*claim
+	turn int // how many placed claims come before it
+	sees []facts
+	at   []int // keys that it sees
+	does []int // keys that it does something to, as in claim.does
+}
+
+// ledger is the model's state. It is never changed.
+type ledger struct {
+	turn int // placed claims so far
+	free int // free commits since the last of them
+	keys []facts
+}
+
+func newSearch(p *part, w *window, steps int) *search {
+	s := &search{part: p, left: steps, begin: &ledger{}}
+	for _, n := range p.names {
+		s.begin.keys = append(s.begin.keys, w.know(n))
+	}
+	for _, a := range p.placed { // which are in the order of their places
+		s.add(a)
+	}
+	for _, a := range slices.Concat(p.free, p.refused) {
+		s.add(a)
+	}
+	if len(p.free) > 0 {
+		s.measure(w)
+	}
+	return s
+}
+
+// measure looks how much room there is before each placed claim. Where its place
+// is not after the one before, the order is broken and that is said elsewhere.
+func (s *search) measure(w *window) {
+	at := w.base
+	for _, a := range s.part.placed {
+		upTo := a.point
+		if a.commit {
+			upTo--
+		}
+		s.room = append(s.room, max(w.room(at, max(at, upTo)), 0))
+		at = max(at, a.point)
+	}
+}
+
+func (s *search) add(a *claim) {
+	v := &move{claim: a, turn: len(s.moves)}
+	for i := range a.sees {
+		v.at = append(v.at, s.part.index[a.sees[i].name])
+		v.sees = append(v.sees, a.sees[i].facts)
+	}
+	for i := range a.does {
+		v.does = append(v.does, s.part.index[a.does[i].name])
+	}
+	s.moves = append(s.moves, v)
+}
+
+func (s *search) model() porcupine.Model {
+	return porcupine.Model{
+		Init: func() any { return s.begin },
+		Step: func(state, input, _ any) (bool, any) { return s.step(state.(*ledger), input.(*move)) },
+		Equal: func(a, b any) bool {
+			x, y := a.(*ledger), b.(*ledger)
+			return x == y || x.turn == y.turn && x.free == y.free && slices.Equal(x.keys, y.keys)
+		},
+	}
+}
+
+func (s *search) operations() []porcupine.Operation {
+	list := make([]porcupine.Operation, len(s.moves))
+	for i, v := range s.moves {
+		list[i] = porcupine.Operation{ClientId: i, Input: v, Call: v.call, Return: v.ret}
+	}
+	return list
+}
+
+// step is the sequential model.
+func (s *search) step(l *ledger, v *move) (bool, *ledger) {
+	if s.left == 0 {
+		return false, l // given up: the search ends by itself now
+	}
+	s.left--
+	next, clash := s.try(l, v)
+	switch {
+	case clash == nil:
+		return true, next
+	case v.placed || v.firm:
+		return false, l
+	}
+	// It may not have happened. That is as if it happened in the end, to nobody's
+	// notice.
+	return l.turn == len(s.part.placed), l
+}
+
+// clash is why a claim cannot come next.
+type clash struct {
+	name       history.Name
+	have, want facts
+}
+
+var outOfTurn, noRoom = &clash{}, &clash{}
+
+// try does a move, if it can come next.
+func (s *search) try(l *ledger, v *move) (*ledger, *clash) {
+	next := &ledger{turn: l.turn}
+	if v.firm {
+		next.free = l.free
+	} else if v.placed {
+		if l.turn != v.turn {
+			return l, outOfTurn
+		}
+		next.turn++
+	} else if next.free = l.free + 1; l.turn < len(s.room) && next.free > s.room[l.turn] {
+		return l, noRoom
+	}
+	keys, shared := l.keys, true
+	set := func(i int, f facts) {
+		if shared {
+			keys, shared = slices.Clone(keys), false
+		}
+		keys[i] = f
+	}
+	for k, i := range v.at {
+		f, ok := keys[i].meet(v.sees[k])
+		if !ok {
+			return l, &clash{s.part.names[i], keys[i], v.sees[k]}
+		}
+		if f != keys[i] {
+			set(i, f)
+		}
+	}
+	for k, i := range v.does {
+		e := &v.claim.does[k]
+		f, ok := e.on(keys[i])
+		if !ok {
+			return l, &clash{e.name, keys[i], e.facts}
+		}
+		set(i, f)
+	}
+	next.keys = keys
+	return next, nil
+}
+
+// explain tells where a search that failed got stuck: at the claim whose turn it
+// was, behind the longest order that was found.
+func (s *search) explain() verdict.Violation {
+	s.left = defaultSteps // the same search, so it ends as well
+	_, info := porcupine.CheckOperationsVerbose(s.model(), s.operations(), 0)
+	var longest []int
+	for _, order := range info.PartialLinearizations()[0] { // in no order of their own
+		if len(order) > len(longest) || len(order) == len(longest) && slices.Compare(order, longest) < 0 {
+			longest = order
+		}
+	}
+	l := s.begin
+	for _, i := range longest {
+		_, l = s.step(l, s.moves[i])
+	}
+	stuck := s.stuck(l, longest)
+	v := verdict.Violation{
+		Promise: "G3", Check: "not-linearizable", Op: stuck.op.ID, CommitTS: stuck.point, Time: stuck.op.Return,
+		Sentence: fmt.Sprintf("#%d %s of %s: no order of %d answers explains them all, and it is the first that does not fit", stuck.op.ID, stuck.op.Kind, stuck.op.Client, len(s.moves)),
+	}
+	if _, c := s.try(l, stuck); c != nil {
+		v.Sentence += fmt.Sprintf(": key %q of agent %q", c.name.Key, c.name.Agent)
+		v.Expected, v.Got = c.have.String(), c.want.String()
+	}
+	return v
+}
+
+// stuck is the claim that does not fit behind an order: that whose turn it is or, if
+// nothing is wrong with that, a refusal that is not in the order.
+func (s *search) stuck(l *ledger, order []int) *move {
+	var turn *move
+	if l.turn < len(s.part.placed) {
+		turn = s.moves[l.turn]
+		if _, c := s.try(l, turn); c != nil {
+			return turn
+		}
+	}
+	for i, v := range s.moves {
+		if v.firm && !slices.Contains(order, i) {
+			return v
+		}
+	}
+	return turn // all placed claims having had their turn, and all refusals theirs, nothing can fail
+}
