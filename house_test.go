@@ -33,6 +33,13 @@ var doors = map[string][]ban{
 		{module + "/client", "the service must not lean on its own client"},
 		{module + "/cmd", "commands are the outermost room"},
 	},
+	"server/structwire": {
+		{module + "/server", "it is about bytes of one type, and knows of no service"},
+		{module + "/history", "as above"},
+	},
+	"server/wiretest": {
+		{module + "/", "it is for tests, and about bytes"},
+	},
 	"server/conns": {
 		{module + "/", "it stands between gRPC and the network and knows of no service"},
 	},

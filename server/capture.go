@@ -17,6 +17,7 @@ import (
 	"statehouse.dev/statehouse/history"
 	"statehouse.dev/statehouse/history/capture"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+	"statehouse.dev/statehouse/server/structwire"
 )
 
 // Capture says where to record, and how much.
@@ -108,7 +109,7 @@ func (s *Service) dump(ctx context.Context, out io.Writer, redaction capture.Red
 }
 
 func (s *Service) dumpOptions(redaction capture.Redaction) capture.Options {
-	return capture.Options{Redaction: redaction, Source: captureSource{s.engine}, StructText: structToJSON}
+	return capture.Options{Redaction: redaction, Source: captureSource{s.engine}, StructText: structwire.Text}
 }
 
 // DumpCapture writes what was captured to a file beside the ring: for a signal, which

@@ -18,6 +18,8 @@ import (
 	"pgregory.net/rapid"
 
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+	"statehouse.dev/statehouse/server/structwire"
+	"statehouse.dev/statehouse/server/wiretest"
 )
 
 // decode is what the server's side of gRPC does with a request's bytes.
@@ -69,17 +71,17 @@ func longTag(num protowire.Number, size int) []byte {
 func TestStructsAreNotUnmarshalled(t *testing.T) {
 	value := wireOf(t, structOf(t, map[string]any{"k": []any{1, "x", map[string]any{}}}))
 	for size := 1; size <= 5; size++ {
-		write := append(protowire.AppendBytes(longTag(writeValue, size), value), text(4, "key")...)
-		op := append(text(3, "key"), protowire.AppendBytes(longTag(operationsItem, size), value)...)
+		write := append(protowire.AppendBytes(longTag(writeValue, size), value), wiretest.Text(4, "key")...)
+		op := append(wiretest.Text(3, "key"), protowire.AppendBytes(longTag(operationsItem, size), value)...)
 		var w pb.WriteRequest
 		var x pb.TransactRequest
 		if err := decode(t, write, &w); err != nil || w.Value != nil || w.Key != "key" {
 			t.Errorf("tag of %d bytes: err %v, value %v, key %q", size, err, w.Value, w.Key)
 		}
-		if raw, given, err := rawStruct(&w); !given || err != nil || !bytes.Equal(raw, value) {
+		if raw, given, err := structwire.Wire(&w); !given || err != nil || !bytes.Equal(raw, value) {
 			t.Errorf("tag of %d bytes: the Struct's bytes are not kept: %v %v", size, given, err)
 		}
-		wire := append(text(1, "id"), append(message(operations, op), message(operations, text(3, "other"), op)...)...)
+		wire := append(wiretest.Text(1, "id"), append(wiretest.Message(operations, op), wiretest.Message(operations, wiretest.Text(3, "other"), op)...)...)
 		if err := decode(t, wire, &x); err != nil || len(x.Operations) != 2 {
 			t.Fatalf("tag of %d bytes: err %v, %d operations", size, err, len(x.Operations))
 		}
@@ -87,7 +89,7 @@ func TestStructsAreNotUnmarshalled(t *testing.T) {
 			if o.Value != nil || o.Key != "key" {
 				t.Errorf("tag of %d bytes, operation %d: key %q, the Struct was unmarshalled: %v", size, i, o.Key, o.Value)
 			}
-			if raw, given, err := rawStruct(o); !given || err != nil || !bytes.Equal(raw, value) {
+			if raw, given, err := structwire.Wire(o); !given || err != nil || !bytes.Equal(raw, value) {
 				t.Errorf("tag of %d bytes, operation %d: the Struct's bytes are not kept: %v %v", size, i, given, err)
 			}
 		}
@@ -118,7 +120,7 @@ func TestCodecChangesNothingElse(t *testing.T) {
 			t.Fatal(err, checkParsed(&got))
 		}
 		for i, op := range got.Operations {
-			raw, given, err := rawStruct(op)
+			raw, given, err := structwire.Wire(op)
 			if err != nil || given != (req.Operations[i].Value != nil) {
 				t.Fatalf("operation %d: %v, given %v", i, err, given)
 			}
@@ -172,18 +174,18 @@ func TestOneValueOrNone(t *testing.T) {
 // The rule must hold for bytes that no library writes, too.
 func TestOneValueInOddBytes(t *testing.T) {
 	r := newRig(t)
-	value := entry("a", double(1))
+	value := wiretest.Entry("a", wiretest.Double(1))
 	for size := 1; size <= 5; size++ {
 		odd := protowire.AppendBytes(longTag(operationsItem, size), value)
-		deletes := append(append(text(2, "a"), text(3, "k")...), varint(6, 1)...)
-		err := r.raw(transactMethod, append(text(1, r.id()), message(operations, deletes, odd)...))
+		deletes := append(append(wiretest.Text(2, "a"), wiretest.Text(3, "k")...), wiretest.Varint(6, 1)...)
+		err := r.raw(transactMethod, append(wiretest.Text(1, r.id()), wiretest.Message(operations, deletes, odd)...))
 		invalidArgument(t, "a delete with a value", err, "not both")
 	}
-	twice := bytes.Join([][]byte{text(2, "a"), text(3, "k"), message(operationsItem, value), message(operationsItem, value)}, nil)
-	err := r.raw(transactMethod, append(text(1, r.id()), message(operations, twice)...))
+	twice := bytes.Join([][]byte{wiretest.Text(2, "a"), wiretest.Text(3, "k"), wiretest.Message(operationsItem, value), wiretest.Message(operationsItem, value)}, nil)
+	err := r.raw(transactMethod, append(wiretest.Text(1, r.id()), wiretest.Message(operations, twice)...))
 	invalidArgument(t, "a value twice", err, "twice")
-	number := bytes.Join([][]byte{text(2, "a"), text(3, "k"), varint(operationsItem, 1)}, nil)
-	err = r.raw(transactMethod, append(text(1, r.id()), message(operations, number)...))
+	number := bytes.Join([][]byte{wiretest.Text(2, "a"), wiretest.Text(3, "k"), wiretest.Varint(operationsItem, 1)}, nil)
+	err = r.raw(transactMethod, append(wiretest.Text(1, r.id()), wiretest.Message(operations, number)...))
 	invalidArgument(t, "a value of the wrong wire type", err, "absent")
 }
 
@@ -200,10 +202,10 @@ func TestMalformedRequests(t *testing.T) {
 		"length past the end":   {0x0a, 0x7f, 'x'},
 		"length past memory":    {0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f},
 		"reserved wire type":    {0x0e, 0x00},
-		"not UTF-8":             text(1, "a\xff"),
-		"operation cut":         message(operations, []byte{0x0a}),
-		"the mark":              message(malformedField, nil),
-		"the mark with content": append(text(malformedField, "x"), good...),
+		"not UTF-8":             wiretest.Text(1, "a\xff"),
+		"operation cut":         wiretest.Message(operations, []byte{0x0a}),
+		"the mark":              wiretest.Message(malformedField, nil),
+		"the mark with content": append(wiretest.Text(malformedField, "x"), good...),
 	} {
 		invalidArgument(t, what+" Transact", r.raw(transactMethod, wire), "well-formed")
 	}
@@ -235,12 +237,14 @@ func TestCompressedAndOversizeAreRefused(t *testing.T) {
 
 func TestCrowdedRequestsAreRefused(t *testing.T) {
 	r := newRig(t)
-	crowd := func(n int) []byte { return bytes.Repeat(message(2, text(2, "a"), text(3, "k"), varint(6, 1)), n) }
-	refused(t, "too many elements", r.raw(transactMethod, append(text(1, r.id()), crowd(maxElements+1)...)),
+	crowd := func(n int) []byte {
+		return bytes.Repeat(wiretest.Message(2, wiretest.Text(2, "a"), wiretest.Text(3, "k"), wiretest.Varint(6, 1)), n)
+	}
+	refused(t, "too many elements", r.raw(transactMethod, append(wiretest.Text(1, r.id()), crowd(maxElements+1)...)),
 		codes.ResourceExhausted, pb.ErrorCode_LIMIT_EXCEEDED, "32768")
-	refused(t, "too many operations", r.raw(transactMethod, append(text(1, r.id()), crowd(maxElements)...)),
+	refused(t, "too many operations", r.raw(transactMethod, append(wiretest.Text(1, r.id()), crowd(maxElements)...)),
 		codes.ResourceExhausted, pb.ErrorCode_LIMIT_EXCEEDED, "operations", "32768", "5000")
-	if err := r.raw(transactMethod, append(text(1, r.id()), crowd(1000)...)); err != nil {
+	if err := r.raw(transactMethod, append(wiretest.Text(1, r.id()), crowd(1000)...)); err != nil {
 		t.Errorf("as many operations as are allowed: %v", err)
 	}
 }
@@ -249,12 +253,12 @@ func TestCrowdedRequestsAreRefused(t *testing.T) {
 // empty element is 2 bytes on the wire and some 150 in memory.
 func TestRequestsDoNotBlowUp(t *testing.T) {
 	const most = 32 << 20
-	empties := func(num protowire.Number) []byte { return bytes.Repeat(message(num), maxRequestBytes/2-8) }
+	empties := func(num protowire.Number) []byte { return bytes.Repeat(wiretest.Message(num), maxRequestBytes/2-8) }
 	keys := []byte{}
 	for i := 0; len(keys) < maxRequestBytes-16; i++ {
-		keys = append(keys, message(5, text(1, string(rune('0'+i%64))+string(rune('0'+i/64%64))+string(rune(i/4096+'0'))))...)
+		keys = append(keys, wiretest.Message(5, wiretest.Text(1, string(rune('0'+i%64))+string(rune('0'+i/64%64))+string(rune(i/4096+'0'))))...)
 	}
-	deep := entry("k", message(listKind, bytes.Repeat(message(listValues, varint(nullKind, 0)), 900_000)))
+	deep := wiretest.Entry("k", wiretest.Message(structwire.ListKind, bytes.Repeat(wiretest.Message(structwire.ListValues, wiretest.Varint(structwire.NullKind, 0)), 900_000)))
 	for _, c := range []struct {
 		what string
 		into proto.Message
@@ -267,10 +271,10 @@ func TestRequestsDoNotBlowUp(t *testing.T) {
 		{"key preconditions of a commit", &pb.CommitRequest{}, empties(3)},
 		{"head preconditions of a commit", &pb.CommitRequest{}, empties(4)},
 		{"names", &pb.BatchGetStateRequest{}, empties(1)},
-		{"a Struct", &pb.WriteRequest{}, message(writeValue, deep)},
-		{"a Struct in an operation", &pb.TransactRequest{}, message(operations, message(operationsItem, deep))},
-		{"a Struct in an operation, oddly", &pb.TransactRequest{}, message(operations, protowire.AppendBytes(longTag(operationsItem, 3), deep))},
-		{"unknown fields", &pb.WriteRequest{}, bytes.Repeat(message(99), maxRequestBytes/3)},
+		{"a Struct", &pb.WriteRequest{}, wiretest.Message(writeValue, deep)},
+		{"a Struct in an operation", &pb.TransactRequest{}, wiretest.Message(operations, wiretest.Message(operationsItem, deep))},
+		{"a Struct in an operation, oddly", &pb.TransactRequest{}, wiretest.Message(operations, protowire.AppendBytes(longTag(operationsItem, 3), deep))},
+		{"unknown fields", &pb.WriteRequest{}, bytes.Repeat(wiretest.Message(99), maxRequestBytes/3)},
 	} {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)

@@ -9,14 +9,15 @@ import (
 
 	"statehouse.dev/statehouse/engine"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+	"statehouse.dev/statehouse/server/structwire"
 )
 
 // setValue reads the one value that a write carries: JSON text or a Struct.
 func (s *Service) setValue(w *engine.Write, m proto.Message, text []byte) error {
-	wire, isStruct, err := rawStruct(m)
+	wire, isStruct, err := structwire.Wire(m)
 	switch {
 	case err != nil:
-		return err
+		return invalid("value", err.Error())
 	case isStruct && len(text) > 0:
 		return invalid("value", "a write carries value or value_json, not both")
 	case !isStruct && len(text) == 0:
@@ -29,7 +30,7 @@ func (s *Service) setValue(w *engine.Write, m proto.Message, text []byte) error 
 	if w.SentBytes > s.engine.Limits().ValueBytes {
 		return nil // the engine refuses it with both sizes; not worth transcoding
 	}
-	if w.Value, err = structToJSON(wire); err != nil {
+	if w.Value, err = structwire.JSON(wire); err != nil {
 		return invalid("value", "the value is refused: "+err.Error())
 	}
 	return nil
@@ -71,17 +72,19 @@ func (v valueSetter) growth() int64 {
 }
 
 // set fills m's fields for a Struct, or its JSON field through text, with key's value.
-func (v valueSetter) set(m proto.Message, fields structFieldNumbers, text *[]byte, key string, value []byte) error {
+func (v valueSetter) set(m proto.Message, fields structwire.Fields, text *[]byte, key string, value []byte) error {
 	switch v.encoding {
 	case pb.ValueEncoding_VALUE_ENCODING_JSON:
 		*text = value
 	case pb.ValueEncoding_VALUE_ENCODING_STRUCT:
-		inexact, err := setStruct(m, fields, value)
+		inexact, err := structwire.Set(m, fields, value)
 		if err != nil {
 			return fail(engine.ErrDataLoss, fmt.Sprintf("the stored value of key %q is not JSON: %v", key, err))
 		}
-		if v.strict && inexact.count > 0 {
-			return inexact.refusal(key)
+		if v.strict && inexact.Count > 0 {
+			return fail(errNotRepresentable, fmt.Sprintf(
+				"a Struct cannot carry the value of key %q exactly: the number %s at byte %d is none that a double can hold; ask for VALUE_ENCODING_JSON",
+				key, inexact.First, inexact.Offset))
 		}
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+	"statehouse.dev/statehouse/server/wiretest"
 )
 
 // nameField says under which number a method's request has a name.
@@ -32,9 +33,9 @@ func nameFields() []nameField {
 				wire := head(r)
 				for other, n := range nums { // any order: protobuf's fields have none
 					if other == field {
-						wire = append(wire, message(n, name)...)
+						wire = append(wire, wiretest.Message(n, name)...)
 					} else {
-						wire = append(wire, text(n, "x")...)
+						wire = append(wire, wiretest.Text(n, "x")...)
 					}
 				}
 				return wire
@@ -49,33 +50,33 @@ func nameFields() []nameField {
 			f := &out[from+i]
 			content := f.wire
 			f.wire = func(r *rig, name []byte) []byte {
-				return append(head(r), message(at, content(r, name))...)
+				return append(head(r), wiretest.Message(at, content(r, name))...)
 			}
 		}
 	}
 	nothing := func(*rig) []byte { return nil }
-	open := func(r *rig) []byte { return text(1, r.begin()) }
-	fresh := func(r *rig) []byte { return text(1, r.id()) }
+	open := func(r *rig) []byte { return wiretest.Text(1, r.begin()) }
+	fresh := func(r *rig) []byte { return wiretest.Text(1, r.id()) }
 	record := func(from protowire.Number) map[string]protowire.Number {
 		return map[string]protowire.Number{"namespace": from, "agent_id": from + 1, "key": from + 2}
 	}
 	agent := map[string]protowire.Number{"namespace": 1, "agent_id": 2}
-	flat("Write", func(r *rig) []byte { return append(open(r), text(6, "{}")...) }, record(2))
+	flat("Write", func(r *rig) []byte { return append(open(r), wiretest.Text(6, "{}")...) }, record(2))
 	flat("Delete", open, record(2))
 	flat("GetState", nothing, record(1))
-	flat("GetState", func(r *rig) []byte { return text(6, r.begin()) }, record(1))
+	flat("GetState", func(r *rig) []byte { return wiretest.Text(6, r.begin()) }, record(1))
 	flat("GetStateAtVersion", nothing, record(1))
 	flat("GetHistory", nothing, record(1))
 	flat("ListKeys", nothing, agent)
-	flat("ListKeys", func(r *rig) []byte { return text(8, r.begin()) }, agent)
+	flat("ListKeys", func(r *rig) []byte { return wiretest.Text(8, r.begin()) }, agent)
 	flat("ScanPrefix", nothing, agent)
 	flat("Replay", nothing, agent)
 	flat("ReplayBatches", nothing, agent)
 	flat("Watch", nothing, agent)
 	flat("ListAgents", nothing, map[string]protowire.Number{"namespace": 1})
 	nested("BatchGetState", nothing, 1, nil, record(1))
-	nested("Transact", fresh, 2, text(5, "{}"), record(1))
-	nested("Transact", fresh, 2, varint(6, 1), record(1))
+	nested("Transact", fresh, 2, wiretest.Text(5, "{}"), record(1))
+	nested("Transact", fresh, 2, wiretest.Varint(6, 1), record(1))
 	nested("Transact", fresh, 3, nil, record(1))
 	nested("Transact", fresh, 4, nil, agent)
 	nested("Commit", open, 3, nil, record(1))
@@ -230,9 +231,9 @@ func TestScanStaysWithItsPrefix(t *testing.T) {
 func TestTransactionIDs(t *testing.T) {
 	r := newRig(t)
 	try := func(id string) error {
-		wire := append(message(1, []byte(id)), message(operations, text(2, "a"), text(3, "k"), text(5, "{}"))...)
+		wire := append(wiretest.Message(1, []byte(id)), wiretest.Message(operations, wiretest.Text(2, "a"), wiretest.Text(3, "k"), wiretest.Text(5, "{}"))...)
 		err := r.raw(transactMethod, wire)
-		if got := r.raw("GetTransaction", message(1, []byte(id))); (got == nil) != (err == nil) {
+		if got := r.raw("GetTransaction", wiretest.Message(1, []byte(id))); (got == nil) != (err == nil) {
 			t.Errorf("Transact of %.20q says %v, GetTransaction %v", id, err, got)
 		}
 		return err

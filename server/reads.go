@@ -8,6 +8,7 @@ import (
 
 	"statehouse.dev/statehouse/engine"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+	"statehouse.dev/statehouse/server/structwire"
 )
 
 // Bounds of an answer. A gRPC client accepts 4 MiB unless told otherwise.
@@ -21,11 +22,11 @@ const (
 
 // Where answers have a Struct.
 var (
-	getStateValue     = structFieldNumbers{value: 1, inexact: 8}
-	stateVersionValue = structFieldNumbers{value: 1, inexact: 7}
-	stateEntryValue   = structFieldNumbers{value: 2, inexact: 7}
-	historyValue      = structFieldNumbers{value: 7, inexact: 9}
-	operationValue    = structFieldNumbers{value: 2, inexact: 8}
+	getStateValue     = structwire.Fields{Value: 1, Inexact: 8}
+	stateVersionValue = structwire.Fields{Value: 1, Inexact: 7}
+	stateEntryValue   = structwire.Fields{Value: 2, Inexact: 7}
+	historyValue      = structwire.Fields{Value: 7, Inexact: 9}
+	operationValue    = structwire.Fields{Value: 2, Inexact: 8}
 )
 
 // readPoint resolves where a read outside a transaction is taken.

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+	"statehouse.dev/statehouse/server/wiretest"
 )
 
 // paths are the ways a value comes in.
@@ -125,8 +126,8 @@ func TestValuesRefused(t *testing.T) {
 			}
 		}
 	}
-	twice := append(entry("a", double(1)), entry("a", double(2))...)
-	wire := append(text(1, r.id()), message(operations, text(2, "a"), text(3, "k"), message(operationsItem, twice))...)
+	twice := append(wiretest.Entry("a", wiretest.Double(1)), wiretest.Entry("a", wiretest.Double(2))...)
+	wire := append(wiretest.Text(1, r.id()), wiretest.Message(operations, wiretest.Text(2, "a"), wiretest.Text(3, "k"), wiretest.Message(operationsItem, twice))...)
 	invalidArgument(t, "a Struct with a key twice", r.raw(transactMethod, wire), "twice")
 }
 

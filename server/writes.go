@@ -8,6 +8,7 @@ import (
 
 	"statehouse.dev/statehouse/engine"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+	"statehouse.dev/statehouse/server/structwire"
 )
 
 func (s *Service) BeginTransaction(_ context.Context, req *pb.BeginTransactionRequest) (*pb.BeginTransactionResponse, error) {
@@ -107,11 +108,13 @@ func (s *Service) refused(req any, err error) error {
 }
 
 func refuseValue(op *pb.TransactOperation) error {
-	_, given, err := rawStruct(op)
-	if err == nil && (given || len(op.GetValueJson()) > 0) {
-		err = invalid("delete", "an operation is a delete or carries a value, not both")
+	switch _, given, err := structwire.Wire(op); {
+	case err != nil:
+		return invalid("value", err.Error())
+	case given || len(op.GetValueJson()) > 0:
+		return invalid("delete", "an operation is a delete or carries a value, not both")
 	}
-	return err
+	return nil
 }
 
 // versionsInOrder lists the versions one an operation.

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 
+	"google.golang.org/protobuf/proto"
 	"statehouse.dev/statehouse/history"
 	"statehouse.dev/statehouse/history/redact"
 )
@@ -60,8 +61,8 @@ type Options struct {
 	// Source of the log and of the state that the capture begins with. Nil: there is
 	// none, and only what clients were told is in the history.
 	Source Source
-	// StructText is the JSON of a Struct that the daemon's codec left unparsed.
-	StructText func(wire []byte) ([]byte, error)
+	// StructText is the JSON of the Struct that a request, or an operation in one, carries.
+	StructText func(m proto.Message) (text []byte, given bool, err error)
 }
 
 // Dump writes what was captured as a history.

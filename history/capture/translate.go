@@ -31,7 +31,7 @@ type running struct {
 // maxPages bounds the tokens that are remembered.
 const maxPages = 100_000
 
-func newTranslator(t *tape, structText func([]byte) ([]byte, error)) *translator {
+func newTranslator(t *tape, structText func(proto.Message) ([]byte, bool, error)) *translator {
 	return &translator{t: t, values: valueReader{structText: structText}, pages: make(map[string]int), open: make(map[uint64]*running)}
 }
 

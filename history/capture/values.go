@@ -3,7 +3,6 @@ package capture
 import (
 	"strings"
 
-	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/structpb"
@@ -15,9 +14,9 @@ import (
 // sorted, numbers in a normal form. A client may write a value as a Struct and
 // read it as JSON, or the other way round; to the judge it is one value then.
 type valueReader struct {
-	// structText is the JSON of a Struct that the daemon's codec left unparsed in a
-	// request.
-	structText func(wire []byte) ([]byte, error)
+	// structText is the JSON of the Struct that a request, or an operation in it, carries;
+	// nil: none does.
+	structText func(m proto.Message) (text []byte, given bool, err error)
 	none       bool // nobody wants values, and they cost most
 }
 
@@ -31,30 +30,20 @@ func (v valueReader) request(m proto.Message) (err error) {
 		if field == nil {
 			return
 		}
-		for unknown := m.GetUnknown(); len(unknown) > 0; {
-			num, typ, n := protowire.ConsumeField(unknown)
-			if n < 0 {
+		if v.structText != nil {
+			text, given, terr := v.structText(m.Interface())
+			if terr != nil {
+				err = terr
 				return
 			}
-			if num >= hiddenFields && typ == protowire.BytesType {
-				_, _, tag := protowire.ConsumeTag(unknown)
-				wire, _ := protowire.ConsumeBytes(unknown[tag:])
-				text, terr := v.structText(wire)
-				if terr != nil {
-					err = terr
-					return
-				}
+			if given {
 				m.Set(field, protoreflect.ValueOfBytes(text))
 			}
-			unknown = unknown[n:]
 		}
 		normalField(m, field)
 	})
 	return err
 }
-
-// hiddenFields are those that the daemon's codec keeps Structs in (see there).
-const hiddenFields = 19000
 
 // answer reads the values of an answer.
 func (v valueReader) answer(m proto.Message) (err error) {

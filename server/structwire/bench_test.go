@@ -1,4 +1,4 @@
-package server
+package structwire
 
 import (
 	"encoding/json"
@@ -47,7 +47,7 @@ func BenchmarkStructAnswer(b *testing.B) {
 			b.ReportAllocs()
 			text := []byte(text)
 			for b.Loop() {
-				if _, _, err := appendStruct(nil, text); err != nil {
+				if _, _, err := Append(nil, text); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -1,4 +1,4 @@
-package server
+package structwire
 
 import (
 	"bytes"
@@ -16,74 +16,56 @@ import (
 	"pgregory.net/rapid"
 
 	"statehouse.dev/statehouse/engine"
+	"statehouse.dev/statehouse/server/wiretest"
 )
 
 // Wire bytes by hand: what no protobuf library would write.
-
-func message(num protowire.Number, content ...[]byte) []byte {
-	return protowire.AppendBytes(protowire.AppendTag(nil, num, protowire.BytesType), bytes.Join(content, nil))
-}
-
-func varint(num protowire.Number, v uint64) []byte {
-	return protowire.AppendVarint(protowire.AppendTag(nil, num, protowire.VarintType), v)
-}
-
-func double(d float64) []byte {
-	return protowire.AppendFixed64(protowire.AppendTag(nil, numberKind, protowire.Fixed64Type), math.Float64bits(d))
-}
-
-func text(num protowire.Number, s string) []byte { return message(num, []byte(s)) }
-
-// entry is an entry of a Struct: a key and the content of a Value.
-func entry(key string, value ...[]byte) []byte {
-	return message(structFields, text(entryKey, key), message(entryValue, value...))
-}
 
 // nestedWire is a Struct in whose field k is a Struct, and so on, n of them.
 func nestedWire(n int, inner ...[]byte) []byte {
 	wire := bytes.Join(inner, nil)
 	for range n - 1 {
-		wire = entry("k", message(structKind, wire))
+		wire = wiretest.Entry("k", wiretest.Message(structKind, wire))
 	}
 	return wire
 }
 
 func TestStructToJSON(t *testing.T) {
-	unknown := append(varint(19, 1), append(protowire.AppendTag(nil, 20, protowire.StartGroupType),
-		append(text(1, "x"), protowire.AppendTag(nil, 20, protowire.EndGroupType)...)...)...)
+	unknown := append(wiretest.Varint(19, 1), append(protowire.AppendTag(nil, 20, protowire.StartGroupType),
+		append(wiretest.Text(1, "x"), protowire.AppendTag(nil, 20, protowire.EndGroupType)...)...)...)
 	for _, c := range []struct {
 		name string
 		wire []byte
 		want string
 	}{
 		{"empty", nil, `{}`},
-		{"every kind", bytes.Join([][]byte{entry("null", varint(nullKind, 0)), entry("n", double(1.5)),
-			entry("s", text(stringKind, "é")), entry("t", varint(boolKind, 1)), entry("f", varint(boolKind, 0)),
-			entry("o", message(structKind)), entry("l", message(listKind))}, nil),
+		{"every kind", bytes.Join([][]byte{wiretest.Entry("null", wiretest.Varint(NullKind, 0)), wiretest.Entry("n", wiretest.Double(1.5)),
+			wiretest.Entry("s", wiretest.Text(stringKind, "é")), wiretest.Entry("t", wiretest.Varint(boolKind, 1)), wiretest.Entry("f", wiretest.Varint(boolKind, 0)),
+			wiretest.Entry("o", wiretest.Message(structKind)), wiretest.Entry("l", wiretest.Message(ListKind))}, nil),
 			`{"null":null,"n":1.5,"s":"é","t":true,"f":false,"o":{},"l":[]}`},
-		{"a list of messages", entry("a", message(listKind, message(listValues,
-			message(structKind, entry("role", text(stringKind, "user")))), message(listValues, double(2)))),
+		{"a list of messages", wiretest.Entry("a", wiretest.Message(ListKind, wiretest.Message(ListValues,
+			wiretest.Message(structKind, wiretest.Entry("role", wiretest.Text(stringKind, "user")))), wiretest.Message(ListValues, wiretest.Double(2)))),
 			`{"a":[{"role":"user"},2]}`},
-		{"other null and bool numbers", append(entry("n", varint(nullKind, math.MaxUint64)), entry("b", varint(boolKind, 2))...),
+		{"other null and bool numbers", append(wiretest.Entry("n", wiretest.Varint(NullKind, math.MaxUint64)), wiretest.Entry("b", wiretest.Varint(boolKind, 2))...),
 			`{"n":null,"b":true}`},
-		{"value before key", message(structFields, message(entryValue, double(1)), text(entryKey, "k")), `{"k":1}`},
-		{"key twice in one entry", message(structFields, text(entryKey, "j"), message(entryValue, double(1)), text(entryKey, "k")), `{"k":1}`},
-		{"no key", message(structFields, message(entryValue, double(1))), `{"":1}`},
-		{"the last kind counts", entry("k", message(structKind, entry("x", double(1))), text(stringKind, "s"), double(3)), `{"k":3}`},
-		{"two objects, not merged", entry("k", message(structKind, entry("x", double(1))), varint(nullKind, 0),
-			message(structKind, entry("y", double(2)))), `{"k":{"y":2}}`},
-		{"unknown fields", bytes.Join([][]byte{unknown, message(structFields, unknown, text(entryKey, "k"),
-			message(entryValue, unknown, message(listKind, unknown), unknown), unknown), unknown}, nil), `{"k":[]}`},
-		{"same key in two objects", append(entry("k", message(structKind, entry("k", double(1)))), entry("j", double(1))...), `{"k":{"k":1},"j":1}`},
-		{"escapes", entry("\"\\/", text(stringKind, "\x00\x01\x1f\b\f\n\r\t\x7f<&>\u2028😀")),
+		{"value before key", wiretest.Message(structFields, wiretest.Message(entryValue, wiretest.Double(1)), wiretest.Text(entryKey, "k")), `{"k":1}`},
+		{"key twice in one entry", wiretest.Message(structFields, wiretest.Text(entryKey, "j"), wiretest.Message(entryValue, wiretest.Double(1)), wiretest.Text(entryKey, "k")), `{"k":1}`},
+		{"no key", wiretest.Message(structFields, wiretest.Message(entryValue, wiretest.Double(1))), `{"":1}`},
+		{"the last kind counts", wiretest.Entry("k", wiretest.Message(structKind, wiretest.Entry("x", wiretest.Double(1))), wiretest.Text(stringKind, "s"), wiretest.Double(3)), `{"k":3}`},
+		{"two objects, not merged", wiretest.Entry("k", wiretest.Message(structKind, wiretest.Entry("x", wiretest.Double(1))), wiretest.Varint(NullKind, 0),
+			wiretest.Message(structKind, wiretest.Entry("y", wiretest.Double(2)))), `{"k":{"y":2}}`},
+		{"unknown fields", bytes.Join([][]byte{unknown, wiretest.Message(structFields, unknown, wiretest.Text(entryKey, "k"),
+			wiretest.Message(entryValue, unknown, wiretest.Message(ListKind, unknown), unknown), unknown), unknown}, nil), `{"k":[]}`},
+		{"same key in two objects", append(wiretest.Entry("k", wiretest.Message(structKind, wiretest.Entry("k", wiretest.Double(1)))), wiretest.Entry("j", wiretest.Double(1))...), `{"k":{"k":1},"j":1}`},
+		{"escapes", wiretest.Entry("\"\\/", wiretest.Text(stringKind, "\x00\x01\x1f\b\f\n\r\t\x7f<&>\u2028😀")),
 			`{"\"\\/":"\u0000\u0001\u001f\b\f\n\r\t` + "\x7f<&>\u2028😀" + `"}`},
 	} {
-		got, err := structToJSON(c.wire)
+		got, err := JSON(c.wire)
 		if err != nil || string(got) != c.want {
 			t.Errorf("%s: %s, %v; want %s", c.name, got, err, c.want)
 		}
 	}
-	if got, err := structToJSON(nestedWire(engine.MaxValueDepth)); err != nil || strings.Count(string(got), "{") != engine.MaxValueDepth {
+	if got, err := JSON(nestedWire(engine.MaxValueDepth)); err != nil || strings.Count(string(got), "{") != engine.MaxValueDepth {
 		t.Errorf("at the limit of depth: %s, %v", got, err)
 	}
 }
@@ -91,61 +73,61 @@ func TestStructToJSON(t *testing.T) {
 func TestStructToJSONRefuses(t *testing.T) {
 	var many []byte
 	for i := range 1000 {
-		many = append(many, entry(strconv.Itoa(i), double(0))...)
+		many = append(many, wiretest.Entry(strconv.Itoa(i), wiretest.Double(0))...)
 	}
-	lists := message(listKind)
+	lists := wiretest.Message(ListKind)
 	for range engine.MaxValueDepth - 1 {
-		lists = message(listKind, message(listValues, lists))
+		lists = wiretest.Message(ListKind, wiretest.Message(ListValues, lists))
 	}
 	for _, c := range []struct {
 		name string
 		wire []byte
 		says string
 	}{
-		{"NaN", entry("k", double(math.NaN())), "NaN"},
-		{"infinity", entry("k", double(math.Inf(-1))), "-Inf"},
-		{"a Value without kind", entry("k"), "no kind"},
-		{"a Value without kind in a list", entry("k", message(listKind, message(listValues))), "no kind"},
-		{"a Value with unknown kinds only", entry("k", varint(7, 1)), "no kind"},
-		{"an entry without value", message(structFields, text(entryKey, "k")), "no value"},
-		{"a key twice", append(entry("k", double(1)), entry("k", double(2))...), `"k" twice`},
-		{"a missing key twice", append(entry("", double(1)), message(structFields, message(entryValue, double(1)))...), `twice`},
-		{"one of many keys twice", append(many, entry("7", double(0))...), "twice"},
-		{"two values", message(structFields, message(entryValue, double(1)), message(entryValue, double(2))), "two values"},
-		{"two objects", entry("k", message(structKind), message(structKind)), "merged"},
-		{"two lists", entry("k", message(listKind), message(listKind)), "merged"},
-		{"a key in bad UTF-8", entry("\xff", double(1)), "UTF-8"},
-		{"a string in bad UTF-8", entry("k", text(stringKind, "\xed\xa0\x80")), "UTF-8"},
-		{"bad UTF-8 in a kind that loses", entry("k", text(stringKind, "\xff"), double(1)), "UTF-8"},
-		{"fields of a wrong type", varint(structFields, 1), "wire type 0"},
-		{"a key of a wrong type", message(structFields, varint(entryKey, 1), message(entryValue, double(1))), "wire type 0"},
-		{"a value of a wrong type", message(structFields, text(entryKey, "k"), varint(entryValue, 1)), "wire type 0"},
-		{"a number of a wrong type", entry("k", varint(numberKind, 1)), "wire type 0"},
-		{"a string of a wrong type", entry("k", varint(stringKind, 1)), "wire type 0"},
-		{"an object of a wrong type", entry("k", varint(structKind, 1)), "wire type 0"},
-		{"a bool of a wrong type", entry("k", text(boolKind, "x")), "wire type 2"},
-		{"list values of a wrong type", entry("k", message(listKind, varint(listValues, 1))), "wire type 0"},
+		{"NaN", wiretest.Entry("k", wiretest.Double(math.NaN())), "NaN"},
+		{"infinity", wiretest.Entry("k", wiretest.Double(math.Inf(-1))), "-Inf"},
+		{"a Value without kind", wiretest.Entry("k"), "no kind"},
+		{"a Value without kind in a list", wiretest.Entry("k", wiretest.Message(ListKind, wiretest.Message(ListValues))), "no kind"},
+		{"a Value with unknown kinds only", wiretest.Entry("k", wiretest.Varint(7, 1)), "no kind"},
+		{"an entry without value", wiretest.Message(structFields, wiretest.Text(entryKey, "k")), "no value"},
+		{"a key twice", append(wiretest.Entry("k", wiretest.Double(1)), wiretest.Entry("k", wiretest.Double(2))...), `"k" twice`},
+		{"a missing key twice", append(wiretest.Entry("", wiretest.Double(1)), wiretest.Message(structFields, wiretest.Message(entryValue, wiretest.Double(1)))...), `twice`},
+		{"one of many keys twice", append(many, wiretest.Entry("7", wiretest.Double(0))...), "twice"},
+		{"two values", wiretest.Message(structFields, wiretest.Message(entryValue, wiretest.Double(1)), wiretest.Message(entryValue, wiretest.Double(2))), "two values"},
+		{"two objects", wiretest.Entry("k", wiretest.Message(structKind), wiretest.Message(structKind)), "merged"},
+		{"two lists", wiretest.Entry("k", wiretest.Message(ListKind), wiretest.Message(ListKind)), "merged"},
+		{"a key in bad UTF-8", wiretest.Entry("\xff", wiretest.Double(1)), "UTF-8"},
+		{"a string in bad UTF-8", wiretest.Entry("k", wiretest.Text(stringKind, "\xed\xa0\x80")), "UTF-8"},
+		{"bad UTF-8 in a kind that loses", wiretest.Entry("k", wiretest.Text(stringKind, "\xff"), wiretest.Double(1)), "UTF-8"},
+		{"fields of a wrong type", wiretest.Varint(structFields, 1), "wire type 0"},
+		{"a key of a wrong type", wiretest.Message(structFields, wiretest.Varint(entryKey, 1), wiretest.Message(entryValue, wiretest.Double(1))), "wire type 0"},
+		{"a value of a wrong type", wiretest.Message(structFields, wiretest.Text(entryKey, "k"), wiretest.Varint(entryValue, 1)), "wire type 0"},
+		{"a number of a wrong type", wiretest.Entry("k", wiretest.Varint(numberKind, 1)), "wire type 0"},
+		{"a string of a wrong type", wiretest.Entry("k", wiretest.Varint(stringKind, 1)), "wire type 0"},
+		{"an object of a wrong type", wiretest.Entry("k", wiretest.Varint(structKind, 1)), "wire type 0"},
+		{"a bool of a wrong type", wiretest.Entry("k", wiretest.Text(boolKind, "x")), "wire type 2"},
+		{"list values of a wrong type", wiretest.Entry("k", wiretest.Message(ListKind, wiretest.Varint(ListValues, 1))), "wire type 0"},
 		{"a tag cut short", []byte{0x80}, "malformed"},
-		{"a varint too long", entry("k", bytes.Repeat([]byte{0x88}, 12)), "malformed"},
+		{"a varint too long", wiretest.Entry("k", bytes.Repeat([]byte{0x88}, 12)), "malformed"},
 		{"a length beyond the end", []byte{structFieldsTag, 5, 0}, "malformed"},
 		{"a length of 2^64-1", append([]byte{structFieldsTag}, protowire.AppendVarint(nil, math.MaxUint64)...), "malformed"},
-		{"a double cut short", entry("k", double(1)[:5]), "malformed"},
+		{"a double cut short", wiretest.Entry("k", wiretest.Double(1)[:5]), "malformed"},
 		{"field number 0", []byte{0x02, 0x00}, "malformed"},
 		{"field number 2^29", protowire.AppendVarint(nil, 1<<32), "malformed"},
 		{"the end of no group", protowire.AppendTag(nil, 9, protowire.EndGroupType), "malformed"},
 		{"a group without end", protowire.AppendTag(nil, 9, protowire.StartGroupType), "malformed"},
 		{"groups in groups", bytes.Repeat(protowire.AppendTag(nil, 9, protowire.StartGroupType), 500_000), "malformed"},
 		{"29 objects", nestedWire(engine.MaxValueDepth + 1), "28 deep"},
-		{"28 lists in an object", entry("k", lists), "28 deep"},
+		{"28 lists in an object", wiretest.Entry("k", lists), "28 deep"},
 		{"5,000 objects", nestedWire(5000), "28 deep"},
 	} {
-		got, err := structToJSON(c.wire)
+		got, err := JSON(c.wire)
 		if err == nil || !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), "at byte") || !errors.Is(err, engine.ErrInvalid) {
 			t.Errorf("%s: %.60s, %v; want %q", c.name, got, err, c.says)
 		}
 	}
-	for whole, n := entry("key", message(listKind, message(listValues, double(1)))), 1; n < len(whole); n++ {
-		if got, err := structToJSON(whole[:n]); err == nil {
+	for whole, n := wiretest.Entry("key", wiretest.Message(ListKind, wiretest.Message(ListValues, wiretest.Double(1)))), 1; n < len(whole); n++ {
+		if got, err := JSON(whole[:n]); err == nil {
 			t.Errorf("the first %d bytes of a Struct: %s", n, got)
 		}
 	}
@@ -160,12 +142,12 @@ func TestValuesThroughStruct(t *testing.T) {
 		`{"n":-9223372036854775808}`, `{"n":1e+308}`, `{"n":5e-324}`, `{"n":0.30000000000000004}`, `{"n":9007199254740992}`,
 		`{"b":1,"a":2}`, `{"` + long + `":["` + long + `",{"` + long + `":"` + long + `"}]}`,
 	} {
-		wire, inexact, err := appendStruct([]byte("before"), []byte(value))
-		if err != nil || inexact.count > 0 || !bytes.HasPrefix(wire, []byte("before")) {
-			t.Errorf("%.60s: %v, %d inexact", value, err, inexact.count)
+		wire, inexact, err := Append([]byte("before"), []byte(value))
+		if err != nil || inexact.Count > 0 || !bytes.HasPrefix(wire, []byte("before")) {
+			t.Errorf("%.60s: %v, %d inexact", value, err, inexact.Count)
 			continue
 		}
-		back, err := structToJSON(wire[len("before"):])
+		back, err := JSON(wire[len("before"):])
 		if err != nil || string(back) != value {
 			t.Errorf("%.60s came back as %.60s, %v", value, back, err)
 		}
@@ -238,13 +220,13 @@ func TestStructsAgreeWithProtobuf(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		text, err := structToJSON(wire)
+		text, err := JSON(wire)
 		if err != nil {
 			t.Fatal(err)
 		}
 		checkStruct(t, wire, text)
 
-		again, _, err := appendStruct(nil, text)
+		again, _, err := Append(nil, text)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -255,7 +237,7 @@ func TestStructsAgreeWithProtobuf(t *testing.T) {
 
 		// Other ways to write the same and a little more, which protobuf reads too.
 		odd := drawOddStruct(t, s)
-		text, err = structToJSON(odd)
+		text, err = JSON(odd)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -275,21 +257,21 @@ func drawOddStruct(t *rapid.T, s *structpb.Struct) []byte {
 		return append(b, content...)
 	}
 	junk := func() []byte {
-		return rapid.SampledFrom([][]byte{nil, nil, varint(99, 1), text(77, "x"), {0x4d, 1, 2, 3, 4}}).Draw(t, "junk")
+		return rapid.SampledFrom([][]byte{nil, nil, wiretest.Varint(99, 1), wiretest.Text(77, "x"), {0x4d, 1, 2, 3, 4}}).Draw(t, "junk")
 	}
 	var value func(v *structpb.Value) []byte
 	value = func(v *structpb.Value) []byte {
-		b := rapid.SampledFrom([][]byte{nil, nil, text(stringKind, "lost"), double(1), message(listKind)}).Draw(t, "loser")
-		b = append(append(bytes.Clone(b), varint(nullKind, 0)...), junk()...)
+		b := rapid.SampledFrom([][]byte{nil, nil, wiretest.Text(stringKind, "lost"), wiretest.Double(1), wiretest.Message(ListKind)}).Draw(t, "loser")
+		b = append(append(bytes.Clone(b), wiretest.Varint(NullKind, 0)...), junk()...)
 		switch k := v.GetKind().(type) {
 		case *structpb.Value_StructValue:
 			b = append(b, odd(structKind, drawOddStruct(t, k.StructValue))...)
 		case *structpb.Value_ListValue:
 			var list []byte
 			for _, v := range k.ListValue.GetValues() {
-				list = append(append(list, odd(listValues, value(v))...), junk()...)
+				list = append(append(list, odd(ListValues, value(v))...), junk()...)
 			}
-			b = append(b, odd(listKind, list)...)
+			b = append(b, odd(ListKind, list)...)
 		default:
 			plain, err := proto.Marshal(v)
 			if err != nil {
@@ -308,11 +290,11 @@ func drawOddStruct(t *rapid.T, s *structpb.Struct) []byte {
 }
 
 func FuzzStructToJSON(f *testing.F) {
-	f.Add(entry("k", message(listKind, message(listValues, double(1)), message(listValues, text(stringKind, "x")))))
-	f.Add(append(entry("a", varint(boolKind, 1)), entry("b", varint(nullKind, 0), message(structKind))...))
-	f.Add(nestedWire(engine.MaxValueDepth, entry("\n", double(0.1))))
+	f.Add(wiretest.Entry("k", wiretest.Message(ListKind, wiretest.Message(ListValues, wiretest.Double(1)), wiretest.Message(ListValues, wiretest.Text(stringKind, "x")))))
+	f.Add(append(wiretest.Entry("a", wiretest.Varint(boolKind, 1)), wiretest.Entry("b", wiretest.Varint(NullKind, 0), wiretest.Message(structKind))...))
+	f.Add(nestedWire(engine.MaxValueDepth, wiretest.Entry("\n", wiretest.Double(0.1))))
 	f.Fuzz(func(t *testing.T, wire []byte) {
-		text, err := structToJSON(wire)
+		text, err := JSON(wire)
 		if err == nil {
 			checkStruct(t, wire, text)
 		}
@@ -325,12 +307,12 @@ func FuzzAppendStruct(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		_, _, _ = appendStruct(nil, text) // no panic, whatever it is
+		_, _, _ = Append(nil, text) // no panic, whatever it is
 		value, err := engine.CheckValue(text, math.MaxInt)
 		if err != nil {
 			return
 		}
-		wire, _, err := appendStruct(nil, value)
+		wire, _, err := Append(nil, value)
 		if err != nil {
 			t.Fatalf("%q: %v", value, err)
 		}
@@ -361,7 +343,7 @@ func BenchmarkAppendStruct(b *testing.B) {
 			b.SetBytes(int64(len(value)))
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, _, err := appendStruct(nil, text); err != nil {
+				if _, _, err := Append(nil, text); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -375,7 +357,7 @@ func BenchmarkAppendStruct(b *testing.B) {
 
 func BenchmarkStructToJSON(b *testing.B) {
 	bench := func(name, value string) {
-		wire, _, err := appendStruct(nil, []byte(value))
+		wire, _, err := Append(nil, []byte(value))
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -383,7 +365,7 @@ func BenchmarkStructToJSON(b *testing.B) {
 			b.SetBytes(int64(len(wire)))
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := structToJSON(wire); err != nil {
+				if _, err := JSON(wire); err != nil {
 					b.Fatal(err)
 				}
 			}

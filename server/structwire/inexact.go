@@ -1,7 +1,6 @@
-package server
+package structwire
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 
@@ -17,12 +16,12 @@ const (
 	maxPlaceBytes = 2 << 10
 )
 
-// inexactNumbers are the numbers of one value that are not doubles. The zero value:
+// Inexact are the numbers of one value that are not doubles. The zero value:
 // there are none.
-type inexactNumbers struct {
-	count      int
-	first      string // as it is spelled; cut if it is very long
-	offset     int    // of its first byte in the JSON text
+type Inexact struct {
+	Count      int
+	First      string // as it is spelled; cut if it is very long
+	Offset     int    // of its first byte in the JSON text
 	places     []string
 	placeBytes int
 }
@@ -34,10 +33,10 @@ type pathStep struct {
 	item           int
 }
 
-func (n *inexactNumbers) add(w *structWriter, text []byte, offset int) {
-	n.count++
-	if n.count == 1 {
-		n.first, n.offset = abbreviated(text), offset
+func (n *Inexact) add(w *structWriter, text []byte, offset int) {
+	n.Count++
+	if n.Count == 1 {
+		n.First, n.Offset = abbreviated(text), offset
 	}
 	if len(n.places) == maxPlaces {
 		return
@@ -78,13 +77,6 @@ func (w *structWriter) pointer() string {
 	return b.String()
 }
 
-func (n *inexactNumbers) message() *pb.Inexact {
-	return &pb.Inexact{Numbers: uint64(n.count), Places: n.places}
-}
-
-// refusal is what a strict reader is told.
-func (n *inexactNumbers) refusal(key string) error {
-	return fail(errNotRepresentable, fmt.Sprintf(
-		"a Struct cannot carry the value of key %q exactly: the number %s at byte %d is none that a double can hold; ask for VALUE_ENCODING_JSON",
-		key, n.first, n.offset))
+func (n *Inexact) message() *pb.Inexact {
+	return &pb.Inexact{Numbers: uint64(n.Count), Places: n.places}
 }

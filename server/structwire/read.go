@@ -1,4 +1,4 @@
-package server
+package structwire
 
 import (
 	"bytes"
@@ -13,7 +13,7 @@ import (
 )
 
 // A google.protobuf.Struct is turned into JSON text, and back in
-// structwire_json.go, without the objects that protobuf would build of it.
+// write.go, without the objects that protobuf would build of it.
 //
 //	Struct     1: fields, repeated entries of 1: key, 2: a Value
 //	Value      1: null, 2: number, 3: string, 4: bool, 5: a Struct, 6: a ListValue
@@ -24,24 +24,24 @@ const (
 	entryKey   protowire.Number = 1
 	entryValue protowire.Number = 2
 
-	nullKind   protowire.Number = 1
+	NullKind   protowire.Number = 1
 	numberKind protowire.Number = 2
 	stringKind protowire.Number = 3
 	boolKind   protowire.Number = 4
 	structKind protowire.Number = 5
-	listKind   protowire.Number = 6
+	ListKind   protowire.Number = 6
 
-	listValues protowire.Number = 1
+	ListValues protowire.Number = 1
 )
 
-// structToJSON turns the wire bytes of a google.protobuf.Struct into JSON text
+// JSON turns the wire bytes of a google.protobuf.Struct into JSON text
 // that engine.CheckValue accepts (if the text is not too long for it). Fields may
 // come in any order and unknown ones are skipped; of several kinds of one Value
 // the last counts, as protobuf has it. Refused, although protobuf reads them: a
 // known field of another wire type, a message given twice, which would be merged,
 // a key twice, a Value without a kind, NaN and infinities, too deep nesting.
 // Errors are engine.ValueErrors with the place in wire.
-func structToJSON(wire []byte) ([]byte, error) {
+func JSON(wire []byte) ([]byte, error) {
 	// Text is seldom longer than wire: an entry's 6 bytes of tags and lengths
 	// become 4 of punctuation, and a number's 9 the digits that it needs.
 	r := structReader{wire: wire, keys: engine.NewKeySet(wire), out: make([]byte, 0, len(wire)+16)}
@@ -211,10 +211,10 @@ func (r *structReader) value(value wireField) error {
 			return err
 		}
 		at = next
-		if f.num < nullKind || f.num > listKind {
+		if f.num < NullKind || f.num > ListKind {
 			continue
 		}
-		if f.num == kind && (kind == structKind || kind == listKind) {
+		if f.num == kind && (kind == structKind || kind == ListKind) {
 			return r.fail(f.at, "a Value has two objects or lists, which would be merged; the second is")
 		}
 		kind = f.num
@@ -231,12 +231,12 @@ func (r *structReader) value(value wireField) error {
 
 // kindTypes are the wire types of a Value's fields by number.
 var kindTypes = [...]protowire.Type{
-	nullKind:   protowire.VarintType,
+	NullKind:   protowire.VarintType,
 	numberKind: protowire.Fixed64Type,
 	stringKind: protowire.BytesType,
 	boolKind:   protowire.VarintType,
 	structKind: protowire.BytesType,
-	listKind:   protowire.BytesType,
+	ListKind:   protowire.BytesType,
 }
 
 func (r *structReader) kind(f wireField) error {
@@ -244,7 +244,7 @@ func (r *structReader) kind(f wireField) error {
 		return err
 	}
 	switch f.num {
-	case nullKind: // whatever the number: an enum is open, and it has one meaning
+	case NullKind: // whatever the number: an enum is open, and it has one meaning
 		r.out = append(r.out, "null"...)
 	case numberKind:
 		d := math.Float64frombits(f.bits)
@@ -261,7 +261,7 @@ func (r *structReader) kind(f wireField) error {
 		r.out = strconv.AppendBool(r.out, protowire.DecodeBool(f.bits))
 	case structKind:
 		return r.structMessage(f.from, f.to)
-	case listKind:
+	case ListKind:
 		return r.listMessage(f.from, f.to)
 	}
 	return nil
@@ -278,7 +278,7 @@ func (r *structReader) listMessage(at, end int) error {
 			return err
 		}
 		at = next
-		if f.num != listValues {
+		if f.num != ListValues {
 			continue
 		}
 		if err := r.want(f, "ListValue", protowire.BytesType); err != nil {

@@ -1,4 +1,4 @@
-package server
+package structwire
 
 import (
 	"bytes"
@@ -13,26 +13,26 @@ import (
 	"statehouse.dev/statehouse/engine"
 )
 
-// Tags of the fields in structwire.go, each of which is one byte.
+// Tags of the fields in read.go, each of which is one byte.
 const (
 	structFieldsTag = byte(structFields)<<3 | byte(protowire.BytesType)
 	entryKeyTag     = byte(entryKey)<<3 | byte(protowire.BytesType)
 	entryValueTag   = byte(entryValue)<<3 | byte(protowire.BytesType)
-	listValuesTag   = byte(listValues)<<3 | byte(protowire.BytesType)
+	listValuesTag   = byte(ListValues)<<3 | byte(protowire.BytesType)
 
-	nullTag   = byte(nullKind)<<3 | byte(protowire.VarintType)
+	nullTag   = byte(NullKind)<<3 | byte(protowire.VarintType)
 	numberTag = byte(numberKind)<<3 | byte(protowire.Fixed64Type)
 	stringTag = byte(stringKind)<<3 | byte(protowire.BytesType)
 	boolTag   = byte(boolKind)<<3 | byte(protowire.VarintType)
 	structTag = byte(structKind)<<3 | byte(protowire.BytesType)
-	listTag   = byte(listKind)<<3 | byte(protowire.BytesType)
+	listTag   = byte(ListKind)<<3 | byte(protowire.BytesType)
 )
 
-// appendStruct appends JSON text as the wire bytes of a google.protobuf.Struct,
+// Append appends JSON text as the wire bytes of a google.protobuf.Struct,
 // fields in the order of the text. The text is one that engine.CheckValue
 // returned; another may be refused or come out as something else, but does no
 // harm. A number that no double is becomes the nearest one, and is told.
-func appendStruct(dst, text []byte) ([]byte, inexactNumbers, error) {
+func Append(dst, text []byte) ([]byte, Inexact, error) {
 	w := structWriter{text: text, dst: slices.Grow(dst, len(text)+len(text)/4+16)}
 	if w.peek() != '{' {
 		return nil, w.inexact, w.fail()
@@ -55,7 +55,7 @@ type structWriter struct {
 	dst     []byte
 	depth   int
 	path    [engine.MaxValueDepth]pathStep // of the containers that are open
-	inexact inexactNumbers
+	inexact Inexact
 }
 
 // fail refuses text that CheckValue cannot have returned.
