@@ -98,16 +98,16 @@ func newProcess(d *simdisk.Disk, clock *rigClock, onHalt func(error)) *process {
 }
 
 func (p *process) await(ctx context.Context, ready <-chan struct{}) error {
-	if p.grouping.Load() {
-		p.waiting <- struct{}{}
-		<-ready
-		return nil
-	}
 	for {
 		select {
 		case <-ready:
 			return nil
 		default:
+		}
+		if p.grouping.Load() {
+			p.waiting <- struct{}{}
+			<-ready
+			return nil
 		}
 		if !p.Step() {
 			return errNobodyAnswers
