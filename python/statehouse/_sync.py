@@ -28,7 +28,7 @@ from statehouse._effects import (
 from statehouse._functions import check_function
 from statehouse._iterating import Iteration, Listing
 from statehouse._proto import methods
-from statehouse._status import from_rpc
+from statehouse._status import closed_meanwhile, from_rpc, received
 from statehouse._txn import TxnSurface, begin, run_transaction
 
 if TYPE_CHECKING:
@@ -114,12 +114,12 @@ class Transport:
             thread = threading.get_ident()
             _forks.talking.add(thread)
             try:
-                return self._talk(effect)
+                return received(effect, self._talk(effect))
             except grpc.RpcError as failed:
-                raise self._error(failed) from None
+                raise from_rpc(failed, closed=self._closed) from None
             except ValueError:  # how gRPC says that the channel is closed
                 if self._closed:
-                    raise self._error(None) from None
+                    raise closed_meanwhile(sent=False) from None
                 raise
             finally:
                 _forks.talking.discard(thread)
@@ -182,11 +182,6 @@ class Transport:
                 channel.close()
                 return
             self._calls, self._channel, self._pid = calls, channel, os.getpid()
-
-    def _error(self, failed: grpc.RpcError | None) -> errors.StatehouseError:
-        if self._closed or failed is None:
-            return errors.UsageError("the client was closed: make a new one")
-        return from_rpc(failed)
 
     def close(self) -> None:
         with self._lock:
@@ -311,7 +306,9 @@ class Statehouse(ClientSurface, _Blocks):
         return result
 
     def close(self) -> None:
-        """Closes the connection. What is under way fails."""
+        """Closes the connection. What is under way fails, a commit with
+        :class:`OutcomeUnknown`: it may be made all the same.
+        """
         self._transport.close()
 
     def __enter__(self) -> Self:
