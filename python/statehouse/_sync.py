@@ -107,8 +107,7 @@ class Transport:
 
     def _perform(self, effect: Effect) -> Any:
         if isinstance(effect, Sleep):
-            time.sleep(effect.seconds)
-            return None
+            return self._sleep(effect.seconds)
         if isinstance(effect, (Reach, Call, Open, Receive)):
             self._ready()
             thread = threading.get_ident()
@@ -150,6 +149,26 @@ class Transport:
             if left <= 0:
                 return None
             channel.watch_connectivity_state(state, time.time() + min(left, _GLANCE))
+
+    def _sleep(self, seconds: float) -> None:
+        # Old versions of gRPC, 1.60 for one, see what becomes of a connection that is being made
+        # only while somebody waits on the channel; left alone they look every 5 seconds.
+        end = time.monotonic() + seconds
+        channel: Any = getattr(self._channel, "_channel", None)
+        if self._pid == os.getpid() and hasattr(channel, "watch_connectivity_state"):
+            thread = threading.get_ident()
+            _forks.talking.add(thread)
+            try:
+                while (left := end - time.monotonic()) > 0:
+                    state = channel.check_connectivity_state(True)
+                    if state == _READY:
+                        break
+                    channel.watch_connectivity_state(state, time.time() + min(left, _GLANCE))
+            except ValueError:
+                return  # the client was closed, which the next try tells
+            finally:
+                _forks.talking.discard(thread)
+        time.sleep(max(0, end - time.monotonic()))
 
     def _ready(self) -> None:
         if self._pid != os.getpid() or self._closed:
