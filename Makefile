@@ -36,7 +36,7 @@ check:
 # Everything runs under the race detector, but for what has nothing for it to see and would
 # take ten times as long: enumerations of runs on one thread (engine: a few of them only),
 # megabytes of one client (server: none). Both packages run whole without it. The worlds of
-# the simulator are for one thread, too: "make sim" runs them. The detector takes memory of
+# the simulator are for one thread, too: "make sim" runs them and the long histories. The detector takes memory of
 # its own: what bounds the daemon's runs again without. "make check" has vetted all before,
 # and vet would go through every dependency a second time, as the detector builds it.
 race:
