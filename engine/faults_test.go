@@ -170,7 +170,7 @@ func TestFaultAnywhere(t *testing.T) {
 	start, runs, missed := time.Now(), 0, 0
 	endings := make(map[ending]int)
 	for i, c := range faultCases(t) {
-		if !fullSweep() && i%29 != 0 && !c.wholeClass {
+		if i%stride(29) != 0 && !c.wholeClass {
 			continue
 		}
 		r, err := runWithFault(c.fault)
