@@ -86,7 +86,7 @@ func mayHaveBegun(id TxnID) bool {
 }
 
 // Commit makes a transaction durable, or answers again what it answered before
-// (G6). The conditions of the first Commit of a transaction count. When ctx ends
+// (G6). The conditions of the first Commit that reaches the writer count. When ctx ends
 // first the outcome is unknown.
 func (e *Engine) Commit(ctx context.Context, id TxnID, c Conditions) (CommitResult, error) {
 	if err := checkTxnID(id); err != nil {
@@ -96,25 +96,44 @@ func (e *Engine) Commit(ctx context.Context, id TxnID, c Conditions) (CommitResu
 		return CommitResult{}, e.Refused(id, err)
 	}
 	tk := newTicket()
-	x, wait, err := e.txns.startCommit(id, e.now(), tk)
-	for err != nil {
-		other := e.waiting(id) // asked first: if it is decided meanwhile, the look below sees it
-		r, ended := e.commitEnded(id, err)
-		if other == nil || !errors.Is(ended, ErrTxnNotFound) {
-			return r, ended
+	for {
+		x, wait, err := e.txns.startCommit(id, e.now(), tk)
+		switch {
+		case err != nil:
+			other := e.waiting(id) // asked first: if it is decided meanwhile, the look below sees it
+			r, ended := e.commitEnded(id, err)
+			if other == nil || !errors.Is(ended, ErrTxnNotFound) {
+				return r, ended
+			}
+			if _, err := e.await(ctx, id, other); errors.Is(err, ErrOutcomeUnknown) {
+				return CommitResult{}, err
+			}
+		case x != nil:
+			return e.commitOpen(ctx, x, c, tk)
+		default:
+			if r, err := e.await(ctx, id, wait); err != errGivenUp {
+				return r, err
+			}
 		}
-		if _, err := e.await(ctx, id, other); errors.Is(err, ErrOutcomeUnknown) {
-			return CommitResult{}, err
-		}
-		x, wait, err = e.txns.startCommit(id, e.now(), tk)
 	}
-	if x != nil {
-		if err := e.submitTxn(ctx, x, c, tk); err != nil {
-			e.txns.reopen(id)
-			tk.answer(CommitResult{}, err)
+}
+
+// errGivenUp answers a ticket whose request ended before the writer had the commit. The
+// transaction is open again, and whoever waited for it, in a request that goes on, is to
+// look once more.
+var errGivenUp = errors.New("the request that was to commit the transaction ended")
+
+// commitOpen commits a transaction that startCommit handed over under tk.
+func (e *Engine) commitOpen(ctx context.Context, x *txn, c Conditions, tk *ticket) (CommitResult, error) {
+	if err := e.submitTxn(ctx, x, c, tk); err != nil {
+		e.txns.reopen(x.id)
+		tk.answer(CommitResult{}, err)
+		if err == errGivenUp {
+			// Another request may have taken it over by now.
+			return CommitResult{}, requestEnded(x.id, ctx.Err())
 		}
 	}
-	return e.await(ctx, id, wait)
+	return e.await(ctx, x.id, tk)
 }
 
 // commitEnded answers a Commit of a transaction that is over already, or that the
@@ -176,11 +195,12 @@ func (e *Engine) submitTxn(ctx context.Context, x *txn, c Conditions, tk *ticket
 const nearEnough = 128
 
 // checkAhead looks at what p listed up to about the last published commit. The writer
-// holds everybody up, and is left only what was committed meanwhile.
+// holds everybody up, and is left only what was committed meanwhile. It answers
+// errGivenUp when ctx ends before that.
 func (e *Engine) checkAhead(ctx context.Context, p *proposal) error {
 	for upTo := e.Published(); len(p.listed) > 0 && p.checkedUpTo()+nearEnough < upTo; {
-		if err := ctx.Err(); err != nil {
-			return failf(ErrOutcomeUnknown, "the request that was to commit transaction %s ended (%v) before that was decided: send it again", p.id, err)
+		if ctx.Err() != nil {
+			return errGivenUp
 		}
 		err := p.checkListed(e.planner.state, upTo, maxStepLookups)
 		switch {
@@ -294,9 +314,13 @@ func (e *Engine) checkConditions(c *Conditions) error {
 // await waits for the writer's answer.
 func (e *Engine) await(ctx context.Context, id TxnID, tk *ticket) (CommitResult, error) {
 	if err := e.env.Await(ctx, tk.done); err != nil {
-		return CommitResult{}, failf(ErrOutcomeUnknown, "the request ended (%v) while transaction %s was being committed: send it again under the same id, or ask for its outcome", err, id)
+		return CommitResult{}, requestEnded(id, err)
 	}
 	return tk.result, tk.err
+}
+
+func requestEnded(id TxnID, err error) error {
+	return failf(ErrOutcomeUnknown, "the request ended (%v) while transaction %s was being committed: send it again under the same id, or ask for its outcome", err, id)
 }
 
 // Abort drops an open transaction; of one that has ended, or was never known

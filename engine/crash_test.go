@@ -140,11 +140,11 @@ func crashed(d *simdisk.Disk, mode simdisk.CrashMode, seed uint64) *simdisk.Disk
 // with its versions, values, time and outcome, no part of any other.
 func TestCrashAnywhere(t *testing.T) {
 	s, images, clock := record(t)
-	start, runs := time.Now(), 0
+	start, runs, step := time.Now(), 0, stride(5)
 	for i, img := range images {
 		for m, mode := range crashModes {
 			// The sample takes every fifth image and, in turn, every mode.
-			if !fullSweep() && (i%5 != 0 || i/5%len(crashModes) != m) {
+			if !fullSweep() && (i%step != 0 || i/step%len(crashModes) != m) {
 				continue
 			}
 			d := crashed(img.disk, mode, uint64(i))
@@ -242,7 +242,7 @@ func TestCrashInRecovery(t *testing.T) {
 		chains = 8
 	}
 	for i, img := range images {
-		if !fullSweep() && i%13 != 0 {
+		if i%stride(13) != 0 {
 			continue
 		}
 		for c := range chains {

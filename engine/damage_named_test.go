@@ -208,7 +208,7 @@ func TestFlipsInOptions(t *testing.T) {
 	options := fileOf(t, base, simdisk.ClassOptions)
 	opened, refused := 0, 0
 	for at := range options.Size {
-		if !fullSweep() && at%7 != 0 {
+		if at%int64(stride(7)) != 0 {
 			continue
 		}
 		d := base.Clone()
@@ -230,7 +230,7 @@ func TestFlipsInOptions(t *testing.T) {
 		ok(t, p.Close())
 	}
 	t.Logf("%d flips made no difference, %d were found", opened, refused)
-	if opened == 0 || refused == 0 {
+	if !raceBuild() && (opened == 0 || refused == 0) {
 		t.Error("the flips were all of one kind")
 	}
 }
@@ -287,6 +287,9 @@ func TestAcceptedWitnessOnly(t *testing.T) {
 func TestWitnessSurvivesAnyCrash(t *testing.T) {
 	_, images, _ := record(t)
 	for i, img := range images {
+		if i%stride(1) != 0 {
+			continue
+		}
 		for seed := range uint64(3) {
 			d := crashed(img.disk, simdisk.Garbage, uint64(i)*3+seed)
 			if _, err := d.ReadFile(rigDir + "/STATEHOUSE"); errors.Is(err, os.ErrNotExist) {

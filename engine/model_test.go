@@ -3,8 +3,6 @@ package engine_test
 import (
 	"flag"
 	"fmt"
-	"runtime/debug"
-	"slices"
 	"testing"
 	"time"
 
@@ -43,13 +41,6 @@ func setDefault(t *testing.T, name, was, to string) {
 		_ = flag.Set(name, to)
 		t.Cleanup(func() { _ = flag.Set(name, was) })
 	}
-}
-
-// raceBuild tells whether the race detector is on. With it Pebble checks itself, too,
-// and takes twenty times as long over a run in which nothing runs at once anyway.
-func raceBuild() bool {
-	info, ok := debug.ReadBuildInfo()
-	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }
 
 // A machine is the engine in its world, the spec, and what was asked so far.

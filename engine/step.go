@@ -135,7 +135,7 @@ func (e *Engine) Settle() {
 	fl := e.inflight
 	assertf(fl != nil, "no step is in flight")
 	e.inflight = nil
-	if fl.batch != nil && !e.makeDurable(fl) {
+	if !e.makeDurable(fl) {
 		e.answerUnknown(fl)
 		return
 	}
@@ -152,8 +152,13 @@ func (e *Engine) Settle() {
 
 // makeDurable moves the marks: durable once the sync has ended well, published
 // right after. It reports false, and has halted, when the sync failed; a failed
-// sync is never retried, for what it did to the file cannot be known.
+// sync is never retried, for what it did to the file cannot be known. A step without
+// commits has nothing to sync, but was decided on those planned before it, which are
+// never published once a halt has begun.
 func (e *Engine) makeDurable(fl *inflight) bool {
+	if fl.batch == nil {
+		return !e.halting.Load()
+	}
 	if e.failed.Load() == nil {
 		if err := fl.batch.SyncWait(); err != nil {
 			e.halt(failf(ErrStorage, "sync of the log failed: %v", err))
@@ -185,7 +190,7 @@ func (e *Engine) publish(commits []*commit) {
 	e.watches.wake(commits)
 }
 
-// answerUnknown ends a step whose sync failed. The commits in it may or may not
+// answerUnknown ends a step while the engine halts. The commits in it may or may not
 // be on disk; everything else about it is just as unknown.
 func (e *Engine) answerUnknown(fl *inflight) {
 	for i := range fl.answers {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -27,6 +28,27 @@ const rigDir = "/srv/agents/statehouse"
 // fullSweep asks for every case instead of a sample. It is asked in a test, not
 // once for all: go test caches by the variables that tests look at.
 func fullSweep() bool { return os.Getenv("STATEHOUSE_SWEEP") == "full" }
+
+// raceBuild reports whether the race detector is on. With it Pebble checks itself, too,
+// and takes twenty times as long over a run in which next to nothing runs at once. What
+// enumerates such runs therefore does few of them under the detector; "make race" also
+// runs this package without, and there they are all.
+func raceBuild() bool {
+	info, ok := debug.ReadBuildInfo()
+	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
+}
+
+// stride is the distance between the cases that a test takes of an enumeration, when it
+// takes every nth: all of them in the full sweep, few under the race detector.
+func stride(n int) int {
+	switch {
+	case fullSweep():
+		return 1
+	case raceBuild():
+		return 7 * n // 7 has no factor in common with what is taken in turn
+	}
+	return n
+}
 
 // rigTuning keeps files small and leaves nothing to Pebble's background but what
 // the test asks for.
@@ -98,16 +120,16 @@ func newProcess(d *simdisk.Disk, clock *rigClock, onHalt func(error)) *process {
 }
 
 func (p *process) await(ctx context.Context, ready <-chan struct{}) error {
-	if p.grouping.Load() {
-		p.waiting <- struct{}{}
-		<-ready
-		return nil
-	}
 	for {
 		select {
 		case <-ready:
 			return nil
 		default:
+		}
+		if p.grouping.Load() {
+			p.waiting <- struct{}{}
+			<-ready
+			return nil
 		}
 		if !p.Step() {
 			return errNobodyAnswers

@@ -134,6 +134,54 @@ func TestRefusedWhileACopyWaits(t *testing.T) {
 	ok(t, p.Close())
 }
 
+// TestRefusedBesideACopy: of two copies in one step the first meets a read that fails,
+// which refuses it definitely where it is alone, and the second does not. What the first
+// is told must leave open that the id was committed.
+func TestRefusedBesideACopy(t *testing.T) {
+	send := func(copies, nth int) (told []error, struck bool) {
+		p := newProcess(simdisk.NewDisk(simdisk.DiskOptions{Seed: 1}), &rigClock{}, nil)
+		ok(t, p.open())
+		var s story
+		ok(t, s.commits(p, 3))
+		ok(t, p.Compact())
+		ok(t, p.Close())
+		var err error
+		uncached := engine.Tuning{MemTableBytes: 256 << 10, CacheBytes: 1, ManualCompaction: true}
+		p.Engine, err = engine.Open(p.env, engine.Options{Dir: rigDir, Tuning: uncached})
+		ok(t, err)
+		arm(t, p.disk, fmt.Sprintf("read-error file=sstable nth=%d", nth))
+		sent := p.sendTogether("mine", put("ann", "k", 1))
+		var ends []<-chan error
+		for range copies {
+			ends = append(ends, sent())
+		}
+		p.Step()
+		for _, end := range ends {
+			told = append(told, <-end)
+		}
+		struck = len(p.disk.Injected()) > 0
+		ok(t, p.Close())
+		return told, struck
+	}
+	definite := 0
+	for nth := 1; ; nth++ {
+		alone, struck := send(1, nth)
+		if !struck {
+			break
+		}
+		if alone[0] == nil || inDoubt(alone[0]) {
+			continue
+		}
+		definite++
+		if told, _ := send(2, nth); !errors.Is(told[0], engine.ErrStorage) || !inDoubt(told[0]) || told[1] != nil {
+			t.Errorf("G6: read %d fails: the first of two is told %v, in doubt %v, the second %v", nth, told[0], inDoubt(told[0]), told[1])
+		}
+	}
+	if definite == 0 {
+		t.Error("no read that fails refuses a commit definitely")
+	}
+}
+
 // TestStoppedWhileACopyFailed: the first try was in a step that could not be witnessed, a copy of
 // it is in the queue that nobody takes any more. It is told that it may be on disk, and
 // what is in no step that it is not.

@@ -20,7 +20,7 @@ func TestUnsyncedCrashAnywhere(t *testing.T) {
 	ends := make(map[string]int)
 	for i, img := range images {
 		for m, mode := range crashModes {
-			if !fullSweep() && (i+m)%5 != 0 { // the sample
+			if (i+m)%stride(5) != 0 {
 				continue
 			}
 			d := crashed(img.disk, mode, uint64(i))
@@ -43,7 +43,7 @@ func TestUnsyncedCrashAnywhere(t *testing.T) {
 			t.Errorf("%d of the crashes (%s) lost something", n, mode)
 		}
 	}
-	if lost == 0 {
+	if lost == 0 && !raceBuild() {
 		t.Error("no crash lost anything")
 	}
 }

@@ -269,3 +269,14 @@ func eventually(t *testing.T, what string, check func() error) {
 func ptr[T any](v T) *T { return &v }
 
 var errNotYet = errors.New("not yet")
+
+// sequential marks a test in which one client sends one request after another, thousands
+// or megabytes of them. The race detector sees nothing there that it would not see in a few,
+// which other tests send, and takes ten times as long:
+// "make race" also runs this package without it.
+func sequential(t *testing.T) {
+	t.Helper()
+	if underRace {
+		t.Skip("one client and one request at a time: make race runs it without the detector")
+	}
+}

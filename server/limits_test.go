@@ -90,6 +90,7 @@ func TestTransactionLimits(t *testing.T) {
 // Whatever a client may write it can read, scan, replay and watch in the encoding
 // that it wrote in: an answer that does not fit a message would stop it for good.
 func TestWhatWasWrittenCanBeReadBack(t *testing.T) {
+	sequential(t)
 	r := newRig(t)
 	// Structs that are small as JSON: a number is 2 bytes there and 11 in a Struct.
 	ones := make([]any, 95_000)
@@ -119,6 +120,7 @@ func TestWhatWasWrittenCanBeReadBack(t *testing.T) {
 // The largest transaction that the limits allow can be replayed, and its event is
 // no larger than LargestEvent says, by which a daemon's configuration is judged.
 func TestLargestEvent(t *testing.T) {
+	sequential(t)
 	r := newRig(t)
 	l := r.service.engine.Limits()
 	req := &pb.TransactRequest{TxnId: strings.Repeat("x", 128), Metadata: map[string]string{}}
@@ -142,6 +144,7 @@ func TestLargestEvent(t *testing.T) {
 // Pages fit: with a limit set, a list is never refused for its size. Without one,
 // a client that knows nothing of pages gets all or a clear no, never a part.
 func TestPagesFit(t *testing.T) {
+	sequential(t)
 	r := newRig(t)
 	// Three records that just do not fill a page, and a fourth that is large.
 	for i, size := range []int{1<<20 - 100, 1<<20 - 100, 1<<20 - 100, 1 << 20, 8, 1 << 20} {
@@ -210,6 +213,7 @@ func second[T any](_ T, err error) error { return err }
 // Batches of a size just about what fits are answered or refused with the detail,
 // never by the transport, and no event is dropped for its size.
 func TestAnswersNearTheLimit(t *testing.T) {
+	sequential(t)
 	r := newRig(t)
 	// Four values whose sizes sum to about what fits, byte by byte around it.
 	names := []*pb.RecordName{{AgentId: "a", Key: "0"}, {AgentId: "a", Key: "1"}, {AgentId: "a", Key: "2"}, {AgentId: "a", Key: "3"}}

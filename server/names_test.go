@@ -89,6 +89,7 @@ var limits = map[string]int{"namespace": 128, "agent_id": 256, "key": 1024}
 // Every name, in every method: at its limit and one below it is a name, one above
 // it and with characters that no name has it is refused, naming the field.
 func TestNamesEverywhere(t *testing.T) {
+	sequential(t)
 	r := newRig(t)
 	for _, f := range nameFields() {
 		what := fmt.Sprintf("%s, field %d", f.method, f.num)

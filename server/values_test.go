@@ -57,6 +57,7 @@ func structOfSize(t *testing.T, n int) *structpb.Struct {
 }
 
 func TestValueSizes(t *testing.T) {
+	sequential(t)
 	r := newRig(t)
 	const limit = 1 << 20
 	for path, try := range r.paths() { // independent of each other: any order

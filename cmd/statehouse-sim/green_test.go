@@ -188,6 +188,9 @@ func TestNothingGiven(t *testing.T) {
 // TestSweepOfHarm: a loss of power after a file was harmed can take what the harm would be
 // found by, so none is tried there; before that all are.
 func TestSweepOfHarm(t *testing.T) {
+	if underRace {
+		t.Skip("worlds are for one thread: make sim runs this")
+	}
 	code, out, errs := tool(t, "sweep", scenarios+"rot-in-log.yaml")
 	if code != 0 || !regexp.MustCompile(`[1-9]\d+ crash points.* 0 failed`).MatchString(out) {
 		t.Errorf("exit code %d\n%s%s", code, out, errs)

@@ -31,7 +31,7 @@ from statehouse._effects import (
 from statehouse._functions import check_awaitable, check_function
 from statehouse._iterating import AsyncIteration
 from statehouse._proto import methods
-from statehouse._status import from_rpc
+from statehouse._status import NoMessage, closed_meanwhile, from_rpc, received
 from statehouse._txn import TxnSurface, begin, run_transaction
 
 if TYPE_CHECKING:
@@ -122,12 +122,16 @@ class Transport:
             if self._closed or self._loop is not running_loop():
                 self._connect()
             try:
-                return await self._talk(effect)
-            except (grpc.RpcError, grpc.aio.BaseError) as failed:
-                raise self._error(failed) from None
-            except asyncio.CancelledError as cancelled:
+                return received(effect, await self._talk(effect))
+            except grpc.RpcError as failed:
+                raise from_rpc(failed, closed=self._closed) from None
+            except grpc.aio.UsageError:  # how gRPC says that the channel is closed
+                raise closed_meanwhile(sent=False) from None
+            except grpc.aio.BaseError:
+                raise from_rpc(NoMessage(), closed=self._closed) from None
+            except asyncio.CancelledError:
                 if self._closed and not _being_cancelled():  # gRPC cancelled the call
-                    raise self._error(cancelled) from None
+                    raise closed_meanwhile(sent=not isinstance(effect, Reach)) from None
                 raise
         if isinstance(effect, Sleep):
             return await asyncio.sleep(effect.seconds)
@@ -194,11 +198,6 @@ class Transport:
         }
         self._channel, self._pid = channel, os.getpid()
         self._loop = running_loop()
-
-    def _error(self, failed: BaseException) -> errors.StatehouseError:
-        if self._closed or not isinstance(failed, grpc.RpcError):
-            return errors.UsageError("the client was closed: make a new one")
-        return from_rpc(failed)
 
     async def close(self) -> None:
         closed, self._closed = self._closed, True
@@ -373,7 +372,9 @@ class AsyncStatehouse(ClientSurface, _Awaits):
         return result
 
     async def close(self) -> None:
-        """Closes the connection. What is under way fails."""
+        """Closes the connection. What is under way fails, a commit with
+        :class:`OutcomeUnknown`: it may be made all the same.
+        """
         await self._transport.close()
 
     async def __aenter__(self) -> Self:

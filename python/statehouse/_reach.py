@@ -44,6 +44,7 @@ def reach(endpoint: Endpoint, deadline: Deadline) -> Steps[None]:
                 raise (yield from _explained(endpoint, failed.message, deadline)) from None
         except errors.UsageError as failed:
             if not failed.answered:
+                failed._sent = False  # noqa: SLF001  this one is nothing to the caller
                 raise
         except errors.StatehouseError:
             pass  # whatever it says, somebody said it

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import grpc
 
 from statehouse import errors
+from statehouse._effects import Call, Effect
 from statehouse._proto import statehouse_pb2 as pb
 from statehouse._proto import status_pb2
 
@@ -52,8 +53,37 @@ class Told(NamedTuple):
     refused: bool  #: certainly not applied; otherwise nobody knows
 
 
-def from_rpc(failed: grpc.RpcError) -> errors.StatehouseError:
-    """Makes the error for a failed RPC."""
+class NoMessage(grpc.RpcError):
+    """A call that ended well, and yet without a message.
+
+    Old versions of gRPC, 1.60 for one, drop the message and keep the status when a call is
+    cancelled, or its deadline passes, just as the answer comes. The status that they should
+    tell is INTERNAL; nobody knows by it what the daemon did.
+    """
+
+    def code(self) -> grpc.StatusCode:
+        return _CODES.INTERNAL
+
+    def details(self) -> str:
+        return "the call ended without a message"
+
+    def trailing_metadata(self) -> tuple[()]:
+        return ()
+
+
+def received(effect: Effect, message: Any) -> Any:
+    """Answers what gRPC has given for an effect, unless that is nothing where a message must
+    be. Of streams it may be: each message is asked for by itself, so none is dropped.
+    """
+    if message is None and isinstance(effect, Call):
+        raise NoMessage
+    return message
+
+
+def from_rpc(failed: grpc.RpcError, *, closed: bool = False) -> errors.StatehouseError:
+    """Makes the error for a failed RPC. ``closed``: the client was closed meanwhile, which is
+    why there is no answer, if there is none.
+    """
     rpc: Any = failed
     message = rpc.details() or ""
     if detail := _detail(rpc.trailing_metadata()):
@@ -63,6 +93,18 @@ def from_rpc(failed: grpc.RpcError) -> errors.StatehouseError:
         error = _from_status(rpc.code(), message)
         code = rpc.code().name.replace("_", "").replace("CANCELLED", "CANCELED").lower()
         error._told = Told(code, rpc.code() in _REFUSED)  # noqa: SLF001
+    if closed and not error.answered:
+        told, error = error._told, closed_meanwhile(sent=error._sent)  # noqa: SLF001
+        error._told = told  # noqa: SLF001
+    return error
+
+
+def closed_meanwhile(*, sent: bool) -> errors.UsageError:
+    """Makes the error for a call whose client was closed under it. A request that was sent by
+    then may be carried out all the same.
+    """
+    error = errors.UsageError("the client was closed: make a new one", sent=sent)
+    error._lasting = True  # noqa: SLF001
     return error
 
 

@@ -28,7 +28,7 @@ from statehouse._effects import (
 from statehouse._functions import check_function
 from statehouse._iterating import Iteration, Listing
 from statehouse._proto import methods
-from statehouse._status import from_rpc
+from statehouse._status import closed_meanwhile, from_rpc, received
 from statehouse._txn import TxnSurface, begin, run_transaction
 
 if TYPE_CHECKING:
@@ -107,19 +107,18 @@ class Transport:
 
     def _perform(self, effect: Effect) -> Any:
         if isinstance(effect, Sleep):
-            time.sleep(effect.seconds)
-            return None
+            return self._sleep(effect.seconds)
         if isinstance(effect, (Reach, Call, Open, Receive)):
             self._ready()
             thread = threading.get_ident()
             _forks.talking.add(thread)
             try:
-                return self._talk(effect)
+                return received(effect, self._talk(effect))
             except grpc.RpcError as failed:
-                raise self._error(failed) from None
+                raise from_rpc(failed, closed=self._closed) from None
             except ValueError:  # how gRPC says that the channel is closed
                 if self._closed:
-                    raise self._error(None) from None
+                    raise closed_meanwhile(sent=False) from None
                 raise
             finally:
                 _forks.talking.discard(thread)
@@ -150,6 +149,26 @@ class Transport:
             if left <= 0:
                 return None
             channel.watch_connectivity_state(state, time.time() + min(left, _GLANCE))
+
+    def _sleep(self, seconds: float) -> None:
+        # Old versions of gRPC, 1.60 for one, see what becomes of a connection that is being made
+        # only while somebody waits on the channel; left alone they look every 5 seconds.
+        end = time.monotonic() + seconds
+        channel: Any = getattr(self._channel, "_channel", None)
+        if self._pid == os.getpid() and hasattr(channel, "watch_connectivity_state"):
+            thread = threading.get_ident()
+            _forks.talking.add(thread)
+            try:
+                while (left := end - time.monotonic()) > 0:
+                    state = channel.check_connectivity_state(True)
+                    if state == _READY:
+                        break
+                    channel.watch_connectivity_state(state, time.time() + min(left, _GLANCE))
+            except ValueError:
+                return  # the client was closed, which the next try tells
+            finally:
+                _forks.talking.discard(thread)
+        time.sleep(max(0, end - time.monotonic()))
 
     def _ready(self) -> None:
         if self._pid != os.getpid() or self._closed:
@@ -182,11 +201,6 @@ class Transport:
                 channel.close()
                 return
             self._calls, self._channel, self._pid = calls, channel, os.getpid()
-
-    def _error(self, failed: grpc.RpcError | None) -> errors.StatehouseError:
-        if self._closed or failed is None:
-            return errors.UsageError("the client was closed: make a new one")
-        return from_rpc(failed)
 
     def close(self) -> None:
         with self._lock:
@@ -311,7 +325,9 @@ class Statehouse(ClientSurface, _Blocks):
         return result
 
     def close(self) -> None:
-        """Closes the connection. What is under way fails."""
+        """Closes the connection. What is under way fails, a commit with
+        :class:`OutcomeUnknown`: it may be made all the same.
+        """
         self._transport.close()
 
     def __enter__(self) -> Self:

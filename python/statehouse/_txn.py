@@ -234,6 +234,8 @@ class TxnSurface(Reads):
         """
         if isinstance(failed, (errors.OutcomeUnknown, errors.PreconditionFailed)):
             return False
+        if failed._lasting:  # noqa: SLF001
+            return False
         if isinstance(failed, (errors.ConflictError, errors.TransactionNotFound)):
             return True
         if isinstance(failed, errors.ConnectionError) and not self._caller.options.fail_fast:

@@ -78,7 +78,7 @@ class StatehouseError(Exception):
         self.answered = answered
         self.maybe_applied = False
         self._sent = sent or answered  # the daemon may have seen the request
-        self._lasting = False  # no waiting mends it: certificates, TLS on one side only
+        self._lasting = False  # no waiting mends it: certificates, a client that is closed
         self._told: Told | None = None  # what it is in a history
 
     def __str__(self) -> str:

@@ -23,9 +23,9 @@ class Proxy:
         self.lock = threading.Lock()
         self.connections = set()
         self.mute = False  # connections are taken, and nothing is said on them
-        self.plan = []  # of what happens to the requests to come: "pass", "request", "reply"
+        self.plan = []  # of what happens to the requests to come: "pass", or see lose()
         self.lost = 0
-        self.after_loss = None  # called once something was lost
+        self.after_loss = None  # called when something was lost
         self.delay = 0  # seconds until a connection is one
         self.up()
 
@@ -51,7 +51,8 @@ class Proxy:
 
     def lose(self, what, times=1, after=0):
         """Loses the next requests ("request"), or lets the daemon carry them out and loses
-        what it replies ("reply"), and cuts the connection each time.
+        what it replies ("reply"), and cuts the connection each time. Or keeps the connection,
+        on which the reply never comes ("silence").
         """
         with self.lock:
             self.plan = ["pass"] * after + [what] * times
@@ -100,7 +101,7 @@ class Proxy:
 class _Connection:
     def __init__(self, proxy, down, up):
         self.proxy, self.down, self.up = proxy, down, up
-        self.doomed = set()  # streams whose reply will be lost
+        self.doomed = {}  # streams whose reply will be lost, and how
 
     def requests(self):
         try:
@@ -112,8 +113,8 @@ class _Connection:
                     if fate == "request":
                         self.proxy.lost_one()
                         break
-                    if fate == "reply":
-                        self.doomed.add(stream)
+                    if fate != "pass":
+                        self.doomed[stream] = fate
                 self.up.sendall(frame)
         except OSError:
             pass
@@ -123,11 +124,15 @@ class _Connection:
         time.sleep(self.proxy.delay)
         try:
             while True:
-                kind, _, stream, frame = _frame(self.up)
-                if kind in (_DATA, _HEADERS) and stream in self.doomed:
+                kind, flags, stream, frame = _frame(self.up)
+                fate = self.doomed.get(stream) if kind in (_DATA, _HEADERS) else None
+                if fate is None:
+                    self.down.sendall(frame)
+                elif fate == "reply" or flags & _END_STREAM:
+                    # The daemon has answered, so it has carried the request out.
                     self.proxy.lost_one()
-                    break  # the daemon has answered, so it has carried the request out
-                self.down.sendall(frame)
+                    if fate == "reply":
+                        break
         except OSError:
             pass
         self.cut()

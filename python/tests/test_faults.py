@@ -173,21 +173,24 @@ def closed_port():
 
 @pytest.mark.parametrize("fail_fast", [True, False])
 async def test_nobody_listens(dial, fail_fast):
-    client = dial(closed_port(), timeout=0.5, fail_fast=fail_fast)
-    for call in (
-        lambda: client.get_state("a1", "k"),
-        lambda: client.write("a1", "k", {}),  # not OutcomeUnknown: it was certainly not sent
-        lambda: client.begin_transaction(),
-        lambda: events(client),
-    ):
+    client = dial(closed_port(), timeout=20 if fail_fast else 0.5, fail_fast=fail_fast)
+
+    async def fails(call):
         began = time.monotonic()
         with pytest.raises(ConnectionError, match="Is statehoused running|allow more") as caught:
-            await call()
+            await call
         took = time.monotonic() - began
-        assert took < 0.3 if fail_fast else 0.3 < took < 1.5
+        assert took < 15 if fail_fast else 0.3 < took < 5
         assert isinstance(caught.value, OSError)  # as the built-in ConnectionError is
         assert isinstance(caught.value, DeadlineExceeded) is not fail_fast
         assert caught.value.code == "UNAVAILABLE"
+
+    await asyncio.gather(
+        fails(client.get_state("a1", "k")),
+        fails(client.write("a1", "k", {})),  # not OutcomeUnknown: it was certainly not sent
+        fails(client.begin_transaction()),
+        fails(events(client)),
+    )
 
 
 async def test_killed_in_mid_transaction(dial, statehouse_on_disk):
@@ -250,22 +253,25 @@ async def test_a_daemon_that_stands_still(dial, statehouse_on_disk):
     client = dial(daemon.url, timeout=0.6, attempt_timeout=0.25)
     await client.write("a1", "k", {})
     tx = await client.begin_transaction()
+
+    async def fails(call, error=DeadlineExceeded):
+        began = time.monotonic()
+        with pytest.raises(error) as caught:
+            await call
+        assert 0.2 < time.monotonic() - began < 5  # left alone it would take 10 s and more
+        return caught.value
+
     daemon.pause()
     try:
-        for call, error in (
-            (lambda: client.get_state("a1", "k"), DeadlineExceeded),
-            (lambda: client.list_keys("a1"), DeadlineExceeded),
-            (lambda: client.health(), DeadlineExceeded),
-            (lambda: client.begin_transaction(), DeadlineExceeded),
-            (lambda: tx.write("a1", "l", {}), DeadlineExceeded),
-            (lambda: events(client), DeadlineExceeded),
-            (lambda: client.write("a1", "k", {}), OutcomeUnknown),
-        ):
-            began = time.monotonic()
-            with pytest.raises(error) as caught:
-                await call()
-            assert 0.2 < time.monotonic() - began < 1.5
-        unknown = caught.value
+        *_, unknown = await asyncio.gather(
+            fails(client.get_state("a1", "k")),
+            fails(client.list_keys("a1")),
+            fails(client.health()),
+            fails(client.begin_transaction()),
+            fails(tx.write("a1", "l", {})),
+            fails(events(client)),
+            fails(client.write("a1", "k", {}), OutcomeUnknown),
+        )
         assert isinstance(unknown.__cause__, TimeoutError)
         with pytest.raises(TransactionError, match="begin again"):
             await tx.commit()
@@ -302,14 +308,18 @@ async def test_errors_are_of_one_tree(client):
         await client.get_state("", "k")
 
 
-async def test_a_deadline_that_passes_is_called_so(client):
-    """However short it is, and wherever the call is when it passes."""
-    await client.transact([Write("a1", f"k{n}", {"n": n}) for n in range(200)])
-    for n in range(300):
-        hasty = client.with_options(timeout=0.0001 + n % 100 / 100_000)
-        with contextlib.suppress(DeadlineExceeded):  # on a quiet machine some are in time
-            async for _ in hasty.scan_prefix("a1"):
-                pass
+@pytest.mark.parametrize("answered", [False, True])
+async def test_a_deadline_that_passes_is_called_so(lossy, proxy, answered):
+    """However short it is, and wherever the call is when it passes: before there is an
+    answer, or as it comes, when some calls are in time.
+    """
+    await lossy.write("a1", "k", {})
+    if not answered:
+        proxy.lose("silence", times=1000)
+    late = contextlib.suppress(DeadlineExceeded) if answered else pytest.raises(DeadlineExceeded)
+    for n in range(100):
+        with late:
+            await lossy.with_options(timeout=0.0001 + n * 0.00004).get_state("a1", "k")
 
 
 @pytest.mark.parametrize("code", ["CANCELLED", "UNAVAILABLE", "INTERNAL"])

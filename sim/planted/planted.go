@@ -99,7 +99,8 @@ func (b *Bug) Build(ctx context.Context, root, pkg, dir, program string) error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-overlay", list, "-o", program, pkg)
+	// Nobody debugs it, and there are dozens: what a debugger needs would be a third of the work.
+	cmd := exec.CommandContext(ctx, "go", "build", "-overlay", list, "-gcflags=statehouse.dev/statehouse/...=-dwarf=false", "-ldflags=-s -w", "-o", program, pkg)
 	cmd.Dir = root
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("bug %s does not build: %w\n%s", b.Name, err, out)
