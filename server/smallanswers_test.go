@@ -100,7 +100,8 @@ func (z *zeroWindow) reset(ids []uint32) {
 // TestSmallAnswersAreCountedToo: an answer of a few bytes that cannot be sent holds a
 // stream of the transport, which is what counts.
 func TestSmallAnswersAreCountedToo(t *testing.T) {
-	r := newRig(t, withUnsent(16, 16))
+	var clock stoppedClock
+	r := newRig(t, withUnsent(16, 16), clock.use)
 	r.put("", "a", "k", `{}`)
 	budget, heap := r.service.sendBudget, heapInUse()
 	get := func(z *zeroWindow, n int) (ids []uint32) {
@@ -143,7 +144,7 @@ func TestSmallAnswersAreCountedToo(t *testing.T) {
 	if _, err := r.Health(timeout(t), &pb.HealthRequest{}); err != nil {
 		t.Errorf("health: %v", err)
 	}
-	r.advance(stalledAfter + time.Second) // then those who do not read make room
+	clock.Add(int64(stalledAfter + time.Second)) // then those who do not read make room
 	r.put("", "a", "k", `{}`)
 }
 
