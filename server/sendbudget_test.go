@@ -88,13 +88,14 @@ func withUnsent(mib int64, streams int) func(*Config, *engine.Env) {
 	}
 }
 
-// stoppedClock is a store's clock that only the test moves, by nanoseconds: on a slow
-// machine those who do not read would be stalled before it says so.
+// stoppedClock is a store's clock that only the test moves, by nanoseconds, but for one
+// at each look, so that times differ: on a slow machine those who do not read would be
+// stalled before the test says so.
 type stoppedClock struct{ atomic.Int64 }
 
 func (c *stoppedClock) use(_ *Config, env *engine.Env) {
 	begin := time.Now()
-	env.Now = func() time.Time { return begin.Add(time.Duration(c.Load())) }
+	env.Now = func() time.Time { return begin.Add(time.Duration(c.Add(1))) }
 }
 
 // TestUnreadAnswersAreBounded: answers that nobody reads are counted until they are
