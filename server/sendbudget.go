@@ -27,7 +27,7 @@ type sendBudget struct {
 	shares atomic.Int64 // of all streams together
 
 	mu    sync.Mutex
-	conns map[*connBudget]struct{} // the connections that are open
+	conns map[*connBudget]struct{} // the connections that are open, or still hold something
 }
 
 const (
@@ -68,25 +68,48 @@ const (
 
 // take counts n bytes that l is about to have waiting, or refuses them when they are
 // too many for a priority. When they are, whoever has not read for long makes room first.
-func (b *sendBudget) take(l *connBudget, stream *pacedStream, n int64, r priority) (*reservation, error) {
-	for {
-		h, held := b.tryTake(l, stream, n, r)
-		if h != nil {
-			return h, nil
-		}
-		if !b.relieve() {
-			return nil, b.refusal(held, n, r)
-		}
+func (b *sendBudget) take(l *connBudget, stream *pacedStream, n int64, r priority) (h *reservation, err error) {
+	var held int64
+	taken := func() bool {
+		h, held = b.tryTake(l, stream, n, r)
+		return h != nil
 	}
+	if taken() || b.makeRoom(taken) {
+		return h, nil
+	}
+	return nil, b.refusal(held, n, r)
 }
 
 // full refuses what cannot get room whatever it will be, before anything is done for it.
 func (b *sendBudget) full(r priority) error {
-	held := b.common.Load()
-	if held+leastAnswer <= b.ceiling(r) || b.relieve() {
+	var held int64
+	fits := func() bool {
+		held = b.common.Load()
+		return held+leastAnswer <= b.ceiling(r)
+	}
+	if fits() || b.makeRoom(fits) {
 		return nil
 	}
 	return b.refusal(held, leastAnswer, r)
+}
+
+// makeRoom closes connections that do not read until there is room, and reports whether
+// there is. It looks for the next one first and for room then: others make room at the
+// same time, and connections go by themselves. The other way round a request would be
+// refused because nobody is left to close, and one more would be closed, when there has
+// been room for a moment.
+func (b *sendBudget) makeRoom(fits func() bool) bool {
+	for {
+		l, bytes := b.stalled()
+		if fits() {
+			return true
+		}
+		if l == nil {
+			return false
+		}
+		b.log("closed a connection whose client does not read its answers", "client", l.String(), "bytes", bytes)
+		l.close()
+	}
 }
 
 func (b *sendBudget) ceiling(r priority) int64 { return b.limit / 16 * int64(r) }
@@ -99,25 +122,20 @@ func (b *sendBudget) refusal(held, n int64, r priority) error {
 	}
 }
 
-// relieve closes the connection that holds most of what has waited for long, and reports
-// whether it closed one. Not the one that has waited longest: a small answer whose stream
-// was reset at the wrong moment may be counted until its connection ends.
-func (b *sendBudget) relieve() bool {
-	var stalled *connBudget
-	before, most := b.now().Add(-stalledAfter), int64(0)
+// stalled is the connection that holds most of what has waited for long, of several the
+// one that has waited longest; nil when there is none. Not the longest first: a small
+// answer whose stream was reset at the wrong moment may be counted until its connection ends.
+func (b *sendBudget) stalled() (stalled *connBudget, most int64) {
+	before, oldest := b.now().Add(-stalledAfter), time.Time{}
 	b.mu.Lock()
-	for l := range b.conns { // the most of all: order cannot matter
-		if n := l.waiting(before); n > most {
-			stalled, most = l, n
+	defer b.mu.Unlock()
+	for l := range b.conns { // in any order: the first of all by bytes and time
+		n, since := l.waiting(before)
+		if n > most || n == most && n > 0 && since.Before(oldest) {
+			stalled, most, oldest = l, n, since
 		}
 	}
-	b.mu.Unlock()
-	if stalled == nil {
-		return false
-	}
-	b.log("closed a connection whose client does not read its answers", "client", stalled.String(), "bytes", most)
-	stalled.close()
-	return true
+	return stalled, most
 }
 
 // unsent is how many bytes wait, for tests.
@@ -135,16 +153,20 @@ type connBudget struct {
 	gone        bool
 }
 
-// waiting is how many bytes held in common have waited since before.
-func (l *connBudget) waiting(before time.Time) (n int64) {
+// waiting is how many bytes held in common have waited since before, and since when.
+func (l *connBudget) waiting(before time.Time) (n int64, since time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for h := l.first; h != nil && h.since.Before(before); h = h.next {
-		if h.common() {
-			n += h.bytes
+		if !h.common() {
+			continue
 		}
+		if n == 0 {
+			since = h.since
+		}
+		n += h.bytes
 	}
-	return n
+	return n, since
 }
 
 // reservation counts one message, or a few small ones that share a buffer. Its fields are
@@ -165,13 +187,10 @@ func (h *reservation) common() bool { return h.stream == nil || h.large }
 // nil, and what is held, when they are too many.
 func (b *sendBudget) tryTake(l *connBudget, stream *pacedStream, n int64, r priority) (h *reservation, held int64) {
 	h = &reservation{conn: l, bytes: n, stream: stream, large: stream != nil && n > b.share, since: b.now()}
-	if h.common() {
-		if held := b.common.Add(n); r != priorityDone && held > b.ceiling(r) {
-			b.common.Add(-n)
-			return nil, held - n
-		}
-	} else {
+	if !h.common() {
 		b.shares.Add(n)
+	} else if held, ok := b.addCommon(n, r); !ok {
+		return nil, held
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -189,6 +208,21 @@ func (b *sendBudget) tryTake(l *connBudget, stream *pacedStream, n int64, r prio
 		h.releaseLocked()
 	}
 	return h, 0
+}
+
+// addCommon counts n bytes in common if there is room for them. What is refused is
+// counted at no time: a page that has no room must not have a small answer refused that
+// has.
+func (b *sendBudget) addCommon(n int64, r priority) (held int64, ok bool) {
+	for {
+		held = b.common.Load()
+		if r != priorityDone && held+n > b.ceiling(r) {
+			return held, false
+		}
+		if b.common.CompareAndSwap(held, held+n) {
+			return held, true
+		}
+	}
 }
 
 func (h *reservation) countLocked(n int64) {
@@ -242,17 +276,18 @@ func (h *reservation) releaseLocked() {
 }
 
 // ended releases all that a connection held. What the transport had taken over by
-// then it drops without freeing, so that no buffer tells of it.
+// then it drops without freeing, so that no buffer tells of it. Only then does the budget
+// forget it: see makeRoom.
 func (l *connBudget) ended() {
-	l.budget.mu.Lock()
-	delete(l.budget.conns, l)
-	l.budget.mu.Unlock()
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.gone = true
 	for l.first != nil {
 		l.first.releaseLocked()
 	}
+	l.mu.Unlock()
+	l.budget.mu.Lock()
+	delete(l.budget.conns, l)
+	l.budget.mu.Unlock()
 }
 
 // sendListener counts for each connection what it holds.

@@ -37,8 +37,8 @@ func (s *settings) fit(f *pflag.FlagSet) {
 	if s.memoryLimitMB >= defaultsMemoryMB || s.memoryLimitMB < leastMemoryMB {
 		return
 	}
-	left := func(memoryMB int64) int64 { // a tenth stays for garbage
-		return memoryMB*9/10 - fixedMB - requestBytesFor(memoryMB)/mib - int64(s.requests)*bytesPerRequest/mib
+	left := func(memoryMB int64) int64 { // a tenth stays for garbage, a MiB for the fractions
+		return memoryMB*9/10 - fixedMB - requestBytesFor(memoryMB)*3/2/mib - 1 - int64(s.requests)*bytesPerRequest/mib
 	}
 	if !f.Changed("max-request-bytes") {
 		s.requestBytes = requestBytesFor(s.memoryLimitMB)
@@ -80,7 +80,7 @@ func (s *settings) shares() []share {
 	return []share{
 		{"--cache-mb", s.cacheMB * mib},
 		{"--max-staged-bytes", int64(s.limits.StagedBytes) * 3 / 2},
-		{"--max-request-bytes", s.requestBytes},
+		{"--max-request-bytes", s.requestBytes * 3 / 2}, // half of it by those that are refused and not told so yet
 		{"--max-unsent-mb", s.unsentMB * mib * 3 / 2},
 		{"--max-connections", int64(s.connections) * bytesPerConn},
 		{"--max-streams", int64(s.streams) * bytesPerStream},

@@ -15,11 +15,26 @@ type Refusal string
 
 func (r Refusal) Error() string { return string(r) }
 
-// frameCost is what gRPC holds of a DATA frame beside its payload, until the message
-// is whole: without it bodies of one-byte frames would be counted as a hundredth.
+// frameCost is what gRPC holds of a DATA frame beside the buffer of its payload, until
+// the message is whole: without it bodies of one-byte frames would be counted as a
+// hundredth.
 const frameCost = 128
 
-// bodies bounds what the requests of all connections hold: the bytes of a request
+// bufferFor is the size of the buffer that gRPC takes from its pool for the payload of a
+// DATA frame. Past exact the pool has two sizes that matter: counted by the payload,
+// bodies in frames of a little more than one would hold four times what was counted.
+func bufferFor(length uint32) int64 {
+	const exact, small, largest = 1 << 10, 4 << 10, 16 << 10
+	switch {
+	case length <= exact:
+		return int64(length)
+	case length <= small:
+		return small
+	}
+	return largest // and for a longer one none: gRPC ends the connection
+}
+
+// bodies bounds what the requests of all connections hold: the frames of a request
 // count from their arrival until it is served. A body that is larger than firstWindow
 // is only sent on when there is room for all of it, so that honest clients wait in
 // place of being refused. When nothing moves the body that has been arriving for

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -11,6 +12,7 @@ import (
 
 	"golang.org/x/net/http2"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
@@ -22,6 +24,29 @@ func (w *raw) send(stream uint32, n, frame int) error {
 		}
 	}
 	return nil
+}
+
+// seen returns when gRPC has seen all that was sent.
+func (w *raw) seen() {
+	w.t.Helper()
+	err := w.fr.WritePing(false, [8]byte{1})
+	for err == nil {
+		var f http2.Frame
+		if f, err = w.fr.ReadFrame(); err == nil {
+			if ping, ok := f.(*http2.PingFrame); ok && ping.IsAck() {
+				return
+			}
+		}
+	}
+	w.t.Fatal(err)
+}
+
+func heapInUse() int64 {
+	runtime.GC()
+	runtime.GC() // what pools keep is gone with the second
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }
 
 // ended holds that a stream ended with a status of that code, in those words.
@@ -92,6 +117,51 @@ func TestBodiesThatNeverEnd(t *testing.T) {
 			t.Error("the log does not say so")
 		}
 	})
+}
+
+// What is counted of a frame's payload is the buffer that gRPC takes for it.
+func TestBufferFor(t *testing.T) {
+	for n := 1; n <= 16<<10; n++ {
+		want := n
+		if !mem.IsBelowBufferPoolingThreshold(n) {
+			want = cap(*mem.DefaultBufferPool().Get(n))
+		}
+		if got := bufferFor(uint32(n)); got != int64(want) {
+			t.Fatalf("a frame of %d: %d bytes are counted, gRPC takes %d", n, got, want)
+		}
+	}
+}
+
+// Bodies take up no more than is counted of them, whatever their frames.
+func TestBodiesAreCountedInFull(t *testing.T) {
+	l := limits
+	l.Bytes, l.Arriving = 256<<20, 10_000
+	const requests, body = 200, 60 << 10
+	for _, frame := range []int{16 << 10, 4097, 1025, 300, 1} {
+		t.Run(fmt.Sprint(frame), func(t *testing.T) {
+			r := newRig(t, l, false)
+			w := r.raw()
+			before := heapInUse()
+			for range requests {
+				id := w.begin("Echo")
+				_ = w.fr.WriteData(id, false, prefix(firstWindow-5)) // no more than needs no claim
+				_ = w.send(id, min(body, 1000*frame)/frame*frame, frame)
+			}
+			w.seen()
+			eventually(t, "all are waited for", func() error {
+				if n := r.waiting(); n != requests {
+					return fmt.Errorf("%d are", n)
+				}
+				return nil
+			})
+			counted, taken := r.table.bodies.held.Load(), heapInUse()-before
+			const perRequest = 12 << 10 // gRPC's stream and its goroutine, which other limits are for
+			if most := counted + requests*perRequest; taken > most {
+				t.Errorf("%d KiB are taken, %d counted", taken>>10, counted>>10)
+			}
+			t.Logf("%d KiB are taken, %d counted", taken>>10, counted>>10)
+		})
+	}
 }
 
 // Large bodies that there is no room for at once wait, and none is refused.

@@ -108,10 +108,12 @@ func (c *conn) receive(p []byte) (grown *Stream, taken bool) {
 	}
 	for len(p) > 0 {
 		n, body, done := c.in.next(p)
-		if c.in.kind == frameData {
-			if s := c.streams[c.in.stream]; s != nil && c.grow(s, p[n-body:n], done) {
+		if s := c.streams[c.in.stream]; s != nil && c.in.kind == frameData {
+			if c.in.begun() {
+				c.grow(s, c.in.length)
 				grown = s
 			}
+			c.follow(s, p[n-body:n])
 		}
 		if done {
 			c.received(c.in.frame)
@@ -121,19 +123,18 @@ func (c *conn) receive(p []byte) (grown *Stream, taken bool) {
 	return grown, true
 }
 
-// grow counts a part of a body, and reports whether it did.
-func (c *conn) grow(s *Stream, part []byte, done bool) bool {
+// grow counts a frame of a body: whole, since gRPC makes room for it when it has seen
+// the header.
+func (c *conn) grow(s *Stream, length uint32) {
+	s.window -= int64(length)
+	s.overran = s.window < 0
+	c.table.bodies.grow(s, frameCost+bufferFor(length))
+}
+
+// follow looks at a part of a body.
+func (c *conn) follow(s *Stream, part []byte) {
 	if !c.in.has(flagPadded) {
 		s.body.take(part)
-	}
-	n := int64(len(part))
-	s.window -= n
-	s.overran = s.window < 0
-	if done && c.in.length > 0 {
-		n += frameCost
-	}
-	if n > 0 {
-		c.table.bodies.grow(s, n)
 	}
 	if !s.large && s.need() > 0 {
 		s.large = true
@@ -143,7 +144,6 @@ func (c *conn) grow(s *Stream, part []byte, done bool) bool {
 		s.complete = true // as far as it will be looked at: gRPC refuses it by its length
 		s.settle()
 	}
-	return n > 0
 }
 
 // received takes note of a whole frame from the client.

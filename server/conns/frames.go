@@ -76,6 +76,10 @@ func (s *scanner) next(p []byte) (n, body int, done bool) {
 	return n, body, true
 }
 
+// begun reports whether what next returned was the end of the header of a frame that
+// has a payload.
+func (s *scanner) begun() bool { return s.have == frameHeaderLen && s.left == s.length }
+
 // between reports whether no frame has begun that has not ended.
 func (s *scanner) between() bool { return s.have == 0 && s.skip == 0 }
 
