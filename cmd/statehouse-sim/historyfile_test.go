@@ -76,7 +76,8 @@ func TestHistoriesThatTakeMemory(t *testing.T) {
 		"EDN":        keepFile(t, "jepsen.edn", "", `{:type :info :f :note :process :nemesis :time 1 :value {:time 1 :lane "`+long+`"}}`, 10_000),
 	} {
 		for name, args := range readers(t, file) { // any order
-			runtime.GC() // what the last one left
+			runtime.GC() // what the last one left,
+			runtime.GC() // and what pools kept of that
 			args = append(args, "--max-memory", fmt.Sprint(heap()+2<<20))
 			if code, _, errs := tool(t, args...); code != exitUsage || !strings.Contains(errs, "bytes of memory; --max-memory raises") {
 				t.Errorf("%s, %s: exit %d, %s", what, name, code, errs)

@@ -46,6 +46,7 @@ type bodies struct {
 	deafTime time.Duration
 	slowest  int64
 	note     func(event string, attrs ...any)
+	largest  func() *Stream // of those that are incomplete, the one that holds most; nil: there is none
 
 	held  atomic.Int64 // bytes of requests that are served, or will be, and what is reserved
 	given atomic.Int64 // of held: what was granted to claims
@@ -199,9 +200,17 @@ func (b *bodies) enter(s *Stream) (leave func()) {
 	}
 }
 
-// refuseOldest reports whether there was one.
-func (b *bodies) refuseOldest(why Refusal) bool {
-	return b.refuseFirst(why, func(*Stream) bool { return true })
+// refuseOldest makes room among those that wait.
+func (b *bodies) refuseOldest(why Refusal) {
+	b.refuseFirst(why, func(*Stream) bool { return true })
+}
+
+// holdsPart reports whether a part of the body has arrived, and not all of it. What waits
+// with nothing makes no room; what has arrived is served in a moment.
+func (s *Stream) holdsPart() bool {
+	s.conn.mu.Lock()
+	defer s.conn.mu.Unlock()
+	return s.held > 0 && !s.complete
 }
 
 // refuseStalled makes room at the cost of the oldest body that had its time to arrive.
@@ -285,13 +294,19 @@ func (b *bodies) full() Refusal {
 	return Refusal(fmt.Sprintf("the requests under way hold %d bytes, which is the limit; nothing was applied: retry later", b.most))
 }
 
-// fit brings the sum back below its limit after s has grown.
+// fit brings the sum back below its limit after s has grown. On a busy machine bodies may
+// arrive before their handlers wait for them: then the largest of them is refused.
 func (b *bodies) fit(s *Stream) {
 	for b.held.Load() > b.most {
-		if !b.refuseOldest(b.full()) {
+		if b.refuseFirst(b.full(), (*Stream).holdsPart) {
+			continue
+		}
+		l := b.largest()
+		if l == nil { // all that is held is of whole requests
 			b.refuse(s, b.full())
 			break
 		}
+		b.refuse(l, b.full())
 	}
 	if b.late.Load() > b.most/2 {
 		s.conn.awaitTold()

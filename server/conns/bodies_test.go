@@ -119,6 +119,34 @@ func TestBodiesThatNeverEnd(t *testing.T) {
 	})
 }
 
+// While no handler waits for a body yet, the largest incomplete one makes room, and not a
+// small one whose last frame is on the way.
+func TestTheLargestBodyMakesRoom(t *testing.T) {
+	table := New(limits, func(string, ...any) {})
+	stream := func(held int64) *Stream {
+		client, daemon := net.Pipe()
+		t.Cleanup(func() { _, _ = client.Close(), daemon.Close() })
+		p := &place{Conn: daemon, table: table}
+		p.secured = newConn(daemon, p)
+		s := &Stream{conn: p.secured, id: 1}
+		p.secured.streams[1] = s
+		table.places[p] = struct{}{}
+		table.bodies.grow(s, held)
+		return s
+	}
+	all := limits.Bytes
+	whole, large, small, last := stream(all/2), stream(all/4), stream(all/8), stream(all/8+1)
+	whole.complete = true
+	table.bodies.fit(last)
+	if large.refused == nil || whole.refused != nil || small.refused != nil || last.refused != nil {
+		t.Errorf("refused: the whole one %v, the largest %v, a small one %v, the last %v", whole.refused, large.refused, small.refused, last.refused)
+	}
+	if held := table.bodies.held.Load(); held != all-all/4+1 {
+		t.Errorf("%d bytes are held", held)
+	}
+	large.timer.Stop()
+}
+
 // What is counted of a frame's payload is the buffer that gRPC takes for it.
 func TestBufferFor(t *testing.T) {
 	for n := 1; n <= 16<<10; n++ {

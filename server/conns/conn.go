@@ -112,6 +112,10 @@ func (c *conn) receive(p []byte) (grown *Stream, taken bool) {
 			if c.in.begun() {
 				c.grow(s, c.in.length)
 				grown = s
+				if c.in.has(flagEndStream) && c.ahead.Buffered() >= int(c.in.length) {
+					s.complete = true // gRPC takes the rest next
+					s.settle()
+				}
 			}
 			c.follow(s, p[n-body:n])
 		}

@@ -24,6 +24,7 @@ package conns
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net"
 	"slices"
 	"sync"
@@ -82,10 +83,37 @@ const (
 
 // New makes a table. note logs what happens to connections; it must bound itself.
 func New(l Limits, note func(event string, attrs ...any)) *Table {
-	return &Table{
+	t := &Table{
 		limits: l, note: note, childhood: childhood, places: make(map[*place]struct{}), of: make(map[string]int),
 		bodies: &bodies{most: l.Bytes, arriving: l.Arriving, patience: l.Body, deafTime: deafTime, slowest: slowest, note: note},
 	}
+	t.bodies.largest = t.largestBody
+	return t
+}
+
+// largestBody is the incomplete body that holds most, over all connections; nil: there is
+// none.
+func (t *Table) largestBody() (largest *Stream) {
+	t.mu.Lock()
+	places := slices.Collect(maps.Keys(t.places)) // for a maximum: in any order
+	t.mu.Unlock()
+	most := int64(0)
+	for _, p := range places {
+		p.mu.Lock()
+		c := p.secured
+		p.mu.Unlock()
+		if c == nil {
+			continue
+		}
+		c.mu.Lock()
+		for _, s := range c.streams { // for a maximum: in any order
+			if !s.complete && !s.served && s.refused == nil && s.held > most {
+				largest, most = s, s.held
+			}
+		}
+		c.mu.Unlock()
+	}
+	return largest
 }
 
 // room is how many connections of a kind there may be.
