@@ -1,0 +1,122 @@
+package statehouse
+
+import (
+	"go/ast"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/tools/go/packages"
+)
+
+// How large things may be before they need inner walls.
+const (
+	functionLines = 70
+	fileLines     = 600
+	roomLines     = 2200 // "about 2,000", without tests and generated code
+)
+
+// large rooms stay one package each, for a reason.
+var large = map[string]string{
+	"engine":      "its inner wall is the tested list of pure files",
+	"sim/simdisk": "a disk is one thing, and its faults reach into all of it",
+}
+
+// TestSizes: what has outgrown its walls is taken apart before anything is built on it.
+func TestSizes(t *testing.T) {
+	for _, p := range load(t) {
+		if strings.HasPrefix(room(p), "proto/") {
+			continue // generated
+		}
+		documented, lines := false, 0
+		for _, f := range p.Syntax {
+			file := p.Fset.File(f.Pos())
+			lines += file.LineCount()
+			documented = documented || f.Doc != nil
+			if n := file.LineCount(); n > fileLines {
+				t.Errorf("%s has %d lines, of at most %d", file.Name(), n, fileLines)
+			}
+			checkFunctions(t, p, f)
+		}
+		if !documented && room(p) != "" {
+			t.Errorf("%s has no doc comment: a room teaches what it is for", p.PkgPath)
+		}
+		if large[room(p)] == "" && !strings.HasPrefix(room(p), "cmd/") && lines > roomLines {
+			t.Errorf("%s has %d lines, of at most about %d: it needs inner walls", p.PkgPath, lines, roomLines)
+		}
+	}
+	eachTestFile(t, func(path string, lines int) {
+		if lines > fileLines {
+			t.Errorf("%s has %d lines, of at most %d", path, lines, fileLines)
+		}
+	})
+}
+
+func checkFunctions(t *testing.T, p *packages.Package, f *ast.File) {
+	for _, d := range f.Decls {
+		fn, is := d.(*ast.FuncDecl)
+		if !is || fn.Body == nil {
+			continue
+		}
+		if n := p.Fset.Position(fn.End()).Line - p.Fset.Position(fn.Pos()).Line + 1; n > functionLines {
+			t.Errorf("%s: %s has %d lines, of at most %d", p.Fset.Position(fn.Pos()), fn.Name.Name, n, functionLines)
+		}
+	}
+}
+
+func eachTestFile(t *testing.T, f func(path string, lines int)) {
+	err := filepath.WalkDir(".", func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() && strings.HasPrefix(d.Name(), ".") && path != "." {
+			if d != nil && d.IsDir() && err == nil {
+				return filepath.SkipDir
+			}
+			return err
+		}
+		if !strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		f(path, strings.Count(string(text), "\n"))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// links are what must not be in a command, however many imports away, and why.
+var links = map[string][]ban{
+	"cmd/statehoused": {
+		{"github.com/anishathalye/porcupine", "the daemon does not judge"},
+		{module + "/linearizability", "the daemon does not judge"},
+		{module + "/sim", "the daemon does not know that it is simulated"},
+		{"html/template", "the daemon draws no pages"},
+	},
+	"cmd/statehousectl": {
+		{"github.com/cockroachdb/pebble", "it speaks the wire, and opens no store"},
+		{module + "/engine", "what it knows of a daemon it learns over the wire"},
+		{module + "/server", "as above"},
+	},
+}
+
+// TestLinks: gRPC's own traces, the only way to html/template, are left out by the tag that
+// the commands are built with.
+func TestLinks(t *testing.T) {
+	for command, bans := range links {
+		pkgs, err := packages.Load(&packages.Config{
+			Mode: packages.NeedName | packages.NeedImports | packages.NeedDeps, BuildFlags: []string{"-tags", "grpcnotrace"},
+		}, "./"+command)
+		if err != nil {
+			t.Fatal(err)
+		}
+		packages.Visit(pkgs, func(p *packages.Package) bool {
+			for _, b := range bans {
+				if strings.HasPrefix(p.PkgPath, b.prefix) {
+					t.Errorf("%s links %s: %s", command, p.PkgPath, b.why)
+				}
+			}
+			return true
+		}, nil)
+	}
+}
