@@ -44,7 +44,7 @@ and metadata keys get pseudonyms that keep equality, order and what begins with
 what. Digests have a random key, which nobody keeps; to compare two bundles make
 both with the same --redact-key-file, and keep it to yourself.`,
 		Example:           "  statehousectl bundle planner -o planner.bundle --redact values,names\n  statehousectl bundle planner critic -o two.bundle --from 1200 --at -1h",
-		Args:              takes(1, maxBundleAgents),
+		Args:              show.Takes(1, maxBundleAgents),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	flags := cmd.Flags()
