@@ -22,6 +22,7 @@ const (
 	exitUnavailable = 4
 	exitUnknown     = 5
 	exitDataLoss    = 6
+	exitUnchecked   = 7
 	exitInterrupted = 130 // as shells have it: 128 + SIGINT
 )
 
@@ -86,6 +87,7 @@ func explain(err error) (code int, message string) {
 		usage   usageError
 		no      errFailed
 		passed  passedOn
+		apart   incomparableError
 		unknown *client.OutcomeUnknownError
 		e       *client.Error
 	)
@@ -96,6 +98,8 @@ func explain(err error) (code int, message string) {
 		return exitUsage, err.Error()
 	case errors.Is(err, syscall.EPIPE): // the reader has had enough
 		return exitOK, ""
+	case errors.As(err, &apart):
+		return exitUnchecked, apart.Error()
 	case errors.As(err, &no):
 		return exitFailed, no.message
 	case errors.As(err, &unknown):

@@ -35,7 +35,7 @@ details, applied (no, or unknown: a commit may have taken effect), exit_code.
 Exit codes: 0 ok, 1 not found (also an agent without commits), a check that failed, or a local failure, 2 wrong
 usage, 3 refused by the daemon (conflict, precondition, limit, invalid request,
 token), 4 the daemon cannot be reached or has failed, 5 it is unknown whether a
-commit took effect, 6 data loss, 130 interrupted.`
+commit took effect, 6 data loss, 7 bundles that cannot be compared, 130 interrupted.`
 
 // app is what the commands share: the outside world and the global flags.
 type app struct {
