@@ -26,8 +26,8 @@ allows, and writing and syncing the same bytes. Compare the ratios, not the figu
 What the engine does without gRPC is measured by: go test -bench . ./engine
 
 What it writes into the daemon stays there for good, in the namespace "bench": it says
-where and how much and asks first. Where nobody can be asked, or with --json, it wants
---yes. Progress goes to standard error (none with --json), the report to standard
+where and how much and asks first. Where there is no terminal to ask on, or with --json,
+it wants --yes. Progress goes to standard error (none with --json), the report to standard
 output.
 
 Exit codes: 0 measured, whatever came of it, 1 failed, or not allowed to write, 2 wrong

@@ -106,7 +106,7 @@ type dumpedRecord struct {
 }
 
 // writeDump writes {header, "records": […], "events": […]}, an item a line, and
-// tells the number of records.
+// returns the number of records.
 func (s *session) writeDump(ctx context.Context, out io.Writer, d *dumpFlags, agent string, ts client.CommitTS) (n int, err error) {
 	p := newPrinter(out)
 	header, err := p.encode(dumpHeader{dumpFormat, s.Namespace(), agent, ts})

@@ -59,7 +59,7 @@ func notFoundf(format string, args ...any) error {
 	return errFailed{fmt.Sprintf(format, args...), true}
 }
 
-// execute runs the tool and tells the exit code.
+// execute runs the tool and returns the exit code.
 func execute(ctx context.Context, root *cobra.Command, args []string) int {
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)

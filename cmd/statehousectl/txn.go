@@ -44,7 +44,7 @@ func (a *app) txnCommand() *cobra.Command {
 	cmd.AddCommand(&cobra.Command{
 		Use:   "status TXN_ID",
 		Short: "Tell what became of a transaction",
-		Long: "status tells whether a transaction is open, committed, aborted or expired. It exits\n" +
+		Long: "status says whether a transaction is open, committed, aborted or expired. It exits\n" +
 			"with 1 when the daemon has never seen the id, or no longer keeps outcomes of its age.",
 		Args:              show.Takes(1, 1),
 		ValidArgsFunction: cobra.NoFileCompletions,
@@ -159,7 +159,7 @@ func word(s, what string) (w, rest string, err error) {
 		}
 		rest = s[len(quoted):]
 		if rest != "" && rest[0] != ' ' && rest[0] != '\t' {
-			return "", "", fmt.Errorf("there is no space behind the quoted %s", what)
+			return "", "", fmt.Errorf("there is no space after the quoted %s", what)
 		}
 		return w, strings.TrimSpace(rest), nil
 	}

@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -62,6 +63,7 @@ type runner struct {
 	stubs  []pb.StatehouseServiceClient
 	run    string // names this run's agents and transactions apart from others'
 	values [][]byte
+	txns   atomic.Uint64 // so that ids never repeat
 	report *Report
 
 	commits float64 // per second, 64 clients: the median of the rounds
