@@ -6,6 +6,9 @@ TOOL    := go tool -modfile=.ci/tools/go.mod
 VERSION := 0.1.0
 SHA     := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 LDFLAGS := -X main.version=$(VERSION) -X main.gitSHA=$(SHA)
+# Without it gRPC brings pages of traces along that nothing of ours serves, and with them
+# golang.org/x/net/trace and html/template.
+TAGS    := grpcnotrace
 
 # Go keeps its caches in the home directory. Where there is none, or none that can be
 # written to, they are in .cache: .ci/gocache says which have to be.
@@ -18,7 +21,7 @@ help:
 	@echo "make build | check | race | sim | python | fuzz | vuln | generate | bench | clean"
 
 build:
-	go build -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+	go build -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
 
 run: build
 	./bin/statehoused --data-dir data

@@ -6,6 +6,7 @@ import (
 	"go/types"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -146,24 +147,69 @@ var doors = map[string][]ban{
 	"cmd/interrupt": {
 		{module + "/", "it is about signals"},
 	},
+	"cmd/beside": {
+		{module + "/", "it runs programs and knows none"},
+	},
 	"cmd/show": {
 		{module + "/", "it shows what it is given, wherever that comes from"},
 	},
+	"cmd/connect": {
+		{module + "/engine", "it says where a daemon is, to whoever speaks to it"},
+		{module + "/server", "as above"},
+		{module + "/history", "as above"},
+		{module + "/sim", "as above"},
+		{module + "/linearizability", "as above"},
+	},
 	"cmd/statehousectl": {
-		{module + "/sim", "the operator's tool works on real daemons"},
+		{module + "/engine", "the tool speaks the wire: statehoused is what reads stores"},
 		{module + "/server", "what the tool knows of a daemon it learns over the wire"},
-		{"github.com/cockroachdb/pebble", "verify and bench reach a store through the engine only"},
+		{module + "/sim", "the operator's tool works on real daemons"},
+		{module + "/linearizability", "statehouse-sim is what judges"},
+		{"github.com/cockroachdb/pebble", "a tool on the wire has no storage"},
 	},
-	"engine/enginebench": {
-		{"google.golang.org/grpc", "it measures the engine without transports"},
-	},
-	"cmd/statehousectl/bench": {
+	"cmd/statehouse-bench": {
+		{module + "/engine", "it measures what a client sees: the engine has benchmarks of its own"},
 		{module + "/server", "it measures a daemon over the wire"},
+		{module + "/history", "as above"},
+		{module + "/sim", "as above"},
+		{module + "/linearizability", "as above"},
+		{"github.com/cockroachdb/pebble", "as above"},
+	},
+	"cmd/statehouse-bench/bench": {
+		{module + "/engine", "it measures a daemon over the wire"},
+		{module + "/server", "as above"},
+		{module + "/client", "retries and encodings of a client would be measured as well"},
+		{"github.com/cockroachdb/pebble", "as above"},
 	},
 	"": {},
 }
 
 type ban struct{ prefix, why string }
+
+// reach says what a program does not even link, through however many rooms. gRPC is built
+// as the Makefile does: without the tag it brings golang.org/x/net/trace along.
+var reach = map[string][]ban{
+	"cmd/statehoused": {
+		{module + "/linearizability", "the daemon does not know that it is judged"},
+		{module + "/sim", "nor that it is simulated"},
+		{"github.com/anishathalye/porcupine", "judges are no part of production"},
+		{"html/template", "it renders nothing, and its linker drops more without"},
+	},
+	"cmd/statehousectl": {
+		{module + "/engine", "the tool speaks the wire"},
+		{module + "/server", "as above"},
+		{module + "/sim", "it works on real daemons"},
+		{module + "/linearizability", "statehouse-sim is what judges"},
+		{"github.com/cockroachdb/pebble", "a tool on the wire has no storage"},
+		{"github.com/anishathalye/porcupine", "judges are no part of it"},
+		{"html/template", "it renders nothing"},
+	},
+	"cmd/statehouse-bench": {
+		{module + "/engine", "it measures over the wire"},
+		{module + "/server", "as above"},
+		{"github.com/cockroachdb/pebble", "as above"},
+	},
+}
 
 // Files that may do what the core may not. Everything else of engine and server
 // must be a function of the values it is given.
@@ -225,6 +271,23 @@ func TestHouse(t *testing.T) {
 		}
 	})
 	t.Run("pure", func(t *testing.T) { checkPure(t, pkgs) })
+}
+
+// TestReach holds the programs to what they link.
+func TestReach(t *testing.T) {
+	for program, bans := range reach { // each on its own: order cannot matter
+		out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "-tags", "grpcnotrace", "./"+program).Output()
+		if err != nil {
+			t.Fatalf("go list: %v", err)
+		}
+		for linked := range strings.Lines(string(out)) {
+			for _, b := range bans {
+				if strings.HasPrefix(linked, b.prefix) {
+					t.Errorf("%s links %s: %s", program, strings.TrimSpace(linked), b.why)
+				}
+			}
+		}
+	}
 }
 
 func checkPure(t *testing.T, pkgs []*packages.Package) {

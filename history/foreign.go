@@ -30,7 +30,7 @@ func notOurs(line []byte) error {
 	case bytes.HasPrefix(text, []byte("<")):
 		what = "HTML or XML"
 	case bytes.HasPrefix(text, []byte{0x1f, 0x8b}):
-		what = "data compressed with gzip: unpack it first, or is it a bundle (statehouse-sim bundle)?"
+		what = "data compressed with gzip: unpack it first, or is it a bundle (statehousectl bundle)?"
 	case bytes.HasPrefix(text, []byte("PK\x03\x04")):
 		what = "a zip file"
 	case bytes.HasPrefix(text, []byte("[")):

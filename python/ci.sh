@@ -27,9 +27,9 @@ environment() {
 }
 
 say daemon
-(cd "$root" && go build -o "$cache/bin/" ./cmd/statehoused ./cmd/statehousectl ./cmd/statehouse-sim)
+(cd "$root" && go build -tags grpcnotrace -o "$cache/bin/" ./cmd/statehoused ./cmd/statehousectl ./cmd/statehouse-sim ./cmd/statehouse-bench)
 export STATEHOUSED=$cache/bin/statehoused STATEHOUSECTL=$cache/bin/statehousectl
-export STATEHOUSE_SIM=$cache/bin/statehouse-sim
+export STATEHOUSE_SIM=$cache/bin/statehouse-sim STATEHOUSE_BENCH=$cache/bin/statehouse-bench
 unset STATEHOUSE_ADDRESS STATEHOUSE_ADDR STATEHOUSE_URL STATEHOUSE_NAMESPACE STATEHOUSE_TOKEN
 unset STATEHOUSE_CAPTURE STATEHOUSE_CAPTURE_FILE PYTHONPATH http_proxy https_proxy grpc_proxy no_proxy
 

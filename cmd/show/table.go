@@ -34,7 +34,7 @@ type heldRow struct {
 // NewTable is a table as wide as PipeWidth.
 func NewTable(out io.StringWriter) *Table { return &Table{Width: PipeWidth, out: out} }
 
-// Line writes a line, in its place behind the rows before it.
+// Line writes a line, in its place after the rows before it.
 func (t *Table) Line(line string) error {
 	line = Printable(line)
 	if len(t.held) > 0 {
@@ -45,7 +45,7 @@ func (t *Table) Line(line string) error {
 	return err
 }
 
-// Row writes cells, all of them printable, and behind them as much of the value as
+// Row writes cells, all of them printable, and after them as much of the value as
 // fits.
 func (t *Table) Row(value []byte, cells ...string) error {
 	t.held = append(t.held, heldRow{cells: cells, value: Summary(value, t.Width)})

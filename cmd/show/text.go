@@ -23,7 +23,7 @@ func Quote(name string) string {
 	return strconv.Quote(name)
 }
 
-// climbs tells whether a name taken for a path would leave its directory.
+// climbs reports whether a name taken for a path would leave its directory.
 func climbs(name string) bool {
 	for part := range strings.SplitSeq(name, "/") {
 		if part == ".." {

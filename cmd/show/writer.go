@@ -6,8 +6,8 @@ import (
 	"unicode/utf8"
 )
 
-// Writer is a terminal's output on which nobody can have it obey: what is not printable
-// is written as an escape of JSON. A tool that prints through one shows names, values,
+// Writer is an output that no text can make a terminal obey: what is not printable is
+// written as an escape of JSON. A tool that prints through one shows names, values,
 // notes and errors of strangers wherever they come to be printed; what is quoted already
 // passes as it is, and so does JSON to a program, which reads the same. Lines and tabs
 // stay. It is safe for concurrent use.

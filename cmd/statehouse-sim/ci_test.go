@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rogpeppe/go-internal/testscript"
+
 	"statehouse.dev/statehouse/history"
 	"statehouse.dev/statehouse/linearizability/verdict"
 )
@@ -22,7 +24,7 @@ func TestMain(m *testing.M) {
 	if len(os.Args) == 2 && os.Args[1] == "worker" {
 		os.Exit(execute(context.Background(), newRoot(os.Stdin, os.Stdout, os.Stderr), os.Args[1:]))
 	}
-	os.Exit(m.Run())
+	testscript.Main(m, map[string]func(){"statehouse-sim": main})
 }
 
 const scenarios = "../../scenarios/"

@@ -110,7 +110,7 @@ func TestNothingObeysWhatIsPrinted(t *testing.T) {
 		}
 		for _, args := range [][]string{
 			{"check", file, "--report", report}, {"check", "--json", file}, {"convert", file, filepath.Join(dir, "out.jsonl")}, {"repro", file, "--dir", dir, "--for", "1ns"},
-			{"run", file}, {"run", "-v", file}, {"explain", file}, {"bundle", "verify", file}, {"bundle", "replay", file}, {file},
+			{"run", file}, {"run", "-v", file}, {"explain", file}, {file},
 		} {
 			code, out, errs := tool(t, args...)
 			page, _ := os.ReadFile(report) // where there is one

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"statehouse.dev/statehouse/client"
+	"statehouse.dev/statehouse/cmd/show"
 )
 
 type agentShape struct {
@@ -20,7 +21,7 @@ func (a *app) agentsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "agents",
 		Short:             "List the agents of the namespace with their first and last commit",
-		Args:              takes(0, 0),
+		Args:              show.Takes(0, 0),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	cmd.Flags().StringVar(&prefix, "prefix", "", "only agents that start with this")

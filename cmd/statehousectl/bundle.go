@@ -31,20 +31,25 @@ func (a *app) bundleCommand() *cobra.Command {
 	var f bundleFlags
 	cmd := &cobra.Command{
 		Use:   "bundle AGENT... -o FILE",
-		Short: "Pack agents' past into one file, to be looked at elsewhere",
+		Short: "Pack agents' past into one file; open such files",
 		Long: `bundle packs what is needed to look at agents' past without their daemon into one
 file with hashes: every commit that touched them, with versions, metadata and
 transaction ids, cut to their operations; their state at the end; what the daemon
 tells of its build and store; with --capture a history that was captured, whole.
-statehouse-sim bundle opens it.
 
-With --redact values nobody sees values: digests stand in their places, from which
+replay, diff, verify and history open such files, without a daemon. They compare every
+hash first. A hash tells of damage; it does not tell who made a file.
+
+With --redact values no reader sees values: digests stand in their places, from which
 one can tell which are equal and how long they are. With --redact names agents, keys
 and metadata keys get pseudonyms that keep equality, order and what begins with
-what. Digests have a random key, which nobody keeps; to compare two bundles make
-both with the same --redact-key-file, and keep it to yourself.`,
-		Example:           "  statehousectl bundle planner -o planner.bundle --redact values,names\n  statehousectl bundle planner critic -o two.bundle --from 1200 --at -1h",
-		Args:              takes(1, maxBundleAgents),
+what. Digests have a random key, which is not kept; to compare two bundles make
+both with the same --redact-key-file, and keep it to yourself.
+
+The name of an agent that is also one of the words above goes after "--":
+statehousectl bundle -o FILE -- replay`,
+		Example:           "  statehousectl bundle planner -o planner.bundle --redact values,names\n  statehousectl bundle planner critic -o two.bundle --from 1200 --at -1h\n  statehousectl bundle verify planner.bundle",
+		Args:              show.Takes(1, maxBundleAgents),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	flags := cmd.Flags()
@@ -52,13 +57,14 @@ both with the same --redact-key-file, and keep it to yourself.`,
 	flags.StringVar(&f.at, "at", "", "up to this commit_ts or time")
 	flags.Uint64Var(&f.from, "from", 1, "first commit_ts; the state before it comes along")
 	flags.StringVar(&f.capture, "capture", "", "a captured history (JSON lines) to come along, with all that is in it")
-	flags.StringSliceVar(&f.redact, "redact", nil, "what nobody is to see: values, names")
+	flags.StringSliceVar(&f.redact, "redact", nil, "what is to be hidden: values, names")
 	flags.StringVar(&f.keyFile, "redact-key-file", "", "a file of at least 16 bytes, the key of the digests")
 	flags.BoolVar(&f.force, "force", false, "replace a file that exists")
 	if err := cmd.MarkFlagRequired("output"); err != nil {
 		panic(err) // the flag is a few lines above
 	}
 	cmd.RunE = a.connected(func(ctx context.Context, s *session, args []string) error { return s.bundle(ctx, &f, args) })
+	cmd.AddCommand(a.bundleReplayCommand(), a.bundleDiffCommand(), a.bundleVerifyCommand(), a.bundleHistoryCommand())
 	return cmd
 }
 
@@ -141,7 +147,7 @@ func (s *session) newBundler(ctx context.Context, f *bundleFlags, agents []strin
 		}
 	}
 	if b.from > b.to {
-		return nil, usagef("--from %d is behind commit %d, the last one", b.from, b.to)
+		return nil, usagef("--from %d is after commit %d, the last one", b.from, b.to)
 	}
 	return b, nil
 }

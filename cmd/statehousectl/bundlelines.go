@@ -194,7 +194,7 @@ func (b *bundler) writeCaptured(w *bundle.Writer) error {
 	return lines.End(complete)
 }
 
-// captureLines reads the capture file, and tells whether it says that it has the whole
+// captureLines reads the capture file, and reports whether it says that it has the whole
 // log.
 func (b *bundler) captureLines(header func(history.Header) error, line func(history.Line) error) (complete bool, err error) {
 	file, err := os.Open(b.flags.capture)

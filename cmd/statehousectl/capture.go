@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"statehouse.dev/statehouse/client"
+	"statehouse.dev/statehouse/cmd/show"
 	"statehouse.dev/statehouse/history/zst"
 )
 
@@ -27,7 +28,7 @@ func (a *app) captureCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "capture", Short: "Record what clients ask and are told", Long: captureHelp}
 	simple := func(use, short string, f func(context.Context, *session) (client.Capture, error)) *cobra.Command {
 		return &cobra.Command{
-			Use: use, Short: short, Args: takes(0, 0), ValidArgsFunction: cobra.NoFileCompletions,
+			Use: use, Short: short, Args: show.Takes(0, 0), ValidArgsFunction: cobra.NoFileCompletions,
 			RunE: a.connected(func(ctx context.Context, s *session, _ []string) error {
 				c, err := f(ctx, s)
 				if err != nil {
@@ -86,7 +87,7 @@ func (a *app) captureDumpCommand() *cobra.Command {
 	var output, redact string
 	var force bool
 	cmd := &cobra.Command{
-		Use: "dump -o FILE", Short: "Write what was captured as a history", Args: takes(0, 0), ValidArgsFunction: cobra.NoFileCompletions,
+		Use: "dump -o FILE", Short: "Write what was captured as a history", Args: show.Takes(0, 0), ValidArgsFunction: cobra.NoFileCompletions,
 		Long: `dump writes what was captured as a history (JSON lines, docs/HISTORY.md). Values are in it
 as digests with a key that stays with the daemon: equal values have equal digests.
 With --redact names, namespaces, agents, keys and ids are pseudonyms as well; with

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"statehouse.dev/statehouse/cmd/show"
 	"statehouse.dev/statehouse/history"
 	"statehouse.dev/statehouse/history/record"
 	"statehouse.dev/statehouse/history/redact"
@@ -20,7 +21,7 @@ func (a *app) captureCompleteCommand() *cobra.Command {
 	var output, redactWhat string
 	var force bool
 	cmd := &cobra.Command{
-		Use: "complete HISTORY -o FILE", Short: "Add to what clients recorded what it takes to judge it", Args: takes(1, 1),
+		Use: "complete HISTORY -o FILE", Short: "Add to what clients recorded what it takes to judge it", Args: show.Takes(1, 1),
 		Long: `complete reads a history that clients recorded of themselves (in Python:
 Statehouse(url, capture="history.jsonl")), asks the daemon for the state of the agents in it, as
 of the first point that the clients saw, and for what has been done to those agents

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"statehouse.dev/statehouse/client"
+	"statehouse.dev/statehouse/cmd/show"
 )
 
 func (a *app) deleteCommand() *cobra.Command {
@@ -15,7 +16,7 @@ func (a *app) deleteCommand() *cobra.Command {
 		Short: "Delete a record",
 		Long: "delete deletes a record in a transaction of its own. Its history stays; deleting a\n" +
 			"record that does not exist is a version too, and delete says that there was nothing.",
-		Args:              takes(2, 2),
+		Args:              show.Takes(2, 2),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	w.register(cmd.Flags(), true)

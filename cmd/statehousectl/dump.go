@@ -34,7 +34,7 @@ JSON; with --history all its commits up to there too. The file appears whole or 
 at all, readable by its owner only, and never in place of another unless --force is
 given. With -o - it goes to standard output.`,
 		Example:           "  statehousectl dump planner -o planner.json --history",
-		Args:              takes(1, 1),
+		Args:              show.Takes(1, 1),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	f := cmd.Flags()
@@ -106,7 +106,7 @@ type dumpedRecord struct {
 }
 
 // writeDump writes {header, "records": […], "events": […]}, an item a line, and
-// tells the number of records.
+// returns the number of records.
 func (s *session) writeDump(ctx context.Context, out io.Writer, d *dumpFlags, agent string, ts client.CommitTS) (n int, err error) {
 	p := newPrinter(out)
 	header, err := p.encode(dumpHeader{dumpFormat, s.Namespace(), agent, ts})

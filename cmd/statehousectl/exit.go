@@ -22,6 +22,7 @@ const (
 	exitUnavailable = 4
 	exitUnknown     = 5
 	exitDataLoss    = 6
+	exitUnchecked   = 7
 	exitInterrupted = 130 // as shells have it: 128 + SIGINT
 )
 
@@ -58,7 +59,7 @@ func notFoundf(format string, args ...any) error {
 	return errFailed{fmt.Sprintf(format, args...), true}
 }
 
-// execute runs the tool and tells the exit code.
+// execute runs the tool and returns the exit code.
 func execute(ctx context.Context, root *cobra.Command, args []string) int {
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
@@ -66,13 +67,13 @@ func execute(ctx context.Context, root *cobra.Command, args []string) int {
 		return exitOK
 	}
 	code, message := explain(err)
-	if code == exitUsage {
+	if code == exitUsage && message != "" {
 		message += "\nSee " + cmd.CommandPath() + " --help."
 	}
 	switch {
 	case message == "":
 	case wantsJSON(root, args):
-		fmt.Fprintf(root.ErrOrStderr(), "%s\n", jsonError(err, code, message))
+		_, _ = root.ErrOrStderr().Write(jsonError(err, code, message)) // there is nowhere to say more
 	default:
 		fmt.Fprintln(root.ErrOrStderr(), "statehousectl: "+printable(message))
 	}
@@ -85,19 +86,22 @@ func explain(err error) (code int, message string) {
 		f       *failure
 		usage   usageError
 		no      errFailed
-		damaged damagedError
+		passed  passedOn
+		apart   incomparableError
 		unknown *client.OutcomeUnknownError
 		e       *client.Error
 	)
 	switch {
+	case errors.As(err, &passed):
+		return int(passed), ""
 	case !errors.As(err, &f), errors.As(err, &usage):
 		return exitUsage, err.Error()
 	case errors.Is(err, syscall.EPIPE): // the reader has had enough
 		return exitOK, ""
+	case errors.As(err, &apart):
+		return exitUnchecked, apart.Error()
 	case errors.As(err, &no):
 		return exitFailed, no.message
-	case errors.As(err, &damaged):
-		return exitDataLoss, damaged.Error()
 	case errors.As(err, &unknown):
 		return exitUnknown, fmt.Sprintf("it is unknown whether transaction %s took effect: %v\n"+
 			"Ask with: statehousectl txn status %[1]s\nor run the same command again with --txn-id %[1]s: it takes effect once.", unknown.TxnID, reason(unknown.Last))
@@ -112,7 +116,7 @@ func explain(err error) (code int, message string) {
 func explainError(f *failure, e *client.Error) (code int, message string) {
 	switch {
 	case errors.Is(e, client.ErrDataLoss):
-		return exitDataLoss, e.Message + "\nThe daemon met damage on its disk. Stop it and run: statehousectl verify DIR"
+		return exitDataLoss, e.Message + "\nThe daemon met damage on its disk. Stop it and run: statehoused verify DIR"
 	case errors.Is(e, client.ErrNotFound):
 		return exitFailed, e.Message
 	case errors.Is(e, client.ErrUnauthenticated) && f.hasToken:

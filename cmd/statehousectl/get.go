@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"statehouse.dev/statehouse/client"
+	"statehouse.dev/statehouse/cmd/show"
 )
 
 func (a *app) getCommand() *cobra.Command {
@@ -20,7 +21,7 @@ func (a *app) getCommand() *cobra.Command {
 		Long: "get prints the value of a record: indented on a terminal, otherwise as it is stored.\n" +
 			"It exits with 1 when the record does not exist.",
 		Example:           "  statehousectl get planner goal\n  statehousectl get planner goal --at -5m\n  statehousectl get planner goal --version 3",
-		Args:              takes(2, 2),
+		Args:              show.Takes(2, 2),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	cmd.Flags().StringVar(&at, "at", "", "read as of this commit_ts or time")

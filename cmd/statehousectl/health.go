@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"statehouse.dev/statehouse/client"
+	"statehouse.dev/statehouse/cmd/show"
 )
 
 func (a *app) healthCommand() *cobra.Command {
@@ -16,7 +17,7 @@ func (a *app) healthCommand() *cobra.Command {
 		Short: "Tell whether the daemon serves, and how its store is",
 		Long: "health asks the daemon whether it serves and shows the state of its store.\n" +
 			"It exits with 0 when it serves, 1 when it does not, 4 when it cannot be reached.",
-		Args:              takes(0, 0),
+		Args:              show.Takes(0, 0),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE:              a.connected(health),
 	}

@@ -19,7 +19,7 @@ func (a *app) historyCommand() *cobra.Command {
 		Use:               "history AGENT KEY",
 		Short:             "List the versions of a record",
 		Long:              "history lists the versions of a record, newest first, deletes among them. It exits\nwith 1 when the record never was.",
-		Args:              takes(2, 2),
+		Args:              show.Takes(2, 2),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	f := cmd.Flags()

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"statehouse.dev/statehouse/client"
+	"statehouse.dev/statehouse/cmd/show"
 )
 
 func (a *app) inspectCommand() *cobra.Command {
@@ -17,7 +18,7 @@ func (a *app) inspectCommand() *cobra.Command {
 		Short: "Summarise an agent: keys, versions, commits, sizes",
 		Long: "inspect reads an agent's records and its whole log, all as of one commit, and\n" +
 			"summarises them. It exits with 1 when the agent has no commits.",
-		Args:              takes(1, 1),
+		Args:              show.Takes(1, 1),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	cmd.Flags().StringVar(&at, "at", "", "as of this commit_ts or time")

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"statehouse.dev/statehouse/client"
+	"statehouse.dev/statehouse/cmd/show"
 )
 
 // listFlags are those of keys and scan.
@@ -52,7 +53,7 @@ func (a *app) keysCommand() *cobra.Command {
 		Use:               "keys AGENT [PREFIX]",
 		Short:             "List an agent's keys",
 		Long:              "keys lists an agent's keys, one a line. It exits with 1 when the agent has no commits.",
-		Args:              takes(1, 2),
+		Args:              show.Takes(1, 2),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	l.register(cmd.Flags())

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/spf13/cobra"
+	"statehouse.dev/statehouse/cmd/show"
 )
 
 type namespaceShape struct {
@@ -14,7 +15,7 @@ func (a *app) namespacesCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:               "namespaces",
 		Short:             "List the namespaces",
-		Args:              takes(0, 0),
+		Args:              show.Takes(0, 0),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: a.connected(func(ctx context.Context, s *session, _ []string) error {
 			for name, err := range s.ListNamespaces(ctx) {

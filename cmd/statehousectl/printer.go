@@ -54,7 +54,7 @@ func (p *printer) line(format string, args ...any) error {
 	return p.table.Line(fmt.Sprintf(format, args...))
 }
 
-// row prints cells, all of them printable, and behind them as much of the value as
+// row prints cells, all of them printable, and after them as much of the value as
 // fits.
 func (p *printer) row(value []byte, cells ...string) error { return p.table.Row(value, cells...) }
 

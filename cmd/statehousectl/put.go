@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"statehouse.dev/statehouse/client"
+	"statehouse.dev/statehouse/cmd/show"
 )
 
 // maxInput bounds a value that is read before it is sent. The daemon's own limit,
@@ -26,7 +27,7 @@ func (a *app) putCommand() *cobra.Command {
 		Long:  "put writes a record in a transaction of its own. The value is a JSON object; without\none, or with -, it is read from standard input.",
 		Example: "  statehousectl put planner goal '{\"city\":\"Paris\"}'\n" +
 			"  statehousectl put planner goal --expected-version 1 --meta actor=me < goal.json",
-		Args:              takes(2, 3),
+		Args:              show.Takes(2, 3),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	w.register(cmd.Flags(), true)

@@ -20,7 +20,7 @@ func TestReadme(t *testing.T) {
 	dir := t.TempDir()
 	bin := filepath.Join(dir, "bin")
 	for _, name := range []string{"statehoused", "statehousectl"} {
-		build := exec.CommandContext(t.Context(), "go", "build", "-o", filepath.Join(bin, name), "statehouse.dev/statehouse/cmd/"+name)
+		build := exec.CommandContext(t.Context(), "go", "build", "-tags", "grpcnotrace", "-o", filepath.Join(bin, name), "statehouse.dev/statehouse/cmd/"+name)
 		if out, err := build.CombinedOutput(); err != nil {
 			t.Fatalf("building %s: %v\n%s", name, err, out)
 		}
@@ -104,10 +104,10 @@ func (s *readmeSession) run(steps []readmeStep) {
 		case strings.HasPrefix(step.command, "pkill -9 "):
 			s.stop(syscall.SIGKILL)
 		case strings.HasPrefix(step.command, "export "):
+		case strings.HasPrefix(step.command, "statehoused verify "):
+			s.stop(syscall.SIGTERM)
+			s.check(step)
 		case strings.HasPrefix(step.command, "statehousectl "):
-			if strings.HasPrefix(step.command, "statehousectl verify ") {
-				s.stop(syscall.SIGTERM)
-			}
 			s.check(step)
 		default:
 			s.t.Errorf("the README's session has a command that this test does not know: %s", step.command)

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"statehouse.dev/statehouse/client"
+	"statehouse.dev/statehouse/cmd/show"
 )
 
 // replayFlags are those of replay as they were given.
@@ -32,7 +33,7 @@ DELETE, or TOOL, NOTE, FINAL for keys under tool/, note/, final/.
 --json prints a line a commit, with every operation and value whole. It exits with 1
 when the agent has no commits.`,
 		Example:           "  statehousectl replay planner\n  statehousectl replay --all-agents --since 1h --verbose",
-		Args:              takes(0, 1),
+		Args:              show.Takes(0, 1),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	f := cmd.Flags()

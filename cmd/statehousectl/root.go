@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"statehouse.dev/statehouse/client"
+	"statehouse.dev/statehouse/cmd/connect"
 	"statehouse.dev/statehouse/cmd/show"
 )
 
@@ -21,7 +22,7 @@ Where a command takes --at it reads at an earlier point: a commit_ts (12), a tim
 7d; -5m is the same), or now.
 
 Names that hold spaces or anything unprintable are shown quoted as in Go and JSON.
-A name that starts with a dash goes behind "--": statehousectl get agent -- -rf
+A name that starts with a dash goes after "--": statehousectl get agent -- -rf
 
 --timeout bounds each call, not the whole of a long output.
 
@@ -34,7 +35,7 @@ details, applied (no, or unknown: a commit may have taken effect), exit_code.
 Exit codes: 0 ok, 1 not found (also an agent without commits), a check that failed, or a local failure, 2 wrong
 usage, 3 refused by the daemon (conflict, precondition, limit, invalid request,
 token), 4 the daemon cannot be reached or has failed, 5 it is unknown whether a
-commit took effect, 6 data loss, 130 interrupted.`
+commit took effect, 6 data loss, 7 bundles that cannot be compared, 130 interrupted.`
 
 // app is what the commands share: the outside world and the global flags.
 type app struct {
@@ -44,22 +45,14 @@ type app struct {
 	getenv func(string) string
 	now    func() time.Time
 
-	address        string
-	namespace      string
-	tokenFile      string
-	caFile         string
-	useTLS         bool
-	plain          bool // TLS is ruled out by a flag
-	plaintextToken bool
-	hasToken       bool
-	asJSON         bool
-	debug          bool
-	timeout        time.Duration
+	daemon    connect.Flags
+	namespace string
+	asJSON    bool
 }
 
 // newRoot is the whole tool on the given streams.
 func newRoot(in io.Reader, out, err io.Writer) *cobra.Command {
-	a := &app{in: in, out: out, err: err, getenv: os.Getenv, now: time.Now}
+	a := &app{in: in, out: out, err: err, getenv: os.Getenv, now: time.Now, daemon: connect.Flags{Getenv: os.Getenv, Err: err}}
 	root := &cobra.Command{
 		Use:               "statehousectl",
 		Short:             "Read, write, replay and inspect the state of agents",
@@ -67,21 +60,15 @@ func newRoot(in io.Reader, out, err io.Writer) *cobra.Command {
 		Version:           version + " (" + gitSHA + ")",
 		SilenceUsage:      true,
 		SilenceErrors:     true,
-		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.complete(cmd) },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.daemon.Complete(cmd.Flags()) },
 	}
 	root.SetIn(in)
 	root.SetOut(out)
 	root.SetErr(show.NewWriter(err))
 	f := root.PersistentFlags()
-	f.StringVar(&a.address, "address", client.Address{Host: "localhost", Port: client.DefaultPort}.String(), "address of the daemon, HOST[:PORT]; https:// in front is --tls (STATEHOUSE_ADDRESS)")
+	a.daemon.Register(f)
 	f.StringVar(&a.namespace, "namespace", "default", "namespace to work in (STATEHOUSE_NAMESPACE)")
 	f.BoolVar(&a.asJSON, "json", false, "print JSON, one object a line, values verbatim; an error is one on standard error")
-	f.DurationVar(&a.timeout, "timeout", 10*time.Second, "how long a call may take, repeated tries included")
-	f.StringVar(&a.tokenFile, "token-file", "", "file with the daemon's token (STATEHOUSE_TOKEN_FILE, or the token itself in STATEHOUSE_TOKEN)")
-	f.BoolVar(&a.useTLS, "tls", false, "use TLS, trusting the system's authorities (STATEHOUSE_TLS)")
-	f.StringVar(&a.caFile, "ca-file", "", "use TLS, trusting the authorities in this PEM file (STATEHOUSE_CA_FILE)")
-	f.BoolVar(&a.plaintextToken, "allow-plaintext-token", false, "send the token to another machine without TLS: anybody on the way can read it (STATEHOUSE_ALLOW_PLAINTEXT_TOKEN)")
-	f.BoolVar(&a.debug, "debug", false, "tell on standard error of tries that fail and are made again")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return show.FlagError(err) })
 	root.AddCommand(
 		a.agentsCommand(), a.benchCommand(), a.captureCommand(), a.bundleCommand(), a.deleteCommand(), a.dumpCommand(), a.getCommand(), a.healthCommand(), a.historyCommand(),
@@ -94,16 +81,26 @@ func newRoot(in io.Reader, out, err io.Writer) *cobra.Command {
 // connected makes a command's work of f, which gets a client and the output.
 func (a *app) connected(f func(ctx context.Context, s *session, args []string) error) func(*cobra.Command, []string) error {
 	return a.local(func(ctx context.Context, p *printer, args []string) error {
-		config, err := a.config()
-		if err != nil {
-			return err
-		}
-		c, err := client.Dial(config)
+		c, err := a.dial()
 		if err != nil {
 			return err
 		}
 		return errors.Join(f(ctx, &session{a, c, p}, args), c.Close())
 	})
+}
+
+// dial makes the client.
+func (a *app) dial() (*client.Client, error) {
+	config, err := a.daemon.Config()
+	var invalid *client.Error // which knows how to explain itself
+	if err != nil && !errors.As(err, &invalid) {
+		err = usageError{err}
+	}
+	if err != nil {
+		return nil, err
+	}
+	config.Namespace = a.namespace
+	return client.Dial(config)
 }
 
 // local is connected for work that needs no daemon. Every command goes through one
@@ -116,7 +113,7 @@ func (a *app) local(f func(ctx context.Context, p *printer, args []string) error
 			err = ferr
 		}
 		if err != nil {
-			return &failure{err, a.address, a.timeout, a.hasToken}
+			return &failure{err, a.daemon.Address, a.daemon.Timeout, a.daemon.HasToken}
 		}
 		return nil
 	}

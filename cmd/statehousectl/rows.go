@@ -1,25 +1,8 @@
 package main
 
 import (
-	"fmt"
-
-	"github.com/spf13/cobra"
-
 	"statehouse.dev/statehouse/client"
 )
-
-// takes is cobra's check of the number of arguments, with the form in its answer.
-func takes(least, most int) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		switch {
-		case len(args) < least:
-			return fmt.Errorf("an argument is missing; the form is: %s", cmd.UseLine())
-		case len(args) > most:
-			return fmt.Errorf("%q is one argument too many; the form is: %s", args[most], cmd.UseLine())
-		}
-		return nil
-	}
-}
 
 // eventPrinter prints events: a line an operation, or JSON, a line a commit.
 type eventPrinter struct {

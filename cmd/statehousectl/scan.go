@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/spf13/cobra"
+	"statehouse.dev/statehouse/cmd/show"
 )
 
 func (a *app) scanCommand() *cobra.Command {
@@ -13,7 +14,7 @@ func (a *app) scanCommand() *cobra.Command {
 		Short: "List an agent's records with their values",
 		Long: "scan lists records, one a line: key, version, and the value cut to the width of the\n" +
 			"terminal. --json prints values whole. It exits with 1 when the agent has no commits.",
-		Args:              takes(1, 2),
+		Args:              show.Takes(1, 2),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	l.register(cmd.Flags())

@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs testdata/*.txtar against this tool's real main and a real
-// statehoused. Beside the usual commands scripts have
+// statehoused, which with statehouse-bench is in PATH. Beside the usual commands scripts have
 //
 //	daemon [FLAG...]           start statehoused; its address goes to STATEHOUSE_ADDRESS
 //	kill-daemon                kill -9, and wait for the end
@@ -42,8 +42,8 @@ func TestMain(m *testing.M) {
 //	until-interrupt RE CMD...  run CMD until a line of its output matches, send SIGINT
 //	                           then; it must exit with 0
 func TestScripts(t *testing.T) {
-	bin := filepath.Join(t.TempDir(), "statehoused")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "statehouse.dev/statehouse/cmd/statehoused")
+	bin := t.TempDir()
+	build := exec.CommandContext(t.Context(), "go", "build", "-tags", "grpcnotrace", "-o", bin+"/", "statehouse.dev/statehouse/cmd/statehoused", "statehouse.dev/statehouse/cmd/statehouse-bench")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("building the daemon: %v\n%s", err, out)
 	}
@@ -53,7 +53,8 @@ func TestScripts(t *testing.T) {
 			e.Setenv("TZ", "UTC")
 			e.Setenv("COLUMNS", "100")
 			e.Setenv("GORACE", "atexit_sleep_ms=10") // a second for each command otherwise
-			e.Values[daemonKey{}] = &daemon{bin: bin}
+			e.Setenv("PATH", e.Getenv("PATH")+string(os.PathListSeparator)+bin)
+			e.Values[daemonKey{}] = &daemon{bin: filepath.Join(bin, "statehoused")}
 			return nil
 		},
 		RequireExplicitExec: true,

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"statehouse.dev/statehouse/client"
+	"statehouse.dev/statehouse/cmd/show"
 )
 
 type tailFlags struct {
@@ -27,7 +28,7 @@ func (a *app) tailCommand() *cobra.Command {
 With -f it goes on as commits are made, over restarts of the daemon too, until it
 is interrupted.`,
 		Example:           "  statehousectl tail -f planner\n  statehousectl tail --all-agents -n 50",
-		Args:              takes(0, 1),
+		Args:              show.Takes(0, 1),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	f := cmd.Flags()

@@ -35,7 +35,7 @@ func (a *app) txnCommand() *cobra.Command {
 		Long:  txnHelp,
 		Example: "  printf '%s\\n' 'put planner goal {\"city\":\"Rome\"}' 'delete planner draft' | statehousectl txn\n" +
 			"  statehousectl txn status 0190b3c2-5a6e-7cc1-8c2b-1d2e3f405162",
-		Args: takes(0, 1),
+		Args: show.Takes(0, 1),
 	}
 	w.register(cmd.Flags(), false)
 	cmd.RunE = a.connected(func(ctx context.Context, s *session, args []string) error {
@@ -44,9 +44,9 @@ func (a *app) txnCommand() *cobra.Command {
 	cmd.AddCommand(&cobra.Command{
 		Use:   "status TXN_ID",
 		Short: "Tell what became of a transaction",
-		Long: "status tells whether a transaction is open, committed, aborted or expired. It exits\n" +
+		Long: "status says whether a transaction is open, committed, aborted or expired. It exits\n" +
 			"with 1 when the daemon has never seen the id, or no longer keeps outcomes of its age.",
-		Args:              takes(1, 1),
+		Args:              show.Takes(1, 1),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE:              a.connected(txnStatus),
 	})
@@ -159,7 +159,7 @@ func word(s, what string) (w, rest string, err error) {
 		}
 		rest = s[len(quoted):]
 		if rest != "" && rest[0] != ' ' && rest[0] != '\t' {
-			return "", "", fmt.Errorf("there is no space behind the quoted %s", what)
+			return "", "", fmt.Errorf("there is no space after the quoted %s", what)
 		}
 		return w, strings.TrimSpace(rest), nil
 	}

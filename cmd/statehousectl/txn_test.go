@@ -37,7 +37,7 @@ func TestParseTxn(t *testing.T) {
 		"expect a k x":             `VERSION is a number, not "x"`,
 		"expect-head a -1":         "COMMIT_TS is a number",
 		`put "a k {}`:              "AGENT is not a quoted string",
-		`put "a"k {}`:              "there is no space behind the quoted AGENT",
+		`put "a"k {}`:              "there is no space after the quoted AGENT",
 		"rm a k":                   `"rm" is not put, delete, expect or expect-head`,
 		strings.Repeat("x", 5<<20): "a line is more than 4.0 MiB long",
 	} {

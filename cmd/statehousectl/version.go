@@ -5,13 +5,14 @@ import (
 	"errors"
 
 	"github.com/spf13/cobra"
+	"statehouse.dev/statehouse/cmd/show"
 )
 
 func (a *app) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:               "version",
 		Short:             "Show the versions of this tool and of the daemon",
-		Args:              takes(0, 0),
+		Args:              show.Takes(0, 0),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE:              a.connected(showVersion),
 	}
@@ -40,5 +41,5 @@ func showVersion(ctx context.Context, s *session, _ []string) error {
 	if err != nil {
 		return errors.Join(perr, err)
 	}
-	return s.p.line("statehoused   %s (%s) at %s", printable(b.Version), printable(b.GitSHA), quote(s.address))
+	return s.p.line("statehoused   %s (%s) at %s", printable(b.Version), printable(b.GitSHA), quote(s.daemon.Address))
 }

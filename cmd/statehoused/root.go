@@ -19,7 +19,7 @@ const (
 	exitFailed   = 1
 	exitUsage    = 2
 	exitDataDir  = 3  // the data directory cannot be used: in use, a file, read-only, a newer format
-	exitDamaged  = 65 // damage was found on disk; run statehousectl verify
+	exitDamaged  = 65 // damage was found on disk; run statehoused verify
 	exitStorage  = 74 // storage failed while running (or opening); nothing unsafe was acknowledged
 	usageTrailer = `
 Every flag can be set in the environment (--data-dir is STATEHOUSE_DATA_DIR) and
@@ -44,40 +44,60 @@ func run(ctx context.Context, args, environ []string, out, errOut io.Writer, exi
 	caught := catchSignals()
 	said := newSink(errOut)
 	defer said.flush()
+	p := &process{log: said, exit: exit, signals: caught, reread: func() (*settings, error) { return reread(args, environ) }}
+	cmd := newRoot(p, environ)
+	cmd.SetArgs(args)
+	cmd.SetOut(out)
+	cmd.SetErr(said)
+	err := cmd.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	var check *verifyError
+	if errors.As(err, &check) {
+		fmt.Fprint(said, check.line())
+	} else {
+		fmt.Fprintln(said, "statehoused:", err)
+	}
+	return exitCode(err)
+}
+
+// newRoot is the daemon, and the command that examines its store without it. The flags are
+// the daemon's alone.
+func newRoot(p *process, environ []string) *cobra.Command {
 	var s settings
-	cmd := &cobra.Command{
+	root := &cobra.Command{
 		Use:   "statehoused",
 		Short: "The Statehouse daemon: durable, versioned, replayable state for agents",
 		Long: "statehoused keeps the state of agents in a data directory and serves it over gRPC.\n" +
 			"Without any flag it listens on both loopback addresses, port 50051, and keeps\n" +
-			"its store in ./data.\n" + usageTrailer,
-		Version: version + " (" + gitSHA + ")",
-		Args: func(cmd *cobra.Command, args []string) error {
-			if err := cobra.NoArgs(cmd, args); err != nil {
-				return usageError{err}
-			}
-			return nil
-		},
-		SilenceUsage:  true,
-		SilenceErrors: true,
+			"its store in ./data. statehoused verify DIR checks a store that no daemon has open.\n" + usageTrailer,
+		Version:           version + " (" + gitSHA + ")",
+		Args:              usage(cobra.NoArgs), // a stray word is a mistake, not a daemon with a default
+		SilenceUsage:      true,
+		SilenceErrors:     true,
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := s.complete(cmd.Flags(), environ); err != nil {
 				return usageError{err}
 			}
-			p := process{log: said, exit: exit, signals: caught, reread: func() (*settings, error) { return reread(args, environ) }}
 			return p.serve(cmd.Context(), &s)
 		},
 	}
-	s.register(cmd.Flags())
-	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{show.FlagError(err)} })
-	cmd.SetArgs(args)
-	cmd.SetOut(out)
-	cmd.SetErr(said)
-	if err := cmd.ExecuteContext(ctx); err != nil {
-		fmt.Fprintln(said, "statehoused:", err)
-		return exitCode(err)
+	s.register(root.Flags())
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{show.FlagError(err)} })
+	root.AddCommand(verifyCommand())
+	return root
+}
+
+// usage makes what f refuses a mistake of whoever started the program.
+func usage(f cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := f(cmd, args); err != nil {
+			return usageError{err}
+		}
+		return nil
 	}
-	return exitOK
 }
 
 // reread is what the settings would be if the daemon started now.
@@ -92,9 +112,14 @@ func reread(args, environ []string) (*settings, error) {
 }
 
 func exitCode(err error) int {
-	var usage usageError
+	var (
+		mistake usageError
+		check   *verifyError
+	)
 	switch {
-	case errors.As(err, &usage), errors.Is(err, engine.ErrInvalid):
+	case errors.As(err, &check):
+		return check.code()
+	case errors.As(err, &mistake), errors.Is(err, engine.ErrInvalid):
 		return exitUsage
 	case errors.Is(err, engine.ErrUnusable), errors.Is(err, engine.ErrLocked),
 		errors.Is(err, engine.ErrNoStore), errors.Is(err, engine.ErrFormat):

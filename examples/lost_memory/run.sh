@@ -22,7 +22,7 @@ fails() {
 }
 
 say "The build that the customer has, and the one with the fix"
-go build -o "$work/fixed/" ./cmd/statehouse-sim ./cmd/statehoused
+go build -tags grpcnotrace -o "$work/fixed/" ./cmd/statehouse-sim ./cmd/statehoused
 run "$work/fixed/statehouse-sim" plant "$bug" -o "$work/customer"
 
 say "The customer's daemon under load, killed now and then, with its capture on"

@@ -107,16 +107,14 @@ async def measure_awaited(
 
 
 def measure_go(url: str, seconds: float, in_flight: int) -> list[Measurement]:
-    """The Go client, by ``statehousectl bench``; nothing when there is none."""
+    """The Go client, by ``statehouse-bench``; nothing when there is none."""
     try:
-        statehousectl = find_binary("statehousectl")
+        program = find_binary("statehouse-bench")
     except BinaryNotFound:
         return []
-    flags = [f"--address={url}", "--json", "bench", "--yes", "--engine=false", "--records=0"]
-    flags += ["--rounds=1", f"--clients=1,{in_flight}", f"--duration={seconds}s", "--connections=1"]
-    run = subprocess.run(
-        [statehousectl, *flags], capture_output=True, text=True, timeout=600, check=True
-    )
+    flags = [f"--address={url}", "--json", "--yes", "--rounds=1", "--connections=1"]
+    flags += [f"--clients=1,{in_flight}", f"--duration={seconds}s"]
+    run = subprocess.run([program, *flags], capture_output=True, text=True, timeout=600, check=True)
     return [
         Measurement(m["name"], "go", m["clients"], m["per_second"])
         for m in json.loads(run.stdout)["measurements"]

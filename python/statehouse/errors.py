@@ -154,7 +154,7 @@ class DataLoss(StatehouseError):
     """The daemon met damage on its disk."""
 
     own_code = "DATA_LOSS"
-    advice = "Stop the daemon and run: statehousectl verify DATA_DIR"
+    advice = "Stop the daemon and run: statehoused verify DATA_DIR"
 
 
 class InternalError(StatehouseError):

@@ -45,7 +45,7 @@ def _build(repository: Path, name: str) -> str:
         raise BinaryNotFound(f"{name} is not on the PATH, and without Go it cannot be built")
     target = repository / ".cache" / "python" / "bin" / name
     built = subprocess.run(
-        [go, "build", "-o", str(target), f"./cmd/{name}"],
+        [go, "build", "-tags", "grpcnotrace", "-o", str(target), f"./cmd/{name}"],
         cwd=repository,
         capture_output=True,
         text=True,

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -37,7 +36,7 @@ func newPacked() *packed {
 	}
 }
 
-// write makes the file and tells its name.
+// write makes the file in the working directory and returns its name.
 func (p *packed) write(t *testing.T, name string) string {
 	t.Helper()
 	w := bundle.NewWriter(t.TempDir())
@@ -62,14 +61,13 @@ func (p *packed) write(t *testing.T, name string) string {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(t.TempDir(), name)
-	if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
+	if err := os.WriteFile(name, b.Bytes(), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return path
+	return name
 }
 
-// tool runs statehouse-sim.
+// tool runs statehousectl.
 func tool(t *testing.T, args ...string) (code int, out, err string) {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
@@ -77,15 +75,9 @@ func tool(t *testing.T, args ...string) (code int, out, err string) {
 	return code, stdout.String(), stderr.String()
 }
 
-// words are those of a command line: blanks between single quotes part none.
-func words(line string) (list []string) {
-	for _, m := range regexp.MustCompile(`'([^']*)'|(\S+)`).FindAllStringSubmatch(line, -1) {
-		list = append(list, m[1]+m[2])
-	}
-	return list
-}
-
 func TestBundleCommands(t *testing.T) {
+	t.Chdir(t.TempDir())
+	t.Setenv("COLUMNS", "120")
 	time.Local = time.UTC
 	sound := newPacked().write(t, "sound")
 	other := newPacked()
@@ -106,7 +98,7 @@ func TestBundleCommands(t *testing.T) {
 		{ID: 1, Client: "c", Kind: history.Get, Call: 1, Return: 2, Outcome: history.OK, In: history.Input{Namespace: "default", Agent: "planner", Key: "goal"}},
 	}}
 	withHistory := captured.write(t, "history")
-	broken := filepath.Join(t.TempDir(), "broken")
+	broken := "broken"
 	text, err := os.ReadFile(sound)
 	if err == nil {
 		err = os.WriteFile(broken, text[:len(text)-9], 0o600)
@@ -114,12 +106,6 @@ func TestBundleCommands(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	extracted := filepath.Join(t.TempDir(), "history.jsonl")
-	folder := shellWord(filepath.Dir(sound))
-	for _, path := range []*string{&sound, &changed, &redone, &unfounded, &redacted, &withHistory, &broken} {
-		*path = shellWord(*path)
-	}
-
 	for _, c := range []struct {
 		args string
 		code int
@@ -148,27 +134,28 @@ B  .*changed"?
 		{"diff --json " + sound + " " + changed, 1, `{"same":false,"from":1,"to":3,"events":1,"difference":{"commit_ts":3,"what":"operation","sentence":".*","a":{.*},"b":{.*}}}` + "\n"},
 		{"diff " + sound + " " + redone, 1, `(?s).*\(transaction\)\ncommit 1: .*`},
 		{"diff --operations " + sound + " " + redone, 0, `(?s).*the same, 2 events\n`},
-		{"diff " + sound + " " + redacted, 7, "statehouse-sim: they cannot be compared: they are not redacted alike\n"},
-		{"diff " + sound + " " + broken, 2, `statehouse-sim: .*broken"?: .*\n`},
+		{"diff " + sound + " " + redacted, 7, "statehousectl: they cannot be compared: they are not redacted alike\n"},
+		{"diff " + sound + " " + broken, 2, `statehousectl: .*broken"?: .*\n`},
 		{"verify " + sound, 0, `(?s).*sound"?: \d+ bytes, hashes right\n.*agents    planner in default\nlog       commits 1 to 3: 2 events, 3 operations\nstate     1 record\nredacted  no\nthe state follows from the log\n`},
 		{"verify " + withHistory, 0, `(?s).*history   1 operation\n.*`},
 		{"verify --json " + sound, 0, `{"ok":true,"manifest":{.*},"events":2,"operations":3,"records":1,"captured":0}` + "\n"},
-		{"verify " + unfounded, 1, `(?s).*WRONG     the state lacks key "goal" of agent "planner", which commit 1 made\nstatehouse-sim: .*unfounded"? is whole, but not right\n`},
+		{"verify " + unfounded, 1, `(?s).*WRONG     the state lacks key "goal" of agent "planner", which commit 1 made\nstatehousectl: .*unfounded"? is whole, but not right\n`},
 		{"verify --json " + unfounded, 1, `(?s){"ok":false,.*"findings":\["the state lacks .*`},
-		{"verify " + broken, 2, `statehouse-sim: .*broken"?: .*cut off.*\n`},
-		{"verify --max-bytes 10 " + sound, 2, `statehouse-sim: .*more than the limit of 10\n`},
-		{"verify " + folder, 2, `statehouse-sim: .*it is not a regular file\n`},
-		{"verify nothing", 2, `statehouse-sim: .*no such file or directory\n`},
-		{"history " + sound + " -o x", 2, `statehouse-sim: .*it was made without --capture\n`},
+		{"verify " + broken, 2, `statehousectl: .*broken"?: .*cut off.*\n`},
+		{"verify --max-bytes 10 " + sound, 2, `statehousectl: .*more than the limit of 10\n`},
+		{"verify .", 2, `statehousectl: .*it is not a regular file\n`},
+		{"verify nothing", 2, `statehousectl: .*no such file or directory\n`},
+		{"history " + sound + " -o x", 2, `statehousectl: .*it was made without --capture\n`},
 		{"history " + withHistory + " -o -", 0, `(?s){"format":"statehouse-history".*{"end":.*}\n`},
-		{"history " + withHistory + " -o " + shellWord(extracted), 0, ``},
+		{"history " + withHistory + " -o " + "extracted.jsonl", 0, ``},
 	} {
-		code, out, errs := tool(t, append([]string{"bundle"}, words(c.args)...)...)
+		code, out, errs := tool(t, append([]string{"bundle"}, strings.Fields(c.args)...)...)
+		errs = regexp.MustCompile(`See statehousectl bundle \w+ --help\.\n$`).ReplaceAllString(errs, "") // of exit code 2
 		if code != c.code || !regexp.MustCompile("^"+c.says+"$").MatchString(out+errs) {
 			t.Errorf("bundle %s: exit %d, want %d:\n%s%swant\n%s", c.args, code, c.code, out, errs, c.says)
 		}
 	}
-	f, err := os.Open(extracted)
+	f, err := os.Open("extracted.jsonl")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,6 +168,7 @@ B  .*changed"?
 // TestBundlesReachNoTerminalRaw: whoever made the file, nothing that is not printable
 // comes out of any command.
 func TestBundlesReachNoTerminalRaw(t *testing.T) {
+	t.Chdir(t.TempDir())
 	evil := "\x1b[2J\u009b31m\u202e\u2028\x7f\nfoo\r"
 	p := newPacked()
 	p.manifest.Agents, p.manifest.Namespace = []string{evil}, evil
@@ -194,6 +182,9 @@ func TestBundlesReachNoTerminalRaw(t *testing.T) {
 	evilFile := p.write(t, "evil")
 	p.log[0].Ops[0].Key, p.log[0].TxnID = evil+"c", evil+"x"
 	second := p.write(t, "evil2")
+	if code, out, errs := tool(t, "bundle", "verify", "\x1b[2J"); code != exitUsage || out != "" || strings.Contains(errs, "\x1b") {
+		t.Errorf("a file that is not there: exit %d, %q %q", code, out, errs)
+	}
 	bad := regexp.MustCompile(`[\x00-\x09\x0b-\x1f\x7f\x{80}-\x{9f}\x{ad}\x{200b}-\x{200f}\x{2028}-\x{202e}\x{2066}-\x{2069}]`)
 	for _, args := range [][]string{
 		{"replay", evilFile}, {"replay", "--verbose", evilFile}, {"replay", "--json", evilFile}, {"verify", evilFile}, {"verify", "--json", evilFile},

@@ -38,10 +38,7 @@ func Writing(clients []int, duration time.Duration, rounds int) time.Duration {
 func (r *runner) agent(client int) string { return fmt.Sprintf("%s-%03d", r.run, client%seedAgents) }
 func key(i int) string                    { return fmt.Sprintf("memory/%08d", i%seedKeys) }
 
-// txnSeq numbers transactions of the whole process, so that ids never repeat.
-var txnSeq atomic.Uint64
-
-func (r *runner) txnID() string { return fmt.Sprintf("bench-%s-%d", r.run, txnSeq.Add(1)) }
+func (r *runner) txnID() string { return fmt.Sprintf("bench-%s-%d", r.run, r.txns.Add(1)) }
 
 func (r *runner) transact(ctx context.Context, client int, keys ...string) error {
 	return r.transactAs(ctx, client, r.agent(client), keys...)
@@ -123,7 +120,7 @@ func (r *runner) ops() []op {
 				if err != nil {
 					return err
 				}
-				ts = st.GetPublishedTs() / 2 // half of the history lies behind it
+				ts = st.GetPublishedTs() / 2 // half of the history lies before it
 				seeded.Store(max(ts, 64))
 			}
 			return r.readAsOf(ctx, c, ts)

@@ -1,21 +1,21 @@
-// Package bench measures a running daemon and, in the same run, its ceilings:
-// what gRPC alone allows (the Health call) and what the disk does (write and
-// fdatasync), so that ratios can be compared between machines where figures
-// cannot. It also measures the engine without gRPC, on a directory of its own.
+// Package bench measures a running daemon over the wire and, in the same run, its
+// ceilings: what gRPC alone allows (the Health call) and what the disk does (write and
+// fdatasync). Figures of two machines cannot be compared; their ratios can.
 package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
 
-	"statehouse.dev/statehouse/engine/enginebench"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
 
@@ -25,9 +25,7 @@ type Options struct {
 	Clients  []int                      // concurrencies of the table; 1, 8, 64, 256
 	Duration time.Duration              // of one measurement
 	Rounds   int                        // rounds of those that ratios are made of
-	Dir      string                     // for what is measured without the daemon; removed afterwards
-	Engine   bool                       // measure the engine without gRPC
-	Records  int                        // size of the largest store to measure; 0: leave that out
+	Dir      string                     // of the file that the disk is measured with
 	Capture  bool                       // measure what a capture costs; it forgets the one before
 	Progress io.Writer                  // one line a measurement; may be io.Discard
 }
@@ -65,6 +63,7 @@ type runner struct {
 	stubs  []pb.StatehouseServiceClient
 	run    string // names this run's agents and transactions apart from others'
 	values [][]byte
+	txns   atomic.Uint64 // so that ids never repeat
 	report *Report
 
 	commits float64 // per second, 64 clients: the median of the rounds
@@ -76,7 +75,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	for _, c := range o.Conns {
 		r.stubs = append(r.stubs, pb.NewStatehouseServiceClient(c))
 	}
-	r.values = enginebench.Load{ValueBytes: valueBytes}.Values()
+	r.values = newValues()
 	v, err := r.stub(0).Version(ctx, &pb.VersionRequest{})
 	if err != nil {
 		return nil, err
@@ -92,10 +91,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 			return nil, err
 		}
 	}
-	if o.Engine {
-		err = r.engine(ctx)
-	}
-	return r.report, err
+	return r.report, nil
 }
 
 func (r *runner) stub(client int) pb.StatehouseServiceClient { return r.stubs[client%len(r.stubs)] }
@@ -141,6 +137,21 @@ func (r *runner) measure(ctx context.Context, o op, clients int) (Measurement, e
 		m.P50Micros, m.P99Micros, m.MaxMicros = micros(all[len(all)/2]), micros(all[len(all)*99/100]), micros(all[len(all)-1])
 	}
 	return m, nil
+}
+
+// share has clients do n calls between them. The first error ends it.
+func share(clients, n int, do func(client, i int) error) error {
+	errs := make([]error, clients)
+	var wg sync.WaitGroup
+	for c := range clients {
+		wg.Go(func() {
+			for i := c; i < n && errs[c] == nil; i += clients {
+				errs[c] = do(c, i)
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
 }
 
 func micros(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1000 }
