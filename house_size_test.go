@@ -84,39 +84,3 @@ func eachTestFile(t *testing.T, f func(path string, lines int)) {
 		t.Fatal(err)
 	}
 }
-
-// links are what must not be in a command, however many imports away, and why.
-var links = map[string][]ban{
-	"cmd/statehoused": {
-		{"github.com/anishathalye/porcupine", "the daemon does not judge"},
-		{module + "/linearizability", "the daemon does not judge"},
-		{module + "/sim", "the daemon does not know that it is simulated"},
-		{"html/template", "the daemon draws no pages"},
-	},
-	"cmd/statehousectl": {
-		{"github.com/cockroachdb/pebble", "it speaks the wire, and opens no store"},
-		{module + "/engine", "what it knows of a daemon it learns over the wire"},
-		{module + "/server", "as above"},
-	},
-}
-
-// TestLinks: gRPC's own traces, the only way to html/template, are left out by the tag that
-// the commands are built with.
-func TestLinks(t *testing.T) {
-	for command, bans := range links {
-		pkgs, err := packages.Load(&packages.Config{
-			Mode: packages.NeedName | packages.NeedImports | packages.NeedDeps, BuildFlags: []string{"-tags", "grpcnotrace"},
-		}, "./"+command)
-		if err != nil {
-			t.Fatal(err)
-		}
-		packages.Visit(pkgs, func(p *packages.Package) bool {
-			for _, b := range bans {
-				if strings.HasPrefix(p.PkgPath, b.prefix) {
-					t.Errorf("%s links %s: %s", command, p.PkgPath, b.why)
-				}
-			}
-			return true
-		}, nil)
-	}
-}
