@@ -140,10 +140,10 @@ func (e *Engine) events() *pebble.EventListener {
 		},
 		// Pebble's own handler would end the process.
 		DataCorruption: func(info pebble.DataCorruptionInfo) {
-			if e.damaged.Load() == nil { // each reader meets it again
+			if e.corrupt.Load() == nil { // each reader meets it again
 				e.env.Log("damage in a file of the store", "path", info.Path, "details", fmt.Sprint(info.Details))
 			}
-			e.noteDamage(damagedFile(info.Path))
+			e.noteCorruption(corruptFile(info.Path))
 		},
 	}
 }

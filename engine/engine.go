@@ -72,7 +72,7 @@ type Engine struct {
 	haltOnce sync.Once
 	halting  atomic.Bool             // set before failed: nothing more is acknowledged
 	failed   atomic.Pointer[Failure] // set once: halted
-	damaged  atomic.Pointer[Failure] // set once: damage was met
+	corrupt  atomic.Pointer[Failure] // set once: damage was met
 	full     atomic.Pointer[Failure] // set while space is short
 }
 
@@ -121,7 +121,7 @@ func (e *Engine) Healthy() error {
 	if f := e.failed.Load(); f != nil {
 		return f
 	}
-	if f := e.damaged.Load(); f != nil {
+	if f := e.corrupt.Load(); f != nil {
 		return f
 	}
 	return nil
@@ -149,14 +149,14 @@ func (e *Engine) halt(reason error) {
 	})
 }
 
-// noteDamage remembers damage met by a read: from then on writes are refused,
+// noteCorruption remembers damage met by a read: from then on writes are refused,
 // for what they would stand on is in doubt (G8).
-func (e *Engine) noteDamage(err error) {
+func (e *Engine) noteCorruption(err error) {
 	if !errors.Is(err, ErrDataLoss) {
 		return
 	}
 	f := failf(ErrDataLoss, "writes are refused since damage was met (%v): stop the daemon and run verify", err)
-	if e.damaged.CompareAndSwap(nil, f) {
+	if e.corrupt.CompareAndSwap(nil, f) {
 		e.env.Log("damage on disk", "error", err.Error())
 	}
 }

@@ -8,7 +8,7 @@ import (
 // evidence is what the files beside the store say about how far its log went. Pebble
 // itself opens an earlier state without a word when the end of its log is gone.
 type evidence struct {
-	witness  testimony
+	witness  witnessContent
 	unsynced *mark // it ran without syncs since then; nil: everything was synced
 }
 
@@ -30,11 +30,11 @@ func (ev *evidence) view(fs vfs.FS) vfs.FS {
 	return fs
 }
 
-// silent reports whether the witness has nothing to say where it must: it exists from
+// witnessMissing reports whether the witness has nothing to say where it must: it exists from
 // before there is an identity file, and one word in it is always whole. Builds before
 // this rule made it later and left it blank until the first commit, so a blank one
 // beside an empty log may be theirs.
-func (ev *evidence) silent(head mark) bool {
+func (ev *evidence) witnessMissing(head mark) bool {
 	return !ev.witness.exists || len(ev.witness.marks) == 0 && !(ev.witness.blank && head.ts == 0)
 }
 
@@ -82,7 +82,7 @@ func checkMark(r pebble.Reader, m mark) error {
 	return nil
 }
 
-func silentWitness(path string) *Failure {
+func missingWitness(path string) *Failure {
 	return failf(ErrDataLoss, "%s is missing or spoilt: whether the log has lost its end cannot be told; restore a backup, or accept that for one start with --accept-missing-witness", path)
 }
 
@@ -105,7 +105,7 @@ func (e *Engine) settle(ev *evidence, head mark, lost CommitTS) error {
 	if lost > 0 {
 		e.env.Log("the machine went down while the store ran without syncs: acknowledged commits are lost", "lost_commits", uint64(lost), "last_commit_ts", uint64(head.ts))
 	}
-	if e.opts.AcceptMissingWitness && ev.silent(head) {
+	if e.opts.AcceptMissingWitness && ev.witnessMissing(head) {
 		e.env.Log("the witness is gone, as accepted: the end of the log is taken for the end, whatever was lost behind it", "last_commit_ts", uint64(head.ts))
 	} else if e.opts.AcceptMissingWitness {
 		e.env.Log("the witness is there: a missing one need not be accepted; do not ask for that again, it would hide a loss")
@@ -114,7 +114,7 @@ func (e *Engine) settle(ev *evidence, head mark, lost CommitTS) error {
 		if err := makeWitness(fs, path, head); err != nil {
 			return openFailure(err, "the witness cannot be made")
 		}
-		ev.witness = testimony{turn: 2, synced: 2}
+		ev.witness = witnessContent{turn: 2, synced: 2}
 	}
 	var err error
 	if e.witness, err = openWitness(fs, path, ev.witness, head); err != nil {

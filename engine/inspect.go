@@ -33,8 +33,8 @@ func (e *Engine) inspect(storeDir string, id *identity, ev *evidence) error {
 		return err
 	}
 	head, _, err := readHead(db)
-	if err == nil && ev.silent(head) && !e.opts.AcceptMissingWitness {
-		err = silentWitness(fs.PathJoin(e.opts.Dir, witnessName))
+	if err == nil && ev.witnessMissing(head) && !e.opts.AcceptMissingWitness {
+		err = missingWitness(fs.PathJoin(e.opts.Dir, witnessName))
 	}
 	if err == nil {
 		_, err = ev.check(db, head)

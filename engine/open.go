@@ -191,7 +191,7 @@ func readFloor(r pebble.Reader) (CommitTS, error) {
 	}
 	v, n := binary.Uvarint(body)
 	if n <= 0 {
-		return 0, damagedRow(floorKey, "malformed")
+		return 0, corruptRow(floorKey, "malformed")
 	}
 	return CommitTS(v), nil
 }

@@ -113,7 +113,7 @@ func storageError(err error) error {
 		return known // without what Pebble says of it
 	}
 	if info := pebble.ExtractDataCorruptionInfo(err); info != nil {
-		return damagedFile(info.Path)
+		return corruptFile(info.Path)
 	}
 	switch {
 	case pebble.IsCorruptionError(err):
@@ -124,8 +124,8 @@ func storageError(err error) error {
 	return failf(ErrStorage, "reading failed: %s", withoutPath(err))
 }
 
-// damagedFile names a damaged file of a running store, but not where it is.
-func damagedFile(name string) *Failure {
+// corruptFile names a damaged file of a running store, but not where it is.
+func corruptFile(name string) *Failure {
 	base := path.Base(name)
 	return failf(ErrDataLoss, "%s is damaged: %s", base, whatIsWrong(base))
 }

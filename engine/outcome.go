@@ -79,7 +79,7 @@ func (e *Engine) loadResult(ts CommitTS) (CommitResult, error) {
 // noted passes err on and remembers damage.
 func (e *Engine) noted(err error) error {
 	if err != nil {
-		e.noteDamage(err)
+		e.noteCorruption(err)
 	}
 	return err
 }
@@ -154,7 +154,7 @@ func (e *Engine) pruneOutcomes(batch *pebble.Batch, commits int, now time.Time) 
 		}
 		row, err := readLogRow(e.db, p.floor+1)
 		if err != nil {
-			e.noteDamage(err)
+			e.noteCorruption(err)
 			return
 		}
 		if p.nextDue = row.commitTime.UnixNano(); now.UnixNano()-p.nextDue < int64(l.OutcomeAge) {

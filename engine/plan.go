@@ -49,16 +49,16 @@ type planner struct {
 	agents   *cache[AgentName, CommitTS]
 	outcomes *cache[TxnID, outcomeRow]
 
-	// verdicts are the definite answers to Transacts that left no commit. A copy of
+	// decisions are the definite answers to Transacts that left no commit. A copy of
 	// the request, however late it comes, must not become one after all: its client
 	// was told that nothing was applied.
-	verdicts *cache[TxnID, verdict]
+	decisions *cache[TxnID, decision]
 
 	// step lists what the current step planned and the store does not show yet.
 	step []*commit
 }
 
-type verdict struct {
+type decision struct {
 	fingerprint Digest
 	result      CommitResult // of preconditions alone, that held
 	err         error
@@ -79,10 +79,10 @@ func newPlanner(s stateReader, head mark, lastTime time.Time, l Limits) *planner
 	least := maxStepLookups + l.TxnReads + 4*l.TxnOps
 	return &planner{
 		state: s, head: head, lastTime: lastTime,
-		keys:     newCache[string, keyHead](max(l.CachedVersions/2, least)),
-		agents:   newCache[AgentName, CommitTS](max(l.CachedVersions/10, least)),
-		outcomes: newCache[TxnID, outcomeRow](least),
-		verdicts: newCache[TxnID, verdict](l.FinishedTxns),
+		keys:      newCache[string, keyHead](max(l.CachedVersions/2, least)),
+		agents:    newCache[AgentName, CommitTS](max(l.CachedVersions/10, least)),
+		outcomes:  newCache[TxnID, outcomeRow](least),
+		decisions: newCache[TxnID, decision](l.FinishedTxns),
 	}
 }
 
@@ -115,11 +115,11 @@ func reusedAt(id TxnID, ts CommitTS) error {
 	return idReused(id, "committed other operations at commit "+ts.String())
 }
 
-// again finds the verdict on an earlier proposal of the same id.
-func (pl *planner) again(p *proposal) (verdict, bool) {
-	v, found := pl.verdicts.get(p.id)
+// decided finds the decision on an earlier proposal of the same id.
+func (pl *planner) decided(p *proposal) (decision, bool) {
+	v, found := pl.decisions.get(p.id)
 	if found && !p.repeats(v.fingerprint) {
-		v = verdict{err: idReused(p.id, "was answered for other operations")}
+		v = decision{err: idReused(p.id, "was answered for other operations")}
 	}
 	return v, found
 }

@@ -17,19 +17,19 @@ import (
 type listed struct {
 	agent AgentName
 	// Invariant: sorted, and with keys between each and the next.
-	stretches []stretch
-	// Invariant: nothing in stretches changed after the snapshot and up to here.
+	intervals []interval
+	// Invariant: nothing in intervals changed after the snapshot and up to here.
 	checked CommitTS
 }
 
-// stretch is the keys from one up to, and without, another.
-type stretch struct {
+// interval is the keys from one up to, and without, another.
+type interval struct {
 	from, to string // to == "": without end
 }
 
-// stretch is the keys that r contains.
-func (r *readRange) stretch() stretch {
-	s := stretch{from: max(r.prefix, r.first), to: string(successor([]byte(r.prefix)))}
+// interval is the keys that r contains.
+func (r *readRange) interval() interval {
+	s := interval{from: max(r.prefix, r.first), to: string(successor([]byte(r.prefix)))}
 	if past := r.last + "\x00"; r.last != "" && (s.to == "" || past < s.to) {
 		s.to = past // names have no U+0000, so nothing is between
 	}
@@ -43,11 +43,11 @@ func listedOf(ranges []readRange, snapshot CommitTS) []listed {
 	}
 	type one struct {
 		agent AgentName
-		keys  stretch
+		keys  interval
 	}
 	sorted := make([]one, len(ranges))
 	for i := range ranges {
-		sorted[i] = one{ranges[i].agent, ranges[i].stretch()}
+		sorted[i] = one{ranges[i].agent, ranges[i].interval()}
 	}
 	slices.SortFunc(sorted, func(a, b one) int {
 		return cmp.Or(compareAgents(a.agent, b.agent), strings.Compare(a.keys.from, b.keys.from))
@@ -62,28 +62,28 @@ func listedOf(ranges []readRange, snapshot CommitTS) []listed {
 	return all
 }
 
-// add takes stretches in the order of their starts.
-func (l *listed) add(s stretch) {
+// add takes intervals in the order of their starts.
+func (l *listed) add(s interval) {
 	if s.to != "" && s.from >= s.to {
 		return // of no key
 	}
-	if n := len(l.stretches); n > 0 {
-		if last := &l.stretches[n-1]; last.to == "" || s.from <= last.to {
+	if n := len(l.intervals); n > 0 {
+		if last := &l.intervals[n-1]; last.to == "" || s.from <= last.to {
 			if s.to == "" || last.to != "" && s.to > last.to {
 				last.to = s.to
 			}
 			return
 		}
 	}
-	l.stretches = append(l.stretches, s)
+	l.intervals = append(l.intervals, s)
 }
 
 func (l *listed) contains(key string) bool {
-	i, found := slices.BinarySearchFunc(l.stretches, key, func(s stretch, key string) int { return strings.Compare(s.from, key) })
+	i, found := slices.BinarySearchFunc(l.intervals, key, func(s interval, key string) int { return strings.Compare(s.from, key) })
 	if found {
 		return true
 	}
-	return i > 0 && (l.stretches[i-1].to == "" || key < l.stretches[i-1].to)
+	return i > 0 && (l.intervals[i-1].to == "" || key < l.intervals[i-1].to)
 }
 
 // changed finds the first change of what was listed.

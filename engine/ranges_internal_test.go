@@ -37,8 +37,8 @@ func TestListedContains(t *testing.T) {
 			}
 		}
 		for i := range all {
-			for j := 1; j < len(all[i].stretches); j++ {
-				if s := all[i].stretches; s[j-1].to == "" || s[j-1].to >= s[j].from {
+			for j := 1; j < len(all[i].intervals); j++ {
+				if s := all[i].intervals; s[j-1].to == "" || s[j-1].to >= s[j].from {
 					t.Fatalf("not apart: %+v", all[i])
 				}
 			}
@@ -50,7 +50,7 @@ func TestListedContains(t *testing.T) {
 }
 
 // TestListedTouch: prefixes that are neighbours, listed page by page and more than once,
-// are one stretch.
+// are one interval.
 func TestListedTouch(t *testing.T) {
 	a := AgentName{"n", "a"}
 	var ranges []readRange
@@ -58,7 +58,7 @@ func TestListedTouch(t *testing.T) {
 		ranges = append(ranges, readRange{agent: a, prefix: "b"}, readRange{agent: a, prefix: "a", last: "am"}, readRange{agent: a, prefix: "a", first: "am"})
 	}
 	all := listedOf(ranges, 1)
-	if len(all) != 1 || len(all[0].stretches) != 1 || all[0].stretches[0] != (stretch{"a", "c"}) {
+	if len(all) != 1 || len(all[0].intervals) != 1 || all[0].intervals[0] != (interval{"a", "c"}) {
 		t.Errorf("300 listings of a and b are %+v", all)
 	}
 }
@@ -171,7 +171,7 @@ func TestListingsCostTheSum(t *testing.T) {
 		t.Fatalf("G3: nothing that it listed has changed: %v, %v", result, err)
 	}
 	t.Logf("%d listings over %d commits: %d keys before the writer, %d by the writer", listings, commits, ahead, r.state.keys-ahead)
-	if ahead > 2*commits+listings || r.state.keys-ahead > 4*nearEnough {
+	if ahead > 2*commits+listings || r.state.keys-ahead > 4*leftToWriter {
 		t.Errorf("G9: %d listings over %d commits: %d keys are looked at, %d of them by the writer", listings, commits, r.state.keys, r.state.keys-ahead)
 	}
 	// The same where the last of all commits has changed something.

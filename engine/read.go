@@ -145,7 +145,7 @@ func (s Snapshot) search(rows *rowIter, name RecordName, rec *Record, prefix []b
 		key = appendVersion(append(key[:0], prefix...), mid)
 		if !rows.seek(key) {
 			if rows.err == nil {
-				rows.err = damagedRow(key, "missing")
+				rows.err = corruptRow(key, "missing")
 			}
 			return false
 		}
@@ -154,7 +154,7 @@ func (s Snapshot) search(rows *rowIter, name RecordName, rec *Record, prefix []b
 		case !ok:
 			return false
 		case v != mid:
-			rows.err = damagedRow(key, "missing")
+			rows.err = corruptRow(key, "missing")
 			return false
 		case row.commitTS > s.ts:
 			high = mid - 1
@@ -171,7 +171,7 @@ func recordAt(rows *rowIter) (Version, recordRow, bool) {
 	key := rows.key()
 	row, ok := parseRecordRow(rows.body)
 	if !ok || len(key) < numberSize {
-		return 0, row, rows.damaged()
+		return 0, row, rows.corrupt()
 	}
 	return Version(^binary.BigEndian.Uint64(key[len(key)-numberSize:])), row, true
 }
@@ -201,7 +201,7 @@ func (e *Engine) GetVersion(name RecordName, v Version) (Record, error) {
 	}
 	row, ok := parseRecordRow(body)
 	if body != nil && !ok {
-		return Record{}, e.noted(damagedRow(recordPrefix(name), "malformed"))
+		return Record{}, e.noted(corruptRow(recordPrefix(name), "malformed"))
 	}
 	if body == nil || v == 0 || row.commitTS > e.Published() {
 		return Record{}, failf(ErrVersionNotFound, "key %q of agent %q has no version %d", name.Key, name.Agent, v).
@@ -244,12 +244,12 @@ func (s Snapshot) History(name RecordName, after Version, oldestFirst bool, p Pa
 		}
 		rec, err := s.e.GetVersion(name, v)
 		if errors.Is(err, ErrVersionNotFound) { // versions are dense
-			return nil, false, s.e.noted(damagedRow(appendVersion(prefix, v), "missing"))
+			return nil, false, s.e.noted(corruptRow(appendVersion(prefix, v), "missing"))
 		}
 		if err != nil {
 			return nil, false, err
 		}
-		if p.full(len(entries), size, rec.weight()) {
+		if p.full(len(entries), size, rec.size()) {
 			return entries, true, nil
 		}
 		ev, err := readEventRow(s.e.db, name.AgentName(), rec.CommitTS)
@@ -257,7 +257,7 @@ func (s Snapshot) History(name RecordName, after Version, oldestFirst bool, p Pa
 			return nil, false, s.e.noted(err)
 		}
 		entries = append(entries, HistoryEntry{rec, ev.txnID, ev.metadata})
-		size += rec.weight()
+		size += rec.size()
 		for k, v := range ev.metadata { // a sum
 			size += len(k) + len(v)
 		}

@@ -174,7 +174,7 @@ func (r *replayer) readAgent(last CommitTS) error {
 		_, ts, good := splitEventKey(it.key())
 		row, good2 := parseEventRow(it.body)
 		if !good || !good2 {
-			it.damaged()
+			it.corrupt()
 			break
 		}
 		r.rows++
@@ -202,7 +202,7 @@ func (r *replayer) readLog(last CommitTS) error {
 		ts, good := splitLogKey(it.key())
 		row, good2 := parseLogRow(it.body)
 		if !good || !good2 {
-			it.damaged()
+			it.corrupt()
 			break
 		}
 		r.rows++
@@ -301,7 +301,7 @@ func (r *replayer) fillValues() error {
 		}
 		row, ok := parseRecordRow(rows.body)
 		if !ok || row.commitTS != r.events[refs[i].ev].CommitTS || row.tombstone {
-			rows.damaged()
+			rows.corrupt()
 			break
 		}
 		refs[i].op.Value = bytes.Clone(row.value)
@@ -317,12 +317,12 @@ func (i *rowIter) reach(key []byte) bool {
 	}
 	if !i.at(valid) {
 		if i.err == nil {
-			i.err = damagedRow(key, "missing")
+			i.err = corruptRow(key, "missing")
 		}
 		return false
 	}
 	if !bytes.Equal(i.it.Key(), key) {
-		i.err = damagedRow(key, "missing")
+		i.err = corruptRow(key, "missing")
 		return false
 	}
 	return true

@@ -30,16 +30,16 @@ func sealRow(key, body []byte) []byte {
 // openRow returns the body of a sealed row.
 func openRow(key, row []byte) ([]byte, error) {
 	if len(row) < sealSize {
-		return nil, damagedRow(key, "too short")
+		return nil, corruptRow(key, "too short")
 	}
 	body := row[:len(row)-sealSize]
 	if binary.LittleEndian.Uint32(row[len(body):]) != rowSum(key, body) {
-		return nil, damagedRow(key, "checksum mismatch")
+		return nil, corruptRow(key, "checksum mismatch")
 	}
 	return body, nil
 }
 
-func damagedRow(key []byte, what string) error {
+func corruptRow(key []byte, what string) error {
 	return failf(ErrDataLoss, "damaged row %q: %s", key, what).with("row", hex.EncodeToString(key))
 }
 

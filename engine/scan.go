@@ -65,7 +65,7 @@ func (s Snapshot) Scan(o ScanOptions) (records []Record, more bool, err error) {
 	}
 	size := 0
 	for c.next() {
-		next := c.rec.weight()
+		next := c.rec.size()
 		if o.Page.full(len(records), size, next) {
 			more = true
 			break
@@ -76,7 +76,7 @@ func (s Snapshot) Scan(o ScanOptions) (records []Record, more bool, err error) {
 	return records, more, s.e.noted(c.rows.close())
 }
 
-func (r *Record) weight() int { return len(r.Name.Key) + len(r.Value) + rowOverhead }
+func (r *Record) size() int { return len(r.Name.Key) + len(r.Value) + rowOverhead }
 
 // scanCursor walks an agent's live records in either direction.
 type scanCursor struct {
@@ -115,7 +115,7 @@ func (c *scanCursor) next() bool {
 	for c.advance() {
 		i := bytes.IndexByte(c.rows.key()[len(c.base):], terminator)
 		if i < 0 {
-			return c.rows.damaged()
+			return c.rows.corrupt()
 		}
 		c.key = append(c.key[:0], c.rows.key()[:len(c.base)+i+1]...)
 		if c.o.Reverse && !c.rows.seek(c.key) { // a key's newest version comes first
@@ -228,7 +228,7 @@ func (s Snapshot) names(base []byte, prefix, after string, p Page, add func(stri
 		first, n := binary.Uvarint(it.body)
 		name, _, found := strings.Cut(string(it.key()[len(base):]), "\x00")
 		if n <= 0 || !found {
-			it.damaged()
+			it.corrupt()
 			break
 		}
 		if CommitTS(first) > s.ts {

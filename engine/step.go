@@ -72,7 +72,7 @@ func (e *Engine) Plan() bool {
 }
 
 func (e *Engine) planOne(p *proposal, now time.Time) answer {
-	if v, found := e.planner.again(p); found {
+	if v, found := e.planner.decided(p); found {
 		return answer{p: p, result: v.result, err: v.err}
 	}
 	// First: what was committed is answered again even when nothing new is taken.
@@ -88,14 +88,14 @@ func (e *Engine) planOne(p *proposal, now time.Time) answer {
 	a := answer{p: p, err: err}
 	switch {
 	case err != nil:
-		e.noteDamage(err)
+		e.noteCorruption(err)
 	case c != nil:
 		a.result = c.result()
 	default:
 		a.result = CommitResult{CommitTS: e.planner.head.ts, CommitTime: e.planner.lastTime}
 	}
 	if !p.interactive && c == nil && (err == nil || definiteEnd(err)) {
-		e.planner.verdicts.put(p.id, verdict{p.fingerprint, a.result, err})
+		e.planner.decisions.put(p.id, decision{p.fingerprint, a.result, err})
 	}
 	return a
 }

@@ -36,7 +36,7 @@ type txn struct {
 	heapAt   int
 }
 
-// readRange is a stretch of one agent's keys that a transaction scanned.
+// readRange is an interval of one agent's keys that a transaction scanned.
 // last == "" with open set means: to the end of the prefix.
 type readRange struct {
 	agent       AgentName

@@ -34,7 +34,7 @@ func (w *Write) record() Record {
 	return Record{Name: w.Name, Exists: !w.Tombstone, Value: w.Value}
 }
 
-// TxnScan is Scan inside a transaction. The stretch of keys that it covered must
+// TxnScan is Scan inside a transaction. The interval of keys that it covered must
 // not change until the commit, not even by a key that is new.
 func (e *Engine) TxnScan(ctx context.Context, id TxnID, o ScanOptions) (records []Record, more bool, at CommitTS, err error) {
 	if err := checkTxnID(id); err != nil {
@@ -56,7 +56,7 @@ func (e *Engine) TxnScan(ctx context.Context, id TxnID, o ScanOptions) (records 
 	return records, more, at, e.txns.didRead(id, e.now(), "", 0, &r)
 }
 
-// scanned is the stretch of keys that a page tells something about.
+// scanned is the interval of keys that a page tells something about.
 func scanned(o *ScanOptions, records []Record, more bool) (first, last string) {
 	end := ""
 	if more {
@@ -93,7 +93,7 @@ func (s Snapshot) mergedScan(o *ScanOptions, own []*Write) (records []Record, mo
 			}
 		}
 		if rec.Exists {
-			next := rec.weight()
+			next := rec.size()
 			if o.Page.full(len(records), size, next) {
 				more = true
 				break

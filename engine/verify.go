@@ -98,8 +98,8 @@ func (v *verifier) run(ev *evidence) error {
 	if v.floor, err = readFloor(v.db); err != nil {
 		return err
 	}
-	if ev.silent(v.head) {
-		return silentWitness(v.witness)
+	if ev.witnessMissing(v.head) {
+		return missingWitness(v.witness)
 	}
 	if v.r.Lost, err = ev.check(v.db, v.head); err != nil {
 		return err
@@ -125,7 +125,7 @@ func (v *verifier) checkLog() error {
 		row, good2 := parseLogRow(it.body)
 		switch {
 		case !good || !good2:
-			it.damaged()
+			it.corrupt()
 		case ts != v.r.Commits+1:
 			it.err = failf(ErrDataLoss, "commit %d is missing from the log: %d follows %d", v.r.Commits+1, ts, v.r.Commits)
 		case row.commitTime.Before(last.commitTime):
@@ -158,7 +158,7 @@ func (v *verifier) checkCommit(ts CommitTS, row *logRow) error {
 		}
 		ev, ok := parseEventRow(body)
 		if !ok || len(ev.ops) == 0 || ev.txnID != row.txnID || !ev.commitTime.Equal(row.commitTime) {
-			return damagedRow(key, "missing, malformed or not of its commit")
+			return corruptRow(key, "missing, malformed or not of its commit")
 		}
 		v.bodies = append(v.bodies, body)
 		for j := range ev.ops {
@@ -278,7 +278,7 @@ func (v *verifier) countRows(tag byte, count *uint64, check func(key, body []byt
 func (v *verifier) checkEventOfCommit(key, _ []byte) error {
 	a, ts, ok := splitEventKey(key)
 	if !ok || ts == 0 || ts > v.r.Commits {
-		return damagedRow(key, "an event of no commit")
+		return corruptRow(key, "an event of no commit")
 	}
 	row, err := readLogRow(v.db, ts)
 	if err != nil {
@@ -293,7 +293,7 @@ func (v *verifier) checkEventOfCommit(key, _ []byte) error {
 			return v.checkFirst(a, ts)
 		}
 	}
-	return damagedRow(key, "an event that its commit does not name")
+	return corruptRow(key, "an event that its commit does not name")
 }
 
 // checkFirst looks for the row that lists an agent, given its first event.
@@ -305,7 +305,7 @@ func (v *verifier) checkFirst(a AgentName, ts CommitTS) error {
 		return err
 	}
 	if first, n := binary.Uvarint(body); n <= 0 || CommitTS(first) != ts {
-		return damagedRow(key, "missing, or not the agent's first commit")
+		return corruptRow(key, "missing, or not the agent's first commit")
 	}
 	return nil
 }
@@ -313,7 +313,7 @@ func (v *verifier) checkFirst(a AgentName, ts CommitTS) error {
 func (v *verifier) checkAgent(key, _ []byte) error {
 	var a AgentName
 	if rest, ok := splitNames(key, agentTag, &a.Namespace, &a.Agent); !ok || len(rest) != 0 {
-		return damagedRow(key, "malformed")
+		return corruptRow(key, "malformed")
 	}
 	if a.Namespace != v.lastNamespace {
 		v.lastNamespace = a.Namespace
@@ -327,7 +327,7 @@ func (v *verifier) checkNamespace(key, body []byte) error {
 	rest, ok := splitNames(key, namespaceTag, &ns)
 	first, n := binary.Uvarint(body)
 	if !ok || len(rest) != 0 || n <= 0 {
-		return damagedRow(key, "malformed")
+		return corruptRow(key, "malformed")
 	}
 	// Its agents' rows have been held to their events above.
 	prefix := appendNames(nil, agentTag, ns)
@@ -344,7 +344,7 @@ func (v *verifier) checkNamespace(key, body []byte) error {
 		return err
 	}
 	if least != first {
-		return damagedRow(key, "not the first commit of the namespace")
+		return corruptRow(key, "not the first commit of the namespace")
 	}
 	return nil
 }
@@ -352,7 +352,7 @@ func (v *verifier) checkNamespace(key, body []byte) error {
 // checkMeta knows the meta rows that there are.
 func (v *verifier) checkMeta(key, _ []byte) error {
 	if !bytes.Equal(key, []byte{metaTag, 'f'}) && !bytes.Equal(key, floorKey) {
-		return damagedRow(key, "a meta row that nobody wrote")
+		return corruptRow(key, "a meta row that nobody wrote")
 	}
 	return nil
 }
@@ -366,7 +366,7 @@ func (v *verifier) checkTags() error {
 			return err
 		}
 		if it.it.First() {
-			it.err = damagedRow(it.key(), "a row that nobody wrote")
+			it.err = corruptRow(it.key(), "a row that nobody wrote")
 		}
 		if err := it.close(); err != nil {
 			return err

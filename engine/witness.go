@@ -62,8 +62,8 @@ func parseSlot(b []byte) (m mark, turn uint64, ok bool) {
 	return m, turn, true
 }
 
-// testimony is what a witness file says.
-type testimony struct {
+// witnessContent is what a witness file says.
+type witnessContent struct {
 	marks  []mark // of every good slot; a bad one may be a torn write, and others speak
 	turn   uint64 // the latest
 	synced uint64 // the latest of the second pair; 0: it has no good slot
@@ -71,7 +71,7 @@ type testimony struct {
 	blank  bool // nothing was ever written to it
 }
 
-func readWitness(fs vfs.FS, path string) (t testimony, err error) {
+func readWitness(fs vfs.FS, path string) (t witnessContent, err error) {
 	data, err := readFile(fs, path)
 	if err != nil {
 		return t, err
@@ -107,7 +107,7 @@ func makeWitness(fs vfs.FS, path string, m mark) error {
 }
 
 // openWitness opens the file that t was read from.
-func openWitness(fs vfs.FS, path string, t testimony, last mark) (*witness, error) {
+func openWitness(fs vfs.FS, path string, t witnessContent, last mark) (*witness, error) {
 	f, err := fs.OpenReadWrite(path, vfs.WriteCategoryUnspecified)
 	if err != nil {
 		return nil, err
