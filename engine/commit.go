@@ -172,13 +172,13 @@ func (e *Engine) submitTxn(ctx context.Context, x *txn, c Conditions, tk *ticket
 	return e.submit(p)
 }
 
-// leftToWriter is how many commits the writer may be left to look at.
-const leftToWriter = 128
+// nearEnough is how many commits the writer may be left to look at.
+const nearEnough = 128
 
 // checkAhead looks at what p listed up to about the last published commit. The writer
 // holds everybody up, and is left only what was committed meanwhile.
 func (e *Engine) checkAhead(ctx context.Context, p *proposal) error {
-	for upTo := e.Published(); len(p.listed) > 0 && p.checkedUpTo()+leftToWriter < upTo; {
+	for upTo := e.Published(); len(p.listed) > 0 && p.checkedUpTo()+nearEnough < upTo; {
 		if err := ctx.Err(); err != nil {
 			return failf(ErrOutcomeUnknown, "the request that was to commit transaction %s ended (%v) before that was decided: send it again", p.id, err)
 		}

@@ -171,7 +171,7 @@ func TestListingsCostTheSum(t *testing.T) {
 		t.Fatalf("G3: nothing that it listed has changed: %v, %v", result, err)
 	}
 	t.Logf("%d listings over %d commits: %d keys before the writer, %d by the writer", listings, commits, ahead, r.state.keys-ahead)
-	if ahead > 2*commits+listings || r.state.keys-ahead > 4*leftToWriter {
+	if ahead > 2*commits+listings || r.state.keys-ahead > 4*nearEnough {
 		t.Errorf("G9: %d listings over %d commits: %d keys are looked at, %d of them by the writer", listings, commits, r.state.keys, r.state.keys-ahead)
 	}
 	// The same where the last of all commits has changed something.
