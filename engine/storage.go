@@ -11,7 +11,7 @@ import (
 )
 
 // Tuning is what the simulator turns to make Pebble deterministic (see
-// docs/ARCHITECTURE.md) and benchmarks turn to see. The zero value is production.
+// docs/SIMULATION.md) and benchmarks turn to see. The zero value is production.
 type Tuning struct {
 	MemTableBytes    uint64 // 0: by the size of the disk
 	CacheBytes       int64  // 0: 256 MiB
