@@ -9,8 +9,8 @@ import (
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
 
-// ListQuery says which of an agent's keys or records are wanted. The zero value:
-// all that exist now, in byte order.
+// ListQuery selects keys or records of an agent. The zero value selects all that exist
+// now, in byte order.
 type ListQuery struct {
 	Prefix   string
 	Reverse  bool // from last to first
@@ -19,8 +19,7 @@ type ListQuery struct {
 	At       At
 }
 
-// HistoryQuery says which of a record's versions are wanted. The zero value: all,
-// newest first.
+// HistoryQuery selects versions of a record. The zero value selects all, newest first.
 type HistoryQuery struct {
 	OldestFirst bool
 	Limit       int // at most this many; 0: all
@@ -35,8 +34,8 @@ func encoding(noValues bool) pb.ValueEncoding {
 	return asJSON
 }
 
-// pages yields what fetch answers page by page. fetch is given the page's size and
-// the token of the page before.
+// pages yields the items of all pages. fetch gets a page, given its size and the token
+// that the page before ended with.
 func pages[T any](c *Client, limit int, fetch func(size uint32, token string) ([]T, string, error)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var none T

@@ -37,7 +37,7 @@ func (a At) message() *pb.At {
 	return nil
 }
 
-// one is the point that a variadic argument names.
+// one returns the point that an optional argument names.
 func one(at []At) (At, error) {
 	switch len(at) {
 	case 0:
@@ -89,8 +89,8 @@ func record(n RecordName, m stateMessage) Record {
 	}
 }
 
-// GetAtVersion reads one version of a record; ErrNotFound when it never was. Of a
-// version that was a delete Exists is false.
+// GetAtVersion reads one version of a record; ErrNotFound if it never was. Exists is
+// false for a version that was a delete.
 func (c *Client) GetAtVersion(ctx context.Context, agent, key string, v Version) (Record, error) {
 	n := c.named(RecordName{Agent: agent, Key: key})
 	req := &pb.GetStateAtVersionRequest{Namespace: n.Namespace, AgentId: agent, Key: key, Version: uint64(v), Encoding: asJSON}
@@ -105,8 +105,8 @@ func (c *Client) GetAtVersion(ctx context.Context, agent, key string, v Version)
 	return record(n, resp), nil
 }
 
-// BatchGet reads many records at one point of the order, in their order: now, or
-// at the point given. The daemon takes up to 1,000 names.
+// BatchGet reads many records at one point of the order, now or at the point given, and
+// returns them in the order of names. The daemon takes up to 1,000 names.
 func (c *Client) BatchGet(ctx context.Context, names []RecordName, at ...At) ([]Record, error) {
 	point, err := one(at)
 	if err != nil {
@@ -140,7 +140,7 @@ func (c *Client) batchGet(ctx context.Context, txnID string, names []RecordName,
 	return out, nil
 }
 
-// Status tells how far the store is and how large.
+// Status returns the position, size and condition of the store.
 func (c *Client) Status(ctx context.Context) (Status, error) {
 	var resp *pb.GetStatusResponse
 	err := c.call(ctx, func(ctx context.Context, opts ...grpc.CallOption) (err error) {

@@ -6,19 +6,18 @@ import (
 	"unicode/utf8"
 )
 
-// Writer is a terminal's output on which nobody can have it obey: what is not printable
-// is written as an escape of JSON. A tool that prints through one shows names, values,
-// notes and errors of strangers wherever they come to be printed; what is quoted already
-// passes as it is, and so does JSON to a program, which reads the same. Lines and tabs
-// stay. It is safe for concurrent use.
+// Writer writes text to a terminal with all characters that are not printable escaped as
+// in JSON, except line breaks and tabs, so that no name, value or error of a client can
+// control the terminal. Text that is quoted already stays as it is, and JSON stays the
+// same to a program that reads it. A Writer is safe for concurrent use.
 type Writer struct {
 	mu  sync.Mutex
 	out io.Writer
-	cut []byte // a character's beginning, the rest of which is yet to come
+	cut []byte // the beginning of a character that is not complete yet
 	buf []byte
 }
 
-// NewWriter makes one.
+// NewWriter returns a Writer to out.
 func NewWriter(out io.Writer) *Writer { return &Writer{out: out} }
 
 func (w *Writer) Write(text []byte) (int, error) {
@@ -34,8 +33,7 @@ func (w *Writer) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-// wholeCharacters is where a character begins that text has only the beginning of, or
-// its length.
+// wholeCharacters is the length of text without an incomplete character at its end.
 func wholeCharacters(text []byte) int {
 	for i := len(text) - 1; i >= 0 && i >= len(text)-utf8.UTFMax; i-- {
 		if utf8.RuneStart(text[i]) {
@@ -48,7 +46,7 @@ func wholeCharacters(text []byte) int {
 	return len(text)
 }
 
-// appendVisible is AppendJSON for text of which not all is JSON.
+// appendVisible is AppendJSON for text that is not all JSON.
 func appendVisible(dst, text []byte) []byte {
 	from := 0
 	for i, c := range text {
