@@ -299,9 +299,9 @@ func (e *Engine) await(ctx context.Context, id TxnID, tk *ticket) (CommitResult,
 	return tk.result, tk.err
 }
 
-// Abort drops an open transaction. It does nothing to one that has ended or was never
-// known, whatever its id looks like. It fails with ErrTxnCommitted if the transaction
-// has committed, or with the error that kept it from finding out.
+// Abort drops an open transaction; of one that has ended, or was never known
+// (whatever its id looks like), it changes nothing. It fails with
+// ErrTxnCommitted, or with what kept it from telling.
 func (e *Engine) Abort(ctx context.Context, id TxnID) error {
 	if checkTxnID(id) != nil {
 		return nil
