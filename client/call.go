@@ -77,6 +77,15 @@ func (c *Client) call(ctx context.Context, try attempt) error {
 	})
 }
 
+// ask calls a unary method that may safely be repeated.
+func ask[Q, A any](ctx context.Context, c *Client, method func(context.Context, Q, ...grpc.CallOption) (A, error), request Q) (answer A, err error) {
+	err = c.call(ctx, func(ctx context.Context, opts ...grpc.CallOption) (err error) {
+		answer, err = method(ctx, request, opts...)
+		return err
+	})
+	return answer, err
+}
+
 // callOnce makes a call that must not be repeated once it was sent.
 func (c *Client) callOnce(ctx context.Context, try attempt) error {
 	return c.repeat(ctx, try, func(failed *Error) bool {

@@ -4,8 +4,6 @@ import (
 	"context"
 	"io"
 
-	"google.golang.org/grpc"
-
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
 
@@ -27,32 +25,20 @@ func captureOf(m *pb.CaptureStatus) Capture {
 // StartCapture begins a capture, which discards the one before. If one is on it
 // continues.
 func (c *Client) StartCapture(ctx context.Context) (Capture, error) {
-	return c.capture(ctx, func(ctx context.Context, opts ...grpc.CallOption) (*pb.CaptureStatus, error) {
-		return c.captures.StartCapture(ctx, &pb.StartCaptureRequest{}, opts...)
-	})
+	m, err := ask(ctx, c, c.captures.StartCapture, &pb.StartCaptureRequest{})
+	return captureOf(m), err
 }
 
 // StopCapture ends the capture. It can be dumped until another one begins.
 func (c *Client) StopCapture(ctx context.Context) (Capture, error) {
-	return c.capture(ctx, func(ctx context.Context, opts ...grpc.CallOption) (*pb.CaptureStatus, error) {
-		return c.captures.StopCapture(ctx, &pb.StopCaptureRequest{}, opts...)
-	})
+	m, err := ask(ctx, c, c.captures.StopCapture, &pb.StopCaptureRequest{})
+	return captureOf(m), err
 }
 
 // CaptureStatus returns the state of the capture.
 func (c *Client) CaptureStatus(ctx context.Context) (Capture, error) {
-	return c.capture(ctx, func(ctx context.Context, opts ...grpc.CallOption) (*pb.CaptureStatus, error) {
-		return c.captures.GetCaptureStatus(ctx, &pb.GetCaptureStatusRequest{}, opts...)
-	})
-}
-
-func (c *Client) capture(ctx context.Context, ask func(context.Context, ...grpc.CallOption) (*pb.CaptureStatus, error)) (Capture, error) {
-	var resp *pb.CaptureStatus
-	err := c.call(ctx, func(ctx context.Context, opts ...grpc.CallOption) (err error) {
-		resp, err = ask(ctx, opts...)
-		return err
-	})
-	return captureOf(resp), err
+	m, err := ask(ctx, c, c.captures.GetCaptureStatus, &pb.GetCaptureStatusRequest{})
+	return captureOf(m), err
 }
 
 // Redaction is how much of what agents keep is in a dump of a capture.

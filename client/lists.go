@@ -4,8 +4,6 @@ import (
 	"context"
 	"iter"
 
-	"google.golang.org/grpc"
-
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
 
@@ -83,11 +81,7 @@ func (c *Client) listKeys(ctx context.Context, txnID, agent string, q ListQuery)
 			Namespace: c.config.Namespace, AgentId: agent, Prefix: q.Prefix, Limit: size, PageToken: token,
 			Reverse: q.Reverse, At: q.At.message(), TxnId: txnID,
 		}
-		var resp *pb.ListKeysResponse
-		err := c.call(ctx, func(ctx context.Context, opts ...grpc.CallOption) (err error) {
-			resp, err = c.stub.ListKeys(ctx, req, opts...)
-			return err
-		})
+		resp, err := ask(ctx, c, c.stub.ListKeys, req)
 		return resp.GetKeys(), resp.GetNextPageToken(), err
 	})
 }
@@ -103,11 +97,7 @@ func (c *Client) scan(ctx context.Context, txnID, agent string, q ListQuery) ite
 			Namespace: c.config.Namespace, AgentId: agent, Prefix: q.Prefix, Encoding: encoding(q.NoValues),
 			Limit: size, PageToken: token, Reverse: q.Reverse, At: q.At.message(), TxnId: txnID,
 		}
-		var resp *pb.ScanPrefixResponse
-		err := c.call(ctx, func(ctx context.Context, opts ...grpc.CallOption) (err error) {
-			resp, err = c.stub.ScanPrefix(ctx, req, opts...)
-			return err
-		})
+		resp, err := ask(ctx, c, c.stub.ScanPrefix, req)
 		if err != nil {
 			return nil, "", err
 		}
@@ -130,11 +120,7 @@ func (c *Client) History(ctx context.Context, agent, key string, q HistoryQuery)
 			Namespace: c.config.Namespace, AgentId: agent, Key: key, Encoding: encoding(q.NoValues),
 			Limit: size, PageToken: token, OldestFirst: q.OldestFirst, At: q.At.message(),
 		}
-		var resp *pb.GetHistoryResponse
-		err := c.call(ctx, func(ctx context.Context, opts ...grpc.CallOption) (err error) {
-			resp, err = c.stub.GetHistory(ctx, req, opts...)
-			return err
-		})
+		resp, err := ask(ctx, c, c.stub.GetHistory, req)
 		if err != nil {
 			return nil, "", err
 		}
@@ -154,11 +140,7 @@ func (c *Client) History(ctx context.Context, agent, key string, q HistoryQuery)
 func (c *Client) ListAgents(ctx context.Context, prefix string) iter.Seq2[Agent, error] {
 	return pages(c, 0, func(size uint32, token string) ([]Agent, string, error) {
 		req := &pb.ListAgentsRequest{Namespace: c.config.Namespace, Prefix: prefix, Limit: size, PageToken: token}
-		var resp *pb.ListAgentsResponse
-		err := c.call(ctx, func(ctx context.Context, opts ...grpc.CallOption) (err error) {
-			resp, err = c.stub.ListAgents(ctx, req, opts...)
-			return err
-		})
+		resp, err := ask(ctx, c, c.stub.ListAgents, req)
 		if err != nil {
 			return nil, "", err
 		}
@@ -173,11 +155,7 @@ func (c *Client) ListAgents(ctx context.Context, prefix string) iter.Seq2[Agent,
 // ListNamespaces yields the namespaces that have agents, in byte order.
 func (c *Client) ListNamespaces(ctx context.Context) iter.Seq2[string, error] {
 	return pages(c, 0, func(size uint32, token string) ([]string, string, error) {
-		var resp *pb.ListNamespacesResponse
-		err := c.call(ctx, func(ctx context.Context, opts ...grpc.CallOption) (err error) {
-			resp, err = c.stub.ListNamespaces(ctx, &pb.ListNamespacesRequest{Limit: size, PageToken: token}, opts...)
-			return err
-		})
+		resp, err := ask(ctx, c, c.stub.ListNamespaces, &pb.ListNamespacesRequest{Limit: size, PageToken: token})
 		return resp.GetNamespaces(), resp.GetNextPageToken(), err
 	})
 }

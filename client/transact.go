@@ -85,11 +85,7 @@ func (c *Client) conditions(o *Conditions) (keys []*pb.KeyPrecondition, heads []
 
 // GetTransaction returns the state of a transaction by its id.
 func (c *Client) GetTransaction(ctx context.Context, id string) (TxnOutcome, error) {
-	var resp *pb.GetTransactionResponse
-	err := c.call(ctx, func(ctx context.Context, opts ...grpc.CallOption) (err error) {
-		resp, err = c.stub.GetTransaction(ctx, &pb.GetTransactionRequest{TxnId: id}, opts...)
-		return err
-	})
+	resp, err := ask(ctx, c, c.stub.GetTransaction, &pb.GetTransactionRequest{TxnId: id})
 	if err != nil {
 		return TxnOutcome{}, err
 	}

@@ -41,12 +41,8 @@ func (c *Client) Begin(ctx context.Context, timeout time.Duration) (*Txn, error)
 	case timeout > 0:
 		req.TimeoutMs = new(uint64(max(timeout.Milliseconds(), 1)))
 	}
-	var resp *pb.BeginTransactionResponse
 	// It may be repeated: a transaction whose id is lost expires.
-	err := c.call(ctx, func(ctx context.Context, opts ...grpc.CallOption) (err error) {
-		resp, err = c.stub.BeginTransaction(ctx, req, opts...)
-		return err
-	})
+	resp, err := ask(ctx, c, c.stub.BeginTransaction, req)
 	if err != nil {
 		return nil, err
 	}
