@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// PipeWidth is the width of lines if the output is no terminal.
+// PipeWidth is how wide lines are cut when the output is no terminal.
 const PipeWidth = 120
 
-// Rows of cells line up. The first rows are held back until the widths of their columns
-// are known; after that a column only grows.
+// Rows of cells line up: some are held back until it is known how wide their
+// columns are. A column of later ones only grows.
 const (
 	heldRows   = 64
 	widestCell = 32 // what is wider does not widen its column
@@ -34,7 +34,7 @@ type heldRow struct {
 // NewTable is a table as wide as PipeWidth.
 func NewTable(out io.StringWriter) *Table { return &Table{Width: PipeWidth, out: out} }
 
-// Line writes a line after the rows before it.
+// Line writes a line, in its place behind the rows before it.
 func (t *Table) Line(line string) error {
 	line = Printable(line)
 	if len(t.held) > 0 {
@@ -45,7 +45,8 @@ func (t *Table) Line(line string) error {
 	return err
 }
 
-// Row writes cells, all of them printable, and after them as much of the value as fits.
+// Row writes cells, all of them printable, and behind them as much of the value as
+// fits.
 func (t *Table) Row(value []byte, cells ...string) error {
 	t.held = append(t.held, heldRow{cells: cells, value: Summary(value, t.Width)})
 	for i, cell := range cells {
@@ -62,7 +63,7 @@ func (t *Table) Row(value []byte, cells ...string) error {
 	return t.Release()
 }
 
-// Release writes the rows that were held back.
+// Release writes what was held back.
 func (t *Table) Release() error {
 	for _, h := range t.held {
 		line := h.line

@@ -6,18 +6,19 @@ import (
 	"unicode/utf8"
 )
 
-// Writer writes text to a terminal with all characters that are not printable escaped as
-// in JSON, except line breaks and tabs, so that no name, value or error of a client can
-// control the terminal. Text that is quoted already stays as it is, and JSON stays the
-// same to a program that reads it. A Writer is safe for concurrent use.
+// Writer is a terminal's output on which nobody can have it obey: what is not printable
+// is written as an escape of JSON. A tool that prints through one shows names, values,
+// notes and errors of strangers wherever they come to be printed; what is quoted already
+// passes as it is, and so does JSON to a program, which reads the same. Lines and tabs
+// stay. It is safe for concurrent use.
 type Writer struct {
 	mu  sync.Mutex
 	out io.Writer
-	cut []byte // the beginning of a character that is not complete yet
+	cut []byte // a character's beginning, the rest of which is yet to come
 	buf []byte
 }
 
-// NewWriter returns a Writer to out.
+// NewWriter makes one.
 func NewWriter(out io.Writer) *Writer { return &Writer{out: out} }
 
 func (w *Writer) Write(text []byte) (int, error) {
@@ -33,7 +34,8 @@ func (w *Writer) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-// wholeCharacters is the length of text without an incomplete character at its end.
+// wholeCharacters is where a character begins that text has only the beginning of, or
+// its length.
 func wholeCharacters(text []byte) int {
 	for i := len(text) - 1; i >= 0 && i >= len(text)-utf8.UTFMax; i-- {
 		if utf8.RuneStart(text[i]) {
@@ -46,7 +48,7 @@ func wholeCharacters(text []byte) int {
 	return len(text)
 }
 
-// appendVisible is AppendJSON for text that is not all JSON.
+// appendVisible is AppendJSON for text of which not all is JSON.
 func appendVisible(dst, text []byte) []byte {
 	from := 0
 	for i, c := range text {

@@ -1,6 +1,6 @@
-// Package enginebench measures the engine without gRPC, and its ceiling: the same rows
-// through bare Pebble. "go test -bench" uses it, and so does the command that operators
-// run, so that a profile and an operator's numbers are about the same thing.
+// Package enginebench measures the engine without gRPC, and its ceiling: the same
+// rows through bare Pebble. go test -bench and statehousectl bench both use it,
+// so that what a profile shows and what an operator reads is one thing.
 package enginebench
 
 import (
@@ -16,8 +16,8 @@ import (
 	"statehouse.dev/statehouse/engine"
 )
 
-// Value makes a JSON object of size bytes, at least 32: text, as agents write it, and a
-// number. Two values are hardly ever equal.
+// Value makes a JSON object of size bytes, at least 32: words of text, as agents
+// write, and a number. Two values are hardly ever equal.
 func Value(r *rand.Rand, size int) []byte {
 	b := fmt.Appendf(make([]byte, 0, size), `{"step":%d,"note":"`, 1000+r.IntN(9000))
 	for len(b) < size-2 {
@@ -42,8 +42,8 @@ type Result struct {
 // PerSecond is the throughput.
 func (r Result) PerSecond() float64 { return float64(r.Ops) / r.Elapsed.Seconds() }
 
-// Measure calls do n times from clients goroutines and measures latencies. Each goroutine
-// stops at its first error.
+// Measure runs do from clients goroutines, which share n calls, and keeps their
+// latencies. The first error ends it.
 func Measure(clients, n int, do func(client, i int) error) (Result, error) {
 	took := make([][]time.Duration, clients)
 	errs := make([]error, clients)
@@ -102,7 +102,7 @@ func Open(dir string) (*Engine, error) {
 // Close stops the loop and closes the engine.
 func (e *Engine) Close() error { return e.stop() }
 
-// Load describes the commits of a measurement.
+// Load is what the commits of a measurement look like.
 type Load struct {
 	Clients    int
 	Commits    int
@@ -115,7 +115,7 @@ func (l Load) name(client, i int) engine.RecordName {
 	return engine.RecordName{Namespace: "bench", Agent: fmt.Sprintf("agent-%03d", client), Key: fmt.Sprintf("memory/%08d", i%l.Keys)}
 }
 
-// BytesPerCommit is the size of a commit's names and values: the client's data.
+// BytesPerCommit is keys and values, what a client would call its data.
 func (l Load) BytesPerCommit() int {
 	n := l.name(0, 0)
 	return max(l.Writes, 1) * (len(n.Namespace) + len(n.Agent) + len(n.Key) + l.ValueBytes)

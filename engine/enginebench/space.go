@@ -14,8 +14,8 @@ import (
 
 var ctx = context.Background()
 
-// DiskUsed is how many bytes a directory occupies: it counts blocks, so preallocated
-// space counts and holes do not.
+// DiskUsed is what a directory occupies, in bytes: blocks, not apparent sizes, so
+// that what is preallocated counts and holes do not.
 func DiskUsed(dir string) (int64, error) {
 	var used int64
 	err := filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
@@ -64,8 +64,8 @@ func MeasureSpace(dir string, l Load) (Space, error) {
 	return s, err
 }
 
-// settledDiskUsed waits for Pebble to remove obsolete files, which it does in the
-// background.
+// settledDiskUsed waits a moment for files that are obsolete to be removed, which
+// Pebble does in the background.
 func settledDiskUsed(dir string) (used int64, err error) {
 	for range 20 {
 		before := used
@@ -84,7 +84,7 @@ type Scale struct {
 }
 
 // MeasureScale grows one store and measures one client's commits and random
-// reads at each size. progress is called with the number of records written.
+// reads at each size. progress is told of records written.
 func MeasureScale(dir string, sizes []int, progress func(records int)) ([]Scale, error) {
 	e, err := Open(dir)
 	if err != nil {
@@ -123,7 +123,7 @@ func MeasureScale(dir string, sizes []int, progress func(records int)) ([]Scale,
 	return out, nil
 }
 
-// latencies measures overwrites and reads of random keys.
+// latencies of overwrites and reads of keys drawn from all there are.
 func latencies(e *Engine, l Load, values [][]byte, records int) (commit, read time.Duration, err error) {
 	r := rand.New(rand.NewPCG(uint64(records), 3))
 	c, err := Measure(1, 2000, func(_, i int) error {
