@@ -26,19 +26,20 @@
 //     Pebble and asks for one sync. Pebble shows the rows from here on; our readers do not.
 //  5. Durable: makeDurable (step.go), called by Settle, waits for the sync to end and then
 //     writes the witness (witness.go). If either fails the engine halts.
-//  6. Published: publish (step.go) raises the mark up to which everybody reads, and wakes
+//  6. Published: publish (step.go) moves the last commit that readers may see, and wakes
 //     watches.
-//  7. Answered: answerAll (queue.go) answers everyone whom the step decided, refusals
-//     included: a refusal speaks of planned state, which a crash could take back before 5.
+//  7. Answered: answerAll (queue.go) answers every proposal of the step, refusals included:
+//     a refusal is about planned state, which a crash could take back before 5.
 //
 // What a client is told depends on how far its commit came:
 //
 //   - A request that is refused in 1 or 2 is answered at once. Nothing of it was applied;
 //     if another copy of it is undecided or committed, the refusal is marked as in doubt
 //     ([Engine.Refused]).
-//   - A commit or refusal of 3 is answered in 7, and the answer is definite.
-//   - A request whose context ends after 2 gets [ErrOutcomeUnknown], and so does everyone in
-//     a step whose sync failed. Sent again under its id it is answered from the outcome row,
+//   - A commit or refusal of 3 is answered in 7. The answer is definite, unless it is a
+//     refusal and another copy is still undecided.
+//   - A request whose context ends after 2 gets [ErrOutcomeUnknown], and so does every
+//     request of a step whose sync failed. Sent again under its id it is answered from the outcome row,
 //     which is part of the commit's batch, also after a restart.
 //
 // # Reading
@@ -51,7 +52,8 @@
 //
 // # Invariants
 //
-// An assertion that fails panics, in production too: going on would put wrong state on disk.
+// An assertion that fails panics, in production, too, and guardedStep (loop.go) halts: going
+// on would put wrong state on disk.
 //
 //   - published <= durable <= planned. Asserted in publish (step.go), the only place that
 //     moves published.
