@@ -39,8 +39,8 @@
 //   - A commit or refusal of 3 is answered in 7. The answer is definite, unless it is a
 //     refusal and another copy is still undecided.
 //   - A request whose context ends after 2 gets [ErrOutcomeUnknown], and so does every
-//     request of a step whose sync failed. Sent again under its id it is answered from the outcome row,
-//     which is part of the commit's batch, also after a restart.
+//     request of a step whose sync failed. Sent again under its id, a commit is answered
+//     from the outcome row, which is part of its batch, also after a restart.
 //
 // # Reading
 //
