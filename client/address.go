@@ -27,9 +27,9 @@ type Address struct {
 // HOST is a name, an IPv4 address, or an IPv6 address in brackets. Without a port it
 // is [DefaultPort], whatever the scheme. A slash may only end an address with a
 // scheme. Everything else is refused, with an error that matches [ErrInvalid]: what a
-// resolver would make of it is a guess, and a guess is found out only by a timeout.
+// resolver would make of it is a guess, and a wrong guess shows only as a timeout.
 //
-// testdata/addresses.json holds cases that every client of Statehouse agrees on.
+// testdata/addresses.json holds cases that all clients of Statehouse treat alike.
 func ParseAddress(s string) (Address, error) {
 	var a Address
 	switch {
@@ -62,8 +62,8 @@ func ParseAddress(s string) (Address, error) {
 	return a, err
 }
 
-// splitAddress takes the address s, without its scheme in rest, apart. The port is
-// nil when there is none.
+// splitAddress splits rest, the address s without its scheme, into host and port. The
+// port is nil if there is none.
 func splitAddress(s, rest string) (host string, port *string, err error) {
 	if inner, bracketed := strings.CutPrefix(rest, "["); bracketed {
 		host, after, closed := strings.Cut(inner, "]")
@@ -107,9 +107,9 @@ func bareIPv6(s string) bool {
 	return strings.Contains(s, "::") || isIPv6(s) || isIPv6(s[:max(0, strings.LastIndexByte(s, ':'))])
 }
 
-// validHost reports whether s is a host name or an IPv4 address. What ends in a
-// number and is no IPv4 address is neither: resolvers read 127.1 and 010.0.0.1 as
-// addresses, each in its own way.
+// validHost reports whether s is a host name or an IPv4 address. A name that ends in a
+// number is neither unless it is an IPv4 address: resolvers differ in how they read 127.1
+// and 010.0.0.1.
 func validHost(s string) bool {
 	if len(s) > 253 {
 		return false

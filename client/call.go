@@ -9,8 +9,8 @@ import (
 	"google.golang.org/grpc/peer"
 )
 
-// Pauses between tries: the first, and the longest, each cut by up to a half at
-// random so that clients which failed together do not return together.
+// The first and the longest pause between tries. Each is shortened by up to a half at
+// random, so that clients that failed together do not return together.
 const (
 	firstPause = 20 * time.Millisecond
 	maxPause   = time.Second
@@ -46,8 +46,8 @@ func (c *Client) once(ctx context.Context, try attempt) *Error {
 		ctx, cancel = context.WithTimeout(ctx, c.config.AttemptTimeout)
 		defer cancel()
 	}
-	// gRPC fills in the peer when the request was given to a connection, and leaves
-	// it empty when none could be made.
+	// gRPC sets the peer if the request was given to a connection, and leaves it empty
+	// if no connection could be made.
 	var p peer.Peer
 	if err := try(ctx, grpc.Peer(&p)); err != nil {
 		failed := fromStatus(err)
@@ -57,7 +57,7 @@ func (c *Client) once(ctx context.Context, try attempt) *Error {
 	return nil
 }
 
-// pause waits before try n+1, counted from 0, because the last one failed.
+// pause waits after try n, counted from 0, has failed.
 func (c *Client) pause(ctx context.Context, n int, failed error) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -70,11 +70,20 @@ func (c *Client) pause(ctx context.Context, n int, failed error) error {
 	return c.config.Sleep(ctx, d)
 }
 
-// call makes a call that may be repeated without harm.
+// call makes a call that may safely be repeated.
 func (c *Client) call(ctx context.Context, try attempt) error {
 	return c.repeat(ctx, try, func(failed *Error) bool {
 		return failed.passes() && (failed.sent || !c.config.FailFast)
 	})
+}
+
+// ask calls a unary method that may safely be repeated.
+func ask[Q, A any](ctx context.Context, c *Client, method func(context.Context, Q, ...grpc.CallOption) (A, error), request Q) (answer A, err error) {
+	err = c.call(ctx, func(ctx context.Context, opts ...grpc.CallOption) (err error) {
+		answer, err = method(ctx, request, opts...)
+		return err
+	})
+	return answer, err
 }
 
 // callOnce makes a call that must not be repeated once it was sent.
@@ -107,9 +116,9 @@ func (e *Error) after(err error) *Error {
 	return e
 }
 
-// commit makes a call that commits transaction id, and repeats it until its
-// outcome is known or ctx ends. begun: the transaction lives in the daemon, which
-// ends it with the first refusal, so a late duplicate cannot be applied after one.
+// commit makes a call that commits transaction id, and repeats it until its outcome is
+// known or ctx ends. begun says that BeginTransaction opened the transaction: the daemon
+// ends it with the first refusal, so a late duplicate cannot be applied after that.
 func (c *Client) commit(ctx context.Context, id string, begun bool, try attempt) error {
 	ctx, cancel := c.bounded(ctx)
 	defer cancel()
@@ -130,15 +139,15 @@ func (c *Client) commit(ctx context.Context, id string, begun bool, try attempt)
 		if doubt && !decides(failed) {
 			return &OutcomeUnknownError{TxnID: id, Last: failed}
 		}
-		// A key that is not at the expected version may come back to it only as
-		// absent: then a late duplicate could still be applied.
+		// An expectation that a key is absent can hold again later, after a delete: then
+		// a late duplicate could still be applied.
 		failed.MaybeApplied = doubt && !begun && failed.kind == ErrPreconditionFailed
 		return failed
 	}
 }
 
-// passing tells whether the same request may fare better later. A limit that is
-// reached is for the caller to decide about, unless an earlier try is in doubt.
+// passing reports whether the same request may succeed later. A limit is for the caller
+// to handle, unless an earlier try is in doubt.
 func passing(failed *Error, doubt bool) bool {
 	switch failed.kind {
 	case ErrUnavailable:
@@ -151,9 +160,9 @@ func passing(failed *Error, doubt bool) bool {
 	return false
 }
 
-// decides tells whether a refusal speaks of the transaction itself, so that no
-// earlier try can have been applied. One that was refused at the door, or met
-// damage, says nothing of earlier tries.
+// decides reports whether a refusal is about the transaction itself, so that no earlier
+// try can have been applied. A refusal before the transaction was looked at, or because of
+// corrupt data, says nothing about earlier tries.
 func decides(failed *Error) bool {
 	switch failed.kind {
 	case ErrInvalid, ErrTxnNotFound, ErrTxnExpired, ErrTxnAborted, ErrTxnIDReused, ErrConflict, ErrPreconditionFailed:

@@ -4,13 +4,10 @@ import (
 	"context"
 	"io"
 
-	"google.golang.org/grpc"
-
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
 
-// Capture is how the daemon's recording of what its clients ask and are told
-// fares.
+// Capture is the state of a daemon's recording of requests and answers.
 type Capture struct {
 	On              bool
 	Directory       string // on the daemon's machine
@@ -25,35 +22,23 @@ func captureOf(m *pb.CaptureStatus) Capture {
 	return Capture{m.GetOn(), m.GetDirectory(), m.GetBytes(), m.GetMaxBytes(), m.GetOperations(), m.GetLost(), m.GetWrapped(), m.GetError()}
 }
 
-// StartCapture begins a capture, which forgets the one before. One that is on goes
-// on.
+// StartCapture begins a capture, which discards the one before. If one is on it
+// continues.
 func (c *Client) StartCapture(ctx context.Context) (Capture, error) {
-	return c.capture(ctx, func(ctx context.Context, opts ...grpc.CallOption) (*pb.CaptureStatus, error) {
-		return c.captures.StartCapture(ctx, &pb.StartCaptureRequest{}, opts...)
-	})
+	m, err := ask(ctx, c, c.captures.StartCapture, &pb.StartCaptureRequest{})
+	return captureOf(m), err
 }
 
-// StopCapture ends it. What was captured can be dumped until another one begins.
+// StopCapture ends the capture. It can be dumped until another one begins.
 func (c *Client) StopCapture(ctx context.Context) (Capture, error) {
-	return c.capture(ctx, func(ctx context.Context, opts ...grpc.CallOption) (*pb.CaptureStatus, error) {
-		return c.captures.StopCapture(ctx, &pb.StopCaptureRequest{}, opts...)
-	})
+	m, err := ask(ctx, c, c.captures.StopCapture, &pb.StopCaptureRequest{})
+	return captureOf(m), err
 }
 
-// CaptureStatus tells how it fares.
+// CaptureStatus returns the state of the capture.
 func (c *Client) CaptureStatus(ctx context.Context) (Capture, error) {
-	return c.capture(ctx, func(ctx context.Context, opts ...grpc.CallOption) (*pb.CaptureStatus, error) {
-		return c.captures.GetCaptureStatus(ctx, &pb.GetCaptureStatusRequest{}, opts...)
-	})
-}
-
-func (c *Client) capture(ctx context.Context, ask func(context.Context, ...grpc.CallOption) (*pb.CaptureStatus, error)) (Capture, error) {
-	var resp *pb.CaptureStatus
-	err := c.call(ctx, func(ctx context.Context, opts ...grpc.CallOption) (err error) {
-		resp, err = ask(ctx, opts...)
-		return err
-	})
-	return captureOf(resp), err
+	m, err := ask(ctx, c, c.captures.GetCaptureStatus, &pb.GetCaptureStatusRequest{})
+	return captureOf(m), err
 }
 
 // Redaction is how much of what agents keep is in a dump of a capture.
@@ -62,17 +47,16 @@ type Redaction int
 // The redactions.
 const (
 	RedactValues  Redaction = iota // digests in place of values: equality and length stay
-	RedactNothing                  // everything is in it
-	RedactNames                    // pseudonyms in place of names besides: equality, order and prefixes stay
+	RedactNothing                  // everything as it was
+	RedactNames                    // digests of values, and pseudonyms of names: equality, order and prefixes stay
 )
 
 var redactions = map[Redaction]pb.Redaction{
 	RedactValues: pb.Redaction_REDACTION_VALUES, RedactNothing: pb.Redaction_REDACTION_NONE, RedactNames: pb.Redaction_REDACTION_VALUES_AND_NAMES,
 }
 
-// DumpCapture writes what was captured as a history (docs/HISTORY.md). Only ctx
-// bounds how long that takes. After an error the history is not whole, which shows:
-// it has no end line.
+// DumpCapture writes the capture as a history (docs/HISTORY.md). Only ctx bounds how long
+// that takes. After an error the history is incomplete: it has no end line.
 func (c *Client) DumpCapture(ctx context.Context, out io.Writer, r Redaction) error {
 	redaction, known := redactions[r]
 	if !known {

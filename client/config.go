@@ -43,15 +43,14 @@ type Config struct {
 	Token          string
 	PlaintextToken bool
 
-	// Timeout bounds a call whose context has no deadline, repeated tries and all; 30
-	// s. Streams it bounds only while they cannot be opened. AttemptTimeout bounds one
-	// try; 10 s. Negative: no bound.
+	// Timeout bounds a call whose context has no deadline, including repeated tries; 30 s.
+	// It bounds a stream only while it cannot be opened. AttemptTimeout bounds one try;
+	// 10 s. Negative: no bound.
 	Timeout, AttemptTimeout time.Duration
-	// FailFast gives up a call that was certainly not sent, because the daemon cannot
-	// be reached, instead of trying until the context ends.
+	// FailFast gives up a call that was certainly not sent, because the daemon cannot be
+	// reached, instead of repeating it until the context ends.
 	FailFast bool
-	// Log is told, at debug level, of every try that failed and is made again;
-	// slog.Default().
+	// Log records, at debug level, every try that failed and is repeated; slog.Default().
 	Log *slog.Logger
 	// PageSize is how many items of a list one request asks for; 1,000. The daemon may
 	// answer fewer.
@@ -106,7 +105,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// validate refuses what cannot work, in words for the person who configured it.
+// validate refuses a configuration that cannot work.
 func (c *Config) validate() error {
 	if i := strings.IndexFunc(c.Token, func(r rune) bool { return r <= ' ' || r > '~' }); i >= 0 {
 		return invalidf("the token has a character at byte %d that a header cannot carry; only printable ASCII without space is allowed", i)
@@ -114,8 +113,8 @@ func (c *Config) validate() error {
 	return nil
 }
 
-// reach is the address to connect to, and over what. A scheme in the address turns
-// TLS on; it cannot turn off what the configuration asks for.
+// reach returns the address to connect to and the credentials. A scheme in the address
+// turns TLS on; it cannot turn off what the configuration asks for.
 func (c *Config) reach() (Address, credentials.TransportCredentials, error) {
 	a, err := ParseAddress(c.Address)
 	if err != nil {
@@ -157,8 +156,8 @@ type Client struct {
 	config   Config
 	stub     pb.StatehouseServiceClient
 	captures pb.CaptureServiceClient
-	// knowsSent: the connection reports whether a request reached the wire, so that
-	// one that did not is known not to have been applied.
+	// knowsSent says that the connection reports whether a request reached the wire: one
+	// that did not was not applied.
 	knowsSent bool
 	closer    func() error
 }
@@ -193,20 +192,20 @@ func Connect(config Config) (*grpc.ClientConn, error) {
 	opts := []grpc.DialOption{
 		grpc.WithTransportCredentials(creds),
 		grpc.WithUserAgent("statehouse-go"),
-		// A daemon that restarts is found again within seconds, not gRPC's two minutes.
+		// The client finds a restarted daemon within seconds, not after gRPC's two minutes.
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second},
 			MinConnectTimeout: 5 * time.Second,
 		}),
-		// A watch notices that the other machine is gone.
+		// With pings a watch notices that the other machine is gone.
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 20 * time.Second, Timeout: 10 * time.Second}),
 	}
-	// What goes to this machine stays on it, and leave to send a token to one machine in
-	// plain text is not leave to show it to a proxy.
+	// Requests to this machine stay on it. And permission to send a token to one machine in
+	// plain text is no permission to show it to a proxy.
 	if address.Loopback() || config.Token != "" && creds.Info().SecurityProtocol == "insecure" {
 		opts = append(opts, grpc.WithNoProxy())
 	}
-	// With its scheme, so that a host is not taken for one of gRPC's: "unix:50051".
+	// With a scheme, so that a host is not taken for a scheme of gRPC: "unix:50051".
 	conn, err := grpc.NewClient("dns:///"+address.String(), opts...)
 	if err != nil {
 		return nil, invalidf("a connection to %s cannot be prepared: %v", address, err)
@@ -214,9 +213,8 @@ func Connect(config Config) (*grpc.ClientConn, error) {
 	return conn, nil
 }
 
-// New makes a client on a connection that the caller keeps and closes: one with
-// options of its own, or a simulator's. A token in config is sent over whatever
-// the connection is.
+// New makes a client on a connection that the caller keeps and closes: one with options
+// of its own, or a simulator's. It sends a token in config over any connection.
 func New(conn grpc.ClientConnInterface, config Config) (*Client, error) {
 	config.setDefaults()
 	if err := config.validate(); err != nil {
@@ -229,9 +227,9 @@ func New(conn grpc.ClientConnInterface, config Config) (*Client, error) {
 	}, nil
 }
 
-// In is a client for another namespace on the same connection. Close only one. An empty
-// namespace is one that the caller has lost: every call then fails with ErrInvalid,
-// rather than reaching "default".
+// In is a client for another namespace on the same connection. Close only one of them. An
+// empty namespace is taken for a mistake: every call then fails with ErrInvalid, rather
+// than reaching "default".
 func (c *Client) In(namespace string) *Client {
 	other := *c
 	other.config.Namespace = namespace
@@ -251,7 +249,7 @@ func (r refusing) NewStream(context.Context, *grpc.StreamDesc, string, ...grpc.C
 	return nil, r.err
 }
 
-// Namespace that names without one are in.
+// Namespace is the namespace of names that have none.
 func (c *Client) Namespace() string { return c.config.Namespace }
 
 // Close closes a connection made by Dial.

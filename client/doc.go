@@ -13,7 +13,7 @@
 //	rec, err := c.Get(ctx, "planner", "goal", client.AtCommit(12))    // after commit 12
 //	rec, err := c.GetAtVersion(ctx, "planner", "goal", 3)             // version 3
 //
-// A record that does not exist is no error: Record.Exists tells.
+// A record that does not exist is no error: Record.Exists is false.
 //
 // A Client works in one namespace, "default" unless configured; [Client.In] gives
 // one for another namespace on the same connection. A Client may be used by many
@@ -26,25 +26,25 @@
 // a snapshot, and runs it again when something it read was changed meanwhile.
 // [Client.Begin] gives the same transaction for use by hand.
 //
-// # What may have happened when a call failed
+// # When a call fails
 //
 // Errors are [*Error] values of one closed set; match them with errors.Is
-// ([ErrConflict], [ErrPreconditionFailed], …). All but one are definite: nothing
-// was applied. The one is [*OutcomeUnknownError], which only commits give.
+// ([ErrConflict], [ErrPreconditionFailed], …). All but one are definite: nothing was
+// applied. The exception is [*OutcomeUnknownError], which only commits return.
 //
-// A commit whose answer is lost is sent again under the same transaction id, with
-// which the daemon applies it once and answers what it answered the first time,
-// until the context ends. Only then is the outcome unknown: keep the id of the
-// error, and ask [Client.GetTransaction] or send the same batch again. Should the
-// daemon refuse a repeated try for a reason that an earlier, unanswered try may
-// still outrun, the error says MaybeApplied.
+// If the answer to a commit is lost, the client sends the commit again under the same
+// transaction id until the context ends. The daemon applies it once and gives the same
+// answer each time. Only when the context ends is the outcome unknown: keep the id in the
+// error, and ask [Client.GetTransaction] or send the same batch again. If the daemon
+// refuses a repeated try while an earlier, unanswered one may still be applied, the error
+// says MaybeApplied.
 //
-// Reads are sent again while the daemon cannot be reached. With Config.FailFast a
-// call that was certainly not sent fails at once instead.
+// Reads are repeated while the daemon cannot be reached. With Config.FailFast a call that
+// was certainly not sent fails at once.
 //
 // # Lists, replay and watch
 //
-// Whatever can be long is an iterator that fetches as it goes:
+// Anything that can be long is an iterator that fetches as it goes:
 //
 //	for rec, err := range c.Scan(ctx, "planner", client.ListQuery{Prefix: "note/"}) {
 //		if err != nil {
@@ -53,8 +53,8 @@
 //		…
 //	}
 //
-// An error is the last thing an iterator yields. All pages of a list show one
-// place of the order. [Client.Replay] yields the commits of the past in order, and
-// [Client.Watch] goes on with those to come; both open their stream again behind
-// the last event when it breaks, so nothing is missed and nothing comes twice.
+// An error is the last thing that an iterator yields. All pages of a list show one place
+// of the order. [Client.Replay] yields past commits in order, and [Client.Watch] goes on
+// with new ones. When a stream breaks, both open it again after the last event, so no
+// event is missing and none comes twice.
 package client

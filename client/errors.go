@@ -11,23 +11,23 @@ import (
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
 
-// The closed set of errors. Match them with errors.Is; [*Error] says more. Every
-// one but ErrOutcomeUnknown is definite, see Error.MaybeApplied.
+// The closed set of errors. Match them with errors.Is; [*Error] says more. All but
+// ErrOutcomeUnknown are definite; see Error.MaybeApplied.
 var (
-	// Refused before anything is looked at.
+	// Refused before the state is read.
 
 	// ErrInvalid: the request, or the configuration, breaks a rule.
 	ErrInvalid = errors.New("invalid request")
-	// ErrLimit: a bound is reached; the message names it.
+	// ErrLimit: a limit is reached; the message names it.
 	ErrLimit = errors.New("limit reached")
 	// ErrDiskFull: the daemon's disk is nearly full; reads go on.
 	ErrDiskFull = errors.New("disk nearly full")
 	// ErrUnavailable: the daemon cannot be reached, does not answer or is stopping.
 	// Of a commit: it was not applied.
 	ErrUnavailable = errors.New("unavailable")
-	// ErrTLS: somebody answers, but its certificate is not trusted, or one side speaks TLS
-	// and the other does not. It is an ErrUnavailable that no further try mends, and ends
-	// a call at once.
+	// ErrTLS: a server answers, but its certificate is not trusted, or one side speaks TLS
+	// and the other does not. It is an ErrUnavailable that repeating does not help, so it
+	// ends a call at once.
 	ErrTLS = errors.New("no agreement on TLS")
 	// ErrUnauthenticated: the token is missing or wrong.
 	ErrUnauthenticated = errors.New("unauthenticated")
@@ -46,9 +46,9 @@ var (
 	ErrTxnCommitted = errors.New("transaction already committed")
 	// ErrTxnAborted: the transaction was aborted.
 	ErrTxnAborted = errors.New("transaction aborted")
-	// ErrTxnIDReused: the id stands for other operations already.
+	// ErrTxnIDReused: the id was used for other operations.
 	ErrTxnIDReused = errors.New("transaction id reused")
-	// ErrTxnTooOld: outcomes of the id's age are gone, so a commit could be a repeat.
+	// ErrTxnTooOld: outcomes of the id's age are no longer kept, so a commit could be a repeat.
 	ErrTxnTooOld = errors.New("transaction id too old")
 	// ErrConflict: something that the transaction read has changed since.
 	ErrConflict = errors.New("conflict")
@@ -66,9 +66,9 @@ var (
 
 	// About the daemon.
 
-	// ErrDataLoss: the daemon met damage on its disk.
+	// ErrDataLoss: data on the daemon's disk is corrupt.
 	ErrDataLoss = errors.New("data loss")
-	// ErrInternal: a failure of the daemon that has no name of its own.
+	// ErrInternal: any other failure of the daemon.
 	ErrInternal = errors.New("internal error")
 )
 
@@ -103,21 +103,21 @@ var codeKinds = map[pb.ErrorCode]error{
 
 // Error is a failed call.
 type Error struct {
-	// Code as the daemon sent it; of failures without an answer UNAVAILABLE.
+	// Code is the daemon's code; UNAVAILABLE if there was no answer.
 	Code    Code
 	Message string
 	// Details are the facts for a program: key, current_version, field, limit…
 	Details map[string]string
-	// MaybeApplied: the daemon refused a commit that had been tried before without an
-	// answer, and that earlier try, should it still be under way, could yet be
-	// applied. False on everything else.
+	// MaybeApplied: the daemon refused a commit, but an earlier try, which was not
+	// answered and may still be under way, could yet be applied. False for all other
+	// errors.
 	MaybeApplied bool
-	// Answered: the daemon itself said so. Otherwise nothing came back from it.
+	// Answered: the daemon sent this error. Otherwise there was no answer.
 	Answered bool
 
 	kind  error
 	sent  bool  // the daemon may have seen the request
-	cause error // of a call that its context ended, the context's error; else ErrTLS or nil
+	cause error // the context's error if it ended the call; else ErrTLS or nil
 }
 
 func (e *Error) Error() string { return e.Message }
@@ -130,8 +130,8 @@ func (e *Error) Unwrap() []error {
 	return []error{e.kind}
 }
 
-// OutcomeUnknownError says that a commit may or may not have been applied, or may
-// yet be. Send the same transaction again under the same id, or ask GetTransaction.
+// OutcomeUnknownError says that a commit may have been applied, or may yet be. Send the
+// same transaction again under the same id, or ask GetTransaction.
 type OutcomeUnknownError struct {
 	TxnID string
 	// Last is how the last try failed.
@@ -142,8 +142,8 @@ func (e *OutcomeUnknownError) Error() string {
 	return fmt.Sprintf("the outcome of transaction %s is unknown: %v", e.TxnID, e.Last)
 }
 
-// Unwrap finds ErrOutcomeUnknown and the context's error, not the kind of the last
-// failure: that would be taken for definite.
+// Unwrap returns ErrOutcomeUnknown and the context's error, but not the kind of the last
+// failure, which would look definite.
 func (e *OutcomeUnknownError) Unwrap() []error {
 	out := []error{ErrOutcomeUnknown}
 	for _, ended := range []error{context.Canceled, context.DeadlineExceeded} {
@@ -197,8 +197,8 @@ func fromStatus(err error) *Error {
 	case codes.DeadlineExceeded:
 		e.cause = context.DeadlineExceeded
 	}
-	// Everything else did not come from the daemon: INTERNAL and UNKNOWN without a
-	// detail are how gRPC tells of a stream that broke.
+	// Any other status did not come from the daemon: INTERNAL and UNKNOWN without a detail
+	// are how gRPC reports a broken stream.
 	e.Code, e.kind = Code(code.String()), codeKinds[code]
 	if said, found := disagreement(s.Message()); found {
 		e.Message, e.cause = said, ErrTLS
@@ -208,7 +208,7 @@ func fromStatus(err error) *Error {
 	return e
 }
 
-// passes reports whether a daemon that cannot be used now may be later.
+// passes reports whether the failure may pass, so that a later try can succeed.
 func (e *Error) passes() bool { return e.kind == ErrUnavailable && e.cause != ErrTLS }
 
 func fromDetail(d *pb.StatehouseError, fallback string) *Error {

@@ -13,17 +13,16 @@ import (
 	"google.golang.org/grpc/credentials"
 )
 
-// Why a connection cannot be made although somebody answers. gRPC hands errors of the
-// handshake on as text only, so these are both what a person reads and what fromStatus
-// looks for.
+// The reasons why a handshake fails although a server answers. gRPC passes errors of the
+// handshake on as text only, so fromStatus looks for these texts, which people read, too.
 const (
 	notTrusted = "the daemon's certificate is not trusted: "
 	speaksNo   = "the daemon does not speak TLS, and this client is to: "
 	wantsTLS   = "the daemon wants TLS, and this client does not speak it: "
 )
 
-// disagreement finds what the handshake said in a status message, and takes gRPC's
-// wrapping off it.
+// disagreement finds the handshake's error in a status message and removes what gRPC
+// wrapped around it.
 func disagreement(message string) (said string, found bool) {
 	for _, why := range []string{notTrusted, speaksNo, wantsTLS} {
 		if i := strings.Index(message, why); i >= 0 {
@@ -34,7 +33,7 @@ func disagreement(message string) (said string, found bool) {
 	return "", false
 }
 
-// explaining are credentials that say why the two sides do not come together.
+// explaining wraps credentials to say why a handshake fails.
 type explaining struct {
 	credentials.TransportCredentials
 }
@@ -66,8 +65,8 @@ func explainHandshake(err error) error {
 	return err
 }
 
-// firstWord is a connection in plain text that looks at the first thing the daemon
-// says. One that speaks TLS answers with a record of TLS, or hangs up in silence.
+// firstWord is a plain-text connection that looks at the first bytes from the daemon. A
+// daemon that speaks TLS answers with a TLS record or closes the connection.
 type firstWord struct {
 	net.Conn
 	heard bool // only the reader of the connection uses it

@@ -4,13 +4,11 @@ import (
 	"context"
 	"iter"
 
-	"google.golang.org/grpc"
-
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
 
-// ListQuery says which of an agent's keys or records are wanted. The zero value:
-// all that exist now, in byte order.
+// ListQuery selects keys or records of an agent. The zero value selects all that exist
+// now, in byte order.
 type ListQuery struct {
 	Prefix   string
 	Reverse  bool // from last to first
@@ -19,8 +17,7 @@ type ListQuery struct {
 	At       At
 }
 
-// HistoryQuery says which of a record's versions are wanted. The zero value: all,
-// newest first.
+// HistoryQuery selects versions of a record. The zero value selects all, newest first.
 type HistoryQuery struct {
 	OldestFirst bool
 	Limit       int // at most this many; 0: all
@@ -35,8 +32,8 @@ func encoding(noValues bool) pb.ValueEncoding {
 	return asJSON
 }
 
-// pages yields what fetch answers page by page. fetch is given the page's size and
-// the token of the page before.
+// pages yields the items of all pages. fetch gets a page, given its size and the token
+// that the page before ended with.
 func pages[T any](c *Client, limit int, fetch func(size uint32, token string) ([]T, string, error)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var none T
@@ -84,11 +81,7 @@ func (c *Client) listKeys(ctx context.Context, txnID, agent string, q ListQuery)
 			Namespace: c.config.Namespace, AgentId: agent, Prefix: q.Prefix, Limit: size, PageToken: token,
 			Reverse: q.Reverse, At: q.At.message(), TxnId: txnID,
 		}
-		var resp *pb.ListKeysResponse
-		err := c.call(ctx, func(ctx context.Context, opts ...grpc.CallOption) (err error) {
-			resp, err = c.stub.ListKeys(ctx, req, opts...)
-			return err
-		})
+		resp, err := ask(ctx, c, c.stub.ListKeys, req)
 		return resp.GetKeys(), resp.GetNextPageToken(), err
 	})
 }
@@ -104,11 +97,7 @@ func (c *Client) scan(ctx context.Context, txnID, agent string, q ListQuery) ite
 			Namespace: c.config.Namespace, AgentId: agent, Prefix: q.Prefix, Encoding: encoding(q.NoValues),
 			Limit: size, PageToken: token, Reverse: q.Reverse, At: q.At.message(), TxnId: txnID,
 		}
-		var resp *pb.ScanPrefixResponse
-		err := c.call(ctx, func(ctx context.Context, opts ...grpc.CallOption) (err error) {
-			resp, err = c.stub.ScanPrefix(ctx, req, opts...)
-			return err
-		})
+		resp, err := ask(ctx, c, c.stub.ScanPrefix, req)
 		if err != nil {
 			return nil, "", err
 		}
@@ -131,11 +120,7 @@ func (c *Client) History(ctx context.Context, agent, key string, q HistoryQuery)
 			Namespace: c.config.Namespace, AgentId: agent, Key: key, Encoding: encoding(q.NoValues),
 			Limit: size, PageToken: token, OldestFirst: q.OldestFirst, At: q.At.message(),
 		}
-		var resp *pb.GetHistoryResponse
-		err := c.call(ctx, func(ctx context.Context, opts ...grpc.CallOption) (err error) {
-			resp, err = c.stub.GetHistory(ctx, req, opts...)
-			return err
-		})
+		resp, err := ask(ctx, c, c.stub.GetHistory, req)
 		if err != nil {
 			return nil, "", err
 		}
@@ -155,11 +140,7 @@ func (c *Client) History(ctx context.Context, agent, key string, q HistoryQuery)
 func (c *Client) ListAgents(ctx context.Context, prefix string) iter.Seq2[Agent, error] {
 	return pages(c, 0, func(size uint32, token string) ([]Agent, string, error) {
 		req := &pb.ListAgentsRequest{Namespace: c.config.Namespace, Prefix: prefix, Limit: size, PageToken: token}
-		var resp *pb.ListAgentsResponse
-		err := c.call(ctx, func(ctx context.Context, opts ...grpc.CallOption) (err error) {
-			resp, err = c.stub.ListAgents(ctx, req, opts...)
-			return err
-		})
+		resp, err := ask(ctx, c, c.stub.ListAgents, req)
 		if err != nil {
 			return nil, "", err
 		}
@@ -174,11 +155,7 @@ func (c *Client) ListAgents(ctx context.Context, prefix string) iter.Seq2[Agent,
 // ListNamespaces yields the namespaces that have agents, in byte order.
 func (c *Client) ListNamespaces(ctx context.Context) iter.Seq2[string, error] {
 	return pages(c, 0, func(size uint32, token string) ([]string, string, error) {
-		var resp *pb.ListNamespacesResponse
-		err := c.call(ctx, func(ctx context.Context, opts ...grpc.CallOption) (err error) {
-			resp, err = c.stub.ListNamespaces(ctx, &pb.ListNamespacesRequest{Limit: size, PageToken: token}, opts...)
-			return err
-		})
+		resp, err := ask(ctx, c, c.stub.ListNamespaces, &pb.ListNamespacesRequest{Limit: size, PageToken: token})
 		return resp.GetNamespaces(), resp.GetNextPageToken(), err
 	})
 }

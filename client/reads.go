@@ -37,7 +37,7 @@ func (a At) message() *pb.At {
 	return nil
 }
 
-// one is the point that a variadic argument names.
+// one returns the point that an optional argument names.
 func one(at []At) (At, error) {
 	switch len(at) {
 	case 0:
@@ -60,11 +60,7 @@ func (c *Client) Get(ctx context.Context, agent, key string, at ...At) (Record, 
 func (c *Client) get(ctx context.Context, txnID, agent, key string, at At) (Record, error) {
 	n := c.named(RecordName{Agent: agent, Key: key})
 	req := &pb.GetStateRequest{Namespace: n.Namespace, AgentId: agent, Key: key, Encoding: asJSON, At: at.message(), TxnId: txnID}
-	var resp *pb.GetStateResponse
-	err := c.call(ctx, func(ctx context.Context, opts ...grpc.CallOption) (err error) {
-		resp, err = c.stub.GetState(ctx, req, opts...)
-		return err
-	})
+	resp, err := ask(ctx, c, c.stub.GetState, req)
 	if err != nil {
 		return Record{}, err
 	}
@@ -89,24 +85,20 @@ func record(n RecordName, m stateMessage) Record {
 	}
 }
 
-// GetAtVersion reads one version of a record; ErrNotFound when it never was. Of a
-// version that was a delete Exists is false.
+// GetAtVersion reads one version of a record; ErrNotFound if it never was. Exists is
+// false for a version that was a delete.
 func (c *Client) GetAtVersion(ctx context.Context, agent, key string, v Version) (Record, error) {
 	n := c.named(RecordName{Agent: agent, Key: key})
 	req := &pb.GetStateAtVersionRequest{Namespace: n.Namespace, AgentId: agent, Key: key, Version: uint64(v), Encoding: asJSON}
-	var resp *pb.GetStateAtVersionResponse
-	err := c.call(ctx, func(ctx context.Context, opts ...grpc.CallOption) (err error) {
-		resp, err = c.stub.GetStateAtVersion(ctx, req, opts...)
-		return err
-	})
+	resp, err := ask(ctx, c, c.stub.GetStateAtVersion, req)
 	if err != nil {
 		return Record{}, err
 	}
 	return record(n, resp), nil
 }
 
-// BatchGet reads many records at one point of the order, in their order: now, or
-// at the point given. The daemon takes up to 1,000 names.
+// BatchGet reads many records at one point of the order, now or at the point given, and
+// returns them in the order of names. The daemon takes up to 1,000 names.
 func (c *Client) BatchGet(ctx context.Context, names []RecordName, at ...At) ([]Record, error) {
 	point, err := one(at)
 	if err != nil {
@@ -121,11 +113,7 @@ func (c *Client) batchGet(ctx context.Context, txnID string, names []RecordName,
 		n = c.named(n)
 		req.Names = append(req.Names, &pb.RecordName{Namespace: n.Namespace, AgentId: n.Agent, Key: n.Key})
 	}
-	var resp *pb.BatchGetStateResponse
-	err := c.call(ctx, func(ctx context.Context, opts ...grpc.CallOption) (err error) {
-		resp, err = c.stub.BatchGetState(ctx, req, opts...)
-		return err
-	})
+	resp, err := ask(ctx, c, c.stub.BatchGetState, req)
 	if err != nil {
 		return nil, err
 	}
@@ -140,13 +128,9 @@ func (c *Client) batchGet(ctx context.Context, txnID string, names []RecordName,
 	return out, nil
 }
 
-// Status tells how far the store is and how large.
+// Status returns the position, size and condition of the store.
 func (c *Client) Status(ctx context.Context) (Status, error) {
-	var resp *pb.GetStatusResponse
-	err := c.call(ctx, func(ctx context.Context, opts ...grpc.CallOption) (err error) {
-		resp, err = c.stub.GetStatus(ctx, &pb.GetStatusRequest{}, opts...)
-		return err
-	})
+	resp, err := ask(ctx, c, c.stub.GetStatus, &pb.GetStatusRequest{})
 	if err != nil {
 		return Status{}, err
 	}
@@ -177,11 +161,7 @@ func (c *Client) Health(ctx context.Context) error {
 
 // Version names the build of the daemon.
 func (c *Client) Version(ctx context.Context) (Build, error) {
-	var resp *pb.VersionResponse
-	err := c.call(ctx, func(ctx context.Context, opts ...grpc.CallOption) (err error) {
-		resp, err = c.stub.Version(ctx, &pb.VersionRequest{}, opts...)
-		return err
-	})
+	resp, err := ask(ctx, c, c.stub.Version, &pb.VersionRequest{})
 	if err != nil {
 		return Build{}, err
 	}

@@ -6,12 +6,11 @@ import (
 	"fmt"
 )
 
-// RunTxn runs fn in a transaction and commits it. When something that fn read has
-// changed meanwhile, or the daemon was restarted, it runs fn again in a fresh
-// transaction, until ctx ends; so fn must do nothing but use the transaction, and
-// start from nothing each time. A lost answer to the commit itself is resolved
-// under the same id, see Transact. An error of fn aborts the transaction and is
-// returned.
+// RunTxn runs fn in a transaction and commits it. If something that fn read has changed
+// meanwhile, or the daemon was restarted, it runs fn again in a new transaction, until
+// ctx ends. So fn must have no effects but through the transaction. RunTxn resolves a
+// lost answer to the commit under the same id, as Transact does. If fn returns an error,
+// RunTxn aborts the transaction and returns that error.
 func (c *Client) RunTxn(ctx context.Context, fn func(*Txn) error) (Commit, error) {
 	for n := 0; ; n++ {
 		t, err := c.Begin(ctx, 0)
@@ -31,7 +30,7 @@ func (c *Client) RunTxn(ctx context.Context, fn func(*Txn) error) (Commit, error
 func (t *Txn) run(ctx context.Context, fn func(*Txn) error) (Commit, error) {
 	committing := false
 	defer func() {
-		if !committing { // fn failed, or panics; without this it expires
+		if !committing { // fn failed or panicked; without an abort the transaction would expire later
 			_ = t.c.once(ctx, t.abort)
 		}
 	}()
@@ -39,7 +38,7 @@ func (t *Txn) run(ctx context.Context, fn func(*Txn) error) (Commit, error) {
 		return Commit{}, err
 	}
 	if t.uncertain() != nil {
-		return Commit{}, t.uncertain() // fn passed over it
+		return Commit{}, t.uncertain() // fn ignored it
 	}
 	committing = true
 	return t.Commit(ctx)
@@ -51,8 +50,8 @@ func (t *Txn) uncertain() error {
 	return t.lost
 }
 
-// again tells whether a fresh transaction may fare better. A begun transaction
-// that the daemon does not know was not committed: it was lost in a restart.
+// again reports whether a new transaction may succeed. A begun transaction that the
+// daemon does not know was not committed: it was lost in a restart.
 func (t *Txn) again(err error) bool {
 	if errors.Is(err, ErrOutcomeUnknown) {
 		return false

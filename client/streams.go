@@ -12,8 +12,8 @@ import (
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
 
-// ReplayQuery says which commits are wanted. Ranges include both ends; the zero
-// value of a field leaves it open.
+// ReplayQuery selects past commits. Ranges include both ends; the zero value of a field
+// leaves it open.
 type ReplayQuery struct {
 	Agent            string
 	AllAgents        bool // of the namespace; Agent must then be empty
@@ -24,7 +24,7 @@ type ReplayQuery struct {
 	NoValues         bool // leave values out
 }
 
-// WatchQuery says which commits are wanted.
+// WatchQuery selects commits to follow.
 type WatchQuery struct {
 	Agent     string
 	AllAgents bool // of the namespace; Agent must then be empty
@@ -32,12 +32,12 @@ type WatchQuery struct {
 	After     CommitTS // events after this commit; 0: from the first
 	FromNow   bool     // events after the last commit now, in place of After
 	NoValues  bool
-	// Marks: yield progress marks too (Event.Mark). The first comes when the watch
-	// stands.
+	// Marks: yield progress marks, too (Event.Mark). The first comes when the watch has
+	// begun.
 	Marks bool
 }
 
-// Replay yields the commits of the past in order.
+// Replay yields past commits in order.
 func (c *Client) Replay(ctx context.Context, q ReplayQuery) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		if q.Limit < 0 {
@@ -55,7 +55,7 @@ func (c *Client) Replay(ctx context.Context, q ReplayQuery) iter.Seq2[Event, err
 	}
 }
 
-// request is what is left of q behind the feed's cursor.
+// request is the part of q after the feed's cursor.
 func (q *ReplayQuery) request(namespace string, f *feed) *pb.ReplayRequest {
 	req := &pb.ReplayRequest{
 		Namespace: namespace, AgentId: q.Agent, AllAgents: q.AllAgents, KeyPrefix: q.Prefix, Encoding: encoding(q.NoValues),
@@ -78,7 +78,7 @@ func (q *ReplayQuery) request(namespace string, f *feed) *pb.ReplayRequest {
 	return req
 }
 
-// Watch yields commits as they are made, until ctx ends, whose error is yielded
+// Watch yields commits as they are made, until ctx ends. It yields the error of ctx
 // last.
 func (c *Client) Watch(ctx context.Context, q WatchQuery) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
@@ -96,16 +96,15 @@ func (c *Client) Watch(ctx context.Context, q WatchQuery) iter.Seq2[Event, error
 	}
 }
 
-// feed reads a stream of batches, and opens it again behind the cursor when it
-// breaks.
+// feed reads a stream of batches, and opens it again after the cursor when it breaks.
 type feed struct {
 	c        *Client
 	open     func(ctx context.Context) (grpc.ServerStreamingClient[pb.EventBatch], error)
 	yield    func(Event, error) bool
 	limit    int           // of events; 0: none
 	marks    bool          // hand out marks too
-	endless  bool          // a watch: no end is a good end
-	patience time.Duration // with a daemon that cannot be reached; negative: until ctx ends
+	endless  bool          // a watch: any end of the stream is a failure
+	patience time.Duration // how long the daemon may be unreachable; negative: until ctx ends
 
 	// Everything up to cursor has been handed out, and nothing after it.
 	// Invariant: only rises.
@@ -150,8 +149,7 @@ func (f *feed) run(ctx context.Context) {
 	}
 }
 
-// streamError says why a stream ended. One that should not have is taken for
-// broken.
+// streamError says why a stream ended. An end that was not expected is a failure.
 func streamError(ctx context.Context, err error) *Error {
 	if e := (*Error)(nil); errors.As(err, &e) {
 		return e
@@ -165,7 +163,8 @@ func streamError(ctx context.Context, err error) *Error {
 	return fromStatus(err)
 }
 
-// read opens the stream once and hands out what comes. heard: something did.
+// read opens the stream once and hands out what it receives. heard reports whether it
+// received anything.
 func (f *feed) read(ctx context.Context) (heard bool, err error) {
 	ctx, cancel := context.WithCancel(f.c.authorised(ctx))
 	defer cancel() // frees the stream

@@ -8,9 +8,9 @@ import (
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
 
-// Transact commits a batch in one round trip: all of it or nothing. When the
-// answer is lost it sends the batch again under the same id, which takes effect
-// once, until ctx ends; then the error is an *OutcomeUnknownError.
+// Transact commits a batch in one round trip: all of it or nothing. If the answer is
+// lost it sends the batch again under the same id, which takes effect once, until ctx
+// ends; then the error is an *OutcomeUnknownError.
 func (c *Client) Transact(ctx context.Context, b Batch) (Commit, error) {
 	if b.TxnID == "" {
 		b.TxnID = c.newTxnID()
@@ -83,13 +83,9 @@ func (c *Client) conditions(o *Conditions) (keys []*pb.KeyPrecondition, heads []
 	return keys, heads
 }
 
-// GetTransaction tells what became of a transaction, by its id.
+// GetTransaction returns the state of a transaction by its id.
 func (c *Client) GetTransaction(ctx context.Context, id string) (TxnOutcome, error) {
-	var resp *pb.GetTransactionResponse
-	err := c.call(ctx, func(ctx context.Context, opts ...grpc.CallOption) (err error) {
-		resp, err = c.stub.GetTransaction(ctx, &pb.GetTransactionRequest{TxnId: id}, opts...)
-		return err
-	})
+	resp, err := ask(ctx, c, c.stub.GetTransaction, &pb.GetTransactionRequest{TxnId: id})
 	if err != nil {
 		return TxnOutcome{}, err
 	}

@@ -17,7 +17,7 @@ import (
 // begin, under its own writes; Commit fails with ErrConflict when something that it
 // read has changed since. It may be used by several goroutines at once.
 type Txn struct {
-	// Conditions go with Commit. Set them before.
+	// Conditions are sent by Commit. Set them before.
 	Conditions
 
 	c        *Client
@@ -25,14 +25,14 @@ type Txn struct {
 	snapshot CommitTS
 
 	mu     sync.Mutex
-	lost   error // a write whose answer was lost: what is staged is not certain
+	lost   error // of a write whose answer was lost: it may not have been staged
 	done   bool
 	commit Commit // when done by Commit
 	err    error
 }
 
-// Begin opens a transaction that the daemon aborts after timeout; 0: the daemon's
-// default, 30 s. One that is no longer wanted should be aborted.
+// Begin opens a transaction that the daemon aborts after timeout; 0 means the daemon's
+// default, 30 s. Abort a transaction that is no longer wanted.
 func (c *Client) Begin(ctx context.Context, timeout time.Duration) (*Txn, error) {
 	req := &pb.BeginTransactionRequest{}
 	switch {
@@ -41,12 +41,8 @@ func (c *Client) Begin(ctx context.Context, timeout time.Duration) (*Txn, error)
 	case timeout > 0:
 		req.TimeoutMs = new(uint64(max(timeout.Milliseconds(), 1)))
 	}
-	var resp *pb.BeginTransactionResponse
-	// Repeating it is harmless: a transaction whose id is lost expires.
-	err := c.call(ctx, func(ctx context.Context, opts ...grpc.CallOption) (err error) {
-		resp, err = c.stub.BeginTransaction(ctx, req, opts...)
-		return err
-	})
+	// It may be repeated: a transaction whose id is lost expires.
+	resp, err := ask(ctx, c, c.stub.BeginTransaction, req)
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +55,7 @@ func (t *Txn) ID() string { return t.id }
 // Snapshot is the commit that the transaction reads after.
 func (t *Txn) Snapshot() CommitTS { return t.snapshot }
 
-// Write stages a value, a JSON object. Nobody else sees it before Commit.
+// Write stages a value, a JSON object. No other client can see it before Commit.
 func (t *Txn) Write(ctx context.Context, agent, key string, value []byte) error {
 	return t.Stage(ctx, Put(agent, key, value))
 }
@@ -71,9 +67,8 @@ func (t *Txn) Delete(ctx context.Context, agent, key string) error {
 
 // Stage stages a write or delete, with its condition.
 //
-// When the answer is lost it is not sent again, for a late duplicate could undo a
-// later write of the same key: the transaction cannot commit then, and RunTxn
-// begins another.
+// If the answer is lost it is not sent again: a late duplicate could undo a later write
+// of the same key. The transaction can then not be committed, and RunTxn begins another.
 func (t *Txn) Stage(ctx context.Context, w Write) error {
 	if err := checkWrite(&w); err != nil {
 		return err
@@ -119,14 +114,14 @@ func (t *Txn) Scan(ctx context.Context, agent string, q ListQuery) iter.Seq2[Rec
 	return t.c.scan(ctx, t.id, agent, q)
 }
 
-// Commit makes all that was staged durable, or none of it. When the answer is lost
-// it is sent again until ctx ends; then the error is an *OutcomeUnknownError.
-// Called again it answers the same, unless the outcome was unknown or the daemon
-// could not be reached: then it tries again.
+// Commit makes all that was staged durable, or none of it. If the answer is lost it is
+// sent again until ctx ends; then the error is an *OutcomeUnknownError. A second call
+// returns the same, unless the outcome was unknown or the daemon could not be reached:
+// then it tries again.
 func (t *Txn) Commit(ctx context.Context) (Commit, error) {
 	t.mu.Lock()
 	done, commit, err, lost := t.done, t.commit, t.err, t.lost
-	t.mu.Unlock() // nothing is held while a call is under way
+	t.mu.Unlock() // not held during a call
 	if done {
 		return commit, err
 	}
@@ -151,7 +146,7 @@ func (t *Txn) Commit(ctx context.Context) (Commit, error) {
 	return commit, nil
 }
 
-// end notes the outcome. The daemon tells every call the same, so the first stays.
+// end records the outcome. The daemon gives every call the same one, so the first stays.
 func (t *Txn) end(c Commit, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -160,8 +155,8 @@ func (t *Txn) end(c Commit, err error) {
 	}
 }
 
-// Abort drops the transaction. It fails with ErrTxnCommitted when Commit was
-// faster; aborting twice is fine.
+// Abort drops the transaction. It fails with ErrTxnCommitted if the transaction has
+// committed; aborting twice is no error.
 func (t *Txn) Abort(ctx context.Context) error {
 	err := t.c.call(ctx, t.abort)
 	if err == nil {

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// CommitTS is a place in the total order of commits: dense, from 1. Zero stands
-// before the first commit.
+// CommitTS is a place in the total order of commits: dense, from 1. Zero is before the
+// first commit.
 type CommitTS uint64
 
 // Version counts the writes and deletes of one key: 1, 2, 3…
@@ -27,7 +27,7 @@ type Record struct {
 	Version    Version
 	CommitTS   CommitTS
 	CommitTime time.Time
-	// ReadTS is the point of the order that the read was taken at; 0 of GetAtVersion.
+	// ReadTS is the point of the order that was read; 0 from GetAtVersion.
 	ReadTS CommitTS
 }
 
@@ -70,7 +70,7 @@ type HeadPrecondition struct {
 	Expected         CommitTS // 0: no commit
 }
 
-// Conditions is what a commit carries beside its writes.
+// Conditions is what a commit carries besides its writes.
 type Conditions struct {
 	Keys     []KeyPrecondition
 	Heads    []HeadPrecondition
@@ -80,7 +80,7 @@ type Conditions struct {
 // Batch is a transaction for Transact.
 type Batch struct {
 	// TxnID is the transaction's id: 1 to 128 printable ASCII characters without
-	// space. Empty: Transact makes one. Give one to send the same batch again later.
+	// space. Empty: Transact makes one. Set it to send the same batch again later.
 	TxnID  string
 	Writes []Write
 	Conditions
@@ -91,19 +91,19 @@ type Commit struct {
 	TxnID      string
 	CommitTS   CommitTS
 	CommitTime time.Time
-	// Versions tells the version each key got: of Transact one a write, in their
-	// order; of an interactive transaction one a key, agent by agent in byte order,
-	// and of an agent in the order first staged.
+	// Versions has the version that each key got. From Transact: one for each write, in
+	// their order. From Txn.Commit: one for each key, agent by agent in byte order, and
+	// within an agent in the order first staged.
 	Versions []KeyVersion
 }
 
-// KeyVersion says which version a key got.
+// KeyVersion is the version that a commit gave a key.
 type KeyVersion struct {
 	RecordName
 	Version Version
 }
 
-// TxnState is what became of a transaction.
+// TxnState is the state of a transaction.
 type TxnState string
 
 const (
@@ -121,15 +121,15 @@ type TxnOutcome struct {
 	Commit Commit
 }
 
-// Event is a commit as read from the log, cut down to what was asked for.
+// Event is a commit as read from the log, reduced to what the query selects.
 type Event struct {
 	CommitTS   CommitTS
 	CommitTime time.Time
 	TxnID      string
 	Metadata   map[string]string
 	Operations []Operation
-	// Mark: no commit, only the news that everything up to CommitTS has been seen.
-	// Watch yields such when WatchQuery.Marks is set.
+	// Mark: not a commit; everything up to CommitTS has been seen. Watch yields these if
+	// WatchQuery.Marks is set.
 	Mark bool
 }
 
@@ -152,7 +152,7 @@ type HistoryEntry struct {
 	Value      json.RawMessage
 }
 
-// Agent is an agent and the ends of its log.
+// Agent is an agent with its first and last commit.
 type Agent struct {
 	Namespace, Agent string
 	First, Head      CommitTS
@@ -182,9 +182,9 @@ func (a At) String() string {
 	return ""
 }
 
-// Status tells how far the store is and how large.
+// Status is the position, size and condition of the store.
 type Status struct {
-	Published      CommitTS // the last commit that everybody may read
+	Published      CommitTS // the last commit that readers may see
 	LastCommitTime time.Time
 	OpenTxns       uint64
 	DiskUsed       uint64 // bytes

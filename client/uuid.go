@@ -3,7 +3,7 @@ package client
 import "encoding/hex"
 
 // newTxnID makes a UUID of version 7 (RFC 9562): the time in milliseconds, then
-// randomness. The daemon tells by the time whether it still keeps the outcome of
+// randomness. The daemon decides by that time whether it may have dropped the outcome of
 // an id, so a client's clock should be right to the day.
 func (c *Client) newTxnID() string {
 	var b [16]byte

@@ -13,8 +13,8 @@ type rowWriter struct {
 	events [][]byte
 }
 
-// appendCommit adds everything a commit is to batch and returns the chain's hash
-// with it.
+// appendCommit adds all rows of a commit to batch and returns the hash chain's new
+// value.
 func (w *rowWriter) appendCommit(batch *pebble.Batch, c *commit, previous chainHash) chainHash {
 	w.bodies = w.bodies[:0]
 	row := logRow{commitTime: c.time, txnID: c.p.id}
@@ -66,8 +66,8 @@ func (w *rowWriter) appendEvent(batch *pebble.Batch, c *commit, part *agentPart,
 	_ = batch.Set(key, w.events[i], nil)
 }
 
-// set seals body, which must be built in w.body, and adds the row. Adding to a
-// batch that is not indexed cannot fail.
+// set adds the checksum to body, which must be built in w.body, and the row to batch.
+// Adding to a batch that is not indexed cannot fail.
 func (w *rowWriter) set(batch *pebble.Batch, key, body []byte) {
 	w.body = sealRow(key, body)
 	_ = batch.Set(key, w.body, nil)

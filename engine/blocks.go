@@ -11,11 +11,12 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// blockFS checks blocks of tables before Pebble sees them. A block that does not have
-// its checksum Pebble searches for the bit that flipped: it flips each bit of the first
-// 40 KiB and sums the whole block anew, which takes 25 s of CPU for a value of 1 MiB,
-// heeds no context and has no switch (TestPebbleSearchesForFlippedBits). Whatever it
-// finds, the block is damaged, and that is all a reader has to be told.
+// blockFS checks blocks of tables before Pebble sees them. When a block's checksum is
+// wrong, Pebble searches for the bit that flipped: it flips each bit of the first 40 KiB
+// and computes the checksum of the whole block anew. That takes 25 s of CPU for a value
+// of 1 MiB, ignores contexts and cannot be switched off
+// (TestPebbleSearchesForFlippedBits). Whatever it finds, the block is corrupt, and a
+// reader needs to know no more.
 type blockFS struct{ vfs.FS }
 
 func (b blockFS) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
@@ -28,10 +29,10 @@ func (b blockFS) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
 
 func (b blockFS) Unwrap() vfs.FS { return b.FS }
 
-// Pebble reads a table's footer, which is shorter than checkedRead, and besides whole
-// blocks only, each with its trailer (TestPebbleReadsWholeBlocks). The search grows with
-// the square of the size: below checkedRead it is over in 15 ms, and small blocks, which
-// are most, are summed once only.
+// Pebble reads a table's footer, which is shorter than checkedRead, and otherwise whole
+// blocks only, each with its trailer (TestPebbleReadsWholeBlocks). The time of the search
+// grows with the square of the size: below checkedRead it ends in 15 ms, so small blocks,
+// which are most, are not checked twice.
 const (
 	checkedRead  = 4 << 10
 	blockSumSize = 4
@@ -51,13 +52,13 @@ func (f blockFile) ReadAt(p []byte, off int64) (int, error) {
 	return n, errors.Mark(damaged, pebble.ErrCorruption)
 }
 
-// blockSumHolds reports whether a block ends in the checksum of what is before it.
+// blockSumHolds reports whether a block ends in the checksum of the bytes before it.
 func blockSumHolds(block []byte) bool {
 	n := len(block) - blockSumSize
 	return blockSum(block[:n]) == binary.LittleEndian.Uint32(block[n:])
 }
 
-// blockSum is Pebble's: CRC-32C, turned and shifted.
+// blockSum is Pebble's checksum: CRC-32C, rotated and offset.
 func blockSum(data []byte) uint32 {
 	return bits.RotateLeft32(crc32.Checksum(data, castagnoli), 17) + 0xa282ead8
 }

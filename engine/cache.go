@@ -1,9 +1,9 @@
 package engine
 
-// cache is a bounded map that forgets what was not used for a while: two
-// generations, of which the older is dropped whole when the younger is full.
-// An entry put in survives at least limit further insertions; the planner
-// relies on that for what it planned and has not applied yet.
+// cache is a bounded map that forgets entries not used for a while. It has two
+// generations and drops the older one whole when the younger is full. An entry
+// survives at least limit further insertions: the planner relies on that for
+// commits that it has planned and not applied yet.
 type cache[K comparable, V any] struct {
 	young, old map[K]V
 	limit      int

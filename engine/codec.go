@@ -73,8 +73,8 @@ func formatUUID(u [16]byte) TxnID {
 	return TxnID(s[:])
 }
 
-// newTxnID makes a UUID version 7 (RFC 9562): its time lets an id be told that
-// is older than the outcomes kept.
+// newTxnID makes a UUID version 7 (RFC 9562). Its time shows when an id is older than
+// the outcomes kept.
 func newTxnID(now time.Time, fill func([]byte)) TxnID {
 	var u [16]byte
 	fill(u[:])
@@ -86,7 +86,7 @@ func newTxnID(now time.Time, fill func([]byte)) TxnID {
 	return formatUUID(u)
 }
 
-// txnIDTime is when a UUID version 7 was made.
+// txnIDTime returns the time in a UUID version 7.
 func txnIDTime(id TxnID) (time.Time, bool) {
 	u, ok := parseUUID(string(id))
 	if !ok || u[6]>>4 != 7 {
@@ -96,9 +96,9 @@ func txnIDTime(id TxnID) (time.Time, bool) {
 	return time.UnixMilli(int64(ms)), true
 }
 
-// decoder reads what the append functions wrote, and nothing else: what has a
-// second spelling would have a second hash. After the first mistake it returns
-// zero values and failed is set, so callers check once.
+// decoder reads what the append functions write and accepts no other encoding of it: a
+// second encoding would have a second hash. After the first mistake it returns
+// zero values and sets failed, so callers check once.
 type decoder struct {
 	rest   []byte
 	failed bool
@@ -123,7 +123,7 @@ func (d *decoder) byte() byte {
 
 func (d *decoder) uvarint() uint64 {
 	v, n := binary.Uvarint(d.rest)
-	if n <= 0 || n > 1 && d.rest[n-1] == 0 { // a longer spelling than needed
+	if n <= 0 || n > 1 && d.rest[n-1] == 0 { // longer than needed
 		d.failed = true
 	}
 	if d.failed {
@@ -134,7 +134,7 @@ func (d *decoder) uvarint() uint64 {
 }
 
 // count reads the number of items that follow, each at least minSize bytes, so
-// that a damaged count cannot make the caller allocate much.
+// that a corrupt count cannot make the caller allocate much.
 func (d *decoder) count(minSize int) int {
 	n := d.uvarint()
 	if n > uint64(len(d.rest)/minSize) {

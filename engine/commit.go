@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Begin opens a transaction that reads at the last published commit. A timeout
-// of nil means the default; others are clamped to [1 ms, Limits.MaxTxnTimeout].
+// Begin opens a transaction that reads at the last published commit. A nil timeout
+// means the default; any other is clamped to [1 ms, Limits.MaxTxnTimeout].
 func (e *Engine) Begin(timeout *time.Duration) (id TxnID, snapshot CommitTS, granted time.Duration, err error) {
 	if err := e.Healthy(); err != nil {
 		return "", 0, 0, err
@@ -49,7 +49,7 @@ func (e *Engine) checkWrite(w *Write) error {
 			with("field", "value").with(limitDetail, strconv.Itoa(limit))
 	}
 	if w.SentBytes > 0 {
-		limit = e.opts.Limits.TxnBytes // text of another encoding may have grown
+		limit = e.opts.Limits.TxnBytes // JSON may be longer than the encoding it was sent in
 	}
 	text, normal, err := checkValue(w.Value, limit)
 	if err != nil {
@@ -63,8 +63,8 @@ func (e *Engine) checkWrite(w *Write) error {
 	return nil
 }
 
-// orCommitted corrects "not known" for a transaction that the table has
-// forgotten because it committed.
+// orCommitted replaces ErrTxnNotFound by ErrTxnCommitted if the transaction has
+// committed: the table forgets those.
 func (e *Engine) orCommitted(id TxnID, err error) error {
 	if !errors.Is(err, ErrTxnNotFound) || !mayHaveBegun(id) {
 		return err
@@ -78,8 +78,8 @@ func (e *Engine) orCommitted(id TxnID, err error) error {
 	return err
 }
 
-// mayHaveBegun tells whether id is like those that Begin makes. Under any other only
-// a Transact can have committed, which no call of an open transaction is about.
+// mayHaveBegun reports whether Begin could have made id. Any other id can only have
+// been committed by Transact, which is not what a call on an open transaction is about.
 func mayHaveBegun(id TxnID) bool {
 	_, timed := txnIDTime(id)
 	return timed
@@ -136,8 +136,7 @@ func (e *Engine) commitOpen(ctx context.Context, x *txn, c Conditions, tk *ticke
 	return e.await(ctx, x.id, tk)
 }
 
-// commitEnded answers a Commit of a transaction that is over already, or that the
-// table does not know.
+// commitEnded answers a Commit of a transaction that has ended or is not in the table.
 func (e *Engine) commitEnded(id TxnID, ended error) (CommitResult, error) {
 	if o := e.txns.state(id, e.now()); o.State == TxnCommitted {
 		return o.Result, nil
@@ -159,7 +158,7 @@ func (e *Engine) commitEnded(id TxnID, ended error) (CommitResult, error) {
 }
 
 func (e *Engine) submitTxn(ctx context.Context, x *txn, c Conditions, tk *ticket) error {
-	// x is ours alone from startCommit on: nothing else changes a committing one.
+	// After startCommit only this goroutine uses x: nothing changes a committing transaction.
 	writes := make([]*Write, 0, len(x.order))
 	for _, prefix := range x.order {
 		writes = append(writes, x.writes[prefix])
@@ -169,7 +168,7 @@ func (e *Engine) submitTxn(ctx context.Context, x *txn, c Conditions, tk *ticket
 	p.ticket, p.interactive = tk, true
 	p.snapshot, p.deadline, p.ranges = x.snapshot, x.deadline, x.ranges
 	if len(writes) == 0 && len(p.keys) == 0 && len(p.heads) == 0 {
-		// It only read, all at one point of the order: that point is its place.
+		// It only read, at one point of the order, and takes effect at that point.
 		at, err := e.timeOf(x.snapshot)
 		if err != nil {
 			return err
@@ -180,7 +179,7 @@ func (e *Engine) submitTxn(ctx context.Context, x *txn, c Conditions, tk *ticket
 		return nil
 	}
 	p.reads = make([]readMark, 0, len(x.reads))
-	for prefix, v := range x.reads { // sorted below: order decides which conflict is named
+	for prefix, v := range x.reads { // sorted below: the order decides which conflict is reported
 		p.reads = append(p.reads, readMark{prefix, v})
 	}
 	slices.SortFunc(p.reads, func(a, b readMark) int { return strings.Compare(a.prefix, b.prefix) })
@@ -229,7 +228,7 @@ func (e *Engine) Transact(ctx context.Context, id TxnID, writes []Write, c Condi
 	}
 	begun, wait := e.txns.begun(id, e.now())
 	for ; wait != nil; begun, wait = e.txns.begun(id, e.now()) {
-		// Should it commit, p is compared with what it committed.
+		// If it commits, the writer compares p with what it committed.
 		if _, err := e.await(ctx, id, wait); errors.Is(err, ErrOutcomeUnknown) {
 			return CommitResult{}, err
 		}
@@ -243,7 +242,7 @@ func (e *Engine) Transact(ctx context.Context, id TxnID, writes []Write, c Condi
 	return e.await(ctx, id, p.ticket)
 }
 
-// proposalOf checks what a Transact asks for and makes a proposal of it.
+// proposalOf checks the arguments of Transact and makes a proposal of them.
 func (e *Engine) proposalOf(id TxnID, writes []Write, c Conditions) (*proposal, error) {
 	if err := e.checkConditions(&c); err != nil {
 		return nil, err
@@ -260,10 +259,11 @@ func (e *Engine) proposalOf(id TxnID, writes []Write, c Conditions) (*proposal, 
 	return p, nil
 }
 
-// checkWrites checks each write and the whole, and keeps a key's last.
+// checkWrites checks each write and their total size. Of several writes of a key it
+// keeps the last.
 func (e *Engine) checkWrites(writes []Write) (last []*Write, expected []KeyPrecondition, err error) {
 	l := &e.opts.Limits
-	writes = slices.Clone(writes) // the caller may send them again
+	writes = slices.Clone(writes) // the caller may use them again
 	if len(writes) > l.TxnOps {
 		return nil, nil, limitErr("operations of a transaction", len(writes), l.TxnOps)
 	}
@@ -338,8 +338,8 @@ func (e *Engine) Abort(ctx context.Context, id TxnID) error {
 		if wait == nil {
 			return e.aborted(id, state)
 		}
-		// Not every refusal ends a transaction (a full disk does not), so that only
-		// success and doubt answer this; after any other it is to be ended still.
+		// Success or doubt answers this call. Any other refusal may have left the
+		// transaction open (a full disk does), so the loop tries again.
 		switch _, err := e.await(ctx, id, wait); {
 		case err == nil:
 			return txnCommitted(id)
@@ -349,7 +349,7 @@ func (e *Engine) Abort(ctx context.Context, id TxnID) error {
 	}
 }
 
-// aborted answers the Abort of a transaction that is undecided no more.
+// aborted answers the Abort of a transaction that has been decided.
 func (e *Engine) aborted(id TxnID, state TxnState) error {
 	switch state {
 	case TxnCommitted:

@@ -8,7 +8,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// prepareDir makes sure dir can hold a store, each obstacle with its own words.
+// prepareDir makes sure that dir can hold a store. Each obstacle has its own message.
 func prepareDir(fs vfs.FS, dir string, mustExist bool) error {
 	if dir == "" {
 		return failf(ErrInvalid, "no data directory is given")
@@ -38,8 +38,8 @@ func prepareDir(fs vfs.FS, dir string, mustExist bool) error {
 				return failf(ErrUnusable, "%s holds %q, which is not of a Statehouse store: choose an empty directory", dir, n)
 			}
 		}
-		// An attempt that was killed may have made dir, or directories above it, and
-		// not synced their names. Not all of them need be ours to sync.
+		// A process that was killed may have made dir, or directories above it, and not
+		// synced their names. We may lack the right to sync some of those above.
 		for at := dir; at != fs.PathDir(at); at = fs.PathDir(at) {
 			_ = syncDir(fs, fs.PathDir(at))
 		}
@@ -47,17 +47,17 @@ func prepareDir(fs vfs.FS, dir string, mustExist bool) error {
 	return checkWritable(fs, dir)
 }
 
-// ofAttempt reports whether a file may be left of making a store that was interrupted.
+// ofAttempt reports whether a file may be left from an interrupted creation of a store.
 func ofAttempt(name string) bool {
 	return slices.Contains([]string{storeName, witnessName, witnessName + ".tmp", ballastName, lockName, identityName + ".tmp"}, name)
 }
 
-// ofSystem reports whether a file may be in a directory that nobody has used: what a
-// file system, or whoever looks into a directory, leaves there.
+// ofSystem reports whether a file may be in an unused directory: left there by a file
+// system or a file browser.
 func ofSystem(name string) bool { return name == "lost+found" || strings.HasPrefix(name, ".") }
 
-// makeDir makes dir and what is missing above it, and makes their names durable:
-// a synced file is lost all the same when the name of its directory is not there.
+// makeDir makes dir and its missing parents, and makes their names durable: a synced
+// file is still lost if the name of its directory is.
 func makeDir(fs vfs.FS, dir string) error {
 	above := []string{fs.PathDir(dir)}
 	for at := above[0]; at != fs.PathDir(at); {
@@ -116,8 +116,8 @@ func checkStoreDir(env Env, dir string) (*identity, error) {
 	return id, nil
 }
 
-// holdsCommits reports whether a directory without an identity file had one once: a
-// store is made before it, and commits only after.
+// holdsCommits reports whether a directory without an identity file once had one. A
+// store takes commits only after that file is written.
 func holdsCommits(env Env, dir string) bool {
 	ev, err := readEvidence(env.FS, dir)
 	if err != nil || ev.sawCommits() {

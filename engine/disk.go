@@ -11,26 +11,26 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// Pebble hangs when its disk is full: flushes retry for ever, memtables fill up,
-// commits wait. So writes are refused while there is still room for what is
-// under way (watermark), and a ballast file gives room when even that failed.
+// Pebble hangs when its disk is full: flushes are retried for ever, memtables fill up,
+// commits wait. So writes are refused while there is still room for what is under way
+// (the reserve), and a ballast file is removed if the disk fills up all the same.
 
-// spaceWatch knows when to look at the disk again.
+// spaceWatch remembers the free space and when to look at the disk again.
 type spaceWatch struct {
 	reserve uint64        // free bytes below which writes are refused
 	ballast uint64        // bytes of the ballast file
 	since   uint64        // bytes written since the last look
-	free    atomic.Uint64 // as of the last look: who asks for it must not wait for a disk that does not answer
+	free    atomic.Uint64 // as of the last look, so that Status does not wait for a disk that does not answer
 }
 
-// init sets the watermark: what was configured, or a quarter of a small disk.
+// init sets the reserve: the configured one, or a quarter of a small disk.
 func (s *spaceWatch) init(configured uint64, u vfs.DiskUsage) {
 	s.reserve = min(configured, u.TotalBytes/4)
 	s.ballast = min(s.reserve/8, 8<<20) // a flush or two
 	s.free.Store(u.AvailBytes)
 }
 
-// wrote counts bytes and tells when so many were written that it is time to look.
+// wrote counts bytes written and reports whether it is time to look at the disk.
 func (s *spaceWatch) wrote(n int) bool {
 	s.since += uint64(n)
 	return s.since >= s.reserve/16
@@ -50,7 +50,7 @@ func (e *Engine) checkSpace() {
 	switch full := e.full.Load() != nil; {
 	case u.AvailBytes < e.space.reserve && !full:
 		e.refuseForSpace(u.AvailBytes)
-	case u.AvailBytes >= e.space.reserve+e.space.reserve/8 && full: // a gap, so that it does not flap
+	case u.AvailBytes >= e.space.reserve+e.space.reserve/8 && full: // with a margin, so that it does not flap
 		e.full.Store(nil)
 		e.layBallast()
 		e.env.Log("space is back, writes are accepted again", "free_bytes", u.AvailBytes)
@@ -65,8 +65,8 @@ func (e *Engine) refuseForSpace(free uint64) {
 
 func (e *Engine) ballastPath() string { return e.env.FS.PathJoin(e.opts.Dir, ballastName) }
 
-// layBallast makes the ballast file where there is room for it. That it is
-// missing is no error: the watermark holds without it.
+// layBallast makes the ballast file if there is room for it. It is no error that it is
+// missing: the reserve works without it.
 func (e *Engine) layBallast() {
 	u, err := e.env.FS.GetDiskUsage(e.opts.Dir)
 	if err != nil || e.space.ballast == 0 || u.AvailBytes < 2*e.space.reserve {
@@ -83,9 +83,9 @@ func (e *Engine) layBallast() {
 	_ = f.Close()
 }
 
-// maxFlushFailures is how often in a row Pebble may fail to write a table before
-// the disk counts as lost. It tries again at once and without end: reads and
-// commits go on until memory is full, and then everything hangs.
+// maxFlushFailures is how many flushes in a row may fail before the engine halts.
+// Pebble retries at once and without end: reads and commits go on until memory is full,
+// and then everything hangs.
 const maxFlushFailures = 100
 
 // flushWatch counts flushes that fail.
@@ -95,7 +95,7 @@ type flushWatch struct {
 	failures int   // in a row
 }
 
-// ended notes the end of a flush. Pebble calls a flush of nothing an error, too.
+// ended records the end of a flush. Pebble reports a flush of nothing as an error, too.
 func (w *flushWatch) ended(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -104,7 +104,7 @@ func (w *flushWatch) ended(err error) {
 	}
 }
 
-// failed counts an error from Pebble's background, if a flush ended with it.
+// failed counts a background error of Pebble if it is the one that a flush ended with.
 func (w *flushWatch) failed(err error) (failures int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -115,7 +115,7 @@ func (w *flushWatch) failed(err error) (failures int) {
 	return 0
 }
 
-// events is what Pebble tells from its background.
+// events handles Pebble's events from the background.
 func (e *Engine) events() *pebble.EventListener {
 	var flushes flushWatch
 	return &pebble.EventListener{
@@ -133,17 +133,18 @@ func (e *Engine) events() *pebble.EventListener {
 			if noSpace && failures <= 1 {
 				_ = e.env.FS.Remove(e.ballastPath())
 			}
-			// A full disk is waited for, but not before anybody could free space.
+			// On a full disk the engine waits for space, but not while it is opening: then
+			// no operator has been told yet.
 			if failures >= maxFlushFailures && !(noSpace && e.opened.Load()) {
 				e.halt(failf(ErrStorage, "writing tables fails: %v", err))
 			}
 		},
 		// Pebble's own handler would end the process.
 		DataCorruption: func(info pebble.DataCorruptionInfo) {
-			if e.damaged.Load() == nil { // each reader meets it again
+			if e.corrupt.Load() == nil { // every reader meets it again
 				e.env.Log("damage in a file of the store", "path", info.Path, "details", fmt.Sprint(info.Details))
 			}
-			e.noteDamage(damagedFile(info.Path))
+			e.noteCorruption(corruptFile(info.Path))
 		},
 	}
 }

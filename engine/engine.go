@@ -19,20 +19,20 @@ type Options struct {
 	// NoSync acknowledges commits when the operating system has them, before they are
 	// on disk: a crash of the machine may lose the newest (G1 and G4 do not hold then).
 	NoSync bool
-	// Volatile says that the file system of the environment is gone with the process.
+	// Volatile says that the environment's file system ends with the process.
 	Volatile bool
-	// MustExist refuses to make a store where there is none, so that a mount that
-	// is missing is not taken for a new store.
+	// MustExist refuses to make a new store, so that a missing mount is not taken for
+	// an empty directory.
 	MustExist bool
-	// AcceptMissingWitness opens a store whose witness is gone: whoever says so takes
-	// the log's end, as it is, for the end.
+	// AcceptMissingWitness opens a store whose witness is missing. The operator accepts
+	// that the log may have lost its end.
 	AcceptMissingWitness bool
 	Tuning               Tuning
 }
 
 // Engine is the state machine over one store. Its methods may be called from any
-// goroutine, but Plan, Settle, Step and Tick only by one at a time: in production
-// Run sees to that, in a simulation there is only one.
+// goroutine, except that only one goroutine at a time may call Plan, Settle, Step and
+// Tick: Run does so in production, and a simulation has only one.
 type Engine struct {
 	env      Env
 	opts     Options
@@ -45,40 +45,40 @@ type Engine struct {
 	owner    owner
 	place    atomic.Pointer[place]
 
-	// Invariant: published <= durable <= planned (planner.head). Durable has no
-	// field: Settle makes it and publishes in one move.
+	// Invariant: published <= durable <= planned (planner.head), asserted in publish.
+	// Durable has no field: makeDurable syncs and publishes in one move.
 	published     atomic.Uint64
 	publishedTime atomic.Int64
 	prunedTime    atomic.Int64 // commit_time of the last commit whose outcome was dropped; 0: none was
 
-	// Of whoever steps; see stepSoon.
+	// Used by the goroutine that steps, under stepMu; see stepSoon.
 	stepMu      sync.Mutex
-	running     atomic.Bool // Run is on: requests may step themselves
+	running     atomic.Bool // Run is running: requests may step themselves
 	planner     *planner
 	inflight    *inflight
 	rows        rowWriter
 	pruned      pruner
 	space       spaceWatch
-	placeLooked time.Time // when the place was last looked at
+	placeLooked time.Time // when the directory's place was last checked
 
 	mu          sync.Mutex
 	queue       []*proposal
 	queuedBytes int
-	undecided   map[TxnID][]*proposal // one-shots queued or in a step, copies of one id together
+	undecided   map[TxnID][]*proposal // Transacts queued or in a step; copies of one id together
 	stopped     bool
-	wake        chan struct{} // holds a token when Run is to look at the queue
+	wake        chan struct{} // holds a value when Run should look at the queue
 
 	opened   atomic.Bool // set once, when Open succeeds
 	haltOnce sync.Once
-	halting  atomic.Bool             // set before failed: nothing more is acknowledged
+	halting  atomic.Bool             // set before failed: from here on nothing is acknowledged
 	failed   atomic.Pointer[Failure] // set once: halted
-	damaged  atomic.Pointer[Failure] // set once: damage was met
+	corrupt  atomic.Pointer[Failure] // set once: corrupt data was met
 	full     atomic.Pointer[Failure] // set while space is short
 }
 
 func (e *Engine) now() time.Time { return time.Unix(0, e.env.Now().UnixNano()).UTC() }
 
-// Published is the last commit that everybody may read.
+// Published is the last commit that readers may see.
 func (e *Engine) Published() CommitTS { return CommitTS(e.published.Load()) }
 
 // Limits are the limits in force.
@@ -90,14 +90,14 @@ type Status struct {
 	LastCommitTime time.Time // zero before the first commit
 	OpenTxns       int
 	DiskUsed       uint64 // bytes of the store
-	DiskFree       uint64 // bytes free beside it, as of the last look
+	DiskFree       uint64 // bytes free on its disk, as of the last look
 	Refused        error  // why writes are refused, nil while they are accepted
 	Durable        bool
 	StoreID        string
 	Format         int
 }
 
-// Status reports how far the store is and how it fares.
+// Status reports the position and the condition of the store.
 func (e *Engine) Status() Status {
 	s := Status{
 		Published: e.Published(),
@@ -115,19 +115,19 @@ func (e *Engine) Status() Status {
 	return s
 }
 
-// Healthy is nil while the engine serves reads and writes as promised. A nearly
-// full disk does not make it unhealthy: reads go on, and it heals by itself.
+// Healthy is nil while storage can be trusted. A nearly full disk is healthy: reads
+// go on, and writes are accepted again when there is space.
 func (e *Engine) Healthy() error {
 	if f := e.failed.Load(); f != nil {
 		return f
 	}
-	if f := e.damaged.Load(); f != nil {
+	if f := e.corrupt.Load(); f != nil {
 		return f
 	}
 	return nil
 }
 
-// refusal is why writes are not taken now, or nil.
+// refusal is the reason why writes are refused now, or nil.
 func (e *Engine) refusal() error {
 	if err := e.Healthy(); err != nil {
 		return err
@@ -138,31 +138,31 @@ func (e *Engine) refusal() error {
 	return nil
 }
 
-// halt ends the engine for good: storage can no longer be trusted (G7). Whoever
-// sees that it has failed knows that Halt was called.
+// halt ends the engine for good: storage can no longer be trusted (G7). failed is set
+// only after Env.Halt was called.
 func (e *Engine) halt(reason error) {
 	e.haltOnce.Do(func() {
-		e.halting.Store(true) // Halt may take a while, in which nobody is answered any more
+		e.halting.Store(true) // Halt may take a while, and meanwhile nothing may be acknowledged
 		e.env.Halt(reason)
 		// Clients need not know which file it was, nor where; the log does.
 		e.failed.Store(failf(ErrStorage, "storage failed: the daemon acknowledges nothing more and stops; its log tells why"))
 	})
 }
 
-// noteDamage remembers damage met by a read: from then on writes are refused,
-// for what they would stand on is in doubt (G8).
-func (e *Engine) noteDamage(err error) {
+// noteCorruption records corruption that a read met. From then on writes are refused,
+// since the state that they would build on is in doubt (G8).
+func (e *Engine) noteCorruption(err error) {
 	if !errors.Is(err, ErrDataLoss) {
 		return
 	}
 	f := failf(ErrDataLoss, "writes are refused since damage was met (%v): stop the daemon and run verify", err)
-	if e.damaged.CompareAndSwap(nil, f) {
+	if e.corrupt.CompareAndSwap(nil, f) {
 		e.env.Log("damage on disk", "error", err.Error())
 	}
 }
 
-// assertf holds an invariant. It stays on in production: going on past a broken
-// one would put wrong state on disk.
+// assertf panics if an invariant is broken. It stays on in production: going on would
+// put wrong state on disk.
 func assertf(ok bool, format string, args ...any) {
 	if !ok {
 		panic("statehouse: broken invariant: " + fmt.Sprintf(format, args...))
@@ -170,7 +170,7 @@ func assertf(ok bool, format string, args ...any) {
 }
 
 // Close stops taking commits, answers those still queued, writes the witness and
-// closes the store. Nobody may call the engine during or after it.
+// closes the store. No other method may be called during or after it.
 func (e *Engine) Close() error {
 	e.mu.Lock()
 	e.stopped = true
@@ -184,12 +184,12 @@ func (e *Engine) Close() error {
 	var errs []error
 	clean := e.failed.Load() == nil
 	if clean && e.Published() > 0 {
-		// One word for a clean end: the log as it is, in both pairs and synced.
+		// Both pairs of the witness name the log's end, and everything is synced.
 		errs = append(errs, e.db.LogData(nil, pebble.Sync), e.witness.record(e.planner.head, 0), e.witness.sync())
 	}
 	errs = append(errs, e.witness.file.Close(), e.db.Close())
 	if err := errors.Join(errs...); err == nil && clean && e.opts.NoSync {
-		// The log is synced now that it is closed.
+		// Closing the log has synced it.
 		errs = append(errs, removeUnsynced(e.env.FS, e.opts.Dir))
 	}
 	errs = append(errs, e.lock.Close())

@@ -8,16 +8,15 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// How long an operation of the disk may take before it is reported, and before
-// the disk counts as lost.
+// How long a disk operation may take before it is logged, and before the engine halts.
 const (
 	slowDisk = 5 * time.Second
 	lostDisk = 60 * time.Second
 )
 
-// OSEnv is the outside world of production: the operating system's files
-// watched for stalls, its clock and its randomness. halt must not return.
-// Close the returned function's resources by calling it after Engine.Close.
+// OSEnv is the outside world of production: the operating system's files, watched for
+// stalls, its clock and its randomness. halt must not return. Call the returned
+// function after Engine.Close.
 func OSEnv(halt func(error), log func(string, ...any)) (Env, func()) {
 	fs, closer := vfs.WithDiskHealthChecks(vfs.Default, slowDisk, nil, func(info vfs.DiskSlowInfo) {
 		if info.Duration >= lostDisk {
@@ -29,7 +28,7 @@ func OSEnv(halt func(error), log func(string, ...any)) (Env, func()) {
 	return withOSTime(Env{FS: fs, FileID: osFileID, LockDir: osLockDir, Halt: halt, Log: log}), func() { _ = closer.Close() }
 }
 
-// MemoryEnv keeps everything in memory: for development, gone at exit.
+// MemoryEnv keeps everything in memory, for development.
 func MemoryEnv(halt func(error), log func(string, ...any)) Env {
 	return withOSTime(Env{FS: vfs.NewMem(), Halt: halt, Log: log})
 }

@@ -4,8 +4,7 @@ package engine
 
 import "io"
 
-// Where the system has neither inodes nor locks of directories, the lock file is what
-// keeps a second process out.
+// Without inodes and directory locks, only the lock file keeps a second process out.
 var (
 	osFileID  func(path string) (FileID, error)
 	osLockDir func(dir string) (io.Closer, error)

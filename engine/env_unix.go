@@ -18,8 +18,8 @@ func osFileID(path string) (FileID, error) {
 	return FileID{Device: uint64(st.Dev), Inode: uint64(st.Ino)}, nil
 }
 
-// osLockDir is Env.LockDir on the operating system. The lock is of the directory, not
-// of its name, and goes with the process.
+// osLockDir is Env.LockDir on the operating system. The lock is on the directory, not on
+// its name, and ends with the process.
 func osLockDir(dir string) (io.Closer, error) {
 	fd, err := syscall.Open(dir, syscall.O_RDONLY|syscall.O_CLOEXEC|syscall.O_DIRECTORY, 0)
 	if err != nil {

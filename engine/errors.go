@@ -5,19 +5,19 @@ import (
 	"fmt"
 )
 
-// The closed set of errors. Match them with errors.Is; the message and the
-// details say more. Every error is definite, the operation was not applied, but
-// ErrOutcomeUnknown and a Failure that is InDoubt.
+// The closed set of errors. Match them with errors.Is; the message and the details say
+// more. Every error is definite (the operation was not applied) except ErrOutcomeUnknown
+// and a Failure that is InDoubt.
 var (
-	// Refused before anything is looked at.
+	// Refused before the state is read.
 
 	// ErrInvalid: the request breaks a rule of the model.
 	ErrInvalid = errors.New("invalid request")
-	// ErrLimit: a bound is reached (G9); the message names it.
+	// ErrLimit: a limit is reached (G9); the message names it.
 	ErrLimit = errors.New("limit reached")
 	// ErrStopped: the engine is closing; nothing was applied.
 	ErrStopped = errors.New("stopped")
-	// ErrDiskFull: free space is under the watermark; reads go on.
+	// ErrDiskFull: free space is below the reserve; reads go on.
 	ErrDiskFull = errors.New("disk nearly full")
 
 	// About a transaction.
@@ -30,9 +30,9 @@ var (
 	ErrTxnCommitted = errors.New("transaction already committed")
 	// ErrTxnAborted: the transaction was aborted.
 	ErrTxnAborted = errors.New("transaction aborted")
-	// ErrTxnIDReused: the id stands for other operations already.
+	// ErrTxnIDReused: the id was used for other operations.
 	ErrTxnIDReused = errors.New("transaction id reused")
-	// ErrTxnTooOld: outcomes of that age are gone, so a commit could be a repeat.
+	// ErrTxnTooOld: outcomes of that age are no longer kept, so a commit could be a repeat.
 	ErrTxnTooOld = errors.New("transaction id too old")
 
 	// Decided when a commit is planned.
@@ -49,7 +49,7 @@ var (
 
 	// About storage.
 
-	// ErrDataLoss: damage on disk was met (G8).
+	// ErrDataLoss: data on disk is corrupt (G8).
 	ErrDataLoss = errors.New("damaged data")
 	// ErrStorage: a read failed for another reason; nothing was changed.
 	ErrStorage = errors.New("storage error")
@@ -65,20 +65,20 @@ var (
 	ErrUnusable = errors.New("unusable data directory")
 	// ErrLocked: another process owns the directory.
 	ErrLocked = errors.New("data directory in use")
-	// ErrFormat: the store was written by a newer build, or none that we know.
+	// ErrFormat: the store was written by a newer build or an unknown one.
 	ErrFormat = errors.New("unknown format")
-	// ErrDisplaced: the data directory is no longer where it was opened. Halt is told.
+	// ErrDisplaced: the data directory is no longer where it was opened. Passed to Halt.
 	ErrDisplaced = errors.New("data directory moved or replaced")
 )
 
-// Failure is how the engine reports errors: one of the set above, a sentence
-// for a person and the facts for a program.
+// Failure is an error of the engine: one of the set above, a sentence for a person and
+// facts for a program.
 type Failure struct {
 	Kind    error
 	Message string
 	Details map[string]string
-	// InDoubt: the commit that is refused may have been applied when it was sent
-	// before. Of ErrOutcomeUnknown that is so by itself.
+	// InDoubt: the commit may have been applied when it was sent before. ErrOutcomeUnknown
+	// implies it.
 	InDoubt bool
 }
 

@@ -5,11 +5,11 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// evidence is what the files beside the store say about how far its log went. Pebble
-// itself opens an earlier state without a word when the end of its log is gone.
+// evidence is what the files beside the store say about the log's end. Pebble alone
+// opens an earlier state without an error if the end of its log is missing.
 type evidence struct {
-	witness  testimony
-	unsynced *mark // it ran without syncs since then; nil: everything was synced
+	witness  witnessContent
+	unsynced *mark // since then the store ran without syncs; nil: everything was synced
 }
 
 func readEvidence(fs vfs.FS, dir string) (ev evidence, err error) {
@@ -22,7 +22,7 @@ func readEvidence(fs vfs.FS, dir string) (ev evidence, err error) {
 	return ev, nil
 }
 
-// view is the file system that a store with this evidence is to be read on.
+// view returns the file system through which a store with this evidence must be read.
 func (ev *evidence) view(fs vfs.FS) vfs.FS {
 	if ev.unsynced != nil {
 		return prefixFS{fs}
@@ -30,18 +30,18 @@ func (ev *evidence) view(fs vfs.FS) vfs.FS {
 	return fs
 }
 
-// silent reports whether the witness has nothing to say where it must: it exists from
-// before there is an identity file, and one word in it is always whole. Builds before
-// this rule made it later and left it blank until the first commit, so a blank one
-// beside an empty log may be theirs.
-func (ev *evidence) silent(head mark) bool {
+// witnessMissing reports whether the witness file is missing or has no valid slot. The
+// file is made before the identity file, and at least one of its slots is always valid.
+// Older builds left it blank until the first commit, so a blank file beside an empty log
+// is accepted.
+func (ev *evidence) witnessMissing(head mark) bool {
 	return !ev.witness.exists || len(ev.witness.marks) == 0 && !(ev.witness.blank && head.ts == 0)
 }
 
-// check refuses a log that ends before, or differs from, what was seen of it: commits
-// that were acknowledged are gone or changed. A store that ran without syncs may have
-// lost the newest of them in a crash of the machine: how many is lost, as far as the
-// witness knew.
+// check refuses a log that ends before a commit that the witness names, or that has
+// another hash there: acknowledged commits are lost or changed. A store that ran without
+// syncs may have lost the newest commits in a crash of the machine: lost is how many, as
+// far as the witness knew.
 func (ev *evidence) check(r pebble.Reader, head mark) (lost CommitTS, err error) {
 	if m := ev.unsynced; m != nil {
 		if m.ts > head.ts {
@@ -67,7 +67,7 @@ func (ev *evidence) check(r pebble.Reader, head mark) (lost CommitTS, err error)
 	return lost, nil
 }
 
-// checkMark holds the log to what was seen of it at one commit.
+// checkMark compares the log with a mark.
 func checkMark(r pebble.Reader, m mark) error {
 	if m.ts == 0 {
 		return nil
@@ -82,11 +82,11 @@ func checkMark(r pebble.Reader, m mark) error {
 	return nil
 }
 
-func silentWitness(path string) *Failure {
+func missingWitness(path string) *Failure {
 	return failf(ErrDataLoss, "%s is missing or spoilt: whether the log has lost its end cannot be told; restore a backup, or accept that for one start with --accept-missing-witness", path)
 }
 
-// sawCommits reports whether the witness knows of any.
+// sawCommits reports whether the witness names any commit.
 func (ev *evidence) sawCommits() bool {
 	for _, m := range ev.witness.marks {
 		if m.ts > 0 {
@@ -96,16 +96,16 @@ func (ev *evidence) sawCommits() bool {
 	return false
 }
 
-// settle makes the files beside an open store say what is so. Everything that was found
-// in the store is durable by now, for Pebble writes it to tables before it is open.
-// The old word of a witness that knew more goes before the mark that excuses it.
+// settle brings the files beside an open store up to date. Everything that was found in
+// the store is durable by now, since Pebble writes it to tables while it opens. A witness
+// that names lost commits must be replaced before the mark that excuses it is removed.
 func (e *Engine) settle(ev *evidence, head mark, lost CommitTS) error {
 	fs, dir := e.env.FS, e.opts.Dir
 	path := fs.PathJoin(dir, witnessName)
 	if lost > 0 {
 		e.env.Log("the machine went down while the store ran without syncs: acknowledged commits are lost", "lost_commits", uint64(lost), "last_commit_ts", uint64(head.ts))
 	}
-	if e.opts.AcceptMissingWitness && ev.silent(head) {
+	if e.opts.AcceptMissingWitness && ev.witnessMissing(head) {
 		e.env.Log("the witness is gone, as accepted: the end of the log is taken for the end, whatever was lost behind it", "last_commit_ts", uint64(head.ts))
 	} else if e.opts.AcceptMissingWitness {
 		e.env.Log("the witness is there: a missing one need not be accepted; do not ask for that again, it would hide a loss")
@@ -114,7 +114,7 @@ func (e *Engine) settle(ev *evidence, head mark, lost CommitTS) error {
 		if err := makeWitness(fs, path, head); err != nil {
 			return openFailure(err, "the witness cannot be made")
 		}
-		ev.witness = testimony{turn: 2, synced: 2}
+		ev.witness = witnessContent{turn: 2, synced: 2}
 	}
 	var err error
 	if e.witness, err = openWitness(fs, path, ev.witness, head); err != nil {

@@ -7,19 +7,19 @@ import (
 	"strings"
 )
 
-// A fingerprint says which commits are the same request: those that set the same
-// keys to the same values or delete the same ones, on the same preconditions. In
-// which order they name keys and preconditions is not asked for, nor how values are
-// spelled (see normalform.go), nor what an earlier write of a key was that a later
-// one in the same request replaced. Nor is the metadata: a retry may well carry
-// another trace id, and what is kept is that of the first.
+// Two commits with the same fingerprint are the same request: they set the same keys
+// to the same values and delete the same keys, on the same preconditions. The order of
+// keys and preconditions does not matter, nor how values are spelled (see
+// normalform.go), nor a write that a later write of the key in the same request replaced.
+// Metadata does not matter either: a retry may carry another trace id, and the first
+// request's metadata is kept.
 
-// fingerprintDomain keeps fingerprints apart from digests of anything else.
+// fingerprintDomain separates fingerprints from digests of anything else.
 const fingerprintDomain = "statehouse: the same request, 2\x00"
 
 func fingerprintOf(p *proposal) Digest {
 	b := append(make([]byte, 0, 512), fingerprintDomain...)
-	var few [8]*partOp // most have no more
+	var few [8]*partOp // most requests have no more
 	for _, op := range appendOps(few[:0], p) {
 		if op.tombstone {
 			b = appendString(append(b, 'd'), op.prefix)
@@ -36,7 +36,7 @@ func fingerprintOf(p *proposal) Digest {
 	return digestOf(b)
 }
 
-// appendOps lists the operations by key, of which each has one.
+// appendOps appends the operations ordered by key; no two have the same key.
 func appendOps(list []*partOp, p *proposal) []*partOp {
 	for i := range p.agents {
 		for j := range p.agents[i].ops {
@@ -47,7 +47,7 @@ func appendOps(list []*partOp, p *proposal) []*partOp {
 	return list
 }
 
-// inOrder is list sorted, each condition once.
+// inOrder returns list sorted and without duplicates.
 func inOrder[T comparable](list []T, compare func(a, b T) int) []T {
 	if len(list) > 1 {
 		list = slices.Clone(list)
@@ -65,15 +65,15 @@ func compareHeads(a, b HeadPrecondition) int {
 	return cmp.Or(compareAgents(a.Agent, b.Agent), cmp.Compare(a.Expected, b.Expected))
 }
 
-// repeats reports whether p is the request that a fingerprint is of. One in the store
-// may be of a build that took it of the bytes as they came; that one is worked out
-// only here, since hardly any request gets this far with another fingerprint.
+// repeats reports whether p is the request with that fingerprint. A fingerprint in the
+// store may come from a build that computed it over the bytes as sent; that form is
+// computed only here, since few requests get this far with a different fingerprint.
 func (p *proposal) repeats(fingerprint Digest) bool {
 	return fingerprint == p.fingerprint || fingerprint == fingerprintOfBytes(p)
 }
 
-// fingerprintOfBytes is what builds before the normal form wrote: of operations and
-// conditions in the order they came in, with values as they were spelled.
+// fingerprintOfBytes is the fingerprint that builds before the normal form wrote: over
+// operations and conditions in the order sent, with values as spelled.
 func fingerprintOfBytes(p *proposal) Digest {
 	b := make([]byte, 0, 512)
 	for _, part := range p.agents {

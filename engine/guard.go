@@ -12,7 +12,7 @@ import (
 // guardFS halts on the first error of a write that Pebble cannot take back: of
 // the WAL, the MANIFEST, a marker, or a directory. Pebble itself would retry,
 // panic with a lock held or answer nil to a commit (docs/ARCHITECTURE.md,
-// "Failure policy"); here the process is gone before it can.
+// "Failure policy"); here the process ends before it can.
 type guardFS struct {
 	vfs.FS
 	halt func(error)
@@ -103,7 +103,7 @@ func (d guardDir) Sync() error {
 	return err
 }
 
-// writeFileAtomic replaces name as a whole: temporary file, sync, rename,
+// writeFileAtomic replaces a file atomically and durably: temporary file, sync, rename,
 // directory sync.
 func writeFileAtomic(fs vfs.FS, name string, data []byte) error {
 	tmp := name + ".tmp"

@@ -15,14 +15,14 @@ const FormatVersion = 1
 
 // The names in a data directory.
 const (
-	identityName = "STATEHOUSE" // says that this is a store, and of which format
+	identityName = "STATEHOUSE" // the directory is a store, and of which format
 	storeName    = "store"      // Pebble's directory
 	ballastName  = "ballast"    // space given up when the disk is full, see disk.go
 	lockName     = "LOCK"
 )
 
 // identity is the content of the identity file. It is written last when a store
-// is made: without it there is no store, only an attempt at one.
+// is made: without it there is no store, only an interrupted creation of one.
 type identity struct {
 	format  int
 	storeID string

@@ -9,18 +9,17 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// Looking before touching. Pebble takes damage near the end of its manifest for
-// the manifest's end: it opens with the tables of an earlier time, lays the logs
-// that are still there on top, so that the newest commits are present and older
-// ones are not, and removes the tables that it no longer knows. So an existing
-// store is opened read-only first, and what is found wrong then has destroyed
-// nothing and is found again the next time.
+// An existing store is opened read-only first. Pebble takes corruption near the end of
+// its manifest for the manifest's end: it opens with the tables of an earlier time,
+// applies the logs that are still there, so that the newest commits are present and
+// older ones are not, and removes the tables that it does not know. A read-only open
+// destroys nothing, so what it finds wrong is found again the next time.
 
-// minCommitBytes is less than the smallest commit takes in a log.
+// minCommitBytes is a lower bound of a commit's size in a log.
 const minCommitBytes = 128
 
-// inspect refuses a store whose log has lost its tail or has a hole, or whose tables
-// are not those that it wrote.
+// inspect refuses a store whose log has lost its end or has a hole, or whose tables are
+// not those that it wrote.
 func (e *Engine) inspect(storeDir string, id *identity, ev *evidence) error {
 	fs := e.env.FS
 	logBytes, err := logFileBytes(fs, storeDir)
@@ -33,8 +32,8 @@ func (e *Engine) inspect(storeDir string, id *identity, ev *evidence) error {
 		return err
 	}
 	head, _, err := readHead(db)
-	if err == nil && ev.silent(head) && !e.opts.AcceptMissingWitness {
-		err = silentWitness(fs.PathJoin(e.opts.Dir, witnessName))
+	if err == nil && ev.witnessMissing(head) && !e.opts.AcceptMissingWitness {
+		err = missingWitness(fs.PathJoin(e.opts.Dir, witnessName))
 	}
 	if err == nil {
 		_, err = ev.check(db, head)
@@ -48,8 +47,8 @@ func (e *Engine) inspect(storeDir string, id *identity, ev *evidence) error {
 	return errors.Join(err, db.Close())
 }
 
-// openToRead opens a store without changing it, and checks that its files are those
-// that belong to it. What is wrong is named by its file.
+// openToRead opens a store without changing it and checks that its files belong to it.
+// Its errors name the file that is wrong.
 func openToRead(fs vfs.FS, storeDir string, id *identity, ev *evidence, t Tuning, log pebbleLog) (*pebble.DB, error) {
 	switch _, err := fs.Stat(storeDir); {
 	case isNotExist(err):
@@ -58,7 +57,7 @@ func openToRead(fs vfs.FS, storeDir string, id *identity, ev *evidence, t Tuning
 		return nil, openFailure(err, "%s cannot be looked at", storeDir)
 	}
 	read := &readingFS{FS: ev.view(fs)}
-	events := &pebble.EventListener{DataCorruption: func(pebble.DataCorruptionInfo) {}} // a read answers it, too
+	events := &pebble.EventListener{DataCorruption: func(pebble.DataCorruptionInfo) {}} // the read reports it, too
 	o := storeOptions(read, t, log, events)
 	o.ReadOnly, o.ErrorIfNotExists = true, true
 	db, err := pebble.Open(storeDir, o)
@@ -73,8 +72,8 @@ func openToRead(fs vfs.FS, storeDir string, id *identity, ev *evidence, t Tuning
 	return db, nil
 }
 
-// readingFS remembers the file of the store's bookkeeping that was opened last: Pebble
-// reads one after the other, so when it gives up that is the one that is damaged.
+// readingFS remembers the log, manifest or options file that was opened last. Pebble
+// reads them one after the other, so when it fails that is the corrupt one.
 type readingFS struct {
 	vfs.FS
 	last atomic.Pointer[string]
@@ -97,11 +96,11 @@ func (r *readingFS) file() string {
 	return ""
 }
 
-// logFileBytes is the size of Pebble's logs: what can be laid on top of tables.
+// logFileBytes is the total size of Pebble's logs, which bounds the commits in them.
 func logFileBytes(fs vfs.FS, storeDir string) (total uint64, err error) {
 	names, err := fs.List(storeDir)
 	if isNotExist(err) {
-		return 0, nil // openToRead says it
+		return 0, nil // openToRead reports it
 	}
 	for _, name := range names {
 		if !strings.HasSuffix(name, ".log") {
@@ -116,8 +115,8 @@ func logFileBytes(fs vfs.FS, storeDir string) (total uint64, err error) {
 	return total, err
 }
 
-// checkDense walks back from the head over as many commits as logs may hold, and
-// one more, which is in a table: a hole between tables and logs is among those.
+// checkDense walks back from the head over count commits: as many as the logs can hold
+// and one more, which is in a table. A hole between tables and logs is among them.
 func checkDense(r pebble.Reader, head mark, count uint64) error {
 	it, err := newRowIter(r, []byte{logTag}, []byte{logTag + 1})
 	if err != nil {

@@ -7,9 +7,9 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// Keys of the store. Each starts with a tag; names follow as their bytes and a
-// 0x00, which no name contains: that is order-preserving (a name sorts before
-// its extensions) and self-delimiting (no name can forge a boundary).
+// Keys of the store. Each starts with a tag. Names follow, each ended by 0x00, which no
+// name contains: this preserves order (a name sorts before its extensions) and is
+// self-delimiting (no name can forge a boundary, G10).
 // Everything but metaTag rows is written once and never changed.
 //
 //	n namespace 00                       -> first commit_ts
@@ -43,7 +43,7 @@ func appendNames(dst []byte, tag byte, names ...string) []byte {
 	return dst
 }
 
-// recordPrefix is what all versions of a record share.
+// recordPrefix is the prefix that the keys of all versions of a record share.
 func recordPrefix(n RecordName) []byte {
 	size := 4 + len(n.Namespace) + len(n.Agent) + len(n.Key) + numberSize
 	return appendNames(make([]byte, 0, size), recordTag, n.Namespace, n.Agent, n.Key)
@@ -68,7 +68,7 @@ func logKey(ts CommitTS) []byte {
 
 func outcomeKey(id TxnID) []byte { return appendTxnID([]byte{outcomeTag}, id) }
 
-// splitNames undoes appendNames for n names and returns what follows them.
+// splitNames reverses appendNames and returns the bytes after the names.
 func splitNames(key []byte, tag byte, names ...*string) (rest []byte, ok bool) {
 	if len(key) == 0 || key[0] != tag {
 		return nil, false
@@ -140,8 +140,8 @@ func versionSplit(key []byte) int {
 	return at
 }
 
-// comparer is byte order plus versionSplit. It shortens no separator: a cut
-// record key would have no version and sort its prefix wrongly.
+// comparer is byte order plus versionSplit. It shortens no separators: a shortened
+// record key would have no version, and its prefix would sort wrongly.
 var comparer = func() *pebble.Comparer {
 	c := *pebble.DefaultComparer
 	c.Name = "statehouse.v1"

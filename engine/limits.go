@@ -22,13 +22,13 @@ type Limits struct {
 	MetadataBytes  int           // keys and values of one commit's metadata; 16 KiB
 	OutcomeAge     time.Duration // outcomes are kept at least this long; 7 days
 	OutcomeCount   int           // and at least this many; 1,000,000
-	FinishedTxns   int           // aborted and expired ids remembered; 20,000
+	FinishedTxns   int           // ended transactions remembered by id, beside outcomes in the store; 20,000
 	DiskReserve    uint64        // free bytes under which writes are refused; 256 MiB, less on small disks
 	CachedVersions int           // keys whose version is held in memory; 200,000
 }
 
-// queuedBytes bounds what waits for the writer: beside what is open, so that those who
-// hold transactions open cannot keep the others from committing.
+// queuedBytes bounds what waits for the writer. It is counted apart from open
+// transactions, so that clients who hold those cannot keep others from committing.
 func (l *Limits) queuedBytes() int { return l.StagedBytes / 2 }
 
 // Sizes of names in bytes, fixed by the model.
@@ -71,7 +71,7 @@ func (l *Limits) setDefaults() {
 }
 
 func (l *Limits) validate() error {
-	for name, v := range map[string]int{ // order only picks which error is named
+	for name, v := range map[string]int{ // order only picks which error is reported
 		"value bytes": l.ValueBytes, "transaction operations": l.TxnOps, "transaction bytes": l.TxnBytes,
 		"transaction reads": l.TxnReads, "open transactions": l.OpenTxns, "staged bytes": l.StagedBytes,
 		"queued commits": l.QueuedCommits, "metadata bytes": l.MetadataBytes, "outcome count": l.OutcomeCount,
@@ -162,11 +162,11 @@ func (l *Limits) checkMetadata(m map[string]string) error {
 	return nil
 }
 
-// A counted limit reached, in words a person can act on.
+// limitErr refuses a request because a counted limit is reached.
 func limitErr(what string, got, limit int) error {
 	return failf(ErrLimit, "%s: %d, the limit is %d", what, got, limit).
 		with(limitDetail, fmt.Sprint(limit)).with("what", what)
 }
 
-// limitDetail names the detail of every refusal that another limit would not make.
+// limitDetail is the detail of every refusal that a higher limit would not make.
 const limitDetail = "limit"

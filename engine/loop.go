@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// tickEvery is how often expiry, free space and the queue are looked at when
-// nothing else happens.
+// tickEvery is how often expiry, free space and the queue are checked when nothing
+// else happens.
 const tickEvery = 100 * time.Millisecond
 
-// Run steps until ctx ends: the loop that production calls in a goroutine of its
-// own. It is the only place that waits for time to pass; the simulator calls
-// Step and Tick instead.
+// Run steps until ctx ends. Production calls it in a goroutine of its own. It is the
+// only place that waits for time to pass; the simulator calls Plan, Settle and Tick
+// instead.
 func (e *Engine) Run(ctx context.Context) {
 	e.running.Store(true)
 	defer e.running.Store(false)
@@ -38,10 +38,10 @@ func (e *Engine) Run(ctx context.Context) {
 	}
 }
 
-// stepSoon makes the queue be looked at. When nobody is stepping the request that
-// calls does it itself: a lone client is spared two changes of goroutine, each
-// as long as a third of a sync. When somebody is, Run takes over after them with
-// all that has queued up meanwhile.
+// stepSoon sees to it that the queue is taken. If no goroutine is stepping, the calling
+// request steps itself: that spares a lone client two goroutine switches, each as long
+// as a third of a sync. Otherwise Run takes everything that has queued up when the
+// current step ends.
 func (e *Engine) stepSoon() {
 	if e.running.Load() && e.stepMu.TryLock() {
 		func() {
@@ -70,8 +70,8 @@ func (e *Engine) stepLocked() bool {
 	return e.guardedStep()
 }
 
-// guardedStep halts when a step panics: a broken invariant must end the process,
-// also where the step runs under a request whose panics are caught.
+// guardedStep halts if a step panics: a broken invariant must end the process, even if
+// the step runs in a request, whose panics are recovered.
 func (e *Engine) guardedStep() bool {
 	defer func() {
 		if p := recover(); p != nil {
@@ -87,8 +87,8 @@ func (e *Engine) tickLocked() {
 	e.Tick()
 }
 
-// Tick does what time brings: it aborts what has expired and looks at the disk and at
-// where the store is.
+// Tick does what depends on time: it aborts expired transactions and checks free space
+// and the directory's place.
 func (e *Engine) Tick() {
 	e.txns.expire(e.now())
 	e.checkPlace()

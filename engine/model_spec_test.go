@@ -48,7 +48,7 @@ type specTxn struct {
 	committing *specProposal
 }
 
-// specRange is a stretch of an agent's keys; an empty bound is none.
+// specRange is an interval of an agent's keys; an empty bound is none.
 type specRange struct {
 	agent               engine.AgentName
 	prefix, first, last string

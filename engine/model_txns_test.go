@@ -133,7 +133,7 @@ func (m *machine) txnGetIn(t *rapid.T, id engine.TxnID) {
 	}
 }
 
-// txnScanIn reads a stretch of keys in pages.
+// txnScanIn reads an interval of keys in pages.
 func (m *machine) txnScanIn(t *rapid.T, id engine.TxnID) {
 	o := m.drawScan(t)
 	o.After = "" // what lies before a page is read, too, if anybody is to rely on it

@@ -7,32 +7,31 @@ import (
 	"unicode/utf8"
 )
 
-// The normal form of a value is what two spellings of it have in common, and what
-// is fingerprinted when a commit is sent again: clients encode a request anew, and
-// neither maps nor encoders promise the same bytes twice. Members are in the order
-// of their names' UTF-16 code units and strings have no escape that JSON does not
-// demand (both as in RFC 8785). Numbers are spelled as ECMAScript spells doubles,
-// but with all the digits they have: 1.0, 10e-1 and 1E0 are 1, and 9007199254740993
-// stays that. Rounding to doubles, as RFC 8785 does, would take different requests
-// for one. JSON's -0 is the number 0.
+// The normal form of a value is the same for all its spellings. Fingerprints are taken
+// over it, because a client that sends a commit again may encode it anew, and neither
+// maps nor encoders guarantee the same bytes twice. Members are in the order of their
+// names' UTF-16 code units, and strings have no escape that JSON does not demand (both
+// as in RFC 8785). Numbers are spelled as ECMAScript spells doubles, but with all their
+// digits: 1.0, 10e-1 and 1E0 are 1, and 9007199254740993 stays that. Rounding to
+// doubles, as RFC 8785 does, would make different requests the same. JSON's -0 is the
+// number 0.
 //
-// What is stored, and digested in events, is the text as it was sent.
+// Records store the text as it was sent, and the digests in events are of that text.
 
-// normalForm is the normal form of text, which CheckValue has accepted.
+// normalForm returns the normal form of text, which CheckValue has accepted.
 func normalForm(text []byte) []byte {
 	n := normalizer{text: text, out: make([]byte, 0, len(text)+16), members: make([]member, 0, fewKeys)}
 	n.value()
 	return n.out
 }
 
-// normalizer rewrites a value that is known to be one, without white space. The
-// members of an object are written as they come, and moved only if that was not
-// their order.
+// normalizer rewrites a valid value without white space. It writes the members of an
+// object as they come and sorts them only if they were not in order.
 type normalizer struct {
 	text    []byte
 	at      int
 	out     []byte
-	members []member // of the objects that are open
+	members []member // of the open objects
 	scratch []byte   // an object's members in order
 }
 
@@ -58,7 +57,7 @@ func (n *normalizer) value() {
 	}
 }
 
-// take moves one byte of punctuation.
+// take copies one byte of punctuation.
 func (n *normalizer) take() byte {
 	c := n.text[n.at]
 	n.at++
@@ -108,8 +107,8 @@ func (n *normalizer) object() {
 	n.members = n.members[:open]
 }
 
-// sort puts an object's members in order: they and the commas between them are the
-// end of out, but for the closing brace.
+// sort puts an object's members in order. They and the commas between them are the end
+// of out, without the closing brace.
 func (n *normalizer) sort(members []member) {
 	start := members[0].start
 	slices.SortFunc(members, n.compare)
@@ -127,8 +126,8 @@ func (n *normalizer) compare(a, b member) int {
 	return compareSpelled(n.out[a.start+1:a.nameEnd-1], n.out[b.start+1:b.nameEnd-1])
 }
 
-// compareSpelled compares names that stand in JSON without needless escapes. A
-// character that needs one is decoded; all others are themselves.
+// compareSpelled compares names in JSON spelling without needless escapes. It decodes
+// the characters that are escaped.
 func compareSpelled(a, b []byte) int {
 	i, j := 0, 0
 	for i < len(a) && j < len(b) {
@@ -235,11 +234,11 @@ func inNumber(c byte) bool {
 // Numbers from 1e-6 up to 1e21 are written without an exponent.
 const (
 	maxWhole    = 21 // digits before the point
-	maxLeadings = 6  // digits behind it, up to and with the first that is not 0
+	maxLeadings = 6  // digits after it, up to and including the first that is not 0
 )
 
-// isNormalNumber reports whether a number is surely in its normal form, as nearly all
-// are: it is an integer, or a fraction without an exponent.
+// isNormalNumber reports whether a number is certainly in its normal form, as nearly all
+// are: an integer, or a fraction without an exponent.
 func isNormalNumber(number []byte) bool {
 	digits, point := number, -1
 	if digits[0] == '-' {
@@ -260,8 +259,8 @@ func isNormalNumber(number []byte) bool {
 	return point <= maxWhole && fraction[len(fraction)-1] != '0' && (digits[0] != '0' || leadingZeros(fraction) < maxLeadings)
 }
 
-// appendNumber writes a number in its normal form. Its digits are kept, without zeros
-// around them; where their point is goes by the exponent alone.
+// appendNumber writes a number in its normal form. It keeps the digits without the zeros
+// around them; the exponent alone decides where their point is.
 func appendNumber(dst, number []byte) []byte {
 	if isNormalNumber(number) {
 		return append(dst, number...)
@@ -276,7 +275,7 @@ func appendNumber(dst, number []byte) []byte {
 	whole, fraction, _ := bytes.Cut(mantissa, []byte("."))
 	var buf [64]byte
 	digits := append(append(buf[:0], whole...), fraction...)
-	above := len(whole) // where the point is in digits, but for the exponent
+	above := len(whole) // where the point is in digits, without the exponent
 	zeros := leadingZeros(digits)
 	digits, above = bytes.TrimRight(digits[zeros:], "0"), above-zeros
 	if len(digits) == 0 {
@@ -308,7 +307,7 @@ func appendNumber(dst, number []byte) []byte {
 	}
 }
 
-// appendMantissa writes digits with the point behind the first, up to the exponent.
+// appendMantissa writes digits with the point after the first, up to the exponent.
 func appendMantissa(dst, digits []byte) []byte {
 	dst = append(dst, digits[0])
 	if len(digits) > 1 {
@@ -317,7 +316,7 @@ func appendMantissa(dst, digits []byte) []byte {
 	return append(dst, 'e')
 }
 
-// smallExponent is the exponent if it is one that an int holds with room to spare.
+// smallExponent returns the exponent if it fits an int easily.
 func smallExponent(exponent []byte) (e int, fits bool) {
 	if len(exponent) == 0 {
 		return 0, true
@@ -332,7 +331,7 @@ func smallExponent(exponent []byte) (e int, fits bool) {
 	return sign * e, true
 }
 
-// splitExponent takes the sign off an exponent, and the zeros it begins with.
+// splitExponent returns the sign of an exponent and its digits without leading zeros.
 func splitExponent(exponent []byte) (sign int, digits []byte) {
 	switch sign = 1; exponent[0] {
 	case '-':
@@ -343,9 +342,9 @@ func splitExponent(exponent []byte) (sign int, digits []byte) {
 	return sign, exponent[leadingZeros(exponent):]
 }
 
-// appendTiny writes a number whose exponent no int holds. It is negative, for a value
-// has no number that is infinite as a double. The exponent may have as many digits as
-// the value has bytes, so that it is counted on in its own digits.
+// appendTiny writes a number whose exponent does not fit an int. The exponent is negative,
+// since a value has no number that is infinite as a double. It may have as many digits as
+// the value has bytes, so the arithmetic is done on its decimal digits.
 func appendTiny(dst, digits, exponent []byte, above int) []byte {
 	_, spelled := splitExponent(exponent)
 	e := bytes.Clone(spelled)

@@ -9,8 +9,8 @@ import (
 )
 
 // Open opens the store in opts.Dir, and makes one there when the directory is
-// missing or empty (unless opts.MustExist). It recovers from whatever a crash
-// left, and refuses a log that has lost its tail. Errors: ErrInvalid, ErrNoStore,
+// missing or empty (unless opts.MustExist). It recovers from any crash, and refuses a
+// log that has lost its end. Errors: ErrInvalid, ErrNoStore,
 // ErrUnusable, ErrLocked, ErrFormat, ErrDataLoss, ErrStorage.
 func Open(env Env, opts Options) (*Engine, error) {
 	if err := env.validate(); err != nil {
@@ -87,8 +87,8 @@ func (e *Engine) openLocked() error {
 	return nil
 }
 
-// openStore opens Pebble's store, or makes one when there is no identity, and holds
-// its log to what the files beside it say.
+// openStore opens Pebble's store, or makes one if there is no identity, and compares its
+// log with the evidence beside it.
 func (e *Engine) openStore(id *identity) (head mark, lastTime time.Time, err error) {
 	fs, dir := e.env.FS, e.opts.Dir
 	storeDir := fs.PathJoin(dir, storeName)
@@ -128,7 +128,7 @@ func (e *Engine) openStore(id *identity) (head mark, lastTime time.Time, err err
 	return head, lastTime, err
 }
 
-// storeFS is the file system as Pebble is to see it.
+// storeFS is the file system that Pebble uses.
 func (e *Engine) storeFS(ev *evidence) vfs.FS {
 	fs := vfs.FS(guardFS{placedFS{ev.view(e.env.FS), e.inPlace}, e.halt})
 	if e.opts.NoSync {
@@ -137,14 +137,14 @@ func (e *Engine) storeFS(ev *evidence) vfs.FS {
 	return fs
 }
 
-// create finishes a new store. The identity file comes last: a crash before it
-// leaves an attempt that the next open takes up again.
+// create finishes a new store. It writes the identity file last: after a crash before
+// that the next Open starts again from what is there.
 func (e *Engine) create(head mark, ev *evidence) (*identity, error) {
 	fs, dir := e.env.FS, e.opts.Dir
 	if head.ts != 0 {
 		return nil, identityMissing(dir)
 	}
-	// An attempt may have written tables under its id.
+	// An interrupted creation may have written tables under an id.
 	storeID, err := adoptedOwner(e.db)
 	if err != nil {
 		return nil, err
@@ -153,8 +153,8 @@ func (e *Engine) create(head mark, ev *evidence) (*identity, error) {
 		storeID = string(newTxnID(e.now(), e.env.Rand))
 	}
 	e.owner.set(storeID)
-	// The first WAL of a store is made in an older format, in which damage goes
-	// unnoticed: write something and leave that WAL behind.
+	// Pebble writes the first WAL of a store in an older format, in which corruption goes
+	// unnoticed: write a row and flush, so that a new WAL is begun.
 	key := []byte{metaTag, 'f'}
 	if err := e.db.Set(key, sealRow(key, []byte{FormatVersion}), pebble.Sync); err != nil {
 		return nil, storageError(err)
@@ -191,7 +191,7 @@ func readFloor(r pebble.Reader) (CommitTS, error) {
 	}
 	v, n := binary.Uvarint(body)
 	if n <= 0 {
-		return 0, damagedRow(floorKey, "malformed")
+		return 0, corruptRow(floorKey, "malformed")
 	}
 	return CommitTS(v), nil
 }

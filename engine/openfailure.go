@@ -14,26 +14,26 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// What an error of the system or of Pebble means, in our words. Met while opening, it
-// is one of three: the person who started us has named an unfit directory, what is
-// stored is damaged, or the disk has failed. Each asks for something else to be done,
-// so each has an exit code of its own.
+// This file turns errors of the system and of Pebble into Failures. An error while
+// opening means one of three things: the directory is unsuitable, the store is corrupt,
+// or the disk has failed. Each asks the operator to do something else, so each has an
+// exit code of its own.
 
-// unfit are the errors of a system that works and of a path that does not do.
+// unfit are the errors of a working system for an unsuitable path.
 var unfit = []syscall.Errno{
 	syscall.EACCES, syscall.EPERM, syscall.EROFS, syscall.ENOENT, syscall.ENOTDIR, syscall.EISDIR,
 	syscall.EEXIST, syscall.EINVAL, syscall.ELOOP, syscall.ENAMETOOLONG,
 }
 
-// failedIO reports whether err says that the system could not do what any good
-// directory allows: the disk is failing, full, or gone, or files have run out.
+// failedIO reports whether err is a failure of the system rather than of the path: the
+// disk is failing, full or gone, or there are no more file descriptors.
 func failedIO(err error) bool {
 	var no syscall.Errno
 	return errors.As(err, &no) && !slices.Contains(unfit, no)
 }
 
-// openFailure says whether err, of the system, is one of the disk or of a directory that
-// will not do. What is in our words already stays as it is.
+// openFailure makes a Failure of a system error: ErrStorage for the disk, ErrUnusable
+// for the directory. A Failure stays as it is.
 func openFailure(err error, format string, args ...any) error {
 	var known *Failure
 	if errors.As(err, &known) {
@@ -46,8 +46,8 @@ func openFailure(err error, format string, args ...any) error {
 	return failf(kind, "%s: %v", fmt.Sprintf(format, args...), err)
 }
 
-// openError says why Pebble could not open the store in dir, while it read a file.
-// Where the system did what it was asked, what was read must be wrong.
+// openError says why Pebble could not open the store in dir; file is the one it read
+// last. If the system reported no error, the content is corrupt.
 func openError(dir, file string, err error) error {
 	var known *Failure
 	switch {
@@ -71,10 +71,11 @@ func lostFiles(dir string) *Failure {
 	return failf(ErrDataLoss, "%s has lost its files: the directory says it is a store, but there is none", dir)
 }
 
-// tablesWrong finds what Pebble's check of its tables says of each.
+// tablesWrong matches the parts of Pebble's message about missing or changed tables.
 var tablesWrong = regexp.MustCompile(`L\d+: (\d+): (object size mismatch .*: (\d+) \(disk\) != (\d+) \(MANIFEST\))?`)
 
-// tablesError names the tables that are not there as the manifest has them.
+// tablesError names the tables that are missing or have another size than the manifest
+// says.
 func tablesError(dir string, err error) error {
 	var found []string
 	for _, m := range tablesWrong.FindAllStringSubmatch(err.Error(), -1) {
@@ -90,7 +91,7 @@ func tablesError(dir string, err error) error {
 
 func tableName(number string) string { return number + ".sst" }
 
-// whatIsWrong says what is known of a damaged file of the store, given its name.
+// whatIsWrong describes a corrupt file of the store by its name.
 func whatIsWrong(base string) string {
 	switch {
 	case strings.HasPrefix(base, "MANIFEST-"):
@@ -105,15 +106,15 @@ func whatIsWrong(base string) string {
 	return "its files do not fit each other"
 }
 
-// storageError puts an error that Pebble answered a read with into our words. They
-// reach clients, who must not learn where on the machine the store is.
+// storageError makes a Failure of an error that Pebble returned. It reaches clients, who
+// must not learn where on the machine the store is.
 func storageError(err error) error {
 	var known *Failure
 	if errors.As(err, &known) {
-		return known // without what Pebble says of it
+		return known // without the text that Pebble added
 	}
 	if info := pebble.ExtractDataCorruptionInfo(err); info != nil {
-		return damagedFile(info.Path)
+		return corruptFile(info.Path)
 	}
 	switch {
 	case pebble.IsCorruptionError(err):
@@ -124,14 +125,14 @@ func storageError(err error) error {
 	return failf(ErrStorage, "reading failed: %s", withoutPath(err))
 }
 
-// damagedFile names a damaged file of a running store, but not where it is.
-func damagedFile(name string) *Failure {
+// corruptFile names a corrupt file of a running store without its path.
+func corruptFile(name string) *Failure {
 	base := path.Base(name)
 	return failf(ErrDataLoss, "%s is damaged: %s", base, whatIsWrong(base))
 }
 
-// withoutPath is what went wrong but not where: the system's word for it, if it has
-// one. The daemon's log tells the rest.
+// withoutPath is the message of err without a path: the system's error, if there is one.
+// The daemon's log has the whole message.
 func withoutPath(err error) string {
 	var no syscall.Errno
 	if errors.As(err, &no) {

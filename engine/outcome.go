@@ -9,8 +9,8 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// Outcome tells what became of a transaction, by its id: what the table knows,
-// else what the store holds, else why it cannot be known.
+// Outcome returns the state of a transaction by its id: from the table, else from the
+// store, else the reason why it is not known.
 func (e *Engine) Outcome(id TxnID) (TxnOutcome, error) {
 	if err := checkTxnID(id); err != nil {
 		return TxnOutcome{}, err
@@ -18,7 +18,7 @@ func (e *Engine) Outcome(id TxnID) (TxnOutcome, error) {
 	if o := e.txns.state(id, e.now()); o.State == TxnOpen || o.State == TxnCommitted {
 		return o, nil
 	}
-	undecided := e.waiting(id) != nil // asked first: if it is decided meanwhile, the looks below see it
+	undecided := e.waiting(id) != nil // asked first: if it is decided meanwhile, the lookups below find it
 	r, found, err := e.committed(id)
 	if err != nil {
 		return TxnOutcome{}, err
@@ -38,7 +38,7 @@ func (e *Engine) Outcome(id TxnID) (TxnOutcome, error) {
 	return TxnOutcome{State: TxnNeverSeen}, nil
 }
 
-// outcomeOf looks a published commit up by its id.
+// outcomeOf looks up a published commit by its id.
 func (e *Engine) outcomeOf(id TxnID) (outcomeRow, bool, error) {
 	o, found, err := dbState{e.db}.outcome(id)
 	if err == nil && found && o.commitTS <= e.Published() {
@@ -47,7 +47,7 @@ func (e *Engine) outcomeOf(id TxnID) (outcomeRow, bool, error) {
 	return outcomeRow{}, false, e.noted(err)
 }
 
-// committed is what a published commit answered, by its id.
+// committed returns the answer of a published commit, by its id.
 func (e *Engine) committed(id TxnID) (CommitResult, bool, error) {
 	o, found, err := e.outcomeOf(id)
 	if !found {
@@ -57,7 +57,7 @@ func (e *Engine) committed(id TxnID) (CommitResult, bool, error) {
 	return r, err == nil, e.noted(err)
 }
 
-// loadResult reads from the log what a commit answered.
+// loadResult reads a commit's answer from the log.
 func (e *Engine) loadResult(ts CommitTS) (CommitResult, error) {
 	row, err := readLogRow(e.db, ts)
 	if err != nil {
@@ -76,16 +76,16 @@ func (e *Engine) loadResult(ts CommitTS) (CommitResult, error) {
 	return r, nil
 }
 
-// noted passes err on and remembers damage.
+// noted returns err and records corruption.
 func (e *Engine) noted(err error) error {
 	if err != nil {
-		e.noteDamage(err)
+		e.noteCorruption(err)
 	}
 	return err
 }
 
-// tooOld tells whether an unknown id could be one whose outcome was dropped. A
-// UUIDv7 says when it was made; any other id could be of any age.
+// tooOld reports whether the outcome of an unknown id may have been dropped. A UUIDv7
+// says when it was made; any other id may be of any age.
 func (e *Engine) tooOld(id TxnID) bool {
 	floor := e.prunedTime.Load()
 	if floor == 0 {
@@ -94,28 +94,26 @@ func (e *Engine) tooOld(id TxnID) bool {
 	return madeBy(id, time.Unix(0, floor).Add(e.idSlack()))
 }
 
-// madeBy tells whether an id can have been made at t or before.
+// madeBy reports whether an id may have been made at t or before.
 func madeBy(id TxnID, t time.Time) bool {
 	made, ok := txnIDTime(id)
 	return !ok || !made.After(t)
 }
 
-// idSlack is how far a client's clock may run ahead of ours. Where outcomes are
-// kept for a short time only it is less: an id made now must not be too old.
+// idSlack is how far a client's clock may run ahead of ours. It is less if outcomes are
+// kept for a short time: an id made now must not be too old.
 func (e *Engine) idSlack() time.Duration { return min(clockSlack, e.opts.Limits.OutcomeAge/2) }
 
-// refuseTooOld keeps a commit whose outcome may have been dropped from being
-// applied twice. Ids that carry no time cannot be told and are let through, and so
-// is one whose outcome is still there: its age does not matter. It is asked while
-// planning, after it turned out to have no outcome, so that none is dropped in
-// between.
+// refuseTooOld refuses a commit whose outcome may have been dropped, which could be
+// applied twice. An id without a time has no known age and is let through. It is called
+// while planning, after the lookup found no outcome, so that none is dropped in between.
 func (e *Engine) refuseTooOld(p *proposal, now time.Time) error {
 	made, ok := txnIDTime(p.id)
 	if !ok || p.interactive || !e.tooOld(p.id) {
 		return nil
 	}
-	// A clock that is behind makes ids like this one again and again: it is named,
-	// for another id of it fares no better.
+	// The message names both clocks: if the client's is behind, every id that it makes is
+	// refused.
 	behind := now.Sub(made)
 	return failf(ErrTxnTooOld, "transaction id %s is older than the outcomes kept, so this commit could be a repeat and is not applied: "+
 		"by the clock that made the id it is %s, by the daemon's %s, %v later; if the id is new, set the clock of the client's machine",
@@ -125,8 +123,8 @@ func (e *Engine) refuseTooOld(p *proposal, now time.Time) error {
 
 func clockText(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z07:00") }
 
-// inDoubt is err as the answer to a commit that may have been applied when it was
-// sent before, which err keeps from telling.
+// inDoubt marks err as the answer to a commit that may have been applied when it was
+// sent before.
 func inDoubt(err error) error {
 	var f *Failure
 	if !errors.As(err, &f) {
@@ -135,13 +133,13 @@ func inDoubt(err error) error {
 	return &Failure{Kind: f.Kind, Message: f.Message, Details: f.Details, InDoubt: true}
 }
 
-// clockSlack is the most that idSlack is. An id that is further ahead of its
-// commit looks fresh when it is not, so its outcome is never dropped.
+// clockSlack is the maximum of idSlack. An id that is further ahead of its commit would
+// look fresh after its outcome was dropped, so its outcome is never dropped.
 const clockSlack = time.Hour
 
-// pruneOutcomes drops outcomes that are past both their age and their count, a
-// few with each batch, so that the work is bounded and keeps up. The log keeps
-// every commit; only the way from an id to its commit is dropped.
+// pruneOutcomes drops outcomes that exceed both OutcomeAge and OutcomeCount, a few with
+// each batch, so that the work is bounded and keeps up. The log keeps every commit; only
+// the way from an id to its commit is dropped.
 func (e *Engine) pruneOutcomes(batch *pebble.Batch, commits int, now time.Time) {
 	p, l := &e.pruned, &e.opts.Limits
 	start := p.floor
@@ -154,7 +152,7 @@ func (e *Engine) pruneOutcomes(batch *pebble.Batch, commits int, now time.Time) 
 		}
 		row, err := readLogRow(e.db, p.floor+1)
 		if err != nil {
-			e.noteDamage(err)
+			e.noteCorruption(err)
 			return
 		}
 		if p.nextDue = row.commitTime.UnixNano(); now.UnixNano()-p.nextDue < int64(l.OutcomeAge) {
@@ -162,7 +160,7 @@ func (e *Engine) pruneOutcomes(batch *pebble.Batch, commits int, now time.Time) 
 		}
 		if madeBy(row.txnID, row.commitTime.Add(e.idSlack())) {
 			_ = batch.Delete(outcomeKey(row.txnID), nil)
-			e.planner.outcomes.drop(row.txnID) // or a copy would be answered for as long as it is cached
+			e.planner.outcomes.drop(row.txnID) // or a copy would find it for as long as it is cached
 		}
 		p.floor++
 		p.nextDue = 0
@@ -174,14 +172,14 @@ func (e *Engine) pruneOutcomes(batch *pebble.Batch, commits int, now time.Time) 
 	}
 }
 
-// definiteEnd tells whether err ended the transaction, as opposed to leaving it
-// as it was (a full disk) or belonging to another one (a reused id).
+// definiteEnd reports whether err ended the transaction, as opposed to leaving it open
+// (a full disk) or being about another transaction (a reused id).
 func definiteEnd(err error) bool {
 	return errors.Is(err, ErrConflict) || errors.Is(err, ErrPrecondition) || errors.Is(err, ErrTxnExpired)
 }
 
-// lasting tells whether every copy of a commit that was refused with err will be
-// refused, too, as opposed to being refused for what passes.
+// lasting reports whether every copy of a commit refused with err will be refused, too,
+// as opposed to a refusal for a passing reason.
 func lasting(err error) bool {
 	return definiteEnd(err) || errors.Is(err, ErrTxnIDReused) || errors.Is(err, ErrTxnTooOld)
 }

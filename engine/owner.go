@@ -8,14 +8,14 @@ import (
 	"github.com/cockroachdb/pebble/v2/sstable"
 )
 
-// Every table says which store it was written for. Without that, one of another store
-// under the same number and of the same size would be read as if it were ours: each
-// of its rows checks. Tables of builds that did not write it say nothing.
+// Every table names the store that it was written for. Without that, a table of another
+// store with the same number and size would be read as ours: the checksums of its rows are
+// right. Tables of older builds have no such property.
 
 const ownerProperty = "statehouse.store"
 
-// owner is the id that tables are written with. A new store has none until Pebble is
-// open.
+// owner is the store id that tables are written with. A new store has none until Pebble
+// is open.
 type owner struct{ id atomic.Pointer[string] }
 
 func (o *owner) set(id string) { o.id.Store(&id) }
@@ -68,7 +68,7 @@ func eachOwner(db *pebble.DB, f func(table, id string) error) error {
 	return nil
 }
 
-// checkOwner refuses tables of another store. Without an identity any will do.
+// checkOwner refuses tables of another store. With a nil identity it accepts any.
 func checkOwner(db *pebble.DB, id *identity) error {
 	return eachOwner(db, func(table, owner string) error {
 		if id != nil && owner != id.storeID {
@@ -78,8 +78,8 @@ func checkOwner(db *pebble.DB, id *identity) error {
 	})
 }
 
-// adoptedOwner is the id that an interrupted making of a store has written into
-// tables already; "" if none.
+// adoptedOwner is the id in tables left by an interrupted creation of the store; "" if
+// none.
 func adoptedOwner(db *pebble.DB) (id string, err error) {
 	err = eachOwner(db, func(_, owner string) error {
 		id = owner

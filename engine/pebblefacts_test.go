@@ -182,7 +182,7 @@ func TestPebbleCommitFalselyAcknowledges(t *testing.T) {
 // Why the witness exists: damage in the last 32 KiB block of the WAL ends the log
 // there without a word. And why the format is pinned and the first WAL left
 // behind at once: only so is damage before that an error.
-func TestPebbleDamagedWAL(t *testing.T) {
+func TestPebbleCorruptWAL(t *testing.T) {
 	const block = 32 << 10
 	old := func(o *pebble.Options) { o.FormatMajorVersion = 0 } // what Pebble takes by default
 	for _, c := range []struct {

@@ -11,29 +11,29 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// place watches that the data directory stays where it was opened. Files that are open
-// follow a directory that is moved, but Pebble makes, renames and removes files by
-// path: in a directory that has taken the old one's place they would be another's. And
-// what is acknowledged into a directory that was removed is gone with the process.
+// place checks that the data directory stays where it was opened. Open files follow a
+// directory that is moved, but Pebble makes, renames and removes files by path: it would
+// do so in a directory that took the old one's place. And commits acknowledged into a
+// removed directory are lost when the process ends.
 type place struct {
 	fileID func(path string) (FileID, error)
 	log    func(event string, attrs ...any)
 	opened []openedFile
-	unseen atomic.Bool // said that one cannot be looked at
+	unseen atomic.Bool // logged that a path cannot be looked at
 }
 
-// openedFile is a path of the store and what it led to.
+// openedFile is a path of the store and the file that it led to.
 type openedFile struct {
 	path string
 	id   FileID
 }
 
-// lookEvery is how old the last look may be when commits are acknowledged. A tick
-// looks more often; this is for a step that was held up, and ticks with it.
+// lookEvery is how old the last check may be when commits are acknowledged. Ticks check
+// more often; this is for a step that was delayed, and ticks with it.
 const lookEvery = 400 * time.Millisecond
 
-// watchPlace notes what dir and some names in it lead to. It returns nil where that
-// cannot be told.
+// watchPlace records the files that dir and some names in it lead to. It returns nil if
+// the environment cannot identify files.
 func watchPlace(env *Env, dir string, names ...string) (*place, error) {
 	if env.FileID == nil {
 		return nil, nil
@@ -53,9 +53,9 @@ func watchPlace(env *Env, dir string, names ...string) (*place, error) {
 	return p, nil
 }
 
-// holdPlace makes the engine halt from now on when dir, or one of the names in it, is
-// not what it is now. All of them are held open, without which some file systems number
-// their files anew.
+// holdPlace makes the engine halt from now on if dir, or one of the names in it, leads
+// to another file than now. The engine holds all of them open: some file systems reuse the
+// number of a file that is not.
 func (e *Engine) holdPlace(names ...string) error {
 	p, err := watchPlace(&e.env, e.opts.Dir, names...)
 	if err == nil {
@@ -64,9 +64,9 @@ func (e *Engine) holdPlace(names ...string) error {
 	return err
 }
 
-// check returns why the store is not where it was opened, or nil. It may be called by
-// any goroutine. A path that we are not allowed to look at may lead where it did: no
-// data is in danger, so it is said once and no more.
+// check returns nil if the store is where it was opened, else the reason. Any goroutine may
+// call it. A path that we lost the right to look at may still lead to the same file: that
+// is logged once and is no error.
 func (p *place) check() error {
 	if p == nil {
 		return nil
@@ -90,7 +90,7 @@ func (p *place) check() error {
 	return nil
 }
 
-// checkPlace looks where the store is, and halts when it is elsewhere.
+// checkPlace halts unless the store is where it was opened.
 func (e *Engine) checkPlace() {
 	if e.failed.Load() == nil {
 		e.placeLooked = e.now()
@@ -98,7 +98,7 @@ func (e *Engine) checkPlace() {
 	}
 }
 
-// checkPlaceIfDue is checkPlace when the last look is too old to acknowledge by.
+// checkPlaceIfDue is checkPlace if the last check is too old to acknowledge commits.
 func (e *Engine) checkPlaceIfDue() {
 	if since := e.now().Sub(e.placeLooked); since < 0 || since > lookEvery { // the clock may jump
 		e.checkPlace()
@@ -114,7 +114,7 @@ func (e *Engine) inPlace() error {
 	return err
 }
 
-// locks are held together.
+// locks are closed together.
 type locks []io.Closer
 
 func (l locks) Close() error {
@@ -125,8 +125,8 @@ func (l locks) Close() error {
 	return errors.Join(errs...)
 }
 
-// lockStore keeps other processes out: of the directory itself, which whoever removes
-// or replaces the lock file does not get round, and, as every build does, of that file.
+// lockStore keeps other processes out. It locks the directory itself, so that removing or
+// replacing the lock file does not help, and the lock file, as every build does.
 func lockStore(env *Env, dir string) (held locks, err error) {
 	defer func() {
 		if err != nil {
@@ -154,13 +154,13 @@ func lockStore(env *Env, dir string) (held locks, err error) {
 func lockError(dir string, err error) error {
 	var no syscall.Errno
 	switch {
-	case errors.Is(err, syscall.EAGAIN), !errors.As(err, &no): // Pebble has its own words for a lock that this process holds
+	case errors.Is(err, syscall.EAGAIN), !errors.As(err, &no): // Pebble has an error of its own for a lock that this process holds
 		return failf(ErrLocked, "%s is in use by another process: stop it first (%v)", dir, err)
 	}
 	return openFailure(err, "%s cannot be locked", dir)
 }
 
-// placedFS looks where the store is before anything is done to it by path.
+// placedFS checks the store's place before a file is changed by path.
 type placedFS struct {
 	vfs.FS
 	inPlace func() error

@@ -5,10 +5,9 @@ import (
 	"time"
 )
 
-// Planning decides what a proposal becomes: a pure function of the state so far
-// and the proposal with its time stamped in, so that replicas fed the same
-// proposals would decide the same. It reads the state through stateReader and
-// does no other I/O.
+// Planning decides whether a proposal becomes a commit. It is a pure function of the
+// state, the proposal and the time, so that replicas given the same proposals would
+// decide the same. It reads the state through stateReader and does no other I/O.
 
 // stateReader is the state as of what has been applied to the store.
 type stateReader interface {
@@ -16,8 +15,8 @@ type stateReader interface {
 	agentHead(a AgentName) (CommitTS, error)
 	namespaceKnown(namespace string) (bool, error)
 	outcome(id TxnID) (outcomeRow, bool, error)
-	// events visits an agent's events after one commit and up to another, in their
-	// order, until visit wants no more; whole: it did not say so before the last.
+	// events visits an agent's events in (after, upTo] in order, until visit returns
+	// false; whole reports whether it visited all of them.
 	events(a AgentName, after, upTo CommitTS, visit func(CommitTS, []eventRowOp) bool) (whole bool, err error)
 }
 
@@ -29,38 +28,37 @@ type keyHead struct {
 
 func (h keyHead) exists() bool { return h.version > 0 && !h.tombstone }
 
-// holds tells whether the key is at the expected version; 0 means it does not exist.
+// holds reports whether the key is at the expected version; 0 means that it does not exist.
 func (h keyHead) holds(expected Version) bool {
 	return expected == h.version || expected == 0 && !h.exists()
 }
 
-// planner holds the state as planned, ahead of what is durable. Nothing in it is
-// ever rolled back: when a planned commit cannot be made durable the engine
-// halts (G7).
+// planner holds the planned state, ahead of the durable one. It is never rolled back:
+// if a planned commit cannot be made durable the engine halts (G7).
 type planner struct {
 	state    stateReader
 	head     mark      // the last planned commit. Invariant: only rises, by one
 	lastTime time.Time // its commit_time. Invariant: never falls (clamped)
 
-	// Bounded caches of the newest state. They also hold what is planned and not
-	// yet applied, for which an entry's guaranteed life (cache.go) is long enough:
-	// a step plans less than the caches' limit.
+	// Bounded caches of the newest state. They also hold what is planned and not yet
+	// applied: an entry stays for at least limit insertions (cache.go), and a step plans
+	// fewer.
 	keys     *cache[string, keyHead]
 	agents   *cache[AgentName, CommitTS]
 	outcomes *cache[TxnID, outcomeRow]
 
-	// verdicts are the definite answers to Transacts that left no commit. A copy of
-	// the request, however late it comes, must not become one after all: its client
-	// was told that nothing was applied.
-	verdicts *cache[TxnID, verdict]
+	// decisions are the definite answers to Transacts that made no commit. A copy of the
+	// request that arrives later must get the same answer: its client was told that
+	// nothing was applied.
+	decisions *cache[TxnID, decision]
 
-	// step lists what the current step planned and the store does not show yet.
+	// step lists the commits of the current step, which the store does not have yet.
 	step []*commit
 }
 
-type verdict struct {
+type decision struct {
 	fingerprint Digest
-	result      CommitResult // of preconditions alone, that held
+	result      CommitResult // of a request with preconditions only, which held
 	err         error
 }
 
@@ -74,20 +72,20 @@ type commit struct {
 }
 
 func newPlanner(s stateReader, head mark, lastTime time.Time, l Limits) *planner {
-	// No step looks up more: it stops taking proposals at maxStepLookups, and the
-	// last one it took is bounded by its own limits.
+	// A step looks up no more keys than this: it stops taking proposals at
+	// maxStepLookups, and the last one is bounded by its own limits.
 	least := maxStepLookups + l.TxnReads + 4*l.TxnOps
 	return &planner{
 		state: s, head: head, lastTime: lastTime,
-		keys:     newCache[string, keyHead](max(l.CachedVersions/2, least)),
-		agents:   newCache[AgentName, CommitTS](max(l.CachedVersions/10, least)),
-		outcomes: newCache[TxnID, outcomeRow](least),
-		verdicts: newCache[TxnID, verdict](l.FinishedTxns),
+		keys:      newCache[string, keyHead](max(l.CachedVersions/2, least)),
+		agents:    newCache[AgentName, CommitTS](max(l.CachedVersions/10, least)),
+		outcomes:  newCache[TxnID, outcomeRow](least),
+		decisions: newCache[TxnID, decision](l.FinishedTxns),
 	}
 }
 
-// plan decides a proposal whose id has no outcome yet. It answers the commit to be
-// applied, or nil for a proposal without writes.
+// plan decides a proposal whose id has no outcome yet. It returns the commit to apply,
+// or nil for a proposal without writes.
 func (pl *planner) plan(p *proposal, now time.Time) (*commit, error) {
 	if !p.deadline.IsZero() && !now.Before(p.deadline) {
 		return nil, ending{state: TxnExpired}.answer(p.id)
@@ -115,11 +113,11 @@ func reusedAt(id TxnID, ts CommitTS) error {
 	return idReused(id, "committed other operations at commit "+ts.String())
 }
 
-// again finds the verdict on an earlier proposal of the same id.
-func (pl *planner) again(p *proposal) (verdict, bool) {
-	v, found := pl.verdicts.get(p.id)
+// decided returns the decision on an earlier proposal with the same id.
+func (pl *planner) decided(p *proposal) (decision, bool) {
+	v, found := pl.decisions.get(p.id)
 	if found && !p.repeats(v.fingerprint) {
-		v = verdict{err: idReused(p.id, "was answered for other operations")}
+		v = decision{err: idReused(p.id, "was answered for other operations")}
 	}
 	return v, found
 }
@@ -153,9 +151,8 @@ func (pl *planner) agentHead(a AgentName) (CommitTS, error) {
 	return ts, err
 }
 
-// checkReads holds a transaction to what it read: had it run at its commit's
-// place in the order, it would have read the same (backward validation, Kung and
-// Robinson 1981).
+// checkReads validates what a transaction read: at its commit's place in the order it
+// would have read the same (backward validation, Kung and Robinson 1981).
 func (pl *planner) checkReads(p *proposal) error {
 	for _, r := range p.reads {
 		h, err := pl.keyHead(r.prefix)
@@ -171,13 +168,13 @@ func (pl *planner) checkReads(p *proposal) error {
 	return pl.checkListed(p)
 }
 
-// checkListed holds a transaction to what it listed: the store shows the events up to
-// this step, and what this step planned comes after them.
+// checkListed validates what a transaction listed: first against the events in the store,
+// then against the commits planned in this step.
 func (pl *planner) checkListed(p *proposal) error {
 	shown := pl.head.ts - CommitTS(len(pl.step))
 	for i := range p.listed {
 		l := &p.listed[i]
-		head, err := pl.agentHead(l.agent) // mostly cached, and spares opening an iterator
+		head, err := pl.agentHead(l.agent) // mostly cached, which saves opening an iterator
 		if err != nil {
 			return err
 		}
@@ -239,8 +236,8 @@ func (pl *planner) checkConditions(p *proposal) error {
 	return nil
 }
 
-// accept gives the proposal its place: commit_ts, time and versions. All reads
-// of the state come first, so that an error leaves the plan untouched.
+// accept makes a commit of the proposal: commit_ts, time and versions. It reads the
+// state first, so that an error leaves the planner unchanged.
 func (pl *planner) accept(p *proposal, now time.Time) (*commit, error) {
 	c := &commit{p: p, time: now}
 	if c.time.Before(pl.lastTime) {
@@ -286,7 +283,7 @@ func (pl *planner) accept(p *proposal, now time.Time) (*commit, error) {
 	return c, nil
 }
 
-// namespaceKnown is asked only for an agent's first commit.
+// namespaceKnown is called only for an agent's first commit.
 func (pl *planner) namespaceKnown(ns string, c *commit) (bool, error) {
 	for _, n := range c.newNamespaces {
 		if n == ns {

@@ -6,30 +6,30 @@ import (
 	"time"
 )
 
-// A proposal is a commit that waits for the writer, with everything worked out
-// that does not need the state: it is made by the goroutine of the request, so
-// that the one serial path does not hash or sort.
+// A proposal is a commit that waits for the writer, with everything computed that does
+// not need the state. The request's goroutine makes it, so that the writer, which is
+// serial, does not hash or sort.
 type proposal struct {
 	id          TxnID
 	agents      []agentPart // in byte order of the names
 	keys        []keyCondition
 	heads       []HeadPrecondition
 	metadata    map[string]string
-	fingerprint Digest // tells a retry from another transaction, see fingerprint.go
+	fingerprint Digest // distinguishes a retry from another transaction, see fingerprint.go
 
-	// Of interactive transactions.
+	// Only of transactions that Begin opened.
 	interactive bool
 	snapshot    CommitTS
 	deadline    time.Time
 	reads       []readMark
 	ranges      []readRange
-	listed      []listed // what ranges are of, by agent
-	conflict    error    // found before the writer has it: what it read has changed
+	listed      []listed // the ranges, merged by agent
+	conflict    error    // found before the writer took it
 
 	ticket *ticket
 }
 
-// agentPart is what a proposal does to one agent: in the end one event.
+// agentPart is what a proposal does to one agent. It becomes one event.
 type agentPart struct {
 	agent AgentName
 	ops   []partOp
@@ -53,7 +53,7 @@ type readMark struct {
 	seen   Version
 }
 
-// A ticket is where a proposal's answer is waited for.
+// A ticket delivers the answer to a proposal.
 type ticket struct {
 	done   chan struct{}
 	result CommitResult
@@ -67,8 +67,8 @@ func (t *ticket) answer(r CommitResult, err error) {
 	close(t.done)
 }
 
-// newProposal prepares writes, of which no two name the same key. What they
-// expect stands in c.
+// newProposal makes a proposal of writes, of which no two name the same key. Their
+// expected versions are in c.
 func newProposal(id TxnID, writes []*Write, c Conditions) *proposal {
 	p := &proposal{id: id, heads: c.Heads, metadata: c.Metadata, ticket: newTicket()}
 	for _, w := range writes {
@@ -100,8 +100,8 @@ func compareAgents(a, b AgentName) int {
 	return strings.Compare(a.Agent, b.Agent)
 }
 
-// part finds or makes the agent's part. Writes mostly come agent by agent, so
-// the last one is looked at first.
+// part finds or makes the agent's part. Writes mostly come agent by agent, so it looks
+// at the last one first.
 func (p *proposal) part(a AgentName) *agentPart {
 	for i := len(p.agents) - 1; i >= 0; i-- {
 		if p.agents[i].agent == a {
@@ -112,8 +112,8 @@ func (p *proposal) part(a AgentName) *agentPart {
 	return &p.agents[len(p.agents)-1]
 }
 
-// lookups is about how many keys planning looks at, of a state whose last commit is
-// head; planned keys are in the step already.
+// lookups estimates how many keys planning reads, given the last planned commit and the
+// number of keys planned in the step.
 func (p *proposal) lookups(head CommitTS, planned int) int {
 	n := 1 + len(p.reads) + len(p.listed) + len(p.keys) + len(p.heads)
 	for i := range p.agents {
@@ -122,15 +122,15 @@ func (p *proposal) lookups(head CommitTS, planned int) int {
 	if len(p.listed) > 0 {
 		n += planned
 		if behind := head - min(head, p.checkedUpTo()); behind > 0 {
-			// An event is of one agent and holds at least one key. It may hold many: then
-			// the budget of checkListed ends it.
+			// Each event holds at least one key. If it holds many, checkListed stops at its
+			// budget.
 			n += 2 * int(min(behind, maxStepLookups/2))
 		}
 	}
 	return n
 }
 
-// bytes is about what the proposal adds to a batch, and what it holds until then.
+// bytes estimates what the proposal adds to a batch and holds in memory until then.
 func (p *proposal) bytes() int {
 	n := 256 + (len(p.reads)+len(p.heads)+len(p.ranges))*entryBytes/4
 	for i := range p.keys {

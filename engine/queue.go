@@ -5,11 +5,11 @@ import (
 	"slices"
 )
 
-// The queue before the writer. A refusal speaks of one try only: when another try of
-// the same id waits for the writer or for the disk, or was committed, nothing refuses
-// in its place (G6).
+// The queue of proposals that wait for the writer. A refusal is about one try only: if
+// another try of the same id waits for the writer or the disk, or was committed, the
+// refusal must not say that nothing was applied (G6).
 
-// submit queues a proposal for the writer and sees to it that it is taken.
+// submit queues a proposal and sees to it that the writer takes it.
 func (e *Engine) submit(p *proposal) error {
 	if err := e.enqueue(p); err != nil {
 		return err
@@ -30,13 +30,13 @@ func (e *Engine) enqueue(p *proposal) error {
 	}
 	e.queue = append(e.queue, p)
 	e.queuedBytes += size
-	if !p.interactive { // of those the transaction table knows
+	if !p.interactive { // the transaction table knows those
 		e.undecided[p.id] = append(e.undecided[p.id], p)
 	}
 	return nil
 }
 
-// refusalLocked is why p cannot be queued, or nil.
+// refusalLocked is the reason why p cannot be queued, or nil.
 func (e *Engine) refusalLocked(p *proposal, size int) error {
 	if len(p.agents) > 0 {
 		if err := e.refusal(); err != nil {
@@ -49,14 +49,14 @@ func (e *Engine) refusalLocked(p *proposal, size int) error {
 	if len(e.queue) >= e.opts.Limits.QueuedCommits {
 		return limitErr("commits waiting for the writer", len(e.queue)+1, e.opts.Limits.QueuedCommits)
 	}
-	// One that fits its own limits has room in an empty queue, whatever it comes to.
+	// A proposal within its own limits fits an empty queue, whatever its size.
 	if limit := e.opts.Limits.queuedBytes(); len(e.queue) > 0 && e.queuedBytes+size > limit {
 		return limitErr("bytes waiting for the writer", e.queuedBytes+size, limit)
 	}
 	return nil
 }
 
-// takeQueued takes what one step may hold from the queue's front.
+// takeQueued takes as many proposals from the front of the queue as fit one step.
 func (e *Engine) takeQueued() []*proposal {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -76,8 +76,8 @@ func (e *Engine) takeQueued() []*proposal {
 	return taken
 }
 
-// requeue puts a proposal that is not decided behind those that wait: they are not held
-// up by what is left to do for it. It was queued before, so no limit applies.
+// requeue puts an undecided proposal at the end of the queue, so that its remaining work
+// does not delay the others. It was queued before, so no limit applies.
 func (e *Engine) requeue(p *proposal) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -85,8 +85,8 @@ func (e *Engine) requeue(p *proposal) {
 	e.queuedBytes += p.bytes()
 }
 
-// waiting is the ticket of a commit under that id that is undecided: queued, or in a
-// step that is not durable yet. Nil: there is none.
+// waiting returns the ticket of an undecided commit with that id: queued, or in a step
+// that is not durable yet. It returns nil if there is none.
 func (e *Engine) waiting(id TxnID) *ticket {
 	if tk := e.txns.committing(id); tk != nil {
 		return tk
@@ -99,7 +99,7 @@ func (e *Engine) waiting(id TxnID) *ticket {
 	return nil
 }
 
-// decidedLocked forgets that p was undecided.
+// decidedLocked removes p from the undecided ones.
 func (e *Engine) decidedLocked(p *proposal) {
 	if p.interactive {
 		return
@@ -112,16 +112,15 @@ func (e *Engine) decidedLocked(p *proposal) {
 	}
 }
 
-// Refused is what a client is told whose commit under id is refused with err before
-// anything of it was looked at: when a copy of it is undecided or was committed, err
-// is in doubt, for it says nothing of that one.
+// Refused returns the error for a commit that is refused with err before it was looked
+// at: err, marked as in doubt if a copy of the commit is undecided or was committed.
 func (e *Engine) Refused(id TxnID, err error) error {
 	if checkTxnID(id) != nil {
 		return err
 	}
 	var f *Failure
 	if errors.As(err, &f) && f.Kind == ErrInvalid && f.Details[limitDetail] == "" {
-		return err // it breaks a rule that no limit moves, so no copy of it was taken
+		return err // it breaks a rule that no configuration changes, so no copy of it was taken
 	}
 	if e.waiting(id) != nil {
 		return inDoubt(err)
@@ -132,8 +131,8 @@ func (e *Engine) Refused(id TxnID, err error) error {
 	return err
 }
 
-// unlessCommitted answers a one-shot that the writer does not take: with what was
-// answered when it was committed, should this be a copy, else with err.
+// unlessCommitted answers a Transact that the writer does not take: with the outcome if it
+// is a copy of a committed one, else with err.
 func (e *Engine) unlessCommitted(p *proposal, err error) (CommitResult, error) {
 	o, found, lookErr := e.outcomeOf(p.id)
 	switch {
@@ -151,7 +150,7 @@ func (e *Engine) unlessCommitted(p *proposal, err error) (CommitResult, error) {
 	return r, nil
 }
 
-// refuseQueued answers what the writer will never take.
+// refuseQueued answers the proposals that the writer will never take.
 func (e *Engine) refuseQueued() {
 	e.mu.Lock()
 	left := e.queue
@@ -163,7 +162,7 @@ func (e *Engine) refuseQueued() {
 	for _, p := range left {
 		a := answer{p: p, err: failf(ErrStopped, "the daemon stopped before this commit was taken; nothing was applied")}
 		if !p.interactive {
-			// What is undecided still was in a step that failed, and may be on disk.
+			// A copy that is still undecided was in a step that failed, and may be on disk.
 			a.result, a.err = e.unlessCommitted(p, e.Refused(p.id, a.err))
 		}
 		e.endTxn(&a)
@@ -171,8 +170,8 @@ func (e *Engine) refuseQueued() {
 	}
 }
 
-// answerAll ends what a step decided, after it is published, and then tells everybody
-// who waits for it: who asks for an outcome once the first was told finds all of them.
+// answerAll ends the transactions that a step decided, after it is published, and then
+// answers all who wait: once the first is answered, the outcomes of all can be found.
 func (e *Engine) answerAll(answers []answer) {
 	for i := range answers {
 		e.endTxn(&answers[i])
@@ -186,7 +185,7 @@ func (e *Engine) answerAll(answers []answer) {
 		if a.err == nil || lasting(a.err) {
 			continue
 		}
-		// A copy is queued, or was in the same step, and may find what this one did not.
+		// A copy is queued, or was in the same step, and may succeed.
 		if len(e.undecided[a.p.id]) > 0 || slices.ContainsFunc(answers, func(b answer) bool { return b.err == nil && b.p.id == a.p.id }) {
 			a.err = inDoubt(a.err)
 		}

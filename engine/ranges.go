@@ -8,46 +8,46 @@ import (
 	"strings"
 )
 
-// What a transaction listed must not have changed until it commits: not even by a key
-// that is new. The agents' events are the index of changes, and each of them is looked
-// at once, whatever was listed of its agent and however often: the work grows with the
-// events plus the listings.
+// The ranges that a transaction listed must not change before it commits, not even by a
+// new key. The agents' events are the index of changes. Each event is checked once against
+// all ranges of its agent, so the work grows with the events plus the listings, not with
+// their product.
 
-// listed is what a transaction listed of one agent, and how far it is known to hold.
+// listed is the keys of one agent that a transaction listed.
 type listed struct {
 	agent AgentName
-	// Invariant: sorted, and with keys between each and the next.
-	stretches []stretch
-	// Invariant: nothing in stretches changed after the snapshot and up to here.
+	// Invariant: sorted, disjoint and not adjacent.
+	intervals []interval
+	// Invariant: no key in intervals changed after the snapshot and up to this commit.
 	checked CommitTS
 }
 
-// stretch is the keys from one up to, and without, another.
-type stretch struct {
-	from, to string // to == "": without end
+// interval is the keys in [from, to).
+type interval struct {
+	from, to string // to == "": no upper end
 }
 
-// stretch is the keys that r contains.
-func (r *readRange) stretch() stretch {
-	s := stretch{from: max(r.prefix, r.first), to: string(successor([]byte(r.prefix)))}
-	if past := r.last + "\x00"; r.last != "" && (s.to == "" || past < s.to) {
-		s.to = past // names have no U+0000, so nothing is between
+// interval returns the keys that r contains.
+func (r *readRange) interval() interval {
+	s := interval{from: max(r.prefix, r.first), to: string(successor([]byte(r.prefix)))}
+	if after := r.last + "\x00"; r.last != "" && (s.to == "" || after < s.to) {
+		s.to = after // names have no U+0000, so no name is between
 	}
 	return s
 }
 
-// listedOf puts ranges together by agent, and those of an agent that touch into one.
+// listedOf groups ranges by agent and merges those that touch.
 func listedOf(ranges []readRange, snapshot CommitTS) []listed {
 	if len(ranges) == 0 {
 		return nil
 	}
 	type one struct {
 		agent AgentName
-		keys  stretch
+		keys  interval
 	}
 	sorted := make([]one, len(ranges))
 	for i := range ranges {
-		sorted[i] = one{ranges[i].agent, ranges[i].stretch()}
+		sorted[i] = one{ranges[i].agent, ranges[i].interval()}
 	}
 	slices.SortFunc(sorted, func(a, b one) int {
 		return cmp.Or(compareAgents(a.agent, b.agent), strings.Compare(a.keys.from, b.keys.from))
@@ -62,31 +62,31 @@ func listedOf(ranges []readRange, snapshot CommitTS) []listed {
 	return all
 }
 
-// add takes stretches in the order of their starts.
-func (l *listed) add(s stretch) {
+// add adds an interval that starts at or after the last one.
+func (l *listed) add(s interval) {
 	if s.to != "" && s.from >= s.to {
-		return // of no key
+		return // empty
 	}
-	if n := len(l.stretches); n > 0 {
-		if last := &l.stretches[n-1]; last.to == "" || s.from <= last.to {
+	if n := len(l.intervals); n > 0 {
+		if last := &l.intervals[n-1]; last.to == "" || s.from <= last.to {
 			if s.to == "" || last.to != "" && s.to > last.to {
 				last.to = s.to
 			}
 			return
 		}
 	}
-	l.stretches = append(l.stretches, s)
+	l.intervals = append(l.intervals, s)
 }
 
 func (l *listed) contains(key string) bool {
-	i, found := slices.BinarySearchFunc(l.stretches, key, func(s stretch, key string) int { return strings.Compare(s.from, key) })
+	i, found := slices.BinarySearchFunc(l.intervals, key, func(s interval, key string) int { return strings.Compare(s.from, key) })
 	if found {
 		return true
 	}
-	return i > 0 && (l.stretches[i-1].to == "" || key < l.stretches[i-1].to)
+	return i > 0 && (l.intervals[i-1].to == "" || key < l.intervals[i-1].to)
 }
 
-// changed finds the first change of what was listed.
+// changed returns the first operation on a listed key.
 func (l *listed) changed(ops []eventRowOp) *eventRowOp {
 	for i := range ops {
 		if l.contains(ops[i].key) {
@@ -96,7 +96,7 @@ func (l *listed) changed(ops []eventRowOp) *eventRowOp {
 	return nil
 }
 
-// plannedChange is changed, of a part of a commit that is no event yet.
+// plannedChange is changed for a planned commit, which is no event yet.
 func (l *listed) plannedChange(ops []partOp) *eventRowOp {
 	for i := range ops {
 		if l.contains(ops[i].key) {
@@ -106,12 +106,12 @@ func (l *listed) plannedChange(ops []partOp) *eventRowOp {
 	return nil
 }
 
-// errUnchecked says that what a proposal listed is checked in part, and that the
-// proposal has to be taken once more.
+// errUnchecked says that a proposal's ranges are checked in part, and that the proposal
+// must be queued again.
 var errUnchecked = errors.New("what the transaction listed is checked in part")
 
-// checkListed moves what p listed on to upTo, by the events that s shows. It answers a
-// conflict, or errUnchecked when it has looked at budget keys before it was done.
+// checkListed checks the ranges of p against the events up to upTo. It returns a conflict,
+// or errUnchecked after budget keys.
 func (p *proposal) checkListed(s stateReader, upTo CommitTS, budget int) error {
 	for i := range p.listed {
 		l := &p.listed[i]
@@ -143,7 +143,7 @@ func (p *proposal) checkListed(s stateReader, upTo CommitTS, budget int) error {
 	return nil
 }
 
-// checkedUpTo is the commit up to which everything that p listed is checked.
+// checkedUpTo is the commit up to which all ranges of p are checked.
 func (p *proposal) checkedUpTo() CommitTS {
 	least := CommitTS(math.MaxUint64)
 	for i := range p.listed {

@@ -37,8 +37,8 @@ func TestListedContains(t *testing.T) {
 			}
 		}
 		for i := range all {
-			for j := 1; j < len(all[i].stretches); j++ {
-				if s := all[i].stretches; s[j-1].to == "" || s[j-1].to >= s[j].from {
+			for j := 1; j < len(all[i].intervals); j++ {
+				if s := all[i].intervals; s[j-1].to == "" || s[j-1].to >= s[j].from {
 					t.Fatalf("not apart: %+v", all[i])
 				}
 			}
@@ -50,7 +50,7 @@ func TestListedContains(t *testing.T) {
 }
 
 // TestListedTouch: prefixes that are neighbours, listed page by page and more than once,
-// are one stretch.
+// are one interval.
 func TestListedTouch(t *testing.T) {
 	a := AgentName{"n", "a"}
 	var ranges []readRange
@@ -58,7 +58,7 @@ func TestListedTouch(t *testing.T) {
 		ranges = append(ranges, readRange{agent: a, prefix: "b"}, readRange{agent: a, prefix: "a", last: "am"}, readRange{agent: a, prefix: "a", first: "am"})
 	}
 	all := listedOf(ranges, 1)
-	if len(all) != 1 || len(all[0].stretches) != 1 || all[0].stretches[0] != (stretch{"a", "c"}) {
+	if len(all) != 1 || len(all[0].intervals) != 1 || all[0].intervals[0] != (interval{"a", "c"}) {
 		t.Errorf("300 listings of a and b are %+v", all)
 	}
 }

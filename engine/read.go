@@ -9,23 +9,23 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// At names a point of the total order to read at: after a commit, or after the
-// last commit whose commit_time is not later than a time. The zero value is now.
+// At is a point of the total order to read at: after a commit, or after the last commit
+// whose commit_time is not later than a time. The zero value is now.
 type At struct {
 	CommitTS *CommitTS
 	Time     *time.Time
 }
 
-// Snapshot is a read view at a CommitTS. It holds nothing open and is valid for
-// as long as the engine is: versions are never dropped.
+// Snapshot is a read view at a CommitTS. It holds nothing open and is valid as long as
+// the engine is open: versions are never dropped.
 type Snapshot struct {
 	e   *Engine
 	ts  CommitTS
-	ctx context.Context // of the request that reads; nil: nobody waits for an end
+	ctx context.Context // of the request that reads; nil: never ends
 }
 
-// Within is the same view for a request: its lists end, with the error of ctx, when
-// ctx does. A list may pass over any number of rows that it does not show.
+// Within returns the same view for a request: lists end with the error of ctx when ctx
+// ends. A list may read any number of rows that it does not return.
 func (s Snapshot) Within(ctx context.Context) Snapshot {
 	s.ctx = ctx
 	return s
@@ -34,8 +34,8 @@ func (s Snapshot) Within(ctx context.Context) Snapshot {
 // TS is the point the snapshot reads at.
 func (s Snapshot) TS() CommitTS { return s.ts }
 
-// Snapshot resolves a point of the order. Nothing past the last published commit
-// can be read: a commit_ts beyond it is ErrInvalid.
+// Snapshot resolves a point of the order. Nothing after the last published commit can be
+// read: a later commit_ts is ErrInvalid.
 func (e *Engine) Snapshot(at At) (Snapshot, error) {
 	if f := e.failed.Load(); f != nil {
 		return Snapshot{}, f
@@ -57,8 +57,8 @@ func (e *Engine) Snapshot(at At) (Snapshot, error) {
 	return Snapshot{e: e, ts: published}, nil
 }
 
-// lastBefore is the last commit up to published whose time is not after t, by
-// binary search: commit times never fall.
+// lastBefore finds the last commit up to published whose time is not after t, by binary
+// search: commit times never fall.
 func (e *Engine) lastBefore(t time.Time, published CommitTS) (CommitTS, error) {
 	low, high := CommitTS(0), published // the answer is in [low, high]
 	for low < high {
@@ -76,7 +76,7 @@ func (e *Engine) lastBefore(t time.Time, published CommitTS) (CommitTS, error) {
 	return low, nil
 }
 
-// timeOf is a commit's time; zero of commit 0, which stands for none.
+// timeOf returns a commit's time; zero for commit 0, which is none.
 func (e *Engine) timeOf(ts CommitTS) (time.Time, error) {
 	if ts == 0 {
 		return time.Time{}, nil
@@ -85,8 +85,8 @@ func (e *Engine) timeOf(ts CommitTS) (time.Time, error) {
 	return row.commitTime, e.noted(err)
 }
 
-// Get reads a record. A missing one is no error: Exists is false; of a deleted
-// one Version and CommitTS are the tombstone's.
+// Get reads a record. A missing one is no error: Exists is false. For a deleted one,
+// Version and CommitTS are the tombstone's.
 func (s Snapshot) Get(name RecordName) (Record, error) {
 	if err := name.normalize(); err != nil {
 		return Record{}, err
@@ -108,11 +108,11 @@ func (s Snapshot) get(name RecordName, prefix []byte) (Record, error) {
 	return rec, rows.close()
 }
 
-// linearProbe is how many newer versions are stepped over before searching.
+// linearProbe is how many newer versions a read steps over before it searches.
 const linearProbe = 8
 
-// visible moves rows, which stand at a record's newest version, to the newest
-// one that the snapshot sees, and fills rec. False: there is none.
+// visible moves rows from a record's newest version to the newest one in the snapshot
+// and fills rec. It reports whether there is one.
 func (s Snapshot) visible(rows *rowIter, name RecordName, rec *Record, prefix []byte) bool {
 	for range linearProbe {
 		v, row, ok := recordAt(rows)
@@ -134,7 +134,7 @@ func (s Snapshot) visible(rows *rowIter, name RecordName, rec *Record, prefix []
 	return s.search(rows, name, rec, prefix, newest)
 }
 
-// search finds the newest version up to high that the snapshot sees: versions
+// search finds the newest version up to high in the snapshot by binary search: versions
 // are dense and their commit_ts rise.
 func (s Snapshot) search(rows *rowIter, name RecordName, rec *Record, prefix []byte, high Version) bool {
 	low := Version(0)
@@ -145,7 +145,7 @@ func (s Snapshot) search(rows *rowIter, name RecordName, rec *Record, prefix []b
 		key = appendVersion(append(key[:0], prefix...), mid)
 		if !rows.seek(key) {
 			if rows.err == nil {
-				rows.err = damagedRow(key, "missing")
+				rows.err = corruptRow(key, "missing")
 			}
 			return false
 		}
@@ -154,7 +154,7 @@ func (s Snapshot) search(rows *rowIter, name RecordName, rec *Record, prefix []b
 		case !ok:
 			return false
 		case v != mid:
-			rows.err = damagedRow(key, "missing")
+			rows.err = corruptRow(key, "missing")
 			return false
 		case row.commitTS > s.ts:
 			high = mid - 1
@@ -166,12 +166,12 @@ func (s Snapshot) search(rows *rowIter, name RecordName, rec *Record, prefix []b
 	return found
 }
 
-// recordAt parses the record row that rows stand at.
+// recordAt parses the record row that rows is at.
 func recordAt(rows *rowIter) (Version, recordRow, bool) {
 	key := rows.key()
 	row, ok := parseRecordRow(rows.body)
 	if !ok || len(key) < numberSize {
-		return 0, row, rows.damaged()
+		return 0, row, rows.corrupt()
 	}
 	return Version(^binary.BigEndian.Uint64(key[len(key)-numberSize:])), row, true
 }
@@ -186,8 +186,8 @@ func (r *Record) fill(name RecordName, v Version, row *recordRow) {
 	}
 }
 
-// GetVersion reads one version of a record. A version that was a delete has
-// Exists false; one that never was is ErrVersionNotFound.
+// GetVersion reads one version of a record. Exists is false for a version that was a
+// delete; a version that never was is ErrVersionNotFound.
 func (e *Engine) GetVersion(name RecordName, v Version) (Record, error) {
 	if f := e.failed.Load(); f != nil {
 		return Record{}, f
@@ -201,7 +201,7 @@ func (e *Engine) GetVersion(name RecordName, v Version) (Record, error) {
 	}
 	row, ok := parseRecordRow(body)
 	if body != nil && !ok {
-		return Record{}, e.noted(damagedRow(recordPrefix(name), "malformed"))
+		return Record{}, e.noted(corruptRow(recordPrefix(name), "malformed"))
 	}
 	if body == nil || v == 0 || row.commitTS > e.Published() {
 		return Record{}, failf(ErrVersionNotFound, "key %q of agent %q has no version %d", name.Key, name.Agent, v).
@@ -219,8 +219,9 @@ type HistoryEntry struct {
 	Metadata map[string]string
 }
 
-// History pages through a record's versions, newest first or oldest first. after
-// is the last version of the page before; 0 starts. more tells that it goes on.
+// History pages through a record's versions, newest first or oldest first. after is the
+// last version of the page before, 0 for the first page. more reports whether there are
+// more.
 func (s Snapshot) History(name RecordName, after Version, oldestFirst bool, p Page) (entries []HistoryEntry, more bool, err error) {
 	if err := name.normalize(); err != nil {
 		return nil, false, err
@@ -244,12 +245,12 @@ func (s Snapshot) History(name RecordName, after Version, oldestFirst bool, p Pa
 		}
 		rec, err := s.e.GetVersion(name, v)
 		if errors.Is(err, ErrVersionNotFound) { // versions are dense
-			return nil, false, s.e.noted(damagedRow(appendVersion(prefix, v), "missing"))
+			return nil, false, s.e.noted(corruptRow(appendVersion(prefix, v), "missing"))
 		}
 		if err != nil {
 			return nil, false, err
 		}
-		if p.full(len(entries), size, rec.weight()) {
+		if p.full(len(entries), size, rec.size()) {
 			return entries, true, nil
 		}
 		ev, err := readEventRow(s.e.db, name.AgentName(), rec.CommitTS)
@@ -257,7 +258,7 @@ func (s Snapshot) History(name RecordName, after Version, oldestFirst bool, p Pa
 			return nil, false, s.e.noted(err)
 		}
 		entries = append(entries, HistoryEntry{rec, ev.txnID, ev.metadata})
-		size += rec.weight()
+		size += rec.size()
 		for k, v := range ev.metadata { // a sum
 			size += len(k) + len(v)
 		}

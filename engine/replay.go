@@ -10,12 +10,12 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// Filter says which part of the log a replay or watch wants.
+// Filter selects the part of the log that a replay or watch reads.
 type Filter struct {
 	Namespace string
 	Agent     string // "" with AllAgents
 	AllAgents bool
-	Whole     bool   // every namespace; Namespace and Agent are not looked at
+	Whole     bool   // every namespace; Namespace and Agent are ignored
 	KeyPrefix string // only operations on such keys, only commits that have one
 	KeysOnly  bool   // leave values out
 }
@@ -39,36 +39,36 @@ func (f *Filter) normalize() error {
 	return err
 }
 
-// Range bounds a replay; both ends are inclusive, unset ones open.
+// Range bounds a replay. Both ends are inclusive; an unset one is open.
 type Range struct {
 	From, To         *CommitTS
 	FromTime, ToTime *time.Time
 }
 
-// Cursor is a resumable place in the log: the last commit that was looked at.
+// Cursor is a resumable place in the log: the last commit that was read.
 type Cursor = CommitTS
 
 // Bounds of one chunk of a replay.
 const (
 	chunkEvents = 4096
 	chunkBytes  = 1 << 20
-	chunkRows   = 8192 // rows looked at, matching or not
-	eventBytes  = 96   // about what an event weighs beside its id, operations and metadata
-	opBytes     = 32   // and an operation beside its key and value
+	chunkRows   = 8192 // rows read, matching or not
+	eventBytes  = 96   // about what an event takes besides its id, operations and metadata
+	opBytes     = 32   // and an operation besides its key and value
 )
 
-// Chunk bounds what one call of ReplayChunk brings. A bound of zero is the largest
-// there is. The first event always fits.
+// Chunk bounds what one call of ReplayChunk returns. Zero means the maximum. The first
+// event always fits.
 type Chunk struct {
 	Events int
 	Bytes  int // of names, values and metadata, about
-	// Admit, unless nil, is told what the values weigh before they are read, while
+	// Admit, unless nil, is called with the size of the values before they are read, while
 	// nothing is held open. Its error ends the call.
 	Admit func(bytes int) error
 }
 
-// ReplayRange resolves the bounds of a replay to commits: what is published now
-// and within r. first > last means that there is nothing.
+// ReplayRange resolves the bounds of a replay to commits that are published now.
+// first > last means that there are none.
 func (e *Engine) ReplayRange(r Range) (first, last CommitTS, err error) {
 	if f := e.failed.Load(); f != nil {
 		return 0, 0, f
@@ -97,16 +97,16 @@ func (e *Engine) ReplayRange(r Range) (first, last CommitTS, err error) {
 	return first, last, nil
 }
 
-// Replay is ReplayChunk with the largest chunks there are, or of at most limit
-// events when that is not 0.
+// Replay is ReplayChunk with the largest chunks, or with at most limit events if limit
+// is not 0.
 func (e *Engine) Replay(f Filter, after Cursor, last CommitTS, limit int) (events []Event, cursor Cursor, err error) {
 	return e.ReplayChunk(f, after, last, Chunk{Events: limit})
 }
 
 // ReplayChunk reads the next events with after < commit_ts <= last that match f, as
-// many as make a chunk, and tells the cursor to go on from: everything up to it has
-// been looked at. cursor == last: done. Nothing is held open between calls, so a
-// reader that takes small chunks costs nothing while it is slow.
+// many as make a chunk, and returns the cursor to continue from: everything up to it has
+// been read. cursor == last means that the replay is done. Nothing is held open between
+// calls, so a slow reader costs nothing between chunks.
 func (e *Engine) ReplayChunk(f Filter, after Cursor, last CommitTS, c Chunk) (events []Event, cursor Cursor, err error) {
 	if err := f.normalize(); err != nil {
 		return nil, after, err
@@ -147,7 +147,7 @@ type replayer struct {
 	e      *Engine
 	f      *Filter
 	chunk  Chunk
-	rows   int // looked at
+	rows   int // read
 	bytes  int // of names, values and metadata in events
 	values int // bytes of values among them
 	events []Event
@@ -174,7 +174,7 @@ func (r *replayer) readAgent(last CommitTS) error {
 		_, ts, good := splitEventKey(it.key())
 		row, good2 := parseEventRow(it.body)
 		if !good || !good2 {
-			it.damaged()
+			it.corrupt()
 			break
 		}
 		r.rows++
@@ -191,7 +191,7 @@ func (r *replayer) readAgent(last CommitTS) error {
 	return it.close()
 }
 
-// readLog walks the log and picks the namespace's events, or all.
+// readLog walks the log and reads the namespace's events, or all.
 func (r *replayer) readLog(last CommitTS) error {
 	it, err := newRowIter(r.e.db, logKey(r.cursor+1), successor(logKey(last)))
 	if err != nil {
@@ -202,7 +202,7 @@ func (r *replayer) readLog(last CommitTS) error {
 		ts, good := splitLogKey(it.key())
 		row, good2 := parseLogRow(it.body)
 		if !good || !good2 {
-			it.damaged()
+			it.corrupt()
 			break
 		}
 		r.rows++
@@ -230,8 +230,8 @@ func (r *replayer) readLog(last CommitTS) error {
 	return it.close()
 }
 
-// tooMuch reports whether the commit that came after before is one too many for the
-// chunk, and takes it back then. The first event is never too much.
+// tooMuch reports whether the commit added since before exceeds the chunk, and removes it
+// if so. The first event never does.
 func (r *replayer) tooMuch(before *replayer) bool {
 	if len(before.events) == 0 || len(r.events) == len(before.events) || r.bytes <= r.chunk.Bytes {
 		return false
@@ -240,8 +240,7 @@ func (r *replayer) tooMuch(before *replayer) bool {
 	return true
 }
 
-// add appends an agent's part of a commit, to the commit's event if that is
-// there already.
+// add appends an agent's part of a commit, to the commit's event if it is there already.
 func (r *replayer) add(ts CommitTS, a AgentName, row *eventRow) {
 	ops := make([]EventOp, 0, len(row.ops))
 	for _, op := range row.ops {
@@ -268,15 +267,15 @@ func (r *replayer) add(ts CommitTS, a AgentName, row *eventRow) {
 	r.events = append(r.events, Event{CommitTS: ts, CommitTime: row.commitTime, TxnID: row.txnID, Metadata: row.metadata, Ops: ops})
 }
 
-// valueRef is an operation whose value is to be fetched.
+// valueRef is an operation whose value must be fetched.
 type valueRef struct {
 	key []byte
 	op  *EventOp
 	ev  int
 }
 
-// fillValues fetches the values of a chunk in key order with one iterator: seeks
-// that only go forward are cheap, and often a step does.
+// fillValues fetches the values of a chunk in key order with one iterator: forward seeks
+// are cheap, and often one step is enough.
 func (r *replayer) fillValues() error {
 	refs := make([]valueRef, 0, len(r.events))
 	for i := range r.events {
@@ -301,7 +300,7 @@ func (r *replayer) fillValues() error {
 		}
 		row, ok := parseRecordRow(rows.body)
 		if !ok || row.commitTS != r.events[refs[i].ev].CommitTS || row.tombstone {
-			rows.damaged()
+			rows.corrupt()
 			break
 		}
 		refs[i].op.Value = bytes.Clone(row.value)
@@ -309,7 +308,7 @@ func (r *replayer) fillValues() error {
 	return rows.close()
 }
 
-// reach moves forward to exactly key; an absent one is damage.
+// reach moves forward to exactly key; if it is missing the store is corrupt.
 func (i *rowIter) reach(key []byte) bool {
 	valid := i.it.Valid() && i.it.Next()
 	if !valid || !bytes.Equal(i.it.Key(), key) {
@@ -317,12 +316,12 @@ func (i *rowIter) reach(key []byte) bool {
 	}
 	if !i.at(valid) {
 		if i.err == nil {
-			i.err = damagedRow(key, "missing")
+			i.err = corruptRow(key, "missing")
 		}
 		return false
 	}
 	if !bytes.Equal(i.it.Key(), key) {
-		i.err = damagedRow(key, "missing")
+		i.err = corruptRow(key, "missing")
 		return false
 	}
 	return true

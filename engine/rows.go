@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// Rows are what stands under the keys of keys.go; docs/FORMAT.md has the byte
-// tables. Each ends in a CRC-32C over its key and its body, so that a row which
-// was damaged, or read from the wrong place, is told from a good one (G8).
+// Rows are the values under the keys of keys.go; docs/FORMAT.md has the byte tables.
+// Each ends in a CRC-32C over its key and its body, which fails for a row that is corrupt
+// or was read from the wrong place (G8).
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -27,24 +27,24 @@ func sealRow(key, body []byte) []byte {
 	return binary.LittleEndian.AppendUint32(body, rowSum(key, body))
 }
 
-// openRow returns the body of a sealed row.
+// openRow checks a row and returns its body.
 func openRow(key, row []byte) ([]byte, error) {
 	if len(row) < sealSize {
-		return nil, damagedRow(key, "too short")
+		return nil, corruptRow(key, "too short")
 	}
 	body := row[:len(row)-sealSize]
 	if binary.LittleEndian.Uint32(row[len(body):]) != rowSum(key, body) {
-		return nil, damagedRow(key, "checksum mismatch")
+		return nil, corruptRow(key, "checksum mismatch")
 	}
 	return body, nil
 }
 
-func damagedRow(key []byte, what string) error {
+func corruptRow(key []byte, what string) error {
 	return failf(ErrDataLoss, "damaged row %q: %s", key, what).with("row", hex.EncodeToString(key))
 }
 
-// Digest stands for a value, or all of a commit's operations, where equality is
-// all that matters: the first 16 bytes of SHA-256.
+// Digest stands for a value, or for a commit's operations, where only equality matters:
+// the first 16 bytes of SHA-256.
 type Digest [16]byte
 
 func digestOf(b []byte) Digest {
@@ -76,7 +76,7 @@ func (r *recordRow) append(dst []byte) []byte {
 	return append(dst, r.value...)
 }
 
-// parseRecordRow keeps referring to body.
+// parseRecordRow parses body; the row's value aliases it.
 func parseRecordRow(body []byte) (r recordRow, ok bool) {
 	d := decoder{rest: body}
 	flags := d.byte()
@@ -99,7 +99,7 @@ type eventRowOp struct {
 	key       string
 	version   Version
 	tombstone bool
-	size      int    // bytes of the value, so that readers can plan
+	size      int    // bytes of the value, so that readers know before they read it
 	digest    Digest // of the value; zero in a tombstone
 }
 
@@ -158,8 +158,8 @@ func parseEventRow(body []byte) (r eventRow, ok bool) {
 	return r, !d.failed && len(d.rest) == 0
 }
 
-// A logRow says that a commit is, and which events it has. hash is the chain up
-// to and with it.
+// A logRow is the row of a commit: its id, time and agents, whose events it has. hash is
+// the hash chain up to and including it.
 type logRow struct {
 	hash       chainHash
 	commitTime time.Time
@@ -197,7 +197,7 @@ func parseLogRow(body []byte) (r logRow, ok bool) {
 
 // chain computes the hash of commit ts from the hash before it and the rows'
 // bytes: SHA-256(previous · commit_ts · log row without hash · event rows). The
-// event rows hold digests of the values, so values are covered, too.
+// event rows hold digests of the values, so the chain covers values, too.
 func chain(previous chainHash, ts CommitTS, unhashedLogRow []byte, eventBodies [][]byte) chainHash {
 	h := sha256.New()
 	var n [8]byte

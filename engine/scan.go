@@ -15,20 +15,20 @@ type Page struct {
 	Bytes int // of names and values, about
 }
 
-// full tells whether an item of next bytes is one too many for a page that has
-// items of size bytes. The first always fits.
+// full reports whether an item of next bytes exceeds a page that has items of size
+// bytes. The first item always fits.
 func (p Page) full(items, size, next int) bool {
 	return p.Items > 0 && items >= p.Items || p.Bytes > 0 && size+next > p.Bytes && items > 0
 }
 
-// rowOverhead is about what an item weighs in an answer beside its name and value.
+// rowOverhead is about what an item takes in an answer besides its name and value.
 const rowOverhead = 64
 
-// ScanOptions says which of an agent's records a scan wants.
+// ScanOptions selects the records of an agent that a scan lists.
 type ScanOptions struct {
 	Agent    AgentName
 	Prefix   string // of the key; may end inside a character
-	After    string // resume behind this key; "" starts
+	After    string // resume after this key; "" starts
 	Reverse  bool   // from last to first
 	KeysOnly bool   // leave values out
 	Page     Page
@@ -44,8 +44,9 @@ func (o *ScanOptions) normalize() error {
 	return checkAfter(o.After, o.Prefix, MaxKeyBytes)
 }
 
-// checkAfter refuses to go on behind what no page of this prefix ended with. A name that
-// has U+0000 would make a bound that is no key, which Pebble may sort as it likes.
+// checkAfter refuses to resume after a name that no page of this prefix can have ended
+// with. A name with U+0000 would make a bound that is no key, whose order in Pebble is
+// undefined.
 func checkAfter(after, prefix string, longest int) error {
 	if after != "" && (!strings.HasPrefix(after, prefix) || strings.IndexByte(after, 0) >= 0 || len(after) > longest) {
 		return failf(ErrInvalid, "the page token is of another prefix, or of no name that there can be").with("field", "page_token")
@@ -53,8 +54,8 @@ func checkAfter(after, prefix string, longest int) error {
 	return nil
 }
 
-// Scan lists the live records under a prefix in byte order. more tells that the
-// page ended before the records did.
+// Scan lists the records that exist under a prefix, in byte order. more reports whether
+// there are more after this page.
 func (s Snapshot) Scan(o ScanOptions) (records []Record, more bool, err error) {
 	if err := o.normalize(); err != nil {
 		return nil, false, err
@@ -65,7 +66,7 @@ func (s Snapshot) Scan(o ScanOptions) (records []Record, more bool, err error) {
 	}
 	size := 0
 	for c.next() {
-		next := c.rec.weight()
+		next := c.rec.size()
 		if o.Page.full(len(records), size, next) {
 			more = true
 			break
@@ -76,9 +77,9 @@ func (s Snapshot) Scan(o ScanOptions) (records []Record, more bool, err error) {
 	return records, more, s.e.noted(c.rows.close())
 }
 
-func (r *Record) weight() int { return len(r.Name.Key) + len(r.Value) + rowOverhead }
+func (r *Record) size() int { return len(r.Name.Key) + len(r.Value) + rowOverhead }
 
-// scanCursor walks an agent's live records in either direction.
+// scanCursor walks an agent's existing records in either direction.
 type scanCursor struct {
 	s      Snapshot
 	o      *ScanOptions
@@ -110,12 +111,12 @@ func (s Snapshot) cursor(o *ScanOptions) (*scanCursor, error) {
 	return c, nil
 }
 
-// next moves to the next record that is live in the snapshot.
+// next moves to the next record that exists in the snapshot.
 func (c *scanCursor) next() bool {
 	for c.advance() {
 		i := bytes.IndexByte(c.rows.key()[len(c.base):], terminator)
 		if i < 0 {
-			return c.rows.damaged()
+			return c.rows.corrupt()
 		}
 		c.key = append(c.key[:0], c.rows.key()[:len(c.base)+i+1]...)
 		if c.o.Reverse && !c.rows.seek(c.key) { // a key's newest version comes first
@@ -137,7 +138,7 @@ func (c *scanCursor) visible(name RecordName) bool {
 	if !c.o.KeysOnly {
 		return c.s.visible(c.rows, name, &c.rec, c.key)
 	}
-	// Without the copy of a value that nobody wants.
+	// Without copying a value that is not wanted.
 	if v, row, ok := recordAt(c.rows); ok && row.commitTS <= c.s.ts {
 		row.value = nil
 		c.rec.fill(name, v, &row)
@@ -160,7 +161,7 @@ func (c *scanCursor) advance() bool {
 	case c.o.Reverse:
 		return c.rows.before(c.key)
 	}
-	// Past the older versions: mostly there are few, and steps cost less than a seek.
+	// Skip the older versions: mostly there are few, and steps cost less than a seek.
 	for range linearProbe {
 		if !c.rows.next() {
 			return false
@@ -211,7 +212,7 @@ func (s Snapshot) Namespaces(after string, p Page) (names []string, more bool, e
 	return names, more, s.e.noted(err)
 }
 
-// names walks rows of one name each, under base, that the snapshot sees.
+// names lists the names of rows under base that the snapshot sees.
 func (s Snapshot) names(base []byte, prefix, after string, p Page, add func(string, CommitTS) error) (more bool, err error) {
 	lower := append(bytes.Clone(base), prefix...)
 	upper := successor(lower)
@@ -228,7 +229,7 @@ func (s Snapshot) names(base []byte, prefix, after string, p Page, add func(stri
 		first, n := binary.Uvarint(it.body)
 		name, _, found := strings.Cut(string(it.key()[len(base):]), "\x00")
 		if n <= 0 || !found {
-			it.damaged()
+			it.corrupt()
 			break
 		}
 		if CommitTS(first) > s.ts {
@@ -249,7 +250,7 @@ func (s Snapshot) names(base []byte, prefix, after string, p Page, add func(stri
 	return more, it.close()
 }
 
-// sortedOwn puts a transaction's own writes in scan order behind o.After.
+// sortedOwn returns a transaction's own writes after o.After in scan order.
 func sortedOwn(ws []*Write, o *ScanOptions) []*Write {
 	ws = slices.DeleteFunc(ws, func(w *Write) bool {
 		return o.After != "" && (w.Name.Key == o.After || (w.Name.Key < o.After) != o.Reverse)

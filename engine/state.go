@@ -27,18 +27,18 @@ func getRow(r pebble.Reader, key []byte) ([]byte, error) {
 	return append(make([]byte, 0, len(body)), body...), nil
 }
 
-// rowIter walks rows within bounds and opens their seals. Its body and key are
-// valid until the next move.
+// rowIter walks rows within bounds and checks each. Its body and key are valid until the
+// next move.
 type rowIter struct {
 	it    *pebble.Iterator
 	body  []byte
 	err   error
-	ctx   context.Context // of the request that reads; nil: it is not asked
+	ctx   context.Context // of the request that reads; nil: never ends
 	moves int
 }
 
-// movesPerLook is how many rows are passed before it is asked whether somebody waits
-// for them still: less than a millisecond's worth.
+// movesPerLook is how many rows are read between checks of ctx: less than a
+// millisecond's worth.
 const movesPerLook = 256
 
 func endOf(ctx context.Context) error {
@@ -56,8 +56,8 @@ func newRowIter(r pebble.Reader, lower, upper []byte) (*rowIter, error) {
 	return &rowIter{it: it}, nil
 }
 
-// at opens the row the iterator was moved to; false at the end and on an error,
-// which err then holds.
+// at checks the row that the iterator was moved to. It returns false at the end and on an
+// error, which is then in err.
 func (i *rowIter) at(valid bool) bool {
 	if i.err != nil {
 		return false
@@ -90,9 +90,9 @@ func (i *rowIter) previous() bool         { return i.at(i.it.Prev()) }
 func (i *rowIter) seek(key []byte) bool   { return i.at(i.it.SeekGE(key)) }
 func (i *rowIter) before(key []byte) bool { return i.at(i.it.SeekLT(key)) }
 
-// damaged sets the error for a row that is sealed well and makes no sense.
-func (i *rowIter) damaged() bool {
-	i.err = damagedRow(i.key(), "malformed")
+// corrupt sets the error for a row with a right checksum and a malformed body.
+func (i *rowIter) corrupt() bool {
+	i.err = corruptRow(i.key(), "malformed")
 	return false
 }
 
@@ -119,7 +119,7 @@ func readHead(r pebble.Reader) (mark, time.Time, error) {
 		ts, ok := splitLogKey(it.key())
 		row, ok2 := parseLogRow(it.body)
 		if !ok || !ok2 || ts == 0 {
-			it.damaged()
+			it.corrupt()
 		}
 		head, at = mark{ts, row.hash}, row.commitTime
 	}
@@ -134,7 +134,7 @@ func readLogRow(r pebble.Reader, ts CommitTS) (logRow, error) {
 	}
 	row, ok := parseLogRow(body)
 	if body == nil || !ok {
-		return logRow{}, damagedRow(key, "missing or malformed")
+		return logRow{}, corruptRow(key, "missing or malformed")
 	}
 	return row, nil
 }
@@ -147,7 +147,7 @@ func readEventRow(r pebble.Reader, a AgentName, ts CommitTS) (eventRow, error) {
 	}
 	row, ok := parseEventRow(body)
 	if body == nil || !ok {
-		return eventRow{}, damagedRow(key, "missing or malformed")
+		return eventRow{}, corruptRow(key, "missing or malformed")
 	}
 	return row, nil
 }
@@ -168,7 +168,7 @@ func (s dbState) recordHead(prefix string) (keyHead, error) {
 		_, v, ok := splitRecordKey(rows.key())
 		rec, ok2 := parseRecordRow(rows.body)
 		if !ok || !ok2 {
-			rows.damaged()
+			rows.corrupt()
 		}
 		h = keyHead{v, rec.tombstone}
 	}
@@ -179,7 +179,7 @@ func (s dbState) agentHead(a AgentName) (CommitTS, error) {
 	return agentHeadAt(s.r, a, math.MaxUint64)
 }
 
-// agentHeadAt is the agent's last commit that is not after ts; 0: none.
+// agentHeadAt returns the agent's last commit that is not after ts; 0 if there is none.
 func agentHeadAt(r pebble.Reader, a AgentName, ts CommitTS) (CommitTS, error) {
 	prefix := agentPrefix(eventTag, a)
 	it, err := newRowIter(r, prefix, successor(prefix))
@@ -196,7 +196,7 @@ func agentHeadAt(r pebble.Reader, a AgentName, ts CommitTS) (CommitTS, error) {
 	if found {
 		_, at, ok := splitEventKey(it.key())
 		if !ok {
-			it.damaged()
+			it.corrupt()
 		}
 		head = at
 	}
@@ -216,7 +216,7 @@ func (s dbState) outcome(id TxnID) (outcomeRow, bool, error) {
 	}
 	o, ok := parseOutcomeRow(body)
 	if !ok {
-		return outcomeRow{}, false, damagedRow(key, "malformed")
+		return outcomeRow{}, false, corruptRow(key, "malformed")
 	}
 	return o, true, nil
 }
@@ -232,7 +232,7 @@ func (s dbState) events(a AgentName, after, upTo CommitTS, visit func(CommitTS, 
 		_, ts, good := splitEventKey(it.key())
 		ev, good2 := parseEventRow(it.body)
 		if !good || !good2 {
-			it.damaged()
+			it.corrupt()
 			break
 		}
 		if !visit(ts, ev.ops) {

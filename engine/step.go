@@ -6,17 +6,17 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// Bounds of one step. They keep a batch under half of Pebble's smallest useful
-// memtable in the common case and an answer's wait short.
+// Bounds of one step. They keep a batch under half of Pebble's smallest memtable in the
+// common case, and the wait for an answer short.
 const (
 	maxStepLookups = 8192
 	maxStepBytes   = 2 << 20
 )
 
-// The step is the engine's heart and is synchronous: Plan takes what waits,
-// decides it and applies it to the store without waiting for the disk; Settle
-// waits for the disk, publishes and answers. Production calls both from Run; the
-// simulator calls them itself and looks at what may be seen in between.
+// A step is synchronous. Plan takes the proposals that wait, decides them and applies
+// the commits to the store without waiting for the disk. Settle waits for the disk,
+// publishes and answers. Run calls both in production; the simulator calls them itself
+// and looks at what can be seen in between.
 
 // inflight is a step between Plan and Settle.
 type inflight struct {
@@ -25,13 +25,12 @@ type inflight struct {
 	answers []answer
 }
 
-// answer is what a proposal will be told once the step is durable. Until then
-// not even a refusal may leave: it, too, speaks of state that a crash could
-// still take back (G4).
+// answer is the answer to a proposal, sent once the step is durable. Before that not even
+// a refusal may leave: it is about state, too, that a crash could still take back (G4).
 type answer struct {
 	p      *proposal
 	result CommitResult
-	known  CommitTS // the result is to be read from the log
+	known  CommitTS // the commit whose result must be read from the log; 0: none
 	err    error
 }
 
@@ -44,8 +43,8 @@ func (e *Engine) Step() bool {
 	return true
 }
 
-// Plan takes waiting proposals, plans them and applies what they became. It
-// reports whether a step is now in flight, which Settle must end.
+// Plan takes waiting proposals, plans them and applies the commits. It reports whether a
+// step is now in flight, which Settle must end.
 func (e *Engine) Plan() bool {
 	assertf(e.inflight == nil, "a step is in flight")
 	taken := e.takeQueued()
@@ -72,10 +71,10 @@ func (e *Engine) Plan() bool {
 }
 
 func (e *Engine) planOne(p *proposal, now time.Time) answer {
-	if v, found := e.planner.again(p); found {
+	if v, found := e.planner.decided(p); found {
 		return answer{p: p, result: v.result, err: v.err}
 	}
-	// First: what was committed is answered again even when nothing new is taken.
+	// First: a repeated commit is answered even while new ones are refused.
 	switch o, found, err := e.planner.outcome(p.id); {
 	case err != nil:
 		return answer{p: p, err: inDoubt(e.noted(err))}
@@ -88,19 +87,19 @@ func (e *Engine) planOne(p *proposal, now time.Time) answer {
 	a := answer{p: p, err: err}
 	switch {
 	case err != nil:
-		e.noteDamage(err)
+		e.noteCorruption(err)
 	case c != nil:
 		a.result = c.result()
 	default:
 		a.result = CommitResult{CommitTS: e.planner.head.ts, CommitTime: e.planner.lastTime}
 	}
 	if !p.interactive && c == nil && (err == nil || definiteEnd(err)) {
-		e.planner.verdicts.put(p.id, verdict{p.fingerprint, a.result, err})
+		e.planner.decisions.put(p.id, decision{p.fingerprint, a.result, err})
 	}
 	return a
 }
 
-// decide accepts or refuses a proposal that was not committed before.
+// decide accepts or refuses a proposal that has no outcome yet.
 func (e *Engine) decide(p *proposal, now time.Time) (*commit, error) {
 	if len(p.agents) > 0 {
 		if err := e.refusal(); err != nil {
@@ -200,7 +199,7 @@ func (e *Engine) answerUnknown(fl *inflight) {
 	}
 }
 
-// endTxn tells the transaction table how a transaction ended.
+// endTxn records in the transaction table how a transaction ended.
 func (e *Engine) endTxn(a *answer) {
 	switch {
 	case a.err == nil && (a.p.interactive || len(a.result.Versions) == 0):
@@ -208,13 +207,13 @@ func (e *Engine) endTxn(a *answer) {
 	case a.err != nil && definiteEnd(a.err):
 		e.txns.finish(a.p.id, ending{state: endState(a.err), err: a.err})
 	case a.err != nil && a.p.interactive:
-		// Nothing was decided (a full disk, a failed read): the transaction is open
-		// still and may be committed again.
+		// Nothing was decided (a full disk, a failed read): the transaction is still
+		// open and may be committed again.
 		e.txns.reopen(a.p.id)
 	}
 }
 
-// result is what a commit answers.
+// result is the answer to a commit.
 func (c *commit) result() CommitResult {
 	r := CommitResult{CommitTS: c.ts, CommitTime: c.time}
 	for i := range c.p.agents {

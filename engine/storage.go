@@ -10,8 +10,8 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// Tuning is what the simulator turns to make Pebble deterministic (see
-// docs/ARCHITECTURE.md) and benchmarks turn to see. The zero value is production.
+// Tuning is what the simulator sets to make Pebble deterministic (docs/SIMULATION.md),
+// and benchmarks to measure. The zero value is production.
 type Tuning struct {
 	MemTableBytes    uint64 // 0: by the size of the disk
 	CacheBytes       int64  // 0: 256 MiB
@@ -20,11 +20,11 @@ type Tuning struct {
 }
 
 const (
-	// PebbleFormat is Pebble's own format version: 24 from the first WAL on: in an older one a flipped bit goes
-	// unnoticed. Pinned, since tests rest on how this version behaves.
+	// PebbleFormat is Pebble's own format version. In the WAL of an older one a flipped bit
+	// goes unnoticed. It is pinned, since tests rest on how this version behaves.
 	PebbleFormat = pebble.FormatMajorVersion(24)
 
-	besideTables = 10 // what Pebble takes off its own limit of files
+	besideTables = 10 // files that Pebble subtracts from its own limit
 
 	maxMemTable = 4 << 20
 	minMemTable = 1 << 20
@@ -40,8 +40,8 @@ func (t Tuning) Files() int {
 	return max(cmp.Or(t.OpenFiles, MostOpenFiles), LeastOpenFiles) + besides
 }
 
-// MostOpenFiles are the tables that are held open by default; LeastOpenFiles are what
-// Pebble takes whatever it is told.
+// MostOpenFiles is how many tables are held open by default, LeastOpenFiles how many
+// Pebble holds open at least.
 const (
 	MostOpenFiles  = 4096
 	LeastOpenFiles = 64
@@ -73,11 +73,11 @@ func storeOptions(fs vfs.FS, t Tuning, log pebble.Logger, events *pebble.EventLi
 		o.Experimental.FileCacheShards = 1
 		o.Experimental.ReadSamplingMultiplier = -1
 	}
-	// Old versions are read as often as new ones: no detour through value blocks.
+	// Old versions are read as often as new ones: keep them out of value blocks.
 	o.Experimental.SpanPolicyFunc = func([]byte) (pebble.SpanPolicy, []byte, error) {
 		return pebble.SpanPolicy{DisableValueSeparationBySuffix: true}, nil, nil
 	}
-	// What is in L0 is rewritten soon: not worth compressing.
+	// L0 is rewritten soon: not worth compressing.
 	compression := pebble.DBCompressionFastest
 	compression.Levels[0] = pebble.DBCompressionNone.Levels[0]
 	o.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return compression })
@@ -90,8 +90,8 @@ func storeOptions(fs vfs.FS, t Tuning, log pebble.Logger, events *pebble.EventLi
 	return o
 }
 
-// memTableBytes keeps what Pebble holds before a flush small on a small disk:
-// the WAL is preallocated by it, and a flush needs as much again.
+// memTableBytes is smaller on a small disk: Pebble preallocates the WAL by it, and a
+// flush needs as much again.
 func memTableBytes(diskTotal uint64) uint64 {
 	if diskTotal == 0 {
 		return maxMemTable
@@ -99,8 +99,8 @@ func memTableBytes(diskTotal uint64) uint64 {
 	return min(max(diskTotal/64, minMemTable), maxMemTable)
 }
 
-// pebbleLog hands Pebble's last words on. Fatalf never returns to Pebble, which
-// would go on with a commit that is not durable.
+// pebbleLog logs Pebble's errors. Fatalf never returns to Pebble, which would go on with
+// a commit that is not durable.
 type pebbleLog struct {
 	log  func(string, ...any)
 	halt func(error)
@@ -112,16 +112,15 @@ func (l pebbleLog) Errorf(format string, args ...any) {
 }
 func (l pebbleLog) Fatalf(format string, args ...any) {
 	l.halt(failf(ErrStorage, format, args...))
-	// Only a Halt that does not exit comes here: a simulated process, which is dead.
+	// Only reached if Halt does not exit: in a simulated process, which is dead.
 	select {}
 }
 
-// Flush writes what is in memory to tables, so that a restart has nothing to
-// replay. Like every maintenance it belongs to the goroutine that steps, or to a
-// time when nobody does.
+// Flush writes memtables to tables, so that a restart has nothing to replay. It may be
+// called by the goroutine that steps, or while none does.
 func (e *Engine) Flush() error { return storageOrNil(e.db.Flush()) }
 
-// Compact flushes and compacts the whole store.
+// Compact flushes and compacts the whole store. The rule of Flush applies.
 func (e *Engine) Compact() error {
 	if err := e.Flush(); err != nil {
 		return err
@@ -129,9 +128,8 @@ func (e *Engine) Compact() error {
 	return storageOrNil(e.db.Compact(context.Background(), []byte{0}, []byte{0xff}, false))
 }
 
-// AwaitCleaning waits until Pebble has removed the files that it needs no more,
-// which it does in its own time. Only whoever wants to know what is on the disk
-// has a reason to call it.
+// AwaitCleaning waits until Pebble has removed its obsolete files, which it does in the
+// background. It is for callers that look at what is on the disk.
 func (e *Engine) AwaitCleaning() { e.db.TestOnlyWaitForCleaning() }
 
 func storageOrNil(err error) error {

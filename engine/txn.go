@@ -6,19 +6,19 @@ import (
 	"time"
 )
 
-// The transaction table: open transactions in memory, and the ids of those that
-// ended badly. It is pure; the engine calls it with the time as a value.
+// The transaction table: open transactions in memory, and the ids of those that ended
+// without leaving an event. It is pure: the engine passes the time as a value.
 //
 // A transaction moves open → committing → ended, or open → ended. Only the
-// writer ends a committing one, so commit, abort, expiry and retries racing
-// each other have one outcome, and every answer is read from here (G6).
+// writer ends a committing one, so commit, abort, expiry and retries that race have one
+// outcome, and every answer is read from here (G6).
 type txnTable struct {
 	mu       sync.Mutex
 	limits   Limits
 	open     map[TxnID]*txn
 	byExpiry expiryHeap
 	held     int                   // bytes of all open transactions: what they staged and read
-	finished *cache[TxnID, ending] // aborted and expired ids
+	finished *cache[TxnID, ending] // by id, those that left no event
 }
 
 type txn struct {
@@ -28,7 +28,7 @@ type txn struct {
 	order    []string // record prefixes in the order first staged
 	writes   map[string]*Write
 	expected []KeyPrecondition
-	bytes    int                // of names and values, by which its event is bounded
+	bytes    int                // of names and values, which bound its event
 	held     int                // bytes of memory, about: writes, conditions and reads
 	reads    map[string]Version // record prefix -> version seen
 	ranges   []readRange
@@ -36,8 +36,8 @@ type txn struct {
 	heapAt   int
 }
 
-// readRange is a stretch of one agent's keys that a transaction scanned.
-// last == "" with open set means: to the end of the prefix.
+// readRange is an interval of one agent's keys that a transaction scanned: those with
+// the prefix that are within the bounds.
 type readRange struct {
 	agent       AgentName
 	prefix      string
@@ -49,15 +49,15 @@ func (r *readRange) contains(key string) bool {
 		(r.first == "" || key >= r.first) && (r.last == "" || key <= r.last)
 }
 
-// ending is how a transaction that did not commit ended.
+// ending is how a transaction ended that left no event.
 type ending struct {
 	state  TxnState
 	err    error        // why its commit failed; nil: it was aborted or expired
 	result CommitResult // of a commit without writes, which leaves no event
-	begun  bool         // Begin made the id, so that no Transact may have it
+	begun  bool         // Begin made the id, so no Transact may use it
 }
 
-// answer is what every later call for the transaction is told.
+// answer is the answer to every later call for the transaction.
 func (e ending) answer(id TxnID) error {
 	switch {
 	case e.err != nil:
@@ -116,7 +116,7 @@ func txnNotFound(id TxnID) error {
 	return failf(ErrTxnNotFound, "transaction %s is not known: it never began here, or the daemon restarted since", id)
 }
 
-// stage adds w to an open transaction, in place of an earlier write of its key.
+// stage adds w to an open transaction. It replaces an earlier write of the same key.
 func (t *txnTable) stage(id TxnID, now time.Time, w Write) error {
 	prefix := string(recordPrefix(w.Name))
 	t.mu.Lock()
@@ -141,7 +141,7 @@ func (t *txnTable) stage(id TxnID, now time.Time, w Write) error {
 	if old != nil {
 		held -= heldByWrite(old, prefix)
 	}
-	if w.Expected != nil { // each is kept, also of a key that is written again
+	if w.Expected != nil { // every precondition counts, also if the key is written again
 		held += nameBytes(w.Name) + entryBytes
 	}
 	if err := t.holdLocked(x, held); err != nil {
@@ -162,8 +162,8 @@ func (t *txnTable) stage(id TxnID, now time.Time, w Write) error {
 	return nil
 }
 
-// holdLocked counts n more bytes that x holds, within what all may hold together.
-// finishLocked, through which every transaction ends, gives them back.
+// holdLocked counts n more bytes that x holds, within the limit for all transactions
+// together. finishLocked, through which every transaction ends, returns them.
 func (t *txnTable) holdLocked(x *txn, n int) error {
 	if n > 0 && t.held+n > t.limits.StagedBytes {
 		return limitErr("bytes staged and read by all open transactions", t.held+n, t.limits.StagedBytes)
@@ -173,8 +173,8 @@ func (t *txnTable) holdLocked(x *txn, n int) error {
 	return nil
 }
 
-// entryBytes is about what an entry of a write or read set takes in memory beside
-// its names and value: a small write takes many times its text.
+// entryBytes is about what an entry of a write or read set takes in memory besides its
+// names and value: a small write takes many times its text.
 const entryBytes = 192
 
 func nameBytes(n RecordName) int { return len(n.Namespace) + len(n.Agent) + len(n.Key) }
@@ -183,13 +183,13 @@ func heldByWrite(w *Write, prefix string) int {
 	return nameBytes(w.Name) + len(prefix) + len(w.Value) + entryBytes
 }
 
-// writeBytes is what a write counts towards the limits: its value in the larger of
-// the encodings it is known in, for whoever sent it must be able to replay it.
+// writeBytes is what a write counts towards the limits: its value in the larger of the
+// encodings that it is known in, so that the client that sent it can replay it.
 func writeBytes(w *Write) int {
 	return nameBytes(w.Name) + max(len(w.Value), w.SentBytes)
 }
 
-// own returns what the transaction itself staged under prefix, and its snapshot.
+// own returns the write that the transaction staged under prefix, and its snapshot.
 func (t *txnTable) own(id TxnID, now time.Time, prefix string) (snapshot CommitTS, w *Write, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -216,7 +216,8 @@ func (t *txnTable) ownIn(id TxnID, now time.Time, r readRange) (snapshot CommitT
 	return x.snapshot, ws, nil
 }
 
-// didRead adds to the read set. A transaction that has ended meanwhile is told so.
+// didRead adds a key, or a range if r is set, to the read set. It fails if the transaction
+// has ended meanwhile.
 func (t *txnTable) didRead(id TxnID, now time.Time, prefix string, v Version, r *readRange) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -225,7 +226,7 @@ func (t *txnTable) didRead(id TxnID, now time.Time, prefix string, v Version, r 
 		return err
 	}
 	if _, again := x.reads[prefix]; again && r == nil {
-		return nil // of one snapshot, so the version is the same
+		return nil // read at the same snapshot, so the version is the same
 	}
 	if n := len(x.reads) + len(x.ranges); n >= t.limits.TxnReads {
 		return limitErr("reads of a transaction", n+1, t.limits.TxnReads)
@@ -248,8 +249,8 @@ func (t *txnTable) didRead(id TxnID, now time.Time, prefix string, v Version, r 
 	return nil
 }
 
-// startCommit hands an open transaction to the writer. When it is committing
-// already the ticket that every retry waits for is returned and x is nil.
+// startCommit hands an open transaction to the caller to commit. If it is committing
+// already, x is nil and wait is the ticket that every retry waits for.
 func (t *txnTable) startCommit(id TxnID, now time.Time, tk *ticket) (x *txn, wait *ticket, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -265,7 +266,7 @@ func (t *txnTable) startCommit(id TxnID, now time.Time, tk *ticket) (x *txn, wai
 	return x, tk, nil
 }
 
-// reopen undoes startCommit when nothing was decided.
+// reopen undoes startCommit if nothing was decided.
 func (t *txnTable) reopen(id TxnID) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -275,7 +276,7 @@ func (t *txnTable) reopen(id TxnID) {
 	}
 }
 
-// committing is the ticket of a transaction that the writer has; nil of any other.
+// committing returns the ticket of a committing transaction; nil for any other.
 func (t *txnTable) committing(id TxnID) *ticket {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -285,8 +286,8 @@ func (t *txnTable) committing(id TxnID) *ticket {
 	return nil
 }
 
-// finish ends a transaction. One that left an event is forgotten here: its
-// outcome stands in the store.
+// finish ends a transaction. The table forgets one that left an event: its outcome is in
+// the store.
 func (t *txnTable) finish(id TxnID, end ending) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -304,8 +305,8 @@ func (t *txnTable) finishLocked(id TxnID, end ending) {
 	}
 }
 
-// abort ends an open transaction and tells its state then, TxnNeverSeen when the
-// table knows nothing of it. While it is committing wait is set: that decides.
+// abort ends an open transaction and returns its new state, or TxnNeverSeen if the table
+// does not know it. If it is committing, wait is the ticket that decides.
 func (t *txnTable) abort(id TxnID, now time.Time) (known TxnState, wait *ticket) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -323,7 +324,7 @@ func (t *txnTable) abort(id TxnID, now time.Time) (known TxnState, wait *ticket)
 	return TxnAborted, nil
 }
 
-// state tells what the table knows of an id; TxnNeverSeen when nothing.
+// state returns what the table knows of an id; TxnNeverSeen if nothing.
 func (t *txnTable) state(id TxnID, now time.Time) TxnOutcome {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -335,8 +336,8 @@ func (t *txnTable) state(id TxnID, now time.Time) TxnOutcome {
 	return TxnOutcome{State: end.state, Result: end.result}
 }
 
-// begun reports whether an id is one that Begin made, as far as is remembered.
-// While that transaction is committing wait is set: it decides.
+// begun reports whether Begin made an id, as far as the table remembers. If the
+// transaction is committing, wait is the ticket that decides.
 func (t *txnTable) begun(id TxnID, now time.Time) (begun bool, wait *ticket) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -354,7 +355,7 @@ func (t *txnTable) count() int {
 	return len(t.open)
 }
 
-// expire aborts what has reached its deadline.
+// expire aborts transactions that have reached their deadline.
 func (t *txnTable) expire(now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -390,7 +391,7 @@ func (h *expiryHeap) Push(x any) {
 func (h *expiryHeap) Pop() any {
 	old := *h
 	t := old[len(old)-1]
-	old[len(old)-1] = nil // the array lives on, and must not hold what it staged
+	old[len(old)-1] = nil // the array stays, and must not keep the transaction alive
 	*h = old[:len(old)-1]
 	return t
 }

@@ -2,11 +2,11 @@ package engine
 
 import "context"
 
-// Reads inside a transaction: its snapshot under its own writes. What was read
-// is remembered and must still hold at commit.
+// Reads inside a transaction: its snapshot under its own writes. What was read must
+// still hold at commit.
 
-// TxnGet reads a record inside a transaction. One that the transaction itself
-// wrote has version 0: it gets one at commit.
+// TxnGet reads a record inside a transaction. A record that the transaction wrote has
+// version 0 until the commit.
 func (e *Engine) TxnGet(id TxnID, name RecordName) (Record, CommitTS, error) {
 	if err := checkTxnID(id); err != nil {
 		return Record{}, 0, err
@@ -34,8 +34,8 @@ func (w *Write) record() Record {
 	return Record{Name: w.Name, Exists: !w.Tombstone, Value: w.Value}
 }
 
-// TxnScan is Scan inside a transaction. The stretch of keys that it covered must
-// not change until the commit, not even by a key that is new.
+// TxnScan is Scan inside a transaction. The interval of keys that it covered must not
+// change before the commit, not even by a new key.
 func (e *Engine) TxnScan(ctx context.Context, id TxnID, o ScanOptions) (records []Record, more bool, at CommitTS, err error) {
 	if err := checkTxnID(id); err != nil {
 		return nil, false, 0, err
@@ -56,7 +56,7 @@ func (e *Engine) TxnScan(ctx context.Context, id TxnID, o ScanOptions) (records 
 	return records, more, at, e.txns.didRead(id, e.now(), "", 0, &r)
 }
 
-// scanned is the stretch of keys that a page tells something about.
+// scanned returns the bounds of the interval of keys that a page covers.
 func scanned(o *ScanOptions, records []Record, more bool) (first, last string) {
 	end := ""
 	if more {
@@ -68,7 +68,7 @@ func scanned(o *ScanOptions, records []Record, more bool) (first, last string) {
 	return o.After, end
 }
 
-// mergedScan lays own writes, in scan order, over the snapshot.
+// mergedScan merges own writes, in scan order, into the snapshot's records.
 func (s Snapshot) mergedScan(o *ScanOptions, own []*Write) (records []Record, more bool, err error) {
 	c, err := s.cursor(o)
 	if err != nil {
@@ -93,7 +93,7 @@ func (s Snapshot) mergedScan(o *ScanOptions, own []*Write) (records []Record, mo
 			}
 		}
 		if rec.Exists {
-			next := rec.weight()
+			next := rec.size()
 			if o.Page.full(len(records), size, next) {
 				more = true
 				break

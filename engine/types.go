@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// CommitTS is a place in the total order of commits (G3): logical, dense, from
-// 1. Zero stands before the first commit.
+// CommitTS is a place in the total order of commits (G3): logical, dense, from 1. Zero
+// is before the first commit.
 type CommitTS uint64
 
 // Version counts the writes and deletes of one key: 1, 2, 3…
@@ -58,20 +58,20 @@ type HeadPrecondition struct {
 	Expected CommitTS // 0: no commit
 }
 
-// Conditions is what a commit carries beside its writes.
+// Conditions is what a commit carries besides its writes.
 type Conditions struct {
 	Keys     []KeyPrecondition
 	Heads    []HeadPrecondition
 	Metadata map[string]string // provenance, returned by replay, watch and history
 }
 
-// KeyVersion says which version a key got.
+// KeyVersion is the version that a commit gave a key.
 type KeyVersion struct {
 	Name    RecordName
 	Version Version
 }
 
-// CommitResult is what a commit answers, the first time and every later one (G6).
+// CommitResult is the answer to a commit, the first time and every later one (G6).
 type CommitResult struct {
 	CommitTS   CommitTS
 	CommitTime time.Time
@@ -88,7 +88,7 @@ type Record struct {
 	CommitTime time.Time
 }
 
-// Event is a commit as read from the log, cut down to what was asked for.
+// Event is a commit as read from the log, reduced to what the Filter selects.
 type Event struct {
 	CommitTS   CommitTS
 	CommitTime time.Time
@@ -105,7 +105,7 @@ type EventOp struct {
 	Value     []byte
 }
 
-// TxnState is what became of a transaction.
+// TxnState is the state of a transaction.
 type TxnState int
 
 const (

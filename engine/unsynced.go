@@ -12,20 +12,20 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// Running without syncs (Options.NoSync). A commit is written to the operating
-// system before it is acknowledged, so the death of the process loses nothing; only
-// the machine's can, and then only the newest commits. Three things see to that:
+// Running without syncs (Options.NoSync). A commit is written to the operating system
+// before it is acknowledged, so a crash of the process loses nothing. A crash of the
+// machine can lose the newest commits, and only those. Three things see to that:
 //
-//   - Pebble commits as ever, and waits for the sync of its log; lazyFS makes that
-//     sync do nothing. Pebble's own NoSync would leave commits in the process.
-//   - A log is really synced when it is closed. Pebble closes one before it begins
-//     the next, or flushes what the log holds, so at most the newest is unsynced: a
-//     prefix of the commits survives, never a later one without an earlier.
-//   - A mark in the data directory says that it runs so, from which commit on. With
-//     it a log that ends before what the witness saw is not damage, and neither is a
-//     log that the loss of power has left with a hole: it ends there (prefixFS).
+//   - Pebble commits as usual and waits for the sync of its log; lazyFS makes that sync
+//     do nothing. Pebble's own NoSync would leave commits in the memory of the process.
+//   - A log is synced when it is closed. Pebble closes a log before it begins the next or
+//     flushes its content, so at most the newest log is unsynced: a prefix of the commits
+//     survives, never a later one without an earlier one.
+//   - A mark in the data directory says since which commit the store runs without syncs.
+//     With it, a log that ends before a commit that the witness names is not corrupt, and
+//     a log in which a crash left a hole ends there (prefixFS).
 
-// unsyncedName is the mark's file. It is there from before the first commit that is
+// unsyncedName is the mark's file. It exists from before the first commit that is
 // acknowledged without a sync until everything is durable again.
 const unsyncedName = "unsynced"
 
@@ -36,8 +36,8 @@ func encodeUnsynced(m mark) []byte {
 	return fmt.Appendf(nil, "%schecksum %08x\n", text, crc32.Checksum([]byte(text), castagnoli))
 }
 
-// readUnsynced returns the commit up to which everything was durable when the store
-// last began to run without syncs, or nil when all of it is.
+// readUnsynced returns the commit up to which everything was durable when the store last
+// began to run without syncs, or nil if everything is durable.
 func readUnsynced(fs vfs.FS, dir string) (*mark, error) {
 	data, err := readFile(fs, fs.PathJoin(dir, unsyncedName))
 	if data == nil || err != nil {
@@ -60,8 +60,8 @@ func writeUnsynced(fs vfs.FS, dir string, m mark) error {
 	return writeFileAtomic(fs, fs.PathJoin(dir, unsyncedName), encodeUnsynced(m))
 }
 
-// removeUnsynced takes the mark away for good. Without the sync a crash could bring
-// it back, and with it excuse a real loss.
+// removeUnsynced removes the mark durably. Without the sync a crash could bring it back,
+// and it would then excuse a real loss.
 func removeUnsynced(fs vfs.FS, dir string) error {
 	if err := fs.Remove(fs.PathJoin(dir, unsyncedName)); err != nil {
 		return err
@@ -107,10 +107,10 @@ func (f lazyLog) Close() error {
 	return err
 }
 
-// prefixFS shows of each log what comes before its first broken record. After a loss
-// of power that is where an unsynced log ends, whatever the system wrote out behind
-// it; Pebble, which takes it for synced, would call it damaged. A synced log that is
-// really damaged becomes a hole before the logs after it, which inspect finds.
+// prefixFS ends each log before its first broken record. After a crash of the machine an
+// unsynced log ends there, whatever the system wrote after it; Pebble, which takes the log
+// for synced, would call it corrupt. If a synced log is corrupt, what is cut off is a hole
+// before the next log, which inspect finds.
 type prefixFS struct{ vfs.FS }
 
 func (p prefixFS) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
@@ -138,12 +138,12 @@ type prefixFile struct {
 
 func (f *prefixFile) Read(b []byte) (int, error) { return f.rest.Read(b) }
 
-// goodPrefix is the size of the records that can be read from the start of a log.
+// goodPrefix returns the size of the records that can be read from the start of a log.
 func goodPrefix(f io.Reader, base string) (size int64, err error) {
 	stem, _, _ := strings.Cut(strings.TrimSuffix(base, ".log"), "-")
 	number, err := strconv.ParseUint(stem, 10, 64)
 	if err != nil {
-		return 0, nil // not one of Pebble's, which will not read it either
+		return 0, nil // not one of Pebble's logs: Pebble will not read it either
 	}
 	in := &errReader{r: f}
 	logs := numbered(record.NewReader, in, number)
@@ -154,7 +154,7 @@ func goodPrefix(f io.Reader, base string) (size int64, err error) {
 			_, err = io.Copy(io.Discard, r)
 		}
 		if in.err != nil {
-			return 0, in.err // the disk failed, which says nothing about the log
+			return 0, in.err // the disk failed, so the log may be right
 		}
 		if err != nil {
 			return size, nil
@@ -162,7 +162,7 @@ func goodPrefix(f io.Reader, base string) (size int64, err error) {
 	}
 }
 
-// errReader remembers an error of the reader below that is not its end.
+// errReader remembers an error of its reader that is not io.EOF.
 type errReader struct {
 	r   io.Reader
 	err error
@@ -176,7 +176,7 @@ func (e *errReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// numbered calls open with a number of a type of Pebble's that has no name outside.
+// numbered calls open with a number of a type that Pebble does not export.
 func numbered[N ~uint64](open func(io.Reader, N) *record.Reader, r io.Reader, number uint64) *record.Reader {
 	return open(r, N(number))
 }

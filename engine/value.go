@@ -7,22 +7,21 @@ import (
 	"unicode/utf8"
 )
 
-// A value is one JSON object, kept as the text it was sent as. CheckValue reads
-// it once, front to back, and builds no tree: a value of 1 MiB would become tens
-// of MiB of small objects. The only thing remembered on the way are the places
-// of the keys of the objects that are open, so that a duplicate is noticed.
+// A value is one JSON object, kept as the text that was sent. CheckValue reads it once,
+// front to back, and builds no tree: a value of 1 MiB would become tens of MiB of small
+// objects. It remembers only where the keys of the open objects are, to find duplicates.
 
-// MaxValueDepth is how many objects and arrays may stand inside each other in a
-// value, the outermost counted. A Python protobuf client cannot read deeper Structs.
+// MaxValueDepth is how deep objects and arrays may be nested in a value, counting the
+// outermost. A Python protobuf client cannot read deeper Structs.
 const MaxValueDepth = 28
 
 // maxTextBytes is a limit above all configured ones: offsets are kept in 32 bits.
 const maxTextBytes = math.MaxInt32
 
-// ValueError says why a value is refused. It is an ErrInvalid.
+// ValueError says why a value is refused. It matches ErrInvalid.
 type ValueError struct {
 	Reason string // what is wrong, without the place
-	Offset int    // of the byte where it is wrong; -1 when it is the value as a whole
+	Offset int    // of the byte where it is wrong; -1 for the value as a whole
 }
 
 func (e *ValueError) Error() string {
@@ -37,17 +36,17 @@ func (e *ValueError) Unwrap() error { return ErrInvalid }
 
 // CheckValue refuses what is not a value: one object of strict JSON (RFC 8259) of
 // at most maxBytes as sent, in UTF-8, nested at most MaxValueDepth deep, with no
-// key twice in an object and no number that is infinite as a float64. It returns
-// the text without insignificant white space and otherwise unchanged, number
-// spellings, escapes and key order included. Text that has none is returned as it
-// is, not copied; a copy has little spare capacity, so that len is what it costs.
+// key twice in an object and no number that is infinite as a float64. It returns the
+// text without insignificant white space and otherwise unchanged, including number
+// spellings, escapes and key order. Text without such white space is returned itself,
+// not a copy. A copy has little spare capacity, so len is about what it costs.
 func CheckValue(text []byte, maxBytes int) ([]byte, error) {
 	out, _, err := checkValue(text, maxBytes)
 	return out, err
 }
 
-// checkValue is CheckValue, and reports whether what it returns is surely in its
-// normal form (normalform.go), as most values are.
+// checkValue is CheckValue, and reports whether its result is certainly in normal form
+// (normalform.go), as most values are.
 func checkValue(text []byte, maxBytes int) (out []byte, normal bool, err error) {
 	if limit := min(maxBytes, maxTextBytes); len(text) > limit {
 		return nil, false, &ValueError{fmt.Sprintf("the value is %d bytes long, more than the limit of %d bytes", len(text), limit), -1}
@@ -70,15 +69,15 @@ func checkValue(text []byte, maxBytes int) (out []byte, normal bool, err error) 
 	return s.compacted(), s.normal, nil
 }
 
-// valueScanner walks over a value. Its methods start at the first byte of what
-// they are named after and leave at the byte behind it.
+// valueScanner reads a value. Each method starts at the first byte of what it is named
+// after and ends at the byte after it.
 type valueScanner struct {
 	text   []byte
 	at     int // the next byte
 	depth  int // containers open
 	keys   KeySet
-	normal bool   // what was read so far is in its normal form
-	out    []byte // text[:copied] without white space; nil: there was none so far
+	normal bool   // what was read so far is in normal form
+	out    []byte // text[:copied] without white space; nil if there was none so far
 	copied int
 }
 
@@ -86,7 +85,7 @@ func (s *valueScanner) fail(offset int, format string, args ...any) error {
 	return &ValueError{fmt.Sprintf(format, args...), offset}
 }
 
-// unexpected complains about the byte at s.at, or that the text ends there.
+// unexpected refuses the byte at s.at, or the end of the text there.
 func (s *valueScanner) unexpected(problem, missing string) error {
 	if s.at >= len(s.text) {
 		return s.fail(s.at, "the value ends where %s should be", missing)
@@ -97,12 +96,12 @@ func (s *valueScanner) unexpected(problem, missing string) error {
 	return s.fail(s.at, "%s %q", problem, s.text[s.at])
 }
 
-// expected is unexpected for a byte that is not what has to stand there.
+// expected is unexpected with the name of what should be there.
 func (s *valueScanner) expected(what string) error {
 	return s.unexpected(what+" should be where the value has", what)
 }
 
-// peek is the byte at s.at, or at the end 0, which stands nowhere in JSON.
+// peek returns the byte at s.at, or 0 at the end; 0 never occurs in JSON.
 func (s *valueScanner) peek() byte {
 	if s.at < len(s.text) {
 		return s.text[s.at]
@@ -110,7 +109,7 @@ func (s *valueScanner) peek() byte {
 	return 0
 }
 
-// space steps over insignificant white space and leaves it out of the result.
+// space skips insignificant white space and leaves it out of the result.
 func (s *valueScanner) space() {
 	if s.at < len(s.text) && s.text[s.at] > ' ' {
 		return
@@ -137,7 +136,7 @@ func (s *valueScanner) compacted() []byte {
 		return s.text
 	}
 	out := append(s.out, s.text[s.copied:]...)
-	// A megabyte of blanks round {} must not stay in memory as two bytes of value.
+	// A megabyte of blanks around {} must not stay in memory for a value of two bytes.
 	if cap(out)-len(out) > len(out)/4 {
 		out = bytes.Clone(out)
 	}
@@ -178,7 +177,7 @@ func (s *valueScanner) literal(word string) error {
 	return nil
 }
 
-// enter steps over the opening bracket.
+// enter skips the opening bracket.
 func (s *valueScanner) enter() error {
 	if s.depth == MaxValueDepth {
 		return s.fail(s.at, "the value is nested more than %d deep", MaxValueDepth)

@@ -6,31 +6,30 @@ import (
 	"unicode/utf8"
 )
 
-// KeySet notices a key that an object has twice, in a value of any encoding. It
-// belongs to one value and holds places of keys in its text, not copies. Objects
-// nest: each is opened before its first key and closed after its last, inner ones
-// first. Time and memory are linear in the number of keys, whatever keys they are.
+// KeySet finds a key that occurs twice in an object, in a value of any encoding. It
+// belongs to one value and holds the places of keys in its text, not copies. Objects
+// nest: open each before its first key and close it after its last, inner ones first.
+// Time and memory are linear in the number of keys, whatever the keys are.
 type KeySet struct {
 	text    []byte
-	decoded []byte // keys that differ from their spelling, one behind another
+	decoded []byte // keys that differ from their spelling, one after another
 	spans   []keySpan
 }
 
-// keySpan is a key. Places from len(text) on are in decoded.
+// keySpan is a key: at is where it starts in text. A start from len(text) on is in decoded.
 type keySpan struct{ at, start, end uint32 }
 
-// Up to this many keys of an object are compared one by one, which costs less
-// than hashing them.
+// Up to fewKeys keys of an object are compared one by one, which costs less than hashing.
 const fewKeys = 24
 
-// NewKeySet makes a set for keys that stand in text, which is at most 2 GiB long.
+// NewKeySet makes a set for keys in text, which is at most 2 GiB long.
 func NewKeySet(text []byte) KeySet { return KeySet{text: text} }
 
-// Open begins an object and returns what Add and Close want for it.
+// Open begins an object and returns the argument that Add and Close take for it.
 func (k *KeySet) Open() int { return len(k.spans) }
 
-// Add notes the key text[start:end] of the object opened last and reports whether
-// it is there twice already. It may leave that to Close.
+// Add adds the key text[start:end] to the object opened last and reports whether the
+// object has it already. It may leave that to Close.
 func (k *KeySet) Add(open, start, end int) (twice bool) {
 	return k.add(open, keySpan{uint32(start), uint32(start), uint32(end)})
 }
@@ -71,23 +70,23 @@ func (k *KeySet) add(open int, span keySpan) (twice bool) {
 	return false
 }
 
-// inOrder reports whether the key noted last comes after the one before it, in the
-// order of the normal form.
+// inOrder reports whether the last key comes after the one before it in the order of the
+// normal form.
 func (k *KeySet) inOrder(open int) bool {
 	n := len(k.spans)
 	return n < open+2 || compareUTF16(k.key(k.spans[n-2]), k.key(k.spans[n-1])) < 0
 }
 
-// Close ends the object opened last. When a key is there twice it returns the
-// place of the first one that repeats another.
+// Close ends the object opened last. If a key occurs twice it returns the place of the
+// first one that repeats another.
 func (k *KeySet) Close(open int) (at int, twice bool) {
 	keys := k.spans[open:]
 	k.spans = k.spans[:open]
 	if len(keys) <= fewKeys {
 		return 0, false // Add compared them all
 	}
-	// A hash table of places in keys, at most half full. The seed is a new one each
-	// time, so that nobody can choose keys that collide; nothing else depends on it.
+	// A hash table of places in keys, at most half full. The seed is new each time, so
+	// that no client can choose keys that collide; the result does not depend on it.
 	table := make([]uint32, 2<<bits.Len(uint(len(keys)-1)))
 	mask := uint64(len(table) - 1)
 	seed := maphash.MakeSeed()

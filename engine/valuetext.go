@@ -7,10 +7,10 @@ import (
 
 // The strings and numbers of a value.
 
-// isPlain: a byte of a string that stands for itself and needs no look.
+// isPlain reports whether a byte of a string stands for itself.
 func isPlain(c byte) bool { return c >= ' ' && c < utf8.RuneSelf && c != '"' && c != '\\' }
 
-// string says whether there are escapes in it.
+// string reads a string and reports whether it has escapes.
 func (s *valueScanner) string() (escaped bool, err error) {
 	text, i := s.text, s.at+1
 	for {
@@ -43,8 +43,7 @@ func (s *valueScanner) string() (escaped bool, err error) {
 	}
 }
 
-// unescape decodes the escape at text[i] and says where it ends, or what is wrong
-// with it.
+// unescape decodes the escape at text[i]. It returns the place after it, or a problem.
 func unescape(text []byte, i int) (r rune, next int, problem string) {
 	if i+1 >= len(text) {
 		return 0, 0, "an escape cut short"
@@ -105,8 +104,8 @@ func hex4(text []byte, i int) (r rune, ok bool) {
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
-// overflow is 2^1024 - 2^970, the least number that rounds to infinity as a
-// float64: its digits, and how many of them there are.
+// overflow has the digits of 2^1024 - 2^970, the least number that rounds to infinity as
+// a float64.
 const (
 	overflow = "1797693134862315807937289714053034150799341327100378269361737789804449682927647509466490179775872070963302864166" +
 		"92887910946555547851940402630657488671505820681908902000708383676273854845817711531764475730270069855571366959622842" +
@@ -114,9 +113,9 @@ const (
 	overflowDigits = len(overflow)
 )
 
-// number checks the grammar and that the number is finite as a float64. Nearly
-// always counting digits tells: above says how many there are from the first that
-// is not zero up to the decimal point.
+// number checks the grammar and that the number is finite as a float64. Counting digits
+// nearly always decides that: above is how many there are from the first that is not zero
+// up to the decimal point.
 func (s *valueScanner) number() error {
 	start := s.at
 	if s.peek() == '-' {
@@ -163,8 +162,8 @@ func (s *valueScanner) number() error {
 	return s.fail(start, "the number %s is beyond what a float64 can hold (about ±1.8e308); it is", shown)
 }
 
-// overflows compares digits with those of overflow. strconv would take tens of
-// microseconds for some numbers, of which a value can have many.
+// overflows compares digits with those of overflow. strconv takes tens of microseconds
+// for some numbers, and a value can have many of them.
 func overflows(mantissa []byte) bool {
 	n := 0 // digits seen from the first that is not zero
 	for _, c := range mantissa {
@@ -182,7 +181,7 @@ func overflows(mantissa []byte) bool {
 	return n == overflowDigits
 }
 
-// digits steps over digits and counts them.
+// digits skips digits and counts them.
 func (s *valueScanner) digits() int {
 	from := s.at
 	for s.at < len(s.text) && isDigit(s.text[s.at]) {
@@ -200,8 +199,8 @@ func leadingZeros(digits []byte) int {
 	return len(digits)
 }
 
-// exponent reads one, and takes those as equal that no digits of a text within
-// maxTextBytes can make up for.
+// exponent reads an exponent. It clamps one that is too large for the digits of a text
+// within maxTextBytes to make up for.
 func (s *valueScanner) exponent() (int64, error) {
 	s.at++ // e
 	negative := s.peek() == '-'

@@ -10,7 +10,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// Report is what Verify found on a store that is right.
+// Report is the result of Verify.
 type Report struct {
 	StoreID    string   `json:"store_id"`
 	Format     int      `json:"format"`
@@ -21,23 +21,23 @@ type Report struct {
 	Namespaces uint64   `json:"namespaces"`
 	Outcomes   uint64   `json:"outcomes"`
 	Witnessed  CommitTS `json:"witnessed"` // the last commit that the witness saw
-	// Lost counts commits that the witness saw and the log of a store that ran without
-	// syncs has not: the machine went down with them.
+	// Lost counts commits that the witness names and the log of a store that ran without
+	// syncs does not have: a crash of the machine lost them.
 	Lost      CommitTS `json:"lost,omitempty"`
 	ChainHash string   `json:"chain_hash"`
 }
 
-// Verify rebuilds the state from the log and compares it with the records, on a
-// store that nobody has open. It changes nothing. It checks, for every commit in
-// order: the hash chain, dense commit_ts, commit_time that never falls, each
-// event, and for every operation its record: version, tombstone, commit_ts and
-// the value's digest, and that the version before it is older. And the other way
-// round: that there is no record, event, outcome, agent or namespace that no
-// commit made, and that the log reaches what the witness saw. A nil error means
-// that all of it holds. progress, when not nil, is told of commits checked.
+// Verify rebuilds the state from the log and compares it with the records, on a store
+// that no process has open. It changes nothing. For every commit in order it checks the
+// hash chain, that commit_ts is dense and commit_time never falls, each event, and for
+// every operation its record: version, tombstone, commit_ts and the value's digest, and
+// that the version before it is older. It also checks that there is no record, event,
+// outcome, agent or namespace that no commit made, and that the log reaches the commits
+// that the witness names. A nil error means that all of it holds. progress, unless nil, is
+// called with the number of commits checked.
 //
 // Errors: ErrNoStore, ErrUnusable, ErrLocked, ErrFormat, ErrStorage; ErrDataLoss
-// for everything found wrong.
+// for corrupt or missing data.
 func Verify(env Env, dir string, progress func(done, total CommitTS)) (Report, error) {
 	if err := env.validate(); err != nil {
 		return Report{}, err
@@ -74,10 +74,10 @@ type verifier struct {
 	witness  string // its path
 	head     mark
 	floor    CommitTS
-	ahead    uint64 // outcomes kept below floor: their ids look younger than their commits
+	ahead    uint64 // outcomes kept up to floor: their ids look younger than their commits
 	chained  chainHash
 	bodies   [][]byte
-	// What the log implies, counted while its events and agents are walked in order.
+	// Agents and namespaces that the log implies, counted while its events are walked.
 	agents, namespaces uint64
 	lastAgent          AgentName
 	lastNamespace      string
@@ -98,8 +98,8 @@ func (v *verifier) run(ev *evidence) error {
 	if v.floor, err = readFloor(v.db); err != nil {
 		return err
 	}
-	if ev.silent(v.head) {
-		return silentWitness(v.witness)
+	if ev.witnessMissing(v.head) {
+		return missingWitness(v.witness)
 	}
 	if v.r.Lost, err = ev.check(v.db, v.head); err != nil {
 		return err
@@ -113,7 +113,7 @@ func (v *verifier) run(ev *evidence) error {
 	return v.checkNothingElse()
 }
 
-// checkLog walks the commits in order and, for each, down to its records.
+// checkLog checks the commits in order, each with its events and records.
 func (v *verifier) checkLog() error {
 	it, err := newRowIter(v.db, []byte{logTag}, []byte{logTag + 1})
 	if err != nil {
@@ -125,7 +125,7 @@ func (v *verifier) checkLog() error {
 		row, good2 := parseLogRow(it.body)
 		switch {
 		case !good || !good2:
-			it.damaged()
+			it.corrupt()
 		case ts != v.r.Commits+1:
 			it.err = failf(ErrDataLoss, "commit %d is missing from the log: %d follows %d", v.r.Commits+1, ts, v.r.Commits)
 		case row.commitTime.Before(last.commitTime):
@@ -158,7 +158,7 @@ func (v *verifier) checkCommit(ts CommitTS, row *logRow) error {
 		}
 		ev, ok := parseEventRow(body)
 		if !ok || len(ev.ops) == 0 || ev.txnID != row.txnID || !ev.commitTime.Equal(row.commitTime) {
-			return damagedRow(key, "missing, malformed or not of its commit")
+			return corruptRow(key, "missing, malformed or not of its commit")
 		}
 		v.bodies = append(v.bodies, body)
 		for j := range ev.ops {
@@ -212,7 +212,7 @@ func (v *verifier) checkOutcome(ts CommitTS, row *logRow) error {
 		v.ahead++
 		return nil
 	case ts <= v.floor && madeBy(row.txnID, row.commitTime.Add(clockSlack)):
-		// Dropped, unless the id was used again later.
+		// It was dropped; a row that is there belongs to a later use of the id.
 		return nil
 	case !found || o.commitTS != ts:
 		return failf(ErrDataLoss, "the outcome of transaction %s (commit %d) is missing or wrong", row.txnID, ts)
@@ -220,8 +220,8 @@ func (v *verifier) checkOutcome(ts CommitTS, row *logRow) error {
 	return nil
 }
 
-// checkNothingElse counts what no commit made. Every operation was matched with
-// a record of its own above, so equal counts mean equal sets.
+// checkNothingElse finds rows that no commit made. checkLog matched every operation with
+// a record of its own, so equal counts mean equal sets.
 func (v *verifier) checkNothingElse() error {
 	var events, meta uint64
 	steps := []struct {
@@ -273,12 +273,12 @@ func (v *verifier) countRows(tag byte, count *uint64, check func(key, body []byt
 	return it.close()
 }
 
-// checkEventOfCommit runs over events in key order: agent by agent, oldest
-// first, so that the first event of each is where the agent must be listed.
+// checkEventOfCommit checks that an event belongs to a commit. It is called in key order,
+// agent by agent and oldest first, so the first event of an agent is its first commit.
 func (v *verifier) checkEventOfCommit(key, _ []byte) error {
 	a, ts, ok := splitEventKey(key)
 	if !ok || ts == 0 || ts > v.r.Commits {
-		return damagedRow(key, "an event of no commit")
+		return corruptRow(key, "an event of no commit")
 	}
 	row, err := readLogRow(v.db, ts)
 	if err != nil {
@@ -293,10 +293,10 @@ func (v *verifier) checkEventOfCommit(key, _ []byte) error {
 			return v.checkFirst(a, ts)
 		}
 	}
-	return damagedRow(key, "an event that its commit does not name")
+	return corruptRow(key, "an event that its commit does not name")
 }
 
-// checkFirst looks for the row that lists an agent, given its first event.
+// checkFirst checks the row that lists an agent, given its first commit.
 func (v *verifier) checkFirst(a AgentName, ts CommitTS) error {
 	v.agents++
 	key := agentPrefix(agentTag, a)
@@ -305,7 +305,7 @@ func (v *verifier) checkFirst(a AgentName, ts CommitTS) error {
 		return err
 	}
 	if first, n := binary.Uvarint(body); n <= 0 || CommitTS(first) != ts {
-		return damagedRow(key, "missing, or not the agent's first commit")
+		return corruptRow(key, "missing, or not the agent's first commit")
 	}
 	return nil
 }
@@ -313,7 +313,7 @@ func (v *verifier) checkFirst(a AgentName, ts CommitTS) error {
 func (v *verifier) checkAgent(key, _ []byte) error {
 	var a AgentName
 	if rest, ok := splitNames(key, agentTag, &a.Namespace, &a.Agent); !ok || len(rest) != 0 {
-		return damagedRow(key, "malformed")
+		return corruptRow(key, "malformed")
 	}
 	if a.Namespace != v.lastNamespace {
 		v.lastNamespace = a.Namespace
@@ -327,9 +327,9 @@ func (v *verifier) checkNamespace(key, body []byte) error {
 	rest, ok := splitNames(key, namespaceTag, &ns)
 	first, n := binary.Uvarint(body)
 	if !ok || len(rest) != 0 || n <= 0 {
-		return damagedRow(key, "malformed")
+		return corruptRow(key, "malformed")
 	}
-	// Its agents' rows have been held to their events above.
+	// The rows of its agents were compared with their events above.
 	prefix := appendNames(nil, agentTag, ns)
 	it, err := newRowIter(v.db, prefix, successor(prefix))
 	if err != nil {
@@ -344,20 +344,20 @@ func (v *verifier) checkNamespace(key, body []byte) error {
 		return err
 	}
 	if least != first {
-		return damagedRow(key, "not the first commit of the namespace")
+		return corruptRow(key, "not the first commit of the namespace")
 	}
 	return nil
 }
 
-// checkMeta knows the meta rows that there are.
+// checkMeta refuses unknown meta rows.
 func (v *verifier) checkMeta(key, _ []byte) error {
 	if !bytes.Equal(key, []byte{metaTag, 'f'}) && !bytes.Equal(key, floorKey) {
-		return damagedRow(key, "a meta row that nobody wrote")
+		return corruptRow(key, "a meta row that nobody wrote")
 	}
 	return nil
 }
 
-// checkTags looks for rows between those of the tags that there are.
+// checkTags refuses rows with unknown tags.
 func (v *verifier) checkTags() error {
 	lower := []byte{0}
 	for _, tag := range []byte{agentTag, eventTag, logTag, metaTag, namespaceTag, recordTag, outcomeTag, math.MaxUint8} { // in byte order
@@ -366,7 +366,7 @@ func (v *verifier) checkTags() error {
 			return err
 		}
 		if it.it.First() {
-			it.err = damagedRow(it.key(), "a row that nobody wrote")
+			it.err = corruptRow(it.key(), "a row that nobody wrote")
 		}
 		if err := it.close(); err != nil {
 			return err

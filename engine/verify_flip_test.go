@@ -264,7 +264,7 @@ func (v *verdicts) open(t *testing.T, sp *specimen, h harm) {
 }
 
 // TestFirstLogIsLeftBehind: the first log that Pebble makes for a store cannot be
-// told damaged from ended (TestPebbleDamagedWAL), so no commit is ever in it, and
+// told damaged from ended (TestPebbleCorruptWAL), so no commit is ever in it, and
 // damage in a log is Pebble's to say where it can.
 func TestFirstLogIsLeftBehind(t *testing.T) {
 	d := simdisk.NewDisk(simdisk.DiskOptions{Seed: 1})
@@ -308,9 +308,9 @@ func TestHoleIsNoticed(t *testing.T) {
 	t.Logf("open %+v", opened)
 }
 
-// TestDamageIsNoticed changes bytes of, cuts and removes every file of stores in
+// TestCorruptionIsNoticed changes bytes of, cuts and removes every file of stores in
 // every state.
-func TestDamageIsNoticed(t *testing.T) {
+func TestCorruptionIsNoticed(t *testing.T) {
 	for _, sp := range specimens(t) {
 		start := time.Now()
 		verifyPerFile, openPerFile, losses := 4, 1, 6

@@ -5,20 +5,20 @@ import (
 	"sync"
 )
 
-// MarkEvery is how many commits may pass before a Watch is woken although none of
-// them was for it, so that it can move its cursor past them.
+// MarkEvery is how many commits that do not concern a Watch may pass before it is woken,
+// so that it can move its cursor.
 const MarkEvery = 256
 
-// Watch follows what is published. It is woken by the commits that its filter names
-// the agents of, not by all: with a thousand watches each commit would else cost its
-// writer a thousand looks into the log.
+// Watch follows published commits. A commit wakes only the watches whose filter names one
+// of its agents: otherwise, with a thousand watches, each commit would cost a thousand
+// reads of the log.
 type Watch struct {
 	e     *Engine
 	about AgentName
 	armed <-chan struct{}
 }
 
-// Watch begins to follow the commits that f may match. Close it.
+// Watch begins to follow the commits that f may match. The caller must Close it.
 func (e *Engine) Watch(f Filter) (*Watch, error) {
 	if err := f.normalize(); err != nil {
 		return nil, err
@@ -31,15 +31,15 @@ func (e *Engine) Watch(f Filter) (*Watch, error) {
 	return w, nil
 }
 
-// Published is how far there is something to look at. What is published from then
-// on, and w may want, ends the next Wait.
+// Published returns the last commit to read up to. A commit published after the call, and
+// of interest to w, ends the next Wait.
 func (w *Watch) Published() CommitTS {
-	// Before the look: a commit in between must end the wait.
+	// First: a commit in between must end the wait.
 	w.armed = w.e.watches.wait(w.about)
 	return w.e.Published()
 }
 
-// Wait waits until there is something to look at past what Published told.
+// Wait waits for a commit of interest after the one that Published returned.
 func (w *Watch) Wait(ctx context.Context) error {
 	if f := w.e.failed.Load(); f != nil {
 		return f
@@ -53,11 +53,11 @@ func (w *Watch) Wait(ctx context.Context) error {
 	return nil
 }
 
-// Close ends it.
+// Close ends the watch.
 func (w *Watch) Close() { w.e.watches.remove(w.about) }
 
-// watches are the open ones by what they are about: an agent, a whole namespace (the
-// agent is empty) or everything (both are).
+// watches are the open watches by topic: an agent, a whole namespace (the agent is empty)
+// or everything (both are empty).
 type watches struct {
 	mu     sync.Mutex
 	topics map[AgentName]*topic
@@ -65,7 +65,7 @@ type watches struct {
 
 type topic struct {
 	watches int
-	changed chan struct{} // nil while nobody waits
+	changed chan struct{} // nil while no watch waits
 }
 
 func (w *watches) add(about AgentName) {
@@ -101,7 +101,7 @@ func (w *watches) wait(about AgentName) <-chan struct{} {
 	return t.changed
 }
 
-// wake ends the waits for commits, which are published by now.
+// wake ends the waits for commits. They are published.
 func (w *watches) wake(commits []*commit) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

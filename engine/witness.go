@@ -8,27 +8,27 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// The witness stands beside the store and says how far the log went. Pebble
-// opens without a word when the tail of its WAL is damaged or missing; the
-// witness is what notices (G8).
+// The witness is a file beside the store that names the last commits of the log. Pebble
+// opens without an error when the end of its WAL is corrupt or missing; the witness shows
+// that (G8).
 //
-// It is four slots, each of one sector, in two pairs, and each pair is written in
-// turn, so that a torn write spoils an older word only. A slot is written after the
-// sync of the commits that it names and before they are acknowledged: it never names
-// more than is durable, but in a store that runs without syncs (unsynced.go). The
-// first pair is not synced by itself, which a crash of the process does not need and
-// a loss of power can turn into an older, still true, word, or none. The second pair
-// is written only now and then, and synced each time: whatever happens, one of the
-// two is whole. A witness without any word is one that somebody has harmed.
+// It has four slots, each of one sector, in two pairs. The slots of a pair are written
+// alternately, so that a torn write destroys the older one only. A slot is written after
+// the sync of the commit that it names and before the commit is acknowledged: it never
+// names a commit that is not durable, except in a store that runs without syncs
+// (unsynced.go). The first pair is written at every step and not synced. A crash of the
+// process needs no sync, and after a crash of the machine its slots are older, which is
+// still true, or invalid. The second pair is written seldom and synced each time, so that
+// one of its slots is valid after any crash. A witness without a valid slot is corrupt.
 type witness struct {
 	file   vfs.File
 	turn   uint64
 	synced uint64 // turns of the second pair
-	last   mark   // recorded
+	last   mark   // the last one recorded
 	dirty  int    // commits since the file was synced
 }
 
-// A mark is a place in the log with the chain's hash there.
+// A mark is a commit of the log with the hash chain's value there.
 type mark struct {
 	ts   CommitTS
 	hash chainHash
@@ -62,16 +62,16 @@ func parseSlot(b []byte) (m mark, turn uint64, ok bool) {
 	return m, turn, true
 }
 
-// testimony is what a witness file says.
-type testimony struct {
-	marks  []mark // of every good slot; a bad one may be a torn write, and others speak
-	turn   uint64 // the latest
-	synced uint64 // the latest of the second pair; 0: it has no good slot
+// witnessContent is the content of a witness file.
+type witnessContent struct {
+	marks  []mark // of every valid slot; an invalid one may be a torn write
+	turn   uint64 // the latest of the first pair
+	synced uint64 // the latest of the second pair; 0: it has no valid slot
 	exists bool
 	blank  bool // nothing was ever written to it
 }
 
-func readWitness(fs vfs.FS, path string) (t testimony, err error) {
+func readWitness(fs vfs.FS, path string) (t witnessContent, err error) {
 	data, err := readFile(fs, path)
 	if err != nil {
 		return t, err
@@ -96,18 +96,18 @@ func readWitness(fs vfs.FS, path string) (t testimony, err error) {
 	return t, nil
 }
 
-// makeWitness replaces the file by one in which every slot says m.
+// makeWitness replaces the file by one in which every slot names m.
 func makeWitness(fs vfs.FS, path string, m mark) error {
 	file := make([]byte, 3*slotStride+slotSize)
 	for i := range 4 {
-		// Turn 1 belongs into slot 1 of a pair, turn 2 into slot 0.
+		// Turn 1 belongs in slot 1 of a pair, turn 2 in slot 0.
 		copy(file[i*slotStride:], m.appendSlot(nil, 2-uint64(i%2)))
 	}
 	return writeFileAtomic(fs, path, file)
 }
 
 // openWitness opens the file that t was read from.
-func openWitness(fs vfs.FS, path string, t testimony, last mark) (*witness, error) {
+func openWitness(fs vfs.FS, path string, t witnessContent, last mark) (*witness, error) {
 	f, err := fs.OpenReadWrite(path, vfs.WriteCategoryUnspecified)
 	if err != nil {
 		return nil, err
@@ -129,7 +129,7 @@ func (w *witness) record(m mark, commits int) error {
 	return w.sync()
 }
 
-// sync writes what was recorded into the older slot of the second pair, for good.
+// sync writes the last recorded mark into the older slot of the second pair, durably.
 func (w *witness) sync() error {
 	w.dirty = 0
 	w.synced++
@@ -139,7 +139,7 @@ func (w *witness) sync() error {
 	return w.file.SyncData()
 }
 
-// write writes m, as the word of some turn, into the pair that begins with a slot.
+// write writes m with its turn into the pair that begins at slot pair.
 func (w *witness) write(turn uint64, pair int64, m mark) error {
 	slot := m.appendSlot(make([]byte, 0, slotSize), turn)
 	_, err := w.file.WriteAt(slot, (pair+int64(turn%2))*slotStride)

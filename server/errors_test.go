@@ -107,7 +107,7 @@ func TestMappingIsExhaustive(t *testing.T) {
 	}
 }
 
-// wireTable is the base contract's, from wire.md.
+// wireTable is the base contract's, from docs/CONTRACT.md.
 var wireTable = map[pb.ErrorCode]codes.Code{
 	pb.ErrorCode_INVALID_REQUEST: codes.InvalidArgument, pb.ErrorCode_TXN_NOT_FOUND: codes.NotFound,
 	pb.ErrorCode_TXN_EXPIRED: codes.DeadlineExceeded, pb.ErrorCode_TXN_ALREADY_COMMITTED: codes.FailedPrecondition,

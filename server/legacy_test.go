@@ -23,7 +23,7 @@ import (
 
 // legacy is a client of the base contract that was built without our stubs: it
 // asks the daemon for its contract (reflection), speaks in dynamic messages, and
-// touches no field that wire.md does not have.
+// touches no field that docs/CONTRACT.md adds to it.
 type legacy struct {
 	t       *testing.T
 	conn    *grpc.ClientConn
@@ -66,7 +66,7 @@ func newLegacy(t *testing.T, conn *grpc.ClientConn) *legacy {
 	return l
 }
 
-// baseContract is wire.md's tables in short: each message with its fields.
+// baseContract is the base contract of docs/CONTRACT.md in short: each message with its fields.
 func baseContract() map[string][]string {
 	fields := map[string]string{
 		"HealthRequest": "", "HealthResponse": "status", "VersionRequest": "", "VersionResponse": "version git_sha",
@@ -205,7 +205,7 @@ func (l *legacy) fails(method, json string, code codes.Code, detail int32) {
 	}
 }
 
-// TestLegacyClient drives the whole base contract (acceptance 3 of issue 2).
+// TestLegacyClient drives the whole base contract (docs/CONTRACT.md).
 func TestLegacyClient(t *testing.T) {
 	r := newRig(t)
 	l := newLegacy(t, r.conn)

@@ -1,4 +1,5 @@
-// Package interrupt says which signals end a command.
+// Package interrupt says which signals end a command. The daemon and the tools share it,
+// so that Ctrl-C and a background shell mean the same to all of them.
 package interrupt
 
 import (
@@ -7,10 +8,9 @@ import (
 	"syscall"
 )
 
-// Signals are SIGTERM and, unless whoever started the program has had it ignored, SIGINT.
-// A shell does that for what it runs in the background, and nohup for what is to go on when
-// its terminal is gone: an interrupt is then meant for others. To be notified of it would
-// end that.
+// Signals returns SIGTERM and, unless the program was started with it ignored, SIGINT. A
+// shell ignores SIGINT for commands in the background: an interrupt is then meant for
+// others, and to be notified of it would end that.
 func Signals() []os.Signal {
 	if signal.Ignored(syscall.SIGINT) {
 		return []os.Signal{syscall.SIGTERM}

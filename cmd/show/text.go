@@ -1,5 +1,9 @@
-// Package show is how the tools show what strangers wrote: names, values, commits. A
-// commit looks the same wherever it is looked at.
+// Package show prints names, values and commits for the command line tools, so that a
+// commit looks the same in all of them.
+//
+// What a client wrote never reaches a terminal as it is: it may hold escape sequences,
+// line breaks and characters that reorder text. Quote, Printable and AppendJSON escape
+// it, and a tool prints through a Writer, which escapes what is left.
 package show
 
 import (
@@ -9,10 +13,7 @@ import (
 	"unicode/utf8"
 )
 
-// Nothing that a stranger wrote reaches the terminal as it is: names and values
-// may hold escape sequences, line breaks and characters that reorder text.
-
-// Quote shows a name: as it is when it is plain, otherwise as a Go string.
+// Quote returns a name as it is if it is plain, otherwise as a Go string.
 func Quote(name string) string {
 	plain := name != "" && name[0] != '-' && !climbs(name) && utf8.ValidString(name) && !strings.ContainsFunc(name, func(r rune) bool {
 		return r == ' ' || r == '"' || r == '\\' || !unicode.IsPrint(r)
@@ -33,8 +34,8 @@ func climbs(name string) bool {
 	return false
 }
 
-// Printable shows a message: line breaks stay, everything else that is not
-// Printable is escaped.
+// Printable escapes every character of a message that is not printable, except line
+// breaks.
 func Printable(s string) string {
 	var b strings.Builder
 	for i, r := range s {
@@ -111,7 +112,7 @@ func Cut(s string, width int) string {
 	return s
 }
 
-// Columns is the room that text takes on a terminal.
+// Columns is the number of columns that text takes on a terminal.
 func Columns(s string) (n int) {
 	for _, r := range s {
 		n += columnsOf(r)
@@ -119,8 +120,8 @@ func Columns(s string) (n int) {
 	return n
 }
 
-// columnsOf knows the broad ranges of wide characters; a terminal that disagrees
-// about a rare one shows a line that is a little too long.
+// columnsOf knows the large ranges of wide characters. On a terminal that differs about a
+// rare one, a line is a little too long.
 func columnsOf(r rune) int {
 	switch {
 	case unicode.In(r, unicode.Mn, unicode.Me):

@@ -155,7 +155,7 @@ func TestTLSAndToken(t *testing.T) {
 	}
 }
 
-// The variables of wire.md, as existing deployments set them.
+// The variables of docs/CONTRACT.md, as existing deployments set them.
 func TestWireEnvironment(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "from-env")
 	d := launch(t, []string{"STATEHOUSE_LISTEN_ADDR=127.0.0.1:0", "STATEHOUSE_DATA_DIR=" + dir, "STATEHOUSE_USE_MEMORY=0", "STATEHOUSE_FSYNC_ON_COMMIT=1", "STATEHOUSE_TX_TIMEOUT_MS=250"})

@@ -221,7 +221,7 @@ tx.write(agent_id="a1", key="k", value={"x": 2})
 """,
 )
 def _(at):
-    # In one transaction, as here, the last write counts, as one version (wire.md).
+    # In one transaction, as here, the last write counts, as one version (docs/CONTRACT.md).
     assert at.tx.commit().version == 1
     assert at.client.write("a1", "k", {"x": 2}).version == 2
 

@@ -8,7 +8,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// baseMessages is the contract that existing clients speak, as a table: every
+// baseMessages is the base contract of docs/CONTRACT.md: every
 // message with its fields as "[optional |repeated ]type name = number".
 const baseMessages = `
 HealthRequest:

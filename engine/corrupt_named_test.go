@@ -46,9 +46,9 @@ type mishap struct {
 	names string // instead of the file's
 }
 
-// TestDamageIsNamed does to the files of a store at rest what happens to files. Open and
+// TestCorruptionIsNamed does to the files of a store at rest what happens to files. Open and
 // verify call it damage, and name the file, in words of ours (G8).
-func TestDamageIsNamed(t *testing.T) {
+func TestCorruptionIsNamed(t *testing.T) {
 	base, _ := tabledStore(t, &rigClock{})
 	other := &rigClock{}
 	other.ms.Store(1 << 20)

@@ -210,9 +210,9 @@ func TestReadFaults(t *testing.T) {
 	}
 }
 
-// TestRotInTables flips a bit on the medium, and asks for one record in every way
+// TestCorruptTables flips a bit on the medium, and asks for one record in every way
 // there is. Each answers what was committed or that there is damage.
-func TestRotInTables(t *testing.T) {
+func TestCorruptTables(t *testing.T) {
 	base, s, table := inTables(t)
 	last := s.attempts[len(s.attempts)-1]
 	target := s.model(len(s.attempts)).records[last.writes[0].Name]
