@@ -17,7 +17,7 @@ import (
 func TestDamagedLargeValue(t *testing.T) {
 	d := simdisk.NewDisk(simdisk.DiskOptions{Seed: 1})
 	p := openOn(t, d, &rigClock{})
-	s := &story{}
+	s := &script{}
 	big := putBig("ann", "big", 1<<20-100)
 	ok(t, s.commit(p, big))
 	ok(t, s.chatter(p, 20))

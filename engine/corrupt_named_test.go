@@ -12,9 +12,9 @@ import (
 )
 
 // tabledStore is one with a clean end whose commits are in tables but the last few.
-func tabledStore(t *testing.T, clock *rigClock) (*simdisk.Disk, *story) {
+func tabledStore(t *testing.T, clock *rigClock) (*simdisk.Disk, *script) {
 	t.Helper()
-	d, s := simdisk.NewDisk(simdisk.DiskOptions{Seed: 1}), &story{}
+	d, s := simdisk.NewDisk(simdisk.DiskOptions{Seed: 1}), &script{}
 	p := openOn(t, d, clock)
 	ok(t, s.commits(p, 6))
 	ok(t, p.Flush())
@@ -272,7 +272,7 @@ func TestMissingWitnessAccepted(t *testing.T) {
 // TestAcceptedWitnessOnly: who accepts that the witness is gone does not accept what one
 // that is there says.
 func TestAcceptedWitnessOnly(t *testing.T) {
-	d, s := simdisk.NewDisk(simdisk.DiskOptions{Seed: 1}), &story{}
+	d, s := simdisk.NewDisk(simdisk.DiskOptions{Seed: 1}), &script{}
 	p := openOn(t, d, &rigClock{})
 	ok(t, s.commits(p, 6))
 	left := crashed(d, kill, 0)

@@ -16,7 +16,7 @@ import (
 
 // script is the run that is crashed everywhere: two lives of a store with all
 // kinds of commits, a flush, compactions and a clean close between them.
-func (s *story) script(p *process) error {
+func (s *script) script(p *process) error {
 	k := func(i int) string { return fmt.Sprintf("key-%02d", i) }
 	life := []func() error{
 		p.open,
@@ -61,7 +61,7 @@ func (s *story) script(p *process) error {
 }
 
 // commits makes n small ones.
-func (s *story) commits(p *process, n int) error {
+func (s *script) commits(p *process, n int) error {
 	for i := range n {
 		if err := s.commit(p, put("eve", fmt.Sprint("turn-", i%2), len(s.attempts)), put("ann", "seen", len(s.attempts))); err != nil {
 			return err
@@ -85,17 +85,17 @@ func changes(op simdisk.Op) bool {
 
 // record runs the script once and keeps an image of the disk at every operation
 // that changes it.
-func record(t *testing.T) (*story, []image, *rigClock) {
+func record(t *testing.T) (*script, []image, *rigClock) {
 	t.Helper()
 	return recordAs(t, func(*process) {})
 }
 
 // recordAs is record of a process that is set up in some way.
-func recordAs(t *testing.T, set func(*process)) (*story, []image, *rigClock) {
+func recordAs(t *testing.T, set func(*process)) (*script, []image, *rigClock) {
 	t.Helper()
 	var mu sync.Mutex
 	var images []image
-	s, clock := &story{}, &rigClock{}
+	s, clock := &script{}, &rigClock{}
 	d := simdisk.NewDisk(simdisk.DiskOptions{Seed: 1})
 	take := func(op simdisk.Op) {
 		if !changes(op) {
@@ -172,9 +172,9 @@ func TestCrashAnywhere(t *testing.T) {
 	}
 }
 
-// survives opens what a crash left and holds it to the story; then it goes on:
+// survives opens what a crash left and holds it to the script; then it goes on:
 // the next commit works, survives the next crash, and the store verifies.
-func (s *story) survives(d *simdisk.Disk, clock *rigClock, acked, tried int) error {
+func (s *script) survives(d *simdisk.Disk, clock *rigClock, acked, tried int) error {
 	found, err := verifyOn(d.Clone())
 	made := err == nil
 	if err != nil && (acked > 0 || !errors.Is(err, engine.ErrNoStore)) {
@@ -219,7 +219,7 @@ func (s *story) survives(d *simdisk.Disk, clock *rigClock, acked, tried int) err
 }
 
 // retry sends the last commit again: the same answer, and nothing new.
-func (s *story) retry(p *process) error {
+func (s *script) retry(p *process) error {
 	a := s.attempts[len(s.attempts)-1]
 	r, err := p.Transact(context.Background(), a.id, a.writes, engine.Conditions{Metadata: a.metadata})
 	if err != nil {
@@ -304,7 +304,7 @@ func crashInOpen(d *simdisk.Disk, clock *rigClock, nth int) (at *simdisk.Disk, o
 func TestReadDuringSync(t *testing.T) {
 	d := simdisk.NewDisk(simdisk.DiskOptions{Seed: 1})
 	p := openOn(t, d, &rigClock{})
-	var s story
+	var s script
 	ok(t, s.commits(p, 3))
 	inSync, goOn := make(chan struct{}), make(chan struct{})
 	var once sync.Once
@@ -320,7 +320,7 @@ func TestReadDuringSync(t *testing.T) {
 	case err := <-committed:
 		t.Fatalf("the commit was answered without a sync: %v", err)
 	}
-	before := &story{attempts: s.attempts[:3:3]}
+	before := &script{attempts: s.attempts[:3:3]}
 	n, err := before.check(p, 3, 3)
 	if err != nil || n != 3 {
 		t.Errorf("during the sync of commit 4 the store is not as after commit 3: %v", err)

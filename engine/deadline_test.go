@@ -125,7 +125,7 @@ func TestWaitersOutliveTheRequestThatCommits(t *testing.T) {
 			_, _, _, err = p.TxnScan(ctx, id, engine.ScanOptions{Agent: engine.AgentName{Agent: "ann"}})
 			ok(t, err)
 			ok(t, p.Stage(id, put("ann", "k", 1)))
-			var s story
+			var s script
 			for i := range 200 { // so many that what was listed is looked at before the writer has it
 				ok(t, s.commit(p, put("bob", "k", i)))
 			}

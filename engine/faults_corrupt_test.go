@@ -33,7 +33,7 @@ func TestLyingDisk(t *testing.T) {
 			}
 			lying := simdisk.NewDisk(simdisk.DiskOptions{Seed: 1})
 			arm(t, lying, fault)
-			var s story
+			var s script
 			clock := &rigClock{}
 			ok(t, s.script(newProcess(lying, clock, nil)))
 			for _, witnessed := range []bool{false, true} {
@@ -56,7 +56,7 @@ func TestLyingDisk(t *testing.T) {
 }
 
 // afterLies opens what a lying disk has kept and says what that came to.
-func (s *story) afterLies(d *simdisk.Disk, clock *rigClock, witnessed bool) (string, error) {
+func (s *script) afterLies(d *simdisk.Disk, clock *rigClock, witnessed bool) (string, error) {
 	report, verifyErr := verifyOn(d.Clone())
 	p := newProcess(d, clock, nil)
 	if err := p.open(); err != nil {
@@ -123,7 +123,7 @@ func isOneOf(err error, kinds ...error) bool {
 func TestLyingDiskAfterClose(t *testing.T) {
 	d := simdisk.NewDisk(simdisk.DiskOptions{Seed: 1})
 	p := openOn(t, d, &rigClock{})
-	var s story
+	var s script
 	ok(t, s.commits(p, 3))
 	arm(t, d, "sync-lie file=wal count=forever")
 	ok(t, s.commits(p, 3))
@@ -135,13 +135,13 @@ func TestLyingDiskAfterClose(t *testing.T) {
 	wantKind(t, "open once more", newProcess(after.Clone(), p.clock, nil).open(), engine.ErrDataLoss)
 }
 
-// inTables is a store whose rows are all in one table, its story and that table.
+// inTables is a store whose rows are all in one table, its script and that table.
 // No block of it is large: Pebble looks for the flipped bit of a damaged block by
 // trying every one.
-func inTables(t *testing.T) (*simdisk.Disk, *story, simdisk.FileStat) {
+func inTables(t *testing.T) (*simdisk.Disk, *script, simdisk.FileStat) {
 	t.Helper()
 	d := simdisk.NewDisk(simdisk.DiskOptions{Seed: 1, Trace: true})
-	s := &story{}
+	s := &script{}
 	p := openOn(t, d, &rigClock{})
 	ok(t, s.chatter(p, 150))
 	ok(t, p.Compact())

@@ -14,10 +14,10 @@ import (
 // eighth of that.
 const smallDisk = 8 << 20
 
-func onSmallDisk(t *testing.T) (*process, *story) {
+func onSmallDisk(t *testing.T) (*process, *script) {
 	t.Helper()
 	p := openOn(t, simdisk.NewDisk(simdisk.DiskOptions{Seed: 1, Capacity: smallDisk}), &rigClock{})
-	s := &story{}
+	s := &script{}
 	ok(t, s.commits(p, 3))
 	return p, s
 }
@@ -136,7 +136,7 @@ func TestDiskFilledByOthers(t *testing.T) {
 func TestTablesFindNoSpace(t *testing.T) {
 	d := simdisk.NewDisk(simdisk.DiskOptions{Seed: 1})
 	p := openOn(t, d, &rigClock{})
-	var s story
+	var s script
 	ok(t, s.commits(p, 3))
 	struck := make(chan struct{}, 1000)
 	d.OnOp(func(op simdisk.Op) {

@@ -26,7 +26,7 @@ const (
 // A faultRun is a run of the script on a disk with a fault. As in production,
 // Halt does not return: who halts stands still, and those who wait for it.
 type faultRun struct {
-	s      story
+	s      script
 	disk   *simdisk.Disk
 	clock  rigClock
 	p      *process
@@ -108,7 +108,7 @@ func faultsFor(op simdisk.Op) (kinds []simdisk.FaultKind) {
 // operations is what a run of the script without faults does to its disk.
 func operations(t *testing.T) []simdisk.Op {
 	t.Helper()
-	var s story
+	var s script
 	d := simdisk.NewDisk(simdisk.DiskOptions{Seed: 1, Trace: true})
 	if err := s.script(newProcess(d, &rigClock{}, nil)); err != nil {
 		t.Fatal(err)
@@ -234,7 +234,7 @@ func TestHaltThatReturns(t *testing.T) {
 		t.Run(fault, func(t *testing.T) {
 			d := simdisk.NewDisk(simdisk.DiskOptions{Seed: 1})
 			clock := &rigClock{}
-			var s story
+			var s script
 			p := newProcess(d, clock, nil)
 			ok(t, p.open())
 			ok(t, s.commits(p, 3))

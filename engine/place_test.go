@@ -72,7 +72,7 @@ func TestPlaceIsLost(t *testing.T) {
 			"unreadable":    func(a *atlas, path string) { a.fails(path, syscall.EIO) },
 		} {
 			p, a, halts := placed(t)
-			var s story
+			var s script
 			ok(t, s.commits(p, 2))
 			p.Tick()
 			lose(a, rigDir+name)
@@ -95,7 +95,7 @@ func TestPlaceIsLost(t *testing.T) {
 // looks for itself before it acknowledges anything.
 func TestPlaceIsLookedAtBeforeAnswers(t *testing.T) {
 	p, a, halts := placed(t)
-	var s story
+	var s script
 	ok(t, s.commits(p, 1))
 	p.disk.OnOp(func(op simdisk.Op) {
 		if op.Kind == simdisk.OpSync && op.Class == simdisk.ClassWAL {
@@ -122,7 +122,7 @@ func TestPlaceBeforeFiles(t *testing.T) {
 	a := newAtlas()
 	p.env.FileID = a.fileID
 	ok(t, p.open())
-	var s story
+	var s script
 	ok(t, s.commits(p, 2))
 	var ops []simdisk.Op
 	a.moved(rigDir + "/store")
@@ -145,7 +145,7 @@ func TestPlaceOutOfSight(t *testing.T) {
 	p, a, halts := placed(t)
 	a.fails(rigDir+"/LOCK", syscall.EACCES)
 	p.Tick()
-	var s story
+	var s script
 	ok(t, s.commits(p, 2))
 	if len(*halts) != 0 || !p.said("can no longer be looked at", "LOCK") {
 		t.Errorf("halts: %v, log: %q", *halts, p.logged)

@@ -14,7 +14,7 @@ import (
 )
 
 // A dump is everything that a store tells its clients, as lines of text: what
-// two stores are compared by, and a store with the story it was told.
+// two stores are compared by, and a store with the script it was told.
 type dump struct {
 	lines []string
 	times []time.Time // commit_time of commit i+1
@@ -203,7 +203,7 @@ func (d dump) differs(want dump) string {
 	return ""
 }
 
-// A model is what the first n attempts of a story make of an empty store: the
+// A model is what the first n attempts of a script make of an empty store: the
 // same rules as the engine's in a few lines, with maps.
 type model struct {
 	events  []engine.Event
@@ -216,7 +216,7 @@ type modelVersion struct {
 	id engine.TxnID
 }
 
-func (s *story) model(n int) *model {
+func (s *script) model(n int) *model {
 	m := &model{records: make(map[engine.RecordName][]modelVersion)}
 	for i, a := range s.attempts[:n] {
 		ev := engine.Event{CommitTS: engine.CommitTS(i + 1), TxnID: a.id, Metadata: a.metadata}
@@ -326,17 +326,17 @@ func (m *model) at(n engine.RecordName, ts engine.CommitTS) (last modelVersion, 
 	return last, found
 }
 
-func (s *story) ids() (ids []engine.TxnID) {
+func (s *script) ids() (ids []engine.TxnID) {
 	for _, a := range s.attempts {
 		ids = append(ids, a.id)
 	}
 	return ids
 }
 
-// check compares an engine with a story of which at least acked attempts must
+// check compares an engine with a script of which at least acked attempts must
 // be there and at most tried can be, each whole or not at all, in order. It
 // answers how many are.
-func (s *story) check(p *process, acked, tried int) (int, error) {
+func (s *script) check(p *process, acked, tried int) (int, error) {
 	n := int(p.Published())
 	switch {
 	case n < acked:
@@ -365,7 +365,7 @@ func (s *story) check(p *process, acked, tried int) (int, error) {
 }
 
 // mustCheck is check, failing the test.
-func (s *story) mustCheck(t *testing.T, p *process, acked, tried int) int {
+func (s *script) mustCheck(t *testing.T, p *process, acked, tried int) int {
 	t.Helper()
 	n, err := s.check(p, acked, tried)
 	if err != nil {

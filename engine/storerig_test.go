@@ -19,7 +19,7 @@ import (
 )
 
 // What the tests of storage share: an engine on a simulated disk, stepped by
-// whoever waits for it, and a story of commits that says what its log must hold.
+// whoever waits for it, and a script of commits that says what its log must hold.
 
 // The store is two directories below what exists, so that the engine has to make
 // both of them durable.
@@ -167,24 +167,24 @@ type attempt struct {
 	acked    bool
 }
 
-// A story lists the attempts in the order of the log that they must make. The
+// A script lists the attempts in the order of the log that they must make. The
 // script writes it; a hook on the disk, on whatever goroutine, reads the counts.
-type story struct {
+type script struct {
 	attempts []*attempt
 	tried    atomic.Int64 // attempts[:tried] may be in the log
 	acked    atomic.Int64 // attempts[:acked] must be
 	groups   int
 }
 
-// fork starts a story that goes on where the first n attempts of s end.
-func (s *story) fork(n int) *story {
-	f := &story{attempts: s.attempts[:n:n], groups: s.groups}
+// fork starts a script that goes on where the first n attempts of s end.
+func (s *script) fork(n int) *script {
+	f := &script{attempts: s.attempts[:n:n], groups: s.groups}
 	f.tried.Store(int64(n))
 	f.acked.Store(int64(n))
 	return f
 }
 
-func (s *story) attempt(writes []engine.Write) *attempt {
+func (s *script) attempt(writes []engine.Write) *attempt {
 	a := &attempt{id: engine.TxnID(fmt.Sprintf("txn-%03d", len(s.attempts)+1)), writes: writes, group: s.groups}
 	if len(s.attempts)%3 == 0 {
 		a.metadata = map[string]string{"actor": "rig", "reason": fmt.Sprint("attempt ", len(s.attempts)+1)}
@@ -193,18 +193,18 @@ func (s *story) attempt(writes []engine.Write) *attempt {
 	return a
 }
 
-func (s *story) ack(a *attempt, r engine.CommitResult) {
+func (s *script) ack(a *attempt, r engine.CommitResult) {
 	a.result, a.acked = r, true
 	s.acked.Add(1)
 }
 
 // commit is one Transact.
-func (s *story) commit(p *process, writes ...engine.Write) error {
+func (s *script) commit(p *process, writes ...engine.Write) error {
 	return s.group(p, writes)
 }
 
 // group commits several write sets in one step.
-func (s *story) group(p *process, sets ...[]engine.Write) error {
+func (s *script) group(p *process, sets ...[]engine.Write) error {
 	s.groups++
 	var as []*attempt
 	for _, writes := range sets {
@@ -224,7 +224,7 @@ func (s *story) group(p *process, sets ...[]engine.Write) error {
 		for i := range as {
 			returned := make(chan struct{})
 			wg.Go(func() { transact(i); close(returned) })
-			select { // one is queued before the next is sent: their order is the story's
+			select { // one is queued before the next is sent: their order is the script's
 			case <-p.waiting:
 			case <-returned:
 			}
@@ -243,7 +243,7 @@ func (s *story) group(p *process, sets ...[]engine.Write) error {
 }
 
 // interactive commits through Begin, a read, Stage and Commit.
-func (s *story) interactive(p *process, read engine.RecordName, writes ...engine.Write) error {
+func (s *script) interactive(p *process, read engine.RecordName, writes ...engine.Write) error {
 	id, _, _, err := p.Begin(nil)
 	if err != nil {
 		return err
@@ -269,7 +269,7 @@ func (s *story) interactive(p *process, read engine.RecordName, writes ...engine
 }
 
 // refused sees a transaction fail whose read no longer holds: it leaves no trace.
-func (s *story) refused(p *process, read engine.RecordName, other engine.Write) error {
+func (s *script) refused(p *process, read engine.RecordName, other engine.Write) error {
 	id, _, _, err := p.Begin(nil)
 	if err != nil {
 		return err
@@ -291,7 +291,7 @@ func (s *story) refused(p *process, read engine.RecordName, other engine.Write) 
 
 // chatter makes n commits as agents do: small ones, of several agents, which read
 // and write the same keys again and delete one now and then.
-func (s *story) chatter(p *process, n int) error {
+func (s *script) chatter(p *process, n int) error {
 	rng := rand.New(rand.NewPCG(uint64(n), 5))
 	for range n {
 		var writes []engine.Write

@@ -141,7 +141,7 @@ func TestRefusedBesideACopy(t *testing.T) {
 	send := func(copies, nth int) (told []error, struck bool) {
 		p := newProcess(simdisk.NewDisk(simdisk.DiskOptions{Seed: 1}), &rigClock{}, nil)
 		ok(t, p.open())
-		var s story
+		var s script
 		ok(t, s.commits(p, 3))
 		ok(t, p.Compact())
 		ok(t, p.Close())

@@ -49,7 +49,7 @@ func TestUnsyncedCrashAnywhere(t *testing.T) {
 }
 
 // survivesUnsynced opens what a crash left of a run without syncs.
-func (s *story) survivesUnsynced(d *simdisk.Disk, clock *rigClock, least, most int) (end string, err error) {
+func (s *script) survivesUnsynced(d *simdisk.Disk, clock *rigClock, least, most int) (end string, err error) {
 	found, err := verifyOn(d.Clone())
 	made := err == nil
 	if err != nil && (least > 0 || !errors.Is(err, engine.ErrNoStore)) {
@@ -94,7 +94,7 @@ func (s *story) survivesUnsynced(d *simdisk.Disk, clock *rigClock, least, most i
 
 // wholeSynced opens a store that must have everything with syncs on, after which a loss
 // of power loses nothing, and a log that is cut is damage again.
-func (s *story) wholeSynced(d *simdisk.Disk, clock *rigClock) error {
+func (s *script) wholeSynced(d *simdisk.Disk, clock *rigClock) error {
 	if r, err := verifyOn(d.Clone()); err != nil || r.Lost != 0 {
 		return fmt.Errorf("verify says %d lost and %w", r.Lost, err)
 	}
@@ -132,7 +132,7 @@ func TestUnsyncedTornLog(t *testing.T) {
 	p := newProcess(d, clock, nil)
 	unsynced(p)
 	ok(t, p.open())
-	var s story
+	var s script
 	ok(t, s.commits(p, 4))
 	for i := range 8 {
 		ok(t, s.commit(p, putBig("ann", fmt.Sprint("big-", i), 30<<10)))
@@ -166,7 +166,7 @@ func TestUnsyncedTornLog(t *testing.T) {
 func TestUnsyncedExcusesNoMore(t *testing.T) {
 	d, clock := simdisk.NewDisk(simdisk.DiskOptions{Seed: 1}), &rigClock{}
 	p := openOn(t, d, clock)
-	var s story
+	var s script
 	ok(t, s.commits(p, 3))
 	older := crashed(d, kill, 0)
 	ok(t, s.commits(p, 3))
@@ -204,7 +204,7 @@ func newestLog(t *testing.T, d *simdisk.Disk) (path string) {
 func TestSyncedAsBefore(t *testing.T) {
 	d := simdisk.NewDisk(simdisk.DiskOptions{Seed: 1})
 	p := openOn(t, d, &rigClock{})
-	var s story
+	var s script
 	ok(t, s.commits(p, 1))
 	var ops []string
 	d.OnOp(func(op simdisk.Op) { ops = append(ops, fmt.Sprint(op.Kind, " ", op.Class)) })

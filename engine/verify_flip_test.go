@@ -21,7 +21,7 @@ import (
 type specimen struct {
 	name   string
 	disk   *simdisk.Disk
-	story  story
+	script  script
 	report engine.Report
 	want   dump
 }
@@ -33,9 +33,9 @@ func (sp *specimen) finish(t *testing.T) *specimen {
 	sp.report, err = verifyOn(sp.disk)
 	ok(t, err)
 	p := openOn(t, sp.disk.Clone(), &rigClock{})
-	sp.want, err = readAll(p.Engine, sp.story.ids())
+	sp.want, err = readAll(p.Engine, sp.script.ids())
 	ok(t, err)
-	if diff := sp.want.differs(sp.story.model(len(sp.story.attempts)).dump(sp.story.ids())); diff != "" {
+	if diff := sp.want.differs(sp.script.model(len(sp.script.attempts)).dump(sp.script.ids())); diff != "" {
 		t.Fatalf("%s is not right to begin with: %s", sp.name, diff)
 	}
 	ok(t, p.Close())
@@ -45,32 +45,32 @@ func (sp *specimen) finish(t *testing.T) *specimen {
 // specimens are stores in all the states that a directory can be found in.
 func specimens(t *testing.T) (all []*specimen) {
 	t.Helper()
-	build := func(name string, live func(p *process, s *story) error) {
+	build := func(name string, live func(p *process, s *script) error) {
 		sp := &specimen{name: name, disk: simdisk.NewDisk(simdisk.DiskOptions{Seed: 1})}
 		p := openOn(t, sp.disk, &rigClock{})
-		ok(t, live(p, &sp.story))
+		ok(t, live(p, &sp.script))
 		sp.disk = sp.disk.Clone() // a store still open is killed here
 		all = append(all, sp.finish(t))
 	}
-	build("closed", func(p *process, s *story) error {
+	build("closed", func(p *process, s *script) error {
 		return steps(s.chats(p, 20), p.Flush, s.chats(p, 20), p.Close)
 	})
-	build("killed", func(p *process, s *story) error {
+	build("killed", func(p *process, s *script) error {
 		return steps(s.chats(p, 10), p.Flush, s.chats(p, 30))
 	})
-	build("never flushed", func(p *process, s *story) error {
+	build("never flushed", func(p *process, s *script) error {
 		return steps(s.chats(p, 30))
 	})
-	build("compacted", func(p *process, s *story) error {
+	build("compacted", func(p *process, s *script) error {
 		return steps(s.chats(p, 40), p.Compact, s.chats(p, 5), p.Close)
 	})
-	build("hundreds", func(p *process, s *story) error {
+	build("hundreds", func(p *process, s *script) error {
 		return steps(s.chats(p, 100), p.Flush, s.chats(p, 100), p.Compact, s.chats(p, 50), p.Flush, s.chats(p, 50))
 	})
 	return append(all, copiedFromOS(t))
 }
 
-func (s *story) chats(p *process, n int) func() error {
+func (s *script) chats(p *process, n int) func() error {
 	return func() error { return s.chatter(p, n) }
 }
 
@@ -94,7 +94,7 @@ func copiedFromOS(t *testing.T) *specimen {
 	p.Engine, err = engine.Open(p.env, engine.Options{Dir: dir, Tuning: rigTuning})
 	ok(t, err)
 	sp := &specimen{name: "copied from the OS", disk: simdisk.NewDisk(simdisk.DiskOptions{Seed: 1})}
-	ok(t, steps(sp.story.chats(p, 20), p.Flush, sp.story.chats(p, 20)))
+	ok(t, steps(sp.script.chats(p, 20), p.Flush, sp.script.chats(p, 20)))
 	copyTree(t, vfs.Default, dir, sp.disk, rigDir)
 	ok(t, p.Close())
 	return sp.finish(t)
@@ -246,7 +246,7 @@ func (v *verdicts) open(t *testing.T, sp *specimen, h harm) {
 		t.Errorf("%s, %s: %d of %d commits are there", sp.name, h.what, p.Published(), sp.report.Commits)
 		return
 	}
-	got, err := readAll(p.Engine, sp.story.ids())
+	got, err := readAll(p.Engine, sp.script.ids())
 	switch diff := got.differs(sp.want); {
 	case err != nil && isOneOf(err, engine.ErrDataLoss, engine.ErrStorage):
 		v.answered++
@@ -269,7 +269,7 @@ func (v *verdicts) open(t *testing.T, sp *specimen, h harm) {
 func TestFirstLogIsLeftBehind(t *testing.T) {
 	d := simdisk.NewDisk(simdisk.DiskOptions{Seed: 1})
 	p := openOn(t, d, &rigClock{})
-	var s story
+	var s script
 	ok(t, s.chatter(p, 150))
 	d = d.Clone()
 	wal := newest(t, d, simdisk.ClassWAL)
@@ -290,9 +290,9 @@ func TestHoleIsNoticed(t *testing.T) {
 	sp := &specimen{name: "many tables", disk: simdisk.NewDisk(simdisk.DiskOptions{Seed: 1})}
 	p := openOn(t, sp.disk, &rigClock{})
 	for range 9 {
-		ok(t, steps(sp.story.chats(p, 4), p.Flush))
+		ok(t, steps(sp.script.chats(p, 4), p.Flush))
 	}
-	ok(t, sp.story.chatter(p, 3))
+	ok(t, sp.script.chatter(p, 3))
 	sp.disk = sp.disk.Clone()
 	sp.finish(t)
 	manifest := newest(t, sp.disk, simdisk.ClassManifest)

@@ -15,9 +15,9 @@ import (
 )
 
 // goodStore is a small one with a clean end, all of it durable.
-func goodStore(t *testing.T) (*simdisk.Disk, *story) {
+func goodStore(t *testing.T) (*simdisk.Disk, *script) {
 	t.Helper()
-	d, s := simdisk.NewDisk(simdisk.DiskOptions{Seed: 1}), &story{}
+	d, s := simdisk.NewDisk(simdisk.DiskOptions{Seed: 1}), &script{}
 	p := openOn(t, d, &rigClock{})
 	ok(t, s.commits(p, 3))
 	ok(t, p.Close())
@@ -27,7 +27,7 @@ func goodStore(t *testing.T) (*simdisk.Disk, *story) {
 // TestVerifyGood: the report of a store that is right says what is in it, and
 // verifying changes nothing.
 func TestVerifyGood(t *testing.T) {
-	d, s := simdisk.NewDisk(simdisk.DiskOptions{Seed: 1}), &story{}
+	d, s := simdisk.NewDisk(simdisk.DiskOptions{Seed: 1}), &script{}
 	p := newProcess(d, &rigClock{}, nil)
 	ok(t, s.script(p))
 	ok(t, p.Close())
