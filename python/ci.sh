@@ -47,7 +47,7 @@ floors() {
   "$cache/floors/bin/python" --version
   "$cache/floors/bin/python" -m pytest -q tests/test_state.py tests/test_txn.py \
     tests/test_log.py tests/test_values.py tests/test_errors.py tests/test_surface.py \
-    tests/test_processes.py tests/test_testing.py tests/test_capture.py tests/test_misuse.py \
+    tests/test_processes.py tests/test_testing.py tests/test_capture*.py tests/test_misuse.py \
     tests/test_original.py tests/test_unanswered.py
 }
 if [ -n "$old" ]; then

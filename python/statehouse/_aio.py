@@ -13,7 +13,7 @@ import grpc.aio
 
 from statehouse import _arguments as check
 from statehouse import _forks, errors
-from statehouse._captures import release
+from statehouse._capture import release
 from statehouse._client import ClientSurface
 from statehouse._effects import (
     Awaiting,

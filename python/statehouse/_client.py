@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Union
 from statehouse import _arguments as check
 from statehouse import errors
 from statehouse._calls import Caller, Deadline, Options
-from statehouse._captures import capture_of
+from statehouse._capture import capture_of
 from statehouse._channel import Endpoint, PathLike, endpoint
 from statehouse._effects import Steps, operation
 from statehouse._environment import setting

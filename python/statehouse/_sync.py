@@ -11,7 +11,7 @@ import grpc
 
 from statehouse import _arguments as check
 from statehouse import _forks, errors
-from statehouse._captures import release
+from statehouse._capture import release
 from statehouse._client import ClientSurface
 from statehouse._effects import (
     Blocking,

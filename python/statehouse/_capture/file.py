@@ -21,7 +21,7 @@ except ImportError:  # Windows: nothing keeps two processes from one file
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from statehouse._history import Json
+    from statehouse._capture.words import Json
 
 log = logging.getLogger("statehouse")
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from statehouse import _arguments as check
-from statehouse._capture import Capture
+from statehouse._capture.file import log
+from statehouse._capture.recording import Capture
 from statehouse._environment import capture_file
-from statehouse._lines import log
 from statehouse.errors import InvalidArgument
 
 if TYPE_CHECKING:

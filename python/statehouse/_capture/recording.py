@@ -14,10 +14,10 @@ import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from statehouse import _history as words
-from statehouse._digests import Digests
+from statehouse._capture import words
+from statehouse._capture.digests import Digests
+from statehouse._capture.file import Entry, Lines, log
 from statehouse._effects import Call, Open, Receive
-from statehouse._lines import Entry, Lines, log
 from statehouse._version import __version__
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
+    from statehouse._capture.words import Json
     from statehouse._effects import OpenStream
-    from statehouse._history import Json
 
 T = TypeVar("T")
 
