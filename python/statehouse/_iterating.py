@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import AsyncIterator, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple, TypeVar, cast
 
 from statehouse import _arguments as check
 from statehouse.errors import UsageError
@@ -16,16 +17,24 @@ Item = TypeVar("Item")
 
 
 class Made(NamedTuple):
-    """The call that an iteration was made by."""
+    """The call that an iteration was made by: a method, and its arguments by name. What is at
+    its default is not shown.
+    """
 
-    name: str
-    arguments: tuple[Any, ...]
-    options: dict[str, Any]
+    method: Callable[..., object]
+    arguments: dict[str, Any]
 
     def __str__(self) -> str:
-        shown = [check.brief(argument) for argument in self.arguments]
-        shown += [f"{option}={check.brief(value)}" for option, value in self.options.items()]
-        return f"{self.name}({', '.join(shown)})"
+        shown = []
+        by_position = True
+        for name, parameter in inspect.signature(self.method).parameters.items():
+            value = self.arguments[name]
+            if value is parameter.default:
+                by_position = False
+                continue
+            by_position = by_position and parameter.kind is not parameter.KEYWORD_ONLY
+            shown.append(check.brief(value) if by_position else f"{name}={check.brief(value)}")
+        return f"{self.method.__name__}({', '.join(shown)})"
 
 
 class Iteration(Iterator[Item]):

@@ -176,10 +176,12 @@ class ConflictError(TransactionError):
 
     @property
     def namespace(self) -> str | None:
+        """The namespace of what changed."""
         return self.details.get("namespace")
 
     @property
     def agent_id(self) -> str | None:
+        """The agent of what changed."""
         return self.details.get("agent_id")
 
     @property
@@ -215,6 +217,7 @@ class PreconditionFailed(ConflictError):
 
     @property
     def expected_head(self) -> int | None:
+        """The commit_ts that was expected to be the agent's last one; 0: no commit."""
         return self._number("expected_head")
 
 
@@ -264,7 +267,7 @@ class OutcomeUnknown(StatehouseError):
 
     Ask ``client.get_transaction(error.txn_id)``, or send the same operations again under
     the same id: they take effect once. It is no :class:`TransactionError`, for that
-    promises that nothing was applied.
+    guarantees that nothing was applied.
     """
 
     own_code = "OUTCOME_UNKNOWN"

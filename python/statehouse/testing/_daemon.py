@@ -89,6 +89,7 @@ class Daemon:
 
     @property
     def running(self) -> bool:
+        """Whether the process runs; True of a paused one."""
         return self._process is not None and self._process.poll() is None
 
     def log(self) -> str:

@@ -1,4 +1,4 @@
-"""The client that is awaited."""
+"""Performing effects by awaiting them."""
 
 from __future__ import annotations
 
@@ -6,17 +6,15 @@ import asyncio
 import os
 import time
 import weakref
-from typing import TYPE_CHECKING, Any, Callable, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, ClassVar, TypeVar
 
 import grpc
 import grpc.aio
 
-from statehouse import _arguments as check
 from statehouse import _forks, errors
 from statehouse._capture import release
-from statehouse._client import ClientSurface
+from statehouse._channel import open_channel
 from statehouse._effects import (
-    Awaiting,
     Call,
     Effect,
     Feed,
@@ -28,31 +26,18 @@ from statehouse._effects import (
     Sleep,
     Steps,
 )
-from statehouse._functions import check_awaitable, check_function
-from statehouse._iterating import AsyncIteration
-from statehouse._proto import methods
+from statehouse._functions import check_awaitable
+from statehouse._iterating import AsyncIteration, Made
 from statehouse._status import NoMessage, closed_meanwhile, from_rpc, received
-from statehouse._txn import TxnSurface, begin, run_transaction
 
 if TYPE_CHECKING:
-    from collections.abc import (
-        AsyncGenerator,
-        AsyncIterator,
-        Awaitable,
-        Coroutine,
-        Generator,
-        Mapping,
-    )
-    from types import TracebackType
+    from collections.abc import AsyncGenerator, AsyncIterator
     from typing import NoReturn
 
     from typing_extensions import Self
 
-    from statehouse._calls import Caller
     from statehouse._capture import Capture
     from statehouse._channel import Endpoint
-    from statehouse._iterating import Made
-    from statehouse._proto import statehouse_pb2 as pb
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -180,23 +165,8 @@ class Transport:
             raise errors.UsageError(
                 "the client belongs to another event loop: make one in each loop, inside of it"
             )
-        channel: Any
-        endpoint = self._endpoint
-        if endpoint.credentials is None:
-            channel = grpc.aio.insecure_channel(endpoint.target, endpoint.options)
-        else:
-            channel = grpc.aio.secure_channel(
-                endpoint.target, endpoint.credentials, endpoint.options
-            )
-        self._calls = {
-            method.name: (channel.unary_stream if method.streaming else channel.unary_unary)(
-                method.path,
-                request_serializer=method.request.SerializeToString,
-                response_deserializer=method.response.FromString,
-            )
-            for method in methods()
-        }
-        self._channel, self._pid = channel, os.getpid()
+        self._channel, self._calls = open_channel(grpc.aio, self._endpoint)
+        self._pid = os.getpid()
         self._loop = running_loop()
 
     async def close(self) -> None:
@@ -228,163 +198,32 @@ def _being_cancelled() -> bool:
     return hasattr(task, "cancelling") and task.cancelling() > 0
 
 
-class _Awaits(Awaiting):
+class Awaiting:
+    """What is awaited: performs steps in an event loop, and is used with ``async with``."""
+
     _transport: Transport
+    #: What to write instead of ``with``.
+    _usage: ClassVar[str]
 
     async def _run(self, steps: Steps[T]) -> T:
         return await self._transport.run(steps)
 
-    def _iterate(self, feed: Feed[Item], made: Made, endless: bool) -> AsyncIterator[Item]:
+    def _iterate(
+        self,
+        feed: Feed[Item],
+        method: Callable[..., object],
+        arguments: dict[str, Any],
+        *,
+        endless: bool = False,
+    ) -> AsyncIterator[Item]:
         del endless  # a list, which one without end is not, takes no awaiting to have a length
-        return AsyncIteration(self._transport.iterate(feed), made)
-
-
-class AsyncTxn(TxnSurface, _Awaits):
-    __doc__ = TxnSurface.__doc__
-
-    def __init__(
-        self,
-        transport: Transport,
-        caller: Caller,
-        begun: pb.BeginTransactionResponse,
-        metadata: dict[str, str],
-    ) -> None:
-        super().__init__(caller, begun, metadata)
-        self._transport = transport
+        return AsyncIteration(self._transport.iterate(feed), Made(method, arguments))
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self._run(self._leave(failing=kind is not None))
-
     def __enter__(self) -> NoReturn:
-        raise errors.UsageError("write: async with client.begin_transaction() as tx")
-
-    def __exit__(self, *_: object) -> None:
-        """Never called; Python looks for it first."""
-
-
-class Beginning:
-    """A transaction that is about to begin: await it for an :class:`AsyncTxn`, or use it
-    with ``async with``.
-    """
-
-    def __init__(self, begin: Coroutine[Any, Any, AsyncTxn]) -> None:
-        self._begin = begin
-        self._begun = False
-        self._txn: AsyncTxn | None = None
-
-    def __await__(self) -> Generator[Any, None, AsyncTxn]:
-        if self._begun:
-            raise errors.UsageError(
-                "this transaction was begun already: call begin_transaction for each"
-            )
-        self._begun = True
-        return self._begin.__await__()
-
-    async def __aenter__(self) -> AsyncTxn:
-        self._txn = await self
-        return self._txn
-
-    def __enter__(self) -> NoReturn:
-        self._begin.close()
-        raise errors.UsageError("write: async with client.begin_transaction() as tx")
-
-    def __exit__(self, *_: object) -> None:
-        """Never called; Python looks for it first."""
-
-    def __repr__(self) -> str:
-        return f"<begin_transaction(): {'begun' if self._begun else 'not awaited yet'}>"
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._txn is not None:
-            await self._txn.__aexit__(kind, error, traceback)
-
-
-class AsyncStatehouse(ClientSurface, _Awaits):
-    __doc__ = f"""{ClientSurface.__doc__}
-    What :class:`Statehouse` does by blocking is awaited here; what it iterates over is
-    iterated over with ``async for``.
-
-    >>> async def main():
-    ...     async with AsyncStatehouse(url="localhost:50051") as client:
-    ...         await client.write(agent_id="a1", key="memory", value={{"fact": "Paris"}})
-    ...         return [record.key async for record in client.scan_prefix(agent_id="a1")]
-    >>> asyncio.run(main())
-    ['memory']
-
-    A client belongs to the event loop, and the process, that first uses it. Many tasks may
-    use it at once. Cancelling a task that commits leaves open whether the commit is made:
-    ask ``get_transaction``.
-    """
-
-    def _open(self) -> None:
-        self._transport = Transport(self._endpoint, self._capture)
-
-    def begin_transaction(
-        self,
-        *,
-        timeout: float | None = None,
-        metadata: Mapping[str, str] | None = None,
-        timeout_ms: int | None = None,
-    ) -> Beginning:
-        """Begins an :class:`AsyncTxn`: ``async with client.begin_transaction() as tx``, or
-        ``tx = await client.begin_transaction()``. Otherwise as :class:`Statehouse` does.
-        """
-        given = check.text_map("metadata", metadata)
-        steps = begin(self._caller, timeout, timeout_ms)
-
-        async def begun() -> AsyncTxn:
-            response = await self._run(steps)
-            return AsyncTxn(self._transport, self._caller, response, given)
-
-        return Beginning(begun())
-
-    async def run_transaction(
-        self,
-        function: Callable[[AsyncTxn], Awaitable[T]],
-        *,
-        timeout: float | None = None,
-        metadata: Mapping[str, str] | None = None,
-        timeout_ms: int | None = None,
-    ) -> T:
-        """Runs a coroutine function in a transaction, as :class:`Statehouse` does with a
-        function.
-        """
-
-        def make(begun: pb.BeginTransactionResponse, metadata: dict[str, str]) -> AsyncTxn:
-            return AsyncTxn(self._transport, self._caller, begun, metadata)
-
-        check_function(function, awaited=True)
-        steps = run_transaction(self._caller, make, function, timeout, timeout_ms, metadata)
-        result: T = await self._run(steps)
-        return result
-
-    async def close(self) -> None:
-        """Closes the connection. What is under way fails, a commit with
-        :class:`OutcomeUnknown`: it may be made all the same.
-        """
-        await self._transport.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
-
-    def __enter__(self) -> NoReturn:
-        raise errors.UsageError("write: async with AsyncStatehouse(...) as client")
+        raise errors.UsageError(f"write: {self._usage}")
 
     def __exit__(self, *_: object) -> None:
         """Never called; Python looks for it first."""

@@ -1,20 +1,18 @@
-"""The client that blocks."""
+"""Performing effects by waiting for them."""
 
 from __future__ import annotations
 
 import os
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Callable, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, ClassVar, TypeVar
 
 import grpc
 
-from statehouse import _arguments as check
 from statehouse import _forks, errors
 from statehouse._capture import release
-from statehouse._client import ClientSurface
+from statehouse._channel import open_channel
 from statehouse._effects import (
-    Blocking,
     Call,
     Effect,
     Feed,
@@ -25,24 +23,17 @@ from statehouse._effects import (
     Sleep,
     Steps,
 )
-from statehouse._functions import check_function
-from statehouse._iterating import Iteration, Listing
-from statehouse._proto import methods
+from statehouse._iterating import Iteration, Listing, Made
 from statehouse._status import closed_meanwhile, from_rpc, received
-from statehouse._txn import TxnSurface, begin, run_transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping
-    from types import TracebackType
+    from collections.abc import Generator, Iterator
     from typing import NoReturn
 
     from typing_extensions import Self
 
-    from statehouse._calls import Caller
     from statehouse._capture import Capture
     from statehouse._channel import Endpoint
-    from statehouse._iterating import Made
-    from statehouse._proto import statehouse_pb2 as pb
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -181,22 +172,7 @@ class Transport:
             _forks.check(self._pid)
             if self._pid:
                 return  # another thread was faster
-            channel: Any
-            endpoint = self._endpoint
-            if endpoint.credentials is None:
-                channel = grpc.insecure_channel(endpoint.target, endpoint.options)
-            else:
-                channel = grpc.secure_channel(
-                    endpoint.target, endpoint.credentials, endpoint.options
-                )
-            calls = {
-                method.name: (channel.unary_stream if method.streaming else channel.unary_unary)(
-                    method.path,
-                    request_serializer=method.request.SerializeToString,
-                    response_deserializer=method.response.FromString,
-                )
-                for method in methods()
-            }
+            channel, calls = open_channel(grpc, self._endpoint)
             if self._channel is not None:  # a signal handler in this thread was faster
                 channel.close()
                 return
@@ -213,131 +189,32 @@ class Transport:
             release(capture)
 
 
-class _Blocks(Blocking):
+class Blocking:
+    """What blocks: performs steps by waiting, and is used with ``with``."""
+
     _transport: Transport
+    #: What to write instead of ``async with``.
+    _usage: ClassVar[str]
 
     def _run(self, steps: Steps[T]) -> T:
         return self._transport.run(steps)
 
-    def _iterate(self, feed: Feed[Item], made: Made, endless: bool) -> Iterator[Item]:
+    def _iterate(
+        self,
+        feed: Feed[Item],
+        method: Callable[..., object],
+        arguments: dict[str, Any],
+        *,
+        endless: bool = False,
+    ) -> Iterator[Item]:
         kind = Iteration if endless else Listing
-        return kind(self._transport.iterate(feed), made)
-
-
-class Txn(TxnSurface, _Blocks):
-    __doc__ = TxnSurface.__doc__
-
-    def __init__(
-        self,
-        transport: Transport,
-        caller: Caller,
-        begun: pb.BeginTransactionResponse,
-        metadata: dict[str, str],
-    ) -> None:
-        super().__init__(caller, begun, metadata)
-        self._transport = transport
+        return kind(self._transport.iterate(feed), Made(method, arguments))
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._run(self._leave(failing=kind is not None))
-
     async def __aenter__(self) -> NoReturn:
-        raise errors.UsageError("write: with client.begin_transaction() as tx")
-
-    async def __aexit__(self, *_: object) -> None:
-        """Never called; Python looks for it first."""
-
-
-class Statehouse(ClientSurface, _Blocks):
-    __doc__ = f"""{ClientSurface.__doc__}
-    >>> with Statehouse(url="localhost:50051") as client:
-    ...     client.write(agent_id="a1", key="memory", value={{"fact": "Paris"}}).version
-    1
-
-    Several threads may use one client at once. After a fork the child must make its own: one
-    that was used before raises :class:`UsageError` there.
-    """
-
-    def _open(self) -> None:
-        self._transport = Transport(self._endpoint, self._capture)
-
-    def begin_transaction(
-        self,
-        *,
-        timeout: float | None = None,
-        metadata: Mapping[str, str] | None = None,
-        timeout_ms: int | None = None,
-    ) -> Txn:
-        """Begins a :class:`Txn`; as a context manager it commits at the end of the block and
-        aborts when an exception leaves it.
-
-        >>> with client.begin_transaction(metadata={"actor": "planner"}) as tx:
-        ...     plan = tx.get_state("a1", "plan")
-        ...     tx.write("a1", "plan", {"step": plan.value["step"] + 1 if plan else 1})
-        >>> client.get_state("a1", "plan").value
-        {'step': 1}
-
-        The daemon aborts it after ``timeout`` seconds; None: the daemon's default, 30.
-        Programs written for older clients may give ``timeout_ms`` instead.
-        """
-        given = check.text_map("metadata", metadata)
-        begun = self._run(begin(self._caller, timeout, timeout_ms))
-        return Txn(self._transport, self._caller, begun, given)
-
-    def run_transaction(
-        self,
-        function: Callable[[Txn], T],
-        *,
-        timeout: float | None = None,
-        metadata: Mapping[str, str] | None = None,
-        timeout_ms: int | None = None,
-    ) -> T:
-        """Runs a function in a transaction, commits it, and returns what the function
-        returned.
-
-        >>> def count(tx):
-        ...     record = tx.get_state("a1", "visits")
-        ...     visits = record.value["n"] + 1 if record else 1
-        ...     tx.write("a1", "visits", {"n": visits})
-        ...     return visits
-        >>> client.run_transaction(count), client.run_transaction(count)
-        (1, 2)
-
-        When something it read was changed meanwhile, or the daemon was restarted, it runs
-        again in a fresh transaction, until the client's timeout passes: so it must do
-        nothing but use the transaction, and start from nothing each time. An exception of
-        its own aborts the transaction and is raised.
-        """
-
-        def make(begun: pb.BeginTransactionResponse, metadata: dict[str, str]) -> Txn:
-            return Txn(self._transport, self._caller, begun, metadata)
-
-        check_function(function, awaited=False)
-        steps = run_transaction(self._caller, make, function, timeout, timeout_ms, metadata)
-        result: T = self._run(steps)
-        return result
-
-    def close(self) -> None:
-        """Closes the connection. What is under way fails, a commit with
-        :class:`OutcomeUnknown`: it may be made all the same.
-        """
-        self._transport.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    async def __aenter__(self) -> NoReturn:
-        raise errors.UsageError("write: with Statehouse(...) as client")
+        raise errors.UsageError(f"write: {self._usage}")
 
     async def __aexit__(self, *_: object) -> None:
         """Never called; Python looks for it first."""
