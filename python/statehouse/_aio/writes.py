@@ -102,7 +102,7 @@ class Writes(WriteSteps, Awaiting):
         [('plan', 1), ('lock', 1)]
 
         ``operations``
-            At most one for each key.
+            Of several for one key the last one counts, as one version.
         ``preconditions``
             Further conditions, on keys or agents that are not written. Nothing is committed
             unless all of them hold, and every ``expected_version`` among the operations.
