@@ -27,9 +27,9 @@ Headers = tuple[tuple[str, str], ...]
 
 _CHANNEL_OPTIONS = (
     ("grpc.primary_user_agent", f"statehouse-python/{__version__}"),
-    # Two clients share no connection, so that closing or losing one is nothing to the other.
+    # Two clients share no connection, so closing or losing one does not affect the other.
     ("grpc.use_local_subchannel_pool", 1),
-    # Who may repeat what is decided in _calls.py.
+    # What may be repeated is decided in _calls.py.
     ("grpc.enable_retries", 0),
     # A daemon that restarts is found again within seconds, not gRPC's two minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Unset:
-    """Stands for an argument that was not given, where None says something."""
+    """Stands for an argument that was not given, where None has a meaning of its own."""
 
     def __repr__(self) -> str:
         return "<unchanged>"
@@ -117,12 +117,12 @@ class ClientSurface:
         self._open()
 
     def _open(self) -> None:
-        """Makes what performs the effects."""
+        """Makes the transport, which performs the effects."""
         raise NotImplementedError
 
     @property
     def namespace(self) -> str:
-        """What records are in that are named without a namespace."""
+        """The namespace of records that are named without one."""
         return self._caller.options.namespace
 
     def with_options(

@@ -18,7 +18,7 @@ Item = TypeVar("Item")
 
 
 class Call(NamedTuple):
-    """Send a request, answer the response. Raises what came instead of one."""
+    """Send a request, return the response. Raises what came instead of one."""
 
     method: str
     request: Message
@@ -26,7 +26,7 @@ class Call(NamedTuple):
 
 
 class Reach(NamedTuple):
-    """Answer whether there is a connection: True, or False when the last try to make one
+    """Return whether there is a connection: True, or False when the last try to make one
     failed. None: neither within that many seconds.
     """
 
@@ -34,14 +34,14 @@ class Reach(NamedTuple):
 
 
 class Work(NamedTuple):
-    """Call a function of ours that blocks, in a thread if that would hold others up."""
+    """Call a function of this package that blocks; in a thread where others would wait for it."""
 
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
 
 
 class Open(NamedTuple):
-    """Send the request of a stream, answer an :class:`OpenStream`."""
+    """Send the request of a stream, return an :class:`OpenStream`."""
 
     method: str
     request: Message
@@ -49,7 +49,7 @@ class Open(NamedTuple):
 
 
 class Receive(NamedTuple):
-    """Answer the stream's next message, or None at its end."""
+    """Return the stream's next message, or None at its end."""
 
     stream: OpenStream
 
@@ -61,7 +61,7 @@ class Sleep(NamedTuple):
 
 
 class Invoke(NamedTuple):
-    """Call a function of the user's, and await what it returns if that is how we talk."""
+    """Call a function of the user's; the awaited client awaits what it returns."""
 
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
@@ -75,7 +75,7 @@ class OpenStream(Protocol):
 
 
 class Items(Generic[Item]):
-    """Not an effect: what a feed hands out next."""
+    """Not an effect: the items that a feed hands out next."""
 
     __slots__ = ("items",)
 

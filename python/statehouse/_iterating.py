@@ -1,4 +1,4 @@
-"""What iterates over items that are fetched as it goes."""
+"""Iterators over items that are fetched on the way."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Iteration(Iterator[Item]):
         return item
 
     def close(self) -> None:
-        """Ends it, and frees what it holds."""
+        """Ends the iteration, and frees what it holds."""
         if self._items.gi_running:
             raise UsageError(f"{self._made} is used by another thread, so it cannot be closed")
         self._items.close()
@@ -67,9 +67,9 @@ class Iteration(Iterator[Item]):
 
 
 class Listing(Iteration[Item]):
-    """An iterator that comes to an end by itself, and so can stand for a list, as which older
-    clients of Statehouse returned it: asked for its length, or an item by its place, it
-    fetches all of them and keeps them.
+    """An iterator that ends by itself. Older clients of Statehouse returned lists, so it can
+    be used as one: asked for its length, or for an item by its place, it fetches all items and
+    keeps them.
     """
 
     _kept: list[Item] | None = None
@@ -120,7 +120,7 @@ class Listing(Iteration[Item]):
 
 
 class _Used(UsageError, TypeError):
-    """Also what list() and the like take for the absence of a length."""
+    """A TypeError too: list() takes it for the absence of a length."""
 
 
 class AsyncIteration(AsyncIterator[Item]):
@@ -136,7 +136,7 @@ class AsyncIteration(AsyncIterator[Item]):
         return self._items.__anext__()
 
     async def aclose(self) -> None:
-        """Ends it, and frees what it holds."""
+        """Ends the iteration, and frees what it holds."""
         if self._items.ag_running:
             raise UsageError(f"{self._made} is used by another task, so it cannot be closed")
         await self._items.aclose()

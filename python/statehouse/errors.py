@@ -54,10 +54,10 @@ class StatehouseError(Exception):
     ``answered``
         The daemon itself said so. Otherwise nothing came back from it.
     ``maybe_applied``
-        See the module; false on nearly everything.
+        True of a refused commit of which an earlier try could yet be applied; see the module.
     """
 
-    #: What to do about it, said after the message.
+    #: What to do about it; printed after the message.
     advice: str = ""
     #: The code of an error that this package itself raises.
     own_code: ClassVar[str] = "INTERNAL_ERROR"
@@ -78,7 +78,7 @@ class StatehouseError(Exception):
         self.answered = answered
         self.maybe_applied = False
         self._sent = sent or answered  # the daemon may have seen the request
-        self._lasting = False  # no waiting mends it: certificates, a client that is closed
+        self._lasting = False  # trying again will not help: certificates, a closed client
         self._told: Told | None = None  # what it is in a history
 
     def __str__(self) -> str:
@@ -151,7 +151,7 @@ class NotFoundError(StatehouseError, LookupError):
 
 
 class DataLoss(StatehouseError):
-    """The daemon met damage on its disk."""
+    """The daemon found corrupt data on its disk."""
 
     own_code = "DATA_LOSS"
     advice = "Stop the daemon and run: statehousectl verify DATA_DIR"

@@ -44,14 +44,13 @@ Item = TypeVar("Item")
 
 _READY = grpc.ChannelConnectivity.READY
 _FAILED = grpc.ChannelConnectivity.TRANSIENT_FAILURE
-#: Seconds that one look at a channel's state may take; what was cancelled goes on as long.
+#: Seconds that one wait for a channel's state may take. A wait that was cancelled goes on for
+#: as long.
 _GLANCE = 0.05
 
 
 class Transport:
-    """A channel, made in the event loop that first uses it, and who performs effects on
-    it.
-    """
+    """A channel, made in the event loop that first uses it, on which effects are performed."""
 
     def __init__(self, endpoint: Endpoint, capture: Capture | None) -> None:
         self._endpoint = endpoint
@@ -72,7 +71,7 @@ class Transport:
             while True:
                 try:
                     result = await self._perform(effect)
-                except BaseException as failed:  # theirs to handle, whatever it is
+                except BaseException as failed:  # for the steps to handle, whatever it is
                     effect = steps.throw(failed)
                 else:
                     effect = steps.send(result)
@@ -141,7 +140,7 @@ class Transport:
         return call
 
     async def _reach(self, seconds: float | None) -> bool | None:
-        # What is public for waiting has no deadline, and does not bear to be cancelled.
+        # What gRPC makes public for waiting has no deadline, and breaks when it is cancelled.
         channel = self._channel
         watched: Any = getattr(channel, "_channel", None)
         end = None if seconds is None else time.monotonic() + seconds
@@ -175,14 +174,14 @@ class Transport:
             for stream in list(self._streams):
                 stream.cancel()  # gRPC before 1.7x would wait for them
             channel, self._channel, self._calls = self._channel, None, {}
-            await channel.close()  # and with its last reference goes gRPC's own thread
+            await channel.close()  # gRPC's own thread ends with the last reference
         capture, self._capture = self._capture, None
         if capture is not None:
             await running_loop().run_in_executor(None, release, capture)
 
 
 def running_loop() -> asyncio.AbstractEventLoop:
-    """Answers the event loop that is running; of asyncio, for gRPC knows no other."""
+    """Returns the event loop that is running. It must be of asyncio: gRPC knows no other."""
     try:
         return asyncio.get_running_loop()
     except RuntimeError:
@@ -193,7 +192,7 @@ def running_loop() -> asyncio.AbstractEventLoop:
 
 
 def _being_cancelled() -> bool:
-    """Reports whether somebody cancelled this task; before Python 3.11 nobody knows."""
+    """Reports whether this task is being cancelled; before Python 3.11 always False."""
     task: Any = asyncio.current_task()
     return hasattr(task, "cancelling") and task.cancelling() > 0
 

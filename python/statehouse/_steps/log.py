@@ -1,4 +1,4 @@
-"""What happened: histories, agents, replay and watch."""
+"""Reads of the log: versions, agents, replay and watch."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def _agents(agent_id: str | None) -> dict[str, Any]:
 
 
 def _range(request: pb.ReplayRequest, start: Point | None, end: Point | None) -> int:
-    """Puts a range into a request. Answers the commit_ts that it starts after."""
+    """Puts a range into a request, and returns the commit_ts that it starts after."""
     after = 0
     if isinstance(start, (datetime, str)):
         seconds, nanos, _ = instant(start, "from_timestamp")

@@ -75,7 +75,7 @@ class ReadSteps:
                     ),
                 )
             except (errors.ResourceExhausted, errors.InvalidArgument) as refused:
-                # More bytes than an answer holds, or more names than this daemon takes.
+                # More bytes than an answer may have, or more names than this daemon takes.
                 many = refused.details.get("field") == "names"
                 if len(batch) == 1 or not (many or isinstance(refused, errors.ResourceExhausted)):
                     raise
@@ -87,7 +87,7 @@ class ReadSteps:
                 record(RecordName(name.agent_id, name.key, name.namespace), state, response.read_ts)
                 for name, state in zip(batch, response.states)
             ]
-            if not self._reading_in:  # the batches after the first see what it saw
+            if not self._reading_in:  # later batches read where the first one did
                 at = {"commit_ts": response.read_ts}
         return records
 
@@ -203,7 +203,7 @@ def collect(feed: Feed[T]) -> Steps[list[T]]:
                 continue
             try:
                 result = yield step
-            except BaseException as failed:  # the feed's to handle: it repeats what failed
+            except BaseException as failed:  # for the feed to handle: it repeats what failed
                 step = feed.throw(failed)
             else:
                 step = feed.send(result)
@@ -212,7 +212,7 @@ def collect(feed: Feed[T]) -> Steps[list[T]]:
 
 
 def record(name: RecordName, message: Any, read_ts: int = 0) -> Record | None:
-    """Reads an answer about one record; None when it does not exist."""
+    """Makes a record of an answer; None when it does not exist."""
     return existing(name, message, read_ts) if message.exists else None
 
 

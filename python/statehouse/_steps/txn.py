@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 AnyTxn = TypeVar("AnyTxn", bound="TxnSteps")
 
-#: Seconds to tell the daemon of a transaction that is given up, over a connection that may
-#: have to be made anew. It expires anyway.
+#: Seconds that aborting a transaction which is given up may take. It expires anyway.
 _FAREWELL = 1.0
 
 
@@ -162,13 +161,13 @@ class TxnSteps(ReadSteps):
         self._end(errors.TransactionAborted(f"transaction {self.txn_id} was aborted"))
 
     def _end(self, outcome: Commit | errors.StatehouseError) -> None:
-        """Notes the outcome. The daemon tells every call the same, so the first stays."""
+        """Keeps the outcome. The daemon answers every call the same, so the first stays."""
         with self._lock:
             if self._outcome is None:
                 self._outcome = outcome
 
     def _give_up(self) -> Steps[None]:
-        """Tells the daemon, if it hears, that nobody wants the transaction any more."""
+        """Aborts the transaction if the daemon can be reached; otherwise it expires."""
         caller = self._caller.within(_FAREWELL)
         try:
             yield from caller.call("Abort", pb.AbortRequest(txn_id=self.txn_id))
@@ -193,8 +192,8 @@ class TxnSteps(ReadSteps):
             raise
 
     def _worth_repeating(self, failed: errors.StatehouseError) -> bool:
-        """Tells whether a fresh transaction may fare better. One that the daemon does not
-        know was not committed: it was lost in a restart.
+        """Reports whether a fresh transaction may succeed. One that the daemon does not know
+        was lost in a restart, and not committed.
         """
         if isinstance(failed, (errors.OutcomeUnknown, errors.PreconditionFailed)):
             return False
@@ -210,7 +209,7 @@ class TxnSteps(ReadSteps):
 def begin(
     caller: Caller, timeout: float | None, timeout_ms: int | None
 ) -> Steps[pb.BeginTransactionResponse]:
-    """Opens a transaction. Repeating it is harmless: one whose id is lost expires."""
+    """Opens a transaction. It may be repeated: a transaction whose id was lost expires."""
     request = pb.BeginTransactionRequest(timeout_ms=_milliseconds(timeout, timeout_ms))
     return caller.call("BeginTransaction", request)
 
@@ -233,7 +232,7 @@ def run_transaction(
     timeout_ms: int | None,
     metadata: Mapping[str, str] | None,
 ) -> Steps[Any]:
-    """Runs a function in one transaction after the other until one commits."""
+    """Runs a function in one transaction after another until one commits."""
     deadline = Deadline(caller.options.timeout)
     given = check.text_map("metadata", metadata)
     tries = 0
@@ -256,9 +255,9 @@ def _run_once(txn: AnyTxn, function: Callable[[AnyTxn], Any]) -> Steps[Any]:
     try:
         result = yield Invoke(function, (txn,))
         check_result(result)
-        if txn._lost is not None:  # noqa: SLF001  the function passed over it
+        if txn._lost is not None:  # noqa: SLF001  the function ignored the error
             raise txn._uncertain(txn._lost)  # noqa: SLF001
-    except BaseException:  # of whatever kind: it is raised again
+    except BaseException:  # it is raised again
         if txn._outcome is None:  # noqa: SLF001
             yield from txn._give_up()  # noqa: SLF001
         raise

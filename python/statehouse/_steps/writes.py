@@ -1,4 +1,4 @@
-"""One-shot commits: all that is to be written goes in one request."""
+"""One-shot commits: all writes go in one request."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ class WriteSteps:
 def conditions(
     caller: Caller, preconditions: Iterable[Precondition]
 ) -> tuple[list[pb.KeyPrecondition], list[pb.HeadPrecondition]]:
-    """Checks what a commit is on condition of."""
+    """Makes the messages for a commit's preconditions."""
     keys, heads = [], []
     for condition in check.items("preconditions", preconditions):
         if not isinstance(condition, (KeyPrecondition, HeadPrecondition)):
@@ -162,7 +162,7 @@ _STATES = {
 
 
 def commit_of(txn_id: str, message: Any) -> Commit:
-    """Reads a commit from the answers that name its keys."""
+    """Makes a commit of an answer that names its keys."""
     return Commit(
         txn_id=txn_id,
         commit_ts=message.commit_ts,

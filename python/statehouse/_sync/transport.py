@@ -40,13 +40,13 @@ Item = TypeVar("Item")
 
 _READY = grpc.ChannelConnectivity.READY.value[0]
 _FAILED = grpc.ChannelConnectivity.TRANSIENT_FAILURE.value[0]
-#: Seconds that one look at a channel's state may take. Threads that look at the same channel
-#: may be told each other's news, so none may wait for its own alone.
+#: Seconds that one wait for a channel's state may take. gRPC may tell a change to another
+#: thread that waits on the same channel, so no thread may wait for it without bound.
 _GLANCE = 0.05
 
 
 class Transport:
-    """A channel and who performs effects on it. Several threads may use it at once."""
+    """A channel, on which effects are performed. Several threads may use it at once."""
 
     def __init__(self, endpoint: Endpoint, capture: Capture | None) -> None:
         self._endpoint = endpoint
@@ -67,7 +67,7 @@ class Transport:
             while True:
                 try:
                     result = self._perform(effect)
-                except BaseException as failed:  # theirs to handle, whatever it is
+                except BaseException as failed:  # for the steps to handle, whatever it is
                     effect = steps.throw(failed)
                 else:
                     effect = steps.send(result)
@@ -125,9 +125,9 @@ class Transport:
         )
 
     def _reach(self, seconds: float | None) -> bool | None:
-        # Of a blocking channel gRPC makes public only a subscription, which leaves a thread
-        # polling for a while, and no fork survives that. Without what is below, calls whose
-        # connection fails count as sent, which is the careful way to be wrong.
+        # For a blocking channel gRPC makes only a subscription public, which leaves a thread
+        # polling for a while, and no fork survives that. Where gRPC has not what is used below,
+        # calls whose connection fails count as sent, which is the safe mistake.
         channel: Any = getattr(self._channel, "_channel", None)
         if not hasattr(channel, "watch_connectivity_state"):
             return True
@@ -142,8 +142,8 @@ class Transport:
             channel.watch_connectivity_state(state, time.time() + min(left, _GLANCE))
 
     def _sleep(self, seconds: float) -> None:
-        # Old versions of gRPC, 1.60 for one, see what becomes of a connection that is being made
-        # only while somebody waits on the channel; left alone they look every 5 seconds.
+        # Old versions of gRPC, such as 1.60, go on making a connection only while a thread waits
+        # on the channel; otherwise they look at it every 5 seconds.
         end = time.monotonic() + seconds
         channel: Any = getattr(self._channel, "_channel", None)
         if self._pid == os.getpid() and hasattr(channel, "watch_connectivity_state"):
@@ -156,7 +156,7 @@ class Transport:
                         break
                     channel.watch_connectivity_state(state, time.time() + min(left, _GLANCE))
             except ValueError:
-                return  # the client was closed, which the next try tells
+                return  # the client was closed; the next try says so
             finally:
                 _forks.talking.discard(thread)
         time.sleep(max(0, end - time.monotonic()))
@@ -171,9 +171,9 @@ class Transport:
                 raise errors.UsageError("the client is closed: make a new one")
             _forks.check(self._pid)
             if self._pid:
-                return  # another thread was faster
+                return  # another thread has connected
             channel, calls = open_channel(grpc, self._endpoint)
-            if self._channel is not None:  # a signal handler in this thread was faster
+            if self._channel is not None:  # a signal handler in this thread has connected
                 channel.close()
                 return
             self._calls, self._channel, self._pid = calls, channel, os.getpid()
