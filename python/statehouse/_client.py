@@ -63,7 +63,7 @@ class ClientSurface:
             ``host:port``, by default ``STATEHOUSE_ADDRESS`` or ``localhost:50051``. With
             ``https://`` in front TLS is on, with ``http://`` it is off.
         ``namespace``
-            What records are in that are named without one; by default
+            The namespace of records that are named without one; by default
             ``STATEHOUSE_NAMESPACE`` or ``default``.
         ``token``
             Sent with every request as ``authorization: Bearer …``; by default
@@ -77,24 +77,24 @@ class ClientSurface:
             Any of them turns TLS on. ``ca_file`` is trusted instead of the system's
             authorities; ``cert_file`` and ``key_file`` are the client's own. All are PEM.
         ``timeout``
-            Seconds that a call may take, repeated tries and all; None: no bound. Of what
-            iterates it bounds each request, and how long a daemon that went away is waited
-            for; a watch waits for ever.
+            Seconds that a call may take, with all its tries; None: no bound. An iterator
+            applies it to each request, and to the time it waits for a daemon that went away;
+            a watch waits for ever.
         ``attempt_timeout``
             Seconds that one try may take; None: what is left of ``timeout``.
         ``fail_fast``
             Gives up a call that was certainly not sent, because the daemon cannot be reached,
-            instead of trying until the timeout. What no waiting mends is given up in any case:
-            certificates that are not trusted, TLS on one side only, names of no host.
+            instead of trying until the timeout. Where waiting cannot help it is given up in any
+            case: a certificate that is not trusted, TLS on one side only, an unknown host.
         ``page_size``
             How many items of a list one request asks for. The daemon may answer fewer.
         ``capture``
-            A file to write down in what was asked and answered, for ``statehouse-sim check``;
+            A file to record the history of this client in, for ``statehouse-sim check``;
             by default ``STATEHOUSE_CAPTURE_FILE``. It is overwritten, and ends when the client is
             closed. ``capture_redact`` puts digests in the place of values.
 
-        Raises :class:`InvalidArgument` for an option that cannot be meant, such as an address
-        that is none or a certificate that cannot be read.
+        Raises :class:`InvalidArgument` for an option that makes no sense, such as a text that is
+        no address or a certificate that cannot be read.
         """
         if namespace is None:
             namespace = setting("STATEHOUSE_NAMESPACE") or "default"
@@ -143,7 +143,7 @@ class ClientSurface:
             As when a client is made; timeouts are in seconds, and None is no bound. What is
             not given stays as it is.
 
-        Raises :class:`InvalidArgument` for an option that cannot be meant.
+        Raises :class:`InvalidArgument` for an option that makes no sense.
         """
         options = self._caller.options
         if namespace is not None:

@@ -103,7 +103,7 @@ def test_a_transaction_is_whole_or_missing(daemon, file, monkeypatch):
     assert "3 commits (2 of others)" in said
 
 
-def test_a_stream_is_not_recorded_behind_a_hole(file, monkeypatch):
+def test_a_stream_is_not_recorded_after_a_gap(file, monkeypatch):
     recording = Capture(str(file), redact=False)
     op = recording._call("watch", pb.WatchRequest(all_agents=True))
     recording._batch(op, pb.EventBatch(cursor=1))
@@ -145,7 +145,7 @@ def test_clients_of_one_daemon_share_a_file(daemon, file):
     with Statehouse(daemon.url, capture=file) as one, Statehouse(daemon.url, capture=file) as two:
         one.write("a1", "k", {})
         two.write("a1", "k", {})
-    with Statehouse(daemon.url, capture=file) as three:  # goes on behind the end
+    with Statehouse(daemon.url, capture=file) as three:  # goes on after the end
         three.with_options(namespace="b").write("a1", "k", {})
     assert [op["out"]["commit_ts"] for op in operations(file)] == [1, 2, 3]
     assert check(file)[0] == 0

@@ -168,8 +168,8 @@ class Log(LogSteps, Blocking):
         When the connection breaks the watch opens it again after the last event, however long
         that takes: no event is missed and none comes twice.
 
-        Raises :class:`InvalidArgument` at once, and while it iterates what no waiting mends,
-        such as :class:`Unauthenticated`.
+        Raises :class:`InvalidArgument` at once, and while it iterates any error that waiting
+        cannot help, such as :class:`Unauthenticated`.
         """
         steps = self._watch(agent_id, prefix, after, timeout, values, namespace)
         return self._iterate(steps, self.watch, locals(), endless=True)
