@@ -8,8 +8,8 @@ python=$(cd "$(dirname "$0")" && pwd)
 root=$(dirname "$python")
 cache=$root/.cache/python
 work=$(mktemp -d)
-background=  # waited for in any case, for it ends the daemons that it has started
-trap '[ -z "$background" ] || wait "$background" || true; rm -rf "$work"' EXIT
+# What runs in the background is waited for in any case, for it ends the daemons it has started.
+trap 'wait; rm -rf "$work"' EXIT
 cd "$python"
 new=${PYTHON:-python3}
 old=$(./old_python.sh) || old=
@@ -42,18 +42,31 @@ if [ -n "$old" ]; then
   environment floors "$old" "$work/floors"
 fi
 
-# Runs beside what follows, until it is asked for: tests wait more than they compute.
+# beside NAME COMMAND...: runs beside what follows, for tests wait more than they compute.
+beside() {
+  "${@:2}" >"$work/$1" 2>&1 &
+  echo $! >"$work/$1.pid"
+}
+
+# joined NAME: waits for what runs beside, shows what it printed, and fails if it failed.
+joined() {
+  local passed=0
+  wait "$(cat "$work/$1.pid")" || passed=$?
+  cat "$work/$1"
+  return "$passed"
+}
+
 floors() {
   "$cache/floors/bin/python" --version
   "$cache/floors/bin/python" -m pytest -q tests/test_state.py tests/test_txn.py \
     tests/test_log.py tests/test_values.py tests/test_errors.py tests/test_surface.py \
-    tests/test_processes.py tests/test_testing.py tests/test_capture.py tests/test_misuse.py \
+    tests/test_processes.py tests/test_testing.py tests/test_capture*.py tests/test_misuse.py \
     tests/test_original.py tests/test_unanswered.py
 }
-if [ -n "$old" ]; then
-  floors >"$work/on-the-floors" 2>&1 &
-  background=$!
-fi
+if [ -n "$old" ]; then beside on_the_floors floors; fi
+# Timeouts that have to pass, and measurements whose figures do not matter.
+slow=(tests/test_reaching.py tests/test_bench.py)
+beside slow_tests "$bin/python" -m pytest -q "${slow[@]}"
 
 say style
 "$bin/ruff" check -q .
@@ -79,15 +92,12 @@ else
 fi
 
 say tests
-"$bin/python" -m pytest -q
+"$bin/python" -m pytest -q "${slow[@]/#/--ignore=}"
+joined slow_tests
 
 say tests on the floors of the dependencies
 if [ -n "$old" ]; then
-  passed=0
-  wait "$background" || passed=$?
-  background=
-  cat "$work/on-the-floors"
-  [ "$passed" = 0 ]
+  joined on_the_floors
 else
   echo "skipped: needs a Python from 3.9 to 3.12"
 fi

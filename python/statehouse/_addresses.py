@@ -114,7 +114,7 @@ def _split(problem: _Problem, rest: str) -> tuple[str, int]:
 
 
 def _is_ipv6(text: str) -> bool:
-    """Reports whether text is an IPv6 address, or one with a port behind it."""
+    """Reports whether text is an IPv6 address, or one with a port after it."""
     if text.count(":") < 2:
         return False
     for candidate in (text, text.rpartition(":")[0]):

@@ -1,7 +1,7 @@
-"""Checks of what users pass that protobuf or gRPC would refuse in words of their own.
+"""Checks of the types of arguments, which protobuf or gRPC would refuse in their own words.
 
-What is a matter of the contract (names that are too long, control characters, …) is the
-daemon's to refuse; these are matters of type.
+Rules of the contract (names that are too long, control characters, …) are not here: the daemon
+checks those.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ def text(field: str, value: Any) -> str:
 
 
 def namespace(value: Any) -> str:
-    """Accepts the name of a namespace. On the wire an empty one means ``default``; here it
-    is more likely a variable that was never set, whose writes must not land there.
+    """Accepts the name of a namespace. On the wire an empty one means ``default``. Here it is
+    refused, for it is more likely a variable that was never set.
     """
     if not text("namespace", value):
         raise refused(
@@ -84,7 +84,7 @@ def optional_seconds(field: str, value: Any) -> float | None:
 
 
 def items(field: str, value: Any) -> list[Any]:
-    """Accepts what can be iterated over, but for text."""
+    """Accepts what can be iterated over, except text."""
     if isinstance(value, (str, bytes, bytearray)):
         raise refused(field, f"{field} is one {type(value).__name__}: write [{brief(value)}]")
     try:
@@ -133,12 +133,12 @@ def shown(value: Any) -> str:
 
 
 def brief(value: Any) -> str:
-    """Shows what was given, whatever it is, in a few words."""
+    """Shows any value in a few words."""
     if isinstance(value, int) and not isinstance(value, bool):
         return number(value)
     try:
         return reprlib.repr(value)
-    except Exception:  # of a repr of the user's, or of a long int inside
+    except Exception:  # raised by a repr of the user's, or for a long int inside
         return f"some {type(value).__name__}"
 
 

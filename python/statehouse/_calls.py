@@ -31,8 +31,8 @@ log = logging.getLogger("statehouse")
 FIRST_PAUSE = 0.02
 MAX_PAUSE = 1.0
 
-#: Refusals that speak of the transaction itself, so that no earlier try can have been
-#: applied. One that was refused at the door, or met damage, says nothing of those.
+#: Refusals that are about the transaction itself: after one of them no earlier try can have
+#: been applied. Other refusals (a limit, a token, a corrupt disk) say nothing of earlier tries.
 DECIDES = (
     errors.InvalidArgument,
     errors.TransactionNotFound,
@@ -82,11 +82,11 @@ class Caller:
         return Caller(replace(self.options, timeout=seconds), self.endpoint)
 
     def namespace(self, given: str | None) -> str:
-        """Answers the namespace meant: the one given, or the client's."""
+        """Returns the namespace that is meant: the one given, or the client's."""
         return self.options.namespace if given is None else check.namespace(given)
 
     def call(self, method: str, request: Message) -> Steps[Any]:
-        """Makes a call that may be repeated without harm."""
+        """Makes a call that may safely be repeated."""
         return self._repeat(method, request, lambda sent: sent or not self.options.fail_fast)
 
     def call_once(self, method: str, request: Message) -> Steps[Any]:
@@ -196,17 +196,18 @@ def _gave_up(
 
 
 def warn(method: str, failed: StatehouseError) -> None:
-    """Logs what is given up, where a program has set up logging. Python would print it
-    elsewhere, beside the error that is raised.
+    """Logs that a call is given up, if the program has set up logging. Without that, Python
+    would print the warning beside the error that is raised.
     """
     if log.hasHandlers():
         log.warning("statehouse: %s: %s", method, failed.message)
 
 
 def in_time(failed: errors.ConnectionError, deadline: Deadline) -> errors.ConnectionError:
-    """Answers what a failure without an answer is called: when its time is over, that it
-    is. gRPC, and what stands between, tell of a call that is ended at its deadline in
-    several ways, of which CANCELLED is one.
+    """Returns DeadlineExceeded in the place of a failure without an answer whose time is over.
+
+    gRPC and proxies report a call that ended at its deadline in several ways, of which
+    CANCELLED is one.
     """
     if failed.answered or isinstance(failed, errors.DeadlineExceeded) or not deadline.over():
         return failed
@@ -220,8 +221,8 @@ def _unanswered(failed: StatehouseError) -> bool:
 
 
 def _passing(failed: StatehouseError, doubt: bool) -> bool:
-    """Tells whether the same request may fare better later. A limit that is reached is
-    for the caller to decide about, unless an earlier try is in doubt.
+    """Reports whether the same request may succeed later. What to do at a limit is for the
+    caller to decide, unless an earlier try is in doubt.
     """
     if isinstance(failed, (errors.ConnectionError, errors.OutcomeUnknown)):
         return not failed._lasting  # noqa: SLF001
@@ -231,8 +232,8 @@ def _passing(failed: StatehouseError, doubt: bool) -> bool:
 def new_txn_id() -> str:
     """Makes a UUID of version 7 (RFC 9562): the time in milliseconds, then randomness.
 
-    The daemon tells by the time whether it still keeps the outcome of an id, so the
-    clock should be right to the day.
+    The daemon decides by the time whether it still keeps the outcome of an id, so the clock
+    should be right to the day.
     """
     n = time.time_ns() // 1_000_000 << 80 | int.from_bytes(os.urandom(10), "big")
     n = n & ~(0xF << 76) | 7 << 76

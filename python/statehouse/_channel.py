@@ -8,13 +8,14 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING, Any, Union
 
 import grpc
 
 from statehouse import _arguments as check
 from statehouse._addresses import DEFAULT_PORT, Address, parse
 from statehouse._environment import setting
+from statehouse._proto import methods
 from statehouse._version import __version__
 
 if TYPE_CHECKING:
@@ -26,9 +27,9 @@ Headers = tuple[tuple[str, str], ...]
 
 _CHANNEL_OPTIONS = (
     ("grpc.primary_user_agent", f"statehouse-python/{__version__}"),
-    # Two clients share no connection, so that closing or losing one is nothing to the other.
+    # Two clients share no connection, so closing or losing one does not affect the other.
     ("grpc.use_local_subchannel_pool", 1),
-    # Who may repeat what is decided in _calls.py.
+    # What may be repeated is decided in _calls.py.
     ("grpc.enable_retries", 0),
     # A daemon that restarts is found again within seconds, not gRPC's two minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
@@ -227,3 +228,22 @@ def _pem(field: str, path: PathLike | None) -> bytes | None:
     if b"-----BEGIN " not in data:
         raise check.refused(field, f"{field} {os.fspath(path)!r} holds nothing in PEM form")
     return data
+
+
+def open_channel(api: Any, endpoint: Endpoint) -> tuple[Any, dict[str, Any]]:
+    """Makes a channel to a daemon, and the contract's methods on it by their names.
+
+    ``api`` is ``grpc`` or ``grpc.aio``: what is made of one must not be used with the other.
+    """
+    if endpoint.credentials is None:
+        channel = api.insecure_channel(endpoint.target, endpoint.options)
+    else:
+        channel = api.secure_channel(endpoint.target, endpoint.credentials, endpoint.options)
+    return channel, {
+        method.name: (channel.unary_stream if method.streaming else channel.unary_unary)(
+            method.path,
+            request_serializer=method.request.SerializeToString,
+            response_deserializer=method.response.FromString,
+        )
+        for method in methods()
+    }

@@ -1,34 +1,28 @@
-"""What a client is made of, whichever way it talks."""
+"""The options of a client, whichever way it talks."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Union
 
+from typing_extensions import Self
+
 from statehouse import _arguments as check
 from statehouse import errors
-from statehouse._calls import Caller, Deadline, Options
-from statehouse._captures import capture_of
+from statehouse._calls import Caller, Options
+from statehouse._capture import capture_of
 from statehouse._channel import Endpoint, PathLike, endpoint
-from statehouse._effects import Steps, operation
 from statehouse._environment import setting
-from statehouse._log import Log
-from statehouse._proto import statehouse_pb2 as pb
-from statehouse._times import to_datetime
-from statehouse._writes import Writes
-from statehouse.types import Build, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
     from typing import NoReturn
-
-    from typing_extensions import Self
 
     from statehouse._capture import Capture
 
 
 class Unset:
-    """Stands for an argument that was not given, where None says something."""
+    """Stands for an argument that was not given, where None has a meaning of its own."""
 
     def __repr__(self) -> str:
         return "<unchanged>"
@@ -38,43 +32,8 @@ UNSET = Unset()
 Seconds = Union[float, None, Unset]
 
 
-class ClientSurface(Writes, Log):
-    """Talks to one daemon. Nothing is connected before the first call.
-
-    ``url``
-        ``host:port``, by default ``STATEHOUSE_ADDRESS`` or ``localhost:50051``. With
-        ``https://`` in front TLS is on, with ``http://`` it is off.
-    ``namespace``
-        What records are in that are named without one; by default
-        ``STATEHOUSE_NAMESPACE`` or ``default``.
-    ``token``
-        Sent with every request as ``authorization: Bearer …``; by default
-        ``STATEHOUSE_TOKEN``. Over a network it is sent through TLS only, unless
-        ``plaintext_token`` says that the network itself is trusted; then no proxy of the
-        environment (``http_proxy`` and its like) is used.
-    ``metadata``
-        Further headers of every request: pairs of name and value. What holds for the token
-        holds for an ``authorization`` among them.
-    ``tls``, ``ca_file``, ``cert_file``, ``key_file``
-        Any of them turns TLS on. ``ca_file`` is trusted instead of the system's
-        authorities; ``cert_file`` and ``key_file`` are the client's own. All are PEM.
-    ``timeout``
-        Seconds that a call may take, repeated tries and all; None: no bound. Of what
-        iterates it bounds each request, and how long a daemon that went away is waited
-        for; a watch waits for ever.
-    ``attempt_timeout``
-        Seconds that one try may take; None: what is left of ``timeout``.
-    ``fail_fast``
-        Gives up a call that was certainly not sent, because the daemon cannot be reached,
-        instead of trying until the timeout. What no waiting mends is given up in any case:
-        certificates that are not trusted, TLS on one side only, names of no host.
-    ``page_size``
-        How many items of a list one request asks for. The daemon may answer fewer.
-    ``capture``
-        A file to write down in what was asked and answered, for ``statehouse-sim check``;
-        by default ``STATEHOUSE_CAPTURE_FILE``. It is overwritten, and ends when the client is
-        closed. ``capture_redact`` puts digests in the place of values.
-    """
+class ClientSurface:
+    """The options of a client; ``__init__`` documents them."""
 
     _endpoint: Endpoint
     _capture: Capture | None
@@ -98,6 +57,45 @@ class ClientSurface(Writes, Log):
         capture: PathLike | None = None,
         capture_redact: bool = False,
     ) -> None:
+        """Makes a client. Nothing is connected before the first call.
+
+        ``url``
+            ``host:port``, by default ``STATEHOUSE_ADDRESS`` or ``localhost:50051``. With
+            ``https://`` in front TLS is on, with ``http://`` it is off.
+        ``namespace``
+            The namespace of records that are named without one; by default
+            ``STATEHOUSE_NAMESPACE`` or ``default``.
+        ``token``
+            Sent with every request as ``authorization: Bearer …``; by default
+            ``STATEHOUSE_TOKEN``. Over a network it is sent through TLS only, unless
+            ``plaintext_token`` says that the network itself is trusted; then no proxy of the
+            environment (``http_proxy`` and its like) is used.
+        ``metadata``
+            Further headers of every request: pairs of name and value. What holds for the token
+            holds for an ``authorization`` among them.
+        ``tls``, ``ca_file``, ``cert_file``, ``key_file``
+            Any of them turns TLS on. ``ca_file`` is trusted instead of the system's
+            authorities; ``cert_file`` and ``key_file`` are the client's own. All are PEM.
+        ``timeout``
+            Seconds that a call may take, with all its tries; None: no bound. An iterator
+            applies it to each request, and to the time it waits for a daemon that went away;
+            a watch waits for ever.
+        ``attempt_timeout``
+            Seconds that one try may take; None: what is left of ``timeout``.
+        ``fail_fast``
+            Gives up a call that was certainly not sent, because the daemon cannot be reached,
+            instead of trying until the timeout. Where waiting cannot help it is given up in any
+            case: a certificate that is not trusted, TLS on one side only, an unknown host.
+        ``page_size``
+            How many items of a list one request asks for. The daemon may answer fewer.
+        ``capture``
+            A file to record the history of this client in, for ``statehouse-sim check``;
+            by default ``STATEHOUSE_CAPTURE_FILE``. It is overwritten, and ends when the client is
+            closed. ``capture_redact`` puts digests in the place of values.
+
+        Raises :class:`InvalidArgument` for an option that makes no sense, such as a text that is
+        no address or a certificate that cannot be read.
+        """
         if namespace is None:
             namespace = setting("STATEHOUSE_NAMESPACE") or "default"
         if not 1 <= check.count("page_size", page_size) < 2**32:
@@ -119,12 +117,12 @@ class ClientSurface(Writes, Log):
         self._open()
 
     def _open(self) -> None:
-        """Makes what performs the effects."""
+        """Makes the transport, which performs the effects."""
         raise NotImplementedError
 
     @property
     def namespace(self) -> str:
-        """What records are in that are named without a namespace."""
+        """The namespace of records that are named without one."""
         return self._caller.options.namespace
 
     def with_options(
@@ -135,11 +133,17 @@ class ClientSurface(Writes, Log):
         attempt_timeout: Seconds = UNSET,
         fail_fast: bool | None = None,
     ) -> Self:
-        """Makes a client with other options on the same connection. Close only one.
+        """Makes a client with other options on the same connection. Close only one of them.
 
         >>> staging = client.with_options(namespace="staging", timeout=2)
-        >>> staging.write("a1", "k", {}).versions[0].namespace
+        >>> staging.namespace
         'staging'
+
+        ``namespace``, ``timeout``, ``attempt_timeout``, ``fail_fast``
+            As when a client is made; timeouts are in seconds, and None is no bound. What is
+            not given stays as it is.
+
+        Raises :class:`InvalidArgument` for an option that makes no sense.
         """
         options = self._caller.options
         if namespace is not None:
@@ -154,46 +158,6 @@ class ClientSurface(Writes, Log):
         other = object.__new__(type(self))
         vars(other).update(vars(self), _caller=Caller(options, self._endpoint))
         return other
-
-    @operation
-    def health(self) -> Steps[str]:
-        """Asks once whether the daemon serves. Raises :class:`ConnectionError` when not.
-
-        >>> client.health()
-        'ok'
-        """
-        deadline = Deadline(self._caller.options.timeout)
-        response = yield from self._caller.attempt("Health", pb.HealthRequest(), deadline)
-        if response.status != "ok":
-            raise errors.ConnectionError(f"not serving: {response.status}", answered=True)
-        return str(response.status)
-
-    @operation
-    def version(self) -> Steps[Build]:
-        """Names the build of the daemon."""
-        response = yield from self._caller.call("Version", pb.VersionRequest())
-        return Build(response.version, response.git_sha)
-
-    @operation
-    def status(self) -> Steps[Status]:
-        """Tells how far the store is and how large.
-
-        >>> client.status().published_ts
-        0
-        """
-        response = yield from self._caller.call("GetStatus", pb.GetStatusRequest())
-        committed = response.HasField("last_commit_time")
-        return Status(
-            published_ts=response.published_ts,
-            last_commit_time=to_datetime(response.last_commit_time) if committed else None,
-            open_transactions=response.open_transactions,
-            disk_used_bytes=response.disk_used_bytes,
-            disk_free_bytes=response.disk_free_bytes,
-            writes_refused=response.writes_refused,
-            durable=response.durable,
-            store_id=response.store_id,
-            format_version=response.format_version,
-        )
 
     def __reduce__(self) -> NoReturn:
         raise errors.UsageError(

@@ -1,4 +1,4 @@
-"""Settings of the environment."""
+"""Settings from environment variables."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import os
 
 log = logging.getLogger("statehouse")
 
-#: What the daemon takes for its own STATEHOUSE_CAPTURE, which is no file.
+#: Values of the daemon's own STATEHOUSE_CAPTURE, which is a boolean and not a file.
 _BOOLEANS = ("", "0", "1", "t", "f", "true", "false", "on", "off", "yes", "no")
 
 
 def setting(name: str) -> str | None:
-    """Answers a setting. One that is set to nothing counts as not set, for that is what an
-    unset variable of a shell becomes.
+    """Returns a setting, or None. One that is set to the empty string counts as not set, for
+    that is what an unset variable of a shell becomes.
     """
     return os.environ.get(name) or None
 
 
 def capture_file() -> str | None:
-    """Answers the file to record into."""
+    """Returns the file to record into, or None."""
     path = setting("STATEHOUSE_CAPTURE_FILE")
     daemons = os.environ.get("STATEHOUSE_CAPTURE", "")
     if path is None and daemons.lower() not in _BOOLEANS:

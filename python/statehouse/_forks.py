@@ -1,10 +1,9 @@
-"""What becomes of connections when a process forks.
+"""Connections in a process that forks.
 
-gRPC runs threads, and a forked child has none of them: a connection of the parent's is
-of no use there, and touching it may hang or crash. A client that was used before the
-fork refuses to be used after it in the child. A client made in the child works, unless
-other threads were inside gRPC at the moment of the fork; that cannot be mended, so it is
-remembered and refused.
+gRPC runs threads, and a forked child has none of them: a connection of the parent is of no
+use there, and touching it may hang or crash. A client that was used before the fork refuses
+to be used in the child. A client made in the child works, unless other threads were inside
+gRPC at the moment of the fork: then every client in the child refuses.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import threading
 
 from statehouse.errors import UsageError
 
-#: The threads that are waiting for gRPC.
+#: The threads that are inside gRPC.
 talking: set[int] = set()
 _broken = False
 

@@ -1,5 +1,7 @@
-"""Checks of the functions that run in transactions: one that does its work only later, when
-its result is awaited or iterated over, would commit nothing and say nothing.
+"""Checks of the functions that run in transactions.
+
+A function that does its work only later, when its result is awaited or iterated over, would
+silently commit nothing.
 """
 
 from __future__ import annotations
@@ -49,7 +51,7 @@ def check_result(result: Any) -> None:
 
 
 def check_awaitable(result: Any) -> None:
-    """Refuses what a plain function returned to who awaits."""
+    """Refuses a result that cannot be awaited, which a plain function returned."""
     if not inspect.isawaitable(result):
         _close(result)
         raise UsageError(
@@ -85,6 +87,6 @@ def _lateness_of_result(result: Any) -> str:
 
 
 def _close(late: Any) -> None:
-    """Keeps Python from warning of a coroutine that was never awaited: that is said already."""
+    """Keeps Python from warning of a coroutine that was never awaited: the error says so."""
     if inspect.iscoroutine(late):
         late.close()

@@ -1,9 +1,10 @@
-"""What iterates over items that are fetched as it goes."""
+"""Iterators over items that are fetched on the way."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import AsyncIterator, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple, TypeVar, cast
 
 from statehouse import _arguments as check
 from statehouse.errors import UsageError
@@ -16,16 +17,24 @@ Item = TypeVar("Item")
 
 
 class Made(NamedTuple):
-    """The call that an iteration was made by."""
+    """The call that an iteration was made by: a method, and its arguments by name. What is at
+    its default is not shown.
+    """
 
-    name: str
-    arguments: tuple[Any, ...]
-    options: dict[str, Any]
+    method: Callable[..., object]
+    arguments: dict[str, Any]
 
     def __str__(self) -> str:
-        shown = [check.brief(argument) for argument in self.arguments]
-        shown += [f"{option}={check.brief(value)}" for option, value in self.options.items()]
-        return f"{self.name}({', '.join(shown)})"
+        shown = []
+        by_position = True
+        for name, parameter in inspect.signature(self.method).parameters.items():
+            value = self.arguments[name]
+            if value is parameter.default:
+                by_position = False
+                continue
+            by_position = by_position and parameter.kind is not parameter.KEYWORD_ONLY
+            shown.append(check.brief(value) if by_position else f"{name}={check.brief(value)}")
+        return f"{self.method.__name__}({', '.join(shown)})"
 
 
 class Iteration(Iterator[Item]):
@@ -44,7 +53,7 @@ class Iteration(Iterator[Item]):
         return item
 
     def close(self) -> None:
-        """Ends it, and frees what it holds."""
+        """Ends the iteration, and frees what it holds."""
         if self._items.gi_running:
             raise UsageError(f"{self._made} is used by another thread, so it cannot be closed")
         self._items.close()
@@ -58,9 +67,9 @@ class Iteration(Iterator[Item]):
 
 
 class Listing(Iteration[Item]):
-    """An iterator that comes to an end by itself, and so can stand for a list, as which older
-    clients of Statehouse returned it: asked for its length, or an item by its place, it
-    fetches all of them and keeps them.
+    """An iterator that ends by itself. Older clients of Statehouse returned lists, so it can
+    be used as one: asked for its length, or for an item by its place, it fetches all items and
+    keeps them.
     """
 
     _kept: list[Item] | None = None
@@ -111,7 +120,7 @@ class Listing(Iteration[Item]):
 
 
 class _Used(UsageError, TypeError):
-    """Also what list() and the like take for the absence of a length."""
+    """A TypeError too: list() takes it for the absence of a length."""
 
 
 class AsyncIteration(AsyncIterator[Item]):
@@ -127,7 +136,7 @@ class AsyncIteration(AsyncIterator[Item]):
         return self._items.__anext__()
 
     async def aclose(self) -> None:
-        """Ends it, and frees what it holds."""
+        """Ends the iteration, and frees what it holds."""
         if self._items.ag_running:
             raise UsageError(f"{self._made} is used by another task, so it cannot be closed")
         await self._items.aclose()

@@ -1,7 +1,7 @@
 """Other distributions that install a package of this name.
 
-The original client of Statehouse does. pip installs both without a word, the second over the
-files of the first: what is imported then is a mixture, or not what one thinks.
+The original client of Statehouse is one. pip installs both without a warning, the second over
+the files of the first, and what is imported then is a mixture of the two.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def warn_of_others() -> None:
 def _distributions() -> set[str]:
     """Names installed distributions, other than ours, that put files into ``statehouse/``.
 
-    It runs at every import, so what is read is what may matter: of most distributions a name.
+    It runs at every import, so it reads little: of most distributions only the name.
     """
     found = set()
     for entry in sys.path:

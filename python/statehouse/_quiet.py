@@ -1,7 +1,7 @@
-"""Imports gRPC so that it keeps to itself what errors say.
+"""Imports gRPC so that it does not log what errors say already.
 
-Left alone it writes a line to stderr for each handshake that fails, and it goes on trying for as
-long as there is a client. Who wants its lines sets ``GRPC_VERBOSITY``, or imports grpc first.
+By default gRPC writes a line to stderr for each handshake that fails, and it tries for as long as
+there is a client. To see these lines set ``GRPC_VERBOSITY``, or import grpc first.
 """
 
 import os
@@ -13,6 +13,6 @@ else:
     try:
         import grpc  # which reads it now
     finally:
-        del os.environ["GRPC_VERBOSITY"]  # it is nothing to other programs
+        del os.environ["GRPC_VERBOSITY"]  # programs that this one starts must not inherit it
 
 __all__ = ["grpc"]

@@ -1,8 +1,8 @@
 """Getting a connection before anything is sent on it, and saying why there is none.
 
-gRPC takes a request while it still tries to connect, and when that comes to nothing its
-answer may be the same as that of a request which was lost on the way. So a request is given
-to it only on a connection that stands: what fails before was certainly not sent.
+gRPC accepts a request while it still tries to connect. When it cannot connect, its error may
+be the same as that of a request which was lost on the way. So a request is given to gRPC only
+when there is a connection: what fails before that was certainly not sent.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ def reach(endpoint: Endpoint, deadline: Deadline) -> Steps[None]:
         )
     if not connected:
         try:
-            # gRPC tells requests why there is no connection. This one is harmless, should
-            # there be one by now.
+            # gRPC says why there is no connection only to a request. Should there be a
+            # connection by now, this one changes nothing.
             yield Call("Health", pb.HealthRequest(), deadline.left())
         except errors.ConnectionError as failed:
             if not failed.answered:
                 raise (yield from _explained(endpoint, failed.message, deadline)) from None
         except errors.UsageError as failed:
             if not failed.answered:
-                failed._sent = False  # noqa: SLF001  this one is nothing to the caller
+                failed._sent = False  # noqa: SLF001  the caller's request was not
                 raise
         except errors.StatehouseError:
-            pass  # whatever it says, somebody said it
+            pass  # an answer of any kind is a connection
     endpoint.met = True
     if deadline.over():
         raise errors.DeadlineExceeded(f"no time was left to send anything to {endpoint.target}")
@@ -56,18 +56,18 @@ def reach(endpoint: Endpoint, deadline: Deadline) -> Steps[None]:
 def _explained(
     endpoint: Endpoint, message: str, deadline: Deadline
 ) -> Steps[errors.ConnectionError]:
-    """Makes the error for a connection of which gRPC says that it failed."""
+    """Makes the error for a connection that gRPC says has failed."""
     cause: Cause | None = None
     said = message.rpartition("last error: ")[2]
     if any(words in message for words in _UNRESOLVED):
-        # A name that worked will work again; one that never did is misspelt.
+        # A name that was resolved before will be again; one that never was is misspelt.
         cause = Cause(f"unknown host {endpoint.address.host!r}: {said}", lasting=not endpoint.met)
     elif not endpoint.proxied:  # otherwise it is the proxy that connects, or fails to
         left = deadline.left()
         seconds = _LOOK if left is None else max(0.01, min(_LOOK, left))
         cause = yield Work(look, (endpoint, seconds))
     if cause is None:
-        # A handshake that failed fails again, whatever is the matter.
+        # A handshake that failed will fail again, whatever the reason.
         cause = Cause(f"{endpoint.target} cannot be reached: {said}", lasting="SSL_ERROR" in said)
     error = errors.ConnectionError(cause.sentence)
     error._lasting = cause.lasting  # noqa: SLF001  ours
@@ -80,15 +80,15 @@ class Cause(NamedTuple):
     """Why there is no connection."""
 
     sentence: str
-    #: Waiting does not mend it.
+    #: Trying again will not help.
     lasting: bool = False
 
 
 def look(endpoint: Endpoint, seconds: float) -> Cause | None:
-    """Connects as gRPC does, to see where that fails. None: it does not.
+    """Connects as gRPC does, to see where that fails. None: it does not fail.
 
-    gRPC's own words depend on its version, and of several addresses of a host they speak of
-    the last one tried.
+    gRPC's own messages depend on its version, and for a host with several addresses they are
+    about the last one tried.
     """
     address = endpoint.address
     try:
@@ -145,7 +145,7 @@ def _handshake(endpoint: Endpoint, connection: socket.socket) -> Cause | None:
                 lasting=True,
             )
     except OSError:
-        pass  # it hangs up: gRPC's words say more
+        pass  # the other side hung up: gRPC's message says more
     return None
 
 

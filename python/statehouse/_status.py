@@ -1,4 +1,4 @@
-"""From what gRPC raises to errors of this package."""
+"""Translates what gRPC raises into errors of this package."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from statehouse._proto import status_pb2
 _DETAILS = "grpc-status-details-bin"
 _CODES = grpc.StatusCode
 
-#: How gRPC begins the message of a call that never reached a connection. Nearly all such
-#: calls are not even made, see _reach.py; these lost theirs at that very moment. Taken from
-#: its load balancing and name resolution; should it change, calls count as sent, which
-#: is the careful way to be wrong.
+#: How gRPC begins the message of a call that was never on a connection. Nearly all such calls
+#: are not even made, see _reach.py; these lost the connection just before they were sent. Taken
+#: from gRPC's load balancing and name resolution. Should it change, these calls count as sent,
+#: which is the safe mistake.
 _NEVER_SENT = (
     "failed to connect to all addresses",
     "DNS resolution failed",
@@ -25,8 +25,7 @@ _NEVER_SENT = (
     "empty address list",
 )
 
-#: Statuses without a StatehouseError that something in between, or gRPC itself, answers
-#: for the daemon.
+#: Statuses without a StatehouseError: a proxy, or gRPC itself, answered for the daemon.
 _ANSWERED: dict[grpc.StatusCode, type[errors.StatehouseError]] = {
     _CODES.RESOURCE_EXHAUSTED: errors.ResourceExhausted,  # the request is too large
     _CODES.UNAUTHENTICATED: errors.Unauthenticated,
@@ -37,7 +36,7 @@ _ANSWERED: dict[grpc.StatusCode, type[errors.StatehouseError]] = {
 }
 
 
-#: Statuses of requests that were refused at the door, whoever keeps it.
+#: Statuses of requests that were refused before they reached the daemon's logic.
 _REFUSED = (
     _CODES.UNIMPLEMENTED,
     _CODES.UNAUTHENTICATED,
@@ -50,15 +49,15 @@ class Told(NamedTuple):
     """What an error says in a history (``Outcome`` in history/record)."""
 
     code: str  #: of the contract, or gRPC's in lower case
-    refused: bool  #: certainly not applied; otherwise nobody knows
+    refused: bool  #: certainly not applied; False: it is unknown
 
 
 class NoMessage(grpc.RpcError):
-    """A call that ended well, and yet without a message.
+    """A call that ended with status OK and yet without a message.
 
-    Old versions of gRPC, 1.60 for one, drop the message and keep the status when a call is
-    cancelled, or its deadline passes, just as the answer comes. The status that they should
-    tell is INTERNAL; nobody knows by it what the daemon did.
+    Old versions of gRPC, such as 1.60, drop the message and keep the status when a call is
+    cancelled, or its deadline passes, at the moment the answer arrives. They should report
+    INTERNAL, from which it is unknown what the daemon did.
     """
 
     def code(self) -> grpc.StatusCode:
@@ -72,8 +71,8 @@ class NoMessage(grpc.RpcError):
 
 
 def received(effect: Effect, message: Any) -> Any:
-    """Answers what gRPC has given for an effect, unless that is nothing where a message must
-    be. Of streams it may be: each message is asked for by itself, so none is dropped.
+    """Returns what gRPC gave for an effect. Raises :class:`NoMessage` when that is None for a
+    call, which must have a message; for a stream None is its end.
     """
     if message is None and isinstance(effect, Call):
         raise NoMessage
@@ -81,8 +80,8 @@ def received(effect: Effect, message: Any) -> Any:
 
 
 def from_rpc(failed: grpc.RpcError, *, closed: bool = False) -> errors.StatehouseError:
-    """Makes the error for a failed RPC. ``closed``: the client was closed meanwhile, which is
-    why there is no answer, if there is none.
+    """Makes the error for a failed RPC. ``closed``: the client was closed meanwhile, which
+    explains an answer that is missing.
     """
     rpc: Any = failed
     message = rpc.details() or ""
@@ -100,8 +99,8 @@ def from_rpc(failed: grpc.RpcError, *, closed: bool = False) -> errors.Statehous
 
 
 def closed_meanwhile(*, sent: bool) -> errors.UsageError:
-    """Makes the error for a call whose client was closed under it. A request that was sent by
-    then may be carried out all the same.
+    """Makes the error for a call that was under way when its client was closed. A request that
+    was sent by then may still be applied.
     """
     error = errors.UsageError("the client was closed: make a new one", sent=sent)
     error._lasting = True  # noqa: SLF001
@@ -111,15 +110,15 @@ def closed_meanwhile(*, sent: bool) -> errors.UsageError:
 def _from_status(code: grpc.StatusCode, message: str) -> errors.StatehouseError:
     if code in _ANSWERED:
         return _ANSWERED[code](message or code.name, answered=True)
-    # Everything else did not come from the daemon: INTERNAL and UNKNOWN without a
-    # detail are how gRPC tells of a stream that broke.
+    # Nothing else comes from the daemon: INTERNAL and UNKNOWN without a detail are how gRPC
+    # reports a stream that broke.
     sent = not (code is _CODES.UNAVAILABLE and message.startswith(_NEVER_SENT))
     kind = errors.DeadlineExceeded if code is _CODES.DEADLINE_EXCEEDED else errors.ConnectionError
     return kind(f"no answer: {message or code.name}", sent=sent)
 
 
 def from_detail(detail: pb.StatehouseError, fallback: str) -> errors.StatehouseError:
-    """Makes the error for what the daemon answered."""
+    """Makes the error for an error that the daemon answered."""
     code = (
         pb.ErrorCode.Name(detail.code)
         if detail.code in pb.ErrorCode.values()

@@ -1,4 +1,4 @@
-"""Points in time: datetimes and ISO text to the contract's timestamps, and back.
+"""Conversion of points in time: datetimes and ISO text to timestamps of the contract, and back.
 
 The daemon's clock counts nanoseconds, a datetime microseconds. So a datetime stands for
 the whole microsecond it names: read as of a record's own ``timestamp``, the record is
@@ -27,7 +27,7 @@ _ISO = re.compile(
 
 
 class Instant(NamedTuple):
-    """A time as it was given: all the nanoseconds that it may mean."""
+    """A time as it was given: the range of nanoseconds that it may mean."""
 
     seconds: int
     first_nanos: int

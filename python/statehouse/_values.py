@@ -1,4 +1,4 @@
-"""Values to JSON text and back, exactly or not at all."""
+"""Conversion of values to JSON text and back, exactly or not at all."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from statehouse.errors import InvalidArgument, broken
 if TYPE_CHECKING:
     from statehouse.types import Value
 
-#: The least number that rounds to infinity as a float64, which is where the daemon's numbers
-#: end, and what has that many digits.
+#: The least integer that rounds to infinity as a float64, which the daemon refuses, and text
+#: with that many digits.
 _OVERFLOW = 2**1024 - 2**970
 _MANY_DIGITS = re.compile(r"[0-9]{309}")
 

@@ -123,7 +123,7 @@ def measure_go(url: str, seconds: float, in_flight: int) -> list[Measurement]:
 
 
 def conversion_seconds() -> dict[str, float]:
-    """Answers what converting the value takes: to JSON for a commit, from it for a read."""
+    """Measures converting the value: to JSON for a commit, from it for a read."""
     text = to_json(VALUE)
     return {
         "commit": _best(lambda: to_json(VALUE)),

@@ -54,10 +54,10 @@ class StatehouseError(Exception):
     ``answered``
         The daemon itself said so. Otherwise nothing came back from it.
     ``maybe_applied``
-        See the module; false on nearly everything.
+        True of a refused commit of which an earlier try could yet be applied; see the module.
     """
 
-    #: What to do about it, said after the message.
+    #: What to do about it; printed after the message.
     advice: str = ""
     #: The code of an error that this package itself raises.
     own_code: ClassVar[str] = "INTERNAL_ERROR"
@@ -78,7 +78,7 @@ class StatehouseError(Exception):
         self.answered = answered
         self.maybe_applied = False
         self._sent = sent or answered  # the daemon may have seen the request
-        self._lasting = False  # no waiting mends it: certificates, a client that is closed
+        self._lasting = False  # trying again will not help: certificates, a closed client
         self._told: Told | None = None  # what it is in a history
 
     def __str__(self) -> str:
@@ -151,7 +151,7 @@ class NotFoundError(StatehouseError, LookupError):
 
 
 class DataLoss(StatehouseError):
-    """The daemon met damage on its disk."""
+    """The daemon found corrupt data on its disk."""
 
     own_code = "DATA_LOSS"
     advice = "Stop the daemon and run: statehoused verify DATA_DIR"
@@ -176,10 +176,12 @@ class ConflictError(TransactionError):
 
     @property
     def namespace(self) -> str | None:
+        """The namespace of what changed."""
         return self.details.get("namespace")
 
     @property
     def agent_id(self) -> str | None:
+        """The agent of what changed."""
         return self.details.get("agent_id")
 
     @property
@@ -215,6 +217,7 @@ class PreconditionFailed(ConflictError):
 
     @property
     def expected_head(self) -> int | None:
+        """The commit_ts that was expected to be the agent's last one; 0: no commit."""
         return self._number("expected_head")
 
 
@@ -264,7 +267,7 @@ class OutcomeUnknown(StatehouseError):
 
     Ask ``client.get_transaction(error.txn_id)``, or send the same operations again under
     the same id: they take effect once. It is no :class:`TransactionError`, for that
-    promises that nothing was applied.
+    guarantees that nothing was applied.
     """
 
     own_code = "OUTCOME_UNKNOWN"

@@ -1,4 +1,4 @@
-"""What goes in and what comes out: plain frozen dataclasses.
+"""Arguments and results: plain frozen dataclasses.
 
 A record is named by a namespace, an agent and a key. Its value is a JSON object. Every
 write or delete of a key raises its *version* by one: 1, 2, 3… Every commit has a place in
@@ -160,7 +160,7 @@ class TxnState(str, enum.Enum):
     COMMITTED = "committed"
     ABORTED = "aborted"
     EXPIRED = "expired"
-    #: And it will not commit unless it is sent (again).
+    #: No transaction of this id has committed, or will unless it is sent (again).
     NEVER_SEEN = "never seen"
     #: Outcomes of that age are no longer kept.
     TOO_OLD = "too old"
@@ -239,7 +239,7 @@ class Agent:
 class Status:
     """How far the store is and how large."""
 
-    #: The last commit that everybody may read.
+    #: The last commit that readers may see.
     published_ts: int
     last_commit_time: Optional[datetime]
     open_transactions: int

@@ -12,6 +12,7 @@ import uuid
 import pytest
 
 from statehouse import AsyncStatehouse, Statehouse
+from statehouse.testing import Daemon
 
 from adapter import Adapted
 from proxy import Proxy
@@ -73,6 +74,19 @@ def pytest_pyfunc_call(pyfuncitem):
 
     asyncio.run(run())
     return True
+
+
+@pytest.fixture
+def daemon():
+    """A daemon in memory of the test's own: its whole log is what the test did."""
+    with Daemon() as daemon:
+        yield daemon
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Where a client records its history."""
+    return tmp_path / "history.jsonl"
 
 
 @pytest.fixture

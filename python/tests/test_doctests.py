@@ -1,10 +1,14 @@
-"""Every example in a docstring, each against a fresh daemon."""
+"""Every example in a docstring, each against a fresh daemon. Those of the awaited client run as
+``python -m asyncio`` runs them.
+"""
 
+import ast
 import asyncio
 import doctest
 import importlib
 import inspect
 import pkgutil
+import types
 
 import pytest
 
@@ -23,7 +27,7 @@ def modules():
 
 
 def documented():
-    """Everything with a docstring, once: what operations are made into shares its own."""
+    """Everything with a docstring, once."""
     seen = set()
     for module in modules():
         things = [(module.__name__, module)]
@@ -48,26 +52,45 @@ EXAMPLES = list(documented())
 
 
 @pytest.mark.parametrize(("name", "text", "module"), EXAMPLES, ids=[e[0] for e in EXAMPLES])
-def test_example(name, text, module):
+def test_example(name, text, module, monkeypatch):
+    awaited = module.__name__.startswith("statehouse._aio")
+    loop = asyncio.new_event_loop()
+    if awaited:
+        monkeypatch.setattr(doctest, "compile", with_top_level_await, raising=False)
+        monkeypatch.setattr(doctest, "exec", running_in(loop), raising=False)
     with Daemon() as daemon:
-        names = {**vars(statehouse), **vars(module), "asyncio": asyncio}
-        names["client"] = daemon.client()
+        names = {**vars(statehouse), **vars(module)}
+        client = daemon.async_client() if awaited else daemon.client()
+        names["client"] = client
         text = text.replace('url="localhost:50051"', f"url={daemon.url!r}")
         test = doctest.DocTestParser().get_doctest(inspect.cleandoc(text), names, name, None, 0)
         report = []
         runner = doctest.DocTestRunner(optionflags=FLAGS)
-        runner.run(test, out=report.append)
+        runner.run(test, out=report.append, clear_globs=False)
+        if awaited:
+            loop.run_until_complete(client.close())
+        loop.close()
         assert runner.summarize(verbose=False).failed == 0, "".join(report)
 
 
-def test_what_users_call_has_an_example():
-    """Of the methods that do something; health() and the like are clear without."""
-    named = {name.rpartition(".")[2] for name, _, _ in EXAMPLES}
-    public = {
-        name
-        for kind in (statehouse.Statehouse, statehouse.Txn)
-        for name in dir(kind)
-        if not name.startswith("_") and callable(getattr(kind, name))
-    }
-    assert public - named == {"abort", "close", "commit", "scan_keys", "version"}
-    assert len(EXAMPLES) > 20
+def with_top_level_await(source, filename, mode, flags, dont_inherit):
+    return compile(source, filename, mode, flags | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit)
+
+
+def running_in(loop):
+    def run(code, names):
+        result = types.FunctionType(code, names)()
+        if asyncio.iscoroutine(result):
+            loop.run_until_complete(result)
+
+    return run
+
+
+@pytest.mark.parametrize("kind", [statehouse.Statehouse, statehouse.AsyncStatehouse])
+def test_what_users_call_has_an_example(kind):
+    """But for methods that are clear without."""
+    named = {text for _, text, _ in EXAMPLES}
+    public = {name: getattr(kind, name) for name in dir(kind) if not name.startswith("_")}
+    without = {name for name, part in public.items() if part.__doc__ not in named}
+    assert without == {"close", "namespace", "scan_keys", "version"}
+    assert len(EXAMPLES) > 40

@@ -129,7 +129,7 @@ async def test_get_many_of_more_than_an_answer_holds(client):
 async def test_get_many_of_more_names_than_the_daemon_takes(client, monkeypatch):
     """Another daemon may have another limit."""
     await client.write("a1", "k2599", {})
-    monkeypatch.setattr("statehouse._reads._BATCH", 100_000)
+    monkeypatch.setattr("statehouse._steps.reads._BATCH", 100_000)
     records = await client.get_many("a1", [f"k{n}" for n in range(2600)])
     assert [n for n, record in enumerate(records) if record] == [2599]
 

@@ -1,58 +1,169 @@
-"""The blocking and the awaited client are the same, and show nothing of gRPC."""
+"""The blocking and the awaited client are the same, help() and editors show what they take,
+and nothing of gRPC is to be seen.
+"""
 
+import doctest
 import inspect
 import pydoc
+import re
+import sys
 import typing
 
 import pytest
 
+import generate_aio
 import statehouse
+import statehouse.testing
 from statehouse import AsyncStatehouse, AsyncTxn, Statehouse, Txn
+from statehouse._aio.client import Beginning
 
 PAIRS = [(Statehouse, AsyncStatehouse), (Txn, AsyncTxn)]
 STREAMS = {"scan_keys", "scan_prefix", "history", "replay", "watch"}
+#: Parameters that need no more words than the first sentence has.
+PLAIN = {"self", "agent_id", "key"}
 
 
 def surface(kind):
     return {name for name in dir(kind) if not name.startswith("_")}
 
 
+def methods(kind):
+    return {name: made for name in surface(kind) if inspect.isroutine(made := getattr(kind, name))}
+
+
+METHODS = [
+    pytest.param(kind, name, id=f"{kind.__name__}.{name}")
+    for pair in PAIRS
+    for kind in pair
+    for name in sorted(methods(kind))
+]
+
+
+@pytest.mark.parametrize(("kind", "name"), METHODS)
+def test_a_method_is_what_it_looks_like(kind, name):
+    """It is written out, so that what reads the source sees what what runs it sees."""
+    method = getattr(kind, name)
+    asynchronous = inspect.iscoroutinefunction(method)
+    written = inspect.getsource(method).lstrip()
+    assert written.startswith(f"{'async ' * asynchronous}def {name}(")
+    assert not hasattr(method, "__wrapped__")
+    signature = inspect.signature(method)
+    assert signature.return_annotation == method.__annotations__["return"]
+    for parameter in list(signature.parameters.values())[1:]:
+        assert parameter.annotation is not parameter.empty, parameter
+        assert parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+    if sys.version_info >= (3, 10):  # 3.9 cannot evaluate int | None
+        hints = typing.get_type_hints(method)
+        assert set(hints) == {*list(signature.parameters)[1:], "return"}
+    shown = pydoc.plain(pydoc.render_doc(method))
+    assert f"-> '{signature.return_annotation}'" in shown
+    for inner in ("Steps", "Feed", "ParamSpec", "pb."):
+        assert inner not in shown
+
+
+@pytest.mark.parametrize(("kind", "name"), METHODS)
+def test_a_method_says_what_it_takes_and_raises(kind, name):
+    method = getattr(kind, name)
+    said = method.__doc__
+    summary = said.partition("\n\n")[0]
+    for parameter in inspect.signature(method).parameters:
+        assert parameter in PLAIN or f"``{parameter}``" in said, parameter
+    assert summary.rstrip().endswith((".", ".)")), "the first sentence stands alone"
+    if name != "close":
+        assert "Raises " in said
+    for error in re.findall(r"Raises .*", said, re.DOTALL):
+        for named in re.findall(r":class:`(\w+)`", error):
+            assert named in statehouse.__all__
+    if "timeout" in inspect.signature(method).parameters and "As in" not in said:
+        assert re.search(r"\b[Ss]econds\b", said)
+
+
 @pytest.mark.parametrize(("blocking", "awaited"), PAIRS)
-def test_same_methods_and_signatures(blocking, awaited):
+def test_the_two_clients_agree_parameter_by_parameter(blocking, awaited):
     assert surface(blocking) == surface(awaited)
-    for name in surface(blocking):
-        here, there = getattr(blocking, name), getattr(awaited, name)
-        if not callable(here):
-            continue
+    assert inspect.signature(blocking) == inspect.signature(awaited) or blocking is Txn
+    for name, here in methods(blocking).items():
+        there = getattr(awaited, name)
         takes, returns = inspect.signature(here), inspect.signature(there)
-        if name not in ("begin_transaction", "run_transaction"):
+        if name != "run_transaction":  # whose function is a coroutine function
             assert takes.parameters == returns.parameters, name
+        assert list(takes.parameters) == list(returns.parameters), name
         if name in STREAMS:
             assert f"Async{takes.return_annotation}" == returns.return_annotation
-        elif name not in ("begin_transaction", "with_options"):
+        elif name != "begin_transaction":
             assert takes.return_annotation == returns.return_annotation
         assert not inspect.iscoroutinefunction(here)
         if name not in STREAMS | {"begin_transaction", "with_options"}:
             assert inspect.iscoroutinefunction(there), name
-        assert here.__doc__
-        assert here.__name__ == name
+        if name not in ("begin_transaction", "run_transaction"):
+            assert prose(here) == prose(there), name
+
+
+def prose(method):
+    """What a docstring says beside its examples."""
+    parts = doctest.DocTestParser().parse(method.__doc__)
+    return [part.strip() for part in parts if isinstance(part, str)]
 
 
 @pytest.mark.parametrize("kind", [Statehouse, AsyncStatehouse, Txn, AsyncTxn])
-def test_help_shows_what_methods_return(kind):
-    """And not the generators that they are made of."""
-    shown = pydoc.plain(pydoc.render_doc(kind))
-    for inner in ("Steps", "Feed", "ParamSpec", "P.args"):
-        assert inner not in shown
-    for name in surface(kind):
-        if callable(method := getattr(kind, name)):
-            assert not hasattr(method, "__wrapped__")
-            assert method.__annotations__["return"] == inspect.signature(method).return_annotation
-    if kind is Statehouse:
-        assert "-> 'Commit'" in pydoc.plain(pydoc.render_doc(kind.write))
-        assert "-> 'Iterator[Event]'" in pydoc.plain(pydoc.render_doc(kind.replay))
-        for word in ("expected_version", "txn_id", "must not exist", "applies an id once"):
-            assert word in kind.write.__doc__
+def test_a_method_has_its_logic_beside_it(kind):
+    """Parameters are passed on by position, so these must be the same."""
+    for name, method in methods(kind).items():
+        logic = getattr(kind, f"_{name}", None)
+        if logic is not None:
+            parameters = list(inspect.signature(method).parameters)
+            assert list(inspect.signature(logic).parameters) == parameters
+            written = re.sub(r"\s", "", inspect.getsource(method))
+            assert f"self._{name}({','.join(parameters[1:])})" in written
+        else:
+            own = {"begin_transaction", "close", "run_transaction", "with_options"}
+            assert name in own, name
+
+
+@pytest.mark.parametrize("name", generate_aio.MODULES)
+def test_what_is_awaited_is_derived(name):
+    """Run python/generate_aio.py when it is not."""
+    made = generate_aio.PACKAGE / "_aio" / f"{name}.py"
+    assert made.read_text() == generate_aio.derive(name)
+
+
+def test_help_of_a_client():
+    shown = pydoc.plain(pydoc.render_doc(Statehouse))
+    assert "url: 'str | None' = None" in shown
+    assert "Seconds that a call may take" in shown
+    assert "-> 'Commit'" in shown
+    assert "-> 'Iterator[Event]'" in shown
+    for word in ("expected_version", "txn_id", "must not exist", "applies an id once"):
+        assert word in Statehouse.write.__doc__
+
+
+PUBLIC = [
+    pytest.param(thing, id=name)
+    for module in (statehouse, statehouse.testing)
+    for name in module.__all__
+    if inspect.isclass(thing := getattr(module, name)) or inspect.isroutine(thing)
+]
+
+
+@pytest.mark.parametrize("thing", [*PUBLIC, pytest.param(Beginning, id="Beginning")])
+def test_everything_public_is_documented_and_typed(thing):
+    assert thing.__doc__
+    if inspect.isroutine(thing):
+        assert all(
+            thing.__annotations__[p] for p in [*inspect.signature(thing).parameters, "return"]
+        )
+        return
+    for name, part in vars(thing).items():
+        if name.startswith("_") and name != "__init__":
+            continue
+        if isinstance(part, property):
+            assert part.__doc__, name
+            assert part.fget.__annotations__["return"], name
+        elif inspect.isfunction(part):
+            assert part.__doc__ or name == "__init__", name
+            assert "return" in part.__annotations__, name
+            for parameter in list(inspect.signature(part).parameters)[1:]:
+                assert parameter in part.__annotations__, (name, parameter)
 
 
 async def test_representations(client, kind):
@@ -93,11 +204,7 @@ def test_transactions_read_as_clients_do():
         assert inspect.signature(getattr(Txn, name)) == inspect.signature(getattr(Statehouse, name))
 
 
-def test_everything_public_is_documented():
-    for name in statehouse.__all__:
-        thing = getattr(statehouse, name)
-        if inspect.isclass(thing):
-            assert thing.__doc__, name
+def test_public_names_are_there_once():
     assert sorted(set(statehouse.__all__)) == sorted(statehouse.__all__)
 
 

@@ -32,6 +32,17 @@ def blocking(client: Statehouse) -> None:
     client.get_state("a1")  # type: ignore[call-arg]
     client.write("a1", "k", {}, expected="1")  # type: ignore[call-arg]
     client.write("a1", "k", {}, expected_version="1")  # type: ignore[arg-type]
+    assert_type(Statehouse.get_state(client, "a1", "k"), Optional[Record])
+
+
+class Counting(Statehouse):
+    """A method is overridden as any other is."""
+
+    def list_namespaces(self) -> list[str]:
+        return super().list_namespaces()[:1]
+
+    def health(self) -> int:  # type: ignore[override]
+        return 1
 
 
 async def awaited(client: AsyncStatehouse) -> None:
@@ -51,3 +62,4 @@ async def awaited(client: AsyncStatehouse) -> None:
 
     assert_type(await client.run_transaction(work), int)
     await client.get_state(1, "k")  # type: ignore[arg-type]
+    assert_type(await AsyncStatehouse.list_keys(client, "a1"), list[str])

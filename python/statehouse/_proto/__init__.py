@@ -1,9 +1,9 @@
-"""The contract: message classes and methods. Nothing in here reaches users.
+"""The contract: message classes and methods. None of it is public.
 
-The descriptors are loaded into a pool of this package's own. In protobuf's global
-pool they would clash with the stubs a program generated for itself from the same
-contract, and stubs generated as Python code are refused by runtimes a major version
-away. What is used here instead exists in every protobuf since 4.25.
+The descriptors are loaded into a pool of this package's own. In protobuf's global pool they
+would clash with stubs that a program generated for itself from the same contract. Stubs that
+protoc generates as Python code are refused by runtimes of another major version; what is used
+here instead exists in every protobuf since 4.25.
 
 ``python/generate.sh`` makes the ``_pb2`` modules.
 """

@@ -1,4 +1,4 @@
-"""Finding the programs, or building them."""
+"""Finding the programs of Statehouse, or building them."""
 
 from __future__ import annotations
 

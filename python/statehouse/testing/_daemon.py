@@ -1,4 +1,4 @@
-"""Starting, killing and stopping a daemon."""
+"""A private daemon: starting, killing and stopping it."""
 
 from __future__ import annotations
 
@@ -89,10 +89,11 @@ class Daemon:
 
     @property
     def running(self) -> bool:
+        """Whether the process runs; True of a paused one."""
         return self._process is not None and self._process.poll() is None
 
     def log(self) -> str:
-        """Answers what the daemon has written, over all its lives."""
+        """Returns what the daemon has logged, before its restarts too."""
         path = Path(self._folder) / "log"
         return path.read_text(errors="replace") if path.exists() else ""
 
@@ -125,7 +126,7 @@ class Daemon:
         raise DaemonFailed(f"statehoused does not serve:\n{self.log()[before:]}")
 
     def crash(self) -> None:
-        """Kills it with SIGKILL: it gets no chance to tidy up."""
+        """Kills it with SIGKILL, so that it cannot shut down in good order."""
         self._kill()
 
     def restart(self) -> Self:
@@ -184,7 +185,7 @@ class Daemon:
                 # which does not agree with gRPC.
                 close_fds=False,
             )
-        # Should nobody stop it, it ends with this object, at the latest with the program.
+        # If it is never stopped, it ends with this object, at the latest with the program.
         weakref.finalize(self, _reap, self._process)
 
     def _healthy(self) -> bool:

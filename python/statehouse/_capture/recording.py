@@ -1,9 +1,4 @@
-"""Writing down what a client asks and is told, as a history (docs/HISTORY.md).
-
-It sits between the logic, which says what it wants done, and whoever does it
-(``_effects``), so blocking and awaited clients are recorded by the same code: what is
-written down is each request that is sent, retries and all.
-"""
+"""Recording operations: which lines of the history one gives, and when they are written."""
 
 from __future__ import annotations
 
@@ -14,10 +9,10 @@ import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from statehouse import _history as words
-from statehouse._digests import Digests
+from statehouse._capture import words
+from statehouse._capture.digests import Digests
+from statehouse._capture.file import Entry, Lines, log
 from statehouse._effects import Call, Open, Receive
-from statehouse._lines import Entry, Lines, log
 from statehouse._version import __version__
 
 if TYPE_CHECKING:
@@ -25,22 +20,22 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
+    from statehouse._capture.words import Json
     from statehouse._effects import OpenStream
-    from statehouse._history import Json
 
 T = TypeVar("T")
 
 #: How many page tokens are remembered.
 _PAGES = 10_000
-#: How many transactions that are not whole are remembered.
+#: How many incomplete transactions are remembered.
 _HOLES = 100_000
-#: How many bytes of a replay are held back until it is known how it ended. Of a longer
-#: one that stays unknown.
+#: How many bytes of a replay are held back until its outcome is known. The outcome of a longer
+#: one is recorded as unknown.
 _HELD = 16 << 20
 
 
 class Operation:
-    """One request."""
+    """One request, which is one operation of the history."""
 
     __slots__ = ("asked", "batches", "call", "complete", "held", "id", "kind", "lane", "written")
 
@@ -48,9 +43,8 @@ class Operation:
         self.kind = kind
         self.asked = asked
         self.id = self.lane = self.call = 0
-        self.complete = True  # False: it goes on with something that was not recorded
-        # Of a stream: messages that came and are not written, with the times at which
-        # they did.
+        self.complete = True  # False: it continues something that was not recorded
+        # Of a stream: messages that have arrived and are not written yet, with their times.
         self.batches: list[tuple[int, Any]] = []
         self.held = 0
         self.written = False
@@ -72,7 +66,7 @@ class Operation:
 
 
 class Stream:
-    """A recorded stream under way."""
+    """A stream under way that is recorded."""
 
     def __init__(self, capture: Capture, op: Operation | None, inner: OpenStream) -> None:
         self.capture, self.op, self.inner = capture, op, inner
@@ -83,7 +77,7 @@ class Stream:
 
 
 class Capture:
-    """What becomes a file. Many clients of one daemon may share it."""
+    """Records into one file. Many clients of one daemon may share it."""
 
     def __init__(self, path: str, redact: bool) -> None:
         self.path = path
@@ -96,7 +90,7 @@ class Capture:
         # The garbage collector may end a stream while its thread holds the lock.
         self._lock = threading.RLock()
         self._lines: Lines | None = None
-        self._dead = False  # it could not be opened, or there is a mistake in here
+        self._dead = False  # the file could not be opened, or this module has a bug
         self._closed = False
         self._began = time.monotonic_ns() - 1  # no time is 0
         self._ids = 0
@@ -104,12 +98,13 @@ class Capture:
         self._free: list[int] = []
         self._under_way: dict[int, Operation] = {}
         self._pages: OrderedDict[str, int] = OrderedDict()
-        #: Transactions of which something is missing. Of those that were asked for and are
-        #: not here a reader thinks that somebody else made them; half a one is a riddle.
+        #: Transactions of which a part is missing. The rest of them is left out too: a reader
+        #: takes a transaction that is not in the file for another client's, but cannot make
+        #: sense of half a one.
         self._holes: set[str] = set()
 
     def follow(self, logic: Generator[Any, Any, T]) -> Generator[Any, Any, T]:
-        """Hands on what logic wants done, and writes down what becomes of it."""
+        """Passes on the effects of some logic, and records the requests among them."""
         try:
             effect = next(logic)
             while True:
@@ -119,7 +114,7 @@ class Capture:
                 except GeneratorExit:
                     self.left(op)
                     raise
-                except BaseException as failed:  # logic's to handle
+                except BaseException as failed:  # for the logic to handle
                     self._failed(op, failed)
                     effect = logic.throw(failed)
                 else:
@@ -166,7 +161,7 @@ class Capture:
         return time.monotonic_ns() - self._began
 
     def _call(self, kind: str, request: Message) -> Operation | None:
-        """Writes down that something is about to be sent."""
+        """Records that a request is about to be sent."""
         op = Operation(kind, words.asked(kind, request))
         token = getattr(request, "page_token", "")
         with self._lock:
@@ -196,28 +191,28 @@ class Capture:
             if not (end := self._over(op)):
                 return
             if not self._put(op, lines, response.ByteSize(), 1):
-                self._holes.add(getattr(response, "txn_id", ""))  # of one that it began
+                self._holes.add(getattr(response, "txn_id", ""))  # if it began one
             elif token := getattr(response, "next_page_token", ""):
-                self._pages[token] = op.id  # the last one that was told it counts
+                self._pages[token] = op.id  # of several with this token the last one counts
                 self._pages.move_to_end(token)
                 if len(self._pages) > _PAGES:
                     self._pages.popitem(last=False)
 
     def _end(self, op: Operation, outcome: str, error: Json | None) -> None:
-        """Writes down how a request failed, or that a stream came to its end."""
+        """Records how a request failed, or that a stream came to its end."""
         with self._lock:
             if (end := self._over(op)) and not op.written:
                 self._put_stream(op, lambda: op.line(outcome, end, error=error))
 
     def left(self, op: Operation | None) -> None:
-        """Writes down that nobody waits any longer: what would have come is unknown."""
+        """Records that the client has given up: the outcome is unknown."""
         if op is not None:
             with self._lock:
                 if self._over(op) and not op.written:
                     self._put_stream(op, lambda: op.line("unknown"))
 
     def _batch(self, op: Operation, message: Any) -> None:
-        """Writes down a message of a stream."""
+        """Records a message of a stream."""
         with self._lock:
             if op.id not in self._under_way:
                 return
@@ -226,16 +221,16 @@ class Capture:
                 if not self._put(
                     op, lambda: [{"batch": words.batch(op.id, now, message)}], size, 0
                 ):
-                    self._over(op)  # what comes after a hole would look as if that was skipped
+                    self._over(op)  # later messages would look as if the daemon skipped some
                 return
             op.batches.append((now, message))
             op.held += size
-            # A watch goes on for ever; the operation's line comes before its batches'.
+            # The line of an operation comes before those of its batches, and a watch never ends.
             if op.kind == "watch" or op.held > _HELD:
                 self._put_stream(op, lambda: op.line("unknown"))
 
     def _put_stream(self, op: Operation, line: Any) -> None:
-        """Puts an operation and what has come of it so far."""
+        """Writes the line of a stream, and those of the messages so far."""
         batches, op.batches = op.batches, []
 
         def lines() -> list[Json]:
@@ -243,10 +238,10 @@ class Capture:
 
         op.written = True
         if not self._put(op, lines, op.held, 1):
-            self._over(op)  # what follows has nothing to follow
+            self._over(op)  # batches without their operation mean nothing
 
     def _over(self, op: Operation) -> int:
-        """Answers when an operation ended: now. 0: it is over already."""
+        """Ends an operation and returns the time. 0: it has ended already."""
         if self._under_way.pop(op.id, None) is None:
             return 0
         now = self._now()
@@ -268,12 +263,12 @@ class Capture:
             if self._lines.put(Entry(make, size + 500, op.call, operations)):
                 return True
         if len(self._holes) > _HOLES:
-            self._holes.clear()  # of those before these hardly anything comes any more
+            self._holes.clear()  # the oldest of them have ended long ago
         self._holes.add(op.asked.get("txn", ""))
         return False
 
     def _open(self) -> bool:
-        """Makes the file when there is something to write."""
+        """Opens the file when there is something to write. False: nothing is recorded."""
         if self._closed and self._forked:
             self.again()
         if self._dead or self._closed:
@@ -295,12 +290,12 @@ class Capture:
         return not self._dead
 
     def _give_up(self, error: Exception) -> None:
-        """Goes on without a history: programs do not fail because nobody writes theirs."""
+        """Stops recording. The program goes on without a history."""
         log.warning("statehouse: %s is recorded no longer: %r", self.path, error)
         self._dead = True
 
     def close(self) -> None:
-        """Writes what is known and ends the file. It can be gone on with."""
+        """Writes what is known and ends the file. :meth:`again` continues it."""
         with self._lock:
             if self._closed:
                 return
@@ -314,15 +309,15 @@ class Capture:
             lines.close()
 
     def again(self) -> bool:
-        """Tells whether it can be gone on with, and does."""
+        """Continues a file that was ended. False: it cannot."""
         if self._dead or (self._lines is not None and not self._lines.resume()):
             return False
         self._closed = False
         return True
 
     def forked(self) -> None:
-        """Begins anew in a child: the file is its parent's. Nobody knows which of the clients
-        are used in here, so each that is closed ends the file, and the next goes on.
+        """Starts anew in a forked child, for the file is its parent's. Which clients the child
+        uses is unknown, so each one that is closed ends the file, and the next continues it.
         """
         self.users, self._forked = 0, True
         if self._lines is not None:

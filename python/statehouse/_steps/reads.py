@@ -1,4 +1,4 @@
-"""Reading records: the part that a client and a transaction have in common."""
+"""Reading records: what a client and a transaction have in common."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 from statehouse import _arguments as check
 from statehouse import errors
-from statehouse._effects import Feed, Items, Steps, operation, stream
+from statehouse._effects import Feed, Items, Steps
 from statehouse._proto import statehouse_pb2 as pb
 from statehouse._times import point_message, to_datetime
 from statehouse._values import from_json
@@ -30,35 +30,16 @@ def encoding(values: bool) -> pb.ValueEncoding:
     return AS_JSON if check.flag("values", values) else pb.VALUE_ENCODING_NONE
 
 
-class Reads:
+class ReadSteps:
     """Reads of one namespace, now or at an earlier point, or inside a transaction."""
 
     _caller: Caller
     #: The transaction that the reads are inside of; "": none.
     _reading_in: str = ""
 
-    @operation
-    def get_state(
-        self,
-        agent_id: str,
-        key: str,
-        *,
-        namespace: str | None = None,
-        as_of: Point | None = None,
+    def _get_state(
+        self, agent_id: str, key: str, namespace: str | None, as_of: Point | None
     ) -> Steps[Record | None]:
-        """Reads a record; None when it does not exist.
-
-        >>> client.write(agent_id="a1", key="memory", value={"fact": "Paris is in France"}).version
-        1
-        >>> record = client.get_state(agent_id="a1", key="memory")
-        >>> record.value, record.version
-        ({'fact': 'Paris is in France'}, 1)
-        >>> client.get_state(agent_id="a1", key="memory", as_of=0) is None
-        True
-
-        ``as_of`` reads the state at an earlier point: after a commit_ts, or at a time.
-        Inside a transaction, which reads at its own snapshot, it is refused.
-        """
         name = RecordName(agent_id, key, self._caller.namespace(namespace))
         response = yield from self._caller.call(
             "GetState",
@@ -73,23 +54,13 @@ class Reads:
         )
         return record(name, response, response.read_ts)
 
-    @operation
-    def get_many(
+    def _get_many(
         self,
         agent_id: str,
         keys: Iterable[str | RecordName],
-        *,
-        namespace: str | None = None,
-        as_of: Point | None = None,
+        namespace: str | None,
+        as_of: Point | None,
     ) -> Steps[list[Record | None]]:
-        """Reads many records at one point of the total order: one entry a key, in their
-        order, None where there is no record. A :class:`RecordName` among the keys names
-        a record of another agent or namespace.
-
-        >>> _ = client.write("a1", "x", {"n": 1})
-        >>> [r and r.value for r in client.get_many("a1", ["x", "y", RecordName("a2", "x")])]
-        [{'n': 1}, None, None]
-        """
         default = RecordName(agent_id, "", namespace)
         names = [self._name(default, key) for key in check.items("keys", keys)]
         records: list[Record | None] = []
@@ -104,7 +75,7 @@ class Reads:
                     ),
                 )
             except (errors.ResourceExhausted, errors.InvalidArgument) as refused:
-                # More bytes than an answer holds, or more names than this daemon takes.
+                # More bytes than an answer may have, or more names than this daemon takes.
                 many = refused.details.get("field") == "names"
                 if len(batch) == 1 or not (many or isinstance(refused, errors.ResourceExhausted)):
                     raise
@@ -116,7 +87,7 @@ class Reads:
                 record(RecordName(name.agent_id, name.key, name.namespace), state, response.read_ts)
                 for name, state in zip(batch, response.states)
             ]
-            if not self._reading_in:  # the batches after the first see what it saw
+            if not self._reading_in:  # later batches read where the first one did
                 at = {"commit_ts": response.read_ts}
         return records
 
@@ -129,63 +100,46 @@ class Reads:
             key=check.text("key", named.key),
         )
 
-    @operation
-    def list_keys(
+    def _list_keys(
         self,
         agent_id: str,
-        prefix: str = "",
-        *,
-        reverse: bool = False,
-        limit: int | None = None,
-        namespace: str | None = None,
-        as_of: Point | None = None,
+        prefix: str,
+        reverse: bool,
+        limit: int | None,
+        namespace: str | None,
+        as_of: Point | None,
     ) -> Steps[list[str]]:
-        """Lists an agent's keys that start with ``prefix``, in byte order.
-
-        >>> _ = client.transact([Write("a1", "state", {}), Write("a1", "config", {})])
-        >>> client.list_keys(agent_id="a1")
-        ['config', 'state']
-
-        At most ``limit`` of them; None: all. For more than fit into memory there is
-        ``scan_keys``.
-        """
-        feed = self._keys(agent_id, prefix, reverse, limit, namespace, as_of)
+        feed = self._scan_keys(agent_id, prefix, reverse, limit, namespace, as_of)
         return (yield from collect(feed))
 
-    @stream
-    def scan_keys(
+    def _scan_keys(
         self,
         agent_id: str,
-        prefix: str = "",
-        *,
-        reverse: bool = False,
-        limit: int | None = None,
-        namespace: str | None = None,
-        as_of: Point | None = None,
+        prefix: str,
+        reverse: bool,
+        limit: int | None,
+        namespace: str | None,
+        as_of: Point | None,
     ) -> Feed[str]:
-        """Iterates over what ``list_keys`` lists, fetching as it goes."""
-        return self._keys(agent_id, prefix, reverse, limit, namespace, as_of)
+        request = pb.ListKeysRequest(
+            namespace=self._caller.namespace(namespace),
+            agent_id=check.text("agent_id", agent_id),
+            prefix=check.text("prefix", prefix),
+            reverse=check.flag("reverse", reverse),
+            at=point_message(as_of),
+            txn_id=self._reading_in,
+        )
+        return pages(self._caller, "ListKeys", request, limit, lambda response: response.keys)
 
-    @stream
-    def scan_prefix(
+    def _scan_prefix(
         self,
         agent_id: str,
-        prefix: str = "",
-        *,
-        reverse: bool = False,
-        limit: int | None = None,
-        namespace: str | None = None,
-        as_of: Point | None = None,
+        prefix: str,
+        reverse: bool,
+        limit: int | None,
+        namespace: str | None,
+        as_of: Point | None,
     ) -> Feed[Record]:
-        """Iterates over an agent's records whose keys start with ``prefix``, in byte order
-        of their keys, fetching as it goes. All that comes is of one point of the order,
-        whatever is written meanwhile.
-
-        >>> _ = client.write("a1", "session:2026-02-07:question", {"text": "Why?"})
-        >>> for record in client.scan_prefix(agent_id="a1", prefix="session:2026-02-07:"):
-        ...     print(record.key, record.value)
-        session:2026-02-07:question {'text': 'Why?'}
-        """
         request = pb.ScanPrefixRequest(
             namespace=self._caller.namespace(namespace),
             agent_id=check.text("agent_id", agent_id),
@@ -205,25 +159,6 @@ class Reads:
             ]
 
         return pages(self._caller, "ScanPrefix", request, limit, items)
-
-    def _keys(
-        self,
-        agent_id: str,
-        prefix: str,
-        reverse: bool,
-        limit: int | None,
-        namespace: str | None,
-        as_of: Point | None,
-    ) -> Feed[str]:
-        request = pb.ListKeysRequest(
-            namespace=self._caller.namespace(namespace),
-            agent_id=check.text("agent_id", agent_id),
-            prefix=check.text("prefix", prefix),
-            reverse=check.flag("reverse", reverse),
-            at=point_message(as_of),
-            txn_id=self._reading_in,
-        )
-        return pages(self._caller, "ListKeys", request, limit, lambda response: response.keys)
 
 
 def pages(
@@ -268,7 +203,7 @@ def collect(feed: Feed[T]) -> Steps[list[T]]:
                 continue
             try:
                 result = yield step
-            except BaseException as failed:  # the feed's to handle: it repeats what failed
+            except BaseException as failed:  # for the feed to handle: it repeats what failed
                 step = feed.throw(failed)
             else:
                 step = feed.send(result)
@@ -277,7 +212,7 @@ def collect(feed: Feed[T]) -> Steps[list[T]]:
 
 
 def record(name: RecordName, message: Any, read_ts: int = 0) -> Record | None:
-    """Reads an answer about one record; None when it does not exist."""
+    """Makes a record of an answer; None when it does not exist."""
     return existing(name, message, read_ts) if message.exists else None
 
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Callable, TypeVar
 from statehouse import _arguments as check
 from statehouse import errors
 from statehouse._calls import DECIDES, Caller, Deadline
-from statehouse._effects import Invoke, Steps, operation
+from statehouse._effects import Invoke, Steps
 from statehouse._functions import check_result
 from statehouse._proto import statehouse_pb2 as pb
-from statehouse._reads import Reads
+from statehouse._steps.reads import ReadSteps
+from statehouse._steps.writes import commit_of, conditions
 from statehouse._values import to_json
-from statehouse._writes import commit_of, conditions
 from statehouse.types import Commit, Precondition, Value
 
 if TYPE_CHECKING:
@@ -23,14 +23,13 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
 T = TypeVar("T")
-AnyTxn = TypeVar("AnyTxn", bound="TxnSurface")
+AnyTxn = TypeVar("AnyTxn", bound="TxnSteps")
 
-#: Seconds to tell the daemon of a transaction that is given up, over a connection that may
-#: have to be made anew. It expires anyway.
+#: Seconds that aborting a transaction which is given up may take. It expires anyway.
 _FAREWELL = 1.0
 
 
-class TxnSurface(Reads):
+class TxnSteps(ReadSteps):
     """A transaction held open in the daemon, as ``begin_transaction`` gives it.
 
     It reads a snapshot taken at begin, under its own writes. Its commit fails with
@@ -84,29 +83,14 @@ class TxnSurface(Reads):
         """The commit, once it is known."""
         return self._outcome if isinstance(self._outcome, Commit) else None
 
-    @operation
-    def write(
+    def _write(
         self,
         agent_id: str,
         key: str,
         value: Value,
-        *,
-        expected_version: int | None = None,
-        namespace: str | None = None,
+        expected_version: int | None,
+        namespace: str | None,
     ) -> Steps[None]:
-        """Stages a write: nobody else sees it before the commit. Of several writes of a
-        key the last one counts, as one version.
-
-        >>> with client.begin_transaction() as tx:
-        ...     tx.write(agent_id="a1", key="k1", value={"x": 1})
-        ...     tx.write(agent_id="a1", key="k2", value={"y": 2}, expected_version=0)
-        >>> tx.committed.commit_ts
-        1
-
-        When the answer is lost the write is not sent again, for a late duplicate could
-        undo a later write of the same key: the transaction cannot commit then, and
-        ``run_transaction`` begins another.
-        """
         request = pb.WriteRequest(
             txn_id=self.txn_id,
             namespace=self._caller.namespace(namespace),
@@ -117,16 +101,9 @@ class TxnSurface(Reads):
         )
         return self._stage("Write", request)
 
-    @operation
-    def delete(
-        self,
-        agent_id: str,
-        key: str,
-        *,
-        expected_version: int | None = None,
-        namespace: str | None = None,
+    def _delete(
+        self, agent_id: str, key: str, expected_version: int | None, namespace: str | None
     ) -> Steps[None]:
-        """Stages a delete."""
         request = pb.DeleteRequest(
             txn_id=self.txn_id,
             namespace=self._caller.namespace(namespace),
@@ -144,16 +121,6 @@ class TxnSurface(Reads):
                 with self._lock:
                     self._lost = failed
             raise
-
-    @operation
-    def commit(self) -> Steps[Commit]:
-        """Makes all that was staged durable, or none of it.
-
-        When the answer is lost it is asked for again until the client's timeout passes;
-        then :class:`OutcomeUnknown` is raised. Called again it answers the same, unless
-        the outcome was unknown or the daemon could not be reached: then it tries again.
-        """
-        return self._commit()
 
     def _commit(self) -> Steps[Commit]:
         with self._lock:
@@ -189,22 +156,18 @@ class TxnSurface(Reads):
         error.__cause__ = lost
         return error
 
-    @operation
-    def abort(self) -> Steps[None]:
-        """Drops the transaction. Raises :class:`TransactionCommitted` when the commit was
-        faster; aborting twice is fine.
-        """
+    def _abort(self) -> Steps[None]:
         yield from self._caller.call("Abort", pb.AbortRequest(txn_id=self.txn_id))
         self._end(errors.TransactionAborted(f"transaction {self.txn_id} was aborted"))
 
     def _end(self, outcome: Commit | errors.StatehouseError) -> None:
-        """Notes the outcome. The daemon tells every call the same, so the first stays."""
+        """Keeps the outcome. The daemon answers every call the same, so the first stays."""
         with self._lock:
             if self._outcome is None:
                 self._outcome = outcome
 
     def _give_up(self) -> Steps[None]:
-        """Tells the daemon, if it hears, that nobody wants the transaction any more."""
+        """Aborts the transaction if the daemon can be reached; otherwise it expires."""
         caller = self._caller.within(_FAREWELL)
         try:
             yield from caller.call("Abort", pb.AbortRequest(txn_id=self.txn_id))
@@ -229,8 +192,8 @@ class TxnSurface(Reads):
             raise
 
     def _worth_repeating(self, failed: errors.StatehouseError) -> bool:
-        """Tells whether a fresh transaction may fare better. One that the daemon does not
-        know was not committed: it was lost in a restart.
+        """Reports whether a fresh transaction may succeed. One that the daemon does not know
+        was lost in a restart, and not committed.
         """
         if isinstance(failed, (errors.OutcomeUnknown, errors.PreconditionFailed)):
             return False
@@ -246,7 +209,7 @@ class TxnSurface(Reads):
 def begin(
     caller: Caller, timeout: float | None, timeout_ms: int | None
 ) -> Steps[pb.BeginTransactionResponse]:
-    """Opens a transaction. Repeating it is harmless: one whose id is lost expires."""
+    """Opens a transaction. It may be repeated: a transaction whose id was lost expires."""
     request = pb.BeginTransactionRequest(timeout_ms=_milliseconds(timeout, timeout_ms))
     return caller.call("BeginTransaction", request)
 
@@ -269,7 +232,7 @@ def run_transaction(
     timeout_ms: int | None,
     metadata: Mapping[str, str] | None,
 ) -> Steps[Any]:
-    """Runs a function in one transaction after the other until one commits."""
+    """Runs a function in one transaction after another until one commits."""
     deadline = Deadline(caller.options.timeout)
     given = check.text_map("metadata", metadata)
     tries = 0
@@ -292,9 +255,9 @@ def _run_once(txn: AnyTxn, function: Callable[[AnyTxn], Any]) -> Steps[Any]:
     try:
         result = yield Invoke(function, (txn,))
         check_result(result)
-        if txn._lost is not None:  # noqa: SLF001  the function passed over it
+        if txn._lost is not None:  # noqa: SLF001  the function ignored the error
             raise txn._uncertain(txn._lost)  # noqa: SLF001
-    except BaseException:  # of whatever kind: it is raised again
+    except BaseException:  # it is raised again
         if txn._outcome is None:  # noqa: SLF001
             yield from txn._give_up()  # noqa: SLF001
         raise

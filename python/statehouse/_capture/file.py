@@ -1,5 +1,7 @@
-"""The file of a history. A thread of its own writes it, so that no request waits for a
-disk; and whatever happens to the disk, what is in the file is whole lines.
+"""The file of a history.
+
+A thread of its own writes it, so that no request waits for the disk. Whatever happens to the
+disk, the file consists of whole lines.
 """
 
 from __future__ import annotations
@@ -15,25 +17,25 @@ from typing import TYPE_CHECKING, NamedTuple
 
 try:
     import fcntl
-except ImportError:  # Windows: nothing keeps two processes from one file
+except ImportError:  # Windows, where two processes may write one file
     fcntl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from statehouse._history import Json
+    from statehouse._capture.words import Json
 
 log = logging.getLogger("statehouse")
 
-#: How many bytes of messages may wait to be written; what comes then is counted as lost.
+#: How many bytes of messages may wait to be written; what does not fit is counted as lost.
 MAX_WAITING = 64 << 20
 #: The longest line that a reader takes.
 MAX_LINE = 16 << 20
-#: What is cut off a file that cannot grow, so that its last lines have room.
+#: How many bytes are cut off a file that cannot grow, to make room for its last lines.
 _ROOM = 1024
 #: Seconds that closing waits for a disk.
 _PATIENCE = 10.0
-#: Seconds that lines may come together in: to wake a thread for each slows requests.
+#: Seconds for which lines are collected: waking the thread for each line would slow requests.
 _PAUSE = 0.05
 #: How many names are tried for a file that is taken.
 _NAMES = 1000
@@ -47,9 +49,9 @@ class Entry(NamedTuple):
     """Lines to be made and written; none of them if there is no room for all."""
 
     make: Callable[[], list[Json]]
-    size: int  #: about how much memory it holds
-    call: int  #: when its operation was called
-    operations: int  #: how many it tells of: 0, more lines about one that is written
+    size: int  #: about how much memory it holds, in bytes
+    call: int  #: the time at which its operation was called
+    operations: int  #: how many it records; 0: further lines of one that is written
 
 
 class Lines:
@@ -61,22 +63,21 @@ class Lines:
         os.ftruncate(self._fd, 0)
         self._size = 0
         self._count = 0
-        #: Where each of the last lines begins, when its operation was called, and how many
-        #: it tells of.
+        #: Of each of the last lines: where it begins, and call and operations of its entry.
         self._last: deque[tuple[int, int, int]] = deque(maxlen=10_000)
         self._failed: str | None = None
         self._entries: queue.SimpleQueue[Entry | None] = queue.SimpleQueue()
         self._lock = threading.RLock()
         self._closing = threading.Event()
         self._waiting = 0
-        self._lost: list[int] = []  # from, to, how many; empty: nothing is
+        self._lost: list[int] = []  # from, to, how many; empty: nothing is lost
         self._why = ""
         self._thread: threading.Thread | None = None
         self._header = header
         self._resume_at: tuple[int, int] | None = None  # size and lines without the end
 
     def put(self, entry: Entry) -> bool:
-        """Takes lines to be written. Never waits; False: there was no room."""
+        """Accepts lines to be written. Never waits. False: there was no room."""
         with self._lock:
             if self._failed is None and self._waiting + entry.size <= MAX_WAITING:
                 if self._lost:
@@ -97,7 +98,7 @@ class Lines:
                 self._lost, self._why = [call, now, 0], why
             start, _, lost = self._lost
             self._lost = [min(start, call), now, lost + operations]
-            self._why = self._failed or self._why  # the first reason, or the last one
+            self._why = self._failed or self._why  # the first reason, unless writing failed
 
     def close(self) -> None:
         """Writes what is left, and the end."""
@@ -116,7 +117,7 @@ class Lines:
             self._resume_at = None
 
     def resume(self) -> bool:
-        """Goes on behind what was closed. False: somebody has changed the file."""
+        """Continues a file that was closed. False: another program has changed it."""
         if self._resume_at is None or self._failed is not None:
             return False
         try:
@@ -144,7 +145,8 @@ class Lines:
         gap = self._gap()
         start, _, lost = self._lost
         self._lost = []
-        self._entries.put(Entry(lambda: [gap], 0, start, lost))  # lost again if it is
+        # Should this line be lost, what it counts is counted again.
+        self._entries.put(Entry(lambda: [gap], 0, start, lost))
 
     def _gap(self) -> Json:
         start, end, lost = self._lost
@@ -156,7 +158,7 @@ class Lines:
             self._write([self._header], 0, 0)
         while (entry := self._entries.get()) is not None:
             if self._entries.empty():
-                self._closing.wait(_PAUSE)  # then write what has come together
+                self._closing.wait(_PAUSE)  # to write several at once
             if self._failed is None:
                 try:
                     lines = entry.make()
@@ -188,7 +190,7 @@ class Lines:
             self._fail(error)
 
     def _fail(self, error: Exception) -> None:
-        """Stops. Cuts off what is not whole, and lines enough that the end has room."""
+        """Stops writing. Cuts off the last lines, to make room for the end of the file."""
         log.warning("statehouse: %s is recorded no longer: %s", self.path, error)
         with self._lock:
             self._failed = f"writing stopped: {error}"
@@ -233,8 +235,8 @@ def _write_all(fd: int, data: bytes, at: int) -> None:
 
 
 def _open(path: str) -> tuple[int, str]:
-    """Opens a file that nobody else is writing: that one or, if it is taken, one of that
-    name with a number.
+    """Opens a file that no other process is writing: the one of that name or, if that is
+    taken, one with a number in its name.
     """
     given = Path(path)
     for n in range(1, _NAMES):

@@ -1,35 +1,35 @@
-"""What happened: histories, agents, replay and watch."""
+"""Reads of the log: versions, agents, replay and watch."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from statehouse import _arguments as check
-from statehouse._effects import Feed, Steps, endless_stream, operation, stream
-from statehouse._feeds import ReplayFeed, WatchFeed
 from statehouse._proto import statehouse_pb2 as pb
-from statehouse._reads import AS_JSON, Reads, collect, encoding, pages, record
+from statehouse._steps.feeds import ReplayFeed, WatchFeed
+from statehouse._steps.reads import AS_JSON, collect, encoding, pages, record
 from statehouse._times import commit_ts, instant, point_message, to_datetime
 from statehouse._values import from_json
 from statehouse.types import Agent, Event, HistoryEntry, Point, Record, RecordName
 
+if TYPE_CHECKING:
+    from statehouse._calls import Caller
+    from statehouse._effects import Feed, Steps
 
-class Log(Reads):
+
+class LogSteps:
     """Reads of the log."""
 
-    @operation
-    def get_state_at_version(
-        self, agent_id: str, key: str, version: int, *, namespace: str | None = None
-    ) -> Steps[Record | None]:
-        """Reads one version of a record; None when that version was a delete. Raises
-        :class:`NotFoundError` when it never was.
+    _caller: Caller
 
-        >>> _ = client.write("a1", "memory", {"fact": "Paris"})
-        >>> _ = client.write("a1", "memory", {"fact": "London"})
-        >>> client.get_state_at_version(agent_id="a1", key="memory", version=1).value
-        {'fact': 'Paris'}
-        """
+    def _get_state_at_version(
+        self,
+        agent_id: str,
+        key: str,
+        version: int,
+        namespace: str | None,
+    ) -> Steps[Record | None]:
         name = RecordName(agent_id, key, self._caller.namespace(namespace))
         response = yield from self._caller.call(
             "GetStateAtVersion",
@@ -43,27 +43,16 @@ class Log(Reads):
         )
         return record(name, response)
 
-    @stream
-    def history(
+    def _history(
         self,
         agent_id: str,
         key: str,
-        *,
-        oldest_first: bool = False,
-        limit: int | None = None,
-        values: bool = True,
-        namespace: str | None = None,
-        as_of: Point | None = None,
+        oldest_first: bool,
+        limit: int | None,
+        values: bool,
+        namespace: str | None,
+        as_of: Point | None,
     ) -> Feed[HistoryEntry]:
-        """Iterates over the versions of a record, deletes among them, newest first.
-
-        >>> _ = client.write("a1", "k", {"x": 1}, metadata={"actor": "alice"})
-        >>> _ = client.delete("a1", "k")
-        >>> for entry in client.history(agent_id="a1", key="k"):
-        ...     print(entry.version, entry.deleted, entry.value, entry.metadata)
-        2 True None {}
-        1 False {'x': 1} {'actor': 'alice'}
-        """
         request = pb.GetHistoryRequest(
             namespace=self._caller.namespace(namespace),
             agent_id=check.text("agent_id", agent_id),
@@ -92,16 +81,12 @@ class Log(Reads):
 
         return pages(self._caller, "GetHistory", request, limit, items)
 
-    @operation
-    def list_agents(
-        self, prefix: str = "", *, limit: int | None = None, namespace: str | None = None
+    def _list_agents(
+        self,
+        prefix: str,
+        limit: int | None,
+        namespace: str | None,
     ) -> Steps[list[Agent]]:
-        """Lists the namespace's agents whose names start with ``prefix``, in byte order.
-
-        >>> _ = client.write("a1", "k", {})
-        >>> [agent.agent_id for agent in client.list_agents()]
-        ['a1']
-        """
         request = pb.ListAgentsRequest(
             namespace=self._caller.namespace(namespace), prefix=check.text("prefix", prefix)
         )
@@ -117,14 +102,7 @@ class Log(Reads):
         )
         return (yield from collect(feed))
 
-    @operation
-    def list_namespaces(self) -> Steps[list[str]]:
-        """Lists the namespaces that have agents, in byte order.
-
-        >>> _ = client.write("a1", "k", {}, namespace="staging")
-        >>> client.list_namespaces()
-        ['staging']
-        """
+    def _list_namespaces(self) -> Steps[list[str]]:
         feed: Feed[str] = pages(
             self._caller,
             "ListNamespaces",
@@ -134,33 +112,16 @@ class Log(Reads):
         )
         return (yield from collect(feed))
 
-    @stream
-    def replay(
+    def _replay(
         self,
-        agent_id: str | None = None,
-        prefix: str = "",
-        *,
-        from_timestamp: Point | None = None,
-        to_timestamp: Point | None = None,
-        limit: int | None = None,
-        values: bool = True,
-        namespace: str | None = None,
+        agent_id: str | None,
+        prefix: str,
+        from_timestamp: Point | None,
+        to_timestamp: Point | None,
+        limit: int | None,
+        values: bool,
+        namespace: str | None,
     ) -> Feed[Event]:
-        """Iterates over the commits of the past in order: of one agent, or of the whole
-        namespace when ``agent_id`` is None.
-
-        >>> with client.begin_transaction() as tx:
-        ...     tx.write(agent_id="a1", key="k", value={"x": 1})
-        ...     tx.delete(agent_id="a1", key="temp")
-        >>> for event in client.replay(agent_id="a1"):
-        ...     print(event.commit_ts, [(op.kind, op.key, op.value) for op in event.operations])
-        1 [('WRITE', 'k', {'x': 1}), ('DELETE', 'temp', None)]
-
-        Only operations on keys that start with ``prefix``, and commits that have one. Both
-        ends of the range belong to it, and each is a commit_ts or a time. When the daemon
-        goes away it goes on behind the last event once it is back, for up to the client's
-        timeout.
-        """
         request = pb.ReplayRequest(
             namespace=self._caller.namespace(namespace),
             key_prefix=check.text("prefix", prefix),
@@ -171,34 +132,15 @@ class Log(Reads):
         limit = check.optional_count("limit", limit)
         return ReplayFeed(self._caller, request, after, limit).events()
 
-    @endless_stream
-    def watch(
+    def _watch(
         self,
-        agent_id: str | None = None,
-        prefix: str = "",
-        *,
-        after: int | None = None,
-        timeout: float | None = None,
-        values: bool = True,
-        namespace: str | None = None,
+        agent_id: str | None,
+        prefix: str,
+        after: int | None,
+        timeout: float | None,
+        values: bool,
+        namespace: str | None,
     ) -> Feed[Event]:
-        """Iterates over commits as they are made: of one agent, or of the whole namespace
-        when ``agent_id`` is None.
-
-        >>> commit = client.write("a1", "question", {"text": "May I?"})
-        >>> _ = client.write("a1", "answer", {"yes": True})
-        >>> for event in client.watch(agent_id="a1", after=commit.commit_ts):
-        ...     print(event.operations[0].key)
-        ...     break
-        answer
-
-        ``after`` is a cursor: the ``commit_ts`` of the last event, or commit, that has been
-        seen; 0: from the first. None: after the last commit at the moment the iteration
-        starts. When the connection breaks the watch opens it again behind the last event,
-        however long that takes: nothing is missed and nothing comes twice.
-
-        It ends by itself only when ``timeout`` seconds have passed; None: never.
-        """
         request = pb.WatchRequest(
             namespace=self._caller.namespace(namespace),
             key_prefix=check.text("prefix", prefix),
@@ -217,7 +159,7 @@ def _agents(agent_id: str | None) -> dict[str, Any]:
 
 
 def _range(request: pb.ReplayRequest, start: Point | None, end: Point | None) -> int:
-    """Puts a range into a request. Answers the commit_ts that it starts after."""
+    """Puts a range into a request, and returns the commit_ts that it starts after."""
     after = 0
     if isinstance(start, (datetime, str)):
         seconds, nanos, _ = instant(start, "from_timestamp")

@@ -1,4 +1,4 @@
-"""Streams of events that open again behind the last one when they break.
+"""Streams of events that open again after the last event when they break.
 
 The rules are those of the Go client, ``client/streams.go``.
 """
@@ -25,31 +25,31 @@ class EventFeed:
     """What replay and watch have in common."""
 
     method: ClassVar[str]
-    #: No end of the stream is a good end.
+    #: The daemon never ends such a stream in good order.
     endless: ClassVar[bool]
 
     def __init__(self, caller: Caller, request: Any, cursor: int | None, limit: int | None) -> None:
         self.caller = caller
         self.request = request
-        #: Everything up to it has been handed out, and nothing after it. None: a watch
-        #: from now, which learns it from the first batch. Invariant: only rises.
+        #: Everything up to it has been handed out, and nothing after it. None: a watch from
+        #: now on, whose first batch says it. Invariant: only rises.
         self.cursor = cursor
         self.left = limit
 
     def resume(self) -> None:
-        """Makes the request ask for what is behind the cursor."""
+        """Makes the request ask for what comes after the cursor."""
         raise NotImplementedError
 
     def attempt_timeout(self) -> float | None:
-        """Answers how many seconds one stream may take."""
+        """Returns how many seconds one stream may take."""
         raise NotImplementedError
 
     def patience(self) -> Deadline:
-        """Answers how long a daemon that went away now is waited for."""
+        """Returns until when a daemon that went away now is waited for."""
         raise NotImplementedError
 
     def over(self) -> bool:
-        """Tells whether the time for the whole is over."""
+        """Reports whether the time for the whole is over."""
         return False
 
     def events(self) -> Feed[Event]:

@@ -1,4 +1,4 @@
-"""One-shot commits: all that is to be written goes in one request."""
+"""One-shot commits: all writes go in one request."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Any
 from statehouse import _arguments as check
 from statehouse import errors
 from statehouse._calls import new_txn_id
-from statehouse._effects import Steps, operation
 from statehouse._proto import statehouse_pb2 as pb
-from statehouse._reads import Reads
 from statehouse._times import to_datetime
 from statehouse._values import to_json
 from statehouse.types import (
@@ -26,111 +24,55 @@ from statehouse.types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from statehouse._calls import Caller
+    from statehouse._effects import Steps
 
 
-class Writes(Reads):
-    """Commits in one round trip."""
+class WriteSteps:
+    """Commits in one round trip, and what became of them."""
 
-    @operation
-    def write(
+    _caller: Caller
+
+    def _write(
         self,
         agent_id: str,
         key: str,
         value: Value,
-        *,
-        expected_version: int | None = None,
-        namespace: str | None = None,
-        metadata: Mapping[str, str] | None = None,
-        txn_id: str | None = None,
+        expected_version: int | None,
+        namespace: str | None,
+        metadata: Mapping[str, str] | None,
+        txn_id: str | None,
     ) -> Steps[Commit]:
-        """Writes one record and commits it, as ``transact`` does.
+        write = Write(agent_id, key, value, expected_version, namespace)
+        return self._transact([write], (), metadata, txn_id)
 
-        ``expected_version``
-            The version the key must be at for the write to be made; 0: it must not exist.
-            Otherwise :class:`PreconditionFailed` is raised. None: it is made in any case.
-        ``metadata``
-            Stays with the commit: who did it, why, for which run…
-        ``txn_id``
-            Names the commit. The daemon applies an id once, so the same write under the same
-            id may be sent again, also by another run of the program, and answers what the
-            first one did. None: a fresh id is made, under which lost answers are asked for.
-
-        >>> client.write(agent_id="a1", key="config", value={"mode": "fast"}).version
-        1
-        >>> client.write("a1", "config", {"mode": "slow"}, expected_version=7)
-        Traceback (most recent call last):
-        statehouse.errors.PreconditionFailed: …key "config" of agent "a1" is at version 1, not 7…
-        """
-        return self._transact(
-            [Write(agent_id, key, value, expected_version, namespace)], (), metadata, txn_id
-        )
-
-    @operation
-    def delete(
+    def _delete(
         self,
         agent_id: str,
         key: str,
-        *,
-        expected_version: int | None = None,
-        namespace: str | None = None,
-        metadata: Mapping[str, str] | None = None,
-        txn_id: str | None = None,
+        expected_version: int | None,
+        namespace: str | None,
+        metadata: Mapping[str, str] | None,
+        txn_id: str | None,
     ) -> Steps[Commit]:
-        """Deletes one record and commits that, as ``transact`` does. Earlier versions stay
-        readable, and the delete is a version itself. Its parameters are those of ``write``.
-
-        >>> _ = client.write("a1", "temp", {"x": 1})
-        >>> client.delete(agent_id="a1", key="temp").version
-        2
-        """
-        return self._transact(
-            [Delete(agent_id, key, expected_version, namespace)], (), metadata, txn_id
-        )
-
-    @operation
-    def transact(
-        self,
-        operations: Iterable[Write | Delete],
-        *,
-        preconditions: Iterable[Precondition] = (),
-        metadata: Mapping[str, str] | None = None,
-        txn_id: str | None = None,
-    ) -> Steps[Commit]:
-        """Commits writes and deletes in one round trip, all of them or none, provided that
-        the preconditions hold.
-
-        >>> commit = client.transact(
-        ...     [Write("a1", "plan", {"step": 1}, expected_version=0), Delete("a2", "lock")],
-        ...     metadata={"actor": "planner"},
-        ... )
-        >>> [(v.key, v.version) for v in commit.versions]
-        [('plan', 1), ('lock', 1)]
-
-        When the answer is lost the same is sent again, under the same ``txn_id``, with
-        which the daemon applies it once. When the client's timeout passes before the
-        outcome is known, :class:`OutcomeUnknown` is raised. An id is made unless one is
-        given; give one, derived from what is done, for a write that must be made once even
-        if this program is killed and run again.
-        """
-        return self._transact(
-            check.items("operations", operations), preconditions, metadata, txn_id
-        )
+        delete = Delete(agent_id, key, expected_version, namespace)
+        return self._transact([delete], (), metadata, txn_id)
 
     def _transact(
         self,
-        operations: Sequence[Write | Delete],
+        operations: Iterable[Write | Delete],
         preconditions: Iterable[Precondition],
         metadata: Mapping[str, str] | None,
         txn_id: str | None,
     ) -> Steps[Commit]:
+        given = check.items("operations", operations)
         txn_id = new_txn_id() if txn_id is None else check.text("txn_id", txn_id)
         keys, heads = conditions(self._caller, preconditions)
         request = pb.TransactRequest(
             txn_id=txn_id,
-            operations=[self._operation(op) for op in operations],
+            operations=[self._operation(op) for op in given],
             key_preconditions=keys,
             head_preconditions=heads,
             metadata=check.text_map("metadata", metadata),
@@ -150,16 +92,7 @@ class Writes(Reads):
             ),
         )
 
-    @operation
-    def get_transaction(self, txn_id: str) -> Steps[TxnOutcome]:
-        """Tells what became of a transaction.
-
-        >>> commit = client.write("a1", "k", {})
-        >>> client.get_transaction(commit.txn_id).state
-        <TxnState.COMMITTED: 'committed'>
-        >>> client.get_transaction("nobody-used-this").state
-        <TxnState.NEVER_SEEN: 'never seen'>
-        """
+    def _get_transaction(self, txn_id: str) -> Steps[TxnOutcome]:
         response = yield from self._caller.call(
             "GetTransaction", pb.GetTransactionRequest(txn_id=check.text("txn_id", txn_id))
         )
@@ -189,7 +122,7 @@ class Writes(Reads):
 def conditions(
     caller: Caller, preconditions: Iterable[Precondition]
 ) -> tuple[list[pb.KeyPrecondition], list[pb.HeadPrecondition]]:
-    """Checks what a commit is on condition of."""
+    """Makes the messages for a commit's preconditions."""
     keys, heads = [], []
     for condition in check.items("preconditions", preconditions):
         if not isinstance(condition, (KeyPrecondition, HeadPrecondition)):
@@ -229,7 +162,7 @@ _STATES = {
 
 
 def commit_of(txn_id: str, message: Any) -> Commit:
-    """Reads a commit from the answers that name its keys."""
+    """Makes a commit of an answer that names its keys."""
     return Commit(
         txn_id=txn_id,
         commit_ts=message.commit_ts,

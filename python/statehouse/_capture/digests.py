@@ -1,6 +1,6 @@
-"""Values as digests: equal ones stay equal, and how long they were can be seen.
+"""Digests in the place of values: equal values have equal digests, which show their length.
 
-They are what ``history/redact`` makes of the same values with the same key.
+``history/redact`` makes the same digests of the same values with the same key.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 
 class _Number(str):
-    """A number as it is written: 1.0 and 1 are two values to whoever compares text."""
+    """A number as it is written, so that 1.0 and 1 remain two values."""
 
     __slots__ = ()
 
@@ -58,7 +58,7 @@ def _text(text: str) -> str:
 
 
 class Digests:
-    """Makes digests with a key, which nobody can guess values without."""
+    """Makes digests with a key. Without the key they cannot be compared with guessed values."""
 
     def __init__(self, key: bytes) -> None:
         self._mac = hmac.new(key, digestmod=hashlib.sha256)
@@ -73,8 +73,8 @@ class Digests:
         return f"digest:{mac.hexdigest()[:32]}:{len(data)}"
 
     def redact(self, node: Any) -> Any:
-        """Answers a part of a history with digests in the place of values, those of
-        metadata too. What the daemon said to people goes, programs' details stay.
+        """Returns a part of a history with digests in the place of values, those of metadata
+        too. Messages of errors, which are for people, are left out; their details stay.
         """
         if isinstance(node, list):
             return [self.redact(part) for part in node]

@@ -1,6 +1,6 @@
-"""Requests and answers in the words of a history (docs/HISTORY.md).
+"""Requests, answers and errors as members of a history (docs/HISTORY.md).
 
-The Go side of it is ``history/record``: what one writes the other could have.
+``history/record`` is the same in Go: for the same calls both write the same.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-#: What kind of operation a method is. The others (Health, Version…) are none.
+#: The kind of operation that a method is. Others (Health, Version…) are not recorded.
 KINDS = {
     "BeginTransaction": "begin",
     "Write": "write",
@@ -81,7 +81,7 @@ def _same(value: Any) -> Any:
     return value
 
 
-#: Fields of requests: their name in a history, and how they are said there.
+#: Fields of requests: their name in a history, and their value there.
 FIELDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "txn_id": ("txn", _same),
     "namespace": ("ns", _same),
@@ -111,13 +111,13 @@ FIELDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "start_time": ("from_time", nanos),
     "end_time": ("to_time", nanos),
 }
-#: Fields that are said otherwise: ``at`` and ``encoding`` below, the token by the number
-#: of the operation that it came from. Values are JSON text here, never Structs.
+#: Fields that :func:`asked` treats by themselves: ``at`` and ``encoding``. A page token becomes
+#: the number of the operation that it came from. Values are JSON text, never Structs.
 OTHER_FIELDS = {"at", "encoding", "page_token", "strict", "value"}
 
 
 def asked(kind: str, request: Message) -> Json:
-    """Says what a request asks for."""
+    """Makes the member ``in`` of a request."""
     out: Json = {}
     for field, value in request.ListFields():
         if known := FIELDS.get(field.name):
@@ -136,7 +136,7 @@ def asked(kind: str, request: Message) -> Json:
 
 
 def answered(kind: str, question: Json, response: Any) -> Json:
-    """Says what a request was answered."""
+    """Makes the member ``out`` of an answer."""
     out: Json = {}
     if kind in _ANSWERS:
         _ANSWERS[kind](out, question, response)
@@ -244,7 +244,7 @@ _ANSWERS: dict[str, Callable[[Json, Json, Any], None]] = {
 
 
 def batch(op: int, time: int, message: pb.EventBatch) -> Json:
-    """Says what a message of a stream shows."""
+    """Makes the line of a message of a stream."""
     out: Json = {"op": op, "time": time}
     _set(out, "events", [_event(event) for event in message.events])
     out["cursor"] = message.cursor
@@ -275,13 +275,13 @@ def _event_op(message: pb.Operation) -> Json:
 
 
 def outcome(failed: BaseException) -> tuple[str, Json]:
-    """Says what an error leaves its client to know.
+    """Returns the outcome that an error is, and its member ``error``.
 
-    An answer of the daemon says itself whether the operation may have been applied; what
-    comes from between them never does.
+    The daemon's own errors say whether the operation may have been applied. Those of gRPC or a
+    proxy do not, so after them the outcome is unknown.
     """
     told: Told | None = getattr(failed, "_told", None)
-    if told is None:  # somebody gave it up
+    if told is None:  # the call was cancelled
         return "unknown", {"code": "canceled", "message": type(failed).__name__}
     error: Json = {"code": told.code}
     _set(error, "message", getattr(failed, "message", ""))

@@ -1,4 +1,4 @@
-"""Who writes which file, and until when."""
+"""Which clients write which file, and until when."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from statehouse import _arguments as check
-from statehouse._capture import Capture
+from statehouse._capture.file import log
+from statehouse._capture.recording import Capture
 from statehouse._environment import capture_file
-from statehouse._lines import log
 from statehouse.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -22,16 +22,16 @@ _guard = threading.RLock()  # re-entered by signal handlers that make clients
 
 
 def capture_of(path: PathLike | None, target: str, redact: bool) -> Capture | None:
-    """Answers what records clients of a daemon into a file; None: nobody asked for it.
+    """Returns what records a client of a daemon into a file; None: it is not to be recorded.
 
-    Clients of this process that name the same file share it, also one after the other.
+    Clients of this process that name the same file share it, also one after another.
     """
     given = path is not None
     path = path if given else capture_file()
     if path is None:
         return None
     try:
-        name = os.path.abspath(check.path("capture", path))  # noqa: PTH100  text is what it stays
+        name = os.path.abspath(check.path("capture", path))  # noqa: PTH100  it stays text
         if not Path(name).parent.is_dir():
             raise check.refused("capture", f"capture {path!r}: there is no such directory")
     except InvalidArgument:

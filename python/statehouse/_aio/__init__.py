@@ -1,0 +1,11 @@
+"""The client that is awaited.
+
+``transport`` performs effects by awaiting them, and ``client`` is the client itself. All other
+modules are derived from those of ``statehouse._sync`` by ``python/generate_aio.py``: change
+those, and run it.
+"""
+
+from statehouse._aio.client import AsyncStatehouse
+from statehouse._aio.txn import AsyncTxn
+
+__all__ = ["AsyncStatehouse", "AsyncTxn"]

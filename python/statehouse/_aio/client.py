@@ -1,0 +1,178 @@
+"""The client that is awaited."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Mapping
+from typing import TYPE_CHECKING, Any, Callable, TypeVar
+
+from statehouse import _arguments as check
+from statehouse import errors
+from statehouse._aio.daemon import DaemonCalls
+from statehouse._aio.log import Log
+from statehouse._aio.reads import Reads
+from statehouse._aio.transport import Transport
+from statehouse._aio.txn import AsyncTxn
+from statehouse._aio.writes import Writes
+from statehouse._client import ClientSurface
+from statehouse._functions import check_function
+from statehouse._steps.txn import begin, run_transaction
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Generator
+    from types import TracebackType
+    from typing import NoReturn
+
+    from statehouse._proto import statehouse_pb2 as pb
+
+T = TypeVar("T")
+
+
+class Beginning:
+    """A transaction that is about to begin: await it for an :class:`AsyncTxn`, or use it
+    with ``async with``.
+    """
+
+    def __init__(self, begin: Coroutine[Any, Any, AsyncTxn]) -> None:
+        self._begin = begin
+        self._begun = False
+        self._txn: AsyncTxn | None = None
+
+    def __await__(self) -> Generator[Any, None, AsyncTxn]:
+        if self._begun:
+            raise errors.UsageError(
+                "this transaction was begun already: call begin_transaction for each"
+            )
+        self._begun = True
+        return self._begin.__await__()
+
+    async def __aenter__(self) -> AsyncTxn:
+        self._txn = await self
+        return self._txn
+
+    def __enter__(self) -> NoReturn:
+        self._begin.close()
+        raise errors.UsageError("write: async with client.begin_transaction() as tx")
+
+    def __exit__(self, *_: object) -> None:
+        """Never called; Python looks for it first."""
+
+    def __repr__(self) -> str:
+        return f"<begin_transaction(): {'begun' if self._begun else 'not awaited yet'}>"
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._txn is not None:
+            await self._txn.__aexit__(kind, error, traceback)
+
+
+class AsyncStatehouse(ClientSurface, Reads, Writes, Log, DaemonCalls):
+    """Talks to one daemon. What :class:`Statehouse` does by blocking is awaited here; what it
+    iterates over is iterated over with ``async for``.
+
+    >>> async with AsyncStatehouse(url="localhost:50051") as client:
+    ...     _ = await client.write(agent_id="a1", key="memory", value={"fact": "Paris"})
+    ...     [record.key async for record in client.scan_prefix(agent_id="a1")]
+    ['memory']
+
+    Any call may raise :class:`ConnectionError` when the daemon cannot be reached or does not
+    answer within the client's timeout, :class:`Unauthenticated` when the token is missing or
+    wrong, :class:`ResourceExhausted` at a limit, and :class:`UsageError` when the client is
+    closed. Calls are repeated where that is safe.
+
+    A client belongs to the event loop, and the process, that first uses it. Many tasks may
+    use it at once. Cancelling a task that commits leaves open whether the commit is made:
+    ask ``get_transaction``.
+    """
+
+    _usage = "async with AsyncStatehouse(...) as client"
+
+    def _open(self) -> None:
+        self._transport = Transport(self._endpoint, self._capture)
+
+    def begin_transaction(
+        self,
+        *,
+        timeout: float | None = None,
+        metadata: Mapping[str, str] | None = None,
+        timeout_ms: int | None = None,
+    ) -> Beginning:
+        """Begins an :class:`AsyncTxn`: ``tx = await client.begin_transaction()``. With ``async
+        with`` it commits at the end of the block and aborts when an exception leaves it.
+
+        >>> async with client.begin_transaction(metadata={"actor": "planner"}) as tx:
+        ...     plan = await tx.get_state("a1", "plan")
+        ...     await tx.write("a1", "plan", {"step": plan.value["step"] + 1 if plan else 1})
+        >>> (await client.get_state("a1", "plan")).value
+        {'step': 1}
+
+        ``timeout``
+            Seconds until the daemon aborts it; None: the daemon's default, 30.
+        ``metadata``
+            Stays with the commit: who did it, why, for which run…
+        ``timeout_ms``
+            Milliseconds; of programs written for older clients, in the place of ``timeout``.
+
+        Raises :class:`InvalidArgument` for a timeout that is not above 0, and
+        :class:`ResourceExhausted` when too many transactions are open.
+        """
+        given = check.text_map("metadata", metadata)
+        steps = begin(self._caller, timeout, timeout_ms)
+
+        async def begun() -> AsyncTxn:
+            return self._txn(await self._run(steps), given)
+
+        return Beginning(begun())
+
+    async def run_transaction(
+        self,
+        function: Callable[[AsyncTxn], Awaitable[T]],
+        *,
+        timeout: float | None = None,
+        metadata: Mapping[str, str] | None = None,
+        timeout_ms: int | None = None,
+    ) -> T:
+        """Runs a coroutine function in a transaction, commits it, and returns what the function
+        returned.
+
+        >>> async def count(tx):
+        ...     record = await tx.get_state("a1", "visits")
+        ...     visits = record.value["n"] + 1 if record else 1
+        ...     await tx.write("a1", "visits", {"n": visits})
+        ...     return visits
+        >>> await client.run_transaction(count), await client.run_transaction(count)
+        (1, 2)
+
+        ``function``
+            Takes the transaction. When something it read was changed meanwhile, or the daemon
+            was restarted, it runs again in a fresh transaction until the client's timeout
+            passes: so it must do nothing but use the transaction, and start from nothing each
+            time. An exception of its own aborts the transaction and is raised.
+        ``timeout``, ``metadata``, ``timeout_ms``
+            As in ``begin_transaction``, of each of these transactions.
+
+        Raises what ``AsyncTxn.commit`` raises: :class:`ConflictError` when the time is over,
+        :class:`PreconditionFailed` at once, for only the caller knows what to expect now.
+        """
+        check_function(function, awaited=True)
+        steps = run_transaction(self._caller, self._txn, function, timeout, timeout_ms, metadata)
+        result: T = await self._run(steps)
+        return result
+
+    def _txn(self, begun: pb.BeginTransactionResponse, metadata: dict[str, str]) -> AsyncTxn:
+        return AsyncTxn(self._transport, self._caller, begun, metadata)
+
+    async def close(self) -> None:
+        """Closes the connection. Closing twice is no error.
+
+        Calls that are under way fail with :class:`UsageError`, a commit with
+        :class:`OutcomeUnknown`: it may be made all the same.
+        """
+        await self._transport.close()
+
+    async def __aexit__(self, *_: object) -> None:
+        """Closes the client."""
+        await self.close()

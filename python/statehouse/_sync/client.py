@@ -1,0 +1,123 @@
+"""The client that blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Callable, TypeVar
+
+from statehouse import _arguments as check
+from statehouse._client import ClientSurface
+from statehouse._functions import check_function
+from statehouse._steps.txn import begin, run_transaction
+from statehouse._sync.daemon import DaemonCalls
+from statehouse._sync.log import Log
+from statehouse._sync.reads import Reads
+from statehouse._sync.transport import Transport
+from statehouse._sync.txn import Txn
+from statehouse._sync.writes import Writes
+
+if TYPE_CHECKING:
+    from statehouse._proto import statehouse_pb2 as pb
+
+T = TypeVar("T")
+
+
+class Statehouse(ClientSurface, Reads, Writes, Log, DaemonCalls):
+    """Talks to one daemon, and blocks until it has answered.
+
+    >>> with Statehouse(url="localhost:50051") as client:
+    ...     client.write(agent_id="a1", key="memory", value={"fact": "Paris"}).version
+    1
+
+    Any call may raise :class:`ConnectionError` when the daemon cannot be reached or does not
+    answer within the client's timeout, :class:`Unauthenticated` when the token is missing or
+    wrong, :class:`ResourceExhausted` at a limit, and :class:`UsageError` when the client is
+    closed. Calls are repeated where that is safe.
+
+    Several threads may use one client at once. After a fork the child must make its own: one
+    that was used before raises :class:`UsageError` there.
+    """
+
+    _usage = "with Statehouse(...) as client"
+
+    def _open(self) -> None:
+        self._transport = Transport(self._endpoint, self._capture)
+
+    def begin_transaction(
+        self,
+        *,
+        timeout: float | None = None,
+        metadata: Mapping[str, str] | None = None,
+        timeout_ms: int | None = None,
+    ) -> Txn:
+        """Begins a :class:`Txn`; as a context manager it commits at the end of the block and
+        aborts when an exception leaves it.
+
+        >>> with client.begin_transaction(metadata={"actor": "planner"}) as tx:
+        ...     plan = tx.get_state("a1", "plan")
+        ...     tx.write("a1", "plan", {"step": plan.value["step"] + 1 if plan else 1})
+        >>> client.get_state("a1", "plan").value
+        {'step': 1}
+
+        ``timeout``
+            Seconds until the daemon aborts it; None: the daemon's default, 30.
+        ``metadata``
+            Stays with the commit: who did it, why, for which run…
+        ``timeout_ms``
+            Milliseconds; of programs written for older clients, in the place of ``timeout``.
+
+        Raises :class:`InvalidArgument` for a timeout that is not above 0, and
+        :class:`ResourceExhausted` when too many transactions are open.
+        """
+        given = check.text_map("metadata", metadata)
+        return self._txn(self._run(begin(self._caller, timeout, timeout_ms)), given)
+
+    def run_transaction(
+        self,
+        function: Callable[[Txn], T],
+        *,
+        timeout: float | None = None,
+        metadata: Mapping[str, str] | None = None,
+        timeout_ms: int | None = None,
+    ) -> T:
+        """Runs a function in a transaction, commits it, and returns what the function
+        returned.
+
+        >>> def count(tx):
+        ...     record = tx.get_state("a1", "visits")
+        ...     visits = record.value["n"] + 1 if record else 1
+        ...     tx.write("a1", "visits", {"n": visits})
+        ...     return visits
+        >>> client.run_transaction(count), client.run_transaction(count)
+        (1, 2)
+
+        ``function``
+            Takes the transaction. When something it read was changed meanwhile, or the daemon
+            was restarted, it runs again in a fresh transaction until the client's timeout
+            passes: so it must do nothing but use the transaction, and start from nothing each
+            time. An exception of its own aborts the transaction and is raised.
+        ``timeout``, ``metadata``, ``timeout_ms``
+            As in ``begin_transaction``, of each of these transactions.
+
+        Raises what ``Txn.commit`` raises: :class:`ConflictError` when the time is over,
+        :class:`PreconditionFailed` at once, for only the caller knows what to expect now.
+        """
+        check_function(function, awaited=False)
+        steps = run_transaction(self._caller, self._txn, function, timeout, timeout_ms, metadata)
+        result: T = self._run(steps)
+        return result
+
+    def _txn(self, begun: pb.BeginTransactionResponse, metadata: dict[str, str]) -> Txn:
+        return Txn(self._transport, self._caller, begun, metadata)
+
+    def close(self) -> None:
+        """Closes the connection. Closing twice is no error.
+
+        Calls that are under way fail with :class:`UsageError`, a commit with
+        :class:`OutcomeUnknown`: it may be made all the same.
+        """
+        self._transport.close()
+
+    def __exit__(self, *_: object) -> None:
+        """Closes the client."""
+        self.close()
