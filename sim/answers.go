@@ -17,20 +17,20 @@ import (
 // This file is about what stories expect clients to be told: what follows => in a
 // call.
 
-// StoryPromise is what a story itself promises: the answers that it expects.
-const StoryPromise = "story"
+// Guarantee is what a story itself promises: the answers that it expects.
+const Guarantee = "story"
 
-// checkAnswers compares what clients were told with what the steps that were done say.
-func checkAnswers(done []Step, w *World, r *Result) {
+// checkExpectations compares what clients were told with what the steps that were done say.
+func checkExpectations(done []Step, w *World, r *Result) {
 	for i := range done {
 		st := &done[i]
 		if st.Expect == "" {
 			continue
 		}
-		op := w.calls[st.ID].op
+		op := w.Operation(st.ID)
 		if got := answer(op, st.Expect); got != st.Expect {
 			r.Violations = append(r.Violations, verdict.Violation{
-				Promise: StoryPromise, Check: "expected-answer", Op: op.ID, Time: op.Return,
+				Promise: Guarantee, Check: "expected-answer", Op: op.ID, Time: op.Return,
 				Sentence: fmt.Sprintf("%q was answered %s", st.String(), got), Expected: st.Expect, Got: got,
 			})
 		}

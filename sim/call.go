@@ -2,11 +2,8 @@ package sim
 
 import (
 	"context"
-	"io"
 
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
@@ -34,6 +31,7 @@ type call struct {
 	err        error
 	msgs       [][]byte // of a stream: sent, and under way to the client
 	nextPage   string   // token in the answer, once the client has it
+	begins     string   // of a begin: the name that it gives its transaction
 
 	// What the client knows. done: it waits no more.
 	done     bool
@@ -42,7 +40,31 @@ type call struct {
 	received [][]byte // of a stream: messages the client has not taken yet
 }
 
-func (c *call) stream() bool { return c.op.Kind == history.Replay || c.op.Kind == history.Watch }
+// ID is what steps name the call by.
+func (c *call) ID() int { return c.op.ID }
+
+// Kind is what it asks for.
+func (c *call) Kind() history.Kind { return c.op.Kind }
+
+// Arrived reports whether the request was delivered, or never will be.
+func (c *call) Arrived() bool { return c.arrived }
+
+// Copies counts the duplicates of the request that are under way.
+func (c *call) Copies() int { return c.copies }
+
+// Answering reports whether an answer, or a message of a stream, is under way to the client.
+func (c *call) Answering() bool { return len(c.msgs) > 0 || c.answered }
+
+// Done reports whether the client waits no more.
+func (c *call) Done() bool { return c.done }
+
+// Stream reports whether the call is answered by a stream.
+func (c *call) Stream() bool { return c.op.Kind == history.Replay || c.op.Kind == history.Watch }
+
+func (c *call) watches() bool { return c.op.Kind == history.Watch }
+
+// commits reports whether the call asks the writer for a commit.
+func (c *call) commits() bool { return c.op.Kind == history.Commit || c.op.Kind == history.Transact }
 
 // streamWindow is how many messages of a stream are under way before its handler
 // waits, as it does for gRPC's flow control.
@@ -59,16 +81,16 @@ func (w *World) issue(client string, id int, kind history.Kind, in history.Input
 	if err != nil {
 		return nil, err
 	}
-	c := &call{req: raw, op: &history.Operation{ID: id, Client: client, Kind: kind, In: in, Call: w.stamp(), Outcome: history.Unknown}}
+	c := &call{req: raw, op: &history.Operation{ID: id, Client: client, Kind: kind, In: in, Call: w.rec.stamp(), Outcome: history.Unknown}}
 	if kind == history.Begin { // what a client calls it is not something it asked for
 		c.op.In.TxnID = ""
-		w.begun[id] = in.TxnID
+		c.begins = in.TxnID
 	}
-	w.calls[id], w.last[client] = c, c
-	w.order = append(w.order, c)
-	w.open = append(w.open, c)
-	w.history.Operations = append(w.history.Operations, c.op)
-	w.stats.Operations++
+	n := &w.network
+	n.calls[id], n.last[client] = c, c
+	n.order, n.open = append(n.order, c), append(n.open, c)
+	w.rec.history.Operations = append(w.rec.history.Operations, c.op)
+	w.rec.stats.Operations++
 	return c, nil
 }
 
@@ -82,25 +104,25 @@ var (
 // waits or has answered.
 func (w *World) deliver(c *call) {
 	c.arrived = true
-	if w.daemon == nil {
+	if w.process == nil {
 		w.finish(c, nil, errRefused)
 		return
 	}
-	c.gen = w.daemon.generation
-	if w.inflight {
-		w.probe("request while a sync is in flight")
+	c.gen = w.process.generation
+	if w.InFlight() {
+		w.rec.probe("request while a sync is in flight")
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	c.cancel = cancel
 	c.handler = w.spawn(func(t *task) {
-		c.resp, c.err = w.daemon.handle(ctx, t, c)
+		c.resp, c.err = w.process.handle(ctx, t, c)
 		if !t.killed {
 			c.answered = true
 			w.learn(c)
 		}
 		cancel()
 	})
-	w.handlers = append(w.handlers, c)
+	w.network.handlers = append(w.network.handlers, c)
 	w.resume(c.handler)
 }
 
@@ -109,7 +131,7 @@ func (w *World) deliver(c *call) {
 func (w *World) learn(c *call) {
 	var m pb.BeginTransactionResponse
 	if c.op.Kind == history.Begin && c.err == nil && proto.Unmarshal(c.resp, &m) == nil {
-		w.names.pair(w.begun[c.op.ID], m.GetTxnId())
+		w.names.pair(c.begins, m.GetTxnId())
 	}
 }
 
@@ -117,28 +139,28 @@ func (w *World) learn(c *call) {
 // its answer.
 func (w *World) deliverCopy(c *call) {
 	c.copies--
-	if w.daemon == nil || c.gen != 0 && c.gen != w.daemon.generation {
+	if w.process == nil || c.gen != 0 && c.gen != w.process.generation {
 		return // it was sent on a connection that is gone
 	}
 	ghost := &call{op: c.op, req: c.req, done: true, arrived: true}
 	ctx, cancel := context.WithCancel(context.Background())
 	ghost.cancel = cancel
 	ghost.handler = w.spawn(func(t *task) {
-		_, _ = w.daemon.handle(ctx, t, ghost)
+		_, _ = w.process.handle(ctx, t, ghost)
 		cancel()
 	})
-	w.handlers = append(w.handlers, ghost)
+	w.network.handlers = append(w.network.handlers, ghost)
 	w.resume(ghost.handler)
-	w.probe("duplicated request")
+	w.rec.probe("duplicated request")
 }
 
 // runHandlers resumes handlers, oldest first, until none can go on.
 func (w *World) runHandlers() {
 	for again := true; again; {
 		again = false
-		kept := w.handlers[:0]
-		for _, c := range w.handlers {
-			alive := w.daemon == nil || w.daemon.image == nil // one may have died inside a read
+		kept := w.network.handlers[:0]
+		for _, c := range w.network.handlers {
+			alive := w.process == nil || w.process.image == nil // one may have died inside a read
 			if alive && c.handler.runnable() {
 				again = true
 				w.resume(c.handler)
@@ -147,7 +169,7 @@ func (w *World) runHandlers() {
 				kept = append(kept, c)
 			}
 		}
-		w.handlers = kept
+		w.network.handlers = kept
 	}
 }
 
@@ -173,11 +195,11 @@ func (w *World) receive(c *call, raw []byte) {
 	c.received = append(c.received, raw)
 	m := record.NewResponse(c.op.Kind)
 	if err := proto.Unmarshal(raw, m); err != nil {
-		w.violate("G9", "unreadable-answer", c.op.ID, "a message of a stream does not parse: "+err.Error())
+		w.rec.violate("G9", "unreadable-answer", c.op.ID, "a message of a stream does not parse: "+err.Error())
 		return
 	}
 	c.op.Batches = append(c.op.Batches, w.batch(m))
-	w.say("%s", toldBatch(c.op, &c.op.Batches[len(c.op.Batches)-1]))
+	w.rec.say("%s", toldBatch(c.op, &c.op.Batches[len(c.op.Batches)-1]))
 }
 
 // finish tells a client how its call ended, and the history with it.
@@ -186,105 +208,42 @@ func (w *World) finish(c *call, resp []byte, err error) {
 		return
 	}
 	c.done, c.given, c.told = true, resp, err
-	c.op.Return = w.stamp()
+	c.op.Return = w.rec.stamp()
 	c.op.Outcome, c.op.Error = record.Outcome(err)
 	if c.cancel != nil && !c.answered {
 		c.cancel() // the client has hung up; gRPC tells the handler
 	}
-	if w.trace != nil {
-		defer func() { w.say("%s", toldCall(c.op)) }()
+	if w.rec.trace.print != nil {
+		defer func() { w.rec.say("%s", toldCall(c.op)) }()
 	}
-	if err != nil || c.stream() {
+	if err != nil || c.Stream() {
 		return
 	}
 	m := record.NewResponse(c.op.Kind)
 	if err := proto.Unmarshal(resp, m); err != nil {
-		w.violate("G9", "unreadable-answer", c.op.ID, "the answer does not parse: "+err.Error())
+		w.rec.violate("G9", "unreadable-answer", c.op.ID, "the answer does not parse: "+err.Error())
 		return
 	}
 	c.op.Out, c.nextPage = w.output(&c.op.In, m)
-	if c.op.Kind == history.Commit || c.op.Kind == history.Transact {
-		w.stats.Acked++
+	if c.commits() {
+		w.rec.stats.Acked++
 	}
 }
 
-// conn is a client's connection to the simulated daemon.
-type conn struct {
-	w      *World
-	client string
+// output is what an answer says, in the world's names.
+func (w *World) output(in *history.Input, m proto.Message) (history.Output, string) {
+	out, next := record.Output(in, m)
+	out.TxnID = w.names.fromWire(out.TxnID)
+	for i := range out.Records {
+		out.Records[i].TxnID = w.names.fromWire(out.Records[i].TxnID)
+	}
+	return out, next
 }
 
-var _ grpc.ClientConnInterface = conn{}
-
-// Invoke makes a unary call and waits for its end.
-func (n conn) Invoke(ctx context.Context, method string, req, resp any, _ ...grpc.CallOption) error {
-	c, err := n.send(method, req.(proto.Message))
-	if err != nil {
-		return err
+func (w *World) batch(m proto.Message) history.Batch {
+	b := record.Batch(w.rec.stamp(), m.(*pb.EventBatch))
+	for i := range b.Events {
+		b.Events[i].TxnID = w.names.fromWire(b.Events[i].TxnID)
 	}
-	t := n.w.current
-	if !t.park(func() bool { return c.done || ctx.Err() != nil }) || !c.done {
-		n.giveUp(c)
-		return errLate
-	}
-	if c.told != nil {
-		return c.told
-	}
-	return proto.Unmarshal(c.given, resp.(proto.Message))
-}
-
-// giveUp ends a call whose client wants no answer any more.
-func (n conn) giveUp(c *call) {
-	if !c.done && !n.w.over {
-		_ = n.w.Apply(Step{Verb: Timeout, Of: c.op.ID})
-	}
-}
-
-func (n conn) send(method string, req proto.Message) (*call, error) {
-	kind, ok := record.KindOf(method)
-	if !ok {
-		return nil, status.Error(codes.Unimplemented, method+" is not simulated")
-	}
-	in, token := record.Input(req)
-	return n.w.issueFromWire(n.client, kind, in, token)
-}
-
-// NewStream opens a server stream. It is sent when the request is.
-func (n conn) NewStream(ctx context.Context, _ *grpc.StreamDesc, method string, _ ...grpc.CallOption) (grpc.ClientStream, error) {
-	return &clientStream{conn: n, ctx: ctx, method: method}, nil
-}
-
-type clientStream struct {
-	conn
-	ctx    context.Context
-	method string
-	call   *call
-}
-
-func (s *clientStream) Header() (metadata.MD, error) { return nil, nil }
-func (s *clientStream) Trailer() metadata.MD         { return nil }
-func (s *clientStream) CloseSend() error             { return nil }
-func (s *clientStream) Context() context.Context     { return s.ctx }
-
-func (s *clientStream) SendMsg(m any) (err error) {
-	s.call, err = s.send(s.method, m.(proto.Message))
-	return err
-}
-
-func (s *clientStream) RecvMsg(m any) error {
-	c := s.call
-	ready := func() bool { return len(c.received) > 0 || c.done || s.ctx.Err() != nil }
-	if !s.w.current.park(ready) || s.ctx.Err() != nil {
-		s.giveUp(c)
-		return errLate
-	}
-	if len(c.received) > 0 {
-		raw := c.received[0]
-		c.received = c.received[1:]
-		return proto.Unmarshal(raw, m.(proto.Message))
-	}
-	if c.told != nil {
-		return c.told
-	}
-	return io.EOF
+	return b
 }

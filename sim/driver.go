@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"statehouse.dev/statehouse/client"
@@ -12,130 +13,87 @@ import (
 	"statehouse.dev/statehouse/sim/workload"
 )
 
-// program is a client process: a workload's program in a coroutine.
-type program struct {
-	name string
-	*task
-	wake time.Duration // it sleeps until then; 0: it does not
-}
-
-// simContext ends at a moment of simulated time. Nobody waits on its Done.
-type simContext struct {
-	context.Context
-	w        *World
-	deadline time.Duration
-}
-
-func (c simContext) Err() error {
-	if c.w.over || c.w.elapsed >= c.deadline {
-		return context.DeadlineExceeded
-	}
-	return nil
-}
-
-// driver makes up a run: at every step it draws, from streams that follow from
+// Driver makes up a run: at every step it draws, from streams that follow from
 // the seed, who moves next and what goes wrong. What it draws becomes steps, which
 // are all that the world ever sees.
-type driver struct {
-	w        *World
-	mix      mix
-	pick     *rand.Rand // who moves next
-	nemesis  *rand.Rand // what goes wrong
-	programs []*program
-	deaths   []int // numbers of operations at which the daemon is to die
-	faults   []int // likewise, at which something else goes wrong
+type Driver struct {
+	w       *World
+	swarm   Swarm
+	pick    *rand.Rand // who moves next
+	nemesis *rand.Rand // what goes wrong
+	deaths  []int      // numbers of operations at which the daemon is to die
+	faults  []int      // likewise, at which something else goes wrong
+}
+
+// NewDriver makes a driver of a run of about so many operations, and draws when in it
+// things go wrong.
+func NewDriver(w *World, s Swarm, operations int) *Driver {
+	d := &Driver{w: w, swarm: s, pick: simdisk.Stream(w.Seed(), "schedule"), nemesis: simdisk.Stream(w.Seed(), "nemesis")}
+	for range s.deaths {
+		d.deaths = append(d.deaths, 1+d.nemesis.IntN(operations))
+	}
+	for range s.faults {
+		d.faults = append(d.faults, 1+d.nemesis.IntN(operations))
+	}
+	return d
 }
 
 // Generate makes up the run that follows from a seed, and judges it.
 func Generate(seed uint64, o Options) *Result {
-	m := drawMix(seed, o)
-	w := NewWorld(seed, m.config, o)
-	newDriver(w, m).begin().run()
-	r := w.Finish()
-	r.Class = m.class
-	return r
+	s := Draw(seed, o.Class)
+	o.Class = s.Class
+	w := NewWorld(seed, s.Config, o)
+	play(w, s)
+	return w.Finish()
 }
 
-func newDriver(w *World, m mix) *driver {
-	return &driver{w: w, mix: m, pick: simdisk.Stream(w.seed, "schedule"), nemesis: simdisk.Stream(w.seed, "nemesis")}
-}
-
-// Options says how runs are made up.
-type Options struct {
-	Class   Class // empty: drawn
-	Trace   func(format string, args ...any)
-	Command string // that makes this run again, for the report
-	// Disturb is the seed of moments at which goroutines lose the processor, as they do
-	// on a busy machine: the run must be the same. 0: at none.
-	Disturb uint64
-}
-
-// begin starts the clients and the daemon, and draws when things go wrong.
-func (d *driver) begin() *driver {
+// play starts the clients and the daemon, and goes on until they are done.
+func play(w *World, s Swarm) {
 	all := workload.All()
-	for i := range d.mix.clients {
-		l := all[d.mix.workloads[i%len(d.mix.workloads)]]
-		d.programs = append(d.programs, d.launch(fmt.Sprintf("c%d", i+1), l))
+	for i := range s.clients {
+		launch(w, fmt.Sprintf("c%d", i+1), all[s.workloads[i%len(s.workloads)]], &s)
 	}
-	d.schedule(d.mix.clients * d.mix.ops)
+	d := NewDriver(w, s, s.clients*s.ops)
 	d.step(Step{Verb: Start})
-	return d
+	d.Run()
 }
 
-// schedule draws when in a run of so many operations things go wrong.
-func (d *driver) schedule(total int) {
-	for range d.mix.deaths {
-		d.deaths = append(d.deaths, 1+d.nemesis.IntN(total))
-	}
-	for range d.mix.faults {
-		d.faults = append(d.faults, 1+d.nemesis.IntN(total))
-	}
-}
+// patience is how long a client's workload goes on with one round.
+const patience = 20 * time.Second
 
-func (d *driver) launch(name string, l workload.Workload) *program {
-	w := d.w
-	rng := simdisk.Stream(w.seed, "client", name)
-	ids := simdisk.Stream(w.seed, "ids", name)
-	p := &program{name: name}
-	sleep := func(ctx context.Context, pause time.Duration) error {
-		p.wake = w.elapsed + pause
-		if !p.park(func() bool { return w.elapsed >= p.wake || ctx.Err() != nil }) {
-			return context.Canceled
+// launch starts a client that runs a workload, through the real client.
+func launch(w *World, name string, l workload.Workload, s *Swarm) {
+	rng := simdisk.Stream(w.Seed(), "client", name)
+	ids := simdisk.Stream(w.Seed(), "ids", name)
+	w.Launch(name, func(p *Program) {
+		c, err := client.New(p.Conn(), client.Config{
+			Timeout: -1, AttemptTimeout: -1, PageSize: 1 + rng.IntN(4),
+			Now: w.Now, Sleep: p.Sleep,
+			Rand: func(b []byte) {
+				for i := range b {
+					b[i] = byte(ids.Uint32())
+				}
+			},
+		})
+		if err != nil {
+			panic("fuzz: the client's configuration: " + err.Error())
 		}
-		p.wake = 0
-		return ctx.Err()
-	}
-	c, err := client.New(conn{w, name}, client.Config{
-		Timeout: -1, AttemptTimeout: -1, PageSize: 1 + rng.IntN(4),
-		Now: w.wallClock, Sleep: sleep,
-		Rand: func(b []byte) {
-			for i := range b {
-				b[i] = byte(ids.Uint32())
-			}
-		},
-	})
-	if err != nil {
-		panic("sim: the client's configuration: " + err.Error())
-	}
-	env := &workload.Env{
-		Client: c, Rand: rng, Name: name, Ops: 1, Agents: d.mix.agents, Pause: sleep, Epoch: epoch,
-		Within: func(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
-			return simContext{ctx, w, w.elapsed + d}, func() {}
-		},
-	}
-	p.task = w.spawn(func(*task) {
-		for range d.mix.ops {
-			if w.over || p.killed {
+		env := &workload.Env{
+			Client: c, Rand: rng, Name: name, Ops: 1, Agents: s.agents, Pause: p.Sleep, Epoch: epoch,
+			Within: func(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+				return p.Within(ctx, d), func() {}
+			},
+		}
+		for range s.ops {
+			if p.Over() {
 				return
 			}
-			ctx := simContext{context.Background(), w, w.elapsed + 20*time.Second}
-			if err := l.Run(ctx, env); err != nil {
-				w.violate("G3", "workload-"+l.Name, 0, name+": "+err.Error())
+			if err := l.Run(p.Within(context.Background(), patience), env); err != nil {
+				w.Violate("G3", "workload-"+l.Name, name+": "+err.Error())
 				return
 			}
 		}
 	})
-	return p
 }
 
 // choice is something that may happen next, and how likely it is.
@@ -144,18 +102,19 @@ type choice struct {
 	do     func()
 }
 
-// flushEvery keeps Pebble's memtable, which has 256 KiB, from filling up by itself:
+// FlushEvery keeps Pebble's memtable, which has 256 KiB, from filling up by itself:
 // when it is full is not the same in two runs.
-const flushEvery = 64
+const FlushEvery = 64
 
 // maxSteps ends a run whose clients get nowhere: that is a violation of its own.
 const maxSteps = 20_000
 
-func (d *driver) run() {
+// Run goes on until the clients are done or a guarantee is broken.
+func (d *Driver) Run() {
 	w := d.w
-	for len(w.violations) == 0 && d.alive() {
-		if len(w.steps) > maxSteps {
-			w.violate("G9", "no-progress", 0, fmt.Sprintf("after %d steps the clients are not done", maxSteps))
+	for !w.Broken() && d.alive() {
+		if w.Applied() > maxSteps {
+			w.Violate("G9", "no-progress", fmt.Sprintf("after %d steps the clients are not done", maxSteps))
 			break
 		}
 		if d.goesWrong() {
@@ -163,28 +122,20 @@ func (d *driver) run() {
 		}
 		d.draw(d.choices())
 	}
-	if d.mix.class == Detectable && len(w.violations) == 0 && d.nemesis.IntN(3) > 0 {
-		d.harm()
+	if d.swarm.Class == Detectable && !w.Broken() && d.nemesis.IntN(3) > 0 {
+		d.corrupt()
 	}
-	w.over = true
-	for _, p := range d.programs {
-		w.kill(p.task)
-	}
+	w.EndPrograms()
 }
 
-func (d *driver) alive() bool {
-	for _, p := range d.programs {
-		if !p.ended {
-			return true
-		}
-	}
-	return false
+func (d *Driver) alive() bool {
+	return slices.ContainsFunc(d.w.Programs(), func(p *Program) bool { return !p.Ended() })
 }
 
-func (d *driver) step(s Step) bool { return d.w.Apply(s) == nil }
+func (d *Driver) step(s Step) bool { return d.w.Apply(s) == nil }
 
 // draw does one of the choices. With none left, time passes.
-func (d *driver) draw(list []choice) {
+func (d *Driver) draw(list []choice) {
 	total := 0.0
 	for i := range list {
 		total += list[i].weight
@@ -204,94 +155,76 @@ func (d *driver) draw(list []choice) {
 }
 
 // passTime goes to the next moment at which somebody wakes.
-func (d *driver) passTime() {
-	pause := 100 * time.Millisecond
-	for _, p := range d.programs {
-		if !p.ended && p.wake > d.w.elapsed {
-			pause = min(pause, p.wake-d.w.elapsed)
-		}
-	}
-	d.step(Step{Verb: Advance, Duration: max(pause-stepTime, 0)})
-	if d.w.daemon != nil {
+func (d *Driver) passTime() {
+	pause := d.w.UntilWake(100 * time.Millisecond)
+	d.step(Step{Verb: Advance, Duration: max(pause-StepTime, 0)})
+	if d.w.Running() {
 		d.step(Step{Verb: Tick})
 	}
 }
 
 // choices lists what may happen next, in an order that follows from the world
 // alone.
-func (d *driver) choices() []choice {
-	w, m := d.w, &d.mix
+func (d *Driver) choices() []choice {
+	w, s := d.w, &d.swarm
 	var list []choice
 	add := func(weight float64, do func()) { list = append(list, choice{weight, do}) }
-	for _, p := range d.programs {
-		if p.runnable() {
-			add(m.run, func() { w.resume(p.task) })
+	for _, p := range w.Programs() {
+		if p.Runnable() {
+			add(s.run, p.Resume)
 		}
 	}
 	waiting := false
-	for _, c := range d.underWay() {
-		of := c.op.ID
+	for _, c := range w.UnderWay() {
+		of := c.ID()
 		switch {
-		case !c.arrived:
-			add(m.deliver, func() { d.step(Step{Verb: Deliver, Of: of}) })
-			add(m.loss, func() { d.step(Step{Verb: Drop, Of: of}) })
-			// Nobody repeats the write of an open transaction: not TCP, and not the client,
+		case !c.Arrived():
+			add(s.deliver, func() { d.step(Step{Verb: Deliver, Of: of}) })
+			add(s.loss, func() { d.step(Step{Verb: Drop, Of: of}) })
+			// Nothing repeats the write of an open transaction: not TCP, and not the client,
 			// since a late copy could undo a later write of the same key.
-			if !c.stream() && c.copies == 0 && c.op.Kind != history.StageWrite && c.op.Kind != history.StageDelete {
-				add(m.dup, func() { d.step(Step{Verb: Dup, Of: of}) })
+			if !c.Stream() && c.Copies() == 0 && c.Kind() != history.StageWrite && c.Kind() != history.StageDelete {
+				add(s.dup, func() { d.step(Step{Verb: Dup, Of: of}) })
 			}
-		case len(c.msgs) > 0 || c.answered:
-			add(m.reply, func() { d.step(Step{Verb: Reply, Of: of}) })
-			add(m.loss, func() { d.step(Step{Verb: Lose, Of: of}) })
-		case c.stream():
-			add(m.cut, func() { d.step(Step{Verb: Lose, Of: of}) })
+		case c.Answering():
+			add(s.reply, func() { d.step(Step{Verb: Reply, Of: of}) })
+			add(s.loss, func() { d.step(Step{Verb: Lose, Of: of}) })
+		case c.Stream():
+			add(s.cut, func() { d.step(Step{Verb: Lose, Of: of}) })
 		default:
 			waiting = true
 		}
-		if !c.done {
-			add(m.timeout, func() { d.step(Step{Verb: Timeout, Of: of}) })
+		if !c.Done() {
+			add(s.timeout, func() { d.step(Step{Verb: Timeout, Of: of}) })
 		}
-		if c.copies > 0 {
-			add(m.again, func() { d.step(Step{Verb: Again, Of: of}) })
+		if c.Copies() > 0 {
+			add(s.again, func() { d.step(Step{Verb: Again, Of: of}) })
 		}
 	}
 	d.daemonChoices(add, waiting)
 	return list
 }
 
-func (d *driver) daemonChoices(add func(float64, func()), waiting bool) {
-	w, m := d.w, &d.mix
-	if w.daemon == nil {
-		add(m.start, d.start)
+func (d *Driver) daemonChoices(add func(float64, func()), waiting bool) {
+	w, s := d.w, &d.swarm
+	if !w.Running() {
+		add(s.start, d.start)
 		return
 	}
-	if w.inflight {
-		add(m.settle, func() { d.step(Step{Verb: Settle}) })
-	} else if waiting || w.queued() {
-		add(m.plan, func() { d.step(Step{Verb: Plan}) })
+	if w.InFlight() {
+		add(s.settle, func() { d.step(Step{Verb: Settle}) })
+	} else if waiting || w.WriterAsked() {
+		add(s.plan, func() { d.step(Step{Verb: Plan}) })
 	}
-	add(m.tick, func() { d.step(Step{Verb: Tick}) })
-	if flush := m.flush; flush > 0 || w.unflushed >= flushEvery {
-		if w.unflushed >= flushEvery {
+	add(s.tick, func() { d.step(Step{Verb: Tick}) })
+	if flush := s.flush; flush > 0 || w.Unflushed() >= FlushEvery {
+		if w.Unflushed() >= FlushEvery {
 			flush = 50
 		}
 		add(flush, func() { d.step(Step{Verb: Flush}) })
 	}
-	add(m.compact, func() { d.step(Step{Verb: Compact}) })
-	add(m.pause, func() {
+	add(s.compact, func() { d.step(Step{Verb: Compact}) })
+	add(s.pause, func() {
 		d.step(Step{Verb: Advance, Duration: time.Duration(1+d.pick.IntN(200)) * time.Millisecond})
 	})
-}
-
-// underWay lists the calls that something may still happen to.
-func (d *driver) underWay() []*call {
-	w := d.w
-	kept := w.open[:0]
-	for _, c := range w.open {
-		if !c.done || c.copies > 0 || !c.arrived {
-			kept = append(kept, c)
-		}
-	}
-	w.open = kept
-	return kept
 }

@@ -257,7 +257,7 @@ func probes(t *testing.T) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	found := regexp.MustCompile(`w\.probe\((?:"([^"]*)"\)|what \+ "([^"]*)"\)|"([^"]*)" \+ what\))`)
+	found := regexp.MustCompile(`w\.rec\.probe\((?:"([^"]*)"\)|what \+ "([^"]*)"\)|"([^"]*)" \+ what\))`)
 	var list []string
 	for _, file := range files {
 		if strings.HasSuffix(file, "_test.go") {

@@ -68,13 +68,13 @@ func (w *World) toWire(kind history.Kind, in history.Input) (wire history.Input,
 			if kind != history.Transact && kind != history.GetTxn {
 				return wire, "", fmt.Errorf("transaction %s was not begun, or nobody learned its id", in.TxnID)
 			}
-			id = txnID(in.TxnID, w.wallClock())
+			id = txnID(in.TxnID, w.Now())
 			w.names.pair(in.TxnID, id)
 		}
 		wire.TxnID = id
 	}
 	if in.PageOf != 0 {
-		from := w.calls[in.PageOf]
+		from := w.network.calls[in.PageOf]
 		if from == nil || from.nextPage == "" {
 			return wire, "", fmt.Errorf("call #%d did not answer with another page", in.PageOf)
 		}
@@ -98,15 +98,15 @@ func (w *World) issueFromWire(client string, kind history.Kind, in history.Input
 		in.TxnID = name
 	}
 	if token != "" {
-		for i := len(w.order) - 1; i >= 0 && in.PageOf == 0; i-- {
-			if w.order[i].nextPage == token {
-				in.PageOf = w.order[i].op.ID
+		for i := len(w.network.order) - 1; i >= 0 && in.PageOf == 0; i-- {
+			if w.network.order[i].nextPage == token {
+				in.PageOf = w.network.order[i].op.ID
 			}
 		}
 	}
-	id := w.nextID()
+	id := w.network.nextID()
 	if err := w.Apply(Step{Verb: Call, Client: client, ID: id, Kind: kind, In: in}); err != nil {
 		return nil, err
 	}
-	return w.calls[id], nil
+	return w.network.calls[id], nil
 }

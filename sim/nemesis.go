@@ -70,20 +70,20 @@ func faultsOf(c Class) []string {
 }
 
 // goesWrong does what the nemesis has planned for now, if anything.
-func (d *driver) goesWrong() bool {
+func (d *Driver) goesWrong() bool {
 	w := d.w
-	if w.daemon == nil {
+	if !w.Running() {
 		return false
 	}
-	if due(&d.deaths, w.stats.Operations) {
+	if due(&d.deaths, w.Operations()) {
 		// Most dangerous while a sync is pending: wait for one now and then.
-		if !w.inflight && d.nemesis.IntN(3) > 0 && w.queued() {
+		if !w.InFlight() && d.nemesis.IntN(3) > 0 && w.WriterAsked() {
 			d.step(Step{Verb: Plan})
 		}
 		d.death()
 		return true
 	}
-	if due(&d.faults, w.stats.Operations) {
+	if due(&d.faults, w.Operations()) {
 		d.fault()
 		return true
 	}
@@ -101,16 +101,16 @@ func due(list *[]int, now int) bool {
 	return false
 }
 
-func (d *driver) crash() simdisk.CrashOptions {
-	return simdisk.CrashOptions{Mode: d.mix.crashModes[d.nemesis.IntN(len(d.mix.crashModes))], Seed: d.nemesis.Uint64N(1000)}
+func (d *Driver) crash() simdisk.CrashOptions {
+	return simdisk.CrashOptions{Mode: d.swarm.crashModes[d.nemesis.IntN(len(d.swarm.crashModes))], Seed: d.nemesis.Uint64N(1000)}
 }
 
-func (d *driver) death() {
-	if d.mix.config.Unsynced { // the power stays on
+func (d *Driver) death() {
+	if d.swarm.Config.Unsynced { // the power stays on
 		d.step(Step{Verb: []Verb{Kill, Kill, Stop}[d.nemesis.IntN(3)]})
 		return
 	}
-	if d.nemesis.Float64() < d.mix.crashInside {
+	if d.nemesis.Float64() < d.swarm.crashInside {
 		d.deathInside()
 		return
 	}
@@ -125,7 +125,7 @@ func (d *driver) death() {
 }
 
 // deathInside cuts the power inside an operation of the disk.
-func (d *driver) deathInside() {
+func (d *Driver) deathInside() {
 	in := insides[d.nemesis.IntN(len(insides))]
 	if in.needs == Start {
 		d.step(Step{Verb: Crash, Crash: d.crash()})
@@ -137,10 +137,10 @@ func (d *driver) deathInside() {
 }
 
 // arm arms a fault to strike at the nth operation from now that fits.
-func (d *driver) arm(text string, nth int) {
+func (d *Driver) arm(text string, nth int) {
 	f, err := simdisk.ParseFault(fmt.Sprintf("%s nth=%d", text, nth))
 	if err != nil {
-		panic("sim: " + err.Error())
+		panic("fuzz: " + err.Error())
 	}
 	s := Step{Verb: Fault, Fault: f}
 	if f.Kind == simdisk.PowerCut {
@@ -150,7 +150,7 @@ func (d *driver) arm(text string, nth int) {
 }
 
 // fault lets something go wrong that need not end the daemon.
-func (d *driver) fault() {
+func (d *Driver) fault() {
 	r := d.nemesis
 	switch r.IntN(8) {
 	case 0:
@@ -163,12 +163,12 @@ func (d *driver) fault() {
 	case 3:
 		d.step(Step{Verb: Compact})
 	default:
-		if len(d.mix.diskFaults) > 0 {
-			fault := d.mix.diskFaults[r.IntN(len(d.mix.diskFaults))]
+		if len(d.swarm.diskFaults) > 0 {
+			fault := d.swarm.diskFaults[r.IntN(len(d.swarm.diskFaults))]
 			d.arm(fault, 1+r.IntN(3))
 			if strings.Contains(fault, "sync-error") && r.IntN(2) == 0 {
 				// What a failed sync has done shows when the power fails soon after.
-				d.deaths = append(d.deaths, d.w.stats.Operations+r.IntN(12))
+				d.deaths = append(d.deaths, d.w.Operations()+r.IntN(12))
 				return
 			}
 			if r.IntN(2) == 0 {
@@ -179,25 +179,25 @@ func (d *driver) fault() {
 }
 
 // fillDisk leaves the disk with little room, or gives it back.
-func (d *driver) fillDisk() {
+func (d *Driver) fillDisk() {
 	w := d.w
-	if w.capacity != 0 {
+	if w.Limited() {
 		d.step(Step{Verb: Capacity})
 		return
 	}
-	d.step(Step{Verb: Room, Bytes: d.nemesis.Int64N(4 * diskReserve)})
+	d.step(Step{Verb: Room, Bytes: d.nemesis.Int64N(4 * DiskReserve)})
 	d.step(Step{Verb: Tick})
 }
 
 // start starts the daemon again, which may go wrong, too.
-func (d *driver) start() {
+func (d *Driver) start() {
 	w, r := d.w, d.nemesis
-	if d.mix.config.Unsynced {
+	if d.swarm.Config.Unsynced {
 		d.step(Step{Verb: Capacity})
 		d.step(Step{Verb: Start})
 		return
 	}
-	if w.recoveries > 0 && w.recoveries < 3 && r.Float64() < d.mix.nested || r.Float64() < d.mix.nested/3 {
+	if w.DiedStarting() > 0 && w.DiedStarting() < 3 && r.Float64() < d.swarm.nested || r.Float64() < d.swarm.nested/3 {
 		var starts []string
 		for _, in := range insides {
 			if in.needs == Start {
@@ -206,39 +206,40 @@ func (d *driver) start() {
 		}
 		d.arm(starts[r.IntN(len(starts))], 1+r.IntN(2))
 	}
-	if w.capacity != 0 && r.IntN(2) == 0 {
+	if w.Limited() && r.IntN(2) == 0 {
 		d.step(Step{Verb: Capacity})
 	}
 	if r.IntN(5) == 0 { // what a dead daemon left unsynced is not safe yet
 		d.step(Step{Verb: Crash, Crash: d.crash()})
 	}
-	if w.refusedStarts > 2 { // the operator has looked into it
+	if w.RefusedStarts() > 2 { // the operator has looked into it
 		d.step(Step{Verb: Heal})
 		d.step(Step{Verb: Capacity})
 	}
 	d.step(Step{Verb: Start})
 }
 
-// harms are the classes of files that somebody may harm while no daemon runs.
-var harms = []simdisk.Class{
+// corruptible are the classes of files that may be corrupted while no daemon runs, what is
+// more interesting more often.
+var corruptible = []simdisk.Class{
 	simdisk.ClassWAL, simdisk.ClassWAL, simdisk.ClassSSTable, simdisk.ClassSSTable, simdisk.ClassManifest, simdisk.ClassMarker,
 	simdisk.ClassWitness, simdisk.ClassIdentity, simdisk.ClassOptions,
 }
 
-// harm ends the daemon and harms one file of its store. From there on it is only
+// corrupt ends the daemon and corrupts one file of its store. From there on it is only
 // read.
-func (d *driver) harm() {
+func (d *Driver) corrupt() {
 	w, r := d.w, d.nemesis
 	d.step(Step{Verb: Heal})
-	if w.daemon == nil {
+	if !w.Running() {
 		d.step(Step{Verb: Capacity})
 		d.step(Step{Verb: Start})
 	}
-	if w.daemon == nil {
+	if !w.Running() {
 		return
 	}
 	d.step(Step{Verb: []Verb{Kill, Stop}[r.IntN(2)]})
-	s := Step{Verb: []Verb{Rot, Rot, Truncate, Remove}[r.IntN(4)], File: string(harms[r.IntN(len(harms))]), Nth: 1 + r.IntN(3)}
+	s := Step{Verb: []Verb{Rot, Rot, Truncate, Remove}[r.IntN(4)], File: string(corruptible[r.IntN(len(corruptible))]), Nth: 1 + r.IntN(3)}
 	if s.Verb == Rot || s.Verb == Truncate {
 		if s.Where = r.Float64(); r.IntN(2) == 0 { // ends are more interesting
 			s.Where = 1 - s.Where*s.Where*s.Where

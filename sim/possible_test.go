@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"slices"
 	"strings"
 	"testing"
 
@@ -19,36 +18,36 @@ func TestStoreOps(t *testing.T) {
 	}
 	seen := make(map[pair]string)
 	watch := func(w *World) {
-		w.watchOps(func(p Point) bool {
+		w.CutPower(func(p Point) bool {
 			seen[pair{p.Class, p.Kind}] = p.Path
 			return false
-		})
+		}, simdisk.CrashOptions{})
 	}
 	for _, s := range stories(t) { // a union: order cannot matter
 		w := NewWorld(s.Seed, s.Config, Options{})
 		watch(w)
-		for _, step := range s.Steps {
-			if err := w.Apply(step); err != nil {
+		for _, st := range s.Steps {
+			if err := w.Apply(st); err != nil {
 				t.Fatalf("%s: %v", s.ID, err)
 			}
 		}
 		w.Finish()
 	}
 	for seed := range uint64(seeds / 2) {
-		m := drawMix(seed+1, Options{})
-		w := NewWorld(seed+1, m.config, Options{})
+		s := Draw(seed+1, "")
+		w := NewWorld(seed+1, s.Config, Options{})
 		watch(w)
-		newDriver(w, m).begin().run()
+		play(w, s)
 		w.Finish()
 	}
 	for p, path := range seen { // each on its own: order cannot matter
-		if !slices.Contains(storeOps[p.class], p.op) {
+		if !storeDoes(p.class, p.op) {
 			t.Errorf("%s on %s of class %s is not in storeOps, so a fault of it would be refused", p.op, path, p.class)
 		}
 	}
-	for class, ops := range storeOps { // each on its own: order cannot matter
-		for _, op := range ops {
-			if _, ok := seen[pair{class, op}]; !ok {
+	for _, class := range simdisk.Classes() {
+		for _, op := range simdisk.OpKinds() {
+			if _, ok := seen[pair{class, op}]; !ok && storeDoes(class, op) {
 				t.Errorf("%s on a file of class %s never happens, so a fault of it could never strike", op, class)
 			}
 		}

@@ -85,11 +85,11 @@ func (p *property) run(t *rapid.T) *Result {
 	}
 	for i, ev := range events {
 		for _, text := range strings.Split(strings.ReplaceAll(ev, "TXN", fmt.Sprint("t", i)), "\n") {
-			step, err := ParseStep(text)
+			st, err := ParseStep(text)
 			if err != nil {
 				t.Fatal(err)
 			}
-			_ = w.Apply(step) // one that does not fit here is passed over
+			_ = w.Apply(st) // one that does not fit here is passed over
 		}
 	}
 	return w.Finish()
@@ -133,7 +133,7 @@ func keepStory(t *rapid.T, r *Result, name string) string {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if err := r.Story(name, "A failure that rapid found").Write(f); err != nil {
+	if err := Of(r, name, "A failure that rapid found").Write(f); err != nil {
 		t.Fatal(err)
 	}
 	return path

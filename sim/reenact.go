@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -15,38 +16,34 @@ import (
 // seed.
 func Reenact(s *Script, seed uint64, o Options) *Result {
 	rng := simdisk.Stream(seed, "script")
-	m := drawMix(seed, o)
+	swarm := Draw(seed, o.Class)
 	p := s.cut(rng)
-	m.clients, m.ops = len(p.clients), max(1, p.size/len(p.clients))
-	m.workloads = nil
 	switch rng.IntN(3) {
-	case 0: // only the schedule
-		m.class, m.deaths, m.faults, m.loss, m.dup, m.timeout = Recoverable, 0, 0, 0, 0, 0
-	case 1: // and crashes
-		m.class, m.faults = Recoverable, 0
+	case 0:
+		swarm.OnlySchedule()
+	case 1:
+		swarm.WithoutFaults()
 	}
-	w := NewWorld(seed, m.config, o)
-	d := &driver{w: w, mix: m, pick: simdisk.Stream(seed, "schedule"), nemesis: simdisk.Stream(seed, "nemesis")}
-	d.schedule(m.clients * m.ops)
-	a := &actors{s: s, d: d, known: known{versions: make(map[history.Name]uint64), heads: make(map[history.Name]uint64)}}
-	d.step(Step{Verb: Start})
-	a.setUp(p.setup)
+	o.Class = swarm.Class
+	w := NewWorld(seed, swarm.Config, o)
+	d := NewDriver(w, swarm, len(p.clients)*max(1, p.size/len(p.clients)))
+	c := &cast{s: s, w: w, known: known{versions: make(map[history.Name]uint64), heads: make(map[history.Name]uint64)}}
+	_ = w.Apply(Step{Verb: Start})
+	c.setUp(p.setup)
 	for i, units := range p.clients {
 		if len(units) > 0 {
-			a.launch(fmt.Sprintf("c%d", i+1), units, simdisk.Stream(seed, "client", fmt.Sprint(i)))
+			c.launch(fmt.Sprintf("c%d", i+1), units, simdisk.Stream(seed, "client", fmt.Sprint(i)))
 		}
 	}
-	d.run()
-	r := w.Finish()
-	r.Class = m.class
-	return r
+	d.Run()
+	return w.Finish()
 }
 
-// actors are the clients of a reenactment. What they know of the store they share:
+// cast are the clients of a reenactment. What they know of the store they share:
 // conditions that held in the capture are set so that they can hold again.
-type actors struct {
+type cast struct {
 	s     *Script
-	d     *driver
+	w     *World
 	known known
 }
 
@@ -69,33 +66,30 @@ func (k *known) learn(op *history.Operation) {
 }
 
 // setUp makes the state that the piece begins with.
-func (a *actors) setUp(writes []history.Write) {
-	for i := 0; i < len(writes); i += 20 {
-		w := a.d.w
-		id := w.nextID()
-		in := history.Input{TxnID: w.names.fresh(), Writes: writes[i:min(i+20, len(writes))]}
-		if w.Apply(Step{Verb: Call, Client: "setup", ID: id, Kind: history.Transact, In: in, Wait: true}) == nil {
-			a.known.learn(w.calls[id].op)
+func (c *cast) setUp(writes []history.Write) {
+	for part := range slices.Chunk(writes, 20) {
+		op, err := c.w.Do("setup", history.Transact, history.Input{TxnID: c.w.FreshTxn(), Writes: part})
+		if err == nil {
+			c.known.learn(op)
 		}
 	}
 }
 
 // actor is one client.
 type actor struct {
-	*actors
-	p    *program
+	*cast
+	p    *Program
 	rng  *rand.Rand
 	txns map[string]string // names in the world, by ids of the capture
 	ids  map[int]int       // numbers of calls, likewise
 }
 
-func (a *actors) launch(name string, units []*unit, rng *rand.Rand) {
-	x := &actor{actors: a, p: &program{name: name}, rng: rng, txns: make(map[string]string), ids: make(map[int]int)}
-	a.d.programs = append(a.d.programs, x.p)
-	x.p.task = a.d.w.spawn(func(*task) {
+func (c *cast) launch(name string, units []*unit, rng *rand.Rand) {
+	c.w.Launch(name, func(p *Program) {
+		x := &actor{cast: c, p: p, rng: rng, txns: make(map[string]string), ids: make(map[int]int)}
 		for _, u := range units {
 			for _, op := range u.ops {
-				if a.d.w.over || x.p.killed {
+				if p.Over() {
 					return
 				}
 				x.play(op)
@@ -104,52 +98,24 @@ func (a *actors) launch(name string, units []*unit, rng *rand.Rand) {
 	})
 }
 
-// play asks what was asked, and again when nobody answers, as clients do.
+// askPatience is that of a client with one request.
+const askPatience = 5 * time.Second
+
+// play asks what was asked, and again when no answer comes, as clients do.
 func (x *actor) play(op *history.Operation) {
 	commits := op.Kind == history.Commit || op.Kind == history.Transact
 	for try := range 4 {
-		c := x.ask(op)
-		if c == nil {
+		now := x.p.Ask(op.Kind, x.input(op), askPatience)
+		if now == nil {
 			return
 		}
-		x.known.learn(c.op)
-		x.ids[op.ID] = c.op.ID
-		if c.op.Outcome != history.Unknown || !commits && try > 0 {
+		x.known.learn(now)
+		x.ids[op.ID] = now.ID
+		if now.Outcome != history.Unknown || !commits && try > 0 {
 			return
 		}
-		x.sleep(time.Duration(20<<try) * time.Millisecond)
+		_ = x.p.Sleep(context.Background(), time.Duration(20<<try)*time.Millisecond) // it ends when it is killed
 	}
-}
-
-func (x *actor) sleep(pause time.Duration) {
-	w := x.d.w
-	x.p.wake = w.elapsed + pause
-	x.p.park(func() bool { return w.elapsed >= x.p.wake })
-	x.p.wake = 0
-}
-
-// patience of a client with one request.
-const patience = 5 * time.Second
-
-// ask makes one request and waits for its end; nil when it does not fit this world.
-func (x *actor) ask(op *history.Operation) *call {
-	w := x.d.w
-	id := w.nextID()
-	if w.Apply(Step{Verb: Call, Client: x.p.name, ID: id, Kind: op.Kind, In: x.input(op)}) != nil {
-		return nil
-	}
-	c := w.calls[id]
-	if op.Kind == history.Watch {
-		return nil // it goes on beside what follows
-	}
-	deadline := w.elapsed + patience
-	x.p.wake = deadline
-	x.p.park(func() bool { return c.done || w.elapsed >= deadline })
-	x.p.wake = 0
-	if !c.done && !w.over {
-		_ = w.Apply(Step{Verb: Timeout, Of: id})
-	}
-	return c
 }
 
 // input is what was asked, in terms of this world.
@@ -162,7 +128,7 @@ func (x *actor) input(op *history.Operation) history.Input {
 	}
 	if id != "" {
 		if _, known := x.txns[id]; !known {
-			x.txns[id] = x.d.w.names.fresh()
+			x.txns[id] = x.w.FreshTxn()
 		}
 		in.TxnID = x.txns[id]
 	}

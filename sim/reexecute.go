@@ -41,7 +41,6 @@ type reexecution struct {
 	reads  []*history.Operation
 	delta  map[history.Name]uint64 // captured version less the world's
 	offset uint64                  // captured commit_ts less the world's
-	ids    map[string]string
 	setups int
 }
 
@@ -52,7 +51,7 @@ type attempt struct {
 	staged []*history.Operation
 }
 
-// whole tells whether all that was staged for an event is known: of what an answer was
+// whole reports whether all that was staged for an event is known: of what an answer was
 // lost to, or a gap hides, it is not.
 func (a *attempt) whole(ev *history.Event) bool {
 	staged := make(map[history.Name]*history.Operation) // the last of each key
@@ -73,7 +72,7 @@ func (a *attempt) whole(ev *history.Event) bool {
 // between them. The history must have its log.
 func Reexecute(h *history.History, limit int, progress func(done, of int)) (*Reexecution, error) {
 	log := h.Log[max(0, len(h.Log)-limit):]
-	x := &reexecution{r: &Reexecution{}, txns: make(map[string]*attempt), delta: make(map[history.Name]uint64), ids: make(map[string]string)}
+	x := &reexecution{r: &Reexecution{}, txns: make(map[string]*attempt), delta: make(map[history.Name]uint64)}
 	if len(log) == 0 {
 		return x.r, nil
 	}
@@ -98,7 +97,7 @@ func Reexecute(h *history.History, limit int, progress func(done, of int)) (*Ree
 		if x.r.Divergence != nil {
 			return x.r, nil
 		}
-		if i%flushEvery == flushEvery-1 {
+		if i%FlushEvery == FlushEvery-1 {
 			_ = x.w.Apply(Step{Verb: Flush})
 		}
 	}
@@ -138,7 +137,7 @@ func (x *reexecution) collect(h *history.History) {
 	slices.SortStableFunc(x.reads, func(a, b *history.Operation) int { return cmp.Compare(a.Out.ReadTS, b.Out.ReadTS) })
 }
 
-// ofItsOwn tells whether a read inside a transaction may have met what that had staged.
+// ofItsOwn reports whether a read inside a transaction may have met what that had staged.
 func (x *reexecution) ofItsOwn(op *history.Operation) (own bool) {
 	a := x.txns[op.In.TxnID]
 	if a == nil {
@@ -213,30 +212,26 @@ func (x *reexecution) setUpWrites(writes []history.Write) error {
 		return nil
 	}
 	x.setups++
-	c, err := x.do(history.Transact, history.Input{TxnID: x.w.names.fresh(), Writes: writes})
-	if err == nil && c.op.Outcome != history.OK {
-		err = fmt.Errorf("the state that the capture begins with cannot be made: %v", c.op.Error)
+	op, err := x.do(history.Transact, history.Input{TxnID: x.w.FreshTxn(), Writes: writes})
+	if err == nil && op.Outcome != history.OK {
+		err = fmt.Errorf("the state that the capture begins with cannot be made: %v", op.Error)
 	}
-	if x.setups%flushEvery == 0 {
+	if x.setups%FlushEvery == 0 {
 		_ = x.w.Apply(Step{Verb: Flush})
 	}
 	return err
 }
 
 // do makes a request and carries it through.
-func (x *reexecution) do(kind history.Kind, in history.Input) (*call, error) {
-	id := x.w.nextID()
-	if err := x.w.Apply(Step{Verb: Call, Client: "again", ID: id, Kind: kind, In: in, Wait: true}); err != nil {
-		return nil, err
-	}
-	return x.w.calls[id], nil
+func (x *reexecution) do(kind history.Kind, in history.Input) (*history.Operation, error) {
+	return x.w.Do("again", kind, in)
 }
 
 // commit does what made an event again.
 func (x *reexecution) commit(ev *history.Event) error {
 	x.r.Commits++
 	a := x.txns[ev.TxnID]
-	name := x.w.names.fresh()
+	name := x.w.FreshTxn()
 	var in history.Input
 	kind := history.Transact
 	switch {
@@ -262,12 +257,11 @@ func (x *reexecution) commit(ev *history.Event) error {
 		}
 	}
 	in.TxnID = name
-	c, err := x.do(kind, in)
+	op, err := x.do(kind, in)
 	if err != nil {
 		return err
 	}
-	x.ids[name] = ev.TxnID
-	if op := c.op; op.Outcome != history.OK || op.Out.CommitTS+x.offset != ev.CommitTS {
+	if op.Outcome != history.OK || op.Out.CommitTS+x.offset != ev.CommitTS {
 		d := &Divergence{CommitTS: ev.CommitTS, What: "the commit ends otherwise", Captured: fmt.Sprintf("commit %d", ev.CommitTS), Now: fmt.Sprintf("commit %d", op.Out.CommitTS+x.offset)}
 		if a != nil && a.commit != nil {
 			d.Op = a.commit.ID
@@ -314,7 +308,7 @@ func (x *reexecution) readAt(ts uint64) {
 		x.reads = x.reads[1:]
 		in := op.In
 		in.At, in.AtTime, in.TxnID = nil, 0, ""
-		c, err := x.do(op.Kind, in)
+		now, err := x.do(op.Kind, in)
 		if err != nil || op.Out.ReadTS != ts {
 			continue
 		}
@@ -322,8 +316,8 @@ func (x *reexecution) readAt(ts uint64) {
 		for i := range op.Out.Records {
 			was := op.Out.Records[i]
 			var is history.Record
-			if i < len(c.op.Out.Records) {
-				is = c.op.Out.Records[i]
+			if i < len(now.Out.Records) {
+				is = now.Out.Records[i]
 			}
 			if is.Version > 0 {
 				is.Version += x.delta[was.Name]

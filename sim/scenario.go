@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"regexp"
 	"slices"
 
@@ -12,7 +13,7 @@ import (
 	"statehouse.dev/statehouse/linearizability/verdict"
 )
 
-// Scenario is a story: steps written by a person, or left of a run when it was
+// Scenario is a story in a file: steps written by a person, or left of a run when it was
 // shrunk. Nothing in it is random; scenarios/README.md is its grammar.
 type Scenario struct {
 	ID     string `yaml:"scenario"`
@@ -45,7 +46,7 @@ type Breach struct {
 	Check   string `yaml:"check,omitempty"`
 }
 
-func (b Breach) matches(v *verdict.Violation) bool {
+func (b Breach) Matches(v *verdict.Violation) bool {
 	return b.Promise == v.Promise && (b.Check == "" || b.Check == v.Check)
 }
 
@@ -108,7 +109,7 @@ func (s *Scenario) validate() error {
 	case len(s.Steps) == 0:
 		return fmt.Errorf("steps: there are none")
 	}
-	return s.Config.validate()
+	return s.Config.Validate()
 }
 
 // number gives an id to the calls that have none.
@@ -140,39 +141,64 @@ func (s *Scenario) Write(w io.Writer) error {
 	return err
 }
 
-// Run does what the story says and judges it. A step that does not fit ends the
-// story there, and is a violation of its own: the world is not what the story takes
-// it for. So is a fault that never strikes. Every promise is judged all the same.
-func (s *Scenario) Run(o Options) (*Result, error) {
+// Run does what the scenario says and judges it. A step that does not fit ends the
+// scenario there, and is a violation of its own: the world is not what the scenario takes
+// it for. So is a fault that never strikes. Every guarantee is judged all the same.
+func (s *Scenario) Run(o Options) (*Run, error) {
+	o.Class = s.Class
 	w := NewWorld(s.Seed, s.Config, o)
-	w.reserved = make(map[int]bool)
 	for i := range s.Steps {
-		w.reserved[s.Steps[i].ID] = true
+		w.Reserve(s.Steps[i].ID)
 	}
 	var did []Did
 	var misfit error
-	for i, step := range s.Steps {
-		w.number = i + 1
-		if misfit = w.Apply(step); misfit != nil {
+	for i, st := range s.Steps {
+		w.Number(i + 1)
+		if misfit = w.Apply(st); misfit != nil {
 			break
 		}
-		did = append(did, Did{Step: step, Until: w.events, armed: len(w.armed)})
+		did = append(did, Did{Step: st, Until: w.Time(), applied: w.Applied()})
 	}
-	if misfit != nil && !errors.Is(misfit, errSkip) {
+	if misfit != nil && !errors.Is(misfit, ErrMisfit) {
 		return nil, fmt.Errorf("step %d (%s): %w", len(did)+1, s.Steps[len(did)], misfit)
 	}
-	done, at := s.Steps[:len(did)], w.events
-	if misfit != nil {
-		w.sayNotRun(s.Steps[len(done):], misfit)
+	done, at := s.Steps[:len(did)], w.Time()
+	if misfit != nil && o.Trace != nil {
+		traceNotRun(o.Trace, s.Steps[len(done):], misfit)
 	}
-	r := w.Finish()
-	r.Class, r.Did = s.Class, did
+	r := &Run{Result: w.Finish(), Did: did}
 	if misfit != nil {
 		r.Violations = append(r.Violations, s.misfit(len(done), at, misfit))
 	}
-	checkAnswers(done, w, r)
-	w.checkStruck(r, misfit != nil)
+	checkExpectations(done, w, r.Result)
+	r.checkStruck(misfit != nil)
 	return r, nil
+}
+
+// Run is a run of a scenario.
+type Run struct {
+	*Result
+	Did []Did // what was done, in the scenario's own steps
+}
+
+// Did is a step of a scenario that was done.
+type Did struct {
+	Step    Step
+	Until   int64 // what happened after the step before it, up to this time, came of it
+	Struck  int   // of a fault: how often it struck, then or later
+	applied int   // how many steps the world had applied by then
+}
+
+// traceNotRun prints the steps that were not run, the first of which did not fit.
+func traceNotRun(print func(format string, args ...any), steps []Step, err error) {
+	for i := range steps {
+		print("       %s", steps[i])
+		if i == 0 {
+			print("         %v", err)
+		} else {
+			print("         not run")
+		}
+	}
 }
 
 // misfit is the violation that a step is which does not fit.
@@ -185,54 +211,56 @@ func (s *Scenario) misfit(at int, time int64, err error) verdict.Violation {
 	default:
 		text += fmt.Sprintf("; the %d steps after it were not run", left)
 	}
-	return verdict.Violation{Promise: StoryPromise, Check: "step-does-not-fit", Time: time, Sentence: text}
+	return verdict.Violation{Promise: Guarantee, Check: "step-does-not-fit", Time: time, Sentence: text}
 }
 
-// checkStruck holds the faults that the story arms to what it arms them for. One that was
+// checkStruck holds the faults that the scenario arms to what it arms them for. One that was
 // cut short, where a step did not fit, has perhaps not done what would make them strike.
-func (w *World) checkStruck(r *Result, cut bool) {
-	for i := range w.armed {
-		n := slices.IndexFunc(r.Did, func(d Did) bool { return d.armed > i })
-		if r.Did[n].Struck = w.armed[i].struck; r.Did[n].Struck > 0 || r.Did[n].Step.Maybe || cut {
+func (r *Run) checkStruck(cut bool) {
+	for _, fault := range r.Armed {
+		n := slices.IndexFunc(r.Did, func(d Did) bool { return d.applied > fault.Step })
+		if r.Did[n].Struck = fault.Struck; fault.Struck > 0 || r.Did[n].Step.Maybe || cut {
 			continue
 		}
 		r.Violations = append(r.Violations, verdict.Violation{
-			Promise: StoryPromise, Check: "fault-never-struck", Time: r.Did[n].Until,
+			Promise: Guarantee, Check: "fault-never-struck", Time: r.Did[n].Until,
 			Sentence: fmt.Sprintf("step %d (%s): the fault never struck, so nothing is known of what it was to show; %q at its end says that it need not", n+1, r.Did[n].Step, maybe),
 		})
 	}
 }
 
-// Story is a run as a scenario: the steps that were done, and that every promise is
+// Of is a run as a scenario: the steps that were done, and that every guarantee is
 // to be kept. A fault that did not strike is marked as one that need not.
-func (r *Result) Story(id, title string) *Scenario {
+func Of(r *Result, id, title string) *Scenario {
 	s := &Scenario{ID: id, Title: title, Class: r.Class, Expect: ExpectOK, Seed: r.Seed, Config: r.Config, Steps: slices.Clone(r.Steps)}
-	for _, at := range r.unstruck {
-		s.Steps[at].Maybe = true
+	for _, fault := range r.Armed {
+		if fault.Struck == 0 {
+			s.Steps[fault.Step].Maybe = true
+		}
 	}
 	return s
 }
 
-// Verdict tells whether a run of the story ended as it says, and if not, how. What of
-// the story was not done comes first: it may be why the rest is as it is.
-func (s *Scenario) Verdict(r *Result) error {
+// Verdict reports whether a run of the scenario ended as it says, and if not, how. What of
+// the scenario was not done comes first: it may be why the rest is as it is.
+func (s *Scenario) Verdict(r *Run) error {
 	if r.Failed() && s.Expect != ExpectViolation {
 		return fmt.Errorf("%s", describe(r.Violations))
 	}
 	for i := range r.Violations {
-		if r.Violations[i].Promise == StoryPromise {
+		if r.Violations[i].Promise == Guarantee {
 			return fmt.Errorf("%s", describe(r.Violations[i:]))
 		}
 	}
 	for _, p := range s.Must {
 		if r.Stats.Probes[p] == 0 {
-			return fmt.Errorf("it does not come by %q, which it is about; it came by %v", p, r.Stats.probes())
+			return fmt.Errorf("it does not come by %q, which it is about; it came by %v", p, slices.Sorted(maps.Keys(r.Stats.Probes)))
 		}
 	}
 	switch s.Expect {
 	case ExpectViolation:
 		for i := range r.Violations {
-			if s.Violation.matches(&r.Violations[i]) {
+			if s.Violation.Matches(&r.Violations[i]) {
 				return nil
 			}
 		}
@@ -251,7 +279,7 @@ func describe(list []verdict.Violation) string {
 	}
 	v := &list[0]
 	text := fmt.Sprintf("%s is broken (%s): %s", v.Promise, v.Check, v.Sentence)
-	if v.Promise == StoryPromise {
+	if v.Promise == Guarantee {
 		text = fmt.Sprintf("the story does not go as it says (%s): %s", v.Check, v.Sentence)
 	}
 	if len(list) > 1 {

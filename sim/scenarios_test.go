@@ -91,7 +91,7 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
-func run(t *testing.T, s *Scenario) *Result {
+func run(t *testing.T, s *Scenario) *Run {
 	t.Helper()
 	r, err := s.Run(Options{})
 	if err != nil {

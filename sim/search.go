@@ -96,7 +96,7 @@ func (s *Search) nearest(r *Result) *Found {
 	best := &r.Violations[0]
 	for i := range r.Violations {
 		switch v := &r.Violations[i]; {
-		case s.Target.matches(v):
+		case s.Target.Matches(v):
 			return &Found{Result: r, Violation: *v, Exact: true}
 		case v.Promise == s.Target.Promise && best.Promise != s.Target.Promise:
 			best = v

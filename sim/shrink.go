@@ -11,7 +11,7 @@ import (
 )
 
 // Shrinker makes a failing run small enough to be read: fewer steps, then simpler
-// ones, as long as the same promise breaks in the same way (delta debugging,
+// ones, as long as the same guarantee breaks in the same way (delta debugging,
 // Zeller and Hildebrandt 2002).
 type Shrinker struct {
 	Seed     uint64
@@ -28,13 +28,11 @@ type Shrinker struct {
 
 // replay does steps, passing over those that do not fit any more.
 func replay(seed uint64, c Config, class Class, steps []Step) *Result {
-	w := NewWorld(seed, c, Options{})
-	for _, s := range steps {
-		_ = w.Apply(s)
+	w := NewWorld(seed, c, Options{Class: class})
+	for _, st := range steps {
+		_ = w.Apply(st)
 	}
-	r := w.Finish()
-	r.Class = class
-	return r
+	return w.Finish()
 }
 
 // simplifyConfig tries the defaults.
@@ -54,12 +52,12 @@ func (s *Shrinker) fails(steps []Step) bool {
 	}
 	s.runs++
 	r := replay(s.Seed, s.Config, s.Class, steps)
-	return slices.ContainsFunc(r.Violations, func(v verdict.Violation) bool { return s.Breach.matches(&v) })
+	return slices.ContainsFunc(r.Violations, func(v verdict.Violation) bool { return s.Breach.Matches(&v) })
 }
 
 func (s *Shrinker) late() bool { return !s.Deadline.IsZero() && s.Now().After(s.Deadline) }
 
-// Shrink makes a story of a failing run. It fails when the steps, replayed, do not.
+// Shrink makes a scenario of a failing run. It fails when the steps, replayed, do not.
 func (s *Shrinker) Shrink(steps []Step) (*Scenario, error) {
 	if !s.fails(steps) {
 		return nil, fmt.Errorf("the recorded steps, done again, do not break %s (%s)", s.Breach.Promise, s.Breach.Check)
@@ -76,29 +74,30 @@ func (s *Shrinker) Shrink(steps []Step) (*Scenario, error) {
 			s.Progress(len(steps), s.runs)
 		}
 	}
-	story := &Scenario{
+	small := &Scenario{
 		ID: "shrunk", Title: fmt.Sprintf("%s breaks: %s", s.Breach.Promise, s.Breach.Check), Class: s.Class,
 		Expect: ExpectOK, Seed: s.Seed, Config: s.Config, Steps: tidy(steps),
 	}
-	if !s.fails(story.Steps) && !s.late() { // tidying is only renaming; better safe
-		story.Steps = steps
+	if !s.fails(small.Steps) && !s.late() { // tidying is only renaming; better safe
+		small.Steps = steps
 	}
-	story.markUnstruck()
-	return story, nil
+	markUnstruck(small)
+	return small, nil
 }
 
 // markUnstruck marks the faults that do not strike in the run that was shrunk: the
 // time was up before they were dropped, or they matter by being armed.
-func (s *Scenario) markUnstruck() {
+func markUnstruck(s *Scenario) {
 	w := NewWorld(s.Seed, s.Config, Options{})
-	of := make(map[int]int) // of a step applied, its place in the story
+	of := make(map[int]int) // of a step applied, its place in the scenario
 	for i := range s.Steps {
-		of[len(w.steps)] = i
+		of[w.Applied()] = i
 		_ = w.Apply(s.Steps[i]) // as in the runs before: what does not fit is passed over
 	}
-	w.Finish()
-	for _, at := range w.unstruck() {
-		s.Steps[of[at]].Maybe = true
+	for _, fault := range w.Finish().Armed {
+		if fault.Struck == 0 {
+			s.Steps[of[fault.Step]].Maybe = true
+		}
 	}
 }
 

@@ -11,6 +11,9 @@ import (
 	"statehouse.dev/statehouse/sim/simdisk"
 )
 
+// Epoch is when every world begins. Times in steps are counted from it.
+var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
 // Verb says what a step does.
 type Verb string
 

@@ -27,15 +27,15 @@ func (w *World) spawn(body func(t *task)) *task {
 	return t
 }
 
-// runnable tells whether a resume would get anywhere.
+// runnable reports whether a resume would get anywhere.
 func (t *task) runnable() bool { return !t.ended && (t.ready == nil || t.ready()) }
 
 // resume runs a task until it parks or ends.
 func (w *World) resume(t *task) {
-	before := w.current
-	w.current = t
+	before := w.programs.current
+	w.programs.current = t
 	_, alive := t.next()
-	w.current = before
+	w.programs.current = before
 	t.ended = !alive
 }
 
@@ -45,10 +45,10 @@ func (w *World) kill(t *task) {
 		return
 	}
 	t.killed = true
-	before := w.current
-	w.current = t
+	before := w.programs.current
+	w.programs.current = t
 	t.stop()
-	w.current = before
+	w.programs.current = before
 	t.ended = true
 }
 
@@ -66,7 +66,7 @@ func (t *task) park(ready func() bool) bool {
 // await is the engine's Env.Await: the only place where a request may wait.
 func (w *World) await(ctx context.Context, ready <-chan struct{}) error {
 	done := func() bool { return closed(ready) || ctx.Err() != nil }
-	t := w.current
+	t := w.programs.current
 	if t == nil {
 		panic("sim: a request waits outside of any task")
 	}

@@ -1,103 +1,12 @@
 package sim
 
 import (
-	"cmp"
 	"fmt"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"statehouse.dev/statehouse/history"
 )
-
-// This file is about what a person is shown of a run: every step, and under it what
-// came of it.
-
-// Did is a step of a scenario that was done.
-type Did struct {
-	Step   Step
-	Until  int64 // what happened after the step before it, up to this time, came of it
-	Struck int   // of a fault: how often it struck, then or later
-	armed  int   // how many faults had been armed by then
-}
-
-// sayStep traces a step, once it is known to fit or something has come of it. What
-// the world only tries, to see whether it fits, is not shown.
-func (w *World) sayStep() {
-	if w.pending != "" {
-		w.trace("%s", w.pending)
-		w.pending = ""
-	}
-}
-
-// trying notes that a step is being tried.
-func (w *World) trying(s *Step) {
-	if w.trace == nil {
-		return
-	}
-	number := ""
-	if w.number > 0 {
-		number = fmt.Sprint(w.number)
-	}
-	w.number, w.pending = 0, fmt.Sprintf("%5s  %s", number, s)
-}
-
-// say traces what came of a step.
-func (w *World) say(format string, args ...any) {
-	if w.trace == nil {
-		return
-	}
-	w.sayStep()
-	w.trace("         %s", fmt.Sprintf(format, args...))
-}
-
-// sayNotRun traces the steps of a scenario that were not run, the first of which did
-// not fit.
-func (w *World) sayNotRun(steps []Step, err error) {
-	for i := range steps {
-		if w.trace == nil {
-			return
-		}
-		w.trace("       %s", steps[i])
-		if i == 0 {
-			w.trace("         %v", err)
-		} else {
-			w.trace("         not run")
-		}
-	}
-}
-
-// Happening is something that came of a step.
-type Happening struct {
-	Time int64
-	Text string
-}
-
-// Happenings lists what came of the steps of a run, in the order of time: what clients
-// were told, and what else the world has noted. What is only looked at in the end, to
-// judge the run, is left out.
-func (r *Result) Happenings() []Happening {
-	var list []Happening
-	add := func(time int64, text string) { list = append(list, Happening{time, text}) }
-	for _, op := range r.History.Operations {
-		if op.Client == observer {
-			continue
-		}
-		for i := range op.Batches {
-			add(op.Batches[i].Time, toldBatch(op, &op.Batches[i]))
-		}
-		if op.Return != 0 {
-			add(op.Return, toldCall(op))
-		}
-	}
-	for i := range r.History.Notes {
-		if n := &r.History.Notes[i]; n.Text != "" {
-			add(n.Time, noted(n.Lane, n.Kind, n.Text))
-		}
-	}
-	slices.SortStableFunc(list, func(a, b Happening) int { return cmp.Compare(a.Time, b.Time) })
-	return list
-}
 
 func noted(lane, kind, text string) string {
 	return lane + " " + kind + ": " + firstLine(text)
@@ -182,4 +91,10 @@ func shortened(text string) string {
 		cut--
 	}
 	return text[:cut] + "…"
+}
+
+// firstLine is what a line has room for.
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(s, "\n")
+	return line
 }

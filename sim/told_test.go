@@ -84,7 +84,7 @@ func TestTrace(t *testing.T) {
 	if t.Failed() {
 		t.Log(told)
 	}
-	happened := len(r.Happenings())
+	happened := len(Happenings(r.Result))
 	if happened < 20 {
 		t.Errorf("%d things happened", happened)
 	}

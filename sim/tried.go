@@ -75,7 +75,7 @@ func tallyOf(h *history.History) (t tally) {
 }
 
 // Tried lists, promise by promise, what of the run put it to the test.
-func (r *Result) Tried() []Tried {
+func TriedBy(r *Result) []Tried {
 	t, probes := tallyOf(r.History), r.Stats.Probes
 	deaths := 0
 	for _, n := range r.Stats.Deaths { // a sum

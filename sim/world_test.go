@@ -62,7 +62,7 @@ func TestReplay(t *testing.T) {
 	for seed := range uint64(20) {
 		r := Generate(seed+1, Options{})
 		var text bytes.Buffer
-		if err := r.Story("x", "x").Write(&text); err != nil {
+		if err := Of(r, "x", "x").Write(&text); err != nil {
 			t.Fatal(err)
 		}
 		read, err := ReadScenario(&text)

@@ -60,7 +60,7 @@ func (c *ciRun) story(path string) (name string, f *ciFailure) {
 		f.Sentence = x.wrong.Error()
 	}
 	f.Class = string(x.r.Class)
-	c.keepRun(f, filepath.Base(path), x.r)
+	c.keepRun(f, filepath.Base(path), x.r.Result)
 	return s.ID, f
 }
 

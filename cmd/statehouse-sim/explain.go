@@ -52,7 +52,7 @@ func (a *app) explain(files []string, o runFlags, around int) error {
 		if err != nil {
 			return err
 		}
-		r = x.r
+		r = x.r.Result
 		a.explainScenario(x)
 	} else {
 		r = sim.Generate(o.seed, sim.Options{Class: sim.Class(o.class), Command: "statehouse-sim run " + seedFlags(o.seed, o.class)})
@@ -79,7 +79,7 @@ func (a *app) explain(files []string, o runFlags, around int) error {
 
 // broken are the promises that a run breaks, without what a scenario says of itself.
 func broken(r *sim.Result) []verdict.Violation {
-	return slices.DeleteFunc(slices.Clone(r.Violations), func(v verdict.Violation) bool { return v.Promise == sim.StoryPromise })
+	return slices.DeleteFunc(slices.Clone(r.Violations), func(v verdict.Violation) bool { return v.Promise == sim.Guarantee })
 }
 
 // explainScenario says what came of each step.
@@ -90,7 +90,7 @@ func (a *app) explainScenario(x *ran) {
 		line("%s", strings.TrimSpace(x.story.Story))
 	}
 	line("")
-	happenings := x.r.Happenings()
+	happenings := sim.Happenings(x.r.Result)
 	for i := range x.r.Did {
 		did := &x.r.Did[i]
 		line("%5d  %s", i+1, did.Step)
@@ -131,7 +131,7 @@ func (a *app) explainTried(r *sim.Result) {
 	fmt.Fprintf(a.out, "faults    %s\ndeaths    %s\nprobes    %s\n", none(list(r.Stats.Faults)), none(list(r.Stats.Deaths)), none(list(r.Stats.Probes)))
 	label := "tried"
 	var not []string
-	for _, t := range r.Tried() {
+	for _, t := range sim.TriedBy(r) {
 		if t.Text == "" {
 			not = append(not, t.Promise)
 			continue

@@ -118,7 +118,7 @@ func (a *app) keep(rep *failureReport, name, story, dir string) error {
 		return nil
 	}
 	rep.Report = filepath.Join(dir, name+".html")
-	if err := writeReport(rep.Report, r); err != nil {
+	if err := writeReport(rep.Report, r.Result); err != nil {
 		return err
 	}
 	rep.History = filepath.Join(dir, name+".jsonl")

@@ -231,7 +231,7 @@ func (t *runTotal) String() string {
 type ran struct {
 	path  string
 	story *sim.Scenario
-	r     *sim.Result
+	r     *sim.Run
 	wrong error // how it did not end as it says
 }
 
@@ -257,7 +257,7 @@ func (x *ran) ended() string {
 
 // broken is the promise that it shows broken, though it was to be kept.
 func (x *ran) broken() *verdict.Violation {
-	if list := broken(x.r); len(list) > 0 && x.story.Expect == sim.ExpectOK {
+	if list := broken(x.r.Result); len(list) > 0 && x.story.Expect == sim.ExpectOK {
 		return &list[0]
 	}
 	return nil
@@ -279,7 +279,7 @@ func (a *app) runFile(path string, s *sim.Scenario, o runFlags) (*failure, error
 	if err != nil {
 		return nil, err
 	}
-	if err := o.write(x.r); err != nil {
+	if err := o.write(x.r.Result); err != nil {
 		return nil, err
 	}
 	if err := a.printRan(x); err != nil {
@@ -287,7 +287,7 @@ func (a *app) runFile(path string, s *sim.Scenario, o runFlags) (*failure, error
 	}
 	if x.wrong != nil && x.broken() != nil && o.verbose && !a.asJSON {
 		judged := x.r.Judged
-		judged.Violations = broken(x.r)
+		judged.Violations = broken(x.r.Result)
 		if err := linearizability.Story(a.out, x.r.History, judged, 20); err != nil {
 			return nil, err
 		}

@@ -41,10 +41,11 @@ func (a *app) shrinkTo(out string, files []string, o runFlags, limit time.Durati
 		if err != nil {
 			return err
 		}
-		if r, err = s.Run(sim.Options{}); err != nil {
-			return failed(exitUsage, "%s: %v", files[0], err)
+		x, err := runScenario(files[0], s, sim.Options{})
+		if err != nil {
+			return err
 		}
-		seed = s.Seed
+		r, seed = x.r.Result, s.Seed
 	} else {
 		r = sim.Generate(seed, sim.Options{Class: sim.Class(o.class)})
 	}

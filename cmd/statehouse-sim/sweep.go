@@ -55,7 +55,7 @@ type sweepTotal struct {
 }
 
 func (a *app) sweep(cmd *cobra.Command, s *sim.Scenario, seed uint64) error {
-	points, err := s.Points()
+	points, err := sim.Points(s)
 	switch {
 	case err != nil:
 		return failed(exitUsage, "%v", err)
@@ -70,7 +70,7 @@ func (a *app) sweep(cmd *cobra.Command, s *sim.Scenario, seed uint64) error {
 			if cmd.Context().Err() != nil {
 				return failed(exitInterrupted, "interrupted after %d of %d runs", t.Runs, t.Points*t.Modes)
 			}
-			r, struck := s.CrashAt(p, simdisk.CrashOptions{Mode: mode, Seed: seed})
+			r, struck := sim.CrashAt(s, p, simdisk.CrashOptions{Mode: mode, Seed: seed})
 			t.Runs++
 			if !struck {
 				t.Missed++

@@ -8,29 +8,12 @@ import (
 	"statehouse.dev/statehouse/sim/workload"
 )
 
-// Class says what a run's faults may do, and with that what is asked of the
-// daemon. It is part of the oracle.
-type Class string
-
-// The classes.
-const (
-	// Recoverable: crashes and lost messages. Nothing acknowledged may be lost.
-	Recoverable Class = "recoverable"
-	// Detectable: the medium is harmed. It must be noticed, or make no difference.
-	Detectable Class = "detectable"
-	// Fatal: storage fails. The daemon must stop without a false acknowledgement.
-	Fatal Class = "fatal"
-)
-
-// Classes lists them.
-func Classes() []Class { return []Class{Recoverable, Detectable, Fatal} }
-
-// mix is what a seed draws first: who takes part, how the world is set up, and
+// Swarm is what a seed draws first: who takes part, how the world is set up, and
 // how likely everything is (swarm testing, Groce et al. 2012: a run that leaves
 // some things out goes deeper into others).
-type mix struct {
-	class     Class
-	config    Config
+type Swarm struct {
+	Class     Class
+	Config    Config
 	clients   int
 	workloads []int // indexes
 	agents    int
@@ -46,10 +29,11 @@ type mix struct {
 	diskFaults                               []string
 }
 
-func drawMix(seed uint64, o Options) mix {
+// Draw draws the swarm of a seed. The class is drawn, too, unless it is given.
+func Draw(seed uint64, class Class) Swarm {
 	r := simdisk.Stream(seed, "mix")
-	m := mix{
-		class: Recoverable, clients: 4 + r.IntN(4), agents: 1 + r.IntN(3), ops: 22 + r.IntN(14), deaths: 2 + r.IntN(4),
+	s := Swarm{
+		Class: Recoverable, clients: 4 + r.IntN(4), agents: 1 + r.IntN(3), ops: 22 + r.IntN(14), deaths: 2 + r.IntN(4),
 		run: 10, deliver: 10, reply: 10, plan: spread(r, 6), settle: spread(r, 4), start: spread(r, 3),
 		tick: spread(r, 0.05), flush: rarely(r, 0.7, 0.06), compact: rarely(r, 0.5, 0.02), pause: spread(r, 0.1),
 		loss: rarely(r, 0.6, 0.1), dup: rarely(r, 0.5, 0.4), again: []float64{5, 0.3}[r.IntN(2)], timeout: rarely(r, 0.5, 0.03), cut: 0.4,
@@ -57,23 +41,23 @@ func drawMix(seed uint64, o Options) mix {
 	}
 	switch x := r.Float64(); {
 	case x < 0.2:
-		m.class = Fatal
+		s.Class = Fatal
 	case x < 0.35:
-		m.class = Detectable
+		s.Class = Detectable
 	}
-	if o.Class != "" {
-		m.class = o.Class
+	if class != "" {
+		s.Class = class
 	}
-	m.faults = 4 + r.IntN(8)
+	s.faults = 4 + r.IntN(8)
 	all := len(workload.All())
 	for range 1 + r.IntN(5) {
-		m.workloads = append(m.workloads, r.IntN(all))
+		s.workloads = append(s.workloads, r.IntN(all))
 	}
-	m.crashModes = subset(r, simdisk.CrashModes())
-	m.diskFaults = subset(r, faultsOf(m.class))
-	m.config = drawConfig(r)
-	m.config.Unsynced = m.class == Recoverable && r.IntN(12) == 0
-	return m
+	s.crashModes = subset(r, simdisk.CrashModes())
+	s.diskFaults = subset(r, faultsOf(s.Class))
+	s.Config = drawConfig(r)
+	s.Config.Unsynced = s.Class == Recoverable && r.IntN(12) == 0
+	return s
 }
 
 func drawConfig(r *rand.Rand) Config {
@@ -91,6 +75,15 @@ func drawConfig(r *rand.Rand) Config {
 		c.OpenTxns = 2 + r.IntN(4)
 	}
 	return c
+}
+
+// WithoutFaults leaves out what goes wrong but for deaths of the daemon and lost messages.
+func (s *Swarm) WithoutFaults() { s.Class, s.faults = Recoverable, 0 }
+
+// OnlySchedule leaves out everything that goes wrong: what is left is who moves next.
+func (s *Swarm) OnlySchedule() {
+	s.WithoutFaults()
+	s.deaths, s.loss, s.dup, s.timeout = 0, 0, 0, 0
 }
 
 // spread varies a weight by a factor of up to four either way.
