@@ -3,6 +3,8 @@ package sim
 import (
 	"errors"
 	"fmt"
+
+	"statehouse.dev/statehouse/sim/step"
 )
 
 // ErrMisfit says that a step does not fit the world as it is: nothing was done. In a
@@ -16,7 +18,7 @@ func misfit(format string, args ...any) error {
 
 // Apply does one step. An error says why it could not be done; what goes wrong
 // inside the world is not an error but what the world is for.
-func (w *World) Apply(s Step) error {
+func (w *World) Apply(s step.Step) error {
 	w.clock.elapsed += StepTime
 	w.rec.trace.try(&s)
 	if err := w.do(&s); err != nil {
@@ -35,7 +37,7 @@ func (w *World) Apply(s Step) error {
 		w.rec.note("disk", "fault", text)
 	}
 	w.faults.struck = w.faults.struck[:0]
-	wait := s.Verb == Call && s.Wait
+	wait := s.Verb == step.Call && s.Wait
 	s.Wait = false // what that means follows, step by step
 	w.rec.steps = append(w.rec.steps, s)
 	s.Maybe = false // it says what a run must come to, not what it does
@@ -46,19 +48,19 @@ func (w *World) Apply(s Step) error {
 	return nil
 }
 
-func (w *World) do(s *Step) error {
+func (w *World) do(s *step.Step) error {
 	switch s.Verb {
-	case Call:
+	case step.Call:
 		return w.doCall(s)
-	case Deliver, Drop, Dup, Again, Reply, Lose, Timeout, Forge:
+	case step.Deliver, step.Drop, step.Dup, step.Again, step.Reply, step.Lose, step.Timeout, step.Forge:
 		return w.doNetwork(s)
-	case Plan, Settle, Tick, Flush, Compact:
+	case step.Plan, step.Settle, step.Tick, step.Flush, step.Compact:
 		return w.doEngine(s)
-	case Start, Stop, Kill, Crash:
+	case step.Start, step.Stop, step.Kill, step.Crash:
 		return w.doProcess(s)
-	case Advance:
+	case step.Advance:
 		w.clock.elapsed += s.Duration
-	case Jump:
+	case step.Jump:
 		w.jump(s.Duration)
 	default:
 		return w.doDisk(s)
@@ -67,28 +69,28 @@ func (w *World) do(s *Step) error {
 }
 
 // carryThrough takes a call to its end, with whatever steps that needs.
-func (w *World) carryThrough(c *call) {
-	again := func(verb Verb) bool { return w.Apply(Step{Verb: verb, Of: c.op.ID}) == nil }
+func (w *World) carryThrough(c *Call) {
+	again := func(verb step.Verb) bool { return w.Apply(step.Step{Verb: verb, Of: c.op.ID}) == nil }
 	if !c.arrived {
-		again(Deliver)
+		again(step.Deliver)
 	}
 	for !c.done {
-		if again(Reply) {
+		if again(step.Reply) {
 			continue
 		}
 		if c.watches() {
 			return // it goes on until somebody ends it
 		}
-		if w.Apply(Step{Verb: w.writerNext()}) != nil {
+		if w.Apply(step.Step{Verb: w.writerNext()}) != nil {
 			return
 		}
 	}
 }
 
 // writerNext is the step that the writer does next.
-func (w *World) writerNext() Verb {
+func (w *World) writerNext() step.Verb {
 	if w.InFlight() {
-		return Settle
+		return step.Settle
 	}
-	return Plan
+	return step.Plan
 }

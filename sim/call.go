@@ -10,18 +10,20 @@ import (
 	"statehouse.dev/statehouse/history"
 	"statehouse.dev/statehouse/history/record"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+	"statehouse.dev/statehouse/sim/sched"
+	"statehouse.dev/statehouse/sim/step"
 )
 
 // call is one request on its way through the world: sent, delivered to a
 // handler, answered, and known to its client. The network may lose either half,
 // deliver the first twice, or let the client give up in between.
-type call struct {
+type Call struct {
 	op      *history.Operation
 	req     []byte
 	arrived bool // the request was delivered, or never will be
 	copies  int  // duplicates of the request that are under way
 
-	handler *task
+	handler *sched.Task
 	cancel  context.CancelFunc // of the handler's context
 	gen     int                // of the daemon that it was delivered to
 
@@ -41,30 +43,30 @@ type call struct {
 }
 
 // ID is what steps name the call by.
-func (c *call) ID() int { return c.op.ID }
+func (c *Call) ID() int { return c.op.ID }
 
 // Kind is what it asks for.
-func (c *call) Kind() history.Kind { return c.op.Kind }
+func (c *Call) Kind() history.Kind { return c.op.Kind }
 
 // Arrived reports whether the request was delivered, or never will be.
-func (c *call) Arrived() bool { return c.arrived }
+func (c *Call) Arrived() bool { return c.arrived }
 
 // Copies counts the duplicates of the request that are under way.
-func (c *call) Copies() int { return c.copies }
+func (c *Call) Copies() int { return c.copies }
 
 // Answering reports whether an answer, or a message of a stream, is under way to the client.
-func (c *call) Answering() bool { return len(c.msgs) > 0 || c.answered }
+func (c *Call) Answering() bool { return len(c.msgs) > 0 || c.answered }
 
 // Done reports whether the client waits no more.
-func (c *call) Done() bool { return c.done }
+func (c *Call) Done() bool { return c.done }
 
 // Stream reports whether the call is answered by a stream.
-func (c *call) Stream() bool { return c.op.Kind == history.Replay || c.op.Kind == history.Watch }
+func (c *Call) Stream() bool { return c.op.Kind == history.Replay || c.op.Kind == history.Watch }
 
-func (c *call) watches() bool { return c.op.Kind == history.Watch }
+func (c *Call) watches() bool { return c.op.Kind == history.Watch }
 
 // commits reports whether the call asks the writer for a commit.
-func (c *call) commits() bool { return c.op.Kind == history.Commit || c.op.Kind == history.Transact }
+func (c *Call) commits() bool { return c.op.Kind == history.Commit || c.op.Kind == history.Transact }
 
 // streamWindow is how many messages of a stream are under way before its handler
 // waits, as it does for gRPC's flow control.
@@ -72,7 +74,7 @@ const streamWindow = 4
 
 // issue makes a client send a request. Names of transactions in it are the
 // world's; what goes over the wire has the ids that they stand for.
-func (w *World) issue(client string, id int, kind history.Kind, in history.Input) (*call, error) {
+func (w *World) issue(client string, id int, kind history.Kind, in history.Input) (*Call, error) {
 	wire, token, err := w.toWire(kind, in)
 	if err != nil {
 		return nil, err
@@ -81,7 +83,7 @@ func (w *World) issue(client string, id int, kind history.Kind, in history.Input
 	if err != nil {
 		return nil, err
 	}
-	c := &call{req: raw, op: &history.Operation{ID: id, Client: client, Kind: kind, In: in, Call: w.rec.stamp(), Outcome: history.Unknown}}
+	c := &Call{req: raw, op: &history.Operation{ID: id, Client: client, Kind: kind, In: in, Call: w.rec.stamp(), Outcome: history.Unknown}}
 	if kind == history.Begin { // what a client calls it is not something it asked for
 		c.op.In.TxnID = ""
 		c.begins = in.TxnID
@@ -102,7 +104,7 @@ var (
 
 // deliver hands a request to the daemon. A handler starts, and runs until it
 // waits or has answered.
-func (w *World) deliver(c *call) {
+func (w *World) deliver(c *Call) {
 	c.arrived = true
 	if w.process == nil {
 		w.finish(c, nil, errRefused)
@@ -114,21 +116,21 @@ func (w *World) deliver(c *call) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	c.cancel = cancel
-	c.handler = w.spawn(func(t *task) {
+	c.handler = sched.Spawn(func(t *sched.Task) {
 		c.resp, c.err = w.process.handle(ctx, t, c)
-		if !t.killed {
+		if !t.Killed() {
 			c.answered = true
 			w.learn(c)
 		}
 		cancel()
 	})
 	w.network.handlers = append(w.network.handlers, c)
-	w.resume(c.handler)
+	w.tasks.Resume(c.handler)
 }
 
 // learn gives the transaction that a begin opened the name that its step has for
 // it.
-func (w *World) learn(c *call) {
+func (w *World) learn(c *Call) {
 	var m pb.BeginTransactionResponse
 	if c.op.Kind == history.Begin && c.err == nil && proto.Unmarshal(c.resp, &m) == nil {
 		w.names.pair(c.begins, m.GetTxnId())
@@ -137,20 +139,20 @@ func (w *World) learn(c *call) {
 
 // deliverCopy hands a duplicate of a request to the daemon. Nobody waits for
 // its answer.
-func (w *World) deliverCopy(c *call) {
+func (w *World) deliverCopy(c *Call) {
 	c.copies--
 	if w.process == nil || c.gen != 0 && c.gen != w.process.generation {
 		return // it was sent on a connection that is gone
 	}
-	ghost := &call{op: c.op, req: c.req, done: true, arrived: true}
+	ghost := &Call{op: c.op, req: c.req, done: true, arrived: true}
 	ctx, cancel := context.WithCancel(context.Background())
 	ghost.cancel = cancel
-	ghost.handler = w.spawn(func(t *task) {
+	ghost.handler = sched.Spawn(func(t *sched.Task) {
 		_, _ = w.process.handle(ctx, t, ghost)
 		cancel()
 	})
 	w.network.handlers = append(w.network.handlers, ghost)
-	w.resume(ghost.handler)
+	w.tasks.Resume(ghost.handler)
 	w.rec.probe("duplicated request")
 }
 
@@ -161,11 +163,11 @@ func (w *World) runHandlers() {
 		kept := w.network.handlers[:0]
 		for _, c := range w.network.handlers {
 			alive := w.process == nil || w.process.image == nil // one may have died inside a read
-			if alive && c.handler.runnable() {
+			if alive && c.handler.Runnable() {
 				again = true
-				w.resume(c.handler)
+				w.tasks.Resume(c.handler)
 			}
-			if !c.handler.ended {
+			if !c.handler.Ended() {
 				kept = append(kept, c)
 			}
 		}
@@ -175,7 +177,7 @@ func (w *World) runHandlers() {
 
 // reply brings what is under way to the client: the answer, or the next message
 // of a stream, or the stream's end. It reports whether there was anything.
-func (w *World) reply(c *call) bool {
+func (w *World) reply(c *Call) bool {
 	switch {
 	case c.done:
 		return false
@@ -191,7 +193,7 @@ func (w *World) reply(c *call) bool {
 }
 
 // receive gives a client a message of a stream.
-func (w *World) receive(c *call, raw []byte) {
+func (w *World) receive(c *Call, raw []byte) {
 	c.received = append(c.received, raw)
 	m := record.NewResponse(c.op.Kind)
 	if err := proto.Unmarshal(raw, m); err != nil {
@@ -199,11 +201,11 @@ func (w *World) receive(c *call, raw []byte) {
 		return
 	}
 	c.op.Batches = append(c.op.Batches, w.batch(m))
-	w.rec.say("%s", toldBatch(c.op, &c.op.Batches[len(c.op.Batches)-1]))
+	w.rec.say("%s", step.BatchTold(c.op, &c.op.Batches[len(c.op.Batches)-1]))
 }
 
 // finish tells a client how its call ended, and the history with it.
-func (w *World) finish(c *call, resp []byte, err error) {
+func (w *World) finish(c *Call, resp []byte, err error) {
 	if c.done {
 		return
 	}
@@ -214,7 +216,7 @@ func (w *World) finish(c *call, resp []byte, err error) {
 		c.cancel() // the client has hung up; gRPC tells the handler
 	}
 	if w.rec.trace.print != nil {
-		defer func() { w.rec.say("%s", toldCall(c.op)) }()
+		defer func() { w.rec.say("%s", step.CallTold(c.op)) }()
 	}
 	if err != nil || c.Stream() {
 		return

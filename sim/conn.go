@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"statehouse.dev/statehouse/history/record"
+	"statehouse.dev/statehouse/sim/step"
 )
 
 // conn is a client's connection to the simulated daemon.
@@ -27,8 +28,8 @@ func (n conn) Invoke(ctx context.Context, method string, req, resp any, _ ...grp
 	if err != nil {
 		return err
 	}
-	t := n.w.programs.current
-	if !t.park(func() bool { return c.done || ctx.Err() != nil }) || !c.done {
+	t := n.w.tasks.Current()
+	if !t.Park(func() bool { return c.done || ctx.Err() != nil }) || !c.done {
 		n.giveUp(c)
 		return errLate
 	}
@@ -39,13 +40,13 @@ func (n conn) Invoke(ctx context.Context, method string, req, resp any, _ ...grp
 }
 
 // giveUp ends a call whose client wants no answer any more.
-func (n conn) giveUp(c *call) {
+func (n conn) giveUp(c *Call) {
 	if !c.done && !n.w.programs.over {
-		_ = n.w.Apply(Step{Verb: Timeout, Of: c.op.ID})
+		_ = n.w.Apply(step.Step{Verb: step.Timeout, Of: c.op.ID})
 	}
 }
 
-func (n conn) send(method string, req proto.Message) (*call, error) {
+func (n conn) send(method string, req proto.Message) (*Call, error) {
 	kind, ok := record.KindOf(method)
 	if !ok {
 		return nil, status.Error(codes.Unimplemented, method+" is not simulated")
@@ -63,7 +64,7 @@ type clientStream struct {
 	conn
 	ctx    context.Context
 	method string
-	call   *call
+	call   *Call
 }
 
 func (s *clientStream) Header() (metadata.MD, error) { return nil, nil }
@@ -79,7 +80,7 @@ func (s *clientStream) SendMsg(m any) (err error) {
 func (s *clientStream) RecvMsg(m any) error {
 	c := s.call
 	ready := func() bool { return len(c.received) > 0 || c.done || s.ctx.Err() != nil }
-	if !s.w.programs.current.park(ready) || s.ctx.Err() != nil {
+	if !s.w.tasks.Current().Park(ready) || s.ctx.Err() != nil {
 		s.giveUp(c)
 		return errLate
 	}

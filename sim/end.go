@@ -11,6 +11,7 @@ import (
 	"statehouse.dev/statehouse/linearizability"
 	"statehouse.dev/statehouse/linearizability/verdict"
 	"statehouse.dev/statehouse/sim/simdisk"
+	"statehouse.dev/statehouse/sim/step"
 )
 
 // Finish heals the world, ends what is under way, cuts the power one last time,
@@ -59,11 +60,11 @@ func (w *World) finale() {
 	switch {
 	case w.process == nil:
 	case w.config.Unsynced: // of a loss of power it promises less
-		_ = w.Apply(Step{Verb: Kill})
+		_ = w.Apply(step.Step{Verb: step.Kill})
 	default:
-		_ = w.Apply(Step{Verb: Crash, Crash: simdisk.CrashOptions{Mode: simdisk.DropAll}})
+		_ = w.Apply(step.Step{Verb: step.Crash, Crash: simdisk.CrashOptions{Mode: simdisk.DropAll}})
 	}
-	_ = w.Apply(Step{Verb: Start})
+	_ = w.Apply(step.Step{Verb: step.Start})
 	if w.process == nil {
 		if w.starts.lost == 0 { // else the damage was found, as it must be
 			w.rec.violate("G9", "does-not-start", 0, "every fault is healed, yet the daemon does not start: "+w.starts.why)
@@ -71,7 +72,7 @@ func (w *World) finale() {
 		return
 	}
 	w.audit(false)
-	_ = w.Apply(Step{Verb: Stop})
+	_ = w.Apply(step.Step{Verb: step.Stop})
 	w.verify()
 }
 
@@ -84,15 +85,15 @@ func (w *World) endCalls() {
 		}
 		for _, c := range w.network.order {
 			if !c.arrived && !c.done {
-				_ = w.Apply(Step{Verb: Deliver, Of: c.op.ID})
+				_ = w.Apply(step.Step{Verb: step.Deliver, Of: c.op.ID})
 			}
 		}
-		if w.Apply(Step{Verb: w.writerNext()}) != nil {
+		if w.Apply(step.Step{Verb: w.writerNext()}) != nil {
 			break
 		}
 	}
 	for _, c := range w.network.order {
-		for !c.done && c.Answering() && w.Apply(Step{Verb: Reply, Of: c.op.ID}) == nil {
+		for !c.done && c.Answering() && w.Apply(step.Step{Verb: step.Reply, Of: c.op.ID}) == nil {
 		}
 		if c.done {
 			continue
@@ -104,7 +105,7 @@ func (w *World) endCalls() {
 		if reached && !c.Stream() {
 			w.rec.violate("G9", "no-answer", c.op.ID, fmt.Sprintf("call #%d is never answered: nothing waits for the writer, and no fault is left", c.op.ID))
 		}
-		_ = w.Apply(Step{Verb: Timeout, Of: c.op.ID})
+		_ = w.Apply(step.Step{Verb: step.Timeout, Of: c.op.ID})
 	}
 }
 
@@ -113,13 +114,13 @@ func (w *World) endCalls() {
 // it was before, which is put back in the end.
 func (w *World) auditCorrupt() {
 	if w.process == nil {
-		_ = w.Apply(Step{Verb: Start})
+		_ = w.Apply(step.Step{Verb: step.Start})
 	}
 	if w.process != nil {
 		w.audit(true)
 	}
 	if w.process != nil {
-		_ = w.Apply(Step{Verb: Kill})
+		_ = w.Apply(step.Step{Verb: step.Kill})
 	}
 	disk := w.machine.pristine
 	w.machine.pristine = nil
@@ -129,12 +130,12 @@ func (w *World) auditCorrupt() {
 }
 
 // observer is the client that looks at everything at the end.
-const observer = "observer"
+const Observer = "observer"
 
 // audit reads the log, and everything else the way a client would.
 func (w *World) audit(corrupt bool) {
 	ask := func(kind history.Kind, in history.Input) *history.Operation {
-		c, err := w.issue(observer, w.network.nextID(), kind, in)
+		c, err := w.issue(Observer, w.network.nextID(), kind, in)
 		if err != nil {
 			return &history.Operation{}
 		}
@@ -209,10 +210,10 @@ func (w *World) verify() {
 		return
 	}
 	env := engine.Env{
-		FS: w.machine.disk, Now: w.Now, Rand: func([]byte) {}, Await: w.await,
+		FS: w.machine.disk, Now: w.Now, Rand: func([]byte) {}, Await: w.tasks.Await,
 		Halt: func(err error) { w.rec.violate("G7", "verify", 0, "verify halted: "+err.Error()) },
 	}
 	if _, err := engine.Verify(env, dataDir, nil); err != nil {
-		w.rec.violate("G8", "verify", 0, "verify finds the store damaged, and nobody harmed it: "+firstLine(strings.TrimSpace(err.Error())))
+		w.rec.violate("G8", "verify", 0, "verify finds the store damaged, and nobody harmed it: "+step.FirstLine(strings.TrimSpace(err.Error())))
 	}
 }

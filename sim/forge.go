@@ -13,7 +13,7 @@ import (
 // earlier replay of the same agent showed, whatever part of the log that was (one
 // with holes), a transact with an acknowledgement (one that lost its write). Canaries
 // are made of it: stories that must fail, or the judge is asleep.
-func (w *World) forge(c *call) error {
+func (w *World) forge(c *Call) error {
 	if c.arrived {
 		return misfit("the request has arrived already")
 	}
@@ -55,7 +55,7 @@ func (w *World) forge(c *call) error {
 	return nil
 }
 
-func (w *World) forgeReplay(c *call) error {
+func (w *World) forgeReplay(c *Call) error {
 	for i := len(w.network.order) - 1; i >= 0; i-- {
 		old := w.network.order[i]
 		same := old.op.In.Namespace == c.op.In.Namespace && old.op.In.Agent == c.op.In.Agent && old.op.In.AllAgents == c.op.In.AllAgents

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"statehouse.dev/statehouse/sim/simdisk"
+	"statehouse.dev/statehouse/sim/step"
 )
 
 // machine is what the daemon runs on: the disk, and what befell it.
@@ -62,7 +63,7 @@ func (w *World) attach() {
 		if p == nil || w.machine.disk != disk {
 			return
 		}
-		w.disturb.strike()
+		w.disturb.Strike()
 		p.hold(&op)
 		// Once a file is corrupt, a loss of power can take what that would be found by
 		// (docs/GUARANTEES.md, G8): there is nothing to be learned of one.
@@ -74,10 +75,10 @@ func (w *World) attach() {
 }
 
 // doDisk does what happens to the disk.
-func (w *World) doDisk(s *Step) error {
+func (w *World) doDisk(s *step.Step) error {
 	m := &w.machine
 	switch s.Verb {
-	case Fault:
+	case step.Fault:
 		if s.Fault.Kind == simdisk.PowerCut {
 			m.powerCut = s.Crash
 		}
@@ -85,20 +86,20 @@ func (w *World) doDisk(s *Step) error {
 			return misfit("%v", err)
 		}
 		w.arm(s.Fault)
-	case Heal:
+	case step.Heal:
 		m.disk.Heal()
 		w.disarm()
-	case Capacity:
+	case step.Capacity:
 		m.disk.SetCapacity(s.Bytes)
 		m.capacity = s.Bytes
 		w.rec.note("disk", "capacity", "")
-	case Room:
+	case step.Room:
 		u, err := m.disk.GetDiskUsage("/")
 		if err != nil {
 			return misfit("%v", err)
 		}
-		return w.doDisk(&Step{Verb: Capacity, Bytes: int64(u.UsedBytes) + s.Bytes})
-	case Rot, Truncate, Remove:
+		return w.doDisk(&step.Step{Verb: step.Capacity, Bytes: int64(u.UsedBytes) + s.Bytes})
+	case step.Rot, step.Truncate, step.Remove:
 		return w.corrupt(s)
 	default:
 		return misfit("unknown verb %q", s.Verb)
@@ -108,7 +109,7 @@ func (w *World) doDisk(s *Step) error {
 
 // corrupt changes a file on the medium. While the daemon runs that would change what its
 // page cache holds, which no rule of disks allows.
-func (w *World) corrupt(s *Step) error {
+func (w *World) corrupt(s *step.Step) error {
 	m := &w.machine
 	if w.process != nil {
 		return misfit("the daemon runs")
@@ -118,7 +119,7 @@ func (w *World) corrupt(s *Step) error {
 	}
 	var files []simdisk.FileStat
 	for _, f := range m.disk.Files() {
-		if string(f.Class) == s.File && (f.Size > 0 || s.Verb == Remove) { // markers are empty: they can be lost, not rot
+		if string(f.Class) == s.File && (f.Size > 0 || s.Verb == step.Remove) { // markers are empty: they can be lost, not rot
 			files = append(files, f)
 		}
 	}
@@ -132,11 +133,11 @@ func (w *World) corrupt(s *Step) error {
 	}
 	var err error
 	switch s.Verb {
-	case Rot:
+	case step.Rot:
 		err = m.disk.Damage(f.Path, offset, s.Bit)
-	case Truncate:
+	case step.Truncate:
 		err = m.disk.Truncate(f.Path, offset)
-	case Remove:
+	case step.Remove:
 		err = m.disk.RemoveFile(f.Path)
 	}
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"statehouse.dev/statehouse/history"
 	"statehouse.dev/statehouse/sim/simdisk"
+	"statehouse.dev/statehouse/sim/step"
 )
 
 // names pairs the names of transactions in a world (t1, t2, …) with their ids on
@@ -85,7 +86,7 @@ func (w *World) toWire(kind history.Kind, in history.Input) (wire history.Input,
 
 // issueFromWire sends what a client program asked for, in the world's names, as
 // a step: so that what is recorded is what was done.
-func (w *World) issueFromWire(client string, kind history.Kind, in history.Input, token string) (*call, error) {
+func (w *World) issueFromWire(client string, kind history.Kind, in history.Input, token string) (*Call, error) {
 	switch {
 	case kind == history.Begin:
 		in.TxnID = w.names.fresh()
@@ -105,7 +106,7 @@ func (w *World) issueFromWire(client string, kind history.Kind, in history.Input
 		}
 	}
 	id := w.network.nextID()
-	if err := w.Apply(Step{Verb: Call, Client: client, ID: id, Kind: kind, In: in}); err != nil {
+	if err := w.Apply(step.Step{Verb: step.Call, Client: client, ID: id, Kind: kind, In: in}); err != nil {
 		return nil, err
 	}
 	return w.network.calls[id], nil

@@ -4,20 +4,21 @@ import (
 	"fmt"
 
 	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/sim/step"
 )
 
 // network carries calls from their clients to the daemon, and answers back.
 type network struct {
-	calls    map[int]*call
-	last     map[string]*call // the last call of a client
-	order    []*call
-	open     []*call      // those that something may still happen to, and some more
-	handlers []*call      // whose handler has not ended, oldest first
+	calls    map[int]*Call
+	last     map[string]*Call // the last call of a client
+	order    []*Call
+	open     []*Call      // those that something may still happen to, and some more
+	handlers []*Call      // whose handler has not ended, oldest first
 	reserved map[int]bool // ids that steps to come have
 }
 
 func newNetwork() network {
-	return network{calls: make(map[int]*call), last: make(map[string]*call), reserved: make(map[int]bool)}
+	return network{calls: make(map[int]*Call), last: make(map[string]*Call), reserved: make(map[int]bool)}
 }
 
 // nextID is an id that no call has, nor any in a step to come.
@@ -41,7 +42,7 @@ func (w *World) Operation(id int) *history.Operation {
 }
 
 // UnderWay lists the calls that something may still happen to.
-func (w *World) UnderWay() []*call {
+func (w *World) UnderWay() []*Call {
 	kept := w.network.open[:0]
 	for _, c := range w.network.open {
 		if !c.done || c.copies > 0 || !c.arrived {
@@ -52,7 +53,7 @@ func (w *World) UnderWay() []*call {
 	return kept
 }
 
-func (w *World) doCall(s *Step) error {
+func (w *World) doCall(s *step.Step) error {
 	if s.ID == 0 {
 		s.ID = w.network.nextID()
 	}
@@ -68,7 +69,7 @@ func (w *World) doCall(s *Step) error {
 	return nil
 }
 
-func (w *World) doNetwork(s *Step) error {
+func (w *World) doNetwork(s *step.Step) error {
 	c := w.network.calls[s.Of]
 	if s.Of == 0 {
 		c = w.network.last[s.Client]
@@ -76,44 +77,44 @@ func (w *World) doNetwork(s *Step) error {
 	switch {
 	case c == nil:
 		return misfit("there is no such call")
-	case s.Verb == Deliver && c.arrived, s.Verb == Drop && c.arrived, s.Verb == Dup && c.Stream():
+	case s.Verb == step.Deliver && c.arrived, s.Verb == step.Drop && c.arrived, s.Verb == step.Dup && c.Stream():
 		return misfit("the request is not under way")
-	case s.Verb == Again && c.copies == 0:
+	case s.Verb == step.Again && c.copies == 0:
 		return misfit("no duplicate is under way")
-	case (s.Verb == Lose || s.Verb == Timeout || s.Verb == Forge) && c.done:
+	case (s.Verb == step.Lose || s.Verb == step.Timeout || s.Verb == step.Forge) && c.done:
 		return misfit("its client does not wait")
 	}
 	s.Of, s.Client = c.op.ID, ""
 	switch s.Verb {
-	case Deliver:
+	case step.Deliver:
 		w.deliver(c)
-	case Drop:
+	case step.Drop:
 		c.arrived = true
 		w.lost(c, errReset, "request lost")
-	case Dup:
+	case step.Dup:
 		c.copies++
-	case Again:
+	case step.Again:
 		w.deliverCopy(c)
-	case Reply:
+	case step.Reply:
 		if !w.reply(c) {
 			return misfit("no answer is under way")
 		}
-	case Lose:
+	case step.Lose:
 		what := "answer lost"
 		if c.Stream() {
 			what = "stream cut"
 		}
 		w.lost(c, errReset, what)
-	case Timeout:
+	case step.Timeout:
 		w.lost(c, errLate, "client gave up")
-	case Forge:
+	case step.Forge:
 		return w.forge(c)
 	}
 	return nil
 }
 
 // lost ends a call for its client without an answer.
-func (w *World) lost(c *call, err error, what string) {
+func (w *World) lost(c *Call, err error, what string) {
 	if c.answered && c.err == nil && c.commits() {
 		w.rec.probe("answer of a commit lost")
 	}

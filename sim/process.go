@@ -11,6 +11,7 @@ import (
 
 	"statehouse.dev/statehouse/engine"
 	"statehouse.dev/statehouse/server"
+	"statehouse.dev/statehouse/sim/sched"
 	"statehouse.dev/statehouse/sim/simdisk"
 )
 
@@ -27,17 +28,17 @@ type process struct {
 	desc       *grpc.ServiceDesc
 	impl       any
 	rand       *rand.ChaCha8
-	syncs      *barrier // of the log; open but between plan and settle
-	removals   *barrier // of what Pebble needs no more; shut while the process lives
-	inflight   bool     // between plan and settle
-	unflushed  int      // steps of the writer since what is in memory went to tables
+	syncs      *sched.Barrier // of the log; open but between plan and settle
+	removals   *sched.Barrier // of what Pebble needs no more; shut while the process lives
+	inflight   bool           // between plan and settle
+	unflushed  int            // steps of the writer since what is in memory went to tables
 
 	// Its death. Invariant: image, which is what the next process finds, is set once, inside
 	// the operation in which this one dies.
 	image  *simdisk.Disk
 	how    string        // it died
 	halted chan struct{} // closed by Halt, whose goroutine never goes on
-	stuck  bool          // it hangs, or is being closed: nobody else may close it
+	stuck  bool          // it hangs, has halted or is being closed: nothing else may close it
 }
 
 func (w *World) newProcess() *process {
@@ -49,8 +50,8 @@ func (w *World) newProcess() *process {
 			key[8*i+j] = byte(s >> (8 * j))
 		}
 	}
-	p := &process{w: w, generation: w.starts.count, codec: server.Codec(), rand: rand.NewChaCha8(key), syncs: newBarrier(), removals: newBarrier(), halted: make(chan struct{})}
-	p.syncs.set(true)
+	p := &process{w: w, generation: w.starts.count, codec: server.Codec(), rand: rand.NewChaCha8(key), syncs: sched.NewBarrier(), removals: sched.NewBarrier(), halted: make(chan struct{})}
+	p.syncs.Set(true)
 	return p
 }
 
@@ -59,7 +60,7 @@ func (p *process) env() engine.Env {
 		FS:    p.w.machine.disk,
 		Now:   p.w.Now,
 		Rand:  func(b []byte) { _, _ = p.rand.Read(b) }, // never fails
-		Await: p.w.await,
+		Await: p.w.tasks.Await,
 		Halt:  p.halt,
 		Log:   p.w.log,
 	}
@@ -75,6 +76,7 @@ func (p *process) die(image *simdisk.Disk, how string) { p.image, p.how = image,
 func (p *process) halt(reason error) {
 	if p.image == nil && !p.w.machine.disk.Dead() {
 		p.die(p.w.machine.disk.Kill(), "halt: "+reason.Error())
+		p.stuck = true
 		close(p.halted)
 	}
 	select {}

@@ -7,20 +7,21 @@ import (
 	"google.golang.org/grpc"
 
 	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/sim/sched"
+	"statehouse.dev/statehouse/sim/step"
 )
 
-// programs are those of clients, and which of them acts.
+// programs are those of clients.
 type programs struct {
-	list    []*Program
-	current *task // the coroutine that runs, be it of a client or of a handler
-	over    bool  // clients are to end
+	list []*Program
+	over bool // clients are to end
 }
 
 // Program is what a client does: a coroutine that goes on when it is resumed, and waits
 // only for what happens in the world. What it asks for becomes steps.
 type Program struct {
-	*task
 	w    *World
+	task *sched.Task
 	name string
 	wake time.Duration // it sleeps until then; 0: it does not
 }
@@ -28,7 +29,7 @@ type Program struct {
 // Launch makes a client whose program has not begun to run.
 func (w *World) Launch(name string, body func(p *Program)) *Program {
 	p := &Program{w: w, name: name}
-	p.task = w.spawn(func(*task) { body(p) })
+	p.task = sched.Spawn(func(*sched.Task) { body(p) })
 	w.programs.list = append(w.programs.list, p)
 	return p
 }
@@ -40,14 +41,14 @@ func (w *World) Programs() []*Program { return w.programs.list }
 func (w *World) EndPrograms() {
 	w.programs.over = true
 	for _, p := range w.programs.list {
-		w.kill(p.task)
+		w.tasks.Kill(p.task)
 	}
 }
 
 // UntilWake is how long it is until the next program wakes, and most if none does before.
 func (w *World) UntilWake(most time.Duration) time.Duration {
 	for _, p := range w.programs.list {
-		if !p.ended && p.wake > w.clock.elapsed {
+		if !p.task.Ended() && p.wake > w.clock.elapsed {
 			most = min(most, p.wake-w.clock.elapsed)
 		}
 	}
@@ -55,21 +56,21 @@ func (w *World) UntilWake(most time.Duration) time.Duration {
 }
 
 // Ended reports whether the program has come to its end.
-func (p *Program) Ended() bool { return p.ended }
+func (p *Program) Ended() bool { return p.task.Ended() }
 
 // Runnable reports whether a resume would get anywhere.
-func (p *Program) Runnable() bool { return p.runnable() }
+func (p *Program) Runnable() bool { return p.task.Runnable() }
 
 // Resume lets it go on until it waits or ends.
-func (p *Program) Resume() { p.w.resume(p.task) }
+func (p *Program) Resume() { p.w.tasks.Resume(p.task) }
 
 // Over reports whether the program is to end.
-func (p *Program) Over() bool { return p.w.programs.over || p.killed }
+func (p *Program) Over() bool { return p.w.programs.over || p.task.Killed() }
 
 // Sleep waits for simulated time to pass.
 func (p *Program) Sleep(ctx context.Context, pause time.Duration) error {
 	p.wake = p.w.clock.elapsed + pause
-	if !p.park(func() bool { return p.w.clock.elapsed >= p.wake || ctx.Err() != nil }) {
+	if !p.task.Park(func() bool { return p.w.clock.elapsed >= p.wake || ctx.Err() != nil }) {
 		return context.Canceled
 	}
 	p.wake = 0
@@ -104,7 +105,7 @@ func (p *Program) Conn() grpc.ClientConnInterface { return conn{p.w, p.name} }
 func (p *Program) Ask(kind history.Kind, in history.Input, patience time.Duration) *history.Operation {
 	w := p.w
 	id := w.network.nextID()
-	if w.Apply(Step{Verb: Call, Client: p.name, ID: id, Kind: kind, In: in}) != nil {
+	if w.Apply(step.Step{Verb: step.Call, Client: p.name, ID: id, Kind: kind, In: in}) != nil {
 		return nil
 	}
 	c := w.network.calls[id]
@@ -113,10 +114,10 @@ func (p *Program) Ask(kind history.Kind, in history.Input, patience time.Duratio
 	}
 	ends := w.clock.elapsed + patience
 	p.wake = ends
-	p.park(func() bool { return c.done || w.clock.elapsed >= ends })
+	p.task.Park(func() bool { return c.done || w.clock.elapsed >= ends })
 	p.wake = 0
 	if !c.done && !w.programs.over {
-		_ = w.Apply(Step{Verb: Timeout, Of: id})
+		_ = w.Apply(step.Step{Verb: step.Timeout, Of: id})
 	}
 	return c.op
 }
@@ -124,7 +125,7 @@ func (p *Program) Ask(kind history.Kind, in history.Input, patience time.Duratio
 // Do makes a request of a client without a program, and carries it through.
 func (w *World) Do(client string, kind history.Kind, in history.Input) (*history.Operation, error) {
 	id := w.network.nextID()
-	if err := w.Apply(Step{Verb: Call, Client: client, ID: id, Kind: kind, In: in, Wait: true}); err != nil {
+	if err := w.Apply(step.Step{Verb: step.Call, Client: client, ID: id, Kind: kind, In: in, Wait: true}); err != nil {
 		return nil, err
 	}
 	return w.network.calls[id].op, nil

@@ -7,6 +7,7 @@ import (
 	"statehouse.dev/statehouse/history"
 	"statehouse.dev/statehouse/linearizability/verdict"
 	"statehouse.dev/statehouse/sim/simdisk"
+	"statehouse.dev/statehouse/sim/step"
 )
 
 // recorder keeps what a run came to: its history, its steps and their digests, its
@@ -15,7 +16,7 @@ type recorder struct {
 	history    history.History
 	events     int64 // the history's time: one an entry
 	violations []verdict.Violation
-	steps      []Step // applied
+	steps      []step.Step // applied
 	digests    []uint64
 	sum        uint64
 	stats      Stats
@@ -35,7 +36,7 @@ func (r *recorder) stamp() int64 { r.events++; return r.events }
 func (r *recorder) note(lane, kind, text string) {
 	r.history.Notes = append(r.history.Notes, history.Note{Time: r.stamp(), Lane: lane, Kind: kind, Text: text})
 	if text != "" {
-		r.say("%s", noted(lane, kind, text))
+		r.say("%s", step.Noted(lane, kind, text))
 	}
 }
 
@@ -52,7 +53,7 @@ func (r *recorder) say(format string, args ...any) { r.trace.say(format, args...
 
 // digest adds a step, and what the history gained with it, to the sum by which two runs
 // are compared.
-func (r *recorder) digest(s Step, n *network) {
+func (r *recorder) digest(s step.Step, n *network) {
 	h := fnv.New64a()
 	fmt.Fprintf(h, "%x %s %d %d", r.sum, s, r.events, len(n.handlers))
 	for _, c := range n.order[max(0, len(n.order)-8):] {
@@ -69,7 +70,7 @@ func (r *recorder) digestEnd() {
 		r.sum = simdisk.Derive(r.sum, fmt.Sprint(ev.CommitTS, ev.CommitTime, ev.TxnID, ev.Ops))
 	}
 	for _, v := range r.violations {
-		r.sum = simdisk.Derive(r.sum, v.Check, firstLine(v.Sentence))
+		r.sum = simdisk.Derive(r.sum, v.Check, step.FirstLine(v.Sentence))
 	}
 }
 
@@ -85,7 +86,7 @@ type trace struct {
 func (w *World) Number(n int) { w.rec.trace.number = n }
 
 // try holds a step back until it is known to fit, or something has come of it.
-func (t *trace) try(s *Step) {
+func (t *trace) try(s *step.Step) {
 	if t.print == nil {
 		return
 	}

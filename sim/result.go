@@ -6,6 +6,7 @@ import (
 	"statehouse.dev/statehouse/history"
 	"statehouse.dev/statehouse/linearizability"
 	"statehouse.dev/statehouse/linearizability/verdict"
+	"statehouse.dev/statehouse/sim/step"
 )
 
 // Result is what became of a run.
@@ -16,7 +17,7 @@ type Result struct {
 	Violations []verdict.Violation // none: every guarantee was kept, as far as was checked
 	Judged     linearizability.Result
 	History    *history.History
-	Steps      []Step
+	Steps      []step.Step
 	Digests    []uint64 // one a step
 	Sum        uint64   // of everything
 	Stats      Stats

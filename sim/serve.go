@@ -9,11 +9,12 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"statehouse.dev/statehouse/history/record"
+	"statehouse.dev/statehouse/sim/sched"
 )
 
 // handle answers one request the way grpc.Server would: codec, interceptor,
 // handler.
-func (p *process) handle(ctx context.Context, t *task, c *call) ([]byte, error) {
+func (p *process) handle(ctx context.Context, t *sched.Task, c *Call) ([]byte, error) {
 	method := record.MethodOf(c.op.Kind)
 	name := method[len(p.desc.ServiceName)+2:]
 	decode := func(v any) error { return p.codec.Unmarshal(mem.BufferSlice{mem.SliceBuffer(c.req)}, v) }
@@ -46,8 +47,8 @@ func (p *process) encode(m any) ([]byte, error) {
 
 type serverStream struct {
 	p      *process
-	t      *task
-	c      *call
+	t      *sched.Task
+	c      *Call
 	ctx    context.Context
 	decode func(any) error
 	read   bool
@@ -67,7 +68,7 @@ func (s *serverStream) RecvMsg(m any) error {
 }
 
 func (s *serverStream) SendMsg(m any) error {
-	if !s.t.park(func() bool { return len(s.c.msgs) < streamWindow || s.ctx.Err() != nil }) {
+	if !s.t.Park(func() bool { return len(s.c.msgs) < streamWindow || s.ctx.Err() != nil }) {
 		return context.Canceled
 	}
 	if s.ctx.Err() != nil {

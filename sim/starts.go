@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"statehouse.dev/statehouse/engine"
+	"statehouse.dev/statehouse/sim/step"
 )
 
 // starts is how the starts of the daemon went.
@@ -17,25 +18,25 @@ type starts struct {
 	lost    int    // refused because of data loss, which may be what the daemon did when it read wrong
 }
 
-func (w *World) doProcess(s *Step) error {
-	if s.Verb == Crash && w.process == nil && w.machine.pristine == nil {
+func (w *World) doProcess(s *step.Step) error {
+	if s.Verb == step.Crash && w.process == nil && w.machine.pristine == nil {
 		w.machine.powerLost = true // the machine has gone on without the daemon, until now
 		w.use(w.machine.disk.Crash(s.Crash))
 		w.rec.note("disk", "power cut", "")
 		w.rec.stats.Faults["power cut"]++
 		return nil
 	}
-	if (s.Verb == Start) == (w.process != nil) {
+	if (s.Verb == step.Start) == (w.process != nil) {
 		return misfit("the daemon runs, or runs not, already")
 	}
 	switch s.Verb {
-	case Start:
+	case step.Start:
 		w.start()
-	case Stop:
+	case step.Stop:
 		w.stop()
-	case Kill:
+	case step.Kill:
 		w.process.die(w.machine.disk.Kill(), "kill -9")
-	case Crash:
+	case step.Crash:
 		if w.process.inflight {
 			w.rec.probe("power cut while a sync is in flight")
 		}
@@ -90,7 +91,7 @@ func (w *World) start() {
 // finish, then the store is closed.
 func (w *World) stop() {
 	p := w.process
-	p.syncs.set(true)
+	p.syncs.Set(true)
 	p.service.Drain()
 	w.runHandlers()
 	p.act(func() {
@@ -123,17 +124,17 @@ func (w *World) reap() {
 	if p == nil || p.image == nil {
 		return
 	}
-	p.syncs.set(true) // what waits there goes on, on a disk that nobody sees any more
-	p.removals.set(true)
+	p.syncs.Set(true) // what waits there goes on, on a disk that nobody sees any more
+	p.removals.Set(true)
 	w.rec.note("daemon", "died", p.how)
 	w.rec.stats.died(p.how)
 	for _, c := range w.network.handlers {
 		c.cancel()
-		w.kill(c.handler)
+		w.tasks.Kill(c.handler)
 	}
 	w.network.handlers = w.network.handlers[:0]
 	w.process = nil
-	if p.service != nil && !closed(p.halted) && !p.stuck {
+	if p.service != nil && !p.stuck {
 		p.act(func() { _ = p.service.Close() })
 	}
 	w.machine.powerLost = strings.HasPrefix(p.how, "power cut")

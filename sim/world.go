@@ -6,9 +6,9 @@ import (
 	"sync"
 	"time"
 
-	"statehouse.dev/statehouse/history"
-	"statehouse.dev/statehouse/linearizability/verdict"
+	"statehouse.dev/statehouse/sim/sched"
 	"statehouse.dev/statehouse/sim/simdisk"
+	"statehouse.dev/statehouse/sim/step"
 )
 
 // Options says how a run is watched.
@@ -30,27 +30,31 @@ type World struct {
 	config Config
 	class  Class
 
-	clock    clock    // simulated time
-	machine  machine  // the disk, and what befell it
-	faults   faults   // that steps armed
-	process  *process // the daemon; nil while none runs
-	starts   starts   // how the daemon's starts went
-	network  network  // calls, from their client to the daemon and back
-	names    names    // of transactions, and their ids on the wire
-	programs programs // of clients
-	rec      recorder // the history, the trace, the digests
+	clock    clock       // simulated time
+	machine  machine     // the disk, and what befell it
+	faults   faults      // that steps armed
+	process  *process    // the daemon; nil while none runs
+	starts   starts      // how the daemon's starts went
+	network  network     // calls, from their client to the daemon and back
+	names    names       // of transactions, and their ids on the wire
+	programs programs    // of clients
+	tasks    sched.Tasks // coroutines: programs, and handlers of requests
+	rec      recorder    // the history, the trace, the digests
 
 	// mu guards what the hooks of the disk change, which run on goroutines of Pebble: the
 	// clock, the faults, the end of the process. See quiesce.
 	mu      sync.Mutex
-	disturb *disturbance
+	disturb *sched.Disturbance
 }
 
 // NewWorld makes a world with an empty disk and no daemon on it yet.
 func NewWorld(seed uint64, config Config, o Options) *World {
 	w := &World{
 		seed: seed, config: config, class: o.Class,
-		network: newNetwork(), names: newNames(), rec: newRecorder(o), disturb: newDisturbance(o.Disturb),
+		network: newNetwork(), names: newNames(), rec: newRecorder(o),
+	}
+	if o.Disturb != 0 {
+		w.disturb = sched.NewDisturbance(simdisk.Stream(o.Disturb, "disturbance"))
 	}
 	w.machine.disk = simdisk.NewDisk(simdisk.DiskOptions{Seed: simdisk.Derive(seed, "disk"), Clock: w.Now, Capacity: config.Capacity})
 	w.attach()
@@ -103,7 +107,7 @@ func (w *World) log(event string, attrs ...any) {
 	if event == "a request panicked" {
 		w.rec.violate("G9", "panic", 0, "a request panicked: "+fmt.Sprint(attrs...))
 	}
-	w.rec.say("log: %s", strings.TrimSpace(event+" "+firstLine(fmt.Sprintln(attrs...))))
+	w.rec.say("log: %s", strings.TrimSpace(event+" "+step.FirstLine(fmt.Sprintln(attrs...))))
 }
 
 // clock is simulated time. Times in a run's steps are counted from epoch.
@@ -122,7 +126,7 @@ const (
 func (w *World) Now() time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return epoch.Add(w.clock.elapsed + w.clock.jumped)
+	return step.Epoch.Add(w.clock.elapsed + w.clock.jumped)
 }
 
 // stall lets the time pass that a disk stalls for.
@@ -138,6 +142,3 @@ func (w *World) jump(by time.Duration) {
 	w.rec.note("clock", "jump", by.String())
 	w.rec.stats.Faults["clock jump"]++
 }
-
-var _ = history.Note{}
-var _ verdict.Violation

@@ -4,38 +4,39 @@ import (
 	"fmt"
 
 	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/sim/step"
 )
 
 // doEngine lets the daemon's own loops do something: the writer, the timer, Pebble's
 // upkeep.
-func (w *World) doEngine(s *Step) error {
+func (w *World) doEngine(s *step.Step) error {
 	p := w.process
 	if p == nil {
 		return misfit("no daemon runs")
 	}
 	var err error
 	switch s.Verb {
-	case Plan:
+	case step.Plan:
 		err = w.plan(p)
-	case Settle:
+	case step.Settle:
 		if !p.inflight {
 			return misfit("nothing is in flight")
 		}
 		p.inflight = false
-		p.syncs.set(true)
+		p.syncs.Set(true)
 		p.act(func() { p.service.Engine().Settle() })
-	case Tick:
+	case step.Tick:
 		p.act(func() { p.service.Engine().Tick() })
-	case Flush:
+	case step.Flush:
 		err = w.maintain(p, "flush", p.service.Engine().Flush)
-	case Compact:
+	case step.Compact:
 		err = w.maintain(p, "compact", p.service.Engine().Compact)
 	}
 	if err != nil {
 		return err
 	}
 	text := ""
-	if s.Verb == Settle && p.image == nil {
+	if s.Verb == step.Settle && p.image == nil {
 		text = fmt.Sprintf("published %d", p.service.Engine().Published())
 	}
 	w.rec.note("daemon", string(s.Verb), text)
@@ -50,12 +51,12 @@ func (w *World) plan(p *process) error {
 	case w.machine.pristine != nil:
 		return misfit("the store was harmed: from here on it is only read")
 	}
-	p.syncs.set(false)
+	p.syncs.Set(false)
 	p.act(func() { p.inflight = p.service.Engine().Plan() })
 	if p.inflight {
 		w.quiesce() // the log is written until its sync stands at the barrier
 	} else {
-		p.syncs.set(true)
+		p.syncs.Set(true)
 	}
 	if !p.inflight && p.image == nil {
 		w.checkAnswered()
@@ -77,7 +78,7 @@ func (w *World) maintain(p *process, what string, f func() error) error {
 	if p.inflight {
 		w.rec.probe(what + " while a sync is in flight")
 	}
-	p.syncs.set(true)
+	p.syncs.Set(true)
 	p.act(func() {
 		if err := f(); err != nil {
 			w.log(what, "error", err.Error())
@@ -105,7 +106,7 @@ func (w *World) WriterAsked() bool {
 // flight, no commit may be waiting for it (G9).
 func (w *World) checkAnswered() {
 	for _, c := range w.network.handlers {
-		if c.commits() && !c.handler.runnable() && !c.unanswered {
+		if c.commits() && !c.handler.Runnable() && !c.unanswered {
 			c.unanswered = true
 			w.rec.violate("G9", "no-answer", c.op.ID, fmt.Sprintf("call #%d waits for the writer, which has nothing to do: it will never be answered", c.op.ID))
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"statehouse.dev/statehouse/sim"
+	"statehouse.dev/statehouse/sim/fuzz"
 )
 
 func (a *app) shrinkCommand() *cobra.Command {
@@ -47,7 +48,7 @@ func (a *app) shrinkTo(out string, files []string, o runFlags, limit time.Durati
 		}
 		r, seed = x.r.Result, s.Seed
 	} else {
-		r = sim.Generate(seed, sim.Options{Class: sim.Class(o.class)})
+		r = fuzz.Generate(seed, sim.Options{Class: sim.Class(o.class)})
 	}
 	switch {
 	case !r.Failed():
