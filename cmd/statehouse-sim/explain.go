@@ -136,10 +136,10 @@ func (a *app) explainTried(r *sim.Result) {
 	var not []string
 	for _, t := range scenario.TriedBy(r) {
 		if t.Text == "" {
-			not = append(not, t.Promise)
+			not = append(not, t.Guarantee)
 			continue
 		}
-		fmt.Fprintf(a.out, "%-10s%-27s %s\n", label, promise(t.Promise), t.Text)
+		fmt.Fprintf(a.out, "%-10s%-27s %s\n", label, promise(t.Guarantee), t.Text)
 		label = ""
 	}
 	fmt.Fprintf(a.out, "not tried %s\n", none(strings.Join(not, ", ")))

@@ -194,7 +194,7 @@ func (a *app) search(h *history.History, rep *reproduced, o reproFlags) error {
 	}
 	began, progress, collect := a.now(), a.every(time.Second), collector()
 	s := &repro.Search{
-		Script: script, Target: scenario.Breach{Promise: rep.Violation.Promise, Check: rep.Violation.Check}, Try: state.Try,
+		Script: script, Target: scenario.Breach{Guarantee: rep.Violation.Promise, Check: rep.Violation.Check}, Try: state.Try,
 		Now: a.now, Deadline: began.Add(o.limit),
 		Progress: func(tries uint64) {
 			progress(func() string {
@@ -237,7 +237,7 @@ func (a *app) reproduce(rep *reproduced, f *repro.Found, o reproFlags) error {
 	out.Class, out.From = string(f.Result.Class), f.Result.Stats.Steps
 	sh := fuzz.Shrinker{
 		Between: collector(),
-		Seed:    f.Result.Seed, Config: f.Result.Config, Class: f.Result.Class, Breach: scenario.Breach{Promise: f.Violation.Promise, Check: f.Violation.Check},
+		Seed:    f.Result.Seed, Config: f.Result.Config, Class: f.Result.Class, Breach: scenario.Breach{Guarantee: f.Violation.Promise, Check: f.Violation.Check},
 		Deadline: a.now().Add(o.shrinkFor), Now: a.now,
 	}
 	story, err := sh.Shrink(f.Result.Steps)

@@ -250,7 +250,7 @@ func (x *ran) ended() string {
 	case x.wrong != nil:
 		return x.wrong.Error()
 	case x.story.Expect == scenario.ExpectViolation:
-		return "failed as it should: " + x.story.Violation.Promise + " " + x.story.Violation.Check
+		return "failed as it should: " + x.story.Violation.Guarantee + " " + x.story.Violation.Check
 	case x.story.Expect == scenario.ExpectDetected:
 		return "the damage was detected"
 	}

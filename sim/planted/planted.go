@@ -21,16 +21,25 @@ import (
 
 // Bug is one mistake.
 type Bug struct {
-	Name    string
-	About   string // what the mistake is
-	Promise string // the promise that it breaks
-	Edits   []Edit
+	Name      string
+	About     string // what the mistake is
+	Guarantee string // that it breaks
+	Edits     []Edit
 }
 
 // Edit replaces a piece of a file, which must occur exactly once.
 type Edit struct {
 	File     string // from the root of the repository
 	Old, New string
+}
+
+// All lists the bugs, in the order of the guarantees that they break.
+func All() []Bug {
+	var list []Bug
+	for _, some := range [][]Bug{durability(), conflicts(), conditions(), versions(), replay(), outcomes(), storage()} {
+		list = append(list, some...)
+	}
+	return list
 }
 
 // Root is the root of the repository that holds dir: bugs are planted in its

@@ -121,7 +121,7 @@ func TestSearchGoesOn(t *testing.T) {
 			t.Fatalf("%+v", found.Violation)
 		}
 	}
-	whole := &Search{Script: script(), Target: scenario.Breach{Promise: v.Promise, Check: v.Check}}
+	whole := &Search{Script: script(), Target: scenario.Breach{Guarantee: v.Promise, Check: v.Check}}
 	tries(whole, 12)
 	first := &Search{Script: script(), Target: whole.Target}
 	tries(first, 7)

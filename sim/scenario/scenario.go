@@ -44,16 +44,16 @@ const (
 
 // Breach names a broken promise and the check that saw it.
 type Breach struct {
-	Promise string `yaml:"promise"`
-	Check   string `yaml:"check,omitempty"`
+	Guarantee string `yaml:"promise"`
+	Check     string `yaml:"check,omitempty"`
 }
 
 func (b Breach) Matches(v *verdict.Violation) bool {
-	return b.Promise == v.Promise && (b.Check == "" || b.Check == v.Check)
+	return b.Guarantee == v.Promise && (b.Check == "" || b.Check == v.Check)
 }
 
-// promiseName is the name of a promise of docs/GUARANTEES.md.
-var promiseName = regexp.MustCompile(`^G([1-9]|10)$`)
+// guaranteeName is the name of a promise of docs/GUARANTEES.md.
+var guaranteeName = regexp.MustCompile(`^G([1-9]|10)$`)
 
 var scenarioID = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 
@@ -89,8 +89,8 @@ func (s *Scenario) validate() error {
 		return fmt.Errorf("expect: %q, want ok, detected or violation", s.Expect)
 	case (s.Expect == ExpectViolation) != (s.Violation != nil):
 		return fmt.Errorf("violation: say which, if and only if expect is violation")
-	case s.Violation != nil && !promiseName.MatchString(s.Violation.Promise):
-		return fmt.Errorf("violation: %q is no promise, want G1 to G10", s.Violation.Promise)
+	case s.Violation != nil && !guaranteeName.MatchString(s.Violation.Guarantee):
+		return fmt.Errorf("violation: %q is no promise, want G1 to G10", s.Violation.Guarantee)
 	case len(s.Steps) == 0:
 		return fmt.Errorf("steps: there are none")
 	}
@@ -249,7 +249,7 @@ func (s *Scenario) Verdict(r *Run) error {
 				return nil
 			}
 		}
-		return fmt.Errorf("the canary lives: %s %s was to be found, and was not; found: %s", s.Violation.Promise, s.Violation.Check, describe(r.Violations))
+		return fmt.Errorf("the canary lives: %s %s was to be found, and was not; found: %s", s.Violation.Guarantee, s.Violation.Check, describe(r.Violations))
 	case ExpectDetected:
 		if r.Stats.Probes["harm found at start"] == 0 && r.Stats.Probes["harm found by a read"] == 0 {
 			return fmt.Errorf("the damage was not detected")
