@@ -8,8 +8,8 @@ import (
 )
 
 // ErrMisfit says that a step does not fit the world as it is: nothing was done. In a
-// scenario that somebody wrote it is a mistake; in one that is being shrunk it is
-// what becomes of a step that lost those before it.
+// written scenario that is a mistake; in a run that is being shrunk it is what becomes of a
+// step that lost those before it.
 var ErrMisfit = errors.New("the step does not fit")
 
 func misfit(format string, args ...any) error {
@@ -27,7 +27,7 @@ func (w *World) Apply(s step.Step) error {
 		return err
 	}
 	w.rec.trace.fits()
-	w.reap() // first: a process that died in this step answers nobody any more
+	w.reap() // first: a process that died in this step answers no request any more
 	w.runHandlers()
 	if w.process != nil && w.process.image == nil {
 		w.process.clean()
@@ -79,7 +79,7 @@ func (w *World) carryThrough(c *Call) {
 			continue
 		}
 		if c.watches() {
-			return // it goes on until somebody ends it
+			return // it goes on until a step ends it
 		}
 		if w.Apply(step.Step{Verb: w.writerNext()}) != nil {
 			return

@@ -7,8 +7,8 @@ import (
 	"statehouse.dev/statehouse/sim/simdisk"
 )
 
-// This file is about what Pebble does on goroutines of its own. A process has two barriers,
-// behind which it happens when the world says so, neither before nor by chance.
+// This file is about what Pebble does on goroutines of its own. A process has two barriers
+// that hold it back until the world says that it happens: neither before nor by chance.
 //
 // One holds the syncs of the log while a step is in flight. What is to be synced has been
 // written by then, so a crash in between finds it unsynced.

@@ -137,8 +137,8 @@ func (w *World) learn(c *Call) {
 	}
 }
 
-// deliverCopy hands a duplicate of a request to the daemon. Nobody waits for
-// its answer.
+// deliverCopy hands a duplicate of a request to the daemon. No client waits
+// for its answer.
 func (w *World) deliverCopy(c *Call) {
 	c.copies--
 	if w.process == nil || c.gen != 0 && c.gen != w.process.generation {
@@ -204,7 +204,7 @@ func (w *World) receive(c *Call, raw []byte) {
 	w.rec.say("%s", step.BatchTold(c.op, &c.op.Batches[len(c.op.Batches)-1]))
 }
 
-// finish tells a client how its call ended, and the history with it.
+// finish ends a call for its client and in the history.
 func (w *World) finish(c *Call, resp []byte, err error) {
 	if c.done {
 		return

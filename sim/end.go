@@ -15,7 +15,7 @@ import (
 )
 
 // Finish heals the world, ends what is under way, cuts the power one last time,
-// and judges what everybody was told against what is left.
+// and judges what clients were told against what is left.
 func (w *World) Finish() *Result {
 	w.finale()
 	r := &Result{
@@ -59,14 +59,14 @@ func (w *World) finale() {
 	}
 	switch {
 	case w.process == nil:
-	case w.config.Unsynced: // of a loss of power it promises less
+	case w.config.Unsynced: // it guarantees nothing after a loss of power
 		_ = w.Apply(step.Step{Verb: step.Kill})
 	default:
 		_ = w.Apply(step.Step{Verb: step.Crash, Crash: simdisk.CrashOptions{Mode: simdisk.DropAll}})
 	}
 	_ = w.Apply(step.Step{Verb: step.Start})
 	if w.process == nil {
-		if w.starts.lost == 0 { // else the damage was found, as it must be
+		if w.starts.lost == 0 { // else the corruption was found, as it must be
 			w.rec.violate("G9", "does-not-start", 0, "every fault is healed, yet the daemon does not start: "+w.starts.why)
 		}
 		return
@@ -185,13 +185,13 @@ func (w *World) auditNamespace(ns string, ask func(history.Kind, history.Input) 
 			ask(history.KeyHistory, history.Input{Namespace: ns, Agent: a.Agent, Key: keys[0]})
 		}
 	}
-	// What each commit that anybody asked for has become.
+	// What each commit has become whose client does not know.
 	for _, name := range w.askedFor(ns) {
 		ask(history.GetTxn, history.Input{TxnID: name})
 	}
 }
 
-// askedFor lists the transactions that somebody tried to commit in a namespace.
+// askedFor lists the transactions of a namespace whose commit has an unknown outcome.
 func (w *World) askedFor(ns string) []string {
 	var list []string
 	for _, c := range w.network.order {
@@ -214,6 +214,6 @@ func (w *World) verify() {
 		Halt: func(err error) { w.rec.violate("G7", "verify", 0, "verify halted: "+err.Error()) },
 	}
 	if _, err := engine.Verify(env, dataDir, nil); err != nil {
-		w.rec.violate("G8", "verify", 0, "verify finds the store damaged, and nobody harmed it: "+step.FirstLine(strings.TrimSpace(err.Error())))
+		w.rec.violate("G8", "verify", 0, "verify finds the store corrupt, and nothing corrupted it: "+step.FirstLine(strings.TrimSpace(err.Error())))
 	}
 }

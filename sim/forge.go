@@ -8,12 +8,12 @@ import (
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
 
-// forge answers a call in the daemon's name, without the daemon: a get with what
+// forgeReply answers a call in the daemon's name, without the daemon: a get with what
 // an earlier get of the same was answered (a stale replica), a replay with what an
 // earlier replay of the same agent showed, whatever part of the log that was (one
 // with holes), a transact with an acknowledgement (one that lost its write). Canaries
-// are made of it: stories that must fail, or the judge is asleep.
-func (w *World) forge(c *Call) error {
+// are made of it: scenarios that must fail, or the judge is asleep.
+func (w *World) forgeReply(c *Call) error {
 	if c.arrived {
 		return misfit("the request has arrived already")
 	}

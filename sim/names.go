@@ -11,7 +11,7 @@ import (
 )
 
 // names pairs the names of transactions in a world (t1, t2, …) with their ids on
-// the wire, which depend on clocks and randomness: a story that lost half of its
+// the wire, which depend on clocks and randomness: a run that lost half of its
 // steps still means the same transactions.
 type names struct {
 	wire  map[string]string // by name
@@ -25,7 +25,7 @@ func (n *names) pair(name, wire string) {
 	n.wire[name], n.name[wire] = wire, name
 }
 
-// fromWire is the name of an id; one that nobody has named stays as it is.
+// fromWire is the name of an id; one without a name stays as it is.
 func (n *names) fromWire(id string) string {
 	if name, ok := n.name[id]; ok {
 		return name
@@ -67,7 +67,7 @@ func (w *World) toWire(kind history.Kind, in history.Input) (wire history.Input,
 		id, known := w.names.wire[in.TxnID]
 		if !known {
 			if kind != history.Transact && kind != history.GetTxn {
-				return wire, "", fmt.Errorf("transaction %s was not begun, or nobody learned its id", in.TxnID)
+				return wire, "", fmt.Errorf("transaction %s was not begun, or no client learned its id", in.TxnID)
 			}
 			id = txnID(in.TxnID, w.Now())
 			w.names.pair(in.TxnID, id)

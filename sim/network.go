@@ -108,7 +108,7 @@ func (w *World) doNetwork(s *step.Step) error {
 	case step.Timeout:
 		w.lost(c, errLate, "client gave up")
 	case step.Forge:
-		return w.forge(c)
+		return w.forgeReply(c)
 	}
 	return nil
 }

@@ -72,7 +72,7 @@ func (p *process) die(image *simdisk.Disk, how string) { p.image, p.how = image,
 
 // halt is the engine's Env.Halt. As in production the process ends here: what
 // it had written stays with the operating system, and whoever called is not
-// heard of again. Pebble may be left with a lock held, so nobody closes it.
+// heard of again. Pebble may be left with a lock held, so it is not closed.
 func (p *process) halt(reason error) {
 	if p.image == nil && !p.w.machine.disk.Dead() {
 		p.die(p.w.machine.disk.Kill(), "halt: "+reason.Error())

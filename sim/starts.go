@@ -27,7 +27,7 @@ func (w *World) doProcess(s *step.Step) error {
 		return nil
 	}
 	if (s.Verb == step.Start) == (w.process != nil) {
-		return misfit("the daemon runs, or runs not, already")
+		return misfit("the daemon runs already, or does not run")
 	}
 	switch s.Verb {
 	case step.Start:
@@ -69,7 +69,7 @@ func (w *World) start() {
 		w.rec.stats.Refusals++
 		w.starts.refused++
 		if !faulty && w.machine.capacity == 0 && w.starts.lost == 0 && w.machine.pristine == nil {
-			w.rec.violate("G1", "does-not-start", 0, "no fault struck and nobody harmed the store, yet it does not open: "+w.starts.why)
+			w.rec.violate("G1", "does-not-start", 0, "no fault struck and no file was corrupted, yet the store does not open: "+w.starts.why)
 		}
 		switch {
 		case w.machine.pristine != nil:
@@ -118,13 +118,13 @@ func (w *World) stop() {
 }
 
 // reap buries a daemon that has died: its requests end without an answer, its
-// store is closed where nobody sees it, and the disk is what it left.
+// store is closed without effect, and the disk is what it left.
 func (w *World) reap() {
 	p := w.process
 	if p == nil || p.image == nil {
 		return
 	}
-	p.syncs.Set(true) // what waits there goes on, on a disk that nobody sees any more
+	p.syncs.Set(true) // what waits there goes on, on a disk that is out of use
 	p.removals.Set(true)
 	w.rec.note("daemon", "died", p.how)
 	w.rec.stats.died(p.how)

@@ -99,7 +99,7 @@ func (w *World) Violate(guarantee, check, sentence string) {
 	w.rec.violate(guarantee, check, 0, sentence)
 }
 
-// log is the daemon's log. A panic that an interceptor caught ends there.
+// log is the daemon's log. A panic that an interceptor caught shows up there.
 func (w *World) log(event string, attrs ...any) {
 	if w.process != nil && w.process.image != nil {
 		return // the last words of a process that is dead
@@ -136,7 +136,7 @@ func (w *World) stall() {
 	w.clock.elapsed += stallTime
 }
 
-// jump sets the wall clock, as somebody may do at any time.
+// jump sets the wall clock, as can happen to a machine at any time.
 func (w *World) jump(by time.Duration) {
 	w.clock.jumped += by
 	w.rec.note("clock", "jump", by.String())

@@ -49,7 +49,7 @@ func (w *World) plan(p *process) error {
 	case p.inflight:
 		return misfit("a step is in flight")
 	case w.machine.pristine != nil:
-		return misfit("the store was harmed: from here on it is only read")
+		return misfit("a file is corrupt: from here on the store is only read")
 	}
 	p.syncs.Set(false)
 	p.act(func() { p.inflight = p.service.Engine().Plan() })

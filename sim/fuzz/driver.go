@@ -1,3 +1,14 @@
+// Package fuzz makes runs up from a seed, and makes small ones of those that fail.
+//
+// A seed first draws a Swarm: how many clients there are and what they do, how the daemon is
+// configured, how likely everything is, and what is left out altogether. A Driver then draws
+// step after step, from streams of randomness that follow from the seed: one for who moves
+// next, one for the nemesis, which decides what goes wrong and when. What it draws becomes
+// steps, and a world sees nothing else: so the steps of a run, applied again, are the run.
+//
+// Generate makes up a run and judges it. A Shrinker takes the steps of a failing one and
+// leaves out what it can. Points and CrashAt sweep a scenario: they cut the power inside
+// every operation of the disk, one run each.
 package fuzz
 
 import (
@@ -156,7 +167,7 @@ func (d *Driver) draw(list []choice) {
 	list[len(list)-1].do()
 }
 
-// passTime goes to the next moment at which somebody wakes.
+// passTime goes to the next moment at which a program wakes.
 func (d *Driver) passTime() {
 	pause := d.w.UntilWake(100 * time.Millisecond)
 	d.step(step.Step{Verb: step.Advance, Duration: max(pause-sim.StepTime, 0)})

@@ -1,3 +1,13 @@
+// Package repro does captured histories again in a simulated world.
+//
+// Reexecute does the commits of a history again, one after the other in their order and
+// without faults, with the reads between them: a build that answers otherwise than the
+// daemon that was captured diverges, and where is said.
+//
+// When a captured history breaks a guarantee, Search looks for a run that breaks it, too. A
+// Script is what the clients of the capture asked; Reenact lets clients ask a piece of it,
+// with a schedule and faults that are drawn as in package fuzz. What is found is a run like
+// any other, which can be shrunk and kept as a scenario.
 package repro
 
 import (

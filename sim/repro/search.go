@@ -9,7 +9,7 @@ import (
 	"statehouse.dev/statehouse/sim/scenario"
 )
 
-// Search looks for a run that breaks the same promise as a captured history does,
+// Search looks for a run that breaks the same guarantee as a captured history does,
 // one try after the other, each of which follows from its number alone.
 type Search struct {
 	Script *Script
@@ -30,11 +30,11 @@ type Found struct {
 	Result    *sim.Result
 	Violation verdict.Violation // the one that was looked for, or the nearest
 	Try       uint64
-	Exact     bool // the same check of the same promise
+	Exact     bool // the same check of the same guarantee
 	Captured  bool // clients did what they did in the capture; else what the simulator's do
 }
 
-// own tells whether a try is one of the simulator's own workloads: one in five,
+// own reports whether a try is one of the simulator's own workloads: one in five,
 // since what was captured may lead up to the bug only by way of what was not.
 func own(try uint64) bool { return try%5 == 4 }
 

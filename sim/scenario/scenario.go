@@ -1,3 +1,17 @@
+// Package scenario reads, runs and judges scenarios: runs in files, one a file, as people
+// write them and as shrinking leaves them. scenarios/README.md is their grammar.
+//
+// A scenario lists steps (package sim/step) and says how its run ends: every guarantee is
+// kept, or corruption is detected, or a guarantee is broken. The last is a canary, which
+// shows that the judges are awake. Besides, a call may say what its client is told ("=> ts=1"),
+// and the scenario what its run has to come by ("must").
+//
+// Run holds a run to more than the guarantees, since a scenario that does not do what it
+// says shows nothing: a step that does not fit ends it, and that is a violation, as is a
+// fault that never strikes or an answer other than the expected. Such violations name
+// Guarantee where others name G1 to G10.
+//
+// Of makes a scenario of any run. Happenings and TriedBy say in words what came of one.
 package scenario
 
 import (
@@ -15,7 +29,7 @@ import (
 	"statehouse.dev/statehouse/sim/step"
 )
 
-// Scenario is a story in a file: steps written by a person, or left of a run when it was
+// Scenario is a run in a file: steps written by a person, or left of a run when it was
 // shrunk. Nothing in it is random; scenarios/README.md is its grammar.
 type Scenario struct {
 	ID     string    `yaml:"scenario"`
@@ -25,24 +39,24 @@ type Scenario struct {
 	Expect Expect    `yaml:"expect"`
 	// Violation that must be found, when Expect is violation.
 	Violation *Breach `yaml:"violation,omitempty"`
-	// Must lists probes that the story has to come by: what it is about.
+	// Must lists probes that the run has to come by: what it is about.
 	Must   []string    `yaml:"must,omitempty"`
 	Seed   uint64      `yaml:"seed,omitempty"` // of ids and of what a disk draws
 	Config sim.Config  `yaml:"config,omitempty"`
 	Steps  []step.Step `yaml:"steps"`
 }
 
-// Expect says how a story ends.
+// Expect says how a run ends.
 type Expect string
 
 // The ends.
 const (
-	ExpectOK        Expect = "ok"        // every promise is kept
-	ExpectDetected  Expect = "detected"  // the daemon refuses a store that was harmed
-	ExpectViolation Expect = "violation" // a promise is broken: a canary
+	ExpectOK        Expect = "ok"        // every guarantee is kept
+	ExpectDetected  Expect = "detected"  // the daemon refuses a store with a corrupt file
+	ExpectViolation Expect = "violation" // a guarantee is broken: a canary
 )
 
-// Breach names a broken promise and the check that saw it.
+// Breach names a broken guarantee and the check that saw it.
 type Breach struct {
 	Guarantee string `yaml:"promise"`
 	Check     string `yaml:"check,omitempty"`
@@ -52,12 +66,12 @@ func (b Breach) Matches(v *verdict.Violation) bool {
 	return b.Guarantee == v.Promise && (b.Check == "" || b.Check == v.Check)
 }
 
-// guaranteeName is the name of a promise of docs/GUARANTEES.md.
+// guaranteeName is the name of a guarantee of docs/GUARANTEES.md.
 var guaranteeName = regexp.MustCompile(`^G([1-9]|10)$`)
 
 var scenarioID = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 
-// ReadScenario reads a story. A field that it does not know is an error.
+// Read reads a scenario. A field that it does not know is an error.
 func Read(r io.Reader) (*Scenario, error) {
 	var s Scenario
 	d := yaml.NewDecoder(r)
@@ -90,7 +104,7 @@ func (s *Scenario) validate() error {
 	case (s.Expect == ExpectViolation) != (s.Violation != nil):
 		return fmt.Errorf("violation: say which, if and only if expect is violation")
 	case s.Violation != nil && !guaranteeName.MatchString(s.Violation.Guarantee):
-		return fmt.Errorf("violation: %q is no promise, want G1 to G10", s.Violation.Guarantee)
+		return fmt.Errorf("violation: %q is no guarantee, want G1 to G10", s.Violation.Guarantee)
 	case len(s.Steps) == 0:
 		return fmt.Errorf("steps: there are none")
 	}
@@ -114,7 +128,7 @@ func (s *Scenario) number() {
 	}
 }
 
-// Write writes a story.
+// Write writes a scenario.
 func (s *Scenario) Write(w io.Writer) error {
 	var b bytes.Buffer
 	enc := yaml.NewEncoder(&b)
@@ -252,7 +266,7 @@ func (s *Scenario) Verdict(r *Run) error {
 		return fmt.Errorf("the canary lives: %s %s was to be found, and was not; found: %s", s.Violation.Guarantee, s.Violation.Check, describe(r.Violations))
 	case ExpectDetected:
 		if r.Stats.Probes["harm found at start"] == 0 && r.Stats.Probes["harm found by a read"] == 0 {
-			return fmt.Errorf("the damage was not detected")
+			return fmt.Errorf("the corruption was not detected")
 		}
 	}
 	return nil
@@ -265,7 +279,7 @@ func describe(list []verdict.Violation) string {
 	v := &list[0]
 	text := fmt.Sprintf("%s is broken (%s): %s", v.Promise, v.Check, v.Sentence)
 	if v.Promise == Guarantee {
-		text = fmt.Sprintf("the story does not go as it says (%s): %s", v.Check, v.Sentence)
+		text = fmt.Sprintf("the scenario does not go as it says (%s): %s", v.Check, v.Sentence)
 	}
 	if len(list) > 1 {
 		text += fmt.Sprintf(" (and %d more)", len(list)-1)

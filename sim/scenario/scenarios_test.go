@@ -184,7 +184,7 @@ func TestScenarioErrors(t *testing.T) {
 		"c1 transact t put a/k {n:1}":       "is not JSON",
 		"c1 transact t if a/k":              "has no @version",
 		"c1 begin t timeout=long":           `"long" is not a duration`,
-		"c1 get a/k => maybe":               `nobody answers "maybe"`,
+		"c1 get a/k => maybe":               `no client is told "maybe"`,
 		"c1 get a/k => colour=red":          `no answer has a part "colour"`,
 		"c1 get a/k => {n:1}":               "is not JSON",
 		"c1 get a/k => ok ok":               `"ok" is too much`,

@@ -7,14 +7,14 @@ import (
 	"statehouse.dev/statehouse/sim"
 )
 
-// Tried says what of a run put a promise to the test; Text is empty when nothing did,
-// and then that the promise was kept says nothing.
+// Tried says what of a run put a guarantee to the test. Text is empty when nothing did;
+// that the guarantee was kept then says nothing.
 type Tried struct {
 	Guarantee string
 	Text      string
 }
 
-// tally counts what a history has that promises are tried by.
+// tally counts what a history has that guarantees are tried by.
 type tally struct {
 	acked, reads, streams, refused, asOf, conditional int
 	several, agents, spaces                           int // commits of several operations; agents and namespaces
@@ -75,14 +75,14 @@ func tallyOf(h *history.History) (t tally) {
 	return t
 }
 
-// Tried lists, promise by promise, what of the run put it to the test.
+// TriedBy lists, guarantee by guarantee, what of the run put it to the test.
 func TriedBy(r *sim.Result) []Tried {
 	t, probes := tallyOf(r.History), r.Stats.Probes
 	deaths := 0
 	for _, n := range r.Stats.Deaths { // a sum
 		deaths += n
 	}
-	harm := probes["harm found at start"] + probes["harm found by a read"] + probes["wrong read found at start"] + probes["started in spite of harm"]
+	corruption := probes["harm found at start"] + probes["harm found by a read"] + probes["wrong read found at start"] + probes["started in spite of harm"]
 	inFlight := probes["request while a sync is in flight"]
 	text := func(tried bool, format string, args ...any) string {
 		if !tried {
@@ -99,7 +99,7 @@ func TriedBy(r *sim.Result) []Tried {
 		{"G5", text(len(r.History.Log) > 0, "commits in the log, which every answer agrees with: %d; replays and watches: %d", len(r.History.Log), t.streams)},
 		{"G6", text(t.again > 0, "transactions sent again, or asked after: %d", t.again)},
 		{"G7", text(r.Stats.Deaths["halt"] > 0, "halts of the daemon: %d", r.Stats.Deaths["halt"])},
-		{"G8", text(harm > 0, "times that harm was met: %d", harm)},
+		{"G8", text(corruption > 0, "times that corruption was met: %d", corruption)},
 		{"G9", text(len(r.History.Operations) > 0, "requests none of which waited for nothing: %d", len(r.History.Operations))},
 		{"G10", text(t.agents > 1, "agents: %d, namespaces: %d", t.agents, t.spaces)},
 	}

@@ -1,4 +1,4 @@
-// Package sched says who runs in a simulated world, so that the same seed gives the same run.
+// Package sched decides who runs in a simulated world, so that the same seed gives the same run.
 //
 // Clients and the handlers of requests are coroutines, tasks: one runs at a time, until it
 // parks or ends. Pebble has goroutines of its own, which cannot be made coroutines. They

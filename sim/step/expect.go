@@ -127,7 +127,7 @@ func checkAnswer(kind history.Kind, expected string) error {
 	case isForm && answerForms[form] == nil:
 		return fmt.Errorf("no answer has a part %q, want one of %v", form, AnswerForms())
 	case !isForm && !answerWords[expected]:
-		return fmt.Errorf("nobody answers %q", expected)
+		return fmt.Errorf("no client is told %q", expected)
 	case !isForm:
 		return nil
 	}

@@ -1,3 +1,14 @@
+// Package step is the notation of simulated runs: a step as a value, its line of text, and
+// the text of what a client was told. It does nothing; package sim carries steps out.
+//
+// A step is printed by String and read by Parse, and reading what was printed gives the same
+// step. A call is a line of its own kind, with the client in front:
+//
+//	c1 #7 transact t3 put alice/plan {"n":1} expect=0 if alice/lock@2 & => ts=1
+//
+// scenarios/README.md is the grammar of all of it. Parse refuses what could never happen: a
+// fault that no store would meet (possible.go), an answer that no call of that kind is given
+// (expect.go). A scenario with one of these would pass for ever and show nothing.
 package step
 
 import (
@@ -28,7 +39,7 @@ const (
 	Reply   Verb = "reply"   // an answer, or the next message of a stream, reaches its client
 	Lose    Verb = "lose"    // an answer is lost, or a stream cut
 	Timeout Verb = "timeout" // a client gives up waiting; what it sent goes on
-	Forge   Verb = "forge"   // somebody answers in the daemon's name: for canaries
+	Forge   Verb = "forge"   // a reply is forged in the daemon's name: for canaries
 
 	Plan    Verb = "plan"    // the writer takes what waits and writes it
 	Settle  Verb = "settle"  // the writer syncs, publishes and answers
@@ -42,7 +53,7 @@ const (
 	Crash Verb = "crash" // the machine loses power
 
 	Advance Verb = "advance" // time passes
-	Jump    Verb = "jump"    // somebody sets the wall clock
+	Jump    Verb = "jump"    // the wall clock is set
 
 	Fault    Verb = "fault"    // arms a fault of the disk
 	Heal     Verb = "heal"     // disarms all
@@ -73,7 +84,7 @@ type Step struct {
 	Fault    simdisk.Fault
 	Maybe    bool    // of a fault: it need not strike
 	Bytes    int64   // of a capacity or room
-	File     string  // class of the file that is damaged
+	File     string  // class of the file that is corrupted
 	Nth      int     // among those of its class, by name, from 1
 	Where    float64 // in the file, 0 to 1
 	Bit      int     // 0 to 7
@@ -187,7 +198,7 @@ func parseStep(text string) (s Step, err error) {
 		if err := s.setOptions(rest[1:]); err != nil {
 			return s, err
 		}
-		return s, s.checkDamage()
+		return s, s.checkCorruption()
 	}
 	return parseCall(words)
 }
@@ -243,9 +254,9 @@ func (s *Step) setOptions(words []string) error {
 			err = checkMode(s.Crash.Mode)
 		case key == "seed" && (s.Verb == Crash || s.Verb == Fault):
 			s.Crash.Seed, err = strconv.ParseUint(value, 10, 64)
-		case key == "nth" && s.damages():
+		case key == "nth" && s.corrupts():
 			s.Nth, err = strconv.Atoi(value)
-		case key == "where" && s.damages():
+		case key == "where" && s.corrupts():
 			s.Where, err = strconv.ParseFloat(value, 64)
 		case key == "bit" && s.Verb == Rot:
 			s.Bit, err = strconv.Atoi(value)
@@ -259,11 +270,11 @@ func (s *Step) setOptions(words []string) error {
 	return nil
 }
 
-// checkDamage reports what no file could be harmed by.
-func (s *Step) checkDamage() error {
+// checkCorruption reports why no file could be corrupted so.
+func (s *Step) checkCorruption() error {
 	switch {
 	case !slices.Contains(simdisk.Classes(), simdisk.Class(s.File)) || simdisk.Class(s.File) == simdisk.ClassDir:
-		return fmt.Errorf("%q is no class of files that can be harmed, want one of %v", s.File, simdisk.Classes())
+		return fmt.Errorf("%q is no class of files that can be corrupted, want one of %v", s.File, simdisk.Classes())
 	case s.Nth < 1:
 		return fmt.Errorf("nth=%d, counted from 1", s.Nth)
 	case !(s.Where >= 0 && s.Where <= 1):
@@ -274,7 +285,7 @@ func (s *Step) checkDamage() error {
 	return nil
 }
 
-func (s *Step) damages() bool { return s.Verb == Rot || s.Verb == Truncate || s.Verb == Remove }
+func (s *Step) corrupts() bool { return s.Verb == Rot || s.Verb == Truncate || s.Verb == Remove }
 
 func checkMode(m simdisk.CrashMode) error {
 	for _, known := range simdisk.CrashModes() {
