@@ -134,7 +134,7 @@ func (w *World) corrupt(s *step.Step) error {
 	var err error
 	switch s.Verb {
 	case step.Rot:
-		err = m.disk.Damage(f.Path, offset, s.Bit)
+		err = m.disk.FlipBit(f.Path, offset, s.Bit)
 	case step.Truncate:
 		err = m.disk.Truncate(f.Path, offset)
 	case step.Remove:

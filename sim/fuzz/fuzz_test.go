@@ -14,8 +14,8 @@ import (
 // seeds that a test of everyday goes through.
 const seeds = 40
 
-// TestPromises makes up runs and judges them.
-func TestPromises(t *testing.T) {
+// TestGuarantees makes up runs and judges them.
+func TestGuarantees(t *testing.T) {
 	simtest.Single(t)
 	vacuous := 0
 	for seed := range uint64(seeds) {

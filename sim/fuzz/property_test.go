@@ -44,7 +44,7 @@ func (p *property) check(t *testing.T) {
 		r := p.run(t)
 		tried, err := p.holds(r)
 		if err != nil || r.Failed() {
-			t.Fatalf("%v, %s\nagain: statehouse-sim run -v %s", err, violated(r), keepStory(t, r, p.name))
+			t.Fatalf("%v, %s\nagain: statehouse-sim run -v %s", err, violated(r), keepScenario(t, r, p.name))
 		}
 		e.add(len(r.History.Log), tried)
 	})
@@ -133,9 +133,9 @@ func (p *property) event(t *rapid.T) string {
 	return rapid.SampledFrom([]string{"start", "crash mode=torn", "reply c2", "settle"}).Draw(t, "odd")
 }
 
-// keepStory writes a failing run where "statehouse-sim run" finds it. Rapid fails
+// keepScenario writes a failing run where "statehouse-sim run" finds it. Rapid fails
 // last with the smallest run that it has found.
-func keepStory(t *rapid.T, r *sim.Result, name string) string {
+func keepScenario(t *rapid.T, r *sim.Result, name string) string {
 	dir := filepath.Join("..", "..", "sim-failures")
 	path := filepath.Join(dir, name+".yaml")
 	if err := os.MkdirAll(dir, 0o755); err != nil {

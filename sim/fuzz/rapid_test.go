@@ -128,7 +128,7 @@ var propertyOf = map[string]string{
 }
 
 // TestPropertiesCatchBugs runs the properties on code with a bug in it, as
-// docs/SIMULATION.md says to. Each costs a build: see TestStoriesCatchBugs.
+// docs/SIMULATION.md says to. Each costs a build: see TestScenariosCatchBugs.
 func TestPropertiesCatchBugs(t *testing.T) {
 	if os.Getenv("STATEHOUSE_SWEEP") != "full" {
 		t.Skip("it takes minutes; STATEHOUSE_SWEEP=full runs it")

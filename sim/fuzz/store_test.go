@@ -14,7 +14,7 @@ import (
 )
 
 // TestStoreOps holds the table of what a store does on its files to what it is seen to do
-// in the stories and in some runs: a fault that could strike must not be refused, and one
+// in the scenarios and in some runs: a fault that could strike must not be refused, and one
 // that never can must be.
 func TestStoreOps(t *testing.T) {
 	simtest.Single(t)
@@ -72,7 +72,7 @@ func TestStoreOps(t *testing.T) {
 	}
 }
 
-// TestFaultsOfSeedsCanStrike: what the nemesis arms is nothing that a story may not.
+// TestFaultsOfSeedsCanStrike: what the nemesis arms is nothing that a scenario may not.
 func TestFaultsOfSeedsCanStrike(t *testing.T) {
 	var all []string
 	for _, class := range sim.Classes() {

@@ -99,7 +99,7 @@ func diverges(t *testing.T, h *history.History, ts uint64, op int) {
 }
 
 // TestSearchGoesOn: a try follows from its number alone, so that a search which was
-// stopped and one which was not do the same, and a promise that holds is not broken.
+// stopped and one which was not do the same, and a guarantee that holds is not broken.
 func TestSearchGoesOn(t *testing.T) {
 	simtest.Single(t)
 	h := captured(t, 3)

@@ -120,11 +120,11 @@ func (s *schema) checkText(at, v string, root *schema) error {
 	return fmt.Errorf("%s is %q, which is nothing", at, v)
 }
 
-// TestSchemaTakesStories: editors that know the schema find every story right, and are
+// TestSchemaTakesScenarios: editors that know the schema find every scenario right, and are
 // told where it is in the first line.
-func TestSchemaTakesStories(t *testing.T) {
+func TestSchemaTakesScenarios(t *testing.T) {
 	s := readSchema(t)
-	for name := range stories(t) { // order cannot matter
+	for name := range scenarios(t) { // order cannot matter
 		text, err := os.ReadFile(filepath.Join(scenarioDir, name+".yaml"))
 		if err != nil {
 			t.Fatal(err)

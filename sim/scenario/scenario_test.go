@@ -7,14 +7,14 @@ import (
 	"statehouse.dev/statehouse/sim/simtest"
 )
 
-// TestFaultNeverStrikes: a story whose fault did not strike fails and says so, unless the
+// TestFaultNeverStrikes: a scenario whose fault did not strike fails and says so, unless the
 // fault is marked. Faults that are alike are told apart, and one on a disk that is gone
 // does not strike the next.
 func TestFaultNeverStrikes(t *testing.T) {
 	simtest.Single(t)
 	for name, c := range map[string]struct { // order cannot matter
 		steps string
-		step  string // of the fault that did not strike; empty: the story passes
+		step  string // of the fault that did not strike; empty: the scenario passes
 	}{
 		"too late":          {"[start, fault sync-error file=wal nth=99, 'c transact t put a/k {} => ts=1']", "step 2 "},
 		"marked":            {"[start, fault sync-error file=wal nth=99 maybe, 'c transact t put a/k {} => ts=1']", ""},
@@ -39,7 +39,7 @@ func TestFaultNeverStrikes(t *testing.T) {
 	}
 }
 
-// TestScenarioIsStrict: what a story must not say.
+// TestScenarioIsStrict: what a scenario must not say.
 func TestScenarioIsStrict(t *testing.T) {
 	good := "scenario: a\ntitle: b\nclass: recoverable\nexpect: ok\nsteps: [start]\n"
 	if _, err := Read(strings.NewReader(good)); err != nil {

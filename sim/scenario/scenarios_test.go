@@ -16,8 +16,8 @@ import (
 
 const scenarioDir = "../../scenarios"
 
-// stories reads every story of the repository, by the name of its file.
-func stories(t *testing.T) map[string]*Scenario {
+// scenarios reads every scenario of the repository, by the name of its file.
+func scenarios(t *testing.T) map[string]*Scenario {
 	t.Helper()
 	files, err := filepath.Glob(scenarioDir + "/*.yaml")
 	if err != nil {
@@ -40,14 +40,14 @@ func stories(t *testing.T) map[string]*Scenario {
 	return all
 }
 
-// TestScenarios runs every story twice: it ends as it says, and the same both times.
-// Every fault that a story arms has to strike, or the story tells something else than
+// TestScenarios runs every scenario twice: it ends as it says, and the same both times.
+// Every fault that a scenario arms has to strike, or the scenario tells something else than
 // what happens.
 func TestScenarios(t *testing.T) {
 	simtest.Single(t)
-	all := stories(t)
+	all := scenarios(t)
 	if len(all) < 25 {
-		t.Errorf("there are %d stories", len(all))
+		t.Errorf("there are %d scenarios", len(all))
 	}
 	canaries := 0
 	for name, s := range all { // each on its own: order cannot matter
@@ -119,7 +119,7 @@ func TestCanaryMustDie(t *testing.T) {
 			t.Fatal(err)
 		}
 		if strings.Count(string(text), c.was) != 1 {
-			t.Fatalf("%s: %q is not in the story once", name, c.was)
+			t.Fatalf("%s: %q is not in the scenario once", name, c.was)
 		}
 		s, err := Read(strings.NewReader(strings.Replace(string(text), c.was, c.is, 1)))
 		if err != nil {
@@ -131,7 +131,7 @@ func TestCanaryMustDie(t *testing.T) {
 	}
 }
 
-// TestVerdict: a story that ends otherwise than it says fails, and says why.
+// TestVerdict: a scenario that ends otherwise than it says fails, and says why.
 func TestVerdict(t *testing.T) {
 	simtest.Single(t)
 	for name, c := range map[string]struct{ expect, must, steps, want string }{ // order cannot matter
@@ -155,7 +155,7 @@ func TestVerdict(t *testing.T) {
 	}
 }
 
-// TestScenarioErrors: what is wrong in a story is said with its line or its field.
+// TestScenarioErrors: what is wrong in a scenario is said with its line or its field.
 func TestScenarioErrors(t *testing.T) {
 	const good = "scenario: a\ntitle: b\nclass: recoverable\nexpect: ok\nsteps:\n  - start\n  - STEP\n"
 	for step, want := range map[string]string{ // order cannot matter
@@ -216,7 +216,7 @@ func TestScenarioErrors(t *testing.T) {
 	}
 }
 
-// caughtBy says for every planted bug which story has to fail with it.
+// caughtBy says for every planted bug which scenario has to fail with it.
 var caughtBy = map[string]string{
 	"ack-before-sync":               "crash-after-answer",
 	"ack-at-plan":                   "crash-between-write-and-sync",
@@ -274,14 +274,14 @@ var caughtBy = map[string]string{
 	"answer-lost-in-batch":          "many-in-one-step",
 }
 
-// A story that cannot fail proves nothing: with a bug planted in the code, the story
+// A scenario that cannot fail proves nothing: with a bug planted in the code, the scenario
 // that is about it fails. Each costs a build, so it is for where there is time
 // (STATEHOUSE_SWEEP=full); STATEHOUSE_BUGS names which.
-func TestStoriesCatchBugs(t *testing.T) {
-	all := stories(t)
+func TestScenariosCatchBugs(t *testing.T) {
+	all := scenarios(t)
 	for _, bug := range planted.All() {
 		if all[caughtBy[bug.Name]] == nil {
-			t.Errorf("no story is said to catch %s: %s", bug.Name, bug.About)
+			t.Errorf("no scenario is said to catch %s: %s", bug.Name, bug.About)
 		}
 	}
 	if os.Getenv("STATEHOUSE_SWEEP") != "full" {
@@ -302,10 +302,10 @@ func TestStoriesCatchBugs(t *testing.T) {
 			if err := bug.Build(t.Context(), root, "./cmd/statehouse-sim", dir, program); err != nil {
 				t.Fatal(err)
 			}
-			story := caughtBy[bug.Name]
-			out, err := exec.CommandContext(t.Context(), program, "run", filepath.Join(root, "scenarios", story+".yaml")).CombinedOutput()
-			if err == nil || !strings.HasPrefix(string(out), "FAIL  "+story) {
-				t.Errorf("%s: the story ends well:\n%s", bug.About, out)
+			scenario := caughtBy[bug.Name]
+			out, err := exec.CommandContext(t.Context(), program, "run", filepath.Join(root, "scenarios", scenario+".yaml")).CombinedOutput()
+			if err == nil || !strings.HasPrefix(string(out), "FAIL  "+scenario) {
+				t.Errorf("%s: the scenario ends well:\n%s", bug.About, out)
 			}
 			t.Logf("%.300s", out)
 		})

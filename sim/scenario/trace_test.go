@@ -9,7 +9,7 @@ import (
 	"statehouse.dev/statehouse/sim/simtest"
 )
 
-// TestStepsNotRun: of a story that does not fit it is said how far it came. What was not
+// TestStepsNotRun: of a scenario that does not fit it is said how far it came. What was not
 // run is not judged, and no request of the observer's is taken for one of its calls.
 func TestStepsNotRun(t *testing.T) {
 	simtest.Single(t)

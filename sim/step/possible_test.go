@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestFaultRefused: a fault that could never strike, and a harm that no file could come
+// TestFaultRefused: a fault that could never strike, and a corruption that no file could come
 // to, are refused with a list of what there is.
 func TestFaultRefused(t *testing.T) {
 	for step, want := range map[string]string{ // order cannot matter

@@ -9,7 +9,7 @@ import (
 )
 
 // This file is for the time between two processes: it looks at the medium and
-// harms it, past the operations that are counted, traced and open to faults.
+// corrupts it, past the operations that are counted, traced and open to faults.
 
 // FileStat describes a file.
 type FileStat struct {
@@ -52,9 +52,9 @@ func (d *Disk) ReadFile(name string) ([]byte, error) {
 	return n.live.bytes(0, n.live.size), nil
 }
 
-// Damage inverts one bit, 0 to 7, of the byte at an offset, in live and synced
+// FlipBit inverts one bit, 0 to 7, of the byte at an offset, in live and synced
 // content both.
-func (d *Disk) Damage(name string, offset int64, bit int) error {
+func (d *Disk) FlipBit(name string, offset int64, bit int) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	n, err := d.findFile(name)
@@ -62,7 +62,7 @@ func (d *Disk) Damage(name string, offset int64, bit int) error {
 		return err
 	}
 	if offset < 0 || offset >= n.live.size || bit < 0 || bit > 7 {
-		return fmt.Errorf("damage %s: no bit %d at %d, size is %d", name, bit, offset, n.live.size)
+		return fmt.Errorf("flip a bit of %s: no bit %d at %d, size is %d", name, bit, offset, n.live.size)
 	}
 	n.invert(offset, bit)
 	return nil
