@@ -14,7 +14,7 @@ import (
 	"statehouse.dev/statehouse/sim/step"
 )
 
-// call is one request on its way through the world: sent, delivered to a
+// Call is one request on its way through the world: sent, delivered to a
 // handler, answered, and known to its client. The network may lose either half,
 // deliver the first twice, or let the client give up in between.
 type Call struct {
@@ -144,15 +144,15 @@ func (w *World) deliverCopy(c *Call) {
 	if w.process == nil || c.gen != 0 && c.gen != w.process.generation {
 		return // it was sent on a connection that is gone
 	}
-	ghost := &Call{op: c.op, req: c.req, done: true, arrived: true}
+	again := &Call{op: c.op, req: c.req, done: true, arrived: true}
 	ctx, cancel := context.WithCancel(context.Background())
-	ghost.cancel = cancel
-	ghost.handler = sched.Spawn(func(t *sched.Task) {
-		_, _ = w.process.handle(ctx, t, ghost)
+	again.cancel = cancel
+	again.handler = sched.Spawn(func(t *sched.Task) {
+		_, _ = w.process.handle(ctx, t, again)
 		cancel()
 	})
-	w.network.handlers = append(w.network.handlers, ghost)
-	w.tasks.Resume(ghost.handler)
+	w.network.handlers = append(w.network.handlers, again)
+	w.tasks.Resume(again.handler)
 	w.rec.probe("duplicated request")
 }
 

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
 	"statehouse.dev/statehouse/sim"
 	"statehouse.dev/statehouse/sim/scenario"
 	"statehouse.dev/statehouse/sim/simtest"

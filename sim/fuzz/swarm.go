@@ -16,18 +16,21 @@ type Swarm struct {
 	Class     sim.Class
 	Config    sim.Config
 	clients   int
-	workloads []int // indexes
-	agents    int
-	ops       int // rounds of each client
-	deaths    int
-	faults    int
+	workloads []int // of workload.All, which the clients share out
+	agents    int   // that they write to
+	ops       int   // rounds of each client
+	deaths    int   // of the daemon, and
+	faults    int   // of other sorts, that the nemesis plans
 
+	// How likely each choice is, against the others that there are; 0: never.
 	run, deliver, reply, plan, settle, start float64
 	loss, dup, again, timeout, cut           float64
 	tick, flush, compact, pause              float64
-	crashInside, nested                      float64
-	crashModes                               []simdisk.CrashMode
-	diskFaults                               []string
+
+	crashInside float64 // share of the deaths that are a power cut inside an operation
+	nested      float64 // how likely a start that follows such a death dies, too
+	crashModes  []simdisk.CrashMode
+	diskFaults  []string
 }
 
 // Draw draws the swarm of a seed. The class is drawn, too, unless it is given.

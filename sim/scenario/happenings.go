@@ -3,6 +3,7 @@ package scenario
 import (
 	"cmp"
 	"slices"
+
 	"statehouse.dev/statehouse/sim"
 	"statehouse.dev/statehouse/sim/step"
 )

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"google.golang.org/grpc/codes"
+
 	"statehouse.dev/statehouse/history"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"gopkg.in/yaml.v3"
+
 	"statehouse.dev/statehouse/history"
 	"statehouse.dev/statehouse/sim/simdisk"
 )
