@@ -30,7 +30,7 @@ func Reenact(s *Script, seed uint64, o sim.Options) *sim.Result {
 	o.Class = swarm.Class
 	w := sim.NewWorld(seed, swarm.Config, o)
 	d := fuzz.NewDriver(w, swarm, len(p.clients)*max(1, p.size/len(p.clients)))
-	c := &cast{s: s, w: w, known: known{versions: make(map[history.Name]uint64), heads: make(map[history.Name]uint64)}}
+	c := &clients{s: s, w: w, known: known{versions: make(map[history.Name]uint64), heads: make(map[history.Name]uint64)}}
 	_ = w.Apply(step.Step{Verb: step.Start})
 	c.setUp(p.setup)
 	for i, units := range p.clients {
@@ -42,9 +42,9 @@ func Reenact(s *Script, seed uint64, o sim.Options) *sim.Result {
 	return w.Finish()
 }
 
-// cast are the clients of a reenactment. What they know of the store they share:
+// clients are those of a reenactment. What they know of the store they share:
 // conditions that held in the capture are set so that they can hold again.
-type cast struct {
+type clients struct {
 	s     *Script
 	w     *sim.World
 	known known
@@ -69,7 +69,7 @@ func (k *known) learn(op *history.Operation) {
 }
 
 // setUp makes the state that the piece begins with.
-func (c *cast) setUp(writes []history.Write) {
+func (c *clients) setUp(writes []history.Write) {
 	for part := range slices.Chunk(writes, 20) {
 		op, err := c.w.Do("setup", history.Transact, history.Input{TxnID: c.w.FreshTxn(), Writes: part})
 		if err == nil {
@@ -78,37 +78,37 @@ func (c *cast) setUp(writes []history.Write) {
 	}
 }
 
-// actor is one client.
-type actor struct {
-	*cast
+// client is one of them.
+type client struct {
+	*clients
 	p    *sim.Program
 	rng  *rand.Rand
 	txns map[string]string // names in the world, by ids of the capture
 	ids  map[int]int       // numbers of calls, likewise
 }
 
-func (c *cast) launch(name string, units []*unit, rng *rand.Rand) {
+func (c *clients) launch(name string, units []*unit, rng *rand.Rand) {
 	c.w.Launch(name, func(p *sim.Program) {
-		x := &actor{cast: c, p: p, rng: rng, txns: make(map[string]string), ids: make(map[int]int)}
+		x := &client{clients: c, p: p, rng: rng, txns: make(map[string]string), ids: make(map[int]int)}
 		for _, u := range units {
 			for _, op := range u.ops {
 				if p.Over() {
 					return
 				}
-				x.play(op)
+				x.ask(op)
 			}
 		}
 	})
 }
 
-// askPatience is that of a client with one request.
-const askPatience = 5 * time.Second
+// patience is how long a client waits for one answer.
+const patience = 5 * time.Second
 
-// play asks what was asked, and again when no answer comes, as clients do.
-func (x *actor) play(op *history.Operation) {
+// ask asks what was asked, and again when no answer comes, as clients do.
+func (x *client) ask(op *history.Operation) {
 	commits := op.Kind == history.Commit || op.Kind == history.Transact
 	for try := range 4 {
-		now := x.p.Ask(op.Kind, x.input(op), askPatience)
+		now := x.p.Ask(op.Kind, x.input(op), patience)
 		if now == nil {
 			return
 		}
@@ -117,12 +117,14 @@ func (x *actor) play(op *history.Operation) {
 		if now.Outcome != history.Unknown || !commits && try > 0 {
 			return
 		}
-		_ = x.p.Sleep(context.Background(), time.Duration(20<<try)*time.Millisecond) // it ends when it is killed
+		if x.p.Sleep(context.Background(), time.Duration(20<<try)*time.Millisecond) != nil {
+			return // the run is over
+		}
 	}
 }
 
 // input is what was asked, in terms of this world.
-func (x *actor) input(op *history.Operation) history.Input {
+func (x *client) input(op *history.Operation) history.Input {
 	in := op.In
 	id := in.TxnID
 	if op.Kind == history.Begin {
@@ -136,13 +138,13 @@ func (x *actor) input(op *history.Operation) history.Input {
 		in.TxnID = x.txns[id]
 	}
 	in.PageOf = x.ids[in.PageOf]
-	in.Value = x.s.value(in.Value)
+	in.Value = writable(in.Value)
 	in.Writes = slices.Clone(in.Writes)
 	for i := range in.Writes {
 		w := &in.Writes[i]
-		w.Value, w.Expected = x.s.value(w.Value), x.expected(op, w.Name, w.Expected)
+		w.Value, w.Expected = writable(w.Value), x.expected(op, w.Name, w.Expected)
 	}
-	in.Expected = x.expected(op, history.Name{Namespace: in.Namespace, Agent: in.Agent, Key: in.Key}, in.Expected)
+	in.Expected = x.expected(op, in.Name(), in.Expected)
 	in.Keys, in.Heads = slices.Clone(in.Keys), slices.Clone(in.Heads)
 	for i := range in.Keys {
 		in.Keys[i].Expected = *x.expected(op, in.Keys[i].Name, &in.Keys[i].Expected)
@@ -159,7 +161,7 @@ func (x *actor) input(op *history.Operation) history.Input {
 
 // expected is the version that a condition names: the one that is known now, where
 // it held then and names any; an older one, where it did not.
-func (x *actor) expected(op *history.Operation, n history.Name, was *uint64) *uint64 {
+func (x *client) expected(op *history.Operation, n history.Name, was *uint64) *uint64 {
 	if was == nil || *was == 0 {
 		return was
 	}
@@ -171,7 +173,7 @@ func (x *actor) expected(op *history.Operation, n history.Name, was *uint64) *ui
 }
 
 // times are places in the log: as far back as this one goes.
-func (x *actor) times(in *history.Input) {
+func (x *client) times(in *history.Input) {
 	clip := func(ts *uint64) *uint64 {
 		if ts == nil || *ts <= x.known.ts {
 			return ts

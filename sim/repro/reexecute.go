@@ -48,7 +48,6 @@ type Divergence struct {
 // reexecution is one on the way.
 type reexecution struct {
 	r      *Reexecution
-	s      *Script
 	w      *sim.World
 	txns   map[string]*attempt
 	reads  []*history.Operation
@@ -69,7 +68,7 @@ type attempt struct {
 func (a *attempt) whole(ev *history.Event) bool {
 	staged := make(map[history.Name]*history.Operation) // the last of each key
 	for _, op := range a.staged {
-		staged[history.Name{Namespace: op.In.Namespace, Agent: op.In.Agent, Key: op.In.Key}] = op
+		staged[op.In.Name()] = op
 	}
 	for i := range ev.Ops {
 		o := &ev.Ops[i]
@@ -90,7 +89,6 @@ func Reexecute(h *history.History, limit int, progress func(done, of int)) (*Ree
 		return x.r, nil
 	}
 	x.r.First, x.r.Last = log[0].CommitTS, log[len(log)-1].CommitTS
-	x.s = &Script{keys: make(map[history.Name][]history.Record)}
 	x.collect(h)
 	x.w = sim.NewWorld(1, sim.Config{}, sim.Options{})
 	if err := x.w.Apply(step.Step{Verb: step.Start}); err != nil {
@@ -158,7 +156,7 @@ func (x *reexecution) ofItsOwn(op *history.Operation) (own bool) {
 	}
 	eachName(&op.In, func(n history.Name) {
 		own = own || slices.ContainsFunc(a.staged, func(s *history.Operation) bool {
-			return s.Call < op.Call && n == history.Name{Namespace: s.In.Namespace, Agent: s.In.Agent, Key: s.In.Key}
+			return s.Call < op.Call && n == s.In.Name()
 		})
 	})
 	return own
@@ -192,12 +190,12 @@ func (x *reexecution) setUp(h *history.History, log []history.Event) error {
 		}
 	}
 	var writes []history.Write
-	for _, n := range slices.SortedFunc(maps.Keys(state), compareNames) {
+	for _, n := range slices.SortedFunc(maps.Keys(state), history.CompareNames) {
 		if !spoken[n] {
 			continue
 		}
 		r := state[n]
-		w := history.Write{Name: n, Value: x.s.value(r.Value)}
+		w := history.Write{Name: n, Value: writable(r.Value)}
 		if !r.Exists { // to delete what is not there makes a version, too
 			w = history.Write{Name: n, Delete: true}
 		}
@@ -214,10 +212,6 @@ func (x *reexecution) setUp(h *history.History, log []history.Event) error {
 	}
 	x.offset = log[0].CommitTS - 1 - uint64(x.setups)
 	return nil
-}
-
-func compareNames(a, b history.Name) int {
-	return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Agent, b.Agent), cmp.Compare(a.Key, b.Key))
 }
 
 func (x *reexecution) setUpWrites(writes []history.Write) error {
@@ -252,7 +246,7 @@ func (x *reexecution) commit(ev *history.Event) error {
 		x.r.Rebuilt++
 		in = history.Input{Metadata: ev.Metadata}
 		for _, o := range ev.Ops {
-			in.Writes = append(in.Writes, history.Write{Name: o.Name, Value: x.s.value(o.Value), Delete: o.Delete})
+			in.Writes = append(in.Writes, history.Write{Name: o.Name, Value: writable(o.Value), Delete: o.Delete})
 		}
 	case a.commit.Kind == history.Transact:
 		in = x.input(a.commit)
@@ -296,11 +290,11 @@ func (x *reexecution) input(op *history.Operation) history.Input {
 		}
 		return new(*v - x.delta[n])
 	}
-	in.Value = x.s.value(in.Value)
-	in.Expected = version(history.Name{Namespace: in.Namespace, Agent: in.Agent, Key: in.Key}, in.Expected)
+	in.Value = writable(in.Value)
+	in.Expected = version(in.Name(), in.Expected)
 	in.Writes, in.Keys, in.Heads = slices.Clone(in.Writes), slices.Clone(in.Keys), nil
 	for i := range in.Writes {
-		in.Writes[i].Value, in.Writes[i].Expected = x.s.value(in.Writes[i].Value), version(in.Writes[i].Name, in.Writes[i].Expected)
+		in.Writes[i].Value, in.Writes[i].Expected = writable(in.Writes[i].Value), version(in.Writes[i].Name, in.Writes[i].Expected)
 	}
 	for i := range in.Keys {
 		in.Keys[i].Expected = *version(in.Keys[i].Name, &in.Keys[i].Expected)
@@ -336,7 +330,7 @@ func (x *reexecution) readAt(ts uint64) {
 				is.Version += x.delta[was.Name]
 			}
 			if !op.In.NoValues {
-				was.Value = x.s.value(was.Value)
+				was.Value = writable(was.Value)
 			}
 			if was.Exists != is.Exists || was.Version != is.Version || history.Normal(was.Value) != history.Normal(is.Value) {
 				x.r.Divergence = &Divergence{CommitTS: ts, Op: op.ID, What: fmt.Sprintf("a read of key %q of agent %q is answered otherwise", was.Key, was.Agent),
@@ -375,6 +369,6 @@ func (x *reexecution) compareLogs(now, captured []history.Event) {
 
 func (x *reexecution) sameOps(now, captured *history.Event) bool {
 	return slices.EqualFunc(now.Ops, captured.Ops, func(a, b history.EventOp) bool {
-		return a.Name == b.Name && a.Delete == b.Delete && a.Version+x.delta[a.Name] == b.Version && history.Normal(a.Value) == history.Normal(x.s.value(b.Value))
+		return a.Name == b.Name && a.Delete == b.Delete && a.Version+x.delta[a.Name] == b.Version && history.Normal(a.Value) == history.Normal(writable(b.Value))
 	})
 }

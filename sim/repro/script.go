@@ -12,15 +12,14 @@ import (
 	"statehouse.dev/statehouse/linearizability/verdict"
 )
 
-// Script is what clients of a captured history asked: a workload for the simulated
-// world. What they were told is not in it, but for which state they met.
+// Script is what clients of a captured history asked: a workload for a simulated
+// world. Of what they were told it keeps only which state they met.
 type Script struct {
-	units   []*unit
-	keys    map[history.Name][]history.Record // what the log made of each key, in its order
-	target  verdict.Violation
-	at      int // the unit that the target is about
-	names   map[history.Name]bool
-	digests bool
+	units  []*unit
+	keys   map[history.Name][]history.Record // what the log made of each key, in its order
+	target verdict.Violation
+	at     int // the unit that the target is about
+	names  map[history.Name]bool
 }
 
 // unit is what belongs together: the requests of an interactive transaction, or
@@ -35,7 +34,7 @@ type unit struct {
 // NewScript makes a script of a history that shows v, without what rests on requests
 // that are not in it.
 func NewScript(h *history.History, v verdict.Violation) (*Script, error) {
-	s := &Script{keys: make(map[history.Name][]history.Record), target: v, names: make(map[history.Name]bool), digests: h.Header.Redaction != ""}
+	s := &Script{keys: make(map[history.Name][]history.Record), target: v, names: make(map[history.Name]bool)}
 	if b := h.Header.Base; b != nil {
 		for _, r := range b.Records {
 			s.keys[r.Name] = append(s.keys[r.Name], r)
@@ -132,7 +131,7 @@ func (s *Script) aim(h *history.History, byTxn map[string]*history.Event) {
 
 func eachName(in *history.Input, f func(history.Name)) {
 	if in.Agent != "" {
-		f(history.Name{Namespace: in.Namespace, Agent: in.Agent, Key: in.Key})
+		f(in.Name())
 	}
 	for i := range in.Writes {
 		f(in.Writes[i].Name)
@@ -215,7 +214,7 @@ func (s *Script) state(list []*unit) []history.Write {
 				vs := s.keys[n]
 				i, _ := slices.BinarySearchFunc(vs, at+1, func(r history.Record, ts uint64) int { return cmp.Compare(r.CommitTS, ts) })
 				if i > 0 && vs[i-1].Exists && len(out) < maxSetup {
-					out = append(out, history.Write{Name: n, Value: s.value(vs[i-1].Value)})
+					out = append(out, history.Write{Name: n, Value: writable(vs[i-1].Value)})
 				}
 			})
 		}
@@ -229,9 +228,9 @@ const maxSetup = 200
 // maxPadding bounds how long a value is made that stands for a digest.
 const maxPadding = 512
 
-// value is one that can be written: a digest becomes an object of the same length,
+// writable is a value as it can be written: a digest becomes an object of the same length,
 // if it is not too long, that is equal to another's only where the digests are.
-func (s *Script) value(text string) string {
+func writable(text string) string {
 	rest, ok := strings.CutPrefix(text, "digest:")
 	if !ok {
 		return strings.ReplaceAll(text, " ", `\u0020`) // the notation of steps ends a value at a blank
