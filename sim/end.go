@@ -45,11 +45,11 @@ func (w *World) Finish() *Result {
 
 // finale is what every run ends with. It is not among the steps of a scenario.
 func (w *World) finale() {
-	told := len(w.rec.steps)
+	applied := len(w.rec.steps)
 	if print := w.rec.trace.print; print != nil {
 		print("the end: every fault is healed, the power is cut once more, and everything is read")
 	}
-	defer func() { w.rec.steps = w.rec.steps[:told] }()
+	defer func() { w.rec.steps = w.rec.steps[:applied] }()
 	w.machine.disk.Heal()
 	w.machine.disk.SetCapacity(0)
 	w.machine.capacity = 0
@@ -129,7 +129,7 @@ func (w *World) auditCorrupt() {
 	w.use(disk)
 }
 
-// observer is the client that looks at everything at the end.
+// Observer is the client that looks at everything at the end.
 const Observer = "observer"
 
 // audit reads the log, and everything else the way a client would.

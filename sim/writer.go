@@ -92,6 +92,11 @@ func (w *World) maintain(p *process, what string, f func() error) error {
 	return nil
 }
 
+// FlushEvery is after how many steps of the writer whoever drives a world flushes. It keeps
+// Pebble's memtable, which has 256 KiB, from filling up by itself: when it is full is not the
+// same in two runs.
+const FlushEvery = 64
+
 // WriterAsked reports whether a request waits for the writer.
 func (w *World) WriterAsked() bool {
 	for _, c := range w.network.handlers {

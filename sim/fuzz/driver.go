@@ -115,10 +115,6 @@ type choice struct {
 	do     func()
 }
 
-// FlushEvery keeps Pebble's memtable, which has 256 KiB, from filling up by itself:
-// when it is full is not the same in two runs.
-const FlushEvery = 64
-
 // maxSteps ends a run whose clients get nowhere: that is a violation of its own.
 const maxSteps = 20_000
 
@@ -230,8 +226,8 @@ func (d *Driver) daemonChoices(add func(float64, func()), waiting bool) {
 		add(s.plan, func() { d.step(step.Step{Verb: step.Plan}) })
 	}
 	add(s.tick, func() { d.step(step.Step{Verb: step.Tick}) })
-	if flush := s.flush; flush > 0 || w.Unflushed() >= FlushEvery {
-		if w.Unflushed() >= FlushEvery {
+	if flush := s.flush; flush > 0 || w.Unflushed() >= sim.FlushEvery {
+		if w.Unflushed() >= sim.FlushEvery {
 			flush = 50
 		}
 		add(flush, func() { d.step(step.Step{Verb: step.Flush}) })

@@ -18,7 +18,6 @@ import (
 
 	"statehouse.dev/statehouse/history"
 	"statehouse.dev/statehouse/sim"
-	"statehouse.dev/statehouse/sim/fuzz"
 	"statehouse.dev/statehouse/sim/step"
 )
 
@@ -108,7 +107,7 @@ func Reexecute(h *history.History, limit int, progress func(done, of int)) (*Ree
 		if x.r.Divergence != nil {
 			return x.r, nil
 		}
-		if i%fuzz.FlushEvery == fuzz.FlushEvery-1 {
+		if i%sim.FlushEvery == sim.FlushEvery-1 {
 			_ = x.w.Apply(step.Step{Verb: step.Flush})
 		}
 	}
@@ -223,7 +222,7 @@ func (x *reexecution) setUpWrites(writes []history.Write) error {
 	if err == nil && op.Outcome != history.OK {
 		err = fmt.Errorf("the state that the capture begins with cannot be made: %v", op.Error)
 	}
-	if x.setups%fuzz.FlushEvery == 0 {
+	if x.setups%sim.FlushEvery == 0 {
 		_ = x.w.Apply(step.Step{Verb: step.Flush})
 	}
 	return err

@@ -23,7 +23,7 @@ var storeOps = map[simdisk.Class][]simdisk.OpKind{
 	simdisk.ClassOther:    {simdisk.OpCreate, simdisk.OpOpen, simdisk.OpRead, simdisk.OpWrite, simdisk.OpSync, simdisk.OpRename, simdisk.OpRemove},
 }
 
-// storeDoes reports whether a store does an operation on files of a class.
+// StoreDoes reports whether a store does an operation on files of a class.
 func StoreDoes(class simdisk.Class, op simdisk.OpKind) bool {
 	return slices.Contains(storeOps[class], op)
 }

@@ -143,7 +143,7 @@ func crashString(o simdisk.CrashOptions) string {
 	return text
 }
 
-// ParseStep reads a step. Calls without an id get one from whoever collects them.
+// Parse reads a step. Calls without an id get one from whoever collects them.
 func Parse(text string) (Step, error) {
 	s, err := parseStep(text)
 	if err != nil {
@@ -213,7 +213,7 @@ func (s *Step) setTarget(word string) (err error) {
 	return nil
 }
 
-// maybe at the end of a fault says that the scenario passes without it, too.
+// Maybe, at the end of a fault says that the scenario passes without it, too.
 const Maybe = "maybe"
 
 // setFault reads a fault in the disk's notation; a crash may say, besides, what

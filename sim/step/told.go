@@ -8,16 +8,17 @@ import (
 	"statehouse.dev/statehouse/history"
 )
 
+// Noted is a note of the history as a line of text.
 func Noted(lane, kind, text string) string {
 	return lane + " " + kind + ": " + FirstLine(text)
 }
 
-// toldCall is what the client of a call was told at its end.
+// CallTold is what the client of a call was told at its end.
 func CallTold(op *history.Operation) string {
 	return fmt.Sprintf("#%d of %s: %s", op.ID, op.Client, Told(op))
 }
 
-// toldBatch is what the client of a stream was told by one message.
+// BatchTold is what the client of a stream was told by one message.
 func BatchTold(op *history.Operation, b *history.Batch) string {
 	return fmt.Sprintf("#%d of %s: events=%s, up to %d", op.ID, op.Client, joined(b.Events, func(ev history.Event) any { return ev.CommitTS }), b.Cursor)
 }
@@ -93,7 +94,7 @@ func shortened(text string) string {
 	return text[:cut] + "…"
 }
 
-// firstLine is what a line has room for.
+// FirstLine is what a line has room for.
 func FirstLine(s string) string {
 	line, _, _ := strings.Cut(s, "\n")
 	return line
