@@ -213,7 +213,7 @@ func (s *Step) setTarget(word string) (err error) {
 	return nil
 }
 
-// Maybe, at the end of a fault says that the scenario passes without it, too.
+// Maybe, at the end of a fault, says that the scenario passes without it, too.
 const Maybe = "maybe"
 
 // setFault reads a fault in the disk's notation; a crash may say, besides, what
