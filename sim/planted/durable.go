@@ -1,6 +1,6 @@
 package planted
 
-// durability are mistakes about what is durable, and who may see it before.
+// durability are mistakes about what is durable.
 func durability() []Bug {
 	return []Bug{
 		{
@@ -42,6 +42,12 @@ func durability() []Bug {
 				"func (d guardDir) Sync() error {\n\tvar err error",
 			}},
 		},
+	}
+}
+
+// visibility are mistakes about who may see what is not durable yet.
+func visibility() []Bug {
+	return []Bug{
 		{
 			Name: "read-before-durable", Guarantee: "G4", About: "commits are published when they are planned, not when they are durable",
 			Edits: []Edit{

@@ -1,8 +1,8 @@
 // Package planted holds bugs: small edits of the production code, each of which
-// breaks a promise in a way that real systems have. They are how the simulator
+// breaks a guarantee in a way that real systems have. They are how the simulator
 // proves that it finds such bugs.
 //
-// A bug is not in the production code, not even behind a flag: it is a piece of
+// A bug is not in the production code, not even under a flag: it is a piece of
 // source text and what stands there instead. To try one, the whole tool is built
 // with the edited file laid over the real one ("go build -overlay"), so what runs
 // is the production code with that one mistake in it. An edit whose text is no
@@ -36,7 +36,7 @@ type Edit struct {
 // All lists the bugs, in the order of the guarantees that they break.
 func All() []Bug {
 	var list []Bug
-	for _, some := range [][]Bug{durability(), conflicts(), conditions(), versions(), replay(), outcomes(), storage()} {
+	for _, some := range [][]Bug{durability(), visibility(), conflicts(), conditions(), versions(), replay(), outcomes(), storage()} {
 		list = append(list, some...)
 	}
 	return list
