@@ -55,6 +55,44 @@ var doors = map[string][]ban{
 	},
 	"sim": {
 		{module + "/cmd", "commands are the outermost room"},
+		{module + "/sim/scenario", "a world knows steps, not whoever wrote them"},
+		{module + "/sim/fuzz", "a world draws nothing: what happens in it is said by its steps"},
+		{module + "/sim/repro", "a world does not know what it is compared with"},
+		{module + "/sim/workload", "clients come to a world from outside"},
+		{module + "/sim/live", "a simulated world has no real daemon"},
+		{module + "/sim/planted", "a world does not know that it is tested"},
+		{"github.com/cockroachdb/pebble", "the store is reached through the engine, on a simulated disk"},
+		{"gopkg.in/yaml.v3", "files are read by sim/scenario"},
+	},
+	"sim/sched": {
+		{module + "/", "it knows coroutines and goroutines, and nothing of what they do"},
+	},
+	"sim/step": {
+		{module + "/engine", "it is text: a step is carried out by sim"},
+		{module + "/server", "as above"},
+		{module + "/client", "as above"},
+		{module + "/linearizability", "as above"},
+		{module + "/sim/sched", "as above"},
+	},
+	"sim/scenario": {
+		{module + "/sim/fuzz", "nothing in a scenario is random"},
+		{module + "/sim/repro", "a scenario stands for itself, wherever it came from"},
+		{module + "/engine", "a scenario knows the world by its steps"},
+		{module + "/server", "as above"},
+		{module + "/client", "as above"},
+	},
+	"sim/fuzz": {
+		{module + "/sim/repro", "made-up runs do not know of captured ones"},
+		{module + "/engine", "what is drawn becomes steps; a world carries them out"},
+		{module + "/server", "as above"},
+	},
+	"sim/repro": {
+		{module + "/engine", "what was captured becomes steps; a world carries them out"},
+		{module + "/server", "as above"},
+		{module + "/client", "what clients asked is in the history"},
+	},
+	"sim/simtest": {
+		{module + "/", "it is what tests of worlds share, whichever they are"},
 	},
 	"sim/workload": {
 		{module + "/engine", "a program that uses Statehouse knows its client and nothing else"},

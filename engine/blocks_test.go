@@ -30,7 +30,7 @@ func TestDamagedLargeValue(t *testing.T) {
 	if at < 0 {
 		t.Fatal("the value is not in the table")
 	}
-	ok(t, d.Damage(table.Path, int64(at)-700_000, 3))
+	ok(t, d.FlipBit(table.Path, int64(at)-700_000, 3))
 
 	started := time.Now()
 	newest := modelVersion{ts: 1, op: engine.EventOp{Name: big.Name, Version: 1, Value: big.Value}}

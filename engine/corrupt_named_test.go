@@ -120,7 +120,7 @@ func TestCorruptionIsNamed(t *testing.T) {
 			return n
 		}}
 		cases[n+" has a damaged foot"] = mishap{do: func(d *simdisk.Disk) string {
-			ok(t, d.Damage(table, size(t, d, table)-5, 2))
+			ok(t, d.FlipBit(table, size(t, d, table)-5, 2))
 			return n
 		}}
 	}
@@ -175,7 +175,7 @@ func markerOf(t *testing.T, d *simdisk.Disk, what string) (path string) {
 func flipAt(t *testing.T, class simdisk.Class, where float64) func(d *simdisk.Disk) string {
 	return func(d *simdisk.Disk) string {
 		f := fileOf(t, d, class)
-		ok(t, d.Damage(f.Path, int64(where*float64(f.Size)), 3))
+		ok(t, d.FlipBit(f.Path, int64(where*float64(f.Size)), 3))
 		return path.Base(f.Path)
 	}
 }
@@ -212,7 +212,7 @@ func TestFlipsInOptions(t *testing.T) {
 			continue
 		}
 		d := base.Clone()
-		ok(t, d.Damage(options.Path, at, int(at%8)))
+		ok(t, d.FlipBit(options.Path, at, int(at%8)))
 		_, verr := verifyOn(d.Clone())
 		p := newProcess(d, &rigClock{}, nil)
 		err := p.open()

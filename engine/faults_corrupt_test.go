@@ -225,7 +225,7 @@ func TestCorruptTables(t *testing.T) {
 				continue
 			}
 			d := base.Clone()
-			ok(t, d.Damage(table.Path, at, i%8))
+			ok(t, d.FlipBit(table.Path, at, i%8))
 			p := newProcess(d, &rigClock{}, nil)
 			if p.open() != nil {
 				continue // said at once

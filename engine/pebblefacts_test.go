@@ -214,7 +214,7 @@ func TestPebbleCorruptWAL(t *testing.T) {
 			sets(t, db, 10, many, 1000)
 			ok(t, db.Close())
 			wal := newest(t, d, simdisk.ClassWAL)
-			ok(t, d.Damage(wal.Path, 500, 3))
+			ok(t, d.FlipBit(wal.Path, 500, 3))
 			o, _ = factOptions(d)
 			db, err = pebble.Open(factDir, o)
 			if !c.silent {
@@ -325,7 +325,7 @@ func TestPebbleDamagedTables(t *testing.T) {
 		// Pebble opens with the version before, and removes what that does not name.
 		d := tables(t)
 		f := newest(t, d, simdisk.ClassManifest)
-		ok(t, d.Damage(f.Path, f.Size/2, 0))
+		ok(t, d.FlipBit(f.Path, f.Size/2, 0))
 		db, _ := openFact(t, d)
 		if n := present(t, db); n >= 40 {
 			t.Errorf("%d of 40 keys are there", n)
@@ -334,7 +334,7 @@ func TestPebbleDamagedTables(t *testing.T) {
 	})
 	t.Run("bit rot in a table", func(t *testing.T) {
 		d := tables(t)
-		ok(t, d.Damage(newest(t, d, simdisk.ClassSSTable).Path, 20, 0))
+		ok(t, d.FlipBit(newest(t, d, simdisk.ClassSSTable).Path, 20, 0))
 		o, log := factOptions(d)
 		met := 0
 		o.EventListener = &pebble.EventListener{DataCorruption: func(pebble.DataCorruptionInfo) { met++ }}

@@ -139,7 +139,7 @@ func TestUnsyncedTornLog(t *testing.T) {
 	}
 	left := crashed(d, kill, 0)
 	log := newestLog(t, left)
-	ok(t, left.Damage(log, 50<<10, 3))
+	ok(t, left.FlipBit(log, 50<<10, 3))
 	end, err := s.survivesUnsynced(left, clock, 0, len(s.attempts))
 	ok(t, err)
 	if end != "lost" {
@@ -153,7 +153,7 @@ func TestUnsyncedTornLog(t *testing.T) {
 	q.disk = q.disk.Kill()
 	for _, f := range q.disk.Files() {
 		if f.Class == simdisk.ClassSSTable && f.Size > 100<<10 {
-			ok(t, q.disk.Damage(f.Path, 50<<10, 3))
+			ok(t, q.disk.FlipBit(f.Path, 50<<10, 3))
 		}
 	}
 	_, err = verifyOn(q.disk)
@@ -183,7 +183,7 @@ func TestUnsyncedExcusesNoMore(t *testing.T) {
 	wantKind(t, "open", newProcess(older, clock, nil).open(), engine.ErrDataLoss)
 
 	spoilt := crashed(d, kill, 0)
-	ok(t, spoilt.Damage(rigDir+"/unsynced", 40, 1))
+	ok(t, spoilt.FlipBit(rigDir+"/unsynced", 40, 1))
 	_, err = verifyOn(spoilt.Clone())
 	wantKind(t, "verify with a spoilt mark", err, engine.ErrDataLoss)
 	wantKind(t, "open with it", newProcess(spoilt, clock, nil).open(), engine.ErrDataLoss)

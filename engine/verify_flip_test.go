@@ -138,7 +138,7 @@ func flip(path string, at int64, mask byte) harm {
 	do := func(d *simdisk.Disk) error {
 		for bit := range 8 {
 			if mask>>bit&1 != 0 {
-				if err := d.Damage(path, at, bit); err != nil {
+				if err := d.FlipBit(path, at, bit); err != nil {
 					return err
 				}
 			}
@@ -276,7 +276,7 @@ func TestFirstLogIsLeftBehind(t *testing.T) {
 	if wal.Size < 64<<10 {
 		t.Fatalf("the log has %d bytes: too few for damage to be told from its end", wal.Size)
 	}
-	ok(t, d.Damage(wal.Path, 2000, 1))
+	ok(t, d.FlipBit(wal.Path, 2000, 1))
 	err := newProcess(d, &rigClock{}, nil).open()
 	if wantKind(t, "open", err, engine.ErrDataLoss); err != nil && strings.Contains(err.Error(), "witness") {
 		t.Errorf("the witness had to say it, Pebble did not: %v", err)

@@ -134,7 +134,7 @@ var (
 	noIdentity = onGood(func(t *testing.T, d *simdisk.Disk) { ok(t, d.RemoveFile(rigDir+"/STATEHOUSE")) })
 	future     = onGood(func(t *testing.T, d *simdisk.Disk) { identityOf(t, d, futureStore) })
 	ancient    = onGood(func(t *testing.T, d *simdisk.Disk) { identityOf(t, d, ancientStore) })
-	rotten     = onGood(func(t *testing.T, d *simdisk.Disk) { ok(t, d.Damage(rigDir+"/STATEHOUSE", 50, 0)) })
+	rotten     = onGood(func(t *testing.T, d *simdisk.Disk) { ok(t, d.FlipBit(rigDir+"/STATEHOUSE", 50, 0)) })
 	notOurs    = onGood(func(t *testing.T, d *simdisk.Disk) { ok(t, writeFile(d, rigDir+"/STATEHOUSE", []byte("hello\n"))) })
 	emptied    = onGood(func(t *testing.T, d *simdisk.Disk) {
 		for _, f := range d.Files() {

@@ -7,6 +7,23 @@ import (
 	"statehouse.dev/statehouse/engine"
 )
 
+// Class says what a run's faults may do, and with that what is asked of the
+// daemon. It is part of the oracle.
+type Class string
+
+// The classes.
+const (
+	// Recoverable: crashes and lost messages. Nothing acknowledged may be lost.
+	Recoverable Class = "recoverable"
+	// Detectable: files are corrupted. It must be noticed, or make no difference.
+	Detectable Class = "detectable"
+	// Fatal: storage fails. The daemon must stop without a false acknowledgement.
+	Fatal Class = "fatal"
+)
+
+// Classes lists them.
+func Classes() []Class { return []Class{Recoverable, Detectable, Fatal} }
+
 // Config is how the daemon is set up, and the disk it is on. The zero value is
 // production's defaults on a disk without limit.
 type Config struct {
@@ -22,8 +39,8 @@ type Config struct {
 	Capacity int64 `yaml:"capacity,omitempty" json:"capacity,omitempty"`
 }
 
-// validate reports a limit that is none.
-func (c Config) validate() error {
+// Validate reports a limit that is none.
+func (c Config) Validate() error {
 	if c.TxnTimeout < 0 || c.OutcomeAge < 0 || c.OutcomeCount < 0 || c.OpenTxns < 0 || c.CachedKeys < 0 || c.Capacity < 0 {
 		return fmt.Errorf("config: a limit is negative")
 	}
@@ -33,9 +50,9 @@ func (c Config) validate() error {
 func (c Config) limits() engine.Limits {
 	return engine.Limits{
 		TxnTimeout: c.TxnTimeout, OutcomeAge: c.OutcomeAge, OutcomeCount: c.OutcomeCount, OpenTxns: c.OpenTxns,
-		CachedVersions: c.CachedKeys, DiskReserve: diskReserve,
+		CachedVersions: c.CachedKeys, DiskReserve: DiskReserve,
 	}
 }
 
-// diskReserve is small, as simulated disks are.
-const diskReserve = 1 << 20
+// DiskReserve is small, as simulated disks are.
+const DiskReserve = 1 << 20

@@ -7,10 +7,11 @@ import (
 
 	"statehouse.dev/statehouse/history"
 	"statehouse.dev/statehouse/sim/simdisk"
+	"statehouse.dev/statehouse/sim/step"
 )
 
 // names pairs the names of transactions in a world (t1, t2, …) with their ids on
-// the wire, which depend on clocks and randomness: a story that lost half of its
+// the wire, which depend on clocks and randomness: a run that lost half of its
 // steps still means the same transactions.
 type names struct {
 	wire  map[string]string // by name
@@ -24,7 +25,7 @@ func (n *names) pair(name, wire string) {
 	n.wire[name], n.name[wire] = wire, name
 }
 
-// fromWire is the name of an id; one that nobody has named stays as it is.
+// fromWire is the name of an id; one without a name stays as it is.
 func (n *names) fromWire(id string) string {
 	if name, ok := n.name[id]; ok {
 		return name
@@ -66,15 +67,15 @@ func (w *World) toWire(kind history.Kind, in history.Input) (wire history.Input,
 		id, known := w.names.wire[in.TxnID]
 		if !known {
 			if kind != history.Transact && kind != history.GetTxn {
-				return wire, "", fmt.Errorf("transaction %s was not begun, or nobody learned its id", in.TxnID)
+				return wire, "", fmt.Errorf("transaction %s was not begun, or no client learned its id", in.TxnID)
 			}
-			id = txnID(in.TxnID, w.wallClock())
+			id = txnID(in.TxnID, w.Now())
 			w.names.pair(in.TxnID, id)
 		}
 		wire.TxnID = id
 	}
 	if in.PageOf != 0 {
-		from := w.calls[in.PageOf]
+		from := w.network.calls[in.PageOf]
 		if from == nil || from.nextPage == "" {
 			return wire, "", fmt.Errorf("call #%d did not answer with another page", in.PageOf)
 		}
@@ -85,7 +86,7 @@ func (w *World) toWire(kind history.Kind, in history.Input) (wire history.Input,
 
 // issueFromWire sends what a client program asked for, in the world's names, as
 // a step: so that what is recorded is what was done.
-func (w *World) issueFromWire(client string, kind history.Kind, in history.Input, token string) (*call, error) {
+func (w *World) issueFromWire(client string, kind history.Kind, in history.Input, token string) (*Call, error) {
 	switch {
 	case kind == history.Begin:
 		in.TxnID = w.names.fresh()
@@ -98,15 +99,15 @@ func (w *World) issueFromWire(client string, kind history.Kind, in history.Input
 		in.TxnID = name
 	}
 	if token != "" {
-		for i := len(w.order) - 1; i >= 0 && in.PageOf == 0; i-- {
-			if w.order[i].nextPage == token {
-				in.PageOf = w.order[i].op.ID
+		for i := len(w.network.order) - 1; i >= 0 && in.PageOf == 0; i-- {
+			if w.network.order[i].nextPage == token {
+				in.PageOf = w.network.order[i].op.ID
 			}
 		}
 	}
-	id := w.nextID()
-	if err := w.Apply(Step{Verb: Call, Client: client, ID: id, Kind: kind, In: in}); err != nil {
+	id := w.network.nextID()
+	if err := w.Apply(step.Step{Verb: step.Call, Client: client, ID: id, Kind: kind, In: in}); err != nil {
 		return nil, err
 	}
-	return w.calls[id], nil
+	return w.network.calls[id], nil
 }

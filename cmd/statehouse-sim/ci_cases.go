@@ -11,6 +11,7 @@ import (
 
 	"statehouse.dev/statehouse/linearizability/verdict"
 	"statehouse.dev/statehouse/sim"
+	"statehouse.dev/statehouse/sim/fuzz"
 )
 
 // reportsKept is of how many failing seeds a report is written: behind the first
@@ -60,7 +61,7 @@ func (c *ciRun) story(path string) (name string, f *ciFailure) {
 		f.Sentence = x.wrong.Error()
 	}
 	f.Class = string(x.r.Class)
-	c.keepRun(f, filepath.Base(path), x.r)
+	c.keepRun(f, filepath.Base(path), x.r.Result)
 	return s.ID, f
 }
 
@@ -182,7 +183,7 @@ func (c *ciRun) seed(ctx context.Context, o *outcome, n int, flags fuzzFlags, fl
 	f.failureReport, f.Command = *rep, command
 	if v.Check != "process-died" && rep.Scenario == "" && n < reportsKept && ctx.Err() == nil {
 		defer single()()
-		c.keepRun(f, name(v, o.Seed), sim.Generate(o.Seed, sim.Options{Command: command}))
+		c.keepRun(f, name(v, o.Seed), fuzz.Generate(o.Seed, sim.Options{Command: command}))
 	}
 	return f
 }

@@ -11,6 +11,9 @@ import (
 	"statehouse.dev/statehouse/linearizability"
 	"statehouse.dev/statehouse/linearizability/verdict"
 	"statehouse.dev/statehouse/sim"
+	"statehouse.dev/statehouse/sim/fuzz"
+	"statehouse.dev/statehouse/sim/scenario"
+	"statehouse.dev/statehouse/sim/step"
 )
 
 func (a *app) explainCommand() *cobra.Command {
@@ -52,10 +55,10 @@ func (a *app) explain(files []string, o runFlags, around int) error {
 		if err != nil {
 			return err
 		}
-		r = x.r
+		r = x.r.Result
 		a.explainScenario(x)
 	} else {
-		r = sim.Generate(o.seed, sim.Options{Class: sim.Class(o.class), Command: "statehouse-sim run " + seedFlags(o.seed, o.class)})
+		r = fuzz.Generate(o.seed, sim.Options{Class: sim.Class(o.class), Command: "statehouse-sim run " + seedFlags(o.seed, o.class)})
 		fmt.Fprintf(a.out, "seed %d, class %s: %d steps, which statehouse-sim run -v %s shows\n\n", o.seed, r.Class, r.Stats.Steps, seedFlags(o.seed, o.class))
 	}
 	if shown := broken(r); len(shown) > 0 {
@@ -79,7 +82,7 @@ func (a *app) explain(files []string, o runFlags, around int) error {
 
 // broken are the promises that a run breaks, without what a scenario says of itself.
 func broken(r *sim.Result) []verdict.Violation {
-	return slices.DeleteFunc(slices.Clone(r.Violations), func(v verdict.Violation) bool { return v.Promise == sim.StoryPromise })
+	return slices.DeleteFunc(slices.Clone(r.Violations), func(v verdict.Violation) bool { return v.Promise == scenario.Guarantee })
 }
 
 // explainScenario says what came of each step.
@@ -90,7 +93,7 @@ func (a *app) explainScenario(x *ran) {
 		line("%s", strings.TrimSpace(x.story.Story))
 	}
 	line("")
-	happenings := x.r.Happenings()
+	happenings := scenario.Happenings(x.r.Result)
 	for i := range x.r.Did {
 		did := &x.r.Did[i]
 		line("%5d  %s", i+1, did.Step)
@@ -100,7 +103,7 @@ func (a *app) explainScenario(x *ran) {
 		}
 		happenings = happenings[told:]
 		switch {
-		case did.Step.Verb == sim.Fault:
+		case did.Step.Verb == step.Fault:
 			line("         armed; strikes: %d", did.Struck)
 		case told == 0:
 			line("         done")
@@ -131,12 +134,12 @@ func (a *app) explainTried(r *sim.Result) {
 	fmt.Fprintf(a.out, "faults    %s\ndeaths    %s\nprobes    %s\n", none(list(r.Stats.Faults)), none(list(r.Stats.Deaths)), none(list(r.Stats.Probes)))
 	label := "tried"
 	var not []string
-	for _, t := range r.Tried() {
+	for _, t := range scenario.TriedBy(r) {
 		if t.Text == "" {
-			not = append(not, t.Promise)
+			not = append(not, t.Guarantee)
 			continue
 		}
-		fmt.Fprintf(a.out, "%-10s%-27s %s\n", label, promise(t.Promise), t.Text)
+		fmt.Fprintf(a.out, "%-10s%-27s %s\n", label, promise(t.Guarantee), t.Text)
 		label = ""
 	}
 	fmt.Fprintf(a.out, "not tried %s\n", none(strings.Join(not, ", ")))

@@ -12,6 +12,7 @@ import (
 
 	"statehouse.dev/statehouse/linearizability/verdict"
 	"statehouse.dev/statehouse/sim"
+	"statehouse.dev/statehouse/sim/scenario"
 )
 
 // name of the files that a failure leaves.
@@ -19,7 +20,7 @@ func name(v *verdict.Violation, seed uint64) string {
 	return fmt.Sprintf("%s-%s-seed-%d", strings.ToLower(v.Promise), v.Check, seed)
 }
 
-func text(s *sim.Scenario) string {
+func text(s *scenario.Scenario) string {
 	var b bytes.Buffer
 	_ = s.Write(&b) // to memory
 	return b.String()
@@ -106,7 +107,7 @@ func (a *app) keep(rep *failureReport, name, story, dir string) error {
 	if err := os.WriteFile(rep.Scenario, []byte(story), 0o644); err != nil {
 		return failed(exitInternal, "%v", err)
 	}
-	s, err := sim.ReadScenario(strings.NewReader(story))
+	s, err := scenario.Read(strings.NewReader(story))
 	if err != nil {
 		return failed(exitInternal, "the scenario just written cannot be read: %v", err)
 	}
@@ -118,7 +119,7 @@ func (a *app) keep(rep *failureReport, name, story, dir string) error {
 		return nil
 	}
 	rep.Report = filepath.Join(dir, name+".html")
-	if err := writeReport(rep.Report, r); err != nil {
+	if err := writeReport(rep.Report, r.Result); err != nil {
 		return err
 	}
 	rep.History = filepath.Join(dir, name+".jsonl")

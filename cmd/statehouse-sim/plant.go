@@ -25,7 +25,7 @@ finds bugs: docs/REPRODUCING.md.
 Beside the programs it leaves overlay.json, with which "go test -overlay" runs a test of
 yours on the code with the bug in it: docs/SIMULATION.md. With --source-only that is all.`,
 		Example: "  statehouse-sim plant reads-not-checked -o buggy\n" +
-			"  statehouse-sim plant version-reused-after-delete --source-only && go test -overlay buggy/overlay.json ./sim -run TestVersionsCount",
+			"  statehouse-sim plant version-reused-after-delete --source-only && go test -overlay buggy/overlay.json ./sim/fuzz -run TestVersionsCount",
 		RunE: func(cmd *cobra.Command, args []string) error { return a.plant(cmd.Context(), args[0], dir, sourceOnly) },
 	}
 	cmd.Flags().StringVarP(&dir, "output", "o", "buggy", "folder for the programs")

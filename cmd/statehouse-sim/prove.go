@@ -140,7 +140,7 @@ func (a *app) printProof(p *proof) {
 
 // try builds the tool with a bug in it and fuzzes with that.
 func (a *app) try(ctx context.Context, root string, b *planted.Bug, o proveFlags) proof {
-	p := proof{Bug: b.Name, Promise: b.Promise}
+	p := proof{Bug: b.Name, Promise: b.Guarantee}
 	fail := func(err error) proof { p.Error = err.Error(); return p }
 	dir, err := os.MkdirTemp("", "statehouse-planted-")
 	if err != nil {

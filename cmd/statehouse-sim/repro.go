@@ -18,7 +18,9 @@ import (
 
 	"statehouse.dev/statehouse/history"
 	"statehouse.dev/statehouse/linearizability/verdict"
-	"statehouse.dev/statehouse/sim"
+	"statehouse.dev/statehouse/sim/fuzz"
+	"statehouse.dev/statehouse/sim/repro"
+	"statehouse.dev/statehouse/sim/scenario"
 )
 
 // notInIDs is what an id of a scenario cannot have.
@@ -78,7 +80,7 @@ type reproduced struct {
 	CapturedOf string             `json:"captured_of,omitempty"`
 	Verdict    verdict.Verdict    `json:"verdict"`
 	Violation  *verdict.Violation `json:"violation,omitempty"`
-	Again      *sim.Reexecution   `json:"reexecution,omitempty"`
+	Again      *repro.Reexecution `json:"reexecution,omitempty"`
 	Reproduced bool               `json:"reproduced"`
 	Exact      bool               `json:"exact"`
 	Captured   bool               `json:"by_captured_requests"`
@@ -151,7 +153,7 @@ func (a *app) reexecute(h *history.History, rep *reproduced, limit int) (err err
 		}
 	}
 	progress := a.every(time.Second)
-	rep.Again, err = sim.Reexecute(&part, limit, func(done, of int) {
+	rep.Again, err = repro.Reexecute(&part, limit, func(done, of int) {
 		progress(func() string { return fmt.Sprintf("doing it again: %d of %d commits", done, of) })
 	})
 	a.clearLine()
@@ -181,7 +183,7 @@ func (a *app) every(pause time.Duration) func(func() string) {
 }
 
 func (a *app) search(h *history.History, rep *reproduced, o reproFlags) error {
-	script, err := sim.NewScript(h, *rep.Violation)
+	script, err := repro.NewScript(h, *rep.Violation)
 	if err != nil {
 		rep.Reasons = []string{err.Error()}
 		return a.conclude(rep, failed(exitUnchecked, "not reproduced: %v", err))
@@ -191,8 +193,8 @@ func (a *app) search(h *history.History, rep *reproduced, o reproFlags) error {
 		return err
 	}
 	began, progress, collect := a.now(), a.every(time.Second), collector()
-	s := &sim.Search{
-		Script: script, Target: sim.Breach{Promise: rep.Violation.Promise, Check: rep.Violation.Check}, Try: state.Try,
+	s := &repro.Search{
+		Script: script, Target: scenario.Breach{Guarantee: rep.Violation.Promise, Check: rep.Violation.Check}, Try: state.Try,
 		Now: a.now, Deadline: began.Add(o.limit),
 		Progress: func(tries uint64) {
 			progress(func() string {
@@ -221,7 +223,7 @@ func (a *app) search(h *history.History, rep *reproduced, o reproFlags) error {
 }
 
 // reproduce shrinks what was found, and writes it.
-func (a *app) reproduce(rep *reproduced, f *sim.Found, o reproFlags) error {
+func (a *app) reproduce(rep *reproduced, f *repro.Found, o reproFlags) error {
 	rep.Reproduced, rep.Exact, rep.Captured = true, f.Exact, f.Captured
 	how := "by the captured requests"
 	if !f.Captured {
@@ -233,9 +235,9 @@ func (a *app) reproduce(rep *reproduced, f *sim.Found, o reproFlags) error {
 	}
 	out := reportOf(&f.Violation)
 	out.Class, out.From = string(f.Result.Class), f.Result.Stats.Steps
-	sh := sim.Shrinker{
+	sh := fuzz.Shrinker{
 		Between: collector(),
-		Seed:    f.Result.Seed, Config: f.Result.Config, Class: f.Result.Class, Breach: sim.Breach{Promise: f.Violation.Promise, Check: f.Violation.Check},
+		Seed:    f.Result.Seed, Config: f.Result.Config, Class: f.Result.Class, Breach: scenario.Breach{Guarantee: f.Violation.Promise, Check: f.Violation.Check},
 		Deadline: a.now().Add(o.shrinkFor), Now: a.now,
 	}
 	story, err := sh.Shrink(f.Result.Steps)
@@ -259,7 +261,7 @@ func (a *app) reproduce(rep *reproduced, f *sim.Found, o reproFlags) error {
 }
 
 // whyNot says what could be the reason.
-func whyNot(h *history.History, rep *reproduced, s *sim.Search) []string {
+func whyNot(h *history.History, rep *reproduced, s *repro.Search) []string {
 	var list []string
 	add := func(when bool, format string, args ...any) {
 		if when {

@@ -13,6 +13,8 @@ import (
 	"statehouse.dev/statehouse/linearizability"
 	"statehouse.dev/statehouse/linearizability/verdict"
 	"statehouse.dev/statehouse/sim"
+	"statehouse.dev/statehouse/sim/fuzz"
+	"statehouse.dev/statehouse/sim/scenario"
 )
 
 type runFlags struct {
@@ -78,7 +80,7 @@ func (a *app) options(o runFlags, command string) sim.Options {
 
 func (a *app) runSeed(o runFlags) error {
 	command := "statehouse-sim run " + seedFlags(o.seed, o.class)
-	r := sim.Generate(o.seed, a.options(o, command))
+	r := fuzz.Generate(o.seed, a.options(o, command))
 	if err := o.write(r); err != nil {
 		return err
 	}
@@ -127,13 +129,13 @@ func (a *app) asOutcome(seed uint64, r *sim.Result) outcome {
 	return outcome{Seed: seed, Class: r.Class, Sum: r.Sum, Stats: r.Stats, Violations: r.Violations, Vacuous: r.Vacuous(), Detected: r.Detected}
 }
 
-func readScenario(path string) (*sim.Scenario, error) {
+func readScenario(path string) (*scenario.Scenario, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, failed(exitUsage, "%v", err)
 	}
 	defer f.Close()
-	s, err := sim.ReadScenario(f)
+	s, err := scenario.Read(f)
 	if err != nil {
 		return nil, failed(exitUsage, "%s: %v", path, err)
 	}
@@ -141,7 +143,7 @@ func readScenario(path string) (*sim.Scenario, error) {
 }
 
 // readScenarios reads all of them before any is run: that one is none is said at once.
-func readScenarios(files []string) (list []*sim.Scenario, err error) {
+func readScenarios(files []string) (list []*scenario.Scenario, err error) {
 	seen := make(map[string]string)
 	for _, path := range files {
 		s, err := readScenario(path)
@@ -208,14 +210,14 @@ type runTotal struct {
 	Seconds   float64 `json:"seconds"`
 }
 
-func (t *runTotal) add(e sim.Expect, failed bool) {
+func (t *runTotal) add(e scenario.Expect, failed bool) {
 	t.Scenarios++
 	switch {
 	case failed:
 		t.Failed++
-	case e == sim.ExpectViolation:
+	case e == scenario.ExpectViolation:
 		t.Canaries++
-	case e == sim.ExpectDetected:
+	case e == scenario.ExpectDetected:
 		t.Detected++
 	default:
 		t.Kept++
@@ -230,12 +232,12 @@ func (t *runTotal) String() string {
 // ran is a scenario that was run.
 type ran struct {
 	path  string
-	story *sim.Scenario
-	r     *sim.Result
+	story *scenario.Scenario
+	r     *scenario.Run
 	wrong error // how it did not end as it says
 }
 
-func runScenario(path string, s *sim.Scenario, o sim.Options) (*ran, error) {
+func runScenario(path string, s *scenario.Scenario, o sim.Options) (*ran, error) {
 	r, err := s.Run(o)
 	if err != nil {
 		return nil, failed(exitUsage, "%s: %v", path, err)
@@ -247,9 +249,9 @@ func (x *ran) ended() string {
 	switch {
 	case x.wrong != nil:
 		return x.wrong.Error()
-	case x.story.Expect == sim.ExpectViolation:
-		return "failed as it should: " + x.story.Violation.Promise + " " + x.story.Violation.Check
-	case x.story.Expect == sim.ExpectDetected:
+	case x.story.Expect == scenario.ExpectViolation:
+		return "failed as it should: " + x.story.Violation.Guarantee + " " + x.story.Violation.Check
+	case x.story.Expect == scenario.ExpectDetected:
 		return "the damage was detected"
 	}
 	return "kept every promise"
@@ -257,7 +259,7 @@ func (x *ran) ended() string {
 
 // broken is the promise that it shows broken, though it was to be kept.
 func (x *ran) broken() *verdict.Violation {
-	if list := broken(x.r); len(list) > 0 && x.story.Expect == sim.ExpectOK {
+	if list := broken(x.r.Result); len(list) > 0 && x.story.Expect == scenario.ExpectOK {
 		return &list[0]
 	}
 	return nil
@@ -274,12 +276,12 @@ func (x *ran) failure() *failure {
 	return &failure{exitViolation, fmt.Errorf("scenario %s did not end as it says; look at it with: statehouse-sim explain %s", x.story.ID, shellWord(x.path))}
 }
 
-func (a *app) runFile(path string, s *sim.Scenario, o runFlags) (*failure, error) {
+func (a *app) runFile(path string, s *scenario.Scenario, o runFlags) (*failure, error) {
 	x, err := runScenario(path, s, a.options(o, "statehouse-sim run -v "+path))
 	if err != nil {
 		return nil, err
 	}
-	if err := o.write(x.r); err != nil {
+	if err := o.write(x.r.Result); err != nil {
 		return nil, err
 	}
 	if err := a.printRan(x); err != nil {
@@ -287,7 +289,7 @@ func (a *app) runFile(path string, s *sim.Scenario, o runFlags) (*failure, error
 	}
 	if x.wrong != nil && x.broken() != nil && o.verbose && !a.asJSON {
 		judged := x.r.Judged
-		judged.Violations = broken(x.r)
+		judged.Violations = broken(x.r.Result)
 		if err := linearizability.Story(a.out, x.r.History, judged, 20); err != nil {
 			return nil, err
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"statehouse.dev/statehouse/sim"
+	"statehouse.dev/statehouse/sim/fuzz"
 )
 
 func (a *app) shrinkCommand() *cobra.Command {
@@ -41,12 +42,13 @@ func (a *app) shrinkTo(out string, files []string, o runFlags, limit time.Durati
 		if err != nil {
 			return err
 		}
-		if r, err = s.Run(sim.Options{}); err != nil {
-			return failed(exitUsage, "%s: %v", files[0], err)
+		x, err := runScenario(files[0], s, sim.Options{})
+		if err != nil {
+			return err
 		}
-		seed = s.Seed
+		r, seed = x.r.Result, s.Seed
 	} else {
-		r = sim.Generate(seed, sim.Options{Class: sim.Class(o.class)})
+		r = fuzz.Generate(seed, sim.Options{Class: sim.Class(o.class)})
 	}
 	switch {
 	case !r.Failed():

@@ -8,6 +8,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"statehouse.dev/statehouse/sim"
+	"statehouse.dev/statehouse/sim/fuzz"
+	"statehouse.dev/statehouse/sim/scenario"
 	"statehouse.dev/statehouse/sim/simdisk"
 )
 
@@ -26,7 +28,7 @@ rest of the story goes on, and everything is judged.`,
 			if err != nil {
 				return err
 			}
-			if s.Expect == sim.ExpectViolation {
+			if s.Expect == scenario.ExpectViolation {
 				return failed(exitUsage, "%s is a canary: it fails already", s.ID)
 			}
 			x, err := runScenario(args[0], s, sim.Options{})
@@ -54,23 +56,23 @@ type sweepTotal struct {
 	Seconds  float64 `json:"seconds"`
 }
 
-func (a *app) sweep(cmd *cobra.Command, s *sim.Scenario, seed uint64) error {
-	points, err := s.Points()
+func (a *app) sweep(cmd *cobra.Command, s *scenario.Scenario, seed uint64) error {
+	points, err := fuzz.Points(s)
 	switch {
 	case err != nil:
 		return failed(exitUsage, "%v", err)
 	case len(points) == 0:
 		return failed(exitVacuous, "%s: the daemon does nothing on its disk, so there is nowhere to die: nothing was tried", s.ID)
 	}
-	t := sweepTotal{Scenario: s.ID, Points: len(points), Modes: len(sim.SweepModes())}
+	t := sweepTotal{Scenario: s.ID, Points: len(points), Modes: len(fuzz.SweepModes())}
 	start, progress, collect := a.now(), a.newProgress(), collector()
 	var first *failure
 	for _, p := range points {
-		for _, mode := range sim.SweepModes() {
+		for _, mode := range fuzz.SweepModes() {
 			if cmd.Context().Err() != nil {
 				return failed(exitInterrupted, "interrupted after %d of %d runs", t.Runs, t.Points*t.Modes)
 			}
-			r, struck := s.CrashAt(p, simdisk.CrashOptions{Mode: mode, Seed: seed})
+			r, struck := fuzz.CrashAt(s, p, simdisk.CrashOptions{Mode: mode, Seed: seed})
 			t.Runs++
 			if !struck {
 				t.Missed++

@@ -9,6 +9,8 @@ import (
 	"github.com/spf13/cobra"
 	"statehouse.dev/statehouse/linearizability/verdict"
 	"statehouse.dev/statehouse/sim"
+	"statehouse.dev/statehouse/sim/fuzz"
+	"statehouse.dev/statehouse/sim/scenario"
 )
 
 // job is what a worker process is asked for, one a line.
@@ -60,7 +62,7 @@ func (a *app) workerCommand() *cobra.Command {
 }
 
 func (a *app) work(j job) outcome {
-	r := sim.Generate(j.Seed, sim.Options{Class: j.Class, Disturb: j.Disturb})
+	r := fuzz.Generate(j.Seed, sim.Options{Class: j.Class, Disturb: j.Disturb})
 	o := outcome{Seed: j.Seed, Class: r.Class, Sum: r.Sum, Stats: r.Stats, Violations: r.Violations, Vacuous: r.Vacuous(), Detected: r.Detected}
 	if j.Digests {
 		o.Digests = r.Digests
@@ -80,11 +82,11 @@ func (a *app) work(j job) outcome {
 }
 
 // shrink makes a story of a failing run.
-func (a *app) shrink(seed uint64, r *sim.Result, limit time.Duration, progress func(steps, runs int)) (*sim.Scenario, error) {
+func (a *app) shrink(seed uint64, r *sim.Result, limit time.Duration, progress func(steps, runs int)) (*scenario.Scenario, error) {
 	v := &r.Violations[0]
-	s := sim.Shrinker{
+	s := fuzz.Shrinker{
 		Between: collector(),
-		Seed:    seed, Config: r.Config, Class: r.Class, Breach: sim.Breach{Promise: v.Promise, Check: v.Check},
+		Seed:    seed, Config: r.Config, Class: r.Class, Breach: scenario.Breach{Guarantee: v.Promise, Check: v.Check},
 		Deadline: a.now().Add(limit), Now: a.now, Progress: progress,
 	}
 	story, err := s.Shrink(r.Steps)

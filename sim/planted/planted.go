@@ -1,8 +1,8 @@
 // Package planted holds bugs: small edits of the production code, each of which
-// breaks a promise in a way that real systems have. They are how the simulator
+// breaks a guarantee in a way that real systems have. They are how the simulator
 // proves that it finds such bugs.
 //
-// A bug is not in the production code, not even behind a flag: it is a piece of
+// A bug is not in the production code, not even under a flag: it is a piece of
 // source text and what stands there instead. To try one, the whole tool is built
 // with the edited file laid over the real one ("go build -overlay"), so what runs
 // is the production code with that one mistake in it. An edit whose text is no
@@ -21,16 +21,25 @@ import (
 
 // Bug is one mistake.
 type Bug struct {
-	Name    string
-	About   string // what the mistake is
-	Promise string // the promise that it breaks
-	Edits   []Edit
+	Name      string
+	About     string // what the mistake is
+	Guarantee string // that it breaks
+	Edits     []Edit
 }
 
 // Edit replaces a piece of a file, which must occur exactly once.
 type Edit struct {
 	File     string // from the root of the repository
 	Old, New string
+}
+
+// All lists the bugs, in the order of the guarantees that they break.
+func All() []Bug {
+	var list []Bug
+	for _, some := range [][]Bug{durability(), visibility(), conflicts(), conditions(), versions(), replay(), outcomes(), storage()} {
+		list = append(list, some...)
+	}
+	return list
 }
 
 // Root is the root of the repository that holds dir: bugs are planted in its

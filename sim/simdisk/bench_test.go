@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2"
+
 	"statehouse.dev/statehouse/sim/simdisk"
 )
 

@@ -15,9 +15,9 @@ import (
 func TestDigestSeesEverything(t *testing.T) {
 	variants := map[string]func(d *simdisk.Disk) error{
 		"nothing": func(d *simdisk.Disk) error { return nil },
-		"a byte":  func(d *simdisk.Disk) error { return d.Damage("a", 99_999, 7) },
+		"a byte":  func(d *simdisk.Disk) error { return d.FlipBit("a", 99_999, 7) },
 		"a byte of the manifest": func(d *simdisk.Disk) error {
-			return d.Damage("MANIFEST-000001", 0, 0)
+			return d.FlipBit("MANIFEST-000001", 0, 0)
 		},
 		"a size": func(d *simdisk.Disk) error { return d.Truncate("a", 99_999) },
 		"a size, of zeros": func(d *simdisk.Disk) error {
@@ -172,7 +172,7 @@ func TestImagesAreIndependent(t *testing.T) {
 			must(t, patchFile(d, "a", string(rune('A'+i)), int64(round*30_000), round == 1)) // in place
 			must(t, patchFile(d, "a", string(rune('A'+i)), int64(40_000+round), round == 1)) // at the end
 			if round == 1 && i%2 == 0 {
-				must(t, d.Damage("a", 7, 0))
+				must(t, d.FlipBit("a", 7, 0))
 			}
 		}
 	}
@@ -221,13 +221,13 @@ func TestHolesCostNothing(t *testing.T) {
 	}
 }
 
-// TestDamageInAHoleStays, also where the hole was not durable yet when it was harmed.
-func TestDamageInAHoleStays(t *testing.T) {
+// TestFlipInAHoleStays, also where the hole was not durable yet when a bit was flipped.
+func TestFlipInAHoleStays(t *testing.T) {
 	d := simdisk.NewDisk(simdisk.DiskOptions{})
 	must(t, put(d, "a", ""))
 	must(t, syncDir(d, "/"))
 	must(t, patchFile(d, "a", "xx", 1, false))
-	must(t, d.Damage("a", 0, 0))
+	must(t, d.FlipBit("a", 0, 0))
 	must(t, patchFile(d, "a", "y", 2, true))
 	if got := contents(d.Crash(simdisk.CrashOptions{})); got != "a=\x01xy" {
 		t.Errorf("left %q", got)

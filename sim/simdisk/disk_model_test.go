@@ -12,6 +12,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"pgregory.net/rapid"
+
 	"statehouse.dev/statehouse/sim/simdisk"
 )
 

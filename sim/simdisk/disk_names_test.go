@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
 	"statehouse.dev/statehouse/sim/simdisk"
 )
 

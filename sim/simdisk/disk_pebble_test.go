@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2"
+
 	"statehouse.dev/statehouse/sim/simdisk"
 )
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/cockroachdb/errors/oserror"
 	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"statehouse.dev/statehouse/sim/simdisk"
 )
 
@@ -218,16 +219,16 @@ func TestTraceIsSortedByPath(t *testing.T) {
 	}
 }
 
-func TestDamageAtRest(t *testing.T) {
+func TestCorruptionAtRest(t *testing.T) {
 	d := simdisk.NewDisk(simdisk.DiskOptions{})
 	must(t, put(d, "a", "abcdef"))
 	must(t, put(d, "b", "b"))
 	must(t, put(d, "c", "c"))
-	must(t, d.Damage("a", 1, 0))
+	must(t, d.FlipBit("a", 1, 0))
 	must(t, d.Truncate("a", 4))
 	must(t, d.RemoveFile("b")) // though its name is only pending
 	for _, err := range []error{
-		d.Damage("a", 4, 0), d.Damage("a", 0, 8), d.Damage("x", 0, 0), d.Truncate("a", 5),
+		d.FlipBit("a", 4, 0), d.FlipBit("a", 0, 8), d.FlipBit("x", 0, 0), d.Truncate("a", 5),
 		d.Truncate("a", -1), d.RemoveFile("b"), d.RemoveFile("/"),
 	} {
 		if err == nil {
@@ -235,7 +236,7 @@ func TestDamageAtRest(t *testing.T) {
 		}
 	}
 	clone := d.Clone()
-	must(t, d.Damage("c", 0, 1))
+	must(t, d.FlipBit("c", 0, 1))
 	if got := contents(d.Crash(simdisk.CrashOptions{Mode: simdisk.KeepAll})); got != "a=accd c=a" {
 		t.Errorf("left %q", got)
 	}

@@ -1,5 +1,5 @@
 // Package simdisk is the disk of the simulated world: a vfs.FS in memory that
-// loses, tears, reorders and damages what the rules of real disks allow it to.
+// loses, tears, reorders and corrupts what the rules of real disks allow it to.
 //
 // A [Disk] remembers what has been made durable.
 //
@@ -14,7 +14,7 @@
 //   - A [Fault] makes the disk fail: at an operation named by file class, kind
 //     and per-file count, so that the same fault hits the same operation however
 //     the operations on other files interleave with it.
-//   - Damage, Truncate and RemoveFile harm the medium at rest.
+//   - FlipBit, Truncate and RemoveFile corrupt the medium at rest.
 //
 // [Disk.Digest] and [Disk.OpDigest] tell whether two runs agree. Images share the
 // bytes that neither has changed, so taking one costs little.

@@ -41,17 +41,17 @@ const (
 	LockError        FaultKind = "lock-error"
 	ReadError        FaultKind = "read-error"
 	// Misread returns the bytes of another offset of the same file, as many. The
-	// medium is not harmed. Passed over if they would be the same bytes, or the file
+	// medium is not changed. Passed over if they would be the same bytes, or the file
 	// has no others.
 	Misread FaultKind = "misread"
-	// BitFlip inverts one bit of what a read returns. The medium is not harmed.
+	// BitFlip inverts one bit of what a read returns. The medium is not changed.
 	// A read that returns no bytes is passed over.
 	BitFlip FaultKind = "bitflip"
 	// PowerCut calls the disk's crash hook inside the operation Op. If the hook
 	// takes the image with Disk.Crash, the operation then goes on harmlessly.
 	PowerCut FaultKind = "crash"
 	// Stall calls the disk's stall hook at the start of the operation Op, which takes
-	// long. It does no harm.
+	// long. It changes nothing.
 	Stall FaultKind = "stall"
 )
 

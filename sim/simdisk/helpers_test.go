@@ -2,6 +2,7 @@ package simdisk_test
 
 import (
 	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"statehouse.dev/statehouse/sim/simdisk"
 )
 

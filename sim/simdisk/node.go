@@ -203,7 +203,7 @@ func (n *node) truncate(size int64) {
 	}
 }
 
-// invert harms one bit of the medium itself.
+// invert flips one bit of the medium itself.
 func (n *node) invert(offset int64, bit int) {
 	for i, p := range n.old {
 		if part, ok := p.cut(offset, offset+1); ok {

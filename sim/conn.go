@@ -1,0 +1,96 @@
+package sim
+
+import (
+	"context"
+	"io"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	"statehouse.dev/statehouse/history/record"
+	"statehouse.dev/statehouse/sim/step"
+)
+
+// conn is a client's connection to the simulated daemon.
+type conn struct {
+	w      *World
+	client string
+}
+
+var _ grpc.ClientConnInterface = conn{}
+
+// Invoke makes a unary call and waits for its end.
+func (n conn) Invoke(ctx context.Context, method string, req, resp any, _ ...grpc.CallOption) error {
+	c, err := n.send(method, req.(proto.Message))
+	if err != nil {
+		return err
+	}
+	t := n.w.tasks.Current()
+	if !t.Park(func() bool { return c.done || ctx.Err() != nil }) || !c.done {
+		n.giveUp(c)
+		return errLate
+	}
+	if c.told != nil {
+		return c.told
+	}
+	return proto.Unmarshal(c.given, resp.(proto.Message))
+}
+
+// giveUp ends a call whose client wants no answer any more.
+func (n conn) giveUp(c *Call) {
+	if !c.done && !n.w.programs.over {
+		_ = n.w.Apply(step.Step{Verb: step.Timeout, Of: c.op.ID})
+	}
+}
+
+func (n conn) send(method string, req proto.Message) (*Call, error) {
+	kind, ok := record.KindOf(method)
+	if !ok {
+		return nil, status.Error(codes.Unimplemented, method+" is not simulated")
+	}
+	in, token := record.Input(req)
+	return n.w.issueFromWire(n.client, kind, in, token)
+}
+
+// NewStream opens a server stream. It is sent when the request is.
+func (n conn) NewStream(ctx context.Context, _ *grpc.StreamDesc, method string, _ ...grpc.CallOption) (grpc.ClientStream, error) {
+	return &clientStream{conn: n, ctx: ctx, method: method}, nil
+}
+
+type clientStream struct {
+	conn
+	ctx    context.Context
+	method string
+	call   *Call
+}
+
+func (s *clientStream) Header() (metadata.MD, error) { return nil, nil }
+func (s *clientStream) Trailer() metadata.MD         { return nil }
+func (s *clientStream) CloseSend() error             { return nil }
+func (s *clientStream) Context() context.Context     { return s.ctx }
+
+func (s *clientStream) SendMsg(m any) (err error) {
+	s.call, err = s.send(s.method, m.(proto.Message))
+	return err
+}
+
+func (s *clientStream) RecvMsg(m any) error {
+	c := s.call
+	ready := func() bool { return len(c.received) > 0 || c.done || s.ctx.Err() != nil }
+	if !s.w.tasks.Current().Park(ready) || s.ctx.Err() != nil {
+		s.giveUp(c)
+		return errLate
+	}
+	if len(c.received) > 0 {
+		raw := c.received[0]
+		c.received = c.received[1:]
+		return proto.Unmarshal(raw, m.(proto.Message))
+	}
+	if c.told != nil {
+		return c.told
+	}
+	return io.EOF
+}

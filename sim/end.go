@@ -1,0 +1,219 @@
+package sim
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"statehouse.dev/statehouse/engine"
+	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/linearizability/verdict"
+	"statehouse.dev/statehouse/sim/simdisk"
+	"statehouse.dev/statehouse/sim/step"
+)
+
+// Finish heals the world, ends what is under way, cuts the power one last time,
+// and judges what clients were told against what is left.
+func (w *World) Finish() *Result {
+	w.finale()
+	r := &Result{
+		Class: cmp.Or(w.class, Recoverable), Seed: w.seed, Config: w.config,
+		Violations: w.rec.violations, History: &w.rec.history, Steps: w.rec.steps, Digests: w.rec.digests, Stats: w.rec.stats, Detected: w.starts.lost > 0 && w.process == nil,
+		Armed: w.faults.list(),
+	}
+	r.Stats.Steps = len(w.rec.steps)
+	if w.rec.history.Complete {
+		r.Judged = linearizability.Check(&w.rec.history, linearizability.Options{Seed: w.seed, Samples: 2, SampleSize: 60})
+		r.Violations = append(r.Violations, r.Judged.Violations...)
+		if r.Judged.Verdict == verdict.Unknown && len(r.Violations) == 0 {
+			r.Violations = append(r.Violations, verdict.Violation{
+				Promise: "G3", Check: "not-judged", Sentence: "the history could not be judged in time: that is a failure, not a pass",
+			})
+		}
+	}
+	// What a program saw by itself is not in the steps, so it cannot be shrunk: it
+	// comes last.
+	slices.SortStableFunc(r.Violations, func(a, b verdict.Violation) int {
+		return cmp.Compare(strings.Count(a.Check, "workload-"), strings.Count(b.Check, "workload-"))
+	})
+	w.rec.digestEnd()
+	r.Sum = w.rec.sum
+	return r
+}
+
+// finale is what every run ends with. It is not among the steps of a scenario.
+func (w *World) finale() {
+	applied := len(w.rec.steps)
+	if print := w.rec.trace.print; print != nil {
+		print("the end: every fault is healed, the power is cut once more, and everything is read")
+	}
+	defer func() { w.rec.steps = w.rec.steps[:applied] }()
+	w.machine.disk.Heal()
+	w.machine.disk.SetCapacity(0)
+	w.machine.capacity = 0
+	w.endCalls()
+	if w.machine.pristine != nil {
+		w.auditCorrupt()
+	}
+	switch {
+	case w.process == nil:
+	case w.config.Unsynced: // it guarantees nothing after a loss of power
+		_ = w.Apply(step.Step{Verb: step.Kill})
+	default:
+		_ = w.Apply(step.Step{Verb: step.Crash, Crash: simdisk.CrashOptions{Mode: simdisk.DropAll}})
+	}
+	_ = w.Apply(step.Step{Verb: step.Start})
+	if w.process == nil {
+		if w.starts.lost == 0 { // else the corruption was found, as it must be
+			w.rec.violate("G9", "does-not-start", 0, "every fault is healed, yet the daemon does not start: "+w.starts.why)
+		}
+		return
+	}
+	w.audit(false)
+	_ = w.Apply(step.Step{Verb: step.Stop})
+	w.verify()
+}
+
+// endCalls ends every call: what is under way arrives, what waits is answered.
+// That it is, is a guarantee too (G9).
+func (w *World) endCalls() {
+	for range len(w.network.order) + 64 {
+		if w.process == nil {
+			break
+		}
+		for _, c := range w.network.order {
+			if !c.arrived && !c.done {
+				_ = w.Apply(step.Step{Verb: step.Deliver, Of: c.op.ID})
+			}
+		}
+		if w.Apply(step.Step{Verb: w.writerNext()}) != nil {
+			break
+		}
+	}
+	for _, c := range w.network.order {
+		for !c.done && c.Answering() && w.Apply(step.Step{Verb: step.Reply, Of: c.op.ID}) == nil {
+		}
+		if c.done {
+			continue
+		}
+		reached := c.arrived && w.process != nil && c.gen == w.process.generation && w.machine.pristine == nil
+		if reached && c.watches() {
+			c.op.Rest = uint64(w.process.service.Engine().Published())
+		}
+		if reached && !c.Stream() {
+			w.rec.violate("G9", "no-answer", c.op.ID, fmt.Sprintf("call #%d is never answered: nothing waits for the writer, and no fault is left", c.op.ID))
+		}
+		_ = w.Apply(step.Step{Verb: step.Timeout, Of: c.op.ID})
+	}
+}
+
+// auditCorrupt reads everything of a store with a corrupt file. Each answer must be
+// right or a refusal; whether it was is judged later, by the log of the store as
+// it was before, which is put back in the end.
+func (w *World) auditCorrupt() {
+	if w.process == nil {
+		_ = w.Apply(step.Step{Verb: step.Start})
+	}
+	if w.process != nil {
+		w.audit(true)
+	}
+	if w.process != nil {
+		_ = w.Apply(step.Step{Verb: step.Kill})
+	}
+	disk := w.machine.pristine
+	w.machine.pristine = nil
+	disk.Heal()
+	disk.SetCapacity(0)
+	w.use(disk)
+}
+
+// Observer is the client that looks at everything at the end.
+const Observer = "observer"
+
+// audit reads the log, and everything else the way a client would.
+func (w *World) audit(corrupt bool) {
+	ask := func(kind history.Kind, in history.Input) *history.Operation {
+		c, err := w.issue(Observer, w.network.nextID(), kind, in)
+		if err != nil {
+			return &history.Operation{}
+		}
+		w.carryThrough(c)
+		return c.op
+	}
+	events := make(map[uint64]*history.Event)
+	var last uint64
+	for _, ns := range ask(history.ListSpaces, history.Input{}).Out.Keys {
+		op := ask(history.Replay, history.Input{Namespace: ns, AllAgents: true})
+		if op.Outcome != history.OK && corrupt {
+			w.rec.probe("harm found by a read")
+			continue
+		}
+		if op.Outcome != history.OK {
+			w.rec.violate("G5", "log-unreadable", op.ID, "the log of namespace "+ns+" cannot be replayed: "+op.Error.Message)
+			return
+		}
+		for _, b := range op.Batches {
+			for _, ev := range b.Events {
+				last = max(last, ev.CommitTS)
+				if known := events[ev.CommitTS]; known != nil {
+					known.Ops = append(known.Ops, ev.Ops...)
+				} else {
+					events[ev.CommitTS] = &ev
+				}
+			}
+		}
+		w.auditNamespace(ns, ask)
+	}
+	if corrupt {
+		return
+	}
+	for ts := uint64(1); ts <= last; ts++ {
+		if ev := events[ts]; ev != nil {
+			w.rec.history.Log = append(w.rec.history.Log, *ev)
+		}
+	}
+	w.rec.history.Complete = true
+}
+
+func (w *World) auditNamespace(ns string, ask func(history.Kind, history.Input) *history.Operation) {
+	for _, a := range ask(history.ListAgents, history.Input{Namespace: ns}).Out.Agents {
+		ask(history.Scan, history.Input{Namespace: ns, Agent: a.Agent})
+		keys := ask(history.ListKeys, history.Input{Namespace: ns, Agent: a.Agent}).Out.Keys
+		if len(keys) > 0 {
+			ask(history.KeyHistory, history.Input{Namespace: ns, Agent: a.Agent, Key: keys[0]})
+		}
+	}
+	// What each commit has become whose client does not know.
+	for _, name := range w.askedFor(ns) {
+		ask(history.GetTxn, history.Input{TxnID: name})
+	}
+}
+
+// askedFor lists the transactions of a namespace whose commit has an unknown outcome.
+func (w *World) askedFor(ns string) []string {
+	var list []string
+	for _, c := range w.network.order {
+		in := &c.op.In
+		if c.op.Kind == history.Transact && len(in.Writes) > 0 && in.Writes[0].Namespace == ns && c.op.Outcome == history.Unknown {
+			list = append(list, in.TxnID)
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// verify runs the offline check of the store.
+func (w *World) verify() {
+	if w.process != nil {
+		return
+	}
+	env := engine.Env{
+		FS: w.machine.disk, Now: w.Now, Rand: func([]byte) {}, Await: w.tasks.Await,
+		Halt: func(err error) { w.rec.violate("G7", "verify", 0, "verify halted: "+err.Error()) },
+	}
+	if _, err := engine.Verify(env, dataDir, nil); err != nil {
+		w.rec.violate("G8", "verify", 0, "verify finds the store corrupt, and nothing corrupted it: "+step.FirstLine(strings.TrimSpace(err.Error())))
+	}
+}

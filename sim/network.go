@@ -1,0 +1,125 @@
+package sim
+
+import (
+	"fmt"
+
+	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/sim/step"
+)
+
+// network carries calls from their clients to the daemon, and answers back.
+type network struct {
+	calls    map[int]*Call
+	last     map[string]*Call // the last call of a client
+	order    []*Call
+	open     []*Call      // those that something may still happen to, and some more
+	handlers []*Call      // whose handler has not ended, oldest first
+	reserved map[int]bool // ids that steps to come have
+}
+
+func newNetwork() network {
+	return network{calls: make(map[int]*Call), last: make(map[string]*Call), reserved: make(map[int]bool)}
+}
+
+// nextID is an id that no call has, nor any in a step to come.
+func (n *network) nextID() int {
+	id := len(n.order) + 1
+	for n.calls[id] != nil || n.reserved[id] {
+		id++
+	}
+	return id
+}
+
+// Reserve keeps ids for calls that steps to come name.
+func (w *World) Reserve(id int) { w.network.reserved[id] = true }
+
+// Operation is what a call asked and was told; nil: there is no such call.
+func (w *World) Operation(id int) *history.Operation {
+	if c := w.network.calls[id]; c != nil {
+		return c.op
+	}
+	return nil
+}
+
+// UnderWay lists the calls that something may still happen to.
+func (w *World) UnderWay() []*Call {
+	kept := w.network.open[:0]
+	for _, c := range w.network.open {
+		if !c.done || c.copies > 0 || !c.arrived {
+			kept = append(kept, c)
+		}
+	}
+	w.network.open = kept
+	return kept
+}
+
+func (w *World) doCall(s *step.Step) error {
+	if s.ID == 0 {
+		s.ID = w.network.nextID()
+	}
+	if w.network.calls[s.ID] != nil {
+		return misfit("there is a call #%d already", s.ID)
+	}
+	if c := w.network.last[s.Client]; c != nil && !c.done && !c.Stream() {
+		return misfit("client %s waits for an answer already", s.Client)
+	}
+	if _, err := w.issue(s.Client, s.ID, s.Kind, s.In); err != nil {
+		return misfit("%v", err)
+	}
+	return nil
+}
+
+func (w *World) doNetwork(s *step.Step) error {
+	c := w.network.calls[s.Of]
+	if s.Of == 0 {
+		c = w.network.last[s.Client]
+	}
+	switch {
+	case c == nil:
+		return misfit("there is no such call")
+	case s.Verb == step.Deliver && c.arrived, s.Verb == step.Drop && c.arrived, s.Verb == step.Dup && c.Stream():
+		return misfit("the request is not under way")
+	case s.Verb == step.Again && c.copies == 0:
+		return misfit("no duplicate is under way")
+	case (s.Verb == step.Lose || s.Verb == step.Timeout || s.Verb == step.Forge) && c.done:
+		return misfit("its client does not wait")
+	}
+	s.Of, s.Client = c.op.ID, ""
+	switch s.Verb {
+	case step.Deliver:
+		w.deliver(c)
+	case step.Drop:
+		c.arrived = true
+		w.lost(c, errReset, "request lost")
+	case step.Dup:
+		c.copies++
+	case step.Again:
+		w.deliverCopy(c)
+	case step.Reply:
+		if !w.reply(c) {
+			return misfit("no answer is under way")
+		}
+	case step.Lose:
+		what := "answer lost"
+		if c.Stream() {
+			what = "stream cut"
+		}
+		w.lost(c, errReset, what)
+	case step.Timeout:
+		w.lost(c, errLate, "client gave up")
+	case step.Forge:
+		return w.forgeReply(c)
+	}
+	return nil
+}
+
+// lost ends a call for its client without an answer.
+func (w *World) lost(c *Call, err error, what string) {
+	if c.answered && c.err == nil && c.commits() {
+		w.rec.probe("answer of a commit lost")
+	}
+	c.msgs = nil
+	w.finish(c, nil, err)
+	w.rec.note("network", what, fmt.Sprintf("#%d", c.op.ID))
+	w.rec.stats.Faults[what]++
+}

@@ -1,0 +1,157 @@
+package sim
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"runtime/debug"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/encoding"
+
+	"statehouse.dev/statehouse/engine"
+	"statehouse.dev/statehouse/server"
+	"statehouse.dev/statehouse/sim/sched"
+	"statehouse.dev/statehouse/sim/simdisk"
+)
+
+// dataDir is where the daemon keeps its store on the simulated disk.
+const dataDir = "/data"
+
+// process is one process of the daemon, from its start to its death: the production
+// assembly, with everything outside of it simulated.
+type process struct {
+	w          *World
+	generation int // from 1, one a start
+	service    *server.Service
+	codec      encoding.CodecV2
+	desc       *grpc.ServiceDesc
+	impl       any
+	rand       *rand.ChaCha8
+	syncs      *sched.Barrier // of the log; open but between plan and settle
+	removals   *sched.Barrier // of what Pebble needs no more; shut while the process lives
+	inflight   bool           // between plan and settle
+	unflushed  int            // steps of the writer since what is in memory went to tables
+
+	// Its death. Invariant: image, which is what the next process finds, is set once, inside
+	// the operation in which this one dies.
+	image  *simdisk.Disk
+	how    string        // it died
+	halted chan struct{} // closed by Halt, whose goroutine never goes on
+	stuck  bool          // it hangs, has halted or is being closed: nothing else may close it
+}
+
+func (w *World) newProcess() *process {
+	w.starts.count++
+	var key [32]byte
+	for i := range 4 {
+		s := simdisk.Derive(w.seed, "daemon", fmt.Sprint(w.starts.count), fmt.Sprint(i))
+		for j := range 8 {
+			key[8*i+j] = byte(s >> (8 * j))
+		}
+	}
+	p := &process{w: w, generation: w.starts.count, codec: server.Codec(), rand: rand.NewChaCha8(key), syncs: sched.NewBarrier(), removals: sched.NewBarrier(), halted: make(chan struct{})}
+	p.syncs.Set(true)
+	return p
+}
+
+func (p *process) env() engine.Env {
+	return engine.Env{
+		FS:    p.w.machine.disk,
+		Now:   p.w.Now,
+		Rand:  func(b []byte) { _, _ = p.rand.Read(b) }, // never fails
+		Await: p.w.tasks.Await,
+		Halt:  p.halt,
+		Log:   p.w.log,
+	}
+}
+
+// die ends the process: nothing that it still does has any effect. reap buries it when
+// the step is done.
+func (p *process) die(image *simdisk.Disk, how string) { p.image, p.how = image, how }
+
+// halt is the engine's Env.Halt. As in production the process ends here: what
+// it had written stays with the operating system, and whoever called is not
+// heard of again. Pebble may be left with a lock held, so it is not closed.
+func (p *process) halt(reason error) {
+	if p.image == nil && !p.w.machine.disk.Dead() {
+		p.die(p.w.machine.disk.Kill(), "halt: "+reason.Error())
+		p.stuck = true
+		close(p.halted)
+	}
+	select {}
+}
+
+// RegisterService notes the service, as a grpc.Server does.
+func (p *process) RegisterService(desc *grpc.ServiceDesc, impl any) { p.desc, p.impl = desc, impl }
+
+// assemble builds the service as production does.
+func (p *process) assemble() (err error) {
+	p.service, err = server.Assemble(p.env(), server.Config{Engine: engine.Options{
+		Dir: dataDir, Limits: p.w.config.limits(), NoSync: p.w.config.Unsynced,
+		Tuning: engine.Tuning{MemTableBytes: 256 << 10, CacheBytes: 1 << 20, ManualCompaction: true},
+	}})
+	if err == nil {
+		p.service.Register(p)
+	}
+	return err
+}
+
+// act runs what may touch the disk, and comes back when it is done or the process
+// has halted in the middle of it. A panic is a violation: it is the engine's way
+// to say that an invariant is broken.
+func (p *process) act(f func()) {
+	done := make(chan string, 1)
+	go func() {
+		defer func() {
+			broken := recover()
+			if broken == nil {
+				done <- ""
+				return
+			}
+			done <- fmt.Sprintf("%v\n%s", broken, debug.Stack())
+		}()
+		f()
+	}()
+	broken, ended := p.watch(done)
+	switch {
+	case !ended:
+		p.w.rec.violate("G9", "hang", 0, "the daemon does not get done, and no step can wake it")
+		if p.image == nil {
+			p.die(p.w.machine.disk.Kill(), "hang")
+			p.stuck = true
+		}
+	case broken != "":
+		p.w.rec.violate("G7", "panic", 0, "the daemon panicked: "+broken)
+	}
+	p.w.quiesce()
+}
+
+// How long the daemon may take over what takes it milliseconds. It is the only real
+// time in a run, and decides nothing but that the run has failed.
+const (
+	idleTime = 2 * time.Second  // while all of its goroutines wait: Pebble sleeps, if at all, for 100 ms
+	busyTime = 30 * time.Second // while some of them are busy, with nothing that ends
+)
+
+// watch waits until what acts is done or the process has halted. One that waits
+// for a sync inside of a step gets it, and so for a removal: only the sync that a step
+// leaves behind waits for settle.
+func (p *process) watch(done <-chan string) (broken string, ended bool) {
+	begin := time.Now()
+	for idle := time.Duration(0); idle < idleTime && time.Since(begin) < busyTime; {
+		quiet := p.w.quiesce()
+		select {
+		case broken = <-done:
+			return broken, true
+		case <-p.halted:
+			return "", true
+		default:
+		}
+		if quiet && !p.release() {
+			time.Sleep(time.Millisecond)
+			idle += time.Millisecond
+		}
+	}
+	return "", false
+}

@@ -1,0 +1,82 @@
+package sim
+
+import (
+	"context"
+	"io"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/mem"
+	"google.golang.org/grpc/metadata"
+
+	"statehouse.dev/statehouse/history/record"
+	"statehouse.dev/statehouse/sim/sched"
+)
+
+// handle answers one request the way grpc.Server would: codec, interceptor,
+// handler.
+func (p *process) handle(ctx context.Context, t *sched.Task, c *Call) ([]byte, error) {
+	method := record.MethodOf(c.op.Kind)
+	name := method[len(p.desc.ServiceName)+2:]
+	decode := func(v any) error { return p.codec.Unmarshal(mem.BufferSlice{mem.SliceBuffer(c.req)}, v) }
+	for i := range p.desc.Methods {
+		if m := &p.desc.Methods[i]; m.MethodName == name {
+			resp, err := m.Handler(p.impl, ctx, decode, p.service.Unary)
+			if err != nil {
+				return nil, err
+			}
+			return p.encode(resp)
+		}
+	}
+	for i := range p.desc.Streams {
+		if m := &p.desc.Streams[i]; m.StreamName == name {
+			s := &serverStream{p: p, t: t, c: c, ctx: ctx, decode: decode}
+			return nil, p.service.Stream(p.impl, s, &grpc.StreamServerInfo{FullMethod: method, IsServerStream: true}, m.Handler)
+		}
+	}
+	panic("sim: no method " + method)
+}
+
+func (p *process) encode(m any) ([]byte, error) {
+	b, err := p.codec.Marshal(m)
+	if err != nil {
+		return nil, err
+	}
+	defer b.Free()
+	return b.Materialize(), nil
+}
+
+type serverStream struct {
+	p      *process
+	t      *sched.Task
+	c      *Call
+	ctx    context.Context
+	decode func(any) error
+	read   bool
+}
+
+func (s *serverStream) SetHeader(metadata.MD) error  { return nil }
+func (s *serverStream) SendHeader(metadata.MD) error { return nil }
+func (s *serverStream) SetTrailer(metadata.MD)       {}
+func (s *serverStream) Context() context.Context     { return s.ctx }
+
+func (s *serverStream) RecvMsg(m any) error {
+	if s.read {
+		return io.EOF
+	}
+	s.read = true
+	return s.decode(m)
+}
+
+func (s *serverStream) SendMsg(m any) error {
+	if !s.t.Park(func() bool { return len(s.c.msgs) < streamWindow || s.ctx.Err() != nil }) {
+		return context.Canceled
+	}
+	if s.ctx.Err() != nil {
+		return s.ctx.Err()
+	}
+	raw, err := s.p.encode(m)
+	if err == nil {
+		s.c.msgs = append(s.c.msgs, raw)
+	}
+	return err
+}

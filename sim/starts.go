@@ -1,0 +1,150 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"statehouse.dev/statehouse/engine"
+	"statehouse.dev/statehouse/sim/step"
+)
+
+// starts is how the starts of the daemon went.
+type starts struct {
+	count   int    // of all of them
+	died    int    // in a row, that the process died in
+	refused int    // in a row, that the daemon refused
+	why     string // it refused the last one
+	lost    int    // refused because of data loss, which may be what the daemon did when it read wrong
+}
+
+func (w *World) doProcess(s *step.Step) error {
+	if s.Verb == step.Crash && w.process == nil && w.machine.pristine == nil {
+		w.machine.powerLost = true // the machine has gone on without the daemon, until now
+		w.use(w.machine.disk.Crash(s.Crash))
+		w.rec.note("disk", "power cut", "")
+		w.rec.stats.Faults["power cut"]++
+		return nil
+	}
+	if (s.Verb == step.Start) == (w.process != nil) {
+		return misfit("the daemon runs already, or does not run")
+	}
+	switch s.Verb {
+	case step.Start:
+		w.start()
+	case step.Stop:
+		w.stop()
+	case step.Kill:
+		w.process.die(w.machine.disk.Kill(), "kill -9")
+	case step.Crash:
+		if w.process.inflight {
+			w.rec.probe("power cut while a sync is in flight")
+		}
+		w.process.die(w.machine.disk.Crash(s.Crash), "power cut")
+	}
+	return nil
+}
+
+// start starts the daemon. It may refuse, halt, or lose power on the way.
+func (w *World) start() {
+	p := w.newProcess()
+	w.process = p
+	var err error
+	struck := len(w.faults.struck)
+	p.act(func() {
+		if err = p.assemble(); err == nil {
+			p.service.Engine().AwaitCleaning()
+		}
+	})
+	faulty := len(w.faults.struck) > struck
+	switch {
+	case p.image != nil:
+		w.rec.probe("process died inside recovery")
+		w.starts.died++
+	case p.service == nil || err != nil:
+		w.process = nil
+		w.starts.why = fmt.Sprint(err)
+		w.use(w.machine.disk.Kill())
+		w.rec.note("daemon", "refused", w.starts.why)
+		w.rec.stats.Refusals++
+		w.starts.refused++
+		if !faulty && w.machine.capacity == 0 && w.starts.lost == 0 && w.machine.pristine == nil {
+			w.rec.violate("G1", "does-not-start", 0, "no fault struck and no file was corrupted, yet the store does not open: "+w.starts.why)
+		}
+		switch {
+		case w.machine.pristine != nil:
+			w.rec.probe("harm found at start")
+		case errors.Is(err, engine.ErrDataLoss):
+			w.starts.lost++
+			w.rec.probe("wrong read found at start")
+		}
+	default:
+		w.starts.why, w.starts.died, w.starts.refused = "", 0, 0
+		if w.machine.pristine != nil {
+			w.rec.probe("started in spite of harm")
+		}
+		w.rec.note("daemon", "start", fmt.Sprintf("published %d", p.service.Engine().Published()))
+	}
+}
+
+// stop ends the daemon as SIGTERM does: watches end, what is under way may
+// finish, then the store is closed.
+func (w *World) stop() {
+	p := w.process
+	p.syncs.Set(true)
+	p.service.Drain()
+	w.runHandlers()
+	p.act(func() {
+		if p.inflight {
+			p.service.Engine().Settle()
+		}
+		for p.image == nil && p.service.Engine().Step() {
+		}
+	})
+	p.inflight = false
+	if p.image != nil {
+		return // nothing that the dead one still does is an answer
+	}
+	w.runHandlers()
+	p.stuck = true
+	p.act(func() {
+		if err := p.service.Close(); err != nil {
+			w.log("closing failed", "error", err.Error())
+		}
+	})
+	if p.image == nil {
+		p.die(w.machine.disk.Kill(), "stop")
+	}
+}
+
+// reap buries a daemon that has died: its requests end without an answer, its
+// store is closed without effect, and the disk is what it left.
+func (w *World) reap() {
+	p := w.process
+	if p == nil || p.image == nil {
+		return
+	}
+	p.syncs.Set(true) // what waits there goes on, on a disk that is out of use
+	p.removals.Set(true)
+	w.rec.note("daemon", "died", p.how)
+	w.rec.stats.died(p.how)
+	for _, c := range w.network.handlers {
+		c.cancel()
+		w.tasks.Kill(c.handler)
+	}
+	w.network.handlers = w.network.handlers[:0]
+	w.process = nil
+	if p.service != nil && !p.stuck {
+		p.act(func() { _ = p.service.Close() })
+	}
+	w.machine.powerLost = strings.HasPrefix(p.how, "power cut")
+	w.use(p.image)
+	// What was answered is with the network; everything else on its connections is
+	// lost, and their clients learn that.
+	for _, c := range w.network.order {
+		if !c.done && c.arrived && c.gen == p.generation && !c.answered {
+			c.msgs = nil
+			w.finish(c, nil, errReset)
+		}
+	}
+}

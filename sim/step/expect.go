@@ -1,0 +1,139 @@
+package step
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"google.golang.org/grpc/codes"
+
+	"statehouse.dev/statehouse/history"
+	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+)
+
+// This file is about what follows => in a call: what its client is expected to be told.
+
+// Answer is what a client was told, in the form of what was expected.
+func Answer(op *history.Operation, expected string) string {
+	form, _, isForm := strings.Cut(expected, "=")
+	switch {
+	case expected == string(op.Outcome):
+		return expected
+	case form == "events" && len(op.Batches) > 0:
+		return form + "=" + events(op) // however the stream ended
+	case op.Error != nil:
+		return op.Error.Code
+	case op.Outcome != history.OK:
+		return string(op.Outcome)
+	case expected == "absent" || strings.HasPrefix(expected, "{"):
+		if len(op.Out.Records) == 0 || !op.Out.Records[0].Exists {
+			return "absent"
+		}
+		return op.Out.Records[0].Value
+	case !isForm:
+		return string(op.Outcome)
+	}
+	return form + "=" + answerForms[form](op)
+}
+
+// hasForm says which answers have the parts that can be expected. Of another answer
+// one could be expected to be empty for ever, and nothing would ever be held to it.
+var hasForm = map[string][]history.Kind{
+	"ts":       {history.Commit, history.Transact, history.GetTxn},
+	"v":        {history.Commit, history.Transact, history.GetTxn, history.Get, history.GetVersion},
+	"versions": {history.KeyHistory, history.Scan, history.BatchGet},
+	"keys":     {history.ListKeys, history.Scan, history.ListSpaces, history.BatchGet},
+	"agents":   {history.ListAgents},
+	"state":    {history.GetTxn},
+	"events":   {history.Replay, history.Watch},
+	valueForm:  {history.Get, history.GetVersion, history.BatchGet, history.Scan, history.KeyHistory},
+}
+
+// valueForm is the form of a value, or that there is none.
+const valueForm = "a value, or absent"
+
+// answerForms are the parts of an answer that can be expected, as text without
+// white space: ts=3.
+var answerForms = map[string]func(op *history.Operation) string{
+	"ts": func(op *history.Operation) string { return fmt.Sprint(op.Out.CommitTS) },
+	"v": func(op *history.Operation) string {
+		switch {
+		case len(op.Out.Versions) > 0:
+			return fmt.Sprint(op.Out.Versions[0].Version)
+		case len(op.Out.Records) > 0:
+			return fmt.Sprint(op.Out.Records[0].Version)
+		}
+		return "0"
+	},
+	"versions": func(op *history.Operation) string {
+		return joined(op.Out.Records, func(r history.Record) any { return r.Version })
+	},
+	"keys": func(op *history.Operation) string {
+		if len(op.Out.Keys) > 0 {
+			return strings.Join(op.Out.Keys, ",")
+		}
+		return joined(op.Out.Records, func(r history.Record) any { return r.Key })
+	},
+	"agents": func(op *history.Operation) string {
+		return joined(op.Out.Agents, func(a history.Agent) any { return a.Agent })
+	},
+	"state":  func(op *history.Operation) string { return op.Out.State },
+	"events": events,
+}
+
+func events(op *history.Operation) string {
+	var all []history.Event
+	for _, b := range op.Batches {
+		all = append(all, b.Events...)
+	}
+	return joined(all, func(ev history.Event) any { return ev.CommitTS })
+}
+
+func joined[T any](items []T, text func(T) any) string {
+	var words []string
+	for _, x := range items {
+		words = append(words, fmt.Sprint(text(x)))
+	}
+	return strings.Join(words, ",")
+}
+
+// AnswerForms lists them.
+func AnswerForms() []string { return slices.Sorted(maps.Keys(answerForms)) }
+
+// answerWords are what an answer can be expected to be besides: how it ended, that
+// a key is not there, or the code of an error, from the daemon or from in between.
+var answerWords = func() map[string]bool {
+	words := map[string]bool{"ok": true, "fail": true, "unknown": true, "absent": true}
+	for code := range pb.ErrorCode_value { // into a map: order cannot matter
+		words[code] = true
+	}
+	for code := codes.Canceled; code <= codes.Unauthenticated; code++ {
+		words[strings.ToLower(code.String())] = true
+	}
+	return words
+}()
+
+// checkAnswer reports why a call of that kind can never be answered so, if it cannot.
+func checkAnswer(kind history.Kind, expected string) error {
+	form, _, isForm := strings.Cut(expected, "=")
+	switch {
+	case strings.HasPrefix(expected, "{"):
+		if form = valueForm; !json.Valid([]byte(expected)) {
+			return fmt.Errorf("%q is not JSON without white space", expected)
+		}
+	case expected == "absent":
+		form = valueForm
+	case isForm && answerForms[form] == nil:
+		return fmt.Errorf("no answer has a part %q, want one of %v", form, AnswerForms())
+	case !isForm && !answerWords[expected]:
+		return fmt.Errorf("no client is told %q", expected)
+	case !isForm:
+		return nil
+	}
+	if !slices.Contains(hasForm[form], kind) {
+		return fmt.Errorf("the answer to %q has no part %q, so it can never be %s", wordOf[kind], form, expected)
+	}
+	return nil
+}

@@ -1,0 +1,207 @@
+package step
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"statehouse.dev/statehouse/history"
+)
+
+// This file is the notation of calls, one line each:
+//
+//	c1 #7 transact t3 put alice/plan {"n":1} expect=0 if alice/lock@2 &
+//
+// A client, optionally the call's id, what it asks for, and & when it is only
+// sent, not carried through. Names are escaped as in a URL's query.
+
+// calls lists the words of each kind of call, in the words of the history.
+var callWords = map[string]history.Kind{
+	"begin": history.Begin, "write": history.StageWrite, "delete": history.StageDelete, "commit": history.Commit, "abort": history.Abort,
+	"transact": history.Transact, "outcome": history.GetTxn, "get": history.Get, "version": history.GetVersion, "batch": history.BatchGet,
+	"keys": history.ListKeys, "scan": history.Scan, "history": history.KeyHistory, "agents": history.ListAgents, "namespaces": history.ListSpaces,
+	"replay": history.Replay, "watch": history.Watch,
+}
+
+// CallWords lists the words of calls.
+func CallWords() []string { return slices.Sorted(maps.Keys(callWords)) }
+
+var wordOf = func() map[history.Kind]string {
+	out := make(map[history.Kind]string)
+	for word, kind := range callWords { // into a map: order cannot matter
+		out[kind] = word
+	}
+	return out
+}()
+
+func (s Step) callString() string {
+	p := printer{}
+	p.word(s.Client)
+	if s.ID != 0 {
+		p.word(fmt.Sprintf("#%d", s.ID))
+	}
+	p.word(wordOf[s.Kind])
+	p.input(s.Kind, &s.In)
+	if !s.Wait {
+		p.word("&")
+	}
+	if s.Expect != "" {
+		p.word("=>")
+		p.word(s.Expect)
+	}
+	return strings.Join(p.words, " ")
+}
+
+type printer struct{ words []string }
+
+func (p *printer) word(w string)      { p.words = append(p.words, w) }
+func (p *printer) option(k, v string) { p.word(k + "=" + v) }
+func (p *printer) number(k string, v uint64) {
+	if v != 0 {
+		p.option(k, strconv.FormatUint(v, 10))
+	}
+}
+
+func (p *printer) pointer(k string, v *uint64) {
+	if v != nil {
+		p.option(k, strconv.FormatUint(*v, 10))
+	}
+}
+
+func (p *printer) flag(k string, on bool) {
+	if on {
+		p.word(k)
+	}
+}
+
+func (p *printer) time(k string, ns int64) {
+	if ns != 0 {
+		p.option(k, time.Duration(ns-Epoch.UnixNano()).String())
+	}
+}
+
+// input prints what a call asks for.
+func (p *printer) input(kind history.Kind, in *history.Input) {
+	switch kind {
+	case history.Begin:
+		p.word(in.TxnID)
+		if in.Limit != 0 {
+			p.option("timeout", (time.Duration(in.Limit) * time.Millisecond).String())
+		}
+	case history.StageWrite, history.StageDelete:
+		p.word(in.TxnID)
+		p.word(recordText(in.Namespace, in.Agent, in.Key))
+		if kind == history.StageWrite {
+			p.word(valueText(in.Value))
+		}
+		p.pointer("expect", in.Expected)
+	case history.Commit, history.Transact:
+		p.word(in.TxnID)
+		p.transact(in)
+	case history.Abort, history.GetTxn:
+		p.word(in.TxnID)
+	default:
+		p.read(kind, in)
+	}
+}
+
+func (p *printer) transact(in *history.Input) {
+	for i := range in.Writes {
+		w := &in.Writes[i]
+		if w.Delete {
+			p.word("del")
+			p.word(recordText(w.Namespace, w.Agent, w.Key))
+		} else {
+			p.word("put")
+			p.word(recordText(w.Namespace, w.Agent, w.Key))
+			p.word(valueText(w.Value))
+		}
+		p.pointer("expect", w.Expected)
+	}
+	for _, k := range in.Keys {
+		p.word("if")
+		p.word(recordText(k.Namespace, k.Agent, k.Key) + "@" + strconv.FormatUint(k.Expected, 10))
+	}
+	for _, h := range in.Heads {
+		p.word("head")
+		p.word(agentText(h.Namespace, h.Agent) + "@" + strconv.FormatUint(h.Expected, 10))
+	}
+	for _, k := range slices.Sorted(maps.Keys(in.Metadata)) {
+		p.word("meta")
+		p.word(escape(k) + "=" + escape(in.Metadata[k]))
+	}
+}
+
+func (p *printer) read(kind history.Kind, in *history.Input) {
+	switch kind {
+	case history.Get, history.GetVersion, history.KeyHistory:
+		p.word(recordText(in.Namespace, in.Agent, in.Key))
+	case history.BatchGet:
+		for _, n := range in.Names {
+			p.word(recordText(n.Namespace, n.Agent, n.Key))
+		}
+	case history.ListKeys, history.Scan:
+		p.word(agentText(in.Namespace, in.Agent))
+	case history.Replay, history.Watch:
+		if in.AllAgents {
+			p.word(escape(in.Namespace) + ":*")
+		} else {
+			p.word(agentText(in.Namespace, in.Agent))
+		}
+	case history.ListAgents:
+		p.word(escape(in.Namespace))
+	}
+	p.number("version", in.KeyVersion)
+	if in.TxnID != "" {
+		p.option("txn", in.TxnID)
+	}
+	p.pointer("at", in.At)
+	p.time("time", in.AtTime)
+	if in.Prefix != "" {
+		p.option("prefix", escape(in.Prefix))
+	}
+	p.number("limit", in.Limit)
+	p.flag("reverse", in.Reverse)
+	p.flag("oldest", in.OldestFirst)
+	p.flag("novalues", in.NoValues)
+	p.pointer("from", in.From)
+	p.pointer("to", in.To)
+	p.time("fromtime", in.FromTime)
+	p.time("totime", in.ToTime)
+	if in.PageOf != 0 {
+		p.option("page", fmt.Sprintf("#%d", in.PageOf))
+	}
+}
+
+func escape(s string) string { return url.QueryEscape(s) }
+
+func agentText(ns, agent string) string {
+	if ns == "default" {
+		return escape(agent)
+	}
+	return escape(ns) + ":" + escape(agent)
+}
+
+func recordText(ns, agent, key string) string { return agentText(ns, agent) + "/" + escape(key) }
+
+// valueText is a JSON value without white space, so that it is one word.
+func valueText(value string) string {
+	if !strings.ContainsAny(value, " \t\n\r") {
+		return value
+	}
+	var compact strings.Builder
+	enc := json.NewEncoder(&compact)
+	enc.SetEscapeHTML(false)
+	var v any
+	d := json.NewDecoder(strings.NewReader(value))
+	d.UseNumber()
+	if d.Decode(&v) != nil || enc.Encode(v) != nil {
+		return value
+	}
+	return strings.ReplaceAll(strings.TrimSpace(compact.String()), " ", `\u0020`)
+}
