@@ -2,6 +2,8 @@ package statehouse
 
 import (
 	"go/ast"
+	"go/scanner"
+	"go/token"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,7 +16,7 @@ import (
 const (
 	functionLines = 70
 	fileLines     = 600
-	roomLines     = 2200 // "about 2,000", without tests and generated code
+	roomLines     = 2000 // of code: without comments, tests and what is generated
 )
 
 // large rooms stay one package each, for a reason.
@@ -32,7 +34,7 @@ func TestSizes(t *testing.T) {
 		documented, lines := false, 0
 		for _, f := range p.Syntax {
 			file := p.Fset.File(f.Pos())
-			lines += file.LineCount()
+			lines += codeLines(t, file.Name())
 			documented = documented || f.Doc != nil
 			if n := file.LineCount(); n > fileLines {
 				t.Errorf("%s has %d lines, of at most %d", file.Name(), n, fileLines)
@@ -43,7 +45,7 @@ func TestSizes(t *testing.T) {
 			t.Errorf("%s has no doc comment: a room teaches what it is for", p.PkgPath)
 		}
 		if large[room(p)] == "" && !strings.HasPrefix(room(p), "cmd/") && lines > roomLines {
-			t.Errorf("%s has %d lines, of at most about %d: it needs inner walls", p.PkgPath, lines, roomLines)
+			t.Errorf("%s has %d lines of code, of at most %d: it needs inner walls", p.PkgPath, lines, roomLines)
 		}
 	}
 	eachTestFile(t, func(path string, lines int) {
@@ -51,6 +53,30 @@ func TestSizes(t *testing.T) {
 			t.Errorf("%s has %d lines, of at most %d", path, lines, fileLines)
 		}
 	})
+}
+
+// codeLines counts the lines of a file that hold more than a comment.
+func codeLines(t *testing.T, path string) int {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var s scanner.Scanner
+	file := token.NewFileSet().AddFile(path, -1, len(text))
+	s.Init(file, text, nil, 0)
+	lines := make(map[int]bool)
+	for {
+		pos, tok, literal := s.Scan()
+		if tok == token.EOF {
+			return len(lines)
+		}
+		if tok == token.SEMICOLON && literal == "\n" {
+			continue
+		}
+		for line := range strings.Count(literal, "\n") + 1 {
+			lines[file.Line(pos)+line] = true
+		}
+	}
 }
 
 func checkFunctions(t *testing.T, p *packages.Package, f *ast.File) {
