@@ -37,6 +37,26 @@ var doors = map[string][]ban{
 		{module + "/server", "it is about bytes of one type, and knows of no service"},
 		{module + "/history", "as above"},
 	},
+	"server/limiter": {
+		{module + "/server", "it bounds whatever it is given"},
+		{module + "/proto", "as above"},
+		{module + "/history", "as above"},
+		{"google.golang.org/grpc", "as above"},
+		{"github.com/cockroachdb/pebble", "storage is the engine's"},
+	},
+	"server/unsent": {
+		{module + "/proto", "it counts messages and connections, and knows of no method"},
+		{module + "/history", "as above"},
+		{module + "/server/conns", "what requests hold is counted there, what answers hold here"},
+		{"github.com/cockroachdb/pebble", "storage is the engine's"},
+	},
+	"server/captures": {
+		{module + "/server/conns", "it records what is asked, however it is let in"},
+		{module + "/server/limiter", "as above"},
+		{module + "/sim", "production code does not know that it is simulated"},
+		{module + "/linearizability", "production code does not know that it is judged"},
+		{"github.com/cockroachdb/pebble", "storage is the engine's, and a ring's files are those of the seam"},
+	},
 	"server/wiretest": {
 		{module + "/", "it is for tests, and about bytes"},
 	},
@@ -64,6 +84,8 @@ var doors = map[string][]ban{
 		{module + "/engine", "what the log holds is asked of a Source, which may be anything"},
 		{module + "/server", "it stands in front of a service and knows none"},
 		{module + "/sim", "production code does not know that it is simulated"},
+		{module + "/linearizability", "production code does not know that it is judged"},
+		{"github.com/cockroachdb/pebble", "a ring is a few files, which the seam gives"},
 	},
 	"history/zst": {
 		{module + "/", "it is about bytes"},
@@ -165,16 +187,15 @@ var doors = map[string][]ban{
 
 type ban struct{ prefix, why string }
 
-// Files that may do what the core may not. Everything else of engine and server
-// must be a function of the values it is given.
+// Files that may do what the core may not. Everything else of the core must be a function of the values it is given.
 var (
-	clockFiles = []string{"engine/env_os.go", "engine/loop.go", "server/serve.go"}
-	goFiles    = []string{"server/receive.go", "server/serve.go"}
-	osFiles    = []string{}
+	clockFiles = []string{"engine/env_os.go", "engine/loop.go", "server/serve.go", "history/capture/env_os.go", "history/capture/loop.go"}
+	goFiles    = []string{"server/receive.go", "server/serve.go", "history/capture/env_os.go"}
+	osFiles    = []string{"history/capture/env_os.go"}
 )
 
 // core are the rooms that the simulator runs.
-var core = []string{"engine", "server"}
+var core = []string{"engine", "server", "server/captures", "server/limiter", "server/unsent", "history/capture"}
 
 // pure files of the engine import nothing that can do I/O.
 var pureFiles = []string{
@@ -256,6 +277,7 @@ func checkPure(t *testing.T, pkgs []*packages.Package) {
 // banned functions, by package path.
 var banned = map[string][]string{
 	"time":         {"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "NewTimer", "NewTicker", "Tick"},
+	"context":      {"WithTimeout", "WithTimeoutCause", "WithDeadline", "WithDeadlineCause"},
 	"math/rand":    nil, // all of it
 	"math/rand/v2": nil,
 	"crypto/rand":  nil,

@@ -18,6 +18,7 @@ import (
 
 	"statehouse.dev/statehouse/engine"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+	"statehouse.dev/statehouse/server/captures"
 )
 
 // rig is a whole Statehouse in the test's process: the assembly that the daemon
@@ -57,7 +58,7 @@ func newRig(t *testing.T, change ...func(*Config, *engine.Env)) *rig {
 		})
 	r.env.Now = func() time.Time { return time.Now().Add(time.Duration(r.skew.Load())) }
 	r.config = Config{Version: "test", Engine: engine.Options{Dir: "/data", Tuning: engine.Tuning{CacheBytes: 8 << 20}}}
-	r.config.Capture = Capture{Dir: t.TempDir(), MaxBytes: 256 << 20, On: true}
+	r.config.Capture = captures.Config{Dir: t.TempDir(), MaxBytes: 256 << 20, On: true}
 	for _, c := range change {
 		c(&r.config, &r.env)
 	}

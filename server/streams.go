@@ -8,6 +8,7 @@ import (
 
 	"statehouse.dev/statehouse/engine"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+	"statehouse.dev/statehouse/server/unsent"
 )
 
 func (s *Service) Replay(req *pb.ReplayRequest, stream pb.StatehouseService_ReplayServer) error {
@@ -38,7 +39,7 @@ const (
 
 // batchBytes is about the size of a message of a batched stream: its client
 // decodes one while the next is on the way.
-const batchBytes = maxShare / 2
+const batchBytes = unsent.MaxShare / 2
 
 // LargestEvent is the size of the largest event that a transaction within l can
 // leave, as a message with JSON values. One past MaxAnswerBytes could be committed
@@ -136,12 +137,12 @@ type eventReader struct {
 // next waits until the stream has room and reads the next events up to last, and moves
 // the cursor. refused says why the event after them cannot be sent to this client.
 func (r *eventReader) next(ctx context.Context, last engine.CommitTS, limit int) (out []*pb.ReplayEvent, refused, err error) {
-	stream := pacedStreamOf(ctx)
-	if err := stream.ready(ctx); err != nil {
+	stream := unsent.StreamOf(ctx)
+	if err := stream.Ready(ctx); err != nil {
 		return nil, nil, err
 	}
-	admit := func(bytes int) error { return stream.admit(ctx, int64(bytes), r.values.growth()) }
-	c := engine.Chunk{Events: limit, Bytes: stream.share() / 8 * r.part, Admit: admit}
+	admit := func(bytes int) error { return stream.Admit(ctx, int64(bytes), r.values.growth()) }
+	c := engine.Chunk{Events: limit, Bytes: stream.Share() / 8 * r.part, Admit: admit}
 	events, next, err := r.read(ctx, last, c)
 	if err != nil {
 		return nil, nil, err
@@ -155,15 +156,15 @@ func (r *eventReader) next(ctx context.Context, last engine.CommitTS, limit int)
 }
 
 // streamsReading is how many streams read from the store at once. Each holds a few of its
-// blocks meanwhile, which are as large as the values in them and in nobody's budget.
+// blocks meanwhile, which are as large as the values in them and in no budget.
 const streamsReading = 16
 
 func (r *eventReader) read(ctx context.Context, last engine.CommitTS, c engine.Chunk) ([]engine.Event, engine.Cursor, error) {
-	turn, err := r.s.reading.acquire(ctx, 1)
+	turn, err := r.s.reading.Acquire(ctx, 1)
 	if err != nil {
 		return nil, 0, err
 	}
-	defer r.s.reading.release(turn)
+	defer r.s.reading.Release(turn)
 	return r.s.engine.ReplayChunk(r.filter, r.cursor, last, c)
 }
 
