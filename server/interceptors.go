@@ -60,7 +60,7 @@ func (s *Service) Stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerI
 	return toStatus(handler(srv, parsedStream{ss, ss.Context()}))
 }
 
-// admit lets a request in; whoever is let in leaves the limiter.
+// admit lets a request in, which then leaves the limiter in the end, or refuses it.
 func (s *Service) admit(ctx context.Context, method string, l *limiter.Limiter) error {
 	if err := s.authorise(ctx, method); err != nil {
 		return err
@@ -68,8 +68,8 @@ func (s *Service) admit(ctx context.Context, method string, l *limiter.Limiter) 
 	return l.Enter()
 }
 
-// authorise asks for the token. One who has a wrong one is told so: to look for a
-// token that was given helps nobody.
+// authorise asks for the token. The error says whether there was none or a wrong one:
+// with the same text for both an operator would look in the wrong place.
 func (s *Service) authorise(ctx context.Context, method string) error {
 	token := *s.token.Load()
 	if token == "" || tokenless[method] {

@@ -12,8 +12,8 @@ import (
 	"statehouse.dev/statehouse/server/limiter"
 )
 
-// registrar registers services with gRPC so that a request is let in, or not, on its
-// header alone. A unary method becomes a stream of one message each way, which is the
+// registrar registers services with gRPC so that the header alone decides whether a
+// request is let in. A unary method becomes a stream of one message each way, which is the
 // same on the wire: gRPC reads the message of a unary one before it calls anything of
 // ours, however long that takes.
 type registrar struct {

@@ -1,9 +1,3 @@
-// Package server is Statehouse's gRPC service: it translates, validates, limits,
-// authorises and maps errors, and leaves everything else to the engine.
-//
-// Assemble is the one way to build a running Statehouse. The daemon, the
-// simulator and the tests all call it; what differs between them is the
-// engine.Env that they hand in.
 package server
 
 import (
@@ -41,8 +35,7 @@ type Config struct {
 	Connections, KeptBack int
 	// RequestBytes bounds what the requests under way hold together; 128 MiB.
 	RequestBytes int64
-	// Capture says where what clients ask and are told can be recorded. Without a
-	// Dir it cannot.
+	// Capture says where what clients ask and are answered can be recorded.
 	Capture captures.Config
 }
 
@@ -109,7 +102,7 @@ func Assemble(env engine.Env, config Config) (*Service, error) {
 	s.probes.Init(probesAtOnce, "requests of health")
 	s.healthWatches.Init(healthWatchesAtOnce, "watches of health")
 	s.draining, s.drain = context.WithCancel(context.Background())
-	s.captures.Open(e, &env, fmt.Sprintf("%s (%s)", config.Version, config.GitSHA))
+	s.captures.Open(e, fmt.Sprintf("%s (%s)", config.Version, config.GitSHA), env.Log) // not s.env.Log, which it records
 	return s, nil
 }
 
@@ -117,8 +110,8 @@ func Assemble(env engine.Env, config Config) (*Service, error) {
 // simulator.
 func (s *Service) Engine() *engine.Engine { return s.engine }
 
-// SetToken makes the token that requests from now on must carry another. What is under
-// way goes on.
+// SetToken changes the token that requests from now on must carry. What is under way
+// goes on.
 func (s *Service) SetToken(token string) { s.token.Store(&token) }
 
 // Register adds the service to a gRPC server, or to the simulator's transport.

@@ -1,19 +1,17 @@
 package server
 
 import (
-	"bytes"
-	"encoding/binary"
 	"errors"
 	"net"
 	"testing"
 	"time"
 
 	"golang.org/x/net/http2"
-	"golang.org/x/net/http2/hpack"
 	"google.golang.org/protobuf/proto"
 
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 	"statehouse.dev/statehouse/server/unsent"
+	"statehouse.dev/statehouse/server/wiretest"
 )
 
 // zeroWindow is a client that speaks HTTP/2 by hand and lets no data be sent to it.
@@ -42,17 +40,12 @@ func (r *rig) zeroWindow() *zeroWindow {
 // call sends a request and returns its stream.
 func (z *zeroWindow) call(method string, m proto.Message) uint32 {
 	z.t.Helper()
-	var block bytes.Buffer
-	enc := hpack.NewEncoder(&block)
-	for _, f := range [][2]string{{":method", "POST"}, {":scheme", "http"}, {":path", fullMethod(method)}, {":authority", "x"}, {"content-type", "application/grpc"}, {"te", "trailers"}} {
-		_ = enc.WriteField(hpack.HeaderField{Name: f[0], Value: f[1]})
-	}
 	id := 2*z.calls + 1
 	z.calls++
 	wire := wireOf(z.t, m)
 	err := errors.Join(
-		z.fr.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: block.Bytes(), EndHeaders: true}),
-		z.fr.WriteData(id, true, append(binary.BigEndian.AppendUint32([]byte{0}, uint32(len(wire))), wire...)),
+		z.fr.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: wiretest.Header(fullMethod(method), "te", "trailers"), EndHeaders: true}),
+		z.fr.WriteData(id, true, append(wiretest.Prefix(len(wire)), wire...)),
 	)
 	if err != nil {
 		z.t.Fatal(err)

@@ -52,7 +52,7 @@ func LargestEvent(l engine.Limits) int {
 	return l.TxnBytes + aroundOperation*l.TxnOps + metadataFactor*l.MetadataBytes
 }
 
-// sender sends a chunk: events, and the cursor behind them.
+// sender sends a chunk: events, and the cursor after them.
 type sender func(events []*pb.ReplayEvent, cursor engine.Cursor) error
 
 // batchSender cuts a chunk into messages that clients accept. The cursor goes
@@ -189,7 +189,7 @@ func commitTS(v *uint64) *engine.CommitTS {
 
 // eventMessages turns events into messages: those before the first that the client's
 // encoding cannot carry, and the error that says which it is. As Structs they may grow to
-// many times their stored bytes: then it stops behind the one that makes it bytes.
+// many times their stored bytes: then it stops after the event with which they reach bytes.
 func eventMessages(events []engine.Event, values valueSetter, bytes int) ([]*pb.ReplayEvent, error) {
 	out := make([]*pb.ReplayEvent, len(events))
 	size := 0
@@ -221,8 +221,8 @@ func eventMessages(events []engine.Event, values valueSetter, bytes int) ([]*pb.
 	return out, nil
 }
 
-// Watch is replay that goes on. What it has looked at without finding anything
-// is told by batches without events, so that a client can resume behind it.
+// Watch is replay that goes on. Batches without events say how far it has looked without
+// finding any, so that a client can resume there.
 func (s *Service) Watch(req *pb.WatchRequest, stream pb.StatehouseService_WatchServer) error {
 	values, err := valuesFor(req)
 	if err != nil {

@@ -4,7 +4,7 @@
 //
 // A Recorder is the outermost interceptor of a service (intercept.go). It appends
 // each request with its answer, as the bytes that went over the wire, to a buffer in
-// memory (pending.go), and Run, or whoever calls Flush, writes the buffer to a bounded
+// memory (pending.go), and Run, or whoever calls Flush instead, writes the buffer to a bounded
 // ring of files (ring.go, frame.go) that drops its oldest part when it is full. The
 // recorder never blocks a request and never fails one: what does not fit is lost, and
 // counted. A process that is killed loses what it had not written, at most FlushEvery

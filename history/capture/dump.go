@@ -56,7 +56,7 @@ const (
 type Options struct {
 	Redaction Redaction
 	// Source of the log and of the state that the capture begins with. Nil: there is
-	// none, and only what clients were told is in the history.
+	// none, and only what clients were answered is in the history.
 	Source Source
 	// StructText is the JSON of the Struct that a request, or an operation in one, carries.
 	StructText func(m proto.Message) (text []byte, given bool, err error)

@@ -31,9 +31,9 @@ type Config struct {
 	// Build and Settings are of the daemon, for the header of a history. No secrets.
 	Build    string
 	Settings map[string]string
-	// Published is the last commit that everybody may read.
+	// Published is the last commit that every reader may see.
 	Published func() uint64
-	// Log tells of what an operator should know.
+	// Log says what an operator should know.
 	Log func(event string, attrs ...any)
 }
 

@@ -1,5 +1,5 @@
 // Package captures puts the recorder of package history/capture into the service: in front
-// of it as an interceptor, round the engine's environment, so that a history tells what the
+// of it as an interceptor, round the engine's environment, so that a history says what the
 // disk did, and at the wire as CaptureService, by which an operator starts, stops and
 // fetches captures.
 package captures
@@ -27,27 +27,10 @@ type Config struct {
 	MaxBytes int64
 	On       bool // begin at once
 	Settings map[string]string
-	// Env is the outside world of the ring. Its clock and its randomness are the engine's
-	// unless it has its own; its files are the operating system's, also when the store is
-	// in memory.
+	// Env is the recorder's outside world; without a clock, the operating system's. It is not
+	// the engine's: that one's clock may jump, which the times of a history must not, and its
+	// files may be in memory, or on a disk that the ring must not stall.
 	Env capture.Env
-}
-
-func (c *Config) env(e *engine.Env) capture.Env {
-	env, system := c.Env, capture.OSEnv()
-	if env.FS == nil {
-		env.FS = system.FS
-	}
-	if env.Within == nil {
-		env.Within = system.Within
-	}
-	if env.Now == nil {
-		env.Now = e.Now
-	}
-	if env.Rand == nil {
-		env.Rand = e.Rand
-	}
-	return env
 }
 
 // Captures is the recorder in its service. Without a directory it has none, and does
@@ -96,21 +79,24 @@ func (c *Captures) Env(env engine.Env) engine.Env {
 	return env
 }
 
-// Open makes the recorder, when the engine is open. env is the one outside of Env: what the
-// recorder logs is not recorded.
-func (c *Captures) Open(e *engine.Engine, env *engine.Env, build string) {
+// Open makes the recorder, when the engine is open.
+func (c *Captures) Open(e *engine.Engine, build string, log func(event string, attrs ...any)) {
 	if c.config.Dir == "" {
 		return
 	}
 	c.engine = e
-	r := capture.New(c.config.env(env), capture.Config{
+	world := c.config.Env
+	if world.Now == nil {
+		world = capture.OSEnv()
+	}
+	r := capture.New(world, capture.Config{
 		Dir: c.config.Dir, MaxBytes: c.config.MaxBytes, Store: e.Status().StoreID, Build: build, Settings: c.config.Settings,
-		Published: func() uint64 { return uint64(e.Published()) }, Log: env.Log,
+		Published: func() uint64 { return uint64(e.Published()) }, Log: log,
 	})
 	c.recorder.Store(r)
 	if c.config.On {
 		if err := r.Start(); err != nil {
-			env.Log("nothing is captured", "error", err.Error())
+			log("nothing is captured", "error", err.Error())
 		}
 	}
 }

@@ -22,7 +22,8 @@ func (s *service) status() *pb.CaptureStatus {
 	r := s.c.recorder.Load()
 	st := r.Status()
 	m := &pb.CaptureStatus{
-		On: st.On, Directory: filepath.Base(r.Dir()), Bytes: uint64(st.Bytes), MaxBytes: uint64(st.MaxBytes), Operations: st.Operations, Lost: st.Lost, Wrapped: st.Wrapped,
+		On: st.On, Directory: filepath.Base(r.Dir()), Bytes: uint64(st.Bytes), MaxBytes: uint64(st.MaxBytes),
+		Operations: st.Operations, Lost: st.Lost, Wrapped: st.Wrapped,
 	}
 	if st.Problem != nil {
 		m.Error = s.c.withoutPaths(st.Problem)

@@ -64,7 +64,7 @@ func MostStreams(bytes int64) int { return int(bytes / 2 / minShare) }
 type priority int64
 
 // A priority is the part of the limit, in sixteenths, up to which it is let in: pages of
-// values first make room for small answers, and those for what tells how things are.
+// values first make room for small answers, and those for the daemon's state.
 const (
 	priorityPage  priority = 12
 	prioritySmall priority = 15
@@ -73,7 +73,7 @@ const (
 )
 
 // take counts n bytes that c is about to have waiting, or refuses them when they are
-// too many for a priority. When they are, whoever has not read for long makes room first.
+// too many for a priority. Connections that have not read for long make room first.
 func (b *Budget) take(c *conn, stream *Stream, n int64, r priority) (h *reservation, err error) {
 	var held int64
 	taken := func() bool {

@@ -49,7 +49,6 @@ func (a Answer) priority(bytes int64) priority {
 // it is of a transport that keeps nothing, as the simulator's.
 type Call struct {
 	context.Context
-	budget   *Budget
 	conn     *conn
 	making   int64
 	reserved *reservation
@@ -78,9 +77,9 @@ func (c *Call) Admit(ctx context.Context, a Answer) error {
 	if c == nil {
 		return nil
 	}
-	err := c.budget.full(a.priority(0))
+	err := c.conn.budget.full(a.priority(0))
 	if err == nil && a.Cost > 0 {
-		c.making, err = c.budget.making.Acquire(ctx, a.Cost)
+		c.making, err = c.conn.budget.making.Acquire(ctx, a.Cost)
 	}
 	return err
 }
@@ -101,7 +100,7 @@ func (c *Call) Count(a Answer, resp any) error {
 		r = priorityState
 	}
 	var err error
-	if c.reserved, err = c.budget.take(c.conn, nil, bytes, r); err != nil && done {
+	if c.reserved, err = c.conn.budget.take(c.conn, nil, bytes, r); err != nil && done {
 		return &engine.Failure{
 			Kind:    engine.ErrOutcomeUnknown,
 			Message: "the request was carried out or refused, but its answer has no room: " + err.Error() + "; or ask for the outcome",
@@ -113,7 +112,7 @@ func (c *Call) Count(a Answer, resp any) error {
 // Unary is the outermost interceptor of unary requests: what passes it goes to the
 // transport, as bytes that are counted.
 func (b *Budget) Unary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-	c := &Call{Context: ctx, budget: b, conn: b.connOf(ctx)}
+	c := &Call{Context: ctx, conn: b.connOf(ctx)}
 	defer func() { b.making.Release(c.making) }()
 	resp, err := handler(c, req)
 	m, isProto := resp.(proto.Message)
