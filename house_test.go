@@ -317,7 +317,7 @@ func checkCall(t *testing.T, p *packages.Package, file string, n *ast.SelectorEx
 	if slices.Contains(clockFiles, file) || obj.Pkg().Path() == "os" && slices.Contains(osFiles, file) {
 		return
 	}
-	t.Errorf("%s: uses %s.%s: the core takes time, randomness and files as values (engine.Env)", p.Fset.Position(n.Pos()), obj.Pkg().Path(), n.Sel.Name)
+	t.Errorf("%s: uses %s.%s: the core takes time, randomness and files as values (engine.Env, capture.Env)", p.Fset.Position(n.Pos()), obj.Pkg().Path(), n.Sel.Name)
 }
 
 // explained looks for "order" in a comment on the range statement's line or the

@@ -55,6 +55,33 @@ func TestSemaphoreIsFair(t *testing.T) {
 	}
 }
 
+// TestSemaphoreGivenUpTooLate: what is given up in the moment it gets its room gives that
+// back.
+func TestSemaphoreGivenUpTooLate(t *testing.T) {
+	waits := make(chan struct{})
+	s := NewSemaphore(2, func(_ context.Context, in <-chan struct{}) error {
+		close(waits)
+		<-in
+		return context.Canceled
+	})
+	if _, err := s.Acquire(t.Context(), 2); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error)
+	go func() {
+		_, err := s.Acquire(t.Context(), 1)
+		done <- err
+	}()
+	<-waits
+	s.Release(2)
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+	if taken, waiting := s.Usage(); taken != 0 || waiting != 0 {
+		t.Errorf("%d are taken, %d wait", taken, waiting)
+	}
+}
+
 // TestLimiter: what is past the limit is refused by name, and what leaves makes room.
 func TestLimiter(t *testing.T) {
 	var l Limiter

@@ -94,3 +94,24 @@ func TestRefusedPagesTakeNoRoom(t *testing.T) {
 	close(done)
 	pages.Wait()
 }
+
+// TestNothingOutlivesItsConnection: what a connection holds is given back when it ends, and
+// what is counted for it later is, too: its request goes on for a while.
+func TestNothingOutlivesItsConnection(t *testing.T) {
+	b, list := loneBudget(1<<20, 2<<20)
+	if n := b.Usage().Unsent(); n != 3<<20 {
+		t.Errorf("%d bytes are counted", n)
+	}
+	for _, c := range list {
+		c.ended()
+		if h, _ := b.tryTake(c, nil, 1<<20, priorityPage); h == nil {
+			t.Error("a page was refused")
+		}
+		if h, _ := b.tryTake(c, &Stream{budget: b, conn: c}, 100, priorityDone); h == nil {
+			t.Error("a small message was refused")
+		}
+	}
+	if u := b.Usage(); u.Common != 0 || u.Shares != 0 || len(b.conns) != 0 {
+		t.Errorf("%+v, %d connections", u, len(b.conns))
+	}
+}
