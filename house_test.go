@@ -189,7 +189,7 @@ type ban struct{ prefix, why string }
 
 // Files that may do what the core may not. Everything else of the core must be a function of the values it is given.
 var (
-	clockFiles = []string{"engine/env_os.go", "engine/loop.go", "server/serve.go", "history/capture/env_os.go", "history/capture/loop.go"}
+	clockFiles = []string{"engine/env_os.go", "engine/loop.go", "server/serve.go", "history/capture/env_os.go"}
 	goFiles    = []string{"server/receive.go", "server/serve.go", "history/capture/env_os.go"}
 	osFiles    = []string{"history/capture/env_os.go"}
 )

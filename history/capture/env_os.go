@@ -34,6 +34,21 @@ func within(d time.Duration, f func(context.Context) error) error {
 	}
 }
 
+// Run writes what was recorded every FlushEvery, until ctx ends. It is the goroutine of
+// a recorder in production; what calls Flush itself needs none.
+func (r *Recorder) Run(ctx context.Context) {
+	tick := time.NewTicker(FlushEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			r.Flush()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 type osFS struct{}
 
 func (osFS) MkdirAll(dir string) error    { return os.MkdirAll(dir, 0o700) }
