@@ -13,8 +13,8 @@ import (
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
 
-// BenchmarkGetState is the path of one small read through gRPC and all that a request
-// passes, client included; Watch's is that of one message of a stream.
+// BenchmarkGetState is one small read through gRPC and all that a request passes, client
+// included.
 func BenchmarkGetState(b *testing.B) {
 	c := benchClient(b)
 	req := &pb.GetStateRequest{AgentId: "a", Key: "k", Encoding: asJSON}

@@ -50,8 +50,8 @@ func (s *Service) Stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerI
 	defer l.Leave()
 	defer s.recovered(info.FullMethod, &err)
 	if !isOwn(info.FullMethod) {
-		// A neighbour, the health service's Watch above all: it knows of no drain and
-		// would go on for as long as its client wants.
+		// Another service, above all health's Watch: it knows of no drain and would go
+		// on for as long as its client wants.
 		ctx, cancel := context.WithCancel(ss.Context())
 		defer cancel()
 		defer context.AfterFunc(s.draining, cancel)()

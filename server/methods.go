@@ -39,8 +39,8 @@ var tokenless = map[string]bool{
 	healthpb.Health_Watch_FullMethodName: true,
 }
 
-// commits are the methods of which a copy may be under way, or have been applied, while
-// this one is refused. Without its id there is no telling.
+// commits are the methods whose refusal may leave an outcome in doubt: a copy of the request
+// may be under way, or applied already. Only the transaction id, in the body, decides.
 var commits = map[string]bool{
 	pb.StatehouseService_Commit_FullMethodName:   true,
 	pb.StatehouseService_Transact_FullMethodName: true,
