@@ -38,6 +38,26 @@ var doors = map[string][]ban{
 		{module + "/server", "it is about bytes of one type, and knows of no service"},
 		{module + "/history", "as above"},
 	},
+	"server/limiter": {
+		{module + "/server", "it bounds whatever it is given"},
+		{module + "/proto", "as above"},
+		{module + "/history", "as above"},
+		{"google.golang.org/grpc", "as above"},
+		{"github.com/cockroachdb/pebble", "storage is the engine's"},
+	},
+	"server/unsent": {
+		{module + "/proto", "it counts messages and connections, and knows of no method"},
+		{module + "/history", "as above"},
+		{module + "/server/conns", "what requests hold is counted there, what answers hold here"},
+		{"github.com/cockroachdb/pebble", "storage is the engine's"},
+	},
+	"server/captures": {
+		{module + "/server/conns", "it records what is asked, however it is let in"},
+		{module + "/server/limiter", "as above"},
+		{module + "/sim", "production code does not know that it is simulated"},
+		{module + "/linearizability", "production code does not know that it is judged"},
+		{"github.com/cockroachdb/pebble", "storage is the engine's, and a ring's files are those of the seam"},
+	},
 	"server/wiretest": {
 		{module + "/", "it is for tests, and about bytes"},
 	},
@@ -103,6 +123,8 @@ var doors = map[string][]ban{
 		{module + "/engine", "what the log holds is asked of a Source, which may be anything"},
 		{module + "/server", "it stands in front of a service and knows none"},
 		{module + "/sim", "production code does not know that it is simulated"},
+		{module + "/linearizability", "production code does not know that it is judged"},
+		{"github.com/cockroachdb/pebble", "a ring is a few files, which the seam gives"},
 	},
 	"history/zst": {
 		{module + "/", "it is about bytes"},
@@ -249,16 +271,16 @@ var reach = map[string][]ban{
 	},
 }
 
-// Files that may do what the core may not. Everything else of engine and server
-// must be a function of the values it is given.
+// Files that may do what the core may not. Everything else of the core must be a function of
+// the values it is given.
 var (
-	clockFiles = []string{"engine/env_os.go", "engine/loop.go", "server/serve.go"}
-	goFiles    = []string{"server/receive.go", "server/serve.go"}
-	osFiles    = []string{}
+	clockFiles = []string{"engine/env_os.go", "engine/loop.go", "server/serve.go", "history/capture/env_os.go"}
+	goFiles    = []string{"server/receive.go", "server/serve.go", "history/capture/env_os.go"}
+	osFiles    = []string{"history/capture/env_os.go"}
 )
 
 // core are the rooms that the simulator runs.
-var core = []string{"engine", "server"}
+var core = []string{"engine", "server", "server/captures", "server/limiter", "server/unsent", "history/capture"}
 
 // pure files of the engine import nothing that can do I/O.
 var pureFiles = []string{
@@ -357,6 +379,7 @@ func checkPure(t *testing.T, pkgs []*packages.Package) {
 // banned functions, by package path.
 var banned = map[string][]string{
 	"time":         {"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "NewTimer", "NewTicker", "Tick"},
+	"context":      {"WithTimeout", "WithTimeoutCause", "WithDeadline", "WithDeadlineCause"},
 	"math/rand":    nil, // all of it
 	"math/rand/v2": nil,
 	"crypto/rand":  nil,
@@ -396,7 +419,7 @@ func checkCall(t *testing.T, p *packages.Package, file string, n *ast.SelectorEx
 	if slices.Contains(clockFiles, file) || obj.Pkg().Path() == "os" && slices.Contains(osFiles, file) {
 		return
 	}
-	t.Errorf("%s: uses %s.%s: the core takes time, randomness and files as values (engine.Env)", p.Fset.Position(n.Pos()), obj.Pkg().Path(), n.Sel.Name)
+	t.Errorf("%s: uses %s.%s: the core takes time, randomness and files as values (engine.Env, capture.Env)", p.Fset.Position(n.Pos()), obj.Pkg().Path(), n.Sel.Name)
 }
 
 // explained looks for "order" in a comment on the range statement's line or the

@@ -115,7 +115,7 @@ func TestGates(t *testing.T) {
 		}()
 	}
 	eventually(t, "both are under way", func() error {
-		if r.service.requests.free.Load() != 0 {
+		if r.service.requests.Free() != 0 {
 			return errNotYet
 		}
 		return nil

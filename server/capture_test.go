@@ -17,17 +17,18 @@ import (
 	"statehouse.dev/statehouse/history/capture"
 	"statehouse.dev/statehouse/linearizability"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+	"statehouse.dev/statehouse/server/captures"
 )
 
 // judgeCapture judges what the test's daemon captured of it: whatever a test does,
-// every promise was kept. Those that damage the store on purpose have nothing to judge.
+// every guarantee was kept. Those that damage the store on purpose have nothing to judge.
 func (r *rig) judgeCapture() {
 	r.t.Helper()
 	if r.service.engine.Healthy() != nil {
 		return
 	}
 	var b bytes.Buffer
-	if err := r.service.dump(context.Background(), &b, capture.RedactNothing); err != nil {
+	if err := r.service.captures.Dump(context.Background(), &b, capture.RedactNothing); err != nil {
 		r.t.Errorf("the capture cannot be dumped: %v", err)
 		return
 	}
@@ -74,7 +75,7 @@ func TestHaltDumpsTheCapture(t *testing.T) {
 
 // Without a directory there is nothing to ask.
 func TestNoCapture(t *testing.T) {
-	r := newRig(t, func(c *Config, _ *engine.Env) { c.Capture = Capture{} })
+	r := newRig(t, func(c *Config, _ *engine.Env) { c.Capture = captures.Config{} })
 	r.mute = true
 	_, err := pb.NewCaptureServiceClient(r.conn).StartCapture(t.Context(), &pb.StartCaptureRequest{})
 	if status.Code(err) != codes.Unimplemented {

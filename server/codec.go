@@ -12,6 +12,7 @@ import (
 	"statehouse.dev/statehouse/engine"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 	"statehouse.dev/statehouse/server/structwire"
+	"statehouse.dev/statehouse/server/unsent"
 )
 
 // codec is gRPC's protobuf codec, but for three things.
@@ -38,8 +39,8 @@ func newCodec() codec { return codec{encoding.GetCodecV2("proto")} }
 
 // Marshal hands on what the interceptors have marshalled, and counted, already.
 func (c codec) Marshal(v any) (mem.BufferSlice, error) {
-	if m, ok := v.(*encoded); ok {
-		return m.data, nil
+	if data, ok := unsent.Encoded(v); ok {
+		return data, nil
 	}
 	return c.CodecV2.Marshal(v)
 }

@@ -79,7 +79,7 @@ func TestHealthBehindACrowd(t *testing.T) {
 		})
 	}
 	eventually(t, "no more get in", func() error {
-		if r.service.requests.free.Load() > 0 {
+		if r.service.requests.Free() > 0 {
 			return errNotYet
 		}
 		return nil
@@ -141,10 +141,10 @@ func TestDecidedOnTheHeader(t *testing.T) {
 		t.Fatal(err)
 	}
 	exhausted(t, "a stream past the limit", r.bodyless(bearer(t, good), pb.StatehouseService_Replay_FullMethodName), "streams")
-	if err := r.service.requests.enter(); err != nil {
+	if err := r.service.requests.Enter(); err != nil {
 		t.Fatal(err)
 	}
-	defer r.service.requests.leave()
+	defer r.service.requests.Leave()
 	exhausted(t, "a request past the limit", r.bodyless(bearer(t, good), pb.StatehouseService_GetState_FullMethodName), "requests")
 }
 

@@ -54,7 +54,7 @@ func invalid(field, message string) error {
 }
 
 // toStatus turns any error into a gRPC status with a StatehouseError detail. A
-// request that its client gave up has no detail: nobody reads it.
+// request that its client gave up has no detail: no one reads it.
 func toStatus(err error) error {
 	switch {
 	case err == nil:

@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"runtime"
@@ -18,6 +17,8 @@ import (
 
 	"statehouse.dev/statehouse/engine"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+	"statehouse.dev/statehouse/server/captures"
+	"statehouse.dev/statehouse/server/wiretest"
 )
 
 // rig is a whole Statehouse in the test's process: the assembly that the daemon
@@ -39,9 +40,14 @@ type rig struct {
 	mute    bool // the test leaves the daemon unable to write; the end does not try
 }
 
-// patience is how long anything may take that is waited for. It is only ever
-// spent when something is wrong.
-const patience = 20 * time.Second
+// The words of waiting: see wiretest.
+const patience = wiretest.Patience
+
+var (
+	errNotYet  = wiretest.ErrNotYet
+	eventually = wiretest.Eventually
+	timeout    = wiretest.Timeout
+)
 
 // newRig assembles and serves. change may adjust what is assembled.
 func newRig(t *testing.T, change ...func(*Config, *engine.Env)) *rig {
@@ -57,7 +63,7 @@ func newRig(t *testing.T, change ...func(*Config, *engine.Env)) *rig {
 		})
 	r.env.Now = func() time.Time { return time.Now().Add(time.Duration(r.skew.Load())) }
 	r.config = Config{Version: "test", Engine: engine.Options{Dir: "/data", Tuning: engine.Tuning{CacheBytes: 8 << 20}}}
-	r.config.Capture = Capture{Dir: t.TempDir(), MaxBytes: 256 << 20, On: true}
+	r.config.Capture = captures.Config{Dir: t.TempDir(), MaxBytes: 256 << 20, On: true}
 	for _, c := range change {
 		c(&r.config, &r.env)
 	}
@@ -198,13 +204,6 @@ const (
 	noValues = pb.ValueEncoding_VALUE_ENCODING_NONE
 )
 
-// timeout is the context of one call.
-func timeout(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	t.Cleanup(cancel)
-	return ctx
-}
-
 // detailOf is the StatehouseError that an error carries.
 func detailOf(err error) *pb.StatehouseError {
 	for _, d := range status.Convert(err).Details() {
@@ -248,27 +247,7 @@ func invalidArgument(t *testing.T, what string, err error, says ...string) *pb.S
 	return refused(t, what, err, codes.InvalidArgument, pb.ErrorCode_INVALID_REQUEST, says...)
 }
 
-// eventually polls for what another goroutine, or the other end of a connection,
-// is about to do.
-func eventually(t *testing.T, what string, check func() error) {
-	t.Helper()
-	deadline := time.Now().Add(patience)
-	for {
-		err := check()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Errorf("%s: never: %v", what, err)
-			return
-		}
-		time.Sleep(2 * time.Millisecond)
-	}
-}
-
 func ptr[T any](v T) *T { return &v }
-
-var errNotYet = errors.New("not yet")
 
 // sequential marks a test in which one client sends one request after another, thousands
 // or megabytes of them. The race detector sees nothing there that it would not see in a few,

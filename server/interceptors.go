@@ -11,27 +11,29 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 
-	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+	"statehouse.dev/statehouse/server/limiter"
+	"statehouse.dev/statehouse/server/unsent"
 )
 
 // Unary is the interceptor that every unary request passes: in production
 // through grpc.Server, in the simulator through its transport.
 func (s *Service) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (resp any, err error) {
-	g := s.gateOf(info.FullMethod, false)
-	if err := s.admit(ctx, info.FullMethod, g); err != nil {
+	l := s.limiterOf(info.FullMethod, false)
+	if err := s.admit(ctx, info.FullMethod, l); err != nil {
 		return nil, toStatus(s.refused(req, err))
 	}
-	defer g.leave()
+	defer l.Leave()
 	defer s.recovered(info.FullMethod, &err)
 	if err := checkParsed(req); err != nil {
 		return nil, toStatus(err)
 	}
-	if err := s.admitAnswer(ctx, info.FullMethod); err != nil {
+	call, answer := unsent.CallOf(ctx), answerOf(info.FullMethod)
+	if err := call.Admit(ctx, answer); err != nil {
 		return nil, toStatus(s.refused(req, err))
 	}
 	resp, err = handler(ctx, req)
 	if err == nil {
-		err = s.countAnswer(ctx, info.FullMethod, resp)
+		err = call.Count(answer, resp)
 	}
 	if err != nil {
 		return nil, toStatus(err)
@@ -41,15 +43,15 @@ func (s *Service) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo
 
 // Stream is the interceptor that every stream passes.
 func (s *Service) Stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {
-	g := s.gateOf(info.FullMethod, true)
-	if err := s.admit(ss.Context(), info.FullMethod, g); err != nil {
+	l := s.limiterOf(info.FullMethod, true)
+	if err := s.admit(ss.Context(), info.FullMethod, l); err != nil {
 		return toStatus(err)
 	}
-	defer g.leave()
+	defer l.Leave()
 	defer s.recovered(info.FullMethod, &err)
-	if !strings.HasPrefix(info.FullMethod, ownMethods) {
-		// A neighbour, the health service's Watch above all: it knows of no drain and
-		// would go on for as long as its client wants.
+	if !isOwn(info.FullMethod) {
+		// Another service, above all health's Watch: it knows of no drain and would go
+		// on for as long as its client wants.
 		ctx, cancel := context.WithCancel(ss.Context())
 		defer cancel()
 		defer context.AfterFunc(s.draining, cancel)()
@@ -58,18 +60,16 @@ func (s *Service) Stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerI
 	return toStatus(handler(srv, parsedStream{ss, ss.Context()}))
 }
 
-var ownMethods = "/" + pb.StatehouseService_ServiceDesc.ServiceName + "/"
-
-// admit lets a request in; whoever is let in leaves the gate.
-func (s *Service) admit(ctx context.Context, method string, g *gate) error {
+// admit lets a request in, which then leaves the limiter in the end, or refuses it.
+func (s *Service) admit(ctx context.Context, method string, l *limiter.Limiter) error {
 	if err := s.authorise(ctx, method); err != nil {
 		return err
 	}
-	return g.enter()
+	return l.Enter()
 }
 
-// authorise asks for the token. One who has a wrong one is told so: to look for a
-// token that was given helps nobody.
+// authorise asks for the token. The error says whether there was none or a wrong one:
+// with the same text for both an operator would look in the wrong place.
 func (s *Service) authorise(ctx context.Context, method string) error {
 	token := *s.token.Load()
 	if token == "" || tokenless[method] {

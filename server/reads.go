@@ -107,8 +107,8 @@ func (s *sizer) add(entry proto.Message) error {
 // fits refuses an answer that grew past what clients accept when its values were
 // turned into Structs.
 func fits(m proto.Message) error {
-	if tooLarge(m) {
-		return fail(engine.ErrLimit, fmt.Sprintf("the answer is %d bytes, more than the %d that clients accept: ask for less, or for VALUE_ENCODING_JSON", proto.Size(m), MaxAnswerBytes))
+	if n := proto.Size(m); n > MaxAnswerBytes {
+		return fail(engine.ErrLimit, fmt.Sprintf("the answer is %d bytes, more than the %d that clients accept: ask for less, or for VALUE_ENCODING_JSON", n, MaxAnswerBytes))
 	}
 	return nil
 }

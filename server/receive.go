@@ -8,12 +8,12 @@ import (
 	"google.golang.org/grpc"
 
 	"statehouse.dev/statehouse/engine"
-	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 	"statehouse.dev/statehouse/server/conns"
+	"statehouse.dev/statehouse/server/limiter"
 )
 
-// registrar registers services with gRPC so that a request is let in, or not, on its
-// header alone. A unary method becomes a stream of one message each way, which is the
+// registrar registers services with gRPC so that the header alone decides whether a
+// request is let in. A unary method becomes a stream of one message each way, which is the
 // same on the wire: gRPC reads the message of a unary one before it calls anything of
 // ours, however long that takes.
 type registrar struct {
@@ -30,12 +30,26 @@ func (r registrar) RegisterService(desc *grpc.ServiceDesc, impl any) {
 	r.Server.RegisterService(&d, impl)
 }
 
+// unaryChain is what a unary request passes, from the outside: what counts its answer, the
+// recorder, which sees what clients are answered, and the service's own interceptor.
+func (s *Service) unaryChain() grpc.UnaryServerInterceptor {
+	inner := s.captures.Unary(s.Unary)
+	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+		return s.unsent.Unary(ctx, req, info, func(ctx context.Context, req any) (any, error) { return inner(ctx, req, info, handler) })
+	}
+}
+
+// streamChain is what a stream passes, from the outside.
+func (s *Service) streamChain() grpc.ServerOption {
+	return grpc.ChainStreamInterceptor(s.receiveStream, s.unsent.Stream, s.captures.Stream, s.Stream)
+}
+
 // unary serves a unary method as a stream.
 func (s *Service) unary(method string, m grpc.MethodDesc) grpc.StreamHandler {
-	chain, g := s.unaryChain(), s.gateOf(method, false)
+	chain, l := s.unaryChain(), s.limiterOf(method, false)
 	return func(srv any, ss grpc.ServerStream) error {
 		ctx := ss.Context()
-		st, err := s.letIn(ctx, method, g)
+		st, err := s.letIn(ctx, method, l)
 		if err == nil {
 			err = st.Await(ctx)
 		}
@@ -54,7 +68,7 @@ func (s *Service) unary(method string, m grpc.MethodDesc) grpc.StreamHandler {
 // receiveStream is the first interceptor of streams.
 func (s *Service) receiveStream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
 	ctx := ss.Context()
-	st, err := s.letIn(ctx, info.FullMethod, s.gateOf(info.FullMethod, true))
+	st, err := s.letIn(ctx, info.FullMethod, s.limiterOf(info.FullMethod, true))
 	switch {
 	case err != nil:
 	case info.IsClientStream:
@@ -70,7 +84,7 @@ func (s *Service) receiveStream(srv any, ss grpc.ServerStream, info *grpc.Stream
 }
 
 // letIn decides what can be decided on a request's header.
-func (s *Service) letIn(ctx context.Context, method string, g *gate) (*conns.Stream, error) {
+func (s *Service) letIn(ctx context.Context, method string, l *limiter.Limiter) (*conns.Stream, error) {
 	st := conns.FromContext(ctx)
 	if err := s.authorise(ctx, method); err != nil {
 		return nil, err
@@ -83,14 +97,7 @@ func (s *Service) letIn(ctx context.Context, method string, g *gate) (*conns.Str
 	if commits[method] {
 		return st, nil // Unary refuses it, when its id is known
 	}
-	return st, g.look()
-}
-
-// commits are the methods of which a copy may be under way, or have been applied, while
-// this one is refused. Without its id there is no telling.
-var commits = map[string]bool{
-	pb.StatehouseService_Commit_FullMethodName:   true,
-	pb.StatehouseService_Transact_FullMethodName: true,
+	return st, l.Check()
 }
 
 // refusedHere puts a refusal of the connections' bounds into the engine's words.

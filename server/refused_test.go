@@ -39,14 +39,16 @@ func TestRefusedAtTheDoor(t *testing.T) {
 		_, err := r.service.Unary(timeout(t), req, &grpc.UnaryServerInfo{FullMethod: method}, nil)
 		return err
 	}
-	taken := int64(0)
-	for ; r.service.requests.enter() == nil; taken++ {
+	taken := 0
+	for ; r.service.requests.Enter() == nil; taken++ {
 	}
 	doubted("a copy, at the limit of requests", ask("Transact", request("mine")), true)
 	doubted("a fresh one, at the limit of requests", ask("Transact", request("fresh")), false)
 	doubted("a commit again, at the limit of requests", ask("Commit", &pb.CommitRequest{TxnId: begun}), true)
 	doubted("a read, at the limit of requests", ask("GetState", &pb.GetStateRequest{AgentId: "a", Key: "k"}), false)
-	r.service.requests.free.Add(taken)
+	for range taken {
+		r.service.requests.Leave()
+	}
 
 	// The daemon comes back with a smaller limit, and gets what it took before.
 	r.config.Engine.Limits = engine.Limits{ValueBytes: 200}

@@ -35,7 +35,7 @@ const (
 func (s *Service) options() []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.ForceServerCodecV2(newCodec()),
-		grpc.ChainStreamInterceptor(s.streamInterceptors()...),
+		s.streamChain(),
 		grpc.MaxRecvMsgSize(maxRequestBytes),
 		grpc.MaxSendMsgSize(maxRequestBytes),
 		grpc.MaxHeaderListSize(maxHeaderBytes),
@@ -47,12 +47,12 @@ func (s *Service) options() []grpc.ServerOption {
 	}
 }
 
-// streamsPerConn is more than all gates let in together: one connection may use them
+// streamsPerConn is more than all limiters let in together: one connection may use them
 // up, and the request past them is refused by name. Below that its client would make
 // it wait without a word.
 func (s *Service) streamsPerConn() uint32 {
 	const beingRefused = 256
-	return uint32(s.requests.limit + s.streams.limit + s.probes.limit + s.healthWatches.limit + beingRefused)
+	return uint32(s.requests.Limit() + s.streams.Limit() + s.probes.Limit() + s.healthWatches.Limit() + beingRefused)
 }
 
 // Serve runs the engine and answers on the listeners until ctx ends; then it
@@ -63,6 +63,7 @@ func (s *Service) Serve(ctx context.Context, t *tls.Config, listeners ...net.Lis
 	defer stopEngine()
 	var wg sync.WaitGroup
 	wg.Go(func() { s.engine.Run(running) })
+	wg.Go(func() { s.captures.Run(running) })
 
 	table := conns.New(s.config.connLimits(), s.note)
 	g := grpc.NewServer(append(s.options(), table.Options(t)...)...)
@@ -78,7 +79,7 @@ func (s *Service) Serve(ctx context.Context, t *tls.Config, listeners ...net.Lis
 	var serving sync.WaitGroup
 	for _, l := range listeners {
 		serving.Go(func() {
-			if err := g.Serve(table.Listener(sendListener{l, s.sendBudget}, t)); err != nil {
+			if err := g.Serve(table.Listener(s.unsent.Listener(l), t)); err != nil {
 				stopServing(err)
 			}
 		})

@@ -1,23 +1,20 @@
-// Package server is Statehouse's gRPC service: it translates, validates, limits,
-// authorises and maps errors, and leaves everything else to the engine.
-//
-// Assemble is the one way to build a running Statehouse. The daemon, the
-// simulator and the tests all call it; what differs between them is the
-// engine.Env that they hand in.
 package server
 
 import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
 
 	"google.golang.org/grpc"
 
 	"statehouse.dev/statehouse/engine"
-	"statehouse.dev/statehouse/history/capture"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+	"statehouse.dev/statehouse/server/captures"
 	"statehouse.dev/statehouse/server/conns"
+	"statehouse.dev/statehouse/server/limiter"
+	"statehouse.dev/statehouse/server/unsent"
 )
 
 // Config says what to assemble. The zero value of a field means its default.
@@ -38,9 +35,8 @@ type Config struct {
 	Connections, KeptBack int
 	// RequestBytes bounds what the requests under way hold together; 128 MiB.
 	RequestBytes int64
-	// Capture says where what clients ask and are told can be recorded. Without a
-	// Dir it cannot.
-	Capture Capture
+	// Capture says where what clients ask and are answered can be recorded.
+	Capture captures.Config
 }
 
 // ConnectionFiles is the number of file descriptors that connections take at most.
@@ -67,21 +63,20 @@ func (c Config) WithDefaults() Config {
 // Service answers the RPCs of statehouse.v1.
 type Service struct {
 	pb.UnimplementedStatehouseServiceServer
-	engine     *engine.Engine
-	config     Config
-	env        engine.Env
-	requests   gate
-	streams    gate
-	sendBudget *sendBudget
-	making     *semaphore
-	reading    *semaphore
-	token      atomic.Pointer[string] // that every request must carry; empty: none
-	// health has room of its own
-	probes, healthWatches gate
-	note                  func(event string, attrs ...any) // logs what strangers can cause, sparingly
-	draining              context.Context
-	drain                 context.CancelFunc
-	recorder              atomic.Pointer[capture.Recorder] // nil without Config.Capture
+	engine *engine.Engine
+	config Config
+	env    engine.Env
+	token  atomic.Pointer[string] // that every request must carry; empty: none
+
+	requests, streams     limiter.Limiter
+	probes, healthWatches limiter.Limiter // of their own: see methods.go
+	reading               *limiter.Semaphore
+	unsent                *unsent.Budget
+	captures              *captures.Captures
+
+	note     func(event string, attrs ...any) // logs what strangers can cause, sparingly
+	draining context.Context
+	drain    context.CancelFunc
 }
 
 // Assemble opens the engine and builds the service on it. Close the service
@@ -92,22 +87,22 @@ func Assemble(env engine.Env, config Config) (*Service, error) {
 	}
 	s := &Service{config: config.WithDefaults()}
 	s.SetToken(config.Token)
-	s.env = s.captured(env)
+	s.captures = captures.New(config.Capture, config.Engine.Dir)
+	s.env = s.captures.Env(env)
 	s.note = conns.Sparing(s.env.Log)
-	s.sendBudget = newSendBudget(&s.config, &s.env)
-	s.reading = newSemaphore(streamsReading, &s.env)
-	s.making = newSemaphore(s.config.UnsentBytes/2, &s.env)
+	s.unsent = unsent.New(s.config.UnsentBytes, s.config.Streams, &s.env)
+	s.reading = limiter.NewSemaphore(streamsReading, s.env.Await)
 	e, err := engine.Open(s.env, config.Engine)
 	if err != nil {
 		return nil, err
 	}
 	s.engine = e
-	s.requests.init(s.config.Requests, "requests")
-	s.streams.init(s.config.Streams, "streams")
-	s.probes.init(probesAtOnce, "requests of health")
-	s.healthWatches.init(healthWatchesAtOnce, "watches of health")
+	s.requests.Init(s.config.Requests, "requests")
+	s.streams.Init(s.config.Streams, "streams")
+	s.probes.Init(probesAtOnce, "requests of health")
+	s.healthWatches.Init(healthWatchesAtOnce, "watches of health")
 	s.draining, s.drain = context.WithCancel(context.Background())
-	s.openCapture(env.Log)
+	s.captures.Open(e, fmt.Sprintf("%s (%s)", config.Version, config.GitSHA), env.Log) // not s.env.Log, which it records
 	return s, nil
 }
 
@@ -115,29 +110,27 @@ func Assemble(env engine.Env, config Config) (*Service, error) {
 // simulator.
 func (s *Service) Engine() *engine.Engine { return s.engine }
 
-// SetToken makes the token that requests from now on must carry another. What is under
-// way goes on.
+// SetToken changes the token that requests from now on must carry. What is under way
+// goes on.
 func (s *Service) SetToken(token string) { s.token.Store(&token) }
 
 // Register adds the service to a gRPC server, or to the simulator's transport.
 func (s *Service) Register(r grpc.ServiceRegistrar) {
 	pb.RegisterStatehouseServiceServer(r, s)
-	if s.recorder.Load() != nil {
-		pb.RegisterCaptureServiceServer(r, &captureService{s: s})
-	}
+	s.captures.Register(r)
 }
 
 // Drain ends the watches: everything else ends by itself.
 func (s *Service) Drain() { s.drain() }
 
+// DumpCapture writes what was captured to a file beside the ring: for a signal, which
+// has nobody to answer to.
+func (s *Service) DumpCapture(why string) (path string, err error) { return s.captures.DumpFile(why) }
+
 // Close closes the engine.
 func (s *Service) Close() error {
 	s.drain()
-	err := s.engine.Close()
-	if r := s.recorder.Load(); r != nil {
-		err = errors.Join(err, r.Close())
-	}
-	return err
+	return errors.Join(s.engine.Close(), s.captures.Close())
 }
 
 func (s *Service) Health(context.Context, *pb.HealthRequest) (*pb.HealthResponse, error) {

@@ -1,20 +1,17 @@
 package server
 
 import (
-	"bytes"
-	"encoding/binary"
 	"errors"
 	"net"
-	"sync"
 	"testing"
 	"time"
 
 	"golang.org/x/net/http2"
-	"golang.org/x/net/http2/hpack"
 	"google.golang.org/protobuf/proto"
 
-	"statehouse.dev/statehouse/engine"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+	"statehouse.dev/statehouse/server/unsent"
+	"statehouse.dev/statehouse/server/wiretest"
 )
 
 // zeroWindow is a client that speaks HTTP/2 by hand and lets no data be sent to it.
@@ -43,17 +40,12 @@ func (r *rig) zeroWindow() *zeroWindow {
 // call sends a request and returns its stream.
 func (z *zeroWindow) call(method string, m proto.Message) uint32 {
 	z.t.Helper()
-	var block bytes.Buffer
-	enc := hpack.NewEncoder(&block)
-	for _, f := range [][2]string{{":method", "POST"}, {":scheme", "http"}, {":path", fullMethod(method)}, {":authority", "x"}, {"content-type", "application/grpc"}, {"te", "trailers"}} {
-		_ = enc.WriteField(hpack.HeaderField{Name: f[0], Value: f[1]})
-	}
 	id := 2*z.calls + 1
 	z.calls++
 	wire := wireOf(z.t, m)
 	err := errors.Join(
-		z.fr.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: block.Bytes(), EndHeaders: true}),
-		z.fr.WriteData(id, true, append(binary.BigEndian.AppendUint32([]byte{0}, uint32(len(wire))), wire...)),
+		z.fr.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: wiretest.Header(fullMethod(method), "te", "trailers"), EndHeaders: true}),
+		z.fr.WriteData(id, true, append(wiretest.Prefix(len(wire)), wire...)),
 	)
 	if err != nil {
 		z.t.Fatal(err)
@@ -103,7 +95,7 @@ func TestSmallAnswersAreCountedToo(t *testing.T) {
 	var clock stoppedClock
 	r := newRig(t, withUnsent(16, 16), clock.use)
 	r.put("", "a", "k", `{}`)
-	budget, heap := r.service.sendBudget, heapInUse()
+	budget, heap := r.service.unsent, heapInUse()
 	get := func(z *zeroWindow, n int) (ids []uint32) {
 		for range n {
 			ids = append(ids, z.call("GetState", &pb.GetStateRequest{AgentId: "a", Key: "k"}))
@@ -115,12 +107,12 @@ func TestSmallAnswersAreCountedToo(t *testing.T) {
 	ids := get(z, 800)
 	counted := func(n int64) {
 		t.Helper()
-		if got := budget.common.Load(); got != n*leastAnswer {
-			t.Errorf("%d bytes are counted, want those of %d answers: %d", got, n, n*leastAnswer)
+		if got := budget.Usage().Common; got != n*unsent.LeastAnswer {
+			t.Errorf("%d bytes are counted, want those of %d answers: %d", got, n, n*unsent.LeastAnswer)
 		}
 	}
 	counted(800)
-	if held, says := heapInUse()-heap, budget.unsent(); held > 3*says/2 {
+	if held, says := heapInUse()-heap, budget.Usage().Unsent(); held > 3*says/2 {
 		t.Errorf("800 answers hold %d KiB, of which %d are counted", held>>10, says>>10)
 	}
 	z.reset(ids[:300])
@@ -134,8 +126,8 @@ func TestSmallAnswersAreCountedToo(t *testing.T) {
 			get(z, 100)
 		}
 	}
-	if err := budget.tryFull(); err != nil {
-		t.Errorf("there is room: %v", err)
+	if room := budget.Usage().SmallRoom; room >= unsent.LeastAnswer {
+		t.Errorf("there is room: %d bytes", room)
 	}
 	_, err := r.GetState(timeout(t), &pb.GetStateRequest{AgentId: "a", Key: "k"})
 	exhausted(t, "a read", err, "waiting to be sent")
@@ -144,100 +136,6 @@ func TestSmallAnswersAreCountedToo(t *testing.T) {
 	if _, err := r.Health(timeout(t), &pb.HealthRequest{}); err != nil {
 		t.Errorf("health: %v", err)
 	}
-	clock.Add(int64(stalledAfter + time.Second)) // then those who do not read make room
+	clock.Add(int64(unsent.StalledAfter + time.Second)) // then those who do not read make room
 	r.put("", "a", "k", `{}`)
-}
-
-// tryFull is nil when small answers have no room.
-func (b *sendBudget) tryFull() error {
-	if b.common.Load()+leastAnswer <= b.ceiling(prioritySmall) {
-		return errNotYet
-	}
-	return nil
-}
-
-// loneBudget is a budget of 16 MiB with connections that are nothing else, each of which
-// has not read n bytes for long.
-func loneBudget(unread ...int64) (b *sendBudget, list []*connBudget) {
-	env := engine.MemoryEnv(nil, func(string, ...any) {})
-	b = newSendBudget(&Config{UnsentBytes: 16 << 20, Streams: 16}, &env)
-	for _, n := range unread {
-		l := &connBudget{Addr: &net.TCPAddr{}, budget: b}
-		l.close = l.ended
-		b.conns[l] = struct{}{}
-		h, _ := b.tryTake(l, nil, n, priorityDone)
-		h.since = h.since.Add(-2 * stalledAfter)
-		list = append(list, l)
-	}
-	return b, list
-}
-
-// TestRoomThatComesMeanwhile: whoever does not read may go, or be closed for another
-// request, at any moment while a request looks for room. It is not refused when that has
-// made room, and closes nobody else for it.
-func TestRoomThatComesMeanwhile(t *testing.T) {
-	asks := map[string]func(*sendBudget) error{ // each for itself: any order
-		"before it is served": func(b *sendBudget) error { return b.full(prioritySmall) },
-		"its answer": func(b *sendBudget) error {
-			_, err := b.take(&connBudget{budget: b}, nil, leastAnswer, prioritySmall)
-			return err
-		},
-	}
-	const moments = 4 // more than the clock is looked at
-	for what, ask := range asks {
-		for moment := range moments {
-			for _, unread := range [][]int64{{15 << 20}, {10 << 20, 5 << 20}} {
-				b, list := loneBudget(unread...)
-				now, looks := b.now, 0
-				b.now = func() time.Time {
-					if looks++; looks == moment+1 {
-						list[0].close()
-					}
-					return now()
-				}
-				if err := ask(b); err != nil {
-					t.Errorf("%s, at look %d at the clock: %v", what, moment, err)
-				}
-				if !list[0].gone || len(list) > 1 && list[1].gone {
-					t.Errorf("%s, at look %d at the clock, of %v: not the first, or not only that, was closed", what, moment, unread)
-				}
-			}
-		}
-	}
-}
-
-// TestRefusedPagesTakeNoRoom: while pages are refused, small answers that have room have
-// it at any time.
-func TestRefusedPagesTakeNoRoom(t *testing.T) {
-	b, _ := loneBudget()
-	l := &connBudget{budget: b}
-	if _, held := b.tryTake(l, nil, b.ceiling(priorityPage), priorityPage); held != 0 {
-		t.Fatal("nothing was held")
-	}
-	done := make(chan struct{})
-	var pages sync.WaitGroup
-	for range 4 {
-		pages.Go(func() {
-			for {
-				select {
-				case <-done:
-					return
-				default:
-					if h, _ := b.tryTake(l, nil, 4<<20, priorityPage); h != nil {
-						t.Error("a page was let in")
-					}
-				}
-			}
-		})
-	}
-	for range 20_000 {
-		h, held := b.tryTake(l, nil, leastAnswer, prioritySmall)
-		if h == nil {
-			t.Errorf("a small answer was refused, with %d bytes held of %d", held, b.ceiling(prioritySmall))
-			break
-		}
-		h.release()
-	}
-	close(done)
-	pages.Wait()
 }

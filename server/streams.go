@@ -8,6 +8,7 @@ import (
 
 	"statehouse.dev/statehouse/engine"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+	"statehouse.dev/statehouse/server/unsent"
 )
 
 func (s *Service) Replay(req *pb.ReplayRequest, stream pb.StatehouseService_ReplayServer) error {
@@ -38,7 +39,7 @@ const (
 
 // batchBytes is about the size of a message of a batched stream: its client
 // decodes one while the next is on the way.
-const batchBytes = maxShare / 2
+const batchBytes = unsent.MaxShare / 2
 
 // LargestEvent is the size of the largest event that a transaction within l can
 // leave, as a message with JSON values. One past MaxAnswerBytes could be committed
@@ -51,7 +52,7 @@ func LargestEvent(l engine.Limits) int {
 	return l.TxnBytes + aroundOperation*l.TxnOps + metadataFactor*l.MetadataBytes
 }
 
-// sender sends a chunk: events, and the cursor behind them.
+// sender sends a chunk: events, and the cursor after them.
 type sender func(events []*pb.ReplayEvent, cursor engine.Cursor) error
 
 // batchSender cuts a chunk into messages that clients accept. The cursor goes
@@ -136,12 +137,12 @@ type eventReader struct {
 // next waits until the stream has room and reads the next events up to last, and moves
 // the cursor. refused says why the event after them cannot be sent to this client.
 func (r *eventReader) next(ctx context.Context, last engine.CommitTS, limit int) (out []*pb.ReplayEvent, refused, err error) {
-	stream := pacedStreamOf(ctx)
-	if err := stream.ready(ctx); err != nil {
+	stream := unsent.StreamOf(ctx)
+	if err := stream.Ready(ctx); err != nil {
 		return nil, nil, err
 	}
-	admit := func(bytes int) error { return stream.admit(ctx, int64(bytes), r.values.growth()) }
-	c := engine.Chunk{Events: limit, Bytes: stream.share() / 8 * r.part, Admit: admit}
+	admit := func(bytes int) error { return stream.Admit(ctx, int64(bytes), r.values.growth()) }
+	c := engine.Chunk{Events: limit, Bytes: stream.Share() / 8 * r.part, Admit: admit}
 	events, next, err := r.read(ctx, last, c)
 	if err != nil {
 		return nil, nil, err
@@ -155,15 +156,15 @@ func (r *eventReader) next(ctx context.Context, last engine.CommitTS, limit int)
 }
 
 // streamsReading is how many streams read from the store at once. Each holds a few of its
-// blocks meanwhile, which are as large as the values in them and in nobody's budget.
+// blocks meanwhile, which are as large as the values in them and in no budget.
 const streamsReading = 16
 
 func (r *eventReader) read(ctx context.Context, last engine.CommitTS, c engine.Chunk) ([]engine.Event, engine.Cursor, error) {
-	turn, err := r.s.reading.acquire(ctx, 1)
+	turn, err := r.s.reading.Acquire(ctx, 1)
 	if err != nil {
 		return nil, 0, err
 	}
-	defer r.s.reading.release(turn)
+	defer r.s.reading.Release(turn)
 	return r.s.engine.ReplayChunk(r.filter, r.cursor, last, c)
 }
 
@@ -188,7 +189,7 @@ func commitTS(v *uint64) *engine.CommitTS {
 
 // eventMessages turns events into messages: those before the first that the client's
 // encoding cannot carry, and the error that says which it is. As Structs they may grow to
-// many times their stored bytes: then it stops behind the one that makes it bytes.
+// many times their stored bytes: then it stops after the event with which they reach bytes.
 func eventMessages(events []engine.Event, values valueSetter, bytes int) ([]*pb.ReplayEvent, error) {
 	out := make([]*pb.ReplayEvent, len(events))
 	size := 0
@@ -220,8 +221,8 @@ func eventMessages(events []engine.Event, values valueSetter, bytes int) ([]*pb.
 	return out, nil
 }
 
-// Watch is replay that goes on. What it has looked at without finding anything
-// is told by batches without events, so that a client can resume behind it.
+// Watch is replay that goes on. Batches without events say how far it has looked without
+// finding any, so that a client can resume there.
 func (s *Service) Watch(req *pb.WatchRequest, stream pb.StatehouseService_WatchServer) error {
 	values, err := valuesFor(req)
 	if err != nil {

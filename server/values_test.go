@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"math/big"
 	"slices"
@@ -199,26 +200,19 @@ func TestHardValues(t *testing.T) {
 	}
 }
 
-// What a Struct cannot carry goes out as the nearest double, and every kind of answer says
-// so where it stands: one odd number must not cost an old client the agent. To a strict
-// request it is refused, by name.
-func TestWhatAStructCannotCarry(t *testing.T) {
-	const agent, key = "a", "the big one"
-	r := newRig(t)
-	r.put("", agent, "fine", `{"n":1}`)
-	ts := r.put("", agent, key, `{"deep":[{"n":9007199254740993}],"n":1.5}`).CommitTs
-	type valued interface {
-		GetValue() *structpb.Struct
-		GetInexact() *pb.Inexact
-	}
-	type events interface{ GetEvents() []*pb.ReplayEvent }
-	ofEvents := func(events []*pb.ReplayEvent) (all []valued) {
-		for _, ev := range events {
-			all = append(all, ev.Operations[0])
-		}
-		return all
-	}
-	ask := map[string]func(strict bool) ([]valued, error){
+// valued is what an answer has of a value as a Struct.
+type valued interface {
+	GetValue() *structpb.Struct
+	GetInexact() *pb.Inexact
+}
+
+// structAsk asks for values as Structs.
+type structAsk func(strict bool) ([]valued, error)
+
+// unaryStructs are the requests that are answered with the value of a key.
+func (r *rig) unaryStructs(agent, key string) map[string]structAsk {
+	t := r.t
+	return map[string]structAsk{
 		"get": func(strict bool) ([]valued, error) {
 			x, err := r.GetState(timeout(t), &pb.GetStateRequest{AgentId: agent, Key: key, Strict: strict})
 			return []valued{x}, err
@@ -248,6 +242,19 @@ func TestWhatAStructCannotCarry(t *testing.T) {
 			}
 			return all, err
 		},
+	}
+}
+
+// streamedStructs are the streams whose last of two events has it.
+func (r *rig) streamedStructs(agent string) map[string]structAsk {
+	t := r.t
+	ofEvents := func(events []*pb.ReplayEvent) (all []valued) {
+		for _, ev := range events {
+			all = append(all, ev.Operations[0])
+		}
+		return all
+	}
+	return map[string]structAsk{
 		"replay": func(strict bool) ([]valued, error) {
 			tape := collect(t, func() (eventStream, error) {
 				s, err := r.Replay(timeout(t), &pb.ReplayRequest{AgentId: agent, Strict: strict})
@@ -260,7 +267,7 @@ func TestWhatAStructCannotCarry(t *testing.T) {
 		},
 		"watch": func(strict bool) ([]valued, error) {
 			w, err := r.Watch(timeout(t), &pb.WatchRequest{AgentId: agent, AfterTs: ptr(uint64(0)), Strict: strict})
-			var batch events
+			var batch *pb.EventBatch
 			for all := []*pb.ReplayEvent(nil); err == nil; all = append(all, batch.GetEvents()...) {
 				if len(all) == 2 {
 					return ofEvents(all), nil
@@ -270,6 +277,18 @@ func TestWhatAStructCannotCarry(t *testing.T) {
 			return nil, err
 		},
 	}
+}
+
+// What a Struct cannot carry goes out as the nearest double, and every kind of answer says
+// so where it stands: one odd number must not cost an old client the agent. To a strict
+// request it is refused, by name.
+func TestWhatAStructCannotCarry(t *testing.T) {
+	const agent, key = "a", "the big one"
+	r := newRig(t)
+	r.put("", agent, "fine", `{"n":1}`)
+	ts := r.put("", agent, key, `{"deep":[{"n":9007199254740993}],"n":1.5}`).CommitTs
+	ask := r.unaryStructs(agent, key)
+	maps.Copy(ask, r.streamedStructs(agent))
 	for what, ask := range ask { // independent of each other: any order
 		got, err := ask(false)
 		if err != nil || len(got) == 0 {

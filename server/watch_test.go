@@ -210,12 +210,12 @@ func TestSlowWatcher(t *testing.T) {
 func TestWatchEndsWithItsClient(t *testing.T) {
 	r := newRig(t)
 	w := r.watch(&pb.WatchRequest{AgentId: "a"})
-	if r.service.streams.free.Load() != int64(r.service.config.Streams)-1 {
+	if r.service.streams.Free() != r.service.config.Streams-1 {
 		t.Error("the watch is not counted: this tests nothing")
 	}
 	w.cancel()
 	eventually(t, "the watch has ended", func() error {
-		if r.service.streams.free.Load() != int64(r.service.config.Streams) {
+		if r.service.streams.Free() != r.service.config.Streams {
 			return errNotYet
 		}
 		return nil

@@ -4,8 +4,6 @@ import (
 	"context"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
 	"statehouse.dev/statehouse/engine"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 	"statehouse.dev/statehouse/server/structwire"
@@ -156,7 +154,3 @@ func (s *Service) GetTransaction(_ context.Context, req *pb.GetTransactionReques
 		CommitTime: timestamp(o.Result.CommitTime), Versions: keyVersions(o.Result.Versions),
 	}, nil
 }
-
-// tooLarge tells whether an answer would not fit the message that a gRPC client
-// accepts by default.
-func tooLarge(m proto.Message) bool { return proto.Size(m) > MaxAnswerBytes }

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"log/slog"
@@ -17,11 +16,11 @@ import (
 	"time"
 
 	"golang.org/x/net/http2"
-	"golang.org/x/net/http2/hpack"
 
 	"statehouse.dev/statehouse/engine"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 	"statehouse.dev/statehouse/server"
+	"statehouse.dev/statehouse/server/wiretest"
 )
 
 // withFiles launches a daemon that may open only so many files.
@@ -197,16 +196,10 @@ func (d *daemon) endless(n, frame int) net.Conn {
 	fr := http2.NewFramer(c, nil)
 	_, _ = io.WriteString(c, http2.ClientPreface)
 	_ = fr.WriteSettings()
-	var b bytes.Buffer
-	enc := hpack.NewEncoder(&b)
 	for i := range n {
-		b.Reset()
-		for _, f := range [][2]string{{":method", "POST"}, {":scheme", "http"}, {":path", pb.StatehouseService_Transact_FullMethodName}, {":authority", "x"}, {"content-type", "application/grpc"}} {
-			_ = enc.WriteField(hpack.HeaderField{Name: f[0], Value: f[1]})
-		}
 		id := uint32(2*i + 1)
-		_ = fr.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: b.Bytes(), EndHeaders: true})
-		_ = fr.WriteData(id, false, []byte{0, 0, 0x3f, 0xff, 0xff})
+		_ = fr.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: wiretest.Header(pb.StatehouseService_Transact_FullMethodName), EndHeaders: true})
+		_ = fr.WriteData(id, false, wiretest.Prefix(4<<20-1))
 		for range 60 << 10 / frame {
 			if fr.WriteData(id, false, make([]byte, frame)) != nil {
 				return c // cut off

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -23,6 +22,7 @@ import (
 
 	"statehouse.dev/statehouse/engine"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+	"statehouse.dev/statehouse/server/wiretest"
 )
 
 // The real binary, built once.
@@ -55,9 +55,14 @@ func withBinary(run func() int) int {
 	return run()
 }
 
-// patience is how long anything may take that is waited for; it is only ever spent
-// when something is wrong.
-const patience = 30 * time.Second
+// The words of waiting: see wiretest.
+const patience = wiretest.Patience
+
+var (
+	errNotYet  = wiretest.ErrNotYet
+	eventually = wiretest.Eventually
+	call       = wiretest.Timeout
+)
 
 // daemon is a running statehoused. When the test ends it is killed, if it still
 // runs, and its log must not tell of a race or a panic.
@@ -259,13 +264,6 @@ func verified(t *testing.T, dir string) engine.Report {
 	return report
 }
 
-// call is the context of one request.
-func call(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	t.Cleanup(cancel)
-	return ctx
-}
-
 func put(agent, key, json string) *pb.TransactOperation {
 	return &pb.TransactOperation{AgentId: agent, Key: key, ValueJson: []byte(json)}
 }
@@ -279,24 +277,6 @@ func detail(err error) pb.ErrorCode {
 	}
 	return pb.ErrorCode_UNKNOWN
 }
-
-// eventually polls for what the daemon is about to do.
-func eventually(t *testing.T, what string, check func() error) {
-	t.Helper()
-	deadline := time.Now().Add(patience)
-	for {
-		err := check()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: never: %v", what, err)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-}
-
-var errNotYet = errors.New("not yet")
 
 // gone tells whether an error is what a client sees of a daemon that is no more.
 func gone(err error) bool {

@@ -10,6 +10,7 @@ import (
 
 	"statehouse.dev/statehouse/engine"
 	"statehouse.dev/statehouse/server"
+	"statehouse.dev/statehouse/server/unsent"
 )
 
 // The limits together bound the daemon's memory (G9): each is a sum of bytes, or a
@@ -60,7 +61,7 @@ func (s *settings) fit(f *pflag.FlagSet) {
 	l.StagedBytes = int(scale("max-staged-bytes", int64(l.StagedBytes)))
 	l.CachedVersions = int(scale("cached-versions", int64(l.CachedVersions)))
 	if !f.Changed("max-streams") {
-		s.streams = min(s.streams, max(server.MostStreams(s.unsentMB*mib), 1))
+		s.streams = min(s.streams, max(unsent.MostStreams(s.unsentMB*mib), 1))
 	}
 }
 
@@ -100,7 +101,7 @@ func (s *settings) checkMemory() error {
 			return fmt.Errorf("--%s is %d, more than --memory-limit-mb, which is %d", flag, mb, s.memoryLimitMB)
 		}
 	}
-	if most := server.MostStreams(s.unsentMB * mib); s.streams > most {
+	if most := unsent.MostStreams(s.unsentMB * mib); s.streams > most {
 		return fmt.Errorf("--max-unsent-mb %d has room for %d streams, --max-streams is %d: raise the one or lower the other", s.unsentMB, most, s.streams)
 	}
 	sum, list := int64(0), []string{}

@@ -12,6 +12,7 @@ import (
 
 	"statehouse.dev/statehouse/engine"
 	"statehouse.dev/statehouse/server"
+	"statehouse.dev/statehouse/server/captures"
 )
 
 // process is what serve needs of the process.
@@ -60,7 +61,7 @@ func (p *process) serve(ctx context.Context, s *settings) error {
 		},
 		Version: version, GitSHA: gitSHA, Token: s.token, Requests: s.requests, Streams: s.streams, Connections: s.connections,
 		RequestBytes: s.requestBytes, UnsentBytes: s.unsentMB << 20,
-		Capture: server.Capture{Dir: s.ringDir(), MaxBytes: s.captureMB << 20, On: s.capture, Settings: s.told},
+		Capture: captures.Config{Dir: s.ringDir(), MaxBytes: s.captureMB << 20, On: s.capture, Settings: s.told},
 	}.WithDefaults()
 	if err := shareFiles(openFiles(), &config.Engine.Tuning, &config, log); err != nil {
 		closeAll(listeners)

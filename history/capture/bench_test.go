@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"sync"
 	"testing"
 
 	"google.golang.org/grpc"
@@ -17,14 +18,21 @@ import (
 func BenchmarkTransact(b *testing.B) {
 	for _, on := range []bool{false, true} {
 		b.Run(fmt.Sprintf("on=%v", on), func(b *testing.B) {
-			r := New(Config{Dir: b.TempDir(), MaxBytes: 64 << 20, Published: func() uint64 { return 1 }, Log: func(string, ...any) {}})
-			defer r.Close()
+			r := New(OSEnv(), Config{Dir: b.TempDir(), MaxBytes: 64 << 20, Published: func() uint64 { return 1 }, Log: func(string, ...any) {}})
+			ctx, stop := context.WithCancel(context.Background())
+			var running sync.WaitGroup
+			running.Go(func() { r.Run(ctx) })
+			defer func() {
+				stop()
+				running.Wait()
+				_ = r.Close()
+			}()
 			if on {
 				if err := r.Start(); err != nil {
 					b.Fatal(err)
 				}
 			}
-			ctx := peer.NewContext(context.Background(), &peer.Peer{Addr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1}})
+			ctx = peer.NewContext(ctx, &peer.Peer{Addr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1}})
 			req := &pb.TransactRequest{TxnId: "01a209c5-c0ee-7d23-adbf-c449f112a0bd", Operations: []*pb.TransactOperation{{
 				Namespace: "bench", AgentId: "agent", Key: "memory/00000001", ValueJson: bytes.Repeat([]byte("x"), 256),
 			}}}
@@ -38,7 +46,7 @@ func BenchmarkTransact(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
-			b.ReportMetric(float64(r.lostEver.Load())/float64(b.N), "lost/op")
+			b.ReportMetric(float64(r.pending.lostEver.Load())/float64(b.N), "lost/op")
 		})
 	}
 }

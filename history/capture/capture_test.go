@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -89,9 +88,10 @@ func (s *store) Agents(at uint64, ns, prefix string, f func(history.Agent) error
 	return f(history.Agent{Namespace: ns, Agent: prefix, FirstTS: 1, HeadTS: at})
 }
 
-func (s *store) recorder(t *testing.T, dir string) *Recorder {
+// recorder records in memory, into what files has in the directory ring.
+func (s *store) recorder(t *testing.T, files *memory) *Recorder {
 	t.Helper()
-	r := New(Config{Dir: dir, MaxBytes: MinBytes, Published: s.published, Log: func(event string, attrs ...any) { t.Log(event, attrs) }})
+	r := New(worldOf(files), Config{Dir: "ring", MaxBytes: MinBytes, Published: s.published, Log: func(event string, attrs ...any) { t.Log(event, attrs) }})
 	if err := r.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +137,7 @@ func (s *store) dump(t *testing.T, r *Recorder, redaction Redaction) (*history.H
 
 func TestRedaction(t *testing.T) {
 	s := newStore()
-	r := s.recorder(t, t.TempDir())
+	r := s.recorder(t, newMemory())
 	defer r.Close()
 	s.write(t, r, 20, `{"secret":"value"}`)
 	for redaction, hidden := range map[Redaction][]string{RedactNothing: nil, RedactValues: {`value\"`}, RedactNames: {`value\"`, "secret"}} {
@@ -159,8 +159,8 @@ func TestRedaction(t *testing.T) {
 // Full rings drop their oldest part, processes that are killed what they had not
 // written: both are said, and what is left is right.
 func TestRingOverflowsAndProcessesDie(t *testing.T) {
-	s, dir := newStore(), t.TempDir()
-	r := s.recorder(t, dir)
+	s, files := newStore(), newMemory()
+	r := s.recorder(t, files)
 	value := `{"pad":"` + strings.Repeat("x", 2000) + `"}`
 	for range 50 {
 		s.write(t, r, 20, value)
@@ -169,25 +169,16 @@ func TestRingOverflowsAndProcessesDie(t *testing.T) {
 		}
 	}
 	s.write(t, r, 5, value) // of which only a part reaches the disk
-	close(r.stop)
-	r.done.Wait()
 	if err := r.flush(kindMark); err != nil {
 		t.Fatal(err)
 	}
-	names, err := segmentNames(dir)
+	kept, err := segmentsOf(files, "ring")
 	if err != nil {
 		t.Fatal(err)
 	}
-	last := names[len(names)-1]
-	info, err := os.Stat(last)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Truncate(last, info.Size()-9000); err != nil {
-		t.Fatal(err)
-	}
+	files.cut(kept[len(kept)-1].path, 9000)
 
-	r = s.recorder(t, dir) // goes on by itself
+	r = s.recorder(t, files) // goes on by itself
 	defer r.Close()
 	s.write(t, r, 50, value)
 	h, judged, _ := s.dump(t, r, RedactValues)
@@ -209,13 +200,11 @@ func TestRingOverflowsAndProcessesDie(t *testing.T) {
 // What the disk cannot keep up with is lost, counted, and said; nobody waits.
 func TestLoss(t *testing.T) {
 	s := newStore()
-	r := s.recorder(t, t.TempDir())
+	r := s.recorder(t, newMemory())
 	defer r.Close()
 	r.ring.max = 1 << 30
-	r.flushing.Lock() // a disk that does not answer
 	value := `{"pad":"` + strings.Repeat("x", 1<<20) + `"}`
-	s.write(t, r, 40, value)
-	r.flushing.Unlock()
+	s.write(t, r, 40, value) // while nothing is written
 	s.write(t, r, 3, `{}`)
 	h, judged, _ := s.dump(t, r, RedactValues)
 	lost := 0
@@ -230,7 +219,7 @@ func TestLoss(t *testing.T) {
 // A log that cannot be read is made up of what clients were told.
 func TestDamagedLog(t *testing.T) {
 	s := newStore()
-	r := s.recorder(t, t.TempDir())
+	r := s.recorder(t, newMemory())
 	defer r.Close()
 	s.write(t, r, 10, `{"n":1}`)
 	s.damaged[4] = true
@@ -246,7 +235,7 @@ func TestDamagedLog(t *testing.T) {
 // A wrong answer is found in a capture, whatever the rest.
 func TestWrongAnswerIsFound(t *testing.T) {
 	s := newStore()
-	r := s.recorder(t, t.TempDir())
+	r := s.recorder(t, newMemory())
 	defer r.Close()
 	s.write(t, r, 5, `{"n":1}`)
 	s.log[2].Ops[0].Value = `{"n":2}`
@@ -256,8 +245,8 @@ func TestWrongAnswerIsFound(t *testing.T) {
 }
 
 func TestStopAndStart(t *testing.T) {
-	s, dir := newStore(), t.TempDir()
-	r := s.recorder(t, dir)
+	s, files := newStore(), newMemory()
+	r := s.recorder(t, files)
 	defer r.Close()
 	s.write(t, r, 5, `{"n":1}`)
 	if err := r.Stop(); err != nil {
@@ -309,8 +298,8 @@ func TestLanes(t *testing.T) {
 // FuzzTape: no bytes in a ring make reading it do more than fail.
 func FuzzTape(f *testing.F) {
 	s := newStore()
-	dir := f.TempDir()
-	r := New(Config{Dir: dir, MaxBytes: MinBytes, Published: s.published, Log: func(string, ...any) {}})
+	files := newMemory()
+	r := New(worldOf(files), Config{Dir: "ring", MaxBytes: MinBytes, Published: s.published, Log: func(string, ...any) {}})
 	if err := r.Start(); err != nil {
 		f.Fatal(err)
 	}
@@ -323,19 +312,19 @@ func FuzzTape(f *testing.F) {
 	if err := r.Close(); err != nil {
 		f.Fatal(err)
 	}
-	names, _ := segmentNames(dir)
-	seed, err := os.ReadFile(names[0])
+	first := filepath.Join("ring", segmentName(1))
+	seed, err := readFile(files, first)
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Add(seed)
 	f.Fuzz(func(t *testing.T, data []byte) {
-		dir := t.TempDir()
-		if err := os.WriteFile(filepath.Join(dir, "000000001"+segmentSuffix), fixSums(data), 0o600); err != nil {
+		files := newMemory()
+		if err := writeFile(files, first, fixSums(data)); err != nil {
 			t.Fatal(err)
 		}
 		var b bytes.Buffer
-		if DumpDir(t.Context(), dir, &b, Options{}) == nil {
+		if dump(t.Context(), worldOf(files), "ring", false, &b, Options{}) == nil {
 			if _, err := history.ReadHistory(&b); err != nil && !strings.Contains(err.Error(), "two operations") {
 				t.Errorf("what was dumped cannot be read: %v", err)
 			}
@@ -343,7 +332,7 @@ func FuzzTape(f *testing.F) {
 	})
 }
 
-// fixSums makes the checksums right, so that what is behind them is tried.
+// fixSums makes the checksums right, so that what they guard is tried.
 func fixSums(data []byte) []byte {
 	data = bytes.Clone(data)
 	for rest := data; len(rest) >= chunkHeader; {

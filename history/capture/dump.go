@@ -3,26 +3,23 @@ package capture
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"maps"
-	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"google.golang.org/protobuf/proto"
+
 	"statehouse.dev/statehouse/history"
 	"statehouse.dev/statehouse/history/redact"
 )
 
 // Source is the store that a capture is of. All reads are as of a commit.
 type Source interface {
-	// Events calls f with the commits behind after, up to last, in order. It passes
-	// over those that cannot be read, which an *UnreadableError tells of at its end.
+	// Events calls f with the commits past after, up to last, in order. It leaves out
+	// those that cannot be read, and names them in an *UnreadableError at its end.
 	Events(after, last uint64, f func(*history.Event) error) error
 	// Record is a key's state, tombstones among them.
 	Record(at uint64, n history.Name) (history.Record, error)
@@ -59,7 +56,7 @@ const (
 type Options struct {
 	Redaction Redaction
 	// Source of the log and of the state that the capture begins with. Nil: there is
-	// none, and only what clients were told is in the history.
+	// none, and only what clients were answered is in the history.
 	Source Source
 	// StructText is the JSON of the Struct that a request, or an operation in one, carries.
 	StructText func(m proto.Message) (text []byte, given bool, err error)
@@ -73,30 +70,25 @@ func (r *Recorder) Dump(ctx context.Context, out io.Writer, o Options) error {
 			return fmt.Errorf("the capture cannot be written to its end: %w", err)
 		}
 	}
-	return dump(ctx, r.config.Dir, live, out, o)
+	return dump(ctx, r.env, r.config.Dir, live, out, o)
 }
 
-// DumpDir is Dump of a ring whose daemon does not run.
-func DumpDir(ctx context.Context, dir string, out io.Writer, o Options) error {
-	return dump(ctx, dir, false, out, o)
-}
-
-func dump(ctx context.Context, dir string, live bool, out io.Writer, o Options) error {
-	t, err := openTape(dir)
+func dump(ctx context.Context, env Env, dir string, live bool, out io.Writer, o Options) error {
+	t, err := openTape(env.FS, dir)
 	if err != nil {
 		return err
 	}
 	defer t.close()
 	t.live = live
 	d := &dumper{ctx: ctx, o: o, t: t, scope: newScope()}
-	if d.redactor.Digester, err = digester(dir); err != nil {
+	if d.redactor.Digester, err = digester(env, dir); err != nil {
 		return err
 	}
 	d.redactor.Values, d.redactor.KeepNotes = o.Redaction != RedactNothing, true
 	if o.Redaction == RedactNames {
 		d.redactor.Names = redact.NewNames()
 	}
-	if err := d.look(); err != nil {
+	if err := d.index(); err != nil {
 		return err
 	}
 	return d.write(out)
@@ -104,13 +96,13 @@ func dump(ctx context.Context, dir string, live bool, out io.Writer, o Options) 
 
 // digester has the ring's key, so that two dumps can be compared. The key stays on
 // the machine.
-func digester(dir string) (*redact.Digester, error) {
+func digester(env Env, dir string) (*redact.Digester, error) {
 	path := filepath.Join(dir, "key")
-	key, err := os.ReadFile(path)
+	key, err := readFile(env.FS, path)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(key) != 32 {
 		key = make([]byte, 32)
-		_, _ = rand.Read(key) // never fails
-		err = os.WriteFile(path, key, 0o600)
+		env.Rand(key)
+		err = writeFile(env.FS, path, key)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("the key of the digests: %w", err)
@@ -118,116 +110,88 @@ func digester(dir string) (*redact.Digester, error) {
 	return redact.New(key), nil
 }
 
-// dumper makes a history in two looks at the tape: one to see what state it speaks
+// dumper makes a history in two passes over the tape: one to find what state it speaks
 // of, one to write.
 type dumper struct {
-	ctx      context.Context
-	o        Options
-	t        *tape
-	scope    *scope
-	redactor redact.Redactor
-	w        *history.Writer
-	frames   int
-	damage   *UnreadableError // of the log
+	ctx        context.Context
+	o          Options
+	t          *tape
+	scope      *scope
+	redactor   redact.Redactor
+	w          *history.Writer
+	steps      int              // see tick
+	unreadable *UnreadableError // of the log
 }
 
-// scope is the state that a history speaks of.
-type scope struct {
-	names  map[history.Name]bool
-	lists  map[history.Name]bool // of an agent: keys with a prefix (Key)
-	agents map[history.Name]bool // of a namespace: agents with a prefix (Agent)
-	spaces bool                  // all namespaces
-}
-
-func newScope() *scope {
-	return &scope{names: make(map[history.Name]bool), lists: make(map[history.Name]bool), agents: make(map[history.Name]bool)}
-}
-
-func (s *scope) add(n history.Name) { s.names[n] = true }
-
-func (s *scope) operation(op *history.Operation) {
-	in := &op.In
-	if in.Key != "" {
-		s.add(history.Name{Namespace: in.Namespace, Agent: in.Agent, Key: in.Key})
-	}
-	for i := range in.Writes {
-		s.add(in.Writes[i].Name)
-	}
-	for i := range in.Keys {
-		s.add(in.Keys[i].Name)
-	}
-	for _, n := range in.Names {
-		s.add(n)
-	}
-	for _, h := range in.Heads {
-		s.add(history.Name{Namespace: h.Namespace, Agent: h.Agent})
-	}
-	switch op.Kind {
-	case history.Scan, history.ListKeys:
-		s.lists[history.Name{Namespace: in.Namespace, Agent: in.Agent, Key: in.Prefix}] = true
-	case history.ListAgents:
-		s.agents[history.Name{Namespace: in.Namespace, Agent: in.Prefix}] = true
-	case history.ListSpaces:
-		s.spaces = true
-	}
-}
-
-// line passes a line to the redactor's names, if it keeps any.
-func (d *dumper) name(l history.Line) {
-	if d.redactor.Names != nil {
-		d.redactor.Names.AddLine(l)
-	}
-}
-
-func (d *dumper) look() error {
-	x := newTranslator(d.t, d.o.StructText)
-	x.values.none = true
-	err := d.t.survey(func(f *frame) error {
-		if err := d.tick(); err != nil {
-			return err
-		}
-		l, ok, err := x.line(f)
-		if ok {
-			if l.Op != nil {
-				d.scope.operation(l.Op)
-			}
-			d.name(l)
-		}
-		return err
-	})
-	if err != nil || d.o.Source == nil {
-		return err
-	}
-	if err := d.events(func(ev *history.Event) error {
-		for i := range ev.Ops {
-			d.scope.add(ev.Ops[i].Name)
-		}
-		d.name(history.Line{Event: ev})
-		return d.tick()
-	}); err != nil {
-		return err
-	}
-	return d.state(func(l history.Line) error { d.name(l); return nil })
-}
-
-// events goes through the log, as far as it can be read.
-func (d *dumper) events(f func(*history.Event) error) error {
-	err := d.o.Source.Events(d.base(), d.t.final.published, f)
-	if errors.As(err, &d.damage) {
-		return nil
-	}
-	return err
-}
-
-// tick looks now and then whether anybody still waits.
+// tick asks now and then whether the caller has given up.
 func (d *dumper) tick() error {
-	if d.frames++; d.frames%256 == 0 {
+	if d.steps++; d.steps%256 == 0 {
 		return d.ctx.Err()
 	}
 	return nil
 }
 
-// base is the commit that the capture begins behind.
+// index is the first pass.
+func (d *dumper) index() error {
+	x := newTranslator(d.t, d.o.StructText)
+	x.values.none = true
+	err := d.t.build(d.lines(x, func(l history.Line) error {
+		if l.Op != nil {
+			d.scope.operation(l.Op)
+		}
+		return d.name(l)
+	}))
+	if err != nil || d.o.Source == nil {
+		return err
+	}
+	if err := d.events(func(ev *history.Event) error {
+		for i := range ev.Ops {
+			d.scope.names[ev.Ops[i].Name] = true
+		}
+		return d.name(history.Line{Event: ev})
+	}); err != nil {
+		return err
+	}
+	return d.state(d.name)
+}
+
+// lines translates frames and calls f with those that are lines of the history.
+func (d *dumper) lines(x *translator, f func(history.Line) error) func(*frame) error {
+	return func(fr *frame) error {
+		if err := d.tick(); err != nil {
+			return err
+		}
+		l, ok, err := x.line(fr)
+		if err != nil || !ok {
+			return err
+		}
+		return f(l)
+	}
+}
+
+// name shows a line to the redactor's names, if it keeps any.
+func (d *dumper) name(l history.Line) error {
+	if d.redactor.Names != nil {
+		d.redactor.Names.AddLine(l)
+	}
+	return nil
+}
+
+// events calls f with the commits of the log, as far as they can be read.
+func (d *dumper) events(f func(*history.Event) error) error {
+	err := d.o.Source.Events(d.base(), d.t.final.published, func(ev *history.Event) error {
+		if err := d.tick(); err != nil {
+			return err
+		}
+		return f(ev)
+	})
+	if errors.As(err, &d.unreadable) {
+		return nil
+	}
+	return err
+}
+
+// base is the commit after which the capture begins.
 func (d *dumper) base() uint64 { return d.t.first.Published }
 
 // put writes a line, redacted.
@@ -238,44 +202,25 @@ func (d *dumper) put(l history.Line) error {
 	return d.w.Write(l)
 }
 
+// write is the second pass.
 func (d *dumper) write(out io.Writer) error {
-	h := history.Header{Source: "daemon", Build: d.t.first.Build, Unit: "ns", Config: d.t.first.Settings}
-	if d.base() > 0 && d.o.Source != nil { // without, it cannot be judged what it begins with
-		h.Base = &history.Base{CommitTS: d.base()}
-	}
-	d.redactor.Header(&h)
-	var err error
-	if d.w, err = history.NewWriter(out, h); err != nil {
+	if err := d.writeHeader(out); err != nil {
 		return err
 	}
-	if h.Base != nil {
-		if err := d.state(d.put); err != nil {
-			return err
-		}
-	}
-	x := newTranslator(d.t, d.o.StructText)
-	if err := d.t.walk(func(f *frame) error {
-		if err := d.tick(); err != nil {
-			return err
-		}
-		l, ok, err := x.line(f)
-		if ok {
-			err = d.put(l)
-		}
-		return err
-	}, func() {}); err != nil {
+	if err := d.t.walk(d.lines(newTranslator(d.t, d.o.StructText), d.put), func() {}); err != nil {
 		return err
 	}
 	if d.o.Source != nil {
 		if err := d.events(func(ev *history.Event) error {
 			normalEvent(ev)
-			return errors.Join(d.tick(), d.put(history.Line{Event: ev}))
+			return d.put(history.Line{Event: ev})
 		}); err != nil {
 			return err
 		}
 	}
-	if d.damage != nil {
-		if err := d.put(history.Line{Note: &history.Note{Time: d.t.last, Lane: "daemon", Kind: "damage", Text: d.damage.Error()}}); err != nil {
+	if d.unreadable != nil {
+		note := &history.Note{Time: d.t.last, Lane: "daemon", Kind: "damage", Text: d.unreadable.Error()}
+		if err := d.put(history.Line{Note: note}); err != nil {
 			return err
 		}
 	}
@@ -285,95 +230,21 @@ func (d *dumper) write(out io.Writer) error {
 			return err
 		}
 	}
-	return d.w.End(d.o.Source != nil && d.damage == nil)
+	return d.w.End(d.o.Source != nil && d.unreadable == nil)
 }
 
-// state is what the capture's first request met, as far as it is spoken of: each
-// key once, then each agent once.
-func (d *dumper) state(put func(history.Line) error) error {
-	at, src := d.base(), d.o.Source
-	if at == 0 {
-		return nil
+// writeHeader writes the header and the state that the capture begins with.
+func (d *dumper) writeHeader(out io.Writer) (err error) {
+	h := history.Header{Source: "daemon", Build: d.t.first.Build, Unit: "ns", Config: d.t.first.Settings}
+	if d.base() > 0 && d.o.Source != nil { // without one, what it begins with cannot be judged
+		h.Base = &history.Base{CommitTS: d.base()}
 	}
-	names := maps.Clone(d.scope.names)
-	agents := make(map[history.Name]history.Agent)
-	for l := range d.scope.lists { // into a map: order cannot matter
-		if err := src.Records(at, l.Namespace, l.Agent, l.Key, func(r history.Record) error {
-			names[r.Name] = true
-			return nil
-		}); err != nil {
-			return err
-		}
-	}
-	if err := d.agents(names, agents); err != nil {
+	d.redactor.Header(&h)
+	if d.w, err = history.NewWriter(out, h); err != nil || h.Base == nil {
 		return err
 	}
-	for _, n := range slices.SortedFunc(maps.Keys(names), compareNames) {
-		if n.Key == "" {
-			continue // of a head condition
-		}
-		r, err := src.Record(at, n)
-		if err != nil {
-			return err
-		}
-		if r.Version == 0 {
-			continue // never written
-		}
-		r.Value = normal(r.Value)
-		if err := errors.Join(d.tick(), put(history.Line{Record: &r})); err != nil {
-			return err
-		}
-	}
-	for _, n := range slices.SortedFunc(maps.Keys(agents), compareNames) {
-		a := agents[n]
-		if err := put(history.Line{Agent: &a}); err != nil {
-			return err
-		}
-	}
-	return nil
+	return d.state(d.put)
 }
-
-// agents finds the agents of names, and those that were listed.
-func (d *dumper) agents(names map[history.Name]bool, found map[history.Name]history.Agent) error {
-	at, src := d.base(), d.o.Source
-	add := func(a history.Agent) error {
-		found[history.Name{Namespace: a.Namespace, Agent: a.Agent}] = a
-		return nil
-	}
-	wanted := maps.Clone(d.scope.agents)
-	if d.scope.spaces {
-		spaces, err := src.Namespaces(at)
-		if err != nil {
-			return err
-		}
-		for _, ns := range spaces {
-			wanted[history.Name{Namespace: ns}] = true
-		}
-	}
-	for w := range wanted { // into a map: order cannot matter
-		if err := src.Agents(at, w.Namespace, w.Agent, add); err != nil {
-			return err
-		}
-	}
-	exact := make(map[history.Name]bool)
-	for n := range names { // likewise
-		exact[history.Name{Namespace: n.Namespace, Agent: n.Agent}] = true
-	}
-	for w := range exact { // likewise
-		err := src.Agents(at, w.Namespace, w.Agent, func(a history.Agent) error {
-			if a.Agent == w.Agent {
-				return errors.Join(add(a), errFound)
-			}
-			return errFound // it would be the first
-		})
-		if err != nil && !errors.Is(err, errFound) {
-			return err
-		}
-	}
-	return nil
-}
-
-var errFound = errors.New("found")
 
 func normalEvent(ev *history.Event) {
 	for i := range ev.Ops {
@@ -381,9 +252,4 @@ func normalEvent(ev *history.Event) {
 			*v = normal(*v)
 		}
 	}
-}
-
-// compareNames orders names as the store does.
-func compareNames(a, b history.Name) int {
-	return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Agent, b.Agent), strings.Compare(a.Key, b.Key))
 }

@@ -25,29 +25,27 @@ import (
 type kind byte
 
 const (
-	kindLife  kind = 1 + iota // JSON: a segment begins
-	kindCall                  // a request and its answer
-	kindOpen                  // a stream and its request
-	kindBatch                 // a message of a stream
-	kindEnd                   // the end of a stream
-	kindNote                  // JSON: something happened
-	kindLost                  // operations were lost
-	kindMark                  // all that ended before this time is written
-	kindStop                  // the capture, or its process, ended in order
+	kindProcess kind = 1 + iota // JSON: a segment begins
+	kindCall                    // a request and its answer
+	kindOpen                    // a stream and its request
+	kindBatch                   // a message of a stream
+	kindEnd                     // the end of a stream
+	kindNote                    // JSON: something happened
+	kindLost                    // operations were lost
+	kindMark                    // all that ended before this time is written
+	kindStop                    // the capture, or its process, ended in order
 )
 
 const chunkHeader = 8
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// appendFrame begins a frame; endFrame ends it.
-func appendFrame(b []byte, k kind) (out []byte, start int) {
-	start = len(b)
-	return append(b, 0, 0, 0, 0, byte(k)), start
-}
+// frameHeader is the bytes of a frame before its body.
+const frameHeader = 5
 
-func endFrame(b []byte, start int) {
-	binary.LittleEndian.PutUint32(b[start:], uint32(len(b)-start-4))
+func appendFrame(b []byte, k kind, body []byte) []byte {
+	b = binary.LittleEndian.AppendUint32(b, uint32(1+len(body)))
+	return append(append(b, byte(k)), body...)
 }
 
 // sum fills in the head of a chunk.
@@ -57,7 +55,7 @@ func sum(chunk []byte) {
 	binary.LittleEndian.PutUint32(chunk[4:], crc32.Checksum(frames, castagnoli))
 }
 
-var errTorn = errors.New("a chunk is cut off or damaged")
+var errTorn = errors.New("a chunk is cut off or corrupt")
 
 // nextChunk cuts a chunk's frames off b; nil at the end.
 func nextChunk(b []byte) (frames, rest []byte, err error) {
@@ -80,18 +78,18 @@ func nextChunk(b []byte) (frames, rest []byte, err error) {
 
 // nextFrame cuts a frame off b.
 func nextFrame(b []byte) (k kind, body, rest []byte, err error) {
-	if len(b) < 5 {
+	if len(b) < frameHeader {
 		return 0, nil, nil, errTorn
 	}
 	n := uint64(binary.LittleEndian.Uint32(b))
 	if n < 1 || n > uint64(len(b)-4) {
 		return 0, nil, nil, errTorn
 	}
-	return kind(b[4]), b[5 : 4+n], b[4+n:], nil
+	return kind(b[4]), b[frameHeader : 4+n], b[4+n:], nil
 }
 
-// Fields that frames of operations begin with: see call. Times are nanoseconds
-// since the life began.
+// Fields that frames of operations begin with. Times are nanoseconds since the
+// process began.
 const (
 	idAt     = 0  // uint64
 	calledAt = 8  // int64
@@ -100,6 +98,32 @@ const (
 	laneAt   = 25 // uint16: no two requests under way have the same; a stream's messages count here
 	fixed    = 27
 )
+
+// isOperation reports whether a frame is of an operation and begins with fixed bytes.
+func (k kind) isOperation() bool {
+	return k == kindCall || k == kindOpen || k == kindBatch || k == kindEnd
+}
+
+// markBody is the body of a mark, a stop or a loss. Of a mark: when, the last commit
+// published, the requests under way; of a loss: how many operations, from when to when.
+type markBody [3]uint64
+
+const markBytes = 24
+
+func (m markBody) bytes() []byte {
+	b := make([]byte, 0, markBytes)
+	for _, v := range m {
+		b = binary.LittleEndian.AppendUint64(b, v)
+	}
+	return b
+}
+
+func parseMark(body []byte) (m markBody) {
+	for i := range m {
+		m[i] = binary.LittleEndian.Uint64(body[8*i:])
+	}
+	return m
+}
 
 // fields reads length-prefixed strings.
 type fields struct {

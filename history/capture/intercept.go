@@ -3,6 +3,7 @@ package capture
 import (
 	"context"
 	"encoding/binary"
+	"math/bits"
 	"sync"
 	"sync/atomic"
 
@@ -36,7 +37,7 @@ var methodNumbers = func() map[string]byte {
 	return numbers
 }()
 
-// buffers for the bodies of frames.
+// buffers are for the bodies of frames.
 var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 2048); return &b }}
 
 func putBuffer(b *[]byte) {
@@ -63,7 +64,7 @@ func (r *Recorder) Unary(ctx context.Context, req any, info *grpc.UnaryServerInf
 		*b = appendText(*b, r.clients.of(ctx))
 		*b = appendMessage(*b, req)
 		*b = appendAnswer(*b, resp, err)
-		r.operation(kindCall, *b)
+		r.pending.operation(kindCall, *b)
 		putBuffer(b)
 	}
 	r.lanes.leave(lane)
@@ -99,7 +100,7 @@ type stream struct {
 func (s *stream) frame(k kind, body func([]byte) []byte) {
 	b := buffers.Get().(*[]byte)
 	*b = body(appendFixed((*b)[:0], s.id, s.called, s.number, s.frames))
-	s.r.operation(k, *b)
+	s.r.pending.operation(k, *b)
 	s.frames++ // one that is lost is missed
 	putBuffer(b)
 }
@@ -114,7 +115,7 @@ func (s *stream) RecvMsg(m any) error {
 	return err
 }
 
-// SendMsg sends a message, which is recorded before: it was true by then.
+// SendMsg sends a message, which is recorded before: what it says was true by then.
 func (s *stream) SendMsg(m any) error {
 	if s.opened && s.r.on.Load() {
 		s.frame(kindBatch, func(b []byte) []byte { return appendMessage(b, m) })
@@ -125,7 +126,7 @@ func (s *stream) SendMsg(m any) error {
 func appendFixed(b []byte, id uint64, called int64, number byte, lane uint16) []byte {
 	b = binary.LittleEndian.AppendUint64(b, id)
 	b = binary.LittleEndian.AppendUint64(b, uint64(called))
-	b = binary.LittleEndian.AppendUint64(b, 0) // when it ended: see Recorder.operation
+	b = binary.LittleEndian.AppendUint64(b, 0) // when it ended: see pending.operation
 	return binary.LittleEndian.AppendUint16(append(b, number), lane)
 }
 
@@ -185,4 +186,32 @@ func (c *clientNames) of(ctx context.Context) string {
 	}
 	c.names.Store(p.Addr, name)
 	return name
+}
+
+// lanes number requests under way, the smallest free number first: what a history
+// calls a client does one thing at a time. They are as many as words have bits;
+// requests beyond share the last.
+type lanes struct {
+	taken  [32]atomic.Uint64
+	active atomic.Int64
+}
+
+func (l *lanes) take() uint16 {
+	l.active.Add(1)
+	for i := range l.taken {
+		for w := l.taken[i].Load(); ^w != 0; w = l.taken[i].Load() {
+			bit := bits.TrailingZeros64(^w)
+			if l.taken[i].CompareAndSwap(w, w|1<<bit) {
+				return uint16(i*64 + bit)
+			}
+		}
+	}
+	return uint16(len(l.taken) * 64)
+}
+
+func (l *lanes) leave(lane uint16) {
+	if i := int(lane / 64); i < len(l.taken) {
+		l.taken[i].And(^(uint64(1) << (lane % 64)))
+	}
+	l.active.Add(-1)
 }

@@ -1,13 +1,13 @@
 package capture
 
 import (
+	"cmp"
 	"context"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -20,10 +20,6 @@ import (
 // is lost when the process is killed.
 const FlushEvery = 10 * time.Millisecond
 
-// maxPending bounds what waits to be written, in bytes: when the disk is slower
-// than clients are, what does not fit is lost.
-const maxPending = 16 << 20
-
 // MinBytes is the smallest ring.
 const MinBytes = 1 << 20
 
@@ -35,47 +31,35 @@ type Config struct {
 	// Build and Settings are of the daemon, for the header of a history. No secrets.
 	Build    string
 	Settings map[string]string
-	// Published is the last commit that everybody may read.
+	// Published is the last commit that every reader may see.
 	Published func() uint64
-	// Log tells of what an operator should know.
+	// Log says what an operator should know.
 	Log func(event string, attrs ...any)
 }
 
 // Recorder records what passes its interceptors, while it is on. It is safe for
 // concurrent use.
 type Recorder struct {
+	env     Env
 	config  Config
-	born    time.Time // life times count from here
+	born    time.Time // times of this process count from here
 	on      atomic.Bool
 	calls   atomic.Uint64 // ids
 	lanes   lanes
 	clients clientNames
 
 	operations atomic.Uint64
-	lostEver   atomic.Uint64
+	pending    pending
 
-	mu      sync.Mutex
-	pending []byte // frames that wait, behind chunkHeader bytes
-	spare   []byte
-	lost    loss
-
-	flushing sync.Mutex // of who writes: the ring, and problem
+	flushing sync.Mutex // held by the one who writes the ring; guards problem, too
 	ring     *ring
 	problem  error
-	stop     chan struct{}
-	done     sync.WaitGroup
 }
 
-// loss is what did not fit, and when: from the first call to the last return.
-type loss struct {
-	n        uint64
-	from, to int64
-}
-
-// life is how a segment begins: what is known when everything before it may be
-// gone.
-type life struct {
-	Born      int64             `json:"born"` // ns since 1970; the same for all segments of a life
+// process is how a segment begins: what is known of the process that writes it, when
+// everything before it may be gone.
+type process struct {
+	Born      int64             `json:"born"` // ns since 1970; the same for all segments of a process
 	Now       int64             `json:"now"`  // ns since then
 	Published uint64            `json:"published"`
 	Build     string            `json:"build,omitempty"`
@@ -84,12 +68,11 @@ type life struct {
 
 // New makes a recorder. One that was on when its process ended goes on by itself; if
 // it cannot, it is off, and Status says why: what serves does not depend on it.
-func New(config Config) *Recorder {
+func New(env Env, config Config) *Recorder {
 	config.MaxBytes = max(config.MaxBytes, MinBytes)
-	r := &Recorder{config: config, born: time.Now(), stop: make(chan struct{})}
-	r.pending, r.spare = make([]byte, chunkHeader, 1<<18), make([]byte, chunkHeader, 1<<18)
-	r.done.Go(r.loop)
-	of, err := os.ReadFile(r.marker())
+	r := &Recorder{env: env, config: config, born: env.Now()}
+	r.pending = newPending(r.now)
+	of, err := readFile(env.FS, r.marker())
 	if err == nil {
 		err = r.begin(string(of) != config.Store)
 	}
@@ -102,8 +85,8 @@ func New(config Config) *Recorder {
 // marker is a file that is there while a capture is on, and says of which store.
 func (r *Recorder) marker() string { return filepath.Join(r.config.Dir, "on") }
 
-// now is in ns since the life began.
-func (r *Recorder) now() int64 { return int64(time.Since(r.born)) }
+// now is in ns since the process began.
+func (r *Recorder) now() int64 { return int64(r.env.Now().Sub(r.born)) }
 
 // Start begins a capture, and forgets the one before. One that is on goes on.
 func (r *Recorder) Start() error {
@@ -118,20 +101,18 @@ func (r *Recorder) Start() error {
 func (r *Recorder) begin(fresh bool) error {
 	r.flushing.Lock()
 	defer r.flushing.Unlock()
-	ring, err := openRing(r.config.Dir, r.config.MaxBytes)
+	ring, err := openRing(r.env.FS, r.config.Dir, r.config.MaxBytes)
+	if err == nil && fresh {
+		err = ring.clear()
+	}
+	if err == nil {
+		r.ring, r.problem = ring, nil
+		err = r.beginSegment()
+	}
+	if err == nil {
+		err = writeFile(r.env.FS, r.marker(), []byte(r.config.Store))
+	}
 	if err != nil {
-		return fmt.Errorf("the capture cannot begin: %w", err)
-	}
-	if fresh {
-		if err := ring.clear(); err != nil {
-			return fmt.Errorf("the capture cannot begin: %w", err)
-		}
-	}
-	r.ring, r.problem = ring, nil
-	if err := r.beginSegment(); err != nil {
-		return fmt.Errorf("the capture cannot begin: %w", err)
-	}
-	if err := os.WriteFile(r.marker(), []byte(r.config.Store), 0o600); err != nil {
 		return fmt.Errorf("the capture cannot begin: %w", err)
 	}
 	r.on.Store(true)
@@ -144,17 +125,12 @@ func (r *Recorder) Stop() error {
 		return nil
 	}
 	err := r.flush(kindStop)
-	if rerr := os.Remove(r.marker()); err == nil && !errors.Is(rerr, fs.ErrNotExist) {
-		err = rerr
-	}
-	return err
+	return cmp.Or(err, remove(r.env.FS, r.marker()))
 }
 
-// Close ends the recorder with its process: a capture that is on goes on with the
-// next one.
+// Close ends the recorder with its process, after Run has returned: a capture that is on
+// goes on with the next process.
 func (r *Recorder) Close() error {
-	close(r.stop)
-	r.done.Wait()
 	if !r.on.Swap(false) {
 		return nil
 	}
@@ -166,17 +142,14 @@ func (r *Recorder) Close() error {
 
 // Note records something that happened beside the operations.
 func (r *Recorder) Note(lane, kind, text string) {
-	if r.on.Load() {
-		r.note(lane, kind, text)
+	if !r.on.Load() {
+		return
 	}
-}
-
-func (r *Recorder) note(lane, what, text string) {
-	body, err := json.Marshal(history.Note{Time: r.now(), Lane: lane, Kind: what, Text: text})
+	body, err := json.Marshal(history.Note{Time: r.now(), Lane: lane, Kind: kind, Text: text})
 	if err != nil {
 		return // it is of strings and numbers
 	}
-	r.append(kindNote, body)
+	r.pending.append(kindNote, body)
 }
 
 // Step records what the engine did to the disk, to commits first to last; 0: to
@@ -185,60 +158,39 @@ func (r *Recorder) Step(what string, first, last uint64) {
 	switch {
 	case !r.on.Load():
 	case first == 0:
-		r.note("disk", what, "")
+		r.Note("disk", what, "")
 	default:
-		r.note("writer", what, fmt.Sprintf("commits %d to %d", first, last))
+		r.Note("writer", what, fmt.Sprintf("commits %d to %d", first, last))
 	}
 }
 
-// haltPatience bounds what a dump may take while the process waits to end.
-const haltPatience = 10 * time.Second
+// dumpPatience bounds what a dump may take that the process waits for.
+const dumpPatience = 10 * time.Second
 
 // Halted records that the process is about to end because of reason, and dumps
-// what there is beside the ring, values as digests. It returns in haltPatience, also
-// when the disk answers nobody any more.
+// what there is beside the ring, values as digests. It returns in dumpPatience, even
+// when the disk does not answer.
 func (r *Recorder) Halted(reason string, o Options) {
 	if !r.on.Load() {
 		return
 	}
-	r.note("daemon", "halt", reason)
-	dumped := make(chan struct{})
-	go func() {
-		defer close(dumped)
-		path, err := r.DumpFile(o, "halt")
-		if err != nil {
-			r.config.Log("the capture could not be dumped; start the daemon again and dump it then", "error", err.Error())
-			return
-		}
-		r.config.Log("the capture was dumped", "file", path)
-	}()
-	select {
-	case <-dumped:
-	case <-time.After(haltPatience):
+	r.Note("daemon", "halt", reason)
+	path, err := r.DumpFile(o, "halt")
+	if err != nil {
+		r.config.Log("the capture could not be dumped; start the daemon again and dump it then", "error", err.Error())
+		return
 	}
+	r.config.Log("the capture was dumped", "file", path)
 }
 
-// DumpFile writes what was captured to a new file beside the ring, and tells its
-// name.
+// DumpFile writes what was captured to a new file beside the ring, and returns its
+// name. It gives up after dumpPatience.
 func (r *Recorder) DumpFile(o Options, why string) (path string, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), haltPatience)
-	defer cancel()
-	path = filepath.Join(r.config.Dir, fmt.Sprintf("dump-%s-%s.jsonl", time.Now().UTC().Format("20060102T150405.000Z"), why))
-	f, err := os.OpenFile(path+".part", os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return "", err
-	}
-	err = r.Dump(ctx, f, o)
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(path+".part", path)
-	}
-	if err != nil {
-		_ = os.Remove(path + ".part")
-	}
-	return path, err
+	name := fmt.Sprintf("dump-%s-%s.jsonl", r.env.Now().UTC().Format("20060102T150405.000Z"), why)
+	path = filepath.Join(r.config.Dir, name)
+	return path, r.env.Within(dumpPatience, func(ctx context.Context) error {
+		return replaceFile(r.env.FS, path, func(w io.Writer) error { return r.Dump(ctx, w, o) })
+	})
 }
 
 // Status is how a recorder fares.
@@ -254,7 +206,7 @@ type Status struct {
 func (r *Recorder) Status() Status {
 	r.flushing.Lock()
 	defer r.flushing.Unlock()
-	s := Status{On: r.on.Load(), MaxBytes: r.config.MaxBytes, Operations: r.operations.Load(), Lost: r.lostEver.Load(), Problem: r.problem}
+	s := Status{On: r.on.Load(), MaxBytes: r.config.MaxBytes, Operations: r.operations.Load(), Lost: r.pending.lostEver.Load(), Problem: r.problem}
 	if r.ring != nil {
 		s.Bytes, s.Wrapped = r.ring.bytes(), r.ring.wrapped()
 	}
@@ -264,18 +216,10 @@ func (r *Recorder) Status() Status {
 // Dir is where the ring is.
 func (r *Recorder) Dir() string { return r.config.Dir }
 
-func (r *Recorder) loop() {
-	tick := time.NewTicker(FlushEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			if r.on.Load() {
-				r.noteProblem(r.flush(kindMark))
-			}
-		case <-r.stop:
-			return
-		}
+// Flush writes what was recorded. When it cannot, Status says why.
+func (r *Recorder) Flush() {
+	if r.on.Load() {
+		r.noteProblem(r.flush(kindMark))
 	}
 }
 
@@ -288,91 +232,28 @@ func (r *Recorder) noteProblem(err error) {
 	r.problem = err
 }
 
-// append adds a frame of a body that is made already.
-func (r *Recorder) append(k kind, body []byte) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.pending)+len(body)+5 > maxPending {
-		return
-	}
-	var start int
-	r.pending, start = appendFrame(r.pending, k)
-	r.pending = append(r.pending, body...)
-	endFrame(r.pending, start)
-}
-
-// operation adds a frame whose body begins with fixed bytes. When it ends is
-// written under the lock, so that whatever ended before a mark stands before it.
-func (r *Recorder) operation(k kind, body []byte) {
-	called := int64(binary.LittleEndian.Uint64(body[calledAt:]))
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	now := r.now()
-	binary.LittleEndian.PutUint64(body[endedAt:], uint64(now))
-	if len(r.pending)+len(body)+5 > maxPending {
-		r.lose(called, now, 1)
-		return
-	}
-	var start int
-	r.pending, start = appendFrame(r.pending, k)
-	r.pending = append(r.pending, body...)
-	endFrame(r.pending, start)
-}
-
-// lose counts lost operations; mu is held.
-func (r *Recorder) lose(from, to int64, n uint64) {
-	r.lostEver.Add(n)
-	if r.lost.n == 0 || from < r.lost.from {
-		r.lost.from = from
-	}
-	r.lost.n, r.lost.to = r.lost.n+n, max(r.lost.to, to)
-}
-
 // flush writes what waits, and a last frame that says until when it is complete.
 func (r *Recorder) flush(last kind) error {
 	r.flushing.Lock()
 	defer r.flushing.Unlock()
-	r.mu.Lock()
-	if r.lost.n > 0 {
-		body := binary.LittleEndian.AppendUint64(nil, r.lost.n)
-		body = binary.LittleEndian.AppendUint64(body, uint64(r.lost.from))
-		body = binary.LittleEndian.AppendUint64(body, uint64(r.lost.to))
-		r.pending = appendWhole(r.pending, kindLost, body)
-		r.lost = loss{}
+	chunk := r.pending.take(last, r.mark)
+	if chunk == nil {
+		return nil
 	}
-	if len(r.pending) == chunkHeader && last == kindMark {
-		r.mu.Unlock()
-		return nil // nothing happened: the next mark is as good
-	}
-	chunk := appendWhole(r.pending, last, r.mark())
-	r.pending = r.spare[:chunkHeader]
-	r.spare = nil // the chunk's, when it is written
-	r.mu.Unlock()
-
 	err := r.write(chunk)
 	if err != nil {
-		r.mu.Lock()
-		n, from, to := countOperations(chunk[chunkHeader:])
-		r.lose(from, to, n)
-		r.mu.Unlock()
+		r.pending.loseChunk(chunk)
 	}
-	if cap(chunk) > maxPending/4 {
-		chunk = make([]byte, chunkHeader, 1<<18)
-	}
-	r.mu.Lock()
-	r.spare = chunk[:chunkHeader]
-	r.mu.Unlock()
+	r.pending.reuse(chunk)
 	return err
 }
 
-// mark is what is known at a moment at which everything that ended before is in
-// pending; mu is held. With no request under way, every commit that is published
-// is of one that is there: what is published is read first.
-func (r *Recorder) mark() []byte {
+// mark is what is known at a moment at which everything that ended before waits to be
+// written. With no request under way, every commit that is published is of one that is
+// there: what is published is read first.
+func (r *Recorder) mark() markBody {
 	published := r.config.Published()
-	b := binary.LittleEndian.AppendUint64(nil, uint64(r.now()))
-	b = binary.LittleEndian.AppendUint64(b, published)
-	return binary.LittleEndian.AppendUint64(b, uint64(r.lanes.active.Load()))
+	return markBody{uint64(r.now()), published, uint64(r.lanes.active.Load())}
 }
 
 func (r *Recorder) write(chunk []byte) error {
@@ -387,43 +268,12 @@ func (r *Recorder) write(chunk []byte) error {
 // beginSegment reads what is published before anything is written to the segment:
 // whatever was answered in those before it, was published by then.
 func (r *Recorder) beginSegment() error {
-	body, err := json.Marshal(life{
+	body, err := json.Marshal(process{
 		Born: r.born.UnixNano(), Now: r.now(), Published: r.config.Published(),
 		Build: r.config.Build, Settings: r.config.Settings,
 	})
 	if err != nil {
 		return err
 	}
-	return r.ring.begin(appendWhole(make([]byte, chunkHeader), kindLife, body))
-}
-
-func appendWhole(b []byte, k kind, body []byte) []byte {
-	b, start := appendFrame(b, k)
-	b = append(b, body...)
-	endFrame(b, start)
-	return b
-}
-
-// countOperations tells how many operations are lost with a chunk, and when they
-// were.
-func countOperations(frames []byte) (n uint64, from, to int64) {
-	for len(frames) > 0 {
-		k, body, rest, err := nextFrame(frames)
-		if err != nil {
-			return n, from, to
-		}
-		frames = rest
-		if (k == kindCall || k == kindOpen || k == kindBatch || k == kindEnd) && len(body) >= fixed {
-			called := int64(binary.LittleEndian.Uint64(body[calledAt:]))
-			if n == 0 || called < from {
-				from = called
-			}
-			n, to = n+1, max(to, int64(binary.LittleEndian.Uint64(body[endedAt:])))
-		}
-		if k == kindLost && len(body) == 24 {
-			n += binary.LittleEndian.Uint64(body)
-			from, to = min(from, int64(binary.LittleEndian.Uint64(body[8:]))), max(to, int64(binary.LittleEndian.Uint64(body[16:])))
-		}
-	}
-	return n, from, to
+	return r.ring.begin(appendFrame(make([]byte, chunkHeader), kindProcess, body))
 }

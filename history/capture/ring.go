@@ -1,12 +1,10 @@
 package capture
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 )
 
 // segments is how many files a full ring has: it drops its oldest part in pieces
@@ -19,9 +17,10 @@ func segmentName(number int) string { return fmt.Sprintf("%09d%s", number, segme
 
 // ring is the files. One goroutine writes.
 type ring struct {
+	files   FS
 	dir     string
 	max     int64 // bytes of all segments
-	current *os.File
+	current File
 	size    int64 // of current
 	number  int   // of the next segment
 	kept    []segment
@@ -32,43 +31,34 @@ type segment struct {
 	size int64
 }
 
-func openRing(dir string, limit int64) (*ring, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+func openRing(files FS, dir string, limit int64) (*ring, error) {
+	if err := files.MkdirAll(dir); err != nil {
 		return nil, err
 	}
-	r := &ring{dir: dir, max: limit, number: 1}
-	names, err := segmentNames(dir)
+	kept, err := segmentsOf(files, dir)
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range names {
-		info, err := os.Stat(name)
-		if err != nil {
-			return nil, err
-		}
-		r.kept = append(r.kept, segment{name, info.Size()})
-		if _, err := fmt.Sscanf(filepath.Base(name), "%d", &r.number); err != nil {
-			return nil, fmt.Errorf("%s is no segment of a ring", name)
+	r := &ring{files: files, dir: dir, max: limit, number: 1, kept: kept}
+	if len(kept) > 0 {
+		last := kept[len(kept)-1].path
+		if _, err := fmt.Sscanf(filepath.Base(last), "%d", &r.number); err != nil {
+			return nil, fmt.Errorf("%s is no segment of a ring", last)
 		}
 		r.number++
 	}
 	return r, nil
 }
 
-// segmentNames lists a ring's files, oldest first.
-func segmentNames(dir string) ([]string, error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, err
+// segmentsOf lists a ring's files, oldest first.
+func segmentsOf(files FS, dir string) ([]segment, error) {
+	infos, err := filesOf(files, dir, segmentSuffix)
+	list := make([]segment, len(infos))
+	for i, info := range infos {
+		list[i] = segment{filepath.Join(dir, info.Name()), info.Size()}
 	}
-	var names []string
-	for _, e := range entries {
-		if strings.HasSuffix(e.Name(), segmentSuffix) {
-			names = append(names, filepath.Join(dir, e.Name()))
-		}
-	}
-	slices.Sort(names) // numbers of one width
-	return names, nil
+	slices.SortFunc(list, func(a, b segment) int { return cmp.Compare(a.path, b.path) }) // numbers of one width
+	return list, err
 }
 
 // begin begins a segment with a first frame, and drops the oldest ones for it.
@@ -77,13 +67,13 @@ func (r *ring) begin(first []byte) error {
 		return err
 	}
 	for len(r.kept) > 0 && r.bytes()+r.max/segments > r.max {
-		if err := os.Remove(r.kept[0].path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := remove(r.files, r.kept[0].path); err != nil {
 			return err
 		}
 		r.kept = r.kept[1:]
 	}
 	path := filepath.Join(r.dir, segmentName(r.number))
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	f, err := r.files.Create(path)
 	if err != nil {
 		return err
 	}
@@ -93,10 +83,10 @@ func (r *ring) begin(first []byte) error {
 	return r.write(first)
 }
 
-// wrapped tells whether a segment was dropped.
+// wrapped reports whether a segment was dropped.
 func (r *ring) wrapped() bool { return r.number-1 > len(r.kept) }
 
-// full tells whether it is time for another segment.
+// full reports whether it is time for another segment.
 func (r *ring) full() bool { return r.current == nil || r.size >= r.max/segments }
 
 func (r *ring) bytes() (total int64) {
@@ -106,7 +96,7 @@ func (r *ring) bytes() (total int64) {
 	return total
 }
 
-// write writes a chunk: frames behind chunkHeader bytes that are left for its head.
+// write writes a chunk: frames after chunkHeader bytes that are left for its head.
 // After an error nothing more can be written to the segment.
 func (r *ring) write(chunk []byte) error {
 	sum(chunk)
@@ -132,7 +122,7 @@ func (r *ring) close() error {
 func (r *ring) clear() error {
 	err := r.close()
 	for _, s := range r.kept {
-		if rerr := os.Remove(s.path); err == nil && !errors.Is(rerr, os.ErrNotExist) {
+		if rerr := remove(r.files, s.path); err == nil {
 			err = rerr
 		}
 	}

@@ -18,14 +18,14 @@ type translator struct {
 	t      *tape
 	values valueReader
 	pages  map[string]int      // by token: the operation whose answer it came with
-	open   map[uint64]*running // streams
+	open   map[uint64]*running // streams, by id
 }
 
 // running is a stream on the tape.
 type running struct {
 	op     *history.Operation
 	frames uint16 // that came
-	broken bool   // one is missing: what comes behind it says nothing
+	broken bool   // one is missing: what comes after it says nothing
 }
 
 // maxPages bounds the tokens that are remembered.
@@ -35,7 +35,7 @@ func newTranslator(t *tape, structText func(proto.Message) ([]byte, bool, error)
 	return &translator{t: t, values: valueReader{structText: structText}, pages: make(map[string]int), open: make(map[uint64]*running)}
 }
 
-// line is what a frame says, if it says anything of its own.
+// line is what a frame says as a line of a history, if it says anything of its own.
 func (x *translator) line(f *frame) (l history.Line, ok bool, err error) {
 	switch f.kind {
 	case kindCall:
@@ -58,7 +58,7 @@ func (x *translator) line(f *frame) (l history.Line, ok bool, err error) {
 	return l, false, nil
 }
 
-// operation is the beginning of one: its request, of which client.
+// operation is the operation that a request begins, and the page token it came with.
 func (x *translator) operation(f *frame, rest *fields) (*history.Operation, string, error) {
 	client := string(rest.next())
 	method := methods[f.method()]
@@ -116,7 +116,7 @@ func (x *translator) call(f *frame) (*history.Operation, error) {
 	return op, nil
 }
 
-// opened is a stream's line: how it ends is known from the first look.
+// opened is a stream's line: how it ends is known from the index.
 func (x *translator) opened(f *frame) (*history.Operation, error) {
 	op, _, err := x.operation(f, &fields{b: f.body[fixed:]})
 	if op == nil {
@@ -168,7 +168,7 @@ func (x *translator) batch(f *frame) (*history.BatchOf, error) {
 	return &history.BatchOf{Op: s.op.ID, Batch: record.Batch(f.ended(), m)}, nil
 }
 
-// readAnswer reads an answer into m, or the error that was told instead.
+// readAnswer reads an answer into m, or the error that was answered instead.
 func readAnswer(b []byte, m proto.Message) (answer proto.Message, refusal, err error) {
 	if len(b) == 0 {
 		return nil, nil, errTorn

@@ -12,12 +12,12 @@ import (
 
 // valueReader puts all values of messages into one form: JSON text, members
 // sorted, numbers in a normal form. A client may write a value as a Struct and
-// read it as JSON, or the other way round; to the judge it is one value then.
+// read it as JSON, or the other way round; to who judges it is one value.
 type valueReader struct {
 	// structText is the JSON of the Struct that a request, or an operation in it, carries;
 	// nil: none does.
 	structText func(m proto.Message) (text []byte, given bool, err error)
-	none       bool // nobody wants values, and they cost most
+	none       bool // values are not wanted, and they cost most
 }
 
 // request reads the Structs of a request. It fails where a Struct is no value.
@@ -91,6 +91,6 @@ func eachMessage(m protoreflect.Message, f func(protoreflect.Message)) {
 	})
 }
 
-// normal is the normal form of JSON text. What is none stays, but for bytes that are
-// not UTF-8.
+// normal is the normal form of JSON text. Other text stays, but for bytes that are not
+// UTF-8.
 func normal(text string) string { return history.Normal(strings.ToValidUTF8(text, "\uFFFC")) }

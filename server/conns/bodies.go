@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Refusal is what a client is told whose request is refused for a limit of this
+// Refusal is the error of a request that is refused for a limit of this
 // package. Nothing of the request was looked at.
 type Refusal string
 
@@ -169,7 +169,7 @@ func (s *Stream) Refill() {
 }
 
 // OnRefusal has f called if the request is refused: for handlers that read it message
-// by message, with nobody in Await.
+// by message, without Await.
 func (s *Stream) OnRefusal(f func(error)) {
 	if s == nil {
 		return
@@ -289,7 +289,7 @@ func (b *bodies) release(s *Stream) {
 	s.held = 0
 }
 
-// full is what a request is told for which there is no room.
+// full is the error of a request for which there is no room.
 func (b *bodies) full() Refusal {
 	return Refusal(fmt.Sprintf("the requests under way hold %d bytes, which is the limit; nothing was applied: retry later", b.most))
 }

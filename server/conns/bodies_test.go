@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/types/known/wrapperspb"
+	"statehouse.dev/statehouse/server/wiretest"
 )
 
 // send sends a part of a body in frames of a size.
@@ -82,7 +83,7 @@ func TestBodiesThatNeverEnd(t *testing.T) {
 				go func() {
 					for i := range 30 {
 						id := w.begin("Echo")
-						_ = w.fr.WriteData(id, false, prefix(1<<20))
+						_ = w.fr.WriteData(id, false, wiretest.Prefix(1<<20))
 						if w.send(id, size, frame) != nil {
 							return
 						}
@@ -172,7 +173,7 @@ func TestBodiesAreCountedInFull(t *testing.T) {
 			before := heapInUse()
 			for range requests {
 				id := w.begin("Echo")
-				_ = w.fr.WriteData(id, false, prefix(firstWindow-5)) // no more than needs no claim
+				_ = w.fr.WriteData(id, false, wiretest.Prefix(firstWindow-5)) // no more than needs no claim
 				_ = w.send(id, min(body, 1000*frame)/frame*frame, frame)
 			}
 			w.seen()
@@ -226,7 +227,7 @@ func TestStalledBodiesGiveWay(t *testing.T) {
 	go func() { _, _ = io.Copy(io.Discard, w) }()
 	for range 8 {
 		id := w.begin("Echo")
-		_ = w.fr.WriteData(id, false, prefix(1<<20))
+		_ = w.fr.WriteData(id, false, wiretest.Prefix(1<<20))
 	}
 	eventually(t, "all the room is claimed", func() error {
 		if r.table.bodies.claims.Load() == 0 {
@@ -245,7 +246,7 @@ func TestWindowsAreKept(t *testing.T) {
 	r := newRig(t, limits, false)
 	w := r.raw()
 	id := w.begin("Echo")
-	_ = w.fr.WriteData(id, false, prefix(1<<20))
+	_ = w.fr.WriteData(id, false, wiretest.Prefix(1<<20))
 	_ = w.send(id, 400<<10, 16<<10) // it has room for that
 	_ = w.send(w.begin("Echo"), 2*firstWindow, 16<<10)
 	if _, err := w.until(0); err == nil {
@@ -267,7 +268,7 @@ func TestBodyTime(t *testing.T) {
 	w := r.raw()
 	w.ended("without a body", w.begin("Echo"), resourceExhausted, "body", "50ms", "nothing was applied")
 	id := w.begin("Echo")
-	_ = w.fr.WriteData(id, false, prefix(100))
+	_ = w.fr.WriteData(id, false, wiretest.Prefix(100))
 	w.ended("with a part of one", id, resourceExhausted, "body", "50ms")
 	whole := exchange(t, w)
 	w.ended("a whole one after them", whole, "0")
@@ -293,7 +294,7 @@ func TestArrivingBodies(t *testing.T) {
 	}
 	w.ended("the oldest", ids[0], resourceExhausted, "limit of 2", "taken longest")
 	for _, id := range ids[1:] {
-		_ = w.fr.WriteData(id, true, prefix(0))
+		_ = w.fr.WriteData(id, true, wiretest.Prefix(0))
 		w.ended("the others", id, "0")
 	}
 }
@@ -303,7 +304,7 @@ func TestAnnouncedLength(t *testing.T) {
 	r := newRig(t, limits, false)
 	w := r.raw()
 	id := w.begin("Echo")
-	_ = w.fr.WriteData(id, false, prefix(5<<20))
+	_ = w.fr.WriteData(id, false, wiretest.Prefix(5<<20))
 	w.ended("5 MiB", id, resourceExhausted)
 }
 
@@ -312,7 +313,7 @@ func TestGivenUpRequestsCount(t *testing.T) {
 	r := newRig(t, limits, false)
 	w := r.raw()
 	id := w.begin("Stubborn")
-	_ = w.fr.WriteData(id, false, prefix(1003))
+	_ = w.fr.WriteData(id, false, wiretest.Prefix(1003))
 	_ = w.fr.WriteData(id, true, append([]byte{0x0a, 0xe8, 0x07}, make([]byte, 1000)...))
 	eventually(t, "it is served", func() error {
 		if r.served.Load() == 0 {
@@ -381,7 +382,7 @@ func TestDeafSenders(t *testing.T) {
 	sent := 0
 	for range 1000 {
 		id := w.begin("Echo")
-		_ = w.fr.WriteData(id, false, prefix(60<<10))
+		_ = w.fr.WriteData(id, false, wiretest.Prefix(60<<10))
 		if err := w.send(id, 48<<10, 16<<10); err != nil {
 			if held := r.table.bodies.held.Load() + r.table.bodies.late.Load(); held > 2*l.Bytes {
 				t.Errorf("%d bytes were held", held)
@@ -402,24 +403,24 @@ func TestDeadlines(t *testing.T) {
 		r := newRig(t, limits, secure)
 		w := r.raw()
 		id := w.begin("Hold", "grpc-timeout", "20m")
-		_ = w.fr.WriteData(id, true, prefix(0))
+		_ = w.fr.WriteData(id, true, wiretest.Prefix(0))
 		w.ended("while it is served", id, deadlineExceeded)
 		id = w.begin("Echo", "grpc-timeout", "20m")
-		_ = w.fr.WriteData(id, false, prefix(10))
+		_ = w.fr.WriteData(id, false, wiretest.Prefix(10))
 		w.ended("while its body arrives", id, deadlineExceeded)
 		// gRPC's table of header fields is as it was.
 		w.ended("the next", exchange(t, w), "0")
 		// In the middle of a message, for which the client gives no window, there is
 		// nothing to say, and it has time to give up by itself.
 		id = w.begin("Flood", "grpc-timeout", "300m")
-		_ = w.fr.WriteData(id, true, prefix(0))
+		_ = w.fr.WriteData(id, true, wiretest.Prefix(0))
 		begin := time.Now()
 		if a, err := w.until(id); err != nil || !a.wasReset || a.reset != http2.ErrCodeCancel || time.Since(begin) < lingerTime {
 			t.Errorf("within a message: after %v: %v %+v", time.Since(begin), err, a)
 		}
 		_ = w.fr.WriteWindowUpdate(0, 100<<10)
 		id = w.begin("Flood", "grpc-timeout", "300m")
-		_ = w.fr.WriteData(id, true, prefix(0))
+		_ = w.fr.WriteData(id, true, wiretest.Prefix(0))
 		time.Sleep(320 * time.Millisecond) // the deadline must pass
 		_ = w.fr.WriteRSTStream(id, http2.ErrCodeCancel)
 		w.ended("the one after it", exchange(t, w), "0")

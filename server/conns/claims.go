@@ -103,7 +103,7 @@ func (c *conn) widen(s *Stream, n int64) {
 	defer c.writing.Unlock()
 	c.mu.Lock()
 	frame := windowUpdate(s.id, uint32(n+n/16))
-	if !c.out.between() { // inside a frame of gRPC's: behind it
+	if !c.out.between() { // inside a frame of gRPC's: after it
 		c.after = append(c.after, frame...)
 		frame = nil
 	}

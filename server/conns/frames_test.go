@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"golang.org/x/net/http2"
+	"statehouse.dev/statehouse/server/wiretest"
 )
 
 // However bytes are cut, the scanner sees the frames that http2's framer sees, and the
@@ -41,7 +42,7 @@ func FuzzScanner(f *testing.F) {
 }
 
 func TestMessages(t *testing.T) {
-	wire := append(append(prefix(3), 1, 2, 3), append(prefix(0), append(prefix(300), make([]byte, 300)...)...)...)
+	wire := append(append(wiretest.Prefix(3), 1, 2, 3), append(wiretest.Prefix(0), append(wiretest.Prefix(300), make([]byte, 300)...)...)...)
 	for step := 1; step < len(wire); step++ {
 		var m messages
 		for at := 0; at < len(wire); at += step {

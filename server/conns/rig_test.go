@@ -8,7 +8,6 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -29,11 +28,17 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/wrapperspb"
+	"statehouse.dev/statehouse/server/wiretest"
 )
 
-// patience is how long anything may take that is waited for; it is only ever spent
-// when something is wrong.
-const patience = 20 * time.Second
+// The words of waiting: see wiretest.
+const patience = wiretest.Patience
+
+var (
+	errNotYet  = wiretest.ErrNotYet
+	eventually = wiretest.Eventually
+	timeout    = wiretest.Timeout
+)
 
 // rig is a gRPC server on a table. Its one service answers Echo with what it was
 // sent, Probe too but also on connections that are kept back, Hold only when it is let
@@ -215,29 +220,6 @@ func (r *rig) noted(what string) bool {
 	return false
 }
 
-var errNotYet = errors.New("not yet")
-
-func eventually(t *testing.T, what string, check func() error) {
-	t.Helper()
-	deadline := time.Now().Add(patience)
-	for {
-		err := check()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: never: %v", what, err)
-		}
-		time.Sleep(2 * time.Millisecond)
-	}
-}
-
-func timeout(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	t.Cleanup(cancel)
-	return ctx
-}
-
 func certificate(t *testing.T) *tls.Config {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -281,18 +263,9 @@ func (r *rig) raw() *raw {
 // begin sends the header of a request, and returns its stream.
 func (w *raw) begin(method string, fields ...string) uint32 {
 	w.id += max(1, 2*min(w.id, 1))
-	var b bytes.Buffer
-	enc := hpack.NewEncoder(&b)
-	fields = append([]string{":method", "POST", ":scheme", "http", ":path", "/test/" + method, ":authority", "x", "content-type", "application/grpc"}, fields...)
-	for i := 0; i < len(fields); i += 2 {
-		_ = enc.WriteField(hpack.HeaderField{Name: fields[i], Value: fields[i+1]})
-	}
-	_ = w.fr.WriteHeaders(http2.HeadersFrameParam{StreamID: w.id, BlockFragment: b.Bytes(), EndHeaders: true})
+	_ = w.fr.WriteHeaders(http2.HeadersFrameParam{StreamID: w.id, BlockFragment: wiretest.Header("/test/"+method, fields...), EndHeaders: true})
 	return w.id
 }
-
-// prefix announces a message of n bytes.
-func prefix(n int) []byte { return binary.BigEndian.AppendUint32([]byte{0}, uint32(n)) }
 
 // answer is what ended a stream or the connection.
 type answer struct {

@@ -78,8 +78,8 @@ func (c *conn) sent(s *Stream, f frame) {
 
 // overdue ends a request whose deadline has passed. gRPC does so by RST_STREAM with
 // CANCEL, which a client whose clock is a little behind, or whose timer is late,
-// reports as CANCELLED. It is told what happened instead; in the middle of a message
-// it cannot be told, and gets time to notice by itself.
+// reports as CANCELLED. Here the client gets the true status; in the middle of a message
+// it cannot, and has time to notice by itself.
 func (c *conn) overdue(b []byte, s *Stream) []byte {
 	if s.answer.between() {
 		b = appendStatus(b, s.id, s.replied, s.complete, deadlineExceeded, "the deadline of the request has passed")

@@ -5,7 +5,7 @@
 // A Listener takes every connection at once. While there is room it is ordinary. When
 // there is none, the ordinary connection that has had no request under way for longest
 // is sent elsewhere by a GOAWAY, which loses nothing: what its client sent meanwhile
-// was not looked at, and the client sends it again. Of several addresses the one that
+// was not processed, and the client sends it again. Of several addresses the one that
 // holds most gives way first.
 //
 // Only when all ordinary connections have requests under way does the new one not
@@ -17,7 +17,7 @@
 // a connection is closed with the reason in a GOAWAY.
 //
 // A Stream is one request. Await has its body arrive in full before gRPC reads it, so
-// that who is let in is decided on the header alone, and a body that takes too long or
+// that the header alone decides what is let in, and a body that takes too long or
 // is too much can be refused by name.
 package conns
 

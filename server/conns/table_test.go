@@ -13,6 +13,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"statehouse.dev/statehouse/server/wiretest"
 )
 
 func both(t *testing.T, f func(t *testing.T, secure bool)) {
@@ -58,7 +59,7 @@ func TestIdleConnectionsGiveWay(t *testing.T) {
 func exchange(t *testing.T, w *raw) uint32 {
 	t.Helper()
 	id := w.begin("Echo")
-	if err := w.fr.WriteData(id, true, prefix(0)); err != nil {
+	if err := w.fr.WriteData(id, true, wiretest.Prefix(0)); err != nil {
 		t.Fatal(err)
 	}
 	return id

@@ -9,7 +9,7 @@ import (
 
 // A Struct carries doubles only. What it cannot carry exactly goes out as the nearest
 // one, with pb.Inexact beside it: a client that knows of Structs alone must not lose
-// an agent because somebody wrote one number past 2^53 into it.
+// an agent because someone wrote one number past 2^53 into it.
 
 const (
 	maxPlaces     = 16

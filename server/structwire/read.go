@@ -77,7 +77,7 @@ func (r *structReader) fail(at int, format string, args ...any) error {
 	return &engine.ValueError{Reason: fmt.Sprintf(format, args...), Offset: at}
 }
 
-// next reads the field at wire[at] and says where the one behind it is.
+// next reads the field at wire[at] and says where the one after it is.
 func (r *structReader) next(at, end int) (f wireField, next int, err error) {
 	f.at = at
 	num, typ, n := protowire.ConsumeTag(r.wire[at:end])
@@ -161,7 +161,7 @@ func (r *structReader) structMessage(at, end int) error {
 	return nil
 }
 
-// entry reads both fields before it writes: the key may stand behind the value.
+// entry reads both fields before it writes: the key may stand after the value.
 func (r *structReader) entry(entry wireField, open int) error {
 	key := wireField{from: entry.to, to: entry.to} // "" unless it is given
 	var value wireField

@@ -30,8 +30,8 @@ const (
 
 // Append appends JSON text as the wire bytes of a google.protobuf.Struct,
 // fields in the order of the text. The text is one that engine.CheckValue
-// returned; another may be refused or come out as something else, but does no
-// harm. A number that no double is becomes the nearest one, and is told.
+// returned; another may be refused or come out as something else. A number that no
+// double is becomes the nearest one, and is counted in Inexact.
 func Append(dst, text []byte) ([]byte, Inexact, error) {
 	w := structWriter{text: text, dst: slices.Grow(dst, len(text)+len(text)/4+16)}
 	if w.peek() != '{' {

@@ -1,5 +1,5 @@
-// Package wiretest puts messages together byte by byte, for tests: what no protobuf library
-// would write.
+// Package wiretest is for tests at the wire. It puts messages and requests together byte by
+// byte, as no library would write them, and waits for what the other end is about to do.
 package wiretest
 
 import (

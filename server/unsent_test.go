@@ -17,6 +17,7 @@ import (
 
 	"statehouse.dev/statehouse/engine"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+	"statehouse.dev/statehouse/server/unsent"
 )
 
 // unread is a call whose answer its client does not take: gRPC's window of 64 KiB is
@@ -75,7 +76,7 @@ func (r *rig) nothingWaits(what string) {
 	r.t.Helper()
 	eventually(r.t, what+": nothing waits to be sent", func() error {
 		runtime.GC() // for frames that the transport drops without a word
-		if n := r.service.sendBudget.unsent(); n != 0 {
+		if n := r.service.unsent.Usage().Unsent(); n != 0 {
 			return fmt.Errorf("%d bytes do", n)
 		}
 		return nil
@@ -107,7 +108,7 @@ func TestUnreadAnswersAreBounded(t *testing.T) {
 		r.put("", "large", fmt.Sprint(i), string(textOf(1<<20-100)))
 	}
 	list, conns := r.scans()
-	if n := r.service.sendBudget.unsent(); len(list) == 0 || n > 16<<20 || n < int64(len(list))*3<<20 {
+	if n := r.service.unsent.Usage().Unsent(); len(list) == 0 || n > 16<<20 || n < int64(len(list))*3<<20 {
 		t.Errorf("%d scans are unread, %d bytes of them are counted", len(list), n)
 	}
 	again := func(what string, want int) {
@@ -148,7 +149,7 @@ func TestUnreadAnswersAreBounded(t *testing.T) {
 
 // hasRoom reports whether a page of n bytes would be let in.
 func (r *rig) hasRoom(n int64) error {
-	if b := r.service.sendBudget; b.common.Load()+n+1<<16 > b.limit/16*int64(priorityPage) {
+	if r.service.unsent.Usage().PageRoom < n+1<<16 {
 		return errNotYet
 	}
 	return nil
@@ -163,7 +164,7 @@ func TestStalledConnectionsMakeRoom(t *testing.T) {
 		r.put("", "large", fmt.Sprint(i), string(textOf(1<<20-100)))
 	}
 	list, _ := r.scans()
-	clock.Add(int64(stalledAfter + time.Second))
+	clock.Add(int64(unsent.StalledAfter + time.Second))
 	if resp, err := r.ScanPrefix(timeout(t), scanAll); err != nil || len(resp.Entries) != 3 {
 		t.Errorf("with others that do not read: %d entries, %v", len(resp.GetEntries()), err)
 	}
@@ -214,8 +215,8 @@ func TestUnsentComesBackToNothing(t *testing.T) {
 	}
 	all.Wait()
 	r.nothingWaits("after all that")
-	if m := r.service.making; m.free != m.size || len(m.waiting) > 0 {
-		t.Errorf("%d of %d bytes are free, %d wait", m.free, m.size, len(m.waiting))
+	if u := r.service.unsent.Usage(); u.Making != 0 || u.Waiting > 0 {
+		t.Errorf("%d bytes are taken by messages that are made, %d wait", u.Making, u.Waiting)
 	}
 }
 
@@ -275,7 +276,7 @@ func TestSlowStreamsCostACursor(t *testing.T) {
 				streams = append(streams, s)
 			}
 			waits.until(t, 60)
-			if n, most := r.service.sendBudget.unsent(), 60*r.service.sendBudget.share; n > most {
+			if n, most := r.service.unsent.Usage().Unsent(), 60*r.service.unsent.Usage().Share; n > most {
 				t.Errorf("%d bytes are unsent; 60 streams may have %d", n, most)
 			}
 			// What their clients, in this process, have taken comes on top: a window each.
@@ -372,8 +373,8 @@ func TestLargeEventsHaveTheirBounds(t *testing.T) {
 		refusals++
 		exhausted(t, "a replay", err, "waiting to be sent", "--max-unsent-mb")
 	}
-	if held == 0 || refusals == 0 || r.service.sendBudget.unsent() > 16<<20 {
-		t.Errorf("%d replays are held, %d refused, %d bytes counted", held, refusals, r.service.sendBudget.unsent())
+	if held == 0 || refusals == 0 || r.service.unsent.Usage().Unsent() > 16<<20 {
+		t.Errorf("%d replays are held, %d refused, %d bytes counted", held, refusals, r.service.unsent.Usage().Unsent())
 	}
 	if grown := heapInUse() - heap; grown > 24<<20 {
 		t.Errorf("%d MiB are held", grown>>20)
@@ -381,51 +382,6 @@ func TestLargeEventsHaveTheirBounds(t *testing.T) {
 	if _, err := r.Health(timeout(t), &pb.HealthRequest{}); err != nil {
 		t.Error(err)
 	}
-}
-
-// TestSemaphoreIsFair: whoever waits for room gets it in turn, also when others give
-// up, and nothing is lost of it.
-func TestSemaphoreIsFair(t *testing.T) {
-	env := engine.MemoryEnv(nil, nil)
-	r := newSemaphore(10, &env)
-	enter := func(ctx context.Context, n int64) <-chan error {
-		before, done := r.queued(), make(chan error, 1)
-		go func() {
-			_, err := r.acquire(ctx, n)
-			done <- err
-		}()
-		eventually(t, "it waits", func() error {
-			if len(done) == 0 && r.queued() == before {
-				return errNotYet
-			}
-			return nil
-		})
-		return done
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	all, first, gone, small := enter(t.Context(), 100), enter(t.Context(), 6), enter(ctx, 10), enter(t.Context(), 1)
-	if err := <-all; err != nil || len(first) > 0 || len(gone) > 0 || len(small) > 0 {
-		t.Fatalf("more than all there is: %v; the others: %d %d %d", err, len(first), len(gone), len(small))
-	}
-	r.release(10)
-	if err := <-first; err != nil || len(small) > 0 {
-		t.Errorf("the first: %v; the last was let past the second: %v", err, len(small) > 0)
-	}
-	cancel()
-	if err := errors.Join(<-small); err != nil || !errors.Is(<-gone, context.Canceled) {
-		t.Errorf("behind one who gave up: %v", err)
-	}
-	r.release(6)
-	r.release(1)
-	if r.free != 10 || r.queued() != 0 {
-		t.Errorf("%d of 10 are free, %d wait", r.free, r.queued())
-	}
-}
-
-func (r *semaphore) queued() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return len(r.waiting)
 }
 
 // TestIdleWatchesMakeNothing: what making a large event took is given back when it is sent,
@@ -437,12 +393,9 @@ func TestIdleWatchesMakeNothing(t *testing.T) {
 		w := r.watch(&pb.WatchRequest{AgentId: "a", AfterTs: ptr(r.put("", "a", "k", `{}`).CommitTs), Encoding: asJSON})
 		w.until(r.put("", "a", "k", large).CommitTs)
 	}
-	m := r.service.making
 	eventually(t, "all is given back", func() error {
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		if m.free != m.size || len(m.waiting) > 0 {
-			return fmt.Errorf("%d of %d bytes are free, %d wait", m.free, m.size, len(m.waiting))
+		if u := r.service.unsent.Usage(); u.Making != 0 || u.Waiting > 0 {
+			return fmt.Errorf("%d bytes are taken, %d wait", u.Making, u.Waiting)
 		}
 		return nil
 	})

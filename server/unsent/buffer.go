@@ -1,4 +1,4 @@
-package server
+package unsent
 
 import (
 	"runtime"
@@ -10,9 +10,18 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// encoded is a message that has been marshalled and counted. The codec hands its
-// buffers on as they are.
+// encoded is a message that has been marshalled and counted.
 type encoded struct{ data mem.BufferSlice }
+
+// Encoded returns the bytes of what was marshalled and counted here already: the codec
+// hands them on as they are.
+func Encoded(v any) (data mem.BufferSlice, ok bool) {
+	m, ok := v.(*encoded)
+	if !ok {
+		return nil, false
+	}
+	return m.data, true
+}
 
 // countedBuffer is what gRPC takes for the pool of a message's buffer: it gives the buffer
 // back after the transport has written it, or has dropped it with its stream. That is
@@ -38,11 +47,11 @@ func newBuffer(n int) *[]byte {
 }
 
 // newCountedBuffer ties h to a buffer. A frame for a stream that was reset a moment before is
-// dropped without being freed: the collector tells of that one. For small answers this
+// dropped without being freed: the collector finds that one. For small answers this
 // would cost more than it brings; they are counted until their connection ends.
 func newCountedBuffer(h *reservation) *countedBuffer {
 	p := &countedBuffer{reserved: h}
-	if h.bytes > 2*leastAnswer {
+	if h.bytes > 2*LeastAnswer {
 		p.cleanup = runtime.AddCleanup(p, (*reservation).release, h)
 	}
 	return p

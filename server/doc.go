@@ -1,0 +1,29 @@
+// Package server is Statehouse's gRPC service: it translates, validates, limits,
+// authorises and maps errors, and leaves everything else to the engine.
+//
+// Assemble is the one way to build a running Statehouse. The daemon, the simulator and
+// the tests all call it; what differs between them is the engine.Env that they hand in.
+//
+// # The path of a request
+//
+// From the network to the engine, each line the file or the package to read:
+//
+//	conns            a connection: how many there are, whose, and what the bodies
+//	                 of its requests hold
+//	receive.go       on the header: the token, the limits, before a body is read
+//	unsent           the outermost interceptor, which counts the answer on its way out
+//	captures         the recorder, which sees what clients ask and are answered
+//	interceptors.go  the token and the limit again, a panic caught, room for the answer
+//	codec.go         bytes to messages; structwire leaves Structs as they are
+//	writes.go        the handlers, with reads.go, lists.go and streams.go; convert.go
+//	                 translates values, times and conditions
+//	engine
+//
+// Back, errors.go turns the engine's errors into statuses, and unsent counts the answer
+// until it is sent. methods.go says what each method passes on its way: which limiter,
+// with or without a token, what its answer costs.
+//
+// A unary request passes the same interceptors in the simulator, which has a transport of
+// its own and therefore neither conns nor unsent. Serve is the only place that starts
+// goroutines for the service, which stands on engine.Env like the engine itself.
+package server
