@@ -404,7 +404,7 @@ func TestLies(t *testing.T) {
 		t.Run(l.check+"/"+l.about, func(t *testing.T) {
 			r := newReference()
 			l.tell(r)
-			got := Check(r.h, Options{SkipPorcupine: true})
+			got := Check(r.h, Options{SkipSerial: true})
 			found := slices.ContainsFunc(got.Violations, func(v verdict.Violation) bool { return v.Promise == l.promise && v.Check == l.check })
 			if got.Verdict != verdict.Illegal || !found {
 				t.Errorf("%s: %+v, want %s %s", got.Verdict, got.Violations, l.promise, l.check)

@@ -16,8 +16,10 @@ type Options struct {
 	// SearchSteps bounds each of Porcupine's searches. One that ends there leaves the
 	// verdict unknown. It is a number of steps and not a time, so that a verdict does
 	// not depend on the machine.
-	SearchSteps   int
-	SkipPorcupine bool
+	SearchSteps int
+	// SkipOracle and SkipSerial leave a judge out, for who wants to know what the other
+	// sees alone.
+	SkipOracle, SkipSerial bool
 
 	// Of CheckLong: how many operations a section has, and who wants to know how far in
 	// the file it is.
@@ -41,12 +43,12 @@ func Check(h *history.History, o Options) Result {
 
 func check(h *history.History, o Options, part *oracle.Section) (Result, *oracle.Judge) {
 	j := oracle.NewJudge(h, part)
-	if h.Complete {
+	if h.Complete && !o.SkipOracle {
 		j.Compare(h)
 	}
 	r := Result{Verdict: verdict.OK, Violations: j.Violations, Stats: j.Stats}
 	r.Stats.Operations, r.Stats.Commits, r.Stats.Gaps = len(h.Operations), len(h.Log), len(h.Gaps)
-	if len(r.Violations) == 0 && !o.SkipPorcupine {
+	if len(r.Violations) == 0 && !o.SkipSerial {
 		p := serial.Check(h, o.serial(part))
 		r.Violations, r.Stats.DeepestSearch = p.Violations, p.DeepestSearch
 		if p.Unknown {

@@ -217,7 +217,7 @@ func (l *long) judge(fresh []*history.Operation, last bool) {
 		Before: l.s.Header.Base != nil, Fresh: fresh, After: l.judged, Known: l.proofs, Past: l.past, Streams: l.streams,
 	}
 	o := l.o
-	o.SkipPorcupine = o.SkipPorcupine || l.number%secondJudge != 0
+	o.SkipSerial = o.SkipSerial || l.number%secondJudge != 0
 	r, j := check(h, o, part)
 	l.number++
 	h.Header.Base = l.s.Header.Base // of the file

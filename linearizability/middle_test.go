@@ -239,7 +239,7 @@ func TestEditedPartsOfHistories(t *testing.T) {
 				}
 				e := list[rng.IntN(len(list))]
 				undo := e.apply()
-				if Check(h, Options{SkipPorcupine: true}).Verdict == verdict.Illegal {
+				if Check(h, Options{SkipSerial: true}).Verdict == verdict.Illegal {
 					tried++
 					if r := Check(c, Options{}); r.Verdict != verdict.Illegal {
 						t.Errorf("%s, %s: #%d %s %s is %s", name, how, op.ID, e.field, e.how, r.Verdict)

@@ -35,6 +35,11 @@ type Result struct {
 // Failed tells whether a promise was broken.
 func (r *Result) Failed() bool { return len(r.Violations) > 0 }
 
+// Judging is how the history of a run is judged.
+func (r *Result) Judging() linearizability.Options {
+	return linearizability.Options{Seed: r.Seed, Samples: 2, SampleSize: 60}
+}
+
 // Finish heals the world, ends what is under way, cuts the power one last time,
 // and judges what everybody was told against what is left.
 func (w *World) Finish() *Result {
@@ -46,7 +51,7 @@ func (w *World) Finish() *Result {
 	}
 	r.Stats.Steps = len(w.steps)
 	if w.history.Complete {
-		r.Judged = linearizability.Check(&w.history, linearizability.Options{Seed: w.seed, Samples: 2, SampleSize: 60})
+		r.Judged = linearizability.Check(&w.history, r.Judging())
 		r.Violations = append(r.Violations, r.Judged.Violations...)
 		if r.Judged.Verdict == verdict.Unknown && len(r.Violations) == 0 {
 			r.Violations = append(r.Violations, verdict.Violation{

@@ -18,6 +18,7 @@ type job struct {
 	Digests bool          `json:"digests,omitempty"` // the answer is to have one a step
 	Disturb uint64        `json:"disturb,omitempty"` // sim.Options
 	Shrink  time.Duration `json:"shrink,omitempty"`  // shrink a failing run for so long
+	Alone   bool          `json:"alone,omitempty"`   // of a failing run, what each judge alone sees
 }
 
 // outcome is what became of a job.
@@ -33,6 +34,7 @@ type outcome struct {
 	Steps      []string            `json:"steps,omitempty"` // with Digests
 	Scenario   string              `json:"scenario,omitempty"`
 	ShrinkErr  string              `json:"shrink_error,omitempty"`
+	Alone      map[string]string   `json:"alone,omitempty"`
 }
 
 func (a *app) workerCommand() *cobra.Command {
@@ -67,6 +69,9 @@ func (a *app) work(j job) outcome {
 		for _, s := range r.Steps {
 			o.Steps = append(o.Steps, s.String())
 		}
+	}
+	if j.Alone && r.Failed() {
+		o.Alone = alone(r)
 	}
 	if j.Shrink > 0 && r.Failed() {
 		story, err := a.shrink(j.Seed, r, j.Shrink, nil)
