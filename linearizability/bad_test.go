@@ -405,7 +405,7 @@ func TestLies(t *testing.T) {
 			r := newReference()
 			l.tell(r)
 			got := Check(r.h, Options{SkipSerial: true})
-			found := slices.ContainsFunc(got.Violations, func(v verdict.Violation) bool { return v.Promise == l.promise && v.Check == l.check })
+			found := slices.ContainsFunc(got.Violations, func(v verdict.Violation) bool { return v.Guarantee == l.promise && v.Check == l.check })
 			if got.Verdict != verdict.Illegal || !found {
 				t.Errorf("%s: %+v, want %s %s", got.Verdict, got.Violations, l.promise, l.check)
 			}

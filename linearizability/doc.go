@@ -5,7 +5,7 @@
 //     the log and compares every answer with a model folded from it; serial has Porcupine
 //     search for an order of what clients were told, and does not trust the log.
 //   - [CheckLong] does the same for a history that is longer than memory, section by section.
-//   - [Story] and [Report] show a verdict to a person, in a terminal and as a page.
+//   - [Timeline] and [Report] show a verdict to a person, in a terminal and as a page.
 //
 // It knows nothing of the engine, of gRPC or of the simulator, so that a history from anywhere
 // can be judged, and so that the judges share no code with the judged.

@@ -25,7 +25,7 @@ const (
 // before it and the transactions that are open: what rests on each other is rarely
 // further apart.
 type long struct {
-	s       *history.Survey
+	s       *history.Index
 	o       Options
 	size    int
 	ops     *history.Lines
@@ -55,7 +55,7 @@ type long struct {
 // order, of answers about transactions that are over for longer only the place is compared,
 // of a page the one before must not be longer ago, and the second judge sees one section in
 // sixteen. It stops at the first section in which a promise is broken, and returns it.
-func CheckLong(s *history.Survey, o Options) (*history.History, Result, error) {
+func CheckLong(s *history.Index, o Options) (*history.History, Result, error) {
 	if !s.Complete {
 		return nil, Result{Verdict: verdict.Unknown}, errors.New("its log is not complete: it has to be judged as a whole")
 	}

@@ -21,7 +21,7 @@ func inSections(t testing.TB, h *history.History, size int) Result {
 	if err := h.Write(&b); err != nil {
 		t.Fatal(err)
 	}
-	s, err := history.Look(bytes.NewReader(b.Bytes()), int64(b.Len()))
+	s, err := history.ReadIndex(bytes.NewReader(b.Bytes()), int64(b.Len()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -214,7 +214,7 @@ func BenchmarkCheckLong(b *testing.B) {
 	n := copies * len(h.Operations)
 	b.Run("sections", func(b *testing.B) {
 		for b.Loop() {
-			s, err := history.Look(f, size)
+			s, err := history.ReadIndex(f, size)
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -276,7 +276,7 @@ func TestSectionsOfSlowStreams(t *testing.T) {
 		if err := w.End(true); err != nil {
 			t.Fatal(err)
 		}
-		s, err := history.Look(bytes.NewReader(b.Bytes()), int64(b.Len()))
+		s, err := history.ReadIndex(bytes.NewReader(b.Bytes()), int64(b.Len()))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -120,10 +120,10 @@ func (l *long) checkEvents(j *oracle.Judge) {
 		p, _ := l.past.Get(ev.TxnID)
 		switch {
 		case p.Ts > 0:
-			j.Violate(verdict.Violation{Promise: "G6", Check: "txn-twice", CommitTS: ev.CommitTS,
+			j.Violate(verdict.Violation{Guarantee: "G6", Check: "txn-twice", CommitTS: ev.CommitTS,
 				Sentence: fmt.Sprintf("transaction %s is in the log twice: commits %d and %d", ev.TxnID, p.Ts, ev.CommitTS)})
 		case p.Ended != "":
-			j.Violate(verdict.Violation{Promise: "G6", Check: "refused-but-applied", CommitTS: ev.CommitTS,
+			j.Violate(verdict.Violation{Guarantee: "G6", Check: "refused-but-applied", CommitTS: ev.CommitTS,
 				Sentence: fmt.Sprintf("commit %d is of transaction %s, which had ended otherwise (%s)", ev.CommitTS, ev.TxnID, p.Ended)})
 		}
 	}
@@ -193,7 +193,7 @@ func (l *long) finish() {
 		}
 	}
 	if of != "" {
-		l.result.Violations = append(l.result.Violations, verdict.Violation{Promise: "G2", Check: "unasked-commit", CommitTS: first,
+		l.result.Violations = append(l.result.Violations, verdict.Violation{Guarantee: "G2", Check: "unasked-commit", CommitTS: first,
 			Sentence: fmt.Sprintf("commit %d is of transaction %s, which nobody asked to commit", first, of)})
 	}
 }

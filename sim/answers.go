@@ -30,7 +30,7 @@ func checkAnswers(done []Step, w *World, r *Result) {
 		op := w.calls[st.ID].op
 		if got := answer(op, st.Expect); got != st.Expect {
 			r.Violations = append(r.Violations, verdict.Violation{
-				Promise: StoryPromise, Check: "expected-answer", Op: op.ID, Time: op.Return,
+				Guarantee: StoryPromise, Check: "expected-answer", Op: op.ID, Time: op.Return,
 				Sentence: fmt.Sprintf("%q was answered %s", st.String(), got), Expected: st.Expect, Got: got,
 			})
 		}

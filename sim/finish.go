@@ -55,7 +55,7 @@ func (w *World) Finish() *Result {
 		r.Violations = append(r.Violations, r.Judged.Violations...)
 		if r.Judged.Verdict == verdict.Unknown && len(r.Violations) == 0 {
 			r.Violations = append(r.Violations, verdict.Violation{
-				Promise: "G3", Check: "not-judged", Sentence: "the history could not be judged in time: that is a failure, not a pass",
+				Guarantee: "G3", Check: "not-judged", Sentence: "the history could not be judged in time: that is a failure, not a pass",
 			})
 		}
 	}

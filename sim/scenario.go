@@ -41,12 +41,12 @@ const (
 
 // Breach names a broken promise and the check that saw it.
 type Breach struct {
-	Promise string `yaml:"promise"`
-	Check   string `yaml:"check,omitempty"`
+	Guarantee string `yaml:"promise"`
+	Check     string `yaml:"check,omitempty"`
 }
 
 func (b Breach) matches(v *verdict.Violation) bool {
-	return b.Promise == v.Promise && (b.Check == "" || b.Check == v.Check)
+	return b.Guarantee == v.Guarantee && (b.Check == "" || b.Check == v.Check)
 }
 
 // UnmarshalYAML reads a step in its notation.
@@ -103,8 +103,8 @@ func (s *Scenario) validate() error {
 		return fmt.Errorf("expect: %q, want ok, detected or violation", s.Expect)
 	case (s.Expect == ExpectViolation) != (s.Violation != nil):
 		return fmt.Errorf("violation: say which, if and only if expect is violation")
-	case s.Violation != nil && !promiseName.MatchString(s.Violation.Promise):
-		return fmt.Errorf("violation: %q is no promise, want G1 to G10", s.Violation.Promise)
+	case s.Violation != nil && !promiseName.MatchString(s.Violation.Guarantee):
+		return fmt.Errorf("violation: %q is no promise, want G1 to G10", s.Violation.Guarantee)
 	case len(s.Steps) == 0:
 		return fmt.Errorf("steps: there are none")
 	}
@@ -185,7 +185,7 @@ func (s *Scenario) misfit(at int, time int64, err error) verdict.Violation {
 	default:
 		text += fmt.Sprintf("; the %d steps after it were not run", left)
 	}
-	return verdict.Violation{Promise: StoryPromise, Check: "step-does-not-fit", Time: time, Sentence: text}
+	return verdict.Violation{Guarantee: StoryPromise, Check: "step-does-not-fit", Time: time, Sentence: text}
 }
 
 // checkStruck holds the faults that the story arms to what it arms them for. One that was
@@ -197,7 +197,7 @@ func (w *World) checkStruck(r *Result, cut bool) {
 			continue
 		}
 		r.Violations = append(r.Violations, verdict.Violation{
-			Promise: StoryPromise, Check: "fault-never-struck", Time: r.Did[n].Until,
+			Guarantee: StoryPromise, Check: "fault-never-struck", Time: r.Did[n].Until,
 			Sentence: fmt.Sprintf("step %d (%s): the fault never struck, so nothing is known of what it was to show; %q at its end says that it need not", n+1, r.Did[n].Step, maybe),
 		})
 	}
@@ -220,7 +220,7 @@ func (s *Scenario) Verdict(r *Result) error {
 		return fmt.Errorf("%s", describe(r.Violations))
 	}
 	for i := range r.Violations {
-		if r.Violations[i].Promise == StoryPromise {
+		if r.Violations[i].Guarantee == StoryPromise {
 			return fmt.Errorf("%s", describe(r.Violations[i:]))
 		}
 	}
@@ -236,7 +236,7 @@ func (s *Scenario) Verdict(r *Result) error {
 				return nil
 			}
 		}
-		return fmt.Errorf("the canary lives: %s %s was to be found, and was not; found: %s", s.Violation.Promise, s.Violation.Check, describe(r.Violations))
+		return fmt.Errorf("the canary lives: %s %s was to be found, and was not; found: %s", s.Violation.Guarantee, s.Violation.Check, describe(r.Violations))
 	case ExpectDetected:
 		if r.Stats.Probes["harm found at start"] == 0 && r.Stats.Probes["harm found by a read"] == 0 {
 			return fmt.Errorf("the damage was not detected")
@@ -250,8 +250,8 @@ func describe(list []verdict.Violation) string {
 		return "nothing"
 	}
 	v := &list[0]
-	text := fmt.Sprintf("%s is broken (%s): %s", v.Promise, v.Check, v.Sentence)
-	if v.Promise == StoryPromise {
+	text := fmt.Sprintf("%s is broken (%s): %s", v.Guarantee, v.Check, v.Sentence)
+	if v.Guarantee == StoryPromise {
 		text = fmt.Sprintf("the story does not go as it says (%s): %s", v.Check, v.Sentence)
 	}
 	if len(list) > 1 {

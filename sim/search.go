@@ -78,7 +78,7 @@ func (s *Search) Run() *Found {
 			if until := now.Add(max(grace, now.Sub(began)/2)); until.Before(end) {
 				end = until
 			}
-		} else if f.Violation.Promise == s.Target.Promise && near.Violation.Promise != s.Target.Promise {
+		} else if f.Violation.Guarantee == s.Target.Guarantee && near.Violation.Guarantee != s.Target.Guarantee {
 			near = f
 		}
 	}
@@ -98,7 +98,7 @@ func (s *Search) nearest(r *Result) *Found {
 		switch v := &r.Violations[i]; {
 		case s.Target.matches(v):
 			return &Found{Result: r, Violation: *v, Exact: true}
-		case v.Promise == s.Target.Promise && best.Promise != s.Target.Promise:
+		case v.Guarantee == s.Target.Guarantee && best.Guarantee != s.Target.Guarantee:
 			best = v
 		}
 	}

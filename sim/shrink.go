@@ -62,7 +62,7 @@ func (s *Shrinker) late() bool { return !s.Deadline.IsZero() && s.Now().After(s.
 // Shrink makes a story of a failing run. It fails when the steps, replayed, do not.
 func (s *Shrinker) Shrink(steps []Step) (*Scenario, error) {
 	if !s.fails(steps) {
-		return nil, fmt.Errorf("the recorded steps, done again, do not break %s (%s)", s.Breach.Promise, s.Breach.Check)
+		return nil, fmt.Errorf("the recorded steps, done again, do not break %s (%s)", s.Breach.Guarantee, s.Breach.Check)
 	}
 	steps = s.truncate(steps)
 	s.simplifyConfig(steps)
@@ -77,7 +77,7 @@ func (s *Shrinker) Shrink(steps []Step) (*Scenario, error) {
 		}
 	}
 	story := &Scenario{
-		ID: "shrunk", Title: fmt.Sprintf("%s breaks: %s", s.Breach.Promise, s.Breach.Check), Class: s.Class,
+		ID: "shrunk", Title: fmt.Sprintf("%s breaks: %s", s.Breach.Guarantee, s.Breach.Check), Class: s.Class,
 		Expect: ExpectOK, Seed: s.Seed, Config: s.Config, Steps: tidy(steps),
 	}
 	if !s.fails(story.Steps) && !s.late() { // tidying is only renaming; better safe

@@ -9,8 +9,8 @@ import (
 // Tried says what of a run put a promise to the test; Text is empty when nothing did,
 // and then that the promise was kept says nothing.
 type Tried struct {
-	Promise string
-	Text    string
+	Guarantee string
+	Text      string
 }
 
 // tally counts what a history has that promises are tried by.

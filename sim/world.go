@@ -109,7 +109,7 @@ func (w *World) note(lane, kind, text string) {
 
 // violate reports a broken promise that the world itself has seen.
 func (w *World) violate(promise, check string, op int, sentence string) {
-	w.violations = append(w.violations, verdict.Violation{Promise: promise, Check: check, Op: op, Time: w.events, Sentence: sentence})
+	w.violations = append(w.violations, verdict.Violation{Guarantee: promise, Check: check, Op: op, Time: w.events, Sentence: sentence})
 }
 
 // logged is the daemon's log. A panic that an interceptor caught ends there.

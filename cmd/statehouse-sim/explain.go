@@ -61,7 +61,7 @@ func (a *app) explain(files []string, o runFlags, around int) error {
 	if shown := broken(r); len(shown) > 0 {
 		judged := r.Judged
 		judged.Violations = shown
-		if err := linearizability.Story(a.out, r.History, judged, around); err != nil {
+		if err := linearizability.Timeline(a.out, r.History, judged, around); err != nil {
 			return err
 		}
 	} else {
@@ -79,7 +79,7 @@ func (a *app) explain(files []string, o runFlags, around int) error {
 
 // broken are the promises that a run breaks, without what a scenario says of itself.
 func broken(r *sim.Result) []verdict.Violation {
-	return slices.DeleteFunc(slices.Clone(r.Violations), func(v verdict.Violation) bool { return v.Promise == sim.StoryPromise })
+	return slices.DeleteFunc(slices.Clone(r.Violations), func(v verdict.Violation) bool { return v.Guarantee == sim.StoryPromise })
 }
 
 // explainScenario says what came of each step.
@@ -133,10 +133,10 @@ func (a *app) explainTried(r *sim.Result) {
 	var not []string
 	for _, t := range r.Tried() {
 		if t.Text == "" {
-			not = append(not, t.Promise)
+			not = append(not, t.Guarantee)
 			continue
 		}
-		fmt.Fprintf(a.out, "%-10s%-27s %s\n", label, promise(t.Promise), t.Text)
+		fmt.Fprintf(a.out, "%-10s%-27s %s\n", label, promise(t.Guarantee), t.Text)
 		label = ""
 	}
 	fmt.Fprintf(a.out, "not tried %s\n", none(strings.Join(not, ", ")))

@@ -57,14 +57,14 @@ over it while building, and not in the code at all otherwise.`,
 
 // proof is what became of one bug.
 type proof struct {
-	Bug     string  `json:"bug"`
-	Promise string  `json:"promise"`
-	Caught  bool    `json:"caught"`
-	By      string  `json:"by,omitempty"`
-	Seeds   int     `json:"seeds"`
-	Seconds float64 `json:"seconds"`
-	Steps   int     `json:"scenario_steps,omitempty"`
-	Error   string  `json:"error,omitempty"`
+	Bug       string  `json:"bug"`
+	Guarantee string  `json:"promise"`
+	Caught    bool    `json:"caught"`
+	By        string  `json:"by,omitempty"`
+	Seeds     int     `json:"seeds"`
+	Seconds   float64 `json:"seconds"`
+	Steps     int     `json:"scenario_steps,omitempty"`
+	Error     string  `json:"error,omitempty"`
 
 	Alone map[string]string `json:"alone"` // the check that each judge alone sees fail
 }
@@ -141,7 +141,7 @@ func (a *app) printProof(p *proof) {
 		by = "NOT CAUGHT"
 	}
 	fmt.Fprintf(a.out, "%-32s %-4s %-28s %-28s %-28s %6d %8.1f %6d\n",
-		p.Bug, p.Promise, by, cmp.Or(p.Alone["oracle"], "-"), cmp.Or(p.Alone["serial"], "-"), p.Seeds, p.Seconds, p.Steps)
+		p.Bug, p.Guarantee, by, cmp.Or(p.Alone["oracle"], "-"), cmp.Or(p.Alone["serial"], "-"), p.Seeds, p.Seconds, p.Steps)
 }
 
 // leastAlone is how many of the bugs each judge has to see with the other switched off, so

@@ -99,7 +99,7 @@ func (a *app) runSeed(o runFlags) error {
 	if o.verbose {
 		judged := r.Judged
 		judged.Violations = r.Violations
-		if err := linearizability.Story(a.out, r.History, judged, 20); err != nil {
+		if err := linearizability.Timeline(a.out, r.History, judged, 20); err != nil {
 			return err
 		}
 	}
@@ -248,7 +248,7 @@ func (x *ran) ended() string {
 	case x.wrong != nil:
 		return x.wrong.Error()
 	case x.story.Expect == sim.ExpectViolation:
-		return "failed as it should: " + x.story.Violation.Promise + " " + x.story.Violation.Check
+		return "failed as it should: " + x.story.Violation.Guarantee + " " + x.story.Violation.Check
 	case x.story.Expect == sim.ExpectDetected:
 		return "the damage was detected"
 	}
@@ -288,7 +288,7 @@ func (a *app) runFile(path string, s *sim.Scenario, o runFlags) (*failure, error
 	if x.wrong != nil && x.broken() != nil && o.verbose && !a.asJSON {
 		judged := x.r.Judged
 		judged.Violations = broken(x.r)
-		if err := linearizability.Story(a.out, x.r.History, judged, 20); err != nil {
+		if err := linearizability.Timeline(a.out, x.r.History, judged, 20); err != nil {
 			return nil, err
 		}
 	}

@@ -27,7 +27,7 @@ func alone(r *sim.Result) map[string]string {
 		o.SkipOracle, o.SkipSerial = judge != "oracle", judge != "serial"
 		if judged := linearizability.Check(r.History, o); len(judged.Violations) > 0 {
 			v := &judged.Violations[0]
-			saw[judge] = v.Promise + " " + v.Check
+			saw[judge] = v.Guarantee + " " + v.Check
 		}
 	}
 	return saw
@@ -46,7 +46,7 @@ type trial struct {
 
 // try builds the tool with a bug in it and runs seeds with that.
 func (a *app) try(ctx context.Context, root string, b *planted.Bug, o proveFlags) proof {
-	t := trial{proof: proof{Bug: b.Name, Promise: b.Promise, Alone: make(map[string]string)}, more: o.more}
+	t := trial{proof: proof{Bug: b.Name, Guarantee: b.Guarantee, Alone: make(map[string]string)}, more: o.more}
 	fail := func(err error) proof { t.Error = err.Error(); return t.proof }
 	dir, err := os.MkdirTemp("", "statehouse-planted-")
 	if err != nil {
@@ -90,7 +90,7 @@ func (t *trial) done(o outcome) {
 	}
 	if len(o.Violations) > 0 && t.first == nil {
 		t.first, t.Caught = &o, true
-		t.By = o.Violations[0].Promise + " " + o.Violations[0].Check
+		t.By = o.Violations[0].Guarantee + " " + o.Violations[0].Check
 	}
 	for judge, check := range o.Alone { // each by itself: order cannot matter
 		if t.Alone[judge] == "" {

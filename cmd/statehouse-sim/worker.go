@@ -89,7 +89,7 @@ func (a *app) shrink(seed uint64, r *sim.Result, limit time.Duration, progress f
 	v := &r.Violations[0]
 	s := sim.Shrinker{
 		Between: collector(),
-		Seed:    seed, Config: r.Config, Class: r.Class, Breach: sim.Breach{Promise: v.Promise, Check: v.Check},
+		Seed:    seed, Config: r.Config, Class: r.Class, Breach: sim.Breach{Guarantee: v.Guarantee, Check: v.Check},
 		Deadline: a.now().Add(limit), Now: a.now, Progress: progress,
 	}
 	story, err := s.Shrink(r.Steps)

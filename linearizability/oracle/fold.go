@@ -40,7 +40,7 @@ func (j *Judge) fold(h *history.History) {
 	for i := range h.Log {
 		ev := &h.Log[i]
 		bad := func(check, format string, args ...any) {
-			j.Violate(verdict.Violation{Promise: "G5", Check: check, CommitTS: ev.CommitTS, Sentence: fmt.Sprintf(format, args...)})
+			j.Violate(verdict.Violation{Guarantee: "G5", Check: check, CommitTS: ev.CommitTS, Sentence: fmt.Sprintf(format, args...)})
 		}
 		if ev.CommitTS != m.head+1 && (covers == 0 || ev.CommitTS <= m.head || ev.CommitTS > covers) {
 			bad("log-gap", "the log goes from commit %d to commit %d", m.head, ev.CommitTS)
@@ -52,7 +52,7 @@ func (j *Judge) fold(h *history.History) {
 		}
 		last = ev.CommitTime
 		if m.ByTxn[ev.TxnID] != nil {
-			j.Violate(verdict.Violation{Promise: "G6", Check: "txn-twice", CommitTS: ev.CommitTS,
+			j.Violate(verdict.Violation{Guarantee: "G6", Check: "txn-twice", CommitTS: ev.CommitTS,
 				Sentence: fmt.Sprintf("transaction %s is in the log twice: commits %d and %d", ev.TxnID, m.ByTxn[ev.TxnID].CommitTS, ev.CommitTS)})
 		}
 		m.ByTxn[ev.TxnID] = ev

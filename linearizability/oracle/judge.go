@@ -29,7 +29,7 @@ func (j *Judge) Violate(v verdict.Violation) {
 // breaks reports that an operation was answered what it must not have been.
 func (j *Judge) Breaks(op *history.Operation, promise, check, expected, got, format string, args ...any) {
 	j.Violate(verdict.Violation{
-		Promise: promise, Check: check, Op: op.ID, CommitTS: op.Out.CommitTS, Time: op.Return,
+		Guarantee: promise, Check: check, Op: op.ID, CommitTS: op.Out.CommitTS, Time: op.Return,
 		Sentence: fmt.Sprintf("#%d %s of %s: ", op.ID, op.Kind, op.Client) + fmt.Sprintf(format, args...), Expected: expected, Got: got,
 	})
 }

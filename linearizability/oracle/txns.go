@@ -79,7 +79,7 @@ func (j *Judge) order(h *history.History) []*txn {
 		case t == nil && j.lacks.any() || t != nil && j.hidden(t):
 			j.Stats.Unexplained++
 		default:
-			j.Violate(verdict.Violation{Promise: "G2", Check: "unasked-commit", CommitTS: ev.CommitTS,
+			j.Violate(verdict.Violation{Guarantee: "G2", Check: "unasked-commit", CommitTS: ev.CommitTS,
 				Sentence: fmt.Sprintf("commit %d is of transaction %s, which nobody asked to commit", ev.CommitTS, ev.TxnID)})
 		}
 	}

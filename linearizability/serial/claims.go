@@ -278,7 +278,7 @@ func (c *claims) checkRealTime() {
 
 func (c *claims) breaks(a *claim, promise, check, format string, args ...any) {
 	c.broken = append(c.broken, verdict.Violation{
-		Promise: promise, Check: check, Op: a.op.ID, CommitTS: a.point, Time: a.op.Return,
+		Guarantee: promise, Check: check, Op: a.op.ID, CommitTS: a.point, Time: a.op.Return,
 		Sentence: fmt.Sprintf("#%d %s of %s: ", a.op.ID, a.op.Kind, a.op.Client) + fmt.Sprintf(format, args...),
 	})
 }

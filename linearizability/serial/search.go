@@ -182,7 +182,7 @@ func (s *search) explain() verdict.Violation {
 	}
 	stuck := s.stuck(l, longest)
 	v := verdict.Violation{
-		Promise: "G3", Check: "not-linearizable", Op: stuck.op.ID, CommitTS: stuck.point, Time: stuck.op.Return,
+		Guarantee: "G3", Check: "not-linearizable", Op: stuck.op.ID, CommitTS: stuck.point, Time: stuck.op.Return,
 		Sentence: fmt.Sprintf("#%d %s of %s: no order of %d answers explains them all, and it is the first that does not fit", stuck.op.ID, stuck.op.Kind, stuck.op.Client, len(s.moves)),
 	}
 	if _, c := s.try(l, stuck); c != nil {

@@ -12,7 +12,7 @@ func All() []Bug {
 func durability() []Bug {
 	return []Bug{
 		{
-			Name: "ack-before-sync", Promise: "G1", About: "commits are written but not synced before they are acknowledged",
+			Name: "ack-before-sync", Guarantee: "G1", About: "commits are written but not synced before they are acknowledged",
 			Edits: []Edit{{
 				"engine/step.go",
 				"e.db.ApplyNoSyncWait(fl.batch, pebble.Sync)",
@@ -20,7 +20,7 @@ func durability() []Bug {
 			}},
 		},
 		{
-			Name: "ack-at-plan", Promise: "G1", About: "the answer leaves before the step is settled",
+			Name: "ack-at-plan", Guarantee: "G1", About: "the answer leaves before the step is settled",
 			Edits: []Edit{{
 				"engine/step.go",
 				"	return true\n}\n\nfunc (e *Engine) planOne(",
@@ -28,14 +28,14 @@ func durability() []Bug {
 			}},
 		},
 		{
-			Name: "sync-error-ignored", Promise: "G1", About: "a failed sync of the log is taken for a good one, and nothing halts",
+			Name: "sync-error-ignored", Guarantee: "G1", About: "a failed sync of the log is taken for a good one, and nothing halts",
 			Edits: []Edit{
 				{"engine/step.go", "if err := fl.batch.SyncWait(); err != nil {\n\t\t\te.halt(", "if err := fl.batch.SyncWait(); err != nil && false {\n\t\t\te.halt("},
 				{"engine/guard.go", "	if err != nil && guarded(g.PathBase(name)) {", "	if err != nil && guarded(g.PathBase(name)) && what != \"sync\" {"},
 			},
 		},
 		{
-			Name: "sync-retried", Promise: "G1", About: "a failed sync is tried again, and the second time believed",
+			Name: "sync-retried", Guarantee: "G1", About: "a failed sync is tried again, and the second time believed",
 			Edits: []Edit{{
 				"engine/guard.go",
 				"func (f guardFile) Sync() error     { return f.fs.check(\"sync\", f.name, f.File.Sync()) }\nfunc (f guardFile) SyncData() error { return f.fs.check(\"sync\", f.name, f.File.SyncData()) }",
@@ -43,7 +43,7 @@ func durability() []Bug {
 			}},
 		},
 		{
-			Name: "directory-not-synced", Promise: "G1", About: "directory syncs are skipped, so new files lose their names in a crash",
+			Name: "directory-not-synced", Guarantee: "G1", About: "directory syncs are skipped, so new files lose their names in a crash",
 			Edits: []Edit{{
 				"engine/guard.go",
 				"func (d guardDir) Sync() error {\n\terr := d.File.Sync()",
@@ -51,26 +51,26 @@ func durability() []Bug {
 			}},
 		},
 		{
-			Name: "read-before-durable", Promise: "G4", About: "commits are published when they are planned, not when they are durable",
+			Name: "read-before-durable", Guarantee: "G4", About: "commits are published when they are planned, not when they are durable",
 			Edits: []Edit{
 				{"engine/step.go", "		c.hash = e.planner.head.hash\n\t}", "		c.hash = e.planner.head.hash\n\t}\n\te.published.Store(uint64(e.planner.head.ts))"},
 				{"engine/step.go", "	assertf(c.ts <= e.planner.head.ts && c.ts > e.Published()", "	assertf(c.ts <= e.planner.head.ts && c.ts >= e.Published()"},
 			},
 		},
 		{
-			Name: "newest-version-read", Promise: "G4", About: "a read takes a key's newest version, whether it is published or not",
+			Name: "newest-version-read", Guarantee: "G4", About: "a read takes a key's newest version, whether it is published or not",
 			Edits: []Edit{{"engine/read.go", "		if row.commitTS <= s.ts {\n\t\t\trec.fill", "		if row.commitTS <= s.ts+1 {\n\t\t\trec.fill"}},
 		},
 		{
-			Name: "version-read-unpublished", Promise: "G4", About: "reading a version by its number does not look whether it is published",
+			Name: "version-read-unpublished", Guarantee: "G4", About: "reading a version by its number does not look whether it is published",
 			Edits: []Edit{{"engine/read.go", "if body == nil || v == 0 || row.commitTS > e.Published() {", "if body == nil || v == 0 {"}},
 		},
 		{
-			Name: "outcome-before-durable", Promise: "G4", About: "a transaction is called committed while a crash can still take it back",
+			Name: "outcome-before-durable", Guarantee: "G4", About: "a transaction is called committed while a crash can still take it back",
 			Edits: []Edit{{"engine/outcome.go", "if err == nil && found && o.commitTS <= e.Published() {", "if err == nil && found {"}},
 		},
 		{
-			Name: "refusal-before-durable", Promise: "G4", About: "a refusal that rests on commits not yet durable leaves before they are",
+			Name: "refusal-before-durable", Guarantee: "G4", About: "a refusal that rests on commits not yet durable leaves before they are",
 			Edits: []Edit{{
 				"engine/step.go",
 				"	return true\n}\n\nfunc (e *Engine) planOne(",

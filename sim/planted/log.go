@@ -3,29 +3,29 @@ package planted
 func replay() []Bug {
 	return []Bug{
 		{
-			Name: "resume-skips-one", Promise: "G5", About: "a resumed replay or watch of a namespace leaves out the event behind its cursor",
+			Name: "resume-skips-one", Guarantee: "G5", About: "a resumed replay or watch of a namespace leaves out the event behind its cursor",
 			Edits: []Edit{{"engine/replay.go", "newRowIter(r.e.db, logKey(r.cursor+1), successor(logKey(last)))", "newRowIter(r.e.db, logKey(r.cursor+1+min(r.cursor, 1)), successor(logKey(last)))"}},
 		},
 		{
-			Name: "resume-repeats-one", Promise: "G5", About: "a resumed replay of an agent yields the event at its cursor again",
+			Name: "resume-repeats-one", Guarantee: "G5", About: "a resumed replay of an agent yields the event at its cursor again",
 			Edits: []Edit{{"engine/replay.go", "newRowIter(r.e.db, eventKey(a, r.cursor+1), upper)", "newRowIter(r.e.db, eventKey(a, max(r.cursor, 1)), upper)"}},
 		},
 		{
-			Name: "replay-unpublished", Promise: "G4", About: "a replay goes on to what is planned and not durable",
+			Name: "replay-unpublished", Guarantee: "G4", About: "a replay goes on to what is planned and not durable",
 			Edits: []Edit{
 				{"engine/replay.go", "	last = min(last, e.Published())\n	if after >= last {", "	if last = min(last, e.Published()); last > 0 {\n\t\tlast = max(last, e.planner.head.ts)\n\t}\n	if after >= last {"},
 			},
 		},
 		{
-			Name: "event-without-state", Promise: "G5", About: "the event of a commit says that a key was written, and the record is not",
+			Name: "event-without-state", Guarantee: "G5", About: "the event of a commit says that a key was written, and the record is not",
 			Edits: []Edit{{"engine/batch.go", "	for j := range part.ops {\n		op := &part.ops[j]\n		key := appendVersion", "	for j := range part.ops {\n		op := &part.ops[j]\n		if j == 2 {\n\t\t\tcontinue\n\t\t}\n		key := appendVersion"}},
 		},
 		{
-			Name: "part-of-a-commit", Promise: "G2", About: "a commit over several agents leaves the last one's event out",
+			Name: "part-of-a-commit", Guarantee: "G2", About: "a commit over several agents leaves the last one's event out",
 			Edits: []Edit{{"engine/batch.go", "		w.appendEvent(batch, c, part, i)", "		if i < 1 || i < len(c.p.agents)-1 {\n\t\t\tw.appendEvent(batch, c, part, i)\n\t\t} else {\n\t\t\trow.agents = row.agents[:i]\n\t\t}"}},
 		},
 		{
-			Name: "two-batches", Promise: "G2", About: "the events of a commit are written in a batch of their own, before its records: a crash between them tears it",
+			Name: "two-batches", Guarantee: "G2", About: "the events of a commit are written in a batch of their own, before its records: a crash between them tears it",
 			Edits: []Edit{{
 				"engine/step.go",
 				"	e.pruneOutcomes(fl.batch, len(fl.commits), now)\n	if err := e.db",
@@ -33,23 +33,23 @@ func replay() []Bug {
 			}},
 		},
 		{
-			Name: "limit-drops-an-agent", Promise: "G5", About: "a chunk of a namespace's replay that ends at its limit forgets what is left of the commit there",
+			Name: "limit-drops-an-agent", Guarantee: "G5", About: "a chunk of a namespace's replay that ends at its limit forgets what is left of the commit there",
 			Edits: []Edit{{"engine/replay.go", "			r.rows++\n			r.add(ts, a, &ev)", "			r.rows++\n			if len(r.events) > 0 && r.full() {\n\t\t\t\tcontinue\n\t\t\t}\n			r.add(ts, a, &ev)"}},
 		},
 		{
-			Name: "watch-waits-for-the-next", Promise: "G9", About: "a watch is told of a commit only when another one follows",
+			Name: "watch-waits-for-the-next", Guarantee: "G9", About: "a watch is told of a commit only when another one follows",
 			Edits: []Edit{{"engine/watch.go", "	return w.e.Published()", "	return max(w.e.Published(), 1) - 1"}},
 		},
 		{
-			Name: "watch-cursor-runs-ahead", Promise: "G5", About: "a watch that found nothing for its filter goes on one commit too far",
+			Name: "watch-cursor-runs-ahead", Guarantee: "G5", About: "a watch that found nothing for its filter goes on one commit too far",
 			Edits: []Edit{{"server/streams.go", "			cursor := reader.cursor\n", "			if len(out) == 0 {\n\t\t\t\treader.cursor++\n\t\t\t}\n			cursor := reader.cursor\n"}},
 		},
 		{
-			Name: "prefix-anywhere", Promise: "G5", About: "a replay of a key prefix shows the keys that have it in their middle",
+			Name: "prefix-anywhere", Guarantee: "G5", About: "a replay of a key prefix shows the keys that have it in their middle",
 			Edits: []Edit{{"engine/replay.go", "		if strings.HasPrefix(op.key, r.f.KeyPrefix) {", "		if strings.Contains(op.key, r.f.KeyPrefix) {"}},
 		},
 		{
-			Name: "foreign-namespace", Promise: "G10", About: "a replay of a namespace shows the events of others with the same agents",
+			Name: "foreign-namespace", Guarantee: "G10", About: "a replay of a namespace shows the events of others with the same agents",
 			Edits: []Edit{{"engine/replay.go", "			if a.Namespace != r.f.Namespace && !r.f.Whole {\n				continue\n			}", "			if a.Namespace != r.f.Namespace && a.Namespace != \"third\" && !r.f.Whole {\n				continue\n			}"}},
 		},
 	}
@@ -58,15 +58,15 @@ func replay() []Bug {
 func outcomes() []Bug {
 	return []Bug{
 		{
-			Name: "outcomes-not-recovered", Promise: "G6", About: "outcomes are kept in memory only: after a restart a commit sent again takes effect again",
+			Name: "outcomes-not-recovered", Guarantee: "G6", About: "outcomes are kept in memory only: after a restart a commit sent again takes effect again",
 			Edits: []Edit{{"engine/plan.go", "	return pl.state.outcome(id)\n}", "	return outcomeRow{}, false, nil\n}"}},
 		},
 		{
-			Name: "outcome-row-not-written", Promise: "G6", About: "the outcome of a commit is not written with it",
+			Name: "outcome-row-not-written", Guarantee: "G6", About: "the outcome of a commit is not written with it",
 			Edits: []Edit{{"engine/batch.go", "	w.set(batch, outcomeKey(c.p.id), outcome.append(w.body[:0]))", "	if len(c.newAgents) == 0 {\n\t\t_ = outcome\n\t} else {\n\t\tw.set(batch, outcomeKey(c.p.id), outcome.append(w.body[:0]))\n\t}"}},
 		},
 		{
-			Name: "outcomes-dropped-early", Promise: "G6", About: "outcomes are dropped by count alone, however young they are, and their ids are taken for new",
+			Name: "outcomes-dropped-early", Guarantee: "G6", About: "outcomes are dropped by count alone, however young they are, and their ids are taken for new",
 			Edits: []Edit{
 				{"engine/outcome.go", "		if e.Published() < p.floor+1+CommitTS(l.OutcomeCount) {", "		if e.Published() < p.floor+1+3 {"},
 				{"engine/outcome.go", "		if p.nextDue = row.commitTime.UnixNano(); now.UnixNano()-p.nextDue < int64(l.OutcomeAge) {\n			break\n		}", "		p.nextDue = row.commitTime.UnixNano()"},
@@ -74,36 +74,36 @@ func outcomes() []Bug {
 			},
 		},
 		{
-			Name: "id-reused", Promise: "G6", About: "other operations under a used id are answered as if they were the first ones",
+			Name: "id-reused", Guarantee: "G6", About: "other operations under a used id are answered as if they were the first ones",
 			Edits: []Edit{{"engine/step.go", "	case found && !p.repeats(o.fingerprint):", "	case found && false:"}},
 		},
 		{
-			Name: "fingerprint-of-bytes", Promise: "G6", About: "a commit sent again with its values spelled otherwise is refused, as one that reuses its id",
+			Name: "fingerprint-of-bytes", Guarantee: "G6", About: "a commit sent again with its values spelled otherwise is refused, as one that reuses its id",
 			Edits: []Edit{{"engine/proposal.go", "			if op.normal = op.digest; !w.normal {", "			if op.normal = op.digest; false {"}},
 		},
 		{
-			Name: "conflict-without-reading", Promise: "G4", About: "a one-shot commit that rests on nothing is refused as in conflict where others write the same key",
+			Name: "conflict-without-reading", Guarantee: "G4", About: "a one-shot commit that rests on nothing is refused as in conflict where others write the same key",
 			Edits: []Edit{{"engine/plan.go", "			op.version = h.version + 1\n", "			if !p.interactive && len(p.keys)+len(p.heads) == 0 && h.version > 2 {\n\t\t\t\treturn nil, conflict(RecordName{part.agent.Namespace, part.agent.Agent, op.key}, h.version-1, h.version)\n\t\t\t}\n			op.version = h.version + 1\n"}},
 		},
 		{
-			Name: "deleted-is-not-absent", Promise: "G3", About: "a write on the condition that its key is absent is refused where the key was deleted",
+			Name: "deleted-is-not-absent", Guarantee: "G3", About: "a write on the condition that its key is absent is refused where the key was deleted",
 			Edits: []Edit{{"engine/plan.go", "	return expected == h.version || expected == 0 && !h.exists()", "	return expected == h.version"}},
 		},
 		{
-			Name: "full-disk-refuses-first", Promise: "G6", About: "while the disk is full a commit sent again is answered as not applied",
+			Name: "full-disk-refuses-first", Guarantee: "G6", About: "while the disk is full a commit sent again is answered as not applied",
 			Edits: []Edit{{"engine/queue.go", "	case !found:\n\t\treturn CommitResult{}, err\n", "	case found, !found:\n\t\treturn CommitResult{}, err\n"}},
 		},
 		{
-			Name: "retry-answers-head", Promise: "G6", About: "a commit sent again is answered with the newest commit_ts, not its own",
+			Name: "retry-answers-head", Guarantee: "G6", About: "a commit sent again is answered with the newest commit_ts, not its own",
 			Edits: []Edit{{"engine/step.go", "				a.err = inDoubt(e.noted(a.err))\n\t\t\t}", "				a.err = inDoubt(e.noted(a.err))\n\t\t\t}\n\t\t\ta.result.CommitTS = e.Published()"}},
 		},
 		{
-			Name: "expiry-races-commit", Promise: "G6", About: "a transaction that is being committed can expire, and is then called expired",
+			Name: "expiry-races-commit", Guarantee: "G6", About: "a transaction that is being committed can expire, and is then called expired",
 			Edits: []Edit{{"engine/txn.go", "	heap.Remove(&t.byExpiry, x.heapAt) // from here on only the writer ends it\n", ""},
 				{"engine/txn.go", "	if x := t.open[id]; x != nil && x.commit != nil {\n		x.commit = nil\n		heap.Push(&t.byExpiry, x)\n	}", "	if x := t.open[id]; x != nil && x.commit != nil {\n		x.commit = nil\n	}"}},
 		},
 		{
-			Name: "abort-while-committing", Promise: "G6", About: "an abort does not wait for the commit that is on its way, and says that nothing was applied",
+			Name: "abort-while-committing", Guarantee: "G6", About: "an abort does not wait for the commit that is on its way, and says that nothing was applied",
 			Edits: []Edit{{"engine/txn.go", "	if x.commit != nil {\n		return TxnOpen, x.commit\n	}\n	heap.Remove(&t.byExpiry, x.heapAt)\n	t.finishLocked(id, ending{state: TxnAborted})\n	return TxnAborted, nil", "	if x.commit != nil {\n		return TxnAborted, nil\n	}\n	heap.Remove(&t.byExpiry, x.heapAt)\n	t.finishLocked(id, ending{state: TxnAborted})\n	return TxnAborted, nil"}},
 		},
 	}
@@ -112,18 +112,18 @@ func outcomes() []Bug {
 func storage() []Bug {
 	return []Bug{
 		{
-			Name: "halt-only-logs", Promise: "G7", About: "when storage fails the daemon says so and goes on",
+			Name: "halt-only-logs", Guarantee: "G7", About: "when storage fails the daemon says so and goes on",
 			Edits: []Edit{
 				{"engine/engine.go", "		e.env.Halt(reason)\n		// Clients need not know which file it was, nor where; the log does.\n		e.failed.Store(failf(ErrStorage, \"storage failed: the daemon acknowledges nothing more and stops; its log tells why\"))", "		e.env.Log(\"storage failed\", \"reason\", reason.Error())"},
 				{"engine/step.go", "			e.halt(failf(ErrStorage, \"sync of the log failed: %v\", err))", "			e.halt(failf(ErrStorage, \"sync of the log failed: %v\", err))\n\t\t\t_ = fl"},
 			},
 		},
 		{
-			Name: "tail-loss-unnoticed", Promise: "G8", About: "the witness is not asked at start, so a log that lost its tail is taken for whole",
+			Name: "tail-loss-unnoticed", Guarantee: "G8", About: "the witness is not asked at start, so a log that lost its tail is taken for whole",
 			Edits: []Edit{{"engine/evidence.go", "		case m.ts > head.ts && ev.unsynced == nil:", "		case m.ts > head.ts:\n\t\t\tcontinue\n\t\tcase m.ts > head.ts && ev.unsynced == nil:"}},
 		},
 		{
-			Name: "marker-loss-unnoticed", Promise: "G8", About: "a store whose manifest marker is gone is taken for a new one",
+			Name: "marker-loss-unnoticed", Guarantee: "G8", About: "a store whose manifest marker is gone is taken for a new one",
 			Edits: []Edit{
 				{"engine/open.go", "	o.ErrorIfNotExists = id != nil // a lost marker must not look like a new store", "	o.ErrorIfNotExists = false"},
 				{"engine/open.go", "		if err := e.inspect(storeDir, id, &ev); err != nil {\n			return head, lastTime, err\n		}\n", ""},
@@ -131,11 +131,11 @@ func storage() []Bug {
 			},
 		},
 		{
-			Name: "damage-read-as-absent", Promise: "G8", About: "a record that cannot be read is answered as if it did not exist",
+			Name: "damage-read-as-absent", Guarantee: "G8", About: "a record that cannot be read is answered as if it did not exist",
 			Edits: []Edit{{"engine/read.go", "		s.visible(&rows, name, &rec, prefix)\n	}\n	return rec, rows.close()", "		s.visible(&rows, name, &rec, prefix)\n	}\n	_ = rows.close()\n	return rec, nil"}},
 		},
 		{
-			Name: "answer-lost-in-batch", Promise: "G9", About: "when a step holds several requests the last one is never answered",
+			Name: "answer-lost-in-batch", Guarantee: "G9", About: "when a step holds several requests the last one is never answered",
 			Edits: []Edit{{"engine/queue.go", "		a := &answers[i]\n		a.p.ticket.answer(a.result, a.err)", "		a := &answers[i]\n		if i < 2 {\n\t\t\ta.p.ticket.answer(a.result, a.err)\n\t\t}"}},
 		},
 	}

@@ -21,10 +21,10 @@ import (
 
 // Bug is one mistake.
 type Bug struct {
-	Name    string
-	About   string // what the mistake is
-	Promise string // the promise that it breaks
-	Edits   []Edit
+	Name      string
+	About     string // what the mistake is
+	Guarantee string // the promise that it breaks
+	Edits     []Edit
 }
 
 // Edit replaces a piece of a file, which must occur exactly once.

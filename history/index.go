@@ -10,9 +10,9 @@ import (
 // LongHistory is how many operations a history has at least that is judged in sections.
 const LongHistory = 100_000
 
-// Survey is what a first look at a file finds: what has to be known before any of it is
+// Index is what a first look at a file finds: what has to be known before any of it is
 // judged, and where the rest is.
-type Survey struct {
+type Index struct {
 	Header             Header // with the whole base
 	Complete           bool
 	Operations, Events int
@@ -36,10 +36,10 @@ func (s *stretchOfFile) add(from, to int64) (first bool) {
 	return first
 }
 
-// Look reads a file through, and decodes of it only what is rare: all lines but those of
+// ReadIndex reads a file through, and decodes of it only what is rare: all lines but those of
 // operations, their batches and the log.
-func Look(in io.ReaderAt, size int64) (*Survey, error) {
-	s := &Survey{In: in, Size: size}
+func ReadIndex(in io.ReaderAt, size int64) (*Index, error) {
+	s := &Index{In: in, Size: size}
 	n := 0
 	ended := false
 	err := eachLine(io.NewSectionReader(in, 0, size), func(text []byte, at int64) error {
@@ -64,7 +64,7 @@ func Look(in io.ReaderAt, size int64) (*Survey, error) {
 	return s, nil
 }
 
-func (s *Survey) look(text []byte, at int64, n int) (ended bool, err error) {
+func (s *Index) look(text []byte, at int64, n int) (ended bool, err error) {
 	if n == 1 {
 		return false, decode(text, &s.Header)
 	}
