@@ -20,12 +20,12 @@ type version struct {
 type model struct {
 	head   uint64
 	log    []history.Event // log[i] is commit base+i+1
-	Base   uint64
+	base   uint64
 	keys   map[history.Name][]version
 	agents map[history.AgentName][]uint64 // commit_ts of its commits
 	spaces map[string]uint64              // first commit
 	sorted map[history.AgentName][]string // keys ever written, sorted
-	ByTxn  map[string]*history.Event
+	byTxn  map[string]*history.Event
 }
 
 func (m *model) at(n history.Name, ts uint64) *version {
@@ -38,10 +38,10 @@ func (m *model) at(n history.Name, ts uint64) *version {
 }
 
 func (m *model) event(ts uint64) *history.Event {
-	if ts <= m.Base || ts > m.head {
+	if ts <= m.base || ts > m.head {
 		return nil
 	}
-	return &m.log[ts-m.Base-1]
+	return &m.log[ts-m.base-1]
 }
 
 // timeOf is the time of a commit; 0: it is not known.
@@ -101,7 +101,7 @@ func (m *model) headAt(a history.AgentName, ts uint64) uint64 {
 
 // timeAt is the last commit whose time is not after t, up to ts.
 func (m *model) timeAt(t int64, ts uint64) uint64 {
-	n := int(min(ts, m.head) - m.Base)
+	n := int(min(ts, m.head) - m.base)
 	i := sort.Search(n, func(i int) bool { return m.log[i].CommitTime > t })
-	return m.Base + uint64(i)
+	return m.base + uint64(i)
 }

@@ -10,31 +10,31 @@ import (
 )
 
 // checkRead finds a point at which the answer was right.
-func (j *Judge) checkRead(op *history.Operation) {
+func (j *judge) checkRead(op *history.Operation) {
 	low, high, early, ok := j.points(op)
 	if !ok {
 		return
 	}
 	if op.Kind == history.Begin {
 		if s := op.Out.SnapshotTS; s < low && early {
-			j.count(op, &j.Stats.BeforeBase)
+			j.count(op, &j.stats.BeforeBase)
 		} else if s < low {
-			j.Breaks(op, "G3", "stale-snapshot", fmt.Sprintf("at least %d", low), fmt.Sprint(s), "a transaction begins before commits that were known already")
+			j.breaks(op, "G3", "stale-snapshot", fmt.Sprintf("at least %d", low), fmt.Sprint(s), "a transaction begins before commits that were known already")
 		} else if s > high {
-			j.Breaks(op, "G4", "ghost-snapshot", fmt.Sprintf("at most %d", high), fmt.Sprint(s), "a transaction begins after commits that had not happened")
+			j.breaks(op, "G4", "ghost-snapshot", fmt.Sprintf("at most %d", high), fmt.Sprint(s), "a transaction begins after commits that had not happened")
 		}
 		return
 	}
 	if r := op.Out.ReadTS; op.HasReadTS() && op.In.AtTime == 0 {
 		switch {
 		case r > high:
-			j.Breaks(op, "G4", "ghost-read", fmt.Sprintf("at most %d", high), fmt.Sprint(r), "it read at commit %d, which had not happened", r)
+			j.breaks(op, "G4", "ghost-read", fmt.Sprintf("at most %d", high), fmt.Sprint(r), "it read at commit %d, which had not happened", r)
 			return
 		case r < low && early:
-			j.count(op, &j.Stats.BeforeBase)
+			j.count(op, &j.stats.BeforeBase)
 			return
 		case r < low:
-			j.Breaks(op, "G3", "stale-read", fmt.Sprintf("at least %d", low), fmt.Sprint(r), "it read at commit %d, when commit %d was known already", r, low)
+			j.breaks(op, "G3", "stale-read", fmt.Sprintf("at least %d", low), fmt.Sprint(r), "it read at commit %d, when commit %d was known already", r, low)
 			return
 		}
 		low, high = r, r
@@ -43,7 +43,7 @@ func (j *Judge) checkRead(op *history.Operation) {
 	for ts := low; ts <= high; ts++ {
 		at := ts
 		if op.In.AtTime != 0 {
-			if at = j.M.timeAt(op.In.AtTime, ts); op.HasReadTS() && op.Out.ReadTS != at {
+			if at = j.model.timeAt(op.In.AtTime, ts); op.HasReadTS() && op.Out.ReadTS != at {
 				why, expected, got = "it read at another commit than the time says", fmt.Sprint(at), fmt.Sprint(op.Out.ReadTS)
 				continue
 			}
@@ -56,22 +56,22 @@ func (j *Judge) checkRead(op *history.Operation) {
 			why, expected, got = w, e, g
 		}
 	}
-	if early && op.NewestCommit() < j.M.Base {
-		j.count(op, &j.Stats.BeforeBase)
+	if early && op.NewestCommit() < j.model.base {
+		j.count(op, &j.stats.BeforeBase)
 		return
 	}
 	promise, check := j.classify(op, low)
-	j.Breaks(op, promise, check, expected, got, "%s (between commits %d and %d)", why, low, high)
+	j.breaks(op, promise, check, expected, got, "%s (between commits %d and %d)", why, low, high)
 }
 
 // points are those at which a read can have been right, if nothing else is known of
 // it, and whether it can have been before the base; not ok: there is none to judge it
 // at, which is reported or counted.
-func (j *Judge) points(op *history.Operation) (low, high uint64, early, ok bool) {
+func (j *judge) points(op *history.Operation) (low, high uint64, early, ok bool) {
 	low, high = j.window(op)
 	early = j.early(op.Call)
 	if j.pageLost(op) {
-		j.count(op, &j.Stats.Dangling)
+		j.count(op, &j.stats.Dangling)
 		return 0, 0, false, false
 	}
 	switch from := j.pageOf(op); {
@@ -85,34 +85,34 @@ func (j *Judge) points(op *history.Operation) (low, high uint64, early, ok bool)
 			low, high, early = from.Out.ReadTS, min(from.Out.ReadTS, high), false
 		}
 	case op.In.TxnID != "":
-		t := j.Txns[op.In.TxnID]
+		t := j.txns[op.In.TxnID]
 		if t == nil || t.begin == nil {
-			if j.lacks.any() {
-				j.count(op, &j.Stats.Dangling)
+			if !j.visibility.whole() {
+				j.count(op, &j.stats.Dangling)
 			}
 			return 0, 0, false, false
 		}
 		low, high, early = t.begin.Out.SnapshotTS, t.begin.Out.SnapshotTS, false
-		if low > j.M.head {
+		if low > j.model.head {
 			return 0, 0, false, false // reported
 		}
 	case op.In.At != nil:
 		if *op.In.At > high {
-			j.Breaks(op, "G4", "read-of-the-future", "", "", "it read as of commit %d, which had not happened", *op.In.At)
+			j.breaks(op, "G4", "read-of-the-future", "", "", "it read as of commit %d, which had not happened", *op.In.At)
 			return 0, 0, false, false
 		}
 		low, high, early = *op.In.At, *op.In.At, false
 	}
-	past := op.In.AtTime != 0 && j.M.timeAt(op.In.AtTime, j.M.head) == j.M.Base && op.Out.ReadTS <= j.M.Base
-	if low < j.M.Base || past && j.M.Base > 0 {
-		j.count(op, &j.Stats.BeforeBase)
+	past := op.In.AtTime != 0 && j.model.timeAt(op.In.AtTime, j.model.head) == j.model.base && op.Out.ReadTS <= j.model.base
+	if low < j.model.base || past && j.model.base > 0 {
+		j.count(op, &j.stats.BeforeBase)
 		return 0, 0, false, false
 	}
 	return low, high, early, true
 }
 
 // rightChain holds all pages up to this one to one point.
-func (j *Judge) rightChain(op *history.Operation, ts uint64) (why, expected, got string) {
+func (j *judge) rightChain(op *history.Operation, ts uint64) (why, expected, got string) {
 	for from := j.pageOf(op); from != nil; from = j.pageOf(from) {
 		if why, expected, got = j.right(from, ts); why != "" {
 			return "its pages are not of one point: " + why, expected, got
@@ -122,17 +122,17 @@ func (j *Judge) rightChain(op *history.Operation, ts uint64) (why, expected, got
 }
 
 // classify names what is wrong with a read that is right nowhere.
-func (j *Judge) classify(op *history.Operation, low uint64) (promise, check string) {
+func (j *judge) classify(op *history.Operation, low uint64) (promise, check string) {
 	for i := range op.Out.Records {
 		r := &op.Out.Records[i]
-		if r.CommitTS > j.M.head {
+		if r.CommitTS > j.model.head {
 			return "G4", "ghost-read"
 		}
 		if r.CommitTS == 0 {
 			continue
 		}
 		known := false
-		for _, v := range j.M.keys[r.Name] {
+		for _, v := range j.model.keys[r.Name] {
 			known = known || v.ts == r.CommitTS && v.number == r.Version
 		}
 		if !known {
@@ -143,7 +143,7 @@ func (j *Judge) classify(op *history.Operation, low uint64) (promise, check stri
 }
 
 // right tells why an answer is not what was true at ts; "" when it is.
-func (j *Judge) right(op *history.Operation, ts uint64) (why, expected, got string) {
+func (j *judge) right(op *history.Operation, ts uint64) (why, expected, got string) {
 	switch op.Kind {
 	case history.Get, history.BatchGet:
 		return j.rightGets(op, ts)
@@ -162,13 +162,13 @@ func (j *Judge) right(op *history.Operation, ts uint64) (why, expected, got stri
 }
 
 // same compares a record with a version.
-func (j *Judge) same(op *history.Operation, r *history.Record, v *version, ts uint64) (why, expected, got string) {
+func (j *judge) same(op *history.Operation, r *history.Record, v *version, ts uint64) (why, expected, got string) {
 	ok := r.Exists == v.exists() && r.Version == v.num()
 	switch {
 	case v == nil:
 		ok = ok && r.CommitTS == 0 && r.CommitTime == 0
 	default:
-		ev := j.M.event(v.ts)
+		ev := j.model.event(v.ts)
 		time := v.time
 		if ev != nil {
 			time = ev.CommitTime
@@ -202,26 +202,26 @@ func sameMore(op *history.Operation, shown, left int) (why, expected, got string
 	return "", "", ""
 }
 
-func (j *Judge) rightVersion(op *history.Operation, ts uint64) (why, expected, got string) {
+func (j *judge) rightVersion(op *history.Operation, ts uint64) (why, expected, got string) {
 	if len(op.Out.Records) != 1 || op.Out.Records[0].Name != op.In.Name() {
 		return "the answer is about another record", fmt.Sprint(op.In.Name()), fmt.Sprint(op.Out.Records)
 	}
 	r := &op.Out.Records[0]
-	if n := op.In.KeyVersion; j.M.older(r.Name, n) {
-		j.count(op, &j.Stats.BeforeBase)
-		if r.Version == n && r.CommitTS < j.M.keys[r.Name][0].ts {
+	if n := op.In.KeyVersion; j.model.older(r.Name, n) {
+		j.count(op, &j.stats.BeforeBase)
+		if r.Version == n && r.CommitTS < j.model.keys[r.Name][0].ts {
 			return "", "", ""
 		}
 	}
-	for i := range j.M.keys[r.Name] {
-		if v := &j.M.keys[r.Name][i]; v.number == op.In.KeyVersion && v.ts <= ts {
+	for i := range j.model.keys[r.Name] {
+		if v := &j.model.keys[r.Name][i]; v.number == op.In.KeyVersion && v.ts <= ts {
 			return j.same(op, r, v, ts)
 		}
 	}
 	return "there is no such version", "nothing", showRecord(r)
 }
 
-func (j *Judge) rightGets(op *history.Operation, ts uint64) (why, expected, got string) {
+func (j *judge) rightGets(op *history.Operation, ts uint64) (why, expected, got string) {
 	names := op.In.Names
 	if op.Kind == history.Get {
 		names = []history.Name{op.In.Name()}
@@ -241,8 +241,8 @@ func (j *Judge) rightGets(op *history.Operation, ts uint64) (why, expected, got 
 	return "", "", ""
 }
 
-func (j *Judge) rightList(op *history.Operation, ts uint64) (why, expected, got string) {
-	if t := j.Txns[op.In.TxnID]; t != nil && j.hidden(t) {
+func (j *judge) rightList(op *history.Operation, ts uint64) (why, expected, got string) {
+	if t := j.txns[op.In.TxnID]; t != nil && j.hidden(t) {
 		return j.rightUnderHidden(op, ts)
 	}
 	keys := op.Out.Keys
@@ -280,9 +280,9 @@ func (j *Judge) rightList(op *history.Operation, ts uint64) (why, expected, got 
 	return "", "", ""
 }
 
-func (j *Judge) rightHistory(op *history.Operation, ts uint64) (why, expected, got string) {
-	vs := j.M.keys[op.In.Name()]
-	first, left := uint64(1), j.M.at(op.In.Name(), ts).num() // versions are dense: the entries are numbers in a row
+func (j *judge) rightHistory(op *history.Operation, ts uint64) (why, expected, got string) {
+	vs := j.model.keys[op.In.Name()]
+	first, left := uint64(1), j.model.at(op.In.Name(), ts).num() // versions are dense: the entries are numbers in a row
 	if !op.In.OldestFirst {
 		first = left
 	}
@@ -307,7 +307,7 @@ func (j *Judge) rightHistory(op *history.Operation, ts uint64) (why, expected, g
 		if r.Name != op.In.Name() {
 			return "the answer is about another record", fmt.Sprint(op.In.Name()), fmt.Sprint(r.Name)
 		}
-		if j.M.older(r.Name, number) && r.Version == number && r.CommitTS < vs[0].ts {
+		if j.model.older(r.Name, number) && r.Version == number && r.CommitTS < vs[0].ts {
 			continue // that is all that is known of it
 		}
 		var v *version
@@ -327,11 +327,11 @@ func (j *Judge) rightHistory(op *history.Operation, ts uint64) (why, expected, g
 	return sameMore(op, len(recs), int(left)-len(recs))
 }
 
-func (j *Judge) rightAgents(op *history.Operation, ts uint64) (why, expected, got string) {
+func (j *judge) rightAgents(op *history.Operation, ts uint64) (why, expected, got string) {
 	var want []history.Agent
-	for a, commits := range j.M.agents { // sorted below
+	for a, commits := range j.model.agents { // sorted below
 		if a.Namespace == op.In.Namespace && strings.HasPrefix(a.Agent, op.In.Prefix) && commits[0] <= ts {
-			want = append(want, history.Agent{Namespace: a.Namespace, Agent: a.Agent, FirstTS: commits[0], HeadTS: j.M.headAt(a, ts)})
+			want = append(want, history.Agent{Namespace: a.Namespace, Agent: a.Agent, FirstTS: commits[0], HeadTS: j.model.headAt(a, ts)})
 		}
 	}
 	slices.SortFunc(want, func(x, y history.Agent) int { return strings.Compare(x.Agent, y.Agent) })
@@ -346,9 +346,9 @@ func (j *Judge) rightAgents(op *history.Operation, ts uint64) (why, expected, go
 	return sameMore(op, len(list), len(want)-len(list))
 }
 
-func (j *Judge) rightSpaces(op *history.Operation, ts uint64) (why, expected, got string) {
+func (j *judge) rightSpaces(op *history.Operation, ts uint64) (why, expected, got string) {
 	var want []string
-	for ns, first := range j.M.spaces { // sorted below
+	for ns, first := range j.model.spaces { // sorted below
 		if first <= ts {
 			want = append(want, ns)
 		}

@@ -48,12 +48,12 @@ func (r request) equal(s request) bool {
 
 // checkReused: an id is used by another request, which had it first, or by a
 // transaction that was begun.
-func (j *Judge) checkReused(t *txn, op *history.Operation, ev *history.Event) {
+func (j *judge) checkReused(t *txn, op *history.Operation, ev *history.Event) {
 	if t.begin != nil || j.hidden(t) {
 		return
 	}
 	mine := requestOf(op)
-	low, _ := j.b.low(op.Call)
+	low, _ := j.bounds.low(op.Call)
 	for _, a := range t.attempts {
 		if a == op || a.Kind != history.Transact || a.Call >= op.End() || requestOf(a).equal(mine) {
 			continue
@@ -64,5 +64,5 @@ func (j *Judge) checkReused(t *txn, op *history.Operation, ev *history.Event) {
 			return
 		}
 	}
-	j.Breaks(op, "G6", "id-not-reused", "", "", "it was refused because its id had been used, which it was not but for this request")
+	j.breaks(op, "G6", "id-not-reused", "", "", "it was refused because its id had been used, which it was not but for this request")
 }

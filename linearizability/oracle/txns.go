@@ -19,16 +19,15 @@ type txn struct {
 	attempts []*history.Operation // commits and transacts
 	aborts   []*history.Operation
 	asked    []*history.Operation // after its outcome
-	fresh    bool                 // something of it is of the section that is judged
 	first    int
 }
 
-func (j *Judge) collect(h *history.History) {
+func (j *judge) collect(h *history.History) {
 	get := func(id string) *txn {
-		t := j.Txns[id]
+		t := j.txns[id]
 		if t == nil {
-			t = &txn{id: id, first: len(j.Txns)}
-			j.Txns[id] = t
+			t = &txn{id: id, first: len(j.txns)}
+			j.txns[id] = t
 		}
 		return t
 	}
@@ -37,9 +36,9 @@ func (j *Judge) collect(h *history.History) {
 			t := get(op.Out.TxnID)
 			switch {
 			case t.id == "":
-				j.Breaks(op, "G6", "id-missing", "an id", "none", "it was given no transaction id")
+				j.breaks(op, "G6", "id-missing", "an id", "none", "it was given no transaction id")
 			case t.begin != nil:
-				j.Breaks(op, "G6", "id-given-twice", "", "", "it was given transaction id %s, which #%d was given before", t.id, t.begin.ID)
+				j.breaks(op, "G6", "id-given-twice", "", "", "it was given transaction id %s, which #%d was given before", t.id, t.begin.ID)
 			}
 			t.begin = op
 		}
@@ -62,30 +61,30 @@ func (j *Judge) collect(h *history.History) {
 	}
 }
 
-func (j *Judge) order(h *history.History) []*txn {
+// findUnasked looks for commits that no client asked for. Of a piece of a longer history
+// that is not its to say: they may have been asked for in another one.
+func (j *judge) findUnasked(h *history.History) {
 	for i := range h.Log {
 		ev := &h.Log[i]
-		if j.Part != nil && ev.CommitTS <= j.Part.After {
-			continue
-		}
-		t := j.Txns[ev.TxnID]
-		if t != nil && len(t.attempts) > 0 {
-			t.fresh = true
-			continue
-		}
+		t := j.txns[ev.TxnID]
 		switch {
-		case j.Part != nil:
-			j.Part.Unasked = append(j.Part.Unasked, ev)
-		case t == nil && j.lacks.any() || t != nil && j.hidden(t):
-			j.Stats.Unexplained++
+		case j.piece != nil || t != nil && len(t.attempts) > 0:
+		case t == nil && !j.visibility.whole() || t != nil && j.hidden(t):
+			j.stats.Unexplained++
 		default:
-			j.Violate(verdict.Violation{Guarantee: "G2", Check: "unasked-commit", CommitTS: ev.CommitTS,
+			j.violate(verdict.Violation{Guarantee: "G2", Check: "unasked-commit", CommitTS: ev.CommitTS,
 				Sentence: fmt.Sprintf("commit %d is of transaction %s, which nobody asked to commit", ev.CommitTS, ev.TxnID)})
 		}
 	}
-	list := make([]*txn, 0, len(j.Txns))
-	for _, t := range j.Txns { // sorted below
-		if j.Part == nil || t.fresh {
+}
+
+// transactions lists those to judge, in the order in which the history first names them. In
+// a piece those are the ones of which it has the commit and an attempt to commit: of others,
+// a later piece may have the request that explains an answer.
+func (j *judge) transactions() []*txn {
+	list := make([]*txn, 0, len(j.txns))
+	for _, t := range j.txns { // sorted below
+		if ev := j.model.byTxn[t.id]; j.piece == nil || ev != nil && ev.CommitTS > j.piece.Log && len(t.attempts) > 0 {
 			list = append(list, t)
 		}
 	}
@@ -198,21 +197,21 @@ func (w wants) within(ev *history.Event) bool {
 }
 
 // did tells whether an event can be what a request wanted.
-func (j *Judge) did(t *txn, op *history.Operation, w wants, ev *history.Event) bool {
+func (j *judge) did(t *txn, op *history.Operation, w wants, ev *history.Event) bool {
 	if op.Kind == history.Commit && j.hidden(t) {
 		return w.within(ev)
 	}
 	return w.match(ev)
 }
 
-func (j *Judge) checkTxn(t *txn) {
+func (j *judge) checkTxn(t *txn) {
 	for _, op := range slices.Concat(t.staged, t.attempts) {
 		if outside(j.covered, op) {
-			j.count(op, &j.Stats.Outside)
+			j.count(op, &j.stats.Outside)
 			return
 		}
 	}
-	ev := j.M.ByTxn[t.id]
+	ev := j.model.byTxn[t.id]
 	if ev != nil {
 		j.checkApplied(t, ev)
 	}
@@ -226,7 +225,7 @@ func (j *Judge) checkTxn(t *txn) {
 	}
 	for _, op := range t.aborts {
 		if op.Outcome == history.OK && ev != nil && !t.neverBegun(op) {
-			j.Breaks(op, "G6", "aborted-but-applied", "", "", "transaction %s was aborted, and is in the log as commit %d", t.id, ev.CommitTS)
+			j.breaks(op, "G6", "aborted-but-applied", "", "", "transaction %s was aborted, and is in the log as commit %d", t.id, ev.CommitTS)
 		}
 	}
 	j.checkUse(t, ev)
@@ -234,7 +233,7 @@ func (j *Judge) checkTxn(t *txn) {
 
 // checkApplied compares an event with what was asked for, and its conditions and
 // reads with the state before it.
-func (j *Judge) checkApplied(t *txn, ev *history.Event) {
+func (j *judge) checkApplied(t *txn, ev *history.Event) {
 	if len(t.attempts) == 0 {
 		return // reported
 	}
@@ -250,19 +249,19 @@ func (j *Judge) checkApplied(t *txn, ev *history.Event) {
 	hidden := j.hidden(t)
 	switch {
 	case !matched && hidden:
-		j.Stats.Unexplained++ // another request did it
+		j.stats.Unexplained++ // another request did it
 		return
 	case !matched:
 		w, _ := t.wanted(op)
-		j.Breaks(op, "G2", "commit-differs", w.String(), fmt.Sprint(ev.Ops), "commit %d is not what was asked for", ev.CommitTS)
+		j.breaks(op, "G2", "commit-differs", w.String(), fmt.Sprint(ev.Ops), "commit %d is not what was asked for", ev.CommitTS)
 		return
 	}
 	call := op.Call
 	if hidden {
 		call = j.firstCall(t)
 	}
-	if low, by := j.b.low(call); low >= ev.CommitTS && by != 0 {
-		j.Breaks(op, "G3", "commit-before-call", "", "", "commit %d was asked for after #%d had shown commit %d", ev.CommitTS, by, low)
+	if low, by := j.bounds.low(call); low >= ev.CommitTS && by != 0 {
+		j.breaks(op, "G3", "commit-before-call", "", "", "commit %d was asked for after #%d had shown commit %d", ev.CommitTS, by, low)
 	}
 	if hidden && op.Outcome != history.OK {
 		return // another request may have done it, on other conditions
@@ -272,15 +271,15 @@ func (j *Judge) checkApplied(t *txn, ev *history.Event) {
 
 // checkConditions holds a transaction that committed behind before to its
 // conditions and to what it read.
-func (j *Judge) checkConditions(t *txn, op *history.Operation, conditions []history.KeyCondition, before uint64) {
+func (j *judge) checkConditions(t *txn, op *history.Operation, conditions []history.KeyCondition, before uint64) {
 	for _, k := range conditions {
-		if v := j.M.at(k.Name, before); !holds(v, k.Expected) {
-			j.Breaks(op, "G3", "condition-not-held", fmt.Sprintf("version %d", k.Expected), v.show(), "it committed although key %q of agent %q was not at version %d", k.Key, k.Agent, k.Expected)
+		if v := j.model.at(k.Name, before); !holds(v, k.Expected) {
+			j.breaks(op, "G3", "condition-not-held", fmt.Sprintf("version %d", k.Expected), v.show(), "it committed although key %q of agent %q was not at version %d", k.Key, k.Agent, k.Expected)
 		}
 	}
 	for _, h := range op.In.Heads {
-		if got := j.M.headAt(history.AgentName{Namespace: h.Namespace, Agent: h.Agent}, before); got != h.Expected {
-			j.Breaks(op, "G3", "condition-not-held", fmt.Sprint(h.Expected), fmt.Sprint(got), "it committed behind commit %d although the head of agent %q was %d, not %d", before, h.Agent, got, h.Expected)
+		if got := j.model.headAt(history.AgentName{Namespace: h.Namespace, Agent: h.Agent}, before); got != h.Expected {
+			j.breaks(op, "G3", "condition-not-held", fmt.Sprint(h.Expected), fmt.Sprint(got), "it committed behind commit %d although the head of agent %q was %d, not %d", before, h.Agent, got, h.Expected)
 		}
 	}
 	if t.begin != nil {
@@ -293,7 +292,7 @@ func holds(v *version, expected uint64) bool {
 }
 
 // checkReadSet holds a transaction to what it read.
-func (j *Judge) checkReadSet(t *txn, op *history.Operation, snapshot, before uint64) {
+func (j *judge) checkReadSet(t *txn, op *history.Operation, snapshot, before uint64) {
 	for _, r := range t.reads {
 		if r.Outcome != history.OK || r.Call > op.Call {
 			continue
@@ -303,8 +302,8 @@ func (j *Judge) checkReadSet(t *txn, op *history.Operation, snapshot, before uin
 			if r.Kind == history.Scan || r.Kind == history.ListKeys {
 				check, how = "write-skew", "in a range that it had listed"
 			}
-			if x, y := j.M.at(n, snapshot), j.M.at(n, before); x.num() != y.num() {
-				j.Breaks(op, "G3", check, x.show(), y.show(), "it committed although key %q of agent %q, %s, had changed", n.Key, n.Agent, how)
+			if x, y := j.model.at(n, snapshot), j.model.at(n, before); x.num() != y.num() {
+				j.breaks(op, "G3", check, x.show(), y.show(), "it committed although key %q of agent %q, %s, had changed", n.Key, n.Agent, how)
 			}
 		})
 	}
@@ -312,7 +311,7 @@ func (j *Judge) checkReadSet(t *txn, op *history.Operation, snapshot, before uin
 
 // eachRead calls f with the keys that a read in a transaction rests on: those that
 // it read from the snapshot, and all that a listing covered.
-func (j *Judge) eachRead(t *txn, r *history.Operation, f func(history.Name)) {
+func (j *judge) eachRead(t *txn, r *history.Operation, f func(history.Name)) {
 	if r.Kind == history.Get || r.Kind == history.BatchGet {
 		for i := range r.Out.Records {
 			rec := &r.Out.Records[i]
@@ -327,7 +326,7 @@ func (j *Judge) eachRead(t *txn, r *history.Operation, f func(history.Name)) {
 	}
 	first, last := j.stretch(r)
 	a := history.AgentName{Namespace: r.In.Namespace, Agent: r.In.Agent}
-	for _, k := range j.M.sorted[a] {
+	for _, k := range j.model.sorted[a] {
 		if strings.HasPrefix(k, r.In.Prefix) && (first == "" || k >= first) && (last == "" || k <= last) {
 			f(history.Name{Namespace: a.Namespace, Agent: a.Agent, Key: k})
 		}
@@ -335,7 +334,7 @@ func (j *Judge) eachRead(t *txn, r *history.Operation, f func(history.Name)) {
 }
 
 // stretch is what a page covered.
-func (j *Judge) stretch(op *history.Operation) (first, last string) {
+func (j *judge) stretch(op *history.Operation) (first, last string) {
 	after, end := j.pageStart(op), ""
 	if op.Out.More {
 		end = op.Out.LastShown()
@@ -347,7 +346,7 @@ func (j *Judge) stretch(op *history.Operation) (first, last string) {
 }
 
 // pageOf is the operation whose answer one continues.
-func (j *Judge) pageOf(op *history.Operation) *history.Operation {
+func (j *judge) pageOf(op *history.Operation) *history.Operation {
 	if from := j.ops[op.In.PageOf]; from == nil || from.Call >= op.Call { // it must not go in circles
 		return nil // of none, or not of an earlier one
 	}
@@ -355,7 +354,7 @@ func (j *Judge) pageOf(op *history.Operation) *history.Operation {
 }
 
 // pageStart is the last name of the page before.
-func (j *Judge) pageStart(op *history.Operation) string {
+func (j *judge) pageStart(op *history.Operation) string {
 	if from := j.pageOf(op); from != nil {
 		return from.Out.LastShown()
 	}

@@ -40,8 +40,8 @@ func (t *txn) own(n history.Name, read *history.Operation) layer {
 
 // sameUnderOwn compares a record with what its read can have found: a version as
 // of ts or, inside a transaction, a write of its own.
-func (j *Judge) sameUnderOwn(op *history.Operation, r *history.Record, ts uint64) (why, expected, got string) {
-	t := j.Txns[op.In.TxnID]
+func (j *judge) sameUnderOwn(op *history.Operation, r *history.Record, ts uint64) (why, expected, got string) {
+	t := j.txns[op.In.TxnID]
 	if t != nil && looksOwn(r) && j.hidden(t) {
 		return "", "", "" // of a write that is not in the history
 	}
@@ -54,7 +54,7 @@ func (j *Judge) sameUnderOwn(op *history.Operation, r *history.Record, ts uint64
 	if own.covers {
 		return why, expected, got
 	}
-	return j.same(op, r, j.M.at(r.Name, ts), ts)
+	return j.same(op, r, j.model.at(r.Name, ts), ts)
 }
 
 // sameAsOwn compares a record with a write that is not committed, and so has
@@ -78,10 +78,10 @@ type listedKey struct {
 
 // listing lists what a list or scan can show of the state as of ts, under the own
 // writes of its transaction, from where the page begins.
-func (j *Judge) listing(op *history.Operation, ts uint64) []listedKey {
+func (j *judge) listing(op *history.Operation, ts uint64) []listedKey {
 	a, in := history.AgentName{Namespace: op.In.Namespace, Agent: op.In.Agent}, &op.In
-	t := j.Txns[in.TxnID]
-	keys := j.M.sorted[a]
+	t := j.txns[in.TxnID]
+	keys := j.model.sorted[a]
 	if t != nil && len(t.staged) > 0 {
 		keys = slices.Clone(keys)
 		for _, s := range t.staged {
@@ -106,7 +106,7 @@ func (j *Judge) listing(op *history.Operation, ts uint64) []listedKey {
 			see(w.Kind == history.StageWrite)
 		}
 		if !own.covers {
-			see(j.M.at(n, ts).exists())
+			see(j.model.at(n, ts).exists())
 		}
 		if can {
 			out = append(out, listedKey{k, must})
@@ -121,7 +121,7 @@ func (j *Judge) listing(op *history.Operation, ts uint64) []listedKey {
 // rightUnderHidden holds a listing to its snapshot where own writes may be missing from
 // the history, and any key may be there because of one, or not: it is in order, where
 // it was asked for, and what has a version is right.
-func (j *Judge) rightUnderHidden(op *history.Operation, ts uint64) (why, expected, got string) {
+func (j *judge) rightUnderHidden(op *history.Operation, ts uint64) (why, expected, got string) {
 	in, last := &op.In, j.pageStart(op)
 	next := func(k string) bool {
 		ok := strings.HasPrefix(k, in.Prefix) && (last == "" || k != last && k < last == in.Reverse)
