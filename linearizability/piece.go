@@ -44,13 +44,14 @@ func (l *long) judge(fresh []*history.Operation, last bool) {
 	})
 	l.number++
 	l.take(&r)
-	l.checkEnds(h, fresh)
+	now := standingsOf(h)
+	l.checkEnds(h, now, fresh)
 	l.learn(fresh)
 	for _, op := range fresh {
 		l.streams.judged(op)
 		l.streams.clock = max(l.streams.clock, op.Call)
 	}
-	l.leave(h, fresh)
+	l.leave(now, fresh)
 	l.judged = l.head
 	l.around = h
 	h.Header.Base = l.index.Header.Base // the file's
@@ -143,8 +144,8 @@ func (l *long) take(r *Result) {
 
 // leave lets go of all operations but the last ones, and those of transactions that are
 // open.
-func (l *long) leave(h *history.History, fresh []*history.Operation) {
-	now, stay, gone := standingsOf(h), make([]*history.Operation, 0, len(l.carried)), make(map[string]bool)
+func (l *long) leave(now map[string]*standing, fresh []*history.Operation) {
+	stay, gone := make([]*history.Operation, 0, len(l.carried)), make(map[string]bool)
 	old := append(l.carried, l.prev...)
 	l.prev = nil
 	if n := len(fresh) * 3 / 4; len(fresh) > 0 {
@@ -202,32 +203,30 @@ func (l *long) violate(guarantee, check string, commitTS uint64, format string, 
 
 // checkEnds holds the new commits and answers of a piece to how transactions ended that it
 // does not have any more, and takes down the commits that no client has asked for so far.
-func (l *long) checkEnds(h *history.History, fresh []*history.Operation) {
-	commits, asked := make(map[string]bool, len(h.Log)), make(map[string]bool)
-	for _, op := range h.Operations {
-		if op.Kind == history.Commit || op.Kind == history.Transact {
-			asked[op.In.TxnID] = true
-			delete(l.unasked, op.In.TxnID)
+func (l *long) checkEnds(h *history.History, now map[string]*standing, fresh []*history.Operation) {
+	for id := range l.unasked { // each by itself
+		if t := now[id]; t != nil && t.asked {
+			delete(l.unasked, id)
 		}
 	}
 	for i := range h.Log {
 		ev := &h.Log[i]
-		commits[ev.TxnID] = true
 		if ev.CommitTS <= l.judged {
 			continue
 		}
 		ended, known := l.finished.get(ev.TxnID)
+		t := now[ev.TxnID]
 		switch {
 		case ended.commitTS > 0:
 			l.violate("G6", "txn-twice", ev.CommitTS, "transaction %s is in the log twice: commits %d and %d", ev.TxnID, ended.commitTS, ev.CommitTS)
 		case ended.how != "":
 			l.violate("G6", "refused-but-applied", ev.CommitTS, "commit %d is of transaction %s, which had ended otherwise (%s)", ev.CommitTS, ev.TxnID, ended.how)
-		case !known && !asked[ev.TxnID]:
+		case !known && (t == nil || !t.asked):
 			l.unasked[strings.Clone(ev.TxnID)] = ev.CommitTS
 		}
 	}
 	for _, op := range fresh {
-		if op.In.TxnID != "" && !commits[op.In.TxnID] {
+		if t := now[op.In.TxnID]; t != nil && t.as.commitTS == 0 {
 			l.checkEnd(op, h.Header.Base.CommitTS)
 		}
 	}

@@ -1,6 +1,7 @@
 package oracle
 
 import (
+	"math"
 	"sort"
 
 	"statehouse.dev/statehouse/history"
@@ -11,6 +12,7 @@ type bounds struct {
 	base    uint64                                     // nothing is known of what was before
 	known   []known                                    // by time
 	earlier func(time int64) (commitTS uint64, op int) // the same of earlier pieces; nil: there are none
+	newest  uint64                                     // the last commit that earlier knows of
 	asked   []asked                                    // by time
 }
 
@@ -33,7 +35,7 @@ func (b *bounds) low(time int64) (commitTS uint64, op int) {
 	if i := sort.Search(len(b.known), func(i int) bool { return b.known[i].time >= time }); i > 0 {
 		commitTS, op = b.known[i-1].commitTS, b.known[i-1].op
 	}
-	if b.earlier != nil {
+	if commitTS < b.newest {
 		if ts, by := b.earlier(time); ts > commitTS {
 			commitTS, op = ts, by
 		}
@@ -61,6 +63,7 @@ func (j *judge) bound(h *history.History) {
 	b.base = j.model.base
 	if j.piece != nil {
 		b.earlier = j.piece.Known
+		b.newest, _ = b.earlier(math.MaxInt64)
 	}
 	for _, op := range h.Operations {
 		j.learn(op)
