@@ -10,14 +10,13 @@ import (
 	"statehouse.dev/statehouse/linearizability/verdict"
 )
 
-// Claims are a history in the words of the second judge, which shares neither code
-// nor state with the first. A claim is one step of the sequential model: at one
-// moment between call and ret it sees what it sees, then does what it does.
-type claim struct {
+// constraint is one step of the sequential model: at one moment between call and ret it sees
+// what it sees, then does what it does.
+type constraint struct {
 	op        *history.Operation // to name it by
 	call, ret int64
 	placed    bool   // it has a place in the order; otherwise it may not even have happened
-	point     uint64 // its place: commits are at their commit_ts, reads behind the one they are as of
+	point     uint64 // its place: commits are at their commit_ts, reads after the one they are as of
 	commit    bool
 	firm      bool // it has no place, and happened: a refusal
 	sees      []sight
@@ -25,20 +24,20 @@ type claim struct {
 	does      []effect
 }
 
-// never is when something returns that nobody saw return.
+// never is when something returns that no client saw return.
 const never = math.MaxInt64
 
-// sight is what a claim sees of a key, or wants of it.
+// sight is what a constraint sees of a key, or wants of it.
 type sight struct {
 	name history.Name
 	facts
 }
 
-// effect is what a claim does to a key.
+// effect is what a constraint does to a key.
 type effect struct {
 	name history.Name
 	facts
-	blur bool // whether it was written, or with what, is not known
+	blur bool // it is not known whether it was written, or with what
 	head bool // the name is that of an agent's head (see headOf)
 }
 
@@ -58,43 +57,43 @@ func (s *stretch) covers(key string) bool {
 // no record has an empty key.
 func headOf(ns, agent string) history.Name { return history.Name{Namespace: ns, Agent: agent} }
 
-// claims of a history, and what contradicts itself without any search.
-type claims struct {
-	placed  []*claim // in the order
-	refused []*claim // commits that were, for a reason
-	free    []*claim // commits whose outcome nobody knows, in the order of their calls
+// constraints of a history, and what contradicts itself without any search.
+type constraints struct {
+	placed  []*constraint // in the order
+	refused []*constraint // commits that were, for a reason
+	free    []*constraint // commits of unknown outcome, in the order of their calls
 	broken  []verdict.Violation
 
-	form   func(value string) string // in which values are compared
+	form   func(value string) string // the form in which values are compared
 	values map[string]string         // their forms
 	heads  map[history.AgentName]bool
-	views  map[int]*claim // that a read belongs to, by its number
-	ends   map[int]string // the last key of each page, likewise
-	fates  map[string]*fate
-	order  []*fate
+	views  map[int]*constraint // that a read belongs to, by its number
+	ends   map[int]string      // the last key of each page, likewise
+	txns   map[string]*txn
+	order  []*txn
 
 	missing missing
-	base    uint64                  // what took effect before it is no claim
-	told    map[*history.Event]bool // events that are claims
+	base    uint64                  // what took effect before it is no constraint
+	told    map[*history.Event]bool // events that are constraints
 	guessed bool                    // what a commit did is not all in the history, nor is it in a log
 }
 
-// fate is what happened under one transaction id.
-type fate struct {
+// txn is what was asked with one transaction id.
+type txn struct {
 	id       string
 	begin    *history.Operation
 	staged   []*history.Operation
 	reads    []*history.Operation
 	attempts []*history.Operation
-	told     []*history.Operation // aborts, and questions after the outcome
+	told     []*history.Operation // aborts, and questions about the outcome
 }
 
-// gatherClaims collects them. With a log, it decides what became of unknown
-// outcomes and where; without one (nil), only what clients were told counts.
-func gatherClaims(h *history.History, log map[string]*history.Event, middle *Middle) *claims {
-	c := &claims{
+// constraintsOf states a history as constraints. A log decides what became of unknown outcomes
+// and where; without one (nil), only what clients were told counts.
+func constraintsOf(h *history.History, log map[string]*history.Event, middle *Middle) *constraints {
+	c := &constraints{
 		values: make(map[string]string), heads: make(map[history.AgentName]bool),
-		views: make(map[int]*claim), ends: make(map[int]string), fates: make(map[string]*fate),
+		views: make(map[int]*constraint), ends: make(map[int]string), txns: make(map[string]*txn),
 		missing: missingFrom(h, middle), told: make(map[*history.Event]bool),
 	}
 	if b := h.Header.Base; b != nil {
@@ -113,12 +112,12 @@ func gatherClaims(h *history.History, log map[string]*history.Event, middle *Mid
 		}
 		c.take(op)
 	}
-	for _, f := range c.order {
-		if f.begin != nil {
-			c.addSnapshot(f)
+	for _, t := range c.order {
+		if t.begin != nil {
+			c.addSnapshot(t)
 		}
-		c.addCommit(f, log)
-		c.addRefusals(f)
+		c.addCommit(t, log)
+		c.addRefusals(t)
 	}
 	if log != nil && c.missing.any() {
 		c.addUntold(h)
@@ -130,7 +129,7 @@ func gatherClaims(h *history.History, log map[string]*history.Event, middle *Mid
 
 // comparePlaces puts a commit before the reads that are as of it. Those are all of
 // one state: among them the clock decides.
-func comparePlaces(a, b *claim) int {
+func comparePlaces(a, b *constraint) int {
 	switch {
 	case a.point != b.point:
 		return cmp.Compare(a.point, b.point)
@@ -143,66 +142,69 @@ func comparePlaces(a, b *claim) int {
 }
 
 // take puts an operation where it belongs.
-func (c *claims) take(op *history.Operation) {
+func (c *constraints) take(op *history.Operation) {
 	id := op.In.TxnID
 	if op.Kind == history.Begin {
 		id = op.Out.TxnID
 	}
-	f := c.fates[id]
-	if f == nil && id != "" {
-		f = &fate{id: id}
-		c.fates[id] = f
-		c.order = append(c.order, f)
+	if id == "" {
+		c.addRead(op)
+		return
+	}
+	t := c.txns[id]
+	if t == nil {
+		t = &txn{id: id}
+		c.txns[id] = t
+		c.order = append(c.order, t)
 	}
 	switch op.Kind {
 	case history.Begin:
-		if op.Outcome == history.OK && f != nil {
-			f.begin = op
+		if op.Outcome == history.OK {
+			t.begin = op
 		}
 	case history.Get, history.BatchGet, history.ListKeys, history.Scan:
-		switch {
-		case op.Outcome != history.OK:
-		case f != nil:
-			f.reads = append(f.reads, op)
-		case op.In.At == nil && op.In.AtTime == 0:
-			c.addRead(op)
+		if op.Outcome == history.OK {
+			t.reads = append(t.reads, op)
 		}
-	}
-	if f == nil {
-		return
-	}
-	switch op.Kind {
 	case history.StageWrite, history.StageDelete:
-		f.staged = append(f.staged, op)
+		t.staged = append(t.staged, op)
 	case history.Commit, history.Transact:
-		f.attempts = append(f.attempts, op)
+		t.attempts = append(t.attempts, op)
 	case history.Abort, history.GetTxn:
-		f.told = append(f.told, op)
+		t.told = append(t.told, op)
 	}
 }
 
-// addRead adds a read outside of transactions. Pages belong to the read that
-// opened them: all are as of its point.
-func (c *claims) addRead(op *history.Operation) {
+// addRead adds a read outside of transactions. Pages belong to the read that opened them:
+// all are as of its point. A read of the past may come any time after that.
+func (c *constraints) addRead(op *history.Operation) {
+	switch op.Kind {
+	case history.Get, history.BatchGet, history.ListKeys, history.Scan:
+	default:
+		return
+	}
+	if op.Outcome != history.OK || op.In.AtTime != 0 {
+		return
+	}
 	v := c.views[op.In.PageOf]
 	if v == nil {
-		if op.In.PageOf != 0 {
-			return // of a read as of an earlier point
+		if op.In.PageOf != 0 || op.Out.ReadTS < c.base {
+			return // of a read that is not among the constraints, or of what was before all of them
 		}
-		if op.Out.ReadTS < c.base {
-			return
+		v = &constraint{op: op, call: op.Call, ret: op.Return, placed: true, point: op.Out.ReadTS}
+		if op.In.At != nil {
+			v.call, v.point = math.MinInt64, *op.In.At
 		}
-		v = &claim{op: op, call: op.Call, ret: op.Return, placed: true, point: op.Out.ReadTS}
 		c.placed = append(c.placed, v)
 	}
 	c.views[op.ID] = v
 	c.look(v, op, nil, false)
 }
 
-// look adds to a claim what a read saw, but for keys that its own transaction
-// wrote. Where some of those may be missing (hidden), records that can be one are passed
-// over, and what is not listed says nothing.
-func (c *claims) look(v *claim, op *history.Operation, own map[history.Name]bool, hidden bool) {
+// look adds to a constraint what a read saw, but for keys that its own transaction
+// wrote. Where own writes may be missing (hidden), it passes over records that can be one,
+// and draws nothing from what is not listed.
+func (c *constraints) look(v *constraint, op *history.Operation, own map[history.Name]bool, hidden bool) {
 	in := &op.In
 	for i := range op.Out.Records {
 		r := &op.Out.Records[i]
@@ -243,7 +245,7 @@ func (c *claims) look(v *claim, op *history.Operation, own map[history.Name]bool
 	v.lists = append(v.lists, s)
 }
 
-func (c *claims) canonical(value string) string {
+func (c *constraints) canonical(value string) string {
 	v, known := c.values[value]
 	if !known {
 		v = c.form(value)
@@ -252,13 +254,13 @@ func (c *claims) canonical(value string) string {
 	return v
 }
 
-// checkRealTime holds the order that the answers claim against the clock: what
-// had returned before something else was called cannot come after it. Porcupine
-// sees that too, but only within what it is given at a time.
-func (c *claims) checkRealTime() {
-	var last *claim // of those before, the one called last
+// checkRealTime compares the order that the answers claim with the clock: what had returned
+// before something else was called cannot come after it. Porcupine sees that too, but only
+// within the window that it is given.
+func (c *constraints) checkRealTime() {
+	var last *constraint // of those before, the one called last
 	for i := 0; i < len(c.placed); {
-		group := i // claims at one place: a commit by itself, reads together
+		group := i // constraints at one place: a commit by itself, reads together
 		for ; i < len(c.placed) && c.placed[i].point == c.placed[group].point && c.placed[i].commit == c.placed[group].commit; i++ {
 			a := c.placed[i]
 			if a.commit && i > group {
@@ -276,9 +278,9 @@ func (c *claims) checkRealTime() {
 	}
 }
 
-func (c *claims) breaks(a *claim, promise, check, format string, args ...any) {
+func (c *constraints) breaks(a *constraint, guarantee, check, format string, args ...any) {
 	c.broken = append(c.broken, verdict.Violation{
-		Guarantee: promise, Check: check, Op: a.op.ID, CommitTS: a.point, Time: a.op.Return,
+		Guarantee: guarantee, Check: check, Op: a.op.ID, CommitTS: a.point, Time: a.op.Return,
 		Sentence: fmt.Sprintf("#%d %s of %s: ", a.op.ID, a.op.Kind, a.op.Client) + fmt.Sprintf(format, args...),
 	})
 }

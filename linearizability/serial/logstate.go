@@ -9,7 +9,7 @@ import (
 
 // store is the state as of a commit, as the log shows it.
 type store struct {
-	c     *claims
+	c     *constraints
 	ts    uint64
 	log   []history.Event
 	state map[history.Name]facts
@@ -17,7 +17,7 @@ type store struct {
 	vague map[history.Name]bool          // keys whose first versions neither base nor log tells of
 }
 
-func newStore(h *history.History, c *claims) *store {
+func newStore(h *history.History, c *constraints) *store {
 	s := &store{c: c, log: h.Log, state: make(map[history.Name]facts), keys: make(map[history.AgentName][]string)}
 	if b := h.Header.Base; b != nil {
 		s.ts = b.CommitTS
