@@ -84,7 +84,7 @@ func (p *judge) broken(c *constraints) bool {
 // begins the log says what the state is; checkRealTime has found that no constraint is on the
 // wrong side of the cut.
 func (p *judge) judgeWindows(h *history.History, c *constraints) {
-	s := newStore(h, c)
+	s := newLogState(h, c)
 	for from := 0; from < len(c.placed) && len(p.Violations) == 0; {
 		to := min(from+windowSize, len(c.placed))
 		for to < len(c.placed) && !c.placed[to].commit {
@@ -104,7 +104,7 @@ func (p *judge) judgeWindows(h *history.History, c *constraints) {
 // judgeBlind judges all constraints without a log, at once: without it, nothing is known of
 // the state in which a window would begin.
 func (p *judge) judgeBlind(h *history.History, c *constraints) {
-	s := newStore(h, c)
+	s := newLogState(h, c)
 	p.search(&window{placed: c.placed, free: c.free, know: s.facts, base: s.ts, points: c.points()})
 }
 

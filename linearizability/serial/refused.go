@@ -16,7 +16,7 @@ func (c *constraints) addRefusals(t *txn) {
 	if len(t.attempts) == 0 || c.missing.before || c.missing.of(t) {
 		return // it may have been decided where the state is not known
 	}
-	first := int64(math.MaxInt64) // what is told may have been decided then
+	first := int64(math.MaxInt64) // the answer may have been decided then
 	for _, op := range t.attempts {
 		first = min(first, op.Call)
 	}

@@ -44,7 +44,7 @@ func (c *constraints) sample(h *history.History, names map[history.Name]bool, ar
 	if len(placed) == 0 {
 		return nil
 	}
-	s := newStore(h, c)
+	s := newLogState(h, c)
 	w := &window{know: s.facts, base: s.ts, points: c.points()}
 	from := 0
 	if around < size {

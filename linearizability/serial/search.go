@@ -9,18 +9,18 @@ import (
 	"statehouse.dev/statehouse/linearizability/verdict"
 )
 
-// search is one call of Porcupine: the model, and the constraints it is tried on. Constraints
-// with places come in that order and no other, so that the search tries only what
-// the answers leave open: where commits of unknown outcome can have been.
+// search is one call of Porcupine: the model, and the constraints to order. Placed constraints
+// come in the order of their places and no other, so that the search tries only what the
+// answers leave open: where commits of unknown outcome can have been.
 type search struct {
 	part  *part
 	moves []*move
 	begin *ledger
 	room  []int // for free commits, before each placed constraint
-	left  int   // steps until it is given up
+	left  int   // steps until it gives up
 }
 
-// move is a constraint, its names looked up.
+// move is a constraint with its names looked up.
 type move struct {
 	*constraint
 	turn int // how many placed constraints come before it
@@ -53,8 +53,8 @@ func newSearch(p *part, w *window, steps int) *search {
 	return s
 }
 
-// measure looks how much room there is before each placed constraint. Where its place
-// is not after the one before, the order is broken and that is said elsewhere.
+// measure finds how much room there is before each placed constraint. Where its place is not
+// after the one before, the order is broken, which checkRealTime reports.
 func (s *search) measure(w *window) {
 	at := w.base
 	for _, a := range s.part.placed {
@@ -111,8 +111,8 @@ func (s *search) step(l *ledger, v *move) (bool, *ledger) {
 	case v.placed || v.firm:
 		return false, l
 	}
-	// It may not have happened. That is as if it happened in the end, to nobody's
-	// notice.
+	// It may not have happened. That is as if it happened in the end, when no constraint
+	// can notice.
 	return l.turn == len(s.part.placed), l
 }
 
@@ -165,8 +165,8 @@ func (s *search) try(l *ledger, v *move) (*ledger, *clash) {
 	return next, nil
 }
 
-// explain tells where a search that failed got stuck: at the constraint whose turn it
-// was, behind the longest order that was found.
+// explain names where a search that failed got stuck: at the constraint whose turn it was,
+// after the longest order that was found.
 func (s *search) explain() verdict.Violation {
 	s.left = defaultSteps // the same search, so it ends as well
 	_, info := porcupine.CheckOperationsVerbose(s.model(), s.operations(), 0)
@@ -192,7 +192,7 @@ func (s *search) explain() verdict.Violation {
 	return v
 }
 
-// stuck is the constraint that does not fit behind an order: that whose turn it is or, if
+// stuck is the constraint that does not fit after an order: that whose turn it is or, if
 // nothing is wrong with that, a refusal that is not in the order.
 func (s *search) stuck(l *ledger, order []int) *move {
 	var turn *move

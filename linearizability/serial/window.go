@@ -43,8 +43,8 @@ type part struct {
 	refused      []*constraint
 }
 
-// split cuts a window into parts that share no key. Listings become sights of the
-// keys that they might have shown.
+// split cuts a window into parts that share no key. A listing becomes a sight of each key that
+// it might have shown.
 func (w *window) split() []*part {
 	u := newUnion()
 	byAgent := make(map[history.AgentName][]history.Name)
