@@ -26,7 +26,7 @@ func toldBadly(t *testing.T) (*history.History, Result) {
 	return r.h, got
 }
 
-func TestStory(t *testing.T) {
+func TestTimeline(t *testing.T) {
 	h, r := toldBadly(t)
 	var b strings.Builder
 	if err := Timeline(&b, h, r, 5); err != nil {

@@ -47,6 +47,7 @@ var seenByBoth = map[string][2]string{
 	"a transaction's snapshot moves back":                      {"not-linearizable", "not-linearizable"},
 	"a read of what was refused":                               {"not-linearizable", "not-linearizable"},
 	"a list as of one commit that shows another":               {"not-linearizable", "not-linearizable"},
+	"as of an earlier commit, one too late":                    {"not-linearizable", "not-linearizable"},
 	"a phantom in a scan":                                      {"not-linearizable", "not-linearizable"},
 	"a key that was never written":                             {"not-linearizable", "not-linearizable"},
 	"a page of another point":                                  {"not-linearizable", "not-linearizable"},
