@@ -10,8 +10,8 @@ import (
 	"statehouse.dev/statehouse/history"
 )
 
-// Timeline tells what happened around the first violation, one thing a line: for a
-// terminal. around is how many things to show before and after.
+// Timeline writes what happened around the first violation, one thing a line, for a terminal.
+// around is how many things to show before and after.
 func Timeline(w io.Writer, h *history.History, r Result, around int) error {
 	lines := moments(h)
 	at := len(lines)
@@ -59,7 +59,7 @@ type line struct {
 	back bool               // it is the return
 }
 
-// timeline lists everything in a history in order of time.
+// moments lists everything in a history in order of time.
 func moments(h *history.History) []line {
 	var lines []line
 	for _, op := range h.Operations {

@@ -35,8 +35,8 @@ func (j *judge) checkAcked(t *txn, op *history.Operation, ev *history.Event) {
 	}
 }
 
-// oneOfEach are the versions that a transact was answered, which are one a write in
-// their order, as one a key. Of others it makes none.
+// oneOfEach are the versions that a transact was answered, one for each key. They came one for
+// each write, in the order of the writes; if they did not, there are none.
 func oneOfEach(op *history.Operation) []history.KeyVersion {
 	if len(op.Out.Versions) != len(op.In.Writes) {
 		return nil
@@ -56,7 +56,7 @@ func oneOfEach(op *history.Operation) []history.KeyVersion {
 	return out
 }
 
-// checkVersions compares the versions that somebody was told with an event's.
+// checkVersions compares the versions that a client was told with an event's.
 func (j *judge) checkVersions(op *history.Operation, versions []history.KeyVersion, ev *history.Event) {
 	got := make(map[history.Name]uint64)
 	for _, v := range versions {
@@ -73,8 +73,8 @@ func (j *judge) checkVersions(op *history.Operation, versions []history.KeyVersi
 	}
 }
 
-// checkEmptyCommit: one without writes takes effect where it read, or where its
-// conditions held.
+// checkEmptyCommit: a commit without writes takes effect where it read, or where its conditions
+// held.
 func (j *judge) checkEmptyCommit(t *txn, op *history.Operation, conditions []history.KeyCondition) {
 	ts := op.Out.CommitTS
 	if len(op.Out.Versions) > 0 {
@@ -122,13 +122,13 @@ func (j *judge) checkUse(t *txn, ev *history.Event) {
 	}
 }
 
-// attemptedBy tells whether somebody can have asked to commit a transaction by then.
+// attemptedBy reports whether a client can have asked to commit a transaction by then.
 func (j *judge) attemptedBy(t *txn, time int64) bool {
 	return j.hidden(t) || len(t.attempts) > 0 && t.attempts[0].Call < time
 }
 
-// ended is when somebody first was told that a transaction that was begun has
-// ended, and by which answer.
+// ended is when a client was first told that a transaction which was begun has ended, and the
+// answer that said so.
 func (t *txn) ended() (at int64, by *history.Operation) {
 	if t.begin == nil {
 		return 0, nil
@@ -143,8 +143,7 @@ func (t *txn) ended() (at int64, by *history.Operation) {
 	return at, by
 }
 
-// endsTxn tells whether an answer says that the transaction of the operation has
-// ended.
+// endsTxn reports whether an answer says that the operation's transaction has ended.
 func endsTxn(op *history.Operation) bool {
 	switch {
 	case op.Outcome == history.OK && op.Kind == history.GetTxn:
@@ -168,7 +167,7 @@ func (j *judge) checkOutcomeAsked(op *history.Operation) {
 		return // of no id
 	}
 	if j.covered != nil && t.begin == nil && len(t.attempts) == 0 {
-		j.count(op, &j.stats.Outside) // somebody else's, which may have touched anybody
+		j.count(op, &j.stats.Outside) // another client's, which may have touched any agent
 		return
 	}
 	low, high := j.window(op)
@@ -226,7 +225,7 @@ func (j *judge) checkToldCommitted(op *history.Operation, t *txn, ev *history.Ev
 	}
 }
 
-// canBeEmpty tells whether a transaction can have committed without an event.
+// canBeEmpty reports whether a transaction can have committed without an event.
 func (j *judge) canBeEmpty(t *txn) bool {
 	for _, op := range t.attempts {
 		if w, _ := t.wanted(op); op.Outcome != history.Fail && w.required() == 0 {
@@ -236,8 +235,8 @@ func (j *judge) canBeEmpty(t *txn) bool {
 	return false
 }
 
-// emptyAt finds an answer that says that a transaction without an event is
-// elsewhere than at ts.
+// emptyAt finds an answer that says that a transaction without an event took effect elsewhere
+// than at ts.
 func (t *txn) emptyAt(ts uint64, hidden bool) *history.Operation {
 	for _, op := range t.attempts {
 		if op.Outcome == history.OK && op.Out.CommitTS != ts {

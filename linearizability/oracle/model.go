@@ -52,8 +52,8 @@ func (m *model) timeOf(ts uint64) int64 {
 	return 0
 }
 
-// older tells whether a version of a key was before that of the base: nothing else is
-// known of it.
+// older reports whether a version of a key came before that of the base: nothing else is known
+// of it.
 func (m *model) older(n history.Name, number uint64) bool {
 	vs := m.keys[n]
 	return len(vs) > 0 && vs[0].event == nil && number > 0 && number < vs[0].number
@@ -68,7 +68,7 @@ func (v *version) num() uint64 {
 	return v.number
 }
 
-// show tells a state in words.
+// show says a state in words.
 func (v *version) show() string {
 	switch {
 	case v == nil:

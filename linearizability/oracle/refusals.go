@@ -52,7 +52,8 @@ func (j *judge) checkFailed(t *txn, op *history.Operation) {
 }
 
 // checkConflict: the transaction had read what a refusal names, and that has changed.
-// What reads nothing cannot conflict: a transact, or a commit of what nobody began.
+// What reads nothing cannot conflict: a transact, or a commit of a transaction that was never
+// begun.
 func (j *judge) checkConflict(t *txn, op *history.Operation) {
 	switch {
 	case op.Kind == history.Transact, t.begin == nil && !j.hidden(t):
@@ -65,9 +66,9 @@ func (j *judge) checkConflict(t *txn, op *history.Operation) {
 	}
 }
 
-// decides tells whether a refusal of a commit speaks of the transaction. Others
-// (a full disk, a daemon that stops) speak of one request: another one for the same
-// transaction, or a copy of this one that the network made, may have got further.
+// decides reports whether a refusal of a commit speaks of the transaction. Others (a full disk,
+// a daemon that stops) speak of one request: another one for the same transaction, or a copy of
+// this one that the network made, may have got further.
 func decides(r *history.Refusal) bool {
 	switch r.Code {
 	case "CONFLICT", "PRECONDITION_FAILED", "TXN_NOT_FOUND", "TXN_EXPIRED", "TXN_ABORTED", "INVALID_REQUEST":
@@ -76,14 +77,14 @@ func decides(r *history.Refusal) bool {
 	return false
 }
 
-// looks tells whether a refusal comes from where outcomes can be looked up: of what is
-// committed already it must not say that it was not applied.
+// looks reports whether a refusal comes from where outcomes can be looked up: of a transaction
+// that has committed it must not say that it was not applied.
 func looks(r *history.Refusal) bool {
 	return r.Code == "DISK_FULL" || r.Code == "STORAGE_ERROR" || r.Code == "DATA_LOSS"
 }
 
-// couldFail tells whether the condition that a refusal names is one of those that
-// were set, and can have been as it says, which is not as it was to be.
+// couldFail reports whether the condition that a refusal names was set, and at some point from
+// low to high was not met in the way that the refusal says.
 func (j *judge) couldFail(t *txn, op *history.Operation, r *history.Refusal, low, high uint64) bool {
 	conditions := t.mayWant(op)
 	if low > high {
@@ -118,7 +119,7 @@ func (j *judge) couldFail(t *txn, op *history.Operation, r *history.Refusal, low
 }
 
 // mayWant are the conditions that a commit can have been refused on: also those of writes
-// that nobody was told the staging of.
+// whose staging was never answered.
 func (t *txn) mayWant(op *history.Operation) []history.KeyCondition {
 	_, conditions := t.wanted(op)
 	if op.Kind == history.Transact {
@@ -132,8 +133,8 @@ func (t *txn) mayWant(op *history.Operation) []history.KeyCondition {
 	return conditions
 }
 
-// failedBefore tells whether what a refusal names can have been so before the base:
-// a version, or a head, that is not after that of the base.
+// failedBefore reports whether what a refusal names can have been so before the base: a
+// version, or a head, that is not after that of the base.
 func (j *judge) failedBefore(t *txn, op *history.Operation) bool {
 	conditions, r := t.mayWant(op), op.Error
 	for _, k := range conditions {
@@ -151,16 +152,16 @@ func (j *judge) failedBefore(t *txn, op *history.Operation) bool {
 	return false
 }
 
-// failedAlready tells whether a commit is told again how an earlier one of the same
-// transaction ended, whose conditions were others.
+// failedAlready reports whether a commit was told again how an earlier one of the same
+// transaction ended, which had other conditions.
 func (j *judge) failedAlready(t *txn, op *history.Operation, low, high uint64) bool {
 	return op.Kind == history.Commit && slices.ContainsFunc(t.attempts, func(a *history.Operation) bool {
 		return a != op && a.Call < op.Return && j.couldFail(t, a, op.Error, low, high)
 	})
 }
 
-// couldConflict tells whether what a refusal names was read by the transaction, and
-// can have changed to what it says since.
+// couldConflict reports whether the transaction had read what a refusal names, and that can
+// have changed since to what the refusal says.
 func (j *judge) couldConflict(t *txn, op *history.Operation, high uint64) bool {
 	name, snapshot := op.Error.Named(), t.begin.Out.SnapshotTS
 	changed := false
@@ -199,15 +200,15 @@ func mayRead(in *history.Input, n history.Name) bool {
 	return n.Namespace == in.Namespace && n.Agent == in.Agent && strings.HasPrefix(n.Key, in.Prefix)
 }
 
-// stagesAfter tells whether a transaction may have written where a page lists after that
-// was asked for: a copy of the request that arrives late sees it, and its page ends elsewhere.
+// stagesAfter reports whether a transaction may have written where a page lists after the page
+// was asked for: a copy of the request that arrives late sees the write, and ends elsewhere.
 func (t *txn) stagesAfter(r *history.Operation) bool {
 	return slices.ContainsFunc(t.staged, func(s *history.Operation) bool {
 		return (s.Return == 0 || s.Return > r.Call) && s.In.Namespace == r.In.Namespace && s.In.Agent == r.In.Agent && strings.HasPrefix(s.In.Key, r.In.Prefix)
 	})
 }
 
-// checkNoVersion: that there is no such version is said of none that was known.
+// checkNoVersion: no version that was known may be said not to exist.
 func (j *judge) checkNoVersion(op *history.Operation) {
 	low, by := j.bounds.low(op.Call)
 	vs := j.model.keys[op.In.Name()]

@@ -9,8 +9,8 @@ import (
 	"statehouse.dev/statehouse/history"
 )
 
-// What the same request is. It has to be answered as it was first, and may not be
-// refused because its id was used: by itself.
+// A request that is sent again has to be answered as it was the first time: it may not be
+// refused because its id was used, if it was used by the same request.
 
 // request is what a transact asks for, whatever way it is put: the last write of each
 // key, and the conditions, each once. Metadata is not asked for.
@@ -46,8 +46,8 @@ func (r request) equal(s request) bool {
 	return maps.Equal(r.writes, s.writes) && slices.Equal(r.keys, s.keys) && slices.Equal(r.heads, s.heads)
 }
 
-// checkReused: an id is used by another request, which had it first, or by a
-// transaction that was begun.
+// checkReused: an id that a refusal calls used is used by another request, which had it first,
+// or by a transaction that was begun.
 func (j *judge) checkReused(t *txn, op *history.Operation, ev *history.Event) {
 	if t.begin != nil || j.hidden(t) {
 		return

@@ -55,34 +55,19 @@ func (j *judge) firstCall(t *txn) int64 {
 	return math.MinInt64
 }
 
-// early tells whether what was called then can have taken effect before the base,
-// where nothing is known of the state.
+// early reports whether what was called then can have taken effect before the base, where
+// nothing is known of the state.
 func (j *judge) early(call int64) bool {
 	_, by := j.bounds.low(call)
 	return j.model.base > 0 && by == 0
 }
 
-// settledBefore tells whether a transaction without an event can have taken effect at
-// ts because the log begins only after it.
+// settledBefore reports whether a transaction without an event can have taken effect at ts
+// because the log begins only after it.
 func (j *judge) settledBefore(t *txn, ts uint64) bool {
 	return j.model.base > 0 && ts <= j.model.base && (t.begin == nil || t.begin.Out.SnapshotTS < j.model.base)
 }
 
-// looksOwn tells whether a record can be a write of the transaction that read it,
-// which has neither a version nor a commit yet.
+// looksOwn reports whether a record can be a write of the transaction that read it, which has
+// neither a version nor a commit yet.
 func looksOwn(r *history.Record) bool { return r.Version == 0 && r.CommitTS == 0 && r.CommitTime == 0 }
-
-// pageLost tells whether one of the pages before this one is not in the history.
-func (j *judge) pageLost(op *history.Operation) bool {
-	for op.In.PageOf != 0 {
-		from := j.ops[op.In.PageOf]
-		if from == nil {
-			return !j.visibility.whole() || op.In.PageOf == history.PageMissing
-		}
-		if from.Call >= op.Call {
-			return false // see pageOf
-		}
-		op = from
-	}
-	return false
-}

@@ -108,7 +108,7 @@ func (p *judge) judgeBlind(h *history.History, c *constraints) {
 	p.search(&window{placed: c.placed, free: c.free, know: s.facts, base: s.ts, points: c.points()})
 }
 
-// dense tells whether all commits after the base can be among the constraints.
+// dense reports whether all commits after the base can be among the constraints.
 func (c *constraints) dense() bool {
 	points := c.points()
 	return len(points) == 0 || int(points[len(points)-1]-c.base) <= len(points)+len(c.free)

@@ -12,7 +12,7 @@ const (
 	Unknown Verdict = "unknown"
 )
 
-// Violation is a promise that the history shows broken.
+// Violation is a guarantee that the history shows broken.
 type Violation struct {
 	Guarantee string `json:"promise"` // G1 to G10, see docs/GUARANTEES.md
 	Check     string `json:"check"`   // a stable name
