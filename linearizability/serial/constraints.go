@@ -147,8 +147,11 @@ func (c *constraints) take(op *history.Operation) {
 	if op.Kind == history.Begin {
 		id = op.Out.TxnID
 	}
-	if id == "" {
-		c.addRead(op)
+	switch {
+	case id == "" && op.Outcome == history.OK:
+		c.addAnswer(op)
+		return
+	case id == "":
 		return
 	}
 	t := c.txns[id]
@@ -175,17 +178,21 @@ func (c *constraints) take(op *history.Operation) {
 	}
 }
 
-// addRead adds a read outside of transactions. Pages belong to the read that opened them:
-// all are as of its point. A read of the past may come any time after that.
-func (c *constraints) addRead(op *history.Operation) {
+// addAnswer adds what a read outside of transactions saw.
+func (c *constraints) addAnswer(op *history.Operation) {
 	switch op.Kind {
 	case history.Get, history.BatchGet, history.ListKeys, history.Scan:
-	default:
-		return
+		if op.In.AtTime == 0 {
+			c.addRead(op)
+		}
+	case history.GetVersion, history.KeyHistory:
+		c.addVersions(op)
 	}
-	if op.Outcome != history.OK || op.In.AtTime != 0 {
-		return
-	}
+}
+
+// addRead adds a read at one point. Pages belong to the read that opened them: all are as of
+// its point. A read of the past may come any time after that.
+func (c *constraints) addRead(op *history.Operation) {
 	v := c.views[op.In.PageOf]
 	if v == nil {
 		if op.In.PageOf != 0 || op.Out.ReadTS < c.base {
@@ -201,6 +208,27 @@ func (c *constraints) addRead(op *history.Operation) {
 	c.look(v, op, nil, false)
 }
 
+// addVersions adds each version that was read by its number, or in the history of its key, as
+// a read of the past: as of the commit that made it.
+func (c *constraints) addVersions(op *history.Operation) {
+	for i := range op.Out.Records {
+		if r := &op.Out.Records[i]; r.CommitTS > c.base {
+			c.placed = append(c.placed, &constraint{
+				op: op, call: math.MinInt64, ret: op.Return, placed: true, point: r.CommitTS, sees: []sight{c.sight(op, r)},
+			})
+		}
+	}
+}
+
+// sight is what a read saw of a record.
+func (c *constraints) sight(op *history.Operation, r *history.Record) sight {
+	f := facts{known: knowsExists | knowsVersion | knowsTS, exists: r.Exists, version: r.Version, ts: r.CommitTS}
+	if r.Exists && !op.In.NoValues {
+		f.known, f.value = f.known|knowsValue, c.canonical(r.Value)
+	}
+	return sight{r.Name, f}
+}
+
 // look adds to a constraint what a read saw, but for keys that its own transaction
 // wrote. Where own writes may be missing (hidden), it passes over records that can be one,
 // and draws nothing from what is not listed.
@@ -211,11 +239,7 @@ func (c *constraints) look(v *constraint, op *history.Operation, own map[history
 		if own[r.Name] || hidden && uncommitted(r) {
 			continue
 		}
-		f := facts{known: knowsExists | knowsVersion | knowsTS, exists: r.Exists, version: r.Version, ts: r.CommitTS}
-		if r.Exists && !in.NoValues {
-			f.known, f.value = f.known|knowsValue, c.canonical(r.Value)
-		}
-		v.sees = append(v.sees, sight{r.Name, f})
+		v.sees = append(v.sees, c.sight(op, r))
 	}
 	if op.Kind != history.ListKeys && op.Kind != history.Scan || hidden {
 		return
