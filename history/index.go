@@ -10,8 +10,8 @@ import (
 // LongHistory is how many operations a history has at least that is judged in sections.
 const LongHistory = 100_000
 
-// Index is what a first look at a file finds: what has to be known before any of it is
-// judged, and where the rest is.
+// Index is what a file that is longer than memory holds where: what has to be known before any
+// of it is judged, and where the rest is.
 type Index struct {
 	Header             Header // with the whole base
 	Complete           bool
@@ -25,7 +25,7 @@ type Index struct {
 	LastInLog  uint64 // if it is dense
 }
 
-// stretchOfFile is from the first to behind the last line of a kind.
+// stretchOfFile is from the first line of a kind to the end of the last one.
 type stretchOfFile struct{ from, to int64 }
 
 func (s *stretchOfFile) add(from, to int64) (first bool) {
@@ -36,8 +36,8 @@ func (s *stretchOfFile) add(from, to int64) (first bool) {
 	return first
 }
 
-// ReadIndex reads a file through, and decodes of it only what is rare: all lines but those of
-// operations, their batches and the log.
+// ReadIndex reads a file through, and decodes only the rare lines: all but those of operations,
+// their batches and the log.
 func ReadIndex(in io.ReaderAt, size int64) (*Index, error) {
 	s := &Index{In: in, Size: size}
 	n := 0
@@ -126,7 +126,7 @@ func kindOfLine(text []byte) []byte {
 	return rest[1 : end+1]
 }
 
-// eachLine calls f with each line, which is f's only until it returns, and where it is.
+// eachLine calls f with each line, and where it is. The line is f's only until f returns.
 func eachLine(in io.Reader, f func(text []byte, at int64) error) error {
 	buf := make([]byte, 0, 1<<20)
 	at := int64(0)
