@@ -15,11 +15,13 @@ var shared = []string{
 	"AgentNames",   // the agents that a request names
 	"CompareNames", // the order of names
 	"Covered",      // the agents that the log has
+	"End",          // when an operation was over
 	"LastShown",    // the name that a page ends with
 	"Name",         // the record that a request names
 	"Named",        // the record that a refusal names
 	"Normal",       // the form in which equal values are equal text
 	"Rounded",      // the same for readers of doubles
+	"Says",         // whether a detail of a refusal is a number
 }
 
 // TestJudgesShareFormatOnly: neither judge imports the other, and what both call of package

@@ -17,6 +17,7 @@ type constraint struct {
 	call, ret int64
 	placed    bool   // it has a place in the order; otherwise it may not even have happened
 	point     uint64 // its place: commits are at their commit_ts, reads after the one they are as of
+	time      int64  // of a commit, as clients or the log were told; 0: it is not known
 	commit    bool
 	firm      bool // it has no place, and happened: a refusal
 	sees      []sight
@@ -280,15 +281,22 @@ func (c *constraints) canonical(value string) string {
 
 // checkRealTime compares the order that the answers claim with the clock: what had returned
 // before something else was called cannot come after it. Porcupine sees that too, but only
-// within the window that it is given.
+// within the window that it is given. Nor may commit times fall in that order.
 func (c *constraints) checkRealTime() {
 	var last *constraint // of those before, the one called last
+	var time int64       // of the last commit
 	for i := 0; i < len(c.placed); {
 		group := i // constraints at one place: a commit by itself, reads together
 		for ; i < len(c.placed) && c.placed[i].point == c.placed[group].point && c.placed[i].commit == c.placed[group].commit; i++ {
 			a := c.placed[i]
 			if a.commit && i > group {
 				c.breaks(a, "G3", "place-taken", "it is said to be commit %d, and so is #%d", a.point, c.placed[group].op.ID)
+			}
+			if a.commit && a.time != 0 && a.time < time {
+				c.breaks(a, "G5", "commit-time-falls", "commit %d is at %d, and one before it at %d", a.point, a.time, time)
+			}
+			if a.commit {
+				time = max(time, a.time)
 			}
 			if last != nil && a.ret < last.call {
 				c.breaks(a, "G3", "order-against-time", "it took place at %d, after what was asked for only later by #%d, at %d", a.point, last.op.ID, last.point)

@@ -3,10 +3,10 @@
 // Porcupine search for an order of them which the model and the clock allow (check.go,
 // search.go; Wing and Gong 1993, Lowe 2017).
 //
-// It judges commits with their conditions, refusals on them, reads of the present and the past,
-// and what transactions read. Streams, commit times, requests sent again, and what a
-// transaction sees of its own writes are left to the first judge, linearizability/oracle. The
-// two share the format of histories and no rule.
+// It judges commits with their conditions and times, refusals on them, reads of the present and
+// the past, and what transactions read. Streams, reads as of a time, and how a request that is
+// sent again is answered are left to the first judge, linearizability/oracle. The two share the
+// format of histories and no rule.
 //
 // The cost of a search explodes with the commits of unknown outcome, not with length. So a
 // history is judged twice: all of it, in windows (window.go) that begin in the state which the

@@ -24,6 +24,9 @@ func (c *constraints) addRefusals(t *txn) {
 		if op.Outcome != history.Fail || op.Error == nil || op.Error.Code != "PRECONDITION_FAILED" && op.Error.Code != "CONFLICT" {
 			continue
 		}
+		if op.Kind == history.Transact && op.Error.Code == "CONFLICT" {
+			c.breaks(&constraint{op: op}, "G4", "conflict-without-reading", "it was refused because of a read, and reads nothing")
+		}
 		if _, listed := op.Error.Details["range"]; listed {
 			continue // of a key in a listing it names a version since the snapshot, not the last
 		}
@@ -35,7 +38,11 @@ func (c *constraints) addRefusals(t *txn) {
 		if err != nil {
 			continue // it does not say
 		}
-		c.refused = append(c.refused, &constraint{op: op, call: first, ret: op.Return, firm: true, sees: []sight{{n, facts{known: knowsVersion, version: was}}}})
+		f := facts{known: knowsVersion, version: was}
+		if op.Error.Says("expected_version", 0) { // it was to be absent, and is not
+			f.known, f.exists = f.known|knowsExists, true
+		}
+		c.refused = append(c.refused, &constraint{op: op, call: first, ret: op.Return, firm: true, sees: []sight{{n, f}}})
 	}
 }
 

@@ -13,8 +13,12 @@ func (c *constraints) addSnapshot(t *txn) {
 		return
 	}
 	v := &constraint{op: t.begin, call: t.begin.Call, ret: t.begin.Return, placed: true, point: t.begin.Out.SnapshotTS}
+	hidden := c.missing.of(t)
 	for _, r := range t.reads {
-		c.look(v, r, t.own(r.Return), c.missing.of(t))
+		c.look(v, r, t.own(r.Return), hidden)
+		if !hidden {
+			c.checkOwn(t, r)
+		}
 	}
 	c.placed = append(c.placed, v)
 }
@@ -28,6 +32,34 @@ func (t *txn) own(time int64) map[history.Name]bool {
 		}
 	}
 	return m
+}
+
+// checkOwn holds a read in a transaction to the transaction's own writes: what it has written
+// is there, and what it has deleted is not.
+func (c *constraints) checkOwn(t *txn, r *history.Operation) {
+	last := make(map[history.Name]*history.Operation) // nil: which is the last one, is not known
+	for _, s := range t.staged {
+		n := s.In.Name()
+		before, again := last[n]
+		switch {
+		case s.Outcome == history.Fail || s.Call >= r.End():
+		case s.Outcome != history.OK || s.Return > r.Call || again && (before == nil || before.Return > s.Call):
+			last[n] = nil
+		default:
+			last[n] = s
+		}
+	}
+	check := func(n history.Name, exists bool) {
+		if w := last[n]; w != nil && exists != (w.Kind == history.StageWrite) {
+			c.breaks(&constraint{op: r}, "G3", "own-write-unseen", "it does not see the %s #%d of key %q in its own transaction", w.Kind, w.ID, n.Key)
+		}
+	}
+	for i := range r.Out.Records {
+		check(r.Out.Records[i].Name, r.Out.Records[i].Exists)
+	}
+	for _, k := range r.Out.Keys {
+		check(history.Name{Namespace: r.In.Namespace, Agent: r.In.Agent, Key: k}, true)
+	}
 }
 
 // outcome is what the answers say of how a transaction ended.
@@ -111,7 +143,7 @@ func (c *constraints) place(t *txn, o *outcome, op *history.Operation) {
 		o.op = op
 		c.breaks(o.constraint, "G6", "places-differ", "transaction %s was said to be commit %d, and commit %d", t.id, o.point, op.Out.CommitTS)
 	}
-	o.placed, o.point = true, op.Out.CommitTS
+	o.placed, o.point, o.time = true, op.Out.CommitTS, op.Out.CommitTime
 }
 
 // asked takes down what the answers to aborts and questions say of how a transaction ended.
@@ -145,7 +177,7 @@ func (c *constraints) settle(t *txn, o *outcome, ev *history.Event) bool {
 		c.breaks(o.constraint, "G6", "places-differ", "transaction %s was said to be commit %d, and is commit %d in the log", t.id, o.point, ev.CommitTS)
 		return false
 	}
-	o.placed, o.point = true, ev.CommitTS
+	o.placed, o.point, o.time = true, ev.CommitTS, ev.CommitTime
 	return true
 }
 
@@ -267,7 +299,7 @@ func (c *constraints) addUntold(h *history.History) {
 			continue
 		}
 		op := &history.Operation{Client: "nobody", Kind: history.Commit, In: history.Input{TxnID: ev.TxnID}}
-		a := &constraint{op: op, call: math.MinInt64, ret: never, placed: true, point: ev.CommitTS, commit: true, does: c.done(ev)}
+		a := &constraint{op: op, call: math.MinInt64, ret: never, placed: true, point: ev.CommitTS, time: ev.CommitTime, commit: true, does: c.done(ev)}
 		c.number(a, nil)
 		c.placed = append(c.placed, a)
 	}
