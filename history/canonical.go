@@ -5,7 +5,7 @@ import (
 	"unicode/utf8"
 )
 
-// IsCanonical tells whether text is one JSON value of which Canonical would make the same
+// IsCanonical reports whether text is one JSON value of which Canonical would make the same
 // bytes again. Nearly all values are, and taking one apart and together again costs many
 // times as much as looking. It may say no of text that is: strings with escapes, and what
 // is deeper than maxDepth, are left to Canonical.

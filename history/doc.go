@@ -7,7 +7,7 @@
 //
 //   - [History] holds the [Operation] of every client in the order of their calls, the log as
 //     an observer read it, notes and gaps.
-//   - [Reader] and [Writer] move it as JSON lines, [ReadHistory] reads all of it; [Look] finds
+//   - [Reader] and [Writer] move it as JSON lines, [ReadHistory] reads all of it; [ReadIndex] finds
 //     what has to be known of a file that is longer than memory.
 //   - [Canonical], [Normal] and [Rounded] are the forms in which values are compared.
 //   - [History.Rebuild] makes a log of what clients saw, for a history that has none, and

@@ -45,7 +45,7 @@ func renumber(text string, spell func(string) string) string {
 	return out.String()
 }
 
-// endOfString is the place behind a string that begins at i.
+// endOfString is the place after a string that begins at i.
 func endOfString(text string, i int) int {
 	for i++; i < len(text) && text[i] != '"'; i++ {
 		if text[i] == '\\' {

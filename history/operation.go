@@ -79,6 +79,26 @@ func (in *Input) AgentNames() []AgentName {
 	return list
 }
 
+// Spoken are the names of the records that the requests in a history name. Of those, a base
+// has the state.
+func (h *History) Spoken() map[Name]bool {
+	names := make(map[Name]bool)
+	for _, op := range h.Operations {
+		in := &op.In
+		names[in.Name()] = true
+		for _, n := range in.Names {
+			names[n] = true
+		}
+		for i := range in.Writes {
+			names[in.Writes[i].Name] = true
+		}
+		for i := range in.Keys {
+			names[in.Keys[i].Name] = true
+		}
+	}
+	return names
+}
+
 // LastShown is the name that a page ends with.
 func (out *Output) LastShown() string {
 	if n := len(out.Records); n > 0 {

@@ -9,10 +9,10 @@ import (
 // may have written to the same store, of whom it knows what the log shows.
 const SourceClient = "client"
 
-// AdmitOthers takes commits that nobody in the history asked for as others'. Each
-// becomes an operation of a client "others". When those were called and answered
-// nobody wrote down; but each was decided after whatever was decided before it had
-// been called, and before the answers that show it. It tells how many there were.
+// AdmitOthers takes the commits that no client in the history asked for as others', and returns
+// how many there were. Each becomes an operation of a client "others". It was not written down
+// when those were called and answered; but each commit was decided after whatever was decided
+// before it had been called, and before the answers that show it.
 //
 // It is for histories whose Source says that they are not of all clients: elsewhere
 // such a commit is a finding. The log has to be there (see Rebuild).
@@ -50,7 +50,7 @@ func (ev *Event) ofOthers(s span) *Operation {
 		op.In.Writes = append(op.In.Writes, Write{Name: o.Name, Value: o.Value, Delete: o.Delete})
 		op.Out.Versions = append(op.Out.Versions, KeyVersion{o.Name, o.Version})
 	}
-	if s.from > s.to { // the order is broken here, which is for the judge to say
+	if s.from > s.to { // the order is broken here, which the judges report
 		op.Call, op.Return, op.Outcome, op.Out = 0, 0, Unknown, Output{}
 	}
 	return op
@@ -63,7 +63,7 @@ func (h *History) decisions() []span {
 		return nil
 	}
 	times := make([]span, len(h.Log))
-	after := func(point uint64) int { // the first commit behind a point; the log may have holes
+	after := func(point uint64) int { // the first commit after a point; the log may have holes
 		return sort.Search(len(h.Log), func(i int) bool { return h.Log[i].CommitTS > point })
 	}
 	for i := range times {
@@ -105,8 +105,8 @@ func (h *History) decisions() []span {
 	return times
 }
 
-// sawLast is the last commit at the point at which an operation was carried out, if
-// its answer tells.
+// sawLast is the last commit at the point at which an operation was carried out, if its answer
+// says it.
 func (op *Operation) sawLast() (uint64, bool) {
 	if op.Outcome != OK {
 		return 0, false

@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// Rebuild makes a log of what clients saw, for a history that nobody read the log
-// for, or not all of it: of acknowledged commits, and of events in replays and
-// watches. Where no commit is missing the history is complete then. Otherwise it
-// tells what is missing, for what rests on that cannot be checked.
+// Rebuild makes a log of what clients saw, for a history whose log was not read, or not all of
+// it: of acknowledged commits, and of events in replays and watches. If no commit is missing,
+// the history is complete then. Otherwise Rebuild says which are missing, for what rests on them
+// cannot be checked.
 func (h *History) Rebuild() (missing []uint64) {
 	if h.Complete {
 		return nil
@@ -20,41 +20,15 @@ func (h *History) Rebuild() (missing []uint64) {
 		ev := h.Log[i]
 		events[ev.CommitTS] = &ev
 	}
-	seen := make(map[uint64]bool) // at all
-	staged := make(map[string][]*Operation)
-	for _, op := range h.Operations {
-		for i := range op.Batches {
-			for k := range op.Batches[i].Events {
-				seen[op.Batches[i].Events[k].CommitTS] = true
-			}
-		}
-		switch {
-		case op.Kind == StageWrite || op.Kind == StageDelete:
-			staged[op.In.TxnID] = append(staged[op.In.TxnID], op)
-		case (op.Kind == Transact || op.Kind == Commit) && op.Outcome == OK && len(op.Out.Versions) > 0:
-			if ev := eventOf(op, staged[op.In.TxnID]); events[ev.CommitTS] == nil {
-				events[ev.CommitTS] = ev
-			}
-		}
-	}
+	h.takeAcked(events)
 	h.takeEvents(events)
 	first := uint64(1)
 	if h.Header.Base != nil {
 		first = h.Header.Base.CommitTS + 1
 	}
-	last := first - 1
-	for ts := range events {
+	last := h.lastSeen(first - 1)
+	for ts := range events { // the largest: order cannot matter
 		last = max(last, ts)
-	}
-	for ts := range seen {
-		last = max(last, ts)
-	}
-	if h.Header.Source == SourceClient || len(h.Gaps) > 0 { // what was seen may be somebody else's commit
-		for _, op := range h.Operations {
-			if op.Outcome == OK {
-				last = max(last, op.NewestCommit())
-			}
-		}
 	}
 	for ts := first; ts <= last && len(missing) < 100; ts++ {
 		if events[ts] == nil {
@@ -74,6 +48,38 @@ func (h *History) Rebuild() (missing []uint64) {
 	}
 	h.Complete = len(missing) == 0
 	return missing
+}
+
+// takeAcked adds the commits that were acknowledged.
+func (h *History) takeAcked(events map[uint64]*Event) {
+	staged := make(map[string][]*Operation)
+	for _, op := range h.Operations {
+		switch {
+		case op.Kind == StageWrite || op.Kind == StageDelete:
+			staged[op.In.TxnID] = append(staged[op.In.TxnID], op)
+		case (op.Kind == Transact || op.Kind == Commit) && op.Outcome == OK && len(op.Out.Versions) > 0:
+			if ev := eventOf(op, staged[op.In.TxnID]); events[ev.CommitTS] == nil {
+				events[ev.CommitTS] = ev
+			}
+		}
+	}
+}
+
+// lastSeen is the last commit that a stream showed any of. In a history that is not of all
+// clients, or has gaps, an answer may show a commit that is in no stream: then those count, too.
+func (h *History) lastSeen(last uint64) uint64 {
+	others := h.Header.Source == SourceClient || len(h.Gaps) > 0
+	for _, op := range h.Operations {
+		for i := range op.Batches {
+			for k := range op.Batches[i].Events {
+				last = max(last, op.Batches[i].Events[k].CommitTS)
+			}
+		}
+		if others && op.Outcome == OK {
+			last = max(last, op.NewestCommit())
+		}
+	}
+	return last
 }
 
 // eventOf is the event that an acknowledgement speaks of. Of the writes of a key the last
@@ -97,10 +103,9 @@ func eventOf(op *Operation, staged []*Operation) *Event {
 	return ev
 }
 
-// takeEvents adds commits that nobody was told the outcome of, and streams showed
-// whole: those of a replay or watch of a namespace without a filter. A commit over
-// several namespaces is put together of its parts; what is missing of it then
-// shows where somebody reads it.
+// takeEvents adds the commits that no client was told the outcome of, and streams showed whole:
+// those of a replay or watch of a namespace without a filter. A commit over several namespaces
+// is put together of its parts; a part that is missing then shows where a client reads it.
 func (h *History) takeEvents(events map[uint64]*Event) {
 	acked := maps.Clone(events)
 	for _, op := range h.Operations {

@@ -15,8 +15,8 @@ import (
 
 // lie is a history with one thing wrong, and what must be said of it.
 type lie struct {
-	promise, check, about string
-	tell                  func(r *reference)
+	guarantee, check, about string
+	tell                    func(r *reference)
 }
 
 // refuse makes a refusal of an answer.
@@ -404,10 +404,10 @@ func TestLies(t *testing.T) {
 		t.Run(l.check+"/"+l.about, func(t *testing.T) {
 			r := newReference()
 			l.tell(r)
-			got := Check(r.h, Options{SkipPorcupine: true})
-			found := slices.ContainsFunc(got.Violations, func(v verdict.Violation) bool { return v.Promise == l.promise && v.Check == l.check })
+			got := Check(r.h, Options{SkipSerial: true})
+			found := slices.ContainsFunc(got.Violations, func(v verdict.Violation) bool { return v.Guarantee == l.guarantee && v.Check == l.check })
 			if got.Verdict != verdict.Illegal || !found {
-				t.Errorf("%s: %+v, want %s %s", got.Verdict, got.Violations, l.promise, l.check)
+				t.Errorf("%s: %+v, want %s %s", got.Verdict, got.Violations, l.guarantee, l.check)
 			}
 		})
 	}
@@ -430,7 +430,7 @@ func TestEveryCheckHasItsLie(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, m := range named.FindAllStringSubmatch(strings.ReplaceAll(string(text), `check("`, `"G5", "`), -1) {
+		for _, m := range named.FindAllStringSubmatch(strings.ReplaceAll(string(text), `badLog(ev, "`, `"G5", "`), -1) {
 			if !told[m[1]] {
 				t.Errorf("%s: no lie is told for %s", file, m[1])
 			}

@@ -81,7 +81,7 @@ func BenchmarkCheck(b *testing.B) {
 		h    *history.History
 		o    Options
 	}{
-		{"oracle", h, Options{SkipPorcupine: true}},
+		{"oracle", h, Options{SkipSerial: true}},
 		{"both", h, Options{}},
 		{"without the log", &blind, Options{}},
 	} {

@@ -16,11 +16,12 @@ type Options struct {
 	// SearchSteps bounds each of Porcupine's searches. One that ends there leaves the
 	// verdict unknown. It is a number of steps and not a time, so that a verdict does
 	// not depend on the machine.
-	SearchSteps   int
-	SkipPorcupine bool
+	SearchSteps int
+	// SkipOracle and SkipSerial switch a judge off, to learn what the other sees alone.
+	SkipOracle, SkipSerial bool
 
-	// Of CheckLong: how many operations a section has, and who wants to know how far in
-	// the file it is.
+	// Of CheckLong: how many operations a piece has, and what is told how far in the file
+	// it is.
 	SectionSize int
 	Progress    func(done, size int64)
 }
@@ -34,35 +35,33 @@ type Result struct {
 
 // Check judges a history. Of one without the whole log, it judges only what needs
 // none: unknown outcomes stay unknown, and answers must agree with each other.
-func Check(h *history.History, o Options) Result {
-	r, _ := check(h, o, nil)
-	return r
-}
+func Check(h *history.History, o Options) Result { return check(h, o, nil) }
 
-func check(h *history.History, o Options, part *oracle.Section) (Result, *oracle.Judge) {
-	j := oracle.NewJudge(h, part)
-	if h.Complete {
-		j.Compare(h)
+// check judges a history, or a piece of a longer one.
+func check(h *history.History, o Options, of *oracle.Piece) Result {
+	r := Result{Verdict: verdict.OK}
+	if h.Complete && !o.SkipOracle {
+		first := oracle.Check(h, of)
+		r.Violations, r.Stats = first.Violations, first.Stats
 	}
-	r := Result{Verdict: verdict.OK, Violations: j.Violations, Stats: j.Stats}
 	r.Stats.Operations, r.Stats.Commits, r.Stats.Gaps = len(h.Operations), len(h.Log), len(h.Gaps)
-	if len(r.Violations) == 0 && !o.SkipPorcupine {
-		p := serial.Check(h, o.serial(part))
-		r.Violations, r.Stats.DeepestSearch = p.Violations, p.DeepestSearch
-		if p.Unknown {
+	if len(r.Violations) == 0 && !o.SkipSerial {
+		second := serial.Check(h, o.serial(of))
+		r.Violations, r.Stats.DeepestSearch = second.Violations, second.DeepestSearch
+		if second.Unknown {
 			r.Verdict = verdict.Unknown
 		}
 	}
 	if len(r.Violations) > 0 {
 		r.Verdict = verdict.Illegal
 	}
-	return r, j
+	return r
 }
 
-func (o *Options) serial(part *oracle.Section) serial.Options {
+func (o *Options) serial(of *oracle.Piece) serial.Options {
 	s := serial.Options{Samples: o.Samples, SampleSize: o.SampleSize, Seed: o.Seed, SearchSteps: o.SearchSteps}
-	if part != nil {
-		s.Middle = &serial.Middle{Before: part.Before, Asked: part.Past.Hides}
+	if of != nil {
+		s.Middle = &serial.Middle{Before: of.Middle, Asked: of.Asked}
 	}
 	return s
 }

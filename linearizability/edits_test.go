@@ -186,7 +186,7 @@ func TestEditedAnswers(t *testing.T) {
 				sort := e.field + " " + e.how
 				tried[sort]++
 				undo := e.apply()
-				if Check(h, Options{SkipPorcupine: true}).Verdict == verdict.OK && Check(h, Options{}).Verdict == verdict.OK {
+				if Check(h, Options{SkipSerial: true}).Verdict == verdict.OK && Check(h, Options{}).Verdict == verdict.OK {
 					survived[sort]++
 					example[sort] = fmt.Sprintf("%s #%d", name, op.ID)
 				}

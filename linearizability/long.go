@@ -4,78 +4,77 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"slices"
 
 	"statehouse.dev/statehouse/history"
-	"statehouse.dev/statehouse/linearizability/oracle"
 	"statehouse.dev/statehouse/linearizability/verdict"
 )
 
-// What is in memory at a time of a long history, where nobody says otherwise.
+// What is in memory at a time of a long history, where the Options do not say.
 const (
-	sectionSize   = 20_000
-	rememberTxns  = 1 << 20 // at least, of those that are over
-	carrySections = 4       // how long a transaction is kept that does not end
-	secondJudge   = 16      // every so manieth section is judged by Porcupine, too
+	sectionSize  = 20_000
+	rememberTxns = 1 << 20 // finished transactions, at least
+	carryPieces  = 4       // how long a transaction is kept that does not end
+	serialEvery  = 16      // every so manieth piece is judged by the serial judge, too
 )
 
-// long is the check of a history that is longer than memory, section by section. A
-// section is judged as a history that begins in the middle, with the end of the one
-// before it and the transactions that are open: what rests on each other is rarely
-// further apart.
+// long is the check of a history that is longer than memory, piece by piece. A piece is
+// judged as an ordinary history that begins in the middle, together with the end of the one
+// before it and the open transactions: operations that rest on each other are rarely further
+// apart. What else the pieces before it know, an oracle.Piece says.
 type long struct {
-	s       *history.Survey
-	o       Options
-	size    int
-	ops     *history.Lines
-	log     *history.Lines
-	state   *rolling
-	window  []history.Event // of the log, behind state
-	head    uint64          // the end of it
-	judged  uint64          // how far it has been judged
-	number  int             // of sections
-	clock   int64           // the last call of the section before
-	seen    map[int]*[1024]uint64
-	prev    []*history.Operation // the end of the section before
-	carried []*history.Operation
-	born    map[string]int // of what is carried: the section
-	proofs  []oracle.Proof // in order of time, each of a later commit than those before
-	past    *oracle.PastTxns
-	streams map[int]*oracle.Stream
-	pending map[string]uint64 // commits that nobody has asked for so far
-	result  Result
-	around  *history.History // the last section
+	index  *history.Index
+	o      Options
+	size   int
+	ops    *history.Lines
+	log    *history.Lines
+	seen   map[int]*[1024]uint64 // numbers of operations, a bit each
+	result Result
+	around *history.History // the last piece
+
+	state    *running
+	window   []history.Event // of the log, after state
+	head     uint64          // the end of it
+	judged   uint64          // how far it has been judged
+	number   int             // of pieces
+	prev     []*history.Operation
+	carried  []*history.Operation // of open transactions, from before prev
+	born     map[string]int       // when those began to be carried
+	known    []known
+	finished *finished
+	streams  streams
+	unasked  map[string]uint64 // commits that no client has asked for so far
 }
 
 // CheckLong judges a history of any length that has its log. What has to be in memory is
-// each key's last version, and a section or two. The verdict is that of Check, with limits:
-// what is more than a quarter of a section (5,000 operations) in the past (versions and entries that
-// were overwritten, as-of reads, the events of a replay of old times) is only held to be in
-// order, of answers about transactions that are over for longer only the place is compared,
-// of a page the one before must not be longer ago, and the second judge sees one section in
-// sixteen. It stops at the first section in which a promise is broken, and returns it.
-func CheckLong(s *history.Survey, o Options) (*history.History, Result, error) {
-	if !s.Complete {
+// each key's last version, and a piece or two. The verdict is that of Check, with limits:
+// what is more than a quarter of a piece (5,000 operations) in the past (versions and entries
+// that were overwritten, as-of reads, the events of a replay of old times) is only held to be
+// in order, of answers about transactions that ended longer ago only the place is compared,
+// of a page the one before must not be longer ago, of a refusal of a transaction that did not
+// commit the reason is not looked for, and the serial judge sees one piece in sixteen. It stops at the first piece in which a guarantee is broken, and returns it.
+func CheckLong(index *history.Index, o Options) (*history.History, Result, error) {
+	if !index.Complete {
 		return nil, Result{Verdict: verdict.Unknown}, errors.New("its log is not complete: it has to be judged as a whole")
 	}
 	l := &long{
-		s: s, o: o, size: o.SectionSize, state: newRolling(s.Header.Base), seen: make(map[int]*[1024]uint64), born: make(map[string]int),
-		past: oracle.NewPast(rememberTxns), streams: make(map[int]*oracle.Stream), pending: make(map[string]uint64), result: Result{Verdict: verdict.OK},
+		index: index, o: o, size: o.SectionSize, seen: make(map[int]*[1024]uint64), result: Result{Verdict: verdict.OK},
+		state: newRunning(index.Header.Base), born: make(map[string]int), finished: newFinished(rememberTxns),
+		streams: streams{byID: make(map[int]*stream)}, unasked: make(map[string]uint64),
 	}
 	if l.size == 0 {
 		l.size = sectionSize
 	}
 	l.head, l.judged = l.state.ts, l.state.ts
-	l.ops = history.NewLines(s.In, s.Ops, s.OpsL, func(kind []byte) bool { return string(kind) == "op" || string(kind) == "batch" })
+	l.ops = history.NewLines(index.In, index.Ops, index.OpsL, func(kind []byte) bool { return string(kind) == "op" || string(kind) == "batch" })
 	defer l.ops.Close()
-	l.log = history.NewLines(s.In, s.Log, s.LogL, func(kind []byte) bool { return string(kind) == "event" })
+	l.log = history.NewLines(index.In, index.Log, index.LogL, func(kind []byte) bool { return string(kind) == "event" })
 	defer l.log.Close()
 	if err := l.run(); err != nil {
 		return nil, Result{Verdict: verdict.Unknown}, err
 	}
 	st := &l.result.Stats
-	st.Operations, st.Commits, st.Gaps = s.Operations, s.Events, len(s.Gaps)
+	st.Operations, st.Commits, st.Gaps = index.Operations, index.Events, len(index.Gaps)
 	if len(l.result.Violations) > 0 {
 		l.result.Verdict = verdict.Illegal
 	}
@@ -94,20 +93,20 @@ func (l *long) run() error {
 		}
 		l.judge(fresh, false)
 		if l.o.Progress != nil {
-			l.o.Progress(l.ops.At(), l.s.Size)
+			l.o.Progress(l.ops.At(), l.index.Size)
 		}
 		if len(l.result.Violations) > 0 {
 			return nil
 		}
-		if last && l.head == l.s.LastInLog {
-			l.judge(nil, true)
-			l.finish()
+		if last && l.head == l.index.LastInLog {
+			l.judge(nil, true) // streams end in it
+			l.checkUnasked()
 			return nil
 		}
 	}
 }
 
-// read reads the operations of the next section; io.EOF: they were the last.
+// read reads the operations of the next piece; io.EOF: they were the last.
 func (l *long) read() ([]*history.Operation, error) {
 	var fresh []*history.Operation
 	for weight := 0; weight < l.size; weight++ {
@@ -121,32 +120,28 @@ func (l *long) read() ([]*history.Operation, error) {
 				return nil, fmt.Errorf("there are two operations %d", op.ID)
 			}
 			if op.Kind == history.Replay || op.Kind == history.Watch {
-				alone := *op
-				l.streams[op.ID] = &oracle.Stream{Op: &alone, Now: op}
+				l.streams.begin(op)
 			}
 			fresh = append(fresh, op)
 			continue
 		}
-		st := l.streams[line.Batch.Op]
+		op, again := l.streams.receive(line.Batch)
 		switch {
-		case st == nil && l.first(line.Batch.Op):
+		case op == nil && l.first(line.Batch.Op):
 			return nil, fmt.Errorf("there is a batch of operation %d, which does not come before it", line.Batch.Op)
-		case st == nil:
+		case op == nil:
 			l.result.Stats.Dangling++ // nothing had come of it for long
 			continue
-		case st.Now == nil:
-			again := *st.Op
-			st.Now = &again
-			fresh = append(fresh, st.Now)
+		case again:
+			fresh = append(fresh, op)
 		}
-		st.Now.Batches = append(st.Now.Batches, line.Batch.Batch)
 		weight += len(line.Batch.Events)
 	}
 	slices.SortFunc(fresh, history.ByCall)
 	return fresh, nil
 }
 
-// first tells whether an operation's number comes for the first time.
+// first reports whether an operation's number comes for the first time.
 func (l *long) first(id int) bool {
 	page := l.seen[id>>16]
 	if page == nil {
@@ -159,7 +154,7 @@ func (l *long) first(id int) bool {
 	return !was
 }
 
-// pull reads the log as far as the operations speak of it; behind the last one, on.
+// pull reads the log as far as the operations speak of it; after the last one, on.
 func (l *long) pull(fresh []*history.Operation, last bool) error {
 	upTo := l.head
 	for _, op := range fresh {
@@ -175,7 +170,7 @@ func (l *long) pull(fresh []*history.Operation, last bool) error {
 	if last {
 		upTo = max(upTo, l.head+uint64(l.size))
 	}
-	for upTo = min(upTo, l.s.LastInLog); l.head < upTo; l.head++ {
+	for upTo = min(upTo, l.index.LastInLog); l.head < upTo; l.head++ {
 		line, err := l.log.Next()
 		if err != nil {
 			return err
@@ -183,46 +178,4 @@ func (l *long) pull(fresh []*history.Operation, last bool) error {
 		l.window = append(l.window, *line.Event)
 	}
 	return nil
-}
-
-// judge judges a section; the last one is empty, and streams end in it.
-func (l *long) judge(fresh []*history.Operation, last bool) {
-	hold := uint64(math.MaxUint64)  // what streams that end have not shown must be at hand
-	for id, st := range l.streams { // each by itself; sorted below
-		st.Quiet++
-		ended := st.Op.Return != 0 && st.Op.Return < l.clock
-		switch {
-		case st.Now != nil || !ended && !last:
-			st.Quiet = 0
-		case st.Quiet == 1 || last:
-			again := *st.Op
-			fresh = append(fresh, &again)
-			if st.At != nil {
-				hold = min(hold, st.At.Next-1)
-			}
-		case st.Quiet > 2:
-			delete(l.streams, id)
-		}
-		st.Now = nil
-	}
-	if len(fresh) > 0 {
-		defer func(call int64) { l.clock = max(l.clock, call) }(slices.MaxFunc(fresh, history.ByCall).Call)
-	}
-	slices.SortFunc(fresh, history.ByCall)
-	l.advance(hold)
-	h := &history.History{Header: l.s.Header, Operations: slices.Concat(l.carried, l.prev, fresh), Log: l.window, Complete: true, Gaps: l.s.Gaps}
-	slices.SortFunc(h.Operations, history.ByCall)
-	h.Header.Base = l.state.base(h)
-	part := &oracle.Section{
-		Before: l.s.Header.Base != nil, Fresh: fresh, After: l.judged, Known: l.proofs, Past: l.past, Streams: l.streams,
-	}
-	o := l.o
-	o.SkipPorcupine = o.SkipPorcupine || l.number%secondJudge != 0
-	r, j := check(h, o, part)
-	l.number++
-	h.Header.Base = l.s.Header.Base // of the file
-	l.around = h
-	l.take(&r, j)
-	l.leave(j, fresh)
-	l.judged = l.head
 }

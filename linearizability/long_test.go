@@ -21,7 +21,7 @@ func inSections(t testing.TB, h *history.History, size int) Result {
 	if err := h.Write(&b); err != nil {
 		t.Fatal(err)
 	}
-	s, err := history.Look(bytes.NewReader(b.Bytes()), int64(b.Len()))
+	s, err := history.ReadIndex(bytes.NewReader(b.Bytes()), int64(b.Len()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +69,7 @@ func TestSectionsOfEditedHistories(t *testing.T) {
 		}
 		e := list[rng.IntN(len(list))]
 		undo := e.apply()
-		if Check(h, Options{SkipPorcupine: true}).Verdict == verdict.Illegal {
+		if Check(h, Options{SkipSerial: true}).Verdict == verdict.Illegal {
 			tried++
 			if r := inSections(t, h, 300); r.Verdict != verdict.Illegal {
 				missed[fmt.Sprintf("%s %s #%d", e.field, e.how, op.ID)]++
@@ -96,7 +96,7 @@ func TestSectionsOfEditedHistories(t *testing.T) {
 		case 3:
 			lie.Log = lie.Log[:k+1]
 		}
-		whole, sections := Check(&lie, Options{SkipPorcupine: true}), inSections(t, &lie, 300)
+		whole, sections := Check(&lie, Options{SkipSerial: true}), inSections(t, &lie, 300)
 		if whole.Verdict != verdict.Illegal || sections.Verdict != verdict.Illegal {
 			t.Errorf("log edit %d: whole %s, in sections %s", i, whole.Verdict, sections.Verdict)
 		}
@@ -214,7 +214,7 @@ func BenchmarkCheckLong(b *testing.B) {
 	n := copies * len(h.Operations)
 	b.Run("sections", func(b *testing.B) {
 		for b.Loop() {
-			s, err := history.Look(f, size)
+			s, err := history.ReadIndex(f, size)
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -276,7 +276,7 @@ func TestSectionsOfSlowStreams(t *testing.T) {
 		if err := w.End(true); err != nil {
 			t.Fatal(err)
 		}
-		s, err := history.Look(bytes.NewReader(b.Bytes()), int64(b.Len()))
+		s, err := history.ReadIndex(bytes.NewReader(b.Bytes()), int64(b.Len()))
 		if err != nil {
 			t.Fatal(err)
 		}

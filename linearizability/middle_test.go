@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"statehouse.dev/statehouse/history"
-	"statehouse.dev/statehouse/linearizability/oracle"
 	"statehouse.dev/statehouse/linearizability/verdict"
 )
 
@@ -34,7 +33,7 @@ func baseAt(h *history.History, ts uint64, part *history.History) *history.Base 
 	wanted := func(history.Name) bool { return true }
 	listed := true
 	if part != nil {
-		names := oracle.Spoken(part)
+		names := part.Spoken()
 		wanted = func(n history.Name) bool {
 			return names[n] || slices.ContainsFunc(part.Operations, func(op *history.Operation) bool {
 				return (op.Kind == history.Scan || op.Kind == history.ListKeys) && op.In.Namespace == n.Namespace && op.In.Agent == n.Agent && strings.HasPrefix(n.Key, op.In.Prefix)
@@ -239,7 +238,7 @@ func TestEditedPartsOfHistories(t *testing.T) {
 				}
 				e := list[rng.IntN(len(list))]
 				undo := e.apply()
-				if Check(h, Options{SkipPorcupine: true}).Verdict == verdict.Illegal {
+				if Check(h, Options{SkipSerial: true}).Verdict == verdict.Illegal {
 					tried++
 					if r := Check(c, Options{}); r.Verdict != verdict.Illegal {
 						t.Errorf("%s, %s: #%d %s %s is %s", name, how, op.ID, e.field, e.how, r.Verdict)

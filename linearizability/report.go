@@ -36,7 +36,7 @@ type reportMark struct {
 // happened around the first violation, a lane for each client and for the daemon,
 // its disk and the network.
 func Report(w io.Writer, h *history.History, r Result) error {
-	lines := timeline(h)
+	lines := moments(h)
 	var first verdict.Violation
 	if len(r.Violations) > 0 {
 		first = visibleViolation(r.Violations[0])

@@ -40,7 +40,7 @@ func (r *rig) judgeCapture() {
 	judged := linearizability.Check(h, linearizability.Options{})
 	for i := range judged.Violations {
 		if v := &judged.Violations[i]; i < 5 {
-			r.t.Errorf("the capture shows %s broken (%s): %s\nexpected %.300s\ngot %.300s", v.Promise, v.Check, v.Sentence, v.Expected, v.Got)
+			r.t.Errorf("the capture shows %s broken (%s): %s\nexpected %.300s\ngot %.300s", v.Guarantee, v.Check, v.Sentence, v.Expected, v.Got)
 		}
 	}
 	if len(h.Operations) == 0 || !h.Complete {

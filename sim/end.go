@@ -25,11 +25,11 @@ func (w *World) Finish() *Result {
 	}
 	r.Stats.Steps = len(w.rec.steps)
 	if w.rec.history.Complete {
-		r.Judged = linearizability.Check(&w.rec.history, linearizability.Options{Seed: w.seed, Samples: 2, SampleSize: 60})
+		r.Judged = linearizability.Check(&w.rec.history, r.Judging())
 		r.Violations = append(r.Violations, r.Judged.Violations...)
 		if r.Judged.Verdict == verdict.Unknown && len(r.Violations) == 0 {
 			r.Violations = append(r.Violations, verdict.Violation{
-				Promise: "G3", Check: "not-judged", Sentence: "the history could not be judged in time: that is a failure, not a pass",
+				Guarantee: "G3", Check: "not-judged", Sentence: "the history could not be judged in time: that is a failure, not a pass",
 			})
 		}
 	}

@@ -42,7 +42,7 @@ func (r *recorder) note(lane, kind, text string) {
 
 // violate reports a broken guarantee.
 func (r *recorder) violate(guarantee, check string, op int, sentence string) {
-	r.violations = append(r.violations, verdict.Violation{Promise: guarantee, Check: check, Op: op, Time: r.events, Sentence: sentence})
+	r.violations = append(r.violations, verdict.Violation{Guarantee: guarantee, Check: check, Op: op, Time: r.events, Sentence: sentence})
 }
 
 // probe counts that the run came by a place worth coming by.

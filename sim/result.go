@@ -30,6 +30,11 @@ type Result struct {
 // Failed reports whether a guarantee was broken.
 func (r *Result) Failed() bool { return len(r.Violations) > 0 }
 
+// Judging is how the history of a run is judged.
+func (r *Result) Judging() linearizability.Options {
+	return linearizability.Options{Seed: r.Seed, Samples: 2, SampleSize: 60}
+}
+
 // Vacuous reports whether a run did so little that it proves nothing.
 func (r *Result) Vacuous() bool {
 	return r.Stats.Acked < 10 || r.Stats.Operations < 100 || len(r.Stats.Deaths) < 2

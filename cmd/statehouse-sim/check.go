@@ -94,7 +94,7 @@ func (c *checked) err() error {
 	switch c.Verdict {
 	case verdict.Illegal:
 		v := &c.Violations[0]
-		return &failure{codeOf(v), fmt.Errorf("%s: %s is broken", c.File, v.Promise)}
+		return &failure{codeOf(v), fmt.Errorf("%s: %s is broken", c.File, v.Guarantee)}
 	case verdict.Unknown:
 		return failed(exitUnchecked, "%s could not be checked", c.File)
 	}
@@ -147,7 +147,7 @@ func (a *app) printChecked(h *history.History, r linearizability.Result, c *chec
 	if c.Verdict != verdict.Illegal {
 		return nil
 	}
-	return linearizability.Story(a.out, h, r, around)
+	return linearizability.Timeline(a.out, h, r, around)
 }
 
 // missing tells why it could not be checked.

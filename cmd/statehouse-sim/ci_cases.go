@@ -29,7 +29,7 @@ func errFailure(title string, err error, command string) *ciFailure {
 
 // brokenFailure is a failure that a violation is.
 func brokenFailure(v *verdict.Violation, command string) *ciFailure {
-	f := &ciFailure{Title: promise(v.Promise) + " is broken: " + v.Check, Exit: codeOf(v), failureReport: reportOf(v)}
+	f := &ciFailure{Title: promise(v.Guarantee) + " is broken: " + v.Check, Exit: codeOf(v), failureReport: reportOf(v)}
 	f.Command = command
 	return f
 }
@@ -80,7 +80,7 @@ func (c *ciRun) history(path string) (name string, f *ciFailure) {
 	if k.Operations == 0 {
 		return name, errFailure("means nothing", failed(exitVacuous, "%s holds no operation: nothing in it was judged", path), command)
 	}
-	if k.Verdict == want && (broken == "" || broken == k.Violations[0].Promise) {
+	if k.Verdict == want && (broken == "" || broken == k.Violations[0].Guarantee) {
 		return name, nil
 	}
 	switch k.Verdict {

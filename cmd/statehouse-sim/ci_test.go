@@ -203,7 +203,7 @@ func checkJUnitFailure(t *testing.T, path, out string) {
 func TestCISeedFails(t *testing.T) {
 	a := &app{out: &bytes.Buffer{}, err: &bytes.Buffer{}, now: time.Now}
 	c := &ciRun{a: a, o: ciFlags{artifacts: t.TempDir()}, started: time.Now()}
-	v := []verdict.Violation{{Promise: "G9", Check: "never-answered", Sentence: "\x01 <&> was never answered", Expected: "an answer"}}
+	v := []verdict.Violation{{Guarantee: "G9", Check: "never-answered", Sentence: "\x01 <&> was never answered", Expected: "an answer"}}
 	f := c.seed(t.Context(), &outcome{Seed: 7, Class: "fatal", Violations: v}, 1, fuzzFlags{dir: c.o.artifacts}, nil)
 	c.group("seeds").keep(ciCase{name: "seed 7", failure: f})
 	var b bytes.Buffer

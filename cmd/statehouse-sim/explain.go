@@ -64,7 +64,7 @@ func (a *app) explain(files []string, o runFlags, around int) error {
 	if shown := broken(r); len(shown) > 0 {
 		judged := r.Judged
 		judged.Violations = shown
-		if err := linearizability.Story(a.out, r.History, judged, around); err != nil {
+		if err := linearizability.Timeline(a.out, r.History, judged, around); err != nil {
 			return err
 		}
 	} else {
@@ -82,7 +82,7 @@ func (a *app) explain(files []string, o runFlags, around int) error {
 
 // broken are the promises that a run breaks, without what a scenario says of itself.
 func broken(r *sim.Result) []verdict.Violation {
-	return slices.DeleteFunc(slices.Clone(r.Violations), func(v verdict.Violation) bool { return v.Promise == scenario.Guarantee })
+	return slices.DeleteFunc(slices.Clone(r.Violations), func(v verdict.Violation) bool { return v.Guarantee == scenario.Guarantee })
 }
 
 // explainScenario says what came of each step.

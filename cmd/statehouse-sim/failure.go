@@ -17,7 +17,7 @@ import (
 
 // name of the files that a failure leaves.
 func name(v *verdict.Violation, seed uint64) string {
-	return fmt.Sprintf("%s-%s-seed-%d", strings.ToLower(v.Promise), v.Check, seed)
+	return fmt.Sprintf("%s-%s-seed-%d", strings.ToLower(v.Guarantee), v.Check, seed)
 }
 
 func text(s *scenario.Scenario) string {
@@ -28,26 +28,26 @@ func text(s *scenario.Scenario) string {
 
 // failureReport is what a failure prints.
 type failureReport struct {
-	Promise  string `json:"promise"`
-	Check    string `json:"check"`
-	Sentence string `json:"sentence"`
-	Expected string `json:"expected,omitempty"`
-	Got      string `json:"got,omitempty"`
-	Seed     uint64 `json:"seed,omitempty"`
-	Class    string `json:"class"`
-	Commit   string `json:"commit"`
-	Command  string `json:"command"`
-	Scenario string `json:"scenario,omitempty"`
-	Steps    int    `json:"scenario_steps,omitempty"`
-	From     int    `json:"steps,omitempty"`
-	Report   string `json:"report,omitempty"`
-	History  string `json:"history,omitempty"`
-	Note     string `json:"note,omitempty"`
+	Guarantee string `json:"promise"`
+	Check     string `json:"check"`
+	Sentence  string `json:"sentence"`
+	Expected  string `json:"expected,omitempty"`
+	Got       string `json:"got,omitempty"`
+	Seed      uint64 `json:"seed,omitempty"`
+	Class     string `json:"class"`
+	Commit    string `json:"commit"`
+	Command   string `json:"command"`
+	Scenario  string `json:"scenario,omitempty"`
+	Steps     int    `json:"scenario_steps,omitempty"`
+	From      int    `json:"steps,omitempty"`
+	Report    string `json:"report,omitempty"`
+	History   string `json:"history,omitempty"`
+	Note      string `json:"note,omitempty"`
 }
 
 // reportOf is a failure that a violation is, without where it was found.
 func reportOf(v *verdict.Violation) failureReport {
-	return failureReport{Promise: v.Promise, Check: v.Check, Sentence: v.Sentence, Expected: v.Expected, Got: v.Got, Commit: commit()}
+	return failureReport{Guarantee: v.Guarantee, Check: v.Check, Sentence: v.Sentence, Expected: v.Expected, Got: v.Got, Commit: commit()}
 }
 
 // reportFailure says how a seed failed.
@@ -140,11 +140,11 @@ func (a *app) printFailure(rep *failureReport, v *verdict.Violation) error {
 		if err := json.NewEncoder(a.out).Encode(rep); err != nil {
 			return err
 		}
-		return &failure{codeOf(v), fmt.Errorf("%s is broken", rep.Promise)}
+		return &failure{codeOf(v), fmt.Errorf("%s is broken", rep.Guarantee)}
 	}
-	fmt.Fprintf(a.out, "\nFAIL      %s is broken: %s\n", promise(rep.Promise), rep.Check)
+	fmt.Fprintf(a.out, "\nFAIL      %s is broken: %s\n", promise(rep.Guarantee), rep.Check)
 	rep.print(a.out)
-	return &failure{codeOf(v), fmt.Errorf("%s is broken", rep.Promise)}
+	return &failure{codeOf(v), fmt.Errorf("%s is broken", rep.Guarantee)}
 }
 
 // print prints what is known of a failure, a line each, under a headline of the

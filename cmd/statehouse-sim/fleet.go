@@ -105,7 +105,7 @@ type worker struct {
 func (w *worker) died(j job) outcome {
 	_ = w.dismiss()
 	return outcome{Seed: j.Seed, Class: j.Class, Violations: []verdict.Violation{{
-		Promise: "G7", Check: "process-died", Sentence: "the process was torn down in the middle of the run:\n" + firstLines(w.last.String(), 12),
+		Guarantee: "G7", Check: "process-died", Sentence: "the process was torn down in the middle of the run:\n" + firstLines(w.last.String(), 12),
 	}}}
 }
 

@@ -104,11 +104,11 @@ func (f *historyFile) history(path string, cut bool) (*history.History, error) {
 
 // long surveys a history that can be judged in sections, and is long enough for that.
 // Others are nil, and so is what is no history: whoever reads it says why.
-func (f *historyFile) long(how judging) *history.Survey {
+func (f *historyFile) long(how judging) *history.Index {
 	if !how.parts || how.cut || f.size < history.LongHistory*minLine {
 		return nil
 	}
-	s, err := history.Look(f.file, f.size)
+	s, err := history.ReadIndex(f.file, f.size)
 	if err != nil || !s.Complete || s.Operations < history.LongHistory || s.Header.Source == history.SourceClient || s.Header.Base != nil && s.Header.Base.Covers > 0 {
 		return nil
 	}

@@ -79,7 +79,7 @@ func (c *checked) whole(h *history.History) linearizability.Result {
 }
 
 // checking says how far the check of a long history is.
-func (a *app) checking(s *history.Survey) func(done, size int64) {
+func (a *app) checking(s *history.Index) func(done, size int64) {
 	began, progress := a.now(), a.newProgress()
 	return func(done, size int64) {
 		progress.show(func(now time.Time) string {

@@ -85,7 +85,7 @@ func (c *ciRun) junit(w io.Writer) error {
 func (f *ciFailure) junit() *junitFailure {
 	var text strings.Builder
 	f.print(&text)
-	kind := f.Promise
+	kind := f.Guarantee
 	if kind == "" {
 		kind = f.Title
 	}

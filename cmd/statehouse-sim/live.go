@@ -179,7 +179,7 @@ func (a *app) concludeLive(last *live.Result, total *live.Stats, report, dir str
 	switch {
 	case len(last.Violations) > 0:
 		v := &last.Violations[0]
-		return &failure{codeOf(v), fmt.Errorf("%s is broken", v.Promise)}
+		return &failure{codeOf(v), fmt.Errorf("%s is broken", v.Guarantee)}
 	case vacuous:
 		return failed(exitVacuous, "the run did too little to mean anything")
 	}
@@ -206,7 +206,7 @@ func (a *app) printLive(last *live.Result, s *live.Stats, report, dir string) er
 	}
 	judged := last.Judged
 	judged.Violations = last.Violations
-	if err := linearizability.Story(a.out, last.History, judged, 20); err != nil {
+	if err := linearizability.Timeline(a.out, last.History, judged, 20); err != nil {
 		return err
 	}
 	_, err := fmt.Fprintf(a.out, "\nthe store is kept in %s\n", dir)

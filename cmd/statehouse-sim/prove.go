@@ -1,17 +1,13 @@
 package main
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -26,6 +22,7 @@ type proveFlags struct {
 	shrink  time.Duration
 	workers int
 	control int
+	more    int
 	keep    string
 }
 
@@ -34,8 +31,13 @@ func (a *app) proveCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "prove", Short: "Plant bugs in the code, and see every one of them caught", Args: cobra.NoArgs,
 		Long: `prove plants one bug after the other in the source of the engine and the server,
-builds this tool with it, and fuzzes until a promise breaks, on one core, within the
-budget. Then it runs the same seeds on the code as it is, where nothing may break.
+builds this tool with it, and runs seeds until a guarantee is broken, on one core, within
+the budget. Then it runs the same seeds on the code as it is, where nothing may break.
+
+Two judges look at every history, and neither may be needed for the other's sake: the
+table says what each sees alone, with the other switched off, in the seeds up to the first
+failure and a few more. A bug with "-" under both is caught by other means: the run's own
+invariants, the check of what is on disk, a crash or a hang of the daemon.
 
 It needs the go command and the repository: the bugs are edits of the source, laid
 over it while building, and not in the code at all otherwise.`,
@@ -48,25 +50,28 @@ over it while building, and not in the code at all otherwise.`,
 	f.DurationVar(&o.shrink, "shrink-for", 10*time.Second, "how long to shrink each failure; 0: do not")
 	f.IntVar(&o.workers, "workers", runtime.NumCPU(), "bugs tried at a time")
 	f.IntVar(&o.control, "control", 0, "seeds to run on the code as it is; 0: as many as the slowest bug took, at least 200")
+	f.IntVar(&o.more, "alone-seeds", 100, "seeds to run after the first failure for a judge that alone has not seen the bug")
 	f.StringVar(&o.keep, "out", "", "keep the scenario of each bug in this directory")
 	return cmd
 }
 
 // proof is what became of one bug.
 type proof struct {
-	Bug     string  `json:"bug"`
-	Promise string  `json:"promise"`
-	Caught  bool    `json:"caught"`
-	By      string  `json:"by,omitempty"`
-	Seeds   int     `json:"seeds"`
-	Seconds float64 `json:"seconds"`
-	Steps   int     `json:"scenario_steps,omitempty"`
-	Error   string  `json:"error,omitempty"`
+	Bug       string  `json:"bug"`
+	Guarantee string  `json:"promise"`
+	Caught    bool    `json:"caught"`
+	By        string  `json:"by,omitempty"`
+	Seeds     int     `json:"seeds"`
+	Seconds   float64 `json:"seconds"`
+	Steps     int     `json:"scenario_steps,omitempty"`
+	Error     string  `json:"error,omitempty"`
+
+	Alone map[string]string `json:"alone"` // the check that each judge alone sees fail
 }
 
 func (a *app) prove(ctx context.Context, o proveFlags) error {
-	if o.budget <= 0 || o.shrink < 0 || o.workers < 1 || o.control < 0 {
-		return failed(exitUsage, "--budget must be more than 0, --workers at least 1, --shrink-for and --control not negative")
+	if o.budget <= 0 || o.shrink < 0 || o.workers < 1 || o.control < 0 || o.more < 0 {
+		return failed(exitUsage, "--budget must be more than 0, --workers at least 1, --shrink-for, --control and --alone-seeds not negative")
 	}
 	root, err := planted.Root(ctx, ".")
 	if err != nil {
@@ -87,7 +92,7 @@ func (a *app) prove(ctx context.Context, o proveFlags) error {
 		}
 	}
 	if !a.asJSON {
-		fmt.Fprintf(a.out, "%-32s %-4s %-44s %6s %8s %6s\n", "bug", "", "caught by", "seeds", "seconds", "steps")
+		fmt.Fprintf(a.out, "%-32s %-4s %-28s %-28s %-28s %6s %8s %6s\n", "bug", "", "caught by", "oracle alone", "serial alone", "seeds", "seconds", "steps")
 	}
 	proofs := a.tryAll(ctx, root, bugs, o)
 	if ctx.Err() != nil {
@@ -135,88 +140,58 @@ func (a *app) printProof(p *proof) {
 	case !p.Caught:
 		by = "NOT CAUGHT"
 	}
-	fmt.Fprintf(a.out, "%-32s %-4s %-44s %6d %8.1f %6d\n", p.Bug, p.Promise, by, p.Seeds, p.Seconds, p.Steps)
+	fmt.Fprintf(a.out, "%-32s %-4s %-28s %-28s %-28s %6d %8.1f %6d\n",
+		p.Bug, p.Guarantee, by, cmp.Or(p.Alone["oracle"], "-"), cmp.Or(p.Alone["serial"], "-"), p.Seeds, p.Seconds, p.Steps)
 }
 
-// try builds the tool with a bug in it and fuzzes with that.
-func (a *app) try(ctx context.Context, root string, b *planted.Bug, o proveFlags) proof {
-	p := proof{Bug: b.Name, Promise: b.Guarantee}
-	fail := func(err error) proof { p.Error = err.Error(); return p }
-	dir, err := os.MkdirTemp("", "statehouse-planted-")
-	if err != nil {
-		return fail(err)
-	}
-	defer os.RemoveAll(dir)
-	program := filepath.Join(dir, "statehouse-sim")
-	if err := b.Build(ctx, root, "./cmd/statehouse-sim", dir, program); err != nil {
-		return fail(err)
-	}
-	start := a.now()
-	cmd := exec.CommandContext(ctx, program, "fuzz", "--json", "--workers", "1", "--seeds", "0", "--for", o.budget.String(),
-		"--shrink-for", o.shrink.String(), "--out", dir)
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	err = cmd.Run()
-	p.Seconds = a.now().Sub(start).Seconds()
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
-		return fail(err)
-	}
-	var total summary
-	var rep failureReport
-	d := json.NewDecoder(&out)
-	if err := d.Decode(&total); err != nil {
-		return fail(fmt.Errorf("the fuzz died: %s", lastLine(errs.String())))
-	}
-	p.Seeds, p.Seconds = total.Runs, total.Elapsed
-	if d.Decode(&rep) == nil && rep.Check != "" {
-		p.Caught, p.By, p.Steps = true, rep.Promise+" "+rep.Check, rep.Steps
-		if o.keep != "" && rep.Scenario != "" {
-			p.Error = keepScenario(rep.Scenario, filepath.Join(o.keep, b.Name+".yaml"))
-		}
-	}
-	return p
+// leastAlone is how many of the bugs each judge has to see with the other switched off, so
+// that a mistake in one of them blinds nobody.
+const leastAlone = 40
+
+// proofTotal is the last line of the table.
+type proofTotal struct {
+	Caught  int            `json:"caught"`
+	Of      int            `json:"of"`
+	Control int            `json:"control_seeds"`
+	False   int            `json:"false_alarms"`
+	Median  int            `json:"scenario_steps_median"`
+	Alone   map[string]int `json:"alone"` // bugs that each judge alone sees
+
+	broken, slowest int
 }
 
-func keepScenario(from, to string) string {
-	text, err := os.ReadFile(from)
-	if err == nil {
-		err = os.WriteFile(to, text, 0o644)
-	}
-	if err != nil {
-		return err.Error()
-	}
-	return ""
-}
-
-func lastLine(s string) string {
-	lines := strings.Split(strings.TrimSpace(s), "\n")
-	return lines[len(lines)-1]
-}
-
-// concludeProof runs the control and prints the table's last lines.
-func (a *app) concludeProof(ctx context.Context, proofs []proof, o proveFlags) error {
-	caught, broken, seeds := 0, 0, max(o.control, 200)
+func totalOf(proofs []proof) proofTotal {
+	t := proofTotal{Of: len(proofs), Alone: make(map[string]int)}
 	var steps []int
 	for i := range proofs {
 		p := &proofs[i]
 		if p.Caught {
-			caught++
+			t.Caught++
 		}
 		if p.Error != "" {
-			broken++
+			t.broken++
 		}
 		if p.Steps > 0 {
 			steps = append(steps, p.Steps)
 		}
-		if o.control == 0 {
-			seeds = max(seeds, p.Seeds)
+		for judge := range p.Alone { // counted: order cannot matter
+			t.Alone[judge]++
 		}
+		t.slowest = max(t.slowest, p.Seeds)
 	}
-	slices.Sort(steps)
-	median := 0
 	if len(steps) > 0 {
-		median = steps[len(steps)/2]
+		slices.Sort(steps)
+		t.Median = steps[len(steps)/2]
+	}
+	return t
+}
+
+// concludeProof runs the control and prints the table's last lines.
+func (a *app) concludeProof(ctx context.Context, proofs []proof, o proveFlags) error {
+	t := totalOf(proofs)
+	seeds := max(o.control, 200)
+	if o.control == 0 {
+		seeds = max(seeds, t.slowest)
 	}
 	fleet, err := newFleet(o.workers)
 	if err != nil {
@@ -226,28 +201,28 @@ func (a *app) concludeProof(ctx context.Context, proofs []proof, o proveFlags) e
 	if err := c.run(ctx, fleet); err != nil {
 		return err
 	}
+	t.Control, t.False = c.total.Runs, c.total.Failed
 	if a.asJSON {
-		line := struct {
-			Caught  int `json:"caught"`
-			Of      int `json:"of"`
-			Control int `json:"control_seeds"`
-			False   int `json:"false_alarms"`
-			Median  int `json:"scenario_steps_median"`
-		}{caught, len(proofs), c.total.Runs, c.total.Failed, median}
-		if err := json.NewEncoder(a.out).Encode(line); err != nil {
+		if err := json.NewEncoder(a.out).Encode(t); err != nil {
 			return err
 		}
 	} else {
 		fmt.Fprintf(a.out, "caught %d of %d, scenarios of %d steps (median); %d false alarms in %d seeds of the code as it is\n",
-			caught, len(proofs), median, c.total.Failed, c.total.Runs)
+			t.Caught, t.Of, t.Median, t.False, t.Control)
+		fmt.Fprintf(a.out, "the oracle alone sees %d, the serial judge alone %d\n", t.Alone["oracle"], t.Alone["serial"])
 	}
 	switch {
-	case broken > 0:
-		return failed(exitInternal, "%d bugs could not be tried", broken)
-	case caught < len(proofs):
-		return failed(exitViolation, "%d bugs were not caught", len(proofs)-caught)
-	case c.total.Failed > 0:
-		return failed(exitViolation, "%d false alarms", c.total.Failed)
+	case t.broken > 0:
+		return failed(exitInternal, "%d bugs could not be tried", t.broken)
+	case t.Caught < t.Of:
+		return failed(exitViolation, "%d bugs were not caught", t.Of-t.Caught)
+	case t.False > 0:
+		return failed(exitViolation, "%d false alarms", t.False)
+	}
+	for _, judge := range judges {
+		if n := t.Alone[judge]; len(o.only) == 0 && n < leastAlone {
+			return failed(exitViolation, "alone, the %s judge sees %d of the bugs, and has to see %d: the other one could be wrong and nobody would know", judge, n, leastAlone)
+		}
 	}
 	return c.vacuous()
 }

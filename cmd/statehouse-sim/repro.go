@@ -108,7 +108,7 @@ func (a *app) repro(file string, o reproFlags) error {
 	}
 	if c.Verdict == verdict.Illegal {
 		rep.Violation = &c.Violations[0]
-		a.tell("%s is broken (%s): %s", promise(rep.Violation.Promise), rep.Violation.Check, rep.Violation.Sentence)
+		a.tell("%s is broken (%s): %s", promise(rep.Violation.Guarantee), rep.Violation.Check, rep.Violation.Sentence)
 	}
 	defer single()()
 	if err := a.reexecute(h, rep, o.commits); err != nil {
@@ -194,7 +194,7 @@ func (a *app) search(h *history.History, rep *reproduced, o reproFlags) error {
 	}
 	began, progress, collect := a.now(), a.every(time.Second), collector()
 	s := &repro.Search{
-		Script: script, Target: scenario.Breach{Guarantee: rep.Violation.Promise, Check: rep.Violation.Check}, Try: state.Try,
+		Script: script, Target: scenario.Breach{Guarantee: rep.Violation.Guarantee, Check: rep.Violation.Check}, Try: state.Try,
 		Now: a.now, Deadline: began.Add(o.limit),
 		Progress: func(tries uint64) {
 			progress(func() string {
@@ -216,7 +216,7 @@ func (a *app) search(h *history.History, rep *reproduced, o reproFlags) error {
 		state.keep(s.Try)
 		rep.Reasons = whyNot(h, rep, s)
 		a.tell("not reproduced in %d tries, %.0fs. It may be that\n  - %s", rep.Tries, rep.Seconds, strings.Join(rep.Reasons, "\n  - "))
-		return a.conclude(rep, failed(exitUnchecked, "%s (%s) was not reproduced", rep.Violation.Promise, rep.Violation.Check))
+		return a.conclude(rep, failed(exitUnchecked, "%s (%s) was not reproduced", rep.Violation.Guarantee, rep.Violation.Check))
 	}
 	state.forget()
 	return a.reproduce(rep, found, o)
@@ -231,13 +231,13 @@ func (a *app) reproduce(rep *reproduced, f *repro.Found, o reproFlags) error {
 	}
 	a.tell("reproduced %s, in %d tries, %.1fs (try %d)", how, rep.Tries, rep.Seconds, f.Try+1)
 	if !f.Exact {
-		a.tell("what broke is not the same check, but the nearest that was found in this build: %s (%s)", promise(f.Violation.Promise), f.Violation.Check)
+		a.tell("what broke is not the same check, but the nearest that was found in this build: %s (%s)", promise(f.Violation.Guarantee), f.Violation.Check)
 	}
 	out := reportOf(&f.Violation)
 	out.Class, out.From = string(f.Result.Class), f.Result.Stats.Steps
 	sh := fuzz.Shrinker{
 		Between: collector(),
-		Seed:    f.Result.Seed, Config: f.Result.Config, Class: f.Result.Class, Breach: scenario.Breach{Guarantee: f.Violation.Promise, Check: f.Violation.Check},
+		Seed:    f.Result.Seed, Config: f.Result.Config, Class: f.Result.Class, Breach: scenario.Breach{Guarantee: f.Violation.Guarantee, Check: f.Violation.Check},
 		Deadline: a.now().Add(o.shrinkFor), Now: a.now,
 	}
 	story, err := sh.Shrink(f.Result.Steps)
@@ -246,7 +246,7 @@ func (a *app) reproduce(rep *reproduced, f *repro.Found, o reproFlags) error {
 	}
 	base := strings.TrimSuffix(filepath.Base(rep.File), filepath.Ext(rep.File))
 	story.ID = strings.Trim(notInIDs.ReplaceAllString(strings.ToLower(base+"-"+f.Violation.Check), "-"), "-")
-	story.Title = fmt.Sprintf("%s (%s), as in %s", promise(f.Violation.Promise), f.Violation.Check, filepath.Base(rep.File))
+	story.Title = fmt.Sprintf("%s (%s), as in %s", promise(f.Violation.Guarantee), f.Violation.Check, filepath.Base(rep.File))
 	story.Story = fmt.Sprintf("Found %s of a capture in try %d, and shrunk: %s", how, f.Try+1, f.Violation.Sentence)
 	if err := a.keep(&out, story.ID, text(story), o.dir); err != nil {
 		return err

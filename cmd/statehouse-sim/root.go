@@ -60,7 +60,7 @@ func failed(code int, format string, args ...any) error {
 
 // codeOf is the exit code of a broken promise.
 func codeOf(v *verdict.Violation) int {
-	if v.Promise == "G9" {
+	if v.Guarantee == "G9" {
 		return exitLiveness
 	}
 	return exitViolation

@@ -101,7 +101,7 @@ func (a *app) runSeed(o runFlags) error {
 	if o.verbose {
 		judged := r.Judged
 		judged.Violations = r.Violations
-		if err := linearizability.Story(a.out, r.History, judged, 20); err != nil {
+		if err := linearizability.Timeline(a.out, r.History, judged, 20); err != nil {
 			return err
 		}
 	}
@@ -290,7 +290,7 @@ func (a *app) runFile(path string, s *scenario.Scenario, o runFlags) (*failure, 
 	if x.wrong != nil && x.broken() != nil && o.verbose && !a.asJSON {
 		judged := x.r.Judged
 		judged.Violations = broken(x.r.Result)
-		if err := linearizability.Story(a.out, x.r.History, judged, 20); err != nil {
+		if err := linearizability.Timeline(a.out, x.r.History, judged, 20); err != nil {
 			return nil, err
 		}
 	}

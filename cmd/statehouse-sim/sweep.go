@@ -80,7 +80,7 @@ func (a *app) sweep(cmd *cobra.Command, s *scenario.Scenario, seed uint64) error
 			if r.Failed() {
 				t.Failed++
 				v := &r.Violations[0]
-				fmt.Fprintf(a.out, "FAIL  %s, unsynced data: %s\n      %s is broken: %s: %s\n", p, mode, promise(v.Promise), v.Check, firstLines(v.Sentence, 6))
+				fmt.Fprintf(a.out, "FAIL  %s, unsynced data: %s\n      %s is broken: %s: %s\n", p, mode, promise(v.Guarantee), v.Check, firstLines(v.Sentence, 6))
 				if first == nil {
 					first = &failure{codeOf(v), fmt.Errorf("%s does not survive every crash", s.ID)}
 				}

@@ -20,6 +20,7 @@ type job struct {
 	Digests bool          `json:"digests,omitempty"` // the answer is to have one a step
 	Disturb uint64        `json:"disturb,omitempty"` // sim.Options
 	Shrink  time.Duration `json:"shrink,omitempty"`  // shrink a failing run for so long
+	Alone   bool          `json:"alone,omitempty"`   // of a failing run, what each judge alone sees
 }
 
 // outcome is what became of a job.
@@ -35,6 +36,7 @@ type outcome struct {
 	Steps      []string            `json:"steps,omitempty"` // with Digests
 	Scenario   string              `json:"scenario,omitempty"`
 	ShrinkErr  string              `json:"shrink_error,omitempty"`
+	Alone      map[string]string   `json:"alone,omitempty"`
 }
 
 func (a *app) workerCommand() *cobra.Command {
@@ -70,6 +72,9 @@ func (a *app) work(j job) outcome {
 			o.Steps = append(o.Steps, s.String())
 		}
 	}
+	if j.Alone && r.Failed() {
+		o.Alone = alone(r)
+	}
 	if j.Shrink > 0 && r.Failed() {
 		story, err := a.shrink(j.Seed, r, j.Shrink, nil)
 		if err != nil {
@@ -86,7 +91,7 @@ func (a *app) shrink(seed uint64, r *sim.Result, limit time.Duration, progress f
 	v := &r.Violations[0]
 	s := fuzz.Shrinker{
 		Between: collector(),
-		Seed:    seed, Config: r.Config, Class: r.Class, Breach: scenario.Breach{Guarantee: v.Promise, Check: v.Check},
+		Seed:    seed, Config: r.Config, Class: r.Class, Breach: scenario.Breach{Guarantee: v.Guarantee, Check: v.Check},
 		Deadline: a.now().Add(limit), Now: a.now, Progress: progress,
 	}
 	story, err := s.Shrink(r.Steps)

@@ -151,7 +151,7 @@ func goldens(t *testing.T) map[string]func() *history.History {
 func finding(r linearizability.Result) string {
 	text := string(r.Verdict)
 	for _, v := range r.Violations {
-		text += fmt.Sprintf(" %s/%s", v.Promise, v.Check)
+		text += fmt.Sprintf(" %s/%s", v.Guarantee, v.Check)
 	}
 	return text
 }

@@ -7,36 +7,36 @@ import (
 )
 
 // checkAcked compares an acknowledgement with the log.
-func (j *Judge) checkAcked(t *txn, op *history.Operation, ev *history.Event) {
+func (j *judge) checkAcked(t *txn, op *history.Operation, ev *history.Event) {
 	want, conditions := t.wanted(op)
 	switch {
 	case ev == nil && j.settledBefore(t, op.Out.CommitTS):
-		j.count(op, &j.Stats.BeforeBase)
+		j.count(op, &j.stats.BeforeBase)
 		return
 	case ev == nil && want.required() == 0:
 		j.checkEmptyCommit(t, op, conditions)
 		return
 	case ev == nil:
-		j.Breaks(op, "G1", "acked-commit-lost", fmt.Sprintf("commit %d", op.Out.CommitTS), "nothing in the log", "transaction %s was acknowledged as commit %d, and is not in the log", t.id, op.Out.CommitTS)
+		j.breaks(op, "G1", "acked-commit-lost", fmt.Sprintf("commit %d", op.Out.CommitTS), "nothing in the log", "transaction %s was acknowledged as commit %d, and is not in the log", t.id, op.Out.CommitTS)
 		return
 	case ev.CommitTS != op.Out.CommitTS || ev.CommitTime != op.Out.CommitTime:
-		j.Breaks(op, "G6", "answer-differs", fmt.Sprintf("commit %d at %d", ev.CommitTS, ev.CommitTime), fmt.Sprintf("commit %d at %d", op.Out.CommitTS, op.Out.CommitTime), "transaction %s was acknowledged at another place than the log has it", t.id)
+		j.breaks(op, "G6", "answer-differs", fmt.Sprintf("commit %d at %d", ev.CommitTS, ev.CommitTime), fmt.Sprintf("commit %d at %d", op.Out.CommitTS, op.Out.CommitTime), "transaction %s was acknowledged at another place than the log has it", t.id)
 		return
 	case !j.did(t, op, want, ev):
-		j.Breaks(op, "G6", "other-operations-acked", want.String(), fmt.Sprint(ev.Ops), "it was acknowledged as commit %d, which did something else", ev.CommitTS)
+		j.breaks(op, "G6", "other-operations-acked", want.String(), fmt.Sprint(ev.Ops), "it was acknowledged as commit %d, which did something else", ev.CommitTS)
 	}
 	versions := op.Out.Versions
 	if op.Kind == history.Transact {
 		versions = oneOfEach(op)
 	}
 	j.checkVersions(op, versions, ev)
-	if high := j.b.high(op.Return, j.M.head); ev.CommitTS > high {
-		j.Breaks(op, "G3", "commit-after-return", "", "", "commit %d was acknowledged before a commit that comes before it was asked for", ev.CommitTS)
+	if high := j.bounds.high(op.Return, j.model.head); ev.CommitTS > high {
+		j.breaks(op, "G3", "commit-after-return", "", "", "commit %d was acknowledged before a commit that comes before it was asked for", ev.CommitTS)
 	}
 }
 
-// oneOfEach are the versions that a transact was answered, which are one a write in
-// their order, as one a key. Of others it makes none.
+// oneOfEach are the versions that a transact was answered, one for each key. They came one for
+// each write, in the order of the writes; if they did not, there are none.
 func oneOfEach(op *history.Operation) []history.KeyVersion {
 	if len(op.Out.Versions) != len(op.In.Writes) {
 		return nil
@@ -56,79 +56,79 @@ func oneOfEach(op *history.Operation) []history.KeyVersion {
 	return out
 }
 
-// checkVersions compares the versions that somebody was told with an event's.
-func (j *Judge) checkVersions(op *history.Operation, versions []history.KeyVersion, ev *history.Event) {
+// checkVersions compares the versions that a client was told with an event's.
+func (j *judge) checkVersions(op *history.Operation, versions []history.KeyVersion, ev *history.Event) {
 	got := make(map[history.Name]uint64)
 	for _, v := range versions {
 		got[v.Name] = v.Version
 	}
 	for i := range ev.Ops {
 		if o := &ev.Ops[i]; got[o.Name] != o.Version {
-			j.Breaks(op, "G6", "version-differs", fmt.Sprint(o.Version), fmt.Sprint(got[o.Name]), "it was told another version of key %q than commit %d made", o.Key, ev.CommitTS)
+			j.breaks(op, "G6", "version-differs", fmt.Sprint(o.Version), fmt.Sprint(got[o.Name]), "it was told another version of key %q than commit %d made", o.Key, ev.CommitTS)
 			return
 		}
 	}
 	if len(versions) != len(ev.Ops) {
-		j.Breaks(op, "G6", "version-differs", fmt.Sprint(len(ev.Ops)), fmt.Sprint(len(versions)), "it was told versions of another number of keys than commit %d changed", ev.CommitTS)
+		j.breaks(op, "G6", "version-differs", fmt.Sprint(len(ev.Ops)), fmt.Sprint(len(versions)), "it was told versions of another number of keys than commit %d changed", ev.CommitTS)
 	}
 }
 
-// checkEmptyCommit: one without writes takes effect where it read, or where its
-// conditions held.
-func (j *Judge) checkEmptyCommit(t *txn, op *history.Operation, conditions []history.KeyCondition) {
+// checkEmptyCommit: a commit without writes takes effect where it read, or where its conditions
+// held.
+func (j *judge) checkEmptyCommit(t *txn, op *history.Operation, conditions []history.KeyCondition) {
 	ts := op.Out.CommitTS
 	if len(op.Out.Versions) > 0 {
-		j.Breaks(op, "G6", "version-differs", "none", fmt.Sprint(len(op.Out.Versions)), "it was told versions, and wrote nothing")
+		j.breaks(op, "G6", "version-differs", "none", fmt.Sprint(len(op.Out.Versions)), "it was told versions, and wrote nothing")
 	}
 	// 0: it could not be read.
-	if time := j.M.timeOf(ts); time != 0 && op.Out.CommitTime != 0 && time != op.Out.CommitTime {
-		j.Breaks(op, "G6", "answer-differs", fmt.Sprint(time), fmt.Sprint(op.Out.CommitTime), "it was told another time than that of commit %d", ts)
+	if time := j.model.timeOf(ts); time != 0 && op.Out.CommitTime != 0 && time != op.Out.CommitTime {
+		j.breaks(op, "G6", "answer-differs", fmt.Sprint(time), fmt.Sprint(op.Out.CommitTime), "it was told another time than that of commit %d", ts)
 	}
 	if len(conditions)+len(op.In.Heads) > 0 {
-		low, _ := j.b.low(j.firstCall(t)) // what it is answered may be what was decided then
-		switch high := j.b.high(op.Return, j.M.head); {
+		low, _ := j.bounds.low(j.firstCall(t)) // what it is answered may be what was decided then
+		switch high := j.bounds.high(op.Return, j.model.head); {
 		case ts > high:
-			j.Breaks(op, "G4", "ghost-commit", fmt.Sprintf("at most %d", high), fmt.Sprint(ts), "it was answered commit %d, which had not happened", ts)
+			j.breaks(op, "G4", "ghost-commit", fmt.Sprintf("at most %d", high), fmt.Sprint(ts), "it was answered commit %d, which had not happened", ts)
 		case ts < low:
-			j.Breaks(op, "G3", "empty-commit-elsewhere", fmt.Sprintf("at least %d", low), fmt.Sprint(ts), "its conditions were looked at where they were known to be past")
+			j.breaks(op, "G3", "empty-commit-elsewhere", fmt.Sprintf("at least %d", low), fmt.Sprint(ts), "its conditions were looked at where they were known to be past")
 		default:
 			j.checkConditions(t, op, conditions, ts)
 		}
 		return
 	}
 	if t.begin != nil && ts != t.begin.Out.SnapshotTS {
-		j.Breaks(op, "G3", "empty-commit-elsewhere", fmt.Sprint(t.begin.Out.SnapshotTS), fmt.Sprint(ts), "a transaction that only read commits at its snapshot")
+		j.breaks(op, "G3", "empty-commit-elsewhere", fmt.Sprint(t.begin.Out.SnapshotTS), fmt.Sprint(ts), "a transaction that only read commits at its snapshot")
 	}
 }
 
 // checkUse: what began is what is used, and not after its end.
-func (j *Judge) checkUse(t *txn, ev *history.Event) {
+func (j *judge) checkUse(t *txn, ev *history.Event) {
 	end, by := t.ended()
 	for _, list := range [][]*history.Operation{t.staged, t.reads, t.attempts, t.aborts} {
 		for _, op := range list {
 			switch {
 			case op.Outcome == history.OK && op.Kind != history.Transact && op.Kind != history.Abort && t.begin == nil && !j.hidden(t):
-				j.Breaks(op, "G6", "not-begun", "", "", "it is of transaction %s, which nobody began", t.id)
+				j.breaks(op, "G6", "not-begun", "", "", "it is of transaction %s, which nobody began", t.id)
 			case op.Outcome == history.OK && op.Kind != history.Commit && op.Kind != history.Transact && op.Kind != history.Abort && by != nil && op.Call > end:
-				j.Breaks(op, "G6", "used-after-end", "", "", "transaction %s had ended, as #%d was told", t.id, by.ID)
+				j.breaks(op, "G6", "used-after-end", "", "", "transaction %s had ended, as #%d was told", t.id, by.ID)
 			case op.Outcome == history.OK && op.Kind == history.Commit && by != nil && by.Kind == history.Abort && op.Call > end:
-				j.Breaks(op, "G6", "committed-after-abort", "", "", "transaction %s had been aborted, as #%d was told", t.id, by.ID)
+				j.breaks(op, "G6", "committed-after-abort", "", "", "transaction %s had been aborted, as #%d was told", t.id, by.ID)
 			case ev != nil && op.Error != nil && (op.Error.Code == "TXN_EXPIRED" || op.Error.Code == "TXN_ABORTED"):
-				j.Breaks(op, "G6", "refused-but-applied", "", op.Error.Code, "it was refused (%s: %s), and transaction %s is in the log as commit %d", op.Error.Code, op.Error.Message, t.id, ev.CommitTS)
+				j.breaks(op, "G6", "refused-but-applied", "", op.Error.Code, "it was refused (%s: %s), and transaction %s is in the log as commit %d", op.Error.Code, op.Error.Message, t.id, ev.CommitTS)
 			case op.Error != nil && op.Error.Code == "TXN_ALREADY_COMMITTED" && !j.attemptedBy(t, op.End()):
-				j.Breaks(op, "G6", "not-committed", "", op.Error.Code, "it was told that transaction %s has committed, which nobody had asked for", t.id)
+				j.breaks(op, "G6", "not-committed", "", op.Error.Code, "it was told that transaction %s has committed, which nobody had asked for", t.id)
 			}
 		}
 	}
 }
 
-// attemptedBy tells whether somebody can have asked to commit a transaction by then.
-func (j *Judge) attemptedBy(t *txn, time int64) bool {
+// attemptedBy reports whether a client can have asked to commit a transaction by then.
+func (j *judge) attemptedBy(t *txn, time int64) bool {
 	return j.hidden(t) || len(t.attempts) > 0 && t.attempts[0].Call < time
 }
 
-// ended is when somebody first was told that a transaction that was begun has
-// ended, and by which answer.
+// ended is when a client was first told that a transaction which was begun has ended, and the
+// answer that said so.
 func (t *txn) ended() (at int64, by *history.Operation) {
 	if t.begin == nil {
 		return 0, nil
@@ -143,8 +143,7 @@ func (t *txn) ended() (at int64, by *history.Operation) {
 	return at, by
 }
 
-// endsTxn tells whether an answer says that the transaction of the operation has
-// ended.
+// endsTxn reports whether an answer says that the operation's transaction has ended.
 func endsTxn(op *history.Operation) bool {
 	switch {
 	case op.Outcome == history.OK && op.Kind == history.GetTxn:
@@ -162,18 +161,18 @@ func endsTxn(op *history.Operation) bool {
 }
 
 // checkOutcomeAsked compares what was told of a transaction with the log.
-func (j *Judge) checkOutcomeAsked(op *history.Operation) {
-	t, ev, out := j.Txns[op.In.TxnID], j.M.ByTxn[op.In.TxnID], &op.Out
+func (j *judge) checkOutcomeAsked(op *history.Operation) {
+	t, ev, out := j.txns[op.In.TxnID], j.model.byTxn[op.In.TxnID], &op.Out
 	if t == nil {
 		return // of no id
 	}
 	if j.covered != nil && t.begin == nil && len(t.attempts) == 0 {
-		j.count(op, &j.Stats.Outside) // somebody else's, which may have touched anybody
+		j.count(op, &j.stats.Outside) // another client's, which may have touched any agent
 		return
 	}
 	low, high := j.window(op)
 	differs := func(expected, format string, args ...any) {
-		j.Breaks(op, "G6", "outcome-differs", expected, out.State, format, args...)
+		j.breaks(op, "G6", "outcome-differs", expected, out.State, format, args...)
 	}
 	if out.State == "committed" {
 		j.checkToldCommitted(op, t, ev, high)
@@ -193,7 +192,7 @@ func (j *Judge) checkOutcomeAsked(op *history.Operation) {
 		}
 	case out.State == "open" || out.State == "never_seen":
 		if ev != nil && low >= ev.CommitTS {
-			j.Breaks(op, "G6", "outcome-forgotten", fmt.Sprintf("committed at %d", ev.CommitTS), out.State, "the outcome of transaction %s is forgotten", t.id)
+			j.breaks(op, "G6", "outcome-forgotten", fmt.Sprintf("committed at %d", ev.CommitTS), out.State, "the outcome of transaction %s is forgotten", t.id)
 		} else if out.State == "open" && by != nil && by != op && end < op.Call {
 			differs("ended", "transaction %s had ended, as #%d was told", t.id, by.ID)
 		} else if out.State == "open" && t.begin == nil && !j.attemptedBy(t, op.End()) {
@@ -204,30 +203,30 @@ func (j *Judge) checkOutcomeAsked(op *history.Operation) {
 	}
 }
 
-func (j *Judge) checkToldCommitted(op *history.Operation, t *txn, ev *history.Event, high uint64) {
+func (j *judge) checkToldCommitted(op *history.Operation, t *txn, ev *history.Event, high uint64) {
 	out := &op.Out
 	switch {
 	case ev == nil && j.settledBefore(t, out.CommitTS):
-		j.count(op, &j.Stats.BeforeBase)
+		j.count(op, &j.stats.BeforeBase)
 	case ev == nil && !j.canBeEmpty(t) && (len(out.Versions) > 0 || !j.hidden(t)):
-		j.Breaks(op, "G4", "ghost-outcome", "", "", "transaction %s was called committed at %d, and is not in the log", t.id, out.CommitTS)
+		j.breaks(op, "G4", "ghost-outcome", "", "", "transaction %s was called committed at %d, and is not in the log", t.id, out.CommitTS)
 	case ev == nil && (len(out.Versions) > 0 || out.CommitTS > high || t.emptyAt(out.CommitTS, j.hidden(t)) != nil):
-		j.Breaks(op, "G6", "outcome-differs", "", fmt.Sprint(out.CommitTS), "its outcome is told otherwise than it was answered")
+		j.breaks(op, "G6", "outcome-differs", "", fmt.Sprint(out.CommitTS), "its outcome is told otherwise than it was answered")
 	case ev == nil:
-		if at := j.M.timeOf(out.CommitTS); at != 0 && out.CommitTime != 0 && at != out.CommitTime {
-			j.Breaks(op, "G6", "outcome-differs", fmt.Sprint(at), fmt.Sprint(out.CommitTime), "it was told another time than that of commit %d", out.CommitTS)
+		if at := j.model.timeOf(out.CommitTS); at != 0 && out.CommitTime != 0 && at != out.CommitTime {
+			j.breaks(op, "G6", "outcome-differs", fmt.Sprint(at), fmt.Sprint(out.CommitTime), "it was told another time than that of commit %d", out.CommitTS)
 		}
 	case ev.CommitTS != out.CommitTS || ev.CommitTime != out.CommitTime:
-		j.Breaks(op, "G6", "outcome-differs", fmt.Sprintf("commit %d at %d", ev.CommitTS, ev.CommitTime), fmt.Sprintf("commit %d at %d", out.CommitTS, out.CommitTime), "its outcome is told differently from the log")
+		j.breaks(op, "G6", "outcome-differs", fmt.Sprintf("commit %d at %d", ev.CommitTS, ev.CommitTime), fmt.Sprintf("commit %d at %d", out.CommitTS, out.CommitTime), "its outcome is told differently from the log")
 	case ev.CommitTS > high:
-		j.Breaks(op, "G4", "ghost-outcome", fmt.Sprintf("at most %d", high), fmt.Sprint(out.CommitTS), "transaction %s was called committed before it was", t.id)
+		j.breaks(op, "G4", "ghost-outcome", fmt.Sprintf("at most %d", high), fmt.Sprint(out.CommitTS), "transaction %s was called committed before it was", t.id)
 	default:
 		j.checkVersions(op, out.Versions, ev)
 	}
 }
 
-// canBeEmpty tells whether a transaction can have committed without an event.
-func (j *Judge) canBeEmpty(t *txn) bool {
+// canBeEmpty reports whether a transaction can have committed without an event.
+func (j *judge) canBeEmpty(t *txn) bool {
 	for _, op := range t.attempts {
 		if w, _ := t.wanted(op); op.Outcome != history.Fail && w.required() == 0 {
 			return true
@@ -236,8 +235,8 @@ func (j *Judge) canBeEmpty(t *txn) bool {
 	return false
 }
 
-// emptyAt finds an answer that says that a transaction without an event is
-// elsewhere than at ts.
+// emptyAt finds an answer that says that a transaction without an event took effect elsewhere
+// than at ts.
 func (t *txn) emptyAt(ts uint64, hidden bool) *history.Operation {
 	for _, op := range t.attempts {
 		if op.Outcome == history.OK && op.Out.CommitTS != ts {

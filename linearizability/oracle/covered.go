@@ -6,10 +6,10 @@ import (
 	"statehouse.dev/statehouse/history"
 )
 
-// A client of a store in use records its own requests, which touch some agents of many.
-// What it needs of the rest of the store to be judged is the state of those agents when
-// it began and what was done to them since (Base.Covers): whatever else was committed
-// meanwhile cannot have changed an answer about them. What is about others is not judged.
+// A client of a store in use records its own requests, which touch some agents of many. To be
+// judged it needs of the rest of the store the state of those agents when it began, and what
+// was done to them since (Base.Covers): no other commit can have changed an answer about them.
+// What is about other agents is not judged.
 
 // outside reports whether an operation is about what the log does not tell of.
 func outside(covered map[history.AgentName]bool, op *history.Operation) bool {
@@ -25,14 +25,14 @@ func outside(covered map[history.AgentName]bool, op *history.Operation) bool {
 			return true
 		}
 	}
-	if in.AtTime != 0 { // which commit was the last by then nobody knows
+	if in.AtTime != 0 { // it is not known which commit was the last by then
 		return true
 	}
 	return slices.ContainsFunc(in.AgentNames(), func(a history.AgentName) bool { return !covered[a] })
 }
 
-// padded is a log in which each commit has a place, also one of which nothing is known
-// but that it touched nothing that is covered.
+// padded is a log in which each commit has a place, also one of which it is only known that it
+// touched no covered agent.
 func padded(log []history.Event, base, head uint64) []history.Event {
 	out := make([]history.Event, 0, head-base)
 	for i := range log {

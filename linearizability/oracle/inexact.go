@@ -14,7 +14,7 @@ func sameRead(in *history.Input, shown string, inexact bool, written string) boo
 	case !in.Doubles:
 		return !inexact && history.SameValue(shown, written)
 	case isDigest(shown) && isDigest(written):
-		return true // of which nobody can tell whether they differ by more than rounding
+		return true // they may differ by no more than rounding
 	case inexact:
 		return history.Rounded(shown) == history.Rounded(written) && !history.Doubles(written)
 	}

@@ -20,12 +20,12 @@ type version struct {
 type model struct {
 	head   uint64
 	log    []history.Event // log[i] is commit base+i+1
-	Base   uint64
+	base   uint64
 	keys   map[history.Name][]version
 	agents map[history.AgentName][]uint64 // commit_ts of its commits
 	spaces map[string]uint64              // first commit
 	sorted map[history.AgentName][]string // keys ever written, sorted
-	ByTxn  map[string]*history.Event
+	byTxn  map[string]*history.Event
 }
 
 func (m *model) at(n history.Name, ts uint64) *version {
@@ -38,10 +38,10 @@ func (m *model) at(n history.Name, ts uint64) *version {
 }
 
 func (m *model) event(ts uint64) *history.Event {
-	if ts <= m.Base || ts > m.head {
+	if ts <= m.base || ts > m.head {
 		return nil
 	}
-	return &m.log[ts-m.Base-1]
+	return &m.log[ts-m.base-1]
 }
 
 // timeOf is the time of a commit; 0: it is not known.
@@ -52,8 +52,8 @@ func (m *model) timeOf(ts uint64) int64 {
 	return 0
 }
 
-// older tells whether a version of a key was before that of the base: nothing else is
-// known of it.
+// older reports whether a version of a key came before that of the base: nothing else is known
+// of it.
 func (m *model) older(n history.Name, number uint64) bool {
 	vs := m.keys[n]
 	return len(vs) > 0 && vs[0].event == nil && number > 0 && number < vs[0].number
@@ -68,7 +68,7 @@ func (v *version) num() uint64 {
 	return v.number
 }
 
-// show tells a state in words.
+// show says a state in words.
 func (v *version) show() string {
 	switch {
 	case v == nil:
@@ -101,7 +101,7 @@ func (m *model) headAt(a history.AgentName, ts uint64) uint64 {
 
 // timeAt is the last commit whose time is not after t, up to ts.
 func (m *model) timeAt(t int64, ts uint64) uint64 {
-	n := int(min(ts, m.head) - m.Base)
+	n := int(min(ts, m.head) - m.base)
 	i := sort.Search(n, func(i int) bool { return m.log[i].CommitTime > t })
-	return m.Base + uint64(i)
+	return m.base + uint64(i)
 }

@@ -10,7 +10,7 @@ import (
 
 // checkRefused: what was refused for good is not in the log, and the refusal has
 // a reason.
-func (j *Judge) checkRefused(t *txn, op *history.Operation, ev *history.Event) {
+func (j *judge) checkRefused(t *txn, op *history.Operation, ev *history.Event) {
 	if op.Error == nil {
 		return
 	}
@@ -20,11 +20,11 @@ func (j *Judge) checkRefused(t *txn, op *history.Operation, ev *history.Event) {
 		j.checkReused(t, op, ev)
 	default:
 		if ev != nil && decides(op.Error) && !t.neverBegun(op) {
-			j.Breaks(op, "G6", "refused-but-applied", "", op.Error.Code, "it was refused (%s: %s), and transaction %s is in the log as commit %d", op.Error.Code, op.Error.Message, t.id, ev.CommitTS)
+			j.breaks(op, "G6", "refused-but-applied", "", op.Error.Code, "it was refused (%s: %s), and transaction %s is in the log as commit %d", op.Error.Code, op.Error.Message, t.id, ev.CommitTS)
 		}
 	}
-	if known, _ := j.b.low(op.Call); ev != nil && known >= ev.CommitTS && looks(op.Error) {
-		j.Breaks(op, "G6", "committed-but-refused", "", op.Error.Code, "it was refused as not applied, and was commit %d already", ev.CommitTS)
+	if known, _ := j.bounds.low(op.Call); ev != nil && known >= ev.CommitTS && looks(op.Error) {
+		j.breaks(op, "G6", "committed-but-refused", "", op.Error.Code, "it was refused as not applied, and was commit %d already", ev.CommitTS)
 	}
 	switch op.Error.Code {
 	case "PRECONDITION_FAILED":
@@ -36,38 +36,39 @@ func (j *Judge) checkRefused(t *txn, op *history.Operation, ev *history.Event) {
 
 // checkFailed: the condition that a refusal names did not hold at some point at which
 // it can have been decided.
-func (j *Judge) checkFailed(t *txn, op *history.Operation) {
+func (j *judge) checkFailed(t *txn, op *history.Operation) {
 	first := j.firstCall(t) // what it was told may have been decided when it was first sent
-	low, _ := j.b.low(first)
-	high := j.b.high(op.Return, j.M.head)
+	low, _ := j.bounds.low(first)
+	high := j.bounds.high(op.Return, j.model.head)
 	switch {
 	case j.couldFail(t, op, op.Error, low, high) || j.failedAlready(t, op, low, high):
 	case j.early(first) && j.failedBefore(t, op):
-		j.count(op, &j.Stats.BeforeBase)
+		j.count(op, &j.stats.BeforeBase)
 	case op.Kind == history.Commit && j.hidden(t): // on a condition of a write that is missing
-		j.count(op, &j.Stats.Dangling)
+		j.count(op, &j.stats.Dangling)
 	default:
-		j.Breaks(op, "G3", "unjustified-refusal", "", op.Error.Message, "the condition that it names held at every point at which it can have been decided")
+		j.breaks(op, "G3", "unjustified-refusal", "", op.Error.Message, "the condition that it names held at every point at which it can have been decided")
 	}
 }
 
 // checkConflict: the transaction had read what a refusal names, and that has changed.
-// What reads nothing cannot conflict: a transact, or a commit of what nobody began.
-func (j *Judge) checkConflict(t *txn, op *history.Operation) {
+// What reads nothing cannot conflict: a transact, or a commit of a transaction that was never
+// begun.
+func (j *judge) checkConflict(t *txn, op *history.Operation) {
 	switch {
 	case op.Kind == history.Transact, t.begin == nil && !j.hidden(t):
-		j.Breaks(op, "G4", "unjustified-conflict", "", op.Error.Message, "it was refused because of a read, and has read nothing")
-	case t.begin == nil || j.couldConflict(t, op, j.b.high(op.Return, j.M.head)):
-	case t.begin.Out.SnapshotTS < j.M.Base:
-		j.count(op, &j.Stats.BeforeBase)
+		j.breaks(op, "G4", "unjustified-conflict", "", op.Error.Message, "it was refused because of a read, and has read nothing")
+	case t.begin == nil || j.couldConflict(t, op, j.bounds.high(op.Return, j.model.head)):
+	case t.begin.Out.SnapshotTS < j.model.base:
+		j.count(op, &j.stats.BeforeBase)
 	default:
-		j.Breaks(op, "G4", "unjustified-conflict", "", op.Error.Message, "what it names was not read, or has not changed by then")
+		j.breaks(op, "G4", "unjustified-conflict", "", op.Error.Message, "what it names was not read, or has not changed by then")
 	}
 }
 
-// decides tells whether a refusal of a commit speaks of the transaction. Others
-// (a full disk, a daemon that stops) speak of one request: another one for the same
-// transaction, or a copy of this one that the network made, may have got further.
+// decides reports whether a refusal of a commit speaks of the transaction. Others (a full disk,
+// a daemon that stops) speak of one request: another one for the same transaction, or a copy of
+// this one that the network made, may have got further.
 func decides(r *history.Refusal) bool {
 	switch r.Code {
 	case "CONFLICT", "PRECONDITION_FAILED", "TXN_NOT_FOUND", "TXN_EXPIRED", "TXN_ABORTED", "INVALID_REQUEST":
@@ -76,15 +77,15 @@ func decides(r *history.Refusal) bool {
 	return false
 }
 
-// looks tells whether a refusal comes from where outcomes can be looked up: of what is
-// committed already it must not say that it was not applied.
+// looks reports whether a refusal comes from where outcomes can be looked up: of a transaction
+// that has committed it must not say that it was not applied.
 func looks(r *history.Refusal) bool {
 	return r.Code == "DISK_FULL" || r.Code == "STORAGE_ERROR" || r.Code == "DATA_LOSS"
 }
 
-// couldFail tells whether the condition that a refusal names is one of those that
-// were set, and can have been as it says, which is not as it was to be.
-func (j *Judge) couldFail(t *txn, op *history.Operation, r *history.Refusal, low, high uint64) bool {
+// couldFail reports whether the condition that a refusal names was set, and at some point from
+// low to high was not met in the way that the refusal says.
+func (j *judge) couldFail(t *txn, op *history.Operation, r *history.Refusal, low, high uint64) bool {
 	conditions := t.mayWant(op)
 	if low > high {
 		return false
@@ -94,10 +95,10 @@ func (j *Judge) couldFail(t *txn, op *history.Operation, r *history.Refusal, low
 			continue
 		}
 		fails := func(ts uint64) bool {
-			v := j.M.at(k.Name, ts)
+			v := j.model.at(k.Name, ts)
 			return r.Says("current_version", v.num()) && !holds(v, k.Expected)
 		}
-		if slices.ContainsFunc(j.M.keys[k.Name], func(v version) bool { return v.ts > low && v.ts <= high && fails(v.ts) }) || fails(low) {
+		if slices.ContainsFunc(j.model.keys[k.Name], func(v version) bool { return v.ts > low && v.ts <= high && fails(v.ts) }) || fails(low) {
 			return true
 		}
 	}
@@ -107,10 +108,10 @@ func (j *Judge) couldFail(t *txn, op *history.Operation, r *history.Refusal, low
 			continue
 		}
 		fails := func(ts uint64) bool {
-			at := j.M.headAt(a, ts)
+			at := j.model.headAt(a, ts)
 			return r.Says("current_head", at) && at != h.Expected
 		}
-		if slices.ContainsFunc(j.M.agents[a], func(ts uint64) bool { return ts > low && ts <= high && fails(ts) }) || fails(low) {
+		if slices.ContainsFunc(j.model.agents[a], func(ts uint64) bool { return ts > low && ts <= high && fails(ts) }) || fails(low) {
 			return true
 		}
 	}
@@ -118,7 +119,7 @@ func (j *Judge) couldFail(t *txn, op *history.Operation, r *history.Refusal, low
 }
 
 // mayWant are the conditions that a commit can have been refused on: also those of writes
-// that nobody was told the staging of.
+// whose staging was never answered.
 func (t *txn) mayWant(op *history.Operation) []history.KeyCondition {
 	_, conditions := t.wanted(op)
 	if op.Kind == history.Transact {
@@ -132,39 +133,39 @@ func (t *txn) mayWant(op *history.Operation) []history.KeyCondition {
 	return conditions
 }
 
-// failedBefore tells whether what a refusal names can have been so before the base:
-// a version, or a head, that is not after that of the base.
-func (j *Judge) failedBefore(t *txn, op *history.Operation) bool {
+// failedBefore reports whether what a refusal names can have been so before the base: a
+// version, or a head, that is not after that of the base.
+func (j *judge) failedBefore(t *txn, op *history.Operation) bool {
 	conditions, r := t.mayWant(op), op.Error
 	for _, k := range conditions {
 		n, err := strconv.ParseUint(r.Details["current_version"], 10, 64)
-		if err == nil && k.Name == r.Named() && r.Says("expected_version", k.Expected) && n != k.Expected && n <= j.M.at(k.Name, j.M.Base).num() {
+		if err == nil && k.Name == r.Named() && r.Says("expected_version", k.Expected) && n != k.Expected && n <= j.model.at(k.Name, j.model.base).num() {
 			return true
 		}
 	}
 	for _, h := range op.In.Heads {
 		n, err := strconv.ParseUint(r.Details["current_head"], 10, 64)
-		if err == nil && r.Named() == (history.Name{Namespace: h.Namespace, Agent: h.Agent}) && r.Says("expected_head", h.Expected) && n != h.Expected && n <= j.M.Base {
+		if err == nil && r.Named() == (history.Name{Namespace: h.Namespace, Agent: h.Agent}) && r.Says("expected_head", h.Expected) && n != h.Expected && n <= j.model.base {
 			return true
 		}
 	}
 	return false
 }
 
-// failedAlready tells whether a commit is told again how an earlier one of the same
-// transaction ended, whose conditions were others.
-func (j *Judge) failedAlready(t *txn, op *history.Operation, low, high uint64) bool {
+// failedAlready reports whether a commit was told again how an earlier one of the same
+// transaction ended, which had other conditions.
+func (j *judge) failedAlready(t *txn, op *history.Operation, low, high uint64) bool {
 	return op.Kind == history.Commit && slices.ContainsFunc(t.attempts, func(a *history.Operation) bool {
 		return a != op && a.Call < op.Return && j.couldFail(t, a, op.Error, low, high)
 	})
 }
 
-// couldConflict tells whether what a refusal names was read by the transaction, and
-// can have changed to what it says since.
-func (j *Judge) couldConflict(t *txn, op *history.Operation, high uint64) bool {
+// couldConflict reports whether the transaction had read what a refusal names, and that can
+// have changed since to what the refusal says.
+func (j *judge) couldConflict(t *txn, op *history.Operation, high uint64) bool {
 	name, snapshot := op.Error.Named(), t.begin.Out.SnapshotTS
 	changed := false
-	for _, v := range j.M.keys[name] {
+	for _, v := range j.model.keys[name] {
 		changed = changed || v.ts > snapshot && v.ts <= high && op.Error.Says("current_version", v.number)
 	}
 	if !changed {
@@ -199,23 +200,23 @@ func mayRead(in *history.Input, n history.Name) bool {
 	return n.Namespace == in.Namespace && n.Agent == in.Agent && strings.HasPrefix(n.Key, in.Prefix)
 }
 
-// stagesAfter tells whether a transaction may have written where a page lists after that
-// was asked for: a copy of the request that arrives late sees it, and its page ends elsewhere.
+// stagesAfter reports whether a transaction may have written where a page lists after the page
+// was asked for: a copy of the request that arrives late sees the write, and ends elsewhere.
 func (t *txn) stagesAfter(r *history.Operation) bool {
 	return slices.ContainsFunc(t.staged, func(s *history.Operation) bool {
 		return (s.Return == 0 || s.Return > r.Call) && s.In.Namespace == r.In.Namespace && s.In.Agent == r.In.Agent && strings.HasPrefix(s.In.Key, r.In.Prefix)
 	})
 }
 
-// checkNoVersion: that there is no such version is said of none that was known.
-func (j *Judge) checkNoVersion(op *history.Operation) {
-	low, by := j.b.low(op.Call)
-	vs := j.M.keys[op.In.Name()]
+// checkNoVersion: no version that was known may be said not to exist.
+func (j *judge) checkNoVersion(op *history.Operation) {
+	low, by := j.bounds.low(op.Call)
+	vs := j.model.keys[op.In.Name()]
 	for i := range vs {
 		v := &vs[i]
 		// Of versions before that of the base it is known that they were.
 		if (v.number == op.In.KeyVersion || i == 0 && v.number > op.In.KeyVersion && op.In.KeyVersion > 0) && v.ts <= low && by != 0 {
-			j.Breaks(op, "G3", "version-missing", v.show(), op.Error.Code, "there was a version %d of key %q, as #%d had shown", v.number, op.In.Key, by)
+			j.breaks(op, "G3", "version-missing", v.show(), op.Error.Code, "there was a version %d of key %q, as #%d had shown", v.number, op.In.Key, by)
 			return
 		}
 	}

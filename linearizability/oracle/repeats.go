@@ -9,8 +9,8 @@ import (
 	"statehouse.dev/statehouse/history"
 )
 
-// What the same request is. It has to be answered as it was first, and may not be
-// refused because its id was used: by itself.
+// A request that is sent again has to be answered as it was the first time: it may not be
+// refused because its id was used, if it was used by the same request.
 
 // request is what a transact asks for, whatever way it is put: the last write of each
 // key, and the conditions, each once. Metadata is not asked for.
@@ -46,14 +46,14 @@ func (r request) equal(s request) bool {
 	return maps.Equal(r.writes, s.writes) && slices.Equal(r.keys, s.keys) && slices.Equal(r.heads, s.heads)
 }
 
-// checkReused: an id is used by another request, which had it first, or by a
-// transaction that was begun.
-func (j *Judge) checkReused(t *txn, op *history.Operation, ev *history.Event) {
+// checkReused: an id that a refusal calls used is used by another request, which had it first,
+// or by a transaction that was begun.
+func (j *judge) checkReused(t *txn, op *history.Operation, ev *history.Event) {
 	if t.begin != nil || j.hidden(t) {
 		return
 	}
 	mine := requestOf(op)
-	low, _ := j.b.low(op.Call)
+	low, _ := j.bounds.low(op.Call)
 	for _, a := range t.attempts {
 		if a == op || a.Kind != history.Transact || a.Call >= op.End() || requestOf(a).equal(mine) {
 			continue
@@ -64,5 +64,5 @@ func (j *Judge) checkReused(t *txn, op *history.Operation, ev *history.Event) {
 			return
 		}
 	}
-	j.Breaks(op, "G6", "id-not-reused", "", "", "it was refused because its id had been used, which it was not but for this request")
+	j.breaks(op, "G6", "id-not-reused", "", "", "it was refused because its id had been used, which it was not but for this request")
 }

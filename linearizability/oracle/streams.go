@@ -12,124 +12,118 @@ import (
 
 // cursor is how far a stream has come.
 type cursor struct {
-	Next, last uint64 // the commits that it may still show
+	next, last uint64 // the commits that it may still show
 	sent       uint64
 }
 
 // checkStream compares what a replay or watch sent with the log under its filter.
-func (j *Judge) checkStream(op *history.Operation) {
-	if j.Part != nil {
-		j.goOn(op)
+func (j *judge) checkStream(op *history.Operation) {
+	c := j.startStream(op)
+	if c == nil {
 		return
 	}
-	if c := j.startStream(op); c != nil && j.checkBatches(op, c) {
-		j.endStream(op, c)
+	for i := range op.Batches {
+		if !j.checkBatch(op, &op.Batches[i], c) {
+			return
+		}
 	}
+	j.endStream(op, c)
 }
 
 // startStream is where a stream is to begin; nil: nothing is known of that, or it is
 // wrong.
-func (j *Judge) startStream(op *history.Operation) *cursor {
+func (j *judge) startStream(op *history.Operation) *cursor {
 	in := &op.In
-	c := &cursor{Next: 1, last: math.MaxUint64}
+	c := &cursor{next: 1, last: math.MaxUint64}
 	if in.To != nil {
 		c.last = *in.To
 	}
 	switch {
 	case in.From != nil && op.Kind == history.Watch:
-		c.Next = *in.From + 1
+		c.next = *in.From + 1
 	case in.From != nil:
-		c.Next = max(*in.From, 1)
+		c.next = max(*in.From, 1)
 	case op.Kind == history.Watch && len(op.Batches) == 0:
 		return nil
 	case op.Kind == history.Watch:
-		c.Next = op.Batches[0].Cursor + 1
-		if low, by := j.b.low(op.Call); c.Next <= low && !j.early(op.Call) {
-			j.Breaks(op, "G5", "watch-begins-early", fmt.Sprintf("at least %d", low), fmt.Sprint(c.Next-1), "it was to begin behind the last commit, and begins behind commit %d when #%d had shown commit %d", c.Next-1, by, low)
+		c.next = op.Batches[0].Cursor + 1
+		if low, by := j.bounds.low(op.Call); c.next <= low && !j.early(op.Call) {
+			j.breaks(op, "G5", "watch-begins-early", fmt.Sprintf("at least %d", low), fmt.Sprint(c.next-1), "it was to begin behind the last commit, and begins behind commit %d when #%d had shown commit %d", c.next-1, by, low)
 			return nil
 		}
 	}
 	return c
 }
 
-func (j *Judge) checkBatches(op *history.Operation, c *cursor) bool {
-	for i := range op.Batches {
-		if !j.checkBatch(op, &op.Batches[i], c) {
-			return false
-		}
-	}
-	return true
-}
-
 // endStream looks for what a stream has not shown when nothing more of it came.
-func (j *Judge) endStream(op *history.Operation, c *cursor) {
+func (j *judge) endStream(op *history.Operation, c *cursor) {
 	in := &op.In
-	if missing := j.nextMatch(in, c.Next, min(c.last, op.Rest)); missing != 0 {
-		j.Breaks(op, "G9", "watch-stalls", fmt.Sprintf("commit %d", missing), "nothing", "it is never told of commit %d, although nothing else is left to do", missing)
+	if missing := j.nextMatch(in, c.next, min(c.last, op.Rest)); missing != 0 {
+		j.breaks(op, "G9", "watch-stalls", fmt.Sprintf("commit %d", missing), "nothing", "it is never told of commit %d, although nothing else is left to do", missing)
 		return
 	}
 	if op.Outcome == history.OK && op.Kind == history.Replay && (in.Limit == 0 || c.sent < in.Limit) {
-		low, _ := j.b.low(op.Call)
-		if j.Part != nil && c.Next <= min(c.last, low, j.M.Base) {
-			j.count(op, &j.Stats.BeforeBase) // it took so long that this is not at hand any more
+		low, _ := j.bounds.low(op.Call)
+		if c.next <= min(c.last, low, j.model.base) {
+			j.count(op, &j.stats.BeforeBase) // what it has not shown may be before the base
 		}
-		if missing := j.nextMatch(in, c.Next, min(c.last, low)); missing != 0 {
-			j.Breaks(op, "G5", "replay-short", fmt.Sprintf("commit %d", missing), "the end", "it ends before commit %d, which was known when it was asked for", missing)
+		if missing := j.nextMatch(in, c.next, min(c.last, low)); missing != 0 {
+			j.breaks(op, "G5", "replay-short", fmt.Sprintf("commit %d", missing), "the end", "it ends before commit %d, which was known when it was asked for", missing)
 		}
 	}
 }
 
 // checkBatch goes on by a message; false: it is not right, and neither is what
 // comes after it.
-func (j *Judge) checkBatch(op *history.Operation, b *history.Batch, c *cursor) bool {
+func (j *judge) checkBatch(op *history.Operation, b *history.Batch, c *cursor) bool {
 	in := &op.In
-	high := j.b.high(b.Time, j.M.head)
+	high := j.bounds.high(b.Time, j.model.head)
 	for k := range b.Events {
 		ev := &b.Events[k]
-		if ev.CommitTS <= j.M.Base && ev.CommitTS >= c.Next && ev.CommitTS <= c.last {
-			c.Next = ev.CommitTS + 1 // before the base: only that they are in order is known
+		if ev.CommitTS <= j.model.base && ev.CommitTS >= c.next && ev.CommitTS <= c.last {
+			c.next = ev.CommitTS + 1 // before the base: only that they are in order is known
 			c.sent++
 			continue
 		}
-		want := j.nextMatch(in, c.Next, c.last)
+		want := j.nextMatch(in, c.next, c.last)
 		switch {
 		case ev.CommitTS > high:
-			j.Breaks(op, "G4", "ghost-event", "", fmt.Sprint(ev.CommitTS), "it shows commit %d, which had not happened", ev.CommitTS)
+			j.breaks(op, "G4", "ghost-event", "", fmt.Sprint(ev.CommitTS), "it shows commit %d, which had not happened", ev.CommitTS)
 			return false
 		case want == 0 || in.Limit > 0 && c.sent == in.Limit:
-			j.Breaks(op, "G5", "replay-too-much", "the end", fmt.Sprint(ev.CommitTS), "it shows commit %d, which it was not asked for", ev.CommitTS)
+			j.breaks(op, "G5", "replay-too-much", "the end", fmt.Sprint(ev.CommitTS), "it shows commit %d, which it was not asked for", ev.CommitTS)
 			return false
 		case ev.CommitTS != want:
-			j.Breaks(op, "G5", "replay-gap", fmt.Sprintf("commit %d", want), fmt.Sprintf("commit %d", ev.CommitTS), "it goes on with commit %d where commit %d is next", ev.CommitTS, want)
+			j.breaks(op, "G5", "replay-gap", fmt.Sprintf("commit %d", want), fmt.Sprintf("commit %d", ev.CommitTS), "it goes on with commit %d where commit %d is next", ev.CommitTS, want)
 			return false
 		}
 		if why := j.sameEvent(in, ev); why != "" {
-			j.Breaks(op, "G5", "event-differs", fmt.Sprint(j.M.event(want).Ops), fmt.Sprint(ev.Ops), "commit %d: %s", ev.CommitTS, why)
+			j.breaks(op, "G5", "event-differs", fmt.Sprint(j.model.event(want).Ops), fmt.Sprint(ev.Ops), "commit %d: %s", ev.CommitTS, why)
 			return false
 		}
-		c.Next = want + 1
+		c.next = want + 1
 		c.sent++
 	}
-	switch missing := j.nextMatch(in, c.Next, min(c.last, b.Cursor)); {
+	switch missing := j.nextMatch(in, c.next, min(c.last, b.Cursor)); {
 	case b.Cursor > high:
-		j.Breaks(op, "G4", "ghost-cursor", fmt.Sprint(high), fmt.Sprint(b.Cursor), "its cursor %d is past what had happened", b.Cursor)
+		j.breaks(op, "G4", "ghost-cursor", fmt.Sprint(high), fmt.Sprint(b.Cursor), "its cursor %d is past what had happened", b.Cursor)
 	case b.Cursor > c.last:
-		j.Breaks(op, "G5", "cursor-too-far", fmt.Sprint(c.last), fmt.Sprint(b.Cursor), "its cursor is past what it was asked for")
-	case b.Cursor+1 < c.Next:
-		j.Breaks(op, "G5", "cursor-falls", fmt.Sprint(c.Next-1), fmt.Sprint(b.Cursor), "its cursor is before what it has shown, or was asked for")
+		j.breaks(op, "G5", "cursor-too-far", fmt.Sprint(c.last), fmt.Sprint(b.Cursor), "its cursor is past what it was asked for")
+	case b.Cursor+1 < c.next:
+		j.breaks(op, "G5", "cursor-falls", fmt.Sprint(c.next-1), fmt.Sprint(b.Cursor), "its cursor is before what it has shown, or was asked for")
 	case missing != 0:
-		j.Breaks(op, "G5", "replay-gap", fmt.Sprintf("commit %d", missing), fmt.Sprintf("cursor %d", b.Cursor), "its cursor goes past commit %d, which it has not shown", missing)
+		j.breaks(op, "G5", "replay-gap", fmt.Sprintf("commit %d", missing), fmt.Sprintf("cursor %d", b.Cursor), "its cursor goes past commit %d, which it has not shown", missing)
 	default:
-		c.Next = b.Cursor + 1
+		c.next = b.Cursor + 1
 		return true
 	}
 	return false
 }
 
 // nextMatch is the first commit from on, up to last, that a filter lets through.
-func (j *Judge) nextMatch(in *history.Input, from, last uint64) uint64 {
-	for ts := max(from, j.M.Base+1); ts <= min(last, j.M.head); ts++ {
-		ev := j.M.event(ts)
+func (j *judge) nextMatch(in *history.Input, from, last uint64) uint64 {
+	for ts := max(from, j.model.base+1); ts <= min(last, j.model.head); ts++ {
+		ev := j.model.event(ts)
 		if in.FromTime != 0 && ev.CommitTime < in.FromTime || in.ToTime != 0 && ev.CommitTime > in.ToTime {
 			continue
 		}
@@ -146,8 +140,8 @@ func lets(in *history.Input, o history.EventOp) bool {
 
 // sameEvent compares an event with the log's. What was replayed once never
 // changes: not even the order of its operations.
-func (j *Judge) sameEvent(in *history.Input, ev *history.Event) string {
-	whole := j.M.event(ev.CommitTS)
+func (j *judge) sameEvent(in *history.Input, ev *history.Event) string {
+	whole := j.model.event(ev.CommitTS)
 	if whole.TxnID != ev.TxnID || whole.CommitTime != ev.CommitTime || !maps.Equal(whole.Metadata, ev.Metadata) {
 		return "another transaction, time or metadata than the log has"
 	}

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// facts are what is known of a key's state. In the log's light that is all of it;
-// without, it begins with nothing and grows with what is seen.
+// facts are what is known of a key's state. With the log that is all of it; without, it begins
+// with nothing and grows with what is seen.
 type facts struct {
 	known   uint8 // which of the rest
 	exists  bool
@@ -46,8 +46,8 @@ func (f facts) meet(g facts) (facts, bool) {
 	return f, true
 }
 
-// expects is what a condition wants: 0 is that the key does not exist, as a
-// tombstone does not.
+// expects is what a condition wants; 0: the key does not exist, as one that was deleted does
+// not.
 func expects(version uint64) facts {
 	if version == 0 {
 		return facts{known: knowsExists}

@@ -36,11 +36,11 @@ func (m *missing) any() bool { return m.before || len(m.gaps) > 0 || m.asked != 
 // of reports whether requests of a transaction may be missing. What begins in the history
 // cannot have been asked anything before; but a request that was sent long before a gap
 // may still have been under way in it.
-func (m *missing) of(f *fate) bool {
-	if f.begin == nil {
-		return m.before || len(m.gaps) > 0 || m.asked != nil && m.asked(f.id)
+func (m *missing) of(t *txn) bool {
+	if t.begin == nil {
+		return m.before || len(m.gaps) > 0 || m.asked != nil && m.asked(t.id)
 	}
-	return slices.ContainsFunc(m.gaps, func(g history.Gap) bool { return g.To >= f.begin.Call })
+	return slices.ContainsFunc(m.gaps, func(g history.Gap) bool { return g.To >= t.begin.Call })
 }
 
 // within reports whether the log tells of everything that an operation is about. A log of

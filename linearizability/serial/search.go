@@ -9,29 +9,29 @@ import (
 	"statehouse.dev/statehouse/linearizability/verdict"
 )
 
-// search is one call of Porcupine: the model, and the claims it is tried on. Claims
-// with places come in that order and no other, so that the search tries only what
-// the answers leave open: where commits of unknown outcome can have been.
+// search is one call of Porcupine: the model, and the constraints to order. Placed constraints
+// come in the order of their places and no other, so that the search tries only what the
+// answers leave open: where commits of unknown outcome can have been.
 type search struct {
 	part  *part
 	moves []*move
 	begin *ledger
-	room  []int // for free commits, before each placed claim
-	left  int   // steps until it is given up
+	room  []int // for free commits, before each placed constraint
+	left  int   // steps until it gives up
 }
 
-// move is a claim, its names looked up.
+// move is a constraint with its names looked up.
 type move struct {
-	*claim
-	turn int // how many placed claims come before it
+	*constraint
+	turn int // how many placed constraints come before it
 	sees []facts
 	at   []int // keys that it sees
-	does []int // keys that it does something to, as in claim.does
+	does []int // keys that it does something to, as in constraint.does
 }
 
 // ledger is the model's state. It is never changed.
 type ledger struct {
-	turn int // placed claims so far
+	turn int // placed constraints so far
 	free int // free commits since the last of them
 	keys []facts
 }
@@ -53,8 +53,8 @@ func newSearch(p *part, w *window, steps int) *search {
 	return s
 }
 
-// measure looks how much room there is before each placed claim. Where its place
-// is not after the one before, the order is broken and that is said elsewhere.
+// measure finds how much room there is before each placed constraint. Where its place is not
+// after the one before, the order is broken, which checkRealTime reports.
 func (s *search) measure(w *window) {
 	at := w.base
 	for _, a := range s.part.placed {
@@ -67,8 +67,8 @@ func (s *search) measure(w *window) {
 	}
 }
 
-func (s *search) add(a *claim) {
-	v := &move{claim: a, turn: len(s.moves)}
+func (s *search) add(a *constraint) {
+	v := &move{constraint: a, turn: len(s.moves)}
 	for i := range a.sees {
 		v.at = append(v.at, s.part.index[a.sees[i].name])
 		v.sees = append(v.sees, a.sees[i].facts)
@@ -111,12 +111,12 @@ func (s *search) step(l *ledger, v *move) (bool, *ledger) {
 	case v.placed || v.firm:
 		return false, l
 	}
-	// It may not have happened. That is as if it happened in the end, to nobody's
-	// notice.
+	// It may not have happened. That is as if it happened in the end, when no constraint
+	// can notice.
 	return l.turn == len(s.part.placed), l
 }
 
-// clash is why a claim cannot come next.
+// clash is why a constraint cannot come next.
 type clash struct {
 	name       history.Name
 	have, want facts
@@ -154,7 +154,7 @@ func (s *search) try(l *ledger, v *move) (*ledger, *clash) {
 		}
 	}
 	for k, i := range v.does {
-		e := &v.claim.does[k]
+		e := &v.constraint.does[k]
 		f, ok := e.on(keys[i])
 		if !ok {
 			return l, &clash{e.name, keys[i], e.facts}
@@ -165,8 +165,8 @@ func (s *search) try(l *ledger, v *move) (*ledger, *clash) {
 	return next, nil
 }
 
-// explain tells where a search that failed got stuck: at the claim whose turn it
-// was, behind the longest order that was found.
+// explain names where a search that failed got stuck: at the constraint whose turn it was,
+// after the longest order that was found.
 func (s *search) explain() verdict.Violation {
 	s.left = defaultSteps // the same search, so it ends as well
 	_, info := porcupine.CheckOperationsVerbose(s.model(), s.operations(), 0)
@@ -182,7 +182,7 @@ func (s *search) explain() verdict.Violation {
 	}
 	stuck := s.stuck(l, longest)
 	v := verdict.Violation{
-		Promise: "G3", Check: "not-linearizable", Op: stuck.op.ID, CommitTS: stuck.point, Time: stuck.op.Return,
+		Guarantee: "G3", Check: "not-linearizable", Op: stuck.op.ID, CommitTS: stuck.point, Time: stuck.op.Return,
 		Sentence: fmt.Sprintf("#%d %s of %s: no order of %d answers explains them all, and it is the first that does not fit", stuck.op.ID, stuck.op.Kind, stuck.op.Client, len(s.moves)),
 	}
 	if _, c := s.try(l, stuck); c != nil {
@@ -192,7 +192,7 @@ func (s *search) explain() verdict.Violation {
 	return v
 }
 
-// stuck is the claim that does not fit behind an order: that whose turn it is or, if
+// stuck is the constraint that does not fit after an order: that whose turn it is or, if
 // nothing is wrong with that, a refusal that is not in the order.
 func (s *search) stuck(l *ledger, order []int) *move {
 	var turn *move
@@ -207,5 +207,5 @@ func (s *search) stuck(l *ledger, order []int) *move {
 			return v
 		}
 	}
-	return turn // all placed claims having had their turn, and all refusals theirs, nothing can fail
+	return turn // all placed constraints having had their turn, and all refusals theirs, nothing can fail
 }

@@ -6,10 +6,10 @@ import (
 	"statehouse.dev/statehouse/history"
 )
 
-// window is what is judged at a time: claims, and the state that they begin in.
+// window is what is judged at a time: constraints, and the state that they begin in.
 type window struct {
-	placed, free []*claim
-	refused      []*claim
+	placed, free []*constraint
+	refused      []*constraint
 	know         func(history.Name) facts
 	existing     func(*stretch) []history.Name // keys of that state in a stretch; nil: none is known
 	base         uint64                        // where the window begins
@@ -32,19 +32,19 @@ func (w *window) dropLater() {
 	for _, a := range w.placed {
 		end = max(end, a.ret)
 	}
-	w.free = slices.DeleteFunc(w.free, func(a *claim) bool { return a.call > end })
+	w.free = slices.DeleteFunc(w.free, func(a *constraint) bool { return a.call > end })
 }
 
 // part of a window, and the keys that it is about.
 type part struct {
 	names        []history.Name
 	index        map[history.Name]int
-	placed, free []*claim
-	refused      []*claim
+	placed, free []*constraint
+	refused      []*constraint
 }
 
-// split cuts a window into parts that share no key. Listings become sights of the
-// keys that they might have shown.
+// split cuts a window into parts that share no key. A listing becomes a sight of each key that
+// it might have shown.
 func (w *window) split() []*part {
 	u := newUnion()
 	byAgent := make(map[history.AgentName][]history.Name)
@@ -81,8 +81,8 @@ func (w *window) split() []*part {
 	return u.parts(all)
 }
 
-// missing lists what a claim has listed the places of without seeing it.
-func (a *claim) missing(byAgent map[history.AgentName][]history.Name) []sight {
+// missing lists what a constraint has listed the places of without seeing it.
+func (a *constraint) missing(byAgent map[history.AgentName][]history.Name) []sight {
 	var out []sight
 	for i := range a.lists {
 		s := &a.lists[i]
@@ -120,8 +120,8 @@ func (u *union) find(i int) int {
 	return i
 }
 
-// first is where a claim's names hang; -1: it has none.
-func (u *union) first(a *claim) int {
+// first is where a constraint's names hang; -1: it has none.
+func (u *union) first(a *constraint) int {
 	switch {
 	case len(a.does) > 0:
 		return u.find(u.index[a.does[0].name])
@@ -131,7 +131,7 @@ func (u *union) first(a *claim) int {
 	return -1
 }
 
-func (u *union) join(a *claim) {
+func (u *union) join(a *constraint) {
 	root := u.first(a)
 	for i := range a.does {
 		u.parent[u.find(u.index[a.does[i].name])] = root
@@ -141,8 +141,8 @@ func (u *union) join(a *claim) {
 	}
 }
 
-// parts puts the claims where their names hang, in the order of the claims.
-func (u *union) parts(all []*claim) []*part {
+// parts puts the constraints where their names hang, in the order of the constraints.
+func (u *union) parts(all []*constraint) []*part {
 	var list []*part
 	at := make(map[int]*part)
 	for _, a := range all {

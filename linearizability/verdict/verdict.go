@@ -12,16 +12,16 @@ const (
 	Unknown Verdict = "unknown"
 )
 
-// Violation is a promise that the history shows broken.
+// Violation is a guarantee that the history shows broken.
 type Violation struct {
-	Promise  string `json:"promise"` // G1 to G10, see docs/GUARANTEES.md
-	Check    string `json:"check"`   // a stable name
-	Op       int    `json:"op,omitempty"`
-	CommitTS uint64 `json:"commit_ts,omitempty"`
-	Time     int64  `json:"time,omitempty"`
-	Sentence string `json:"sentence"`
-	Expected string `json:"expected,omitempty"`
-	Got      string `json:"got,omitempty"`
+	Guarantee string `json:"promise"` // G1 to G10, see docs/GUARANTEES.md
+	Check     string `json:"check"`   // a stable name
+	Op        int    `json:"op,omitempty"`
+	CommitTS  uint64 `json:"commit_ts,omitempty"`
+	Time      int64  `json:"time,omitempty"`
+	Sentence  string `json:"sentence"`
+	Expected  string `json:"expected,omitempty"`
+	Got       string `json:"got,omitempty"`
 }
 
 // Stats say how much was checked.

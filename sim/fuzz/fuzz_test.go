@@ -21,7 +21,7 @@ func TestGuarantees(t *testing.T) {
 	for seed := range uint64(seeds) {
 		r := Generate(seed+1, sim.Options{})
 		for _, v := range r.Violations {
-			t.Errorf("seed %d (%s): %s %s: %s", seed+1, r.Class, v.Promise, v.Check, v.Sentence)
+			t.Errorf("seed %d (%s): %s %s: %s", seed+1, r.Class, v.Guarantee, v.Check, v.Sentence)
 		}
 		if r.Vacuous() {
 			vacuous++

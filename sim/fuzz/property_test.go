@@ -61,7 +61,7 @@ func violated(r *sim.Result) string {
 		return "and every guarantee was kept"
 	}
 	v := &r.Violations[0]
-	return fmt.Sprintf("%s is broken (%s): %s", v.Promise, v.Check, v.Sentence)
+	return fmt.Sprintf("%s is broken (%s): %s", v.Guarantee, v.Check, v.Sentence)
 }
 
 func (e *effort) add(commits, tried int) {

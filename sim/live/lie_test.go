@@ -54,7 +54,7 @@ func TestLieOnTheWireIsCaught(t *testing.T) {
 		t.Fatalf("the verdict is %s: %v", r.Verdict(), r.Violations)
 	}
 	for i := range r.Violations {
-		if v := &r.Violations[i]; v.Promise != "G3" {
+		if v := &r.Violations[i]; v.Guarantee != "G3" {
 			t.Errorf("more is found than the lie: %+v", *v)
 		}
 	}

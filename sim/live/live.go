@@ -273,7 +273,7 @@ func (r *run) count(f func(*Stats)) {
 }
 
 func (r *run) violate(promise, check, format string, args ...any) {
-	v := verdict.Violation{Promise: promise, Check: check, Sentence: fmt.Sprintf(format, args...), Time: int64(time.Since(r.begun))}
+	v := verdict.Violation{Guarantee: promise, Check: check, Sentence: fmt.Sprintf(format, args...), Time: int64(time.Since(r.begun))}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.violations = append(r.violations, v)
@@ -303,7 +303,7 @@ func (r *run) judge(log []history.Event, complete bool) *Result {
 		res.Violations = append(res.Violations, res.Judged.Violations...)
 		if res.Judged.Verdict == verdict.Unknown && len(res.Violations) == 0 {
 			res.Violations = append(res.Violations, verdict.Violation{
-				Promise: "G3", Check: "not-judged", Sentence: "the history could not be judged in time: that is a failure, not a pass",
+				Guarantee: "G3", Check: "not-judged", Sentence: "the history could not be judged in time: that is a failure, not a pass",
 			})
 		}
 	}

@@ -47,7 +47,7 @@ func report(t *testing.T, r *Result) {
 	t.Logf("%+v", r.Stats)
 	for i := range r.Violations {
 		v := &r.Violations[i]
-		t.Errorf("%s is broken (%s): %s\nexpected %s\ngot %s", v.Promise, v.Check, v.Sentence, v.Expected, v.Got)
+		t.Errorf("%s is broken (%s): %s\nexpected %s\ngot %s", v.Guarantee, v.Check, v.Sentence, v.Expected, v.Got)
 		if i == 9 {
 			t.Logf("and %d more", len(r.Violations)-10)
 			return

@@ -57,7 +57,7 @@ func TestPlantedBugsAreCaught(t *testing.T) {
 				}
 				if len(r.Violations) > 0 {
 					v := &r.Violations[0]
-					t.Logf("seed %d: %s is broken (%s): %.200s", o.Seed, v.Promise, v.Check, v.Sentence)
+					t.Logf("seed %d: %s is broken (%s): %.200s", o.Seed, v.Guarantee, v.Check, v.Sentence)
 					return
 				}
 			}

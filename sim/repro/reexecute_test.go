@@ -103,7 +103,7 @@ func diverges(t *testing.T, h *history.History, ts uint64, op int) {
 func TestSearchGoesOn(t *testing.T) {
 	simtest.Single(t)
 	h := captured(t, 3)
-	v := verdict.Violation{Promise: "G3", Check: "read-set-changed", Op: h.Operations[len(h.Operations)/2].ID}
+	v := verdict.Violation{Guarantee: "G3", Check: "read-set-changed", Op: h.Operations[len(h.Operations)/2].ID}
 	script := func() *Script {
 		s, err := NewScript(h, v)
 		if err != nil {
@@ -121,7 +121,7 @@ func TestSearchGoesOn(t *testing.T) {
 			t.Fatalf("%+v", found.Violation)
 		}
 	}
-	whole := &Search{Script: script(), Target: scenario.Breach{Guarantee: v.Promise, Check: v.Check}}
+	whole := &Search{Script: script(), Target: scenario.Breach{Guarantee: v.Guarantee, Check: v.Check}}
 	tries(whole, 12)
 	first := &Search{Script: script(), Target: whole.Target}
 	tries(first, 7)

@@ -81,7 +81,7 @@ func (s *Search) Run() *Found {
 			if until := now.Add(max(grace, now.Sub(began)/2)); until.Before(end) {
 				end = until
 			}
-		} else if f.Violation.Promise == s.Target.Guarantee && near.Violation.Promise != s.Target.Guarantee {
+		} else if f.Violation.Guarantee == s.Target.Guarantee && near.Violation.Guarantee != s.Target.Guarantee {
 			near = f
 		}
 	}
@@ -101,7 +101,7 @@ func (s *Search) nearest(r *sim.Result) *Found {
 		switch v := &r.Violations[i]; {
 		case s.Target.Matches(v):
 			return &Found{Result: r, Violation: *v, Exact: true}
-		case v.Promise == s.Target.Guarantee && best.Promise != s.Target.Guarantee:
+		case v.Guarantee == s.Target.Guarantee && best.Guarantee != s.Target.Guarantee:
 			best = v
 		}
 	}

@@ -22,7 +22,7 @@ func checkExpectations(done []step.Step, w *sim.World, r *sim.Result) {
 		op := w.Operation(st.ID)
 		if got := step.Answer(op, st.Expect); got != st.Expect {
 			r.Violations = append(r.Violations, verdict.Violation{
-				Promise: Guarantee, Check: "expected-answer", Op: op.ID, Time: op.Return,
+				Guarantee: Guarantee, Check: "expected-answer", Op: op.ID, Time: op.Return,
 				Sentence: fmt.Sprintf("%q was answered %s", st.String(), got), Expected: st.Expect, Got: got,
 			})
 		}

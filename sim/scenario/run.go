@@ -81,7 +81,7 @@ func (s *Scenario) misfit(at int, time int64, err error) verdict.Violation {
 	default:
 		text += fmt.Sprintf("; the %d steps after it were not run", left)
 	}
-	return verdict.Violation{Promise: Guarantee, Check: "step-does-not-fit", Time: time, Sentence: text}
+	return verdict.Violation{Guarantee: Guarantee, Check: "step-does-not-fit", Time: time, Sentence: text}
 }
 
 // checkStruck holds the faults that the scenario arms to what it arms them for. One that was
@@ -93,7 +93,7 @@ func (r *Run) checkStruck(cut bool) {
 			continue
 		}
 		r.Violations = append(r.Violations, verdict.Violation{
-			Promise: Guarantee, Check: "fault-never-struck", Time: r.Did[n].Until,
+			Guarantee: Guarantee, Check: "fault-never-struck", Time: r.Did[n].Until,
 			Sentence: fmt.Sprintf("step %d (%s): the fault never struck, so nothing is known of what it was to show; %q at its end says that it need not", n+1, r.Did[n].Step, step.Maybe),
 		})
 	}
@@ -106,7 +106,7 @@ func (s *Scenario) Verdict(r *Run) error {
 		return fmt.Errorf("%s", describe(r.Violations))
 	}
 	for i := range r.Violations {
-		if r.Violations[i].Promise == Guarantee {
+		if r.Violations[i].Guarantee == Guarantee {
 			return fmt.Errorf("%s", describe(r.Violations[i:]))
 		}
 	}
@@ -136,8 +136,8 @@ func describe(list []verdict.Violation) string {
 		return "nothing"
 	}
 	v := &list[0]
-	text := fmt.Sprintf("%s is broken (%s): %s", v.Promise, v.Check, v.Sentence)
-	if v.Promise == Guarantee {
+	text := fmt.Sprintf("%s is broken (%s): %s", v.Guarantee, v.Check, v.Sentence)
+	if v.Guarantee == Guarantee {
 		text = fmt.Sprintf("the scenario does not go as it says (%s): %s", v.Check, v.Sentence)
 	}
 	if len(list) > 1 {

@@ -63,7 +63,7 @@ type Breach struct {
 
 // Matches reports whether a violation is of that guarantee, and seen by that check if one is named.
 func (b Breach) Matches(v *verdict.Violation) bool {
-	return b.Guarantee == v.Promise && (b.Check == "" || b.Check == v.Check)
+	return b.Guarantee == v.Guarantee && (b.Check == "" || b.Check == v.Check)
 }
 
 // guaranteeName is the name of a guarantee of docs/GUARANTEES.md.

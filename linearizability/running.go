@@ -6,23 +6,22 @@ import (
 	"strings"
 
 	"statehouse.dev/statehouse/history"
-	"statehouse.dev/statehouse/linearizability/oracle"
 )
 
-// rolling is the state at a commit that goes on: of each key the last version, and so
-// what of a long history has to stay in memory.
-type rolling struct {
+// running is the running state: each key's last version at a commit which moves on through
+// the log. It is what of a long history has to stay in memory.
+type running struct {
 	ts     uint64
-	agents map[history.AgentName]*rollingAgent
+	agents map[history.AgentName]*runningAgent
 }
 
-type rollingAgent struct {
+type runningAgent struct {
 	first, head uint64
 	keys        map[string]history.Record // tombstones among them
 }
 
-func newRolling(b *history.Base) *rolling {
-	s := &rolling{agents: make(map[history.AgentName]*rollingAgent)}
+func newRunning(b *history.Base) *running {
+	s := &running{agents: make(map[history.AgentName]*runningAgent)}
 	if b == nil {
 		return s
 	}
@@ -38,17 +37,17 @@ func newRolling(b *history.Base) *rolling {
 	return s
 }
 
-func (s *rolling) agent(n history.AgentName) *rollingAgent {
+func (s *running) agent(n history.AgentName) *runningAgent {
 	a := s.agents[n]
 	if a == nil {
-		a = &rollingAgent{keys: make(map[string]history.Record)}
+		a = &runningAgent{keys: make(map[string]history.Record)}
 		s.agents[n] = a
 	}
 	return a
 }
 
-// add goes on by a commit. What it keeps, it copies: an event is cut out of its line.
-func (s *rolling) add(ev *history.Event) {
+// add moves the state on by a commit. It copies what it keeps: an event is cut out of its line.
+func (s *running) add(ev *history.Event) {
 	s.ts = ev.CommitTS
 	for i := range ev.Ops {
 		o := &ev.Ops[i]
@@ -69,11 +68,11 @@ func (s *rolling) add(ev *history.Event) {
 	}
 }
 
-// base is what a part of a history needs of the state: the keys that its operations
-// and its log name, and those that its listings can show.
-func (s *rolling) base(h *history.History) *history.Base {
+// base is what a piece of a history needs of the state: the keys that its operations and its
+// log name, and those that its listings can show.
+func (s *running) base(h *history.History) *history.Base {
 	b := &history.Base{CommitTS: s.ts}
-	names := oracle.Spoken(h)
+	names := h.Spoken()
 	for i := range h.Log {
 		for k := range h.Log[i].Ops {
 			names[h.Log[i].Ops[k].Name] = true

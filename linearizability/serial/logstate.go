@@ -7,9 +7,9 @@ import (
 	"statehouse.dev/statehouse/history"
 )
 
-// store is the state as of a commit, as the log shows it.
-type store struct {
-	c     *claims
+// logState is the state as of a commit, as the log shows it.
+type logState struct {
+	c     *constraints
 	ts    uint64
 	log   []history.Event
 	state map[history.Name]facts
@@ -17,8 +17,8 @@ type store struct {
 	vague map[history.Name]bool          // keys whose first versions neither base nor log tells of
 }
 
-func newStore(h *history.History, c *claims) *store {
-	s := &store{c: c, log: h.Log, state: make(map[history.Name]facts), keys: make(map[history.AgentName][]string)}
+func newLogState(h *history.History, c *constraints) *logState {
+	s := &logState{c: c, log: h.Log, state: make(map[history.Name]facts), keys: make(map[history.AgentName][]string)}
 	if b := h.Header.Base; b != nil {
 		s.ts = b.CommitTS
 		for i := range b.Records {
@@ -33,8 +33,9 @@ func newStore(h *history.History, c *claims) *store {
 	return s
 }
 
-// findVague finds the keys that no operation speaks of, so that the base need not.
-func (s *store) findVague() {
+// findVague finds the keys that no operation speaks of: of those, the base need not have the
+// state.
+func (s *logState) findVague() {
 	seen := make(map[history.Name]bool)
 	for i := range s.log {
 		for k := range s.log[i].Ops {
@@ -52,7 +53,7 @@ func (s *store) findVague() {
 	}
 }
 
-func (s *store) set(n history.Name, exists bool, version, ts uint64, value string) {
+func (s *logState) set(n history.Name, exists bool, version, ts uint64, value string) {
 	f := facts{known: knowsExists | knowsVersion | knowsTS, exists: exists, version: version, ts: ts}
 	if exists {
 		f.known, f.value = f.known|knowsValue, s.c.canonical(value)
@@ -69,8 +70,8 @@ func (s *store) set(n history.Name, exists bool, version, ts uint64, value strin
 	}
 }
 
-// advance goes on to a commit.
-func (s *store) advance(ts uint64) {
+// advance moves the state on to a commit.
+func (s *logState) advance(ts uint64) {
 	for len(s.log) > 0 && s.log[0].CommitTS <= ts {
 		ev := &s.log[0]
 		for i := range ev.Ops {
@@ -81,7 +82,7 @@ func (s *store) advance(ts uint64) {
 	}
 }
 
-func (s *store) facts(n history.Name) facts {
+func (s *logState) facts(n history.Name) facts {
 	if f, known := s.state[n]; known {
 		return f
 	}
@@ -92,7 +93,7 @@ func (s *store) facts(n history.Name) facts {
 }
 
 // existing lists the keys that exist in a stretch.
-func (s *store) existing(l *stretch) []history.Name {
+func (s *logState) existing(l *stretch) []history.Name {
 	keys := s.keys[l.agent]
 	var out []history.Name
 	for i := sort.SearchStrings(keys, max(l.prefix, l.after)); i < len(keys) && (l.covers(keys[i]) || keys[i] <= l.after); i++ {

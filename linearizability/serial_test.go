@@ -47,6 +47,10 @@ var seenByBoth = map[string][2]string{
 	"a transaction's snapshot moves back":                      {"not-linearizable", "not-linearizable"},
 	"a read of what was refused":                               {"not-linearizable", "not-linearizable"},
 	"a list as of one commit that shows another":               {"not-linearizable", "not-linearizable"},
+	"as of an earlier commit, one too late":                    {"not-linearizable", "not-linearizable"},
+	"the clock went back":                                      {"commit-time-falls", "commit-time-falls"},
+	"a blind one-shot":                                         {"conflict-without-reading", "conflict-without-reading"},
+	"a transaction scans what it has deleted":                  {"own-write-unseen", "own-write-unseen"},
 	"a phantom in a scan":                                      {"not-linearizable", "not-linearizable"},
 	"a key that was never written":                             {"not-linearizable", "not-linearizable"},
 	"a page of another point":                                  {"not-linearizable", "not-linearizable"},
@@ -259,4 +263,34 @@ func blur(r *reference, rng *rand.Rand, most int64, one int) {
 		}
 	}
 	slices.SortStableFunc(r.h.Operations, func(a, b *history.Operation) int { return int(a.Call - b.Call) })
+}
+
+// TestSecondJudgeSeesThePast: what a read of the past shows has to be what was there, and what
+// was there for one reader is there for all that come after.
+func TestSecondJudgeSeesThePast(t *testing.T) {
+	version := history.Input{Agent: "x", Key: "k", KeyVersion: 1}
+	for about, tell := range map[string]func(r *reference){ // each by itself
+		"": func(r *reference) { r.do("b", history.GetVersion, version) },
+		"a version with another value": func(r *reference) {
+			r.do("b", history.GetVersion, version).Out.Records[0].Value = `{"v":"forged"}`
+		},
+		"an entry of a history with another value": func(r *reference) {
+			r.do("b", history.KeyHistory, history.Input{Agent: "x", Key: "k"}).Out.Records[1].Value = `{"v":"forged"}`
+		},
+		"a version that a later reader does not see": func(r *reference) {
+			stale := *r.get("c", "x", "k")
+			r.transact("a", put("x", "k", "3"))
+			r.do("b", history.GetVersion, history.Input{Agent: "x", Key: "k", KeyVersion: 3})
+			late := r.get("c", "x", "k")
+			late.Out = stale.Out
+		},
+	} {
+		r := newReference()
+		r.transact("a", put("x", "k", "1"))
+		r.transact("a", put("x", "k", "2"))
+		tell(r)
+		if got := serial.Check(r.h, serial.Options{}); len(got.Violations) > 0 != (about != "") {
+			t.Errorf("%q: %+v", about, got.Violations)
+		}
+	}
 }

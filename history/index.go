@@ -10,9 +10,9 @@ import (
 // LongHistory is how many operations a history has at least that is judged in sections.
 const LongHistory = 100_000
 
-// Survey is what a first look at a file finds: what has to be known before any of it is
-// judged, and where the rest is.
-type Survey struct {
+// Index is what a file that is longer than memory holds where: what has to be known before any
+// of it is judged, and where the rest is.
+type Index struct {
 	Header             Header // with the whole base
 	Complete           bool
 	Operations, Events int
@@ -25,7 +25,7 @@ type Survey struct {
 	LastInLog  uint64 // if it is dense
 }
 
-// stretchOfFile is from the first to behind the last line of a kind.
+// stretchOfFile is from the first line of a kind to the end of the last one.
 type stretchOfFile struct{ from, to int64 }
 
 func (s *stretchOfFile) add(from, to int64) (first bool) {
@@ -36,10 +36,10 @@ func (s *stretchOfFile) add(from, to int64) (first bool) {
 	return first
 }
 
-// Look reads a file through, and decodes of it only what is rare: all lines but those of
-// operations, their batches and the log.
-func Look(in io.ReaderAt, size int64) (*Survey, error) {
-	s := &Survey{In: in, Size: size}
+// ReadIndex reads a file through, and decodes only the rare lines: all but those of operations,
+// their batches and the log.
+func ReadIndex(in io.ReaderAt, size int64) (*Index, error) {
+	s := &Index{In: in, Size: size}
 	n := 0
 	ended := false
 	err := eachLine(io.NewSectionReader(in, 0, size), func(text []byte, at int64) error {
@@ -64,7 +64,7 @@ func Look(in io.ReaderAt, size int64) (*Survey, error) {
 	return s, nil
 }
 
-func (s *Survey) look(text []byte, at int64, n int) (ended bool, err error) {
+func (s *Index) look(text []byte, at int64, n int) (ended bool, err error) {
 	if n == 1 {
 		return false, decode(text, &s.Header)
 	}
@@ -126,7 +126,7 @@ func kindOfLine(text []byte) []byte {
 	return rest[1 : end+1]
 }
 
-// eachLine calls f with each line, which is f's only until it returns, and where it is.
+// eachLine calls f with each line, and where it is. The line is f's only until f returns.
 func eachLine(in io.Reader, f func(text []byte, at int64) error) error {
 	buf := make([]byte, 0, 1<<20)
 	at := int64(0)

@@ -10,10 +10,10 @@ import (
 	"statehouse.dev/statehouse/history"
 )
 
-// Story tells what happened around the first violation, one thing a line: for a
-// terminal. around is how many things to show before and after.
-func Story(w io.Writer, h *history.History, r Result, around int) error {
-	lines := timeline(h)
+// Timeline writes what happened around the first violation, one thing a line, for a terminal.
+// around is how many things to show before and after.
+func Timeline(w io.Writer, h *history.History, r Result, around int) error {
+	lines := moments(h)
 	at := len(lines)
 	if len(r.Violations) > 0 {
 		v := &r.Violations[0]
@@ -41,7 +41,7 @@ func Story(w io.Writer, h *history.History, r Result, around int) error {
 			break
 		}
 		v := visibleViolation(r.Violations[i])
-		fmt.Fprintf(&b, "\n%s is broken (%s): %s\n", v.Promise, v.Check, v.Sentence)
+		fmt.Fprintf(&b, "\n%s is broken (%s): %s\n", v.Guarantee, v.Check, v.Sentence)
 		if v.Expected != "" || v.Got != "" {
 			fmt.Fprintf(&b, "  expected  %s\n  got       %s\n", v.Expected, v.Got)
 		}
@@ -59,8 +59,8 @@ type line struct {
 	back bool               // it is the return
 }
 
-// timeline lists everything in a history in order of time.
-func timeline(h *history.History) []line {
+// moments lists everything in a history in order of time.
+func moments(h *history.History) []line {
 	var lines []line
 	for _, op := range h.Operations {
 		lines = append(lines, line{op.Call, op.Client, fmt.Sprintf("#%d %s %s", op.ID, op.Kind, brief(op.In)), op, false})

@@ -26,10 +26,10 @@ func toldBadly(t *testing.T) (*history.History, Result) {
 	return r.h, got
 }
 
-func TestStory(t *testing.T) {
+func TestTimeline(t *testing.T) {
 	h, r := toldBadly(t)
 	var b strings.Builder
-	if err := Story(&b, h, r, 5); err != nil {
+	if err := Timeline(&b, h, r, 5); err != nil {
 		t.Fatal(err)
 	}
 	text := b.String()
@@ -78,7 +78,7 @@ func TestNothingObeysAHistory(t *testing.T) {
 	v := &r.Violations[0]
 	v.Sentence, v.Expected, v.Got, v.Check = evil, evil, evil, evil
 	var story, page strings.Builder
-	if err := Story(&story, h, r, 1000); err != nil {
+	if err := Timeline(&story, h, r, 1000); err != nil {
 		t.Fatal(err)
 	}
 	if err := Report(&page, h, r); err != nil {

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"statehouse.dev/statehouse/linearizability"
+	"statehouse.dev/statehouse/sim"
+	"statehouse.dev/statehouse/sim/planted"
+	"statehouse.dev/statehouse/sim/scenario"
+)
+
+// The judges of a history, in the order of the table.
+var judges = [...]string{"oracle", "serial"}
+
+// alone has each judge by itself judge a run's history: the check that it sees fail, by its
+// name. A history in which the two together saw nothing is not judged again.
+func alone(r *sim.Result) map[string]string {
+	saw := make(map[string]string)
+	if len(r.Judged.Violations) == 0 {
+		return saw
+	}
+	for _, judge := range judges {
+		o := r.Judging()
+		o.SkipOracle, o.SkipSerial = judge != "oracle", judge != "serial"
+		if judged := linearizability.Check(r.History, o); len(judged.Violations) > 0 {
+			v := &judged.Violations[0]
+			saw[judge] = v.Guarantee + " " + v.Check
+		}
+	}
+	return saw
+}
+
+// trial is a bug on trial: seeds are run on the code with the bug in it, until a run fails,
+// and then some more for a judge that alone has not seen it.
+type trial struct {
+	proof
+	first  *outcome // the first run that failed
+	seed   uint64   // the last one handed out
+	more   int      // seeds after the first failure
+	budget context.Context
+	stop   context.CancelFunc
+}
+
+// try builds the tool with a bug in it and runs seeds with that.
+func (a *app) try(ctx context.Context, root string, b *planted.Bug, o proveFlags) proof {
+	t := trial{proof: proof{Bug: b.Name, Guarantee: b.Guarantee, Alone: make(map[string]string)}, more: o.more}
+	fail := func(err error) proof { t.Error = err.Error(); return t.proof }
+	dir, err := os.MkdirTemp("", "statehouse-planted-")
+	if err != nil {
+		return fail(err)
+	}
+	defer os.RemoveAll(dir)
+	program := filepath.Join(dir, "statehouse-sim")
+	if err := b.Build(ctx, root, "./cmd/statehouse-sim", dir, program); err != nil {
+		return fail(err)
+	}
+	start := a.now()
+	t.budget, t.stop = context.WithTimeout(ctx, o.budget)
+	defer t.stop()
+	f := &fleet{size: 1, binary: program, recycle: 500}
+	if err := f.run(t.budget, t.next, t.done); err != nil {
+		return fail(err)
+	}
+	t.Seconds = a.now().Sub(start).Seconds()
+	if t.first != nil && o.shrink > 0 && ctx.Err() == nil {
+		if err := t.shrink(ctx, f, o); err != nil {
+			return fail(err)
+		}
+	}
+	return t.proof
+}
+
+func (t *trial) next() (job, bool) {
+	if t.first != nil && (t.more == 0 || len(t.Alone) == len(judges)) {
+		return job{}, false
+	}
+	if t.first != nil {
+		t.more--
+	}
+	t.seed++
+	return job{Seed: t.seed, Alone: true}, true
+}
+
+func (t *trial) done(o outcome) {
+	if t.first == nil {
+		t.Seeds++
+	}
+	if len(o.Violations) > 0 && t.first == nil {
+		t.first, t.Caught = &o, true
+		t.By = o.Violations[0].Guarantee + " " + o.Violations[0].Check
+	}
+	for judge, check := range o.Alone { // each by itself: order cannot matter
+		if t.Alone[judge] == "" {
+			t.Alone[judge] = check
+		}
+	}
+}
+
+// shrink makes a scenario of the first run that failed, in a process that has the bug.
+func (t *trial) shrink(ctx context.Context, f *fleet, o proveFlags) error {
+	if t.first.Violations[0].Check == "process-died" {
+		return nil // nor would the process that shrinks it survive
+	}
+	w, err := f.hire(ctx)
+	if err != nil {
+		return err
+	}
+	shrunk, err := w.do(job{Seed: t.first.Seed, Shrink: o.shrink})
+	_ = w.dismiss() // it has answered
+	if err != nil || shrunk.Scenario == "" {
+		return nil // there is no scenario to show: caught it is
+	}
+	s, err := scenario.Read(strings.NewReader(shrunk.Scenario))
+	if err != nil {
+		return fmt.Errorf("the scenario that it was shrunk to cannot be read: %w", err)
+	}
+	t.Steps = len(s.Steps)
+	if o.keep == "" {
+		return nil
+	}
+	return os.WriteFile(filepath.Join(o.keep, t.Bug+".yaml"), []byte(shrunk.Scenario), 0o644)
+}

@@ -1,0 +1,53 @@
+package linearizability
+
+import (
+	"go/types"
+	"maps"
+	"slices"
+	"testing"
+
+	"golang.org/x/tools/go/packages"
+)
+
+// shared are the functions of package history that both judges call. A rule of judging must
+// not be among them, for a mistake in it would blind both: what is shared is format.
+var shared = []string{
+	"AgentNames",   // the agents that a request names
+	"CompareNames", // the order of names
+	"Covered",      // the agents that the log has
+	"End",          // when an operation was over
+	"LastShown",    // the name that a page ends with
+	"Name",         // the record that a request names
+	"Named",        // the record that a refusal names
+	"Normal",       // the form in which equal values are equal text
+	"Rounded",      // the same for readers of doubles
+	"Says",         // whether a detail of a refusal is a number
+}
+
+// TestJudgesShareFormatOnly: neither judge imports the other, and what both call of package
+// history is on the list.
+func TestJudgesShareFormatOnly(t *testing.T) {
+	const judges, room = "statehouse.dev/statehouse/linearizability/", "statehouse.dev/statehouse/history"
+	pkgs, err := packages.Load(&packages.Config{
+		Mode: packages.NeedName | packages.NeedImports | packages.NeedSyntax | packages.NeedTypes | packages.NeedTypesInfo | packages.NeedDeps,
+	}, judges+"oracle", judges+"serial")
+	if err != nil || len(pkgs) != 2 || packages.PrintErrors(pkgs) > 0 {
+		t.Fatal(len(pkgs), err)
+	}
+	calls := [2]map[string]bool{{}, {}}
+	for i, p := range pkgs {
+		for _, used := range p.TypesInfo.Uses { // a set: order cannot matter
+			if f, ok := used.(*types.Func); ok && f.Pkg() != nil && f.Pkg().Path() == room {
+				calls[i][f.Name()] = true
+			}
+		}
+		if p.Imports[pkgs[1-i].PkgPath] != nil {
+			t.Errorf("%s imports %s", p.PkgPath, pkgs[1-i].PkgPath)
+		}
+	}
+	both := maps.Clone(calls[0])
+	maps.DeleteFunc(both, func(name string, _ bool) bool { return !calls[1][name] })
+	if got := slices.Sorted(maps.Keys(both)); !slices.Equal(got, shared) {
+		t.Errorf("both judges call %v of package history, want %v", got, shared)
+	}
+}
