@@ -21,7 +21,7 @@ import (
 type specimen struct {
 	name   string
 	disk   *simdisk.Disk
-	script  script
+	script script
 	report engine.Report
 	want   dump
 }
