@@ -66,7 +66,8 @@ type proof struct {
 	Steps     int     `json:"scenario_steps,omitempty"`
 	Error     string  `json:"error,omitempty"`
 
-	Alone map[string]string `json:"alone"` // the check that each judge alone sees fail
+	Alone  map[string]string `json:"alone"`            // the check that each judge alone sees fail
+	Unseen map[string]string `json:"unseen,omitempty"` // why a judge alone cannot see it
 }
 
 func (a *app) prove(ctx context.Context, o proveFlags) error {
@@ -92,7 +93,7 @@ func (a *app) prove(ctx context.Context, o proveFlags) error {
 		}
 	}
 	if !a.asJSON {
-		fmt.Fprintf(a.out, "%-32s %-4s %-28s %-28s %-28s %6s %8s %6s\n", "bug", "", "caught by", "oracle alone", "serial alone", "seeds", "seconds", "steps")
+		fmt.Fprintf(a.out, "%-32s %-4s %-28s %-28s %-36s %6s %8s %6s\n", "bug", "", "caught by", "oracle alone", "serial alone", "seeds", "seconds", "steps")
 	}
 	proofs := a.tryAll(ctx, root, bugs, o)
 	if ctx.Err() != nil {
@@ -140,8 +141,16 @@ func (a *app) printProof(p *proof) {
 	case !p.Caught:
 		by = "NOT CAUGHT"
 	}
-	fmt.Fprintf(a.out, "%-32s %-4s %-28s %-28s %-28s %6d %8.1f %6d\n",
-		p.Bug, p.Guarantee, by, cmp.Or(p.Alone["oracle"], "-"), cmp.Or(p.Alone["serial"], "-"), p.Seeds, p.Seconds, p.Steps)
+	fmt.Fprintf(a.out, "%-32s %-4s %-28s %-28s %-36s %6d %8.1f %6d\n",
+		p.Bug, p.Guarantee, by, p.alone("oracle"), p.alone("serial"), p.Seeds, p.Seconds, p.Steps)
+}
+
+// alone is what a judge alone saw of a bug, or why it cannot.
+func (p *proof) alone(judge string) string {
+	if reason := p.Unseen[judge]; reason != "" && p.Alone[judge] == "" {
+		return "- " + reason
+	}
+	return cmp.Or(p.Alone[judge], "-")
 }
 
 // leastAlone is how many of the bugs each judge has to see with the other switched off, so

@@ -47,7 +47,7 @@ type trial struct {
 
 // try builds the tool with a bug in it and runs seeds with that.
 func (a *app) try(ctx context.Context, root string, b *planted.Bug, o proveFlags) proof {
-	t := trial{proof: proof{Bug: b.Name, Guarantee: b.Guarantee, Alone: make(map[string]string)}, more: o.more}
+	t := trial{proof: proof{Bug: b.Name, Guarantee: b.Guarantee, Alone: make(map[string]string), Unseen: b.Unseen}, more: o.more}
 	fail := func(err error) proof { t.Error = err.Error(); return t.proof }
 	dir, err := os.MkdirTemp("", "statehouse-planted-")
 	if err != nil {
@@ -75,7 +75,7 @@ func (a *app) try(ctx context.Context, root string, b *planted.Bug, o proveFlags
 }
 
 func (t *trial) next() (job, bool) {
-	if t.first != nil && (t.more == 0 || len(t.Alone) == len(judges)) {
+	if t.first != nil && (t.more == 0 || len(t.Alone)+len(t.Unseen) >= len(judges)) {
 		return job{}, false
 	}
 	if t.first != nil {

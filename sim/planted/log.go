@@ -7,11 +7,11 @@ func replay() []Bug {
 			Edits: []Edit{{"engine/replay.go", "newRowIter(r.e.db, logKey(r.cursor+1), successor(logKey(last)))", "newRowIter(r.e.db, logKey(r.cursor+1+min(r.cursor, 1)), successor(logKey(last)))"}},
 		},
 		{
-			Name: "resume-repeats-one", Guarantee: "G5", About: "a resumed replay of an agent yields the event at its cursor again",
+			Name: "resume-repeats-one", Guarantee: "G5", Unseen: onlyStreams, About: "a resumed replay of an agent yields the event at its cursor again",
 			Edits: []Edit{{"engine/replay.go", "newRowIter(r.e.db, eventKey(a, r.cursor+1), upper)", "newRowIter(r.e.db, eventKey(a, max(r.cursor, 1)), upper)"}},
 		},
 		{
-			Name: "replay-unpublished", Guarantee: "G4", About: "a replay goes on to what is planned and not durable",
+			Name: "replay-unpublished", Guarantee: "G4", Unseen: onlyStreams, About: "a replay goes on to what is planned and not durable",
 			Edits: []Edit{
 				{"engine/replay.go", "	last = min(last, e.Published())\n	if after >= last {", "	if last = min(last, e.Published()); last > 0 {\n\t\tlast = max(last, e.planner.head.ts)\n\t}\n	if after >= last {"},
 			},
@@ -33,23 +33,23 @@ func replay() []Bug {
 			}},
 		},
 		{
-			Name: "limit-drops-an-agent", Guarantee: "G5", About: "a chunk of a namespace's replay that ends at its limit forgets what is left of the commit there",
+			Name: "limit-drops-an-agent", Guarantee: "G5", Unseen: onlyStreams, About: "a chunk of a namespace's replay that ends at its limit forgets what is left of the commit there",
 			Edits: []Edit{{"engine/replay.go", "			r.rows++\n			r.add(ts, a, &ev)", "			r.rows++\n			if len(r.events) > 0 && r.full() {\n\t\t\t\tcontinue\n\t\t\t}\n			r.add(ts, a, &ev)"}},
 		},
 		{
-			Name: "watch-waits-for-the-next", Guarantee: "G9", About: "a watch is told of a commit only when another one follows",
+			Name: "watch-waits-for-the-next", Guarantee: "G9", Unseen: onlyStreams, About: "a watch is told of a commit only when another one follows",
 			Edits: []Edit{{"engine/watch.go", "	return w.e.Published()", "	return max(w.e.Published(), 1) - 1"}},
 		},
 		{
-			Name: "watch-cursor-runs-ahead", Guarantee: "G5", About: "a watch that found nothing for its filter goes on one commit too far",
+			Name: "watch-cursor-runs-ahead", Guarantee: "G5", Unseen: onlyStreams, About: "a watch that found nothing for its filter goes on one commit too far",
 			Edits: []Edit{{"server/streams.go", "			cursor := reader.cursor\n", "			if len(out) == 0 {\n\t\t\t\treader.cursor++\n\t\t\t}\n			cursor := reader.cursor\n"}},
 		},
 		{
-			Name: "prefix-anywhere", Guarantee: "G5", About: "a replay of a key prefix shows the keys that have it in their middle",
+			Name: "prefix-anywhere", Guarantee: "G5", Unseen: onlyStreams, About: "a replay of a key prefix shows the keys that have it in their middle",
 			Edits: []Edit{{"engine/replay.go", "		if strings.HasPrefix(op.key, r.f.KeyPrefix) {", "		if strings.Contains(op.key, r.f.KeyPrefix) {"}},
 		},
 		{
-			Name: "foreign-namespace", Guarantee: "G10", About: "a replay of a namespace shows the events of others with the same agents",
+			Name: "foreign-namespace", Guarantee: "G10", Unseen: onlyStreams, About: "a replay of a namespace shows the events of others with the same agents",
 			Edits: []Edit{{"engine/replay.go", "			if a.Namespace != r.f.Namespace && !r.f.Whole {\n				continue\n			}", "			if a.Namespace != r.f.Namespace && a.Namespace != \"third\" && !r.f.Whole {\n				continue\n			}"}},
 		},
 	}
@@ -78,7 +78,7 @@ func outcomes() []Bug {
 			Edits: []Edit{{"engine/step.go", "	case found && !p.repeats(o.fingerprint):", "	case found && false:"}},
 		},
 		{
-			Name: "fingerprint-of-bytes", Guarantee: "G6", About: "a commit sent again with its values spelled otherwise is refused, as one that reuses its id",
+			Name: "fingerprint-of-bytes", Guarantee: "G6", Unseen: onlyAgain, About: "a commit sent again with its values spelled otherwise is refused, as one that reuses its id",
 			Edits: []Edit{{"engine/proposal.go", "			if op.normal = op.digest; !w.normal {", "			if op.normal = op.digest; false {"}},
 		},
 		{
@@ -90,7 +90,7 @@ func outcomes() []Bug {
 			Edits: []Edit{{"engine/plan.go", "	return expected == h.version || expected == 0 && !h.exists()", "	return expected == h.version"}},
 		},
 		{
-			Name: "full-disk-refuses-first", Guarantee: "G6", About: "while the disk is full a commit sent again is answered as not applied",
+			Name: "full-disk-refuses-first", Guarantee: "G6", Unseen: onlyAgain, About: "while the disk is full a commit sent again is answered as not applied",
 			Edits: []Edit{{"engine/queue.go", "	case !found:\n\t\treturn CommitResult{}, err\n", "	case found, !found:\n\t\treturn CommitResult{}, err\n"}},
 		},
 		{
@@ -112,7 +112,7 @@ func outcomes() []Bug {
 func storage() []Bug {
 	return []Bug{
 		{
-			Name: "halt-only-logs", Guarantee: "G7", About: "when storage fails the daemon says so and goes on",
+			Name: "halt-only-logs", Guarantee: "G7", Unseen: noHistory, About: "when storage fails the daemon says so and goes on",
 			Edits: []Edit{
 				{"engine/engine.go", "		e.env.Halt(reason)\n		// Clients need not know which file it was, nor where; the log does.\n		e.failed.Store(failf(ErrStorage, \"storage failed: the daemon acknowledges nothing more and stops; its log tells why\"))", "		e.env.Log(\"storage failed\", \"reason\", reason.Error())"},
 				{"engine/step.go", "			e.halt(failf(ErrStorage, \"sync of the log failed: %v\", err))", "			e.halt(failf(ErrStorage, \"sync of the log failed: %v\", err))\n\t\t\t_ = fl"},
@@ -135,7 +135,7 @@ func storage() []Bug {
 			Edits: []Edit{{"engine/read.go", "		s.visible(&rows, name, &rec, prefix)\n	}\n	return rec, rows.close()", "		s.visible(&rows, name, &rec, prefix)\n	}\n	_ = rows.close()\n	return rec, nil"}},
 		},
 		{
-			Name: "answer-lost-in-batch", Guarantee: "G9", About: "when a step holds several requests the last one is never answered",
+			Name: "answer-lost-in-batch", Guarantee: "G9", Unseen: noHistory, About: "when a step holds several requests the last one is never answered",
 			Edits: []Edit{{"engine/queue.go", "		a := &answers[i]\n		a.p.ticket.answer(a.result, a.err)", "		a := &answers[i]\n		if i < 2 {\n\t\t\ta.p.ticket.answer(a.result, a.err)\n\t\t}"}},
 		},
 	}

@@ -25,7 +25,17 @@ type Bug struct {
 	About     string // what the mistake is
 	Guarantee string // that it breaks
 	Edits     []Edit
+	// Unseen says why a judge cannot see the bug with the other switched off, by the
+	// judge's name. No time is spent on showing that.
+	Unseen map[string]string
 }
+
+// Why a judge alone cannot see a bug.
+var (
+	onlyStreams = map[string]string{"serial": "only a stream shows it"}
+	onlyAgain   = map[string]string{"serial": "only a request sent again shows it"}
+	noHistory   = map[string]string{"oracle": "the run's own check", "serial": "the run's own check"}
+)
 
 // Edit replaces a piece of a file, which must occur exactly once.
 type Edit struct {
