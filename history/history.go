@@ -57,30 +57,6 @@ type Base struct {
 	Agents  []Agent  `json:"-"`
 }
 
-// Kind says what was asked for.
-type Kind string
-
-// The kinds of operations.
-const (
-	Begin       Kind = "begin"
-	StageWrite  Kind = "write"  // into an open transaction
-	StageDelete Kind = "delete" // into an open transaction
-	Commit      Kind = "commit"
-	Abort       Kind = "abort"
-	Transact    Kind = "transact" // writes and conditions in one
-	Get         Kind = "get"
-	GetVersion  Kind = "get_version"
-	BatchGet    Kind = "batch_get"
-	ListKeys    Kind = "list_keys"
-	Scan        Kind = "scan"
-	KeyHistory  Kind = "history"
-	ListAgents  Kind = "agents"
-	ListSpaces  Kind = "namespaces"
-	GetTxn      Kind = "get_transaction"
-	Replay      Kind = "replay"
-	Watch       Kind = "watch"
-)
-
 // Outcome of an operation, as its client knows it.
 type Outcome string
 

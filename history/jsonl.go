@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"unicode/utf8"
 )
 
@@ -59,7 +58,7 @@ func (op *Operation) check() error {
 	switch {
 	case op.ID < 1:
 		return errors.New("operations are numbered from 1")
-	case !slices.Contains(kinds, op.Kind):
+	case infoOf[op.Kind] == nil:
 		return fmt.Errorf("operation %d is of kind %q, which there is not", op.ID, op.Kind)
 	case op.Outcome != OK && op.Outcome != Fail && op.Outcome != Unknown:
 		return fmt.Errorf("operation %d has the outcome %q, and not ok, fail or unknown", op.ID, op.Outcome)
@@ -73,11 +72,6 @@ func (op *Operation) check() error {
 		return fmt.Errorf("operation %d continues operation %d, itself", op.ID, op.In.PageOf)
 	}
 	return nil
-}
-
-var kinds = []Kind{
-	Begin, StageWrite, StageDelete, Commit, Abort, Transact, Get, GetVersion, BatchGet, ListKeys, Scan,
-	KeyHistory, ListAgents, ListSpaces, GetTxn, Replay, Watch,
 }
 
 // Writer writes a history line by line. Its errors stay: after a line that is

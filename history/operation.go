@@ -43,14 +43,25 @@ func (op *Operation) NewestCommit() uint64 {
 	return ts
 }
 
-// HasReadTS reports whether the answer to an operation says which commit was read at.
-func (op *Operation) HasReadTS() bool {
-	switch op.Kind {
-	case Get, BatchGet, ListKeys, Scan:
-		return true
+// SawLast is the last commit at the point at which an operation was carried out, if its
+// answer tells.
+func (op *Operation) SawLast() (uint64, bool) {
+	if op.Outcome != OK {
+		return 0, false
 	}
-	return false
+	switch {
+	case op.Kind.Info().Commits:
+		return op.Out.CommitTS, len(op.Out.Versions) > 0
+	case op.Kind == Begin:
+		return op.Out.SnapshotTS, true
+	case op.HasReadTS():
+		return op.Out.ReadTS, op.In.TxnID == "" && op.In.At == nil && op.In.AtTime == 0 && op.In.PageOf == 0
+	}
+	return 0, false
 }
+
+// HasReadTS reports whether the answer to an operation says which commit was read at.
+func (op *Operation) HasReadTS() bool { return op.Kind.Info().ReadTS }
 
 // Name of the record that a request is about, of those that are about one.
 func (in *Input) Name() Name { return Name{in.Namespace, in.Agent, in.Key} }

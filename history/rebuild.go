@@ -31,7 +31,7 @@ func (h *History) Rebuild() (missing []uint64) {
 		switch {
 		case op.Kind == StageWrite || op.Kind == StageDelete:
 			staged[op.In.TxnID] = append(staged[op.In.TxnID], op)
-		case (op.Kind == Transact || op.Kind == Commit) && op.Outcome == OK && len(op.Out.Versions) > 0:
+		case op.Kind.Info().Commits && op.Outcome == OK && len(op.Out.Versions) > 0:
 			if ev := eventOf(op, staged[op.In.TxnID]); events[ev.CommitTS] == nil {
 				events[ev.CommitTS] = ev
 			}
@@ -105,7 +105,7 @@ func (h *History) takeEvents(events map[uint64]*Event) {
 	acked := maps.Clone(events)
 	for _, op := range h.Operations {
 		in := &op.In
-		if whole := (op.Kind == Replay || op.Kind == Watch) && in.AllAgents && in.Prefix == "" && !in.NoValues && !in.Doubles; !whole {
+		if whole := op.Kind.Info().Stream && in.AllAgents && in.Prefix == "" && !in.NoValues && !in.Doubles; !whole {
 			continue
 		}
 		for i := range op.Batches {

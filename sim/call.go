@@ -42,7 +42,7 @@ type call struct {
 	received [][]byte // of a stream: messages the client has not taken yet
 }
 
-func (c *call) stream() bool { return c.op.Kind == history.Replay || c.op.Kind == history.Watch }
+func (c *call) stream() bool { return c.op.Kind.Info().Stream }
 
 // streamWindow is how many messages of a stream are under way before its handler
 // waits, as it does for gRPC's flow control.
@@ -202,7 +202,7 @@ func (w *World) finish(c *call, resp []byte, err error) {
 		w.violate("G9", "unreadable-answer", c.op.ID, "the answer does not parse: "+err.Error())
 		return
 	}
-	c.op.Out, c.nextPage = w.output(&c.op.In, m)
+	c.op.Out, c.nextPage = w.output(c.op.Kind, &c.op.In, m)
 	if c.op.Kind == history.Commit || c.op.Kind == history.Transact {
 		w.stats.Acked++
 	}
@@ -245,7 +245,7 @@ func (n conn) send(method string, req proto.Message) (*call, error) {
 	if !ok {
 		return nil, status.Error(codes.Unimplemented, method+" is not simulated")
 	}
-	in, token := record.Input(req)
+	in, token := record.Input(kind, req)
 	return n.w.issueFromWire(n.client, kind, in, token)
 }
 

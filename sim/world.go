@@ -129,8 +129,8 @@ func firstLine(s string) string {
 }
 
 // output is what an answer says, in the world's names.
-func (w *World) output(in *history.Input, m proto.Message) (history.Output, string) {
-	out, next := record.Output(in, m)
+func (w *World) output(kind history.Kind, in *history.Input, m proto.Message) (history.Output, string) {
+	out, next := record.Output(kind, in, m)
 	out.TxnID = w.names.fromWire(out.TxnID)
 	for i := range out.Records {
 		out.Records[i].TxnID = w.names.fromWire(out.Records[i].TxnID)

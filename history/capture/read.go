@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/history/record"
 )
 
 // tape is a ring opened for reading: its files stay readable when it goes on and
@@ -70,7 +71,7 @@ func (f *frame) lane() uint16        { return binary.LittleEndian.Uint16(f.body[
 func (f *frame) check() bool {
 	switch f.kind {
 	case kindCall, kindOpen, kindBatch, kindEnd:
-		return len(f.body) >= fixed && int(f.method()) < len(methods)
+		return len(f.body) >= fixed && record.Numbered(f.method()) != nil
 	case kindLost, kindMark, kindStop:
 		return len(f.body) == 24
 	}

@@ -66,20 +66,12 @@ type touched struct {
 func firstSeen(h *history.History, last uint64) uint64 {
 	first := last
 	for _, op := range h.Operations {
-		if op.Outcome != history.OK {
-			continue
+		ts, tells := op.SawLast()
+		if tells && op.Kind.Info().Commits {
+			ts = max(ts, 1) - 1 // it saw what was there before
 		}
-		switch op.Kind {
-		case history.Begin:
-			first = min(first, op.Out.SnapshotTS)
-		case history.Get, history.BatchGet, history.ListKeys, history.Scan:
-			if op.In.At == nil && op.In.AtTime == 0 && op.In.TxnID == "" && op.In.PageOf == 0 {
-				first = min(first, op.Out.ReadTS)
-			}
-		case history.Commit, history.Transact:
-			if len(op.Out.Versions) > 0 && op.Out.CommitTS > 0 {
-				first = min(first, op.Out.CommitTS-1)
-			}
+		if tells {
+			first = min(first, ts)
 		}
 	}
 	return first
