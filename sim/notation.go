@@ -20,29 +20,13 @@ import (
 // A client, optionally the call's id, what it asks for, and & when it is only
 // sent, not carried through. Names are escaped as in a URL's query.
 
-// calls lists the words of each kind of call, in the words of the history.
-var callWords = map[string]history.Kind{
-	"begin": history.Begin, "write": history.StageWrite, "delete": history.StageDelete, "commit": history.Commit, "abort": history.Abort,
-	"transact": history.Transact, "outcome": history.GetTxn, "get": history.Get, "version": history.GetVersion, "batch": history.BatchGet,
-	"keys": history.ListKeys, "scan": history.Scan, "history": history.KeyHistory, "agents": history.ListAgents, "namespaces": history.ListSpaces,
-	"replay": history.Replay, "watch": history.Watch,
-}
-
-var wordOf = func() map[history.Kind]string {
-	out := make(map[history.Kind]string)
-	for word, kind := range callWords { // into a map: order cannot matter
-		out[kind] = word
-	}
-	return out
-}()
-
 func (s Step) callString() string {
 	p := printer{}
 	p.word(s.Client)
 	if s.ID != 0 {
 		p.word(fmt.Sprintf("#%d", s.ID))
 	}
-	p.word(wordOf[s.Kind])
+	p.word(s.Kind.Info().Word)
 	p.input(s.Kind, &s.In)
 	if !s.Wait {
 		p.word("&")

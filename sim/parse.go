@@ -31,7 +31,7 @@ func parseCall(words []string) (Step, error) {
 		}
 	}
 	word := p.next()
-	kind, ok := callWords[word]
+	kind, ok := history.KindOfWord(word)
 	if !ok {
 		return s, fmt.Errorf("%q is no verb, and %q nothing that a client can call", s.Client, word)
 	}

@@ -134,9 +134,9 @@ func Told(op *history.Operation) string {
 	case op.Kind == history.GetTxn:
 		text = fmt.Sprintf("state=%s ts=%d", out.State, out.CommitTS)
 	case op.Kind == history.ListAgents:
-		text = "agents=" + answerForms["agents"](op)
+		text = "agents=" + answerForms[history.AgentsPart](op)
 	case op.Kind == history.ListKeys || op.Kind == history.ListSpaces:
-		text = "keys=" + answerForms["keys"](op)
+		text = "keys=" + answerForms[history.KeysPart](op)
 	case op.Kind == history.Replay || op.Kind == history.Watch:
 		text = "ok, events=" + events(op)
 	case len(out.Records) > 0:
