@@ -1,10 +1,5 @@
 package history
 
-import (
-	"encoding/json"
-	"strings"
-)
-
 // Format and Version are of the JSON lines that a history is kept in.
 const (
 	Format  = "statehouse-history"
@@ -246,27 +241,4 @@ type Gap struct {
 	To   int64  `json:"to"`
 	Lost int    `json:"lost,omitempty"` // operations; 0: nobody counted them
 	Why  string `json:"why,omitempty"`
-}
-
-// Canonical puts JSON text into one form: members sorted, no white space, numbers as
-// written (see Normal). What is not JSON (a digest) stays.
-func Canonical(value string) string {
-	if IsCanonical(value) {
-		return value
-	}
-	return rewritten(value)
-}
-
-func rewritten(value string) string {
-	var v any
-	d := json.NewDecoder(strings.NewReader(value))
-	d.UseNumber()
-	if err := d.Decode(&v); err != nil {
-		return value
-	}
-	out, err := json.Marshal(v)
-	if err != nil {
-		return value
-	}
-	return string(out)
 }

@@ -99,3 +99,5 @@ func normalNumber(n string) string {
 // maxExponent is how many digits an exponent may have. Longer ones stay: adding to them
 // would cost more than anybody gains who compares such numbers.
 const maxExponent = 4096
+
+func digit(c byte) bool { return c >= '0' && c <= '9' }
