@@ -66,27 +66,32 @@ func (op *Operation) HasReadTS() bool { return op.Kind.Info().ReadTS }
 // Name of the record that a request is about, of those that are about one.
 func (in *Input) Name() Name { return Name{in.Namespace, in.Agent, in.Key} }
 
-// AgentNames are the agents that a request names.
-func (in *Input) AgentNames() []AgentName {
-	var list []AgentName
-	add := func(ns, agent string) {
-		if agent != "" {
-			list = append(list, AgentName{ns, agent})
-		}
+// EachName calls f with each name in a request: of records, and with an empty key of agents.
+func (in *Input) EachName(f func(Name)) {
+	if in.Agent != "" {
+		f(in.Name())
 	}
-	add(in.Namespace, in.Agent)
 	for i := range in.Writes {
-		add(in.Writes[i].Namespace, in.Writes[i].Agent)
-	}
-	for i := range in.Keys {
-		add(in.Keys[i].Namespace, in.Keys[i].Agent)
-	}
-	for i := range in.Heads {
-		add(in.Heads[i].Namespace, in.Heads[i].Agent)
+		f(in.Writes[i].Name)
 	}
 	for _, n := range in.Names {
-		add(n.Namespace, n.Agent)
+		f(n)
 	}
+	for i := range in.Keys {
+		f(in.Keys[i].Name)
+	}
+	for i := range in.Heads {
+		f(Name{Namespace: in.Heads[i].Namespace, Agent: in.Heads[i].Agent})
+	}
+}
+
+// AgentNames are the agents that a request names.
+func (in *Input) AgentNames() (list []AgentName) {
+	in.EachName(func(n Name) {
+		if n.Agent != "" {
+			list = append(list, AgentName{n.Namespace, n.Agent})
+		}
+	})
 	return list
 }
 

@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// Rebuild makes a log of what clients saw, for a history that nobody read the log
-// for, or not all of it: of acknowledged commits, and of events in replays and
-// watches. Where no commit is missing the history is complete then. Otherwise it
-// tells what is missing, for what rests on that cannot be checked.
+// Rebuild makes a log of what clients saw, for a history that has none, or not all of it: of
+// acknowledged commits, and of events in replays and watches. Where no commit is missing the
+// history is complete then. Otherwise it returns what is missing, for what rests on that cannot
+// be checked.
 func (h *History) Rebuild() (missing []uint64) {
 	if h.Complete {
 		return nil
@@ -20,14 +20,61 @@ func (h *History) Rebuild() (missing []uint64) {
 		ev := h.Log[i]
 		events[ev.CommitTS] = &ev
 	}
-	seen := make(map[uint64]bool) // at all
-	staged := make(map[string][]*Operation)
+	h.takeAcknowledged(events)
+	h.takeEvents(events)
+	first := uint64(1)
+	if h.Header.Base != nil {
+		first = h.Header.Base.CommitTS + 1
+	}
+	h.Log = h.Log[:0]
+	for _, ts := range slices.Sorted(maps.Keys(events)) {
+		if ts < first {
+			continue
+		}
+		ev := events[ts]
+		// By agent, as in the log; within one as they were asked for.
+		slices.SortStableFunc(ev.Ops, func(a, b EventOp) int {
+			return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Agent, b.Agent))
+		})
+		h.Log = append(h.Log, *ev)
+	}
+	last := h.lastSeen()
+	if n := len(h.Log); n > 0 {
+		last = max(last, h.Log[n-1].CommitTS)
+	}
+	for ts := first; ts <= last && len(missing) < maxMissing; ts++ {
+		if events[ts] == nil {
+			missing = append(missing, ts)
+		}
+	}
+	h.Complete = len(missing) == 0
+	return missing
+}
+
+// maxMissing is how many missing commits are told.
+const maxMissing = 100
+
+// lastSeen is the last commit that streams showed something of, and, where it may be somebody
+// else's, that an answer speaks of.
+func (h *History) lastSeen() (last uint64) {
+	others := h.Header.Source == SourceClient || len(h.Gaps) > 0
 	for _, op := range h.Operations {
 		for i := range op.Batches {
 			for k := range op.Batches[i].Events {
-				seen[op.Batches[i].Events[k].CommitTS] = true
+				last = max(last, op.Batches[i].Events[k].CommitTS)
 			}
 		}
+		if others && op.Outcome == OK {
+			last = max(last, op.NewestCommit())
+		}
+	}
+	return last
+}
+
+// takeAcknowledged adds commits that somebody was told of.
+func (h *History) takeAcknowledged(events map[uint64]*Event) {
+	staged := make(map[string][]*Operation) // by transaction
+	for _, op := range h.Operations {
 		switch {
 		case op.Kind == StageWrite || op.Kind == StageDelete:
 			staged[op.In.TxnID] = append(staged[op.In.TxnID], op)
@@ -37,43 +84,6 @@ func (h *History) Rebuild() (missing []uint64) {
 			}
 		}
 	}
-	h.takeEvents(events)
-	first := uint64(1)
-	if h.Header.Base != nil {
-		first = h.Header.Base.CommitTS + 1
-	}
-	last := first - 1
-	for ts := range events {
-		last = max(last, ts)
-	}
-	for ts := range seen {
-		last = max(last, ts)
-	}
-	if h.Header.Source == SourceClient || len(h.Gaps) > 0 { // what was seen may be somebody else's commit
-		for _, op := range h.Operations {
-			if op.Outcome == OK {
-				last = max(last, op.NewestCommit())
-			}
-		}
-	}
-	for ts := first; ts <= last && len(missing) < 100; ts++ {
-		if events[ts] == nil {
-			missing = append(missing, ts)
-		}
-	}
-	for _, ev := range events { // by agent, as in the log; within one as they were asked for
-		slices.SortStableFunc(ev.Ops, func(a, b EventOp) int {
-			return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Agent, b.Agent))
-		})
-	}
-	h.Log = h.Log[:0]
-	for _, ts := range slices.Sorted(maps.Keys(events)) {
-		if ts >= first {
-			h.Log = append(h.Log, *events[ts])
-		}
-	}
-	h.Complete = len(missing) == 0
-	return missing
 }
 
 // eventOf is the event that an acknowledgement speaks of. Of the writes of a key the last

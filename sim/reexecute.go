@@ -57,12 +57,12 @@ type attempt struct {
 func (a *attempt) whole(ev *history.Event) bool {
 	staged := make(map[history.Name]*history.Operation) // the last of each key
 	for _, op := range a.staged {
-		staged[history.Name{Namespace: op.In.Namespace, Agent: op.In.Agent, Key: op.In.Key}] = op
+		staged[op.In.Name()] = op
 	}
 	for i := range ev.Ops {
 		o := &ev.Ops[i]
 		op := staged[o.Name]
-		if op == nil || (op.Kind == history.StageDelete) != o.Delete || history.Normal(op.In.Value) != history.Normal(o.Value) {
+		if op == nil || (op.Kind == history.StageDelete) != o.Delete || !history.SameValue(op.In.Value, o.Value) {
 			return false
 		}
 	}
@@ -144,9 +144,9 @@ func (x *reexecution) ofItsOwn(op *history.Operation) (own bool) {
 	if a == nil {
 		return op.In.TxnID != ""
 	}
-	eachName(&op.In, func(n history.Name) {
+	op.In.EachName(func(n history.Name) {
 		own = own || slices.ContainsFunc(a.staged, func(s *history.Operation) bool {
-			return s.Call < op.Call && n == history.Name{Namespace: s.In.Namespace, Agent: s.In.Agent, Key: s.In.Key}
+			return s.Call < op.Call && n == s.In.Name()
 		})
 	})
 	return own
@@ -161,11 +161,11 @@ func (x *reexecution) setUp(h *history.History, log []history.Event) error {
 			spoken[o.Name] = true
 		}
 		if a := x.txns[log[i].TxnID]; a != nil && a.commit != nil {
-			eachName(&a.commit.In, func(n history.Name) { spoken[n] = true }) // in its conditions, too
+			a.commit.In.EachName(func(n history.Name) { spoken[n] = true }) // in its conditions, too
 		}
 	}
 	for _, op := range x.reads {
-		eachName(&op.In, func(n history.Name) { spoken[n] = true })
+		op.In.EachName(func(n history.Name) { spoken[n] = true })
 	}
 	state := make(map[history.Name]history.Record)
 	if b := h.Header.Base; b != nil {
@@ -180,7 +180,7 @@ func (x *reexecution) setUp(h *history.History, log []history.Event) error {
 		}
 	}
 	var writes []history.Write
-	for _, n := range slices.SortedFunc(maps.Keys(state), compareNames) {
+	for _, n := range slices.SortedFunc(maps.Keys(state), history.CompareNames) {
 		if !spoken[n] {
 			continue
 		}
@@ -202,10 +202,6 @@ func (x *reexecution) setUp(h *history.History, log []history.Event) error {
 	}
 	x.offset = log[0].CommitTS - 1 - uint64(x.setups)
 	return nil
-}
-
-func compareNames(a, b history.Name) int {
-	return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Agent, b.Agent), cmp.Compare(a.Key, b.Key))
 }
 
 func (x *reexecution) setUpWrites(writes []history.Write) error {
@@ -331,7 +327,7 @@ func (x *reexecution) readAt(ts uint64) {
 			if !op.In.NoValues {
 				was.Value = x.s.value(was.Value)
 			}
-			if was.Exists != is.Exists || was.Version != is.Version || history.Normal(was.Value) != history.Normal(is.Value) {
+			if was.Exists != is.Exists || was.Version != is.Version || !history.SameValue(was.Value, is.Value) {
 				x.r.Divergence = &Divergence{CommitTS: ts, Op: op.ID, What: fmt.Sprintf("a read of key %q of agent %q is answered otherwise", was.Key, was.Agent),
 					Captured: showState(&was), Now: showState(&is)}
 				return
@@ -368,6 +364,6 @@ func (x *reexecution) compareLogs(now, captured []history.Event) {
 
 func (x *reexecution) sameOps(now, captured *history.Event) bool {
 	return slices.EqualFunc(now.Ops, captured.Ops, func(a, b history.EventOp) bool {
-		return a.Name == b.Name && a.Delete == b.Delete && a.Version+x.delta[a.Name] == b.Version && history.Normal(a.Value) == history.Normal(x.s.value(b.Value))
+		return a.Name == b.Name && a.Delete == b.Delete && a.Version+x.delta[a.Name] == b.Version && history.SameValue(a.Value, x.s.value(b.Value))
 	})
 }

@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"google.golang.org/protobuf/proto"
 	"statehouse.dev/statehouse/history"
@@ -308,7 +307,7 @@ func (d *dumper) state(put func(history.Line) error) error {
 	if err := d.agents(names, agents); err != nil {
 		return err
 	}
-	for _, n := range slices.SortedFunc(maps.Keys(names), compareNames) {
+	for _, n := range slices.SortedFunc(maps.Keys(names), history.CompareNames) {
 		if n.Key == "" {
 			continue // of a head condition
 		}
@@ -324,7 +323,7 @@ func (d *dumper) state(put func(history.Line) error) error {
 			return err
 		}
 	}
-	for _, n := range slices.SortedFunc(maps.Keys(agents), compareNames) {
+	for _, n := range slices.SortedFunc(maps.Keys(agents), history.CompareNames) {
 		a := agents[n]
 		if err := put(history.Line{Agent: &a}); err != nil {
 			return err
@@ -381,9 +380,4 @@ func normalEvent(ev *history.Event) {
 			*v = normal(*v)
 		}
 	}
-}
-
-// compareNames orders names as the store does.
-func compareNames(a, b history.Name) int {
-	return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Agent, b.Agent), strings.Compare(a.Key, b.Key))
 }

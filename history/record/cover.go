@@ -87,21 +87,11 @@ func (v *coverage) touch(op *history.Operation) {
 		}
 		return v.agents[a]
 	}
-	one := func(n history.Name) {
+	in.EachName(func(n history.Name) {
 		if t := of(n.Namespace, n.Agent); t != nil && n.Key != "" {
 			t.keys[n.Key] = true
 		}
-	}
-	one(history.Name{Namespace: in.Namespace, Agent: in.Agent, Key: in.Key})
-	for i := range in.Writes {
-		one(in.Writes[i].Name)
-	}
-	for i := range in.Keys {
-		one(in.Keys[i].Name)
-	}
-	for _, n := range in.Names {
-		one(n)
-	}
+	})
 	for _, w := range in.Heads {
 		of(w.Namespace, w.Agent).head = true
 	}
