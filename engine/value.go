@@ -11,6 +11,11 @@ import (
 // it once, front to back, and builds no tree: a value of 1 MiB would become tens
 // of MiB of small objects. The only thing remembered on the way are the places
 // of the keys of the objects that are open, so that a duplicate is noticed.
+//
+// It is by hand because going over the tokens of jsontext is no faster where it matters (0.65 µs
+// for a value of 256 bytes, and 0.60 by hand), takes three times as long for an object of 300
+// keys, and leaves still to be said where an error is, whether a number fits into a float64 and
+// whether the value is in its normal form.
 
 // MaxValueDepth is how many objects and arrays may stand inside each other in a
 // value, the outermost counted. A Python protobuf client cannot read deeper Structs.

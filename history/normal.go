@@ -14,7 +14,9 @@ func Normal(value string) string { return renumber(Canonical(value), normalNumbe
 // SameValue compares values as JSON, however they are written.
 func SameValue(a, b string) bool { return a == b || Normal(a) == Normal(b) }
 
-// renumber writes the numbers of JSON text as spell does.
+// renumber writes the numbers of JSON text as spell does. It looks for them by hand, since the
+// judges do it with each value: the tokens of jsontext take four times as long (2.4 and 0.6 µs for
+// a value of 256 bytes).
 func renumber(text string, spell func(string) string) string {
 	if text == "" || strings.IndexByte("{[-0123456789", text[0]) < 0 {
 		return text
@@ -45,7 +47,7 @@ func renumber(text string, spell func(string) string) string {
 	return out.String()
 }
 
-// endOfString is the place behind a string that begins at i.
+// endOfString is the place after a string that begins at i.
 func endOfString(text string, i int) int {
 	for i++; i < len(text) && text[i] != '"'; i++ {
 		if text[i] == '\\' {
@@ -97,7 +99,7 @@ func normalNumber(n string) string {
 }
 
 // maxExponent is how many digits an exponent may have. Longer ones stay: adding to them
-// would cost more than anybody gains who compares such numbers.
+// would cost more than comparing such numbers is worth.
 const maxExponent = 4096
 
 func digit(c byte) bool { return c >= '0' && c <= '9' }
