@@ -90,7 +90,7 @@ const (
 	OK Outcome = "ok"
 	// Fail: it was refused, and certainly had no effect.
 	Fail Outcome = "fail"
-	// Unknown: nobody answered, or the answer says that it may have had its effect.
+	// Unknown: no one answered, or the answer says that it may have had its effect.
 	Unknown Outcome = "unknown"
 )
 
@@ -101,7 +101,7 @@ type Operation struct {
 	Client string `json:"client"` // one client has at most one operation under way, streams aside
 	Kind   Kind   `json:"kind"`
 	Call   int64  `json:"call"`             // time
-	Return int64  `json:"return,omitempty"` // time; 0 while Outcome is Unknown because nobody answered
+	Return int64  `json:"return,omitempty"` // time; 0 while Outcome is Unknown because no one answered
 	In     Input  `json:"in,omitzero"`
 	// Outcome, and what came with it: Out when OK, Error otherwise. A stream has
 	// Batches whatever its outcome; OK says that it ended by itself.
@@ -268,6 +268,6 @@ type Note struct {
 type Gap struct {
 	From int64  `json:"from"`
 	To   int64  `json:"to"`
-	Lost int    `json:"lost,omitempty"` // operations; 0: nobody counted them
+	Lost int    `json:"lost,omitempty"` // operations; 0: no one counted them
 	Why  string `json:"why,omitempty"`
 }

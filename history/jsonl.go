@@ -199,7 +199,7 @@ func (r *Reader) next(l *Line) error {
 	return io.EOF
 }
 
-// cutOff tells whether the line that could not be read is the last, whole or not there.
+// cutOff reports whether the line that could not be read is the last, whole or not there.
 func (r *Reader) cutOff() bool { return r.torn && !r.scan.Scan() && r.scan.Err() == nil }
 
 // read decodes the next line. Its errors are never io.EOF.

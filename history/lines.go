@@ -7,7 +7,7 @@ import (
 	"runtime"
 )
 
-// lines reads the lines of some kinds in a stretch of a file, in order, decoded by as
+// Lines reads the lines of some kinds in a stretch of a file, in order, decoded by as
 // many goroutines as there are processors.
 type Lines struct {
 	queue chan *chunk
@@ -22,7 +22,7 @@ type chunk struct {
 	end   int64 // where it ends in the file
 	done  chan struct{}
 	lines []Line
-	err   error // behind the lines
+	err   error // after the lines
 }
 
 // While a section is judged, about the next one is decoded.
@@ -31,6 +31,8 @@ const (
 	ahead     = 128
 )
 
+// NewLines starts to read a part of a file, whose first line has the number line: of its lines those
+// that wants says, by their first key.
 func NewLines(in io.ReaderAt, part stretchOfFile, line int, wants func(kind []byte) bool) *Lines {
 	procs := runtime.GOMAXPROCS(0)
 	l := &Lines{queue: make(chan *chunk, ahead), quit: make(chan struct{})}
@@ -106,7 +108,7 @@ func (c *chunk) decode(wants func([]byte) bool) {
 	c.text = nil
 }
 
-// next is the next line, or io.EOF.
+// Next is the next line, or io.EOF.
 func (l *Lines) Next() (*Line, error) {
 	for l.now == nil || len(l.now.lines) == 0 {
 		if l.now != nil && l.now.err != nil {
@@ -124,7 +126,7 @@ func (l *Lines) Next() (*Line, error) {
 	return line, nil
 }
 
-// at is how far in the file it is.
+// At is how far in the file it is.
 func (l *Lines) At() int64 {
 	if l.now == nil {
 		return 0
@@ -132,7 +134,7 @@ func (l *Lines) At() int64 {
 	return l.now.end
 }
 
-// close ends its goroutines, wherever they are.
+// Close ends its goroutines, wherever they are.
 func (l *Lines) Close() {
 	close(l.quit)
 }

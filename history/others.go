@@ -9,9 +9,9 @@ import (
 // may have written to the same store, of whom it knows what the log shows.
 const SourceClient = "client"
 
-// AdmitOthers takes commits that nobody in the history asked for as others'. Each
+// AdmitOthers takes commits that no one in the history asked for as others'. Each
 // becomes an operation of a client "others". When those were called and answered
-// nobody wrote down; but each was decided after whatever was decided before it had
+// no one wrote down; but each was decided after whatever was decided before it had
 // been called, and before the answers that show it. It tells how many there were.
 //
 // It is for histories whose Source says that they are not of all clients: elsewhere
@@ -63,7 +63,7 @@ func (h *History) decisions() []span {
 		return nil
 	}
 	times := make([]span, len(h.Log))
-	after := func(point uint64) int { // the first commit behind a point; the log may have holes
+	after := func(point uint64) int { // the first commit after a point; the log may have holes
 		return sort.Search(len(h.Log), func(i int) bool { return h.Log[i].CommitTS > point })
 	}
 	for i := range times {

@@ -107,7 +107,7 @@ func eventOf(op *Operation, staged []*Operation) *Event {
 	return ev
 }
 
-// takeEvents adds commits that nobody was told the outcome of, and streams showed
+// takeEvents adds commits that no one was told the outcome of, and streams showed
 // whole: those of a replay or watch of a namespace without a filter. A commit over
 // several namespaces is put together of its parts; what is missing of it then
 // shows where somebody reads it.

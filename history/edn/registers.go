@@ -17,7 +17,7 @@ import (
 // for a key that was never written; a tombstone has a version, too.
 //
 // Left out are reads of the past, pages but the first, lists of names, streams, conditions
-// of writes, and what a transaction read of its own writes. A version that nobody knows,
+// of writes, and what a transaction read of its own writes. A version that no one knows,
 // because its transaction is not in the log, is a number below zero.
 func WriteRegisters(out io.Writer, h *history.History) error {
 	g := &gathering{byID: make(map[string]*transaction), log: make(map[string]*history.Event)}

@@ -84,7 +84,7 @@ func (r *Recorder) call(client string, kind history.Kind, in history.Input) *his
 }
 
 // end writes down how a call ended. Return is when the client stopped waiting,
-// also when nobody had answered.
+// also when no one had answered.
 func (r *Recorder) end(op *history.Operation, out history.Output, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

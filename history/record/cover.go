@@ -15,7 +15,7 @@ import (
 
 // Cover makes what clients recorded of themselves on a store in use fit to be judged: it
 // asks the daemon for the state of the agents that they touched, as of the first point
-// that they saw, and for what has been done to those agents since, by anybody. It costs
+// that they saw, and for what has been done to those agents since, by anyone. It costs
 // what those agents have been through since then, however large the store is. Names and
 // values must be as they were: what is redacted is redacted afterwards.
 func Cover(ctx context.Context, c *client.Client, h *history.History) error {
