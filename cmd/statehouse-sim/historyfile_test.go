@@ -77,6 +77,7 @@ func TestHistoriesThatTakeMemory(t *testing.T) {
 	} {
 		for name, args := range readers(t, file) { // any order
 			runtime.GC() // what the last one left
+			runtime.GC() // and what pools keep for one more
 			args = append(args, "--max-memory", fmt.Sprint(heap()+2<<20))
 			if code, _, errs := tool(t, args...); code != exitUsage || !strings.Contains(errs, "bytes of memory; --max-memory raises") {
 				t.Errorf("%s, %s: exit %d, %s", what, name, code, errs)
