@@ -10,6 +10,11 @@ import (
 // A value is one JSON object, kept as the text that was sent. CheckValue reads it once,
 // front to back, and builds no tree: a value of 1 MiB would become tens of MiB of small
 // objects. It remembers only where the keys of the open objects are, to find duplicates.
+//
+// It is by hand because going over the tokens of jsontext is no faster where it matters (0.65 µs
+// for a value of 256 bytes, and 0.60 by hand), takes three times as long for an object of 300
+// keys, and leaves still to be said where an error is, whether a number fits into a float64 and
+// whether the value is in its normal form.
 
 // MaxValueDepth is how deep objects and arrays may be nested in a value, counting the
 // outermost. A Python protobuf client cannot read deeper Structs.

@@ -7,6 +7,9 @@
 //
 //   - [History] holds the [Operation] of every client in the order of their calls, the log as
 //     an observer read it, notes and gaps.
+//   - [Kind] is a method of the contract, and [Info] what is known of it whatever it is spoken
+//     over: the table of operations that recording, scenarios and this package read. The other
+//     half of it, which knows messages, is in record.
 //   - [Reader] and [Writer] move it as JSON lines, [ReadHistory] reads all of it; [ReadIndex] finds
 //     what has to be known of a file that is longer than memory.
 //   - [Canonical], [Normal] and [Rounded] are the forms in which values are compared.

@@ -45,10 +45,9 @@ func readHistory(in io.Reader, cut bool) (*History, error) {
 // may have had more batches.
 func (h *History) cutOff() {
 	last := int64(0)
-	isStream := func(op *Operation) bool { return op.Kind == Replay || op.Kind == Watch }
 	for _, op := range h.Operations {
 		last = max(last, op.Call)
-		if !isStream(op) {
+		if !op.Kind.Info().Stream {
 			last = max(last, op.Return)
 		}
 		for i := range op.Batches {
@@ -56,7 +55,7 @@ func (h *History) cutOff() {
 		}
 	}
 	for i, op := range h.Operations {
-		if isStream(op) && (op.Return >= last || i == len(h.Operations)-1) {
+		if op.Kind.Info().Stream && (op.Return >= last || i == len(h.Operations)-1) {
 			op.Outcome, op.Return, op.Rest = Unknown, 0, 0
 		}
 	}

@@ -1,9 +1,6 @@
 package history
 
-import (
-	"encoding/json"
-	"strings"
-)
+import "fmt"
 
 // Format and Version are of the JSON lines that a history is kept in.
 const (
@@ -57,29 +54,32 @@ type Base struct {
 	Agents  []Agent  `json:"-"`
 }
 
-// Kind says what was asked for.
-type Kind string
+// maxCovered is how many commits a part of the log may stand for.
+const maxCovered = 1 << 24
 
-// The kinds of operations.
-const (
-	Begin       Kind = "begin"
-	StageWrite  Kind = "write"  // into an open transaction
-	StageDelete Kind = "delete" // into an open transaction
-	Commit      Kind = "commit"
-	Abort       Kind = "abort"
-	Transact    Kind = "transact" // writes and conditions in one
-	Get         Kind = "get"
-	GetVersion  Kind = "get_version"
-	BatchGet    Kind = "batch_get"
-	ListKeys    Kind = "list_keys"
-	Scan        Kind = "scan"
-	KeyHistory  Kind = "history"
-	ListAgents  Kind = "agents"
-	ListSpaces  Kind = "namespaces"
-	GetTxn      Kind = "get_transaction"
-	Replay      Kind = "replay"
-	Watch       Kind = "watch"
-)
+// check refuses a base that is none.
+func (b *Base) check() error {
+	if b == nil || b.Covers == 0 {
+		return nil
+	}
+	if b.Covers < b.CommitTS || b.Covers-b.CommitTS > maxCovered {
+		return fmt.Errorf("the base at commit %d covers up to commit %d: it must be from there on, and %d commits at most", b.CommitTS, b.Covers, maxCovered)
+	}
+	return nil
+}
+
+// Covered are the agents that the log tells of. Nil: all of them, the log is whole.
+func (h *History) Covered() map[AgentName]bool {
+	b := h.Header.Base
+	if b == nil || b.Covers == 0 {
+		return nil
+	}
+	list := make(map[AgentName]bool, len(b.Agents))
+	for _, a := range b.Agents {
+		list[AgentName{a.Namespace, a.Agent}] = true
+	}
+	return list
+}
 
 // Outcome of an operation, as its client knows it.
 type Outcome string
@@ -90,7 +90,7 @@ const (
 	OK Outcome = "ok"
 	// Fail: it was refused, and certainly had no effect.
 	Fail Outcome = "fail"
-	// Unknown: nobody answered, or the answer says that it may have had its effect.
+	// Unknown: no one answered, or the answer says that it may have had its effect.
 	Unknown Outcome = "unknown"
 )
 
@@ -101,7 +101,7 @@ type Operation struct {
 	Client string `json:"client"` // one client has at most one operation under way, streams aside
 	Kind   Kind   `json:"kind"`
 	Call   int64  `json:"call"`             // time
-	Return int64  `json:"return,omitempty"` // time; 0 while Outcome is Unknown because nobody answered
+	Return int64  `json:"return,omitempty"` // time; 0 while Outcome is Unknown because no one answered
 	In     Input  `json:"in,omitzero"`
 	// Outcome, and what came with it: Out when OK, Error otherwise. A stream has
 	// Batches whatever its outcome; OK says that it ended by itself.
@@ -268,29 +268,6 @@ type Note struct {
 type Gap struct {
 	From int64  `json:"from"`
 	To   int64  `json:"to"`
-	Lost int    `json:"lost,omitempty"` // operations; 0: nobody counted them
+	Lost int    `json:"lost,omitempty"` // operations; 0: no one counted them
 	Why  string `json:"why,omitempty"`
-}
-
-// Canonical puts JSON text into one form: members sorted, no white space, numbers as
-// written (see Normal). What is not JSON (a digest) stays.
-func Canonical(value string) string {
-	if IsCanonical(value) {
-		return value
-	}
-	return rewritten(value)
-}
-
-func rewritten(value string) string {
-	var v any
-	d := json.NewDecoder(strings.NewReader(value))
-	d.UseNumber()
-	if err := d.Decode(&v); err != nil {
-		return value
-	}
-	out, err := json.Marshal(v)
-	if err != nil {
-		return value
-	}
-	return string(out)
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"unicode/utf8"
 )
 
@@ -59,7 +58,7 @@ func (op *Operation) check() error {
 	switch {
 	case op.ID < 1:
 		return errors.New("operations are numbered from 1")
-	case !slices.Contains(kinds, op.Kind):
+	case infoOf[op.Kind] == nil:
 		return fmt.Errorf("operation %d is of kind %q, which there is not", op.ID, op.Kind)
 	case op.Outcome != OK && op.Outcome != Fail && op.Outcome != Unknown:
 		return fmt.Errorf("operation %d has the outcome %q, and not ok, fail or unknown", op.ID, op.Outcome)
@@ -73,11 +72,6 @@ func (op *Operation) check() error {
 		return fmt.Errorf("operation %d continues operation %d, itself", op.ID, op.In.PageOf)
 	}
 	return nil
-}
-
-var kinds = []Kind{
-	Begin, StageWrite, StageDelete, Commit, Abort, Transact, Get, GetVersion, BatchGet, ListKeys, Scan,
-	KeyHistory, ListAgents, ListSpaces, GetTxn, Replay, Watch,
 }
 
 // Writer writes a history line by line. Its errors stay: after a line that is
@@ -205,7 +199,7 @@ func (r *Reader) next(l *Line) error {
 	return io.EOF
 }
 
-// cutOff tells whether the line that could not be read is the last, whole or not there.
+// cutOff reports whether the line that could not be read is the last, whole or not there.
 func (r *Reader) cutOff() bool { return r.torn && !r.scan.Scan() && r.scan.Err() == nil }
 
 // read decodes the next line. Its errors are never io.EOF.

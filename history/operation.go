@@ -43,39 +43,55 @@ func (op *Operation) NewestCommit() uint64 {
 	return ts
 }
 
-// HasReadTS reports whether the answer to an operation says which commit was read at.
-func (op *Operation) HasReadTS() bool {
-	switch op.Kind {
-	case Get, BatchGet, ListKeys, Scan:
-		return true
+// SawLast is the last commit at the point at which an operation was carried out, if its
+// answer tells.
+func (op *Operation) SawLast() (uint64, bool) {
+	if op.Outcome != OK {
+		return 0, false
 	}
-	return false
+	switch {
+	case op.Kind.Info().Commits:
+		return op.Out.CommitTS, len(op.Out.Versions) > 0
+	case op.Kind == Begin:
+		return op.Out.SnapshotTS, true
+	case op.HasReadTS():
+		return op.Out.ReadTS, op.In.TxnID == "" && op.In.At == nil && op.In.AtTime == 0 && op.In.PageOf == 0
+	}
+	return 0, false
 }
+
+// HasReadTS reports whether the answer to an operation says which commit was read at.
+func (op *Operation) HasReadTS() bool { return op.Kind.Info().ReadTS }
 
 // Name of the record that a request is about, of those that are about one.
 func (in *Input) Name() Name { return Name{in.Namespace, in.Agent, in.Key} }
 
-// AgentNames are the agents that a request names.
-func (in *Input) AgentNames() []AgentName {
-	var list []AgentName
-	add := func(ns, agent string) {
-		if agent != "" {
-			list = append(list, AgentName{ns, agent})
-		}
+// EachName calls f with each name in a request: of records, and with an empty key of agents.
+func (in *Input) EachName(f func(Name)) {
+	if in.Agent != "" {
+		f(in.Name())
 	}
-	add(in.Namespace, in.Agent)
 	for i := range in.Writes {
-		add(in.Writes[i].Namespace, in.Writes[i].Agent)
-	}
-	for i := range in.Keys {
-		add(in.Keys[i].Namespace, in.Keys[i].Agent)
-	}
-	for i := range in.Heads {
-		add(in.Heads[i].Namespace, in.Heads[i].Agent)
+		f(in.Writes[i].Name)
 	}
 	for _, n := range in.Names {
-		add(n.Namespace, n.Agent)
+		f(n)
 	}
+	for i := range in.Keys {
+		f(in.Keys[i].Name)
+	}
+	for i := range in.Heads {
+		f(Name{Namespace: in.Heads[i].Namespace, Agent: in.Heads[i].Agent})
+	}
+}
+
+// AgentNames are the agents that a request names.
+func (in *Input) AgentNames() (list []AgentName) {
+	in.EachName(func(n Name) {
+		if n.Agent != "" {
+			list = append(list, AgentName{n.Namespace, n.Agent})
+		}
+	})
 	return list
 }
 

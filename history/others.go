@@ -20,7 +20,7 @@ func (h *History) AdmitOthers() int {
 	asked, last := make(map[string]bool), 0
 	for _, op := range h.Operations {
 		last = max(last, op.ID)
-		if op.Kind == Transact || op.Kind == Commit {
+		if op.Kind.Info().Commits {
 			asked[op.In.TxnID] = true
 		}
 	}
@@ -81,13 +81,13 @@ func (h *History) decisions() []span {
 	}
 	tried := make(map[string]int64) // since when a transaction may have been committed
 	for _, op := range h.Operations {
-		if call, before := tried[op.In.TxnID]; (op.Kind == Transact || op.Kind == Commit) && (!before || op.Call < call) {
+		if call, before := tried[op.In.TxnID]; op.Kind.Info().Commits && (!before || op.Call < call) {
 			tried[op.In.TxnID] = op.Call
 		}
 	}
 	for _, op := range h.Operations {
-		switch point, plain := op.sawLast(); {
-		case plain && (op.Kind == Transact || op.Kind == Commit):
+		switch point, plain := op.SawLast(); {
+		case plain && op.Kind.Info().Commits:
 			saw(point, tried[op.In.TxnID], op.Return) // it may have been an earlier try that was applied
 		case plain:
 			saw(point, op.Call, op.Return)
@@ -103,21 +103,4 @@ func (h *History) decisions() []span {
 		times[i-1].to = min(times[i-1].to, times[i].to)
 	}
 	return times
-}
-
-// sawLast is the last commit at the point at which an operation was carried out, if its answer
-// says it.
-func (op *Operation) sawLast() (uint64, bool) {
-	if op.Outcome != OK {
-		return 0, false
-	}
-	switch op.Kind {
-	case Transact, Commit:
-		return op.Out.CommitTS, len(op.Out.Versions) > 0
-	case Begin:
-		return op.Out.SnapshotTS, true
-	case Get, BatchGet, ListKeys, Scan:
-		return op.Out.ReadTS, op.In.TxnID == "" && op.In.At == nil && op.In.AtTime == 0 && op.In.PageOf == 0
-	}
-	return 0, false
 }

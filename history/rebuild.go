@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// Rebuild makes a log of what clients saw, for a history whose log was not read, or not all of
-// it: of acknowledged commits, and of events in replays and watches. If no commit is missing,
-// the history is complete then. Otherwise Rebuild says which are missing, for what rests on them
-// cannot be checked.
+// Rebuild makes a log of what clients saw, for a history that has none, or not all of it: of
+// acknowledged commits, and of events in replays and watches. Where no commit is missing the
+// history is complete then. Otherwise it returns what is missing, for what rests on that cannot
+// be checked.
 func (h *History) Rebuild() (missing []uint64) {
 	if h.Complete {
 		return nil
@@ -20,54 +20,43 @@ func (h *History) Rebuild() (missing []uint64) {
 		ev := h.Log[i]
 		events[ev.CommitTS] = &ev
 	}
-	h.takeAcked(events)
+	h.takeAcknowledged(events)
 	h.takeEvents(events)
 	first := uint64(1)
 	if h.Header.Base != nil {
 		first = h.Header.Base.CommitTS + 1
 	}
-	last := h.lastSeen(first - 1)
-	for ts := range events { // the largest: order cannot matter
-		last = max(last, ts)
-	}
-	for ts := first; ts <= last && len(missing) < 100; ts++ {
-		if events[ts] == nil {
-			missing = append(missing, ts)
+	h.Log = h.Log[:0]
+	for _, ts := range slices.Sorted(maps.Keys(events)) {
+		if ts < first {
+			continue
 		}
-	}
-	for _, ev := range events { // by agent, as in the log; within one as they were asked for
+		ev := events[ts]
+		// By agent, as in the log; within one as they were asked for.
 		slices.SortStableFunc(ev.Ops, func(a, b EventOp) int {
 			return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Agent, b.Agent))
 		})
+		h.Log = append(h.Log, *ev)
 	}
-	h.Log = h.Log[:0]
-	for _, ts := range slices.Sorted(maps.Keys(events)) {
-		if ts >= first {
-			h.Log = append(h.Log, *events[ts])
+	last := h.lastSeen()
+	if n := len(h.Log); n > 0 {
+		last = max(last, h.Log[n-1].CommitTS)
+	}
+	for ts := first; ts <= last && len(missing) < maxMissing; ts++ {
+		if events[ts] == nil {
+			missing = append(missing, ts)
 		}
 	}
 	h.Complete = len(missing) == 0
 	return missing
 }
 
-// takeAcked adds the commits that were acknowledged.
-func (h *History) takeAcked(events map[uint64]*Event) {
-	staged := make(map[string][]*Operation)
-	for _, op := range h.Operations {
-		switch {
-		case op.Kind == StageWrite || op.Kind == StageDelete:
-			staged[op.In.TxnID] = append(staged[op.In.TxnID], op)
-		case (op.Kind == Transact || op.Kind == Commit) && op.Outcome == OK && len(op.Out.Versions) > 0:
-			if ev := eventOf(op, staged[op.In.TxnID]); events[ev.CommitTS] == nil {
-				events[ev.CommitTS] = ev
-			}
-		}
-	}
-}
+// maxMissing is how many missing commits are told.
+const maxMissing = 100
 
-// lastSeen is the last commit that a stream showed any of. In a history that is not of all
-// clients, or has gaps, an answer may show a commit that is in no stream: then those count, too.
-func (h *History) lastSeen(last uint64) uint64 {
+// lastSeen is the last commit that streams showed something of, and, where it may be somebody
+// else's, that an answer speaks of.
+func (h *History) lastSeen() (last uint64) {
 	others := h.Header.Source == SourceClient || len(h.Gaps) > 0
 	for _, op := range h.Operations {
 		for i := range op.Batches {
@@ -80,6 +69,21 @@ func (h *History) lastSeen(last uint64) uint64 {
 		}
 	}
 	return last
+}
+
+// takeAcknowledged adds commits that somebody was told of.
+func (h *History) takeAcknowledged(events map[uint64]*Event) {
+	staged := make(map[string][]*Operation) // by transaction
+	for _, op := range h.Operations {
+		switch {
+		case op.Kind == StageWrite || op.Kind == StageDelete:
+			staged[op.In.TxnID] = append(staged[op.In.TxnID], op)
+		case op.Kind.Info().Commits && op.Outcome == OK && len(op.Out.Versions) > 0:
+			if ev := eventOf(op, staged[op.In.TxnID]); events[ev.CommitTS] == nil {
+				events[ev.CommitTS] = ev
+			}
+		}
+	}
 }
 
 // eventOf is the event that an acknowledgement speaks of. Of the writes of a key the last
@@ -103,14 +107,15 @@ func eventOf(op *Operation, staged []*Operation) *Event {
 	return ev
 }
 
-// takeEvents adds the commits that no client was told the outcome of, and streams showed whole:
-// those of a replay or watch of a namespace without a filter. A commit over several namespaces
-// is put together of its parts; a part that is missing then shows where a client reads it.
+// takeEvents adds commits that no one was told the outcome of, and streams showed
+// whole: those of a replay or watch of a namespace without a filter. A commit over
+// several namespaces is put together of its parts; what is missing of it then
+// shows where somebody reads it.
 func (h *History) takeEvents(events map[uint64]*Event) {
 	acked := maps.Clone(events)
 	for _, op := range h.Operations {
 		in := &op.In
-		if whole := (op.Kind == Replay || op.Kind == Watch) && in.AllAgents && in.Prefix == "" && !in.NoValues && !in.Doubles; !whole {
+		if whole := op.Kind.Info().Stream && in.AllAgents && in.Prefix == "" && !in.NoValues && !in.Doubles; !whole {
 			continue
 		}
 		for i := range op.Batches {

@@ -61,12 +61,12 @@ func (c *Call) Answering() bool { return len(c.msgs) > 0 || c.answered }
 func (c *Call) Done() bool { return c.done }
 
 // Stream reports whether the call is answered by a stream.
-func (c *Call) Stream() bool { return c.op.Kind == history.Replay || c.op.Kind == history.Watch }
+func (c *Call) Stream() bool { return c.op.Kind.Info().Stream }
 
 func (c *Call) watches() bool { return c.op.Kind == history.Watch }
 
 // commits reports whether the call asks the writer for a commit.
-func (c *Call) commits() bool { return c.op.Kind == history.Commit || c.op.Kind == history.Transact }
+func (c *Call) commits() bool { return c.op.Kind.Info().Commits }
 
 // streamWindow is how many messages of a stream are under way before its handler
 // waits, as it does for gRPC's flow control.
@@ -226,15 +226,15 @@ func (w *World) finish(c *Call, resp []byte, err error) {
 		w.rec.violate("G9", "unreadable-answer", c.op.ID, "the answer does not parse: "+err.Error())
 		return
 	}
-	c.op.Out, c.nextPage = w.output(&c.op.In, m)
+	c.op.Out, c.nextPage = w.output(c.op.Kind, &c.op.In, m)
 	if c.commits() {
 		w.rec.stats.Acked++
 	}
 }
 
 // output is what an answer says, in the world's names.
-func (w *World) output(in *history.Input, m proto.Message) (history.Output, string) {
-	out, next := record.Output(in, m)
+func (w *World) output(kind history.Kind, in *history.Input, m proto.Message) (history.Output, string) {
+	out, next := record.Output(kind, in, m)
 	out.TxnID = w.names.fromWire(out.TxnID)
 	for i := range out.Records {
 		out.Records[i].TxnID = w.names.fromWire(out.Records[i].TxnID)

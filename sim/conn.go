@@ -51,7 +51,7 @@ func (n conn) send(method string, req proto.Message) (*Call, error) {
 	if !ok {
 		return nil, status.Error(codes.Unimplemented, method+" is not simulated")
 	}
-	in, token := record.Input(req)
+	in, token := record.Input(kind, req)
 	return n.w.issueFromWire(n.client, kind, in, token)
 }
 

@@ -2,7 +2,7 @@
 // one file: its slice of the log, its state at the end, what clients asked and were told
 // if that was captured, and where it all comes from. docs/BUNDLE.md has the format.
 //
-// [Writer] makes one, from streams of any length. [Open] reads one that anybody may
+// [Writer] makes one, from streams of any length. [Open] reads one that anyone may
 // have made: nothing of it is used before all of it has been seen to be what its
 // manifest says, and nothing is ever unpacked to a path.
 package bundle
@@ -81,7 +81,7 @@ type Member struct {
 	SHA256 string `json:"sha256"`
 }
 
-// Has tells whether there is such a member.
+// Has reports whether there is such a member.
 func (m *Manifest) Has(name string) bool {
 	return slices.ContainsFunc(m.Members, func(x Member) bool { return x.Name == name })
 }

@@ -127,13 +127,9 @@ func order(x, y *item) int {
 	case y == nil:
 		return -1
 	case x.record != nil && y.record != nil:
-		return compareNames(x.record.Name, y.record.Name)
+		return history.CompareNames(x.record.Name, y.record.Name)
 	}
 	return cmp.Compare(x.ts, y.ts)
-}
-
-func compareNames(a, b history.Name) int {
-	return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Agent, b.Agent), cmp.Compare(a.Key, b.Key))
 }
 
 // differs compares what stands at one place in both logs; one of the two may be nil.

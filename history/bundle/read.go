@@ -94,7 +94,7 @@ func (b *Bundle) Lines(name string) (*history.Reader, error) {
 	return r, nil
 }
 
-// stream is a bundle on its way through, behind its manifest.
+// stream is a bundle on its way through, after its manifest.
 type stream struct {
 	file     *bufio.Reader
 	unpacked *bounded
@@ -173,7 +173,7 @@ func (s *stream) next() (io.Reader, error) {
 	return &checked{s.tar, want, sha256.New()}, nil
 }
 
-// end looks at what comes behind the members, which is nothing.
+// end looks at what comes after the members, which is nothing.
 func (s *stream) end() error {
 	if h, err := s.tar.Next(); err == nil {
 		return fmt.Errorf("there is %q in it, which the manifest does not name", h.Name)

@@ -182,7 +182,7 @@ func (b *Bundle) compare(v *Verified, state map[history.Name]folded) error {
 			missing = append(missing, n)
 		}
 	}
-	slices.SortFunc(missing, compareNames)
+	slices.SortFunc(missing, history.CompareNames)
 	for _, n := range missing {
 		v.find("the state lacks key %q of agent %q, which commit %d made", n.Key, n.Agent, state[n].commitTS)
 	}

@@ -97,7 +97,7 @@ func (m *member) copyTo(tw *tar.Writer) error {
 	return err
 }
 
-// header names nobody and no time.
+// header names no one and no time.
 func header(name string, size int64) *tar.Header {
 	h := &tar.Header{Typeflag: tar.TypeReg, Name: name, Size: size, Mode: 0o600, Format: tar.FormatUSTAR}
 	if size >= 8<<30 { // more than USTAR can say

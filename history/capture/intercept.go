@@ -12,30 +12,8 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
-	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+	"statehouse.dev/statehouse/history/record"
 )
-
-// methods that are recorded, by the number that stands for each in a frame: new
-// ones go to the end. Replay and ReplayBatches differ in framing only.
-var methods = []string{
-	pb.StatehouseService_BeginTransaction_FullMethodName, pb.StatehouseService_Write_FullMethodName,
-	pb.StatehouseService_Delete_FullMethodName, pb.StatehouseService_Commit_FullMethodName,
-	pb.StatehouseService_Abort_FullMethodName, pb.StatehouseService_Transact_FullMethodName,
-	pb.StatehouseService_GetState_FullMethodName, pb.StatehouseService_GetStateAtVersion_FullMethodName,
-	pb.StatehouseService_BatchGetState_FullMethodName, pb.StatehouseService_ListKeys_FullMethodName,
-	pb.StatehouseService_ScanPrefix_FullMethodName, pb.StatehouseService_GetHistory_FullMethodName,
-	pb.StatehouseService_ListAgents_FullMethodName, pb.StatehouseService_ListNamespaces_FullMethodName,
-	pb.StatehouseService_GetTransaction_FullMethodName, pb.StatehouseService_ReplayBatches_FullMethodName,
-	pb.StatehouseService_Watch_FullMethodName, pb.StatehouseService_Replay_FullMethodName,
-}
-
-var methodNumbers = func() map[string]byte {
-	numbers := make(map[string]byte, len(methods))
-	for i, m := range methods {
-		numbers[m] = byte(i)
-	}
-	return numbers
-}()
 
 // buffers are for the bodies of frames.
 var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 2048); return &b }}
@@ -48,7 +26,7 @@ func putBuffer(b *[]byte) {
 
 // Unary is the interceptor for unary requests.
 func (r *Recorder) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-	number, known := methodNumbers[info.FullMethod]
+	number, known := record.Number(info.FullMethod)
 	if !known {
 		return handler(ctx, req)
 	}
@@ -73,7 +51,7 @@ func (r *Recorder) Unary(ctx context.Context, req any, info *grpc.UnaryServerInf
 
 // Stream is the interceptor for streams.
 func (r *Recorder) Stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
-	number, known := methodNumbers[info.FullMethod]
+	number, known := record.Number(info.FullMethod)
 	if !known || !r.on.Load() {
 		return handler(srv, ss)
 	}

@@ -8,6 +8,8 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
+
+	"statehouse.dev/statehouse/history/record"
 )
 
 // tape is a ring opened for reading: its files stay readable when it goes on and
@@ -43,7 +45,7 @@ func (f *frame) lane() uint16        { return binary.LittleEndian.Uint16(f.body[
 func (f *frame) valid() bool {
 	switch {
 	case f.kind.isOperation():
-		return len(f.body) >= fixed && int(f.method()) < len(methods)
+		return len(f.body) >= fixed && record.Numbered(f.method()) != nil
 	case f.kind == kindLost, f.kind == kindMark, f.kind == kindStop:
 		return len(f.body) == markBytes
 	}

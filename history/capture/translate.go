@@ -10,7 +10,6 @@ import (
 
 	"statehouse.dev/statehouse/history"
 	"statehouse.dev/statehouse/history/record"
-	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
 
 // translator makes lines of frames.
@@ -61,21 +60,16 @@ func (x *translator) line(f *frame) (l history.Line, ok bool, err error) {
 // operation is the operation that a request begins, and the page token it came with.
 func (x *translator) operation(f *frame, rest *fields) (*history.Operation, string, error) {
 	client := string(rest.next())
-	method := methods[f.method()]
-	replay := method == pb.StatehouseService_Replay_FullMethodName
-	if replay {
-		method = pb.StatehouseService_ReplayBatches_FullMethodName
-	}
-	kind, _ := record.KindOf(method)
-	req := record.NewRequest(kind)
+	method := record.Numbered(f.method())
+	req := method.NewRequest()
 	if err := proto.Unmarshal(rest.next(), req); err != nil || rest.bad {
 		return nil, "", fmt.Errorf("the request of operation %d cannot be read: %v", f.id(), err)
 	}
 	if err := x.values.request(req); err != nil {
 		return nil, "", nil // a value that is none: it was refused before anything looked at it
 	}
-	in, token := record.Input(req)
-	op := &history.Operation{ID: int(f.id()), Client: client, Kind: kind, Call: f.called(), In: in, Outcome: history.Unknown}
+	in, token := record.Input(method.Kind, req)
+	op := &history.Operation{ID: int(f.id()), Client: client, Kind: method.Kind, Call: f.called(), In: in, Outcome: history.Unknown}
 	return op, token, nil
 }
 
@@ -102,7 +96,7 @@ func (x *translator) call(f *frame) (*history.Operation, error) {
 			return nil, fmt.Errorf("the answer to operation %d cannot be read: %w", f.id(), err)
 		}
 		var next string
-		if op.Out, next = record.Output(&op.In, answer); next != "" {
+		if op.Out, next = record.Output(op.Kind, &op.In, answer); next != "" {
 			if len(x.pages) > maxPages {
 				clear(x.pages)
 			}
@@ -150,15 +144,8 @@ func (x *translator) batch(f *frame) (*history.BatchOf, error) {
 	}
 	s.frames++
 	rest := &fields{b: f.body[fixed:]}
-	m := &pb.EventBatch{}
-	var err error
-	if methods[f.method()] == pb.StatehouseService_Replay_FullMethodName {
-		ev := &pb.ReplayEvent{}
-		err = proto.Unmarshal(rest.next(), ev)
-		m.Events, m.Cursor = []*pb.ReplayEvent{ev}, ev.GetCommitTs()
-	} else {
-		err = proto.Unmarshal(rest.next(), m)
-	}
+	m := record.Numbered(f.method()).NewAnswer()
+	err := proto.Unmarshal(rest.next(), m)
 	if err == nil {
 		err = x.values.answer(m)
 	}

@@ -2,7 +2,6 @@ package edn
 
 import (
 	"bufio"
-	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -18,7 +17,7 @@ import (
 // for a key that was never written; a tombstone has a version, too.
 //
 // Left out are reads of the past, pages but the first, lists of names, streams, conditions
-// of writes, and what a transaction read of its own writes. A version that nobody knows,
+// of writes, and what a transaction read of its own writes. A version that no one knows,
 // because its transaction is not in the log, is a number below zero.
 func WriteRegisters(out io.Writer, h *history.History) error {
 	g := &gathering{byID: make(map[string]*transaction), log: make(map[string]*history.Event)}
@@ -74,7 +73,6 @@ func (g *gathering) transaction(id string, op *history.Operation) *transaction {
 
 func (g *gathering) take(op *history.Operation) {
 	in := &op.In
-	name := history.Name{Namespace: in.Namespace, Agent: in.Agent, Key: in.Key}
 	switch op.Kind {
 	case history.Begin:
 		if op.Outcome == history.OK {
@@ -82,7 +80,7 @@ func (g *gathering) take(op *history.Operation) {
 		}
 	case history.StageWrite, history.StageDelete:
 		if x := g.byID[in.TxnID]; x != nil && op.Outcome != history.Fail {
-			x.stage(name)
+			x.stage(in.Name())
 		}
 	case history.Transact:
 		x := g.transaction(in.TxnID, op)
@@ -181,9 +179,7 @@ func (g *gathering) writes(x *transaction, kind string, end *history.Operation) 
 			list = append(list, access{n, int64(-g.unknown)})
 		}
 	}
-	slices.SortFunc(list, func(a, b access) int {
-		return cmp.Or(cmp.Compare(a.name.Namespace, b.name.Namespace), cmp.Compare(a.name.Agent, b.name.Agent), cmp.Compare(a.name.Key, b.name.Key))
-	})
+	slices.SortFunc(list, func(a, b access) int { return history.CompareNames(a.name, b.name) })
 	return slices.Compact(list) // a key can be written twice in one
 }
 

@@ -68,7 +68,7 @@ var errDeep = errors.New("its brackets are too deep")
 type shallow struct {
 	in    io.Reader
 	state byte // '"' in a string, ';' in a comment, 0 elsewhere
-	skip  bool // the next byte, behind a backslash
+	skip  bool // the next byte, after a backslash
 	depth int
 }
 

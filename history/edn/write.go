@@ -116,7 +116,7 @@ func (t *timeline) addOperation(op *history.Operation) {
 		e.kind = "fail"
 	case history.Unknown:
 		if e.time = max(op.Return, op.Call); op.Error == nil && op.Return == 0 {
-			return // nobody answered
+			return // no one answered
 		}
 	}
 	if op.Error != nil {

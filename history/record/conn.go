@@ -84,7 +84,7 @@ func (r *Recorder) call(client string, kind history.Kind, in history.Input) *his
 }
 
 // end writes down how a call ended. Return is when the client stopped waiting,
-// also when nobody had answered.
+// also when no one had answered.
 func (r *Recorder) end(op *history.Operation, out history.Output, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -94,7 +94,7 @@ func (r *Recorder) end(op *history.Operation, out history.Output, err error) {
 		return
 	}
 	op.Out = out
-	if op.Kind == history.Commit || op.Kind == history.Transact {
+	if op.Kind.Info().Commits {
 		r.acked++
 	}
 }
@@ -155,7 +155,7 @@ type conn struct {
 
 // open writes down a call of a client.
 func (c *conn) open(kind history.Kind, req any) *history.Operation {
-	in, token := Input(req.(proto.Message))
+	in, token := Input(kind, req.(proto.Message))
 	if token != "" {
 		c.mu.Lock()
 		in.PageOf = c.pages[token]
@@ -175,7 +175,7 @@ func (c *conn) Invoke(ctx context.Context, method string, req, resp any, opts ..
 	var out history.Output
 	if err == nil {
 		var next string
-		if out, next = Output(&op.In, resp.(proto.Message)); next != "" {
+		if out, next = Output(kind, &op.In, resp.(proto.Message)); next != "" {
 			c.mu.Lock()
 			c.pages[next] = op.ID
 			c.mu.Unlock()

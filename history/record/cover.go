@@ -15,7 +15,7 @@ import (
 
 // Cover makes what clients recorded of themselves on a store in use fit to be judged: it
 // asks the daemon for the state of the agents that they touched, as of the first point
-// that they saw, and for what has been done to those agents since, by anybody. It costs
+// that they saw, and for what has been done to those agents since, by anyone. It costs
 // what those agents have been through since then, however large the store is. Names and
 // values must be as they were: what is redacted is redacted afterwards.
 func Cover(ctx context.Context, c *client.Client, h *history.History) error {
@@ -66,20 +66,12 @@ type touched struct {
 func firstSeen(h *history.History, last uint64) uint64 {
 	first := last
 	for _, op := range h.Operations {
-		if op.Outcome != history.OK {
-			continue
+		ts, tells := op.SawLast()
+		if tells && op.Kind.Info().Commits {
+			ts = max(ts, 1) - 1 // it saw what was there before
 		}
-		switch op.Kind {
-		case history.Begin:
-			first = min(first, op.Out.SnapshotTS)
-		case history.Get, history.BatchGet, history.ListKeys, history.Scan:
-			if op.In.At == nil && op.In.AtTime == 0 && op.In.TxnID == "" && op.In.PageOf == 0 {
-				first = min(first, op.Out.ReadTS)
-			}
-		case history.Commit, history.Transact:
-			if len(op.Out.Versions) > 0 && op.Out.CommitTS > 0 {
-				first = min(first, op.Out.CommitTS-1)
-			}
+		if tells {
+			first = min(first, ts)
 		}
 	}
 	return first
@@ -95,21 +87,11 @@ func (v *coverage) touch(op *history.Operation) {
 		}
 		return v.agents[a]
 	}
-	one := func(n history.Name) {
+	in.EachName(func(n history.Name) {
 		if t := of(n.Namespace, n.Agent); t != nil && n.Key != "" {
 			t.keys[n.Key] = true
 		}
-	}
-	one(history.Name{Namespace: in.Namespace, Agent: in.Agent, Key: in.Key})
-	for i := range in.Writes {
-		one(in.Writes[i].Name)
-	}
-	for i := range in.Keys {
-		one(in.Keys[i].Name)
-	}
-	for _, n := range in.Names {
-		one(n)
-	}
+	})
 	for _, w := range in.Heads {
 		of(w.Namespace, w.Agent).head = true
 	}

@@ -1,68 +1,66 @@
-// Package record translates between the contract and histories: what goes over
-// the wire as protobuf, package linearizability keeps as operations. Simulated
-// and real connections are recorded by the same code.
+// Package record translates between the contract and histories: what goes over the wire as
+// protobuf is an operation of package history here. Connections in a simulator and real ones
+// are recorded by the same code.
+//
+//   - A [Method] is a method of the contract that is recorded: its messages, and how they
+//     are an operation's input and output. All of them are one table, the half of
+//     history.Kinds that knows messages; changes.go, reads.go and streams.go have its lines.
+//   - A [Recorder] writes down what goes over real connections.
+//   - [Cover] asks a daemon for what a recording needs to be judged.
 package record
 
 import (
 	"math"
+	"strings"
 	"time"
 
-	"google.golang.org/protobuf/proto"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"statehouse.dev/statehouse/history"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
 
-// kindOf and methodOf pair the methods of the contract with the kinds of
-// operations. Replay is recorded in its batched form only: the other differs in
-// framing.
-var kindOf = map[string]history.Kind{
-	pb.StatehouseService_BeginTransaction_FullMethodName:  history.Begin,
-	pb.StatehouseService_Write_FullMethodName:             history.StageWrite,
-	pb.StatehouseService_Delete_FullMethodName:            history.StageDelete,
-	pb.StatehouseService_Commit_FullMethodName:            history.Commit,
-	pb.StatehouseService_Abort_FullMethodName:             history.Abort,
-	pb.StatehouseService_Transact_FullMethodName:          history.Transact,
-	pb.StatehouseService_GetState_FullMethodName:          history.Get,
-	pb.StatehouseService_GetStateAtVersion_FullMethodName: history.GetVersion,
-	pb.StatehouseService_BatchGetState_FullMethodName:     history.BatchGet,
-	pb.StatehouseService_ListKeys_FullMethodName:          history.ListKeys,
-	pb.StatehouseService_ScanPrefix_FullMethodName:        history.Scan,
-	pb.StatehouseService_GetHistory_FullMethodName:        history.KeyHistory,
-	pb.StatehouseService_ListAgents_FullMethodName:        history.ListAgents,
-	pb.StatehouseService_ListNamespaces_FullMethodName:    history.ListSpaces,
-	pb.StatehouseService_GetTransaction_FullMethodName:    history.GetTxn,
-	pb.StatehouseService_ReplayBatches_FullMethodName:     history.Replay,
-	pb.StatehouseService_Watch_FullMethodName:             history.Watch,
-}
-
-var methodOf = invert(kindOf)
-
-func invert(m map[string]history.Kind) map[history.Kind]string {
-	out := make(map[history.Kind]string, len(m))
-	for method, kind := range m { // into a map: order cannot matter
-		out[kind] = method
+// Outcome is what an error leaves its client to know. An answer of the daemon says itself
+// whether the operation may have been applied; what comes from between them never does.
+func Outcome(err error) (history.Outcome, *history.Refusal) {
+	if err == nil {
+		return history.OK, nil
 	}
-	return out
+	s := status.Convert(err)
+	for _, d := range s.Details() {
+		if e, ok := d.(*pb.StatehouseError); ok {
+			r := &history.Refusal{Code: e.GetCode().String(), Message: e.GetMessage(), Details: e.GetDetails()}
+			if e.GetMaybeApplied() {
+				return history.Unknown, r
+			}
+			return history.Fail, r
+		}
+	}
+	r := &history.Refusal{Code: strings.ToLower(s.Code().String()), Message: s.Message()}
+	switch s.Code() {
+	case codes.Unimplemented, codes.Unauthenticated, codes.PermissionDenied, codes.InvalidArgument:
+		return history.Fail, r // refused at the door
+	}
+	return history.Unknown, r
 }
 
-// KindOf tells what kind of operation a method is; false for one that is not
-// recorded (Health, Version, GetStatus).
-func KindOf(method string) (history.Kind, bool) {
-	k, ok := kindOf[method]
-	return k, ok
+// named is a message that names a record.
+type named interface {
+	GetNamespace() string
+	GetAgentId() string
+	GetKey() string
 }
 
-// MethodOf is the method that makes an operation of that kind.
-func MethodOf(kind history.Kind) string { return methodOf[kind] }
+func name(m named) history.Name {
+	return history.Name{Namespace: namespace(m.GetNamespace()), Agent: m.GetAgentId(), Key: m.GetKey()}
+}
 
-// defaultNamespace is what an empty one means.
-const defaultNamespace = "default"
-
+// namespace is the one that is meant: an empty one is the default.
 func namespace(ns string) string {
 	if ns == "" {
-		return defaultNamespace
+		return "default"
 	}
 	return ns
 }
@@ -86,44 +84,4 @@ func stamp(ns int64) *timestamppb.Timestamp {
 		return nil
 	}
 	return timestamppb.New(time.Unix(0, ns))
-}
-
-// NewRequest is an empty message that asks for an operation of that kind.
-func NewRequest(kind history.Kind) proto.Message { return Request(kind, &history.Input{}, "") }
-
-// NewResponse is an empty answer to an operation of that kind.
-func NewResponse(kind history.Kind) proto.Message {
-	switch kind {
-	case history.Begin:
-		return &pb.BeginTransactionResponse{}
-	case history.StageWrite:
-		return &pb.WriteResponse{}
-	case history.StageDelete:
-		return &pb.DeleteResponse{}
-	case history.Commit:
-		return &pb.CommitResponse{}
-	case history.Abort:
-		return &pb.AbortResponse{}
-	case history.Transact:
-		return &pb.TransactResponse{}
-	case history.Get:
-		return &pb.GetStateResponse{}
-	case history.GetVersion:
-		return &pb.GetStateAtVersionResponse{}
-	case history.BatchGet:
-		return &pb.BatchGetStateResponse{}
-	case history.ListKeys:
-		return &pb.ListKeysResponse{}
-	case history.Scan:
-		return &pb.ScanPrefixResponse{}
-	case history.KeyHistory:
-		return &pb.GetHistoryResponse{}
-	case history.ListAgents:
-		return &pb.ListAgentsResponse{}
-	case history.ListSpaces:
-		return &pb.ListNamespacesResponse{}
-	case history.GetTxn:
-		return &pb.GetTransactionResponse{}
-	}
-	return &pb.EventBatch{}
 }

@@ -13,7 +13,7 @@ import (
 	"statehouse.dev/statehouse/history"
 )
 
-// Digester makes digests with a key: without it nobody can tell what they are of by
+// Digester makes digests with a key: without it no reader can tell what they are of by
 // trying likely values. Safe for concurrent use.
 type Digester struct{ macs sync.Pool }
 

@@ -19,7 +19,7 @@ var magic = []byte{0x28, 0xb5, 0x2f, 0xfd}
 // maxWindow bounds the memory that a compressed file can ask for.
 const maxWindow = 64 << 20
 
-// Compressed tells whether that is what a file begins with.
+// Compressed reports whether that is what a file begins with.
 func Compressed(in io.ReaderAt) bool {
 	head := make([]byte, len(magic))
 	n, _ := in.ReadAt(head, 0) // what is wrong with it is its reader's to say

@@ -72,7 +72,7 @@ func (a *attempt) whole(ev *history.Event) bool {
 	for i := range ev.Ops {
 		o := &ev.Ops[i]
 		op := staged[o.Name]
-		if op == nil || (op.Kind == history.StageDelete) != o.Delete || history.Normal(op.In.Value) != history.Normal(o.Value) {
+		if op == nil || (op.Kind == history.StageDelete) != o.Delete || !history.SameValue(op.In.Value, o.Value) {
 			return false
 		}
 	}
@@ -153,7 +153,7 @@ func (x *reexecution) ofItsOwn(op *history.Operation) (own bool) {
 	if a == nil {
 		return op.In.TxnID != ""
 	}
-	eachName(&op.In, func(n history.Name) {
+	op.In.EachName(func(n history.Name) {
 		own = own || slices.ContainsFunc(a.staged, func(s *history.Operation) bool {
 			return s.Call < op.Call && n == s.In.Name()
 		})
@@ -170,11 +170,11 @@ func (x *reexecution) setUp(h *history.History, log []history.Event) error {
 			spoken[o.Name] = true
 		}
 		if a := x.txns[log[i].TxnID]; a != nil && a.commit != nil {
-			eachName(&a.commit.In, func(n history.Name) { spoken[n] = true }) // in its conditions, too
+			a.commit.In.EachName(func(n history.Name) { spoken[n] = true }) // in its conditions, too
 		}
 	}
 	for _, op := range x.reads {
-		eachName(&op.In, func(n history.Name) { spoken[n] = true })
+		op.In.EachName(func(n history.Name) { spoken[n] = true })
 	}
 	state := make(map[history.Name]history.Record)
 	if b := h.Header.Base; b != nil {
@@ -331,7 +331,7 @@ func (x *reexecution) readAt(ts uint64) {
 			if !op.In.NoValues {
 				was.Value = writable(was.Value)
 			}
-			if was.Exists != is.Exists || was.Version != is.Version || history.Normal(was.Value) != history.Normal(is.Value) {
+			if was.Exists != is.Exists || was.Version != is.Version || !history.SameValue(was.Value, is.Value) {
 				x.r.Divergence = &Divergence{CommitTS: ts, Op: op.ID, What: fmt.Sprintf("a read of key %q of agent %q is answered otherwise", was.Key, was.Agent),
 					Captured: showState(&was), Now: showState(&is)}
 				return
@@ -368,6 +368,6 @@ func (x *reexecution) compareLogs(now, captured []history.Event) {
 
 func (x *reexecution) sameOps(now, captured *history.Event) bool {
 	return slices.EqualFunc(now.Ops, captured.Ops, func(a, b history.EventOp) bool {
-		return a.Name == b.Name && a.Delete == b.Delete && a.Version+x.delta[a.Name] == b.Version && history.Normal(a.Value) == history.Normal(writable(b.Value))
+		return a.Name == b.Name && a.Delete == b.Delete && a.Version+x.delta[a.Name] == b.Version && history.SameValue(a.Value, writable(b.Value))
 	})
 }

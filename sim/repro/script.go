@@ -125,25 +125,7 @@ func (s *Script) aim(h *history.History, byTxn map[string]*history.Event) {
 		s.at = min(s.at, len(s.units)-1)
 	}
 	for _, op := range s.units[s.at].ops {
-		eachName(&op.In, func(n history.Name) { s.names[history.Name{Namespace: n.Namespace, Agent: n.Agent}] = true })
-	}
-}
-
-func eachName(in *history.Input, f func(history.Name)) {
-	if in.Agent != "" {
-		f(in.Name())
-	}
-	for i := range in.Writes {
-		f(in.Writes[i].Name)
-	}
-	for _, n := range in.Names {
-		f(n)
-	}
-	for i := range in.Keys {
-		f(in.Keys[i].Name)
-	}
-	for _, h := range in.Heads {
-		f(history.Name{Namespace: h.Namespace, Agent: h.Agent})
+		op.In.EachName(func(n history.Name) { s.names[history.Name{Namespace: n.Namespace, Agent: n.Agent}] = true })
 	}
 }
 
@@ -191,7 +173,7 @@ func (s *Script) cut(r *rand.Rand) *part {
 func (s *Script) touches(u *unit) bool {
 	found := false
 	for _, op := range u.ops {
-		eachName(&op.In, func(n history.Name) { found = found || s.names[history.Name{Namespace: n.Namespace, Agent: n.Agent}] })
+		op.In.EachName(func(n history.Name) { found = found || s.names[history.Name{Namespace: n.Namespace, Agent: n.Agent}] })
 	}
 	return found
 }
@@ -206,7 +188,7 @@ func (s *Script) state(list []*unit) []history.Write {
 	seen := make(map[history.Name]bool)
 	for _, u := range list {
 		for _, op := range u.ops {
-			eachName(&op.In, func(n history.Name) {
+			op.In.EachName(func(n history.Name) {
 				if seen[n] || n.Key == "" {
 					return
 				}

@@ -19,6 +19,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"statehouse.dev/statehouse/history"
 	"statehouse.dev/statehouse/sim"
 	"statehouse.dev/statehouse/sim/simdisk"
 	"statehouse.dev/statehouse/sim/step"
@@ -224,7 +225,14 @@ func TestSchemaKnowsSteps(t *testing.T) {
 func stepWords(t *testing.T) []string {
 	t.Helper()
 	words := slices.DeleteFunc(constants(t, "../step/step.go", "Verb"), func(v string) bool { return v == string(step.Call) }) // never written
-	words = append(words, step.CallWords()...)
+	for _, kind := range history.Kinds() {
+		words = append(words, kind.Info().Word)
+		for _, part := range kind.Info().Parts {
+			if !slices.Contains(step.AnswerForms(), part) && part != history.ValuePart {
+				t.Errorf("the part %q of the answer to %q has no form", part, kind)
+			}
+		}
+	}
 	words = append(append(words, texts(simdisk.FaultKinds())...), texts(simdisk.CrashModes())...)
 	words = append(words, texts(simdisk.Classes())...)
 	slices.Sort(words)
@@ -242,7 +250,7 @@ func TestGrammarIsWhole(t *testing.T) {
 	words = append(append(words, yamlFields(reflect.TypeFor[Scenario]())...), yamlFields(reflect.TypeFor[sim.Config]())...)
 	words = append(words, probes(t)...)
 	for _, form := range step.AnswerForms() {
-		words = append(words, form+"=")
+		words = append(words, string(form)+"=")
 	}
 	code := strings.Join(regexp.MustCompile("(?s)```.*?```|`[^`\n]+`").FindAllString(string(page), -1), "\n")
 	for _, word := range words {

@@ -17,12 +17,13 @@ import (
 
 // Answer is what a client was told, in the form of what was expected.
 func Answer(op *history.Operation, expected string) string {
-	form, _, isForm := strings.Cut(expected, "=")
+	word, _, isForm := strings.Cut(expected, "=")
+	form := history.Part(word)
 	switch {
 	case expected == string(op.Outcome):
 		return expected
-	case form == "events" && len(op.Batches) > 0:
-		return form + "=" + events(op) // however the stream ended
+	case form == history.EventsPart && len(op.Batches) > 0:
+		return word + "=" + events(op) // however the stream ended
 	case op.Error != nil:
 		return op.Error.Code
 	case op.Outcome != history.OK:
@@ -35,30 +36,14 @@ func Answer(op *history.Operation, expected string) string {
 	case !isForm:
 		return string(op.Outcome)
 	}
-	return form + "=" + answerForms[form](op)
+	return word + "=" + answerForms[form](op)
 }
-
-// hasForm says which answers have the parts that can be expected. Of another answer
-// one could be expected to be empty for ever, and nothing would ever be held to it.
-var hasForm = map[string][]history.Kind{
-	"ts":       {history.Commit, history.Transact, history.GetTxn},
-	"v":        {history.Commit, history.Transact, history.GetTxn, history.Get, history.GetVersion},
-	"versions": {history.KeyHistory, history.Scan, history.BatchGet},
-	"keys":     {history.ListKeys, history.Scan, history.ListSpaces, history.BatchGet},
-	"agents":   {history.ListAgents},
-	"state":    {history.GetTxn},
-	"events":   {history.Replay, history.Watch},
-	valueForm:  {history.Get, history.GetVersion, history.BatchGet, history.Scan, history.KeyHistory},
-}
-
-// valueForm is the form of a value, or that there is none.
-const valueForm = "a value, or absent"
 
 // answerForms are the parts of an answer that can be expected, as text without
 // white space: ts=3.
-var answerForms = map[string]func(op *history.Operation) string{
-	"ts": func(op *history.Operation) string { return fmt.Sprint(op.Out.CommitTS) },
-	"v": func(op *history.Operation) string {
+var answerForms = map[history.Part]func(op *history.Operation) string{
+	history.TSPart: func(op *history.Operation) string { return fmt.Sprint(op.Out.CommitTS) },
+	history.VersionPart: func(op *history.Operation) string {
 		switch {
 		case len(op.Out.Versions) > 0:
 			return fmt.Sprint(op.Out.Versions[0].Version)
@@ -67,20 +52,20 @@ var answerForms = map[string]func(op *history.Operation) string{
 		}
 		return "0"
 	},
-	"versions": func(op *history.Operation) string {
+	history.VersionsPart: func(op *history.Operation) string {
 		return joined(op.Out.Records, func(r history.Record) any { return r.Version })
 	},
-	"keys": func(op *history.Operation) string {
+	history.KeysPart: func(op *history.Operation) string {
 		if len(op.Out.Keys) > 0 {
 			return strings.Join(op.Out.Keys, ",")
 		}
 		return joined(op.Out.Records, func(r history.Record) any { return r.Key })
 	},
-	"agents": func(op *history.Operation) string {
+	history.AgentsPart: func(op *history.Operation) string {
 		return joined(op.Out.Agents, func(a history.Agent) any { return a.Agent })
 	},
-	"state":  func(op *history.Operation) string { return op.Out.State },
-	"events": events,
+	history.StatePart:  func(op *history.Operation) string { return op.Out.State },
+	history.EventsPart: events,
 }
 
 func events(op *history.Operation) string {
@@ -100,7 +85,7 @@ func joined[T any](items []T, text func(T) any) string {
 }
 
 // AnswerForms lists them.
-func AnswerForms() []string { return slices.Sorted(maps.Keys(answerForms)) }
+func AnswerForms() []history.Part { return slices.Sorted(maps.Keys(answerForms)) }
 
 // answerWords are what an answer can be expected to be besides: how it ended, that
 // a key is not there, or the code of an error, from the daemon or from in between.
@@ -117,14 +102,15 @@ var answerWords = func() map[string]bool {
 
 // checkAnswer reports why a call of that kind can never be answered so, if it cannot.
 func checkAnswer(kind history.Kind, expected string) error {
-	form, _, isForm := strings.Cut(expected, "=")
+	word, _, isForm := strings.Cut(expected, "=")
+	form := history.Part(word)
 	switch {
 	case strings.HasPrefix(expected, "{"):
-		if form = valueForm; !json.Valid([]byte(expected)) {
+		if form = history.ValuePart; !json.Valid([]byte(expected)) {
 			return fmt.Errorf("%q is not JSON without white space", expected)
 		}
 	case expected == "absent":
-		form = valueForm
+		form = history.ValuePart
 	case isForm && answerForms[form] == nil:
 		return fmt.Errorf("no answer has a part %q, want one of %v", form, AnswerForms())
 	case !isForm && !answerWords[expected]:
@@ -132,8 +118,9 @@ func checkAnswer(kind history.Kind, expected string) error {
 	case !isForm:
 		return nil
 	}
-	if !slices.Contains(hasForm[form], kind) {
-		return fmt.Errorf("the answer to %q has no part %q, so it can never be %s", wordOf[kind], form, expected)
+	// Another part could be expected to be empty for ever, and nothing would ever be held to it.
+	if info := kind.Info(); !slices.Contains(info.Parts, form) {
+		return fmt.Errorf("the answer to %q has no part %q, so it can never be %s", info.Word, form, expected)
 	}
 	return nil
 }

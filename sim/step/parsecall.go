@@ -31,7 +31,7 @@ func parseCall(words []string) (Step, error) {
 		}
 	}
 	word := p.next()
-	kind, ok := callWords[word]
+	kind, ok := history.KindOfWord(word)
 	if !ok {
 		return s, fmt.Errorf("%q is no verb, and %q nothing that a client can call", s.Client, word)
 	}
@@ -151,34 +151,46 @@ func (p *parser) expect() *uint64 {
 	return nil
 }
 
+// input reads what a call asks for.
 func (p *parser) input(kind history.Kind, in *history.Input) {
-	switch kind {
-	case history.Begin:
-		in.TxnID = p.next()
-		if v, ok := strings.CutPrefix(p.peek(), "timeout="); ok {
-			p.next()
-			in.Limit = uint64(p.duration(v).Milliseconds())
-		}
-	case history.StageWrite, history.StageDelete:
-		in.TxnID = p.next()
-		p.setName(in)
-		if kind == history.StageWrite {
+	for _, arg := range kind.Info().Args {
+		switch arg {
+		case history.TxnArg:
+			in.TxnID = p.next()
+		case history.TimeoutArg:
+			if v, ok := strings.CutPrefix(p.peek(), "timeout="); ok {
+				p.next()
+				in.Limit = uint64(p.duration(v).Milliseconds())
+			}
+		case history.RecordArg:
+			n := p.record(p.next())
+			in.Namespace, in.Agent, in.Key = n.Namespace, n.Agent, n.Key
+		case history.ValueArg:
 			in.Value = p.value()
+		case history.ExpectedArg:
+			in.Expected = p.expect()
+		case history.ChangesArg:
+			p.transact(in)
+		case history.RecordsArg:
+			for strings.Contains(p.peek(), "/") {
+				in.Names = append(in.Names, p.record(p.next()))
+			}
+		case history.AgentArg:
+			in.Namespace, in.Agent = p.agent(p.next())
+		case history.ScopeArg:
+			word := p.next()
+			in.AllAgents = strings.HasSuffix(word, ":*") // an agent of that name is escaped
+			if in.Namespace, in.Agent = p.agent(word); in.AllAgents {
+				in.Agent = ""
+			}
+		case history.NamespaceArg:
+			in.Namespace = p.unescape(p.next())
+		case history.OptionsArg:
+			for p.err == nil && len(p.words) > 0 && p.peek() != "&" && p.peek() != "=>" {
+				p.option(in)
+			}
 		}
-		in.Expected = p.expect()
-	case history.Commit, history.Transact:
-		in.TxnID = p.next()
-		p.transact(in)
-	case history.Abort, history.GetTxn:
-		in.TxnID = p.next()
-	default:
-		p.read(kind, in)
 	}
-}
-
-func (p *parser) setName(in *history.Input) {
-	n := p.record(p.next())
-	in.Namespace, in.Agent, in.Key = n.Namespace, n.Agent, n.Key
 }
 
 func (p *parser) transact(in *history.Input) {
@@ -209,30 +221,6 @@ func (p *parser) transact(in *history.Input) {
 		default:
 			return
 		}
-	}
-}
-
-func (p *parser) read(kind history.Kind, in *history.Input) {
-	switch kind {
-	case history.Get, history.GetVersion, history.KeyHistory:
-		p.setName(in)
-	case history.BatchGet:
-		for strings.Contains(p.peek(), "/") {
-			in.Names = append(in.Names, p.record(p.next()))
-		}
-	case history.ListKeys, history.Scan:
-		in.Namespace, in.Agent = p.agent(p.next())
-	case history.Replay, history.Watch:
-		word := p.next()
-		in.AllAgents = strings.HasSuffix(word, ":*") // an agent of that name is escaped
-		if in.Namespace, in.Agent = p.agent(word); in.AllAgents {
-			in.Agent = ""
-		}
-	case history.ListAgents:
-		in.Namespace = p.unescape(p.next())
-	}
-	for p.err == nil && len(p.words) > 0 && p.peek() != "&" && p.peek() != "=>" {
-		p.option(in)
 	}
 }
 

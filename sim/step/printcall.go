@@ -20,32 +20,13 @@ import (
 // A client, optionally the call's id, what it asks for, and & when it is only
 // sent, not carried through. Names are escaped as in a URL's query.
 
-// calls lists the words of each kind of call, in the words of the history.
-var callWords = map[string]history.Kind{
-	"begin": history.Begin, "write": history.StageWrite, "delete": history.StageDelete, "commit": history.Commit, "abort": history.Abort,
-	"transact": history.Transact, "outcome": history.GetTxn, "get": history.Get, "version": history.GetVersion, "batch": history.BatchGet,
-	"keys": history.ListKeys, "scan": history.Scan, "history": history.KeyHistory, "agents": history.ListAgents, "namespaces": history.ListSpaces,
-	"replay": history.Replay, "watch": history.Watch,
-}
-
-// CallWords lists the words of calls.
-func CallWords() []string { return slices.Sorted(maps.Keys(callWords)) }
-
-var wordOf = func() map[history.Kind]string {
-	out := make(map[history.Kind]string)
-	for word, kind := range callWords { // into a map: order cannot matter
-		out[kind] = word
-	}
-	return out
-}()
-
 func (s Step) callString() string {
 	p := printer{}
 	p.word(s.Client)
 	if s.ID != 0 {
 		p.word(fmt.Sprintf("#%d", s.ID))
 	}
-	p.word(wordOf[s.Kind])
+	p.word(s.Kind.Info().Word)
 	p.input(s.Kind, &s.In)
 	if !s.Wait {
 		p.word("&")
@@ -87,26 +68,39 @@ func (p *printer) time(k string, ns int64) {
 
 // input prints what a call asks for.
 func (p *printer) input(kind history.Kind, in *history.Input) {
-	switch kind {
-	case history.Begin:
-		p.word(in.TxnID)
-		if in.Limit != 0 {
-			p.option("timeout", (time.Duration(in.Limit) * time.Millisecond).String())
-		}
-	case history.StageWrite, history.StageDelete:
-		p.word(in.TxnID)
-		p.word(recordText(in.Namespace, in.Agent, in.Key))
-		if kind == history.StageWrite {
+	for _, arg := range kind.Info().Args {
+		switch arg {
+		case history.TxnArg:
+			p.word(in.TxnID)
+		case history.TimeoutArg:
+			if in.Limit != 0 {
+				p.option("timeout", (time.Duration(in.Limit) * time.Millisecond).String())
+			}
+		case history.RecordArg:
+			p.word(recordText(in.Namespace, in.Agent, in.Key))
+		case history.ValueArg:
 			p.word(valueText(in.Value))
+		case history.ExpectedArg:
+			p.pointer("expect", in.Expected)
+		case history.ChangesArg:
+			p.transact(in)
+		case history.RecordsArg:
+			for _, n := range in.Names {
+				p.word(recordText(n.Namespace, n.Agent, n.Key))
+			}
+		case history.AgentArg:
+			p.word(agentText(in.Namespace, in.Agent))
+		case history.ScopeArg:
+			if in.AllAgents {
+				p.word(escape(in.Namespace) + ":*")
+			} else {
+				p.word(agentText(in.Namespace, in.Agent))
+			}
+		case history.NamespaceArg:
+			p.word(escape(in.Namespace))
+		case history.OptionsArg:
+			p.options(in)
 		}
-		p.pointer("expect", in.Expected)
-	case history.Commit, history.Transact:
-		p.word(in.TxnID)
-		p.transact(in)
-	case history.Abort, history.GetTxn:
-		p.word(in.TxnID)
-	default:
-		p.read(kind, in)
 	}
 }
 
@@ -137,25 +131,7 @@ func (p *printer) transact(in *history.Input) {
 	}
 }
 
-func (p *printer) read(kind history.Kind, in *history.Input) {
-	switch kind {
-	case history.Get, history.GetVersion, history.KeyHistory:
-		p.word(recordText(in.Namespace, in.Agent, in.Key))
-	case history.BatchGet:
-		for _, n := range in.Names {
-			p.word(recordText(n.Namespace, n.Agent, n.Key))
-		}
-	case history.ListKeys, history.Scan:
-		p.word(agentText(in.Namespace, in.Agent))
-	case history.Replay, history.Watch:
-		if in.AllAgents {
-			p.word(escape(in.Namespace) + ":*")
-		} else {
-			p.word(agentText(in.Namespace, in.Agent))
-		}
-	case history.ListAgents:
-		p.word(escape(in.Namespace))
-	}
+func (p *printer) options(in *history.Input) {
 	p.number("version", in.KeyVersion)
 	if in.TxnID != "" {
 		p.option("txn", in.TxnID)

@@ -1,0 +1,154 @@
+package record
+
+import (
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"statehouse.dev/statehouse/history"
+	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+)
+
+// The methods that read. What names a record or an agent, the point, prefix and limit, and
+// the encoding are read of all requests alike: see Input.
+
+var get = unary(history.Get, pb.StatehouseService_GetState_FullMethodName,
+	func(in *history.Input, _ string) *pb.GetStateRequest {
+		return &pb.GetStateRequest{Namespace: in.Namespace, AgentId: in.Agent, Key: in.Key, Encoding: encoding(in), At: at(in), TxnId: in.TxnID}
+	},
+	nil,
+	func(r *pb.GetStateResponse, in *history.Input, out *history.Output) {
+		out.Records = []history.Record{state(in.Name(), r)}
+	},
+)
+
+var getVersion = unary(history.GetVersion, pb.StatehouseService_GetStateAtVersion_FullMethodName,
+	func(in *history.Input, _ string) *pb.GetStateAtVersionRequest {
+		return &pb.GetStateAtVersionRequest{Namespace: in.Namespace, AgentId: in.Agent, Key: in.Key, Version: in.KeyVersion, Encoding: encoding(in)}
+	},
+	func(r *pb.GetStateAtVersionRequest, in *history.Input) { in.KeyVersion = r.GetVersion() },
+	func(r *pb.GetStateAtVersionResponse, in *history.Input, out *history.Output) {
+		out.Records = []history.Record{shown(in.Name(), r.GetExists(), r)}
+	},
+)
+
+var batchGet = unary(history.BatchGet, pb.StatehouseService_BatchGetState_FullMethodName,
+	func(in *history.Input, _ string) *pb.BatchGetStateRequest {
+		req := &pb.BatchGetStateRequest{Encoding: encoding(in), At: at(in), TxnId: in.TxnID}
+		for _, n := range in.Names {
+			req.Names = append(req.Names, &pb.RecordName{Namespace: n.Namespace, AgentId: n.Agent, Key: n.Key})
+		}
+		return req
+	},
+	func(r *pb.BatchGetStateRequest, in *history.Input) {
+		for _, n := range r.GetNames() {
+			in.Names = append(in.Names, name(n))
+		}
+	},
+	func(r *pb.BatchGetStateResponse, in *history.Input, out *history.Output) {
+		for i, s := range r.GetStates() {
+			var n history.Name
+			if i < len(in.Names) {
+				n = in.Names[i]
+			}
+			out.Records = append(out.Records, state(n, s))
+		}
+	},
+)
+
+var listKeys = unary(history.ListKeys, pb.StatehouseService_ListKeys_FullMethodName,
+	func(in *history.Input, page string) *pb.ListKeysRequest {
+		return &pb.ListKeysRequest{
+			Namespace: in.Namespace, AgentId: in.Agent, Prefix: in.Prefix, Limit: uint32(in.Limit), PageToken: page, Reverse: in.Reverse, At: at(in), TxnId: in.TxnID,
+		}
+	},
+	nil,
+	func(r *pb.ListKeysResponse, _ *history.Input, out *history.Output) { out.Keys = r.GetKeys() },
+)
+
+var scan = unary(history.Scan, pb.StatehouseService_ScanPrefix_FullMethodName,
+	func(in *history.Input, page string) *pb.ScanPrefixRequest {
+		return &pb.ScanPrefixRequest{
+			Namespace: in.Namespace, AgentId: in.Agent, Prefix: in.Prefix, Limit: uint32(in.Limit), PageToken: page, Reverse: in.Reverse, At: at(in), TxnId: in.TxnID,
+			Encoding: encoding(in),
+		}
+	},
+	nil,
+	func(r *pb.ScanPrefixResponse, in *history.Input, out *history.Output) {
+		for _, e := range r.GetEntries() {
+			out.Records = append(out.Records, shown(history.Name{Namespace: in.Namespace, Agent: in.Agent, Key: e.GetKey()}, true, e))
+		}
+	},
+)
+
+var keyHistory = unary(history.KeyHistory, pb.StatehouseService_GetHistory_FullMethodName,
+	func(in *history.Input, page string) *pb.GetHistoryRequest {
+		return &pb.GetHistoryRequest{
+			Namespace: in.Namespace, AgentId: in.Agent, Key: in.Key, Limit: uint32(in.Limit), PageToken: page, OldestFirst: in.OldestFirst, At: at(in),
+			Encoding: encoding(in),
+		}
+	},
+	func(r *pb.GetHistoryRequest, in *history.Input) { in.OldestFirst = r.GetOldestFirst() },
+	func(r *pb.GetHistoryResponse, in *history.Input, out *history.Output) {
+		for _, e := range r.GetEntries() {
+			rec := shown(in.Name(), !e.GetDeleted(), e)
+			rec.TxnID, rec.Metadata = e.GetTxnId(), e.GetMetadata()
+			out.Records = append(out.Records, rec)
+		}
+	},
+)
+
+var listAgents = unary(history.ListAgents, pb.StatehouseService_ListAgents_FullMethodName,
+	func(in *history.Input, page string) *pb.ListAgentsRequest {
+		return &pb.ListAgentsRequest{Namespace: in.Namespace, Prefix: in.Prefix, Limit: uint32(in.Limit), PageToken: page}
+	},
+	nil,
+	func(r *pb.ListAgentsResponse, _ *history.Input, out *history.Output) {
+		for _, a := range r.GetAgents() {
+			out.Agents = append(out.Agents, history.Agent{Namespace: a.GetNamespace(), Agent: a.GetAgentId(), FirstTS: a.GetFirstTs(), HeadTS: a.GetHeadTs()})
+		}
+	},
+)
+
+var listSpaces = unary(history.ListSpaces, pb.StatehouseService_ListNamespaces_FullMethodName,
+	func(in *history.Input, page string) *pb.ListNamespacesRequest {
+		return &pb.ListNamespacesRequest{Limit: uint32(in.Limit), PageToken: page}
+	},
+	nil,
+	func(r *pb.ListNamespacesResponse, _ *history.Input, out *history.Output) {
+		out.Keys = r.GetNamespaces()
+	},
+)
+
+// version is a message that shows a version of a record.
+type version interface {
+	GetVersion() uint64
+	GetCommitTs() uint64
+	GetCommitTime() *timestamppb.Timestamp
+	GetValueJson() []byte
+	GetInexact() *pb.Inexact
+}
+
+func shown(n history.Name, exists bool, v version) history.Record {
+	return history.Record{
+		Name: n, Exists: exists, Version: v.GetVersion(), CommitTS: v.GetCommitTs(), CommitTime: nanos(v.GetCommitTime()),
+		Value: string(v.GetValueJson()), Inexact: v.GetInexact() != nil,
+	}
+}
+
+func state(n history.Name, s *pb.GetStateResponse) history.Record { return shown(n, s.GetExists(), s) }
+
+func encoding(in *history.Input) pb.ValueEncoding {
+	if in.NoValues {
+		return pb.ValueEncoding_VALUE_ENCODING_NONE
+	}
+	return pb.ValueEncoding_VALUE_ENCODING_JSON
+}
+
+func at(in *history.Input) *pb.At {
+	switch {
+	case in.At != nil:
+		return &pb.At{Point: &pb.At_CommitTs{CommitTs: *in.At}}
+	case in.AtTime != 0:
+		return &pb.At{Point: &pb.At_Time{Time: stamp(in.AtTime)}}
+	}
+	return nil
+}
