@@ -27,7 +27,10 @@ func TestDocsNameFiles(t *testing.T) {
 	if links < 30 {
 		t.Errorf("only %d links were found", links)
 	}
-	for page, dir := range map[string]string{"docs/CONTRIBUTING.md": "docs", "engine/doc.go": "engine"} { // independent: any order
+	for page, dir := range map[string]string{ // independent: any order
+		"docs/CONTRIBUTING.md": "docs", "docs/ARCHITECTURE.md": "docs", "engine/doc.go": "engine", "server/doc.go": "server", "sim/doc.go": "sim",
+		"linearizability/oracle/doc.go": "linearizability/oracle", "linearizability/serial/doc.go": "linearizability/serial",
+	} {
 		for _, name := range regexp.MustCompile(`[\w./-]*[\w-]\.(go|proto|json|md|py|sh)\b`).FindAllString(read(t, page), -1) {
 			written := strings.HasPrefix(name, "buggy/") // by a command that the page shows
 			if bare := !strings.Contains(name, "/"); bare && dir == "docs" || written {

@@ -63,7 +63,7 @@ func TestRecordKeyOrder(t *testing.T) {
 	})
 }
 
-// TestKeysDoNotCollide holds the row of trials.md on forged separators.
+// TestKeysDoNotCollide: no separator in a name makes two keys one (G10).
 func TestKeysDoNotCollide(t *testing.T) {
 	seen := map[string]RecordName{}
 	for _, n := range []RecordName{

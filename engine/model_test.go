@@ -18,7 +18,7 @@ import (
 //
 // Where to find what: model_ops_test.go writes, model_txns_test.go transactions,
 // model_reads_test.go reads, model_crash_test.go ends the process in every way.
-// A failure names the promise that is broken (design.md, section 1).
+// A failure names the guarantee that is broken (docs/GUARANTEES.md).
 func TestModel(t *testing.T) {
 	if raceBuild() {
 		setDefault(t, "rapid.checks", "100", "10")

@@ -13,8 +13,7 @@
 //   - [Reader] and [Writer] move it as JSON lines, [ReadHistory] reads all of it; [ReadIndex] finds
 //     what has to be known of a file that is longer than memory.
 //   - [Canonical], [Normal] and [Rounded] are the forms in which values are compared.
-//   - [History.Rebuild] makes a log of what clients saw, for a history that has none, and
-//     [History.AdmitOthers] takes its commits that no client in the history made as others'.
+//   - [History.Rebuild] makes a log of what clients saw, for a history that has none.
 //
 // The packages below it fill and rewrite histories: record (calls on the wire), capture (the
 // daemon's ring of files), redact (fit to be given away), bundle (an agent's past in one

@@ -24,6 +24,10 @@ type History struct {
 	Gaps []Gap
 }
 
+// SourceClient is the source of a history that clients wrote of themselves: others
+// may have written to the same store, of whom it knows what the log shows.
+const SourceClient = "client"
+
 // Header is the first line of a history.
 type Header struct {
 	Format  string `json:"format"`

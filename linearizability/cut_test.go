@@ -33,7 +33,7 @@ func TestReadCut(t *testing.T) {
 			if cut.Rebuild(); !cut.Complete {
 				continue
 			}
-			cut.AdmitOthers()
+			AdmitOthers(cut)
 			if r := Check(cut, Options{}); r.Verdict != verdict.OK {
 				t.Fatalf("%s cut at %d: %+v", name, at, r.Violations)
 			}

@@ -47,7 +47,7 @@ func TestOthersCommits(t *testing.T) {
 				if r := Check(rest, Options{}); r.Verdict == verdict.Illegal {
 					accused++
 				}
-				n := rest.AdmitOthers()
+				n := AdmitOthers(rest)
 				if r := Check(rest, Options{}); r.Verdict != verdict.OK {
 					t.Errorf("%s without %v, %d commits of others: %+v", name, silent, n, r)
 				}
@@ -79,7 +79,7 @@ func TestPythonHistory(t *testing.T) {
 		outcomes[op.Outcome]++
 		kinds[op.Kind]++
 	}
-	if missing := h.Rebuild(); h.Header.Source != history.SourceClient || len(missing) > 0 || h.AdmitOthers() != 8 || outcomes[history.Unknown] < 3 || len(kinds) < 14 {
+	if missing := h.Rebuild(); h.Header.Source != history.SourceClient || len(missing) > 0 || AdmitOthers(h) != 8 || outcomes[history.Unknown] < 3 || len(kinds) < 14 {
 		t.Errorf("%+v: misses %v; outcomes %v, kinds %v", h.Header, missing, outcomes, kinds)
 	}
 	if r := Check(h, Options{}); r.Verdict != verdict.OK || r.Stats.Resolved < 2 || r.Stats.Reads < 20 {
@@ -123,7 +123,7 @@ func TestOthersAreNoExcuse(t *testing.T) {
 		{"what nobody wrote is read", story(get(3, 10, 2, `{"n":7}`)), verdict.Illegal},
 		{"a later read sees less", story(get(3, 10, 3, `{"n":3}`), get(4, 20, 2, `{"n":2}`)), verdict.Illegal},
 	} {
-		if n := c.h.AdmitOthers(); n != 2 {
+		if n := AdmitOthers(c.h); n != 2 {
 			t.Errorf("%s: %d commits of others", c.what, n)
 		}
 		if r := Check(c.h, Options{}); r.Verdict != c.want {

@@ -38,7 +38,7 @@ func (r *rig) paths() map[string]func(v *structpb.Struct, text []byte) error {
 	}
 }
 
-// textOf is JSON of exactly n bytes, wireOfSize a Struct of exactly n.
+// textOf is JSON of exactly n bytes.
 func textOf(n int) []byte {
 	return []byte(`{"v":"` + strings.Repeat("x", n-8) + `"}`)
 }

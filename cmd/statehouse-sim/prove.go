@@ -150,7 +150,7 @@ func (p *proof) alone(judge string) string {
 	if reason := p.Unseen[judge]; reason != "" && p.Alone[judge] == "" {
 		return "- " + reason
 	}
-	return cmp.Or(p.Alone[judge], "-")
+	return cmp.Or(p.Alone[judge], "NOT SEEN")
 }
 
 // leastAlone is how many of the bugs each judge has to see with the other switched off, so
@@ -228,8 +228,11 @@ func (a *app) concludeProof(ctx context.Context, proofs []proof, o proveFlags) e
 	case t.False > 0:
 		return failed(exitViolation, "%d false alarms", t.False)
 	}
+	if len(o.only) > 0 {
+		return c.vacuous()
+	}
 	for _, judge := range judges {
-		if n := t.Alone[judge]; len(o.only) == 0 && n < leastAlone {
+		if n := t.Alone[judge]; n < leastAlone {
 			return failed(exitViolation, "alone, the %s judge sees %d of the bugs, and has to see %d: the other one could be wrong and nobody would know", judge, n, leastAlone)
 		}
 	}

@@ -36,7 +36,7 @@ func newPacked() *packed {
 	}
 }
 
-// write makes the file in the working directory and returns its name.
+// write makes the file in the working directory, which the test has to itself, and returns its name.
 func (p *packed) write(t *testing.T, name string) string {
 	t.Helper()
 	w := bundle.NewWriter(t.TempDir())

@@ -1,11 +1,9 @@
 package capture
 
 import (
-	"cmp"
 	"errors"
 	"maps"
 	"slices"
-	"strings"
 
 	"statehouse.dev/statehouse/history"
 )
@@ -59,7 +57,7 @@ func (d *dumper) state(put func(history.Line) error) error {
 	}
 	names := maps.Clone(d.scope.names)
 	agents := make(map[history.Name]history.Agent)
-	for _, l := range slices.SortedFunc(maps.Keys(d.scope.lists), compareNames) {
+	for _, l := range slices.SortedFunc(maps.Keys(d.scope.lists), history.CompareNames) {
 		if err := src.Records(at, l.Namespace, l.Agent, l.Key, func(r history.Record) error {
 			names[r.Name] = true
 			return nil
@@ -70,7 +68,7 @@ func (d *dumper) state(put func(history.Line) error) error {
 	if err := d.agents(names, agents); err != nil {
 		return err
 	}
-	for _, n := range slices.SortedFunc(maps.Keys(names), compareNames) {
+	for _, n := range slices.SortedFunc(maps.Keys(names), history.CompareNames) {
 		if n.Key == "" {
 			continue // of a head condition
 		}
@@ -86,7 +84,7 @@ func (d *dumper) state(put func(history.Line) error) error {
 			return err
 		}
 	}
-	for _, n := range slices.SortedFunc(maps.Keys(agents), compareNames) {
+	for _, n := range slices.SortedFunc(maps.Keys(agents), history.CompareNames) {
 		a := agents[n]
 		if err := put(history.Line{Agent: &a}); err != nil {
 			return err
@@ -112,7 +110,7 @@ func (d *dumper) agents(names map[history.Name]bool, found map[history.Name]hist
 			wanted[history.Name{Namespace: ns}] = true
 		}
 	}
-	for _, w := range slices.SortedFunc(maps.Keys(wanted), compareNames) {
+	for _, w := range slices.SortedFunc(maps.Keys(wanted), history.CompareNames) {
 		if err := src.Agents(at, w.Namespace, w.Agent, add); err != nil {
 			return err
 		}
@@ -121,7 +119,7 @@ func (d *dumper) agents(names map[history.Name]bool, found map[history.Name]hist
 	for n := range names { // into a map: order cannot matter
 		exact[history.Name{Namespace: n.Namespace, Agent: n.Agent}] = true
 	}
-	for _, w := range slices.SortedFunc(maps.Keys(exact), compareNames) {
+	for _, w := range slices.SortedFunc(maps.Keys(exact), history.CompareNames) {
 		err := src.Agents(at, w.Namespace, w.Agent, func(a history.Agent) error {
 			if a.Agent == w.Agent {
 				return errors.Join(add(a), errFound)
@@ -136,8 +134,3 @@ func (d *dumper) agents(names map[history.Name]bool, found map[history.Name]hist
 }
 
 var errFound = errors.New("found")
-
-// compareNames orders names as the store does.
-func compareNames(a, b history.Name) int {
-	return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Agent, b.Agent), strings.Compare(a.Key, b.Key))
-}

@@ -36,7 +36,7 @@ class Refusal(grpc.RpcError):
 
 
 def test_outcomes_are_those_of_the_go_recorder():
-    """The table of Outcome in history/record/output.go."""
+    """The table of Outcome in history/record/record.go."""
     code = grpc.StatusCode
     detail = pb.StatehouseError
     for failed, outcome, name in [

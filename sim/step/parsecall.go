@@ -17,7 +17,7 @@ var clientName = regexp.MustCompile(`^[a-z][a-z0-9_-]*$`)
 // maxID is the largest id that a step can give its call.
 const maxID = 1 << 30
 
-// parseCall reads a call; see notation.go.
+// parseCall reads a call; see scenarios/README.md.
 func parseCall(words []string) (Step, error) {
 	s := Step{Verb: Call, Client: words[0], Wait: true}
 	p := &parser{words: words[1:]}

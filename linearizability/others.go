@@ -1,13 +1,11 @@
-package history
+package linearizability
 
 import (
 	"math"
 	"sort"
-)
 
-// SourceClient is the source of a history that clients wrote of themselves: others
-// may have written to the same store, of whom it knows what the log shows.
-const SourceClient = "client"
+	"statehouse.dev/statehouse/history"
+)
 
 // AdmitOthers takes the commits that no client in the history asked for as others', and returns
 // how many there were. Each becomes an operation of a client "others". It was not written down
@@ -16,7 +14,7 @@ const SourceClient = "client"
 //
 // It is for histories whose Source says that they are not of all clients: elsewhere
 // such a commit is a finding. The log has to be there (see Rebuild).
-func (h *History) AdmitOthers() int {
+func AdmitOthers(h *history.History) int {
 	asked, last := make(map[string]bool), 0
 	for _, op := range h.Operations {
 		last = max(last, op.ID)
@@ -24,11 +22,11 @@ func (h *History) AdmitOthers() int {
 			asked[op.In.TxnID] = true
 		}
 	}
-	var others []*Operation
-	times := h.decisions()
+	var others []*history.Operation
+	times := decisions(h)
 	for i := range h.Log {
 		if ev := &h.Log[i]; !asked[ev.TxnID] {
-			op := ev.ofOthers(times[i])
+			op := ofOthers(ev, times[i])
 			op.ID = last + len(others) + 1
 			others = append(others, op)
 		}
@@ -41,24 +39,24 @@ func (h *History) AdmitOthers() int {
 type span struct{ from, to int64 }
 
 // ofOthers is the operation that made the commit.
-func (ev *Event) ofOthers(s span) *Operation {
-	op := &Operation{
-		Client: "others", Kind: Transact, Call: s.from, Return: s.to, Outcome: OK, In: Input{TxnID: ev.TxnID, Metadata: ev.Metadata},
-		Out: Output{CommitTS: ev.CommitTS, CommitTime: ev.CommitTime},
+func ofOthers(ev *history.Event, s span) *history.Operation {
+	op := &history.Operation{
+		Client: "others", Kind: history.Transact, Call: s.from, Return: s.to, Outcome: history.OK, In: history.Input{TxnID: ev.TxnID, Metadata: ev.Metadata},
+		Out: history.Output{CommitTS: ev.CommitTS, CommitTime: ev.CommitTime},
 	}
 	for _, o := range ev.Ops {
-		op.In.Writes = append(op.In.Writes, Write{Name: o.Name, Value: o.Value, Delete: o.Delete})
-		op.Out.Versions = append(op.Out.Versions, KeyVersion{o.Name, o.Version})
+		op.In.Writes = append(op.In.Writes, history.Write{Name: o.Name, Value: o.Value, Delete: o.Delete})
+		op.Out.Versions = append(op.Out.Versions, history.KeyVersion{Name: o.Name, Version: o.Version})
 	}
 	if s.from > s.to { // the order is broken here, which the judges report
-		op.Call, op.Return, op.Outcome, op.Out = 0, 0, Unknown, Output{}
+		op.Call, op.Return, op.Outcome, op.Out = 0, 0, history.Unknown, history.Output{}
 	}
 	return op
 }
 
 // decisions are the times in which the commits of the log were decided, as far as the
 // answers tell.
-func (h *History) decisions() []span {
+func decisions(h *history.History) []span {
 	if len(h.Log) == 0 {
 		return nil
 	}
