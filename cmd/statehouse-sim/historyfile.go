@@ -46,7 +46,7 @@ func (l *readLimits) unpacked(info os.FileInfo) int64 {
 	case l.bytes > 0:
 		return l.bytes
 	case !info.Mode().IsRegular():
-		return maxUnpacked // of a pipe nobody knows the size
+		return maxUnpacked // the size of a pipe is not known
 	}
 	return max(anyhowUnpacked, min(maxUnpacked, maxRatio*info.Size()))
 }

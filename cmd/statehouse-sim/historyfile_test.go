@@ -100,7 +100,7 @@ func TestNothingObeysWhatIsPrinted(t *testing.T) {
 	dir := t.TempDir()
 	files := map[string]string{
 		"history.jsonl": text, "field.jsonl": plainHeader + "\n" + `{"op":{"` + evil + `":1}}` + "\n", "format.jsonl": `{"format":"` + evil + `"}`, "kind.jsonl": plainHeader + "\n" + `{"op":{"id":1,"kind":"` + evil + `"}}` + "\n",
-		"jepsen.edn": "{:type :x" + strings.ReplaceAll(evil, `\u`, "u") + " }", "story.yaml": "scenario: a\ntitle: \"" + evil + "\"\nsteps: [\"" + evil + "\"]\n", "raw\x1b[2J.jsonl": "\x1b[2J\u202e",
+		"jepsen.edn": "{:type :x" + strings.ReplaceAll(evil, `\u`, "u") + " }", "scenario.yaml": "scenario: a\ntitle: \"" + evil + "\"\nsteps: [\"" + evil + "\"]\n", "raw\x1b[2J.jsonl": "\x1b[2J\u202e",
 	}
 	report := filepath.Join(dir, "report.html")
 	for name, content := range files { // any order
