@@ -32,7 +32,7 @@ type liar struct {
 func (l liar) Invoke(ctx context.Context, method string, req, resp any, opts ...grpc.CallOption) error {
 	err := l.ClientConnInterface.Invoke(ctx, method, req, resp, opts...)
 	if m, ok := resp.(*pb.GetStateResponse); ok && err == nil && m.GetExists() && l.left.Add(-1) == 0 {
-		m.ValueJson = []byte(`{"nobody":"wrote this"}`)
+		m.ValueJson = []byte(`{"no_client":"wrote this"}`)
 	}
 	return err
 }
@@ -48,7 +48,7 @@ func TestLieOnTheWireIsCaught(t *testing.T) {
 		t.Fatal(err)
 	}
 	if left.Load() > 0 {
-		t.Fatalf("nobody was lied to: %+v", r.Stats)
+		t.Fatalf("no client was lied to: %+v", r.Stats)
 	}
 	if r.Verdict() != verdict.Illegal || len(r.Violations) == 0 {
 		t.Fatalf("the verdict is %s: %v", r.Verdict(), r.Violations)
