@@ -20,7 +20,7 @@ func (a *app) explainCommand() *cobra.Command {
 	var o runFlags
 	var around int
 	cmd := &cobra.Command{
-		Use: "explain {--seed N | scenario.yaml}", Short: "Tell what happened in a run, and what it shows", Args: cobra.MaximumNArgs(1),
+		Use: "explain {--seed N | scenario.yaml}", Short: "Show what happened in a run, and what it proves", Args: cobra.MaximumNArgs(1),
 		Long: `explain shows what happened in a run that breaks a guarantee, around the place where it does.
 
 Of a scenario it says what came of each step. Of a run that kept every guarantee it lists
@@ -43,7 +43,7 @@ those the run proves nothing.`,
 	return cmd
 }
 
-// explain tells how a run went. That it went wrong is no error here.
+// explain shows how a run went. That it went wrong is no error here.
 func (a *app) explain(files []string, o runFlags, around int) error {
 	var r *sim.Result
 	if len(files) > 0 {

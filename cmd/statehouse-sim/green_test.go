@@ -37,8 +37,8 @@ func small(id, steps string) string {
 	return "scenario: " + id + "\ntitle: b\nclass: fatal\nexpect: ok\nsteps: " + steps + "\n"
 }
 
-// TestCIRunsEverySort: whatever of a directory can be run or judged is, also in folders of
-// it, compressed, and with the other ending.
+// TestCIRunsEverySort: everything in a directory that can be run or judged is, also in
+// folders of it, compressed, and with the other ending.
 func TestCIRunsEverySort(t *testing.T) {
 	good, broken := golden(t)
 	dir := folder(t, map[string]string{
@@ -62,8 +62,8 @@ func TestCIRunsEverySort(t *testing.T) {
 	}
 }
 
-// TestCINamesWhatItDoesNotRun: a file of no sort that it knows, and a directory in which
-// there is nothing, are errors that name it.
+// TestCINamesWhatItDoesNotRun: a file of an unknown sort, and an empty directory, are errors
+// that name it.
 func TestCINamesWhatItDoesNotRun(t *testing.T) {
 	good, _ := golden(t)
 	empty := folder(t, map[string]string{"README.md": ""})
@@ -186,9 +186,9 @@ func TestNothingGiven(t *testing.T) {
 	}
 }
 
-// TestSweepOfHarm: a loss of power after a file was harmed can take what the harm would be
-// found by, so none is tried there; before that all are.
-func TestSweepOfHarm(t *testing.T) {
+// TestSweepOfCorruption: after a file was corrupted a power cut may also destroy the evidence,
+// so none is tried there; before that all are.
+func TestSweepOfCorruption(t *testing.T) {
 	if underRace {
 		t.Skip("worlds are for one thread: make sim runs this")
 	}
@@ -198,8 +198,8 @@ func TestSweepOfHarm(t *testing.T) {
 	}
 }
 
-// TestExplain: of a scenario that passes it says what came of each step, what struck, and
-// what put which guarantee to the test; of one that does not, how far it came.
+// TestExplain: of a scenario that passes it says what came of each step, which faults struck,
+// and what put each guarantee to the test; of one that does not, how far it came.
 func TestExplain(t *testing.T) {
 	code, out, errs := tool(t, "explain", scenarios+"sync-fails-once.yaml")
 	for _, want := range []string{

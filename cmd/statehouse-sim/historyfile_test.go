@@ -40,7 +40,7 @@ func keepFile(t *testing.T, name string, header, line string, times int) string 
 
 const plainHeader = `{"format":"statehouse-history","version":1,"unit":"ns"}`
 
-// readers are the commands that read a history of anybody's.
+// readers are the commands that read a history of a stranger's.
 func readers(t *testing.T, file string) map[string][]string {
 	return map[string][]string{
 		"check": {"check", file}, "check --cut": {"check", "--cut", file}, "convert": {"convert", file, filepath.Join(t.TempDir(), "out.edn")},

@@ -81,8 +81,8 @@ func (p *programmer) work(ctx context.Context, stop <-chan struct{}) {
 	p.endure(ctx)
 }
 
-// endure makes a few commits after the last fault, at the same time as everybody
-// else, and waits for the answer to each: a request that a client would have given
+// endure makes a few commits after the last fault, at the same time as all the
+// others, and waits for the answer to each: a request that a client would have given
 // up and sent again long before is found here if it is never answered (G9).
 func (p *programmer) endure(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, p.r.o.Patience)

@@ -131,7 +131,7 @@ func first(of func(*history.Operation) bool, tell func(*history.Operation)) func
 }
 
 // stale answers a read with what was true just before a commit that had been
-// acknowledged, to somebody else, before the read was asked for: right at a point of
+// acknowledged, to another client, before the read was asked for: right at a point of
 // the order, and wrong by the clock alone.
 func stale(h *history.History) bool {
 	ended := make(map[uint64]*history.Operation) // by commit: its acknowledgement

@@ -38,14 +38,14 @@ type CrashOptions struct {
 	Seed uint64 // of every choice; each file has its own stream, named by where and after how many others it was created
 }
 
-// Aftermath tells what a crash did.
+// Aftermath reports what a crash did.
 type Aftermath struct {
 	CrashOptions
 	DirKept, DirLost int             // directory changes that were not durable
 	Files            []FileAftermath // those that had something unsynced, sorted by path
 }
 
-// FileAftermath tells what a crash did to one file.
+// FileAftermath reports what a crash did to one file.
 type FileAftermath struct {
 	Path                       string // after the crash
 	Mode                       CrashMode
@@ -84,7 +84,7 @@ func (d *Disk) Crash(opts CrashOptions) *Disk {
 	return next
 }
 
-// Aftermath tells what the crash did that this disk came out of.
+// Aftermath reports what the crash did that this disk came out of.
 func (d *Disk) Aftermath() Aftermath {
 	d.mu.Lock()
 	defer d.mu.Unlock()
