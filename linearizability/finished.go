@@ -161,7 +161,7 @@ func (t *standing) add(op *history.Operation) {
 	}
 }
 
-// end reports whether a transaction has ended, as far as anybody knows, and how. A
+// end reports whether a transaction has ended, as far as is known, and how. A
 // transaction of which a section has neither the begin nor an attempt to commit is left to the
 // sections before it.
 func (t *standing) end(f *finished) (end, bool) {

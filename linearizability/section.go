@@ -59,9 +59,8 @@ func (l *long) judge(fresh []*history.Operation, last bool) {
 	slices.SortFunc(h.Operations, history.ByCall)
 }
 
-// advance moves the base on, to what was known when the first operation was called that the
-// section has, or the one before it: nothing can look further back. It stays at hold, if that
-// is before.
+// advance moves the base on, to what was known when the first operation of this section or the
+// one before it was called: nothing can look further back. It stays at hold, if that is before.
 func (l *long) advance(hold uint64) {
 	calls := make([]int64, 0, len(l.prev))
 	for _, op := range l.prev {
@@ -201,8 +200,8 @@ func (l *long) violate(guarantee, check string, commitTS uint64, format string, 
 	})
 }
 
-// checkEnds holds the new commits and answers of a section to how transactions ended that it
-// does not have any more, and takes down the commits that no client has asked for so far.
+// checkEnds compares the new commits and answers of a section with how transactions ended that
+// it no longer has, and notes the commits that no client has asked for so far.
 func (l *long) checkEnds(h *history.History, now map[string]*standing, fresh []*history.Operation) {
 	for id := range l.unasked { // each by itself
 		if t := now[id]; t != nil && t.asked {

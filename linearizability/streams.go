@@ -7,8 +7,7 @@ import (
 )
 
 // streams are the replays and watches of a long history of which more may come. In each
-// section, what came of one is an ordinary stream that was resumed where the section before left
-// it.
+// section, what came of one is an ordinary stream, resumed where the section before left it.
 type streams struct {
 	byID  map[int]*stream
 	clock int64 // the last call of the sections so far

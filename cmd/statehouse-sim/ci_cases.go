@@ -87,7 +87,7 @@ func (c *ciRun) history(path string) (name string, f *ciFailure) {
 	case verdict.Illegal:
 		f = brokenFailure(&k.Violations[0], command)
 		if want == verdict.Illegal {
-			f.Note = "the guarantee expected to be broken is " + named(broken)
+			f.Note = "it was expected to show that " + named(broken) + " is broken"
 		}
 	case verdict.Unknown:
 		f = errFailure("could not be checked", k.err(), command)
