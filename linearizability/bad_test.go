@@ -285,7 +285,7 @@ func liesAboutRefusals() []lie {
 			r.transact("a", put("x", "k", "1"))
 			refuse(r.do("a", history.GetVersion, history.Input{Agent: "x", Key: "k", KeyVersion: 1}), "VERSION_NOT_FOUND")
 		}},
-		{"G6", "not-committed", "a transaction is called committed that nobody asked to commit", func(r *reference) {
+		{"G6", "not-committed", "a transaction is called committed that no client asked to commit", func(r *reference) {
 			t := r.begin("a")
 			refuse(r.stage("a", t, put("x", "k", "1")), "TXN_ALREADY_COMMITTED")
 		}},

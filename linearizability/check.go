@@ -20,7 +20,7 @@ type Options struct {
 	// SkipOracle and SkipSerial switch a judge off, to learn what the other sees alone.
 	SkipOracle, SkipSerial bool
 
-	// Of CheckLong: how many operations a piece has, and what is told how far in the file
+	// Of CheckLong: how many operations a section has, and what is told how far in the file
 	// it is.
 	SectionSize int
 	Progress    func(done, size int64)
@@ -37,8 +37,8 @@ type Result struct {
 // none: unknown outcomes stay unknown, and answers must agree with each other.
 func Check(h *history.History, o Options) Result { return check(h, o, nil) }
 
-// check judges a history, or a piece of a longer one.
-func check(h *history.History, o Options, of *oracle.Piece) Result {
+// check judges a history, or a section of a longer one.
+func check(h *history.History, o Options, of *oracle.Section) Result {
 	r := Result{Verdict: verdict.OK}
 	if h.Complete && !o.SkipOracle {
 		first := oracle.Check(h, of)
@@ -58,7 +58,7 @@ func check(h *history.History, o Options, of *oracle.Piece) Result {
 	return r
 }
 
-func (o *Options) serial(of *oracle.Piece) serial.Options {
+func (o *Options) serial(of *oracle.Section) serial.Options {
 	s := serial.Options{Samples: o.Samples, SampleSize: o.SampleSize, Seed: o.Seed, SearchSteps: o.SearchSteps}
 	if of != nil {
 		s.Middle = &serial.Middle{Before: of.Middle, Asked: of.Asked}

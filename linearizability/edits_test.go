@@ -23,7 +23,7 @@ var answers = map[history.Kind]string{
 	history.Replay: "", history.Watch: "", // see Batches
 }
 
-// open lists the edits that leave a history which keeps every promise: what the
+// open lists the edits that leave a history which keeps every guarantee: what the
 // contract does not determine, or clients cannot know. Each has its reason.
 var open = map[string]string{
 	"begin TxnID other":               notUsed,

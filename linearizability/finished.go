@@ -59,8 +59,8 @@ func (f *finished) asked(id string) bool {
 	return known || f.forgot
 }
 
-// checkEnd compares an answer about a transaction of which the piece has no commit with how
-// it ended. base is where the piece begins.
+// checkEnd compares an answer about a transaction of which the section has no commit with how
+// it ended. base is where the section begins.
 func (l *long) checkEnd(op *history.Operation, base uint64) {
 	ended, _ := l.finished.get(op.In.TxnID)
 	attempt, told := op.Kind == history.Commit || op.Kind == history.Transact, op.Out.CommitTS
@@ -103,7 +103,7 @@ func refused(op *history.Operation) string {
 	return ""
 }
 
-// standing is what a piece shows of how a transaction stands.
+// standing is the state of a transaction as one section shows it.
 type standing struct {
 	id                  string
 	begun, asked, acked bool
@@ -111,7 +111,7 @@ type standing struct {
 	as                  end
 }
 
-// standingsOf gathers the transactions of a piece.
+// standingsOf gathers the transactions of a section.
 func standingsOf(h *history.History) map[string]*standing {
 	txns := make(map[string]*standing)
 	for _, op := range h.Operations {
@@ -161,9 +161,9 @@ func (t *standing) add(op *history.Operation) {
 	}
 }
 
-// end reports whether a transaction has ended, as far as anybody knows, and how. A
-// transaction of which a piece has neither the begin nor an attempt to commit is left to the
-// pieces before it.
+// end reports whether a transaction has ended, as far as is known, and how. A
+// transaction of which a section has neither the begin nor an attempt to commit is left to the
+// sections before it.
 func (t *standing) end(f *finished) (end, bool) {
 	switch {
 	case t.as.commitTS > 0:

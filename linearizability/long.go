@@ -12,16 +12,16 @@ import (
 
 // What is in memory at a time of a long history, where the Options do not say.
 const (
-	sectionSize  = 20_000
-	rememberTxns = 1 << 20 // finished transactions, at least
-	carryPieces  = 4       // how long a transaction is kept that does not end
-	serialEvery  = 16      // every so manieth piece is judged by the serial judge, too
+	sectionSize   = 20_000
+	rememberTxns  = 1 << 20 // finished transactions, at least
+	carrySections = 4       // how long a transaction is kept that does not end
+	serialEvery   = 16      // of so many sections, the serial judge sees one
 )
 
-// long is the check of a history that is longer than memory, piece by piece. A piece is
+// long is the check of a history that is longer than memory, section by section. A section is
 // judged as an ordinary history that begins in the middle, together with the end of the one
-// before it and the open transactions: operations that rest on each other are rarely further
-// apart. What else the pieces before it know, an oracle.Piece says.
+// before it and the open transactions: operations that depend on each other are rarely further
+// apart. An oracle.Section says what else the earlier sections know.
 type long struct {
 	index  *history.Index
 	o      Options
@@ -30,13 +30,13 @@ type long struct {
 	log    *history.Lines
 	seen   map[int]*[1024]uint64 // numbers of operations, a bit each
 	result Result
-	around *history.History // the last piece
+	around *history.History // the last section
 
 	state    *running
 	window   []history.Event // of the log, after state
 	head     uint64          // the end of it
 	judged   uint64          // how far it has been judged
-	number   int             // of pieces
+	number   int             // of sections
 	prev     []*history.Operation
 	carried  []*history.Operation // of open transactions, from before prev
 	born     map[string]int       // when those began to be carried
@@ -47,12 +47,13 @@ type long struct {
 }
 
 // CheckLong judges a history of any length that has its log. What has to be in memory is
-// each key's last version, and a piece or two. The verdict is that of Check, with limits:
-// what is more than a quarter of a piece (5,000 operations) in the past (versions and entries
-// that were overwritten, as-of reads, the events of a replay of old times) is only held to be
-// in order, of answers about transactions that ended longer ago only the place is compared,
-// of a page the one before must not be longer ago, of a refusal of a transaction that did not
-// commit the reason is not looked for, and the serial judge sees one piece in sixteen. It stops at the first piece in which a guarantee is broken, and returns it.
+// each key's last version, and a section or two. It stops at the first section in which a
+// guarantee is broken, and returns it. The verdict is that of Check, with limits.
+//
+// Older than a quarter of a section (5,000 operations): overwritten versions, as-of reads and
+// replays are checked for order only. An answer about a transaction that ended earlier is
+// checked for its commit only. A page's predecessor must be nearer than that. Why a commit was
+// refused is not checked if it left no event. The serial judge sees one section in 16.
 func CheckLong(index *history.Index, o Options) (*history.History, Result, error) {
 	if !index.Complete {
 		return nil, Result{Verdict: verdict.Unknown}, errors.New("its log is not complete: it has to be judged as a whole")
@@ -106,7 +107,7 @@ func (l *long) run() error {
 	}
 }
 
-// read reads the operations of the next piece; io.EOF: they were the last.
+// read reads the operations of the next section; io.EOF: they were the last.
 func (l *long) read() ([]*history.Operation, error) {
 	var fresh []*history.Operation
 	for weight := 0; weight < l.size; weight++ {

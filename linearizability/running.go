@@ -68,7 +68,7 @@ func (s *running) add(ev *history.Event) {
 	}
 }
 
-// base is what a piece of a history needs of the state: the keys that its operations and its
+// base is what a section of a history needs of the state: the keys that its operations and its
 // log name, and those that its listings can show.
 func (s *running) base(h *history.History) *history.Base {
 	b := &history.Base{CommitTS: s.ts}

@@ -109,7 +109,7 @@ func TestLyingLog(t *testing.T) {
 }
 
 // TestGivenUp: a search that would take too long says that it does not know. That
-// is neither a pass nor a broken promise.
+// is neither a pass nor a broken guarantee.
 func TestGivenUp(t *testing.T) {
 	r := newReference()
 	for i := range 20 {

@@ -7,19 +7,18 @@ import (
 )
 
 // streams are the replays and watches of a long history of which more may come. In each
-// piece, what came of one is an ordinary stream that was resumed where the piece before left
-// it.
+// section, what came of one is an ordinary stream, resumed where the section before left it.
 type streams struct {
 	byID  map[int]*stream
-	clock int64 // the last call of the pieces so far
+	clock int64 // the last call of the sections so far
 }
 
 type stream struct {
 	op     history.Operation  // without its batches
-	now    *history.Operation // with those of this piece; nil: none came
+	now    *history.Operation // with those of this section; nil: none came
 	cursor *uint64            // up to here it has sent everything; nil: nothing came so far
 	sent   uint64             // events
-	quiet  int                // pieces in which nothing came although it had returned
+	quiet  int                // sections in which nothing came although it had returned
 }
 
 // begin adds a stream.
@@ -27,7 +26,7 @@ func (s *streams) begin(op *history.Operation) {
 	s.byID[op.ID] = &stream{op: *op, now: op}
 }
 
-// receive adds a batch to its stream's operation in this piece, and reports whether the
+// receive adds a batch to its stream's operation in this section, and reports whether the
 // operation is new in it. No operation: nothing is known of such a stream.
 func (s *streams) receive(b *history.BatchOf) (op *history.Operation, again bool) {
 	st := s.byID[b.Op]
@@ -43,7 +42,7 @@ func (s *streams) receive(b *history.BatchOf) (op *history.Operation, again bool
 }
 
 // end returns an operation for each stream that has ended: it has returned, and nothing came
-// since then in a whole piece. What such streams may not have shown must be at hand: hold is
+// since then in a whole section. What such streams may not have shown must be at hand: hold is
 // the commit before that.
 func (s *streams) end(last bool) (ended []*history.Operation, hold uint64) {
 	hold = math.MaxUint64
@@ -81,8 +80,8 @@ func (st *stream) next() uint64 {
 	return 1
 }
 
-// resumed is what came of a stream in a piece as an operation of its own, which was asked
-// for where the pieces before left off. Unless it has ended, its end says nothing.
+// resumed is what came of a stream in a section as an operation of its own, which was asked
+// for where the sections before left off. Unless it has ended, its end says nothing.
 func (s *streams) resumed(op *history.Operation) *history.Operation {
 	st := s.byID[op.ID]
 	if st == nil {
@@ -112,7 +111,7 @@ func (s *streams) resumed(op *history.Operation) *history.Operation {
 	return &r
 }
 
-// judged moves a stream on by what came of it in a piece that was judged.
+// judged moves a stream on by what came of it in a section that was judged.
 func (s *streams) judged(op *history.Operation) {
 	st := s.byID[op.ID]
 	if n := len(op.Batches); st != nil && n > 0 {

@@ -86,7 +86,7 @@
 // # The parts of a world
 //
 // World composes them, each in its own file: machine.go the disk and what befell it,
-// process.go the daemon from its start to its death, starts.go its beginnings and ends,
+// process.go the daemon from its start to its death, lifecycle.go its beginnings and ends,
 // serve.go its side of a call, writer.go its loops, background.go what Pebble does beside
 // them, network.go and call.go requests under way, conn.go and program.go clients, names.go
 // the names of transactions, faults.go what is armed, recorder.go history, trace and

@@ -65,8 +65,8 @@ func (w *World) attach() {
 		}
 		w.disturb.Strike()
 		p.hold(&op)
-		// Once a file is corrupt, a loss of power can take what that would be found by
-		// (docs/GUARANTEES.md, G8): there is nothing to be learned of one.
+		// After corruption a power cut may also destroy the evidence of it (G8), so such a run
+		// would show nothing.
 		if w.machine.cutHere != nil && w.machine.pristine == nil && w.machine.cutHere(Point{p.generation, op.Path, op.Kind, op.Count, op.Class}) {
 			cut()
 		}

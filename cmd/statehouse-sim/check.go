@@ -19,18 +19,18 @@ func (a *app) checkCommand() *cobra.Command {
 	var around int
 	how := judging{parts: true}
 	cmd := &cobra.Command{
-		Use: "check history.jsonl...", Short: "Judge histories: was every promise kept in what clients were told?", Args: cobra.MinimumNArgs(1),
-		Long: `check judges histories that somebody recorded: "live --history" or "run --history", a
+		Use: "check history.jsonl...", Short: "Judge histories: was every guarantee kept in what clients were told?", Args: cobra.MinimumNArgs(1),
+		Long: `check judges recorded histories: "live --history" or "run --history", a
 client of yours, any program that writes the format of docs/HISTORY.md.
 
-A history that comes without the log is judged by the log that its acknowledgements
-and replays make up. Where commits are missing from that it says so, and exits with 7:
-what cannot be checked is not called right.
+A history without the log is judged by the log that its acknowledgements and replays
+make up. If commits are missing from that, check says so and exits with 7: what cannot
+be checked is not called right.
 
 A history of 100,000 operations or more that has its log is judged in sections, in bounded
-memory (docs/HISTORY.md). What is compressed (.zst) is unpacked into a temporary file. A
-file may come from anybody: what would unpack to too much, or take too much memory, is
-refused (--max-bytes, --max-memory).`,
+memory (docs/HISTORY.md). A compressed file (.zst) is unpacked into a temporary one. A
+file may come from a stranger: one that would unpack to too much, or take too much memory,
+is refused (--max-bytes, --max-memory).`,
 		Example: "  statehouse-sim live --history live.jsonl\n  statehouse-sim check live.jsonl --report live.html",
 		RunE: func(_ *cobra.Command, files []string) error {
 			var first error
@@ -49,7 +49,7 @@ refused (--max-bytes, --max-memory).`,
 	return cmd
 }
 
-const cutHelp = "take a history without its end, as a program leaves it that was killed: it is judged for what it holds"
+const cutHelp = "accept a history without its end, as a killed program leaves it: it is judged for what it holds"
 
 // checked is what came of a history, as JSON.
 type checked struct {
@@ -150,13 +150,13 @@ func (a *app) printChecked(h *history.History, r linearizability.Result, c *chec
 	return linearizability.Timeline(a.out, h, r, around)
 }
 
-// missing tells why it could not be checked.
+// missing says why it could not be checked.
 func (c *checked) missing() string {
 	more := ""
 	if len(c.Missing) > 5 {
 		more = " and more"
 	}
-	return fmt.Sprintf("not checkable: commits %v%s are not in it, and nobody knows what they did; let \"statehousectl capture complete\" fetch what was done to the agents in it, or record a replay of every namespace at the end",
+	return fmt.Sprintf("not checkable: commits %v%s are not in it, and what they did is not known; let \"statehousectl capture complete\" fetch what was done to the agents in it, or record a replay of every namespace at the end",
 		c.Missing[:min(len(c.Missing), 5)], more)
 }
 

@@ -27,7 +27,7 @@ type ciFlags struct {
 	shrinkFor        time.Duration
 }
 
-// regressionDir is where regressions are if nobody says where.
+// regressionDir is where regressions are by default.
 const regressionDir = "regressions"
 
 func (a *app) ciCommand() *cobra.Command {
@@ -37,15 +37,15 @@ func (a *app) ciCommand() *cobra.Command {
 		Long: `ci runs all scenarios (of scenarios/, or those given), a number of fresh seeds, and every
 regression: captured histories (*.jsonl, *.edn, also with .zst) are judged as check
 does, scenarios (*.yaml, *.yml) are run. A history must be ok, unless a file of its name that
-ends in .expect says "illegal" or "unknown" (and, if it likes, the promise that is broken:
+ends in .expect says "illegal" or "unknown" (optionally with the guarantee that is broken:
 "illegal G6"). A file of another sort in one of the directories is an error, except for
 notes (.md, .txt), reports (.html) and what begins with a dot.
 
-It runs all of it, whatever fails on the way, and prints a summary; each failure comes
-with what reproduces it. The seeds are other ones each time. The first is printed, and
-with --seed they are run again.
+It runs all of it, whatever fails, and prints a summary; each failure comes with the
+command that reproduces it. The seeds differ each time: the first is printed, and --seed
+runs them again.
 
-The exit code is the first failure's.`,
+The exit code is that of the first failure.`,
 		Example: "  statehouse-sim ci\n  statehouse-sim ci --seeds 2000 --junit sim.xml --artifacts sim-failures\n  statehouse-sim ci --seed 1795458300000 --seeds 200",
 		RunE: func(cmd *cobra.Command, paths []string) error {
 			switch {
@@ -76,13 +76,13 @@ The exit code is the first failure's.`,
 
 // ciRun is a ci on the way.
 type ciRun struct {
-	a        *app
-	o        ciFlags
-	started  time.Time
-	progress progress
-	groups   []*ciGroup
-	stories  map[string]string // the file of each scenario
-	again    string            // the command that does the same again
+	a         *app
+	o         ciFlags
+	started   time.Time
+	progress  progress
+	groups    []*ciGroup
+	scenarios map[string]string // the file of each scenario
+	again     string            // the command that does the same again
 }
 
 // ciGroup is a line of the summary.
@@ -112,11 +112,11 @@ type ciFailure struct {
 }
 
 func (a *app) ci(ctx context.Context, paths []string, o ciFlags) error {
-	stories, regressions, err := o.inputs(paths)
+	scenarios, regressions, err := o.inputs(paths)
 	if err != nil {
 		return err
 	}
-	if len(stories)+o.seeds+len(regressions) == 0 {
+	if len(scenarios)+o.seeds+len(regressions) == 0 {
 		return failed(exitVacuous, "there is nothing to run: no scenarios, no seeds, no regressions")
 	}
 	for _, dir := range []string{filepath.Clean(o.artifacts), filepath.Dir(o.junit)} { // "": "."
@@ -124,11 +124,11 @@ func (a *app) ci(ctx context.Context, paths []string, o ciFlags) error {
 			return failed(exitUsage, "%v", err)
 		}
 	}
-	c := &ciRun{a: a, o: o, started: a.now(), progress: a.newProgress(), stories: make(map[string]string), again: o.command(paths)}
+	c := &ciRun{a: a, o: o, started: a.now(), progress: a.newProgress(), scenarios: make(map[string]string), again: o.command(paths)}
 	if !a.asJSON {
-		fmt.Fprintf(a.err, "%d scenarios, %d seeds from %d, %d regressions, commit %s\n", len(stories), o.seeds, o.seed, len(regressions), commit())
+		fmt.Fprintf(a.err, "%d scenarios, %d seeds from %d, %d regressions, commit %s\n", len(scenarios), o.seeds, o.seed, len(regressions), commit())
 	}
-	c.files(ctx, "scenarios", stories)
+	c.files(ctx, "scenarios", scenarios)
 	c.seeds(ctx)
 	c.files(ctx, "regressions", regressions)
 	a.clearLine()
@@ -205,7 +205,7 @@ func (c *ciRun) files(ctx context.Context, what string, list []string) {
 		}
 		c.progress.show(func(time.Time) string { return fmt.Sprintf("%s: %d of %d, %d failed", what, i, len(list), g.Failed) })
 		start := c.a.now()
-		run := c.story
+		run := c.scenario
 		if sortOf(path) == captureFile {
 			run = c.history
 		}

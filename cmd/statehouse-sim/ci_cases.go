@@ -14,8 +14,8 @@ import (
 	"statehouse.dev/statehouse/sim/fuzz"
 )
 
-// reportsKept is of how many failing seeds a report is written: behind the first
-// they mostly show the same.
+// reportsKept is of how many failing seeds a report is written: those after the first
+// mostly show the same.
 const reportsKept = 10
 
 // errFailure is a failure that an error is.
@@ -29,23 +29,23 @@ func errFailure(title string, err error, command string) *ciFailure {
 
 // brokenFailure is a failure that a violation is.
 func brokenFailure(v *verdict.Violation, command string) *ciFailure {
-	f := &ciFailure{Title: promise(v.Guarantee) + " is broken: " + v.Check, Exit: codeOf(v), failureReport: reportOf(v)}
+	f := &ciFailure{Title: named(v.Guarantee) + " is broken: " + v.Check, Exit: codeOf(v), failureReport: reportOf(v)}
 	f.Command = command
 	return f
 }
 
-// story runs a scenario.
-func (c *ciRun) story(path string) (name string, f *ciFailure) {
+// scenario runs a scenario.
+func (c *ciRun) scenario(path string) (name string, f *ciFailure) {
 	defer single()()
 	command := "statehouse-sim run -v " + shellWord(path)
 	s, err := readScenario(path)
 	if err != nil {
 		return filepath.Base(path), errFailure("is no scenario", err, command)
 	}
-	if before, taken := c.stories[s.ID]; taken {
+	if before, taken := c.scenarios[s.ID]; taken {
 		return s.ID, errFailure("is there twice", failed(exitUsage, "%s and %s are both scenario %s", before, path, s.ID), command)
 	}
-	c.stories[s.ID] = path
+	c.scenarios[s.ID] = path
 	x, err := runScenario(path, s, sim.Options{Command: command})
 	if err != nil {
 		return s.ID, errFailure("cannot be run", err, command)
@@ -87,7 +87,7 @@ func (c *ciRun) history(path string) (name string, f *ciFailure) {
 	case verdict.Illegal:
 		f = brokenFailure(&k.Violations[0], command)
 		if want == verdict.Illegal {
-			f.Note = "what was to be found is that " + promise(broken) + " is broken"
+			f.Note = "it was expected to show that " + named(broken) + " is broken"
 		}
 	case verdict.Unknown:
 		f = errFailure("could not be checked", k.err(), command)
@@ -95,7 +95,7 @@ func (c *ciRun) history(path string) (name string, f *ciFailure) {
 			f.Sentence = k.missing()
 		}
 	default:
-		f = errFailure("keeps every promise", failed(exitViolation, "it was expected to be %s: the judge is blind, or the file was changed", want), command)
+		f = errFailure("keeps every guarantee", failed(exitViolation, "it was expected to be %s: the judge is blind, or the file was changed", want), command)
 	}
 	if c.o.artifacts != "" {
 		f.Report = filepath.Join(c.o.artifacts, strings.ReplaceAll(name, "/", "-")+".html")
@@ -104,7 +104,7 @@ func (c *ciRun) history(path string) (name string, f *ciFailure) {
 	return name, f
 }
 
-// expected reads what verdict a history must be given, and which promise it shows
+// expected reads what verdict a history must be given, and which guarantee it shows
 // broken if that matters.
 func expected(path string) (want verdict.Verdict, broken string, err error) {
 	text, err := os.ReadFile(path)
@@ -118,10 +118,10 @@ func expected(path string) (want verdict.Verdict, broken string, err error) {
 	switch {
 	case len(words) == 1 && (words[0] == string(verdict.OK) || words[0] == string(verdict.Unknown) || words[0] == string(verdict.Illegal)):
 		return verdict.Verdict(words[0]), "", nil
-	case len(words) == 2 && words[0] == string(verdict.Illegal) && promise(words[1]) != words[1]:
+	case len(words) == 2 && words[0] == string(verdict.Illegal) && named(words[1]) != words[1]:
 		return verdict.Illegal, words[1], nil
 	}
-	return "", "", failed(exitUsage, `%s says %q; it can say ok, unknown, illegal, or illegal and a promise, as in "illegal G6"`, path, strings.TrimSpace(string(text)))
+	return "", "", failed(exitUsage, `%s says %q; it can say ok, unknown, illegal, or illegal and a guarantee, as in "illegal G6"`, path, strings.TrimSpace(string(text)))
 }
 
 // seeds runs fresh seeds.

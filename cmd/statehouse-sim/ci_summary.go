@@ -7,7 +7,7 @@ import (
 	"text/tabwriter"
 )
 
-// failuresShown is how many failures the summary tells of: of more, nobody reads all.
+// failuresShown is how many failures the summary shows: no reader goes through more.
 const failuresShown = 10
 
 // print prints the summary: what a person reads in ten seconds, or a line of JSON.

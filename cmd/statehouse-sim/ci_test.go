@@ -63,7 +63,7 @@ func golden(t *testing.T) (good, broken string) {
 	read := regexp.MustCompile(`("kind":"get",.*"outcome":"ok".*"exists":true.*"version":)(\d)`)
 	at := read.FindStringSubmatchIndex(good)
 	if at == nil {
-		t.Fatal("nobody read anything")
+		t.Fatal("no client read anything")
 	}
 	return good, good[:at[4]] + "999" + good[at[5]:]
 }
@@ -107,7 +107,7 @@ func TestCIPasses(t *testing.T) {
 	good, broken := golden(t)
 	dir := folder(t, map[string]string{
 		"good.jsonl": good, "broken.jsonl": broken, "broken.expect": "illegal\n", "lossy.jsonl": lossy, "lossy.expect": "unknown",
-		"notes.md": "not looked at", "story.yaml": readFile(t, scenarios+"write-skew.yaml"),
+		"notes.md": "not looked at", "scenario.yaml": readFile(t, scenarios+"write-skew.yaml"),
 	})
 	junit := filepath.Join(t.TempDir(), "new", "ci.xml")
 	code, out, errs := tool(t, "ci", "--seeds", "6", "--regressions", dir, "--junit", junit, scenarios+"canary-lost-ack.yaml", scenarios+"phantom.yaml")
@@ -149,10 +149,10 @@ func TestCIFails(t *testing.T) {
 		{"a dead canary", map[string]string{"c.yaml": strings.Replace(readFile(t, scenarios+"canary-lost-ack.yaml"), "check: acked-commit-lost", "check: other", 1)}, exitViolation, []string{"canary-lost-ack does not end as it says", "the canary lives"}},
 		{"the same twice", map[string]string{"a.yaml": readFile(t, scenarios+"phantom.yaml"), "b.yaml": readFile(t, scenarios+"phantom.yaml")}, exitUsage, []string{"phantom is there twice"}},
 		{"a broken history", map[string]string{"b.jsonl": broken}, exitViolation, []string{"regressions b.jsonl G", "is broken: ", "999", "again     statehouse-sim check FILE(b.jsonl)"}},
-		{"broken otherwise", map[string]string{"b.jsonl": broken, "b.expect": "illegal G7"}, exitViolation, []string{"what was to be found is that G7 (Fail-stop) is broken"}},
+		{"broken otherwise", map[string]string{"b.jsonl": broken, "b.expect": "illegal G7"}, exitViolation, []string{"it was expected to show that G7 (Fail-stop) is broken"}},
 		{"a cut history", map[string]string{"cut.jsonl": good[:len(good)/2]}, exitUsage, []string{"cut.jsonl cannot be read"}},
 		{"an unchecked one", map[string]string{"u.jsonl": lossy}, exitUnchecked, []string{"u.jsonl could not be checked", "commits [1] are not in it"}},
-		{"a good one", map[string]string{"g.jsonl": good, "g.expect": "illegal"}, exitViolation, []string{"g.jsonl keeps every promise", "expected to be illegal"}},
+		{"a good one", map[string]string{"g.jsonl": good, "g.expect": "illegal"}, exitViolation, []string{"g.jsonl keeps every guarantee", "expected to be illegal"}},
 		{"an odd wish", map[string]string{"g.jsonl": good, "g.expect": "illegal G11"}, exitUsage, []string{"it can say ok, unknown, illegal"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -26,13 +26,13 @@ func (a *app) convertCommand() *cobra.Command {
 	var how judging
 	cmd := &cobra.Command{
 		Use: "convert IN OUT", Short: "Turn a history into another format: JSON lines, EDN as Jepsen has it", Args: cobra.ExactArgs(2),
-		Long: `convert reads a history and writes it in the format that the name says: .jsonl (JSON
-lines), .edn (Jepsen's: a map for each invocation and completion), each with .zst behind it
-if it is to be compressed.
+		Long: `convert reads a history and writes it in the format that the name OUT says: .jsonl
+(JSON lines) or .edn (Jepsen's: a map for each invocation and completion), followed by .zst
+to compress it.
 
 With --workload rw-register it writes what other checkers of transactions, such as Elle,
 take: reads and writes of registers, which are the keys, whose values are the versions.
-That is not all of a history, and cannot be read again.`,
+That is not a whole history, and cannot be converted back.`,
 		Example: "  statehouse-sim convert incident.jsonl incident.edn\n  statehouse-sim convert store/latest/history.edn mine.jsonl\n" +
 			"  statehouse-sim convert incident.jsonl elle.edn --workload rw-register",
 		RunE: func(_ *cobra.Command, files []string) error { return a.convert(files[0], files[1], workload, how) },
@@ -61,7 +61,7 @@ func (a *app) convert(from, to, workload string, how judging) error {
 	case format == ".jsonl":
 		write = func(out io.Writer, h *history.History) error { return h.Write(out) }
 	default:
-		return failed(exitUsage, "the name %s does not say which format to write: .jsonl or .edn, and .zst behind it to compress", to)
+		return failed(exitUsage, "the name %s does not say which format to write: .jsonl or .edn, and .zst after it to compress", to)
 	}
 	in, done, err := openHistory(from, how.limits)
 	if err != nil {

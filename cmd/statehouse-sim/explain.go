@@ -20,12 +20,12 @@ func (a *app) explainCommand() *cobra.Command {
 	var o runFlags
 	var around int
 	cmd := &cobra.Command{
-		Use: "explain {--seed N | scenario.yaml}", Short: "Tell what happened in a run, and what it shows", Args: cobra.MaximumNArgs(1),
-		Long: `explain tells the story of a run that breaks a promise, around the place where it does.
+		Use: "explain {--seed N | scenario.yaml}", Short: "Show what happened in a run, and what it proves", Args: cobra.MaximumNArgs(1),
+		Long: `explain shows what happened in a run that breaks a guarantee, around the place where it does.
 
-Of a scenario it says what came of each step; of every run that keeps its promises, which
-faults struck, which of them were put to the test by what, and which by nothing: that
-those were kept says nothing.`,
+Of a scenario it says what came of each step. Of a run that kept every guarantee it lists
+the faults that struck, what put each guarantee to the test, and which were not tested: for
+those the run proves nothing.`,
 		Example: "  statehouse-sim explain --report out.html sim-failures/g1-acked-commit-lost-seed-17.yaml\n  statehouse-sim explain scenarios/phantom.yaml",
 		RunE: func(cmd *cobra.Command, files []string) error {
 			single()
@@ -43,7 +43,7 @@ those were kept says nothing.`,
 	return cmd
 }
 
-// explain tells how a run went. That it went wrong is no error here.
+// explain shows how a run went. That it went wrong is no error here.
 func (a *app) explain(files []string, o runFlags, around int) error {
 	var r *sim.Result
 	if len(files) > 0 {
@@ -80,7 +80,7 @@ func (a *app) explain(files []string, o runFlags, around int) error {
 	return nil
 }
 
-// broken are the promises that a run breaks, without what a scenario says of itself.
+// broken are the guarantees that a run breaks, without what a scenario says of itself.
 func broken(r *sim.Result) []verdict.Violation {
 	return slices.DeleteFunc(slices.Clone(r.Violations), func(v verdict.Violation) bool { return v.Guarantee == scenario.Guarantee })
 }
@@ -88,9 +88,9 @@ func broken(r *sim.Result) []verdict.Violation {
 // explainScenario says what came of each step.
 func (a *app) explainScenario(x *ran) {
 	line := func(format string, args ...any) { fmt.Fprintln(a.out, show.Printable(fmt.Sprintf(format, args...))) }
-	line("%s: %s", x.story.ID, x.story.Title)
-	if x.story.Story != "" {
-		line("%s", strings.TrimSpace(x.story.Story))
+	line("%s: %s", x.scenario.ID, x.scenario.Title)
+	if x.scenario.Story != "" {
+		line("%s", strings.TrimSpace(x.scenario.Story))
 	}
 	line("")
 	happenings := scenario.Happenings(x.r.Result)
@@ -109,12 +109,12 @@ func (a *app) explainScenario(x *ran) {
 			line("         done")
 		}
 	}
-	for i := len(x.r.Did); i < len(x.story.Steps); i++ {
+	for i := len(x.r.Did); i < len(x.scenario.Steps); i++ {
 		what := "not run"
 		if i == len(x.r.Did) {
 			what = "does not fit"
 		}
-		line("%5d  %s\n         %s", i+1, x.story.Steps[i], what)
+		line("%5d  %s\n         %s", i+1, x.scenario.Steps[i], what)
 	}
 	line("  end  every fault is healed, the power is cut once more, and everything is read")
 	for _, h := range happenings {
@@ -123,7 +123,7 @@ func (a *app) explainScenario(x *ran) {
 	line("\n%s", x.ended())
 }
 
-// explainTried says what of a run that kept every promise put them to the test.
+// explainTried says of a run that kept every guarantee what put each to the test.
 func (a *app) explainTried(r *sim.Result) {
 	none := func(list string) string {
 		if list == "" {
@@ -139,7 +139,7 @@ func (a *app) explainTried(r *sim.Result) {
 			not = append(not, t.Guarantee)
 			continue
 		}
-		fmt.Fprintf(a.out, "%-10s%-27s %s\n", label, promise(t.Guarantee), t.Text)
+		fmt.Fprintf(a.out, "%-10s%-27s %s\n", label, named(t.Guarantee), t.Text)
 		label = ""
 	}
 	fmt.Fprintf(a.out, "not tried %s\n", none(strings.Join(not, ", ")))

@@ -99,15 +99,15 @@ func seedFlags(seed uint64, class string) string {
 }
 
 // keep writes the scenario of a failure and the report of running it.
-func (a *app) keep(rep *failureReport, name, story, dir string) error {
+func (a *app) keep(rep *failureReport, name, source, dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return failed(exitInternal, "%v", err)
 	}
 	rep.Scenario = filepath.Join(dir, name+".yaml")
-	if err := os.WriteFile(rep.Scenario, []byte(story), 0o644); err != nil {
+	if err := os.WriteFile(rep.Scenario, []byte(source), 0o644); err != nil {
 		return failed(exitInternal, "%v", err)
 	}
-	s, err := scenario.Read(strings.NewReader(story))
+	s, err := scenario.Read(strings.NewReader(source))
 	if err != nil {
 		return failed(exitInternal, "the scenario just written cannot be read: %v", err)
 	}
@@ -142,7 +142,7 @@ func (a *app) printFailure(rep *failureReport, v *verdict.Violation) error {
 		}
 		return &failure{codeOf(v), fmt.Errorf("%s is broken", rep.Guarantee)}
 	}
-	fmt.Fprintf(a.out, "\nFAIL      %s is broken: %s\n", promise(rep.Guarantee), rep.Check)
+	fmt.Fprintf(a.out, "\nFAIL      %s is broken: %s\n", named(rep.Guarantee), rep.Check)
 	rep.print(a.out)
 	return &failure{codeOf(v), fmt.Errorf("%s is broken", rep.Guarantee)}
 }
@@ -175,8 +175,8 @@ func firstLines(s string, n int) string {
 	return strings.Join(lines[:min(n, len(lines))], "\n          ")
 }
 
-// promise is a promise with its name (docs/GUARANTEES.md).
-func promise(g string) string {
+// named is a guarantee with its name (docs/GUARANTEES.md).
+func named(g string) string {
 	names := map[string]string{
 		"G1": "Durable", "G2": "Atomic", "G3": "Strictly serializable", "G4": "No ghosts", "G5": "Replay is the truth",
 		"G6": "Exactly once", "G7": "Fail-stop", "G8": "Detected or harmless", "G9": "Bounded", "G10": "Isolated",
@@ -204,12 +204,12 @@ func (a *app) reportDifference(ctx context.Context, seed uint64, flags fuzzFlags
 	x, y := &runs[0], &runs[1]
 	for i := range min(len(x.Digests), len(y.Digests)) {
 		if x.Digests[i] != y.Digests[i] {
-			step := "after the last step of the story"
+			step := "after the last step"
 			if i < len(x.Steps) {
 				step = fmt.Sprintf("step %d (%s)", i+1, x.Steps[i])
 			}
 			return failed(exitNondetermism, "seed %d: two runs differ first at %s", seed, step)
 		}
 	}
-	return failed(exitNondetermism, "seed %d: two runs differed; two more did not: something outside of the world has leaked in (a busy machine can)", seed)
+	return failed(exitNondetermism, "seed %d: two runs differed; two more did not: something outside the simulated world had an effect (a busy machine can)", seed)
 }

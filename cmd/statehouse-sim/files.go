@@ -18,11 +18,11 @@ import (
 type fileSort int
 
 const (
-	unknownFile fileSort = iota
-	storyFile            // a scenario
-	captureFile          // a captured history
-	expectFile           // what verdict a history must be given
-	sideFile             // what people and tools leave beside those: nothing to run
+	unknownFile  fileSort = iota
+	scenarioFile          // a scenario
+	captureFile           // a captured history
+	expectFile            // what verdict a history must be given
+	sideFile              // what people and tools leave beside those: nothing to run
 )
 
 func sortOf(path string) fileSort {
@@ -31,7 +31,7 @@ func sortOf(path string) fileSort {
 	case strings.HasPrefix(name, "."), strings.HasSuffix(name, ".schema.json"), ext == ".md", ext == ".txt", ext == ".html", ext == searchSuffix:
 		return sideFile
 	case ext == ".yaml", ext == ".yml":
-		return storyFile
+		return scenarioFile
 	case ext == ".expect":
 		return expectFile
 	}
@@ -60,7 +60,7 @@ func filesIn(dir string, histories bool) (list []string, err error) {
 		case e.IsDir() && hidden:
 			return fs.SkipDir
 		case e.IsDir() || what == sideFile:
-		case what == storyFile, what == captureFile && histories:
+		case what == scenarioFile, what == captureFile && histories:
 			list = append(list, path)
 		case what == expectFile && histories:
 			expects[path] = true
@@ -85,11 +85,11 @@ func filesIn(dir string, histories bool) (list []string, err error) {
 	return list, nil
 }
 
-// scenarioDir is where scenarios are if nobody says where.
+// scenarioDir is where scenarios are by default.
 const scenarioDir = "scenarios"
 
-// storyFiles lists the scenarios meant: files, and those in directories.
-func storyFiles(paths []string) (list []string, err error) {
+// scenarioFiles lists the scenarios meant: files, and those in directories.
+func scenarioFiles(paths []string) (list []string, err error) {
 	for _, path := range paths {
 		info, err := os.Stat(path)
 		switch {
@@ -113,7 +113,7 @@ func storyFiles(paths []string) (list []string, err error) {
 
 // inputs lists what a ci is to run: the scenarios of paths, or of the usual directory,
 // and the regressions.
-func (o *ciFlags) inputs(paths []string) (stories, regressions []string, err error) {
+func (o *ciFlags) inputs(paths []string) (scenarios, regressions []string, err error) {
 	switch {
 	case o.noScenarios && len(paths) > 0:
 		return nil, nil, failed(exitUsage, "--no-scenarios, and scenarios: %s", strings.Join(paths, " "))
@@ -123,12 +123,12 @@ func (o *ciFlags) inputs(paths []string) (stories, regressions []string, err err
 		}
 		paths = []string{scenarioDir}
 	}
-	if stories, err = storyFiles(paths); err != nil || o.regressions == "" {
-		return stories, nil, err
+	if scenarios, err = scenarioFiles(paths); err != nil || o.regressions == "" {
+		return scenarios, nil, err
 	}
 	regressions, err = filesIn(o.regressions, true)
 	if err == nil && len(regressions) == 0 && o.regressionsGiven {
 		err = failed(exitUsage, "there is nothing to run in %s", o.regressions)
 	}
-	return stories, regressions, err
+	return scenarios, regressions, err
 }

@@ -100,8 +100,8 @@ type worker struct {
 	last bytes.Buffer // what it said on standard error
 }
 
-// died is the outcome of a job whose process did not survive it: a panic that
-// nobody can recover, as Pebble's are.
+// died is the outcome of a job whose process did not survive it: a panic that cannot be
+// recovered, as Pebble's are.
 func (w *worker) died(j job) outcome {
 	_ = w.dismiss()
 	return outcome{Seed: j.Seed, Class: j.Class, Violations: []verdict.Violation{{

@@ -30,8 +30,8 @@ func (a *app) fuzzCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "fuzz", Short: "Run many seeds, and shrink what fails", Args: cobra.NoArgs,
 		Long: `fuzz makes up runs from seeds, one after the other, on all cores, and judges each.
-It ends with the first that breaks a promise: that one is shrunk to a scenario, and a
-report of it is written.
+It ends with the first that breaks a guarantee: that one is shrunk to a scenario, and a
+report is written.
 
 The digest at the end follows from everything that every run did: the same build
 and the same seeds give the same digest.`,
@@ -176,7 +176,7 @@ func (c *campaign) conclude(ctx context.Context, f *fleet) error {
 	return c.vacuous()
 }
 
-// vacuous tells whether so many runs did so little that the whole means nothing.
+// vacuous is an error if so many runs did so little that the whole means nothing.
 func (c *campaign) vacuous() error {
 	switch {
 	case c.total.Runs == 0:

@@ -37,8 +37,8 @@ func small(id, steps string) string {
 	return "scenario: " + id + "\ntitle: b\nclass: fatal\nexpect: ok\nsteps: " + steps + "\n"
 }
 
-// TestCIRunsEverySort: whatever of a directory can be run or judged is, also in folders of
-// it, compressed, and with the other ending.
+// TestCIRunsEverySort: everything in a directory that can be run or judged is, also in
+// folders of it, compressed, and with the other ending.
 func TestCIRunsEverySort(t *testing.T) {
 	good, broken := golden(t)
 	dir := folder(t, map[string]string{
@@ -62,12 +62,12 @@ func TestCIRunsEverySort(t *testing.T) {
 	}
 }
 
-// TestCINamesWhatItDoesNotRun: a file of no sort that it knows, and a directory in which
-// there is nothing, are errors that name it.
+// TestCINamesWhatItDoesNotRun: a file of an unknown sort, and an empty directory, are errors
+// that name it.
 func TestCINamesWhatItDoesNotRun(t *testing.T) {
 	good, _ := golden(t)
 	empty := folder(t, map[string]string{"README.md": ""})
-	stories := func(name, text string) string {
+	file := func(name, text string) string {
 		return folder(t, map[string]string{"a.yaml": small("a", "[start]"), name: text})
 	}
 	t.Chdir(t.TempDir())
@@ -79,14 +79,14 @@ func TestCINamesWhatItDoesNotRun(t *testing.T) {
 		{[]string{"--no-scenarios", "a.yaml"}, "--no-scenarios, and scenarios: a.yaml"},
 		{[]string{empty}, "there are no scenarios in " + empty},
 		{[]string{"--no-scenarios", "--regressions", empty}, "there is nothing to run in " + empty},
-		{[]string{stories("b.yaml.bak", "")}, "b.yaml.bak would not be run"},
-		{[]string{stories("b.YAML", "")}, "b.YAML would not be run"},
-		{[]string{stories("b", "")}, "b would not be run"},
-		{[]string{stories("b.jsonl", good)}, "b.jsonl is a history, and would not be judged here"},
-		{[]string{"--no-scenarios", "--regressions", stories("b.jsonl.gz", "")}, "b.jsonl.gz would not be run"},
-		{[]string{"--no-scenarios", "--regressions", stories("b.zst", "")}, "b.zst would not be run"},
-		{[]string{"--no-scenarios", "--regressions", stories("b.bundle", "")}, "b.bundle would not be run"},
-		{[]string{"--no-scenarios", "--regressions", stories("a.expect", "ok")}, "a.expect speaks of a history that is not there"},
+		{[]string{file("b.yaml.bak", "")}, "b.yaml.bak would not be run"},
+		{[]string{file("b.YAML", "")}, "b.YAML would not be run"},
+		{[]string{file("b", "")}, "b would not be run"},
+		{[]string{file("b.jsonl", good)}, "b.jsonl is a history, and would not be judged here"},
+		{[]string{"--no-scenarios", "--regressions", file("b.jsonl.gz", "")}, "b.jsonl.gz would not be run"},
+		{[]string{"--no-scenarios", "--regressions", file("b.zst", "")}, "b.zst would not be run"},
+		{[]string{"--no-scenarios", "--regressions", file("b.bundle", "")}, "b.bundle would not be run"},
+		{[]string{"--no-scenarios", "--regressions", file("a.expect", "ok")}, "a.expect speaks of a history that is not there"},
 	} {
 		if code, out, errs := tool(t, append([]string{"ci", "--seeds", "1"}, c.args...)...); code != exitUsage || !strings.Contains(errs, c.want) || out != "" {
 			t.Errorf("%v: exit code %d, %s%s", c.args, code, out, errs)
@@ -186,9 +186,9 @@ func TestNothingGiven(t *testing.T) {
 	}
 }
 
-// TestSweepOfHarm: a loss of power after a file was harmed can take what the harm would be
-// found by, so none is tried there; before that all are.
-func TestSweepOfHarm(t *testing.T) {
+// TestSweepOfCorruption: after a file was corrupted a power cut may also destroy the evidence,
+// so none is tried there; before that all are.
+func TestSweepOfCorruption(t *testing.T) {
 	if underRace {
 		t.Skip("worlds are for one thread: make sim runs this")
 	}
@@ -198,13 +198,13 @@ func TestSweepOfHarm(t *testing.T) {
 	}
 }
 
-// TestExplain: of a scenario that passes it says what came of each step, what struck, and
-// what put which promise to the test; of one that does not, how far it came.
+// TestExplain: of a scenario that passes it says what came of each step, which faults struck,
+// and what put each guarantee to the test; of one that does not, how far it came.
 func TestExplain(t *testing.T) {
 	code, out, errs := tool(t, "explain", scenarios+"sync-fails-once.yaml")
 	for _, want := range []string{
 		"    1  start\n         daemon start: published 0\n", "armed; strikes: 1", "=> unavailable\n         daemon died: halt: sync of", "#2 of coder: unavailable (unknown): connection reset",
-		"#11 of reader: {\"step\":3} v=3 at ts 3, ", "kept every promise", "G7 (Fail-stop)              halts of the daemon: 2", "not tried G2, ",
+		"#11 of reader: {\"step\":3} v=3 at ts 3, ", "kept every guarantee", "G7 (Fail-stop)              halts of the daemon: 2", "not tried G2, ",
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q", want)

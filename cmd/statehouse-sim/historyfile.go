@@ -16,7 +16,7 @@ import (
 	"statehouse.dev/statehouse/history/zst"
 )
 
-// readLimits bound what reading a history may take: it may come from anybody, and some
+// readLimits bound what reading a history may take: it may come from a stranger, and some
 // hundred kilobytes can unpack to any size, or make objects of many times its own.
 type readLimits struct {
 	bytes  int64 // unpacked; 0: by the size of the file
@@ -46,7 +46,7 @@ func (l *readLimits) unpacked(info os.FileInfo) int64 {
 	case l.bytes > 0:
 		return l.bytes
 	case !info.Mode().IsRegular():
-		return maxUnpacked // of a pipe nobody knows the size
+		return maxUnpacked // the size of a pipe is not known
 	}
 	return max(anyhowUnpacked, min(maxUnpacked, maxRatio*info.Size()))
 }

@@ -40,7 +40,7 @@ func keepFile(t *testing.T, name string, header, line string, times int) string 
 
 const plainHeader = `{"format":"statehouse-history","version":1,"unit":"ns"}`
 
-// readers are the commands that read a history of anybody's.
+// readers are the commands that read a history of a stranger's.
 func readers(t *testing.T, file string) map[string][]string {
 	return map[string][]string{
 		"check": {"check", file}, "check --cut": {"check", "--cut", file}, "convert": {"convert", file, filepath.Join(t.TempDir(), "out.edn")},
@@ -100,7 +100,7 @@ func TestNothingObeysWhatIsPrinted(t *testing.T) {
 	dir := t.TempDir()
 	files := map[string]string{
 		"history.jsonl": text, "field.jsonl": plainHeader + "\n" + `{"op":{"` + evil + `":1}}` + "\n", "format.jsonl": `{"format":"` + evil + `"}`, "kind.jsonl": plainHeader + "\n" + `{"op":{"id":1,"kind":"` + evil + `"}}` + "\n",
-		"jepsen.edn": "{:type :x" + strings.ReplaceAll(evil, `\u`, "u") + " }", "story.yaml": "scenario: a\ntitle: \"" + evil + "\"\nsteps: [\"" + evil + "\"]\n", "raw\x1b[2J.jsonl": "\x1b[2J\u202e",
+		"jepsen.edn": "{:type :x" + strings.ReplaceAll(evil, `\u`, "u") + " }", "scenario.yaml": "scenario: a\ntitle: \"" + evil + "\"\nsteps: [\"" + evil + "\"]\n", "raw\x1b[2J.jsonl": "\x1b[2J\u202e",
 	}
 	report := filepath.Join(dir, "report.html")
 	for name, content := range files { // any order

@@ -44,7 +44,7 @@ type (
 	}
 	junitFailure struct {
 		Message string `xml:"message,attr"`
-		Type    string `xml:"type,attr"` // the promise, or what else is wrong
+		Type    string `xml:"type,attr"` // the guarantee, or what else is wrong
 		Text    string `xml:",chardata"`
 	}
 )

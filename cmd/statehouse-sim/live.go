@@ -31,7 +31,7 @@ func (a *app) liveCommand() *cobra.Command {
 		Use: "live", Short: "Kill and stop the real daemon under real clients, and judge what they were told", Args: cobra.NoArgs,
 		Long: `live runs the real daemon: its binary, on this machine's disk, with clients that talk
 to it over gRPC at once. It kills it (SIGKILL), stops it (SIGSTOP) and ends it
-(SIGTERM) in the midst of that, at moments drawn from the seed, and gives what every
+(SIGTERM) while they work, at moments drawn from the seed, and gives what every
 client was told to the same judge as the simulator does. At the end the daemon is
 killed once more, its log is read, and its store is verified offline.
 
@@ -191,7 +191,7 @@ func (a *app) printLive(last *live.Result, s *live.Stats, report, dir string) er
 	fmt.Fprintf(w, "operations\t%d in %.1fs (%.0f/s), all judged\n", s.Operations, s.Seconds, float64(s.Operations)/max(s.Seconds, 0.001))
 	fmt.Fprintf(w, "commits\t%d acknowledged, %d in the log\n", s.Acked, s.Commits)
 	fmt.Fprintf(w, "unknown\t%d commits were sent and not answered: %d of them are in the log; %d other calls without an answer\n", s.Unknown, s.Applied, s.Broken)
-	fmt.Fprintf(w, "faults\t%d kills, %d stops, %d ends in order; %d lives of the daemon\n", s.Kills, s.Stops, s.Terms, s.Lives)
+	fmt.Fprintf(w, "faults\t%d kills, %d stops, %d clean shutdowns; %d processes of the daemon\n", s.Kills, s.Stops, s.Terms, s.Processes)
 	verified := "the state was rebuilt from the log and compared: it is right"
 	if !s.Verified {
 		verified = "it was not verified"

@@ -1,5 +1,10 @@
-// Command statehouse-sim runs Statehouse in a simulated world, breaks that world,
-// and checks that every promise is kept.
+// Command statehouse-sim tests Statehouse: it runs the daemon's code in a simulated world,
+// injects crashes, disk faults and lost messages, and checks every answer that a client was
+// given against the guarantees of docs/GUARANTEES.md. A run follows from its seed.
+//
+// "run --seed 1" does one run, fuzz many; shrink makes a failing one a scenario of a few
+// steps, and explain tells what happened in it. ci runs all that a change must pass. check
+// judges the history of a real daemon, and repro searches for a run that shows the same.
 package main
 
 import (

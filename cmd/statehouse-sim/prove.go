@@ -154,7 +154,7 @@ func (p *proof) alone(judge string) string {
 }
 
 // leastAlone is how many of the bugs each judge has to see with the other switched off, so
-// that a mistake in one of them blinds nobody.
+// that a mistake in one of them leaves the other.
 const leastAlone = 40
 
 // proofTotal is the last line of the table.
@@ -233,7 +233,7 @@ func (a *app) concludeProof(ctx context.Context, proofs []proof, o proveFlags) e
 	}
 	for _, judge := range judges {
 		if n := t.Alone[judge]; n < leastAlone {
-			return failed(exitViolation, "alone, the %s judge sees %d of the bugs, and has to see %d: the other one could be wrong and nobody would know", judge, n, leastAlone)
+			return failed(exitViolation, "alone, the %s judge sees %d of the bugs, and has to see %d: the other one could be wrong and no test would show it", judge, n, leastAlone)
 		}
 	}
 	return c.vacuous()

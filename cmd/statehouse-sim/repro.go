@@ -40,18 +40,18 @@ func (a *app) reproCommand() *cobra.Command {
 		Use: "repro history.jsonl", Short: "Make what a captured history shows happen again, in the simulator", Args: cobra.ExactArgs(1),
 		Long: `repro takes a history that a daemon or a client captured, and
 
-  judges it: which promise does it show broken?
+  judges it: which guarantee does it show broken?
   does its commits again, in their order, and compares the logs: does this build
-    do what that one did, where nothing goes wrong?
-  searches, if a promise is broken: clients ask in the simulated world what they
+    do what that one did when nothing fails?
+  searches, if a guarantee is broken: clients ask in the simulated world what they
     asked then, in other orders and steps, with crashes and failing disks, until the
-    same promise breaks in the same way;
+    same guarantee breaks in the same way;
   shrinks what it has found to a scenario, ready to be committed.
 
 Build it from the source of the daemon that the capture is of: it looks for the bug in
-the code that it is built from. A search that was interrupted goes on where it was
-when it is started again (--fresh: from the beginning). What cannot be reproduced is
-said, with what was tried and what may be the reason.
+the code that it is built from. Started again, an interrupted search goes on where it was
+(--fresh: from the beginning). If it reproduces nothing it says so, with what it tried and
+what the reason may be.
 
 It exits with 0 when it has reproduced the violation, or there is none and the logs
 agree; 1 when they do not, 7 when it could not.`,
@@ -108,7 +108,7 @@ func (a *app) repro(file string, o reproFlags) error {
 	}
 	if c.Verdict == verdict.Illegal {
 		rep.Violation = &c.Violations[0]
-		a.tell("%s is broken (%s): %s", promise(rep.Violation.Guarantee), rep.Violation.Check, rep.Violation.Sentence)
+		a.tell("%s is broken (%s): %s", named(rep.Violation.Guarantee), rep.Violation.Check, rep.Violation.Sentence)
 	}
 	defer single()()
 	if err := a.reexecute(h, rep, o.commits); err != nil {
@@ -120,7 +120,7 @@ func (a *app) repro(file string, o reproFlags) error {
 	case rep.Violation == nil && c.Verdict != verdict.OK:
 		return a.conclude(rep, failed(exitUnchecked, "%s could not be judged", file))
 	case rep.Violation == nil:
-		a.tell("there is nothing to reproduce: what was captured keeps every promise")
+		a.tell("there is nothing to reproduce: what was captured keeps every guarantee")
 		return a.conclude(rep, nil)
 	}
 	return a.search(h, rep, o)
@@ -231,7 +231,7 @@ func (a *app) reproduce(rep *reproduced, f *repro.Found, o reproFlags) error {
 	}
 	a.tell("reproduced %s, in %d tries, %.1fs (try %d)", how, rep.Tries, rep.Seconds, f.Try+1)
 	if !f.Exact {
-		a.tell("what broke is not the same check, but the nearest that was found in this build: %s (%s)", promise(f.Violation.Guarantee), f.Violation.Check)
+		a.tell("what broke is not the same check, but the nearest that was found in this build: %s (%s)", named(f.Violation.Guarantee), f.Violation.Check)
 	}
 	out := reportOf(&f.Violation)
 	out.Class, out.From = string(f.Result.Class), f.Result.Stats.Steps
@@ -240,15 +240,15 @@ func (a *app) reproduce(rep *reproduced, f *repro.Found, o reproFlags) error {
 		Seed:    f.Result.Seed, Config: f.Result.Config, Class: f.Result.Class, Breach: scenario.Breach{Guarantee: f.Violation.Guarantee, Check: f.Violation.Check},
 		Deadline: a.now().Add(o.shrinkFor), Now: a.now,
 	}
-	story, err := sh.Shrink(f.Result.Steps)
+	shrunk, err := sh.Shrink(f.Result.Steps)
 	if err != nil {
 		return failed(exitInternal, "%v", err)
 	}
 	base := strings.TrimSuffix(filepath.Base(rep.File), filepath.Ext(rep.File))
-	story.ID = strings.Trim(notInIDs.ReplaceAllString(strings.ToLower(base+"-"+f.Violation.Check), "-"), "-")
-	story.Title = fmt.Sprintf("%s (%s), as in %s", promise(f.Violation.Guarantee), f.Violation.Check, filepath.Base(rep.File))
-	story.Story = fmt.Sprintf("Found %s of a capture in try %d, and shrunk: %s", how, f.Try+1, f.Violation.Sentence)
-	if err := a.keep(&out, story.ID, text(story), o.dir); err != nil {
+	shrunk.ID = strings.Trim(notInIDs.ReplaceAllString(strings.ToLower(base+"-"+f.Violation.Check), "-"), "-")
+	shrunk.Title = fmt.Sprintf("%s (%s), as in %s", named(f.Violation.Guarantee), f.Violation.Check, filepath.Base(rep.File))
+	shrunk.Story = fmt.Sprintf("Found %s of a capture in try %d, and shrunk: %s", how, f.Try+1, f.Violation.Sentence)
+	if err := a.keep(&out, shrunk.ID, text(shrunk), o.dir); err != nil {
 		return err
 	}
 	rep.Found = &out

@@ -26,9 +26,9 @@ production. It injects crashes, failing disks, lost and repeated messages, and
 judges every answer that a client was given.
 
 A run follows from its seed: the same build and seed do the same thing. What fails
-is shrunk to a scenario, a story of a few lines that anybody can run again.
+is shrunk to a scenario of a few lines, which anybody can run again.
 
-Exit codes: 0 every promise was kept, 1 a promise was broken, 2 wrong usage (or a
+Exit codes: 0 every guarantee held, 1 a guarantee was broken, 2 wrong usage (or a
 scenario that does not make sense), 3 a request was never answered (liveness), 4
 two runs of one seed differed, 5 the runs did too little to mean anything, 6 the
 simulator itself failed, 7 a history could not be checked, 130 interrupted.`
@@ -58,7 +58,7 @@ func failed(code int, format string, args ...any) error {
 	return &failure{code, fmt.Errorf(format, args...)}
 }
 
-// codeOf is the exit code of a broken promise.
+// codeOf is the exit code of a broken guarantee.
 func codeOf(v *verdict.Violation) int {
 	if v.Guarantee == "G9" {
 		return exitLiveness
@@ -83,7 +83,7 @@ type rawOutput struct{ out, err io.Writer }
 func newRoot(in io.Reader, out, err io.Writer) *cobra.Command {
 	a := &app{in: in, out: show.NewWriter(out), err: show.NewWriter(err), raw: rawOutput{out, err}, now: time.Now}
 	root := &cobra.Command{
-		Use: "statehouse-sim", Short: "Simulate Statehouse, break its world, and check that its promises hold",
+		Use: "statehouse-sim", Short: "Simulate Statehouse, break its world, and check that its guarantees hold",
 		Long: rootHelp, Version: version + " (" + commit() + ")", SilenceUsage: true, SilenceErrors: true,
 	}
 	root.SetIn(in)
@@ -97,7 +97,7 @@ func newRoot(in io.Reader, out, err io.Writer) *cobra.Command {
 	return root
 }
 
-// terminal tells whether a person watches standard error.
+// terminal reports whether a person watches standard error.
 func (a *app) terminal() bool {
 	f, ok := a.raw.err.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))

@@ -30,9 +30,9 @@ func (a *app) runCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "run {--seed N | scenario.yaml | directory...}", Short: "Run one seed, or scenarios", SilenceUsage: true,
 		Long: `run does the run of one seed, or each scenario given, by its file or the directory it is
-in. A scenario passes when it ends the way it says: a canary, which says that a promise
-breaks, passes when it does. One whose steps do not all fit, or that arms a fault which
-never strikes, does not pass.`,
+in. A scenario passes when it ends the way it says: a canary, which says that a guarantee
+breaks, passes when it does. A scenario does not pass when a step does not fit, or when it
+arms a fault that never strikes.`,
 		Example: "  statehouse-sim run scenarios/*.yaml\n  statehouse-sim run -v --seed 1234\n  statehouse-sim run --report out.html --seed 1234",
 		RunE: func(cmd *cobra.Command, files []string) error {
 			single()
@@ -94,7 +94,7 @@ func (a *app) runSeed(o runFlags) error {
 	}
 	if !r.Failed() {
 		if !a.asJSON {
-			fmt.Fprintln(a.out, "every promise was kept")
+			fmt.Fprintln(a.out, "every guarantee held")
 		}
 		return nil
 	}
@@ -159,23 +159,23 @@ func readScenarios(files []string) (list []*scenario.Scenario, err error) {
 	return list, nil
 }
 
-// runFiles runs scenarios, all of them, and tells how each ended.
+// runFiles runs scenarios, all of them, and prints how each ended.
 func (a *app) runFiles(paths []string, o runFlags) error {
-	files, err := storyFiles(paths)
+	files, err := scenarioFiles(paths)
 	if err != nil {
 		return err
 	}
 	if len(files) > 1 && (o.report != "" || o.history != "") {
 		return failed(exitUsage, "--report and --history are for one scenario")
 	}
-	stories, err := readScenarios(files)
+	scenarios, err := readScenarios(files)
 	if err != nil {
 		return err
 	}
 	var t runTotal
 	var worst *failure
 	start, collect := a.now(), collector()
-	for i, s := range stories {
+	for i, s := range scenarios {
 		f, err := a.runFile(files[i], s, o)
 		if err != nil {
 			return err
@@ -225,16 +225,16 @@ func (t *runTotal) add(e scenario.Expect, failed bool) {
 }
 
 func (t *runTotal) String() string {
-	return fmt.Sprintf("%d scenarios in %.1fs: %d kept every promise, %d detected the damage, %d canaries failed as they should, %d did not end as they say",
+	return fmt.Sprintf("%d scenarios in %.1fs: %d kept every guarantee, %d detected the corruption, %d canaries failed as they should, %d did not end as they say",
 		t.Scenarios, t.Seconds, t.Kept, t.Detected, t.Canaries, t.Failed)
 }
 
 // ran is a scenario that was run.
 type ran struct {
-	path  string
-	story *scenario.Scenario
-	r     *scenario.Run
-	wrong error // how it did not end as it says
+	path     string
+	scenario *scenario.Scenario
+	r        *scenario.Run
+	wrong    error // how it did not end as it says
 }
 
 func runScenario(path string, s *scenario.Scenario, o sim.Options) (*ran, error) {
@@ -249,17 +249,17 @@ func (x *ran) ended() string {
 	switch {
 	case x.wrong != nil:
 		return x.wrong.Error()
-	case x.story.Expect == scenario.ExpectViolation:
-		return "failed as it should: " + x.story.Violation.Guarantee + " " + x.story.Violation.Check
-	case x.story.Expect == scenario.ExpectDetected:
-		return "the damage was detected"
+	case x.scenario.Expect == scenario.ExpectViolation:
+		return "failed as it should: " + x.scenario.Violation.Guarantee + " " + x.scenario.Violation.Check
+	case x.scenario.Expect == scenario.ExpectDetected:
+		return "the corruption was detected"
 	}
-	return "kept every promise"
+	return "kept every guarantee"
 }
 
-// broken is the promise that it shows broken, though it was to be kept.
+// broken is the guarantee that it shows broken, though it was to be kept.
 func (x *ran) broken() *verdict.Violation {
-	if list := broken(x.r.Result); len(list) > 0 && x.story.Expect == scenario.ExpectOK {
+	if list := broken(x.r.Result); len(list) > 0 && x.scenario.Expect == scenario.ExpectOK {
 		return &list[0]
 	}
 	return nil
@@ -271,9 +271,9 @@ func (x *ran) failure() *failure {
 	case x.wrong == nil:
 		return nil
 	case v != nil:
-		return &failure{codeOf(v), fmt.Errorf("scenario %s failed; look at it with: statehouse-sim explain %s", x.story.ID, shellWord(x.path))}
+		return &failure{codeOf(v), fmt.Errorf("scenario %s failed; look at it with: statehouse-sim explain %s", x.scenario.ID, shellWord(x.path))}
 	}
-	return &failure{exitViolation, fmt.Errorf("scenario %s did not end as it says; look at it with: statehouse-sim explain %s", x.story.ID, shellWord(x.path))}
+	return &failure{exitViolation, fmt.Errorf("scenario %s did not end as it says; look at it with: statehouse-sim explain %s", x.scenario.ID, shellWord(x.path))}
 }
 
 func (a *app) runFile(path string, s *scenario.Scenario, o runFlags) (*failure, error) {
@@ -305,7 +305,7 @@ func (a *app) printRan(x *ran) error {
 			Pass     bool                `json:"pass"`
 			Ended    string              `json:"ended"`
 			Broken   []verdict.Violation `json:"violations,omitempty"`
-		}{x.story.ID, x.path, x.wrong == nil, x.ended(), x.r.Violations}
+		}{x.scenario.ID, x.path, x.wrong == nil, x.ended(), x.r.Violations}
 		return json.NewEncoder(a.out).Encode(line)
 	}
 	word := "ok  "

@@ -52,23 +52,23 @@ func (a *app) shrinkTo(out string, files []string, o runFlags, limit time.Durati
 	}
 	switch {
 	case !r.Failed():
-		return failed(exitUsage, "every promise was kept: there is nothing to shrink")
+		return failed(exitUsage, "every guarantee held: there is nothing to shrink")
 	case len(broken(r)) == 0:
-		return failed(exitUsage, "every promise was kept, and the scenario itself is wrong, which shrinking does not mend: %s", r.Violations[0].Sentence)
+		return failed(exitUsage, "every guarantee held, and the scenario itself is wrong, which shrinking does not change: %s", r.Violations[0].Sentence)
 	}
-	story, err := a.shrink(seed, r, limit, func(steps, runs int) {
+	shrunk, err := a.shrink(seed, r, limit, func(steps, runs int) {
 		fmt.Fprintf(a.err, "%d steps after %d runs\n", steps, runs)
 	})
 	if err != nil {
 		return failed(exitInternal, "%v", err)
 	}
 	if out == "" {
-		_, err = fmt.Fprint(a.out, text(story))
+		_, err = fmt.Fprint(a.out, text(shrunk))
 		return err
 	}
-	if err := os.WriteFile(out, []byte(text(story)), 0o644); err != nil {
+	if err := os.WriteFile(out, []byte(text(shrunk)), 0o644); err != nil {
 		return failed(exitInternal, "%v", err)
 	}
-	fmt.Fprintf(a.err, "%s: %d steps of %d\n", out, len(story.Steps), r.Stats.Steps)
+	fmt.Fprintf(a.err, "%s: %d steps of %d\n", out, len(shrunk.Steps), r.Stats.Steps)
 	return nil
 }

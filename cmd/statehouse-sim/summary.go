@@ -108,7 +108,7 @@ func (s *summary) print(a *app) error {
 	for _, line := range wrap(list(s.Faults), 90) {
 		fmt.Fprintf(w, "\t%s\n", line)
 	}
-	fmt.Fprintf(w, "probes\t%d places come by\n", len(s.Probes))
+	fmt.Fprintf(w, "probes\t%d places reached\n", len(s.Probes))
 	for _, line := range wrap(list(s.Probes), 90) {
 		fmt.Fprintf(w, "\t%s\n", line)
 	}

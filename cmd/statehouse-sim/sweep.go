@@ -18,9 +18,9 @@ func (a *app) sweepCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "sweep scenario.yaml", Short: "Cut the power at every operation of a scenario's disk", Args: cobra.ExactArgs(1),
 		Long: `sweep runs a scenario, which must pass, to list every operation that the daemon does on
-its disk, and then once more for each of them and each fate of what was not synced (dropped,
-kept, torn): the power fails inside that operation, the daemon is started again, the
-rest of the story goes on, and everything is judged.`,
+its disk, and then once more for each of them with what was not synced dropped, kept and torn: the
+power fails inside that operation, the daemon is started again, the rest of the scenario
+runs, and everything is judged.`,
 		Example: "  statehouse-sim sweep scenarios/crash-between-write-and-sync.yaml",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			single()
@@ -80,7 +80,7 @@ func (a *app) sweep(cmd *cobra.Command, s *scenario.Scenario, seed uint64) error
 			if r.Failed() {
 				t.Failed++
 				v := &r.Violations[0]
-				fmt.Fprintf(a.out, "FAIL  %s, unsynced data: %s\n      %s is broken: %s: %s\n", p, mode, promise(v.Guarantee), v.Check, firstLines(v.Sentence, 6))
+				fmt.Fprintf(a.out, "FAIL  %s, unsynced data: %s\n      %s is broken: %s: %s\n", p, mode, named(v.Guarantee), v.Check, firstLines(v.Sentence, 6))
 				if first == nil {
 					first = &failure{codeOf(v), fmt.Errorf("%s does not survive every crash", s.ID)}
 				}

@@ -76,17 +76,17 @@ func (a *app) work(j job) outcome {
 		o.Alone = alone(r)
 	}
 	if j.Shrink > 0 && r.Failed() {
-		story, err := a.shrink(j.Seed, r, j.Shrink, nil)
+		shrunk, err := a.shrink(j.Seed, r, j.Shrink, nil)
 		if err != nil {
 			o.ShrinkErr = err.Error()
 		} else {
-			o.Scenario = text(story)
+			o.Scenario = text(shrunk)
 		}
 	}
 	return o
 }
 
-// shrink makes a story of a failing run.
+// shrink makes a scenario of a failing run.
 func (a *app) shrink(seed uint64, r *sim.Result, limit time.Duration, progress func(steps, runs int)) (*scenario.Scenario, error) {
 	v := &r.Violations[0]
 	s := fuzz.Shrinker{
@@ -94,10 +94,10 @@ func (a *app) shrink(seed uint64, r *sim.Result, limit time.Duration, progress f
 		Seed:    seed, Config: r.Config, Class: r.Class, Breach: scenario.Breach{Guarantee: v.Guarantee, Check: v.Check},
 		Deadline: a.now().Add(limit), Now: a.now, Progress: progress,
 	}
-	story, err := s.Shrink(r.Steps)
+	shrunk, err := s.Shrink(r.Steps)
 	if err == nil {
-		story.ID = name(v, seed)
-		story.Story = fmt.Sprintf("Shrunk from seed %d: %s", seed, v.Sentence)
+		shrunk.ID = name(v, seed)
+		shrunk.Story = fmt.Sprintf("Shrunk from seed %d: %s", seed, v.Sentence)
 	}
-	return story, err
+	return shrunk, err
 }

@@ -1,4 +1,10 @@
-// Command statehousectl is the operator's and developer's tool for Statehouse.
+// Command statehousectl talks to a Statehouse daemon over gRPC. It reads and writes the state
+// of agents (get, put, delete, txn), lists it (agents, keys, scan), shows what happened to it
+// (history, tail, replay, inspect), asks the daemon how it is (health), and makes and opens
+// bundles and captures.
+//
+//	statehousectl put alice plan '{"goal":"tea"}'
+//	statehousectl get alice plan --at 5m
 package main
 
 import (

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# An agent that waits for a person's approval, and two persons who disagree.
+# Runs an agent that waits for a person's approval, and two persons who disagree.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 exec bash "$here/../run_python.sh" "$here/demo.py" "$@"

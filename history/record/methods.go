@@ -31,9 +31,9 @@ type Method struct {
 	emptyRequest, emptyAnswer proto.Message
 }
 
-// unary is a method with one answer. request makes the message that asks for an input;
-// input reads of it what Input does not read of all; output reads the answer, but for what
-// Output reads of all. The last two may be nil: there is no more.
+// unary is a method with one answer. request makes the message that asks for an input. input
+// and output read the fields that only this message has; Input and Output read those that all
+// have. Either may be nil.
 func unary[Req, Resp proto.Message](
 	kind history.Kind, name string,
 	request func(in *history.Input, page string) Req,

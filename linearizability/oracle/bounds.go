@@ -11,7 +11,7 @@ import (
 type bounds struct {
 	base    uint64                                     // nothing is known of what was before
 	known   []known                                    // by time
-	earlier func(time int64) (commitTS uint64, op int) // the same of earlier pieces; nil: there are none
+	earlier func(time int64) (commitTS uint64, op int) // the same of earlier sections; nil: there are none
 	newest  uint64                                     // the last commit that earlier knows of
 	asked   []asked                                    // by time
 }
@@ -61,8 +61,8 @@ func (b *bounds) high(time int64, head uint64) uint64 {
 func (j *judge) bound(h *history.History) {
 	b := &j.bounds
 	b.base = j.model.base
-	if j.piece != nil {
-		b.earlier = j.piece.Known
+	if j.section != nil {
+		b.earlier = j.section.Known
 		b.newest, _ = b.earlier(math.MaxInt64)
 	}
 	for _, op := range h.Operations {

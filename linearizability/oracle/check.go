@@ -17,10 +17,10 @@ type Result struct {
 const maxViolations = 100
 
 // Check compares every answer of a history that has its log with the model which the log
-// makes. of is nil, unless the history is a piece of a longer one.
-func Check(h *history.History, of *Piece) Result {
+// makes. of is nil, unless the history is a section of a longer one.
+func Check(h *history.History, of *Section) Result {
 	j := &judge{
-		piece: of, visibility: visibilityOf(h, of), covered: h.Covered(),
+		section: of, visibility: visibilityOf(h, of), covered: h.Covered(),
 		ops: make(map[int]*history.Operation, len(h.Operations)), txns: make(map[string]*txn, len(h.Log)),
 	}
 	for _, op := range h.Operations {
@@ -34,7 +34,7 @@ func Check(h *history.History, of *Piece) Result {
 		j.checkTxn(t)
 	}
 	for _, op := range h.Operations {
-		if j.piece.judged(op) {
+		if j.section.judged(op) {
 			continue
 		}
 		j.checkOperation(op)
@@ -54,7 +54,7 @@ type judge struct {
 	ops        map[int]*history.Operation
 	txns       map[string]*txn
 	visibility visibility
-	piece      *Piece
+	section    *Section
 	covered    map[history.AgentName]bool // nil: the log tells of all agents
 }
 
@@ -74,7 +74,7 @@ func (j *judge) breaks(op *history.Operation, guarantee, check, expected, got, f
 
 // count counts an operation that cannot be judged, once.
 func (j *judge) count(op *history.Operation, n *int) {
-	if !j.piece.judged(op) {
+	if !j.section.judged(op) {
 		*n++
 	}
 }

@@ -7,7 +7,7 @@
 // sees of its own writes (ownwrites.go), replays and watches (streams.go).
 //
 // A history need not be whole: it may begin in the middle, have gaps (visibility.go), know only
-// some agents (covered.go), or be a piece of a longer one (piece.go).
+// some agents (covered.go), or be a section of a longer one (section.go).
 //
 // It trusts the log, and says nothing of a history without one. The other judge,
 // linearizability/serial, does without; the two share the format of histories and no rule.

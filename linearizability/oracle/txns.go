@@ -59,30 +59,30 @@ func (j *judge) collect(h *history.History) {
 	}
 }
 
-// findUnasked looks for commits that no client asked for. Of a piece of a longer history
+// findUnasked looks for commits that no client asked for. Of a section of a longer history
 // that is not its to say: they may have been asked for in another one.
 func (j *judge) findUnasked(h *history.History) {
 	for i := range h.Log {
 		ev := &h.Log[i]
 		t := j.txns[ev.TxnID]
 		switch {
-		case j.piece != nil || t != nil && len(t.attempts) > 0:
+		case j.section != nil || t != nil && len(t.attempts) > 0:
 		case t == nil && !j.visibility.whole() || t != nil && j.hidden(t):
 			j.stats.Unexplained++
 		default:
 			j.violate(verdict.Violation{Guarantee: "G2", Check: "unasked-commit", CommitTS: ev.CommitTS,
-				Sentence: fmt.Sprintf("commit %d is of transaction %s, which nobody asked to commit", ev.CommitTS, ev.TxnID)})
+				Sentence: fmt.Sprintf("commit %d is of transaction %s, which no client asked to commit", ev.CommitTS, ev.TxnID)})
 		}
 	}
 }
 
 // transactions lists those to judge, in the order in which the history first names them. In
-// a piece those are the ones of which it has the commit and an attempt to commit: of others,
-// a later piece may have the request that explains an answer.
+// a section those are the ones of which it has the commit and an attempt to commit: of others,
+// a later section may have the request that explains an answer.
 func (j *judge) transactions() []*txn {
 	list := make([]*txn, 0, len(j.txns))
 	for _, t := range j.txns { // sorted below
-		if ev := j.model.byTxn[t.id]; j.piece == nil || ev != nil && ev.CommitTS > j.piece.Log && len(t.attempts) > 0 {
+		if ev := j.model.byTxn[t.id]; j.section == nil || ev != nil && ev.CommitTS > j.section.Log && len(t.attempts) > 0 {
 			list = append(list, t)
 		}
 	}

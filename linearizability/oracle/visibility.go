@@ -18,7 +18,7 @@ type visibility struct {
 	asked  func(txnID string) bool
 }
 
-func visibilityOf(h *history.History, of *Piece) visibility {
+func visibilityOf(h *history.History, of *Section) visibility {
 	v := visibility{before: h.Header.Base != nil, gaps: len(h.Gaps) > 0, until: math.MinInt64}
 	for i := range h.Gaps {
 		v.until = max(v.until, h.Gaps[i].To)
@@ -32,8 +32,8 @@ func visibilityOf(h *history.History, of *Piece) visibility {
 // whole reports whether every request is in the history.
 func (v *visibility) whole() bool { return !v.before && !v.gaps && v.asked == nil }
 
-// hides reports whether requests of a transaction may be missing that began with this
-// operation, if the history has one that began it. All its requests come after that; but a
+// hides reports whether requests of a transaction may be missing from the history. begin is
+// the operation that began it, or nil. All its requests come after that; but a
 // request that was under way in a gap may have been sent long before.
 func (v *visibility) hides(id string, begin *history.Operation) bool {
 	if begin == nil {

@@ -24,7 +24,7 @@ type Options struct {
 	Seed                uint64
 	// SearchSteps bounds each search.
 	SearchSteps int
-	// Middle: the history is a piece of a longer one.
+	// Middle: the history is a section of a longer one.
 	Middle *Middle
 }
 

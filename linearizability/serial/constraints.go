@@ -10,8 +10,8 @@ import (
 	"statehouse.dev/statehouse/linearizability/verdict"
 )
 
-// constraint is one step of the sequential model: at one moment between call and ret it sees
-// what it sees, then does what it does.
+// constraint is one atomic step of the model between call and ret: it requires the state in
+// sees and lists, then applies does.
 type constraint struct {
 	op        *history.Operation // to name it by
 	call, ret int64

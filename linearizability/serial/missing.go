@@ -6,12 +6,12 @@ import (
 	"statehouse.dev/statehouse/history"
 )
 
-// Middle says of a history that it is a piece of a longer one.
+// Middle says of a history that it is a section of a longer one.
 type Middle struct {
 	// Before: the longer one itself begins in the middle.
 	Before bool
 	// Asked reports whether something may have been asked in a transaction in an earlier
-	// piece.
+	// section.
 	Asked func(txnID string) bool
 }
 

@@ -49,13 +49,13 @@ type bodies struct {
 	largest  func() *Stream // of those that are incomplete, the one that holds most; nil: there is none
 
 	held  atomic.Int64 // bytes of requests that are served, or will be, and what is reserved
-	given atomic.Int64 // of held: what was granted to claims
+	given atomic.Int64 // of held: what was granted to waiters
 	late  atomic.Int64 // of requests that are refused; their clients may go on sending
 
 	mu      sync.Mutex
 	waiting list.List    // *Stream in Await, the oldest first
-	queue   list.List    // *claim, the oldest first
-	claims  atomic.Int64 // in queue
+	queue   list.List    // *waiter, the oldest first
+	waiters atomic.Int64 // in queue
 }
 
 const (
@@ -88,7 +88,7 @@ func (s *Stream) Await(ctx context.Context) error {
 	defer late.Stop()
 	stall := time.NewTicker(stallTime)
 	defer stall.Stop()
-	var room *claim
+	var room *waiter
 	defer func() { b.withdraw(room) }()
 	for {
 		c.mu.Lock()
@@ -100,7 +100,7 @@ func (s *Stream) Await(ctx context.Context) error {
 		wake, need := s.wake, s.need()
 		c.mu.Unlock()
 		if room == nil && need > 0 {
-			room = b.claim(s, need)
+			room = b.enqueue(s, need)
 		}
 		select {
 		case <-wake:

@@ -173,7 +173,7 @@ func TestBodiesAreCountedInFull(t *testing.T) {
 			before := heapInUse()
 			for range requests {
 				id := w.begin("Echo")
-				_ = w.fr.WriteData(id, false, wiretest.Prefix(firstWindow-5)) // no more than needs no claim
+				_ = w.fr.WriteData(id, false, wiretest.Prefix(firstWindow-5)) // so little does not wait for room
 				_ = w.send(id, min(body, 1000*frame)/frame*frame, frame)
 			}
 			w.seen()
@@ -229,8 +229,8 @@ func TestStalledBodiesGiveWay(t *testing.T) {
 		id := w.begin("Echo")
 		_ = w.fr.WriteData(id, false, wiretest.Prefix(1<<20))
 	}
-	eventually(t, "all the room is claimed", func() error {
-		if r.table.bodies.claims.Load() == 0 {
+	eventually(t, "a body waits for room", func() error {
+		if r.table.bodies.waiters.Load() == 0 {
 			return errNotYet
 		}
 		return nil

@@ -50,9 +50,9 @@ type Stream struct {
 
 	// All of this is guarded by the connection's mu.
 	held      int64
-	given     int64 // by its claim
+	given     int64 // granted to it
 	reserved  int64 // of that: what has not arrived
-	large     bool  // the body needs a claim
+	large     bool  // the body has to wait for room
 	window    int64 // that the client may send
 	overran   bool
 	body      messages
@@ -142,7 +142,7 @@ func (c *conn) follow(s *Stream, part []byte) {
 	}
 	if !s.large && s.need() > 0 {
 		s.large = true
-		s.settle() // Await claims room
+		s.settle() // Await asks for room
 	}
 	if s.body.most > c.table.limits.Message && s.refused == nil && !s.complete {
 		s.complete = true // as far as it will be looked at: gRPC refuses it by its length

@@ -34,7 +34,7 @@ func refused(t *testing.T, what string, err error, says ...string) {
 	}
 }
 
-// Idle connections never shut anybody out: the one that has been idle for longest
+// Idle connections never shut a client out: the one that has been idle for longest
 // gives way, and its client is told where the line is that nothing was looked at past.
 func TestIdleConnectionsGiveWay(t *testing.T) {
 	both(t, func(t *testing.T, secure bool) {

@@ -1,6 +1,6 @@
-// Package limiter bounds what is under way at once (G9). A Limiter refuses what is past its
-// limit: for what depends on clients, who may take as long as they like. A Semaphore makes
-// it wait its turn: for what depends on no client, so that the turn comes soon.
+// Package limiter bounds what is under way at once (G9). A Limiter refuses requests beyond
+// its limit; use it where a client decides how long a request takes. A Semaphore queues them;
+// use it where no client does.
 package limiter
 
 import (

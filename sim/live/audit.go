@@ -41,17 +41,17 @@ func (r *run) audit(ctx context.Context) (log []history.Event, complete bool, er
 		if ctx.Err() != nil && errors.Is(ctx.Err(), context.Canceled) {
 			return nil, false, nil // interrupted
 		}
-		promise := "G9" // nobody answers
+		guarantee := "G9" // there is no answer
 		if status.Code(err) == codes.DataLoss {
-			promise = "G8"
+			guarantee = "G8"
 		}
-		r.violate(promise, "unreadable", "the daemon runs, no fault is left, and it cannot be read: %v", err)
+		r.violate(guarantee, "unreadable", "the daemon runs, no fault is left, and it cannot be read: %v", err)
 		return nil, false, nil
 	}
 	return a.log(), true, nil
 }
 
-// inDoubt lists the transactions that somebody tried to commit without being told
+// inDoubt lists the transactions that a client tried to commit without being told
 // what became of it.
 func (r *run) inDoubt() []string {
 	var list []string
@@ -181,10 +181,10 @@ func (a *auditor) lookInto(ctx context.Context, ns string) error {
 	return nil
 }
 
-// verify ends the daemon in order, and checks its store offline: the state is
+// verify ends the daemon with SIGTERM, and checks its store offline: the state is
 // rebuilt from the log and compared.
 func (r *run) verify(ctx context.Context) {
-	if !r.lives() || ctx.Err() != nil {
+	if !r.alive() || ctx.Err() != nil {
 		return
 	}
 	if err := r.daemon.terminate(r.o.Patience); err != nil {
@@ -204,7 +204,7 @@ func (r *run) verify(ctx context.Context) {
 		done <- err
 	}()
 	if err := <-done; err != nil {
-		r.violate("G8", "verify", "verify finds the store damaged, and nobody harmed it: %v", err)
+		r.violate("G8", "verify", "verify finds the store corrupt, and no fault has touched it: %v", err)
 		return
 	}
 	r.count(func(s *Stats) { s.Verified = true })

@@ -28,7 +28,7 @@ func readHistory(t *testing.T, path string) *history.History {
 }
 
 // What a healthy daemon captures of 64 clients, over three kills, shows that every
-// promise was kept; and one answer edited in it, that one was not.
+// guarantee held; and one answer edited in it, that one was not.
 func TestCaptureOverKills(t *testing.T) {
 	o := options(t)
 	o.Clients, o.Kills, o.Stops, o.For, o.Capture = 64, 3, 0, 4*time.Second, filepath.Join(t.TempDir(), "capture.jsonl")

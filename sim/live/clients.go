@@ -81,19 +81,19 @@ func (p *programmer) work(ctx context.Context, stop <-chan struct{}) {
 	p.endure(ctx)
 }
 
-// endure makes a few commits after the last fault, at the same time as everybody
-// else, and waits for the answer to each: a request that a client would have given
-// up and sent again long before is found here if nobody ever answers it (G9).
+// endure makes a few commits after the last fault, at the same time as all the
+// others, and waits for the answer to each: a request that a client would have given
+// up and sent again long before is found here if it is never answered (G9).
 func (p *programmer) endure(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, p.r.o.Patience)
 	defer cancel()
 	for i := range endured {
-		if ctx.Err() != nil || !p.r.lives() {
+		if ctx.Err() != nil || !p.r.alive() {
 			return
 		}
 		value := fmt.Appendf(nil, `{"by":%q,"calm":%d}`, p.env.Name, i)
 		_, err := p.calm.Transact(ctx, client.Batch{Writes: []client.Write{client.Put("calm", p.env.Name, value)}})
-		if errors.Is(ctx.Err(), context.DeadlineExceeded) && p.r.lives() {
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) && p.r.alive() {
 			p.r.violate("G9", "no-answer", "%s: a commit is not answered within %v, with a daemon that runs and no fault left: %v", p.env.Name, p.r.o.Patience, err)
 		}
 	}

@@ -19,21 +19,21 @@ import (
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 )
 
-// daemon is a statehoused, in as many lives as it takes: always on the same store
-// and at the same address.
+// daemon is a statehoused, in one process after the other: always on the same store and at
+// the same address.
 type daemon struct {
 	binary, dir, address string
 	args                 []string
 
-	// Of this life.
+	// Of the process that runs now, or ran last.
 	cmd   *exec.Cmd
 	said  *words
 	ended chan struct{} // closed when the process is gone
 }
 
-// freeAddress finds a port for all lives of the daemon. It is not one that the
-// system hands out: a client of ours that dials while nobody listens could be given
-// that very port to dial from, be connected with itself, and keep the daemon out.
+// freeAddress finds a port for all processes of the daemon. It is not one that the system
+// hands out: a client of ours that dials while no daemon listens could be given that very
+// port to dial from, be connected with itself, and keep the daemon out.
 func freeAddress() (string, error) {
 	var last error
 	for range 100 {
@@ -118,7 +118,7 @@ func serves(ctx context.Context, health healthpb.HealthClient) error {
 // kill ends the process on the spot, and waits until it is gone.
 func (d *daemon) kill() {
 	if d.cmd == nil || d.cmd.Process == nil {
-		return // it never lived
+		return // it never ran
 	}
 	_ = d.cmd.Process.Kill() // it may be gone already
 	<-d.ended
@@ -178,7 +178,7 @@ func (w *words) last() string {
 	return strings.Join(lines[max(0, len(lines)-5):], "\n")
 }
 
-// panicked is the part of it that tells of a panic or a data race; "" for none.
+// panicked is the part of it that shows a panic or a data race; "" for none.
 func (w *words) panicked() string {
 	text := w.text()
 	for _, sign := range []string{"WARNING: DATA RACE", "panic: ", "fatal error: "} {

@@ -32,7 +32,7 @@ type liar struct {
 func (l liar) Invoke(ctx context.Context, method string, req, resp any, opts ...grpc.CallOption) error {
 	err := l.ClientConnInterface.Invoke(ctx, method, req, resp, opts...)
 	if m, ok := resp.(*pb.GetStateResponse); ok && err == nil && m.GetExists() && l.left.Add(-1) == 0 {
-		m.ValueJson = []byte(`{"nobody":"wrote this"}`)
+		m.ValueJson = []byte(`{"no_client":"wrote this"}`)
 	}
 	return err
 }
@@ -48,7 +48,7 @@ func TestLieOnTheWireIsCaught(t *testing.T) {
 		t.Fatal(err)
 	}
 	if left.Load() > 0 {
-		t.Fatalf("nobody was lied to: %+v", r.Stats)
+		t.Fatalf("no client was lied to: %+v", r.Stats)
 	}
 	if r.Verdict() != verdict.Illegal || len(r.Violations) == 0 {
 		t.Fatalf("the verdict is %s: %v", r.Verdict(), r.Violations)
@@ -131,7 +131,7 @@ func first(of func(*history.Operation) bool, tell func(*history.Operation)) func
 }
 
 // stale answers a read with what was true just before a commit that had been
-// acknowledged, to somebody else, before the read was asked for: right at a point of
+// acknowledged, to another client, before the read was asked for: right at a point of
 // the order, and wrong by the clock alone.
 func stale(h *history.History) bool {
 	ended := make(map[uint64]*history.Operation) // by commit: its acknowledgement

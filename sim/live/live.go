@@ -1,12 +1,12 @@
 // Package live judges the real daemon: its binary, its process, its disk and real
 // connections. It runs the simulator's workloads with real clients at once, kills
-// and stops the daemon among them, and gives what everybody was told to the same
+// and stops the daemon meanwhile, and gives what every client was told to the same
 // judge as the simulator does (package linearizability).
 //
 // It is a rung closer to reality than the simulator, and a rung further from a
 // proof: a run does not follow from its seed, since the operating system schedules
-// it, and a killed process leaves the page cache behind, so that only the simulator
-// loses what was not synced.
+// it, and the page cache outlives a killed process, so that only the simulator loses
+// what was not synced.
 package live
 
 import (
@@ -42,7 +42,7 @@ type Options struct {
 	Kills   int // SIGKILL, and a start
 	Stops   int // SIGSTOP, and SIGCONT some time later
 	Seed    uint64
-	// Terms is how often it is told to end in order, and started again.
+	// Terms is how often it gets a SIGTERM, and is started again.
 	Terms int
 
 	// Capture, when set, is a file for what the daemon itself recorded of the run.
@@ -66,19 +66,19 @@ type Stats struct {
 	Commits    int     `json:"commits"` // in the log
 	// Unknown: attempts to commit whose client was not told what became of them.
 	// Applied of them are in the log.
-	Unknown  int  `json:"unknown_outcomes"`
-	Applied  int  `json:"unknown_applied"`
-	Broken   int  `json:"broken_calls"` // others whose client was told nothing
-	Kills    int  `json:"kills"`
-	Stops    int  `json:"stops"`
-	Terms    int  `json:"terms"`
-	Lives    int  `json:"lives"` // of the daemon
-	Verified bool `json:"verified"`
+	Unknown   int  `json:"unknown_outcomes"`
+	Applied   int  `json:"unknown_applied"`
+	Broken    int  `json:"broken_calls"` // others whose client was told nothing
+	Kills     int  `json:"kills"`
+	Stops     int  `json:"stops"`
+	Terms     int  `json:"terms"`
+	Processes int  `json:"lives"` // of the daemon
+	Verified  bool `json:"verified"`
 }
 
 // Add adds another run's. All stores are verified only if each is.
 func (s *Stats) Add(o *Stats) {
-	s.Verified = o.Verified && (s.Verified || s.Lives == 0)
+	s.Verified = o.Verified && (s.Verified || s.Processes == 0)
 	s.Seconds += o.Seconds
 	s.Operations += o.Operations
 	s.Acked += o.Acked
@@ -89,18 +89,18 @@ func (s *Stats) Add(o *Stats) {
 	s.Kills += o.Kills
 	s.Stops += o.Stops
 	s.Terms += o.Terms
-	s.Lives += o.Lives
+	s.Processes += o.Processes
 }
 
 // Result is what became of a run.
 type Result struct {
 	Stats      Stats
-	Violations []verdict.Violation // none: every promise was kept, as far as was checked
+	Violations []verdict.Violation // none: every guarantee held, as far as was checked
 	Judged     linearizability.Result
 	History    *history.History
 }
 
-// Vacuous tells whether a run did so little that it proves nothing.
+// Vacuous reports whether a run did so little that it proves nothing.
 func (r *Result) Vacuous() bool {
 	return r.Stats.Acked < 10 || r.Stats.Operations < 100
 }
@@ -145,18 +145,18 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	if err := r.daemon.start(ctx, o.Patience); err != nil {
 		return nil, fmt.Errorf("the daemon does not serve at all: %w", err)
 	}
-	r.count(func(s *Stats) { s.Lives++ })
+	r.count(func(s *Stats) { s.Processes++ })
 	if err := r.commotion(ctx); err != nil {
 		return nil, err
 	}
 	var log []history.Event
 	complete := false
-	if r.lives() && o.Capture != "" {
+	if r.alive() && o.Capture != "" {
 		if err := r.dumpCapture(ctx); err != nil {
 			return nil, err
 		}
 	}
-	if r.lives() {
+	if r.alive() {
 		if log, complete, err = r.audit(ctx); err != nil {
 			return nil, err
 		}
@@ -168,7 +168,7 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	return r.judge(log, complete), nil
 }
 
-// commotion is the run itself: clients at work, and a nemesis among them.
+// commotion is the run itself: clients at work, and a nemesis beside them.
 func (r *run) commotion(ctx context.Context) error {
 	stop := make(chan struct{})
 	working, giveUp := context.WithCancel(ctx)
@@ -232,7 +232,7 @@ func (r *run) dumpCapture(ctx context.Context) error {
 
 // untilEnough waits until the run has made as many operations as it should.
 func (r *run) untilEnough(ctx context.Context) {
-	for deadline := time.Now().Add(r.o.Patience); time.Now().Before(deadline) && ctx.Err() == nil && r.lives(); {
+	for deadline := time.Now().Add(r.o.Patience); time.Now().Before(deadline) && ctx.Err() == nil && r.alive(); {
 		if n, _ := r.rec.Counts(); n >= r.o.AtLeast {
 			return
 		}
@@ -240,7 +240,7 @@ func (r *run) untilEnough(ctx context.Context) {
 	}
 }
 
-// tell tells how far it is.
+// tell reports how far the run is.
 func (r *run) tell(ctx context.Context) {
 	if r.o.Progress == nil {
 		return
@@ -272,14 +272,14 @@ func (r *run) count(f func(*Stats)) {
 	f(&r.stats)
 }
 
-func (r *run) violate(promise, check, format string, args ...any) {
-	v := verdict.Violation{Guarantee: promise, Check: check, Sentence: fmt.Sprintf(format, args...), Time: int64(time.Since(r.begun))}
+func (r *run) violate(guarantee, check, format string, args ...any) {
+	v := verdict.Violation{Guarantee: guarantee, Check: check, Sentence: fmt.Sprintf(format, args...), Time: int64(time.Since(r.begun))}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.violations = append(r.violations, v)
 }
 
-func (r *run) lives() bool {
+func (r *run) alive() bool {
 	select {
 	case <-r.daemon.ended:
 		return false

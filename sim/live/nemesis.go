@@ -116,7 +116,7 @@ func (r *run) kill(how string) {
 	r.count(func(s *Stats) { s.Kills++ })
 }
 
-// start starts the daemon again. That it comes back is a promise.
+// start starts the daemon again. That it comes back is guaranteed (G1).
 func (r *run) start(ctx context.Context) bool {
 	if err := r.daemon.start(ctx, r.o.Patience); err != nil {
 		if ctx.Err() == nil {
@@ -126,14 +126,14 @@ func (r *run) start(ctx context.Context) bool {
 		return false
 	}
 	r.rec.Note("daemon", "start", "it serves")
-	r.count(func(s *Stats) { s.Lives++ })
+	r.count(func(s *Stats) { s.Processes++ })
 	return true
 }
 
-// died tells whether the daemon has ended although nobody asked it to: on a
-// healthy disk it must not.
+// died reports whether the daemon has ended without a signal to: on a healthy disk it must
+// not.
 func (r *run) died() bool {
-	if r.lives() {
+	if r.alive() {
 		return false
 	}
 	r.violate("G7", "died", "the daemon ended by itself, with exit code %d: %s", r.daemon.code(), r.daemon.said.last())

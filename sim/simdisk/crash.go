@@ -38,14 +38,14 @@ type CrashOptions struct {
 	Seed uint64 // of every choice; each file has its own stream, named by where and after how many others it was created
 }
 
-// Aftermath tells what a crash did.
+// Aftermath reports what a crash did.
 type Aftermath struct {
 	CrashOptions
 	DirKept, DirLost int             // directory changes that were not durable
 	Files            []FileAftermath // those that had something unsynced, sorted by path
 }
 
-// FileAftermath tells what a crash did to one file.
+// FileAftermath reports what a crash did to one file.
 type FileAftermath struct {
 	Path                       string // after the crash
 	Mode                       CrashMode
@@ -84,7 +84,7 @@ func (d *Disk) Crash(opts CrashOptions) *Disk {
 	return next
 }
 
-// Aftermath tells what the crash did that this disk came out of.
+// Aftermath reports what the crash did that this disk came out of.
 func (d *Disk) Aftermath() Aftermath {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -158,10 +158,10 @@ func (c *crash) file(n *node, at string) *node {
 		made.live, made.synced = n.live.share(), n.synced
 		return made
 	}
-	content, fate := n.spoil(c.opts)
-	if fate.Kept+fate.Lost+fate.Garbage > 0 || fate.LiveSize != fate.SyncedSize {
-		fate.Path = at
-		c.after.Files = append(c.after.Files, fate)
+	content, left := n.spoil(c.opts)
+	if left.Kept+left.Lost+left.Garbage > 0 || left.LiveSize != left.SyncedSize {
+		left.Path = at
+		c.after.Files = append(c.after.Files, left)
 	}
 	made.live, made.synced = content, content.size
 	return made
@@ -176,8 +176,8 @@ func (n *node) spoil(opts CrashOptions) (content, FileAftermath) {
 	}
 	unsynced := n.unsynced()
 	sectors := unsynced.sectors()
-	fates := drawFates(mode, len(sectors), rng)
-	size := n.drawSize(mode, sectors, fates, rng)
+	survivals := drawSurvivals(mode, len(sectors), rng)
+	size := n.drawSize(mode, sectors, survivals, rng)
 
 	left := n.durableContent()
 	left.extend(size)
@@ -185,7 +185,7 @@ func (n *node) spoil(opts CrashOptions) (content, FileAftermath) {
 	for i, sector := range sectors {
 		at := sector * sectorSize
 		for _, x := range unsynced.within(at, min(at+sectorSize, size)) {
-			switch fates[i] {
+			switch survivals[i] {
 			case kept:
 				left.write(n.live.bytes(x.lo, x.hi), x.lo)
 			case garbage:
@@ -196,7 +196,7 @@ func (n *node) spoil(opts CrashOptions) (content, FileAftermath) {
 				left.write(noise, x.lo)
 			}
 		}
-		switch fates[i] {
+		switch survivals[i] {
 		case lost:
 			after.Lost++
 		case kept:
@@ -208,18 +208,18 @@ func (n *node) spoil(opts CrashOptions) (content, FileAftermath) {
 	return left, after
 }
 
-// fate is what becomes of a sector.
-type fate int
+// survival is what becomes of a sector.
+type survival int
 
 const (
-	lost fate = iota
+	lost survival = iota
 	kept
 	garbage
 )
 
-// drawFates decides over the unsynced sectors of a file, in ascending order.
-func drawFates(mode CrashMode, count int, rng *rand.Rand) []fate {
-	fates := make([]fate, count)
+// drawSurvivals decides over the unsynced sectors of a file, in ascending order.
+func drawSurvivals(mode CrashMode, count int, rng *rand.Rand) []survival {
+	survivals := make([]survival, count)
 	survive := 0
 	switch mode {
 	case KeepAll:
@@ -227,21 +227,21 @@ func drawFates(mode CrashMode, count int, rng *rand.Rand) []fate {
 	case Torn:
 		survive = rng.IntN(count + 1)
 	}
-	for i := range fates {
+	for i := range survivals {
 		switch {
 		case i < survive:
-			fates[i] = kept
+			survivals[i] = kept
 		case mode == Reordered:
-			fates[i] = fate(rng.IntN(2))
+			survivals[i] = survival(rng.IntN(2))
 		case mode == Garbage:
-			fates[i] = fate(rng.IntN(3))
+			survivals[i] = survival(rng.IntN(3))
 		}
 	}
-	return fates
+	return survivals
 }
 
 // drawSize decides over the size of a file. See CrashOptions.
-func (n *node) drawSize(mode CrashMode, sectors []int64, fates []fate, rng *rand.Rand) int64 {
+func (n *node) drawSize(mode CrashMode, sectors []int64, survivals []survival, rng *rand.Rand) int64 {
 	synced, live := n.synced, n.live.size
 	switch {
 	case mode == DropAll:
@@ -251,7 +251,7 @@ func (n *node) drawSize(mode CrashMode, sectors []int64, fates []fate, rng *rand
 	case rng.IntN(2) == 0: // the size was written out after the data
 		size := synced
 		for i, sector := range sectors {
-			if fates[i] != lost {
+			if survivals[i] != lost {
 				size = max(size, min(live, (sector+1)*sectorSize))
 			}
 		}

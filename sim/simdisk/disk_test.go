@@ -69,7 +69,7 @@ func TestSameSeedSameImage(t *testing.T) {
 		t.Errorf("only %d different images", len(different))
 	}
 	if alike > 15 {
-		t.Errorf("two files shared their fate under %d of 30 seeds", alike)
+		t.Errorf("two files survived alike under %d of 30 seeds", alike)
 	}
 }
 

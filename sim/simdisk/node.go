@@ -39,7 +39,7 @@ type node struct {
 }
 
 // birth is where a file was created: a path, and how many were before it there. Two
-// files with one birth would share their fate in every crash.
+// files with one birth would survive every crash alike.
 type birth struct {
 	path   string
 	before int

@@ -26,8 +26,8 @@ func BatchTold(op *history.Operation, b *history.Batch) string {
 // toldWidth is how much of an answer is shown.
 const toldWidth = 240
 
-// Told is what the client of a call was told, where it can be in the words that a
-// scenario expects it in.
+// Told is the answer to a call as text, in the form in which a scenario expects it where
+// there is one.
 func Told(op *history.Operation) string {
 	text := ""
 	switch out := &op.Out; {

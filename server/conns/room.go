@@ -6,20 +6,20 @@ import (
 	"time"
 )
 
-// claim is a body that waits for room to be sent on.
-type claim struct {
+// waiter is a body that waits for room to be sent on.
+type waiter struct {
 	stream *Stream
 	bytes  int64
 	ready  chan struct{} // closed when the room is reserved
 	queued *list.Element
 }
 
-// granted is closed when there is room; nil, for ever, when nothing is claimed.
-func (c *claim) granted() <-chan struct{} {
-	if c == nil {
+// granted is closed when there is room; nil, for ever, when nothing waits for it.
+func (w *waiter) granted() <-chan struct{} {
+	if w == nil {
 		return nil
 	}
-	return c.ready
+	return w.ready
 }
 
 // need is how many bytes of the message a client holds back until its window grows; 0
@@ -28,66 +28,66 @@ func (s *Stream) need() int64 {
 	return max(0, int64(s.body.most)+int64(len(s.body.raw))-firstWindow)
 }
 
-// claim queues a body for room.
-func (b *bodies) claim(s *Stream, bytes int64) *claim {
-	c := &claim{stream: s, bytes: bytes, ready: make(chan struct{})}
+// enqueue has a body wait for room.
+func (b *bodies) enqueue(s *Stream, bytes int64) *waiter {
+	w := &waiter{stream: s, bytes: bytes, ready: make(chan struct{})}
 	b.mu.Lock()
-	c.queued = b.queue.PushBack(c)
-	b.claims.Add(1)
+	w.queued = b.queue.PushBack(w)
+	b.waiters.Add(1)
 	b.mu.Unlock()
 	b.grant()
-	return c
+	return w
 }
 
-// withdraw gives up a claim that has not been granted.
-func (b *bodies) withdraw(c *claim) {
-	if c == nil {
+// withdraw ends the wait of a body that has not been granted room.
+func (b *bodies) withdraw(w *waiter) {
+	if w == nil {
 		return
 	}
 	b.mu.Lock()
-	if c.queued != nil {
-		b.dequeue(c)
+	if w.queued != nil {
+		b.dequeue(w)
 	}
 	b.mu.Unlock()
 	b.grant()
 }
 
-// grant reserves room for those that have waited longest for it. A quarter of the
-// whole is left to what comes unasked. One always has room: what those that wait have
-// sent unasked may be all there is, and then none of them would get on.
+// grant reserves room for the bodies that have waited longest. A quarter of the whole is
+// left to what clients send unasked. One body always has room: what the waiting ones have
+// sent unasked may fill it all, and then none of them would get on.
 func (b *bodies) grant() {
-	for b.claims.Load() > 0 {
+	for b.waiters.Load() > 0 {
 		b.mu.Lock()
 		e := b.queue.Front()
 		if e == nil {
 			b.mu.Unlock()
 			return
 		}
-		c := e.Value.(*claim)
-		if given := b.given.Load(); given > 0 && (given+c.bytes > b.most-b.most/4 || b.held.Load()+c.bytes > b.most) {
+		w := e.Value.(*waiter)
+		if given := b.given.Load(); given > 0 && (given+w.bytes > b.most-b.most/4 || b.held.Load()+w.bytes > b.most) {
 			b.mu.Unlock()
 			return
 		}
-		b.dequeue(c)
-		b.given.Add(c.bytes)
-		b.held.Add(c.bytes)
-		s := c.stream
-		s.due = time.Now().Add(stallTime + time.Duration(c.bytes*int64(time.Second)/b.slowest))
+		b.dequeue(w)
+		b.given.Add(w.bytes)
+		b.held.Add(w.bytes)
+		s := w.stream
+		s.due = time.Now().Add(stallTime + time.Duration(w.bytes*int64(time.Second)/b.slowest))
 		b.mu.Unlock()
 		s.conn.mu.Lock()
-		s.reserved, s.given = c.bytes, c.bytes
+		s.reserved, s.given = w.bytes, w.bytes
 		if s.ended || s.refused != nil {
 			b.takeBack(s)
 		}
 		s.conn.mu.Unlock()
-		close(c.ready)
+		close(w.ready)
 	}
 }
 
-func (b *bodies) dequeue(c *claim) {
-	b.queue.Remove(c.queued)
-	c.queued = nil
-	b.claims.Add(-1)
+func (b *bodies) dequeue(w *waiter) {
+	b.queue.Remove(w.queued)
+	w.queued = nil
+	b.waiters.Add(-1)
 }
 
 // takeBack ends what was granted to a body. The lock of the connection is held.

@@ -19,7 +19,7 @@ type known struct {
 	op       int
 }
 
-// judge judges the next piece.
+// judge judges the next section.
 func (l *long) judge(fresh []*history.Operation, last bool) {
 	ended, hold := l.streams.end(last)
 	fresh = append(fresh, ended...)
@@ -38,7 +38,7 @@ func (l *long) judge(fresh []*history.Operation, last bool) {
 	h.Header.Base = l.state.base(h)
 	o := l.o
 	o.SkipSerial = o.SkipSerial || l.number%serialEvery != 0
-	r := check(h, o, &oracle.Piece{
+	r := check(h, o, &oracle.Section{
 		Middle: l.index.Header.Base != nil, Judged: func(op *history.Operation) bool { return old[op] }, Log: l.judged,
 		Asked: l.finished.asked, Known: l.lastKnown,
 	})
@@ -59,9 +59,8 @@ func (l *long) judge(fresh []*history.Operation, last bool) {
 	slices.SortFunc(h.Operations, history.ByCall)
 }
 
-// advance moves the base on, to what was known when the first operation was called that the
-// piece has, or the one before it: nothing can look further back. It stays at hold, if that
-// is before.
+// advance moves the base on, to what was known when the first operation of this section or the
+// one before it was called: nothing can look further back. It stays at hold, if that is before.
 func (l *long) advance(hold uint64) {
 	calls := make([]int64, 0, len(l.prev))
 	for _, op := range l.prev {
@@ -107,7 +106,7 @@ func (l *long) knownBy(time int64) uint64 {
 	return max(l.state.ts, ts)
 }
 
-// learn adds what the answers of a piece show to have happened.
+// learn adds what the answers of a section show to have happened.
 func (l *long) learn(fresh []*history.Operation) {
 	for _, op := range fresh {
 		if op.Kind != history.Replay && op.Kind != history.Watch && op.Outcome == history.OK {
@@ -127,7 +126,7 @@ func (l *long) learn(fresh []*history.Operation) {
 	l.known = slices.Clone(l.known[i:]) // that the base was known, the first of them says
 }
 
-// take takes what came of a piece.
+// take takes what came of a section.
 func (l *long) take(r *Result) {
 	st := &l.result.Stats
 	st.Reads += r.Stats.Reads
@@ -164,7 +163,7 @@ func (l *long) leave(now map[string]*standing, fresh []*history.Operation) {
 		}
 		born, carried := l.born[id]
 		how, over := now[id].end(l.finished)
-		if over || carried && l.number-born > carryPieces {
+		if over || carried && l.number-born > carrySections {
 			gone[id] = true
 			delete(l.born, id)
 			l.finished.put(id, how)
@@ -191,7 +190,7 @@ func (l *long) checkUnasked() {
 		}
 	}
 	if of != "" {
-		l.violate("G2", "unasked-commit", first, "commit %d is of transaction %s, which nobody asked to commit", first, of)
+		l.violate("G2", "unasked-commit", first, "commit %d is of transaction %s, which no client asked to commit", first, of)
 	}
 }
 
@@ -201,8 +200,8 @@ func (l *long) violate(guarantee, check string, commitTS uint64, format string, 
 	})
 }
 
-// checkEnds holds the new commits and answers of a piece to how transactions ended that it
-// does not have any more, and takes down the commits that no client has asked for so far.
+// checkEnds compares the new commits and answers of a section with how transactions ended that
+// it no longer has, and notes the commits that no client has asked for so far.
 func (l *long) checkEnds(h *history.History, now map[string]*standing, fresh []*history.Operation) {
 	for id := range l.unasked { // each by itself
 		if t := now[id]; t != nil && t.asked {
