@@ -294,3 +294,19 @@ func TestSecondJudgeSeesThePast(t *testing.T) {
 		}
 	}
 }
+
+// TestManyReadsOfThePast: what may have been called at any time is met in its place, so that
+// many reads of the past cost the search no more than their number.
+func TestManyReadsOfThePast(t *testing.T) {
+	r := newReference()
+	for i := range 10 {
+		r.transact("a", put("x", "k", fmt.Sprint(i)))
+	}
+	for range 200 {
+		r.do("b", history.KeyHistory, history.Input{Agent: "x", Key: "k", OldestFirst: true})
+	}
+	r.h.Complete, r.h.Log = false, nil
+	if got := Check(r.h, Options{}); got.Verdict != verdict.OK || got.Stats.DeepestSearch > 20_000 {
+		t.Errorf("%+v", got)
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 )
 
 // Command is one run of a command, with the streams that it is given. *os.File is passed
@@ -30,7 +31,7 @@ func (c Command) Run(ctx context.Context) (code int, err error) {
 	}
 	cmd := exec.CommandContext(ctx, path, c.Args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = c.In, c.Out, c.Err
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // SIGINT may be ignored, as in the background
 	err = cmd.Run()
 	switch ended := cmd.ProcessState; {
 	case ended != nil && ended.ExitCode() >= 0: // by itself, interrupted or not

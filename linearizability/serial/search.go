@@ -1,7 +1,9 @@
 package serial
 
 import (
+	"cmp"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/anishathalye/porcupine"
@@ -90,10 +92,32 @@ func (s *search) model() porcupine.Model {
 	}
 }
 
+// operations are the moves for Porcupine, with ranks for times. A placed constraint comes after
+// those placed before it; its call says so, too, so that the search meets them in their order
+// and does not try each at every turn. That matters for what may have been called at any time:
+// reads of the past.
 func (s *search) operations() []porcupine.Operation {
+	type event struct {
+		time int64
+		rank *int64
+	}
 	list := make([]porcupine.Operation, len(s.moves))
+	calls, returns := make([]event, 0, len(s.moves)), make([]event, 0, len(s.moves))
+	latest := int64(math.MinInt64)
 	for i, v := range s.moves {
-		list[i] = porcupine.Operation{ClientId: i, Input: v, Call: v.call, Return: v.ret}
+		list[i] = porcupine.Operation{ClientId: i, Input: v}
+		call := v.call
+		if v.placed {
+			if latest = max(latest, call); latest <= v.ret {
+				call = latest
+			}
+		}
+		calls, returns = append(calls, event{call, &list[i].Call}), append(returns, event{v.ret, &list[i].Return})
+	}
+	all := append(calls, returns...) // of the same time, calls come first
+	slices.SortStableFunc(all, func(a, b event) int { return cmp.Compare(a.time, b.time) })
+	for rank, e := range all {
+		*e.rank = int64(rank)
 	}
 	return list
 }
