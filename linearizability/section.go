@@ -194,7 +194,13 @@ func (l *long) checkUnasked() {
 	}
 }
 
+// maxViolations is how many are kept: what comes after them follows from them.
+const maxViolations = 100
+
 func (l *long) violate(guarantee, check string, commitTS uint64, format string, args ...any) {
+	if len(l.result.Violations) >= maxViolations {
+		return
+	}
 	l.result.Violations = append(l.result.Violations, verdict.Violation{
 		Guarantee: guarantee, Check: check, CommitTS: commitTS, Sentence: fmt.Sprintf(format, args...),
 	})

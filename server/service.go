@@ -130,7 +130,7 @@ func (s *Service) DumpCapture(why string) (path string, err error) { return s.ca
 // Close closes the engine.
 func (s *Service) Close() error {
 	s.drain()
-	return errors.Join(s.engine.Close(), s.captures.Close())
+	return errors.Join(s.captures.EndDumps(), s.engine.Close(), s.captures.Close())
 }
 
 func (s *Service) Health(context.Context, *pb.HealthRequest) (*pb.HealthResponse, error) {

@@ -17,6 +17,8 @@ func (a *app) bundleCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			code, err := beside.Command{Name: "statehousectl", Args: append([]string{"bundle"}, args...), In: a.in, Out: a.raw.out, Err: a.raw.err}.Run(cmd.Context())
 			switch {
+			case err != nil && cmd.Context().Err() != nil:
+				return failed(exitInterrupted, "interrupted")
 			case err != nil:
 				return failed(exitInternal, "%v", err)
 			case code != 0:

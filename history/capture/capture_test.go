@@ -324,7 +324,7 @@ func FuzzTape(f *testing.F) {
 			t.Fatal(err)
 		}
 		var b bytes.Buffer
-		if dump(t.Context(), worldOf(files), "ring", false, &b, Options{}) == nil {
+		if (&Recorder{env: worldOf(files), config: Config{Dir: "ring"}}).Dump(t.Context(), &b, Options{}) == nil {
 			if _, err := history.ReadHistory(&b); err != nil && !strings.Contains(err.Error(), "two operations") {
 				t.Errorf("what was dumped cannot be read: %v", err)
 			}

@@ -70,20 +70,35 @@ func (r *Recorder) Dump(ctx context.Context, out io.Writer, o Options) error {
 			return fmt.Errorf("the capture cannot be written to its end: %w", err)
 		}
 	}
-	return dump(ctx, r.env, r.config.Dir, live, out, o)
-}
-
-func dump(ctx context.Context, env Env, dir string, live bool, out io.Writer, o Options) error {
-	t, err := openTape(env.FS, dir)
+	t, key, err := r.openDump()
 	if err != nil {
 		return err
 	}
 	defer t.close()
 	t.live = live
-	d := &dumper{ctx: ctx, o: o, t: t, scope: newScope()}
-	if d.redactor.Digester, err = digester(env, dir); err != nil {
-		return err
+	return dump(ctx, t, key, out, o)
+}
+
+// openDump opens what a dump needs, while no file of the ring is written or replaced, nor
+// another dump makes the key.
+func (r *Recorder) openDump() (*tape, *redact.Digester, error) {
+	r.flushing.Lock()
+	defer r.flushing.Unlock()
+	t, err := openTape(r.env.FS, r.config.Dir)
+	if err != nil {
+		return nil, nil, err
 	}
+	key, err := digester(r.env, r.config.Dir)
+	if err != nil {
+		t.close()
+		return nil, nil, err
+	}
+	return t, key, nil
+}
+
+func dump(ctx context.Context, t *tape, key *redact.Digester, out io.Writer, o Options) error {
+	d := &dumper{ctx: ctx, o: o, t: t, scope: newScope()}
+	d.redactor.Digester = key
 	d.redactor.Values, d.redactor.KeepNotes = o.Redaction != RedactNothing, true
 	if o.Redaction == RedactNames {
 		d.redactor.Names = redact.NewNames()

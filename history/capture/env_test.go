@@ -11,7 +11,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"statehouse.dev/statehouse/history"
 )
 
 // memory is an FS in memory. Errors are of what is set in broken.
@@ -238,4 +241,50 @@ func TestOSFiles(t *testing.T) {
 	if list, err := filesOf(files, filepath.Join(dir, "none"), ".ring"); len(list) != 0 || err != nil {
 		t.Errorf("no directory: %v, %v", list, err)
 	}
+}
+
+// stuck is a Source that answers nothing until it is let go.
+type stuck struct {
+	Source
+	letGo chan struct{}
+}
+
+func (s stuck) Events(uint64, uint64, func(*history.Event) error) error {
+	<-s.letGo
+	return nil
+}
+
+// TestEndDumps: a dump that was given up is waited for before what it reads is closed.
+func TestEndDumps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore()
+		r := s.recorder(t, newMemory())
+		s.write(t, r, 5, `{}`)
+		calls := 0
+		r.env.Within = func(_ time.Duration, f func(context.Context) error) error {
+			if calls++; calls > 1 {
+				return f(t.Context())
+			}
+			go func() { _ = f(t.Context()) }()
+			return context.DeadlineExceeded
+		}
+		source := stuck{Source: s, letGo: make(chan struct{})}
+		if _, err := r.DumpFile(Options{Source: source}, "test"); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatal(err)
+		}
+		ended := false
+		go func() {
+			_ = r.EndDumps()
+			ended = true
+		}()
+		synctest.Wait()
+		if ended {
+			t.Error("it did not wait")
+		}
+		close(source.letGo)
+		synctest.Wait()
+		if !ended {
+			t.Error("it waits for a dump that has ended")
+		}
+	})
 }

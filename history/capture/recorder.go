@@ -51,7 +51,8 @@ type Recorder struct {
 	operations atomic.Uint64
 	pending    pending
 
-	flushing sync.Mutex // held by the one who writes the ring; guards problem, too
+	flushing sync.Mutex     // held by the one who writes the ring; guards problem, too
+	dumps    sync.WaitGroup // of DumpFile
 	ring     *ring
 	problem  error
 }
@@ -188,8 +189,19 @@ func (r *Recorder) Halted(reason string, o Options) {
 func (r *Recorder) DumpFile(o Options, why string) (path string, err error) {
 	name := fmt.Sprintf("dump-%s-%s.jsonl", r.env.Now().UTC().Format("20060102T150405.000Z"), why)
 	path = filepath.Join(r.config.Dir, name)
+	r.dumps.Add(1)
 	return path, r.env.Within(dumpPatience, func(ctx context.Context) error {
+		defer r.dumps.Done()
 		return replaceFile(r.env.FS, path, func(w io.Writer) error { return r.Dump(ctx, w, o) })
+	})
+}
+
+// EndDumps waits for dumps that DumpFile gave up, since they read the Source. It returns in
+// dumpPatience, even when the disk does not answer.
+func (r *Recorder) EndDumps() error {
+	return r.env.Within(dumpPatience, func(context.Context) error {
+		r.dumps.Wait()
+		return nil
 	})
 }
 

@@ -60,7 +60,7 @@ func (d *dumper) state(put func(history.Line) error) error {
 	for _, l := range slices.SortedFunc(maps.Keys(d.scope.lists), history.CompareNames) {
 		if err := src.Records(at, l.Namespace, l.Agent, l.Key, func(r history.Record) error {
 			names[r.Name] = true
-			return nil
+			return d.tick()
 		}); err != nil {
 			return err
 		}
@@ -98,7 +98,7 @@ func (d *dumper) agents(names map[history.Name]bool, found map[history.Name]hist
 	at, src := d.base(), d.o.Source
 	add := func(a history.Agent) error {
 		found[history.Name{Namespace: a.Namespace, Agent: a.Agent}] = a
-		return nil
+		return d.tick()
 	}
 	wanted := maps.Clone(d.scope.agents)
 	if d.scope.spaces {

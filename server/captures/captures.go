@@ -108,6 +108,14 @@ func (c *Captures) Run(ctx context.Context) {
 	}
 }
 
+// EndDumps waits for dumps to files that were given up: they may still read the engine.
+func (c *Captures) EndDumps() error {
+	if r := c.recorder.Load(); r != nil {
+		return r.EndDumps()
+	}
+	return nil
+}
+
 // Close ends the recorder, after Run has returned.
 func (c *Captures) Close() error {
 	if r := c.recorder.Load(); r != nil {
