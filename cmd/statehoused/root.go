@@ -86,7 +86,7 @@ func newRoot(p *process, environ []string) *cobra.Command {
 	}
 	s.register(root.Flags())
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{show.FlagError(err)} })
-	root.AddCommand(verifyCommand())
+	root.AddCommand(verifyCommand(p.signals))
 	return root
 }
 

@@ -8,3 +8,5 @@ import "os"
 type signals struct{ hangup, user1 chan os.Signal }
 
 func catchSignals() *signals { return &signals{} }
+
+func (s *signals) release() {}

@@ -22,3 +22,9 @@ func catchSignals() *signals {
 	signal.Notify(s.user1, syscall.SIGUSR1)
 	return s
 }
+
+// release lets SIGHUP and SIGUSR1 do again what they do to any program.
+func (s *signals) release() {
+	signal.Stop(s.hangup)
+	signal.Stop(s.user1)
+}

@@ -33,7 +33,7 @@ usage, and 130 when interrupted.`
 
 // verifyCommand reads a store itself instead of asking a daemon: a store that no daemon
 // can open must be examined without one.
-func verifyCommand() *cobra.Command {
+func verifyCommand(s *signals) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "verify DIR",
@@ -41,6 +41,7 @@ func verifyCommand() *cobra.Command {
 		Long:  verifyHelp,
 		Args:  usage(show.Takes(1, 1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			s.release() // there is nothing to reload or dump: they end it
 			shape, err := verify(cmd.Context(), args[0], cmd.ErrOrStderr())
 			text := shape.text()
 			if asJSON {
