@@ -53,7 +53,7 @@ func TestBesideFirst(t *testing.T) {
 func TestInterrupted(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
-	script(t, dir, "other", `trap 'exit 130' INT; echo ready; while :; do sleep 0.01; done`)
+	script(t, dir, "other", `trap 'exit 130' TERM; trap '' INT; echo ready; while :; do sleep 0.01; done`)
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	if code, err := (Command{Name: "other"}).Run(ctx); code != 130 || err != nil {

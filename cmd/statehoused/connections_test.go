@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/net/http2"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"statehouse.dev/statehouse/engine"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
@@ -88,7 +90,12 @@ func TestFewFiles(t *testing.T) {
 			value := fmt.Sprintf(`{"v":%q}`, strings.Repeat("x", 60_000))
 			const commits = 400 // 24 MB: tables are written and merged
 			for i := range commits {
-				if _, err := d.Transact(call(t), &pb.TransactRequest{TxnId: fmt.Sprint("t", i), Operations: []*pb.TransactOperation{put("a", fmt.Sprint("k", i%50), value)}}); err != nil {
+				req := &pb.TransactRequest{TxnId: fmt.Sprint("t", i), Operations: []*pb.TransactOperation{put("a", fmt.Sprint("k", i%50), value)}}
+				_, err := d.Transact(call(t), req)
+				for try := 1; status.Code(err) == codes.Unavailable && try < 10; try++ {
+					_, err = d.Transact(call(t), req) // gRPC goes to another connection once by itself, and this crowd may close that, too
+				}
+				if err != nil {
 					t.Fatalf("commit %d: %v\n%s", i, err, d.log())
 				}
 			}
