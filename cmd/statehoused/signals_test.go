@@ -8,16 +8,19 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
 
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+	"statehouse.dev/statehouse/server/wiretest"
 )
 
 // answers holds that the daemon still commits.
@@ -273,4 +276,33 @@ func (r *rotation) accepts(c pb.StatehouseServiceClient, good, bad string) {
 
 func bearer(t *testing.T, token string) context.Context {
 	return metadata.AppendToOutgoingContext(call(t), "authorization", "Bearer "+token)
+}
+
+// Offline there is nothing to reload: verify ends with its terminal, also while its disk does
+// not answer.
+func TestVerifyEndsWithItsTerminal(t *testing.T) {
+	dir := t.TempDir()
+	pipe := filepath.Join(dir, "STATEHOUSE")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	caught := make(chan os.Signal, 1)
+	signal.Notify(caught, syscall.SIGHUP) // or a test that nohup runs would hand on that it is ignored
+	defer signal.Stop(caught)
+	cmd := command(nil, "verify", dir)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	silent, err := os.OpenFile(pipe, os.O_WRONLY, 0) // until verify opens it, too
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	_ = cmd.Process.Signal(syscall.SIGHUP)
+	limit := time.AfterFunc(wiretest.Patience, func() { _ = cmd.Process.Kill() })
+	defer limit.Stop()
+	_ = cmd.Wait()
+	if status := cmd.ProcessState.Sys().(syscall.WaitStatus); status.Signal() != syscall.SIGHUP {
+		t.Errorf("it ended otherwise: %v", cmd.ProcessState)
+	}
 }

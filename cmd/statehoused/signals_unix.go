@@ -23,7 +23,8 @@ func catchSignals() *signals {
 	return s
 }
 
-// release lets SIGHUP and SIGUSR1 do again what they do to any program.
+// release has SIGHUP end the process, as by default, and SIGUSR1 do nothing, as the Go
+// runtime has it.
 func (s *signals) release() {
 	signal.Stop(s.hangup)
 	signal.Stop(s.user1)

@@ -41,7 +41,7 @@ func verifyCommand(s *signals) *cobra.Command {
 		Long:  verifyHelp,
 		Args:  usage(show.Takes(1, 1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s.release() // there is nothing to reload or dump: they end it
+			s.release() // there is nothing to reload or dump
 			shape, err := verify(cmd.Context(), args[0], cmd.ErrOrStderr())
 			text := shape.text()
 			if asJSON {
