@@ -1,5 +1,7 @@
 package engine
 
+import "sync/atomic"
+
 // cache is a bounded map that forgets entries not used for a while. It has two
 // generations and drops the older one whole when the younger is full. An entry
 // survives at least limit further insertions: the planner relies on that for
@@ -7,10 +9,11 @@ package engine
 type cache[K comparable, V any] struct {
 	young, old map[K]V
 	limit      int
+	turned     *atomic.Uint64 // generations dropped
 }
 
-func newCache[K comparable, V any](limit int) *cache[K, V] {
-	return &cache[K, V]{young: make(map[K]V), limit: max(limit, 1)}
+func newCache[K comparable, V any](limit int, turned *atomic.Uint64) *cache[K, V] {
+	return &cache[K, V]{young: make(map[K]V), limit: max(limit, 1), turned: turned}
 }
 
 func (c *cache[K, V]) get(k K) (V, bool) {
@@ -27,6 +30,9 @@ func (c *cache[K, V]) get(k K) (V, bool) {
 func (c *cache[K, V]) put(k K, v V) {
 	c.young[k] = v
 	if len(c.young) >= c.limit {
+		if len(c.old) > 0 {
+			c.turned.Add(1)
+		}
 		c.old, c.young = c.young, make(map[K]V, c.limit)
 	}
 }

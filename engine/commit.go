@@ -18,6 +18,9 @@ func (e *Engine) Begin(timeout *time.Duration) (id TxnID, snapshot CommitTS, gra
 	granted = e.opts.Limits.TxnTimeout
 	if timeout != nil {
 		granted = min(max(*timeout, time.Millisecond), e.opts.Limits.MaxTxnTimeout)
+		if granted < *timeout {
+			e.reached.MaxTxnTimeout.Add(1)
+		}
 	}
 	now := e.now()
 	id, snapshot = newTxnID(now, e.env.Rand), e.Published()
@@ -45,6 +48,7 @@ func (e *Engine) checkWrite(w *Write) error {
 	}
 	limit := e.opts.Limits.ValueBytes
 	if w.SentBytes > limit {
+		e.reached.ValueBytes.Add(1)
 		return failf(ErrInvalid, "value of key %q is %d bytes, more than the limit of %d", w.Name.Key, w.SentBytes, limit).
 			with("field", "value").with(limitDetail, strconv.Itoa(limit))
 	}
@@ -55,6 +59,7 @@ func (e *Engine) checkWrite(w *Write) error {
 	if err != nil {
 		f := failf(ErrInvalid, "value of key %q: %v", w.Name.Key, err).with("field", "value")
 		if len(w.Value) > limit {
+			e.reached.ValueBytes.Add(1)
 			f = f.with(limitDetail, strconv.Itoa(limit))
 		}
 		return f
@@ -190,18 +195,16 @@ func (e *Engine) submitTxn(ctx context.Context, x *txn, c Conditions, tk *ticket
 	return e.submit(p)
 }
 
-// nearEnough is how many commits the writer may be left to look at.
-const nearEnough = 128
-
 // checkAhead looks at what p listed up to about the last published commit. The writer
 // holds everybody up, and is left only what was committed meanwhile. It answers
 // errGivenUp when ctx ends before that.
 func (e *Engine) checkAhead(ctx context.Context, p *proposal) error {
-	for upTo := e.Published(); len(p.listed) > 0 && p.checkedUpTo()+nearEnough < upTo; {
+	for upTo := e.Published(); len(p.listed) > 0 && p.checkedUpTo()+CommitTS(e.opts.Tuning.LeftToWriter) < upTo; {
 		if ctx.Err() != nil {
 			return errGivenUp
 		}
-		err := p.checkListed(e.planner.state, upTo, maxStepLookups)
+		e.reached.LeftToWriter.Add(1)
+		err := p.checkListed(e.planner.state, upTo, e.opts.Tuning.StepLookups)
 		switch {
 		case err == nil:
 			upTo = e.Published()
@@ -265,7 +268,7 @@ func (e *Engine) checkWrites(writes []Write) (last []*Write, expected []KeyPreco
 	l := &e.opts.Limits
 	writes = slices.Clone(writes) // the caller may use them again
 	if len(writes) > l.TxnOps {
-		return nil, nil, limitErr("operations of a transaction", len(writes), l.TxnOps)
+		return nil, nil, limitErr(&e.reached.TxnOps, "operations of a transaction", len(writes), l.TxnOps)
 	}
 	total := 0
 	at := make(map[RecordName]int, len(writes))
@@ -289,14 +292,14 @@ func (e *Engine) checkWrites(writes []Write) (last []*Write, expected []KeyPreco
 		total += writeBytes(w)
 	}
 	if total > l.TxnBytes {
-		return nil, nil, limitErr("bytes of a transaction", total, l.TxnBytes)
+		return nil, nil, limitErr(&e.reached.TxnBytes, "bytes of a transaction", total, l.TxnBytes)
 	}
 	return last, expected, nil
 }
 
 func (e *Engine) checkConditions(c *Conditions) error {
 	if n := len(c.Keys) + len(c.Heads); n > e.opts.Limits.TxnOps {
-		return limitErr("preconditions of a transaction", n, e.opts.Limits.TxnOps)
+		return limitErr(&e.reached.TxnOps, "preconditions of a transaction", n, e.opts.Limits.TxnOps)
 	}
 	for i := range c.Keys {
 		if err := c.Keys[i].Name.normalize(); err != nil {
@@ -308,7 +311,7 @@ func (e *Engine) checkConditions(c *Conditions) error {
 			return err
 		}
 	}
-	return e.opts.Limits.checkMetadata(c.Metadata)
+	return e.opts.Limits.checkMetadata(c.Metadata, &e.reached)
 }
 
 // await waits for the writer's answer.

@@ -58,6 +58,7 @@ func (e *Engine) checkSpace() {
 }
 
 func (e *Engine) refuseForSpace(free uint64) {
+	e.reached.DiskReserve.Add(1)
 	e.full.Store(failf(ErrDiskFull, "the disk has %d bytes free, less than the reserve of %d: writes are refused, reads go on; free some space",
 		free, e.space.reserve))
 	e.env.Log("space is short, writes are refused", "free_bytes", free, "reserve_bytes", e.space.reserve)

@@ -61,6 +61,8 @@ type Engine struct {
 	space       spaceWatch
 	placeLooked time.Time // when the directory's place was last checked
 
+	reached reached
+
 	mu          sync.Mutex
 	queue       []*proposal
 	queuedBytes int

@@ -117,7 +117,7 @@ func (e *Engine) settle(ev *evidence, head mark, lost CommitTS) error {
 		ev.witness = witnessContent{turn: 2, synced: 2}
 	}
 	var err error
-	if e.witness, err = openWitness(fs, path, ev.witness, head); err != nil {
+	if e.witness, err = openWitness(fs, path, ev.witness, head, e.opts.Tuning.WitnessEvery); err != nil {
 		return openFailure(err, "the witness cannot be opened")
 	}
 	if e.opts.NoSync {

@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 )
@@ -25,6 +26,7 @@ type Limits struct {
 	FinishedTxns   int           // ended transactions remembered by id, beside outcomes in the store; 20,000
 	DiskReserve    uint64        // free bytes under which writes are refused; 256 MiB, less on small disks
 	CachedVersions int           // keys whose version is held in memory; 200,000
+	CachedAgents   int           // agents whose last commit is held in memory; a tenth of CachedVersions
 }
 
 // queuedBytes bounds what waits for the writer. It is counted apart from open
@@ -56,6 +58,7 @@ func (l *Limits) setDefaults() {
 	def(&l.OutcomeCount, 1_000_000)
 	def(&l.FinishedTxns, 20_000)
 	def(&l.CachedVersions, 200_000)
+	def(&l.CachedAgents, l.CachedVersions/10)
 	if l.TxnTimeout == 0 {
 		l.TxnTimeout = 30 * time.Second
 	}
@@ -75,7 +78,7 @@ func (l *Limits) validate() error {
 		"value bytes": l.ValueBytes, "transaction operations": l.TxnOps, "transaction bytes": l.TxnBytes,
 		"transaction reads": l.TxnReads, "open transactions": l.OpenTxns, "staged bytes": l.StagedBytes,
 		"queued commits": l.QueuedCommits, "metadata bytes": l.MetadataBytes, "outcome count": l.OutcomeCount,
-		"finished transactions": l.FinishedTxns, "cached versions": l.CachedVersions,
+		"finished transactions": l.FinishedTxns, "cached versions": l.CachedVersions, "cached agents": l.CachedAgents,
 	} {
 		if v < 0 {
 			return failf(ErrInvalid, "the limit of %s is negative", name)
@@ -144,7 +147,7 @@ func checkTxnID(id TxnID) error {
 	return nil
 }
 
-func (l *Limits) checkMetadata(m map[string]string) error {
+func (l *Limits) checkMetadata(m map[string]string, r *reached) error {
 	size := 0
 	for k, v := range m { // a sum: order cannot matter
 		if err := checkName("metadata key", k, 128); err != nil {
@@ -156,14 +159,16 @@ func (l *Limits) checkMetadata(m map[string]string) error {
 		size += len(k) + len(v)
 	}
 	if size > l.MetadataBytes {
+		r.MetadataBytes.Add(1)
 		return failf(ErrInvalid, "metadata is %d bytes, more than %d", size, l.MetadataBytes).
 			with("field", "metadata").with(limitDetail, fmt.Sprint(l.MetadataBytes))
 	}
 	return nil
 }
 
-// limitErr refuses a request because a counted limit is reached.
-func limitErr(what string, got, limit int) error {
+// limitErr refuses a request because a counted limit is reached, and counts that.
+func limitErr(reached *atomic.Uint64, what string, got, limit int) error {
+	reached.Add(1)
 	return failf(ErrLimit, "%s: %d, the limit is %d", what, got, limit).
 		with(limitDetail, fmt.Sprint(limit)).with("what", what)
 }

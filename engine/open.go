@@ -2,6 +2,7 @@ package engine
 
 import (
 	"encoding/binary"
+	"errors"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -17,10 +18,12 @@ func Open(env Env, opts Options) (*Engine, error) {
 		return nil, err
 	}
 	opts.Limits.setDefaults()
-	if err := opts.Limits.validate(); err != nil {
+	opts.Tuning.setDefaults()
+	if err := errors.Join(opts.Limits.validate(), opts.Tuning.validate()); err != nil {
 		return nil, err
 	}
-	e := &Engine{env: env, opts: opts, wake: make(chan struct{}, 1), undecided: make(map[TxnID][]*proposal), txns: newTxnTable(opts.Limits)}
+	e := &Engine{env: env, opts: opts, wake: make(chan struct{}, 1), undecided: make(map[TxnID][]*proposal)}
+	e.txns, e.watches.markEvery = newTxnTable(opts.Limits, &e.reached), CommitTS(opts.Tuning.MarkEvery)
 	if err := prepareDir(env.FS, opts.Dir, opts.MustExist); err != nil {
 		return nil, err
 	}
@@ -71,7 +74,7 @@ func (e *Engine) openLocked() error {
 	}
 	e.published.Store(uint64(head.ts))
 	e.publishedTime.Store(lastTime.UnixNano())
-	e.planner = newPlanner(dbState{e.db}, head, lastTime, e.opts.Limits)
+	e.planner = newPlanner(dbState{e.db}, head, lastTime, &e.opts, &e.reached)
 	if e.pruned.floor, err = readFloor(e.db); err != nil {
 		return err
 	}

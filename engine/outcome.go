@@ -167,6 +167,8 @@ func (e *Engine) pruneOutcomes(batch *pebble.Batch, commits int, now time.Time) 
 		e.prunedTime.Store(row.commitTime.UnixNano())
 	}
 	if p.floor != start {
+		e.reached.OutcomeAge.Add(1)
+		e.reached.OutcomeCount.Add(1)
 		body := binary.AppendUvarint(nil, uint64(p.floor))
 		_ = batch.Set(floorKey, sealRow(floorKey, body), nil)
 	}

@@ -54,6 +54,8 @@ type planner struct {
 
 	// step lists the commits of the current step, which the store does not have yet.
 	step []*commit
+
+	lookups int // Tuning.StepLookups
 }
 
 type decision struct {
@@ -71,17 +73,24 @@ type commit struct {
 	newNamespaces []string
 }
 
-func newPlanner(s stateReader, head mark, lastTime time.Time, l Limits) *planner {
-	// A step looks up no more keys than this: it stops taking proposals at
-	// maxStepLookups, and the last one is bounded by its own limits.
-	least := maxStepLookups + l.TxnReads + 4*l.TxnOps
+func newPlanner(s stateReader, head mark, lastTime time.Time, o *Options, r *reached) *planner {
+	l := &o.Limits
+	least := leastCached(o)
 	return &planner{
-		state: s, head: head, lastTime: lastTime,
-		keys:      newCache[string, keyHead](max(l.CachedVersions/2, least)),
-		agents:    newCache[AgentName, CommitTS](max(l.CachedVersions/10, least)),
-		outcomes:  newCache[TxnID, outcomeRow](least),
-		decisions: newCache[TxnID, decision](l.FinishedTxns),
+		state: s, head: head, lastTime: lastTime, lookups: o.Tuning.StepLookups,
+		keys:      newCache[string, keyHead](max(l.CachedVersions/2, least), &r.CachedVersions),
+		agents:    newCache[AgentName, CommitTS](max(l.CachedAgents, least), &r.CachedAgents),
+		outcomes:  newCache[TxnID, outcomeRow](least, &r.outcomes),
+		decisions: newCache[TxnID, decision](l.FinishedTxns, &r.FinishedTxns),
 	}
+}
+
+// leastCached is how much a cache of the newest state must hold, whatever it is configured
+// to: what a step plans. The step stops taking proposals at StepLookups, and the last one is
+// bounded by its own limits: TxnReads keys and ranges that it read, and of each of four kinds
+// TxnOps at most: operations, their agents, conditions of operations, and other conditions.
+func leastCached(o *Options) int {
+	return o.Tuning.StepLookups + o.Limits.TxnReads + 4*o.Limits.TxnOps
 }
 
 // plan decides a proposal whose id has no outcome yet. It returns the commit to apply,
@@ -182,7 +191,7 @@ func (pl *planner) checkListed(p *proposal) error {
 			l.checked = max(l.checked, shown)
 		}
 	}
-	if err := p.checkListed(pl.state, shown, maxStepLookups); err != nil {
+	if err := p.checkListed(pl.state, shown, pl.lookups); err != nil {
 		return err
 	}
 	for _, c := range pl.step {

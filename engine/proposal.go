@@ -113,8 +113,8 @@ func (p *proposal) part(a AgentName) *agentPart {
 }
 
 // lookups estimates how many keys planning reads, given the last planned commit and the
-// number of keys planned in the step.
-func (p *proposal) lookups(head CommitTS, planned int) int {
+// number of keys planned in the step, of which most bounds the number.
+func (p *proposal) lookups(head CommitTS, planned, most int) int {
 	n := 1 + len(p.reads) + len(p.listed) + len(p.keys) + len(p.heads)
 	for i := range p.agents {
 		n += 1 + len(p.agents[i].ops)
@@ -124,7 +124,7 @@ func (p *proposal) lookups(head CommitTS, planned int) int {
 		if behind := head - min(head, p.checkedUpTo()); behind > 0 {
 			// Each event holds at least one key. If it holds many, checkListed stops at its
 			// budget.
-			n += 2 * int(min(behind, maxStepLookups/2))
+			n += 2 * int(min(behind, CommitTS(most/2)))
 		}
 	}
 	return n

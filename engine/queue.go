@@ -47,11 +47,11 @@ func (e *Engine) refusalLocked(p *proposal, size int) error {
 		return failf(ErrStopped, "the daemon is stopping; nothing was applied: retry when it is back")
 	}
 	if len(e.queue) >= e.opts.Limits.QueuedCommits {
-		return limitErr("commits waiting for the writer", len(e.queue)+1, e.opts.Limits.QueuedCommits)
+		return limitErr(&e.reached.QueuedCommits, "commits waiting for the writer", len(e.queue)+1, e.opts.Limits.QueuedCommits)
 	}
 	// A proposal within its own limits fits an empty queue, whatever its size.
 	if limit := e.opts.Limits.queuedBytes(); len(e.queue) > 0 && e.queuedBytes+size > limit {
-		return limitErr("bytes waiting for the writer", e.queuedBytes+size, limit)
+		return limitErr(&e.reached.StagedBytes, "bytes waiting for the writer", e.queuedBytes+size, limit)
 	}
 	return nil
 }
@@ -60,11 +60,19 @@ func (e *Engine) refusalLocked(p *proposal, size int) error {
 func (e *Engine) takeQueued() []*proposal {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	t := &e.opts.Tuning
 	n, size, lookups := 0, 0, 0
-	for n < len(e.queue) && (n == 0 || size < maxStepBytes && lookups < maxStepLookups) {
+	for n < len(e.queue) && (n == 0 || size < t.StepBytes && lookups < t.StepLookups) {
 		size += e.queue[n].bytes()
-		lookups += e.queue[n].lookups(e.planner.head.ts, lookups)
+		lookups += e.queue[n].lookups(e.planner.head.ts, lookups, t.StepLookups)
 		n++
+	}
+	switch {
+	case n == len(e.queue):
+	case size >= t.StepBytes:
+		e.reached.StepBytes.Add(1)
+	default:
+		e.reached.StepLookups.Add(1)
 	}
 	taken := e.queue[:n:n]
 	if n == len(e.queue) {

@@ -171,7 +171,7 @@ func TestListingsCostTheSum(t *testing.T) {
 		t.Fatalf("G3: nothing that it listed has changed: %v, %v", result, err)
 	}
 	t.Logf("%d listings over %d commits: %d keys before the writer, %d by the writer", listings, commits, ahead, r.state.keys-ahead)
-	if ahead > 2*commits+listings || r.state.keys-ahead > 4*nearEnough {
+	if ahead > 2*commits+listings || r.state.keys-ahead > 4*int(r.opts.Tuning.LeftToWriter) {
 		t.Errorf("G9: %d listings over %d commits: %d keys are looked at, %d of them by the writer", listings, commits, r.state.keys, r.state.keys-ahead)
 	}
 	// The same where the last of all commits has changed something.
@@ -217,7 +217,7 @@ func TestWriterIsNotHeldUp(t *testing.T) {
 			if !r.Step() {
 				t.Fatal("G9: the transaction waits and nothing is queued")
 			}
-			if r.state.keys > maxStepLookups+100 {
+			if r.state.keys > r.opts.Tuning.StepLookups+100 {
 				t.Errorf("G9: %d keys are looked at in one step", r.state.keys)
 			}
 			if o, _ := r.Outcome(TxnID(fmt.Sprint("c-", r.ids))); o.State == TxnCommitted {
@@ -239,12 +239,13 @@ func TestWriterIsNotHeldUp(t *testing.T) {
 // TestListingsFillAStep (G9): a step takes no second proposal behind one that is far
 // behind in what it listed, nor many that each have to look at all that it planned.
 func TestListingsFillAStep(t *testing.T) {
+	const most = 8192
 	p := &proposal{listed: listedOf([]readRange{{agent: AgentName{"n", "a"}, prefix: "k"}}, 5)}
 	for _, c := range []struct {
 		head          CommitTS
 		planned, want int
-	}{{5, 0, 2}, {105, 0, 202}, {5, 300, 302}, {1_000_000, 0, maxStepLookups + 2}} {
-		if got := p.lookups(c.head, c.planned); got != c.want {
+	}{{5, 0, 2}, {105, 0, 202}, {5, 300, 302}, {1_000_000, 0, most + 2}} {
+		if got := p.lookups(c.head, c.planned, most); got != c.want {
 			t.Errorf("at commit %d, with %d keys planned: %d, want %d", c.head, c.planned, got, c.want)
 		}
 	}

@@ -48,17 +48,14 @@ type Range struct {
 // Cursor is a resumable place in the log: the last commit that was read.
 type Cursor = CommitTS
 
-// Bounds of one chunk of a replay.
+// What is counted towards the bytes of a chunk.
 const (
-	chunkEvents = 4096
-	chunkBytes  = 1 << 20
-	chunkRows   = 8192 // rows read, matching or not
-	eventBytes  = 96   // about what an event takes besides its id, operations and metadata
-	opBytes     = 32   // and an operation besides its key and value
+	eventBytes = 96 // about what an event takes besides its id, operations and metadata
+	opBytes    = 32 // and an operation besides its key and value
 )
 
-// Chunk bounds what one call of ReplayChunk returns. Zero means the maximum. The first
-// event always fits.
+// Chunk bounds what one call of ReplayChunk returns. Zero means the maximum, which is in
+// Tuning. The first event always fits.
 type Chunk struct {
 	Events int
 	Bytes  int // of names, values and metadata, about
@@ -118,11 +115,12 @@ func (e *Engine) ReplayChunk(f Filter, after Cursor, last CommitTS, c Chunk) (ev
 	if after >= last {
 		return nil, max(after, last), nil
 	}
-	if c.Events <= 0 || c.Events > chunkEvents {
-		c.Events = chunkEvents
+	t := &e.opts.Tuning
+	if c.Events <= 0 || c.Events > t.ChunkEvents {
+		c.Events = t.ChunkEvents
 	}
-	if c.Bytes <= 0 || c.Bytes > chunkBytes {
-		c.Bytes = chunkBytes
+	if c.Bytes <= 0 || c.Bytes > t.ChunkBytes {
+		c.Bytes = t.ChunkBytes
 	}
 	r := &replayer{e: e, f: &f, chunk: c, cursor: after}
 	if f.AllAgents || f.Whole {
@@ -139,7 +137,22 @@ func (e *Engine) ReplayChunk(f Filter, after Cursor, last CommitTS, c Chunk) (ev
 	if err != nil {
 		return nil, after, e.noted(err)
 	}
+	r.count(last)
 	return r.events, r.cursor, nil
+}
+
+// count counts the bound that ended a chunk before last.
+func (r *replayer) count(last CommitTS) {
+	t, reached := &r.e.opts.Tuning, &r.e.reached
+	switch {
+	case r.cursor == last:
+	case len(r.events) >= t.ChunkEvents:
+		reached.ChunkEvents.Add(1)
+	case r.rows >= t.ChunkRows:
+		reached.ChunkRows.Add(1)
+	case len(r.events) < r.chunk.Events:
+		reached.ChunkBytes.Add(1)
+	}
 }
 
 // replayer gathers one chunk.
@@ -155,7 +168,7 @@ type replayer struct {
 }
 
 func (r *replayer) full() bool {
-	return len(r.events) >= r.chunk.Events || r.rows >= chunkRows || r.bytes >= r.chunk.Bytes
+	return len(r.events) >= r.chunk.Events || r.rows >= r.e.opts.Tuning.ChunkRows || r.bytes >= r.chunk.Bytes
 }
 
 // readAgent walks one agent's events: one scan.

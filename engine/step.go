@@ -6,13 +6,6 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// Bounds of one step. They keep a batch under half of Pebble's smallest memtable in the
-// common case, and the wait for an answer short.
-const (
-	maxStepLookups = 8192
-	maxStepBytes   = 2 << 20
-)
-
 // A step is synchronous. Plan takes the proposals that wait, decides them and applies
 // the commits to the store without waiting for the disk. Settle waits for the disk,
 // publishes and answers. Run calls both in production; the simulator calls them itself
@@ -58,6 +51,7 @@ func (e *Engine) Plan() bool {
 	e.planner.step = e.planner.step[:0]
 	for _, p := range taken {
 		if a := e.planOne(p, now); a.err == errUnchecked {
+			e.reached.StepLookups.Add(1)
 			e.requeue(p)
 		} else {
 			fl.answers = append(fl.answers, a)
@@ -169,9 +163,13 @@ func (e *Engine) makeDurable(fl *inflight) bool {
 	}
 	_ = fl.batch.Close()
 	last := fl.commits[len(fl.commits)-1]
+	synced := e.witness.synced
 	if err := e.witness.record(last.mark, len(fl.commits)); err != nil {
 		e.halt(failf(ErrStorage, "writing the witness failed: %v", err))
 		return false
+	}
+	if e.witness.synced != synced {
+		e.reached.WitnessEvery.Add(1)
 	}
 	e.publish(fl.commits)
 	e.env.Trace("settle", fl.commits[0].ts, last.ts)

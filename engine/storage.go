@@ -10,13 +10,49 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// Tuning is what the simulator sets to make Pebble deterministic (docs/SIMULATION.md),
-// and benchmarks to measure. The zero value is production.
+// Tuning trades memory and latency for throughput: no client depends on it, and no answer
+// but its length. The zero value of a field means its default. The simulator draws it, since
+// what happens at such a bound must be right wherever the bound is (docs/SIMULATION.md).
 type Tuning struct {
 	MemTableBytes    uint64 // 0: by the size of the disk
 	CacheBytes       int64  // 0: 256 MiB
 	OpenFiles        int    // tables held open at once; 0: 4096
 	ManualCompaction bool   // no background flush or compaction but by Flush and Compact
+
+	// Bounds of one step. The defaults keep a batch under half of Pebble's smallest memtable
+	// in the common case, and the wait for an answer short.
+	StepLookups int // keys that planning reads; 8,192
+	StepBytes   int // of names and values; 2 MiB
+	// LeftToWriter is how many commits a transaction that listed keys leaves the writer to
+	// look at; 128.
+	LeftToWriter int
+
+	MarkEvery    int // commits that do not concern a Watch before it is woken; 256
+	WitnessEvery int // commits between syncs of the witness; 4,096
+
+	// Bounds of one chunk of a replay.
+	ChunkEvents int // 4,096
+	ChunkBytes  int // of names, values and metadata, about; 1 MiB
+	ChunkRows   int // rows read, matching or not; 8,192
+}
+
+func (t *Tuning) setDefaults() {
+	def := func(p *int, v int) { *p = cmp.Or(*p, v) }
+	def(&t.StepLookups, 8192)
+	def(&t.StepBytes, 2<<20)
+	def(&t.LeftToWriter, 128)
+	def(&t.MarkEvery, MarkEvery)
+	def(&t.WitnessEvery, 4096)
+	def(&t.ChunkEvents, 4096)
+	def(&t.ChunkBytes, 1<<20)
+	def(&t.ChunkRows, 8192)
+}
+
+func (t *Tuning) validate() error {
+	if min(t.StepLookups, t.StepBytes, t.LeftToWriter, t.MarkEvery, t.WitnessEvery, t.ChunkEvents, t.ChunkBytes, t.ChunkRows) < 1 {
+		return failf(ErrInvalid, "a bound of the tuning is negative")
+	}
+	return nil
 }
 
 const (

@@ -15,6 +15,7 @@ import (
 type txnTable struct {
 	mu       sync.Mutex
 	limits   Limits
+	reached  *reached
 	open     map[TxnID]*txn
 	byExpiry expiryHeap
 	held     int                   // bytes of all open transactions: what they staged and read
@@ -74,8 +75,8 @@ func txnCommitted(id TxnID) error {
 	return failf(ErrTxnCommitted, "transaction %s has committed already: begin a new one", id)
 }
 
-func newTxnTable(l Limits) *txnTable {
-	return &txnTable{limits: l, open: make(map[TxnID]*txn), finished: newCache[TxnID, ending](l.FinishedTxns)}
+func newTxnTable(l Limits, r *reached) *txnTable {
+	return &txnTable{limits: l, reached: r, open: make(map[TxnID]*txn), finished: newCache[TxnID, ending](l.FinishedTxns, &r.FinishedTxns)}
 }
 
 func (t *txnTable) begin(id TxnID, snapshot CommitTS, now time.Time, timeout time.Duration) error {
@@ -83,7 +84,7 @@ func (t *txnTable) begin(id TxnID, snapshot CommitTS, now time.Time, timeout tim
 	defer t.mu.Unlock()
 	t.expireLocked(now)
 	if len(t.open) >= t.limits.OpenTxns {
-		return limitErr("open transactions", len(t.open), t.limits.OpenTxns)
+		return limitErr(&t.reached.OpenTxns, "open transactions", len(t.open), t.limits.OpenTxns)
 	}
 	x := &txn{id: id, snapshot: snapshot, deadline: now.Add(timeout)}
 	t.open[id] = x
@@ -129,13 +130,13 @@ func (t *txnTable) stage(id TxnID, now time.Time, w Write) error {
 	if old != nil {
 		size -= writeBytes(old)
 	} else if len(x.order) >= t.limits.TxnOps {
-		return limitErr("operations of a transaction", len(x.order)+1, t.limits.TxnOps)
+		return limitErr(&t.reached.TxnOps, "operations of a transaction", len(x.order)+1, t.limits.TxnOps)
 	}
 	if len(x.expected) >= t.limits.TxnOps && w.Expected != nil {
-		return limitErr("preconditions of a transaction", len(x.expected)+1, t.limits.TxnOps)
+		return limitErr(&t.reached.TxnOps, "preconditions of a transaction", len(x.expected)+1, t.limits.TxnOps)
 	}
 	if x.bytes+size > t.limits.TxnBytes {
-		return limitErr("bytes of a transaction", x.bytes+size, t.limits.TxnBytes)
+		return limitErr(&t.reached.TxnBytes, "bytes of a transaction", x.bytes+size, t.limits.TxnBytes)
 	}
 	held := heldByWrite(&w, prefix)
 	if old != nil {
@@ -166,7 +167,7 @@ func (t *txnTable) stage(id TxnID, now time.Time, w Write) error {
 // together. finishLocked, through which every transaction ends, returns them.
 func (t *txnTable) holdLocked(x *txn, n int) error {
 	if n > 0 && t.held+n > t.limits.StagedBytes {
-		return limitErr("bytes staged and read by all open transactions", t.held+n, t.limits.StagedBytes)
+		return limitErr(&t.reached.StagedBytes, "bytes staged and read by all open transactions", t.held+n, t.limits.StagedBytes)
 	}
 	x.held += n
 	t.held += n
@@ -229,7 +230,7 @@ func (t *txnTable) didRead(id TxnID, now time.Time, prefix string, v Version, r 
 		return nil // read at the same snapshot, so the version is the same
 	}
 	if n := len(x.reads) + len(x.ranges); n >= t.limits.TxnReads {
-		return limitErr("reads of a transaction", n+1, t.limits.TxnReads)
+		return limitErr(&t.reached.TxnReads, "reads of a transaction", n+1, t.limits.TxnReads)
 	}
 	held := entryBytes + len(prefix)
 	if r != nil {
@@ -365,6 +366,7 @@ func (t *txnTable) expire(now time.Time) {
 func (t *txnTable) expireLocked(now time.Time) {
 	for len(t.byExpiry) > 0 && !now.Before(t.byExpiry[0].deadline) {
 		x := heap.Pop(&t.byExpiry).(*txn)
+		t.reached.TxnTimeout.Add(1)
 		t.finishLocked(x.id, ending{state: TxnExpired})
 	}
 }

@@ -6,7 +6,7 @@ import (
 )
 
 // MarkEvery is how many commits that do not concern a Watch may pass before it is woken,
-// so that it can move its cursor.
+// so that it can move its cursor, unless Tuning says otherwise.
 const MarkEvery = 256
 
 // Watch follows published commits. A commit wakes only the watches whose filter names one
@@ -53,6 +53,17 @@ func (w *Watch) Wait(ctx context.Context) error {
 	return nil
 }
 
+// Due reports whether a watch that was last told of the commit marked is to be told, at
+// cursor, that it has come so far.
+func (w *Watch) Due(marked, cursor CommitTS) bool {
+	every := w.e.watches.markEvery
+	due := cursor/every > marked/every
+	if due {
+		w.e.reached.MarkEvery.Add(1)
+	}
+	return due
+}
+
 // Close ends the watch.
 func (w *Watch) Close() { w.e.watches.remove(w.about) }
 
@@ -61,6 +72,8 @@ func (w *Watch) Close() { w.e.watches.remove(w.about) }
 type watches struct {
 	mu     sync.Mutex
 	topics map[AgentName]*topic
+
+	markEvery CommitTS // Tuning.MarkEvery
 }
 
 type topic struct {
@@ -109,7 +122,7 @@ func (w *watches) wake(commits []*commit) {
 		return
 	}
 	first, last := commits[0].ts, commits[len(commits)-1].ts
-	if (first-1)/MarkEvery != last/MarkEvery {
+	if (first-1)/w.markEvery != last/w.markEvery {
 		for _, t := range w.topics { // all are woken: in which order cannot matter
 			t.wake()
 		}

@@ -26,6 +26,7 @@ type witness struct {
 	synced uint64 // turns of the second pair
 	last   mark   // the last one recorded
 	dirty  int    // commits since the file was synced
+	every  int    // of them make it be synced: Tuning.WitnessEvery
 }
 
 // A mark is a commit of the log with the hash chain's value there.
@@ -39,7 +40,6 @@ const (
 	witnessMagic   = "SHWITNS1"
 	slotStride     = 4096 // slots in separate pages
 	slotSize       = 8 + 8 + 8 + len(chainHash{}) + 4
-	witnessSyncGap = 4096 // commits between syncs of the file
 )
 
 func (m mark) appendSlot(dst []byte, turn uint64) []byte {
@@ -107,12 +107,12 @@ func makeWitness(fs vfs.FS, path string, m mark) error {
 }
 
 // openWitness opens the file that t was read from.
-func openWitness(fs vfs.FS, path string, t witnessContent, last mark) (*witness, error) {
+func openWitness(fs vfs.FS, path string, t witnessContent, last mark, every int) (*witness, error) {
 	f, err := fs.OpenReadWrite(path, vfs.WriteCategoryUnspecified)
 	if err != nil {
 		return nil, err
 	}
-	return &witness{file: f, turn: t.turn, synced: t.synced, last: last}, nil
+	return &witness{file: f, turn: t.turn, synced: t.synced, last: last, every: every}, nil
 }
 
 // record writes m into the older slot of the first pair.
@@ -123,7 +123,7 @@ func (w *witness) record(m mark, commits int) error {
 	}
 	w.last = m
 	w.dirty += commits
-	if w.dirty < witnessSyncGap {
+	if w.dirty < w.every {
 		return nil
 	}
 	return w.sync()

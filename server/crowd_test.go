@@ -110,13 +110,13 @@ func TestHealthBehindACrowd(t *testing.T) {
 func TestHealthWatchesAreBounded(t *testing.T) {
 	r := newRig(t)
 	refusals := 0
-	for range healthWatchesAtOnce + 3 {
+	for range r.config.WithDefaults().Tuning.HealthWatches + 3 {
 		watch, err := healthpb.NewHealthClient(r.conn).Watch(timeout(t), &healthpb.HealthCheckRequest{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if _, err := watch.Recv(); err != nil {
-			exhausted(t, "a watch", err, "health", fmt.Sprint(healthWatchesAtOnce))
+			exhausted(t, "a watch", err, "health", fmt.Sprint(r.config.WithDefaults().Tuning.HealthWatches))
 			refusals++
 		}
 	}

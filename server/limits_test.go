@@ -241,7 +241,7 @@ func TestAnswersNearTheLimit(t *testing.T) {
 		big.Operations[0].ValueJson = make([]byte, size-proto.Size(big)-12)
 		sent := []string{}
 		cursor := uint64(0)
-		err := batchSender(func(b *pb.EventBatch) error {
+		err := r.service.batchSender(func(b *pb.EventBatch) error {
 			if proto.Size(b) > maxRequestBytes {
 				t.Errorf("a message of %d bytes", proto.Size(b))
 			}

@@ -31,15 +31,12 @@ func (s *Service) GetHistory(ctx context.Context, req *pb.GetHistoryRequest) (*p
 		return nil, err
 	}
 	name := engine.RecordName{Namespace: req.GetNamespace(), Agent: req.GetAgentId(), Key: req.GetKey()}
-	page := engine.Page{Items: min(int(req.GetLimit()), namesPage), Bytes: pageBytes}
-	if page.Items == 0 {
-		page.Items = historyPage
-	}
+	page := s.page(req.GetLimit(), s.config.Tuning.HistoryPage)
 	entries, more, err := snap.Within(ctx).History(name, after, req.GetOldestFirst(), page)
 	if err != nil {
 		return nil, err
 	}
-	resp, size := &pb.GetHistoryResponse{}, sizer(0)
+	resp, size := &pb.GetHistoryResponse{}, sizer{of: s}
 	for i := range entries {
 		e := &entries[i]
 		entry := &pb.HistoryEntry{
@@ -57,9 +54,10 @@ func (s *Service) GetHistory(ctx context.Context, req *pb.GetHistoryRequest) (*p
 		resp.Entries, e.Value = append(resp.Entries, entry), nil
 	}
 	if more {
+		s.pageFull(len(entries), page)
 		resp.NextPageToken = pageToken{snap.TS(), entries[len(entries)-1].Version.String()}.encode(scope...)
 	}
-	return resp, fits(resp)
+	return resp, s.fits(resp)
 }
 
 // versionOf reads a version out of a page token.
@@ -84,7 +82,8 @@ func (s *Service) ListAgents(ctx context.Context, req *pb.ListAgentsRequest) (*p
 	if err != nil {
 		return nil, err
 	}
-	agents, more, err := snap.Within(ctx).Agents(req.GetNamespace(), req.GetPrefix(), token.last, namesOf(req.GetLimit()))
+	page := s.page(req.GetLimit(), s.config.Tuning.NamesPage)
+	agents, more, err := snap.Within(ctx).Agents(req.GetNamespace(), req.GetPrefix(), token.last, page)
 	if err != nil {
 		return nil, err
 	}
@@ -95,6 +94,7 @@ func (s *Service) ListAgents(ctx context.Context, req *pb.ListAgentsRequest) (*p
 		})
 	}
 	if more {
+		s.pageFull(len(agents), page)
 		resp.NextPageToken = pageToken{snap.TS(), agents[len(agents)-1].Name.Agent}.encode(scope...)
 	}
 	return resp, nil
@@ -109,20 +109,36 @@ func (s *Service) ListNamespaces(ctx context.Context, req *pb.ListNamespacesRequ
 	if err != nil {
 		return nil, err
 	}
-	names, more, err := snap.Within(ctx).Namespaces(token.last, namesOf(req.GetLimit()))
+	page := s.page(req.GetLimit(), s.config.Tuning.NamesPage)
+	names, more, err := snap.Within(ctx).Namespaces(token.last, page)
 	if err != nil {
 		return nil, err
 	}
 	resp := &pb.ListNamespacesResponse{Namespaces: names}
 	if more {
+		s.pageFull(len(names), page)
 		resp.NextPageToken = pageToken{snap.TS(), names[len(names)-1]}.encode("namespaces")
 	}
 	return resp, nil
 }
 
-func namesOf(limit uint32) engine.Page {
-	if limit == 0 || limit > namesPage {
-		limit = namesPage
+// page is one of as many items as are asked for, within what there may be; 0: as usual.
+func (s *Service) page(asked uint32, usual int) engine.Page {
+	t := &s.config.Tuning
+	if asked > 0 {
+		usual = int(asked)
 	}
-	return engine.Page{Items: int(limit), Bytes: pageBytes}
+	return engine.Page{Items: min(usual, t.NamesPage), Bytes: t.PageBytes}
+}
+
+// pageFull counts the bound that ended a page of so many items.
+func (s *Service) pageFull(items int, p engine.Page) {
+	switch {
+	case p.Items == 0 || items < p.Items:
+		s.reached.PageBytes.Add(1)
+	case p.Items == s.config.Tuning.HistoryPage:
+		s.reached.HistoryPage.Add(1)
+	case p.Items == s.config.Tuning.NamesPage:
+		s.reached.NamesPage.Add(1)
+	}
 }

@@ -12,12 +12,7 @@ import (
 
 // Whoever watches over the daemon must be answered when a crowd waits for the disk:
 // else a supervisor ends a daemon that is only busy. These methods wait for nothing,
-// so few places are enough.
-const (
-	probesAtOnce        = 64
-	healthWatchesAtOnce = 64
-)
-
+// so few places are enough (Tuning.Probes).
 var probes = map[string]bool{
 	pb.StatehouseService_Health_FullMethodName:    true,
 	pb.StatehouseService_Version_FullMethodName:   true,

@@ -11,14 +11,9 @@ import (
 	"statehouse.dev/statehouse/server/structwire"
 )
 
-// Bounds of an answer. A gRPC client accepts 4 MiB unless told otherwise.
-const (
-	MaxAnswerBytes = 4<<20 - 1024
-	pageBytes      = 3 << 20
-	maxBatchNames  = 1000
-	historyPage    = 100
-	namesPage      = 1000
-)
+// MaxAnswerBytes bounds an answer, unless Tuning says otherwise. A gRPC client accepts
+// 4 MiB unless told otherwise.
+const MaxAnswerBytes = 4<<20 - 1024
 
 // Where answers have a Struct.
 var (
@@ -62,7 +57,7 @@ func (s *Service) GetState(_ context.Context, req *pb.GetStateRequest) (*pb.GetS
 	if err != nil {
 		return nil, err
 	}
-	return stateAnswer(&rec, ts, values)
+	return s.stateAnswer(&rec, ts, values)
 }
 
 // getter reads records at one point: a transaction's, or at.
@@ -79,7 +74,7 @@ func (s *Service) getter(txnID string, at *pb.At) (func(engine.RecordName) (engi
 	}, err
 }
 
-func stateAnswer(rec *engine.Record, ts engine.CommitTS, values valueSetter) (*pb.GetStateResponse, error) {
+func (s *Service) stateAnswer(rec *engine.Record, ts engine.CommitTS, values valueSetter) (*pb.GetStateResponse, error) {
 	resp := &pb.GetStateResponse{
 		Version: uint64(rec.Version), CommitTs: uint64(rec.CommitTS), Exists: rec.Exists,
 		CommitTime: timestamp(rec.CommitTime), ReadTs: uint64(ts),
@@ -90,25 +85,33 @@ func stateAnswer(rec *engine.Record, ts engine.CommitTS, values valueSetter) (*p
 	if err := values.set(resp, getStateValue, &resp.ValueJson, rec.Name.Key, rec.Value); err != nil {
 		return nil, err
 	}
-	return resp, fits(resp)
+	return resp, s.fits(resp)
 }
 
 // sizer adds up an answer's entries as they are made, so that one whose values grow, as
 // Structs, past what clients accept is given up then, and not when all of it is there.
-type sizer int
+type sizer struct {
+	of   *Service
+	size int
+}
 
 func (s *sizer) add(entry proto.Message) error {
-	if *s += sizer(proto.Size(entry)); *s > MaxAnswerBytes {
-		return fail(engine.ErrLimit, fmt.Sprintf("the values are more than %d bytes together: ask for fewer at a time, or for VALUE_ENCODING_JSON", MaxAnswerBytes))
+	if s.size += proto.Size(entry); s.size > s.of.config.Tuning.AnswerBytes {
+		return s.of.answerTooLarge(fmt.Sprintf("the values are more than %d bytes together: ask for fewer at a time, or for VALUE_ENCODING_JSON", s.of.config.Tuning.AnswerBytes))
 	}
 	return nil
 }
 
+func (s *Service) answerTooLarge(message string) error {
+	s.reached.AnswerBytes.Add(1)
+	return fail(engine.ErrLimit, message)
+}
+
 // fits refuses an answer that grew past what clients accept when its values were
 // turned into Structs.
-func fits(m proto.Message) error {
-	if n := proto.Size(m); n > MaxAnswerBytes {
-		return fail(engine.ErrLimit, fmt.Sprintf("the answer is %d bytes, more than the %d that clients accept: ask for less, or for VALUE_ENCODING_JSON", n, MaxAnswerBytes))
+func (s *Service) fits(m proto.Message) error {
+	if n := proto.Size(m); n > s.config.Tuning.AnswerBytes {
+		return s.answerTooLarge(fmt.Sprintf("the answer is %d bytes, more than the %d that clients accept: ask for less, or for VALUE_ENCODING_JSON", n, s.config.Tuning.AnswerBytes))
 	}
 	return nil
 }
@@ -131,7 +134,7 @@ func (s *Service) GetStateAtVersion(_ context.Context, req *pb.GetStateAtVersion
 			return nil, err
 		}
 	}
-	return resp, fits(resp)
+	return resp, s.fits(resp)
 }
 
 func (s *Service) BatchGetState(ctx context.Context, req *pb.BatchGetStateRequest) (*pb.BatchGetStateResponse, error) {
@@ -142,14 +145,15 @@ func (s *Service) BatchGetState(ctx context.Context, req *pb.BatchGetStateReques
 	if err := checkTxnOrAt(req.GetTxnId(), req.GetAt()); err != nil {
 		return nil, err
 	}
-	if n := len(req.GetNames()); n > maxBatchNames {
-		return nil, invalid("names", fmt.Sprintf("%d names are asked for, the limit is %d", n, maxBatchNames))
+	if n, limit := len(req.GetNames()), s.config.Tuning.BatchNames; n > limit {
+		s.reached.BatchNames.Add(1)
+		return nil, invalid("names", fmt.Sprintf("%d names are asked for, the limit is %d", n, limit))
 	}
 	get, err := s.getter(req.GetTxnId(), req.GetAt())
 	if err != nil {
 		return nil, err
 	}
-	resp, size := &pb.BatchGetStateResponse{}, sizer(0)
+	resp, size := &pb.BatchGetStateResponse{}, sizer{of: s}
 	for _, n := range req.GetNames() {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -158,7 +162,7 @@ func (s *Service) BatchGetState(ctx context.Context, req *pb.BatchGetStateReques
 		if err != nil {
 			return nil, err
 		}
-		state, err := stateAnswer(&rec, ts, values)
+		state, err := s.stateAnswer(&rec, ts, values)
 		if err != nil {
 			return nil, err
 		}
@@ -200,7 +204,7 @@ func (s *Service) scan(ctx context.Context, req scanRequest, keysOnly bool) (rec
 	o := engine.ScanOptions{
 		Agent:  engine.AgentName{Namespace: req.GetNamespace(), Agent: req.GetAgentId()},
 		Prefix: req.GetPrefix(), After: token.last, Reverse: req.GetReverse(), KeysOnly: keysOnly,
-		Page: engine.Page{Items: int(req.GetLimit()), Bytes: pageBytes},
+		Page: engine.Page{Items: int(req.GetLimit()), Bytes: s.config.Tuning.PageBytes},
 	}
 	var more bool
 	if req.GetTxnId() != "" {
@@ -216,6 +220,7 @@ func (s *Service) scan(ctx context.Context, req scanRequest, keysOnly bool) (rec
 		return nil, "", 0, err
 	}
 	if more {
+		s.pageFull(len(records), o.Page)
 		if req.GetLimit() == 0 && req.GetPageToken() == "" {
 			return nil, "", 0, fail(engine.ErrLimit, fmt.Sprintf("there is more than one answer can hold (%d so far): set limit and follow next_page_token", len(records)))
 		}
@@ -245,7 +250,7 @@ func (s *Service) ScanPrefix(ctx context.Context, req *pb.ScanPrefixRequest) (*p
 	if err != nil {
 		return nil, err
 	}
-	resp, size := &pb.ScanPrefixResponse{Entries: make([]*pb.StateEntry, len(records)), NextPageToken: next, ReadTs: uint64(ts)}, sizer(0)
+	resp, size := &pb.ScanPrefixResponse{Entries: make([]*pb.StateEntry, len(records)), NextPageToken: next, ReadTs: uint64(ts)}, sizer{of: s}
 	for i := range records {
 		rec := &records[i]
 		entry := &pb.StateEntry{Key: rec.Name.Key, Version: uint64(rec.Version), CommitTs: uint64(rec.CommitTS), CommitTime: timestamp(rec.CommitTime)}
@@ -257,5 +262,5 @@ func (s *Service) ScanPrefix(ctx context.Context, req *pb.ScanPrefixRequest) (*p
 		}
 		resp.Entries[i], rec.Value = entry, nil
 	}
-	return resp, fits(resp)
+	return resp, s.fits(resp)
 }

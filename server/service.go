@@ -37,6 +37,7 @@ type Config struct {
 	RequestBytes int64
 	// Capture says where what clients ask and are answered can be recorded.
 	Capture captures.Config
+	Tuning  Tuning
 }
 
 // ConnectionFiles is the number of file descriptors that connections take at most.
@@ -57,6 +58,7 @@ func (c Config) WithDefaults() Config {
 	c.KeptBack = cmp.Or(c.KeptBack, 64)
 	c.RequestBytes = cmp.Or(c.RequestBytes, 128<<20)
 	c.UnsentBytes = cmp.Or(c.UnsentBytes, 256<<20)
+	c.Tuning = c.Tuning.withDefaults()
 	return c
 }
 
@@ -71,6 +73,7 @@ type Service struct {
 	requests, streams     limiter.Limiter
 	probes, healthWatches limiter.Limiter // of their own: see methods.go
 	reading               *limiter.Semaphore
+	reached               reached
 	unsent                *unsent.Budget
 	captures              *captures.Captures
 
@@ -86,21 +89,24 @@ func Assemble(env engine.Env, config Config) (*Service, error) {
 		env.Log = func(string, ...any) {}
 	}
 	s := &Service{config: config.WithDefaults()}
+	if err := s.config.Tuning.validate(); err != nil {
+		return nil, err
+	}
 	s.SetToken(config.Token)
 	s.captures = captures.New(config.Capture, config.Engine.Dir)
 	s.env = s.captures.Env(env)
 	s.note = conns.Sparing(s.env.Log)
 	s.unsent = unsent.New(s.config.UnsentBytes, s.config.Streams, &s.env)
-	s.reading = limiter.NewSemaphore(streamsReading, s.env.Await)
+	s.reading = limiter.NewSemaphore(int64(s.config.Tuning.StreamsReading), s.env.Await)
 	e, err := engine.Open(s.env, config.Engine)
 	if err != nil {
 		return nil, err
 	}
 	s.engine = e
-	s.requests.Init(s.config.Requests, "requests")
-	s.streams.Init(s.config.Streams, "streams")
-	s.probes.Init(probesAtOnce, "requests of health")
-	s.healthWatches.Init(healthWatchesAtOnce, "watches of health")
+	s.requests.Init(s.config.Requests, "requests", &s.reached.Requests)
+	s.streams.Init(s.config.Streams, "streams", &s.reached.Streams)
+	s.probes.Init(s.config.Tuning.Probes, "requests of health", &s.reached.Probes)
+	s.healthWatches.Init(s.config.Tuning.HealthWatches, "watches of health", &s.reached.HealthWatches)
 	s.draining, s.drain = context.WithCancel(context.Background())
 	s.captures.Open(e, fmt.Sprintf("%s (%s)", config.Version, config.GitSHA), env.Log) // not s.env.Log, which it records
 	return s, nil

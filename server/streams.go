@@ -14,7 +14,7 @@ import (
 func (s *Service) Replay(req *pb.ReplayRequest, stream pb.StatehouseService_ReplayServer) error {
 	return s.replay(stream.Context(), req, singlePart, func(events []*pb.ReplayEvent, _ engine.Cursor) error {
 		for _, ev := range events {
-			if err := fits(ev); err != nil {
+			if err := s.fits(ev); err != nil {
 				return err
 			}
 			if err := stream.Send(ev); err != nil {
@@ -26,7 +26,7 @@ func (s *Service) Replay(req *pb.ReplayRequest, stream pb.StatehouseService_Repl
 }
 
 func (s *Service) ReplayBatches(req *pb.ReplayRequest, stream pb.StatehouseService_ReplayBatchesServer) error {
-	return s.replay(stream.Context(), req, batchPart, batchSender(stream.Send))
+	return s.replay(stream.Context(), req, batchPart, s.batchSender(stream.Send))
 }
 
 // What a stream reads at a time, in eighths of its share. With the half that may be
@@ -36,10 +36,6 @@ const (
 	batchPart  = 4
 	singlePart = 3
 )
-
-// batchBytes is about the size of a message of a batched stream: its client
-// decodes one while the next is on the way.
-const batchBytes = unsent.MaxShare / 2
 
 // LargestEvent is the size of the largest event that a transaction within l can
 // leave, as a message with JSON values. One past MaxAnswerBytes could be committed
@@ -57,19 +53,20 @@ type sender func(events []*pb.ReplayEvent, cursor engine.Cursor) error
 
 // batchSender cuts a chunk into messages that clients accept. The cursor goes
 // with the last; those before carry the commit_ts of their last event.
-func batchSender(send func(*pb.EventBatch) error) sender {
+func (s *Service) batchSender(send func(*pb.EventBatch) error) sender {
 	return func(events []*pb.ReplayEvent, cursor engine.Cursor) error {
 		size, from := 0, 0
 		for i, ev := range events {
 			n := proto.Size(ev)
-			if size += n; i > from && size > batchBytes {
+			if size += n; i > from && size > s.config.Tuning.BatchBytes {
+				s.reached.BatchBytes.Add(1)
 				if err := send(&pb.EventBatch{Events: events[from:i], Cursor: events[i-1].GetCommitTs()}); err != nil {
 					return err
 				}
 				size, from = n, i
 			}
-			if n > MaxAnswerBytes {
-				return fmt.Errorf("commit %d: %w", ev.GetCommitTs(), fits(ev))
+			if err := s.fits(ev); err != nil {
+				return fmt.Errorf("commit %d: %w", ev.GetCommitTs(), err)
 			}
 		}
 		return send(&pb.EventBatch{Events: events[from:], Cursor: uint64(cursor)})
@@ -142,7 +139,7 @@ func (r *eventReader) next(ctx context.Context, last engine.CommitTS, limit int)
 		return nil, nil, err
 	}
 	admit := func(bytes int) error { return stream.Admit(ctx, int64(bytes), r.values.growth()) }
-	c := engine.Chunk{Events: limit, Bytes: stream.Share() / 8 * r.part, Admit: admit}
+	c := engine.Chunk{Events: limit, Bytes: max(min(stream.Share(), r.s.config.Tuning.StreamBytes)*r.part/8, 1), Admit: admit}
 	events, next, err := r.read(ctx, last, c)
 	if err != nil {
 		return nil, nil, err
@@ -154,10 +151,6 @@ func (r *eventReader) next(ctx context.Context, last engine.CommitTS, limit int)
 	r.cursor = next
 	return out, refused, nil
 }
-
-// streamsReading is how many streams read from the store at once. Each holds a few of its
-// blocks meanwhile, which are as large as the values in them and in no budget.
-const streamsReading = 16
 
 func (r *eventReader) read(ctx context.Context, last engine.CommitTS, c engine.Chunk) ([]engine.Event, engine.Cursor, error) {
 	turn, err := r.s.reading.Acquire(ctx, 1)
@@ -241,7 +234,7 @@ func (s *Service) Watch(req *pb.WatchRequest, stream pb.StatehouseService_WatchS
 		return err
 	}
 	defer watch.Close()
-	send := batchSender(stream.Send)
+	send := s.batchSender(stream.Send)
 	if err := send(nil, cursor); err != nil { // the first mark: the watch stands
 		return err
 	}
@@ -269,7 +262,7 @@ func (s *Service) follow(ctx context.Context, watch *engine.Watch, reader *event
 				return err
 			}
 			cursor := reader.cursor
-			if len(out) > 0 || cursor/engine.MarkEvery > marked/engine.MarkEvery {
+			if len(out) > 0 || watch.Due(marked, cursor) {
 				if err := send(out, cursor); err != nil {
 					return err
 				}

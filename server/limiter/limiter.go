@@ -15,12 +15,14 @@ type Limiter struct {
 	free  atomic.Int64
 	limit int
 	what  string
+
+	refused *atomic.Uint64
 }
 
 // Init sets the limit of a Limiter that nothing uses yet. what names the things it limits
-// in refusals.
-func (l *Limiter) Init(limit int, what string) {
-	l.limit, l.what = limit, what
+// in refusals, which refused counts.
+func (l *Limiter) Init(limit int, what string, refused *atomic.Uint64) {
+	l.limit, l.what, l.refused = limit, what, refused
 	l.free.Store(int64(limit))
 }
 
@@ -52,6 +54,7 @@ func (l *Limiter) Limit() int { return l.limit }
 func (l *Limiter) Free() int { return int(l.free.Load()) }
 
 func (l *Limiter) refusal() error {
+	l.refused.Add(1)
 	return &engine.Failure{
 		Kind:    engine.ErrLimit,
 		Message: fmt.Sprintf("%s under way: the limit of %d is reached; nothing was applied: retry later", l.what, l.limit),

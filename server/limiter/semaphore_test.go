@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"statehouse.dev/statehouse/engine"
@@ -85,7 +86,7 @@ func TestSemaphoreGivenUpTooLate(t *testing.T) {
 // TestLimiter: what is past the limit is refused by name, and what leaves makes room.
 func TestLimiter(t *testing.T) {
 	var l Limiter
-	l.Init(2, "things")
+	l.Init(2, "things", new(atomic.Uint64))
 	if err := errors.Join(l.Check(), l.Enter(), l.Enter()); err != nil || l.Free() != 0 || l.Limit() != 2 {
 		t.Errorf("%v, %d free of %d", err, l.Free(), l.Limit())
 	}

@@ -1,0 +1,40 @@
+package engine
+
+import (
+	"reflect"
+	"sync/atomic"
+)
+
+// reached counts how often each bound of Limits and Tuning was reached since the start, in a
+// field of the bound's name: a request was refused, an entry of a cache dropped, a step, chunk
+// or interval was full. None of that happens often enough to cost anything.
+type reached struct {
+	ValueBytes, TxnOps, TxnBytes, TxnReads, OpenTxns, StagedBytes, QueuedCommits, MetadataBytes atomic.Uint64
+
+	TxnTimeout, MaxTxnTimeout, OutcomeAge, OutcomeCount, FinishedTxns, CachedVersions, CachedAgents, DiskReserve atomic.Uint64
+
+	StepLookups, StepBytes, LeftToWriter, MarkEvery, WitnessEvery, ChunkEvents, ChunkBytes, ChunkRows atomic.Uint64
+
+	outcomes atomic.Uint64 // of a cache whose size is leastCached
+}
+
+// Reached reports how often each bound was reached since the start, by the name of its field
+// in Limits or Tuning: what an operator looks at before raising one. Bounds that were not
+// reached are left out.
+func (e *Engine) Reached() map[string]uint64 { return Counts(&e.reached) }
+
+// Counts lists the counters that are not zero, by the name of their field in the struct that
+// counters points to.
+func Counts(counters any) map[string]uint64 {
+	counts := make(map[string]uint64)
+	v := reflect.ValueOf(counters).Elem()
+	for i := range v.NumField() {
+		if !v.Type().Field(i).IsExported() {
+			continue
+		}
+		if n := v.Field(i).Addr().Interface().(*atomic.Uint64).Load(); n > 0 {
+			counts[v.Type().Field(i).Name] = n
+		}
+	}
+	return counts
+}

@@ -1,0 +1,74 @@
+package server
+
+import (
+	"cmp"
+	"sync/atomic"
+
+	"statehouse.dev/statehouse/engine"
+	"statehouse.dev/statehouse/server/unsent"
+)
+
+// Tuning bounds what is answered and read at a time. No client depends on it: what does not
+// fit comes with the next page, message or request. The zero value of a field means its
+// default.
+type Tuning struct {
+	AnswerBytes int // of one answer; MaxAnswerBytes
+	PageBytes   int // of names and values in one page, about; 3 MiB
+	BatchNames  int // that one BatchGetState may ask for; 1,000
+	HistoryPage int // versions in a page, unless the client says how many; 100
+	NamesPage   int // names or versions in a page at most; 1,000
+
+	// BatchBytes is about the size of a message of a batched stream: its client decodes one
+	// while the next is on the way; 32 KiB.
+	BatchBytes int
+	// StreamBytes is what a stream has on its way at most, if its share of what may be unsent
+	// is not less; unsent.MaxShare.
+	StreamBytes int
+	// StreamsReading is how many streams read from the store at once; 16. Each holds a few of
+	// its blocks meanwhile, which are as large as the values in them and in no budget.
+	StreamsReading int
+
+	// Probes bounds the requests that ask how the daemon is, HealthWatches those that watch
+	// it; 64.
+	Probes, HealthWatches int
+}
+
+func (t Tuning) withDefaults() Tuning {
+	def := func(p *int, v int) { *p = cmp.Or(*p, v) }
+	def(&t.AnswerBytes, MaxAnswerBytes)
+	def(&t.PageBytes, 3<<20)
+	def(&t.BatchNames, 1000)
+	def(&t.HistoryPage, 100)
+	def(&t.NamesPage, 1000)
+	def(&t.BatchBytes, unsent.MaxShare/2)
+	def(&t.StreamBytes, unsent.MaxShare)
+	def(&t.StreamsReading, 16)
+	def(&t.Probes, 64)
+	def(&t.HealthWatches, 64)
+	return t
+}
+
+func (t *Tuning) validate() error {
+	if min(t.AnswerBytes, t.PageBytes, t.BatchNames, t.HistoryPage, t.NamesPage, t.BatchBytes, t.StreamBytes, t.StreamsReading, t.Probes, t.HealthWatches) < 1 {
+		return fail(engine.ErrInvalid, "a bound of the tuning is negative")
+	}
+	return nil
+}
+
+// reached counts how often each bound of Config and Tuning was reached, in a field of the
+// bound's name: as engine.Engine.Reached does.
+type reached struct {
+	Requests, Streams, Probes, HealthWatches atomic.Uint64
+
+	AnswerBytes, PageBytes, BatchNames, HistoryPage, NamesPage, BatchBytes atomic.Uint64
+}
+
+// Reached reports how often each bound was reached since the start, by the name of its field
+// in Config and Tuning, and in those of the engine.
+func (s *Service) Reached() map[string]uint64 {
+	counts := s.engine.Reached()
+	for name, n := range engine.Counts(&s.reached) { // into a map: order cannot matter
+		counts[name] = n
+	}
+	return counts
+}
