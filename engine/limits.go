@@ -41,6 +41,12 @@ const (
 	MaxTxnIDBytes     = 128
 )
 
+// WithDefaults is l with its zero values replaced.
+func (l Limits) WithDefaults() Limits {
+	l.setDefaults()
+	return l
+}
+
 func (l *Limits) setDefaults() {
 	def := func(p *int, v int) {
 		if *p == 0 {

@@ -36,10 +36,10 @@ type mark struct {
 }
 
 const (
-	witnessName    = "witness"
-	witnessMagic   = "SHWITNS1"
-	slotStride     = 4096 // slots in separate pages
-	slotSize       = 8 + 8 + 8 + len(chainHash{}) + 4
+	witnessName  = "witness"
+	witnessMagic = "SHWITNS1"
+	slotStride   = 4096 // slots in separate pages
+	slotSize     = 8 + 8 + 8 + len(chainHash{}) + 4
 )
 
 func (m mark) appendSlot(dst []byte, turn uint64) []byte {

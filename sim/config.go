@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"statehouse.dev/statehouse/engine"
+	"statehouse.dev/statehouse/server"
 )
 
 // Class says what a run's faults may do, and with that what is asked of the
@@ -30,8 +31,7 @@ type Config struct {
 	TxnTimeout   time.Duration `yaml:"txn_timeout,omitempty" json:"txn_timeout,omitempty"`
 	OutcomeAge   time.Duration `yaml:"outcome_age,omitempty" json:"outcome_age,omitempty"`
 	OutcomeCount int           `yaml:"outcome_count,omitempty" json:"outcome_count,omitempty"`
-	OpenTxns     int           `yaml:"open_txns,omitempty" json:"open_txns,omitempty"`
-	CachedKeys   int           `yaml:"cached_keys,omitempty" json:"cached_keys,omitempty"`
+	Bounds       `yaml:",inline"`
 	// Unsynced commits are acknowledged when the system has them: the process may die, the
 	// machine may not.
 	Unsynced bool `yaml:"unsynced,omitempty" json:"unsynced,omitempty"`
@@ -41,17 +41,24 @@ type Config struct {
 
 // Validate reports a limit that is none.
 func (c Config) Validate() error {
-	if c.TxnTimeout < 0 || c.OutcomeAge < 0 || c.OutcomeCount < 0 || c.OpenTxns < 0 || c.CachedKeys < 0 || c.Capacity < 0 {
+	if c.TxnTimeout < 0 || c.OutcomeAge < 0 || c.OutcomeCount < 0 || c.Capacity < 0 {
 		return fmt.Errorf("config: a limit is negative")
 	}
-	return nil
+	return c.Bounds.validate()
 }
 
-func (c Config) limits() engine.Limits {
-	return engine.Limits{
-		TxnTimeout: c.TxnTimeout, OutcomeAge: c.OutcomeAge, OutcomeCount: c.OutcomeCount, OpenTxns: c.OpenTxns,
-		CachedVersions: c.CachedKeys, DiskReserve: DiskReserve,
-	}
+// server is the daemon's configuration.
+func (c Config) server() server.Config {
+	s := server.Config{Engine: engine.Options{
+		Dir: dataDir, NoSync: c.Unsynced,
+		Limits: engine.Limits{TxnTimeout: c.TxnTimeout, OutcomeAge: c.OutcomeAge, OutcomeCount: c.OutcomeCount, DiskReserve: DiskReserve},
+		Tuning: engine.Tuning{MemTableBytes: 256 << 10, CacheBytes: 1 << 20, ManualCompaction: true},
+	}}
+	setBounds(&c.Bounds, &s)
+	setBounds(&c.Bounds, &s.Tuning)
+	setBounds(&c.Bounds, &s.Engine.Limits)
+	setBounds(&c.Bounds, &s.Engine.Tuning)
+	return s
 }
 
 // DiskReserve is small, as simulated disks are.

@@ -54,6 +54,9 @@ func (w *World) finale() {
 	w.machine.disk.SetCapacity(0)
 	w.machine.capacity = 0
 	w.endCalls()
+	config := w.config
+	w.config = config.atEnd()
+	defer func() { w.config = config }()
 	if w.machine.pristine != nil {
 		w.auditCorrupt()
 	}

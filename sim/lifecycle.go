@@ -128,6 +128,7 @@ func (w *World) reap() {
 	p.removals.Set(true)
 	w.rec.note("daemon", "died", p.how)
 	w.rec.stats.died(p.how)
+	w.countBounds(p)
 	for _, c := range w.network.handlers {
 		c.cancel()
 		w.tasks.Kill(c.handler)

@@ -87,10 +87,7 @@ func (p *process) RegisterService(desc *grpc.ServiceDesc, impl any) { p.desc, p.
 
 // assemble builds the service as production does.
 func (p *process) assemble() (err error) {
-	p.service, err = server.Assemble(p.env(), server.Config{Engine: engine.Options{
-		Dir: dataDir, Limits: p.w.config.limits(), NoSync: p.w.config.Unsynced,
-		Tuning: engine.Tuning{MemTableBytes: 256 << 10, CacheBytes: 1 << 20, ManualCompaction: true},
-	}})
+	p.service, err = server.Assemble(p.env(), p.w.config.server())
 	if err == nil {
 		p.service.Register(p)
 	}

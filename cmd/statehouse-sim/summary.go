@@ -10,6 +10,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"statehouse.dev/statehouse/sim"
 )
 
 // summary is what many runs came to.
@@ -27,6 +29,7 @@ type summary struct {
 	Deaths     map[string]int `json:"deaths"`
 	Probes     map[string]int `json:"probes"`
 	Median     int            `json:"faults_per_run_median"`
+	NeverHit   []string       `json:"never_hit"` // probes of sim.Probes
 	Digest     string         `json:"digest"`
 	Elapsed    float64        `json:"seconds"`
 
@@ -87,6 +90,7 @@ func (s *summary) finish() {
 	if n := len(s.perRun); n > 0 {
 		s.Median = s.perRun[n/2]
 	}
+	s.NeverHit = slices.DeleteFunc(slices.Clone(sim.Probes()), func(p string) bool { return s.Probes[p] > 0 })
 	h := fnv.New64a()
 	for _, seed := range slices.Sorted(maps.Keys(s.sums)) {
 		fmt.Fprintf(h, "%d %x\n", seed, s.sums[seed])
@@ -111,6 +115,11 @@ func (s *summary) print(a *app) error {
 	fmt.Fprintf(w, "probes\t%d places reached\n", len(s.Probes))
 	for _, line := range wrap(list(s.Probes), 90) {
 		fmt.Fprintf(w, "\t%s\n", line)
+	}
+	for i, line := range wrap(strings.Join(s.NeverHit, ", "), 90) {
+		if line != "" {
+			fmt.Fprintf(w, "%s\t%s\n", []string{"never hit:", ""}[min(i, 1)], line)
+		}
 	}
 	if s.Doubled > 0 {
 		fmt.Fprintf(w, "determinism\t%d seeds run twice in two processes\n", s.Doubled)

@@ -69,14 +69,9 @@ func drawConfig(r *rand.Rand) sim.Config {
 	if r.IntN(3) == 0 {
 		c.TxnTimeout = time.Duration(100+r.IntN(2000)) * time.Millisecond
 	}
-	if r.IntN(4) == 0 {
-		c.CachedKeys = 1 + r.IntN(4)
-	}
+	c.Bounds = drawBounds(r)
 	if r.IntN(6) == 0 {
 		c.OutcomeAge, c.OutcomeCount = time.Duration(1+r.IntN(20))*time.Minute, 1+r.IntN(20)
-	}
-	if r.IntN(8) == 0 {
-		c.OpenTxns = 2 + r.IntN(4)
 	}
 	return c
 }

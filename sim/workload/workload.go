@@ -80,6 +80,7 @@ func All() []Workload {
 		{"head", "commits on the condition that an agent's head has not moved", head},
 		{"conditions", "commits on several conditions at once, of which one may be stale", conditions},
 		{"skew", "two doctors on call, each going off if the other stays", skew},
+		{"bulk", "more at once than limits, pages and messages have room for", bulk},
 		{"tenants", "the same names in two namespaces; agents and namespaces listed", tenants},
 	}
 }

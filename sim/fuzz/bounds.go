@@ -1,0 +1,69 @@
+package fuzz
+
+import (
+	"math/rand/v2"
+
+	"statehouse.dev/statehouse/sim"
+)
+
+// span is where a bound is drawn from: tiny, where every request comes by it, or small, where
+// some do.
+type span struct {
+	bound       *int
+	least       int
+	tiny, small int // the largest of each kind
+}
+
+func (s *span) draw(r *rand.Rand) {
+	if r.IntN(3) > 0 {
+		*s.bound = s.least + r.IntN(s.tiny-s.least+1)
+	} else {
+		*s.bound = s.tiny + r.IntN(s.small-s.tiny+1)
+	}
+}
+
+// quiet lists the bounds that no client notices: what does not fit comes later.
+func quiet(b *sim.Bounds) []span {
+	return []span{
+		{&b.CachedVersions, 1, 4, 40}, {&b.CachedAgents, 1, 2, 8},
+		{&b.StepLookups, 4, 8, 60}, {&b.StepBytes, 1, 600, 3000}, {&b.LeftToWriter, 1, 4, 20},
+		{&b.MarkEvery, 1, 4, 40}, {&b.WitnessEvery, 1, 4, 40},
+		{&b.ChunkEvents, 1, 4, 20}, {&b.ChunkBytes, 1, 300, 2000}, {&b.ChunkRows, 1, 4, 30},
+		{&b.PageBytes, 1, 300, 1000}, {&b.HistoryPage, 1, 4, 10}, {&b.NamesPage, 1, 3, 8}, {&b.BatchBytes, 1, 300, 2000},
+	}
+}
+
+// refusing lists the bounds past which a request is refused. The least are such that every
+// workload gets something done.
+func refusing(b *sim.Bounds) []span {
+	return []span{
+		{&b.OpenTxns, 1, 3, 6}, {&b.ValueBytes, 20, 40, 200}, {&b.TxnOps, 2, 4, 8}, {&b.TxnBytes, 60, 150, 500}, {&b.TxnReads, 2, 4, 8},
+		{&b.StagedBytes, 500, 1500, 4000}, {&b.QueuedCommits, 1, 2, 4}, {&b.MetadataBytes, 1, 8, 30}, {&b.FinishedTxns, 64, 80, 120},
+		{&b.Requests, 1, 3, 5}, {&b.Streams, 1, 2, 3}, {&b.BatchNames, 1, 3, 5},
+	}
+}
+
+// drawBounds draws the bounds of a run: in a third of them none, in the others some or many,
+// since a mistake may take several that are tiny together.
+func drawBounds(r *rand.Rand) sim.Bounds {
+	var b sim.Bounds
+	share := []float64{0, 0.2, 0.6}[r.IntN(3)]
+	for _, s := range quiet(&b) {
+		if r.Float64() < share {
+			s.draw(r)
+		}
+	}
+	for _, s := range refusing(&b) {
+		if r.Float64() < share/4 {
+			s.draw(r)
+		}
+	}
+	if share > 0 && r.IntN(4) == 0 { // the caches of the planner are as small as these together let them be
+		b.CachedVersions, b.CachedAgents = 1, 1
+		b.StepLookups, b.TxnReads, b.TxnOps = 4, 2+r.IntN(3), 2+r.IntN(2)
+	}
+	if least := b.LeastAnswer(); least < 8<<10 && r.IntN(2) == 0 {
+		b.AnswerBytes = least + r.IntN(200)
+	}
+	return b
+}
