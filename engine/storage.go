@@ -36,6 +36,12 @@ type Tuning struct {
 	ChunkRows   int // rows read, matching or not; 8,192
 }
 
+// WithDefaults is t with the zero values of its bounds replaced.
+func (t Tuning) WithDefaults() Tuning {
+	t.setDefaults()
+	return t
+}
+
 func (t *Tuning) setDefaults() {
 	def := func(p *int, v int) { *p = cmp.Or(*p, v) }
 	def(&t.StepLookups, 8192)

@@ -201,6 +201,7 @@ func (w *World) receive(c *Call, raw []byte) {
 		return
 	}
 	c.op.Batches = append(c.op.Batches, w.batch(m))
+	w.checkMessage(c, raw, &c.op.Batches[len(c.op.Batches)-1])
 	w.rec.say("%s", step.BatchTold(c.op, &c.op.Batches[len(c.op.Batches)-1]))
 }
 
@@ -226,6 +227,7 @@ func (w *World) finish(c *Call, resp []byte, err error) {
 		w.rec.violate("G9", "unreadable-answer", c.op.ID, "the answer does not parse: "+err.Error())
 		return
 	}
+	w.checkAnswer(c)
 	c.op.Out, c.nextPage = w.output(c.op.Kind, &c.op.In, m)
 	if c.commits() {
 		w.rec.stats.Acked++

@@ -58,8 +58,12 @@ func (c Config) server() server.Config {
 	setBounds(&c.Bounds, &s.Tuning)
 	setBounds(&c.Bounds, &s.Engine.Limits)
 	setBounds(&c.Bounds, &s.Engine.Tuning)
-	return s
+	s.Engine.Limits, s.Engine.Tuning = s.Engine.Limits.WithDefaults(), s.Engine.Tuning.WithDefaults()
+	return s.WithDefaults()
 }
+
+// configure sets how the daemon is set up from its next start on.
+func (w *World) configure(c Config) { w.config, w.served = c, c.server() }
 
 // DiskReserve is small, as simulated disks are.
 const DiskReserve = 1 << 20

@@ -24,6 +24,8 @@ func (w *World) Finish() *Result {
 		Armed: w.faults.list(),
 	}
 	r.Stats.Steps = len(w.rec.steps)
+	w.checkFullness()
+	r.Violations = w.rec.violations
 	if w.rec.history.Complete {
 		r.Judged = linearizability.Check(&w.rec.history, r.Judging())
 		r.Violations = append(r.Violations, r.Judged.Violations...)
@@ -54,9 +56,8 @@ func (w *World) finale() {
 	w.machine.disk.SetCapacity(0)
 	w.machine.capacity = 0
 	w.endCalls()
-	config := w.config
-	w.config = config.atEnd()
-	defer func() { w.config = config }()
+	defer w.configure(w.config)
+	w.configure(w.config.atEnd())
 	if w.machine.pristine != nil {
 		w.auditCorrupt()
 	}

@@ -87,7 +87,7 @@ func (p *process) RegisterService(desc *grpc.ServiceDesc, impl any) { p.desc, p.
 
 // assemble builds the service as production does.
 func (p *process) assemble() (err error) {
-	p.service, err = server.Assemble(p.env(), p.w.config.server())
+	p.service, err = server.Assemble(p.env(), p.w.served)
 	if err == nil {
 		p.service.Register(p)
 	}

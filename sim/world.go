@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"statehouse.dev/statehouse/server"
 	"statehouse.dev/statehouse/sim/sched"
 	"statehouse.dev/statehouse/sim/simdisk"
 	"statehouse.dev/statehouse/sim/step"
@@ -28,6 +29,7 @@ type Options struct {
 type World struct {
 	seed   uint64
 	config Config
+	served server.Config // that config is to the daemon, with every default
 	class  Class
 
 	clock    clock       // simulated time
@@ -50,12 +52,13 @@ type World struct {
 // NewWorld makes a world with an empty disk and no daemon on it yet.
 func NewWorld(seed uint64, config Config, o Options) *World {
 	w := &World{
-		seed: seed, config: config, class: o.Class,
+		seed: seed, class: o.Class,
 		network: newNetwork(), names: newNames(), rec: newRecorder(o),
 	}
 	if o.Disturb != 0 {
 		w.disturb = sched.NewDisturbance(simdisk.Stream(o.Disturb, "disturbance"))
 	}
+	w.configure(config)
 	w.machine.disk = simdisk.NewDisk(simdisk.DiskOptions{Seed: simdisk.Derive(seed, "disk"), Clock: w.Now, Capacity: config.Capacity})
 	w.attach()
 	return w

@@ -26,7 +26,7 @@ func (s *span) draw(r *rand.Rand) {
 func quiet(b *sim.Bounds) []span {
 	return []span{
 		{&b.CachedVersions, 1, 4, 40}, {&b.CachedAgents, 1, 2, 8},
-		{&b.StepLookups, 4, 8, 60}, {&b.StepBytes, 1, 600, 3000}, {&b.LeftToWriter, 1, 4, 20},
+		{&b.StepLookups, 1, 8, 60}, {&b.StepBytes, 1, 600, 3000}, {&b.LeftToWriter, 1, 4, 20},
 		{&b.MarkEvery, 1, 4, 40}, {&b.WitnessEvery, 1, 4, 40},
 		{&b.ChunkEvents, 1, 4, 20}, {&b.ChunkBytes, 1, 300, 2000}, {&b.ChunkRows, 1, 4, 30},
 		{&b.PageBytes, 1, 300, 1000}, {&b.HistoryPage, 1, 4, 10}, {&b.NamesPage, 1, 3, 8}, {&b.BatchBytes, 1, 300, 2000},
@@ -60,7 +60,10 @@ func drawBounds(r *rand.Rand) sim.Bounds {
 	}
 	if share > 0 && r.IntN(4) == 0 { // the caches of the planner are as small as these together let them be
 		b.CachedVersions, b.CachedAgents = 1, 1
-		b.StepLookups, b.TxnReads, b.TxnOps = 4, 2+r.IntN(3), 2+r.IntN(2)
+		b.StepLookups, b.TxnReads, b.TxnOps = 1+r.IntN(4), 1+r.IntN(3), 1+r.IntN(2)
+	}
+	if share > 0 && r.IntN(4) == 0 { // and so with answers
+		b.TxnBytes, b.TxnOps, b.MetadataBytes, b.PageBytes = 200+r.IntN(300), 2+r.IntN(4), 10+r.IntN(40), 1+r.IntN(300)
 	}
 	if least := b.LeastAnswer(); least < 8<<10 && r.IntN(2) == 0 {
 		b.AnswerBytes = least + r.IntN(200)

@@ -52,6 +52,9 @@ func Draw(seed uint64, class sim.Class) Swarm {
 	if class != "" {
 		s.Class = class
 	}
+	if r.IntN(5) == 0 {
+		s.agents = 8 + r.IntN(30) // more than caches have room for
+	}
 	s.faults = 4 + r.IntN(8)
 	all := len(workload.All())
 	for range 1 + r.IntN(5) {
