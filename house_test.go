@@ -87,6 +87,11 @@ var doors = map[string][]ban{
 	"sim/sched": {
 		{module + "/", "it knows coroutines and goroutines, and nothing of what they do"},
 	},
+	"sim/bounds": {
+		{module + "/linearizability/oracle", "it judges sizes, and the history's judges know of none"},
+		{module + "/linearizability/serial", "as above"},
+		{module + "/sim/", "a world sets bounds; they know no world"},
+	},
 	"sim/step": {
 		{module + "/engine", "it is text: a step is carried out by sim"},
 		{module + "/server", "as above"},

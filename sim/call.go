@@ -10,6 +10,7 @@ import (
 	"statehouse.dev/statehouse/history"
 	"statehouse.dev/statehouse/history/record"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+	"statehouse.dev/statehouse/sim/bounds"
 	"statehouse.dev/statehouse/sim/sched"
 	"statehouse.dev/statehouse/sim/step"
 )
@@ -201,7 +202,7 @@ func (w *World) receive(c *Call, raw []byte) {
 		return
 	}
 	c.op.Batches = append(c.op.Batches, w.batch(m))
-	w.checkMessage(c, raw, &c.op.Batches[len(c.op.Batches)-1])
+	w.judgeBounds(func(j *bounds.Judge) { j.Message(c.op, raw) })
 	w.rec.say("%s", step.BatchTold(c.op, &c.op.Batches[len(c.op.Batches)-1]))
 }
 
@@ -227,7 +228,7 @@ func (w *World) finish(c *Call, resp []byte, err error) {
 		w.rec.violate("G9", "unreadable-answer", c.op.ID, "the answer does not parse: "+err.Error())
 		return
 	}
-	w.checkAnswer(c)
+	w.judgeBounds(func(j *bounds.Judge) { j.Answer(c.op, resp) })
 	c.op.Out, c.nextPage = w.output(c.op.Kind, &c.op.In, m)
 	if c.commits() {
 		w.rec.stats.Acked++

@@ -6,6 +6,7 @@ import (
 
 	"statehouse.dev/statehouse/engine"
 	"statehouse.dev/statehouse/server"
+	"statehouse.dev/statehouse/sim/bounds"
 )
 
 // Class says what a run's faults may do, and with that what is asked of the
@@ -28,10 +29,10 @@ func Classes() []Class { return []Class{Recoverable, Detectable, Fatal} }
 // Config is how the daemon is set up, and the disk it is on. The zero value is
 // production's defaults on a disk without limit.
 type Config struct {
-	TxnTimeout   time.Duration `yaml:"txn_timeout,omitempty" json:"txn_timeout,omitempty"`
-	OutcomeAge   time.Duration `yaml:"outcome_age,omitempty" json:"outcome_age,omitempty"`
-	OutcomeCount int           `yaml:"outcome_count,omitempty" json:"outcome_count,omitempty"`
-	Bounds       `yaml:",inline"`
+	TxnTimeout    time.Duration `yaml:"txn_timeout,omitempty" json:"txn_timeout,omitempty"`
+	OutcomeAge    time.Duration `yaml:"outcome_age,omitempty" json:"outcome_age,omitempty"`
+	OutcomeCount  int           `yaml:"outcome_count,omitempty" json:"outcome_count,omitempty"`
+	bounds.Bounds `yaml:",inline"`
 	// Unsynced commits are acknowledged when the system has them: the process may die, the
 	// machine may not.
 	Unsynced bool `yaml:"unsynced,omitempty" json:"unsynced,omitempty"`
@@ -44,7 +45,7 @@ func (c Config) Validate() error {
 	if c.TxnTimeout < 0 || c.OutcomeAge < 0 || c.OutcomeCount < 0 || c.Capacity < 0 {
 		return fmt.Errorf("config: a limit is negative")
 	}
-	return c.Bounds.validate()
+	return c.Bounds.Validate()
 }
 
 // server is the daemon's configuration.
@@ -54,16 +55,34 @@ func (c Config) server() server.Config {
 		Limits: engine.Limits{TxnTimeout: c.TxnTimeout, OutcomeAge: c.OutcomeAge, OutcomeCount: c.OutcomeCount, DiskReserve: DiskReserve},
 		Tuning: engine.Tuning{MemTableBytes: 256 << 10, CacheBytes: 1 << 20, ManualCompaction: true},
 	}}
-	setBounds(&c.Bounds, &s)
-	setBounds(&c.Bounds, &s.Tuning)
-	setBounds(&c.Bounds, &s.Engine.Limits)
-	setBounds(&c.Bounds, &s.Engine.Tuning)
+	for _, to := range []any{&s, &s.Tuning, &s.Engine.Limits, &s.Engine.Tuning} {
+		c.Bounds.Set(to)
+	}
 	s.Engine.Limits, s.Engine.Tuning = s.Engine.Limits.WithDefaults(), s.Engine.Tuning.WithDefaults()
 	return s.WithDefaults()
 }
 
 // configure sets how the daemon is set up from its next start on.
 func (w *World) configure(c Config) { w.config, w.served = c, c.server() }
+
+// judgeBounds reports what a judge of the bounds in force has seen.
+func (w *World) judgeBounds(judge func(j *bounds.Judge)) {
+	j := bounds.NewJudge(&w.served)
+	judge(j)
+	w.rec.violations = append(w.rec.violations, j.Violations...)
+}
+
+// countBounds counts, when a process ends, how often it reached each bound.
+func (w *World) countBounds(p *process) {
+	if p.service == nil {
+		return
+	}
+	for name, n := range p.service.Reached() { // each by itself: order cannot matter
+		if probe := bounds.Probe(name); probe != "" {
+			w.rec.stats.Probes[probe] += int(n)
+		}
+	}
+}
 
 // DiskReserve is small, as simulated disks are.
 const DiskReserve = 1 << 20

@@ -10,6 +10,7 @@ import (
 	"statehouse.dev/statehouse/history"
 	"statehouse.dev/statehouse/linearizability"
 	"statehouse.dev/statehouse/linearizability/verdict"
+	"statehouse.dev/statehouse/sim/bounds"
 	"statehouse.dev/statehouse/sim/simdisk"
 	"statehouse.dev/statehouse/sim/step"
 )
@@ -24,7 +25,7 @@ func (w *World) Finish() *Result {
 		Armed: w.faults.list(),
 	}
 	r.Stats.Steps = len(w.rec.steps)
-	w.checkFullness()
+	w.judgeBounds(func(j *bounds.Judge) { j.Operations(w.rec.history.Operations, Observer) })
 	r.Violations = w.rec.violations
 	if w.rec.history.Complete {
 		r.Judged = linearizability.Check(&w.rec.history, r.Judging())
@@ -57,7 +58,9 @@ func (w *World) finale() {
 	w.machine.capacity = 0
 	w.endCalls()
 	defer w.configure(w.config)
-	w.configure(w.config.atEnd())
+	end := w.config
+	end.Bounds = end.AtEnd()
+	w.configure(end)
 	if w.machine.pristine != nil {
 		w.auditCorrupt()
 	}

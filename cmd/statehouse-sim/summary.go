@@ -11,7 +11,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"statehouse.dev/statehouse/sim"
+	"statehouse.dev/statehouse/sim/bounds"
 )
 
 // summary is what many runs came to.
@@ -29,7 +29,7 @@ type summary struct {
 	Deaths     map[string]int `json:"deaths"`
 	Probes     map[string]int `json:"probes"`
 	Median     int            `json:"faults_per_run_median"`
-	NeverHit   []string       `json:"never_hit"` // probes of sim.Probes
+	NeverHit   []string       `json:"never_hit"` // probes of bounds.Probes
 	Digest     string         `json:"digest"`
 	Elapsed    float64        `json:"seconds"`
 
@@ -90,7 +90,7 @@ func (s *summary) finish() {
 	if n := len(s.perRun); n > 0 {
 		s.Median = s.perRun[n/2]
 	}
-	s.NeverHit = slices.DeleteFunc(slices.Clone(sim.Probes()), func(p string) bool { return s.Probes[p] > 0 })
+	s.NeverHit = slices.DeleteFunc(bounds.Probes(), func(p string) bool { return s.Probes[p] > 0 })
 	h := fnv.New64a()
 	for _, seed := range slices.Sorted(maps.Keys(s.sums)) {
 		fmt.Fprintf(h, "%d %x\n", seed, s.sums[seed])

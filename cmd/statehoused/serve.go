@@ -87,6 +87,9 @@ func (p *process) serve(ctx context.Context, s *settings) error {
 	if cerr := service.Close(); err == nil {
 		err = cerr
 	}
+	if reached := service.Reached(); len(reached) > 0 {
+		log.Info("bounds that were reached, and how often", "reached", reached)
+	}
 	if err == nil {
 		log.Info("stopped", "last_commit_ts", uint64(service.Engine().Published()))
 	}

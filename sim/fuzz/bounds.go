@@ -3,7 +3,7 @@ package fuzz
 import (
 	"math/rand/v2"
 
-	"statehouse.dev/statehouse/sim"
+	"statehouse.dev/statehouse/sim/bounds"
 )
 
 // span is where a bound is drawn from: tiny, where every request comes by it, or small, where
@@ -23,7 +23,7 @@ func (s *span) draw(r *rand.Rand) {
 }
 
 // quiet lists the bounds that no client notices: what does not fit comes later.
-func quiet(b *sim.Bounds) []span {
+func quiet(b *bounds.Bounds) []span {
 	return []span{
 		{&b.CachedVersions, 1, 4, 40}, {&b.CachedAgents, 1, 2, 8},
 		{&b.StepLookups, 1, 8, 60}, {&b.StepBytes, 1, 600, 3000}, {&b.LeftToWriter, 1, 4, 20},
@@ -35,7 +35,7 @@ func quiet(b *sim.Bounds) []span {
 
 // refusing lists the bounds past which a request is refused. The least are such that every
 // workload gets something done.
-func refusing(b *sim.Bounds) []span {
+func refusing(b *bounds.Bounds) []span {
 	return []span{
 		{&b.OpenTxns, 1, 3, 6}, {&b.ValueBytes, 20, 40, 200}, {&b.TxnOps, 2, 4, 8}, {&b.TxnBytes, 60, 150, 500}, {&b.TxnReads, 2, 4, 8},
 		{&b.StagedBytes, 500, 1500, 4000}, {&b.QueuedCommits, 1, 2, 4}, {&b.MetadataBytes, 1, 8, 30}, {&b.FinishedTxns, 16, 24, 60},
@@ -45,8 +45,8 @@ func refusing(b *sim.Bounds) []span {
 
 // drawBounds draws the bounds of a run: in a third of them none, in the others some or many,
 // since a mistake may take several that are tiny together.
-func drawBounds(r *rand.Rand) sim.Bounds {
-	var b sim.Bounds
+func drawBounds(r *rand.Rand) bounds.Bounds {
+	var b bounds.Bounds
 	share := []float64{0, 0.2, 0.6}[r.IntN(3)]
 	for _, s := range quiet(&b) {
 		if r.Float64() < share {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"statehouse.dev/statehouse/sim"
+	"statehouse.dev/statehouse/sim/bounds"
 	"statehouse.dev/statehouse/sim/scenario"
 	"statehouse.dev/statehouse/sim/simtest"
 	"statehouse.dev/statehouse/sim/step"
@@ -18,8 +19,12 @@ const seeds = 40
 func TestGuarantees(t *testing.T) {
 	simtest.Single(t)
 	vacuous := 0
+	hit := make(map[string]int)
 	for seed := range uint64(seeds) {
 		r := Generate(seed+1, sim.Options{})
+		for name, n := range r.Stats.Probes { // sums: order cannot matter
+			hit[name] += n
+		}
 		for _, v := range r.Violations {
 			t.Errorf("seed %d (%s): %s %s: %s", seed+1, r.Class, v.Guarantee, v.Check, v.Sentence)
 		}
@@ -30,7 +35,21 @@ func TestGuarantees(t *testing.T) {
 	if vacuous > seeds/4 {
 		t.Errorf("%d of %d runs did next to nothing", vacuous, seeds)
 	}
+	// A bound that few runs come by, a mistake can hide at. These come by all that the above do not.
+	for _, seed := range rareBounds {
+		for name, n := range Generate(seed, sim.Options{}).Stats.Probes { // sums
+			hit[name] += n
+		}
+	}
+	for _, probe := range bounds.Probes() {
+		if hit[probe] == 0 {
+			t.Errorf("no run came by %s", probe)
+		}
+	}
 }
+
+// rareBounds are seeds that come by the bounds that most do not.
+var rareBounds = []uint64{}
 
 // TestNotation prints every step of some runs, parses it, and gets the same step.
 func TestNotation(t *testing.T) {

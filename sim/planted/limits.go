@@ -7,6 +7,9 @@ func limits() []Bug {
 	for _, some := range [][]Bug{caches(), steps(), pages(), messages(), tooMany()} {
 		list = append(list, some...)
 	}
+	for i := range list {
+		list[i].Bound = true
+	}
 	return list
 }
 

@@ -28,6 +28,8 @@ type Bug struct {
 	// Unseen says why a judge cannot see the bug with the other switched off, by the
 	// judge's name. No time is spent on showing that.
 	Unseen map[string]string
+	// Bound says that only bounds which seeds draw bring it out: no scenario is about it.
+	Bound bool
 }
 
 // Why a judge alone cannot see a bug.

@@ -1,9 +1,10 @@
-package sim
+package bounds
 
 import (
 	"fmt"
 
 	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/linearizability/verdict"
 	"statehouse.dev/statehouse/server"
 )
 
@@ -18,32 +19,38 @@ const (
 	frameBytes  = 4  // around each of its events
 )
 
-// fullness holds the operations of a history to bounds.
-type fullness struct {
-	tuning server.Tuning
-	every  uint64 // MarkEvery
-	events int    // ChunkEvents
-	next   map[int]*history.Operation
-	breaks func(op *history.Operation, check, format string, args ...any)
+// Judge holds what clients were answered to the bounds of a daemon's configuration.
+type Judge struct {
+	tuning     server.Tuning
+	every      uint64 // MarkEvery
+	events     int    // ChunkEvents
+	next       map[int]*history.Operation
+	Violations []verdict.Violation
 }
 
-// checkFullness looks at all that clients were answered. The observer's daemon has other bounds.
-func (w *World) checkFullness() {
-	e := &w.served.Engine.Tuning
-	f := fullness{
-		tuning: w.served.Tuning, every: uint64(e.MarkEvery), events: e.ChunkEvents, next: make(map[int]*history.Operation),
-		breaks: func(op *history.Operation, check, format string, args ...any) {
-			w.rec.violate("G9", check, op.ID, fmt.Sprintf("#%d: ", op.ID)+fmt.Sprintf(format, args...))
-		},
-	}
-	for _, op := range w.rec.history.Operations {
+// NewJudge makes a judge of a daemon that is set up by c, which has its defaults.
+func NewJudge(c *server.Config) *Judge {
+	e := &c.Engine.Tuning
+	return &Judge{tuning: c.Tuning, every: uint64(e.MarkEvery), events: e.ChunkEvents}
+}
+
+func (f *Judge) breaks(op *history.Operation, check, format string, args ...any) {
+	f.Violations = append(f.Violations, verdict.Violation{
+		Guarantee: "G9", Check: check, Op: op.ID, Time: op.End(), Sentence: fmt.Sprintf("#%d: ", op.ID) + fmt.Sprintf(format, args...),
+	})
+}
+
+// Operations judges all operations but those of a client, whose daemon had other bounds.
+func (f *Judge) Operations(list []*history.Operation, but string) {
+	f.next = make(map[int]*history.Operation)
+	for _, op := range list {
 		if op.In.PageOf != 0 && op.Outcome == history.OK {
 			f.next[op.In.PageOf] = op
 		}
 	}
-	for _, op := range w.rec.history.Operations {
+	for _, op := range list {
 		switch {
-		case op.Client == Observer:
+		case op.Client == but:
 		case op.Kind.Info().Stream:
 			f.checkStream(op)
 		case op.Outcome == history.OK:
@@ -54,7 +61,7 @@ func (w *World) checkFullness() {
 
 // checkPage: a page has no more items and bytes than it may have, and is followed by another
 // only where the next item has no room.
-func (f *fullness) checkPage(op *history.Operation) {
+func (f *Judge) checkPage(op *history.Operation) {
 	most := int(op.In.Limit)
 	switch op.Kind {
 	case history.ListKeys, history.Scan:
@@ -118,7 +125,7 @@ func itemsOf(op *history.Operation) []item {
 
 // checkStream: no message has more events than a chunk, and a message of a watch without any is
 // a mark that is due. Where nothing is left to do, the last mark has been told.
-func (f *fullness) checkStream(op *history.Operation) {
+func (f *Judge) checkStream(op *history.Operation) {
 	for i := range op.Batches {
 		b := &op.Batches[i]
 		if len(b.Events) > f.events {
@@ -136,17 +143,18 @@ func (f *fullness) checkStream(op *history.Operation) {
 	}
 }
 
-// checkMessage: a message of several events is within the bound of its bytes.
-func (w *World) checkMessage(c *Call, raw []byte, b *history.Batch) {
-	most := w.served.Tuning.BatchBytes
-	if n := len(b.Events); n > 1 && len(raw) > most+cursorBytes+n*frameBytes {
-		w.rec.violate("G9", "message-too-long", c.op.ID, fmt.Sprintf("a message of #%d with %d events has %d bytes, and may have about %d", c.op.ID, n, len(raw), most))
+// Message judges a message of a stream, as it is on the wire: of several events, it is within
+// the bound of its bytes.
+func (f *Judge) Message(op *history.Operation, raw []byte) {
+	n := len(op.Batches[len(op.Batches)-1].Events)
+	if n > 1 && len(raw) > f.tuning.BatchBytes+cursorBytes+n*frameBytes {
+		f.breaks(op, "message-too-long", "a message with %d events has %d bytes, and may have about %d", n, len(raw), f.tuning.BatchBytes)
 	}
 }
 
-// checkAnswer: no answer is larger than clients accept.
-func (w *World) checkAnswer(c *Call) {
-	if most := w.served.Tuning.AnswerBytes; len(c.given) > most {
-		w.rec.violate("G9", "answer-too-long", c.op.ID, fmt.Sprintf("the answer to #%d has %d bytes, and clients accept %d", c.op.ID, len(c.given), most))
+// Answer judges an answer, as it is on the wire: none is larger than clients accept.
+func (f *Judge) Answer(op *history.Operation, raw []byte) {
+	if len(raw) > f.tuning.AnswerBytes {
+		f.breaks(op, "answer-too-long", "the answer has %d bytes, and clients accept %d", len(raw), f.tuning.AnswerBytes)
 	}
 }

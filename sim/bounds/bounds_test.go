@@ -1,4 +1,4 @@
-package sim
+package bounds
 
 import (
 	"reflect"
@@ -35,12 +35,12 @@ func TestEveryBoundIsDrawn(t *testing.T) {
 				continue
 			}
 			found[f.Name] = true
-			if probe, why := probesOfBounds[f.Name], fixed[f.Name]; (probe == "") == (why == "") {
+			if probe, why := probes[f.Name], fixed[f.Name]; (probe == "") == (why == "") {
 				t.Errorf("%s.%s: probe %q, fixed for %q: want one of them", typ, f.Name, probe, why)
 			}
 		}
 	}
-	for name, probe := range probesOfBounds {
+	for name, probe := range probes {
 		if !found[name] {
 			t.Errorf("%s (%s) sets no option of production", name, probe)
 		}
@@ -54,12 +54,15 @@ func TestEveryBoundIsDrawn(t *testing.T) {
 
 // TestBoundsAreSet: each bound of a configuration reaches the daemon's.
 func TestBoundsAreSet(t *testing.T) {
-	var c Config
-	b := reflect.ValueOf(&c.Bounds).Elem()
+	var set Bounds
+	b := reflect.ValueOf(&set).Elem()
 	for i := range b.NumField() {
 		b.Field(i).SetInt(int64(1000 + i))
 	}
-	s := c.server()
+	var s server.Config
+	for _, to := range []any{&s, &s.Tuning, &s.Engine.Limits, &s.Engine.Tuning} {
+		set.Set(to)
+	}
 	for i := range b.NumField() {
 		name, got := b.Type().Field(i).Name, int64(0)
 		for _, options := range []any{s, s.Tuning, s.Engine.Limits, s.Engine.Tuning} {

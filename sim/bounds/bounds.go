@@ -1,8 +1,13 @@
-package sim
+// Package bounds is about the limits, pages, chunks and intervals of a daemon: a world sets them
+// (Bounds), counts how often it came by each (Probes), and holds what clients were answered to
+// them (Judge).
+package bounds
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 
 	"statehouse.dev/statehouse/engine"
@@ -14,7 +19,7 @@ import (
 // defaults no run comes by most of them.
 //
 // Every field is one of engine.Limits, engine.Tuning, server.Config or server.Tuning, of the
-// same name: bounded sets it, and reached counts how often a run came by it.
+// same name: Set sets it, and its probe counts how often a run came by it.
 type Bounds struct {
 	OpenTxns      int `yaml:"open_txns,omitempty" json:"open_txns,omitempty"`
 	ValueBytes    int `yaml:"value_bytes,omitempty" json:"value_bytes,omitempty"`
@@ -49,8 +54,8 @@ type Bounds struct {
 	BatchBytes  int `yaml:"batch_bytes,omitempty" json:"batch_bytes,omitempty"`
 }
 
-// validate reports a bound that is none, or by which what can be committed could not be read.
-func (b *Bounds) validate() error {
+// Validate reports a bound that is none, or by which what can be committed could not be read.
+func (b *Bounds) Validate() error {
 	v := reflect.ValueOf(b).Elem()
 	for i := range v.NumField() {
 		if v.Field(i).Int() < 0 {
@@ -66,14 +71,14 @@ func (b *Bounds) validate() error {
 // LeastAnswer is how large an answer must be allowed to be: an event, or a page, must fit.
 func (b *Bounds) LeastAnswer() int {
 	var o engine.Options
-	setBounds(b, &o.Limits)
+	b.Set(&o.Limits)
 	o.Limits = o.Limits.WithDefaults()
 	page := server.Config{Tuning: server.Tuning{PageBytes: b.PageBytes}}.WithDefaults().Tuning.PageBytes
 	return max(server.LargestEvent(o.Limits), page+page/3+512)
 }
 
-// setBounds copies bounds into the fields of the same name in the struct that to points to.
-func setBounds(b *Bounds, to any) {
+// Set copies bounds into the fields of the same name in the struct that to points to.
+func (b *Bounds) Set(to any) {
 	from, v := reflect.ValueOf(b).Elem(), reflect.ValueOf(to).Elem()
 	for i := range from.NumField() {
 		if f := v.FieldByName(from.Type().Field(i).Name); f.IsValid() && !from.Field(i).IsZero() {
@@ -82,52 +87,38 @@ func setBounds(b *Bounds, to any) {
 	}
 }
 
-// boundProbe is the name of the probe of a bound, by its name in a scenario.
-func boundProbe(f reflect.StructField) string {
-	name, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
-	return "limit " + name
-}
+// The fields that have probes, beside those of Bounds: a world has them as times and counts.
+var others = map[string]string{"TxnTimeout": "txn_timeout", "OutcomeAge": "outcome_age", "OutcomeCount": "outcome_count"}
 
-// boundProbes maps the fields of Config that are bounds to their probes.
-func boundProbes() (probes map[string]string, names []string) {
-	probes = make(map[string]string)
-	for _, t := range []reflect.Type{reflect.TypeFor[Bounds](), reflect.TypeFor[Config]()} {
-		for i := range t.NumField() {
-			if f := t.Field(i); !f.Anonymous && f.Type.Kind() != reflect.Bool && f.Name != "Capacity" {
-				probes[f.Name] = boundProbe(f)
-				names = append(names, boundProbe(f))
-			}
-		}
+// probes maps the name of a bound's field to its probe, names lists the probes.
+var probes, names = func() (map[string]string, []string) {
+	probes, names := make(map[string]string), []string{}
+	add := func(field, name string) {
+		probes[field] = "limit " + name
+		names = append(names, probes[field])
+	}
+	t := reflect.TypeFor[Bounds]()
+	for i := range t.NumField() {
+		name, _, _ := strings.Cut(t.Field(i).Tag.Get("yaml"), ",")
+		add(t.Field(i).Name, name)
+	}
+	for _, field := range slices.Sorted(maps.Keys(others)) {
+		add(field, others[field])
 	}
 	return probes, names
-}
+}()
 
-// probesOfBounds is made once: it does not change.
-var probesOfBounds, boundNames = boundProbes()
+// Probes lists the places that runs are meant to come by: every bound.
+func Probes() []string { return slices.Clone(names) }
 
-// Probes lists the places that runs are meant to come by: every bound of Config.
-func Probes() []string { return boundNames }
+// Probe is the name of the probe of a bound, by its field; "" for none.
+func Probe(field string) string { return probes[field] }
 
-// countBounds counts, when a process ends, what it has reached.
-func (w *World) countBounds(p *process) {
-	if p.service == nil {
-		return
+// AtEnd is what is left of the bounds when everything is read at the end. Bounds of what is
+// answered would only keep some of it from being seen.
+func (b Bounds) AtEnd() Bounds {
+	return Bounds{
+		CachedVersions: b.CachedVersions, CachedAgents: b.CachedAgents, FinishedTxns: b.FinishedTxns,
+		MarkEvery: b.MarkEvery, WitnessEvery: b.WitnessEvery, ChunkEvents: b.ChunkEvents, ChunkBytes: b.ChunkBytes, ChunkRows: b.ChunkRows, BatchBytes: b.BatchBytes,
 	}
-	for name, n := range p.service.Reached() { // each by itself: order cannot matter
-		if probe := probesOfBounds[name]; probe != "" {
-			w.rec.stats.Probes[probe] += int(n)
-		}
-	}
-}
-
-// atEnd is the configuration of the daemon by which everything is read at the end. Bounds of
-// what is answered would only keep some of it from being seen; those that the store's own
-// state rests on stay.
-func (c Config) atEnd() Config {
-	keep := c.Bounds
-	c.Bounds = Bounds{
-		CachedVersions: keep.CachedVersions, CachedAgents: keep.CachedAgents, FinishedTxns: keep.FinishedTxns,
-		MarkEvery: keep.MarkEvery, WitnessEvery: keep.WitnessEvery, ChunkEvents: keep.ChunkEvents, ChunkBytes: keep.ChunkBytes, ChunkRows: keep.ChunkRows, BatchBytes: keep.BatchBytes,
-	}
-	return c
 }
