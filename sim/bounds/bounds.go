@@ -21,17 +21,14 @@ import (
 // Every field is one of engine.Limits, engine.Tuning, server.Config or server.Tuning, of the
 // same name: Set sets it, and its probe counts how often a run came by it.
 type Bounds struct {
-	OpenTxns      int `yaml:"open_txns,omitempty" json:"open_txns,omitempty"`
-	ValueBytes    int `yaml:"value_bytes,omitempty" json:"value_bytes,omitempty"`
-	TxnOps        int `yaml:"txn_ops,omitempty" json:"txn_ops,omitempty"`
-	TxnBytes      int `yaml:"txn_bytes,omitempty" json:"txn_bytes,omitempty"`
-	TxnReads      int `yaml:"txn_reads,omitempty" json:"txn_reads,omitempty"`
-	StagedBytes   int `yaml:"staged_bytes,omitempty" json:"staged_bytes,omitempty"`
-	QueuedCommits int `yaml:"queued_commits,omitempty" json:"queued_commits,omitempty"`
-	MetadataBytes int `yaml:"metadata_bytes,omitempty" json:"metadata_bytes,omitempty"`
-	// FinishedTxns must outlast copies of requests: one of a commit that was refused, and
-	// forgotten, is applied.
-	FinishedTxns   int `yaml:"finished_txns,omitempty" json:"finished_txns,omitempty"`
+	OpenTxns       int `yaml:"open_txns,omitempty" json:"open_txns,omitempty"`
+	ValueBytes     int `yaml:"value_bytes,omitempty" json:"value_bytes,omitempty"`
+	TxnOps         int `yaml:"txn_ops,omitempty" json:"txn_ops,omitempty"`
+	TxnBytes       int `yaml:"txn_bytes,omitempty" json:"txn_bytes,omitempty"`
+	TxnReads       int `yaml:"txn_reads,omitempty" json:"txn_reads,omitempty"`
+	StagedBytes    int `yaml:"staged_bytes,omitempty" json:"staged_bytes,omitempty"`
+	QueuedCommits  int `yaml:"queued_commits,omitempty" json:"queued_commits,omitempty"`
+	MetadataBytes  int `yaml:"metadata_bytes,omitempty" json:"metadata_bytes,omitempty"`
 	CachedVersions int `yaml:"cached_keys,omitempty" json:"cached_keys,omitempty"`
 	CachedAgents   int `yaml:"cached_agents,omitempty" json:"cached_agents,omitempty"`
 
@@ -118,7 +115,7 @@ func Probe(field string) string { return probes[field] }
 // answered would only keep some of it from being seen.
 func (b Bounds) AtEnd() Bounds {
 	return Bounds{
-		CachedVersions: b.CachedVersions, CachedAgents: b.CachedAgents, FinishedTxns: b.FinishedTxns,
+		CachedVersions: b.CachedVersions, CachedAgents: b.CachedAgents,
 		MarkEvery: b.MarkEvery, WitnessEvery: b.WitnessEvery, ChunkEvents: b.ChunkEvents, ChunkBytes: b.ChunkBytes, ChunkRows: b.ChunkRows, BatchBytes: b.BatchBytes,
 	}
 }

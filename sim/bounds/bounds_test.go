@@ -13,6 +13,7 @@ import (
 // fixed are the options of production that are sizes, and no world sets, with why.
 var fixed = map[string]string{
 	"MaxTxnTimeout": "no program asks for an hour",
+	"FinishedTxns":  "it must outlast copies of requests: one of a commit that was refused, and forgotten, is applied",
 	"DiskReserve":   "small, as simulated disks are: Capacity and the steps of the disk are what varies",
 	"MemTableBytes": "Pebble's own: a world flushes before it is full",
 	"CacheBytes":    "Pebble's own", "OpenFiles": "Pebble's own",

@@ -38,7 +38,7 @@ func quiet(b *bounds.Bounds) []span {
 func refusing(b *bounds.Bounds) []span {
 	return []span{
 		{&b.OpenTxns, 1, 3, 6}, {&b.ValueBytes, 20, 40, 200}, {&b.TxnOps, 2, 4, 8}, {&b.TxnBytes, 60, 150, 500}, {&b.TxnReads, 2, 4, 8},
-		{&b.StagedBytes, 500, 1500, 4000}, {&b.QueuedCommits, 1, 2, 4}, {&b.MetadataBytes, 1, 8, 30}, {&b.FinishedTxns, 16, 24, 60},
+		{&b.StagedBytes, 500, 1500, 4000}, {&b.QueuedCommits, 1, 2, 4}, {&b.MetadataBytes, 1, 8, 30},
 		{&b.Requests, 1, 3, 5}, {&b.Streams, 1, 2, 3}, {&b.BatchNames, 1, 3, 5},
 	}
 }

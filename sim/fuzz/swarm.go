@@ -52,9 +52,6 @@ func Draw(seed uint64, class sim.Class) Swarm {
 	if class != "" {
 		s.Class = class
 	}
-	if r.IntN(5) == 0 {
-		s.agents = 8 + r.IntN(30) // more than caches have room for
-	}
 	s.faults = 4 + r.IntN(8)
 	all := len(workload.All())
 	for range 1 + r.IntN(5) {
@@ -63,6 +60,9 @@ func Draw(seed uint64, class sim.Class) Swarm {
 	s.crashModes = subset(r, simdisk.CrashModes())
 	s.diskFaults = subset(r, faultsOf(s.Class))
 	s.Config = drawConfig(r)
+	if s.Config.CachedAgents > 0 {
+		s.agents = 8 + r.IntN(40) // more than caches have room for
+	}
 	s.Config.Unsynced = s.Class == sim.Recoverable && r.IntN(12) == 0
 	return s
 }
