@@ -31,6 +31,10 @@ type Limits struct {
 // transactions, so that clients who hold those cannot keep others from committing.
 func (l *Limits) queuedBytes() int { return l.StagedBytes / 2 }
 
+// stepKeys is the most keys that a step looks up: it stops taking proposals at
+// maxStepLookups, and the last one is bounded by its own limits.
+func (l *Limits) stepKeys() int { return maxStepLookups + l.TxnReads + 4*l.TxnOps }
+
 // Sizes of names in bytes, fixed by the model.
 const (
 	MaxNamespaceBytes = 128

@@ -72,9 +72,7 @@ type commit struct {
 }
 
 func newPlanner(s stateReader, head mark, lastTime time.Time, l Limits) *planner {
-	// A step looks up no more keys than this: it stops taking proposals at
-	// maxStepLookups, and the last one is bounded by its own limits.
-	least := maxStepLookups + l.TxnReads + 4*l.TxnOps
+	least := l.stepKeys()
 	return &planner{
 		state: s, head: head, lastTime: lastTime,
 		keys:      newCache[string, keyHead](max(l.CachedVersions/2, least)),
