@@ -10,8 +10,8 @@ import (
 // operator sees with them what is leaking, or what a request costs; see also Status.
 
 // Held is what requests hold at a moment. Of each group the first field counts those that
-// hold it: when it is zero, so is the group, and when no request is under way and no
-// transaction open, all is.
+// hold it: when it is zero and no step is under way, so is the group, and when no request is
+// and no transaction open, all is.
 type Held struct {
 	Txns struct {
 		Open      int // or committing
@@ -19,9 +19,9 @@ type Held struct {
 		Bytes     int // staged and read by them
 	}
 	Commits struct {
-		Undecided int // queued or in a step, but for those of Txns
-		Queued    int // of all
-		Bytes     int // of those that are queued
+		Queued    int // that wait for the writer
+		Bytes     int // of those
+		Undecided int // ids of one-shot commits that wait or are in a step
 	}
 	Watches struct {
 		Open   int
@@ -37,7 +37,7 @@ func (e *Engine) Held() Held {
 	var h Held
 	h.Txns.Open, h.Txns.Deadlines, h.Txns.Bytes = e.txns.usage()
 	e.mu.Lock()
-	h.Commits.Undecided, h.Commits.Queued, h.Commits.Bytes = len(e.undecided), len(e.queue), e.queuedBytes
+	h.Commits.Queued, h.Commits.Bytes, h.Commits.Undecided = len(e.queue), e.queuedBytes, len(e.undecided)
 	e.mu.Unlock()
 	h.Watches.Open, h.Watches.Topics = e.watches.usage()
 	h.Iterators.Open = int(e.db.reads.open.Load())

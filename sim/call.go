@@ -106,7 +106,7 @@ var (
 // waits or has answered.
 func (w *World) deliver(c *Call) {
 	c.arrived = true
-	if w.process == nil {
+	if w.process == nil || w.process.drain.refuses(c) {
 		w.finish(c, nil, errRefused)
 		return
 	}
@@ -121,6 +121,7 @@ func (w *World) deliver(c *Call) {
 		if !t.Killed() {
 			c.answered = true
 			w.learn(c)
+			w.checkWatchEnded(c)
 		}
 		cancel()
 	})

@@ -54,6 +54,7 @@ func (w *World) finale() {
 	w.machine.disk.SetCapacity(0)
 	w.machine.capacity = 0
 	w.endCalls()
+	w.checkRest()
 	if w.machine.pristine != nil {
 		w.auditCorrupt()
 	}

@@ -14,6 +14,9 @@ func (w *World) doEngine(s *step.Step) error {
 	if p == nil {
 		return misfit("no daemon runs")
 	}
+	if p.loopEnded() {
+		return misfit("the engine's loop has ended")
+	}
 	var err error
 	switch s.Verb {
 	case step.Plan:
@@ -27,6 +30,7 @@ func (w *World) doEngine(s *step.Step) error {
 		p.act(func() { p.service.Engine().Settle() })
 	case step.Tick:
 		p.act(func() { p.service.Engine().Tick() })
+		w.checkTables(p)
 	case step.Flush:
 		err = w.maintain(p, "flush", p.service.Engine().Flush)
 	case step.Compact:

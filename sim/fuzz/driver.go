@@ -225,6 +225,9 @@ func (d *Driver) daemonChoices(add func(float64, func()), waiting bool) {
 	} else if waiting || w.WriterAsked() {
 		add(s.plan, func() { d.step(step.Step{Verb: step.Plan}) })
 	}
+	if w.Draining() {
+		d.drainChoices(add)
+	}
 	add(s.tick, func() { d.step(step.Step{Verb: step.Tick}) })
 	if flush := s.flush; flush > 0 || w.Unflushed() >= sim.FlushEvery {
 		if w.Unflushed() >= sim.FlushEvery {
