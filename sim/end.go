@@ -23,6 +23,10 @@ func (w *World) Finish() *Result {
 		Violations: w.rec.violations, History: &w.rec.history, Steps: w.rec.steps, Digests: w.rec.digests, Stats: w.rec.stats, Detected: w.starts.lost > 0 && w.process == nil,
 		Armed: w.faults.list(),
 	}
+	if w.rec.history.Complete && len(w.rec.violations) == 0 {
+		w.judgeWork()
+		r.Violations = w.rec.violations
+	}
 	r.Stats.Steps = len(w.rec.steps)
 	if w.rec.history.Complete {
 		r.Judged = linearizability.Check(&w.rec.history, r.Judging())

@@ -40,6 +40,7 @@ type World struct {
 	programs programs    // of clients
 	tasks    sched.Tasks // coroutines: programs, and handlers of requests
 	rec      recorder    // the history, the trace, the digests
+	work     work        // what the daemon read
 	leaked   bool        // the daemon holds what it should not, and that was reported
 
 	// mu guards what the hooks of the disk change, which run on goroutines of Pebble: the
