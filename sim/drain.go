@@ -20,6 +20,7 @@ type drain struct {
 	began   int64         // in the history's time
 	within  bool          // it waits for what is under way
 	ends    time.Duration // what is under way then is cut off
+	patient bool          // until then a disk that works gets everything done
 	cut     bool          // it was
 	stopped bool          // the engine's loop has ended
 }
@@ -49,7 +50,7 @@ func (d *drain) Unhealthy() {}
 func (d *drain) StopServing(within time.Duration) {
 	w := d.w
 	served := func() bool { return len(w.network.handlers) == 0 }
-	d.within, d.ends = true, w.clock.elapsed+within
+	d.within, d.ends, d.patient = true, w.clock.elapsed+within, within >= time.Second
 	if !d.task.Park(func() bool { return served() || w.clock.elapsed >= d.ends }) || served() {
 		return
 	}
@@ -125,7 +126,9 @@ func (p *process) loopEnded() bool { return p.drain != nil && p.drain.stopped }
 // lastChance holds a drain to its duty when its time is over: the daemon has had it to do
 // whatever it could, so all that may be left is streams whose clients do not read (G9).
 func (w *World) lastChance(d *drain) {
-	w.writeAll(d.p)
+	if d.patient {
+		w.writeAll(d.p)
+	}
 	if d.p.image != nil {
 		return
 	}

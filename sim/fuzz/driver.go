@@ -68,6 +68,9 @@ func play(w *sim.World, s Swarm) {
 	}
 	d := NewDriver(w, s, s.clients*s.ops)
 	d.step(step.Step{Verb: step.Start})
+	if slices.ContainsFunc(s.workloads, func(i int) bool { return all[i].Name == workload.Deep }) {
+		d.makePast()
+	}
 	d.Run()
 }
 

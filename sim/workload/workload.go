@@ -81,6 +81,7 @@ func All() []Workload {
 		{"conditions", "commits on several conditions at once, of which one may be stale", conditions},
 		{"skew", "two doctors on call, each going off if the other stays", skew},
 		{"tenants", "the same names in two namespaces; agents and namespaces listed", tenants},
+		{Deep, "an agent with a long past: early versions, late pages, the last events", deep},
 	}
 }
 
