@@ -20,7 +20,6 @@ type drain struct {
 	began   int64         // in the history's time
 	within  bool          // it waits for what is under way
 	ends    time.Duration // what is under way then is cut off
-	patient bool          // until then a disk that works gets everything done
 	cut     bool          // it was
 	stopped bool          // the engine's loop has ended
 }
@@ -50,11 +49,12 @@ func (d *drain) Unhealthy() {}
 func (d *drain) StopServing(within time.Duration) {
 	w := d.w
 	served := func() bool { return len(w.network.handlers) == 0 }
-	d.within, d.ends, d.patient = true, w.clock.elapsed+within, within >= time.Second
+	d.within, d.ends = true, w.clock.elapsed+within
 	if !d.task.Park(func() bool { return served() || w.clock.elapsed >= d.ends }) || served() {
 		return
 	}
 	d.cut = true
+	w.checkCutOff()
 	w.rec.probe("drain cuts off what is under way")
 	for _, c := range w.network.handlers {
 		c.cancel()
@@ -77,7 +77,7 @@ func (w *World) goOnDraining() {
 		p := w.process
 		d := p.drain
 		if d.within && !d.cut && w.clock.elapsed >= d.ends {
-			w.lastChance(d)
+			w.writeAll(p) // which has had the time
 		}
 		if p.image != nil || !d.task.Runnable() {
 			break
@@ -123,15 +123,9 @@ func (w *World) writeAll(p *process) {
 // loopEnded reports whether the engine's loop has ended, though the process has not.
 func (p *process) loopEnded() bool { return p.drain != nil && p.drain.stopped }
 
-// lastChance holds a drain to its duty when its time is over: the daemon has had it to do
+// checkCutOff holds a drain to its duty when its time is over: the daemon has had it to do
 // whatever it could, so all that may be left is streams whose clients do not read (G9).
-func (w *World) lastChance(d *drain) {
-	if d.patient {
-		w.writeAll(d.p)
-	}
-	if d.p.image != nil {
-		return
-	}
+func (w *World) checkCutOff() {
 	for _, c := range w.network.handlers {
 		if !c.Stream() || len(c.msgs) < streamWindow {
 			w.rec.violate("G9", "drain-unanswered", c.op.ID, fmt.Sprintf("call #%d was under way when the daemon was asked to stop, and nothing held it up: it is cut off without an answer", c.op.ID))
