@@ -38,7 +38,7 @@ type Engine struct {
 	opts     Options
 	identity identity
 	lock     io.Closer
-	db       *pebble.DB
+	db       *store
 	witness  *witness
 	txns     *txnTable
 	watches  watches

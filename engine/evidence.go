@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
@@ -42,7 +41,7 @@ func (ev *evidence) witnessMissing(head mark) bool {
 // another hash there: acknowledged commits are lost or changed. A store that ran without
 // syncs may have lost the newest commits in a crash of the machine: lost is how many, as
 // far as the witness knew.
-func (ev *evidence) check(r pebble.Reader, head mark) (lost CommitTS, err error) {
+func (ev *evidence) check(r *store, head mark) (lost CommitTS, err error) {
 	if m := ev.unsynced; m != nil {
 		if m.ts > head.ts {
 			return 0, failf(ErrDataLoss, "the log ends at commit %d, but everything up to commit %d was synced before the store ran without syncs: acknowledged commits are lost", head.ts, m.ts)
@@ -68,7 +67,7 @@ func (ev *evidence) check(r pebble.Reader, head mark) (lost CommitTS, err error)
 }
 
 // checkMark compares the log with a mark.
-func checkMark(r pebble.Reader, m mark) error {
+func checkMark(r *store, m mark) error {
 	if m.ts == 0 {
 		return nil
 	}

@@ -49,7 +49,7 @@ func (e *Engine) inspect(storeDir string, id *identity, ev *evidence) error {
 
 // openToRead opens a store without changing it and checks that its files belong to it.
 // Its errors name the file that is wrong.
-func openToRead(fs vfs.FS, storeDir string, id *identity, ev *evidence, t Tuning, log pebbleLog) (*pebble.DB, error) {
+func openToRead(fs vfs.FS, storeDir string, id *identity, ev *evidence, t Tuning, log pebbleLog) (*store, error) {
 	switch _, err := fs.Stat(storeDir); {
 	case isNotExist(err):
 		return nil, lostFiles(storeDir)
@@ -60,12 +60,12 @@ func openToRead(fs vfs.FS, storeDir string, id *identity, ev *evidence, t Tuning
 	events := &pebble.EventListener{DataCorruption: func(pebble.DataCorruptionInfo) {}} // the read reports it, too
 	o := storeOptions(read, t, log, events)
 	o.ReadOnly, o.ErrorIfNotExists = true, true
-	db, err := pebble.Open(storeDir, o)
+	db, err := openPebble(storeDir, o)
 	if err != nil {
 		log.log("the store does not open", "error", err.Error())
 		return nil, openError(storeDir, read.file(), err)
 	}
-	if err := checkOwner(db, id); err != nil {
+	if err := checkOwner(db.DB, id); err != nil {
 		_ = db.Close()
 		return nil, err
 	}
@@ -117,7 +117,7 @@ func logFileBytes(fs vfs.FS, storeDir string) (total uint64, err error) {
 
 // checkDense walks back from the head over count commits: as many as the logs can hold
 // and one more, which is in a table. A hole between tables and logs is among them.
-func checkDense(r pebble.Reader, head mark, count uint64) error {
+func checkDense(r *store, head mark, count uint64) error {
 	it, err := newRowIter(r, []byte{logTag}, []byte{logTag + 1})
 	if err != nil {
 		return err

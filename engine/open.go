@@ -111,8 +111,7 @@ func (e *Engine) openStore(id *identity) (head mark, lastTime time.Time, err err
 	o := storeOptions(e.storeFS(&ev), e.opts.Tuning, pebbleLog{e.env.Log, e.halt}, e.events())
 	o.BlockPropertyCollectors = []func() pebble.BlockPropertyCollector{e.owner.collector}
 	o.ErrorIfNotExists = id != nil // a lost marker must not look like a new store
-	if e.db, err = pebble.Open(storeDir, o); err != nil {
-		e.db = nil
+	if e.db, err = openPebble(storeDir, o); err != nil {
 		return head, lastTime, openError(storeDir, "", err)
 	}
 	if head, lastTime, err = readHead(e.db); err != nil {
@@ -148,7 +147,7 @@ func (e *Engine) create(head mark, ev *evidence) (*identity, error) {
 		return nil, identityMissing(dir)
 	}
 	// An interrupted creation may have written tables under an id.
-	storeID, err := adoptedOwner(e.db)
+	storeID, err := adoptedOwner(e.db.DB)
 	if err != nil {
 		return nil, err
 	}
@@ -187,7 +186,7 @@ type pruner struct {
 
 var floorKey = []byte{metaTag, 'o'}
 
-func readFloor(r pebble.Reader) (CommitTS, error) {
+func readFloor(r *store) (CommitTS, error) {
 	body, err := getRow(r, floorKey)
 	if body == nil || err != nil {
 		return 0, err

@@ -96,13 +96,12 @@ func (s Snapshot) Get(name RecordName) (Record, error) {
 }
 
 func (s Snapshot) get(name RecordName, prefix []byte) (Record, error) {
-	it, err := s.e.db.NewIter(&pebble.IterOptions{UseL6Filters: true})
+	rows, err := s.e.db.rows(&pebble.IterOptions{UseL6Filters: true})
 	if err != nil {
-		return Record{}, storageError(err)
+		return Record{}, err
 	}
-	rows := rowIter{it: it}
 	rec := Record{Name: name}
-	if rows.at(it.SeekPrefixGE(prefix)) {
+	if rows.at(rows.it.SeekPrefixGE(prefix)) {
 		s.visible(&rows, name, &rec, prefix)
 	}
 	return rec, rows.close()

@@ -302,11 +302,10 @@ func (r *replayer) fillValues() error {
 		return nil
 	}
 	slices.SortFunc(refs, func(a, b valueRef) int { return bytes.Compare(a.key, b.key) })
-	it, err := r.e.db.NewIter(&pebble.IterOptions{LowerBound: refs[0].key})
+	rows, err := r.e.db.rows(&pebble.IterOptions{LowerBound: refs[0].key})
 	if err != nil {
-		return storageError(err)
+		return err
 	}
-	rows := &rowIter{it: it}
 	for i := range refs {
 		if !rows.reach(refs[i].key) {
 			break

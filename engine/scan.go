@@ -5,8 +5,6 @@ import (
 	"encoding/binary"
 	"slices"
 	"strings"
-
-	"github.com/cockroachdb/pebble/v2"
 )
 
 // Page bounds one answer of a list. Zero means no bound of that kind.
@@ -103,11 +101,12 @@ func (s Snapshot) cursor(o *ScanOptions) (*scanCursor, error) {
 			c.bounds.lower = successor(after)
 		}
 	}
-	it, err := s.e.db.NewIter(&pebble.IterOptions{LowerBound: c.bounds.lower, UpperBound: c.bounds.upper})
+	rows, err := newRowIter(s.e.db, c.bounds.lower, c.bounds.upper)
 	if err != nil {
-		return nil, storageError(err)
+		return nil, err
 	}
-	c.rows = &rowIter{it: it, ctx: s.ctx}
+	rows.ctx = s.ctx
+	c.rows = rows
 	return c, nil
 }
 

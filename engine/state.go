@@ -11,8 +11,9 @@ import (
 )
 
 // getRow reads one row's body, copied; nil when there is none.
-func getRow(r pebble.Reader, key []byte) ([]byte, error) {
+func getRow(r *store, key []byte) ([]byte, error) {
 	row, closer, err := r.Get(key)
+	r.reads.add(1, len(row))
 	if errors.Is(err, pebble.ErrNotFound) {
 		return nil, nil
 	}
@@ -31,10 +32,12 @@ func getRow(r pebble.Reader, key []byte) ([]byte, error) {
 // next move.
 type rowIter struct {
 	it    *pebble.Iterator
+	reads *reads // what it reads is counted there when it is closed
 	body  []byte
 	err   error
 	ctx   context.Context // of the request that reads; nil: never ends
 	moves int
+	bytes int
 }
 
 // movesPerLook is how many rows are read between checks of ctx: less than a
@@ -48,12 +51,12 @@ func endOf(ctx context.Context) error {
 	return ctx.Err()
 }
 
-func newRowIter(r pebble.Reader, lower, upper []byte) (*rowIter, error) {
-	it, err := r.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
+func newRowIter(r *store, lower, upper []byte) (*rowIter, error) {
+	it, err := r.rows(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
 	if err != nil {
-		return nil, storageError(err)
+		return nil, err
 	}
-	return &rowIter{it: it}, nil
+	return &it, nil
 }
 
 // at checks the row that the iterator was moved to. It returns false at the end and on an
@@ -78,6 +81,7 @@ func (i *rowIter) at(valid bool) bool {
 		i.err = storageError(err)
 		return false
 	}
+	i.bytes += len(row)
 	i.body, i.err = openRow(i.it.Key(), row)
 	return i.err == nil
 }
@@ -98,6 +102,7 @@ func (i *rowIter) corrupt() bool {
 
 func (i *rowIter) close() error {
 	err := i.it.Close()
+	i.reads.closed(i.moves, i.bytes)
 	if i.err != nil {
 		return i.err
 	}
@@ -108,7 +113,7 @@ func (i *rowIter) close() error {
 }
 
 // readHead finds the last commit in the log.
-func readHead(r pebble.Reader) (mark, time.Time, error) {
+func readHead(r *store) (mark, time.Time, error) {
 	it, err := newRowIter(r, []byte{logTag}, []byte{logTag + 1})
 	if err != nil {
 		return mark{}, time.Time{}, err
@@ -126,7 +131,7 @@ func readHead(r pebble.Reader) (mark, time.Time, error) {
 	return head, at, it.close()
 }
 
-func readLogRow(r pebble.Reader, ts CommitTS) (logRow, error) {
+func readLogRow(r *store, ts CommitTS) (logRow, error) {
 	key := logKey(ts)
 	body, err := getRow(r, key)
 	if err != nil {
@@ -139,7 +144,7 @@ func readLogRow(r pebble.Reader, ts CommitTS) (logRow, error) {
 	return row, nil
 }
 
-func readEventRow(r pebble.Reader, a AgentName, ts CommitTS) (eventRow, error) {
+func readEventRow(r *store, a AgentName, ts CommitTS) (eventRow, error) {
 	key := eventKey(a, ts)
 	body, err := getRow(r, key)
 	if err != nil {
@@ -153,18 +158,17 @@ func readEventRow(r pebble.Reader, a AgentName, ts CommitTS) (eventRow, error) {
 }
 
 // dbState is the planner's view of the store: everything applied, published or not.
-type dbState struct{ r pebble.Reader }
+type dbState struct{ r *store }
 
 var _ stateReader = dbState{}
 
 func (s dbState) recordHead(prefix string) (keyHead, error) {
-	it, err := s.r.NewIter(&pebble.IterOptions{UseL6Filters: true})
+	rows, err := s.r.rows(&pebble.IterOptions{UseL6Filters: true})
 	if err != nil {
-		return keyHead{}, storageError(err)
+		return keyHead{}, err
 	}
-	rows := rowIter{it: it}
 	var h keyHead
-	if rows.at(it.SeekPrefixGE([]byte(prefix))) {
+	if rows.at(rows.it.SeekPrefixGE([]byte(prefix))) {
 		_, v, ok := splitRecordKey(rows.key())
 		rec, ok2 := parseRecordRow(rows.body)
 		if !ok || !ok2 {
@@ -180,7 +184,7 @@ func (s dbState) agentHead(a AgentName) (CommitTS, error) {
 }
 
 // agentHeadAt returns the agent's last commit that is not after ts; 0 if there is none.
-func agentHeadAt(r pebble.Reader, a AgentName, ts CommitTS) (CommitTS, error) {
+func agentHeadAt(r *store, a AgentName, ts CommitTS) (CommitTS, error) {
 	prefix := agentPrefix(eventTag, a)
 	it, err := newRowIter(r, prefix, successor(prefix))
 	if err != nil {

@@ -356,6 +356,20 @@ func (t *txnTable) count() int {
 	return len(t.open)
 }
 
+// usage counts transactions, deadlines and what all of them hold.
+func (t *txnTable) usage() (open, deadlines, held int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.open), len(t.byExpiry), t.held
+}
+
+// ended describes the table of those that left no event.
+func (t *txnTable) ended() Table {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return tableOf("finished transactions", t.finished, t.limits.FinishedTxns)
+}
+
 // expire aborts transactions that have reached their deadline.
 func (t *txnTable) expire(now time.Time) {
 	t.mu.Lock()

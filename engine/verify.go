@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-
-	"github.com/cockroachdb/pebble/v2"
 )
 
 // Report is the result of Verify.
@@ -68,7 +66,7 @@ func Verify(env Env, dir string, progress func(done, total CommitTS)) (Report, e
 }
 
 type verifier struct {
-	db       *pebble.DB
+	db       *store
 	r        *Report
 	progress func(done, total CommitTS)
 	witness  string // its path

@@ -113,7 +113,7 @@ func set(key, body []byte) tamper {
 // change seals a row anew with another body.
 func change(key []byte, f func(body []byte) []byte) tamper {
 	return func(t *testing.T, db *pebble.DB) {
-		body, err := getRow(db, key)
+		body, err := getRow(&store{DB: db}, key)
 		if body == nil || err != nil {
 			t.Fatalf("there is no row %q to change: %v", key, err)
 		}

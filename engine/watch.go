@@ -104,6 +104,15 @@ func (w *watches) remove(about AgentName) {
 	}
 }
 
+func (w *watches) usage() (open, topics int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, t := range w.topics { // a sum
+		open += t.watches
+	}
+	return open, len(w.topics)
+}
+
 func (w *watches) wait(about AgentName) <-chan struct{} {
 	w.mu.Lock()
 	defer w.mu.Unlock()

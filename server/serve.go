@@ -85,14 +85,10 @@ func (s *Service) Serve(ctx context.Context, t *tls.Config, listeners ...net.Lis
 		})
 	}
 	<-serveCtx.Done()
-	h.Shutdown()
-	s.drain()
-	drained := time.AfterFunc(drainTimeout, g.Stop)
-	g.GracefulStop()
-	drained.Stop()
-	serving.Wait()
-	stopEngine()
-	wg.Wait()
+	s.Shutdown(&host{grpc: g, health: h, serving: serving.Wait, stopEngine: func() {
+		stopEngine()
+		wg.Wait()
+	}})
 	if err := context.Cause(serveCtx); !errors.Is(err, context.Canceled) {
 		return err
 	}

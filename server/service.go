@@ -126,9 +126,6 @@ func (s *Service) Register(r grpc.ServiceRegistrar) {
 	s.captures.Register(r)
 }
 
-// Drain ends the watches: everything else ends by itself.
-func (s *Service) Drain() { s.drain() }
-
 // DumpCapture writes what was captured to a file beside the ring: for a signal, which
 // has nobody to answer to.
 func (s *Service) DumpCapture(why string) (path string, err error) { return s.captures.DumpFile(why) }

@@ -31,6 +31,8 @@ func (w *World) Apply(s step.Step) error {
 	w.runHandlers()
 	if w.process != nil && w.process.image == nil {
 		w.process.clean()
+		w.goOnDraining()
+		w.checkHeld()
 	}
 	w.reap()
 	for _, text := range w.faults.struck {
@@ -56,7 +58,7 @@ func (w *World) do(s *step.Step) error {
 		return w.doNetwork(s)
 	case step.Plan, step.Settle, step.Tick, step.Flush, step.Compact:
 		return w.doEngine(s)
-	case step.Start, step.Stop, step.Kill, step.Crash:
+	case step.Start, step.Drain, step.Stop, step.Kill, step.Crash:
 		return w.doProcess(s)
 	case step.Advance:
 		w.clock.elapsed += s.Duration

@@ -24,9 +24,11 @@ type Call struct {
 	arrived bool // the request was delivered, or never will be
 	copies  int  // duplicates of the request that are under way
 
-	handler *sched.Task
-	cancel  context.CancelFunc // of the handler's context
-	gen     int                // of the daemon that it was delivered to
+	handler   *sched.Task
+	cancel    context.CancelFunc // of the handler's context
+	work      int64              // steps of reading that the handler took
+	published uint64             // the last commit that it could see
+	gen       int                // of the daemon that it was delivered to
 
 	answered   bool // the handler has ended
 	unanswered bool // it never will, and that was reported
@@ -107,7 +109,7 @@ var (
 // waits or has answered.
 func (w *World) deliver(c *Call) {
 	c.arrived = true
-	if w.process == nil {
+	if w.process == nil || w.process.drain.refuses(c) {
 		w.finish(c, nil, errRefused)
 		return
 	}
@@ -122,11 +124,15 @@ func (w *World) deliver(c *Call) {
 		if !t.Killed() {
 			c.answered = true
 			w.learn(c)
+			w.checkWatchEnded(c)
 		}
 		cancel()
 	})
 	w.network.handlers = append(w.network.handlers, c)
-	w.tasks.Resume(c.handler)
+	if c.commits() {
+		w.work.asked = append(w.work.asked, c)
+	}
+	w.resume(c)
 }
 
 // learn gives the transaction that a begin opened the name that its step has for
@@ -153,7 +159,10 @@ func (w *World) deliverCopy(c *Call) {
 		cancel()
 	})
 	w.network.handlers = append(w.network.handlers, again)
-	w.tasks.Resume(again.handler)
+	if c.commits() {
+		w.work.asked = append(w.work.asked, again)
+	}
+	w.resume(again)
 	w.rec.probe("duplicated request")
 }
 
@@ -166,7 +175,7 @@ func (w *World) runHandlers() {
 			alive := w.process == nil || w.process.image == nil // one may have died inside a read
 			if alive && c.handler.Runnable() {
 				again = true
-				w.tasks.Resume(c.handler)
+				w.resume(c)
 			}
 			if !c.handler.Ended() {
 				kept = append(kept, c)

@@ -24,6 +24,10 @@ func (w *World) Finish() *Result {
 		Violations: w.rec.violations, History: &w.rec.history, Steps: w.rec.steps, Digests: w.rec.digests, Stats: w.rec.stats, Detected: w.starts.lost > 0 && w.process == nil,
 		Armed: w.faults.list(),
 	}
+	if w.rec.history.Complete && len(w.rec.violations) == 0 {
+		w.judgeWork()
+		r.Violations = w.rec.violations
+	}
 	r.Stats.Steps = len(w.rec.steps)
 	w.judgeBounds(func(j *bounds.Judge) { j.Operations(w.rec.history.Operations, Observer) })
 	r.Violations = w.rec.violations
@@ -57,6 +61,7 @@ func (w *World) finale() {
 	w.machine.disk.SetCapacity(0)
 	w.machine.capacity = 0
 	w.endCalls()
+	w.checkRest()
 	defer w.configure(w.config)
 	end := w.config
 	end.Bounds = end.AtEnd()

@@ -48,6 +48,9 @@ func (w *World) struck(i simdisk.Injection) {
 		kind = "power cut inside an operation"
 	}
 	w.rec.stats.Faults[kind]++
+	if w.process != nil {
+		w.process.troubled = true
+	}
 	w.faults.struck = append(w.faults.struck, i.String())
 	for at := range w.faults.armed {
 		a := &w.faults.armed[at]

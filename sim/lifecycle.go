@@ -32,6 +32,11 @@ func (w *World) doProcess(s *step.Step) error {
 	switch s.Verb {
 	case step.Start:
 		w.start()
+	case step.Drain:
+		if w.Draining() {
+			return misfit("the daemon was asked to stop already")
+		}
+		w.beginDrain()
 	case step.Stop:
 		w.stop()
 	case step.Kill:
@@ -87,36 +92,6 @@ func (w *World) start() {
 	}
 }
 
-// stop ends the daemon as SIGTERM does: watches end, what is under way may
-// finish, then the store is closed.
-func (w *World) stop() {
-	p := w.process
-	p.syncs.Set(true)
-	p.service.Drain()
-	w.runHandlers()
-	p.act(func() {
-		if p.inflight {
-			p.service.Engine().Settle()
-		}
-		for p.image == nil && p.service.Engine().Step() {
-		}
-	})
-	p.inflight = false
-	if p.image != nil {
-		return // nothing that the dead one still does is an answer
-	}
-	w.runHandlers()
-	p.stuck = true
-	p.act(func() {
-		if err := p.service.Close(); err != nil {
-			w.log("closing failed", "error", err.Error())
-		}
-	})
-	if p.image == nil {
-		p.die(w.machine.disk.Kill(), "stop")
-	}
-}
-
 // reap buries a daemon that has died: its requests end without an answer, its
 // store is closed without effect, and the disk is what it left.
 func (w *World) reap() {
@@ -134,6 +109,9 @@ func (w *World) reap() {
 		w.tasks.Kill(c.handler)
 	}
 	w.network.handlers = w.network.handlers[:0]
+	if p.drain != nil {
+		w.tasks.Kill(p.drain.task)
+	}
 	w.process = nil
 	if p.service != nil && !p.stuck {
 		p.act(func() { _ = p.service.Close() })

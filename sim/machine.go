@@ -92,6 +92,9 @@ func (w *World) doDisk(s *step.Step) error {
 	case step.Capacity:
 		m.disk.SetCapacity(s.Bytes)
 		m.capacity = s.Bytes
+		if w.process != nil && s.Bytes != 0 {
+			w.process.troubled = true
+		}
 		w.rec.note("disk", "capacity", "")
 	case step.Room:
 		u, err := m.disk.GetDiskUsage("/")

@@ -30,6 +30,9 @@ func (n *network) nextID() int {
 	return id
 }
 
+// NextID is an id that no call has.
+func (w *World) NextID() int { return w.network.nextID() }
+
 // Reserve keeps ids for calls that steps to come name.
 func (w *World) Reserve(id int) { w.network.reserved[id] = true }
 

@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"runtime/debug"
 	"time"
 
@@ -31,6 +32,9 @@ type process struct {
 	syncs      *sched.Barrier // of the log; open but between plan and settle
 	removals   *sched.Barrier // of what Pebble needs no more; shut while the process lives
 	inflight   bool           // between plan and settle
+	drain      *drain         // nil: it was not asked to stop
+	goroutines int            // that there were before it
+	troubled   bool           // something went wrong with its disk
 	unflushed  int            // steps of the writer since what is in memory went to tables
 
 	// Its death. Invariant: image, which is what the next process finds, is set once, inside
@@ -51,6 +55,8 @@ func (w *World) newProcess() *process {
 		}
 	}
 	p := &process{w: w, generation: w.starts.count, codec: server.Codec(), rand: rand.NewChaCha8(key), syncs: sched.NewBarrier(), removals: sched.NewBarrier(), halted: make(chan struct{})}
+	p.troubled = w.machine.capacity != 0 || w.machine.pristine != nil
+	p.goroutines = runtime.NumGoroutine() - w.coroutines()
 	p.syncs.Set(true)
 	return p
 }

@@ -42,6 +42,8 @@ type World struct {
 	programs programs    // of clients
 	tasks    sched.Tasks // coroutines: programs, and handlers of requests
 	rec      recorder    // the history, the trace, the digests
+	work     work        // what the daemon read
+	leaked   bool        // the daemon holds what it should not, and that was reported
 
 	// mu guards what the hooks of the disk change, which run on goroutines of Pebble: the
 	// clock, the faults, the end of the process. See quiesce.

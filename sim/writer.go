@@ -14,6 +14,9 @@ func (w *World) doEngine(s *step.Step) error {
 	if p == nil {
 		return misfit("no daemon runs")
 	}
+	if p.loopEnded() {
+		return misfit("the engine's loop has ended")
+	}
 	var err error
 	switch s.Verb {
 	case step.Plan:
@@ -24,9 +27,10 @@ func (w *World) doEngine(s *step.Step) error {
 		}
 		p.inflight = false
 		p.syncs.Set(true)
-		p.act(func() { p.service.Engine().Settle() })
+		w.settleStep(p)
 	case step.Tick:
 		p.act(func() { p.service.Engine().Tick() })
+		w.checkTables(p)
 	case step.Flush:
 		err = w.maintain(p, "flush", p.service.Engine().Flush)
 	case step.Compact:
@@ -52,7 +56,7 @@ func (w *World) plan(p *process) error {
 		return misfit("a file is corrupt: from here on the store is only read")
 	}
 	p.syncs.Set(false)
-	p.act(func() { p.inflight = p.service.Engine().Plan() })
+	w.planStep(p)
 	if p.inflight {
 		w.quiesce() // the log is written until its sync stands at the barrier
 	} else {

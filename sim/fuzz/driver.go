@@ -68,6 +68,9 @@ func play(w *sim.World, s Swarm) {
 	}
 	d := NewDriver(w, s, s.clients*s.ops)
 	d.step(step.Step{Verb: step.Start})
+	if slices.ContainsFunc(s.workloads, func(i int) bool { return all[i].Name == workload.Deep }) {
+		d.makePast()
+	}
 	d.Run()
 }
 
@@ -224,6 +227,9 @@ func (d *Driver) daemonChoices(add func(float64, func()), waiting bool) {
 		add(s.settle, func() { d.step(step.Step{Verb: step.Settle}) })
 	} else if waiting || w.WriterAsked() {
 		add(s.plan, func() { d.step(step.Step{Verb: step.Plan}) })
+	}
+	if w.Draining() {
+		d.drainChoices(add)
 	}
 	add(s.tick, func() { d.step(step.Step{Verb: step.Tick}) })
 	if flush := s.flush; flush > 0 || w.Unflushed() >= sim.FlushEvery {

@@ -109,7 +109,7 @@ func (d *Driver) crash() simdisk.CrashOptions {
 
 func (d *Driver) death() {
 	if d.swarm.Config.Unsynced { // the power stays on
-		d.step(step.Step{Verb: []step.Verb{step.Kill, step.Kill, step.Stop}[d.nemesis.IntN(3)]})
+		d.step(step.Step{Verb: []step.Verb{step.Kill, step.Kill, step.Stop, step.Drain}[d.nemesis.IntN(4)]})
 		return
 	}
 	if d.nemesis.Float64() < d.swarm.crashInside {
@@ -117,13 +117,23 @@ func (d *Driver) death() {
 		return
 	}
 	switch x := d.nemesis.Float64(); {
-	case x < 0.65:
+	case x < 0.6:
 		d.step(step.Step{Verb: step.Crash, Crash: d.crash()})
-	case x < 0.9:
+	case x < 0.82:
 		d.step(step.Step{Verb: step.Kill})
-	default:
+	case x < 0.87:
 		d.step(step.Step{Verb: step.Stop})
+	default:
+		d.step(step.Step{Verb: step.Drain})
 	}
+}
+
+// drainChoices are what may befall a daemon that was asked to stop: it is asked again, or
+// loses its patience, or that of whoever asked is over.
+func (d *Driver) drainChoices(add func(float64, func())) {
+	add(0.5, func() { d.step(step.Step{Verb: step.Stop}) })
+	add(0.7, func() { d.step(step.Step{Verb: step.Advance, Duration: 21 * time.Second}) })
+	add(0.3, func() { d.step(step.Step{Verb: step.Kill}) })
 }
 
 // deathInside cuts the power inside an operation of the disk.

@@ -34,6 +34,7 @@ type Disk struct {
 	root    *node
 	journal journal
 	locks   map[string]bool // paths; only looked up
+	handles map[string]int  // open ones, by the path that they were opened at
 	births  map[string]int  // files created so far, by path; only looked up
 	used    int64           // sum of allocated() over files with a link or an open handle
 	dead    bool
@@ -53,7 +54,7 @@ func NewDisk(opts DiskOptions) *Disk {
 		opts:   opts,
 		root:   newDirNode(opts.Clock()),
 		locks:  make(map[string]bool),
-		births: make(map[string]int),
+		births: make(map[string]int), handles: make(map[string]int),
 		ledger: newLedger(opts.Trace),
 	}
 }

@@ -44,6 +44,9 @@ func (f *file) Close() error {
 	}
 	f.closed = true
 	f.node.opens--
+	if f.disk.handles[f.path]--; f.disk.handles[f.path] == 0 {
+		delete(f.disk.handles, f.path)
+	}
 	f.disk.release(f.node)
 	return nil
 }

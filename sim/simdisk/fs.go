@@ -79,6 +79,7 @@ func (d *Disk) newFile(at string, now time.Time) *node {
 // open makes a handle.
 func (d *Disk) open(n *node, name string, write bool) *file {
 	n.opens++
+	d.handles[name]++
 	class := ClassDir
 	if !n.dir {
 		class = ClassOf(name)

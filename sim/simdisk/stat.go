@@ -2,7 +2,9 @@ package simdisk
 
 import (
 	"io/fs"
+	"maps"
 	"path"
+	"slices"
 	"syscall"
 	"time"
 
@@ -51,6 +53,13 @@ func (d *Disk) GetDiskUsage(string) (vfs.DiskUsage, error) {
 		UsedBytes:  uint64(d.used),
 		AvailBytes: uint64(max(0, total-d.used)),
 	}, nil
+}
+
+// OpenFiles lists the paths that there are open handles of, and those that are locked.
+func (d *Disk) OpenFiles() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Concat(slices.Sorted(maps.Keys(d.handles)), slices.Sorted(maps.Keys(d.locks)))
 }
 
 // PathBase implements vfs.FS.

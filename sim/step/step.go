@@ -49,7 +49,8 @@ const (
 	Compact Verb = "compact" // tables are merged
 
 	Start Verb = "start" // the daemon
-	Stop  Verb = "stop"  // the daemon, politely
+	Drain Verb = "drain" // the daemon is asked to stop, and ends when nothing is under way
+	Stop  Verb = "stop"  // likewise, with nothing else happening meanwhile
 	Kill  Verb = "kill"  // the daemon, as kill -9 does: what it wrote stays with the system
 	Crash Verb = "crash" // the machine loses power
 
@@ -165,7 +166,7 @@ func parseStep(text string) (s Step, err error) {
 			return s, fmt.Errorf("want one client or #call")
 		}
 		return s, s.setTarget(rest[0])
-	case Plan, Settle, Tick, Flush, Compact, Start, Stop, Kill, Heal:
+	case Plan, Settle, Tick, Flush, Compact, Start, Drain, Stop, Kill, Heal:
 		if len(rest) > 0 {
 			return s, fmt.Errorf("%q is too much", rest[0])
 		}

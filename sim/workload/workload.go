@@ -82,6 +82,7 @@ func All() []Workload {
 		{"skew", "two doctors on call, each going off if the other stays", skew},
 		{"bulk", "more at once than limits, pages and messages have room for", bulk},
 		{"tenants", "the same names in two namespaces; agents and namespaces listed", tenants},
+		{Deep, "an agent with a long past: early versions, late pages, the last events", deep},
 	}
 }
 

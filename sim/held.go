@@ -1,0 +1,103 @@
+package sim
+
+import (
+	"fmt"
+	"reflect"
+	"runtime"
+	"time"
+
+	"statehouse.dev/statehouse/sim/step"
+)
+
+// What requests hold they give back (G9): locks, slots, bytes, iterators, files. Each is
+// a number in server.Held, and a new one there is held to this by itself.
+
+// checkHeld holds the daemon to that after every step.
+func (w *World) checkHeld() {
+	p := w.process
+	if p == nil || p.image != nil || p.inflight {
+		return
+	}
+	held := reflect.ValueOf(p.service.Held())
+	idle := len(w.network.handlers) == 0
+	w.checkGroups(held, func(group string, leader int) bool {
+		switch group {
+		case "Iterators": // no handler waits with one
+			return true
+		case "Txns", "Commits": // they outlast a request
+			return leader == 0
+		}
+		return idle
+	})
+}
+
+// checkGroups reports what is held of the groups of which nothing should be. A group's
+// first field counts those who hold it.
+func (w *World) checkGroups(held reflect.Value, free func(group string, leader int) bool) {
+	for i := range held.NumField() {
+		field, name := held.Field(i), held.Type().Field(i)
+		if name.Anonymous {
+			w.checkGroups(field, free)
+		} else if leader := int(field.Field(0).Int()); !field.IsZero() && free(name.Name, leader) && !w.leaked {
+			w.leaked = true // once: it stays so
+			w.rec.violate("G9", "leak", 0, fmt.Sprintf("nothing is under way that could hold it, yet of %s is held %+v", name.Name, field))
+		}
+	}
+}
+
+// longestTxn is longer than a transaction may stay open, whatever the clock does meanwhile.
+const longestTxn = 48 * time.Hour
+
+// checkRest holds the daemon to giving everything back when all that is under way has
+// ended: the transactions of a run expire, too.
+func (w *World) checkRest() {
+	if w.process == nil {
+		return
+	}
+	_ = w.Apply(step.Step{Verb: step.Advance, Duration: longestTxn})
+	_ = w.Apply(step.Step{Verb: step.Tick})
+	if p := w.process; p != nil && !p.inflight && len(w.network.handlers) == 0 {
+		w.checkGroups(reflect.ValueOf(p.service.Held()), func(string, int) bool { return true })
+	}
+}
+
+// checkTables holds the tables of what is over to their limits.
+func (w *World) checkTables(p *process) {
+	if p.image != nil || w.leaked {
+		return
+	}
+	for _, t := range p.service.Engine().Tables() {
+		if t.Entries > t.Most || t.Room > t.Most {
+			w.leaked = true
+			w.rec.violate("G9", "table-grows", 0, fmt.Sprintf("the table of %s has %d entries and forgets none up to %d, the limit is %d", t.Name, t.Entries, t.Room, t.Most))
+		}
+	}
+}
+
+// checkClosed holds a process that has ended in order to leaving nothing behind.
+func (w *World) checkClosed(p *process, err error) {
+	if err != nil {
+		w.log("closing failed", "error", err.Error())
+	}
+	if err != nil && !p.troubled {
+		w.rec.violate("G9", "close-fails", 0, "nothing went wrong with the disk, yet closing the store fails: "+step.FirstLine(err.Error()))
+	}
+	if open := w.machine.disk.OpenFiles(); len(open) > 0 {
+		w.rec.violate("G9", "leak", 0, fmt.Sprintf("the store is closed, yet these files are open: %v", open))
+	}
+	w.quiesce()
+	if now := runtime.NumGoroutine() - w.coroutines(); now > p.goroutines {
+		w.rec.violate("G9", "leak", 0, fmt.Sprintf("the process has ended, yet %d of its goroutines have not", now-p.goroutines))
+	}
+}
+
+// coroutines counts those that have not ended, which are goroutines to the runtime.
+func (w *World) coroutines() int {
+	n := len(w.network.handlers)
+	for _, p := range w.programs.list {
+		if !p.task.Ended() {
+			n++
+		}
+	}
+	return n
+}
