@@ -131,5 +131,11 @@ func (w *World) Do(client string, kind history.Kind, in history.Input) (*history
 	return w.network.calls[id].op, nil
 }
 
+// Stamp is a moment of the history that no other has, for what is recorded outside of it.
+func (w *World) Stamp() int64 { return w.rec.stamp() }
+
+// TxnName is what the history calls the transaction with an id.
+func (w *World) TxnName(id string) string { return w.names.fromWire(id) }
+
 // FreshTxn is a name that no transaction has.
 func (w *World) FreshTxn() string { return w.names.fresh() }

@@ -21,6 +21,7 @@ import (
 	"statehouse.dev/statehouse/client"
 	"statehouse.dev/statehouse/history"
 	"statehouse.dev/statehouse/sim"
+	"statehouse.dev/statehouse/sim/intent"
 	"statehouse.dev/statehouse/sim/simdisk"
 	"statehouse.dev/statehouse/sim/step"
 	"statehouse.dev/statehouse/sim/workload"
@@ -56,26 +57,31 @@ func Generate(seed uint64, o sim.Options) *sim.Result {
 	s := Draw(seed, o.Class)
 	o.Class = s.Class
 	w := sim.NewWorld(seed, s.Config, o)
-	play(w, s)
-	return w.Finish()
+	told := play(w, s)
+	r := w.Finish()
+	judgeIntents(r, told)
+	return r
 }
 
-// play starts the clients and the daemon, and goes on until they are done.
-func play(w *sim.World, s Swarm) {
+// play starts the clients and the daemon, and goes on until they are done. It returns what
+// the clients' users were told.
+func play(w *sim.World, s Swarm) *intent.Recorder {
 	all := workload.All()
+	told := newIntents(w)
 	for i := range s.clients {
-		launch(w, fmt.Sprintf("c%d", i+1), all[s.workloads[i%len(s.workloads)]], &s)
+		launch(w, told, fmt.Sprintf("c%d", i+1), all[s.workloads[i%len(s.workloads)]], &s)
 	}
 	d := NewDriver(w, s, s.clients*s.ops)
 	d.step(step.Step{Verb: step.Start})
 	d.Run()
+	return told
 }
 
 // patience is how long a client's workload goes on with one round.
 const patience = 20 * time.Second
 
 // launch starts a client that runs a workload, through the real client.
-func launch(w *sim.World, name string, l workload.Workload, s *Swarm) {
+func launch(w *sim.World, told *intent.Recorder, name string, l workload.Workload, s *Swarm) {
 	rng := simdisk.Stream(w.Seed(), "client", name)
 	ids := simdisk.Stream(w.Seed(), "ids", name)
 	w.Launch(name, func(p *sim.Program) {
@@ -92,7 +98,7 @@ func launch(w *sim.World, name string, l workload.Workload, s *Swarm) {
 			panic("fuzz: the client's configuration: " + err.Error())
 		}
 		env := &workload.Env{
-			Client: c, Rand: rng, Name: name, Ops: 1, Agents: s.agents, Pause: p.Sleep, Epoch: step.Epoch,
+			Client: told.Client(name, c), Rand: rng, Name: name, Ops: 1, Agents: s.agents, Pause: p.Sleep, Epoch: step.Epoch,
 			Within: func(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
 				return p.Within(ctx, d), func() {}
 			},
