@@ -94,7 +94,7 @@ func (c deadline) Err() error {
 	if c.w.programs.over || c.w.clock.elapsed >= c.ends {
 		return context.DeadlineExceeded
 	}
-	return nil
+	return c.Context.Err()
 }
 
 // Conn is the client's connection to the daemon.

@@ -85,9 +85,13 @@ func launch(w *sim.World, told *intent.Recorder, name string, l workload.Workloa
 	rng := simdisk.Stream(w.Seed(), "client", name)
 	ids := simdisk.Stream(w.Seed(), "ids", name)
 	w.Launch(name, func(p *sim.Program) {
+		within := func(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+			return p.Within(ctx, d), func() {}
+		}
+		timeout, attempt := timeouts(rng)
 		c, err := client.New(p.Conn(), client.Config{
-			Timeout: -1, AttemptTimeout: -1, PageSize: 1 + rng.IntN(4),
-			Now: w.Now, Sleep: p.Sleep,
+			Timeout: timeout, AttemptTimeout: attempt, PageSize: 1 + rng.IntN(4),
+			Now: w.Now, Sleep: p.Sleep, WithTimeout: within,
 			Rand: func(b []byte) {
 				for i := range b {
 					b[i] = byte(ids.Uint32())
@@ -98,10 +102,8 @@ func launch(w *sim.World, told *intent.Recorder, name string, l workload.Workloa
 			panic("fuzz: the client's configuration: " + err.Error())
 		}
 		env := &workload.Env{
-			Client: told.Client(name, c), Rand: rng, Name: name, Ops: 1, Agents: s.agents, Pause: p.Sleep, Epoch: step.Epoch,
-			Within: func(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
-				return p.Within(ctx, d), func() {}
-			},
+			Client: told.Client(name, c, timeout < 0), Rand: rng, Name: name, Ops: 1, Agents: s.agents, Pause: p.Sleep, Epoch: step.Epoch,
+			Within: within,
 		}
 		for range s.ops {
 			if p.Over() {

@@ -14,20 +14,25 @@ import (
 // Client is a client.Client whose user's calls are written down. What is no operation of a
 // history (Status, Health, …) passes through.
 type Client struct {
-	rec   *Recorder
-	name  string
-	inner *client.Client
-	ns    string
+	rec      *Recorder
+	name     string
+	inner    *client.Client
+	ns       string
+	tireless bool
 }
 
-// Client is inner with every call of it written down, as of the client of that name.
-func (r *Recorder) Client(name string, inner *client.Client) *Client {
-	return &Client{rec: r, name: name, inner: inner, ns: inner.Namespace()}
+// Client is inner with every call of it written down, as of the client of that name. tireless
+// says that it has no timeouts of its own: what it can repeat is ended by its user's context
+// alone.
+func (r *Recorder) Client(name string, inner *client.Client, tireless bool) *Client {
+	return &Client{rec: r, name: name, inner: inner, ns: inner.Namespace(), tireless: tireless}
 }
 
 // In is the same client in another namespace.
 func (c *Client) In(namespace string) *Client {
-	return &Client{rec: c.rec, name: c.name, inner: c.inner.In(namespace), ns: namespace}
+	other := *c
+	other.inner, other.ns = c.inner.In(namespace), namespace
+	return &other
 }
 
 // The calls that are no operations.
@@ -74,7 +79,7 @@ func (c *Client) Transact(ctx context.Context, b client.Batch) (client.Commit, e
 	if unknown := (*client.OutcomeUnknownError)(nil); errors.As(err, &unknown) {
 		c.rec.learn(unknown.TxnID, op.In.TxnID)
 	}
-	c.rec.end(ctx, op, commit(done), err)
+	c.end(ctx, op, commit(done), err)
 	return done, err
 }
 
@@ -88,7 +93,7 @@ func (c *Client) GetTransaction(ctx context.Context, id string) (client.TxnOutco
 	state, err := c.inner.GetTransaction(ctx, id)
 	out := commit(state.Commit)
 	out.State = strings.ReplaceAll(string(state.State), " ", "_")
-	c.rec.end(ctx, op, out, err)
+	c.end(ctx, op, out, err)
 	return state, err
 }
 
@@ -109,7 +114,7 @@ func (c *Client) GetAtVersion(ctx context.Context, agent, key string, v client.V
 func (c *Client) one(ctx context.Context, kind history.Kind, in history.Input, read func() (client.Record, error)) (client.Record, error) {
 	op := c.call(kind, in)
 	rec, err := read()
-	c.rec.end(ctx, op, history.Output{ReadTS: uint64(rec.ReadTS), Records: []history.Record{record(rec)}}, err)
+	c.end(ctx, op, history.Output{ReadTS: uint64(rec.ReadTS), Records: []history.Record{record(rec)}}, err)
 	return rec, err
 }
 
@@ -132,7 +137,7 @@ func (c *Client) many(ctx context.Context, in history.Input, names []client.Reco
 		out.ReadTS = uint64(rec.ReadTS)
 		out.Records = append(out.Records, record(rec))
 	}
-	c.rec.end(ctx, op, out, err)
+	c.end(ctx, op, out, err)
 	return recs, err
 }
 
@@ -141,7 +146,7 @@ func (c *Client) Begin(ctx context.Context, timeout time.Duration) (*Txn, error)
 	op := c.call(history.Begin, history.Input{Limit: uint64(max(timeout.Milliseconds(), 0))})
 	inner, err := c.inner.Begin(ctx, timeout)
 	if err != nil {
-		c.rec.end(ctx, op, history.Output{}, err)
+		c.end(ctx, op, history.Output{}, err)
 		return nil, err
 	}
 	return c.begun(ctx, op, inner), nil
@@ -151,6 +156,6 @@ func (c *Client) Begin(ctx context.Context, timeout time.Duration) (*Txn, error)
 func (c *Client) begun(ctx context.Context, op *history.Operation, inner *client.Txn) *Txn {
 	title := tagOf(op)
 	c.rec.learn(inner.ID(), title)
-	c.rec.end(ctx, op, history.Output{TxnID: title, SnapshotTS: uint64(inner.Snapshot())}, nil)
+	c.end(ctx, op, history.Output{TxnID: title, SnapshotTS: uint64(inner.Snapshot())}, nil)
 	return &Txn{c: c, inner: inner, title: title}
 }

@@ -28,7 +28,7 @@ func list[T any](ctx context.Context, c *Client, kind history.Kind, in history.I
 			}
 		}
 		out.More = out.More || in.Limit > 0 && shown == in.Limit
-		c.rec.end(ctx, op, out, failed)
+		c.end(ctx, op, out, failed)
 	}
 }
 
@@ -103,7 +103,7 @@ func (c *Client) stream(ctx context.Context, kind history.Kind, in history.Input
 				return // it stays unknown
 			}
 		}
-		c.rec.end(ctx, op, history.Output{}, failed)
+		c.end(ctx, op, history.Output{}, failed)
 	}
 }
 

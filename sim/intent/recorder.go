@@ -25,9 +25,6 @@ type Options struct {
 	Now func() int64
 	// Name is how the wire's history names a transaction; nil: by its id.
 	Name func(id string) string
-	// Tireless: the clients have no timeouts, so that only a context ends a call which can be
-	// repeated.
-	Tireless bool
 }
 
 // Recorder writes down what users of clients asked and were told. It is safe for concurrent
@@ -114,15 +111,15 @@ func (r *Recorder) learn(id, title string) {
 }
 
 // end writes down how a call returned.
-func (r *Recorder) end(ctx context.Context, op *history.Operation, out history.Output, err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	op.Return = r.o.Now()
+func (c *Client) end(ctx context.Context, op *history.Operation, out history.Output, err error) {
+	c.rec.mu.Lock()
+	defer c.rec.mu.Unlock()
+	op.Return = c.rec.o.Now()
 	if op.Outcome, op.Error = outcome(op.Kind, err); err == nil {
 		op.Out = out
 		return
 	}
-	if r.o.Tireless && repeats(op.Kind) && again(err) && ctx.Err() == nil {
+	if c.tireless && repeats(op.Kind) && again(err) && ctx.Err() == nil {
 		op.Error.Details = map[string]string{gaveUp: op.Error.Code}
 	}
 }

@@ -49,7 +49,7 @@ func (t *Txn) stage(ctx context.Context, w client.Write, do func() error) error 
 		TxnID: t.title, Namespace: n.Namespace, Agent: n.Agent, Key: n.Key, Value: string(w.Value), Expected: (*uint64)(w.Expected),
 	})
 	err := do()
-	t.c.rec.end(ctx, op, history.Output{}, err)
+	t.c.end(ctx, op, history.Output{}, err)
 	if op.Outcome == history.Unknown {
 		t.c.rec.mu.Lock()
 		defer t.c.rec.mu.Unlock()
@@ -99,7 +99,7 @@ func (t *Txn) ask() *history.Operation {
 
 // told writes down how a commit ended.
 func (t *Txn) told(ctx context.Context, op *history.Operation, done client.Commit, err error) {
-	t.c.rec.end(ctx, op, commit(done), err)
+	t.c.end(ctx, op, commit(done), err)
 	if t.lost && op.Error != nil {
 		delete(op.Error.Details, gaveUp) // it was not to be sent
 	}
@@ -109,7 +109,7 @@ func (t *Txn) told(ctx context.Context, op *history.Operation, done client.Commi
 func (t *Txn) Abort(ctx context.Context) error {
 	op := t.c.call(history.Abort, history.Input{TxnID: t.title})
 	err := t.inner.Abort(ctx)
-	t.c.rec.end(ctx, op, history.Output{}, err)
+	t.c.end(ctx, op, history.Output{}, err)
 	return err
 }
 
@@ -122,7 +122,7 @@ func (c *Client) RunTxn(ctx context.Context, fn func(*Txn) error) (client.Commit
 	var ended int64                   // when it had run
 	done, err := c.inner.RunTxn(ctx, func(inner *client.Txn) error {
 		if committing != nil {
-			c.rec.end(ctx, committing, history.Output{}, errRunAgain)
+			c.end(ctx, committing, history.Output{}, errRunAgain)
 		}
 		if t != nil {
 			begin = c.call(history.Begin, history.Input{})
@@ -138,15 +138,15 @@ func (c *Client) RunTxn(ctx context.Context, fn func(*Txn) error) (client.Commit
 	})
 	switch {
 	case committing != nil:
-		c.rec.end(ctx, committing, commit(done), err)
-		if ctx.Err() == nil && (errors.Is(err, client.ErrConflict) || errors.Is(err, client.ErrTxnNotFound)) && c.rec.o.Tireless {
+		c.end(ctx, committing, commit(done), err)
+		if ctx.Err() == nil && (errors.Is(err, client.ErrConflict) || errors.Is(err, client.ErrTxnNotFound)) && c.tireless {
 			committing.Error.Details = map[string]string{gaveUp: committing.Error.Code}
 		}
 	case err == nil: // it says that a run has committed, and there is none
 		op := c.rec.tagged(c.name, history.Commit, history.Input{})
-		c.rec.end(ctx, op, commit(done), nil)
+		c.end(ctx, op, commit(done), nil)
 	case t == nil:
-		c.rec.end(ctx, begin, history.Output{}, err)
+		c.end(ctx, begin, history.Output{}, err)
 	}
 	return done, err
 }

@@ -69,8 +69,8 @@ func (r *run) connect(i int) (*programmer, error) {
 		until(ctx, time.Now().Add(d))
 		return ctx.Err()
 	}
-	return &programmer{r: r, conn: conn, rand: rng, calm: r.told.Client(name, calm), env: &workload.Env{
-		Client: r.told.Client(name, c), Rand: rng, Name: name, Ops: 1, Agents: 6, Pause: pause, Within: context.WithTimeout, Epoch: r.begun,
+	return &programmer{r: r, conn: conn, rand: rng, calm: r.told.Client(name, calm, false), env: &workload.Env{
+		Client: r.told.Client(name, c, false), Rand: rng, Name: name, Ops: 1, Agents: 6, Pause: pause, Within: context.WithTimeout, Epoch: r.begun,
 	}}, nil
 }
 

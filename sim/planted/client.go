@@ -49,8 +49,7 @@ func runs() []Bug {
 	return []Bug{
 		{
 			Name: "client-rerun-on-unknown", Guarantee: "G6", About: "RunTxn runs a function again when the outcome of its commit is unknown",
-			Edits: []Edit{{"client/runtxn.go", "	if errors.Is(err, ErrOutcomeUnknown) {\n		return false", "	if errors.Is(err, ErrOutcomeUnknown) {\n		return true"},
-				{"client/call.go", "		if passing(failed, doubt) && (failed.sent", "		if passing(failed, doubt) && !(doubt && begun) && (failed.sent"}},
+			Edits: []Edit{{"client/runtxn.go", "	if errors.Is(err, ErrOutcomeUnknown) {\n		return false", "	if errors.Is(err, ErrOutcomeUnknown) {\n		return true"}},
 		},
 		{
 			Name: "client-conflict-swallowed", Guarantee: "G1", About: "RunTxn takes a conflict for the end of its work",
