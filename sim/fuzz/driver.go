@@ -210,6 +210,7 @@ func (d *Driver) choices() []choice {
 			add(s.cut, func() { d.step(step.Step{Verb: step.Lose, Of: of}) })
 		default:
 			waiting = true
+			add(s.timeout, func() { d.step(step.Step{Verb: step.Expire, Of: of}) })
 		}
 		if !c.Done() {
 			add(s.timeout, func() { d.step(step.Step{Verb: step.Timeout, Of: of}) })
