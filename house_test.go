@@ -119,6 +119,12 @@ var doors = map[string][]ban{
 	"sim/simtest": {
 		{module + "/", "it is what tests of worlds share, whichever they are"},
 	},
+	"sim/intent": {
+		{module + "/engine", "what a client's user is told is judged by the log of the run"},
+		{module + "/server", "as above"},
+		{module + "/proto", "it stands above the client: what goes over the wire is recorded elsewhere"},
+		{module + "/sim", "it knows clients and histories, simulated or not"},
+	},
 	"sim/workload": {
 		{module + "/engine", "a program that uses Statehouse knows its client and nothing else"},
 		{module + "/server", "as above"},

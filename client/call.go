@@ -32,7 +32,7 @@ func (c *Client) bounded(ctx context.Context) (context.Context, context.CancelFu
 	if _, has := ctx.Deadline(); has || c.config.Timeout < 0 {
 		return ctx, func() {}
 	}
-	return context.WithTimeout(ctx, c.config.Timeout)
+	return c.config.WithTimeout(ctx, c.config.Timeout)
 }
 
 // once makes one attempt.
@@ -43,7 +43,7 @@ func (c *Client) once(ctx context.Context, try attempt) *Error {
 	ctx = c.authorised(ctx)
 	if c.config.AttemptTimeout > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, c.config.AttemptTimeout)
+		ctx, cancel = c.config.WithTimeout(ctx, c.config.AttemptTimeout)
 		defer cancel()
 	}
 	// gRPC sets the peer if the request was given to a connection, and leaves it empty

@@ -57,11 +57,12 @@ type Config struct {
 	PageSize int
 
 	// The outside world, for programs that must be deterministic; by default the
-	// operating system's. All must be safe for concurrent use. Timeouts run on Go's
-	// timers: set them negative to have none.
+	// operating system's. All must be safe for concurrent use.
 	Now   func() time.Time                                 // for transaction ids
 	Rand  func(p []byte)                                   // for transaction ids and jitter
 	Sleep func(ctx context.Context, d time.Duration) error // between tries
+	// WithTimeout makes the contexts that Timeout and AttemptTimeout end; context.WithTimeout.
+	WithTimeout func(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc)
 }
 
 func (c *Config) setDefaults() {
@@ -91,6 +92,9 @@ func (c *Config) setDefaults() {
 	}
 	if c.Sleep == nil {
 		c.Sleep = sleep
+	}
+	if c.WithTimeout == nil {
+		c.WithTimeout = context.WithTimeout
 	}
 }
 

@@ -28,6 +28,12 @@ type History struct {
 // may have written to the same store, of whom it knows what the log shows.
 const SourceClient = "client"
 
+// SourceIntent is the source of a history of what users of a client library asked and were
+// told: an operation is one call of theirs, whatever it took on the wire (package sim/intent).
+// A list is one operation over all its pages, and More says that it may have been left before
+// its end. What a user is not told of it, such as a list's ReadTS, is 0.
+const SourceIntent = "intent"
+
 // Header is the first line of a history.
 type Header struct {
 	Format  string `json:"format"`

@@ -54,7 +54,7 @@ func (w *World) do(s *step.Step) error {
 	switch s.Verb {
 	case step.Call:
 		return w.doCall(s)
-	case step.Deliver, step.Drop, step.Dup, step.Again, step.Reply, step.Lose, step.Timeout, step.Forge:
+	case step.Deliver, step.Drop, step.Dup, step.Again, step.Reply, step.Lose, step.Timeout, step.Expire, step.Forge:
 		return w.doNetwork(s)
 	case step.Plan, step.Settle, step.Tick, step.Flush, step.Compact:
 		return w.doEngine(s)

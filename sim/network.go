@@ -86,6 +86,8 @@ func (w *World) doNetwork(s *step.Step) error {
 		return misfit("no duplicate is under way")
 	case (s.Verb == step.Lose || s.Verb == step.Timeout || s.Verb == step.Forge) && c.done:
 		return misfit("its client does not wait")
+	case s.Verb == step.Expire && (!c.arrived || c.done || c.answered || c.cancel == nil || c.Stream()):
+		return misfit("the daemon is not at it")
 	}
 	s.Of, s.Client = c.op.ID, ""
 	switch s.Verb {
@@ -110,6 +112,9 @@ func (w *World) doNetwork(s *step.Step) error {
 		w.lost(c, errReset, what)
 	case step.Timeout:
 		w.lost(c, errLate, "client gave up")
+	case step.Expire:
+		c.cancel() // its answer is under way when the handler has ended
+		w.rec.stats.Faults["deadline at the daemon"]++
 	case step.Forge:
 		return w.forgeReply(c)
 	}

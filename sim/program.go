@@ -94,7 +94,7 @@ func (c deadline) Err() error {
 	if c.w.programs.over || c.w.clock.elapsed >= c.ends {
 		return context.DeadlineExceeded
 	}
-	return nil
+	return c.Context.Err()
 }
 
 // Conn is the client's connection to the daemon.
@@ -130,6 +130,12 @@ func (w *World) Do(client string, kind history.Kind, in history.Input) (*history
 	}
 	return w.network.calls[id].op, nil
 }
+
+// Stamp is a moment of the history that no other has, for what is recorded outside of it.
+func (w *World) Stamp() int64 { return w.rec.stamp() }
+
+// TxnName is what the history calls the transaction with an id.
+func (w *World) TxnName(id string) string { return w.names.fromWire(id) }
 
 // FreshTxn is a name that no transaction has.
 func (w *World) FreshTxn() string { return w.names.fresh() }

@@ -20,7 +20,7 @@ const maxViolations = 100
 // makes. of is nil, unless the history is a section of a longer one.
 func Check(h *history.History, of *Section) Result {
 	j := &judge{
-		section: of, visibility: visibilityOf(h, of), covered: h.Covered(),
+		section: of, visibility: visibilityOf(h, of), covered: h.Covered(), intents: h.Header.Source == history.SourceIntent,
 		ops: make(map[int]*history.Operation, len(h.Operations)), txns: make(map[string]*txn, len(h.Log)),
 	}
 	for _, op := range h.Operations {
@@ -56,6 +56,7 @@ type judge struct {
 	visibility visibility
 	section    *Section
 	covered    map[history.AgentName]bool // nil: the log tells of all agents
+	intents    bool                       // see history.SourceIntent
 }
 
 func (j *judge) violate(v verdict.Violation) {

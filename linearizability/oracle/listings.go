@@ -11,10 +11,12 @@ import (
 
 // sameMore holds a page to what it says of those after it. left is how many are
 // left: one that is left for another page is there for certain.
-func sameMore(op *history.Operation, shown, left int) (why, expected, got string) {
+func (j *judge) sameMore(op *history.Operation, shown, left int) (why, expected, got string) {
 	switch {
 	case op.In.Limit > 0 && uint64(shown) > op.In.Limit:
 		return "the page is longer than its limit", fmt.Sprint(op.In.Limit), fmt.Sprint(shown)
+	case j.intents && op.Out.More && shown > 0:
+		return "", "", "" // its user did not ask for more, if there are
 	case op.Out.More && (left == 0 || shown == 0):
 		return "there is another page, it says, and there is none", "the last page", "more"
 	case op.Out.More && op.In.Limit == 0 && op.In.PageOf == 0 && (op.Kind == history.ListKeys || op.Kind == history.Scan):
@@ -53,7 +55,7 @@ func (j *judge) rightList(op *history.Operation, ts uint64) (why, expected, got 
 	if at < len(keys) {
 		return fmt.Sprintf("the keys are not those after commit %d", ts), showListing(want), strings.Join(keys, " ")
 	}
-	if why, expected, got = sameMore(op, len(keys), left); why != "" {
+	if why, expected, got = j.sameMore(op, len(keys), left); why != "" {
 		return why, expected, got
 	}
 	for i := range op.Out.Records {
@@ -108,7 +110,7 @@ func (j *judge) rightHistory(op *history.Operation, ts uint64) (why, expected, g
 			return "the history names another transaction, or other metadata", fmt.Sprint(ev.TxnID, ev.Metadata), fmt.Sprint(r.TxnID, r.Metadata)
 		}
 	}
-	return sameMore(op, len(recs), int(left)-len(recs))
+	return j.sameMore(op, len(recs), int(left)-len(recs))
 }
 
 func (j *judge) rightAgents(op *history.Operation, ts uint64) (why, expected, got string) {
@@ -127,7 +129,7 @@ func (j *judge) rightAgents(op *history.Operation, ts uint64) (why, expected, go
 	if len(list) > len(want) || !slices.Equal(list, want[:len(list)]) {
 		return fmt.Sprintf("the agents are not those after commit %d", ts), fmt.Sprint(want), fmt.Sprint(list)
 	}
-	return sameMore(op, len(list), len(want)-len(list))
+	return j.sameMore(op, len(list), len(want)-len(list))
 }
 
 func (j *judge) rightSpaces(op *history.Operation, ts uint64) (why, expected, got string) {
@@ -146,7 +148,7 @@ func (j *judge) rightSpaces(op *history.Operation, ts uint64) (why, expected, go
 	if len(list) > len(want) || !slices.Equal(list, want[:len(list)]) {
 		return fmt.Sprintf("the namespaces are not those after commit %d", ts), fmt.Sprint(want), fmt.Sprint(list)
 	}
-	return sameMore(op, len(list), len(want)-len(list))
+	return j.sameMore(op, len(list), len(want)-len(list))
 }
 
 // listedKey is a key that a list or scan can show.

@@ -22,7 +22,7 @@ func (j *judge) checkRead(op *history.Operation) {
 		}
 		return
 	}
-	if r := op.Out.ReadTS; op.HasReadTS() && op.In.AtTime == 0 {
+	if r := op.Out.ReadTS; j.showsReadTS(op) && op.In.AtTime == 0 {
 		switch {
 		case r > high:
 			j.breaks(op, "G4", "ghost-read", fmt.Sprintf("at most %d", high), fmt.Sprint(r), "it read at commit %d, which had not happened", r)
@@ -40,7 +40,7 @@ func (j *judge) checkRead(op *history.Operation) {
 	for ts := low; ts <= high; ts++ {
 		at := ts
 		if op.In.AtTime != 0 {
-			if at = j.model.timeAt(op.In.AtTime, ts); op.HasReadTS() && op.Out.ReadTS != at {
+			if at = j.model.timeAt(op.In.AtTime, ts); j.showsReadTS(op) && op.Out.ReadTS != at {
 				why, expected, got = "it read at another commit than the time says", fmt.Sprint(at), fmt.Sprint(op.Out.ReadTS)
 				continue
 			}
@@ -61,6 +61,13 @@ func (j *judge) checkRead(op *history.Operation) {
 	j.breaks(op, guarantee, check, expected, got, "%s (between commits %d and %d)", why, low, high)
 }
 
+// showsReadTS reports whether the answer says which commit was read at. The user of a client
+// is told it of records only.
+func (j *judge) showsReadTS(op *history.Operation) bool {
+	list := op.Kind == history.ListKeys || op.Kind == history.Scan && len(op.Out.Records) == 0
+	return op.HasReadTS() && !(j.intents && list)
+}
+
 // points are the first and the last point at which a read can have been right, as far as
 // anything but its answer says. early: it can have been before the base, too. Not ok: there is
 // no point to judge it at, which is reported or counted.
@@ -78,7 +85,7 @@ func (j *judge) points(op *history.Operation) (low, high uint64, early, ok bool)
 		}
 		low, high = j.window(from)
 		early = j.early(from.Call)
-		if from.HasReadTS() {
+		if j.showsReadTS(from) {
 			low, high, early = from.Out.ReadTS, min(from.Out.ReadTS, high), false
 		}
 	case op.In.TxnID != "":

@@ -176,8 +176,8 @@ func (j *judge) couldConflict(t *txn, op *history.Operation, high uint64) bool {
 		switch {
 		case r.Call >= op.End():
 			continue // it was asked for only afterwards
-		case r.Outcome != history.OK:
-			read = read || mayRead(&r.In, name) // its answer was lost; the daemon remembers what it read
+		case r.Outcome != history.OK, j.intents && r.Out.More:
+			read = read || mayRead(&r.In, name) // its answer was lost, or left; the daemon remembers what it read
 			continue
 		}
 		j.eachRead(t, r, func(n history.Name) { read = read || n == name })

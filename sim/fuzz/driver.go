@@ -21,6 +21,7 @@ import (
 	"statehouse.dev/statehouse/client"
 	"statehouse.dev/statehouse/history"
 	"statehouse.dev/statehouse/sim"
+	"statehouse.dev/statehouse/sim/intent"
 	"statehouse.dev/statehouse/sim/simdisk"
 	"statehouse.dev/statehouse/sim/step"
 	"statehouse.dev/statehouse/sim/workload"
@@ -56,15 +57,19 @@ func Generate(seed uint64, o sim.Options) *sim.Result {
 	s := Draw(seed, o.Class)
 	o.Class = s.Class
 	w := sim.NewWorld(seed, s.Config, o)
-	play(w, s)
-	return w.Finish()
+	told := play(w, s)
+	r := w.Finish()
+	judgeIntents(r, told)
+	return r
 }
 
-// play starts the clients and the daemon, and goes on until they are done.
-func play(w *sim.World, s Swarm) {
+// play starts the clients and the daemon, and goes on until they are done. It returns what
+// the clients' users were told.
+func play(w *sim.World, s Swarm) *intent.Recorder {
 	all := workload.All()
+	told := newIntents(w)
 	for i := range s.clients {
-		launch(w, fmt.Sprintf("c%d", i+1), all[s.workloads[i%len(s.workloads)]], &s)
+		launch(w, told, fmt.Sprintf("c%d", i+1), all[s.workloads[i%len(s.workloads)]], &s)
 	}
 	d := NewDriver(w, s, s.clients*s.ops)
 	d.step(step.Step{Verb: step.Start})
@@ -72,19 +77,24 @@ func play(w *sim.World, s Swarm) {
 		d.makePast()
 	}
 	d.Run()
+	return told
 }
 
 // patience is how long a client's workload goes on with one round.
 const patience = 20 * time.Second
 
 // launch starts a client that runs a workload, through the real client.
-func launch(w *sim.World, name string, l workload.Workload, s *Swarm) {
+func launch(w *sim.World, told *intent.Recorder, name string, l workload.Workload, s *Swarm) {
 	rng := simdisk.Stream(w.Seed(), "client", name)
 	ids := simdisk.Stream(w.Seed(), "ids", name)
 	w.Launch(name, func(p *sim.Program) {
+		within := func(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+			return p.Within(ctx, d), func() {}
+		}
+		timeout, attempt := timeouts(rng)
 		c, err := client.New(p.Conn(), client.Config{
-			Timeout: -1, AttemptTimeout: -1, PageSize: 1 + rng.IntN(4),
-			Now: w.Now, Sleep: p.Sleep,
+			Timeout: timeout, AttemptTimeout: attempt, PageSize: 1 + rng.IntN(4),
+			Now: w.Now, Sleep: p.Sleep, WithTimeout: within,
 			Rand: func(b []byte) {
 				for i := range b {
 					b[i] = byte(ids.Uint32())
@@ -95,10 +105,8 @@ func launch(w *sim.World, name string, l workload.Workload, s *Swarm) {
 			panic("fuzz: the client's configuration: " + err.Error())
 		}
 		env := &workload.Env{
-			Client: c, Rand: rng, Name: name, Ops: 1, Agents: s.agents, Pause: p.Sleep, Epoch: step.Epoch,
-			Within: func(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
-				return p.Within(ctx, d), func() {}
-			},
+			Client: told.Client(name, c, timeout < 0), Rand: rng, Name: name, Ops: 1, Agents: s.agents, Pause: p.Sleep, Epoch: step.Epoch,
+			Within: within,
 		}
 		for range s.ops {
 			if p.Over() {
@@ -205,6 +213,7 @@ func (d *Driver) choices() []choice {
 			add(s.cut, func() { d.step(step.Step{Verb: step.Lose, Of: of}) })
 		default:
 			waiting = true
+			add(s.timeout, func() { d.step(step.Step{Verb: step.Expire, Of: of}) })
 		}
 		if !c.Done() {
 			add(s.timeout, func() { d.step(step.Step{Verb: step.Timeout, Of: of}) })

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc"
 
 	"statehouse.dev/statehouse/client"
+	"statehouse.dev/statehouse/sim/intent"
 	"statehouse.dev/statehouse/sim/workload"
 )
 
@@ -33,7 +34,7 @@ type programmer struct {
 	conn *grpc.ClientConn
 	rand *rand.Rand
 	env  *workload.Env
-	calm *client.Client // one that waits for each answer as long as it takes
+	calm *intent.Client // one that waits for each answer as long as it takes
 }
 
 // dial is a real connection, as client.Dial makes it, with the recorder on it.
@@ -68,8 +69,8 @@ func (r *run) connect(i int) (*programmer, error) {
 		until(ctx, time.Now().Add(d))
 		return ctx.Err()
 	}
-	return &programmer{r: r, conn: conn, rand: rng, calm: calm, env: &workload.Env{
-		Client: c, Rand: rng, Name: name, Ops: 1, Agents: 6, Pause: pause, Within: context.WithTimeout, Epoch: r.begun,
+	return &programmer{r: r, conn: conn, rand: rng, calm: r.told.Client(name, calm, false), env: &workload.Env{
+		Client: r.told.Client(name, c, false), Rand: rng, Name: name, Ops: 1, Agents: 6, Pause: pause, Within: context.WithTimeout, Epoch: r.begun,
 	}}, nil
 }
 

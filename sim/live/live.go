@@ -26,6 +26,7 @@ import (
 	"statehouse.dev/statehouse/history/record"
 	"statehouse.dev/statehouse/linearizability"
 	"statehouse.dev/statehouse/linearizability/verdict"
+	"statehouse.dev/statehouse/sim/intent"
 )
 
 // Options of a run.
@@ -118,6 +119,7 @@ type run struct {
 	o      Options
 	daemon *daemon
 	rec    *record.Recorder
+	told   *intent.Recorder // what the clients' users were
 	begun  time.Time
 
 	mu         sync.Mutex
@@ -132,7 +134,8 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 		o.Patience = time.Minute
 	}
 	r := &run{o: o, begun: time.Now()}
-	r.rec = record.NewRecorder(func() int64 { return int64(time.Since(r.begun)) })
+	clock := func() int64 { return int64(time.Since(r.begun)) }
+	r.rec, r.told = record.NewRecorder(clock), intent.NewRecorder(intent.Options{Now: clock})
 	address, err := freeAddress()
 	if err != nil {
 		return nil, err
@@ -301,6 +304,7 @@ func (r *run) judge(log []history.Event, complete bool) *Result {
 	if complete {
 		res.Judged = linearizability.Check(h, linearizability.Options{Seed: r.o.Seed, Samples: 2, SampleSize: 60})
 		res.Violations = append(res.Violations, res.Judged.Violations...)
+		res.Violations = append(res.Violations, intent.Judge(h, r.told.History(), nil)...)
 		if res.Judged.Verdict == verdict.Unknown && len(res.Violations) == 0 {
 			res.Violations = append(res.Violations, verdict.Violation{
 				Guarantee: "G3", Check: "not-judged", Sentence: "the history could not be judged in time: that is a failure, not a pass",

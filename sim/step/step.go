@@ -40,6 +40,7 @@ const (
 	Reply   Verb = "reply"   // an answer, or the next message of a stream, reaches its client
 	Lose    Verb = "lose"    // an answer is lost, or a stream cut
 	Timeout Verb = "timeout" // a client gives up waiting; what it sent goes on
+	Expire  Verb = "expire"  // a request's deadline passes at the daemon before it does at its client
 	Forge   Verb = "forge"   // a reply is forged in the daemon's name: for canaries
 
 	Plan    Verb = "plan"    // the writer takes what waits and writes it
@@ -97,7 +98,7 @@ func (s Step) String() string {
 	switch s.Verb {
 	case Call:
 		return s.callString()
-	case Deliver, Drop, Dup, Again, Reply, Lose, Timeout, Forge:
+	case Deliver, Drop, Dup, Again, Reply, Lose, Timeout, Expire, Forge:
 		return string(s.Verb) + " " + s.target()
 	case Crash:
 		return "crash" + crashString(s.Crash)
@@ -161,7 +162,7 @@ func parseStep(text string) (s Step, err error) {
 	s.Verb = Verb(words[0])
 	rest := words[1:]
 	switch s.Verb {
-	case Deliver, Drop, Dup, Again, Reply, Lose, Timeout, Forge:
+	case Deliver, Drop, Dup, Again, Reply, Lose, Timeout, Expire, Forge:
 		if len(rest) != 1 {
 			return s, fmt.Errorf("want one client or #call")
 		}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"statehouse.dev/statehouse/client"
+	"statehouse.dev/statehouse/sim/intent"
 )
 
 // bulk asks for more at once than the others do: it is what comes by limits, and by ends of
@@ -22,7 +23,7 @@ func bulk(ctx context.Context, e *Env) error {
 		e.heard(c.CommitTS, c.CommitTime)
 		return err
 	case 3, 4:
-		_, err := e.Client.RunTxn(ctx, func(t *client.Txn) error { return e.fill(ctx, t) })
+		_, err := e.Client.RunTxn(ctx, func(t *intent.Txn) error { return e.fill(ctx, t) })
 		return err
 	case 5:
 		var names []client.RecordName
@@ -42,7 +43,7 @@ func bulk(ctx context.Context, e *Env) error {
 }
 
 // fill reads, lists and writes much in one transaction.
-func (e *Env) fill(ctx context.Context, t *client.Txn) error {
+func (e *Env) fill(ctx context.Context, t *intent.Txn) error {
 	t.Metadata = e.metadata()
 	for range 2 + e.Rand.IntN(6) {
 		agent, key := e.agent(), e.key("reg/")

@@ -16,11 +16,12 @@ import (
 	"time"
 
 	"statehouse.dev/statehouse/client"
+	"statehouse.dev/statehouse/sim/intent"
 )
 
 // Env is what a program is given.
 type Env struct {
-	Client *client.Client
+	Client *intent.Client
 	Rand   *rand.Rand
 	Name   string // of the client; values it writes carry it
 	Ops    int    // about how many requests to make

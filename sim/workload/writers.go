@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"statehouse.dev/statehouse/client"
+	"statehouse.dev/statehouse/sim/intent"
 )
 
 func register(ctx context.Context, e *Env) error {
@@ -47,7 +48,7 @@ func counter(ctx context.Context, e *Env) error {
 	const key = "counter"
 	agent := e.agent()
 	if e.chance(0.5) {
-		_, err := e.Client.RunTxn(ctx, func(t *client.Txn) error {
+		_, err := e.Client.RunTxn(ctx, func(t *intent.Txn) error {
 			rec, err := t.Get(ctx, agent, key)
 			if err != nil {
 				return err
@@ -100,7 +101,7 @@ func transfer(ctx context.Context, e *Env) error {
 	from := e.Rand.IntN(accounts)
 	to := (from + 1 + e.Rand.IntN(accounts-1)) % accounts
 	amount := 1 + e.Rand.IntN(20)
-	_, err := e.Client.RunTxn(ctx, func(t *client.Txn) error {
+	_, err := e.Client.RunTxn(ctx, func(t *intent.Txn) error {
 		recs, err := t.BatchGet(ctx, account(from), account(to))
 		if err != nil {
 			return err
@@ -152,7 +153,7 @@ func appendList(ctx context.Context, e *Env) error {
 	var before []string
 	entry := fmt.Sprintf("%s-%d", e.Name, e.written)
 	e.written++
-	_, err := e.Client.RunTxn(ctx, func(t *client.Txn) error {
+	_, err := e.Client.RunTxn(ctx, func(t *intent.Txn) error {
 		rec, err := t.Get(ctx, agent, key)
 		if err != nil {
 			return err
@@ -256,7 +257,7 @@ func skew(ctx context.Context, e *Env) error {
 	const agent = "hospital"
 	doctors := []string{"oncall/ann", "oncall/bob"}
 	me := e.Rand.IntN(2)
-	_, err := e.Client.RunTxn(ctx, func(t *client.Txn) error {
+	_, err := e.Client.RunTxn(ctx, func(t *intent.Txn) error {
 		on := 0
 		if e.chance(0.5) { // by a range, which sees who comes as well as who goes
 			for _, err := range t.ListKeys(ctx, agent, client.ListQuery{Prefix: "oncall/"}) {

@@ -1,0 +1,149 @@
+package planted
+
+// clients are mistakes of the client, which makes other requests of them, each of them legal:
+// only what its user was told shows that they were not asked for.
+func clients() []Bug {
+	var list []Bug
+	for _, some := range [][]Bug{retries(), runs(), lists(), streams(), calls()} {
+		list = append(list, some...)
+	}
+	for i := range list {
+		list[i].Unseen = noHistory
+	}
+	return list
+}
+
+// retries are mistakes about what is sent again, and what is told when it is not.
+func retries() []Bug {
+	const sent = "		resp, err = c.stub.Transact(ctx, req, opts...)\n"
+	return []Bug{
+		{
+			Name: "client-fresh-id", Guarantee: "G6", About: "Transact makes a fresh id for each try",
+			Edits: []Edit{{"client/transact.go", sent, sent + "		if err != nil {\n\t\t\treq.TxnId = c.newTxnID()\n\t\t}\n"}},
+		},
+		{
+			Name: "client-expected-dropped", Guarantee: "G3", About: "Transact sends a batch again without the versions that it expects, under another id",
+			Edits: []Edit{{"client/transact.go", sent, sent + "		for _, o := range req.Operations {\n\t\t\tif err != nil {\n\t\t\t\to.ExpectedVersion, req.TxnId = nil, c.newTxnID()\n\t\t\t}\n\t\t}\n"}},
+		},
+		{
+			Name: "client-heads-dropped", Guarantee: "G3", About: "of several expected heads only the first is sent",
+			Edits: []Edit{{"client/transact.go", "	for _, h := range o.Heads {", "	for _, h := range o.Heads[:min(1, len(o.Heads))] {"}},
+		},
+		{
+			Name: "client-doubt-told-definite", Guarantee: "G6", About: "a commit whose answer was lost is told to be certainly not applied",
+			Edits: []Edit{{"client/call.go", "		if doubt && !decides(failed) {", "		if doubt && !decides(failed) && n > 100 {"}},
+		},
+		{
+			Name: "client-definite-told-doubt", Guarantee: "G6", About: "a commit that was refused for certain is told to be perhaps applied",
+			Edits: []Edit{{"client/call.go", "		if doubt && !decides(failed) {", "		if !decides(failed) || failed.kind == ErrPreconditionFailed {"}},
+		},
+		{
+			Name: "client-gives-up", Guarantee: "G9", About: "a commit in doubt is not sent again",
+			Edits: []Edit{{"client/call.go", "		if passing(failed, doubt) && (failed.sent", "		if passing(failed, doubt) && !doubt && (failed.sent"}},
+		},
+	}
+}
+
+// runs are mistakes about a function that is run in transactions.
+func runs() []Bug {
+	return []Bug{
+		{
+			Name: "client-rerun-on-unknown", Guarantee: "G6", About: "RunTxn runs a function again when the outcome of its commit is unknown",
+			Edits: []Edit{{"client/runtxn.go", "	if errors.Is(err, ErrOutcomeUnknown) {\n		return false", "	if errors.Is(err, ErrOutcomeUnknown) {\n		return true"}},
+		},
+		{
+			Name: "client-conflict-swallowed", Guarantee: "G1", About: "RunTxn takes a conflict for the end of its work",
+			Edits: []Edit{{"client/runtxn.go", "		if err == nil || !t.again(err) {", "		if errors.Is(err, ErrConflict) {\n\t\t\treturn commit, nil\n\t\t}\n\t\tif err == nil || !t.again(err) {"}},
+		},
+		{
+			Name: "client-failed-run-committed", Guarantee: "G2", About: "what a function wrote before it failed is committed",
+			Edits: []Edit{{"client/runtxn.go", "	if err := fn(t); err != nil {", "	if err := fn(t); err != nil {\n\t\t_, _ = t.Commit(ctx)"}},
+		},
+		{
+			Name: "client-conflict-not-rerun", Guarantee: "G9", About: "RunTxn does not run a function again after a conflict",
+			Edits: []Edit{{"client/runtxn.go", "	return errors.Is(err, ErrConflict) || errors.Is(err, ErrTxnNotFound)", "	return errors.Is(err, ErrTxnNotFound)"}},
+		},
+	}
+}
+
+// lists are mistakes about the pages of a list.
+func lists() []Bug {
+	const failed = "			if err != nil {\n				yield(none, err)\n				return\n			}\n			for _, item := range items {"
+	return []Bug{
+		{
+			Name: "client-page-error-swallowed", Guarantee: "G3", About: "an error on a later page of a list ends the list as if it were complete",
+			Edits: []Edit{{"client/lists.go", failed, "			if err != nil {\n				if token == \"\" {\n\t\t\t\t\tyield(none, err)\n\t\t\t\t}\n				return\n			}\n			for _, item := range items {"}},
+		},
+		{
+			Name: "client-page-skips-first", Guarantee: "G3", About: "the first item of each later page is passed over",
+			Edits: []Edit{{"client/lists.go", failed, "			if err != nil {\n				yield(none, err)\n				return\n			}\n			if token != \"\" && len(items) > 0 {\n\t\t\t\titems = items[1:]\n\t\t\t}\n			for _, item := range items {"}},
+		},
+		{
+			Name: "client-limit-per-page", Guarantee: "G3", About: "a list's limit is a page's",
+			Edits: []Edit{{"client/lists.go", "			left -= len(items)\n", ""}},
+		},
+		{
+			Name: "client-pages-not-pinned", Guarantee: "G3", About: "each page of a list shows the present, for its token is kept only to count",
+			Edits: []Edit{{"client/lists.go", "			Limit: size, PageToken: token, Reverse: q.Reverse, At: q.At.message(), TxnId: txnID,\n		}\n		resp, err := ask(ctx, c, c.stub.ScanPrefix, req)",
+				"			Limit: size, PageToken: token, Reverse: q.Reverse, At: q.At.message(), TxnId: txnID,\n		}\n		if token != \"\" {\n\t\t\treq.PageToken, req.Limit = \"\", uint32(c.config.PageSize+int(size))\n\t\t}\n		resp, err := ask(ctx, c, c.stub.ScanPrefix, req)"},
+				{"client/lists.go", "		for i, e := range resp.GetEntries() {\n			records[i]", "		if token != \"\" {\n\t\t\tresp.Entries, resp.NextPageToken = resp.GetEntries()[min(len(records), c.config.PageSize):], \"\"\n\t\t\trecords = records[:len(resp.GetEntries())]\n\t\t}\n		for i, e := range resp.GetEntries() {\n			records[i]"}},
+		},
+	}
+}
+
+// streams are mistakes about where a stream goes on that broke.
+func streams() []Bug {
+	return []Bug{
+		{
+			Name: "client-watch-skips", Guarantee: "G5", About: "a watch that breaks after its first event resumes one commit too far",
+			Edits: []Edit{{"client/streams.go", "				req.AfterTs = new(uint64(f.cursor))", "				req.AfterTs = new(uint64(f.cursor) + uint64(min(1, f.events)))"}},
+		},
+		{
+			Name: "client-empty-message-moves", Guarantee: "G5", About: "a message without events moves the cursor one commit too far",
+			Edits: []Edit{{"client/streams.go", "	cursor := CommitTS(batch.GetCursor())", "	cursor := CommitTS(batch.GetCursor() + uint64(1-min(1, len(batch.GetEvents()))))"}},
+		},
+		{
+			Name: "client-watch-repeats", Guarantee: "G5", About: "a watch that breaks shows its last event again",
+			Edits: []Edit{{"client/streams.go", "				req.AfterTs = new(uint64(f.cursor))", "				req.AfterTs = new(uint64(f.cursor) - uint64(min(1, f.events)))"},
+				{"client/streams.go", "		if f.placed && ev.CommitTS <= f.cursor {", "		if f.placed && ev.CommitTS < f.cursor {"}},
+		},
+		{
+			Name: "client-broken-replay-ends", Guarantee: "G5", About: "a replay that breaks ends as if it had come to its end",
+			Edits: []Edit{{"client/streams.go", "err == io.EOF && !f.endless {", "heard && err != nil && !f.endless {"}},
+		},
+		{
+			Name: "client-watch-ends", Guarantee: "G5", About: "a watch that the daemon ends is over without an error",
+			Edits: []Edit{{"client/streams.go", "		if err == errDone || err", "		if f.endless && heard {\n\t\t\treturn\n\t\t}\n\t\tif err == errDone || err"}},
+		},
+	}
+}
+
+// calls are mistakes about what is asked, and how an answer is told.
+func calls() []Bug {
+	return []Bug{
+		{
+			Name: "client-as-of-lost", Guarantee: "G3", About: "BatchGet as of a commit reads the present",
+			Edits: []Edit{{"client/reads.go", "	req := &pb.BatchGetStateRequest{Encoding: asJSON, At: at.message(), TxnId: txnID}", "	req := &pb.BatchGetStateRequest{Encoding: asJSON, TxnId: txnID}"}},
+		},
+		{
+			Name: "client-batch-outside", Guarantee: "G3", About: "BatchGet in a transaction reads outside of it",
+			Edits: []Edit{{"client/reads.go", "	req := &pb.BatchGetStateRequest{Encoding: asJSON, At: at.message(), TxnId: txnID}", "	req := &pb.BatchGetStateRequest{Encoding: asJSON, At: at.message()}"}},
+		},
+		{
+			Name: "client-tombstone-exists", Guarantee: "G3", About: "a record that was deleted is told to exist",
+			Edits: []Edit{{"client/reads.go", "		RecordName: n, Exists: m.GetExists(),", "		RecordName: n, Exists: m.GetVersion() > 0,"}},
+		},
+		{
+			Name: "client-versions-mixed-up", Guarantee: "G6", About: "a batch's versions are told of other writes",
+			Edits: []Edit{{"client/transact.go", "KeyVersion{c.named(b.Writes[i].RecordName), Version(v)}", "KeyVersion{c.named(b.Writes[len(b.Writes)-1-i].RecordName), Version(v)}"}},
+		},
+		{
+			Name: "client-reverse-lost", Guarantee: "G3", About: "a list of keys from last to first comes from first to last",
+			Edits: []Edit{{"client/lists.go", "			Namespace: c.config.Namespace, AgentId: agent, Prefix: q.Prefix, Limit: size, PageToken: token,\n			Reverse: q.Reverse,", "			Namespace: c.config.Namespace, AgentId: agent, Prefix: q.Prefix, Limit: size, PageToken: token,"}},
+		},
+		{
+			Name: "client-read-ahead", Guarantee: "G3", About: "an aborted transaction is told to be committed if it is committed again",
+			Edits: []Edit{{"client/txn.go", "	if done {\n		return commit, err", "	if done {\n		return commit, nil"}},
+		},
+	}
+}
