@@ -45,7 +45,7 @@ func (w *World) forgeReply(c *Call) error {
 	if answer == nil {
 		return misfit("only a transact can be forged, and a get or replay that was answered before")
 	}
-	raw, err := proto.Marshal(answer)
+	raw, err := marshal(answer)
 	if err != nil {
 		return misfit("%v", err)
 	}
