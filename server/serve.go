@@ -95,6 +95,25 @@ func (s *Service) Serve(ctx context.Context, t *tls.Config, listeners ...net.Lis
 	return nil
 }
 
+// host is Serve's.
+type host struct {
+	grpc       *grpc.Server
+	health     *health.Server
+	serving    func() // waits until no listener is served
+	stopEngine func()
+}
+
+func (h *host) Unhealthy() { h.health.Shutdown() }
+
+func (h *host) StopServing(within time.Duration) {
+	late := time.AfterFunc(within, h.grpc.Stop)
+	h.grpc.GracefulStop()
+	late.Stop()
+	h.serving()
+}
+
+func (h *host) StopEngine() { h.stopEngine() }
+
 // watchHealth keeps the standard health service in step with the engine.
 func (s *Service) watchHealth(ctx context.Context, h *health.Server) {
 	tick := time.NewTicker(healthEvery)

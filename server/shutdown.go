@@ -3,9 +3,6 @@ package server
 import (
 	"fmt"
 	"time"
-
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/health"
 )
 
 // Host is what a service runs in: Serve's gRPC server and goroutines in production, their
@@ -32,22 +29,3 @@ func (s *Service) Shutdown(h Host) {
 		s.env.Log("all requests have ended, yet something is held", "held", fmt.Sprintf("%+v", held))
 	}
 }
-
-// host is Serve's.
-type host struct {
-	grpc       *grpc.Server
-	health     *health.Server
-	serving    func() // waits until no listener is served
-	stopEngine func()
-}
-
-func (h *host) Unhealthy() { h.health.Shutdown() }
-
-func (h *host) StopServing(within time.Duration) {
-	late := time.AfterFunc(within, h.grpc.Stop)
-	h.grpc.GracefulStop()
-	late.Stop()
-	h.serving()
-}
-
-func (h *host) StopEngine() { h.stopEngine() }

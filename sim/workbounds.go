@@ -123,7 +123,12 @@ func (p *past) reading(n history.Name) int64 {
 }
 
 // passing is what it takes a list to pass a key.
-func (p *past) passing(n history.Name) int64 { return 1 + 2*p.reading(n) }
+func (p *past) passing(n history.Name) int64 {
+	if len(p.versions[n]) == 1 {
+		return 2
+	}
+	return 1 + 2*p.reading(n)
+}
 
 // during lists an agent's events in (after, upTo].
 func (p *past) during(a agentName, after, upTo uint64) []event {
@@ -195,7 +200,13 @@ func (p *past) listing(op *history.Operation) (steps int64) {
 			own[n] = true
 		}
 	}
-	most := int64(0)
+	after := int64(0) // what it takes to look at the key after the page
+	last := ""
+	for k := range seen { // the last of all
+		if last == "" || (k > last) != in.Reverse {
+			last = k
+		}
+	}
 	for _, k := range p.keys[agentName{in.Namespace, in.Agent}] {
 		n := history.Name{Namespace: in.Namespace, Agent: in.Agent, Key: k}
 		cost := p.passing(n)
@@ -203,11 +214,13 @@ func (p *past) listing(op *history.Operation) (steps int64) {
 		case !strings.HasPrefix(k, in.Prefix):
 		case seen[k], p.deleted[n], own[n], p.versions[n][0] > op.Out.ReadTS:
 			steps += cost
-		default:
-			most = max(most, cost)
+		case in.Reverse && k < last, !in.Reverse && k > last && after == 0:
+			after = cost
+		case last == "":
+			after = max(after, cost)
 		}
 	}
-	return steps + most // of the key after the page
+	return steps + after
 }
 
 // listings is what it takes to look at the changes of what a transaction listed.

@@ -36,6 +36,7 @@ func deep(ctx context.Context, e *Env) error {
 		_, err := e.Client.BatchGet(ctx, []client.RecordName{{Agent: DeepAgent, Key: DeepKey}, {Agent: DeepAgent, Key: "k01"}}, early)
 		return err
 	case 2:
+		q.Limit += 24
 		return drain(e.Client.ListKeys(ctx, DeepAgent, q), 1<<30)
 	case 3:
 		q.Prefix = fmt.Sprint("k", e.Rand.IntN(6))
