@@ -49,6 +49,7 @@ func (w *World) doProcess(s *step.Step) error {
 func (w *World) start() {
 	p := w.newProcess()
 	w.process = p
+	w.started()
 	var err error
 	struck := len(w.faults.struck)
 	p.act(func() {
@@ -92,6 +93,7 @@ func (w *World) start() {
 func (w *World) stop() {
 	p := w.process
 	p.syncs.Set(true)
+	w.reasons.draining = true
 	p.service.Drain()
 	w.runHandlers()
 	p.act(func() {

@@ -40,6 +40,7 @@ type World struct {
 	programs programs    // of clients
 	tasks    sched.Tasks // coroutines: programs, and handlers of requests
 	rec      recorder    // the history, the trace, the digests
+	reasons  reasons     // why requests may be refused
 
 	// mu guards what the hooks of the disk change, which run on goroutines of Pebble: the
 	// clock, the faults, the end of the process. See quiesce.
@@ -51,7 +52,7 @@ type World struct {
 func NewWorld(seed uint64, config Config, o Options) *World {
 	w := &World{
 		seed: seed, config: config, class: o.Class,
-		network: newNetwork(), names: newNames(), rec: newRecorder(o),
+		network: newNetwork(), names: newNames(), rec: newRecorder(o), reasons: newReasons(),
 	}
 	if o.Disturb != 0 {
 		w.disturb = sched.NewDisturbance(simdisk.Stream(o.Disturb, "disturbance"))

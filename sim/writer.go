@@ -25,8 +25,10 @@ func (w *World) doEngine(s *step.Step) error {
 		p.inflight = false
 		p.syncs.Set(true)
 		p.act(func() { p.service.Engine().Settle() })
+		w.reasons.judge.Settled()
 	case step.Tick:
 		p.act(func() { p.service.Engine().Tick() })
+		w.ticked()
 	case step.Flush:
 		err = w.maintain(p, "flush", p.service.Engine().Flush)
 	case step.Compact:
