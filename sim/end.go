@@ -53,7 +53,9 @@ func (w *World) finale() {
 	w.machine.disk.Heal()
 	w.machine.disk.SetCapacity(0)
 	w.machine.capacity = 0
+	_ = w.Apply(step.Step{Verb: step.Tick}) // the daemon looks at the disk, as it does all the time
 	w.endCalls()
+	w.healed("before the last crash")
 	if w.machine.pristine != nil {
 		w.auditCorrupt()
 	}
@@ -71,6 +73,7 @@ func (w *World) finale() {
 		}
 		return
 	}
+	w.healed("after the last crash")
 	w.audit(false)
 	_ = w.Apply(step.Step{Verb: step.Stop})
 	w.verify()

@@ -28,6 +28,8 @@ type reasons struct {
 	short          bool // the disk has been short of room since the daemon last saw that it is not
 	lastShort      int  // the number of steps when it last was
 	full           bool // the daemon has seen that it is, and it has been since
+	gaveUpBallast  bool // the daemon saw that the disk is full when it looked last
+	noBallast      bool // a fault has struck the ballast file
 }
 
 func newReasons() reasons { return reasons{judge: deserved.NewJudge()} }
@@ -36,6 +38,7 @@ func newReasons() reasons { return reasons{judge: deserved.NewJudge()} }
 func (w *World) started() {
 	r := &w.reasons
 	r.misreadsBefore, r.draining, r.short, r.full = r.misreads, false, false, false
+	r.gaveUpBallast, r.noBallast = false, false
 	l := w.config.limits()
 	r.judge.Started(deserved.Limits{
 		ValueBytes: l.ValueBytes, MetadataBytes: l.MetadataBytes, TxnOps: l.TxnOps, TxnBytes: l.TxnBytes, TxnReads: l.TxnReads,
@@ -47,6 +50,7 @@ func (w *World) started() {
 
 // struck says that a fault has struck. w.mu is held.
 func (r *reasons) struck(i simdisk.Injection) {
+	r.noBallast = r.noBallast || i.Op.Path == ballast
 	switch i.Fault.Kind {
 	case simdisk.PowerCut, simdisk.Stall:
 	case simdisk.BitFlip, simdisk.Misread, simdisk.MisdirectedWrite, simdisk.SyncLie, simdisk.DirSyncLie:
@@ -94,7 +98,16 @@ func (w *World) ticked() {
 	avail, limited := w.room()
 	r.short = limited && avail < reserveAndMargin
 	r.full = limited && w.process.reserve > 0 && avail < w.process.reserve
+	if r.gaveUpBallast && !r.noBallast && (!limited || avail >= 2*DiskReserve) && w.process.image == nil {
+		if _, err := w.machine.disk.Stat(ballast); err != nil {
+			w.rec.violate("G9", "no-ballast", 0, "the disk has been full and has room again, yet there is no ballast to give up the next time")
+		}
+	}
+	r.gaveUpBallast = r.full
 }
+
+// ballast is the file that the daemon gives up on a full disk (docs/FORMAT.md).
+const ballast = dataDir + "/ballast"
 
 // asked is a request that has reached the daemon, and what was so then.
 type asked struct {
@@ -138,6 +151,11 @@ func (w *World) arrived(c *Call) *asked {
 func samePages(first, next *history.Input, sameKind bool) bool {
 	return sameKind && first.Namespace == next.Namespace && first.Agent == next.Agent && first.Key == next.Key && first.Prefix == next.Prefix &&
 		first.Reverse == next.Reverse && first.OldestFirst == next.OldestFirst && first.TxnID == next.TxnID
+}
+
+// openTxns counts the open transactions, at most and at least.
+func (w *World) openTxns() (most, least int) {
+	return w.reasons.judge.Open(&deserved.World{Now: w.Now(), Latest: w.reasons.latest})
 }
 
 // judgeAnswer asks of the daemon's answer whether it was deserved. gone: the client has given
