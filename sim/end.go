@@ -18,12 +18,13 @@ import (
 // and judges what clients were told against what is left.
 func (w *World) Finish() *Result {
 	w.finale()
+	w.checkDefinite()
 	r := &Result{
 		Class: cmp.Or(w.class, Recoverable), Seed: w.seed, Config: w.config,
-		Violations: w.rec.violations, History: &w.rec.history, Steps: w.rec.steps, Digests: w.rec.digests, Stats: w.rec.stats, Detected: w.starts.lost > 0 && w.process == nil,
+		Violations: w.rec.violations, History: &w.rec.history, Steps: w.rec.steps, Digests: w.rec.digests, Stats: w.rec.stats, Detected: w.starts.detected,
 		Armed: w.faults.list(),
 	}
-	r.Stats.Steps = len(w.rec.steps)
+	r.Stats.Steps, r.Stats.Unjudged = len(w.rec.steps), !w.rec.history.Complete
 	if w.rec.history.Complete {
 		r.Judged = linearizability.Check(&w.rec.history, r.Judging())
 		r.Violations = append(r.Violations, r.Judged.Violations...)
@@ -32,6 +33,11 @@ func (w *World) Finish() *Result {
 				Guarantee: "G3", Check: "not-judged", Sentence: "the history could not be judged in time: that is a failure, not a pass",
 			})
 		}
+	}
+	if r.Stats.Unjudged && len(r.Violations) == 0 {
+		r.Violations = append(r.Violations, verdict.Violation{
+			Guarantee: "G3", Check: "not-judged", Sentence: "the log could not be read at the end, so the history was not judged: that is a failure, not a pass",
+		})
 	}
 	// What a program saw by itself is not in the steps, so it cannot be shrunk: it
 	// comes last.
@@ -66,11 +72,7 @@ func (w *World) finale() {
 	default:
 		_ = w.Apply(step.Step{Verb: step.Crash, Crash: simdisk.CrashOptions{Mode: simdisk.DropAll}})
 	}
-	_ = w.Apply(step.Step{Verb: step.Start})
-	if w.process == nil {
-		if w.starts.lost == 0 { // else the corruption was found, as it must be
-			w.rec.violate("G9", "does-not-start", 0, "every fault is healed, yet the daemon does not start: "+w.starts.why)
-		}
+	if w.startForGood(); w.process == nil {
 		return
 	}
 	w.healed("after the last crash")

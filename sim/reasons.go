@@ -30,6 +30,17 @@ type reasons struct {
 	full           bool // the daemon has seen that it is, and it has been since
 	gaveUpBallast  bool // the daemon saw that the disk is full when it looked last
 	noBallast      bool // a fault has struck the ballast file
+
+	definite []definite
+}
+
+// definite is a refusal of a commit that says: this request was not applied, nor any before it
+// for the same transaction.
+type definite struct {
+	op       *history.Operation
+	code     string
+	txn      string // on the wire
+	attempts int    // to commit it, by then
 }
 
 func newReasons() reasons { return reasons{judge: deserved.NewJudge()} }
@@ -175,6 +186,9 @@ func (w *World) judgeAnswer(a *asked, resp []byte, err error, gone bool) {
 	if err != nil {
 		outcome, refusal := record.Outcome(err)
 		told = fmt.Sprintf("refused (%s: %s)", refusal.Code, refusal.Message)
+		if c := a.Kind; (c == history.Commit || c == history.Transact) && outcome == history.Fail && ofOneTry[refusal.Code] && a.In.TxnID != "" {
+			r.definite = append(r.definite, definite{a.call.op, refusal.Code, a.In.TxnID, r.judge.Attempts(a.In.TxnID)})
+		}
 		reason = r.judge.Refused(&a.Request, refusal, outcome == history.Unknown && len(refusal.Code) > 0 && refusal.Code[0] < 'a', &know)
 	} else {
 		var m pb.BeginTransactionResponse
@@ -186,5 +200,25 @@ func (w *World) judgeAnswer(a *asked, resp []byte, err error, gone bool) {
 	if reason != "" {
 		op := a.call.op
 		w.rec.violate("G9", "undeserved", op.ID, fmt.Sprintf("#%d %s of %s was %s: %s", op.ID, op.Kind, op.Client, told, reason))
+	}
+}
+
+// ofOneTry are the refusals that speak of one try to commit. The oracle holds the others, which
+// decide the transaction, to the log.
+var ofOneTry = map[string]bool{"DISK_FULL": true, "LIMIT_EXCEEDED": true, "UNAVAILABLE": true, "STORAGE_ERROR": true, "DATA_LOSS": true}
+
+// checkDefinite: what was refused for good, and not tried again, is not in the log. Where
+// outcomes are dropped a repeat may be refused for good of what was applied.
+func (w *World) checkDefinite() {
+	applied := make(map[string]uint64, len(w.rec.history.Log))
+	for i := range w.rec.history.Log {
+		applied[w.rec.history.Log[i].TxnID] = w.rec.history.Log[i].CommitTS
+	}
+	for _, d := range w.reasons.definite {
+		ts := applied[w.names.fromWire(d.txn)]
+		if ts == 0 || w.reasons.judge.Attempts(d.txn) > d.attempts || d.attempts > 1 && w.config.OutcomeCount > 0 {
+			continue
+		}
+		w.rec.violate("G6", "refused-but-applied", d.op.ID, fmt.Sprintf("#%d %s of %s was refused for good (%s) and not tried again, yet it is commit %d", d.op.ID, d.op.Kind, d.op.Client, d.code, ts))
 	}
 }

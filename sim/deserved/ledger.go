@@ -79,6 +79,9 @@ func (j *Judge) txn(id string) *txn {
 	return t
 }
 
+// Attempts counts the requests to commit a transaction that have reached the daemon.
+func (j *Judge) Attempts(id string) int { return j.txn(id).commits }
+
 // here reports whether the transaction was begun in the process that runs.
 func (j *Judge) here(t *txn) bool { return t.process == j.process && j.process > 0 }
 
