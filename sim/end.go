@@ -18,7 +18,7 @@ import (
 // and judges what clients were told against what is left.
 func (w *World) Finish() *Result {
 	w.finale()
-	w.checkDefinite()
+	w.checkRefused()
 	r := &Result{
 		Class: cmp.Or(w.class, Recoverable), Seed: w.seed, Config: w.config,
 		Violations: w.rec.violations, History: &w.rec.history, Steps: w.rec.steps, Digests: w.rec.digests, Stats: w.rec.stats, Detected: w.starts.detected,
@@ -137,20 +137,22 @@ func (w *World) auditCorrupt() {
 // Observer is the client that looks at everything at the end.
 const Observer = "observer"
 
+// ask makes a request of the observer, and carries it through.
+func (w *World) ask(kind history.Kind, in history.Input) *history.Operation {
+	c, err := w.issue(Observer, w.network.nextID(), kind, in)
+	if err != nil {
+		return &history.Operation{}
+	}
+	w.carryThrough(c)
+	return c.op
+}
+
 // audit reads the log, and everything else the way a client would.
 func (w *World) audit(corrupt bool) {
-	ask := func(kind history.Kind, in history.Input) *history.Operation {
-		c, err := w.issue(Observer, w.network.nextID(), kind, in)
-		if err != nil {
-			return &history.Operation{}
-		}
-		w.carryThrough(c)
-		return c.op
-	}
 	events := make(map[uint64]*history.Event)
 	var last uint64
-	for _, ns := range ask(history.ListSpaces, history.Input{}).Out.Keys {
-		op := ask(history.Replay, history.Input{Namespace: ns, AllAgents: true})
+	for _, ns := range w.ask(history.ListSpaces, history.Input{}).Out.Keys {
+		op := w.ask(history.Replay, history.Input{Namespace: ns, AllAgents: true})
 		if op.Outcome != history.OK && corrupt {
 			w.rec.probe("harm found by a read")
 			continue
@@ -169,7 +171,7 @@ func (w *World) audit(corrupt bool) {
 				}
 			}
 		}
-		w.auditNamespace(ns, ask)
+		w.auditNamespace(ns)
 	}
 	if corrupt {
 		return
@@ -182,17 +184,17 @@ func (w *World) audit(corrupt bool) {
 	w.rec.history.Complete = true
 }
 
-func (w *World) auditNamespace(ns string, ask func(history.Kind, history.Input) *history.Operation) {
-	for _, a := range ask(history.ListAgents, history.Input{Namespace: ns}).Out.Agents {
-		ask(history.Scan, history.Input{Namespace: ns, Agent: a.Agent})
-		keys := ask(history.ListKeys, history.Input{Namespace: ns, Agent: a.Agent}).Out.Keys
+func (w *World) auditNamespace(ns string) {
+	for _, a := range w.ask(history.ListAgents, history.Input{Namespace: ns}).Out.Agents {
+		w.ask(history.Scan, history.Input{Namespace: ns, Agent: a.Agent})
+		keys := w.ask(history.ListKeys, history.Input{Namespace: ns, Agent: a.Agent}).Out.Keys
 		if len(keys) > 0 {
-			ask(history.KeyHistory, history.Input{Namespace: ns, Agent: a.Agent, Key: keys[0]})
+			w.ask(history.KeyHistory, history.Input{Namespace: ns, Agent: a.Agent, Key: keys[0]})
 		}
 	}
 	// What each commit has become whose client does not know.
 	for _, name := range w.askedFor(ns) {
-		ask(history.GetTxn, history.Input{TxnID: name})
+		w.ask(history.GetTxn, history.Input{TxnID: name})
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"statehouse.dev/statehouse/engine"
+	"statehouse.dev/statehouse/sim/deserved"
 	"statehouse.dev/statehouse/sim/simdisk"
 	"statehouse.dev/statehouse/sim/step"
 )
@@ -15,8 +16,7 @@ import (
 type startFacts struct {
 	errors, misreads int
 	disk             *simdisk.Disk // nil: nothing can be misread, or an earlier one is kept
-	room             uint64
-	limited          bool
+	room             deserved.Disk
 }
 
 // roomToStart is what a start needs at most: tables made of what the logs hold, a new log, a
@@ -33,14 +33,14 @@ func (w *World) undeservedRefusal(err error, before *startFacts) string {
 			return "a file was corrupted, which it does not say"
 		}
 		return ""
-	case w.reasons.errors > before.errors, w.reasons.misreads > before.misreads:
+	case w.reasons.Errors > before.errors, w.reasons.Misreads > before.misreads:
 		return "" // by a fault of the disk
-	case before.limited && before.room < roomToStart:
+	case before.room.Limited && before.room.Free < roomToStart:
 		return ""
 	case lost && w.starts.sound != nil:
 		return "" // what it read wrong before, it may have written
-	case before.limited:
-		return fmt.Sprintf("no fault struck, no file was corrupted and %d bytes are free", before.room)
+	case before.room.Limited:
+		return fmt.Sprintf("no fault struck, no file was corrupted and %d bytes are free", before.room.Free)
 	}
 	return "no fault struck and no file was corrupted"
 }

@@ -56,17 +56,16 @@ func (w *World) start() {
 	w.process = p
 	w.started()
 	var err error
-	before := startFacts{errors: w.reasons.errors, misreads: w.reasons.misreads}
+	before := startFacts{errors: w.reasons.Errors, misreads: w.reasons.Misreads, room: w.room()}
 	if w.starts.sound == nil && w.misreadsArmed() {
 		before.disk = w.machine.disk.Clone()
 	}
-	before.room, before.limited = w.room()
 	p.act(func() {
 		if err = p.assemble(); err == nil {
 			p.service.Engine().AwaitCleaning()
 		}
 	})
-	if w.starts.sound == nil && w.reasons.misreads > before.misreads {
+	if w.starts.sound == nil && w.reasons.Misreads > before.misreads {
 		w.starts.sound = before.disk
 	}
 	switch {
@@ -103,7 +102,7 @@ func (w *World) start() {
 func (w *World) stop() {
 	p := w.process
 	p.syncs.Set(true)
-	w.reasons.draining = true
+	w.reasons.Draining = true
 	p.service.Drain()
 	w.runHandlers()
 	p.act(func() {

@@ -32,7 +32,6 @@ type process struct {
 	removals   *sched.Barrier // of what Pebble needs no more; shut while the process lives
 	inflight   bool           // between plan and settle
 	unflushed  int            // steps of the writer since what is in memory went to tables
-	reserve    uint64         // free bytes under which it refuses writes, at least
 
 	// Its death. Invariant: image, which is what the next process finds, is set once, inside
 	// the operation in which this one dies.
@@ -53,9 +52,6 @@ func (w *World) newProcess() *process {
 	}
 	p := &process{w: w, generation: w.starts.count, codec: server.Codec(), rand: rand.NewChaCha8(key), syncs: sched.NewBarrier(), removals: sched.NewBarrier(), halted: make(chan struct{})}
 	p.syncs.Set(true)
-	if u, err := w.machine.disk.GetDiskUsage("/"); err == nil {
-		p.reserve = min(DiskReserve, u.TotalBytes/4)
-	}
 	return p
 }
 

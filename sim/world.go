@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"statehouse.dev/statehouse/sim/deserved"
 	"statehouse.dev/statehouse/sim/sched"
 	"statehouse.dev/statehouse/sim/simdisk"
 	"statehouse.dev/statehouse/sim/step"
@@ -52,7 +53,7 @@ type World struct {
 func NewWorld(seed uint64, config Config, o Options) *World {
 	w := &World{
 		seed: seed, config: config, class: o.Class,
-		network: newNetwork(), names: newNames(), rec: newRecorder(o), reasons: newReasons(),
+		network: newNetwork(), names: newNames(), rec: newRecorder(o), reasons: reasons{judge: deserved.NewJudge()},
 	}
 	if o.Disturb != 0 {
 		w.disturb = sched.NewDisturbance(simdisk.Stream(o.Disturb, "disturbance"))

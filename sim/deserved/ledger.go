@@ -27,6 +27,32 @@ type Judge struct {
 	settled int    // steps of the writer
 	waiting int    // commits that have reached the daemon and are not answered
 	sent    int    // bytes of everything that clients have ever sent
+
+	definite []definite
+}
+
+// definite is a refusal of a commit that says: neither this request was applied, nor one before
+// it for the same transaction.
+type definite struct {
+	op       int
+	txn      string
+	attempts int // to commit it, by then
+}
+
+// ofOneTry are the refusals that speak of one try to commit. The oracle holds the others, which
+// decide the transaction, to the log.
+var ofOneTry = map[string]bool{"DISK_FULL": true, "LIMIT_EXCEEDED": true, "UNAVAILABLE": true, "STORAGE_ERROR": true, "DATA_LOSS": true}
+
+// Applied is called with the log: the commits of transactions. It calls broken for what was
+// refused for good, was not tried again and is in the log. Where outcomes are dropped, a repeat
+// may be refused for good of what was applied.
+func (j *Judge) Applied(log map[string]uint64, broken func(op int, ts uint64)) {
+	for _, d := range j.definite {
+		dropped := d.attempts > 1 && j.limits.OutcomeCount > 0
+		if ts := log[d.txn]; ts > 0 && j.txn(d.txn).commits == d.attempts && !dropped {
+			broken(d.op, ts)
+		}
+	}
 }
 
 // NewJudge makes a judge of a daemon that has not started.
@@ -78,9 +104,6 @@ func (j *Judge) txn(id string) *txn {
 	}
 	return t
 }
-
-// Attempts counts the requests to commit a transaction that have reached the daemon.
-func (j *Judge) Attempts(id string) int { return j.txn(id).commits }
 
 // here reports whether the transaction was begun in the process that runs.
 func (j *Judge) here(t *txn) bool { return t.process == j.process && j.process > 0 }

@@ -35,8 +35,8 @@ var counted = []struct {
 		}
 		return about*(j.waiting+j.limbo()) + 2*j.sent
 	}, func(l *Limits) int { return l.StagedBytes / 2 }},
-	{"requests under way", func(_ *Judge, _ *txn, r *Request, _ *World) int { return r.Requests }, func(l *Limits) int { return l.Requests }},
-	{"streams under way", func(_ *Judge, _ *txn, r *Request, _ *World) int { return r.Streams }, func(l *Limits) int { return l.Streams }},
+	{"requests under way", func(_ *Judge, _ *txn, r *Request, _ *World) int { return r.UnderWay + 1 }, func(l *Limits) int { return l.Requests }},
+	{"streams under way", func(_ *Judge, _ *txn, r *Request, _ *World) int { return r.UnderWay + 1 }, func(l *Limits) int { return l.Streams }},
 	{"more than one answer can hold", answer, page},
 	{"the values are more than", answer, page},
 	{"the answer is", answer, page},

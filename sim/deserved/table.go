@@ -12,14 +12,30 @@ import (
 
 // Request is one that has reached the daemon, with the ids of transactions as on the wire.
 type Request struct {
+	ID      int // of its operation
 	Kind    history.Kind
 	In      history.Input
 	Fresh   bool   // it continues a page that the same request was answered with
 	Began   uint64 // the last commit that could be read when it arrived
 	Begun   string // of a begin that was answered: the id
 	Timeout time.Duration
-	// Requests and streams that were under way when it arrived, with it.
-	Requests, Streams int
+	// UnderWay are the others that were when it arrived: streams, if it is one, else requests.
+	UnderWay int
+}
+
+// SamePages reports whether a request may go on with a page that another was answered.
+func SamePages(first, next *history.Operation) bool {
+	a, b := &first.In, &next.In
+	return first.Kind == next.Kind && a.Name() == b.Name() && a.Prefix == b.Prefix && a.Reverse == b.Reverse &&
+		a.OldestFirst == b.OldestFirst && a.TxnID == b.TxnID
+}
+
+// limitOf is the limit of what is under way that a request is bound by.
+func (l *Limits) limitOf(kind history.Kind) int {
+	if kind.Info().Stream {
+		return l.Streams
+	}
+	return l.Requests
 }
 
 // World is what is known of the time from a request's arrival to its answer.
@@ -115,12 +131,17 @@ func (j *Judge) Refused(r *Request, e *history.Refusal, maybe bool, w *World) (r
 	switch {
 	case row == nil:
 		reason = "the contract knows no such refusal"
+	case e.Code[0] >= 'a': // gRPC's own, which says nothing of doubt
+		reason = row(j, t, r, e, w)
 	case maybe && !commits(r.Kind):
 		reason = "it is said to be in doubt, and commits nothing"
 	case maybe && e.Code != "OUTCOME_UNKNOWN" && t.commits < 2 && w.Errors+w.Misreads == 0 && !w.Misread && !w.Corrupt:
 		reason = "it is said to be in doubt, and no other request for this transaction has reached the daemon"
 	default:
 		reason = row(j, t, r, e, w)
+	}
+	if (r.Kind == history.Commit || r.Kind == history.Transact) && !maybe && ofOneTry[e.Code] && r.In.TxnID != "" {
+		j.definite = append(j.definite, definite{r.ID, r.In.TxnID, t.commits})
 	}
 	j.answered(r, e, w)
 	return reason
@@ -153,8 +174,7 @@ func (j *Judge) Accepted(r *Request, w *World) (reason string) {
 	if r.Kind == history.Begin {
 		over("open transactions", open+1, l.OpenTxns)
 	}
-	over("requests under way", r.Requests, l.Requests)
-	over("streams under way", r.Streams, l.Streams)
+	over("under way", r.UnderWay+1, l.limitOf(r.Kind))
 	over("operations", len(r.In.Writes), l.TxnOps)
 	over("conditions", len(r.In.Keys)+len(r.In.Heads), l.TxnOps)
 	j.answered(r, nil, w)
@@ -228,7 +248,7 @@ func madeAt(id string) (time.Time, bool) {
 // read of the process has met it.
 func dataLoss(_ *Judge, _ *txn, r *Request, _ *history.Refusal, w *World) string {
 	if commits(r.Kind) || r.Kind == history.Begin {
-		return unless(w.Misread || w.Corrupt || w.Misreads+w.Errors > 0, "no file was corrupted, and nothing was misread in this process of the daemon")
+		return unless(w.Misread || w.Corrupt, "no file was corrupted, and nothing was misread in this process of the daemon")
 	}
-	return unless(w.Corrupt || w.Misreads+w.Errors > 0, "no file was corrupted, and nothing was misread meanwhile")
+	return unless(w.Corrupt || w.Misreads > 0, "no file was corrupted, and nothing was misread meanwhile")
 }
