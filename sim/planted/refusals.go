@@ -39,10 +39,6 @@ func held() []Bug {
 			Edits: []Edit{{"engine/outcome.go", "	return madeBy(id, time.Unix(0, floor).Add(e.idSlack()))", "	return madeBy(id, time.Unix(0, floor).Add(e.idSlack()+10*time.Minute))"}},
 		},
 		{
-			Name: "staged-leak-on-expiry", Guarantee: "G9", About: "a transaction that expires does not give back the bytes that it held", Unseen: noHistory,
-			Edits: []Edit{{"engine/txn.go", "		t.held -= x.held\n", "		if end.state != TxnExpired {\n			t.held -= x.held\n		}\n"}},
-		},
-		{
 			Name: "start-refuses-small-disk", Guarantee: "G9", About: "the daemon does not start while less than four times the reserve is free", Unseen: noHistory,
 			Edits: []Edit{{"engine/open.go", "	e.layBallast()\n	e.checkSpace()", "	if usage.AvailBytes < 4*e.space.reserve {\n		return failf(ErrStorage, \"no room\")\n	}\n	e.layBallast()\n	e.checkSpace()"}},
 		},
@@ -77,10 +73,6 @@ func refusals() []Bug {
 			Edits: []Edit{{"server/errors.go", "		detail.MaybeApplied = detail.MaybeApplied || f.InDoubt", "		_ = f.InDoubt"}},
 		},
 		{
-			Name: "range-starts-early", Guarantee: "G4", About: "a page that goes on conflicts with changes before it, which it did not read",
-			Edits: []Edit{{"engine/ranges.go", "	s := interval{from: max(r.prefix, r.first), ", "	s := interval{from: r.prefix, "}},
-		},
-		{
 			Name: "drain-refuses-before", Guarantee: "G9", About: "a commit that finds others waiting is told that the daemon stops", Unseen: noHistory,
 			Edits: []Edit{{"engine/queue.go", "	if e.stopped {", "	if e.stopped || len(e.queue) > 2 {"}},
 		},
@@ -89,11 +81,7 @@ func refusals() []Bug {
 			Edits: []Edit{{"server/streams.go", "		if cursor < engine.CommitTS(req.GetAfterTs()) {", "		if cursor <= engine.CommitTS(req.GetAfterTs()) {"}},
 		},
 		{
-			Name: "marker-unguarded", Guarantee: "G7", About: "an error of a marker file is left to Pebble", Unseen: noHistory,
-			Edits: []Edit{{"engine/guard.go", " || strings.HasPrefix(base, \"MANIFEST-\") || strings.HasPrefix(base, \"marker.\")", " || strings.HasPrefix(base, \"MANIFEST-\")"}},
-		},
-		{
-			Name: "wrong-code-too-large", Guarantee: "G9", About: "a full disk is reported as a limit", Unseen: noHistory,
+			Name: "full-disk-is-a-limit", Guarantee: "G9", About: "a full disk is reported as a limit", Unseen: noHistory,
 			Edits: []Edit{{"server/errors.go", "pb.ErrorCode_DISK_FULL, codes.ResourceExhausted", "pb.ErrorCode_LIMIT_EXCEEDED, codes.ResourceExhausted"}},
 		},
 	}
