@@ -14,8 +14,13 @@ import (
 // healed asks for one of everything, in the process that has seen the faults and in the next
 // one. What it does is in the history, and is judged with the rest.
 func (w *World) healed(when string) {
-	if w.process == nil || w.machine.pristine != nil || w.reasons.Misread() {
+	switch {
+	case w.process == nil || w.machine.pristine != nil:
+		return
+	case w.reasons.Misread():
 		return // a process that has met corrupt data writes nothing more
+	case w.config.OutcomeCount > 0 && w.reasons.Behind(w.Now()):
+		return // an id is too old when the clock has been set back behind outcomes that were dropped
 	}
 	operations, acked := w.rec.stats.Operations, w.rec.stats.Acked
 	h := healing{w, when}

@@ -38,6 +38,9 @@ func (c *Causes) Begin(reserve, margin uint64) {
 // Misread reports whether anything has been in the process.
 func (c *Causes) Misread() bool { return c.Misreads > c.misreads }
 
+// Behind reports whether the clock has been set back since, and shows less than it has shown.
+func (c *Causes) Behind(now time.Time) bool { return now.Before(c.latest) }
+
 // NoSpace says that an operation of the disk failed for want of space.
 func (c *Causes) NoSpace() {
 	c.Errors++

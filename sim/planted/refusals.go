@@ -35,10 +35,6 @@ func held() []Bug {
 			Edits: []Edit{{"engine/disk.go", "		e.full.Store(nil)\n		e.layBallast()", "		e.full.Store(nil)"}},
 		},
 		{
-			Name: "too-old-early", Guarantee: "G9", About: "ids are too old ten minutes before their outcomes are dropped", Unseen: noHistory,
-			Edits: []Edit{{"engine/outcome.go", "	return madeBy(id, time.Unix(0, floor).Add(e.idSlack()))", "	return madeBy(id, time.Unix(0, floor).Add(e.idSlack()+10*time.Minute))"}},
-		},
-		{
 			Name: "start-refuses-small-disk", Guarantee: "G9", About: "the daemon does not start while less than four times the reserve is free", Unseen: noHistory,
 			Edits: []Edit{{"engine/open.go", "	e.layBallast()\n	e.checkSpace()", "	if usage.AvailBytes < 4*e.space.reserve {\n		return failf(ErrStorage, \"no room\")\n	}\n	e.layBallast()\n	e.checkSpace()"}},
 		},
@@ -74,7 +70,7 @@ func refusals() []Bug {
 		},
 		{
 			Name: "drain-refuses-before", Guarantee: "G9", About: "a commit that finds others waiting is told that the daemon stops", Unseen: noHistory,
-			Edits: []Edit{{"engine/queue.go", "	if e.stopped {", "	if e.stopped || len(e.queue) > 2 {"}},
+			Edits: []Edit{{"engine/queue.go", "	if e.stopped {", "	if e.stopped || len(e.queue) > 1 {"}},
 		},
 		{
 			Name: "watch-from-now-refused", Guarantee: "G9", About: "a watch after the last commit is refused, as if that had not happened", Unseen: noHistory,

@@ -288,7 +288,6 @@ var caughtBy = map[string]string{
 	"request-ended-is-definite":     "client-gives-up",
 	"read-error-is-data-loss":       "retry-while-reads-fail",
 	"doubt-not-told":                "copy-of-what-is-in-flight",
-	"too-old-early":                 "outcome-forgotten",
 	"drain-refuses-before":          "many-in-one-step",
 }
 
