@@ -61,7 +61,7 @@ func (w *World) finale() {
 	w.machine.capacity = 0
 	_ = w.Apply(step.Step{Verb: step.Tick}) // the daemon looks at the disk, as it does all the time
 	w.endCalls()
-	w.healed("before the last crash")
+	w.healed("before the last crash", false)
 	if w.machine.pristine != nil {
 		w.auditCorrupt()
 	}
@@ -75,7 +75,7 @@ func (w *World) finale() {
 	if w.startForGood(); w.process == nil {
 		return
 	}
-	w.healed("after the last crash")
+	w.healed("after the last crash", true)
 	w.audit(false)
 	_ = w.Apply(step.Step{Verb: step.Stop})
 	w.verify()

@@ -13,7 +13,7 @@ import (
 
 // healed asks for one of everything, in the process that has seen the faults and in the next
 // one. What it does is in the history, and is judged with the rest.
-func (w *World) healed(when string) {
+func (w *World) healed(when string, reads bool) {
 	switch {
 	case w.process == nil || w.machine.pristine != nil:
 		return
@@ -24,7 +24,13 @@ func (w *World) healed(when string) {
 	}
 	operations, acked := w.rec.stats.Operations, w.rec.stats.Acked
 	h := healing{w, when}
-	deserved.Heal(h, w.config.limits().OpenTxns)
+	slots := w.config.limits().OpenTxns
+	if slots > 0 { // those that are taken for longer are not to be had
+		_ = w.Apply(step.Step{Verb: step.Advance, Duration: 31 * time.Second})
+		most, _ := w.openTxns()
+		slots -= most
+	}
+	deserved.Heal(h, slots, reads)
 	h.status()
 	w.rec.stats.Operations, w.rec.stats.Acked = operations, acked // they say what the run did
 }
@@ -39,10 +45,6 @@ func (h healing) Ask(kind history.Kind, in history.Input) *history.Operation {
 }
 
 func (h healing) FreshTxn() string { return h.w.FreshTxn() }
-
-func (h healing) Wait(d time.Duration) {
-	_ = h.w.Apply(step.Step{Verb: step.Advance, Duration: d})
-}
 
 func (h healing) Hear(watch *history.Operation) {
 	c := h.w.network.calls[watch.ID]

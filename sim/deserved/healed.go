@@ -3,7 +3,6 @@ package deserved
 import (
 	"fmt"
 	"slices"
-	"time"
 
 	"statehouse.dev/statehouse/history"
 )
@@ -16,19 +15,17 @@ type Daemon interface {
 	Hear(watch *history.Operation)
 	// FreshTxn is a name that no transaction has.
 	FreshTxn() string
-	// Wait lets time pass.
-	Wait(d time.Duration)
 	// Fails reports what is not as it must be.
 	Fails(op int, sentence string)
 }
 
 // When every fault is healed, nothing is left for which a request may be refused. Heal makes one
-// of each kind, and each must succeed. It tries each of so many slots for open transactions; 0:
-// none.
-func Heal(d Daemon, slots int) {
+// of each kind that changes anything, and of those that only read if reads is set, and each must
+// succeed. It tries each of so many slots for open transactions; 0: none.
+func Heal(d Daemon, slots int, reads bool) {
 	h := healing{d}
 	h.slots(slots)
-	h.writes()
+	h.writes(reads)
 }
 
 type healing struct{ Daemon }
@@ -54,12 +51,11 @@ func (h healing) begin() (txn string, ok bool) {
 // fewSlots is how many open transactions can be tried one by one.
 const fewSlots = 16
 
-// slots lets every transaction expire, and begins as many as there may be, if those are few.
+// slots begins as many transactions as there may be, if those are few.
 func (h healing) slots(most int) {
-	if most == 0 || most > fewSlots {
+	if most <= 0 || most > fewSlots {
 		return
 	}
-	h.Wait(31 * time.Second)
 	var open []string
 	for range most {
 		if txn, ok := h.begin(); ok {
@@ -72,7 +68,7 @@ func (h healing) slots(most int) {
 }
 
 // writes commits in each way that there is, and reads what that came to in each way.
-func (h healing) writes() {
+func (h healing) writes(reads bool) {
 	name := history.Name{Namespace: "default", Agent: Healer, Key: "healed"}
 	at := history.Input{Namespace: name.Namespace, Agent: name.Agent, Key: name.Key}
 	within := func(txn string) history.Input { in := at; in.TxnID = txn; return in }
@@ -101,6 +97,9 @@ func (h healing) writes() {
 	}
 	h.sees(watch, two.Out.CommitTS)
 
+	if !reads {
+		return
+	}
 	past, old := at, at
 	past.At, old.KeyVersion = &first, version+1
 	h.does(history.Get, past)

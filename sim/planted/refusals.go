@@ -31,10 +31,6 @@ func held() []Bug {
 			Edits: []Edit{{"engine/disk.go", "	case u.AvailBytes < e.space.reserve && !full:", "	case u.AvailBytes < e.space.reserve/2 && !full:"}},
 		},
 		{
-			Name: "ballast-not-relaid", Guarantee: "G9", About: "after a full disk there is no ballast to give up the next time", Unseen: noHistory,
-			Edits: []Edit{{"engine/disk.go", "		e.full.Store(nil)\n		e.layBallast()", "		e.full.Store(nil)"}},
-		},
-		{
 			Name: "start-refuses-small-disk", Guarantee: "G9", About: "the daemon does not start while less than four times the reserve is free", Unseen: noHistory,
 			Edits: []Edit{{"engine/open.go", "	e.layBallast()\n	e.checkSpace()", "	if usage.AvailBytes < 4*e.space.reserve {\n		return failf(ErrStorage, \"no room\")\n	}\n	e.layBallast()\n	e.checkSpace()"}},
 		},

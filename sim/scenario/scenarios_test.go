@@ -279,7 +279,6 @@ var caughtBy = map[string]string{
 	"expires-early":                 "refused-for-a-reason",
 	"disk-full-sticks":              "refused-for-a-reason",
 	"disk-full-late":                "refused-for-a-reason",
-	"ballast-not-relaid":            "refused-for-a-reason",
 	"full-disk-is-a-limit":          "refused-for-a-reason",
 	"page-token-refused":            "refused-for-a-reason",
 	"missing-version-is-data-loss":  "refused-for-a-reason",
