@@ -28,7 +28,9 @@ func (w *World) healed(when string, reads bool) {
 	if slots > 0 { // those that are taken for longer are not to be had
 		_ = w.Apply(step.Step{Verb: step.Advance, Duration: 31 * time.Second})
 		most, _ := w.openTxns()
-		slots -= most
+		if slots -= most; slots <= 0 {
+			return
+		}
 	}
 	deserved.Heal(h, slots, reads)
 	h.status()
