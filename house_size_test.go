@@ -21,6 +21,7 @@ const (
 
 // large rooms stay one package each, for a reason.
 var large = map[string]string{
+	"sim":         "a world is one thing: its parts share its clock, its disk and its lock; what is not of it is in the rooms around",
 	"engine":      "its inner wall is the tested list of pure files",
 	"sim/simdisk": "a disk is one thing, and its faults reach into all of it",
 }

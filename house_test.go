@@ -84,6 +84,12 @@ var doors = map[string][]ban{
 		{"github.com/cockroachdb/pebble", "the store is reached through the engine, on a simulated disk"},
 		{"gopkg.in/yaml.v3", "files are read by sim/scenario"},
 	},
+	"sim/deserved": {
+		{module + "/engine", "it states the contract's rules anew, and never by the code that is held to them"},
+		{module + "/server", "as above"},
+		{module + "/sim/", "it is told what a world knows"},
+		{module + "/linearizability", "the state of records is judged there, refusals here"},
+	},
 	"sim/sched": {
 		{module + "/", "it knows coroutines and goroutines, and nothing of what they do"},
 	},

@@ -124,12 +124,14 @@ func (w *World) deliver(c *Call) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	c.cancel = cancel
+	asked := w.arrived(c)
 	c.handler = sched.Spawn(func(t *sched.Task) {
 		c.resp, c.err = w.process.handle(ctx, t, c)
 		if !t.Killed() {
 			c.answered = true
 			w.learn(c)
 			w.checkWatchEnded(c)
+			w.judgeAnswer(asked, c.resp, c.err, ctx.Err() != nil)
 		}
 		cancel()
 	})
@@ -159,8 +161,12 @@ func (w *World) deliverCopy(c *Call) {
 	again := &Call{op: c.op, req: c.req, done: true, arrived: true}
 	ctx, cancel := context.WithCancel(context.Background())
 	again.cancel = cancel
+	asked := w.arrived(again)
 	again.handler = sched.Spawn(func(t *sched.Task) {
-		_, _ = w.process.handle(ctx, t, again)
+		resp, err := w.process.handle(ctx, t, again)
+		if !t.Killed() {
+			w.judgeAnswer(asked, resp, err, ctx.Err() != nil)
+		}
 		cancel()
 	})
 	w.network.handlers = append(w.network.handlers, again)

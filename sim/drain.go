@@ -31,6 +31,7 @@ func (w *World) beginDrain() {
 	d := &drain{w: w, p: w.process, began: w.rec.events}
 	d.task = sched.Spawn(func(*sched.Task) { d.p.service.Shutdown(d) })
 	w.process.drain = d
+	w.reasons.Draining = true
 	if len(w.network.handlers) > 0 {
 		w.rec.probe("drain with requests under way")
 	}
@@ -113,6 +114,7 @@ func (w *World) writeAll(p *process) {
 			}
 		})
 		p.inflight = false
+		w.reasons.judge.Settled()
 		if p.image == nil {
 			w.runHandlers()
 			more = !p.loopEnded() && p.image == nil && p.service.Held().Commits.Queued > 0

@@ -19,16 +19,17 @@ import (
 // and judges what clients were told against what is left.
 func (w *World) Finish() *Result {
 	w.finale()
+	w.checkRefused()
 	r := &Result{
 		Class: cmp.Or(w.class, Recoverable), Seed: w.seed, Config: w.config,
-		Violations: w.rec.violations, History: &w.rec.history, Steps: w.rec.steps, Digests: w.rec.digests, Stats: w.rec.stats, Detected: w.starts.lost > 0 && w.process == nil,
+		Violations: w.rec.violations, History: &w.rec.history, Steps: w.rec.steps, Digests: w.rec.digests, Stats: w.rec.stats, Detected: w.starts.detected,
 		Armed: w.faults.list(),
 	}
 	if w.rec.history.Complete && len(w.rec.violations) == 0 {
 		w.judgeWork()
 		r.Violations = w.rec.violations
 	}
-	r.Stats.Steps = len(w.rec.steps)
+	r.Stats.Steps, r.Stats.Unjudged = len(w.rec.steps), !w.rec.history.Complete
 	w.judgeBounds(func(j *bounds.Judge) { j.Operations(w.rec.history.Operations, Observer) })
 	r.Violations = w.rec.violations
 	if w.rec.history.Complete {
@@ -39,6 +40,11 @@ func (w *World) Finish() *Result {
 				Guarantee: "G3", Check: "not-judged", Sentence: "the history could not be judged in time: that is a failure, not a pass",
 			})
 		}
+	}
+	if r.Stats.Unjudged && len(r.Violations) == 0 {
+		r.Violations = append(r.Violations, verdict.Violation{
+			Guarantee: "G3", Check: "not-judged", Sentence: "the log could not be read at the end, so the history was not judged: that is a failure, not a pass",
+		})
 	}
 	// What a program saw by itself is not in the steps, so it cannot be shrunk: it
 	// comes last.
@@ -60,7 +66,11 @@ func (w *World) finale() {
 	w.machine.disk.Heal()
 	w.machine.disk.SetCapacity(0)
 	w.machine.capacity = 0
+	_ = w.Apply(step.Step{Verb: step.Tick}) // the daemon looks at the disk, as it does all the time
 	w.endCalls()
+	if !w.config.Refuse() { // else the limits refuse some of it, healed or not
+		w.healed("before the last crash", false)
+	}
 	w.checkRest()
 	defer w.configure(w.config)
 	end := w.config
@@ -76,13 +86,10 @@ func (w *World) finale() {
 	default:
 		_ = w.Apply(step.Step{Verb: step.Crash, Crash: simdisk.CrashOptions{Mode: simdisk.DropAll}})
 	}
-	_ = w.Apply(step.Step{Verb: step.Start})
-	if w.process == nil {
-		if w.starts.lost == 0 { // else the corruption was found, as it must be
-			w.rec.violate("G9", "does-not-start", 0, "every fault is healed, yet the daemon does not start: "+w.starts.why)
-		}
+	if w.startForGood(); w.process == nil {
 		return
 	}
+	w.healed("after the last crash", true)
 	w.audit(false)
 	_ = w.Apply(step.Step{Verb: step.Stop})
 	w.verify()
@@ -144,20 +151,22 @@ func (w *World) auditCorrupt() {
 // Observer is the client that looks at everything at the end.
 const Observer = "observer"
 
+// ask makes a request of the observer, and carries it through.
+func (w *World) ask(kind history.Kind, in history.Input) *history.Operation {
+	c, err := w.issue(Observer, w.network.nextID(), kind, in)
+	if err != nil {
+		return &history.Operation{}
+	}
+	w.carryThrough(c)
+	return c.op
+}
+
 // audit reads the log, and everything else the way a client would.
 func (w *World) audit(corrupt bool) {
-	ask := func(kind history.Kind, in history.Input) *history.Operation {
-		c, err := w.issue(Observer, w.network.nextID(), kind, in)
-		if err != nil {
-			return &history.Operation{}
-		}
-		w.carryThrough(c)
-		return c.op
-	}
 	events := make(map[uint64]*history.Event)
 	var last uint64
-	for _, ns := range ask(history.ListSpaces, history.Input{}).Out.Keys {
-		op := ask(history.Replay, history.Input{Namespace: ns, AllAgents: true})
+	for _, ns := range w.ask(history.ListSpaces, history.Input{}).Out.Keys {
+		op := w.ask(history.Replay, history.Input{Namespace: ns, AllAgents: true})
 		if op.Outcome != history.OK && corrupt {
 			w.rec.probe("harm found by a read")
 			continue
@@ -176,7 +185,7 @@ func (w *World) audit(corrupt bool) {
 				}
 			}
 		}
-		w.auditNamespace(ns, ask)
+		w.auditNamespace(ns)
 	}
 	if corrupt {
 		return
@@ -189,17 +198,17 @@ func (w *World) audit(corrupt bool) {
 	w.rec.history.Complete = true
 }
 
-func (w *World) auditNamespace(ns string, ask func(history.Kind, history.Input) *history.Operation) {
-	for _, a := range ask(history.ListAgents, history.Input{Namespace: ns}).Out.Agents {
-		ask(history.Scan, history.Input{Namespace: ns, Agent: a.Agent})
-		keys := ask(history.ListKeys, history.Input{Namespace: ns, Agent: a.Agent}).Out.Keys
+func (w *World) auditNamespace(ns string) {
+	for _, a := range w.ask(history.ListAgents, history.Input{Namespace: ns}).Out.Agents {
+		w.ask(history.Scan, history.Input{Namespace: ns, Agent: a.Agent})
+		keys := w.ask(history.ListKeys, history.Input{Namespace: ns, Agent: a.Agent}).Out.Keys
 		if len(keys) > 0 {
-			ask(history.KeyHistory, history.Input{Namespace: ns, Agent: a.Agent, Key: keys[0]})
+			w.ask(history.KeyHistory, history.Input{Namespace: ns, Agent: a.Agent, Key: keys[0]})
 		}
 	}
 	// What each commit has become whose client does not know.
 	for _, name := range w.askedFor(ns) {
-		ask(history.GetTxn, history.Input{TxnID: name})
+		w.ask(history.GetTxn, history.Input{TxnID: name})
 	}
 }
 

@@ -52,6 +52,7 @@ func (w *World) struck(i simdisk.Injection) {
 		w.process.troubled = true
 	}
 	w.faults.struck = append(w.faults.struck, i.String())
+	w.reasons.struck(i)
 	for at := range w.faults.armed {
 		a := &w.faults.armed[at]
 		if a.able && a.fault == i.Fault && (i.Fault.Count == simdisk.Forever || a.Struck < i.Fault.Count) {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"statehouse.dev/statehouse/engine"
+	"statehouse.dev/statehouse/sim/simdisk"
 	"statehouse.dev/statehouse/sim/step"
 )
 
@@ -15,7 +16,11 @@ type starts struct {
 	died    int    // in a row, that the process died in
 	refused int    // in a row, that the daemon refused
 	why     string // it refused the last one
-	lost    int    // refused because of data loss, which may be what the daemon did when it read wrong
+	// sound is the disk before a start that read what was not there, and may have made of it
+	// what it likes; nil since a start went well. None that refuses to start after it has
+	// acknowledged anything more, so the history is judged by what is on it.
+	sound    *simdisk.Disk
+	detected bool // such a start was refused for good
 }
 
 func (w *World) doProcess(s *step.Step) error {
@@ -54,14 +59,20 @@ func (w *World) doProcess(s *step.Step) error {
 func (w *World) start() {
 	p := w.newProcess()
 	w.process = p
+	w.started()
 	var err error
-	struck := len(w.faults.struck)
+	before := startFacts{errors: w.reasons.Errors, misreads: w.reasons.Misreads, room: w.room()}
+	if w.starts.sound == nil && w.misreadsArmed() {
+		before.disk = w.machine.disk.Clone()
+	}
 	p.act(func() {
 		if err = p.assemble(); err == nil {
 			p.service.Engine().AwaitCleaning()
 		}
 	})
-	faulty := len(w.faults.struck) > struck
+	if w.starts.sound == nil && w.reasons.Misreads > before.misreads {
+		w.starts.sound = before.disk
+	}
 	switch {
 	case p.image != nil:
 		w.rec.probe("process died inside recovery")
@@ -73,18 +84,17 @@ func (w *World) start() {
 		w.rec.note("daemon", "refused", w.starts.why)
 		w.rec.stats.Refusals++
 		w.starts.refused++
-		if !faulty && w.machine.capacity == 0 && w.starts.lost == 0 && w.machine.pristine == nil {
-			w.rec.violate("G1", "does-not-start", 0, "no fault struck and no file was corrupted, yet the store does not open: "+w.starts.why)
+		if why := w.undeservedRefusal(err, &before); why != "" {
+			w.rec.violate("G1", "does-not-start", 0, why+", yet the store does not open: "+w.starts.why)
 		}
 		switch {
 		case w.machine.pristine != nil:
 			w.rec.probe("harm found at start")
 		case errors.Is(err, engine.ErrDataLoss):
-			w.starts.lost++
 			w.rec.probe("wrong read found at start")
 		}
 	default:
-		w.starts.why, w.starts.died, w.starts.refused = "", 0, 0
+		w.starts.why, w.starts.died, w.starts.refused, w.starts.sound = "", 0, 0, nil
 		if w.machine.pristine != nil {
 			w.rec.probe("started in spite of harm")
 		}

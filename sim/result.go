@@ -22,8 +22,8 @@ type Result struct {
 	Sum        uint64   // of everything
 	Stats      Stats
 	Armed      []Armed // the faults that steps armed
-	// Detected: the store was corrupt, and the daemon said so. What it had is not
-	// asked of it any more.
+	// Detected: a wrong read spoilt the store, and the daemon said so and did not start again.
+	// Its history is judged by the disk as it was before.
 	Detected bool
 }
 
@@ -49,6 +49,8 @@ type Stats struct {
 	Faults     map[string]int `json:"faults,omitempty"` // that struck, of every sort
 	Probes     map[string]int `json:"probes,omitempty"`
 	Refusals   int            `json:"refusals,omitempty"` // starts that were refused
+	// Unjudged: the log could not be read at the end, so no judge has seen the history.
+	Unjudged bool `json:"unjudged,omitempty"`
 }
 
 func newStats() Stats {

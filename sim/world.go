@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"statehouse.dev/statehouse/server"
+	"statehouse.dev/statehouse/sim/deserved"
 	"statehouse.dev/statehouse/sim/sched"
 	"statehouse.dev/statehouse/sim/simdisk"
 	"statehouse.dev/statehouse/sim/step"
@@ -44,6 +45,7 @@ type World struct {
 	rec      recorder    // the history, the trace, the digests
 	work     work        // what the daemon read
 	leaked   bool        // the daemon holds what it should not, and that was reported
+	reasons  reasons     // why requests may be refused
 
 	// mu guards what the hooks of the disk change, which run on goroutines of Pebble: the
 	// clock, the faults, the end of the process. See quiesce.
@@ -55,7 +57,7 @@ type World struct {
 func NewWorld(seed uint64, config Config, o Options) *World {
 	w := &World{
 		seed: seed, class: o.Class,
-		network: newNetwork(), names: newNames(), rec: newRecorder(o),
+		network: newNetwork(), names: newNames(), rec: newRecorder(o), reasons: reasons{judge: deserved.NewJudge()},
 	}
 	if o.Disturb != 0 {
 		w.disturb = sched.NewDisturbance(simdisk.Stream(o.Disturb, "disturbance"))

@@ -28,9 +28,11 @@ func (w *World) doEngine(s *step.Step) error {
 		p.inflight = false
 		p.syncs.Set(true)
 		w.settleStep(p)
+		w.reasons.judge.Settled()
 	case step.Tick:
 		p.act(func() { p.service.Engine().Tick() })
 		w.checkTables(p)
+		w.ticked()
 	case step.Flush:
 		err = w.maintain(p, "flush", p.service.Engine().Flush)
 	case step.Compact:

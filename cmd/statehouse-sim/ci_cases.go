@@ -140,8 +140,8 @@ func (c *ciRun) seeds(ctx context.Context) {
 	k.total.Elapsed = c.a.now().Sub(k.started).Seconds()
 	k.total.finish()
 	g.Total, g.Vacuous, g.Seconds = k.total.Runs, k.total.Vacuous, k.total.Elapsed
-	g.Text = fmt.Sprintf("%d operations, %d acknowledged commits, %d faults, %d vacuous, %d run twice, digest %s",
-		k.total.Operations, k.total.Acked, total(k.total.Faults), k.total.Vacuous, k.total.Doubled, k.total.Digest)
+	g.Text = fmt.Sprintf("%d operations, %d acknowledged commits, %d faults, %d vacuous, %d unjudged, %d run twice, digest %s",
+		k.total.Operations, k.total.Acked, total(k.total.Faults), k.total.Vacuous, k.total.Unjudged, k.total.Doubled, k.total.Digest)
 	for i := range k.failures {
 		if k.failures[i].Vacuous {
 			g.Vacuous-- // it is counted as what it is besides

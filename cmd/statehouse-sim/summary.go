@@ -18,6 +18,7 @@ import (
 type summary struct {
 	Runs       int            `json:"runs"`
 	Vacuous    int            `json:"vacuous"`
+	Unjudged   int            `json:"unjudged"` // no judge has seen the history: each of them failed
 	Detected   int            `json:"damage_detected"`
 	Failed     int            `json:"failed"`
 	Doubled    int            `json:"run_twice"`
@@ -47,6 +48,9 @@ func (s *summary) add(o *outcome) {
 	s.Runs++
 	if len(o.Violations) > 0 {
 		s.Failed++
+	}
+	if o.Stats.Unjudged {
+		s.Unjudged++
 	}
 	if o.Vacuous {
 		s.Vacuous++
@@ -105,7 +109,7 @@ func (s *summary) print(a *app) error {
 	}
 	w := tabwriter.NewWriter(a.out, 0, 8, 2, ' ', 0)
 	rate := float64(s.Runs) / max(s.Elapsed, 0.001)
-	fmt.Fprintf(w, "runs\t%d in %.1fs (%.0f/s), %d vacuous (%.1f %%, not counted below)\n", s.Runs, s.Elapsed, rate, s.Vacuous, 100*float64(s.Vacuous)/float64(max(s.Runs, 1)))
+	fmt.Fprintf(w, "runs\t%d in %.1fs (%.0f/s), %d vacuous (%.1f %%, not counted below), %d unjudged\n", s.Runs, s.Elapsed, rate, s.Vacuous, 100*float64(s.Vacuous)/float64(max(s.Runs, 1)), s.Unjudged)
 	fmt.Fprintf(w, "classes\t%s\n", list(s.Classes))
 	fmt.Fprintf(w, "operations\t%d judged, of them %d acknowledged commits looked for after the last crash\n", s.Operations, s.Acked)
 	fmt.Fprintf(w, "faults\t%d, median %d a run\n", total(s.Faults), s.Median)

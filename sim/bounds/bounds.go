@@ -119,3 +119,10 @@ func (b Bounds) AtEnd() Bounds {
 		MarkEvery: b.MarkEvery, WitnessEvery: b.WitnessEvery, ChunkEvents: b.ChunkEvents, ChunkBytes: b.ChunkBytes, ChunkRows: b.ChunkRows, BatchBytes: b.BatchBytes,
 	}
 }
+
+// Refuse reports whether requests that are good may be refused, for more than a moment: all
+// bounds but those that AtEnd leaves, and the open transactions, which end.
+func (b Bounds) Refuse() bool {
+	b.OpenTxns = 0
+	return b != b.AtEnd()
+}

@@ -272,6 +272,22 @@ var caughtBy = map[string]string{
 	"marker-loss-unnoticed":         "marker-lost",
 	"damage-read-as-absent":         "bad-read",
 	"answer-lost-in-batch":          "many-in-one-step",
+	"begin-slots-leak":              "refused-for-a-reason",
+	"open-limit-early":              "refused-for-a-reason",
+	"open-limit-late":               "refused-for-a-reason",
+	"expired-not-found":             "refused-for-a-reason",
+	"expires-early":                 "refused-for-a-reason",
+	"disk-full-sticks":              "refused-for-a-reason",
+	"disk-full-late":                "refused-for-a-reason",
+	"full-disk-is-a-limit":          "refused-for-a-reason",
+	"page-token-refused":            "refused-for-a-reason",
+	"missing-version-is-data-loss":  "refused-for-a-reason",
+	"watch-from-now-refused":        "refused-for-a-reason",
+	"start-refuses-small-disk":      "refused-for-a-reason",
+	"request-ended-is-definite":     "client-gives-up",
+	"read-error-is-data-loss":       "retry-while-reads-fail",
+	"doubt-not-told":                "copy-of-what-is-in-flight",
+	"drain-refuses-before":          "many-in-one-step",
 }
 
 // ofClient reports whether a bug is one of the client. No scenario sees it: the requests in one

@@ -1,0 +1,181 @@
+package deserved
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"statehouse.dev/statehouse/history"
+)
+
+// Rules of the contract that no configuration changes.
+const (
+	namespaceBytes   = 128
+	agentBytes       = 256
+	keyBytes         = 1024
+	txnIDBytes       = 128
+	metadataKeyBytes = 128
+	valueDepth       = 28
+	batchNames       = 1000
+)
+
+// fields lists the fields of a request that break a rule, by the names that a refusal gives
+// them.
+func (l *Limits) fields(kind history.Kind, in *history.Input) (list []string) {
+	bad := func(field string, is bool) {
+		if is {
+			list = append(list, field)
+		}
+	}
+	switch kind {
+	case history.StageWrite, history.StageDelete, history.Commit, history.Transact, history.GetTxn:
+		bad("txn_id", !isTxnID(in.TxnID))
+	case history.Get, history.BatchGet, history.ListKeys, history.Scan:
+		bad("txn_id", in.TxnID != "" && !isTxnID(in.TxnID))
+		bad("at", in.TxnID != "" && (in.At != nil || in.AtTime != 0))
+	}
+	switch kind {
+	case history.StageWrite, history.StageDelete, history.Get, history.GetVersion, history.KeyHistory:
+		list = append(list, badName(in.Name(), true)...)
+	case history.ListKeys, history.Scan:
+		list = append(list, badName(in.Name(), false)...)
+		bad("prefix", strings.Contains(in.Prefix, "\x00") || len(in.Prefix) > keyBytes)
+	case history.ListAgents:
+		bad("namespace", !isNamespace(in.Namespace))
+	case history.Replay, history.Watch:
+		bad("namespace", !isNamespace(in.Namespace))
+		bad("agent_id", in.AllAgents && in.Agent != "" || !in.AllAgents && !isText(in.Agent, agentBytes))
+	case history.BatchGet:
+		bad("names", len(in.Names) > batchNames)
+		for _, n := range in.Names {
+			list = append(list, badName(n, true)...)
+		}
+	}
+	if kind == history.StageWrite {
+		bad("value", !l.isValue(in.Value))
+	}
+	if kind == history.Transact || kind == history.Commit {
+		list = append(list, l.badCommit(kind, in)...)
+	}
+	return list
+}
+
+func (l *Limits) badCommit(kind history.Kind, in *history.Input) (list []string) {
+	for i := range in.Writes {
+		w := &in.Writes[i]
+		list = append(list, badName(w.Name, true)...)
+		if !w.Delete && !l.isValue(w.Value) {
+			list = append(list, "value")
+		}
+	}
+	for _, k := range in.Keys {
+		list = append(list, badName(k.Name, true)...)
+	}
+	for _, h := range in.Heads {
+		list = append(list, badName(history.Name{Namespace: h.Namespace, Agent: h.Agent}, false)...)
+	}
+	size := 0
+	for k, v := range in.Metadata { // names the same field, whatever the order
+		size += len(k) + len(v)
+		if !isText(k, metadataKeyBytes) {
+			list = append(list, "metadata key")
+		}
+		if !utf8.ValidString(v) {
+			list = append(list, "metadata")
+		}
+	}
+	if l.MetadataBytes > 0 && size > l.MetadataBytes {
+		list = append(list, "metadata")
+	}
+	if kind == history.Transact && len(in.Writes)+len(in.Keys)+len(in.Heads) == 0 {
+		list = append(list, "operations")
+	}
+	return list
+}
+
+func badName(n history.Name, record bool) (list []string) {
+	if !isNamespace(n.Namespace) {
+		list = append(list, "namespace")
+	}
+	if !isText(n.Agent, agentBytes) {
+		list = append(list, "agent_id")
+	}
+	if record && !isText(n.Key, keyBytes) {
+		list = append(list, "key")
+	}
+	return list
+}
+
+func isNamespace(s string) bool { return s == "" || isText(s, namespaceBytes) }
+
+func isText(s string, most int) bool {
+	return s != "" && len(s) <= most && utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return r < 0x20 })
+}
+
+func isTxnID(s string) bool {
+	return s != "" && len(s) <= txnIDBytes && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
+}
+
+// isValue reports whether a text is a value: one JSON object, not too long, too deep or with a
+// number that no double is near, and with no name twice in an object.
+func (l *Limits) isValue(text string) bool {
+	if text == "" || l.ValueBytes > 0 && len(text) > l.ValueBytes || !utf8.ValidString(text) || !json.Valid([]byte(text)) {
+		return false
+	}
+	d := json.NewDecoder(bytes.NewReader([]byte(text)))
+	d.UseNumber()
+	var open []*object
+	for first := true; ; first = false {
+		t, err := d.Token()
+		if err == io.EOF {
+			return true
+		}
+		if err != nil || first && t != json.Delim('{') {
+			return false
+		}
+		if t == json.Delim('}') || t == json.Delim(']') {
+			open = open[:len(open)-1]
+			continue
+		}
+		if n := len(open); n > 0 && open[n-1].names != nil && !open[n-1].next(t) {
+			return false
+		}
+		switch t := t.(type) {
+		case json.Delim:
+			if len(open) == valueDepth {
+				return false
+			}
+			o := &object{}
+			if t == '{' {
+				o.names = make(map[string]bool)
+			}
+			open = append(open, o)
+		case json.Number:
+			if _, err := strconv.ParseFloat(t.String(), 64); err != nil {
+				return false
+			}
+		}
+	}
+}
+
+// object is a JSON object or array that is being read. names are those of its members so far;
+// nil for an array.
+type object struct {
+	names map[string]bool
+	named bool // the next token is a value
+}
+
+// next takes a token of an object, and reports whether it may stand there.
+func (o *object) next(t json.Token) bool {
+	if o.named {
+		o.named = false
+		return true
+	}
+	name, _ := t.(string)
+	again := o.names[name]
+	o.names[name], o.named = true, true
+	return !again
+}

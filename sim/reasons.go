@@ -1,0 +1,147 @@
+package sim
+
+import (
+	"fmt"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/history/record"
+	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+	"statehouse.dev/statehouse/sim/deserved"
+	"statehouse.dev/statehouse/sim/simdisk"
+)
+
+// reasons is what the world knows of why the daemon may refuse a request.
+type reasons struct {
+	deserved.Causes
+	judge     *deserved.Judge
+	noBallast bool // a fault has struck the ballast file
+}
+
+// ballast is the file that the daemon gives up on a full disk (docs/FORMAT.md).
+const ballast = dataDir + "/ballast"
+
+// started says that a process of the daemon begins.
+func (w *World) started() {
+	reserve := uint64(DiskReserve)
+	if u, err := w.machine.disk.GetDiskUsage("/"); err == nil {
+		reserve = min(reserve, u.TotalBytes/4)
+	}
+	w.reasons.Begin(reserve, DiskReserve+DiskReserve/8)
+	w.reasons.noBallast = false
+	l := &w.served.Engine.Limits
+	w.reasons.judge.Started(deserved.Limits{
+		ValueBytes: l.ValueBytes, MetadataBytes: l.MetadataBytes, TxnOps: l.TxnOps, TxnBytes: l.TxnBytes, TxnReads: l.TxnReads,
+		OpenTxns: l.OpenTxns, StagedBytes: l.StagedBytes, QueuedCommits: l.QueuedCommits, FinishedTxns: l.FinishedTxns,
+		OutcomeCount: w.config.OutcomeCount, OutcomeAge: w.config.OutcomeAge, Requests: w.served.Requests, Streams: w.served.Streams,
+	})
+	w.reasons.Look(w.Now(), w.room())
+}
+
+// struck says that a fault has struck. w.mu is held.
+func (r *reasons) struck(i simdisk.Injection) {
+	r.noBallast = r.noBallast || i.Op.Path == ballast
+	switch i.Fault.Kind {
+	case simdisk.PowerCut, simdisk.Stall:
+	case simdisk.BitFlip, simdisk.Misread, simdisk.MisdirectedWrite, simdisk.SyncLie, simdisk.DirSyncLie:
+		r.Misreads++
+	case simdisk.NoSpace, simdisk.ShortNoSpace:
+		r.NoSpace()
+	default:
+		r.Errors++
+	}
+}
+
+// room is how much of the disk is free.
+func (w *World) room() (d deserved.Disk) {
+	if w.machine.capacity != 0 || w.config.Capacity != 0 {
+		u, err := w.machine.disk.GetDiskUsage("/")
+		d.Limited, d.Free = err == nil, u.AvailBytes
+	}
+	return d
+}
+
+// ticked says that the daemon has looked at the disk.
+func (w *World) ticked() {
+	if refilled := w.reasons.Looked(w.room()); refilled && !w.reasons.noBallast && w.process.image == nil {
+		if _, err := w.machine.disk.Stat(ballast); err != nil {
+			w.rec.violate("G9", "no-ballast", 0, "the disk has been full and has room again, yet there is no ballast to give up the next time")
+		}
+	}
+}
+
+// asked is a request that has reached the daemon, and what was so then.
+type asked struct {
+	deserved.Request
+	op   *history.Operation
+	then deserved.Causes
+}
+
+// arrived makes note of a request that reaches the daemon.
+func (w *World) arrived(c *Call) *asked {
+	a := &asked{op: c.op, then: w.reasons.Causes}
+	a.ID, a.Kind, a.In, a.Began = c.op.ID, c.op.Kind, c.op.In, uint64(w.process.service.Engine().Published())
+	if id, known := w.names.wire[a.In.TxnID]; known {
+		a.In.TxnID = id
+	}
+	if from := w.network.calls[a.In.PageOf]; from != nil {
+		a.Fresh = deserved.SamePages(from.op, c.op)
+	}
+	for _, other := range w.network.handlers {
+		if !other.handler.Ended() && other.Stream() == c.Stream() {
+			a.UnderWay++
+		}
+	}
+	w.reasons.judge.Arrived(&a.Request)
+	return a
+}
+
+// openTxns counts the open transactions, at most and at least.
+func (w *World) openTxns() (most, least int) {
+	know := w.reasons.Since(&w.reasons.Causes, w.Now())
+	return w.reasons.judge.Open(&know)
+}
+
+// judgeAnswer asks of the daemon's answer whether it was deserved. gone: the client has given
+// the request up.
+func (w *World) judgeAnswer(a *asked, resp []byte, err error, gone bool) {
+	w.reasons.Corrupt = w.machine.pristine != nil
+	know := w.reasons.Since(&a.then, w.Now())
+	know.Gone, know.Published = gone, uint64(w.process.service.Engine().Published())
+	told, reason := "accepted", ""
+	if err != nil {
+		outcome, refusal := record.Outcome(err)
+		if !gone {
+			w.rec.probe("refused: " + refusal.Code)
+		}
+		told = fmt.Sprintf("refused (%s: %s)", refusal.Code, refusal.Message)
+		reason = w.reasons.judge.Refused(&a.Request, refusal, outcome == history.Unknown, &know)
+	} else {
+		var m pb.BeginTransactionResponse
+		if a.Kind == history.Begin && proto.Unmarshal(resp, &m) == nil {
+			a.Begun, a.Timeout = m.GetTxnId(), time.Duration(m.GetTimeoutMs())*time.Millisecond
+		}
+		reason = w.reasons.judge.Accepted(&a.Request, &know)
+	}
+	if reason != "" {
+		w.rec.violate("G9", "undeserved", a.op.ID, fmt.Sprintf("#%d %s of %s was %s: %s", a.op.ID, a.op.Kind, a.op.Client, told, reason))
+	}
+}
+
+// checkRefused holds refusals that were for good to the log.
+func (w *World) checkRefused() {
+	applied := make(map[string]uint64, len(w.rec.history.Log))
+	for i := range w.rec.history.Log {
+		ev := &w.rec.history.Log[i]
+		id := ev.TxnID
+		if wire, known := w.names.wire[id]; known {
+			id = wire
+		}
+		applied[id] = ev.CommitTS
+	}
+	w.reasons.judge.Applied(applied, func(op int, ts uint64) {
+		w.rec.violate("G6", "refused-but-applied", op, fmt.Sprintf("#%d was refused for good and not tried again, yet it is commit %d", op, ts))
+	})
+}
