@@ -72,3 +72,44 @@ func lowerAt(p **uint64, gone []uint64) {
 		*p = &n
 	}
 }
+
+// lowerLimits lowers the limits of lists and streams, which may have ended at the same place
+// for as many commits less.
+func lowerLimits(steps []step.Step, by int) {
+	for i := range steps {
+		if st := &steps[i]; st.Verb == step.Call && st.Kind != history.Begin && st.In.Limit > uint64(by) {
+			st.In.Limit -= uint64(by)
+		}
+	}
+}
+
+// retime moves the times that calls name: each stays as far as it was from the commit nearest to
+// it, which a run without the steps before it makes at another time. before and after are the
+// logs of the two runs. It reports whether a time has changed.
+func retime(steps []step.Step, before, after []history.Event) (changed bool) {
+	moved := make(map[string]int64) // commit times, by transaction
+	for i := range after {
+		moved[after[i].TxnID] = after[i].CommitTime
+	}
+	for i := range steps {
+		in := &steps[i].In
+		for _, t := range []*int64{&in.AtTime, &in.FromTime, &in.ToTime} {
+			if *t == 0 || steps[i].Verb != step.Call {
+				continue
+			}
+			var nearest *history.Event
+			for j := range before {
+				if ev := &before[j]; moved[ev.TxnID] != 0 && (nearest == nil || distance(ev.CommitTime, *t) < distance(nearest.CommitTime, *t)) {
+					nearest = ev
+				}
+			}
+			if nearest != nil && moved[nearest.TxnID] != nearest.CommitTime {
+				*t += moved[nearest.TxnID] - nearest.CommitTime
+				changed = true
+			}
+		}
+	}
+	return changed
+}
+
+func distance(a, b int64) int64 { return max(a-b, b-a) }
