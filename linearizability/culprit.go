@@ -11,9 +11,9 @@ import (
 
 // Fact is a line on how a violation came about.
 type Fact struct {
-	Label string // request, commit, writer
-	Text  string
-	Op    int // the request that it is about; 0: none
+	Label string `json:"label"` // request, commit, writer
+	Text  string `json:"text"`
+	Op    int    `json:"op,omitempty"` // the request that it is about
 }
 
 // Culprit names what a violation is about: the request, the commit that its answer is held to

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"statehouse.dev/statehouse/linearizability"
 	"statehouse.dev/statehouse/linearizability/verdict"
 	"statehouse.dev/statehouse/sim"
 	"statehouse.dev/statehouse/sim/scenario"
@@ -33,16 +34,18 @@ type failureReport struct {
 	Sentence  string `json:"sentence"`
 	Expected  string `json:"expected,omitempty"`
 	Got       string `json:"got,omitempty"`
-	Seed      uint64 `json:"seed,omitempty"`
-	Class     string `json:"class"`
-	Commit    string `json:"commit"`
-	Command   string `json:"command"`
-	Scenario  string `json:"scenario,omitempty"`
-	Steps     int    `json:"scenario_steps,omitempty"`
-	From      int    `json:"steps,omitempty"`
-	Report    string `json:"report,omitempty"`
-	History   string `json:"history,omitempty"`
-	Note      string `json:"note,omitempty"`
+	// Culprit is the request, the commit and the step of the writer that it is about, a line each.
+	Culprit  []linearizability.Fact `json:"culprit,omitempty"`
+	Seed     uint64                 `json:"seed,omitempty"`
+	Class    string                 `json:"class"`
+	Commit   string                 `json:"commit"`
+	Command  string                 `json:"command"`
+	Scenario string                 `json:"scenario,omitempty"`
+	Steps    int                    `json:"scenario_steps,omitempty"`
+	From     int                    `json:"steps,omitempty"`
+	Report   string                 `json:"report,omitempty"`
+	History  string                 `json:"history,omitempty"`
+	Note     string                 `json:"note,omitempty"`
 }
 
 // reportOf is a failure that a violation is, without where it was found.
@@ -118,6 +121,11 @@ func (a *app) keep(rep *failureReport, name, source, dir string) error {
 		rep.Note = "the scenario runs only where steps that do not fit are passed over: " + err.Error()
 		return nil
 	}
+	if list := broken(r.Result); len(list) > 0 {
+		v := &list[0]
+		rep.Sentence, rep.Expected, rep.Got = v.Sentence, v.Expected, v.Got
+		rep.Culprit = linearizability.Culprit(r.History, v, r.When)
+	}
 	rep.Report = filepath.Join(dir, name+".html")
 	if err := writeReport(rep.Report, r.Result); err != nil {
 		return err
@@ -158,6 +166,9 @@ func (rep *failureReport) print(w io.Writer) {
 	line("", firstLines(rep.Sentence, 12))
 	line("expected", rep.Expected)
 	line("got", rep.Got)
+	for _, f := range rep.Culprit {
+		line(f.Label, f.Text)
+	}
 	if rep.Seed != 0 {
 		line("seed", fmt.Sprintf("%d (class %s, %d steps), commit %s", rep.Seed, rep.Class, rep.From, rep.Commit))
 	}

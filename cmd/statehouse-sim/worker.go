@@ -97,7 +97,7 @@ func (a *app) shrink(seed uint64, r *sim.Result, limit time.Duration, progress f
 	shrunk, err := s.Shrink(r.Steps)
 	if err == nil {
 		shrunk.ID = name(v, seed)
-		shrunk.Story = fmt.Sprintf("Shrunk from seed %d: %s", seed, v.Sentence)
+		shrunk.Story = fmt.Sprintf("Shrunk from seed %d: %s", seed, shrunk.Story)
 	}
 	return shrunk, err
 }

@@ -63,7 +63,7 @@ func (s *Shrinker) Shrink(steps []step.Step) (*scenario.Scenario, error) {
 	}
 	s.try(tidy(s.steps), s.Config) // tidying is only renaming; better safe
 	small := &scenario.Scenario{
-		ID: "shrunk", Title: fmt.Sprintf("%s breaks: %s", s.found.Guarantee, s.found.Check), Class: s.Class,
+		ID: "shrunk", Title: fmt.Sprintf("%s breaks: %s", s.found.Guarantee, s.found.Check), Class: s.Class, Story: s.found.Sentence,
 		Expect: scenario.ExpectOK, Seed: s.Seed, Config: s.Config, Steps: s.steps,
 	}
 	markUnstruck(small)
