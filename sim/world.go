@@ -20,6 +20,9 @@ type Options struct {
 	// Disturb is the seed of moments at which goroutines lose the processor, as they do
 	// on a busy machine: the run must be the same. 0: at none.
 	Disturb uint64
+	// Idle is how long the daemon may stand still before it counts as hanging; 0: as long as is
+	// beyond doubt. Less is for a run that hangs, to be run again and again.
+	Idle time.Duration
 }
 
 // World is a simulated machine with a daemon on it, and the network between the daemon
@@ -30,16 +33,17 @@ type World struct {
 	config Config
 	class  Class
 
-	clock    clock       // simulated time
-	machine  machine     // the disk, and what befell it
-	faults   faults      // that steps armed
-	process  *process    // the daemon; nil while none runs
-	starts   starts      // how the daemon's starts went
-	network  network     // calls, from their client to the daemon and back
-	names    names       // of transactions, and their ids on the wire
-	programs programs    // of clients
-	tasks    sched.Tasks // coroutines: programs, and handlers of requests
-	rec      recorder    // the history, the trace, the digests
+	clock    clock         // simulated time
+	machine  machine       // the disk, and what befell it
+	faults   faults        // that steps armed
+	process  *process      // the daemon; nil while none runs
+	starts   starts        // how the daemon's starts went
+	network  network       // calls, from their client to the daemon and back
+	names    names         // of transactions, and their ids on the wire
+	programs programs      // of clients
+	idle     time.Duration // Options.Idle
+	tasks    sched.Tasks   // coroutines: programs, and handlers of requests
+	rec      recorder      // the history, the trace, the digests
 
 	// mu guards what the hooks of the disk change, which run on goroutines of Pebble: the
 	// clock, the faults, the end of the process. See quiesce.
@@ -50,7 +54,7 @@ type World struct {
 // NewWorld makes a world with an empty disk and no daemon on it yet.
 func NewWorld(seed uint64, config Config, o Options) *World {
 	w := &World{
-		seed: seed, config: config, class: o.Class,
+		seed: seed, config: config, class: o.Class, idle: o.Idle,
 		network: newNetwork(), names: newNames(), rec: newRecorder(o),
 	}
 	if o.Disturb != 0 {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"statehouse.dev/statehouse/history"
 	"statehouse.dev/statehouse/linearizability"
 	"statehouse.dev/statehouse/linearizability/verdict"
 	"statehouse.dev/statehouse/sim"
@@ -82,6 +83,10 @@ func (a *app) lookInto(ctx context.Context, o *outcome, flags fuzzFlags, f *flee
 		switch {
 		case err != nil:
 			rep.Note = "shrinking failed: " + err.Error()
+		case shrunk.Small != nil:
+			if err := a.keepSmall(&rep, v, shrunk.Small, flags); err != nil {
+				return nil, err
+			}
 		case shrunk.Scenario == "":
 			rep.Note = "shrinking failed: " + shrunk.ShrinkErr
 		default:
@@ -122,9 +127,7 @@ func (a *app) keep(rep *failureReport, name, source, dir string) error {
 		return nil
 	}
 	if list := broken(r.Result); len(list) > 0 {
-		v := &list[0]
-		rep.Sentence, rep.Expected, rep.Got = v.Sentence, v.Expected, v.Got
-		rep.Culprit = linearizability.Culprit(r.History, v, r.When)
+		rep.show(&list[0], r.History, r.When)
 	}
 	rep.Report = filepath.Join(dir, name+".html")
 	if err := writeReport(rep.Report, r.Result); err != nil {
@@ -132,6 +135,12 @@ func (a *app) keep(rep *failureReport, name, source, dir string) error {
 	}
 	rep.History = filepath.Join(dir, name+".jsonl")
 	return historyTo(rep.History, r.History)
+}
+
+// show is what a run that is kept broke: it says so in its own steps.
+func (rep *failureReport) show(v *verdict.Violation, h *history.History, when func(int64) string) {
+	rep.Sentence, rep.Expected, rep.Got = v.Sentence, v.Expected, v.Got
+	rep.Culprit = linearizability.Culprit(h, v, when)
 }
 
 func writeReport(path string, r *sim.Result) error {

@@ -111,6 +111,9 @@ func (t *trial) shrink(ctx context.Context, f *fleet, o proveFlags) error {
 	}
 	shrunk, err := w.do(job{Seed: t.first.Seed, Shrink: o.shrink})
 	_ = w.dismiss() // it has answered
+	if err == nil && shrunk.Small != nil {
+		t.Steps = shrunk.Small.Steps
+	}
 	if err != nil || shrunk.Scenario == "" {
 		return nil // there is no scenario to show: caught it is
 	}

@@ -36,6 +36,7 @@ type outcome struct {
 	Steps      []string            `json:"steps,omitempty"` // with Digests
 	Scenario   string              `json:"scenario,omitempty"`
 	ShrinkErr  string              `json:"shrink_error,omitempty"`
+	Small      *smallRun              `json:"small,omitempty"` // in place of a scenario
 	Alone      map[string]string   `json:"alone,omitempty"`
 }
 
@@ -77,10 +78,12 @@ func (a *app) work(j job) outcome {
 	}
 	if j.Shrink > 0 && r.Failed() {
 		shrunk, err := a.shrink(j.Seed, r, j.Shrink, nil)
-		if err != nil {
-			o.ShrinkErr = err.Error()
-		} else {
+		switch {
+		case err == nil:
 			o.Scenario = text(shrunk)
+		default:
+			o.ShrinkErr = err.Error()
+			o.Small = a.smallest(r, j)
 		}
 	}
 	return o

@@ -37,6 +37,10 @@ type Shrinker struct {
 	runs  int
 }
 
+// briefly is how long a daemon that is known to hang is waited for
+// in each of many runs. Pebble sleeps for 100 ms at most.
+const briefly = 200 * time.Millisecond
+
 // enough is how many steps a person reads at once.
 const enough = 20
 
@@ -136,7 +140,11 @@ func (s *Shrinker) run(steps []step.Step, c sim.Config) (fitted []step.Step, r *
 		s.Between()
 	}
 	s.runs++
-	w := sim.NewWorld(s.Seed, c, sim.Options{Class: s.Class})
+	o := sim.Options{Class: s.Class}
+	if s.found.Check == "hang" {
+		o.Idle = briefly
+	}
+	w := sim.NewWorld(s.Seed, c, o)
 	for _, st := range steps {
 		if w.Apply(st) == nil {
 			fitted = append(fitted, st)
