@@ -20,6 +20,9 @@ func misfit(format string, args ...any) error {
 // inside the world is not an error but what the world is for.
 func (w *World) Apply(s step.Step) error {
 	w.clock.elapsed += StepTime
+	if w.before != nil {
+		w.before(s)
+	}
 	w.rec.trace.try(&s)
 	if err := w.do(&s); err != nil {
 		w.clock.elapsed -= StepTime // nothing was done, so no time has passed

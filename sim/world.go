@@ -23,6 +23,9 @@ type Options struct {
 	// Idle is how long the daemon may stand still before it counts as hanging; 0: as long as is
 	// beyond doubt. Less is for a run that hangs, to be run again and again.
 	Idle time.Duration
+	// Before is called before each step, unless nil: it is the last that is known of a run which
+	// ends its process.
+	Before func(step.Step)
 }
 
 // World is a simulated machine with a daemon on it, and the network between the daemon
@@ -42,8 +45,9 @@ type World struct {
 	names    names         // of transactions, and their ids on the wire
 	programs programs      // of clients
 	idle     time.Duration // Options.Idle
-	tasks    sched.Tasks   // coroutines: programs, and handlers of requests
-	rec      recorder      // the history, the trace, the digests
+	before   func(step.Step)
+	tasks    sched.Tasks // coroutines: programs, and handlers of requests
+	rec      recorder    // the history, the trace, the digests
 
 	// mu guards what the hooks of the disk change, which run on goroutines of Pebble: the
 	// clock, the faults, the end of the process. See quiesce.
@@ -54,7 +58,7 @@ type World struct {
 // NewWorld makes a world with an empty disk and no daemon on it yet.
 func NewWorld(seed uint64, config Config, o Options) *World {
 	w := &World{
-		seed: seed, config: config, class: o.Class, idle: o.Idle,
+		seed: seed, config: config, class: o.Class, idle: o.Idle, before: o.Before,
 		network: newNetwork(), names: newNames(), rec: newRecorder(o),
 	}
 	if o.Disturb != 0 {

@@ -71,7 +71,9 @@ func (a *app) lookInto(ctx context.Context, o *outcome, flags fuzzFlags, f *flee
 	rep.Seed, rep.Class, rep.From = o.Seed, string(o.Class), o.Stats.Steps
 	rep.Command = "statehouse-sim run -v " + seedFlags(o.Seed, flags.class)
 	if v.Check == "process-died" {
-		rep.Note = "a run that ends the process cannot be shrunk"
+		if err := a.keepDead(ctx, &rep, o, flags, f); err != nil {
+			rep.Note = "shrinking failed: " + err.Error()
+		}
 	} else if flags.shrinkFor > 0 && ctx.Err() == nil {
 		fmt.Fprintf(a.err, "shrinking seed %d for at most %v\n", o.Seed, flags.shrinkFor)
 		w, err := f.hire(ctx)

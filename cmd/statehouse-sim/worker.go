@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -21,6 +22,8 @@ type job struct {
 	Disturb uint64        `json:"disturb,omitempty"` // sim.Options
 	Shrink  time.Duration `json:"shrink,omitempty"`  // shrink a failing run for so long
 	Alone   bool          `json:"alone,omitempty"`   // of a failing run, what each judge alone sees
+	Log     string        `json:"log,omitempty"`     // write each step to this file before it is done
+	Replay  string        `json:"replay,omitempty"`  // do the steps of this scenario instead, with Log
 }
 
 // outcome is what became of a job.
@@ -36,7 +39,7 @@ type outcome struct {
 	Steps      []string            `json:"steps,omitempty"` // with Digests
 	Scenario   string              `json:"scenario,omitempty"`
 	ShrinkErr  string              `json:"shrink_error,omitempty"`
-	Small      *smallRun              `json:"small,omitempty"` // in place of a scenario
+	Small      *smallRun           `json:"small,omitempty"` // in place of a scenario
 	Alone      map[string]string   `json:"alone,omitempty"`
 }
 
@@ -65,7 +68,17 @@ func (a *app) workerCommand() *cobra.Command {
 }
 
 func (a *app) work(j job) outcome {
-	r := fuzz.Generate(j.Seed, sim.Options{Class: j.Class, Disturb: j.Disturb})
+	if j.Replay != "" {
+		if s, err := scenario.Read(strings.NewReader(j.Replay)); err == nil {
+			replayLogged(s, j.Log)
+		}
+		return outcome{}
+	}
+	opts := sim.Options{Class: j.Class, Disturb: j.Disturb}
+	if j.Log != "" {
+		defer logging(j.Log, &opts)()
+	}
+	r := fuzz.Generate(j.Seed, opts)
 	o := outcome{Seed: j.Seed, Class: r.Class, Sum: r.Sum, Stats: r.Stats, Violations: r.Violations, Vacuous: r.Vacuous(), Detected: r.Detected}
 	if j.Digests {
 		o.Digests = r.Digests

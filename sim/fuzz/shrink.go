@@ -29,6 +29,8 @@ type Shrinker struct {
 	Now      func() time.Time // for Deadline
 	Progress func(steps, runs int)
 	Between  func() // is called between two runs, unless nil
+	// Run runs steps in place of this process, unless nil, and returns those that fitted.
+	Run func(steps []step.Step, c sim.Config) (fitted []step.Step, r *sim.Result)
 
 	steps []step.Step       // the smallest run until now
 	found verdict.Violation // by it
@@ -70,7 +72,9 @@ func (s *Shrinker) Shrink(steps []step.Step) (*scenario.Scenario, error) {
 		ID: "shrunk", Title: fmt.Sprintf("%s breaks: %s", s.found.Guarantee, s.found.Check), Class: s.Class, Story: s.found.Sentence,
 		Expect: scenario.ExpectOK, Seed: s.Seed, Config: s.Config, Steps: s.steps,
 	}
-	markUnstruck(small)
+	if s.Run == nil {
+		markUnstruck(small)
+	}
 	return small, nil
 }
 
@@ -139,7 +143,9 @@ func (s *Shrinker) run(steps []step.Step, c sim.Config) (fitted []step.Step, r *
 	if s.Between != nil && s.runs > 0 {
 		s.Between()
 	}
-	s.runs++
+	if s.runs++; s.Run != nil {
+		return s.Run(steps, c)
+	}
 	o := sim.Options{Class: s.Class}
 	if s.found.Check == "hang" {
 		o.Idle = briefly

@@ -34,7 +34,7 @@ func distant() []Bug {
 		},
 		{
 			Name: "delete-does-not-replace", Guarantee: "G3", About: "in a transaction, a delete of a key that it wrote before is lost",
-			Edits: []Edit{{"engine/txn.go", "	x.writes[prefix] = &w\n", "	if old == nil || !w.Delete {\n\t\tx.writes[prefix] = &w\n\t}\n"}},
+			Edits: []Edit{{"engine/txn.go", "	x.writes[prefix] = &w\n", "	if x.writes[prefix] == nil || !w.Delete {\n\t\tx.writes[prefix] = &w\n\t}\n"}},
 		},
 		{
 			Name: "reopened-stays-committing", Guarantee: "G9", Unseen: noHistory, About: "a transaction whose commit a full disk refused stays committing for ever",
