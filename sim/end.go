@@ -33,8 +33,8 @@ func (w *World) Finish() *Result {
 			})
 		}
 	}
-	// What a program saw by itself is not in the steps, so it cannot be shrunk: it
-	// comes last.
+	// What a program saw by itself is not in the steps, and harder to make small: it comes
+	// last.
 	slices.SortStableFunc(r.Violations, func(a, b verdict.Violation) int {
 		return cmp.Compare(strings.Count(a.Check, "workload-"), strings.Count(b.Check, "workload-"))
 	})

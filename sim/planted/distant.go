@@ -17,32 +17,12 @@ func distant() []Bug {
 			Edits: []Edit{{"engine/read.go", "	for low < high {\n\t\tmid := low + (high-low+1)/2\n\t\tkey = ", "	for low+1 < high {\n\t\tmid := low + (high-low+1)/2\n\t\tkey = "}},
 		},
 		{
-			Name: "pruned-taken-for-new", Guarantee: "G6", About: "when outcomes are dropped, it is not remembered how old they were: their ids are taken for new",
-			Edits: []Edit{{"engine/outcome.go", "		p.floor++\n\t\tp.nextDue = 0\n\t\te.prunedTime.Store(row.commitTime.UnixNano())\n", "		p.floor++\n\t\tp.nextDue = 0\n"}},
-		},
-		{
 			Name: "pruned-forgotten-at-recovery", Guarantee: "G6", About: "after a restart it is forgotten how old the outcomes were that were dropped: their ids are taken for new",
 			Edits: []Edit{{"engine/open.go", "		e.prunedTime.Store(row.commitTime.UnixNano())\n", "		_ = row\n"}},
 		},
 		{
 			Name: "last-listed-may-change", Guarantee: "G3", About: "of a page that a transaction listed, the last key may change before it commits",
 			Edits: []Edit{{"engine/ranges.go", "if after := r.last + \"\\x00\"; r.last != \"\"", "if after := r.last; r.last != \"\""}},
-		},
-		{
-			Name: "watch-sleeps-on", Guarantee: "G9", Unseen: onlyStreams, About: "a commit wakes the watches of its first agent only",
-			Edits: []Edit{{"engine/watch.go", "			w.topics[a].wake()\n", "			if i == 0 {\n\t\t\t\tw.topics[a].wake()\n\t\t\t}\n"}},
-		},
-		{
-			Name: "delete-does-not-replace", Guarantee: "G3", About: "in a transaction, a delete of a key that it wrote before is lost",
-			Edits: []Edit{{"engine/txn.go", "	x.writes[prefix] = &w\n", "	if x.writes[prefix] == nil || !w.Delete {\n\t\tx.writes[prefix] = &w\n\t}\n"}},
-		},
-		{
-			Name: "reopened-stays-committing", Guarantee: "G9", Unseen: noHistory, About: "a transaction whose commit a full disk refused stays committing for ever",
-			Edits: []Edit{{"engine/txn.go", "		x.commit = nil\n\t\theap.Push(&t.byExpiry, x)\n", ""}},
-		},
-		{
-			Name: "abort-expired-takes", Guarantee: "G6", About: "a transaction's time can end while it is committed, and the commit of a later one ends it",
-			Edits: []Edit{{"engine/txn.go", "	heap.Remove(&t.byExpiry, x.heapAt) // from here on only the writer ends it\n", ""}},
 		},
 	}
 }
