@@ -14,69 +14,60 @@ import (
 	"statehouse.dev/statehouse/sim/step"
 )
 
-// liedTo is a made-up run in which the last reply but some to a call of that kind that can be
-// forged is; nil: there is none.
-func liedTo(seed uint64, kind history.Kind) *sim.Result {
-	r := Generate(seed, sim.Options{})
-	calls := callsIn(r.Steps)
-	for i := len(r.Steps) - 1; i > len(r.Steps)/2; i-- {
-		st := &r.Steps[i]
-		if st.Verb != step.Reply || calls[st.Of] == nil || calls[st.Of].Kind != kind {
-			continue
-		}
-		w := sim.NewWorld(seed, r.Config, sim.Options{Class: r.Class})
-		for j, st := range r.Steps {
-			if j == i {
-				st.Verb = step.Forge
-			}
-			_ = w.Apply(st) // what follows a lie may not fit
-		}
-		if lied := w.Finish(); lied.Failed() {
-			return lied
-		}
+// lies end a run with an answer that is forged in the daemon's name, by what is forged.
+var lies = map[string][]string{
+	"a transact": {"start", `x1 #9001 transact t9001 put zz/k 1 &`, "forge #9001"},
+}
+
+// liedTo is a made-up run with a lie at its end.
+func liedTo(t *testing.T, seed uint64, lie string) *sim.Result {
+	t.Helper()
+	r := Generate(seed, sim.Options{Class: sim.Recoverable})
+	w := sim.NewWorld(seed, r.Config, sim.Options{Class: r.Class})
+	for _, st := range r.Steps {
+		_ = w.Apply(st) // each fitted before
 	}
-	return nil
+	for _, text := range append([]string{"heal", "capacity 0"}, lies[lie]...) {
+		st, err := step.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = w.Apply(st) // a start does not fit where the daemon runs
+	}
+	return w.Finish()
 }
 
 // TestShrink: runs with a lie in them become scenarios of few steps in which the same check
 // fails, the same ones each time, however slow the machine is.
 func TestShrink(t *testing.T) {
 	simtest.Single(t)
-	shrunk := 0
-	for _, kind := range []history.Kind{history.Get, history.Transact, history.Replay} {
-		for seed := uint64(1); seed <= 4; seed++ {
-			r := liedTo(seed, kind)
-			if r == nil {
+	for lie := range lies { // independent of each other: any order
+		for seed := uint64(1); seed <= 3; seed++ {
+			r := liedTo(t, seed, lie)
+			if !r.Failed() {
+				t.Errorf("seed %d: the forged answer to %s is not seen", seed, lie)
 				continue
 			}
 			v := r.Violations[0]
 			small := func() *scenario.Scenario {
-				s := Shrinker{Seed: seed, Config: r.Config, Class: r.Class, Breach: scenario.Breach{Guarantee: v.Guarantee, Check: v.Check}, Trials: 1500}
+				s := Shrinker{Seed: seed, Config: r.Config, Class: r.Class, Breach: scenario.Breach{Guarantee: v.Guarantee, Check: v.Check}, Trials: 600}
 				got, err := s.Shrink(r.Steps)
 				if err != nil {
-					t.Fatalf("seed %d, a forged %s: %v", seed, kind, err)
+					t.Fatalf("seed %d, %s: %v", seed, lie, err)
 				}
 				return got
 			}
 			got := small()
-			shrunk++
 			if len(got.Steps) > enough {
-				t.Errorf("seed %d, a forged %s (%s %s): %d steps are left of %d: %v", seed, kind, v.Guarantee, v.Check, len(got.Steps), len(r.Steps), got.Steps)
+				t.Errorf("seed %d, %s (%s %s): %d steps are left of %d: %v", seed, lie, v.Guarantee, v.Check, len(got.Steps), len(r.Steps), got.Steps)
 			}
-			again, err := got.Run(sim.Options{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if !slices.ContainsFunc(again.Violations, func(x verdict.Violation) bool { return x.Guarantee == v.Guarantee }) {
-				t.Errorf("seed %d, a forged %s: the scenario breaks %v, not %s", seed, kind, again.Violations, v.Guarantee)
+			if again, err := got.Run(sim.Options{}); err != nil || !slices.ContainsFunc(again.Violations, func(x verdict.Violation) bool { return x.Guarantee == v.Guarantee }) {
+				t.Errorf("seed %d, %s: the scenario does not break %s (%v)", seed, lie, v.Guarantee, err)
 			}
 			if seed == 1 && fmt.Sprint(small()) != fmt.Sprint(got) {
-				t.Errorf("a forged %s: shrunk again, another scenario is left", kind)
+				t.Errorf("%s: shrunk again, another scenario is left", lie)
 			}
 		}
-	}
-	if shrunk < 6 {
-		t.Errorf("only %d runs were shrunk", shrunk)
 	}
 }
 
@@ -84,7 +75,7 @@ func TestShrink(t *testing.T) {
 // it is keeps every guarantee whatever it lost, or shrinking could end at a false alarm.
 func TestLessBreaksNothing(t *testing.T) {
 	simtest.Single(t)
-	for seed := uint64(1); seed <= 15; seed++ {
+	for seed := uint64(1); seed <= 10; seed++ {
 		r := Generate(seed, sim.Options{})
 		random := rand.New(rand.NewPCG(seed, 0))
 		for range 4 {
