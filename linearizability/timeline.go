@@ -45,6 +45,12 @@ func Timeline(w io.Writer, h *history.History, r Result, around int) error {
 		if v.Expected != "" || v.Got != "" {
 			fmt.Fprintf(&b, "  expected  %s\n  got       %s\n", v.Expected, v.Got)
 		}
+		if i > 0 {
+			continue
+		}
+		for _, f := range Culprit(h, &r.Violations[i], nil) {
+			fmt.Fprintf(&b, "  %-9s %s\n", f.Label, f.Text)
+		}
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

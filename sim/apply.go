@@ -21,6 +21,9 @@ func misfit(format string, args ...any) error {
 func (w *World) Apply(s step.Step) error {
 	w.clock.elapsed += StepTime
 	w.reasons.Look(w.Now(), w.room())
+	if w.before != nil {
+		w.before(s)
+	}
 	w.rec.trace.try(&s)
 	if err := w.do(&s); err != nil {
 		w.clock.elapsed -= StepTime // nothing was done, so no time has passed

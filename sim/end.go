@@ -46,8 +46,8 @@ func (w *World) Finish() *Result {
 			Guarantee: "G3", Check: "not-judged", Sentence: "the log could not be read at the end, so the history was not judged: that is a failure, not a pass",
 		})
 	}
-	// What a program saw by itself is not in the steps, so it cannot be shrunk: it
-	// comes last.
+	// What a program saw by itself is not in the steps, and harder to make small: it comes
+	// last.
 	slices.SortStableFunc(r.Violations, func(a, b verdict.Violation) int {
 		return cmp.Compare(strings.Count(a.Check, "workload-"), strings.Count(b.Check, "workload-"))
 	})

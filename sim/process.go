@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"runtime"
@@ -142,7 +143,7 @@ const (
 // leaves behind waits for settle.
 func (p *process) watch(done <-chan string) (broken string, ended bool) {
 	begin := time.Now()
-	for idle := time.Duration(0); idle < idleTime && time.Since(begin) < busyTime; {
+	for idle := time.Duration(0); idle < cmp.Or(p.w.idle, idleTime) && time.Since(begin) < busyTime; {
 		quiet := p.w.quiesce()
 		select {
 		case broken = <-done:

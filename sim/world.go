@@ -22,6 +22,12 @@ type Options struct {
 	// Disturb is the seed of moments at which goroutines lose the processor, as they do
 	// on a busy machine: the run must be the same. 0: at none.
 	Disturb uint64
+	// Idle is how long the daemon may stand still before it counts as hanging; 0: as long as is
+	// beyond doubt. Less is for a run that hangs, to be run again and again.
+	Idle time.Duration
+	// Before is called before each step, unless nil: it is the last that is known of a run which
+	// ends its process.
+	Before func(step.Step)
 }
 
 // World is a simulated machine with a daemon on it, and the network between the daemon
@@ -33,14 +39,16 @@ type World struct {
 	served server.Config // that config is to the daemon, with every default
 	class  Class
 
-	clock    clock       // simulated time
-	machine  machine     // the disk, and what befell it
-	faults   faults      // that steps armed
-	process  *process    // the daemon; nil while none runs
-	starts   starts      // how the daemon's starts went
-	network  network     // calls, from their client to the daemon and back
-	names    names       // of transactions, and their ids on the wire
-	programs programs    // of clients
+	clock    clock         // simulated time
+	machine  machine       // the disk, and what befell it
+	faults   faults        // that steps armed
+	process  *process      // the daemon; nil while none runs
+	starts   starts        // how the daemon's starts went
+	network  network       // calls, from their client to the daemon and back
+	names    names         // of transactions, and their ids on the wire
+	programs programs      // of clients
+	idle     time.Duration // Options.Idle
+	before   func(step.Step)
 	tasks    sched.Tasks // coroutines: programs, and handlers of requests
 	rec      recorder    // the history, the trace, the digests
 	work     work        // what the daemon read
@@ -56,7 +64,7 @@ type World struct {
 // NewWorld makes a world with an empty disk and no daemon on it yet.
 func NewWorld(seed uint64, config Config, o Options) *World {
 	w := &World{
-		seed: seed, class: o.Class,
+		seed: seed, class: o.Class, idle: o.Idle, before: o.Before,
 		network: newNetwork(), names: newNames(), rec: newRecorder(o), reasons: reasons{judge: deserved.NewJudge()},
 	}
 	if o.Disturb != 0 {

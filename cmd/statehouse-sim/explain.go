@@ -36,8 +36,7 @@ those the run proves nothing.`,
 		},
 	}
 	f := cmd.Flags()
-	f.Uint64Var(&o.seed, "seed", 0, "the run of this seed")
-	f.StringVar(&o.class, "class", "", "class of the seed's run, if it was given to fuzz")
+	o.seedFlags(f, "the run of this seed")
 	f.StringVar(&o.report, "report", "", "write an HTML report to this file, too")
 	f.IntVar(&around, "around", 30, "how much of the history to show around the violation")
 	return cmd
@@ -58,8 +57,9 @@ func (a *app) explain(files []string, o runFlags, around int) error {
 		r = x.r.Result
 		a.explainScenario(x)
 	} else {
-		r = fuzz.Generate(o.seed, sim.Options{Class: sim.Class(o.class), Command: "statehouse-sim run " + seedFlags(o.seed, o.class)})
-		fmt.Fprintf(a.out, "seed %d, class %s: %d steps, which statehouse-sim run -v %s shows\n\n", o.seed, r.Class, r.Stats.Steps, seedFlags(o.seed, o.class))
+		command := "statehouse-sim run " + sizedFlags(o.seed, o.class, o.size)
+		r = fuzz.GenerateSmall(o.seed, o.size, sim.Options{Class: sim.Class(o.class), Command: command})
+		fmt.Fprintf(a.out, "seed %d, class %s: %d steps, which statehouse-sim run -v %s shows\n\n", o.seed, r.Class, r.Stats.Steps, sizedFlags(o.seed, o.class, o.size))
 	}
 	if shown := broken(r); len(shown) > 0 {
 		judged := r.Judged

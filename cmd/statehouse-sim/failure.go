@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/linearizability"
 	"statehouse.dev/statehouse/linearizability/verdict"
 	"statehouse.dev/statehouse/sim"
 	"statehouse.dev/statehouse/sim/scenario"
@@ -33,16 +35,18 @@ type failureReport struct {
 	Sentence  string `json:"sentence"`
 	Expected  string `json:"expected,omitempty"`
 	Got       string `json:"got,omitempty"`
-	Seed      uint64 `json:"seed,omitempty"`
-	Class     string `json:"class"`
-	Commit    string `json:"commit"`
-	Command   string `json:"command"`
-	Scenario  string `json:"scenario,omitempty"`
-	Steps     int    `json:"scenario_steps,omitempty"`
-	From      int    `json:"steps,omitempty"`
-	Report    string `json:"report,omitempty"`
-	History   string `json:"history,omitempty"`
-	Note      string `json:"note,omitempty"`
+	// Culprit is the request, the commit and the step of the writer that it is about, a line each.
+	Culprit  []linearizability.Fact `json:"culprit,omitempty"`
+	Seed     uint64                 `json:"seed,omitempty"`
+	Class    string                 `json:"class"`
+	Commit   string                 `json:"commit"`
+	Command  string                 `json:"command"`
+	Scenario string                 `json:"scenario,omitempty"`
+	Steps    int                    `json:"scenario_steps,omitempty"`
+	From     int                    `json:"steps,omitempty"`
+	Report   string                 `json:"report,omitempty"`
+	History  string                 `json:"history,omitempty"`
+	Note     string                 `json:"note,omitempty"`
 }
 
 // reportOf is a failure that a violation is, without where it was found.
@@ -67,7 +71,9 @@ func (a *app) lookInto(ctx context.Context, o *outcome, flags fuzzFlags, f *flee
 	rep.Seed, rep.Class, rep.From = o.Seed, string(o.Class), o.Stats.Steps
 	rep.Command = "statehouse-sim run -v " + seedFlags(o.Seed, flags.class)
 	if v.Check == "process-died" {
-		rep.Note = "a run that ends the process cannot be shrunk"
+		if err := a.keepDead(ctx, &rep, o, flags, f); err != nil {
+			rep.Note = "shrinking failed: " + err.Error()
+		}
 	} else if flags.shrinkFor > 0 && ctx.Err() == nil {
 		fmt.Fprintf(a.err, "shrinking seed %d for at most %v\n", o.Seed, flags.shrinkFor)
 		w, err := f.hire(ctx)
@@ -79,6 +85,10 @@ func (a *app) lookInto(ctx context.Context, o *outcome, flags fuzzFlags, f *flee
 		switch {
 		case err != nil:
 			rep.Note = "shrinking failed: " + err.Error()
+		case shrunk.Small != nil:
+			if err := a.keepSmall(&rep, v, shrunk.Small, flags); err != nil {
+				return nil, err
+			}
 		case shrunk.Scenario == "":
 			rep.Note = "shrinking failed: " + shrunk.ShrinkErr
 		default:
@@ -118,12 +128,21 @@ func (a *app) keep(rep *failureReport, name, source, dir string) error {
 		rep.Note = "the scenario runs only where steps that do not fit are passed over: " + err.Error()
 		return nil
 	}
+	if list := broken(r.Result); len(list) > 0 {
+		rep.show(&list[0], r.History, r.When)
+	}
 	rep.Report = filepath.Join(dir, name+".html")
 	if err := writeReport(rep.Report, r.Result); err != nil {
 		return err
 	}
 	rep.History = filepath.Join(dir, name+".jsonl")
 	return historyTo(rep.History, r.History)
+}
+
+// show is what a run that is kept broke: it says so in its own steps.
+func (rep *failureReport) show(v *verdict.Violation, h *history.History, when func(int64) string) {
+	rep.Sentence, rep.Expected, rep.Got = v.Sentence, v.Expected, v.Got
+	rep.Culprit = linearizability.Culprit(h, v, when)
 }
 
 func writeReport(path string, r *sim.Result) error {
@@ -158,6 +177,9 @@ func (rep *failureReport) print(w io.Writer) {
 	line("", firstLines(rep.Sentence, 12))
 	line("expected", rep.Expected)
 	line("got", rep.Got)
+	for _, f := range rep.Culprit {
+		line(f.Label, f.Text)
+	}
 	if rep.Seed != 0 {
 		line("seed", fmt.Sprintf("%d (class %s, %d steps), commit %s", rep.Seed, rep.Class, rep.From, rep.Commit))
 	}

@@ -247,7 +247,7 @@ func (a *app) reproduce(rep *reproduced, f *repro.Found, o reproFlags) error {
 	base := strings.TrimSuffix(filepath.Base(rep.File), filepath.Ext(rep.File))
 	shrunk.ID = strings.Trim(notInIDs.ReplaceAllString(strings.ToLower(base+"-"+f.Violation.Check), "-"), "-")
 	shrunk.Title = fmt.Sprintf("%s (%s), as in %s", named(f.Violation.Guarantee), f.Violation.Check, filepath.Base(rep.File))
-	shrunk.Story = fmt.Sprintf("Found %s of a capture in try %d, and shrunk: %s", how, f.Try+1, f.Violation.Sentence)
+	shrunk.Story = fmt.Sprintf("Found %s of a capture in try %d, and shrunk: %s", how, f.Try+1, shrunk.Story)
 	if err := a.keep(&out, shrunk.ID, text(shrunk), o.dir); err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"statehouse.dev/statehouse/cmd/show"
 	"statehouse.dev/statehouse/linearizability"
@@ -23,6 +24,16 @@ type runFlags struct {
 	verbose bool
 	report  string
 	history string
+	size    fuzz.Size
+}
+
+// seedFlags are those that say which made-up run is meant.
+func (o *runFlags) seedFlags(f *pflag.FlagSet, use string) {
+	f.Uint64Var(&o.seed, "seed", 0, use)
+	f.StringVar(&o.class, "class", "", "class of the seed's run, if it was given to fuzz")
+	f.IntVar(&o.size.Clients, "clients", 0, "of the seed's run only so many clients")
+	f.IntVar(&o.size.Rounds, "rounds", 0, "and of each only so many rounds; --clients and --rounds are given together")
+	f.BoolVar(&o.size.Calm, "calm", false, "and no deaths of the daemon, nor faults of its disk")
 }
 
 func (a *app) runCommand() *cobra.Command {
@@ -46,8 +57,7 @@ arms a fault that never strikes.`,
 		},
 	}
 	f := cmd.Flags()
-	f.Uint64Var(&o.seed, "seed", 0, "run what follows from this seed")
-	f.StringVar(&o.class, "class", "", "class of the seed's run, if it was given to fuzz")
+	o.seedFlags(f, "run what follows from this seed")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "print every step, and what came of it")
 	f.StringVar(&o.report, "report", "", "write an HTML report of the run to this file")
 	f.StringVar(&o.history, "history", "", "write what clients asked and were told to this file, for check")
@@ -62,6 +72,9 @@ func (o *runFlags) check(cmd *cobra.Command, files []string) error {
 	}
 	if len(files) > 0 && o.class != "" {
 		return failed(exitUsage, "--class is for --seed: a scenario says its own")
+	}
+	if z := o.size; (z.Clients > 0) != (z.Rounds > 0) || z.Clients < 0 || z.Rounds < 0 || z.Calm && z.Clients == 0 || z.Clients > 0 && len(files) > 0 {
+		return failed(exitUsage, "--clients and --rounds are given together, and for --seed; --calm is for such a run")
 	}
 	return checkClass(o.class)
 }
@@ -79,8 +92,8 @@ func (a *app) options(o runFlags, command string) sim.Options {
 }
 
 func (a *app) runSeed(o runFlags) error {
-	command := "statehouse-sim run " + seedFlags(o.seed, o.class)
-	r := fuzz.Generate(o.seed, a.options(o, command))
+	command := "statehouse-sim run " + sizedFlags(o.seed, o.class, o.size)
+	r := fuzz.GenerateSmall(o.seed, o.size, a.options(o, command))
 	if err := o.write(r); err != nil {
 		return err
 	}

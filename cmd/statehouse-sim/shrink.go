@@ -60,6 +60,10 @@ func (a *app) shrinkTo(out string, files []string, o runFlags, limit time.Durati
 		fmt.Fprintf(a.err, "%d steps after %d runs\n", steps, runs)
 	})
 	if err != nil {
+		if z := a.smallest(r, job{Class: sim.Class(o.class), Shrink: limit}); z != nil {
+			fmt.Fprintf(a.out, "the client saw it, which is in no steps: the smallest run that was found has %d\nstatehouse-sim run -v %s\n", z.Steps, sizedFlags(z.Seed, o.class, z.Size))
+			return nil
+		}
 		return failed(exitInternal, "%v", err)
 	}
 	if out == "" {

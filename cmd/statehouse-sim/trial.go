@@ -67,7 +67,7 @@ func (a *app) try(ctx context.Context, root string, b *planted.Bug, o proveFlags
 	}
 	t.Seconds = a.now().Sub(start).Seconds()
 	if t.first != nil && o.shrink > 0 && ctx.Err() == nil {
-		if err := t.shrink(ctx, f, o); err != nil {
+		if err := t.shrink(ctx, a, f, o); err != nil {
 			return fail(err)
 		}
 	}
@@ -101,9 +101,12 @@ func (t *trial) done(o outcome) {
 }
 
 // shrink makes a scenario of the first run that failed, in a process that has the bug.
-func (t *trial) shrink(ctx context.Context, f *fleet, o proveFlags) error {
+func (t *trial) shrink(ctx context.Context, a *app, f *fleet, o proveFlags) error {
 	if t.first.Violations[0].Check == "process-died" {
-		return nil // nor would the process that shrinks it survive
+		if shrunk, err := a.shrinkDead(ctx, f, job{Seed: t.first.Seed, Shrink: o.shrink}); err == nil {
+			t.Steps = len(shrunk.Steps)
+		}
+		return nil
 	}
 	w, err := f.hire(ctx)
 	if err != nil {
@@ -111,6 +114,9 @@ func (t *trial) shrink(ctx context.Context, f *fleet, o proveFlags) error {
 	}
 	shrunk, err := w.do(job{Seed: t.first.Seed, Shrink: o.shrink})
 	_ = w.dismiss() // it has answered
+	if err == nil && shrunk.Small != nil {
+		t.Steps = shrunk.Small.Steps
+	}
 	if err != nil || shrunk.Scenario == "" {
 		return nil // there is no scenario to show: caught it is
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -21,6 +22,8 @@ type job struct {
 	Disturb uint64        `json:"disturb,omitempty"` // sim.Options
 	Shrink  time.Duration `json:"shrink,omitempty"`  // shrink a failing run for so long
 	Alone   bool          `json:"alone,omitempty"`   // of a failing run, what each judge alone sees
+	Log     string        `json:"log,omitempty"`     // write each step to this file before it is done
+	Replay  string        `json:"replay,omitempty"`  // do the steps of this scenario instead, with Log
 }
 
 // outcome is what became of a job.
@@ -36,6 +39,7 @@ type outcome struct {
 	Steps      []string            `json:"steps,omitempty"` // with Digests
 	Scenario   string              `json:"scenario,omitempty"`
 	ShrinkErr  string              `json:"shrink_error,omitempty"`
+	Small      *smallRun           `json:"small,omitempty"` // in place of a scenario
 	Alone      map[string]string   `json:"alone,omitempty"`
 }
 
@@ -64,7 +68,17 @@ func (a *app) workerCommand() *cobra.Command {
 }
 
 func (a *app) work(j job) outcome {
-	r := fuzz.Generate(j.Seed, sim.Options{Class: j.Class, Disturb: j.Disturb})
+	if j.Replay != "" {
+		if s, err := scenario.Read(strings.NewReader(j.Replay)); err == nil {
+			replayLogged(s, j.Log)
+		}
+		return outcome{}
+	}
+	opts := sim.Options{Class: j.Class, Disturb: j.Disturb}
+	if j.Log != "" {
+		defer logging(j.Log, &opts)()
+	}
+	r := fuzz.Generate(j.Seed, opts)
 	o := outcome{Seed: j.Seed, Class: r.Class, Sum: r.Sum, Stats: r.Stats, Violations: r.Violations, Vacuous: r.Vacuous(), Detected: r.Detected}
 	if j.Digests {
 		o.Digests = r.Digests
@@ -77,10 +91,12 @@ func (a *app) work(j job) outcome {
 	}
 	if j.Shrink > 0 && r.Failed() {
 		shrunk, err := a.shrink(j.Seed, r, j.Shrink, nil)
-		if err != nil {
-			o.ShrinkErr = err.Error()
-		} else {
+		switch {
+		case err == nil:
 			o.Scenario = text(shrunk)
+		default:
+			o.ShrinkErr = err.Error()
+			o.Small = a.smallest(r, j)
 		}
 	}
 	return o
@@ -97,7 +113,7 @@ func (a *app) shrink(seed uint64, r *sim.Result, limit time.Duration, progress f
 	shrunk, err := s.Shrink(r.Steps)
 	if err == nil {
 		shrunk.ID = name(v, seed)
-		shrunk.Story = fmt.Sprintf("Shrunk from seed %d: %s", seed, v.Sentence)
+		shrunk.Story = fmt.Sprintf("Shrunk from seed %d: %s", seed, shrunk.Story)
 	}
 	return shrunk, err
 }

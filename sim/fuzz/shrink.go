@@ -2,6 +2,7 @@ package fuzz
 
 import (
 	"fmt"
+	"hash/fnv"
 	"slices"
 	"time"
 
@@ -9,83 +10,153 @@ import (
 	"statehouse.dev/statehouse/linearizability/verdict"
 	"statehouse.dev/statehouse/sim"
 	"statehouse.dev/statehouse/sim/scenario"
-	"statehouse.dev/statehouse/sim/simdisk"
 	"statehouse.dev/statehouse/sim/step"
 )
 
-// Shrinker makes a failing run small enough to be read: fewer steps, then simpler
-// ones, as long as the same guarantee breaks in the same way (delta debugging,
-// Zeller and Hildebrandt 2002).
+// Shrinker makes a failing run small enough to be read: fewer steps, then simpler ones, as
+// long as the same check fails (delta debugging, Zeller and Hildebrandt 2002). Where that
+// leaves much, another check of the same guarantee will do.
+//
+// A step that lost those before it does not fit, does nothing, and goes with them: so a
+// client can be left out by leaving out its requests.
 type Shrinker struct {
 	Seed     uint64
 	Config   sim.Config
 	Class    sim.Class
 	Breach   scenario.Breach
-	Deadline time.Time        // stop there, with what there is; zero: none
+	Trials   int              // stop after so many, with what there is; 0: no limit. The result is the same on every machine
+	Deadline time.Time        // likewise, but it is not; zero: none
 	Now      func() time.Time // for Deadline
 	Progress func(steps, runs int)
 	Between  func() // is called between two runs, unless nil
+	// Run runs steps in place of this process, unless nil, and returns those that fitted.
+	Run func(steps []step.Step, c sim.Config) (fitted []step.Step, r *sim.Result)
 
-	runs int
+	steps []step.Step       // the smallest run until now
+	found verdict.Violation // by it
+	log   []history.Event   // what it committed
+	tried map[uint64]bool   // runs, by their digests
+	runs  int
 }
 
-// replay does steps, passing over those that do not fit any more.
-func replay(seed uint64, c sim.Config, class sim.Class, steps []step.Step) *sim.Result {
-	w := sim.NewWorld(seed, c, sim.Options{Class: class})
-	for _, st := range steps {
-		_ = w.Apply(st)
-	}
-	return w.Finish()
-}
+// briefly is how long a daemon that is known to hang is waited for
+// in each of many runs. Pebble sleeps for 100 ms at most.
+const briefly = 200 * time.Millisecond
 
-// simplifyConfig tries the defaults.
-func (s *Shrinker) simplifyConfig(steps []step.Step) {
-	drawn := s.Config
-	if s.Config = (sim.Config{}); !s.fails(steps) {
-		s.Config = drawn
-	}
-}
-
-func (s *Shrinker) fails(steps []step.Step) bool {
-	if s.late() {
-		return false
-	}
-	if s.Between != nil && s.runs > 0 {
-		s.Between()
-	}
-	s.runs++
-	r := replay(s.Seed, s.Config, s.Class, steps)
-	return slices.ContainsFunc(r.Violations, func(v verdict.Violation) bool { return s.Breach.Matches(&v) })
-}
-
-func (s *Shrinker) late() bool { return !s.Deadline.IsZero() && s.Now().After(s.Deadline) }
+// enough is how many steps a person reads at once.
+const enough = 20
 
 // Shrink makes a scenario of a failing run. It fails when the steps, replayed, do not.
 func (s *Shrinker) Shrink(steps []step.Step) (*scenario.Scenario, error) {
-	if !s.fails(steps) {
-		return nil, fmt.Errorf("the recorded steps, done again, do not break %s (%s)", s.Breach.Guarantee, s.Breach.Check)
-	}
-	steps = s.truncate(steps)
-	s.simplifyConfig(steps)
-	for before := len(steps) + 1; len(steps) < before && !s.late(); {
-		before = len(steps)
-		steps = s.dropGroups(steps, func(st *step.Step) string { return st.Client }) // clients
-		steps = s.dropGroups(steps, callOf)
-		steps = s.dropChunks(steps)
-		steps = s.simplify(steps)
-		if s.Progress != nil {
-			s.Progress(len(steps), s.runs)
+	meant := s.Breach
+	s.tried = make(map[uint64]bool)
+	for !s.try(steps, s.Config) {
+		switch {
+		case s.Breach.Check != "":
+			s.Breach.Check = ""
+		case s.Breach.Guarantee != "":
+			s.Breach.Guarantee = "" // what no step shows, such as a driver that got nowhere, has a cause that is a breach as well
+		default:
+			return nil, fmt.Errorf("the recorded steps, done again, do not break %s (%s)", meant.Guarantee, meant.Check)
 		}
 	}
+	s.Breach = scenario.Breach{Guarantee: s.found.Guarantee, Check: s.found.Check}
+	s.cutTail()
+	s.shrink()
+	if len(s.steps) > enough {
+		s.Breach.Check = ""
+		s.shrink()
+	}
+	s.try(tidy(s.steps), s.Config) // tidying is only renaming; better safe
 	small := &scenario.Scenario{
-		ID: "shrunk", Title: fmt.Sprintf("%s breaks: %s", s.Breach.Guarantee, s.Breach.Check), Class: s.Class,
-		Expect: scenario.ExpectOK, Seed: s.Seed, Config: s.Config, Steps: tidy(steps),
+		ID: "shrunk", Title: fmt.Sprintf("%s breaks: %s", s.found.Guarantee, s.found.Check), Class: s.Class, Story: s.found.Sentence,
+		Expect: scenario.ExpectOK, Seed: s.Seed, Config: s.Config, Steps: s.steps,
 	}
-	if !s.fails(small.Steps) && !s.late() { // tidying is only renaming; better safe
-		small.Steps = steps
+	if s.Run == nil {
+		markUnstruck(small)
 	}
-	markUnstruck(small)
 	return small, nil
+}
+
+// passes are gone through until none of them makes the run smaller: what leaves out most is
+// tried first.
+var passes = []func(*Shrinker){
+	func(s *Shrinker) { s.drop(clientOf, nil) },
+	func(s *Shrinker) { s.drop(txnOf, nil) },
+	(*Shrinker).carryThrough,
+	func(s *Shrinker) { s.drop(callOf, nil) },
+	(*Shrinker).dropSingle,
+	(*Shrinker).inOneRequest,
+	func(s *Shrinker) { s.drop(commitOf, lowerLimits) },
+	(*Shrinker).simplify,
+	(*Shrinker).simplifyConfig,
+	(*Shrinker).rename,
+}
+
+func (s *Shrinker) shrink() {
+	for before := ""; ; {
+		if now := fmt.Sprint(s.steps, s.Config); now == before || s.spent() {
+			return
+		} else {
+			before = now
+		}
+		for _, pass := range passes {
+			pass(s)
+			if s.Progress != nil {
+				s.Progress(len(s.steps), s.runs)
+			}
+		}
+	}
+}
+
+func (s *Shrinker) spent() bool {
+	return s.Trials > 0 && s.runs >= s.Trials || !s.Deadline.IsZero() && s.Now().After(s.Deadline)
+}
+
+// try runs steps that were not tried before, and reports whether the guarantee breaks. Then
+// what fitted of them is the smallest run until now.
+func (s *Shrinker) try(steps []step.Step, c sim.Config) bool {
+	digest := fnv.New64a()
+	fmt.Fprint(digest, steps, c, s.Breach)
+	if s.tried[digest.Sum64()] || s.spent() {
+		return false
+	}
+	s.tried[digest.Sum64()] = true
+	fitted, r := s.run(steps, c)
+	fails := func(v verdict.Violation) bool { return s.Breach.Matches(&v) }
+	i := slices.IndexFunc(r.Violations, fails)
+	if i < 0 {
+		if again := slices.Clone(steps); retime(again, s.log, r.History.Log) {
+			fitted, r = s.run(again, c)
+			i = slices.IndexFunc(r.Violations, fails)
+		}
+	}
+	if i < 0 {
+		return false
+	}
+	s.steps, s.Config, s.found, s.log = fitted, c, r.Violations[i], r.History.Log
+	return true
+}
+
+// run runs steps. Those that do not fit are passed over.
+func (s *Shrinker) run(steps []step.Step, c sim.Config) (fitted []step.Step, r *sim.Result) {
+	if s.Between != nil && s.runs > 0 {
+		s.Between()
+	}
+	if s.runs++; s.Run != nil {
+		return s.Run(steps, c)
+	}
+	o := sim.Options{Class: s.Class}
+	if s.found.Check == "hang" {
+		o.Idle = briefly
+	}
+	w := sim.NewWorld(s.Seed, c, o)
+	for _, st := range steps {
+		if w.Apply(st) == nil {
+			fitted = append(fitted, st)
+		}
+	}
+	return fitted, w.Finish()
 }
 
 // markUnstruck marks the faults that do not strike in the run that was shrunk: the
@@ -104,173 +175,129 @@ func markUnstruck(s *scenario.Scenario) {
 	}
 }
 
-// truncate finds the shortest beginning that fails.
-func (s *Shrinker) truncate(steps []step.Step) []step.Step {
-	low, high := 0, len(steps) // high fails
-	for low < high {
-		mid := (low + high) / 2
-		if s.fails(steps[:mid]) {
+// cutTail finds the shortest beginning that fails.
+func (s *Shrinker) cutTail() {
+	steps := s.steps
+	for low, high := 0, len(steps); low < high; { // high fails
+		if mid := (low + high) / 2; s.try(steps[:mid], s.Config) {
 			high = mid
 		} else {
 			low = mid + 1
 		}
 	}
-	return slices.Clone(steps[:high])
 }
 
-// callOf groups the steps that are about one call.
-func callOf(st *step.Step) string {
-	switch {
-	case st.Verb == step.Call:
-		return fmt.Sprint(st.ID)
-	case st.Of != 0:
-		return fmt.Sprint(st.Of)
+// sweep tries a change on many units of a run at a time, then on fewer. change returns the
+// run in which the chosen ones are changed.
+func (s *Shrinker) sweep(units []string, change func(steps []step.Step, chosen map[string]bool) []step.Step) {
+	for size := len(units); size > 0 && !s.spent(); size /= 2 {
+		for at := 0; at < len(units); {
+			chosen := make(map[string]bool)
+			end := min(at+size, len(units))
+			for _, u := range units[at:end] {
+				chosen[u] = true
+			}
+			if s.try(change(s.steps, chosen), s.Config) {
+				units = slices.Delete(units, at, end)
+			} else {
+				at = end
+			}
+		}
 	}
-	return ""
 }
 
-// dropGroups drops whole groups of steps, many at a time at first.
-func (s *Shrinker) dropGroups(steps []step.Step, group func(*step.Step) string) []step.Step {
-	var names []string
+// drop leaves out units of steps: of is the unit that a call belongs to, and with it what is
+// done about the call. adjust, unless nil, makes up for it in what is left.
+func (s *Shrinker) drop(of func(call *step.Step) string, adjust func(kept []step.Step, dropped int)) {
+	unit := func(steps []step.Step) func(st *step.Step) string {
+		calls := callsIn(steps)
+		return func(st *step.Step) string {
+			if st.Verb != step.Call {
+				st = calls[st.Of]
+			}
+			if st == nil {
+				return ""
+			}
+			return of(st)
+		}
+	}
+	s.sweep(unitsOf(s.steps, unit(s.steps)), func(steps []step.Step, chosen map[string]bool) []step.Step {
+		in := unit(steps)
+		kept := slices.DeleteFunc(slices.Clone(steps), func(st step.Step) bool { return chosen[in(&st)] })
+		if renumber(kept, s.log); adjust != nil {
+			adjust(kept, len(chosen))
+		}
+		return kept
+	})
+}
+
+// callsIn are the calls among steps, by their ids.
+func callsIn(steps []step.Step) map[int]*step.Step {
+	calls := make(map[int]*step.Step)
 	for i := range steps {
-		if g := group(&steps[i]); g != "" && !slices.Contains(names, g) {
-			names = append(names, g)
+		if steps[i].Verb == step.Call {
+			calls[steps[i].ID] = &steps[i]
 		}
 	}
-	for size := max(len(names)/2, 1); ; size /= 2 {
-		for at := 0; at < len(names) && !s.late(); {
-			gone := names[at:min(at+size, len(names))]
-			kept := slices.DeleteFunc(slices.Clone(steps), func(st step.Step) bool {
-				g := group(&st)
-				return g != "" && slices.Contains(gone, g)
-			})
-			if s.fails(kept) {
-				steps, names = kept, slices.Delete(names, at, at+len(gone))
-			} else {
-				at += size
-			}
-		}
-		if size <= 1 {
-			return steps
-		}
-	}
+	return calls
 }
 
-// dropChunks drops runs of steps, long ones first.
-func (s *Shrinker) dropChunks(steps []step.Step) []step.Step {
-	for size := max(len(steps)/2, 1); ; size /= 2 {
-		for at := 0; at < len(steps) && !s.late(); {
-			kept := slices.Concat(steps[:at], steps[min(at+size, len(steps)):])
-			if s.fails(kept) {
-				steps = kept
-			} else {
-				at += size
-			}
-		}
-		if size <= 1 {
-			return steps
-		}
-	}
-}
-
-// simplify tries simpler forms of each step.
-func (s *Shrinker) simplify(steps []step.Step) []step.Step {
-	for i := 0; i < len(steps) && !s.late(); i++ {
-		for _, simpler := range s.simplerRuns(steps, i) {
-			if s.fails(simpler) {
-				steps = simpler
-			}
-			if i >= len(steps) {
-				break
-			}
-		}
-	}
-	return steps
-}
-
-// simplerRuns lists what could stand in place of step i.
-func (s *Shrinker) simplerRuns(steps []step.Step, i int) [][]step.Step {
-	var list [][]step.Step
-	with := func(change func(*step.Step)) {
-		next := slices.Clone(steps)
-		change(&next[i])
-		list = append(list, next)
-	}
-	st := &steps[i]
-	switch st.Verb {
-	case step.Call:
-		if !st.Wait {
-			list = append(list, carriedThrough(steps, i))
-		}
-		if len(st.In.Metadata)+len(st.In.Keys)+len(st.In.Heads) > 0 {
-			with(func(x *step.Step) { x.In.Metadata, x.In.Keys, x.In.Heads = nil, nil, nil })
-		}
-		for j := range st.In.Keys {
-			with(func(x *step.Step) { x.In.Keys = slices.Delete(slices.Clone(x.In.Keys), j, j+1) })
-		}
-		for j := range st.In.Heads {
-			with(func(x *step.Step) { x.In.Heads = slices.Delete(slices.Clone(x.In.Heads), j, j+1) })
-		}
-		for j := range st.In.Writes {
-			if len(st.In.Writes) > 1 {
-				with(func(x *step.Step) { x.In.Writes = slices.Delete(slices.Clone(x.In.Writes), j, j+1) })
-			}
-			if st.In.Writes[j].Expected != nil {
-				with(func(x *step.Step) { x.In.Writes = slices.Clone(x.In.Writes); x.In.Writes[j].Expected = nil })
-			}
-		}
-		if st.Kind == history.Begin && st.In.Limit != 0 {
-			with(func(x *step.Step) { x.In.Limit = 0 })
-		}
-	case step.Crash:
-		for _, mode := range []simdisk.CrashMode{"", simdisk.KeepAll, simdisk.Torn} {
-			if st.Crash != (simdisk.CrashOptions{Mode: mode}) {
-				with(func(x *step.Step) { x.Crash = simdisk.CrashOptions{Mode: mode} })
-			}
-		}
-	case step.Fault:
-		if st.Fault.Nth > 1 {
-			with(func(x *step.Step) { x.Fault.Nth = 1 })
-		}
-		if st.Crash != (simdisk.CrashOptions{}) {
-			with(func(x *step.Step) { x.Crash = simdisk.CrashOptions{} })
+// unitsOf lists the units that there are, in the order in which they begin.
+func unitsOf(steps []step.Step, unit func(*step.Step) string) (list []string) {
+	seen := map[string]bool{"": true}
+	for i := range steps {
+		if u := unit(&steps[i]); !seen[u] {
+			seen[u] = true
+			list = append(list, u)
 		}
 	}
 	return list
 }
 
-// carriedThrough is a run in which the call at i is taken to its end at once, and
-// the steps that did so are gone.
-func carriedThrough(steps []step.Step, i int) []step.Step {
-	next := slices.Clone(steps[:i+1])
-	next[i].Wait = true
-	id := steps[i].ID
-	return append(next, slices.DeleteFunc(slices.Clone(steps[i+1:]), func(st step.Step) bool {
-		return st.Of == id && st.Verb != step.Again
-	})...)
+func clientOf(call *step.Step) string { return call.Client }
+func txnOf(call *step.Step) string    { return call.In.TxnID }
+func callOf(call *step.Step) string   { return fmt.Sprint(call.ID) }
+
+func commitOf(call *step.Step) string {
+	if !call.Kind.Info().Commits {
+		return ""
+	}
+	return callOf(call)
 }
 
-// tidy gives calls, clients and transactions small names, in order.
-func tidy(steps []step.Step) []step.Step {
-	ids, clients := map[int]int{0: 0}, map[string]string{"": ""}
-	// Steps about a call that is gone do nothing.
-	there := make(map[int]bool)
-	out := slices.DeleteFunc(slices.Clone(steps), func(st step.Step) bool {
-		if st.Verb == step.Call {
-			there[st.ID] = true
+// carryThrough takes calls to their end at once: the steps that did so are gone.
+func (s *Shrinker) carryThrough() {
+	sent := func(st *step.Step) string {
+		if st.Verb != step.Call || st.Wait {
+			return ""
 		}
-		return st.Of != 0 && !there[st.Of]
-	})
-	for i := range out {
-		st := &out[i]
-		if st.Verb == step.Call {
-			if _, known := clients[st.Client]; !known {
-				clients[st.Client] = fmt.Sprintf("c%d", len(clients))
-			}
-			ids[st.ID] = len(ids)
-			st.ID = ids[st.ID]
-		}
-		st.Client, st.Of, st.In.PageOf = clients[st.Client], ids[st.Of], ids[st.In.PageOf]
+		return callOf(st)
 	}
-	return out
+	s.sweep(unitsOf(s.steps, sent), func(steps []step.Step, chosen map[string]bool) []step.Step {
+		var next []step.Step
+		for _, st := range steps {
+			switch {
+			case st.Verb == step.Call && chosen[callOf(&st)]:
+				st.Wait = true
+			case chosen[fmt.Sprint(st.Of)] && st.Verb != step.Again && st.Verb != step.Dup:
+				continue
+			}
+			next = append(next, st)
+		}
+		return next
+	})
+}
+
+// dropSingle leaves out single steps, of faults and the writer as well, those that stand
+// together first.
+func (s *Shrinker) dropSingle() {
+	for size := max(len(s.steps)/2, 1); size > 0 && !s.spent(); size /= 2 {
+		for at := 0; at < len(s.steps); {
+			end := min(at+size, len(s.steps))
+			kept := slices.Concat(s.steps[:at], s.steps[end:])
+			if renumber(kept, s.log); !s.try(kept, s.Config) {
+				at = end
+			}
+		}
+	}
 }

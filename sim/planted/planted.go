@@ -48,7 +48,7 @@ type Edit struct {
 // All lists the bugs, in the order of the guarantees that they break.
 func All() []Bug {
 	var list []Bug
-	for _, some := range [][]Bug{durability(), visibility(), conflicts(), conditions(), versions(), replay(), outcomes(), storage(), limits(), drains(), leaks(), toils(), clients(), held(), refusals()} {
+	for _, some := range [][]Bug{durability(), visibility(), conflicts(), conditions(), versions(), replay(), outcomes(), storage(), limits(), drains(), leaks(), toils(), clients(), held(), refusals(), distant()} {
 		list = append(list, some...)
 	}
 	return list

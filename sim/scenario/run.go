@@ -59,6 +59,16 @@ type Did struct {
 	applied int   // how many steps the world had applied by then
 }
 
+// When says a time of the run's history as the step that it came of.
+func (r *Run) When(time int64) string {
+	for i := range r.Did {
+		if r.Did[i].Until >= time {
+			return fmt.Sprintf("at step %d", i+1)
+		}
+	}
+	return "at the end"
+}
+
 // traceNotRun prints the steps that were not run, the first of which did not fit.
 func traceNotRun(print func(format string, args ...any), steps []step.Step, err error) {
 	for i := range steps {
