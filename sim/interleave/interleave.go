@@ -95,7 +95,7 @@ func Build(ctx context.Context, root, dir string, edited map[string]string) (pro
 		return "", err
 	}
 	program = filepath.Join(dir, "explore")
-	cmd := exec.CommandContext(ctx, "go", "build", "-overlay", list, "-o", program, "./sim/interleave/explore")
+	cmd := exec.CommandContext(ctx, "go", "build", "-overlay", list, "-ldflags=-s -w", "-o", program, "./sim/interleave/explore")
 	cmd.Dir = root
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("the code does not build with its goroutines taking turns: %w\n%s", err, out)

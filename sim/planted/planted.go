@@ -28,6 +28,8 @@ type Bug struct {
 	// Unseen says why a judge cannot see the bug with the other switched off, by the
 	// judge's name. No time is spent on showing that.
 	Unseen map[string]string
+	// By names what finds it: "interleave", or empty for runs of the simulator.
+	By string
 }
 
 // Why a judge alone cannot see a bug.
@@ -46,7 +48,7 @@ type Edit struct {
 // All lists the bugs, in the order of the guarantees that they break.
 func All() []Bug {
 	var list []Bug
-	for _, some := range [][]Bug{durability(), visibility(), conflicts(), conditions(), versions(), replay(), outcomes(), storage()} {
+	for _, some := range [][]Bug{durability(), visibility(), conflicts(), conditions(), versions(), replay(), outcomes(), storage(), threads()} {
 		list = append(list, some...)
 	}
 	return list

@@ -187,10 +187,14 @@ func copies(w *world) {
 				turns.Fail("G6: an abort was told %v, and nothing is published", err)
 			}
 		}, func() {
-			before := at
-			o, err := w.e.Outcome(id)
-			if w.must("outcome", err); before != 0 && o.State != engine.TxnCommitted {
-				turns.Fail("G6: %s is commit %d, and its state is %v", id, before, o.State)
+			undecided := false
+			for range 2 {
+				before := at
+				o, err := w.e.Outcome(id)
+				if w.must("outcome", err); before != 0 && o.State != engine.TxnCommitted || undecided && o.State == engine.TxnNeverSeen {
+					turns.Fail("G6: %s is commit %d (0: not answered), undecided before %v, and its state is %v", id, before, undecided, o.State)
+				}
+				undecided = o.State == engine.TxnOpen
 			}
 		})
 	}

@@ -58,6 +58,7 @@ type run struct {
 	steps   int
 	choices int // points at which several threads could go on
 	tracing bool
+	asking  bool // what threads wait for is looked at: no points then
 	trace   []string
 	tickers []*Ticker
 	found   *Finding
@@ -111,7 +112,7 @@ func me() (*run, *thread) {
 	if r == nil {
 		return nil, nil
 	}
-	if t := r.current.Load(); t != nil && t.g == self() {
+	if t := r.current.Load(); t != nil && t.g == self() && !r.asking {
 		return r, t
 	}
 	return nil, nil
@@ -181,11 +182,13 @@ func (r *run) hand(t, next *thread) {
 // choose returns one of the threads that can go on, or nil.
 func (r *run) choose(t *thread) *thread {
 	can := make([]*thread, 0, 16)
+	r.asking = true
 	for _, other := range r.threads {
 		if other.ready == nil || other.ready() {
 			can = append(can, other)
 		}
 	}
+	r.asking = false
 	if len(can) == 0 {
 		return nil
 	}
@@ -228,6 +231,7 @@ func Fail(format string, args ...any) {
 
 func (r *run) fail(kind, text string) {
 	r.found = &Finding{Kind: kind, Text: text, Trace: r.trace}
+	r.asking = true
 	for _, t := range r.threads {
 		state := "can go on"
 		if t.ready != nil && !t.ready() {
