@@ -133,10 +133,10 @@ func recording(w *world) {
 		asked++
 	}
 	threads := []func(){}
-	for i := range 2 + w.rand.IntN(2) {
+	for i := range 1 + w.few(2) {
 		threads = append(threads, func() { ask(2 * i); ask(2*i + 1) })
 	}
-	n := 1 + w.rand.IntN(3)
+	n := w.few(3)
 	threads = append(threads, func() {
 		for range n {
 			turns.Tick() // the ring is written

@@ -28,8 +28,8 @@ func (w *world) client(who, n int) func() {
 func commits(w *world) {
 	w.open(engine.Options{})
 	threads, total := []func(){w.ticks()}, 0
-	for i := range 2 + w.rand.IntN(3) {
-		n := 1 + w.rand.IntN(2)
+	for i := range 1 + w.few(3) {
+		n := w.few(2)
 		threads, total = append(threads, w.client(i, n)), total+n
 	}
 	w.while(func() { together(threads...) })
@@ -43,8 +43,8 @@ func watches(w *world) {
 	w.open(engine.Options{})
 	var threads []func()
 	committed := make(map[string]int) // by agent
-	for i := range 1 + w.rand.IntN(2) {
-		for j := range 1 + w.rand.IntN(2) {
+	for i := range w.few(2) {
+		for j := range w.few(2) {
 			n := name(w.rand.IntN(2), j)
 			committed[n.Agent]++
 			id := engine.TxnID(fmt.Sprintf("t%d-%d", i, j))
@@ -56,7 +56,7 @@ func watches(w *world) {
 		}
 	}
 	all := committed["a0"] + committed["a1"]
-	for range 1 + w.rand.IntN(2) {
+	for range w.few(2) {
 		switch f := (engine.Filter{Namespace: engine.DefaultNamespace, AllAgents: true}); w.rand.IntN(4) {
 		case 0:
 			threads = append(threads, w.watch(engine.Filter{Whole: true}, all))
@@ -68,7 +68,7 @@ func watches(w *world) {
 			threads = append(threads, w.watch(engine.Filter{Agent: "a1"}, committed["a1"]))
 		}
 	}
-	if w.rand.IntN(3) == 0 {
+	if w.rand.IntN(6) == 0 {
 		ctx, cancel := w.cancelled()
 		threads = append(threads, cancel, func() {
 			watch, err := w.e.Watch(engine.Filter{Agent: "a0"})

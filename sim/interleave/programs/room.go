@@ -35,7 +35,7 @@ func semaphore(w *world) {
 		s.Release(got)
 	}
 	var threads []func()
-	for range 2 + w.rand.IntN(3) {
+	for range 1 + w.few(3) {
 		n := 1 + w.rand.Int64N(size+1)
 		if w.rand.IntN(3) > 0 {
 			threads = append(threads, func() { use(context.Background(), n); use(context.Background(), 1) })
@@ -57,7 +57,7 @@ func limits(w *world) {
 	l.Init(limit, "requests")
 	in := 0
 	var threads []func()
-	for range 2 + w.rand.IntN(3) {
+	for range 1 + w.few(3) {
 		threads = append(threads, func() {
 			for range 2 {
 				if err := l.Enter(); err != nil {
@@ -108,9 +108,9 @@ func budget(w *world) {
 	b := unsent.New(64<<10, 1, &w.env)
 	a := unsent.Answer{Cost: 20 << 10}
 	var threads []func()
-	for range 1 + w.rand.IntN(2) {
+	for range w.few(2) {
 		c, ctx := w.connect(b)
-		for range 1 + w.rand.IntN(2) {
+		for range w.few(2) {
 			resp := &pb.GetStateResponse{ValueJson: make([]byte, 100+w.rand.IntN(9000))}
 			threads = append(threads, func() {
 				sent, err := b.Unary(ctx, nil, nil, func(ctx context.Context, _ any) (any, error) {

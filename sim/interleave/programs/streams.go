@@ -78,7 +78,7 @@ func (t *transport) read(after func()) {
 // arrives whole, and nothing is left of either.
 func streams(w *world) {
 	size := []int{100, 3 << 10, 7 << 10, 20 << 10}[w.rand.IntN(4)]
-	before, during := w.rand.IntN(4), 1+w.rand.IntN(2)
+	before, during := w.rand.IntN(4), w.few(2)
 	s, err := server.Assemble(w.env, server.Config{Engine: engine.Options{Dir: "data", Tuning: engine.Tuning{MemTableBytes: 256 << 10, CacheBytes: 1 << 20, ManualCompaction: true}}})
 	w.must("opening", err)
 	w.undone = append(w.undone, func() { _ = s.Close() })
@@ -98,7 +98,7 @@ func streams(w *world) {
 				commit(before + i)
 			}
 		}}
-		for range 1 + w.rand.IntN(2) {
+		for range w.few(2) {
 			threads = append(threads, w.stream(s, b, before, before+during)...)
 		}
 		together(threads...)

@@ -25,7 +25,7 @@ func transactions(w *world) {
 		t := &txn{w: w, id: id, staged: make(map[engine.RecordName]bool)}
 		t.stage(name(1, 0))
 		threads := []func(){t.commit(context.Background()), w.ticks()}
-		for range 1 + w.rand.IntN(3) {
+		for range w.few(3) {
 			threads = append(threads, t.thread())
 		}
 		together(threads...)
@@ -170,7 +170,7 @@ func copies(w *world) {
 		}
 	}
 	var threads []func()
-	for range 2 + w.rand.IntN(2) {
+	for range 1 + w.few(2) {
 		threads = append(threads, func() { copied(context.Background()) })
 	}
 	if w.rand.IntN(2) == 0 {
@@ -241,7 +241,7 @@ func halts(w *world) {
 	w.open(engine.Options{})
 	acked := make(map[engine.TxnID]engine.CommitTS)
 	var threads []func()
-	for i := range 2 + w.rand.IntN(3) {
+	for i := range 1 + w.few(3) {
 		threads = append(threads, func() {
 			for j := range 2 {
 				id := engine.TxnID(fmt.Sprintf("t%d-%d", i, j))
