@@ -43,9 +43,9 @@ func crossed() {
 	var a, b Mutex
 	both := func(first, second *Mutex) {
 		first.Lock()
+		defer first.Unlock()
 		second.Lock()
-		second.Unlock()
-		first.Unlock()
+		defer second.Unlock()
 	}
 	Go(func() { both(&a, &b) })
 	both(&b, &a)
