@@ -106,10 +106,6 @@ func locks() []Bug {
 			Edits: []Edit{{"server/unsent/reservation.go", "		if b.common.CompareAndSwap(held, held+n) {\n			return held, true\n		}", "		b.common.Store(held + n)\n		return held, true"}},
 		},
 		{
-			Name: "lane-taken-twice", Guarantee: "capture", About: "a request takes a lane that another one takes at the same time",
-			Edits: []Edit{{"history/capture/intercept.go", "			if l.taken[i].CompareAndSwap(w, w|1<<bit) {\n				return uint16(i*64 + bit)\n			}", "			l.taken[i].Store(w | 1<<bit)\n			return uint16(i*64 + bit)"}},
-		},
-		{
 			Name: "recorded-after-it-was-counted", Guarantee: "capture", About: "what waits to be recorded is taken, and the buffer changed under another lock",
 			Edits: []Edit{{"history/capture/pending.go", "	p.frames, p.spare = p.spare[:chunkHeader], nil\n", "	p.mu.Unlock()\n	p.mu.Lock()\n	p.frames, p.spare = p.spare[:chunkHeader], nil\n"}},
 		},

@@ -110,6 +110,7 @@ func budget(w *world) {
 	var threads []func()
 	for range w.few(2) {
 		c, ctx := w.connect(b)
+		gone := false // from then on the transport drops what it has, without freeing it
 		for range w.few(2) {
 			resp := &pb.GetStateResponse{ValueJson: make([]byte, 100+w.rand.IntN(9000))}
 			threads = append(threads, func() {
@@ -121,15 +122,16 @@ func budget(w *world) {
 					return resp, call.Count(a, resp)
 				})
 				if data, is := unsent.Encoded(sent); is {
-					turns.Point()
-					data.Free()
+					if turns.Point(); !gone {
+						data.Free()
+					}
 				} else if !errors.Is(err, engine.ErrLimit) {
 					turns.Fail("G9: an answer came to %T and %v", sent, err)
 				}
 			})
 		}
 		if w.rand.IntN(2) == 0 {
-			threads = append(threads, func() { turns.Point(); _ = c.Close() })
+			threads = append(threads, func() { turns.Point(); gone = true; _ = c.Close() })
 		} else {
 			w.undone = append(w.undone, func() { _ = c.Close() })
 		}
