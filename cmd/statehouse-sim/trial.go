@@ -47,6 +47,9 @@ type trial struct {
 
 // try builds the tool with a bug in it and runs seeds with that.
 func (a *app) try(ctx context.Context, root string, b *planted.Bug, o proveFlags) proof {
+	if b.By == planted.ByInterleave {
+		return a.tryInterleaved(ctx, root, b, o)
+	}
 	t := trial{proof: proof{Bug: b.Name, Guarantee: b.Guarantee, Alone: make(map[string]string), Unseen: b.Unseen}, more: o.more}
 	fail := func(err error) proof { t.Error = err.Error(); return t.proof }
 	dir, err := os.MkdirTemp("", "statehouse-planted-")

@@ -8,7 +8,7 @@ func clients() []Bug {
 		list = append(list, some...)
 	}
 	for i := range list {
-		list[i].Unseen = noHistory
+		list[i].Unseen, list[i].By = noHistory, ByFuzz
 	}
 	return list
 }

@@ -8,7 +8,7 @@ func limits() []Bug {
 		list = append(list, some...)
 	}
 	for i := range list {
-		list[i].Bound = true
+		list[i].By = ByFuzz
 	}
 	return list
 }

@@ -28,9 +28,16 @@ type Bug struct {
 	// Unseen says why a judge cannot see the bug with the other switched off, by the
 	// judge's name. No time is spent on showing that.
 	Unseen map[string]string
-	// Bound says that only bounds which seeds draw bring it out: no scenario is about it.
-	Bound bool
+	By     string // what finds it, unless it is a scenario, too
 }
+
+// What finds a bug that no scenario is about.
+const (
+	// ByFuzz: only what seeds draw, or what clients do by themselves, brings it out.
+	ByFuzz = "fuzz"
+	// ByInterleave: it shows only when goroutines interleave, which they do not in a world.
+	ByInterleave = "interleave"
+)
 
 // Why a judge alone cannot see a bug.
 var (
@@ -48,7 +55,7 @@ type Edit struct {
 // All lists the bugs, in the order of the guarantees that they break.
 func All() []Bug {
 	var list []Bug
-	for _, some := range [][]Bug{durability(), visibility(), conflicts(), conditions(), versions(), replay(), outcomes(), storage(), limits(), drains(), leaks(), toils(), clients(), held(), refusals(), distant()} {
+	for _, some := range [][]Bug{durability(), visibility(), conflicts(), conditions(), versions(), replay(), outcomes(), storage(), limits(), drains(), leaks(), toils(), clients(), held(), refusals(), distant(), threads()} {
 		list = append(list, some...)
 	}
 	return list
