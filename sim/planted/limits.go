@@ -136,13 +136,6 @@ func tooMany() []Bug {
 			Edits: []Edit{{"engine/txn.go", "	if n > 0 && t.held+n > t.limits.StagedBytes {\n		return", "	if n > 0 && t.held+n > t.limits.StagedBytes {\n		t.held += n\n		return"}},
 		},
 		{
-			Name: "begin-slots-leak", Guarantee: "G9", Unseen: noHistory, About: "the limit of open transactions counts all that were ever begun",
-			Edits: []Edit{
-				{"engine/txn.go", "	if len(t.open) >= t.limits.OpenTxns {", "	if t.ever++; t.ever > t.limits.OpenTxns {"},
-				{"engine/txn.go", "	reached  *reached\n", "	reached  *reached\n	ever     int\n"},
-			},
-		},
-		{
 			Name: "slot-lost-by-refusal", Guarantee: "G9", Unseen: noHistory, About: "a request that is refused because too many are under way takes a place for ever",
 			Edits: []Edit{{"server/limiter/limiter.go", "		l.free.Add(1)\n		return l.refusal()\n", "		return l.refusal()\n"}},
 		},
