@@ -22,6 +22,7 @@ type fleet struct {
 	// recycle is how many runs a process does. What a halted engine holds stays with
 	// the process, as it does in production, where the process ends.
 	recycle int
+	env     []string // variables that the workers have besides ours
 }
 
 func newFleet(size int) (*fleet, error) {
@@ -111,6 +112,7 @@ func (w *worker) died(j job) outcome {
 
 func (f *fleet) hire(ctx context.Context) (*worker, error) {
 	cmd := exec.CommandContext(ctx, f.binary, "worker")
+	cmd.Env = append(os.Environ(), f.env...)
 	w := &worker{cmd: cmd}
 	cmd.Stderr = &w.last
 	in, err := cmd.StdinPipe()

@@ -30,9 +30,9 @@ func (a *app) proveCommand() *cobra.Command {
 	var o proveFlags
 	cmd := &cobra.Command{
 		Use: "prove", Short: "Plant bugs in the code, and see every one of them caught", Args: cobra.NoArgs,
-		Long: `prove plants one bug after the other in the source of the engine and the server,
-builds this tool with it, and runs seeds until a guarantee is broken, on one core, within
-the budget. Then it runs the same seeds on the code as it is, where nothing may break.
+		Long: `prove plants bugs in the source of the engine and the server, builds this tool with
+all of them in it, of which one is on at a time, and runs seeds with each until a guarantee
+is broken, on one core, within the budget. Then it runs the same seeds on the code as it is, where nothing may break.
 
 Two judges look at every history, and neither may be needed for the other's sake: the
 table says what each sees alone, with the other switched off, in the seeds up to the first
@@ -95,7 +95,12 @@ func (a *app) prove(ctx context.Context, o proveFlags) error {
 	if !a.asJSON {
 		fmt.Fprintf(a.out, "%-32s %-4s %-28s %-28s %-36s %6s %8s %6s\n", "bug", "", "caught by", "oracle alone", "serial alone", "seeds", "seconds", "steps")
 	}
-	proofs := a.tryAll(ctx, root, bugs, o)
+	w, err := newWorkshop(ctx, root, bugs)
+	if err != nil {
+		return failed(exitInternal, "%v", err)
+	}
+	defer w.close()
+	proofs := a.tryAll(ctx, w, bugs, o)
 	if ctx.Err() != nil {
 		return failed(exitInterrupted, "interrupted")
 	}
@@ -103,7 +108,7 @@ func (a *app) prove(ctx context.Context, o proveFlags) error {
 }
 
 // tryAll tries the bugs, some at a time, and prints each when it is done.
-func (a *app) tryAll(ctx context.Context, root string, bugs []planted.Bug, o proveFlags) []proof {
+func (a *app) tryAll(ctx context.Context, w *workshop, bugs []planted.Bug, o proveFlags) []proof {
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	proofs := make([]proof, len(bugs))
@@ -111,7 +116,7 @@ func (a *app) tryAll(ctx context.Context, root string, bugs []planted.Bug, o pro
 	for range o.workers {
 		wg.Go(func() {
 			for i := range next {
-				p := a.try(ctx, root, &bugs[i], o)
+				p := a.try(ctx, w, &bugs[i], o)
 				mu.Lock()
 				proofs[i] = p
 				a.printProof(&p)
