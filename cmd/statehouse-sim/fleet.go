@@ -98,14 +98,22 @@ type worker struct {
 	cmd  *exec.Cmd
 	in   io.WriteCloser
 	out  *bufio.Reader
-	last bytes.Buffer // what it said on standard error
+	last saying // what it said on standard error
+}
+
+// saying keeps the beginning of what a process says, which may be without end.
+type saying struct{ bytes.Buffer }
+
+func (s *saying) Write(b []byte) (int, error) {
+	_, _ = s.Buffer.Write(b[:min(len(b), max(0, 1<<16-s.Len()))]) // it cannot fail
+	return len(b), nil
 }
 
 // died is the outcome of a job whose process did not survive it: a panic that cannot be
 // recovered, as Pebble's are.
 func (w *worker) died(j job) outcome {
 	_ = w.dismiss()
-	return outcome{Seed: j.Seed, Class: j.Class, Violations: []verdict.Violation{{
+	return outcome{Seed: j.Seed, Class: j.Class, File: j.Scenario, Violations: []verdict.Violation{{
 		Guarantee: "G7", Check: "process-died", Sentence: "the process was torn down in the middle of the run:\n" + firstLines(w.last.String(), 12),
 	}}}
 }

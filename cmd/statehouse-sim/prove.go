@@ -24,6 +24,7 @@ type proveFlags struct {
 	control int
 	more    int
 	keep    string
+	mutants mutantFlags
 }
 
 func (a *app) proveCommand() *cobra.Command {
@@ -40,9 +41,22 @@ failure and a few more. A bug with "-" under both is caught by other means: the 
 invariants, the check of what is on disk, a crash or a hang of the daemon.
 
 It needs the go command and the repository: the bugs are edits of the source, laid
-over it while building, and not in the code at all otherwise.`,
-		Example: "  statehouse-sim prove\n  statehouse-sim prove --only ack-before-sync,resume-skips-one",
-		RunE:    func(cmd *cobra.Command, _ []string) error { return a.prove(cmd.Context(), o) },
+over it while building, and not in the code at all otherwise.
+
+The list of bugs is one that somebody thought of. With --mutants the mistakes are made by
+rule, all over the code: conditions the wrong way round, bounds moved by one, statements
+left out, errors passed over. Each is tried with the seeds and the scenarios that come by it,
+and what is printed is the share that is killed, and every mutant that survives.`,
+		Example: "  statehouse-sim prove\n  statehouse-sim prove --only ack-before-sync,resume-skips-one\n  statehouse-sim prove --mutants --sample 400 --seed 1",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := o.check(cmd); err != nil {
+				return err
+			}
+			if o.mutants.on {
+				return a.proveMutants(cmd.Context(), o)
+			}
+			return a.prove(cmd.Context(), o)
+		},
 	}
 	f := cmd.Flags()
 	f.StringSliceVar(&o.only, "only", nil, "only these bugs")
@@ -52,7 +66,16 @@ over it while building, and not in the code at all otherwise.`,
 	f.IntVar(&o.control, "control", 0, "seeds to run on the code as it is; 0: as many as the slowest bug took, at least 200")
 	f.IntVar(&o.more, "alone-seeds", 100, "seeds to run after the first failure for a judge that alone has not seen the bug")
 	f.StringVar(&o.keep, "out", "", "keep the scenario of each bug in this directory")
+	o.mutants.add(f)
 	return cmd
+}
+
+// check reports flags that make no sense, or not together.
+func (o *proveFlags) check(cmd *cobra.Command) error {
+	if o.budget <= 0 || o.shrink < 0 || o.workers < 1 || o.control < 0 || o.more < 0 {
+		return failed(exitUsage, "--budget must be more than 0, --workers at least 1, --shrink-for, --control and --alone-seeds not negative")
+	}
+	return o.mutants.check(cmd)
 }
 
 // proof is what became of one bug.
@@ -71,9 +94,6 @@ type proof struct {
 }
 
 func (a *app) prove(ctx context.Context, o proveFlags) error {
-	if o.budget <= 0 || o.shrink < 0 || o.workers < 1 || o.control < 0 || o.more < 0 {
-		return failed(exitUsage, "--budget must be more than 0, --workers at least 1, --shrink-for, --control and --alone-seeds not negative")
-	}
 	root, err := planted.Root(ctx, ".")
 	if err != nil {
 		return failed(exitUsage, "%v", err)

@@ -10,6 +10,7 @@ import (
 	"statehouse.dev/statehouse/linearizability/verdict"
 	"statehouse.dev/statehouse/sim"
 	"statehouse.dev/statehouse/sim/fuzz"
+	"statehouse.dev/statehouse/sim/mutant/toggle"
 	"statehouse.dev/statehouse/sim/scenario"
 )
 
@@ -21,6 +22,8 @@ type job struct {
 	Disturb uint64        `json:"disturb,omitempty"` // sim.Options
 	Shrink  time.Duration `json:"shrink,omitempty"`  // shrink a failing run for so long
 	Alone   bool          `json:"alone,omitempty"`   // of a failing run, what each judge alone sees
+	// Scenario is the file of one that is run in the place of a seed.
+	Scenario string `json:"scenario,omitempty"`
 }
 
 // outcome is what became of a job.
@@ -37,6 +40,9 @@ type outcome struct {
 	Scenario   string              `json:"scenario,omitempty"`
 	ShrinkErr  string              `json:"shrink_error,omitempty"`
 	Alone      map[string]string   `json:"alone,omitempty"`
+	File       string              `json:"file,omitempty"`    // of the scenario
+	Wrong      string              `json:"wrong,omitempty"`   // how the scenario did not end as it says
+	Reached    []uint32            `json:"reached,omitempty"` // the mutants that the run came by, if that is recorded
 }
 
 func (a *app) workerCommand() *cobra.Command {
@@ -53,7 +59,9 @@ func (a *app) workerCommand() *cobra.Command {
 				if err := json.Unmarshal(in.Bytes(), &j); err != nil {
 					return failed(exitInternal, "a job that cannot be read: %v", err)
 				}
-				if err := out.Encode(a.work(j)); err != nil {
+				o := a.work(j)
+				o.Reached = toggle.Reached()
+				if err := out.Encode(o); err != nil {
 					return failed(exitInternal, "%v", err)
 				}
 				collect()
@@ -64,6 +72,9 @@ func (a *app) workerCommand() *cobra.Command {
 }
 
 func (a *app) work(j job) outcome {
+	if j.Scenario != "" {
+		return ofScenario(j.Scenario)
+	}
 	r := fuzz.Generate(j.Seed, sim.Options{Class: j.Class, Disturb: j.Disturb})
 	o := outcome{Seed: j.Seed, Class: r.Class, Sum: r.Sum, Stats: r.Stats, Violations: r.Violations, Vacuous: r.Vacuous(), Detected: r.Detected}
 	if j.Digests {
@@ -81,6 +92,26 @@ func (a *app) work(j job) outcome {
 			o.ShrinkErr = err.Error()
 		} else {
 			o.Scenario = text(shrunk)
+		}
+	}
+	return o
+}
+
+// ofScenario is what became of a scenario.
+func ofScenario(path string) (o outcome) {
+	s, err := readScenario(path)
+	if err != nil {
+		return outcome{File: path, Wrong: err.Error()}
+	}
+	o.File = path
+	x, err := runScenario(path, s, sim.Options{})
+	switch {
+	case err != nil:
+		o.Wrong = err.Error()
+	case x.wrong != nil:
+		o.Wrong = "does not end as it says"
+		if v := x.broken(); v != nil {
+			o.Wrong = v.Guarantee + " " + v.Check
 		}
 	}
 	return o

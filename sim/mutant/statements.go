@@ -30,7 +30,7 @@ func (v *visitor) statements(list []ast.Stmt) {
 func (v *visitor) droppable(s ast.Stmt) bool {
 	switch s := s.(type) {
 	case *ast.ExprStmt:
-		return !slices.ContainsFunc([]string{"panic", "assertf", "Log", "Trace"}, func(name string) bool { return calls(s.X, name) })
+		return !slices.ContainsFunc([]string{"panic", "assertf", "Log", "log", "Trace"}, func(name string) bool { return calls(s.X, name) })
 	case *ast.AssignStmt:
 		return s.Tok != token.DEFINE && slices.ContainsFunc(s.Lhs, func(x ast.Expr) bool { return !isBlank(x) })
 	case *ast.BranchStmt:
