@@ -249,7 +249,9 @@ func (s *scoring) tryAll(ctx context.Context, list []mutant.Mutant) (results []m
 				if r.Killed() {
 					killed++
 				}
-				p.show(func(time.Time) string { return fmt.Sprintf("%d of %d mutants, %d killed", len(results), len(list), killed) })
+				p.show(func(time.Time) string {
+					return fmt.Sprintf("%d of %d mutants, %d killed", len(results), len(list), killed)
+				})
 				mu.Unlock()
 			}
 		})

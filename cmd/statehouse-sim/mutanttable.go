@@ -32,16 +32,18 @@ func (o *mutantFlags) add(f *pflag.FlagSet) {
 }
 
 // check reports flags that are for mutants only, and those that do not go together.
-func (o *mutantFlags) check(cmd *cobra.Command) error {
+func (o *mutantFlags) check(cmd *cobra.Command, coverage bool) error {
 	var err error
 	cmd.Flags().Visit(func(f *pflag.Flag) {
-		if !o.on && strings.HasPrefix(f.Usage, "mutants: ") {
+		if !o.on && strings.HasPrefix(f.Usage, "mutants: ") && !(coverage && (f.Name == "seeds" || f.Name == "packages")) {
 			err = failed(exitUsage, "--%s is for --mutants", f.Name)
 		}
 	})
 	switch {
 	case err != nil:
 		return err
+	case coverage && o.on:
+		return failed(exitUsage, "--coverage tries no mutants")
 	case o.sample < 0 || o.fix < 0 || o.seeds < unchanged || o.hang <= 0 || o.memory <= 0:
 		return failed(exitUsage, "--sample and --fix must not be negative, --seeds at least %d, --hang and --memory more than 0", unchanged)
 	case o.fixed && (o.sample > 0 || o.fix > 0 || o.live || o.tests || cmd.Flags().Changed("only")):

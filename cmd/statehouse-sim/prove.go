@@ -25,6 +25,8 @@ type proveFlags struct {
 	more    int
 	keep    string
 	mutants mutantFlags
+	// coverage: try nothing, and print what of the code runs come by.
+	coverage bool
 }
 
 func (a *app) proveCommand() *cobra.Command {
@@ -46,13 +48,17 @@ over it while building, and not in the code at all otherwise.
 The list of bugs is one that somebody thought of. With --mutants the mistakes are made by
 rule, all over the code: conditions the wrong way round, bounds moved by one, statements
 left out, errors passed over. Each is tried with the seeds and the scenarios that come by it,
-and what is printed is the share that is killed, and every mutant that survives.`,
+and what is printed is the share that is killed, and every mutant that survives. With
+--coverage nothing is tried: it prints the share of statements that runs reach at all.`,
 		Example: "  statehouse-sim prove\n  statehouse-sim prove --only ack-before-sync,resume-skips-one\n  statehouse-sim prove --mutants --sample 400 --seed 1",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := o.check(cmd); err != nil {
 				return err
 			}
-			if o.mutants.on {
+			switch {
+			case o.coverage:
+				return a.coverage(cmd.Context(), o)
+			case o.mutants.on:
 				return a.proveMutants(cmd.Context(), o)
 			}
 			return a.prove(cmd.Context(), o)
@@ -66,6 +72,7 @@ and what is printed is the share that is killed, and every mutant that survives.
 	f.IntVar(&o.control, "control", 0, "seeds to run on the code as it is; 0: as many as the slowest bug took, at least 200")
 	f.IntVar(&o.more, "alone-seeds", 100, "seeds to run after the first failure for a judge that alone has not seen the bug")
 	f.StringVar(&o.keep, "out", "", "keep the scenario of each bug in this directory")
+	f.BoolVar(&o.coverage, "coverage", false, "plant nothing, and print which statements and functions no run reaches")
 	o.mutants.add(f)
 	return cmd
 }
@@ -75,7 +82,7 @@ func (o *proveFlags) check(cmd *cobra.Command) error {
 	if o.budget <= 0 || o.shrink < 0 || o.workers < 1 || o.control < 0 || o.more < 0 {
 		return failed(exitUsage, "--budget must be more than 0, --workers at least 1, --shrink-for, --control and --alone-seeds not negative")
 	}
-	return o.mutants.check(cmd)
+	return o.mutants.check(cmd, o.coverage)
 }
 
 // proof is what became of one bug.

@@ -18,8 +18,8 @@ import (
 // Mutant is a mistake made by rule.
 type Mutant struct {
 	// ID tells it from all others, and stays what it is while the function and the statement
-	// that it is in do: package, function, rule, a hash of the text that it changes, and which
-	// it is of those that have the same text.
+	// that it is in do: package, function, rule, a hash of the text that it changes and of the
+	// statement around it, and which it is of those where both are the same.
 	ID       string `json:"id"`
 	Number   uint32 `json:"-"` // in the overlay that it was generated with
 	Package  string `json:"package"`
@@ -113,6 +113,7 @@ type visitor struct {
 	info *types.Info
 	pkg  *types.Package
 	fn   string // the function that it is in
+	in   string // the statement or condition that the expression is a part of
 }
 
 // mutant takes note of a mutant that changes a node, and returns the text that asks whether
@@ -121,7 +122,7 @@ func (v *visitor) mutant(rule string, n ast.Node, becomes string) (number uint32
 	pkg := filepath.ToSlash(filepath.Dir(v.path))
 	was := oneLine(v.slice(n))
 	h := fnv.New32a()
-	_, _ = h.Write([]byte(was)) // it cannot fail
+	_, _ = h.Write([]byte(was + v.in)) // it cannot fail
 	id := fmt.Sprintf("%s:%s:%s:%08x", pkg, v.fn, rule, h.Sum32())
 	v.g.same[id]++
 	number = uint32(len(v.g.mutants) + 1)

@@ -45,9 +45,10 @@ func (v *visitor) function(fn *ast.FuncDecl) {
 		case *ast.CommClause:
 			v.statements(n.Body)
 		case ast.Expr:
-			if len(stack) > 0 {
-				return v.expression(n, stack)
-			}
+			v.in = v.whole(n, stack)
+			inside := v.expression(n, stack)
+			v.in = ""
+			return inside
 		}
 		return true
 	})
@@ -111,6 +112,23 @@ func (v *visitor) asksForError(cond ast.Expr) bool {
 	}
 	t := v.info.TypeOf(b.X)
 	return b.Op == token.NEQ && v.info.Types[b.Y].IsNil() && types.Identical(t, types.Universe.Lookup("error").Type())
+}
+
+// whole is the text of the statement that an expression is in, or the whole condition where
+// that is only the head of a larger one.
+func (v *visitor) whole(x ast.Expr, stack []ast.Node) string {
+	var n ast.Node = x
+	for i := len(stack) - 1; i >= 0; i-- {
+		switch stack[i].(type) {
+		case *ast.AssignStmt, *ast.ExprStmt, *ast.ReturnStmt, *ast.IncDecStmt, *ast.SendStmt:
+			return oneLine(v.slice(stack[i]))
+		case ast.Expr:
+			n = stack[i]
+		default:
+			return oneLine(v.slice(n))
+		}
+	}
+	return ""
 }
 
 // expression makes the mutants of an expression, and reports whether to look into it.
