@@ -11,10 +11,10 @@ import (
 	"statehouse.dev/statehouse/sim/mutant"
 )
 
-// bound is what a worker may take for one job. A mistake can make a loop endless or a table
-// boundless.
+// bound is what a worker may take for one job. A mistake can make a loop endless, or a table
+// boundless, or let everybody wait for each other.
 type bound struct {
-	time   time.Duration // of its processor; of the clock several times as long
+	time   time.Duration // of its processor, and to do nothing at all
 	memory int64
 }
 
@@ -30,20 +30,27 @@ func (w *worker) within(j job, b bound) (o outcome, killed string, err error) {
 
 // watch looks at the worker until the job is done.
 func (w *worker) watch(done <-chan struct{}, b bound) string {
-	const slow = 6 // times that a machine may be busy with something else
-	tick := time.NewTicker(200 * time.Millisecond)
+	const pause = 200 * time.Millisecond
+	tick := time.NewTicker(pause)
 	defer tick.Stop()
 	pid := w.cmd.Process.Pid
-	began, clock := processorTime(pid), time.Now()
+	began, _ := processorTime(pid)
+	last, idle := began, time.Duration(0)
 	for {
 		select {
 		case <-done:
 			return ""
 		case <-tick.C:
 		}
+		// The clock says little: the machine may be busy with something else.
+		now, asleep := processorTime(pid)
+		if idle += pause; now != last || !asleep {
+			idle = 0
+		}
+		last = now
 		killed := ""
 		switch {
-		case processorTime(pid)-began > b.time || time.Since(clock) > slow*b.time:
+		case now-began > b.time || idle > b.time:
 			killed = mutant.Hang
 		case residentMemory(pid) > b.memory:
 			killed = mutant.Memory
@@ -55,18 +62,18 @@ func (w *worker) watch(done <-chan struct{}, b bound) string {
 	}
 }
 
-// processorTime is how long a process has run, where the system says so: Linux. Elsewhere
-// only the clock counts.
-func processorTime(pid int) time.Duration {
+// processorTime is how long a process has run, and whether it waits for something, where the
+// system says so: Linux. Elsewhere it seems to wait all the time.
+func processorTime(pid int) (total time.Duration, asleep bool) {
 	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)) // none: it says nothing
 	_, rest, _ := bytes.Cut(text, []byte(") "))
 	fields := strings.Fields(string(rest))
 	if len(fields) < 13 {
-		return 0
+		return 0, true
 	}
 	user, _ := strconv.ParseInt(fields[11], 10, 64)
 	system, _ := strconv.ParseInt(fields[12], 10, 64)
-	return time.Duration(user+system) * (time.Second / 100)
+	return time.Duration(user+system) * (time.Second / 100), fields[0] == "S"
 }
 
 // residentMemory is what a process has in memory, in bytes, likewise.

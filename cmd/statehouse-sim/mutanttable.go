@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -27,8 +26,8 @@ func (o *mutantFlags) add(f *pflag.FlagSet) {
 	f.IntVar(&o.fix, "fix", 0, "mutants: write so many of those that were killed at the least cost to "+fixedList)
 	f.BoolVar(&o.live, "with-live", false, "mutants: run the real daemon with each, too")
 	f.BoolVar(&o.tests, "with-tests", false, "mutants: run the tests of its package with each, too")
-	f.DurationVar(&o.hang, "hang", 10*time.Second, "mutants: processor time after which a run is taken for endless")
-	f.Int64Var(&o.memory, "memory", 3072, "mutants: MiB that a process may take")
+	f.DurationVar(&o.hang, "hang", 10*time.Second, "mutants: processor time, or time of doing nothing, after which a run is taken for endless")
+	f.Int64Var(&o.memory, "memory", 1536, "mutants: MiB that a process may take")
 }
 
 // check reports flags that are for mutants only, and those that do not go together.
@@ -147,21 +146,4 @@ func (s *scoring) table(t *score) error {
 	line("all", &t.Total)
 	fmt.Fprintf(w, "commit %s\n", cmp.Or(t.Commit, "unknown"))
 	return w.Flush()
-}
-
-const fixedHead = `# Mutants that the simulator killed, and has to kill again: prove --mutants --fixed.
-# An ID, and the tool: fuzz and how many seeds were enough, or scenarios and which one.
-# Written by prove --mutants --fix.
-`
-
-func writeFixed(path string, kills []mutant.Kill) error {
-	var b strings.Builder
-	b.WriteString(fixedHead)
-	for i := range kills {
-		fmt.Fprintln(&b, &kills[i])
-	}
-	if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
-		return failed(exitInternal, "%v", err)
-	}
-	return nil
 }

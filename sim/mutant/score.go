@@ -83,7 +83,8 @@ func Wilson(n, of int) (low, high float64) {
 	return max(0, (middle-spread)/(1+z*z/m)), min(1, (middle+spread)/(1+z*z/m))
 }
 
-// Sample draws n of the mutants. Which they are follows from the seed and their IDs: a change
+// Sample draws n of the mutants, in an order that is drawn, too: the first of a sample are a
+// smaller sample. Which they are follows from the seed and their IDs: a change
 // of the code draws others only for those that it touches.
 func Sample(all []Mutant, n int, seed uint64) []Mutant {
 	rank := func(m *Mutant) uint64 {
@@ -96,9 +97,7 @@ func Sample(all []Mutant, n int, seed uint64) []Mutant {
 	}
 	drawn := slices.Clone(all)
 	slices.SortFunc(drawn, func(a, b Mutant) int { return cmp.Compare(rank(&a), rank(&b)) })
-	drawn = drawn[:min(n, len(drawn))]
-	slices.SortFunc(drawn, func(a, b Mutant) int { return cmp.Compare(a.Number, b.Number) })
-	return drawn
+	return drawn[:min(n, len(drawn))]
 }
 
 // Kill is a line of the fixed list: a mutant, and what has killed it.
