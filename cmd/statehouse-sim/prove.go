@@ -131,7 +131,7 @@ func (a *app) prove(ctx context.Context, o proveFlags) error {
 	if ctx.Err() != nil {
 		return failed(exitInterrupted, "interrupted")
 	}
-	return a.concludeProof(ctx, proofs, o)
+	return a.concludeProof(ctx, w, proofs, o)
 }
 
 // tryAll tries the bugs, some at a time, and prints each when it is done.
@@ -227,8 +227,8 @@ func totalOf(proofs []proof) proofTotal {
 	return t
 }
 
-// concludeProof runs the control and prints the table's last lines.
-func (a *app) concludeProof(ctx context.Context, proofs []proof, o proveFlags) error {
+// concludeProof runs the controls and prints the table's last lines.
+func (a *app) concludeProof(ctx context.Context, w *workshop, proofs []proof, o proveFlags) error {
 	t := totalOf(proofs)
 	seeds := max(o.control, 200)
 	if o.control == 0 {
@@ -240,6 +240,9 @@ func (a *app) concludeProof(ctx context.Context, proofs []proof, o proveFlags) e
 	}
 	c := newCampaign(a, fuzzFlags{seeds: seeds, from: 1, workers: o.workers, keepGoing: true})
 	if err := c.run(ctx, fleet); err != nil {
+		return err
+	}
+	if err := w.check(ctx, c.total.sums); err != nil {
 		return err
 	}
 	t.Control, t.False = c.total.Runs, c.total.Failed

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -77,6 +78,27 @@ func newWorkshop(ctx context.Context, root string, bugs []planted.Bug) (w *works
 }
 
 func (w *workshop) close() { _ = os.RemoveAll(w.dir) } // of the temporary files of a process that ends
+
+// check runs seeds in the program that the bugs share with none of them on: it must do what
+// the code does as it is, sum by sum.
+func (w *workshop) check(ctx context.Context, sums map[uint64]uint64) error {
+	if w.together == "" {
+		return nil
+	}
+	var wrong error
+	err := (&fleet{size: 1, binary: w.together, recycle: 500}).run(ctx, jobsOf(unchanged), func(o outcome) {
+		if sums[o.Seed] != o.Sum {
+			wrong = differs(o.Seed)
+		}
+	})
+	return cmp.Or(err, wrong)
+}
+
+// differs is the error of a program with bugs or mutants in it that does something else than
+// this one, though none is on.
+func differs(seed uint64) error {
+	return failed(exitInternal, "with nothing planted, seed %d does not do what it does in this program: is this one of the commit that is planted in?", seed)
+}
 
 // fleet is one worker with a bug in it.
 func (w *workshop) fleet(ctx context.Context, b *planted.Bug) (*fleet, error) {
