@@ -129,7 +129,7 @@ func (s *scoring) choose(all []mutant.Mutant) (chosen []mutant.Mutant, equivalen
 	if s.o.mutants.sample > 0 {
 		chosen = mutant.Sample(chosen, s.o.mutants.sample, s.o.mutants.seed)
 	}
-	if !s.a.asJSON {
+	if !s.a.asJSON && !s.o.mutants.fixed {
 		fmt.Fprintf(s.a.err, "%d mutants, %d of them equivalent; trying %d\n", len(all), len(equivalent), len(chosen))
 	}
 	return chosen, equivalent, nil
