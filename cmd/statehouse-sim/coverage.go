@@ -98,6 +98,11 @@ func (a *app) printCoverage(ctx context.Context, root, dir string, o proveFlags)
 			return err
 		}
 	}
+	for key, s := range shares { // each by itself: order cannot matter
+		if whole := shares[key+" and below"]; whole != nil && whole.Statements == s.Statements {
+			delete(shares, key+" and below")
+		}
+	}
 	if len(shares) == 0 {
 		return failed(exitVacuous, "nothing of %s is in this program", strings.Join(o.mutants.packages, " "))
 	}
@@ -161,11 +166,6 @@ func countBlocks(profile []byte, shares map[string]*reachedShare, count func(s *
 				shares[key] = &reachedShare{}
 			}
 			count(shares[key], n, words[2] != "0")
-		}
-	}
-	for key, s := range shares { // each by itself: order cannot matter
-		if whole := shares[key+" and below"]; whole != nil && whole.Statements == s.Statements {
-			delete(shares, key+" and below")
 		}
 	}
 	return lines.Err()

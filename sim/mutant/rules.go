@@ -1,6 +1,7 @@
 package mutant
 
 import (
+	"cmp"
 	"fmt"
 	"go/ast"
 	"go/constant"
@@ -31,7 +32,9 @@ func (v *visitor) function(fn *ast.FuncDecl) {
 		case *ast.ArrayType:
 			return false // its length is a constant
 		case *ast.IfStmt:
+			v.in = v.head(n)
 			v.swallow(n)
+			v.in = ""
 		case *ast.ForStmt:
 			if n.Cond != nil {
 				v.once(n.Body)
@@ -114,8 +117,7 @@ func (v *visitor) asksForError(cond ast.Expr) bool {
 	return b.Op == token.NEQ && v.info.Types[b.Y].IsNil() && types.Identical(t, types.Universe.Lookup("error").Type())
 }
 
-// whole is the text of the statement that an expression is in, or the whole condition where
-// that is only the head of a larger one.
+// whole is the text of the statement that an expression is in, of a larger one only the head.
 func (v *visitor) whole(x ast.Expr, stack []ast.Node) string {
 	var n ast.Node = x
 	for i := len(stack) - 1; i >= 0; i-- {
@@ -125,8 +127,19 @@ func (v *visitor) whole(x ast.Expr, stack []ast.Node) string {
 		case ast.Expr:
 			n = stack[i]
 		default:
-			return oneLine(v.slice(n))
+			return cmp.Or(v.head(stack[i]), oneLine(v.slice(n)))
 		}
+	}
+	return ""
+}
+
+// head is the text of a statement up to its block.
+func (v *visitor) head(n ast.Node) string {
+	switch n := n.(type) {
+	case *ast.IfStmt:
+		return oneLine(v.text[v.at(n.Pos()):v.at(n.Body.Lbrace)])
+	case *ast.ForStmt:
+		return oneLine(v.text[v.at(n.Pos()):v.at(n.Body.Lbrace)])
 	}
 	return ""
 }
