@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -110,9 +111,17 @@ func (s *scoring) choose(all []mutant.Mutant) (chosen []mutant.Mutant, equivalen
 	if err != nil {
 		return nil, nil, err
 	}
-	known := make(map[string]bool)
+	known, packages := make(map[string]bool), make(map[string]bool)
 	for i := range all {
-		known[all[i].ID] = true
+		known[all[i].ID], packages[all[i].Package] = true, true
+	}
+	for _, id := range slices.Sorted(maps.Keys(equivalent)) {
+		if pkg, _, _ := strings.Cut(id, ":"); known[id] {
+			continue
+		} else if packages[pkg] {
+			return nil, nil, failed(exitUsage, "%s excludes %s, which does not exist any more", equivalentList, id)
+		}
+		delete(equivalent, id) // it is of a package that is not asked for
 	}
 	for _, id := range s.o.only {
 		if !known[id] {

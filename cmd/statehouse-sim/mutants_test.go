@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -82,6 +83,31 @@ func TestBounds(t *testing.T) {
 			t.Errorf("%s: %q, want %q", c.script, saw, c.killed)
 		}
 		k.dismiss()
+	}
+}
+
+// TestEquivalentsAreExcluded: with a reason, few of them, and only while they exist.
+func TestEquivalentsAreExcluded(t *testing.T) {
+	var all []mutant.Mutant
+	for i := range 40 {
+		all = append(all, mutant.Mutant{ID: fmt.Sprintf("engine:f:drop:0:%d", i+1), Package: "engine"})
+	}
+	for list, want := range map[string]int{
+		"":                                  40,
+		"engine:f:drop:0:3 nothing sees it": 39,
+		"client:f:drop:0:3 nothing sees it": 40, // of another package
+		"engine:f:drop:0:99 it is gone":     -1,
+		"engine:f:drop:0:3":                 -1, // no reason
+		"engine:f:drop:0:1 a\nengine:f:drop:0:2 b\nengine:f:drop:0:3 c": -1, // more than one in twenty
+	} {
+		s, _ := scoringOf(t, "", "")
+		if err := os.WriteFile(filepath.Join(s.root, equivalentList), []byte(list), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		chosen, _, err := s.choose(all)
+		if got := len(chosen); err == nil && got != want || (err != nil) != (want < 0) {
+			t.Errorf("%q: %d are tried, %v", list, got, err)
+		}
 	}
 }
 
