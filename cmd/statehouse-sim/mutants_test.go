@@ -86,6 +86,22 @@ func TestBounds(t *testing.T) {
 	}
 }
 
+// TestBudgetIsNoKill: a mutant whose time is over has survived what was run.
+func TestBudgetIsNoKill(t *testing.T) {
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, _ := scoringOf(t, program, "")
+	s.o.budget = time.Nanosecond
+	s.seeds[1] = []uint64{1, 2, 3}
+	s.scenarios[1] = []string{filepath.Join("../../scenarios", "torn-tail.yaml")}
+	r := s.try(t.Context(), mutant.Mutant{ID: "engine:f:drop:0:1", Number: 1})
+	if r.Killed() || r.Seeds != 0 {
+		t.Errorf("after %d seeds it is killed by %v", r.Seeds, r.By)
+	}
+}
+
 // TestEquivalentsAreExcluded: with a reason, few of them, and only while they exist.
 func TestEquivalentsAreExcluded(t *testing.T) {
 	var all []mutant.Mutant

@@ -35,9 +35,7 @@ func (s *scoring) try(ctx context.Context, m mutant.Mutant) mutant.Result {
 		fleet: &fleet{binary: s.program, env: []string{fmt.Sprintf("%s=%d", toggle.Variable, m.Number)}},
 	}
 	defer k.dismiss()
-	budget, stop := context.WithTimeout(ctx, s.o.budget)
-	defer stop()
-	s.fuzz(budget, k, &r)
+	s.fuzz(ctx, k, &r)
 	for _, file := range s.scenarios[m.Number] {
 		if saw := k.run(ctx, job{Scenario: file}); saw != "" {
 			r.By[mutant.Scenarios], r.Scenario = saw, strings.TrimSuffix(filepath.Base(file), ".yaml")
@@ -53,14 +51,15 @@ func (s *scoring) try(ctx context.Context, m mutant.Mutant) mutant.Result {
 	return r
 }
 
-// fuzz runs the seeds that come by the mutant.
+// fuzz runs the seeds that come by the mutant, within the budget. The worker is not ended by
+// that, but by its own bound: one that was killed in the middle of a run has seen nothing.
 func (s *scoring) fuzz(ctx context.Context, k *bench, r *mutant.Result) {
-	runs := 0
+	runs, until := 0, s.a.now().Add(s.o.budget)
 	for _, seed := range s.seeds[r.Number] {
-		saw := k.run(ctx, job{Seed: seed})
-		if ctx.Err() != nil {
-			return
+		if ctx.Err() != nil || s.a.now().After(until) {
+			break
 		}
+		saw := k.run(ctx, job{Seed: seed})
 		runs, r.Seeds = runs+1, int(seed)
 		if saw != "" {
 			r.By[mutant.Fuzz] = saw
@@ -93,6 +92,7 @@ func (k *bench) run(ctx context.Context, j job) string {
 	o, killed, err := k.worker.within(j, k.bound)
 	switch {
 	case ctx.Err() != nil:
+		k.dismiss()
 		return ""
 	case killed != "":
 		k.dismiss()
