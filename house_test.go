@@ -200,7 +200,19 @@ var doors = map[string][]ban{
 		{"github.com/spf13/cobra", "its flags are JSON: it is started by a program"},
 	},
 	"sim/planted": {
-		{module + "/", "bugs are edits of source text: nothing is imported"},
+		{module + "/engine", "bugs are edits of source text: nothing of it is imported"},
+		{module + "/server", "as above"},
+		{module + "/client", "as above"},
+		{module + "/cmd", "as above"},
+	},
+	"sim/mutant": {
+		{module + "/engine", "mutants are made of source text: nothing of it is imported"},
+		{module + "/server", "as above"},
+		{module + "/client", "as above"},
+		{module + "/cmd", "as above"},
+	},
+	"sim/mutant/toggle": {
+		{module + "/", "it is linked into the code that is mutated, and can rest on none of it"},
 	},
 	"cmd/statehouse-sim": {
 		{"github.com/cockroachdb/pebble", "the simulator reaches a store through the engine, on a simulated disk"},
