@@ -1,14 +1,13 @@
 package planted
 
+import "slices"
+
 // clients are mistakes of the client, which makes other requests of them, each of them legal:
 // only what its user was told shows that they were not asked for.
 func clients() []Bug {
-	var list []Bug
-	for _, some := range [][]Bug{retries(), runs(), lists(), streams(), calls()} {
-		list = append(list, some...)
-	}
+	list := slices.Concat(retries(), runs(), lists(), streams(), calls())
 	for i := range list {
-		list[i].Unseen, list[i].By = noHistory, ByFuzz
+		list[i].Unseen = noHistory
 	}
 	return list
 }

@@ -1,17 +1,10 @@
 package planted
 
+import "slices"
+
 // limits are mistakes at a bound: where a page, chunk, step or cache is full, or a request is
 // one too many.
-func limits() []Bug {
-	var list []Bug
-	for _, some := range [][]Bug{caches(), steps(), pages(), messages(), tooMany()} {
-		list = append(list, some...)
-	}
-	for i := range list {
-		list[i].By = ByFuzz
-	}
-	return list
-}
+func limits() []Bug { return slices.Concat(caches(), steps(), pages(), messages(), tooMany()) }
 
 func caches() []Bug {
 	return []Bug{

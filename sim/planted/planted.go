@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"statehouse.dev/statehouse/sim/mutant"
@@ -56,9 +57,15 @@ type Edit struct {
 
 // All lists the bugs, in the order of the guarantees that they break.
 func All() []Bug {
-	var list []Bug
-	for _, some := range [][]Bug{durability(), visibility(), conflicts(), conditions(), versions(), replay(), outcomes(), storage(), limits(), drains(), leaks(), toils(), clients(), held(), refusals(), distant(), threads()} {
-		list = append(list, some...)
+	list := slices.Concat(durability(), visibility(), conflicts(), conditions(), versions(), replay(), outcomes(), storage(), held(), refusals())
+	list = append(list, foundBy(ByFuzz, limits(), drains(), leaks(), toils(), clients(), distant())...)
+	return append(list, foundBy(ByInterleave, threads())...)
+}
+
+func foundBy(by string, groups ...[]Bug) []Bug {
+	list := slices.Concat(groups...)
+	for i := range list {
+		list[i].By = by
 	}
 	return list
 }

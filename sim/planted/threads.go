@@ -1,12 +1,6 @@
 package planted
 
-func threads() []Bug {
-	list := append(wakeUps(), locks()...)
-	for i := range list {
-		list[i].By = ByInterleave
-	}
-	return list
-}
+func threads() []Bug { return append(wakeUps(), locks()...) }
 
 // wakeUps are of those who wait, and of what they are told.
 func wakeUps() []Bug {
