@@ -46,6 +46,7 @@ const (
 var (
 	onlyStreams = map[string]string{"serial": "only a stream shows it"}
 	onlyAgain   = map[string]string{"serial": "only a request sent again shows it"}
+	notAsked    = map[string]string{"oracle": "not asked", "serial": "not asked"}
 	noHistory   = map[string]string{"oracle": "the run's own check", "serial": "the run's own check"}
 )
 
@@ -66,6 +67,9 @@ func foundBy(by string, groups ...[]Bug) []Bug {
 	list := slices.Concat(groups...)
 	for i := range list {
 		list[i].By = by
+		if list[i].Unseen == nil {
+			list[i].Unseen = notAsked
+		}
 	}
 	return list
 }
