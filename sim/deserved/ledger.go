@@ -29,6 +29,7 @@ type Judge struct {
 	settled int    // steps of the writer after which nothing waited for it
 	waiting int    // commits that have reached the daemon and are not answered
 	sent    int    // bytes of everything that clients have ever sent
+	largest int    // bytes of one request
 
 	definite []definite
 }
@@ -143,7 +144,8 @@ func (j *Judge) Arrived(r *Request) {
 	case history.Abort:
 		t.aborts++
 	}
-	j.sent += sizeOf(&r.In)
+	size := sizeOf(&r.In)
+	j.sent, j.largest = j.sent+size, max(j.largest, size)
 }
 
 // of is the transaction that a request names; one of no account if it names none.
