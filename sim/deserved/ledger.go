@@ -29,6 +29,7 @@ type Judge struct {
 	settled int    // steps of the writer after which nothing waited for it
 	waiting int    // commits that have reached the daemon and are not answered
 	sent    int    // bytes of everything that clients have ever sent
+	largest int    // bytes of one request
 
 	definite []definite
 }
@@ -70,7 +71,8 @@ type txn struct {
 	conditions int // of those attempts
 	aborts     int
 	underWay   int // attempts to commit that are not answered, in this process
-	limbo      int // one that was given up is decided when settled is so many
+	givenUp    int // attempts to commit it whose requests ended first
+	limbo      int // those are decided when settled is so many
 
 	keys       map[history.Name]int // bytes of each key that is staged
 	bytes      int                  // of them together
@@ -143,7 +145,8 @@ func (j *Judge) Arrived(r *Request) {
 	case history.Abort:
 		t.aborts++
 	}
-	j.sent += sizeOf(&r.In)
+	size := sizeOf(&r.In)
+	j.sent, j.largest = j.sent+size, max(j.largest, size)
 }
 
 // of is the transaction that a request names; one of no account if it names none.
@@ -173,6 +176,10 @@ func (j *Judge) answered(r *Request, refusal *history.Refusal, w *World) {
 	case refusal == nil && (r.Kind == history.Commit || r.Kind == history.Abort), refusal != nil && ends[refusal.Code]:
 		j.end(t)
 	case refusal != nil && refusal.Code == "OUTCOME_UNKNOWN":
+		if t.limbo <= j.settled {
+			t.givenUp = 0
+		}
+		t.givenUp++
 		t.limbo = j.settled + 2 // the step that is in flight may have been planned before
 	}
 	switch r.Kind {

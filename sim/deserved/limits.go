@@ -49,8 +49,14 @@ var counted = []struct {
 // answerGrowth is how many times its bytes a value can take in an answer, as a Struct.
 const answerGrowth = 16
 
-// answer is what an answer can have at most: everything that was ever sent.
-func answer(j *Judge, _ *txn, _ *Request, _ *World) int { return answerGrowth * j.sent }
+// aroundEntry is about what a record takes in an answer beside its name and value.
+const aroundEntry = 64
+
+// answer is what an answer can have at most: everything that was ever sent, or in a batch the
+// largest of it for each name.
+func answer(j *Judge, _ *txn, r *Request, _ *World) int {
+	return max(answerGrowth*j.sent, len(r.In.Names)*(answerGrowth*j.largest+aroundEntry))
+}
 
 func newKey(t *txn, r *Request) int {
 	if _, again := t.keys[r.In.Name()]; again || r.Kind != history.StageWrite && r.Kind != history.StageDelete {
@@ -63,7 +69,7 @@ func newKey(t *txn, r *Request) int {
 func (j *Judge) limbo() (n int) {
 	for _, t := range j.txns { // a sum
 		if t.limbo > j.settled {
-			n++
+			n += t.givenUp
 		}
 	}
 	return n
