@@ -30,10 +30,6 @@ func steps() []Bug {
 			Edits: []Edit{{"engine/queue.go", "		e.queue = e.queue[n:]\n", "		e.queue = e.queue[n+1:]\n"}},
 		},
 		{
-			Name: "requeue-into-full-queue", Guarantee: "G9", About: "a commit that is checked in part is dropped when the queue is full",
-			Edits: []Edit{{"engine/queue.go", "	e.queue = append(e.queue, p)\n	e.queuedBytes += p.bytes()\n", "	if len(e.queue) >= e.opts.Limits.QueuedCommits {\n\t\treturn\n\t}\n	e.queue = append(e.queue, p)\n	e.queuedBytes += p.bytes()\n"}},
-		},
-		{
 			Name: "half-checked-listing", Guarantee: "G3", About: "a listing that the step's budget lets check in part is taken for checked",
 			Edits: []Edit{{"engine/ranges.go", "		case !whole:\n			return errUnchecked\n", "		case !whole && len(p.listed) > 1:\n			return errUnchecked\n"}},
 		},
@@ -98,10 +94,6 @@ func messages() []Bug {
 		{
 			Name: "watch-mark-ahead", Guarantee: "G4", Unseen: onlyStreams, About: "the mark of an idle watch is one too far",
 			Edits: []Edit{{"server/streams.go", "				if err := send(out, cursor); err != nil {", "				if len(out) == 0 {\n\t\t\t\t\tcursor++\n\t\t\t\t}\n				if err := send(out, cursor); err != nil {"}},
-		},
-		{
-			Name: "watch-mark-missed", Guarantee: "G9", Unseen: noHistory, About: "an idle watch is not woken when a step begins where a mark is due",
-			Edits: []Edit{{"engine/watch.go", "(first-1)/w.markEvery != last/w.markEvery", "first/w.markEvery != last/w.markEvery"}},
 		},
 	}
 }
