@@ -55,6 +55,8 @@ sim: build
 # What of the simulator takes hours: a sample of mutants, what of the code runs come by,
 # thousands of runs done twice, and tens of thousands of runs.
 soak: build
+	bin/statehouse-sim prove --shrink-for 60s
+	bin/statehouse-sim interleave --for 5m
 	bin/statehouse-sim prove --mutants --sample 400 --seed 1
 	bin/statehouse-sim prove --coverage --seeds 2000
 	bin/statehouse-sim fuzz --seeds 5000 --check-determinism

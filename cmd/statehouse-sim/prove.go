@@ -18,6 +18,7 @@ import (
 
 type proveFlags struct {
 	only    []string
+	without []string
 	budget  time.Duration
 	shrink  time.Duration
 	workers int
@@ -66,6 +67,7 @@ and what is printed is the share that is killed, and every mutant that survives.
 	}
 	f := cmd.Flags()
 	f.StringSliceVar(&o.only, "only", nil, "only these bugs")
+	f.StringSliceVar(&o.without, "without", nil, "leave out the bugs that only this finds, such as interleave: each takes a build of its own")
 	f.DurationVar(&o.budget, "budget", time.Minute, "how long each may take to be caught, on one core")
 	f.DurationVar(&o.shrink, "shrink-for", 10*time.Second, "how long to shrink each failure; 0: do not")
 	f.IntVar(&o.workers, "workers", runtime.NumCPU(), "bugs tried at a time")
@@ -111,6 +113,7 @@ func (a *app) prove(ctx context.Context, o proveFlags) error {
 			return err
 		}
 	}
+	bugs = slices.DeleteFunc(bugs, func(b planted.Bug) bool { return slices.Contains(o.without, b.By) })
 	if len(o.only) > 0 {
 		bugs = slices.DeleteFunc(bugs, func(b planted.Bug) bool { return !slices.Contains(o.only, b.Name) })
 	}
