@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"statehouse.dev/statehouse/server"
 	"statehouse.dev/statehouse/sim/step"
 )
 
@@ -20,9 +21,12 @@ func (w *World) checkHeld() {
 	if p == nil || p.image != nil || p.inflight {
 		return
 	}
-	held := reflect.ValueOf(p.service.Held())
-	idle := len(w.network.handlers) == 0
-	w.checkGroups(held, func(group string, leader int) bool {
+	held, idle := p.service.Held(), len(w.network.handlers) == 0
+	if held == (server.Held{}) || held == w.held && !idle { // as most steps leave it
+		return
+	}
+	w.held = held
+	w.checkGroups(reflect.ValueOf(held), func(group string, leader int) bool {
 		switch group {
 		case "Iterators": // no handler waits with one
 			return true

@@ -52,6 +52,7 @@ type World struct {
 	tasks    sched.Tasks // coroutines: programs, and handlers of requests
 	rec      recorder    // the history, the trace, the digests
 	work     work        // what the daemon read
+	held     server.Held // by requests, when that was last checked
 	leaked   bool        // the daemon holds what it should not, and that was reported
 	reasons  reasons     // why requests may be refused
 
