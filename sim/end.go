@@ -142,7 +142,7 @@ func (w *World) auditCorrupt() {
 		_ = w.Apply(step.Step{Verb: step.Kill})
 	}
 	disk := w.machine.pristine
-	w.machine.pristine = nil
+	w.machine.pristine, w.machine.refuse = nil, false
 	disk.Heal()
 	disk.SetCapacity(0)
 	w.use(disk)
@@ -230,11 +230,7 @@ func (w *World) verify() {
 	if w.process != nil {
 		return
 	}
-	env := engine.Env{
-		FS: w.machine.disk, Now: w.Now, Rand: func([]byte) {}, Await: w.tasks.Await,
-		Halt: func(err error) { w.rec.violate("G7", "verify", 0, "verify halted: "+err.Error()) },
-	}
-	if _, err := engine.Verify(env, dataDir, nil); err != nil {
+	if _, err := engine.Verify(w.offline(w.machine.disk), dataDir, nil); err != nil {
 		w.rec.violate("G8", "verify", 0, "verify finds the store corrupt, and nothing corrupted it: "+step.FirstLine(strings.TrimSpace(err.Error())))
 	}
 }

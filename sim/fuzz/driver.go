@@ -35,6 +35,7 @@ type Driver struct {
 	swarm   Swarm
 	pick    *rand.Rand // who moves next
 	nemesis *rand.Rand // what goes wrong
+	tampers *rand.Rand // what is done to the store past the daemon
 	deaths  []int      // numbers of operations at which the daemon is to die
 	faults  []int      // likewise, at which something else goes wrong
 }
@@ -42,7 +43,7 @@ type Driver struct {
 // NewDriver makes a driver of a run of about so many operations, and draws when in it
 // things go wrong.
 func NewDriver(w *sim.World, s Swarm, operations int) *Driver {
-	d := &Driver{w: w, swarm: s, pick: simdisk.Stream(w.Seed(), "schedule"), nemesis: simdisk.Stream(w.Seed(), "nemesis")}
+	d := &Driver{w: w, swarm: s, pick: simdisk.Stream(w.Seed(), "schedule"), nemesis: simdisk.Stream(w.Seed(), "nemesis"), tampers: simdisk.Stream(w.Seed(), "tamper")}
 	for range s.deaths {
 		d.deaths = append(d.deaths, 1+d.nemesis.IntN(operations))
 	}
