@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"statehouse.dev/statehouse/engine"
+	"statehouse.dev/statehouse/history"
 	"statehouse.dev/statehouse/sim/simdisk"
 	"statehouse.dev/statehouse/sim/step"
 	"statehouse.dev/statehouse/sim/tamper"
@@ -69,5 +70,18 @@ func (w *World) offline(disk *simdisk.Disk) engine.Env {
 	return engine.Env{
 		FS: disk, Now: w.Now, Rand: func([]byte) {}, Await: w.tasks.Await,
 		Halt: func(err error) { w.rec.violate("G7", "verify", 0, "verify halted: "+err.Error()) },
+	}
+}
+
+// auditPoints reads, of a store with a corrupt row, every version that was acknowledged, and
+// what has become of its transaction: by point reads, which meet rows that no list comes by.
+func (w *World) auditPoints() {
+	for _, c := range w.network.order {
+		if in := &c.op.In; c.op.Outcome == history.OK && len(c.op.Out.Versions) > 0 {
+			for _, v := range c.op.Out.Versions {
+				w.ask(history.GetVersion, history.Input{Namespace: v.Namespace, Agent: v.Agent, Key: v.Key, KeyVersion: v.Version})
+			}
+			w.ask(history.GetTxn, history.Input{TxnID: in.TxnID})
+		}
 	}
 }
