@@ -143,7 +143,7 @@ func (w *World) auditCorrupt() {
 		_ = w.Apply(step.Step{Verb: step.Kill})
 	}
 	disk := w.machine.pristine
-	w.machine.pristine, w.machine.refuse = nil, false
+	w.machine.pristine = nil
 	disk.Heal()
 	disk.SetCapacity(0)
 	w.use(disk)

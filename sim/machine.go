@@ -12,7 +12,6 @@ type machine struct {
 	disk      *simdisk.Disk
 	capacity  int64         // of the disk; 0: no limit
 	pristine  *simdisk.Disk // the disk before a file on it was corrupted; nil: none was
-	refuse    bool          // what was done to it must keep the daemon from starting
 	told      told
 	powerLost bool // the daemon ended by a loss of power, the last time
 	powerCut  simdisk.CrashOptions

@@ -21,9 +21,10 @@ func (t *told) publish(ts uint64) {
 	}
 }
 
-// tamper changes rows of the store past the engine. Verify must find every such change. When
-// nothing else need, it is made on a copy of the disk and gone again: a daemon that is
-// lied to with checksums that are right may believe it, and what it says then proves nothing.
+// tamper changes rows of the store past the engine. Verify must find every such change, and a
+// start those of the log's end. Only when reads must, too, is the changed store what the daemon
+// starts on: one that is lied to with checksums that are right may believe it, and what it says
+// then proves nothing.
 func (w *World) tamper(s *step.Step) error {
 	m := &w.machine
 	switch {
@@ -46,12 +47,13 @@ func (w *World) tamper(s *step.Step) error {
 	w.rec.stats.Faults["tamper "+s.File+" "+s.How]++
 	w.rec.note("disk", "tamper", s.How+": "+what)
 	w.verifyFinds(disk.Clone(), s, what)
-	if c.Finder() == tamper.VerifyAlone {
-		return nil
+	switch c.Finder() {
+	case tamper.Start:
+		w.openFinds(disk, s, what)
+	case tamper.Reads:
+		m.pristine, m.capacity = m.disk.Clone(), 0
+		w.use(disk)
 	}
-	m.pristine, m.refuse = m.disk.Clone(), c.Finder() == tamper.Start
-	m.capacity = 0
-	w.use(disk)
 	return nil
 }
 
@@ -63,6 +65,22 @@ func (w *World) verifyFinds(disk *simdisk.Disk, s *step.Step, what string) {
 		return
 	}
 	w.rec.violate("G8", "tampering-unseen", 0, fmt.Sprintf("verify does not find what was done to the store (%s %s: %s): %v", s.File, s.How, what, err))
+}
+
+// openFinds holds a start to a change that it has to find.
+func (w *World) openFinds(disk *simdisk.Disk, s *step.Step, what string) {
+	e, err := engine.Open(w.offline(disk), engine.Options{
+		Dir: dataDir, MustExist: true, Tuning: engine.Tuning{MemTableBytes: 256 << 10, CacheBytes: 1 << 20, ManualCompaction: true},
+	})
+	switch {
+	case err == nil:
+		_ = e.Close()
+		fallthrough
+	case !errors.Is(err, engine.ErrDataLoss):
+		w.rec.violate("G8", "tampering-opened", 0, fmt.Sprintf("a daemon would start on a log that contradicts its witness (%s %s: %s): %v", s.File, s.How, what, err))
+	default:
+		w.rec.probe("tampering found by a start")
+	}
 }
 
 // offline is the outside of a program that looks at a disk while no daemon runs.

@@ -139,9 +139,9 @@ func (d *Driver) Run() {
 	}
 	if d.swarm.Class == sim.Detectable && !w.Broken() && d.nemesis.IntN(3) > 0 {
 		d.corrupt()
-	} else if !d.swarm.Config.Unsynced && !w.Broken() && d.tampers.IntN(3) == 0 {
+	} else if !d.swarm.Config.Unsynced && !w.Broken() && d.tampers.IntN(2) == 0 {
 		d.step(step.Step{Verb: []step.Verb{step.Kill, step.Stop}[d.tampers.IntN(2)]})
-		d.tamper(4, false)
+		d.tamper(5, false)
 	}
 	w.EndPrograms()
 }

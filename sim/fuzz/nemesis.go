@@ -255,7 +255,7 @@ func (d *Driver) corrupt() {
 	}
 	d.step(step.Step{Verb: []step.Verb{step.Kill, step.Stop}[r.IntN(2)]})
 	last := d.tampers.IntN(2) == 0
-	if d.tamper(2, last); last {
+	if d.tamper(3, last); last {
 		d.step(step.Step{Verb: step.Start})
 		return
 	}

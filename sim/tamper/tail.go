@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -43,6 +44,19 @@ func (t *tampering) rewrite(i int, done func(event *row)) (string, error) {
 		return fmt.Sprintf("%s %d of %d, and its record", "event", i+1, len(t.rows['e'])), errors.Join(t.put(record), t.put(event))
 	}
 	return "", ErrNothing
+}
+
+// rank orders the events by their place in their commits, the last first.
+func (t *tampering) rank() {
+	place := make(map[string]int)
+	for i := range t.rows['l'] {
+		for at, event := range t.eventsOf(&t.rows['l'][i]) {
+			if event != nil {
+				place[string(event.key)] = at
+			}
+		}
+	}
+	slices.SortStableFunc(t.rows['e'], func(a, b row) int { return place[string(b.key)] - place[string(a.key)] })
 }
 
 // changeTail changes the end of the log.

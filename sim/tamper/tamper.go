@@ -103,7 +103,7 @@ func options(fs vfs.FS) *pebble.Options {
 	c.Successor = func(dst, a []byte) []byte { return append(dst, a...) }
 	o := &pebble.Options{
 		FS: fs, Comparer: &c, FormatMajorVersion: 24, Logger: quiet{}, ErrorIfNotExists: true,
-		CacheSize: 1 << 20, MemTableSize: 1 << 20, L0CompactionThreshold: 1000, L0StopWritesThreshold: 1000,
+		CacheSize: 64 << 10, MemTableSize: 64 << 10, L0CompactionThreshold: 1000, L0StopWritesThreshold: 1000,
 		DisableAutomaticCompactions: true, DisableTableStats: true,
 		CompactionConcurrencyRange: func() (int, int) { return 1, 1 },
 	}
@@ -146,6 +146,8 @@ func (t *tampering) change() (string, error) {
 	case "copy":
 		return t.copy(tag)
 	}
+	// Those of a commit's later agents first: a chain may end too soon.
+	t.rank()
 	return t.rewrite(t.nth(t.rows['e']), nil)
 }
 
