@@ -291,6 +291,21 @@ var caughtBy = map[string]string{
 	"read-error-is-data-loss":       "retry-while-reads-fail",
 	"doubt-not-told":                "copy-of-what-is-in-flight",
 	"drain-refuses-before":          "many-in-one-step",
+	"point-reads-unchecked":         "tampered-row",
+	"walked-rows-unchecked":         "tampered-row",
+	"row-sum-without-key":           "tampered-rows-swapped",
+	"chain-first-event-only":        "tampered-commit",
+	"verify-ends-early":             "tampered-commit",
+	"witness-hash-ignored":          "tampered-witness",
+	"witness-newest-only":           "tampered-witness",
+	"digest-of-a-prefix":            "tampered-commit",
+	"verify-trusts-times":           "tampered-commit",
+	"verify-counts-no-outcomes":     "tampered-commit",
+	"verify-trusts-agents":          "tampered-commit",
+	"verify-trusts-namespaces":      "tampered-commit",
+	"verify-trusts-later-events":    "tampered-commit",
+	"verify-forgets-tombstones":     "tampered-commit",
+	"verify-skips-records":          "tampered-commit",
 }
 
 // A scenario that cannot fail proves nothing: with a bug planted in the code, the scenario
