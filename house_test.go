@@ -84,6 +84,9 @@ var doors = map[string][]ban{
 		{"github.com/cockroachdb/pebble", "the store is reached through the engine, on a simulated disk"},
 		{"gopkg.in/yaml.v3", "files are read by sim/scenario"},
 	},
+	"sim/tamper": { // alone of the simulator it opens Pebble: what it does must be past the engine
+		{module + "/", "it changes stores by docs/FORMAT.md: with the engine's own code it would make the engine's mistakes"},
+	},
 	"sim/deserved": {
 		{module + "/engine", "it states the contract's rules anew, and never by the code that is held to them"},
 		{module + "/server", "as above"},

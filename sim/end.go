@@ -137,6 +137,7 @@ func (w *World) auditCorrupt() {
 	}
 	if w.process != nil {
 		w.audit(true)
+		w.auditPoints()
 	}
 	if w.process != nil {
 		_ = w.Apply(step.Step{Verb: step.Kill})
@@ -169,6 +170,7 @@ func (w *World) audit(corrupt bool) {
 		op := w.ask(history.Replay, history.Input{Namespace: ns, AllAgents: true})
 		if op.Outcome != history.OK && corrupt {
 			w.rec.probe("harm found by a read")
+			w.auditNamespace(ns)
 			continue
 		}
 		if op.Outcome != history.OK {
@@ -230,11 +232,11 @@ func (w *World) verify() {
 	if w.process != nil {
 		return
 	}
-	env := engine.Env{
-		FS: w.machine.disk, Now: w.Now, Rand: func([]byte) {}, Await: w.tasks.Await,
-		Halt: func(err error) { w.rec.violate("G7", "verify", 0, "verify halted: "+err.Error()) },
-	}
-	if _, err := engine.Verify(env, dataDir, nil); err != nil {
+	r, err := engine.Verify(w.offline(w.machine.disk), dataDir, nil)
+	switch {
+	case err != nil:
 		w.rec.violate("G8", "verify", 0, "verify finds the store corrupt, and nothing corrupted it: "+step.FirstLine(strings.TrimSpace(err.Error())))
+	case r.Witnessed != r.Commits || r.Lost != 0:
+		w.rec.violate("G8", "verify", 0, fmt.Sprintf("a store that was closed has %d commits, and verify reports that the witness saw commit %d, and %d lost", r.Commits, r.Witnessed, r.Lost))
 	}
 }

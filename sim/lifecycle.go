@@ -98,6 +98,7 @@ func (w *World) start() {
 		if w.machine.pristine != nil {
 			w.rec.probe("started in spite of harm")
 		}
+		w.machine.told = told{}
 		w.rec.note("daemon", "start", fmt.Sprintf("published %d", p.service.Engine().Published()))
 	}
 }

@@ -12,7 +12,8 @@ type machine struct {
 	disk      *simdisk.Disk
 	capacity  int64         // of the disk; 0: no limit
 	pristine  *simdisk.Disk // the disk before a file on it was corrupted; nil: none was
-	powerLost bool          // the daemon ended by a loss of power, the last time
+	told      told
+	powerLost bool // the daemon ended by a loss of power, the last time
 	powerCut  simdisk.CrashOptions
 	cutHere   func(Point) bool // reports whether the power fails inside an operation; may be nil
 }
@@ -104,6 +105,8 @@ func (w *World) doDisk(s *step.Step) error {
 		return w.doDisk(&step.Step{Verb: step.Capacity, Bytes: int64(u.UsedBytes) + s.Bytes})
 	case step.Rot, step.Truncate, step.Remove:
 		return w.corrupt(s)
+	case step.Tamper:
+		return w.tamper(s)
 	default:
 		return misfit("unknown verb %q", s.Verb)
 	}

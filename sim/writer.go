@@ -43,7 +43,9 @@ func (w *World) doEngine(s *step.Step) error {
 	}
 	text := ""
 	if s.Verb == step.Settle && p.image == nil {
-		text = fmt.Sprintf("published %d", p.service.Engine().Published())
+		ts := uint64(p.service.Engine().Published())
+		w.machine.told.publish(ts)
+		text = fmt.Sprintf("published %d", ts)
 	}
 	w.rec.note("daemon", string(s.Verb), text)
 	return nil

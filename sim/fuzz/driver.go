@@ -35,6 +35,7 @@ type Driver struct {
 	swarm   Swarm
 	pick    *rand.Rand // who moves next
 	nemesis *rand.Rand // what goes wrong
+	tampers *rand.Rand // what is done to the store past the daemon
 	deaths  []int      // numbers of operations at which the daemon is to die
 	faults  []int      // likewise, at which something else goes wrong
 }
@@ -42,7 +43,7 @@ type Driver struct {
 // NewDriver makes a driver of a run of about so many operations, and draws when in it
 // things go wrong.
 func NewDriver(w *sim.World, s Swarm, operations int) *Driver {
-	d := &Driver{w: w, swarm: s, pick: simdisk.Stream(w.Seed(), "schedule"), nemesis: simdisk.Stream(w.Seed(), "nemesis")}
+	d := &Driver{w: w, swarm: s, pick: simdisk.Stream(w.Seed(), "schedule"), nemesis: simdisk.Stream(w.Seed(), "nemesis"), tampers: simdisk.Stream(w.Seed(), "tamper")}
 	for range s.deaths {
 		d.deaths = append(d.deaths, 1+d.nemesis.IntN(operations))
 	}
@@ -138,6 +139,9 @@ func (d *Driver) Run() {
 	}
 	if d.swarm.Class == sim.Detectable && !w.Broken() && d.nemesis.IntN(3) > 0 {
 		d.corrupt()
+	} else if !d.swarm.Config.Unsynced && !w.Broken() && d.tampers.IntN(2) == 0 {
+		d.step(step.Step{Verb: []step.Verb{step.Kill, step.Stop}[d.tampers.IntN(2)]})
+		d.tamper(5, false)
 	}
 	w.EndPrograms()
 }

@@ -221,6 +221,9 @@ func (d *Driver) start() {
 	if w.Limited() && r.IntN(2) == 0 {
 		d.step(step.Step{Verb: step.Capacity})
 	}
+	if d.tampers.IntN(8) == 0 {
+		d.tamper(1, false)
+	}
 	if r.IntN(5) == 0 { // what a dead daemon left unsynced is not safe yet
 		d.step(step.Step{Verb: step.Crash, Crash: d.crash()})
 	}
@@ -251,6 +254,11 @@ func (d *Driver) corrupt() {
 		return
 	}
 	d.step(step.Step{Verb: []step.Verb{step.Kill, step.Stop}[r.IntN(2)]})
+	last := d.tampers.IntN(2) == 0
+	if d.tamper(3, last); last {
+		d.step(step.Step{Verb: step.Start})
+		return
+	}
 	s := step.Step{Verb: []step.Verb{step.Rot, step.Rot, step.Truncate, step.Remove}[r.IntN(4)], File: string(corruptible[r.IntN(len(corruptible))]), Nth: 1 + r.IntN(3)}
 	if s.Verb == step.Rot || s.Verb == step.Truncate {
 		if s.Where = r.Float64(); r.IntN(2) == 0 { // ends are more interesting

@@ -67,7 +67,8 @@ func simpler(st *step.Step) (forms []step.Step) {
 	case step.Jump:
 		form(st.Duration > time.Hour, func(x *step.Step) { x.Duration = time.Hour })
 		form(st.Duration < -time.Hour, func(x *step.Step) { x.Duration = -time.Hour })
-	case step.Rot, step.Truncate:
+	case step.Rot, step.Truncate, step.Tamper:
+		form(st.Nth > 1 && st.Verb == step.Tamper, func(x *step.Step) { x.Nth = 1 })
 		form(st.Where != 0.5, func(x *step.Step) { x.Where = 0.5 })
 		form(st.Bit != 0, func(x *step.Step) { x.Bit = 0 })
 	}

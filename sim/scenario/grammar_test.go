@@ -168,9 +168,10 @@ func TestSchemaAgreesWithParser(t *testing.T) {
 		strings.Replace(good, "[start]", "[jmp]", 1),
 		strings.Replace(good, "[start]", "[[start]]", 1),
 		strings.Replace(good, "[start]", "['c1 #7 get a/k => absent', deliver c1, 'reply #7', crash mode=torn seed=4, advance 5s, jump -1h]", 1),
-		strings.Replace(good, "[start]", "[fault crash file=wal op=sync nth=1 when=after mode=torn, fault sync-error, rot wal nth=1, room 5]", 1),
+		strings.Replace(good, "[start]", "[fault crash file=wal op=sync nth=1 when=after mode=torn, fault sync-error, rot wal nth=1, tamper log swap nth=2, room 5]", 1),
 		strings.Replace(good, "[start]", "[crash mode=soft]", 1),
 		strings.Replace(good, "[start]", "[fault fire]", 1),
+		strings.Replace(good, "[start]", "[tamper meta swap]", 1),
 		strings.Replace(good, "[start]", "[deliver]", 1),
 		strings.Replace(good, "[start]", "[plan now]", 1),
 		strings.Replace(good, "[start]", "[c1 shout a/k]", 1),
@@ -235,6 +236,9 @@ func stepWords(t *testing.T) []string {
 	}
 	words = append(append(words, texts(simdisk.FaultKinds())...), texts(simdisk.CrashModes())...)
 	words = append(words, texts(simdisk.Classes())...)
+	for _, tamper := range step.Tampers() {
+		words = append(words, tamper.File, tamper.How)
+	}
 	slices.Sort(words)
 	return slices.Compact(words) // crash is a verb and a fault, and so on
 }

@@ -134,7 +134,7 @@ func (s *Scenario) Verdict(r *Run) error {
 		}
 		return fmt.Errorf("the canary lives: %s %s was to be found, and was not; found: %s", s.Violation.Guarantee, s.Violation.Check, describe(r.Violations))
 	case ExpectDetected:
-		if r.Stats.Probes["harm found at start"] == 0 && r.Stats.Probes["harm found by a read"] == 0 {
+		if r.Stats.Probes["harm found at start"] == 0 && r.Stats.Probes["harm found by a read"] == 0 && r.Stats.Probes["tampering found by verify"] == 0 {
 			return fmt.Errorf("the corruption was not detected")
 		}
 	}

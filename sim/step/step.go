@@ -65,6 +65,7 @@ const (
 	Rot      Verb = "rot"      // a bit of a file flips, at rest
 	Truncate Verb = "truncate" // the end of a file is gone
 	Remove   Verb = "remove"   // a file is gone
+	Tamper   Verb = "tamper"   // rows are rewritten under valid checksums of their blocks
 )
 
 // Step is one thing that happens in a world: a value that can be printed, parsed
@@ -87,7 +88,8 @@ type Step struct {
 	Fault    simdisk.Fault
 	Maybe    bool    // of a fault: it need not strike
 	Bytes    int64   // of a capacity or room
-	File     string  // class of the file that is corrupted
+	File     string  // class of the file that is corrupted, or kind of the row
+	How      string  // of a tamper: what becomes of the row
 	Nth      int     // among those of its class, by name, from 1
 	Where    float64 // in the file, 0 to 1
 	Bit      int     // 0 to 7
@@ -121,6 +123,8 @@ func (s Step) String() string {
 		return fmt.Sprintf("truncate %s nth=%d where=%s", s.File, s.Nth, fraction(s.Where))
 	case Remove:
 		return fmt.Sprintf("remove %s nth=%d", s.File, s.Nth)
+	case Tamper:
+		return s.tamperString()
 	}
 	return string(s.Verb)
 }
@@ -202,6 +206,8 @@ func parseStep(text string) (s Step, err error) {
 			return s, err
 		}
 		return s, s.checkCorruption()
+	case Tamper:
+		return s, s.parseTamper(rest)
 	}
 	return parseCall(words)
 }
@@ -261,7 +267,7 @@ func (s *Step) setOptions(words []string) error {
 			s.Nth, err = strconv.Atoi(value)
 		case key == "where" && s.corrupts():
 			s.Where, err = strconv.ParseFloat(value, 64)
-		case key == "bit" && s.Verb == Rot:
+		case key == "bit" && (s.Verb == Rot || s.Verb == Tamper):
 			s.Bit, err = strconv.Atoi(value)
 		default:
 			err = fmt.Errorf("unknown %q", key)
@@ -275,9 +281,14 @@ func (s *Step) setOptions(words []string) error {
 
 // checkCorruption reports why no file could be corrupted so.
 func (s *Step) checkCorruption() error {
-	switch {
-	case !slices.Contains(simdisk.Classes(), simdisk.Class(s.File)) || simdisk.Class(s.File) == simdisk.ClassDir:
+	if !slices.Contains(simdisk.Classes(), simdisk.Class(s.File)) || simdisk.Class(s.File) == simdisk.ClassDir {
 		return fmt.Errorf("%q is no class of files that can be corrupted, want one of %v", s.File, simdisk.Classes())
+	}
+	return s.checkPlace()
+}
+
+func (s *Step) checkPlace() error {
+	switch {
 	case s.Nth < 1:
 		return fmt.Errorf("nth=%d, counted from 1", s.Nth)
 	case !(s.Where >= 0 && s.Where <= 1):
@@ -288,7 +299,9 @@ func (s *Step) checkCorruption() error {
 	return nil
 }
 
-func (s *Step) corrupts() bool { return s.Verb == Rot || s.Verb == Truncate || s.Verb == Remove }
+func (s *Step) corrupts() bool {
+	return s.Verb == Rot || s.Verb == Truncate || s.Verb == Remove || s.Verb == Tamper
+}
 
 func checkMode(m simdisk.CrashMode) error {
 	for _, known := range simdisk.CrashModes() {
