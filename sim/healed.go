@@ -46,7 +46,12 @@ func (h healing) Ask(kind history.Kind, in history.Input) *history.Operation {
 	return h.w.ask(kind, in)
 }
 
-func (h healing) FreshTxn() string { return h.w.FreshTxn() }
+// FreshTxn does not follow from how many names clients have had: those of a run that is done
+// again from its steps had fewer.
+func (h healing) FreshTxn() string {
+	h.w.names.healed++
+	return fmt.Sprintf("healed%d", h.w.names.healed)
+}
 
 func (h healing) Hear(watch *history.Operation) {
 	c := h.w.network.calls[watch.ID]

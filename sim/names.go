@@ -14,9 +14,10 @@ import (
 // the wire, which depend on clocks and randomness: a run that lost half of its
 // steps still means the same transactions.
 type names struct {
-	wire  map[string]string // by name
-	name  map[string]string // by wire id
-	count int
+	wire   map[string]string // by name
+	name   map[string]string // by wire id
+	count  int
+	healed int // of those that are made when everything is healed
 }
 
 func newNames() names { return names{wire: make(map[string]string), name: make(map[string]string)} }
