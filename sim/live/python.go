@@ -113,9 +113,7 @@ func (r *run) drive(ctx context.Context, p *Python, wall *proxy, out string) (bo
 	r.harass(ctx, plan(rand.New(rand.NewPCG(r.o.Seed, 1)), &r.o))
 	until(ctx, r.begun.Add(r.o.For))
 	wall.calm.Store(true)
-	if err := stop.Close(); err != nil {
-		return false, err
-	}
+	_ = stop.Close() // it is closed already if the program has ended
 	select {
 	case err := <-ended:
 		if err != nil && ctx.Err() == nil {
@@ -149,10 +147,28 @@ func (r *run) judgePython(res *Result, out string, log []history.Event, complete
 	res.Judged = linearizability.Check(wire, linearizability.Options{Seed: r.o.Seed, Samples: 2, SampleSize: 60})
 	res.Violations = append(res.Violations, res.Judged.Violations...)
 	res.Violations = append(res.Violations, intent.Judge(wire, told, nil)...)
+	res.Violations = append(res.Violations, unasked(told, log)...)
 	if res.Judged.Verdict == verdict.Unknown && len(res.Violations) == 0 {
 		res.Violations = append(res.Violations, notJudged)
 	}
 	return nil
+}
+
+// unasked are the commits that no call asked for: all who write are recorded.
+func unasked(told *history.History, log []history.Event) (list []verdict.Violation) {
+	asked := make(map[string]bool)
+	for _, op := range told.Operations {
+		asked[op.In.Metadata[intent.Tag]] = op.Kind.Info().Commits
+	}
+	for i := range log {
+		if ev := &log[i]; !asked[ev.Metadata[intent.Tag]] {
+			list = append(list, verdict.Violation{
+				Guarantee: "G2", Check: "intent-unasked-commit", CommitTS: ev.CommitTS,
+				Sentence: fmt.Sprintf("transaction %s is commit %d, and no user asked for that", ev.TxnID, ev.CommitTS),
+			})
+		}
+	}
+	return list
 }
 
 func readFrom(path string) (*history.History, error) {

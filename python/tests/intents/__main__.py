@@ -22,7 +22,7 @@ from intents.recorder import Recorder
 #: Seconds that one try of a call may take: answers that never come are given up soon.
 ATTEMPT = 0.4
 #: What clients have as their timeout. None: they never give up.
-TIMEOUTS = (None, 0.6, 3.0)
+TIMEOUTS = (None, 0.15, 0.15, 1.0)
 
 
 def main() -> None:

@@ -95,7 +95,7 @@ class Recorder:
             self._gave_up(op)
 
     def _gave_up(self, op: Op) -> None:
-        op.error["details"] = {"gave_up": op.error["code"]}
+        op.error["details"] = {**op.error.get("details", {}), "gave_up": op.error["code"]}
 
     def batch(self, op: Op, cursor: int, event: Json | None) -> None:
         with self._lock:
