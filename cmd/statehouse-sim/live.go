@@ -44,10 +44,15 @@ system schedules it.
 A long run is made of rounds, each with a store of its own, so that what must be
 remembered and judged at once stays small.
 
+With --python the clients are programs that use the Python SDK, through a proxy which cuts
+connections and loses answers. Judged are the requests, which the SDK records below its
+retries, and what its users asked and were told.
+
 Without --daemon it builds the daemon of the repository that it is run in, or takes
 the statehoused on the PATH.`,
-		Example: "  statehouse-sim live\n  statehouse-sim live --for 5m --clients 32 --kills 60 --stops 20\n  statehouse-sim live --daemon /usr/bin/statehoused --report live.html",
-		RunE:    func(cmd *cobra.Command, _ []string) error { return a.live(cmd.Context(), o) },
+		Example: "  statehouse-sim live\n  statehouse-sim live --for 5m --clients 32 --kills 60 --stops 20\n  statehouse-sim live --daemon /usr/bin/statehoused --report live.html\n" +
+			"  statehouse-sim live --python python --client async --for 5m",
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.live(cmd.Context(), o) },
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.Daemon, "daemon", "", "the daemon's binary")
