@@ -25,6 +25,15 @@ func (a *app) withoutPython(ctx context.Context, root string, bugs []planted.Bug
 	return bugs
 }
 
+// plantPython writes the Python SDK with a bug in it into a folder.
+func (a *app) plantPython(bug *planted.Bug, root, dir string) error {
+	if err := bug.Lay(root, dir); err != nil {
+		return failed(exitInternal, "%v", err)
+	}
+	fmt.Fprintf(a.out, "%s: a Python SDK in which %s\n  statehouse-sim live --python %s\n", dir, bug.About, shellWord(dir))
+	return nil
+}
+
 // tryPython tries a bug of the Python SDK: programs use each of its two clients, until what one
 // of them was told is wrong. It is caught if it is with both.
 func (a *app) tryPython(ctx context.Context, w *workshop, b *planted.Bug, o proveFlags) proof {

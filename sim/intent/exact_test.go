@@ -31,3 +31,23 @@ func TestExact(t *testing.T) {
 		}
 	}
 }
+
+// A user who is told only that a record is not there is wrong where it is, whatever was there
+// before.
+func TestAbsent(t *testing.T) {
+	log := []history.Event{commits(1, 1, "t1", ""), commits(2, 2, "t2", "")}
+	log[1].Ops[0] = history.EventOp{Name: name("k"), Version: 2, Delete: true}
+	for _, c := range []struct {
+		at    uint64
+		wrong bool
+	}{{0, false}, {1, true}, {2, false}} {
+		op := &history.Operation{ID: 1, Client: "c1", Kind: history.Get, Call: 10, Return: 20, Outcome: history.OK}
+		op.In = history.Input{Namespace: "default", Agent: "a", Key: "k", At: &c.at}
+		op.Out.Records = []history.Record{{Name: name("k")}}
+		wire := &history.History{Log: log, Complete: true}
+		intents := &history.History{Header: history.Header{Source: history.SourceIntent}, Operations: []*history.Operation{op}}
+		if found := Judge(wire, intents, nil); (len(found) > 0) != c.wrong {
+			t.Errorf("as of commit %d: %+v", c.at, found)
+		}
+	}
+}

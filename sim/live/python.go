@@ -71,7 +71,7 @@ func RunPython(ctx context.Context, o Options, p Python) (*Result, error) {
 	if err != nil || ctx.Err() != nil {
 		return nil, errors.Join(err, ctx.Err())
 	}
-	res := &Result{Stats: r.soFar()}
+	res := &Result{Stats: r.soFar(), History: &history.History{}}
 	if r.alive() && worked {
 		log, complete, err := r.audit(ctx)
 		if err != nil {
@@ -85,7 +85,7 @@ func RunPython(ctx context.Context, o Options, p Python) (*Result, error) {
 	seconds := res.Stats.Seconds
 	res.Stats = r.soFar()
 	res.Stats.Seconds, res.Stats.Cuts = seconds, int(wall.cuts.Load())
-	if res.History != nil {
+	if len(res.History.Operations) > 0 {
 		res.Stats.Operations, res.Stats.Acked = len(res.History.Operations), acknowledged(res.History)
 		res.Stats.resolve(res.History)
 	}
