@@ -119,6 +119,13 @@ func pythonLists() []Bug {
 			Edits: []Edit{{pyReads, "                step = feed.throw(failed)\n", "                del failed\n                return out\n"}},
 		},
 		{
+			Name: "python-iterator-ends-at-a-failure", Guarantee: "G3", About: "an iterator ends where a request failed first",
+			Edits: []Edit{
+				{"python/statehouse/_sync/transport.py", "                    step = feed.throw(failed)\n", "                    del failed\n                    return\n"},
+				{"python/statehouse/_aio/transport.py", "                    step = feed.throw(failed)\n", "                    del failed\n                    return\n"},
+			},
+		},
+		{
 			Name: "python-reverse-lost", Guarantee: "G3", About: "keys from last to first come from first to last",
 			Edits: []Edit{{pyReads, "            prefix=check.text(\"prefix\", prefix),\n            reverse=check.flag(\"reverse\", reverse),", "            prefix=check.text(\"prefix\", prefix),\n            reverse=check.flag(\"reverse\", reverse) and False,"}},
 		},

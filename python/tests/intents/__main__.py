@@ -62,7 +62,7 @@ async def _run(given: argparse.Namespace, stop: threading.Event) -> Recorder:
             clients.append(inner)
         recorder = recorder or Recorder(inner._capture._now)
         client = Client(recorder, f"c{n}", inner.with_options(timeout=timeout), timeout is None)
-        envs.append(Env(client, Random(random.random()), f"c{n}"))
+        envs.append(Env(client, Random(random.random()), f"c{n}", given.kind == "async"))
     assert recorder is not None
     if given.kind == "sync":
         with ThreadPoolExecutor(len(envs)) as threads:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Callable
@@ -38,6 +39,7 @@ class Env:
     client: Client
     random: Random
     name: str
+    cancels: bool  # calls can be cancelled
     seen: int = 0  # the last commit that it knows of
     count: int = 0
     versions: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -245,8 +247,11 @@ async def work(env: Env, stopped: Callable[[], bool]) -> None:
             if stopped():
                 return
             try:
-                await program(env)
+                if env.cancels and env.random.random() < 0.1:
+                    await asyncio.wait_for(program(env), env.random.random() / 10)
+                else:
+                    await program(env)
             except (InternalError, DataLoss, Unauthenticated, Unimplemented):
                 raise  # no daemon that is in order gives cause for it
-            except (StatehouseError, KeyError):
+            except (StatehouseError, KeyError, asyncio.TimeoutError):
                 continue

@@ -83,10 +83,13 @@ class Recorder:
             op.end, op.outcome, op.out = self._moment(), "ok", out
 
     def failed(self, op: Op, failed: BaseException, *, tireless: bool = False) -> None:
-        """Writes down an error. ``tireless``: the call was to be tried again for ever."""
+        """Writes down an error. ``tireless``: the call was to be tried again for ever. Of one that
+        was cancelled its user knows nothing.
+        """
         with self._lock:
-            op.end = self._moment()
             op.outcome, op.error = outcome(op.kind, failed)
+            if isinstance(failed, Exception):
+                op.end = self._moment()
             if tireless and passing(failed):
                 self._gave_up(op)
 
