@@ -110,7 +110,9 @@ async def batches(env: Env) -> None:
         conditions.append(KeyPrecondition(agent, key, record.version if record else 0))
     if env.random.random() < 0.4:
         heads = {agent.agent_id: agent.head_ts for agent in await client.list_agents()}
-        conditions += [HeadPrecondition(of, heads.get(of, 0)) for of in AGENTS[:2]]
+        for of in env.random.sample(AGENTS, 2):
+            past = env.random.random() < 0.2
+            conditions.append(HeadPrecondition(of, max(0, heads.get(of, 0) - past)))
     txn_id = env.random.choice((None, new_txn_id()))
     given = {"preconditions": conditions, "metadata": env.metadata(), "txn_id": txn_id}
     try:
