@@ -77,6 +77,7 @@ say style
 say types
 "$bin/mypy" --cache-dir "$cache/mypy"
 "$bin/mypy" --cache-dir "$cache/mypy" tests/typed.py
+MYPYPATH=.:tests "$bin/mypy" --cache-dir "$cache/mypy" --explicit-package-bases tests/intents/*.py
 
 say generated code
 if [ -n "$old" ]; then
@@ -94,6 +95,9 @@ fi
 say tests
 "$bin/python" -m pytest -q "${slow[@]/#/--ignore=}"
 joined slow_tests
+
+say programs whose connections and daemon break
+PYTHON=$bin/python "$cache/bin/statehouse-sim" live --daemon "$STATEHOUSED" --python . --for 12s --kills 2 --stops 1
 
 say tests on the floors of the dependencies
 if [ -n "$old" ]; then

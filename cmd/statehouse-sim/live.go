@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -23,6 +24,8 @@ type liveFlags struct {
 	round   time.Duration
 	report  string
 	history string
+	python  string
+	kind    string // of the Python client
 }
 
 func (a *app) liveCommand() *cobra.Command {
@@ -41,10 +44,15 @@ system schedules it.
 A long run is made of rounds, each with a store of its own, so that what must be
 remembered and judged at once stays small.
 
+With --python the clients are programs that use the Python SDK, through a proxy which cuts
+connections and loses answers. Judged are the requests, which the SDK records below its
+retries, and what its users asked and were told.
+
 Without --daemon it builds the daemon of the repository that it is run in, or takes
 the statehoused on the PATH.`,
-		Example: "  statehouse-sim live\n  statehouse-sim live --for 5m --clients 32 --kills 60 --stops 20\n  statehouse-sim live --daemon /usr/bin/statehoused --report live.html",
-		RunE:    func(cmd *cobra.Command, _ []string) error { return a.live(cmd.Context(), o) },
+		Example: "  statehouse-sim live\n  statehouse-sim live --for 5m --clients 32 --kills 60 --stops 20\n  statehouse-sim live --daemon /usr/bin/statehoused --report live.html\n" +
+			"  statehouse-sim live --python python --client async --for 5m",
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.live(cmd.Context(), o) },
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.Daemon, "daemon", "", "the daemon's binary")
@@ -56,6 +64,8 @@ the statehoused on the PATH.`,
 	f.Uint64Var(&o.Seed, "seed", 1, "what the moments and the clients' choices are drawn from")
 	f.StringVar(&o.report, "report", "", "write an HTML report of the run to this file")
 	f.StringVar(&o.Capture, "capture", "", "write what the daemon of the last round recorded itself to this file, for check and repro")
+	f.StringVar(&o.python, "python", "", "let the Python SDK in this directory do it, whose connections are broken, too")
+	f.StringVar(&o.kind, "client", "both", "the client of the SDK: sync, async, or both in turn")
 	f.StringVar(&o.history, "history", "", "write what the clients of the last round asked and were told to this file, for check")
 	return cmd
 }
@@ -63,6 +73,10 @@ the statehoused on the PATH.`,
 func (a *app) live(ctx context.Context, o liveFlags) error {
 	if o.For <= 0 || o.round <= 0 || o.Clients < 1 || o.Kills < 0 || o.Stops < 0 {
 		return failed(exitUsage, "--for and --round must be more than 0, --clients at least 1, --kills and --stops not negative")
+	}
+	run, least, err := o.runner(ctx)
+	if err != nil {
+		return failed(exitUsage, "%v", err)
 	}
 	dir, err := os.MkdirTemp("", "statehouse-live-")
 	if err != nil {
@@ -81,11 +95,11 @@ func (a *app) live(ctx context.Context, o liveFlags) error {
 	}
 	var total live.Stats
 	var last *live.Result
-	rounds := int((o.For + o.round - 1) / o.round)
+	rounds := max(least, int((o.For+o.round-1)/o.round))
 	for i := range rounds {
 		part := o.part(i, rounds)
 		part.Dir = filepath.Join(dir, fmt.Sprintf("data-%d", i+1))
-		if last, err = a.liveRound(ctx, part, &total); err != nil {
+		if last, err = a.liveRound(ctx, part, &total, func(ctx context.Context, part live.Options) (*live.Result, error) { return run(ctx, part, i) }); err != nil {
 			return err
 		}
 		total.Add(&last.Stats)
@@ -110,6 +124,28 @@ func (a *app) live(ctx context.Context, o liveFlags) error {
 	return a.concludeLive(last, &total, o.report, dir)
 }
 
+// runner is what runs a round, given its number, and how many rounds there are at least.
+func (o *liveFlags) runner(ctx context.Context) (run func(context.Context, live.Options, int) (*live.Result, error), least int, err error) {
+	if o.python == "" {
+		return func(ctx context.Context, part live.Options, _ int) (*live.Result, error) { return live.Run(ctx, part) }, 1, nil
+	}
+	kinds := map[string][]bool{"sync": {false}, "async": {true}, "both": {false, true}}[o.kind]
+	if kinds == nil || o.Capture != "" {
+		return nil, 0, errors.New("--client is sync, async or both, and --capture is not for --python")
+	}
+	dir, err := filepath.Abs(o.python)
+	if err != nil {
+		return nil, 0, err
+	}
+	program, err := live.FindPython(ctx, filepath.Dir(dir))
+	if err != nil {
+		return nil, 0, err
+	}
+	return func(ctx context.Context, part live.Options, i int) (*live.Result, error) {
+		return live.RunPython(ctx, part, live.Python{Dir: dir, Program: program, Async: kinds[i%len(kinds)]})
+	}, len(kinds), nil
+}
+
 // part is the share of a round in the whole.
 func (o *liveFlags) part(i, rounds int) live.Options {
 	share := func(n int) int { return n*(i+1)/rounds - n*i/rounds }
@@ -121,7 +157,7 @@ func (o *liveFlags) part(i, rounds int) live.Options {
 }
 
 // liveRound runs one round, and shows how far it is to a person.
-func (a *app) liveRound(ctx context.Context, o live.Options, before *live.Stats) (*live.Result, error) {
+func (a *app) liveRound(ctx context.Context, o live.Options, before *live.Stats, run func(context.Context, live.Options) (*live.Result, error)) (*live.Result, error) {
 	if !a.asJSON && a.terminal() {
 		o.Progress = func(s live.Stats) {
 			s.Add(before)
@@ -130,7 +166,7 @@ func (a *app) liveRound(ctx context.Context, o live.Options, before *live.Stats)
 		}
 		defer a.clearLine()
 	}
-	r, err := live.Run(ctx, o)
+	r, err := run(ctx, o)
 	switch {
 	case ctx.Err() != nil:
 		return nil, failed(exitInterrupted, "interrupted")
@@ -191,7 +227,7 @@ func (a *app) printLive(last *live.Result, s *live.Stats, report, dir string) er
 	fmt.Fprintf(w, "operations\t%d in %.1fs (%.0f/s), all judged\n", s.Operations, s.Seconds, float64(s.Operations)/max(s.Seconds, 0.001))
 	fmt.Fprintf(w, "commits\t%d acknowledged, %d in the log\n", s.Acked, s.Commits)
 	fmt.Fprintf(w, "unknown\t%d commits were sent and not answered: %d of them are in the log; %d other calls without an answer\n", s.Unknown, s.Applied, s.Broken)
-	fmt.Fprintf(w, "faults\t%d kills, %d stops, %d clean shutdowns; %d processes of the daemon\n", s.Kills, s.Stops, s.Terms, s.Processes)
+	fmt.Fprintf(w, "faults\t%d kills, %d stops, %d clean shutdowns; %d processes of the daemon; %d connections cut\n", s.Kills, s.Stops, s.Terms, s.Processes, s.Cuts)
 	verified := "the state was rebuilt from the log and compared: it is right"
 	if !s.Verified {
 		verified = "it was not verified"

@@ -60,6 +60,9 @@ func (a *app) plant(ctx context.Context, name, dir string, sourceOnly bool) erro
 	if err != nil {
 		return failed(exitUsage, "%v", err)
 	}
+	if bug.By == planted.ByPython {
+		return a.plantPython(bug, root, dir)
+	}
 	source := filepath.Join(full, "source")
 	if err := os.MkdirAll(source, 0o755); err != nil {
 		return failed(exitUsage, "%v", err)

@@ -117,6 +117,7 @@ func (a *app) prove(ctx context.Context, o proveFlags) error {
 	if len(o.only) > 0 {
 		bugs = slices.DeleteFunc(bugs, func(b planted.Bug) bool { return !slices.Contains(o.only, b.Name) })
 	}
+	bugs = a.withoutPython(ctx, root, bugs)
 	if o.keep != "" {
 		if err := os.MkdirAll(o.keep, 0o755); err != nil {
 			return failed(exitInternal, "%v", err)

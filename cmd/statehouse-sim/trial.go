@@ -8,9 +8,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"statehouse.dev/statehouse/linearizability"
 	"statehouse.dev/statehouse/sim"
+	"statehouse.dev/statehouse/sim/live"
 	"statehouse.dev/statehouse/sim/mutant/toggle"
 	"statehouse.dev/statehouse/sim/planted"
 	"statehouse.dev/statehouse/sim/scenario"
@@ -53,12 +55,15 @@ type workshop struct {
 	root, dir string
 	together  string // the program that all bugs are in which can stand beside others
 	number    map[string]int
+
+	building    sync.Mutex
+	statehoused string // the daemon without a bug, once it is built
 }
 
 // newWorkshop builds the program that the bugs share. It lives until close.
 func newWorkshop(ctx context.Context, root string, bugs []planted.Bug) (w *workshop, err error) {
 	w = &workshop{root: root, number: make(map[string]int)}
-	bugs = slices.DeleteFunc(slices.Clone(bugs), func(b planted.Bug) bool { return b.By == planted.ByInterleave })
+	bugs = slices.DeleteFunc(slices.Clone(bugs), func(b planted.Bug) bool { return b.By == planted.ByInterleave || b.By == planted.ByPython })
 	if w.dir, err = os.MkdirTemp("", "statehouse-planted-"); err != nil {
 		return nil, err
 	}
@@ -80,6 +85,16 @@ func newWorkshop(ctx context.Context, root string, bugs []planted.Bug) (w *works
 }
 
 func (w *workshop) close() { _ = os.RemoveAll(w.dir) } // of the temporary files of a process that ends
+
+// daemon builds the daemon as it is.
+func (w *workshop) daemon(ctx context.Context) (program string, err error) {
+	w.building.Lock()
+	defer w.building.Unlock()
+	if w.statehoused == "" {
+		w.statehoused, err = live.Build(ctx, w.root, w.dir)
+	}
+	return w.statehoused, err
+}
 
 // check runs seeds in the program that the bugs share with none of them on: it must do what
 // the code does as it is, sum by sum.
@@ -117,8 +132,11 @@ func (w *workshop) fleet(ctx context.Context, b *planted.Bug) (*fleet, error) {
 
 // try runs seeds on the code with a bug in it.
 func (a *app) try(ctx context.Context, w *workshop, b *planted.Bug, o proveFlags) proof {
-	if b.By == planted.ByInterleave {
+	switch b.By {
+	case planted.ByInterleave:
 		return a.tryInterleaved(ctx, w.root, b, o)
+	case planted.ByPython:
+		return a.tryPython(ctx, w, b, o)
 	}
 	t := trial{proof: proof{Bug: b.Name, Guarantee: b.Guarantee, Alone: make(map[string]string), Unseen: b.Unseen}, more: o.more}
 	fail := func(err error) proof { t.Error = err.Error(); return t.proof }

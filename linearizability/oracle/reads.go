@@ -2,6 +2,7 @@ package oracle
 
 import (
 	"fmt"
+	"slices"
 
 	"statehouse.dev/statehouse/history"
 )
@@ -65,7 +66,13 @@ func (j *judge) checkRead(op *history.Operation) {
 // is told it of records only.
 func (j *judge) showsReadTS(op *history.Operation) bool {
 	list := op.Kind == history.ListKeys || op.Kind == history.Scan && len(op.Out.Records) == 0
-	return op.HasReadTS() && !(j.intents && list)
+	return op.HasReadTS() && !(j.intents && (list || onlyAbsent(op)))
+}
+
+// onlyAbsent reports whether all that a client's user was told is that there are no such
+// records: neither when, nor whether there ever were.
+func onlyAbsent(op *history.Operation) bool {
+	return op.Out.ReadTS == 0 && !slices.ContainsFunc(op.Out.Records, func(r history.Record) bool { return r.Exists || !looksOwn(&r) })
 }
 
 // points are the first and the last point at which a read can have been right, as far as
@@ -169,6 +176,8 @@ func (j *judge) right(op *history.Operation, ts uint64) (why, expected, got stri
 func (j *judge) same(op *history.Operation, r *history.Record, v *version, ts uint64) (why, expected, got string) {
 	ok := r.Exists == v.exists() && r.Version == v.num()
 	switch {
+	case j.intents && onlyAbsent(op):
+		ok = !v.exists()
 	case v == nil:
 		ok = ok && r.CommitTS == 0 && r.CommitTime == 0
 	default:

@@ -44,4 +44,11 @@
 // the id on the wire.
 //
 // Times are those of the wire's history: one clock for both.
+//
+// # Other languages
+//
+// Any client can write such a history: that of the Python SDK is python/tests/intents. What its
+// users are told is less than what the Go client tells (no nanoseconds, nothing of a record that
+// is absent): [Exact] adds what the log knows, and an absence without a commit that it was read at
+// only has to be one.
 package intent

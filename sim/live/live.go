@@ -73,7 +73,8 @@ type Stats struct {
 	Kills     int  `json:"kills"`
 	Stops     int  `json:"stops"`
 	Terms     int  `json:"terms"`
-	Processes int  `json:"lives"` // of the daemon
+	Cuts      int  `json:"cuts,omitempty"` // of connections, by a proxy
+	Processes int  `json:"lives"`          // of the daemon
 	Verified  bool `json:"verified"`
 }
 
@@ -90,6 +91,7 @@ func (s *Stats) Add(o *Stats) {
 	s.Kills += o.Kills
 	s.Stops += o.Stops
 	s.Terms += o.Terms
+	s.Cuts += o.Cuts
 	s.Processes += o.Processes
 }
 
@@ -130,25 +132,11 @@ type run struct {
 // Run runs the daemon, and judges it. The error is of the harness: whatever the
 // daemon does wrong is a violation.
 func Run(ctx context.Context, o Options) (*Result, error) {
-	if o.Patience == 0 {
-		o.Patience = time.Minute
-	}
-	r := &run{o: o, begun: time.Now()}
-	clock := func() int64 { return int64(time.Since(r.begun)) }
-	r.rec, r.told = record.NewRecorder(clock), intent.NewRecorder(intent.Options{Now: clock})
-	address, err := freeAddress()
+	r, err := begin(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	r.daemon = &daemon{binary: o.Daemon, dir: o.Dir, address: address, args: o.Args}
-	if o.Capture != "" {
-		r.daemon.args = append(slices.Clone(o.Args), "--capture")
-	}
 	defer r.daemon.kill()
-	if err := r.daemon.start(ctx, o.Patience); err != nil {
-		return nil, fmt.Errorf("the daemon does not serve at all: %w", err)
-	}
-	r.count(func(s *Stats) { s.Processes++ })
 	if err := r.commotion(ctx); err != nil {
 		return nil, err
 	}
@@ -171,6 +159,30 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	return r.judge(log, complete), nil
 }
 
+// begin starts the daemon. Who calls it ends the daemon, too.
+func begin(ctx context.Context, o Options) (*run, error) {
+	if o.Patience == 0 {
+		o.Patience = time.Minute
+	}
+	r := &run{o: o, begun: time.Now()}
+	clock := func() int64 { return int64(time.Since(r.begun)) }
+	r.rec, r.told = record.NewRecorder(clock), intent.NewRecorder(intent.Options{Now: clock})
+	address, err := freeAddress()
+	if err != nil {
+		return nil, err
+	}
+	r.daemon = &daemon{binary: o.Daemon, dir: o.Dir, address: address, args: o.Args}
+	if o.Capture != "" {
+		r.daemon.args = append(slices.Clone(o.Args), "--capture")
+	}
+	if err := r.daemon.start(ctx, r.o.Patience); err != nil {
+		r.daemon.kill()
+		return nil, fmt.Errorf("the daemon does not serve at all: %w", err)
+	}
+	r.count(func(s *Stats) { s.Processes++ })
+	return r, nil
+}
+
 // commotion is the run itself: clients at work, and a nemesis beside them.
 func (r *run) commotion(ctx context.Context) error {
 	stop := make(chan struct{})
@@ -190,8 +202,7 @@ func (r *run) commotion(ctx context.Context) error {
 	watched, unwatch := context.WithCancel(ctx)
 	defer unwatch()
 	go r.tell(watched)
-	rng := rand.New(rand.NewPCG(r.o.Seed, 1))
-	r.harass(ctx, plan(rng, &r.o))
+	r.harass(ctx, plan(rand.New(rand.NewPCG(r.o.Seed, 1)), &r.o))
 	until(ctx, r.begun.Add(r.o.For))
 	r.untilEnough(ctx)
 	close(stop)
@@ -291,6 +302,11 @@ func (r *run) alive() bool {
 	}
 }
 
+// notJudged is a failure, not a pass.
+var notJudged = verdict.Violation{
+	Guarantee: "G3", Check: "not-judged", Sentence: "the history could not be judged in time: that is a failure, not a pass",
+}
+
 // judge gives the history to the judge.
 func (r *run) judge(log []history.Event, complete bool) *Result {
 	h := r.rec.History()
@@ -306,9 +322,7 @@ func (r *run) judge(log []history.Event, complete bool) *Result {
 		res.Violations = append(res.Violations, res.Judged.Violations...)
 		res.Violations = append(res.Violations, intent.Judge(h, r.told.History(), nil)...)
 		if res.Judged.Verdict == verdict.Unknown && len(res.Violations) == 0 {
-			res.Violations = append(res.Violations, verdict.Violation{
-				Guarantee: "G3", Check: "not-judged", Sentence: "the history could not be judged in time: that is a failure, not a pass",
-			})
+			res.Violations = append(res.Violations, notJudged)
 		}
 	}
 	res.Stats.resolve(h)

@@ -40,6 +40,8 @@ const (
 	ByFuzz = "fuzz"
 	// ByInterleave: it shows only when goroutines interleave, which they do not in a world.
 	ByInterleave = "interleave"
+	// ByPython: it is in the Python SDK, which programs use over real connections that break.
+	ByPython = "python"
 )
 
 // Why a judge alone cannot see a bug.
@@ -60,7 +62,8 @@ type Edit struct {
 func All() []Bug {
 	list := slices.Concat(durability(), visibility(), conflicts(), conditions(), versions(), replay(), outcomes(), storage(), held(), refusals(), tampered())
 	list = append(list, foundBy(ByFuzz, limits(), drains(), leaks(), toils(), clients(), distant())...)
-	return append(list, foundBy(ByInterleave, threads())...)
+	list = append(list, foundBy(ByInterleave, threads())...)
+	return append(list, foundBy(ByPython, pythons())...)
 }
 
 func foundBy(by string, groups ...[]Bug) []Bug {
