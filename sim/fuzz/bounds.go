@@ -58,9 +58,9 @@ func drawBounds(r *rand.Rand) bounds.Bounds {
 			s.draw(r)
 		}
 	}
-	if share > 0 && r.IntN(8) == 0 { // the caches of the planner are as small as these together let them be
+	if share > 0 && r.IntN(7) == 0 { // the caches of the planner are as small as these together let them be
 		b.CachedVersions, b.CachedAgents = 1, 1
-		b.StepLookups, b.TxnReads, b.TxnOps = 1+r.IntN(4), 2+r.IntN(2), 2+r.IntN(2)
+		b.StepLookups, b.TxnReads, b.TxnOps = 1+r.IntN(4), 2, 2
 	}
 	if share > 0 && r.IntN(4) == 0 { // and so with answers
 		b.TxnBytes, b.TxnOps, b.MetadataBytes, b.PageBytes = 200+r.IntN(300), 3+r.IntN(4), 14+r.IntN(40), 1+r.IntN(300)

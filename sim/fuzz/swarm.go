@@ -65,7 +65,7 @@ func Draw(seed uint64, class sim.Class) Swarm {
 		s.workloads = slices.Insert(s.workloads, 0, slices.IndexFunc(workload.All(), func(l workload.Workload) bool { return l.Name == "register" }))
 	}
 	if s.Config.CachedAgents > 0 {
-		s.agents = 8 + r.IntN(40) // more than caches have room for
+		s.agents = 20 + r.IntN(60) // more than caches have room for
 	}
 	s.Config.Unsynced = s.Class == sim.Recoverable && r.IntN(12) == 0
 	return s
