@@ -35,6 +35,8 @@ type Config struct {
 	// Unsynced commits are acknowledged when the system has them: the process may die, the
 	// machine may not.
 	Unsynced bool `yaml:"unsynced,omitempty" json:"unsynced,omitempty"`
+	// Token: the daemon wants one, and clients send it.
+	Token bool `yaml:"token,omitempty" json:"token,omitempty"`
 	// Capacity of the disk in bytes; 0: no limit.
 	Capacity int64 `yaml:"capacity,omitempty" json:"capacity,omitempty"`
 }
@@ -52,6 +54,16 @@ func (c Config) limits() engine.Limits {
 		TxnTimeout: c.TxnTimeout, OutcomeAge: c.OutcomeAge, OutcomeCount: c.OutcomeCount, OpenTxns: c.OpenTxns,
 		CachedVersions: c.CachedKeys, DiskReserve: DiskReserve,
 	}
+}
+
+// secret is the token of a daemon that wants one.
+const secret = "open-sesame"
+
+func (c Config) token() string {
+	if c.Token {
+		return secret
+	}
+	return ""
 }
 
 // DiskReserve is small, as simulated disks are.

@@ -135,7 +135,7 @@ const Observer = "observer"
 // audit reads the log, and everything else the way a client would.
 func (w *World) audit(corrupt bool) {
 	ask := func(kind history.Kind, in history.Input) *history.Operation {
-		c, err := w.issue(Observer, w.network.nextID(), kind, in)
+		c, err := w.issue(&step.Step{Verb: step.Call, Client: Observer, ID: w.network.nextID(), Kind: kind, In: in})
 		if err != nil {
 			return &history.Operation{}
 		}
@@ -196,7 +196,7 @@ func (w *World) askedFor(ns string) []string {
 	var list []string
 	for _, c := range w.network.order {
 		in := &c.op.In
-		if c.op.Kind == history.Transact && len(in.Writes) > 0 && in.Writes[0].Namespace == ns && c.op.Outcome == history.Unknown {
+		if c.request.recorded() && c.op.Kind == history.Transact && len(in.Writes) > 0 && in.Writes[0].Namespace == ns && c.op.Outcome == history.Unknown {
 			list = append(list, in.TxnID)
 		}
 	}

@@ -25,8 +25,9 @@ type process struct {
 	generation int // from 1, one a start
 	service    *server.Service
 	codec      encoding.CodecV2
-	desc       *grpc.ServiceDesc
-	impl       any
+	services   []registered
+	unary      grpc.UnaryServerInterceptor
+	stream     grpc.StreamServerInterceptor
 	rand       *rand.ChaCha8
 	syncs      *sched.Barrier // of the log; open but between plan and settle
 	removals   *sched.Barrier // of what Pebble needs no more; shut while the process lives
@@ -83,15 +84,24 @@ func (p *process) halt(reason error) {
 }
 
 // RegisterService notes the service, as a grpc.Server does.
-func (p *process) RegisterService(desc *grpc.ServiceDesc, impl any) { p.desc, p.impl = desc, impl }
+func (p *process) RegisterService(desc *grpc.ServiceDesc, impl any) {
+	p.services = append(p.services, registered{desc, impl})
+}
+
+// registered is a service that answers.
+type registered struct {
+	desc *grpc.ServiceDesc
+	impl any
+}
 
 // assemble builds the service as production does.
 func (p *process) assemble() (err error) {
 	p.service, err = server.Assemble(p.env(), server.Config{Engine: engine.Options{
 		Dir: dataDir, Limits: p.w.config.limits(), NoSync: p.w.config.Unsynced,
 		Tuning: engine.Tuning{MemTableBytes: 256 << 10, CacheBytes: 1 << 20, ManualCompaction: true},
-	}})
+	}, Version: build, GitSHA: build, Token: p.w.config.token()})
 	if err == nil {
+		p.unary, p.stream = p.service.Interceptors()
 		p.service.Register(p)
 	}
 	return err
