@@ -37,6 +37,8 @@ type Config struct {
 	Unsynced bool `yaml:"unsynced,omitempty" json:"unsynced,omitempty"`
 	// Token: the daemon wants one, and clients send it.
 	Token bool `yaml:"token,omitempty" json:"token,omitempty"`
+	// Capture: the daemon records what it is asked and answers.
+	Capture bool `yaml:"capture,omitempty" json:"capture,omitempty"`
 	// Capacity of the disk in bytes; 0: no limit.
 	Capacity int64 `yaml:"capacity,omitempty" json:"capacity,omitempty"`
 }

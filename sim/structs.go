@@ -9,6 +9,8 @@ import (
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/structpb"
+
+	"statehouse.dev/statehouse/history"
 )
 
 // A value goes over the wire as JSON text or as a google.protobuf.Struct. This file makes one
@@ -115,4 +117,12 @@ func appendValue(out []byte, v *structpb.Value) []byte {
 		return append(out, ']')
 	}
 	return append(out, "null"...)
+}
+
+// representable reports whether all values of a request can be sent as Structs.
+func representable(in *history.Input) bool {
+	if in.Value != "" && !history.Doubles(in.Value) {
+		return false
+	}
+	return !slices.ContainsFunc(in.Writes, func(w history.Write) bool { return !w.Delete && !history.Doubles(w.Value) })
 }

@@ -74,14 +74,13 @@ func (w *World) rawRequest(s *step.Step) (r request, err error) {
 		return r, err
 	}
 	if m == nil {
-		m, r.wire = r.method.NewRequest(), wire
-		if proto.Unmarshal(wire, m) != nil {
-			r.refuse = "it is no message of its type"
+		if m = r.method.NewRequest(); proto.Unmarshal(wire, m) != nil {
+			r.wire, r.refuse = wire, "it is no message of its type"
 			return r, nil
 		}
 	}
 	page, err := w.rename(r.method, m)
-	if err == nil && len(r.wire) == 0 {
+	if err == nil {
 		r.wire, err = marshal(m)
 	}
 	if err != nil || r.method.Kind == "" {

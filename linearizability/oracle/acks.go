@@ -2,6 +2,7 @@ package oracle
 
 import (
 	"fmt"
+	"slices"
 
 	"statehouse.dev/statehouse/history"
 )
@@ -27,6 +28,7 @@ func (j *judge) checkAcked(t *txn, op *history.Operation, ev *history.Event) {
 	}
 	versions := op.Out.Versions
 	if op.Kind == history.Transact {
+		j.checkRepeated(t, op, conditions, ev)
 		versions = oneOfEach(op)
 	}
 	j.checkVersions(op, versions, ev)
@@ -84,6 +86,9 @@ func (j *judge) checkEmptyCommit(t *txn, op *history.Operation, conditions []his
 	if time := j.model.timeOf(ts); time != 0 && op.Out.CommitTime != 0 && time != op.Out.CommitTime {
 		j.breaks(op, "G6", "answer-differs", fmt.Sprint(time), fmt.Sprint(op.Out.CommitTime), "it was told another time than that of commit %d", ts)
 	}
+	if j.emptyBefore(t, op) {
+		return
+	}
 	if len(conditions)+len(op.In.Heads) > 0 {
 		low, _ := j.bounds.low(j.firstCall(t)) // what it is answered may be what was decided then
 		switch high := j.bounds.high(op.Return, j.model.head); {
@@ -99,6 +104,22 @@ func (j *judge) checkEmptyCommit(t *txn, op *history.Operation, conditions []his
 	if t.begin != nil && ts != t.begin.Out.SnapshotTS {
 		j.breaks(op, "G3", "empty-commit-elsewhere", fmt.Sprint(t.begin.Out.SnapshotTS), fmt.Sprint(ts), "a transaction that only read commits at its snapshot")
 	}
+}
+
+// emptyBefore reports whether a commit without writes was told again how an earlier one of the
+// same transaction ended, which was on other conditions.
+func (j *judge) emptyBefore(t *txn, op *history.Operation) bool {
+	mine := requestOf(op)
+	return op.Kind == history.Commit && slices.ContainsFunc(t.attempts, func(a *history.Operation) bool {
+		if a == op || a.Call >= op.End() || requestOf(a).equal(mine) {
+			return false
+		}
+		_, conditions := t.wanted(a)
+		if len(conditions)+len(a.In.Heads) == 0 {
+			return t.begin != nil && op.Out.CommitTS == t.begin.Out.SnapshotTS
+		}
+		return op.Out.CommitTS <= j.bounds.high(op.Return, j.model.head) && j.hold(a, conditions, op.Out.CommitTS)
+	})
 }
 
 // checkUse: what began is what is used, and not after its end.
@@ -120,6 +141,15 @@ func (j *judge) checkUse(t *txn, ev *history.Event) {
 			}
 		}
 	}
+}
+
+// sentAfter reports whether an event can be of a transact that was under way, or not yet sent,
+// when its id was told to have come to nothing.
+func (t *txn) sentAfter(told *history.Operation, ev *history.Event) bool {
+	return t.begin == nil && slices.ContainsFunc(t.attempts, func(a *history.Operation) bool {
+		want, _ := t.wanted(a)
+		return a.Kind == history.Transact && a.End() > told.Call && want.match(ev)
+	})
 }
 
 // attemptedBy reports whether a client can have asked to commit a transaction by then.
@@ -183,7 +213,7 @@ func (j *judge) checkOutcomeAsked(op *history.Operation) {
 	case out.CommitTS != 0 || out.CommitTime != 0 || len(out.Versions) > 0:
 		differs("no commit", "transaction %s is called %s, and told to be commit %d", t.id, out.State, out.CommitTS)
 	case out.State == "aborted" || out.State == "expired":
-		if ev != nil {
+		if ev != nil && !t.sentAfter(op, ev) {
 			differs("committed", "transaction %s is in the log as commit %d", t.id, ev.CommitTS)
 		} else if out.State == "aborted" && !j.attemptedBy(t, op.End()) && (len(t.aborts) == 0 || t.aborts[0].Call > op.End()) {
 			differs("open or expired", "nobody aborted transaction %s, or tried to commit it", t.id)

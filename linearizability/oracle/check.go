@@ -28,6 +28,7 @@ func Check(h *history.History, of *Section) Result {
 	}
 	j.fold(h)
 	j.collect(h)
+	j.findQuestions()
 	j.bound(h)
 	j.findUnasked(h)
 	for _, t := range j.transactions() {
@@ -107,5 +108,10 @@ func (j *judge) checkOperation(op *history.Operation) {
 		j.checkRead(op)
 	case history.GetTxn:
 		j.checkOutcomeAsked(op)
+	case history.Commit:
+		if t := j.txns[op.In.TxnID]; t != nil && j.neverBegun(t, op) {
+			_, high := j.window(op)
+			j.checkToldCommitted(op, t, j.model.byTxn[t.id], high)
+		}
 	}
 }

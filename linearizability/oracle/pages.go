@@ -24,6 +24,14 @@ func (j *judge) pageOf(op *history.Operation) *history.Operation {
 	return j.ops[op.In.PageOf]
 }
 
+// firstPage is the operation whose pages this one goes on with; without an earlier one, itself.
+func (j *judge) firstPage(op *history.Operation) *history.Operation {
+	for from := j.pageOf(op); from != nil; from = j.pageOf(op) {
+		op = from
+	}
+	return op
+}
+
 // pageStart is the last name of the page before.
 func (j *judge) pageStart(op *history.Operation) string {
 	if from := j.pageOf(op); from != nil {

@@ -94,8 +94,15 @@ func (j *judge) transactions() []*txn {
 const begunIDs = len("01890a5d-ac96-774b-bcce-b302099a8057")
 
 // neverBegun reports whether a commit or abort names an id that a client chose for a transact.
-// No daemon gives such an id, so no client can have begun that transaction, and there is
-// nothing to end.
-func (t *txn) neverBegun(op *history.Operation) bool {
-	return op.Kind != history.Transact && t.begin == nil && len(t.id) != begunIDs
+// Nobody has begun that transaction, so there is nothing to end, and a commit can be told no
+// more than what the id has done.
+func (j *judge) neverBegun(t *txn, op *history.Operation) bool {
+	return op.Kind != history.Transact && t.begin == nil && (!j.hidden(t) || len(t.id) != begunIDs)
+}
+
+// findQuestions takes commits of what was never begun from the attempts to commit.
+func (j *judge) findQuestions() {
+	for _, t := range j.txns { // each by itself: order cannot matter
+		t.attempts = slices.DeleteFunc(t.attempts, func(op *history.Operation) bool { return j.neverBegun(t, op) })
+	}
 }

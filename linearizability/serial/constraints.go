@@ -116,6 +116,8 @@ func constraintsOf(h *history.History, log map[string]*history.Event, middle *Mi
 	for _, t := range c.order {
 		if t.begin != nil {
 			c.addSnapshot(t)
+		} else if !c.missing.of(t) { // a commit of what nobody has begun asks what a transact has done
+			t.attempts = slices.DeleteFunc(t.attempts, func(op *history.Operation) bool { return op.Kind == history.Commit })
 		}
 		c.addCommit(t, log)
 		c.addRefusals(t)

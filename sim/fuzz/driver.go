@@ -66,6 +66,9 @@ func play(w *sim.World, s Swarm) {
 	for i := range s.clients {
 		launch(w, fmt.Sprintf("c%d", i+1), all[s.workloads[i%len(s.workloads)]], &s)
 	}
+	if s.chaos {
+		unleash(w, &s)
+	}
 	d := NewDriver(w, s, s.clients*s.ops)
 	d.step(step.Step{Verb: step.Start})
 	d.Run()
@@ -91,8 +94,11 @@ func launch(w *sim.World, name string, l workload.Workload, s *Swarm) {
 		if err != nil {
 			panic("fuzz: the client's configuration: " + err.Error())
 		}
+		if form := simdisk.Stream(w.Seed(), "form", name); form.Float64() < s.structs {
+			p.Structs = func() bool { return form.IntN(2) == 0 }
+		}
 		env := &workload.Env{
-			Client: c, Rand: rng, Name: name, Ops: 1, Agents: s.agents, Pause: p.Sleep, Epoch: step.Epoch,
+			Client: c.In(s.home(name, w.Seed())), Rand: rng, Name: name, Ops: 1, Agents: s.agents, Names: s.names, Pause: p.Sleep, Epoch: step.Epoch,
 			Within: func(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
 				return p.Within(ctx, d), func() {}
 			},
