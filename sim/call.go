@@ -25,6 +25,8 @@ type Call struct {
 	arrived bool // the request was delivered, or never will be
 	copies  int  // duplicates of the request that are under way
 
+	duplicated bool // a duplicate of it has arrived
+
 	handler *sched.Task
 	cancel  context.CancelFunc // of the handler's context
 	gen     int                // of the daemon that it was delivered to
@@ -145,6 +147,7 @@ func (w *World) learn(c *Call) {
 // for its answer.
 func (w *World) deliverCopy(c *Call) {
 	c.copies--
+	c.duplicated = true
 	if w.process == nil || c.gen != 0 && c.gen != w.process.generation {
 		return // it was sent on a connection that is gone
 	}

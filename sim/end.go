@@ -25,6 +25,8 @@ func (w *World) Finish() *Result {
 	}
 	r.Stats.Steps = len(w.rec.steps)
 	if w.rec.history.Complete {
+		w.checkSpelling()
+		r.Violations = w.rec.violations
 		r.Judged = linearizability.Check(&w.rec.history, r.Judging())
 		r.Violations = append(r.Violations, r.Judged.Violations...)
 		if r.Judged.Verdict == verdict.Unknown && len(r.Violations) == 0 {
@@ -54,6 +56,7 @@ func (w *World) finale() {
 	w.machine.disk.SetCapacity(0)
 	w.machine.capacity = 0
 	w.endCalls()
+	w.auditCapture()
 	if w.machine.pristine != nil {
 		w.auditCorrupt()
 	}

@@ -99,7 +99,7 @@ func (p *process) assemble() (err error) {
 	p.service, err = server.Assemble(p.env(), server.Config{Engine: engine.Options{
 		Dir: dataDir, Limits: p.w.config.limits(), NoSync: p.w.config.Unsynced,
 		Tuning: engine.Tuning{MemTableBytes: 256 << 10, CacheBytes: 1 << 20, ManualCompaction: true},
-	}, Version: build, GitSHA: build, Token: p.w.config.token()})
+	}, Version: build, GitSHA: build, Token: p.w.config.token(), Capture: p.w.capturing()})
 	if err == nil {
 		p.unary, p.stream = p.service.Interceptors()
 		p.service.Register(p)

@@ -86,11 +86,11 @@ func (w *World) rawRequest(s *step.Step) (r request, err error) {
 	if err != nil || r.method.Kind == "" {
 		return r, err
 	}
-	speakText(m.ProtoReflect())
+	structs := speakText(m.ProtoReflect())
 	var token string
 	r.in, token = record.Input(r.method.Kind, m)
 	if r.method.Kind == history.Transact || r.method.Kind == history.StageWrite {
-		r.in.Doubles = false // some of its values may be JSON
+		r.in.Doubles = structs && r.refuse == ""
 	}
 	r.in.TxnID, r.in.PageOf = w.names.fromWire(r.in.TxnID), page
 	if token != "" && page == 0 {

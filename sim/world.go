@@ -39,6 +39,7 @@ type World struct {
 	names    names       // of transactions, and their ids on the wire
 	programs programs    // of clients
 	tasks    sched.Tasks // coroutines: programs, and handlers of requests
+	ring     ring        // what the daemon captures
 	rec      recorder    // the history, the trace, the digests
 
 	// mu guards what the hooks of the disk change, which run on goroutines of Pebble: the

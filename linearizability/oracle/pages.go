@@ -54,3 +54,16 @@ func (j *judge) pageLost(op *history.Operation) bool {
 	}
 	return false
 }
+
+// sameList reports whether two requests are for pages of one list. Keys with and without their
+// values are.
+func sameList(a, b *history.Operation) bool {
+	listed := func(k history.Kind) history.Kind {
+		if k == history.Scan {
+			return history.ListKeys
+		}
+		return k
+	}
+	x, y := &a.In, &b.In
+	return listed(a.Kind) == listed(b.Kind) && x.Name() == y.Name() && x.Prefix == y.Prefix && x.Reverse == y.Reverse && x.OldestFirst == y.OldestFirst && x.TxnID == y.TxnID
+}

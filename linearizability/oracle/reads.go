@@ -8,6 +8,10 @@ import (
 
 // checkRead finds a point at which the answer was right.
 func (j *judge) checkRead(op *history.Operation) {
+	if from := j.pageOf(op); from != nil && !sameList(from, op) {
+		j.breaks(op, "G3", "page-of-another", "a refusal", "ok", "it went on with a page of #%d, which asked for something else", from.ID)
+		return
+	}
 	low, high, early, ok := j.points(op)
 	if !ok {
 		return

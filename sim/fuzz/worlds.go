@@ -1,6 +1,7 @@
 package fuzz
 
 import (
+	"statehouse.dev/statehouse/sim"
 	"statehouse.dev/statehouse/sim/simdisk"
 	"statehouse.dev/statehouse/sim/workload"
 )
@@ -17,6 +18,7 @@ func (s *Swarm) drawWorld(seed uint64) {
 	s.abroad = []float64{0, 0.3}[r.IntN(2)]
 	s.chaos = r.IntN(2) == 0
 	s.Config.Token = r.IntN(4) == 0
+	s.Config.Capture = r.IntN(8) == 0 && s.Class == sim.Recoverable && !s.Config.Unsynced
 }
 
 // home is the namespace that a client lives in.
