@@ -154,7 +154,9 @@ func (c *constraints) asked(t *txn, o *outcome) {
 		case op.Kind == history.GetTxn && op.Out.State == "committed":
 			c.place(t, o, op)
 		case op.Kind == history.GetTxn && (op.Out.State == "open" || op.Out.State == "never_seen"):
-			o.call = max(o.call, op.Call) // it had not taken effect then
+			if first := o.asked[0]; first.Kind == history.Commit || len(first.In.Writes) > 0 { // what changes nothing is soon forgotten
+				o.call = max(o.call, op.Call) // it had not taken effect then
+			}
 		case op.Kind == history.Abort && t.begin == nil && !givenByDaemon(t.id):
 			// of what a client chose for a transact: nothing of that name can be aborted
 		case t.begin == nil && slices.ContainsFunc(o.asked, func(a *history.Operation) bool { return a.End() > op.Call }):
