@@ -89,7 +89,7 @@ func TestNoCapture(t *testing.T) {
 // A client that asks about what can be no name is refused, and the capture can be fetched all
 // the same: it begins after a commit, so that the state of what it speaks of is looked up.
 func TestCaptureWithABadName(t *testing.T) {
-	r := newRig(t, nil)
+	r := newRig(t, func(*Config, *engine.Env) {})
 	r.put("", "a", "k", `{"n":1}`)
 	capturing := pb.NewCaptureServiceClient(r.conn)
 	if _, err := capturing.StopCapture(t.Context(), &pb.StopCaptureRequest{}); err != nil {

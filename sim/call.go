@@ -22,8 +22,8 @@ type Call struct {
 	request request
 	token   string // wrong, or none, in place of the daemon's
 	known   uint64 // the last commit that an answer had spoken of when it was made
-	arrived bool // the request was delivered, or never will be
-	copies  int  // duplicates of the request that are under way
+	arrived bool   // the request was delivered, or never will be
+	copies  int    // duplicates of the request that are under way
 
 	duplicated bool // a duplicate of it has arrived
 

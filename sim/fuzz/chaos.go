@@ -3,6 +3,7 @@ package fuzz
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -289,7 +290,12 @@ func (c *chaos) txn(m protoreflect.Message) string {
 		c.used = append(c.used, name)
 		return name
 	case len(c.began) > 0 && m.Descriptor().Name() != "TransactRequest" && c.chance(0.8):
-		return c.began[max(0, len(c.began)-1-c.r.IntN(3))]
+		at := max(0, len(c.began)-1-c.r.IntN(3))
+		name := c.began[at]
+		if m.Descriptor().Name() == "CommitRequest" { // sent again on other conditions it is told of the first
+			c.began = slices.Delete(c.began, at, at+1)
+		}
+		return name
 	case len(c.used) > 0:
 		return c.used[c.r.IntN(len(c.used))]
 	}
