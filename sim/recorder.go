@@ -57,7 +57,12 @@ func (r *recorder) digest(s step.Step, n *network) {
 	h := fnv.New64a()
 	fmt.Fprintf(h, "%x %s %d %d", r.sum, s, r.events, len(n.handlers))
 	for _, c := range n.order[max(0, len(n.order)-8):] {
-		fmt.Fprintf(h, "|%d %s %d %d %x", c.op.ID, c.op.Outcome, c.op.Return, len(c.op.Batches), c.given)
+		fmt.Fprintf(h, "|%d %s %d %d ", c.op.ID, c.op.Outcome, c.op.Return, len(c.op.Batches))
+		if c.op.Kind == history.KeyHistory { // its metadata has no order on the wire
+			fmt.Fprint(h, c.op.Out)
+		} else {
+			h.Write(c.given)
+		}
 	}
 	r.sum = h.Sum64()
 	r.digests = append(r.digests, r.sum)
