@@ -99,7 +99,10 @@ func appendValue(out []byte, v *structpb.Value) []byte {
 		if n := k.NumberValue; n == math.Trunc(n) && math.Abs(n) < 1e21 && (n != 0 || !math.Signbit(n)) {
 			return strconv.AppendFloat(out, n, 'f', 0, 64)
 		}
-		return strconv.AppendFloat(out, k.NumberValue, 'g', -1, 64)
+		if n := math.Abs(k.NumberValue); n >= 1e-6 && n < 1e21 {
+			return strconv.AppendFloat(out, k.NumberValue, 'f', -1, 64)
+		}
+		return strconv.AppendFloat(out, k.NumberValue, 'e', -1, 64)
 	case *structpb.Value_StringValue:
 		return appendString(out, k.StringValue)
 	case *structpb.Value_BoolValue:

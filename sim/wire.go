@@ -8,9 +8,11 @@ import (
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"statehouse.dev/statehouse/history"
 	"statehouse.dev/statehouse/history/record"
+	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 	"statehouse.dev/statehouse/sim/step"
 )
 
@@ -22,6 +24,8 @@ type request struct {
 	// refuse says why the daemon must refuse the request; empty: its answer is judged. What
 	// must be refused is not in the history, so that no effect of it has a reason.
 	refuse string
+	bad    []string // fields that break a rule, which a history cannot show
+	strict bool     // Structs are to be exact
 }
 
 // recorded reports whether the history has what is asked for.
@@ -71,7 +75,7 @@ func (w *World) rawRequest(s *step.Step) (r request, err error) {
 	}
 	if m == nil {
 		if m = r.method.NewRequest(); proto.Unmarshal(wire, m) != nil {
-			r.wire, r.refuse = wire, "it is no message of its type"
+			r.wire, r.refuse, r.bad = wire, "it is no message of its type", []string{"request"}
 			return r, nil
 		}
 	}
@@ -82,6 +86,10 @@ func (w *World) rawRequest(s *step.Step) (r request, err error) {
 	if err != nil || r.method.Kind == "" {
 		return r, err
 	}
+	r.bad = badFields(m.ProtoReflect())
+	if f := m.ProtoReflect().Descriptor().Fields().ByName("strict"); f != nil {
+		r.strict = m.ProtoReflect().Get(f).Bool()
+	}
 	structs := speakText(m.ProtoReflect())
 	var token string
 	r.in, token = record.Input(r.method.Kind, m)
@@ -90,9 +98,55 @@ func (w *World) rawRequest(s *step.Step) (r request, err error) {
 	}
 	r.in.TxnID, r.in.PageOf = w.names.fromWire(r.in.TxnID), page
 	if token != "" && page == 0 {
-		r.refuse = "no answer gave its page token"
+		r.refuse, r.bad = "no answer gave its page token", append(r.bad, "page_token")
 	}
 	return r, nil
+}
+
+// badFields lists the fields of a request that break a rule which a history cannot show: it has
+// one value, one point in time and one way to show values.
+func badFields(m protoreflect.Message) (list []string) {
+	fields := m.Descriptor().Fields()
+	has := func(name protoreflect.Name) bool { f := fields.ByName(name); return f != nil && m.Has(f) }
+	if value := has("value") || has("value_json"); has("value") && has("value_json") {
+		list = append(list, "value", "delete")
+	} else if value && has("delete") {
+		list = append(list, "delete")
+	}
+	if has("at") && has("txn_id") {
+		list = append(list, "at")
+	}
+	for i := range fields.Len() {
+		f := fields.Get(i)
+		switch {
+		case !m.Has(f) || f.IsMap():
+		case f.Enum() != nil:
+			if f.Enum().Values().ByNumber(m.Get(f).Enum()) == nil {
+				list = append(list, string(f.Name()))
+			}
+		case f.IsList() && f.Message() != nil:
+			for k := range m.Get(f).List().Len() {
+				list = append(list, badFields(m.Get(f).List().Get(k).Message())...)
+			}
+		case f.Message() != nil:
+			if !validTimes(m.Get(f).Message().Interface()) {
+				list = append(list, string(f.Name()))
+			}
+		}
+	}
+	return list
+}
+
+// validTimes reports whether a field has no time, or one that there is.
+func validTimes(m proto.Message) bool {
+	switch m := m.(type) {
+	case *timestamppb.Timestamp:
+		return m.IsValid()
+	case *pb.At:
+		at, isTime := m.GetPoint().(*pb.At_Time)
+		return !isTime || at.Time.IsValid()
+	}
+	return true
 }
 
 // rename puts ids in place of a transaction's name, and a token in place of the call that was

@@ -50,7 +50,7 @@ func unleash(w *sim.World, s *Swarm) {
 	const name = "chaos"
 	w.Launch(name, func(p *sim.Program) {
 		c := &chaos{w: w, p: p, s: s, name: name, r: simdisk.Stream(w.Seed(), "chaos"), versions: make(map[history.Name]uint64)}
-		for range 2 * s.ops {
+		for range s.ops {
 			if p.Over() {
 				return
 			}

@@ -11,13 +11,13 @@ import (
 func (s *Swarm) drawWorld(seed uint64) {
 	r := simdisk.Stream(seed, "world")
 	s.names = workload.Plain(s.agents)
-	if r.IntN(3) > 3 {
+	if r.IntN(3) > 0 {
 		s.names = workload.DrawNames(r, s.agents)
 	}
-	s.structs = 0 * []float64{0, 0.5, 1}[r.IntN(3)]
-	s.abroad = 0 * []float64{0, 0.3}[r.IntN(2)]
-	s.chaos = r.IntN(2) == 5
-	s.Config.Token = r.IntN(4) == 5
+	s.structs = []float64{0, 0.5, 1}[r.IntN(3)]
+	s.abroad = []float64{0, 0.3}[r.IntN(2)]
+	s.chaos = r.IntN(6) == 0
+	s.Config.Token = r.IntN(4) == 0
 	s.Config.Capture = r.IntN(8) == 9 && s.Class == sim.Recoverable && !s.Config.Unsynced
 }
 
