@@ -234,6 +234,20 @@ func TestAnswersNearTheLimit(t *testing.T) {
 		t.Errorf("%d sizes fitted: this is not about the limit", fitted)
 	}
 
+	// Many small ones, which fit but for what stands around each.
+	r.put("", "a", "4", `{}`)
+	many := make([]*pb.RecordName, 1000)
+	for i := range many {
+		many[i] = &pb.RecordName{AgentId: "a", Key: "4"}
+	}
+	empty, err := r.GetState(timeout(t), &pb.GetStateRequest{AgentId: "a", Key: "4", Encoding: asJSON})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.put("", "a", "4", string(textOf(MaxAnswerBytes/len(many)-proto.Size(empty))))
+	_, err = r.BatchGetState(timeout(t), &pb.BatchGetStateRequest{Names: many, Encoding: asJSON})
+	exhausted(t, "a batch of a thousand", err, "the answer is")
+
 	// And events. The sender is called as a stream would call it.
 	for size := MaxAnswerBytes - 12; size < MaxAnswerBytes+4; size++ {
 		first := &pb.ReplayEvent{TxnId: "first", CommitTs: 1, Operations: []*pb.Operation{{Key: "k"}}}

@@ -175,7 +175,7 @@ func (s *Service) BatchGetState(ctx context.Context, req *pb.BatchGetStateReques
 		}
 		resp.States, resp.ReadTs = append(resp.States, state), uint64(ts)
 	}
-	return resp, nil
+	return resp, s.fits(resp)
 }
 
 // scanRequest is what ListKeys and ScanPrefix have in common.

@@ -114,7 +114,7 @@ func (w *World) writeAll(p *process) {
 			}
 		})
 		p.inflight = false
-		w.reasons.judge.Settled()
+		w.reasons.judge.Settled(p.service.Held().Commits.Queued)
 		if p.image == nil {
 			w.runHandlers()
 			more = !p.loopEnded() && p.image == nil && p.service.Held().Commits.Queued > 0

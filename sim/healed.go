@@ -67,6 +67,7 @@ func (h healing) Fails(op int, sentence string) {
 // status asks the daemon for its own view: it must refuse no writes, and count no transaction
 // that no client can have open.
 func (h healing) status() {
+	_ = h.w.Apply(step.Step{Verb: step.Tick}) // it finds what has expired
 	p := h.w.process
 	if p == nil {
 		return

@@ -16,8 +16,8 @@ import (
 // reasons is what the world knows of why the daemon may refuse a request.
 type reasons struct {
 	deserved.Causes
-	judge     *deserved.Judge
-	noBallast bool // a fault has struck the ballast file
+	judge    *deserved.Judge
+	struckAt map[string]bool // files that a fault has struck, in this process
 }
 
 // ballast is the file that the daemon gives up on a full disk (docs/FORMAT.md).
@@ -30,19 +30,20 @@ func (w *World) started() {
 		reserve = min(reserve, u.TotalBytes/4)
 	}
 	w.reasons.Begin(reserve, DiskReserve+DiskReserve/8)
-	w.reasons.noBallast = false
-	l := &w.served.Engine.Limits
+	w.reasons.struckAt = make(map[string]bool)
+	l, t := &w.served.Engine.Limits, &w.served.Tuning
 	w.reasons.judge.Started(deserved.Limits{
 		ValueBytes: l.ValueBytes, MetadataBytes: l.MetadataBytes, TxnOps: l.TxnOps, TxnBytes: l.TxnBytes, TxnReads: l.TxnReads,
 		OpenTxns: l.OpenTxns, StagedBytes: l.StagedBytes, QueuedCommits: l.QueuedCommits, FinishedTxns: l.FinishedTxns,
 		OutcomeCount: w.config.OutcomeCount, OutcomeAge: w.config.OutcomeAge, Requests: w.served.Requests, Streams: w.served.Streams,
+		BatchNames: t.BatchNames, PageBytes: t.PageBytes, AnswerBytes: t.AnswerBytes,
 	})
 	w.reasons.Look(w.Now(), w.room())
 }
 
 // struck says that a fault has struck. w.mu is held.
 func (r *reasons) struck(i simdisk.Injection) {
-	r.noBallast = r.noBallast || i.Op.Path == ballast
+	r.struckAt[i.Op.Path] = true
 	switch i.Fault.Kind {
 	case simdisk.PowerCut, simdisk.Stall:
 	case simdisk.BitFlip, simdisk.Misread, simdisk.MisdirectedWrite, simdisk.SyncLie, simdisk.DirSyncLie:
@@ -65,7 +66,7 @@ func (w *World) room() (d deserved.Disk) {
 
 // ticked says that the daemon has looked at the disk.
 func (w *World) ticked() {
-	if refilled := w.reasons.Looked(w.room()); refilled && !w.reasons.noBallast && w.process.image == nil {
+	if refilled := w.reasons.Looked(w.room()); refilled && !w.reasons.struckAt[ballast] && w.process.image == nil {
 		if _, err := w.machine.disk.Stat(ballast); err != nil {
 			w.rec.violate("G9", "no-ballast", 0, "the disk has been full and has room again, yet there is no ballast to give up the next time")
 		}

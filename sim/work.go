@@ -75,7 +75,7 @@ func (w *World) judgeWork() {
 	if w.config.Unsynced || w.machine.pristine != nil || w.faults.lied() {
 		return // the log may have lost what was read
 	}
-	past := newPast(&w.rec.history)
+	past := newPast(&w.rec.history, w.served.Engine.Tuning.MarkEvery)
 	for _, c := range w.network.order {
 		bound, known := past.bound(c)
 		if known && c.work > bound {

@@ -20,6 +20,7 @@ type past struct {
 	events   map[agentName][]event     // of an agent; of a namespace under an empty name
 	parts    int                       // agents of the commit that has most
 	txns     map[string]*txnPast       // what was done in them
+	every    uint64                    // commits after which a watch is told how far it has come
 }
 
 type agentName struct{ namespace, agent string }
@@ -39,9 +40,10 @@ type txnPast struct {
 	listed   map[agentName]bool
 }
 
-func newPast(h *history.History) *past {
+func newPast(h *history.History, every int) *past {
 	p := &past{
-		log: h.Log, versions: make(map[history.Name][]uint64), deleted: make(map[history.Name]bool), keys: make(map[agentName][]string),
+		every: uint64(every),
+		log:   h.Log, versions: make(map[history.Name][]uint64), deleted: make(map[history.Name]bool), keys: make(map[agentName][]string),
 		events: make(map[agentName][]event), txns: make(map[string]*txnPast),
 	}
 	for i := range h.Log {
@@ -254,16 +256,17 @@ func (p *past) writes(op *history.Operation, published uint64) (plan, settle int
 }
 
 // streaming is what a stream may read: each event of its range once, the values in them,
-// and the row after each message.
+// the row after each message, and a look at each mark.
 func (p *past) streaming(c *Call) int64 {
 	in := &c.op.In
-	from, to := uint64(0), c.published
+	from, to, marks := uint64(0), c.published, uint64(0)
 	if c.watches() {
 		if in.From != nil {
 			from = *in.From
 		} else if len(c.op.Batches) > 0 {
 			from = c.op.Batches[0].Cursor
 		}
+		marks = to/p.every - min(from, to)/p.every
 	} else {
 		if in.From != nil && *in.From > 0 {
 			from = *in.From - 1
@@ -272,7 +275,7 @@ func (p *past) streaming(c *Call) int64 {
 			to = min(to, *in.To)
 		}
 	}
-	steps := int64(slack)
+	steps := slack + 2*int64(marks)
 	if in.FromTime != 0 || in.ToTime != 0 {
 		steps += 2 * log2(len(p.log))
 	}

@@ -28,7 +28,7 @@ func (w *World) doEngine(s *step.Step) error {
 		p.inflight = false
 		p.syncs.Set(true)
 		w.settleStep(p)
-		w.reasons.judge.Settled()
+		w.reasons.judge.Settled(p.service.Held().Commits.Queued)
 	case step.Tick:
 		p.act(func() { p.service.Engine().Tick() })
 		w.checkTables(p)

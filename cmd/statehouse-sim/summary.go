@@ -33,9 +33,18 @@ type summary struct {
 	NeverHit   []string       `json:"never_hit"` // probes of bounds.Probes
 	Digest     string         `json:"digest"`
 	Elapsed    float64        `json:"seconds"`
+	Failures   []failedSeed   `json:"failures,omitempty"`
 
 	perRun []int
 	sums   map[uint64]uint64
+}
+
+// failedSeed is a seed whose run failed, with the first violation.
+type failedSeed struct {
+	Seed      uint64 `json:"seed"`
+	Guarantee string `json:"promise"`
+	Check     string `json:"check"`
+	Sentence  string `json:"sentence"`
 }
 
 func newSummary() summary {
@@ -48,6 +57,8 @@ func (s *summary) add(o *outcome) {
 	s.Runs++
 	if len(o.Violations) > 0 {
 		s.Failed++
+		v := &o.Violations[0]
+		s.Failures = append(s.Failures, failedSeed{o.Seed, v.Guarantee, v.Check, firstLines(v.Sentence, 1)})
 	}
 	if o.Stats.Unjudged {
 		s.Unjudged++
@@ -95,6 +106,7 @@ func (s *summary) finish() {
 		s.Median = s.perRun[n/2]
 	}
 	s.NeverHit = slices.DeleteFunc(bounds.Probes(), func(p string) bool { return s.Probes[p] > 0 })
+	slices.SortFunc(s.Failures, func(x, y failedSeed) int { return cmp.Compare(x.Seed, y.Seed) })
 	h := fnv.New64a()
 	for _, seed := range slices.Sorted(maps.Keys(s.sums)) {
 		fmt.Fprintf(h, "%d %x\n", seed, s.sums[seed])
@@ -129,7 +141,20 @@ func (s *summary) print(a *app) error {
 		fmt.Fprintf(w, "determinism\t%d seeds run twice in two processes\n", s.Doubled)
 	}
 	fmt.Fprintf(w, "digest\t%s\n", s.Digest)
+	if len(s.Failures) > 1 { // else the report that follows says all of it
+		for i, f := range s.Failures {
+			fmt.Fprintf(w, "%s\tseed %d, %s, %s: %s\n", []string{"failed", ""}[min(i, 1)], f.Seed, f.Guarantee, f.Check, cut(f.Sentence, 160))
+		}
+	}
 	return w.Flush()
+}
+
+// cut is the beginning of a text that is longer than it may be.
+func cut(text string, most int) string {
+	if runes := []rune(text); len(runes) > most {
+		return string(runes[:most]) + "…"
+	}
+	return text
 }
 
 // list prints counts, the largest first.

@@ -13,6 +13,8 @@ type Limits struct {
 	OpenTxns, StagedBytes       int
 	QueuedCommits, FinishedTxns int
 	Requests, Streams           int
+	BatchNames                  int
+	PageBytes, AnswerBytes      int
 	OutcomeCount                int
 	OutcomeAge                  time.Duration
 }
@@ -24,9 +26,10 @@ type Judge struct {
 	txns    map[string]*txn
 	open    []*txn // of this process, in the order they began; some have ended
 	ended   int    // transactions, in this process
-	settled int    // steps of the writer
+	settled int    // steps of the writer after which nothing waited for it
 	waiting int    // commits that have reached the daemon and are not answered
 	sent    int    // bytes of everything that clients have ever sent
+	largest int    // bytes of one request
 
 	definite []definite
 }
@@ -68,7 +71,7 @@ type txn struct {
 	conditions int // of those attempts
 	aborts     int
 	underWay   int // attempts to commit that are not answered, in this process
-	limbo      int // one that was given up is decided when so many steps have settled
+	limbo      int // one that was given up is decided when settled is so many
 
 	keys       map[history.Name]staged
 	bytes      int // of them together, at most
@@ -96,8 +99,13 @@ func (j *Judge) Started(l Limits) {
 	}
 }
 
-// Settled says that a step of the writer has ended.
-func (j *Judge) Settled() { j.settled++ }
+// Settled says that a step of the writer has ended, and how many commits wait for the next: a
+// step may take few of them.
+func (j *Judge) Settled(queued int) {
+	if queued == 0 {
+		j.settled++
+	}
+}
 
 func (j *Judge) txn(id string) *txn {
 	t := j.txns[id]
@@ -139,7 +147,8 @@ func (j *Judge) Arrived(r *Request) {
 	case history.Abort:
 		t.aborts++
 	}
-	j.sent += sizeOf(&r.In)
+	size := sizeOf(&r.In)
+	j.sent, j.largest = j.sent+size, max(j.largest, size)
 }
 
 // of is the transaction that a request names; one of no account if it names none.

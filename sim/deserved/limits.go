@@ -37,9 +37,9 @@ var counted = []struct {
 	}, func(l *Limits) int { return l.StagedBytes / 2 }},
 	{"requests under way", func(_ *Judge, _ *txn, r *Request, _ *World) int { return r.UnderWay + 1 }, func(l *Limits) int { return l.Requests }},
 	{"streams under way", func(_ *Judge, _ *txn, r *Request, _ *World) int { return r.UnderWay + 1 }, func(l *Limits) int { return l.Streams }},
-	{"more than one answer can hold", answer, page},
-	{"the values are more than", answer, page},
-	{"the answer is", answer, page},
+	{"more than one answer can hold", answer, func(l *Limits) int { return l.PageBytes }},
+	{"the values are more than", answer, func(l *Limits) int { return l.AnswerBytes }},
+	{"the answer is", answer, func(l *Limits) int { return l.AnswerBytes }},
 	{"bytes waiting to be sent", answer, func(*Limits) int { return 1 }},
 	{"operations, preconditions, names or metadata entries", func(_ *Judge, _ *txn, r *Request, _ *World) int {
 		return len(r.In.Writes) + len(r.In.Keys) + len(r.In.Heads) + len(r.In.Names) + len(r.In.Metadata)
@@ -49,10 +49,14 @@ var counted = []struct {
 // answerGrowth is how many times its bytes a value can take in an answer, as a Struct.
 const answerGrowth = 16
 
-// answer is what an answer can have at most: everything that was ever sent.
-func answer(j *Judge, _ *txn, _ *Request, _ *World) int { return answerGrowth * j.sent }
+// aroundEntry is about what a record takes in an answer beside its name and value.
+const aroundEntry = 64
 
-func page(*Limits) int { return 3 << 20 }
+// answer is what an answer can have at most: everything that was ever sent, or in a batch the
+// largest of it for each name.
+func answer(j *Judge, _ *txn, r *Request, _ *World) int {
+	return max(answerGrowth*j.sent, len(r.In.Names)*(answerGrowth*j.largest+aroundEntry))
+}
 
 func newKey(t *txn, r *Request) int {
 	if _, again := t.keys[r.In.Name()]; again || r.Kind != history.StageWrite && r.Kind != history.StageDelete {

@@ -22,7 +22,6 @@ const (
 	txnIDBytes       = 128
 	metadataKeyBytes = 128
 	valueDepth       = 28
-	batchNames       = 1000
 )
 
 // fields lists the fields of a request that break a rule, by the names that a refusal gives
@@ -52,7 +51,7 @@ func (l *Limits) fields(kind history.Kind, in *history.Input) (list []string) {
 		bad("namespace", !isNamespace(in.Namespace))
 		bad("agent_id", in.AllAgents && in.Agent != "" || !in.AllAgents && !isText(in.Agent, agentBytes))
 	case history.BatchGet:
-		bad("names", len(in.Names) > batchNames)
+		bad("names", l.BatchNames > 0 && len(in.Names) > l.BatchNames)
 		for _, n := range in.Names {
 			list = append(list, badName(n, true)...)
 		}
