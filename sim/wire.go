@@ -79,6 +79,7 @@ func (w *World) rawRequest(s *step.Step) (r request, err error) {
 			return r, nil
 		}
 	}
+	r.bad = badFields(m.ProtoReflect())
 	page, err := w.rename(r.method, m)
 	if err == nil {
 		r.wire, err = marshal(m)
@@ -86,7 +87,6 @@ func (w *World) rawRequest(s *step.Step) (r request, err error) {
 	if err != nil || r.method.Kind == "" {
 		return r, err
 	}
-	r.bad = badFields(m.ProtoReflect())
 	if f := m.ProtoReflect().Descriptor().Fields().ByName("strict"); f != nil {
 		r.strict = m.ProtoReflect().Get(f).Bool()
 	}

@@ -83,7 +83,7 @@ func (c *chaos) call() {
 		c.mutate(m.ProtoReflect())
 	}
 	s := sim.Text(c.name, method, m)
-	if s.Method != "" && c.chance(0.03) { // cut short, or with a byte that is wrong
+	if s.Method != "" && c.chance(0.03) && !strings.Contains(s.Message, `"value":`) { // cut short, or with a byte that is wrong
 		s.Message = c.garble(m)
 	}
 	if c.s.Config.Token && c.chance(0.1) {

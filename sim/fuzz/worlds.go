@@ -18,7 +18,7 @@ func (s *Swarm) drawWorld(seed uint64) {
 	s.abroad = []float64{0, 0.3}[r.IntN(2)]
 	s.chaos = r.IntN(6) == 0
 	s.Config.Token = r.IntN(4) == 0
-	s.Config.Capture = r.IntN(8) == 9 && s.Class == sim.Recoverable && !s.Config.Unsynced
+	s.Config.Capture = r.IntN(8) == 0 && s.Class == sim.Recoverable && !s.Config.Unsynced
 }
 
 // home is the namespace that a client lives in.
