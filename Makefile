@@ -14,11 +14,11 @@ TAGS    := grpcnotrace
 # written to, they are in .cache: .ci/gocache says which have to be.
 $(foreach cache,$(shell .ci/gocache),$(eval export $(cache) := $(CURDIR)/.cache/$(cache)))
 
-.PHONY: help build run test check race sim python fuzz vuln generate bench clean
+.PHONY: help build run test check race sim soak python fuzz vuln generate bench clean
 
 help:
 	@sed -n 's/^# //p' Makefile
-	@echo "make build | check | race | sim | python | fuzz | vuln | generate | bench | clean"
+	@echo "make build | check | race | sim | soak | python | fuzz | vuln | generate | bench | clean"
 
 build:
 	go build -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
@@ -51,6 +51,14 @@ race:
 # sim-failures/.
 sim: build
 	.ci/sim
+
+# What of the simulator takes hours: a sample of mutants, what of the code runs come by,
+# thousands of runs done twice, and tens of thousands of runs.
+soak: build
+	bin/statehouse-sim prove --mutants --sample 400 --seed 1
+	bin/statehouse-sim prove --coverage --seeds 2000
+	bin/statehouse-sim fuzz --seeds 5000 --check-determinism
+	bin/statehouse-sim fuzz --seeds 50000 --from 1000000
 
 # The Python SDK, in virtual environments of its own.
 python:

@@ -177,8 +177,42 @@ var doors = map[string][]ban{
 		{module + "/cmd", "commands are the outermost room"},
 		{"github.com/cockroachdb/pebble", "verify reaches the store through the engine"},
 	},
+	"sim/interleave": {
+		{module + "/engine", "it rewrites text, and starts what runs it"},
+		{module + "/server", "as above"},
+		{module + "/sim/fuzz", "an interleaving is drawn by its own process"},
+		{"github.com/cockroachdb/pebble", "as above"},
+	},
+	"sim/interleave/turns": {
+		{module + "/", "production code is built on it, and it knows nothing of that"},
+	},
+	"sim/interleave/rewrite": {
+		{module + "/", "it is about text"},
+	},
+	"sim/interleave/programs": {
+		{module + "/cmd", "commands are the outermost room"},
+		{module + "/client", "what is interleaved is below the wire"},
+		{module + "/sim/planted", "a program does not know that it is tested"},
+	},
+	"sim/interleave/explore": {
+		{module + "/engine", "it runs programs and knows none"},
+		{module + "/server", "as above"},
+		{"github.com/spf13/cobra", "its flags are JSON: it is started by a program"},
+	},
 	"sim/planted": {
-		{module + "/", "bugs are edits of source text: nothing is imported"},
+		{module + "/engine", "bugs are edits of source text: nothing of it is imported"},
+		{module + "/server", "as above"},
+		{module + "/client", "as above"},
+		{module + "/cmd", "as above"},
+	},
+	"sim/mutant": {
+		{module + "/engine", "mutants are made of source text: nothing of it is imported"},
+		{module + "/server", "as above"},
+		{module + "/client", "as above"},
+		{module + "/cmd", "as above"},
+	},
+	"sim/mutant/toggle": {
+		{module + "/", "it is linked into the code that is mutated, and can rest on none of it"},
 	},
 	"cmd/statehouse-sim": {
 		{"github.com/cockroachdb/pebble", "the simulator reaches a store through the engine, on a simulated disk"},

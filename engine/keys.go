@@ -62,6 +62,15 @@ func eventKey(a AgentName, ts CommitTS) []byte {
 	return binary.BigEndian.AppendUint64(agentPrefix(eventTag, a), uint64(ts))
 }
 
+// appendEventKey and appendRecordKey are for many keys in one buffer.
+func appendEventKey(dst []byte, a AgentName, ts CommitTS) []byte {
+	return binary.BigEndian.AppendUint64(appendNames(dst, eventTag, a.Namespace, a.Agent), uint64(ts))
+}
+
+func appendRecordKey(dst []byte, n RecordName, v Version) []byte {
+	return appendVersion(appendNames(dst, recordTag, n.Namespace, n.Agent, n.Key), v)
+}
+
 func logKey(ts CommitTS) []byte {
 	return binary.BigEndian.AppendUint64([]byte{logTag}, uint64(ts))
 }

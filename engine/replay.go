@@ -1,13 +1,9 @@
 package engine
 
 import (
-	"bytes"
 	"math"
-	"slices"
 	"strings"
 	"time"
-
-	"github.com/cockroachdb/pebble/v2"
 )
 
 // Filter selects the part of the log that a replay or watch reads.
@@ -168,8 +164,13 @@ type replayer struct {
 }
 
 func (r *replayer) full() bool {
-	return len(r.events) >= r.chunk.Events || r.rows >= r.e.opts.Tuning.ChunkRows || r.bytes >= r.chunk.Bytes
+	return len(r.events) >= r.chunk.Events || r.bytes >= r.chunk.Bytes
 }
+
+// done reports whether the chunk is full, or has been looked for long enough.
+func (r *replayer) done() bool { return r.full() || r.looked() }
+
+func (r *replayer) looked() bool { return r.rows >= r.e.opts.Tuning.ChunkRows }
 
 // readAgent walks one agent's events: one scan.
 func (r *replayer) readAgent(last CommitTS) error {
@@ -183,7 +184,7 @@ func (r *replayer) readAgent(last CommitTS) error {
 		return err
 	}
 	ok := it.first()
-	for ; ok && !r.full(); ok = it.next() {
+	for ; ok && !r.done(); ok = it.next() {
 		_, ts, good := splitEventKey(it.key())
 		row, good2 := parseEventRow(it.body)
 		if !good || !good2 {
@@ -204,43 +205,105 @@ func (r *replayer) readAgent(last CommitTS) error {
 	return it.close()
 }
 
-// readLog walks the log and reads the namespace's events, or all.
+// readLog walks the log and reads the events of the namespace, or all, in waves: those of
+// the commits that should fill the chunk are read together, in the order of their keys.
 func (r *replayer) readLog(last CommitTS) error {
 	it, err := newRowIter(r.e.db, logKey(r.cursor+1), successor(logKey(last)))
 	if err != nil {
 		return err
 	}
-	ok := it.first()
-	for ; ok && !r.full(); ok = it.next() {
+	more, all := it.first(), true
+	for more && all && !r.done() {
+		var w wave
+		if more, err = r.gather(it, &w); err == nil {
+			all, err = r.addWave(&w)
+		}
+		if err != nil {
+			_ = it.close()
+			return err
+		}
+	}
+	if !more && all {
+		r.cursor = last
+	}
+	return it.close()
+}
+
+// A wave is some commits of the log, and the keys of the events that are asked for.
+type wave struct {
+	commits []waveCommit
+	agents  []AgentName // of the events, one commit's after the other's
+	keys    rowKeys     // likewise
+}
+
+type waveCommit struct {
+	ts     CommitTS
+	events int
+}
+
+// waveSize is about how many events the chunk has room for yet, by those that it has.
+func (r *replayer) waveSize() int {
+	const (
+		presumed = 512 // bytes an event
+		maxWave  = 1024
+	)
+	each := presumed
+	if n := len(r.events); n > 0 {
+		each = max(r.bytes/n, 1)
+	}
+	return max(min((r.chunk.Bytes-r.bytes)/each, r.chunk.Events-len(r.events), maxWave), 1)
+}
+
+// gather moves it over the commits of a wave. more reports whether there are others.
+func (r *replayer) gather(it *rowIter, w *wave) (more bool, err error) {
+	size := r.waveSize()
+	for more = true; more && len(w.agents) < size && !r.looked(); more = it.next() {
 		ts, good := splitLogKey(it.key())
 		row, good2 := parseLogRow(it.body)
 		if !good || !good2 {
 			it.corrupt()
-			break
+			return false, it.err
 		}
-		r.rows++
-		before := *r
+		before := len(w.agents)
 		for _, a := range row.agents {
-			if a.Namespace != r.f.Namespace && !r.f.Whole {
-				continue
+			if a.Namespace == r.f.Namespace || r.f.Whole {
+				w.agents = append(w.agents, a)
+				w.keys.add(appendEventKey(w.keys.buf, a, ts))
 			}
-			ev, err := readEventRow(r.e.db, a, ts)
-			if err != nil {
-				_ = it.close()
-				return err
-			}
-			r.rows++
-			r.add(ts, a, &ev)
+		}
+		w.commits = append(w.commits, waveCommit{ts, len(w.agents) - before})
+		r.rows += 1 + len(w.agents) - before
+	}
+	return more, it.err
+}
+
+// addWave reads the wave's events and adds them, as many as the chunk has room for. all
+// reports whether it had room for all.
+func (r *replayer) addWave(w *wave) (all bool, err error) {
+	rows := make([]eventRow, len(w.agents))
+	err = w.keys.read(r.e.db, func(i int, body []byte) (ok bool) {
+		rows[i], ok = parseEventRow(body)
+		return ok
+	})
+	if err != nil {
+		return false, err
+	}
+	at := 0
+	for _, c := range w.commits {
+		if r.full() {
+			return false, nil
+		}
+		before := *r
+		for range c.events {
+			r.add(c.ts, w.agents[at], &rows[at])
+			at++
 		}
 		if r.tooMuch(&before) {
-			break
+			return false, nil
 		}
-		r.cursor = ts
+		r.cursor = c.ts
 	}
-	if !ok {
-		r.cursor = last
-	}
-	return it.close()
+	return true, nil
 }
 
 // tooMuch reports whether the commit added since before exceeds the chunk, and removes it
@@ -280,61 +343,28 @@ func (r *replayer) add(ts CommitTS, a AgentName, row *eventRow) {
 	r.events = append(r.events, Event{CommitTS: ts, CommitTime: row.commitTime, TxnID: row.txnID, Metadata: row.metadata, Ops: ops})
 }
 
-// valueRef is an operation whose value must be fetched.
-type valueRef struct {
-	key []byte
-	op  *EventOp
-	ev  int
-}
-
-// fillValues fetches the values of a chunk in key order with one iterator: forward seeks
-// are cheap, and often one step is enough.
+// fillValues fetches the values of a chunk.
 func (r *replayer) fillValues() error {
-	refs := make([]valueRef, 0, len(r.events))
+	var keys rowKeys
+	var ops []*EventOp
+	var of []CommitTS
 	for i := range r.events {
 		for j := range r.events[i].Ops {
 			if op := &r.events[i].Ops[j]; !op.Tombstone {
-				refs = append(refs, valueRef{appendVersion(recordPrefix(op.Name), op.Version), op, i})
+				keys.add(appendRecordKey(keys.buf, op.Name, op.Version))
+				ops, of = append(ops, op), append(of, r.events[i].CommitTS)
 			}
 		}
 	}
-	if len(refs) == 0 {
-		return nil
-	}
-	slices.SortFunc(refs, func(a, b valueRef) int { return bytes.Compare(a.key, b.key) })
-	rows, err := r.e.db.rows(&pebble.IterOptions{LowerBound: refs[0].key})
-	if err != nil {
-		return err
-	}
-	for i := range refs {
-		if !rows.reach(refs[i].key) {
-			break
+	values := make([]byte, 0, r.values) // what comes and goes together is allocated at once
+	return keys.read(r.e.db, func(i int, body []byte) bool {
+		row, ok := parseRecordRow(body)
+		if !ok || row.commitTS != of[i] || row.tombstone {
+			return false
 		}
-		row, ok := parseRecordRow(rows.body)
-		if !ok || row.commitTS != r.events[refs[i].ev].CommitTS || row.tombstone {
-			rows.corrupt()
-			break
-		}
-		refs[i].op.Value = bytes.Clone(row.value)
-	}
-	return rows.close()
-}
-
-// reach moves forward to exactly key; if it is missing the store is corrupt.
-func (i *rowIter) reach(key []byte) bool {
-	valid := i.it.Valid() && i.it.Next()
-	if !valid || !bytes.Equal(i.it.Key(), key) {
-		valid = i.it.SeekGE(key)
-	}
-	if !i.at(valid) {
-		if i.err == nil {
-			i.err = corruptRow(key, "missing")
-		}
-		return false
-	}
-	if !bytes.Equal(i.it.Key(), key) {
-		i.err = corruptRow(key, "missing")
-		return false
-	}
-	return true
+		from := len(values)
+		values = append(values, row.value...)
+		ops[i].Value = values[from:len(values):len(values)]
+		return true
+	})
 }

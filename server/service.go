@@ -103,10 +103,10 @@ func Assemble(env engine.Env, config Config) (*Service, error) {
 		return nil, err
 	}
 	s.engine = e
-	s.requests.Init(s.config.Requests, "requests", &s.reached.Requests)
-	s.streams.Init(s.config.Streams, "streams", &s.reached.Streams)
-	s.probes.Init(s.config.Tuning.Probes, "requests of health", &s.reached.Probes)
-	s.healthWatches.Init(s.config.Tuning.HealthWatches, "watches of health", &s.reached.HealthWatches)
+	s.requests.Init(s.config.Requests, "requests", counting(&s.reached.Requests))
+	s.streams.Init(s.config.Streams, "streams", counting(&s.reached.Streams))
+	s.probes.Init(s.config.Tuning.Probes, "requests of health", counting(&s.reached.Probes))
+	s.healthWatches.Init(s.config.Tuning.HealthWatches, "watches of health", counting(&s.reached.HealthWatches))
 	s.draining, s.drain = context.WithCancel(context.Background())
 	s.captures.Open(e, fmt.Sprintf("%s (%s)", config.Version, config.GitSHA), env.Log) // not s.env.Log, which it records
 	return s, nil

@@ -63,6 +63,9 @@ type reached struct {
 	AnswerBytes, PageBytes, BatchNames, HistoryPage, NamesPage, BatchBytes atomic.Uint64
 }
 
+// counting counts each of its calls.
+func counting(n *atomic.Uint64) func() { return func() { n.Add(1) } }
+
 // Reached reports how often each bound was reached since the start, by the name of its field
 // in Config and Tuning, and in those of the engine.
 func (s *Service) Reached() map[string]uint64 {

@@ -22,6 +22,7 @@ type fleet struct {
 	// recycle is how many runs a process does. What a halted engine holds stays with
 	// the process, as it does in production, where the process ends.
 	recycle int
+	env     []string // variables that the workers have besides ours
 }
 
 func newFleet(size int) (*fleet, error) {
@@ -97,20 +98,29 @@ type worker struct {
 	cmd  *exec.Cmd
 	in   io.WriteCloser
 	out  *bufio.Reader
-	last bytes.Buffer // what it said on standard error
+	last saying // what it said on standard error
+}
+
+// saying keeps the beginning of what a process says, which may be without end.
+type saying struct{ bytes.Buffer }
+
+func (s *saying) Write(b []byte) (int, error) {
+	_, _ = s.Buffer.Write(b[:min(len(b), max(0, 1<<16-s.Len()))]) // it cannot fail
+	return len(b), nil
 }
 
 // died is the outcome of a job whose process did not survive it: a panic that cannot be
 // recovered, as Pebble's are.
 func (w *worker) died(j job) outcome {
 	_ = w.dismiss()
-	return outcome{Seed: j.Seed, Class: j.Class, Violations: []verdict.Violation{{
+	return outcome{Seed: j.Seed, Class: j.Class, File: j.Scenario, Violations: []verdict.Violation{{
 		Guarantee: "G7", Check: "process-died", Sentence: "the process was torn down in the middle of the run:\n" + firstLines(w.last.String(), 12),
 	}}}
 }
 
 func (f *fleet) hire(ctx context.Context) (*worker, error) {
 	cmd := exec.CommandContext(ctx, f.binary, "worker")
+	cmd.Env = append(os.Environ(), f.env...)
 	w := &worker{cmd: cmd}
 	cmd.Stderr = &w.last
 	in, err := cmd.StdinPipe()

@@ -24,15 +24,18 @@ type proveFlags struct {
 	control int
 	more    int
 	keep    string
+	mutants mutantFlags
+	// coverage: try nothing, and print what of the code runs come by.
+	coverage bool
 }
 
 func (a *app) proveCommand() *cobra.Command {
 	var o proveFlags
 	cmd := &cobra.Command{
 		Use: "prove", Short: "Plant bugs in the code, and see every one of them caught", Args: cobra.NoArgs,
-		Long: `prove plants one bug after the other in the source of the engine and the server,
-builds this tool with it, and runs seeds until a guarantee is broken, on one core, within
-the budget. Then it runs the same seeds on the code as it is, where nothing may break.
+		Long: `prove plants bugs in the source of the engine and the server, builds this tool with
+all of them in it, of which one is on at a time, and runs seeds with each until a guarantee
+is broken, on one core, within the budget. Then it runs the same seeds on the code as it is, where nothing may break.
 
 Two judges look at every history, and neither may be needed for the other's sake: the
 table says what each sees alone, with the other switched off, in the seeds up to the first
@@ -40,9 +43,26 @@ failure and a few more. A bug with "-" under both is caught by other means: the 
 invariants, the check of what is on disk, a crash or a hang of the daemon.
 
 It needs the go command and the repository: the bugs are edits of the source, laid
-over it while building, and not in the code at all otherwise.`,
-		Example: "  statehouse-sim prove\n  statehouse-sim prove --only ack-before-sync,resume-skips-one",
-		RunE:    func(cmd *cobra.Command, _ []string) error { return a.prove(cmd.Context(), o) },
+over it while building, and not in the code at all otherwise.
+
+The list of bugs is one that somebody thought of. With --mutants the mistakes are made by
+rule, all over the code: conditions the wrong way round, bounds moved by one, statements
+left out, errors passed over. Each is tried with the seeds and the scenarios that come by it,
+and what is printed is the share that is killed, and every mutant that survives. With
+--coverage nothing is tried: it prints the share of statements that runs reach at all.`,
+		Example: "  statehouse-sim prove\n  statehouse-sim prove --only ack-before-sync,resume-skips-one\n  statehouse-sim prove --mutants --sample 400 --seed 1",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := o.check(cmd); err != nil {
+				return err
+			}
+			switch {
+			case o.coverage:
+				return a.coverage(cmd.Context(), o)
+			case o.mutants.on:
+				return a.proveMutants(cmd.Context(), o)
+			}
+			return a.prove(cmd.Context(), o)
+		},
 	}
 	f := cmd.Flags()
 	f.StringSliceVar(&o.only, "only", nil, "only these bugs")
@@ -52,7 +72,17 @@ over it while building, and not in the code at all otherwise.`,
 	f.IntVar(&o.control, "control", 0, "seeds to run on the code as it is; 0: as many as the slowest bug took, at least 200")
 	f.IntVar(&o.more, "alone-seeds", 100, "seeds to run after the first failure for a judge that alone has not seen the bug")
 	f.StringVar(&o.keep, "out", "", "keep the scenario of each bug in this directory")
+	f.BoolVar(&o.coverage, "coverage", false, "plant nothing, and print which statements and functions no run reaches")
+	o.mutants.add(f)
 	return cmd
+}
+
+// check reports flags that make no sense, or not together.
+func (o *proveFlags) check(cmd *cobra.Command) error {
+	if o.budget <= 0 || o.shrink < 0 || o.workers < 1 || o.control < 0 || o.more < 0 {
+		return failed(exitUsage, "--budget must be more than 0, --workers at least 1, --shrink-for, --control and --alone-seeds not negative")
+	}
+	return o.mutants.check(cmd, o.coverage)
 }
 
 // proof is what became of one bug.
@@ -71,9 +101,6 @@ type proof struct {
 }
 
 func (a *app) prove(ctx context.Context, o proveFlags) error {
-	if o.budget <= 0 || o.shrink < 0 || o.workers < 1 || o.control < 0 || o.more < 0 {
-		return failed(exitUsage, "--budget must be more than 0, --workers at least 1, --shrink-for, --control and --alone-seeds not negative")
-	}
 	root, err := planted.Root(ctx, ".")
 	if err != nil {
 		return failed(exitUsage, "%v", err)
@@ -95,15 +122,20 @@ func (a *app) prove(ctx context.Context, o proveFlags) error {
 	if !a.asJSON {
 		fmt.Fprintf(a.out, "%-32s %-4s %-28s %-28s %-36s %6s %8s %6s\n", "bug", "", "caught by", "oracle alone", "serial alone", "seeds", "seconds", "steps")
 	}
-	proofs := a.tryAll(ctx, root, bugs, o)
+	w, err := newWorkshop(ctx, root, bugs)
+	if err != nil {
+		return failed(exitInternal, "%v", err)
+	}
+	defer w.close()
+	proofs := a.tryAll(ctx, w, bugs, o)
 	if ctx.Err() != nil {
 		return failed(exitInterrupted, "interrupted")
 	}
-	return a.concludeProof(ctx, proofs, o)
+	return a.concludeProof(ctx, w, proofs, o)
 }
 
 // tryAll tries the bugs, some at a time, and prints each when it is done.
-func (a *app) tryAll(ctx context.Context, root string, bugs []planted.Bug, o proveFlags) []proof {
+func (a *app) tryAll(ctx context.Context, w *workshop, bugs []planted.Bug, o proveFlags) []proof {
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	proofs := make([]proof, len(bugs))
@@ -111,7 +143,7 @@ func (a *app) tryAll(ctx context.Context, root string, bugs []planted.Bug, o pro
 	for range o.workers {
 		wg.Go(func() {
 			for i := range next {
-				p := a.try(ctx, root, &bugs[i], o)
+				p := a.try(ctx, w, &bugs[i], o)
 				mu.Lock()
 				proofs[i] = p
 				a.printProof(&p)
@@ -195,8 +227,8 @@ func totalOf(proofs []proof) proofTotal {
 	return t
 }
 
-// concludeProof runs the control and prints the table's last lines.
-func (a *app) concludeProof(ctx context.Context, proofs []proof, o proveFlags) error {
+// concludeProof runs the controls and prints the table's last lines.
+func (a *app) concludeProof(ctx context.Context, w *workshop, proofs []proof, o proveFlags) error {
 	t := totalOf(proofs)
 	seeds := max(o.control, 200)
 	if o.control == 0 {
@@ -208,6 +240,9 @@ func (a *app) concludeProof(ctx context.Context, proofs []proof, o proveFlags) e
 	}
 	c := newCampaign(a, fuzzFlags{seeds: seeds, from: 1, workers: o.workers, keepGoing: true})
 	if err := c.run(ctx, fleet); err != nil {
+		return err
+	}
+	if err := w.check(ctx, c.total.sums); err != nil {
 		return err
 	}
 	t.Control, t.False = c.total.Runs, c.total.Failed

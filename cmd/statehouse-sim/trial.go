@@ -1,14 +1,17 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"statehouse.dev/statehouse/linearizability"
 	"statehouse.dev/statehouse/sim"
+	"statehouse.dev/statehouse/sim/mutant/toggle"
 	"statehouse.dev/statehouse/sim/planted"
 	"statehouse.dev/statehouse/sim/scenario"
 )
@@ -45,23 +48,87 @@ type trial struct {
 	stop   context.CancelFunc
 }
 
-// try builds the tool with a bug in it and runs seeds with that.
-func (a *app) try(ctx context.Context, root string, b *planted.Bug, o proveFlags) proof {
+// workshop is where the tool is built with bugs in it.
+type workshop struct {
+	root, dir string
+	together  string // the program that all bugs are in which can stand beside others
+	number    map[string]int
+}
+
+// newWorkshop builds the program that the bugs share. It lives until close.
+func newWorkshop(ctx context.Context, root string, bugs []planted.Bug) (w *workshop, err error) {
+	w = &workshop{root: root, number: make(map[string]int)}
+	bugs = slices.DeleteFunc(slices.Clone(bugs), func(b planted.Bug) bool { return b.By == planted.ByInterleave })
+	if w.dir, err = os.MkdirTemp("", "statehouse-planted-"); err != nil {
+		return nil, err
+	}
+	overlay, alone, err := planted.Combine(root, bugs)
+	if err == nil && len(overlay) > 0 {
+		w.together = filepath.Join(w.dir, "statehouse-sim")
+		err = overlay.Build(ctx, root, "./cmd/statehouse-sim", w.dir, w.together)
+	}
+	if err != nil {
+		w.close()
+		return nil, err
+	}
+	for i := range bugs {
+		if alone[bugs[i].Name] == "" {
+			w.number[bugs[i].Name] = i + 1
+		}
+	}
+	return w, nil
+}
+
+func (w *workshop) close() { _ = os.RemoveAll(w.dir) } // of the temporary files of a process that ends
+
+// check runs seeds in the program that the bugs share with none of them on: it must do what
+// the code does as it is, sum by sum.
+func (w *workshop) check(ctx context.Context, sums map[uint64]uint64) error {
+	if w.together == "" {
+		return nil
+	}
+	var wrong error
+	err := (&fleet{size: 1, binary: w.together, recycle: 500}).run(ctx, jobsOf(unchanged), func(o outcome) {
+		if sums[o.Seed] != o.Sum {
+			wrong = differs(o.Seed)
+		}
+	})
+	return cmp.Or(err, wrong)
+}
+
+// differs is the error of a program with bugs or mutants in it that does something else than
+// this one, though none is on.
+func differs(seed uint64) error {
+	return failed(exitInternal, "with nothing planted, seed %d does not do what it does in this program: is this one of the commit that is planted in?", seed)
+}
+
+// fleet is one worker with a bug in it.
+func (w *workshop) fleet(ctx context.Context, b *planted.Bug) (*fleet, error) {
+	if n := w.number[b.Name]; n > 0 {
+		return &fleet{size: 1, binary: w.together, recycle: 500, env: []string{fmt.Sprintf("%s=%d", toggle.Variable, n)}}, nil
+	}
+	dir := filepath.Join(w.dir, b.Name)
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return nil, err
+	}
+	program := filepath.Join(dir, "statehouse-sim")
+	return &fleet{size: 1, binary: program, recycle: 500}, b.Build(ctx, w.root, "./cmd/statehouse-sim", dir, program)
+}
+
+// try runs seeds on the code with a bug in it.
+func (a *app) try(ctx context.Context, w *workshop, b *planted.Bug, o proveFlags) proof {
+	if b.By == planted.ByInterleave {
+		return a.tryInterleaved(ctx, w.root, b, o)
+	}
 	t := trial{proof: proof{Bug: b.Name, Guarantee: b.Guarantee, Alone: make(map[string]string), Unseen: b.Unseen}, more: o.more}
 	fail := func(err error) proof { t.Error = err.Error(); return t.proof }
-	dir, err := os.MkdirTemp("", "statehouse-planted-")
+	f, err := w.fleet(ctx, b)
 	if err != nil {
-		return fail(err)
-	}
-	defer os.RemoveAll(dir)
-	program := filepath.Join(dir, "statehouse-sim")
-	if err := b.Build(ctx, root, "./cmd/statehouse-sim", dir, program); err != nil {
 		return fail(err)
 	}
 	start := a.now()
 	t.budget, t.stop = context.WithTimeout(ctx, o.budget)
 	defer t.stop()
-	f := &fleet{size: 1, binary: program, recycle: 500}
 	if err := f.run(t.budget, t.next, t.done); err != nil {
 		return fail(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"statehouse.dev/statehouse/linearizability/verdict"
 	"statehouse.dev/statehouse/sim"
 	"statehouse.dev/statehouse/sim/fuzz"
+	"statehouse.dev/statehouse/sim/mutant/toggle"
 	"statehouse.dev/statehouse/sim/scenario"
 )
 
@@ -24,6 +25,8 @@ type job struct {
 	Alone   bool          `json:"alone,omitempty"`   // of a failing run, what each judge alone sees
 	Log     string        `json:"log,omitempty"`     // write each step to this file before it is done
 	Replay  string        `json:"replay,omitempty"`  // do the steps of this scenario instead, with Log
+	// Scenario is the file of one that is run in the place of a seed.
+	Scenario string `json:"scenario,omitempty"`
 }
 
 // outcome is what became of a job.
@@ -41,6 +44,9 @@ type outcome struct {
 	ShrinkErr  string              `json:"shrink_error,omitempty"`
 	Small      *smallRun           `json:"small,omitempty"` // in place of a scenario
 	Alone      map[string]string   `json:"alone,omitempty"`
+	File       string              `json:"file,omitempty"`    // of the scenario
+	Wrong      string              `json:"wrong,omitempty"`   // how the scenario did not end as it says
+	Reached    []uint32            `json:"reached,omitempty"` // the mutants that the run came by, if that is recorded
 }
 
 func (a *app) workerCommand() *cobra.Command {
@@ -57,7 +63,9 @@ func (a *app) workerCommand() *cobra.Command {
 				if err := json.Unmarshal(in.Bytes(), &j); err != nil {
 					return failed(exitInternal, "a job that cannot be read: %v", err)
 				}
-				if err := out.Encode(a.work(j)); err != nil {
+				o := a.work(j)
+				o.Reached = toggle.Reached()
+				if err := out.Encode(o); err != nil {
 					return failed(exitInternal, "%v", err)
 				}
 				collect()
@@ -68,6 +76,9 @@ func (a *app) workerCommand() *cobra.Command {
 }
 
 func (a *app) work(j job) outcome {
+	if j.Scenario != "" {
+		return ofScenario(j.Scenario)
+	}
 	if j.Replay != "" {
 		if s, err := scenario.Read(strings.NewReader(j.Replay)); err == nil {
 			replayLogged(s, j.Log)
@@ -97,6 +108,26 @@ func (a *app) work(j job) outcome {
 		default:
 			o.ShrinkErr = err.Error()
 			o.Small = a.smallest(r, j)
+		}
+	}
+	return o
+}
+
+// ofScenario is what became of a scenario.
+func ofScenario(path string) (o outcome) {
+	s, err := readScenario(path)
+	if err != nil {
+		return outcome{File: path, Wrong: err.Error()}
+	}
+	o.File = path
+	x, err := runScenario(path, s, sim.Options{})
+	switch {
+	case err != nil:
+		o.Wrong = err.Error()
+	case x.wrong != nil:
+		o.Wrong = "does not end as it says"
+		if v := x.broken(); v != nil {
+			o.Wrong = v.Guarantee + " " + v.Check
 		}
 	}
 	return o

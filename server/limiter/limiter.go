@@ -16,12 +16,12 @@ type Limiter struct {
 	limit int
 	what  string
 
-	refused *atomic.Uint64
+	refused func()
 }
 
 // Init sets the limit of a Limiter that nothing uses yet. what names the things it limits
-// in refusals, which refused counts.
-func (l *Limiter) Init(limit int, what string, refused *atomic.Uint64) {
+// in refusals; refused is called with each.
+func (l *Limiter) Init(limit int, what string, refused func()) {
 	l.limit, l.what, l.refused = limit, what, refused
 	l.free.Store(int64(limit))
 }
@@ -54,7 +54,7 @@ func (l *Limiter) Limit() int { return l.limit }
 func (l *Limiter) Free() int { return int(l.free.Load()) }
 
 func (l *Limiter) refusal() error {
-	l.refused.Add(1)
+	l.refused()
 	return &engine.Failure{
 		Kind:    engine.ErrLimit,
 		Message: fmt.Sprintf("%s under way: the limit of %d is reached; nothing was applied: retry later", l.what, l.limit),

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"statehouse.dev/statehouse/engine"
@@ -86,7 +85,7 @@ func TestSemaphoreGivenUpTooLate(t *testing.T) {
 // TestLimiter: what is past the limit is refused by name, and what leaves makes room.
 func TestLimiter(t *testing.T) {
 	var l Limiter
-	l.Init(2, "things", new(atomic.Uint64))
+	l.Init(2, "things", func() {})
 	if err := errors.Join(l.Check(), l.Enter(), l.Enter()); err != nil || l.Free() != 0 || l.Limit() != 2 {
 		t.Errorf("%v, %d free of %d", err, l.Free(), l.Limit())
 	}

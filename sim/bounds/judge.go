@@ -93,7 +93,7 @@ func (f *Judge) checkPage(op *history.Operation) {
 		f.breaks(op, "page-too-long", "the page has %d bytes, and may have %d", total, f.tuning.PageBytes)
 	}
 	next := f.next[op.ID]
-	if !op.Out.More || most > 0 && len(items) >= most || next == nil || op.In.TxnID != "" || next.In.Doubles {
+	if !op.Out.More || most > 0 && len(items) >= most || next == nil || op.In.TxnID != "" || next.In.Doubles || next.Kind != op.Kind {
 		return
 	}
 	if after := itemsOf(next); len(after) > 0 && total+after[0].size <= f.tuning.PageBytes {

@@ -56,7 +56,7 @@ func TestRules(t *testing.T) {
 		{"names", history.BatchGet, history.Input{Names: slices.Repeat([]history.Name{name}, 1001)}, "names"},
 		{"much metadata", history.Commit, history.Input{TxnID: "t", Metadata: map[string]string{"m": strings.Repeat("x", 60)}}, "metadata"},
 	} {
-		l := Limits{ValueBytes: 200, MetadataBytes: 60}
+		l := Limits{ValueBytes: 200, MetadataBytes: 60, BatchNames: 1000}
 		if c.about == "too long" {
 			l.ValueBytes = 100
 		}

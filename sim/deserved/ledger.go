@@ -71,7 +71,8 @@ type txn struct {
 	conditions int // of those attempts
 	aborts     int
 	underWay   int // attempts to commit that are not answered, in this process
-	limbo      int // one that was given up is decided when settled is so many
+	givenUp    int // attempts to commit it whose requests ended first
+	limbo      int // those are decided when settled is so many
 
 	keys       map[history.Name]staged
 	bytes      int // of them together, at most
@@ -178,6 +179,10 @@ func (j *Judge) answered(r *Request, refusal *history.Refusal, w *World) {
 	case refusal == nil && (r.Kind == history.Commit || r.Kind == history.Abort), refusal != nil && ends[refusal.Code]:
 		j.end(t)
 	case refusal != nil && refusal.Code == "OUTCOME_UNKNOWN":
+		if t.limbo <= j.settled {
+			t.givenUp = 0
+		}
+		t.givenUp++
 		t.limbo = j.settled + 2 // the step that is in flight may have been planned before
 	}
 	switch r.Kind {

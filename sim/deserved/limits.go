@@ -69,7 +69,7 @@ func newKey(t *txn, r *Request) int {
 func (j *Judge) limbo() (n int) {
 	for _, t := range j.txns { // a sum
 		if t.limbo > j.settled {
-			n++
+			n += t.givenUp
 		}
 	}
 	return n

@@ -1,12 +1,11 @@
 package planted
 
+import "slices"
+
 // clients are mistakes of the client, which makes other requests of them, each of them legal:
 // only what its user was told shows that they were not asked for.
 func clients() []Bug {
-	var list []Bug
-	for _, some := range [][]Bug{retries(), runs(), lists(), streams(), calls()} {
-		list = append(list, some...)
-	}
+	list := slices.Concat(retries(), runs(), lists(), streams(), calls())
 	for i := range list {
 		list[i].Unseen = noHistory
 	}
@@ -103,11 +102,6 @@ func streams() []Bug {
 			Edits: []Edit{{"client/streams.go", "	cursor := CommitTS(batch.GetCursor())", "	cursor := CommitTS(batch.GetCursor() + uint64(1-min(1, len(batch.GetEvents()))))"}},
 		},
 		{
-			Name: "client-watch-repeats", Guarantee: "G5", About: "a watch that breaks shows its last event again",
-			Edits: []Edit{{"client/streams.go", "				req.AfterTs = new(uint64(f.cursor))", "				req.AfterTs = new(uint64(f.cursor) - uint64(min(1, f.events)))"},
-				{"client/streams.go", "		if f.placed && ev.CommitTS <= f.cursor {", "		if f.placed && ev.CommitTS < f.cursor {"}},
-		},
-		{
 			Name: "client-broken-replay-ends", Guarantee: "G5", About: "a replay that breaks ends as if it had come to its end",
 			Edits: []Edit{{"client/streams.go", "err == io.EOF && !f.endless {", "heard && err != nil && !f.endless {"}},
 		},
@@ -140,10 +134,6 @@ func calls() []Bug {
 		{
 			Name: "client-reverse-lost", Guarantee: "G3", About: "a list of keys from last to first comes from first to last",
 			Edits: []Edit{{"client/lists.go", "			Namespace: c.config.Namespace, AgentId: agent, Prefix: q.Prefix, Limit: size, PageToken: token,\n			Reverse: q.Reverse,", "			Namespace: c.config.Namespace, AgentId: agent, Prefix: q.Prefix, Limit: size, PageToken: token,"}},
-		},
-		{
-			Name: "client-read-ahead", Guarantee: "G3", About: "an aborted transaction is told to be committed if it is committed again",
-			Edits: []Edit{{"client/txn.go", "	if done {\n		return commit, err", "	if done {\n		return commit, nil"}},
 		},
 	}
 }

@@ -50,7 +50,7 @@ func leaks() []Bug {
 		},
 		{
 			Name: "decisions-not-forgotten", Guarantee: "G9", About: "the table of decisions has no end", Unseen: noHistory,
-			Edits: []Edit{{"engine/plan.go", "newCache[TxnID, decision](l.FinishedTxns)", "newCache[TxnID, decision](1 << 40)"}},
+			Edits: []Edit{{"engine/plan.go", "newCache[TxnID, decision](l.FinishedTxns, ", "newCache[TxnID, decision](1<<40, "}},
 		},
 		{
 			Name: "lock-kept", Guarantee: "G9", About: "a store that is closed stays locked", Unseen: noHistory,

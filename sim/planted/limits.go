@@ -1,17 +1,10 @@
 package planted
 
+import "slices"
+
 // limits are mistakes at a bound: where a page, chunk, step or cache is full, or a request is
 // one too many.
-func limits() []Bug {
-	var list []Bug
-	for _, some := range [][]Bug{caches(), steps(), pages(), messages(), tooMany()} {
-		list = append(list, some...)
-	}
-	for i := range list {
-		list[i].Bound = true
-	}
-	return list
-}
+func limits() []Bug { return slices.Concat(caches(), steps(), pages(), messages(), tooMany()) }
 
 func caches() []Bug {
 	return []Bug{
@@ -35,10 +28,6 @@ func steps() []Bug {
 		{
 			Name: "step-loses-the-next", Guarantee: "G9", About: "a step that is full drops the request after the last that it took",
 			Edits: []Edit{{"engine/queue.go", "		e.queue = e.queue[n:]\n", "		e.queue = e.queue[n+1:]\n"}},
-		},
-		{
-			Name: "requeue-into-full-queue", Guarantee: "G9", About: "a commit that is checked in part is dropped when the queue is full",
-			Edits: []Edit{{"engine/queue.go", "	e.queue = append(e.queue, p)\n	e.queuedBytes += p.bytes()\n", "	if len(e.queue) >= e.opts.Limits.QueuedCommits {\n\t\treturn\n\t}\n	e.queue = append(e.queue, p)\n	e.queuedBytes += p.bytes()\n"}},
 		},
 		{
 			Name: "half-checked-listing", Guarantee: "G3", About: "a listing that the step's budget lets check in part is taken for checked",
@@ -106,10 +95,6 @@ func messages() []Bug {
 			Name: "watch-mark-ahead", Guarantee: "G4", Unseen: onlyStreams, About: "the mark of an idle watch is one too far",
 			Edits: []Edit{{"server/streams.go", "				if err := send(out, cursor); err != nil {", "				if len(out) == 0 {\n\t\t\t\t\tcursor++\n\t\t\t\t}\n				if err := send(out, cursor); err != nil {"}},
 		},
-		{
-			Name: "watch-mark-missed", Guarantee: "G9", Unseen: noHistory, About: "an idle watch is not woken when a step begins where a mark is due",
-			Edits: []Edit{{"engine/watch.go", "(first-1)/w.markEvery != last/w.markEvery", "first/w.markEvery != last/w.markEvery"}},
-		},
 	}
 }
 
@@ -134,13 +119,6 @@ func tooMany() []Bug {
 		{
 			Name: "staged-leak-on-refusal", Guarantee: "G9", Unseen: noHistory, About: "bytes that are refused to a transaction are counted as held for ever",
 			Edits: []Edit{{"engine/txn.go", "	if n > 0 && t.held+n > t.limits.StagedBytes {\n		return", "	if n > 0 && t.held+n > t.limits.StagedBytes {\n		t.held += n\n		return"}},
-		},
-		{
-			Name: "begin-slots-leak", Guarantee: "G9", Unseen: noHistory, About: "the limit of open transactions counts all that were ever begun",
-			Edits: []Edit{
-				{"engine/txn.go", "	if len(t.open) >= t.limits.OpenTxns {", "	if t.ever++; t.ever > t.limits.OpenTxns {"},
-				{"engine/txn.go", "	reached  *reached\n", "	reached  *reached\n	ever     int\n"},
-			},
 		},
 		{
 			Name: "slot-lost-by-refusal", Guarantee: "G9", Unseen: noHistory, About: "a request that is refused because too many are under way takes a place for ever",

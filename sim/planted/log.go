@@ -34,7 +34,7 @@ func replay() []Bug {
 		},
 		{
 			Name: "limit-drops-an-agent", Guarantee: "G5", Unseen: onlyStreams, About: "a chunk of a namespace's replay that ends at its limit forgets what is left of the commit there",
-			Edits: []Edit{{"engine/replay.go", "			r.rows++\n			r.add(ts, a, &ev)", "			r.rows++\n			if len(r.events) > 0 && r.full() {\n\t\t\t\tcontinue\n\t\t\t}\n			r.add(ts, a, &ev)"}},
+			Edits: []Edit{{"engine/replay.go", "			r.add(c.ts, w.agents[at], &rows[at])\n", "			if len(r.events) == 0 || !r.full() {\n				r.add(c.ts, w.agents[at], &rows[at])\n			}\n"}},
 		},
 		{
 			Name: "watch-waits-for-the-next", Guarantee: "G9", Unseen: onlyStreams, About: "a watch is told of a commit only when another one follows",
@@ -50,7 +50,7 @@ func replay() []Bug {
 		},
 		{
 			Name: "foreign-namespace", Guarantee: "G10", Unseen: onlyStreams, About: "a replay of a namespace shows the events of others with the same agents",
-			Edits: []Edit{{"engine/replay.go", "			if a.Namespace != r.f.Namespace && !r.f.Whole {\n				continue\n			}", "			if a.Namespace != r.f.Namespace && a.Namespace != \"third\" && !r.f.Whole {\n				continue\n			}"}},
+			Edits: []Edit{{"engine/replay.go", "			if a.Namespace == r.f.Namespace || r.f.Whole {", "			if a.Namespace == r.f.Namespace || a.Namespace == \"third\" || r.f.Whole {"}},
 		},
 	}
 }

@@ -3,20 +3,23 @@
 // proves that it finds such bugs.
 //
 // A bug is not in the production code, not even under a flag: it is a piece of
-// source text and what stands there instead. To try one, the whole tool is built
-// with the edited file laid over the real one ("go build -overlay"), so what runs
-// is the production code with that one mistake in it. An edit whose text is no
-// longer found, or found twice, is an error: the list cannot go stale.
+// source text and what stands there instead. To try them, the whole tool is built with the
+// edited files laid over the real ones ("go build -overlay"): all bugs in one program, of
+// which one is on (package mutant), so what runs is the production code with that one
+// mistake in it. An edit whose text is no longer found, or found twice, is an error: the
+// list cannot go stale.
 package planted
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+
+	"statehouse.dev/statehouse/sim/mutant"
 )
 
 // Bug is one mistake.
@@ -28,14 +31,22 @@ type Bug struct {
 	// Unseen says why a judge cannot see the bug with the other switched off, by the
 	// judge's name. No time is spent on showing that.
 	Unseen map[string]string
-	// Bound says that only bounds which seeds draw bring it out: no scenario is about it.
-	Bound bool
+	By     string // what finds it, unless it is a scenario, too
 }
+
+// What finds a bug that no scenario is about.
+const (
+	// ByFuzz: only what seeds draw, or what clients do by themselves, brings it out.
+	ByFuzz = "fuzz"
+	// ByInterleave: it shows only when goroutines interleave, which they do not in a world.
+	ByInterleave = "interleave"
+)
 
 // Why a judge alone cannot see a bug.
 var (
 	onlyStreams = map[string]string{"serial": "only a stream shows it"}
 	onlyAgain   = map[string]string{"serial": "only a request sent again shows it"}
+	notAsked    = map[string]string{"oracle": "not asked", "serial": "not asked"}
 	noHistory   = map[string]string{"oracle": "the run's own check", "serial": "the run's own check"}
 )
 
@@ -47,9 +58,18 @@ type Edit struct {
 
 // All lists the bugs, in the order of the guarantees that they break.
 func All() []Bug {
-	var list []Bug
-	for _, some := range [][]Bug{durability(), visibility(), conflicts(), conditions(), versions(), replay(), outcomes(), storage(), limits(), drains(), leaks(), toils(), clients(), held(), refusals(), distant()} {
-		list = append(list, some...)
+	list := slices.Concat(durability(), visibility(), conflicts(), conditions(), versions(), replay(), outcomes(), storage(), held(), refusals())
+	list = append(list, foundBy(ByFuzz, limits(), drains(), leaks(), toils(), clients(), distant())...)
+	return append(list, foundBy(ByInterleave, threads())...)
+}
+
+func foundBy(by string, groups ...[]Bug) []Bug {
+	list := slices.Concat(groups...)
+	for i := range list {
+		list[i].By = by
+		if list[i].Unseen == nil {
+			list[i].Unseen = notAsked
+		}
 	}
 	return list
 }
@@ -97,34 +117,33 @@ func (b *Bug) Overlay(root, dir string) (list string, err error) {
 	if err != nil {
 		return "", err
 	}
-	overlay := struct{ Replace map[string]string }{make(map[string]string)}
-	for file, text := range texts { // one file each: order cannot matter
-		path := filepath.Join(dir, strings.ReplaceAll(file, "/", "_"))
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			return "", err
-		}
-		overlay.Replace[filepath.Join(root, file)] = path
-	}
-	raw, err := json.Marshal(overlay)
-	if err != nil {
-		return "", err
-	}
-	list = filepath.Join(dir, "overlay.json")
-	return list, os.WriteFile(list, raw, 0o644)
+	return mutant.Overlay(texts).Write(root, dir)
 }
 
 // Build builds the program of a package with the bug in it. dir is for what it
 // needs on the way.
 func (b *Bug) Build(ctx context.Context, root, pkg, dir, program string) error {
-	list, err := b.Overlay(root, dir)
+	texts, err := b.Apply(root)
 	if err != nil {
 		return err
 	}
-	// Nobody debugs it, and there are dozens: what a debugger needs would be a third of the work.
-	cmd := exec.CommandContext(ctx, "go", "build", "-overlay", list, "-gcflags=statehouse.dev/statehouse/...=-dwarf=false", "-ldflags=-s -w", "-o", program, pkg)
-	cmd.Dir = root
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("bug %s does not build: %w\n%s", b.Name, err, out)
+	if err := mutant.Overlay(texts).Build(ctx, root, pkg, dir, program); err != nil {
+		return fmt.Errorf("bug %s: %w", b.Name, err)
 	}
 	return nil
+}
+
+// Combine makes one overlay of bugs: the n-th is in the code while number n+1 is on. Those
+// that cannot stand beside others are left out, and have to be built by themselves: alone
+// says why, by name.
+func Combine(root string, bugs []Bug) (o mutant.Overlay, alone map[string]string, err error) {
+	variants := make([]mutant.Variant, len(bugs))
+	for i := range bugs {
+		texts, err := bugs[i].Apply(root)
+		if err != nil {
+			return nil, nil, err
+		}
+		variants[i] = mutant.Variant{Name: bugs[i].Name, Files: texts}
+	}
+	return mutant.Combine(root, variants)
 }

@@ -324,7 +324,11 @@ func constants(t *testing.T, file, typ string) []string {
 func yamlFields(typ reflect.Type) []string {
 	var list []string
 	for i := range typ.NumField() {
-		name, _, _ := strings.Cut(typ.Field(i).Tag.Get("yaml"), ",")
+		name, options, _ := strings.Cut(typ.Field(i).Tag.Get("yaml"), ",")
+		if options == "inline" {
+			list = append(list, yamlFields(typ.Field(i).Type)...)
+			continue
+		}
 		list = append(list, name)
 	}
 	return list

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"statehouse.dev/statehouse/sim/mutant"
+)
+
+// scoringOf tries mutants with a program, in a repository whose fixed list says that.
+func scoringOf(t *testing.T, program, fixed string) (*scoring, *bytes.Buffer) {
+	t.Helper()
+	root := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(root, "sim/mutant"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(root, fixedList), []byte(fixed), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	return &scoring{
+		a: &app{out: &out, err: &out, now: time.Now}, root: root, program: program,
+		o:     proveFlags{workers: 1, budget: time.Minute, mutants: mutantFlags{hang: 10 * time.Second, memory: 3072}},
+		seeds: make(map[uint32][]uint64), scenarios: make(map[uint32][]string),
+	}, &out
+}
+
+// TestLostKillsFail: a mutant of the fixed list that survives, or is not there, fails. In
+// this very program there is no mutant, and so nothing to kill.
+func TestLostKillsFail(t *testing.T) {
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, out := scoringOf(t, program, "engine:f:drop:0:1 fuzz 1\nengine:gone:drop:0:1 fuzz 1\n")
+	all := []mutant.Mutant{{ID: "engine:f:drop:0:1", Number: 1}}
+	err = s.again(t.Context(), all)
+	for _, want := range []string{"engine:f:drop:0:1 was killed before, and survives", "engine:gone:drop:0:1 does not exist any more", "0 of 2"} {
+		if err == nil || !strings.Contains(out.String(), want) {
+			t.Errorf("%v, and it does not print %q:\n%s", err, want, out)
+		}
+	}
+	// A program that dies of everything kills everything.
+	script := filepath.Join(t.TempDir(), "dies")
+	if err := os.WriteFile(script, []byte("#!/bin/sh\nexit 1\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s, out = scoringOf(t, script, "engine:f:drop:0:1 fuzz 1\n")
+	if err := s.again(t.Context(), all); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	s, _ = scoringOf(t, script, "")
+	if err := s.again(t.Context(), all); err == nil {
+		t.Error("an empty list is no failure")
+	}
+}
+
+// TestBounds: what is endless or boundless is killed, and that is said.
+func TestBounds(t *testing.T) {
+	for _, c := range []struct{ script, killed string }{
+		{"while :; do :; done", mutant.Hang},
+		{"read line; read line", mutant.Hang},
+		{"read line; exec tail /dev/zero", mutant.Memory},
+	} {
+		script := filepath.Join(t.TempDir(), "endless")
+		if err := os.WriteFile(script, []byte("#!/bin/sh\n"+c.script+"\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		limit := bound{time: 500 * time.Millisecond, memory: 1 << 40}
+		if c.killed == mutant.Memory {
+			if _, err := os.Stat("/proc/self/statm"); err != nil {
+				continue
+			}
+			limit = bound{time: time.Minute, memory: 64 << 20}
+		}
+		k := &bench{fleet: &fleet{binary: script}, bound: limit}
+		if saw := k.run(t.Context(), job{Seed: 1}); saw != c.killed {
+			t.Errorf("%s: %q, want %q", c.script, saw, c.killed)
+		}
+		k.dismiss()
+	}
+}
+
+// TestBudgetIsNoKill: a mutant whose time is over has survived what was run.
+func TestBudgetIsNoKill(t *testing.T) {
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, _ := scoringOf(t, program, "")
+	s.o.budget = time.Nanosecond
+	s.seeds[1] = []uint64{1, 2, 3}
+	s.scenarios[1] = []string{filepath.Join("../../scenarios", "torn-tail.yaml")}
+	r := s.try(t.Context(), mutant.Mutant{ID: "engine:f:drop:0:1", Number: 1})
+	if r.Killed() || r.Seeds != 0 {
+		t.Errorf("after %d seeds it is killed by %v", r.Seeds, r.By)
+	}
+}
+
+// TestEquivalentsAreExcluded: with a reason, few of them, and only while they exist.
+func TestEquivalentsAreExcluded(t *testing.T) {
+	var all []mutant.Mutant
+	for i := range 40 {
+		all = append(all, mutant.Mutant{ID: fmt.Sprintf("engine:f:drop:0:%d", i+1), Package: "engine"})
+	}
+	for list, want := range map[string]int{
+		"":                                  40,
+		"engine:f:drop:0:3 nothing sees it": 39,
+		"client:f:drop:0:3 nothing sees it": 40, // of another package
+		"engine:f:drop:0:99 it is gone":     -1,
+		"engine:f:drop:0:3":                 -1, // no reason
+		"engine:f:drop:0:1 a\nengine:f:drop:0:2 b\nengine:f:drop:0:3 c": -1, // more than one in twenty
+	} {
+		s, _ := scoringOf(t, "", "")
+		if err := os.WriteFile(filepath.Join(s.root, equivalentList), []byte(list), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		chosen, _, err := s.choose(all)
+		if got := len(chosen); err == nil && got != want || (err != nil) != (want < 0) {
+			t.Errorf("%q: %d are tried, %v", list, got, err)
+		}
+	}
+}
+
+// TestScoreTable: shares are of all, also of what no run comes by; tests are no part of the score.
+func TestScoreTable(t *testing.T) {
+	s, out := scoringOf(t, "", "")
+	results := []mutant.Result{
+		{Mutant: mutant.Mutant{ID: "a", Package: "engine"}, By: map[mutant.Tool]string{mutant.Fuzz: "G3 lost-update"}, ReachedBySeeds: 3},
+		{Mutant: mutant.Mutant{ID: "b", Package: "server"}, By: map[mutant.Tool]string{mutant.Tests: "exit status 1"}, ReachedBySeeds: 3},
+		{Mutant: mutant.Mutant{ID: "c", Package: "server/conns"}},
+	}
+	if err := s.print(results, map[string]string{"d": "nothing reads it"}); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(out.String(), "\n")
+	for _, want := range []string{
+		"excluded: d: nothing reads it",
+		"1 0 % 100 % 0 % 100 % 21-100 % engine",
+		"2 50 % 0 % 0 % 0 % 0-66 % server and below",
+		"3 33 % 33 % 0 % 33 % 6-79 % all",
+	} {
+		found := false
+		for _, line := range lines {
+			found = found || strings.Join(strings.Fields(line), " ") == want
+		}
+		if !found {
+			t.Errorf("it does not print %q:\n%s", want, out)
+		}
+	}
+}
