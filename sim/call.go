@@ -45,6 +45,7 @@ type Call struct {
 	// What the client knows. done: it waits no more.
 	done     bool
 	given    []byte // the answer
+	sum      uint64 // of it
 	told     error
 	received [][]byte // of a stream: messages the client has not taken yet
 }

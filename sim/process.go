@@ -143,19 +143,21 @@ func (p *process) act(f func()) {
 	p.w.quiesce()
 }
 
-// How long the daemon may take over what takes it milliseconds. It is the only real
-// time in a run, and decides nothing but that the run has failed.
+// How long the daemon may take over what takes it milliseconds. It is the only real time in a
+// run, decides nothing but that the run has failed, and is counted so that a busy machine makes
+// no difference: none passes while the process does not have the processor.
 const (
-	idleTime = 2 * time.Second  // while all of its goroutines wait: Pebble sleeps, if at all, for 100 ms
-	busyTime = 30 * time.Second // while some of them are busy, with nothing that ends
+	idleTime = 2 * time.Second  // while all of its goroutines wait, in naps: Pebble sleeps, if at all, for 100 ms
+	nap      = time.Millisecond // however long it took
+	busyTime = 5 * time.Second  // of the processor, while some of them are busy, with nothing that ends
 )
 
 // watch waits until what acts is done or the process has halted. One that waits
 // for a sync inside of a step gets it, and so for a removal: only the sync that a step
 // leaves behind waits for settle.
 func (p *process) watch(done <-chan string) (broken string, ended bool) {
-	begin := time.Now()
-	for idle := time.Duration(0); idle < cmp.Or(p.w.idle, idleTime) && time.Since(begin) < busyTime; {
+	var idle, begin time.Duration
+	for idle < cmp.Or(p.w.idle, idleTime) {
 		quiet := p.w.quiesce()
 		select {
 		case broken = <-done:
@@ -165,8 +167,15 @@ func (p *process) watch(done <-chan string) (broken string, ended bool) {
 		default:
 		}
 		if quiet && !p.release() {
-			time.Sleep(time.Millisecond)
-			idle += time.Millisecond
+			time.Sleep(nap)
+			idle += nap
+			continue
+		}
+		switch used := processorTime(); {
+		case begin == 0:
+			begin = used
+		case used-begin > busyTime:
+			return "", false
 		}
 	}
 	return "", false

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"encoding/binary"
 	"fmt"
 	"hash/fnv"
 
@@ -19,6 +20,7 @@ type recorder struct {
 	steps      []step.Step // applied
 	digests    []uint64
 	sum        uint64
+	scratch    []byte // of digest
 	stats      Stats
 	trace      trace
 }
@@ -54,18 +56,27 @@ func (r *recorder) say(format string, args ...any) { r.trace.say(format, args...
 // digest adds a step, and what the history gained with it, to the sum by which two runs
 // are compared.
 func (r *recorder) digest(s step.Step, n *network) {
-	h := fnv.New64a()
-	fmt.Fprintf(h, "%x %s %d %d", r.sum, s, r.events, len(n.handlers))
+	b := append(r.scratch[:0], s.String()...)
+	for _, x := range []uint64{r.sum, uint64(r.events), uint64(len(n.handlers))} {
+		b = binary.AppendUvarint(b, x)
+	}
 	for _, c := range n.order[max(0, len(n.order)-8):] {
-		fmt.Fprintf(h, "|%d %s %d %d ", c.op.ID, c.op.Outcome, c.op.Return, len(c.op.Batches))
-		if c.op.Kind == history.KeyHistory { // its metadata has no order on the wire
-			fmt.Fprint(h, c.op.Out)
-		} else {
-			h.Write(c.given)
+		if c.done && c.sum == 0 {
+			c.sum = sumOf(c.given)
+		}
+		b = append(b, c.op.Outcome...)
+		for _, x := range []uint64{uint64(c.op.ID), uint64(c.op.Return), uint64(len(c.op.Batches)), c.sum} {
+			b = binary.AppendUvarint(b, x)
 		}
 	}
-	r.sum = h.Sum64()
+	r.scratch, r.sum = b, sumOf(b)
 	r.digests = append(r.digests, r.sum)
+}
+
+func sumOf(b []byte) uint64 {
+	h := fnv.New64a()
+	_, _ = h.Write(b) // never fails
+	return h.Sum64()
 }
 
 // digestEnd adds the log and the violations.

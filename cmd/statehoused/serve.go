@@ -54,15 +54,7 @@ func (p *process) serve(ctx context.Context, s *settings) error {
 	}
 	env, closeEnv := newEnv(s, halt, log)
 	defer closeEnv()
-	config := server.Config{
-		Engine: engine.Options{
-			Dir: s.dataDir, Limits: s.limits, Tuning: engine.Tuning{CacheBytes: s.cacheMB << 20}, NoSync: !s.fsyncOnCommit && !s.useMemory, Volatile: s.useMemory, MustExist: s.mustExist && !s.useMemory,
-			AcceptMissingWitness: s.acceptMissing,
-		},
-		Version: version, GitSHA: gitSHA, Token: s.token, Requests: s.requests, Streams: s.streams, Connections: s.connections,
-		RequestBytes: s.requestBytes, UnsentBytes: s.unsentMB << 20,
-		Capture: captures.Config{Dir: s.ringDir(), MaxBytes: s.captureMB << 20, On: s.capture, Settings: s.told},
-	}.WithDefaults()
+	config := configOf(s)
 	if err := shareFiles(openFiles(), &config.Engine.Tuning, &config, log); err != nil {
 		closeAll(listeners)
 		return usageError{err}
@@ -94,6 +86,19 @@ func (p *process) serve(ctx context.Context, s *settings) error {
 		log.Info("stopped", "last_commit_ts", uint64(service.Engine().Published()))
 	}
 	return err
+}
+
+// configOf is what the settings are to the service, with its defaults.
+func configOf(s *settings) server.Config {
+	return server.Config{
+		Engine: engine.Options{
+			Dir: s.dataDir, Limits: s.limits, Tuning: engine.Tuning{CacheBytes: s.cacheMB << 20}, NoSync: !s.fsyncOnCommit && !s.useMemory, Volatile: s.useMemory, MustExist: s.mustExist && !s.useMemory,
+			AcceptMissingWitness: s.acceptMissing,
+		},
+		Version: version, GitSHA: gitSHA, Token: s.token, Requests: s.requests, Streams: s.streams, Connections: s.connections,
+		RequestBytes: s.requestBytes, UnsentBytes: s.unsentMB << 20,
+		Capture: captures.Config{Dir: s.ringDir(), MaxBytes: s.captureMB << 20, On: s.capture, Settings: s.told},
+	}.WithDefaults()
 }
 
 func closeAll(listeners []net.Listener) {

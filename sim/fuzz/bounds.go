@@ -38,8 +38,8 @@ func quiet(b *bounds.Bounds) []span {
 func refusing(b *bounds.Bounds) []span {
 	return []span{
 		{&b.OpenTxns, 1, 3, 6}, {&b.ValueBytes, 20, 40, 200}, {&b.TxnOps, 2, 4, 8}, {&b.TxnBytes, 60, 150, 500}, {&b.TxnReads, 2, 4, 8},
-		{&b.StagedBytes, 500, 1500, 4000}, {&b.QueuedCommits, 1, 2, 4}, {&b.MetadataBytes, 1, 8, 30},
-		{&b.Requests, 1, 3, 5}, {&b.Streams, 1, 2, 3}, {&b.BatchNames, 1, 3, 5},
+		{&b.StagedBytes, 800, 2000, 4000}, {&b.QueuedCommits, 1, 2, 4}, {&b.MetadataBytes, 14, 20, 40},
+		{&b.Requests, 2, 3, 5}, {&b.Streams, 1, 1, 2}, {&b.BatchNames, 1, 3, 5},
 	}
 }
 
@@ -58,12 +58,12 @@ func drawBounds(r *rand.Rand) bounds.Bounds {
 			s.draw(r)
 		}
 	}
-	if share > 0 && r.IntN(4) == 0 { // the caches of the planner are as small as these together let them be
+	if share > 0 && r.IntN(8) == 0 { // the caches of the planner are as small as these together let them be
 		b.CachedVersions, b.CachedAgents = 1, 1
-		b.StepLookups, b.TxnReads, b.TxnOps = 1+r.IntN(4), 1+r.IntN(3), 1+r.IntN(2)
+		b.StepLookups, b.TxnReads, b.TxnOps = 1+r.IntN(4), 2+r.IntN(2), 2+r.IntN(2)
 	}
 	if share > 0 && r.IntN(4) == 0 { // and so with answers
-		b.TxnBytes, b.TxnOps, b.MetadataBytes, b.PageBytes = 200+r.IntN(300), 2+r.IntN(4), 10+r.IntN(40), 1+r.IntN(300)
+		b.TxnBytes, b.TxnOps, b.MetadataBytes, b.PageBytes = 200+r.IntN(300), 3+r.IntN(4), 14+r.IntN(40), 1+r.IntN(300)
 	}
 	if least := b.LeastAnswer(); least < 8<<10 && r.IntN(2) == 0 {
 		b.AnswerBytes = least + r.IntN(200)

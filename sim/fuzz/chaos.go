@@ -32,6 +32,7 @@ type chaos struct {
 	name string
 
 	began, used []string // names of transactions: open perhaps, and any
+	transacts   []proto.Message
 	pages       []page   // answers with another page
 	seen        []uint64 // commits heard of
 	versions    map[history.Name]uint64
@@ -70,7 +71,10 @@ var weights = map[string]int{
 func (c *chaos) call() {
 	method := c.method()
 	m := method.NewRequest()
-	if len(c.pages) > 0 && c.chance(0.25) {
+	again := method.Word == "Transact" && len(c.transacts) > 0 && c.chance(0.3)
+	if again {
+		m = c.transactAgain()
+	} else if len(c.pages) > 0 && c.chance(0.25) {
 		method, m = c.nextPage()
 	} else {
 		c.fill(m.ProtoReflect())
@@ -79,8 +83,11 @@ func (c *chaos) call() {
 			return
 		}
 	}
-	if c.chance(0.2) {
+	if !again && c.chance(0.2) {
 		c.mutate(m.ProtoReflect())
+	}
+	if method.Word == "Transact" {
+		c.transacts = append(c.transacts, m)
 	}
 	s := sim.Text(c.name, method, m)
 	if s.Method != "" && c.chance(0.03) && !strings.Contains(s.Message, `"value":`) { // cut short, or with a byte that is wrong
@@ -153,6 +160,26 @@ func (c *chaos) nextPage() (*step.Method, proto.Message) {
 		m.ProtoReflect().Set(f, protoreflect.ValueOfString(token(of.of)))
 	}
 	return of.method, m
+}
+
+// transactAgain is one that was sent, under its id, and now and then on other conditions. It never
+// writes something else: which of two did what an id stands for would be beyond the judges.
+func (c *chaos) transactAgain() proto.Message {
+	m := proto.Clone(c.transacts[max(0, len(c.transacts)-1-c.r.IntN(4))]).ProtoReflect()
+	fields := m.Descriptor().Fields()
+	for _, f := range []protoreflect.FieldDescriptor{fields.ByName("key_preconditions"), fields.ByName("head_preconditions")} {
+		if !c.chance(0.3) {
+			continue
+		}
+		if m.Has(f) && c.chance(0.3) {
+			m.Clear(f)
+		} else if list := m.Mutable(f).List(); list.Len() == 0 {
+			c.fill(list.AppendMutable().Message())
+		} else {
+			c.fill(list.Get(0).Message())
+		}
+	}
+	return m.Interface()
 }
 
 // fill sets fields of a request, most of those that name something and some of the others.
@@ -284,16 +311,16 @@ func (c *chaos) front(name string) string {
 
 // uses are the requests that may name what a transact has committed: to the judges a commit of it
 // would be one of a transaction that was begun.
-var uses = map[protoreflect.Name]bool{"TransactRequest": true, "GetTransactionRequest": true, "AbortRequest": true}
+var uses = map[protoreflect.Name]bool{"GetTransactionRequest": true, "AbortRequest": true}
 
 // txn names a transaction: a new one to commit at once, mostly one that is open else.
 func (c *chaos) txn(m protoreflect.Message) string {
 	switch {
-	case m.Descriptor().Name() == "TransactRequest" && (len(c.used) == 0 || c.chance(0.8)):
+	case m.Descriptor().Name() == "TransactRequest":
 		name := c.w.FreshTxn()
 		c.used = append(c.used, name)
 		return name
-	case len(c.began) > 0 && m.Descriptor().Name() != "TransactRequest" && c.chance(0.8):
+	case len(c.began) > 0 && c.chance(0.8):
 		at := max(0, len(c.began)-1-c.r.IntN(3))
 		name := c.began[at]
 		if m.Descriptor().Name() == "CommitRequest" { // sent again on other conditions it is told of the first

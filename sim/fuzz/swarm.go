@@ -2,6 +2,7 @@ package fuzz
 
 import (
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"statehouse.dev/statehouse/sim"
@@ -66,6 +67,9 @@ func Draw(seed uint64, class sim.Class) Swarm {
 	s.crashModes = subset(r, simdisk.CrashModes())
 	s.diskFaults = subset(r, faultsOf(s.Class))
 	s.Config = drawConfig(r)
+	if s.Config.Refuse() { // who asks for little gets it
+		s.workloads = slices.Insert(s.workloads, 0, slices.IndexFunc(workload.All(), func(l workload.Workload) bool { return l.Name == "register" }))
+	}
 	if s.Config.CachedAgents > 0 {
 		s.agents = 8 + r.IntN(40) // more than caches have room for
 	}
