@@ -88,7 +88,7 @@ func (w *World) arrived(c *Call) *asked {
 		a.In.TxnID = id
 	}
 	if from := w.network.calls[a.In.PageOf]; from != nil {
-		a.Fresh = deserved.SamePages(from.op, c.op)
+		a.Fresh = deserved.SamePages(from.op, c.op) && from.request.space() == c.request.space()
 	}
 	for _, other := range w.network.handlers {
 		if !other.handler.Ended() && other.Stream() == c.Stream() && !probes[other.request.method.Word] {

@@ -31,6 +31,16 @@ type request struct {
 // recorded reports whether the history has what is asked for.
 func (r *request) recorded() bool { return r.method.Kind != "" && r.refuse == "" }
 
+// space is the namespace as it was sent: a page token knows the default one by name from the one
+// that is left out.
+func (r *request) space() string {
+	m := r.method.NewRequest()
+	if n, ok := m.(interface{ GetNamespace() string }); ok && proto.Unmarshal(r.wire, m) == nil {
+		return n.GetNamespace()
+	}
+	return ""
+}
+
 // requestOf is what a step's call sends. It fails when the step speaks of a transaction or a
 // page that there is not.
 func (w *World) requestOf(s *step.Step) (r request, err error) {

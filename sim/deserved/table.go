@@ -169,7 +169,8 @@ func (j *Judge) Accepted(r *Request, w *World) (reason string) {
 	} else if r.In.PageOf == 0 && r.In.At != nil && *r.In.At > w.Published || r.Kind == history.Watch && r.In.From != nil && *r.In.From > w.Published {
 		reason = "it is about a commit that has not happened"
 	}
-	inTxn := r.In.TxnID != "" && r.Kind != history.Transact && r.Kind != history.GetTxn && r.Kind != history.Abort
+	nothing := r.Kind == history.BatchGet && len(r.In.Names) == 0 // no transaction is looked at for it
+	inTxn := !nothing && r.In.TxnID != "" && r.Kind != history.Transact && r.Kind != history.GetTxn && r.Kind != history.Abort
 	switch {
 	case reason == "" && inTxn && r.Kind != history.Commit && j.here(t) && !w.Now.Before(t.deadline):
 		reason = "the transaction's timeout had passed"
