@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
@@ -183,16 +182,6 @@ func (w *World) rename(method *step.Method, m proto.Message) (page int, err erro
 		}
 	}
 	return page, nil
-}
-
-// answered holds an answer of the daemon to what a request that no history has must be told.
-func (w *World) answered(c *Call) {
-	switch {
-	case c.request.refuse != "" && c.err == nil:
-		w.rec.violate("G10", "accepted", c.op.ID, fmt.Sprintf("#%d %s of %s: it was accepted, although %s", c.op.ID, c.request.method.Word, c.op.Client, c.request.refuse))
-	case c.request.refuse == "" && c.request.method.Kind == "" && c.err == nil:
-		w.answeredStatus(c)
-	}
 }
 
 // Text is a call as steps have it: an ordinary one if that asks the same, else a raw one.
