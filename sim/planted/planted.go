@@ -59,7 +59,7 @@ type Edit struct {
 // All lists the bugs, in the order of the guarantees that they break.
 func All() []Bug {
 	list := slices.Concat(durability(), visibility(), conflicts(), conditions(), versions(), replay(), outcomes(), storage(), held(), refusals())
-	list = append(list, foundBy(ByFuzz, limits(), drains(), leaks(), toils(), clients(), distant())...)
+	list = append(list, foundBy(ByFuzz, limits(), drains(), leaks(), toils(), clients(), distant(), worlds())...)
 	return append(list, foundBy(ByInterleave, threads())...)
 }
 
