@@ -147,7 +147,7 @@ type Input struct {
 	Reverse     bool    `json:"reverse,omitempty"`    // of lists and scans; of a history: newest first is false
 	PageOf      int     `json:"page_of,omitempty"`    // the operation whose answer this one continues
 	NoValues    bool    `json:"no_values,omitempty"`  // the client asked for none
-	Doubles     bool    `json:"doubles,omitempty"`    // the client reads a Struct: a number that is no double is shown as the nearest
+	Doubles     bool    `json:"doubles,omitempty"`    // the client speaks Struct: a number that is no double is shown as the nearest
 	AllAgents   bool    `json:"all_agents,omitempty"` // of a replay or watch: the whole namespace
 	From        *uint64 `json:"from,omitempty"`       // of a replay: first commit_ts; of a watch: events after it
 	To          *uint64 `json:"to,omitempty"`         // of a replay: last commit_ts

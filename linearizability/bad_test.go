@@ -114,6 +114,20 @@ func liesAboutCommits() []lie {
 			r.transact("a", put("x", "k", "2"))
 			r.forget(1)
 		}},
+		{"G6", "other-request-acked", "an id is used again, on other conditions that hold as well", func(r *reference) {
+			op := r.transact("a", put("x", "k", "1"))
+			again := *op
+			again.ID, again.Call, again.Return = op.ID+1, op.Return+1, op.Return+2
+			again.In.Keys = []history.KeyCondition{{Name: key("x", "l")}}
+			r.h.Operations = append(r.h.Operations, &again)
+		}},
+		{"G6", "other-conditions-acked", "an id is used again, on conditions that did not hold", func(r *reference) {
+			op := r.transact("a", put("x", "k", "1"))
+			again := *op
+			again.ID, again.Call, again.Return = op.ID+1, op.Return+1, op.Return+2
+			again.In.Keys = []history.KeyCondition{{Name: key("x", "k"), Expected: 1}}
+			r.h.Operations = append(r.h.Operations, &again)
+		}},
 		{"G6", "answer-differs", "another place than the log's", func(r *reference) {
 			r.transact("a", put("x", "k", "1"))
 			r.transact("a", put("y", "k", "1")).Out.CommitTS = 1

@@ -168,6 +168,10 @@ func liesInReads() []lie {
 			second.Out.ReadTS = 1
 		}},
 		{"G4", "ghost-read", "pages of two points", func(r *reference) { paged(r, history.Scan) }},
+		{"G3", "page-of-another", "a page of another agent's list", func(r *reference) {
+			first := r.do("b", history.Scan, history.Input{Agent: "x", Limit: 2})
+			r.do("b", history.Scan, history.Input{Agent: "y", Limit: 2, PageOf: first.ID})
+		}},
 		{"G3", "wrong-read", "pages of two points that do not tell them", func(r *reference) {
 			r.transact("a", put("x", "k", "1"), put("y", "k", "1"))
 			first := r.do("b", history.ListAgents, history.Input{Namespace: "ns", Limit: 1})

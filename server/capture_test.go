@@ -85,3 +85,25 @@ func TestNoCapture(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// A client that asks about what can be no name is refused, and the capture can be fetched all
+// the same: it begins after a commit, so that the state of what it speaks of is looked up.
+func TestCaptureWithABadName(t *testing.T) {
+	r := newRig(t, func(*Config, *engine.Env) {})
+	r.put("", "a", "k", `{"n":1}`)
+	capturing := pb.NewCaptureServiceClient(r.conn)
+	if _, err := capturing.StopCapture(t.Context(), &pb.StopCaptureRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := capturing.StartCapture(t.Context(), &pb.StartCaptureRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	client := pb.NewStatehouseServiceClient(r.conn)
+	if _, err := client.GetState(t.Context(), &pb.GetStateRequest{AgentId: "a\x00", Key: "k"}); status.Code(err) != codes.InvalidArgument {
+		t.Fatal(err)
+	}
+	if _, err := client.ListKeys(t.Context(), &pb.ListKeysRequest{Namespace: "\x01", AgentId: "a"}); status.Code(err) != codes.InvalidArgument {
+		t.Fatal(err)
+	}
+	r.judgeCapture()
+}

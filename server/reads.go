@@ -153,6 +153,10 @@ func (s *Service) BatchGetState(ctx context.Context, req *pb.BatchGetStateReques
 	if err != nil {
 		return nil, err
 	}
+	if len(req.GetNames()) == 0 && req.GetTxnId() == "" { // a point is read, if nothing at it
+		snap, err := s.readPoint(req.GetAt())
+		return &pb.BatchGetStateResponse{ReadTs: uint64(snap.TS())}, err
+	}
 	resp, size := &pb.BatchGetStateResponse{}, sizer{of: s}
 	for _, n := range req.GetNames() {
 		if err := ctx.Err(); err != nil {

@@ -366,3 +366,19 @@ func TestReadsWhileASyncIsBlocked(t *testing.T) {
 		t.Errorf("after the sync: %s", got)
 	}
 }
+
+// Who asks for no names is told the point that was read all the same.
+func TestBatchGetStateWithoutNames(t *testing.T) {
+	r := newRig(t, func(*Config, *engine.Env) {})
+	r.put("", "a", "k", `{"n":1}`)
+	r.put("", "a", "k", `{"n":2}`)
+	for _, c := range []struct {
+		at   *pb.At
+		want uint64
+	}{{nil, 2}, {&pb.At{Point: &pb.At_CommitTs{CommitTs: 1}}, 1}} {
+		got, err := r.BatchGetState(timeout(t), &pb.BatchGetStateRequest{At: c.at})
+		if err != nil || got.GetReadTs() != c.want || len(got.GetStates()) > 0 {
+			t.Errorf("BatchGetState of nothing at %v = %v, %v, want read_ts %d", c.at, got, err, c.want)
+		}
+	}
+}

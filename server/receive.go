@@ -30,10 +30,18 @@ func (r registrar) RegisterService(desc *grpc.ServiceDesc, impl any) {
 	r.Server.RegisterService(&d, impl)
 }
 
+// Interceptors are what every request passes on the service's side of a transport: the
+// recorder, and within it the service's own.
+func (s *Service) Interceptors() (grpc.UnaryServerInterceptor, grpc.StreamServerInterceptor) {
+	return s.captures.Unary(s.Unary), func(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+		return s.captures.Stream(srv, ss, info, func(srv any, ss grpc.ServerStream) error { return s.Stream(srv, ss, info, handler) })
+	}
+}
+
 // unaryChain is what a unary request passes, from the outside: what counts its answer, the
 // recorder, which sees what clients are answered, and the service's own interceptor.
 func (s *Service) unaryChain() grpc.UnaryServerInterceptor {
-	inner := s.captures.Unary(s.Unary)
+	inner, _ := s.Interceptors()
 	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 		return s.unsent.Unary(ctx, req, info, func(ctx context.Context, req any) (any, error) { return inner(ctx, req, info, handler) })
 	}

@@ -20,9 +20,13 @@ import (
 // deliver the first twice, or let the client give up in between.
 type Call struct {
 	op      *history.Operation
-	req     []byte
-	arrived bool // the request was delivered, or never will be
-	copies  int  // duplicates of the request that are under way
+	request request
+	token   string // wrong, or none, in place of the daemon's
+	known   uint64 // the last commit that an answer had spoken of when it was made
+	arrived bool   // the request was delivered, or never will be
+	copies  int    // duplicates of the request that are under way
+
+	duplicated bool // a duplicate of it has arrived
 
 	handler   *sched.Task
 	cancel    context.CancelFunc // of the handler's context
@@ -65,12 +69,12 @@ func (c *Call) Answering() bool { return len(c.msgs) > 0 || c.answered }
 func (c *Call) Done() bool { return c.done }
 
 // Stream reports whether the call is answered by a stream.
-func (c *Call) Stream() bool { return c.op.Kind.Info().Stream }
+func (c *Call) Stream() bool { return c.request.method.Stream }
 
 func (c *Call) watches() bool { return c.op.Kind == history.Watch }
 
 // commits reports whether the call asks the writer for a commit.
-func (c *Call) commits() bool { return c.op.Kind.Info().Commits }
+func (c *Call) commits() bool { return c.request.recorded() && c.op.Kind.Info().Commits }
 
 // streamWindow is how many messages of a stream are under way before its handler
 // waits, as it does for gRPC's flow control.
@@ -78,25 +82,23 @@ const streamWindow = 4
 
 // issue makes a client send a request. Names of transactions in it are the
 // world's; what goes over the wire has the ids that they stand for.
-func (w *World) issue(client string, id int, kind history.Kind, in history.Input) (*Call, error) {
-	wire, token, err := w.toWire(kind, in)
+func (w *World) issue(s *step.Step) (*Call, error) {
+	r, err := w.requestOf(s)
 	if err != nil {
 		return nil, err
 	}
-	raw, err := marshal(record.Request(kind, &wire, token))
-	if err != nil {
-		return nil, err
-	}
-	c := &Call{req: raw, op: &history.Operation{ID: id, Client: client, Kind: kind, In: in, Call: w.rec.stamp(), Outcome: history.Unknown}}
-	if kind == history.Begin { // what a client calls it is not something it asked for
+	c := &Call{request: r, token: s.Token, known: w.network.known, op: &history.Operation{ID: s.ID, Client: s.Client, Kind: s.Kind, In: r.in, Call: w.rec.stamp(), Outcome: history.Unknown}}
+	if s.Kind == history.Begin { // what a client calls it is not something it asked for
 		c.op.In.TxnID = ""
-		c.begins = in.TxnID
+		c.begins = s.In.TxnID
 	}
 	n := &w.network
-	n.calls[id], n.last[client] = c, c
+	n.calls[s.ID], n.last[s.Client] = c, c
 	n.order, n.open = append(n.order, c), append(n.open, c)
-	w.rec.history.Operations = append(w.rec.history.Operations, c.op)
 	w.rec.stats.Operations++
+	if r.recorded() {
+		w.rec.history.Operations = append(w.rec.history.Operations, c.op)
+	}
 	return c, nil
 }
 
@@ -122,6 +124,9 @@ func (w *World) deliver(c *Call) {
 	c.gen = w.process.generation
 	if w.InFlight() {
 		w.rec.probe("request while a sync is in flight")
+	}
+	if c.op.Kind == history.Begin {
+		w.network.begun++
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	c.cancel = cancel
@@ -156,10 +161,14 @@ func (w *World) learn(c *Call) {
 // for its answer.
 func (w *World) deliverCopy(c *Call) {
 	c.copies--
+	c.duplicated = true
 	if w.process == nil || c.gen != 0 && c.gen != w.process.generation {
 		return // it was sent on a connection that is gone
 	}
-	again := &Call{op: c.op, req: c.req, done: true, arrived: true}
+	if c.op.Kind == history.Begin {
+		w.network.begun++
+	}
+	again := &Call{op: c.op, request: c.request, token: c.token, done: true, arrived: true}
 	ctx, cancel := context.WithCancel(context.Background())
 	again.cancel = cancel
 	asked := w.arrived(again)
@@ -217,11 +226,15 @@ func (w *World) reply(c *Call) bool {
 // receive gives a client a message of a stream.
 func (w *World) receive(c *Call, raw []byte) {
 	c.received = append(c.received, raw)
-	m := record.NewResponse(c.op.Kind)
+	m := c.request.method.NewAnswer()
 	if err := proto.Unmarshal(raw, m); err != nil {
 		w.rec.violate("G9", "unreadable-answer", c.op.ID, "a message of a stream does not parse: "+err.Error())
 		return
 	}
+	if !c.request.recorded() {
+		return
+	}
+	speakText(m.ProtoReflect())
 	c.op.Batches = append(c.op.Batches, w.batch(m))
 	w.judgeBounds(func(j *bounds.Judge) { j.Message(c.op, raw) })
 	w.rec.say("%s", step.BatchTold(c.op, &c.op.Batches[len(c.op.Batches)-1]))
@@ -241,14 +254,16 @@ func (w *World) finish(c *Call, resp []byte, err error) {
 	if w.rec.trace.print != nil {
 		defer func() { w.rec.say("%s", step.CallTold(c.op)) }()
 	}
-	if err != nil || c.Stream() {
+	if err != nil || c.Stream() || !c.request.recorded() {
 		return
 	}
-	m := record.NewResponse(c.op.Kind)
+	m := c.request.method.NewAnswer()
 	if err := proto.Unmarshal(resp, m); err != nil {
 		w.rec.violate("G9", "unreadable-answer", c.op.ID, "the answer does not parse: "+err.Error())
 		return
 	}
+	speakText(m.ProtoReflect())
+	defer func() { w.network.known = max(w.network.known, c.op.NewestCommit()) }()
 	w.judgeBounds(func(j *bounds.Judge) { j.Answer(c.op, resp) })
 	if c.op.Kind == history.KeyHistory { // protobuf writes the entries of its maps in any order, and runs are compared
 		c.given, _ = marshal(m) // it has just been read
@@ -270,7 +285,7 @@ func (w *World) output(kind history.Kind, in *history.Input, m proto.Message) (h
 }
 
 func (w *World) batch(m proto.Message) history.Batch {
-	b := record.Batch(w.rec.stamp(), m.(*pb.EventBatch))
+	b := record.Batch(w.rec.stamp(), m)
 	for i := range b.Events {
 		b.Events[i].TxnID = w.names.fromWire(b.Events[i].TxnID)
 	}

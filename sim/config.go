@@ -36,6 +36,10 @@ type Config struct {
 	// Unsynced commits are acknowledged when the system has them: the process may die, the
 	// machine may not.
 	Unsynced bool `yaml:"unsynced,omitempty" json:"unsynced,omitempty"`
+	// Token: the daemon wants one, and clients send it.
+	Token bool `yaml:"token,omitempty" json:"token,omitempty"`
+	// Capture: the daemon records what it is asked and answers.
+	Capture bool `yaml:"capture,omitempty" json:"capture,omitempty"`
 	// Capacity of the disk in bytes; 0: no limit.
 	Capacity int64 `yaml:"capacity,omitempty" json:"capacity,omitempty"`
 }
@@ -50,7 +54,7 @@ func (c Config) Validate() error {
 
 // server is the daemon's configuration.
 func (c Config) server() server.Config {
-	s := server.Config{Engine: engine.Options{
+	s := server.Config{Version: build, GitSHA: build, Token: c.token(), Engine: engine.Options{
 		Dir: dataDir, NoSync: c.Unsynced,
 		Limits: engine.Limits{TxnTimeout: c.TxnTimeout, OutcomeAge: c.OutcomeAge, OutcomeCount: c.OutcomeCount, DiskReserve: DiskReserve},
 		Tuning: engine.Tuning{MemTableBytes: 256 << 10, CacheBytes: 1 << 20, ManualCompaction: true},
@@ -82,6 +86,16 @@ func (w *World) countBounds(p *process) {
 			w.rec.stats.Probes[probe] += int(n)
 		}
 	}
+}
+
+// secret is the token of a daemon that wants one.
+const secret = "open-sesame"
+
+func (c Config) token() string {
+	if c.Token {
+		return secret
+	}
+	return ""
 }
 
 // DiskReserve is small, as simulated disks are.

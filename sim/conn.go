@@ -10,14 +10,15 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
+	"statehouse.dev/statehouse/history"
 	"statehouse.dev/statehouse/history/record"
 	"statehouse.dev/statehouse/sim/step"
 )
 
 // conn is a client's connection to the simulated daemon.
 type conn struct {
-	w      *World
-	client string
+	w       *World
+	program *Program
 }
 
 var _ grpc.ClientConnInterface = conn{}
@@ -52,7 +53,10 @@ func (n conn) send(method string, req proto.Message) (*Call, error) {
 		return nil, status.Error(codes.Unimplemented, method+" is not simulated")
 	}
 	in, token := record.Input(kind, req)
-	return n.w.issueFromWire(n.client, kind, in, token)
+	if (kind == history.Transact || kind == history.StageWrite) && n.program.Structs != nil && n.program.Structs() {
+		in.Doubles = representable(&in)
+	}
+	return n.w.issueFromWire(n.program.name, kind, in, token)
 }
 
 // NewStream opens a server stream. It is sent when the request is.

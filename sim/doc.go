@@ -88,7 +88,8 @@
 // World composes them, each in its own file: machine.go the disk and what befell it,
 // process.go the daemon from its start to its death, lifecycle.go its beginnings and ends,
 // serve.go its side of a call, writer.go its loops, background.go what Pebble does beside
-// them, network.go and call.go requests under way, conn.go and program.go clients, names.go
-// the names of transactions, faults.go what is armed, recorder.go history, trace and
+// them, network.go and call.go requests under way, conn.go and program.go clients, wire.go
+// and structs.go what calls send, status.go who sends them, spelling.go how values are spelled,
+// ring.go where the daemon captures, names.go the names of transactions, faults.go what is armed, recorder.go history, trace and
 // digests. end.go is the audit that ends every run.
 package sim

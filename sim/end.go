@@ -33,6 +33,8 @@ func (w *World) Finish() *Result {
 	w.judgeBounds(func(j *bounds.Judge) { j.Operations(w.rec.history.Operations, Observer) })
 	r.Violations = w.rec.violations
 	if w.rec.history.Complete {
+		w.checkSpelling()
+		r.Violations = w.rec.violations
 		r.Judged = linearizability.Check(&w.rec.history, r.Judging())
 		r.Violations = append(r.Violations, r.Judged.Violations...)
 		if r.Judged.Verdict == verdict.Unknown && len(r.Violations) == 0 {
@@ -154,7 +156,7 @@ const Observer = "observer"
 
 // ask makes a request of the observer, and carries it through.
 func (w *World) ask(kind history.Kind, in history.Input) *history.Operation {
-	c, err := w.issue(Observer, w.network.nextID(), kind, in)
+	c, err := w.issue(&step.Step{Verb: step.Call, Client: Observer, ID: w.network.nextID(), Kind: kind, In: in})
 	if err != nil {
 		return &history.Operation{}
 	}
@@ -219,7 +221,7 @@ func (w *World) askedFor(ns string) []string {
 	var list []string
 	for _, c := range w.network.order {
 		in := &c.op.In
-		if c.op.Kind == history.Transact && len(in.Writes) > 0 && in.Writes[0].Namespace == ns && c.op.Outcome == history.Unknown {
+		if c.request.recorded() && c.op.Kind == history.Transact && len(in.Writes) > 0 && in.Writes[0].Namespace == ns && c.op.Outcome == history.Unknown {
 			list = append(list, in.TxnID)
 		}
 	}

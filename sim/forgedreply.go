@@ -6,6 +6,7 @@ import (
 	"statehouse.dev/statehouse/history"
 	"statehouse.dev/statehouse/history/record"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+	"statehouse.dev/statehouse/sim/step"
 )
 
 // forgeReply answers a call in the daemon's name, without the daemon: a get with what
@@ -16,6 +17,9 @@ import (
 func (w *World) forgeReply(c *Call) error {
 	if c.arrived {
 		return misfit("the request has arrived already")
+	}
+	if !c.request.recorded() || c.request.method != step.MethodOf(c.op.Kind) {
+		return misfit("no reply to that is forged")
 	}
 	if c.op.Kind == history.Replay {
 		return w.forgeReplay(c)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"statehouse.dev/statehouse/history"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 	"statehouse.dev/statehouse/sim/deserved"
@@ -75,20 +77,17 @@ func (h healing) status() {
 	if p == nil {
 		return
 	}
-	for i := range p.desc.Methods {
-		m := &p.desc.Methods[i]
-		if m.MethodName != "GetStatus" {
-			continue
-		}
-		resp, err := m.Handler(p.impl, context.Background(), func(any) error { return nil }, p.service.Unary)
-		st, ok := resp.(*pb.GetStatusResponse)
-		switch most, least := h.w.openTxns(); {
-		case err != nil || !ok:
-			h.Fails(0, fmt.Sprintf("the status is refused (%v)", err))
-		case st.GetWritesRefused() != "":
-			h.Fails(0, "writes are refused, as the status says: "+st.GetWritesRefused())
-		case st.GetOpenTransactions() > uint64(most) || st.GetOpenTransactions() < uint64(least):
-			h.Fails(0, fmt.Sprintf("the status counts %d open transactions, where %d to %d can be", st.GetOpenTransactions(), least, most))
-		}
+	var st pb.GetStatusResponse
+	resp, err := p.handle(context.Background(), nil, &Call{op: &history.Operation{Client: Observer}, request: request{method: step.MethodNamed("GetStatus")}})
+	if err == nil {
+		err = proto.Unmarshal(resp, &st)
+	}
+	switch most, least := h.w.openTxns(); {
+	case err != nil:
+		h.Fails(0, fmt.Sprintf("the status is refused (%v)", err))
+	case st.GetWritesRefused() != "":
+		h.Fails(0, "writes are refused, as the status says: "+st.GetWritesRefused())
+	case st.GetOpenTransactions() > uint64(most) || st.GetOpenTransactions() < uint64(least):
+		h.Fails(0, fmt.Sprintf("the status counts %d open transactions, where %d to %d can be", st.GetOpenTransactions(), least, most))
 	}
 }

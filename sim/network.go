@@ -15,6 +15,8 @@ type network struct {
 	open     []*Call      // those that something may still happen to, and some more
 	handlers []*Call      // whose handler has not ended, oldest first
 	reserved map[int]bool // ids that steps to come have
+	known    uint64       // the last commit that an answer has spoken of
+	begun    uint64       // begins that have reached the daemon
 }
 
 func newNetwork() network {
@@ -66,7 +68,7 @@ func (w *World) doCall(s *step.Step) error {
 	if c := w.network.last[s.Client]; c != nil && !c.done && !c.Stream() {
 		return misfit("client %s waits for an answer already", s.Client)
 	}
-	if _, err := w.issue(s.Client, s.ID, s.Kind, s.In); err != nil {
+	if _, err := w.issue(s); err != nil {
 		return misfit("%v", err)
 	}
 	return nil

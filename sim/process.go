@@ -27,8 +27,9 @@ type process struct {
 	generation int // from 1, one a start
 	service    *server.Service
 	codec      encoding.CodecV2
-	desc       *grpc.ServiceDesc
-	impl       any
+	services   []registered
+	unary      grpc.UnaryServerInterceptor
+	stream     grpc.StreamServerInterceptor
 	rand       *rand.ChaCha8
 	syncs      *sched.Barrier // of the log; open but between plan and settle
 	removals   *sched.Barrier // of what Pebble needs no more; shut while the process lives
@@ -90,12 +91,23 @@ func (p *process) halt(reason error) {
 }
 
 // RegisterService notes the service, as a grpc.Server does.
-func (p *process) RegisterService(desc *grpc.ServiceDesc, impl any) { p.desc, p.impl = desc, impl }
+func (p *process) RegisterService(desc *grpc.ServiceDesc, impl any) {
+	p.services = append(p.services, registered{desc, impl})
+}
+
+// registered is a service that answers.
+type registered struct {
+	desc *grpc.ServiceDesc
+	impl any
+}
 
 // assemble builds the service as production does.
 func (p *process) assemble() (err error) {
-	p.service, err = server.Assemble(p.env(), p.w.served)
+	served := p.w.served
+	served.Capture = p.w.capturing()
+	p.service, err = server.Assemble(p.env(), served)
 	if err == nil {
+		p.unary, p.stream = p.service.Interceptors()
 		p.service.Register(p)
 	}
 	return err

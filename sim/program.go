@@ -24,6 +24,8 @@ type Program struct {
 	task *sched.Task
 	name string
 	wake time.Duration // it sleeps until then; 0: it does not
+	// Structs reports whether a request's values are sent as Structs, if they can be; nil: none are.
+	Structs func() bool
 }
 
 // Launch makes a client whose program has not begun to run.
@@ -98,14 +100,19 @@ func (c deadline) Err() error {
 }
 
 // Conn is the client's connection to the daemon.
-func (p *Program) Conn() grpc.ClientConnInterface { return conn{p.w, p.name} }
+func (p *Program) Conn() grpc.ClientConnInterface { return conn{p.w, p} }
 
 // Ask makes a request and waits for its end, no longer than it has patience. It returns nil
 // when the request does not fit the world, and for a watch, which goes on beside what follows.
 func (p *Program) Ask(kind history.Kind, in history.Input, patience time.Duration) *history.Operation {
+	return p.Send(step.Step{Verb: step.Call, Client: p.name, Kind: kind, In: in}, patience)
+}
+
+// Send is Ask for a call of any sort.
+func (p *Program) Send(s step.Step, patience time.Duration) *history.Operation {
 	w := p.w
 	id := w.network.nextID()
-	if w.Apply(step.Step{Verb: step.Call, Client: p.name, ID: id, Kind: kind, In: in}) != nil {
+	if s.ID = id; w.Apply(s) != nil {
 		return nil
 	}
 	c := w.network.calls[id]

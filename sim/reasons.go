@@ -88,13 +88,14 @@ func (w *World) arrived(c *Call) *asked {
 		a.In.TxnID = id
 	}
 	if from := w.network.calls[a.In.PageOf]; from != nil {
-		a.Fresh = deserved.SamePages(from.op, c.op)
+		a.Fresh = deserved.SamePages(from.op, c.op) && from.request.space() == c.request.space()
 	}
 	for _, other := range w.network.handlers {
-		if !other.handler.Ended() && other.Stream() == c.Stream() {
+		if !other.handler.Ended() && other.Stream() == c.Stream() && !probes[other.request.method.Word] {
 			a.UnderWay++
 		}
 	}
+	a.Bad, a.Strict, a.Stranger = c.request.bad, c.request.strict, c.stranger()
 	w.reasons.judge.Arrived(&a.Request)
 	return a
 }
@@ -112,6 +113,10 @@ func (w *World) judgeAnswer(a *asked, resp []byte, err error, gone bool) {
 	know := w.reasons.Since(&a.then, w.Now())
 	know.Gone, know.Published = gone, uint64(w.process.service.Engine().Published())
 	told, reason := "accepted", ""
+	if a.Kind == "" {
+		w.judgeOther(a, err, &know)
+		return
+	}
 	if err != nil {
 		outcome, refusal := record.Outcome(err)
 		if !gone {
@@ -128,6 +133,18 @@ func (w *World) judgeAnswer(a *asked, resp []byte, err error, gone bool) {
 	}
 	if reason != "" {
 		w.rec.violate("G9", "undeserved", a.op.ID, fmt.Sprintf("#%d %s of %s was %s: %s", a.op.ID, a.op.Kind, a.op.Client, told, reason))
+	}
+}
+
+// probes are the methods that no limit of requests is about.
+var probes = map[string]bool{"Health": true, "Version": true, "GetStatus": true}
+
+// judgeOther holds a method that no history has to the little that it may be refused for.
+func (w *World) judgeOther(a *asked, err error, know *deserved.World) {
+	_, refusal := record.Outcome(err)
+	troubled := know.Gone || know.Draining || know.Errors+know.Misreads > 0 || know.Misread || know.Corrupt
+	if a.Stranger != (err != nil && refusal.Code == "UNAUTHENTICATED") || err != nil && !a.Stranger && !troubled && len(a.Bad) == 0 {
+		w.rec.violate("G9", "undeserved", a.op.ID, fmt.Sprintf("#%d of %s was answered %v; its token is wrong: %v", a.op.ID, a.op.Client, err, a.Stranger))
 	}
 }
 

@@ -3,37 +3,45 @@ package sim
 import (
 	"context"
 	"io"
+	"strings"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 
-	"statehouse.dev/statehouse/history/record"
 	"statehouse.dev/statehouse/sim/sched"
 )
 
 // handle answers one request the way grpc.Server would: codec, interceptor,
 // handler.
 func (p *process) handle(ctx context.Context, t *sched.Task, c *Call) ([]byte, error) {
-	method := record.MethodOf(c.op.Kind)
-	name := method[len(p.desc.ServiceName)+2:]
-	decode := func(v any) error { return p.codec.Unmarshal(mem.BufferSlice{mem.SliceBuffer(c.req)}, v) }
-	for i := range p.desc.Methods {
-		if m := &p.desc.Methods[i]; m.MethodName == name {
-			resp, err := m.Handler(p.impl, ctx, decode, p.service.Unary)
-			if err != nil {
-				return nil, err
+	ctx = p.w.credentials(ctx, c)
+	method := c.request.method.Name
+	decode := func(v any) error { return p.codec.Unmarshal(mem.BufferSlice{mem.SliceBuffer(c.request.wire)}, v) }
+	for _, s := range p.services {
+		name, ours := strings.CutPrefix(method, "/"+s.desc.ServiceName+"/")
+		if !ours {
+			continue
+		}
+		for i := range s.desc.Methods {
+			if m := &s.desc.Methods[i]; m.MethodName == name {
+				resp, err := m.Handler(s.impl, ctx, decode, p.unary)
+				if err != nil {
+					return nil, err
+				}
+				return p.encode(resp)
 			}
-			return p.encode(resp)
+		}
+		for i := range s.desc.Streams {
+			if m := &s.desc.Streams[i]; m.StreamName == name {
+				ss := &serverStream{p: p, t: t, c: c, ctx: ctx, decode: decode}
+				return nil, p.stream(s.impl, ss, &grpc.StreamServerInfo{FullMethod: method, IsServerStream: true}, m.Handler)
+			}
 		}
 	}
-	for i := range p.desc.Streams {
-		if m := &p.desc.Streams[i]; m.StreamName == name {
-			s := &serverStream{p: p, t: t, c: c, ctx: ctx, decode: decode}
-			return nil, p.service.Stream(p.impl, s, &grpc.StreamServerInfo{FullMethod: method, IsServerStream: true}, m.Handler)
-		}
-	}
-	panic("sim: no method " + method)
+	return nil, status.Error(codes.Unimplemented, "unknown method "+method) // as grpc.Server answers
 }
 
 func (p *process) encode(m any) ([]byte, error) {

@@ -78,7 +78,7 @@ func (w *World) judgeWork() {
 	past := newPast(&w.rec.history, w.served.Engine.Tuning.MarkEvery)
 	for _, c := range w.network.order {
 		bound, known := past.bound(c)
-		if known && c.work > bound {
+		if known && c.request.recorded() && c.work > bound {
 			w.rec.violate("G9", "too-much-work", c.op.ID, fmt.Sprintf("call #%d, a %s, took %d steps of reading, and %d would do", c.op.ID, c.op.Kind, c.work, bound))
 		}
 	}

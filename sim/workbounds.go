@@ -285,8 +285,8 @@ func (p *past) streaming(c *Call) int64 {
 		steps += 2 * int64(to-min(from, to)) // the log's rows, which may be of other namespaces
 	}
 	events := p.during(agent, from, to)
-	if limit := int(in.Limit); limit > 0 && in.Prefix == "" && in.FromTime == 0 {
-		events = events[:min(len(events), limit+1)]
+	if in.Limit > 0 && in.Limit < uint64(len(events)) && in.Prefix == "" && in.FromTime == 0 {
+		events = events[:in.Limit+1]
 	}
 	for _, e := range events {
 		steps += 4 + 2*int64(e.ops) + int64(e.parts)

@@ -50,6 +50,7 @@ type World struct {
 	idle     time.Duration // Options.Idle
 	before   func(step.Step)
 	tasks    sched.Tasks // coroutines: programs, and handlers of requests
+	ring     ring        // what the daemon captures
 	rec      recorder    // the history, the trace, the digests
 	work     work        // what the daemon read
 	held     server.Held // by requests, when that was last checked

@@ -137,8 +137,11 @@ func shown(n history.Name, exists bool, v version) history.Record {
 func state(n history.Name, s *pb.GetStateResponse) history.Record { return shown(n, s.GetExists(), s) }
 
 func encoding(in *history.Input) pb.ValueEncoding {
-	if in.NoValues {
+	switch {
+	case in.NoValues:
 		return pb.ValueEncoding_VALUE_ENCODING_NONE
+	case in.Doubles:
+		return pb.ValueEncoding_VALUE_ENCODING_STRUCT
 	}
 	return pb.ValueEncoding_VALUE_ENCODING_JSON
 }

@@ -2,6 +2,7 @@ package oracle
 
 import (
 	"fmt"
+	"slices"
 
 	"statehouse.dev/statehouse/history"
 )
@@ -27,6 +28,7 @@ func (j *judge) checkAcked(t *txn, op *history.Operation, ev *history.Event) {
 	}
 	versions := op.Out.Versions
 	if op.Kind == history.Transact {
+		j.checkRepeated(t, op, conditions, ev)
 		versions = oneOfEach(op)
 	}
 	j.checkVersions(op, versions, ev)
@@ -122,6 +124,15 @@ func (j *judge) checkUse(t *txn, ev *history.Event) {
 	}
 }
 
+// sentAfter reports whether an event can be of a transact that was under way, or not yet sent,
+// when its id was told to have come to nothing.
+func (t *txn) sentAfter(told *history.Operation, ev *history.Event) bool {
+	return t.begin == nil && slices.ContainsFunc(t.attempts, func(a *history.Operation) bool {
+		want, _ := t.wanted(a)
+		return a.Kind == history.Transact && a.End() > told.Call && want.match(ev)
+	})
+}
+
 // attemptedBy reports whether a client can have asked to commit a transaction by then.
 func (j *judge) attemptedBy(t *txn, time int64) bool {
 	return j.hidden(t) || len(t.attempts) > 0 && t.attempts[0].Call < time
@@ -183,7 +194,7 @@ func (j *judge) checkOutcomeAsked(op *history.Operation) {
 	case out.CommitTS != 0 || out.CommitTime != 0 || len(out.Versions) > 0:
 		differs("no commit", "transaction %s is called %s, and told to be commit %d", t.id, out.State, out.CommitTS)
 	case out.State == "aborted" || out.State == "expired":
-		if ev != nil {
+		if ev != nil && !t.sentAfter(op, ev) {
 			differs("committed", "transaction %s is in the log as commit %d", t.id, ev.CommitTS)
 		} else if out.State == "aborted" && !j.attemptedBy(t, op.End()) && (len(t.aborts) == 0 || t.aborts[0].Call > op.End()) {
 			differs("open or expired", "nobody aborted transaction %s, or tried to commit it", t.id)

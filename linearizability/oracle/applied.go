@@ -42,15 +42,7 @@ func (j *judge) checkApplied(t *txn, ev *history.Event) {
 	if len(t.attempts) == 0 {
 		return // reported
 	}
-	op := t.attempts[0]
-	var conditions []history.KeyCondition
-	matched := false
-	for _, a := range t.attempts {
-		if w, c := t.wanted(a); j.did(t, a, w, ev) && maps.Equal(a.In.Metadata, ev.Metadata) {
-			op, conditions, matched = a, c, true
-			break
-		}
-	}
+	op, conditions, matched := j.applied(t, ev)
 	hidden := j.hidden(t)
 	switch {
 	case !matched && hidden:
@@ -72,6 +64,41 @@ func (j *judge) checkApplied(t *txn, ev *history.Event) {
 		return // another request may have done it, on other conditions
 	}
 	j.checkConditions(t, op, conditions, ev.CommitTS-1)
+}
+
+// applied is the request that made an event, with its conditions on keys: the first one that
+// asked for the same on conditions that held. If there is none, it is one whose conditions did
+// not hold, and if not even that, the first of all and not matched.
+func (j *judge) applied(t *txn, ev *history.Event) (op *history.Operation, conditions []history.KeyCondition, matched bool) {
+	op = t.attempts[0]
+	for _, a := range t.attempts {
+		w, c := t.wanted(a)
+		if !j.did(t, a, w, ev) || !maps.Equal(a.In.Metadata, ev.Metadata) {
+			continue
+		}
+		if j.hold(a, c, ev.CommitTS-1) {
+			return a, c, true
+		}
+		if !matched {
+			op, conditions, matched = a, c, true
+		}
+	}
+	return op, conditions, matched
+}
+
+// hold reports whether all conditions of a request held after a commit.
+func (j *judge) hold(op *history.Operation, conditions []history.KeyCondition, after uint64) bool {
+	for _, k := range conditions {
+		if !holds(j.model.at(k.Name, after), k.Expected) {
+			return false
+		}
+	}
+	for _, h := range op.In.Heads {
+		if j.model.headAt(history.AgentName{Namespace: h.Namespace, Agent: h.Agent}, after) != h.Expected {
+			return false
+		}
+	}
+	return true
 }
 
 // checkConditions holds a transaction that committed right after the commit before to its

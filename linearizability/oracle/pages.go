@@ -24,6 +24,14 @@ func (j *judge) pageOf(op *history.Operation) *history.Operation {
 	return j.ops[op.In.PageOf]
 }
 
+// firstPage is the operation whose pages this one goes on with; without an earlier one, itself.
+func (j *judge) firstPage(op *history.Operation) *history.Operation {
+	for from := j.pageOf(op); from != nil; from = j.pageOf(op) {
+		op = from
+	}
+	return op
+}
+
 // pageStart is the last name of the page before.
 func (j *judge) pageStart(op *history.Operation) string {
 	if from := j.pageOf(op); from != nil {
@@ -45,4 +53,17 @@ func (j *judge) pageLost(op *history.Operation) bool {
 		op = from
 	}
 	return false
+}
+
+// sameList reports whether two requests are for pages of one list. Keys with and without their
+// values are.
+func sameList(a, b *history.Operation) bool {
+	listed := func(k history.Kind) history.Kind {
+		if k == history.Scan {
+			return history.ListKeys
+		}
+		return k
+	}
+	x, y := &a.In, &b.In
+	return listed(a.Kind) == listed(b.Kind) && x.Name() == y.Name() && x.Prefix == y.Prefix && x.Reverse == y.Reverse && x.OldestFirst == y.OldestFirst && x.TxnID == y.TxnID
 }

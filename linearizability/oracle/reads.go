@@ -9,6 +9,10 @@ import (
 
 // checkRead finds a point at which the answer was right.
 func (j *judge) checkRead(op *history.Operation) {
+	if from := j.pageOf(op); from != nil && !sameList(from, op) {
+		j.breaks(op, "G3", "page-of-another", "a refusal", "ok", "it went on with a page of #%d, which asked for something else", from.ID)
+		return
+	}
 	low, high, early, ok := j.points(op)
 	if !ok {
 		return
@@ -23,7 +27,11 @@ func (j *judge) checkRead(op *history.Operation) {
 		}
 		return
 	}
-	if r := op.Out.ReadTS; j.showsReadTS(op) && op.In.AtTime == 0 {
+	asOf := j.firstPage(op).In.AtTime // a page is at the point of the first
+	if op.Kind == history.BatchGet && len(op.In.Names) == 0 && op.In.TxnID != "" {
+		return // it reads nothing
+	}
+	if r := op.Out.ReadTS; j.showsReadTS(op) && asOf == 0 {
 		switch {
 		case r > high:
 			j.breaks(op, "G4", "ghost-read", fmt.Sprintf("at most %d", high), fmt.Sprint(r), "it read at commit %d, which had not happened", r)
@@ -40,8 +48,8 @@ func (j *judge) checkRead(op *history.Operation) {
 	why, expected, got := "", "", ""
 	for ts := low; ts <= high; ts++ {
 		at := ts
-		if op.In.AtTime != 0 {
-			if at = j.model.timeAt(op.In.AtTime, ts); j.showsReadTS(op) && op.Out.ReadTS != at {
+		if asOf != 0 {
+			if at = j.model.timeAt(asOf, ts); j.showsReadTS(op) && op.Out.ReadTS != at {
 				why, expected, got = "it read at another commit than the time says", fmt.Sprint(at), fmt.Sprint(op.Out.ReadTS)
 				continue
 			}
@@ -85,11 +93,8 @@ func (j *judge) points(op *history.Operation) (low, high uint64, early, ok bool)
 		j.count(op, &j.stats.Dangling)
 		return 0, 0, false, false
 	}
-	switch from := j.pageOf(op); {
-	case from != nil:
-		for j.pageOf(from) != nil { // the first page's window is the chain's
-			from = j.pageOf(from)
-		}
+	switch from := j.firstPage(op); {
+	case from != op: // its window is the chain's
 		low, high = j.window(from)
 		early = j.early(from.Call)
 		if j.showsReadTS(from) {
@@ -114,7 +119,8 @@ func (j *judge) points(op *history.Operation) (low, high uint64, early, ok bool)
 		}
 		low, high, early = *op.In.At, *op.In.At, false
 	}
-	past := op.In.AtTime != 0 && j.model.timeAt(op.In.AtTime, j.model.head) == j.model.base && op.Out.ReadTS <= j.model.base
+	asOf := j.firstPage(op).In.AtTime
+	past := asOf != 0 && j.model.timeAt(asOf, j.model.head) == j.model.base && op.Out.ReadTS <= j.model.base
 	if low < j.model.base || past && j.model.base > 0 {
 		j.count(op, &j.stats.BeforeBase)
 		return 0, 0, false, false

@@ -19,11 +19,11 @@ func (j *judge) checkRefused(t *txn, op *history.Operation, ev *history.Event) {
 	case "TXN_ID_REUSED":
 		j.checkReused(t, op, ev)
 	default:
-		if ev != nil && decides(op.Error) && !t.neverBegun(op) {
+		if ev != nil && decides(op.Error) && !t.neverBegun(op) && !t.askedOtherwise(op, ev) {
 			j.breaks(op, "G6", "refused-but-applied", "", op.Error.Code, "it was refused (%s: %s), and transaction %s is in the log as commit %d", op.Error.Code, op.Error.Message, t.id, ev.CommitTS)
 		}
 	}
-	if known, _ := j.bounds.low(op.Call); ev != nil && known >= ev.CommitTS && looks(op.Error) {
+	if known, _ := j.bounds.low(op.Call); ev != nil && known >= ev.CommitTS && looks(op.Error) && !t.askedOtherwise(op, ev) {
 		j.breaks(op, "G6", "committed-but-refused", "", op.Error.Code, "it was refused as not applied, and was commit %d already", ev.CommitTS)
 	}
 	switch op.Error.Code {

@@ -46,6 +46,41 @@ func (r request) equal(s request) bool {
 	return maps.Equal(r.writes, s.writes) && slices.Equal(r.keys, s.keys) && slices.Equal(r.heads, s.heads)
 }
 
+// checkRepeated: a transact that is acknowledged is the one that was applied, also on the same
+// conditions, whichever was asked first under its id.
+func (j *judge) checkRepeated(t *txn, op *history.Operation, conditions []history.KeyCondition, ev *history.Event) {
+	if before := ev.CommitTS - 1; before >= j.model.base && !j.hold(op, conditions, before) {
+		j.breaks(op, "G6", "other-conditions-acked", "TXN_ID_REUSED", "ok", "it was acknowledged as commit %d, before which its conditions did not hold", ev.CommitTS)
+		return
+	}
+	mine := requestOf(op)
+	for _, a := range t.attempts {
+		if a == op {
+			return
+		}
+		if a.Kind == history.Transact && a.Outcome == history.OK && !requestOf(a).equal(mine) {
+			j.breaks(op, "G6", "other-request-acked", "TXN_ID_REUSED", "ok", "it was acknowledged as commit %d, and so was #%d, which asked for something else under the same id", ev.CommitTS, a.ID)
+			return
+		}
+	}
+}
+
+// askedOtherwise reports whether an event can be of a transact other than one that was refused:
+// a refusal speaks of what it refused.
+func (t *txn) askedOtherwise(op *history.Operation, ev *history.Event) bool {
+	if op.Kind != history.Transact {
+		return false
+	}
+	mine := requestOf(op)
+	return slices.ContainsFunc(t.attempts, func(a *history.Operation) bool {
+		if a == op || a.Kind != history.Transact {
+			return false
+		}
+		want, _ := t.wanted(a)
+		return want.match(ev) && !requestOf(a).equal(mine)
+	})
+}
+
 // checkReused: an id that a refusal calls used is used by another request, which had it first,
 // or by a transaction that was begun.
 func (j *judge) checkReused(t *txn, op *history.Operation, ev *history.Event) {

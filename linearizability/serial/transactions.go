@@ -89,7 +89,7 @@ func (c *constraints) addCommit(t *txn, log map[string]*history.Event) {
 	}
 	c.guessed = c.guessed || hidden && o.asked[0].Kind == history.Commit
 	c.does(o.constraint, t, o.asked)
-	if !hidden || o.asked[0].Outcome == history.OK {
+	if o.asked[0].Outcome == history.OK || !hidden && c.alike(t, o.asked) {
 		c.wants(o.constraint, t, o.asked[0])
 	}
 	if hidden && ev != nil {
@@ -154,9 +154,13 @@ func (c *constraints) asked(t *txn, o *outcome) {
 		case op.Kind == history.GetTxn && op.Out.State == "committed":
 			c.place(t, o, op)
 		case op.Kind == history.GetTxn && (op.Out.State == "open" || op.Out.State == "never_seen"):
-			o.call = max(o.call, op.Call) // it had not taken effect then
+			if first := o.asked[0]; first.Kind == history.Commit || len(first.In.Writes) > 0 { // what changes nothing is soon forgotten
+				o.call = max(o.call, op.Call) // it had not taken effect then
+			}
 		case op.Kind == history.Abort && t.begin == nil && !givenByDaemon(t.id):
 			// of what a client chose for a transact: nothing of that name can be aborted
+		case t.begin == nil && slices.ContainsFunc(o.asked, func(a *history.Operation) bool { return a.End() > op.Call }):
+			// what came to nothing may be sent again, and a daemon that has started since takes it
 		default:
 			o.dead = true
 		}
@@ -211,6 +215,18 @@ func (c *constraints) does(a *constraint, t *txn, asked []*history.Operation) {
 			}
 		}
 	}
+}
+
+// alike reports whether requests with one id ask for the same on the same conditions: else which
+// of them was done is not known.
+func (c *constraints) alike(t *txn, asked []*history.Operation) bool {
+	if len(asked) == 1 {
+		return true
+	}
+	first, in := c.effects(t, asked[0]), &asked[0].In
+	return !slices.ContainsFunc(asked[1:], func(op *history.Operation) bool {
+		return !slices.Equal(c.effects(t, op), first) || !slices.Equal(op.In.Keys, in.Keys) || !slices.Equal(op.In.Heads, in.Heads)
+	})
 }
 
 func compareEffects(x, y effect) int { return history.CompareNames(x.name, y.name) }

@@ -1,6 +1,7 @@
 package captures
 
 import (
+	"errors"
 	"math"
 
 	"statehouse.dev/statehouse/engine"
@@ -59,6 +60,15 @@ func (s source) at(ts uint64) (engine.Snapshot, error) {
 	return s.engine.Snapshot(engine.At{CommitTS: &at})
 }
 
+// named is err, but for one that says that a name is none: a client may ask about that, and is
+// refused, and nothing is kept under it.
+func named(err error) error {
+	if errors.Is(err, engine.ErrInvalid) {
+		return nil
+	}
+	return err
+}
+
 func recordOf(r *engine.Record) history.Record {
 	out := history.Record{Name: history.Name(r.Name), Exists: r.Exists, Version: uint64(r.Version), CommitTS: uint64(r.CommitTS), Value: string(r.Value)}
 	if r.Version > 0 {
@@ -73,7 +83,7 @@ func (s source) Record(at uint64, n history.Name) (history.Record, error) {
 		return history.Record{}, err
 	}
 	r, err := snap.Get(engine.RecordName(n))
-	return recordOf(&r), err
+	return recordOf(&r), named(err)
 }
 
 func (s source) Records(at uint64, ns, agent, prefix string, f func(history.Record) error) error {
@@ -85,7 +95,7 @@ func (s source) Records(at uint64, ns, agent, prefix string, f func(history.Reco
 	for more := true; more; {
 		var list []engine.Record
 		if list, more, err = snap.Scan(o); err != nil {
-			return err
+			return named(err)
 		}
 		for i := range list {
 			if err := f(recordOf(&list[i])); err != nil {
@@ -106,7 +116,7 @@ func (s source) Agents(at uint64, ns, prefix string, f func(history.Agent) error
 	for more := true; more; {
 		var list []engine.AgentInfo
 		if list, more, err = snap.Agents(ns, prefix, after, engine.Page{Items: 1000}); err != nil {
-			return err
+			return named(err)
 		}
 		for _, a := range list {
 			if err := f(history.Agent{Namespace: a.Name.Namespace, Agent: a.Name.Agent, FirstTS: uint64(a.First), HeadTS: uint64(a.Head)}); err != nil {

@@ -142,7 +142,6 @@ func TestCauses(t *testing.T) {
 		"DATA_LOSS":       {get, func(w *World) { w.Misreads = 1 }},
 		"UNAVAILABLE":     {put, func(w *World) { w.Draining = true }},
 		"OUTCOME_UNKNOWN": {put, func(w *World) { w.Gone = true }},
-		"UNAUTHENTICATED": {get, func(w *World) { w.Token = true }},
 		"canceled":        {get, func(w *World) { w.Gone = true }},
 	} {
 		b := newBench(Limits{})
@@ -153,6 +152,10 @@ func TestCauses(t *testing.T) {
 		if got := b.refused(c.r, history.Refusal{Code: code}); got != "" {
 			t.Errorf("%s is not deserved: %s", code, got)
 		}
+	}
+	noToken := history.Refusal{Code: "UNAUTHENTICATED"}
+	if stranger := (Request{Kind: history.Get, In: get.In, Stranger: true}); newBench(Limits{}).refused(get, noToken) == "" || newBench(Limits{}).refused(stranger, noToken) != "" || newBench(Limits{}).ok(stranger) == "" {
+		t.Error("UNAUTHENTICATED is not for requests without the token, and for none else")
 	}
 	if got := newBench(Limits{}).refused(get, history.Refusal{Code: "INTERNAL_ERROR"}); got == "" {
 		t.Error("a refusal is deserved that the contract does not know")

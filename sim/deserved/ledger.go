@@ -74,15 +74,18 @@ type txn struct {
 	givenUp    int // attempts to commit it whose requests ended first
 	limbo      int // those are decided when settled is so many
 
-	keys       map[history.Name]int // bytes of each key that is staged
-	bytes      int                  // of them together
+	keys       map[history.Name]staged
+	bytes      int // of them together, at most
 	expected   int
 	reads      map[history.Name]bool
 	ranges     int
 	held       int // bytes of memory, at most: what was staged and read
-	heldLeast  int
+	heldLeast  int // and of what was staged, at least
 	readsUnder int // its reads, at least
 }
+
+// staged is how many bytes a key takes that is staged.
+type staged struct{ least, most int }
 
 // about is a generous guess at what an entry of a transaction takes in memory, beside its text.
 const about = 1024
@@ -204,12 +207,14 @@ func (j *Judge) end(t *txn) {
 
 func (j *Judge) staged(t *txn, in *history.Input) {
 	if t.keys == nil {
-		t.keys = make(map[history.Name]int)
+		t.keys = make(map[history.Name]staged)
 	}
-	size := writeSize(in.Name(), in.Value)
-	t.bytes += size - t.keys[in.Name()]
-	t.heldLeast += size - t.keys[in.Name()]
-	t.keys[in.Name()] = size
+	least, size := valueSize(in.Value, in.Doubles)
+	least, size = least+nameSize(in.Name()), size+nameSize(in.Name())
+	was := t.keys[in.Name()]
+	t.bytes += size - was.most
+	t.heldLeast += least - was.least
+	t.keys[in.Name()] = staged{least, size}
 	t.held += 2*size + about
 	if in.Expected != nil {
 		t.expected++
@@ -240,7 +245,7 @@ func (j *Judge) read(t *txn, r *Request, ok bool) {
 			t.readsUnder++
 		}
 		t.reads[n] = true
-		t.held += 2*writeSize(n, "") + about
+		t.held += 2*nameSize(n) + about
 	}
 }
 
@@ -275,15 +280,15 @@ func (j *Judge) Open(w *World) (most, least int) {
 	return most, least
 }
 
-func writeSize(n history.Name, value string) int {
-	return len(n.Namespace) + len(n.Agent) + len(n.Key) + len(value)
-}
+func nameSize(n history.Name) int { return len(n.Namespace) + len(n.Agent) + len(n.Key) }
 
 // sizeOf is about how many bytes of names and values a request has.
 func sizeOf(in *history.Input) int {
-	n := writeSize(in.Name(), in.Value) + len(in.Prefix)
+	_, n := valueSize(in.Value, in.Doubles)
+	n += nameSize(in.Name()) + len(in.Prefix)
 	for i := range in.Writes {
-		n += writeSize(in.Writes[i].Name, in.Writes[i].Value)
+		_, value := valueSize(in.Writes[i].Value, in.Doubles)
+		n += nameSize(in.Writes[i].Name) + value
 	}
 	for k, v := range in.Metadata { // a sum
 		n += len(k) + len(v)

@@ -8,6 +8,9 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/structpb"
+
 	"statehouse.dev/statehouse/history"
 )
 
@@ -54,7 +57,7 @@ func (l *Limits) fields(kind history.Kind, in *history.Input) (list []string) {
 		}
 	}
 	if kind == history.StageWrite {
-		bad("value", !l.isValue(in.Value))
+		bad("value", !l.isValue(in.Value, in.Doubles))
 	}
 	if kind == history.Transact || kind == history.Commit {
 		list = append(list, l.badCommit(kind, in)...)
@@ -66,7 +69,7 @@ func (l *Limits) badCommit(kind history.Kind, in *history.Input) (list []string)
 	for i := range in.Writes {
 		w := &in.Writes[i]
 		list = append(list, badName(w.Name, true)...)
-		if !w.Delete && !l.isValue(w.Value) {
+		if !w.Delete && !l.isValue(w.Value, in.Doubles) {
 			list = append(list, "value")
 		}
 	}
@@ -118,10 +121,22 @@ func isTxnID(s string) bool {
 	return s != "" && len(s) <= txnIDBytes && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
+// valueSize is how many bytes a value is, as the daemon counts it. One that was sent as a Struct is
+// as long as that, or as its text where that is longer, whose length is known about.
+func valueSize(text string, asStruct bool) (least, most int) {
+	var s structpb.Struct
+	if !asStruct || s.UnmarshalJSON([]byte(text)) != nil {
+		return len(text), len(text)
+	}
+	wire := proto.Size(&s)
+	return wire, max(wire, 2*len(text))
+}
+
 // isValue reports whether a text is a value: one JSON object, not too long, too deep or with a
 // number that no double is near, and with no name twice in an object.
-func (l *Limits) isValue(text string) bool {
-	if text == "" || l.ValueBytes > 0 && len(text) > l.ValueBytes || !utf8.ValidString(text) || !json.Valid([]byte(text)) {
+func (l *Limits) isValue(text string, asStruct bool) bool {
+	size, _ := valueSize(text, asStruct)
+	if text == "" || l.ValueBytes > 0 && size > l.ValueBytes || !utf8.ValidString(text) || !json.Valid([]byte(text)) {
 		return false
 	}
 	d := json.NewDecoder(bytes.NewReader([]byte(text)))

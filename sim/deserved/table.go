@@ -19,6 +19,10 @@ type Request struct {
 	Began   uint64 // the last commit that could be read when it arrived
 	Begun   string // of a begin that was answered: the id
 	Timeout time.Duration
+	// Of a request that says more than In has:
+	Bad      []string // fields that break a rule
+	Strict   bool     // a Struct is to be exact
+	Stranger bool     // it comes without the daemon's token
 	// UnderWay are the others that were when it arrived: streams, if it is one, else requests.
 	UnderWay int
 }
@@ -50,7 +54,6 @@ type World struct {
 	Full        bool      // it has been too full for so long that the daemon must know
 	Draining    bool      // the daemon is stopping
 	Gone        bool      // the client has given the request up
-	Token       bool      // the daemon wants a token
 }
 
 // why is a row: it returns why a refusal was not deserved; empty if it was.
@@ -106,9 +109,11 @@ func init() {
 			return unless(r.Kind == history.Transact && len(r.In.Writes) > 0 || r.Kind == history.Commit && len(t.keys) > 0, "it writes nothing") +
 				unless(w.Short, "the disk was not short of room, or has not been since the daemon last looked")
 		},
-		"NOT_REPRESENTABLE": func(*Judge, *txn, *Request, *history.Refusal, *World) string { return "it was not to be strict" },
-		"UNAUTHENTICATED": func(_ *Judge, _ *txn, _ *Request, _ *history.Refusal, w *World) string {
-			return unless(w.Token, "the daemon wants no token")
+		"NOT_REPRESENTABLE": func(_ *Judge, _ *txn, r *Request, _ *history.Refusal, _ *World) string {
+			return unless(r.Strict, "it was not to be strict")
+		},
+		"UNAUTHENTICATED": func(_ *Judge, _ *txn, r *Request, _ *history.Refusal, _ *World) string {
+			return unless(r.Stranger, "it had the daemon's token, or needed none")
 		},
 		// gRPC's own: a client that has gone reads no answer.
 		"canceled": gone, "deadlineexceeded": gone,
@@ -157,12 +162,15 @@ func (j *Judge) Accepted(r *Request, w *World) (reason string) {
 			reason = fmt.Sprintf("%s: %d, of at most %d", what, n, most)
 		}
 	}
-	if bad := l.fields(r.Kind, &r.In); len(bad) > 0 {
+	if bad := append(l.fields(r.Kind, &r.In), r.Bad...); len(bad) > 0 {
 		reason = "it breaks the rules of " + strings.Join(slices.Compact(bad), ", ")
-	} else if r.In.At != nil && *r.In.At > w.Published || r.Kind == history.Watch && r.In.From != nil && *r.In.From > w.Published {
+	} else if r.Stranger {
+		reason = "it had not the daemon's token"
+	} else if r.In.PageOf == 0 && r.In.At != nil && *r.In.At > w.Published || r.Kind == history.Watch && r.In.From != nil && *r.In.From > w.Published {
 		reason = "it is about a commit that has not happened"
 	}
-	inTxn := r.In.TxnID != "" && r.Kind != history.Transact && r.Kind != history.GetTxn && r.Kind != history.Abort
+	nothing := r.Kind == history.BatchGet && len(r.In.Names) == 0 // no transaction is looked at for it
+	inTxn := !nothing && r.In.TxnID != "" && r.Kind != history.Transact && r.Kind != history.GetTxn && r.Kind != history.Abort
 	switch {
 	case reason == "" && inTxn && r.Kind != history.Commit && j.here(t) && !w.Now.Before(t.deadline):
 		reason = "the transaction's timeout had passed"
@@ -181,7 +189,7 @@ func (j *Judge) Accepted(r *Request, w *World) (reason string) {
 	if reads := r.In.TxnID != "" && !commits(r.Kind); reads {
 		over("operations", len(t.keys), l.TxnOps)
 		over("conditions", t.expected, l.TxnOps)
-		over("bytes", t.bytes, l.TxnBytes)
+		over("bytes", t.heldLeast, l.TxnBytes)
 		over("reads", t.readsUnder, l.TxnReads)
 		over("bytes of all open transactions", held, l.StagedBytes)
 	}
@@ -192,12 +200,14 @@ func invalid(j *Judge, _ *txn, r *Request, e *history.Refusal, _ *World) string 
 	field := e.Details["field"]
 	bad := j.limits.fields(r.Kind, &r.In)
 	switch {
-	case slices.Contains(bad, field):
+	case slices.Contains(bad, field), slices.Contains(r.Bad, field):
 		return ""
 	case field == "at" && r.In.At != nil && (*r.In.At > r.Began || r.In.AtTime != 0):
 		return ""
 	case field == "after_ts" && r.Kind == history.Watch && r.In.From != nil && *r.In.From > r.Began:
 		return ""
+	case field == "value" && r.In.Doubles && j.limits.TxnBytes > 0 && sizeOf(&r.In) > j.limits.TxnBytes:
+		return "" // its text is longer than anything a transaction may write
 	case field == "page_token" && r.In.PageOf != 0:
 		return unless(!r.Fresh, "the same request was answered with the page token")
 	}

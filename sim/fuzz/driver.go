@@ -66,6 +66,9 @@ func play(w *sim.World, s Swarm) *intent.Recorder {
 	for i := range s.clients {
 		launch(w, told, fmt.Sprintf("c%d", i+1), all[s.workloads[i%len(s.workloads)]], &s)
 	}
+	if s.chaos {
+		unleash(w, &s)
+	}
 	d := NewDriver(w, s, s.clients*s.ops)
 	d.step(step.Step{Verb: step.Start})
 	if slices.ContainsFunc(s.workloads, func(i int) bool { return all[i].Name == workload.Deep }) {
@@ -99,8 +102,11 @@ func launch(w *sim.World, told *intent.Recorder, name string, l workload.Workloa
 		if err != nil {
 			panic("fuzz: the client's configuration: " + err.Error())
 		}
+		if form := simdisk.Stream(w.Seed(), "form", name); form.Float64() < s.structs {
+			p.Structs = func() bool { return form.IntN(2) == 0 }
+		}
 		env := &workload.Env{
-			Client: told.Client(name, c, timeout < 0), Rand: rng, Name: name, Ops: 1, Agents: s.agents, Pause: p.Sleep, Epoch: step.Epoch,
+			Client: told.Client(name, c.In(s.home(name, w.Seed())), timeout < 0), Rand: rng, Name: name, Ops: 1, Agents: s.agents, Names: s.names, Pause: p.Sleep, Epoch: step.Epoch,
 			Within: within,
 		}
 		for range s.ops {

@@ -28,6 +28,12 @@ type Swarm struct {
 	loss, dup, again, timeout, cut           float64
 	tick, flush, compact, pause              float64
 
+	// The world that clients share: see worlds.go.
+	names   *workload.Names
+	structs float64 // how likely a client sends some of its values as Structs
+	abroad  float64 // and lives in another namespace than the default one
+	chaos   bool    // there is a client that calls anything
+
 	crashInside float64 // share of the deaths that are a power cut inside an operation
 	nested      float64 // how likely a start that follows such a death dies, too
 	crashModes  []simdisk.CrashMode
@@ -67,6 +73,7 @@ func Draw(seed uint64, class sim.Class) Swarm {
 	if s.Config.CachedAgents > 0 {
 		s.agents = 20 + r.IntN(60) // more than caches have room for
 	}
+	s.drawWorld(seed)
 	s.Config.Unsynced = s.Class == sim.Recoverable && r.IntN(12) == 0
 	return s
 }

@@ -61,7 +61,7 @@ type Edit struct {
 // All lists the bugs, in the order of the guarantees that they break.
 func All() []Bug {
 	list := slices.Concat(durability(), visibility(), conflicts(), conditions(), versions(), replay(), outcomes(), storage(), held(), refusals(), tampered())
-	list = append(list, foundBy(ByFuzz, limits(), drains(), leaks(), toils(), clients(), distant())...)
+	list = append(list, foundBy(ByFuzz, limits(), drains(), leaks(), toils(), clients(), distant(), worlds())...)
 	list = append(list, foundBy(ByInterleave, threads())...)
 	return append(list, foundBy(ByPython, pythons())...)
 }

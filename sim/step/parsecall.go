@@ -32,15 +32,24 @@ func parseCall(words []string) (Step, error) {
 	}
 	word := p.next()
 	kind, ok := history.KindOfWord(word)
-	if !ok {
+	switch {
+	case word == "raw":
+		p.rawCall(&s)
+		kind = s.Kind
+	case !ok:
 		return s, fmt.Errorf("%q is no verb, and %q nothing that a client can call", s.Client, word)
+	default:
+		s.Kind = kind
+		p.input(kind, &s.In)
 	}
-	s.Kind = kind
-	p.input(kind, &s.In)
 	for p.err == nil && len(p.words) > 0 {
 		switch word := p.next(); word {
 		case "&":
 			s.Wait = false
+		case "struct":
+			s.In.Doubles = true
+		case "token=wrong", "token=none":
+			s.Token = strings.TrimPrefix(word, "token=")
 		case "=>":
 			if s.Expect = p.next(); p.err == nil {
 				p.err = checkAnswer(kind, s.Expect)
@@ -151,6 +160,11 @@ func (p *parser) expect() *uint64 {
 	return nil
 }
 
+// endsInput reports whether a word is about the call, not about what it asks for.
+func endsInput(word string) bool {
+	return word == "&" || word == "=>" || word == "struct" || strings.HasPrefix(word, "token=")
+}
+
 // input reads what a call asks for.
 func (p *parser) input(kind history.Kind, in *history.Input) {
 	for _, arg := range kind.Info().Args {
@@ -186,7 +200,7 @@ func (p *parser) input(kind history.Kind, in *history.Input) {
 		case history.NamespaceArg:
 			in.Namespace = p.unescape(p.next())
 		case history.OptionsArg:
-			for p.err == nil && len(p.words) > 0 && p.peek() != "&" && p.peek() != "=>" {
+			for p.err == nil && len(p.words) > 0 && !endsInput(p.peek()) {
 				p.option(in)
 			}
 		}

@@ -26,8 +26,18 @@ func (s Step) callString() string {
 	if s.ID != 0 {
 		p.word(fmt.Sprintf("#%d", s.ID))
 	}
-	p.word(s.Kind.Info().Word)
-	p.input(s.Kind, &s.In)
+	if s.Method != "" {
+		p.word("raw")
+		p.word(s.Method)
+		p.word(s.Message)
+	} else {
+		p.word(s.Kind.Info().Word)
+		p.input(s.Kind, &s.In)
+	}
+	p.flag("struct", s.In.Doubles)
+	if s.Token != "" {
+		p.option("token", s.Token)
+	}
 	if !s.Wait {
 		p.word("&")
 	}

@@ -82,6 +82,10 @@ type Step struct {
 	Wait   bool
 	Expect string // what the client must have been told by the end; empty: anything
 
+	// Of a raw call: a method and its request, see raw.go, in place of In.
+	Method, Message string
+	Token           string // of a call: wrong or none, in place of the daemon's
+
 	Of       int                  // the call that a step of the network is about; 0: Client's last
 	Duration time.Duration        // of an advance or jump
 	Crash    simdisk.CrashOptions // of a crash, or a crash fault

@@ -88,7 +88,7 @@ func (e *Env) conditions(ctx context.Context) (on client.Conditions, err error) 
 		on.Keys = append(on.Keys, want)
 	}
 	if e.chance(0.5) {
-		for a, err := range e.Client.ListAgents(ctx, "a") {
+		for a, err := range e.Client.ListAgents(ctx, e.agentPrefix()) {
 			if err != nil {
 				return on, err
 			}

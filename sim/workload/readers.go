@@ -134,10 +134,7 @@ func replay(ctx context.Context, e *Env) error {
 
 // tenants uses the same names in two namespaces.
 func tenants(ctx context.Context, e *Env) error {
-	c := e.Client
-	if e.chance(0.5) {
-		c = c.In("other")
-	}
+	c := e.Client.In(e.space())
 	agent, key := e.agent(), e.key("reg/")
 	switch e.Rand.IntN(7) {
 	case 0, 1:
@@ -152,7 +149,7 @@ func tenants(ctx context.Context, e *Env) error {
 	case 5: // both at once
 		_, err := c.Transact(ctx, client.Batch{Writes: []client.Write{
 			client.Put(agent, key, e.value()),
-			{RecordName: client.RecordName{Namespace: "third", Agent: agent, Key: key}, Value: e.value()},
+			{RecordName: client.RecordName{Namespace: e.space(), Agent: agent, Key: key}, Value: e.value()},
 		}})
 		return err
 	}

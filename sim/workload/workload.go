@@ -26,6 +26,7 @@ type Env struct {
 	Name   string // of the client; values it writes carry it
 	Ops    int    // about how many requests to make
 	Agents int    // how many agents the programs share: few are hot
+	Names  *Names // that they share; nil: plain ones
 	// Pause waits for time to pass.
 	Pause func(ctx context.Context, d time.Duration) error
 	// Within is ctx with a deadline so far from now.
@@ -91,10 +92,11 @@ func (e *Env) chance(p float64) bool { return e.Rand.Float64() < p }
 
 // agent draws one; the first is drawn half of the time.
 func (e *Env) agent() string {
+	agents := e.names().Agents
 	if e.chance(0.5) {
-		return "a0"
+		return agents[0]
 	}
-	return fmt.Sprintf("a%d", e.Rand.IntN(max(e.Agents, 1)))
+	return agents[e.Rand.IntN(len(agents))]
 }
 
 // hurried is ctx, or now and then one that ends before much can be answered.
@@ -107,20 +109,15 @@ func (e *Env) hurried(ctx context.Context, p float64) (context.Context, context.
 
 // key draws one of a few with a prefix, the first most often.
 func (e *Env) key(prefix string) string {
+	tails := e.names().Tails
 	if e.chance(0.4) {
-		return prefix + "0"
+		return prefix + tails[0]
 	}
-	return fmt.Sprintf("%s%d", prefix, e.Rand.IntN(5))
+	return prefix + tails[e.Rand.IntN(len(tails))]
 }
 
 // prefix draws one of keys that several programs write, and of more than those.
 func (e *Env) prefix() string { return []string{"reg/", "if/", "r"}[e.Rand.IntN(3)] }
-
-// value makes one that nobody else writes.
-func (e *Env) value() json.RawMessage {
-	e.written++
-	return fmt.Appendf(nil, `{"by":%q,"n":%d}`, e.Name, e.written)
-}
 
 // moment is a commit and its time.
 type moment struct {

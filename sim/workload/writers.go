@@ -79,8 +79,12 @@ func respelled(v json.RawMessage) json.RawMessage {
 	var x struct {
 		By string
 		N  int
+		X  json.RawMessage
 	}
 	_ = json.Unmarshal(v, &x) // it is one of ours
+	if len(x.X) > 0 {
+		return fmt.Appendf(nil, `{"\u0078":%s,"n":%d.0,"\u0062y":%q}`, x.X, x.N, x.By)
+	}
 	return fmt.Appendf(nil, `{"n":%d.0,"\u0062y":%q}`, x.N, x.By)
 }
 
