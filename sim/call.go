@@ -118,6 +118,7 @@ var (
 func (w *World) deliver(c *Call) {
 	c.arrived = true
 	if w.process == nil || w.process.drain.refuses(c) {
+		c.copies = 0 // there was no connection that could have carried any
 		w.finish(c, nil, errRefused)
 		return
 	}

@@ -76,13 +76,14 @@ func (w *World) ticked() {
 // asked is a request that has reached the daemon, and what was so then.
 type asked struct {
 	deserved.Request
-	op   *history.Operation
-	then deserved.Causes
+	op     *history.Operation
+	method string
+	then   deserved.Causes
 }
 
 // arrived makes note of a request that reaches the daemon.
 func (w *World) arrived(c *Call) *asked {
-	a := &asked{op: c.op, then: w.reasons.Causes}
+	a := &asked{op: c.op, method: c.request.method.Word, then: w.reasons.Causes}
 	a.ID, a.Kind, a.In, a.Began = c.op.ID, c.op.Kind, c.op.In, uint64(w.process.service.Engine().Published())
 	if id, known := w.names.wire[a.In.TxnID]; known {
 		a.In.TxnID = id
@@ -142,7 +143,8 @@ var probes = map[string]bool{"Health": true, "Version": true, "GetStatus": true}
 // judgeOther holds a method that no history has to the little that it may be refused for.
 func (w *World) judgeOther(a *asked, err error, know *deserved.World) {
 	_, refusal := record.Outcome(err)
-	troubled := know.Gone || know.Draining || know.Errors+know.Misreads > 0 || know.Misread || know.Corrupt
+	full := err != nil && refusal.Code == "LIMIT_EXCEEDED" && !probes[a.method] && a.UnderWay >= w.served.Requests
+	troubled := full || know.Gone || know.Draining || know.Errors+know.Misreads > 0 || know.Misread || know.Corrupt
 	if a.Stranger != (err != nil && refusal.Code == "UNAUTHENTICATED") || err != nil && !a.Stranger && !troubled && len(a.Bad) == 0 {
 		w.rec.violate("G9", "undeserved", a.op.ID, fmt.Sprintf("#%d of %s was answered %v; its token is wrong: %v", a.op.ID, a.op.Client, err, a.Stranger))
 	}

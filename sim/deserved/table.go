@@ -208,6 +208,8 @@ func invalid(j *Judge, _ *txn, r *Request, e *history.Refusal, _ *World) string 
 		return ""
 	case field == "value" && r.In.Doubles && j.limits.TxnBytes > 0 && sizeOf(&r.In) > j.limits.TxnBytes:
 		return "" // its text is longer than anything a transaction may write
+	case field == "value" && j.limits.ValueBytes > 0 && longest(&r.In) > j.limits.ValueBytes:
+		return "" // of a Struct, the text counts where it is longer
 	case field == "page_token" && r.In.PageOf != 0:
 		return unless(!r.Fresh, "the same request was answered with the page token")
 	}
@@ -261,4 +263,14 @@ func dataLoss(_ *Judge, _ *txn, r *Request, _ *history.Refusal, w *World) string
 		return unless(w.Misread || w.Corrupt, "no file was corrupted, and nothing was misread in this process of the daemon")
 	}
 	return unless(w.Corrupt || w.Misreads > 0, "no file was corrupted, and nothing was misread meanwhile")
+}
+
+// longest is how large the largest value of a request may be.
+func longest(in *history.Input) int {
+	_, most := valueSize(in.Value, in.Doubles)
+	for i := range in.Writes {
+		_, size := valueSize(in.Writes[i].Value, in.Doubles)
+		most = max(most, size)
+	}
+	return most
 }
