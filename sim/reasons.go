@@ -85,9 +85,7 @@ type asked struct {
 func (w *World) arrived(c *Call) *asked {
 	a := &asked{op: c.op, method: c.request.method.Word, then: w.reasons.Causes}
 	a.ID, a.Kind, a.In, a.Began = c.op.ID, c.op.Kind, c.op.In, uint64(w.process.service.Engine().Published())
-	if id, known := w.names.wire[a.In.TxnID]; known {
-		a.In.TxnID = id
-	}
+	a.In.TxnID = c.request.id
 	if from := w.network.calls[a.In.PageOf]; from != nil {
 		a.Fresh = deserved.SamePages(from.op, c.op) && from.request.space() == c.request.space()
 	}

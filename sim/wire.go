@@ -20,6 +20,7 @@ type request struct {
 	method *step.Method
 	wire   []byte
 	in     history.Input
+	id     string // of the transaction, as it goes over the wire
 	// refuse says why the daemon must refuse the request; empty: its answer is judged. What
 	// must be refused is not in the history, so that no effect of it has a reason.
 	refuse string
@@ -52,6 +53,7 @@ func (w *World) requestOf(s *step.Step) (r request, err error) {
 		if wire, token, err = w.toWire(s.Kind, s.In); err != nil {
 			return r, err
 		}
+		r.id = wire.TxnID
 		m := record.Request(s.Kind, &wire, token)
 		if s.In.Doubles {
 			speakStruct(m.ProtoReflect())
@@ -105,6 +107,7 @@ func (w *World) rawRequest(s *step.Step) (r request, err error) {
 	if r.method.Kind == history.Transact || r.method.Kind == history.StageWrite {
 		r.in.Doubles = structs && r.refuse == ""
 	}
+	r.id = r.in.TxnID
 	r.in.TxnID, r.in.PageOf = w.names.fromWire(r.in.TxnID), page
 	if token != "" && page == 0 {
 		r.refuse, r.bad = "no answer gave its page token", append(r.bad, "page_token")
