@@ -29,6 +29,18 @@ func (e *Engine) TxnGet(id TxnID, name RecordName) (Record, CommitTS, error) {
 	return rec, snapshot, e.txns.didRead(id, e.now(), string(prefix), rec.Version, nil)
 }
 
+// TxnSnapshot is the commit that an open transaction reads after.
+func (e *Engine) TxnSnapshot(id TxnID) (CommitTS, error) {
+	if err := checkTxnID(id); err != nil {
+		return 0, err
+	}
+	snapshot, _, err := e.txns.own(id, e.now(), "")
+	if err != nil {
+		return 0, e.orCommitted(id, err)
+	}
+	return snapshot, nil
+}
+
 // record is how a transaction sees its own write.
 func (w *Write) record() Record {
 	return Record{Name: w.Name, Exists: !w.Tombstone, Value: w.Value}

@@ -153,9 +153,8 @@ func (s *Service) BatchGetState(ctx context.Context, req *pb.BatchGetStateReques
 	if err != nil {
 		return nil, err
 	}
-	if len(req.GetNames()) == 0 && req.GetTxnId() == "" { // a point is read, if nothing at it
-		snap, err := s.readPoint(req.GetAt())
-		return &pb.BatchGetStateResponse{ReadTs: uint64(snap.TS())}, err
+	if len(req.GetNames()) == 0 { // a point is read, if nothing at it
+		return s.batchOfNothing(req)
 	}
 	resp, size := &pb.BatchGetStateResponse{}, sizer{of: s}
 	for _, n := range req.GetNames() {
@@ -176,6 +175,15 @@ func (s *Service) BatchGetState(ctx context.Context, req *pb.BatchGetStateReques
 		resp.States, resp.ReadTs = append(resp.States, state), uint64(ts)
 	}
 	return resp, s.fits(resp)
+}
+
+func (s *Service) batchOfNothing(req *pb.BatchGetStateRequest) (*pb.BatchGetStateResponse, error) {
+	if id := req.GetTxnId(); id != "" {
+		ts, err := s.engine.TxnSnapshot(engine.TxnID(id))
+		return &pb.BatchGetStateResponse{ReadTs: uint64(ts)}, err
+	}
+	snap, err := s.readPoint(req.GetAt())
+	return &pb.BatchGetStateResponse{ReadTs: uint64(snap.TS())}, err
 }
 
 // scanRequest is what ListKeys and ScanPrefix have in common.

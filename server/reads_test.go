@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"statehouse.dev/statehouse/engine"
@@ -380,5 +381,15 @@ func TestBatchGetStateWithoutNames(t *testing.T) {
 		if err != nil || got.GetReadTs() != c.want || len(got.GetStates()) > 0 {
 			t.Errorf("BatchGetState of nothing at %v = %v, %v, want read_ts %d", c.at, got, err, c.want)
 		}
+	}
+	begun, err := r.BeginTransaction(timeout(t), &pb.BeginTransactionRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := r.BatchGetState(timeout(t), &pb.BatchGetStateRequest{TxnId: begun.GetTxnId()}); err != nil || got.GetReadTs() != 2 {
+		t.Errorf("BatchGetState of nothing in a transaction = %v, %v, want read_ts 2", got, err)
+	}
+	if got, err := r.BatchGetState(timeout(t), &pb.BatchGetStateRequest{TxnId: "nobody"}); status.Code(err) != codes.NotFound {
+		t.Errorf("BatchGetState of nothing in a transaction that was not begun = %v, %v", got, err)
 	}
 }

@@ -16,6 +16,7 @@ import (
 // reasons is what the world knows of why the daemon may refuse a request.
 type reasons struct {
 	deserved.Causes
+	planned  deserved.Causes // when the step that is in flight began: it may fail whoever joins it
 	judge    *deserved.Judge
 	struckAt map[string]bool // files that a fault has struck, in this process
 }
@@ -85,6 +86,9 @@ type asked struct {
 func (w *World) arrived(c *Call) *asked {
 	a := &asked{op: c.op, method: c.request.method.Word, then: w.reasons.Causes}
 	a.ID, a.Kind, a.In, a.Began = c.op.ID, c.op.Kind, c.op.In, uint64(w.process.service.Engine().Published())
+	if c.commits() && w.InFlight() {
+		a.then = w.reasons.planned
+	}
 	a.In.TxnID = c.request.id
 	if from := w.network.calls[a.In.PageOf]; from != nil {
 		a.Fresh = deserved.SamePages(from.op, c.op) && from.request.space() == c.request.space()

@@ -60,6 +60,7 @@ func (w *World) plan(p *process) error {
 		return misfit("a file is corrupt: from here on the store is only read")
 	}
 	p.syncs.Set(false)
+	w.reasons.planned = w.reasons.Causes
 	w.planStep(p)
 	if p.inflight {
 		w.quiesce() // the log is written until its sync stands at the barrier

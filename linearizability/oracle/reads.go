@@ -28,9 +28,6 @@ func (j *judge) checkRead(op *history.Operation) {
 		return
 	}
 	asOf := j.firstPage(op).In.AtTime // a page is at the point of the first
-	if op.Kind == history.BatchGet && len(op.In.Names) == 0 && op.In.TxnID != "" {
-		return // it reads nothing
-	}
 	if r := op.Out.ReadTS; j.showsReadTS(op) && asOf == 0 {
 		switch {
 		case r > high:
