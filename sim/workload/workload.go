@@ -90,10 +90,13 @@ func All() []Workload {
 
 func (e *Env) chance(p float64) bool { return e.Rand.Float64() < p }
 
-// agent draws one; the first is drawn half of the time.
+// manyAgents is from where on all are drawn alike: so many are there to fill caches.
+const manyAgents = 16
+
+// agent draws one; the first is drawn half of the time, unless there are many.
 func (e *Env) agent() string {
 	agents := e.names().Agents
-	if e.chance(0.5) {
+	if len(agents) < manyAgents && e.chance(0.5) {
 		return agents[0]
 	}
 	return agents[e.Rand.IntN(len(agents))]
