@@ -210,7 +210,7 @@ func TestMemoryIsBounded(t *testing.T) {
 			t.Errorf("a small read in the crowd: %v", err)
 		}
 		reached = c.wasRefused("unread ScanPrefix", "unread Replay", "unread ReplayBatches") && c.wasRefused("reads of transactions", "staged")
-		if time.Since(begin) > 2*patience {
+		if time.Since(begin) > 6*patience { // other tests have the processors, too
 			t.Fatal("no refusals of what is not read, or of what transactions hold: this is not about their limits")
 		}
 	}
