@@ -41,7 +41,7 @@ func (l liar) Invoke(ctx context.Context, method string, req, resp any, opts ...
 func TestLieOnTheWireIsCaught(t *testing.T) {
 	o := quiet(t)
 	var left atomic.Int32
-	left.Store(50)
+	left.Store(10)
 	o.Wrap = func(_ string, conn grpc.ClientConnInterface) grpc.ClientConnInterface { return liar{conn, &left} }
 	r, err := Run(t.Context(), o)
 	if err != nil {
