@@ -31,6 +31,8 @@ type chaos struct {
 	r    *rand.Rand
 	name string
 
+	asStruct bool // the values of the request that is being made
+
 	began, used []string // names of transactions: open perhaps, and any
 	transacts   []proto.Message
 	pages       []page   // answers with another page
@@ -71,6 +73,7 @@ var weights = map[string]int{
 func (c *chaos) call() {
 	method := c.method()
 	m := method.NewRequest()
+	c.asStruct = c.chance(0.3)
 	again := method.Word == "Transact" && len(c.transacts) > 0 && c.chance(0.3)
 	if again {
 		m = c.transactAgain()
@@ -236,11 +239,12 @@ func (c *chaos) agree(m protoreflect.Message) {
 	if has("delete") {
 		clear("value", "value_json")
 	} else if text := field("value_json"); text != nil {
-		if m.Has(text) {
-			clear("value")
-		} else {
-			c.set(m, field("value"))
+		// One form for a request: a history does not say which value had which.
+		clear("value", "value_json")
+		if c.asStruct {
+			text = field("value")
 		}
+		c.set(m, text)
 	}
 }
 
