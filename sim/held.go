@@ -57,7 +57,7 @@ const longestTxn = 48 * time.Hour
 // checkRest holds the daemon to giving everything back when all that is under way has
 // ended: the transactions of a run expire, too.
 func (w *World) checkRest() {
-	if w.process == nil {
+	if w.process == nil || w.machine.pristine != nil { // a corrupt store is only read: what waits for the writer waits
 		return
 	}
 	_ = w.Apply(step.Step{Verb: step.Advance, Duration: longestTxn})
