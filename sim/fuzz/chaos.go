@@ -130,7 +130,15 @@ func (c *chaos) send(s step.Step, method *step.Method, m proto.Message) {
 		}
 	}
 	op := c.p.Send(s, 3*time.Second)
-	if op == nil || op.Outcome != history.OK {
+	if op == nil {
+		return
+	}
+	if method.Kind == history.StageWrite || method.Kind == history.StageDelete {
+		if op.Outcome == history.Unknown { // what it would commit then is not known, and no client does
+			c.began = slices.DeleteFunc(c.began, func(id string) bool { return id == op.In.TxnID })
+		}
+	}
+	if op.Outcome != history.OK {
 		return
 	}
 	if ts := op.NewestCommit(); ts > 0 {

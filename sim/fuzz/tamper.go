@@ -23,6 +23,9 @@ func drawTamper(r *rand.Rand, read bool) step.Step {
 	list := step.Tampers()
 	for {
 		s := list[r.IntN(len(list))]
+		if s.File == "tail" && s.How == "rewrite" {
+			continue // after a power cut it is not known which commits the witness can vouch for: scenarios have it
+		}
 		if c := (tamper.Change{Row: s.File, How: s.How}); (c.Finder() == tamper.Reads) != read {
 			continue
 		}
