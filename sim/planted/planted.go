@@ -60,7 +60,8 @@ type Edit struct {
 
 // All lists the bugs, in the order of the guarantees that they break.
 func All() []Bug {
-	list := slices.Concat(durability(), visibility(), conflicts(), conditions(), versions(), replay(), outcomes(), storage(), held(), refusals(), tampered())
+	list := slices.Concat(durability(), visibility(), conflicts(), conditions(), versions(), replay(), outcomes(), storage(), held(), refusals())
+	list = append(list, foundBy("", tampered())...) // and by scenarios
 	list = append(list, foundBy(ByFuzz, limits(), drains(), leaks(), toils(), clients(), distant(), worlds())...)
 	list = append(list, foundBy(ByInterleave, threads())...)
 	return append(list, foundBy(ByPython, pythons())...)
