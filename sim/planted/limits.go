@@ -30,10 +30,6 @@ func steps() []Bug {
 			Edits: []Edit{{"engine/queue.go", "		e.queue = e.queue[n:]\n", "		e.queue = e.queue[n+1:]\n"}},
 		},
 		{
-			Name: "half-checked-listing", Guarantee: "G3", About: "a listing that the step's budget lets check in part is taken for checked",
-			Edits: []Edit{{"engine/ranges.go", "		case !whole:\n			return errUnchecked\n", "		case !whole && len(p.listed) > 1:\n			return errUnchecked\n"}},
-		},
-		{
 			Name: "queued-and-refused", Guarantee: "G6", About: "a commit that is refused because the queue is full is queued all the same",
 			Edits: []Edit{{"engine/queue.go", "	if err := e.refusalLocked(p, size); err != nil {\n", "	if err := e.refusalLocked(p, size); err != nil {\n\t\tif len(e.queue) > 0 && !p.interactive {\n\t\t\te.queue = append(e.queue, p)\n\t\t\te.undecided[p.id] = append(e.undecided[p.id], p)\n\t\t\treturn err\n\t\t}\n"}},
 		},
