@@ -22,11 +22,8 @@ type Call struct {
 	op      *history.Operation
 	request request
 	token   string // wrong, or none, in place of the daemon's
-	known   uint64 // the last commit that an answer had spoken of when it was made
 	arrived bool   // the request was delivered, or never will be
 	copies  int    // duplicates of the request that are under way
-
-	duplicated bool // a duplicate of it has arrived
 
 	handler   *sched.Task
 	cancel    context.CancelFunc // of the handler's context
@@ -87,7 +84,7 @@ func (w *World) issue(s *step.Step) (*Call, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Call{request: r, token: s.Token, known: w.network.known, op: &history.Operation{ID: s.ID, Client: s.Client, Kind: s.Kind, In: r.in, Call: w.rec.stamp(), Outcome: history.Unknown}}
+	c := &Call{request: r, token: s.Token, op: &history.Operation{ID: s.ID, Client: s.Client, Kind: s.Kind, In: r.in, Call: w.rec.stamp(), Outcome: history.Unknown}}
 	if s.Kind == history.Begin { // what a client calls it is not something it asked for
 		c.op.In.TxnID = ""
 		c.begins = s.In.TxnID
@@ -126,9 +123,6 @@ func (w *World) deliver(c *Call) {
 	if w.InFlight() {
 		w.rec.probe("request while a sync is in flight")
 	}
-	if c.op.Kind == history.Begin {
-		w.network.begun++
-	}
 	ctx, cancel := context.WithCancel(context.Background())
 	c.cancel = cancel
 	asked := w.arrived(c)
@@ -162,12 +156,8 @@ func (w *World) learn(c *Call) {
 // for its answer.
 func (w *World) deliverCopy(c *Call) {
 	c.copies--
-	c.duplicated = true
 	if w.process == nil || c.gen != 0 && c.gen != w.process.generation {
 		return // it was sent on a connection that is gone
-	}
-	if c.op.Kind == history.Begin {
-		w.network.begun++
 	}
 	again := &Call{op: c.op, request: c.request, token: c.token, done: true, arrived: true}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -264,7 +254,6 @@ func (w *World) finish(c *Call, resp []byte, err error) {
 		return
 	}
 	speakText(m.ProtoReflect())
-	defer func() { w.network.known = max(w.network.known, c.op.NewestCommit()) }()
 	w.judgeBounds(func(j *bounds.Judge) { j.Answer(c.op, resp) })
 	if c.op.Kind == history.KeyHistory { // protobuf writes the entries of its maps in any order, and runs are compared
 		c.given, _ = marshal(m) // it has just been read

@@ -15,8 +15,6 @@ type network struct {
 	open     []*Call      // those that something may still happen to, and some more
 	handlers []*Call      // whose handler has not ended, oldest first
 	reserved map[int]bool // ids that steps to come have
-	known    uint64       // the last commit that an answer has spoken of
-	begun    uint64       // begins that have reached the daemon
 }
 
 func newNetwork() network {
