@@ -2602,8 +2602,13 @@ type TransactRequest struct {
 	KeyPreconditions  []*KeyPrecondition   `protobuf:"bytes,3,rep,name=key_preconditions,json=keyPreconditions,proto3" json:"key_preconditions,omitempty"`
 	HeadPreconditions []*HeadPrecondition  `protobuf:"bytes,4,rep,name=head_preconditions,json=headPreconditions,proto3" json:"head_preconditions,omitempty"`
 	Metadata          map[string]string    `protobuf:"bytes,5,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// What the transaction read: refused with CONFLICT if any of it has changed.
+	Reads *ReadSet `protobuf:"bytes,6,opt,name=reads,proto3" json:"reads,omitempty"`
+	// Refused with TXN_EXPIRED when its turn comes later than this after its arrival.
+	// Absent: no bound.
+	TimeoutMs     *uint64 `protobuf:"varint,7,opt,name=timeout_ms,json=timeoutMs,proto3,oneof" json:"timeout_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *TransactRequest) Reset() {
@@ -2671,6 +2676,231 @@ func (x *TransactRequest) GetMetadata() map[string]string {
 	return nil
 }
 
+func (x *TransactRequest) GetReads() *ReadSet {
+	if x != nil {
+		return x.Reads
+	}
+	return nil
+}
+
+func (x *TransactRequest) GetTimeoutMs() uint64 {
+	if x != nil && x.TimeoutMs != nil {
+		return *x.TimeoutMs
+	}
+	return 0
+}
+
+// ReadSet is what a transaction that its client holds has read.
+type ReadSet struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The commit that all of it was read after: read_ts of its first answer.
+	SnapshotTs    uint64       `protobuf:"varint,1,opt,name=snapshot_ts,json=snapshotTs,proto3" json:"snapshot_ts,omitempty"`
+	Keys          []*ReadKey   `protobuf:"bytes,2,rep,name=keys,proto3" json:"keys,omitempty"`
+	Ranges        []*ReadRange `protobuf:"bytes,3,rep,name=ranges,proto3" json:"ranges,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadSet) Reset() {
+	*x = ReadSet{}
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadSet) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadSet) ProtoMessage() {}
+
+func (x *ReadSet) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadSet.ProtoReflect.Descriptor instead.
+func (*ReadSet) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *ReadSet) GetSnapshotTs() uint64 {
+	if x != nil {
+		return x.SnapshotTs
+	}
+	return 0
+}
+
+func (x *ReadSet) GetKeys() []*ReadKey {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
+func (x *ReadSet) GetRanges() []*ReadRange {
+	if x != nil {
+		return x.Ranges
+	}
+	return nil
+}
+
+type ReadKey struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	AgentId   string                 `protobuf:"bytes,2,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
+	Key       string                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
+	// As the read answered it; 0: never written.
+	Version       uint64 `protobuf:"varint,4,opt,name=version,proto3" json:"version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadKey) Reset() {
+	*x = ReadKey{}
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadKey) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadKey) ProtoMessage() {}
+
+func (x *ReadKey) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadKey.ProtoReflect.Descriptor instead.
+func (*ReadKey) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *ReadKey) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *ReadKey) GetAgentId() string {
+	if x != nil {
+		return x.AgentId
+	}
+	return ""
+}
+
+func (x *ReadKey) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *ReadKey) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+// ReadRange is a listed stretch of an agent's keys: those with the prefix that are not
+// before first and not after last. A key written into it since is a conflict, too.
+type ReadRange struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	AgentId   string                 `protobuf:"bytes,2,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
+	Prefix    string                 `protobuf:"bytes,3,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	// Empty: from the first key with the prefix.
+	First string `protobuf:"bytes,4,opt,name=first,proto3" json:"first,omitempty"`
+	// Empty: to the last key with the prefix.
+	Last          string `protobuf:"bytes,5,opt,name=last,proto3" json:"last,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadRange) Reset() {
+	*x = ReadRange{}
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadRange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadRange) ProtoMessage() {}
+
+func (x *ReadRange) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadRange.ProtoReflect.Descriptor instead.
+func (*ReadRange) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *ReadRange) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *ReadRange) GetAgentId() string {
+	if x != nil {
+		return x.AgentId
+	}
+	return ""
+}
+
+func (x *ReadRange) GetPrefix() string {
+	if x != nil {
+		return x.Prefix
+	}
+	return ""
+}
+
+func (x *ReadRange) GetFirst() string {
+	if x != nil {
+		return x.First
+	}
+	return ""
+}
+
+func (x *ReadRange) GetLast() string {
+	if x != nil {
+		return x.Last
+	}
+	return ""
+}
+
 type TransactOperation struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
@@ -2688,7 +2918,7 @@ type TransactOperation struct {
 
 func (x *TransactOperation) Reset() {
 	*x = TransactOperation{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[34]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2700,7 +2930,7 @@ func (x *TransactOperation) String() string {
 func (*TransactOperation) ProtoMessage() {}
 
 func (x *TransactOperation) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[34]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2713,7 +2943,7 @@ func (x *TransactOperation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransactOperation.ProtoReflect.Descriptor instead.
 func (*TransactOperation) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{34}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *TransactOperation) GetNamespace() string {
@@ -2777,7 +3007,7 @@ type TransactResponse struct {
 
 func (x *TransactResponse) Reset() {
 	*x = TransactResponse{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[35]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2789,7 +3019,7 @@ func (x *TransactResponse) String() string {
 func (*TransactResponse) ProtoMessage() {}
 
 func (x *TransactResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[35]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2802,7 +3032,7 @@ func (x *TransactResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransactResponse.ProtoReflect.Descriptor instead.
 func (*TransactResponse) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{35}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *TransactResponse) GetCommitTs() uint64 {
@@ -2835,7 +3065,7 @@ type GetTransactionRequest struct {
 
 func (x *GetTransactionRequest) Reset() {
 	*x = GetTransactionRequest{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[36]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2847,7 +3077,7 @@ func (x *GetTransactionRequest) String() string {
 func (*GetTransactionRequest) ProtoMessage() {}
 
 func (x *GetTransactionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[36]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2860,7 +3090,7 @@ func (x *GetTransactionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTransactionRequest.ProtoReflect.Descriptor instead.
 func (*GetTransactionRequest) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{36}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *GetTransactionRequest) GetTxnId() string {
@@ -2884,7 +3114,7 @@ type GetTransactionResponse struct {
 
 func (x *GetTransactionResponse) Reset() {
 	*x = GetTransactionResponse{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[37]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2896,7 +3126,7 @@ func (x *GetTransactionResponse) String() string {
 func (*GetTransactionResponse) ProtoMessage() {}
 
 func (x *GetTransactionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[37]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2909,7 +3139,7 @@ func (x *GetTransactionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTransactionResponse.ProtoReflect.Descriptor instead.
 func (*GetTransactionResponse) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{37}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *GetTransactionResponse) GetState() TransactionState {
@@ -2953,7 +3183,7 @@ type BatchGetStateRequest struct {
 
 func (x *BatchGetStateRequest) Reset() {
 	*x = BatchGetStateRequest{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[38]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2965,7 +3195,7 @@ func (x *BatchGetStateRequest) String() string {
 func (*BatchGetStateRequest) ProtoMessage() {}
 
 func (x *BatchGetStateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[38]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2978,7 +3208,7 @@ func (x *BatchGetStateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchGetStateRequest.ProtoReflect.Descriptor instead.
 func (*BatchGetStateRequest) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{38}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *BatchGetStateRequest) GetNames() []*RecordName {
@@ -3027,7 +3257,7 @@ type RecordName struct {
 
 func (x *RecordName) Reset() {
 	*x = RecordName{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[39]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3039,7 +3269,7 @@ func (x *RecordName) String() string {
 func (*RecordName) ProtoMessage() {}
 
 func (x *RecordName) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[39]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3052,7 +3282,7 @@ func (x *RecordName) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordName.ProtoReflect.Descriptor instead.
 func (*RecordName) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{39}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *RecordName) GetNamespace() string {
@@ -3087,7 +3317,7 @@ type BatchGetStateResponse struct {
 
 func (x *BatchGetStateResponse) Reset() {
 	*x = BatchGetStateResponse{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[40]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3099,7 +3329,7 @@ func (x *BatchGetStateResponse) String() string {
 func (*BatchGetStateResponse) ProtoMessage() {}
 
 func (x *BatchGetStateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[40]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3112,7 +3342,7 @@ func (x *BatchGetStateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchGetStateResponse.ProtoReflect.Descriptor instead.
 func (*BatchGetStateResponse) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{40}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *BatchGetStateResponse) GetStates() []*GetStateResponse {
@@ -3148,7 +3378,7 @@ type GetHistoryRequest struct {
 
 func (x *GetHistoryRequest) Reset() {
 	*x = GetHistoryRequest{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[41]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3160,7 +3390,7 @@ func (x *GetHistoryRequest) String() string {
 func (*GetHistoryRequest) ProtoMessage() {}
 
 func (x *GetHistoryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[41]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3173,7 +3403,7 @@ func (x *GetHistoryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetHistoryRequest.ProtoReflect.Descriptor instead.
 func (*GetHistoryRequest) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{41}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *GetHistoryRequest) GetNamespace() string {
@@ -3249,7 +3479,7 @@ type GetHistoryResponse struct {
 
 func (x *GetHistoryResponse) Reset() {
 	*x = GetHistoryResponse{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[42]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3261,7 +3491,7 @@ func (x *GetHistoryResponse) String() string {
 func (*GetHistoryResponse) ProtoMessage() {}
 
 func (x *GetHistoryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[42]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3274,7 +3504,7 @@ func (x *GetHistoryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetHistoryResponse.ProtoReflect.Descriptor instead.
 func (*GetHistoryResponse) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{42}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *GetHistoryResponse) GetEntries() []*HistoryEntry {
@@ -3308,7 +3538,7 @@ type HistoryEntry struct {
 
 func (x *HistoryEntry) Reset() {
 	*x = HistoryEntry{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[43]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3320,7 +3550,7 @@ func (x *HistoryEntry) String() string {
 func (*HistoryEntry) ProtoMessage() {}
 
 func (x *HistoryEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[43]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3333,7 +3563,7 @@ func (x *HistoryEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryEntry.ProtoReflect.Descriptor instead.
 func (*HistoryEntry) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{43}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *HistoryEntry) GetVersion() uint64 {
@@ -3411,7 +3641,7 @@ type ListAgentsRequest struct {
 
 func (x *ListAgentsRequest) Reset() {
 	*x = ListAgentsRequest{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[44]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3423,7 +3653,7 @@ func (x *ListAgentsRequest) String() string {
 func (*ListAgentsRequest) ProtoMessage() {}
 
 func (x *ListAgentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[44]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3436,7 +3666,7 @@ func (x *ListAgentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAgentsRequest.ProtoReflect.Descriptor instead.
 func (*ListAgentsRequest) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{44}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *ListAgentsRequest) GetNamespace() string {
@@ -3477,7 +3707,7 @@ type ListAgentsResponse struct {
 
 func (x *ListAgentsResponse) Reset() {
 	*x = ListAgentsResponse{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[45]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3489,7 +3719,7 @@ func (x *ListAgentsResponse) String() string {
 func (*ListAgentsResponse) ProtoMessage() {}
 
 func (x *ListAgentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[45]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3502,7 +3732,7 @@ func (x *ListAgentsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAgentsResponse.ProtoReflect.Descriptor instead.
 func (*ListAgentsResponse) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{45}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *ListAgentsResponse) GetAgents() []*Agent {
@@ -3532,7 +3762,7 @@ type Agent struct {
 
 func (x *Agent) Reset() {
 	*x = Agent{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[46]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3544,7 +3774,7 @@ func (x *Agent) String() string {
 func (*Agent) ProtoMessage() {}
 
 func (x *Agent) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[46]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3557,7 +3787,7 @@ func (x *Agent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Agent.ProtoReflect.Descriptor instead.
 func (*Agent) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{46}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *Agent) GetNamespace() string {
@@ -3598,7 +3828,7 @@ type ListNamespacesRequest struct {
 
 func (x *ListNamespacesRequest) Reset() {
 	*x = ListNamespacesRequest{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[47]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3610,7 +3840,7 @@ func (x *ListNamespacesRequest) String() string {
 func (*ListNamespacesRequest) ProtoMessage() {}
 
 func (x *ListNamespacesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[47]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3623,7 +3853,7 @@ func (x *ListNamespacesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNamespacesRequest.ProtoReflect.Descriptor instead.
 func (*ListNamespacesRequest) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{47}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *ListNamespacesRequest) GetLimit() uint32 {
@@ -3650,7 +3880,7 @@ type ListNamespacesResponse struct {
 
 func (x *ListNamespacesResponse) Reset() {
 	*x = ListNamespacesResponse{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[48]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3662,7 +3892,7 @@ func (x *ListNamespacesResponse) String() string {
 func (*ListNamespacesResponse) ProtoMessage() {}
 
 func (x *ListNamespacesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[48]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3675,7 +3905,7 @@ func (x *ListNamespacesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNamespacesResponse.ProtoReflect.Descriptor instead.
 func (*ListNamespacesResponse) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{48}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *ListNamespacesResponse) GetNamespaces() []string {
@@ -3700,7 +3930,7 @@ type GetStatusRequest struct {
 
 func (x *GetStatusRequest) Reset() {
 	*x = GetStatusRequest{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[49]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3712,7 +3942,7 @@ func (x *GetStatusRequest) String() string {
 func (*GetStatusRequest) ProtoMessage() {}
 
 func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[49]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3725,7 +3955,7 @@ func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusRequest.ProtoReflect.Descriptor instead.
 func (*GetStatusRequest) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{49}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{52}
 }
 
 type GetStatusResponse struct {
@@ -3743,13 +3973,16 @@ type GetStatusResponse struct {
 	Durable       bool   `protobuf:"varint,7,opt,name=durable,proto3" json:"durable,omitempty"`
 	StoreId       string `protobuf:"bytes,8,opt,name=store_id,json=storeId,proto3" json:"store_id,omitempty"`
 	FormatVersion uint32 `protobuf:"varint,9,opt,name=format_version,json=formatVersion,proto3" json:"format_version,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// Session streams that are open, and requests under way in them.
+	Sessions        uint64 `protobuf:"varint,10,opt,name=sessions,proto3" json:"sessions,omitempty"`
+	SessionRequests uint64 `protobuf:"varint,11,opt,name=session_requests,json=sessionRequests,proto3" json:"session_requests,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *GetStatusResponse) Reset() {
 	*x = GetStatusResponse{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[50]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3761,7 +3994,7 @@ func (x *GetStatusResponse) String() string {
 func (*GetStatusResponse) ProtoMessage() {}
 
 func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[50]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3774,7 +4007,7 @@ func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusResponse.ProtoReflect.Descriptor instead.
 func (*GetStatusResponse) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{50}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *GetStatusResponse) GetPublishedTs() uint64 {
@@ -3840,6 +4073,254 @@ func (x *GetStatusResponse) GetFormatVersion() uint32 {
 	return 0
 }
 
+func (x *GetStatusResponse) GetSessions() uint64 {
+	if x != nil {
+		return x.Sessions
+	}
+	return 0
+}
+
+func (x *GetStatusResponse) GetSessionRequests() uint64 {
+	if x != nil {
+		return x.SessionRequests
+	}
+	return 0
+}
+
+// SessionRequests is one or more requests. Each is answered once, but for cancelled ones.
+type SessionRequests struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Requests      []*SessionRequest      `protobuf:"bytes,1,rep,name=requests,proto3" json:"requests,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SessionRequests) Reset() {
+	*x = SessionRequests{}
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SessionRequests) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SessionRequests) ProtoMessage() {}
+
+func (x *SessionRequests) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SessionRequests.ProtoReflect.Descriptor instead.
+func (*SessionRequests) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{54}
+}
+
+func (x *SessionRequests) GetRequests() []*SessionRequest {
+	if x != nil {
+		return x.Requests
+	}
+	return nil
+}
+
+type SessionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Chosen by the client; not that of another request that is under way in the session.
+	Id uint64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The name of a unary method of StatehouseService, such as "GetState".
+	Method string `protobuf:"bytes,2,opt,name=method,proto3" json:"method,omitempty"`
+	// Its request message, encoded.
+	Request []byte `protobuf:"bytes,3,opt,name=request,proto3" json:"request,omitempty"`
+	// Microseconds from arrival after which its client no longer waits, as a call's
+	// deadline; 0: none.
+	TimeoutUs uint64 `protobuf:"varint,4,opt,name=timeout_us,json=timeoutUs,proto3" json:"timeout_us,omitempty"`
+	// Its client no longer waits for the request of this id, which is all that is set. It
+	// is not undone: a commit may have been applied.
+	Cancel        bool `protobuf:"varint,5,opt,name=cancel,proto3" json:"cancel,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SessionRequest) Reset() {
+	*x = SessionRequest{}
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[55]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SessionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SessionRequest) ProtoMessage() {}
+
+func (x *SessionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[55]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SessionRequest.ProtoReflect.Descriptor instead.
+func (*SessionRequest) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{55}
+}
+
+func (x *SessionRequest) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *SessionRequest) GetMethod() string {
+	if x != nil {
+		return x.Method
+	}
+	return ""
+}
+
+func (x *SessionRequest) GetRequest() []byte {
+	if x != nil {
+		return x.Request
+	}
+	return nil
+}
+
+func (x *SessionRequest) GetTimeoutUs() uint64 {
+	if x != nil {
+		return x.TimeoutUs
+	}
+	return 0
+}
+
+func (x *SessionRequest) GetCancel() bool {
+	if x != nil {
+		return x.Cancel
+	}
+	return false
+}
+
+type SessionAnswers struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Answers       []*SessionAnswer       `protobuf:"bytes,1,rep,name=answers,proto3" json:"answers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SessionAnswers) Reset() {
+	*x = SessionAnswers{}
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[56]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SessionAnswers) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SessionAnswers) ProtoMessage() {}
+
+func (x *SessionAnswers) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[56]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SessionAnswers.ProtoReflect.Descriptor instead.
+func (*SessionAnswers) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{56}
+}
+
+func (x *SessionAnswers) GetAnswers() []*SessionAnswer {
+	if x != nil {
+		return x.Answers
+	}
+	return nil
+}
+
+type SessionAnswer struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The answer message, encoded, unless status is set.
+	Answer []byte `protobuf:"bytes,2,opt,name=answer,proto3" json:"answer,omitempty"`
+	// A google.rpc.Status, encoded: what a call has in the trailer grpc-status-details-bin.
+	Status        []byte `protobuf:"bytes,3,opt,name=status,proto3" json:"status,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SessionAnswer) Reset() {
+	*x = SessionAnswer{}
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[57]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SessionAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SessionAnswer) ProtoMessage() {}
+
+func (x *SessionAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[57]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SessionAnswer.ProtoReflect.Descriptor instead.
+func (*SessionAnswer) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{57}
+}
+
+func (x *SessionAnswer) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *SessionAnswer) GetAnswer() []byte {
+	if x != nil {
+		return x.Answer
+	}
+	return nil
+}
+
+func (x *SessionAnswer) GetStatus() []byte {
+	if x != nil {
+		return x.Status
+	}
+	return nil
+}
+
 // StatehouseError is sent as a detail of the gRPC status.
 type StatehouseError struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
@@ -3854,7 +4335,7 @@ type StatehouseError struct {
 
 func (x *StatehouseError) Reset() {
 	*x = StatehouseError{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[51]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3866,7 +4347,7 @@ func (x *StatehouseError) String() string {
 func (*StatehouseError) ProtoMessage() {}
 
 func (x *StatehouseError) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[51]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3879,7 +4360,7 @@ func (x *StatehouseError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatehouseError.ProtoReflect.Descriptor instead.
 func (*StatehouseError) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{51}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *StatehouseError) GetCode() ErrorCode {
@@ -4124,7 +4605,7 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"\n" +
 	"all_agents\x18\x06 \x01(\bR\tallAgents\x12\x16\n" +
 	"\x06strict\x18\a \x01(\bR\x06strictB\v\n" +
-	"\t_after_ts\"\x8e\x03\n" +
+	"\t_after_ts\"\xef\x03\n" +
 	"\x0fTransactRequest\x12\x15\n" +
 	"\x06txn_id\x18\x01 \x01(\tR\x05txnId\x12@\n" +
 	"\n" +
@@ -4132,10 +4613,30 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"operations\x12K\n" +
 	"\x11key_preconditions\x18\x03 \x03(\v2\x1e.statehouse.v1.KeyPreconditionR\x10keyPreconditions\x12N\n" +
 	"\x12head_preconditions\x18\x04 \x03(\v2\x1f.statehouse.v1.HeadPreconditionR\x11headPreconditions\x12H\n" +
-	"\bmetadata\x18\x05 \x03(\v2,.statehouse.v1.TransactRequest.MetadataEntryR\bmetadata\x1a;\n" +
+	"\bmetadata\x18\x05 \x03(\v2,.statehouse.v1.TransactRequest.MetadataEntryR\bmetadata\x12,\n" +
+	"\x05reads\x18\x06 \x01(\v2\x16.statehouse.v1.ReadSetR\x05reads\x12\"\n" +
+	"\n" +
+	"timeout_ms\x18\a \x01(\x04H\x00R\ttimeoutMs\x88\x01\x01\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x89\x02\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\r\n" +
+	"\v_timeout_ms\"\x88\x01\n" +
+	"\aReadSet\x12\x1f\n" +
+	"\vsnapshot_ts\x18\x01 \x01(\x04R\n" +
+	"snapshotTs\x12*\n" +
+	"\x04keys\x18\x02 \x03(\v2\x16.statehouse.v1.ReadKeyR\x04keys\x120\n" +
+	"\x06ranges\x18\x03 \x03(\v2\x18.statehouse.v1.ReadRangeR\x06ranges\"n\n" +
+	"\aReadKey\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x19\n" +
+	"\bagent_id\x18\x02 \x01(\tR\aagentId\x12\x10\n" +
+	"\x03key\x18\x03 \x01(\tR\x03key\x12\x18\n" +
+	"\aversion\x18\x04 \x01(\x04R\aversion\"\x86\x01\n" +
+	"\tReadRange\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x19\n" +
+	"\bagent_id\x18\x02 \x01(\tR\aagentId\x12\x16\n" +
+	"\x06prefix\x18\x03 \x01(\tR\x06prefix\x12\x14\n" +
+	"\x05first\x18\x04 \x01(\tR\x05first\x12\x12\n" +
+	"\x04last\x18\x05 \x01(\tR\x04last\"\x89\x02\n" +
 	"\x11TransactOperation\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x19\n" +
 	"\bagent_id\x18\x02 \x01(\tR\aagentId\x12\x10\n" +
@@ -4225,7 +4726,7 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"namespaces\x18\x01 \x03(\tR\n" +
 	"namespaces\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x12\n" +
-	"\x10GetStatusRequest\"\xfc\x02\n" +
+	"\x10GetStatusRequest\"\xc3\x03\n" +
 	"\x11GetStatusResponse\x12!\n" +
 	"\fpublished_ts\x18\x01 \x01(\x04R\vpublishedTs\x12D\n" +
 	"\x10last_commit_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x0elastCommitTime\x12+\n" +
@@ -4235,7 +4736,25 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"\x0ewrites_refused\x18\x06 \x01(\tR\rwritesRefused\x12\x18\n" +
 	"\adurable\x18\a \x01(\bR\adurable\x12\x19\n" +
 	"\bstore_id\x18\b \x01(\tR\astoreId\x12%\n" +
-	"\x0eformat_version\x18\t \x01(\rR\rformatVersion\"\x81\x02\n" +
+	"\x0eformat_version\x18\t \x01(\rR\rformatVersion\x12\x1a\n" +
+	"\bsessions\x18\n" +
+	" \x01(\x04R\bsessions\x12)\n" +
+	"\x10session_requests\x18\v \x01(\x04R\x0fsessionRequests\"L\n" +
+	"\x0fSessionRequests\x129\n" +
+	"\brequests\x18\x01 \x03(\v2\x1d.statehouse.v1.SessionRequestR\brequests\"\x89\x01\n" +
+	"\x0eSessionRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x16\n" +
+	"\x06method\x18\x02 \x01(\tR\x06method\x12\x18\n" +
+	"\arequest\x18\x03 \x01(\fR\arequest\x12\x1d\n" +
+	"\n" +
+	"timeout_us\x18\x04 \x01(\x04R\ttimeoutUs\x12\x16\n" +
+	"\x06cancel\x18\x05 \x01(\bR\x06cancel\"H\n" +
+	"\x0eSessionAnswers\x126\n" +
+	"\aanswers\x18\x01 \x03(\v2\x1c.statehouse.v1.SessionAnswerR\aanswers\"O\n" +
+	"\rSessionAnswer\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x16\n" +
+	"\x06answer\x18\x02 \x01(\fR\x06answer\x12\x16\n" +
+	"\x06status\x18\x03 \x01(\fR\x06status\"\x81\x02\n" +
 	"\x0fStatehouseError\x12,\n" +
 	"\x04code\x18\x01 \x01(\x0e2\x18.statehouse.v1.ErrorCodeR\x04code\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12E\n" +
@@ -4278,7 +4797,7 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"\tDISK_FULL\x10\x11\x12\x15\n" +
 	"\x11NOT_REPRESENTABLE\x10\x12\x12\x0f\n" +
 	"\vTXN_TOO_OLD\x10\x13\x12\x13\n" +
-	"\x0fUNAUTHENTICATED\x10\x142\xa6\r\n" +
+	"\x0fUNAUTHENTICATED\x10\x142\xf4\r\n" +
 	"\x11StatehouseService\x12E\n" +
 	"\x06Health\x12\x1c.statehouse.v1.HealthRequest\x1a\x1d.statehouse.v1.HealthResponse\x12H\n" +
 	"\aVersion\x12\x1d.statehouse.v1.VersionRequest\x1a\x1e.statehouse.v1.VersionResponse\x12c\n" +
@@ -4303,7 +4822,8 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"\x0eListNamespaces\x12$.statehouse.v1.ListNamespacesRequest\x1a%.statehouse.v1.ListNamespacesResponse\x12J\n" +
 	"\rReplayBatches\x12\x1c.statehouse.v1.ReplayRequest\x1a\x19.statehouse.v1.EventBatch0\x01\x12A\n" +
 	"\x05Watch\x12\x1b.statehouse.v1.WatchRequest\x1a\x19.statehouse.v1.EventBatch0\x01\x12N\n" +
-	"\tGetStatus\x12\x1f.statehouse.v1.GetStatusRequest\x1a .statehouse.v1.GetStatusResponseB<Z:statehouse.dev/statehouse/proto/statehouse/v1;statehousev1b\x06proto3"
+	"\tGetStatus\x12\x1f.statehouse.v1.GetStatusRequest\x1a .statehouse.v1.GetStatusResponse\x12L\n" +
+	"\aSession\x12\x1e.statehouse.v1.SessionRequests\x1a\x1d.statehouse.v1.SessionAnswers(\x010\x01B<Z:statehouse.dev/statehouse/proto/statehouse/v1;statehousev1b\x06proto3"
 
 var (
 	file_statehouse_v1_statehouse_proto_rawDescOnce sync.Once
@@ -4318,7 +4838,7 @@ func file_statehouse_v1_statehouse_proto_rawDescGZIP() []byte {
 }
 
 var file_statehouse_v1_statehouse_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_statehouse_v1_statehouse_proto_msgTypes = make([]protoimpl.MessageInfo, 57)
+var file_statehouse_v1_statehouse_proto_msgTypes = make([]protoimpl.MessageInfo, 64)
 var file_statehouse_v1_statehouse_proto_goTypes = []any{
 	(ValueEncoding)(0),                // 0: statehouse.v1.ValueEncoding
 	(TransactionState)(0),             // 1: statehouse.v1.TransactionState
@@ -4357,137 +4877,151 @@ var file_statehouse_v1_statehouse_proto_goTypes = []any{
 	(*EventBatch)(nil),                // 34: statehouse.v1.EventBatch
 	(*WatchRequest)(nil),              // 35: statehouse.v1.WatchRequest
 	(*TransactRequest)(nil),           // 36: statehouse.v1.TransactRequest
-	(*TransactOperation)(nil),         // 37: statehouse.v1.TransactOperation
-	(*TransactResponse)(nil),          // 38: statehouse.v1.TransactResponse
-	(*GetTransactionRequest)(nil),     // 39: statehouse.v1.GetTransactionRequest
-	(*GetTransactionResponse)(nil),    // 40: statehouse.v1.GetTransactionResponse
-	(*BatchGetStateRequest)(nil),      // 41: statehouse.v1.BatchGetStateRequest
-	(*RecordName)(nil),                // 42: statehouse.v1.RecordName
-	(*BatchGetStateResponse)(nil),     // 43: statehouse.v1.BatchGetStateResponse
-	(*GetHistoryRequest)(nil),         // 44: statehouse.v1.GetHistoryRequest
-	(*GetHistoryResponse)(nil),        // 45: statehouse.v1.GetHistoryResponse
-	(*HistoryEntry)(nil),              // 46: statehouse.v1.HistoryEntry
-	(*ListAgentsRequest)(nil),         // 47: statehouse.v1.ListAgentsRequest
-	(*ListAgentsResponse)(nil),        // 48: statehouse.v1.ListAgentsResponse
-	(*Agent)(nil),                     // 49: statehouse.v1.Agent
-	(*ListNamespacesRequest)(nil),     // 50: statehouse.v1.ListNamespacesRequest
-	(*ListNamespacesResponse)(nil),    // 51: statehouse.v1.ListNamespacesResponse
-	(*GetStatusRequest)(nil),          // 52: statehouse.v1.GetStatusRequest
-	(*GetStatusResponse)(nil),         // 53: statehouse.v1.GetStatusResponse
-	(*StatehouseError)(nil),           // 54: statehouse.v1.StatehouseError
-	nil,                               // 55: statehouse.v1.CommitRequest.MetadataEntry
-	nil,                               // 56: statehouse.v1.ReplayEvent.MetadataEntry
-	nil,                               // 57: statehouse.v1.TransactRequest.MetadataEntry
-	nil,                               // 58: statehouse.v1.HistoryEntry.MetadataEntry
-	nil,                               // 59: statehouse.v1.StatehouseError.DetailsEntry
-	(*timestamppb.Timestamp)(nil),     // 60: google.protobuf.Timestamp
-	(*structpb.Struct)(nil),           // 61: google.protobuf.Struct
+	(*ReadSet)(nil),                   // 37: statehouse.v1.ReadSet
+	(*ReadKey)(nil),                   // 38: statehouse.v1.ReadKey
+	(*ReadRange)(nil),                 // 39: statehouse.v1.ReadRange
+	(*TransactOperation)(nil),         // 40: statehouse.v1.TransactOperation
+	(*TransactResponse)(nil),          // 41: statehouse.v1.TransactResponse
+	(*GetTransactionRequest)(nil),     // 42: statehouse.v1.GetTransactionRequest
+	(*GetTransactionResponse)(nil),    // 43: statehouse.v1.GetTransactionResponse
+	(*BatchGetStateRequest)(nil),      // 44: statehouse.v1.BatchGetStateRequest
+	(*RecordName)(nil),                // 45: statehouse.v1.RecordName
+	(*BatchGetStateResponse)(nil),     // 46: statehouse.v1.BatchGetStateResponse
+	(*GetHistoryRequest)(nil),         // 47: statehouse.v1.GetHistoryRequest
+	(*GetHistoryResponse)(nil),        // 48: statehouse.v1.GetHistoryResponse
+	(*HistoryEntry)(nil),              // 49: statehouse.v1.HistoryEntry
+	(*ListAgentsRequest)(nil),         // 50: statehouse.v1.ListAgentsRequest
+	(*ListAgentsResponse)(nil),        // 51: statehouse.v1.ListAgentsResponse
+	(*Agent)(nil),                     // 52: statehouse.v1.Agent
+	(*ListNamespacesRequest)(nil),     // 53: statehouse.v1.ListNamespacesRequest
+	(*ListNamespacesResponse)(nil),    // 54: statehouse.v1.ListNamespacesResponse
+	(*GetStatusRequest)(nil),          // 55: statehouse.v1.GetStatusRequest
+	(*GetStatusResponse)(nil),         // 56: statehouse.v1.GetStatusResponse
+	(*SessionRequests)(nil),           // 57: statehouse.v1.SessionRequests
+	(*SessionRequest)(nil),            // 58: statehouse.v1.SessionRequest
+	(*SessionAnswers)(nil),            // 59: statehouse.v1.SessionAnswers
+	(*SessionAnswer)(nil),             // 60: statehouse.v1.SessionAnswer
+	(*StatehouseError)(nil),           // 61: statehouse.v1.StatehouseError
+	nil,                               // 62: statehouse.v1.CommitRequest.MetadataEntry
+	nil,                               // 63: statehouse.v1.ReplayEvent.MetadataEntry
+	nil,                               // 64: statehouse.v1.TransactRequest.MetadataEntry
+	nil,                               // 65: statehouse.v1.HistoryEntry.MetadataEntry
+	nil,                               // 66: statehouse.v1.StatehouseError.DetailsEntry
+	(*timestamppb.Timestamp)(nil),     // 67: google.protobuf.Timestamp
+	(*structpb.Struct)(nil),           // 68: google.protobuf.Struct
 }
 var file_statehouse_v1_statehouse_proto_depIdxs = []int32{
-	60, // 0: statehouse.v1.At.time:type_name -> google.protobuf.Timestamp
-	61, // 1: statehouse.v1.WriteRequest.value:type_name -> google.protobuf.Struct
-	55, // 2: statehouse.v1.CommitRequest.metadata:type_name -> statehouse.v1.CommitRequest.MetadataEntry
+	67, // 0: statehouse.v1.At.time:type_name -> google.protobuf.Timestamp
+	68, // 1: statehouse.v1.WriteRequest.value:type_name -> google.protobuf.Struct
+	62, // 2: statehouse.v1.CommitRequest.metadata:type_name -> statehouse.v1.CommitRequest.MetadataEntry
 	5,  // 3: statehouse.v1.CommitRequest.key_preconditions:type_name -> statehouse.v1.KeyPrecondition
 	6,  // 4: statehouse.v1.CommitRequest.head_preconditions:type_name -> statehouse.v1.HeadPrecondition
-	60, // 5: statehouse.v1.CommitResponse.commit_time:type_name -> google.protobuf.Timestamp
+	67, // 5: statehouse.v1.CommitResponse.commit_time:type_name -> google.protobuf.Timestamp
 	19, // 6: statehouse.v1.CommitResponse.versions:type_name -> statehouse.v1.KeyVersion
 	0,  // 7: statehouse.v1.GetStateRequest.encoding:type_name -> statehouse.v1.ValueEncoding
 	4,  // 8: statehouse.v1.GetStateRequest.at:type_name -> statehouse.v1.At
-	61, // 9: statehouse.v1.GetStateResponse.value:type_name -> google.protobuf.Struct
-	60, // 10: statehouse.v1.GetStateResponse.commit_time:type_name -> google.protobuf.Timestamp
+	68, // 9: statehouse.v1.GetStateResponse.value:type_name -> google.protobuf.Struct
+	67, // 10: statehouse.v1.GetStateResponse.commit_time:type_name -> google.protobuf.Timestamp
 	3,  // 11: statehouse.v1.GetStateResponse.inexact:type_name -> statehouse.v1.Inexact
 	0,  // 12: statehouse.v1.GetStateAtVersionRequest.encoding:type_name -> statehouse.v1.ValueEncoding
-	61, // 13: statehouse.v1.GetStateAtVersionResponse.value:type_name -> google.protobuf.Struct
-	60, // 14: statehouse.v1.GetStateAtVersionResponse.commit_time:type_name -> google.protobuf.Timestamp
+	68, // 13: statehouse.v1.GetStateAtVersionResponse.value:type_name -> google.protobuf.Struct
+	67, // 14: statehouse.v1.GetStateAtVersionResponse.commit_time:type_name -> google.protobuf.Timestamp
 	3,  // 15: statehouse.v1.GetStateAtVersionResponse.inexact:type_name -> statehouse.v1.Inexact
 	4,  // 16: statehouse.v1.ListKeysRequest.at:type_name -> statehouse.v1.At
 	0,  // 17: statehouse.v1.ScanPrefixRequest.encoding:type_name -> statehouse.v1.ValueEncoding
 	4,  // 18: statehouse.v1.ScanPrefixRequest.at:type_name -> statehouse.v1.At
 	30, // 19: statehouse.v1.ScanPrefixResponse.entries:type_name -> statehouse.v1.StateEntry
-	61, // 20: statehouse.v1.StateEntry.value:type_name -> google.protobuf.Struct
-	60, // 21: statehouse.v1.StateEntry.commit_time:type_name -> google.protobuf.Timestamp
+	68, // 20: statehouse.v1.StateEntry.value:type_name -> google.protobuf.Struct
+	67, // 21: statehouse.v1.StateEntry.commit_time:type_name -> google.protobuf.Timestamp
 	3,  // 22: statehouse.v1.StateEntry.inexact:type_name -> statehouse.v1.Inexact
 	0,  // 23: statehouse.v1.ReplayRequest.encoding:type_name -> statehouse.v1.ValueEncoding
-	60, // 24: statehouse.v1.ReplayRequest.start_time:type_name -> google.protobuf.Timestamp
-	60, // 25: statehouse.v1.ReplayRequest.end_time:type_name -> google.protobuf.Timestamp
+	67, // 24: statehouse.v1.ReplayRequest.start_time:type_name -> google.protobuf.Timestamp
+	67, // 25: statehouse.v1.ReplayRequest.end_time:type_name -> google.protobuf.Timestamp
 	33, // 26: statehouse.v1.ReplayEvent.operations:type_name -> statehouse.v1.Operation
-	60, // 27: statehouse.v1.ReplayEvent.commit_time:type_name -> google.protobuf.Timestamp
-	56, // 28: statehouse.v1.ReplayEvent.metadata:type_name -> statehouse.v1.ReplayEvent.MetadataEntry
-	61, // 29: statehouse.v1.Operation.value:type_name -> google.protobuf.Struct
+	67, // 27: statehouse.v1.ReplayEvent.commit_time:type_name -> google.protobuf.Timestamp
+	63, // 28: statehouse.v1.ReplayEvent.metadata:type_name -> statehouse.v1.ReplayEvent.MetadataEntry
+	68, // 29: statehouse.v1.Operation.value:type_name -> google.protobuf.Struct
 	3,  // 30: statehouse.v1.Operation.inexact:type_name -> statehouse.v1.Inexact
 	32, // 31: statehouse.v1.EventBatch.events:type_name -> statehouse.v1.ReplayEvent
 	0,  // 32: statehouse.v1.WatchRequest.encoding:type_name -> statehouse.v1.ValueEncoding
-	37, // 33: statehouse.v1.TransactRequest.operations:type_name -> statehouse.v1.TransactOperation
+	40, // 33: statehouse.v1.TransactRequest.operations:type_name -> statehouse.v1.TransactOperation
 	5,  // 34: statehouse.v1.TransactRequest.key_preconditions:type_name -> statehouse.v1.KeyPrecondition
 	6,  // 35: statehouse.v1.TransactRequest.head_preconditions:type_name -> statehouse.v1.HeadPrecondition
-	57, // 36: statehouse.v1.TransactRequest.metadata:type_name -> statehouse.v1.TransactRequest.MetadataEntry
-	61, // 37: statehouse.v1.TransactOperation.value:type_name -> google.protobuf.Struct
-	60, // 38: statehouse.v1.TransactResponse.commit_time:type_name -> google.protobuf.Timestamp
-	1,  // 39: statehouse.v1.GetTransactionResponse.state:type_name -> statehouse.v1.TransactionState
-	60, // 40: statehouse.v1.GetTransactionResponse.commit_time:type_name -> google.protobuf.Timestamp
-	19, // 41: statehouse.v1.GetTransactionResponse.versions:type_name -> statehouse.v1.KeyVersion
-	42, // 42: statehouse.v1.BatchGetStateRequest.names:type_name -> statehouse.v1.RecordName
-	0,  // 43: statehouse.v1.BatchGetStateRequest.encoding:type_name -> statehouse.v1.ValueEncoding
-	4,  // 44: statehouse.v1.BatchGetStateRequest.at:type_name -> statehouse.v1.At
-	23, // 45: statehouse.v1.BatchGetStateResponse.states:type_name -> statehouse.v1.GetStateResponse
-	0,  // 46: statehouse.v1.GetHistoryRequest.encoding:type_name -> statehouse.v1.ValueEncoding
-	4,  // 47: statehouse.v1.GetHistoryRequest.at:type_name -> statehouse.v1.At
-	46, // 48: statehouse.v1.GetHistoryResponse.entries:type_name -> statehouse.v1.HistoryEntry
-	60, // 49: statehouse.v1.HistoryEntry.commit_time:type_name -> google.protobuf.Timestamp
-	58, // 50: statehouse.v1.HistoryEntry.metadata:type_name -> statehouse.v1.HistoryEntry.MetadataEntry
-	61, // 51: statehouse.v1.HistoryEntry.value:type_name -> google.protobuf.Struct
-	3,  // 52: statehouse.v1.HistoryEntry.inexact:type_name -> statehouse.v1.Inexact
-	49, // 53: statehouse.v1.ListAgentsResponse.agents:type_name -> statehouse.v1.Agent
-	60, // 54: statehouse.v1.GetStatusResponse.last_commit_time:type_name -> google.protobuf.Timestamp
-	2,  // 55: statehouse.v1.StatehouseError.code:type_name -> statehouse.v1.ErrorCode
-	59, // 56: statehouse.v1.StatehouseError.details:type_name -> statehouse.v1.StatehouseError.DetailsEntry
-	7,  // 57: statehouse.v1.StatehouseService.Health:input_type -> statehouse.v1.HealthRequest
-	9,  // 58: statehouse.v1.StatehouseService.Version:input_type -> statehouse.v1.VersionRequest
-	11, // 59: statehouse.v1.StatehouseService.BeginTransaction:input_type -> statehouse.v1.BeginTransactionRequest
-	13, // 60: statehouse.v1.StatehouseService.Write:input_type -> statehouse.v1.WriteRequest
-	15, // 61: statehouse.v1.StatehouseService.Delete:input_type -> statehouse.v1.DeleteRequest
-	17, // 62: statehouse.v1.StatehouseService.Commit:input_type -> statehouse.v1.CommitRequest
-	20, // 63: statehouse.v1.StatehouseService.Abort:input_type -> statehouse.v1.AbortRequest
-	22, // 64: statehouse.v1.StatehouseService.GetState:input_type -> statehouse.v1.GetStateRequest
-	24, // 65: statehouse.v1.StatehouseService.GetStateAtVersion:input_type -> statehouse.v1.GetStateAtVersionRequest
-	26, // 66: statehouse.v1.StatehouseService.ListKeys:input_type -> statehouse.v1.ListKeysRequest
-	28, // 67: statehouse.v1.StatehouseService.ScanPrefix:input_type -> statehouse.v1.ScanPrefixRequest
-	31, // 68: statehouse.v1.StatehouseService.Replay:input_type -> statehouse.v1.ReplayRequest
-	36, // 69: statehouse.v1.StatehouseService.Transact:input_type -> statehouse.v1.TransactRequest
-	39, // 70: statehouse.v1.StatehouseService.GetTransaction:input_type -> statehouse.v1.GetTransactionRequest
-	41, // 71: statehouse.v1.StatehouseService.BatchGetState:input_type -> statehouse.v1.BatchGetStateRequest
-	44, // 72: statehouse.v1.StatehouseService.GetHistory:input_type -> statehouse.v1.GetHistoryRequest
-	47, // 73: statehouse.v1.StatehouseService.ListAgents:input_type -> statehouse.v1.ListAgentsRequest
-	50, // 74: statehouse.v1.StatehouseService.ListNamespaces:input_type -> statehouse.v1.ListNamespacesRequest
-	31, // 75: statehouse.v1.StatehouseService.ReplayBatches:input_type -> statehouse.v1.ReplayRequest
-	35, // 76: statehouse.v1.StatehouseService.Watch:input_type -> statehouse.v1.WatchRequest
-	52, // 77: statehouse.v1.StatehouseService.GetStatus:input_type -> statehouse.v1.GetStatusRequest
-	8,  // 78: statehouse.v1.StatehouseService.Health:output_type -> statehouse.v1.HealthResponse
-	10, // 79: statehouse.v1.StatehouseService.Version:output_type -> statehouse.v1.VersionResponse
-	12, // 80: statehouse.v1.StatehouseService.BeginTransaction:output_type -> statehouse.v1.BeginTransactionResponse
-	14, // 81: statehouse.v1.StatehouseService.Write:output_type -> statehouse.v1.WriteResponse
-	16, // 82: statehouse.v1.StatehouseService.Delete:output_type -> statehouse.v1.DeleteResponse
-	18, // 83: statehouse.v1.StatehouseService.Commit:output_type -> statehouse.v1.CommitResponse
-	21, // 84: statehouse.v1.StatehouseService.Abort:output_type -> statehouse.v1.AbortResponse
-	23, // 85: statehouse.v1.StatehouseService.GetState:output_type -> statehouse.v1.GetStateResponse
-	25, // 86: statehouse.v1.StatehouseService.GetStateAtVersion:output_type -> statehouse.v1.GetStateAtVersionResponse
-	27, // 87: statehouse.v1.StatehouseService.ListKeys:output_type -> statehouse.v1.ListKeysResponse
-	29, // 88: statehouse.v1.StatehouseService.ScanPrefix:output_type -> statehouse.v1.ScanPrefixResponse
-	32, // 89: statehouse.v1.StatehouseService.Replay:output_type -> statehouse.v1.ReplayEvent
-	38, // 90: statehouse.v1.StatehouseService.Transact:output_type -> statehouse.v1.TransactResponse
-	40, // 91: statehouse.v1.StatehouseService.GetTransaction:output_type -> statehouse.v1.GetTransactionResponse
-	43, // 92: statehouse.v1.StatehouseService.BatchGetState:output_type -> statehouse.v1.BatchGetStateResponse
-	45, // 93: statehouse.v1.StatehouseService.GetHistory:output_type -> statehouse.v1.GetHistoryResponse
-	48, // 94: statehouse.v1.StatehouseService.ListAgents:output_type -> statehouse.v1.ListAgentsResponse
-	51, // 95: statehouse.v1.StatehouseService.ListNamespaces:output_type -> statehouse.v1.ListNamespacesResponse
-	34, // 96: statehouse.v1.StatehouseService.ReplayBatches:output_type -> statehouse.v1.EventBatch
-	34, // 97: statehouse.v1.StatehouseService.Watch:output_type -> statehouse.v1.EventBatch
-	53, // 98: statehouse.v1.StatehouseService.GetStatus:output_type -> statehouse.v1.GetStatusResponse
-	78, // [78:99] is the sub-list for method output_type
-	57, // [57:78] is the sub-list for method input_type
-	57, // [57:57] is the sub-list for extension type_name
-	57, // [57:57] is the sub-list for extension extendee
-	0,  // [0:57] is the sub-list for field type_name
+	64, // 36: statehouse.v1.TransactRequest.metadata:type_name -> statehouse.v1.TransactRequest.MetadataEntry
+	37, // 37: statehouse.v1.TransactRequest.reads:type_name -> statehouse.v1.ReadSet
+	38, // 38: statehouse.v1.ReadSet.keys:type_name -> statehouse.v1.ReadKey
+	39, // 39: statehouse.v1.ReadSet.ranges:type_name -> statehouse.v1.ReadRange
+	68, // 40: statehouse.v1.TransactOperation.value:type_name -> google.protobuf.Struct
+	67, // 41: statehouse.v1.TransactResponse.commit_time:type_name -> google.protobuf.Timestamp
+	1,  // 42: statehouse.v1.GetTransactionResponse.state:type_name -> statehouse.v1.TransactionState
+	67, // 43: statehouse.v1.GetTransactionResponse.commit_time:type_name -> google.protobuf.Timestamp
+	19, // 44: statehouse.v1.GetTransactionResponse.versions:type_name -> statehouse.v1.KeyVersion
+	45, // 45: statehouse.v1.BatchGetStateRequest.names:type_name -> statehouse.v1.RecordName
+	0,  // 46: statehouse.v1.BatchGetStateRequest.encoding:type_name -> statehouse.v1.ValueEncoding
+	4,  // 47: statehouse.v1.BatchGetStateRequest.at:type_name -> statehouse.v1.At
+	23, // 48: statehouse.v1.BatchGetStateResponse.states:type_name -> statehouse.v1.GetStateResponse
+	0,  // 49: statehouse.v1.GetHistoryRequest.encoding:type_name -> statehouse.v1.ValueEncoding
+	4,  // 50: statehouse.v1.GetHistoryRequest.at:type_name -> statehouse.v1.At
+	49, // 51: statehouse.v1.GetHistoryResponse.entries:type_name -> statehouse.v1.HistoryEntry
+	67, // 52: statehouse.v1.HistoryEntry.commit_time:type_name -> google.protobuf.Timestamp
+	65, // 53: statehouse.v1.HistoryEntry.metadata:type_name -> statehouse.v1.HistoryEntry.MetadataEntry
+	68, // 54: statehouse.v1.HistoryEntry.value:type_name -> google.protobuf.Struct
+	3,  // 55: statehouse.v1.HistoryEntry.inexact:type_name -> statehouse.v1.Inexact
+	52, // 56: statehouse.v1.ListAgentsResponse.agents:type_name -> statehouse.v1.Agent
+	67, // 57: statehouse.v1.GetStatusResponse.last_commit_time:type_name -> google.protobuf.Timestamp
+	58, // 58: statehouse.v1.SessionRequests.requests:type_name -> statehouse.v1.SessionRequest
+	60, // 59: statehouse.v1.SessionAnswers.answers:type_name -> statehouse.v1.SessionAnswer
+	2,  // 60: statehouse.v1.StatehouseError.code:type_name -> statehouse.v1.ErrorCode
+	66, // 61: statehouse.v1.StatehouseError.details:type_name -> statehouse.v1.StatehouseError.DetailsEntry
+	7,  // 62: statehouse.v1.StatehouseService.Health:input_type -> statehouse.v1.HealthRequest
+	9,  // 63: statehouse.v1.StatehouseService.Version:input_type -> statehouse.v1.VersionRequest
+	11, // 64: statehouse.v1.StatehouseService.BeginTransaction:input_type -> statehouse.v1.BeginTransactionRequest
+	13, // 65: statehouse.v1.StatehouseService.Write:input_type -> statehouse.v1.WriteRequest
+	15, // 66: statehouse.v1.StatehouseService.Delete:input_type -> statehouse.v1.DeleteRequest
+	17, // 67: statehouse.v1.StatehouseService.Commit:input_type -> statehouse.v1.CommitRequest
+	20, // 68: statehouse.v1.StatehouseService.Abort:input_type -> statehouse.v1.AbortRequest
+	22, // 69: statehouse.v1.StatehouseService.GetState:input_type -> statehouse.v1.GetStateRequest
+	24, // 70: statehouse.v1.StatehouseService.GetStateAtVersion:input_type -> statehouse.v1.GetStateAtVersionRequest
+	26, // 71: statehouse.v1.StatehouseService.ListKeys:input_type -> statehouse.v1.ListKeysRequest
+	28, // 72: statehouse.v1.StatehouseService.ScanPrefix:input_type -> statehouse.v1.ScanPrefixRequest
+	31, // 73: statehouse.v1.StatehouseService.Replay:input_type -> statehouse.v1.ReplayRequest
+	36, // 74: statehouse.v1.StatehouseService.Transact:input_type -> statehouse.v1.TransactRequest
+	42, // 75: statehouse.v1.StatehouseService.GetTransaction:input_type -> statehouse.v1.GetTransactionRequest
+	44, // 76: statehouse.v1.StatehouseService.BatchGetState:input_type -> statehouse.v1.BatchGetStateRequest
+	47, // 77: statehouse.v1.StatehouseService.GetHistory:input_type -> statehouse.v1.GetHistoryRequest
+	50, // 78: statehouse.v1.StatehouseService.ListAgents:input_type -> statehouse.v1.ListAgentsRequest
+	53, // 79: statehouse.v1.StatehouseService.ListNamespaces:input_type -> statehouse.v1.ListNamespacesRequest
+	31, // 80: statehouse.v1.StatehouseService.ReplayBatches:input_type -> statehouse.v1.ReplayRequest
+	35, // 81: statehouse.v1.StatehouseService.Watch:input_type -> statehouse.v1.WatchRequest
+	55, // 82: statehouse.v1.StatehouseService.GetStatus:input_type -> statehouse.v1.GetStatusRequest
+	57, // 83: statehouse.v1.StatehouseService.Session:input_type -> statehouse.v1.SessionRequests
+	8,  // 84: statehouse.v1.StatehouseService.Health:output_type -> statehouse.v1.HealthResponse
+	10, // 85: statehouse.v1.StatehouseService.Version:output_type -> statehouse.v1.VersionResponse
+	12, // 86: statehouse.v1.StatehouseService.BeginTransaction:output_type -> statehouse.v1.BeginTransactionResponse
+	14, // 87: statehouse.v1.StatehouseService.Write:output_type -> statehouse.v1.WriteResponse
+	16, // 88: statehouse.v1.StatehouseService.Delete:output_type -> statehouse.v1.DeleteResponse
+	18, // 89: statehouse.v1.StatehouseService.Commit:output_type -> statehouse.v1.CommitResponse
+	21, // 90: statehouse.v1.StatehouseService.Abort:output_type -> statehouse.v1.AbortResponse
+	23, // 91: statehouse.v1.StatehouseService.GetState:output_type -> statehouse.v1.GetStateResponse
+	25, // 92: statehouse.v1.StatehouseService.GetStateAtVersion:output_type -> statehouse.v1.GetStateAtVersionResponse
+	27, // 93: statehouse.v1.StatehouseService.ListKeys:output_type -> statehouse.v1.ListKeysResponse
+	29, // 94: statehouse.v1.StatehouseService.ScanPrefix:output_type -> statehouse.v1.ScanPrefixResponse
+	32, // 95: statehouse.v1.StatehouseService.Replay:output_type -> statehouse.v1.ReplayEvent
+	41, // 96: statehouse.v1.StatehouseService.Transact:output_type -> statehouse.v1.TransactResponse
+	43, // 97: statehouse.v1.StatehouseService.GetTransaction:output_type -> statehouse.v1.GetTransactionResponse
+	46, // 98: statehouse.v1.StatehouseService.BatchGetState:output_type -> statehouse.v1.BatchGetStateResponse
+	48, // 99: statehouse.v1.StatehouseService.GetHistory:output_type -> statehouse.v1.GetHistoryResponse
+	51, // 100: statehouse.v1.StatehouseService.ListAgents:output_type -> statehouse.v1.ListAgentsResponse
+	54, // 101: statehouse.v1.StatehouseService.ListNamespaces:output_type -> statehouse.v1.ListNamespacesResponse
+	34, // 102: statehouse.v1.StatehouseService.ReplayBatches:output_type -> statehouse.v1.EventBatch
+	34, // 103: statehouse.v1.StatehouseService.Watch:output_type -> statehouse.v1.EventBatch
+	56, // 104: statehouse.v1.StatehouseService.GetStatus:output_type -> statehouse.v1.GetStatusResponse
+	59, // 105: statehouse.v1.StatehouseService.Session:output_type -> statehouse.v1.SessionAnswers
+	84, // [84:106] is the sub-list for method output_type
+	62, // [62:84] is the sub-list for method input_type
+	62, // [62:62] is the sub-list for extension type_name
+	62, // [62:62] is the sub-list for extension extendee
+	0,  // [0:62] is the sub-list for field type_name
 }
 
 func init() { file_statehouse_v1_statehouse_proto_init() }
@@ -4507,14 +5041,15 @@ func file_statehouse_v1_statehouse_proto_init() {
 	file_statehouse_v1_statehouse_proto_msgTypes[28].OneofWrappers = []any{}
 	file_statehouse_v1_statehouse_proto_msgTypes[30].OneofWrappers = []any{}
 	file_statehouse_v1_statehouse_proto_msgTypes[32].OneofWrappers = []any{}
-	file_statehouse_v1_statehouse_proto_msgTypes[34].OneofWrappers = []any{}
+	file_statehouse_v1_statehouse_proto_msgTypes[33].OneofWrappers = []any{}
+	file_statehouse_v1_statehouse_proto_msgTypes[37].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_statehouse_v1_statehouse_proto_rawDesc), len(file_statehouse_v1_statehouse_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   57,
+			NumMessages:   64,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

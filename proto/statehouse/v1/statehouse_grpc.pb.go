@@ -45,6 +45,7 @@ const (
 	StatehouseService_ReplayBatches_FullMethodName     = "/statehouse.v1.StatehouseService/ReplayBatches"
 	StatehouseService_Watch_FullMethodName             = "/statehouse.v1.StatehouseService/Watch"
 	StatehouseService_GetStatus_FullMethodName         = "/statehouse.v1.StatehouseService/GetStatus"
+	StatehouseService_Session_FullMethodName           = "/statehouse.v1.StatehouseService/Session"
 )
 
 // StatehouseServiceClient is the client API for StatehouseService service.
@@ -107,6 +108,11 @@ type StatehouseServiceClient interface {
 	Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[EventBatch], error)
 	// GetStatus tells how far the store is and how large.
 	GetStatus(ctx context.Context, in *GetStatusRequest, opts ...grpc.CallOption) (*GetStatusResponse, error)
+	// Session carries unary requests of this service over one stream, many a message, which
+	// costs a fraction of a call each. A request means what it means as a call of its own:
+	// limits, access, deadlines, errors and unknown outcomes are the same. Answers come in
+	// any order. Nothing belongs to a session but what is under way in it.
+	Session(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[SessionRequests, SessionAnswers], error)
 }
 
 type statehouseServiceClient struct {
@@ -354,6 +360,19 @@ func (c *statehouseServiceClient) GetStatus(ctx context.Context, in *GetStatusRe
 	return out, nil
 }
 
+func (c *statehouseServiceClient) Session(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[SessionRequests, SessionAnswers], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &StatehouseService_ServiceDesc.Streams[3], StatehouseService_Session_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[SessionRequests, SessionAnswers]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type StatehouseService_SessionClient = grpc.BidiStreamingClient[SessionRequests, SessionAnswers]
+
 // StatehouseServiceServer is the server API for StatehouseService service.
 // All implementations must embed UnimplementedStatehouseServiceServer
 // for forward compatibility.
@@ -414,6 +433,11 @@ type StatehouseServiceServer interface {
 	Watch(*WatchRequest, grpc.ServerStreamingServer[EventBatch]) error
 	// GetStatus tells how far the store is and how large.
 	GetStatus(context.Context, *GetStatusRequest) (*GetStatusResponse, error)
+	// Session carries unary requests of this service over one stream, many a message, which
+	// costs a fraction of a call each. A request means what it means as a call of its own:
+	// limits, access, deadlines, errors and unknown outcomes are the same. Answers come in
+	// any order. Nothing belongs to a session but what is under way in it.
+	Session(grpc.BidiStreamingServer[SessionRequests, SessionAnswers]) error
 	mustEmbedUnimplementedStatehouseServiceServer()
 }
 
@@ -486,6 +510,9 @@ func (UnimplementedStatehouseServiceServer) Watch(*WatchRequest, grpc.ServerStre
 }
 func (UnimplementedStatehouseServiceServer) GetStatus(context.Context, *GetStatusRequest) (*GetStatusResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetStatus not implemented")
+}
+func (UnimplementedStatehouseServiceServer) Session(grpc.BidiStreamingServer[SessionRequests, SessionAnswers]) error {
+	return status.Error(codes.Unimplemented, "method Session not implemented")
 }
 func (UnimplementedStatehouseServiceServer) mustEmbedUnimplementedStatehouseServiceServer() {}
 func (UnimplementedStatehouseServiceServer) testEmbeddedByValue()                           {}
@@ -865,6 +892,13 @@ func _StatehouseService_GetStatus_Handler(srv interface{}, ctx context.Context, 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _StatehouseService_Session_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(StatehouseServiceServer).Session(&grpc.GenericServerStream[SessionRequests, SessionAnswers]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type StatehouseService_SessionServer = grpc.BidiStreamingServer[SessionRequests, SessionAnswers]
+
 // StatehouseService_ServiceDesc is the grpc.ServiceDesc for StatehouseService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -960,6 +994,12 @@ var StatehouseService_ServiceDesc = grpc.ServiceDesc{
 			StreamName:    "Watch",
 			Handler:       _StatehouseService_Watch_Handler,
 			ServerStreams: true,
+		},
+		{
+			StreamName:    "Session",
+			Handler:       _StatehouseService_Session_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
 		},
 	},
 	Metadata: "statehouse/v1/statehouse.proto",

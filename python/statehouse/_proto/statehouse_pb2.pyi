@@ -494,7 +494,7 @@ class WatchRequest(_message.Message):
     def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., after_ts: _Optional[int] = ..., encoding: _Optional[_Union[ValueEncoding, str]] = ..., key_prefix: _Optional[str] = ..., all_agents: bool = ..., strict: bool = ...) -> None: ...
 
 class TransactRequest(_message.Message):
-    __slots__ = ("txn_id", "operations", "key_preconditions", "head_preconditions", "metadata")
+    __slots__ = ("txn_id", "operations", "key_preconditions", "head_preconditions", "metadata", "reads", "timeout_ms")
     class MetadataEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -507,12 +507,52 @@ class TransactRequest(_message.Message):
     KEY_PRECONDITIONS_FIELD_NUMBER: _ClassVar[int]
     HEAD_PRECONDITIONS_FIELD_NUMBER: _ClassVar[int]
     METADATA_FIELD_NUMBER: _ClassVar[int]
+    READS_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
     txn_id: str
     operations: _containers.RepeatedCompositeFieldContainer[TransactOperation]
     key_preconditions: _containers.RepeatedCompositeFieldContainer[KeyPrecondition]
     head_preconditions: _containers.RepeatedCompositeFieldContainer[HeadPrecondition]
     metadata: _containers.ScalarMap[str, str]
-    def __init__(self, txn_id: _Optional[str] = ..., operations: _Optional[_Iterable[_Union[TransactOperation, _Mapping]]] = ..., key_preconditions: _Optional[_Iterable[_Union[KeyPrecondition, _Mapping]]] = ..., head_preconditions: _Optional[_Iterable[_Union[HeadPrecondition, _Mapping]]] = ..., metadata: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    reads: ReadSet
+    timeout_ms: int
+    def __init__(self, txn_id: _Optional[str] = ..., operations: _Optional[_Iterable[_Union[TransactOperation, _Mapping]]] = ..., key_preconditions: _Optional[_Iterable[_Union[KeyPrecondition, _Mapping]]] = ..., head_preconditions: _Optional[_Iterable[_Union[HeadPrecondition, _Mapping]]] = ..., metadata: _Optional[_Mapping[str, str]] = ..., reads: _Optional[_Union[ReadSet, _Mapping]] = ..., timeout_ms: _Optional[int] = ...) -> None: ...
+
+class ReadSet(_message.Message):
+    __slots__ = ("snapshot_ts", "keys", "ranges")
+    SNAPSHOT_TS_FIELD_NUMBER: _ClassVar[int]
+    KEYS_FIELD_NUMBER: _ClassVar[int]
+    RANGES_FIELD_NUMBER: _ClassVar[int]
+    snapshot_ts: int
+    keys: _containers.RepeatedCompositeFieldContainer[ReadKey]
+    ranges: _containers.RepeatedCompositeFieldContainer[ReadRange]
+    def __init__(self, snapshot_ts: _Optional[int] = ..., keys: _Optional[_Iterable[_Union[ReadKey, _Mapping]]] = ..., ranges: _Optional[_Iterable[_Union[ReadRange, _Mapping]]] = ...) -> None: ...
+
+class ReadKey(_message.Message):
+    __slots__ = ("namespace", "agent_id", "key", "version")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    AGENT_ID_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    agent_id: str
+    key: str
+    version: int
+    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., key: _Optional[str] = ..., version: _Optional[int] = ...) -> None: ...
+
+class ReadRange(_message.Message):
+    __slots__ = ("namespace", "agent_id", "prefix", "first", "last")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    AGENT_ID_FIELD_NUMBER: _ClassVar[int]
+    PREFIX_FIELD_NUMBER: _ClassVar[int]
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    agent_id: str
+    prefix: str
+    first: str
+    last: str
+    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., prefix: _Optional[str] = ..., first: _Optional[str] = ..., last: _Optional[str] = ...) -> None: ...
 
 class TransactOperation(_message.Message):
     __slots__ = ("namespace", "agent_id", "key", "value", "value_json", "delete", "expected_version")
@@ -704,7 +744,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("published_ts", "last_commit_time", "open_transactions", "disk_used_bytes", "disk_free_bytes", "writes_refused", "durable", "store_id", "format_version")
+    __slots__ = ("published_ts", "last_commit_time", "open_transactions", "disk_used_bytes", "disk_free_bytes", "writes_refused", "durable", "store_id", "format_version", "sessions", "session_requests")
     PUBLISHED_TS_FIELD_NUMBER: _ClassVar[int]
     LAST_COMMIT_TIME_FIELD_NUMBER: _ClassVar[int]
     OPEN_TRANSACTIONS_FIELD_NUMBER: _ClassVar[int]
@@ -714,6 +754,8 @@ class GetStatusResponse(_message.Message):
     DURABLE_FIELD_NUMBER: _ClassVar[int]
     STORE_ID_FIELD_NUMBER: _ClassVar[int]
     FORMAT_VERSION_FIELD_NUMBER: _ClassVar[int]
+    SESSIONS_FIELD_NUMBER: _ClassVar[int]
+    SESSION_REQUESTS_FIELD_NUMBER: _ClassVar[int]
     published_ts: int
     last_commit_time: _timestamp_pb2.Timestamp
     open_transactions: int
@@ -723,7 +765,45 @@ class GetStatusResponse(_message.Message):
     durable: bool
     store_id: str
     format_version: int
-    def __init__(self, published_ts: _Optional[int] = ..., last_commit_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., open_transactions: _Optional[int] = ..., disk_used_bytes: _Optional[int] = ..., disk_free_bytes: _Optional[int] = ..., writes_refused: _Optional[str] = ..., durable: bool = ..., store_id: _Optional[str] = ..., format_version: _Optional[int] = ...) -> None: ...
+    sessions: int
+    session_requests: int
+    def __init__(self, published_ts: _Optional[int] = ..., last_commit_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., open_transactions: _Optional[int] = ..., disk_used_bytes: _Optional[int] = ..., disk_free_bytes: _Optional[int] = ..., writes_refused: _Optional[str] = ..., durable: bool = ..., store_id: _Optional[str] = ..., format_version: _Optional[int] = ..., sessions: _Optional[int] = ..., session_requests: _Optional[int] = ...) -> None: ...
+
+class SessionRequests(_message.Message):
+    __slots__ = ("requests",)
+    REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    requests: _containers.RepeatedCompositeFieldContainer[SessionRequest]
+    def __init__(self, requests: _Optional[_Iterable[_Union[SessionRequest, _Mapping]]] = ...) -> None: ...
+
+class SessionRequest(_message.Message):
+    __slots__ = ("id", "method", "request", "timeout_us", "cancel")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_US_FIELD_NUMBER: _ClassVar[int]
+    CANCEL_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    method: str
+    request: bytes
+    timeout_us: int
+    cancel: bool
+    def __init__(self, id: _Optional[int] = ..., method: _Optional[str] = ..., request: _Optional[bytes] = ..., timeout_us: _Optional[int] = ..., cancel: bool = ...) -> None: ...
+
+class SessionAnswers(_message.Message):
+    __slots__ = ("answers",)
+    ANSWERS_FIELD_NUMBER: _ClassVar[int]
+    answers: _containers.RepeatedCompositeFieldContainer[SessionAnswer]
+    def __init__(self, answers: _Optional[_Iterable[_Union[SessionAnswer, _Mapping]]] = ...) -> None: ...
+
+class SessionAnswer(_message.Message):
+    __slots__ = ("id", "answer", "status")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    ANSWER_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    answer: bytes
+    status: bytes
+    def __init__(self, id: _Optional[int] = ..., answer: _Optional[bytes] = ..., status: _Optional[bytes] = ...) -> None: ...
 
 class StatehouseError(_message.Message):
     __slots__ = ("code", "message", "details", "maybe_applied")
