@@ -71,8 +71,8 @@ type Service struct {
 	token  atomic.Pointer[string] // that every request must carry; empty: none
 
 	requests, streams     limiter.Limiter
-	probes, healthWatches limiter.Limiter // of their own: see methods.go
-	reading               *limiter.Semaphore
+	probes, healthWatches limiter.Limiter    // of their own: see methods.go
+	reading, following    *limiter.Semaphore // turns to read of replays, of watches
 	reached               reached
 	unsent                *unsent.Budget
 	captures              *captures.Captures
@@ -98,6 +98,7 @@ func Assemble(env engine.Env, config Config) (*Service, error) {
 	s.note = conns.Sparing(s.env.Log)
 	s.unsent = unsent.New(s.config.UnsentBytes, s.config.Streams, &s.env)
 	s.reading = limiter.NewSemaphore(int64(s.config.Tuning.StreamsReading), s.env.Await)
+	s.following = limiter.NewSemaphore(int64(s.config.Tuning.WatchesReading), s.env.Await)
 	e, err := engine.Open(s.env, config.Engine)
 	if err != nil {
 		return nil, err
