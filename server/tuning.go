@@ -33,6 +33,11 @@ type Tuning struct {
 	// commit. Those that wait for their turn read several commits at a time then.
 	WatchesReading int
 
+	// SessionRequests are under way in a session at most, their answers not sent; 256.
+	// SessionBytes is what they hold, requests and answers, unless one alone is more; 1 MiB.
+	// SessionFrame is about the size of a message of answers; 64 KiB.
+	SessionRequests, SessionBytes, SessionFrame int
+
 	// Probes bounds the requests that ask how the daemon is, HealthWatches those that watch
 	// it; 64.
 	Probes, HealthWatches int
@@ -49,13 +54,16 @@ func (t Tuning) withDefaults() Tuning {
 	def(&t.StreamBytes, unsent.MaxShare)
 	def(&t.StreamsReading, 16)
 	def(&t.WatchesReading, max(runtime.GOMAXPROCS(0), 2))
+	def(&t.SessionRequests, 256)
+	def(&t.SessionBytes, 1<<20)
+	def(&t.SessionFrame, 64<<10)
 	def(&t.Probes, 64)
 	def(&t.HealthWatches, 64)
 	return t
 }
 
 func (t *Tuning) validate() error {
-	if min(t.AnswerBytes, t.PageBytes, t.BatchNames, t.HistoryPage, t.NamesPage, t.BatchBytes, t.StreamBytes, t.StreamsReading, t.WatchesReading, t.Probes, t.HealthWatches) < 1 {
+	if min(t.AnswerBytes, t.PageBytes, t.BatchNames, t.HistoryPage, t.NamesPage, t.BatchBytes, t.StreamBytes, t.StreamsReading, t.WatchesReading, t.SessionRequests, t.SessionBytes, t.SessionFrame, t.Probes, t.HealthWatches) < 1 {
 		return fail(engine.ErrInvalid, "a bound of the tuning is negative")
 	}
 	return nil
@@ -67,6 +75,8 @@ type reached struct {
 	Requests, Streams, Probes, HealthWatches atomic.Uint64
 
 	AnswerBytes, PageBytes, BatchNames, HistoryPage, NamesPage, BatchBytes atomic.Uint64
+
+	SessionRequests, SessionBytes atomic.Uint64
 }
 
 // counting counts each of its calls.
