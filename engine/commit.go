@@ -220,7 +220,9 @@ func (e *Engine) checkAhead(ctx context.Context, p *proposal) error {
 
 // Transact commits writes and conditions in one step under an id that the client
 // chose. Sent again under the same id it takes effect once and answers the same
-// (G6). Keys must differ from each other; several writes of one key keep the last.
+// (G6). Keys must differ from each other; several writes of one key keep the last. If it
+// carries what it read, its client holds the transaction, and it is validated as Commit
+// validates: without writes, too, and then of the newest state.
 func (e *Engine) Transact(ctx context.Context, id TxnID, writes []Write, c Conditions) (CommitResult, error) {
 	if err := checkTxnID(id); err != nil {
 		return CommitResult{}, err
@@ -239,6 +241,11 @@ func (e *Engine) Transact(ctx context.Context, id TxnID, writes []Write, c Condi
 	if begun {
 		return CommitResult{}, failf(ErrTxnIDReused, "transaction id %s is of a transaction that BeginTransaction opened: choose a fresh id", id)
 	}
+	if err := e.checkAhead(ctx, p); err == errGivenUp {
+		return CommitResult{}, requestEnded(id, ctx.Err())
+	} else if err != nil {
+		return CommitResult{}, e.Refused(id, err)
+	}
 	if err := e.submit(p); err != nil {
 		return e.unlessCommitted(p, err)
 	}
@@ -250,14 +257,22 @@ func (e *Engine) proposalOf(id TxnID, writes []Write, c Conditions) (*proposal, 
 	if err := e.checkConditions(&c); err != nil {
 		return nil, err
 	}
+	if c.Reads != nil {
+		if err := e.checkReads(c.Reads); err != nil {
+			return nil, err
+		}
+	}
 	last, expected, err := e.checkWrites(writes)
 	if err != nil {
 		return nil, err
 	}
 	c.Keys = append(expected, c.Keys...)
 	p := newProposal(id, last, c)
-	if len(last) == 0 && len(p.keys) == 0 && len(p.heads) == 0 {
+	if len(last) == 0 && len(p.keys) == 0 && len(p.heads) == 0 && c.Reads == nil {
 		return nil, failf(ErrInvalid, "the transaction has neither operations nor preconditions").with("field", "operations")
+	}
+	if c.Timeout != nil {
+		p.deadline = e.now().Add(*c.Timeout)
 	}
 	return p, nil
 }

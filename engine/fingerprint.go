@@ -8,11 +8,11 @@ import (
 )
 
 // Two commits with the same fingerprint are the same request: they set the same keys
-// to the same values and delete the same keys, on the same preconditions. The order of
-// keys and preconditions does not matter, nor how values are spelled (see
+// to the same values and delete the same keys, on the same preconditions, and have read
+// the same at the same snapshot. The order of keys and preconditions does not matter, nor how values are spelled (see
 // normalform.go), nor a write that a later write of the key in the same request replaced.
-// Metadata does not matter either: a retry may carry another trace id, and the first
-// request's metadata is kept.
+// Metadata and a timeout do not matter either: a retry may carry another trace id, and has
+// less time left. The first request's metadata is kept.
 
 // fingerprintDomain separates fingerprints from digests of anything else.
 const fingerprintDomain = "statehouse: the same request, 2\x00"
@@ -33,7 +33,7 @@ func fingerprintOf(p *proposal) Digest {
 	for _, h := range inOrder(p.heads, compareHeads) {
 		b = binary.AppendUvarint(append(b, agentPrefix('h', h.Agent)...), uint64(h.Expected))
 	}
-	return digestOf(b)
+	return digestOf(p.appendReads(b))
 }
 
 // appendOps appends the operations ordered by key; no two have the same key.
@@ -91,5 +91,5 @@ func fingerprintOfBytes(p *proposal) Digest {
 	for _, h := range p.heads {
 		b = binary.AppendUvarint(append(b, agentPrefix('h', h.Agent)...), uint64(h.Expected))
 	}
-	return digestOf(b)
+	return digestOf(p.appendReads(b)) // those builds knew no reads, so none of theirs has any
 }

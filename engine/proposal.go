@@ -17,14 +17,15 @@ type proposal struct {
 	metadata    map[string]string
 	fingerprint Digest // distinguishes a retry from another transaction, see fingerprint.go
 
-	// Only of transactions that Begin opened.
-	interactive bool
-	snapshot    CommitTS
-	deadline    time.Time
-	reads       []readMark
-	ranges      []readRange
-	listed      []listed // the ranges, merged by agent
-	conflict    error    // found before the writer took it
+	interactive bool // Begin opened the transaction, so its table knows it
+
+	// What the transaction read and until when it may commit.
+	snapshot CommitTS
+	deadline time.Time // zero: there is none
+	reads    []readMark
+	ranges   []readRange
+	listed   []listed // the ranges, merged by agent
+	conflict error    // found before the writer took it
 
 	ticket *ticket
 }
@@ -68,7 +69,7 @@ func (t *ticket) answer(r CommitResult, err error) {
 }
 
 // newProposal makes a proposal of writes, of which no two name the same key. Their
-// expected versions are in c.
+// expected versions are in c, which has been checked.
 func newProposal(id TxnID, writes []*Write, c Conditions) *proposal {
 	p := &proposal{id: id, heads: c.Heads, metadata: c.Metadata, ticket: newTicket()}
 	for _, w := range writes {
@@ -88,6 +89,9 @@ func newProposal(id TxnID, writes []*Write, c Conditions) *proposal {
 	})
 	for _, k := range c.Keys {
 		p.keys = append(p.keys, keyCondition{string(recordPrefix(k.Name)), k})
+	}
+	if c.Reads != nil {
+		p.read(c.Reads)
 	}
 	p.fingerprint = fingerprintOf(p)
 	return p
@@ -133,6 +137,9 @@ func (p *proposal) lookups(head CommitTS, planned, most int) int {
 // bytes estimates what the proposal adds to a batch and holds in memory until then.
 func (p *proposal) bytes() int {
 	n := 256 + (len(p.reads)+len(p.heads)+len(p.ranges))*entryBytes/4
+	if !p.interactive { // else the table counts them, and returns them with the answer
+		n += p.readBytes()
+	}
 	for i := range p.keys {
 		n += 2*len(p.keys[i].prefix) + entryBytes
 	}

@@ -63,6 +63,31 @@ type Conditions struct {
 	Keys     []KeyPrecondition
 	Heads    []HeadPrecondition
 	Metadata map[string]string // provenance, returned by replay, watch and history
+
+	// Of Transact only: a transaction that Begin opened has its own.
+	Reads   *ReadSet
+	Timeout *time.Duration // after which its turn is too late; nil: none is
+}
+
+// ReadSet is what a transaction read that its client holds. At the commit's place in the
+// order it would read the same.
+type ReadSet struct {
+	Snapshot CommitTS // that it was read after
+	Keys     []ReadKey
+	Ranges   []ReadRange
+}
+
+// ReadKey is a key and the version that was read; 0: it was never written.
+type ReadKey struct {
+	Name RecordName
+	Seen Version
+}
+
+// ReadRange is a stretch of an agent's keys that was listed: those with the prefix that
+// are within the bounds, which are inclusive where they are not empty.
+type ReadRange struct {
+	Agent               AgentName
+	Prefix, First, Last string
 }
 
 // KeyVersion is the version that a commit gave a key.

@@ -141,6 +141,34 @@ func conditionsOf(metadata map[string]string, keys []*pb.KeyPrecondition, heads 
 	return c
 }
 
+// readSet is what a client says that its transaction read; nil: it says nothing.
+func readSet(m *pb.ReadSet) *engine.ReadSet {
+	if m == nil {
+		return nil
+	}
+	r := &engine.ReadSet{Snapshot: engine.CommitTS(m.GetSnapshotTs())}
+	for _, k := range m.GetKeys() {
+		r.Keys = append(r.Keys, engine.ReadKey{
+			Name: engine.RecordName{Namespace: k.GetNamespace(), Agent: k.GetAgentId(), Key: k.GetKey()}, Seen: engine.Version(k.GetVersion()),
+		})
+	}
+	for _, l := range m.GetRanges() {
+		r.Ranges = append(r.Ranges, engine.ReadRange{
+			Agent: engine.AgentName{Namespace: l.GetNamespace(), Agent: l.GetAgentId()}, Prefix: l.GetPrefix(), First: l.GetFirst(), Last: l.GetLast(),
+		})
+	}
+	return r
+}
+
+// timeoutOf is an optional number of milliseconds. Past the longest Duration is past every
+// maximum.
+func timeoutOf(ms *uint64) *time.Duration {
+	if ms == nil {
+		return nil
+	}
+	return new(time.Duration(min(*ms, uint64(1<<62)/uint64(time.Millisecond))) * time.Millisecond)
+}
+
 func keyVersions(vs []engine.KeyVersion) []*pb.KeyVersion {
 	out := make([]*pb.KeyVersion, len(vs))
 	for i, v := range vs {

@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"time"
 
 	"statehouse.dev/statehouse/engine"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
@@ -10,14 +9,7 @@ import (
 )
 
 func (s *Service) BeginTransaction(_ context.Context, req *pb.BeginTransactionRequest) (*pb.BeginTransactionResponse, error) {
-	var timeout *time.Duration
-	if req.TimeoutMs != nil {
-		// Past the longest Duration is past every maximum; the engine clamps.
-		ms := min(req.GetTimeoutMs(), uint64(1<<62)/uint64(time.Millisecond))
-		d := time.Duration(ms) * time.Millisecond
-		timeout = &d
-	}
-	id, snapshot, granted, err := s.engine.Begin(timeout)
+	id, snapshot, granted, err := s.engine.Begin(timeoutOf(req.TimeoutMs))
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +54,8 @@ func (s *Service) Transact(ctx context.Context, req *pb.TransactRequest) (*pb.Tr
 	if err != nil {
 		return nil, err
 	}
-	c := conditionsOf(req.GetMetadata(), req.GetKeyPreconditions(), req.GetHeadPreconditions())
+	c := conditionsOf(req.GetMetadata(), req.Preconditions(), req.GetHeadPreconditions())
+	c.Reads, c.Timeout = readSet(req.GetReads()), timeoutOf(req.TimeoutMs)
 	r, err := s.engine.Transact(ctx, engine.TxnID(req.GetTxnId()), writes, c)
 	if err != nil {
 		return nil, err

@@ -2602,10 +2602,14 @@ type TransactRequest struct {
 	KeyPreconditions  []*KeyPrecondition   `protobuf:"bytes,3,rep,name=key_preconditions,json=keyPreconditions,proto3" json:"key_preconditions,omitempty"`
 	HeadPreconditions []*HeadPrecondition  `protobuf:"bytes,4,rep,name=head_preconditions,json=headPreconditions,proto3" json:"head_preconditions,omitempty"`
 	Metadata          map[string]string    `protobuf:"bytes,5,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// What the transaction read: refused with CONFLICT if any of it has changed.
+	// What the transaction read: refused with CONFLICT if any of it has changed. It is part
+	// of what makes two requests the same. A daemon that does not know reads would commit
+	// without regard to them: put an empty KeyPrecondition beside them, which such a daemon
+	// refuses with INVALID_REQUEST, and one that knows reads skips. With reads, operations
+	// and preconditions may both be absent: it answers the commit up to which they hold.
 	Reads *ReadSet `protobuf:"bytes,6,opt,name=reads,proto3" json:"reads,omitempty"`
 	// Refused with TXN_EXPIRED when its turn comes later than this after its arrival.
-	// Absent: no bound.
+	// Absent: no bound. It may differ between tries of the same request.
 	TimeoutMs     *uint64 `protobuf:"varint,7,opt,name=timeout_ms,json=timeoutMs,proto3,oneof" json:"timeout_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
