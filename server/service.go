@@ -50,7 +50,7 @@ func (c Config) ConnectionFiles() int { return c.connLimits().Files() }
 func (c Config) connLimits() conns.Limits {
 	return conns.Limits{
 		Connections: c.Connections, KeptBack: c.KeptBack,
-		Message: maxRequestBytes, Bytes: c.RequestBytes, Arriving: c.Requests, Body: bodyTime,
+		Message: maxRequestBytes + frameSlack, Bytes: c.RequestBytes, Arriving: c.Requests, Body: bodyTime,
 	}
 }
 

@@ -55,15 +55,33 @@ func (s *Service) assembleSessions() {
 
 // Session serves the requests of a stream as calls of their own.
 func (s *Service) Session(stream pb.StatehouseService_SessionServer) error {
-	c := session.New(stream, s.config.Session, s.sessionLimits(), &s.sessions, s.answer, func(method string) bool { return s.methods[method].quick })
+	conn := conns.FromContext(stream.Context())
+	c := session.New(sessionOn{stream, conn}, s.config.Session, s.sessionLimits(), &s.sessions, s.answer, func(method string) bool { return s.methods[method].quick })
 	defer context.AfterFunc(s.draining, func() { c.Drain(errStopping) })()
-	conns.FromContext(stream.Context()).OnRefusal(func(err error) { c.End(refusedHere(pb.StatehouseService_Session_FullMethodName, err)) })
+	conn.OnRefusal(func(err error) { c.End(refusedHere(pb.StatehouseService_Session_FullMethodName, err)) })
 	from := "unknown"
 	if p, known := peer.FromContext(stream.Context()); known {
 		from = p.Addr.String()
 	}
 	s.note("a session begins", "peer", from, "sessions", s.sessions.Sessions.Load()+1)
 	return c.Serve()
+}
+
+// sessionOn is the stream of a session, on its connection.
+type sessionOn struct {
+	grpc.ServerStream
+	conn *conns.Stream
+}
+
+func (s sessionOn) Hold(n int) { s.conn.Hold(n) }
+
+// RecvMsg lets the client send on as it is read.
+func (s sessionOn) RecvMsg(m any) error {
+	err := s.ServerStream.RecvMsg(m)
+	if f, ok := m.(*session.Frame); ok && err == nil {
+		s.conn.Took(f.Len())
+	}
+	return err
 }
 
 func (s *Service) sessionLimits() session.Limits {
@@ -92,8 +110,8 @@ func (s *Service) answer(r *session.Request) (mem.BufferSlice, []byte) {
 
 // decode is what gRPC does with the message of a unary call.
 func (s *Service) decode(body []byte, v any) error {
-	if len(body) > maxRequestBytes {
-		return status.Errorf(codes.ResourceExhausted, "grpc: received message larger than max (%d vs. %d)", len(body), maxRequestBytes)
+	if err := tooLong(len(body)); err != nil {
+		return err
 	}
 	return s.codec.Unmarshal(mem.BufferSlice{mem.SliceBuffer(body)}, v)
 }

@@ -31,6 +31,7 @@ func (s *Session) answered(r *Request, body mem.BufferSlice, status []byte, more
 		r.disarm()
 	}
 	delete(s.under, r.id)
+	s.stream.Hold(-r.bytes)
 	s.hold(0, a.bytes-r.bytes)
 	r.bytes = a.bytes
 	s.queue = append(s.queue, a)

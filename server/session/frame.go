@@ -29,6 +29,9 @@ type Frame struct{ data mem.Buffer }
 // Set takes over a message.
 func (f *Frame) Set(data mem.Buffer) { f.data = data }
 
+// Len is the length of the message.
+func (f *Frame) Len() int { return f.data.Len() }
+
 // entry is a request as it stands in a frame.
 type entry struct {
 	id      uint64

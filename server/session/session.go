@@ -47,6 +47,8 @@ type Stream interface {
 	Context() context.Context
 	RecvMsg(frame any) error   // a *Frame
 	SendMsg(answers any) error // an Answers
+	// Hold counts n more bytes of requests, or fewer.
+	Hold(n int)
 }
 
 // Session is what Serve serves.
@@ -274,6 +276,7 @@ func (s *Session) begin(r *Request) error {
 	r.pending, s.under[r.id] = true, r
 	s.running++
 	s.hold(1, r.bytes)
+	s.stream.Hold(r.bytes)
 	if r.late = s.draining; !r.late {
 		s.early++
 	}
