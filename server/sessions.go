@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"google.golang.org/grpc"
@@ -64,7 +65,12 @@ func (s *Service) Session(stream pb.StatehouseService_SessionServer) error {
 		from = p.Addr.String()
 	}
 	s.note("a session begins", "peer", from, "sessions", s.sessions.Sessions.Load()+1)
-	return c.Serve()
+	err := c.Serve()
+	var bad session.Invalid
+	if errors.As(err, &bad) {
+		return invalid("requests", bad.Error())
+	}
+	return err
 }
 
 // sessionOn is the stream of a session, on its connection.

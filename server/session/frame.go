@@ -1,7 +1,6 @@
 package session
 
 import (
-	"errors"
 	"unicode/utf8"
 
 	"google.golang.org/grpc/mem"
@@ -41,7 +40,12 @@ type entry struct {
 	cancel  bool
 }
 
-var errMalformed = errors.New("a frame of the session is no message of its type")
+// Invalid is what a client did that ends its session.
+type Invalid string
+
+func (i Invalid) Error() string { return string(i) }
+
+const errMalformed Invalid = "a message of the session is no well-formed message of its type, or a string in it is not valid UTF-8"
 
 // cutEntry takes the next request off the front of a frame. ok is false when there is none
 // left.

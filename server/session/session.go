@@ -9,9 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/mem"
-	"google.golang.org/grpc/status"
 )
 
 // Job is what runs elsewhere.
@@ -209,7 +207,7 @@ func (s *Session) take(frame mem.Buffer) error {
 	for rest := frame.ReadOnlyData(); ; {
 		e, after, more, err := cutEntry(rest)
 		if err != nil {
-			return status.Error(codes.InvalidArgument, err.Error())
+			return err
 		}
 		if !more {
 			return nil
@@ -271,7 +269,7 @@ func (s *Session) begin(r *Request) error {
 		return s.ctx.Err()
 	}
 	if s.under[r.id] != nil {
-		return status.Error(codes.InvalidArgument, fmt.Sprintf("the request %d of the session is under way already", r.id))
+		return Invalid(fmt.Sprintf("the request %d of the session is under way already", r.id))
 	}
 	r.pending, s.under[r.id] = true, r
 	s.running++
