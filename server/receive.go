@@ -46,11 +46,6 @@ func (s *Service) Interceptors() (grpc.UnaryServerInterceptor, grpc.StreamServer
 // recorder, which sees what clients are answered, and the service's own interceptor.
 func (s *Service) unaryChain() grpc.UnaryServerInterceptor {
 	inner, _ := s.Interceptors()
-	return s.counted(inner)
-}
-
-// counted is what counts the answer, and then inner.
-func (s *Service) counted(inner grpc.UnaryServerInterceptor) grpc.UnaryServerInterceptor {
 	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 		return s.unsent.Unary(ctx, req, info, func(ctx context.Context, req any) (any, error) { return inner(ctx, req, info, handler) })
 	}

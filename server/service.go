@@ -81,11 +81,9 @@ type Service struct {
 	unsent                *unsent.Budget
 	captures              *captures.Captures
 
-	codec        codec
-	methods      map[string]sessionMethod
-	sessionChain grpc.UnaryServerInterceptor
-	sessions     session.Load
-	workers      *session.Workers // of sessions
+	inSession grpc.UnaryServerInterceptor // of a request: the recorder, and within it the service's own
+	sessions  session.Load
+	workers   *session.Workers
 
 	note     func(event string, attrs ...any) // logs what strangers can cause, sparingly
 	draining context.Context

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"errors"
 	"unicode/utf8"
 
 	"google.golang.org/grpc/mem"
@@ -44,6 +45,8 @@ type entry struct {
 type Invalid string
 
 func (i Invalid) Error() string { return string(i) }
+
+var errSize = errors.New("an answer does not have the size that it said")
 
 const errMalformed Invalid = "a message of the session is no well-formed message of its type, or a string in it is not valid UTF-8"
 

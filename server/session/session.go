@@ -37,8 +37,17 @@ type Limits struct {
 // Load is what all sessions of a service have together.
 type Load struct{ Sessions, Requests, Bytes atomic.Int64 }
 
-// Handler answers a request: with a message, or with a google.rpc.Status. It may wait.
-type Handler func(*Request) (answer mem.BufferSlice, status []byte)
+// Method is what a request asks for.
+type Method struct {
+	// Quick says that it waits for nothing and takes little: the reader of the session
+	// answers it itself.
+	Quick bool
+	// Answer answers a request. It may wait.
+	Answer func(*Request) Answer
+}
+
+// Methods finds a method by its name.
+type Methods func(name []byte) *Method
 
 // Stream is the stream of a session, as far as it is used.
 type Stream interface {
@@ -54,8 +63,7 @@ type Session struct {
 	env    Env
 	limits Limits
 	load   *Load
-	handle Handler
-	quick  func(method string) bool
+	find   Methods
 	stream Stream
 	ctx    context.Context // of the session
 	cancel context.CancelFunc
@@ -67,6 +75,7 @@ type Session struct {
 	early    int                 // of count: that are not late
 	running  int                 // jobs, the reader among them unless it waits for a frame
 	queue    []answer
+	spare    []answer // the memory of a queue that was sent
 	sending  bool
 	draining bool
 	closed   bool          // the client sends no more
@@ -76,10 +85,9 @@ type Session struct {
 	ended    chan struct{} // closed when it is over and nothing runs
 }
 
-// New makes a session on a stream. quick says which methods wait for nothing and take little:
-// the reader answers them itself.
-func New(stream Stream, env Env, l Limits, load *Load, handle Handler, quick func(method string) bool) *Session {
-	s := &Session{env: env, limits: l, load: load, handle: handle, quick: quick, stream: stream, under: make(map[uint64]*Request), ended: make(chan struct{})}
+// New makes a session on a stream.
+func New(stream Stream, env Env, l Limits, load *Load, find Methods) *Session {
+	s := &Session{env: env, limits: l, load: load, find: find, stream: stream, under: make(map[uint64]*Request), ended: make(chan struct{})}
 	s.ctx, s.cancel = context.WithCancel(stream.Context())
 	return s
 }
@@ -217,13 +225,12 @@ func (s *Session) take(frame mem.Buffer) error {
 			s.cancelRequest(e.id)
 			continue
 		}
-		r := &Request{session: s, id: e.id, Method: string(e.method), Body: e.body, bytes: len(e.body), timeout: timeoutOf(e.timeout)}
+		r := &Request{session: s, id: e.id, method: s.find(e.method), Body: e.body, bytes: len(e.body), timeout: timeoutOf(e.timeout)}
 		if err := s.begin(r); err != nil {
 			return err
 		}
-		if s.quick(r.Method) {
-			answer, status := s.handle(r)
-			s.answered(r, answer, status, true)
+		if r.method.Quick {
+			s.answered(r, r.method.Answer(r), true)
 			continue
 		}
 		frame.Ref()

@@ -53,6 +53,8 @@ type Call struct {
 	making   int64
 	reserved *reservation
 	size     int
+
+	inSession bool
 }
 
 type callKey struct{}
@@ -94,6 +96,9 @@ func (c *Call) Count(a Answer, resp any) error {
 	}
 	c.size = proto.Size(m)
 	bytes := int64(max(c.size, smallBuffer)) + answerOverhead
+	if c.inSession {
+		bytes = int64(c.size) + sessionOverhead
+	}
 	r := a.priority(bytes)
 	done := r == priorityDone
 	if done && bytes > largeAnswer {
