@@ -1,6 +1,7 @@
 package session
 
 import (
+	"runtime"
 	"sync"
 
 	"google.golang.org/grpc/mem"
@@ -105,7 +106,7 @@ func (s *Session) sendFrame(batch []answer, size int) error {
 	if err != nil {
 		return err
 	}
-	return s.stream.SendMsg(Answers{mem.BufferSlice{mem.NewBuffer(&f.bytes, f)}})
+	return s.stream.SendMsg(Answers{mem.BufferSlice{mem.NewBuffer(f.bytes, f)}})
 }
 
 // sent makes room for as many requests. The lock is held.
@@ -123,26 +124,36 @@ func (s *Session) sent(batch []answer) {
 // outgoing is a frame of answers on its way, and what gRPC takes for the pool of its
 // buffer: it gives the buffer back when it has been written, or dropped with the stream.
 type outgoing struct {
-	bytes   []byte
+	bytes   *[]byte
 	answers []Answer
+	cleanup runtime.Cleanup
 }
+
+// smallFrame is how long a frame is at most of which no one notices that gRPC dropped it
+// without giving it back, as it does with a stream that was reset a moment before. Its
+// answers count until the connection ends; of a longer one the collector tells.
+const smallFrame = 4 << 10
 
 // pooled is the largest buffer that is used again.
 const pooled = 64 << 10
 
-var frames = sync.Pool{New: func() any { return new(outgoing) }}
+var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
 // Get is of the interface; nothing is ever taken from it.
 func (o *outgoing) Get(int) *[]byte { panic("a frame is no source of buffers") }
 
 // Put takes the buffer back.
 func (o *outgoing) Put(*[]byte) {
-	for _, a := range o.answers {
-		a.Release()
+	o.cleanup.Stop()
+	release(o.answers)
+	if cap(*o.bytes) <= pooled {
+		buffers.Put(o.bytes)
 	}
-	clear(o.answers)
-	if o.answers = o.answers[:0]; cap(o.bytes) <= pooled {
-		frames.Put(o)
+}
+
+func release(answers []Answer) {
+	for _, a := range answers {
+		a.Release()
 	}
 }
 
@@ -155,11 +166,11 @@ const (
 
 // encode makes a frame of answers.
 func encode(batch []answer, size int) (*outgoing, error) {
-	o := frames.Get().(*outgoing)
-	if cap(o.bytes) < size {
-		o.bytes = make([]byte, 0, max(size, leastBuffer))
+	o := &outgoing{bytes: buffers.Get().(*[]byte), answers: make([]Answer, 0, len(batch))}
+	if cap(*o.bytes) < size {
+		*o.bytes = make([]byte, 0, max(size, leastBuffer))
 	}
-	b := o.bytes[:0]
+	b := (*o.bytes)[:0]
 	var err error
 	for i := range batch {
 		a := &batch[i]
@@ -184,9 +195,12 @@ func encode(batch []answer, size int) (*outgoing, error) {
 		}
 		o.answers = append(o.answers, a.Answer)
 	}
-	if o.bytes = b; err != nil {
+	if *o.bytes = b; err != nil {
 		o.Put(nil)
 		return nil, err
+	}
+	if size > smallFrame {
+		o.cleanup = runtime.AddCleanup(o, release, o.answers)
 	}
 	return o, nil
 }
