@@ -14,6 +14,7 @@ import (
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 	"statehouse.dev/statehouse/server/conns"
 	"statehouse.dev/statehouse/server/session"
+	"statehouse.dev/statehouse/server/unsent"
 )
 
 // frameSlack is how much longer than a request or an answer the frame may be in which it
@@ -37,7 +38,7 @@ func (s *Service) assembleSessions() {
 // Session serves the requests of a stream as calls of their own.
 func (s *Service) Session(stream pb.StatehouseService_SessionServer) error {
 	conn := conns.FromContext(stream.Context())
-	c := session.New(sessionOn{stream, conn}, s.config.Session, s.sessionLimits(), &s.sessions, s.methodsFor(stream.Context()))
+	c := session.New(sessionOn{stream, conn, unsent.StreamOf(stream.Context())}, s.config.Session, s.sessionLimits(), &s.sessions, s.methodsFor(stream.Context()))
 	defer context.AfterFunc(s.draining, func() { c.Drain(errStopping) })()
 	conn.OnRefusal(func(err error) { c.End(refusedHere(pb.StatehouseService_Session_FullMethodName, err)) })
 	from := "unknown"
@@ -56,10 +57,13 @@ func (s *Service) Session(stream pb.StatehouseService_SessionServer) error {
 // sessionOn is the stream of a session, on its connection.
 type sessionOn struct {
 	grpc.ServerStream
-	conn *conns.Stream
+	conn   *conns.Stream
+	unsent *unsent.Stream
 }
 
-func (s sessionOn) Hold(n int) { s.conn.Hold(n) }
+func (s sessionOn) Hold(n int)                      { s.conn.Hold(n) }
+func (s sessionOn) Roomy() bool                     { return s.unsent.Roomy() }
+func (s sessionOn) Ready(ctx context.Context) error { return s.unsent.Ready(ctx) }
 
 // RecvMsg lets the client send on as it is read.
 func (s sessionOn) RecvMsg(m any) error {

@@ -56,6 +56,9 @@ type Stream interface {
 	SendMsg(answers any) error // an Answers
 	// Hold counts n more bytes of requests, or fewer.
 	Hold(n int)
+	// Roomy reports whether there is room for answers, and Ready waits for it.
+	Roomy() bool
+	Ready(ctx context.Context) error
 }
 
 // Session is what Serve serves.
@@ -256,17 +259,26 @@ func timeoutOf(us uint64) time.Duration {
 func (s *Session) begin(r *Request) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for !s.over && s.full(r.bytes) {
-		if len(s.queue) > 0 && !s.sending {
+	for !s.over {
+		full, roomy := s.full(r.bytes), s.stream.Roomy()
+		if !full && roomy {
+			break
+		}
+		if len(s.queue) > 0 && !s.sending { // what it waits for
 			s.flush()
 			continue
 		}
-		if s.room == nil {
+		if full && s.room == nil {
 			s.room = make(chan struct{})
 		}
 		room := s.room
 		s.mu.Unlock()
-		err := s.env.Await(s.ctx, room)
+		var err error
+		if full {
+			err = s.env.Await(s.ctx, room)
+		} else {
+			err = s.stream.Ready(s.ctx)
+		}
 		s.mu.Lock()
 		if err != nil {
 			return err

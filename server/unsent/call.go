@@ -54,7 +54,7 @@ type Call struct {
 	reserved *reservation
 	size     int
 
-	inSession bool
+	session *Stream // that it is a request of; nil: a call of its own
 }
 
 type callKey struct{}
@@ -96,7 +96,7 @@ func (c *Call) Count(a Answer, resp any) error {
 	}
 	c.size = proto.Size(m)
 	bytes := int64(max(c.size, smallBuffer)) + answerOverhead
-	if c.inSession {
+	if c.session != nil {
 		bytes = int64(c.size) + sessionOverhead
 	}
 	r := a.priority(bytes)
@@ -105,6 +105,9 @@ func (c *Call) Count(a Answer, resp any) error {
 		r = priorityState
 	}
 	var err error
+	if c.reserved = c.session.ofShare(bytes); c.reserved != nil {
+		return nil
+	}
 	if c.reserved, err = c.conn.budget.take(c.conn, nil, bytes, r); err != nil && done {
 		return &engine.Failure{
 			Kind:    engine.ErrOutcomeUnknown,
