@@ -85,7 +85,7 @@ func (s *Service) sessionLimits() session.Limits {
 // requests pass what unary calls pass.
 func (s *Service) methodsFor(stream context.Context) session.Methods {
 	desc := &pb.StatehouseService_ServiceDesc
-	count := s.unsent.Session(stream)
+	of, count := unsent.StreamOf(stream), s.unsent.Session(stream)
 	chain := func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 		return count(ctx, req, info, func(ctx context.Context, req any) (any, error) { return s.inSession(ctx, req, info, handler) })
 	}
@@ -96,7 +96,7 @@ func (s *Service) methodsFor(stream context.Context) session.Methods {
 			Answer: func(r *session.Request) session.Answer {
 				resp, err := m.Handler(s, r, func(v any) error { return s.decode(r.Body, v) }, chain)
 				if err != nil {
-					return refusalOf(err)
+					return of.Refusal(statusOf(err))
 				}
 				return resp.(session.Answer)
 			},
@@ -106,8 +106,8 @@ func (s *Service) methodsFor(stream context.Context) session.Methods {
 		if m := methods[string(name)]; m != nil {
 			return m
 		}
-		unknown := refusalOf(status.Errorf(codes.Unimplemented, "no unary method %q in service %s", name, desc.ServiceName))
-		return &session.Method{Quick: true, Answer: func(*session.Request) session.Answer { return unknown }}
+		unknown := status.Errorf(codes.Unimplemented, "no unary method %q in service %s", name, desc.ServiceName)
+		return &session.Method{Quick: true, Answer: func(*session.Request) session.Answer { return of.Refusal(statusOf(unknown)) }}
 	}
 }
 
@@ -119,21 +119,14 @@ func (s *Service) decode(body []byte, v any) error {
 	return newCodec().Unmarshal(mem.BufferSlice{mem.SliceBuffer(body)}, v)
 }
 
-// refusal is an error as a session answers it: a google.rpc.Status.
-type refusal []byte
-
-func refusalOf(err error) refusal {
+// statusOf is an error as a session answers it: a google.rpc.Status.
+func statusOf(err error) []byte {
 	data, failed := proto.Marshal(status.Convert(err).Proto())
 	if failed != nil {
 		data, _ = proto.Marshal(status.New(codes.Internal, failed.Error()).Proto())
 	}
 	return data
 }
-
-func (r refusal) Size() int                       { return len(r) }
-func (r refusal) Append(b []byte) ([]byte, error) { return append(b, r...), nil }
-func (r refusal) Refused() bool                   { return true }
-func (r refusal) Release()                        {}
 
 // unaryInSession is Unary for requests of a session, which may come when the daemon is
 // stopping: no GOAWAY keeps them away.

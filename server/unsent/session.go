@@ -19,6 +19,7 @@ type Later struct {
 	bytes    []byte // of a message that is marshalled already
 	size     int
 	reserved *reservation
+	refused  bool
 }
 
 // smallMessage is how long an answer may be to wait as a message. Others are marshalled at
@@ -38,11 +39,26 @@ func (l *Later) Append(b []byte) ([]byte, error) {
 	return proto.MarshalOptions{UseCachedSize: true}.MarshalAppend(b, m)
 }
 
-// Refused reports that it is no refusal.
-func (l *Later) Refused() bool { return false }
+// Refused reports whether it is a refusal.
+func (l *Later) Refused() bool { return l.refused }
 
 // Release ends what is counted for it.
-func (l *Later) Release() { l.reserved.release() }
+func (l *Later) Release() {
+	if l.reserved != nil {
+		l.reserved.release()
+	}
+}
+
+// Refusal is a google.rpc.Status as an answer of a session, counted in the share of its
+// stream. There is always room for it: its client gets no more to be refused while it reads
+// nothing.
+func (s *Stream) Refusal(status []byte) *Later {
+	l := &Later{bytes: status, size: len(status), refused: true}
+	if s != nil {
+		l.reserved = s.reserve(int64(len(status)) + sessionOverhead)
+	}
+	return l
+}
 
 // ofShare counts n bytes of an answer in the share of its session, where they fit. The
 // others are counted as those of calls.
