@@ -48,9 +48,9 @@ type Config struct {
 	// It bounds a stream only while it cannot be opened. AttemptTimeout bounds one try;
 	// 10 s. Negative: no bound.
 	Timeout, AttemptTimeout time.Duration
-	// Unary makes each call a call of its own. Otherwise those of StatehouseService, but for
-	// Health, Version and streams, go in one session a client, which costs less; a daemon that
-	// does not know sessions is called all the same.
+	// Unary makes each call one of gRPC's own. Otherwise those of StatehouseService, but for
+	// Health, Version and streams, go in one session a client, which costs less, if its connection
+	// is a *grpc.ClientConn. The daemon need not know sessions.
 	Unary bool
 	// FailFast gives up a call that was certainly not sent, because the daemon cannot be
 	// reached, instead of repeating it until the context ends.
@@ -234,6 +234,13 @@ func Connect(config Config) (*grpc.ClientConn, error) {
 	return conn, nil
 }
 
+// TellsSent is a connection that fills in grpc.Peer, as gRPC's own does, if and only if it has
+// given a request to the network: one that failed before was certainly not applied.
+type TellsSent interface {
+	grpc.ClientConnInterface
+	TellsSent()
+}
+
 // New makes a client on a connection that the caller keeps and closes: one with options
 // of its own, or a simulator's. It sends a token in config over any connection.
 func New(conn grpc.ClientConnInterface, config Config) (*Client, error) {
@@ -242,11 +249,12 @@ func New(conn grpc.ClientConnInterface, config Config) (*Client, error) {
 		return nil, err
 	}
 	_, real := conn.(*grpc.ClientConn)
+	_, tells := conn.(TellsSent)
 	if config.Token != "" {
 		conn = authorised{conn, config.Token}
 	}
-	c := &Client{config: config, captures: pb.NewCaptureServiceClient(conn), knowsSent: real, closer: func() error { return nil }}
-	if !config.Unary {
+	c := &Client{config: config, captures: pb.NewCaptureServiceClient(conn), knowsSent: real || tells, closer: func() error { return nil }}
+	if real && !config.Unary { // another connection may do what it is there for call by call
 		s := session.New(conn, session.Options{})
 		conn, c.closer = s, func() error { s.Close(); return nil }
 	}

@@ -7,7 +7,7 @@ import (
 
 // Options of a Conn. The zero value of each field is its default.
 type Options struct {
-	// Requests and Bytes bound what is under way in the stream; 1,024 and 8 MiB. One
+	// Requests and Bytes bound what is under way in the stream; 256 and 1 MiB. One
 	// request is let in whatever its size.
 	Requests int
 	Bytes    int64
@@ -21,10 +21,10 @@ type Options struct {
 
 func (o *Options) setDefaults() {
 	if o.Requests <= 0 {
-		o.Requests = 1024
+		o.Requests = 256
 	}
 	if o.Bytes <= 0 {
-		o.Bytes = 8 << 20
+		o.Bytes = 1 << 20
 	}
 	if o.Go == nil {
 		o.Go = func(f func()) { go f() }

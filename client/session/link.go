@@ -110,22 +110,31 @@ func (l *link) send() bool {
 		runtime.Gosched()
 		l.c.mu.Lock()
 	}
-	message := l.take()
+	message, first, last := l.take()
 	l.c.mu.Unlock()
 	err := l.stream.SendMsg(&message)
 	l.c.mu.Lock()
-	return err == nil // else who reads learns why
+	if err == nil {
+		return true
+	}
+	for id := first; id <= last; id++ { // gRPC has taken none of it; why, the reader learns
+		if r := l.underWay[id]; r != nil {
+			r.sent = false
+		}
+	}
+	return false
 }
 
-// take makes a message of what is ready. mu is held.
-func (l *link) take() []byte {
+// take makes a message of what is ready, and puts the requests with ids from first to last under
+// way. mu is held.
+func (l *link) take() (message []byte, first, last uint64) {
 	size := 0
 	for _, r := range l.queue {
 		if size += len(r.body) + 64; size > frameBytes {
 			break
 		}
 	}
-	message := make([]byte, 0, min(size, frameBytes)+16*len(l.cancels))
+	message = make([]byte, 0, min(size, frameBytes)+16*len(l.cancels))
 	for _, id := range l.cancels {
 		message = appendCancel(message, id)
 	}
@@ -139,11 +148,15 @@ func (l *link) take() []byte {
 		message = appendRequest(message, r, l.timeout(r))
 		r.state, r.sent, r.end = underWay, true, l.sent+int64(len(message))
 		l.underWay[r.id] = r
+		last = r.id
 		l.bytes += int64(len(r.body))
+	}
+	if n > 0 {
+		first = l.queue[0].id
 	}
 	l.queue = slices.Delete(l.queue, 0, n)
 	l.sent += int64(len(message))
-	return message
+	return message, first, last
 }
 
 // timeout is how long a request's caller waits for it from now; 0: without end.
@@ -293,9 +306,9 @@ func broke(err error) error {
 	if err == io.EOF {
 		return status.Error(codes.Unavailable, "the daemon ended the session")
 	}
-	if s := status.Convert(err); s.Code() == codes.Canceled {
-		return status.Error(codes.Canceled, s.Message())
-	} else {
-		return status.Error(codes.Unavailable, "the session broke: "+s.Message())
+	s, code := status.Convert(err), codes.Unavailable
+	if s.Code() == codes.Canceled {
+		code = codes.Canceled
 	}
+	return status.Error(code, "the session broke: "+s.Message())
 }

@@ -150,7 +150,9 @@ func (c *Conn) request(ctx context.Context, method string, args any, opts []grpc
 		return nil // a session has headers once
 	}
 	for _, o := range opts {
-		if _, known := o.(grpc.PeerCallOption); !known {
+		switch o.(type) {
+		case grpc.PeerCallOption, grpc.StaticMethodCallOption: // what stubs and this package's user give
+		default:
 			return nil
 		}
 	}
