@@ -208,11 +208,7 @@ func (e *clientEnd) take(message *pb.SessionAnswers) {
 	for _, a := range message.GetAnswers() {
 		for id, c := range e.of { // one has it: order cannot matter
 			if c.op.ID == int(a.GetId()) {
-				given := c.given
-				if given == nil {
-					given = c.resp // its client gave up, and hears it all the same
-				}
-				e.answer(id, given, c.err)
+				e.answer(id, c.given, c.told) // once more, if it was given up
 			}
 		}
 	}

@@ -1,8 +1,10 @@
 package sim
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"slices"
 	"time"
 
@@ -34,6 +36,8 @@ type stream struct {
 	reader *sched.Task
 	cancel context.CancelFunc
 	over   bool
+
+	sending bool // the daemon is at it
 }
 
 // inSession is what a call in a stream has besides.
@@ -42,7 +46,8 @@ type inSession struct {
 	asked  *asked
 	late   func() // passes its deadline at the daemon
 	gone   bool   // its client gave up, or its deadline has passed
-	begun  bool   // the daemon does something about it
+	// The daemon has taken it, and it has begun to run.
+	begun, started bool
 }
 
 // sessionMethod is that of streams.
@@ -162,15 +167,12 @@ func (s *stream) served(err error) {
 // ended it.
 func (s *stream) endIfTold() {
 	if s.serve != nil && s.serve.answered && len(s.toClient) == 0 && !s.over {
-		err := s.serve.err
-		if err == nil {
-			err = errReset
-		}
-		s.broke(err, "")
+		s.broke(s.serve.err, "")
 	}
 }
 
-// broke ends a stream: what has not been delivered is lost, and those who wait learn that.
+// broke ends a stream with a status: what has not been delivered is lost, and those who wait
+// learn that, but of no request what became of it.
 func (s *stream) broke(err error, what string) {
 	w := s.w
 	s.over = true
@@ -187,21 +189,28 @@ func (s *stream) broke(err error, what string) {
 		if c.answered && c.err == nil && c.commits() && !c.done {
 			w.rec.probe("answer of a commit lost")
 		}
-		w.finish(c, nil, err)
+		if err == errRefused {
+			w.finish(c, nil, err)
+		}
+		w.finish(c, nil, errReset)
 	}
 	s.toDaemon, s.toClient, s.frames = nil, nil, nil
 	s.cancel()
 	if s.ends != nil {
-		s.ends.err = err
+		s.ends.err = cmp.Or(err, io.EOF)
 	}
 	if w.process != nil && w.process.image == nil {
 		w.quiesce() // contexts tell others of their end on goroutines
 	}
 }
 
-// giveUp has the daemon told that no client waits for a call any more.
+// giveUp has the daemon told that no client waits for a call any more. If it is a step's doing
+// and not its client's, that is told, too.
 func (c *Call) giveUp() {
 	s := c.in.stream
+	if s.ends != nil {
+		s.ends.take(&pb.SessionAnswers{Answers: []*pb.SessionAnswer{{Id: uint64(c.op.ID)}}})
+	}
 	if !s.over {
 		s.toDaemon = append(s.toDaemon, &pb.SessionRequest{Id: uint64(c.op.ID), Cancel: true})
 	}
@@ -291,6 +300,8 @@ func (e *daemonEnd) RecvMsg(m any) error {
 
 // SendMsg sends answers, when so few are under way that the stream takes them.
 func (e *daemonEnd) SendMsg(m any) error {
+	e.s.sending = true
+	defer func() { e.s.sending = false }()
 	raw, err := e.p.encode(m) // which frees it, sent or not
 	if !e.s.w.tasks.Current().Park(func() bool { return len(e.s.toClient) < streamWindow || e.ctx.Err() != nil }) || e.ctx.Err() != nil {
 		return status.FromContextError(context.Canceled).Err()
@@ -313,7 +324,13 @@ func (p *process) sessionEnv() session.Env {
 func (p *process) spawn(j session.Job) {
 	w := p.w
 	c := w.callOf(j)
-	c.handler = sched.Spawn(func(*sched.Task) { j.Run() })
+	c.handler = sched.Spawn(func(*sched.Task) {
+		if c.in != nil {
+			c.in.started = true
+			w.countUnderWay(c.in.asked, c)
+		}
+		j.Run()
+	})
 	w.network.handlers = append(w.network.handlers, c)
 }
 
