@@ -11,6 +11,8 @@ type Held struct {
 	engine.Held
 	Requests, Streams, Probes, HealthWatches struct{ UnderWay int }
 
+	Sessions struct{ Open, Requests, Bytes int } // and what is under way in them
+
 	Reading struct{ Streams, Waiting int } // of the store, and for their turn
 	Making  struct{ Bytes, Waiting int }   // of answers, and for their turn
 	Unsent  struct{ Bytes int }
@@ -22,6 +24,8 @@ func (s *Service) Held() Held {
 	under := func(l *limiter.Limiter) int { return l.Limit() - l.Free() }
 	h.Requests.UnderWay, h.Streams.UnderWay = under(&s.requests), under(&s.streams)
 	h.Probes.UnderWay, h.HealthWatches.UnderWay = under(&s.probes), under(&s.healthWatches)
+	in := &s.sessions
+	h.Sessions.Open, h.Sessions.Requests, h.Sessions.Bytes = int(in.Sessions.Load()), int(in.Requests.Load()), int(in.Bytes.Load())
 	reading, waiting := s.reading.Usage()
 	h.Reading.Streams, h.Reading.Waiting = int(reading), waiting
 	u := s.unsent.Usage()
