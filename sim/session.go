@@ -334,13 +334,13 @@ func (p *process) spawn(j session.Job) {
 	w.network.handlers = append(w.network.handlers, c)
 }
 
-// callOf is the call that a job is for. Two requests that ask the same are the same to the
-// daemon.
+// callOf is the call that a job is for: of those with its bytes the first one, as they are
+// taken in order.
 func (w *World) callOf(j session.Job) *Call {
 	for _, s := range w.network.streams {
 		r, isRequest := j.(*session.Request)
 		for _, c := range s.under {
-			if isRequest && s.reader == w.tasks.Current() && !c.in.begun && c.request.method.Word == r.Method && string(c.request.wire) == string(r.Body) {
+			if isRequest && s.reader == w.tasks.Current() && !c.in.begun && string(c.request.wire) == string(r.Body) {
 				c.in.begun = true
 				return c
 			}
