@@ -30,8 +30,6 @@ func (s *Service) Held() Held {
 	}
 	in := &s.sessions
 	h.Sessions.Open, h.Sessions.Requests, h.Sessions.Bytes = int(in.Sessions.Load()), int(in.Requests.Load()), int(in.Bytes.Load())
-	reading, waiting := s.reading.Usage()
-	h.Reading.Streams, h.Reading.Waiting = int(reading), waiting
 	u := s.unsent.Usage()
 	h.Making.Bytes, h.Making.Waiting, h.Unsent.Bytes = int(u.Making), u.Waiting, int(u.Unsent())
 	return h
