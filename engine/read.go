@@ -96,15 +96,26 @@ func (s Snapshot) Get(name RecordName) (Record, error) {
 }
 
 func (s Snapshot) get(name RecordName, prefix []byte) (Record, error) {
+	have, found, miss := s.e.hot.get(prefix, s.ts)
+	if found {
+		return have.record(name), nil
+	}
 	rows, err := s.e.db.rows(&pebble.IterOptions{UseL6Filters: true})
 	if err != nil {
 		return Record{}, err
 	}
-	rec := Record{Name: name}
+	rec, newest := Record{Name: name}, true // of all that the store has
 	if rows.at(rows.it.SeekPrefixGE(prefix)) {
 		s.visible(&rows, name, &rec, prefix)
+		newest = rows.moves == 1 && rec.Version > 0
 	}
-	return rec, rows.close()
+	if err := rows.close(); err != nil {
+		return rec, err
+	}
+	if newest {
+		s.e.hot.fill(miss, prefix, hotOf(&rec))
+	}
+	return rec, nil
 }
 
 // linearProbe is how many newer versions a read steps over before it searches.
