@@ -7,7 +7,7 @@ func hot() []Bug {
 		{
 			Name: "hot-before-published", Guarantee: "G4", About: "records in memory are replaced when a commit is planned, and are read whatever the snapshot is",
 			Edits: []Edit{
-				{"engine/hot.go", "	return rec, found && rec.commitTS <= at, hotMiss{s, s.changes}\n", "	return rec, found && (rec.commitTS <= at || rec.version > 2), hotMiss{s, s.changes}\n"},
+				{"engine/hot.go", "	return rec, found && rec.commitTS <= at, hotMiss{s, s.changes}\n", "	return rec, found && (rec.commitTS <= at || !rec.exists && rec.version > 1), hotMiss{s, s.changes}\n"},
 				{"engine/step.go", "	for _, c := range commits {\n		e.hot.publish(c)\n	}\n", ""},
 				{"engine/step.go", "	fl.commits = e.planner.step\n", "	fl.commits = e.planner.step\n	for _, c := range fl.commits {\n\t\te.hot.publish(c)\n\t}\n"},
 			},
@@ -21,7 +21,7 @@ func hot() []Bug {
 		},
 		{
 			Name: "hot-answers-the-past", Guarantee: "G3", About: "a read as of an earlier commit gets the record that is in memory, which is the newest",
-			Edits: []Edit{{"engine/hot.go", "	return rec, found && rec.commitTS <= at, hotMiss{s, s.changes}\n", "	return rec, found && (rec.commitTS <= at || rec.version > 2), hotMiss{s, s.changes}\n"}},
+			Edits: []Edit{{"engine/hot.go", "	return rec, found && rec.commitTS <= at, hotMiss{s, s.changes}\n", "	return rec, found && (rec.commitTS <= at || !rec.exists && rec.version > 1), hotMiss{s, s.changes}\n"}},
 		},
 		{
 			Name: "hot-of-the-past", Guarantee: "G3", About: "an older version that was read as of an earlier commit is kept as the newest",
