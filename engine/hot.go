@@ -104,6 +104,19 @@ func (h *hotRecords) get(prefix []byte, at CommitTS) (rec hotRecord, found bool,
 	return rec, found && rec.commitTS <= at, hotMiss{s, s.changes}
 }
 
+// value returns the value of one version of a record, if that is what is here. Replays ask,
+// which read each version once: nothing becomes younger by that.
+func (h *hotRecords) value(prefix []byte, v Version) (value []byte, found bool) {
+	s := shardOf(h, prefix)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	rec, found := s.young[string(prefix)]
+	if !found {
+		rec, found = s.old[string(prefix)]
+	}
+	return rec.value, found && rec.version == v && rec.exists
+}
+
 // fill offers the newest version of a record that the store has.
 func (h *hotRecords) fill(m hotMiss, prefix []byte, rec hotRecord) {
 	m.shard.mu.Lock()
