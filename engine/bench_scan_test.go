@@ -60,3 +60,29 @@ func (e *runningEngine) rewrite(l benchLoad, agent string, keys int) error {
 	}
 	return nil
 }
+
+// BenchmarkHistory is a page of 100 versions of a record, in either direction.
+func BenchmarkHistory(b *testing.B) {
+	e := openBench(b)
+	l := load(1, 2000)
+	l.Keys = 10
+	if _, err := commits(e, l); err != nil {
+		b.Fatal(err)
+	}
+	for _, oldestFirst := range []bool{false, true} {
+		b.Run(fmt.Sprintf("oldestFirst=%t", oldestFirst), func(b *testing.B) {
+			used := processorTime(b)
+			for b.Loop() {
+				s, err := e.Snapshot(engine.At{})
+				if err != nil {
+					b.Fatal(err)
+				}
+				entries, _, err := s.History(l.name(0, 3), 0, oldestFirst, engine.Page{Items: 100})
+				if err != nil || len(entries) != 100 {
+					b.Fatal(len(entries), err)
+				}
+			}
+			b.ReportMetric(float64(processorTime(b)-used)/float64(b.N), "cpu-ns/op")
+		})
+	}
+}
