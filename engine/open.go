@@ -23,6 +23,7 @@ func Open(env Env, opts Options) (*Engine, error) {
 		return nil, err
 	}
 	e := &Engine{env: env, opts: opts, wake: make(chan struct{}, 1), undecided: make(map[TxnID][]*proposal)}
+	e.hot = newHotRecords(opts.Tuning.RecordBytes, &e.reached.RecordBytes)
 	e.txns, e.watches.markEvery = newTxnTable(opts.Limits, &e.reached), CommitTS(opts.Tuning.MarkEvery)
 	if err := prepareDir(env.FS, opts.Dir, opts.MustExist); err != nil {
 		return nil, err

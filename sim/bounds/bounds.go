@@ -32,6 +32,7 @@ type Bounds struct {
 	CachedVersions int `yaml:"cached_keys,omitempty" json:"cached_keys,omitempty"`
 	CachedAgents   int `yaml:"cached_agents,omitempty" json:"cached_agents,omitempty"`
 
+	RecordBytes  int `yaml:"record_bytes,omitempty" json:"record_bytes,omitempty"`
 	StepLookups  int `yaml:"step_lookups,omitempty" json:"step_lookups,omitempty"`
 	StepBytes    int `yaml:"step_bytes,omitempty" json:"step_bytes,omitempty"`
 	LeftToWriter int `yaml:"left_to_writer,omitempty" json:"left_to_writer,omitempty"`
@@ -115,7 +116,7 @@ func Probe(field string) string { return probes[field] }
 // answered would only keep some of it from being seen.
 func (b Bounds) AtEnd() Bounds {
 	return Bounds{
-		CachedVersions: b.CachedVersions, CachedAgents: b.CachedAgents,
+		CachedVersions: b.CachedVersions, CachedAgents: b.CachedAgents, RecordBytes: b.RecordBytes,
 		MarkEvery: b.MarkEvery, WitnessEvery: b.WitnessEvery, ChunkEvents: b.ChunkEvents, ChunkBytes: b.ChunkBytes, ChunkRows: b.ChunkRows, BatchBytes: b.BatchBytes,
 	}
 }
