@@ -45,8 +45,10 @@ type Target struct {
 	Ops map[string]Op
 	// Clients, if not 0, is the only concurrency that it is measured at.
 	Clients int
-	// Missing says why it cannot be measured, if so.
-	Missing string
+	// Missing says why it cannot be measured, if so. An Optional target that fails is
+	// missing from then on; the failure of another ends the run.
+	Missing  string
+	Optional bool
 	// CPU is the processor time of its server so far; nil if that cannot be known.
 	CPU func() (time.Duration, error)
 	// Around brings about what is to hold during a burst; the function that it returns
@@ -96,6 +98,10 @@ func Run(ctx context.Context, o Options) (*Results, error) {
 				}
 				o.Progress(round, c, t)
 				b, err := burst(ctx, t, t.Ops[c.Op], c.Clients, o.Duration)
+				if err != nil && t.Optional && ctx.Err() == nil {
+					t.Missing = err.Error()
+					continue
+				}
 				if err != nil {
 					return nil, fmt.Errorf("%s: %s: %w", t.Name, c, err)
 				}

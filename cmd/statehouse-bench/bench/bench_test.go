@@ -67,6 +67,10 @@ func TestFailure(t *testing.T) {
 	if !errors.Is(err, broken) || !strings.HasPrefix(err.Error(), "a: op, 2 clients: ") {
 		t.Errorf("%v", err)
 	}
+	failing := &Target{Name: "a", Optional: true, Ops: map[string]Op{"op": func(context.Context, int, int) (int, error) { return 0, broken }}}
+	if _, err := Run(t.Context(), Options{Cases: []Case{{"op", 1}}, Duration: time.Hour, Rounds: 1, Progress: func(int, Case, *Target) {}, Targets: []*Target{failing}}); err != nil || failing.Missing != "broken" {
+		t.Errorf("%v, missing: %q", err, failing.Missing)
+	}
 	calls := 0
 	err = Share(t.Context(), 1, 100, func(_, i int) error {
 		calls++

@@ -3,6 +3,7 @@ package rivals
 import (
 	"context"
 	"errors"
+	"math"
 	"net"
 	"regexp"
 
@@ -43,7 +44,8 @@ func startEtcd(ctx context.Context, dir string) (*child.Process, dialer, error) 
 		i := next % len(conns)
 		next++
 		if conns[i] == nil {
-			if conns[i], err = grpc.NewClient("passthrough:///"+urls[0], grpc.WithNoProxy(), grpc.WithTransportCredentials(insecure.NewCredentials())); err != nil {
+			if conns[i], err = grpc.NewClient("passthrough:///"+urls[0], grpc.WithNoProxy(), grpc.WithTransportCredentials(insecure.NewCredentials()),
+				grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(math.MaxInt32))); err != nil {
 				return nil, err
 			}
 		}

@@ -159,7 +159,7 @@ func (r *Rival) Target(names Names) *bench.Target {
 			return do(ctx, client, d)
 		}
 	}
-	return &bench.Target{Name: r.name, CPU: r.process.CPU, Ops: map[string]bench.Op{
+	return &bench.Target{Name: r.name, Optional: true, CPU: r.process.CPU, Ops: map[string]bench.Op{
 		names.Read: with(func(ctx context.Context, _ int, d driver) (int, error) {
 			value, err := d.read(ctx, name(rand.IntN(r.records)))
 			if err == nil && len(value) != len(r.values[0]) {
