@@ -52,11 +52,11 @@ func ratiosOf(r *bench.Results, daemon string, many, watchers int) []ratio {
 		return bench.Over(of(op, many, largeSuffix), f, of(op, many, ""), f)
 	}
 	all = append(all,
-		ratio{"read among 10,000,000 records / fewer, CPU", 1.3, true, large(wire.Read, bench.CPU)},
+		ratio{"read in the large store / in the other, CPU", 1.3, true, large(wire.Read, bench.CPU)},
 		ratio{"the same, p50", 1.3, true, large(wire.Read, bench.P50)},
-		ratio{"commit among 10,000,000 records / fewer, CPU", 1.3, true, large(wire.Commit, bench.CPU)},
+		ratio{"commit in the large store / in the other, CPU", 1.3, true, large(wire.Commit, bench.CPU)},
 		ratio{"the same, p50", 1.3, true, large(wire.Commit, bench.P50)},
-		ratio{"read after a start among 10,000,000 records / warm among fewer, CPU", 1.5, true, bench.Over(of(reopenedCase, many, largeSuffix), bench.CPU, of(wire.Read, many, ""), bench.CPU)})
+		ratio{"read after a start of the large store / warm in the other, CPU", 1.5, true, bench.Over(of(reopenedCase, many, largeSuffix), bench.CPU, of(wire.Read, many, ""), bench.CPU)})
 	return append(all, againstRivals(r, daemon, many)...)
 }
 

@@ -74,7 +74,7 @@ type app struct {
 	conns    int
 	records  int
 	watchers int
-	large    bool
+	large    int
 	capture  bool
 	dir      string
 }
@@ -111,7 +111,8 @@ func newRoot(in io.Reader, out, err io.Writer) *cobra.Command {
 	f.IntVar(&a.conns, "connections", 4, "connections that the clients share")
 	f.IntVar(&a.records, "records", 100_000, "records of 256 bytes to write first, of 64 agents; and a fifth as many events, up to 100,000")
 	f.IntVar(&a.watchers, "watchers", 0, "measure commits with so many watches open, too")
-	f.BoolVar(&a.large, "large", false, "measure another store beside, of 10,000,000 records: 8 GB of disk, and minutes")
+	f.IntVar(&a.large, "large", 0, "measure another store beside, of so many records; 10,000,000 if no number is given: 8 GB of disk, and minutes")
+	f.Lookup("large").NoOptDefVal = "10000000"
 	f.BoolVar(&a.capture, "capture", false, "measure what a capture costs; one that was stopped is forgotten")
 	f.StringVar(&a.dir, "dir", os.TempDir(), "where stores are made, and the disk is measured")
 	f.BoolVarP(&a.yes, "yes", "y", false, "do not ask whether to write")
@@ -134,8 +135,8 @@ func (a *app) check(cmd *cobra.Command) error {
 	if f.Lookup("engine").Value.String() != "false" {
 		return errors.New("the engine without gRPC is not measured here any more, but by: go test -bench . ./engine")
 	}
-	if a.conns < 1 || a.rounds < 1 || a.duration <= 0 || a.records < 1 || a.watchers < 0 {
-		return errors.New("--connections, --rounds and --records must be at least 1, --watchers at least 0, --duration more than 0")
+	if a.conns < 1 || a.rounds < 1 || a.duration <= 0 || a.records < 1 || a.watchers < 0 || a.large < 0 {
+		return errors.New("--connections, --rounds and --records must be at least 1, --watchers and --large at least 0, --duration more than 0")
 	}
 	if len(a.clients) == 0 {
 		return errors.New("--clients is empty")
@@ -153,7 +154,7 @@ func (a *app) check(cmd *cobra.Command) error {
 		return errors.New("--against is a daemon that runs, --daemon and --against-daemon are started here: give one or the other")
 	}
 	a.daemon.Given = a.daemon.Given && !started
-	if a.large && a.daemon.Given {
+	if a.large > 0 && a.daemon.Given {
 		return errors.New("--large measures stores that are made for it: leave --address out")
 	}
 	return a.checkNames()
@@ -270,8 +271,8 @@ func (a *app) daemons(ctx context.Context, s *stand) (all []*daemon, err error) 
 	if a.againstCommand != "" {
 		add(nameB, a.againstCommand, a.records)
 	}
-	if a.large {
-		add(name+largeSuffix, a.command, largeRecords)
+	if a.large > 0 {
+		add(name+largeSuffix, a.command, a.large)
 	}
 	return all, err
 }

@@ -53,7 +53,7 @@ func Start(ctx context.Context, c Command) (*Process, error) {
 	p := &Process{command: c, cmd: exec.Command(c.Path, c.Args...), ended: make(chan struct{})}
 	p.cmd.Dir = c.Dir
 	p.cmd.SysProcAttr = attributes(c.User)
-	p.cmd.WaitDelay = endWithin // for what it started in turn and left behind
+	p.cmd.WaitDelay = time.Second // for the output of what it started in turn and left behind
 	// A server that cares ends when its standard input does: with this process.
 	if _, err := p.cmd.StdinPipe(); err != nil {
 		return nil, err
@@ -68,6 +68,7 @@ func Start(ctx context.Context, c Command) (*Process, error) {
 		started <- err
 		if err == nil {
 			p.err = p.cmd.Wait()
+			killGroup(p.Pid())
 		}
 		_ = out.Close() // always nil
 		close(p.ended)

@@ -43,6 +43,9 @@ func attributes(u *User) *syscall.SysProcAttr {
 	return a
 }
 
+// killGroup ends what a child has started in turn and left behind.
+func killGroup(pid int) { _ = syscall.Kill(-pid, syscall.SIGKILL) } // there is hardly ever anything
+
 // OwnCPU is the processor time of this process so far.
 func OwnCPU() time.Duration {
 	var t unix.Timespec

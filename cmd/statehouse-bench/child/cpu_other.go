@@ -22,6 +22,8 @@ func (u *User) Own(string) error { return nil }
 
 func attributes(*User) *syscall.SysProcAttr { return nil }
 
+func killGroup(int) {}
+
 // OwnCPU is 0: processor time is read on Linux only.
 func OwnCPU() time.Duration { return 0 }
 

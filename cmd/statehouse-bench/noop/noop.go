@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -26,7 +28,8 @@ func Serve(ctx context.Context, alive io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	s := grpc.NewServer()
+	// Connections are quiet while others are measured.
+	s := grpc.NewServer(grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}))
 	pb.RegisterStatehouseServiceServer(s, newService())
 	defer context.AfterFunc(ctx, s.Stop)()
 	go func() {
