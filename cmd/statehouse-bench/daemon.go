@@ -168,7 +168,7 @@ func (s *stand) addWatched(ctx context.Context, a *app, d *daemon) error {
 	}
 	idle, busy := &wire.Watches{Client: d.client, Number: a.watchers}, &wire.Watches{Client: d.client, Number: a.watchers, Busy: true}
 	s.targets = append(s.targets,
-		&bench.Target{Name: d.name + idleSuffix, Clients: a.many(), Ops: only(d.client.Ops(), wire.Commit), CPU: d.cpu(), Around: idle.Open},
+		&bench.Target{Name: d.name + idleSuffix, Ops: only(d.client.Ops(), wire.Commit), CPU: d.cpu(), Around: idle.Open},
 		&bench.Target{Name: d.name + busySuffix, Ops: only(d.client.Ops(), wire.CommitBusy), CPU: d.cpu(), Around: busy.Open, Delivered: busy.Delivered})
 	return nil
 }

@@ -45,7 +45,8 @@ func ratiosOf(r *bench.Results, daemon string, many, watchers int) []ratio {
 	watched := fmt.Sprintf("%d watches", watchers)
 	busy, alone := of(wire.CommitBusy, busyWriters, busySuffix), of(wire.CommitBusy, busyWriters, "")
 	all = append(all,
-		ratio{"commit with " + watched + " on quiet agents / with none, CPU", 1.3, true, bench.Over(of(wire.Commit, many, idleSuffix), bench.CPU, of(wire.Commit, many, ""), bench.CPU)},
+		ratio{"1 client's commit with " + watched + " on quiet agents / with none, CPU", 1.3, true, bench.Over(of(wire.Commit, 1, idleSuffix), bench.CPU, of(wire.Commit, 1, ""), bench.CPU)},
+		ratio{fmt.Sprintf("the same, %d clients", many), 1.3, true, bench.Over(of(wire.Commit, many, idleSuffix), bench.CPU, of(wire.Commit, many, ""), bench.CPU)},
 		ratio{"a delivery with " + watched + " on one agent, µs of CPU", 4, true, delivery(busy, alone)},
 		ratio{"commit to an agent with " + watched + " / with none, p50", 5, true, bench.Over(busy, bench.P50, alone, bench.P50)})
 	large := func(op string, f bench.Figure) []float64 {
