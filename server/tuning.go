@@ -28,6 +28,11 @@ type Tuning struct {
 	// its blocks meanwhile, which are as large as the values in them and in no budget.
 	StreamsReading int
 
+	// SessionRequests are under way in a session at most, their answers not sent; 256.
+	// SessionBytes is what they hold, requests and answers, unless one alone is more; 1 MiB.
+	// SessionFrame is about the size of a message of answers; 64 KiB.
+	SessionRequests, SessionBytes, SessionFrame int
+
 	// Probes bounds the requests that ask how the daemon is, HealthWatches those that watch
 	// it; 64.
 	Probes, HealthWatches int
@@ -43,13 +48,16 @@ func (t Tuning) withDefaults() Tuning {
 	def(&t.BatchBytes, unsent.MaxShare/2)
 	def(&t.StreamBytes, unsent.MaxShare)
 	def(&t.StreamsReading, 16)
+	def(&t.SessionRequests, 256)
+	def(&t.SessionBytes, 1<<20)
+	def(&t.SessionFrame, 64<<10)
 	def(&t.Probes, 64)
 	def(&t.HealthWatches, 64)
 	return t
 }
 
 func (t *Tuning) validate() error {
-	if min(t.AnswerBytes, t.PageBytes, t.BatchNames, t.HistoryPage, t.NamesPage, t.BatchBytes, t.StreamBytes, t.StreamsReading, t.Probes, t.HealthWatches) < 1 {
+	if min(t.AnswerBytes, t.PageBytes, t.BatchNames, t.HistoryPage, t.NamesPage, t.BatchBytes, t.StreamBytes, t.StreamsReading, t.SessionRequests, t.SessionBytes, t.SessionFrame, t.Probes, t.HealthWatches) < 1 {
 		return fail(engine.ErrInvalid, "a bound of the tuning is negative")
 	}
 	return nil
@@ -61,6 +69,8 @@ type reached struct {
 	Requests, Streams, Probes, HealthWatches atomic.Uint64
 
 	AnswerBytes, PageBytes, BatchNames, HistoryPage, NamesPage, BatchBytes atomic.Uint64
+
+	SessionRequests, SessionBytes atomic.Uint64
 }
 
 // counting counts each of its calls.

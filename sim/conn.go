@@ -47,7 +47,10 @@ func (n conn) giveUp(c *Call) {
 	}
 }
 
-func (n conn) send(method string, req proto.Message) (*Call, error) {
+func (n conn) send(method string, req proto.Message) (*Call, error) { return n.sendIn(method, req, "") }
+
+// sendIn sends a request in a session, unless that is empty.
+func (n conn) sendIn(method string, req proto.Message, session string) (*Call, error) {
 	kind, ok := record.KindOf(method)
 	if !ok {
 		return nil, status.Error(codes.Unimplemented, method+" is not simulated")
@@ -56,7 +59,7 @@ func (n conn) send(method string, req proto.Message) (*Call, error) {
 	if (kind == history.Transact || kind == history.StageWrite) && n.program.Structs != nil && n.program.Structs() {
 		in.Doubles = representable(&in)
 	}
-	return n.w.issueFromWire(n.program.name, kind, in, token)
+	return n.w.issueFromWire(n.program.name, session, kind, in, token)
 }
 
 // NewStream opens a server stream. It is sent when the request is.

@@ -131,6 +131,9 @@ func (w *World) reap() {
 	w.use(p.image)
 	// What was answered is with the network; everything else on its connections is
 	// lost, and their clients learn that.
+	for len(w.network.streams) > 0 && w.network.streams[0].opened(p) {
+		w.network.streams[0].broke(errReset, "")
+	}
 	for _, c := range w.network.order {
 		if !c.done && c.arrived && c.gen == p.generation && !c.answered {
 			c.msgs = nil

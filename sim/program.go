@@ -20,10 +20,11 @@ type programs struct {
 // Program is what a client does: a coroutine that goes on when it is resumed, and waits
 // only for what happens in the world. What it asks for becomes steps.
 type Program struct {
-	w    *World
-	task *sched.Task
-	name string
-	wake time.Duration // it sleeps until then; 0: it does not
+	w      *World
+	task   *sched.Task
+	name   string
+	wake   time.Duration // it sleeps until then; 0: it does not
+	beside bool          // it is no client, but part of one
 	// Structs reports whether a request's values are sent as Structs, if they can be; nil: none are.
 	Structs func() bool
 }
@@ -59,6 +60,9 @@ func (w *World) UntilWake(most time.Duration) time.Duration {
 
 // Ended reports whether the program has come to its end.
 func (p *Program) Ended() bool { return p.task.Ended() }
+
+// Serves reports whether the program is only part of a client: it ends with what it is for.
+func (p *Program) Serves() bool { return p.beside }
 
 // Runnable reports whether a resume would get anywhere.
 func (p *Program) Runnable() bool { return p.task.Runnable() }

@@ -94,8 +94,16 @@ func (w *World) arrived(c *Call) *asked {
 		a.Fresh = deserved.SamePages(from.op, c.op) && from.request.space() == c.request.space()
 	}
 	for _, other := range w.network.handlers {
+		if other.in != nil && other != other.in.stream.serve && !other.in.stream.over {
+			continue // counted below, whether it was begun or not
+		}
 		if !other.handler.Ended() && other.Stream() == c.Stream() && !probes[other.request.method.Word] {
 			a.UnderWay++
+		}
+	}
+	for _, s := range w.network.streams {
+		if !c.Stream() {
+			a.UnderWay += len(s.under)
 		}
 	}
 	a.Bad, a.Strict, a.Stranger = c.request.bad, c.request.strict, c.stranger()

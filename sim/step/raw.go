@@ -45,6 +45,9 @@ var methods, methodOfWord = func() (list []*Method, byWord map[string]*Method) {
 			service := file.Services().Get(i)
 			for k := range service.Methods().Len() {
 				d := service.Methods().Get(k)
+				if d.IsStreamingClient() {
+					continue // it carries others, each a call
+				}
 				m := &Method{Name: fmt.Sprintf("/%s/%s", service.FullName(), d.Name()), Word: string(d.Name()), Stream: d.IsStreamingServer()}
 				m.request, m.answer = typeOf(d.Input()), typeOf(d.Output())
 				if number, recorded := record.Number(m.Name); recorded {
