@@ -12,10 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
-
 	"statehouse.dev/statehouse/client"
 	"statehouse.dev/statehouse/cmd/statehouse-bench/bench"
 	"statehouse.dev/statehouse/cmd/statehouse-bench/child"
@@ -123,7 +119,7 @@ func (s *stand) addDaemon(ctx context.Context, a *app, d *daemon, config client.
 	if err := d.client.Prepare(ctx); err != nil {
 		return err
 	}
-	sessions, missing, err := s.trySessions(ctx, d.client, conns)
+	missing, err := noSessions(ctx, conns[0])
 	if err != nil {
 		return err
 	}
@@ -136,26 +132,12 @@ func (s *stand) addDaemon(ctx context.Context, a *app, d *daemon, config client.
 	}
 	s.targets = append(s.targets,
 		&bench.Target{Name: d.name, Ops: d.client.Ops(), CPU: d.cpu()},
-		&bench.Target{Name: d.name + sessionSuffix, Ops: only(sessions.Ops(), wire.Read, wire.Commit, wire.Batch), CPU: d.cpu(), Missing: missing})
+		&bench.Target{Name: d.name + sessionSuffix, Ops: only(s.sessions(d.client, conns).Ops(), wire.Read, wire.Commit, wire.Batch), CPU: d.cpu(), Missing: missing})
 	if a.capture {
 		captures := pb.NewCaptureServiceClient(conns[0])
 		s.targets = append(s.targets, &bench.Target{Name: d.name + captureSuffix, Ops: only(d.client.Ops(), wire.Read, wire.Commit), CPU: d.cpu(), Around: captured(captures)})
 	}
 	return s.addWatched(ctx, a, d)
-}
-
-// trySessions is the client over sessions, and why there are none if so.
-func (s *stand) trySessions(ctx context.Context, c *wire.Client, conns []grpc.ClientConnInterface) (over *wire.Client, missing string, err error) {
-	if over, err = s.sessions(ctx, c, conns); err != nil {
-		return nil, "", err
-	}
-	switch _, err := over.Version(ctx); {
-	case status.Code(err) == codes.Unimplemented:
-		return over, "it knows no sessions", nil
-	case err != nil:
-		return nil, "", fmt.Errorf("a session: %w", err)
-	}
-	return over, "", nil
 }
 
 // addWatched adds the daemon with watches on it.

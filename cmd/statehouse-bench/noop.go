@@ -46,12 +46,8 @@ func (s *stand) addNoop(ctx context.Context, a *app) error {
 		return err
 	}
 	unary := wire.New(a.records, a.events(), conns...)
-	sessions, err := s.sessions(ctx, unary, conns)
-	if err != nil {
-		return err
-	}
 	s.targets = append(s.targets,
 		&bench.Target{Name: noopName, Ops: only(unary.Ops(), wire.Read, wire.Commit, wire.Batch, wire.History), CPU: p.CPU},
-		&bench.Target{Name: noopName + sessionSuffix, Ops: only(sessions.Ops(), wire.Read, wire.Commit, wire.Batch), CPU: p.CPU})
+		&bench.Target{Name: noopName + sessionSuffix, Ops: only(s.sessions(unary, conns).Ops(), wire.Read, wire.Commit, wire.Batch), CPU: p.CPU})
 	return nil
 }

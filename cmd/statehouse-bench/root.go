@@ -11,7 +11,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
-	grpcmetadata "google.golang.org/grpc/metadata"
 
 	"statehouse.dev/statehouse/client"
 	"statehouse.dev/statehouse/cmd/connect"
@@ -106,8 +105,8 @@ func newRoot(in io.Reader, out, err io.Writer) *cobra.Command {
 	f.StringSliceVar(&a.rivals, "rivals", nil, "databases to start beside it: redis, postgresql, etcd, nats; all for all")
 	f.StringSliceVar(&a.ops, "cases", nil, "what to measure, by the beginnings of the names that are printed; all if empty")
 	f.IntSliceVar(&a.clients, "clients", []int{1, 64}, "concurrencies of reads and commits; ratios are those of the last")
-	f.DurationVar(&a.duration, "duration", 300*time.Millisecond, "of one burst")
-	f.IntVar(&a.rounds, "rounds", 5, "rounds of all bursts; their medians count")
+	f.DurationVar(&a.duration, "duration", 200*time.Millisecond, "of one burst")
+	f.IntVar(&a.rounds, "rounds", 9, "rounds of all bursts; their medians count")
 	f.IntVar(&a.conns, "connections", 4, "connections that the clients share")
 	f.IntVar(&a.records, "records", 100_000, "records of 256 bytes to write first, of 64 agents; and a fifth as many events, up to 100,000")
 	f.IntVar(&a.watchers, "watchers", 0, "measure commits with so many watches open, too")
@@ -199,7 +198,7 @@ func (a *app) run(ctx context.Context) error {
 	file, terminal := a.err.(*os.File)
 	terminal = terminal && term.IsTerminal(int(file.Fd()))
 	progress := bench.Lines(a.progress(), a.rounds, terminal && !a.asJSON)
-	r, err := bench.Run(a.authorised(ctx, config), bench.Options{Targets: s.targets, Cases: a.cases(), Duration: a.duration, Rounds: a.rounds, Progress: progress})
+	r, err := bench.Run(ctx, bench.Options{Targets: s.targets, Cases: a.cases(), Duration: a.duration, Rounds: a.rounds, Progress: progress})
 	if terminal {
 		a.say("")
 	}
@@ -214,13 +213,6 @@ func (a *app) run(ctx context.Context) error {
 	return a.print(a.report(s, r))
 }
 
-func (a *app) authorised(ctx context.Context, config client.Config) context.Context {
-	if config.Token == "" {
-		return ctx
-	}
-	return grpcmetadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+config.Token)
-}
-
 // build puts up everything that is measured.
 func (a *app) build(ctx context.Context, s *stand, config client.Config) error {
 	daemons, err := a.daemons(ctx, s)
@@ -231,7 +223,7 @@ func (a *app) build(ctx context.Context, s *stand, config client.Config) error {
 		return err
 	}
 	for _, d := range daemons {
-		if err := s.addDaemon(a.authorised(ctx, config), a, d, config); err != nil {
+		if err := s.addDaemon(ctx, a, d, config); err != nil {
 			return err
 		}
 	}

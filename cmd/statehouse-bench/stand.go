@@ -2,18 +2,25 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 
 	"statehouse.dev/statehouse/client"
+	"statehouse.dev/statehouse/client/session"
 	"statehouse.dev/statehouse/cmd/statehouse-bench/bench"
 	"statehouse.dev/statehouse/cmd/statehouse-bench/rivals"
 	"statehouse.dev/statehouse/cmd/statehouse-bench/wire"
+	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
 
 // Names of targets, and what is added to the name of a daemon for variants.
@@ -68,23 +75,62 @@ func (s *stand) connect(config client.Config, n int) ([]grpc.ClientConnInterface
 			return nil, err
 		}
 		s.atEnd(func() { _ = conn.Close() }) // nothing is under way
-		conns = append(conns, conn)
+		if config.Token == "" {
+			conns = append(conns, conn)
+		} else {
+			conns = append(conns, authorised{conn, config.Token})
+		}
 	}
 	return conns, nil
 }
 
-// sessions is the same client over a session on each of the connections.
-func (s *stand) sessions(ctx context.Context, c *wire.Client, conns []grpc.ClientConnInterface) (*wire.Client, error) {
+// authorised is a connection that adds the token to what is sent on it.
+type authorised struct {
+	grpc.ClientConnInterface
+	token string
+}
+
+func (a authorised) with(ctx context.Context) context.Context {
+	return metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+a.token)
+}
+
+func (a authorised) Invoke(ctx context.Context, method string, args, reply any, opts ...grpc.CallOption) error {
+	return a.ClientConnInterface.Invoke(a.with(ctx), method, args, reply, opts...)
+}
+
+func (a authorised) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	return a.ClientConnInterface.NewStream(a.with(ctx), desc, method, opts...)
+}
+
+// sessions is the same client over a session on each of the connections: that of the Go
+// client.
+func (s *stand) sessions(c *wire.Client, conns []grpc.ClientConnInterface) *wire.Client {
 	var sessions []grpc.ClientConnInterface
 	for _, conn := range conns {
-		session, err := wire.NewSession(ctx, conn)
-		if err != nil {
-			return nil, err
-		}
-		s.atEnd(session.Close)
-		sessions = append(sessions, session)
+		over := session.New(conn, session.Options{})
+		s.atEnd(over.Close)
+		sessions = append(sessions, over)
 	}
-	return c.Over(sessions...), nil
+	return c.Over(sessions...)
+}
+
+// noSessions says why a server has none: the client would make calls instead, and say
+// nothing.
+func noSessions(ctx context.Context, conn grpc.ClientConnInterface) (why string, err error) {
+	stream, err := pb.NewStatehouseServiceClient(conn).Session(ctx)
+	if err == nil {
+		err = stream.CloseSend()
+	}
+	if err == nil {
+		_, err = stream.Recv()
+	}
+	switch {
+	case status.Code(err) == codes.Unimplemented:
+		return "it knows no sessions", nil
+	case errors.Is(err, io.EOF):
+		return "", nil
+	}
+	return "", err
 }
 
 // addDisk adds what the disk alone takes.

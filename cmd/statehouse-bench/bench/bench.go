@@ -87,7 +87,9 @@ type Results struct {
 func Run(ctx context.Context, o Options) (*Results, error) {
 	r := NewResults(o.Cases...)
 	for round := range o.Rounds + 1 {
-		for _, c := range o.Cases {
+		for k := range o.Cases {
+			// What a case leaves to be done in the background does not always fall to the same one.
+			c := o.Cases[(k+round)%len(o.Cases)]
 			for i := range o.Targets {
 				t := o.Targets[i]
 				if round%2 == 1 { // who is after whom is not so always

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"statehouse.dev/statehouse/client/session"
 	"statehouse.dev/statehouse/cmd/statehouse-bench/wire"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
@@ -44,14 +45,11 @@ func serve(t *testing.T) (conn *grpc.ClientConn, end func(), ended chan struct{}
 // ends with the process that started it.
 func TestServe(t *testing.T) {
 	conn, end, ended := serve(t)
-	session, err := wire.NewSession(t.Context(), conn)
-	if err != nil {
-		t.Fatal(err)
-	}
+	over := session.New(conn, session.Options{})
 	unary := wire.New(100, 100, conn)
-	over := unary.Over(session)
+	sessions := unary.Over(over)
 	for _, name := range []string{wire.Read, wire.Commit, wire.Batch, wire.History} {
-		for kind, c := range map[string]*wire.Client{"calls": unary, "a session": over} { // order cannot matter
+		for kind, c := range map[string]*wire.Client{"calls": unary, "a session": sessions} { // order cannot matter
 			n, err := c.Ops()[name](t.Context(), 0, 0)
 			want := map[string]int{wire.Batch: 100, wire.History: 5000}[name]
 			if err != nil || n < max(want, 1) {
@@ -59,12 +57,12 @@ func TestServe(t *testing.T) {
 			}
 		}
 	}
-	if _, err := over.Version(t.Context()); err == nil {
+	if _, err := sessions.Version(t.Context()); err == nil {
 		t.Error("it does something")
 	}
 	end()
 	<-ended
-	if _, err := over.Ops()[wire.Read](t.Context(), 0, 0); err == nil {
+	if _, err := sessions.Ops()[wire.Read](t.Context(), 0, 0); err == nil {
 		t.Error("a session that has ended answers")
 	}
 }
@@ -72,11 +70,8 @@ func TestServe(t *testing.T) {
 // Callers of a session have their own answers, many a message.
 func TestSession(t *testing.T) {
 	conn, end, ended := serve(t)
-	session, err := wire.NewSession(t.Context(), conn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	stub := pb.NewStatehouseServiceClient(session)
+	over := session.New(conn, session.Options{})
+	stub := pb.NewStatehouseServiceClient(over)
 	var wg sync.WaitGroup
 	for caller := range 20 {
 		wg.Go(func() {
@@ -92,7 +87,7 @@ func TestSession(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	session.Close()
+	over.Close()
 	end()
 	<-ended
 }
