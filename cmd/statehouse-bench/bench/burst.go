@@ -74,7 +74,9 @@ func burst(ctx context.Context, t *Target, op Op, clients int, d time.Duration) 
 	return b, nil
 }
 
-// meter begins to count processor time and deliveries; what it returns ends it.
+// meter begins to count processor time and deliveries; what it returns ends it, once the
+// target is quiet: what a burst leaves to be done is part of what it costs, and no part of
+// what the next one does.
 func (t *Target) meter() (func(*Burst) error, error) {
 	server := t.CPU
 	if server == nil {
@@ -92,12 +94,33 @@ func (t *Target) meter() (func(*Burst) error, error) {
 	own := child.OwnCPU()
 	return func(b *Burst) error {
 		b.Client = child.OwnCPU() - own
-		now, err := server()
-		b.Server, b.HasServer = now-served, t.CPU != nil
+		for start, slept := time.Now(), time.Duration(0); ; {
+			before := b.Server
+			now, err := server()
+			if err != nil {
+				return err
+			}
+			b.Server = now - served
+			if b.Server-before < quiet && slept < quiet || time.Since(start) > quietWithin {
+				break
+			}
+			awake := child.OwnCPU()
+			time.Sleep(quietFor)
+			slept = child.OwnCPU() - awake
+			b.Client += slept
+		}
+		b.HasServer = t.CPU != nil
 		b.Delivered = deliveries() - delivered
-		return err
+		return nil
 	}, nil
 }
+
+// What is quiet uses less than a tenth of a processor for a moment.
+const (
+	quietFor    = 20 * time.Millisecond
+	quiet       = quietFor / 10
+	quietWithin = 2 * time.Second
+)
 
 func (b *Burst) percentiles(took []time.Duration) {
 	if len(took) == 0 {

@@ -71,18 +71,23 @@ func TreeCPU(pid int) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	paths, err := filepath.Glob("/proc/[0-9]*/stat")
+	reaped, err := reapedCPU(pid)
 	if err != nil {
 		return 0, err
 	}
-	for _, path := range paths {
-		s, ok := readStat(path)
-		switch {
-		case !ok: // it has ended meanwhile
-		case s.pid == pid:
-			total += s.reaped
-		case s.parent == pid:
-			if own, err := processCPU(s.pid); err == nil {
+	total += reaped
+	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid)) // proc_pid_task(5)
+	if err != nil {
+		return 0, err
+	}
+	for _, list := range lists {
+		text, _ := os.ReadFile(list) // it has none if the thread has ended
+		for _, word := range strings.Fields(string(text)) {
+			one, err := strconv.Atoi(word)
+			if err != nil {
+				return 0, err
+			}
+			if own, err := processCPU(one); err == nil { // otherwise it has ended
 				total += own
 			}
 		}
@@ -90,28 +95,22 @@ func TreeCPU(pid int) (time.Duration, error) {
 	return total, nil
 }
 
-type stat struct {
-	pid, parent int
-	reaped      time.Duration // processor time of its children that have ended
-}
-
-// readStat reads proc_pid_stat(5).
-func readStat(path string) (s stat, ok bool) {
-	text, err := os.ReadFile(path)
+// reapedCPU is the processor time of a process's children that have ended: proc_pid_stat(5).
+func reapedCPU(pid int) (time.Duration, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return s, false
+		return 0, err
 	}
-	_, rest, ok := strings.Cut(string(text), ") ") // after the program's name
+	_, rest, _ := strings.Cut(string(text), ") ") // after the program's name
 	fields := strings.Fields(rest)
-	if !ok || len(fields) < 15 {
-		return s, false
+	if len(fields) < 15 {
+		return 0, fmt.Errorf("the status of process %d is %q", pid, text)
 	}
 	const tick = time.Second / 100 // USER_HZ, the same on every machine that Go runs on
-	number := func(field int) int {
-		n, _ := strconv.Atoi(fields[field-3]) // the system writes numbers there
-		return n
+	user, err := strconv.Atoi(fields[16-3])
+	if err != nil {
+		return 0, err
 	}
-	s.pid, _ = strconv.Atoi(filepath.Base(filepath.Dir(path)))
-	s.parent, s.reaped = number(4), time.Duration(number(16)+number(17))*tick
-	return s, true
+	system, err := strconv.Atoi(fields[17-3])
+	return time.Duration(user+system) * tick, err
 }
