@@ -294,10 +294,32 @@ var doors = map[string][]ban{
 		{"github.com/cockroachdb/pebble", "as above"},
 	},
 	"cmd/statehouse-bench/bench": {
+		{module + "/proto", "it measures targets, and knows no protocol"},
+		{module + "/engine", "as above"},
+		{module + "/server", "as above"},
+		{module + "/client", "as above"},
+		{"google.golang.org/", "as above"},
+		{"github.com/cockroachdb/pebble", "as above"},
+	},
+	"cmd/statehouse-bench/child": {
+		{module + "/", "it runs programs and knows none"},
+	},
+	"cmd/statehouse-bench/wire": {
 		{module + "/engine", "it measures a daemon over the wire"},
 		{module + "/server", "as above"},
 		{module + "/client", "retries and encodings of a client would be measured as well"},
 		{"github.com/cockroachdb/pebble", "as above"},
+	},
+	"cmd/statehouse-bench/noop": {
+		{module + "/engine", "it does nothing, and needs nothing to do it"},
+		{module + "/server", "as above"},
+		{module + "/client", "as above"},
+	},
+	"cmd/statehouse-bench/rivals": {
+		{module + "/proto", "it is about other databases"},
+		{module + "/engine", "as above"},
+		{module + "/server", "as above"},
+		{module + "/client", "as above"},
 	},
 	"": {},
 }
