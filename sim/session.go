@@ -44,6 +44,7 @@ type stream struct {
 type inSession struct {
 	stream *stream
 	asked  *asked
+	at     int64  // in the history's time, when it was delivered
 	late   func() // passes its deadline at the daemon
 	gone   bool   // its client gave up, or its deadline has passed
 	// The daemon has taken it, and it has begun to run.
@@ -113,7 +114,7 @@ func (w *World) deliverFrame(c *Call) {
 		if w.InFlight() {
 			w.rec.probe("request while a sync is in flight")
 		}
-		c.in.asked = w.arrived(c)
+		c.in.asked, c.in.at = w.arrived(c), w.rec.events
 		s.under = append(s.under, c)
 		if c.commits() {
 			w.work.asked = append(w.work.asked, c)
@@ -155,7 +156,7 @@ func (s *stream) served(err error) {
 		w.rec.violate("G9", "session-ends", 0, fmt.Sprintf("session %s, whose client still listens, ends with %v", s.name, err))
 	}
 	for _, c := range s.under {
-		if draining && c.in.begun && !c.in.gone && !w.process.drain.cut {
+		if draining && c.in.begun && c.in.at < w.process.drain.began && !c.in.gone && !w.process.drain.cut {
 			w.rec.violate("G9", "drain-unanswered", c.op.ID, fmt.Sprintf("call #%d in session %s was under way, and the session ends without its answer", c.op.ID, s.name))
 		}
 	}
