@@ -103,8 +103,8 @@ func (n sharing) Invoke(ctx context.Context, method string, req, resp any, opts 
 	case err == nil || ctx.Err() == nil:
 	case o.call == nil && !n.w.programs.over && !n.s.busy() && n.w.Applied() > max(n.s.moved, began)+stalled:
 		n.w.rec.violate("G9", "client-stalls", 0, fmt.Sprintf("a request of %s waits in session %s, in which nothing is under way, until it is given up", n.program.name, n.s.name))
-	case o.call != nil && o.call.done:
-		n.w.network.unheard[o.call.op.ID] = true // it may have been answered all the same
+	case o.call != nil:
+		n.w.network.unheard[o.call.op.ID] = true // if it is answered all the same
 	}
 	return err
 }
