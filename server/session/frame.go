@@ -55,7 +55,7 @@ const errMalformed Invalid = "a message of the session is no well-formed message
 func cutEntry(frame []byte) (e entry, rest []byte, ok bool, err error) {
 	for len(frame) > 0 {
 		num, typ, n := protowire.ConsumeTag(frame)
-		if n < 0 {
+		if n < 0 || num > protowire.MaxValidNumber {
 			return e, nil, false, errMalformed
 		}
 		if num != frameEntry || typ != protowire.BytesType {
@@ -81,7 +81,7 @@ func cutEntry(frame []byte) (e entry, rest []byte, ok bool, err error) {
 func parseEntry(msg []byte) (e entry, err error) {
 	for len(msg) > 0 {
 		num, typ, n := protowire.ConsumeTag(msg)
-		if n < 0 {
+		if n < 0 || num > protowire.MaxValidNumber {
 			return e, errMalformed
 		}
 		msg = msg[n:]

@@ -30,6 +30,7 @@ func quiet(b *bounds.Bounds) []span {
 		{&b.MarkEvery, 1, 4, 40}, {&b.WitnessEvery, 1, 4, 40},
 		{&b.ChunkEvents, 1, 4, 20}, {&b.ChunkBytes, 1, 300, 2000}, {&b.ChunkRows, 1, 4, 30},
 		{&b.PageBytes, 1, 300, 1000}, {&b.HistoryPage, 1, 4, 10}, {&b.NamesPage, 1, 3, 8}, {&b.BatchBytes, 1, 300, 2000},
+		{&b.SessionRequests, 1, 2, 5}, {&b.SessionBytes, 1, 100, 1000}, {&b.SessionFrame, 1, 100, 1000},
 	}
 }
 
