@@ -100,7 +100,12 @@ func (w *World) deliverFrame(c *Call) {
 	}
 	n := 1 + slices.IndexFunc(s.toDaemon, func(r *pb.SessionRequest) bool { return r.GetId() == uint64(c.op.ID) })
 	frame := &pb.SessionRequests{Requests: s.toDaemon[:n]}
-	s.toDaemon = s.toDaemon[n:]
+	if s.toDaemon = s.toDaemon[n:]; s.ended() {
+		for _, r := range frame.Requests {
+			w.network.calls[int(r.GetId())].arrived = true // nobody reads it
+		}
+		return
+	}
 	if n > 1 {
 		w.rec.probe("several requests in one message of a session")
 	}
@@ -164,10 +169,15 @@ func (s *stream) served(err error) {
 	s.endIfTold()
 }
 
+// ended reports whether the daemon has ended the stream.
+func (s *stream) ended() bool { return s.serve != nil && s.serve.answered }
+
 // endIfTold ends the stream for its client when it has had all that the daemon sent before it
 // ended it.
 func (s *stream) endIfTold() {
-	if s.serve != nil && s.serve.answered && len(s.toClient) == 0 && !s.over {
+	if s.ended() && !s.over && !slices.ContainsFunc(s.toClient, func(m *pb.SessionAnswers) bool {
+		return slices.ContainsFunc(m.GetAnswers(), func(a *pb.SessionAnswer) bool { return !s.w.network.calls[int(a.GetId())].done })
+	}) {
 		s.broke(s.serve.err, "")
 	}
 }
@@ -214,6 +224,7 @@ func (c *Call) giveUp() {
 	}
 	if !s.over {
 		s.toDaemon = append(s.toDaemon, &pb.SessionRequest{Id: uint64(c.op.ID), Cancel: true})
+		s.endIfTold()
 	}
 }
 
