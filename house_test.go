@@ -74,6 +74,13 @@ var doors = map[string][]ban{
 		{module + "/sim", "production code does not know that it is simulated"},
 		{"github.com/cockroachdb/pebble", "a client has no storage"},
 	},
+	"client/session": {
+		{module + "/engine", "as for the client"},
+		{module + "/server", "what it shares with the other end is the contract"},
+		{module + "/sim", "production code does not know that it is simulated"},
+		{module + "/client", "it carries calls, whoever makes them"},
+		{"github.com/cockroachdb/pebble", "a client has no storage"},
+	},
 	"proto/statehouse/v1": {
 		{module + "/", "the contract depends on nothing of ours"},
 	},
@@ -354,13 +361,13 @@ var reach = map[string][]ban{
 // Files that may do what the core may not. Everything else of the core must be a function of
 // the values it is given.
 var (
-	clockFiles = []string{"engine/env_os.go", "engine/loop.go", "server/serve.go", "server/session/env_os.go", "history/capture/env_os.go"}
-	goFiles    = []string{"server/receive.go", "server/serve.go", "server/session/env_os.go", "history/capture/env_os.go"}
+	clockFiles = []string{"client/session/env.go", "engine/env_os.go", "engine/loop.go", "server/serve.go", "server/session/env_os.go", "history/capture/env_os.go"}
+	goFiles    = []string{"client/session/env.go", "server/receive.go", "server/serve.go", "server/session/env_os.go", "history/capture/env_os.go"}
 	osFiles    = []string{"history/capture/env_os.go"}
 )
 
 // core are the rooms that the simulator runs.
-var core = []string{"engine", "server", "server/captures", "server/limiter", "server/session", "server/unsent", "history/capture"}
+var core = []string{"client/session", "engine", "server", "server/captures", "server/limiter", "server/session", "server/unsent", "history/capture"}
 
 // pure files of the engine import nothing that can do I/O.
 var pureFiles = []string{
