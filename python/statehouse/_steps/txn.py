@@ -1,66 +1,76 @@
-"""Transactions that live in the daemon until they commit."""
+"""Transactions that live in the client until they commit.
+
+What is written is kept here, and seen by the transaction's own reads. What is read is read as of
+one commit, the one that the first answer was of, and remembered. The commit is one request, a
+Transact under the transaction's id, which carries both: the daemon makes it only if all that was
+read still holds. So the daemon keeps nothing, a request that arrives late undoes nothing, and the
+whole transaction may be sent again.
+"""
 
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any, Callable, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple, TypeVar
 
 from statehouse import _arguments as check
 from statehouse import errors
-from statehouse._calls import DECIDES, Caller, Deadline
-from statehouse._effects import Invoke, Steps
+from statehouse._calls import DECIDES, Caller, Deadline, expired, new_txn_id
+from statehouse._effects import Feed, Invoke, Items, Reach, Steps
 from statehouse._functions import check_result
 from statehouse._proto import statehouse_pb2 as pb
-from statehouse._steps.reads import ReadSteps
-from statehouse._steps.writes import commit_of, conditions
-from statehouse._values import to_json
-from statehouse.types import Commit, Precondition, Value
+from statehouse._steps.reads import AS_JSON, ReadSteps, existing, record
+from statehouse._steps.readset import ReadSet, Stretch
+from statehouse._steps.staged import Staged
+from statehouse._steps.writes import conditions, transacted
+from statehouse._values import check_depth, to_json
+from statehouse.types import Commit, Point, Precondition, Record, RecordName, Value
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from typing import NoReturn
-
-    from google.protobuf.message import Message
 
 T = TypeVar("T")
 AnyTxn = TypeVar("AnyTxn", bound="TxnSteps")
 
-#: Seconds that aborting a transaction which is given up may take. It expires anyway.
-_FAREWELL = 1.0
+#: Seconds that a transaction has, unless its user says otherwise.
+_TIMEOUT = 30.0
+
+
+class Begun(NamedTuple):
+    """How a transaction begins."""
+
+    txn_id: str
+    timeout: float
+    #: The commit_ts of the state it reads, if that is known.
+    snapshot: int | None = None
 
 
 class TxnSteps(ReadSteps):
-    """A transaction held open in the daemon, as ``begin_transaction`` gives it.
-
-    It reads a snapshot taken at begin, under its own writes. Its commit fails with
-    :class:`ConflictError` when something that it read (keys, absent ones, stretches it
-    listed) has changed since. Used as a context manager it commits at the end, or aborts
-    when an exception leaves the block. Several threads may use it at once.
-    """
+    """A transaction, as ``begin_transaction`` gives it. Several threads may use it at once."""
 
     #: The id to ask ``get_transaction`` for.
     txn_id: str
-    #: The commit_ts of the state it reads.
-    snapshot_ts: int
-    #: Seconds from its begin until the daemon aborts it.
+    #: Seconds from its begin until it is too late to commit.
     timeout: float
     #: Provenance that goes with the commit. Change it before.
     metadata: dict[str, str]
     #: Further conditions of the commit. Change them before.
     preconditions: list[Precondition]
 
-    def __init__(
-        self, caller: Caller, begun: pb.BeginTransactionResponse, metadata: dict[str, str]
-    ) -> None:
+    def __init__(self, caller: Caller, begun: Begun, metadata: dict[str, str]) -> None:
         self._caller = caller
-        self._reading_in = self.txn_id = begun.txn_id
-        self.snapshot_ts = begun.snapshot_ts
-        self.timeout = begun.timeout_ms / 1000
+        self.txn_id, self.timeout = begun.txn_id, begun.timeout
         self.metadata = metadata
         self.preconditions = []
+        self._deadline = Deadline(begun.timeout)
         # Of what follows; never held during a call. A signal handler may re-enter it.
         self._lock = threading.RLock()
-        self._lost: errors.StatehouseError | None = None  # a write that got no answer
+        self._staged = Staged()
+        self._reads = ReadSet()
+        self._reads.snapshot = begun.snapshot
+        #: What is being committed, or has been without an answer. It is not changed any more.
+        self._request: pb.TransactRequest | None = None
+        self._committing = 0  # calls that commit
         self._outcome: Commit | errors.StatehouseError | None = None
 
     def __reduce__(self) -> NoReturn:
@@ -69,14 +79,21 @@ class TxnSteps(ReadSteps):
         )
 
     def __repr__(self) -> str:
+        snapshot = f" of what was at {self.snapshot_ts}" if self.snapshot_ts else ""
+        return f"<{type(self).__name__} {self.txn_id}{snapshot}: {self._state()}>"
+
+    def _state(self) -> str:
         outcome = self._outcome
         if isinstance(outcome, Commit):
-            state = f"committed as {outcome.commit_ts}"
-        elif outcome is not None:
-            state = outcome.code
-        else:
-            state = "cannot commit, begin again" if self._lost else "open"
-        return f"<{type(self).__name__} {self.txn_id} of what was at {self.snapshot_ts}: {state}>"
+            return f"committed as {outcome.commit_ts}"
+        if outcome is not None:
+            return outcome.code
+        return "open" if self._request is None else "being committed"
+
+    @property
+    def snapshot_ts(self) -> int:
+        """The commit_ts of the state it reads; 0 before its first read."""
+        return self._reads.snapshot or 0
 
     @property
     def committed(self) -> Commit | None:
@@ -91,74 +108,291 @@ class TxnSteps(ReadSteps):
         expected_version: int | None,
         namespace: str | None,
     ) -> Steps[None]:
-        request = pb.WriteRequest(
-            txn_id=self.txn_id,
-            namespace=self._caller.namespace(namespace),
-            agent_id=check.text("agent_id", agent_id),
-            key=check.text("key", key),
-            value_json=to_json(value),
-            expected_version=check.optional_count("expected_version", expected_version),
-        )
-        return self._stage("Write", request)
+        text = to_json(value)
+        check_depth(value, text)
+        return self._stage(agent_id, key, namespace, expected_version, value_json=text)
 
     def _delete(
         self, agent_id: str, key: str, expected_version: int | None, namespace: str | None
     ) -> Steps[None]:
-        request = pb.DeleteRequest(
-            txn_id=self.txn_id,
-            namespace=self._caller.namespace(namespace),
-            agent_id=check.text("agent_id", agent_id),
-            key=check.text("key", key),
-            expected_version=check.optional_count("expected_version", expected_version),
-        )
-        return self._stage("Delete", request)
+        return self._stage(agent_id, key, namespace, expected_version, delete=True)
 
-    def _stage(self, method: str, request: Message) -> Steps[None]:
-        try:
-            yield from self._caller.call_once(method, request)
-        except errors.StatehouseError as failed:
-            if failed._sent and not failed.answered:  # noqa: SLF001
-                with self._lock:
-                    self._lost = failed
-            raise
+    def _stage(
+        self,
+        agent_id: str,
+        key: str,
+        namespace: str | None,
+        expected_version: int | None,
+        **what: Any,
+    ) -> Steps[None]:
+        operation = pb.TransactOperation(
+            namespace=check.name("namespace", self._caller.namespace(namespace)),
+            agent_id=check.name("agent_id", agent_id),
+            key=check.name("key", key),
+            expected_version=check.optional_count("expected_version", expected_version),
+            **what,
+        )
+        with self._lock:
+            self._check_open()
+            self._staged.put(operation)
+        yield from ()
+
+    def _check_open(self) -> None:
+        """Refuses what cannot be done any more."""
+        if self._outcome is None and self._request is None and self._deadline.over():
+            self._outcome = expired(self.txn_id)
+        if isinstance(self._outcome, Commit):
+            raise errors.TransactionCommitted(
+                f"transaction {self.txn_id} has committed already: begin a new one"
+            )
+        if self._outcome is not None:
+            raise self._outcome
+        if self._request is not None:
+            raise errors.TransactionCommitted(f"transaction {self.txn_id} is being committed")
+
+    # Reading.
+
+    def _point(self, as_of: Point | None) -> None:
+        if as_of is not None:
+            raise check.refused(
+                "as_of", "a read inside a transaction is at its snapshot: leave as_of out"
+            )
+
+    def _ask(self, method: str, request: Any) -> Steps[Any]:
+        while True:
+            with self._lock:
+                self._check_open()
+                at = self._reads.snapshot
+            pinned = bool(getattr(request, "page_token", ""))  # to the commit of the page before
+            if at is not None and not pinned:
+                request.at.commit_ts = at
+            try:
+                response = yield from self._caller.call(method, request)
+            except errors.InvalidArgument as refused:
+                if at is not None and refused.details.get("field") == "at":
+                    raise self._forgotten(refused) from None
+                raise
+            with self._lock:
+                self._check_open()
+                if self._reads.snapshot is None:
+                    self._reads.snapshot = response.read_ts
+                if self._reads.snapshot == response.read_ts:
+                    return response
+            if at is not None or pinned:
+                raise errors.broken(f"a read at {response.read_ts}, not at {at}")
+            # Another thread's read, which was answered first, is of another commit.
+
+    def _forgotten(self, refused: errors.StatehouseError) -> errors.TransactionNotFound:
+        """Makes the error for a snapshot that the daemon does not have any more: it kept nothing
+        when it was started again.
+        """
+        return errors.TransactionNotFound(
+            f"transaction {self.txn_id} reads a state that is gone: {refused.message}",
+            answered=True,
+        )
+
+    def _own(self, name: pb.RecordName) -> pb.TransactOperation | None:
+        """Returns what the transaction has written of a record."""
+        with self._lock:
+            self._check_open()
+            return self._staged.get((name.namespace, name.agent_id, name.key))
+
+    def _saw(self, name: pb.RecordName, version: int) -> None:
+        with self._lock:
+            self._reads.saw((name.namespace, name.agent_id, name.key), version)
+
+    def _shown(self, own: pb.TransactOperation) -> Record | None:
+        """Makes the record that an own write is to be."""
+        if own.delete:
+            return None
+        name = RecordName(own.agent_id, own.key, own.namespace)
+        state = pb.GetStateResponse(value_json=own.value_json)
+        return existing(name, state, self.snapshot_ts)
+
+    def _get_state(
+        self, agent_id: str, key: str, namespace: str | None, as_of: Point | None
+    ) -> Steps[Record | None]:
+        self._point(as_of)
+        [name] = self._names(agent_id, [key], namespace)
+        own = self._own(name)
+        if own is not None:
+            return self._shown(own)
+        response = yield from self._ask(
+            "GetState",
+            pb.GetStateRequest(
+                namespace=name.namespace, agent_id=name.agent_id, key=name.key, encoding=AS_JSON
+            ),
+        )
+        self._saw(name, response.version)
+        return record(RecordName(agent_id, key, name.namespace), response, response.read_ts)
+
+    def _get_many(
+        self,
+        agent_id: str,
+        keys: Iterable[str | RecordName],
+        namespace: str | None,
+        as_of: Point | None,
+    ) -> Steps[list[Record | None]]:
+        self._point(as_of)
+        names = self._names(agent_id, keys, namespace)
+        owned = [self._own(name) for name in names]
+        others = [name for name, own in zip(names, owned) if own is None]
+        states = yield from self._states(others, None)
+        for name, (state, _) in zip(others, states):
+            self._saw(name, state.version)
+        answers = iter(states)
+        return [
+            record(RecordName(name.agent_id, name.key, name.namespace), *next(answers))
+            if own is None
+            else self._shown(own)
+            for name, own in zip(names, owned)
+        ]
+
+    def _listed(
+        self,
+        method: str,
+        request: Any,
+        limit: int | None,
+        items: Callable[[Any], Iterable[T]],
+    ) -> Feed[T]:
+        left = check.optional_count("limit", limit)
+        return self._merged(method, request, left, items)
+
+    def _merged(
+        self, method: str, request: Any, left: int | None, items: Callable[[Any], Iterable[T]]
+    ) -> Feed[T]:
+        """Asks for page after page, and puts what the transaction has written among what is
+        there.
+        """
+        stretch = Stretch(request)
+        after = ""  # what comes up to it has been handed out
+        more = True
+        while more and (left is None or left > 0):
+            size = self._caller.options.page_size
+            request.limit = size if left is None else min(size, left)
+            response = yield from self._ask(method, request)
+            stored = {_key(item): item for item in items(response)}
+            more = bool(response.next_page_token)
+            if more and (not stored or response.next_page_token == request.page_token):
+                raise errors.broken("a page that leads to no other")
+            until = list(stored)[-1] if more else ""
+            page = self._with_own(request, stored, after, until)
+            cut = left is not None and len(page) > left
+            if left is not None:
+                page = page[:left]
+                left -= len(page)
+            yield Items(self._handed_out(stretch, page, whole=not (more or cut)))
+            request.page_token, after = response.next_page_token, until
+
+    def _with_own(self, request: Any, stored: dict[str, Any], after: str, until: str) -> list[Any]:
+        """Puts own writes after one key and up to another ("": the end) into a page."""
+        with self._lock:
+            own = self._staged.within(request.namespace, request.agent_id, request.prefix)
+        first, last = (until, after) if request.reverse else (after, until)
+        for operation in own:
+            key = operation.key
+            if (first and key < first) or (last and key > last) or key == after:
+                continue
+            shown = self._shown(operation)
+            if shown is None:
+                stored.pop(key, None)
+            else:
+                stored[key] = shown if isinstance(request, pb.ScanPrefixRequest) else key
+        return [stored[key] for key in sorted(stored, reverse=request.reverse)]
+
+    def _handed_out(self, stretch: Stretch, page: list[T], *, whole: bool) -> Iterator[T]:
+        """Iterates over a page, and notes how far its user has come. ``whole``: to its end is to
+        the end of the list.
+        """
+        for item in page:
+            with self._lock:
+                self._reads.reach(stretch, _key(item))
+            yield item
+        if whole:
+            with self._lock:
+                self._reads.reach(stretch, None)
+
+    # Ending.
 
     def _commit(self) -> Steps[Commit]:
         with self._lock:
-            outcome, lost = self._outcome, self._lost
-        if isinstance(outcome, Commit):
-            return outcome
-        if outcome is not None:
-            raise outcome
-        if lost is not None:
-            raise self._uncertain(lost)
-        keys, heads = conditions(self._caller, self.preconditions)
-        request = pb.CommitRequest(
-            txn_id=self.txn_id,
-            metadata=check.text_map("metadata", self.metadata),
-            key_preconditions=keys,
-            head_preconditions=heads,
-        )
+            if isinstance(self._outcome, Commit):
+                return self._outcome
+            if self._request is None:
+                self._check_open()
+                self._request = self._whole()
+            elif self._outcome is not None:
+                raise self._outcome
+            self._committing += 1
+            request = self._request
         try:
-            response = yield from self._caller.commit("Commit", request, self.txn_id, begun=True)
-        except DECIDES as refused:
-            self._end(refused)
+            commit = yield from self._send(request)
+        except BaseException as failed:
+            self._failed(failed)
             raise
-        commit = commit_of(self.txn_id, response)
+        self._committing -= 1
         self._end(commit)
         return commit
 
-    def _uncertain(self, lost: errors.StatehouseError) -> errors.TransactionError:
-        error = errors.TransactionError(
-            f"transaction {self.txn_id} is not committed, for it is not known whether all its"
-            f" writes arrived ({lost.message}): begin again",
-            code=lost.code,
+    def _whole(self) -> pb.TransactRequest:
+        """Makes the request that is the whole transaction."""
+        keys, heads = conditions(self._caller, self.preconditions)
+        request = pb.TransactRequest(
+            txn_id=self.txn_id,
+            operations=self._staged.operations(),
+            key_preconditions=[*self._staged.conditions(), *keys],
+            head_preconditions=heads,
+            metadata=check.text_map("metadata", self.metadata),
         )
-        error.__cause__ = lost
-        return error
+        if self._reads:
+            request.reads.CopyFrom(self._reads.message())
+            request.key_preconditions.add()  # which a daemon that ignores reads refuses
+        return request
+
+    def _send(self, request: pb.TransactRequest) -> Steps[Commit]:
+        conditional = len(request.key_preconditions) > request.HasField("reads")
+        if not (request.operations or conditional or request.head_preconditions):
+            # What was read is of one commit: there is nothing to ask.
+            yield Reach(0)  # but whether the client can be used
+            return Commit(self.txn_id, self.snapshot_ts, None)
+        try:
+            response = yield from self._caller.commit(
+                "Transact", request, self.txn_id, begun=False, until=self._deadline
+            )
+        except errors.InvalidArgument as refused:
+            field = refused.details.get("field")
+            if field == "snapshot_ts":
+                raise self._forgotten(refused) from None
+            if request.HasField("reads") and field in ("agent_id", "key"):
+                raise _too_old(refused) from None
+            raise
+        return transacted(request, response, by_agent=True)
+
+    def _failed(self, failed: BaseException) -> None:
+        """Keeps how the commit ended. Unless it may have been made, an open transaction stays
+        open.
+        """
+        with self._lock:
+            self._committing -= 1
+            if not isinstance(failed, errors.StatehouseError) or failed.maybe_applied:
+                return
+            if isinstance(failed, DECIDES):
+                self._end(failed)
+            elif not isinstance(failed, errors.OutcomeUnknown) and not self._committing:
+                self._request = None
 
     def _abort(self) -> Steps[None]:
-        yield from self._caller.call("Abort", pb.AbortRequest(txn_id=self.txn_id))
-        self._end(errors.TransactionAborted(f"transaction {self.txn_id} was aborted"))
+        with self._lock:
+            if isinstance(self._outcome, Commit):
+                self._check_open()
+            if self._outcome is None and self._request is not None:
+                unknown = errors.OutcomeUnknown(
+                    f"transaction {self.txn_id} is not aborted, for it may have been committed"
+                )
+                unknown.txn_id = self.txn_id
+                raise unknown
+            self._end(errors.TransactionAborted(f"transaction {self.txn_id} was aborted"))
+        yield from ()
 
     def _end(self, outcome: Commit | errors.StatehouseError) -> None:
         """Keeps the outcome. The daemon answers every call the same, so the first stays."""
@@ -167,13 +401,10 @@ class TxnSteps(ReadSteps):
                 self._outcome = outcome
 
     def _give_up(self) -> Steps[None]:
-        """Aborts the transaction if the daemon can be reached; otherwise it expires."""
-        caller = self._caller.within(_FAREWELL)
-        try:
-            yield from caller.call("Abort", pb.AbortRequest(txn_id=self.txn_id))
-        except errors.StatehouseError:
-            return
-        self._end(errors.TransactionAborted(f"transaction {self.txn_id} was aborted"))
+        """Aborts the transaction, unless it may have been committed."""
+        if self._request is None:
+            self._end(errors.TransactionAborted(f"transaction {self.txn_id} was aborted"))
+        yield from ()
 
     def _leave(self, failing: bool) -> Steps[None]:
         """Ends the block of the context manager."""
@@ -192,29 +423,43 @@ class TxnSteps(ReadSteps):
             raise
 
     def _worth_repeating(self, failed: errors.StatehouseError) -> bool:
-        """Reports whether a fresh transaction may succeed. One that the daemon does not know
-        was lost in a restart, and not committed.
-        """
+        """Reports whether a fresh transaction may succeed."""
         if isinstance(failed, (errors.OutcomeUnknown, errors.PreconditionFailed)):
             return False
         if failed._lasting:  # noqa: SLF001
             return False
         if isinstance(failed, (errors.ConflictError, errors.TransactionNotFound)):
             return True
-        if isinstance(failed, errors.ConnectionError) and not self._caller.options.fail_fast:
-            return True
-        return self._lost is not None
+        return isinstance(failed, errors.ConnectionError) and not self._caller.options.fail_fast
 
 
-def begin(
-    caller: Caller, timeout: float | None, timeout_ms: int | None
-) -> Steps[pb.BeginTransactionResponse]:
-    """Opens a transaction. It may be repeated: a transaction whose id was lost expires."""
-    request = pb.BeginTransactionRequest(timeout_ms=_milliseconds(timeout, timeout_ms))
-    return caller.call("BeginTransaction", request)
+def _key(item: Any) -> str:
+    return item if isinstance(item, str) else str(item.key)
 
 
-def _milliseconds(timeout: float | None, timeout_ms: int | None) -> int | None:
+def _too_old(refused: errors.StatehouseError) -> errors.Unimplemented:
+    error = errors.Unimplemented(
+        "the daemon does not know transactions of the client that read (it says:"
+        f" {refused.message}): use begin_transaction(held=True)",
+        answered=True,
+    )
+    error._told = refused._told  # noqa: SLF001
+    return error
+
+
+def begin(caller: Caller, timeout: float | None, timeout_ms: int | None) -> Steps[Begun]:
+    """Begins a transaction, for which there has to be a connection and nothing is sent."""
+    given = milliseconds(timeout, timeout_ms)
+    seconds = _TIMEOUT if given is None else given / 1000
+
+    def steps() -> Steps[Begun]:
+        yield from caller.connect("begin_transaction")
+        return Begun(new_txn_id(), seconds)
+
+    return steps()
+
+
+def milliseconds(timeout: float | None, timeout_ms: int | None) -> int | None:
     if timeout_ms is None:
         return None if timeout is None else max(1, round(check.seconds("timeout", timeout) * 1000))
     if timeout is not None:
@@ -226,7 +471,7 @@ def _milliseconds(timeout: float | None, timeout_ms: int | None) -> int | None:
 
 def run_transaction(
     caller: Caller,
-    make: Callable[[pb.BeginTransactionResponse, dict[str, str]], AnyTxn],
+    make: Callable[[Begun, dict[str, str]], AnyTxn],
     function: Callable[[AnyTxn], Any],
     timeout: float | None,
     timeout_ms: int | None,
@@ -255,8 +500,6 @@ def _run_once(txn: AnyTxn, function: Callable[[AnyTxn], Any]) -> Steps[Any]:
     try:
         result = yield Invoke(function, (txn,))
         check_result(result)
-        if txn._lost is not None:  # noqa: SLF001  the function ignored the error
-            raise txn._uncertain(txn._lost)  # noqa: SLF001
     except BaseException:  # it is raised again
         if txn._outcome is None:  # noqa: SLF001
             yield from txn._give_up()  # noqa: SLF001
