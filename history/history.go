@@ -1,6 +1,9 @@
 package history
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Format and Version are of the JSON lines that a history is kept in.
 const (
@@ -137,6 +140,8 @@ type Input struct {
 	Keys     []KeyCondition    `json:"keys,omitempty"`     // of a transact or commit
 	Heads    []HeadCondition   `json:"heads,omitempty"`    // of a transact or commit
 	Metadata map[string]string `json:"metadata,omitempty"` // of a transact or commit
+	Reads    *Reads            `json:"reads,omitempty"`    // of a transact
+	Timeout  *uint64           `json:"timeout,omitempty"`  // of a transact: milliseconds until its turn is too late
 
 	Names       []Name  `json:"names,omitempty"`      // of a batch_get
 	KeyVersion  uint64  `json:"version,omitempty"`    // of a get_version
@@ -180,6 +185,30 @@ type Write struct {
 type KeyCondition struct {
 	Name
 	Expected uint64 `json:"expected"`
+}
+
+// Reads is what a transaction read that its client holds: it commits only where it would
+// read the same.
+type Reads struct {
+	Snapshot uint64       `json:"snapshot"` // the commit_ts that it was read at
+	Keys     []KeyVersion `json:"keys,omitempty"`
+	Ranges   []Range      `json:"ranges,omitempty"`
+}
+
+// Range is a stretch of an agent's keys that was listed: those with the prefix, from the first
+// to the last, if these are given.
+type Range struct {
+	Namespace string `json:"ns"`
+	Agent     string `json:"agent"`
+	Prefix    string `json:"prefix,omitempty"`
+	First     string `json:"first,omitempty"`
+	Last      string `json:"last,omitempty"`
+}
+
+// Contains reports whether the key is one of those.
+func (r *Range) Contains(n Name) bool {
+	return n.Namespace == r.Namespace && n.Agent == r.Agent && strings.HasPrefix(n.Key, r.Prefix) &&
+		n.Key >= r.First && (r.Last == "" || n.Key <= r.Last)
 }
 
 // HeadCondition: the agent's last commit must be this one; 0: it has none.

@@ -24,10 +24,12 @@ func full() *History {
 		Ops: []EventOp{{Name: name, Version: 1, Delete: true, Value: "1.0", Inexact: true}, {}}}
 	in := Input{
 		TxnID: "t", Namespace: "ns", Agent: "a", Key: "k", Value: "1e400", Expected: n(0),
-		Writes:   []Write{{Name: name, Value: "null", Delete: true, Expected: n(7)}, {Expected: n(0)}, {}},
-		Keys:     []KeyCondition{{Name: name, Expected: 1}},
-		Heads:    []HeadCondition{{Namespace: "ns", Agent: "a", Expected: 1}},
-		Metadata: more, Names: []Name{name}, KeyVersion: 1, At: n(1<<64 - 1), AtTime: 1, Prefix: "p",
+		Writes: []Write{{Name: name, Value: "null", Delete: true, Expected: n(7)}, {Expected: n(0)}, {}},
+		Keys:   []KeyCondition{{Name: name, Expected: 1}},
+		Heads:  []HeadCondition{{Namespace: "ns", Agent: "a", Expected: 1}},
+		Reads: &Reads{Snapshot: 1, Keys: []KeyVersion{{Name: name, Version: 1}},
+			Ranges: []Range{{Namespace: "ns", Agent: "a", Prefix: "p", First: "f", Last: "l"}, {}}},
+		Metadata: more, Timeout: n(0), Names: []Name{name}, KeyVersion: 1, At: n(1<<64 - 1), AtTime: 1, Prefix: "p",
 		Limit: 1, Reverse: true, PageOf: 2, NoValues: true, Doubles: true, AllAgents: true, From: n(0), To: n(1),
 		FromTime: 1, ToTime: 1, OldestFirst: true,
 	}

@@ -52,6 +52,7 @@ const (
 	ValueArg         // JSON
 	ExpectedArg      // the version that the key must be at
 	ChangesArg       // writes, conditions and metadata
+	ReadsArg         // what a transaction read that its client holds, and its timeout
 	RecordsArg       // any number of them
 	AgentArg         // with its namespace
 	ScopeArg         // an agent, or all of a namespace
@@ -81,7 +82,7 @@ var infos = []Info{
 	{Kind: StageDelete, Word: "delete", Args: []Arg{TxnArg, RecordArg, ExpectedArg}},
 	{Kind: Commit, Word: "commit", Args: []Arg{TxnArg, ChangesArg}, Parts: []Part{TSPart, VersionPart}, Commits: true},
 	{Kind: Abort, Word: "abort", Args: []Arg{TxnArg}},
-	{Kind: Transact, Word: "transact", Args: []Arg{TxnArg, ChangesArg}, Parts: []Part{TSPart, VersionPart}, Commits: true},
+	{Kind: Transact, Word: "transact", Args: []Arg{TxnArg, ChangesArg, ReadsArg}, Parts: []Part{TSPart, VersionPart}, Commits: true},
 	{Kind: Get, Word: "get", Args: []Arg{RecordArg, OptionsArg}, Parts: []Part{VersionPart, ValuePart}, ReadTS: true},
 	{Kind: GetVersion, Word: "version", Args: []Arg{RecordArg, OptionsArg}, Parts: []Part{VersionPart, ValuePart}},
 	{Kind: BatchGet, Word: "batch", Args: []Arg{RecordsArg, OptionsArg}, Parts: []Part{VersionsPart, KeysPart, ValuePart}, ReadTS: true},

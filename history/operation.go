@@ -83,6 +83,14 @@ func (in *Input) EachName(f func(Name)) {
 	for i := range in.Heads {
 		f(Name{Namespace: in.Heads[i].Namespace, Agent: in.Heads[i].Agent})
 	}
+	if r := in.Reads; r != nil {
+		for i := range r.Keys {
+			f(r.Keys[i].Name)
+		}
+		for i := range r.Ranges {
+			f(Name{Namespace: r.Ranges[i].Namespace, Agent: r.Ranges[i].Agent})
+		}
+	}
 }
 
 // AgentNames are the agents that a request names.
@@ -111,8 +119,18 @@ func (h *History) Spoken() map[Name]bool {
 		for i := range in.Keys {
 			names[in.Keys[i].Name] = true
 		}
+		for i := range in.Reads.keys() {
+			names[in.Reads.Keys[i].Name] = true
+		}
 	}
 	return names
+}
+
+func (r *Reads) keys() []KeyVersion {
+	if r == nil {
+		return nil
+	}
+	return r.Keys
 }
 
 // LastShown is the name that a page ends with.

@@ -30,7 +30,7 @@ const (
 	crowdedField   protowire.Number = 19007
 )
 
-// maxElements bounds the operations, preconditions, names and metadata entries of
+// maxElements bounds the operations, preconditions, reads, names and metadata entries of
 // one request together. An empty one is 2 bytes in a request and 150 in memory:
 // without a bound 4 MiB would become 370.
 const maxElements = 1 << 15

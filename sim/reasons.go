@@ -99,6 +99,7 @@ func (w *World) arrived(c *Call) *asked {
 		}
 	}
 	a.Bad, a.Strict, a.Stranger = c.request.bad, c.request.strict, c.stranger()
+	a.Arrival = w.Now()
 	w.reasons.judge.Arrived(&a.Request)
 	return a
 }

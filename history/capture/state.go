@@ -38,6 +38,14 @@ func (s *scope) operation(op *history.Operation) {
 	for _, h := range in.Heads {
 		s.names[history.Name{Namespace: h.Namespace, Agent: h.Agent}] = true
 	}
+	if r := in.Reads; r != nil {
+		for i := range r.Keys {
+			s.names[r.Keys[i].Name] = true
+		}
+		for i := range r.Ranges {
+			s.lists[history.Name{Namespace: r.Ranges[i].Namespace, Agent: r.Ranges[i].Agent, Key: r.Ranges[i].Prefix}] = true
+		}
+	}
 	switch op.Kind {
 	case history.Scan, history.ListKeys:
 		s.lists[history.Name{Namespace: in.Namespace, Agent: in.Agent, Key: in.Prefix}] = true

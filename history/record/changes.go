@@ -66,7 +66,9 @@ var abort = unary[*pb.AbortRequest, *pb.AbortResponse](history.Abort, pb.Stateho
 var transact = unary(history.Transact, pb.StatehouseService_Transact_FullMethodName,
 	func(in *history.Input, _ string) *pb.TransactRequest {
 		keys, heads := preconditions(in)
-		req := &pb.TransactRequest{TxnId: in.TxnID, Metadata: in.Metadata, KeyPreconditions: keys, HeadPreconditions: heads}
+		req := &pb.TransactRequest{
+			TxnId: in.TxnID, Metadata: in.Metadata, KeyPreconditions: keys, HeadPreconditions: heads, Reads: readSet(in.Reads), TimeoutMs: in.Timeout,
+		}
 		for i := range in.Writes {
 			w := &in.Writes[i]
 			op := &pb.TransactOperation{Namespace: w.Namespace, AgentId: w.Agent, Key: w.Key, Delete: w.Delete, ExpectedVersion: w.Expected}
@@ -79,7 +81,8 @@ var transact = unary(history.Transact, pb.StatehouseService_Transact_FullMethodN
 	},
 	func(r *pb.TransactRequest, in *history.Input) {
 		in.Metadata = r.GetMetadata()
-		in.Keys, in.Heads = conditions(r.GetKeyPreconditions(), r.GetHeadPreconditions())
+		in.Keys, in.Heads = conditions(r.Preconditions(), r.GetHeadPreconditions())
+		in.Reads, in.Timeout = readsOf(r.GetReads()), r.TimeoutMs
 		for _, o := range r.GetOperations() {
 			in.Writes = append(in.Writes, history.Write{Name: name(o), Value: string(o.GetValueJson()), Delete: o.GetDelete(), Expected: o.ExpectedVersion})
 		}

@@ -92,12 +92,23 @@ func (v *visitor) input(kind history.Kind, in *history.Input) {
 		h.Namespace, h.Agent = v.name(Namespaces, h.Namespace), v.name(Agents, h.Agent)
 	})
 	in.Metadata = v.metadata(in.Metadata)
+	if in.Reads != nil {
+		in.Reads = clone(in.Reads, v.reads)
+	}
 	in.Names = each(in.Names, v.recordName)
 	prefixOf := Keys
 	if kind == history.ListAgents {
 		prefixOf = Agents
 	}
 	in.Prefix = v.name(prefixOf, in.Prefix)
+}
+
+func (v *visitor) reads(r *history.Reads) {
+	r.Keys = each(r.Keys, func(k *history.KeyVersion) { v.recordName(&k.Name) })
+	r.Ranges = each(r.Ranges, func(l *history.Range) {
+		l.Namespace, l.Agent = v.name(Namespaces, l.Namespace), v.name(Agents, l.Agent)
+		l.Prefix, l.First, l.Last = v.name(Keys, l.Prefix), v.name(Keys, l.First), v.name(Keys, l.Last)
+	})
 }
 
 func (v *visitor) output(kind history.Kind, out *history.Output) {

@@ -86,7 +86,7 @@ func (j *judge) checkEmptyCommit(t *txn, op *history.Operation, conditions []his
 	if time := j.model.timeOf(ts); time != 0 && op.Out.CommitTime != 0 && time != op.Out.CommitTime {
 		j.breaks(op, "G6", "answer-differs", fmt.Sprint(time), fmt.Sprint(op.Out.CommitTime), "it was told another time than that of commit %d", ts)
 	}
-	if len(conditions)+len(op.In.Heads) > 0 {
+	if len(conditions)+len(op.In.Heads) > 0 || op.In.Reads != nil {
 		low, _ := j.bounds.low(j.firstCall(t)) // what it is answered may be what was decided then
 		switch high := j.bounds.high(op.Return, j.model.head); {
 		case ts > high:
@@ -198,8 +198,8 @@ func (j *judge) checkOutcomeAsked(op *history.Operation) {
 			differs("committed", "transaction %s is in the log as commit %d", t.id, ev.CommitTS)
 		} else if out.State == "aborted" && !j.attemptedBy(t, op.End()) && (len(t.aborts) == 0 || t.aborts[0].Call > op.End()) {
 			differs("open or expired", "nobody aborted transaction %s, or tried to commit it", t.id)
-		} else if out.State == "expired" && t.begin == nil && !j.hidden(t) {
-			differs("something else", "transaction %s was not begun, so it cannot expire", t.id)
+		} else if out.State == "expired" && t.begin == nil && !j.hidden(t) && !t.mayExpire(op.End()) {
+			differs("something else", "transaction %s was neither begun nor sent with a timeout, so it cannot expire", t.id)
 		}
 	case out.State == "open" || out.State == "never_seen":
 		if ev != nil && low >= ev.CommitTS {

@@ -86,7 +86,7 @@ func (j *judge) applied(t *txn, ev *history.Event) (op *history.Operation, condi
 	return op, conditions, matched
 }
 
-// hold reports whether all conditions of a request held after a commit.
+// hold reports whether all conditions of a request held after a commit, and what it read.
 func (j *judge) hold(op *history.Operation, conditions []history.KeyCondition, after uint64) bool {
 	for _, k := range conditions {
 		if !holds(j.model.at(k.Name, after), k.Expected) {
@@ -98,7 +98,7 @@ func (j *judge) hold(op *history.Operation, conditions []history.KeyCondition, a
 			return false
 		}
 	}
-	return true
+	return j.readsHold(op, after)
 }
 
 // checkConditions holds a transaction that committed right after the commit before to its
@@ -114,6 +114,7 @@ func (j *judge) checkConditions(t *txn, op *history.Operation, conditions []hist
 			j.breaks(op, "G3", "condition-not-held", fmt.Sprint(h.Expected), fmt.Sprint(got), "it committed behind commit %d although the head of agent %q was %d, not %d", before, h.Agent, got, h.Expected)
 		}
 	}
+	j.checkReads(op, before)
 	if t.begin != nil {
 		j.checkReadSet(t, op, t.begin.Out.SnapshotTS, before)
 	}

@@ -52,10 +52,12 @@ func (j *judge) checkFailed(t *txn, op *history.Operation) {
 }
 
 // checkConflict: the transaction had read what a refusal names, and that has changed.
-// What reads nothing cannot conflict: a transact, or a commit of a transaction that was never
-// begun.
+// What reads nothing cannot conflict: a transact without reads, or a commit of a transaction
+// that was never begun.
 func (j *judge) checkConflict(t *txn, op *history.Operation) {
 	switch {
+	case op.In.Reads != nil:
+		j.checkStale(t, op)
 	case op.Kind == history.Transact, t.begin == nil && !j.hidden(t):
 		j.breaks(op, "G4", "unjustified-conflict", "", op.Error.Message, "it was refused because of a read, and has read nothing")
 	case t.begin == nil || j.couldConflict(t, op, j.bounds.high(op.Return, j.model.head)):

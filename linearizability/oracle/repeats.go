@@ -13,15 +13,17 @@ import (
 // refused because its id was used, if it was used by the same request.
 
 // request is what a transact asks for, whatever way it is put: the last write of each
-// key, and the conditions, each once. Metadata is not asked for.
+// key, the conditions, and what was read, each once. Metadata is not asked for, and a timeout
+// may differ.
 type request struct {
 	writes map[history.Name]string // what it becomes; deleted: ""
 	keys   []history.KeyCondition
 	heads  []history.HeadCondition
+	reads  history.Reads
 }
 
 func requestOf(op *history.Operation) request {
-	r := request{writes: make(map[history.Name]string), keys: slices.Clone(op.In.Keys), heads: slices.Clone(op.In.Heads)}
+	r := request{writes: make(map[history.Name]string), keys: slices.Clone(op.In.Keys), heads: slices.Clone(op.In.Heads), reads: orderedReads(op.In.Reads)}
 	for i := range op.In.Writes {
 		w := &op.In.Writes[i]
 		r.writes[w.Name] = ""
@@ -43,7 +45,7 @@ func requestOf(op *history.Operation) request {
 }
 
 func (r request) equal(s request) bool {
-	return maps.Equal(r.writes, s.writes) && slices.Equal(r.keys, s.keys) && slices.Equal(r.heads, s.heads)
+	return maps.Equal(r.writes, s.writes) && slices.Equal(r.keys, s.keys) && slices.Equal(r.heads, s.heads) && sameReads(r.reads, s.reads)
 }
 
 // checkRepeated: a transact that is acknowledged is the one that was applied, also on the same

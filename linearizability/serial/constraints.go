@@ -73,6 +73,8 @@ type constraints struct {
 	txns   map[string]*txn
 	order  []*txn
 
+	listings []listing // of transactions that their clients hold
+
 	missing missing
 	base    uint64                  // what took effect before it is no constraint
 	told    map[*history.Event]bool // events that are constraints
@@ -125,6 +127,7 @@ func constraintsOf(h *history.History, log map[string]*history.Event, middle *Mi
 	}
 	slices.SortStableFunc(c.placed, comparePlaces)
 	c.checkRealTime()
+	c.checkListings()
 	return c
 }
 

@@ -24,7 +24,7 @@ func (c *constraints) addRefusals(t *txn) {
 		if op.Outcome != history.Fail || op.Error == nil || op.Error.Code != "PRECONDITION_FAILED" && op.Error.Code != "CONFLICT" {
 			continue
 		}
-		if op.Kind == history.Transact && op.Error.Code == "CONFLICT" {
+		if op.Kind == history.Transact && op.In.Reads == nil && op.Error.Code == "CONFLICT" {
 			c.breaks(&constraint{op: op}, "G4", "conflict-without-reading", "it was refused because of a read, and reads nothing")
 		}
 		if _, listed := op.Error.Details["range"]; listed {

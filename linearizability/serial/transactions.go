@@ -225,7 +225,8 @@ func (c *constraints) alike(t *txn, asked []*history.Operation) bool {
 	}
 	first, in := c.effects(t, asked[0]), &asked[0].In
 	return !slices.ContainsFunc(asked[1:], func(op *history.Operation) bool {
-		return !slices.Equal(c.effects(t, op), first) || !slices.Equal(op.In.Keys, in.Keys) || !slices.Equal(op.In.Heads, in.Heads)
+		return !slices.Equal(c.effects(t, op), first) || !slices.Equal(op.In.Keys, in.Keys) || !slices.Equal(op.In.Heads, in.Heads) ||
+			readsOf(op.In.Reads) != readsOf(in.Reads)
 	})
 }
 
@@ -287,6 +288,7 @@ func (c *constraints) wants(a *constraint, t *txn, op *history.Operation) {
 	for _, w := range op.In.Heads {
 		a.sees = append(a.sees, sight{headOf(w.Namespace, w.Agent), facts{known: knowsVersion, version: w.Expected}})
 	}
+	c.wantsReads(a, op.In.Reads)
 	if len(a.does)+len(a.sees) == 0 {
 		return
 	}

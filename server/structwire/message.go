@@ -21,10 +21,15 @@ var (
 
 // Hide renumbers the Struct fields in the wire bytes of a request, also of the
 // operations in it, so that protobuf keeps them unparsed. It returns nil when there are none.
-// With more elements in repeated fields than maxElements it fails with ErrCrowded.
+// With more elements in repeated fields than maxElements, those of a read set among them, it
+// fails with ErrCrowded.
 func Hide(md protoreflect.MessageDescriptor, wire []byte, maxElements int) ([]byte, error) {
+	return hide(md, wire, &maxElements)
+}
+
+// hide counts the elements that may yet come down from left.
+func hide(md protoreflect.MessageDescriptor, wire []byte, left *int) ([]byte, error) {
 	var out []byte // nil until something had to change
-	elements := 0
 	for at := 0; at < len(wire); {
 		num, typ, tagSize := protowire.ConsumeTag(wire[at:])
 		if tagSize < 0 {
@@ -37,11 +42,11 @@ func Hide(md protoreflect.MessageDescriptor, wire []byte, maxElements int) ([]by
 		next := at + tagSize + size
 		fd := md.Fields().ByNumber(num)
 		if fd != nil && fd.Cardinality() == protoreflect.Repeated {
-			if elements++; elements > maxElements {
+			if *left--; *left < 0 {
 				return nil, ErrCrowded
 			}
 		}
-		changed, err := hideField(fd, typ, wire[at+tagSize:next], maxElements)
+		changed, err := hideField(fd, typ, wire[at+tagSize:next], left)
 		if err != nil {
 			return nil, err
 		}
@@ -60,18 +65,20 @@ func Hide(md protoreflect.MessageDescriptor, wire []byte, maxElements int) ([]by
 }
 
 // hideField returns what is to stand in place of a field; nil: the field itself.
-func hideField(fd protoreflect.FieldDescriptor, typ protowire.Type, value []byte, maxElements int) ([]byte, error) {
+func hideField(fd protoreflect.FieldDescriptor, typ protowire.Type, value []byte, left *int) ([]byte, error) {
 	if fd == nil || fd.Message() == nil || typ != protowire.BytesType || fd.IsMap() {
 		return nil, nil
 	}
 	if fd.Message().FullName() == "google.protobuf.Struct" {
 		return append(protowire.AppendTag(nil, hiddenField, protowire.BytesType), value...), nil
 	}
-	if fd.Message().FullName() != "statehouse.v1.TransactOperation" {
+	switch fd.Message().FullName() {
+	case "statehouse.v1.TransactOperation", "statehouse.v1.ReadSet":
+	default:
 		return nil, nil
 	}
 	content, _ := protowire.ConsumeBytes(value)
-	hidden, err := Hide(fd.Message(), content, maxElements)
+	hidden, err := hide(fd.Message(), content, left)
 	if err != nil || hidden == nil {
 		return nil, err
 	}

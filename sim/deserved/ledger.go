@@ -69,6 +69,8 @@ type txn struct {
 
 	commits    int // attempts to commit it that have reached the daemon
 	conditions int // of those attempts
+	said       int // reads in those attempts
+	untils     []until
 	aborts     int
 	underWay   int // attempts to commit that are not answered, in this process
 	givenUp    int // attempts to commit it whose requests ended first
@@ -138,6 +140,7 @@ func (j *Judge) Arrived(r *Request) {
 	case history.Commit, history.Transact:
 		t.commits++
 		t.underWay++
+		t.sent(r)
 		t.conditions += len(r.In.Keys) + len(r.In.Heads)
 		for i := range r.In.Writes {
 			if r.In.Writes[i].Expected != nil {
@@ -285,7 +288,7 @@ func nameSize(n history.Name) int { return len(n.Namespace) + len(n.Agent) + len
 // sizeOf is about how many bytes of names and values a request has.
 func sizeOf(in *history.Input) int {
 	_, n := valueSize(in.Value, in.Doubles)
-	n += nameSize(in.Name()) + len(in.Prefix)
+	n += nameSize(in.Name()) + len(in.Prefix) + sizeOfReads(in.Reads)
 	for i := range in.Writes {
 		_, value := valueSize(in.Writes[i].Value, in.Doubles)
 		n += nameSize(in.Writes[i].Name) + value

@@ -22,7 +22,7 @@ var counted = []struct {
 	}, func(l *Limits) int { return l.TxnOps }},
 	{"bytes of a transaction", func(_ *Judge, t *txn, r *Request, _ *World) int { return t.bytes + sizeOf(&r.In) }, func(l *Limits) int { return l.TxnBytes }},
 	{"reads of a transaction", func(_ *Judge, t *txn, r *Request, _ *World) int {
-		return len(t.reads) + t.ranges + max(len(r.In.Names), 1)
+		return max(readsIn(&r.In), len(t.reads)+t.ranges+max(len(r.In.Names), 1))
 	}, func(l *Limits) int { return l.TxnReads }},
 	{"bytes staged and read by all open transactions", func(j *Judge, _ *txn, r *Request, w *World) int {
 		most, _ := j.held(w)
@@ -42,7 +42,7 @@ var counted = []struct {
 	{"the answer is", answer, func(l *Limits) int { return l.AnswerBytes }},
 	{"bytes waiting to be sent", answer, func(*Limits) int { return 1 }},
 	{"operations, preconditions, names or metadata entries", func(_ *Judge, _ *txn, r *Request, _ *World) int {
-		return len(r.In.Writes) + len(r.In.Keys) + len(r.In.Heads) + len(r.In.Names) + len(r.In.Metadata)
+		return len(r.In.Writes) + len(r.In.Keys) + len(r.In.Heads) + len(r.In.Names) + len(r.In.Metadata) + readsIn(&r.In)
 	}, func(l *Limits) int { return l.TxnOps }},
 }
 

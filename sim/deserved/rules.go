@@ -92,7 +92,8 @@ func (l *Limits) badCommit(kind history.Kind, in *history.Input) (list []string)
 	if l.MetadataBytes > 0 && size > l.MetadataBytes {
 		list = append(list, "metadata")
 	}
-	if kind == history.Transact && len(in.Writes)+len(in.Keys)+len(in.Heads) == 0 {
+	list = append(list, badReads(in.Reads)...)
+	if kind == history.Transact && len(in.Writes)+len(in.Keys)+len(in.Heads) == 0 && in.Reads == nil {
 		list = append(list, "operations")
 	}
 	return list

@@ -19,6 +19,7 @@ type Request struct {
 	Began   uint64 // the last commit that could be read when it arrived
 	Begun   string // of a begin that was answered: the id
 	Timeout time.Duration
+	Arrival time.Time // of a transact with a timeout
 	// Of a request that says more than In has:
 	Bad      []string // fields that break a rule
 	Strict   bool     // a Struct is to be exact
@@ -87,7 +88,7 @@ func init() {
 		},
 		// Whatever names a transaction that these have ended is answered with them again.
 		"CONFLICT": func(_ *Judge, t *txn, r *Request, _ *history.Refusal, _ *World) string {
-			return unless(t.commits > 0 && len(t.reads)+t.ranges > 0, "the transaction has read nothing, or nothing was to commit it")
+			return unless(t.commits > 0 && len(t.reads)+t.ranges+t.said > 0, "the transaction has read nothing, or nothing was to commit it")
 		},
 		"PRECONDITION_FAILED": func(_ *Judge, t *txn, r *Request, _ *history.Refusal, _ *World) string {
 			return unless(t.commits > 0 && t.expected+t.conditions > 0, "there was no condition, or nothing was to commit it")
@@ -204,6 +205,8 @@ func invalid(j *Judge, _ *txn, r *Request, e *history.Refusal, _ *World) string 
 		return ""
 	case field == "at" && r.In.At != nil && (*r.In.At > r.Began || r.In.AtTime != 0):
 		return ""
+	case field == "snapshot_ts" && r.In.Reads != nil && r.In.Reads.Snapshot > r.Began:
+		return ""
 	case field == "after_ts" && r.Kind == history.Watch && r.In.From != nil && *r.In.From > r.Began:
 		return ""
 	case field == "value" && r.In.Doubles && j.limits.TxnBytes > 0 && sizeOf(&r.In) > j.limits.TxnBytes:
@@ -228,8 +231,11 @@ func notFound(j *Judge, t *txn, r *Request, _ *history.Refusal, _ *World) string
 }
 
 func expired(j *Judge, t *txn, _ *Request, _ *history.Refusal, w *World) string {
+	if t.late(w.Latest) {
+		return ""
+	}
 	if !j.here(t) {
-		return "the transaction was not begun in this process of the daemon"
+		return "the transaction was not begun in this process of the daemon, and no timeout of it has passed"
 	}
 	return unless(!w.Latest.Before(t.deadline), "its timeout had %v to go", t.deadline.Sub(w.Now))
 }

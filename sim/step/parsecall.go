@@ -185,6 +185,8 @@ func (p *parser) input(kind history.Kind, in *history.Input) {
 			in.Expected = p.expect()
 		case history.ChangesArg:
 			p.transact(in)
+		case history.ReadsArg:
+			p.reads(in)
 		case history.RecordsArg:
 			for strings.Contains(p.peek(), "/") {
 				in.Names = append(in.Names, p.record(p.next()))

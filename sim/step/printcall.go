@@ -94,6 +94,8 @@ func (p *printer) input(kind history.Kind, in *history.Input) {
 			p.pointer("expect", in.Expected)
 		case history.ChangesArg:
 			p.transact(in)
+		case history.ReadsArg:
+			p.reads(in)
 		case history.RecordsArg:
 			for _, n := range in.Names {
 				p.word(recordText(n.Namespace, n.Agent, n.Key))
