@@ -59,6 +59,8 @@ class Endpoint:
     direct: bool
     #: There has been a connection. Shared by all clients of one channel.
     met: bool = False
+    #: The daemon validates what a transaction has read. None: it was not asked. Shared, too.
+    knows_reads: bool | None = None
 
     @property
     def target(self) -> str:

@@ -15,7 +15,6 @@ from statehouse._aio.txn import AsyncHeldTxn, AsyncTxn
 from statehouse._aio.writes import Writes
 from statehouse._client import ClientSurface
 from statehouse._functions import check_function
-from statehouse._steps.held import begin_held
 from statehouse._steps.txn import Begun, begin, run_transaction
 
 if TYPE_CHECKING:
@@ -124,15 +123,7 @@ class AsyncStatehouse(ClientSurface, Reads, Writes, Log, DaemonCalls):
         :class:`ResourceExhausted` when the daemon holds too many transactions.
         """
         given = check.text_map("metadata", metadata)
-        if check.flag("held", held):
-            opening = begin_held(self._caller, timeout, timeout_ms)
-
-            async def opened() -> AsyncTxn:
-                open_one = await self._run(opening)
-                return AsyncHeldTxn(self._transport, self._caller, open_one, given)
-
-            return Beginning(opened())
-        steps = begin(self._caller, timeout, timeout_ms)
+        steps = begin(self._caller, timeout, timeout_ms, held)
 
         async def begun() -> AsyncTxn:
             return self._txn(await self._run(steps), given)
@@ -175,7 +166,8 @@ class AsyncStatehouse(ClientSurface, Reads, Writes, Log, DaemonCalls):
         return result
 
     def _txn(self, begun: Begun, metadata: dict[str, str]) -> AsyncTxn:
-        return AsyncTxn(self._transport, self._caller, begun, metadata)
+        kind = AsyncHeldTxn if begun.held else AsyncTxn
+        return kind(self._transport, self._caller, begun, metadata)
 
     async def close(self) -> None:
         """Closes the connection. Closing twice is no error.

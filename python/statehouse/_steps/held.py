@@ -13,14 +13,13 @@ from statehouse import errors
 from statehouse._calls import DECIDES
 from statehouse._proto import statehouse_pb2 as pb
 from statehouse._steps.reads import ReadSteps
-from statehouse._steps.txn import Begun, TxnSteps, milliseconds
+from statehouse._steps.txn import TxnSteps
 from statehouse._steps.writes import commit_of, conditions
 from statehouse._values import to_json
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
-    from statehouse._calls import Caller
     from statehouse._effects import Steps
     from statehouse.types import Commit, Value
 
@@ -87,13 +86,12 @@ class HeldSteps(TxnSteps):
 
     def _commit(self) -> Steps[Commit]:
         with self._lock:
-            outcome, lost = self._outcome, self._lost
+            outcome = self._outcome
         if outcome is not None and not isinstance(outcome, errors.StatehouseError):
             return outcome
         if outcome is not None:
             raise outcome
-        if lost is not None:
-            raise self._uncertain(lost)
+        self._check_whole()
         keys, heads = conditions(self._caller, self.preconditions)
         request = pb.CommitRequest(
             txn_id=self.txn_id,
@@ -110,14 +108,17 @@ class HeldSteps(TxnSteps):
         self._end(commit)
         return commit
 
-    def _uncertain(self, lost: errors.StatehouseError) -> errors.TransactionError:
-        error = errors.TransactionError(
-            f"transaction {self.txn_id} is not committed, for it is not known whether all its"
-            f" writes arrived ({lost.message}): begin again",
-            code=lost.code,
-        )
-        error.__cause__ = lost
-        return error
+    def _check_whole(self) -> None:
+        lost = self._lost
+        if lost is not None:
+            raise errors.TransactionError(
+                f"transaction {self.txn_id} is not committed, for it is not known whether all its"
+                f" writes arrived ({lost.message}): begin again",
+                code=lost.code,
+            ) from lost
+
+    def _worth_repeating(self, failed: errors.StatehouseError) -> bool:
+        return self._lost is not None or super()._worth_repeating(failed)
 
     def _abort(self) -> Steps[None]:
         yield from self._caller.call("Abort", pb.AbortRequest(txn_id=self.txn_id))
@@ -131,14 +132,3 @@ class HeldSteps(TxnSteps):
         except errors.StatehouseError:
             return
         self._end(errors.TransactionAborted(f"transaction {self.txn_id} was aborted"))
-
-
-def begin_held(caller: Caller, timeout: float | None, timeout_ms: int | None) -> Steps[Begun]:
-    """Opens a transaction. It may be repeated: a transaction whose id was lost expires."""
-    request = pb.BeginTransactionRequest(timeout_ms=milliseconds(timeout, timeout_ms))
-
-    def steps() -> Steps[Begun]:
-        opened = yield from caller.call("BeginTransaction", request)
-        return Begun(opened.txn_id, opened.timeout_ms / 1000, opened.snapshot_ts)
-
-    return steps()

@@ -179,7 +179,8 @@ class ReadSteps:
         items: Callable[[Any], Iterable[T]],
     ) -> Feed[T]:
         """Hands out what is on the pages of a list."""
-        return pages(self._caller, method, request, limit, items)
+        left = check.optional_count("limit", limit)
+        return _pages(self._ask, self._caller.options.page_size, method, request, left, items)
 
 
 def pages(
@@ -191,16 +192,20 @@ def pages(
 ) -> Feed[T]:
     """Asks for page after page and hands out what is on them; at most ``limit``."""
     left = check.optional_count("limit", limit)
-    return _pages(caller, method, request, left, items)
+    return _pages(caller.call, caller.options.page_size, method, request, left, items)
 
 
 def _pages(
-    caller: Caller, method: str, request: Any, left: int | None, items: Callable[[Any], Any]
+    ask: Callable[[str, Any], Steps[Any]],
+    size: int,
+    method: str,
+    request: Any,
+    left: int | None,
+    items: Callable[[Any], Any],
 ) -> Feed[T]:
     while left is None or left > 0:
-        size = caller.options.page_size
         request.limit = size if left is None else min(size, left)
-        response = yield from caller.call(method, request)
+        response = yield from ask(method, request)
         page = list(items(response))
         yield Items(page)
         if not response.next_page_token:

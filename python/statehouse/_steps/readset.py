@@ -10,10 +10,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from statehouse._proto import statehouse_pb2 as pb
-from statehouse._steps.staged import READS, over
+from statehouse._steps.staged import READS, name_size, over
 
 if TYPE_CHECKING:
     from statehouse._steps.staged import Name
+
+#: Bytes that an entry takes besides its names, and that a key may have.
+_ENTRY, _KEY = 24, 1024
 
 
 class Stretch:
@@ -43,6 +46,8 @@ class ReadSet:
         self.snapshot: int | None = None
         self._keys: dict[Name, int] = {}
         self._stretches: dict[Stretch, None] = {}
+        #: About how many bytes it takes in a request.
+        self.bytes = 0
 
     def __bool__(self) -> bool:
         return bool(self._keys or self._stretches)
@@ -50,20 +55,22 @@ class ReadSet:
     def saw(self, name: Name, version: int) -> None:
         """Adds a record at the version that was read; 0: never written."""
         if name not in self._keys:  # read again at the same snapshot it is the same version
-            self._one_more()
+            self._one_more(name_size(name))
             self._keys[name] = version
 
     def reach(self, stretch: Stretch, key: str | None) -> None:
         """Extends a stretch to a key; None: to the end of the list."""
         if stretch not in self._stretches:
-            self._one_more()
+            of = stretch.range
+            self._one_more(name_size((of.namespace, of.agent_id, of.prefix)) + _KEY)
             self._stretches[stretch] = None
         stretch.reach(key)
 
-    def _one_more(self) -> None:
+    def _one_more(self, size: int) -> None:
         count = len(self._keys) + len(self._stretches)
         if count >= READS:
             raise over("reads", count + 1, READS)
+        self.bytes += _ENTRY + size
 
     def message(self) -> pb.ReadSet:
         """Makes the message, in which no stretch is twice."""

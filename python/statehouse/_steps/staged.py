@@ -20,6 +20,8 @@ OPERATIONS = 5000
 BYTES = 7 << 19
 #: Records and stretches that it reads.
 READS = 10_000
+#: Bytes of all that, which have to fit into one message.
+TOGETHER = (4 << 20) - (64 << 10)
 
 #: A record by namespace, agent and key.
 Name = tuple[str, str, str]
@@ -43,7 +45,8 @@ class Staged:
         #: Conditions of writes that a later write of their record has replaced.
         self._replaced: list[pb.KeyPrecondition] = []
         self._conditions = 0
-        self._bytes = 0
+        #: Of names and values.
+        self.bytes = 0
 
     def __len__(self) -> int:
         return len(self._operations)
@@ -54,7 +57,7 @@ class Staged:
         """
         name = (operation.namespace, operation.agent_id, operation.key)
         old = self._operations.get(name)
-        size = self._bytes + _size(operation) - (0 if old is None else _size(old))
+        size = self.bytes + _size(operation) - (0 if old is None else _size(old))
         expects = operation.HasField("expected_version")
         if old is None and len(self._operations) >= OPERATIONS:
             raise over("operations", len(self._operations) + 1, OPERATIONS)
@@ -76,7 +79,7 @@ class Staged:
                 )
         self._operations[name] = operation
         self._conditions += expects
-        self._bytes = size
+        self.bytes = size
 
     def get(self, name: Name) -> pb.TransactOperation | None:
         """Returns what was last staged of a record."""
@@ -103,5 +106,10 @@ class Staged:
 
 
 def _size(operation: pb.TransactOperation) -> int:
-    names = operation.namespace, operation.agent_id, operation.key
-    return sum(len(name.encode()) for name in names) + len(operation.value_json)
+    name = operation.namespace, operation.agent_id, operation.key
+    return name_size(name) + len(operation.value_json)
+
+
+def name_size(name: Iterable[str]) -> int:
+    """Returns how many bytes a name has."""
+    return sum(len(part.encode()) for part in name)

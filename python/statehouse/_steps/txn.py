@@ -20,7 +20,7 @@ from statehouse._functions import check_result
 from statehouse._proto import statehouse_pb2 as pb
 from statehouse._steps.reads import AS_JSON, ReadSteps, existing, record
 from statehouse._steps.readset import ReadSet, Stretch
-from statehouse._steps.staged import Staged
+from statehouse._steps.staged import TOGETHER, Staged, over
 from statehouse._steps.writes import conditions, transacted
 from statehouse._values import check_depth, to_json
 from statehouse.types import Commit, Point, Precondition, Record, RecordName, Value
@@ -41,7 +41,8 @@ class Begun(NamedTuple):
 
     txn_id: str
     timeout: float
-    #: The commit_ts of the state it reads, if that is known.
+    #: The daemon holds it, and it reads the state at that commit_ts.
+    held: bool = False
     snapshot: int | None = None
 
 
@@ -135,6 +136,7 @@ class TxnSteps(ReadSteps):
         with self._lock:
             self._check_open()
             self._staged.put(operation)
+            self._check_size()
         yield from ()
 
     def _check_open(self) -> None:
@@ -149,6 +151,15 @@ class TxnSteps(ReadSteps):
             raise self._outcome
         if self._request is not None:
             raise errors.TransactionCommitted(f"transaction {self.txn_id} is being committed")
+
+    def _check_size(self) -> None:
+        """Refuses what no message can carry."""
+        size = self._staged.bytes + self._reads.bytes
+        if size > TOGETHER:
+            raise over("bytes written and read", size, TOGETHER)
+
+    def _check_whole(self) -> None:
+        """Refuses to commit what may be a part only."""
 
     # Reading.
 
@@ -200,6 +211,7 @@ class TxnSteps(ReadSteps):
     def _saw(self, name: pb.RecordName, version: int) -> None:
         with self._lock:
             self._reads.saw((name.namespace, name.agent_id, name.key), version)
+            self._check_size()
 
     def _shown(self, own: pb.TransactOperation) -> Record | None:
         """Makes the record that an own write is to be."""
@@ -307,6 +319,7 @@ class TxnSteps(ReadSteps):
         for item in page:
             with self._lock:
                 self._reads.reach(stretch, _key(item))
+                self._check_size()
             yield item
         if whole:
             with self._lock:
@@ -364,6 +377,7 @@ class TxnSteps(ReadSteps):
             if field == "snapshot_ts":
                 raise self._forgotten(refused) from None
             if request.HasField("reads") and field in ("agent_id", "key"):
+                self._caller.endpoint.knows_reads = False
                 raise _too_old(refused) from None
             raise
         return transacted(request, response, by_agent=True)
@@ -430,6 +444,8 @@ class TxnSteps(ReadSteps):
             return False
         if isinstance(failed, (errors.ConflictError, errors.TransactionNotFound)):
             return True
+        if isinstance(failed, errors.Unimplemented) and self._request is not None:
+            return True  # the next one is held by the daemon
         return isinstance(failed, errors.ConnectionError) and not self._caller.options.fail_fast
 
 
@@ -439,27 +455,54 @@ def _key(item: Any) -> str:
 
 def _too_old(refused: errors.StatehouseError) -> errors.Unimplemented:
     error = errors.Unimplemented(
-        "the daemon does not know transactions of the client that read (it says:"
-        f" {refused.message}): use begin_transaction(held=True)",
+        "the daemon was replaced by an older one, which does not know what a transaction has read:"
+        f" begin again ({refused.message})",
         answered=True,
     )
     error._told = refused._told  # noqa: SLF001
     return error
 
 
-def begin(caller: Caller, timeout: float | None, timeout_ms: int | None) -> Steps[Begun]:
-    """Begins a transaction, for which there has to be a connection and nothing is sent."""
-    given = milliseconds(timeout, timeout_ms)
-    seconds = _TIMEOUT if given is None else given / 1000
+def begin(
+    caller: Caller, timeout: float | None, timeout_ms: int | None, held: bool
+) -> Steps[Begun]:
+    """Begins a transaction. A daemon that is too old to know what a transaction has read holds
+    it, as it does if that is asked for. Otherwise nothing is sent, but there has to be a
+    connection.
+    """
+    given = _milliseconds(timeout, timeout_ms)
+    in_daemon = check.flag("held", held)
 
     def steps() -> Steps[Begun]:
-        yield from caller.connect("begin_transaction")
-        return Begun(new_txn_id(), seconds)
+        if in_daemon or not (yield from _knows_reads(caller)):
+            # It may be repeated: a transaction whose id was lost expires.
+            request = pb.BeginTransactionRequest(timeout_ms=given)
+            opened = yield from caller.call("BeginTransaction", request)
+            return Begun(opened.txn_id, opened.timeout_ms / 1000, True, opened.snapshot_ts)
+        return Begun(new_txn_id(), _TIMEOUT if given is None else given / 1000)
 
     return steps()
 
 
-def milliseconds(timeout: float | None, timeout_ms: int | None) -> int | None:
+def _knows_reads(caller: Caller) -> Steps[bool]:
+    """Reports whether the daemon validates what a transaction has read. It is asked once, with a
+    transaction that says to have read nothing, which an older one takes for empty and refuses.
+    """
+    endpoint = caller.endpoint
+    if endpoint.knows_reads is not None:
+        yield from caller.connect("begin_transaction")
+        return endpoint.knows_reads
+    try:
+        probe = pb.TransactRequest(txn_id=new_txn_id(), reads=pb.ReadSet())
+        yield from caller.call("Transact", probe)
+    except errors.InvalidArgument:
+        endpoint.knows_reads = False
+    else:
+        endpoint.knows_reads = True
+    return endpoint.knows_reads
+
+
+def _milliseconds(timeout: float | None, timeout_ms: int | None) -> int | None:
     if timeout_ms is None:
         return None if timeout is None else max(1, round(check.seconds("timeout", timeout) * 1000))
     if timeout is not None:
@@ -482,7 +525,7 @@ def run_transaction(
     given = check.text_map("metadata", metadata)
     tries = 0
     while True:
-        begun = yield from begin(caller, timeout, timeout_ms)
+        begun = yield from begin(caller, timeout, timeout_ms, held=False)
         txn = make(begun, dict(given))
         try:
             return (yield from _run_once(txn, function))
@@ -500,6 +543,7 @@ def _run_once(txn: AnyTxn, function: Callable[[AnyTxn], Any]) -> Steps[Any]:
     try:
         result = yield Invoke(function, (txn,))
         check_result(result)
+        txn._check_whole()  # noqa: SLF001
     except BaseException:  # it is raised again
         if txn._outcome is None:  # noqa: SLF001
             yield from txn._give_up()  # noqa: SLF001

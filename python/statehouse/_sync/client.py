@@ -8,7 +8,6 @@ from typing import Callable, TypeVar
 from statehouse import _arguments as check
 from statehouse._client import ClientSurface
 from statehouse._functions import check_function
-from statehouse._steps.held import begin_held
 from statehouse._steps.txn import Begun, begin, run_transaction
 from statehouse._sync.daemon import DaemonCalls
 from statehouse._sync.log import Log
@@ -73,10 +72,7 @@ class Statehouse(ClientSurface, Reads, Writes, Log, DaemonCalls):
         :class:`ResourceExhausted` when the daemon holds too many transactions.
         """
         given = check.text_map("metadata", metadata)
-        if check.flag("held", held):
-            opened = self._run(begin_held(self._caller, timeout, timeout_ms))
-            return HeldTxn(self._transport, self._caller, opened, given)
-        return self._txn(self._run(begin(self._caller, timeout, timeout_ms)), given)
+        return self._txn(self._run(begin(self._caller, timeout, timeout_ms, held)), given)
 
     def run_transaction(
         self,
@@ -114,7 +110,8 @@ class Statehouse(ClientSurface, Reads, Writes, Log, DaemonCalls):
         return result
 
     def _txn(self, begun: Begun, metadata: dict[str, str]) -> Txn:
-        return Txn(self._transport, self._caller, begun, metadata)
+        kind = HeldTxn if begun.held else Txn
+        return kind(self._transport, self._caller, begun, metadata)
 
     def close(self) -> None:
         """Closes the connection. Closing twice is no error.
