@@ -140,8 +140,9 @@ func (c *Client) commit(ctx context.Context, id string, begun bool, try attempt)
 			return &OutcomeUnknownError{TxnID: id, Last: failed}
 		}
 		// An expectation that a key is absent can hold again later, after a delete: then
-		// a late duplicate could still be applied.
-		failed.MaybeApplied = doubt && !begun && failed.kind == ErrPreconditionFailed
+		// a late duplicate could still be applied. So could one that arrives in time by its
+		// own count, once the daemon has forgotten that another was too late.
+		failed.MaybeApplied = doubt && !begun && (failed.kind == ErrPreconditionFailed || failed.kind == ErrTxnExpired)
 		return failed
 	}
 }

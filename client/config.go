@@ -55,10 +55,13 @@ type Config struct {
 	// PageSize is how many items of a list one request asks for; 1,000. The daemon may
 	// answer fewer.
 	PageSize int
+	// TxnOps is how many writes and deletes, and how many conditions of those, a transaction
+	// that is held in the client may have; 5,000, which is the daemon's default limit.
+	TxnOps int
 
 	// The outside world, for programs that must be deterministic; by default the
 	// operating system's. All must be safe for concurrent use.
-	Now   func() time.Time                                 // for transaction ids
+	Now   func() time.Time                                 // for ids and timeouts of transactions
 	Rand  func(p []byte)                                   // for transaction ids and jitter
 	Sleep func(ctx context.Context, d time.Duration) error // between tries
 	// WithTimeout makes the contexts that Timeout and AttemptTimeout end; context.WithTimeout.
@@ -80,6 +83,9 @@ func (c *Config) setDefaults() {
 	}
 	if c.PageSize <= 0 {
 		c.PageSize = 1000
+	}
+	if c.TxnOps <= 0 {
+		c.TxnOps = 5000
 	}
 	if c.Log == nil {
 		c.Log = slog.Default()
@@ -164,6 +170,7 @@ type Client struct {
 	// that did not was not applied.
 	knowsSent bool
 	closer    func() error
+	abilities *abilities
 }
 
 // Dial prepares a connection to a daemon. It does not wait for it: the first call
@@ -227,7 +234,7 @@ func New(conn grpc.ClientConnInterface, config Config) (*Client, error) {
 	_, real := conn.(*grpc.ClientConn)
 	return &Client{
 		config: config, stub: pb.NewStatehouseServiceClient(conn), captures: pb.NewCaptureServiceClient(conn), knowsSent: real,
-		closer: func() error { return nil },
+		closer: func() error { return nil }, abilities: &abilities{},
 	}, nil
 }
 
@@ -239,6 +246,7 @@ func (c *Client) In(namespace string) *Client {
 	other.config.Namespace = namespace
 	if namespace == "" {
 		nowhere := refusing{status.Error(codes.InvalidArgument, "client.In was given an empty namespace")}
+		other.abilities = &abilities{}
 		other.stub, other.captures = pb.NewStatehouseServiceClient(nowhere), pb.NewCaptureServiceClient(nowhere)
 	}
 	return &other

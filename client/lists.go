@@ -93,24 +93,29 @@ func (c *Client) Scan(ctx context.Context, agent string, q ListQuery) iter.Seq2[
 
 func (c *Client) scan(ctx context.Context, txnID, agent string, q ListQuery) iter.Seq2[Record, error] {
 	return pages(c, q.Limit, func(size uint32, token string) ([]Record, string, error) {
-		req := &pb.ScanPrefixRequest{
-			Namespace: c.config.Namespace, AgentId: agent, Prefix: q.Prefix, Encoding: encoding(q.NoValues),
-			Limit: size, PageToken: token, Reverse: q.Reverse, At: q.At.message(), TxnId: txnID,
-		}
-		resp, err := ask(ctx, c, c.stub.ScanPrefix, req)
-		if err != nil {
-			return nil, "", err
-		}
-		records := make([]Record, len(resp.GetEntries()))
-		for i, e := range resp.GetEntries() {
-			records[i] = Record{
-				RecordName: RecordName{c.config.Namespace, agent, e.GetKey()}, Exists: true, Value: e.GetValueJson(),
-				Version: Version(e.GetVersion()), CommitTS: CommitTS(e.GetCommitTs()), CommitTime: timeOf(e.GetCommitTime()),
-				ReadTS: CommitTS(resp.GetReadTs()),
-			}
-		}
-		return records, resp.GetNextPageToken(), nil
+		records, next, _, err := c.scanPage(ctx, txnID, agent, q, size, token)
+		return records, next, err
 	})
+}
+
+func (c *Client) scanPage(ctx context.Context, txnID, agent string, q ListQuery, size uint32, token string) (records []Record, next string, readTS CommitTS, err error) {
+	req := &pb.ScanPrefixRequest{
+		Namespace: c.config.Namespace, AgentId: agent, Prefix: q.Prefix, Encoding: encoding(q.NoValues),
+		Limit: size, PageToken: token, Reverse: q.Reverse, At: q.At.message(), TxnId: txnID,
+	}
+	resp, err := ask(ctx, c, c.stub.ScanPrefix, req)
+	if err != nil {
+		return nil, "", 0, err
+	}
+	readTS = CommitTS(resp.GetReadTs())
+	records = make([]Record, len(resp.GetEntries()))
+	for i, e := range resp.GetEntries() {
+		records[i] = Record{
+			RecordName: RecordName{c.config.Namespace, agent, e.GetKey()}, Exists: true, Value: e.GetValueJson(),
+			Version: Version(e.GetVersion()), CommitTS: CommitTS(e.GetCommitTs()), CommitTime: timeOf(e.GetCommitTime()), ReadTS: readTS,
+		}
+	}
+	return records, resp.GetNextPageToken(), readTS, nil
 }
 
 // History yields the versions of a record, deletes among them.

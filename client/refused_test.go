@@ -118,7 +118,8 @@ func TestRefused(t *testing.T) {
 	}
 	put(t, d.dial(client.Config{}), "a", "k", `{"v":1}`)
 	for what, call := range map[string]func(context.Context, *client.Client) error{
-		"Begin": func(ctx context.Context, c *client.Client) error { _, err := c.Begin(ctx, 0); return err },
+		"Begin":     func(ctx context.Context, c *client.Client) error { _, err := c.Begin(ctx, 0); return err },
+		"BeginHeld": func(ctx context.Context, c *client.Client) error { _, err := c.BeginHeld(ctx, 0); return err },
 		"BatchGet": func(ctx context.Context, c *client.Client) error {
 			_, err := c.BatchGet(ctx, []client.RecordName{name})
 			return err
@@ -182,7 +183,7 @@ func TestRefused(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 			defer cancel()
 			c, refuse := throughDoor(t, d)
-			txn, err := c.Begin(ctx, 0)
+			txn, err := c.BeginHeld(ctx, 0)
 			if err != nil {
 				t.Fatal(err)
 			}

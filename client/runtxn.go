@@ -6,7 +6,7 @@ import (
 	"fmt"
 )
 
-// RunTxn runs fn in a transaction and commits it. If something that fn read has changed
+// RunTxn runs fn in a transaction, as Begin opens it, and commits it. If something that fn read has changed
 // meanwhile, or the daemon was restarted, it runs fn again in a new transaction, until
 // ctx ends. So fn must have no effects but through the transaction. RunTxn resolves a
 // lost answer to the commit under the same id, as Transact does. If fn returns an error,
@@ -30,32 +30,30 @@ func (c *Client) RunTxn(ctx context.Context, fn func(*Txn) error) (Commit, error
 func (t *Txn) run(ctx context.Context, fn func(*Txn) error) (Commit, error) {
 	committing := false
 	defer func() {
-		if !committing { // fn failed or panicked; without an abort the transaction would expire later
-			_ = t.c.once(ctx, t.abort)
+		if !committing { // fn failed or panicked
+			t.in.drop(ctx)
 		}
 	}()
 	if err := fn(t); err != nil {
 		return Commit{}, err
 	}
-	if t.uncertain() != nil {
-		return Commit{}, t.uncertain() // fn ignored it
+	if lost := t.in.uncertain(); lost != nil {
+		return Commit{}, lost // fn ignored it
 	}
 	committing = true
 	return t.Commit(ctx)
 }
 
-func (t *Txn) uncertain() error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.lost
-}
-
 // again reports whether a new transaction may succeed. A begun transaction that the
-// daemon does not know was not committed: it was lost in a restart.
+// daemon does not know was not committed: it was lost in a restart. And a daemon that does
+// not know what a transaction read is to hold the next one itself.
 func (t *Txn) again(err error) bool {
 	if errors.Is(err, ErrOutcomeUnknown) {
 		return false
 	}
-	return errors.Is(err, ErrConflict) || errors.Is(err, ErrTxnNotFound) || t.uncertain() != nil ||
+	if errors.Is(err, ErrUnimplemented) && !t.Held() {
+		return true
+	}
+	return errors.Is(err, ErrConflict) || errors.Is(err, ErrTxnNotFound) || t.in.uncertain() != nil ||
 		errors.Is(err, ErrUnavailable) && !t.c.config.FailFast
 }

@@ -44,13 +44,16 @@ func (c *Client) transactRequest(b Batch) (*pb.TransactRequest, error) {
 		if err := checkWrite(&w); err != nil {
 			return nil, err
 		}
-		n := c.named(w.RecordName)
-		req.Operations = append(req.Operations, &pb.TransactOperation{
-			Namespace: n.Namespace, AgentId: n.Agent, Key: n.Key,
-			ValueJson: w.Value, Delete: w.Tombstone, ExpectedVersion: (*uint64)(w.Expected),
-		})
+		req.Operations = append(req.Operations, operation(c.named(w.RecordName), w))
 	}
 	return req, nil
+}
+
+func operation(n RecordName, w Write) *pb.TransactOperation {
+	return &pb.TransactOperation{
+		Namespace: n.Namespace, AgentId: n.Agent, Key: n.Key,
+		ValueJson: w.Value, Delete: w.Tombstone, ExpectedVersion: (*uint64)(w.Expected),
+	}
 }
 
 func checkWrite(w *Write) error {

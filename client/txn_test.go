@@ -13,13 +13,27 @@ import (
 	"statehouse.dev/statehouse/server"
 )
 
+// kinds are the two ways to hold a transaction.
+var kinds = map[string]func(*client.Client, context.Context, time.Duration) (*client.Txn, error){
+	"in the client": (*client.Client).Begin, "in the daemon": (*client.Client).BeginHeld,
+}
+
 func TestTxn(t *testing.T) {
+	for where, begin := range kinds { // any order
+		t.Run(where, func(t *testing.T) { testTxn(t, begin) })
+	}
+}
+
+func testTxn(t *testing.T, begin func(*client.Client, context.Context, time.Duration) (*client.Txn, error)) {
 	c := startDaemon(t, server.Config{}, nil).dial(client.Config{})
 	ctx := t.Context()
 	put(t, c, "a", "old", `{"v":1}`)
-	txn, err := c.Begin(ctx, time.Minute)
-	if err != nil || txn.Snapshot() != 1 {
-		t.Fatalf("begin: %+v, %v", txn, err)
+	txn, err := begin(c, ctx, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if rec, err := txn.Get(ctx, "a", "old"); err != nil || rec.Version != 1 || txn.Snapshot() != 1 {
+		t.Fatalf("read %+v at %d: %v", rec, txn.Snapshot(), err)
 	}
 	if err := errors.Join(txn.Write(ctx, "a", "new", []byte(`{"v":2}`)), txn.Delete(ctx, "a", "old")); err != nil {
 		t.Fatal(err)
@@ -58,9 +72,12 @@ func TestTxn(t *testing.T) {
 		t.Errorf("events %+v", ev)
 	}
 
-	txn, _ = c.Begin(ctx, 0)
+	txn, _ = begin(c, ctx, 0)
 	if err := txn.Abort(ctx); err != nil {
 		t.Error(err)
+	}
+	if err := txn.Write(ctx, "a", "k", []byte(`{}`)); !errors.Is(err, client.ErrTxnAborted) {
+		t.Errorf("write after abort: %v", err)
 	}
 	if _, err := txn.Commit(ctx); !errors.Is(err, client.ErrTxnAborted) {
 		t.Errorf("commit after abort: %v", err)
@@ -71,7 +88,7 @@ func TestTxnLost(t *testing.T) {
 	d := startDaemon(t, server.Config{}, nil)
 	ctx := t.Context()
 	t.Run("commit", func(t *testing.T) {
-		c := d.over(first(2, "Commit", loseReply), client.Config{})
+		c := d.over(first(2, "Transact", loseReply), client.Config{})
 		commit, err := c.RunTxn(ctx, func(txn *client.Txn) error { return txn.Write(ctx, "commit", "k", []byte(`{}`)) })
 		if err != nil {
 			t.Fatal(err)
@@ -82,7 +99,7 @@ func TestTxnLost(t *testing.T) {
 	})
 	t.Run("write", func(t *testing.T) {
 		c := d.over(first(1, "Write", loseRequest), client.Config{})
-		txn, err := c.Begin(ctx, 0)
+		txn, err := c.BeginHeld(ctx, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -97,7 +114,7 @@ func TestTxnLost(t *testing.T) {
 		}
 	})
 	t.Run("write in RunTxn", func(t *testing.T) {
-		c := d.over(first(2, "Write", loseRequest), client.Config{})
+		c := d.old(first(2, "Write", loseRequest), client.Config{})
 		runs := 0
 		_, err := c.RunTxn(ctx, func(txn *client.Txn) error {
 			runs++
@@ -111,7 +128,7 @@ func TestTxnLost(t *testing.T) {
 		}
 	})
 	t.Run("restart", func(t *testing.T) {
-		c := d.dial(client.Config{})
+		c := d.old(noLoss, client.Config{})
 		runs := 0
 		_, err := c.RunTxn(ctx, func(txn *client.Txn) error {
 			if runs++; runs == 1 {
@@ -133,7 +150,7 @@ func TestRunTxnCounts(t *testing.T) {
 	var wg sync.WaitGroup
 	for range clients {
 		c := d.over(func(c call) fault {
-			if c.method == "Commit" && c.n%3 == 1 {
+			if c.method == "Transact" && c.n%3 == 1 {
 				return loseReply
 			}
 			return none

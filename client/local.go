@@ -1,0 +1,229 @@
+package client
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+
+	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+)
+
+// Limits of a transaction that is held in the client. They are the daemon's, as it is
+// configured by default: what is above them is refused here, early. The daemon may be
+// configured otherwise, and its refusal of the commit is the truth.
+const (
+	maxTxnReads       = 10_000
+	maxTxnBytes       = 7 << 19 // of names and values
+	maxRequestBytes   = 4<<20 - 64<<10
+	defaultTxnTimeout = 30 * time.Second
+)
+
+// localTxn is a transaction that is held in the client.
+type localTxn struct {
+	c        *Client
+	id       string
+	deadline time.Time
+
+	mu     sync.Mutex
+	order  []RecordName // in the order first staged
+	writes map[RecordName]Write
+	more   []KeyPrecondition // of writes that were staged again
+	wants  int               // conditions of writes
+	bytes  int               // of names and values
+	reads  readSet
+	sent   *pb.TransactRequest // once Commit was called: nothing changes from then on
+	over   error               // why it cannot be used any more
+}
+
+func newLocalTxn(c *Client, id string, timeout time.Duration) *localTxn {
+	return &localTxn{c: c, id: id, deadline: c.config.Now().Add(timeout), writes: make(map[RecordName]Write)}
+}
+
+func (t *localTxn) snapshot() CommitTS {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.reads.at == nil {
+		return 0
+	}
+	return *t.reads.at
+}
+
+func (t *localTxn) uncertain() error { return nil }
+
+// left is the time until the deadline.
+func (t *localTxn) left() time.Duration { return t.deadline.Sub(t.c.config.Now()) }
+
+// usable is why the transaction cannot be written to or read from; nil: it can.
+func (t *localTxn) usable() error {
+	switch {
+	case t.over != nil:
+		return t.over
+	case t.sent != nil:
+		return local(pb.ErrorCode_TXN_ALREADY_COMMITTED, ErrTxnCommitted, "transaction %s is being committed", t.id)
+	case t.left() <= 0:
+		t.over = t.expired()
+	}
+	return t.over
+}
+
+func (t *localTxn) expired() error {
+	return local(pb.ErrorCode_TXN_EXPIRED, ErrTxnExpired, "transaction %s reached its timeout: begin a new one", t.id)
+}
+
+func committed(id string) error {
+	return local(pb.ErrorCode_TXN_ALREADY_COMMITTED, ErrTxnCommitted, "transaction %s has committed already: begin a new one", id)
+}
+
+func limited(what string, n, most int) error {
+	return local(pb.ErrorCode_LIMIT_EXCEEDED, ErrLimit, "%s: %d, the limit is %d", what, n, most)
+}
+
+func (t *localTxn) stage(_ context.Context, w Write) error {
+	w.Value = slices.Clone(w.Value) // the caller may use it again
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err := t.usable(); err != nil {
+		return err
+	}
+	most := t.c.config.TxnOps
+	old, again := t.writes[w.RecordName]
+	bytes := t.bytes + writeBytes(&w)
+	if again {
+		bytes -= writeBytes(&old)
+	}
+	switch {
+	case !again && len(t.order) >= most:
+		return limited("operations of a transaction", len(t.order)+1, most)
+	case w.Expected != nil && t.wants >= most:
+		return limited("preconditions of a transaction", t.wants+1, most)
+	case bytes > maxTxnBytes:
+		return limited("bytes of a transaction", bytes, maxTxnBytes)
+	}
+	if w.Expected != nil {
+		t.wants++
+	}
+	if again && old.Expected != nil { // it holds still, though the write is replaced
+		t.more = append(t.more, KeyPrecondition{RecordName: w.RecordName, Expected: *old.Expected})
+	}
+	if !again {
+		t.order = append(t.order, w.RecordName)
+	}
+	t.writes[w.RecordName], t.bytes = w, bytes
+	return nil
+}
+
+func writeBytes(w *Write) int { return nameBytes(w.RecordName) + len(w.Value) }
+
+func (t *localTxn) commit(ctx context.Context, o *Conditions) (Commit, error) {
+	req, err := t.freeze(o)
+	if err != nil {
+		return Commit{}, err
+	}
+	if req == nil { // it only read
+		t.end(committed(t.id))
+		return Commit{TxnID: t.id, CommitTS: t.snapshot()}, nil
+	}
+	var resp *pb.TransactResponse
+	err = t.c.commit(ctx, t.id, false, func(ctx context.Context, opts ...grpc.CallOption) (err error) {
+		resp, err = t.c.stub.Transact(ctx, t.timed(req), opts...)
+		return err
+	})
+	if err == nil && len(resp.GetVersions()) != len(req.GetOperations()) {
+		return Commit{}, broken("%d versions for %d writes", len(resp.GetVersions()), len(req.GetOperations()))
+	}
+	switch e := (*Error)(nil); {
+	case err == nil:
+		t.end(committed(t.id))
+		return t.answer(req, resp), nil
+	case errors.Is(err, ErrInvalid) && req.GetReads() != nil:
+		if knows, failed := t.c.askForReads(ctx); failed == nil && !knows {
+			err = &Error{Code: "UNIMPLEMENTED", kind: ErrUnimplemented, Message: "the daemon was replaced by an older one, which does not know what a transaction read: begin again"}
+		}
+		t.end(err)
+	case errors.As(err, &e) && decides(e):
+		t.end(err)
+	}
+	return Commit{}, err
+}
+
+func (t *localTxn) end(why error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.over == nil {
+		t.over = why
+	}
+}
+
+// freeze makes the request that commits the transaction. There is one, however often it is
+// sent: nothing can be added from then on. It is nil of one that only read.
+func (t *localTxn) freeze(o *Conditions) (*pb.TransactRequest, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.sent != nil && t.over == nil {
+		return t.sent, nil
+	}
+	if err := t.usable(); err != nil {
+		return nil, err
+	}
+	if len(t.order)+len(o.Keys)+len(o.Heads) == 0 {
+		return nil, nil
+	}
+	keys, heads := t.c.conditions(&Conditions{Keys: slices.Concat(t.more, o.Keys), Heads: o.Heads})
+	req := &pb.TransactRequest{TxnId: t.id, KeyPreconditions: keys, HeadPreconditions: heads, Metadata: o.Metadata}
+	for _, n := range t.order {
+		req.Operations = append(req.Operations, operation(n, t.writes[n]))
+	}
+	if !t.reads.empty() {
+		req.Reads, req.KeyPreconditions = t.reads.message(), guarded(keys)
+	}
+	t.sent = req
+	return req, nil
+}
+
+// timed is the request with the time that is left. Of a try that comes too late only the
+// outcome of an earlier one is of interest.
+func (t *localTxn) timed(req *pb.TransactRequest) *pb.TransactRequest {
+	left := max(t.left(), 0)
+	return &pb.TransactRequest{
+		TxnId: req.TxnId, Operations: req.Operations, KeyPreconditions: req.KeyPreconditions, HeadPreconditions: req.HeadPreconditions,
+		Metadata: req.Metadata, Reads: req.Reads, TimeoutMs: new(uint64((left + time.Millisecond - 1) / time.Millisecond)),
+	}
+}
+
+// answer is what Commit returns, in the order that it documents.
+func (t *localTxn) answer(req *pb.TransactRequest, resp *pb.TransactResponse) Commit {
+	commit := Commit{TxnID: t.id, CommitTS: CommitTS(resp.GetCommitTs()), CommitTime: timeOf(resp.GetCommitTime())}
+	for i, v := range resp.GetVersions() {
+		o := req.Operations[i]
+		commit.Versions = append(commit.Versions, KeyVersion{RecordName{o.Namespace, o.AgentId, o.Key}, Version(v)})
+	}
+	slices.SortStableFunc(commit.Versions, func(a, b KeyVersion) int {
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Agent, b.Agent))
+	})
+	return commit
+}
+
+// abort drops what is held here. What was sent can be applied yet, if its outcome is not
+// known.
+func (t *localTxn) abort(context.Context) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case errors.Is(t.over, ErrTxnCommitted):
+		return t.over
+	case t.over != nil:
+		return nil
+	case t.sent != nil:
+		return &OutcomeUnknownError{TxnID: t.id, Last: local(pb.ErrorCode_OUTCOME_UNKNOWN, ErrOutcomeUnknown, "its commit was sent, and no answer decided it")}
+	}
+	t.over = aborted(t.id)
+	t.order, t.writes, t.reads = nil, nil, readSet{at: t.reads.at}
+	return nil
+}
+
+func (t *localTxn) drop(ctx context.Context) { _ = t.abort(ctx) }
