@@ -32,6 +32,11 @@ class HeldSteps(TxnSteps):
 
     _lost: errors.StatehouseError | None = None  # a write that got no answer
 
+    @property
+    def held(self) -> bool:
+        """Whether the daemon holds it."""
+        return True
+
     def _state(self) -> str:
         lost = self._lost is not None and self._outcome is None
         return "cannot commit, begin again" if lost else super()._state()

@@ -97,6 +97,11 @@ class TxnSteps(ReadSteps):
         return self._reads.snapshot or 0
 
     @property
+    def held(self) -> bool:
+        """Whether the daemon holds it."""
+        return False
+
+    @property
     def committed(self) -> Commit | None:
         """The commit, once it is known."""
         return self._outcome if isinstance(self._outcome, Commit) else None
