@@ -383,7 +383,9 @@ class TxnSteps(ReadSteps):
                 raise self._forgotten(refused) from None
             if request.HasField("reads") and field in ("agent_id", "key"):
                 self._caller.endpoint.knows_reads = False
-                raise _too_old(refused) from None
+                old = _too_old(refused)
+                self._end(old)
+                raise old from None
             raise
         return transacted(request, response, by_agent=True)
 
@@ -449,7 +451,7 @@ class TxnSteps(ReadSteps):
             return False
         if isinstance(failed, (errors.ConflictError, errors.TransactionNotFound)):
             return True
-        if isinstance(failed, errors.Unimplemented) and self._request is not None:
+        if isinstance(failed, errors.Unimplemented) and failed is self._outcome:
             return True  # the next one is held by the daemon
         return isinstance(failed, errors.ConnectionError) and not self._caller.options.fail_fast
 
