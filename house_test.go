@@ -51,6 +51,10 @@ var doors = map[string][]ban{
 		{module + "/server/conns", "what requests hold is counted there, what answers hold here"},
 		{"github.com/cockroachdb/pebble", "storage is the engine's"},
 	},
+	"server/session": {
+		{module + "/", "it carries requests, and knows of no method"},
+		{"github.com/cockroachdb/pebble", "storage is the engine's"},
+	},
 	"server/captures": {
 		{module + "/server/conns", "it records what is asked, however it is let in"},
 		{module + "/server/limiter", "as above"},
@@ -328,13 +332,13 @@ var reach = map[string][]ban{
 // Files that may do what the core may not. Everything else of the core must be a function of
 // the values it is given.
 var (
-	clockFiles = []string{"engine/env_os.go", "engine/loop.go", "server/serve.go", "history/capture/env_os.go"}
-	goFiles    = []string{"server/receive.go", "server/serve.go", "history/capture/env_os.go"}
+	clockFiles = []string{"engine/env_os.go", "engine/loop.go", "server/serve.go", "server/session/env_os.go", "history/capture/env_os.go"}
+	goFiles    = []string{"server/receive.go", "server/serve.go", "server/session/env_os.go", "history/capture/env_os.go"}
 	osFiles    = []string{"history/capture/env_os.go"}
 )
 
 // core are the rooms that the simulator runs.
-var core = []string{"engine", "server", "server/captures", "server/limiter", "server/unsent", "history/capture"}
+var core = []string{"engine", "server", "server/captures", "server/limiter", "server/session", "server/unsent", "history/capture"}
 
 // pure files of the engine import nothing that can do I/O.
 var pureFiles = []string{

@@ -94,6 +94,13 @@ func (e *Engine) tooOld(id TxnID) bool {
 	return madeBy(id, time.Unix(0, floor).Add(e.idSlack()))
 }
 
+// forgotten is tooOld for ids that say when they were made. Of others no retry is answered
+// from the outcomes for longer than they are kept.
+func (e *Engine) forgotten(id TxnID) bool {
+	_, ok := txnIDTime(id)
+	return ok && e.tooOld(id)
+}
+
 // madeBy reports whether an id may have been made at t or before.
 func madeBy(id TxnID, t time.Time) bool {
 	made, ok := txnIDTime(id)
@@ -108,10 +115,10 @@ func (e *Engine) idSlack() time.Duration { return min(clockSlack, e.opts.Limits.
 // applied twice. An id without a time has no known age and is let through. It is called
 // while planning, after the lookup found no outcome, so that none is dropped in between.
 func (e *Engine) refuseTooOld(p *proposal, now time.Time) error {
-	made, ok := txnIDTime(p.id)
-	if !ok || p.interactive || !e.tooOld(p.id) {
+	if p.interactive || !e.forgotten(p.id) {
 		return nil
 	}
+	made, _ := txnIDTime(p.id)
 	// The message names both clocks: if the client's is behind, every id that it makes is
 	// refused.
 	behind := now.Sub(made)

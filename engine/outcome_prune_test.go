@@ -102,6 +102,26 @@ func TestOutcomesAreKept(t *testing.T) {
 	w.start()
 }
 
+// TestDroppedOutcomeOnAFullDisk: whoever sends a commit again whose outcome was dropped is not
+// told that nothing was applied, because no commit is taken now.
+func TestDroppedOutcomeOnAFullDisk(t *testing.T) {
+	w, ids, _ := pruneWorld(t, 30)
+	defer w.close()
+	fillByOthers(t, w.disk, 8<<10)
+	w.Tick()
+	var f *engine.Failure
+	if _, err := sendAgain(w, ids[0]); !errors.As(err, &f) || !f.InDoubt && !errors.Is(err, engine.ErrTxnTooOld) {
+		t.Errorf("G6: a commit of long ago, sent again on a full disk, answers %v, not in doubt", err)
+	}
+	if err := w.Refused(ids[0], engine.ErrLimit); !errors.As(err, &f) || !f.InDoubt {
+		t.Errorf("G6: refused before it was looked at, it answers %v, not in doubt", err)
+	}
+	w.clock = w.clock.Add(time.Minute)
+	if _, err := sendAgain(w, idMadeAt(w.clock, 99)); !errors.Is(err, engine.ErrDiskFull) || !errors.As(err, &f) || f.InDoubt {
+		t.Errorf("a new commit on a full disk answers %v", err)
+	}
+}
+
 // TestCountKeepsOldOutcomes: in a quiet store outcomes stay for years.
 func TestCountKeepsOldOutcomes(t *testing.T) {
 	w, ids, results := pruneWorld(t, pruneCount)

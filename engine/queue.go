@@ -121,7 +121,8 @@ func (e *Engine) decidedLocked(p *proposal) {
 }
 
 // Refused returns the error for a commit that is refused with err before it was looked
-// at: err, marked as in doubt if a copy of the commit is undecided or was committed.
+// at: err, marked as in doubt if a copy of the commit is undecided, was committed, or may
+// have been before outcomes of its age were dropped.
 func (e *Engine) Refused(id TxnID, err error) error {
 	if checkTxnID(id) != nil {
 		return err
@@ -133,7 +134,7 @@ func (e *Engine) Refused(id TxnID, err error) error {
 	if e.waiting(id) != nil {
 		return inDoubt(err)
 	}
-	if _, found, lookErr := e.outcomeOf(id); found || lookErr != nil {
+	if _, found, lookErr := e.outcomeOf(id); found || lookErr != nil || e.forgotten(id) {
 		return inDoubt(err)
 	}
 	return err
@@ -145,6 +146,8 @@ func (e *Engine) unlessCommitted(p *proposal, err error) (CommitResult, error) {
 	o, found, lookErr := e.outcomeOf(p.id)
 	switch {
 	case lookErr != nil:
+		return CommitResult{}, inDoubt(err)
+	case !found && e.forgotten(p.id): // after the lookup, so that it is not dropped in between
 		return CommitResult{}, inDoubt(err)
 	case !found:
 		return CommitResult{}, err

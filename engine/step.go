@@ -95,13 +95,14 @@ func (e *Engine) planOne(p *proposal, now time.Time) answer {
 
 // decide accepts or refuses a proposal that has no outcome yet.
 func (e *Engine) decide(p *proposal, now time.Time) (*commit, error) {
+	// First: a disk that is full is no answer to a commit that may have been applied.
+	if err := e.refuseTooOld(p, now); err != nil {
+		return nil, err
+	}
 	if len(p.agents) > 0 {
 		if err := e.refusal(); err != nil {
 			return nil, err
 		}
-	}
-	if err := e.refuseTooOld(p, now); err != nil {
-		return nil, err
 	}
 	return e.planner.plan(p, now)
 }

@@ -3,11 +3,17 @@ package engine
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 )
 
 // MarkEvery is how many commits that do not concern a Watch may pass before it is woken,
 // so that it can move its cursor, unless Tuning says otherwise.
 const MarkEvery = 256
+
+// WatchesPerMark is how many watches may be open before marks become rarer: each time as
+// many are more, another MarkEvery commits pass. So what marks cost a commit has a bound,
+// however many watches there are.
+const WatchesPerMark = 64
 
 // Watch follows published commits. A commit wakes only the watches whose filter names one
 // of its agents: otherwise, with a thousand watches, each commit would cost a thousand
@@ -56,7 +62,7 @@ func (w *Watch) Wait(ctx context.Context) error {
 // Due reports whether a watch that was last told of the commit marked is to be told, at
 // cursor, that it has come so far.
 func (w *Watch) Due(marked, cursor CommitTS) bool {
-	every := w.e.watches.markEvery
+	every := w.e.watches.every()
 	due := cursor/every > marked/every
 	if due {
 		w.e.reached.MarkEvery.Add(1)
@@ -72,8 +78,14 @@ func (w *Watch) Close() { w.e.watches.remove(w.about) }
 type watches struct {
 	mu     sync.Mutex
 	topics map[AgentName]*topic
+	open   atomic.Int64 // written under mu
 
 	markEvery CommitTS // Tuning.MarkEvery
+}
+
+// every is after how many commits all watches are woken.
+func (w *watches) every() CommitTS {
+	return w.markEvery * CommitTS(1+w.open.Load()/WatchesPerMark)
 }
 
 type topic struct {
@@ -93,12 +105,14 @@ func (w *watches) add(about AgentName) {
 		w.topics[about] = t
 	}
 	t.watches++
+	w.open.Add(1)
 }
 
 func (w *watches) remove(about AgentName) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	t := w.topics[about]
+	w.open.Add(-1)
 	if t.watches--; t.watches == 0 {
 		delete(w.topics, about)
 	}
@@ -131,7 +145,7 @@ func (w *watches) wake(commits []*commit) {
 		return
 	}
 	first, last := commits[0].ts, commits[len(commits)-1].ts
-	if (first-1)/w.markEvery != last/w.markEvery {
+	if every := w.every(); (first-1)/every != last/every {
 		for _, t := range w.topics { // all are woken: in which order cannot matter
 			t.wake()
 		}

@@ -33,7 +33,10 @@ func (op *Operation) End() int64 {
 
 // NewestCommit is the last commit that an answer speaks of.
 func (op *Operation) NewestCommit() uint64 {
-	ts := max(op.Out.CommitTS, op.Out.SnapshotTS, op.Out.ReadTS)
+	ts := max(op.Out.CommitTS, op.Out.ReadTS)
+	if !op.heldByClient() {
+		ts = max(ts, op.Out.SnapshotTS)
+	}
 	for i := range op.Out.Records {
 		ts = max(ts, op.Out.Records[i].CommitTS)
 	}
@@ -42,6 +45,10 @@ func (op *Operation) NewestCommit() uint64 {
 	}
 	return ts
 }
+
+// heldByClient reports whether a begin is of a transaction that its client holds. Its snapshot
+// is of a read that came later.
+func (op *Operation) heldByClient() bool { return op.Kind == Begin && op.In.Timeout != nil }
 
 // SawLast is the last commit at the point at which an operation was carried out, if its
 // answer tells.
@@ -53,7 +60,7 @@ func (op *Operation) SawLast() (uint64, bool) {
 	case op.Kind.Info().Commits:
 		return op.Out.CommitTS, len(op.Out.Versions) > 0
 	case op.Kind == Begin:
-		return op.Out.SnapshotTS, true
+		return op.Out.SnapshotTS, !op.heldByClient()
 	case op.HasReadTS():
 		return op.Out.ReadTS, op.In.TxnID == "" && op.In.At == nil && op.In.AtTime == 0 && op.In.PageOf == 0
 	}

@@ -11,6 +11,7 @@ import (
 
 	"statehouse.dev/statehouse/engine"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+	"statehouse.dev/statehouse/server/session"
 	"statehouse.dev/statehouse/server/structwire"
 	"statehouse.dev/statehouse/server/unsent"
 )
@@ -42,10 +43,17 @@ func (c codec) Marshal(v any) (mem.BufferSlice, error) {
 	if data, ok := unsent.Encoded(v); ok {
 		return data, nil
 	}
+	if a, ok := v.(session.Answers); ok {
+		return a.Data, nil
+	}
 	return c.CodecV2.Marshal(v)
 }
 
 func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
+	if f, ok := v.(*session.Frame); ok {
+		f.Set(data.MaterializeToBuffer(mem.DefaultBufferPool()))
+		return nil
+	}
 	m, ok := v.(proto.Message)
 	if !ok {
 		return c.CodecV2.Unmarshal(data, v)

@@ -22,8 +22,10 @@ func (s *Service) Held() Held {
 	under := func(l *limiter.Limiter) int { return l.Limit() - l.Free() }
 	h.Requests.UnderWay, h.Streams.UnderWay = under(&s.requests), under(&s.streams)
 	h.Probes.UnderWay, h.HealthWatches.UnderWay = under(&s.probes), under(&s.healthWatches)
-	reading, waiting := s.reading.Usage()
-	h.Reading.Streams, h.Reading.Waiting = int(reading), waiting
+	for _, turns := range []*limiter.Semaphore{s.reading, s.following} {
+		reading, waiting := turns.Usage()
+		h.Reading.Streams, h.Reading.Waiting = h.Reading.Streams+int(reading), h.Reading.Waiting+waiting
+	}
 	u := s.unsent.Usage()
 	h.Making.Bytes, h.Making.Waiting, h.Unsent.Bytes = int(u.Making), u.Waiting, int(u.Unsent())
 	return h

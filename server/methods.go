@@ -41,6 +41,16 @@ var commits = map[string]bool{
 	pb.StatehouseService_Transact_FullMethodName: true,
 }
 
+// quick are the methods that read or note so little that the goroutine that reads a session
+// answers them itself: another one would cost more than they do.
+var quick = map[string]bool{
+	pb.StatehouseService_Health_FullMethodName:            true,
+	pb.StatehouseService_Version_FullMethodName:           true,
+	pb.StatehouseService_GetStatus_FullMethodName:         true,
+	pb.StatehouseService_GetState_FullMethodName:          true,
+	pb.StatehouseService_GetStateAtVersion_FullMethodName: true,
+}
+
 // costs of the answers that are read.
 var costs = map[string]int64{
 	pb.StatehouseService_GetState_FullMethodName:          unsent.ValueCost,

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc"
 
 	"statehouse.dev/statehouse/engine"
+	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 	"statehouse.dev/statehouse/server/conns"
 	"statehouse.dev/statehouse/server/limiter"
 )
@@ -42,6 +43,11 @@ func (s *Service) Interceptors() (grpc.UnaryServerInterceptor, grpc.StreamServer
 // recorder, which sees what clients are answered, and the service's own interceptor.
 func (s *Service) unaryChain() grpc.UnaryServerInterceptor {
 	inner, _ := s.Interceptors()
+	return s.counted(inner)
+}
+
+// counted is what counts the answer, and then inner.
+func (s *Service) counted(inner grpc.UnaryServerInterceptor) grpc.UnaryServerInterceptor {
 	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 		return s.unsent.Unary(ctx, req, info, func(ctx context.Context, req any) (any, error) { return inner(ctx, req, info, handler) })
 	}
@@ -79,6 +85,8 @@ func (s *Service) receiveStream(srv any, ss grpc.ServerStream, info *grpc.Stream
 	st, err := s.letIn(ctx, info.FullMethod, s.limiterOf(info.FullMethod, true))
 	switch {
 	case err != nil:
+	case info.FullMethod == pb.StatehouseService_Session_FullMethodName:
+		return handler(srv, sessionStream{ss, st})
 	case info.IsClientStream:
 		return s.converse(st, srv, ss, info.FullMethod, handler)
 	default:
@@ -133,6 +141,18 @@ func (s *Service) converse(st *conns.Stream, srv any, ss grpc.ServerStream, meth
 }
 
 var errStopping = fail(engine.ErrStopped, "the daemon is stopping: try again later")
+
+// sessionStream lets the client of a session send on as it is read.
+type sessionStream struct {
+	grpc.ServerStream
+	stream *conns.Stream
+}
+
+func (s sessionStream) RecvMsg(m any) error {
+	err := s.ServerStream.RecvMsg(m)
+	s.stream.Refill()
+	return err
+}
 
 type interruptible struct {
 	grpc.ServerStream

@@ -36,8 +36,8 @@ func (s *Service) options() []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.ForceServerCodecV2(newCodec()),
 		s.streamChain(),
-		grpc.MaxRecvMsgSize(maxRequestBytes),
-		grpc.MaxSendMsgSize(maxRequestBytes),
+		grpc.MaxRecvMsgSize(maxRequestBytes + frameSlack),
+		grpc.MaxSendMsgSize(maxRequestBytes + frameSlack),
 		grpc.MaxHeaderListSize(maxHeaderBytes),
 		grpc.MaxConcurrentStreams(s.streamsPerConn()),
 		grpc.ConnectionTimeout(handshakeTimeout),

@@ -14,6 +14,7 @@ import (
 	"statehouse.dev/statehouse/server/captures"
 	"statehouse.dev/statehouse/server/conns"
 	"statehouse.dev/statehouse/server/limiter"
+	"statehouse.dev/statehouse/server/session"
 	"statehouse.dev/statehouse/server/unsent"
 )
 
@@ -37,6 +38,9 @@ type Config struct {
 	RequestBytes int64
 	// Capture says where what clients ask and are answered can be recorded.
 	Capture captures.Config
+	// Session is how sessions start goroutines and timers; nil fields: as the operating
+	// system does. Await is the engine's.
+	Session session.Env
 	Tuning  Tuning
 }
 
@@ -71,11 +75,17 @@ type Service struct {
 	token  atomic.Pointer[string] // that every request must carry; empty: none
 
 	requests, streams     limiter.Limiter
-	probes, healthWatches limiter.Limiter // of their own: see methods.go
-	reading               *limiter.Semaphore
+	probes, healthWatches limiter.Limiter    // of their own: see methods.go
+	reading, following    *limiter.Semaphore // turns to read of replays, of watches
 	reached               reached
 	unsent                *unsent.Budget
 	captures              *captures.Captures
+
+	codec        codec
+	methods      map[string]sessionMethod
+	sessionChain grpc.UnaryServerInterceptor
+	sessions     session.Load
+	workers      *session.Workers // of sessions
 
 	note     func(event string, attrs ...any) // logs what strangers can cause, sparingly
 	draining context.Context
@@ -98,6 +108,7 @@ func Assemble(env engine.Env, config Config) (*Service, error) {
 	s.note = conns.Sparing(s.env.Log)
 	s.unsent = unsent.New(s.config.UnsentBytes, s.config.Streams, &s.env)
 	s.reading = limiter.NewSemaphore(int64(s.config.Tuning.StreamsReading), s.env.Await)
+	s.following = limiter.NewSemaphore(int64(s.config.Tuning.WatchesReading), s.env.Await)
 	e, err := engine.Open(s.env, config.Engine)
 	if err != nil {
 		return nil, err
@@ -109,6 +120,7 @@ func Assemble(env engine.Env, config Config) (*Service, error) {
 	s.healthWatches.Init(s.config.Tuning.HealthWatches, "watches of health", counting(&s.reached.HealthWatches))
 	s.draining, s.drain = context.WithCancel(context.Background())
 	s.captures.Open(e, fmt.Sprintf("%s (%s)", config.Version, config.GitSHA), env.Log) // not s.env.Log, which it records
+	s.assembleSessions()
 	return s, nil
 }
 
@@ -133,6 +145,7 @@ func (s *Service) DumpCapture(why string) (path string, err error) { return s.ca
 // Close closes the engine.
 func (s *Service) Close() error {
 	s.drain()
+	s.workers.Stop()
 	return errors.Join(s.captures.EndDumps(), s.engine.Close(), s.captures.Close())
 }
 
@@ -154,6 +167,7 @@ func (s *Service) GetStatus(context.Context, *pb.GetStatusRequest) (*pb.GetStatu
 		OpenTransactions: uint64(st.OpenTxns), DiskUsedBytes: st.DiskUsed, DiskFreeBytes: st.DiskFree,
 		Durable: st.Durable, StoreId: st.StoreID, FormatVersion: uint32(st.Format),
 	}
+	resp.Sessions, resp.SessionRequests = uint64(s.sessions.Sessions.Load()), uint64(s.sessions.Requests.Load())
 	if st.Refused != nil {
 		resp.WritesRefused = st.Refused.Error()
 	}

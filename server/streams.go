@@ -8,6 +8,7 @@ import (
 
 	"statehouse.dev/statehouse/engine"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+	"statehouse.dev/statehouse/server/limiter"
 	"statehouse.dev/statehouse/server/unsent"
 )
 
@@ -96,12 +97,13 @@ func (s *Service) replay(ctx context.Context, req *pb.ReplayRequest, part int, s
 		return err
 	}
 	left := req.GetLimit()
-	reader := &eventReader{s: s, filter: f, values: values, part: part, cursor: first - 1}
+	reader := &eventReader{s: s, filter: f, values: values, part: part, turns: s.reading, cursor: first - 1}
+	reader.last = func() engine.CommitTS { return last }
 	for reader.cursor < last {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		out, refused, err := reader.next(ctx, last, clampLimit(left))
+		out, refused, err := reader.next(ctx, clampLimit(left))
 		if err != nil {
 			return err
 		}
@@ -128,19 +130,21 @@ type eventReader struct {
 	filter engine.Filter
 	values valueSetter
 	part   int // what is read at a time, in eighths of the stream's share
+	turns  *limiter.Semaphore
+	last   func() engine.CommitTS // to read, as it is when the turn has come
 	cursor engine.Cursor
 }
 
-// next waits until the stream has room and reads the next events up to last, and moves
-// the cursor. refused says why the event after them cannot be sent to this client.
-func (r *eventReader) next(ctx context.Context, last engine.CommitTS, limit int) (out []*pb.ReplayEvent, refused, err error) {
+// next waits until the stream has room and it is its turn, and reads the next events up to
+// last, and moves the cursor. refused says why the event after them cannot be sent to this client.
+func (r *eventReader) next(ctx context.Context, limit int) (out []*pb.ReplayEvent, refused, err error) {
 	stream := unsent.StreamOf(ctx)
 	if err := stream.Ready(ctx); err != nil {
 		return nil, nil, err
 	}
 	admit := func(bytes int) error { return stream.Admit(ctx, int64(bytes), r.values.growth()) }
 	c := engine.Chunk{Events: limit, Bytes: max(min(stream.Share(), r.s.config.Tuning.StreamBytes)*r.part/8, 1), Admit: admit}
-	events, next, err := r.read(ctx, last, c)
+	events, next, err := r.read(ctx, c)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -152,13 +156,13 @@ func (r *eventReader) next(ctx context.Context, last engine.CommitTS, limit int)
 	return out, refused, nil
 }
 
-func (r *eventReader) read(ctx context.Context, last engine.CommitTS, c engine.Chunk) ([]engine.Event, engine.Cursor, error) {
-	turn, err := r.s.reading.Acquire(ctx, 1)
+func (r *eventReader) read(ctx context.Context, c engine.Chunk) ([]engine.Event, engine.Cursor, error) {
+	turn, err := r.turns.Acquire(ctx, 1)
 	if err != nil {
 		return nil, 0, err
 	}
-	defer r.s.reading.Release(turn)
-	return r.s.engine.ReplayChunk(r.filter, r.cursor, last, c)
+	defer r.turns.Release(turn)
+	return r.s.engine.ReplayChunk(r.filter, r.cursor, r.last(), c)
 }
 
 // lastOf is the commit_ts of the last event, or before when there is none.
@@ -241,7 +245,7 @@ func (s *Service) Watch(req *pb.WatchRequest, stream pb.StatehouseService_WatchS
 	ctx, cancel := context.WithCancel(stream.Context())
 	defer cancel()
 	defer context.AfterFunc(s.draining, cancel)()
-	reader := &eventReader{s: s, filter: f, values: values, part: batchPart, cursor: cursor}
+	reader := &eventReader{s: s, filter: f, values: values, part: batchPart, turns: s.following, last: watch.Published, cursor: cursor}
 	err = s.follow(ctx, watch, reader, send)
 	if ctx.Err() != nil && s.draining.Err() != nil {
 		return fail(engine.ErrStopped, fmt.Sprintf("the daemon is stopping: watch again after %d", reader.cursor))
@@ -252,12 +256,12 @@ func (s *Service) Watch(req *pb.WatchRequest, stream pb.StatehouseService_WatchS
 // follow sends what is published, as it is.
 func (s *Service) follow(ctx context.Context, watch *engine.Watch, reader *eventReader, send sender) error {
 	for marked := reader.cursor; ; {
-		for published := watch.Published(); reader.cursor < published; {
+		for reader.cursor < watch.Published() {
 			// A watch that is behind never waits: the drain must be looked for, too.
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			out, refused, err := reader.next(ctx, published, 0)
+			out, refused, err := reader.next(ctx, 0)
 			if err != nil {
 				return err
 			}

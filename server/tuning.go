@@ -2,6 +2,7 @@ package server
 
 import (
 	"cmp"
+	"runtime"
 	"sync/atomic"
 
 	"statehouse.dev/statehouse/engine"
@@ -27,6 +28,15 @@ type Tuning struct {
 	// StreamsReading is how many streams read from the store at once; 16. Each holds a few of
 	// its blocks meanwhile, which are as large as the values in them and in no budget.
 	StreamsReading int
+	// WatchesReading is how many watches read at once; as many as processors, and 2 at least.
+	// A thousand watches of one agent would otherwise run in front of its writers at each
+	// commit. Those that wait for their turn read several commits at a time then.
+	WatchesReading int
+
+	// SessionRequests are under way in a session at most, their answers not sent; 256.
+	// SessionBytes is what they hold, requests and answers, unless one alone is more; 1 MiB.
+	// SessionFrame is about the size of a message of answers; 64 KiB.
+	SessionRequests, SessionBytes, SessionFrame int
 
 	// Probes bounds the requests that ask how the daemon is, HealthWatches those that watch
 	// it; 64.
@@ -43,13 +53,17 @@ func (t Tuning) withDefaults() Tuning {
 	def(&t.BatchBytes, unsent.MaxShare/2)
 	def(&t.StreamBytes, unsent.MaxShare)
 	def(&t.StreamsReading, 16)
+	def(&t.WatchesReading, max(runtime.GOMAXPROCS(0), 2))
+	def(&t.SessionRequests, 256)
+	def(&t.SessionBytes, 1<<20)
+	def(&t.SessionFrame, 64<<10)
 	def(&t.Probes, 64)
 	def(&t.HealthWatches, 64)
 	return t
 }
 
 func (t *Tuning) validate() error {
-	if min(t.AnswerBytes, t.PageBytes, t.BatchNames, t.HistoryPage, t.NamesPage, t.BatchBytes, t.StreamBytes, t.StreamsReading, t.Probes, t.HealthWatches) < 1 {
+	if min(t.AnswerBytes, t.PageBytes, t.BatchNames, t.HistoryPage, t.NamesPage, t.BatchBytes, t.StreamBytes, t.StreamsReading, t.WatchesReading, t.SessionRequests, t.SessionBytes, t.SessionFrame, t.Probes, t.HealthWatches) < 1 {
 		return fail(engine.ErrInvalid, "a bound of the tuning is negative")
 	}
 	return nil
@@ -61,6 +75,8 @@ type reached struct {
 	Requests, Streams, Probes, HealthWatches atomic.Uint64
 
 	AnswerBytes, PageBytes, BatchNames, HistoryPage, NamesPage, BatchBytes atomic.Uint64
+
+	SessionRequests, SessionBytes atomic.Uint64
 }
 
 // counting counts each of its calls.

@@ -328,11 +328,13 @@ func heapInUse() int64 {
 }
 
 // TestIdleWatchesCostNothing: a commit wakes the watches that it is for, and the others
-// once in a while, to move their cursors.
+// once in a while, to move their cursors: the rarer the more there are.
 func TestIdleWatchesCostNothing(t *testing.T) {
 	var waits counted
 	r := newRig(t, func(_ *Config, env *engine.Env) { waits.await(env) })
-	const idle, commits = 300, 2 * engine.MarkEvery
+	const idle = 150
+	const every = engine.MarkEvery * (1 + (idle+1)/engine.WatchesPerMark)
+	const commits = 2 * every
 	var conns []*watching
 	for i := range idle {
 		conns = append(conns, r.watch(&pb.WatchRequest{AgentId: fmt.Sprint("idle", i)}))
@@ -345,10 +347,46 @@ func TestIdleWatchesCostNothing(t *testing.T) {
 		busy.until(last)
 	}
 	// The commit's own wait, the busy watch's, and all others' at each mark.
-	if woken := waits.ever.Load() - before; woken > 3*commits+3*idle {
+	if woken := waits.ever.Load() - before; woken > 2*commits+3*idle {
 		t.Errorf("%d commits made requests wait anew %d times: %d watches were of no concern", commits, woken, idle)
 	}
-	conns[idle/2].until(engine.MarkEvery)
+	conns[idle/2].until(every)
+}
+
+// TestWatchesTakeTurns: watches that wait for their turn to read hold up no commit, and find all
+// that were made meanwhile when it comes.
+func TestWatchesTakeTurns(t *testing.T) {
+	const watches, commits = 5, 20
+	var waits counted
+	r := newRig(t, func(c *Config, env *engine.Env) {
+		c.Tuning.WatchesReading = 1
+		waits.await(env)
+	})
+	var all []*watching
+	for range watches {
+		all = append(all, r.watch(&pb.WatchRequest{AgentId: "busy", AfterTs: new(uint64(0))}))
+	}
+	waits.until(t, watches)
+	turn, err := r.service.following.Acquire(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range commits {
+		r.put("", "busy", "k", `{}`)
+	}
+	eventually(t, "all wait for their turn", func() error {
+		if _, waiting := r.service.following.Usage(); waiting != watches {
+			return fmt.Errorf("%d do", waiting)
+		}
+		return nil
+	})
+	r.service.following.Release(turn)
+	for i, w := range all {
+		batch, err := w.Recv()
+		if err != nil || len(batch.Events) != commits {
+			t.Errorf("watch %d: the first message has %d events, and %d commits were made: %v", i, len(batch.GetEvents()), commits, err)
+		}
+	}
 }
 
 // TestLargeEventsHaveTheirBounds: events that are larger than a stream's share are

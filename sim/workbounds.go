@@ -147,7 +147,7 @@ func (p *past) bound(c *Call) (steps int64, known bool) {
 		return p.streaming(c), true
 	}
 	if c.commits() {
-		return slack + 2*int64(p.parts) + p.listings(p.txns[in.TxnID], c.published), true
+		return slack + 2*int64(p.parts) + p.listings(p.txns[in.TxnID], c.published) + p.listings(readsOf(in), c.published), true
 	}
 	if op.Outcome != history.OK {
 		return 0, false
@@ -236,6 +236,18 @@ func (p *past) listings(t *txnPast, upTo uint64) (steps int64) {
 	return steps
 }
 
+// readsOf is what a transact says that its transaction read; nil: nothing.
+func readsOf(in *history.Input) *txnPast {
+	if in.Reads == nil {
+		return nil
+	}
+	t := &txnPast{snapshot: in.Reads.Snapshot, reads: len(in.Reads.Keys), listed: make(map[agentName]bool)}
+	for i := range in.Reads.Ranges {
+		t.listed[agentName{in.Reads.Ranges[i].Namespace, in.Reads.Ranges[i].Agent}] = true
+	}
+	return t
+}
+
 // writes is what the writer may read for a commit, to plan and to settle it.
 func (p *past) writes(op *history.Operation, published uint64) (plan, settle int64) {
 	in := &op.In
@@ -243,6 +255,9 @@ func (p *past) writes(op *history.Operation, published uint64) (plan, settle int
 	for _, wr := range in.Writes {
 		names += 2 // itself and a condition
 		touched[agentName{wr.Namespace, wr.Agent}] = true
+	}
+	if t := readsOf(in); t != nil {
+		plan += int64(t.reads) + p.listings(t, published)
 	}
 	if t := p.txns[in.TxnID]; op.Kind == history.Commit && t != nil {
 		for _, n := range t.staged {

@@ -160,7 +160,7 @@ func Input(kind history.Kind, req proto.Message) (in history.Input, pageToken st
 		case *pb.At_CommitTs:
 			in.At = &p.CommitTs
 		case *pb.At_Time:
-			in.AtTime = nanos(p.Time)
+			in.AtTime = asked(p.Time)
 		}
 	}
 	if n, ok := req.(interface{ GetEncoding() pb.ValueEncoding }); ok {

@@ -79,6 +79,16 @@ func nanos(t *timestamppb.Timestamp) int64 {
 	return at.UnixNano()
 }
 
+// asked is a time of a request. 0 stands for none in a history: for 1970 itself, before which
+// nothing was committed either, stands the nanosecond after.
+func asked(t *timestamppb.Timestamp) int64 {
+	ns := nanos(t)
+	if t != nil && ns == 0 {
+		return 1
+	}
+	return ns
+}
+
 func stamp(ns int64) *timestamppb.Timestamp {
 	if ns == 0 {
 		return nil

@@ -29,7 +29,7 @@ func replayRequest(in *history.Input) *pb.ReplayRequest {
 func replayInput(r *pb.ReplayRequest, in *history.Input) {
 	in.Prefix, in.AllAgents, in.Limit = r.GetKeyPrefix(), r.GetAllAgents(), r.GetLimit()
 	in.From, in.To = r.StartTs, r.EndTs
-	in.FromTime, in.ToTime = nanos(r.GetStartTime()), nanos(r.GetEndTime())
+	in.FromTime, in.ToTime = asked(r.GetStartTime()), asked(r.GetEndTime())
 }
 
 var watch = streamed[*pb.WatchRequest, *pb.EventBatch](history.Watch, pb.StatehouseService_Watch_FullMethodName,

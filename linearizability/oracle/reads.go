@@ -18,6 +18,13 @@ func (j *judge) checkRead(op *history.Operation) {
 		return
 	}
 	if op.Kind == history.Begin {
+		if op.In.Timeout != nil { // its client holds it: the first answer to a read is its snapshot
+			last := j.txns[op.Out.TxnID].lastRead()
+			if last == nil {
+				return
+			}
+			high = j.bounds.high(last.Return, j.model.head)
+		}
 		if s := op.Out.SnapshotTS; s < low && early {
 			j.count(op, &j.stats.BeforeBase)
 		} else if s < low {
@@ -71,7 +78,13 @@ func (j *judge) checkRead(op *history.Operation) {
 // is told it of records only.
 func (j *judge) showsReadTS(op *history.Operation) bool {
 	list := op.Kind == history.ListKeys || op.Kind == history.Scan && len(op.Out.Records) == 0
-	return op.HasReadTS() && !(j.intents && (list || onlyAbsent(op)))
+	return op.HasReadTS() && !(j.intents && (list || onlyAbsent(op) || ownBeforeSnapshot(op)))
+}
+
+// ownBeforeSnapshot reports whether all that a read in a transaction showed are own writes,
+// before any read of its client, which holds it, has fixed a snapshot.
+func ownBeforeSnapshot(op *history.Operation) bool {
+	return op.In.TxnID != "" && op.Out.ReadTS == 0 && !slices.ContainsFunc(op.Out.Records, func(r history.Record) bool { return !looksOwn(&r) })
 }
 
 // onlyAbsent reports whether all that a client's user was told is that there are no such

@@ -16,7 +16,7 @@ import (
 // key, the conditions, and what was read, each once. Metadata is not asked for, and a timeout
 // may differ.
 type request struct {
-	writes map[history.Name]string // what it becomes; deleted: ""
+	writes map[history.Name]string // what it becomes
 	keys   []history.KeyCondition
 	heads  []history.HeadCondition
 	reads  history.Reads
@@ -26,7 +26,7 @@ func requestOf(op *history.Operation) request {
 	r := request{writes: make(map[history.Name]string), keys: slices.Clone(op.In.Keys), heads: slices.Clone(op.In.Heads), reads: orderedReads(op.In.Reads)}
 	for i := range op.In.Writes {
 		w := &op.In.Writes[i]
-		r.writes[w.Name] = ""
+		r.writes[w.Name] = "deleted" // not absent, which is refused
 		if !w.Delete {
 			r.writes[w.Name] = history.Normal(w.Value)
 		}

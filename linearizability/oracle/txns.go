@@ -20,6 +20,20 @@ type txn struct {
 	first    int
 }
 
+// lastRead is the last of its reads that the daemon answered; nil: it answered none.
+func (t *txn) lastRead() (last *history.Operation) {
+	if t == nil {
+		return nil
+	}
+	for _, r := range t.reads {
+		list := r.Kind == history.ListKeys || r.Kind == history.Scan
+		if r.Outcome == history.OK && (list || !ownBeforeSnapshot(r)) && (last == nil || r.Return > last.Return) {
+			last = r
+		}
+	}
+	return last
+}
+
 func (j *judge) collect(h *history.History) {
 	get := func(id string) *txn {
 		t := j.txns[id]

@@ -143,8 +143,17 @@ func (c *Client) many(ctx context.Context, in history.Input, names []client.Reco
 
 // Begin opens a transaction.
 func (c *Client) Begin(ctx context.Context, timeout time.Duration) (*Txn, error) {
+	return c.begin(ctx, timeout, c.inner.Begin)
+}
+
+// BeginHeld opens a transaction that is held in the daemon.
+func (c *Client) BeginHeld(ctx context.Context, timeout time.Duration) (*Txn, error) {
+	return c.begin(ctx, timeout, c.inner.BeginHeld)
+}
+
+func (c *Client) begin(ctx context.Context, timeout time.Duration, begin func(context.Context, time.Duration) (*client.Txn, error)) (*Txn, error) {
 	op := c.call(history.Begin, history.Input{Limit: uint64(max(timeout.Milliseconds(), 0))})
-	inner, err := c.inner.Begin(ctx, timeout)
+	inner, err := begin(ctx, timeout)
 	if err != nil {
 		c.end(ctx, op, history.Output{}, err)
 		return nil, err
@@ -156,6 +165,9 @@ func (c *Client) Begin(ctx context.Context, timeout time.Duration) (*Txn, error)
 func (c *Client) begun(ctx context.Context, op *history.Operation, inner *client.Txn) *Txn {
 	title := tagOf(op)
 	c.rec.learn(inner.ID(), title)
+	if !inner.Held() {
+		op.In.Timeout, op.In.Limit = new(op.In.Limit), 0
+	}
 	c.end(ctx, op, history.Output{TxnID: title, SnapshotTS: uint64(inner.Snapshot())}, nil)
-	return &Txn{c: c, inner: inner, title: title}
+	return &Txn{c: c, inner: inner, begin: op, title: title}
 }

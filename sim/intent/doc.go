@@ -19,6 +19,8 @@
 //     its begin to its commit: the commit of the last one has the outcome of the whole call. The
 //     commit of one that was run again has the outcome fail, for nothing else permits that; one
 //     whose function failed has no commit.
+//     A begin of a transaction that its client holds has a timeout in place of a limit, and the
+//     snapshot that its first read was answered at; 0, if it read nothing.
 //   - list_keys, scan, history, agents, namespaces: the whole list, over all its pages. "more" says
 //     that it ended at its limit, or where the user stopped: there may be more or not. read_ts
 //     is left out where the user is not told it.

@@ -15,6 +15,7 @@ type Txn struct {
 
 	c     *Client
 	inner *client.Txn
+	begin *history.Operation
 	title string
 	lost  bool // it is not known whether a write arrived
 }
@@ -24,6 +25,17 @@ func (t *Txn) ID() string { return t.inner.ID() }
 
 // Snapshot is the commit that the transaction reads after.
 func (t *Txn) Snapshot() client.CommitTS { return t.inner.Snapshot() }
+
+// Held reports whether the transaction is held in the daemon.
+func (t *Txn) Held() bool { return t.inner.Held() }
+
+// fixed writes down the snapshot that the first read of a transaction has fixed which the
+// client holds.
+func (t *Txn) fixed() {
+	t.c.rec.mu.Lock()
+	defer t.c.rec.mu.Unlock()
+	t.begin.Out.SnapshotTS = uint64(t.inner.Snapshot())
+}
 
 // Write stages a value.
 func (t *Txn) Write(ctx context.Context, agent, key string, value []byte) error {
@@ -61,22 +73,31 @@ func (t *Txn) stage(ctx context.Context, w client.Write, do func() error) error 
 // Get reads a record inside the transaction.
 func (t *Txn) Get(ctx context.Context, agent, key string) (client.Record, error) {
 	in := history.Input{TxnID: t.title, Namespace: t.c.ns, Agent: agent, Key: key}
+	defer t.fixed()
 	return t.c.one(ctx, history.Get, in, func() (client.Record, error) { return t.inner.Get(ctx, agent, key) })
 }
 
 // BatchGet reads records inside the transaction.
 func (t *Txn) BatchGet(ctx context.Context, names ...client.RecordName) ([]client.Record, error) {
+	defer t.fixed()
 	return t.c.many(ctx, history.Input{TxnID: t.title}, names, func() ([]client.Record, error) { return t.inner.BatchGet(ctx, names...) })
 }
 
 // ListKeys yields an agent's keys as the transaction sees them.
 func (t *Txn) ListKeys(ctx context.Context, agent string, q client.ListQuery) iter.Seq2[string, error] {
-	return t.c.listKeys(ctx, t.title, agent, q, t.inner.ListKeys(ctx, agent, q))
+	return fixing(t, t.c.listKeys(ctx, t.title, agent, q, t.inner.ListKeys(ctx, agent, q)))
 }
 
 // Scan yields an agent's records as the transaction sees them.
 func (t *Txn) Scan(ctx context.Context, agent string, q client.ListQuery) iter.Seq2[client.Record, error] {
-	return t.c.scan(ctx, t.title, agent, q, t.inner.Scan(ctx, agent, q))
+	return fixing(t, t.c.scan(ctx, t.title, agent, q, t.inner.Scan(ctx, agent, q)))
+}
+
+func fixing[T any](t *Txn, seq iter.Seq2[T, error]) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		defer t.fixed()
+		seq(yield)
+	}
 }
 
 // Commit makes all that was staged durable, or none of it.

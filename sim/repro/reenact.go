@@ -146,6 +146,7 @@ func (x *client) input(op *history.Operation) history.Input {
 	}
 	in.Expected = x.expected(op, in.Name(), in.Expected)
 	in.Keys, in.Heads = slices.Clone(in.Keys), slices.Clone(in.Heads)
+	in.Reads, in.Timeout = x.reads(op, in.Reads), nil
 	for i := range in.Keys {
 		in.Keys[i].Expected = *x.expected(op, in.Keys[i].Name, &in.Keys[i].Expected)
 	}

@@ -292,6 +292,7 @@ func (x *reexecution) input(op *history.Operation) history.Input {
 	in.Value = writable(in.Value)
 	in.Expected = version(in.Name(), in.Expected)
 	in.Writes, in.Keys, in.Heads = slices.Clone(in.Writes), slices.Clone(in.Keys), nil
+	in.Reads, in.Timeout = x.readSet(in.Reads), nil
 	for i := range in.Writes {
 		in.Writes[i].Value, in.Writes[i].Expected = writable(in.Writes[i].Value), version(in.Writes[i].Name, in.Writes[i].Expected)
 	}

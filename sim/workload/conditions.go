@@ -59,7 +59,7 @@ func conditions(ctx context.Context, e *Env) error {
 		_, err = e.Client.Transact(ctx, client.Batch{Writes: w, Conditions: on})
 		return err
 	}
-	t, err := e.Client.Begin(ctx, 0)
+	t, err := e.begin(ctx, 0)
 	if err != nil {
 		return err
 	}

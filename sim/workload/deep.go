@@ -69,7 +69,7 @@ func (e *Env) deepKey() string {
 
 // deepTxn lists ranges, of which nothing must have changed when it commits.
 func deepTxn(ctx context.Context, e *Env) error {
-	t, err := e.Client.Begin(ctx, 0)
+	t, err := e.begin(ctx, 0)
 	if err != nil {
 		return err
 	}

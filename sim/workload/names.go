@@ -101,7 +101,7 @@ var corners = []string{
 	"9223372036854775807", "9223372036854775808", "-9223372036854775808", "9223372036854775809",
 	"18446744073709551615", "18446744073709551616", "123456789012345678901234567890", "4294967296",
 	"1e308", "1.7976931348623157e308", "-1.7976931348623157e308", "5e-324", "2.2250738585072014e-308", "0.30000000000000004",
-	`""`, `"\u0000"`, `"\ud83d\ude00"`, `"\"\\\/\b\f\n\r\t"`, `"é"`, `"\u00e9"`, `"\u2028<>&"`, `"\uffff\ufffd"`, `"\u007f"`, `"null"`,
+	`""`, `"\u0000"`, `"\ud83d\ude00"`, `"\"\\\/\b\f\n\r\t"`, `"é"`, `"\u00e9"`, `"\u2028<>&"`, `"\u00AA\u00aF"`, `"\uD83D\uDE00"`, `"\u0F9f"`, `"\uffff\ufffd"`, `"\u007f"`, `"null"`,
 	"null", "true", "false", "{}", "[]", "[[]]", `{"":{}}`, `[null,{},[],""]`, `{"a":1,"A":2,"\u00e1":4}`, `{"\ue000":1,"\ud83d\ude00":2}`,
 	strings.Repeat("[", 27) + strings.Repeat("]", 27), strings.Repeat(`{"d":`, 27) + "0" + strings.Repeat("}", 27),
 }
@@ -109,8 +109,11 @@ var corners = []string{
 // value makes one that nobody else writes.
 func (e *Env) value() json.RawMessage {
 	e.written++
-	if e.names().rich && e.chance(0.25) {
+	switch {
+	case e.names().rich && e.chance(0.25):
 		return fmt.Appendf(nil, `{"by":%q,"n":%d,"x":%s}`, e.Name, e.written, Corner(e.Rand))
+	case e.names().rich && e.chance(0.1): // space wherever JSON allows it
+		return fmt.Appendf(nil, "\t{ \"by\" :\r\n%q , \"n\"\t: %d ,\n\"x\" : [ 1 , { } ,\t[ ]\n] } \n", e.Name, e.written)
 	}
 	return fmt.Appendf(nil, `{"by":%q,"n":%d}`, e.Name, e.written)
 }

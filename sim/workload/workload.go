@@ -90,6 +90,14 @@ func All() []Workload {
 
 func (e *Env) chance(p float64) bool { return e.Rand.Float64() < p }
 
+// begin opens a transaction, held in the client or in the daemon.
+func (e *Env) begin(ctx context.Context, timeout time.Duration) (*intent.Txn, error) {
+	if e.chance(0.5) {
+		return e.Client.BeginHeld(ctx, timeout)
+	}
+	return e.Client.Begin(ctx, timeout)
+}
+
 // manyAgents is from where on all are drawn alike: so many are there to fill caches.
 const manyAgents = 16
 

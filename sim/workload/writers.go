@@ -221,7 +221,7 @@ func oneShot(ctx context.Context, e *Env) error {
 
 func expiry(ctx context.Context, e *Env) error {
 	timeout := time.Duration(20+e.Rand.IntN(150)) * time.Millisecond
-	t, err := e.Client.Begin(ctx, timeout)
+	t, err := e.begin(ctx, timeout)
 	if err != nil {
 		return err
 	}
@@ -291,7 +291,7 @@ func skew(ctx context.Context, e *Env) error {
 
 // mixed does a little of everything inside of one transaction.
 func mixed(ctx context.Context, e *Env) error {
-	t, err := e.Client.Begin(ctx, 0)
+	t, err := e.begin(ctx, 0)
 	if err != nil {
 		return err
 	}
