@@ -35,6 +35,9 @@ _CONTROL = re.compile("[\0-\x1f]")
 
 def name(field: str, value: Any) -> str:
     """Accepts what the daemon accepts as a namespace, agent_id or key, and says what it says."""
+    plain = value.__class__ is str and value.isascii() and value.isprintable()  # as nearly all are
+    if plain and 0 < len(value) <= _LONGEST[field]:
+        return str(value)
     size = len(text(field, value).encode())
     if not size:
         raise refused(field, f"{field} is empty")

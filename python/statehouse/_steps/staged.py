@@ -112,4 +112,4 @@ def _size(operation: pb.TransactOperation) -> int:
 
 def name_size(name: Iterable[str]) -> int:
     """Returns how many bytes a name has."""
-    return sum(len(part.encode()) for part in name)
+    return sum([len(part) if part.isascii() else len(part.encode()) for part in name])
