@@ -56,7 +56,7 @@ func pythonHolds() []Bug {
 			Edits: []Edit{{pyTxn, "            if (first and key < first) or (last and key > last) or key == after:\n                continue\n", ""}},
 		},
 		{
-			Name: "python-sent-again-without-reads", Guarantee: "G3", About: "a transaction is sent again without what it has read",
+			Name: "python-sent-again-without-reads", Guarantee: "G6", About: "a transaction is sent again without what it has read",
 			Edits: []Edit{{pyCalls, again, "                else:\n                    if until is not None and request.HasField(\"reads\"):\n                        request.ClearField(\"reads\")\n                        del request.key_preconditions[-1]\n                    tries += 1\n                    continue\n"}},
 		},
 		{

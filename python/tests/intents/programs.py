@@ -179,6 +179,8 @@ async def _work(env: Env, tx: Txn) -> None:
             await tx.write(agent, key, env.value(), expected_version=env.expected(agent, key))
         if random.random() < 0.2:
             await tx.get_state(agent, key)
+        if random.random() < 0.2:
+            await tx.write(agent, key, env.value())  # in the place of the other
     if random.random() < 0.6:
         await _lists(env, tx)
     if random.random() < 0.3:
