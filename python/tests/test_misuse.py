@@ -435,7 +435,7 @@ async def test_every_error_is_of_this_package(dial, kind, statehouse_daemon, of,
 
 
 async def test_every_option_of_a_client(kind):
-    make = AsyncStatehouse if kind == "async" else Statehouse
+    make = Statehouse if kind == "sync" else AsyncStatehouse
     client = make("localhost")
     for call in (make, client.with_options):
         for parameter in parameters(call):

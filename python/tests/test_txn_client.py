@@ -3,7 +3,6 @@
 import asyncio
 import random
 import threading
-from contextlib import aclosing
 from unittest import mock
 
 import pytest
@@ -53,11 +52,11 @@ def read(tx):
 async def taken(iterator, count):
     """The first items of an iterator that is left then."""
     items = []
-    async with aclosing(iterator):
-        async for item in iterator:
-            items.append(item if isinstance(item, str) else item.key)
-            if len(items) == count:
-                break
+    async for item in iterator:
+        items.append(item if isinstance(item, str) else item.key)
+        if len(items) == count:
+            break
+    await iterator.aclose()
     return items
 
 
