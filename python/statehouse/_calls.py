@@ -137,6 +137,7 @@ class Caller:
         *,
         begun: bool,
         until: Deadline | None = None,
+        doubt: bool = False,
     ) -> Steps[Any]:
         """Makes a call that commits a transaction, and repeats it until its outcome is
         known or the time is over.
@@ -144,9 +145,9 @@ class Caller:
         ``begun``: the transaction lives in the daemon, which ends it with the first
         refusal, so a late duplicate cannot be applied after one.
         ``until``: the transaction's own timeout, of which each try says what is left.
+        ``doubt``: an earlier try may have been applied, or may yet be.
         """
         deadline = Deadline(self.options.timeout)
-        doubt = False  # an earlier try may have been applied, or may yet be
         tries = 0
         while True:
             failed: StatehouseError

@@ -5,6 +5,7 @@ import contextlib
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -25,6 +26,8 @@ from statehouse import (
 from statehouse._aio import session as sessions
 from statehouse._calls import new_txn_id
 from statehouse._proto import statehouse_pb2 as pb
+
+from recorded import operations
 
 
 @pytest.fixture
@@ -109,6 +112,7 @@ async def test_a_daemon_that_knows_no_sessions(dial):
         assert {record.version for record in records} == {1}
     assert asked.count("Session") == 1
     assert asked.count("GetState") == 60
+    assert client._endpoint.sessions is False  # for good
     server.stop(None).wait()
 
 
@@ -135,6 +139,47 @@ async def test_a_refused_session_is_not_asked_for_again_at_once(dial, sharing):
         with pytest.raises(Unauthenticated):
             await client.get_state("a1", "k")
     assert asked == ["Session", "GetState", "GetState", "GetState"]
+    server.stop(None).wait()
+
+
+async def test_a_lost_answer_is_a_lost_try(dial, proxy, file, sharing):
+    client = dial(proxy.url, namespace=f"lost-{new_txn_id()}", capture=file)
+    await written(client)
+    await reads(client, 1)
+    proxy.lose("reply")
+    await reads(client, 1)
+    await client.close()
+    assert [op["outcome"] for op in operations(file)] == ["ok", "ok", "unknown", "ok"]
+
+
+async def test_what_is_given_up_is_cancelled(dial, sharing):
+    heard = []
+    over = threading.Event()
+
+    class Server(grpc.GenericRpcHandler):
+        def service(self, call):
+            def serve(frames, context):
+                for frame in frames:
+                    heard.extend((r.id, r.method, r.cancel) for r in frame.requests)
+                    if any(r.cancel for r in frame.requests):
+                        over.set()
+                yield from ()
+
+            return grpc.stream_stream_rpc_method_handler(
+                serve, request_deserializer=pb.SessionRequests.FromString
+            )
+
+    server = grpc.server(ThreadPoolExecutor(4), handlers=[Server()])
+    url = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    server.start()
+    client = dial(url)
+    waiting = asyncio.ensure_future(client.get_state("a1", "k"))
+    while not heard:
+        await asyncio.sleep(0.01)
+    waiting.cancel()
+    assert await asyncio.to_thread(over.wait, 10)
+    assert heard == [(1, "GetState", False), (1, "", True)]
+    await client.close()
     server.stop(None).wait()
 
 

@@ -168,6 +168,16 @@ async def test_a_list_to_its_end_is_the_whole_prefix(paged):
             await tx.commit()
 
 
+async def test_a_list_that_own_writes_cut_short(paged):
+    """What is on its last page beyond the limit was not handed out."""
+    tx = await paged.begin_transaction()
+    await tx.write("a1", "k0:own", {})
+    assert (await tx.list_keys("a1", "k", limit=10))[-1] == "k8"
+    assert read(tx) == ([], [("a1", "k", "", "k8")])
+    await paged.write("a1", "k9", {})
+    await tx.commit()
+
+
 async def test_a_list_that_nobody_looked_at_is_not_read(paged):
     tx = await paged.begin_transaction()
     tx.scan_keys("a1", "k")
@@ -302,6 +312,41 @@ async def test_a_commit_in_doubt_is_what_it_was(lossy, proxy):
     commit = await tx.commit()
     assert [e.txn_id async for e in lossy.replay()] == [tx.txn_id]
     assert tx.committed == commit
+
+
+async def test_a_refusal_in_doubt_decides_nothing(lossy, proxy):
+    """The request that was lost may yet arrive."""
+    await lossy.write("a1", "k", {})
+    tx = await lossy.with_options(timeout=0.5).begin_transaction()
+    await tx.write("a1", "k", {}, expected_version=0)
+    proxy.lose("request")
+    with pytest.raises(PreconditionFailed) as caught:
+        await tx.commit()
+    assert caught.value.maybe_applied
+    assert "being committed" in repr(getattr(tx, "blocking", tx))
+    for _ in range(2):
+        with pytest.raises(PreconditionFailed) as caught:
+            await tx.commit()
+        assert caught.value.maybe_applied
+    proxy.down()
+    await connection_lost(lossy)
+    with pytest.raises(OutcomeUnknown):
+        await tx.commit()
+    proxy.up()
+    await lossy.get_state("a1", "k")
+    with pytest.raises(OutcomeUnknown):
+        await (await doubtful(lossy, proxy)).abort()
+
+
+async def doubtful(client, proxy):
+    """A transaction whose commit was not answered."""
+    tx = await client.with_options(timeout=0.5).begin_transaction()
+    await tx.write("a1", "other", {})
+    proxy.lose("reply", times=1000)
+    with pytest.raises(OutcomeUnknown):
+        await tx.commit()
+    proxy.lose("pass")
+    return tx
 
 
 async def test_a_commit_that_was_not_sent_leaves_it_open(lossy, proxy):

@@ -73,7 +73,7 @@ func pythonRuns() []Bug {
 	return []Bug{
 		{
 			Name: "python-rerun-in-doubt", Guarantee: "G6", About: "run_transaction runs a function again when its commit was not answered",
-			Edits: []Edit{{pyTxn, "self._caller.commit(\n                \"Transact\", request, self.txn_id, begun=False, until=self._deadline\n            )", "self._caller.call_once(\"Transact\", request)"}},
+			Edits: []Edit{{pyTxn, "self._caller.commit(\n                \"Transact\",\n                request,\n                self.txn_id,\n                begun=False,\n                until=self._deadline,\n                doubt=self._doubt,\n            )", "self._caller.call_once(\"Transact\", request)"}},
 		},
 		{
 			Name: "python-conflict-swallowed", Guarantee: "G1", About: "run_transaction takes a conflict for the end of its work",

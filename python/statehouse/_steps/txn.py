@@ -72,6 +72,7 @@ class TxnSteps(ReadSteps):
         #: What is being committed, or has been without an answer. It is not changed any more.
         self._request: pb.TransactRequest | None = None
         self._committing = 0  # calls that commit
+        self._doubt = False  # it may have been applied, or may yet be
         self._outcome: Commit | errors.StatehouseError | None = None
 
     def __reduce__(self) -> NoReturn:
@@ -375,7 +376,12 @@ class TxnSteps(ReadSteps):
             return Commit(self.txn_id, self.snapshot_ts, None)
         try:
             response = yield from self._caller.commit(
-                "Transact", request, self.txn_id, begun=False, until=self._deadline
+                "Transact",
+                request,
+                self.txn_id,
+                begun=False,
+                until=self._deadline,
+                doubt=self._doubt,
             )
         except errors.InvalidArgument as refused:
             field = refused.details.get("field")
@@ -395,11 +401,14 @@ class TxnSteps(ReadSteps):
         """
         with self._lock:
             self._committing -= 1
-            if not isinstance(failed, errors.StatehouseError) or failed.maybe_applied:
-                return
-            if isinstance(failed, DECIDES):
+            known = isinstance(failed, errors.StatehouseError) and not (
+                isinstance(failed, errors.OutcomeUnknown) or failed.maybe_applied
+            )
+            if isinstance(failed, DECIDES) and known:
                 self._end(failed)
-            elif not isinstance(failed, errors.OutcomeUnknown) and not self._committing:
+            elif not known:
+                self._doubt = True
+            elif not self._committing and not self._doubt:
                 self._request = None
 
     def _abort(self) -> Steps[None]:
