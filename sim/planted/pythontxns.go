@@ -28,10 +28,6 @@ func pythonHolds() []Bug {
 			Edits: []Edit{{pyTxn, "        if whole:\n", "        if whole and not page:\n"}},
 		},
 		{
-			Name: "python-stretch-of-the-other-end", Guarantee: "G3", About: "a list from last to first is in the read set as one from first to last",
-			Edits: []Edit{{"python/statehouse/_steps/readset.py", "        self._reverse = request.reverse\n", "        self._reverse = False\n"}},
-		},
-		{
 			Name: "python-later-snapshot", Guarantee: "G3", About: "a transaction reads each time what is there by then",
 			Edits: []Edit{
 				{pyTxn, "            if at is not None and not pinned:\n                request.at.commit_ts = at\n", ""},
