@@ -34,7 +34,7 @@ type Tuning struct {
 	WatchesReading int
 
 	// SessionRequests are under way in a session at most, their answers not sent; 256.
-	// SessionBytes is what they hold, requests and answers, unless one alone is more; 1 MiB.
+	// SessionBytes is what they hold, requests and answers, unless one alone is more; 512 KiB.
 	// SessionFrame is about the size of a message of answers; 64 KiB.
 	SessionRequests, SessionBytes, SessionFrame int
 
@@ -55,7 +55,7 @@ func (t Tuning) withDefaults() Tuning {
 	def(&t.StreamsReading, 16)
 	def(&t.WatchesReading, max(runtime.GOMAXPROCS(0), 2))
 	def(&t.SessionRequests, 256)
-	def(&t.SessionBytes, 1<<20)
+	def(&t.SessionBytes, 512<<10)
 	def(&t.SessionFrame, 64<<10)
 	def(&t.Probes, 64)
 	def(&t.HealthWatches, 64)

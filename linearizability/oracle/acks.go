@@ -121,7 +121,7 @@ func (j *judge) checkUse(t *txn, ev *history.Event) {
 				j.breaks(op, "G6", "used-after-end", "", "", "transaction %s had ended, as #%d was told", t.id, by.ID)
 			case op.Outcome == history.OK && op.Kind == history.Commit && by != nil && by.Kind == history.Abort && op.Call > end:
 				j.breaks(op, "G6", "committed-after-abort", "", "", "transaction %s had been aborted, as #%d was told", t.id, by.ID)
-			case ev != nil && op.Error != nil && (op.Error.Code == "TXN_EXPIRED" || op.Error.Code == "TXN_ABORTED"):
+			case ev != nil && op.Error != nil && (op.Error.Code == "TXN_EXPIRED" || op.Error.Code == "TXN_ABORTED") && !t.askedOtherwise(op, ev) && !j.askedAgain(t, op, ev):
 				j.breaks(op, "G6", "refused-but-applied", "", op.Error.Code, "it was refused (%s: %s), and transaction %s is in the log as commit %d", op.Error.Code, op.Error.Message, t.id, ev.CommitTS)
 			case op.Error != nil && op.Error.Code == "TXN_ALREADY_COMMITTED" && !j.attemptedBy(t, op.End()):
 				j.breaks(op, "G6", "not-committed", "", op.Error.Code, "it was told that transaction %s has committed, which nobody had asked for", t.id)

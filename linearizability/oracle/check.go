@@ -21,7 +21,7 @@ const maxViolations = 100
 func Check(h *history.History, of *Section) Result {
 	j := &judge{
 		section: of, visibility: visibilityOf(h, of), covered: h.Covered(), intents: h.Header.Source == history.SourceIntent,
-		ops: make(map[int]*history.Operation, len(h.Operations)), txns: make(map[string]*txn, len(h.Log)),
+		starts: startsOf(h), ops: make(map[int]*history.Operation, len(h.Operations)), txns: make(map[string]*txn, len(h.Log)),
 	}
 	for _, op := range h.Operations {
 		j.ops[op.ID] = op
@@ -57,6 +57,16 @@ type judge struct {
 	section    *Section
 	covered    map[history.AgentName]bool // nil: the log tells of all agents
 	intents    bool                       // see history.SourceIntent
+	starts     []int64                    // of the daemon; none: they were not recorded
+}
+
+func startsOf(h *history.History) (starts []int64) {
+	for _, n := range h.Notes {
+		if n.Lane == "daemon" && n.Kind == "start" {
+			starts = append(starts, n.Time)
+		}
+	}
+	return starts
 }
 
 func (j *judge) violate(v verdict.Violation) {

@@ -19,7 +19,7 @@ func (j *judge) checkRefused(t *txn, op *history.Operation, ev *history.Event) {
 	case "TXN_ID_REUSED":
 		j.checkReused(t, op, ev)
 	default:
-		if ev != nil && decides(op.Error) && !t.neverBegun(op) && !t.askedOtherwise(op, ev) {
+		if ev != nil && decides(op.Error) && !t.neverBegun(op) && !t.askedOtherwise(op, ev) && !j.askedAgain(t, op, ev) {
 			j.breaks(op, "G6", "refused-but-applied", "", op.Error.Code, "it was refused (%s: %s), and transaction %s is in the log as commit %d", op.Error.Code, op.Error.Message, t.id, ev.CommitTS)
 		}
 	}

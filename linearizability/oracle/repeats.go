@@ -83,6 +83,22 @@ func (t *txn) askedOtherwise(op *history.Operation, ev *history.Event) bool {
 	})
 }
 
+// askedAgain reports whether an event can be of the same transact, which its client sent again
+// although it had been refused for good. That a daemon remembers; the next one does not.
+func (j *judge) askedAgain(t *txn, op *history.Operation, ev *history.Event) bool {
+	if op.Kind != history.Transact {
+		return false
+	}
+	return slices.ContainsFunc(t.attempts, func(a *history.Operation) bool {
+		if a.Kind != history.Transact || a.Call <= op.Return {
+			return false
+		}
+		between := func(start int64) bool { return start > op.Call && start < a.End() }
+		want, _ := t.wanted(a)
+		return want.match(ev) && (len(j.starts) == 0 || slices.ContainsFunc(j.starts, between))
+	})
+}
+
 // checkReused: an id that a refusal calls used is used by another request, which had it first,
 // or by a transaction that was begun.
 func (j *judge) checkReused(t *txn, op *history.Operation, ev *history.Event) {

@@ -213,6 +213,9 @@ func (j *Judge) staged(t *txn, in *history.Input) {
 		t.keys = make(map[history.Name]staged)
 	}
 	least, size := valueSize(in.Value, in.Doubles)
+	if !in.Doubles {
+		least = len(compact(in.Value)) // it is kept without space
+	}
 	least, size = least+nameSize(in.Name()), size+nameSize(in.Name())
 	was := t.keys[in.Name()]
 	t.bytes += size - was.most

@@ -133,6 +133,14 @@ func valueSize(text string, asStruct bool) (least, most int) {
 	return wire, max(wire, 2*len(text))
 }
 
+func compact(text string) []byte {
+	var out bytes.Buffer
+	if json.Compact(&out, []byte(text)) != nil {
+		return []byte(text)
+	}
+	return out.Bytes()
+}
+
 // isValue reports whether a text is a value: one JSON object, not too long, too deep or with a
 // number that no double is near, and with no name twice in an object.
 func (l *Limits) isValue(text string, asStruct bool) bool {

@@ -141,7 +141,7 @@ func (j *Judge) Refused(r *Request, e *history.Refusal, maybe bool, w *World) (r
 		reason = row(j, t, r, e, w)
 	case maybe && !commits(r.Kind):
 		reason = "it is said to be in doubt, and commits nothing"
-	case maybe && e.Code != "OUTCOME_UNKNOWN" && t.commits < 2 && w.Errors+w.Misreads == 0 && !w.Misread && !w.Corrupt:
+	case maybe && e.Code != "OUTCOME_UNKNOWN" && t.commits < 2 && tooOld(j, t, r, e, w) != "" && w.Errors+w.Misreads == 0 && !w.Misread && !w.Corrupt:
 		reason = "it is said to be in doubt, and no other request for this transaction has reached the daemon"
 	default:
 		reason = row(j, t, r, e, w)

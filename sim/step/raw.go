@@ -45,6 +45,9 @@ var methods, methodOfWord = func() (list []*Method, byWord map[string]*Method) {
 			service := file.Services().Get(i)
 			for k := range service.Methods().Len() {
 				d := service.Methods().Get(k)
+				if d.IsStreamingClient() {
+					continue // a session: what it carries is called by itself
+				}
 				m := &Method{Name: fmt.Sprintf("/%s/%s", service.FullName(), d.Name()), Word: string(d.Name()), Stream: d.IsStreamingServer()}
 				m.request, m.answer = typeOf(d.Input()), typeOf(d.Output())
 				if number, recorded := record.Number(m.Name); recorded {
@@ -65,7 +68,7 @@ func typeOf(d protoreflect.MessageDescriptor) protoreflect.MessageType {
 	return t
 }
 
-// Methods are all of the contract.
+// Methods are all of the contract that take one request.
 func Methods() []*Method { return methods }
 
 // MethodNamed is the method of that name; nil: there is none.
