@@ -139,12 +139,17 @@ func (c *Client) commit(ctx context.Context, id string, begun bool, try attempt)
 		if doubt && !decides(failed) {
 			return &OutcomeUnknownError{TxnID: id, Last: failed}
 		}
-		// An expectation that a key is absent can hold again later, after a delete: then
-		// a late duplicate could still be applied. So could one that arrives in time by its
-		// own count, once the daemon has forgotten that another was too late.
-		failed.MaybeApplied = doubt && !begun && (failed.kind == ErrPreconditionFailed || failed.kind == ErrTxnExpired)
+		failed.MaybeApplied = doubt && !begun && mayHoldLater(failed)
 		return failed
 	}
+}
+
+// mayHoldLater reports whether what a commit was refused for can pass, so that a late duplicate
+// could still be applied. An expectation that a key is absent can hold again, after a delete;
+// and a duplicate can be in time by its own count, once the daemon has forgotten that another
+// was too late.
+func mayHoldLater(failed *Error) bool {
+	return failed.kind == ErrPreconditionFailed || failed.kind == ErrTxnExpired
 }
 
 // passing reports whether the same request may succeed later. A limit is for the caller

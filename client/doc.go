@@ -26,6 +26,13 @@
 // a snapshot, and runs it again when something it read was changed meanwhile.
 // [Client.Begin] gives the same transaction for use by hand.
 //
+// A transaction is held in the client. Its writes cost nothing until the commit, which is one
+// round trip and says what was read, for the daemon to validate; one that only read makes
+// none. Its snapshot is that of its first read. It outlives a restart of the daemon, and can be
+// as large as one request. [Client.BeginHeld] gives one that the daemon holds, as a daemon
+// older than this client holds all of them: its snapshot is of its begin, each write is a round
+// trip, and if the answer to one is lost it cannot be committed.
+//
 // # When a call fails
 //
 // Errors are [*Error] values of one closed set; match them with errors.Is

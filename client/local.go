@@ -37,7 +37,9 @@ type localTxn struct {
 	bytes  int               // of names and values
 	reads  readSet
 	sent   *pb.TransactRequest // once Commit was called: nothing changes from then on
+	doubt  bool                // what was sent may have been applied
 	over   error               // why it cannot be used any more
+	result Commit              // if it is over because it has committed
 }
 
 func newLocalTxn(c *Client, id string, timeout time.Duration) *localTxn {
@@ -121,16 +123,23 @@ func writeBytes(w *Write) int { return nameBytes(w.RecordName) + len(w.Value) }
 
 func (t *localTxn) commit(ctx context.Context, o *Conditions) (Commit, error) {
 	req, err := t.freeze(o)
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrTxnCommitted):
+		return t.result, nil // as Abort was told
+	case err != nil:
 		return Commit{}, err
+	case req == nil: // it only read
+		return t.end(Commit{TxnID: t.id, CommitTS: t.snapshot()}, committed(t.id)), nil
 	}
-	if req == nil { // it only read
-		t.end(committed(t.id))
-		return Commit{TxnID: t.id, CommitTS: t.snapshot()}, nil
-	}
+	return t.send(ctx, req, t.left)
+}
+
+// send sends the commit until it is decided or ctx ends. left is the time that it has, when it
+// is sent.
+func (t *localTxn) send(ctx context.Context, req *pb.TransactRequest, left func() time.Duration) (Commit, error) {
 	var resp *pb.TransactResponse
-	err = t.c.commit(ctx, t.id, false, func(ctx context.Context, opts ...grpc.CallOption) (err error) {
-		resp, err = t.c.stub.Transact(ctx, t.timed(req), opts...)
+	err := t.c.commit(ctx, t.id, false, func(ctx context.Context, opts ...grpc.CallOption) (err error) {
+		resp, err = t.c.stub.Transact(ctx, timed(req, left()), opts...)
 		return err
 	})
 	if err == nil && len(resp.GetVersions()) != len(req.GetOperations()) {
@@ -138,25 +147,38 @@ func (t *localTxn) commit(ctx context.Context, o *Conditions) (Commit, error) {
 	}
 	switch e := (*Error)(nil); {
 	case err == nil:
-		t.end(committed(t.id))
-		return t.answer(req, resp), nil
+		return t.end(t.answer(req, resp), committed(t.id)), nil
 	case errors.Is(err, ErrInvalid) && req.GetReads() != nil:
 		if knows, failed := t.c.askForReads(ctx); failed == nil && !knows {
 			err = &Error{Code: "UNIMPLEMENTED", kind: ErrUnimplemented, Message: "the daemon was replaced by an older one, which does not know what a transaction read: begin again"}
 		}
-		t.end(err)
+		t.end(Commit{}, err)
 	case errors.As(err, &e) && decides(e):
-		t.end(err)
+		e.MaybeApplied = e.MaybeApplied || t.inDoubt(nil) && mayHoldLater(e)
+		t.end(Commit{}, err)
+	case t.inDoubt(err) && e != nil: // it is about this call, and there was one before
+		err = &OutcomeUnknownError{TxnID: t.id, Last: err}
 	}
 	return Commit{}, err
 }
 
-func (t *localTxn) end(why error) {
+// inDoubt reports whether a commit that was sent may have been applied, by this answer or one
+// before.
+func (t *localTxn) inDoubt(err error) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.doubt = t.doubt || errors.Is(err, ErrOutcomeUnknown)
+	return t.doubt
+}
+
+// end takes down why the transaction cannot be used any more, and what it came to.
+func (t *localTxn) end(c Commit, why error) Commit {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.over == nil {
-		t.over = why
+		t.over, t.result = why, c
 	}
+	return t.result
 }
 
 // freeze makes the request that commits the transaction. There is one, however often it is
@@ -187,8 +209,8 @@ func (t *localTxn) freeze(o *Conditions) (*pb.TransactRequest, error) {
 
 // timed is the request with the time that is left. Of a try that comes too late only the
 // outcome of an earlier one is of interest.
-func (t *localTxn) timed(req *pb.TransactRequest) *pb.TransactRequest {
-	left := max(t.left(), 0)
+func timed(req *pb.TransactRequest, left time.Duration) *pb.TransactRequest {
+	left = max(left, 0)
 	return &pb.TransactRequest{
 		TxnId: req.TxnId, Operations: req.Operations, KeyPreconditions: req.KeyPreconditions, HeadPreconditions: req.HeadPreconditions,
 		Metadata: req.Metadata, Reads: req.Reads, TimeoutMs: new(uint64((left + time.Millisecond - 1) / time.Millisecond)),
@@ -208,22 +230,30 @@ func (t *localTxn) answer(req *pb.TransactRequest, resp *pb.TransactResponse) Co
 	return commit
 }
 
-// abort drops what is held here. What was sent can be applied yet, if its outcome is not
-// known.
-func (t *localTxn) abort(context.Context) error {
+// abort drops what is held here. If a commit was sent whose outcome is not known, it is sent
+// once more with no time left: if it has not been committed by then, it never will be.
+func (t *localTxn) abort(ctx context.Context) error {
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	switch {
-	case errors.Is(t.over, ErrTxnCommitted):
-		return t.over
-	case t.over != nil:
-		return nil
-	case t.sent != nil:
-		return &OutcomeUnknownError{TxnID: t.id, Last: local(pb.ErrorCode_OUTCOME_UNKNOWN, ErrOutcomeUnknown, "its commit was sent, and no answer decided it")}
+	over, sent := t.over, t.sent
+	if over == nil && sent == nil {
+		t.over = aborted(t.id)
+		t.order, t.writes, t.reads = nil, nil, readSet{at: t.reads.at}
 	}
-	t.over = aborted(t.id)
-	t.order, t.writes, t.reads = nil, nil, readSet{at: t.reads.at}
-	return nil
+	t.mu.Unlock() // not held during a call
+	switch {
+	case errors.Is(over, ErrTxnCommitted):
+		return over
+	case over != nil || sent == nil:
+		return nil
+	}
+	_, err := t.send(ctx, sent, func() time.Duration { return 0 })
+	switch e := (*Error)(nil); {
+	case err == nil:
+		return committed(t.id)
+	case errors.As(err, &e) && decides(e):
+		return nil
+	}
+	return err
 }
 
 func (t *localTxn) drop(ctx context.Context) { _ = t.abort(ctx) }

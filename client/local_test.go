@@ -345,14 +345,52 @@ func TestUnknownOutcomeOfTxn(t *testing.T) {
 	if err := txn.Write(ctx, "a", "n", []byte(`{"n":7}`)); !errors.Is(err, client.ErrTxnCommitted) {
 		t.Errorf("a write after the commit was sent: %v", err)
 	}
-	if err := txn.Abort(ctx); !errors.Is(err, client.ErrOutcomeUnknown) {
-		t.Errorf("an abort after the commit was sent: %v", err)
+	if err := txn.Abort(ctx); !errors.Is(err, client.ErrTxnCommitted) {
+		t.Errorf("an abort after the commit was applied: %v", err)
 	}
 	if commit, err := txn.Commit(ctx); err != nil || commit.CommitTS != 1 {
 		t.Errorf("commit again: %+v, %v", commit, err)
 	}
 	if out, err := c.GetTransaction(ctx, txn.ID()); err != nil || out.State != client.TxnCommitted {
 		t.Errorf("its outcome: %+v, %v", out, err)
+	}
+}
+
+// TestAbortOfUnknownOutcome: what may yet be applied is decided by the abort.
+func TestAbortOfUnknownOutcome(t *testing.T) {
+	d := startDaemon(t, server.Config{}, nil)
+	lose := false
+	c := d.over(func(c call) fault {
+		if lose && c.method == "Transact" {
+			return loseRequest
+		}
+		return none
+	}, client.Config{})
+	txn, err := c.Begin(t.Context(), 0)
+	if err == nil {
+		err = txn.Write(t.Context(), "a", "k", []byte(`{}`))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	lose = true
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := txn.Commit(ctx); !errors.Is(err, client.ErrOutcomeUnknown) {
+		t.Fatalf("a request that is lost: %v", err)
+	}
+	if err := txn.Abort(ctx); !errors.Is(err, client.ErrOutcomeUnknown) {
+		t.Errorf("an abort that is lost: %v", err)
+	}
+	lose, ctx = false, t.Context()
+	if err := txn.Abort(ctx); err != nil {
+		t.Errorf("an abort: %v", err)
+	}
+	if out, err := c.GetTransaction(ctx, txn.ID()); err != nil || out.State != client.TxnExpired {
+		t.Errorf("its outcome: %+v, %v", out, err)
+	}
+	if _, err := txn.Commit(ctx); !errors.Is(err, client.ErrTxnAborted) {
+		t.Errorf("commit after the abort: %v", err)
 	}
 }
 

@@ -194,6 +194,7 @@ func (t *localTxn) list(ctx context.Context, agent string, q ListQuery, page fet
 			if shown++; q.NoValues {
 				rec.Value = nil
 			}
+			rec.ReadTS = t.snapshot() // an own one was taken before the first page
 			t.cover(func() { l.covered.shown(rec.Key, q.Reverse) })
 			return yield(rec, nil) && (q.Limit == 0 || shown < q.Limit)
 		}

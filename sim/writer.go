@@ -61,6 +61,7 @@ func (w *World) plan(p *process) error {
 	}
 	p.syncs.Set(false)
 	w.reasons.planned = w.reasons.Causes
+	w.reasons.judge.Planned(w.Now())
 	w.planStep(p)
 	if p.inflight {
 		w.quiesce() // the log is written until its sync stands at the barrier

@@ -24,12 +24,13 @@ type Judge struct {
 	limits  Limits
 	process int // the one that runs, from 1
 	txns    map[string]*txn
-	open    []*txn // of this process, in the order they began; some have ended
-	ended   int    // transactions, in this process
-	settled int    // steps of the writer after which nothing waited for it
-	waiting int    // commits that have reached the daemon and are not answered
-	sent    int    // bytes of everything that clients have ever sent
-	largest int    // bytes of one request
+	open    []*txn   // of this process, in the order they began; some have ended
+	ended   int      // transactions, in this process
+	settled int      // steps of the writer after which nothing waited for it
+	waiting int      // commits that have reached the daemon and are not answered
+	sent    int      // bytes of everything that clients have ever sent
+	largest int      // bytes of one request
+	early   []*until // whose turns have not come
 
 	definite []definite
 }
@@ -70,7 +71,7 @@ type txn struct {
 	commits    int // attempts to commit it that have reached the daemon
 	conditions int // of those attempts
 	said       int // reads in those attempts
-	untils     []until
+	untils     []*until
 	aborts     int
 	underWay   int // attempts to commit that are not answered, in this process
 	givenUp    int // attempts to commit it whose requests ended first
@@ -140,7 +141,7 @@ func (j *Judge) Arrived(r *Request) {
 	case history.Commit, history.Transact:
 		t.commits++
 		t.underWay++
-		t.sent(r)
+		j.timed(t, r)
 		t.conditions += len(r.In.Keys) + len(r.In.Heads)
 		for i := range r.In.Writes {
 			if r.In.Writes[i].Expected != nil {

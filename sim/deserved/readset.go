@@ -52,12 +52,13 @@ func sizeOfReads(r *history.Reads) (n int) {
 	return n
 }
 
-// sent keeps what has reached the daemon of a transaction that its client holds.
-func (t *txn) sent(r *Request) {
+// timed keeps what has reached the daemon of a transaction that its client holds.
+func (j *Judge) timed(t *txn, r *Request) {
 	t.said += readsIn(&r.In)
 	if r.In.Timeout != nil {
 		wait := time.Duration(min(*r.In.Timeout, uint64(1<<40))) * time.Millisecond
-		t.untils = append(t.untils, until{r.Arrival, wait})
+		u := &until{arrival: r.Arrival, wait: wait}
+		t.untils, j.early = append(t.untils, u), append(j.early, u)
 	}
 }
 
@@ -65,9 +66,29 @@ func (t *txn) sent(r *Request) {
 type until struct {
 	arrival time.Time
 	wait    time.Duration
+	turn    time.Time // its turn did not come before; zero: it has not come
+}
+
+// Planned says that the writer takes what waits.
+func (j *Judge) Planned(now time.Time) {
+	for _, u := range j.early {
+		u.turn = now
+	}
+	j.early = j.early[:0]
+}
+
+// overdue reports whether the turn of the only transact of a transaction came after its
+// timeout for certain: a copy would have had a turn of its own.
+func (t *txn) overdue() bool {
+	const atOnce = 10 * time.Millisecond // that an arrival takes at most
+	if t.commits != 1 || len(t.untils) != 1 {
+		return false
+	}
+	u := t.untils[0]
+	return !u.turn.IsZero() && u.turn.After(u.arrival.Add(u.wait+atOnce))
 }
 
 // late reports whether one of its transacts can have come too late by then.
 func (t *txn) late(latest time.Time) bool {
-	return slices.ContainsFunc(t.untils, func(u until) bool { return !latest.Before(u.arrival.Add(u.wait)) })
+	return slices.ContainsFunc(t.untils, func(u *until) bool { return !latest.Before(u.arrival.Add(u.wait)) })
 }

@@ -177,6 +177,8 @@ func (j *Judge) Accepted(r *Request, w *World) (reason string) {
 		reason = "the transaction's timeout had passed"
 	case reason == "" && inTxn && !j.here(t) && r.Kind != history.Commit:
 		reason = "the transaction was not begun in this process of the daemon"
+	case reason == "" && r.Kind == history.Transact && t.overdue():
+		reason = "its timeout had passed when its turn came"
 	case reason == "" && w.Full && t.commits == 1 && (r.Kind == history.Transact && len(r.In.Writes) > 0 || r.Kind == history.Commit && len(t.keys) > 0):
 		reason = "the disk had no more than the reserve, as the daemon must know"
 	}

@@ -83,9 +83,9 @@ func lists() []Bug {
 		},
 		{
 			Name: "client-pages-not-pinned", Guarantee: "G3", About: "each page of a list shows the present, for its token is kept only to count",
-			Edits: []Edit{{"client/lists.go", "			Limit: size, PageToken: token, Reverse: q.Reverse, At: q.At.message(), TxnId: txnID,\n		}\n		resp, err := ask(ctx, c, c.stub.ScanPrefix, req)",
-				"			Limit: size, PageToken: token, Reverse: q.Reverse, At: q.At.message(), TxnId: txnID,\n		}\n		if token != \"\" {\n\t\t\treq.PageToken, req.Limit = \"\", uint32(c.config.PageSize+int(size))\n\t\t}\n		resp, err := ask(ctx, c, c.stub.ScanPrefix, req)"},
-				{"client/lists.go", "		for i, e := range resp.GetEntries() {\n			records[i]", "		if token != \"\" {\n\t\t\tresp.Entries, resp.NextPageToken = resp.GetEntries()[min(len(records), c.config.PageSize):], \"\"\n\t\t\trecords = records[:len(resp.GetEntries())]\n\t\t}\n		for i, e := range resp.GetEntries() {\n			records[i]"}},
+			Edits: []Edit{{"client/lists.go", "	resp, err := ask(ctx, c, c.stub.ScanPrefix, req)",
+				"	if token != \"\" {\n\t\treq.PageToken, req.Limit = \"\", uint32(c.config.PageSize+int(size))\n\t}\n	resp, err := ask(ctx, c, c.stub.ScanPrefix, req)"},
+				{"client/lists.go", "	for i, e := range resp.GetEntries() {\n		records[i]", "	if token != \"\" {\n\t\tresp.Entries, resp.NextPageToken = resp.GetEntries()[min(len(records), c.config.PageSize):], \"\"\n\t\trecords = records[:len(resp.GetEntries())]\n\t}\n	for i, e := range resp.GetEntries() {\n		records[i]"}},
 		},
 	}
 }

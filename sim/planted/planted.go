@@ -62,7 +62,7 @@ type Edit struct {
 func All() []Bug {
 	list := slices.Concat(durability(), visibility(), conflicts(), conditions(), versions(), replay(), outcomes(), storage(), held(), refusals())
 	list = append(list, foundBy("", tampered())...) // and by scenarios
-	list = append(list, foundBy(ByFuzz, limits(), drains(), leaks(), toils(), clients(), distant(), worlds())...)
+	list = append(list, foundBy(ByFuzz, limits(), drains(), leaks(), toils(), clients(), readsets(), distant(), worlds())...)
 	list = append(list, foundBy(ByInterleave, threads())...)
 	return append(list, foundBy(ByPython, pythons())...)
 }
