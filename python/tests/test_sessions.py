@@ -61,9 +61,11 @@ async def test_many_reads_share_a_stream_and_few_do_not(client):
         assert (await client.get_state("a1", f"k{n}")).value == {"n": n}
     await reads(client, 2)
     assert streams(client) is None
+    before = (await client.status()).sessions
     for _ in range(3):
         await reads(client)
     assert streams(client) is not None
+    assert (await client.status()).sessions > before
     keys, records = await asyncio.gather(
         client.list_keys("a1"), client.get_many("a1", [f"k{n}" for n in range(40)])
     )
