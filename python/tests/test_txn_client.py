@@ -424,7 +424,7 @@ async def test_limits_refuse_early(client, monkeypatch):
     with pytest.raises(ResourceExhausted, match="reads of a transaction: 3, the limit is 2"):
         await tx.list_keys("a1")
     monkeypatch.setattr(staged, "BYTES", 1000)
-    monkeypatch.setattr("statehouse._steps.txn.TOGETHER", 200)
+    monkeypatch.setattr("statehouse._steps.txnreads.TOGETHER", 200)
     with pytest.raises(ResourceExhausted, match="bytes written and read of a transaction"):
         await tx.write("a1", "k1", {"text": "x" * 10})
     await tx.abort()

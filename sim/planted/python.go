@@ -18,11 +18,13 @@ func pythons() []Bug {
 }
 
 const (
-	pyCalls  = "python/statehouse/_calls.py"
-	pyTxn    = "python/statehouse/_steps/txn.py"
-	pyReads  = "python/statehouse/_steps/reads.py"
-	pyFeeds  = "python/statehouse/_steps/feeds.py"
-	pyWrites = "python/statehouse/_steps/writes.py"
+	pyCalls    = "python/statehouse/_calls.py"
+	pyTxn      = "python/statehouse/_steps/txn.py"
+	pyTxnReads = "python/statehouse/_steps/txnreads.py"
+	pyRunning  = "python/statehouse/_steps/running.py"
+	pyReads    = "python/statehouse/_steps/reads.py"
+	pyFeeds    = "python/statehouse/_steps/feeds.py"
+	pyWrites   = "python/statehouse/_steps/writes.py"
 )
 
 // pythonCommits are about what is sent again, and what is told when it is not.
@@ -77,7 +79,7 @@ func pythonRuns() []Bug {
 		},
 		{
 			Name: "python-conflict-swallowed", Guarantee: "G1", About: "run_transaction takes a conflict for the end of its work",
-			Edits: []Edit{{pyTxn, "            if not txn._worth_repeating(failed):  # noqa: SLF001\n", "            if isinstance(failed, errors.ConflictError):\n                return None\n            if not txn._worth_repeating(failed):  # noqa: SLF001\n"}},
+			Edits: []Edit{{pyRunning, "            if not txn._worth_repeating(failed):  # noqa: SLF001\n", "            if isinstance(failed, errors.ConflictError):\n                return None\n            if not txn._worth_repeating(failed):  # noqa: SLF001\n"}},
 		},
 		{
 			Name: "python-conflict-not-rerun", Guarantee: "G9", About: "run_transaction does not run a function again after a conflict",
@@ -85,7 +87,7 @@ func pythonRuns() []Bug {
 		},
 		{
 			Name: "python-failed-run-committed", Guarantee: "G2", About: "what a function wrote before it failed is committed",
-			Edits: []Edit{{pyTxn, "        if txn._outcome is None:  # noqa: SLF001\n            yield from txn._give_up()", "        if txn._outcome is None:  # noqa: SLF001\n            yield from txn._commit()"}},
+			Edits: []Edit{{pyRunning, "        if txn._outcome is None:  # noqa: SLF001\n            yield from txn._give_up()", "        if txn._outcome is None:  # noqa: SLF001\n            yield from txn._commit()"}},
 		},
 		{
 			Name: "python-failed-block-committed", Guarantee: "G2", About: "a block of a transaction that an exception leaves is committed",
@@ -171,8 +173,8 @@ func pythonReads() []Bug {
 		{
 			Name: "python-batch-outside", Guarantee: "G3", About: "get_many in a transaction reads outside of it",
 			Edits: []Edit{
-				{pyTxn, "            if at is not None and not pinned:\n", "            if at is not None and not pinned and method != \"BatchGetState\":\n"},
-				{pyTxn, "                if self._reads.snapshot == response.read_ts:\n", "                if self._reads.snapshot == response.read_ts or method == \"BatchGetState\":\n"},
+				{pyTxnReads, "            if at is not None and not pinned:\n", "            if at is not None and not pinned and method != \"BatchGetState\":\n"},
+				{pyTxnReads, "                if self._reads.snapshot == response.read_ts:\n", "                if self._reads.snapshot == response.read_ts or method == \"BatchGetState\":\n"},
 			},
 		},
 		{

@@ -15,7 +15,8 @@ from statehouse._aio.txn import AsyncHeldTxn, AsyncTxn
 from statehouse._aio.writes import Writes
 from statehouse._client import ClientSurface
 from statehouse._functions import check_function
-from statehouse._steps.txn import Begun, begin, run_transaction
+from statehouse._steps.running import begin, run_transaction
+from statehouse._steps.txnreads import Begun
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Generator

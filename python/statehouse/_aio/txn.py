@@ -14,7 +14,7 @@ from statehouse.types import Commit, Value
 if TYPE_CHECKING:
     from statehouse._aio.transport import Transport
     from statehouse._calls import Caller
-    from statehouse._steps.txn import Begun
+    from statehouse._steps.txnreads import Begun
 
 
 class AsyncTxn(TxnSteps, Reads):

@@ -8,7 +8,8 @@ from typing import Callable, TypeVar
 from statehouse import _arguments as check
 from statehouse._client import ClientSurface
 from statehouse._functions import check_function
-from statehouse._steps.txn import Begun, begin, run_transaction
+from statehouse._steps.running import begin, run_transaction
+from statehouse._steps.txnreads import Begun
 from statehouse._sync.daemon import DaemonCalls
 from statehouse._sync.log import Log
 from statehouse._sync.reads import Reads

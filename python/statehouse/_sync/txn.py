@@ -12,7 +12,7 @@ from statehouse.types import Commit, Value
 
 if TYPE_CHECKING:
     from statehouse._calls import Caller
-    from statehouse._steps.txn import Begun
+    from statehouse._steps.txnreads import Begun
     from statehouse._sync.transport import Transport
 
 
