@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 )
 
@@ -18,14 +17,6 @@ const (
 
 // attempt sends a request once.
 type attempt func(ctx context.Context, opts ...grpc.CallOption) error
-
-// authorised adds the token to what is sent.
-func (c *Client) authorised(ctx context.Context) context.Context {
-	if c.config.Token == "" {
-		return ctx
-	}
-	return metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+c.config.Token)
-}
 
 // bounded is ctx with the configured deadline when it has none.
 func (c *Client) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
@@ -40,7 +31,6 @@ func (c *Client) once(ctx context.Context, try attempt) *Error {
 	if err := ctx.Err(); err != nil {
 		return ended(err)
 	}
-	ctx = c.authorised(ctx)
 	if c.config.AttemptTimeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = c.config.WithTimeout(ctx, c.config.AttemptTimeout)

@@ -21,6 +21,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
 
+	"statehouse.dev/statehouse/client/session"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
 
@@ -47,6 +48,10 @@ type Config struct {
 	// It bounds a stream only while it cannot be opened. AttemptTimeout bounds one try;
 	// 10 s. Negative: no bound.
 	Timeout, AttemptTimeout time.Duration
+	// Unary makes each call one of gRPC's own. Otherwise those of StatehouseService, but for
+	// Health, Version and streams, go in one session a client, which costs less, if its connection
+	// is a *grpc.ClientConn. The daemon need not know sessions.
+	Unary bool
 	// FailFast gives up a call that was certainly not sent, because the daemon cannot be
 	// reached, instead of repeating it until the context ends.
 	FailFast bool
@@ -161,7 +166,8 @@ func (c *Config) credentials() (credentials.TransportCredentials, error) {
 	return credentials.NewTLS(t), nil
 }
 
-// Client talks to one daemon. It starts no goroutine of its own.
+// Client talks to one daemon. Its session (package session) has a goroutine that reads, from
+// the first call on until the connection or the client is closed.
 type Client struct {
 	config   Config
 	stub     pb.StatehouseServiceClient
@@ -184,9 +190,17 @@ func Dial(config Config) (*Client, error) {
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
-	c.closer = conn.Close
+	endSession := c.closer
+	c.closer = func() error { return errors.Join(endSession(), conn.Close()) }
 	return c, nil
 }
+
+// How much a daemon may send before it is told that it arrived: on a stream, where it has
+// to be read, and on the whole connection, where it need not.
+const (
+	streamWindow = 1 << 20
+	connWindow   = 8 << 20
+)
 
 // Connect makes the connection that Dial uses, for programs that call the
 // contract's generated stubs on it, or share it between clients (New). The token
@@ -210,6 +224,9 @@ func Connect(config Config) (*grpc.ClientConn, error) {
 		}),
 		// With pings a watch notices that the other machine is gone.
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 20 * time.Second, Timeout: 10 * time.Second}),
+		// Windows that gRPC need not measure: its estimator pings with every message.
+		grpc.WithStaticStreamWindowSize(streamWindow),
+		grpc.WithStaticConnWindowSize(connWindow),
 	}
 	// Requests to this machine stay on it. And permission to send a token to one machine in
 	// plain text is no permission to show it to a proxy.
@@ -224,6 +241,13 @@ func Connect(config Config) (*grpc.ClientConn, error) {
 	return conn, nil
 }
 
+// TellsSent is a connection that fills in grpc.Peer, as gRPC's own does, if and only if it has
+// given a request to the network: one that failed before was certainly not applied.
+type TellsSent interface {
+	grpc.ClientConnInterface
+	TellsSent()
+}
+
 // New makes a client on a connection that the caller keeps and closes: one with options
 // of its own, or a simulator's. It sends a token in config over any connection.
 func New(conn grpc.ClientConnInterface, config Config) (*Client, error) {
@@ -232,10 +256,17 @@ func New(conn grpc.ClientConnInterface, config Config) (*Client, error) {
 		return nil, err
 	}
 	_, real := conn.(*grpc.ClientConn)
-	return &Client{
-		config: config, stub: pb.NewStatehouseServiceClient(conn), captures: pb.NewCaptureServiceClient(conn), knowsSent: real,
-		closer: func() error { return nil }, abilities: &abilities{},
-	}, nil
+	_, tells := conn.(TellsSent)
+	if config.Token != "" {
+		conn = authorised{conn, config.Token}
+	}
+	c := &Client{config: config, captures: pb.NewCaptureServiceClient(conn), knowsSent: real || tells, closer: func() error { return nil }, abilities: &abilities{}}
+	if real && !config.Unary { // another connection may do what it is there for call by call
+		s := session.New(conn, session.Options{})
+		conn, c.closer = s, func() error { s.Close(); return nil }
+	}
+	c.stub = pb.NewStatehouseServiceClient(conn)
+	return c, nil
 }
 
 // In is a client for another namespace on the same connection. Close only one of them. An
@@ -264,7 +295,8 @@ func (r refusing) NewStream(context.Context, *grpc.StreamDesc, string, ...grpc.C
 // Namespace is the namespace of names that have none.
 func (c *Client) Namespace() string { return c.config.Namespace }
 
-// Close closes a connection made by Dial.
+// Close closes a connection made by Dial, and ends the client's session on one that was given
+// to New.
 func (c *Client) Close() error {
 	if err := c.closer(); err != nil {
 		return fmt.Errorf("closing the connection: %w", err)

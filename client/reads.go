@@ -138,6 +138,7 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 		Published: CommitTS(resp.GetPublishedTs()), LastCommitTime: timeOf(resp.GetLastCommitTime()), OpenTxns: resp.GetOpenTransactions(),
 		DiskUsed: resp.GetDiskUsedBytes(), DiskFree: resp.GetDiskFreeBytes(), WritesRefused: resp.GetWritesRefused(),
 		Durable: resp.GetDurable(), StoreID: resp.GetStoreId(), Format: resp.GetFormatVersion(),
+		Sessions: resp.GetSessions(), InSessions: resp.GetSessionRequests(),
 	}, nil
 }
 

@@ -24,7 +24,7 @@ import (
 // daemon is a real Statehouse in this process, on a store in memory that outlives
 // its restarts.
 type daemon struct {
-	t      *testing.T
+	t      testing.TB
 	env    engine.Env
 	config server.Config
 	tls    *tls.Config
@@ -32,7 +32,7 @@ type daemon struct {
 	stop   func()
 }
 
-func startDaemon(t *testing.T, config server.Config, tlsConfig *tls.Config) *daemon {
+func startDaemon(t testing.TB, config server.Config, tlsConfig *tls.Config) *daemon {
 	t.Helper()
 	halt := func(err error) { t.Errorf("the daemon halted: %v", err) }
 	if config.Engine.Dir == "" {

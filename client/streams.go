@@ -166,7 +166,7 @@ func streamError(ctx context.Context, err error) *Error {
 // read opens the stream once and hands out what it receives. heard reports whether it
 // received anything.
 func (f *feed) read(ctx context.Context) (heard bool, err error) {
-	ctx, cancel := context.WithCancel(f.c.authorised(ctx))
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // frees the stream
 	stream, err := f.open(ctx)
 	if err != nil {

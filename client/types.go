@@ -193,6 +193,8 @@ type Status struct {
 	Durable        bool   // false: acknowledged without fsync, or in memory
 	StoreID        string
 	Format         uint32
+	Sessions       uint64 // streams that carry requests of many callers
+	InSessions     uint64 // requests under way in them
 }
 
 // Build names a build of the daemon.

@@ -45,8 +45,9 @@
 // # Reading
 //
 // Every row carries the commit_ts that wrote it, so a [Snapshot] is a number: a read takes
-// the newest version that is not past it (read.go, scan.go). It takes no lock and holds
-// nothing open. A transaction reads at its snapshot under its own writes (txnread.go); what
+// the newest version that is not past it (read.go, scan.go). It holds nothing open and takes
+// no lock for longer than a look-up in memory: hot.go has the newest published version of
+// records that were read or written lately. A transaction reads at its snapshot under its own writes (txnread.go); what
 // it read is kept in the transaction table (txn.go) and must still hold when it is planned.
 // Replay and watch walk the log (replay.go, watch.go).
 //
@@ -63,6 +64,8 @@
 //     whole log by [Verify].
 //   - Versions of a key are 1, 2, 3…, given out in accept. A gap that a read meets is
 //     reported as corruption (search in read.go, [Snapshot.History]).
+//   - What hot.go has of a record is the newest version published to it, when publish moves
+//     the mark. Asserted where a version is put there after or beside another.
 //   - A row is written once (docs/FORMAT.md names the two exceptions) and sealed with a
 //     checksum over its key and body. openRow (rows.go) checks it on every read.
 //   - The witness names no commit that is not durable, except with Options.NoSync: makeDurable

@@ -40,6 +40,7 @@ type Engine struct {
 	lock     io.Closer
 	db       *store
 	witness  *witness
+	hot      *hotRecords
 	txns     *txnTable
 	watches  watches
 	owner    owner

@@ -54,10 +54,11 @@ type Table struct {
 
 // Tables lists them. The rule of Flush applies.
 func (e *Engine) Tables() []Table {
-	pl, l := e.planner, &e.opts.Limits
+	pl, l, t := e.planner, &e.opts.Limits, &e.opts.Tuning
 	cached := max(l.CachedVersions, leastCached(&e.opts))
 	return []Table{
 		e.txns.ended(),
+		{Name: "bytes of records", Entries: e.hot.bytes(), Room: t.RecordBytes, Most: t.RecordBytes},
 		tableOf("decisions", pl.decisions, l.FinishedTxns),
 		tableOf("keys", pl.keys, cached), tableOf("agents", pl.agents, cached), tableOf("outcomes", pl.outcomes, cached),
 	}

@@ -23,6 +23,7 @@ func Open(env Env, opts Options) (*Engine, error) {
 		return nil, err
 	}
 	e := &Engine{env: env, opts: opts, wake: make(chan struct{}, 1), undecided: make(map[TxnID][]*proposal)}
+	e.hot = newHotRecords(opts.Tuning.RecordBytes, &e.reached.RecordBytes)
 	e.txns, e.watches.markEvery = newTxnTable(opts.Limits, &e.reached), CommitTS(opts.Tuning.MarkEvery)
 	if err := prepareDir(env.FS, opts.Dir, opts.MustExist); err != nil {
 		return nil, err
@@ -74,7 +75,7 @@ func (e *Engine) openLocked() error {
 	}
 	e.published.Store(uint64(head.ts))
 	e.publishedTime.Store(lastTime.UnixNano())
-	e.planner = newPlanner(dbState{e.db}, head, lastTime, &e.opts, &e.reached)
+	e.planner = newPlanner(&stepState{dbState: dbState{e.db}}, head, lastTime, &e.opts, &e.reached)
 	if e.pruned.floor, err = readFloor(e.db); err != nil {
 		return err
 	}

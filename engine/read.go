@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -96,15 +95,26 @@ func (s Snapshot) Get(name RecordName) (Record, error) {
 }
 
 func (s Snapshot) get(name RecordName, prefix []byte) (Record, error) {
+	have, found, miss := s.e.hot.get(prefix, s.ts)
+	if found {
+		return have.record(name), nil
+	}
 	rows, err := s.e.db.rows(&pebble.IterOptions{UseL6Filters: true})
 	if err != nil {
 		return Record{}, err
 	}
-	rec := Record{Name: name}
+	rec, newest := Record{Name: name}, true // of all that the store has
 	if rows.at(rows.it.SeekPrefixGE(prefix)) {
 		s.visible(&rows, name, &rec, prefix)
+		newest = rows.moves == 1 && rec.Version > 0
 	}
-	return rec, rows.close()
+	if err := rows.close(); err != nil {
+		return rec, err
+	}
+	if newest {
+		s.e.hot.fill(miss, prefix, hotOf(&rec))
+	}
+	return rec, nil
 }
 
 // linearProbe is how many newer versions a read steps over before it searches.
@@ -237,30 +247,77 @@ func (s Snapshot) History(name RecordName, after Version, oldestFirst bool, p Pa
 	if after != 0 {
 		v = after + step
 	}
+	if v < 1 || v > newest.Version {
+		return nil, false, nil
+	}
+	if entries, more, err = s.versions(name, prefix, v, newest.Version, oldestFirst, p); err == nil {
+		err = s.e.provenance(name.AgentName(), entries)
+	}
+	if err != nil {
+		return nil, false, s.e.noted(err)
+	}
 	size := 0
-	for ; v >= 1 && v <= newest.Version; v += step {
-		if err := endOf(s.ctx); err != nil {
-			return nil, false, err
+	for i := range entries {
+		rec := &entries[i]
+		if p.full(i, size, rec.size()) { // metadata counts, too
+			return entries[:i], true, nil
 		}
-		rec, err := s.e.GetVersion(name, v)
-		if errors.Is(err, ErrVersionNotFound) { // versions are dense
-			return nil, false, s.e.noted(corruptRow(appendVersion(prefix, v), "missing"))
-		}
-		if err != nil {
-			return nil, false, err
-		}
-		if p.full(len(entries), size, rec.size()) {
-			return entries, true, nil
-		}
-		ev, err := readEventRow(s.e.db, name.AgentName(), rec.CommitTS)
-		if err != nil {
-			return nil, false, s.e.noted(err)
-		}
-		entries = append(entries, HistoryEntry{rec, ev.txnID, ev.metadata})
 		size += rec.size()
-		for k, v := range ev.metadata { // a sum
+		for k, v := range rec.Metadata { // a sum
 			size += len(k) + len(v)
 		}
 	}
-	return entries, false, nil
+	return entries, more, nil
+}
+
+// versions reads a record's versions from one on, as many as a page has room for.
+func (s Snapshot) versions(name RecordName, prefix []byte, from, newest Version, oldestFirst bool, p Page) (entries []HistoryEntry, more bool, err error) {
+	rows, err := newRowIter(s.e.db, prefix, successor(prefix))
+	if err != nil {
+		return nil, false, err
+	}
+	rows.ctx = s.ctx
+	move, step := rows.next, Version(^uint64(0))
+	if oldestFirst {
+		move, step = rows.previous, 1
+	}
+	size := 0
+	ok := rows.seek(appendVersion(prefix[:len(prefix):len(prefix)], from))
+	for v := from; v >= 1 && v <= newest; v += step {
+		if rows.err == nil {
+			rows.err = endOf(s.ctx)
+		}
+		at, row, good := Version(0), recordRow{}, false
+		if ok {
+			at, row, good = recordAt(rows)
+		}
+		if rows.err == nil && (!good || at != v) { // versions are dense
+			rows.err = corruptRow(appendVersion(prefix[:len(prefix):len(prefix)], v), "missing")
+		}
+		if rows.err != nil {
+			break
+		}
+		e := HistoryEntry{}
+		n := len(name.Key) + len(row.value) + rowOverhead
+		if more = p.full(len(entries), size, n); more {
+			break
+		}
+		e.fill(name, v, &row)
+		entries, size = append(entries, e), size+n
+		ok = move()
+	}
+	return entries, more, rows.close()
+}
+
+// provenance fills in what the events of an agent say of the commits of entries.
+func (e *Engine) provenance(a AgentName, entries []HistoryEntry) error {
+	var keys rowKeys
+	for i := range entries {
+		keys.add(appendEventKey(keys.buf, a, entries[i].CommitTS))
+	}
+	return keys.read(e.db, func(i int, body []byte) bool {
+		ev, ok := parseEventRow(body)
+		entries[i].TxnID, entries[i].Metadata = ev.txnID, ev.metadata
+		return ok
+	})
 }

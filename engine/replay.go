@@ -156,9 +156,10 @@ type replayer struct {
 	e      *Engine
 	f      *Filter
 	chunk  Chunk
-	rows   int // read
-	bytes  int // of names, values and metadata in events
-	values int // bytes of values among them
+	rows   int   // read
+	bytes  int   // of names, values and metadata in events
+	values int   // bytes of values among them
+	sizes  []int // of the values, one for each operation in events
 	events []Event
 	cursor Cursor
 }
@@ -323,6 +324,7 @@ func (r *replayer) add(ts CommitTS, a AgentName, row *eventRow) {
 		if strings.HasPrefix(op.key, r.f.KeyPrefix) {
 			ops = append(ops, EventOp{Name: RecordName{a.Namespace, a.Agent, op.key}, Version: op.version, Tombstone: op.tombstone})
 			r.bytes += len(op.key) + opBytes
+			r.sizes = append(r.sizes, op.size)
 			if !r.f.KeysOnly {
 				r.bytes += op.size
 				r.values += op.size
@@ -343,20 +345,30 @@ func (r *replayer) add(ts CommitTS, a AgentName, row *eventRow) {
 	r.events = append(r.events, Event{CommitTS: ts, CommitTime: row.commitTime, TxnID: row.txnID, Metadata: row.metadata, Ops: ops})
 }
 
-// fillValues fetches the values of a chunk.
+// fillValues fetches the values of a chunk: those that are in memory, by name, from there.
 func (r *replayer) fillValues() error {
 	var keys rowKeys
 	var ops []*EventOp
 	var of []CommitTS
+	left, at := 0, 0 // bytes of the values that are not in memory; the operation
 	for i := range r.events {
 		for j := range r.events[i].Ops {
-			if op := &r.events[i].Ops[j]; !op.Tombstone {
-				keys.add(appendRecordKey(keys.buf, op.Name, op.Version))
-				ops, of = append(ops, op), append(of, r.events[i].CommitTS)
+			op, size := &r.events[i].Ops[j], r.sizes[at]
+			if at++; op.Tombstone {
+				continue
 			}
+			n := len(keys.buf)
+			key := appendRecordKey(keys.buf, op.Name, op.Version)
+			if value, found := r.e.hot.value(key[n:len(key)-numberSize], op.Version); found {
+				op.Value, keys.buf = value, key[:n]
+				continue
+			}
+			keys.add(key)
+			ops, of = append(ops, op), append(of, r.events[i].CommitTS)
+			left += size
 		}
 	}
-	values := make([]byte, 0, r.values) // what comes and goes together is allocated at once
+	values := make([]byte, 0, left) // what comes and goes together is allocated at once
 	return keys.read(r.e.db, func(i int, body []byte) bool {
 		row, ok := parseRecordRow(body)
 		if !ok || row.commitTS != of[i] || row.tombstone {

@@ -85,12 +85,15 @@ type scanCursor struct {
 	base   []byte // record prefix of the agent: tag, namespace, agent
 	key    []byte // record prefix of the current key
 	moved  bool
+	more   bool   // in reverse: rows is at a next key already
+	probe  int    // versions to step over before a seek
+	value  []byte // of a version that may not be the one; used again
 	rec    Record
 	bounds struct{ lower, upper []byte }
 }
 
 func (s Snapshot) cursor(o *ScanOptions) (*scanCursor, error) {
-	c := &scanCursor{s: s, o: o, base: agentPrefix(recordTag, o.Agent)}
+	c := &scanCursor{s: s, o: o, probe: linearProbe, base: agentPrefix(recordTag, o.Agent)}
 	c.bounds.lower = append(bytes.Clone(c.base), o.Prefix...)
 	c.bounds.upper = successor(c.bounds.lower)
 	if o.After != "" {
@@ -113,17 +116,17 @@ func (s Snapshot) cursor(o *ScanOptions) (*scanCursor, error) {
 // next moves to the next record that exists in the snapshot.
 func (c *scanCursor) next() bool {
 	for c.advance() {
-		i := bytes.IndexByte(c.rows.key()[len(c.base):], terminator)
-		if i < 0 {
-			return c.rows.corrupt()
-		}
-		c.key = append(c.key[:0], c.rows.key()[:len(c.base)+i+1]...)
-		if c.o.Reverse && !c.rows.seek(c.key) { // a key's newest version comes first
+		name, ok := c.enter()
+		if !ok {
 			return false
 		}
-		c.rec.Exists = false
-		name := RecordName{c.o.Agent.Namespace, c.o.Agent.Agent, string(c.key[len(c.base) : len(c.key)-1])}
-		if c.visible(name) && c.rec.Exists {
+		seen := false
+		if c.o.Reverse {
+			seen = c.oldestFirst(name)
+		} else {
+			seen = c.visible(name)
+		}
+		if seen && c.rec.Exists {
 			return true
 		}
 		if c.rows.err != nil {
@@ -131,6 +134,60 @@ func (c *scanCursor) next() bool {
 		}
 	}
 	return false
+}
+
+// enter makes the key that rows is at the current one.
+func (c *scanCursor) enter() (name RecordName, ok bool) {
+	i := bytes.IndexByte(c.rows.key()[len(c.base):], terminator)
+	if i < 0 {
+		return name, c.rows.corrupt()
+	}
+	c.key = append(c.key[:0], c.rows.key()[:len(c.base)+i+1]...)
+	c.rec.Exists = false
+	return RecordName{c.o.Agent.Namespace, c.o.Agent.Agent, string(c.key[len(c.base) : len(c.key)-1])}, true
+}
+
+// mostCopied is how many bytes of older versions are copied for nothing before a seek costs
+// less.
+const mostCopied = 16 << 10
+
+// oldestFirst is visible for lists in reverse, which meet the oldest version of a key first.
+// Mostly there are few, and steps to the newest cost less than a seek. It leaves rows at the
+// key before.
+func (c *scanCursor) oldestFirst(name RecordName) (seen bool) {
+	c.more = false
+	var found Record
+	for versions, copied := 0, 0; versions < c.probe && copied <= mostCopied; versions++ {
+		v, row, ok := recordAt(c.rows)
+		if !ok {
+			return false
+		}
+		if row.commitTS <= c.s.ts {
+			if seen = true; c.o.KeysOnly {
+				row.value = nil
+			}
+			// Into a buffer: a newer version may follow.
+			c.value = append(c.value[:0], row.value...)
+			copied += len(row.value)
+			found = Record{Name: name, Exists: !row.tombstone, Version: v, CommitTS: row.commitTS, CommitTime: row.commitTime}
+		}
+		c.more = c.rows.previous()
+		if c.more && bytes.HasPrefix(c.rows.key(), c.key) {
+			continue
+		}
+		if c.rec = found; found.Exists && !c.o.KeysOnly {
+			c.rec.Value = append(make([]byte, 0, len(c.value)), c.value...)
+		}
+		c.probe = min(2*c.probe, linearProbe)
+		return seen && c.rows.err == nil
+	}
+	c.probe = max(c.probe/2, 1) // where one key has many versions the next mostly has, too
+	if !c.rows.seek(c.key) {
+		return false
+	}
+	seen = c.visible(name)
+	c.more = c.rows.err == nil && c.rows.before(c.key)
+	return seen && c.rows.err == nil
 }
 
 func (c *scanCursor) visible(name RecordName) bool {
@@ -158,7 +215,7 @@ func (c *scanCursor) advance() bool {
 	case first:
 		return c.rows.first()
 	case c.o.Reverse:
-		return c.rows.before(c.key)
+		return c.more
 	}
 	// Skip the older versions: mostly there are few, and steps cost less than a seek.
 	for range linearProbe {

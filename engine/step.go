@@ -57,6 +57,7 @@ func (e *Engine) Plan() bool {
 			fl.answers = append(fl.answers, a)
 		}
 	}
+	_ = e.noted(e.planner.state.endStep()) // whoever met an error has it
 	fl.commits = e.planner.step
 	if len(fl.commits) > 0 {
 		e.apply(fl, now)
@@ -183,6 +184,9 @@ func (e *Engine) publish(commits []*commit) {
 	c := commits[len(commits)-1]
 	assertf(c.ts <= e.planner.head.ts && c.ts > e.Published(), "publishing %d, planned %d, published %d",
 		c.ts, e.planner.head.ts, e.Published())
+	for _, c := range commits {
+		e.hot.publish(c)
+	}
 	e.published.Store(uint64(c.ts))
 	e.publishedTime.Store(c.time.UnixNano())
 	e.watches.wake(commits)

@@ -16,6 +16,7 @@ import (
 type Tuning struct {
 	MemTableBytes    uint64 // 0: by the size of the disk
 	CacheBytes       int64  // 0: 256 MiB
+	RecordBytes      int    // of records held in memory beside the cache, by name; 64 MiB
 	OpenFiles        int    // tables held open at once; 0: 4096
 	ManualCompaction bool   // no background flush or compaction but by Flush and Compact
 
@@ -44,6 +45,7 @@ func (t Tuning) WithDefaults() Tuning {
 
 func (t *Tuning) setDefaults() {
 	def := func(p *int, v int) { *p = cmp.Or(*p, v) }
+	def(&t.RecordBytes, 64<<20)
 	def(&t.StepLookups, 8192)
 	def(&t.StepBytes, 2<<20)
 	def(&t.LeftToWriter, 128)
@@ -55,7 +57,7 @@ func (t *Tuning) setDefaults() {
 }
 
 func (t *Tuning) validate() error {
-	if min(t.StepLookups, t.StepBytes, t.LeftToWriter, t.MarkEvery, t.WitnessEvery, t.ChunkEvents, t.ChunkBytes, t.ChunkRows) < 1 {
+	if min(t.RecordBytes, t.StepLookups, t.StepBytes, t.LeftToWriter, t.MarkEvery, t.WitnessEvery, t.ChunkEvents, t.ChunkBytes, t.ChunkRows) < 1 {
 		return failf(ErrInvalid, "a bound of the tuning is negative")
 	}
 	return nil

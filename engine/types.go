@@ -107,7 +107,7 @@ type CommitResult struct {
 type Record struct {
 	Name       RecordName
 	Exists     bool   // false: never written, or a tombstone
-	Value      []byte // JSON text
+	Value      []byte // JSON text, which other readers may have, too: not to be changed
 	Version    Version
 	CommitTS   CommitTS
 	CommitTime time.Time

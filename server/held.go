@@ -11,6 +11,8 @@ type Held struct {
 	engine.Held
 	Requests, Streams, Probes, HealthWatches struct{ UnderWay int }
 
+	Sessions struct{ Open, Requests, Bytes int } // and what is under way in them
+
 	Reading struct{ Streams, Waiting int } // of the store, and for their turn
 	Making  struct{ Bytes, Waiting int }   // of answers, and for their turn
 	Unsent  struct{ Bytes int }
@@ -26,6 +28,8 @@ func (s *Service) Held() Held {
 		reading, waiting := turns.Usage()
 		h.Reading.Streams, h.Reading.Waiting = h.Reading.Streams+int(reading), h.Reading.Waiting+waiting
 	}
+	in := &s.sessions
+	h.Sessions.Open, h.Sessions.Requests, h.Sessions.Bytes = int(in.Sessions.Load()), int(in.Requests.Load()), int(in.Bytes.Load())
 	u := s.unsent.Usage()
 	h.Making.Bytes, h.Making.Waiting, h.Unsent.Bytes = int(u.Making), u.Waiting, int(u.Unsent())
 	return h

@@ -6,6 +6,9 @@ import (
 	"slices"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	"statehouse.dev/statehouse/engine"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
@@ -43,11 +46,6 @@ func (s *Service) Interceptors() (grpc.UnaryServerInterceptor, grpc.StreamServer
 // recorder, which sees what clients are answered, and the service's own interceptor.
 func (s *Service) unaryChain() grpc.UnaryServerInterceptor {
 	inner, _ := s.Interceptors()
-	return s.counted(inner)
-}
-
-// counted is what counts the answer, and then inner.
-func (s *Service) counted(inner grpc.UnaryServerInterceptor) grpc.UnaryServerInterceptor {
 	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 		return s.unsent.Unary(ctx, req, info, func(ctx context.Context, req any) (any, error) { return inner(ctx, req, info, handler) })
 	}
@@ -66,6 +64,9 @@ func (s *Service) unary(method string, m grpc.MethodDesc) grpc.StreamHandler {
 		st, err := s.letIn(ctx, method, l)
 		if err == nil {
 			err = st.Await(ctx)
+		}
+		if err == nil {
+			err = tooLong(st.Longest())
 		}
 		if err != nil {
 			return toStatus(refusedHere(method, err))
@@ -86,17 +87,29 @@ func (s *Service) receiveStream(srv any, ss grpc.ServerStream, info *grpc.Stream
 	switch {
 	case err != nil:
 	case info.FullMethod == pb.StatehouseService_Session_FullMethodName:
-		return handler(srv, sessionStream{ss, st})
+		st.Converse()
+		return handler(srv, ss)
 	case info.IsClientStream:
 		return s.converse(st, srv, ss, info.FullMethod, handler)
 	default:
-		err = st.Await(ctx)
+		if err = st.Await(ctx); err == nil {
+			err = tooLong(st.Longest())
+		}
 	}
 	if err != nil {
 		return toStatus(refusedHere(info.FullMethod, err))
 	}
 	defer st.Finish()
 	return handler(srv, ss)
+}
+
+// tooLong refuses the message of a request as gRPC does, which lets in longer ones for
+// sessions.
+func tooLong(n int) error {
+	if n > maxRequestBytes {
+		return status.Errorf(codes.ResourceExhausted, "grpc: received message larger than max (%d vs. %d)", n, maxRequestBytes)
+	}
+	return nil
 }
 
 // letIn decides what can be decided on a request's header.
@@ -133,6 +146,7 @@ func (s *Service) converse(st *conns.Stream, srv any, ss grpc.ServerStream, meth
 	defer cancel(nil)
 	defer context.AfterFunc(s.draining, func() { cancel(errStopping) })()
 	st.OnRefusal(cancel)
+	st.Converse()
 	err := handler(srv, interruptible{ss, ctx, st})
 	if cause := context.Cause(ctx); cause != nil && ss.Context().Err() == nil {
 		return toStatus(refusedHere(method, cause))
@@ -141,18 +155,6 @@ func (s *Service) converse(st *conns.Stream, srv any, ss grpc.ServerStream, meth
 }
 
 var errStopping = fail(engine.ErrStopped, "the daemon is stopping: try again later")
-
-// sessionStream lets the client of a session send on as it is read.
-type sessionStream struct {
-	grpc.ServerStream
-	stream *conns.Stream
-}
-
-func (s sessionStream) RecvMsg(m any) error {
-	err := s.ServerStream.RecvMsg(m)
-	s.stream.Refill()
-	return err
-}
 
 type interruptible struct {
 	grpc.ServerStream
@@ -167,7 +169,9 @@ func (i interruptible) RecvMsg(m any) error {
 	go func() { received <- i.ServerStream.RecvMsg(m) }() // ends with the stream at the latest
 	select {
 	case err := <-received:
-		i.stream.Refill()
+		if m, ok := m.(proto.Message); ok && err == nil {
+			i.stream.Took(proto.Size(m))
+		}
 		return err
 	case <-i.ctx.Done():
 		return context.Cause(i.ctx)

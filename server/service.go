@@ -50,7 +50,7 @@ func (c Config) ConnectionFiles() int { return c.connLimits().Files() }
 func (c Config) connLimits() conns.Limits {
 	return conns.Limits{
 		Connections: c.Connections, KeptBack: c.KeptBack,
-		Message: maxRequestBytes, Bytes: c.RequestBytes, Arriving: c.Requests, Body: bodyTime,
+		Message: maxRequestBytes + frameSlack, Bytes: c.RequestBytes, Arriving: c.Requests, Body: bodyTime,
 	}
 }
 
@@ -81,11 +81,9 @@ type Service struct {
 	unsent                *unsent.Budget
 	captures              *captures.Captures
 
-	codec        codec
-	methods      map[string]sessionMethod
-	sessionChain grpc.UnaryServerInterceptor
-	sessions     session.Load
-	workers      *session.Workers // of sessions
+	inSession grpc.UnaryServerInterceptor // of a request: the recorder, and within it the service's own
+	sessions  session.Load
+	workers   *session.Workers
 
 	note     func(event string, attrs ...any) // logs what strangers can cause, sparingly
 	draining context.Context

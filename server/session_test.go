@@ -50,6 +50,10 @@ func silentOn(t testing.TB, c pb.StatehouseServiceClient) *talk {
 		t.Fatal(err)
 	}
 	t.Cleanup(cancel)
+	return newTalk(t, stream, cancel)
+}
+
+func newTalk(t testing.TB, stream pb.StatehouseService_SessionClient, cancel context.CancelFunc) *talk {
 	return &talk{t: t, stream: stream, cancel: cancel, waiting: make(map[uint64]chan *pb.SessionAnswer), ended: make(chan struct{})}
 }
 

@@ -2,7 +2,7 @@ package server
 
 import (
 	"context"
-	"fmt"
+	"errors"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -14,35 +14,17 @@ import (
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 	"statehouse.dev/statehouse/server/conns"
 	"statehouse.dev/statehouse/server/session"
+	"statehouse.dev/statehouse/server/unsent"
 )
 
 // frameSlack is how much longer than a request or an answer the frame may be in which it
 // stands alone.
 const frameSlack = 64 << 10
 
-// sessionMethod is a unary method as sessions call it.
-type sessionMethod struct {
-	name  string // in full
-	serve func(srv any, ctx context.Context, dec func(any) error, chain grpc.UnaryServerInterceptor) (any, error)
-	quick bool
-}
-
-// sessionMethods are those that the descriptor of the service has.
-func sessionMethods() map[string]sessionMethod {
-	desc := &pb.StatehouseService_ServiceDesc
-	methods := make(map[string]sessionMethod, len(desc.Methods))
-	for _, m := range desc.Methods {
-		name := "/" + desc.ServiceName + "/" + m.MethodName
-		methods[m.MethodName] = sessionMethod{name: name, serve: m.Handler, quick: quick[name]}
-	}
-	return methods
-}
-
 // assembleSessions makes ready what sessions need, after the captures.
 func (s *Service) assembleSessions() {
-	s.codec, s.methods = newCodec(), sessionMethods()
 	s.workers = session.NewWorkers(streamWorkers)
-	s.sessionChain = s.counted(s.captures.Unary(s.unaryInSession))
+	s.inSession = s.captures.Unary(s.unaryInSession)
 	env := &s.config.Session
 	env.Await = s.env.Await
 	if env.Go == nil {
@@ -55,56 +37,95 @@ func (s *Service) assembleSessions() {
 
 // Session serves the requests of a stream as calls of their own.
 func (s *Service) Session(stream pb.StatehouseService_SessionServer) error {
-	c := session.New(stream, s.config.Session, s.sessionLimits(), &s.sessions, s.answer, func(method string) bool { return s.methods[method].quick })
+	conn := conns.FromContext(stream.Context())
+	c := session.New(sessionOn{stream, conn, unsent.StreamOf(stream.Context())}, s.config.Session, s.sessionLimits(), &s.sessions, s.methodsFor(stream.Context()))
 	defer context.AfterFunc(s.draining, func() { c.Drain(errStopping) })()
-	conns.FromContext(stream.Context()).OnRefusal(func(err error) { c.End(refusedHere(pb.StatehouseService_Session_FullMethodName, err)) })
+	conn.OnRefusal(func(err error) { c.End(refusedHere(pb.StatehouseService_Session_FullMethodName, err)) })
 	from := "unknown"
 	if p, known := peer.FromContext(stream.Context()); known {
 		from = p.Addr.String()
 	}
 	s.note("a session begins", "peer", from, "sessions", s.sessions.Sessions.Load()+1)
-	return c.Serve()
+	err := c.Serve()
+	var bad session.Invalid
+	if errors.As(err, &bad) {
+		return invalid("requests", bad.Error())
+	}
+	return err
+}
+
+// sessionOn is the stream of a session, on its connection.
+type sessionOn struct {
+	grpc.ServerStream
+	conn   *conns.Stream
+	unsent *unsent.Stream
+}
+
+func (s sessionOn) Hold(n int)                      { s.conn.Hold(n) }
+func (s sessionOn) Roomy() bool                     { return s.unsent.Roomy() }
+func (s sessionOn) Ready(ctx context.Context) error { return s.unsent.Ready(ctx) }
+
+// RecvMsg lets the client send on as it is read.
+func (s sessionOn) RecvMsg(m any) error {
+	err := s.ServerStream.RecvMsg(m)
+	if f, ok := m.(*session.Frame); ok && err == nil {
+		s.conn.Took(f.Len())
+	}
+	return err
 }
 
 func (s *Service) sessionLimits() session.Limits {
 	return session.Limits{
 		Requests: s.config.Tuning.SessionRequests, Bytes: s.config.Tuning.SessionBytes, Frame: s.config.Tuning.SessionFrame,
-		RequestsReached: counting(&s.reached.SessionRequests), BytesReached: counting(&s.reached.SessionBytes),
+		RequestsReached: counting(&s.reached.SessionRequests), BytesReached: counting(&s.reached.SessionBytes), FrameReached: counting(&s.reached.SessionFrame),
 	}
 }
 
-// answer answers a request of a session: it passes what a unary call passes.
-func (s *Service) answer(r *session.Request) (mem.BufferSlice, []byte) {
-	m, known := s.methods[r.Method]
-	if !known {
-		return refusal(status.Errorf(codes.Unimplemented, "no unary method %q in service %s", r.Method, pb.StatehouseService_ServiceDesc.ServiceName))
+// methodsFor are the unary methods of the service's descriptor as a session calls them: its
+// requests pass what unary calls pass.
+func (s *Service) methodsFor(stream context.Context) session.Methods {
+	desc := &pb.StatehouseService_ServiceDesc
+	of, count := unsent.StreamOf(stream), s.unsent.Session(stream)
+	chain := func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+		return count(ctx, req, info, func(ctx context.Context, req any) (any, error) { return s.inSession(ctx, req, info, handler) })
 	}
-	resp, err := m.serve(s, r, func(v any) error { return s.decode(r.Body, v) }, s.sessionChain)
-	if err != nil {
-		return refusal(err)
+	methods := make(map[string]*session.Method, len(desc.Methods))
+	for _, m := range desc.Methods {
+		methods[m.MethodName] = &session.Method{
+			Quick: quick["/"+desc.ServiceName+"/"+m.MethodName],
+			Answer: func(r *session.Request) session.Answer {
+				resp, err := m.Handler(s, r, func(v any) error { return s.decode(r.Body, v) }, chain)
+				if err != nil {
+					return of.Refusal(statusOf(err))
+				}
+				return resp.(session.Answer)
+			},
+		}
 	}
-	data, err := s.codec.Marshal(resp)
-	if err != nil {
-		return refusal(err)
+	return func(name []byte) *session.Method {
+		if m := methods[string(name)]; m != nil {
+			return m
+		}
+		unknown := status.Errorf(codes.Unimplemented, "no unary method %q in service %s", name, desc.ServiceName)
+		return &session.Method{Quick: true, Answer: func(*session.Request) session.Answer { return of.Refusal(statusOf(unknown)) }}
 	}
-	return data, nil
 }
 
 // decode is what gRPC does with the message of a unary call.
 func (s *Service) decode(body []byte, v any) error {
-	if len(body) > maxRequestBytes {
-		return status.Errorf(codes.ResourceExhausted, "grpc: received message larger than max (%d vs. %d)", len(body), maxRequestBytes)
+	if err := tooLong(len(body)); err != nil {
+		return err
 	}
-	return s.codec.Unmarshal(mem.BufferSlice{mem.SliceBuffer(body)}, v)
+	return newCodec().Unmarshal(mem.BufferSlice{mem.SliceBuffer(body)}, v)
 }
 
-// refusal is an error as the answer of a session has it.
-func refusal(err error) (mem.BufferSlice, []byte) {
-	data, marshalled := proto.Marshal(status.Convert(err).Proto())
-	if marshalled != nil {
-		data, _ = proto.Marshal(status.New(codes.Internal, fmt.Sprint(marshalled)).Proto())
+// statusOf is an error as a session answers it: a google.rpc.Status.
+func statusOf(err error) []byte {
+	data, failed := proto.Marshal(status.Convert(err).Proto())
+	if failed != nil {
+		data, _ = proto.Marshal(status.New(codes.Internal, failed.Error()).Proto())
 	}
-	return nil, data
+	return data
 }
 
 // unaryInSession is Unary for requests of a session, which may come when the daemon is

@@ -97,7 +97,7 @@ func (s *Service) replay(ctx context.Context, req *pb.ReplayRequest, part int, s
 		return err
 	}
 	left := req.GetLimit()
-	reader := &eventReader{s: s, filter: f, values: values, part: part, turns: s.reading, cursor: first - 1}
+	reader := &eventReader{s: s, filter: f, values: values, part: part, ahead: true, turns: s.reading, cursor: first - 1}
 	reader.last = func() engine.CommitTS { return last }
 	for reader.cursor < last {
 		if err := ctx.Err(); err != nil {
@@ -129,7 +129,9 @@ type eventReader struct {
 	s      *Service
 	filter engine.Filter
 	values valueSetter
-	part   int // what is read at a time, in eighths of the stream's share
+	part   int  // what is read at a time, in eighths of the stream's share
+	ahead  bool // more may be read when the client has taken much
+	taken  int  // by it, about
 	turns  *limiter.Semaphore
 	last   func() engine.CommitTS // to read, as it is when the turn has come
 	cursor engine.Cursor
@@ -143,7 +145,12 @@ func (r *eventReader) next(ctx context.Context, limit int) (out []*pb.ReplayEven
 		return nil, nil, err
 	}
 	admit := func(bytes int) error { return stream.Admit(ctx, int64(bytes), r.values.growth()) }
-	c := engine.Chunk{Events: limit, Bytes: max(min(stream.Share(), r.s.config.Tuning.StreamBytes)*r.part/8, 1), Admit: admit}
+	t := &r.s.config.Tuning
+	c := engine.Chunk{Events: limit, Bytes: max(min(stream.Share(), t.StreamBytes)*r.part/8, 1), Admit: admit}
+	if r.ahead && r.taken >= t.AheadBytes && c.Bytes < t.AheadBytes && stream.Ahead(int64(t.AheadBytes)) {
+		c.Bytes = t.AheadBytes
+	}
+	r.taken += c.Bytes
 	events, next, err := r.read(ctx, c)
 	if err != nil {
 		return nil, nil, err

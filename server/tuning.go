@@ -25,6 +25,9 @@ type Tuning struct {
 	// StreamBytes is what a stream has on its way at most, if its share of what may be unsent
 	// is not less; unsent.MaxShare.
 	StreamBytes int
+	// AheadBytes is what a replay reads at a time when its client has taken as much, which is
+	// more than connections take for clients that do not read, and there is much room; 256 KiB.
+	AheadBytes int
 	// StreamsReading is how many streams read from the store at once; 16. Each holds a few of
 	// its blocks meanwhile, which are as large as the values in them and in no budget.
 	StreamsReading int
@@ -34,7 +37,7 @@ type Tuning struct {
 	WatchesReading int
 
 	// SessionRequests are under way in a session at most, their answers not sent; 256.
-	// SessionBytes is what they hold, requests and answers, unless one alone is more; 1 MiB.
+	// SessionBytes is what they hold, requests and answers, unless one alone is more; 512 KiB.
 	// SessionFrame is about the size of a message of answers; 64 KiB.
 	SessionRequests, SessionBytes, SessionFrame int
 
@@ -52,10 +55,11 @@ func (t Tuning) withDefaults() Tuning {
 	def(&t.NamesPage, 1000)
 	def(&t.BatchBytes, unsent.MaxShare/2)
 	def(&t.StreamBytes, unsent.MaxShare)
+	def(&t.AheadBytes, 4*unsent.MaxShare)
 	def(&t.StreamsReading, 16)
 	def(&t.WatchesReading, max(runtime.GOMAXPROCS(0), 2))
 	def(&t.SessionRequests, 256)
-	def(&t.SessionBytes, 1<<20)
+	def(&t.SessionBytes, 512<<10)
 	def(&t.SessionFrame, 64<<10)
 	def(&t.Probes, 64)
 	def(&t.HealthWatches, 64)
@@ -63,7 +67,7 @@ func (t Tuning) withDefaults() Tuning {
 }
 
 func (t *Tuning) validate() error {
-	if min(t.AnswerBytes, t.PageBytes, t.BatchNames, t.HistoryPage, t.NamesPage, t.BatchBytes, t.StreamBytes, t.StreamsReading, t.WatchesReading, t.SessionRequests, t.SessionBytes, t.SessionFrame, t.Probes, t.HealthWatches) < 1 {
+	if min(t.AnswerBytes, t.PageBytes, t.BatchNames, t.HistoryPage, t.NamesPage, t.BatchBytes, t.StreamBytes, t.AheadBytes, t.StreamsReading, t.WatchesReading, t.SessionRequests, t.SessionBytes, t.SessionFrame, t.Probes, t.HealthWatches) < 1 {
 		return fail(engine.ErrInvalid, "a bound of the tuning is negative")
 	}
 	return nil
@@ -76,7 +80,7 @@ type reached struct {
 
 	AnswerBytes, PageBytes, BatchNames, HistoryPage, NamesPage, BatchBytes atomic.Uint64
 
-	SessionRequests, SessionBytes atomic.Uint64
+	SessionRequests, SessionBytes, SessionFrame atomic.Uint64
 }
 
 // counting counts each of its calls.

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"slices"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -38,6 +39,8 @@ type Call struct {
 	msgs       [][]byte // of a stream: sent, and under way to the client
 	nextPage   string   // token in the answer, once the client has it
 	begins     string   // of a begin: the name that it gives its transaction
+
+	in *inSession // nil: it is a call of its own
 
 	// What the client knows. done: it waits no more.
 	done     bool
@@ -85,6 +88,9 @@ func (w *World) issue(s *step.Step) (*Call, error) {
 		return nil, err
 	}
 	c := &Call{request: r, token: s.Token, op: &history.Operation{ID: s.ID, Client: s.Client, Kind: s.Kind, In: r.in, Call: w.rec.stamp(), Outcome: history.Unknown}}
+	if s.Session != "" {
+		w.join(c, s.Session)
+	}
 	if s.Kind == history.Begin { // what a client calls it is not something it asked for
 		c.op.In.TxnID = ""
 		c.begins = s.In.TxnID
@@ -113,6 +119,10 @@ var (
 // deliver hands a request to the daemon. A handler starts, and runs until it
 // waits or has answered.
 func (w *World) deliver(c *Call) {
+	if c.in != nil {
+		w.deliverFrame(c)
+		return
+	}
 	c.arrived = true
 	if w.process == nil || w.process.drain.refuses(c) {
 		c.copies = 0 // there was no connection that could have carried any
@@ -182,18 +192,15 @@ func (w *World) deliverCopy(c *Call) {
 func (w *World) runHandlers() {
 	for again := true; again; {
 		again = false
-		kept := w.network.handlers[:0]
-		for _, c := range w.network.handlers {
+		for i := 0; i < len(w.network.handlers); i++ { // one may make others
+			c := w.network.handlers[i]
 			alive := w.process == nil || w.process.image == nil // one may have died inside a read
 			if alive && c.handler.Runnable() {
 				again = true
 				w.resume(c)
 			}
-			if !c.handler.Ended() {
-				kept = append(kept, c)
-			}
 		}
-		w.network.handlers = kept
+		w.network.handlers = slices.DeleteFunc(w.network.handlers, func(c *Call) bool { return c.handler.Ended() })
 	}
 }
 
@@ -203,6 +210,8 @@ func (w *World) reply(c *Call) bool {
 	switch {
 	case c.done:
 		return false
+	case c.in != nil:
+		return w.replyInSession(c)
 	case len(c.msgs) > 0:
 		w.receive(c, c.msgs[0])
 		c.msgs = c.msgs[1:]
@@ -237,6 +246,9 @@ func (w *World) finish(c *Call, resp []byte, err error) {
 		return
 	}
 	c.done, c.given, c.told = true, resp, err
+	if c.in != nil && c.in.stream.ends != nil {
+		c.in.stream.ends.s.moved = w.Applied()
+	}
 	c.op.Return = w.rec.stamp()
 	c.op.Outcome, c.op.Error = record.Outcome(err)
 	if c.cancel != nil && !c.answered {

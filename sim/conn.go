@@ -47,16 +47,19 @@ func (n conn) giveUp(c *Call) {
 	}
 }
 
-func (n conn) send(method string, req proto.Message) (*Call, error) {
+func (n conn) send(method string, req proto.Message) (*Call, error) { return n.sendIn(method, req, "") }
+
+// sendIn sends a request in a session, unless that is empty.
+func (n conn) sendIn(method string, req proto.Message, session string) (*Call, error) {
 	kind, ok := record.KindOf(method)
 	if !ok {
 		return nil, status.Error(codes.Unimplemented, method+" is not simulated")
 	}
 	in, token := record.Input(kind, req)
-	if (kind == history.Transact || kind == history.StageWrite) && n.program.Structs != nil && n.program.Structs() {
-		in.Doubles = representable(&in)
+	if (kind == history.Transact || kind == history.StageWrite) && n.program.Structs != nil && (session != "" || n.program.Structs()) {
+		in.Doubles = representable(&in) && (session == "" || n.program.form(in.TxnID))
 	}
-	return n.w.issueFromWire(n.program.name, kind, in, token)
+	return n.w.issueFromWire(n.program.name, session, kind, in, token)
 }
 
 // NewStream opens a server stream. It is sent when the request is.

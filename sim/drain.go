@@ -129,7 +129,7 @@ func (p *process) loopEnded() bool { return p.drain != nil && p.drain.stopped }
 // whatever it could, so all that may be left is streams whose clients do not read (G9).
 func (w *World) checkCutOff() {
 	for _, c := range w.network.handlers {
-		if !c.Stream() || len(c.msgs) < streamWindow {
+		if c.request.method != jobMethod && !c.heldUp() && (!c.Stream() || len(c.msgs) < streamWindow) {
 			w.rec.violate("G9", "drain-unanswered", c.op.ID, fmt.Sprintf("call #%d was under way when the daemon was asked to stop, and nothing held it up: it is cut off without an answer", c.op.ID))
 		}
 	}

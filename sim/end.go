@@ -23,7 +23,7 @@ func (w *World) Finish() *Result {
 	r := &Result{
 		Class: cmp.Or(w.class, Recoverable), Seed: w.seed, Config: w.config,
 		Violations: w.rec.violations, History: &w.rec.history, Steps: w.rec.steps, Digests: w.rec.digests, Stats: w.rec.stats, Detected: w.starts.detected,
-		Armed: w.faults.list(),
+		Armed: w.faults.list(), Unheard: w.network.unheard,
 	}
 	if w.rec.history.Complete && len(w.rec.violations) == 0 {
 		w.judgeWork()
@@ -113,6 +113,12 @@ func (w *World) endCalls() {
 			break
 		}
 	}
+	for again := true; again; { // an answer in a session may wait for others to be read
+		again = false
+		for _, c := range w.network.order {
+			again = again || c.in != nil && !c.done && c.answered && w.Apply(step.Step{Verb: step.Reply, Of: c.op.ID}) == nil
+		}
+	}
 	for _, c := range w.network.order {
 		for !c.done && c.Answering() && w.Apply(step.Step{Verb: step.Reply, Of: c.op.ID}) == nil {
 		}
@@ -128,6 +134,7 @@ func (w *World) endCalls() {
 		}
 		_ = w.Apply(step.Step{Verb: step.Timeout, Of: c.op.ID})
 	}
+	w.endStreams()
 }
 
 // auditCorrupt reads everything of a store with a corrupt file. Each answer must be

@@ -3,6 +3,7 @@ package sim
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"statehouse.dev/statehouse/engine"
@@ -132,8 +133,13 @@ func (w *World) reap() {
 	w.use(p.image)
 	// What was answered is with the network; everything else on its connections is
 	// lost, and their clients learn that.
+	for _, s := range slices.Clone(w.network.streams) {
+		if s.opened(p) && !s.ended() {
+			s.broke(errReset, "")
+		}
+	}
 	for _, c := range w.network.order {
-		if !c.done && c.arrived && c.gen == p.generation && !c.answered {
+		if !c.done && c.arrived && c.gen == p.generation && !c.answered && c.in == nil {
 			c.msgs = nil
 			w.finish(c, nil, errReset)
 		}

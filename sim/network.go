@@ -14,11 +14,13 @@ type network struct {
 	order    []*Call
 	open     []*Call      // those that something may still happen to, and some more
 	handlers []*Call      // whose handler has not ended, oldest first
+	streams  []*stream    // of sessions
+	unheard  map[int]bool // calls in them that were answered when their callers had gone
 	reserved map[int]bool // ids that steps to come have
 }
 
 func newNetwork() network {
-	return network{calls: make(map[int]*Call), last: make(map[string]*Call), reserved: make(map[int]bool)}
+	return network{calls: make(map[int]*Call), last: make(map[string]*Call), reserved: make(map[int]bool), unheard: make(map[int]bool)}
 }
 
 // nextID is an id that no call has, nor any in a step to come.
@@ -48,7 +50,7 @@ func (w *World) Operation(id int) *history.Operation {
 func (w *World) UnderWay() []*Call {
 	kept := w.network.open[:0]
 	for _, c := range w.network.open {
-		if !c.done || c.copies > 0 || !c.arrived {
+		if !c.done || c.copies > 0 || c.Travels() {
 			kept = append(kept, c)
 		}
 	}
@@ -66,6 +68,9 @@ func (w *World) doCall(s *step.Step) error {
 	if c := w.network.last[s.Client]; c != nil && !c.done && !c.Stream() {
 		return misfit("client %s waits for an answer already", s.Client)
 	}
+	if s.Session != "" && (s.Token != "" || step.MethodOf(s.Kind) == nil || step.MethodOf(s.Kind).Stream || s.Method != "") {
+		return misfit("no session carries such a call")
+	}
 	if _, err := w.issue(s); err != nil {
 		return misfit("%v", err)
 	}
@@ -80,7 +85,7 @@ func (w *World) doNetwork(s *step.Step) error {
 	switch {
 	case c == nil:
 		return misfit("there is no such call")
-	case s.Verb == step.Deliver && c.arrived, s.Verb == step.Drop && c.arrived, s.Verb == step.Dup && c.Stream():
+	case s.Verb == step.Deliver && !c.Travels(), s.Verb == step.Drop && c.arrived, s.Verb == step.Dup && (c.Stream() || c.in != nil):
 		return misfit("the request is not under way")
 	case s.Verb == step.Again && c.copies == 0:
 		return misfit("no duplicate is under way")
@@ -90,6 +95,10 @@ func (w *World) doNetwork(s *step.Step) error {
 		return misfit("the daemon is not at it")
 	}
 	s.Of, s.Client = c.op.ID, ""
+	if c.in != nil && (s.Verb == step.Drop || s.Verb == step.Lose) {
+		c.in.stream.broke(errReset, "session broken")
+		return nil
+	}
 	switch s.Verb {
 	case step.Deliver:
 		w.deliver(c)
@@ -111,8 +120,13 @@ func (w *World) doNetwork(s *step.Step) error {
 		}
 		w.lost(c, errReset, what)
 	case step.Timeout:
-		w.lost(c, errLate, "client gave up")
+		if w.lost(c, errLate, "client gave up"); c.in != nil {
+			c.giveUp()
+		}
 	case step.Expire:
+		if c.in != nil {
+			return c.expireInSession()
+		}
 		c.cancel() // its answer is under way when the handler has ended
 		w.rec.stats.Faults["deadline at the daemon"]++
 	case step.Forge:

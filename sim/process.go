@@ -104,7 +104,7 @@ type registered struct {
 // assemble builds the service as production does.
 func (p *process) assemble() (err error) {
 	served := p.w.served
-	served.Capture = p.w.capturing()
+	served.Capture, served.Session = p.w.capturing(), p.sessionEnv()
 	p.service, err = server.Assemble(p.env(), served)
 	if err == nil {
 		p.unary, p.stream = p.service.Interceptors()

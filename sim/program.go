@@ -20,12 +20,14 @@ type programs struct {
 // Program is what a client does: a coroutine that goes on when it is resumed, and waits
 // only for what happens in the world. What it asks for becomes steps.
 type Program struct {
-	w    *World
-	task *sched.Task
-	name string
-	wake time.Duration // it sleeps until then; 0: it does not
+	w      *World
+	task   *sched.Task
+	name   string
+	wake   time.Duration // it sleeps until then; 0: it does not
+	beside bool          // it is no client, but part of one
 	// Structs reports whether a request's values are sent as Structs, if they can be; nil: none are.
 	Structs func() bool
+	forms   map[string]bool // that it has drawn, by transaction
 }
 
 // Launch makes a client whose program has not begun to run.
@@ -60,11 +62,28 @@ func (w *World) UntilWake(most time.Duration) time.Duration {
 // Ended reports whether the program has come to its end.
 func (p *Program) Ended() bool { return p.task.Ended() }
 
+// Serves reports whether the program is only part of a client: it ends with what it is for.
+func (p *Program) Serves() bool { return p.beside }
+
 // Runnable reports whether a resume would get anywhere.
 func (p *Program) Runnable() bool { return p.task.Runnable() }
 
 // Resume lets it go on until it waits or ends.
 func (p *Program) Resume() { p.w.tasks.Resume(p.task) }
+
+// form is the form of values that the program sends in a session with a transaction, Structs or
+// not: the same with each try, for a refusal of one may have been told although nobody heard it.
+func (p *Program) form(txn string) bool {
+	as, known := p.forms[txn]
+	if !known {
+		if p.forms == nil {
+			p.forms = make(map[string]bool)
+		}
+		as = p.Structs()
+		p.forms[txn] = as
+	}
+	return as
+}
 
 // Over reports whether the program is to end.
 func (p *Program) Over() bool { return p.w.programs.over || p.task.Killed() }

@@ -93,15 +93,37 @@ func (w *World) arrived(c *Call) *asked {
 	if from := w.network.calls[a.In.PageOf]; from != nil {
 		a.Fresh = deserved.SamePages(from.op, c.op) && from.request.space() == c.request.space()
 	}
-	for _, other := range w.network.handlers {
-		if !other.handler.Ended() && other.Stream() == c.Stream() && !probes[other.request.method.Word] {
-			a.UnderWay++
-		}
-	}
+	w.countUnderWay(a, c)
 	a.Bad, a.Strict, a.Stranger = c.request.bad, c.request.strict, c.stranger()
 	a.Arrival = w.Now()
 	w.reasons.judge.Arrived(&a.Request)
 	return a
+}
+
+// countUnderWay counts what is under way beside a call.
+func (w *World) countUnderWay(a *asked, c *Call) {
+	a.UnderWay, a.Unsure = 0, 0
+	count := func(other *Call) {
+		if other == c || other.Stream() != c.Stream() || probes[other.request.method.Word] {
+			return
+		}
+		a.UnderWay++
+		if other.in != nil && !other.Stream() && (!other.in.started || other.in.stream.sending) {
+			a.Unsure++
+		}
+	}
+	for _, other := range w.network.handlers {
+		if !other.handler.Ended() && other.request.method != jobMethod {
+			count(other)
+		}
+	}
+	for _, s := range w.network.streams {
+		for _, other := range s.under {
+			if !other.in.begun {
+				count(other)
+			}
+		}
+	}
 }
 
 // openTxns counts the open transactions, at most and at least.

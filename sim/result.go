@@ -25,6 +25,9 @@ type Result struct {
 	// Detected: a wrong read spoilt the store, and the daemon said so and did not start again.
 	// Its history is judged by the disk as it was before.
 	Detected bool
+	// Unheard are the calls in sessions whose answers reached their client's connection when
+	// whoever waited had gone.
+	Unheard map[int]bool
 }
 
 // Failed reports whether a guarantee was broken.

@@ -19,7 +19,7 @@ import (
 func (p *process) handle(ctx context.Context, t *sched.Task, c *Call) ([]byte, error) {
 	ctx = p.w.credentials(ctx, c)
 	method := c.request.method.Name
-	decode := func(v any) error { return p.codec.Unmarshal(mem.BufferSlice{mem.SliceBuffer(c.request.wire)}, v) }
+	decode := func(v any) error { return p.decode(c.request.wire, v) }
 	for _, s := range p.services {
 		name, ours := strings.CutPrefix(method, "/"+s.desc.ServiceName+"/")
 		if !ours {
@@ -36,8 +36,11 @@ func (p *process) handle(ctx context.Context, t *sched.Task, c *Call) ([]byte, e
 		}
 		for i := range s.desc.Streams {
 			if m := &s.desc.Streams[i]; m.StreamName == name {
-				ss := &serverStream{p: p, t: t, c: c, ctx: ctx, decode: decode}
-				return nil, p.stream(s.impl, ss, &grpc.StreamServerInfo{FullMethod: method, IsServerStream: true}, m.Handler)
+				var ss grpc.ServerStream = &serverStream{p: p, t: t, c: c, ctx: ctx, decode: decode}
+				if m.ClientStreams {
+					ss = &daemonEnd{c.in.stream, p, ctx}
+				}
+				return nil, p.stream(s.impl, ss, &grpc.StreamServerInfo{FullMethod: method, IsServerStream: true, IsClientStream: m.ClientStreams}, m.Handler)
 			}
 		}
 	}
@@ -51,6 +54,10 @@ func (p *process) encode(m any) ([]byte, error) {
 	}
 	defer b.Free()
 	return b.Materialize(), nil
+}
+
+func (p *process) decode(wire []byte, v any) error {
+	return p.codec.Unmarshal(mem.BufferSlice{mem.SliceBuffer(wire)}, v)
 }
 
 type serverStream struct {

@@ -121,7 +121,7 @@ func (w *World) WriterAsked() bool {
 // flight, no commit may be waiting for it (G9).
 func (w *World) checkAnswered() {
 	for _, c := range w.network.handlers {
-		if c.commits() && !c.handler.Runnable() && !c.unanswered {
+		if c.commits() && !c.handler.Runnable() && !c.unanswered && !c.heldUp() {
 			c.unanswered = true
 			w.rec.violate("G9", "no-answer", c.op.ID, fmt.Sprintf("call #%d waits for the writer, which has nothing to do: it will never be answered", c.op.ID))
 		}

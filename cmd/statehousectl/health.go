@@ -35,6 +35,8 @@ type healthShape struct {
 	Durable        bool            `json:"durable"`
 	StoreID        string          `json:"store_id"`
 	Format         uint32          `json:"format_version"`
+	Sessions       uint64          `json:"sessions"`
+	InSessions     uint64          `json:"session_requests"`
 }
 
 func health(ctx context.Context, s *session, _ []string) error {
@@ -55,6 +57,7 @@ func health(ctx context.Context, s *session, _ []string) error {
 	shape.Published, shape.LastCommitTime, shape.OpenTxns = st.Published, st.LastCommitTime, st.OpenTxns
 	shape.DiskUsed, shape.DiskFree, shape.WritesRefused = st.DiskUsed, st.DiskFree, st.WritesRefused
 	shape.Durable, shape.StoreID, shape.Format = st.Durable, st.StoreID, st.Format
+	shape.Sessions, shape.InSessions = st.Sessions, st.InSessions
 	if s.asJSON {
 		return errors.Join(s.p.object(shape), sick)
 	}
@@ -79,6 +82,7 @@ func printHealth(p *printer, h *healthShape) error {
 		p.line("durable            %s", durable),
 		p.line("disk               %s used, %s free", size(h.DiskUsed), size(h.DiskFree)),
 		p.line("open transactions  %d", h.OpenTxns),
+		p.line("sessions           %d, with %d requests under way", h.Sessions, h.InSessions),
 		p.line("store              %s, format %d", quote(h.StoreID), h.Format),
 	)
 }

@@ -92,7 +92,7 @@ func (p *process) serve(ctx context.Context, s *settings) error {
 func configOf(s *settings) server.Config {
 	return server.Config{
 		Engine: engine.Options{
-			Dir: s.dataDir, Limits: s.limits, Tuning: engine.Tuning{CacheBytes: s.cacheMB << 20}, NoSync: !s.fsyncOnCommit && !s.useMemory, Volatile: s.useMemory, MustExist: s.mustExist && !s.useMemory,
+			Dir: s.dataDir, Limits: s.limits, Tuning: s.caches(), NoSync: !s.fsyncOnCommit && !s.useMemory, Volatile: s.useMemory, MustExist: s.mustExist && !s.useMemory,
 			AcceptMissingWitness: s.acceptMissing,
 		},
 		Version: version, GitSHA: gitSHA, Token: s.token, Requests: s.requests, Streams: s.streams, Connections: s.connections,

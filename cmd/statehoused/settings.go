@@ -90,7 +90,7 @@ func (s *settings) register(f *pflag.FlagSet) {
 	f.BoolVar(&s.allowInsecure, "allow-insecure", false, "listen beyond loopback without TLS and a token: anybody who reaches the port reads and writes everything")
 	f.StringVar(&s.logLevel, "log-level", "info", "debug, info, warn or error")
 	f.StringVar(&s.logFormat, "log-format", "text", "text or json")
-	f.Int64Var(&s.cacheMB, "cache-mb", 256, "memory for blocks of the store, in MiB; what the system caches comes on top")
+	f.Int64Var(&s.cacheMB, "cache-mb", 256, "memory for blocks of the store and, a quarter of it, for records, in MiB; what the system caches comes on top")
 	f.BoolVar(&s.capture, "capture", false, "record what clients ask and are told; see statehousectl capture")
 	f.StringVar(&s.captureDir, "capture-dir", "", "directory of what is recorded; DATA_DIR/capture when empty")
 	f.Int64Var(&s.captureMB, "capture-mb", 256, "size of the ring that is recorded to, in MiB: the oldest part is dropped")

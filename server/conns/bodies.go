@@ -153,21 +153,6 @@ func (s *Stream) Finish() {
 	s.conn.table.bodies.grant()
 }
 
-// Refill lets the client of a request that is read message by message send as much
-// more as it has sent, which is not counted any longer.
-func (s *Stream) Refill() {
-	if s == nil {
-		return
-	}
-	s.conn.mu.Lock()
-	n := s.held
-	s.conn.table.bodies.release(s)
-	s.conn.mu.Unlock()
-	if n > 0 {
-		s.conn.widen(s, n)
-	}
-}
-
 // OnRefusal has f called if the request is refused: for handlers that read it message
 // by message, without Await.
 func (s *Stream) OnRefusal(f func(error)) {

@@ -52,6 +52,12 @@ type Stream struct {
 	held      int64
 	given     int64 // granted to it
 	reserved  int64 // of that: what has not arrived
+	unread    int64 // bytes of frames, if it converses: of messages that have not been read
+	converses bool
+	padded    bool
+	read      int   // messages
+	long      int   // the number of the message that is longer than the window
+	awaited   bool  // by arrive
 	large     bool  // the body has to wait for room
 	window    int64 // that the client may send
 	overran   bool
@@ -131,6 +137,8 @@ func (c *conn) receive(p []byte) (grown *Stream, taken bool) {
 // the header.
 func (c *conn) grow(s *Stream, length uint32) {
 	s.window -= int64(length)
+	s.unread += int64(length)
+	s.padded = s.padded || c.in.has(flagPadded)
 	s.overran = s.window < 0
 	c.table.bodies.grow(s, frameCost+bufferFor(length))
 }
@@ -139,6 +147,10 @@ func (c *conn) grow(s *Stream, length uint32) {
 func (c *conn) follow(s *Stream, part []byte) {
 	if !c.in.has(flagPadded) {
 		s.body.take(part)
+	}
+	if s.converses {
+		c.followMessages(s)
+		return
 	}
 	if !s.large && s.need() > 0 {
 		s.large = true

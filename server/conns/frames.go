@@ -85,10 +85,12 @@ func (s *scanner) between() bool { return s.have == 0 && s.skip == 0 }
 
 // messages follows the gRPC messages in the payloads of a stream's DATA frames.
 type messages struct {
-	raw  [5]byte // a flag, and the length
-	have int
-	left uint32
-	most uint32 // length of the longest so far
+	raw    [5]byte // a flag, and the length
+	have   int
+	left   uint32
+	length uint32 // of the one that has begun
+	count  int    // of those that have begun
+	most   uint32 // length of the longest so far
 }
 
 func (m *messages) take(p []byte) {
@@ -100,7 +102,8 @@ func (m *messages) take(p []byte) {
 				return
 			}
 			m.left = binary.BigEndian.Uint32(m.raw[1:])
-			m.most = max(m.most, m.left)
+			m.count++
+			m.length, m.most = m.left, max(m.most, m.left)
 		}
 		n := min(int(m.left), len(p))
 		p = p[n:]
@@ -109,6 +112,9 @@ func (m *messages) take(p []byte) {
 		}
 	}
 }
+
+// inside reports whether the length of a message is known, and not all of it has arrived.
+func (m *messages) inside() bool { return m.have == len(m.raw) && m.left > 0 }
 
 // between reports whether no message has begun that has not ended.
 func (m *messages) between() bool { return m.have == 0 }

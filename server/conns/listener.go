@@ -29,8 +29,8 @@ func (t *Table) Options(secure *tls.Config) []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.Creds(handshake{securing(secure)}),
 		grpc.InTapHandle(inTap),
-		grpc.ReadBufferSize(0), // see conn.Read
-		grpc.StaticStreamWindowSize(t.limits.window()),
+		grpc.ReadBufferSize(0),                                 // see conn.Read
+		grpc.StaticStreamWindowSize(t.limits.window() / 2 * 3), // a third may have been read without an update
 		grpc.StaticConnWindowSize(connWindow),
 	}
 }

@@ -42,7 +42,7 @@ var (
 
 // rig is a gRPC server on a table. Its one service answers Echo with what it was
 // sent, Probe too but also on connections that are kept back, Hold only when it is let
-// go on, Stubborn the same though its client has gone, and Flood by one message that is larger than a connection takes unread.
+// go on, Stubborn the same though its client has gone, Converse when its client has sent all, and Flood by one message that is larger than a connection takes unread.
 type rig struct {
 	t       *testing.T
 	table   *Table
@@ -75,6 +75,7 @@ func newRig(t *testing.T, l Limits, secure bool, change ...func(net.Listener) ne
 	} {
 		desc.Streams = append(desc.Streams, grpc.StreamDesc{StreamName: name, Handler: r.handler(name == "Probe", f)})
 	}
+	desc.Streams = append(desc.Streams, grpc.StreamDesc{StreamName: "Converse", Handler: func(_ any, ss grpc.ServerStream) error { return r.converse(ss) }, ClientStreams: true})
 	g.RegisterService(&desc, r)
 	l4, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

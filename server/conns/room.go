@@ -25,7 +25,11 @@ func (w *waiter) granted() <-chan struct{} {
 // need is how many bytes of the message a client holds back until its window grows; 0
 // while that is not known. The lock of the connection is held.
 func (s *Stream) need() int64 {
-	return max(0, int64(s.body.most)+int64(len(s.body.raw))-firstWindow)
+	unasked := int64(firstWindow)
+	if s.converses {
+		unasked = wideEnough
+	}
+	return max(0, int64(s.body.most)+int64(len(s.body.raw))-unasked)
 }
 
 // enqueue has a body wait for room.
@@ -76,7 +80,7 @@ func (b *bodies) grant() {
 		b.mu.Unlock()
 		s.conn.mu.Lock()
 		s.reserved, s.given = w.bytes, w.bytes
-		if s.ended || s.refused != nil {
+		if s.ended || s.refused != nil || s.converses && !s.large {
 			b.takeBack(s)
 		}
 		s.conn.mu.Unlock()
@@ -98,16 +102,18 @@ func (b *bodies) takeBack(s *Stream) {
 }
 
 // widen lets the client send n more bytes of a body, and what padding may add.
-func (c *conn) widen(s *Stream, n int64) {
+func (c *conn) widen(s *Stream, n int64) { c.widenBy(s, n+n/16) }
+
+func (c *conn) widenBy(s *Stream, n int64) {
 	c.writing.Lock()
 	defer c.writing.Unlock()
 	c.mu.Lock()
-	frame := windowUpdate(s.id, uint32(n+n/16))
+	frame := windowUpdate(s.id, uint32(n))
 	if !c.out.between() { // inside a frame of gRPC's: after it
 		c.after = append(c.after, frame...)
 		frame = nil
 	}
-	s.window += n + n/16
+	s.window += n
 	if s.ended {
 		frame = nil
 	}

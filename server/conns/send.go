@@ -47,6 +47,11 @@ func (c *conn) send(p []byte) []byte {
 			continue
 		}
 		if c.out.kind == frameWindowUpdate && body == 4 {
+			if s.converses && at-kept >= whole { // Took widens its window
+				c.changed = append(c.changed, p[kept:at-whole]...)
+				kept = at
+				continue
+			}
 			s.window += int64(binary.BigEndian.Uint32(part))
 		}
 		if c.out.kind == frameRST && at-kept >= whole && body == 4 && part[3] == errCancel {

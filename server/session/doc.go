@@ -1,12 +1,12 @@
 // Package session carries many requests over one stream: frames of requests one way,
 // frames of answers the other. It holds what is between the stream and the service: the
 // frames, which requests are under way and their contexts, how many there may be, and who
-// sends the answers. It knows of no method; what a request means says the Handler.
+// sends the answers. It knows of no method; what a request means says its Method.
 //
 // # A session
 //
 // Serve reads frames until the stream ends. For each request there is one Request, which
-// is the context that the Handler gets: it ends with the deadline of the request, when its
+// is the context that the Method gets: it ends with the deadline of the request, when its
 // client cancels it, and with the session. The answer goes to a queue. Whoever finds no one
 // sending takes all of the queue and sends it in frames, so that what is ready at the same
 // time shares a frame, and needs no goroutine.
@@ -24,8 +24,8 @@
 //
 // When its client sends no more, what is under way is answered first. When it is to drain, so
 // is what was under way then; requests that come later are marked (Late), for the
-// Handler to refuse them, and the session ends as soon as the others have their answers.
-// When the stream breaks, what is under way is cancelled. Serve returns when no Handler runs
+// Method to refuse them, and the session ends as soon as the others have their answers.
+// When the stream breaks, what is under way is cancelled. Serve returns when no Method runs
 // any more: nothing of a session outlives it, but commits that were begun.
 //
 // # A second driver

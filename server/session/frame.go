@@ -29,6 +29,9 @@ type Frame struct{ data mem.Buffer }
 // Set takes over a message.
 func (f *Frame) Set(data mem.Buffer) { f.data = data }
 
+// Len is the length of the message.
+func (f *Frame) Len() int { return f.data.Len() }
+
 // entry is a request as it stands in a frame.
 type entry struct {
 	id      uint64
@@ -38,14 +41,21 @@ type entry struct {
 	cancel  bool
 }
 
-var errMalformed = errors.New("a frame of the session is no message of its type")
+// Invalid is what a client did that ends its session.
+type Invalid string
+
+func (i Invalid) Error() string { return string(i) }
+
+var errSize = errors.New("an answer does not have the size that it said")
+
+const errMalformed Invalid = "a message of the session is no well-formed message of its type, or a string in it is not valid UTF-8"
 
 // cutEntry takes the next request off the front of a frame. ok is false when there is none
 // left.
 func cutEntry(frame []byte) (e entry, rest []byte, ok bool, err error) {
 	for len(frame) > 0 {
 		num, typ, n := protowire.ConsumeTag(frame)
-		if n < 0 {
+		if n < 0 || num > protowire.MaxValidNumber {
 			return e, nil, false, errMalformed
 		}
 		if num != frameEntry || typ != protowire.BytesType {
@@ -71,7 +81,7 @@ func cutEntry(frame []byte) (e entry, rest []byte, ok bool, err error) {
 func parseEntry(msg []byte) (e entry, err error) {
 	for len(msg) > 0 {
 		num, typ, n := protowire.ConsumeTag(msg)
-		if n < 0 {
+		if n < 0 || num > protowire.MaxValidNumber {
 			return e, errMalformed
 		}
 		msg = msg[n:]

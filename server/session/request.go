@@ -17,12 +17,11 @@ type Request struct {
 	timeout time.Duration
 	late    bool
 
-	// Method is what its client calls the method, and Body the request's message, which is
-	// no one's after the Handler has returned.
-	Method string
-	Body   []byte
-	frame  mem.Buffer // that holds the body
-	bytes  int        // that count for it: the body, then the answer
+	method *Method
+	// Body is the request's message. It is no one's after the method has answered.
+	Body  []byte
+	frame mem.Buffer // that holds the body
+	bytes int        // that count for it: the body, then the answer
 
 	ended atomic.Pointer[error]
 
@@ -46,8 +45,7 @@ type requestKey struct{}
 
 // Run answers the request: it is a Job.
 func (r *Request) Run() {
-	answer, status := r.session.handle(r)
-	r.session.answered(r, answer, status, false)
+	r.session.answered(r, r.method.Answer(r), false)
 }
 
 // Deadline is not known: the clock by which it ends is that of Env.After.

@@ -9,9 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/mem"
-	"google.golang.org/grpc/status"
 )
 
 // Job is what runs elsewhere.
@@ -32,21 +30,36 @@ type Limits struct {
 	Requests int // under way: their answers have not been sent
 	Bytes    int // that they hold, requests and answers; one may be larger
 	Frame    int // of answers, about
-	// Reached is called when the session reads no further for one of the first two.
-	RequestsReached, BytesReached func()
+	// RequestsReached and BytesReached are called when the session reads no further for that
+	// bound, FrameReached when answers are cut into several frames.
+	RequestsReached, BytesReached, FrameReached func()
 }
 
 // Load is what all sessions of a service have together.
 type Load struct{ Sessions, Requests, Bytes atomic.Int64 }
 
-// Handler answers a request: with a message, or with a google.rpc.Status. It may wait.
-type Handler func(*Request) (answer mem.BufferSlice, status []byte)
+// Method is what a request asks for.
+type Method struct {
+	// Quick says that it waits for nothing and takes little: the reader of the session
+	// answers it itself.
+	Quick bool
+	// Answer answers a request. It may wait.
+	Answer func(*Request) Answer
+}
+
+// Methods finds a method by its name.
+type Methods func(name []byte) *Method
 
 // Stream is the stream of a session, as far as it is used.
 type Stream interface {
 	Context() context.Context
 	RecvMsg(frame any) error   // a *Frame
 	SendMsg(answers any) error // an Answers
+	// Hold counts n more bytes of requests, or fewer.
+	Hold(n int)
+	// Roomy reports whether there is room for answers, and Ready waits for it.
+	Roomy() bool
+	Ready(ctx context.Context) error
 }
 
 // Session is what Serve serves.
@@ -54,8 +67,7 @@ type Session struct {
 	env    Env
 	limits Limits
 	load   *Load
-	handle Handler
-	quick  func(method string) bool
+	find   Methods
 	stream Stream
 	ctx    context.Context // of the session
 	cancel context.CancelFunc
@@ -67,6 +79,7 @@ type Session struct {
 	early    int                 // of count: that are not late
 	running  int                 // jobs, the reader among them unless it waits for a frame
 	queue    []answer
+	spare    []answer // the memory of a queue that was sent
 	sending  bool
 	draining bool
 	closed   bool          // the client sends no more
@@ -76,10 +89,9 @@ type Session struct {
 	ended    chan struct{} // closed when it is over and nothing runs
 }
 
-// New makes a session on a stream. quick says which methods wait for nothing and take little:
-// the reader answers them itself.
-func New(stream Stream, env Env, l Limits, load *Load, handle Handler, quick func(method string) bool) *Session {
-	s := &Session{env: env, limits: l, load: load, handle: handle, quick: quick, stream: stream, under: make(map[uint64]*Request), ended: make(chan struct{})}
+// New makes a session on a stream.
+func New(stream Stream, env Env, l Limits, load *Load, find Methods) *Session {
+	s := &Session{env: env, limits: l, load: load, find: find, stream: stream, under: make(map[uint64]*Request), ended: make(chan struct{})}
 	s.ctx, s.cancel = context.WithCancel(stream.Context())
 	return s
 }
@@ -207,7 +219,7 @@ func (s *Session) take(frame mem.Buffer) error {
 	for rest := frame.ReadOnlyData(); ; {
 		e, after, more, err := cutEntry(rest)
 		if err != nil {
-			return status.Error(codes.InvalidArgument, err.Error())
+			return err
 		}
 		if !more {
 			return nil
@@ -217,13 +229,12 @@ func (s *Session) take(frame mem.Buffer) error {
 			s.cancelRequest(e.id)
 			continue
 		}
-		r := &Request{session: s, id: e.id, Method: string(e.method), Body: e.body, bytes: len(e.body), timeout: timeoutOf(e.timeout)}
+		r := &Request{session: s, id: e.id, method: s.find(e.method), Body: e.body, bytes: len(e.body), timeout: timeoutOf(e.timeout)}
 		if err := s.begin(r); err != nil {
 			return err
 		}
-		if s.quick(r.Method) {
-			answer, status := s.handle(r)
-			s.answered(r, answer, status, true)
+		if r.method.Quick {
+			s.answered(r, r.method.Answer(r), true)
 			continue
 		}
 		frame.Ref()
@@ -249,17 +260,26 @@ func timeoutOf(us uint64) time.Duration {
 func (s *Session) begin(r *Request) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for !s.over && s.full(r.bytes) {
-		if len(s.queue) > 0 && !s.sending {
+	for !s.over {
+		full, roomy := s.full(r.bytes), s.stream.Roomy()
+		if !full && roomy {
+			break
+		}
+		if len(s.queue) > 0 && !s.sending { // what it waits for
 			s.flush()
 			continue
 		}
-		if s.room == nil {
+		if full && s.room == nil {
 			s.room = make(chan struct{})
 		}
 		room := s.room
 		s.mu.Unlock()
-		err := s.env.Await(s.ctx, room)
+		var err error
+		if full {
+			err = s.env.Await(s.ctx, room)
+		} else {
+			err = s.stream.Ready(s.ctx)
+		}
 		s.mu.Lock()
 		if err != nil {
 			return err
@@ -269,11 +289,12 @@ func (s *Session) begin(r *Request) error {
 		return s.ctx.Err()
 	}
 	if s.under[r.id] != nil {
-		return status.Error(codes.InvalidArgument, fmt.Sprintf("the request %d of the session is under way already", r.id))
+		return Invalid(fmt.Sprintf("the request %d of the session is under way already", r.id))
 	}
 	r.pending, s.under[r.id] = true, r
 	s.running++
 	s.hold(1, r.bytes)
+	s.stream.Hold(r.bytes)
 	if r.late = s.draining; !r.late {
 		s.early++
 	}

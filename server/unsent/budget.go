@@ -38,7 +38,9 @@ const (
 	LeastAnswer = smallBuffer + answerOverhead
 	// messageOverhead is what a message of a stream holds beside its bytes.
 	messageOverhead = 512
-	minShare        = 16 << 10
+	// aheadFactor is how many bytes there are of one that is read ahead: its event, and its message.
+	aheadFactor = 2
+	minShare    = 16 << 10
 	// MaxShare is gRPC's write quota of a stream: a handler that stays within it never
 	// waits in the transport, where it would hold on to what it has read.
 	MaxShare = 64 << 10
@@ -66,6 +68,7 @@ type priority int64
 // A priority is the part of the limit, in sixteenths, up to which it is let in: pages of
 // values first make room for small answers, and those for the daemon's state.
 const (
+	priorityAhead priority = 4 // no one is refused anything: streams read less at a time
 	priorityPage  priority = 12
 	prioritySmall priority = 15
 	priorityState priority = 16

@@ -53,6 +53,8 @@ type Call struct {
 	making   int64
 	reserved *reservation
 	size     int
+
+	session *Stream // that it is a request of; nil: a call of its own
 }
 
 type callKey struct{}
@@ -94,12 +96,18 @@ func (c *Call) Count(a Answer, resp any) error {
 	}
 	c.size = proto.Size(m)
 	bytes := int64(max(c.size, smallBuffer)) + answerOverhead
+	if c.session != nil {
+		bytes = int64(c.size) + sessionOverhead
+	}
 	r := a.priority(bytes)
 	done := r == priorityDone
 	if done && bytes > largeAnswer {
 		r = priorityState
 	}
 	var err error
+	if c.reserved = c.session.ofShare(bytes); c.reserved != nil {
+		return nil
+	}
 	if c.reserved, err = c.conn.budget.take(c.conn, nil, bytes, r); err != nil && done {
 		return &engine.Failure{
 			Kind:    engine.ErrOutcomeUnknown,

@@ -20,6 +20,7 @@ type Stream struct {
 	budget *Budget
 	conn   *conn
 
+	ahead      *reservation // what is read ahead; nil: nothing
 	large      *reservation // taken for a message that is still to be made
 	small      mem.Buffer   // shared by small messages; nil: there is none
 	smallBytes []byte       // its bytes
@@ -90,11 +91,23 @@ func (s *Stream) wakeLocked() {
 	}
 }
 
+// Ahead asks for room to read n bytes at a time, more than the share: rows that lie beside
+// each other are read for less together. It is for streams whose client takes what it is
+// sent, and is refused as soon as others hold much. If the client stops, the handler waits in
+// the transport, with what it has read; the room is taken until the stream is Ready again.
+func (s *Stream) Ahead(n int64) bool {
+	if s == nil {
+		return true
+	}
+	s.ahead, _ = s.budget.tryTake(s.conn, s, aheadFactor*n, priorityAhead)
+	return s.ahead != nil
+}
+
 // Admit asks for room for values of n bytes that are about to be read, which take
 // growth times as many as a message, and as many again while they are made one. A chunk
 // of more than a share is one event.
 func (s *Stream) Admit(ctx context.Context, n, growth int64) error {
-	if s == nil || n <= s.budget.share {
+	if s == nil || n <= s.budget.share || s.ahead != nil && n <= s.ahead.bytes/aheadFactor {
 		return nil
 	}
 	var err error
@@ -115,6 +128,10 @@ func (s *Stream) made() {
 // end lets go of all that was taken for the last message.
 func (s *Stream) end() {
 	s.made()
+	if s.ahead != nil {
+		s.ahead.release()
+		s.ahead = nil
+	}
 	if s.large != nil { // it was never made
 		s.large.release()
 		s.large = nil

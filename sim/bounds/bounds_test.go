@@ -19,8 +19,8 @@ var fixed = map[string]string{
 	"CacheBytes":    "Pebble's own", "OpenFiles": "Pebble's own",
 	"UnsentBytes": "of gRPC's transport, which a world does not have", "Connections": "of the transport", "KeptBack": "of the transport", "RequestBytes": "of the transport",
 	"StreamBytes":    "reached where ChunkBytes is, whichever is less",
+	"AheadBytes":     "as above",
 	"StreamsReading": "one handler runs at a time, and none waits while it reads", "WatchesReading": "likewise",
-	"SessionRequests": "of sessions", "SessionBytes": "of sessions", "SessionFrame": "of sessions",
 	"Probes": "what they let in waits for nothing, and one handler runs at a time", "HealthWatches": "gRPC's own service",
 	"PageSize": "of the client: a driver draws it", "Timeout": "of the client: real time", "AttemptTimeout": "of the client: real time",
 }

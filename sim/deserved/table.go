@@ -26,6 +26,8 @@ type Request struct {
 	Stranger bool     // it comes without the daemon's token
 	// UnderWay are the others that were when it arrived: streams, if it is one, else requests.
 	UnderWay int
+	// Unsure are those of them that may not have begun, or have ended: in a session.
+	Unsure int
 }
 
 // SamePages reports whether a request may go on with a page that another was answered.
@@ -185,7 +187,7 @@ func (j *Judge) Accepted(r *Request, w *World) (reason string) {
 	if r.Kind == history.Begin {
 		over("open transactions", open+1, l.OpenTxns)
 	}
-	over("under way", r.UnderWay+1, l.limitOf(r.Kind))
+	over("under way", r.UnderWay-r.Unsure+1, l.limitOf(r.Kind))
 	over("operations", len(r.In.Writes), l.TxnOps)
 	over("conditions", len(r.In.Keys)+len(r.In.Heads), l.TxnOps)
 	j.answered(r, nil, w)

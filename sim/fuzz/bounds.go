@@ -26,10 +26,12 @@ func (s *span) draw(r *rand.Rand) {
 func quiet(b *bounds.Bounds) []span {
 	return []span{
 		{&b.CachedVersions, 1, 4, 40}, {&b.CachedAgents, 1, 2, 6},
+		{&b.RecordBytes, 1, 1200, 6000},
 		{&b.StepLookups, 1, 8, 60}, {&b.StepBytes, 1, 600, 3000}, {&b.LeftToWriter, 1, 4, 20},
 		{&b.MarkEvery, 1, 4, 40}, {&b.WitnessEvery, 1, 4, 40},
 		{&b.ChunkEvents, 1, 4, 20}, {&b.ChunkBytes, 1, 300, 2000}, {&b.ChunkRows, 1, 4, 30},
 		{&b.PageBytes, 1, 300, 1000}, {&b.HistoryPage, 1, 4, 10}, {&b.NamesPage, 1, 3, 8}, {&b.BatchBytes, 1, 300, 2000},
+		{&b.SessionRequests, 1, 2, 5}, {&b.SessionBytes, 1, 100, 1000}, {&b.SessionFrame, 1, 100, 1000},
 	}
 }
 

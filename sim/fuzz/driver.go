@@ -63,8 +63,9 @@ func Generate(seed uint64, o sim.Options) *sim.Result {
 func play(w *sim.World, s Swarm) *intent.Recorder {
 	all := workload.All()
 	told := newIntents(w)
+	sessions := newSessions(w, &s)
 	for i := range s.clients {
-		launch(w, told, fmt.Sprintf("c%d", i+1), all[s.workloads[i%len(s.workloads)]], &s)
+		launch(w, told, fmt.Sprintf("c%d", i+1), all[s.workloads[i%len(s.workloads)]], &s, sessions())
 	}
 	if s.chaos {
 		unleash(w, &s)
@@ -82,7 +83,7 @@ func play(w *sim.World, s Swarm) *intent.Recorder {
 const patience = 20 * time.Second
 
 // launch starts a client that runs a workload, through the real client.
-func launch(w *sim.World, told *intent.Recorder, name string, l workload.Workload, s *Swarm) {
+func launch(w *sim.World, told *intent.Recorder, name string, l workload.Workload, s *Swarm, shared *sim.Session) {
 	rng := simdisk.Stream(w.Seed(), "client", name)
 	ids := simdisk.Stream(w.Seed(), "ids", name)
 	w.Launch(name, func(p *sim.Program) {
@@ -90,7 +91,11 @@ func launch(w *sim.World, told *intent.Recorder, name string, l workload.Workloa
 			return p.Within(ctx, d), func() {}
 		}
 		timeout, attempt := timeouts(rng)
-		c, err := client.New(p.Conn(), client.Config{
+		conn := p.Conn()
+		if shared != nil {
+			conn = shared.Conn(p)
+		}
+		c, err := client.New(conn, client.Config{
 			Timeout: timeout, AttemptTimeout: attempt, PageSize: 1 + rng.IntN(4),
 			Now: w.Now, Sleep: p.Sleep, WithTimeout: within,
 			Rand: func(b []byte) {
@@ -153,7 +158,7 @@ func (d *Driver) Run() {
 }
 
 func (d *Driver) alive() bool {
-	return slices.ContainsFunc(d.w.Programs(), func(p *sim.Program) bool { return !p.Ended() })
+	return slices.ContainsFunc(d.w.Programs(), func(p *sim.Program) bool { return !p.Ended() && !p.Serves() })
 }
 
 func (d *Driver) step(s step.Step) bool { return d.w.Apply(s) == nil }
@@ -202,12 +207,14 @@ func (d *Driver) choices() []choice {
 	for _, c := range w.UnderWay() {
 		of := c.ID()
 		switch {
+		case c.Arrived() && c.Travels():
+			add(s.deliver, func() { d.step(step.Step{Verb: step.Deliver, Of: of}) })
 		case !c.Arrived():
 			add(s.deliver, func() { d.step(step.Step{Verb: step.Deliver, Of: of}) })
 			add(s.loss, func() { d.step(step.Step{Verb: step.Drop, Of: of}) })
 			// Nothing repeats the write of an open transaction: not TCP, and not the client,
 			// since a late copy could undo a later write of the same key.
-			if !c.Stream() && c.Copies() == 0 && c.Kind() != history.StageWrite && c.Kind() != history.StageDelete {
+			if !c.Stream() && !c.InSession() && c.Copies() == 0 && c.Kind() != history.StageWrite && c.Kind() != history.StageDelete {
 				add(s.dup, func() { d.step(step.Step{Verb: step.Dup, Of: of}) })
 			}
 		case c.Answering():

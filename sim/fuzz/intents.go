@@ -37,7 +37,7 @@ func judgeIntents(r *sim.Result, told *intent.Recorder) {
 			doubled[s.Of] = true
 		}
 	}
-	found := intent.Judge(r.History, told.History(), doubled)
+	found := intent.Judge(r.History, told.History(), intent.Network{Doubled: doubled, Unheard: r.Unheard})
 	for _, v := range found {
 		r.Sum = simdisk.Derive(r.Sum, v.Check, step.FirstLine(v.Sentence))
 	}

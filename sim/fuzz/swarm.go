@@ -29,10 +29,12 @@ type Swarm struct {
 	tick, flush, compact, pause              float64
 
 	// The world that clients share: see worlds.go.
-	names   *workload.Names
-	structs float64 // how likely a client sends some of its values as Structs
-	abroad  float64 // and lives in another namespace than the default one
-	chaos   bool    // there is a client that calls anything
+	names    *workload.Names
+	sessions int     // that clients share; 0: their calls are their own
+	alone    float64 // how likely a client does not
+	structs  float64 // how likely a client sends some of its values as Structs
+	abroad   float64 // and lives in another namespace than the default one
+	chaos    bool    // there is a client that calls anything
 
 	crashInside float64 // share of the deaths that are a power cut inside an operation
 	nested      float64 // how likely a start that follows such a death dies, too

@@ -19,6 +19,7 @@ func (s *Swarm) drawWorld(seed uint64) {
 	s.chaos = r.IntN(6) == 0
 	s.Config.Token = r.IntN(4) == 0
 	s.Config.Capture = r.IntN(8) == 0 && s.Class == sim.Recoverable && !s.Config.Unsynced
+	s.drawSessions(seed)
 }
 
 // home is the namespace that a client lives in.

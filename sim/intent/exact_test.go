@@ -46,7 +46,7 @@ func TestAbsent(t *testing.T) {
 		op.Out.Records = []history.Record{{Name: name("k")}}
 		wire := &history.History{Log: log, Complete: true}
 		intents := &history.History{Header: history.Header{Source: history.SourceIntent}, Operations: []*history.Operation{op}}
-		if found := Judge(wire, intents, nil); (len(found) > 0) != c.wrong {
+		if found := Judge(wire, intents, Network{}); (len(found) > 0) != c.wrong {
 			t.Errorf("as of commit %d: %+v", c.at, found)
 		}
 	}

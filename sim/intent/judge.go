@@ -11,17 +11,15 @@ import (
 )
 
 // Judge holds what users were told (a history of intents) to the log of the run, which is that
-// of the wire's history. Without the whole log it finds nothing. doubled has the requests, by
-// the number of their operation on the wire, that the network delivered more than once: a copy
-// may be carried out after the request itself was refused.
+// of the wire's history. Without the whole log it finds nothing.
 //
 // The check of a violation begins with "intent-", and its operation is the last request that the
 // call made on the wire, if it can be told.
-func Judge(wire, intents *history.History, doubled map[int]bool) []verdict.Violation {
+func Judge(wire, intents *history.History, n Network) []verdict.Violation {
 	if !wire.Complete || len(intents.Operations) == 0 {
 		return nil
 	}
-	j := newJudge(wire, intents, doubled)
+	j := newJudge(wire, intents, n)
 	h := j.titled()
 	// The other judge searches what was told for an order: the log does better, and it is trusted
 	// here because both judges have looked at it on the wire.
@@ -37,10 +35,21 @@ func Judge(wire, intents *history.History, doubled map[int]bool) []verdict.Viola
 	return j.violations
 }
 
+// Network is what a history does not say of requests on the wire, by the numbers of their
+// operations.
+type Network struct {
+	// Doubled are those that were delivered more than once: a copy may be carried out after
+	// the request itself was refused.
+	Doubled map[int]bool
+	// Unheard are those whose answers reached the client's side of a session when their
+	// callers had gone.
+	Unheard map[int]bool
+}
+
 // judge is one check at work.
 type judge struct {
 	wire, intents *history.History
-	doubled       map[int]bool
+	network       Network
 	violations    []verdict.Violation
 	requests      map[string][]*history.Operation // on the wire, by the tag of the call that made them
 	applied       map[string]uint64               // the commit of a tag
@@ -48,9 +57,9 @@ type judge struct {
 	ofTxn         map[string]string               // the same of a transaction on the wire
 }
 
-func newJudge(wire, intents *history.History, doubled map[int]bool) *judge {
+func newJudge(wire, intents *history.History, n Network) *judge {
 	j := &judge{
-		wire: wire, intents: intents, doubled: doubled, requests: make(map[string][]*history.Operation),
+		wire: wire, intents: intents, network: n, requests: make(map[string][]*history.Operation),
 		applied: make(map[string]uint64), ofCommit: make(map[uint64]string), ofTxn: make(map[string]string),
 	}
 	titles := make(map[string]string)
@@ -134,22 +143,23 @@ func (j *judge) checkTold(op *history.Operation) {
 	case op.Error != nil && op.Error.Details[gaveUp] != "":
 		says("G9", "gave-up", "it ended (%s: %s) although it could have been repeated and its context had not ended", op.Error.Code, op.Error.Message)
 	case !op.Kind.Info().Commits || op.Return == 0:
-	case op.Outcome == history.Fail && ts != 0 && !slices.ContainsFunc(requests, func(r *history.Operation) bool { return j.doubled[r.ID] }):
+	case op.Outcome == history.Fail && ts != 0 && !slices.ContainsFunc(requests, func(r *history.Operation) bool { return j.network.Doubled[r.ID] }):
 		says("G6", "refused-but-applied", "it was told to be certainly not applied (%s: %s), and is commit %d", op.Error.Code, op.Error.Message, ts)
-	case op.Outcome == history.Unknown && known(requests, op.Return):
+	case op.Outcome == history.Unknown && j.known(requests, op.Return):
 		says("G6", "doubt-without-cause", "it was told that its outcome is unknown (%s), and every request that it made was answered", op.Error.Message)
 	}
 }
 
 // known reports whether what became of requests was known by then: one was answered, or all
 // were refused for certain.
-func known(requests []*history.Operation, by int64) bool {
+func (j *judge) known(requests []*history.Operation, by int64) bool {
 	doubt := false
 	for _, r := range requests {
-		if r.Outcome == history.OK && r.Return <= by {
+		heard := r.Return <= by && !j.network.Unheard[r.ID]
+		if r.Outcome == history.OK && heard {
 			return true
 		}
-		doubt = doubt || r.Outcome != history.Fail || r.Return > by
+		doubt = doubt || r.Outcome != history.Fail || !heard
 	}
 	return !doubt
 }

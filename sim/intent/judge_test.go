@@ -50,7 +50,7 @@ func (r *run) judge() (checks []string) {
 		wire.Operations = append(wire.Operations, &q)
 	}
 	intents := history.History{Header: history.Header{Source: history.SourceIntent}, Operations: []*history.Operation{&op}}
-	for _, v := range Judge(&wire, &intents, r.doubled) {
+	for _, v := range Judge(&wire, &intents, Network{Doubled: r.doubled}) {
 		if len(r.requests) > 0 && v.Op != 0 && !strings.Contains(v.Sentence, "on the wire #7") {
 			checks = append(checks, "it does not name the request: "+v.Sentence)
 		}

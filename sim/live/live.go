@@ -320,7 +320,7 @@ func (r *run) judge(log []history.Event, complete bool) *Result {
 	if complete {
 		res.Judged = linearizability.Check(h, linearizability.Options{Seed: r.o.Seed, Samples: 2, SampleSize: 60})
 		res.Violations = append(res.Violations, res.Judged.Violations...)
-		res.Violations = append(res.Violations, intent.Judge(h, r.told.History(), nil)...)
+		res.Violations = append(res.Violations, intent.Judge(h, r.told.History(), intent.Network{})...)
 		if res.Judged.Verdict == verdict.Unknown && len(res.Violations) == 0 {
 			res.Violations = append(res.Violations, notJudged)
 		}

@@ -146,7 +146,7 @@ func (r *run) judgePython(res *Result, out string, log []history.Event, complete
 	intent.Exact(told, log)
 	res.Judged = linearizability.Check(wire, linearizability.Options{Seed: r.o.Seed, Samples: 2, SampleSize: 60})
 	res.Violations = append(res.Violations, res.Judged.Violations...)
-	res.Violations = append(res.Violations, intent.Judge(wire, told, nil)...)
+	res.Violations = append(res.Violations, intent.Judge(wire, told, intent.Network{})...)
 	res.Violations = append(res.Violations, unasked(told, log)...)
 	if res.Judged.Verdict == verdict.Unknown && len(res.Violations) == 0 {
 		res.Violations = append(res.Violations, notJudged)

@@ -132,7 +132,7 @@ func storage() []Bug {
 		},
 		{
 			Name: "damage-read-as-absent", Guarantee: "G8", About: "a record that cannot be read is answered as if it did not exist",
-			Edits: []Edit{{"engine/read.go", "		s.visible(&rows, name, &rec, prefix)\n	}\n	return rec, rows.close()", "		s.visible(&rows, name, &rec, prefix)\n	}\n	_ = rows.close()\n	return rec, nil"}},
+			Edits: []Edit{{"engine/read.go", "	if err := rows.close(); err != nil {\n		return rec, err\n	}\n	if newest {", "	if err := rows.close(); err != nil {\n		return Record{Name: name}, nil\n	}\n	if newest {"}},
 		},
 		{
 			Name: "answer-lost-in-batch", Guarantee: "G9", Unseen: noHistory, About: "when a step holds several requests the last one is never answered",

@@ -62,8 +62,8 @@ type Edit struct {
 func All() []Bug {
 	list := slices.Concat(durability(), visibility(), conflicts(), conditions(), versions(), replay(), outcomes(), storage(), held(), refusals())
 	list = append(list, foundBy("", tampered())...) // and by scenarios
-	list = append(list, foundBy(ByFuzz, limits(), drains(), leaks(), toils(), clients(), readsets(), distant(), worlds())...)
-	list = append(list, foundBy(ByInterleave, threads())...)
+	list = append(list, foundBy(ByFuzz, limits(), drains(), leaks(), toils(), clients(), readsets(), distant(), worlds(), sessions(), hot())...)
+	list = append(list, foundBy(ByInterleave, threads(), hotThreads())...)
 	return append(list, foundBy(ByPython, pythons())...)
 }
 

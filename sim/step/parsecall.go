@@ -43,7 +43,12 @@ func parseCall(words []string) (Step, error) {
 		p.input(kind, &s.In)
 	}
 	for p.err == nil && len(p.words) > 0 {
-		switch word := p.next(); word {
+		word := p.next()
+		if name, ok := strings.CutPrefix(word, "via="); ok && clientName.MatchString(name) {
+			s.Session = name
+			continue
+		}
+		switch word {
 		case "&":
 			s.Wait = false
 		case "struct":
@@ -162,7 +167,7 @@ func (p *parser) expect() *uint64 {
 
 // endsInput reports whether a word is about the call, not about what it asks for.
 func endsInput(word string) bool {
-	return word == "&" || word == "=>" || word == "struct" || strings.HasPrefix(word, "token=")
+	return word == "&" || word == "=>" || word == "struct" || strings.HasPrefix(word, "token=") || strings.HasPrefix(word, "via=")
 }
 
 // input reads what a call asks for.

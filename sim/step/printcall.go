@@ -38,6 +38,9 @@ func (s Step) callString() string {
 	if s.Token != "" {
 		p.option("token", s.Token)
 	}
+	if s.Session != "" {
+		p.option("via", s.Session)
+	}
 	if !s.Wait {
 		p.word("&")
 	}

@@ -76,11 +76,13 @@ type Step struct {
 	// Of a call. ID names it for later steps. Wait: it is carried through to its
 	// end at once, which is what a person who writes a scenario mostly wants.
 	Client string
-	ID     int
-	Kind   history.Kind
-	In     history.Input
-	Wait   bool
-	Expect string // what the client must have been told by the end; empty: anything
+	// Session that the call goes in; empty: it is a call of its own.
+	Session string
+	ID      int
+	Kind    history.Kind
+	In      history.Input
+	Wait    bool
+	Expect  string // what the client must have been told by the end; empty: anything
 
 	// Of a raw call: a method and its request, see raw.go, in place of In.
 	Method, Message string

@@ -25,12 +25,26 @@ func (w *world) client(who, n int) func() {
 	}
 }
 
+// reader makes a thread that reads a record while others write it: what it finds may be old
+// by the time it has it, and no later read may get it.
+func (w *world) reader(n engine.RecordName) func() {
+	return func() {
+		s, err := w.e.Snapshot(engine.At{})
+		w.must("snapshot", err)
+		_, err = s.Get(n)
+		w.must("read", err)
+	}
+}
+
 func commits(w *world) {
 	w.open(engine.Options{})
 	threads, total := []func(){w.ticks()}, 0
 	for i := range 1 + w.few(3) {
 		n := w.few(2)
 		threads, total = append(threads, w.client(i, n)), total+n
+	}
+	if w.rand.IntN(2) == 0 {
+		threads = append(threads, w.reader(name(w.rand.IntN(2), w.rand.IntN(2))))
 	}
 	w.while(func() { together(threads...) })
 	if n := len(w.log()); n != total {
