@@ -99,8 +99,9 @@ func (w *World) start() {
 		if w.machine.pristine != nil {
 			w.rec.probe("started in spite of harm")
 		}
-		w.machine.told = told{}
-		w.rec.note("daemon", "start", fmt.Sprintf("published %d", p.service.Engine().Published()))
+		published := p.service.Engine().Published()
+		w.machine.told = told{start: uint64(published)}
+		w.rec.note("daemon", "start", fmt.Sprintf("published %d", published))
 	}
 }
 
