@@ -281,6 +281,12 @@ func (s *stream) answers(raw []byte) {
 			c.resp = a.Answer
 		}
 		w.learn(c)
+		if a := c.in.asked; !c.in.started { // by whoever reads the stream, it is not known when
+			then := a.UnderWay
+			w.countUnderWay(a, c)
+			a.UnderWay = max(a.UnderWay, then)
+			a.Unsure = a.UnderWay
+		}
 		w.judgeAnswer(c.in.asked, c.resp, c.err, c.in.gone)
 	}
 	message.Answers = kept
