@@ -66,6 +66,9 @@ func drawBounds(r *rand.Rand) bounds.Bounds {
 	if share > 0 && r.IntN(4) == 0 { // and so with answers
 		b.TxnBytes, b.TxnOps, b.MetadataBytes, b.PageBytes = 200+r.IntN(300), 3+r.IntN(4), 14+r.IntN(40), 1+r.IntN(300)
 	}
+	if b.Requests > 0 { // it is judged by what is delivered, and a session may take that later
+		b.SessionRequests, b.SessionBytes = 0, 0
+	}
 	if least := b.LeastAnswer(); least < 8<<10 && r.IntN(2) == 0 {
 		b.AnswerBytes = least + r.IntN(200)
 	}
