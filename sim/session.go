@@ -169,15 +169,23 @@ func (s *stream) served(err error) {
 	s.endIfTold()
 }
 
+// pass brings the client the next messages that no one waits for.
+func (s *stream) pass() {
+	for len(s.toClient) > 0 && !slices.ContainsFunc(s.toClient[0].GetAnswers(), func(a *pb.SessionAnswer) bool { return !s.w.network.calls[int(a.GetId())].done }) {
+		if s.ends != nil {
+			s.ends.take(s.toClient[0])
+		}
+		s.toClient = s.toClient[1:]
+	}
+}
+
 // ended reports whether the daemon has ended the stream.
 func (s *stream) ended() bool { return s.serve != nil && s.serve.answered }
 
 // endIfTold ends the stream for its client when it has had all that the daemon sent before it
 // ended it.
 func (s *stream) endIfTold() {
-	if s.ended() && !s.over && !slices.ContainsFunc(s.toClient, func(m *pb.SessionAnswers) bool {
-		return slices.ContainsFunc(m.GetAnswers(), func(a *pb.SessionAnswer) bool { return !s.w.network.calls[int(a.GetId())].done })
-	}) {
+	if s.pass(); s.ended() && !s.over && len(s.toClient) == 0 {
 		s.broke(s.serve.err, "")
 	}
 }
@@ -281,10 +289,17 @@ func (s *stream) answers(raw []byte) {
 			c.resp = a.Answer
 		}
 		w.learn(c)
+		if a := c.in.asked; !c.in.started { // by whoever reads the stream, it is not known when
+			then := a.UnderWay
+			w.countUnderWay(a, c)
+			a.UnderWay = max(a.UnderWay, then)
+			a.Unsure = a.UnderWay
+		}
 		w.judgeAnswer(c.in.asked, c.resp, c.err, c.in.gone)
 	}
 	message.Answers = kept
 	s.toClient = append(s.toClient, &message)
+	s.pass()
 }
 
 // daemonEnd is what the daemon has of a stream.
