@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"flag"
 	"io"
 	"net"
 	"path"
@@ -20,6 +21,9 @@ import (
 	"statehouse.dev/statehouse/engine"
 	"statehouse.dev/statehouse/server"
 )
+
+// The suite holds for calls in sessions and for calls of their own: go test ./client -unary.
+var unary = flag.Bool("unary", false, "no client uses a session")
 
 // daemon is a real Statehouse in this process, on a store in memory that outlives
 // its restarts.
@@ -79,7 +83,7 @@ func (d *daemon) dial(config client.Config) *client.Client {
 
 func (d *daemon) dialAt(address string, config client.Config) *client.Client {
 	d.t.Helper()
-	config.Address = address
+	config.Address, config.Unary = address, config.Unary || *unary
 	c, err := client.Dial(config)
 	if err != nil {
 		d.t.Fatal(err)
