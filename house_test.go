@@ -74,6 +74,16 @@ var doors = map[string][]ban{
 		{module + "/sim", "production code does not know that it is simulated"},
 		{"github.com/cockroachdb/pebble", "a client has no storage"},
 	},
+	"client/reach": {
+		{module + "/", "it makes connections, and knows of nothing that is said on one"},
+	},
+	"client/session": {
+		{module + "/client", "it carries requests, whoever makes them"},
+		{module + "/engine", "a client that shares code with the engine cannot catch the engine lying"},
+		{module + "/server", "as for the engine"},
+		{module + "/history", "what is recorded are the calls that it carries"},
+		{module + "/sim", "production code does not know that it is simulated"},
+	},
 	"proto/statehouse/v1": {
 		{module + "/", "the contract depends on nothing of ours"},
 	},
