@@ -74,6 +74,14 @@ var doors = map[string][]ban{
 		{module + "/sim", "production code does not know that it is simulated"},
 		{"github.com/cockroachdb/pebble", "a client has no storage"},
 	},
+	"client/footprint": {
+		{module + "/client", "it is what a transaction holds: its client asks, and says what a failure means"},
+		{module + "/engine", "a client that shares code with the engine cannot catch the engine lying"},
+		{module + "/server", "as for the engine"},
+		{module + "/history", "it knows of one transaction, and of nobody who looks on"},
+		{module + "/sim", "production code does not know that it is simulated"},
+		{"google.golang.org/grpc", "it makes no call"},
+	},
 	"client/reach": {
 		{module + "/", "it makes connections, and knows of nothing that is said on one"},
 	},

@@ -205,20 +205,11 @@ func (c *Client) In(namespace string) *Client {
 	other := *c
 	other.config.Namespace = namespace
 	if namespace == "" {
-		nowhere := refusing{status.Error(codes.InvalidArgument, "client.In was given an empty namespace")}
+		nowhere := reach.Nowhere(status.Error(codes.InvalidArgument, "client.In was given an empty namespace"))
 		other.abilities = &abilities{}
 		other.stub, other.captures = pb.NewStatehouseServiceClient(nowhere), pb.NewCaptureServiceClient(nowhere)
 	}
 	return &other
-}
-
-// refusing is a connection on which every call fails.
-type refusing struct{ err error }
-
-func (r refusing) Invoke(context.Context, string, any, any, ...grpc.CallOption) error { return r.err }
-
-func (r refusing) NewStream(context.Context, *grpc.StreamDesc, string, ...grpc.CallOption) (grpc.ClientStream, error) {
-	return nil, r.err
 }
 
 // Namespace is the namespace of names that have none.
