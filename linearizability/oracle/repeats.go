@@ -51,7 +51,7 @@ func (r request) equal(s request) bool {
 // checkRepeated: a transact that is acknowledged is the one that was applied, also on the same
 // conditions, whichever was asked first under its id.
 func (j *judge) checkRepeated(t *txn, op *history.Operation, conditions []history.KeyCondition, ev *history.Event) {
-	if before := ev.CommitTS - 1; before >= j.model.base && !j.hold(op, conditions, before) {
+	if before := ev.CommitTS - 1; before >= j.model.Base && !j.hold(op, conditions, before) {
 		j.breaks(op, "G6", "other-conditions-acked", "TXN_ID_REUSED", "ok", "it was acknowledged as commit %d, before which its conditions did not hold", ev.CommitTS)
 		return
 	}
