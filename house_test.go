@@ -267,6 +267,13 @@ var doors = map[string][]ban{
 		{module + "/proto", "as above"},
 		{"github.com/anishathalye/porcupine", "the search is the other judge's"},
 	},
+	"linearizability/oracle/request": {
+		{module + "/linearizability", "it compares requests, whatever they were answered"},
+		{module + "/engine", "the judge shares no code with the judged: fingerprints least of all"},
+		{module + "/server", "as above"},
+		{module + "/client", "as above"},
+		{module + "/proto", "as above"},
+	},
 	"linearizability/oracle/model": {
 		{module + "/linearizability/oracle", "it is what the log says, and knows no answer"},
 		{module + "/linearizability/serial", "a mistake in a rule that both share would blind both"},

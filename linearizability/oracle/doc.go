@@ -3,7 +3,7 @@
 // have taken effect (bounds.go), and decides from the log what became of requests whose
 // outcome is unknown (txns.go, wants.go, applied.go). Then it compares every answer with the
 // model, in time linear in the history: acknowledgements (acks.go), refusals (refusals.go),
-// requests sent again (repeats.go), reads (reads.go, listings.go, pages.go), what a transaction
+// requests sent again (repeats.go, package request), reads (reads.go, listings.go, pages.go), what a transaction
 // sees of its own writes (ownwrites.go), replays and watches (streams.go).
 //
 // A history need not be whole: it may begin in the middle, have gaps (visibility.go), know only

@@ -1,7 +1,6 @@
 package oracle
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -92,26 +91,6 @@ func (j *judge) couldBeStale(op *history.Operation, low, high uint64) bool {
 		}
 	}
 	return false
-}
-
-// orderedReads is a read set in the form in which two that ask for the same are equal.
-func orderedReads(r *history.Reads) history.Reads {
-	if r == nil || len(r.Keys)+len(r.Ranges) == 0 {
-		return history.Reads{}
-	}
-	keys, ranges := slices.Clone(r.Keys), slices.Clone(r.Ranges)
-	slices.SortFunc(keys, func(a, b history.KeyVersion) int {
-		return cmp.Or(history.CompareNames(a.Name, b.Name), cmp.Compare(a.Version, b.Version))
-	})
-	slices.SortFunc(ranges, func(a, b history.Range) int {
-		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Agent, b.Agent),
-			strings.Compare(a.Prefix, b.Prefix), strings.Compare(a.First, b.First), strings.Compare(a.Last, b.Last))
-	})
-	return history.Reads{Snapshot: r.Snapshot, Keys: slices.Compact(keys), Ranges: slices.Compact(ranges)}
-}
-
-func sameReads(a, b history.Reads) bool {
-	return a.Snapshot == b.Snapshot && slices.Equal(a.Keys, b.Keys) && slices.Equal(a.Ranges, b.Ranges)
 }
 
 // mayExpire reports whether a transact of the transaction, asked for by then, had a timeout.
