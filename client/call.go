@@ -108,11 +108,11 @@ func (e *Error) after(err error) *Error {
 
 // commit makes a call that commits transaction id, and repeats it until its outcome is
 // known or ctx ends. begun says that BeginTransaction opened the transaction: the daemon
-// ends it with the first refusal, so a late duplicate cannot be applied after that.
-func (c *Client) commit(ctx context.Context, id string, begun bool, try attempt) error {
+// ends it with the first refusal, so a late duplicate cannot be applied after that. doubt says
+// that an earlier try may have been applied, or may yet be.
+func (c *Client) commit(ctx context.Context, id string, begun, doubt bool, try attempt) error {
 	ctx, cancel := c.bounded(ctx)
 	defer cancel()
-	doubt := false // an earlier try may have been applied, or may yet be
 	for n := 0; ; n++ {
 		failed := c.once(ctx, try)
 		if failed == nil {

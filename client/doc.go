@@ -49,6 +49,15 @@
 // Reads are repeated while the daemon cannot be reached. With Config.FailFast a call that
 // was certainly not sent fails at once.
 //
+// # Sessions
+//
+// Calls of a client from [Dial] share one stream to the daemon (package session), which costs a
+// fraction of what calls of gRPC's own do. Nothing else is different: a call has its own
+// deadline, errors and repeats, and when the stream breaks, each call that was under way in it is
+// one whose connection broke. Replay, Watch, Health and Version are calls of their own, and so is
+// everything to a daemon that does not know sessions, on a connection that is not gRPC's own
+// ([New]), of a context with outgoing metadata, and with Config.Unary.
+//
 // # Lists, replay and watch
 //
 // Anything that can be long is an iterator that fetches as it goes:

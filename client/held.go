@@ -74,7 +74,7 @@ func (t *heldTxn) commit(ctx context.Context, o *Conditions) (Commit, error) {
 	keys, heads := t.c.conditions(o)
 	req := &pb.CommitRequest{TxnId: t.id, Metadata: o.Metadata, KeyPreconditions: keys, HeadPreconditions: heads}
 	var resp *pb.CommitResponse
-	err := t.c.commit(ctx, t.id, true, func(ctx context.Context, opts ...grpc.CallOption) (err error) {
+	err := t.c.commit(ctx, t.id, true, false, func(ctx context.Context, opts ...grpc.CallOption) (err error) {
 		resp, err = t.c.stub.Commit(ctx, req, opts...)
 		return err
 	})

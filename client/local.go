@@ -106,7 +106,7 @@ func (t *localTxn) commit(ctx context.Context, o *Conditions) (Commit, error) {
 // is sent.
 func (t *localTxn) send(ctx context.Context, req *pb.TransactRequest, left func() time.Duration) (Commit, error) {
 	var resp *pb.TransactResponse
-	err := t.c.commit(ctx, t.id, false, func(ctx context.Context, opts ...grpc.CallOption) (err error) {
+	err := t.c.commit(ctx, t.id, false, t.inDoubt(nil), func(ctx context.Context, opts ...grpc.CallOption) (err error) {
 		resp, err = t.c.stub.Transact(ctx, footprint.Timed(req, left()), opts...)
 		return err
 	})
@@ -122,11 +122,9 @@ func (t *localTxn) send(ctx context.Context, req *pb.TransactRequest, left func(
 		}
 		t.end(Commit{}, err)
 	case errors.As(err, &e) && decides(e):
-		e.MaybeApplied = e.MaybeApplied || t.inDoubt(nil) && mayHoldLater(e)
 		t.end(Commit{}, err)
-	case t.inDoubt(err) && e != nil: // it is about this call, and there was one before
-		err = &OutcomeUnknownError{TxnID: t.id, Last: err}
 	}
+	t.inDoubt(err)
 	return Commit{}, err
 }
 

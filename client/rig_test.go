@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"flag"
 	"io"
 	"net"
 	"path"
@@ -21,10 +22,13 @@ import (
 	"statehouse.dev/statehouse/server"
 )
 
+// The suite holds for calls in sessions and for calls of their own: go test ./client -unary.
+var unary = flag.Bool("unary", false, "no client uses a session")
+
 // daemon is a real Statehouse in this process, on a store in memory that outlives
 // its restarts.
 type daemon struct {
-	t      *testing.T
+	t      testing.TB
 	env    engine.Env
 	config server.Config
 	tls    *tls.Config
@@ -32,7 +36,7 @@ type daemon struct {
 	stop   func()
 }
 
-func startDaemon(t *testing.T, config server.Config, tlsConfig *tls.Config) *daemon {
+func startDaemon(t testing.TB, config server.Config, tlsConfig *tls.Config) *daemon {
 	t.Helper()
 	halt := func(err error) { t.Errorf("the daemon halted: %v", err) }
 	if config.Engine.Dir == "" {
@@ -79,7 +83,7 @@ func (d *daemon) dial(config client.Config) *client.Client {
 
 func (d *daemon) dialAt(address string, config client.Config) *client.Client {
 	d.t.Helper()
-	config.Address = address
+	config.Address, config.Unary = address, config.Unary || *unary
 	c, err := client.Dial(config)
 	if err != nil {
 		d.t.Fatal(err)

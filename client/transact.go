@@ -20,7 +20,7 @@ func (c *Client) Transact(ctx context.Context, b Batch) (Commit, error) {
 		return Commit{}, err
 	}
 	var resp *pb.TransactResponse
-	err = c.commit(ctx, b.TxnID, false, func(ctx context.Context, opts ...grpc.CallOption) (err error) {
+	err = c.commit(ctx, b.TxnID, false, false, func(ctx context.Context, opts ...grpc.CallOption) (err error) {
 		resp, err = c.stub.Transact(ctx, req, opts...)
 		return err
 	})

@@ -179,7 +179,9 @@ func (m *machine) planLost(x sentTxn) {
 			expected = append(expected, engine.KeyPrecondition{Name: w.Name, Expected: *w.Expected})
 		}
 	}
-	m.s.queue = append(m.s.queue, newSpecProposal(x.id, ops, expected, x.cond))
+	p := newSpecProposal(x.id, ops, expected, x.cond)
+	p.says = says(&x.cond, m.w.clock)
+	m.s.queue = append(m.s.queue, p)
 	m.s.plan(m.w.clock)
 }
 

@@ -72,7 +72,8 @@ func (m *machine) drawTransact(t *rapid.T) sentTxn {
 		x.writes = append(x.writes, m.drawWrite(t))
 	}
 	x.cond = m.drawConditions(t)
-	if len(x.writes) == 0 && len(x.cond.Keys) == 0 && len(x.cond.Heads) == 0 {
+	m.drawReads(t, &x.cond)
+	if len(x.writes) == 0 && len(x.cond.Keys) == 0 && len(x.cond.Heads) == 0 && x.cond.Reads == nil {
 		x.writes = append(x.writes, m.drawWrite(t))
 	}
 	return x
@@ -124,6 +125,7 @@ func (m *machine) send(t *rapid.T, x sentTxn, patient bool) {
 		}
 	}
 	p := newSpecProposal(x.id, ops, expected, x.cond)
+	p.says = says(&x.cond, m.w.clock)
 	call := func() (engine.CommitResult, error) {
 		return m.w.Transact(context.Background(), x.id, x.writes, x.cond)
 	}

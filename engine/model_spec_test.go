@@ -60,6 +60,7 @@ func (r specRange) has(n engine.RecordName) bool {
 }
 
 type specProposal struct {
+	says       *specTxn // of a Transact: what it says of a transaction that its client holds
 	id         engine.TxnID
 	ops        []specOp
 	conditions engine.Conditions
@@ -111,7 +112,7 @@ func newSpecProposal(id engine.TxnID, ops []specOp, expected []engine.KeyPrecond
 	slices.SortStableFunc(ops, func(a, b specOp) int {
 		return strings.Compare(a.name.Namespace+"\x00"+a.name.Agent, b.name.Namespace+"\x00"+b.name.Agent)
 	})
-	return &specProposal{id: id, ops: ops, conditions: c, intent: fmt.Sprint(ops, c.Keys, c.Heads)}
+	return &specProposal{id: id, ops: ops, conditions: c, intent: fmt.Sprint(ops, c.Keys, c.Heads) + readsAsked(&c)}
 }
 
 // expire ends what has reached its deadline.
@@ -185,10 +186,14 @@ func (s *spec) decide(p *specProposal, earlier []*specProposal, now time.Time) s
 		}
 	}
 	a := specAnswer{state: engine.TxnAborted, intent: p.intent}
+	x := p.says
+	if p.txn != nil {
+		x = p.txn
+	}
 	switch {
-	case p.txn != nil && !now.Before(p.txn.deadline):
+	case x != nil && !now.Before(x.deadline):
 		a.state, a.err = engine.TxnExpired, engine.ErrTxnExpired
-	case p.txn != nil && s.changed(p.txn):
+	case x != nil && s.changed(x):
 		a.err = engine.ErrConflict
 	case !s.holds(p.conditions):
 		a.err = engine.ErrPrecondition

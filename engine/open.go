@@ -75,7 +75,7 @@ func (e *Engine) openLocked() error {
 	}
 	e.published.Store(uint64(head.ts))
 	e.publishedTime.Store(lastTime.UnixNano())
-	e.planner = newPlanner(dbState{e.db}, head, lastTime, &e.opts, &e.reached)
+	e.planner = newPlanner(&stepState{dbState: dbState{e.db}}, head, lastTime, &e.opts, &e.reached)
 	if e.pruned.floor, err = readFloor(e.db); err != nil {
 		return err
 	}

@@ -9,8 +9,10 @@ import (
 // state, the proposal and the time, so that replicas given the same proposals would
 // decide the same. It reads the state through stateReader and does no other I/O.
 
-// stateReader is the state as of what has been applied to the store.
+// stateReader is the state as of what has been applied to the store. The writer tells it
+// when a step has been planned.
 type stateReader interface {
+	endStep() error
 	recordHead(prefix string) (keyHead, error)
 	agentHead(a AgentName) (CommitTS, error)
 	namespaceKnown(namespace string) (bool, error)

@@ -284,6 +284,9 @@ func (s Snapshot) versions(name RecordName, prefix []byte, from, newest Version,
 	size := 0
 	ok := rows.seek(appendVersion(prefix[:len(prefix):len(prefix)], from))
 	for v := from; v >= 1 && v <= newest; v += step {
+		if rows.err == nil {
+			rows.err = endOf(s.ctx)
+		}
 		at, row, good := Version(0), recordRow{}, false
 		if ok {
 			at, row, good = recordAt(rows)

@@ -30,11 +30,8 @@ func (e *Engine) checkReads(r *ReadSet) error {
 			return err
 		}
 		for _, bound := range []struct{ field, text string }{{"prefix", l.Prefix}, {"first", l.First}, {"last", l.Last}} {
-			if bound.text == "" {
-				continue
-			}
-			if err := checkName(bound.field, bound.text, MaxKeyBytes); err != nil {
-				return err
+			if strings.IndexByte(bound.text, 0) >= 0 || len(bound.text) > MaxKeyBytes { // as for Scan
+				return failf(ErrInvalid, "the %s can be of no key: it has U+0000 or is longer than %d bytes", bound.field, MaxKeyBytes).with("field", bound.field)
 			}
 		}
 	}

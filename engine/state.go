@@ -160,23 +160,46 @@ func readEventRow(r *store, a AgentName, ts CommitTS) (eventRow, error) {
 // dbState is the planner's view of the store: everything applied, published or not.
 type dbState struct{ r *store }
 
-var _ stateReader = dbState{}
+var _ stateReader = (*stepState)(nil)
 
-func (s dbState) recordHead(prefix string) (keyHead, error) {
-	rows, err := s.r.rows(&pebble.IterOptions{UseL6Filters: true})
-	if err != nil {
-		return keyHead{}, err
+// stepState is dbState for the writer, which plans a step while nothing is applied: all look-ups
+// of keys share an iterator, since opening one costs more than what it is asked. The step
+// ends it.
+type stepState struct {
+	dbState
+	rows *rowIter // nil: none is open
+	key  []byte
+}
+
+func (s *stepState) recordHead(prefix string) (keyHead, error) {
+	if s.rows == nil {
+		rows, err := s.r.rows(&pebble.IterOptions{UseL6Filters: true})
+		if err != nil {
+			return keyHead{}, err
+		}
+		s.rows = &rows
 	}
 	var h keyHead
-	if rows.at(rows.it.SeekPrefixGE([]byte(prefix))) {
-		_, v, ok := splitRecordKey(rows.key())
-		rec, ok2 := parseRecordRow(rows.body)
-		if !ok || !ok2 {
-			rows.corrupt()
+	s.key = append(s.key[:0], prefix...)
+	if s.rows.at(s.rows.it.SeekPrefixGE(s.key)) {
+		v, rec, ok := recordAt(s.rows)
+		if ok {
+			h = keyHead{v, rec.tombstone}
 		}
-		h = keyHead{v, rec.tombstone}
 	}
-	return h, rows.close()
+	if s.rows.err != nil {
+		return keyHead{}, s.endStep()
+	}
+	return h, nil
+}
+
+func (s *stepState) endStep() error {
+	if s.rows == nil {
+		return nil
+	}
+	err := s.rows.close()
+	s.rows = nil
+	return err
 }
 
 func (s dbState) agentHead(a AgentName) (CommitTS, error) {

@@ -57,6 +57,7 @@ func (e *Engine) Plan() bool {
 			fl.answers = append(fl.answers, a)
 		}
 	}
+	_ = e.noted(e.planner.state.endStep()) // whoever met an error has it
 	fl.commits = e.planner.step
 	if len(fl.commits) > 0 {
 		e.apply(fl, now)

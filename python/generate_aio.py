@@ -23,7 +23,7 @@ WORDS = (
     (r"statehouse\._sync", "statehouse._aio"),
     (r"\bBlocking\b", "Awaiting"),
     (r"\bIterator\b", "AsyncIterator"),
-    (r"\bTxn\b(?!\.txn_id)", "AsyncTxn"),
+    (r"\b(Held)?Txn\b(?!\.txn_id)", r"Async\1Txn"),
     (r"\b__exit__\b", "__aexit__"),
     (r'_usage = "with', '_usage = "async with'),
     (r"\bblocking\b", "awaited"),

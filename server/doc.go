@@ -19,6 +19,10 @@
 //	                 translates values, times and conditions
 //	engine
 //
+// A request of a session (sessions.go, package session) joins the path at captures: its
+// frame was let in as the message of a stream, and its answer is counted in the stream's
+// share first.
+//
 // Back, errors.go turns the engine's errors into statuses, and unsent counts the answer
 // until it is sent. methods.go says what each method passes on its way: which limiter,
 // with or without a token, what its answer costs.

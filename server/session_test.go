@@ -24,6 +24,8 @@ type talk struct {
 	stream pb.StatehouseService_SessionClient
 	cancel context.CancelFunc
 
+	sending sync.Mutex // gRPC lets one send at a time
+
 	mu      sync.Mutex
 	last    uint64
 	waiting map[uint64]chan *pb.SessionAnswer
@@ -98,6 +100,8 @@ func (k *talk) request(method string, m proto.Message) *pb.SessionRequest {
 
 func (k *talk) send(requests ...*pb.SessionRequest) {
 	k.t.Helper()
+	k.sending.Lock()
+	defer k.sending.Unlock()
 	if err := k.stream.Send(&pb.SessionRequests{Requests: requests}); err != nil {
 		k.t.Errorf("a frame: %v", err)
 	}

@@ -94,7 +94,7 @@ func TestSessionThatIsNotRead(t *testing.T) {
 func TestManySessionsThatAreNotRead(t *testing.T) {
 	sequential(t)
 	const unsentMiB, sessions = 16, 256
-	r := newRig(t, withUnsent(unsentMiB, 512))
+	r := newRig(t, withUnsent(unsentMiB, 512), new(stoppedClock).use)
 	r.put("", "small", "k", string(textOf(200)))
 	r.put("", "large", "k", string(textOf(200_000)))
 	var before, after runtime.MemStats

@@ -80,7 +80,7 @@ type reached struct {
 
 	AnswerBytes, PageBytes, BatchNames, HistoryPage, NamesPage, BatchBytes atomic.Uint64
 
-	SessionRequests, SessionBytes atomic.Uint64
+	SessionRequests, SessionBytes, SessionFrame atomic.Uint64
 }
 
 // counting counts each of its calls.

@@ -246,6 +246,9 @@ func (w *World) finish(c *Call, resp []byte, err error) {
 		return
 	}
 	c.done, c.given, c.told = true, resp, err
+	if c.in != nil && c.in.stream.ends != nil {
+		c.in.stream.ends.s.moved = w.Applied()
+	}
 	c.op.Return = w.rec.stamp()
 	c.op.Outcome, c.op.Error = record.Outcome(err)
 	if c.cancel != nil && !c.answered {

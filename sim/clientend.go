@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"slices"
@@ -27,7 +28,11 @@ type Session struct {
 	mux     *session.Conn
 	rand    *rand.Rand
 	pending []*outgoing // calls of programs that are not in the stream yet, oldest first
+	moved   int         // how many steps had been done when something of it last went on
 }
+
+// stalled is for how many steps a request may wait although nothing is under way.
+const stalled = 150
 
 // outgoing is a call that a program makes.
 type outgoing struct {
@@ -91,12 +96,22 @@ func (sharing) TellsSent() {}
 func (n sharing) Invoke(ctx context.Context, method string, req, resp any, opts ...grpc.CallOption) error {
 	o := &outgoing{by: n.program, method: method, message: req.(proto.Message)}
 	n.s.pending = append(n.s.pending, o)
+	began := n.w.Applied()
 	defer n.s.gone(o)
 	err := n.s.mux.Invoke(ctx, method, req, resp, opts...)
-	if err != nil && ctx.Err() != nil && o.call != nil && o.call.done {
-		n.w.network.unheard[o.call.op.ID] = true // it may have been answered all the same
+	switch {
+	case err == nil || ctx.Err() == nil:
+	case o.call == nil && !n.w.programs.over && !n.s.busy() && n.w.Applied() > max(n.s.moved, began)+stalled:
+		n.w.rec.violate("G9", "client-stalls", 0, fmt.Sprintf("a request of %s waits in session %s, in which nothing is under way, until it is given up", n.program.name, n.s.name))
+	case o.call != nil:
+		n.w.network.unheard[o.call.op.ID] = true // if it is answered all the same
 	}
 	return err
+}
+
+// busy reports whether something is under way in the session.
+func (s *Session) busy() bool {
+	return slices.ContainsFunc(s.w.UnderWay(), func(c *Call) bool { return c.in != nil && c.in.stream.name == s.name && !c.done })
 }
 
 func (s *Session) gone(o *outgoing) {
@@ -179,6 +194,7 @@ func (e *clientEnd) SendMsg(m any) error {
 	if e.s.rand.IntN(3) == 0 {
 		looked := false
 		e.s.w.tasks.Current().Park(func() (before bool) { before, looked = looked, true; return before })
+		e.s.moved = e.s.w.Applied()
 	}
 	return nil
 }

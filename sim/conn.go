@@ -56,8 +56,8 @@ func (n conn) sendIn(method string, req proto.Message, session string) (*Call, e
 		return nil, status.Error(codes.Unimplemented, method+" is not simulated")
 	}
 	in, token := record.Input(kind, req)
-	if (kind == history.Transact || kind == history.StageWrite) && n.program.Structs != nil && n.program.Structs() {
-		in.Doubles = representable(&in)
+	if (kind == history.Transact || kind == history.StageWrite) && n.program.Structs != nil && (session != "" || n.program.Structs()) {
+		in.Doubles = representable(&in) && (session == "" || n.program.form(in.TxnID))
 	}
 	return n.w.issueFromWire(n.program.name, session, kind, in, token)
 }

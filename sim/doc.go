@@ -43,7 +43,9 @@
 //
 // # Where faults strike
 //
-// On the network a fault is a step that is applied: drop, dup, lose, timeout. On the disk it
+// On the network a fault is a step that is applied: drop, dup, lose, timeout. What is under way in
+// a session arrives in order and is lost with all the rest of it; the client's multiplexer
+// (client/session) runs as coroutines that several programs share. On the disk it
 // is armed by a step and strikes later, inside the operation that it names: simdisk carries
 // it out and calls the hooks that World.attach gave it. A loss of power inside an operation
 // is one of these hooks: it takes the image of what the disk would keep and marks the
@@ -76,7 +78,10 @@
 //	                       the same; refused: why it does not start; died: of what
 //	disk …                 fault: one struck, and in which operation; rot, truncate, remove:
 //	                       the file that was corrupted, and where
-//	network …              request lost, answer lost, stream cut, client gave up, forged
+//	via=s1                 the call goes in a session: deliver and reply bring all that is under
+//	                       way there before it, too, and drop and lose break it
+//	network …              request lost, answer lost, stream cut, client gave up, forged,
+//	                       session broken
 //	clock jump: …          by how much the wall clock was set
 //	log: …                 a line of the daemon's own log
 //	does not fit, not run  of a scenario that ends early, the step that did not fit, and those
@@ -88,7 +93,8 @@
 // World composes them, each in its own file: machine.go the disk and what befell it,
 // process.go the daemon from its start to its death, lifecycle.go its beginnings and ends,
 // serve.go its side of a call, writer.go its loops, background.go what Pebble does beside
-// them, network.go and call.go requests under way, conn.go and program.go clients, wire.go
+// them, network.go and call.go requests under way, session.go and clientend.go those in
+// sessions, conn.go and program.go clients, wire.go
 // and structs.go what calls send, status.go who sends them, spelling.go how values are spelled,
 // ring.go where the daemon captures, names.go the names of transactions, faults.go what is armed, recorder.go history, trace and
 // digests. end.go is the audit that ends every run.

@@ -3,6 +3,7 @@ package sim
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"statehouse.dev/statehouse/engine"
@@ -98,8 +99,9 @@ func (w *World) start() {
 		if w.machine.pristine != nil {
 			w.rec.probe("started in spite of harm")
 		}
-		w.machine.told = told{}
-		w.rec.note("daemon", "start", fmt.Sprintf("published %d", p.service.Engine().Published()))
+		published := p.service.Engine().Published()
+		w.machine.told = told{start: uint64(published)}
+		w.rec.note("daemon", "start", fmt.Sprintf("published %d", published))
 	}
 }
 
@@ -131,11 +133,13 @@ func (w *World) reap() {
 	w.use(p.image)
 	// What was answered is with the network; everything else on its connections is
 	// lost, and their clients learn that.
-	for len(w.network.streams) > 0 && w.network.streams[0].opened(p) {
-		w.network.streams[0].broke(errReset, "")
+	for _, s := range slices.Clone(w.network.streams) {
+		if s.opened(p) && !s.ended() {
+			s.broke(errReset, "")
+		}
 	}
 	for _, c := range w.network.order {
-		if !c.done && c.arrived && c.gen == p.generation && !c.answered {
+		if !c.done && c.arrived && c.gen == p.generation && !c.answered && c.in == nil {
 			c.msgs = nil
 			w.finish(c, nil, errReset)
 		}

@@ -27,6 +27,7 @@ type Program struct {
 	beside bool          // it is no client, but part of one
 	// Structs reports whether a request's values are sent as Structs, if they can be; nil: none are.
 	Structs func() bool
+	forms   map[string]bool // that it has drawn, by transaction
 }
 
 // Launch makes a client whose program has not begun to run.
@@ -69,6 +70,20 @@ func (p *Program) Runnable() bool { return p.task.Runnable() }
 
 // Resume lets it go on until it waits or ends.
 func (p *Program) Resume() { p.w.tasks.Resume(p.task) }
+
+// form is the form of values that the program sends in a session with a transaction, Structs or
+// not: the same with each try, for a refusal of one may have been told although nobody heard it.
+func (p *Program) form(txn string) bool {
+	as, known := p.forms[txn]
+	if !known {
+		if p.forms == nil {
+			p.forms = make(map[string]bool)
+		}
+		as = p.Structs()
+		p.forms[txn] = as
+	}
+	return as
+}
 
 // Over reports whether the program is to end.
 func (p *Program) Over() bool { return p.w.programs.over || p.task.Killed() }

@@ -44,6 +44,7 @@ type stream struct {
 type inSession struct {
 	stream *stream
 	asked  *asked
+	at     int64  // in the history's time, when it was delivered
 	late   func() // passes its deadline at the daemon
 	gone   bool   // its client gave up, or its deadline has passed
 	// The daemon has taken it, and it has begun to run.
@@ -99,7 +100,12 @@ func (w *World) deliverFrame(c *Call) {
 	}
 	n := 1 + slices.IndexFunc(s.toDaemon, func(r *pb.SessionRequest) bool { return r.GetId() == uint64(c.op.ID) })
 	frame := &pb.SessionRequests{Requests: s.toDaemon[:n]}
-	s.toDaemon = s.toDaemon[n:]
+	if s.toDaemon = s.toDaemon[n:]; s.ended() {
+		for _, r := range frame.Requests {
+			w.network.calls[int(r.GetId())].arrived = true // nobody reads it
+		}
+		return
+	}
 	if n > 1 {
 		w.rec.probe("several requests in one message of a session")
 	}
@@ -113,7 +119,7 @@ func (w *World) deliverFrame(c *Call) {
 		if w.InFlight() {
 			w.rec.probe("request while a sync is in flight")
 		}
-		c.in.asked = w.arrived(c)
+		c.in.asked, c.in.at = w.arrived(c), w.rec.events
 		s.under = append(s.under, c)
 		if c.commits() {
 			w.work.asked = append(w.work.asked, c)
@@ -155,7 +161,7 @@ func (s *stream) served(err error) {
 		w.rec.violate("G9", "session-ends", 0, fmt.Sprintf("session %s, whose client still listens, ends with %v", s.name, err))
 	}
 	for _, c := range s.under {
-		if draining && c.in.begun && !c.in.gone && !w.process.drain.cut {
+		if draining && c.in.begun && c.in.at < w.process.drain.began && !c.in.gone && !w.process.drain.cut {
 			w.rec.violate("G9", "drain-unanswered", c.op.ID, fmt.Sprintf("call #%d in session %s was under way, and the session ends without its answer", c.op.ID, s.name))
 		}
 	}
@@ -163,10 +169,23 @@ func (s *stream) served(err error) {
 	s.endIfTold()
 }
 
+// pass brings the client the next messages that no one waits for.
+func (s *stream) pass() {
+	for len(s.toClient) > 0 && !slices.ContainsFunc(s.toClient[0].GetAnswers(), func(a *pb.SessionAnswer) bool { return !s.w.network.calls[int(a.GetId())].done }) {
+		if s.ends != nil {
+			s.ends.take(s.toClient[0])
+		}
+		s.toClient = s.toClient[1:]
+	}
+}
+
+// ended reports whether the daemon has ended the stream.
+func (s *stream) ended() bool { return s.serve != nil && s.serve.answered }
+
 // endIfTold ends the stream for its client when it has had all that the daemon sent before it
 // ended it.
 func (s *stream) endIfTold() {
-	if s.serve != nil && s.serve.answered && len(s.toClient) == 0 && !s.over {
+	if s.pass(); s.ended() && !s.over && len(s.toClient) == 0 {
 		s.broke(s.serve.err, "")
 	}
 }
@@ -213,6 +232,7 @@ func (c *Call) giveUp() {
 	}
 	if !s.over {
 		s.toDaemon = append(s.toDaemon, &pb.SessionRequest{Id: uint64(c.op.ID), Cancel: true})
+		s.endIfTold()
 	}
 }
 
@@ -269,10 +289,17 @@ func (s *stream) answers(raw []byte) {
 			c.resp = a.Answer
 		}
 		w.learn(c)
+		if a := c.in.asked; !c.in.started { // by whoever reads the stream, it is not known when
+			then := a.UnderWay
+			w.countUnderWay(a, c)
+			a.UnderWay = max(a.UnderWay, then)
+			a.Unsure = a.UnderWay
+		}
 		w.judgeAnswer(c.in.asked, c.resp, c.err, c.in.gone)
 	}
 	message.Answers = kept
 	s.toClient = append(s.toClient, &message)
+	s.pass()
 }
 
 // daemonEnd is what the daemon has of a stream.

@@ -12,11 +12,12 @@ import (
 )
 
 // told is what the witness has been told by the process that ran last: the last commit that
-// was published, and the one before it. A power cut may take both from it.
-type told struct{ last, before uint64 }
+// was published, and the one before it. A power cut may take both from it, and of what was
+// there at the start, which a step without commits publishes again, it is told nothing.
+type told struct{ start, last, before uint64 }
 
 func (t *told) publish(ts uint64) {
-	if ts > t.last {
+	if ts > max(t.start, t.last) {
 		t.last, t.before = ts, t.last
 	}
 }

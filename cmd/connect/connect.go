@@ -28,6 +28,7 @@ type Flags struct {
 	Address  string
 	Timeout  time.Duration
 	HasToken bool // once Config has looked
+	Given    bool // once Complete has looked: a flag or the environment names the address
 
 	tokenFile      string
 	caFile         string
@@ -67,6 +68,7 @@ func (f *Flags) Complete(set *pflag.FlagSet) error {
 	if err := checkGiven(set); err != nil {
 		return err
 	}
+	f.Given = set.Changed("address")
 	for _, e := range fromEnvironment {
 		flag := set.Lookup(e.flag)
 		if flag == nil || flag.Changed {
@@ -80,6 +82,7 @@ func (f *Flags) Complete(set *pflag.FlagSet) error {
 			if err := flag.Value.Set(value); err != nil {
 				return fmt.Errorf("%s: %q is not %s", name, value, show.FlagKind(flag))
 			}
+			f.Given = f.Given || e.flag == "address"
 			break
 		}
 	}

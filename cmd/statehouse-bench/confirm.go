@@ -11,7 +11,7 @@ import (
 	"golang.org/x/term"
 
 	"statehouse.dev/statehouse/cmd/show"
-	"statehouse.dev/statehouse/cmd/statehouse-bench/bench"
+	"statehouse.dev/statehouse/cmd/statehouse-bench/wire"
 )
 
 // confirm asks whether what this does to a store, which cannot be undone, is meant.
@@ -40,7 +40,12 @@ func (a *app) confirm() error {
 
 // cost says what is written, and where.
 func (a *app) cost() string {
-	return fmt.Sprintf("bench writes into the namespace %q of the daemon at %s: %d versions of records (about %s), and then commits as fast as it can for %v.\n"+
+	where := show.Quote(a.daemon.Address)
+	if a.against != "" {
+		where += " and at " + show.Quote(a.against)
+	}
+	bytes := 2 * wire.ValueBytes * (a.records + a.events()*5/4)
+	return fmt.Sprintf("bench writes into namespaces whose names begin with %q of the daemon at %s: %d records and %d events (about %s), and then commits as fast as it can for about %v.\n"+
 		"Nothing of that can be deleted for good: it stays in the store and its log.",
-		bench.Namespace, show.Quote(a.daemon.Address), bench.FixedRecords, show.Size(bench.FixedBytes), bench.Writing(a.clients, a.duration, a.rounds))
+		wire.Namespace, where, a.records, a.events()*5/4, show.Size(uint64(bytes)), a.writing())
 }

@@ -1,17 +1,14 @@
 package main
 
 import (
-	"bufio"
-	"io"
+	"encoding/json"
+	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
-
-	"statehouse.dev/statehouse/cmd/statehouse-bench/bench"
 )
 
 func TestMain(m *testing.M) {
@@ -19,53 +16,68 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs testdata/*.txtar against this tool's real main, with a real statehoused
-// at STATEHOUSE_ADDRESS.
+// in PATH.
 func TestScripts(t *testing.T) {
-	address := startDaemon(t)
+	dir := t.TempDir()
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-tags", "grpcnotrace", "-o", dir, "statehouse.dev/statehouse/cmd/statehoused").CombinedOutput(); err != nil {
+		t.Fatalf("building the daemon: %v\n%s", err, out)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("GORACE", "atexit_sleep_ms=10") // a second for each command otherwise
-			e.Setenv("STATEHOUSE_ADDRESS", address)
+			e.Setenv("PATH", dir+string(os.PathListSeparator)+e.Getenv("PATH"))
+			e.Setenv("STATEHOUSED", filepath.Join(dir, "statehoused"))
 			return nil
 		},
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"tidy": tidy, "measured": measured, "narrow": narrow},
 		RequireExplicitExec: true,
 	})
 }
 
-// startDaemon starts one in memory, which is killed when the test ends.
-func startDaemon(t *testing.T) (address string) {
-	t.Helper()
-	bin := filepath.Join(t.TempDir(), "statehoused")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-tags", "grpcnotrace", "-o", bin, "statehouse.dev/statehouse/cmd/statehoused").CombinedOutput(); err != nil {
-		t.Fatalf("building the daemon: %v\n%s", err, out)
+// tidy checks that a directory has nothing of the tool's in it, and that no process has
+// the directory on its command line.
+func tidy(ts *testscript.TestScript, neg bool, args []string) {
+	left, err := filepath.Glob(filepath.Join(ts.MkAbs(args[0]), "statehouse-bench-*"))
+	ts.Check(err)
+	if len(left) > 0 {
+		ts.Fatalf("left behind: %v", left)
 	}
-	cmd := exec.CommandContext(t.Context(), bin, "--use-memory", "--listen-addr", "127.0.0.1:0") // killed at the end
-	log, err := cmd.StderrPipe()
-	if err == nil {
-		err = cmd.Start()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Wait() })
-	listening := regexp.MustCompile(`msg=listening address=(\S+)`)
-	for lines := bufio.NewScanner(log); lines.Scan(); {
-		if m := listening.FindStringSubmatch(lines.Text()); m != nil {
-			go func() { _, _ = io.Copy(io.Discard, log) }() // a full pipe would lose lines
-			return m[1]
+	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	ts.Check(err)
+	for _, line := range lines {
+		if text, err := os.ReadFile(line); err == nil && strings.Contains(string(text), ts.MkAbs(args[0])) && !strings.Contains(line, "self") {
+			ts.Fatalf("%s still runs: %q", line, text)
 		}
 	}
-	t.Fatal("the daemon does not listen")
-	return ""
 }
 
-// The table has a line for each ratio, and says which aims were missed.
-func TestTable(t *testing.T) {
-	var b strings.Builder
-	table(&b, []bench.Ratio{{Name: "commits", Value: 0.7, Aim: 0.55, Met: true}, {Name: "latency", Value: 2, Aim: 1.4, AtMost: true}})
-	want := regexp.MustCompile(`^ratio +value +aim\ncommits +0\.70 +>= 0\.55\nlatency +2\.00 +<= 1\.4  missed\n$`)
-	if !want.MatchString(b.String()) {
-		t.Errorf("%s", b.String())
+// measured checks that the JSON of a file has a measurement of the case by each target,
+// and that each did something.
+func measured(ts *testscript.TestScript, neg bool, args []string) {
+	var r struct {
+		Measurements []struct {
+			Case, Target string
+			PerSecond    *float64 `json:"per_second"`
+		}
+	}
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &r))
+	for _, target := range args[2:] {
+		found := false
+		for _, m := range r.Measurements {
+			found = found || m.Case == args[1] && m.Target == target && m.PerSecond != nil && *m.PerSecond > 0
+		}
+		if found == neg {
+			ts.Fatalf("%s by %s: measured is %v", args[1], target, found)
+		}
+	}
+}
+
+// narrow checks that no line of a file is wider than a terminal may be.
+func narrow(ts *testscript.TestScript, neg bool, args []string) {
+	for line := range strings.Lines(ts.ReadFile(args[0])) {
+		if n := len([]rune(strings.TrimSpace(line))); n > 100 {
+			ts.Fatalf("%d columns: %s", n, line)
+		}
 	}
 }

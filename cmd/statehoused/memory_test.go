@@ -163,6 +163,7 @@ func (c *crowd) start() {
 	c.leave(200, "ReplayBatches", &pb.ReplayRequest{AllAgents: true, Encoding: json})
 	c.leave(200, "Watch", &pb.WatchRequest{AgentId: "small", AfterTs: new(uint64)})
 	c.leave(200, "Watch", &pb.WatchRequest{AllAgents: true, Encoding: json})
+	c.sessions(256)
 	c.again(4, "reads of transactions", c.readMuch)
 	c.again(4, "staged", c.stageMuch)
 	c.again(64, "commits", func(s pb.StatehouseServiceClient, i int) error {

@@ -186,10 +186,17 @@ func TestCoveredLies(t *testing.T) {
 			b.Events = slices.Delete(b.Events, 4, 5)
 		},
 		"an acknowledged commit that is gone": func(h *history.History) {
-			id := find(h, 20, history.Commit).In.TxnID
+			id := find(h, 20, history.Transact).In.TxnID
 			h.Log = slices.DeleteFunc(h.Log, func(ev history.Event) bool { return ev.TxnID == id })
 		},
-		"a head that was another": func(h *history.History) { find(h, 0, history.Transact).In.Heads[0].Expected = 5 },
+		"a head that was another": func(h *history.History) {
+			for _, op := range h.Operations {
+				if len(op.In.Heads) > 0 {
+					op.In.Heads[0].Expected = 5
+				}
+			}
+		},
+		"a read that was another": func(h *history.History) { find(h, 20, history.Transact).In.Reads.Keys[0].Version++ },
 		"a refusal without a reason": func(h *history.History) {
 			for _, op := range h.Operations {
 				if op.Error != nil {

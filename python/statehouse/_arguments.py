@@ -1,13 +1,15 @@
 """Checks of the types of arguments, which protobuf or gRPC would refuse in their own words.
 
-Rules of the contract (names that are too long, control characters, …) are not here: the daemon
-checks those.
+Rules of the contract (names that are too long, control characters, …) are the daemon's to check,
+but for what a transaction stages, of which the daemon hears at the commit: :func:`name` checks
+that.
 """
 
 from __future__ import annotations
 
 import math
 import os
+import re
 import reprlib
 from collections.abc import Mapping
 from typing import Any
@@ -24,6 +26,28 @@ def text(field: str, value: Any) -> str:
     except UnicodeEncodeError:
         raise refused(field, f"{field} has half a surrogate pair, which is no text") from None
     return value
+
+
+#: Bytes that names may have.
+_LONGEST = {"namespace": 128, "agent_id": 256, "key": 1024}
+_CONTROL = re.compile("[\0-\x1f]")
+
+
+def name(field: str, value: Any) -> str:
+    """Accepts what the daemon accepts as a namespace, agent_id or key, and says what it says."""
+    plain = value.__class__ is str and value.isascii() and value.isprintable()  # as nearly all are
+    if plain and 0 < len(value) <= _LONGEST[field]:
+        return str(value)
+    size = len(text(field, value).encode())
+    if not size:
+        raise refused(field, f"{field} is empty")
+    if size > _LONGEST[field]:
+        raise refused(field, f"{field} is {size} bytes long, more than {_LONGEST[field]}")
+    if found := _CONTROL.search(value):
+        at = len(value[: found.start()].encode())
+        code = ord(found[0])
+        raise refused(field, f"{field} has the control character U+{code:04X} at byte {at}")
+    return str(value)
 
 
 def namespace(value: Any) -> str:

@@ -6,6 +6,7 @@ The rules are those of the Go client, ``client/call.go``.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import random
 import time
@@ -41,6 +42,11 @@ DECIDES = (
     errors.TransactionIDReused,
     errors.ConflictError,
 )
+
+#: Those that do not hold for ever, so that a late duplicate could still be applied: a key that is
+#: not at the expected version may come back to it, if only as absent, and what comes late itself
+#: is refused for its own lateness alone.
+_PASSES = (errors.PreconditionFailed, errors.TransactionExpired)
 
 
 @dataclass(frozen=True)
@@ -87,37 +93,67 @@ class Caller:
 
     def call(self, method: str, request: Message) -> Steps[Any]:
         """Makes a call that may safely be repeated."""
-        return self._repeat(method, request, lambda sent: sent or not self.options.fail_fast)
+        return self._repeat(
+            method,
+            lambda deadline: self.attempt(method, request, deadline),
+            lambda sent: sent or not self.options.fail_fast,
+        )
 
     def call_once(self, method: str, request: Message) -> Steps[Any]:
         """Makes a call that must not be repeated once it was sent."""
-        return self._repeat(method, request, lambda sent: not sent and not self.options.fail_fast)
+        return self._repeat(
+            method,
+            lambda deadline: self.attempt(method, request, deadline),
+            lambda sent: not sent and not self.options.fail_fast,
+        )
 
-    def _repeat(self, method: str, request: Message, again: Callable[[bool], bool]) -> Steps[Any]:
+    def connect(self, what: str) -> Steps[None]:
+        """Waits for a connection, as a call does that is about to be sent."""
+
+        def once(deadline: Deadline) -> Steps[None]:
+            return reach(self.endpoint, self._of_one_try(deadline))
+
+        return self._repeat(what, once, lambda sent: not sent and not self.options.fail_fast)
+
+    def _repeat(
+        self, method: str, once: Callable[[Deadline], Steps[Any]], again: Callable[[bool], bool]
+    ) -> Steps[Any]:
         deadline = Deadline(self.options.timeout)
         tries = 0
         while True:
             try:
-                return (yield from self.attempt(method, request, deadline))
+                return (yield from once(deadline))
             except errors.ConnectionError as failed:
                 if failed._lasting or not again(failed._sent):  # noqa: SLF001
                     raise
                 yield from self.pause(method, tries, deadline, failed)
             tries += 1
 
-    def commit(self, method: str, request: Message, txn_id: str, *, begun: bool) -> Steps[Any]:
+    def commit(
+        self,
+        method: str,
+        request: Any,
+        txn_id: str,
+        *,
+        begun: bool,
+        until: Deadline | None = None,
+        doubt: bool = False,
+    ) -> Steps[Any]:
         """Makes a call that commits a transaction, and repeats it until its outcome is
         known or the time is over.
 
         ``begun``: the transaction lives in the daemon, which ends it with the first
         refusal, so a late duplicate cannot be applied after one.
+        ``until``: the transaction's own timeout, of which each try says what is left.
+        ``doubt``: an earlier try may have been applied, or may yet be.
         """
         deadline = Deadline(self.options.timeout)
-        doubt = False  # an earlier try may have been applied, or may yet be
         tries = 0
         while True:
             failed: StatehouseError
             try:
+                if until is not None:
+                    request.timeout_ms = _in_time(txn_id, until, doubt)
                 return (yield from self.attempt(method, request, deadline))
             except errors.StatehouseError as error:
                 failed = error
@@ -141,24 +177,23 @@ class Caller:
                 unknown.txn_id = txn_id
                 warn(method, unknown)
                 raise unknown from failed
-            # A key that is not at the expected version may come back to it only as
-            # absent: then a late duplicate could still be applied.
-            failed.maybe_applied = (
-                doubt and not begun and isinstance(failed, errors.PreconditionFailed)
-            )
+            failed.maybe_applied = doubt and not begun and isinstance(failed, _PASSES)
             raise failed
 
     def attempt(self, method: str, request: Message, deadline: Deadline) -> Steps[Any]:
         """Tries once: gets a connection, and makes the call on it."""
-        timeout, left = self.options.attempt_timeout, deadline.left()
-        if left is not None:
-            timeout = left if timeout is None else min(timeout, left)
-        within = Deadline(timeout)
+        within = self._of_one_try(deadline)
         yield from reach(self.endpoint, within)
         try:
             return (yield Call(method, request, within.left()))
         except errors.ConnectionError as failed:
             raise in_time(failed, within) from None
+
+    def _of_one_try(self, deadline: Deadline) -> Deadline:
+        timeout, left = self.options.attempt_timeout, deadline.left()
+        if left is not None:
+            timeout = left if timeout is None else min(timeout, left)
+        return Deadline(timeout)
 
     def pause(
         self, method: str, tries: int, deadline: Deadline, failed: StatehouseError
@@ -179,6 +214,22 @@ class Caller:
             failed.message,
         )
         yield Sleep(seconds)
+
+
+def _in_time(txn_id: str, until: Deadline, doubt: bool) -> int:
+    """Returns how many milliseconds a transaction has left. One that may have been sent is asked
+    about in any case: with none left it is not applied any more.
+    """
+    left = until.left() or 0.0
+    if left <= 0 and not doubt:
+        raise expired(txn_id)
+    return max(0, math.ceil(left * 1000))
+
+
+def expired(txn_id: str) -> errors.TransactionExpired:
+    return errors.TransactionExpired(
+        f"transaction {txn_id} reached its timeout and was aborted: begin a new one"
+    )
 
 
 def _gave_up(

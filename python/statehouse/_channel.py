@@ -39,6 +39,8 @@ _CHANNEL_OPTIONS = (
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.http2.max_pings_without_data", 0),
+    # The largest answer and what a frame of a session has around it.
+    ("grpc.max_receive_message_length", (4 << 20) + (64 << 10)),
 )
 _HEADER_NAME = re.compile(r"[0-9a-z_.-]+")
 _SECRET_HEADERS = ("authorization", "proxy-authorization", "cookie")
@@ -59,6 +61,10 @@ class Endpoint:
     direct: bool
     #: There has been a connection. Shared by all clients of one channel.
     met: bool = False
+    #: The awaited client may share streams; see _aio/session.py.
+    sessions: bool = True
+    #: The daemon validates what a transaction has read. None: it was not asked. Shared, too.
+    knows_reads: bool | None = None
 
     @property
     def target(self) -> str:
@@ -239,8 +245,11 @@ def open_channel(api: Any, endpoint: Endpoint) -> tuple[Any, dict[str, Any]]:
         channel = api.insecure_channel(endpoint.target, endpoint.options)
     else:
         channel = api.secure_channel(endpoint.target, endpoint.credentials, endpoint.options)
+    kinds = {"Session": channel.stream_stream}
     return channel, {
-        method.name: (channel.unary_stream if method.streaming else channel.unary_unary)(
+        method.name: kinds.get(
+            method.name, channel.unary_stream if method.streaming else channel.unary_unary
+        )(
             method.path,
             request_serializer=method.request.SerializeToString,
             response_deserializer=method.response.FromString,

@@ -56,6 +56,7 @@ class ClientSurface:
         page_size: int = 1000,
         capture: PathLike | None = None,
         capture_redact: bool = False,
+        sessions: bool = True,
     ) -> None:
         """Makes a client. Nothing is connected before the first call.
 
@@ -92,6 +93,10 @@ class ClientSurface:
             A file to record the history of this client in, for ``statehouse-sim check``;
             by default ``STATEHOUSE_CAPTURE_FILE``. It is overwritten, and ends when the client is
             closed. ``capture_redact`` puts digests in the place of values.
+        ``sessions``
+            Of the awaited client: reads that are under way at once share a stream, where the
+            daemon knows that, which costs a fraction of a call each. False: each request is a
+            call of its own, as it is of the blocking client in any case.
 
         Raises :class:`InvalidArgument` for an option that makes no sense, such as a text that is
         no address or a certificate that cannot be read.
@@ -104,6 +109,7 @@ class ClientSurface:
         self._endpoint = endpoint(
             url, token, metadata, tls, ca_file, cert_file, key_file, plaintext_token
         )
+        self._endpoint.sessions = check.flag("sessions", sessions)
         options = Options(
             namespace=check.namespace(namespace),
             timeout=check.optional_seconds("timeout", timeout),

@@ -7,7 +7,7 @@ generators, one by blocking, the other by awaiting, so there is no second copy o
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable
 from typing import TYPE_CHECKING, Any, Callable, Generic, NamedTuple, Protocol, TypeVar, Union
 
 if TYPE_CHECKING:
@@ -75,11 +75,13 @@ class OpenStream(Protocol):
 
 
 class Items(Generic[Item]):
-    """Not an effect: the items that a feed hands out next."""
+    """Not an effect: the items that a feed hands out next, taken one by one as their user asks
+    for them.
+    """
 
     __slots__ = ("items",)
 
-    def __init__(self, items: Sequence[Item]) -> None:
+    def __init__(self, items: Iterable[Item]) -> None:
         self.items = items
 
 

@@ -22,6 +22,8 @@ _encode = json.JSONEncoder(
 ).encode
 _decode = json.JSONDecoder().decode
 _CONTAINERS = (dict, list, tuple)
+#: Levels of objects and lists in each other.
+_DEEPEST = 28
 
 
 def to_json(value: Value) -> bytes:
@@ -47,6 +49,26 @@ def to_json(value: Value) -> bytes:
     if len(text) > 309 and _MANY_DIGITS.search(text) and (problem := _explain(value)):
         raise problem
     return encoded
+
+
+def check_depth(value: Value, text: bytes) -> None:
+    """Refuses a value that is nested deeper than any daemon takes. ``text``: it as JSON."""
+    if text.count(b"{") + text.count(b"[") <= _DEEPEST:
+        return
+    depth, level = 0, [value]
+    while level := [item for node in level for item in _inside(node)]:
+        depth += 1
+        if depth >= _DEEPEST:
+            raise _too_deep()
+
+
+def _inside(node: Any) -> list[Any]:
+    items = node.values() if isinstance(node, dict) else node
+    return [item for item in items if isinstance(item, _CONTAINERS)]
+
+
+def _too_deep() -> InvalidArgument:
+    return _refused(f"the value is nested too deep: the daemon takes {_DEEPEST} levels")
 
 
 def from_json(text: bytes) -> Value:
@@ -79,7 +101,7 @@ def _keys_are_text(value: Value) -> bool:
 def _explained(value: Value, error: Exception | None) -> InvalidArgument:
     """Finds what is wrong with a value that json refused."""
     if isinstance(error, RecursionError):
-        return _refused("the value is nested too deep: the daemon takes 28 levels")
+        return _too_deep()
     if error is not None and "ircular" in str(error):
         return _refused("the value contains itself")
     return _explain(value) or _refused(f"the value cannot be written as JSON: {error}")

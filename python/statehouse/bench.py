@@ -2,7 +2,8 @@
 
 One-shot commits and reads a second of one process, the blocking client one call at a
 time and the awaited one with many in flight; how much of a call the conversion of values
-is; and the Go client on the same daemon, when ``statehousectl`` is found. It starts a
+is; what transactions take beside one-shot commits, in turn, so that noise hits all alike;
+and the Go client on the same daemon, when ``statehousectl`` is found. It starts a
 daemon of its own on disk, unless told of one.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import statistics
 import subprocess
 import sys
 import time
@@ -106,6 +108,55 @@ async def measure_awaited(
         return out
 
 
+def measure_transactions(url: str, namespace: str, seconds: float) -> dict[str, float]:
+    """Takes the median milliseconds of transactions, and of what does the same without them."""
+    with Statehouse(url, namespace) as client:
+
+        def transaction(reads: int, writes: int) -> None:
+            with client.begin_transaction() as tx:
+                for n in range(reads):
+                    tx.get_state("bench", f"k{n}")
+                for n in range(writes):
+                    tx.write("bench", f"k{n}", VALUE)
+
+        def read_and_write() -> None:
+            client.get_state("bench", "k0")
+            client.write("bench", "k0", VALUE)
+
+        calls: dict[str, Callable[[], None]] = {
+            "one-shot": lambda: void(client.write("bench", "k0", VALUE)),
+            "1 write": lambda: transaction(0, 1),
+            "10 writes": lambda: transaction(0, 10),
+            "read, one-shot": read_and_write,
+            "1 read, 1 write": lambda: transaction(1, 1),
+        }
+        took: dict[str, list[float]] = {name: [] for name in calls}
+        end = time.perf_counter() + seconds * len(calls)
+        while time.perf_counter() < end:
+            for name, call in calls.items():
+                start = time.perf_counter()
+                call()
+                took[name].append(time.perf_counter() - start)
+    return {name: statistics.median(each) * 1e3 for name, each in took.items()}
+
+
+def void(_: object) -> None:
+    """Forgets a result."""
+
+
+def transaction_ratios(p50: dict[str, float]) -> list[Ratio]:
+    """Compares transactions with what does the same without them."""
+    out = []
+    for name, base, most in (
+        ("1 write", "one-shot", 1.2),
+        ("10 writes", "one-shot", 1.3),
+        ("1 read, 1 write", "read, one-shot", 1.2),
+    ):
+        ratio = p50[name] / p50[base]
+        out.append(Ratio(f"transaction, {name} / {base}", ratio, f"<= {most}", ratio <= most))
+    return out
+
+
 def measure_go(url: str, seconds: float, in_flight: int) -> list[Measurement]:
     """The Go client, by ``statehouse-bench``; nothing when there is none."""
     try:
@@ -174,14 +225,16 @@ def main(arguments: list[str] | None = None) -> int:
         url = args.url or stack.enter_context(Daemon(on_disk=True)).url
         namespace = f"bench-{uuid.uuid4()}"
         measured = measure_blocking(url, namespace, args.seconds)
+        p50 = measure_transactions(url, namespace, args.seconds)
         measured += asyncio.run(measure_awaited(url, namespace, args.seconds, args.in_flight))
         if not args.no_go:
             measured += measure_go(url, args.seconds, args.in_flight)
     conversion = conversion_seconds()
-    compared = ratios(measured, conversion)
+    compared = ratios(measured, conversion) + transaction_ratios(p50)
     if args.json:
         report = {
             "measurements": [asdict(m) for m in measured],
+            "transaction_p50_ms": p50,
             "conversion_us": {name: s * 1e6 for name, s in conversion.items()},
             "ratios": [asdict(r) for r in compared],
         }
@@ -190,6 +243,9 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"{'':10} {'client':20} {'in flight':>10} {'per second':>12}")
     for m in measured:
         print(f"{m.name:10} {m.client:20} {m.in_flight:10} {m.per_second:12,.0f}")
+    print(f"\n{'blocking, one client':31} {'p50 ms':>8}")
+    for name, median in p50.items():
+        print(f"{name:31} {median:8.3f}")
     print(f"\n{'ratio':56} {'value':>8}   aim")
     for r in compared:
         print(f"{r.name:56} {r.value:8.3f}   {r.aim}{'' if r.met else '  missed'}")

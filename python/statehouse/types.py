@@ -251,6 +251,9 @@ class Status:
     durable: bool
     store_id: str
     format_version: int
+    #: Streams that many requests share, and requests under way in them.
+    sessions: int = 0
+    session_requests: int = 0
 
 
 @dataclass(frozen=True)

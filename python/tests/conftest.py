@@ -27,8 +27,11 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.path.name != "test_processes.py")
 
 
-@pytest.fixture(params=["sync", "async"])
-def kind(request):
+@pytest.fixture(params=["sync", "async", "session"])
+def kind(request, monkeypatch):
+    """The client that is tested; "session": the awaited one, all of whose reads share a stream."""
+    if request.param == "session":
+        monkeypatch.setattr("statehouse._aio.transport.BUSY", 0)
     return request.param
 
 
@@ -43,10 +46,10 @@ def dial(kind, at_end):
     """Makes clients of the kind that is tested."""
 
     def dial(url, **options):
-        if kind == "async":
-            client = AsyncStatehouse(url, **options)
-        else:
+        if kind == "sync":
             client = Adapted(Statehouse(url, **options))
+        else:
+            client = AsyncStatehouse(url, **options)
         at_end.append(client.close)
         return client
 

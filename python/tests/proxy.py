@@ -1,6 +1,7 @@
 """A TCP proxy that loses requests, or the replies to them, and that can be taken away.
 
-It reads as much HTTP/2 as it needs: frames, and the flag that ends a request.
+It reads as much HTTP/2 as it needs: frames, in each of which with data is a request, or what
+goes into a session at once.
 """
 
 import contextlib
@@ -13,6 +14,7 @@ from statehouse.testing._daemon import _free_port
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _DATA, _HEADERS = 0, 1
 _END_STREAM = 1
+_HEAD = 9  # bytes of a frame without its data
 
 
 class Proxy:
@@ -102,13 +104,16 @@ class _Connection:
     def __init__(self, proxy, down, up):
         self.proxy, self.down, self.up = proxy, down, up
         self.doomed = {}  # streams whose reply will be lost, and how
+        self.sessions = set()  # streams that go on
 
     def requests(self):
         try:
             self.up.sendall(_read(self.down, len(_PREFACE)))
             while True:
                 kind, flags, stream, frame = _frame(self.down)
-                if kind == _DATA and flags & _END_STREAM:
+                if kind == _DATA and len(frame) > _HEAD:
+                    if not flags & _END_STREAM:
+                        self.sessions.add(stream)
                     fate = self.proxy.fate()
                     if fate == "request":
                         self.proxy.lost_one()
@@ -128,7 +133,7 @@ class _Connection:
                 fate = self.doomed.get(stream) if kind in (_DATA, _HEADERS) else None
                 if fate is None:
                     self.down.sendall(frame)
-                elif fate == "reply" or flags & _END_STREAM:
+                elif fate == "reply" or flags & _END_STREAM or self._answers(kind, stream):
                     # The daemon has answered, so it has carried the request out.
                     self.proxy.lost_one()
                     if fate == "reply":
@@ -136,6 +141,9 @@ class _Connection:
         except OSError:
             pass
         self.cut()
+
+    def _answers(self, kind, stream):
+        return kind == _DATA and stream in self.sessions
 
     def cut(self):
         self.proxy.connections.discard(self)
@@ -146,7 +154,7 @@ class _Connection:
 
 
 def _frame(end):
-    head = _read(end, 9)
+    head = _read(end, _HEAD)
     body = _read(end, int.from_bytes(head[:3], "big"))
     return head[3], head[4], int.from_bytes(head[5:], "big") & 0x7FFFFFFF, head + body
 

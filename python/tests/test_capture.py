@@ -46,9 +46,14 @@ async def session(client):
         assert (await client.get_state_at_version(name, "a", 2)).version == 2
         with pytest.raises(NotFoundError):
             await client.get_state_at_version(name, "a", 99)
-        tx = await client.begin_transaction()
-        await tx.write(name, "never", {})
-        await tx.abort()
+        for held in (True, False):
+            tx = await client.begin_transaction(held=held)
+            await tx.write(name, "never", {})
+            await tx.abort()
+        async with client.begin_transaction(held=True) as tx:
+            await tx.get_state(name, "never")
+            await tx.write(name, "held", {"n": 1})
+            await tx.delete(name, "never")
 
     await asyncio.gather(*(work(f"a{n}") for n in range(4)))
     done = await client.transact(
@@ -79,7 +84,7 @@ async def test_a_session_is_judged(dial, daemon, file, redact):
     await client.close()
     code, said = check(file)
     assert code == 0, said
-    assert re.search(r"[1-9]\d\d operations, [3-9]\d commits, .*: ok\n", said)
+    assert re.search(r"[1-9]\d\d operations, [4-9]\d commits, .*: ok\n", said)
 
     known = operations(file)
     assert {op["kind"] for op in known} == set(words.KINDS.values())
@@ -143,7 +148,7 @@ async def test_what_is_sent_again_is_another_operation(dial, daemon, file, what)
         await client.health()
         proxy.lose(what, times=2)
         commit = await client.write("a1", "k", {"n": 1})
-        tx = await client.begin_transaction()
+        tx = await client.begin_transaction(held=True)
         proxy.lose(what)
         with pytest.raises(StatehouseError):
             await tx.write("a1", "k", {"n": 2})

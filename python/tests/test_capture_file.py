@@ -86,12 +86,12 @@ def test_a_slow_disk_costs_what_does_not_fit_into_memory(daemon, file, monkeypat
 def test_a_transaction_is_whole_or_missing(daemon, file, monkeypatch):
     with Statehouse(daemon.url, capture=file) as client:
         client.write("a1", "k", {"n": 0})
-        begun = client.begin_transaction()
+        begun = client.begin_transaction(held=True)
         begun.write("a1", "k", {"n": 1})
         with monkeypatch.context() as full:
             full.setattr(capture_file, "MAX_WAITING", 0)
             begun.write("a1", "l", {"n": 1})
-            unseen = client.begin_transaction()
+            unseen = client.begin_transaction(held=True)
         unseen.write("a1", "m", {"n": 2})
         begun.commit()
         unseen.commit()

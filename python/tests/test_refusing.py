@@ -110,9 +110,12 @@ async def test_calls(lossy, dial, proxy, name, connected):
 
 
 @pytest.mark.parametrize("name", IN_TXN)
-async def test_calls_in_transactions(lossy, proxy, name):
+@pytest.mark.parametrize("held", [True, False])
+async def test_calls_in_transactions(lossy, proxy, name, held):
+    if not held and name in ("abort", "delete", "write"):
+        return  # they say nothing
     await lossy.write("a1", "k", {"n": 1})
-    tx = await lossy.begin_transaction()
+    tx = await lossy.begin_transaction(held=held)
     await tx.write("a1", "l", {})
 
     async def call():

@@ -170,6 +170,8 @@ async def test_representations(client, kind):
     """They say what a thing is and how far it is."""
     commit = await client.write("a1", "k", {})
     tx = await client.begin_transaction()
+    assert f"Txn {tx.txn_id}: open>" in shown(tx)
+    await tx.get_state("a1", "k")
     assert f"Txn {tx.txn_id} of what was at {commit.commit_ts}: open>" in shown(tx)
     await tx.write("a1", "l", {})
     done = await tx.commit()

@@ -145,7 +145,7 @@ def test_plugin(tmp_path):
 async def test_pause(dial, statehouse_on_disk):
     daemon = statehouse_on_disk
     client = dial(daemon.url)
-    tx = await client.begin_transaction()
+    tx = await client.begin_transaction(held=True)
     impatient = client.with_options(timeout=0.1)
     for _ in range(5):  # it stands still from the moment that pause() returns
         daemon.pause()

@@ -13,7 +13,6 @@ from statehouse import (
     TransactionCommitted,
     TransactionError,
     TransactionExpired,
-    TransactionNotFound,
     TxnState,
 )
 
@@ -43,17 +42,19 @@ async def test_aborts_on_an_exception(client):
             await tx.write("a1", "k", {})
             raise KeyError("mine")
     assert await client.get_state("a1", "k") is None
-    assert (await client.get_transaction(tx.txn_id)).state is TxnState.ABORTED
-    with pytest.raises(TransactionAborted):
-        await tx.commit()
+    assert (await client.get_transaction(tx.txn_id)).state is TxnState.NEVER_SEEN
+    for call in (tx.commit, lambda: tx.write("a1", "k", {}), lambda: tx.get_state("a1", "k")):
+        with pytest.raises(TransactionAborted):
+            await call()
 
 
 async def test_by_hand(client):
     tx = await client.begin_transaction()
     await tx.write("a1", "k", {"x": 1})
-    assert (await client.get_transaction(tx.txn_id)).state is TxnState.OPEN
+    assert (await client.get_transaction(tx.txn_id)).state is TxnState.NEVER_SEEN
     commit = await tx.commit()
     assert await tx.commit() == commit == tx.committed
+    assert (await client.get_transaction(tx.txn_id)).commit == commit
     with pytest.raises(TransactionCommitted):
         await tx.write("a1", "k", {"x": 2})
     with pytest.raises(TransactionCommitted):
@@ -69,8 +70,12 @@ async def test_by_hand(client):
 async def test_reads_inside(client):
     before = await client.write("a1", "k", {"x": 1})
     async with client.begin_transaction() as tx:
-        assert tx.snapshot_ts == before.commit_ts
+        assert tx.snapshot_ts == 0
+        assert (await tx.get_state("a1", "k")).read_ts == before.commit_ts == tx.snapshot_ts
         await client.write("a2", "unrelated", {})
+        assert await tx.get_state("a2", "unrelated2") is None
+        assert await tx.list_keys("a2") == []
+        await client.write("a1", "later", {})
         await tx.write("a1", "l", {"x": 2})
         await tx.delete("a1", "k")
         assert await tx.get_state("a1", "k") is None
@@ -79,9 +84,15 @@ async def test_reads_inside(client):
         assert await tx.list_keys("a1") == ["l"]
         assert [r.value async for r in tx.scan_prefix("a1")] == [{"x": 2}]
         assert [k async for k in tx.scan_keys("a1")] == ["l"]
+        for read in (tx.get_state("a1", "k", as_of=1), tx.get_many("a1", ["k"], as_of=1)):
+            with pytest.raises(InvalidArgument, match="leave as_of out"):
+                await read
+        with pytest.raises(InvalidArgument, match="leave as_of out"):
+            _ = [k async for k in tx.scan_keys("a1", as_of=1)]
         with pytest.raises(InvalidArgument):
-            await tx.get_state("a1", "k", as_of=1)
-    assert await client.list_keys("a1") == ["l"]
+            await tx.list_keys("a1", limit=-1)
+        await tx.abort()
+    assert await client.list_keys("a1") == ["k", "later"]
 
 
 async def test_only_reading_commits_nothing(client):
@@ -130,12 +141,15 @@ async def test_conditions_inside(client):
 
 
 async def test_expiry(client):
-    tx = await client.begin_transaction(timeout=0.001)
-    assert tx.timeout == 0.001
-    while (await client.get_transaction(tx.txn_id)).state is TxnState.OPEN:
-        await asyncio.sleep(0.001)
-    with pytest.raises(TransactionExpired, match="Do the slow work outside"):
-        await tx.commit()
+    tx = await client.begin_transaction(timeout=0.01)
+    assert tx.timeout == 0.01
+    await tx.write("a1", "k", {})
+    await asyncio.sleep(0.02)
+    for call in (tx.commit, lambda: tx.write("a1", "l", {}), lambda: tx.get_state("a1", "k")):
+        with pytest.raises(TransactionExpired, match="Do the slow work outside"):
+            await call()
+    await tx.abort()
+    assert await client.list_keys("a1") == []
     for timeout in (0, -1, "3", float("nan")):
         with pytest.raises(InvalidArgument, match="timeout"):
             await client.begin_transaction(timeout=timeout)
@@ -145,15 +159,6 @@ async def test_the_default_timeout_is_half_a_minute(client):
     tx = await client.begin_transaction()
     assert tx.timeout == 30
     await tx.abort()
-
-
-async def test_unknown_to_the_daemon(client):
-    tx = await client.begin_transaction()
-    await tx.abort()
-    blocking = getattr(tx, "blocking", tx)
-    blocking.txn_id = "00000000-0000-7000-8000-000000000000"
-    with pytest.raises(TransactionNotFound):
-        await tx.write("a1", "k", {})
 
 
 async def test_run_transaction(client):

@@ -92,6 +92,9 @@ func (s *Session) cut(batch []answer) (n, size int) {
 		size += batch[n].bytes + mostHead
 		n++
 	}
+	if n < len(batch) {
+		s.limits.FrameReached()
+	}
 	return n, size
 }
 

@@ -30,8 +30,9 @@ type Limits struct {
 	Requests int // under way: their answers have not been sent
 	Bytes    int // that they hold, requests and answers; one may be larger
 	Frame    int // of answers, about
-	// Reached is called when the session reads no further for one of the first two.
-	RequestsReached, BytesReached func()
+	// RequestsReached and BytesReached are called when the session reads no further for that
+	// bound, FrameReached when answers are cut into several frames.
+	RequestsReached, BytesReached, FrameReached func()
 }
 
 // Load is what all sessions of a service have together.

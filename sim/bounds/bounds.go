@@ -50,6 +50,10 @@ type Bounds struct {
 	HistoryPage int `yaml:"history_page,omitempty" json:"history_page,omitempty"`
 	NamesPage   int `yaml:"names_page,omitempty" json:"names_page,omitempty"`
 	BatchBytes  int `yaml:"batch_bytes,omitempty" json:"batch_bytes,omitempty"`
+
+	SessionRequests int `yaml:"session_requests,omitempty" json:"session_requests,omitempty"`
+	SessionBytes    int `yaml:"session_bytes,omitempty" json:"session_bytes,omitempty"`
+	SessionFrame    int `yaml:"session_frame,omitempty" json:"session_frame,omitempty"`
 }
 
 // Validate reports a bound that is none, or by which what can be committed could not be read.
@@ -118,6 +122,7 @@ func (b Bounds) AtEnd() Bounds {
 	return Bounds{
 		CachedVersions: b.CachedVersions, CachedAgents: b.CachedAgents, RecordBytes: b.RecordBytes,
 		MarkEvery: b.MarkEvery, WitnessEvery: b.WitnessEvery, ChunkEvents: b.ChunkEvents, ChunkBytes: b.ChunkBytes, ChunkRows: b.ChunkRows, BatchBytes: b.BatchBytes,
+		SessionRequests: b.SessionRequests, SessionBytes: b.SessionBytes, SessionFrame: b.SessionFrame,
 	}
 }
 

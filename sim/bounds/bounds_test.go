@@ -21,7 +21,6 @@ var fixed = map[string]string{
 	"StreamBytes":    "reached where ChunkBytes is, whichever is less",
 	"AheadBytes":     "as above",
 	"StreamsReading": "one handler runs at a time, and none waits while it reads", "WatchesReading": "likewise",
-	"SessionRequests": "of sessions", "SessionBytes": "of sessions", "SessionFrame": "of sessions",
 	"Probes": "what they let in waits for nothing, and one handler runs at a time", "HealthWatches": "gRPC's own service",
 	"PageSize": "of the client: a driver draws it", "Timeout": "of the client: real time", "AttemptTimeout": "of the client: real time",
 }

@@ -2,6 +2,7 @@ package deserved
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"statehouse.dev/statehouse/history"
@@ -21,7 +22,7 @@ func badReads(r *history.Reads) (list []string) {
 		l := &r.Ranges[i]
 		list = append(list, badName(history.Name{Namespace: l.Namespace, Agent: l.Agent}, false)...)
 		for _, b := range []struct{ field, text string }{{"prefix", l.Prefix}, {"first", l.First}, {"last", l.Last}} {
-			if b.text != "" && !isText(b.text, keyBytes) {
+			if strings.Contains(b.text, "\x00") || len(b.text) > keyBytes {
 				list = append(list, b.field)
 			}
 		}

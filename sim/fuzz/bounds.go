@@ -31,6 +31,7 @@ func quiet(b *bounds.Bounds) []span {
 		{&b.MarkEvery, 1, 4, 40}, {&b.WitnessEvery, 1, 4, 40},
 		{&b.ChunkEvents, 1, 4, 20}, {&b.ChunkBytes, 1, 300, 2000}, {&b.ChunkRows, 1, 4, 30},
 		{&b.PageBytes, 1, 300, 1000}, {&b.HistoryPage, 1, 4, 10}, {&b.NamesPage, 1, 3, 8}, {&b.BatchBytes, 1, 300, 2000},
+		{&b.SessionRequests, 1, 2, 5}, {&b.SessionBytes, 1, 100, 1000}, {&b.SessionFrame, 1, 100, 1000},
 	}
 }
 
@@ -65,6 +66,9 @@ func drawBounds(r *rand.Rand) bounds.Bounds {
 	}
 	if share > 0 && r.IntN(4) == 0 { // and so with answers
 		b.TxnBytes, b.TxnOps, b.MetadataBytes, b.PageBytes = 200+r.IntN(300), 3+r.IntN(4), 14+r.IntN(40), 1+r.IntN(300)
+	}
+	if b.Requests > 0 { // it is judged by what is delivered, and a session may take that later
+		b.SessionRequests, b.SessionBytes = 0, 0
 	}
 	if least := b.LeastAnswer(); least < 8<<10 && r.IntN(2) == 0 {
 		b.AnswerBytes = least + r.IntN(200)

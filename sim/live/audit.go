@@ -29,7 +29,7 @@ func (r *run) audit(ctx context.Context) (log []history.Event, complete bool, er
 	if !r.start(ctx) {
 		return nil, false, nil
 	}
-	conn, recorded, err := r.dial(observer)
+	conn, recorded, err := r.dial(observer, false)
 	if err != nil {
 		return nil, false, err
 	}

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc"
 
 	"statehouse.dev/statehouse/client"
+	"statehouse.dev/statehouse/client/session"
 	"statehouse.dev/statehouse/sim/intent"
 	"statehouse.dev/statehouse/sim/workload"
 )
@@ -37,13 +38,17 @@ type programmer struct {
 	calm *intent.Client // one that waits for each answer as long as it takes
 }
 
-// dial is a real connection, as client.Dial makes it, with the recorder on it.
-func (r *run) dial(name string) (*grpc.ClientConn, grpc.ClientConnInterface, error) {
+// dial is a real connection, as client.Dial makes it, with the recorder on it: on its session, if
+// its calls go in one.
+func (r *run) dial(name string, inSession bool) (*grpc.ClientConn, grpc.ClientConnInterface, error) {
 	conn, err := client.Connect(client.Config{Address: r.daemon.address})
 	if err != nil {
 		return nil, nil, err
 	}
 	var inner grpc.ClientConnInterface = conn
+	if inSession {
+		inner = session.New(conn, session.Options{})
+	}
 	if r.o.Wrap != nil {
 		inner = r.o.Wrap(name, inner)
 	}
@@ -52,7 +57,7 @@ func (r *run) dial(name string) (*grpc.ClientConn, grpc.ClientConnInterface, err
 
 func (r *run) connect(i int) (*programmer, error) {
 	name := fmt.Sprintf("c%d", i+1)
-	conn, recorded, err := r.dial(name)
+	conn, recorded, err := r.dial(name, i%2 == 0) // the calls of every other client are gRPC's own
 	if err != nil {
 		return nil, err
 	}

@@ -10,7 +10,7 @@ import (
 // pythons are mistakes of the Python SDK. Those in what is common to its two clients are tried
 // with both.
 func pythons() []Bug {
-	list := slices.Concat(pythonCommits(), pythonRuns(), pythonLists(), pythonStreams(), pythonReads())
+	list := slices.Concat(pythonCommits(), pythonRuns(), pythonLists(), pythonStreams(), pythonReads(), pythonHolds())
 	for i := range list {
 		list[i].Unseen = noHistory
 	}
@@ -18,11 +18,13 @@ func pythons() []Bug {
 }
 
 const (
-	pyCalls  = "python/statehouse/_calls.py"
-	pyTxn    = "python/statehouse/_steps/txn.py"
-	pyReads  = "python/statehouse/_steps/reads.py"
-	pyFeeds  = "python/statehouse/_steps/feeds.py"
-	pyWrites = "python/statehouse/_steps/writes.py"
+	pyCalls    = "python/statehouse/_calls.py"
+	pyTxn      = "python/statehouse/_steps/txn.py"
+	pyTxnReads = "python/statehouse/_steps/txnreads.py"
+	pyRunning  = "python/statehouse/_steps/running.py"
+	pyReads    = "python/statehouse/_steps/reads.py"
+	pyFeeds    = "python/statehouse/_steps/feeds.py"
+	pyWrites   = "python/statehouse/_steps/writes.py"
 )
 
 // pythonCommits are about what is sent again, and what is told when it is not.
@@ -73,11 +75,11 @@ func pythonRuns() []Bug {
 	return []Bug{
 		{
 			Name: "python-rerun-in-doubt", Guarantee: "G6", About: "run_transaction runs a function again when its commit was not answered",
-			Edits: []Edit{{pyTxn, "self._caller.commit(\"Commit\", request, self.txn_id, begun=True)", "self._caller.call_once(\"Commit\", request)"}},
+			Edits: []Edit{{pyTxn, "self._caller.commit(\n                \"Transact\",\n                request,\n                self.txn_id,\n                begun=False,\n                until=self._deadline,\n                doubt=self._doubt,\n            )", "self._caller.call_once(\"Transact\", request)"}},
 		},
 		{
 			Name: "python-conflict-swallowed", Guarantee: "G1", About: "run_transaction takes a conflict for the end of its work",
-			Edits: []Edit{{pyTxn, "            if not txn._worth_repeating(failed):  # noqa: SLF001\n", "            if isinstance(failed, errors.ConflictError):\n                return None\n            if not txn._worth_repeating(failed):  # noqa: SLF001\n"}},
+			Edits: []Edit{{pyRunning, "            if not txn._worth_repeating(failed):  # noqa: SLF001\n", "            if isinstance(failed, errors.ConflictError):\n                return None\n            if not txn._worth_repeating(failed):  # noqa: SLF001\n"}},
 		},
 		{
 			Name: "python-conflict-not-rerun", Guarantee: "G9", About: "run_transaction does not run a function again after a conflict",
@@ -85,7 +87,7 @@ func pythonRuns() []Bug {
 		},
 		{
 			Name: "python-failed-run-committed", Guarantee: "G2", About: "what a function wrote before it failed is committed",
-			Edits: []Edit{{pyTxn, "        if txn._outcome is None:  # noqa: SLF001\n            yield from txn._give_up()", "        if txn._outcome is None:  # noqa: SLF001\n            yield from txn._commit()"}},
+			Edits: []Edit{{pyRunning, "        if txn._outcome is None:  # noqa: SLF001\n            yield from txn._give_up()", "        if txn._outcome is None:  # noqa: SLF001\n            yield from txn._commit()"}},
 		},
 		{
 			Name: "python-failed-block-committed", Guarantee: "G2", About: "a block of a transaction that an exception leaves is committed",
@@ -93,18 +95,18 @@ func pythonRuns() []Bug {
 		},
 		{
 			Name: "python-conditions-of-commit-lost", Guarantee: "G3", About: "the conditions on keys of a transaction are not sent",
-			Edits: []Edit{{pyTxn, "            key_preconditions=keys,\n", "            key_preconditions=[],\n"}},
+			Edits: []Edit{{pyTxn, "[*self._staged.conditions(), *keys]", "self._staged.conditions()"}},
 		},
 	}
 }
 
 // pythonLists are about the pages of a list.
 func pythonLists() []Bug {
-	const ask = "        response = yield from caller.call(method, request)\n        page = list(items(response))\n"
+	const ask = "        response = yield from ask(method, request)\n        page = list(items(response))\n"
 	return []Bug{
 		{
 			Name: "python-page-error-swallowed", Guarantee: "G3", About: "an error on a later page ends the list as if it were complete",
-			Edits: []Edit{{pyReads, ask, "        try:\n            response = yield from caller.call(method, request)\n        except errors.StatehouseError:\n            if request.page_token:\n                return\n            raise\n        page = list(items(response))\n"}},
+			Edits: []Edit{{pyReads, ask, "        try:\n            response = yield from ask(method, request)\n        except errors.StatehouseError:\n            if request.page_token:\n                return\n            raise\n        page = list(items(response))\n"}},
 		},
 		{
 			Name: "python-page-skips-first", Guarantee: "G3", About: "the first item of each later page is passed over",
@@ -166,11 +168,14 @@ func pythonReads() []Bug {
 	return []Bug{
 		{
 			Name: "python-as-of-lost", Guarantee: "G3", About: "get_many as of a commit reads the present",
-			Edits: []Edit{{pyReads, "encoding=AS_JSON, at=at, txn_id", "encoding=AS_JSON, txn_id"}},
+			Edits: []Edit{{pyReads, "names=batch, encoding=AS_JSON, at=at", "names=batch, encoding=AS_JSON"}},
 		},
 		{
 			Name: "python-batch-outside", Guarantee: "G3", About: "get_many in a transaction reads outside of it",
-			Edits: []Edit{{pyReads, "at=at, txn_id=self._reading_in", "at=at"}},
+			Edits: []Edit{
+				{pyTxnReads, "            if at is not None and not pinned:\n", "            if at is not None and not pinned and method != \"BatchGetState\":\n"},
+				{pyTxnReads, "                if self._reads.snapshot == response.read_ts:\n", "                if self._reads.snapshot == response.read_ts or method == \"BatchGetState\":\n"},
+			},
 		},
 		{
 			Name: "python-other-namespace", Guarantee: "G3", About: "get_many looks for a record of another namespace in the client's own",

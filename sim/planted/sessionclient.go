@@ -21,10 +21,6 @@ func sessions() []Bug {
 			Edits: []Edit{{link, "		l.cancels = append(l.cancels, r.id)\n", "		l.cancels = append(l.cancels, r.id+1)\n"}},
 		},
 		{
-			Name: "session-client-room-kept", Guarantee: "G9", About: "a request whose caller gave up keeps its place among those under way: in the end there is none", Unseen: noHistory,
-			Edits: []Edit{{link, "		l.forget(r)\n		l.cancels", "		l.underWay[r.id] = &request{}\n		l.cancels"}},
-		},
-		{
 			Name: "session-client-queue-lost", Guarantee: "G9", About: "what waits for room in a session that breaks is forgotten", Unseen: noHistory,
 			Edits: []Edit{{link, "	list := l.queue\n", "	list := l.queue[:0]\n"}},
 		},

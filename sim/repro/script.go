@@ -10,6 +10,7 @@ import (
 
 	"statehouse.dev/statehouse/history"
 	"statehouse.dev/statehouse/linearizability/verdict"
+	"statehouse.dev/statehouse/sim/step"
 )
 
 // Script is what clients of a captured history asked: a workload for a simulated
@@ -215,7 +216,7 @@ const maxPadding = 512
 func writable(text string) string {
 	rest, ok := strings.CutPrefix(text, "digest:")
 	if !ok {
-		return strings.ReplaceAll(text, " ", `\u0020`) // the notation of steps ends a value at a blank
+		return step.OneWord(text)
 	}
 	sum, length, _ := strings.Cut(rest, ":")
 	object := `{"digest":"` + sum[:min(len(sum), 8)] + `"}`

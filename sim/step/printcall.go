@@ -1,6 +1,7 @@
 package step
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -92,7 +93,7 @@ func (p *printer) input(kind history.Kind, in *history.Input) {
 		case history.RecordArg:
 			p.word(recordText(in.Namespace, in.Agent, in.Key))
 		case history.ValueArg:
-			p.word(valueText(in.Value))
+			p.word(OneWord(in.Value))
 		case history.ExpectedArg:
 			p.pointer("expect", in.Expected)
 		case history.ChangesArg:
@@ -128,7 +129,7 @@ func (p *printer) transact(in *history.Input) {
 		} else {
 			p.word("put")
 			p.word(recordText(w.Namespace, w.Agent, w.Key))
-			p.word(valueText(w.Value))
+			p.word(OneWord(w.Value))
 		}
 		p.pointer("expect", w.Expected)
 	}
@@ -180,19 +181,15 @@ func agentText(ns, agent string) string {
 
 func recordText(ns, agent, key string) string { return agentText(ns, agent) + "/" + escape(key) }
 
-// valueText is a JSON value without white space, so that it is one word.
-func valueText(value string) string {
+// OneWord is a JSON value without white space: the notation ends a value there. It spells the
+// value as it was but for that.
+func OneWord(value string) string {
 	if !strings.ContainsAny(value, " \t\n\r") {
 		return value
 	}
-	var compact strings.Builder
-	enc := json.NewEncoder(&compact)
-	enc.SetEscapeHTML(false)
-	var v any
-	d := json.NewDecoder(strings.NewReader(value))
-	d.UseNumber()
-	if d.Decode(&v) != nil || enc.Encode(v) != nil {
+	var compact bytes.Buffer
+	if json.Compact(&compact, []byte(value)) != nil {
 		return value
 	}
-	return strings.ReplaceAll(strings.TrimSpace(compact.String()), " ", `\u0020`)
+	return strings.ReplaceAll(compact.String(), " ", `\u0020`) // what is left of it is in strings
 }

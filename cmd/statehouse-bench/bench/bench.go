@@ -1,199 +1,166 @@
-// Package bench measures a running daemon over the wire and, in the same run, its
-// ceilings: what gRPC alone allows (the Health call) and what the disk does (write and
-// fdatasync). Figures of two machines cannot be compared; their ratios can.
+// Package bench measures targets side by side. A target is something with operations: a
+// daemon, a server that does nothing, another database. A case is an operation at a number
+// of clients. Run goes round by round through all cases and in each through all targets,
+// in short bursts, so that whatever else the machine does hits all alike; what counts is
+// the median of the rounds, and of a comparison the median of what each round compared.
+//
+// Rates depend on the machine and on what else it does. Processor time an operation hardly
+// does: it is taken from the system's clocks of the processes, that of the client (this
+// process) beside that of the server. So figures of two machines cannot be compared, their
+// ratios can, and ratios of processor time even where the machine is busy.
+//
+// The package knows no protocol: package wire speaks Statehouse's, package rivals others'.
 package bench
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"slices"
-	"sync"
-	"sync/atomic"
 	"time"
-
-	"google.golang.org/grpc"
-
-	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
+
+// Op does an operation for a client and returns how many things it did: writes of a
+// batch, events of a page. i counts the calls of this client.
+type Op func(ctx context.Context, client, i int) (n int, err error)
+
+// Case is what is measured of each target that can do it.
+type Case struct {
+	Op      string // the name of the operation
+	Clients int
+}
+
+// String is how a report names the case.
+func (c Case) String() string {
+	if c.Clients == 1 {
+		return c.Op + ", 1 client"
+	}
+	return fmt.Sprintf("%s, %d clients", c.Op, c.Clients)
+}
+
+// Target is something that is measured.
+type Target struct {
+	Name string
+	// Ops has the operations by name. A case whose operation is not there is left out.
+	Ops map[string]Op
+	// Clients, if not 0, is the only concurrency that it is measured at.
+	Clients int
+	// Missing says why it cannot be measured, if so. An Optional target that fails is
+	// missing from then on; the failure of another ends the run.
+	Missing  string
+	Optional bool
+	// CPU is the processor time of its server so far; nil if that cannot be known.
+	CPU func() (time.Duration, error)
+	// Around brings about what is to hold during a burst; the function that it returns
+	// takes it back. Neither is part of the burst.
+	Around func(ctx context.Context) (func(), error)
+	// Delivered counts what reached others than the clients: events of watches.
+	Delivered func() int64
+}
+
+// Takes reports whether the target is measured in a case, unless it is missing.
+func (t *Target) Takes(c Case) bool {
+	_, has := t.Ops[c.Op]
+	return has && (t.Clients == 0 || t.Clients == c.Clients)
+}
 
 // Options says what to measure.
 type Options struct {
-	Conns    []grpc.ClientConnInterface // shared by the clients in turn
-	Clients  []int                      // concurrencies of the table; 1, 8, 64, 256
-	Duration time.Duration              // of one measurement
-	Rounds   int                        // rounds of those that ratios are made of
-	Dir      string                     // of the file that the disk is measured with
-	Capture  bool                       // measure what a capture costs; it forgets the one before
-	Progress io.Writer                  // one line a measurement; may be io.Discard
+	Targets  []*Target
+	Cases    []Case
+	Duration time.Duration // of a burst
+	Rounds   int           // at least 1; one more is run first and not counted
+	// Progress is told what is about to run.
+	Progress func(round int, c Case, t *Target)
 }
 
-// Measurement is one line of the report.
-type Measurement struct {
-	Name      string  `json:"name"`
-	Clients   int     `json:"clients"`
-	PerSecond float64 `json:"per_second"`
-	P50Micros float64 `json:"p50_us"`
-	P99Micros float64 `json:"p99_us"`
-	MaxMicros float64 `json:"max_us"`
-}
+// Rounds are the bursts of a target in a case, one a round.
+type Rounds []Burst
 
-// Ratio compares two measurements of one run with an aim.
-type Ratio struct {
-	Name  string  `json:"name"`
-	Value float64 `json:"value"`
-	Aim   float64 `json:"aim"`
-	// AtMost: the aim is an upper bound, otherwise a lower one.
-	AtMost bool `json:"at_most"`
-	Met    bool `json:"met"`
-}
-
-// Report is the whole result.
-type Report struct {
-	Version      string        `json:"version"`
-	Measurements []Measurement `json:"measurements"`
-	Ratios       []Ratio       `json:"ratios"`
-}
-
-// runner carries one run.
-type runner struct {
-	o      Options
-	stubs  []pb.StatehouseServiceClient
-	run    string // names this run's agents and transactions apart from others'
-	values [][]byte
-	txns   atomic.Uint64 // so that ids never repeat
-	report *Report
-
-	commits float64 // per second, 64 clients: the median of the rounds
+// Results has the rounds of each target, by its name, in each case.
+type Results struct {
+	cases []Case
+	by    map[Case]map[string]Rounds
 }
 
 // Run measures everything that o asks for.
-func Run(ctx context.Context, o Options) (*Report, error) {
-	r := &runner{o: o, run: fmt.Sprintf("%08x", rand.Uint32()), report: &Report{}}
-	for _, c := range o.Conns {
-		r.stubs = append(r.stubs, pb.NewStatehouseServiceClient(c))
-	}
-	r.values = newValues()
-	v, err := r.stub(0).Version(ctx, &pb.VersionRequest{})
-	if err != nil {
-		return nil, err
-	}
-	r.report.Version = v.GetVersion()
-	// Batches come last: what they leave to be compacted is no part of the other figures.
-	parts := []func(context.Context) error{r.seed, r.ratios, r.replay, r.batches, r.table}
-	if o.Capture {
-		parts = append(parts, r.capture)
-	}
-	for _, part := range parts {
-		if err := part(ctx); err != nil {
-			return nil, err
-		}
-	}
-	return r.report, nil
-}
-
-func (r *runner) stub(client int) pb.StatehouseServiceClient { return r.stubs[client%len(r.stubs)] }
-
-func (r *runner) say(format string, args ...any) { fmt.Fprintf(r.o.Progress, format+"\n", args...) }
-
-// op is one call of a measurement; i counts the calls of its client.
-type op struct {
-	name string
-	do   func(ctx context.Context, client, i int) error
-	unit int // things a call does; 1
-}
-
-// measure runs clients for the duration.
-func (r *runner) measure(ctx context.Context, o op, clients int) (Measurement, error) {
-	took := make([][]time.Duration, clients)
-	errs := make([]error, clients)
-	start := time.Now()
-	var wg sync.WaitGroup
-	for c := range clients {
-		wg.Go(func() {
-			took[c] = make([]time.Duration, 0, 1<<14)
-			for i := 0; time.Since(start) < r.o.Duration && ctx.Err() == nil; i++ {
-				t := time.Now()
-				if errs[c] = o.do(ctx, c, i); errs[c] != nil {
-					return
+func Run(ctx context.Context, o Options) (*Results, error) {
+	r := NewResults(o.Cases...)
+	for round := range o.Rounds + 1 {
+		for k := range o.Cases {
+			// What a case leaves to be done in the background does not always fall to the same one.
+			c := o.Cases[(k+round)%len(o.Cases)]
+			for i := range o.Targets {
+				t := o.Targets[i]
+				if round%2 == 1 { // who is after whom is not so always
+					t = o.Targets[len(o.Targets)-1-i]
 				}
-				took[c] = append(took[c], time.Since(t))
+				if !t.Takes(c) || t.Missing != "" {
+					continue
+				}
+				o.Progress(round, c, t)
+				b, err := burst(ctx, t, t.Ops[c.Op], c.Clients, o.Duration)
+				if err != nil && t.Optional && ctx.Err() == nil {
+					t.Missing = err.Error()
+					continue
+				}
+				if err != nil {
+					return nil, fmt.Errorf("%s: %s: %w", t.Name, c, err)
+				}
+				if round > 0 {
+					r.Add(c, t.Name, b)
+				}
 			}
-		})
-	}
-	wg.Wait()
-	elapsed := time.Since(start)
-	for _, err := range append(errs, ctx.Err()) {
-		if err != nil {
-			return Measurement{}, fmt.Errorf("%s: %w", o.name, err)
 		}
 	}
-	all := slices.Concat(took...)
-	slices.Sort(all)
-	m := Measurement{Name: o.name, Clients: clients, PerSecond: float64(len(all)*max(o.unit, 1)) / elapsed.Seconds()}
-	if len(all) > 0 {
-		m.P50Micros, m.P99Micros, m.MaxMicros = micros(all[len(all)/2]), micros(all[len(all)*99/100]), micros(all[len(all)-1])
-	}
-	return m, nil
+	return r, nil
 }
 
-// share has clients do n calls between them. The first error ends it.
-func share(clients, n int, do func(client, i int) error) error {
-	errs := make([]error, clients)
-	var wg sync.WaitGroup
-	for c := range clients {
-		wg.Go(func() {
-			for i := c; i < n && errs[c] == nil; i += clients {
-				errs[c] = do(c, i)
-			}
-		})
+// NewResults has no rounds yet, of these cases.
+func NewResults(cases ...Case) *Results {
+	r := &Results{cases: slices.Clone(cases), by: make(map[Case]map[string]Rounds)}
+	for _, c := range cases {
+		r.by[c] = make(map[string]Rounds)
 	}
-	wg.Wait()
-	return errors.Join(errs...)
+	return r
 }
 
-func micros(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1000 }
+// Add adds a burst that Run did not measure.
+func (r *Results) Add(c Case, target string, b Burst) {
+	if r.by[c] == nil {
+		r.by[c] = make(map[string]Rounds)
+		r.cases = append(r.cases, c)
+	}
+	r.by[c][target] = append(r.by[c][target], b)
+}
 
-// table measures every operation at every concurrency, once.
-func (r *runner) table(ctx context.Context) error {
-	r.say("%-22s %8s %12s %10s %10s", "operation", "clients", "per second", "p50 µs", "p99 µs")
-	for _, o := range r.ops() {
-		for _, clients := range r.o.Clients {
-			m, err := r.measure(ctx, o, clients)
-			if err != nil {
-				return err
-			}
-			r.add(m)
+// Cases are those measured, in order.
+func (r *Results) Cases() []Case { return r.cases }
+
+// Of returns the rounds of a target in a case; none if it was not measured.
+func (r *Results) Of(op string, clients int, target string) Rounds {
+	return r.by[Case{op, clients}][target]
+}
+
+// Measure runs one burst of a case that Run does not.
+func Measure(ctx context.Context, t *Target, c Case, d time.Duration) (Burst, error) {
+	return burst(ctx, t, t.Ops[c.Op], c.Clients, d)
+}
+
+// Lines is a Progress that writes a line a round, or on a terminal one line that changes.
+func Lines(w io.Writer, rounds int, terminal bool) func(int, Case, *Target) {
+	last := -1
+	return func(round int, c Case, t *Target) {
+		name := fmt.Sprintf("round %d of %d", round, rounds)
+		if round == 0 {
+			name = "warming up"
 		}
+		switch {
+		case terminal:
+			fmt.Fprintf(w, "\r%-79.79s", fmt.Sprintf("%s: %s: %s", name, c, t.Name))
+		case round != last:
+			fmt.Fprintln(w, name)
+		}
+		last = round
 	}
-	return nil
-}
-
-func (r *runner) add(m Measurement) {
-	r.report.Measurements = append(r.report.Measurements, m)
-	r.say("%-22s %8d %12.0f %10.0f %10.0f", m.Name, m.Clients, m.PerSecond, m.P50Micros, m.P99Micros)
-}
-
-func (r *runner) ratio(name string, value, aim float64, atMost bool) {
-	q := Ratio{Name: name, Value: value, Aim: aim, AtMost: atMost, Met: value >= aim}
-	bound, met := "at least", "met"
-	if atMost {
-		q.Met, bound = value <= aim, "at most"
-	}
-	if !q.Met {
-		met = "MISSED"
-	}
-	r.report.Ratios = append(r.report.Ratios, q)
-	r.say("%-64s %8.2f   %s %g: %s", name, value, bound, aim, met)
-}
-
-// median of the rounds' ratios.
-func median(v []float64) float64 {
-	slices.Sort(v)
-	if len(v)%2 == 1 {
-		return v[len(v)/2]
-	}
-	return (v[len(v)/2-1] + v[len(v)/2]) / 2
 }

@@ -1,40 +1,37 @@
 package bench
 
 import (
+	"context"
 	"os"
 	"path/filepath"
-	"slices"
-	"time"
 )
 
-// syncLatency is the p50 of writing about what a commit's log record is and
-// fdatasync, over what the file holds already.
-func syncLatency(dir string, d time.Duration) (time.Duration, error) {
+// Disk is what a commit waits for and no server can spare it: a write of about its size,
+// over what the file in dir holds already, and fdatasync. Close ends it.
+func Disk(dir, op string) (t *Target, close func(), err error) {
 	f, err := os.Create(filepath.Join(dir, "fdatasync"))
 	if err != nil {
-		return 0, err
+		return nil, nil, err
 	}
-	defer os.Remove(f.Name())
-	defer f.Close()
+	close = func() {
+		_ = f.Close() // nothing in it counts
+		_ = os.Remove(f.Name())
+	}
 	const size, space = 512, 8 << 20
-	if _, err := f.Write(make([]byte, space)); err != nil {
-		return 0, err
+	if _, err = f.Write(make([]byte, space)); err == nil {
+		err = f.Sync()
 	}
-	if err := f.Sync(); err != nil {
-		return 0, err
+	if err != nil {
+		close()
+		return nil, nil, err
 	}
-	var took []time.Duration
-	buf := make([]byte, size)
-	for start := time.Now(); time.Since(start) < d; {
-		t := time.Now()
-		if _, err := f.WriteAt(buf, int64(len(took)*size%space)); err != nil {
+	buf, at := make([]byte, size), int64(0)
+	sync := func(context.Context, int, int) (int, error) {
+		at = (at + size) % space
+		if _, err := f.WriteAt(buf, at); err != nil {
 			return 0, err
 		}
-		if err := datasync(f); err != nil {
-			return 0, err
-		}
-		took = append(took, time.Since(t))
+		return 1, datasync(f)
 	}
-	slices.Sort(took)
-	return took[len(took)/2], nil
+	return &Target{Name: "fdatasync", Clients: 1, Ops: map[string]Op{op: sync}}, close, nil
 }

@@ -11,18 +11,17 @@ from statehouse._aio.daemon import DaemonCalls
 from statehouse._aio.log import Log
 from statehouse._aio.reads import Reads
 from statehouse._aio.transport import Transport
-from statehouse._aio.txn import AsyncTxn
+from statehouse._aio.txn import AsyncHeldTxn, AsyncTxn
 from statehouse._aio.writes import Writes
 from statehouse._client import ClientSurface
 from statehouse._functions import check_function
-from statehouse._steps.txn import begin, run_transaction
+from statehouse._steps.running import begin, run_transaction
+from statehouse._steps.txnreads import Begun
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Generator
     from types import TracebackType
     from typing import NoReturn
-
-    from statehouse._proto import statehouse_pb2 as pb
 
 T = TypeVar("T")
 
@@ -99,6 +98,7 @@ class AsyncStatehouse(ClientSurface, Reads, Writes, Log, DaemonCalls):
         timeout: float | None = None,
         metadata: Mapping[str, str] | None = None,
         timeout_ms: int | None = None,
+        held: bool = False,
     ) -> Beginning:
         """Begins an :class:`AsyncTxn`: ``tx = await client.begin_transaction()``. With ``async
         with`` it commits at the end of the block and aborts when an exception leaves it.
@@ -110,17 +110,21 @@ class AsyncStatehouse(ClientSurface, Reads, Writes, Log, DaemonCalls):
         {'step': 1}
 
         ``timeout``
-            Seconds until the daemon aborts it; None: the daemon's default, 30.
+            Seconds until it is too late to commit; None: 30.
         ``metadata``
             Stays with the commit: who did it, why, for which run…
         ``timeout_ms``
             Milliseconds; of programs written for older clients, in the place of ``timeout``.
+        ``held``
+            The daemon holds the transaction: it knows of it while it is open, its snapshot is
+            that of the begin, and each write is a request, which is not sent again when its
+            answer is lost. Such a transaction is gone when the daemon is started again.
 
         Raises :class:`InvalidArgument` for a timeout that is not above 0, and
-        :class:`ResourceExhausted` when too many transactions are open.
+        :class:`ResourceExhausted` when the daemon holds too many transactions.
         """
         given = check.text_map("metadata", metadata)
-        steps = begin(self._caller, timeout, timeout_ms)
+        steps = begin(self._caller, timeout, timeout_ms, held)
 
         async def begun() -> AsyncTxn:
             return self._txn(await self._run(steps), given)
@@ -147,10 +151,10 @@ class AsyncStatehouse(ClientSurface, Reads, Writes, Log, DaemonCalls):
         (1, 2)
 
         ``function``
-            Takes the transaction. When something it read was changed meanwhile, or the daemon
-            was restarted, it runs again in a fresh transaction until the client's timeout
-            passes: so it must do nothing but use the transaction, and start from nothing each
-            time. An exception of its own aborts the transaction and is raised.
+            Takes the transaction. When something it read was changed meanwhile it runs again in
+            a fresh transaction until the client's timeout passes: so it must do nothing but use
+            the transaction, and start from nothing each time. An exception of its own aborts the
+            transaction and is raised.
         ``timeout``, ``metadata``, ``timeout_ms``
             As in ``begin_transaction``, of each of these transactions.
 
@@ -162,8 +166,9 @@ class AsyncStatehouse(ClientSurface, Reads, Writes, Log, DaemonCalls):
         result: T = await self._run(steps)
         return result
 
-    def _txn(self, begun: pb.BeginTransactionResponse, metadata: dict[str, str]) -> AsyncTxn:
-        return AsyncTxn(self._transport, self._caller, begun, metadata)
+    def _txn(self, begun: Begun, metadata: dict[str, str]) -> AsyncTxn:
+        kind = AsyncHeldTxn if begun.held else AsyncTxn
+        return kind(self._transport, self._caller, begun, metadata)
 
     async def close(self) -> None:
         """Closes the connection. Closing twice is no error.

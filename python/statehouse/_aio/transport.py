@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, Callable, ClassVar, TypeVar
 
 import grpc
 import grpc.aio
+from google.protobuf.message import DecodeError
 
 from statehouse import _forks, errors
+from statehouse._aio.session import BUSY, LARGEST, METHODS, Session, Unsent
 from statehouse._capture import release
 from statehouse._channel import open_channel
 from statehouse._effects import (
@@ -28,6 +30,7 @@ from statehouse._effects import (
 )
 from statehouse._functions import check_awaitable
 from statehouse._iterating import AsyncIteration, Made
+from statehouse._proto import methods
 from statehouse._status import NoMessage, closed_meanwhile, from_rpc, received
 
 if TYPE_CHECKING:
@@ -47,6 +50,9 @@ _FAILED = grpc.ChannelConnectivity.TRANSIENT_FAILURE
 #: Seconds that one wait for a channel's state may take. A wait that was cancelled goes on for
 #: as long.
 _GLANCE = 0.05
+#: Seconds without another session after one in which nothing was answered.
+_NO_SESSION = 10.0
+_ANSWERS = {method.name: method.response for method in methods()}
 
 
 class Transport:
@@ -60,6 +66,9 @@ class Transport:
         self._channel: Any = None
         self._calls: dict[str, Any] = {}
         self._streams: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._calling = 0  # calls under way
+        self._session: Session | None = None
+        self._no_session_before = 0.0
         self._closed = False
 
     async def run(self, steps: Steps[T]) -> T:
@@ -131,13 +140,60 @@ class Transport:
         if isinstance(effect, Receive):
             message = await effect.stream.read()  # type: ignore[attr-defined]
             return None if message is grpc.aio.EOF else message
-        call = self._calls[effect.method](
-            effect.request, timeout=effect.timeout, metadata=self._endpoint.headers
-        )
         if isinstance(effect, Call):
-            return await call
+            self._calling += 1
+            try:
+                return await self._call(effect)
+            finally:
+                self._calling -= 1
+        call = self._own_call(effect)
         self._streams.add(call)
         return call
+
+    def _own_call(self, effect: Call | Open) -> Any:
+        return self._calls[effect.method](
+            effect.request, timeout=effect.timeout, metadata=self._endpoint.headers
+        )
+
+    async def _call(self, effect: Call) -> Any:
+        """Makes a call in the session, or of its own: where sharing does not gain, the daemon does
+        not know sessions, or the session ended before the request was sent. What was sent when a
+        session breaks is a call whose answer is lost.
+        """
+        if self._calling >= BUSY and effect.method in METHODS and (session := self._shared(effect)):
+            try:
+                answer = await session.call(effect.method, effect.request, effect.timeout)
+            except Unsent:
+                if self._closed:
+                    raise closed_meanwhile(sent=False) from None
+            else:
+                return self._parsed(effect.method, answer)
+        return await self._own_call(effect)
+
+    def _shared(self, effect: Call) -> Session | None:
+        """Returns the session that a request may go in."""
+        if not self._endpoint.sessions or effect.request.ByteSize() > LARGEST:
+            return None
+        session = self._session
+        if session is None or session.over:
+            if session is not None and not session.worked:
+                if session.unknown:
+                    self._endpoint.sessions = False
+                    return None
+                self._no_session_before = time.monotonic() + _NO_SESSION
+            self._session = session = None
+            if time.monotonic() >= self._no_session_before:
+                stream = self._calls["Session"](metadata=self._endpoint.headers)
+                self._streams.add(stream)
+                self._session = session = Session(stream)
+        return session
+
+    @staticmethod
+    def _parsed(method: str, answer: bytes) -> Any:
+        try:
+            return _ANSWERS[method].FromString(answer)
+        except DecodeError:
+            raise NoMessage from None
 
     async def _reach(self, seconds: float | None) -> bool | None:
         # What gRPC makes public for waiting has no deadline, and breaks when it is cancelled.
@@ -171,6 +227,8 @@ class Transport:
     async def close(self) -> None:
         closed, self._closed = self._closed, True
         if not closed and self._channel is not None and self._pid == os.getpid():
+            if self._session is not None:
+                self._session.close()
             for stream in list(self._streams):
                 stream.cancel()  # gRPC before 1.7x would wait for them
             channel, self._channel, self._calls = self._channel, None, {}

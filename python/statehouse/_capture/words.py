@@ -69,6 +69,25 @@ def _write(message: pb.TransactOperation) -> Json:
     return out
 
 
+def _conditions(messages: Any) -> list[Json]:
+    """Leaves out the empty one, which stands beside reads for daemons that do not know these."""
+    return [_named(k, expected=k.expected_version) for k in messages if k.key or k.agent_id]
+
+
+def _reads(message: pb.ReadSet) -> Json:
+    out: Json = {"snapshot": message.snapshot_ts}
+    _set(out, "keys", [_named(key, version=key.version) for key in message.keys])
+    _set(out, "ranges", [_range(listed) for listed in message.ranges])
+    return out
+
+
+def _range(message: pb.ReadRange) -> Json:
+    out = {"ns": message.namespace or "default", "agent": message.agent_id}
+    for name in ("prefix", "first", "last"):
+        _set(out, name, getattr(message, name))
+    return out
+
+
 def _head(message: pb.HeadPrecondition) -> Json:
     return {
         "ns": message.namespace or "default",
@@ -90,10 +109,7 @@ FIELDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "value_json": ("value", bytes.decode),
     "expected_version": ("expected", _same),
     "operations": ("writes", lambda writes: [_write(w) for w in writes]),
-    "key_preconditions": (
-        "keys",
-        lambda keys: [_named(k, expected=k.expected_version) for k in keys],
-    ),
+    "key_preconditions": ("keys", _conditions),
     "head_preconditions": ("heads", lambda heads: [_head(h) for h in heads]),
     "metadata": ("metadata", dict),
     "names": ("names", lambda names: [_named(n) for n in names]),
@@ -101,7 +117,7 @@ FIELDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "prefix": ("prefix", _same),
     "key_prefix": ("prefix", _same),
     "limit": ("limit", _same),
-    "timeout_ms": ("limit", _same),
+    "reads": ("reads", _reads),
     "reverse": ("reverse", _same),
     "oldest_first": ("oldest_first", _same),
     "all_agents": ("all_agents", _same),
@@ -111,9 +127,10 @@ FIELDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "start_time": ("from_time", nanos),
     "end_time": ("to_time", nanos),
 }
-#: Fields that :func:`asked` treats by themselves: ``at`` and ``encoding``. A page token becomes
-#: the number of the operation that it came from. Values are JSON text, never Structs.
-OTHER_FIELDS = {"at", "encoding", "page_token", "strict", "value"}
+#: Fields that :func:`asked` treats by themselves: ``at``, ``encoding`` and ``timeout_ms``. A page
+#: token becomes the number of the operation that it came from. Values are JSON text, never
+#: Structs.
+OTHER_FIELDS = {"at", "encoding", "page_token", "strict", "timeout_ms", "value"}
 
 
 def asked(kind: str, request: Message) -> Json:
@@ -122,7 +139,11 @@ def asked(kind: str, request: Message) -> Json:
     for field, value in request.ListFields():
         if known := FIELDS.get(field.name):
             name, say = known
-            out[name] = say(value)
+            said = say(value)
+            if said != []:
+                out[name] = said
+        elif field.name == "timeout_ms":
+            out["timeout" if kind == "transact" else "limit"] = value
         elif field.name == "at":
             if value.WhichOneof("point") == "time":
                 out["at_time"] = nanos(value.time)

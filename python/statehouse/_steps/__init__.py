@@ -6,8 +6,12 @@ parameters in the same order, and ``_sync`` and ``_aio`` run it.
 
 ``reads``, ``writes``, ``log``, ``daemon``
     The methods of a client, by subject; those in ``reads`` are a transaction's too.
-``txn``
-    A transaction that is open in the daemon, and running a function in one.
+``txn``, ``txnreads``, ``staged``, ``readset``
+    A transaction: how it ends, how it reads, what it has written, what it has read.
+``held``
+    One that the daemon holds.
+``running``
+    How transactions begin, and running a function in them.
 ``feeds``
     Streams of events that open again after the last one when they break.
 """

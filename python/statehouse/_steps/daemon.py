@@ -44,4 +44,6 @@ class DaemonSteps:
             durable=response.durable,
             store_id=response.store_id,
             format_version=response.format_version,
+            sessions=response.sessions,
+            session_requests=response.session_requests,
         )

@@ -31,25 +31,30 @@ def encoding(values: bool) -> pb.ValueEncoding:
 
 
 class ReadSteps:
-    """Reads of one namespace, now or at an earlier point, or inside a transaction."""
+    """Reads of one namespace, now or at an earlier point. A transaction has its own way to ask."""
 
     _caller: Caller
-    #: The transaction that the reads are inside of; "": none.
-    _reading_in: str = ""
+
+    def _ask(self, method: str, request: Any) -> Steps[Any]:
+        """Makes the call of a read."""
+        return self._caller.call(method, request)
+
+    def _point(self, as_of: Point | None) -> Any:
+        """Makes the message of the point that a read is at."""
+        return point_message(as_of)
 
     def _get_state(
         self, agent_id: str, key: str, namespace: str | None, as_of: Point | None
     ) -> Steps[Record | None]:
         name = RecordName(agent_id, key, self._caller.namespace(namespace))
-        response = yield from self._caller.call(
+        response = yield from self._ask(
             "GetState",
             pb.GetStateRequest(
                 namespace=name.namespace,
                 agent_id=check.text("agent_id", agent_id),
                 key=check.text("key", key),
                 encoding=AS_JSON,
-                at=point_message(as_of),
-                txn_id=self._reading_in,
+                at=self._point(as_of),
             ),
         )
         return record(name, response, response.read_ts)
@@ -61,18 +66,24 @@ class ReadSteps:
         namespace: str | None,
         as_of: Point | None,
     ) -> Steps[list[Record | None]]:
-        default = RecordName(agent_id, "", namespace)
-        names = [self._name(default, key) for key in check.items("keys", keys)]
-        records: list[Record | None] = []
-        at, size = point_message(as_of), _BATCH
-        while len(records) < len(names):
-            batch = names[len(records) : len(records) + size]
+        names = self._names(agent_id, keys, namespace)
+        states = yield from self._states(names, self._point(as_of))
+        return [
+            record(RecordName(name.agent_id, name.key, name.namespace), state, read_ts)
+            for name, (state, read_ts) in zip(names, states)
+        ]
+
+    def _states(
+        self, names: list[pb.RecordName], at: Any
+    ) -> Steps[list[tuple[pb.GetStateResponse, int]]]:
+        """Asks for records, and returns each with the commit that it was read after."""
+        states: list[tuple[pb.GetStateResponse, int]] = []
+        size = _BATCH
+        while len(states) < len(names):
+            batch = names[len(states) : len(states) + size]
             try:
-                response = yield from self._caller.call(
-                    "BatchGetState",
-                    pb.BatchGetStateRequest(
-                        names=batch, encoding=AS_JSON, at=at, txn_id=self._reading_in
-                    ),
+                response = yield from self._ask(
+                    "BatchGetState", pb.BatchGetStateRequest(names=batch, encoding=AS_JSON, at=at)
                 )
             except (errors.ResourceExhausted, errors.InvalidArgument) as refused:
                 # More bytes than an answer may have, or more names than this daemon takes.
@@ -83,13 +94,15 @@ class ReadSteps:
                 continue
             if len(response.states) != len(batch):
                 raise errors.broken(f"{len(response.states)} records for {len(batch)} names")
-            records += [
-                record(RecordName(name.agent_id, name.key, name.namespace), state, response.read_ts)
-                for name, state in zip(batch, response.states)
-            ]
-            if not self._reading_in:  # later batches read where the first one did
-                at = {"commit_ts": response.read_ts}
-        return records
+            states += [(state, response.read_ts) for state in response.states]
+            at = {"commit_ts": response.read_ts}  # later batches read where the first one did
+        return states
+
+    def _names(
+        self, agent_id: str, keys: Iterable[str | RecordName], namespace: str | None
+    ) -> list[pb.RecordName]:
+        default = RecordName(agent_id, "", namespace)
+        return [self._name(default, key) for key in check.items("keys", keys)]
 
     def _name(self, default: RecordName, key: str | RecordName) -> pb.RecordName:
         named = key if isinstance(key, RecordName) else replace(default, key=key)
@@ -126,10 +139,9 @@ class ReadSteps:
             agent_id=check.text("agent_id", agent_id),
             prefix=check.text("prefix", prefix),
             reverse=check.flag("reverse", reverse),
-            at=point_message(as_of),
-            txn_id=self._reading_in,
+            at=self._point(as_of),
         )
-        return pages(self._caller, "ListKeys", request, limit, lambda response: response.keys)
+        return self._listed("ListKeys", request, limit, lambda response: response.keys)
 
     def _scan_prefix(
         self,
@@ -146,8 +158,7 @@ class ReadSteps:
             prefix=check.text("prefix", prefix),
             encoding=AS_JSON,
             reverse=check.flag("reverse", reverse),
-            at=point_message(as_of),
-            txn_id=self._reading_in,
+            at=self._point(as_of),
         )
 
         def items(response: pb.ScanPrefixResponse) -> list[Record]:
@@ -158,7 +169,18 @@ class ReadSteps:
                 for entry in response.entries
             ]
 
-        return pages(self._caller, "ScanPrefix", request, limit, items)
+        return self._listed("ScanPrefix", request, limit, items)
+
+    def _listed(
+        self,
+        method: str,
+        request: Any,
+        limit: int | None,
+        items: Callable[[Any], Iterable[T]],
+    ) -> Feed[T]:
+        """Hands out what is on the pages of a list."""
+        left = check.optional_count("limit", limit)
+        return _pages(self._ask, self._caller.options.page_size, method, request, left, items)
 
 
 def pages(
@@ -170,16 +192,20 @@ def pages(
 ) -> Feed[T]:
     """Asks for page after page and hands out what is on them; at most ``limit``."""
     left = check.optional_count("limit", limit)
-    return _pages(caller, method, request, left, items)
+    return _pages(caller.call, caller.options.page_size, method, request, left, items)
 
 
 def _pages(
-    caller: Caller, method: str, request: Any, left: int | None, items: Callable[[Any], Any]
+    ask: Callable[[str, Any], Steps[Any]],
+    size: int,
+    method: str,
+    request: Any,
+    left: int | None,
+    items: Callable[[Any], Any],
 ) -> Feed[T]:
     while left is None or left > 0:
-        size = caller.options.page_size
         request.limit = size if left is None else min(size, left)
-        response = yield from caller.call(method, request)
+        response = yield from ask(method, request)
         page = list(items(response))
         yield Items(page)
         if not response.next_page_token:

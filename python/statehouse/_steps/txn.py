@@ -1,67 +1,43 @@
-"""Transactions that live in the daemon until they commit."""
+"""Transactions that live in the client until they commit.
+
+What is written is kept here, and seen by the transaction's own reads. The commit is one request, a
+Transact under the transaction's id, which carries that and what was read: the daemon makes it only
+if all that was read still holds. So the daemon keeps nothing, a request that arrives late undoes
+nothing, and the whole transaction may be sent again.
+"""
 
 from __future__ import annotations
 
-import threading
-from typing import TYPE_CHECKING, Any, Callable, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from statehouse import _arguments as check
 from statehouse import errors
-from statehouse._calls import DECIDES, Caller, Deadline
-from statehouse._effects import Invoke, Steps
-from statehouse._functions import check_result
+from statehouse._calls import DECIDES, Caller
+from statehouse._effects import Reach, Steps
 from statehouse._proto import statehouse_pb2 as pb
-from statehouse._steps.reads import ReadSteps
-from statehouse._steps.writes import commit_of, conditions
-from statehouse._values import to_json
+from statehouse._steps.txnreads import Begun, TxnReads
+from statehouse._steps.writes import conditions, transacted
+from statehouse._values import check_depth, to_json
 from statehouse.types import Commit, Precondition, Value
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from typing import NoReturn
 
-    from google.protobuf.message import Message
 
-T = TypeVar("T")
-AnyTxn = TypeVar("AnyTxn", bound="TxnSteps")
+class TxnSteps(TxnReads):
+    """A transaction, as ``begin_transaction`` gives it. Several threads may use it at once."""
 
-#: Seconds that aborting a transaction which is given up may take. It expires anyway.
-_FAREWELL = 1.0
-
-
-class TxnSteps(ReadSteps):
-    """A transaction held open in the daemon, as ``begin_transaction`` gives it.
-
-    It reads a snapshot taken at begin, under its own writes. Its commit fails with
-    :class:`ConflictError` when something that it read (keys, absent ones, stretches it
-    listed) has changed since. Used as a context manager it commits at the end, or aborts
-    when an exception leaves the block. Several threads may use it at once.
-    """
-
-    #: The id to ask ``get_transaction`` for.
-    txn_id: str
-    #: The commit_ts of the state it reads.
-    snapshot_ts: int
-    #: Seconds from its begin until the daemon aborts it.
-    timeout: float
     #: Provenance that goes with the commit. Change it before.
     metadata: dict[str, str]
     #: Further conditions of the commit. Change them before.
     preconditions: list[Precondition]
 
-    def __init__(
-        self, caller: Caller, begun: pb.BeginTransactionResponse, metadata: dict[str, str]
-    ) -> None:
-        self._caller = caller
-        self._reading_in = self.txn_id = begun.txn_id
-        self.snapshot_ts = begun.snapshot_ts
-        self.timeout = begun.timeout_ms / 1000
+    def __init__(self, caller: Caller, begun: Begun, metadata: dict[str, str]) -> None:
+        super().__init__(caller, begun)
         self.metadata = metadata
         self.preconditions = []
-        # Of what follows; never held during a call. A signal handler may re-enter it.
-        self._lock = threading.RLock()
-        self._lost: errors.StatehouseError | None = None  # a write that got no answer
-        self._outcome: Commit | errors.StatehouseError | None = None
+        self._committing = 0  # calls that commit
+        self._doubt = False  # it may have been applied, or may yet be
 
     def __reduce__(self) -> NoReturn:
         raise errors.UsageError(
@@ -69,14 +45,21 @@ class TxnSteps(ReadSteps):
         )
 
     def __repr__(self) -> str:
+        snapshot = f" of what was at {self.snapshot_ts}" if self.snapshot_ts else ""
+        return f"<{type(self).__name__} {self.txn_id}{snapshot}: {self._state()}>"
+
+    def _state(self) -> str:
         outcome = self._outcome
         if isinstance(outcome, Commit):
-            state = f"committed as {outcome.commit_ts}"
-        elif outcome is not None:
-            state = outcome.code
-        else:
-            state = "cannot commit, begin again" if self._lost else "open"
-        return f"<{type(self).__name__} {self.txn_id} of what was at {self.snapshot_ts}: {state}>"
+            return f"committed as {outcome.commit_ts}"
+        if outcome is not None:
+            return outcome.code
+        return "open" if self._request is None else "being committed"
+
+    @property
+    def held(self) -> bool:
+        """Whether the daemon holds it."""
+        return False
 
     @property
     def committed(self) -> Commit | None:
@@ -91,74 +74,129 @@ class TxnSteps(ReadSteps):
         expected_version: int | None,
         namespace: str | None,
     ) -> Steps[None]:
-        request = pb.WriteRequest(
-            txn_id=self.txn_id,
-            namespace=self._caller.namespace(namespace),
-            agent_id=check.text("agent_id", agent_id),
-            key=check.text("key", key),
-            value_json=to_json(value),
-            expected_version=check.optional_count("expected_version", expected_version),
-        )
-        return self._stage("Write", request)
+        text = to_json(value)
+        check_depth(value, text)
+        return self._stage(agent_id, key, namespace, expected_version, value_json=text)
 
     def _delete(
         self, agent_id: str, key: str, expected_version: int | None, namespace: str | None
     ) -> Steps[None]:
-        request = pb.DeleteRequest(
-            txn_id=self.txn_id,
-            namespace=self._caller.namespace(namespace),
-            agent_id=check.text("agent_id", agent_id),
-            key=check.text("key", key),
-            expected_version=check.optional_count("expected_version", expected_version),
-        )
-        return self._stage("Delete", request)
+        return self._stage(agent_id, key, namespace, expected_version, delete=True)
 
-    def _stage(self, method: str, request: Message) -> Steps[None]:
-        try:
-            yield from self._caller.call_once(method, request)
-        except errors.StatehouseError as failed:
-            if failed._sent and not failed.answered:  # noqa: SLF001
-                with self._lock:
-                    self._lost = failed
-            raise
+    def _stage(
+        self,
+        agent_id: str,
+        key: str,
+        namespace: str | None,
+        expected_version: int | None,
+        **what: Any,
+    ) -> Steps[None]:
+        operation = pb.TransactOperation(
+            namespace=check.name("namespace", self._caller.namespace(namespace)),
+            agent_id=check.name("agent_id", agent_id),
+            key=check.name("key", key),
+            expected_version=check.optional_count("expected_version", expected_version),
+            **what,
+        )
+        with self._lock:
+            self._check_open()
+            self._staged.put(operation)
+            self._check_size()
+        yield from ()
+
+    def _check_whole(self) -> None:
+        """Refuses to commit what may be a part only."""
 
     def _commit(self) -> Steps[Commit]:
         with self._lock:
-            outcome, lost = self._outcome, self._lost
-        if isinstance(outcome, Commit):
-            return outcome
-        if outcome is not None:
-            raise outcome
-        if lost is not None:
-            raise self._uncertain(lost)
-        keys, heads = conditions(self._caller, self.preconditions)
-        request = pb.CommitRequest(
-            txn_id=self.txn_id,
-            metadata=check.text_map("metadata", self.metadata),
-            key_preconditions=keys,
-            head_preconditions=heads,
-        )
+            if isinstance(self._outcome, Commit):
+                return self._outcome
+            if self._request is None:
+                self._check_open()
+                self._request = self._whole()
+            elif self._outcome is not None:
+                raise self._outcome
+            self._committing += 1
+            request = self._request
         try:
-            response = yield from self._caller.commit("Commit", request, self.txn_id, begun=True)
-        except DECIDES as refused:
-            self._end(refused)
+            commit = yield from self._send(request)
+        except BaseException as failed:
+            self._failed(failed)
             raise
-        commit = commit_of(self.txn_id, response)
+        self._committing -= 1
         self._end(commit)
         return commit
 
-    def _uncertain(self, lost: errors.StatehouseError) -> errors.TransactionError:
-        error = errors.TransactionError(
-            f"transaction {self.txn_id} is not committed, for it is not known whether all its"
-            f" writes arrived ({lost.message}): begin again",
-            code=lost.code,
+    def _whole(self) -> pb.TransactRequest:
+        """Makes the request that is the whole transaction."""
+        keys, heads = conditions(self._caller, self.preconditions)
+        request = pb.TransactRequest(
+            txn_id=self.txn_id,
+            operations=self._staged.operations(),
+            key_preconditions=[*self._staged.conditions(), *keys],
+            head_preconditions=heads,
+            metadata=check.text_map("metadata", self.metadata),
         )
-        error.__cause__ = lost
-        return error
+        if self._reads:
+            request.reads.CopyFrom(self._reads.message())
+            request.key_preconditions.add()  # which a daemon that ignores reads refuses
+        return request
+
+    def _send(self, request: pb.TransactRequest) -> Steps[Commit]:
+        conditional = len(request.key_preconditions) > request.HasField("reads")
+        if not (request.operations or conditional or request.head_preconditions):
+            # What was read is of one commit: there is nothing to ask.
+            yield Reach(0)  # but whether the client can be used
+            return Commit(self.txn_id, self.snapshot_ts, None)
+        try:
+            response = yield from self._caller.commit(
+                "Transact",
+                request,
+                self.txn_id,
+                begun=False,
+                until=self._deadline,
+                doubt=self._doubt,
+            )
+        except errors.InvalidArgument as refused:
+            field = refused.details.get("field")
+            if field == "snapshot_ts":
+                raise self._forgotten(refused) from None
+            if request.HasField("reads") and field in ("agent_id", "key"):
+                self._caller.endpoint.knows_reads = False
+                old = _too_old(refused)
+                self._end(old)
+                raise old from None
+            raise
+        return transacted(request, response, by_agent=True)
+
+    def _failed(self, failed: BaseException) -> None:
+        """Keeps how the commit ended. Unless it may have been made, an open transaction stays
+        open.
+        """
+        with self._lock:
+            self._committing -= 1
+            known = isinstance(failed, errors.StatehouseError) and not (
+                isinstance(failed, errors.OutcomeUnknown) or failed.maybe_applied
+            )
+            if isinstance(failed, DECIDES) and known:
+                self._end(failed)
+            elif not known:
+                self._doubt = True
+            elif not self._committing and not self._doubt:
+                self._request = None
 
     def _abort(self) -> Steps[None]:
-        yield from self._caller.call("Abort", pb.AbortRequest(txn_id=self.txn_id))
-        self._end(errors.TransactionAborted(f"transaction {self.txn_id} was aborted"))
+        with self._lock:
+            if isinstance(self._outcome, Commit):
+                self._check_open()
+            if self._outcome is None and self._request is not None:
+                unknown = errors.OutcomeUnknown(
+                    f"transaction {self.txn_id} is not aborted, for it may have been committed"
+                )
+                unknown.txn_id = self.txn_id
+                raise unknown
+            self._end(errors.TransactionAborted(f"transaction {self.txn_id} was aborted"))
+        yield from ()
 
     def _end(self, outcome: Commit | errors.StatehouseError) -> None:
         """Keeps the outcome. The daemon answers every call the same, so the first stays."""
@@ -167,13 +205,10 @@ class TxnSteps(ReadSteps):
                 self._outcome = outcome
 
     def _give_up(self) -> Steps[None]:
-        """Aborts the transaction if the daemon can be reached; otherwise it expires."""
-        caller = self._caller.within(_FAREWELL)
-        try:
-            yield from caller.call("Abort", pb.AbortRequest(txn_id=self.txn_id))
-        except errors.StatehouseError:
-            return
-        self._end(errors.TransactionAborted(f"transaction {self.txn_id} was aborted"))
+        """Aborts the transaction, unless it may have been committed."""
+        if self._request is None:
+            self._end(errors.TransactionAborted(f"transaction {self.txn_id} was aborted"))
+        yield from ()
 
     def _leave(self, failing: bool) -> Steps[None]:
         """Ends the block of the context manager."""
@@ -192,74 +227,23 @@ class TxnSteps(ReadSteps):
             raise
 
     def _worth_repeating(self, failed: errors.StatehouseError) -> bool:
-        """Reports whether a fresh transaction may succeed. One that the daemon does not know
-        was lost in a restart, and not committed.
-        """
+        """Reports whether a fresh transaction may succeed."""
         if isinstance(failed, (errors.OutcomeUnknown, errors.PreconditionFailed)):
             return False
         if failed._lasting:  # noqa: SLF001
             return False
         if isinstance(failed, (errors.ConflictError, errors.TransactionNotFound)):
             return True
-        if isinstance(failed, errors.ConnectionError) and not self._caller.options.fail_fast:
-            return True
-        return self._lost is not None
+        if isinstance(failed, errors.Unimplemented) and failed is self._outcome:
+            return True  # the next one is held by the daemon
+        return isinstance(failed, errors.ConnectionError) and not self._caller.options.fail_fast
 
 
-def begin(
-    caller: Caller, timeout: float | None, timeout_ms: int | None
-) -> Steps[pb.BeginTransactionResponse]:
-    """Opens a transaction. It may be repeated: a transaction whose id was lost expires."""
-    request = pb.BeginTransactionRequest(timeout_ms=_milliseconds(timeout, timeout_ms))
-    return caller.call("BeginTransaction", request)
-
-
-def _milliseconds(timeout: float | None, timeout_ms: int | None) -> int | None:
-    if timeout_ms is None:
-        return None if timeout is None else max(1, round(check.seconds("timeout", timeout) * 1000))
-    if timeout is not None:
-        raise check.refused("timeout_ms", "timeout and timeout_ms say the same: leave out one")
-    if check.count("timeout_ms", timeout_ms) == 0:
-        raise check.refused("timeout_ms", "timeout_ms must be 1 or more")
-    return timeout_ms
-
-
-def run_transaction(
-    caller: Caller,
-    make: Callable[[pb.BeginTransactionResponse, dict[str, str]], AnyTxn],
-    function: Callable[[AnyTxn], Any],
-    timeout: float | None,
-    timeout_ms: int | None,
-    metadata: Mapping[str, str] | None,
-) -> Steps[Any]:
-    """Runs a function in one transaction after another until one commits."""
-    deadline = Deadline(caller.options.timeout)
-    given = check.text_map("metadata", metadata)
-    tries = 0
-    while True:
-        begun = yield from begin(caller, timeout, timeout_ms)
-        txn = make(begun, dict(given))
-        try:
-            return (yield from _run_once(txn, function))
-        except errors.StatehouseError as failed:
-            if not txn._worth_repeating(failed):  # noqa: SLF001
-                raise
-            try:
-                yield from caller.pause("run_transaction", tries, deadline, failed)
-            except errors.DeadlineExceeded:
-                raise failed from None
-        tries += 1
-
-
-def _run_once(txn: AnyTxn, function: Callable[[AnyTxn], Any]) -> Steps[Any]:
-    try:
-        result = yield Invoke(function, (txn,))
-        check_result(result)
-        if txn._lost is not None:  # noqa: SLF001  the function ignored the error
-            raise txn._uncertain(txn._lost)  # noqa: SLF001
-    except BaseException:  # it is raised again
-        if txn._outcome is None:  # noqa: SLF001
-            yield from txn._give_up()  # noqa: SLF001
-        raise
-    yield from txn._commit()  # noqa: SLF001
-    return result
+def _too_old(refused: errors.StatehouseError) -> errors.Unimplemented:
+    error = errors.Unimplemented(
+        "the daemon was replaced by an older one, which does not know what a transaction has read:"
+        f" begin again ({refused.message})",
+        answered=True,
+    )
+    error._told = refused._told  # noqa: SLF001
+    return error

@@ -78,19 +78,7 @@ class WriteSteps:
             metadata=check.text_map("metadata", metadata),
         )
         response = yield from self._caller.commit("Transact", request, txn_id, begun=False)
-        if len(response.versions) != len(request.operations):
-            raise errors.broken(
-                f"{len(response.versions)} versions for {len(request.operations)} operations"
-            )
-        return Commit(
-            txn_id=txn_id,
-            commit_ts=response.commit_ts,
-            timestamp=to_datetime(response.commit_time),
-            versions=tuple(
-                KeyVersion(op.agent_id, op.key, version, op.namespace)
-                for op, version in zip(request.operations, response.versions)
-            ),
-        )
+        return transacted(request, response)
 
     def _get_transaction(self, txn_id: str) -> Steps[TxnOutcome]:
         response = yield from self._caller.call(
@@ -132,14 +120,14 @@ def conditions(
                 f" not {check.brief(condition)}",
             )
         namespace = caller.namespace(condition.namespace)
-        agent_id = check.text("agent_id", condition.agent_id)
+        agent_id = check.name("agent_id", condition.agent_id)
         if isinstance(condition, KeyPrecondition):
             version = check.count("expected_version", condition.expected_version)
             keys.append(
                 pb.KeyPrecondition(
                     namespace=namespace,
                     agent_id=agent_id,
-                    key=check.text("key", condition.key),
+                    key=check.name("key", condition.key),
                     expected_version=version,
                 )
             )
@@ -149,6 +137,30 @@ def conditions(
                 pb.HeadPrecondition(namespace=namespace, agent_id=agent_id, expected_head=head)
             )
     return keys, heads
+
+
+def transacted(
+    request: pb.TransactRequest, response: pb.TransactResponse, *, by_agent: bool = False
+) -> Commit:
+    """Makes a commit of an answer that names versions in the order of the operations.
+    ``by_agent``: each agent's together, as those of transactions are.
+    """
+    if len(response.versions) != len(request.operations):
+        raise errors.broken(
+            f"{len(response.versions)} versions for {len(request.operations)} operations"
+        )
+    versions = [
+        KeyVersion(op.agent_id, op.key, version, op.namespace)
+        for op, version in zip(request.operations, response.versions)
+    ]
+    if by_agent:
+        versions.sort(key=lambda version: (version.namespace, version.agent_id))
+    return Commit(
+        txn_id=request.txn_id,
+        commit_ts=response.commit_ts,
+        timestamp=None if by_agent and not versions else to_datetime(response.commit_time),
+        versions=tuple(versions),
+    )
 
 
 _STATES = {

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Callable, TypeVar
+from typing import Callable, TypeVar
 
 from statehouse import _arguments as check
 from statehouse._client import ClientSurface
 from statehouse._functions import check_function
-from statehouse._steps.txn import begin, run_transaction
+from statehouse._steps.running import begin, run_transaction
+from statehouse._steps.txnreads import Begun
 from statehouse._sync.daemon import DaemonCalls
 from statehouse._sync.log import Log
 from statehouse._sync.reads import Reads
 from statehouse._sync.transport import Transport
-from statehouse._sync.txn import Txn
+from statehouse._sync.txn import HeldTxn, Txn
 from statehouse._sync.writes import Writes
-
-if TYPE_CHECKING:
-    from statehouse._proto import statehouse_pb2 as pb
 
 T = TypeVar("T")
 
@@ -49,6 +47,7 @@ class Statehouse(ClientSurface, Reads, Writes, Log, DaemonCalls):
         timeout: float | None = None,
         metadata: Mapping[str, str] | None = None,
         timeout_ms: int | None = None,
+        held: bool = False,
     ) -> Txn:
         """Begins a :class:`Txn`; as a context manager it commits at the end of the block and
         aborts when an exception leaves it.
@@ -60,17 +59,21 @@ class Statehouse(ClientSurface, Reads, Writes, Log, DaemonCalls):
         {'step': 1}
 
         ``timeout``
-            Seconds until the daemon aborts it; None: the daemon's default, 30.
+            Seconds until it is too late to commit; None: 30.
         ``metadata``
             Stays with the commit: who did it, why, for which run…
         ``timeout_ms``
             Milliseconds; of programs written for older clients, in the place of ``timeout``.
+        ``held``
+            The daemon holds the transaction: it knows of it while it is open, its snapshot is
+            that of the begin, and each write is a request, which is not sent again when its
+            answer is lost. Such a transaction is gone when the daemon is started again.
 
         Raises :class:`InvalidArgument` for a timeout that is not above 0, and
-        :class:`ResourceExhausted` when too many transactions are open.
+        :class:`ResourceExhausted` when the daemon holds too many transactions.
         """
         given = check.text_map("metadata", metadata)
-        return self._txn(self._run(begin(self._caller, timeout, timeout_ms)), given)
+        return self._txn(self._run(begin(self._caller, timeout, timeout_ms, held)), given)
 
     def run_transaction(
         self,
@@ -92,10 +95,10 @@ class Statehouse(ClientSurface, Reads, Writes, Log, DaemonCalls):
         (1, 2)
 
         ``function``
-            Takes the transaction. When something it read was changed meanwhile, or the daemon
-            was restarted, it runs again in a fresh transaction until the client's timeout
-            passes: so it must do nothing but use the transaction, and start from nothing each
-            time. An exception of its own aborts the transaction and is raised.
+            Takes the transaction. When something it read was changed meanwhile it runs again in
+            a fresh transaction until the client's timeout passes: so it must do nothing but use
+            the transaction, and start from nothing each time. An exception of its own aborts the
+            transaction and is raised.
         ``timeout``, ``metadata``, ``timeout_ms``
             As in ``begin_transaction``, of each of these transactions.
 
@@ -107,8 +110,9 @@ class Statehouse(ClientSurface, Reads, Writes, Log, DaemonCalls):
         result: T = self._run(steps)
         return result
 
-    def _txn(self, begun: pb.BeginTransactionResponse, metadata: dict[str, str]) -> Txn:
-        return Txn(self._transport, self._caller, begun, metadata)
+    def _txn(self, begun: Begun, metadata: dict[str, str]) -> Txn:
+        kind = HeldTxn if begun.held else Txn
+        return kind(self._transport, self._caller, begun, metadata)
 
     def close(self) -> None:
         """Closes the connection. Closing twice is no error.

@@ -5,30 +5,32 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from statehouse._steps.held import HeldSteps
 from statehouse._steps.txn import TxnSteps
 from statehouse._sync.reads import Reads
 from statehouse.types import Commit, Value
 
 if TYPE_CHECKING:
     from statehouse._calls import Caller
-    from statehouse._proto import statehouse_pb2 as pb
+    from statehouse._steps.txnreads import Begun
     from statehouse._sync.transport import Transport
 
 
 class Txn(TxnSteps, Reads):
-    """A transaction held open in the daemon, as ``begin_transaction`` gives it.
+    """A transaction, as ``begin_transaction`` gives it.
 
-    It reads a snapshot taken at begin, under its own writes, and is serializable: its commit
-    fails with :class:`ConflictError` when something that it read (keys, absent ones, ranges it
-    listed) has changed since. Used as a context manager it commits at the end of the block, and
-    aborts when an exception leaves the block.
+    It keeps its writes in this process, and reads the state as it was at one commit, that of its
+    first read, under its own writes. It is serializable: its commit, which is one request, fails
+    with :class:`ConflictError` when something that it read (keys, absent ones, ranges it listed)
+    has changed since. Used as a context manager it commits at the end of the block, and aborts
+    when an exception leaves the block.
 
     ``txn_id``
         The id to ask ``get_transaction`` for.
     ``snapshot_ts``
-        The commit_ts of the state it reads.
+        The commit_ts of the state it reads; 0 before its first read.
     ``timeout``
-        Seconds from its begin until the daemon aborts it.
+        Seconds from its begin until it is too late to commit.
     ``metadata``
         Stays with the commit: who did it, why… May be changed until then.
     ``preconditions``
@@ -41,7 +43,7 @@ class Txn(TxnSteps, Reads):
         self,
         transport: Transport,
         caller: Caller,
-        begun: pb.BeginTransactionResponse,
+        begun: Begun,
         metadata: dict[str, str],
     ) -> None:
         """Made by ``begin_transaction`` and ``run_transaction``."""
@@ -74,13 +76,11 @@ class Txn(TxnSteps, Reads):
         ``namespace``
             None: the client's own.
 
-        When the answer is lost the write is not sent again, for a late duplicate could undo a
-        later write of the same key. The transaction cannot commit then, and
-        ``run_transaction`` begins another.
+        Nothing is sent before the commit.
 
-        Raises :class:`InvalidArgument` for a value that JSON cannot carry, and
-        :class:`TransactionExpired`, :class:`TransactionNotFound` or another
-        :class:`TransactionError` when the transaction has ended.
+        Raises :class:`InvalidArgument` for a value that JSON cannot carry or a name that breaks a
+        rule, :class:`ResourceExhausted` when the transaction would be too large, and
+        :class:`TransactionExpired` or another :class:`TransactionError` when it has ended.
         """
         return self._run(self._write(agent_id, key, value, expected_version, namespace))
 
@@ -104,21 +104,25 @@ class Txn(TxnSteps, Reads):
     def commit(self) -> Commit:
         """Makes all that was staged durable, or none of it.
 
-        When it returns, every later read sees the writes. When the answer is lost it is asked
-        for again until the client's timeout passes. Called again it answers the same, unless
-        the outcome was unknown or the daemon could not be reached: then it tries again.
+        When it returns, every later read sees the writes. When the answer is lost the whole
+        transaction is sent again under its id until the client's timeout passes, and the daemon
+        applies it once. Called again it answers the same, unless the outcome was unknown or the
+        daemon could not be reached: then it tries again. A transaction that wrote nothing and has
+        no preconditions asks nothing.
 
         Raises :class:`ConflictError` when something the transaction read has changed,
         :class:`PreconditionFailed` when an expected version is not the current one, another
         :class:`TransactionError` when the transaction had ended (of all of these nothing is
-        applied), and :class:`OutcomeUnknown` when the timeout passed without an answer.
+        applied, but see ``maybe_applied`` in :mod:`statehouse.errors`), and
+        :class:`OutcomeUnknown` when the timeout passed without an answer.
         """
         return self._run(self._commit())
 
     def abort(self) -> None:
         """Drops the transaction. Aborting twice is no error.
 
-        Raises :class:`TransactionCommitted` when the commit was faster.
+        Raises :class:`TransactionCommitted` when it has committed, and :class:`OutcomeUnknown`
+        when it may have: its commit is under way, or was not answered.
         """
         return self._run(self._abort())
 
@@ -130,3 +134,7 @@ class Txn(TxnSteps, Reads):
     ) -> None:
         """Commits, or aborts when an exception leaves the block. Raises what ``commit`` does."""
         self._run(self._leave(failing=kind is not None))
+
+
+class HeldTxn(HeldSteps, Txn):
+    """A transaction that the daemon holds, as ``begin_transaction(held=True)`` gives it."""

@@ -148,7 +148,8 @@ async def counters(env: Env) -> None:
 
 async def transactions(env: Env) -> None:
     """Transactions by hand: left in all ways, with conditions that hold or do not."""
-    tx = await env.client.begin_transaction(timeout=env.random.choice((None, 20)))
+    held = env.random.random() < 0.3
+    tx = await env.client.begin_transaction(timeout=env.random.choice((None, 20)), held=held)
     if env.random.random() < 0.5:
         async with tx:
             await _work(env, tx)
@@ -163,22 +164,45 @@ async def transactions(env: Env) -> None:
 
 
 async def _work(env: Env, tx: Txn) -> None:
+    random = env.random
     tx.metadata.update(env.metadata() or {})
-    for _ in range(env.random.randint(0, 3)):
+    for _ in range(random.randint(0, 3)):
         agent, key = env.agent(), env.key()
-        await tx.get_many(agent, [key, env.key()])
-        if env.random.random() < 0.3:
+        looks = random.random()
+        if looks < 0.4:
+            await tx.get_many(agent, [key, env.key()])
+        elif looks < 0.6:
+            await tx.get_state(agent, key)
+        if random.random() < 0.3:
             await tx.delete(agent, key)
         else:
             await tx.write(agent, key, env.value(), expected_version=env.expected(agent, key))
-    if env.random.random() < 0.4:
-        async with aclosing(tx.scan_prefix(env.agent(), "k")) as records:
-            async for _ in records:
-                pass
-    if env.random.random() < 0.3:
+        if random.random() < 0.2:
+            await tx.get_state(agent, key)
+        if random.random() < 0.2:
+            await tx.write(agent, key, env.value())  # in the place of the other
+    if random.random() < 0.6:
+        await _lists(env, tx)
+    if random.random() < 0.3:
         agent, key = env.agent(), env.key()
         version = env.versions.get((agent, key), 0)
         tx.preconditions.append(KeyPrecondition(agent, key, version))
+
+
+async def _lists(env: Env, tx: Txn) -> None:
+    """Lists in a transaction, among them long ones that its own writes are in, cut or left."""
+    random = env.random
+    agent, prefix = random.choice(((env.agent(), "k"), ("lists", "page:"), ("lists", "page:1")))
+    if agent == "lists" and random.random() < 0.5:
+        await tx.delete(agent, f"page:{random.randint(0, 40):02}")
+        await tx.write(agent, f"page:{random.randint(0, 40):02}", env.value())
+    options = {"reverse": random.random() < 0.3, "limit": random.choice((None, None, 3, 7))}
+    if random.random() < 0.3:
+        await tx.list_keys(agent, prefix, **options)
+    else:
+        await _taken(env, tx.scan_prefix(agent, prefix, **options))
+    if random.random() < 0.5:
+        await tx.write("lists", f"page:{random.randint(0, 40):02}", env.value())
 
 
 async def pages(env: Env) -> None:

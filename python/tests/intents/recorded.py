@@ -196,15 +196,17 @@ class Client(_Recorded):
             self._recorder.learn(given["txn_id"], op.asked["txn"])
         return op
 
-    async def begin_transaction(self, *, timeout: float | None = None) -> Txn:
+    async def begin_transaction(self, *, timeout: float | None = None, held: bool = False) -> Txn:
         op = self._recorder.call(self._name, "begin", words.present(limit=_millis(timeout)))
-        inner = await self._answer(op, self._inner.begin_transaction, {"timeout": timeout})
+        given = {"timeout": timeout, "held": held}
+        inner = await self._answer(op, self._inner.begin_transaction, given)
         return self._begun(op, inner)
 
     def _begun(self, op: Op, inner: Any) -> Txn:
         self._recorder.learn(inner.txn_id, op.tag)
-        out = {"txn": op.tag, **words.present(snapshot=inner.snapshot_ts)}
-        self._recorder.ok(op, out)
+        if not inner.held:
+            op.asked = {"timeout": op.asked.get("limit", 0)}
+        self._recorder.begun(op, inner)
         return Txn(self, op.tag, inner)
 
     async def run_transaction(

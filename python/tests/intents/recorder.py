@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
-from typing import TYPE_CHECKING, Callable
+from typing import TYPE_CHECKING, Any, Callable
 
-from intents.words import Json, outcome, passing
+from intents.words import Json, outcome, passing, present
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,6 +47,7 @@ class Recorder:
         self._last = 0
         self._ops: list[Op] = []
         self._titles: dict[str, str] = {}  # of transactions, by the ids that users know
+        self._begun: list[tuple[Op, Any]] = []
 
     def now(self) -> int:
         """Returns a moment: no two are the same."""
@@ -82,6 +83,11 @@ class Recorder:
         with self._lock:
             op.end, op.outcome, op.out = self._moment(), "ok", out
 
+    def begun(self, op: Op, txn: Any) -> None:
+        """Writes down that a transaction has begun. Its snapshot is that of its first read."""
+        self.ok(op, {"txn": op.tag})
+        self._begun.append((op, txn))
+
     def failed(self, op: Op, failed: BaseException, *, tireless: bool = False) -> None:
         """Writes down an error. ``tireless``: the call was to be tried again for ever. Of one that
         was cancelled its user knows nothing.
@@ -108,6 +114,8 @@ class Recorder:
     def write(self, path: Path) -> None:
         header = {"format": "statehouse-history", "version": 1, "source": "intent", "unit": "ns"}
         lines: list[Json] = [header]
+        for op, txn in self._begun:
+            op.out.update(present(snapshot=txn.snapshot_ts))
         for op in self._ops:
             lines.append({"op": op.line()})
             lines += ({"batch": batch} for batch in op.batches)

@@ -240,7 +240,15 @@ TXN_CALLS = {
 }
 #: What is no operation of a history.
 UNRECORDED = {"close", "health", "namespace", "status", "version", "with_options"}
-TXN_UNRECORDED = {"committed", "metadata", "preconditions", "snapshot_ts", "timeout", "txn_id"}
+TXN_UNRECORDED = {
+    "committed",
+    "held",
+    "metadata",
+    "preconditions",
+    "snapshot_ts",
+    "timeout",
+    "txn_id",
+}
 
 
 def outcome(kind: str, failed: BaseException) -> tuple[str, Json]:

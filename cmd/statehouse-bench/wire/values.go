@@ -1,22 +1,25 @@
-package bench
+package wire
 
 import (
 	"fmt"
 	"math/rand/v2"
 )
 
-// newValues makes values to write in turn: JSON objects of valueBytes with words of text,
+// ValueBytes is the size of a value.
+const ValueBytes = 256
+
+// Values makes values to write in turn: JSON objects of ValueBytes with words of text,
 // as agents write, and a number. Two are hardly ever equal.
-func newValues() [][]byte {
+func Values() [][]byte {
 	r := rand.New(rand.NewPCG(1, 2))
 	values := make([][]byte, 1024)
 	for i := range values {
 		b := fmt.Appendf(nil, `{"step":%d,"note":"`, 1000+r.IntN(9000))
-		for len(b) < valueBytes-2 {
+		for len(b) < ValueBytes-2 {
 			b = append(b, words[r.IntN(len(words))]...)
 			b = append(b, ' ')
 		}
-		values[i] = append(b[:valueBytes-2], `"}`...)
+		values[i] = append(b[:ValueBytes-2], `"}`...)
 	}
 	return values
 }
