@@ -74,6 +74,17 @@ var doors = map[string][]ban{
 		{module + "/sim", "production code does not know that it is simulated"},
 		{"github.com/cockroachdb/pebble", "a client has no storage"},
 	},
+	"client/footprint": {
+		{module + "/client", "it is what a transaction holds: its client asks, and says what a failure means"},
+		{module + "/engine", "a client that shares code with the engine cannot catch the engine lying"},
+		{module + "/server", "as for the engine"},
+		{module + "/history", "it knows of one transaction, and of nobody who looks on"},
+		{module + "/sim", "production code does not know that it is simulated"},
+		{"google.golang.org/grpc", "it makes no call"},
+	},
+	"client/reach": {
+		{module + "/", "it makes connections, and knows of nothing that is said on one"},
+	},
 	"client/session": {
 		{module + "/engine", "as for the client"},
 		{module + "/server", "what it shares with the other end is the contract"},
@@ -255,6 +266,21 @@ var doors = map[string][]ban{
 		{module + "/server", "as above"},
 		{module + "/proto", "as above"},
 		{"github.com/anishathalye/porcupine", "the search is the other judge's"},
+	},
+	"linearizability/oracle/request": {
+		{module + "/linearizability", "it compares requests, whatever they were answered"},
+		{module + "/engine", "the judge shares no code with the judged: fingerprints least of all"},
+		{module + "/server", "as above"},
+		{module + "/client", "as above"},
+		{module + "/proto", "as above"},
+	},
+	"linearizability/oracle/model": {
+		{module + "/linearizability/oracle", "it is what the log says, and knows no answer"},
+		{module + "/linearizability/serial", "a mistake in a rule that both share would blind both"},
+		{module + "/engine", "the judge shares no code with the judged"},
+		{module + "/server", "as above"},
+		{module + "/client", "as above"},
+		{module + "/proto", "as above"},
 	},
 	"linearizability/serial": {
 		{module + "/linearizability/oracle", "a mistake in a rule that both share would blind both"},

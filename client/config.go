@@ -1,29 +1,41 @@
 package client
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"strings"
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
 
+	"statehouse.dev/statehouse/client/reach"
 	"statehouse.dev/statehouse/client/session"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
+
+// DefaultPort is the one that a daemon listens on, and that an address without a
+// port means.
+const DefaultPort = reach.DefaultPort
+
+// Address is where a daemon is, as [ParseAddress] reads it.
+type Address = reach.Address
+
+// ParseAddress reads the address of a daemon:
+//
+//	[http:// | https://] HOST [:PORT] [/]
+//
+// HOST is a name, an IPv4 address, or an IPv6 address in brackets. Without a port it
+// is [DefaultPort], whatever the scheme. A slash may only end an address with a
+// scheme. Everything else is refused, with an error that matches [ErrInvalid].
+func ParseAddress(s string) (Address, error) {
+	a, err := reach.ParseAddress(s)
+	return a, invalid(err)
+}
 
 // Config says how to reach a daemon. The zero value reaches the one on this
 // machine.
@@ -120,52 +132,6 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// validate refuses a configuration that cannot work.
-func (c *Config) validate() error {
-	if i := strings.IndexFunc(c.Token, func(r rune) bool { return r <= ' ' || r > '~' }); i >= 0 {
-		return invalidf("the token has a character at byte %d that a header cannot carry; only printable ASCII without space is allowed", i)
-	}
-	return nil
-}
-
-// reach returns the address to connect to and the credentials. A scheme in the address
-// turns TLS on; it cannot turn off what the configuration asks for.
-func (c *Config) reach() (Address, credentials.TransportCredentials, error) {
-	a, err := ParseAddress(c.Address)
-	if err != nil {
-		return a, nil, err
-	}
-	encrypted := c.TLS != nil || c.CAFile != "" || a.Scheme == "https"
-	switch {
-	case encrypted && a.Scheme == "http":
-		return a, nil, invalidf("the address %s asks for plain text, and the configuration for TLS: write https:// or no scheme, or turn TLS off", c.Address)
-	case !encrypted && c.Token != "" && !c.PlaintextToken && !a.Loopback():
-		return a, nil, invalidf("the token would go to %s in plain text: turn TLS on, or allow it if the network itself is trusted", c.Address)
-	case !encrypted:
-		return a, explaining{insecure.NewCredentials()}, nil
-	}
-	creds, err := c.credentials()
-	return a, explaining{creds}, err
-}
-
-func (c *Config) credentials() (credentials.TransportCredentials, error) {
-	t := &tls.Config{MinVersion: tls.VersionTLS12}
-	if c.TLS != nil {
-		t = c.TLS.Clone()
-	}
-	if c.CAFile != "" {
-		pem, err := os.ReadFile(c.CAFile)
-		if err != nil {
-			return nil, invalidf("the file of authorities cannot be read: %v", err)
-		}
-		t.RootCAs = x509.NewCertPool()
-		if !t.RootCAs.AppendCertsFromPEM(bytes.TrimPrefix(pem, []byte("\ufeff"))) { // some editors put it in front
-			return nil, invalidf("%s holds no certificate in PEM form", c.CAFile)
-		}
-	}
-	return credentials.NewTLS(t), nil
-}
-
 // Client talks to one daemon. Its session (package session) has a goroutine that reads, from
 // the first call on until the connection or the client is closed.
 type Client struct {
@@ -195,50 +161,15 @@ func Dial(config Config) (*Client, error) {
 	return c, nil
 }
 
-// How much a daemon may send before it is told that it arrived: on a stream, where it has
-// to be read, and on the whole connection, where it need not.
-const (
-	streamWindow = 1 << 20
-	connWindow   = 8 << 20
-)
-
 // Connect makes the connection that Dial uses, for programs that call the
 // contract's generated stubs on it, or share it between clients (New). The token
 // of config is not sent by the connection but by a Client.
 func Connect(config Config) (*grpc.ClientConn, error) {
 	config.setDefaults()
-	if err := config.validate(); err != nil {
-		return nil, err
-	}
-	address, creds, err := config.reach()
-	if err != nil {
-		return nil, err
-	}
-	opts := []grpc.DialOption{
-		grpc.WithTransportCredentials(creds),
-		grpc.WithUserAgent("statehouse-go"),
-		// The client finds a restarted daemon within seconds, not after gRPC's two minutes.
-		grpc.WithConnectParams(grpc.ConnectParams{
-			Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second},
-			MinConnectTimeout: 5 * time.Second,
-		}),
-		// With pings a watch notices that the other machine is gone.
-		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 20 * time.Second, Timeout: 10 * time.Second}),
-		// Windows that gRPC need not measure: its estimator pings with every message.
-		grpc.WithStaticStreamWindowSize(streamWindow),
-		grpc.WithStaticConnWindowSize(connWindow),
-	}
-	// Requests to this machine stay on it. And permission to send a token to one machine in
-	// plain text is no permission to show it to a proxy.
-	if address.Loopback() || config.Token != "" && creds.Info().SecurityProtocol == "insecure" {
-		opts = append(opts, grpc.WithNoProxy())
-	}
-	// With a scheme, so that a host is not taken for a scheme of gRPC: "unix:50051".
-	conn, err := grpc.NewClient("dns:///"+address.String(), opts...)
-	if err != nil {
-		return nil, invalidf("a connection to %s cannot be prepared: %v", address, err)
-	}
-	return conn, nil
+	conn, err := reach.Connect(reach.Options{
+		Address: config.Address, TLS: config.TLS, CAFile: config.CAFile, Token: config.Token, PlaintextToken: config.PlaintextToken,
+	})
+	return conn, invalid(err)
 }
 
 // TellsSent is a connection that fills in grpc.Peer, as gRPC's own does, if and only if it has
@@ -252,14 +183,12 @@ type TellsSent interface {
 // of its own, or a simulator's. It sends a token in config over any connection.
 func New(conn grpc.ClientConnInterface, config Config) (*Client, error) {
 	config.setDefaults()
-	if err := config.validate(); err != nil {
-		return nil, err
+	if err := reach.CheckToken(config.Token); err != nil {
+		return nil, invalid(err)
 	}
 	_, real := conn.(*grpc.ClientConn)
 	_, tells := conn.(TellsSent)
-	if config.Token != "" {
-		conn = authorised{conn, config.Token}
-	}
+	conn = reach.Authorised(conn, config.Token)
 	c := &Client{config: config, captures: pb.NewCaptureServiceClient(conn), knowsSent: real || tells, closer: func() error { return nil }, abilities: &abilities{}}
 	if real && !config.Unary { // another connection may do what it is there for call by call
 		s := session.New(conn, session.Options{})
@@ -276,20 +205,11 @@ func (c *Client) In(namespace string) *Client {
 	other := *c
 	other.config.Namespace = namespace
 	if namespace == "" {
-		nowhere := refusing{status.Error(codes.InvalidArgument, "client.In was given an empty namespace")}
+		nowhere := reach.Nowhere(status.Error(codes.InvalidArgument, "client.In was given an empty namespace"))
 		other.abilities = &abilities{}
 		other.stub, other.captures = pb.NewStatehouseServiceClient(nowhere), pb.NewCaptureServiceClient(nowhere)
 	}
 	return &other
-}
-
-// refusing is a connection on which every call fails.
-type refusing struct{ err error }
-
-func (r refusing) Invoke(context.Context, string, any, any, ...grpc.CallOption) error { return r.err }
-
-func (r refusing) NewStream(context.Context, *grpc.StreamDesc, string, ...grpc.CallOption) (grpc.ClientStream, error) {
-	return nil, r.err
 }
 
 // Namespace is the namespace of names that have none.

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"statehouse.dev/statehouse/client/reach"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
 
@@ -154,6 +155,14 @@ func (e *OutcomeUnknownError) Unwrap() []error {
 	return out
 }
 
+// invalid is an ErrInvalid that says what err says; nil for none.
+func invalid(err error) error {
+	if err == nil {
+		return nil
+	}
+	return invalidf("%v", err)
+}
+
 func invalidf(format string, args ...any) error {
 	return &Error{Code: Code(pb.ErrorCode_INVALID_REQUEST.String()), Message: fmt.Sprintf(format, args...), kind: ErrInvalid}
 }
@@ -200,7 +209,7 @@ func fromStatus(err error) *Error {
 	// Any other status did not come from the daemon: INTERNAL and UNKNOWN without a detail
 	// are how gRPC reports a broken stream.
 	e.Code, e.kind = Code(code.String()), codeKinds[code]
-	if said, found := disagreement(s.Message()); found {
+	if said, found := reach.Disagreement(s.Message()); found {
 		e.Message, e.cause = said, ErrTLS
 	} else if !e.Answered {
 		e.Message = "no answer: " + s.Message()

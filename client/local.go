@@ -10,18 +10,11 @@ import (
 
 	"google.golang.org/grpc"
 
+	"statehouse.dev/statehouse/client/footprint"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
 
-// Limits of a transaction that is held in the client. They are the daemon's, as it is
-// configured by default: what is above them is refused here, early. The daemon may be
-// configured otherwise, and its refusal of the commit is the truth.
-const (
-	maxTxnReads       = 10_000
-	maxTxnBytes       = 7 << 19 // of names and values
-	maxRequestBytes   = 4<<20 - 64<<10
-	defaultTxnTimeout = 30 * time.Second
-)
+const defaultTxnTimeout = 30 * time.Second
 
 // localTxn is a transaction that is held in the client.
 type localTxn struct {
@@ -30,12 +23,7 @@ type localTxn struct {
 	deadline time.Time
 
 	mu     sync.Mutex
-	order  []RecordName // in the order first staged
-	writes map[RecordName]Write
-	more   []KeyPrecondition // of writes that were staged again
-	wants  int               // conditions of writes
-	bytes  int               // of names and values
-	reads  readSet
+	held   footprint.Footprint
 	sent   *pb.TransactRequest // once Commit was called: nothing changes from then on
 	doubt  bool                // what was sent may have been applied
 	over   error               // why it cannot be used any more
@@ -43,16 +31,14 @@ type localTxn struct {
 }
 
 func newLocalTxn(c *Client, id string, timeout time.Duration) *localTxn {
-	return &localTxn{c: c, id: id, deadline: c.config.Now().Add(timeout), writes: make(map[RecordName]Write)}
+	return &localTxn{c: c, id: id, deadline: c.config.Now().Add(timeout)}
 }
 
 func (t *localTxn) snapshot() CommitTS {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.reads.at == nil {
-		return 0
-	}
-	return *t.reads.at
+	at, _ := t.held.Reads.At() // 0: there is none yet
+	return CommitTS(at)
 }
 
 func (t *localTxn) uncertain() error { return nil }
@@ -81,45 +67,27 @@ func committed(id string) error {
 	return local(pb.ErrorCode_TXN_ALREADY_COMMITTED, ErrTxnCommitted, "transaction %s has committed already: begin a new one", id)
 }
 
-func limited(what string, n, most int) error {
-	return local(pb.ErrorCode_LIMIT_EXCEEDED, ErrLimit, "%s: %d, the limit is %d", what, n, most)
+// refused is why a footprint cannot take more, as an Error; nil for none.
+func refused(err error) error {
+	switch l := (*footprint.Limit)(nil); {
+	case err == nil:
+		return nil
+	case errors.As(err, &l):
+		return local(pb.ErrorCode_LIMIT_EXCEEDED, ErrLimit, "%v", l)
+	}
+	return broken("%v", err)
 }
 
 func (t *localTxn) stage(_ context.Context, w Write) error {
-	w.Value = slices.Clone(w.Value) // the caller may use it again
+	o := operation(w.RecordName, w)
+	o.ValueJson = slices.Clone(o.ValueJson) // the caller may use it again
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if err := t.usable(); err != nil {
 		return err
 	}
-	most := t.c.config.TxnOps
-	old, again := t.writes[w.RecordName]
-	bytes := t.bytes + writeBytes(&w)
-	if again {
-		bytes -= writeBytes(&old)
-	}
-	switch {
-	case !again && len(t.order) >= most:
-		return limited("operations of a transaction", len(t.order)+1, most)
-	case w.Expected != nil && t.wants >= most:
-		return limited("preconditions of a transaction", t.wants+1, most)
-	case bytes > maxTxnBytes:
-		return limited("bytes of a transaction", bytes, maxTxnBytes)
-	}
-	if w.Expected != nil {
-		t.wants++
-	}
-	if again && old.Expected != nil { // it holds still, though the write is replaced
-		t.more = append(t.more, KeyPrecondition{RecordName: w.RecordName, Expected: *old.Expected})
-	}
-	if !again {
-		t.order = append(t.order, w.RecordName)
-	}
-	t.writes[w.RecordName], t.bytes = w, bytes
-	return nil
+	return refused(t.held.Writes.Stage(o, t.c.config.TxnOps))
 }
-
-func writeBytes(w *Write) int { return nameBytes(w.RecordName) + len(w.Value) }
 
 func (t *localTxn) commit(ctx context.Context, o *Conditions) (Commit, error) {
 	req, err := t.freeze(o)
@@ -139,7 +107,7 @@ func (t *localTxn) commit(ctx context.Context, o *Conditions) (Commit, error) {
 func (t *localTxn) send(ctx context.Context, req *pb.TransactRequest, left func() time.Duration) (Commit, error) {
 	var resp *pb.TransactResponse
 	err := t.c.commit(ctx, t.id, false, t.inDoubt(nil), func(ctx context.Context, opts ...grpc.CallOption) (err error) {
-		resp, err = t.c.stub.Transact(ctx, timed(req, left()), opts...)
+		resp, err = t.c.stub.Transact(ctx, footprint.Timed(req, left()), opts...)
 		return err
 	})
 	if err == nil && len(resp.GetVersions()) != len(req.GetOperations()) {
@@ -190,29 +158,14 @@ func (t *localTxn) freeze(o *Conditions) (*pb.TransactRequest, error) {
 	if err := t.usable(); err != nil {
 		return nil, err
 	}
-	if len(t.order)+len(o.Keys)+len(o.Heads) == 0 {
+	if t.held.Writes.Empty() && len(o.Keys)+len(o.Heads) == 0 {
 		return nil, nil
 	}
-	keys, heads := t.c.conditions(&Conditions{Keys: slices.Concat(t.more, o.Keys), Heads: o.Heads})
+	keys, heads := t.c.conditions(o)
 	req := &pb.TransactRequest{TxnId: t.id, KeyPreconditions: keys, HeadPreconditions: heads, Metadata: o.Metadata}
-	for _, n := range t.order {
-		req.Operations = append(req.Operations, operation(n, t.writes[n]))
-	}
-	if !t.reads.empty() {
-		req.Reads, req.KeyPreconditions = t.reads.message(), guarded(keys)
-	}
+	t.held.Fill(req)
 	t.sent = req
 	return req, nil
-}
-
-// timed is the request with the time that is left. Of a try that comes too late only the
-// outcome of an earlier one is of interest.
-func timed(req *pb.TransactRequest, left time.Duration) *pb.TransactRequest {
-	left = max(left, 0)
-	return &pb.TransactRequest{
-		TxnId: req.TxnId, Operations: req.Operations, KeyPreconditions: req.KeyPreconditions, HeadPreconditions: req.HeadPreconditions,
-		Metadata: req.Metadata, Reads: req.Reads, TimeoutMs: new(uint64((left + time.Millisecond - 1) / time.Millisecond)),
-	}
 }
 
 // answer is what Commit returns, in the order that it documents.
@@ -235,7 +188,7 @@ func (t *localTxn) abort(ctx context.Context) error {
 	over, sent := t.over, t.sent
 	if over == nil && sent == nil {
 		t.over = aborted(t.id)
-		t.order, t.writes, t.reads = nil, nil, readSet{at: t.reads.at}
+		t.held.Forget()
 	}
 	t.mu.Unlock() // not held during a call
 	switch {

@@ -4,8 +4,8 @@ import (
 	"context"
 	"iter"
 	"slices"
-	"strings"
 
+	"statehouse.dev/statehouse/client/footprint"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
 
@@ -19,10 +19,19 @@ func (t *localTxn) begin() (At, error) {
 	if err := t.usable(); err != nil {
 		return At{}, err
 	}
-	if n := len(t.reads.order) + len(t.reads.ranges); n >= maxTxnReads {
-		return At{}, limited("reads of a transaction", n+1, maxTxnReads)
+	if err := t.held.MayRead(); err != nil {
+		return At{}, refused(err)
 	}
-	return t.reads.point(), nil
+	return t.point(), nil
+}
+
+// point is where to read: at the snapshot, or now if there is none yet.
+func (t *localTxn) point() At {
+	at, fixed := t.held.Reads.At()
+	if !fixed {
+		return At{}
+	}
+	return AtCommit(CommitTS(at))
 }
 
 // took takes down records that the daemon answered. again says that they are not of the
@@ -33,47 +42,34 @@ func (t *localTxn) took(at CommitTS, records ...Record) (again bool, err error) 
 	if err := t.usable(); err != nil {
 		return false, err
 	}
-	if !t.reads.snapshot(at) {
+	if !t.held.Reads.Fix(uint64(at)) {
 		return true, nil
 	}
 	for i := range records {
-		if err := t.reads.add(records[i].RecordName, records[i].Version); err != nil {
-			return false, err
+		if err := t.held.Reads.Add(footprint.Name(records[i].RecordName), uint64(records[i].Version)); err != nil {
+			return false, refused(err)
 		}
 	}
-	return false, t.fits()
-}
-
-// fits is the refusal of a transaction whose commit would be too large to send.
-func (t *localTxn) fits() error {
-	if n := len(t.reads.order) + len(t.reads.ranges); n > maxTxnReads {
-		return limited("reads of a transaction", n, maxTxnReads)
-	}
-	if n := t.bytes + t.reads.bytes; n > maxRequestBytes {
-		return limited("bytes written and read by a transaction", n, maxRequestBytes)
-	}
-	return nil
+	return false, refused(t.held.Fits())
 }
 
 // own is what the transaction staged under a name.
 func (t *localTxn) own(n RecordName) (Record, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	w, staged := t.writes[n]
-	if !staged {
+	o := t.held.Writes.Of(footprint.Name(n))
+	if o == nil {
 		return Record{}, false
 	}
-	rec := t.seenAs(w)
+	rec := seenAs(o)
+	at, _ := t.held.Reads.At()
+	rec.ReadTS = CommitTS(at)
 	return rec, true
 }
 
-// seenAs is how the transaction sees its own write.
-func (t *localTxn) seenAs(w Write) Record {
-	rec := Record{RecordName: w.RecordName, Exists: !w.Tombstone, Value: slices.Clone(w.Value)}
-	if t.reads.at != nil {
-		rec.ReadTS = *t.reads.at
-	}
-	return rec
+// seenAs is how a transaction sees its own write.
+func seenAs(o *pb.TransactOperation) Record {
+	return Record{RecordName: RecordName{o.Namespace, o.AgentId, o.Key}, Exists: !o.Delete, Value: slices.Clone(o.ValueJson)}
 }
 
 func (t *localTxn) get(ctx context.Context, agent, key string) (Record, error) {
@@ -181,44 +177,48 @@ func (t *localTxn) list(ctx context.Context, agent string, q ListQuery, page fet
 			yield(Record{}, err)
 			return
 		}
-		own := t.ownIn(agent, q)
-		m := merge{reverse: q.Reverse, own: own}
+		l := list{t: t, agent: footprint.Name{Namespace: t.c.config.Namespace, Agent: agent}, prefix: q.Prefix, page: page}
+		var own *footprint.Merge
+		t.locked(func() { own = t.held.Writes.In(l.agent, q.Prefix, q.Reverse) })
 		stored := q.Limit
 		if stored > 0 {
-			stored += len(own) // as many of the stored ones may be hidden
+			stored += own.Left() // as many of the stored ones may be hidden
 		}
-		l := list{t: t, agent: agent, prefix: q.Prefix, page: page}
 		theirs := pages(t.c, stored, l.next)
 		shown := 0
 		show := func(rec Record) bool {
 			if shown++; q.NoValues {
 				rec.Value = nil
 			}
-			rec.ReadTS = t.snapshot() // an own one was taken before the first page
-			t.cover(func() { l.covered.shown(rec.Key, q.Reverse) })
+			rec.ReadTS = t.snapshot() // an own one has none
+			t.locked(func() { l.covered.Shown(rec.Key, q.Reverse) })
 			return yield(rec, nil) && (q.Limit == 0 || shown < q.Limit)
+		}
+		showOwn := func(own []*pb.TransactOperation) bool {
+			for _, o := range own {
+				if !show(seenAs(o)) {
+					return false
+				}
+			}
+			return true
 		}
 		for rec, err := range theirs {
 			if err != nil {
 				yield(Record{}, err)
 				return
 			}
-			for _, rec := range m.upTo(rec) {
-				if !show(rec) {
-					return
-				}
-			}
-		}
-		for _, rec := range m.rest() {
-			if !show(rec) {
+			before, hidden := own.UpTo(rec.Key)
+			if !showOwn(before) || !hidden && !show(rec) {
 				return
 			}
 		}
-		t.cover(l.covered.whole)
+		if showOwn(own.Rest()) {
+			t.locked(l.covered.Whole)
+		}
 	}
 }
 
-func (t *localTxn) cover(f func()) {
+func (t *localTxn) locked(f func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	f()
@@ -227,11 +227,11 @@ func (t *localTxn) cover(f func()) {
 // list is a list in a transaction while its pages come.
 type list struct {
 	t       *localTxn
-	agent   string
+	agent   footprint.Name // without a key
 	prefix  string
 	page    fetch
-	at      At         // where the first page was asked for, as all of them must be
-	covered *readRange // nil until the first has come
+	at      At               // where the first page was asked for, as all of them must be
+	covered *footprint.Range // nil until the first has come
 }
 
 // next gets a page. The first one may fix the snapshot, and begins the stretch that the list
@@ -259,65 +259,11 @@ func (l *list) next(size uint32, token string) ([]Record, string, error) {
 			return nil, "", broken("a page is of commit %d, and those before are not", readTS)
 		}
 		if l.covered == nil {
-			l.t.cover(func() {
-				l.covered = l.t.reads.list(RecordName{Namespace: l.t.c.config.Namespace, Agent: l.agent}, l.prefix)
-				err = l.t.fits()
+			l.t.locked(func() {
+				l.covered = l.t.held.Reads.List(l.agent, l.prefix)
+				err = refused(l.t.held.Fits())
 			})
 		}
 		return records, next, err
 	}
-}
-
-// ownIn are the transaction's own records where a list lists, in its order.
-func (t *localTxn) ownIn(agent string, q ListQuery) []Record {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	var own []Record
-	for _, n := range t.order {
-		if n.Namespace == t.c.config.Namespace && n.Agent == agent && strings.HasPrefix(n.Key, q.Prefix) {
-			own = append(own, t.seenAs(t.writes[n]))
-		}
-	}
-	slices.SortFunc(own, func(a, b Record) int { return inOrder(a.Key, b.Key, q.Reverse) })
-	return own
-}
-
-func inOrder(a, b string, reverse bool) int {
-	if reverse {
-		return strings.Compare(b, a)
-	}
-	return strings.Compare(a, b)
-}
-
-// merge puts own records between stored ones, and in place of those of the same key.
-type merge struct {
-	reverse bool
-	own     []Record // that are left
-}
-
-// upTo are the records to show up to a stored one.
-func (m *merge) upTo(stored Record) (show []Record) {
-	for len(m.own) > 0 && inOrder(m.own[0].Key, stored.Key, m.reverse) < 0 {
-		show = m.next(show)
-	}
-	if len(m.own) > 0 && m.own[0].Key == stored.Key {
-		return m.next(show)
-	}
-	return append(show, stored)
-}
-
-// rest are the records to show after the last stored one.
-func (m *merge) rest() (show []Record) {
-	for len(m.own) > 0 {
-		show = m.next(show)
-	}
-	return show
-}
-
-func (m *merge) next(show []Record) []Record {
-	rec := m.own[0]
-	if m.own = m.own[1:]; rec.Exists {
-		show = append(show, rec)
-	}
-	return show
 }

@@ -4,6 +4,7 @@ import (
 	"go/types"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 
 	"golang.org/x/tools/go/packages"
@@ -24,25 +25,31 @@ var shared = []string{
 	"Says",         // whether a detail of a refusal is a number
 }
 
-// TestJudgesShareFormatOnly: neither judge imports the other, and what both call of package
-// history is on the list.
+// TestJudgesShareFormatOnly: neither judge, with the rooms inside it, imports the other, and what
+// both call of package history is on the list.
 func TestJudgesShareFormatOnly(t *testing.T) {
 	const judges, room = "statehouse.dev/statehouse/linearizability/", "statehouse.dev/statehouse/history"
-	pkgs, err := packages.Load(&packages.Config{
-		Mode: packages.NeedName | packages.NeedImports | packages.NeedSyntax | packages.NeedTypes | packages.NeedTypesInfo | packages.NeedDeps,
-	}, judges+"oracle", judges+"serial")
-	if err != nil || len(pkgs) != 2 || packages.PrintErrors(pkgs) > 0 {
-		t.Fatal(len(pkgs), err)
-	}
+	names := [2]string{judges + "oracle", judges + "serial"}
 	calls := [2]map[string]bool{{}, {}}
-	for i, p := range pkgs {
-		for _, used := range p.TypesInfo.Uses { // a set: order cannot matter
-			if f, ok := used.(*types.Func); ok && f.Pkg() != nil && f.Pkg().Path() == room {
-				calls[i][f.Name()] = true
-			}
+	of := func(path, judge string) bool { return path == judge || strings.HasPrefix(path, judge+"/") }
+	for i, name := range names {
+		pkgs, err := packages.Load(&packages.Config{
+			Mode: packages.NeedName | packages.NeedImports | packages.NeedSyntax | packages.NeedTypes | packages.NeedTypesInfo | packages.NeedDeps,
+		}, name+"/...")
+		if err != nil || len(pkgs) == 0 || packages.PrintErrors(pkgs) > 0 {
+			t.Fatal(len(pkgs), err)
 		}
-		if p.Imports[pkgs[1-i].PkgPath] != nil {
-			t.Errorf("%s imports %s", p.PkgPath, pkgs[1-i].PkgPath)
+		for _, p := range pkgs {
+			for _, used := range p.TypesInfo.Uses { // a set: order cannot matter
+				if f, ok := used.(*types.Func); ok && f.Pkg() != nil && f.Pkg().Path() == room {
+					calls[i][f.Name()] = true
+				}
+			}
+			for path := range p.Imports { // each on its own: order cannot matter
+				if of(path, names[1-i]) {
+					t.Errorf("%s imports %s", p.PkgPath, path)
+				}
+			}
 		}
 	}
 	both := maps.Clone(calls[0])

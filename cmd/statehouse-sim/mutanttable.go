@@ -18,7 +18,7 @@ import (
 
 func (o *mutantFlags) add(f *pflag.FlagSet) {
 	f.BoolVar(&o.on, "mutants", false, "try mutants, mistakes made by rule, instead of the list of bugs; --only takes their IDs")
-	f.StringSliceVar(&o.packages, "packages", []string{"./engine/...", "./server/...", "./client"}, "mutants: of these packages")
+	f.StringSliceVar(&o.packages, "packages", []string{"./engine/...", "./server/...", "./client/..."}, "mutants: of these packages")
 	f.IntVar(&o.sample, "sample", 0, "mutants: draw so many; 0: all")
 	f.Uint64Var(&o.seed, "seed", 1, "mutants: what the sample is drawn from")
 	f.IntVar(&o.seeds, "seeds", 160, "mutants: seeds that each is tried with, of those that come by it")

@@ -32,7 +32,7 @@ func (j *judge) checkAcked(t *txn, op *history.Operation, ev *history.Event) {
 		versions = oneOfEach(op)
 	}
 	j.checkVersions(op, versions, ev)
-	if high := j.bounds.high(op.Return, j.model.head); ev.CommitTS > high {
+	if high := j.bounds.high(op.Return, j.model.Head); ev.CommitTS > high {
 		j.breaks(op, "G3", "commit-after-return", "", "", "commit %d was acknowledged before a commit that comes before it was asked for", ev.CommitTS)
 	}
 }
@@ -89,12 +89,12 @@ func (j *judge) checkEmptyCommit(t *txn, op *history.Operation, conditions []his
 		j.breaks(op, "G6", "version-differs", "none", fmt.Sprint(len(op.Out.Versions)), "it was told versions, and wrote nothing")
 	}
 	// 0: it could not be read.
-	if time := j.model.timeOf(ts); time != 0 && op.Out.CommitTime != 0 && time != op.Out.CommitTime {
+	if time := j.model.TimeOf(ts); time != 0 && op.Out.CommitTime != 0 && time != op.Out.CommitTime {
 		j.breaks(op, "G6", "answer-differs", fmt.Sprint(time), fmt.Sprint(op.Out.CommitTime), "it was told another time than that of commit %d", ts)
 	}
 	if len(conditions)+len(op.In.Heads) > 0 || op.In.Reads != nil {
 		low, _ := j.bounds.low(j.firstCall(t)) // what it is answered may be what was decided then
-		switch high := j.bounds.high(op.Return, j.model.head); {
+		switch high := j.bounds.high(op.Return, j.model.Head); {
 		case ts > high:
 			j.breaks(op, "G4", "ghost-commit", fmt.Sprintf("at most %d", high), fmt.Sprint(ts), "it was answered commit %d, which had not happened", ts)
 		case ts < low:
@@ -179,7 +179,7 @@ func endsTxn(op *history.Operation) bool {
 
 // checkOutcomeAsked compares what was told of a transaction with the log.
 func (j *judge) checkOutcomeAsked(op *history.Operation) {
-	t, ev, out := j.txns[op.In.TxnID], j.model.byTxn[op.In.TxnID], &op.Out
+	t, ev, out := j.txns[op.In.TxnID], j.model.ByTxn[op.In.TxnID], &op.Out
 	if t == nil {
 		return // of no id
 	}
@@ -230,7 +230,7 @@ func (j *judge) checkToldCommitted(op *history.Operation, t *txn, ev *history.Ev
 	case ev == nil && (len(out.Versions) > 0 || out.CommitTS > high || t.emptyAt(out.CommitTS, j.hidden(t)) != nil):
 		j.breaks(op, "G6", "outcome-differs", "", fmt.Sprint(out.CommitTS), "its outcome is told otherwise than it was answered")
 	case ev == nil:
-		if at := j.model.timeOf(out.CommitTS); at != 0 && out.CommitTime != 0 && at != out.CommitTime {
+		if at := j.model.TimeOf(out.CommitTS); at != 0 && out.CommitTime != 0 && at != out.CommitTime {
 			j.breaks(op, "G6", "outcome-differs", fmt.Sprint(at), fmt.Sprint(out.CommitTime), "it was told another time than that of commit %d", out.CommitTS)
 		}
 	case ev.CommitTS != out.CommitTS || ev.CommitTime != out.CommitTime:

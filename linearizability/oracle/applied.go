@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/linearizability/oracle/model"
 )
 
 func (j *judge) checkTxn(t *txn) {
@@ -16,7 +17,7 @@ func (j *judge) checkTxn(t *txn) {
 			return
 		}
 	}
-	ev := j.model.byTxn[t.id]
+	ev := j.model.ByTxn[t.id]
 	if ev != nil {
 		j.checkApplied(t, ev)
 	}
@@ -89,12 +90,12 @@ func (j *judge) applied(t *txn, ev *history.Event) (op *history.Operation, condi
 // hold reports whether all conditions of a request held after a commit, and what it read.
 func (j *judge) hold(op *history.Operation, conditions []history.KeyCondition, after uint64) bool {
 	for _, k := range conditions {
-		if !holds(j.model.at(k.Name, after), k.Expected) {
+		if !holds(j.model.At(k.Name, after), k.Expected) {
 			return false
 		}
 	}
 	for _, h := range op.In.Heads {
-		if j.model.headAt(history.AgentName{Namespace: h.Namespace, Agent: h.Agent}, after) != h.Expected {
+		if j.model.HeadAt(history.AgentName{Namespace: h.Namespace, Agent: h.Agent}, after) != h.Expected {
 			return false
 		}
 	}
@@ -105,12 +106,12 @@ func (j *judge) hold(op *history.Operation, conditions []history.KeyCondition, a
 // conditions and to what it read.
 func (j *judge) checkConditions(t *txn, op *history.Operation, conditions []history.KeyCondition, before uint64) {
 	for _, k := range conditions {
-		if v := j.model.at(k.Name, before); !holds(v, k.Expected) {
-			j.breaks(op, "G3", "condition-not-held", fmt.Sprintf("version %d", k.Expected), v.show(), "it committed although key %q of agent %q was not at version %d", k.Key, k.Agent, k.Expected)
+		if v := j.model.At(k.Name, before); !holds(v, k.Expected) {
+			j.breaks(op, "G3", "condition-not-held", fmt.Sprintf("version %d", k.Expected), v.Show(), "it committed although key %q of agent %q was not at version %d", k.Key, k.Agent, k.Expected)
 		}
 	}
 	for _, h := range op.In.Heads {
-		if got := j.model.headAt(history.AgentName{Namespace: h.Namespace, Agent: h.Agent}, before); got != h.Expected {
+		if got := j.model.HeadAt(history.AgentName{Namespace: h.Namespace, Agent: h.Agent}, before); got != h.Expected {
 			j.breaks(op, "G3", "condition-not-held", fmt.Sprint(h.Expected), fmt.Sprint(got), "it committed behind commit %d although the head of agent %q was %d, not %d", before, h.Agent, got, h.Expected)
 		}
 	}
@@ -120,8 +121,8 @@ func (j *judge) checkConditions(t *txn, op *history.Operation, conditions []hist
 	}
 }
 
-func holds(v *version, expected uint64) bool {
-	return expected == v.num() || expected == 0 && !v.exists()
+func holds(v *model.Version, expected uint64) bool {
+	return expected == v.Num() || expected == 0 && !v.Exists()
 }
 
 // checkReadSet holds a transaction to what it read.
@@ -135,8 +136,8 @@ func (j *judge) checkReadSet(t *txn, op *history.Operation, snapshot, before uin
 			if r.Kind == history.Scan || r.Kind == history.ListKeys {
 				check, how = "write-skew", "in a range that it had listed"
 			}
-			if x, y := j.model.at(n, snapshot), j.model.at(n, before); x.num() != y.num() {
-				j.breaks(op, "G3", check, x.show(), y.show(), "it committed although key %q of agent %q, %s, had changed", n.Key, n.Agent, how)
+			if x, y := j.model.At(n, snapshot), j.model.At(n, before); x.Num() != y.Num() {
+				j.breaks(op, "G3", check, x.Show(), y.Show(), "it committed although key %q of agent %q, %s, had changed", n.Key, n.Agent, how)
 			}
 		})
 	}
@@ -159,7 +160,7 @@ func (j *judge) eachRead(t *txn, r *history.Operation, f func(history.Name)) {
 	}
 	first, last := j.stretch(r)
 	a := history.AgentName{Namespace: r.In.Namespace, Agent: r.In.Agent}
-	for _, k := range j.model.sorted[a] {
+	for _, k := range j.model.Sorted[a] {
 		if strings.HasPrefix(k, r.In.Prefix) && (first == "" || k >= first) && (last == "" || k <= last) {
 			f(history.Name{Namespace: a.Namespace, Agent: a.Agent, Key: k})
 		}

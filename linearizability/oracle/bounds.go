@@ -60,7 +60,7 @@ func (b *bounds) high(time int64, head uint64) uint64 {
 // first asked for.
 func (j *judge) bound(h *history.History) {
 	b := &j.bounds
-	b.base = j.model.base
+	b.base = j.model.Base
 	if j.section != nil {
 		b.earlier = j.section.Known
 		b.newest, _ = b.earlier(math.MaxInt64)
@@ -74,8 +74,8 @@ func (j *judge) bound(h *history.History) {
 			b.known[i].commitTS, b.known[i].op = b.known[i-1].commitTS, b.known[i-1].op
 		}
 	}
-	for i := range j.model.log {
-		ev := &j.model.log[i]
+	for i := range j.model.Log {
+		ev := &j.model.Log[i]
 		if t := j.txns[ev.TxnID]; t != nil && len(t.attempts) > 0 {
 			b.asked = append(b.asked, asked{j.firstCall(t), ev.CommitTS})
 		}
@@ -102,7 +102,7 @@ func (j *judge) learn(op *history.Operation) {
 		if op.Kind == history.Watch {
 			ts = max(ts, b.Cursor)
 		} else {
-			ts = min(ts, j.model.head) // a replay's cursor may be what was asked for
+			ts = min(ts, j.model.Head) // a replay's cursor may be what was asked for
 		}
 		learn(b.Time, ts)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/linearizability/oracle/model"
 	"statehouse.dev/statehouse/linearizability/verdict"
 )
 
@@ -26,7 +27,7 @@ func Check(h *history.History, of *Section) Result {
 	for _, op := range h.Operations {
 		j.ops[op.ID] = op
 	}
-	j.fold(h)
+	j.model = model.Fold(h, j.visibility.before, j.violate)
 	j.collect(h)
 	j.bound(h)
 	j.findUnasked(h)
@@ -47,7 +48,7 @@ func Check(h *history.History, of *Section) Result {
 
 // judge is one check at work.
 type judge struct {
-	model      *model
+	model      *model.Model
 	bounds     bounds
 	violations []verdict.Violation
 	stats      verdict.Stats
@@ -93,7 +94,7 @@ func (j *judge) count(op *history.Operation, n *int) {
 // window is where in the order an operation can have taken effect.
 func (j *judge) window(op *history.Operation) (low, high uint64) {
 	low, _ = j.bounds.low(op.Call)
-	return low, j.bounds.high(op.Return, j.model.head)
+	return low, j.bounds.high(op.Return, j.model.Head)
 }
 
 func (j *judge) checkOperation(op *history.Operation) {

@@ -30,19 +30,3 @@ func outside(covered map[history.AgentName]bool, op *history.Operation) bool {
 	}
 	return slices.ContainsFunc(in.AgentNames(), func(a history.AgentName) bool { return !covered[a] })
 }
-
-// padded is a log in which each commit has a place, also one of which it is only known that it
-// touched no covered agent.
-func padded(log []history.Event, base, head uint64) []history.Event {
-	out := make([]history.Event, 0, head-base)
-	for i := range log {
-		for uint64(len(out))+base+1 < log[i].CommitTS {
-			out = append(out, history.Event{CommitTS: uint64(len(out)) + base + 1})
-		}
-		out = append(out, log[i])
-	}
-	for uint64(len(out))+base < head {
-		out = append(out, history.Event{CommitTS: uint64(len(out)) + base + 1})
-	}
-	return out
-}

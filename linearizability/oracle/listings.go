@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/linearizability/oracle/model"
 )
 
 // sameMore holds a page to what it says of those after it. left is how many are
@@ -67,8 +68,8 @@ func (j *judge) rightList(op *history.Operation, ts uint64) (why, expected, got 
 }
 
 func (j *judge) rightHistory(op *history.Operation, ts uint64) (why, expected, got string) {
-	vs := j.model.keys[op.In.Name()]
-	first, left := uint64(1), j.model.at(op.In.Name(), ts).num() // versions are dense: the entries are numbers in a row
+	vs := j.model.Keys[op.In.Name()]
+	first, left := uint64(1), j.model.At(op.In.Name(), ts).Num() // versions are dense: the entries are numbers in a row
 	if !op.In.OldestFirst {
 		first = left
 	}
@@ -93,11 +94,11 @@ func (j *judge) rightHistory(op *history.Operation, ts uint64) (why, expected, g
 		if r.Name != op.In.Name() {
 			return "the answer is about another record", fmt.Sprint(op.In.Name()), fmt.Sprint(r.Name)
 		}
-		if j.model.older(r.Name, number) && r.Version == number && r.CommitTS < vs[0].ts {
+		if j.model.Older(r.Name, number) && r.Version == number && r.CommitTS < vs[0].TS {
 			continue // that is all that is known of it
 		}
-		var v *version
-		if at := number - vs[0].number; number >= vs[0].number && at < uint64(len(vs)) {
+		var v *model.Version
+		if at := number - vs[0].Number; number >= vs[0].Number && at < uint64(len(vs)) {
 			v = &vs[at]
 		}
 		if why, expected, got = j.same(op, r, v, ts); why != "" {
@@ -106,7 +107,7 @@ func (j *judge) rightHistory(op *history.Operation, ts uint64) (why, expected, g
 		if v == nil {
 			continue // and so is the record: the log is not dense, which is reported
 		}
-		if ev := v.event; ev != nil && (ev.TxnID != r.TxnID || !maps.Equal(ev.Metadata, r.Metadata)) {
+		if ev := v.Event; ev != nil && (ev.TxnID != r.TxnID || !maps.Equal(ev.Metadata, r.Metadata)) {
 			return "the history names another transaction, or other metadata", fmt.Sprint(ev.TxnID, ev.Metadata), fmt.Sprint(r.TxnID, r.Metadata)
 		}
 	}
@@ -115,9 +116,9 @@ func (j *judge) rightHistory(op *history.Operation, ts uint64) (why, expected, g
 
 func (j *judge) rightAgents(op *history.Operation, ts uint64) (why, expected, got string) {
 	var want []history.Agent
-	for a, commits := range j.model.agents { // sorted below
+	for a, commits := range j.model.Agents { // sorted below
 		if a.Namespace == op.In.Namespace && strings.HasPrefix(a.Agent, op.In.Prefix) && commits[0] <= ts {
-			want = append(want, history.Agent{Namespace: a.Namespace, Agent: a.Agent, FirstTS: commits[0], HeadTS: j.model.headAt(a, ts)})
+			want = append(want, history.Agent{Namespace: a.Namespace, Agent: a.Agent, FirstTS: commits[0], HeadTS: j.model.HeadAt(a, ts)})
 		}
 	}
 	slices.SortFunc(want, func(x, y history.Agent) int { return strings.Compare(x.Agent, y.Agent) })
@@ -134,7 +135,7 @@ func (j *judge) rightAgents(op *history.Operation, ts uint64) (why, expected, go
 
 func (j *judge) rightSpaces(op *history.Operation, ts uint64) (why, expected, got string) {
 	var want []string
-	for ns, first := range j.model.spaces { // sorted below
+	for ns, first := range j.model.Spaces { // sorted below
 		if first <= ts {
 			want = append(want, ns)
 		}
@@ -162,7 +163,7 @@ type listedKey struct {
 func (j *judge) listing(op *history.Operation, ts uint64) []listedKey {
 	a, in := history.AgentName{Namespace: op.In.Namespace, Agent: op.In.Agent}, &op.In
 	t := j.txns[in.TxnID]
-	keys := j.model.sorted[a]
+	keys := j.model.Sorted[a]
 	if t != nil && len(t.staged) > 0 {
 		keys = slices.Clone(keys)
 		for _, s := range t.staged {
@@ -187,7 +188,7 @@ func (j *judge) listing(op *history.Operation, ts uint64) []listedKey {
 			see(w.Kind == history.StageWrite)
 		}
 		if !own.covers {
-			see(j.model.at(n, ts).exists())
+			see(j.model.At(n, ts).Exists())
 		}
 		if can {
 			out = append(out, listedKey{k, must})

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/linearizability/oracle/model"
 )
 
 // layer is what a transaction's own writes put over its snapshot at one key.
@@ -52,7 +53,7 @@ func (j *judge) sameUnderOwn(op *history.Operation, r *history.Record, ts uint64
 	if own.covers {
 		return why, expected, got
 	}
-	return j.same(op, r, j.model.at(r.Name, ts), ts)
+	return j.same(op, r, j.model.At(r.Name, ts), ts)
 }
 
 // sameAsOwn compares a record with a write that is not committed, and so has
@@ -62,8 +63,8 @@ func sameAsOwn(op *history.Operation, r *history.Record, w *history.Operation) (
 	if want.Exists && !op.In.NoValues {
 		want.Value = w.In.Value
 	}
-	if r.Exists == want.Exists && r.Version == 0 && r.CommitTS == 0 && r.CommitTime == 0 && sameRead(&op.In, r.Value, r.Inexact, want.Value) {
+	if r.Exists == want.Exists && r.Version == 0 && r.CommitTS == 0 && r.CommitTime == 0 && model.SameRead(&op.In, r.Value, r.Inexact, want.Value) {
 		return "", "", ""
 	}
-	return fmt.Sprintf("the transaction does not see its own %s of key %q", w.Kind, r.Key), showRecord(&want), showRecord(r)
+	return fmt.Sprintf("the transaction does not see its own %s of key %q", w.Kind, r.Key), model.ShowRecord(&want), model.ShowRecord(r)
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/linearizability/oracle/model"
 )
 
 // checkRead finds a point at which the answer was right.
@@ -23,7 +24,7 @@ func (j *judge) checkRead(op *history.Operation) {
 			if last == nil {
 				return
 			}
-			high = j.bounds.high(last.Return, j.model.head)
+			high = j.bounds.high(last.Return, j.model.Head)
 		}
 		if s := op.Out.SnapshotTS; s < low && early {
 			j.count(op, &j.stats.BeforeBase)
@@ -53,7 +54,7 @@ func (j *judge) checkRead(op *history.Operation) {
 	for ts := low; ts <= high; ts++ {
 		at := ts
 		if asOf != 0 {
-			if at = j.model.timeAt(asOf, ts); j.showsReadTS(op) && op.Out.ReadTS != at {
+			if at = j.model.TimeAt(asOf, ts); j.showsReadTS(op) && op.Out.ReadTS != at {
 				why, expected, got = "it read at another commit than the time says", fmt.Sprint(at), fmt.Sprint(op.Out.ReadTS)
 				continue
 			}
@@ -66,7 +67,7 @@ func (j *judge) checkRead(op *history.Operation) {
 			why, expected, got = w, e, g
 		}
 	}
-	if early && op.NewestCommit() < j.model.base {
+	if early && op.NewestCommit() < j.model.Base {
 		j.count(op, &j.stats.BeforeBase)
 		return
 	}
@@ -119,7 +120,7 @@ func (j *judge) points(op *history.Operation) (low, high uint64, early, ok bool)
 			return 0, 0, false, false
 		}
 		low, high, early = t.begin.Out.SnapshotTS, t.begin.Out.SnapshotTS, false
-		if low > j.model.head {
+		if low > j.model.Head {
 			return 0, 0, false, false // reported
 		}
 	case op.In.At != nil:
@@ -130,8 +131,8 @@ func (j *judge) points(op *history.Operation) (low, high uint64, early, ok bool)
 		low, high, early = *op.In.At, *op.In.At, false
 	}
 	asOf := j.firstPage(op).In.AtTime
-	past := asOf != 0 && j.model.timeAt(asOf, j.model.head) == j.model.base && op.Out.ReadTS <= j.model.base
-	if low < j.model.base || past && j.model.base > 0 {
+	past := asOf != 0 && j.model.TimeAt(asOf, j.model.Head) == j.model.Base && op.Out.ReadTS <= j.model.Base
+	if low < j.model.Base || past && j.model.Base > 0 {
 		j.count(op, &j.stats.BeforeBase)
 		return 0, 0, false, false
 	}
@@ -152,15 +153,15 @@ func (j *judge) rightChain(op *history.Operation, ts uint64) (why, expected, got
 func (j *judge) classify(op *history.Operation, low uint64) (guarantee, check string) {
 	for i := range op.Out.Records {
 		r := &op.Out.Records[i]
-		if r.CommitTS > j.model.head {
+		if r.CommitTS > j.model.Head {
 			return "G4", "ghost-read"
 		}
 		if r.CommitTS == 0 {
 			continue
 		}
 		known := false
-		for _, v := range j.model.keys[r.Name] {
-			known = known || v.ts == r.CommitTS && v.number == r.Version
+		for _, v := range j.model.Keys[r.Name] {
+			known = known || v.TS == r.CommitTS && v.Number == r.Version
 		}
 		if !known {
 			return "G4", "ghost-read"
@@ -189,30 +190,30 @@ func (j *judge) right(op *history.Operation, ts uint64) (why, expected, got stri
 }
 
 // same compares a record with a version.
-func (j *judge) same(op *history.Operation, r *history.Record, v *version, ts uint64) (why, expected, got string) {
-	ok := r.Exists == v.exists() && r.Version == v.num()
+func (j *judge) same(op *history.Operation, r *history.Record, v *model.Version, ts uint64) (why, expected, got string) {
+	ok := r.Exists == v.Exists() && r.Version == v.Num()
 	switch {
 	case j.intents && onlyAbsent(op):
-		ok = !v.exists()
+		ok = !v.Exists()
 	case v == nil:
 		ok = ok && r.CommitTS == 0 && r.CommitTime == 0
 	default:
-		ev := j.model.event(v.ts)
-		time := v.time
+		ev := j.model.Event(v.TS)
+		time := v.Time
 		if ev != nil {
 			time = ev.CommitTime
 		}
-		ok = ok && r.CommitTS == v.ts && (time == 0 || time == r.CommitTime)
+		ok = ok && r.CommitTS == v.TS && (time == 0 || time == r.CommitTime)
 	}
-	if !v.exists() || op.In.NoValues {
+	if !v.Exists() || op.In.NoValues {
 		ok = ok && r.Value == "" && !r.Inexact
 	} else {
-		ok = ok && sameRead(&op.In, r.Value, r.Inexact, v.value)
+		ok = ok && model.SameRead(&op.In, r.Value, r.Inexact, v.Value)
 	}
 	if ok {
 		return "", "", ""
 	}
-	return fmt.Sprintf("key %q of agent %q is shown otherwise than it was after commit %d", r.Key, r.Agent, ts), v.show(), showRecord(r)
+	return fmt.Sprintf("key %q of agent %q is shown otherwise than it was after commit %d", r.Key, r.Agent, ts), v.Show(), model.ShowRecord(r)
 }
 
 func (j *judge) rightVersion(op *history.Operation, ts uint64) (why, expected, got string) {
@@ -220,18 +221,18 @@ func (j *judge) rightVersion(op *history.Operation, ts uint64) (why, expected, g
 		return "the answer is about another record", fmt.Sprint(op.In.Name()), fmt.Sprint(op.Out.Records)
 	}
 	r := &op.Out.Records[0]
-	if n := op.In.KeyVersion; j.model.older(r.Name, n) {
+	if n := op.In.KeyVersion; j.model.Older(r.Name, n) {
 		j.count(op, &j.stats.BeforeBase)
-		if r.Version == n && r.CommitTS < j.model.keys[r.Name][0].ts {
+		if r.Version == n && r.CommitTS < j.model.Keys[r.Name][0].TS {
 			return "", "", ""
 		}
 	}
-	for i := range j.model.keys[r.Name] {
-		if v := &j.model.keys[r.Name][i]; v.number == op.In.KeyVersion && v.ts <= ts {
+	for i := range j.model.Keys[r.Name] {
+		if v := &j.model.Keys[r.Name][i]; v.Number == op.In.KeyVersion && v.TS <= ts {
 			return j.same(op, r, v, ts)
 		}
 	}
-	return "there is no such version", "nothing", showRecord(r)
+	return "there is no such version", "nothing", model.ShowRecord(r)
 }
 
 func (j *judge) rightGets(op *history.Operation, ts uint64) (why, expected, got string) {

@@ -1,12 +1,12 @@
 package oracle
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 
 	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/linearizability/oracle/model"
 )
 
 // What a transact says that its transaction read. The client held the transaction, so the
@@ -16,7 +16,7 @@ import (
 // checkReads holds a transact that committed right after the commit before to what it read.
 func (j *judge) checkReads(op *history.Operation, before uint64) {
 	j.eachChanged(op.In.Reads, before, func(check, how string, n history.Name, was string) {
-		j.breaks(op, "G3", check, was, j.model.at(n, before).show(), "it committed although key %q of agent %q, %s, had changed", n.Key, n.Agent, how)
+		j.breaks(op, "G3", check, was, j.model.At(n, before).Show(), "it committed although key %q of agent %q, %s, had changed", n.Key, n.Agent, how)
 	})
 }
 
@@ -33,15 +33,15 @@ func (j *judge) eachChanged(r *history.Reads, after uint64, f func(check, how st
 		return
 	}
 	for _, k := range r.Keys {
-		if j.model.at(k.Name, after).num() != k.Version {
+		if j.model.At(k.Name, after).Num() != k.Version {
 			f("lost-update", "which it had read", k.Name, fmt.Sprintf("version %d", k.Version))
 		}
 	}
-	snapshot := max(r.Snapshot, j.model.base) // of what was before, no more is known
+	snapshot := max(r.Snapshot, j.model.Base) // of what was before, no more is known
 	for i := range r.Ranges {
 		j.eachIn(&r.Ranges[i], func(n history.Name) {
-			if x, y := j.model.at(n, snapshot), j.model.at(n, after); x.num() != y.num() {
-				f("write-skew", "in a range that it had listed", n, x.show())
+			if x, y := j.model.At(n, snapshot), j.model.At(n, after); x.Num() != y.Num() {
+				f("write-skew", "in a range that it had listed", n, x.Show())
 			}
 		})
 	}
@@ -49,7 +49,7 @@ func (j *judge) eachChanged(r *history.Reads, after uint64, f func(check, how st
 
 // eachIn calls f with each key in a range that was ever written.
 func (j *judge) eachIn(l *history.Range, f func(history.Name)) {
-	for _, k := range j.model.sorted[history.AgentName{Namespace: l.Namespace, Agent: l.Agent}] {
+	for _, k := range j.model.Sorted[history.AgentName{Namespace: l.Namespace, Agent: l.Agent}] {
 		if strings.HasPrefix(k, l.Prefix) && (l.First == "" || k >= l.First) && (l.Last == "" || k <= l.Last) {
 			f(history.Name{Namespace: l.Namespace, Agent: l.Agent, Key: k})
 		}
@@ -61,10 +61,10 @@ func (j *judge) eachIn(l *history.Range, f func(history.Name)) {
 func (j *judge) checkStale(t *txn, op *history.Operation) {
 	first := j.firstCall(t)
 	low, _ := j.bounds.low(first)
-	high := j.bounds.high(op.Return, j.model.head)
+	high := j.bounds.high(op.Return, j.model.Head)
 	switch {
 	case j.couldBeStale(op, low, high):
-	case op.In.Reads.Snapshot < j.model.base || j.early(first):
+	case op.In.Reads.Snapshot < j.model.Base || j.early(first):
 		j.count(op, &j.stats.BeforeBase)
 	default:
 		j.breaks(op, "G4", "unjustified-conflict", "", op.Error.Message, "what it names was not read, or has not changed by then")
@@ -73,12 +73,12 @@ func (j *judge) checkStale(t *txn, op *history.Operation) {
 
 func (j *judge) couldBeStale(op *history.Operation, low, high uint64) bool {
 	n, reads := op.Error.Named(), op.In.Reads
-	says := func(v *version) bool { return op.Error.Says("current_version", v.num()) }
-	vs := j.model.keys[n]
+	says := func(v *model.Version) bool { return op.Error.Says("current_version", v.Num()) }
+	vs := j.model.Keys[n]
 	for i := range reads.Ranges {
 		in := false
 		j.eachIn(&reads.Ranges[i], func(k history.Name) { in = in || k == n })
-		if in && slices.ContainsFunc(vs, func(v version) bool { return v.ts > reads.Snapshot && v.ts <= high && says(&v) }) {
+		if in && slices.ContainsFunc(vs, func(v model.Version) bool { return v.TS > reads.Snapshot && v.TS <= high && says(&v) }) {
 			return true
 		}
 	}
@@ -86,31 +86,11 @@ func (j *judge) couldBeStale(op *history.Operation, low, high uint64) bool {
 		if k.Name != n || !op.Error.Says("seen_version", k.Version) || op.Error.Says("current_version", k.Version) {
 			continue
 		}
-		if says(j.model.at(n, low)) || slices.ContainsFunc(vs, func(v version) bool { return v.ts > low && v.ts <= high && says(&v) }) {
+		if says(j.model.At(n, low)) || slices.ContainsFunc(vs, func(v model.Version) bool { return v.TS > low && v.TS <= high && says(&v) }) {
 			return true
 		}
 	}
 	return false
-}
-
-// orderedReads is a read set in the form in which two that ask for the same are equal.
-func orderedReads(r *history.Reads) history.Reads {
-	if r == nil || len(r.Keys)+len(r.Ranges) == 0 {
-		return history.Reads{}
-	}
-	keys, ranges := slices.Clone(r.Keys), slices.Clone(r.Ranges)
-	slices.SortFunc(keys, func(a, b history.KeyVersion) int {
-		return cmp.Or(history.CompareNames(a.Name, b.Name), cmp.Compare(a.Version, b.Version))
-	})
-	slices.SortFunc(ranges, func(a, b history.Range) int {
-		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Agent, b.Agent),
-			strings.Compare(a.Prefix, b.Prefix), strings.Compare(a.First, b.First), strings.Compare(a.Last, b.Last))
-	})
-	return history.Reads{Snapshot: r.Snapshot, Keys: slices.Compact(keys), Ranges: slices.Compact(ranges)}
-}
-
-func sameReads(a, b history.Reads) bool {
-	return a.Snapshot == b.Snapshot && slices.Equal(a.Keys, b.Keys) && slices.Equal(a.Ranges, b.Ranges)
 }
 
 // mayExpire reports whether a transact of the transaction, asked for by then, had a timeout.

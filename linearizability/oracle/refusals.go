@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/linearizability/oracle/model"
 )
 
 // checkRefused: what was refused for good is not in the log, and the refusal has
@@ -39,7 +40,7 @@ func (j *judge) checkRefused(t *txn, op *history.Operation, ev *history.Event) {
 func (j *judge) checkFailed(t *txn, op *history.Operation) {
 	first := j.firstCall(t) // what it was told may have been decided when it was first sent
 	low, _ := j.bounds.low(first)
-	high := j.bounds.high(op.Return, j.model.head)
+	high := j.bounds.high(op.Return, j.model.Head)
 	switch {
 	case j.couldFail(t, op, op.Error, low, high) || j.failedAlready(t, op, low, high):
 	case j.early(first) && j.failedBefore(t, op):
@@ -60,8 +61,8 @@ func (j *judge) checkConflict(t *txn, op *history.Operation) {
 		j.checkStale(t, op)
 	case op.Kind == history.Transact, t.begin == nil && !j.hidden(t):
 		j.breaks(op, "G4", "unjustified-conflict", "", op.Error.Message, "it was refused because of a read, and has read nothing")
-	case t.begin == nil || j.couldConflict(t, op, j.bounds.high(op.Return, j.model.head)):
-	case t.begin.Out.SnapshotTS < j.model.base:
+	case t.begin == nil || j.couldConflict(t, op, j.bounds.high(op.Return, j.model.Head)):
+	case t.begin.Out.SnapshotTS < j.model.Base:
 		j.count(op, &j.stats.BeforeBase)
 	default:
 		j.breaks(op, "G4", "unjustified-conflict", "", op.Error.Message, "what it names was not read, or has not changed by then")
@@ -97,10 +98,10 @@ func (j *judge) couldFail(t *txn, op *history.Operation, r *history.Refusal, low
 			continue
 		}
 		fails := func(ts uint64) bool {
-			v := j.model.at(k.Name, ts)
-			return r.Says("current_version", v.num()) && !holds(v, k.Expected)
+			v := j.model.At(k.Name, ts)
+			return r.Says("current_version", v.Num()) && !holds(v, k.Expected)
 		}
-		if slices.ContainsFunc(j.model.keys[k.Name], func(v version) bool { return v.ts > low && v.ts <= high && fails(v.ts) }) || fails(low) {
+		if slices.ContainsFunc(j.model.Keys[k.Name], func(v model.Version) bool { return v.TS > low && v.TS <= high && fails(v.TS) }) || fails(low) {
 			return true
 		}
 	}
@@ -110,10 +111,10 @@ func (j *judge) couldFail(t *txn, op *history.Operation, r *history.Refusal, low
 			continue
 		}
 		fails := func(ts uint64) bool {
-			at := j.model.headAt(a, ts)
+			at := j.model.HeadAt(a, ts)
 			return r.Says("current_head", at) && at != h.Expected
 		}
-		if slices.ContainsFunc(j.model.agents[a], func(ts uint64) bool { return ts > low && ts <= high && fails(ts) }) || fails(low) {
+		if slices.ContainsFunc(j.model.Agents[a], func(ts uint64) bool { return ts > low && ts <= high && fails(ts) }) || fails(low) {
 			return true
 		}
 	}
@@ -141,13 +142,13 @@ func (j *judge) failedBefore(t *txn, op *history.Operation) bool {
 	conditions, r := t.mayWant(op), op.Error
 	for _, k := range conditions {
 		n, err := strconv.ParseUint(r.Details["current_version"], 10, 64)
-		if err == nil && k.Name == r.Named() && r.Says("expected_version", k.Expected) && n != k.Expected && n <= j.model.at(k.Name, j.model.base).num() {
+		if err == nil && k.Name == r.Named() && r.Says("expected_version", k.Expected) && n != k.Expected && n <= j.model.At(k.Name, j.model.Base).Num() {
 			return true
 		}
 	}
 	for _, h := range op.In.Heads {
 		n, err := strconv.ParseUint(r.Details["current_head"], 10, 64)
-		if err == nil && r.Named() == (history.Name{Namespace: h.Namespace, Agent: h.Agent}) && r.Says("expected_head", h.Expected) && n != h.Expected && n <= j.model.base {
+		if err == nil && r.Named() == (history.Name{Namespace: h.Namespace, Agent: h.Agent}) && r.Says("expected_head", h.Expected) && n != h.Expected && n <= j.model.Base {
 			return true
 		}
 	}
@@ -167,8 +168,8 @@ func (j *judge) failedAlready(t *txn, op *history.Operation, low, high uint64) b
 func (j *judge) couldConflict(t *txn, op *history.Operation, high uint64) bool {
 	name, snapshot := op.Error.Named(), t.begin.Out.SnapshotTS
 	changed := false
-	for _, v := range j.model.keys[name] {
-		changed = changed || v.ts > snapshot && v.ts <= high && op.Error.Says("current_version", v.number)
+	for _, v := range j.model.Keys[name] {
+		changed = changed || v.TS > snapshot && v.TS <= high && op.Error.Says("current_version", v.Number)
 	}
 	if !changed {
 		return false
@@ -213,12 +214,12 @@ func (t *txn) stagesAfter(r *history.Operation) bool {
 // checkNoVersion: no version that was known may be said not to exist.
 func (j *judge) checkNoVersion(op *history.Operation) {
 	low, by := j.bounds.low(op.Call)
-	vs := j.model.keys[op.In.Name()]
+	vs := j.model.Keys[op.In.Name()]
 	for i := range vs {
 		v := &vs[i]
 		// Of versions before that of the base it is known that they were.
-		if (v.number == op.In.KeyVersion || i == 0 && v.number > op.In.KeyVersion && op.In.KeyVersion > 0) && v.ts <= low && by != 0 {
-			j.breaks(op, "G3", "version-missing", v.show(), op.Error.Code, "there was a version %d of key %q, as #%d had shown", v.number, op.In.Key, by)
+		if (v.Number == op.In.KeyVersion || i == 0 && v.Number > op.In.KeyVersion && op.In.KeyVersion > 0) && v.TS <= low && by != 0 {
+			j.breaks(op, "G3", "version-missing", v.Show(), op.Error.Code, "there was a version %d of key %q, as #%d had shown", v.Number, op.In.Key, by)
 			return
 		}
 	}

@@ -1,66 +1,28 @@
 package oracle
 
 import (
-	"cmp"
-	"maps"
 	"slices"
-	"strings"
 
 	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/linearizability/oracle/request"
 )
 
 // A request that is sent again has to be answered as it was the first time: it may not be
 // refused because its id was used, if it was used by the same request.
 
-// request is what a transact asks for, whatever way it is put: the last write of each
-// key, the conditions, and what was read, each once. Metadata is not asked for, and a timeout
-// may differ.
-type request struct {
-	writes map[history.Name]string // what it becomes
-	keys   []history.KeyCondition
-	heads  []history.HeadCondition
-	reads  history.Reads
-}
-
-func requestOf(op *history.Operation) request {
-	r := request{writes: make(map[history.Name]string), keys: slices.Clone(op.In.Keys), heads: slices.Clone(op.In.Heads), reads: orderedReads(op.In.Reads)}
-	for i := range op.In.Writes {
-		w := &op.In.Writes[i]
-		r.writes[w.Name] = "deleted" // not absent, which is refused
-		if !w.Delete {
-			r.writes[w.Name] = history.Normal(w.Value)
-		}
-		if w.Expected != nil {
-			r.keys = append(r.keys, history.KeyCondition{Name: w.Name, Expected: *w.Expected})
-		}
-	}
-	slices.SortFunc(r.keys, func(a, b history.KeyCondition) int {
-		return cmp.Or(history.CompareNames(a.Name, b.Name), cmp.Compare(a.Expected, b.Expected))
-	})
-	slices.SortFunc(r.heads, func(a, b history.HeadCondition) int {
-		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Agent, b.Agent), cmp.Compare(a.Expected, b.Expected))
-	})
-	r.keys, r.heads = slices.Compact(r.keys), slices.Compact(r.heads)
-	return r
-}
-
-func (r request) equal(s request) bool {
-	return maps.Equal(r.writes, s.writes) && slices.Equal(r.keys, s.keys) && slices.Equal(r.heads, s.heads) && sameReads(r.reads, s.reads)
-}
-
 // checkRepeated: a transact that is acknowledged is the one that was applied, also on the same
 // conditions, whichever was asked first under its id.
 func (j *judge) checkRepeated(t *txn, op *history.Operation, conditions []history.KeyCondition, ev *history.Event) {
-	if before := ev.CommitTS - 1; before >= j.model.base && !j.hold(op, conditions, before) {
+	if before := ev.CommitTS - 1; before >= j.model.Base && !j.hold(op, conditions, before) {
 		j.breaks(op, "G6", "other-conditions-acked", "TXN_ID_REUSED", "ok", "it was acknowledged as commit %d, before which its conditions did not hold", ev.CommitTS)
 		return
 	}
-	mine := requestOf(op)
+	mine := request.Of(op)
 	for _, a := range t.attempts {
 		if a == op {
 			return
 		}
-		if a.Kind == history.Transact && a.Outcome == history.OK && !requestOf(a).equal(mine) {
+		if a.Kind == history.Transact && a.Outcome == history.OK && !request.Of(a).Equal(mine) {
 			j.breaks(op, "G6", "other-request-acked", "TXN_ID_REUSED", "ok", "it was acknowledged as commit %d, and so was #%d, which asked for something else under the same id", ev.CommitTS, a.ID)
 			return
 		}
@@ -73,14 +35,14 @@ func (t *txn) askedOtherwise(op *history.Operation, ev *history.Event) bool {
 	if op.Kind != history.Transact {
 		return false
 	}
-	mine := requestOf(op)
+	mine := request.Of(op)
 	return slices.ContainsFunc(t.attempts, func(a *history.Operation) bool {
 		if a == op || a.Kind != history.Transact {
 			return false
 		}
 		want, _ := t.wanted(a)
 		// A value may be too long as a Struct, and not as JSON.
-		otherwise := !requestOf(a).equal(mine) || op.Error.Code == "INVALID_REQUEST" && a.In.Doubles != op.In.Doubles
+		otherwise := !request.Of(a).Equal(mine) || op.Error.Code == "INVALID_REQUEST" && a.In.Doubles != op.In.Doubles
 		return want.match(ev) && otherwise
 	})
 }
@@ -107,10 +69,10 @@ func (j *judge) checkReused(t *txn, op *history.Operation, ev *history.Event) {
 	if t.begin != nil || j.hidden(t) {
 		return
 	}
-	mine := requestOf(op)
+	mine := request.Of(op)
 	low, _ := j.bounds.low(op.Call)
 	for _, a := range t.attempts {
-		if a == op || a.Kind != history.Transact || a.Call >= op.End() || requestOf(a).equal(mine) {
+		if a == op || a.Kind != history.Transact || a.Call >= op.End() || request.Of(a).Equal(mine) {
 			continue
 		}
 		// What is known to have been committed by then has the id; otherwise whatever was

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/linearizability/oracle/model"
 )
 
 // cursor is how far a stream has come.
@@ -64,7 +65,7 @@ func (j *judge) endStream(op *history.Operation, c *cursor) {
 	}
 	if op.Outcome == history.OK && op.Kind == history.Replay && (in.Limit == 0 || c.sent < in.Limit) {
 		low, _ := j.bounds.low(op.Call)
-		if c.next <= min(c.last, low, j.model.base) {
+		if c.next <= min(c.last, low, j.model.Base) {
 			j.count(op, &j.stats.BeforeBase) // what it has not shown may be before the base
 		}
 		if missing := j.nextMatch(in, c.next, min(c.last, low)); missing != 0 {
@@ -77,10 +78,10 @@ func (j *judge) endStream(op *history.Operation, c *cursor) {
 // comes after it.
 func (j *judge) checkBatch(op *history.Operation, b *history.Batch, c *cursor) bool {
 	in := &op.In
-	high := j.bounds.high(b.Time, j.model.head)
+	high := j.bounds.high(b.Time, j.model.Head)
 	for k := range b.Events {
 		ev := &b.Events[k]
-		if ev.CommitTS <= j.model.base && ev.CommitTS >= c.next && ev.CommitTS <= c.last {
+		if ev.CommitTS <= j.model.Base && ev.CommitTS >= c.next && ev.CommitTS <= c.last {
 			c.next = ev.CommitTS + 1 // before the base: only that they are in order is known
 			c.sent++
 			continue
@@ -98,7 +99,7 @@ func (j *judge) checkBatch(op *history.Operation, b *history.Batch, c *cursor) b
 			return false
 		}
 		if why := j.sameEvent(in, ev); why != "" {
-			j.breaks(op, "G5", "event-differs", fmt.Sprint(j.model.event(want).Ops), fmt.Sprint(ev.Ops), "commit %d: %s", ev.CommitTS, why)
+			j.breaks(op, "G5", "event-differs", fmt.Sprint(j.model.Event(want).Ops), fmt.Sprint(ev.Ops), "commit %d: %s", ev.CommitTS, why)
 			return false
 		}
 		c.next = want + 1
@@ -122,8 +123,8 @@ func (j *judge) checkBatch(op *history.Operation, b *history.Batch, c *cursor) b
 
 // nextMatch is the first commit from on, up to last, that a filter lets through.
 func (j *judge) nextMatch(in *history.Input, from, last uint64) uint64 {
-	for ts := max(from, j.model.base+1); ts <= min(last, j.model.head); ts++ {
-		ev := j.model.event(ts)
+	for ts := max(from, j.model.Base+1); ts <= min(last, j.model.Head); ts++ {
+		ev := j.model.Event(ts)
 		if in.FromTime != 0 && ev.CommitTime < in.FromTime || in.ToTime != 0 && ev.CommitTime > in.ToTime {
 			continue
 		}
@@ -141,7 +142,7 @@ func lets(in *history.Input, o history.EventOp) bool {
 // sameEvent compares an event with the log's. What was replayed once never
 // changes: not even the order of its operations.
 func (j *judge) sameEvent(in *history.Input, ev *history.Event) string {
-	whole := j.model.event(ev.CommitTS)
+	whole := j.model.Event(ev.CommitTS)
 	if whole.TxnID != ev.TxnID || whole.CommitTime != ev.CommitTime || !maps.Equal(whole.Metadata, ev.Metadata) {
 		return "another transaction, time or metadata than the log has"
 	}
@@ -158,7 +159,7 @@ func (j *judge) sameEvent(in *history.Input, ev *history.Event) string {
 		if in.NoValues {
 			value = ""
 		}
-		if got.Name != o.Name || got.Version != o.Version || got.Delete != o.Delete || !sameRead(in, got.Value, got.Inexact, value) {
+		if got.Name != o.Name || got.Version != o.Version || got.Delete != o.Delete || !model.SameRead(in, got.Value, got.Inexact, value) {
 			return fmt.Sprintf("key %q of agent %q is shown otherwise", o.Key, o.Agent)
 		}
 		n++

@@ -96,7 +96,7 @@ func (j *judge) findUnasked(h *history.History) {
 func (j *judge) transactions() []*txn {
 	list := make([]*txn, 0, len(j.txns))
 	for _, t := range j.txns { // sorted below
-		if ev := j.model.byTxn[t.id]; j.section == nil || ev != nil && ev.CommitTS > j.section.Log && len(t.attempts) > 0 {
+		if ev := j.model.ByTxn[t.id]; j.section == nil || ev != nil && ev.CommitTS > j.section.Log && len(t.attempts) > 0 {
 			list = append(list, t)
 		}
 	}

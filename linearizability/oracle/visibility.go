@@ -59,13 +59,13 @@ func (j *judge) firstCall(t *txn) int64 {
 // nothing is known of the state.
 func (j *judge) early(call int64) bool {
 	_, by := j.bounds.low(call)
-	return j.model.base > 0 && by == 0
+	return j.model.Base > 0 && by == 0
 }
 
 // settledBefore reports whether a transaction without an event can have taken effect at ts
 // because the log begins only after it.
 func (j *judge) settledBefore(t *txn, ts uint64) bool {
-	return j.model.base > 0 && ts <= j.model.base && (t.begin == nil || t.begin.Out.SnapshotTS < j.model.base)
+	return j.model.Base > 0 && ts <= j.model.Base && (t.begin == nil || t.begin.Out.SnapshotTS < j.model.Base)
 }
 
 // looksOwn reports whether a record can be a write of the transaction that read it, which has

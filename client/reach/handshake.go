@@ -1,4 +1,4 @@
-package client
+package reach
 
 import (
 	"context"
@@ -14,16 +14,16 @@ import (
 )
 
 // The reasons why a handshake fails although a server answers. gRPC passes errors of the
-// handshake on as text only, so fromStatus looks for these texts, which people read, too.
+// handshake on as text only, so Disagreement looks for these texts, which people read, too.
 const (
 	notTrusted = "the daemon's certificate is not trusted: "
 	speaksNo   = "the daemon does not speak TLS, and this client is to: "
 	wantsTLS   = "the daemon wants TLS, and this client does not speak it: "
 )
 
-// disagreement finds the handshake's error in a status message and removes what gRPC
+// Disagreement finds the handshake's error in a status message and removes what gRPC
 // wrapped around it.
-func disagreement(message string) (said string, found bool) {
+func Disagreement(message string) (said string, found bool) {
 	for _, why := range []string{notTrusted, speaksNo, wantsTLS} {
 		if i := strings.Index(message, why); i >= 0 {
 			said, _, _ = strings.Cut(message[i:], "\n")

@@ -1,4 +1,4 @@
-package oracle
+package model
 
 import (
 	"testing"
@@ -36,7 +36,7 @@ func TestSameRead(t *testing.T) {
 		{"", true, false, "", true},
 	} {
 		in := history.Input{Doubles: c.doubles}
-		if got := sameRead(&in, c.shown, c.inexact, c.written); got != c.right {
+		if got := SameRead(&in, c.shown, c.inexact, c.written); got != c.right {
 			t.Errorf("%s for %s, doubles %v, inexact %v: %v", c.shown, c.written, c.doubles, c.inexact, got)
 		}
 	}

@@ -1,11 +1,29 @@
-package client
+package reach
 
 import (
 	"context"
+	"fmt"
+	"strings"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 )
+
+// CheckToken refuses a token that cannot be sent.
+func CheckToken(token string) error {
+	if i := strings.IndexFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }); i >= 0 {
+		return fmt.Errorf("the token has a character at byte %d that a header cannot carry; only printable ASCII without space is allowed", i)
+	}
+	return nil
+}
+
+// Authorised is conn with a token on all that is sent on it; without one, conn itself.
+func Authorised(conn grpc.ClientConnInterface, token string) grpc.ClientConnInterface {
+	if token == "" {
+		return conn
+	}
+	return authorised{conn, token}
+}
 
 // authorised is a connection that adds the token to what is sent on it.
 type authorised struct {

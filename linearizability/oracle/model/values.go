@@ -1,4 +1,4 @@
-package oracle
+package model
 
 import (
 	"strings"
@@ -6,10 +6,10 @@ import (
 	"statehouse.dev/statehouse/history"
 )
 
-// sameRead reports whether a reader may have been shown a value so, as it was written. A
+// SameRead reports whether a reader may have been shown a value so, as it was written. A
 // reader of google.protobuf.Struct gets doubles: a number that is none is shown as the
 // nearest one, and then the answer must say that it is inexact.
-func sameRead(in *history.Input, shown string, inexact bool, written string) bool {
+func SameRead(in *history.Input, shown string, inexact bool, written string) bool {
 	switch {
 	case !in.Doubles:
 		return !inexact && history.SameValue(shown, written)

@@ -1,6 +1,8 @@
-package client
+package reach
 
 import (
+	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"strconv"
@@ -26,30 +28,30 @@ type Address struct {
 //
 // HOST is a name, an IPv4 address, or an IPv6 address in brackets. Without a port it
 // is [DefaultPort], whatever the scheme. A slash may only end an address with a
-// scheme. Everything else is refused, with an error that matches [ErrInvalid]: what a
-// resolver would make of it is a guess, and a wrong guess shows only as a timeout.
+// scheme. Everything else is refused: what a resolver would make of it is a guess, and a
+// wrong guess shows only as a timeout.
 //
-// testdata/addresses.json holds cases that all clients of Statehouse treat alike.
+// client/testdata/addresses.json holds cases that all clients of Statehouse treat alike.
 func ParseAddress(s string) (Address, error) {
 	var a Address
 	switch {
 	case s == "":
-		return a, invalidf("the address is empty: give HOST or HOST:PORT")
+		return a, errors.New("the address is empty: give HOST or HOST:PORT")
 	case strings.Contains(s, "@"): // not repeated in the message: it may hold a secret
-		return a, invalidf("the address has a user or a password before an @, which no daemon asks for: give HOST:PORT, and a token by its own setting")
+		return a, errors.New("the address has a user or a password before an @, which no daemon asks for: give HOST:PORT, and a token by its own setting")
 	case strings.ContainsAny(s, " \t\r\n\v\f"):
-		return a, invalidf("the address %q has a space or a line break in it", s)
+		return a, fmt.Errorf("the address %q has a space or a line break in it", s)
 	}
 	rest := s
 	if scheme, after, found := strings.Cut(s, "://"); found {
 		a.Scheme = strings.ToLower(scheme)
 		if a.Scheme != "http" && a.Scheme != "https" {
-			return a, invalidf("the address %q has a scheme other than http and https; give HOST:PORT", s)
+			return a, fmt.Errorf("the address %q has a scheme other than http and https; give HOST:PORT", s)
 		}
 		rest = strings.TrimSuffix(after, "/")
 	}
 	if strings.ContainsAny(rest, `/?#\`) {
-		return a, invalidf("the address %q has a path or a query; an address is only HOST:PORT", s)
+		return a, fmt.Errorf("the address %q has a path or a query; an address is only HOST:PORT", s)
 	}
 	host, port, err := splitAddress(s, rest)
 	if err != nil {
@@ -70,13 +72,13 @@ func splitAddress(s, rest string) (host string, port *string, err error) {
 		ip, iperr := netip.ParseAddr(host)
 		switch {
 		case closed && host == "":
-			return "", nil, invalidf("the address %q names no host", s)
+			return "", nil, fmt.Errorf("the address %q names no host", s)
 		case !closed || iperr != nil || !ip.Is6() || ip.Zone() != "":
-			return "", nil, invalidf("the address %q has brackets round something other than an IPv6 address (without a zone)", s)
+			return "", nil, fmt.Errorf("the address %q has brackets round something other than an IPv6 address (without a zone)", s)
 		case after == "":
 			return host, nil, nil
 		case after[0] != ':':
-			return "", nil, invalidf("the address %q has no colon between its brackets and the port", s)
+			return "", nil, fmt.Errorf("the address %q has no colon between its brackets and the port", s)
 		}
 		after = after[1:]
 		return host, &after, nil
@@ -84,13 +86,13 @@ func splitAddress(s, rest string) (host string, port *string, err error) {
 	host, after, hasPort := strings.Cut(rest, ":")
 	switch {
 	case bareIPv6(rest):
-		return "", nil, invalidf("the address %q has an IPv6 address without brackets: write [::1]:%d", s, DefaultPort)
+		return "", nil, fmt.Errorf("the address %q has an IPv6 address without brackets: write [::1]:%d", s, DefaultPort)
 	case strings.Contains(after, ":"):
-		return "", nil, invalidf("the address %q has more than one port", s)
+		return "", nil, fmt.Errorf("the address %q has more than one port", s)
 	case host == "":
-		return "", nil, invalidf("the address %q names no host", s)
+		return "", nil, fmt.Errorf("the address %q names no host", s)
 	case !validHost(host):
-		return "", nil, invalidf("the address %q has a host that is neither a name (ASCII letters, digits, - and _ between dots) nor an IP address", s)
+		return "", nil, fmt.Errorf("the address %q has a host that is neither a name (ASCII letters, digits, - and _ between dots) nor an IP address", s)
 	case !hasPort:
 		return host, nil, nil
 	}
@@ -135,7 +137,7 @@ func notInName(r rune) bool {
 func parsePort(s, port string) (uint16, error) {
 	n, err := strconv.ParseUint(port, 10, 16)
 	if err != nil || n == 0 || strconv.FormatUint(n, 10) != port {
-		return 0, invalidf("the address %q has %q for a port, which is a number from 1 to 65535", s, port)
+		return 0, fmt.Errorf("the address %q has %q for a port, which is a number from 1 to 65535", s, port)
 	}
 	return uint16(n), nil
 }
