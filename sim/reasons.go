@@ -95,7 +95,7 @@ func (w *World) arrived(c *Call) *asked {
 	}
 	w.countUnderWay(a, c)
 	a.Bad, a.Strict, a.Stranger = c.request.bad, c.request.strict, c.stranger()
-	a.Arrival = w.Now()
+	a.Arrival, a.InSession = w.Now(), c.InSession()
 	w.reasons.judge.Arrived(&a.Request)
 	return a
 }

@@ -28,6 +28,7 @@ type Judge struct {
 	ended   int      // transactions, in this process
 	settled int      // steps of the writer after which nothing waited for it
 	waiting int      // commits that have reached the daemon and are not answered
+	commits int      // that have ever reached a daemon
 	sent    int      // bytes of everything that clients have ever sent
 	largest int      // bytes of one request
 	early   []*until // whose turns have not come
@@ -137,8 +138,10 @@ func (j *Judge) isOpen(t *txn, latest time.Time) bool {
 // Arrived says that a request has reached the daemon.
 func (j *Judge) Arrived(r *Request) {
 	t := j.of(r)
+	r.queued, r.after = j.waiting+j.limbo(), j.commits
 	switch r.Kind {
 	case history.Commit, history.Transact:
+		j.commits++
 		t.commits++
 		t.underWay++
 		j.timed(t, r)

@@ -28,12 +28,13 @@ var counted = []struct {
 		most, _ := j.held(w)
 		return most + 2*sizeOf(&r.In) + about*(2+len(r.In.Names))
 	}, func(l *Limits) int { return l.StagedBytes }},
-	{"commits waiting for the writer", func(j *Judge, _ *txn, _ *Request, _ *World) int { return j.waiting + j.limbo() }, func(l *Limits) int { return l.QueuedCommits }},
-	{"bytes waiting for the writer", func(j *Judge, _ *txn, _ *Request, _ *World) int {
-		if j.waiting+j.limbo() < 2 {
+	{"commits waiting for the writer", func(j *Judge, _ *txn, r *Request, _ *World) int { return j.queued(r) }, func(l *Limits) int { return l.QueuedCommits }},
+	{"bytes waiting for the writer", func(j *Judge, _ *txn, r *Request, _ *World) int {
+		n := j.queued(r)
+		if n < 2 {
 			return 0 // one fits an empty queue, whatever its size
 		}
-		return about*(j.waiting+j.limbo()) + 2*j.sent
+		return about*n + 2*j.sent
 	}, func(l *Limits) int { return l.StagedBytes / 2 }},
 	{"requests under way", func(_ *Judge, _ *txn, r *Request, _ *World) int { return r.UnderWay + 1 }, func(l *Limits) int { return l.Requests }},
 	{"streams under way", func(_ *Judge, _ *txn, r *Request, _ *World) int { return r.UnderWay + 1 }, func(l *Limits) int { return l.Streams }},
@@ -63,6 +64,16 @@ func newKey(t *txn, r *Request) int {
 		return 0
 	}
 	return 1
+}
+
+// queued counts the commits that wait for the writer at most, at some time between a request's
+// arrival and its answer.
+func (j *Judge) queued(r *Request) int {
+	n := j.waiting + j.limbo()
+	if r.InSession {
+		n = max(n, r.queued+j.commits-r.after)
+	}
+	return n
 }
 
 // limbo counts commits that were given up and may still wait for the writer.

@@ -59,7 +59,9 @@ func (j *Judge) timed(t *txn, r *Request) {
 	if r.In.Timeout != nil {
 		wait := time.Duration(min(*r.In.Timeout, uint64(1<<40))) * time.Millisecond
 		u := &until{arrival: r.Arrival, wait: wait}
-		t.untils, j.early = append(t.untils, u), append(j.early, u)
+		if t.untils = append(t.untils, u); !r.InSession {
+			j.early = append(j.early, u)
+		}
 	}
 }
 

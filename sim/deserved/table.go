@@ -28,6 +28,11 @@ type Request struct {
 	UnderWay int
 	// Unsure are those of them that may not have begun, or have ended: in a session.
 	Unsure int
+	// InSession: it may begin later than it arrived, and be answered some time before the answer
+	// is seen.
+	InSession bool
+
+	queued, after int // commits that may have waited when it arrived, and that had arrived by then
 }
 
 // SamePages reports whether a request may go on with a page that another was answered.
