@@ -77,6 +77,7 @@ type Service struct {
 	requests, streams     limiter.Limiter
 	probes, healthWatches limiter.Limiter    // of their own: see methods.go
 	reading, following    *limiter.Semaphore // turns to read of replays, of watches
+	turns                 *limiter.Semaphore // of requests in sessions
 	reached               reached
 	unsent                *unsent.Budget
 	captures              *captures.Captures
@@ -106,6 +107,7 @@ func Assemble(env engine.Env, config Config) (*Service, error) {
 	s.note = conns.Sparing(s.env.Log)
 	s.unsent = unsent.New(s.config.UnsentBytes, s.config.Streams, &s.env)
 	s.reading = limiter.NewSemaphore(int64(s.config.Tuning.StreamsReading), s.env.Await)
+	s.turns = limiter.NewSemaphore(max(int64(s.config.Requests)*3/4, 1), s.env.Await)
 	s.following = limiter.NewSemaphore(int64(s.config.Tuning.WatchesReading), s.env.Await)
 	e, err := engine.Open(s.env, config.Engine)
 	if err != nil {

@@ -76,7 +76,7 @@ func (s sessionOn) RecvMsg(m any) error {
 
 func (s *Service) sessionLimits() session.Limits {
 	return session.Limits{
-		Requests: s.config.Tuning.SessionRequests, Bytes: s.config.Tuning.SessionBytes, Frame: s.config.Tuning.SessionFrame,
+		Requests: s.config.Tuning.SessionRequests, Bytes: s.config.Tuning.SessionBytes, Frame: s.config.Tuning.SessionFrame, Turns: s.turns,
 		RequestsReached: counting(&s.reached.SessionRequests), BytesReached: counting(&s.reached.SessionBytes), FrameReached: counting(&s.reached.SessionFrame),
 	}
 }

@@ -47,6 +47,17 @@ func (s *Semaphore) Acquire(ctx context.Context, n int64) (int64, error) {
 	return n, nil
 }
 
+// TryAcquire takes n if there is room for it and no one waits, and reports whether it did.
+func (s *Semaphore) TryAcquire(n int64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.waiting) > 0 || s.free < n {
+		return false
+	}
+	s.free -= n
+	return true
+}
+
 // Release gives back what Acquire returned.
 func (s *Semaphore) Release(n int64) {
 	if n == 0 {

@@ -36,6 +36,7 @@ func (s *Session) answered(r *Request, given Answer, more bool) {
 	if r.frame != nil {
 		r.frame.Free()
 	}
+	r.endTurn()
 	a := answer{r, given, given.Size()}
 	s.stream.Hold(-r.bytes)
 	s.mu.Lock()

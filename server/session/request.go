@@ -16,6 +16,7 @@ type Request struct {
 	id      uint64
 	timeout time.Duration
 	late    bool
+	turn    bool // it has one of Limits.Turns
 
 	method *Method
 	// Body is the request's message. It is no one's after the method has answered.

@@ -30,6 +30,7 @@ type Limits struct {
 	Requests int // under way: their answers have not been sent
 	Bytes    int // that they hold, requests and answers; one may be larger
 	Frame    int // of answers, about
+	Turns    Turns
 	// RequestsReached and BytesReached are called when the session reads no further for that
 	// bound, FrameReached when answers are cut into several frames.
 	RequestsReached, BytesReached, FrameReached func()
@@ -37,6 +38,15 @@ type Limits struct {
 
 // Load is what all sessions of a service have together.
 type Load struct{ Sessions, Requests, Bytes atomic.Int64 }
+
+// Turns are what requests take, of all sessions together, while a Method answers them that is
+// not Quick: a session that finds none reads no further, so that sessions leave room for
+// others. A limiter.Semaphore is one.
+type Turns interface {
+	TryAcquire(n int64) bool
+	Acquire(ctx context.Context, n int64) (int64, error)
+	Release(n int64)
+}
 
 // Method is what a request asks for.
 type Method struct {
@@ -230,7 +240,11 @@ func (s *Session) take(frame mem.Buffer) error {
 			continue
 		}
 		r := &Request{session: s, id: e.id, method: s.find(e.method), Body: e.body, bytes: len(e.body), timeout: timeoutOf(e.timeout)}
+		if err := s.turn(r); err != nil {
+			return err
+		}
 		if err := s.begin(r); err != nil {
+			r.endTurn()
 			return err
 		}
 		if r.method.Quick {
@@ -240,6 +254,31 @@ func (s *Session) take(frame mem.Buffer) error {
 		frame.Ref()
 		r.frame = frame
 		s.env.Go(r)
+	}
+}
+
+// turn waits for the turn of a request.
+func (s *Session) turn(r *Request) error {
+	switch {
+	case r.method.Quick:
+		return nil
+	case s.limits.Turns.TryAcquire(1):
+	default:
+		s.mu.Lock()
+		s.flush() // what has been answered does not wait for it
+		s.mu.Unlock()
+		if _, err := s.limits.Turns.Acquire(s.ctx, 1); err != nil {
+			return err
+		}
+	}
+	r.turn = true
+	return nil
+}
+
+// endTurn gives the turn back, if the request has one.
+func (r *Request) endTurn() {
+	if r.turn {
+		r.session.limits.Turns.Release(1)
 	}
 }
 
