@@ -70,8 +70,8 @@ func drawBounds(r *rand.Rand) bounds.Bounds {
 	if b.Requests > 0 { // it is judged by what is delivered, and a session may take that later
 		b.SessionRequests, b.SessionBytes = 0, 0
 	}
-	if least := b.LeastAnswer(); least < 8<<10 && r.IntN(2) == 0 {
-		b.AnswerBytes = least + r.IntN(200)
+	if least := b.LeastAnswer(); least < 8<<10 && r.IntN(4) > 0 {
+		b.AnswerBytes = least + r.IntN(80)
 	}
 	return b
 }

@@ -216,7 +216,7 @@ const maxPadding = 512
 func writable(text string) string {
 	rest, ok := strings.CutPrefix(text, "digest:")
 	if !ok {
-		return step.OneWord(text)
+		return step.Dense(text)
 	}
 	sum, length, _ := strings.Cut(rest, ":")
 	object := `{"digest":"` + sum[:min(len(sum), 8)] + `"}`

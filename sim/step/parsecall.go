@@ -148,7 +148,7 @@ func (p *parser) at(s string) (string, uint64) {
 }
 
 func (p *parser) value() string {
-	v := p.next()
+	v := spaced(p.next())
 	if !json.Valid([]byte(v)) {
 		p.fail("%q is not JSON without white space", v)
 	}

@@ -1,8 +1,6 @@
 package step
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"net/url"
@@ -181,15 +179,62 @@ func agentText(ns, agent string) string {
 
 func recordText(ns, agent, key string) string { return agentText(ns, agent) + "/" + escape(key) }
 
-// OneWord is a JSON value without white space: the notation ends a value there. It spells the
-// value as it was but for that.
+// OneWord is a JSON value as the notation has it: a value ends at white space. What of it
+// is between the parts of the value is written as names have it, with a percent sign; a
+// space in a string is written as the escape that means the same.
 func OneWord(value string) string {
+	return blanks(value, func(b byte) string { return fmt.Sprintf("%%%02X", b) })
+}
+
+// Dense is a JSON value without white space.
+func Dense(value string) string { return blanks(value, func(byte) string { return "" }) }
+
+func blanks(value string, between func(byte) string) string {
 	if !strings.ContainsAny(value, " \t\n\r") {
 		return value
 	}
-	var compact bytes.Buffer
-	if json.Compact(&compact, []byte(value)) != nil {
-		return value
+	var out strings.Builder
+	inString := false
+	for i := 0; i < len(value); i++ {
+		switch c := value[i]; {
+		case strings.IndexByte(" \t\n\r", c) >= 0 && !inString:
+			out.WriteString(between(c))
+		case c == ' ':
+			out.WriteString(`\u0020`)
+		case c == '\\' && inString && i+1 < len(value):
+			out.WriteString(value[i : i+2])
+			i++
+		default:
+			inString = inString != (c == '"')
+			out.WriteByte(c)
+		}
 	}
-	return strings.ReplaceAll(compact.String(), " ", `\u0020`) // what is left of it is in strings
+	return out.String()
+}
+
+// spaced is the value that OneWord made a word of.
+func spaced(word string) string {
+	if !strings.Contains(word, "%") {
+		return word
+	}
+	var out strings.Builder
+	inString := false
+	for i := 0; i < len(word); i++ {
+		switch c := word[i]; {
+		case c == '%' && !inString && i+2 < len(word):
+			b, err := strconv.ParseUint(word[i+1:i+3], 16, 8)
+			if err != nil {
+				return word // no value, which is found out
+			}
+			out.WriteByte(byte(b))
+			i += 2
+		case c == '\\' && inString && i+1 < len(word):
+			out.WriteString(word[i : i+2])
+			i++
+		default:
+			inString = inString != (c == '"')
+			out.WriteByte(c)
+		}
+	}
+	return out.String()
 }

@@ -27,7 +27,7 @@ func bulk(ctx context.Context, e *Env) error {
 		return err
 	case 5:
 		var names []client.RecordName
-		for range 1 + e.Rand.IntN(24) {
+		for range 1 + e.Rand.IntN(48) {
 			names = append(names, client.RecordName{Agent: e.agent(), Key: e.key("reg/")})
 		}
 		_, err := e.Client.BatchGet(ctx, names)
