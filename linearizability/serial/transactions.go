@@ -135,6 +135,9 @@ func (c *constraints) attempted(t *txn) *outcome {
 
 // place takes down where an answer says that a transaction committed.
 func (c *constraints) place(t *txn, o *outcome, op *history.Operation) {
+	if o.placed && op.Kind == history.Transact && len(op.In.Writes) == 0 {
+		return // of what changed nothing the next daemon knows no more, and looks again
+	}
 	o.ret = min(o.ret, op.Return)
 	if len(op.Out.Versions) > 0 {
 		o.versions = op.Out.Versions
