@@ -21,11 +21,9 @@ const (
 
 // large rooms stay one package each, for a reason.
 var large = map[string]string{
-	"sim":                    "a world is one thing: its parts share its clock, its disk and its lock; what is not of it is in the rooms around",
-	"engine":                 "its inner wall is the tested list of pure files",
-	"client":                 "its users see one package, and what they see hangs together: calls, what is sent again, errors, and transactions over all of it",
-	"linearizability/oracle": "its rules share one model of the store; what must not be shared is in the room beside",
-	"sim/simdisk":            "a disk is one thing, and its faults reach into all of it",
+	"sim":         "a world is one thing: its parts share its clock, its disk and its lock; what is not of it is in the rooms around",
+	"engine":      "its inner wall is the tested list of pure files",
+	"sim/simdisk": "a disk is one thing, and its faults reach into all of it",
 }
 
 // TestSizes: what has outgrown its walls is taken apart before anything is built on it.
