@@ -208,6 +208,9 @@ func (s *stream) broke(err error, what string) {
 		if c.answered && c.err == nil && c.commits() && !c.done {
 			w.rec.probe("answer of a commit lost")
 		}
+		if asked := c.in.asked; asked != nil && !c.answered {
+			w.reasons.judge.Unseen(&asked.Request)
+		}
 		if err == errRefused {
 			w.finish(c, nil, err)
 		}

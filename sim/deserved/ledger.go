@@ -32,6 +32,7 @@ type Judge struct {
 	sent    int      // bytes of everything that clients have ever sent
 	largest int      // bytes of one request
 	early   []*until // whose turns have not come
+	unseen  int      // transactions of this process that may have begun without an answer that was seen
 
 	definite []definite
 }
@@ -98,9 +99,16 @@ const about = 1024
 func (j *Judge) Started(l Limits) {
 	j.limits = l
 	j.process++
-	j.open, j.ended, j.waiting = j.open[:0], 0, 0
+	j.open, j.ended, j.waiting, j.unseen = j.open[:0], 0, 0, 0
 	for _, t := range j.txns { // each alike
 		t.underWay, t.limbo = 0, 0
+	}
+}
+
+// Unseen says that a request has reached the daemon whose answer is not seen: its session broke.
+func (j *Judge) Unseen(r *Request) {
+	if r.Kind == history.Begin {
+		j.unseen++
 	}
 }
 
@@ -274,6 +282,7 @@ func (j *Judge) held(w *World) (most, least int) {
 
 // Open counts the open transactions, at most and at least.
 func (j *Judge) Open(w *World) (most, least int) {
+	most = j.unseen
 	kept := j.open[:0]
 	for _, t := range j.open {
 		if !t.ended {

@@ -55,10 +55,6 @@ func runs() []Bug {
 			Edits: []Edit{{"client/runtxn.go", "		if err == nil || !t.again(err) {", "		if errors.Is(err, ErrConflict) {\n\t\t\treturn commit, nil\n\t\t}\n\t\tif err == nil || !t.again(err) {"}},
 		},
 		{
-			Name: "client-failed-run-committed", Guarantee: "G2", About: "what a function wrote before it failed is committed",
-			Edits: []Edit{{"client/runtxn.go", "	if err := fn(t); err != nil {", "	if err := fn(t); err != nil {\n\t\t_, _ = t.Commit(ctx)"}},
-		},
-		{
 			Name: "client-conflict-not-rerun", Guarantee: "G9", About: "RunTxn does not run a function again after a conflict",
 			Edits: []Edit{{"client/runtxn.go", "	return errors.Is(err, ErrConflict) || errors.Is(err, ErrTxnNotFound)", "	return errors.Is(err, ErrTxnNotFound)"}},
 		},
@@ -118,10 +114,6 @@ func calls() []Bug {
 		{
 			Name: "client-as-of-lost", Guarantee: "G3", About: "BatchGet as of a commit reads the present",
 			Edits: []Edit{{"client/reads.go", "	req := &pb.BatchGetStateRequest{Encoding: asJSON, At: at.message(), TxnId: txnID}", "	req := &pb.BatchGetStateRequest{Encoding: asJSON, TxnId: txnID}"}},
-		},
-		{
-			Name: "client-batch-outside", Guarantee: "G3", About: "BatchGet in a transaction reads outside of it",
-			Edits: []Edit{{"client/reads.go", "	req := &pb.BatchGetStateRequest{Encoding: asJSON, At: at.message(), TxnId: txnID}", "	req := &pb.BatchGetStateRequest{Encoding: asJSON, At: at.message()}"}},
 		},
 		{
 			Name: "client-tombstone-exists", Guarantee: "G3", About: "a record that was deleted is told to exist",

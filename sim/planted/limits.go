@@ -13,10 +13,6 @@ func caches() []Bug {
 			Edits: []Edit{{"engine/cache.go", "		c.old, c.young = c.young, make(map[K]V, c.limit)", "		stale := c.old\n\t\tc.old, c.young = c.young, make(map[K]V, c.limit)\n\t\tfor k, v := range stale { // any\n\t\t\tif c.young[k] = v; len(c.young) >= c.limit/8 {\n\t\t\t\tbreak\n\t\t\t}\n\t\t}"}},
 		},
 		{
-			Name: "cache-forgets-planned", Guarantee: "G3", About: "a full cache drops both of its generations, with what is planned and not applied",
-			Edits: []Edit{{"engine/cache.go", "		c.old, c.young = c.young, make(map[K]V, c.limit)", "		c.old, c.young = nil, make(map[K]V, c.limit)"}},
-		},
-		{
 			Name: "cache-smaller-than-a-step", Guarantee: "G3", About: "the caches of the newest state may be smaller than what a step plans",
 			Edits: []Edit{{"engine/plan.go", "	return o.Tuning.StepLookups + o.Limits.TxnReads + 4*o.Limits.TxnOps", "	return o.Limits.TxnOps"}},
 		},
