@@ -68,7 +68,7 @@ and what is printed is the share that is killed, and every mutant that survives.
 	f := cmd.Flags()
 	f.StringSliceVar(&o.only, "only", nil, "only these bugs")
 	f.StringSliceVar(&o.without, "without", nil, "leave out the bugs that only this finds, such as interleave: each takes a build of its own")
-	f.DurationVar(&o.budget, "budget", time.Minute, "how long each may take to be caught, on one core")
+	f.DurationVar(&o.budget, "budget", 3*time.Minute, "how long each may take to be caught, on one core")
 	f.DurationVar(&o.shrink, "shrink-for", 10*time.Second, "how long to shrink each failure; 0: do not")
 	f.IntVar(&o.workers, "workers", runtime.NumCPU(), "bugs tried at a time")
 	f.IntVar(&o.control, "control", 0, "seeds to run on the code as it is; 0: as many as the slowest bug took, at least 200")
