@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"golang.org/x/net/http2"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -91,9 +92,9 @@ func TestFewFiles(t *testing.T) {
 			const commits = 400 // 24 MB: tables are written and merged
 			for i := range commits {
 				req := &pb.TransactRequest{TxnId: fmt.Sprint("t", i), Operations: []*pb.TransactOperation{put("a", fmt.Sprint("k", i%50), value)}}
-				_, err := d.Transact(call(t), req)
+				_, err := d.Transact(call(t), req, grpc.WaitForReady(true)) // its connection may be closed, and the next one refused
 				for try := 1; status.Code(err) == codes.Unavailable && try < 10; try++ {
-					_, err = d.Transact(call(t), req) // gRPC goes to another connection once by itself, and this crowd may close that, too
+					_, err = d.Transact(call(t), req, grpc.WaitForReady(true)) // gRPC goes to another connection once by itself, and this crowd may close that, too
 				}
 				if err != nil {
 					t.Fatalf("commit %d: %v\n%s", i, err, d.log())
