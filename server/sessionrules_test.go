@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -136,6 +137,55 @@ func TestSessionAndLimits(t *testing.T) {
 	if probe != nil {
 		t.Errorf("health: %v", probe)
 	}
+}
+
+// Sessions that send more than the daemon takes wait for their turn: nothing of theirs is
+// refused, and others are served meanwhile (G9).
+func TestSessionsLeaveRoom(t *testing.T) {
+	const limit, share, each = 8, 6, 8
+	var disk *slowDisk
+	r := newRig(t, func(c *Config, env *engine.Env) {
+		c.Requests = limit
+		disk = newSlowDisk(env.FS)
+		env.FS = disk
+	})
+	r.put("", "a", "k", "{}")
+	release := sync.OnceFunc(disk.block())
+	defer release()
+	talks := []*talk{r.talk(), r.talk()}
+	answers := make(map[*talk][]<-chan *pb.SessionAnswer)
+	for n, k := range talks {
+		defer k.cancel()
+		var frame []*pb.SessionRequest
+		for i := range each {
+			q := k.request("Transact", &pb.TransactRequest{TxnId: fmt.Sprint("t-", n, "-", i), Operations: []*pb.TransactOperation{set("", "a", "k", "{}")}})
+			frame, answers[k] = append(frame, q), append(answers[k], k.waits(q))
+		}
+		k.send(frame...)
+	}
+	eventually(t, "both sessions wait for a turn", func() error {
+		if taken, waiting := r.service.turns.Usage(); taken != share || waiting != len(talks) {
+			return fmt.Errorf("%d turns are taken, and %d sessions wait", taken, waiting)
+		}
+		return nil
+	})
+	if got := r.get("", "a", "k"); got != "{}" {
+		t.Errorf("another client reads %s", got)
+	}
+	release()
+	for _, k := range talks {
+		for i, w := range answers[k] {
+			if err := k.answerTo(w, &pb.TransactResponse{}); err != nil {
+				t.Errorf("request %d: %v", i, err)
+			}
+		}
+	}
+	eventually(t, "the turns are given back", func() error {
+		if taken, waiting := r.service.turns.Usage(); taken != 0 || waiting != 0 {
+			return fmt.Errorf("%d are taken, and %d sessions wait", taken, waiting)
+		}
+		return nil
+	})
 }
 
 // stuck is an environment in which whoever waits is held until release, and with it the
