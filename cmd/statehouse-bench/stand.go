@@ -12,10 +12,10 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	"statehouse.dev/statehouse/client"
+	"statehouse.dev/statehouse/client/reach"
 	"statehouse.dev/statehouse/client/session"
 	"statehouse.dev/statehouse/cmd/statehouse-bench/bench"
 	"statehouse.dev/statehouse/cmd/statehouse-bench/rivals"
@@ -75,31 +75,9 @@ func (s *stand) connect(config client.Config, n int) ([]grpc.ClientConnInterface
 			return nil, err
 		}
 		s.atEnd(func() { _ = conn.Close() }) // nothing is under way
-		if config.Token == "" {
-			conns = append(conns, conn)
-		} else {
-			conns = append(conns, authorised{conn, config.Token})
-		}
+		conns = append(conns, reach.Authorised(conn, config.Token))
 	}
 	return conns, nil
-}
-
-// authorised is a connection that adds the token to what is sent on it.
-type authorised struct {
-	grpc.ClientConnInterface
-	token string
-}
-
-func (a authorised) with(ctx context.Context) context.Context {
-	return metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+a.token)
-}
-
-func (a authorised) Invoke(ctx context.Context, method string, args, reply any, opts ...grpc.CallOption) error {
-	return a.ClientConnInterface.Invoke(a.with(ctx), method, args, reply, opts...)
-}
-
-func (a authorised) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
-	return a.ClientConnInterface.NewStream(a.with(ctx), desc, method, opts...)
 }
 
 // sessions is the same client over a session on each of the connections: that of the Go
