@@ -32,6 +32,11 @@ var (
 	ErrTLS = errors.New("no agreement on TLS")
 	// ErrUnauthenticated: the token is missing or wrong.
 	ErrUnauthenticated = errors.New("unauthenticated")
+	// ErrPermissionDenied: the key may not do this; the message says what it may not.
+	ErrPermissionDenied = errors.New("permission denied")
+	// ErrOverloaded: more is asked than the daemon can do in time, or than the key may ask.
+	// Nothing was applied. The daemon says when to try again.
+	ErrOverloaded = errors.New("overloaded")
 	// ErrUnimplemented: the daemon does not know the method; it is older than this
 	// client, or something else.
 	ErrUnimplemented = errors.New("unimplemented")
@@ -62,6 +67,13 @@ var (
 
 	// ErrNotFound: the record never had that version.
 	ErrNotFound = errors.New("not found")
+	// ErrOutOfRange: older than what the namespace's retention keeps.
+	ErrOutOfRange = errors.New("out of range")
+	// ErrErased: the value was erased.
+	ErrErased = errors.New("erased")
+	// ErrEpochChanged: the store was restored, and the cursor, page or commit_ts is of an
+	// earlier epoch.
+	ErrEpochChanged = errors.New("epoch changed")
 	// ErrNotRepresentable: the value cannot be carried in the encoding asked for.
 	ErrNotRepresentable = errors.New("not representable")
 
@@ -100,6 +112,11 @@ var codeKinds = map[pb.ErrorCode]error{
 	pb.ErrorCode_NOT_REPRESENTABLE:     ErrNotRepresentable,
 	pb.ErrorCode_TXN_TOO_OLD:           ErrTxnTooOld,
 	pb.ErrorCode_UNAUTHENTICATED:       ErrUnauthenticated,
+	pb.ErrorCode_PERMISSION_DENIED:     ErrPermissionDenied,
+	pb.ErrorCode_OUT_OF_RANGE:          ErrOutOfRange,
+	pb.ErrorCode_ERASED:                ErrErased,
+	pb.ErrorCode_EPOCH_CHANGED:         ErrEpochChanged,
+	pb.ErrorCode_OVERLOADED:            ErrOverloaded,
 }
 
 // Error is a failed call.

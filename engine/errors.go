@@ -46,6 +46,12 @@ var (
 
 	// ErrVersionNotFound: the record never had that version.
 	ErrVersionNotFound = errors.New("version not found")
+	// ErrOutOfRange: older than what the namespace's retention keeps.
+	ErrOutOfRange = errors.New("out of range")
+	// ErrErased: the value was erased.
+	ErrErased = errors.New("erased")
+	// ErrEpoch: a commit_ts of another epoch, which means another commit here.
+	ErrEpoch = errors.New("epoch changed")
 
 	// About storage.
 

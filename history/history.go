@@ -248,9 +248,13 @@ type Record struct {
 	CommitTime int64  `json:"commit_time,omitempty"` // ns since 1970
 	Value      string `json:"value,omitempty"`
 	Inexact    bool   `json:"inexact,omitempty"` // the value came with doubles in place of numbers that are none
+	Erased     bool   `json:"erased,omitempty"`  // the version is known, its value was erased
+	Pruned     bool   `json:"pruned,omitempty"`  // or dropped by retention
 	// Of a history entry only.
-	TxnID    string            `json:"txn,omitempty"`
-	Metadata map[string]string `json:"metadata,omitempty"`
+	TxnID     string            `json:"txn,omitempty"`
+	Metadata  map[string]string `json:"metadata,omitempty"`
+	Principal string            `json:"principal,omitempty"`
+	TraceID   string            `json:"trace_id,omitempty"`
 }
 
 // Agent as a list shows it: the commit_ts of its first and last commit.
@@ -281,6 +285,8 @@ type Event struct {
 	CommitTime int64             `json:"commit_time"` // ns since 1970
 	TxnID      string            `json:"txn"`
 	Metadata   map[string]string `json:"metadata,omitempty"`
+	Principal  string            `json:"principal,omitempty"`
+	TraceID    string            `json:"trace_id,omitempty"`
 	Ops        []EventOp         `json:"ops"`
 }
 
@@ -291,6 +297,8 @@ type EventOp struct {
 	Delete  bool   `json:"delete,omitempty"`
 	Value   string `json:"value,omitempty"`
 	Inexact bool   `json:"inexact,omitempty"` // as of a Record; never in the log
+	Erased  bool   `json:"erased,omitempty"`
+	Pruned  bool   `json:"pruned,omitempty"`
 }
 
 // Note is something that happened beside the operations: a crash, a fault, a

@@ -32,17 +32,24 @@ var mapping = []struct {
 	{engine.ErrConflict, pb.ErrorCode_CONFLICT, codes.Aborted},
 	{engine.ErrPrecondition, pb.ErrorCode_PRECONDITION_FAILED, codes.FailedPrecondition},
 	{engine.ErrVersionNotFound, pb.ErrorCode_VERSION_NOT_FOUND, codes.NotFound},
+	{engine.ErrOutOfRange, pb.ErrorCode_OUT_OF_RANGE, codes.OutOfRange},
+	{engine.ErrErased, pb.ErrorCode_ERASED, codes.NotFound},
+	{engine.ErrEpoch, pb.ErrorCode_EPOCH_CHANGED, codes.FailedPrecondition},
 	{engine.ErrDataLoss, pb.ErrorCode_DATA_LOSS, codes.DataLoss},
 	{engine.ErrStorage, pb.ErrorCode_STORAGE_ERROR, codes.Internal},
 	{engine.ErrOutcomeUnknown, pb.ErrorCode_OUTCOME_UNKNOWN, codes.Unavailable},
 	{errNotRepresentable, pb.ErrorCode_NOT_REPRESENTABLE, codes.FailedPrecondition},
 	{errUnauthenticated, pb.ErrorCode_UNAUTHENTICATED, codes.Unauthenticated},
+	{errPermission, pb.ErrorCode_PERMISSION_DENIED, codes.PermissionDenied},
+	{errOverloaded, pb.ErrorCode_OVERLOADED, codes.ResourceExhausted},
 }
 
 // The errors that are the server's own.
 var (
 	errNotRepresentable = errors.New("value not representable")
 	errUnauthenticated  = errors.New("unauthenticated")
+	errPermission       = errors.New("permission denied")
+	errOverloaded       = errors.New("overloaded")
 )
 
 func fail(kind error, message string) error {

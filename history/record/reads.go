@@ -74,7 +74,9 @@ var scan = unary(history.Scan, pb.StatehouseService_ScanPrefix_FullMethodName,
 	nil,
 	func(r *pb.ScanPrefixResponse, in *history.Input, out *history.Output) {
 		for _, e := range r.GetEntries() {
-			out.Records = append(out.Records, shown(history.Name{Namespace: in.Namespace, Agent: in.Agent, Key: e.GetKey()}, true, e))
+			rec := shown(history.Name{Namespace: in.Namespace, Agent: in.Agent, Key: e.GetKey()}, true, e)
+			rec.Erased, rec.Pruned = e.GetErased(), e.GetPruned()
+			out.Records = append(out.Records, rec)
 		}
 	},
 )
@@ -91,6 +93,8 @@ var keyHistory = unary(history.KeyHistory, pb.StatehouseService_GetHistory_FullM
 		for _, e := range r.GetEntries() {
 			rec := shown(in.Name(), !e.GetDeleted(), e)
 			rec.TxnID, rec.Metadata = e.GetTxnId(), e.GetMetadata()
+			rec.Principal, rec.TraceID = e.GetPrincipal(), e.GetTraceId()
+			rec.Erased, rec.Pruned = e.GetErased(), e.GetPruned()
 			out.Records = append(out.Records, rec)
 		}
 	},
@@ -134,7 +138,11 @@ func shown(n history.Name, exists bool, v version) history.Record {
 	}
 }
 
-func state(n history.Name, s *pb.GetStateResponse) history.Record { return shown(n, s.GetExists(), s) }
+func state(n history.Name, s *pb.GetStateResponse) history.Record {
+	rec := shown(n, s.GetExists(), s)
+	rec.Erased, rec.Pruned = s.GetErased(), s.GetPruned()
+	return rec
+}
 
 func encoding(in *history.Input) pb.ValueEncoding {
 	switch {

@@ -58,11 +58,15 @@ func Batch(time int64, m proto.Message) history.Batch {
 
 // Event is a commit as a stream shows it.
 func Event(m *pb.ReplayEvent) history.Event {
-	ev := history.Event{CommitTS: m.GetCommitTs(), CommitTime: nanos(m.GetCommitTime()), TxnID: m.GetTxnId(), Metadata: m.GetMetadata()}
+	ev := history.Event{
+		CommitTS: m.GetCommitTs(), CommitTime: nanos(m.GetCommitTime()), TxnID: m.GetTxnId(), Metadata: m.GetMetadata(),
+		Principal: m.GetPrincipal(), TraceID: m.GetTraceId(),
+	}
 	for _, o := range m.GetOperations() {
 		ev.Ops = append(ev.Ops, history.EventOp{
 			Name:    history.Name{Namespace: o.GetNamespace(), Agent: o.GetAgentId(), Key: o.GetKey()},
 			Version: o.GetVersion(), Delete: o.GetDeleted(), Value: string(o.GetValueJson()), Inexact: o.GetInexact() != nil,
+			Erased: o.GetErased(), Pruned: o.GetPruned(),
 		})
 	}
 	return ev

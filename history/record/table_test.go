@@ -93,6 +93,7 @@ func TestNumbersStay(t *testing.T) {
 // unread are the fields of requests and answers that are no part of a history, and why.
 var unread = map[string]string{
 	"value":                               "a Struct becomes JSON before it is recorded",
+	"epoch":                               "a history is of one epoch, and its commits are named in it",
 	"strict":                              "what a strict read is answered with is what any other is",
 	"BeginTransactionResponse.timeout_ms": "when a transaction expires is the daemon's to know",
 	"BatchGetStateResponse: GetStateResponse.read_ts": "all states of a batch are read at one point, which stands beside them",

@@ -29,7 +29,7 @@ _NEVER_SENT = (
 _ANSWERED: dict[grpc.StatusCode, type[errors.StatehouseError]] = {
     _CODES.RESOURCE_EXHAUSTED: errors.ResourceExhausted,  # the request is too large
     _CODES.UNAUTHENTICATED: errors.Unauthenticated,
-    _CODES.PERMISSION_DENIED: errors.Unauthenticated,
+    _CODES.PERMISSION_DENIED: errors.PermissionDenied,
     _CODES.INVALID_ARGUMENT: errors.InvalidArgument,
     _CODES.OUT_OF_RANGE: errors.InvalidArgument,
     _CODES.UNIMPLEMENTED: errors.Unimplemented,

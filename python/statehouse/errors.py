@@ -23,10 +23,15 @@ __all__ = [
     "DataLoss",
     "DeadlineExceeded",
     "DiskFull",
+    "EpochChanged",
+    "Erased",
     "InternalError",
     "InvalidArgument",
     "NotFoundError",
+    "OutOfRange",
     "OutcomeUnknown",
+    "Overloaded",
+    "PermissionDenied",
     "PreconditionFailed",
     "ResourceExhausted",
     "StatehouseError",
@@ -262,6 +267,39 @@ class TransactionTooOld(TransactionError):
     advice = "Read the state to see whether it was applied"
 
 
+class PermissionDenied(StatehouseError):
+    """The key may not do this; the message says what it may not."""
+
+    own_code = "PERMISSION_DENIED"
+    advice = "Ask an operator for a key with the permission"
+
+
+class Overloaded(ResourceExhausted):
+    """More is asked than the daemon can do in time, or than the key may ask. Nothing was applied."""
+
+    own_code = "OVERLOADED"
+    advice = "Ask less, or later"
+
+
+class OutOfRange(StatehouseError):
+    """Older than what the namespace's retention keeps: ``details`` name what is kept."""
+
+    own_code = "OUT_OF_RANGE"
+
+
+class Erased(NotFoundError):
+    """The value was erased, for good."""
+
+    own_code = "ERASED"
+
+
+class EpochChanged(StatehouseError):
+    """The store was restored: the cursor, page or commit_ts is of an earlier epoch."""
+
+    own_code = "EPOCH_CHANGED"
+    advice = "Read the state anew, and go on from the cursor that comes with it"
+
+
 class OutcomeUnknown(StatehouseError):
     """A commit may or may not have been applied, or may yet be.
 
@@ -287,6 +325,11 @@ BY_CODE: dict[str, type[StatehouseError]] = {
         DiskFull,
         ConnectionError,
         Unauthenticated,
+        PermissionDenied,
+        Overloaded,
+        OutOfRange,
+        Erased,
+        EpochChanged,
         NotFoundError,
         DataLoss,
         ConflictError,

@@ -74,6 +74,10 @@ func unless(deserved bool, format string, args ...any) string {
 	return fmt.Sprintf(format, args...)
 }
 
+func never(*Judge, *txn, *Request, *history.Refusal, *World) string {
+	return "nothing in this world can bring it about"
+}
+
 // rows has one for each code that the daemon sends, by the name that histories give it.
 var rows map[string]why
 
@@ -107,6 +111,8 @@ func init() {
 			return unless(w.Errors > 0, "no operation of the disk failed meanwhile")
 		},
 		"DATA_LOSS": dataLoss,
+		// What no world brings about yet.
+		"PERMISSION_DENIED": never, "OUT_OF_RANGE": never, "ERASED": never, "EPOCH_CHANGED": never, "OVERLOADED": never,
 		"OUTCOME_UNKNOWN": func(_ *Judge, _ *txn, r *Request, _ *history.Refusal, w *World) string {
 			return unless(commits(r.Kind) && (w.Gone || w.Errors > 0), "its client waited, and no operation of the disk failed meanwhile")
 		},

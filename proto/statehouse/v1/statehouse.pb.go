@@ -182,8 +182,21 @@ const (
 	// Of an id that is new the clock that made it is behind: details say by how much
 	// (id_time, daemon_time, behind_ms).
 	ErrorCode_TXN_TOO_OLD ErrorCode = 19
-	// The token is missing or wrong.
+	// The token or key is missing or wrong, expired or revoked.
 	ErrorCode_UNAUTHENTICATED ErrorCode = 20
+	// The key may not do this. Details: permission, namespace.
+	ErrorCode_PERMISSION_DENIED ErrorCode = 21
+	// Older than what the namespace's retention keeps. Details: floor_ts, the first commit that
+	// can be read or replayed; or oldest_version, the first version whose value is kept.
+	ErrorCode_OUT_OF_RANGE ErrorCode = 22
+	// The value was erased.
+	ErrorCode_ERASED ErrorCode = 23
+	// The store was restored: the cursor, page token or commit_ts is of an earlier epoch, and
+	// means something else now. Details: epoch, began_ts.
+	ErrorCode_EPOCH_CHANGED ErrorCode = 24
+	// More is asked than the daemon can do in time, or than this key may ask. Not applied. Details: retry_after_ms,
+	// and the same as a google.rpc.RetryInfo.
+	ErrorCode_OVERLOADED ErrorCode = 25
 )
 
 // Enum value maps for ErrorCode.
@@ -210,6 +223,11 @@ var (
 		18: "NOT_REPRESENTABLE",
 		19: "TXN_TOO_OLD",
 		20: "UNAUTHENTICATED",
+		21: "PERMISSION_DENIED",
+		22: "OUT_OF_RANGE",
+		23: "ERASED",
+		24: "EPOCH_CHANGED",
+		25: "OVERLOADED",
 	}
 	ErrorCode_value = map[string]int32{
 		"UNKNOWN":               0,
@@ -233,6 +251,11 @@ var (
 		"NOT_REPRESENTABLE":     18,
 		"TXN_TOO_OLD":           19,
 		"UNAUTHENTICATED":       20,
+		"PERMISSION_DENIED":     21,
+		"OUT_OF_RANGE":          22,
+		"ERASED":                23,
+		"EPOCH_CHANGED":         24,
+		"OVERLOADED":            25,
 	}
 )
 
@@ -1439,7 +1462,11 @@ type GetStateResponse struct {
 	// The point of the total order the read was taken at.
 	ReadTs uint64 `protobuf:"varint,7,opt,name=read_ts,json=readTs,proto3" json:"read_ts,omitempty"`
 	// Set when the Struct is not exactly the value.
-	Inexact       *Inexact `protobuf:"bytes,8,opt,name=inexact,proto3" json:"inexact,omitempty"`
+	Inexact *Inexact `protobuf:"bytes,8,opt,name=inexact,proto3" json:"inexact,omitempty"`
+	// In a BatchGetState as of a moment: the version of then is known, its value was erased,
+	// or dropped by the retention of old versions. GetState answers ERASED or OUT_OF_RANGE.
+	Erased        bool `protobuf:"varint,9,opt,name=erased,proto3" json:"erased,omitempty"`
+	Pruned        bool `protobuf:"varint,10,opt,name=pruned,proto3" json:"pruned,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1528,6 +1555,20 @@ func (x *GetStateResponse) GetInexact() *Inexact {
 		return x.Inexact
 	}
 	return nil
+}
+
+func (x *GetStateResponse) GetErased() bool {
+	if x != nil {
+		return x.Erased
+	}
+	return false
+}
+
+func (x *GetStateResponse) GetPruned() bool {
+	if x != nil {
+		return x.Pruned
+	}
+	return false
 }
 
 type GetStateAtVersionRequest struct {
@@ -2047,14 +2088,17 @@ func (x *ScanPrefixResponse) GetReadTs() uint64 {
 }
 
 type StateEntry struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Key           string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
-	Value         *structpb.Struct       `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
-	Version       uint64                 `protobuf:"varint,3,opt,name=version,proto3" json:"version,omitempty"`
-	CommitTs      uint64                 `protobuf:"varint,4,opt,name=commit_ts,json=commitTs,proto3" json:"commit_ts,omitempty"`
-	ValueJson     []byte                 `protobuf:"bytes,5,opt,name=value_json,json=valueJson,proto3" json:"value_json,omitempty"`
-	CommitTime    *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=commit_time,json=commitTime,proto3" json:"commit_time,omitempty"`
-	Inexact       *Inexact               `protobuf:"bytes,7,opt,name=inexact,proto3" json:"inexact,omitempty"`
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Key        string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	Value      *structpb.Struct       `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	Version    uint64                 `protobuf:"varint,3,opt,name=version,proto3" json:"version,omitempty"`
+	CommitTs   uint64                 `protobuf:"varint,4,opt,name=commit_ts,json=commitTs,proto3" json:"commit_ts,omitempty"`
+	ValueJson  []byte                 `protobuf:"bytes,5,opt,name=value_json,json=valueJson,proto3" json:"value_json,omitempty"`
+	CommitTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=commit_time,json=commitTime,proto3" json:"commit_time,omitempty"`
+	Inexact    *Inexact               `protobuf:"bytes,7,opt,name=inexact,proto3" json:"inexact,omitempty"`
+	// As in GetStateResponse.
+	Erased        bool `protobuf:"varint,8,opt,name=erased,proto3" json:"erased,omitempty"`
+	Pruned        bool `protobuf:"varint,9,opt,name=pruned,proto3" json:"pruned,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2138,6 +2182,20 @@ func (x *StateEntry) GetInexact() *Inexact {
 	return nil
 }
 
+func (x *StateEntry) GetErased() bool {
+	if x != nil {
+		return x.Erased
+	}
+	return false
+}
+
+func (x *StateEntry) GetPruned() bool {
+	if x != nil {
+		return x.Pruned
+	}
+	return false
+}
+
 type ReplayRequest struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
@@ -2154,8 +2212,11 @@ type ReplayRequest struct {
 	// At most this many events; 0: all.
 	Limit uint64 `protobuf:"varint,9,opt,name=limit,proto3" json:"limit,omitempty"`
 	// Every agent of the namespace; agent_id must then be empty.
-	AllAgents     bool `protobuf:"varint,10,opt,name=all_agents,json=allAgents,proto3" json:"all_agents,omitempty"`
-	Strict        bool `protobuf:"varint,11,opt,name=strict,proto3" json:"strict,omitempty"`
+	AllAgents bool `protobuf:"varint,10,opt,name=all_agents,json=allAgents,proto3" json:"all_agents,omitempty"`
+	Strict    bool `protobuf:"varint,11,opt,name=strict,proto3" json:"strict,omitempty"`
+	// The epoch in which start_ts was learnt, from an event or a cursor; refused with
+	// EPOCH_CHANGED when the store was restored to an earlier commit since. Empty: unknown.
+	Epoch         string `protobuf:"bytes,12,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2267,14 +2328,28 @@ func (x *ReplayRequest) GetStrict() bool {
 	return false
 }
 
+func (x *ReplayRequest) GetEpoch() string {
+	if x != nil {
+		return x.Epoch
+	}
+	return ""
+}
+
 // ReplayEvent is a commit as read from the log, cut down to what was asked for.
 type ReplayEvent struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	TxnId         string                 `protobuf:"bytes,1,opt,name=txn_id,json=txnId,proto3" json:"txn_id,omitempty"`
-	CommitTs      uint64                 `protobuf:"varint,2,opt,name=commit_ts,json=commitTs,proto3" json:"commit_ts,omitempty"`
-	Operations    []*Operation           `protobuf:"bytes,3,rep,name=operations,proto3" json:"operations,omitempty"`
-	CommitTime    *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=commit_time,json=commitTime,proto3" json:"commit_time,omitempty"`
-	Metadata      map[string]string      `protobuf:"bytes,5,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	TxnId      string                 `protobuf:"bytes,1,opt,name=txn_id,json=txnId,proto3" json:"txn_id,omitempty"`
+	CommitTs   uint64                 `protobuf:"varint,2,opt,name=commit_ts,json=commitTs,proto3" json:"commit_ts,omitempty"`
+	Operations []*Operation           `protobuf:"bytes,3,rep,name=operations,proto3" json:"operations,omitempty"`
+	CommitTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=commit_time,json=commitTime,proto3" json:"commit_time,omitempty"`
+	Metadata   map[string]string      `protobuf:"bytes,5,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Who committed it: the name of an API key, the subject of a client certificate, or
+	// "token" of the shared token. Empty where access is open.
+	Principal string `protobuf:"bytes,6,opt,name=principal,proto3" json:"principal,omitempty"`
+	// The trace that the commit was part of: 32 hex digits, or empty.
+	TraceId string `protobuf:"bytes,7,opt,name=trace_id,json=traceId,proto3" json:"trace_id,omitempty"`
+	// The epoch of the store, in the first event of a Replay: see EventBatch.
+	Epoch         string `protobuf:"bytes,8,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2344,6 +2419,27 @@ func (x *ReplayEvent) GetMetadata() map[string]string {
 	return nil
 }
 
+func (x *ReplayEvent) GetPrincipal() string {
+	if x != nil {
+		return x.Principal
+	}
+	return ""
+}
+
+func (x *ReplayEvent) GetTraceId() string {
+	if x != nil {
+		return x.TraceId
+	}
+	return ""
+}
+
+func (x *ReplayEvent) GetEpoch() string {
+	if x != nil {
+		return x.Epoch
+	}
+	return ""
+}
+
 type Operation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Key   string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
@@ -2354,8 +2450,12 @@ type Operation struct {
 	Namespace string           `protobuf:"bytes,5,opt,name=namespace,proto3" json:"namespace,omitempty"`
 	AgentId   string           `protobuf:"bytes,6,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
 	// Set on deletes, so that they can be told in every encoding.
-	Deleted       bool     `protobuf:"varint,7,opt,name=deleted,proto3" json:"deleted,omitempty"`
-	Inexact       *Inexact `protobuf:"bytes,8,opt,name=inexact,proto3" json:"inexact,omitempty"`
+	Deleted bool     `protobuf:"varint,7,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	Inexact *Inexact `protobuf:"bytes,8,opt,name=inexact,proto3" json:"inexact,omitempty"`
+	// The value was erased (with its key, if that is empty), or dropped by the retention of
+	// old versions.
+	Erased        bool `protobuf:"varint,9,opt,name=erased,proto3" json:"erased,omitempty"`
+	Pruned        bool `protobuf:"varint,10,opt,name=pruned,proto3" json:"pruned,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2446,12 +2546,30 @@ func (x *Operation) GetInexact() *Inexact {
 	return nil
 }
 
+func (x *Operation) GetErased() bool {
+	if x != nil {
+		return x.Erased
+	}
+	return false
+}
+
+func (x *Operation) GetPruned() bool {
+	if x != nil {
+		return x.Pruned
+	}
+	return false
+}
+
 type EventBatch struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Events []*ReplayEvent         `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
 	// Everything up to and with this commit_ts has been sent: the cursor to resume
 	// after. A batch without events is a progress mark.
-	Cursor        uint64 `protobuf:"varint,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	Cursor uint64 `protobuf:"varint,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	// The epoch of the store, in the first batch: save it with the cursor, and send both to
+	// resume. A store that is restored begins a new one, and counts on from the commit that
+	// it was restored to: the same commit_ts is another commit then.
+	Epoch         string `protobuf:"bytes,3,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2500,16 +2618,27 @@ func (x *EventBatch) GetCursor() uint64 {
 	return 0
 }
 
+func (x *EventBatch) GetEpoch() string {
+	if x != nil {
+		return x.Epoch
+	}
+	return ""
+}
+
 type WatchRequest struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
 	AgentId   string                 `protobuf:"bytes,2,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
 	// Events after this commit_ts. Absent: after the last commit now.
-	AfterTs       *uint64       `protobuf:"varint,3,opt,name=after_ts,json=afterTs,proto3,oneof" json:"after_ts,omitempty"`
-	Encoding      ValueEncoding `protobuf:"varint,4,opt,name=encoding,proto3,enum=statehouse.v1.ValueEncoding" json:"encoding,omitempty"`
-	KeyPrefix     string        `protobuf:"bytes,5,opt,name=key_prefix,json=keyPrefix,proto3" json:"key_prefix,omitempty"`
-	AllAgents     bool          `protobuf:"varint,6,opt,name=all_agents,json=allAgents,proto3" json:"all_agents,omitempty"`
-	Strict        bool          `protobuf:"varint,7,opt,name=strict,proto3" json:"strict,omitempty"`
+	AfterTs   *uint64       `protobuf:"varint,3,opt,name=after_ts,json=afterTs,proto3,oneof" json:"after_ts,omitempty"`
+	Encoding  ValueEncoding `protobuf:"varint,4,opt,name=encoding,proto3,enum=statehouse.v1.ValueEncoding" json:"encoding,omitempty"`
+	KeyPrefix string        `protobuf:"bytes,5,opt,name=key_prefix,json=keyPrefix,proto3" json:"key_prefix,omitempty"`
+	AllAgents bool          `protobuf:"varint,6,opt,name=all_agents,json=allAgents,proto3" json:"all_agents,omitempty"`
+	Strict    bool          `protobuf:"varint,7,opt,name=strict,proto3" json:"strict,omitempty"`
+	// The epoch in which after_ts was learnt. Refused with EPOCH_CHANGED when the store was
+	// restored to a commit before after_ts since. Empty: unknown, and then after_ts may not be
+	// past the commit at which the store's epoch began.
+	Epoch         string `protobuf:"bytes,8,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2591,6 +2720,13 @@ func (x *WatchRequest) GetStrict() bool {
 		return x.Strict
 	}
 	return false
+}
+
+func (x *WatchRequest) GetEpoch() string {
+	if x != nil {
+		return x.Epoch
+	}
+	return ""
 }
 
 type TransactRequest struct {
@@ -3526,16 +3662,21 @@ func (x *GetHistoryResponse) GetNextPageToken() string {
 }
 
 type HistoryEntry struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Version       uint64                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
-	CommitTs      uint64                 `protobuf:"varint,2,opt,name=commit_ts,json=commitTs,proto3" json:"commit_ts,omitempty"`
-	CommitTime    *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=commit_time,json=commitTime,proto3" json:"commit_time,omitempty"`
-	TxnId         string                 `protobuf:"bytes,4,opt,name=txn_id,json=txnId,proto3" json:"txn_id,omitempty"`
-	Metadata      map[string]string      `protobuf:"bytes,5,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	Deleted       bool                   `protobuf:"varint,6,opt,name=deleted,proto3" json:"deleted,omitempty"`
-	Value         *structpb.Struct       `protobuf:"bytes,7,opt,name=value,proto3" json:"value,omitempty"`
-	ValueJson     []byte                 `protobuf:"bytes,8,opt,name=value_json,json=valueJson,proto3" json:"value_json,omitempty"`
-	Inexact       *Inexact               `protobuf:"bytes,9,opt,name=inexact,proto3" json:"inexact,omitempty"`
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Version    uint64                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	CommitTs   uint64                 `protobuf:"varint,2,opt,name=commit_ts,json=commitTs,proto3" json:"commit_ts,omitempty"`
+	CommitTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=commit_time,json=commitTime,proto3" json:"commit_time,omitempty"`
+	TxnId      string                 `protobuf:"bytes,4,opt,name=txn_id,json=txnId,proto3" json:"txn_id,omitempty"`
+	Metadata   map[string]string      `protobuf:"bytes,5,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Deleted    bool                   `protobuf:"varint,6,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	Value      *structpb.Struct       `protobuf:"bytes,7,opt,name=value,proto3" json:"value,omitempty"`
+	ValueJson  []byte                 `protobuf:"bytes,8,opt,name=value_json,json=valueJson,proto3" json:"value_json,omitempty"`
+	Inexact    *Inexact               `protobuf:"bytes,9,opt,name=inexact,proto3" json:"inexact,omitempty"`
+	Erased     bool                   `protobuf:"varint,10,opt,name=erased,proto3" json:"erased,omitempty"`
+	Pruned     bool                   `protobuf:"varint,11,opt,name=pruned,proto3" json:"pruned,omitempty"`
+	// As in ReplayEvent.
+	Principal     string `protobuf:"bytes,12,opt,name=principal,proto3" json:"principal,omitempty"`
+	TraceId       string `protobuf:"bytes,13,opt,name=trace_id,json=traceId,proto3" json:"trace_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3631,6 +3772,34 @@ func (x *HistoryEntry) GetInexact() *Inexact {
 		return x.Inexact
 	}
 	return nil
+}
+
+func (x *HistoryEntry) GetErased() bool {
+	if x != nil {
+		return x.Erased
+	}
+	return false
+}
+
+func (x *HistoryEntry) GetPruned() bool {
+	if x != nil {
+		return x.Pruned
+	}
+	return false
+}
+
+func (x *HistoryEntry) GetPrincipal() string {
+	if x != nil {
+		return x.Principal
+	}
+	return ""
+}
+
+func (x *HistoryEntry) GetTraceId() string {
+	if x != nil {
+		return x.TraceId
+	}
+	return ""
 }
 
 type ListAgentsRequest struct {
@@ -3980,8 +4149,13 @@ type GetStatusResponse struct {
 	// Session streams that are open, and requests under way in them.
 	Sessions        uint64 `protobuf:"varint,10,opt,name=sessions,proto3" json:"sessions,omitempty"`
 	SessionRequests uint64 `protobuf:"varint,11,opt,name=session_requests,json=sessionRequests,proto3" json:"session_requests,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// See EventBatch. The epoch began after this commit; 0 for a store that was never restored.
+	Epoch        string `protobuf:"bytes,12,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	EpochBeganTs uint64 `protobuf:"varint,13,opt,name=epoch_began_ts,json=epochBeganTs,proto3" json:"epoch_began_ts,omitempty"`
+	// Who asks, as commits name it: see ReplayEvent.
+	Principal     string `protobuf:"bytes,14,opt,name=principal,proto3" json:"principal,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetStatusResponse) Reset() {
@@ -4089,6 +4263,27 @@ func (x *GetStatusResponse) GetSessionRequests() uint64 {
 		return x.SessionRequests
 	}
 	return 0
+}
+
+func (x *GetStatusResponse) GetEpoch() string {
+	if x != nil {
+		return x.Epoch
+	}
+	return ""
+}
+
+func (x *GetStatusResponse) GetEpochBeganTs() uint64 {
+	if x != nil {
+		return x.EpochBeganTs
+	}
+	return 0
+}
+
+func (x *GetStatusResponse) GetPrincipal() string {
+	if x != nil {
+		return x.Principal
+	}
+	return ""
 }
 
 // SessionRequests is one or more requests. Each is answered once, but for cancelled ones.
@@ -4481,7 +4676,7 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"\bencoding\x18\x04 \x01(\x0e2\x1c.statehouse.v1.ValueEncodingR\bencoding\x12!\n" +
 	"\x02at\x18\x05 \x01(\v2\x11.statehouse.v1.AtR\x02at\x12\x15\n" +
 	"\x06txn_id\x18\x06 \x01(\tR\x05txnId\x12\x16\n" +
-	"\x06strict\x18\a \x01(\bR\x06strict\"\xc6\x02\n" +
+	"\x06strict\x18\a \x01(\bR\x06strict\"\xf6\x02\n" +
 	"\x10GetStateResponse\x122\n" +
 	"\x05value\x18\x01 \x01(\v2\x17.google.protobuf.StructH\x00R\x05value\x88\x01\x01\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x04R\aversion\x12\x1b\n" +
@@ -4492,7 +4687,10 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"\vcommit_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"commitTime\x12\x17\n" +
 	"\aread_ts\x18\a \x01(\x04R\x06readTs\x120\n" +
-	"\ainexact\x18\b \x01(\v2\x16.statehouse.v1.InexactR\ainexactB\b\n" +
+	"\ainexact\x18\b \x01(\v2\x16.statehouse.v1.InexactR\ainexact\x12\x16\n" +
+	"\x06erased\x18\t \x01(\bR\x06erased\x12\x16\n" +
+	"\x06pruned\x18\n" +
+	" \x01(\bR\x06prunedB\b\n" +
 	"\x06_value\"\xd1\x01\n" +
 	"\x18GetStateAtVersionRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x19\n" +
@@ -4542,7 +4740,7 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"\x12ScanPrefixResponse\x123\n" +
 	"\aentries\x18\x01 \x03(\v2\x19.statehouse.v1.StateEntryR\aentries\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x17\n" +
-	"\aread_ts\x18\x03 \x01(\x04R\x06readTs\"\x92\x02\n" +
+	"\aread_ts\x18\x03 \x01(\x04R\x06readTs\"\xc2\x02\n" +
 	"\n" +
 	"StateEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12-\n" +
@@ -4553,7 +4751,9 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"value_json\x18\x05 \x01(\fR\tvalueJson\x12;\n" +
 	"\vcommit_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"commitTime\x120\n" +
-	"\ainexact\x18\a \x01(\v2\x16.statehouse.v1.InexactR\ainexact\"\xb4\x03\n" +
+	"\ainexact\x18\a \x01(\v2\x16.statehouse.v1.InexactR\ainexact\x12\x16\n" +
+	"\x06erased\x18\b \x01(\bR\x06erased\x12\x16\n" +
+	"\x06pruned\x18\t \x01(\bR\x06pruned\"\xca\x03\n" +
 	"\rReplayRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x19\n" +
 	"\bagent_id\x18\x02 \x01(\tR\aagentId\x12\x1e\n" +
@@ -4569,9 +4769,10 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"\n" +
 	"all_agents\x18\n" +
 	" \x01(\bR\tallAgents\x12\x16\n" +
-	"\x06strict\x18\v \x01(\bR\x06strictB\v\n" +
+	"\x06strict\x18\v \x01(\bR\x06strict\x12\x14\n" +
+	"\x05epoch\x18\f \x01(\tR\x05epochB\v\n" +
 	"\t_start_tsB\t\n" +
-	"\a_end_ts\"\xbb\x02\n" +
+	"\a_end_ts\"\x8a\x03\n" +
 	"\vReplayEvent\x12\x15\n" +
 	"\x06txn_id\x18\x01 \x01(\tR\x05txnId\x12\x1b\n" +
 	"\tcommit_ts\x18\x02 \x01(\x04R\bcommitTs\x128\n" +
@@ -4580,10 +4781,13 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"operations\x12;\n" +
 	"\vcommit_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"commitTime\x12D\n" +
-	"\bmetadata\x18\x05 \x03(\v2(.statehouse.v1.ReplayEvent.MetadataEntryR\bmetadata\x1a;\n" +
+	"\bmetadata\x18\x05 \x03(\v2(.statehouse.v1.ReplayEvent.MetadataEntryR\bmetadata\x12\x1c\n" +
+	"\tprincipal\x18\x06 \x01(\tR\tprincipal\x12\x19\n" +
+	"\btrace_id\x18\a \x01(\tR\atraceId\x12\x14\n" +
+	"\x05epoch\x18\b \x01(\tR\x05epoch\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x99\x02\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xc9\x02\n" +
 	"\tOperation\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x122\n" +
 	"\x05value\x18\x02 \x01(\v2\x17.google.protobuf.StructH\x00R\x05value\x88\x01\x01\x12\x18\n" +
@@ -4593,12 +4797,16 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"\tnamespace\x18\x05 \x01(\tR\tnamespace\x12\x19\n" +
 	"\bagent_id\x18\x06 \x01(\tR\aagentId\x12\x18\n" +
 	"\adeleted\x18\a \x01(\bR\adeleted\x120\n" +
-	"\ainexact\x18\b \x01(\v2\x16.statehouse.v1.InexactR\ainexactB\b\n" +
-	"\x06_value\"X\n" +
+	"\ainexact\x18\b \x01(\v2\x16.statehouse.v1.InexactR\ainexact\x12\x16\n" +
+	"\x06erased\x18\t \x01(\bR\x06erased\x12\x16\n" +
+	"\x06pruned\x18\n" +
+	" \x01(\bR\x06prunedB\b\n" +
+	"\x06_value\"n\n" +
 	"\n" +
 	"EventBatch\x122\n" +
 	"\x06events\x18\x01 \x03(\v2\x1a.statehouse.v1.ReplayEventR\x06events\x12\x16\n" +
-	"\x06cursor\x18\x02 \x01(\x04R\x06cursor\"\x84\x02\n" +
+	"\x06cursor\x18\x02 \x01(\x04R\x06cursor\x12\x14\n" +
+	"\x05epoch\x18\x03 \x01(\tR\x05epoch\"\x9a\x02\n" +
 	"\fWatchRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x19\n" +
 	"\bagent_id\x18\x02 \x01(\tR\aagentId\x12\x1e\n" +
@@ -4608,7 +4816,8 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"key_prefix\x18\x05 \x01(\tR\tkeyPrefix\x12\x1d\n" +
 	"\n" +
 	"all_agents\x18\x06 \x01(\bR\tallAgents\x12\x16\n" +
-	"\x06strict\x18\a \x01(\bR\x06strictB\v\n" +
+	"\x06strict\x18\a \x01(\bR\x06strict\x12\x14\n" +
+	"\x05epoch\x18\b \x01(\tR\x05epochB\v\n" +
 	"\t_after_ts\"\xef\x03\n" +
 	"\x0fTransactRequest\x12\x15\n" +
 	"\x06txn_id\x18\x01 \x01(\tR\x05txnId\x12@\n" +
@@ -4691,7 +4900,7 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"\x06strict\x18\t \x01(\bR\x06strict\"s\n" +
 	"\x12GetHistoryResponse\x125\n" +
 	"\aentries\x18\x01 \x03(\v2\x1b.statehouse.v1.HistoryEntryR\aentries\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xb7\x03\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa0\x04\n" +
 	"\fHistoryEntry\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x04R\aversion\x12\x1b\n" +
 	"\tcommit_ts\x18\x02 \x01(\x04R\bcommitTs\x12;\n" +
@@ -4703,7 +4912,12 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"\x05value\x18\a \x01(\v2\x17.google.protobuf.StructR\x05value\x12\x1d\n" +
 	"\n" +
 	"value_json\x18\b \x01(\fR\tvalueJson\x120\n" +
-	"\ainexact\x18\t \x01(\v2\x16.statehouse.v1.InexactR\ainexact\x1a;\n" +
+	"\ainexact\x18\t \x01(\v2\x16.statehouse.v1.InexactR\ainexact\x12\x16\n" +
+	"\x06erased\x18\n" +
+	" \x01(\bR\x06erased\x12\x16\n" +
+	"\x06pruned\x18\v \x01(\bR\x06pruned\x12\x1c\n" +
+	"\tprincipal\x18\f \x01(\tR\tprincipal\x12\x19\n" +
+	"\btrace_id\x18\r \x01(\tR\atraceId\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"~\n" +
@@ -4730,7 +4944,7 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"namespaces\x18\x01 \x03(\tR\n" +
 	"namespaces\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x12\n" +
-	"\x10GetStatusRequest\"\xc3\x03\n" +
+	"\x10GetStatusRequest\"\x9d\x04\n" +
 	"\x11GetStatusResponse\x12!\n" +
 	"\fpublished_ts\x18\x01 \x01(\x04R\vpublishedTs\x12D\n" +
 	"\x10last_commit_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x0elastCommitTime\x12+\n" +
@@ -4743,7 +4957,10 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"\x0eformat_version\x18\t \x01(\rR\rformatVersion\x12\x1a\n" +
 	"\bsessions\x18\n" +
 	" \x01(\x04R\bsessions\x12)\n" +
-	"\x10session_requests\x18\v \x01(\x04R\x0fsessionRequests\"L\n" +
+	"\x10session_requests\x18\v \x01(\x04R\x0fsessionRequests\x12\x14\n" +
+	"\x05epoch\x18\f \x01(\tR\x05epoch\x12$\n" +
+	"\x0eepoch_began_ts\x18\r \x01(\x04R\fepochBeganTs\x12\x1c\n" +
+	"\tprincipal\x18\x0e \x01(\tR\tprincipal\"L\n" +
 	"\x0fSessionRequests\x129\n" +
 	"\brequests\x18\x01 \x03(\v2\x1d.statehouse.v1.SessionRequestR\brequests\"\x89\x01\n" +
 	"\x0eSessionRequest\x12\x0e\n" +
@@ -4778,7 +4995,7 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"\x19TRANSACTION_STATE_ABORTED\x10\x03\x12\x1d\n" +
 	"\x19TRANSACTION_STATE_EXPIRED\x10\x04\x12 \n" +
 	"\x1cTRANSACTION_STATE_NEVER_SEEN\x10\x05\x12\x1d\n" +
-	"\x19TRANSACTION_STATE_TOO_OLD\x10\x06*\x9d\x03\n" +
+	"\x19TRANSACTION_STATE_TOO_OLD\x10\x06*\xf5\x03\n" +
 	"\tErrorCode\x12\v\n" +
 	"\aUNKNOWN\x10\x00\x12\x13\n" +
 	"\x0fINVALID_REQUEST\x10\x01\x12\x11\n" +
@@ -4801,7 +5018,14 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"\tDISK_FULL\x10\x11\x12\x15\n" +
 	"\x11NOT_REPRESENTABLE\x10\x12\x12\x0f\n" +
 	"\vTXN_TOO_OLD\x10\x13\x12\x13\n" +
-	"\x0fUNAUTHENTICATED\x10\x142\xf4\r\n" +
+	"\x0fUNAUTHENTICATED\x10\x14\x12\x15\n" +
+	"\x11PERMISSION_DENIED\x10\x15\x12\x10\n" +
+	"\fOUT_OF_RANGE\x10\x16\x12\n" +
+	"\n" +
+	"\x06ERASED\x10\x17\x12\x11\n" +
+	"\rEPOCH_CHANGED\x10\x18\x12\x0e\n" +
+	"\n" +
+	"OVERLOADED\x10\x192\xf4\r\n" +
 	"\x11StatehouseService\x12E\n" +
 	"\x06Health\x12\x1c.statehouse.v1.HealthRequest\x1a\x1d.statehouse.v1.HealthResponse\x12H\n" +
 	"\aVersion\x12\x1d.statehouse.v1.VersionRequest\x1a\x1e.statehouse.v1.VersionResponse\x12c\n" +

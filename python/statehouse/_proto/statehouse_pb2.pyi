@@ -47,6 +47,11 @@ class ErrorCode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     NOT_REPRESENTABLE: _ClassVar[ErrorCode]
     TXN_TOO_OLD: _ClassVar[ErrorCode]
     UNAUTHENTICATED: _ClassVar[ErrorCode]
+    PERMISSION_DENIED: _ClassVar[ErrorCode]
+    OUT_OF_RANGE: _ClassVar[ErrorCode]
+    ERASED: _ClassVar[ErrorCode]
+    EPOCH_CHANGED: _ClassVar[ErrorCode]
+    OVERLOADED: _ClassVar[ErrorCode]
 VALUE_ENCODING_STRUCT: ValueEncoding
 VALUE_ENCODING_JSON: ValueEncoding
 VALUE_ENCODING_NONE: ValueEncoding
@@ -78,6 +83,11 @@ DISK_FULL: ErrorCode
 NOT_REPRESENTABLE: ErrorCode
 TXN_TOO_OLD: ErrorCode
 UNAUTHENTICATED: ErrorCode
+PERMISSION_DENIED: ErrorCode
+OUT_OF_RANGE: ErrorCode
+ERASED: ErrorCode
+EPOCH_CHANGED: ErrorCode
+OVERLOADED: ErrorCode
 
 class Inexact(_message.Message):
     __slots__ = ("numbers", "places")
@@ -265,7 +275,7 @@ class GetStateRequest(_message.Message):
     def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., key: _Optional[str] = ..., encoding: _Optional[_Union[ValueEncoding, str]] = ..., at: _Optional[_Union[At, _Mapping]] = ..., txn_id: _Optional[str] = ..., strict: bool = ...) -> None: ...
 
 class GetStateResponse(_message.Message):
-    __slots__ = ("value", "version", "commit_ts", "exists", "value_json", "commit_time", "read_ts", "inexact")
+    __slots__ = ("value", "version", "commit_ts", "exists", "value_json", "commit_time", "read_ts", "inexact", "erased", "pruned")
     VALUE_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     COMMIT_TS_FIELD_NUMBER: _ClassVar[int]
@@ -274,6 +284,8 @@ class GetStateResponse(_message.Message):
     COMMIT_TIME_FIELD_NUMBER: _ClassVar[int]
     READ_TS_FIELD_NUMBER: _ClassVar[int]
     INEXACT_FIELD_NUMBER: _ClassVar[int]
+    ERASED_FIELD_NUMBER: _ClassVar[int]
+    PRUNED_FIELD_NUMBER: _ClassVar[int]
     value: _struct_pb2.Struct
     version: int
     commit_ts: int
@@ -282,7 +294,9 @@ class GetStateResponse(_message.Message):
     commit_time: _timestamp_pb2.Timestamp
     read_ts: int
     inexact: Inexact
-    def __init__(self, value: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., version: _Optional[int] = ..., commit_ts: _Optional[int] = ..., exists: bool = ..., value_json: _Optional[bytes] = ..., commit_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., read_ts: _Optional[int] = ..., inexact: _Optional[_Union[Inexact, _Mapping]] = ...) -> None: ...
+    erased: bool
+    pruned: bool
+    def __init__(self, value: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., version: _Optional[int] = ..., commit_ts: _Optional[int] = ..., exists: bool = ..., value_json: _Optional[bytes] = ..., commit_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., read_ts: _Optional[int] = ..., inexact: _Optional[_Union[Inexact, _Mapping]] = ..., erased: bool = ..., pruned: bool = ...) -> None: ...
 
 class GetStateAtVersionRequest(_message.Message):
     __slots__ = ("namespace", "agent_id", "key", "version", "encoding", "strict")
@@ -383,7 +397,7 @@ class ScanPrefixResponse(_message.Message):
     def __init__(self, entries: _Optional[_Iterable[_Union[StateEntry, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., read_ts: _Optional[int] = ...) -> None: ...
 
 class StateEntry(_message.Message):
-    __slots__ = ("key", "value", "version", "commit_ts", "value_json", "commit_time", "inexact")
+    __slots__ = ("key", "value", "version", "commit_ts", "value_json", "commit_time", "inexact", "erased", "pruned")
     KEY_FIELD_NUMBER: _ClassVar[int]
     VALUE_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -391,6 +405,8 @@ class StateEntry(_message.Message):
     VALUE_JSON_FIELD_NUMBER: _ClassVar[int]
     COMMIT_TIME_FIELD_NUMBER: _ClassVar[int]
     INEXACT_FIELD_NUMBER: _ClassVar[int]
+    ERASED_FIELD_NUMBER: _ClassVar[int]
+    PRUNED_FIELD_NUMBER: _ClassVar[int]
     key: str
     value: _struct_pb2.Struct
     version: int
@@ -398,10 +414,12 @@ class StateEntry(_message.Message):
     value_json: bytes
     commit_time: _timestamp_pb2.Timestamp
     inexact: Inexact
-    def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., version: _Optional[int] = ..., commit_ts: _Optional[int] = ..., value_json: _Optional[bytes] = ..., commit_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., inexact: _Optional[_Union[Inexact, _Mapping]] = ...) -> None: ...
+    erased: bool
+    pruned: bool
+    def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., version: _Optional[int] = ..., commit_ts: _Optional[int] = ..., value_json: _Optional[bytes] = ..., commit_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., inexact: _Optional[_Union[Inexact, _Mapping]] = ..., erased: bool = ..., pruned: bool = ...) -> None: ...
 
 class ReplayRequest(_message.Message):
-    __slots__ = ("namespace", "agent_id", "start_ts", "end_ts", "encoding", "key_prefix", "start_time", "end_time", "limit", "all_agents", "strict")
+    __slots__ = ("namespace", "agent_id", "start_ts", "end_ts", "encoding", "key_prefix", "start_time", "end_time", "limit", "all_agents", "strict", "epoch")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     AGENT_ID_FIELD_NUMBER: _ClassVar[int]
     START_TS_FIELD_NUMBER: _ClassVar[int]
@@ -413,6 +431,7 @@ class ReplayRequest(_message.Message):
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     ALL_AGENTS_FIELD_NUMBER: _ClassVar[int]
     STRICT_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     agent_id: str
     start_ts: int
@@ -424,10 +443,11 @@ class ReplayRequest(_message.Message):
     limit: int
     all_agents: bool
     strict: bool
-    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., start_ts: _Optional[int] = ..., end_ts: _Optional[int] = ..., encoding: _Optional[_Union[ValueEncoding, str]] = ..., key_prefix: _Optional[str] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., limit: _Optional[int] = ..., all_agents: bool = ..., strict: bool = ...) -> None: ...
+    epoch: str
+    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., start_ts: _Optional[int] = ..., end_ts: _Optional[int] = ..., encoding: _Optional[_Union[ValueEncoding, str]] = ..., key_prefix: _Optional[str] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., limit: _Optional[int] = ..., all_agents: bool = ..., strict: bool = ..., epoch: _Optional[str] = ...) -> None: ...
 
 class ReplayEvent(_message.Message):
-    __slots__ = ("txn_id", "commit_ts", "operations", "commit_time", "metadata")
+    __slots__ = ("txn_id", "commit_ts", "operations", "commit_time", "metadata", "principal", "trace_id", "epoch")
     class MetadataEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -440,15 +460,21 @@ class ReplayEvent(_message.Message):
     OPERATIONS_FIELD_NUMBER: _ClassVar[int]
     COMMIT_TIME_FIELD_NUMBER: _ClassVar[int]
     METADATA_FIELD_NUMBER: _ClassVar[int]
+    PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
+    TRACE_ID_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
     txn_id: str
     commit_ts: int
     operations: _containers.RepeatedCompositeFieldContainer[Operation]
     commit_time: _timestamp_pb2.Timestamp
     metadata: _containers.ScalarMap[str, str]
-    def __init__(self, txn_id: _Optional[str] = ..., commit_ts: _Optional[int] = ..., operations: _Optional[_Iterable[_Union[Operation, _Mapping]]] = ..., commit_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., metadata: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    principal: str
+    trace_id: str
+    epoch: str
+    def __init__(self, txn_id: _Optional[str] = ..., commit_ts: _Optional[int] = ..., operations: _Optional[_Iterable[_Union[Operation, _Mapping]]] = ..., commit_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., metadata: _Optional[_Mapping[str, str]] = ..., principal: _Optional[str] = ..., trace_id: _Optional[str] = ..., epoch: _Optional[str] = ...) -> None: ...
 
 class Operation(_message.Message):
-    __slots__ = ("key", "value", "version", "value_json", "namespace", "agent_id", "deleted", "inexact")
+    __slots__ = ("key", "value", "version", "value_json", "namespace", "agent_id", "deleted", "inexact", "erased", "pruned")
     KEY_FIELD_NUMBER: _ClassVar[int]
     VALUE_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -457,6 +483,8 @@ class Operation(_message.Message):
     AGENT_ID_FIELD_NUMBER: _ClassVar[int]
     DELETED_FIELD_NUMBER: _ClassVar[int]
     INEXACT_FIELD_NUMBER: _ClassVar[int]
+    ERASED_FIELD_NUMBER: _ClassVar[int]
+    PRUNED_FIELD_NUMBER: _ClassVar[int]
     key: str
     value: _struct_pb2.Struct
     version: int
@@ -465,18 +493,22 @@ class Operation(_message.Message):
     agent_id: str
     deleted: bool
     inexact: Inexact
-    def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., version: _Optional[int] = ..., value_json: _Optional[bytes] = ..., namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., deleted: bool = ..., inexact: _Optional[_Union[Inexact, _Mapping]] = ...) -> None: ...
+    erased: bool
+    pruned: bool
+    def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., version: _Optional[int] = ..., value_json: _Optional[bytes] = ..., namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., deleted: bool = ..., inexact: _Optional[_Union[Inexact, _Mapping]] = ..., erased: bool = ..., pruned: bool = ...) -> None: ...
 
 class EventBatch(_message.Message):
-    __slots__ = ("events", "cursor")
+    __slots__ = ("events", "cursor", "epoch")
     EVENTS_FIELD_NUMBER: _ClassVar[int]
     CURSOR_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
     events: _containers.RepeatedCompositeFieldContainer[ReplayEvent]
     cursor: int
-    def __init__(self, events: _Optional[_Iterable[_Union[ReplayEvent, _Mapping]]] = ..., cursor: _Optional[int] = ...) -> None: ...
+    epoch: str
+    def __init__(self, events: _Optional[_Iterable[_Union[ReplayEvent, _Mapping]]] = ..., cursor: _Optional[int] = ..., epoch: _Optional[str] = ...) -> None: ...
 
 class WatchRequest(_message.Message):
-    __slots__ = ("namespace", "agent_id", "after_ts", "encoding", "key_prefix", "all_agents", "strict")
+    __slots__ = ("namespace", "agent_id", "after_ts", "encoding", "key_prefix", "all_agents", "strict", "epoch")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     AGENT_ID_FIELD_NUMBER: _ClassVar[int]
     AFTER_TS_FIELD_NUMBER: _ClassVar[int]
@@ -484,6 +516,7 @@ class WatchRequest(_message.Message):
     KEY_PREFIX_FIELD_NUMBER: _ClassVar[int]
     ALL_AGENTS_FIELD_NUMBER: _ClassVar[int]
     STRICT_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     agent_id: str
     after_ts: int
@@ -491,7 +524,8 @@ class WatchRequest(_message.Message):
     key_prefix: str
     all_agents: bool
     strict: bool
-    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., after_ts: _Optional[int] = ..., encoding: _Optional[_Union[ValueEncoding, str]] = ..., key_prefix: _Optional[str] = ..., all_agents: bool = ..., strict: bool = ...) -> None: ...
+    epoch: str
+    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., after_ts: _Optional[int] = ..., encoding: _Optional[_Union[ValueEncoding, str]] = ..., key_prefix: _Optional[str] = ..., all_agents: bool = ..., strict: bool = ..., epoch: _Optional[str] = ...) -> None: ...
 
 class TransactRequest(_message.Message):
     __slots__ = ("txn_id", "operations", "key_preconditions", "head_preconditions", "metadata", "reads", "timeout_ms")
@@ -663,7 +697,7 @@ class GetHistoryResponse(_message.Message):
     def __init__(self, entries: _Optional[_Iterable[_Union[HistoryEntry, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class HistoryEntry(_message.Message):
-    __slots__ = ("version", "commit_ts", "commit_time", "txn_id", "metadata", "deleted", "value", "value_json", "inexact")
+    __slots__ = ("version", "commit_ts", "commit_time", "txn_id", "metadata", "deleted", "value", "value_json", "inexact", "erased", "pruned", "principal", "trace_id")
     class MetadataEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -680,6 +714,10 @@ class HistoryEntry(_message.Message):
     VALUE_FIELD_NUMBER: _ClassVar[int]
     VALUE_JSON_FIELD_NUMBER: _ClassVar[int]
     INEXACT_FIELD_NUMBER: _ClassVar[int]
+    ERASED_FIELD_NUMBER: _ClassVar[int]
+    PRUNED_FIELD_NUMBER: _ClassVar[int]
+    PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
+    TRACE_ID_FIELD_NUMBER: _ClassVar[int]
     version: int
     commit_ts: int
     commit_time: _timestamp_pb2.Timestamp
@@ -689,7 +727,11 @@ class HistoryEntry(_message.Message):
     value: _struct_pb2.Struct
     value_json: bytes
     inexact: Inexact
-    def __init__(self, version: _Optional[int] = ..., commit_ts: _Optional[int] = ..., commit_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., txn_id: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., deleted: bool = ..., value: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., value_json: _Optional[bytes] = ..., inexact: _Optional[_Union[Inexact, _Mapping]] = ...) -> None: ...
+    erased: bool
+    pruned: bool
+    principal: str
+    trace_id: str
+    def __init__(self, version: _Optional[int] = ..., commit_ts: _Optional[int] = ..., commit_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., txn_id: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., deleted: bool = ..., value: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., value_json: _Optional[bytes] = ..., inexact: _Optional[_Union[Inexact, _Mapping]] = ..., erased: bool = ..., pruned: bool = ..., principal: _Optional[str] = ..., trace_id: _Optional[str] = ...) -> None: ...
 
 class ListAgentsRequest(_message.Message):
     __slots__ = ("namespace", "prefix", "limit", "page_token")
@@ -744,7 +786,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("published_ts", "last_commit_time", "open_transactions", "disk_used_bytes", "disk_free_bytes", "writes_refused", "durable", "store_id", "format_version", "sessions", "session_requests")
+    __slots__ = ("published_ts", "last_commit_time", "open_transactions", "disk_used_bytes", "disk_free_bytes", "writes_refused", "durable", "store_id", "format_version", "sessions", "session_requests", "epoch", "epoch_began_ts", "principal")
     PUBLISHED_TS_FIELD_NUMBER: _ClassVar[int]
     LAST_COMMIT_TIME_FIELD_NUMBER: _ClassVar[int]
     OPEN_TRANSACTIONS_FIELD_NUMBER: _ClassVar[int]
@@ -756,6 +798,9 @@ class GetStatusResponse(_message.Message):
     FORMAT_VERSION_FIELD_NUMBER: _ClassVar[int]
     SESSIONS_FIELD_NUMBER: _ClassVar[int]
     SESSION_REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_BEGAN_TS_FIELD_NUMBER: _ClassVar[int]
+    PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
     published_ts: int
     last_commit_time: _timestamp_pb2.Timestamp
     open_transactions: int
@@ -767,7 +812,10 @@ class GetStatusResponse(_message.Message):
     format_version: int
     sessions: int
     session_requests: int
-    def __init__(self, published_ts: _Optional[int] = ..., last_commit_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., open_transactions: _Optional[int] = ..., disk_used_bytes: _Optional[int] = ..., disk_free_bytes: _Optional[int] = ..., writes_refused: _Optional[str] = ..., durable: bool = ..., store_id: _Optional[str] = ..., format_version: _Optional[int] = ..., sessions: _Optional[int] = ..., session_requests: _Optional[int] = ...) -> None: ...
+    epoch: str
+    epoch_began_ts: int
+    principal: str
+    def __init__(self, published_ts: _Optional[int] = ..., last_commit_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., open_transactions: _Optional[int] = ..., disk_used_bytes: _Optional[int] = ..., disk_free_bytes: _Optional[int] = ..., writes_refused: _Optional[str] = ..., durable: bool = ..., store_id: _Optional[str] = ..., format_version: _Optional[int] = ..., sessions: _Optional[int] = ..., session_requests: _Optional[int] = ..., epoch: _Optional[str] = ..., epoch_began_ts: _Optional[int] = ..., principal: _Optional[str] = ...) -> None: ...
 
 class SessionRequests(_message.Message):
     __slots__ = ("requests",)
