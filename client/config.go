@@ -136,6 +136,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 // the first call on until the connection or the client is closed.
 type Client struct {
 	config   Config
+	conn     grpc.ClientConnInterface // what the token goes over, and no session
 	stub     pb.StatehouseServiceClient
 	captures pb.CaptureServiceClient
 	// knowsSent says that the connection reports whether a request reached the wire: one
@@ -189,7 +190,7 @@ func New(conn grpc.ClientConnInterface, config Config) (*Client, error) {
 	_, real := conn.(*grpc.ClientConn)
 	_, tells := conn.(TellsSent)
 	conn = reach.Authorised(conn, config.Token)
-	c := &Client{config: config, captures: pb.NewCaptureServiceClient(conn), knowsSent: real || tells, closer: func() error { return nil }, abilities: &abilities{}}
+	c := &Client{config: config, conn: conn, captures: pb.NewCaptureServiceClient(conn), knowsSent: real || tells, closer: func() error { return nil }, abilities: &abilities{}}
 	if real && !config.Unary { // another connection may do what it is there for call by call
 		s := session.New(conn, session.Options{})
 		conn, c.closer = s, func() error { s.Close(); return nil }
@@ -206,7 +207,7 @@ func (c *Client) In(namespace string) *Client {
 	other.config.Namespace = namespace
 	if namespace == "" {
 		nowhere := reach.Nowhere(status.Error(codes.InvalidArgument, "client.In was given an empty namespace"))
-		other.abilities = &abilities{}
+		other.abilities, other.conn = &abilities{}, nowhere
 		other.stub, other.captures = pb.NewStatehouseServiceClient(nowhere), pb.NewCaptureServiceClient(nowhere)
 	}
 	return &other
@@ -214,6 +215,15 @@ func (c *Client) In(namespace string) *Client {
 
 // Namespace is the namespace of names that have none.
 func (c *Client) Namespace() string { return c.config.Namespace }
+
+// Connection is what the client's calls go over, with its token, for the contract's other
+// services.
+func (c *Client) Connection() grpc.ClientConnInterface { return c.conn }
+
+// Bounded is ctx with the client's timeout as its deadline, when it has none.
+func (c *Client) Bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return c.bounded(ctx)
+}
 
 // Close closes a connection made by Dial, and ends the client's session on one that was given
 // to New.

@@ -150,6 +150,15 @@ func (f *feed) run(ctx context.Context) {
 }
 
 // streamError says why a stream ended. An end that was not expected is a failure.
+// Failure is an error that gRPC returned of a call or a stream on a Client's Connection, as the
+// Client's own calls return it; nil for none.
+func Failure(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	return streamError(ctx, err)
+}
+
 func streamError(ctx context.Context, err error) *Error {
 	if e := (*Error)(nil); errors.As(err, &e) {
 		return e

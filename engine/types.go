@@ -63,6 +63,8 @@ type Conditions struct {
 	Keys     []KeyPrecondition
 	Heads    []HeadPrecondition
 	Metadata map[string]string // provenance, returned by replay, watch and history
+	// Who commits, and the trace that it is part of: returned with the metadata.
+	Principal, TraceID string
 
 	// Of Transact only: a transaction that Begin opened has its own.
 	Reads   *ReadSet

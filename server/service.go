@@ -11,6 +11,7 @@ import (
 
 	"statehouse.dev/statehouse/engine"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+	"statehouse.dev/statehouse/server/admin"
 	"statehouse.dev/statehouse/server/captures"
 	"statehouse.dev/statehouse/server/conns"
 	"statehouse.dev/statehouse/server/limiter"
@@ -81,6 +82,7 @@ type Service struct {
 	reached               reached
 	unsent                *unsent.Budget
 	captures              *captures.Captures
+	admin                 admin.Service
 
 	inSession grpc.UnaryServerInterceptor // of a request: the recorder, and within it the service's own
 	sessions  session.Load
@@ -114,6 +116,7 @@ func Assemble(env engine.Env, config Config) (*Service, error) {
 		return nil, err
 	}
 	s.engine = e
+	s.admin = admin.Service{Engine: e, Env: s.env}
 	s.requests.Init(s.config.Requests, "requests", counting(&s.reached.Requests))
 	s.streams.Init(s.config.Streams, "streams", counting(&s.reached.Streams))
 	s.probes.Init(s.config.Tuning.Probes, "requests of health", counting(&s.reached.Probes))
@@ -135,6 +138,7 @@ func (s *Service) SetToken(token string) { s.token.Store(&token) }
 // Register adds the service to a gRPC server, or to the simulator's transport.
 func (s *Service) Register(r grpc.ServiceRegistrar) {
 	pb.RegisterStatehouseServiceServer(r, s)
+	s.admin.Register(r)
 	s.captures.Register(r)
 }
 
