@@ -33,6 +33,9 @@ func prepareDir(fs vfs.FS, dir string, mustExist bool) error {
 		return failf(ErrNoStore, "%s holds no store, and one must be there", dir)
 	}
 	if !isStore {
+		if slices.Contains(names, restoringName) {
+			return interruptedRestore(dir)
+		}
 		for _, n := range names {
 			if !ofAttempt(n) && !ofSystem(n) {
 				return failf(ErrUnusable, "%s holds %q, which is not of a Statehouse store: choose an empty directory", dir, n)
@@ -107,6 +110,9 @@ func checkStoreDir(env Env, dir string) (*identity, error) {
 		names, err := env.FS.List(dir)
 		if err == nil && len(names) == 0 {
 			return nil, failf(ErrNoStore, "%s is empty: no store was made there", dir)
+		}
+		if slices.Contains(names, restoringName) {
+			return nil, interruptedRestore(dir)
 		}
 		if holdsCommits(env, dir) {
 			return nil, identityMissing(dir)

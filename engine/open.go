@@ -156,27 +156,38 @@ func (e *Engine) create(head mark, ev *evidence) (*identity, error) {
 		storeID = string(newTxnID(e.now(), e.env.Rand))
 	}
 	e.owner.set(storeID)
-	// Pebble writes the first WAL of a store in an older format, in which corruption goes
-	// unnoticed: write a row and flush, so that a new WAL is begun.
-	key := []byte{metaTag, 'f'}
-	if err := e.db.Set(key, sealRow(key, []byte{FormatVersion}), pebble.Sync); err != nil {
-		return nil, storageError(err)
-	}
-	if err := e.db.Flush(); err != nil {
-		return nil, storageError(err)
-	}
-	if err := makeWitness(fs, fs.PathJoin(dir, witnessName), head); err != nil {
-		return nil, openFailure(err, "the witness cannot be made")
+	if err := e.beginStore(storeID, head); err != nil {
+		return nil, err
 	}
 	if ev.witness, err = readWitness(fs, fs.PathJoin(dir, witnessName)); err != nil {
 		return nil, openFailure(err, "the witness cannot be read")
 	}
 	id := &identity{format: FormatVersion, storeID: storeID}
-	if err := writeFileAtomic(fs, fs.PathJoin(dir, identityName), id.encode()); err != nil {
-		return nil, failf(ErrStorage, "the identity file cannot be written: %v", err)
-	}
 	e.env.Log("made a new store", "dir", dir, "store", id.storeID)
 	return id, nil
+}
+
+// beginStore makes a store of what was written: up to a commit, or nothing yet. Everything is
+// durable before the identity file is written, with which the store begins to be one.
+func (e *Engine) beginStore(storeID string, head mark) error {
+	fs, dir := e.env.FS, e.opts.Dir
+	// Pebble writes the first WAL of a store in an older format, in which corruption goes
+	// unnoticed: write a row and flush, so that a new WAL is begun.
+	key := []byte{metaTag, 'f'}
+	if err := e.db.Set(key, sealRow(key, []byte{FormatVersion}), pebble.Sync); err != nil {
+		return storageError(err)
+	}
+	if err := e.db.Flush(); err != nil {
+		return storageError(err)
+	}
+	if err := makeWitness(fs, fs.PathJoin(dir, witnessName), head); err != nil {
+		return openFailure(err, "the witness cannot be made")
+	}
+	id := identity{format: FormatVersion, storeID: storeID}
+	if err := writeFileAtomic(fs, fs.PathJoin(dir, identityName), id.encode()); err != nil {
+		return failf(ErrStorage, "the identity file cannot be written: %v", err)
+	}
+	return nil
 }
 
 // pruner remembers how far outcomes have been dropped. See outcome.go.

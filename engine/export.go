@@ -1,0 +1,328 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// A backup is made of rows as they are stored: what stands in them is no business of whoever
+// keeps them, and a store that is made of them again is the same store. Export reads them, commit
+// by commit; Restore makes a store of them (restore.go).
+
+// Stretch is a part of a store's log.
+type Stretch struct {
+	StoreID string
+	Format  int
+	Epochs  []Epoch // the lineage of the store, oldest first
+	// The commits after After up to To, and the log's hash chain at both.
+	After, To         CommitTS
+	AfterHash, ToHash [32]byte
+	ToTime            time.Time // commit_time of To
+	// OutcomesAfter: outcomes of commits up to here have been dropped.
+	OutcomesAfter CommitTS
+}
+
+// Row is a row as it is stored: its key, and its body with its checksum.
+type Row struct{ Key, Value []byte }
+
+// Export reads the rows of a stretch of the log, as of the moment at which it began. It holds the
+// store's files of then: the caller must Close it.
+type Export struct {
+	e       *Engine
+	of      Stretch
+	at      CommitTS // read up to here
+	snap    *pebble.Snapshot
+	db      *store
+	commits int // of the next wave
+	known   map[AgentName]bool
+}
+
+// What is read at a time: whole commits, about as many as fill exportBytes.
+const (
+	exportBytes   = 512 << 10
+	exportCommits = 256
+	exportKnown   = 4096 // agents of whom it is remembered that they are not new
+)
+
+// Export begins to read what was committed after a commit. Errors: ErrInvalid when that has not
+// happened yet.
+func (e *Engine) Export(after CommitTS) (*Export, error) {
+	if f := e.failed.Load(); f != nil {
+		return nil, f
+	}
+	// Published first: all of it is in what is read then.
+	to := e.Published()
+	if after > to {
+		return nil, failf(ErrInvalid, "commit %d has not happened yet; the last is %d", after, to).with("field", "after_ts").with("last_commit_ts", to.String())
+	}
+	snap := e.db.NewSnapshot()
+	x := &Export{e: e, snap: snap, db: &store{DB: e.db.DB, then: snap}, at: after, commits: 16, known: make(map[AgentName]bool)}
+	x.of = Stretch{StoreID: e.identity.storeID, Format: e.identity.format, After: after, To: to}
+	if err := x.begin(); err != nil {
+		_ = x.Close()
+		return nil, e.noted(err)
+	}
+	return x, nil
+}
+
+func (x *Export) begin() error {
+	from, _, err := markAt(x.db, x.of.After)
+	if err != nil {
+		return err
+	}
+	to, at, err := markAt(x.db, x.of.To)
+	if err != nil {
+		return err
+	}
+	x.of.AfterHash, x.of.ToHash, x.of.ToTime = from.hash, to.hash, at
+	floor, err := readFloor(x.db)
+	x.of.OutcomesAfter = min(floor, x.of.To)
+	return err
+}
+
+// markAt is a commit with the hash chain there, and its time.
+func markAt(r *store, ts CommitTS) (mark, time.Time, error) {
+	if ts == 0 {
+		return mark{}, time.Time{}, nil
+	}
+	row, err := readLogRow(r, ts)
+	return mark{ts, row.hash}, row.commitTime, err
+}
+
+// Of says what is exported.
+func (x *Export) Of() Stretch { return x.of }
+
+// At is the last commit that was read.
+func (x *Export) At() CommitTS { return x.at }
+
+// Close ends the export.
+func (x *Export) Close() error { return storageOrNil(x.snap.Close()) }
+
+// Next returns the rows of the next commits, whole ones in their order, until ctx ends; none when all
+// were read. Of a commit the row of the log comes first, then for each of its agents its event and the
+// records that it made, then the outcome, unless that has been dropped, and what lists the agents
+// and namespaces that were new.
+func (x *Export) Next(ctx context.Context) ([]Row, error) {
+	if f := x.e.failed.Load(); f != nil {
+		return nil, f
+	}
+	w := exportWave{x: x}
+	err := ctx.Err()
+	if err == nil {
+		err = w.readLog()
+	}
+	if err == nil {
+		err = w.readEvents()
+	}
+	if err == nil {
+		err = w.readRows()
+	}
+	if err != nil {
+		return nil, x.e.noted(err)
+	}
+	size := 0
+	for _, r := range w.out {
+		size += len(r.Key) + len(r.Value)
+	}
+	if n := len(w.commits); n > 0 {
+		x.at = w.commits[n-1].ts
+		x.commits = min(max(exportBytes*n/max(size, 1), 1), exportCommits)
+	}
+	return w.out, nil
+}
+
+// exportWave is what is read at a time.
+type exportWave struct {
+	x       *Export
+	commits []exportCommit
+	out     []Row
+}
+
+type exportCommit struct {
+	ts     CommitTS
+	row    logRow
+	raw    Row
+	events []eventRow
+	raws   []Row // of the events
+}
+
+func (w *exportWave) readLog() error {
+	if w.x.at >= w.x.of.To {
+		return nil
+	}
+	it, err := newRowIter(w.x.db, logKey(w.x.at+1), successor(logKey(w.x.of.To)))
+	if err != nil {
+		return err
+	}
+	want := w.x.at + 1
+	for ok := it.first(); ok && len(w.commits) < w.x.commits; ok = it.next() {
+		ts, good := splitLogKey(it.key())
+		row, good2 := parseLogRow(it.body)
+		if !good || !good2 || ts != want {
+			it.corrupt()
+			break
+		}
+		want++
+		w.commits = append(w.commits, exportCommit{ts: ts, row: row, raw: rowOf(it.key(), it.body)})
+	}
+	if err := it.close(); err != nil {
+		return err
+	}
+	if len(w.commits) == 0 {
+		return corruptRow(logKey(want), "missing")
+	}
+	return nil
+}
+
+// rowOf is a copy of a row as it is stored.
+func rowOf(key, body []byte) Row {
+	key = bytes.Clone(key)
+	return Row{key, sealRow(key, append(make([]byte, 0, len(body)+sealSize), body...))}
+}
+
+func (w *exportWave) readEvents() error {
+	var keys rowKeys
+	for i := range w.commits {
+		c := &w.commits[i]
+		for _, a := range c.row.agents {
+			keys.add(appendEventKey(keys.buf, a, c.ts))
+		}
+	}
+	rows, err := keys.raw(w.x.db, true)
+	if err != nil {
+		return err
+	}
+	for i := range w.commits {
+		c := &w.commits[i]
+		n := len(c.row.agents)
+		c.raws, rows = rows[:n:n], rows[n:]
+		for _, raw := range c.raws {
+			ev, ok := parseEventRow(raw.body())
+			if !ok {
+				return corruptRow(raw.Key, "malformed")
+			}
+			c.events = append(c.events, ev)
+		}
+	}
+	return nil
+}
+
+// readRows reads the records and what else the commits made, and puts all in order.
+func (w *exportWave) readRows() error {
+	var records, rest rowKeys
+	var rests []int // how many of rest each commit has
+	for i := range w.commits {
+		c := &w.commits[i]
+		for j, a := range c.row.agents {
+			for k := range c.events[j].ops {
+				op := &c.events[j].ops[k]
+				records.add(appendRecordKey(records.buf, RecordName{a.Namespace, a.Agent, op.key}, op.version))
+			}
+		}
+		before := len(rest.ends)
+		w.addRest(&rest, c)
+		rests = append(rests, len(rest.ends)-before)
+	}
+	recs, err := records.raw(w.x.db, true)
+	if err != nil {
+		return err
+	}
+	others, err := rest.raw(w.x.db, false)
+	if err != nil {
+		return err
+	}
+	for i := range w.commits {
+		c := &w.commits[i]
+		w.out = append(w.out, c.raw)
+		for j := range c.events {
+			n := len(c.events[j].ops)
+			w.out = append(append(w.out, c.raws[j]), recs[:n]...)
+			recs = recs[n:]
+		}
+		for _, r := range others[:rests[i]] {
+			if made, err := madeIn(r, c.ts); err != nil {
+				return err
+			} else if made {
+				w.out = append(w.out, r)
+			}
+		}
+		others = others[rests[i]:]
+	}
+	return nil
+}
+
+// addRest adds the keys of the outcome of a commit, and of what may list its agents as new.
+func (w *exportWave) addRest(keys *rowKeys, c *exportCommit) {
+	keys.add(appendTxnID(append(keys.buf, outcomeTag), c.row.txnID))
+	known := w.x.known
+	if len(known) > exportKnown {
+		clear(known)
+	}
+	var namespaces []string
+	for _, a := range c.row.agents {
+		if known[a] {
+			continue
+		}
+		known[a] = true
+		keys.add(appendNames(keys.buf, agentTag, a.Namespace, a.Agent))
+		if whole := (AgentName{Namespace: a.Namespace}); !known[whole] {
+			known[whole] = true
+			namespaces = append(namespaces, a.Namespace)
+		}
+	}
+	for _, n := range namespaces {
+		keys.add(appendNames(keys.buf, namespaceTag, n))
+	}
+}
+
+// madeIn reports whether a row that holds a commit_ts was made by that commit.
+func madeIn(r Row, ts CommitTS) (bool, error) {
+	if r.Value == nil {
+		return false, nil // an outcome that was dropped
+	}
+	d := decoder{rest: r.body()}
+	at := CommitTS(d.uvarint())
+	if d.failed {
+		return false, corruptRow(r.Key, "malformed")
+	}
+	return at == ts, nil
+}
+
+// body is the row without its checksum, which was checked.
+func (r Row) body() []byte { return r.Value[:len(r.Value)-sealSize] }
+
+// raw reads the rows of the keys, in the order in which they were added. One that there is not
+// has no value, or is an error if it must exist.
+func (k *rowKeys) raw(db *store, must bool) ([]Row, error) {
+	out := make([]Row, len(k.ends))
+	if len(out) == 0 {
+		return nil, nil
+	}
+	order := make([]int, len(out))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int { return bytes.Compare(k.key(a), k.key(b)) })
+	it, err := db.rows(&pebble.IterOptions{LowerBound: k.key(order[0])})
+	if err != nil {
+		return nil, err
+	}
+	for _, i := range order {
+		if must {
+			if !it.reach(k.key(i)) {
+				break
+			}
+		} else if !it.seek(k.key(i)) || !bytes.Equal(it.key(), k.key(i)) {
+			if out[i].Key = k.key(i); it.err != nil {
+				break
+			}
+			continue
+		}
+		out[i] = rowOf(it.key(), it.body)
+	}
+	return out, it.close()
+}

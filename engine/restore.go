@@ -1,0 +1,208 @@
+package engine
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// restoringName is a file that stands in a directory from the first act of a restore to its last.
+// A directory with it and without an identity is no store, whatever else it holds.
+const restoringName = "RESTORING"
+
+// Restore makes a store of the rows of a backup. Nothing counts before Finish, which writes the
+// identity file last: a restore that is interrupted leaves a directory that neither a daemon nor another
+// restore takes.
+type Restore struct {
+	e       *Engine
+	check   *Checker
+	floor   CommitTS // outcomes of commits up to here are left out
+	batch   *pebble.Batch
+	until   CommitTS  // the last commit to restore; 0: any
+	by      time.Time // and its latest time; zero: any
+	stopped bool      // it was reached
+	from    Stretch
+}
+
+// RestoreOptions say what is restored, and where.
+type RestoreOptions struct {
+	Dir   string
+	First Stretch // of the backup; it begins the log
+	// OutcomesAfter is the last one of any stretch of the backup that is used.
+	OutcomesAfter CommitTS
+	// Until and By end the restore at a commit, or with the last commit of a time; zero: all.
+	Until CommitTS
+	By    time.Time
+}
+
+// BeginRestore begins a store in a directory that does not exist yet, or is empty.
+func BeginRestore(env Env, o RestoreOptions) (*Restore, error) {
+	if err := env.validate(); err != nil {
+		return nil, err
+	}
+	switch {
+	case o.First.After != 0:
+		return nil, failf(ErrInvalid, "the backup begins after commit %d: what came before is in an earlier one", o.First.After)
+	case o.First.Format != FormatVersion:
+		return nil, failf(ErrFormat, "the backup is of a store of format %d, and this build restores format %d", o.First.Format, FormatVersion)
+	}
+	r := &Restore{check: NewChecker(o.First), floor: o.OutcomesAfter, until: o.Until, by: o.By, from: o.First}
+	e := &Engine{env: env, opts: Options{Dir: o.Dir, Tuning: Tuning{MemTableBytes: maxMemTable, CacheBytes: 8 << 20}}}
+	e.opts.Tuning.setDefaults()
+	r.e = e
+	if err := claimEmpty(&env, o.Dir); err != nil {
+		return nil, err
+	}
+	lock, err := lockStore(&e.env, o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	e.lock = lock
+	e.owner.set(o.First.StoreID)
+	storeDir := env.FS.PathJoin(o.Dir, storeName)
+	po := storeOptions(guardFS{env.FS, e.halt}, e.opts.Tuning, pebbleLog{env.Log, e.halt}, nil)
+	po.BlockPropertyCollectors = []func() pebble.BlockPropertyCollector{e.owner.collector}
+	po.ErrorIfExists = true
+	if e.db, err = openPebble(storeDir, po); err != nil {
+		_ = lock.Close()
+		return nil, openError(storeDir, "", err)
+	}
+	r.batch = e.db.NewBatch()
+	return r, nil
+}
+
+// claimEmpty makes a directory, or takes an empty one, and marks it as one that is being restored.
+func claimEmpty(env *Env, dir string) error {
+	if dir == "" {
+		return failf(ErrInvalid, "no data directory is given")
+	}
+	fs := env.FS
+	info, err := fs.Stat(dir)
+	switch {
+	case isNotExist(err):
+		if err := makeDir(fs, dir); err != nil {
+			return err
+		}
+	case err != nil:
+		return openFailure(err, "%s cannot be looked at", dir)
+	case !info.IsDir():
+		return failf(ErrUnusable, "%s is a file, not a directory", dir)
+	}
+	names, err := fs.List(dir)
+	if err != nil {
+		return openFailure(err, "%s cannot be listed", dir)
+	}
+	names = slices.DeleteFunc(names, ofSystem)
+	switch {
+	case slices.Contains(names, identityName):
+		return failf(ErrUnusable, "%s holds a store, and a restore writes over none: choose a new directory", dir)
+	case slices.Contains(names, restoringName):
+		return interruptedRestore(dir)
+	case len(names) > 0:
+		return failf(ErrUnusable, "%s is not empty (it holds %q): choose a new directory", dir, names[0])
+	}
+	if err := writeFileAtomic(fs, fs.PathJoin(dir, restoringName), []byte("Statehouse is being restored here.\n")); err != nil {
+		return failf(ErrStorage, "%s is not writable: %v", dir, err)
+	}
+	return nil
+}
+
+func interruptedRestore(dir string) *Failure {
+	return failf(ErrUnusable, "%s holds a restore that did not end: remove the directory and restore again", dir)
+}
+
+// Continue goes on with the next stretch of the backup.
+func (r *Restore) Continue(of Stretch) error { return r.check.Continue(of) }
+
+// Stopped reports whether the last commit to restore was reached.
+func (r *Restore) Stopped() bool { return r.stopped }
+
+// Head is the last commit that was restored.
+func (r *Restore) Head() CommitTS { return r.check.head.ts }
+
+// Commits adds rows of whole commits, as far as they are to be restored. Each is checked first.
+func (r *Restore) Commits(rows []Row) error {
+	for len(rows) > 0 && !r.stopped {
+		ts, at, err := r.check.Next(rows)
+		if err != nil {
+			return err
+		}
+		if r.until > 0 && ts > r.until || !r.by.IsZero() && at.After(r.by) {
+			r.stopped = true
+			break
+		}
+		n, err := r.check.Commit(rows)
+		if err != nil {
+			return err
+		}
+		for _, row := range rows[:n] {
+			if row.Key[0] == outcomeTag && ts <= r.floor && madeBy(outcomeID(row.Key), at.Add(clockSlack)) {
+				continue // as the store that was backed up had dropped it, or would have
+			}
+			_ = r.batch.Set(row.Key, row.Value, nil)
+		}
+		rows = rows[n:]
+		if r.batch.Len() >= exportBytes {
+			if err := r.apply(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func outcomeID(key []byte) TxnID {
+	d := decoder{rest: key[1:]}
+	return d.txnID()
+}
+
+func (r *Restore) apply() error {
+	err := r.e.db.Apply(r.batch, pebble.NoSync)
+	_ = r.batch.Close()
+	r.batch = r.e.db.NewBatch()
+	return storageOrNil(err)
+}
+
+// Finish ends the restore with its last commit, in a new epoch. Only now is there a store.
+func (r *Restore) Finish() (epoch string, at time.Time, err error) {
+	if !r.stopped {
+		if err := r.check.Ended(); err != nil {
+			return "", at, err
+		}
+	}
+	e, head := r.e, r.check.head
+	at = r.check.last
+	if head.ts == 0 {
+		return "", at, failf(ErrInvalid, "no commit would be restored")
+	}
+	if floor := min(r.floor, head.ts); floor > 0 {
+		r.set(floorKey, binary.AppendUvarint(nil, uint64(floor)))
+	}
+	if err := r.apply(); err != nil {
+		return "", at, err
+	}
+	if err := e.beginStore(r.from.StoreID, head); err != nil {
+		return "", at, err
+	}
+	fs := e.env.FS
+	if err := fs.Remove(fs.PathJoin(e.opts.Dir, restoringName)); err != nil {
+		return "", at, failf(ErrStorage, "the store is whole, but its file %s cannot be removed: %v", restoringName, err)
+	}
+	return "", at, storageOrNil(syncDir(fs, e.opts.Dir))
+}
+
+func (r *Restore) set(key, body []byte) { _ = r.batch.Set(key, sealRow(key, body), nil) }
+
+// Close ends the restore, finished or not.
+func (r *Restore) Close() error {
+	_ = r.batch.Close()
+	err := errors.Join(r.e.db.Close(), r.e.lock.Close())
+	if err != nil {
+		return fmt.Errorf("the restored store does not close: %w", err)
+	}
+	return nil
+}
