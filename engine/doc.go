@@ -51,6 +51,13 @@
 // it read is kept in the transaction table (txn.go) and must still hold when it is planned.
 // Replay and watch walk the log (replay.go, watch.go).
 //
+// # System rows
+//
+// What the daemon keeps about itself (access keys, the audit log, retention) stands in rows that
+// no commit makes: [Engine.PutSystem], [Engine.UpdateSystem] (system.go). They go through the same
+// steps: decided by the writer in turn, in the step's batch, answered when it is durable, and
+// not read before that.
+//
 // # Invariants
 //
 // An assertion that fails panics, in production, too, and guardedStep (loop.go) halts: going

@@ -62,6 +62,7 @@ type Engine struct {
 	space       spaceWatch
 	placeLooked time.Time // when the directory's place was last checked
 
+	system  systemRows
 	reached reached
 
 	mu          sync.Mutex

@@ -20,7 +20,7 @@ type Held struct {
 		Bytes     int // staged and read by them
 	}
 	Commits struct {
-		Queued    int // that wait for the writer
+		Queued    int // that wait for the writer, changes of system rows among them
 		Bytes     int // of those
 		Undecided int // ids of one-shot commits that wait or are in a step
 	}
@@ -38,7 +38,7 @@ func (e *Engine) Held() Held {
 	var h Held
 	h.Txns.Open, h.Txns.Deadlines, h.Txns.Bytes = e.txns.usage()
 	e.mu.Lock()
-	h.Commits.Queued, h.Commits.Bytes, h.Commits.Undecided = len(e.queue), e.queuedBytes, len(e.undecided)
+	h.Commits.Queued, h.Commits.Bytes, h.Commits.Undecided = len(e.queue)+len(e.system.queue), e.queuedBytes, len(e.undecided)
 	e.mu.Unlock()
 	h.Watches.Open, h.Watches.Topics = e.watches.usage()
 	h.Iterators.Open = int(e.db.reads.open.Load())

@@ -10,7 +10,7 @@ import (
 // Keys of the store. Each starts with a tag. Names follow, each ended by 0x00, which no
 // name contains: this preserves order (a name sorts before its extensions) and is
 // self-delimiting (no name can forge a boundary, G10).
-// Everything but metaTag rows is written once and never changed.
+// Everything but metaTag and systemTag rows is written once and never changed.
 //
 //	n namespace 00                       -> first commit_ts
 //	a namespace 00 agent 00              -> first commit_ts
@@ -19,6 +19,7 @@ import (
 //	l commit_ts                          -> log: chain hash, id, time, agents
 //	t transaction id                     -> outcome
 //	m name                               -> meta
+//	s kind 00 name 00                    -> system row (system.go)
 const (
 	metaTag      = 'm'
 	namespaceTag = 'n'

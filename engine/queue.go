@@ -163,6 +163,7 @@ func (e *Engine) unlessCommitted(p *proposal, err error) (CommitResult, error) {
 
 // refuseQueued answers the proposals that the writer will never take.
 func (e *Engine) refuseQueued() {
+	e.refuseSystem()
 	e.mu.Lock()
 	left := e.queue
 	e.queue, e.queuedBytes = nil, 0

@@ -16,6 +16,7 @@ type inflight struct {
 	batch   *pebble.Batch // nil when nothing was written
 	commits []*commit
 	answers []answer
+	system  systemStep
 }
 
 // answer is the answer to a proposal, sent once the step is durable. Before that not even
@@ -40,8 +41,8 @@ func (e *Engine) Step() bool {
 // step is now in flight, which Settle must end.
 func (e *Engine) Plan() bool {
 	assertf(e.inflight == nil, "a step is in flight")
-	taken := e.takeQueued()
-	if len(taken) == 0 {
+	taken, asks := e.takeQueued(), e.takeSystem()
+	if len(taken)+len(asks) == 0 {
 		return false
 	}
 	now := e.now()
@@ -59,7 +60,8 @@ func (e *Engine) Plan() bool {
 	}
 	_ = e.noted(e.planner.state.endStep()) // whoever met an error has it
 	fl.commits = e.planner.step
-	if len(fl.commits) > 0 {
+	fl.system = e.planSystem(asks, now)
+	if len(fl.commits) > 0 || fl.system.batch != nil {
 		e.apply(fl, now)
 	}
 	return true
@@ -108,7 +110,7 @@ func (e *Engine) decide(p *proposal, now time.Time) (*commit, error) {
 	return e.planner.plan(p, now)
 }
 
-// apply writes the step's commits as one batch and asks for one sync.
+// apply writes the step's commits and changes of system rows as one batch and asks for one sync.
 func (e *Engine) apply(fl *inflight, now time.Time) {
 	fl.batch = e.db.NewBatch()
 	for _, c := range fl.commits {
@@ -116,10 +118,13 @@ func (e *Engine) apply(fl *inflight, now time.Time) {
 		c.hash = e.planner.head.hash
 	}
 	e.pruneOutcomes(fl.batch, len(fl.commits), now)
+	e.system.apply(&fl.system, e.db, fl.batch)
 	if err := e.db.ApplyNoSyncWait(fl.batch, pebble.Sync); err != nil {
 		e.halt(failf(ErrStorage, "applying a batch failed: %v", err))
 	}
-	e.env.Trace("plan", fl.commits[0].ts, fl.commits[len(fl.commits)-1].ts)
+	if n := len(fl.commits); n > 0 {
+		e.env.Trace("plan", fl.commits[0].ts, fl.commits[n-1].ts)
+	}
 	if e.space.wrote(fl.batch.Len()) {
 		e.checkSpace()
 	}
@@ -130,7 +135,9 @@ func (e *Engine) Settle() {
 	fl := e.inflight
 	assertf(fl != nil, "no step is in flight")
 	e.inflight = nil
-	if !e.makeDurable(fl) {
+	durable := e.makeDurable(fl)
+	e.system.settled(&fl.system, durable)
+	if !durable {
 		e.answerUnknown(fl)
 		return
 	}
@@ -143,6 +150,7 @@ func (e *Engine) Settle() {
 		}
 	}
 	e.answerAll(fl.answers)
+	fl.system.answer(nil)
 }
 
 // makeDurable moves the marks: durable once the sync has ended well, published
@@ -164,6 +172,9 @@ func (e *Engine) makeDurable(fl *inflight) bool {
 		return false
 	}
 	_ = fl.batch.Close()
+	if len(fl.commits) == 0 {
+		return true // the witness and the marks are about commits
+	}
 	last := fl.commits[len(fl.commits)-1]
 	synced := e.witness.synced
 	if err := e.witness.record(last.mark, len(fl.commits)); err != nil {
@@ -200,6 +211,7 @@ func (e *Engine) answerUnknown(fl *inflight) {
 		a.p.ticket.answer(CommitResult{}, failf(ErrOutcomeUnknown,
 			"storage failed while transaction %s was committed; it may or may not have been applied: ask for its outcome after the restart", a.p.id))
 	}
+	fl.system.answer(failf(ErrOutcomeUnknown, "storage failed while the change was made; look after the restart whether it was"))
 }
 
 // endTxn records in the transaction table how a transaction ended.

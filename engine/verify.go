@@ -18,6 +18,7 @@ type Report struct {
 	Agents     uint64   `json:"agents"`
 	Namespaces uint64   `json:"namespaces"`
 	Outcomes   uint64   `json:"outcomes"`
+	System     uint64   `json:"system_rows,omitempty"`
 	Witnessed  CommitTS `json:"witnessed"` // the last commit that the witness saw
 	// Lost counts commits that the witness names and the log of a store that ran without
 	// syncs does not have: a crash of the machine lost them.
@@ -37,32 +38,46 @@ type Report struct {
 // Errors: ErrNoStore, ErrUnusable, ErrLocked, ErrFormat, ErrStorage; ErrDataLoss
 // for corrupt or missing data.
 func Verify(env Env, dir string, progress func(done, total CommitTS)) (Report, error) {
-	if err := env.validate(); err != nil {
-		return Report{}, err
-	}
 	var r Report
+	err := withStopped(env, dir, func(id *identity, db *store, ev *evidence) error {
+		r.StoreID, r.Format = id.storeID, id.format
+		v := &verifier{db: db, r: &r, progress: progress, witness: env.FS.PathJoin(dir, witnessName)}
+		return v.run(ev)
+	})
+	return r, err
+}
+
+// ReadSystem lets read look at the system rows of a store that no process has open. It changes
+// nothing. Errors: those of Verify and of read.
+func ReadSystem(env Env, dir string, read func(SystemReader) error) error {
+	return withStopped(env, dir, func(_ *identity, db *store, _ *evidence) error { return read(systemReader{db.DB}) })
+}
+
+// withStopped opens a store that no process has open, for reading.
+func withStopped(env Env, dir string, do func(*identity, *store, *evidence) error) error {
+	if err := env.validate(); err != nil {
+		return err
+	}
 	id, err := checkStoreDir(env, dir)
 	if err != nil {
-		return r, err
+		return err
 	}
-	r.StoreID, r.Format = id.storeID, id.format
 	lock, err := lockStore(&env, dir)
 	if err != nil {
-		return r, err
+		return err
 	}
 	defer lock.Close()
 	ev, err := readEvidence(env.FS, dir)
 	if err != nil {
-		return r, err
+		return err
 	}
 	var damage error
 	log := pebbleLog{env.Log, func(err error) { damage = err }}
 	db, err := openToRead(env.FS, env.FS.PathJoin(dir, storeName), id, &ev, Tuning{MemTableBytes: maxMemTable, ManualCompaction: true}, log)
 	if err != nil {
-		return r, err
+		return err
 	}
-	v := &verifier{db: db, r: &r, progress: progress, witness: env.FS.PathJoin(dir, witnessName)}
-	return r, errors.Join(v.run(&ev), db.Close(), damage)
+	return errors.Join(do(id, db, &ev), db.Close(), damage)
 }
 
 type verifier struct {
@@ -233,6 +248,7 @@ func (v *verifier) checkNothingElse() error {
 		{agentTag, &v.r.Agents, v.checkAgent},
 		{namespaceTag, &v.r.Namespaces, v.checkNamespace},
 		{metaTag, &meta, v.checkMeta},
+		{systemTag, &v.r.System, v.checkSystem},
 	}
 	for _, s := range steps {
 		if err := v.countRows(s.tag, s.count, s.check); err != nil {
@@ -355,10 +371,18 @@ func (v *verifier) checkMeta(key, _ []byte) error {
 	return nil
 }
 
+// checkSystem checks only the form: whoever wrote a system row knows what must be in it.
+func (v *verifier) checkSystem(key, body []byte) error {
+	if _, _, ok := splitSystemKey(key); !ok || len(body) > MaxSystemBody {
+		return corruptRow(key, "malformed")
+	}
+	return nil
+}
+
 // checkTags refuses rows with unknown tags.
 func (v *verifier) checkTags() error {
 	lower := []byte{0}
-	for _, tag := range []byte{agentTag, eventTag, logTag, metaTag, namespaceTag, recordTag, outcomeTag, math.MaxUint8} { // in byte order
+	for _, tag := range []byte{agentTag, eventTag, logTag, metaTag, namespaceTag, recordTag, systemTag, outcomeTag, math.MaxUint8} { // in byte order
 		it, err := newRowIter(v.db, lower, []byte{tag})
 		if err != nil {
 			return err

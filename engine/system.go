@@ -1,0 +1,322 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// System rows are what the daemon keeps about itself: access keys, the audit log, retention.
+// They have no commit_ts and no event and are not in the hash chain; no agent can name one.
+// The writer's step makes them durable, in the batch that it writes anyway, so that changes
+// have one order and a change that reads what it rests on needs no lock.
+//
+//	s kind 00 name 00 -> body, opaque
+
+const systemTag = 's'
+
+// MaxSystemBody is the most that a system row holds.
+const MaxSystemBody = 64 << 10
+
+// Bounds of what waits for the writer: updates, and changes of one of them.
+const (
+	queuedSystem  = 1024
+	systemChanges = 4096
+)
+
+// SystemRow is a row and its name. Within a kind, rows are in byte order of their names.
+type SystemRow struct {
+	Name string
+	Body []byte
+}
+
+// SystemChange sets a system row, or deletes it if Body is nil.
+type SystemChange struct {
+	Kind, Name string
+	Body       []byte
+}
+
+// SystemReader reads system rows.
+type SystemReader interface {
+	// System returns the body of a row; nil if there is none.
+	System(kind, name string) ([]byte, error)
+	// SystemRows returns the rows of a kind whose names are after the given one, at most
+	// limit of them unless that is 0.
+	SystemRows(kind, after string, limit int) ([]SystemRow, error)
+}
+
+// SystemUpdate is a change of system rows that depends on what they are.
+type SystemUpdate struct {
+	// Decide is called by the writer and says what is to change. What it reads are the rows
+	// as the update finds them, with those before it in place. An error of it changes nothing.
+	// It must do nothing but decide.
+	Decide func(now time.Time, rows SystemReader) ([]SystemChange, error)
+	// Applied, unless nil, is called by the writer when the changes are durable, before any
+	// later commit or update is planned and before the update is answered; also when whoever
+	// asked for the update no longer waits. It must not wait.
+	Applied func()
+}
+
+// PutSystem makes changes durable, all or none of them. When ctx ends first the outcome is
+// unknown. Errors: ErrInvalid, ErrLimit, ErrStopped, ErrDataLoss, ErrStorage, ErrOutcomeUnknown.
+//
+// Space that is short is no reason to refuse: the rows are few and bounded, and an operator
+// must be able to revoke a key whatever agents have filled.
+func (e *Engine) PutSystem(ctx context.Context, changes ...SystemChange) error {
+	return e.UpdateSystem(ctx, SystemUpdate{Decide: func(time.Time, SystemReader) ([]SystemChange, error) { return changes, nil }})
+}
+
+// UpdateSystem is PutSystem of what u decides.
+func (e *Engine) UpdateSystem(ctx context.Context, u SystemUpdate) error {
+	a := &systemAsk{SystemUpdate: u, ticket: newTicket()}
+	if err := e.enqueueSystem(a); err != nil {
+		return err
+	}
+	e.stepSoon()
+	if err := e.env.Await(ctx, a.ticket.done); err != nil {
+		return failf(ErrOutcomeUnknown, "the request ended (%v) while its change was being made: look whether it was", err)
+	}
+	return a.ticket.err
+}
+
+// System implements SystemReader: what is durable.
+func (e *Engine) System(kind, name string) ([]byte, error) {
+	e.system.mu.RLock()
+	defer e.system.mu.RUnlock()
+	body, err := e.durableSystem().System(kind, name)
+	return body, e.noted(err)
+}
+
+// SystemRows implements SystemReader: what is durable.
+func (e *Engine) SystemRows(kind, after string, limit int) ([]SystemRow, error) {
+	e.system.mu.RLock()
+	defer e.system.mu.RUnlock()
+	rows, err := e.durableSystem().SystemRows(kind, after, limit)
+	return rows, e.noted(err)
+}
+
+var _ SystemReader = (*Engine)(nil)
+
+// systemRows is what the engine has of system rows beside the rows.
+type systemRows struct {
+	queue []*systemAsk // under Engine.mu
+
+	// durable is the store as it was before a step whose changes are not durable yet: Pebble
+	// shows those at once, and a crash could still take them back (G4). nil: there is no such step.
+	mu      sync.RWMutex
+	durable *pebble.Snapshot
+}
+
+// systemAsk is an update that waits for the writer.
+type systemAsk struct {
+	SystemUpdate
+	ticket *ticket
+	err    error
+}
+
+// systemStep is what a step does to system rows.
+type systemStep struct {
+	asks  []*systemAsk
+	batch *pebble.Batch // indexed, so that an update sees those before it; nil: nothing changes
+}
+
+func (e *Engine) enqueueSystem(a *systemAsk) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch err := e.Healthy(); {
+	case err != nil:
+		return err
+	case e.stopped:
+		return failf(ErrStopped, "the daemon is stopping; nothing was changed: retry when it is back")
+	case len(e.system.queue) >= queuedSystem:
+		return failf(ErrLimit, "limit reached: %d changes of the daemon's own rows wait for the writer, at most %d may; retry",
+			len(e.system.queue), queuedSystem)
+	}
+	e.system.queue = append(e.system.queue, a)
+	return nil
+}
+
+func (e *Engine) takeSystem() []*systemAsk {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	taken := e.system.queue
+	e.system.queue = nil
+	return taken
+}
+
+// planSystem decides the updates of a step.
+func (e *Engine) planSystem(asks []*systemAsk, now time.Time) systemStep {
+	s := systemStep{asks: asks}
+	if len(asks) == 0 {
+		return s
+	}
+	b := e.db.NewIndexedBatch()
+	for _, a := range asks {
+		changes, err := a.Decide(now, systemReader{b})
+		if err == nil {
+			err = checkSystem(changes)
+		}
+		if a.err = e.noted(err); err != nil {
+			continue
+		}
+		for _, c := range changes {
+			setSystem(b, c)
+		}
+	}
+	if b.Empty() {
+		_ = b.Close()
+		return s
+	}
+	s.batch = b
+	return s
+}
+
+func checkSystem(changes []SystemChange) error {
+	if len(changes) > systemChanges {
+		return failf(ErrInvalid, "%d changes of system rows at once, more than the limit of %d", len(changes), systemChanges)
+	}
+	for _, c := range changes {
+		if c.Kind == "" || c.Name == "" || strings.ContainsRune(c.Kind+c.Name, 0) || len(c.Kind)+len(c.Name) > maxSystemName {
+			return failf(ErrInvalid, "no system row can be named %q, %q", c.Kind, c.Name)
+		}
+		if len(c.Body) > MaxSystemBody {
+			return failf(ErrInvalid, "a system row of %d bytes is more than the limit of %d", len(c.Body), MaxSystemBody)
+		}
+	}
+	return nil
+}
+
+const maxSystemName = 1024 // kind and name
+
+func systemKey(kind, name string) []byte {
+	return appendNames(make([]byte, 0, 3+len(kind)+len(name)), systemTag, kind, name)
+}
+
+// setSystem adds a change to a batch, which cannot fail.
+func setSystem(b *pebble.Batch, c SystemChange) {
+	key := systemKey(c.Kind, c.Name)
+	if c.Body == nil {
+		_ = b.Delete(key, nil)
+		return
+	}
+	_ = b.Set(key, sealRow(key, bytes.Clone(c.Body)), nil)
+}
+
+// apply adds the step's changes to its batch. From here to settled, readers see the store as
+// it was before.
+func (r *systemRows) apply(s *systemStep, db *store, batch *pebble.Batch) {
+	if s.batch == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.durable = db.NewSnapshot()
+	_ = batch.Apply(s.batch, nil) // in memory
+	_ = s.batch.Close()
+}
+
+// settled ends what apply began. If the changes are durable, whoever keeps something made of
+// them is told.
+func (r *systemRows) settled(s *systemStep, durable bool) {
+	if s.batch != nil {
+		r.mu.Lock()
+		_ = r.durable.Close()
+		r.durable = nil
+		r.mu.Unlock()
+	}
+	for _, a := range s.asks {
+		if durable && a.err == nil && a.Applied != nil {
+			a.Applied()
+		}
+	}
+}
+
+// answer answers the updates of a step, or with err those of one that failed.
+func (s *systemStep) answer(err error) {
+	for _, a := range s.asks {
+		if err == nil {
+			a.ticket.answer(CommitResult{}, a.err)
+		} else {
+			a.ticket.answer(CommitResult{}, err)
+		}
+	}
+}
+
+// refuseSystem answers the updates that the writer will never take.
+func (e *Engine) refuseSystem() {
+	for _, a := range e.takeSystem() {
+		a.ticket.answer(CommitResult{}, failf(ErrStopped, "the daemon stopped before this change was taken; nothing was changed"))
+	}
+}
+
+// durableSystem reads what is durable. The caller holds mu.
+func (e *Engine) durableSystem() systemReader {
+	if s := e.system.durable; s != nil {
+		return systemReader{s}
+	}
+	return systemReader{e.db.DB}
+}
+
+// systemReader reads system rows of the store, or of a view of it. What it reads is not
+// counted in Reads: no request of an agent asks for it.
+type systemReader struct{ r pebble.Reader }
+
+func (s systemReader) System(kind, name string) ([]byte, error) {
+	key := systemKey(kind, name)
+	row, closer, err := s.r.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, storageError(err)
+	}
+	defer closer.Close()
+	body, err := openRow(key, row)
+	if err != nil {
+		return nil, err
+	}
+	return append(make([]byte, 0, len(body)), body...), nil
+}
+
+func (s systemReader) SystemRows(kind, after string, limit int) ([]SystemRow, error) {
+	prefix := appendNames(nil, systemTag, kind)
+	it, err := s.r.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: successor(prefix)})
+	if err != nil {
+		return nil, storageError(err)
+	}
+	defer it.Close()
+	from := prefix
+	if after != "" {
+		from = append(systemKey(kind, after), 0) // the next possible key
+	}
+	var rows []SystemRow
+	for ok := it.SeekGE(from); ok && (limit == 0 || len(rows) < limit); ok = it.Next() {
+		_, name, valid := splitSystemKey(it.Key())
+		row, err := it.ValueAndErr()
+		if err != nil {
+			return nil, storageError(err)
+		}
+		body, err := openRow(it.Key(), row)
+		if err != nil {
+			return nil, err
+		}
+		if !valid {
+			return nil, corruptRow(it.Key(), "malformed")
+		}
+		rows = append(rows, SystemRow{name, append(make([]byte, 0, len(body)), body...)})
+	}
+	if err := it.Error(); err != nil {
+		return nil, storageError(err)
+	}
+	return rows, nil
+}
+
+func splitSystemKey(key []byte) (kind, name string, ok bool) {
+	rest, ok := splitNames(key, systemTag, &kind, &name)
+	return kind, name, ok && len(rest) == 0
+}
