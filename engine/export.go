@@ -135,6 +135,30 @@ func (x *Export) Next(ctx context.Context) ([]Row, error) {
 	return w.out, nil
 }
 
+// System returns the rows of the system, with the names of their kind. A change of them that is
+// under way may be among them.
+func (x *Export) System() ([]Row, error) {
+	it, err := newRowIter(x.db, []byte{systemTag}, []byte{systemTag + 1})
+	if err != nil {
+		return nil, err
+	}
+	var rows []Row
+	for ok := it.first(); ok; ok = it.next() {
+		rows = append(rows, rowOf(it.key(), it.body))
+	}
+	return rows, x.e.noted(it.close())
+}
+
+// SystemName is the kind and the name of a row of the system, if row is one.
+func (r Row) SystemName() (kind, name string, err error) {
+	kind, name, ok := splitSystemKey(r.Key)
+	if !ok {
+		return "", "", corruptRow(r.Key, "no row of the system")
+	}
+	_, err = openRow(r.Key, r.Value)
+	return kind, name, err
+}
+
 // exportWave is what is read at a time.
 type exportWave struct {
 	x       *Export

@@ -155,6 +155,14 @@ func (r *Restore) Commits(rows []Row) error {
 	return nil
 }
 
+// System adds a row of the system.
+func (r *Restore) System(row Row) error {
+	if _, _, err := row.SystemName(); err != nil {
+		return err
+	}
+	return r.batch.Set(row.Key, row.Value, nil)
+}
+
 func outcomeID(key []byte) TxnID {
 	d := decoder{rest: key[1:]}
 	return d.txnID()

@@ -71,7 +71,7 @@ func newRoot(in io.Reader, out, err io.Writer) *cobra.Command {
 	f.BoolVar(&a.asJSON, "json", false, "print JSON, one object a line, values verbatim; an error is one on standard error")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return show.FlagError(err) })
 	root.AddCommand(
-		a.agentsCommand(), a.benchCommand(), a.captureCommand(), a.bundleCommand(), a.deleteCommand(), a.dumpCommand(), a.getCommand(), a.healthCommand(), a.historyCommand(),
+		a.agentsCommand(), a.backupCommand(), a.benchCommand(), a.captureCommand(), a.bundleCommand(), a.deleteCommand(), a.dumpCommand(), a.getCommand(), a.healthCommand(), a.historyCommand(),
 		a.inspectCommand(), a.keysCommand(), a.namespacesCommand(), a.putCommand(), a.replayCommand(), a.scanCommand(),
 		a.tailCommand(), a.txnCommand(), a.verifyCommand(), a.versionCommand(),
 	)

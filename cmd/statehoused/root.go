@@ -53,9 +53,9 @@ func run(ctx context.Context, args, environ []string, out, errOut io.Writer, exi
 	if err == nil {
 		return exitOK
 	}
-	var check *verifyError
-	if errors.As(err, &check) {
-		fmt.Fprint(said, check.line())
+	var offline *offlineError
+	if errors.As(err, &offline) {
+		fmt.Fprint(said, offline.line())
 	} else {
 		fmt.Fprintln(said, "statehoused:", err)
 	}
@@ -71,7 +71,8 @@ func newRoot(p *process, environ []string) *cobra.Command {
 		Short: "The Statehouse daemon: durable, versioned, replayable state for agents",
 		Long: "statehoused keeps the state of agents in a data directory and serves it over gRPC.\n" +
 			"Without any flag it listens on both loopback addresses, port 50051, and keeps\n" +
-			"its store in ./data. statehoused verify DIR checks a store that no daemon has open.\n" + usageTrailer,
+			"its store in ./data. statehoused verify DIR checks a store that no daemon has open; backup verify checks a\n" +
+			"backup, and restore makes a store of one.\n" + usageTrailer,
 		Version:           version + " (" + gitSHA + ")",
 		Args:              usage(cobra.NoArgs), // a stray word is a mistake, not a daemon with a default
 		SilenceUsage:      true,
@@ -86,7 +87,7 @@ func newRoot(p *process, environ []string) *cobra.Command {
 	}
 	s.register(root.Flags())
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{show.FlagError(err)} })
-	root.AddCommand(verifyCommand(p.signals))
+	root.AddCommand(verifyCommand(p.signals), backupCommand(p.signals), restoreCommand(p.signals, p.exit))
 	return root
 }
 
@@ -114,11 +115,11 @@ func reread(args, environ []string) (*settings, error) {
 func exitCode(err error) int {
 	var (
 		mistake usageError
-		check   *verifyError
+		offline *offlineError
 	)
 	switch {
-	case errors.As(err, &check):
-		return check.code()
+	case errors.As(err, &offline):
+		return offline.code
 	case errors.As(err, &mistake), errors.Is(err, engine.ErrInvalid):
 		return exitUsage
 	case errors.Is(err, engine.ErrUnusable), errors.Is(err, engine.ErrLocked),

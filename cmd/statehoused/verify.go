@@ -51,7 +51,7 @@ func verifyCommand(s *signals) *cobra.Command {
 				err = errors.Join(err, werr)
 			}
 			if err != nil {
-				return &verifyError{err, asJSON}
+				return &offlineError{err, asJSON, verifyCode(err)}
 			}
 			return nil
 		},
@@ -121,29 +121,37 @@ func (v *verifyShape) text() string {
 	return b.String()
 }
 
-// verifyError is a check that did not end well.
-type verifyError struct {
-	error
-	asJSON bool
-}
-
-func (e *verifyError) Unwrap() error { return e.error }
-
-func (e *verifyError) code() int {
+// verifyCode is the exit code of a check that did not end well.
+func verifyCode(err error) int {
 	switch {
-	case errors.Is(e, engine.ErrDataLoss):
+	case errors.Is(err, engine.ErrDataLoss):
 		return exitWrong
-	case errors.Is(e, context.Canceled):
+	case errors.Is(err, context.Canceled):
 		return exitInterrupted
 	}
 	return exitFailed
 }
 
+// offlineError is why work without a daemon did not end well.
+type offlineError struct {
+	error
+	asJSON bool
+	code   int
+}
+
+func (e *offlineError) Unwrap() error { return e.error }
+
 // line is the error as it goes to standard error. It may name files, whoever named those.
-func (e *verifyError) line() string {
+func (e *offlineError) line() string {
 	if !e.asJSON {
 		return "statehoused: " + show.Printable(e.Error()) + "\n"
 	}
-	words := map[int]string{exitWrong: show.CodeDataLoss, exitInterrupted: show.CodeInterrupted, exitFailed: show.CodeFailed}
-	return string(show.Failure{Error: words[e.code()], Message: e.Error(), Applied: "no", ExitCode: e.code()}.Line())
+	word := show.CodeFailed
+	switch e.code {
+	case exitWrong, exitDamaged:
+		word = show.CodeDataLoss
+	case exitInterrupted:
+		word = show.CodeInterrupted
+	}
+	return string(show.Failure{Error: word, Message: e.Error(), Applied: "no", ExitCode: e.code}.Line())
 }

@@ -51,6 +51,13 @@ func Write(ctx context.Context, x *engine.Export, out io.Writer, progress Progre
 			progress(uint64(x.At()), uint64(of.To))
 		}
 	}
+	rows, err := x.System()
+	if err == nil {
+		err = w.System(segmentRows(rows))
+	}
+	if err != nil {
+		return Written{}, err
+	}
 	trailer, err := w.Close()
 	return Written{header, trailer}, err
 }

@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -18,6 +19,8 @@ type RestoreOptions struct {
 	// the end of the backup.
 	ToCommit uint64
 	ToTime   time.Time
+	// KeepKeys keeps access keys. Otherwise none is valid after the restore.
+	KeepKeys bool
 	// Unverified leaves out the check of the store that was made.
 	Unverified bool
 	// Progress is told what is done, and how far it is. May be nil.
@@ -31,7 +34,12 @@ type Restored struct {
 	Before     string    `json:"epoch_before"`
 	CommitTS   uint64    `json:"commit_ts"` // its last commit
 	CommitTime time.Time `json:"commit_time"`
+	// DroppedKeys names the access keys that are not in it.
+	DroppedKeys []string `json:"dropped_keys"`
 }
+
+// keyKind is the kind of the system rows that are access keys.
+const keyKind = "key"
 
 // Restore makes a store of a backup, in a new epoch. The backup is checked before anything is
 // written, each commit again as it is written, and the store when it is whole.
@@ -74,6 +82,8 @@ type restoring struct {
 	wanted until
 	floor  engine.CommitTS
 	r      *engine.Restore
+	system []engine.Row // of the last segment that was read
+	keys   []string     // among them, and dropped
 }
 
 func (w *restoring) run(ctx context.Context, s *source, progress Progress) (done Restored, err error) {
@@ -93,8 +103,23 @@ func (w *restoring) run(ctx context.Context, s *source, progress Progress) (done
 	if err != nil {
 		return done, err
 	}
+	for _, row := range w.system {
+		if err := w.r.System(row); err != nil {
+			return done, err
+		}
+	}
 	epoch, at, err := w.r.Finish()
-	return Restored{Store: last.Store, Epoch: epoch, Before: last.Epoch(), CommitTS: uint64(w.r.Head()), CommitTime: at}, err
+	return Restored{Store: last.Store, Epoch: epoch, Before: last.Epoch(), CommitTS: uint64(w.r.Head()), CommitTime: at, DroppedKeys: w.keys}, err
+}
+
+// take keeps rows of the system, which the last segment's replace.
+func (w *restoring) take(row engine.Row, kind, name string) error {
+	if kind == keyKind && !w.o.KeepKeys {
+		w.keys = append(w.keys, name)
+		return nil
+	}
+	w.system = append(w.system, engine.Row{Key: bytes.Clone(row.Key), Value: bytes.Clone(row.Value)})
+	return nil
 }
 
 // segment restores a segment, or its beginning.
@@ -107,6 +132,7 @@ func (w *restoring) segment(ctx context.Context, r *segment.Reader, progress Pro
 	} else {
 		err = w.r.Continue(of)
 	}
+	w.system, w.keys = nil, nil
 	for err == nil {
 		var rows []segment.Row
 		var system bool
@@ -115,6 +141,9 @@ func (w *restoring) segment(ctx context.Context, r *segment.Reader, progress Pro
 		}
 		if err == nil {
 			err = ctx.Err()
+		}
+		if err == nil && system {
+			err = eachSystem(rows, w.take)
 		}
 		if err != nil || system {
 			continue

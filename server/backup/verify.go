@@ -112,7 +112,10 @@ func (v *verifier) read(ctx context.Context, r *segment.Reader, progress Progres
 			return err
 		}
 		if system {
-			continue // each block of them was checked
+			if err := eachSystem(rows, func(engine.Row, string, string) error { return nil }); err != nil {
+				return err
+			}
+			continue
 		}
 		for list := engineRows(rows); len(list) > 0; {
 			n, err := v.check.Commit(list)
@@ -131,6 +134,21 @@ func (v *verifier) read(ctx context.Context, r *segment.Reader, progress Progres
 	v.r.Bytes += r.Trailer.Bytes
 	v.r.outcomesAfter = max(v.r.outcomesAfter, r.Header.OutcomesAfter)
 	return v.check.Ended()
+}
+
+// eachSystem checks rows of the system and calls visit with each, its kind and its name.
+func eachSystem(rows []segment.Row, visit func(row engine.Row, kind, name string) error) error {
+	for _, r := range rows {
+		row := engine.Row(r)
+		kind, name, err := row.SystemName()
+		if err == nil {
+			err = visit(row, kind, name)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (v *verifier) report() Report {
