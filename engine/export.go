@@ -61,7 +61,7 @@ func (e *Engine) Export(after CommitTS) (*Export, error) {
 	}
 	snap := e.db.NewSnapshot()
 	x := &Export{e: e, snap: snap, db: &store{DB: e.db.DB, then: snap}, at: after, commits: 16, known: make(map[AgentName]bool)}
-	x.of = Stretch{StoreID: e.identity.storeID, Format: e.identity.format, After: after, To: to}
+	x.of = Stretch{StoreID: e.identity.storeID, Format: e.identity.format, Epochs: e.meta.lineage.epochs(), After: after, To: to}
 	if err := x.begin(); err != nil {
 		_ = x.Close()
 		return nil, e.noted(err)
@@ -70,27 +70,27 @@ func (e *Engine) Export(after CommitTS) (*Export, error) {
 }
 
 func (x *Export) begin() error {
-	from, _, err := markAt(x.db, x.of.After)
+	from, _, err := x.markAt(x.of.After)
 	if err != nil {
 		return err
 	}
-	to, at, err := markAt(x.db, x.of.To)
+	to, at, err := x.markAt(x.of.To)
 	if err != nil {
 		return err
 	}
-	x.of.AfterHash, x.of.ToHash, x.of.ToTime = from.hash, to.hash, at
+	x.of.AfterHash, x.of.ToHash, x.of.ToTime = from, to, at
 	floor, err := readFloor(x.db)
 	x.of.OutcomesAfter = min(floor, x.of.To)
 	return err
 }
 
-// markAt is a commit with the hash chain there, and its time.
-func markAt(r *store, ts CommitTS) (mark, time.Time, error) {
+// markAt is the hash chain at a commit, and its time.
+func (x *Export) markAt(ts CommitTS) (chainHash, time.Time, error) {
 	if ts == 0 {
-		return mark{}, time.Time{}, nil
+		return x.e.meta.base, time.Time{}, nil
 	}
-	row, err := readLogRow(r, ts)
-	return mark{ts, row.hash}, row.commitTime, err
+	row, err := readLogRow(x.db, ts)
+	return row.hash, row.commitTime, err
 }
 
 // Of says what is exported.
@@ -212,8 +212,8 @@ func (w *exportWave) readEvents() error {
 	var keys rowKeys
 	for i := range w.commits {
 		c := &w.commits[i]
-		for _, a := range c.row.agents {
-			keys.add(appendEventKey(keys.buf, a, c.ts))
+		for j := range c.row.parts {
+			keys.add(appendEventKey(keys.buf, c.row.parts[j].agent, c.ts))
 		}
 	}
 	rows, err := keys.raw(w.x.db, true)
@@ -222,7 +222,7 @@ func (w *exportWave) readEvents() error {
 	}
 	for i := range w.commits {
 		c := &w.commits[i]
-		n := len(c.row.agents)
+		n := len(c.row.parts)
 		c.raws, rows = rows[:n:n], rows[n:]
 		for _, raw := range c.raws {
 			ev, ok := parseEventRow(raw.body())
@@ -241,7 +241,8 @@ func (w *exportWave) readRows() error {
 	var rests []int // how many of rest each commit has
 	for i := range w.commits {
 		c := &w.commits[i]
-		for j, a := range c.row.agents {
+		for j := range c.row.parts {
+			a := c.row.parts[j].agent
 			for k := range c.events[j].ops {
 				op := &c.events[j].ops[k]
 				records.add(appendRecordKey(records.buf, RecordName{a.Namespace, a.Agent, op.key}, op.version))
@@ -287,7 +288,8 @@ func (w *exportWave) addRest(keys *rowKeys, c *exportCommit) {
 		clear(known)
 	}
 	var namespaces []string
-	for _, a := range c.row.agents {
+	for i := range c.row.parts {
+		a := c.row.parts[i].agent
 		if known[a] {
 			continue
 		}

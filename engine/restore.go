@@ -26,6 +26,7 @@ type Restore struct {
 	by      time.Time // and its latest time; zero: any
 	stopped bool      // it was reached
 	from    Stretch
+	lineage lineage
 }
 
 // RestoreOptions say what is restored, and where.
@@ -50,7 +51,11 @@ func BeginRestore(env Env, o RestoreOptions) (*Restore, error) {
 	case o.First.Format != FormatVersion:
 		return nil, failf(ErrFormat, "the backup is of a store of format %d, and this build restores format %d", o.First.Format, FormatVersion)
 	}
-	r := &Restore{check: NewChecker(o.First), floor: o.OutcomesAfter, until: o.Until, by: o.By, from: o.First}
+	l, ok := lineageOf(o.First.Epochs)
+	if !ok {
+		return nil, failf(ErrDataLoss, "the backup does not say which epochs its store had")
+	}
+	r := &Restore{lineage: l, check: NewChecker(o.First), floor: o.OutcomesAfter, until: o.Until, by: o.By, from: o.First}
 	e := &Engine{env: env, opts: Options{Dir: o.Dir, Tuning: Tuning{MemTableBytes: maxMemTable, CacheBytes: 8 << 20}}}
 	e.opts.Tuning.setDefaults()
 	r.e = e
@@ -193,14 +198,15 @@ func (r *Restore) Finish() (epoch string, at time.Time, err error) {
 	if err := r.apply(); err != nil {
 		return "", at, err
 	}
-	if err := e.beginStore(r.from.StoreID, head); err != nil {
+	next := newEpoch(e.env.Rand, head.ts)
+	if err := e.beginStore(r.from.StoreID, head, r.lineage.restored(head.ts, next), r.from.AfterHash); err != nil {
 		return "", at, err
 	}
 	fs := e.env.FS
 	if err := fs.Remove(fs.PathJoin(e.opts.Dir, restoringName)); err != nil {
 		return "", at, failf(ErrStorage, "the store is whole, but its file %s cannot be removed: %v", restoringName, err)
 	}
-	return "", at, storageOrNil(syncDir(fs, e.opts.Dir))
+	return next.name.String(), at, storageOrNil(syncDir(fs, e.opts.Dir))
 }
 
 func (r *Restore) set(key, body []byte) { _ = r.batch.Set(key, sealRow(key, body), nil) }

@@ -57,7 +57,7 @@ func (c *Checker) Ended() error {
 
 // Commit checks the commit that rows begin with, and returns how many of them are of it.
 func (c *Checker) Commit(rows []Row) (n int, err error) {
-	row, body, err := c.logRow(rows)
+	row, err := c.logRow(rows)
 	if err != nil {
 		return 0, err
 	}
@@ -66,23 +66,12 @@ func (c *Checker) Commit(rows []Row) (n int, err error) {
 		return 0, failf(ErrDataLoss, "the commit_time of commit %d is before that of the commit before it", ts)
 	}
 	r := rowsOf{rows: rows[1:]}
-	bodies := make([][]byte, len(row.agents))
-	for i, a := range row.agents {
-		if bodies[i], err = r.take(eventKey(a, ts)); err != nil {
+	for i := range row.parts {
+		if err := c.part(&r, ts, row, &row.parts[i]); err != nil {
 			return 0, err
 		}
-		ev, ok := parseEventRow(bodies[i])
-		if !ok || len(ev.ops) == 0 || ev.txnID != row.txnID || !ev.commitTime.Equal(row.commitTime) {
-			return 0, corruptRow(eventKey(a, ts), "malformed or not of its commit")
-		}
-		for j := range ev.ops {
-			if err := r.record(a, &ev.ops[j], ts, row); err != nil {
-				return 0, err
-			}
-		}
-		c.Operations += uint64(len(ev.ops))
 	}
-	hash := chain(c.head.hash, ts, body[len(chainHash{}):], bodies)
+	hash := row.chain(c.head.hash, ts)
 	if hash != row.hash {
 		return 0, failf(ErrDataLoss, "the hash chain breaks at commit %d: the log was changed", ts)
 	}
@@ -95,33 +84,52 @@ func (c *Checker) Commit(rows []Row) (n int, err error) {
 
 // Next is the commit that rows begin with, and its time.
 func (c *Checker) Next(rows []Row) (CommitTS, time.Time, error) {
-	row, _, err := c.logRow(rows)
+	row, err := c.logRow(rows)
 	if err != nil {
 		return 0, time.Time{}, err
 	}
 	return c.head.ts + 1, row.commitTime, nil
 }
 
-func (c *Checker) logRow(rows []Row) (*logRow, []byte, error) {
+func (c *Checker) logRow(rows []Row) (*logRow, error) {
 	ts := c.head.ts + 1
 	if ts > c.of.To {
-		return nil, nil, failf(ErrDataLoss, "commits go on after %d, which is said to be the last", c.of.To)
+		return nil, failf(ErrDataLoss, "commits go on after %d, which is said to be the last", c.of.To)
 	}
 	r := rowsOf{rows: rows}
 	body, err := r.take(logKey(ts))
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	row, ok := parseLogRow(body)
-	if !ok || len(row.agents) == 0 {
-		return nil, nil, corruptRow(logKey(ts), "malformed")
+	if !ok || len(row.parts) == 0 {
+		return nil, corruptRow(logKey(ts), "malformed")
 	}
-	for i := 1; i < len(row.agents); i++ {
-		if compareAgents(row.agents[i-1], row.agents[i]) >= 0 {
-			return nil, nil, failf(ErrDataLoss, "commit %d names its agents out of order", ts)
+	for i := 1; i < len(row.parts); i++ {
+		if compareAgents(row.parts[i-1].agent, row.parts[i].agent) >= 0 {
+			return nil, failf(ErrDataLoss, "commit %d names its agents out of order", ts)
 		}
 	}
-	return &row, body, nil
+	return &row, nil
+}
+
+// part takes an agent's part of a commit, and compares it with the digest that the commit has of it.
+func (c *Checker) part(r *rowsOf, ts CommitTS, row *logRow, part *logPart) error {
+	body, err := r.take(eventKey(part.agent, ts))
+	if err != nil {
+		return err
+	}
+	ev, err := checkPart(body, ts, row, part)
+	if err != nil {
+		return err
+	}
+	for i := range ev.ops {
+		if err := r.record(part.agent, &ev.ops[i], ts, row); err != nil {
+			return err
+		}
+	}
+	c.Operations += uint64(len(ev.ops))
+	return nil
 }
 
 // rest checks the outcome and what lists new agents and namespaces.
@@ -144,13 +152,15 @@ func (c *Checker) rest(r *rowsOf, ts CommitTS, row *logRow) error {
 	} else if !kept && ts > c.of.OutcomesAfter {
 		return failf(ErrDataLoss, "the outcome of transaction %s (commit %d) is missing", row.txnID, ts)
 	}
-	for _, a := range row.agents {
+	for i := range row.parts {
+		a := row.parts[i].agent
 		if _, err := made(agentPrefix(agentTag, a)); err != nil {
 			return err
 		}
 	}
-	for i, a := range row.agents {
-		if i > 0 && row.agents[i-1].Namespace == a.Namespace {
+	for i := range row.parts {
+		a := row.parts[i].agent
+		if i > 0 && row.parts[i-1].agent.Namespace == a.Namespace {
 			continue
 		}
 		if _, err := made(appendNames(nil, namespaceTag, a.Namespace)); err != nil {
@@ -185,7 +195,7 @@ func (r *rowsOf) record(a AgentName, op *eventRowOp, ts CommitTS, row *logRow) e
 	}
 	rec, ok := parseRecordRow(body)
 	if !ok || rec.commitTS != ts || !rec.commitTime.Equal(row.commitTime) || rec.tombstone != op.tombstone ||
-		!op.tombstone && (digestOf(rec.value) != op.digest || len(rec.value) != op.size) {
+		rec.gone != op.gone || !op.tombstone && op.gone == 0 && (rec.digest() != op.digest || len(rec.value) != op.size) {
 		return failf(ErrDataLoss, "version %d of key %q of agent %q differs from the log (commit %d)", op.version, op.key, a.Agent, ts)
 	}
 	return nil
