@@ -58,14 +58,19 @@ func Verify(env Env, dir string, progress func(done, total CommitTS)) (Report, e
 	if err != nil {
 		return r, err
 	}
+	return r, verifyStore(&env, env.FS.PathJoin(dir, storeName), env.FS.PathJoin(dir, witnessName), id, &ev, &r, progress)
+}
+
+// verifyStore verifies Pebble's store in a directory, with the evidence beside it, and reports into r.
+func verifyStore(env *Env, storeDir, witness string, id *identity, ev *evidence, r *Report, progress func(done, total CommitTS)) error {
 	var damage error
 	log := pebbleLog{env.Log, func(err error) { damage = err }}
-	db, err := openToRead(env.FS, env.FS.PathJoin(dir, storeName), id, &ev, Tuning{MemTableBytes: maxMemTable, ManualCompaction: true}, log)
+	db, err := openToRead(env.FS, storeDir, id, ev, Tuning{MemTableBytes: maxMemTable, ManualCompaction: true}, log)
 	if err != nil {
-		return r, err
+		return err
 	}
-	v := &verifier{db: db, r: &r, progress: progress, witness: env.FS.PathJoin(dir, witnessName)}
-	return r, errors.Join(v.run(&ev), db.Close(), damage)
+	v := &verifier{db: db, r: r, progress: progress, witness: witness}
+	return errors.Join(v.run(ev), db.Close(), damage)
 }
 
 type verifier struct {
