@@ -15,6 +15,7 @@ type proposal struct {
 	keys        []keyCondition
 	heads       []HeadPrecondition
 	metadata    map[string]string
+	permit      func() error // nil: nothing to ask
 	fingerprint Digest // distinguishes a retry from another transaction, see fingerprint.go
 
 	interactive bool // Begin opened the transaction, so its table knows it
@@ -71,7 +72,7 @@ func (t *ticket) answer(r CommitResult, err error) {
 // newProposal makes a proposal of writes, of which no two name the same key. Their
 // expected versions are in c, which has been checked.
 func newProposal(id TxnID, writes []*Write, c Conditions) *proposal {
-	p := &proposal{id: id, heads: c.Heads, metadata: c.Metadata, ticket: newTicket()}
+	p := &proposal{id: id, heads: c.Heads, metadata: c.Metadata, permit: c.Permit, ticket: newTicket()}
 	for _, w := range writes {
 		op := partOp{prefix: string(recordPrefix(w.Name)), value: w.Value}
 		op.key, op.tombstone = w.Name.Key, w.Tombstone
