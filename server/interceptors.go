@@ -4,18 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"path"
 	"runtime/debug"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/metadata"
-	"google.golang.org/grpc/peer"
 
 	"statehouse.dev/statehouse/engine"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 	"statehouse.dev/statehouse/server/access"
-	"statehouse.dev/statehouse/server/conns"
+	"statehouse.dev/statehouse/server/gate"
 	"statehouse.dev/statehouse/server/limiter"
 	"statehouse.dev/statehouse/server/unsent"
 )
@@ -33,7 +29,7 @@ func (s *Service) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo
 	if err := checkParsed(req); err != nil {
 		return nil, toStatus(err)
 	}
-	if err := s.permit(ctx, info.FullMethod, req, grant); err != nil {
+	if err := s.gate.Permit(ctx, info.FullMethod, req, grant); err != nil {
 		if info.FullMethod == pb.StatehouseService_Abort_FullMethodName && errors.Is(err, engine.ErrTxnNotFound) {
 			return &pb.AbortResponse{}, nil // as of one that is not known
 		}
@@ -45,7 +41,7 @@ func (s *Service) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo
 	}
 	resp, err = handler(ctx, req)
 	if err == nil && grant != nil {
-		err = answerable(ctx, resp, grant)
+		err = gate.Answerable(ctx, resp, grant)
 	}
 	if err == nil {
 		err = call.Count(answer, resp)
@@ -74,7 +70,7 @@ func (s *Service) Stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerI
 		defer context.AfterFunc(s.draining, func() { cancel(nil) })()
 	}
 	p := &parsedStream{ServerStream: ss, ctx: ctx, service: s, method: method}
-	if !tokenless[method] && method != pb.StatehouseService_Session_FullMethodName { // a session ends in order
+	if !gate.Anybody(method) && method != pb.StatehouseService_Session_FullMethodName { // a session ends in order
 		defer s.access.Hold(access.CallerOf(ctx), cancel)()
 	}
 	err = handler(srv, p)
@@ -87,64 +83,11 @@ func (s *Service) Stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerI
 // admit lets a request in, which then leaves the limiter in the end, or refuses it. It returns the
 // context in which the caller is known, and what that may do.
 func (s *Service) admit(ctx context.Context, method string, l *limiter.Limiter) (context.Context, access.Grant, error) {
-	ctx, grant, err := s.identify(ctx, method)
+	ctx, grant, err := s.gate.Identify(ctx, method)
 	if err == nil {
 		err = l.Enter()
 	}
 	return ctx, grant, err
-}
-
-// identify finds who asks, once for a request or stream, and whether that is still let in.
-func (s *Service) identify(ctx context.Context, method string) (context.Context, access.Grant, error) {
-	if tokenless[method] {
-		return ctx, nil, nil
-	}
-	caller := access.CallerOf(ctx)
-	if caller == nil {
-		var err error
-		if caller, err = s.access.Identify(s.shown(ctx)); err != nil {
-			return ctx, nil, s.deny(ctx, method, err)
-		}
-		ctx = access.WithCaller(ctx, caller)
-	}
-	grant, err := s.access.Valid(caller)
-	if err != nil {
-		return ctx, nil, s.deny(ctx, method, err)
-	}
-	return ctx, grant, nil
-}
-
-// shown is what a request shows of who asks.
-func (s *Service) shown(ctx context.Context) access.Shown {
-	var shown access.Shown
-	if s.access.Closed() {
-		shown.Authorization = metadata.ValueFromIncomingContext(ctx, "authorization")
-	}
-	if s.config.ClientCertificates {
-		shown.Subject, shown.SubjectUntil = conns.Subject(ctx)
-	}
-	return shown
-}
-
-// deny is err, which refuses a request for who asks: the operator hears of it.
-func (s *Service) deny(ctx context.Context, method string, err error) error {
-	from := "unknown"
-	if p, known := peer.FromContext(ctx); known {
-		from = p.Addr.String()
-	}
-	caller := access.CallerOf(ctx)
-	event := "a request was refused for its token"
-	if errors.Is(err, access.ErrPermission) {
-		event = "a request was refused for want of a permission"
-	}
-	s.note(event, "peer", from, "principal", access.Principal(ctx), "method", method, "reason", err.Error())
-	details := map[string]string{"first_from": from}
-	var f *engine.Failure
-	if errors.As(err, &f) {
-		maps.Copy(details, f.Details)
-	}
-	s.access.Refused(caller, path.Base(method), err.Error(), details)
-	return err
 }
 
 // recovered turns a handler's panic into INTERNAL. A broken invariant of the
@@ -178,7 +121,7 @@ func (p *parsedStream) RecvMsg(m any) error {
 	if err != nil {
 		return err
 	}
-	return p.service.permit(p.ctx, p.method, m, grant)
+	return p.service.gate.Permit(p.ctx, p.method, m, grant)
 }
 
 func (p *parsedStream) SendMsg(m any) error {

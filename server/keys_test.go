@@ -9,7 +9,11 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/reflection"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -17,6 +21,7 @@ import (
 	"statehouse.dev/statehouse/engine"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 	"statehouse.dev/statehouse/server/access"
+	"statehouse.dev/statehouse/server/gate"
 )
 
 // keyring is a rig whose shared token makes keys.
@@ -380,5 +385,23 @@ func TestAuditLog(t *testing.T) {
 	next, err := k.admin.ListAudit(k.root(), &pb.ListAuditRequest{After: 1, Limit: 2})
 	if err != nil || len(next.GetEntries()) != 2 || next.GetEntries()[0].GetNumber() != 2 || !next.GetMore() {
 		t.Errorf("a page: %v, %v", next, err)
+	}
+}
+
+// What is served is known to those who decide about it: a service that is registered and has no
+// rules would be for those only who may do everything.
+func TestEveryServiceHasRules(t *testing.T) {
+	r := newRig(t)
+	g := grpc.NewServer()
+	defer g.Stop()
+	r.service.Register(g)
+	healthpb.RegisterHealthServer(g, health.NewServer())
+	reflection.Register(g)
+	for service, info := range g.GetServiceInfo() { // in any order
+		for _, m := range info.Methods {
+			if method := "/" + service + "/" + m.Name; !gate.HasRule(method) {
+				t.Errorf("%s has no rule", method)
+			}
+		}
 	}
 }

@@ -114,7 +114,7 @@ func tooLong(n int) error {
 // caller is known.
 func (s *Service) letIn(ctx context.Context, method string, l *limiter.Limiter) (context.Context, *conns.Stream, error) {
 	st := conns.FromContext(ctx)
-	ctx, _, err := s.identify(ctx, method)
+	ctx, _, err := s.gate.Identify(ctx, method)
 	if err != nil {
 		return ctx, nil, err
 	}

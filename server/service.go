@@ -14,6 +14,7 @@ import (
 	"statehouse.dev/statehouse/server/admin"
 	"statehouse.dev/statehouse/server/captures"
 	"statehouse.dev/statehouse/server/conns"
+	"statehouse.dev/statehouse/server/gate"
 	"statehouse.dev/statehouse/server/limiter"
 	"statehouse.dev/statehouse/server/session"
 	"statehouse.dev/statehouse/server/unsent"
@@ -76,6 +77,7 @@ type Service struct {
 	config Config
 	env    engine.Env
 	access *access.Control
+	gate   gate.Gate
 
 	requests, streams     limiter.Limiter
 	probes, healthWatches limiter.Limiter    // of their own: see methods.go
@@ -120,6 +122,10 @@ func Assemble(env engine.Env, config Config) (*Service, error) {
 	s.access = access.New(&s.env, config.Token)
 	if err := s.access.Load(e); err != nil {
 		return nil, errors.Join(err, e.Close())
+	}
+	s.gate = gate.Gate{Access: s.access, Engine: e, Note: s.note}
+	if config.ClientCertificates {
+		s.gate.Subject = conns.Subject
 	}
 	s.admin = admin.Service{Engine: e, Env: s.env, Access: s.access}
 	s.requests.Init(s.config.Requests, "requests", counting(&s.reached.Requests))

@@ -1,10 +1,6 @@
-package server
+package gate
 
 import (
-	"context"
-	"path"
-	"strings"
-
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
 	reflectionalpha "google.golang.org/grpc/reflection/grpc_reflection_v1alpha"
@@ -14,7 +10,7 @@ import (
 	"statehouse.dev/statehouse/server/access"
 )
 
-// A rule asks for the permissions that a request needs. permissions_test.go holds the table to
+// A rule asks for the permissions that a request needs. rules_test.go holds the table to
 // have one for every method that is served, and each rule to ask about every namespace that
 // a request of it can name.
 type rule func(may *asking, req any) error
@@ -147,6 +143,9 @@ var rules = map[string]rule{
 	reflectionalpha.ServerReflection_ServerReflectionInfo_FullMethodName: letInIsEnough,
 }
 
+// HasRule reports whether there is a rule for a method.
+func HasRule(method string) bool { return rules[method] != nil }
+
 // acts are the methods that go to the audit log before they are done, each with what it says of
 // its request. What changes keys is written with the change itself.
 var acts = map[string]func(req any) map[string]string{
@@ -175,73 +174,3 @@ var acts = map[string]func(req any) map[string]string{
 }
 
 func nothingElse(any) map[string]string { return map[string]string{} }
-
-// permit decides whether a request that was let in may be done, and writes an act to the audit
-// log.
-func (s *Service) permit(ctx context.Context, method string, req any, grant access.Grant) error {
-	if grant != nil {
-		ask := rules[method]
-		if ask == nil {
-			ask = ofAll(access.Admin)
-		}
-		if err := ask(&asking{access.CallerOf(ctx), grant}, req); err != nil {
-			return s.deny(ctx, method, err)
-		}
-	}
-	if err := s.owns(ctx, req); err != nil {
-		return err
-	}
-	if describe := acts[method]; describe != nil {
-		if details := describe(req); details != nil {
-			return s.access.Act(ctx, path.Base(method), details, nil)
-		}
-	}
-	return nil
-}
-
-// inTransaction is a request that may be about an open transaction.
-type inTransaction interface{ GetTxnId() string }
-
-// owns refuses a request about a transaction that another principal began, as if there were none.
-func (s *Service) owns(ctx context.Context, req any) error {
-	r, is := req.(inTransaction)
-	if !is || r.GetTxnId() == "" {
-		return nil
-	}
-	owner, isOpen := s.engine.TxnPrincipal(engine.TxnID(r.GetTxnId()))
-	if !isOpen || owner == access.Principal(ctx) {
-		return nil
-	}
-	switch req.(type) {
-	case *pb.TransactRequest, *pb.AbortTransactionRequest: // the engine refuses the id; whoever may abort all may
-		return nil
-	case *pb.GetTransactionRequest:
-		return fail(access.ErrPermission, "the transaction is another principal's")
-	}
-	return fail(engine.ErrTxnNotFound, "transaction "+strings.ToValidUTF8(r.GetTxnId(), "")+" is not known: it never began here, or another principal began it")
-}
-
-// answerable takes out of an answer what its caller may not read. The outcome of a transaction is
-// found by its id, whose namespaces only the outcome says.
-func answerable(ctx context.Context, resp any, grant access.Grant) error {
-	switch r := resp.(type) {
-	case *pb.CommitResponse:
-		for _, v := range r.GetVersions() {
-			if !grant.Allows(access.Write, v.GetNamespace()) {
-				return fail(engine.ErrTxnNotFound, "the transaction is not known: it never began here, or another principal began it")
-			}
-		}
-	case *pb.GetTransactionResponse:
-		var shown []*pb.KeyVersion
-		for _, v := range r.GetVersions() {
-			if grant.Allows(access.Read, v.GetNamespace()) {
-				shown = append(shown, v)
-			}
-		}
-		if len(shown) == 0 && len(r.GetVersions()) > 0 {
-			return fail(access.ErrPermission, "the transaction wrote to no namespace that "+access.Principal(ctx)+" may read")
-		}
-		r.Versions = shown
-	}
-	return nil
-}
