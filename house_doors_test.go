@@ -43,6 +43,13 @@ var doors = map[string][]ban{
 		{module + "/sim", "production code does not know that it is simulated"},
 		{"github.com/cockroachdb/pebble", "storage is the engine's"},
 	},
+	"server/gate": {
+		{module + "/server/conns", "it lets in requests, however they come"},
+		{module + "/server/limiter", "it decides who may, and not how much"},
+		{module + "/sim", "production code does not know that it is simulated"},
+		{module + "/linearizability", "production code does not know that it is judged"},
+		{"github.com/cockroachdb/pebble", "storage is the engine's"},
+	},
 	"server/admin": {
 		{module + "/server/conns", "it answers operators, however they are let in"},
 		{module + "/server/limiter", "as above"},

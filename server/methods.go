@@ -27,13 +27,6 @@ var administration = map[string]bool{
 	pb.CaptureService_GetCaptureStatus_FullMethodName: true,
 }
 
-// tokenless is what answers without the token: a supervisor's probe has none, and
-// learns no more than that the daemon is well.
-var tokenless = map[string]bool{
-	healthpb.Health_Check_FullMethodName: true,
-	healthpb.Health_Watch_FullMethodName: true,
-}
-
 // commits are the methods whose refusal may leave an outcome in doubt: a copy of the request
 // may be under way, or applied already. Only the transaction id, in the body, decides.
 var commits = map[string]bool{
