@@ -12,6 +12,11 @@ import (
 // Begin opens a transaction that reads at the last published commit. A nil timeout
 // means the default; any other is clamped to [1 ms, Limits.MaxTxnTimeout].
 func (e *Engine) Begin(timeout *time.Duration) (id TxnID, snapshot CommitTS, granted time.Duration, err error) {
+	return e.BeginAs("", timeout)
+}
+
+// BeginAs is Begin for a principal.
+func (e *Engine) BeginAs(principal string, timeout *time.Duration) (id TxnID, snapshot CommitTS, granted time.Duration, err error) {
 	if err := e.Healthy(); err != nil {
 		return "", 0, 0, err
 	}
@@ -24,7 +29,7 @@ func (e *Engine) Begin(timeout *time.Duration) (id TxnID, snapshot CommitTS, gra
 	}
 	now := e.now()
 	id, snapshot = newTxnID(now, e.env.Rand), e.Published()
-	return id, snapshot, granted, e.txns.begin(id, snapshot, now, granted)
+	return id, snapshot, granted, e.txns.begin(id, principal, snapshot, now, granted)
 }
 
 // Stage adds a write or tombstone to an open transaction.
@@ -114,9 +119,12 @@ func (e *Engine) Commit(ctx context.Context, id TxnID, c Conditions) (CommitResu
 				return CommitResult{}, err
 			}
 		case x != nil:
-			return e.commitOpen(ctx, x, c, tk)
+			r, err := e.commitOpen(ctx, x, c, tk)
+			tk.tell(c.Phases)
+			return r, err
 		default:
 			if r, err := e.await(ctx, id, wait); err != errGivenUp {
+				wait.tell(c.Phases)
 				return r, err
 			}
 		}
@@ -249,7 +257,9 @@ func (e *Engine) Transact(ctx context.Context, id TxnID, writes []Write, c Condi
 	if err := e.submit(p); err != nil {
 		return e.unlessCommitted(p, err)
 	}
-	return e.await(ctx, id, p.ticket)
+	r, err := e.await(ctx, id, p.ticket)
+	p.ticket.tell(c.Phases)
+	return r, err
 }
 
 // proposalOf checks the arguments of Transact and makes a proposal of them.

@@ -63,6 +63,7 @@ type Engine struct {
 	placeLooked time.Time // when the directory's place was last checked
 
 	reached reached
+	stalls  stalls
 
 	mu          sync.Mutex
 	queue       []*proposal

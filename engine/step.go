@@ -16,6 +16,7 @@ type inflight struct {
 	batch   *pebble.Batch // nil when nothing was written
 	commits []*commit
 	answers []answer
+	moments moments
 }
 
 // answer is the answer to a proposal, sent once the step is durable. Before that not even
@@ -48,6 +49,7 @@ func (e *Engine) Plan() bool {
 	e.txns.expire(now)
 	fl := &inflight{answers: make([]answer, 0, len(taken))}
 	e.inflight = fl
+	e.waited(&fl.moments, taken)
 	e.planner.step = e.planner.step[:0]
 	for _, p := range taken {
 		if a := e.planOne(p, now); a.err == errUnchecked {
@@ -59,9 +61,11 @@ func (e *Engine) Plan() bool {
 	}
 	_ = e.noted(e.planner.state.endStep()) // whoever met an error has it
 	fl.commits = e.planner.step
+	fl.moments.planned = e.moment()
 	if len(fl.commits) > 0 {
 		e.apply(fl, now)
 	}
+	fl.moments.applied = e.moment()
 	return true
 }
 
@@ -134,6 +138,7 @@ func (e *Engine) Settle() {
 		e.answerUnknown(fl)
 		return
 	}
+	fl.moments.synced = e.moment()
 	for i := range fl.answers {
 		a := &fl.answers[i]
 		if a.known != 0 {
@@ -142,7 +147,9 @@ func (e *Engine) Settle() {
 			}
 		}
 	}
+	phases := e.phases(fl)
 	e.answerAll(fl.answers)
+	e.stepped(fl, phases)
 }
 
 // makeDurable moves the marks: durable once the sync has ended well, published

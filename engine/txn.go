@@ -23,18 +23,20 @@ type txnTable struct {
 }
 
 type txn struct {
-	id       TxnID
-	snapshot CommitTS
-	deadline time.Time
-	order    []string // record prefixes in the order first staged
-	writes   map[string]*Write
-	expected []KeyPrecondition
-	bytes    int                // of names and values, which bound its event
-	held     int                // bytes of memory, about: writes, conditions and reads
-	reads    map[string]Version // record prefix -> version seen
-	ranges   []readRange
-	commit   *ticket // set while committing
-	heapAt   int
+	id        TxnID
+	snapshot  CommitTS
+	deadline  time.Time
+	begun     time.Time
+	principal string
+	order     []string // record prefixes in the order first staged
+	writes    map[string]*Write
+	expected  []KeyPrecondition
+	bytes     int                // of names and values, which bound its event
+	held      int                // bytes of memory, about: writes, conditions and reads
+	reads     map[string]Version // record prefix -> version seen
+	ranges    []readRange
+	commit    *ticket // set while committing
+	heapAt    int
 }
 
 // readRange is an interval of one agent's keys that a transaction scanned: those with
@@ -79,14 +81,14 @@ func newTxnTable(l Limits, r *reached) *txnTable {
 	return &txnTable{limits: l, reached: r, open: make(map[TxnID]*txn), finished: newCache[TxnID, ending](l.FinishedTxns, &r.FinishedTxns)}
 }
 
-func (t *txnTable) begin(id TxnID, snapshot CommitTS, now time.Time, timeout time.Duration) error {
+func (t *txnTable) begin(id TxnID, principal string, snapshot CommitTS, now time.Time, timeout time.Duration) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.expireLocked(now)
 	if len(t.open) >= t.limits.OpenTxns {
 		return limitErr(&t.reached.OpenTxns, "open transactions", len(t.open), t.limits.OpenTxns)
 	}
-	x := &txn{id: id, snapshot: snapshot, deadline: now.Add(timeout)}
+	x := &txn{id: id, principal: principal, snapshot: snapshot, begun: now, deadline: now.Add(timeout)}
 	t.open[id] = x
 	heap.Push(&t.byExpiry, x)
 	return nil
