@@ -1,6 +1,9 @@
 package engine
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // StoreStats is what an operator sees of the storage under the engine: of the tree of tables,
 // the work in its background, and its log.
@@ -14,7 +17,7 @@ type StoreStats struct {
 
 	MemTables              int64
 	MemTableBytes          uint64
-	CacheBytes             int64
+	CacheBytes, CacheLimit int64
 	CacheHits, CacheMisses int64
 	TablesOpen             int64 // held open
 
@@ -44,7 +47,7 @@ func (e *Engine) StoreStats() StoreStats {
 	s := StoreStats{
 		Compactions: m.Compact.Count, Compacting: m.Compact.NumInProgress, CompactionTime: m.Compact.Duration, CompactionDebt: m.Compact.EstimatedDebt,
 		Flushes: m.Flush.Count, MemTables: m.MemTable.Count, MemTableBytes: m.MemTable.Size,
-		CacheBytes: m.BlockCache.Size, CacheHits: m.BlockCache.Hits, CacheMisses: m.BlockCache.Misses, TablesOpen: m.FileCache.TableCount,
+		CacheBytes: m.BlockCache.Size, CacheLimit: cmp.Or(e.opts.Tuning.CacheBytes, defaultCache), CacheHits: m.BlockCache.Hits, CacheMisses: m.BlockCache.Misses, TablesOpen: m.FileCache.TableCount,
 		LogFiles: m.WAL.Files, LogBytes: m.WAL.PhysicalSize, LogWritten: m.WAL.BytesWritten, LogAskedFor: m.WAL.BytesIn,
 		Stalls: e.stalls.count.Load(), StallTime: time.Duration(e.stalls.total.Load()), QueueAge: e.queueAge(),
 		Iterators: e.db.reads.open.Load(), ReadRows: e.db.reads.steps.Load(), ReadBytes: e.db.reads.bytes.Load(),

@@ -32,6 +32,7 @@ func (s *Service) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo
 		return nil, toStatus(s.refused(req, err))
 	}
 	resp, err = handler(ctx, req)
+	s.meter.CountNamespace(req, err)
 	if err == nil {
 		err = call.Count(answer, resp)
 	}

@@ -14,6 +14,7 @@ import (
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 	"statehouse.dev/statehouse/server/conns"
 	"statehouse.dev/statehouse/server/limiter"
+	"statehouse.dev/statehouse/server/meter"
 )
 
 // registrar registers services with gRPC so that the header alone decides whether a
@@ -59,8 +60,10 @@ func (s *Service) streamChain() grpc.ServerOption {
 // unary serves a unary method as a stream.
 func (s *Service) unary(method string, m grpc.MethodDesc) grpc.StreamHandler {
 	chain, l := s.unaryChain(), s.limiterOf(method, false)
-	return func(srv any, ss grpc.ServerStream) error {
+	return func(srv any, ss grpc.ServerStream) (err error) {
 		ctx := ss.Context()
+		measured := s.meter.Begin(method, meter.Call)
+		defer func() { measured.End(err) }()
 		st, err := s.letIn(ctx, method, l)
 		if err == nil {
 			err = st.Await(ctx)
@@ -71,7 +74,8 @@ func (s *Service) unary(method string, m grpc.MethodDesc) grpc.StreamHandler {
 		if err != nil {
 			return toStatus(refusedHere(method, err))
 		}
-		reply, err := m.Handler(srv, ctx, ss.RecvMsg, chain)
+		reply, err := m.Handler(srv, measured.Arrived(ctx), ss.RecvMsg, chain)
+		measured.Answered()
 		st.Finish() // before the answer is sent, which its client may read slowly
 		if err != nil {
 			return err
@@ -81,15 +85,19 @@ func (s *Service) unary(method string, m grpc.MethodDesc) grpc.StreamHandler {
 }
 
 // receiveStream is the first interceptor of streams.
-func (s *Service) receiveStream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+func (s *Service) receiveStream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {
 	ctx := ss.Context()
+	measured := s.meter.Begin(info.FullMethod, meter.Call)
+	defer func() { measured.End(err) }()
 	st, err := s.letIn(ctx, info.FullMethod, s.limiterOf(info.FullMethod, true))
 	switch {
 	case err != nil:
 	case info.FullMethod == pb.StatehouseService_Session_FullMethodName:
 		st.Converse()
+		measured.Arrived(ctx)
 		return handler(srv, ss)
 	case info.IsClientStream:
+		measured.Arrived(ctx)
 		return s.converse(st, srv, ss, info.FullMethod, handler)
 	default:
 		if err = st.Await(ctx); err == nil {
@@ -100,6 +108,7 @@ func (s *Service) receiveStream(srv any, ss grpc.ServerStream, info *grpc.Stream
 		return toStatus(refusedHere(info.FullMethod, err))
 	}
 	defer st.Finish()
+	measured.Arrived(ctx)
 	return handler(srv, ss)
 }
 

@@ -5,11 +5,13 @@ import (
 
 	"statehouse.dev/statehouse/engine"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+	"statehouse.dev/statehouse/server/access"
+	"statehouse.dev/statehouse/server/meter"
 	"statehouse.dev/statehouse/server/structwire"
 )
 
-func (s *Service) BeginTransaction(_ context.Context, req *pb.BeginTransactionRequest) (*pb.BeginTransactionResponse, error) {
-	id, snapshot, granted, err := s.engine.Begin(timeoutOf(req.TimeoutMs))
+func (s *Service) BeginTransaction(ctx context.Context, req *pb.BeginTransactionRequest) (*pb.BeginTransactionResponse, error) {
+	id, snapshot, granted, err := s.engine.BeginAs(access.Principal(ctx), timeoutOf(req.TimeoutMs))
 	if err != nil {
 		return nil, err
 	}
@@ -38,6 +40,7 @@ func (s *Service) Delete(_ context.Context, req *pb.DeleteRequest) (*pb.DeleteRe
 
 func (s *Service) Commit(ctx context.Context, req *pb.CommitRequest) (*pb.CommitResponse, error) {
 	c := conditionsOf(req.GetMetadata(), req.GetKeyPreconditions(), req.GetHeadPreconditions())
+	c.TraceID, c.Phases = meter.TraceID(ctx), meter.Phases(ctx)
 	r, err := s.engine.Commit(ctx, engine.TxnID(req.GetTxnId()), c)
 	if err != nil {
 		return nil, err
@@ -55,6 +58,7 @@ func (s *Service) Transact(ctx context.Context, req *pb.TransactRequest) (*pb.Tr
 		return nil, err
 	}
 	c := conditionsOf(req.GetMetadata(), req.Preconditions(), req.GetHeadPreconditions())
+	c.TraceID, c.Phases = meter.TraceID(ctx), meter.Phases(ctx)
 	c.Reads, c.Timeout = readSet(req.GetReads()), timeoutOf(req.TimeoutMs)
 	r, err := s.engine.Transact(ctx, engine.TxnID(req.GetTxnId()), writes, c)
 	if err != nil {

@@ -52,9 +52,17 @@ func (p *process) serve(ctx context.Context, s *settings) error {
 		p.log.flush()
 		p.exit(exitStorage)
 	}
+	watched, err := watchOver(ctx, s, log)
+	if err != nil {
+		closeAll(listeners)
+		return err
+	}
+	defer watched.close()
 	env, closeEnv := newEnv(s, halt, log)
 	defer closeEnv()
 	config := configOf(s)
+	config.Meter, config.Debug = watched.meter, log.Debug
+	config.Operator = p.operator(s, &level, watched)
 	if err := shareFiles(openFiles(), &config.Engine.Tuning, &config, log); err != nil {
 		closeAll(listeners)
 		return usageError{err}
@@ -64,6 +72,7 @@ func (p *process) serve(ctx context.Context, s *settings) error {
 		closeAll(listeners)
 		return err
 	}
+	watched.metrics.Attach(service)
 	if !s.useMemory {
 		warnReadable(log, s.dataDir, s.captureDir)
 	}
@@ -76,6 +85,7 @@ func (p *process) serve(ctx context.Context, s *settings) error {
 	stopAnswering := p.signals.answer(reloads, service, log)
 	err = service.Serve(ctx, tlsConfig, listeners...)
 	stopAnswering()
+	watched.metrics.Detach()
 	if cerr := service.Close(); err == nil {
 		err = cerr
 	}

@@ -13,8 +13,9 @@ import (
 // Service answers the RPCs of AdminService.
 type Service struct {
 	pb.UnimplementedAdminServiceServer
-	Engine *engine.Engine
-	Env    engine.Env
+	Engine  *engine.Engine
+	Env     engine.Env
+	Process Process
 }
 
 // Register adds the service to a gRPC server, or to the simulator's transport.
