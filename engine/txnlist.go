@@ -52,7 +52,7 @@ func (t *txnTable) list() []OpenTxn {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	open := make([]OpenTxn, 0, len(t.open))
-	for _, x := range t.open { // sorted by the caller
+	for _, x := range t.open { // in any order: sorted by the caller
 		open = append(open, OpenTxn{
 			ID: x.id, Principal: x.principal, Begun: x.begun, Deadline: x.deadline, Snapshot: x.snapshot,
 			Ops: len(x.order), Bytes: x.held, Reads: len(x.reads) + len(x.ranges),

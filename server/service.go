@@ -94,7 +94,7 @@ type Service struct {
 	captures              *captures.Captures
 	admin                 admin.Service
 	meter                 *meter.Meter // nil: nothing is measured
-	watchers              watchers
+	watchers              meter.Watchers
 	table                 atomic.Pointer[conns.Table] // while it is served
 
 	inSession grpc.UnaryServerInterceptor // of a request: the recorder, and within it the service's own

@@ -256,7 +256,7 @@ func (s *Service) Watch(req *pb.WatchRequest, stream pb.StatehouseService_WatchS
 	defer cancel()
 	defer context.AfterFunc(s.draining, cancel)()
 	reader := &eventReader{s: s, filter: f, values: values, part: batchPart, turns: s.following, last: watch.Published, cursor: cursor}
-	defer s.watchers.add(reader)()
+	defer s.watchers.Add(&reader.seen, uint64(cursor))()
 	err = s.follow(ctx, watch, reader, send)
 	if ctx.Err() != nil && s.draining.Err() != nil {
 		return fail(engine.ErrStopped, fmt.Sprintf("the daemon is stopping: watch again after %d", reader.cursor))

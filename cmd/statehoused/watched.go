@@ -12,7 +12,6 @@ import (
 
 	"golang.org/x/net/netutil"
 
-	"statehouse.dev/statehouse/server"
 	"statehouse.dev/statehouse/server/conns"
 	"statehouse.dev/statehouse/server/meter"
 	"statehouse.dev/statehouse/server/metrics"
@@ -65,7 +64,7 @@ func watchOver(ctx context.Context, s *settings, log *slog.Logger) (*watched, er
 	}
 	w.endSpan = stop
 	began := time.Now()
-	w.meter = server.NewMeter(meter.Config{
+	w.meter = meter.New(meter.Config{
 		Clock: func() time.Duration { return time.Since(began) }, Namespaces: s.countedNamespaces(),
 		Slow: time.Duration(s.slowMS) * time.Millisecond, Log: conns.Sparing(func(event string, attrs ...any) { log.Warn(event, attrs...) }), Trace: tracer,
 	})

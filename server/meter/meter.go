@@ -10,11 +10,6 @@ import (
 type Config struct {
 	// Clock counts from any moment.
 	Clock func() time.Duration
-	// Methods are all that can be asked for, by their full names; those that have no end of
-	// their own, whose duration says nothing, are in Lasting.
-	Methods, Lasting []string
-	// Commits are the methods of which the engine says how long its phases took.
-	Commits map[string]bool
 	// Namespaces are those whose requests are counted by name.
 	Namespaces []string
 	// Slow is how long a request may take before Log is told of it; 0: however long.
@@ -40,15 +35,9 @@ type Meter struct {
 // New makes a meter.
 func New(c Config) *Meter {
 	m := &Meter{
-		config: c, methods: make(map[string]*Method), other: newMethod("unknown", false), namespaces: make(map[string]*Namespace),
+		config: c, methods: allMethods(), other: newMethod("unknown", false), namespaces: make(map[string]*Namespace),
 		Waited: NewDurations(), Planned: NewDurations(), Applied: NewDurations(), Synced: NewDurations(), Answered: NewDurations(),
 		GroupSize: NewHistogram(0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024), Fsync: NewDurations(),
-	}
-	for _, name := range c.Methods {
-		m.methods[name] = newMethod(name, true)
-	}
-	for _, name := range c.Lasting {
-		m.methods[name] = newMethod(name, false)
 	}
 	if len(c.Namespaces) > 0 {
 		m.elsewhere = &Namespace{Name: "(other)"}

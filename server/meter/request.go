@@ -52,7 +52,7 @@ func (r *Request) Arrived(ctx context.Context) context.Context {
 		return ctx
 	}
 	r.began = r.m.config.Clock()
-	commits := r.m.config.Commits[r.name]
+	commits := committing[r.name]
 	if commits || r.m.config.Trace != nil {
 		r.of = &carried{}
 		if r.m.config.Trace != nil {
@@ -106,7 +106,7 @@ func (r *Request) phases() engine.Phases {
 func (r *Request) tell(err error, took time.Duration) {
 	p := r.phases()
 	attrs := []any{"method", r.method.Name, "via", r.via.String(), "code", CodeName(err), "took", took}
-	if r.m.config.Commits[r.name] {
+	if committing[r.name] {
 		attrs = append(attrs, "queue", p.Queue, "plan", p.Plan, "apply", p.Apply, "sync", p.Sync)
 	}
 	if r.via == Call {

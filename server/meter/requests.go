@@ -67,7 +67,7 @@ func (m *Method) Counts() []Count {
 // Methods lists what is counted of each, by name; that of unknown names is the last.
 func (m *Meter) Methods() []*Method {
 	list := make([]*Method, 0, len(m.methods)+1)
-	for _, of := range m.methods { // sorted below
+	for _, of := range m.methods { // in any order: sorted below
 		list = append(list, of)
 	}
 	slices.SortFunc(list, func(a, b *Method) int { return strings.Compare(a.Name, b.Name) })
