@@ -59,10 +59,10 @@ func (s *Service) streamChain() grpc.ServerOption {
 
 // unary serves a unary method as a stream.
 func (s *Service) unary(method string, m grpc.MethodDesc) grpc.StreamHandler {
-	chain, l := s.unaryChain(), s.limiterOf(method, false)
+	chain, l, counted := s.unaryChain(), s.limiterOf(method, false), s.meter.Method(method)
 	return func(srv any, ss grpc.ServerStream) (err error) {
 		ctx := ss.Context()
-		measured := s.meter.Begin(method, meter.Call)
+		measured := counted.Begin(meter.Call)
 		defer func() { measured.End(err) }()
 		st, err := s.letIn(ctx, method, l)
 		if err == nil {
@@ -87,7 +87,7 @@ func (s *Service) unary(method string, m grpc.MethodDesc) grpc.StreamHandler {
 // receiveStream is the first interceptor of streams.
 func (s *Service) receiveStream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {
 	ctx := ss.Context()
-	measured := s.meter.Begin(info.FullMethod, meter.Call)
+	measured := s.meter.Method(info.FullMethod).Begin(meter.Call)
 	defer func() { measured.End(err) }()
 	st, err := s.letIn(ctx, info.FullMethod, s.limiterOf(info.FullMethod, true))
 	switch {

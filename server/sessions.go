@@ -93,10 +93,11 @@ func (s *Service) methodsFor(stream context.Context) session.Methods {
 	methods := make(map[string]*session.Method, len(desc.Methods))
 	for _, m := range desc.Methods {
 		full := "/" + desc.ServiceName + "/" + m.MethodName
+		counted := s.meter.Method(full)
 		methods[m.MethodName] = &session.Method{
 			Quick: quick[full],
 			Answer: func(r *session.Request) session.Answer {
-				measured := s.meter.Begin(full, meter.Session)
+				measured := counted.Begin(meter.Session)
 				resp, err := m.Handler(s, measured.Arrived(r), func(v any) error { return s.decode(r.Body, v) }, chain)
 				measured.End(err)
 				if err != nil {
@@ -112,7 +113,7 @@ func (s *Service) methodsFor(stream context.Context) session.Methods {
 		}
 		unknown := status.Errorf(codes.Unimplemented, "no unary method %q in service %s", name, desc.ServiceName)
 		return &session.Method{Quick: true, Answer: func(*session.Request) session.Answer {
-			measured := s.meter.Begin("", meter.Session) // not by its name, which anyone can make up
+			measured := s.meter.Method("").Begin(meter.Session) // not by its name, which anyone can make up
 			measured.End(unknown)
 			return of.Refusal(statusOf(unknown))
 		}}

@@ -35,10 +35,11 @@ type Meter struct {
 // New makes a meter.
 func New(c Config) *Meter {
 	m := &Meter{
-		config: c, methods: allMethods(), other: newMethod("unknown", false), namespaces: make(map[string]*Namespace),
+		config: c, namespaces: make(map[string]*Namespace),
 		Waited: NewDurations(), Planned: NewDurations(), Applied: NewDurations(), Synced: NewDurations(), Answered: NewDurations(),
 		GroupSize: NewHistogram(0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024), Fsync: NewDurations(),
 	}
+	m.methods, m.other = m.allMethods(), m.newMethod("unknown", false)
 	if len(c.Namespaces) > 0 {
 		m.elsewhere = &Namespace{Name: "(other)"}
 		for _, name := range c.Namespaces {

@@ -29,16 +29,16 @@ var committing = map[string]bool{
 }
 
 // allMethods makes a Method of each there is, by its full name.
-func allMethods() map[string]*Method {
+func (m *Meter) allMethods() map[string]*Method {
 	all := make(map[string]*Method)
 	for _, d := range services {
-		for _, m := range d.Methods {
-			name := "/" + d.ServiceName + "/" + m.MethodName
-			all[name] = newMethod(name, true)
+		for _, unary := range d.Methods {
+			name := "/" + d.ServiceName + "/" + unary.MethodName
+			all[name] = m.newMethod(name, true)
 		}
 		for _, s := range d.Streams {
 			name := "/" + d.ServiceName + "/" + s.StreamName
-			all[name] = newMethod(name, !endless[name] && !s.ClientStreams)
+			all[name] = m.newMethod(name, !endless[name] && !s.ClientStreams)
 		}
 	}
 	return all

@@ -14,117 +14,116 @@ type Tracer func(ctx context.Context, method string) (of context.Context, traceI
 
 // Request is one that is being measured.
 type Request struct {
-	m      *Meter
-	name   string
-	method *Method
-	via    Via
-	began  time.Duration // when it had arrived; 0: it has not
-	made   time.Duration // its answer was
-	of     *carried
-	ctx    context.Context
-	end    func(code string, took engine.Phases)
+	of    *Method // nil: nothing is measured
+	via   Via
+	began time.Duration // when it had arrived; 0: it has not
+	made  time.Duration // its answer was
+	ctx   *carried      // nil: nothing goes with it
+	end   func(code string, took engine.Phases)
 }
 
-// carried is what goes with a request's context.
+// carried is the context of a request with what is measured of it.
 type carried struct {
+	context.Context
 	phases  engine.Phases
 	traceID string
 }
 
 type carriedKey struct{}
 
-// Begin begins to measure a request.
-func (m *Meter) Begin(method string, via Via) (r Request) {
-	if m == nil {
-		return r
+// Value is the request's, but for carriedOf.
+func (c *carried) Value(key any) any {
+	if _, own := key.(carriedKey); own {
+		return c
 	}
-	of := m.methods[method]
-	if of == nil {
-		of = m.other
-	}
-	return Request{m: m, name: method, method: of, via: via}
+	return c.Context.Value(key)
 }
+
+// carriedOf is what goes with a context; nil: nothing.
+func carriedOf(ctx context.Context) *carried {
+	c, _ := ctx.Value(carriedKey{}).(*carried)
+	return c
+}
+
+// Begin begins to measure a request of a method; of none, it measures nothing.
+func (of *Method) Begin(via Via) Request { return Request{of: of, via: via} }
 
 // Arrived says that the request has arrived in full and is about to be answered in the context
 // that is returned.
 func (r *Request) Arrived(ctx context.Context) context.Context {
-	if r.m == nil {
+	if r.of == nil {
 		return ctx
 	}
-	r.began = r.m.config.Clock()
-	commits := committing[r.name]
-	if commits || r.m.config.Trace != nil {
-		r.of = &carried{}
-		if r.m.config.Trace != nil {
-			ctx, r.of.traceID, r.end = r.m.config.Trace(ctx, r.method.Name)
-		}
-		ctx = context.WithValue(ctx, carriedKey{}, r.of)
+	m := r.of.meter
+	r.began = m.config.Clock()
+	if !r.of.commits && m.config.Trace == nil {
+		return ctx
 	}
-	r.ctx = ctx
-	return ctx
+	r.ctx = &carried{Context: ctx}
+	if m.config.Trace != nil {
+		r.ctx.Context, r.ctx.traceID, r.end = m.config.Trace(ctx, r.of.Name)
+	}
+	return r.ctx
 }
 
 // Answered says that the answer is made, and waits to be sent.
 func (r *Request) Answered() {
-	if r.m != nil {
-		r.made = r.m.config.Clock()
+	if r.of != nil {
+		r.made = r.of.meter.config.Clock()
 	}
 }
 
 // End counts the request when it is over.
 func (r *Request) End(err error) {
-	if r.m == nil {
+	if r.of == nil {
 		return
 	}
-	r.method.count[r.via][codeOf(err)].Add(1)
+	m := r.of.meter
+	r.of.count[r.via][codeOf(err)].Add(1)
 	if r.began == 0 {
 		return // it was refused at the door
 	}
 	if r.made == 0 {
-		r.made = r.m.config.Clock()
+		r.made = m.config.Clock()
 	}
-	took := r.made - r.began
-	if r.method.Took != nil {
-		r.method.Took.Observe(int64(took))
-		if slow := r.m.config.Slow; slow > 0 && took >= slow {
+	if r.of.Took != nil {
+		took := r.made - r.began
+		r.of.Took.Observe(int64(took))
+		if m.config.Slow > 0 && took >= m.config.Slow {
 			r.tell(err, took)
 		}
 	}
 	if r.end != nil {
-		r.end(CodeName(err), r.phases())
+		r.end(CodeName(err), r.ctx.phases)
 	}
-}
-
-func (r *Request) phases() engine.Phases {
-	if r.of == nil {
-		return engine.Phases{}
-	}
-	return r.of.phases
 }
 
 // tell logs a slow request: what it was, where the time went, and nothing of what is in it.
 func (r *Request) tell(err error, took time.Duration) {
-	p := r.phases()
-	attrs := []any{"method", r.method.Name, "via", r.via.String(), "code", CodeName(err), "took", took}
-	if committing[r.name] {
+	attrs := []any{"method", r.of.Name, "via", r.via.String(), "code", CodeName(err), "took", took}
+	m := r.of.meter
+	if r.of.commits {
+		p := r.ctx.phases
 		attrs = append(attrs, "queue", p.Queue, "plan", p.Plan, "apply", p.Apply, "sync", p.Sync)
 	}
 	if r.via == Call {
-		attrs = append(attrs, "send", r.m.config.Clock()-r.made)
+		attrs = append(attrs, "send", m.config.Clock()-r.made)
 	}
-	if who := access.Principal(r.ctx); who != "" {
-		attrs = append(attrs, "principal", who)
+	if r.ctx != nil {
+		if who := access.Principal(r.ctx); who != "" {
+			attrs = append(attrs, "principal", who)
+		}
+		if id := TraceID(r.ctx); id != "" {
+			attrs = append(attrs, "trace_id", id)
+		}
 	}
-	if id := TraceID(r.ctx); id != "" {
-		attrs = append(attrs, "trace_id", id)
-	}
-	r.m.config.Log("a request was slow", attrs...)
+	m.config.Log("a request was slow", attrs...)
 }
 
 // Phases is where the engine is to say how long those of a request's commit took; nil: nobody
 // asks.
 func Phases(ctx context.Context) *engine.Phases {
-	if c, _ := ctx.Value(carriedKey{}).(*carried); c != nil {
+	if c := carriedOf(ctx); c != nil {
 		return &c.phases
 	}
 	return nil

@@ -31,17 +31,31 @@ const (
 
 // Method is what is counted of a method.
 type Method struct {
-	Name  string // full, as gRPC has it
-	Took  *Histogram
-	count [vias][mostCodes]atomic.Uint64
+	Name    string     // full, as gRPC has it
+	Took    *Histogram // nil: its duration says nothing
+	meter   *Meter
+	commits bool // the engine says how long its phases took
+	count   [vias][mostCodes]atomic.Uint64
 }
 
-func newMethod(name string, timed bool) *Method {
-	m := &Method{Name: name}
+func (m *Meter) newMethod(name string, timed bool) *Method {
+	of := &Method{Name: name, meter: m, commits: committing[name]}
 	if timed {
-		m.Took = NewDurations()
+		of.Took = NewDurations()
 	}
-	return m
+	return of
+}
+
+// Method is what counts the requests of a method; nil if nothing is measured. A name that no
+// method has is counted with all others like it.
+func (m *Meter) Method(name string) *Method {
+	if m == nil {
+		return nil
+	}
+	if of := m.methods[name]; of != nil {
+		return of
+	}
+	return m.other
 }
 
 // Count is how many requests of a method were answered with a code.

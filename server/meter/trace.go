@@ -10,7 +10,7 @@ import (
 // TraceID is the id of the trace that a request is part of, 32 hex digits: of its span here, or
 // else of what its client sent by W3C Trace Context. Empty: it is part of none.
 func TraceID(ctx context.Context) string {
-	if c, _ := ctx.Value(carriedKey{}).(*carried); c != nil && c.traceID != "" {
+	if c := carriedOf(ctx); c != nil && c.traceID != "" {
 		return c.traceID
 	}
 	for _, parent := range metadata.ValueFromIncomingContext(ctx, "traceparent") {
