@@ -37,6 +37,8 @@ var reach = map[string][]ban{
 		{"github.com/cockroachdb/pebble", "a tool on the wire has no storage"},
 		{"github.com/anishathalye/porcupine", "judges are no part of it"},
 		{"html/template", "it renders nothing"},
+		{"github.com/prometheus", "it reads metrics as text"},
+		{"go.opentelemetry.io", "a client has no traces but its user's"},
 	},
 	"cmd/statehouse-bench": {
 		{module + "/engine", "it measures over the wire"},
@@ -54,7 +56,7 @@ var (
 )
 
 // core are the rooms that the simulator runs.
-var core = []string{"client/session", "engine", "server", "server/access", "server/admin", "server/captures", "server/gate", "server/limiter", "server/session", "server/unsent", "history/capture"}
+var core = []string{"client/session", "engine", "server", "server/access", "server/admin", "server/captures", "server/gate", "server/limiter", "server/meter", "server/session", "server/unsent", "history/capture"}
 
 // pure files of the engine import nothing that can do I/O.
 var pureFiles = []string{

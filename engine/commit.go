@@ -123,9 +123,12 @@ func (e *Engine) Commit(ctx context.Context, id TxnID, c Conditions) (CommitResu
 				return CommitResult{}, err
 			}
 		case x != nil:
-			return e.commitOpen(ctx, x, c, tk)
+			r, err := e.commitOpen(ctx, x, c, tk)
+			tk.tell(c.Phases)
+			return r, err
 		default:
 			if r, err := e.await(ctx, id, wait); err != errGivenUp {
+				wait.tell(c.Phases)
 				return r, err
 			}
 		}
@@ -258,7 +261,9 @@ func (e *Engine) Transact(ctx context.Context, id TxnID, writes []Write, c Condi
 	if err := e.submit(p); err != nil {
 		return e.unlessCommitted(p, err)
 	}
-	return e.await(ctx, id, p.ticket)
+	r, err := e.await(ctx, id, p.ticket)
+	p.ticket.tell(c.Phases)
+	return r, err
 }
 
 // proposalOf checks the arguments of Transact and makes a proposal of them.

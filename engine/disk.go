@@ -140,6 +140,8 @@ func (e *Engine) events() *pebble.EventListener {
 				e.halt(failf(ErrStorage, "writing tables fails: %v", err))
 			}
 		},
+		WriteStallBegin: func(pebble.WriteStallBeginInfo) { e.stalls.begin(e.moment()) },
+		WriteStallEnd:   func() { e.stalls.end(e.moment()) },
 		// Pebble's own handler would end the process.
 		DataCorruption: func(info pebble.DataCorruptionInfo) {
 			if e.corrupt.Load() == nil { // every reader meets it again

@@ -65,6 +65,7 @@ type Engine struct {
 
 	system  systemRows
 	reached reached
+	stalls  stalls
 
 	mu          sync.Mutex
 	queue       []*proposal

@@ -38,6 +38,8 @@ type Env struct {
 	// commits first to last are written, "settle" when they are durable and published,
 	// "flush" and "compaction" (without commits) when those end. It must not block.
 	Trace func(event string, first, last CommitTS)
+	// Observe, unless nil, is told how long things take.
+	Observe *Observer
 }
 
 // FileID distinguishes a file or directory from any other, also from one that takes its

@@ -15,7 +15,8 @@ import (
 // "Failure policy"); here the process ends before it can.
 type guardFS struct {
 	vfs.FS
-	halt func(error)
+	halt    func(error)
+	observe *Observer // of syncs of the WAL; may be nil
 }
 
 func guarded(base string) bool {
@@ -81,8 +82,15 @@ func (f guardFile) WriteAt(p []byte, off int64) (int, error) {
 	return n, f.fs.check("write", f.name, err)
 }
 
-func (f guardFile) Sync() error     { return f.fs.check("sync", f.name, f.File.Sync()) }
-func (f guardFile) SyncData() error { return f.fs.check("sync", f.name, f.File.SyncData()) }
+func (f guardFile) Sync() error     { return f.fs.check("sync", f.name, f.observed(f.File.Sync)) }
+func (f guardFile) SyncData() error { return f.fs.check("sync", f.name, f.observed(f.File.SyncData)) }
+
+func (f guardFile) observed(sync func() error) error {
+	if f.fs.observe == nil || !strings.HasSuffix(f.name, ".log") {
+		return sync()
+	}
+	return f.fs.observe.sync(sync)
+}
 
 func (f guardFile) SyncTo(length int64) (bool, error) {
 	full, err := f.File.SyncTo(length)

@@ -16,7 +16,7 @@ func (g *migration) rewrite() (err error) {
 	g.owner.set(g.id.storeID)
 	// Pebble tries a table again that could not be written, for ever.
 	events := &pebble.EventListener{BackgroundError: g.env.Halt}
-	o := storeOptions(guardFS{fs, g.env.Halt}, g.o.Tuning, pebbleLog{g.env.Log, g.env.Halt}, events)
+	o := storeOptions(guardFS{FS: fs, halt: g.env.Halt}, g.o.Tuning, pebbleLog{g.env.Log, g.env.Halt}, events)
 	o.BlockPropertyCollectors = []func() pebble.BlockPropertyCollector{g.owner.collector}
 	o.ErrorIfExists = true
 	if g.to, err = openPebble(dir, o); err != nil {

@@ -28,6 +28,8 @@ type proposal struct {
 	listed   []listed // the ranges, merged by agent
 	conflict error    // found before the writer took it
 
+	queued time.Duration // when, by the observer's clock
+
 	ticket *ticket
 }
 
@@ -61,6 +63,7 @@ type ticket struct {
 	done   chan struct{}
 	result CommitResult
 	err    error
+	phases Phases
 }
 
 func newTicket() *ticket { return &ticket{done: make(chan struct{})} }
@@ -68,6 +71,18 @@ func newTicket() *ticket { return &ticket{done: make(chan struct{})} }
 func (t *ticket) answer(r CommitResult, err error) {
 	t.result, t.err = r, err
 	close(t.done)
+}
+
+// tell fills in phases, if the ticket has been answered: else its writer may be about to.
+func (t *ticket) tell(phases *Phases) {
+	if phases == nil {
+		return
+	}
+	select {
+	case <-t.done:
+		*phases = t.phases
+	default:
+	}
 }
 
 // newProposal makes a proposal of writes, of which no two name the same key. Their

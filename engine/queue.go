@@ -20,6 +20,7 @@ func (e *Engine) submit(p *proposal) error {
 
 func (e *Engine) enqueue(p *proposal) error {
 	size := p.bytes()
+	p.queued = e.moment()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if err := e.refusalLocked(p, size); err != nil {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"maps"
 	"reflect"
 	"sync/atomic"
 )
@@ -21,10 +22,16 @@ type reached struct {
 // Reached reports how often each bound was reached since the start, by the name of its field
 // in Limits or Tuning: what an operator looks at before raising one. Bounds that were not
 // reached are left out.
-func (e *Engine) Reached() map[string]uint64 { return Counts(&e.reached) }
+func (e *Engine) Reached() map[string]uint64 {
+	counts := Counts(&e.reached)
+	maps.DeleteFunc(counts, func(_ string, n uint64) bool { return n == 0 })
+	return counts
+}
 
-// Counts lists the counters that are not zero, by the name of their field in the struct that
-// counters points to.
+// Bounds is Reached with those that were not reached.
+func (e *Engine) Bounds() map[string]uint64 { return Counts(&e.reached) }
+
+// Counts lists the counters by the name of their field in the struct that counters points to.
 func Counts(counters any) map[string]uint64 {
 	counts := make(map[string]uint64)
 	v := reflect.ValueOf(counters).Elem()
@@ -32,9 +39,7 @@ func Counts(counters any) map[string]uint64 {
 		if !v.Type().Field(i).IsExported() {
 			continue
 		}
-		if n := v.Field(i).Addr().Interface().(*atomic.Uint64).Load(); n > 0 {
-			counts[v.Type().Field(i).Name] = n
-		}
+		counts[v.Type().Field(i).Name] = v.Field(i).Addr().Interface().(*atomic.Uint64).Load()
 	}
 	return counts
 }

@@ -69,7 +69,7 @@ func BeginRestore(env Env, o RestoreOptions) (*Restore, error) {
 	e.lock = lock
 	e.owner.set(o.First.StoreID)
 	storeDir := env.FS.PathJoin(o.Dir, storeName)
-	po := storeOptions(guardFS{env.FS, e.halt}, e.opts.Tuning, pebbleLog{env.Log, e.halt}, nil)
+	po := storeOptions(guardFS{FS: env.FS, halt: e.halt}, e.opts.Tuning, pebbleLog{env.Log, e.halt}, nil)
 	po.BlockPropertyCollectors = []func() pebble.BlockPropertyCollector{e.owner.collector}
 	po.ErrorIfExists = true
 	if e.db, err = openPebble(storeDir, po); err != nil {

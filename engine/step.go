@@ -17,6 +17,7 @@ type inflight struct {
 	commits []*commit
 	answers []answer
 	system  systemStep
+	moments moments
 }
 
 // answer is the answer to a proposal, sent once the step is durable. Before that not even
@@ -49,6 +50,7 @@ func (e *Engine) Plan() bool {
 	e.txns.expire(now)
 	fl := &inflight{answers: make([]answer, 0, len(taken))}
 	e.inflight = fl
+	e.waited(&fl.moments, taken)
 	e.planner.step = e.planner.step[:0]
 	for _, p := range taken {
 		if a := e.planOne(p, now); a.err == errUnchecked {
@@ -61,9 +63,11 @@ func (e *Engine) Plan() bool {
 	_ = e.noted(e.planner.state.endStep()) // whoever met an error has it
 	fl.commits = e.planner.step
 	fl.system = e.planSystem(asks, now)
+	fl.moments.planned = e.moment()
 	if len(fl.commits) > 0 || fl.system.batch != nil {
 		e.apply(fl, now)
 	}
+	fl.moments.applied = e.moment()
 	return true
 }
 
@@ -146,6 +150,7 @@ func (e *Engine) Settle() {
 		e.answerUnknown(fl)
 		return
 	}
+	fl.moments.synced = e.moment()
 	for i := range fl.answers {
 		a := &fl.answers[i]
 		if a.known != 0 {
@@ -154,8 +159,10 @@ func (e *Engine) Settle() {
 			}
 		}
 	}
+	phases := e.phases(fl)
 	e.answerAll(fl.answers)
 	fl.system.answer(nil)
+	e.stepped(fl, phases)
 }
 
 // makeDurable moves the marks: durable once the sync has ended well, published

@@ -70,6 +70,8 @@ const (
 
 	besideTables = 10 // files that Pebble subtracts from its own limit
 
+	defaultCache = 256 << 20
+
 	maxMemTable = 4 << 20
 	minMemTable = 1 << 20
 	memTables   = 4 // at most: writes stop when so many wait to be flushed
@@ -111,7 +113,7 @@ func storeOptions(fs vfs.FS, t Tuning, log pebble.Logger, events *pebble.EventLi
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 1 },
 	}
 	if o.CacheSize == 0 {
-		o.CacheSize = 256 << 20
+		o.CacheSize = defaultCache
 	}
 	if t.ManualCompaction {
 		o.Experimental.FileCacheShards = 1

@@ -26,6 +26,7 @@ type txn struct {
 	id       TxnID
 	owner    string // the principal that began it
 	snapshot CommitTS
+	begun    time.Time
 	deadline time.Time
 	order    []string // record prefixes in the order first staged
 	writes   map[string]*Write
@@ -87,7 +88,7 @@ func (t *txnTable) begin(id TxnID, owner string, snapshot CommitTS, now time.Tim
 	if len(t.open) >= t.limits.OpenTxns {
 		return limitErr(&t.reached.OpenTxns, "open transactions", len(t.open), t.limits.OpenTxns)
 	}
-	x := &txn{id: id, owner: owner, snapshot: snapshot, deadline: now.Add(timeout)}
+	x := &txn{id: id, owner: owner, snapshot: snapshot, begun: now, deadline: now.Add(timeout)}
 	t.open[id] = x
 	heap.Push(&t.byExpiry, x)
 	return nil

@@ -72,6 +72,9 @@ type Conditions struct {
 	// Of Transact only: a transaction that Begin opened has its own.
 	Reads   *ReadSet
 	Timeout *time.Duration // after which its turn is too late; nil: none is
+
+	// Phases, unless nil, is filled in when the commit is answered, if there is an Observer.
+	Phases *Phases
 }
 
 // ReadSet is what a transaction read that its client holds. At the commit's place in the

@@ -43,6 +43,7 @@ func (s *Service) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo
 	if err == nil && grant != nil {
 		err = gate.Answerable(ctx, resp, grant)
 	}
+	s.meter.CountNamespace(req, err)
 	if err == nil {
 		err = call.Count(answer, resp)
 	}

@@ -14,6 +14,7 @@ import (
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 	"statehouse.dev/statehouse/server/conns"
 	"statehouse.dev/statehouse/server/limiter"
+	"statehouse.dev/statehouse/server/meter"
 )
 
 // registrar registers services with gRPC so that the header alone decides whether a
@@ -58,8 +59,10 @@ func (s *Service) streamChain() grpc.ServerOption {
 
 // unary serves a unary method as a stream.
 func (s *Service) unary(method string, m grpc.MethodDesc) grpc.StreamHandler {
-	chain, l := s.unaryChain(), s.limiterOf(method, false)
-	return func(srv any, ss grpc.ServerStream) error {
+	chain, l, counted := s.unaryChain(), s.limiterOf(method, false), s.meter.Method(method)
+	return func(srv any, ss grpc.ServerStream) (err error) {
+		measured := counted.Begin(meter.Call)
+		defer func() { measured.End(err) }()
 		ctx, st, err := s.letIn(ss.Context(), method, l)
 		if err == nil {
 			err = st.Await(ctx)
@@ -70,7 +73,8 @@ func (s *Service) unary(method string, m grpc.MethodDesc) grpc.StreamHandler {
 		if err != nil {
 			return toStatus(refusedHere(method, err))
 		}
-		reply, err := m.Handler(srv, ctx, ss.RecvMsg, chain)
+		reply, err := m.Handler(srv, measured.Arrived(ctx), ss.RecvMsg, chain)
+		measured.Answered()
 		st.Finish() // before the answer is sent, which its client may read slowly
 		if err != nil {
 			return err
@@ -80,14 +84,18 @@ func (s *Service) unary(method string, m grpc.MethodDesc) grpc.StreamHandler {
 }
 
 // receiveStream is the first interceptor of streams.
-func (s *Service) receiveStream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+func (s *Service) receiveStream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {
+	measured := s.meter.Method(info.FullMethod).Begin(meter.Call)
+	defer func() { measured.End(err) }()
 	ctx, st, err := s.letIn(ss.Context(), info.FullMethod, s.limiterOf(info.FullMethod, true))
 	switch {
 	case err != nil:
 	case info.FullMethod == pb.StatehouseService_Session_FullMethodName:
 		st.Converse()
+		measured.Arrived(ctx)
 		return handler(srv, ss)
 	case info.IsClientStream:
+		measured.Arrived(ctx)
 		return s.converse(st, srv, ss, info.FullMethod, handler)
 	default:
 		if err = st.Await(ctx); err == nil {
@@ -98,6 +106,7 @@ func (s *Service) receiveStream(srv any, ss grpc.ServerStream, info *grpc.Stream
 		return toStatus(refusedHere(info.FullMethod, err))
 	}
 	defer st.Finish()
+	measured.Arrived(ctx)
 	return handler(srv, ss)
 }
 

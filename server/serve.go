@@ -66,6 +66,7 @@ func (s *Service) Serve(ctx context.Context, t *tls.Config, listeners ...net.Lis
 	wg.Go(func() { s.captures.Run(running) })
 
 	table := conns.New(s.config.connLimits(), s.note)
+	s.table.Store(table)
 	g := grpc.NewServer(append(s.options(), table.Options(t)...)...)
 	services := registrar{g, s}
 	s.Register(services)

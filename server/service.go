@@ -16,6 +16,7 @@ import (
 	"statehouse.dev/statehouse/server/conns"
 	"statehouse.dev/statehouse/server/gate"
 	"statehouse.dev/statehouse/server/limiter"
+	"statehouse.dev/statehouse/server/meter"
 	"statehouse.dev/statehouse/server/session"
 	"statehouse.dev/statehouse/server/unsent"
 )
@@ -46,6 +47,12 @@ type Config struct {
 	// system does. Await is the engine's.
 	Session session.Env
 	Tuning  Tuning
+	// Meter measures requests and what the engine does; nil: nothing is measured.
+	Meter *meter.Meter
+	// Debug logs what only those who look for it want to know. May be nil.
+	Debug func(event string, attrs ...any)
+	// Operator is what operators can ask of the process round the service.
+	Operator admin.Process
 }
 
 // ConnectionFiles is the number of file descriptors that connections take at most.
@@ -67,6 +74,9 @@ func (c Config) WithDefaults() Config {
 	c.RequestBytes = cmp.Or(c.RequestBytes, 128<<20)
 	c.UnsentBytes = cmp.Or(c.UnsentBytes, 256<<20)
 	c.Tuning = c.Tuning.withDefaults()
+	if c.Debug == nil {
+		c.Debug = func(string, ...any) {}
+	}
 	return c
 }
 
@@ -87,6 +97,9 @@ type Service struct {
 	unsent                *unsent.Budget
 	captures              *captures.Captures
 	admin                 admin.Service
+	meter                 *meter.Meter // nil: nothing is measured
+	watchers              meter.Watchers
+	table                 atomic.Pointer[conns.Table] // while it is served
 
 	inSession grpc.UnaryServerInterceptor // of a request: the recorder, and within it the service's own
 	sessions  session.Load
@@ -103,7 +116,8 @@ func Assemble(env engine.Env, config Config) (*Service, error) {
 	if env.Log == nil {
 		env.Log = func(string, ...any) {}
 	}
-	s := &Service{config: config.WithDefaults()}
+	s := &Service{config: config.WithDefaults(), meter: config.Meter}
+	env.Observe = s.meter.Observer()
 	if err := s.config.Tuning.validate(); err != nil {
 		return nil, err
 	}
@@ -127,7 +141,7 @@ func Assemble(env engine.Env, config Config) (*Service, error) {
 	if config.ClientCertificates {
 		s.gate.Subject = conns.Subject
 	}
-	s.admin = admin.Service{Engine: e, Env: s.env, Access: s.access}
+	s.admin = admin.Service{Engine: e, Env: s.env, Access: s.access, Process: config.Operator}
 	s.requests.Init(s.config.Requests, "requests", counting(&s.reached.Requests))
 	s.streams.Init(s.config.Streams, "streams", counting(&s.reached.Streams))
 	s.probes.Init(s.config.Tuning.Probes, "requests of health", counting(&s.reached.Probes))

@@ -14,6 +14,7 @@ import (
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 	"statehouse.dev/statehouse/server/access"
 	"statehouse.dev/statehouse/server/conns"
+	"statehouse.dev/statehouse/server/meter"
 	"statehouse.dev/statehouse/server/session"
 	"statehouse.dev/statehouse/server/unsent"
 )
@@ -47,7 +48,7 @@ func (s *Service) Session(stream pb.StatehouseService_SessionServer) error {
 	if p, known := peer.FromContext(stream.Context()); known {
 		from = p.Addr.String()
 	}
-	s.note("a session begins", "peer", from, "sessions", s.sessions.Sessions.Load()+1)
+	s.config.Debug("a session begins", "peer", from, "sessions", s.sessions.Sessions.Load()+1)
 	err := c.Serve()
 	var bad session.Invalid
 	if errors.As(err, &bad) {
@@ -93,10 +94,14 @@ func (s *Service) methodsFor(stream context.Context) session.Methods {
 	}
 	methods := make(map[string]*session.Method, len(desc.Methods))
 	for _, m := range desc.Methods {
+		full := "/" + desc.ServiceName + "/" + m.MethodName
+		counted := s.meter.Method(full)
 		methods[m.MethodName] = &session.Method{
-			Quick: quick["/"+desc.ServiceName+"/"+m.MethodName],
+			Quick: quick[full],
 			Answer: func(r *session.Request) session.Answer {
-				resp, err := m.Handler(s, r, func(v any) error { return s.decode(r.Body, v) }, chain)
+				measured := counted.Begin(meter.Session)
+				resp, err := m.Handler(s, measured.Arrived(r), func(v any) error { return s.decode(r.Body, v) }, chain)
+				measured.End(err)
 				if err != nil {
 					return of.Refusal(statusOf(err))
 				}
@@ -109,7 +114,11 @@ func (s *Service) methodsFor(stream context.Context) session.Methods {
 			return m
 		}
 		unknown := status.Errorf(codes.Unimplemented, "no unary method %q in service %s", name, desc.ServiceName)
-		return &session.Method{Quick: true, Answer: func(*session.Request) session.Answer { return of.Refusal(statusOf(unknown)) }}
+		return &session.Method{Quick: true, Answer: func(*session.Request) session.Answer {
+			measured := s.meter.Method("").Begin(meter.Session) // not by its name, which anyone can make up
+			measured.End(unknown)
+			return of.Refusal(statusOf(unknown))
+		}}
 	}
 }
 

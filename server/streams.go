@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 
 	"google.golang.org/protobuf/proto"
 
@@ -135,6 +136,7 @@ type eventReader struct {
 	turns  *limiter.Semaphore
 	last   func() engine.CommitTS // to read, as it is when the turn has come
 	cursor engine.Cursor
+	seen   atomic.Uint64 // cursor, for those who look on: see watchers
 }
 
 // next waits until the stream has room and it is its turn, and reads the next events up to
@@ -160,6 +162,7 @@ func (r *eventReader) next(ctx context.Context, limit int) (out []*pb.ReplayEven
 		next = lastOf(out, r.cursor)
 	}
 	r.cursor = next
+	r.seen.Store(uint64(next))
 	return out, refused, nil
 }
 
@@ -253,6 +256,7 @@ func (s *Service) Watch(req *pb.WatchRequest, stream pb.StatehouseService_WatchS
 	defer cancel()
 	defer context.AfterFunc(s.draining, cancel)()
 	reader := &eventReader{s: s, filter: f, values: values, part: batchPart, turns: s.following, last: watch.Published, cursor: cursor}
+	defer s.watchers.Add(&reader.seen, uint64(cursor))()
 	err = s.follow(ctx, watch, reader, send)
 	if ctx.Err() != nil && s.draining.Err() != nil {
 		return fail(engine.ErrStopped, fmt.Sprintf("the daemon is stopping: watch again after %d", reader.cursor))

@@ -2,6 +2,7 @@ package server
 
 import (
 	"cmp"
+	"maps"
 	"runtime"
 	"sync/atomic"
 
@@ -89,9 +90,14 @@ func counting(n *atomic.Uint64) func() { return func() { n.Add(1) } }
 // Reached reports how often each bound was reached since the start, by the name of its field
 // in Config and Tuning, and in those of the engine.
 func (s *Service) Reached() map[string]uint64 {
-	counts := s.engine.Reached()
-	for name, n := range engine.Counts(&s.reached) { // into a map: order cannot matter
-		counts[name] = n
-	}
+	counts := s.Bounds()
+	maps.DeleteFunc(counts, func(_ string, n uint64) bool { return n == 0 })
+	return counts
+}
+
+// Bounds is Reached with those that were not reached.
+func (s *Service) Bounds() map[string]uint64 {
+	counts := s.engine.Bounds()
+	maps.Copy(counts, engine.Counts(&s.reached))
 	return counts
 }

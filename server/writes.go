@@ -6,6 +6,7 @@ import (
 	"statehouse.dev/statehouse/engine"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 	"statehouse.dev/statehouse/server/access"
+	"statehouse.dev/statehouse/server/meter"
 	"statehouse.dev/statehouse/server/structwire"
 )
 
@@ -47,9 +48,10 @@ func (s *Service) Commit(ctx context.Context, req *pb.CommitRequest) (*pb.Commit
 	return &pb.CommitResponse{CommitTs: uint64(r.CommitTS), CommitTime: timestamp(r.CommitTime), Versions: keyVersions(r.Versions)}, nil
 }
 
-// asked says whose commit it is, and has the writer ask again whether that is let in: between the
+// asked says whose commit it is and of which trace, and has the writer ask again whether that is let in: between the
 // answer to a revocation and its own turn a commit may have waited.
 func (s *Service) asked(ctx context.Context, c *engine.Conditions) {
+	c.TraceID, c.Phases = meter.TraceID(ctx), meter.Phases(ctx)
 	caller := access.CallerOf(ctx)
 	if caller == nil {
 		return

@@ -74,6 +74,7 @@ func newRoot(in io.Reader, out, err io.Writer) *cobra.Command {
 		a.agentsCommand(), a.backupCommand(), a.benchCommand(), a.captureCommand(), a.bundleCommand(), a.deleteCommand(), a.dumpCommand(), a.getCommand(), a.healthCommand(), a.historyCommand(),
 		a.inspectCommand(), a.keysCommand(), a.namespacesCommand(), a.putCommand(), a.replayCommand(), a.scanCommand(),
 		a.tailCommand(), a.txnCommand(), a.verifyCommand(), a.versionCommand(),
+		a.debugCommand(), a.logLevelCommand(), a.topCommand(),
 	)
 	return root
 }

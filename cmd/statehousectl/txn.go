@@ -50,6 +50,7 @@ func (a *app) txnCommand() *cobra.Command {
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE:              a.connected(txnStatus),
 	})
+	cmd.AddCommand(a.openTxnCommands()...)
 	return cmd
 }
 

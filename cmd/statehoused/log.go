@@ -33,6 +33,7 @@ type sink struct {
 	w     io.Writer
 	lines chan line
 	lost  atomic.Int64
+	last  lastLines
 }
 
 // line is text to write, or a question: has everything before it been written?
@@ -62,6 +63,7 @@ func (s *sink) run() {
 }
 
 func (s *sink) Write(p []byte) (int, error) {
+	s.last.add(p)
 	select {
 	case s.lines <- line{text: append([]byte(nil), p...)}:
 	default:

@@ -52,9 +52,17 @@ func (p *process) serve(ctx context.Context, s *settings) error {
 		p.log.flush()
 		p.exit(exitStorage)
 	}
+	watched, err := watchOver(ctx, s, log)
+	if err != nil {
+		closeAll(listeners)
+		return err
+	}
+	defer watched.close()
 	env, closeEnv := newEnv(s, halt, log)
 	defer closeEnv()
 	config := configOf(s)
+	config.Meter, config.Debug = watched.meter, log.Debug
+	config.Operator = p.operator(s, &level, watched)
 	if err := shareFiles(openFiles(), &config.Engine.Tuning, &config, log); err != nil {
 		closeAll(listeners)
 		return usageError{err}
@@ -64,18 +72,16 @@ func (p *process) serve(ctx context.Context, s *settings) error {
 		closeAll(listeners)
 		return err
 	}
+	watched.metrics.Attach(service)
 	if !s.useMemory {
 		warnReadable(log, s.dataDir, s.captureDir)
 	}
-	st := service.Engine().Status()
 	tlsConfig := reloads.tlsConfig()
-	for _, l := range listeners {
-		log.Info("listening", "address", l.Addr().String(), "tls", tlsConfig != nil, "token", s.token != "")
-	}
-	log.Info("serving", "version", version, "data_dir", dirName(s), "durable", st.Durable, "last_commit_ts", uint64(st.Published), "store", st.StoreID)
+	sayServing(log, s, service, tlsConfig != nil, listeners)
 	stopAnswering := p.signals.answer(reloads, service, log)
 	err = service.Serve(ctx, tlsConfig, listeners...)
 	stopAnswering()
+	watched.metrics.Detach()
 	if cerr := service.Close(); err == nil {
 		err = cerr
 	}
@@ -86,6 +92,14 @@ func (p *process) serve(ctx context.Context, s *settings) error {
 		log.Info("stopped", "last_commit_ts", uint64(service.Engine().Published()))
 	}
 	return err
+}
+
+func sayServing(log *slog.Logger, s *settings, service *server.Service, tls bool, listeners []net.Listener) {
+	st := service.Engine().Status()
+	for _, l := range listeners {
+		log.Info("listening", "address", l.Addr().String(), "tls", tls, "token", s.token != "")
+	}
+	log.Info("serving", "version", version, "data_dir", dirName(s), "durable", st.Durable, "last_commit_ts", uint64(st.Published), "store", st.StoreID)
 }
 
 // configOf is what the settings are to the service, with its defaults.

@@ -49,6 +49,11 @@ type settings struct {
 	capture       bool
 	captureDir    string
 	captureMB     int64
+	metricsAddr   string
+	metricsGiven  bool // it was asked for, and must be there
+	namespaces    string
+	pprof         bool
+	slowMS        uint64
 	level         slog.Level        // logLevel
 	told          map[string]string // what differs from the defaults and is not private
 	values        map[string]string // of all flags, secrets among them
@@ -94,6 +99,10 @@ func (s *settings) register(f *pflag.FlagSet) {
 	f.BoolVar(&s.capture, "capture", false, "record what clients ask and are told; see statehousectl capture")
 	f.StringVar(&s.captureDir, "capture-dir", "", "directory of what is recorded; DATA_DIR/capture when empty")
 	f.Int64Var(&s.captureMB, "capture-mb", 256, "size of the ring that is recorded to, in MiB: the oldest part is dropped")
+	f.StringVar(&s.metricsAddr, "metrics-listen-addr", defaultMetricsAddr, "address of /metrics, /livez and /readyz over HTTP, or off; when another daemon has the default, this one warns and goes on without")
+	f.StringVar(&s.namespaces, "metrics-namespaces", "", "namespaces whose requests are counted by name, separated by commas")
+	f.BoolVar(&s.pprof, "pprof", false, "serve Go's profiles at /debug/pprof beside the metrics")
+	f.Uint64Var(&s.slowMS, "slow-ms", 1000, "requests that take longer are logged with where their time went, in milliseconds; one a second at most")
 	f.Int64Var(&s.memoryLimitMB, "memory-limit-mb", 2048, "memory that the daemon stays under, in MiB; with less, the defaults of the limits are lower")
 }
 
@@ -135,6 +144,7 @@ func (s *settings) complete(f *pflag.FlagSet, environ []string) error {
 		return err
 	}
 	s.fit(f)
+	s.metricsGiven = f.Changed("metrics-listen-addr")
 	s.told, s.values = make(map[string]string), make(map[string]string)
 	f.VisitAll(func(flag *pflag.Flag) { s.values[flag.Name] = flag.Value.String() })
 	f.Visit(func(flag *pflag.Flag) {
@@ -148,7 +158,7 @@ func (s *settings) complete(f *pflag.FlagSet, environ []string) error {
 // private reports whether a setting stays on this machine: a secret, or where something
 // is on it. The others go into captures, which are given away.
 func private(flag string) bool {
-	for _, part := range []string{"token", "tls", "-dir", "config"} {
+	for _, part := range []string{"token", "tls", "-dir", "config", "namespaces"} {
 		if strings.Contains(flag, part) {
 			return true
 		}
@@ -212,6 +222,9 @@ func (s *settings) check() error {
 		return fmt.Errorf("--log-level is debug, info, warn or error, not %q", s.logLevel)
 	}
 	if err := s.readToken(); err != nil {
+		return err
+	}
+	if err := s.checkMetrics(); err != nil {
 		return err
 	}
 	s.limits.TxnTimeout = time.Duration(s.txTimeoutMS) * time.Millisecond

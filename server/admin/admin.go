@@ -14,9 +14,10 @@ import (
 // Service answers the RPCs of AdminService.
 type Service struct {
 	pb.UnimplementedAdminServiceServer
-	Engine *engine.Engine
-	Env    engine.Env
-	Access *access.Control
+	Engine  *engine.Engine
+	Env     engine.Env
+	Access  *access.Control
+	Process Process
 }
 
 // Register adds the service to a gRPC server, or to the simulator's transport.

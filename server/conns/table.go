@@ -275,3 +275,10 @@ func (s *Stream) Restricted() error {
 	p.free.Store(true)
 	return nil
 }
+
+// Usage reports how many connections there are, and how many bytes of requests they hold.
+func (t *Table) Usage() (open int, held int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.places), t.bodies.held.Load()
+}

@@ -1908,6 +1908,97 @@ func (x *SetLogLevelResponse) GetPrevious() string {
 	return ""
 }
 
+type GetDiagnosticsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of metrics, config, log, goroutines; none: all that there are.
+	Parts         []string `protobuf:"bytes,1,rep,name=parts,proto3" json:"parts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetDiagnosticsRequest) Reset() {
+	*x = GetDiagnosticsRequest{}
+	mi := &file_statehouse_v1_admin_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetDiagnosticsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetDiagnosticsRequest) ProtoMessage() {}
+
+func (x *GetDiagnosticsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_admin_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetDiagnosticsRequest.ProtoReflect.Descriptor instead.
+func (*GetDiagnosticsRequest) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_admin_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *GetDiagnosticsRequest) GetParts() []string {
+	if x != nil {
+		return x.Parts
+	}
+	return nil
+}
+
+type GetDiagnosticsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Text: metrics as Prometheus reads them; settings, secrets masked; the last lines of the log; with
+	// --pprof, the stacks of the daemon's goroutines.
+	Parts         map[string][]byte `protobuf:"bytes,1,rep,name=parts,proto3" json:"parts,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetDiagnosticsResponse) Reset() {
+	*x = GetDiagnosticsResponse{}
+	mi := &file_statehouse_v1_admin_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetDiagnosticsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetDiagnosticsResponse) ProtoMessage() {}
+
+func (x *GetDiagnosticsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_admin_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetDiagnosticsResponse.ProtoReflect.Descriptor instead.
+func (*GetDiagnosticsResponse) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_admin_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *GetDiagnosticsResponse) GetParts() map[string][]byte {
+	if x != nil {
+		return x.Parts
+	}
+	return nil
+}
+
 var File_statehouse_v1_admin_proto protoreflect.FileDescriptor
 
 const file_statehouse_v1_admin_proto_rawDesc = "" +
@@ -2048,13 +2139,22 @@ const file_statehouse_v1_admin_proto_rawDesc = "" +
 	"\x12SetLogLevelRequest\x12\x14\n" +
 	"\x05level\x18\x01 \x01(\tR\x05level\"1\n" +
 	"\x13SetLogLevelResponse\x12\x1a\n" +
-	"\bprevious\x18\x01 \x01(\tR\bprevious*i\n" +
+	"\bprevious\x18\x01 \x01(\tR\bprevious\"-\n" +
+	"\x15GetDiagnosticsRequest\x12\x14\n" +
+	"\x05parts\x18\x01 \x03(\tR\x05parts\"\x9a\x01\n" +
+	"\x16GetDiagnosticsResponse\x12F\n" +
+	"\x05parts\x18\x01 \x03(\v20.statehouse.v1.GetDiagnosticsResponse.PartsEntryR\x05parts\x1a8\n" +
+	"\n" +
+	"PartsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01*i\n" +
 	"\n" +
 	"Permission\x12\x1a\n" +
 	"\x16PERMISSION_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fPERMISSION_READ\x10\x01\x12\x14\n" +
 	"\x10PERMISSION_WRITE\x10\x02\x12\x14\n" +
-	"\x10PERMISSION_ADMIN\x10\x032\xc3\t\n" +
+	"\x10PERMISSION_ADMIN\x10\x032\xa2\n" +
+	"\n" +
 	"\fAdminService\x12X\n" +
 	"\x0fCreateAccessKey\x12%.statehouse.v1.CreateAccessKeyRequest\x1a\x1e.statehouse.v1.AccessKeySecret\x12]\n" +
 	"\x0eListAccessKeys\x12$.statehouse.v1.ListAccessKeysRequest\x1a%.statehouse.v1.ListAccessKeysResponse\x12X\n" +
@@ -2069,7 +2169,8 @@ const file_statehouse_v1_admin_proto_rawDesc = "" +
 	"\fGetDiskUsage\x12\".statehouse.v1.GetDiskUsageRequest\x1a#.statehouse.v1.GetDiskUsageResponse\x12c\n" +
 	"\x10ListTransactions\x12&.statehouse.v1.ListTransactionsRequest\x1a'.statehouse.v1.ListTransactionsResponse\x12c\n" +
 	"\x10AbortTransaction\x12&.statehouse.v1.AbortTransactionRequest\x1a'.statehouse.v1.AbortTransactionResponse\x12T\n" +
-	"\vSetLogLevel\x12!.statehouse.v1.SetLogLevelRequest\x1a\".statehouse.v1.SetLogLevelResponseB<Z:statehouse.dev/statehouse/proto/statehouse/v1;statehousev1b\x06proto3"
+	"\vSetLogLevel\x12!.statehouse.v1.SetLogLevelRequest\x1a\".statehouse.v1.SetLogLevelResponse\x12]\n" +
+	"\x0eGetDiagnostics\x12$.statehouse.v1.GetDiagnosticsRequest\x1a%.statehouse.v1.GetDiagnosticsResponseB<Z:statehouse.dev/statehouse/proto/statehouse/v1;statehousev1b\x06proto3"
 
 var (
 	file_statehouse_v1_admin_proto_rawDescOnce sync.Once
@@ -2084,7 +2185,7 @@ func file_statehouse_v1_admin_proto_rawDescGZIP() []byte {
 }
 
 var file_statehouse_v1_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_statehouse_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
+var file_statehouse_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
 var file_statehouse_v1_admin_proto_goTypes = []any{
 	(Permission)(0),                  // 0: statehouse.v1.Permission
 	(*AccessScope)(nil),              // 1: statehouse.v1.AccessScope
@@ -2118,65 +2219,71 @@ var file_statehouse_v1_admin_proto_goTypes = []any{
 	(*AbortTransactionResponse)(nil), // 29: statehouse.v1.AbortTransactionResponse
 	(*SetLogLevelRequest)(nil),       // 30: statehouse.v1.SetLogLevelRequest
 	(*SetLogLevelResponse)(nil),      // 31: statehouse.v1.SetLogLevelResponse
-	nil,                              // 32: statehouse.v1.AuditEntry.DetailsEntry
-	(*timestamppb.Timestamp)(nil),    // 33: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),      // 34: google.protobuf.Duration
+	(*GetDiagnosticsRequest)(nil),    // 32: statehouse.v1.GetDiagnosticsRequest
+	(*GetDiagnosticsResponse)(nil),   // 33: statehouse.v1.GetDiagnosticsResponse
+	nil,                              // 34: statehouse.v1.AuditEntry.DetailsEntry
+	nil,                              // 35: statehouse.v1.GetDiagnosticsResponse.PartsEntry
+	(*timestamppb.Timestamp)(nil),    // 36: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),      // 37: google.protobuf.Duration
 }
 var file_statehouse_v1_admin_proto_depIdxs = []int32{
 	0,  // 0: statehouse.v1.AccessScope.permission:type_name -> statehouse.v1.Permission
 	1,  // 1: statehouse.v1.AccessKey.scopes:type_name -> statehouse.v1.AccessScope
-	33, // 2: statehouse.v1.AccessKey.created_time:type_name -> google.protobuf.Timestamp
-	33, // 3: statehouse.v1.AccessKey.expire_time:type_name -> google.protobuf.Timestamp
-	33, // 4: statehouse.v1.AccessKey.revoked_time:type_name -> google.protobuf.Timestamp
-	33, // 5: statehouse.v1.AccessKey.old_secret_expire_time:type_name -> google.protobuf.Timestamp
+	36, // 2: statehouse.v1.AccessKey.created_time:type_name -> google.protobuf.Timestamp
+	36, // 3: statehouse.v1.AccessKey.expire_time:type_name -> google.protobuf.Timestamp
+	36, // 4: statehouse.v1.AccessKey.revoked_time:type_name -> google.protobuf.Timestamp
+	36, // 5: statehouse.v1.AccessKey.old_secret_expire_time:type_name -> google.protobuf.Timestamp
 	2,  // 6: statehouse.v1.AccessKeySecret.key:type_name -> statehouse.v1.AccessKey
 	1,  // 7: statehouse.v1.CreateAccessKeyRequest.scopes:type_name -> statehouse.v1.AccessScope
-	33, // 8: statehouse.v1.CreateAccessKeyRequest.expire_time:type_name -> google.protobuf.Timestamp
+	36, // 8: statehouse.v1.CreateAccessKeyRequest.expire_time:type_name -> google.protobuf.Timestamp
 	2,  // 9: statehouse.v1.ListAccessKeysResponse.keys:type_name -> statehouse.v1.AccessKey
-	34, // 10: statehouse.v1.RotateAccessKeyRequest.overlap:type_name -> google.protobuf.Duration
+	37, // 10: statehouse.v1.RotateAccessKeyRequest.overlap:type_name -> google.protobuf.Duration
 	11, // 11: statehouse.v1.ListAuditResponse.entries:type_name -> statehouse.v1.AuditEntry
-	33, // 12: statehouse.v1.AuditEntry.time:type_name -> google.protobuf.Timestamp
-	32, // 13: statehouse.v1.AuditEntry.details:type_name -> statehouse.v1.AuditEntry.DetailsEntry
-	34, // 14: statehouse.v1.Retention.max_age:type_name -> google.protobuf.Duration
-	34, // 15: statehouse.v1.SetRetentionRequest.max_age:type_name -> google.protobuf.Duration
+	36, // 12: statehouse.v1.AuditEntry.time:type_name -> google.protobuf.Timestamp
+	34, // 13: statehouse.v1.AuditEntry.details:type_name -> statehouse.v1.AuditEntry.DetailsEntry
+	37, // 14: statehouse.v1.Retention.max_age:type_name -> google.protobuf.Duration
+	37, // 15: statehouse.v1.SetRetentionRequest.max_age:type_name -> google.protobuf.Duration
 	14, // 16: statehouse.v1.ListRetentionResponse.retentions:type_name -> statehouse.v1.Retention
 	24, // 17: statehouse.v1.GetDiskUsageResponse.parts:type_name -> statehouse.v1.DiskUsage
 	27, // 18: statehouse.v1.ListTransactionsResponse.transactions:type_name -> statehouse.v1.OpenTransaction
-	33, // 19: statehouse.v1.OpenTransaction.begin_time:type_name -> google.protobuf.Timestamp
-	33, // 20: statehouse.v1.OpenTransaction.expire_time:type_name -> google.protobuf.Timestamp
-	4,  // 21: statehouse.v1.AdminService.CreateAccessKey:input_type -> statehouse.v1.CreateAccessKeyRequest
-	5,  // 22: statehouse.v1.AdminService.ListAccessKeys:input_type -> statehouse.v1.ListAccessKeysRequest
-	7,  // 23: statehouse.v1.AdminService.RotateAccessKey:input_type -> statehouse.v1.RotateAccessKeyRequest
-	8,  // 24: statehouse.v1.AdminService.RevokeAccessKey:input_type -> statehouse.v1.RevokeAccessKeyRequest
-	9,  // 25: statehouse.v1.AdminService.ListAudit:input_type -> statehouse.v1.ListAuditRequest
-	12, // 26: statehouse.v1.AdminService.Backup:input_type -> statehouse.v1.BackupRequest
-	15, // 27: statehouse.v1.AdminService.SetRetention:input_type -> statehouse.v1.SetRetentionRequest
-	16, // 28: statehouse.v1.AdminService.ListRetention:input_type -> statehouse.v1.ListRetentionRequest
-	18, // 29: statehouse.v1.AdminService.Erase:input_type -> statehouse.v1.EraseRequest
-	20, // 30: statehouse.v1.AdminService.Compact:input_type -> statehouse.v1.CompactRequest
-	22, // 31: statehouse.v1.AdminService.GetDiskUsage:input_type -> statehouse.v1.GetDiskUsageRequest
-	25, // 32: statehouse.v1.AdminService.ListTransactions:input_type -> statehouse.v1.ListTransactionsRequest
-	28, // 33: statehouse.v1.AdminService.AbortTransaction:input_type -> statehouse.v1.AbortTransactionRequest
-	30, // 34: statehouse.v1.AdminService.SetLogLevel:input_type -> statehouse.v1.SetLogLevelRequest
-	3,  // 35: statehouse.v1.AdminService.CreateAccessKey:output_type -> statehouse.v1.AccessKeySecret
-	6,  // 36: statehouse.v1.AdminService.ListAccessKeys:output_type -> statehouse.v1.ListAccessKeysResponse
-	3,  // 37: statehouse.v1.AdminService.RotateAccessKey:output_type -> statehouse.v1.AccessKeySecret
-	2,  // 38: statehouse.v1.AdminService.RevokeAccessKey:output_type -> statehouse.v1.AccessKey
-	10, // 39: statehouse.v1.AdminService.ListAudit:output_type -> statehouse.v1.ListAuditResponse
-	13, // 40: statehouse.v1.AdminService.Backup:output_type -> statehouse.v1.BackupResponse
-	14, // 41: statehouse.v1.AdminService.SetRetention:output_type -> statehouse.v1.Retention
-	17, // 42: statehouse.v1.AdminService.ListRetention:output_type -> statehouse.v1.ListRetentionResponse
-	19, // 43: statehouse.v1.AdminService.Erase:output_type -> statehouse.v1.EraseProgress
-	21, // 44: statehouse.v1.AdminService.Compact:output_type -> statehouse.v1.CompactProgress
-	23, // 45: statehouse.v1.AdminService.GetDiskUsage:output_type -> statehouse.v1.GetDiskUsageResponse
-	26, // 46: statehouse.v1.AdminService.ListTransactions:output_type -> statehouse.v1.ListTransactionsResponse
-	29, // 47: statehouse.v1.AdminService.AbortTransaction:output_type -> statehouse.v1.AbortTransactionResponse
-	31, // 48: statehouse.v1.AdminService.SetLogLevel:output_type -> statehouse.v1.SetLogLevelResponse
-	35, // [35:49] is the sub-list for method output_type
-	21, // [21:35] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	36, // 19: statehouse.v1.OpenTransaction.begin_time:type_name -> google.protobuf.Timestamp
+	36, // 20: statehouse.v1.OpenTransaction.expire_time:type_name -> google.protobuf.Timestamp
+	35, // 21: statehouse.v1.GetDiagnosticsResponse.parts:type_name -> statehouse.v1.GetDiagnosticsResponse.PartsEntry
+	4,  // 22: statehouse.v1.AdminService.CreateAccessKey:input_type -> statehouse.v1.CreateAccessKeyRequest
+	5,  // 23: statehouse.v1.AdminService.ListAccessKeys:input_type -> statehouse.v1.ListAccessKeysRequest
+	7,  // 24: statehouse.v1.AdminService.RotateAccessKey:input_type -> statehouse.v1.RotateAccessKeyRequest
+	8,  // 25: statehouse.v1.AdminService.RevokeAccessKey:input_type -> statehouse.v1.RevokeAccessKeyRequest
+	9,  // 26: statehouse.v1.AdminService.ListAudit:input_type -> statehouse.v1.ListAuditRequest
+	12, // 27: statehouse.v1.AdminService.Backup:input_type -> statehouse.v1.BackupRequest
+	15, // 28: statehouse.v1.AdminService.SetRetention:input_type -> statehouse.v1.SetRetentionRequest
+	16, // 29: statehouse.v1.AdminService.ListRetention:input_type -> statehouse.v1.ListRetentionRequest
+	18, // 30: statehouse.v1.AdminService.Erase:input_type -> statehouse.v1.EraseRequest
+	20, // 31: statehouse.v1.AdminService.Compact:input_type -> statehouse.v1.CompactRequest
+	22, // 32: statehouse.v1.AdminService.GetDiskUsage:input_type -> statehouse.v1.GetDiskUsageRequest
+	25, // 33: statehouse.v1.AdminService.ListTransactions:input_type -> statehouse.v1.ListTransactionsRequest
+	28, // 34: statehouse.v1.AdminService.AbortTransaction:input_type -> statehouse.v1.AbortTransactionRequest
+	30, // 35: statehouse.v1.AdminService.SetLogLevel:input_type -> statehouse.v1.SetLogLevelRequest
+	32, // 36: statehouse.v1.AdminService.GetDiagnostics:input_type -> statehouse.v1.GetDiagnosticsRequest
+	3,  // 37: statehouse.v1.AdminService.CreateAccessKey:output_type -> statehouse.v1.AccessKeySecret
+	6,  // 38: statehouse.v1.AdminService.ListAccessKeys:output_type -> statehouse.v1.ListAccessKeysResponse
+	3,  // 39: statehouse.v1.AdminService.RotateAccessKey:output_type -> statehouse.v1.AccessKeySecret
+	2,  // 40: statehouse.v1.AdminService.RevokeAccessKey:output_type -> statehouse.v1.AccessKey
+	10, // 41: statehouse.v1.AdminService.ListAudit:output_type -> statehouse.v1.ListAuditResponse
+	13, // 42: statehouse.v1.AdminService.Backup:output_type -> statehouse.v1.BackupResponse
+	14, // 43: statehouse.v1.AdminService.SetRetention:output_type -> statehouse.v1.Retention
+	17, // 44: statehouse.v1.AdminService.ListRetention:output_type -> statehouse.v1.ListRetentionResponse
+	19, // 45: statehouse.v1.AdminService.Erase:output_type -> statehouse.v1.EraseProgress
+	21, // 46: statehouse.v1.AdminService.Compact:output_type -> statehouse.v1.CompactProgress
+	23, // 47: statehouse.v1.AdminService.GetDiskUsage:output_type -> statehouse.v1.GetDiskUsageResponse
+	26, // 48: statehouse.v1.AdminService.ListTransactions:output_type -> statehouse.v1.ListTransactionsResponse
+	29, // 49: statehouse.v1.AdminService.AbortTransaction:output_type -> statehouse.v1.AbortTransactionResponse
+	31, // 50: statehouse.v1.AdminService.SetLogLevel:output_type -> statehouse.v1.SetLogLevelResponse
+	33, // 51: statehouse.v1.AdminService.GetDiagnostics:output_type -> statehouse.v1.GetDiagnosticsResponse
+	37, // [37:52] is the sub-list for method output_type
+	22, // [22:37] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_statehouse_v1_admin_proto_init() }
@@ -2190,7 +2297,7 @@ func file_statehouse_v1_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_statehouse_v1_admin_proto_rawDesc), len(file_statehouse_v1_admin_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   32,
+			NumMessages:   35,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
