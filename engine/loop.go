@@ -61,7 +61,7 @@ func (e *Engine) stepSoon() {
 func (e *Engine) hasQueued() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return len(e.queue) > 0
+	return e.queue.len() > 0
 }
 
 func (e *Engine) stepLocked() bool {

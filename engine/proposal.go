@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"time"
@@ -18,6 +19,14 @@ type proposal struct {
 	fingerprint Digest // distinguishes a retry from another transaction, see fingerprint.go
 
 	interactive bool // Begin opened the transaction, so its table knows it
+
+	// Of its time in the queue.
+	share  string
+	tag    tag
+	since  time.Time       // when it joined
+	waited time.Duration   // until it was taken
+	late   bool            // that is too long
+	client context.Context // who waits for the answer
 
 	// What the transaction read and until when it may commit.
 	snapshot CommitTS
@@ -71,7 +80,7 @@ func (t *ticket) answer(r CommitResult, err error) {
 // newProposal makes a proposal of writes, of which no two name the same key. Their
 // expected versions are in c, which has been checked.
 func newProposal(id TxnID, writes []*Write, c Conditions) *proposal {
-	p := &proposal{id: id, heads: c.Heads, metadata: c.Metadata, ticket: newTicket()}
+	p := &proposal{id: id, heads: c.Heads, metadata: c.Metadata, share: c.Share, ticket: newTicket()}
 	for _, w := range writes {
 		op := partOp{prefix: string(recordPrefix(w.Name)), value: w.Value}
 		op.key, op.tombstone = w.Name.Key, w.Tombstone

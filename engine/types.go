@@ -65,6 +65,8 @@ type Conditions struct {
 	Metadata map[string]string // provenance, returned by replay, watch and history
 	// Who commits, and the trace that it is part of: returned with the metadata.
 	Principal, TraceID string
+	// Share names whose share of the writer's time it takes; see line.
+	Share string
 
 	// Of Transact only: a transaction that Begin opened has its own.
 	Reads   *ReadSet

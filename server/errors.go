@@ -21,6 +21,7 @@ var mapping = []struct {
 }{
 	{engine.ErrInvalid, pb.ErrorCode_INVALID_REQUEST, codes.InvalidArgument},
 	{engine.ErrLimit, pb.ErrorCode_LIMIT_EXCEEDED, codes.ResourceExhausted},
+	{engine.ErrOverloaded, pb.ErrorCode_OVERLOADED, codes.ResourceExhausted},
 	{engine.ErrStopped, pb.ErrorCode_UNAVAILABLE, codes.Unavailable},
 	{engine.ErrDiskFull, pb.ErrorCode_DISK_FULL, codes.ResourceExhausted},
 	{engine.ErrTxnNotFound, pb.ErrorCode_TXN_NOT_FOUND, codes.NotFound},
@@ -41,7 +42,6 @@ var mapping = []struct {
 	{errNotRepresentable, pb.ErrorCode_NOT_REPRESENTABLE, codes.FailedPrecondition},
 	{errUnauthenticated, pb.ErrorCode_UNAUTHENTICATED, codes.Unauthenticated},
 	{errPermission, pb.ErrorCode_PERMISSION_DENIED, codes.PermissionDenied},
-	{errOverloaded, pb.ErrorCode_OVERLOADED, codes.ResourceExhausted},
 }
 
 // The errors that are the server's own.
@@ -49,7 +49,6 @@ var (
 	errNotRepresentable = errors.New("value not representable")
 	errUnauthenticated  = errors.New("unauthenticated")
 	errPermission       = errors.New("permission denied")
-	errOverloaded       = errors.New("overloaded")
 )
 
 func fail(kind error, message string) error {
