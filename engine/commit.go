@@ -150,7 +150,7 @@ func (e *Engine) commitOpen(ctx context.Context, x *txn, c Conditions, tk *ticke
 			return CommitResult{}, requestEnded(x.id, ctx.Err())
 		}
 	}
-	return e.await(ctx, x.id, tk)
+	return e.awaitOwn(ctx, x.id, tk)
 }
 
 // commitEnded answers a Commit of a transaction that has ended or is not in the table.
@@ -182,7 +182,7 @@ func (e *Engine) submitTxn(ctx context.Context, x *txn, c Conditions, tk *ticket
 	}
 	c.Keys = append(x.expected[:len(x.expected):len(x.expected)], c.Keys...)
 	p := newProposal(x.id, writes, c)
-	p.ticket, p.interactive = tk, true
+	p.ticket, p.interactive, p.client = tk, true, ctx
 	p.snapshot, p.deadline, p.ranges = x.snapshot, x.deadline, x.ranges
 	if len(writes) == 0 && len(p.keys) == 0 && len(p.heads) == 0 {
 		// It only read, at one point of the order, and takes effect at that point.
@@ -243,6 +243,7 @@ func (e *Engine) Transact(ctx context.Context, id TxnID, writes []Write, c Condi
 	if err != nil {
 		return CommitResult{}, e.Refused(id, err)
 	}
+	p.client = ctx
 	begun, wait := e.txns.begun(id, e.now())
 	for ; wait != nil; begun, wait = e.txns.begun(id, e.now()) {
 		// If it commits, the writer compares p with what it committed.
@@ -261,7 +262,7 @@ func (e *Engine) Transact(ctx context.Context, id TxnID, writes []Write, c Condi
 	if err := e.submit(p); err != nil {
 		return e.unlessCommitted(p, err)
 	}
-	r, err := e.await(ctx, id, p.ticket)
+	r, err := e.awaitOwn(ctx, id, p.ticket)
 	p.ticket.tell(c.Phases)
 	return r, err
 }
@@ -349,6 +350,15 @@ func (e *Engine) await(ctx context.Context, id TxnID, tk *ticket) (CommitResult,
 		return CommitResult{}, requestEnded(id, err)
 	}
 	return tk.result, tk.err
+}
+
+// awaitOwn is await for the request that brought the commit.
+func (e *Engine) awaitOwn(ctx context.Context, id TxnID, tk *ticket) (CommitResult, error) {
+	r, err := e.await(ctx, id, tk)
+	if err == errGivenUp {
+		err = requestEnded(id, ctx.Err())
+	}
+	return r, err
 }
 
 func requestEnded(id TxnID, err error) error {

@@ -67,12 +67,11 @@ type Engine struct {
 	reached reached
 	stalls  stalls
 
-	mu          sync.Mutex
-	queue       []*proposal
-	queuedBytes int
-	undecided   map[TxnID][]*proposal // Transacts queued or in a step; copies of one id together
-	stopped     bool
-	wake        chan struct{} // holds a value when Run should look at the queue
+	mu        sync.Mutex
+	queue     line
+	undecided map[TxnID][]*proposal // Transacts queued or in a step; copies of one id together
+	stopped   bool
+	wake      chan struct{} // holds a value when Run should look at the queue
 
 	opened   atomic.Bool // set once, when Open succeeds
 	haltOnce sync.Once

@@ -15,6 +15,8 @@ var (
 	ErrInvalid = errors.New("invalid request")
 	// ErrLimit: a limit is reached (G9); the message names it.
 	ErrLimit = errors.New("limit reached")
+	// ErrOverloaded: more is asked than can be done in time. It says when to try again.
+	ErrOverloaded = errors.New("overloaded")
 	// ErrStopped: the engine is closing; nothing was applied.
 	ErrStopped = errors.New("stopped")
 	// ErrDiskFull: free space is below the reserve; reads go on.

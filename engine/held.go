@@ -38,7 +38,7 @@ func (e *Engine) Held() Held {
 	var h Held
 	h.Txns.Open, h.Txns.Deadlines, h.Txns.Bytes = e.txns.usage()
 	e.mu.Lock()
-	h.Commits.Queued, h.Commits.Bytes, h.Commits.Undecided = len(e.queue)+len(e.system.queue), e.queuedBytes, len(e.undecided)
+	h.Commits.Queued, h.Commits.Bytes, h.Commits.Undecided = e.queue.len()+len(e.system.queue), e.queue.bytes, len(e.undecided)
 	e.mu.Unlock()
 	h.Watches.Open, h.Watches.Topics = e.watches.usage()
 	h.Iterators.Open = int(e.db.reads.open.Load())

@@ -20,6 +20,7 @@ type Limits struct {
 	TxnTimeout     time.Duration // when none is asked for; 30 s
 	MaxTxnTimeout  time.Duration // longer ones are clamped to it; 1 h
 	QueuedCommits  int           // waiting for the writer; 4,096
+	QueuedTime     time.Duration // after which a writer that has not caught up is behind, see overload.go; 400 ms
 	MetadataBytes  int           // keys and values of one commit's metadata; 16 KiB
 	OutcomeAge     time.Duration // outcomes are kept at least this long; 7 days
 	OutcomeCount   int           // and at least this many; 1,000,000
@@ -68,6 +69,9 @@ func (l *Limits) setDefaults() {
 	if l.TxnTimeout == 0 {
 		l.TxnTimeout = 30 * time.Second
 	}
+	if l.QueuedTime == 0 {
+		l.QueuedTime = 400 * time.Millisecond
+	}
 	if l.MaxTxnTimeout == 0 {
 		l.MaxTxnTimeout = time.Hour
 	}
@@ -90,7 +94,7 @@ func (l *Limits) validate() error {
 			return failf(ErrInvalid, "the limit of %s is negative", name)
 		}
 	}
-	if l.TxnTimeout < 0 || l.MaxTxnTimeout < 0 || l.OutcomeAge < 0 {
+	if l.TxnTimeout < 0 || l.MaxTxnTimeout < 0 || l.OutcomeAge < 0 || l.QueuedTime < 0 {
 		return failf(ErrInvalid, "a timeout is negative")
 	}
 	if l.TxnTimeout > l.MaxTxnTimeout {
@@ -173,7 +177,7 @@ func (l *Limits) checkMetadata(m map[string]string, r *reached) error {
 }
 
 // limitErr refuses a request because a counted limit is reached, and counts that.
-func limitErr(reached *atomic.Uint64, what string, got, limit int) error {
+func limitErr(reached *atomic.Uint64, what string, got, limit int) *Failure {
 	reached.Add(1)
 	return failf(ErrLimit, "%s: %d, the limit is %d", what, got, limit).
 		with(limitDetail, fmt.Sprint(limit)).with("what", what)

@@ -66,7 +66,7 @@ func (e *Engine) wakeWriter() {
 func (e *Engine) hasQueued() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return len(e.queue)+len(e.system.queue) > 0
+	return e.queue.len()+len(e.system.queue) > 0
 }
 
 func (e *Engine) stepLocked() bool {

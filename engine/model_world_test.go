@@ -34,7 +34,8 @@ type world struct {
 	// impatient requests give up instead of waiting. What they asked for stays
 	// queued: their outcome is unknown until somebody steps.
 	impatient bool
-	halts     atomic.Int32 // Pebble's goroutines may find the failure first
+	passes    time.Duration // of the clock, before each step that a request waits for
+	halts     atomic.Int32  // Pebble's goroutines may find the failure first
 }
 
 var errGaveUp = errors.New("gave up waiting")
@@ -79,6 +80,7 @@ func (w *world) await(_ context.Context, ready <-chan struct{}) error {
 		if w.impatient {
 			return errGaveUp
 		}
+		w.clock = w.clock.Add(w.passes)
 		if !w.Step() {
 			w.t.Fatalf("G9: a request waits, nothing is queued, and nobody will ever answer it")
 		}

@@ -75,14 +75,14 @@ func (e *Engine) stepped(fl *inflight, phases Phases) {
 	}
 }
 
-// queueAge is how long the first in the queue has waited; 0 without an observer.
+// queueAge is how long the one whose turn it is has waited; 0 without an observer.
 func (e *Engine) queueAge() time.Duration {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if len(e.queue) == 0 {
+	if e.queue.len() == 0 {
 		return 0
 	}
-	return e.moment() - e.queue[0].queued
+	return e.moment() - e.queue.next().queued
 }
 
 // stalls counts how often Pebble has writes wait, and for how long.

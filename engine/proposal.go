@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"time"
@@ -19,6 +20,14 @@ type proposal struct {
 	fingerprint Digest       // distinguishes a retry from another transaction, see fingerprint.go
 
 	interactive bool // Begin opened the transaction, so its table knows it
+
+	// Of its time in the queue.
+	share  string
+	tag    tag
+	since  time.Time       // when it joined
+	waited time.Duration   // until it was taken
+	late   bool            // that is too long
+	client context.Context // who waits for the answer
 
 	// What the transaction read and until when it may commit.
 	snapshot CommitTS
@@ -88,7 +97,7 @@ func (t *ticket) tell(phases *Phases) {
 // newProposal makes a proposal of writes, of which no two name the same key. Their
 // expected versions are in c, which has been checked.
 func newProposal(id TxnID, writes []*Write, c Conditions) *proposal {
-	p := &proposal{id: id, heads: c.Heads, permit: c.Permit, ticket: newTicket()}
+	p := &proposal{id: id, heads: c.Heads, share: c.Share, permit: c.Permit, ticket: newTicket()}
 	p.by.principal, p.by.traceID, p.by.metadata = c.Principal, c.TraceID, c.Metadata
 	for _, w := range writes {
 		op := partOp{prefix: string(recordPrefix(w.Name)), value: w.Value}

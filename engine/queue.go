@@ -29,8 +29,8 @@ func (e *Engine) enqueue(p *proposal) error {
 		}
 		return err
 	}
-	e.queue = append(e.queue, p)
-	e.queuedBytes += size
+	p.since = e.now()
+	e.queue.join(p, size)
 	if !p.interactive { // the transaction table knows those
 		e.undecided[p.id] = append(e.undecided[p.id], p)
 	}
@@ -47,51 +47,65 @@ func (e *Engine) refusalLocked(p *proposal, size int) error {
 	if e.stopped {
 		return failf(ErrStopped, "the daemon is stopping; nothing was applied: retry when it is back")
 	}
-	if len(e.queue) >= e.opts.Limits.QueuedCommits {
-		return limitErr(&e.reached.QueuedCommits, "commits waiting for the writer", len(e.queue)+1, e.opts.Limits.QueuedCommits)
+	n := e.queue.len()
+	if n >= e.opts.Limits.QueuedCommits {
+		return limitErr(&e.reached.QueuedCommits, "commits waiting for the writer", n+1, e.opts.Limits.QueuedCommits).
+			RetryAfter(e.queue.delay(e.now()))
 	}
 	// A proposal within its own limits fits an empty queue, whatever its size.
-	if limit := e.opts.Limits.queuedBytes(); len(e.queue) > 0 && e.queuedBytes+size > limit {
-		return limitErr(&e.reached.StagedBytes, "bytes waiting for the writer", e.queuedBytes+size, limit)
+	if limit := e.opts.Limits.queuedBytes(); n > 0 && e.queue.bytes+size > limit {
+		return limitErr(&e.reached.StagedBytes, "bytes waiting for the writer", e.queue.bytes+size, limit).
+			RetryAfter(e.queue.delay(e.now()))
 	}
 	return nil
 }
 
-// takeQueued takes as many proposals from the front of the queue as fit one step.
+// takeQueued takes as many proposals as fit one step, those whose turn it is. It marks those
+// that have waited for too long, which take no room in the step.
 func (e *Engine) takeQueued() []*proposal {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	n := e.queue.len()
+	if n == 0 {
+		return nil
+	}
+	now := e.now()
+	behind := e.queue.behind(now, e.opts.Limits.QueuedTime)
+	patience := e.opts.Limits.queuedLeast()
 	t := &e.opts.Tuning
-	n, size, lookups := 0, 0, 0
-	for n < len(e.queue) && (n == 0 || size < t.StepBytes && lookups < t.StepLookups) {
-		size += e.queue[n].bytes()
-		lookups += e.queue[n].lookups(e.planner.head.ts, lookups, t.StepLookups)
-		n++
+	size, lookups := 0, 0
+	taken := make([]*proposal, 0, min(n, t.StepLookups))
+	for e.queue.len() > 0 && (len(taken) == 0 || size < t.StepBytes && lookups < t.StepLookups) {
+		p := e.queue.take()
+		if p.waited = now.Sub(p.since); behind && p.waited > patience {
+			p.late = true
+			lookups++ // of its outcome
+		} else {
+			size += p.tag.size
+			lookups += p.lookups(e.planner.head.ts, lookups, t.StepLookups)
+		}
+		taken = append(taken, p)
 	}
 	switch {
-	case n == len(e.queue):
+	case e.queue.len() == 0:
+		return taken
 	case size >= t.StepBytes:
 		e.reached.StepBytes.Add(1)
 	default:
 		e.reached.StepLookups.Add(1)
 	}
-	taken := e.queue[:n:n]
-	if n == len(e.queue) {
-		e.queue, e.queuedBytes = nil, 0
-	} else {
-		e.queue = e.queue[n:]
-		e.queuedBytes -= size
+	if e.queue.since.IsZero() {
+		e.queue.since = now
 	}
 	return taken
 }
 
-// requeue puts an undecided proposal at the end of the queue, so that its remaining work
-// does not delay the others. It was queued before, so no limit applies.
+// requeue puts an undecided proposal at the end of its share of the queue, so that its
+// remaining work does not delay the others. It was queued before, so no limit applies.
 func (e *Engine) requeue(p *proposal) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.queue = append(e.queue, p)
-	e.queuedBytes += p.bytes()
+	e.queue.join(p, p.bytes())
 }
 
 // waiting returns the ticket of an undecided commit with that id: queued, or in a step
@@ -166,8 +180,10 @@ func (e *Engine) unlessCommitted(p *proposal, err error) (CommitResult, error) {
 func (e *Engine) refuseQueued() {
 	e.refuseSystem()
 	e.mu.Lock()
-	left := e.queue
-	e.queue, e.queuedBytes = nil, 0
+	var left []*proposal
+	for e.queue.len() > 0 {
+		left = append(left, e.queue.take())
+	}
 	for _, p := range left {
 		e.decidedLocked(p)
 	}
@@ -195,7 +211,7 @@ func (e *Engine) answerAll(answers []answer) {
 	}
 	for i := range answers {
 		a := &answers[i]
-		if a.err == nil || lasting(a.err) {
+		if a.err == nil || a.err == errGivenUp || lasting(a.err) {
 			continue
 		}
 		// A copy is queued, or was in the same step, and may succeed.

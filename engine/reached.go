@@ -10,7 +10,7 @@ import (
 // field of the bound's name: a request was refused, an entry of a cache dropped, a step, chunk
 // or interval was full. None of that happens often enough to cost anything.
 type reached struct {
-	ValueBytes, TxnOps, TxnBytes, TxnReads, OpenTxns, StagedBytes, QueuedCommits, MetadataBytes atomic.Uint64
+	ValueBytes, TxnOps, TxnBytes, TxnReads, OpenTxns, StagedBytes, QueuedCommits, QueuedTime, MetadataBytes atomic.Uint64
 
 	TxnTimeout, MaxTxnTimeout, OutcomeAge, OutcomeCount, FinishedTxns, CachedVersions, CachedAgents, DiskReserve atomic.Uint64
 

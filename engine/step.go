@@ -111,6 +111,9 @@ func (e *Engine) decide(p *proposal, now time.Time) (*commit, error) {
 			return nil, err
 		}
 	}
+	if err := e.refuseLate(p); err != nil {
+		return nil, err
+	}
 	if len(p.agents) > 0 {
 		if err := e.refusal(); err != nil {
 			return nil, err

@@ -68,6 +68,8 @@ type Conditions struct {
 	// Permit, unless nil, is asked when the commit's turn comes, and its error refuses it: what
 	// let the request in may have been taken away since. It must not wait.
 	Permit func() error
+	// Share names whose share of the writer's time it takes; see line.
+	Share string
 
 	// Of Transact only: a transaction that Begin opened has its own.
 	Reads   *ReadSet

@@ -22,6 +22,7 @@ var mapping = []struct {
 }{
 	{engine.ErrInvalid, pb.ErrorCode_INVALID_REQUEST, codes.InvalidArgument},
 	{engine.ErrLimit, pb.ErrorCode_LIMIT_EXCEEDED, codes.ResourceExhausted},
+	{engine.ErrOverloaded, pb.ErrorCode_OVERLOADED, codes.ResourceExhausted},
 	{engine.ErrStopped, pb.ErrorCode_UNAVAILABLE, codes.Unavailable},
 	{engine.ErrDiskFull, pb.ErrorCode_DISK_FULL, codes.ResourceExhausted},
 	{engine.ErrTxnNotFound, pb.ErrorCode_TXN_NOT_FOUND, codes.NotFound},
@@ -42,13 +43,11 @@ var mapping = []struct {
 	{errNotRepresentable, pb.ErrorCode_NOT_REPRESENTABLE, codes.FailedPrecondition},
 	{access.ErrUnauthenticated, pb.ErrorCode_UNAUTHENTICATED, codes.Unauthenticated},
 	{access.ErrPermission, pb.ErrorCode_PERMISSION_DENIED, codes.PermissionDenied},
-	{errOverloaded, pb.ErrorCode_OVERLOADED, codes.ResourceExhausted},
 }
 
 // The errors that are the server's own.
 var (
 	errNotRepresentable = errors.New("value not representable")
-	errOverloaded       = errors.New("overloaded")
 )
 
 func fail(kind error, message string) error {

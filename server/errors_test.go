@@ -64,7 +64,7 @@ var byName = map[string]error{
 	"ErrTxnCommitted": engine.ErrTxnCommitted, "ErrTxnAborted": engine.ErrTxnAborted, "ErrTxnIDReused": engine.ErrTxnIDReused,
 	"ErrTxnTooOld": engine.ErrTxnTooOld, "ErrConflict": engine.ErrConflict, "ErrPrecondition": engine.ErrPrecondition,
 	"ErrVersionNotFound": engine.ErrVersionNotFound, "ErrDataLoss": engine.ErrDataLoss, "ErrStorage": engine.ErrStorage,
-	"ErrOutcomeUnknown": engine.ErrOutcomeUnknown, "ErrOutOfRange": engine.ErrOutOfRange, "ErrErased": engine.ErrErased, "ErrEpoch": engine.ErrEpoch,
+	"ErrOutcomeUnknown": engine.ErrOutcomeUnknown, "ErrOutOfRange": engine.ErrOutOfRange, "ErrErased": engine.ErrErased, "ErrEpoch": engine.ErrEpoch, "ErrOverloaded": engine.ErrOverloaded,
 }
 
 func TestMappingIsExhaustive(t *testing.T) {
