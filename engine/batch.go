@@ -8,26 +8,38 @@ import (
 
 // rowWriter turns commits into rows of a batch. Its buffers are reused.
 type rowWriter struct {
-	body   []byte
-	bodies [][]byte
-	events [][]byte
+	rand      func([]byte) // Env.Rand
+	salts     []byte       // drawn and not used yet
+	body, key []byte
+	log       logRow
+	event     eventRow
+}
+
+// saltsAhead is how many salts are drawn at once: asking the system for few bytes costs about
+// as much as for many.
+const saltsAhead = 64
+
+func (w *rowWriter) salt() (s salt) {
+	if len(w.salts) == 0 {
+		w.salts = make([]byte, saltsAhead*len(s))
+		w.rand(w.salts)
+	}
+	w.salts = w.salts[copy(s[:], w.salts):]
+	return s
 }
 
 // appendCommit adds all rows of a commit to batch and returns the hash chain's new
 // value.
 func (w *rowWriter) appendCommit(batch *pebble.Batch, c *commit, previous chainHash) chainHash {
-	w.bodies = w.bodies[:0]
-	row := logRow{commitTime: c.time, txnID: c.p.id}
+	w.log = logRow{commitTime: c.time, txnID: c.p.id, parts: w.log.parts[:0]}
+	w.event = eventRow{commitTime: c.time, txnID: c.p.id, by: w.provenance(c.p), ops: w.event.ops[:0]}
 	for i := range c.p.agents {
 		part := &c.p.agents[i]
-		row.agents = append(row.agents, part.agent)
 		w.appendRecords(batch, c, part)
-		w.appendEvent(batch, c, part, i)
+		w.log.parts = append(w.log.parts, logPart{w.appendEvent(batch, c.ts, part), part.agent})
 	}
-	unhashed := row.appendUnhashed(w.body[:0])
-	row.hash = chain(previous, c.ts, unhashed, w.bodies)
-	w.body = unhashed
-	w.set(batch, logKey(c.ts), row.append(w.body[:0]))
+	w.log.hash = w.log.chain(previous, c.ts)
+	w.set(batch, logKey(c.ts), w.log.append(w.body[:0]))
 	outcome := outcomeRow{c.ts, c.p.fingerprint}
 	w.set(batch, outcomeKey(c.p.id), outcome.append(w.body[:0]))
 	for _, a := range c.newAgents {
@@ -36,34 +48,51 @@ func (w *rowWriter) appendCommit(batch *pebble.Batch, c *commit, previous chainH
 	for _, n := range c.newNamespaces {
 		w.set(batch, appendNames(nil, namespaceTag, n), binary.AppendUvarint(w.body[:0], uint64(c.ts)))
 	}
-	return row.hash
+	return w.log.hash
 }
 
+// provenance is what all parts of a commit say of it.
+func (w *rowWriter) provenance(p *proposal) provenance {
+	by := p.by
+	if by.principal == "" && by.traceID == "" && len(by.metadata) == 0 {
+		return by
+	}
+	by.state, by.salt = provenanceThere, w.salt()
+	w.body = by.append(w.body[:0])
+	by.digest = digestOf(w.body)
+	return by
+}
+
+// appendRecords adds the part's records. It draws their salts, and gives the operations
+// the digests that the event has.
 func (w *rowWriter) appendRecords(batch *pebble.Batch, c *commit, part *agentPart) {
 	for j := range part.ops {
 		op := &part.ops[j]
-		key := appendVersion(append(make([]byte, 0, len(op.prefix)+numberSize), op.prefix...), op.version)
-		row := recordRow{tombstone: op.tombstone, commitTS: c.ts, commitTime: c.time, value: op.value}
-		if op.tombstone {
-			row.value = nil
+		row := recordRow{tombstone: op.tombstone, commitTS: c.ts, commitTime: c.time}
+		if !op.tombstone {
+			row.value, row.salt = op.value, w.salt()
+			op.digest = row.salt.valueDigest(&op.sum)
 		}
-		w.set(batch, key, row.append(w.body[:0]))
+		w.key = appendVersion(append(w.key[:0], op.prefix...), op.version)
+		w.set(batch, w.key, row.append(w.body[:0]))
 	}
 }
 
-func (w *rowWriter) appendEvent(batch *pebble.Batch, c *commit, part *agentPart, i int) {
-	row := eventRow{txnID: c.p.id, commitTime: c.time, metadata: c.p.metadata, ops: make([]eventRowOp, len(part.ops))}
+// appendEvent adds the part's event and returns its digest.
+func (w *rowWriter) appendEvent(batch *pebble.Batch, ts CommitTS, part *agentPart) Digest {
+	ops := w.event.ops[:0]
 	for j := range part.ops {
-		row.ops[j] = part.ops[j].eventRowOp
+		op := part.ops[j].eventRowOp
+		op.salt = w.salt()
+		op.name = op.salt.nameDigest(part.agent, op.key)
+		ops = append(ops, op)
 	}
-	if i == len(w.events) {
-		w.events = append(w.events, nil)
-	}
-	body := row.append(w.events[i][:0])
-	w.bodies = append(w.bodies, body)
-	key := eventKey(part.agent, c.ts)
-	w.events[i] = sealRow(key, body)
-	_ = batch.Set(key, w.events[i], nil)
+	w.event.ops = ops
+	body := w.event.appendSealed(w.body[:0], sealedFlags)
+	digest := digestOf(body)
+	w.key = appendEventKey(w.key[:0], part.agent, ts)
+	w.set(batch, w.key, w.event.appendClear(body))
+	return digest
 }
 
 // set adds the checksum to body, which must be built in w.body, and the row to batch.

@@ -153,6 +153,21 @@ func (d *decoder) string() string {
 	return string(d.bytes(int(n)))
 }
 
+// text is string without a copy.
+func (d *decoder) text() []byte {
+	n := d.uvarint()
+	if n > uint64(len(d.rest)) {
+		d.failed = true
+		return nil
+	}
+	return d.bytes(int(n))
+}
+
+// end reports whether everything was read and was right. Record, event and log rows end in
+// tagged optional fields (docs/FORMAT.md), of which this build knows none: there must be
+// nothing, since what a build does not know it must not take for nothing.
+func (d *decoder) end() bool { return !d.failed && len(d.rest) == 0 }
+
 func (d *decoder) time() time.Time {
 	if b := d.bytes(8); b != nil {
 		return time.Unix(0, int64(binary.BigEndian.Uint64(b))).UTC()

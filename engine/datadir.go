@@ -99,9 +99,9 @@ func checkStoreDir(env Env, dir string) (*identity, error) {
 	case !info.IsDir():
 		return nil, failf(ErrUnusable, "%s is a file, not a data directory", dir)
 	}
-	id, err := readIdentity(env.FS, env.FS.PathJoin(dir, identityName))
+	id, err := readIdentityOf(env.FS, dir)
 	if err != nil {
-		return nil, openFailure(err, "the identity file cannot be read")
+		return nil, err
 	}
 	if id == nil {
 		names, err := env.FS.List(dir)

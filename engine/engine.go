@@ -37,6 +37,7 @@ type Engine struct {
 	env      Env
 	opts     Options
 	identity identity
+	meta     meta // as of the start
 	lock     io.Closer
 	db       *store
 	witness  *witness

@@ -79,7 +79,7 @@ func fingerprintOfBytes(p *proposal) Digest {
 	for _, part := range p.agents {
 		for _, op := range part.ops {
 			b = appendString(b, op.prefix)
-			b = append(b, op.digest[:]...)
+			b = append(b, op.sum[:len(Digest{})]...)
 			if op.tombstone {
 				b = append(b, flagTombstone)
 			}

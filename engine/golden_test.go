@@ -14,14 +14,14 @@ import (
 	"statehouse.dev/statehouse/engine"
 )
 
-// The kept data directory of format 1 and, beside it, what it holds. A released
+// The kept data directory of format 2 and, beside it, what it holds. A released
 // format is never made anew: every later build must open what is there. To make
 // it while it is not released yet, and look at the difference:
 //
 //	STATEHOUSE_MAKE_GOLDEN=1 go test ./engine -run TestGolden
 const (
-	goldenDir  = "testdata/format-1"
-	goldenDump = "testdata/format-1.json"
+	goldenDir  = "testdata/format-2"
+	goldenDump = "testdata/format-2.json"
 )
 
 // A goldenStore is what a store holds, for a person to read too.
@@ -178,7 +178,7 @@ func (g goldenStore) text(t *testing.T) string {
 	return string(b) + "\n"
 }
 
-// TestGolden opens the kept directory of format 1, verifies it, and finds in it
+// TestGolden opens the kept directory of format 2, verifies it, and finds in it
 // byte for byte what was put there.
 func TestGolden(t *testing.T) {
 	if os.Getenv("STATEHOUSE_MAKE_GOLDEN") != "" {
@@ -197,7 +197,7 @@ func TestGolden(t *testing.T) {
 	g := describe(t, p)
 	g.Report = report
 	if got := g.text(t); got != string(want) {
-		t.Errorf("the store of format 1 holds something else: %s", firstDifference(got, string(want)))
+		t.Errorf("the store of format 2 holds something else: %s", firstDifference(got, string(want)))
 	}
 	// It is not only for reading: a key's versions go on, and a commit sent again
 	// is known.

@@ -9,9 +9,9 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// FormatVersion is the on-disk format this build writes. It reads this one and
-// every older one; a newer one is refused.
-const FormatVersion = 1
+// FormatVersion is the on-disk format this build reads and writes. An older one is migrated
+// (migrate.go), a newer one is refused.
+const FormatVersion = 2
 
 // The names in a data directory.
 const (
@@ -57,6 +57,19 @@ func readIdentity(fs vfs.FS, path string) (*identity, error) {
 		return nil, failf(ErrDataLoss, "%s is damaged: no build writes it so", path)
 	}
 	return &id, nil
+}
+
+// readIdentityOf reads the identity of the store in dir, which must be of this format; nil
+// without one.
+func readIdentityOf(fs vfs.FS, dir string) (*identity, error) {
+	id, err := readIdentity(fs, fs.PathJoin(dir, identityName))
+	if err != nil {
+		return nil, openFailure(err, "the identity file cannot be read")
+	}
+	if id != nil && id.format < FormatVersion {
+		return nil, failf(ErrFormat, "%s is of format %d, and this build reads format %d: run \"statehoused migrate %s\", which keeps everything, or start the daemon with --migrate", dir, id.format, FormatVersion, dir)
+	}
+	return id, nil
 }
 
 func identityMissing(dir string) *Failure {

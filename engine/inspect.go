@@ -31,7 +31,10 @@ func (e *Engine) inspect(storeDir string, id *identity, ev *evidence) error {
 	if err != nil {
 		return err
 	}
-	head, _, err := readHead(db)
+	var head mark
+	if err = checkFeatures(db); err == nil {
+		head, _, err = readHead(db)
+	}
 	if err == nil && ev.witnessMissing(head) && !e.opts.AcceptMissingWitness {
 		err = missingWitness(fs.PathJoin(e.opts.Dir, witnessName))
 	}
@@ -42,7 +45,7 @@ func (e *Engine) inspect(storeDir string, id *identity, ev *evidence) error {
 		err = checkDense(db, head, logBytes/minCommitBytes+1)
 	}
 	if err == nil {
-		_, err = readFloor(db)
+		_, err = readMeta(db, id.format)
 	}
 	return errors.Join(err, db.Close())
 }

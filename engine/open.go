@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"encoding/binary"
 	"errors"
 	"time"
 
@@ -49,9 +48,9 @@ func Open(env Env, opts Options) (*Engine, error) {
 
 func (e *Engine) openLocked() error {
 	fs, dir := e.env.FS, e.opts.Dir
-	id, err := readIdentity(fs, fs.PathJoin(dir, identityName))
+	id, err := readIdentityOf(fs, dir)
 	if err != nil {
-		return openFailure(err, "the identity file cannot be read")
+		return err
 	}
 	usage, err := fs.GetDiskUsage(dir)
 	if err == nil {
@@ -66,6 +65,7 @@ func (e *Engine) openLocked() error {
 	if err := e.holdPlace(lockName); err != nil {
 		return err
 	}
+	e.rows.rand = e.env.Rand
 	head, lastTime, err := e.openStore(id)
 	if err != nil {
 		return err
@@ -76,10 +76,7 @@ func (e *Engine) openLocked() error {
 	e.published.Store(uint64(head.ts))
 	e.publishedTime.Store(lastTime.UnixNano())
 	e.planner = newPlanner(&stepState{dbState: dbState{e.db}}, head, lastTime, &e.opts, &e.reached)
-	if e.pruned.floor, err = readFloor(e.db); err != nil {
-		return err
-	}
-	if e.pruned.floor > 0 {
+	if e.pruned.floor = e.meta.floor; e.pruned.floor > 0 {
 		row, err := readLogRow(e.db, e.pruned.floor)
 		if err != nil {
 			return err
@@ -124,6 +121,9 @@ func (e *Engine) openStore(id *identity) (head mark, lastTime time.Time, err err
 		}
 	}
 	e.identity = *id
+	if e.meta, err = readMeta(e.db, id.format); err != nil {
+		return head, lastTime, err
+	}
 	lost, err := ev.check(e.db, head)
 	if err == nil {
 		err = e.settle(&ev, head, lost)
@@ -157,13 +157,9 @@ func (e *Engine) create(head mark, ev *evidence) (*identity, error) {
 	}
 	e.owner.set(storeID)
 	// Pebble writes the first WAL of a store in an older format, in which corruption goes
-	// unnoticed: write a row and flush, so that a new WAL is begun.
-	key := []byte{metaTag, 'f'}
-	if err := e.db.Set(key, sealRow(key, []byte{FormatVersion}), pebble.Sync); err != nil {
-		return nil, storageError(err)
-	}
-	if err := e.db.Flush(); err != nil {
-		return nil, storageError(err)
+	// unnoticed: write rows and flush, so that a new WAL is begun.
+	if err := writeMeta(e.db.DB, lineage{newEpoch(e.env.Rand, 0)}, chainHash{}); err != nil {
+		return nil, err
 	}
 	if err := makeWitness(fs, fs.PathJoin(dir, witnessName), head); err != nil {
 		return nil, openFailure(err, "the witness cannot be made")
@@ -183,18 +179,4 @@ func (e *Engine) create(head mark, ev *evidence) (*identity, error) {
 type pruner struct {
 	floor   CommitTS // outcomes of commits up to here are gone
 	nextDue int64    // commit_time of floor+1 in Unix nanoseconds; 0: not read yet
-}
-
-var floorKey = []byte{metaTag, 'o'}
-
-func readFloor(r *store) (CommitTS, error) {
-	body, err := getRow(r, floorKey)
-	if body == nil || err != nil {
-		return 0, err
-	}
-	v, n := binary.Uvarint(body)
-	if n <= 0 {
-		return 0, corruptRow(floorKey, "malformed")
-	}
-	return CommitTS(v), nil
 }

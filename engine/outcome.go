@@ -64,13 +64,14 @@ func (e *Engine) loadResult(ts CommitTS) (CommitResult, error) {
 		return CommitResult{}, err
 	}
 	r := CommitResult{CommitTS: ts, CommitTime: row.commitTime}
-	for _, a := range row.agents {
+	for i := range row.parts {
+		a := row.parts[i].agent
 		ev, err := readEventRow(e.db, a, ts)
 		if err != nil {
 			return CommitResult{}, err
 		}
-		for _, op := range ev.ops {
-			r.Versions = append(r.Versions, KeyVersion{RecordName{a.Namespace, a.Agent, op.key}, op.version})
+		for j := range ev.ops {
+			r.Versions = append(r.Versions, KeyVersion{RecordName{a.Namespace, a.Agent, ev.ops[j].key}, ev.ops[j].version})
 		}
 	}
 	return r, nil

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"crypto/sha256"
 	"slices"
 	"strings"
 	"time"
@@ -14,8 +15,8 @@ type proposal struct {
 	agents      []agentPart // in byte order of the names
 	keys        []keyCondition
 	heads       []HeadPrecondition
-	metadata    map[string]string
-	fingerprint Digest // distinguishes a retry from another transaction, see fingerprint.go
+	by          provenance // without salt and digest
+	fingerprint Digest     // distinguishes a retry from another transaction, see fingerprint.go
 
 	interactive bool // Begin opened the transaction, so its table knows it
 
@@ -40,6 +41,7 @@ type partOp struct {
 	prefix string // record prefix
 	eventRowOp
 	value  []byte
+	sum    valueSum
 	normal Digest // of the value's normal form; zero in a tombstone
 }
 
@@ -71,13 +73,14 @@ func (t *ticket) answer(r CommitResult, err error) {
 // newProposal makes a proposal of writes, of which no two name the same key. Their
 // expected versions are in c, which has been checked.
 func newProposal(id TxnID, writes []*Write, c Conditions) *proposal {
-	p := &proposal{id: id, heads: c.Heads, metadata: c.Metadata, ticket: newTicket()}
+	p := &proposal{id: id, heads: c.Heads, ticket: newTicket()}
+	p.by.principal, p.by.traceID, p.by.metadata = c.Principal, c.TraceID, c.Metadata
 	for _, w := range writes {
 		op := partOp{prefix: string(recordPrefix(w.Name)), value: w.Value}
 		op.key, op.tombstone = w.Name.Key, w.Tombstone
 		if !w.Tombstone {
-			op.size, op.digest = len(w.Value), digestOf(w.Value)
-			if op.normal = op.digest; !w.normal {
+			op.size, op.sum = len(w.Value), sha256.Sum256(w.Value)
+			if op.normal = Digest(op.sum[:len(op.normal)]); !w.normal {
 				op.normal = digestOf(normalForm(w.Value))
 			}
 		}
@@ -143,9 +146,7 @@ func (p *proposal) bytes() int {
 	for i := range p.keys {
 		n += 2*len(p.keys[i].prefix) + entryBytes
 	}
-	for k, v := range p.metadata { // a sum
-		n += len(k) + len(v)
-	}
+	n += p.by.size()
 	for i := range p.agents {
 		for j := range p.agents[i].ops {
 			op := &p.agents[i].ops[j]

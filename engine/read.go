@@ -179,7 +179,7 @@ func (s Snapshot) search(rows *rowIter, name RecordName, rec *Record, prefix []b
 func recordAt(rows *rowIter) (Version, recordRow, bool) {
 	key := rows.key()
 	row, ok := parseRecordRow(rows.body)
-	if !ok || len(key) < numberSize {
+	if !ok || row.gone != 0 || len(key) < numberSize {
 		return 0, row, rows.corrupt()
 	}
 	return Version(^binary.BigEndian.Uint64(key[len(key)-numberSize:])), row, true
@@ -209,7 +209,7 @@ func (e *Engine) GetVersion(name RecordName, v Version) (Record, error) {
 		return Record{}, e.noted(err)
 	}
 	row, ok := parseRecordRow(body)
-	if body != nil && !ok {
+	if body != nil && (!ok || row.gone != 0) {
 		return Record{}, e.noted(corruptRow(recordPrefix(name), "malformed"))
 	}
 	if body == nil || v == 0 || row.commitTS > e.Published() {
@@ -226,6 +226,8 @@ type HistoryEntry struct {
 	Record
 	TxnID    TxnID
 	Metadata map[string]string
+	// Who committed it, and the trace that it was part of; "": not known.
+	Principal, TraceID string
 }
 
 // History pages through a record's versions, newest first or oldest first. after is the
@@ -259,13 +261,11 @@ func (s Snapshot) History(name RecordName, after Version, oldestFirst bool, p Pa
 	size := 0
 	for i := range entries {
 		rec := &entries[i]
-		if p.full(i, size, rec.size()) { // metadata counts, too
+		if p.full(i, size, rec.size()) { // provenance counts, too
 			return entries[:i], true, nil
 		}
-		size += rec.size()
-		for k, v := range rec.Metadata { // a sum
-			size += len(k) + len(v)
-		}
+		by := provenance{principal: rec.Principal, traceID: rec.TraceID, metadata: rec.Metadata}
+		size += rec.size() + by.size()
 	}
 	return entries, more, nil
 }
@@ -317,7 +317,8 @@ func (e *Engine) provenance(a AgentName, entries []HistoryEntry) error {
 	}
 	return keys.read(e.db, func(i int, body []byte) bool {
 		ev, ok := parseEventRow(body)
-		entries[i].TxnID, entries[i].Metadata = ev.txnID, ev.metadata
+		entries[i].TxnID, entries[i].Metadata = ev.txnID, ev.by.metadata
+		entries[i].Principal, entries[i].TraceID = ev.by.principal, ev.by.traceID
 		return ok
 	})
 }

@@ -266,8 +266,8 @@ func (r *replayer) gather(it *rowIter, w *wave) (more bool, err error) {
 			return false, it.err
 		}
 		before := len(w.agents)
-		for _, a := range row.agents {
-			if a.Namespace == r.f.Namespace || r.f.Whole {
+		for i := range row.parts {
+			if a := row.parts[i].agent; a.Namespace == r.f.Namespace || r.f.Whole {
 				w.agents = append(w.agents, a)
 				w.keys.add(appendEventKey(w.keys.buf, a, ts))
 			}
@@ -320,8 +320,8 @@ func (r *replayer) tooMuch(before *replayer) bool {
 // add appends an agent's part of a commit, to the commit's event if it is there already.
 func (r *replayer) add(ts CommitTS, a AgentName, row *eventRow) {
 	ops := make([]EventOp, 0, len(row.ops))
-	for _, op := range row.ops {
-		if strings.HasPrefix(op.key, r.f.KeyPrefix) {
+	for i := range row.ops {
+		if op := &row.ops[i]; strings.HasPrefix(op.key, r.f.KeyPrefix) {
 			ops = append(ops, EventOp{Name: RecordName{a.Namespace, a.Agent, op.key}, Version: op.version, Tombstone: op.tombstone})
 			r.bytes += len(op.key) + opBytes
 			r.sizes = append(r.sizes, op.size)
@@ -338,11 +338,8 @@ func (r *replayer) add(ts CommitTS, a AgentName, row *eventRow) {
 		r.events[n-1].Ops = append(r.events[n-1].Ops, ops...)
 		return
 	}
-	r.bytes += eventBytes + len(row.txnID)
-	for k, v := range row.metadata { // a sum
-		r.bytes += len(k) + len(v)
-	}
-	r.events = append(r.events, Event{CommitTS: ts, CommitTime: row.commitTime, TxnID: row.txnID, Metadata: row.metadata, Ops: ops})
+	r.bytes += eventBytes + len(row.txnID) + row.by.size()
+	r.events = append(r.events, Event{CommitTS: ts, CommitTime: row.commitTime, TxnID: row.txnID, Metadata: row.by.metadata, Principal: row.by.principal, TraceID: row.by.traceID, Ops: ops})
 }
 
 // fillValues fetches the values of a chunk: those that are in memory, by name, from there.
@@ -371,7 +368,7 @@ func (r *replayer) fillValues() error {
 	values := make([]byte, 0, left) // what comes and goes together is allocated at once
 	return keys.read(r.e.db, func(i int, body []byte) bool {
 		row, ok := parseRecordRow(body)
-		if !ok || row.commitTS != of[i] || row.tombstone {
+		if !ok || row.commitTS != of[i] || row.tombstone || row.gone != 0 {
 			return false
 		}
 		from := len(values)

@@ -23,6 +23,8 @@ func FuzzRecordRow(f *testing.F) {
 	}
 	f.Add([]byte{0, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0}) // commit_ts 0 in two bytes
 	f.Add([]byte{flagTombstone, 1, 0, 0, 0, 0, 0, 0, 0, 0, 'x'})
+	f.Add((&recordRow{commitTS: 3, gone: gonePruned}).append(nil))
+	f.Add([]byte{byte(goneErased | gonePruned), 1, 0, 0, 0, 0, 0, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, body []byte) {
 		if r, ok := parseRecordRow(body); ok {
 			sameBytes(t, body, r.append(nil))
@@ -33,20 +35,24 @@ func FuzzRecordRow(f *testing.F) {
 func FuzzEventRow(f *testing.F) {
 	for _, r := range []eventRow{
 		{txnID: "client-1", ops: []eventRowOp{{key: "k", version: 3, size: 7, digest: Digest{1, 2}}, {key: "l", version: 1 << 50, tombstone: true}}},
-		{txnID: "01a206db-a9ff-7ce8-9a58-257adfc272ef", commitTime: timeOfMilli(1), metadata: map[string]string{"a": "1", "b": ""}},
+		{txnID: "01a206db-a9ff-7ce8-9a58-257adfc272ef", commitTime: timeOfMilli(1), by: provenance{state: provenanceThere, traceID: "t", metadata: map[string]string{"a": "1", "b": ""}}},
+		{txnID: "x", by: provenance{state: provenanceErased}, ops: []eventRowOp{{version: 1, gone: goneErased}}},
 	} {
 		f.Add(r.append(nil))
 	}
-	start := append(appendTxnID(nil, "x"), 0, 0, 0, 0, 0, 0, 0, 0)
-	for _, rest := range []string{
-		"\x02\x01b\x00\x01a\x00\x00", "\x02\x01a\x00\x01a\x01b\x00", // metadata out of order, and twice
-		"\x00\x01\x00\x01k\x81\x00\x00................",                                 // a version in two bytes
-		"\x00\x01\x00\x01k\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01................", // a size that is no int
+	name := string(make([]byte, 16))
+	end := name + "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01x" // of a digest, and time and txn id
+	for _, body := range []string{
+		"\x00\x01" + end + name + "\x00\x00\x02\x01b\x00\x01a\x00",                                                     // metadata out of order
+		"\x00\x01" + end + name + "\x00\x00\x02\x01a\x00\x01a\x01b",                                                    // and twice
+		"\x01\x01\x81\x00" + name + "\x00" + end[16:] + "\x01k" + name,                                                 // a version in two bytes
+		"\x01\x00\x01" + name + "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01" + name + "\x00" + end[16:] + "\x01k" + name, // a size that is no int
+		"\x01\x06\x01" + name + "\x01" + name + "\x00" + end[16:] + "\x01k" + name,                                     // erased and pruned
+		"\x00\x00" + end[16:25] + "\x00\x2401a206db-a9ff-7ce8-9a58-257adfc272ef",                                       // a UUID as text
+		"\x00\x02" + end, "\x00\x00" + end[16:] + "\x02\x01x", // erased of nothing; a field
 	} {
-		f.Add(append(bytes.Clone(start), rest...))
+		f.Add([]byte(body))
 	}
-	// A UUID as text.
-	f.Add(append(append([]byte{txnIDText, uuidTextSize}, "01a206db-a9ff-7ce8-9a58-257adfc272ef"...), "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"...))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		r, ok := parseEventRow(body)
 		if !ok {
@@ -63,7 +69,7 @@ func FuzzEventRow(f *testing.F) {
 
 func FuzzLogRow(f *testing.F) {
 	for _, r := range []logRow{
-		{txnID: "client-1", commitTime: timeOfMilli(1), agents: []AgentName{{"default", "a"}, {"team", "b"}}},
+		{txnID: "client-1", commitTime: timeOfMilli(1), parts: []logPart{{Digest{1}, AgentName{"default", "a"}}, {Digest{2}, AgentName{"team", "b"}}, {}}},
 		{hash: chainHash{1}, txnID: "01a206db-a9ff-7ce8-9a58-257adfc272ef"},
 	} {
 		f.Add(r.append(nil))

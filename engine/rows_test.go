@@ -33,12 +33,24 @@ func drawDigest(t *rapid.T) (d Digest) {
 
 var drawEventRow = rapid.Custom(func(t *rapid.T) eventRow {
 	r := eventRow{txnID: drawTxnID.Draw(t, "id"), commitTime: drawTime.Draw(t, "time"), ops: []eventRowOp{}}
-	if m := rapid.MapOfN(drawText, rapid.String(), 0, 3).Draw(t, "metadata"); len(m) > 0 {
-		r.metadata = m
+	r.by.state = rapid.SampledFrom([]provenanceState{provenanceNone, provenanceThere, provenanceErased}).Draw(t, "provenance")
+	if r.by.state != provenanceNone {
+		r.by.digest = drawDigest(t)
+	}
+	if r.by.state == provenanceThere {
+		r.by.salt = salt(drawDigest(t))
+		r.by.principal, r.by.traceID = rapid.String().Draw(t, "principal"), rapid.String().Draw(t, "trace")
+		if m := rapid.MapOfN(drawText, rapid.String(), 0, 3).Draw(t, "metadata"); len(m) > 0 {
+			r.by.metadata = m
+		}
 	}
 	for range rapid.IntRange(0, 4).Draw(t, "operations") {
-		op := eventRowOp{key: drawText.Draw(t, "key"), version: Version(drawNumber.Draw(t, "version")), tombstone: rapid.Bool().Draw(t, "tombstone")}
+		op := eventRowOp{key: drawText.Draw(t, "key"), version: Version(drawNumber.Draw(t, "version")), tombstone: rapid.Bool().Draw(t, "tombstone"), name: drawDigest(t), salt: salt(drawDigest(t))}
+		if rapid.IntRange(0, 9).Draw(t, "erased") == 0 {
+			op.key, op.salt = "", salt{}
+		}
 		if !op.tombstone {
+			op.gone = rapid.SampledFrom([]gone{0, 0, 0, goneErased, gonePruned}).Draw(t, "gone")
 			op.size, op.digest = rapid.IntRange(0, 1<<20).Draw(t, "size"), drawDigest(t)
 		}
 		r.ops = append(r.ops, op)
@@ -47,19 +59,23 @@ var drawEventRow = rapid.Custom(func(t *rapid.T) eventRow {
 })
 
 var drawLogRow = rapid.Custom(func(t *rapid.T) logRow {
-	r := logRow{commitTime: drawTime.Draw(t, "time"), txnID: drawTxnID.Draw(t, "id"), agents: []AgentName{}}
+	r := logRow{commitTime: drawTime.Draw(t, "time"), txnID: drawTxnID.Draw(t, "id"), parts: []logPart{}}
 	d := drawDigest(t)
 	copy(r.hash[:], d[:])
 	for range rapid.IntRange(0, 3).Draw(t, "agents") {
-		r.agents = append(r.agents, drawRecordName.Draw(t, "agent").AgentName())
+		r.parts = append(r.parts, logPart{drawDigest(t), drawRecordName.Draw(t, "agent").AgentName()})
 	}
 	return r
 })
 
 var drawRecordRow = rapid.Custom(func(t *rapid.T) recordRow {
 	r := recordRow{tombstone: rapid.Bool().Draw(t, "tombstone"), commitTS: CommitTS(drawNumber.Draw(t, "commit_ts")),
-		commitTime: drawTime.Draw(t, "time"), value: []byte{}}
+		commitTime: drawTime.Draw(t, "time")}
 	if !r.tombstone {
+		r.gone = rapid.SampledFrom([]gone{0, 0, 0, goneErased, gonePruned}).Draw(t, "gone")
+	}
+	if !r.tombstone && r.gone == 0 {
+		r.salt = salt(drawDigest(t))
 		r.value = rapid.SliceOf(rapid.Byte()).Draw(t, "value")
 	}
 	return r
@@ -91,7 +107,7 @@ func TestRowsComeBack(t *testing.T) {
 // TestEventRowKeepsMetadataSorted: a map has no order, a row has one, since the
 // chain's hash is over its bytes.
 func TestEventRowKeepsMetadataSorted(t *testing.T) {
-	r := eventRow{txnID: "x", metadata: map[string]string{"a": "1", "b": "2", "c": "3", "d": "4", "e": "5"}}
+	r := eventRow{txnID: "x", by: provenance{state: provenanceThere, metadata: map[string]string{"a": "1", "b": "2", "c": "3", "d": "4", "e": "5"}}}
 	want := r.append(nil)
 	for range 20 {
 		if got := r.append(nil); !bytes.Equal(got, want) {
@@ -168,25 +184,73 @@ func TestFlippedBitInSlotIsFound(t *testing.T) {
 	}
 }
 
-// TestChainCoversEverything: changing any byte that goes into the hash, or moving a
-// boundary between two parts, changes it.
+// TestChainCoversEverything: changing anything that goes into the hash, or moving a boundary
+// between two parts, changes it; what an erasure takes out does not.
 func TestChainCoversEverything(t *testing.T) {
-	h := func(previous byte, ts CommitTS, row string, events ...string) chainHash {
-		bodies := make([][]byte, len(events))
-		for i, e := range events {
-			bodies[i] = []byte(e)
+	h := func(previous byte, ts CommitTS, at int64, id TxnID, parts ...byte) chainHash {
+		r := logRow{commitTime: timeOfMilli(at), txnID: id}
+		for _, p := range parts {
+			r.parts = append(r.parts, logPart{digest: Digest{15: p}, agent: ann})
 		}
-		return chain(chainHash{previous}, ts, []byte(row), bodies)
+		return r.chain(chainHash{previous}, ts)
 	}
 	seen := map[chainHash]int{}
 	for i, hash := range []chainHash{
-		h(0, 1, "row", "e1", "e2"), h(1, 1, "row", "e1", "e2"), h(0, 2, "row", "e1", "e2"), h(0, 1, "rox", "e1", "e2"),
-		h(0, 1, "rowe", "1", "e2"), h(0, 1, "row", "e1e2"), h(0, 1, "row", "e", "1e2"), h(0, 1, "row", "e2", "e1"),
-		h(0, 1, "row", "e1"), h(0, 1, "row"), h(0, 1, "row", "e1", "e2", ""),
+		h(0, 1, 5, "x", 1, 2), h(1, 1, 5, "x", 1, 2), h(0, 2, 5, "x", 1, 2), h(0, 1, 6, "x", 1, 2), h(0, 1, 5, "y", 1, 2),
+		h(0, 1, 5, "x", 2, 1), h(0, 1, 5, "x", 1), h(0, 1, 5, "x"), h(0, 1, 5, "x", 1, 2, 0), h(0, 1, 5, "x", 1, 3),
 	} {
 		if other, taken := seen[hash]; taken {
 			t.Errorf("G8: cases %d and %d have one hash", i, other)
 		}
 		seen[hash] = i
+	}
+	r := logRow{txnID: "x", parts: []logPart{{Digest{1}, ann}, {Digest{2}, bob}}}
+	named := r.chain(chainHash{}, 1)
+	if r.parts[1].agent = (AgentName{}); r.chain(chainHash{}, 1) != named {
+		t.Error("G8: the chain covers a name in the clear")
+	}
+}
+
+// TestPartDigest: the digest of a part covers all that an event says but the clear text, which
+// is covered by salted digests, and whether that is still there.
+func TestPartDigest(t *testing.T) {
+	whole := func() eventRow {
+		return eventRow{
+			txnID: "x", commitTime: timeOfMilli(5),
+			by:  provenance{state: provenanceThere, digest: Digest{7}, salt: salt{8}, principal: "p", metadata: map[string]string{"a": "1"}},
+			ops: []eventRowOp{{key: "k", version: 3, size: 7, digest: Digest{1}, name: Digest{2}, salt: salt{3}}, {key: "l", version: 1, tombstone: true, name: Digest{4}}},
+		}
+	}
+	r := whole()
+	want := r.digest()
+	for what, change := range map[string]func(r *eventRow){ // each for itself: any order
+		"version":           func(r *eventRow) { r.ops[0].version++ },
+		"size":              func(r *eventRow) { r.ops[0].size++ },
+		"value":             func(r *eventRow) { r.ops[0].digest[15]++ },
+		"name":              func(r *eventRow) { r.ops[1].name[15]++ },
+		"tombstone":         func(r *eventRow) { r.ops[0].tombstone, r.ops[0].digest, r.ops[0].size = true, Digest{}, 0 },
+		"order":             func(r *eventRow) { r.ops[0], r.ops[1] = r.ops[1], r.ops[0] },
+		"an operation less": func(r *eventRow) { r.ops = r.ops[:1] },
+		"provenance":        func(r *eventRow) { r.by.digest[15]++ },
+		"no provenance":     func(r *eventRow) { r.by = provenance{} },
+	} {
+		if r := whole(); true {
+			if change(&r); r.digest() == want {
+				t.Errorf("G8: the digest of a part does not cover: %s", what)
+			}
+		}
+	}
+	for what, erase := range map[string]func(r *eventRow){ // likewise
+		"a value":    func(r *eventRow) { r.ops[0].gone = goneErased },
+		"an old one": func(r *eventRow) { r.ops[0].gone = gonePruned },
+		"a name":     func(r *eventRow) { r.ops[0].key, r.ops[0].salt = "", salt{} },
+		"metadata":   func(r *eventRow) { r.by = provenance{state: provenanceErased, digest: r.by.digest} },
+	} {
+		r := whole()
+		erase(&r)
+		back, ok := parseEventRow(r.append(nil))
+		if !ok || back.digest() != want {
+			t.Errorf("G8: an event whose %s is gone comes back (%v) with another digest", what, ok)
+		}
 	}
 }

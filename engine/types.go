@@ -121,7 +121,9 @@ type Event struct {
 	CommitTime time.Time
 	TxnID      TxnID
 	Metadata   map[string]string
-	Ops        []EventOp
+	// Who committed it, and the trace that it was part of; "": not known.
+	Principal, TraceID string
+	Ops                []EventOp
 }
 
 // EventOp is one write or tombstone of a commit.

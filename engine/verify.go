@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -22,15 +21,19 @@ type Report struct {
 	Witnessed  CommitTS `json:"witnessed"` // the last commit that the witness saw
 	// Lost counts commits that the witness names and the log of a store that ran without
 	// syncs does not have: a crash of the machine lost them.
-	Lost      CommitTS `json:"lost,omitempty"`
-	ChainHash string   `json:"chain_hash"`
+	Lost CommitTS `json:"lost,omitempty"`
+	// BaseHash is what the chain began with: the head of the log of format 1 that the store was
+	// migrated from.
+	BaseHash  string `json:"base_hash,omitempty"`
+	ChainHash string `json:"chain_hash"`
+	Epoch     string `json:"epoch"`
 }
 
 // Verify rebuilds the state from the log and compares it with the records, on a store
 // that no process has open. It changes nothing. For every commit in order it checks the
-// hash chain, that commit_ts is dense and commit_time never falls, each event, and for
-// every operation its record: version, tombstone, commit_ts and the value's digest, and
-// that the version before it is older. It also checks that there is no record, event,
+// hash chain, that commit_ts is dense and commit_time never falls, each event and the digests
+// of its names and its provenance, and for every operation its record: version, tombstone,
+// commit_ts and the value's digest, and that the version before it is older. It also checks that there is no record, event,
 // outcome, agent or namespace that no commit made, and that the log reaches the commits
 // that the witness names. A nil error means that all of it holds. progress, unless nil, is
 // called with the number of commits checked.
@@ -86,10 +89,10 @@ type verifier struct {
 	progress func(done, total CommitTS)
 	witness  string // its path
 	head     mark
-	floor    CommitTS
-	ahead    uint64 // outcomes kept up to floor: their ids look younger than their commits
+	meta     meta
+	ahead    uint64 // outcomes kept up to the floor: their ids look younger than their commits
 	chained  chainHash
-	bodies   [][]byte
+	body     []byte
 	// Agents and namespaces that the log implies, counted while its events are walked.
 	agents, namespaces uint64
 	lastAgent          AgentName
@@ -97,18 +100,18 @@ type verifier struct {
 }
 
 func (v *verifier) run(ev *evidence) error {
-	key := []byte{metaTag, 'f'}
-	format, err := getRow(v.db, key)
+	err := checkFeatures(v.db)
 	if err != nil {
 		return err
 	}
-	if len(format) != 1 || int(format[0]) != v.r.Format {
-		return failf(ErrDataLoss, "the store says format %v, its identity file %d", format, v.r.Format)
-	}
-	if v.head, _, err = readHead(v.db); err != nil {
+	if v.meta, err = readMeta(v.db, v.r.Format); err != nil {
 		return err
 	}
-	if v.floor, err = readFloor(v.db); err != nil {
+	v.r.Epoch, v.chained = v.meta.lineage.current().name.String(), v.meta.base
+	if v.meta.base != (chainHash{}) {
+		v.r.BaseHash = fmt.Sprintf("%x", v.meta.base)
+	}
+	if v.head, _, err = readHead(v.db); err != nil {
 		return err
 	}
 	if ev.witnessMissing(v.head) {
@@ -159,32 +162,56 @@ func (v *verifier) checkLog() error {
 }
 
 func (v *verifier) checkCommit(ts CommitTS, row *logRow) error {
-	v.bodies = v.bodies[:0]
-	for i, a := range row.agents {
-		if i > 0 && compareAgents(row.agents[i-1], a) >= 0 {
+	for i := range row.parts {
+		part := &row.parts[i]
+		if i > 0 && compareAgents(row.parts[i-1].agent, part.agent) >= 0 {
 			return failf(ErrDataLoss, "commit %d names its agents out of order", ts)
 		}
-		key := eventKey(a, ts)
-		body, err := getRow(v.db, key)
-		if err != nil {
+		if err := v.checkPart(ts, row, part); err != nil {
 			return err
 		}
-		ev, ok := parseEventRow(body)
-		if !ok || len(ev.ops) == 0 || ev.txnID != row.txnID || !ev.commitTime.Equal(row.commitTime) {
-			return corruptRow(key, "missing, malformed or not of its commit")
-		}
-		v.bodies = append(v.bodies, body)
-		for j := range ev.ops {
-			if err := v.checkOp(RecordName{a.Namespace, a.Agent, ev.ops[j].key}, &ev.ops[j], ts, row); err != nil {
-				return err
-			}
-		}
 	}
-	v.chained = chain(v.chained, ts, row.appendUnhashed(nil), v.bodies)
-	if v.chained != row.hash {
+	if v.chained = row.chain(v.chained, ts); v.chained != row.hash {
 		return failf(ErrDataLoss, "the hash chain breaks at commit %d: the log was changed", ts)
 	}
 	return v.checkOutcome(ts, row)
+}
+
+// checkPart compares an agent's part of a commit with the digest that the commit has of it, and
+// the clear text in it with the digests that it has of that.
+func (v *verifier) checkPart(ts CommitTS, row *logRow, part *logPart) error {
+	a := part.agent
+	key := eventKey(a, ts)
+	body, err := getRow(v.db, key)
+	if err != nil {
+		return err
+	}
+	ev, ok := parseEventRow(body)
+	if !ok || len(ev.ops) == 0 || ev.txnID != row.txnID || !ev.commitTime.Equal(row.commitTime) {
+		return corruptRow(key, "missing, malformed or not of its commit")
+	}
+	if v.body = ev.appendSealed(v.body[:0], sealedFlags); digestOf(v.body) != part.digest {
+		return failf(ErrDataLoss, "commit %d has another digest of the event of agent %q: the log was changed", ts, a.Agent)
+	}
+	if ev.by.state == provenanceErased {
+		return failf(ErrDataLoss, "the metadata of commit %d is gone from the event of agent %q, and no erasure took it", ts, a.Agent)
+	}
+	if v.body = ev.by.append(v.body[:0]); ev.by.state != provenanceNone && digestOf(v.body) != ev.by.digest {
+		return failf(ErrDataLoss, "the metadata of commit %d differs from its digest in the event of agent %q", ts, a.Agent)
+	}
+	for j := range ev.ops {
+		op := &ev.ops[j]
+		switch {
+		case op.key == "" || op.gone != 0:
+			return failf(ErrDataLoss, "operation %d of commit %d on agent %q has lost its name or its value, and no erasure took it", j+1, ts, a.Agent)
+		case op.salt.nameDigest(a, op.key) != op.name:
+			return failf(ErrDataLoss, "operation %d of commit %d on agent %q has another name than its digest says", j+1, ts, a.Agent)
+		}
+		if err := v.checkOp(RecordName{a.Namespace, a.Agent, op.key}, op, ts, row); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // checkOp compares an operation of the log with the record it made.
@@ -199,8 +226,8 @@ func (v *verifier) checkOp(name RecordName, op *eventRowOp, ts CommitTS, row *lo
 	switch {
 	case body == nil:
 		return failf(ErrDataLoss, "version %d of key %q of agent %q is in the log (commit %d) but not in the state", op.version, name.Key, name.Agent, ts)
-	case !ok, rec.commitTS != ts, !rec.commitTime.Equal(row.commitTime), rec.tombstone != op.tombstone,
-		!op.tombstone && (digestOf(rec.value) != op.digest || len(rec.value) != op.size):
+	case !ok, rec.commitTS != ts, !rec.commitTime.Equal(row.commitTime), rec.tombstone != op.tombstone, rec.gone != op.gone,
+		!op.tombstone && (rec.digest() != op.digest || len(rec.value) != op.size):
 		return failf(ErrDataLoss, "version %d of key %q of agent %q differs from the log (commit %d)", op.version, name.Key, name.Agent, ts)
 	}
 	if op.version == 1 {
@@ -221,10 +248,10 @@ func (v *verifier) checkOutcome(ts CommitTS, row *logRow) error {
 	switch {
 	case err != nil:
 		return err
-	case ts <= v.floor && found && o.commitTS == ts && !madeBy(row.txnID, row.commitTime):
+	case ts <= v.meta.floor && found && o.commitTS == ts && !madeBy(row.txnID, row.commitTime):
 		v.ahead++
 		return nil
-	case ts <= v.floor && madeBy(row.txnID, row.commitTime.Add(clockSlack)):
+	case ts <= v.meta.floor && madeBy(row.txnID, row.commitTime.Add(clockSlack)):
 		// It was dropped; a row that is there belongs to a later use of the id.
 		return nil
 	case !found || o.commitTS != ts:
@@ -261,7 +288,7 @@ func (v *verifier) checkNothingElse() error {
 	if v.r.Records != v.r.Operations {
 		return failf(ErrDataLoss, "the state holds %d versions, the log made %d", v.r.Records, v.r.Operations)
 	}
-	if kept := uint64(v.r.Commits-min(v.floor, v.r.Commits)) + v.ahead; v.r.Outcomes != kept {
+	if kept := uint64(v.r.Commits-min(v.meta.floor, v.r.Commits)) + v.ahead; v.r.Outcomes != kept {
 		return failf(ErrDataLoss, "%d outcomes are kept, %d should be", v.r.Outcomes, kept)
 	}
 	if v.agents != v.r.Agents || v.namespaces != v.r.Namespaces {
@@ -298,8 +325,8 @@ func (v *verifier) checkEventOfCommit(key, _ []byte) error {
 	if err != nil {
 		return err
 	}
-	for _, named := range row.agents {
-		if named == a {
+	for i := range row.parts {
+		if row.parts[i].agent == a {
 			if a == v.lastAgent {
 				return nil
 			}
@@ -365,7 +392,7 @@ func (v *verifier) checkNamespace(key, body []byte) error {
 
 // checkMeta refuses unknown meta rows.
 func (v *verifier) checkMeta(key, _ []byte) error {
-	if !bytes.Equal(key, []byte{metaTag, 'f'}) && !bytes.Equal(key, floorKey) {
+	if !isMetaKey(key) {
 		return corruptRow(key, "a meta row that nobody wrote")
 	}
 	return nil

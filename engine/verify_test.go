@@ -43,8 +43,8 @@ func TestVerifyGood(t *testing.T) {
 	}
 	n := uint64(len(s.attempts))
 	want := engine.Report{
-		StoreID: p.Status().StoreID, Format: 1, Commits: engine.CommitTS(n), Operations: uint64(ops), Records: uint64(ops),
-		Agents: uint64(len(names)), Namespaces: 3, Outcomes: n, Witnessed: engine.CommitTS(n), ChainHash: r.ChainHash,
+		StoreID: p.Status().StoreID, Format: engine.FormatVersion, Commits: engine.CommitTS(n), Operations: uint64(ops), Records: uint64(ops),
+		Agents: uint64(len(names)), Namespaces: 3, Outcomes: n, Witnessed: engine.CommitTS(n), ChainHash: r.ChainHash, Epoch: r.Epoch,
 	}
 	if r != want || len(r.ChainHash) != 64 {
 		t.Errorf("verify reports %+v, want %+v", r, want)
@@ -120,7 +120,8 @@ func hex8(v uint32) string {
 }
 
 const (
-	futureStore  = "Statehouse data directory\nformat 2\nstore x\n"
+	futureStore  = "Statehouse data directory\nformat 3\nstore x\n"
+	olderStore   = "Statehouse data directory\nformat 1\nstore x\n"
 	ancientStore = "Statehouse data directory\nformat 0\nstore x\n"
 )
 
@@ -133,6 +134,7 @@ var (
 	}
 	noIdentity = onGood(func(t *testing.T, d *simdisk.Disk) { ok(t, d.RemoveFile(rigDir+"/STATEHOUSE")) })
 	future     = onGood(func(t *testing.T, d *simdisk.Disk) { identityOf(t, d, futureStore) })
+	older      = onGood(func(t *testing.T, d *simdisk.Disk) { identityOf(t, d, olderStore) })
 	ancient    = onGood(func(t *testing.T, d *simdisk.Disk) { identityOf(t, d, ancientStore) })
 	rotten     = onGood(func(t *testing.T, d *simdisk.Disk) { ok(t, d.FlipBit(rigDir+"/STATEHOUSE", 50, 0)) })
 	notOurs    = onGood(func(t *testing.T, d *simdisk.Disk) { ok(t, writeFile(d, rigDir+"/STATEHOUSE", []byte("hello\n"))) })
@@ -160,7 +162,8 @@ func TestVerifyRefuses(t *testing.T) {
 		{"a file", aFile, engine.ErrUnusable, "is a file"},
 		{"no identity", noIdentity, engine.ErrDataLoss, "its file STATEHOUSE is missing"},
 		{"half made", halfMade, engine.ErrNoStore, "has no file STATEHOUSE"},
-		{"newer format", future, engine.ErrFormat, "format 2"},
+		{"newer format", future, engine.ErrFormat, "format 3"},
+		{"older format", older, engine.ErrFormat, "statehoused migrate "},
 		{"no format", ancient, engine.ErrFormat, "format 0"},
 		{"damaged identity", rotten, engine.ErrDataLoss, "checksum mismatch"},
 		{"not an identity", notOurs, engine.ErrDataLoss, "not an identity file"},
@@ -228,7 +231,8 @@ func TestOpenRefuses(t *testing.T) {
 		{place{"empty", emptyDir, engine.ErrNoStore, "holds no store"}, true},
 		{place{"a file", aFile, engine.ErrUnusable, "is a file"}, false},
 		{place{"foreign files", foreign, engine.ErrUnusable, `"thesis.doc"`}, false},
-		{place{"newer format", future, engine.ErrFormat, "format 2"}, false},
+		{place{"newer format", future, engine.ErrFormat, "format 3"}, false},
+		{place{"older format", older, engine.ErrFormat, "statehoused migrate "}, false},
 		{place{"no format", ancient, engine.ErrFormat, "format 0"}, false},
 		{place{"damaged identity", rotten, engine.ErrDataLoss, "checksum mismatch"}, false},
 		{place{"identity missing", noIdentity, engine.ErrDataLoss, "its file STATEHOUSE is missing"}, false},

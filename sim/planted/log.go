@@ -18,11 +18,11 @@ func replay() []Bug {
 		},
 		{
 			Name: "event-without-state", Guarantee: "G5", About: "the event of a commit says that a key was written, and the record is not",
-			Edits: []Edit{{"engine/batch.go", "	for j := range part.ops {\n		op := &part.ops[j]\n		key := appendVersion", "	for j := range part.ops {\n		op := &part.ops[j]\n		if j == 2 {\n\t\t\tcontinue\n\t\t}\n		key := appendVersion"}},
+			Edits: []Edit{{"engine/batch.go", "		w.key = appendVersion(append(w.key[:0], op.prefix...), op.version)\n", "		if j == 2 {\n\t\t\tcontinue\n\t\t}\n		w.key = appendVersion(append(w.key[:0], op.prefix...), op.version)\n"}},
 		},
 		{
 			Name: "part-of-a-commit", Guarantee: "G2", About: "a commit over several agents leaves the last one's event out",
-			Edits: []Edit{{"engine/batch.go", "		w.appendEvent(batch, c, part, i)", "		if i < 1 || i < len(c.p.agents)-1 {\n\t\t\tw.appendEvent(batch, c, part, i)\n\t\t} else {\n\t\t\trow.agents = row.agents[:i]\n\t\t}"}},
+			Edits: []Edit{{"engine/batch.go", "		w.log.parts = append(w.log.parts, logPart{w.appendEvent(batch, c.ts, part), part.agent})", "		if i < 1 || i < len(c.p.agents)-1 {\n\t\t\tw.log.parts = append(w.log.parts, logPart{w.appendEvent(batch, c.ts, part), part.agent})\n\t\t}"}},
 		},
 		{
 			Name: "two-batches", Guarantee: "G2", About: "the events of a commit are written in a batch of their own, before its records: a crash between them tears it",
@@ -46,11 +46,11 @@ func replay() []Bug {
 		},
 		{
 			Name: "prefix-anywhere", Guarantee: "G5", Unseen: onlyStreams, About: "a replay of a key prefix shows the keys that have it in their middle",
-			Edits: []Edit{{"engine/replay.go", "		if strings.HasPrefix(op.key, r.f.KeyPrefix) {", "		if strings.Contains(op.key, r.f.KeyPrefix) {"}},
+			Edits: []Edit{{"engine/replay.go", "; strings.HasPrefix(op.key, r.f.KeyPrefix) {", "; strings.Contains(op.key, r.f.KeyPrefix) {"}},
 		},
 		{
 			Name: "foreign-namespace", Guarantee: "G10", Unseen: onlyStreams, About: "a replay of a namespace shows the events of others with the same agents",
-			Edits: []Edit{{"engine/replay.go", "			if a.Namespace == r.f.Namespace || r.f.Whole {", "			if a.Namespace == r.f.Namespace || a.Namespace == \"third\" || r.f.Whole {"}},
+			Edits: []Edit{{"engine/replay.go", "; a.Namespace == r.f.Namespace || r.f.Whole {", "; a.Namespace == r.f.Namespace || a.Namespace == \"third\" || r.f.Whole {"}},
 		},
 	}
 }
@@ -79,7 +79,7 @@ func outcomes() []Bug {
 		},
 		{
 			Name: "fingerprint-of-bytes", Guarantee: "G6", Unseen: onlyAgain, About: "a commit sent again with its values spelled otherwise is refused, as one that reuses its id",
-			Edits: []Edit{{"engine/proposal.go", "			if op.normal = op.digest; !w.normal {", "			if op.normal = op.digest; false {"}},
+			Edits: []Edit{{"engine/proposal.go", "			if op.normal = Digest(op.sum[:len(op.normal)]); !w.normal {", "			if op.normal = Digest(op.sum[:len(op.normal)]); false {"}},
 		},
 		{
 			Name: "conflict-without-reading", Guarantee: "G4", About: "a one-shot commit that rests on nothing is refused as in conflict where others write the same key",

@@ -17,12 +17,12 @@ func tampered() []Bug {
 			Edits: []Edit{{"engine/rows.go", "	return crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, body)", "	return crc32.Checksum(body, castagnoli)"}},
 		},
 		{
-			Name: "chain-first-event-only", Guarantee: "G8", About: "the hash chain covers the first agent's event of a commit only",
-			Edits: []Edit{{"engine/rows.go", "	for _, b := range eventBodies {\n", "	for _, b := range eventBodies[:min(1, len(eventBodies))] {\n"}},
+			Name: "chain-first-part-only", Guarantee: "G8", About: "the hash chain covers the digest of a commit's first part only",
+			Edits: []Edit{{"engine/rowslog.go", "	return sha256.Sum256(r.appendSealed(b))", "	first := *r\n	first.parts = r.parts[:min(1, len(r.parts))]\n	return sha256.Sum256(first.appendSealed(b))"}},
 		},
 		{
 			Name: "verify-ends-early", Guarantee: "G8", About: "verify ends where it has read how far outcomes were dropped, and calls everything good",
-			Edits: []Edit{{"engine/verify.go", "	if v.floor, err = readFloor(v.db); err != nil {", "	if v.floor, err = readFloor(v.db); err == nil {"}},
+			Edits: []Edit{{"engine/verify.go", "	if v.meta, err = readMeta(v.db, v.r.Format); err != nil {", "	if v.meta, err = readMeta(v.db, v.r.Format); err == nil {"}},
 		},
 		{
 			Name: "witness-hash-ignored", Guarantee: "G8", About: "a commit that the witness names only has to be there, whatever its hash",
@@ -58,7 +58,7 @@ func tampered() []Bug {
 		},
 		{
 			Name: "verify-forgets-tombstones", Guarantee: "G8", About: "verify does not look whether the record of a write is a tombstone, nor at what a delete left",
-			Edits: []Edit{{"engine/verify.go", "rec.tombstone != op.tombstone,\n		!op.tombstone && (", "!op.tombstone && !rec.tombstone && ("}},
+			Edits: []Edit{{"engine/verify.go", "rec.tombstone != op.tombstone, rec.gone != op.gone,\n		!op.tombstone && (", "!op.tombstone && !rec.tombstone && ("}},
 		},
 		{
 			Name: "verify-skips-records", Guarantee: "G8", About: "verify does not count the versions",

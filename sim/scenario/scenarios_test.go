@@ -294,7 +294,7 @@ var caughtBy = map[string]string{
 	"point-reads-unchecked":         "tampered-row",
 	"walked-rows-unchecked":         "tampered-row",
 	"row-sum-without-key":           "tampered-rows-swapped",
-	"chain-first-event-only":        "tampered-commit",
+	"chain-first-part-only":         "tampered-commit",
 	"verify-ends-early":             "tampered-commit",
 	"witness-hash-ignored":          "tampered-witness",
 	"witness-newest-only":           "tampered-witness",

@@ -143,60 +143,98 @@ func (r *reader) txnID() {
 	}
 }
 
-// op is an operation of an event, and where its size and digest stand.
+// op is an operation of an event that is no tombstone, and where its size and digest stand.
 type op struct {
 	key      string
 	version  uint64
 	from, to int
 }
 
-// writes lists the operations of an event that are no tombstones.
-func writes(body []byte) (list []op) {
+// partDigest is the digest of an event, which its log row has.
+func partDigest(event []byte) []byte {
+	_, sealed := writes(event)
+	return digest(event[:sealed])
+}
+
+// writes lists the operations of an event that are no tombstones, and says where what is sealed
+// by its digest ends.
+func writes(body []byte) (list []op, sealed int) {
 	r := &reader{b: body}
-	r.txnID()
-	r.at += 8
-	for range r.uvarint() {
-		r.string()
-		r.string()
-	}
-	for range r.uvarint() {
+	all := make([]op, r.uvarint())
+	for i := range all {
+		o := &all[i]
 		r.at++
 		tombstone := body[r.at-1]&1 != 0
-		o := op{key: r.string(), version: r.uvarint()}
-		if tombstone {
+		o.version = r.uvarint()
+		if r.at += digestSize; tombstone {
 			continue
 		}
 		o.from = r.at
 		r.uvarint()
-		r.at += 16
+		r.at += digestSize
 		o.to = r.at
-		list = append(list, o)
 	}
-	return list
-}
-
-// chained is the hash of a commit, from the one before it, its log row and its events.
-func chained(previous []byte, ts uint64, unhashed []byte, events [][]byte) []byte {
-	h := sha256.New()
-	number := func(v uint64) { h.Write(binary.BigEndian.AppendUint64(nil, v)) }
-	h.Write(previous)
-	number(ts)
-	for _, part := range append([][]byte{unhashed}, events...) {
-		number(uint64(len(part)))
-		h.Write(part)
+	if r.at++; body[r.at-1] != 0 {
+		r.at += digestSize // of the metadata
 	}
-	return h.Sum(nil)
-}
-
-const hashSize = sha256.Size
-
-// eventsOf returns the events of a commit, in the order of its agents.
-func (t *tampering) eventsOf(log *row) (list []*row) {
-	r := &reader{b: log.body, at: hashSize + 8}
+	sealed = r.at
+	r.at += 8
 	r.txnID()
-	for range r.uvarint() {
-		namespace := r.string()
-		list = append(list, t.find(keyOf('e', tsOf(log), namespace, r.string())))
+	for _, o := range all {
+		if o.key = r.string(); o.key != "" {
+			r.at += saltSize
+		}
+		if o.from > 0 {
+			list = append(list, o)
+		}
 	}
-	return list
+	return list, sealed
+}
+
+const (
+	hashSize   = sha256.Size
+	digestSize = 16
+	saltSize   = 16
+)
+
+func digest(parts ...[]byte) []byte {
+	sum := sha256.Sum256(bytes.Join(parts, nil))
+	return sum[:digestSize]
+}
+
+// valueDigest is the digest of a value: of its salt and its SHA-256.
+func valueDigest(salt, value []byte) []byte {
+	sum := sha256.Sum256(value)
+	return digest(salt, sum[:])
+}
+
+// log is a log row, taken apart.
+type log struct {
+	parts  int // where the digests of the parts stand
+	sealed int // where what the chain covers ends
+	events [][]byte
+}
+
+// takeApart reads a log row. events are the keys of its events, in the order of its parts.
+func takeApart(r *row) (l log) {
+	read := &reader{b: r.body, at: hashSize + 8}
+	read.txnID()
+	n := int(read.uvarint())
+	l.parts = read.at
+	read.at += n * digestSize
+	l.sealed = read.at
+	for range n {
+		namespace := read.string()
+		l.events = append(l.events, keyOf('e', tsOf(r), namespace, read.string()))
+	}
+	return l
+}
+
+// chained is the hash of a commit, from the one before it and its log row.
+func chained(previous []byte, r *row) []byte {
+	h := sha256.New()
+	h.Write(previous)
+	h.Write(binary.BigEndian.AppendUint64(nil, tsOf(r)))
+	h.Write(r.body[hashSize:takeApart(r).sealed])
+	return h.Sum(nil)
 }

@@ -2,7 +2,6 @@ package tamper
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -13,15 +12,16 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// rewrite gives a record that an event tells of another value, and the event its digest. With
-// done, that is told before the event is stored.
-func (t *tampering) rewrite(i int, done func(event *row)) (string, error) {
+// rewrite gives a record that an event tells of another value, the event its digest, and the log
+// row that of the event. chain makes of that the log row that is stored.
+func (t *tampering) rewrite(i int, chain func(log row) row) (string, error) {
 	if i < 0 {
 		return "", ErrNothing
 	}
 	event := t.rows['e'][i].clone()
 	agent, _, _ := names(event.key, 'e', 2)
-	for _, o := range writes(event.body) {
+	ops, _ := writes(event.body)
+	for _, o := range ops {
 		found := t.find(keyOf('r', ^o.version, agent[0], agent[1], o.key))
 		if found == nil {
 			continue
@@ -29,31 +29,40 @@ func (t *tampering) rewrite(i int, done func(event *row)) (string, error) {
 		value := []byte(`"tampered"`)
 		record := found.clone()
 		_, n := binary.Uvarint(record.body[1:])
-		record.body = append(record.body[:1+n+8], value...)
+		salt := record.body[1+n+8:][:saltSize]
+		record.body = append(record.body[:1+n+8+saltSize], byte(len(value)))
+		record.body = append(record.body, value...)
 		if bytes.Equal(record.body, found.body) {
 			continue
 		}
-		sum := sha256.Sum256(value)
-		digest := append(binary.AppendUvarint(nil, uint64(len(value))), sum[:16]...)
-		event.body = bytes.Join([][]byte{event.body[:o.from], digest, event.body[o.to:]}, nil)
+		told := append([]byte{byte(len(value))}, valueDigest(salt, value)...)
+		event.body = bytes.Join([][]byte{event.body[:o.from], told, event.body[o.to:]}, nil)
+		log, parts := t.logOf(&event)
+		copy(log.body[parts:], partDigest(event.body))
+		log = chain(log)
 		record.seal()
 		event.seal()
-		if done != nil {
-			done(&event)
-		}
-		return fmt.Sprintf("%s %d of %d, and its record", "event", i+1, len(t.rows['e'])), errors.Join(t.put(record), t.put(event))
+		log.seal()
+		what := fmt.Sprintf("event %d of %d, its record and its commit", i+1, len(t.rows['e']))
+		return what, errors.Join(t.put(record), t.put(event), t.put(log))
 	}
 	return "", ErrNothing
+}
+
+// logOf is a copy of the log row of an event's commit, and where the digest of the event stands.
+func (t *tampering) logOf(event *row) (log row, at int) {
+	log = t.find(keyOf('l', tsOf(event))).clone()
+	l := takeApart(&log)
+	i := slices.IndexFunc(l.events, func(key []byte) bool { return bytes.Equal(key, event.key) })
+	return log, l.parts + i*digestSize
 }
 
 // rank orders the events by their place in their commits, the last first.
 func (t *tampering) rank() {
 	place := make(map[string]int)
 	for i := range t.rows['l'] {
-		for at, event := range t.eventsOf(&t.rows['l'][i]) {
-			if event != nil {
-				place[string(event.key)] = at
-			}
+		for at, event := range takeApart(&t.rows['l'][i]).events {
+			place[string(event)] = at
 		}
 	}
 	slices.SortStableFunc(t.rows['e'], func(a, b row) int { return place[string(b.key)] - place[string(a.key)] })
@@ -102,27 +111,18 @@ func (t *tampering) rewriteCommit(ts uint64) (string, error) {
 	if found == nil {
 		return "", ErrNothing
 	}
-	log := found.clone()
-	for _, event := range t.eventsOf(&log) {
-		for i := range t.rows['e'] {
-			if event != &t.rows['e'][i] {
-				continue
-			}
-			what, err := t.rewrite(i, func(changed *row) { *event = *changed })
-			if errors.Is(err, ErrNothing) {
-				continue
-			}
-			previous := make([]byte, hashSize)
-			if before := t.find(keyOf('l', ts-1)); before != nil {
-				previous = before.body[:hashSize]
-			}
-			var bodies [][]byte
-			for _, e := range t.eventsOf(&log) {
-				bodies = append(bodies, e.body)
-			}
-			copy(log.body, chained(previous, ts, log.body[hashSize:], bodies))
-			log.seal()
-			return what + ", chain and all", errors.Join(err, t.put(log))
+	previous := make([]byte, hashSize)
+	if before := t.find(keyOf('l', ts-1)); before != nil {
+		previous = before.body[:hashSize]
+	}
+	for _, key := range takeApart(found).events {
+		i := slices.IndexFunc(t.rows['e'], func(r row) bool { return bytes.Equal(r.key, key) })
+		what, err := t.rewrite(i, func(log row) row {
+			copy(log.body, chained(previous, &log))
+			return log
+		})
+		if !errors.Is(err, ErrNothing) {
+			return what + ", chain and all", err
 		}
 	}
 	return "", ErrNothing

@@ -11,7 +11,8 @@
 //	drop      a row is gone
 //	copy      a row is there twice: as the record's next version, as another commit, name or id
 //	exchange  two rows of a kind trade bodies, with checksums made anew
-//	rewrite   a value, its digest in the event, and their checksums: only the chain can tell
+//	rewrite   a value, its digest in the event, that of the event in the log row, and their
+//	          checksums: only the chain can tell
 //
 // of record, event, log, outcome, agent, namespace and meta rows. The log's end and the word
 // of the witness about it are changed together, too:
@@ -27,13 +28,14 @@
 // What no check can find is left out. A log cut short with all that its commits made and a
 // witness that agrees is a store as it once was. A fingerprint stands for conditions that
 // are kept nowhere. Outcomes up to the floor need not be there, and a floor that is moved
-// where nothing is dropped is a floor that could be.
+// where nothing is dropped is a floor that could be. An epoch's name is drawn, and could be any.
 package tamper
 
 import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -148,7 +150,7 @@ func (t *tampering) change() (string, error) {
 	}
 	// Those of a commit's later agents first: a chain may end too soon.
 	t.rank()
-	return t.rewrite(t.nth(t.rows['e']), nil)
+	return t.rewrite(t.nth(t.rows['e']), func(log row) row { return log })
 }
 
 // nth is the row that is asked for, of those there are.
@@ -180,7 +182,7 @@ func (t *tampering) changeable(tag byte) (list []row) {
 func (t *tampering) flip(tag byte, seal bool) (string, error) {
 	rows := t.rows[tag]
 	if seal {
-		rows = t.changeable(tag)
+		rows = slices.DeleteFunc(t.changeable(tag), func(r row) bool { return string(r.key) == "me" })
 	}
 	i := t.nth(rows)
 	if i < 0 || len(rows[i].body) == 0 {
