@@ -68,7 +68,7 @@ func (w *rowWriter) provenance(p *proposal) provenance {
 func (w *rowWriter) appendRecords(batch *pebble.Batch, c *commit, part *agentPart) {
 	for j := range part.ops {
 		op := &part.ops[j]
-		row := recordRow{tombstone: op.tombstone, commitTS: c.ts, commitTime: c.time}
+		row := recordRow{tombstone: op.tombstone, gone: op.gone, commitTS: c.ts, commitTime: c.time}
 		if !op.tombstone {
 			row.value, row.salt = op.value, w.salt()
 			op.digest = row.salt.valueDigest(&op.sum)

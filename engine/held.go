@@ -84,6 +84,9 @@ func (e *Engine) Reads() Reads {
 type store struct {
 	*pebble.DB
 	reads reads
+	view  view
+	// floors are the first commits that can be read, by namespace; nil: there are none.
+	floors atomic.Pointer[map[string]CommitTS]
 }
 
 func openPebble(dir string, o *pebble.Options) (*store, error) {

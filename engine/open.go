@@ -83,6 +83,9 @@ func (e *Engine) openLocked() error {
 		}
 		e.prunedTime.Store(row.commitTime.UnixNano())
 	}
+	if err := errors.Join(e.loadRetention(), e.loadErasures()); err != nil {
+		return err
+	}
 	e.layBallast()
 	e.checkSpace()
 	return nil
