@@ -2,6 +2,7 @@ package engine
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -90,6 +91,9 @@ func (w *rowWriter) appendEvent(batch *pebble.Batch, ts CommitTS, part *agentPar
 	w.event.ops = ops
 	body := w.event.appendSealed(w.body[:0], sealedFlags)
 	digest := digestOf(body)
+	if slices.ContainsFunc(ops, func(op eventRowOp) bool { return op.gone != 0 }) {
+		body = w.event.appendSealed(body[:0], allFlags) // an erasure's tombstones, which the digest takes for any others
+	}
 	w.key = appendEventKey(w.key[:0], part.agent, ts)
 	w.set(batch, w.key, w.event.appendClear(body))
 	return digest

@@ -194,7 +194,7 @@ func (s Snapshot) search(rows *rowIter, name RecordName, rec *Record, prefix []b
 func recordAt(rows *rowIter) (Version, recordRow, bool) {
 	key := rows.key()
 	row, ok := parseRecordRow(rows.body)
-	if !ok || row.gone != 0 || len(key) < numberSize {
+	if !ok || len(key) < numberSize {
 		return 0, row, rows.corrupt()
 	}
 	return Version(^binary.BigEndian.Uint64(key[len(key)-numberSize:])), row, true
@@ -225,7 +225,7 @@ func (e *Engine) GetVersion(name RecordName, v Version) (Record, error) {
 		return Record{}, e.noted(err)
 	}
 	row, ok := parseRecordRow(body)
-	if body != nil && (!ok || row.gone != 0) {
+	if body != nil && !ok {
 		return Record{}, e.noted(corruptRow(recordPrefix(name), "malformed"))
 	}
 	if body == nil || row.commitTS < e.floor(name.Namespace) {

@@ -405,7 +405,7 @@ func (r *replayer) fillValues() error {
 	values := make([]byte, 0, left) // what comes and goes together is allocated at once
 	return keys.read(r.e.db, func(i int, body []byte) bool {
 		row, ok := parseRecordRow(body)
-		if !ok || row.commitTS != of[i] || row.tombstone || row.gone != 0 {
+		if !ok || row.commitTS != of[i] || row.tombstone {
 			return false
 		}
 		if row.gone != 0 {
