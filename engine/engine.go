@@ -65,6 +65,7 @@ type Engine struct {
 
 	system  systemRows
 	chores  chores // of the goroutine that steps
+	logs    struct{ renew atomic.Int32 }
 	reached reached
 
 	mu          sync.Mutex

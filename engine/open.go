@@ -136,7 +136,7 @@ func (e *Engine) openStore(id *identity) (head mark, lastTime time.Time, err err
 
 // storeFS is the file system that Pebble uses.
 func (e *Engine) storeFS(ev *evidence) vfs.FS {
-	fs := vfs.FS(guardFS{placedFS{ev.view(e.env.FS), e.inPlace}, e.halt})
+	fs := vfs.FS(guardFS{logsFS{placedFS{ev.view(e.env.FS), e.inPlace}, &e.logs.renew}, e.halt})
 	if e.opts.NoSync {
 		fs = lazyFS{fs}
 	}
