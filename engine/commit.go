@@ -12,6 +12,12 @@ import (
 // Begin opens a transaction that reads at the last published commit. A nil timeout
 // means the default; any other is clamped to [1 ms, Limits.MaxTxnTimeout].
 func (e *Engine) Begin(timeout *time.Duration) (id TxnID, snapshot CommitTS, granted time.Duration, err error) {
+	return e.BeginFor("", timeout)
+}
+
+// BeginFor is Begin of a transaction that belongs to a principal. The engine remembers whose it
+// is (TxnPrincipal); whoever lets requests in keeps others from it.
+func (e *Engine) BeginFor(principal string, timeout *time.Duration) (id TxnID, snapshot CommitTS, granted time.Duration, err error) {
 	if err := e.Healthy(); err != nil {
 		return "", 0, 0, err
 	}
@@ -24,8 +30,11 @@ func (e *Engine) Begin(timeout *time.Duration) (id TxnID, snapshot CommitTS, gra
 	}
 	now := e.now()
 	id, snapshot = newTxnID(now, e.env.Rand), e.Published()
-	return id, snapshot, granted, e.txns.begin(id, snapshot, now, granted)
+	return id, snapshot, granted, e.txns.begin(id, principal, snapshot, now, granted)
 }
+
+// TxnPrincipal returns whose an open transaction is, and whether there is one of that id.
+func (e *Engine) TxnPrincipal(id TxnID) (principal string, open bool) { return e.txns.principal(id) }
 
 // Stage adds a write or tombstone to an open transaction.
 func (e *Engine) Stage(id TxnID, w Write) error {

@@ -52,6 +52,11 @@ func (e *Engine) stepSoon() {
 			return
 		}
 	}
+	e.wakeWriter()
+}
+
+// wakeWriter has Run look at the queue.
+func (e *Engine) wakeWriter() {
 	select {
 	case e.wake <- struct{}{}:
 	default:

@@ -15,8 +15,9 @@ type proposal struct {
 	agents      []agentPart // in byte order of the names
 	keys        []keyCondition
 	heads       []HeadPrecondition
-	by          provenance // without salt and digest
-	fingerprint Digest     // distinguishes a retry from another transaction, see fingerprint.go
+	by          provenance   // without salt and digest
+	permit      func() error // nil: nothing to ask
+	fingerprint Digest       // distinguishes a retry from another transaction, see fingerprint.go
 
 	interactive bool // Begin opened the transaction, so its table knows it
 
@@ -73,7 +74,7 @@ func (t *ticket) answer(r CommitResult, err error) {
 // newProposal makes a proposal of writes, of which no two name the same key. Their
 // expected versions are in c, which has been checked.
 func newProposal(id TxnID, writes []*Write, c Conditions) *proposal {
-	p := &proposal{id: id, heads: c.Heads, ticket: newTicket()}
+	p := &proposal{id: id, heads: c.Heads, permit: c.Permit, ticket: newTicket()}
 	p.by.principal, p.by.traceID, p.by.metadata = c.Principal, c.TraceID, c.Metadata
 	for _, w := range writes {
 		op := partOp{prefix: string(recordPrefix(w.Name)), value: w.Value}

@@ -116,6 +116,11 @@ func (e *Engine) decide(p *proposal, now time.Time) (*commit, error) {
 	if err := e.refuseTooOld(p, now); err != nil {
 		return nil, err
 	}
+	if p.permit != nil {
+		if err := p.permit(); err != nil {
+			return nil, err
+		}
+	}
 	if len(p.agents) > 0 {
 		if err := e.refusal(); err != nil {
 			return nil, err

@@ -73,8 +73,8 @@ func (e *Engine) PutSystem(ctx context.Context, changes ...SystemChange) error {
 
 // UpdateSystem is PutSystem of what u decides.
 func (e *Engine) UpdateSystem(ctx context.Context, u SystemUpdate) error {
-	a := &systemAsk{SystemUpdate: u, ticket: newTicket()}
-	if err := e.enqueueSystem(a); err != nil {
+	a, err := e.askSystem(u)
+	if err != nil {
 		return err
 	}
 	e.stepSoon()
@@ -82,6 +82,15 @@ func (e *Engine) UpdateSystem(ctx context.Context, u SystemUpdate) error {
 		return failf(ErrOutcomeUnknown, "the request ended (%v) while its change was being made: look whether it was", err)
 	}
 	return a.ticket.err
+}
+
+// AskSystem is UpdateSystem that does not wait. The update is made with the next step.
+func (e *Engine) AskSystem(u SystemUpdate) error {
+	_, err := e.askSystem(u)
+	if err == nil {
+		e.wakeWriter()
+	}
+	return err
 }
 
 // System implements SystemReader: what is durable.
@@ -125,20 +134,21 @@ type systemStep struct {
 	batch *pebble.Batch // indexed, so that an update sees those before it; nil: nothing changes
 }
 
-func (e *Engine) enqueueSystem(a *systemAsk) error {
+func (e *Engine) askSystem(u SystemUpdate) (*systemAsk, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	switch err := e.Healthy(); {
 	case err != nil:
-		return err
+		return nil, err
 	case e.stopped:
-		return failf(ErrStopped, "the daemon is stopping; nothing was changed: retry when it is back")
+		return nil, failf(ErrStopped, "the daemon is stopping; nothing was changed: retry when it is back")
 	case len(e.system.queue) >= queuedSystem:
-		return failf(ErrLimit, "limit reached: %d changes of the daemon's own rows wait for the writer, at most %d may; retry",
+		return nil, failf(ErrLimit, "limit reached: %d changes of the daemon's own rows wait for the writer, at most %d may; retry",
 			len(e.system.queue), queuedSystem)
 	}
+	a := &systemAsk{SystemUpdate: u, ticket: newTicket()}
 	e.system.queue = append(e.system.queue, a)
-	return nil
+	return a, nil
 }
 
 func (e *Engine) takeSystem() []*systemAsk {

@@ -24,6 +24,7 @@ type txnTable struct {
 
 type txn struct {
 	id       TxnID
+	owner    string // the principal that began it
 	snapshot CommitTS
 	deadline time.Time
 	order    []string // record prefixes in the order first staged
@@ -79,17 +80,27 @@ func newTxnTable(l Limits, r *reached) *txnTable {
 	return &txnTable{limits: l, reached: r, open: make(map[TxnID]*txn), finished: newCache[TxnID, ending](l.FinishedTxns, &r.FinishedTxns)}
 }
 
-func (t *txnTable) begin(id TxnID, snapshot CommitTS, now time.Time, timeout time.Duration) error {
+func (t *txnTable) begin(id TxnID, owner string, snapshot CommitTS, now time.Time, timeout time.Duration) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.expireLocked(now)
 	if len(t.open) >= t.limits.OpenTxns {
 		return limitErr(&t.reached.OpenTxns, "open transactions", len(t.open), t.limits.OpenTxns)
 	}
-	x := &txn{id: id, snapshot: snapshot, deadline: now.Add(timeout)}
+	x := &txn{id: id, owner: owner, snapshot: snapshot, deadline: now.Add(timeout)}
 	t.open[id] = x
 	heap.Push(&t.byExpiry, x)
 	return nil
+}
+
+// principal returns the owner of a transaction that is open or committing.
+func (t *txnTable) principal(id TxnID) (owner string, known bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if x := t.open[id]; x != nil {
+		return x.owner, true
+	}
+	return "", false
 }
 
 // lookupLocked finds a transaction that is open or committing.

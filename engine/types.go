@@ -65,6 +65,9 @@ type Conditions struct {
 	Metadata map[string]string // provenance, returned by replay, watch and history
 	// Who commits, and the trace that it is part of: returned with the metadata.
 	Principal, TraceID string
+	// Permit, unless nil, is asked when the commit's turn comes, and its error refuses it: what
+	// let the request in may have been taken away since. It must not wait.
+	Permit func() error
 
 	// Of Transact only: a transaction that Begin opened has its own.
 	Reads   *ReadSet

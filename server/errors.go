@@ -10,6 +10,7 @@ import (
 
 	"statehouse.dev/statehouse/engine"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+	"statehouse.dev/statehouse/server/access"
 )
 
 // mapping is the one table from the engine's closed set of errors to the wire.
@@ -39,16 +40,14 @@ var mapping = []struct {
 	{engine.ErrStorage, pb.ErrorCode_STORAGE_ERROR, codes.Internal},
 	{engine.ErrOutcomeUnknown, pb.ErrorCode_OUTCOME_UNKNOWN, codes.Unavailable},
 	{errNotRepresentable, pb.ErrorCode_NOT_REPRESENTABLE, codes.FailedPrecondition},
-	{errUnauthenticated, pb.ErrorCode_UNAUTHENTICATED, codes.Unauthenticated},
-	{errPermission, pb.ErrorCode_PERMISSION_DENIED, codes.PermissionDenied},
+	{access.ErrUnauthenticated, pb.ErrorCode_UNAUTHENTICATED, codes.Unauthenticated},
+	{access.ErrPermission, pb.ErrorCode_PERMISSION_DENIED, codes.PermissionDenied},
 	{errOverloaded, pb.ErrorCode_OVERLOADED, codes.ResourceExhausted},
 }
 
 // The errors that are the server's own.
 var (
 	errNotRepresentable = errors.New("value not representable")
-	errUnauthenticated  = errors.New("unauthenticated")
-	errPermission       = errors.New("permission denied")
 	errOverloaded       = errors.New("overloaded")
 )
 

@@ -2,15 +2,20 @@ package server
 
 import (
 	"context"
-	"crypto/subtle"
+	"errors"
 	"fmt"
+	"maps"
+	"path"
 	"runtime/debug"
-	"strings"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 
+	"statehouse.dev/statehouse/engine"
+	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+	"statehouse.dev/statehouse/server/access"
+	"statehouse.dev/statehouse/server/conns"
 	"statehouse.dev/statehouse/server/limiter"
 	"statehouse.dev/statehouse/server/unsent"
 )
@@ -19,7 +24,8 @@ import (
 // through grpc.Server, in the simulator through its transport.
 func (s *Service) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (resp any, err error) {
 	l := s.limiterOf(info.FullMethod, false)
-	if err := s.admit(ctx, info.FullMethod, l); err != nil {
+	ctx, grant, err := s.admit(ctx, info.FullMethod, l)
+	if err != nil {
 		return nil, toStatus(s.refused(req, err))
 	}
 	defer l.Leave()
@@ -27,11 +33,20 @@ func (s *Service) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo
 	if err := checkParsed(req); err != nil {
 		return nil, toStatus(err)
 	}
+	if err := s.permit(ctx, info.FullMethod, req, grant); err != nil {
+		if info.FullMethod == pb.StatehouseService_Abort_FullMethodName && errors.Is(err, engine.ErrTxnNotFound) {
+			return &pb.AbortResponse{}, nil // as of one that is not known
+		}
+		return nil, toStatus(s.refused(req, err))
+	}
 	call, answer := unsent.CallOf(ctx), answerOf(info.FullMethod)
 	if err := call.Admit(ctx, answer); err != nil {
 		return nil, toStatus(s.refused(req, err))
 	}
 	resp, err = handler(ctx, req)
+	if err == nil && grant != nil {
+		err = answerable(ctx, resp, grant)
+	}
 	if err == nil {
 		err = call.Count(answer, resp)
 	}
@@ -43,55 +58,93 @@ func (s *Service) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo
 
 // Stream is the interceptor that every stream passes.
 func (s *Service) Stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {
-	l := s.limiterOf(info.FullMethod, true)
-	if err := s.admit(ss.Context(), info.FullMethod, l); err != nil {
+	method := info.FullMethod
+	l := s.limiterOf(method, true)
+	ctx, _, err := s.admit(ss.Context(), method, l)
+	if err != nil {
 		return toStatus(err)
 	}
 	defer l.Leave()
-	defer s.recovered(info.FullMethod, &err)
-	if !isOwn(info.FullMethod) {
+	defer s.recovered(method, &err)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	if !isOwn(method) {
 		// Another service, above all health's Watch: it knows of no drain and would go
 		// on for as long as its client wants.
-		ctx, cancel := context.WithCancel(ss.Context())
-		defer cancel()
-		defer context.AfterFunc(s.draining, cancel)()
-		return toStatus(handler(srv, parsedStream{ss, ctx}))
+		defer context.AfterFunc(s.draining, func() { cancel(nil) })()
 	}
-	return toStatus(handler(srv, parsedStream{ss, ss.Context()}))
+	p := &parsedStream{ServerStream: ss, ctx: ctx, service: s, method: method}
+	if !tokenless[method] && method != pb.StatehouseService_Session_FullMethodName { // a session ends in order
+		defer s.access.Hold(access.CallerOf(ctx), cancel)()
+	}
+	err = handler(srv, p)
+	if cause := context.Cause(ctx); errors.Is(cause, access.ErrUnauthenticated) {
+		err = cause
+	}
+	return toStatus(err)
 }
 
-// admit lets a request in, which then leaves the limiter in the end, or refuses it.
-func (s *Service) admit(ctx context.Context, method string, l *limiter.Limiter) error {
-	if err := s.authorise(ctx, method); err != nil {
-		return err
+// admit lets a request in, which then leaves the limiter in the end, or refuses it. It returns the
+// context in which the caller is known, and what that may do.
+func (s *Service) admit(ctx context.Context, method string, l *limiter.Limiter) (context.Context, access.Grant, error) {
+	ctx, grant, err := s.identify(ctx, method)
+	if err == nil {
+		err = l.Enter()
 	}
-	return l.Enter()
+	return ctx, grant, err
 }
 
-// authorise asks for the token. The error says whether there was none or a wrong one:
-// with the same text for both an operator would look in the wrong place.
-func (s *Service) authorise(ctx context.Context, method string) error {
-	token := *s.token.Load()
-	if token == "" || tokenless[method] {
-		return nil
+// identify finds who asks, once for a request or stream, and whether that is still let in.
+func (s *Service) identify(ctx context.Context, method string) (context.Context, access.Grant, error) {
+	if tokenless[method] {
+		return ctx, nil, nil
 	}
-	said := `this daemon wants a token: send "authorization: Bearer …"`
-	for _, v := range metadata.ValueFromIncomingContext(ctx, "authorization") {
-		given, isBearer := strings.CutPrefix(v, "Bearer ")
-		if !isBearer {
-			continue
+	caller := access.CallerOf(ctx)
+	if caller == nil {
+		var err error
+		if caller, err = s.access.Identify(s.shown(ctx)); err != nil {
+			return ctx, nil, s.deny(ctx, method, err)
 		}
-		if subtle.ConstantTimeCompare([]byte(given), []byte(token)) == 1 {
-			return nil
-		}
-		said = "the token after Bearer is not the one of this daemon"
+		ctx = access.WithCaller(ctx, caller)
 	}
+	grant, err := s.access.Valid(caller)
+	if err != nil {
+		return ctx, nil, s.deny(ctx, method, err)
+	}
+	return ctx, grant, nil
+}
+
+// shown is what a request shows of who asks.
+func (s *Service) shown(ctx context.Context) access.Shown {
+	var shown access.Shown
+	if s.access.Closed() {
+		shown.Authorization = metadata.ValueFromIncomingContext(ctx, "authorization")
+	}
+	if s.config.ClientCertificates {
+		shown.Subject, shown.SubjectUntil = conns.Subject(ctx)
+	}
+	return shown
+}
+
+// deny is err, which refuses a request for who asks: the operator hears of it.
+func (s *Service) deny(ctx context.Context, method string, err error) error {
 	from := "unknown"
 	if p, known := peer.FromContext(ctx); known {
 		from = p.Addr.String()
 	}
-	s.note("a request was refused for its token", "peer", from, "method", method, "reason", said)
-	return fail(errUnauthenticated, said)
+	caller := access.CallerOf(ctx)
+	event := "a request was refused for its token"
+	if errors.Is(err, access.ErrPermission) {
+		event = "a request was refused for want of a permission"
+	}
+	s.note(event, "peer", from, "principal", access.Principal(ctx), "method", method, "reason", err.Error())
+	details := map[string]string{"first_from": from}
+	var f *engine.Failure
+	if errors.As(err, &f) {
+		maps.Copy(details, f.Details)
+	}
+	s.access.Refused(caller, path.Base(method), err.Error(), details)
+	return err
 }
 
 // recovered turns a handler's panic into INTERNAL. A broken invariant of the
@@ -103,17 +156,42 @@ func (s *Service) recovered(method string, err *error) {
 	}
 }
 
-// parsedStream refuses a request that the codec marked.
+// parsedStream refuses a request that the codec marked, or that its caller may not make, and sends
+// nothing to one that is no longer let in.
 type parsedStream struct {
 	grpc.ServerStream
-	ctx context.Context
+	ctx     context.Context
+	service *Service
+	method  string
 }
 
-func (p parsedStream) Context() context.Context { return p.ctx }
+func (p *parsedStream) Context() context.Context { return p.ctx }
 
-func (p parsedStream) RecvMsg(m any) error {
+func (p *parsedStream) RecvMsg(m any) error {
 	if err := p.ServerStream.RecvMsg(m); err != nil {
 		return err
 	}
-	return checkParsed(m)
+	if err := checkParsed(m); err != nil {
+		return err
+	}
+	grant, err := p.valid()
+	if err != nil {
+		return err
+	}
+	return p.service.permit(p.ctx, p.method, m, grant)
+}
+
+func (p *parsedStream) SendMsg(m any) error {
+	if _, err := p.valid(); err != nil {
+		return err
+	}
+	return p.ServerStream.SendMsg(m)
+}
+
+func (p *parsedStream) valid() (access.Grant, error) {
+	caller := access.CallerOf(p.ctx)
+	if caller == nil || p.method == pb.StatehouseService_Session_FullMethodName {
+		return nil, nil // it answers what it has taken, and takes nothing more
+	}
+	return p.service.access.Valid(caller)
 }

@@ -6,6 +6,7 @@ import (
 
 	"statehouse.dev/statehouse/engine"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+	"statehouse.dev/statehouse/server/access"
 )
 
 func (s *Service) GetHistory(ctx context.Context, req *pb.GetHistoryRequest) (*pb.GetHistoryResponse, error) {
@@ -110,7 +111,7 @@ func (s *Service) ListNamespaces(ctx context.Context, req *pb.ListNamespacesRequ
 		return nil, err
 	}
 	page := s.page(req.GetLimit(), s.config.Tuning.NamesPage)
-	names, more, err := snap.Within(ctx).Namespaces(token.last, page)
+	names, more, err := s.readableNamespaces(ctx, snap, token.last, page)
 	if err != nil {
 		return nil, err
 	}
@@ -120,6 +121,37 @@ func (s *Service) ListNamespaces(ctx context.Context, req *pb.ListNamespacesRequ
 		resp.NextPageToken = pageToken{snap.TS(), names[len(names)-1]}.encode("namespaces")
 	}
 	return resp, nil
+}
+
+// readableNamespaces lists the namespaces that the caller may read.
+func (s *Service) readableNamespaces(ctx context.Context, snap engine.Snapshot, after string, page engine.Page) (names []string, more bool, err error) {
+	var grant access.Grant
+	if caller := access.CallerOf(ctx); caller != nil {
+		if grant, err = s.access.Valid(caller); err != nil {
+			return nil, false, err
+		}
+	}
+	if grant == nil {
+		return snap.Within(ctx).Namespaces(after, page)
+	}
+	size := 0
+	for more = true; more; {
+		var next []string
+		if next, more, err = snap.Within(ctx).Namespaces(after, page); err != nil {
+			return nil, false, err
+		}
+		for _, n := range next {
+			after = n
+			if !grant.Allows(access.Read, n) {
+				continue
+			}
+			if len(names) > 0 && (page.Items > 0 && len(names) >= page.Items || size+len(n) > page.Bytes) {
+				return names, true, nil
+			}
+			names, size = append(names, n), size+len(n)
+		}
+	}
+	return names, false, nil
 }
 
 // page is one of as many items as are asked for, within what there may be; 0: as usual.

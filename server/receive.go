@@ -60,8 +60,7 @@ func (s *Service) streamChain() grpc.ServerOption {
 func (s *Service) unary(method string, m grpc.MethodDesc) grpc.StreamHandler {
 	chain, l := s.unaryChain(), s.limiterOf(method, false)
 	return func(srv any, ss grpc.ServerStream) error {
-		ctx := ss.Context()
-		st, err := s.letIn(ctx, method, l)
+		ctx, st, err := s.letIn(ss.Context(), method, l)
 		if err == nil {
 			err = st.Await(ctx)
 		}
@@ -82,8 +81,7 @@ func (s *Service) unary(method string, m grpc.MethodDesc) grpc.StreamHandler {
 
 // receiveStream is the first interceptor of streams.
 func (s *Service) receiveStream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
-	ctx := ss.Context()
-	st, err := s.letIn(ctx, info.FullMethod, s.limiterOf(info.FullMethod, true))
+	ctx, st, err := s.letIn(ss.Context(), info.FullMethod, s.limiterOf(info.FullMethod, true))
 	switch {
 	case err != nil:
 	case info.FullMethod == pb.StatehouseService_Session_FullMethodName:
@@ -112,21 +110,23 @@ func tooLong(n int) error {
 	return nil
 }
 
-// letIn decides what can be decided on a request's header.
-func (s *Service) letIn(ctx context.Context, method string, l *limiter.Limiter) (*conns.Stream, error) {
+// letIn decides what can be decided on a request's header. It returns the context in which the
+// caller is known.
+func (s *Service) letIn(ctx context.Context, method string, l *limiter.Limiter) (context.Context, *conns.Stream, error) {
 	st := conns.FromContext(ctx)
-	if err := s.authorise(ctx, method); err != nil {
-		return nil, err
+	ctx, _, err := s.identify(ctx, method)
+	if err != nil {
+		return ctx, nil, err
 	}
 	if !probes[method] && !administration[method] {
 		if err := st.Restricted(); err != nil {
-			return nil, err
+			return ctx, nil, err
 		}
 	}
 	if commits[method] {
-		return st, nil // Unary refuses it, when its id is known
+		return ctx, st, nil // Unary refuses it, when its id is known
 	}
-	return st, l.Check()
+	return ctx, st, l.Check()
 }
 
 // refusedHere puts a refusal of the connections' bounds into the engine's words.

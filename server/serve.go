@@ -73,6 +73,7 @@ func (s *Service) Serve(ctx context.Context, t *tls.Config, listeners ...net.Lis
 	healthpb.RegisterHealthServer(services, h)
 	reflection.Register(services)
 	wg.Go(func() { s.watchHealth(running, h) })
+	wg.Go(func() { s.watchAccess(running) })
 
 	serveCtx, stopServing := context.WithCancelCause(ctx)
 	defer stopServing(nil)
@@ -113,6 +114,22 @@ func (h *host) StopServing(within time.Duration) {
 }
 
 func (h *host) StopEngine() { h.stopEngine() }
+
+// accessEvery is how often streams are looked at: one whose key was revoked ends within that.
+const accessEvery = 250 * time.Millisecond
+
+func (s *Service) watchAccess(ctx context.Context) {
+	tick := time.NewTicker(accessEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			s.Tick()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
 
 // watchHealth keeps the standard health service in step with the engine.
 func (s *Service) watchHealth(ctx context.Context, h *health.Server) {

@@ -5,12 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
 
 	"google.golang.org/grpc"
 
 	"statehouse.dev/statehouse/engine"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+	"statehouse.dev/statehouse/server/access"
 	"statehouse.dev/statehouse/server/admin"
 	"statehouse.dev/statehouse/server/captures"
 	"statehouse.dev/statehouse/server/conns"
@@ -26,6 +26,8 @@ type Config struct {
 	GitSHA  string
 	// Token, when set, must come with every request as "authorization: Bearer …".
 	Token string
+	// ClientCertificates says that connections may have one: its subject says who asks.
+	ClientCertificates bool
 	// Requests bounds the unary requests under way; 1,024. Streams bounds replays
 	// and watches under way; 1,024.
 	Requests, Streams int
@@ -73,7 +75,7 @@ type Service struct {
 	engine *engine.Engine
 	config Config
 	env    engine.Env
-	token  atomic.Pointer[string] // that every request must carry; empty: none
+	access *access.Control
 
 	requests, streams     limiter.Limiter
 	probes, healthWatches limiter.Limiter    // of their own: see methods.go
@@ -103,7 +105,6 @@ func Assemble(env engine.Env, config Config) (*Service, error) {
 	if err := s.config.Tuning.validate(); err != nil {
 		return nil, err
 	}
-	s.SetToken(config.Token)
 	s.captures = captures.New(config.Capture, config.Engine.Dir)
 	s.env = s.captures.Env(env)
 	s.note = conns.Sparing(s.env.Log)
@@ -116,7 +117,11 @@ func Assemble(env engine.Env, config Config) (*Service, error) {
 		return nil, err
 	}
 	s.engine = e
-	s.admin = admin.Service{Engine: e, Env: s.env}
+	s.access = access.New(&s.env, config.Token)
+	if err := s.access.Load(e); err != nil {
+		return nil, errors.Join(err, e.Close())
+	}
+	s.admin = admin.Service{Engine: e, Env: s.env, Access: s.access}
 	s.requests.Init(s.config.Requests, "requests", counting(&s.reached.Requests))
 	s.streams.Init(s.config.Streams, "streams", counting(&s.reached.Streams))
 	s.probes.Init(s.config.Tuning.Probes, "requests of health", counting(&s.reached.Probes))
@@ -131,9 +136,18 @@ func Assemble(env engine.Env, config Config) (*Service, error) {
 // simulator.
 func (s *Service) Engine() *engine.Engine { return s.engine }
 
-// SetToken changes the token that requests from now on must carry. What is under way
-// goes on.
-func (s *Service) SetToken(token string) { s.token.Store(&token) }
+// SetToken changes the shared token. Streams that were opened with another end.
+func (s *Service) SetToken(token string) { s.access.SetToken(token) }
+
+// Closed reports whether requests must show a key or the token: there is one.
+func (s *Service) Closed() bool { return s.access.Closed() }
+
+// HasKeys reports whether the store has access keys, or has had one.
+func (s *Service) HasKeys() bool { return s.access.HasKeys() }
+
+// Tick does what depends on time, in front of the engine: it ends streams whose key was revoked or has
+// expired. It is to be called a few times a second.
+func (s *Service) Tick() { s.access.Tick() }
 
 // Register adds the service to a gRPC server, or to the simulator's transport.
 func (s *Service) Register(r grpc.ServiceRegistrar) {
@@ -150,6 +164,7 @@ func (s *Service) DumpCapture(why string) (path string, err error) { return s.ca
 func (s *Service) Close() error {
 	s.drain()
 	s.workers.Stop()
+	s.access.Close()
 	return errors.Join(s.captures.EndDumps(), s.engine.Close(), s.captures.Close())
 }
 
@@ -164,12 +179,12 @@ func (s *Service) Version(context.Context, *pb.VersionRequest) (*pb.VersionRespo
 	return &pb.VersionResponse{Version: s.config.Version, GitSha: s.config.GitSHA}, nil
 }
 
-func (s *Service) GetStatus(context.Context, *pb.GetStatusRequest) (*pb.GetStatusResponse, error) {
+func (s *Service) GetStatus(ctx context.Context, _ *pb.GetStatusRequest) (*pb.GetStatusResponse, error) {
 	st := s.engine.Status()
 	resp := &pb.GetStatusResponse{
 		PublishedTs: uint64(st.Published), LastCommitTime: timestamp(st.LastCommitTime),
 		OpenTransactions: uint64(st.OpenTxns), DiskUsedBytes: st.DiskUsed, DiskFreeBytes: st.DiskFree,
-		Durable: st.Durable, StoreId: st.StoreID, FormatVersion: uint32(st.Format),
+		Principal: access.Principal(ctx), Durable: st.Durable, StoreId: st.StoreID, FormatVersion: uint32(st.Format),
 	}
 	resp.Sessions, resp.SessionRequests = uint64(s.sessions.Sessions.Load()), uint64(s.sessions.Requests.Load())
 	if st.Refused != nil {

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+	"statehouse.dev/statehouse/server/access"
 	"statehouse.dev/statehouse/server/conns"
 	"statehouse.dev/statehouse/server/session"
 	"statehouse.dev/statehouse/server/unsent"
@@ -40,6 +41,7 @@ func (s *Service) Session(stream pb.StatehouseService_SessionServer) error {
 	conn := conns.FromContext(stream.Context())
 	c := session.New(sessionOn{stream, conn, unsent.StreamOf(stream.Context())}, s.config.Session, s.sessionLimits(), &s.sessions, s.methodsFor(stream.Context()))
 	defer context.AfterFunc(s.draining, func() { c.Drain(errStopping) })()
+	defer s.access.Hold(access.CallerOf(stream.Context()), c.Drain)()
 	conn.OnRefusal(func(err error) { c.End(refusedHere(pb.StatehouseService_Session_FullMethodName, err)) })
 	from := "unknown"
 	if p, known := peer.FromContext(stream.Context()); known {

@@ -5,11 +5,12 @@ import (
 
 	"statehouse.dev/statehouse/engine"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+	"statehouse.dev/statehouse/server/access"
 	"statehouse.dev/statehouse/server/structwire"
 )
 
-func (s *Service) BeginTransaction(_ context.Context, req *pb.BeginTransactionRequest) (*pb.BeginTransactionResponse, error) {
-	id, snapshot, granted, err := s.engine.Begin(timeoutOf(req.TimeoutMs))
+func (s *Service) BeginTransaction(ctx context.Context, req *pb.BeginTransactionRequest) (*pb.BeginTransactionResponse, error) {
+	id, snapshot, granted, err := s.engine.BeginFor(access.Principal(ctx), timeoutOf(req.TimeoutMs))
 	if err != nil {
 		return nil, err
 	}
@@ -38,11 +39,26 @@ func (s *Service) Delete(_ context.Context, req *pb.DeleteRequest) (*pb.DeleteRe
 
 func (s *Service) Commit(ctx context.Context, req *pb.CommitRequest) (*pb.CommitResponse, error) {
 	c := conditionsOf(req.GetMetadata(), req.GetKeyPreconditions(), req.GetHeadPreconditions())
+	s.asked(ctx, &c)
 	r, err := s.engine.Commit(ctx, engine.TxnID(req.GetTxnId()), c)
 	if err != nil {
 		return nil, err
 	}
 	return &pb.CommitResponse{CommitTs: uint64(r.CommitTS), CommitTime: timestamp(r.CommitTime), Versions: keyVersions(r.Versions)}, nil
+}
+
+// asked says whose commit it is, and has the writer ask again whether that is let in: between the
+// answer to a revocation and its own turn a commit may have waited.
+func (s *Service) asked(ctx context.Context, c *engine.Conditions) {
+	caller := access.CallerOf(ctx)
+	if caller == nil {
+		return
+	}
+	c.Principal = caller.Name
+	c.Permit = func() error {
+		_, err := s.access.Valid(caller)
+		return err
+	}
 }
 
 func (s *Service) Abort(ctx context.Context, req *pb.AbortRequest) (*pb.AbortResponse, error) {
@@ -56,6 +72,7 @@ func (s *Service) Transact(ctx context.Context, req *pb.TransactRequest) (*pb.Tr
 	}
 	c := conditionsOf(req.GetMetadata(), req.Preconditions(), req.GetHeadPreconditions())
 	c.Reads, c.Timeout = readSet(req.GetReads()), timeoutOf(req.TimeoutMs)
+	s.asked(ctx, &c)
 	r, err := s.engine.Transact(ctx, engine.TxnID(req.GetTxnId()), writes, c)
 	if err != nil {
 		return nil, err

@@ -8,6 +8,7 @@ import (
 
 	"statehouse.dev/statehouse/engine"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+	"statehouse.dev/statehouse/server/access"
 )
 
 // Service answers the RPCs of AdminService.
@@ -15,6 +16,7 @@ type Service struct {
 	pb.UnimplementedAdminServiceServer
 	Engine *engine.Engine
 	Env    engine.Env
+	Access *access.Control
 }
 
 // Register adds the service to a gRPC server, or to the simulator's transport.

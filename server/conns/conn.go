@@ -277,6 +277,29 @@ type authInfo struct {
 	conn *conn
 }
 
+// Subject is who a request's connection is of, by its verified client certificate: the first
+// URI of that if it has one, else the common name. until is when the certificate ends. It is
+// empty where there is none.
+func Subject(ctx context.Context) (name string, until time.Time) {
+	p, known := peer.FromContext(ctx)
+	if !known {
+		return "", time.Time{}
+	}
+	info := p.AuthInfo
+	if ours, is := info.(authInfo); is {
+		info = ours.AuthInfo
+	}
+	secured, is := info.(credentials.TLSInfo)
+	if !is || len(secured.State.VerifiedChains) == 0 {
+		return "", time.Time{}
+	}
+	cert := secured.State.PeerCertificates[0]
+	if len(cert.URIs) > 0 {
+		return cert.URIs[0].String(), cert.NotAfter
+	}
+	return cert.Subject.CommonName, cert.NotAfter
+}
+
 type streamKey struct{}
 
 // inTap binds a request to its stream. gRPC calls it while it looks at the header,

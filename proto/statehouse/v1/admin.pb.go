@@ -161,8 +161,10 @@ type AccessKey struct {
 	OldSecretExpireTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=old_secret_expire_time,json=oldSecretExpireTime,proto3" json:"old_secret_expire_time,omitempty"`
 	// At most this many requests a second, over a moment twice as many; 0: no limit of its own.
 	RequestsPerSecond float64 `protobuf:"fixed64,10,opt,name=requests_per_second,json=requestsPerSecond,proto3" json:"requests_per_second,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// It has no secret: it is shown by a client certificate whose subject is the name.
+	Certificate   bool `protobuf:"varint,11,opt,name=certificate,proto3" json:"certificate,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AccessKey) Reset() {
@@ -265,6 +267,13 @@ func (x *AccessKey) GetRequestsPerSecond() float64 {
 	return 0
 }
 
+func (x *AccessKey) GetCertificate() bool {
+	if x != nil {
+		return x.Certificate
+	}
+	return false
+}
+
 type AccessKeySecret struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Key   *AccessKey             `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
@@ -324,8 +333,10 @@ type CreateAccessKeyRequest struct {
 	Scopes            []*AccessScope         `protobuf:"bytes,2,rep,name=scopes,proto3" json:"scopes,omitempty"`
 	ExpireTime        *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
 	RequestsPerSecond float64                `protobuf:"fixed64,4,opt,name=requests_per_second,json=requestsPerSecond,proto3" json:"requests_per_second,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// For a client certificate, by the common name of its subject, or its first URI if it has one.
+	Certificate   bool `protobuf:"varint,5,opt,name=certificate,proto3" json:"certificate,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CreateAccessKeyRequest) Reset() {
@@ -384,6 +395,13 @@ func (x *CreateAccessKeyRequest) GetRequestsPerSecond() float64 {
 		return x.RequestsPerSecond
 	}
 	return 0
+}
+
+func (x *CreateAccessKeyRequest) GetCertificate() bool {
+	if x != nil {
+		return x.Certificate
+	}
+	return false
 }
 
 type ListAccessKeysRequest struct {
@@ -1900,7 +1918,7 @@ const file_statehouse_v1_admin_proto_rawDesc = "" +
 	"\x06prefix\x18\x02 \x01(\bR\x06prefix\x129\n" +
 	"\n" +
 	"permission\x18\x03 \x01(\x0e2\x19.statehouse.v1.PermissionR\n" +
-	"permission\"\xdf\x03\n" +
+	"permission\"\x81\x04\n" +
 	"\tAccessKey\x12\x15\n" +
 	"\x06key_id\x18\x01 \x01(\tR\x05keyId\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x122\n" +
@@ -1914,16 +1932,18 @@ const file_statehouse_v1_admin_proto_rawDesc = "" +
 	"\asecrets\x18\b \x01(\rR\asecrets\x12O\n" +
 	"\x16old_secret_expire_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\x13oldSecretExpireTime\x12.\n" +
 	"\x13requests_per_second\x18\n" +
-	" \x01(\x01R\x11requestsPerSecond\"U\n" +
+	" \x01(\x01R\x11requestsPerSecond\x12 \n" +
+	"\vcertificate\x18\v \x01(\bR\vcertificate\"U\n" +
 	"\x0fAccessKeySecret\x12*\n" +
 	"\x03key\x18\x01 \x01(\v2\x18.statehouse.v1.AccessKeyR\x03key\x12\x16\n" +
-	"\x06secret\x18\x02 \x01(\tR\x06secret\"\xcd\x01\n" +
+	"\x06secret\x18\x02 \x01(\tR\x06secret\"\xef\x01\n" +
 	"\x16CreateAccessKeyRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x122\n" +
 	"\x06scopes\x18\x02 \x03(\v2\x1a.statehouse.v1.AccessScopeR\x06scopes\x12;\n" +
 	"\vexpire_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"expireTime\x12.\n" +
-	"\x13requests_per_second\x18\x04 \x01(\x01R\x11requestsPerSecond\")\n" +
+	"\x13requests_per_second\x18\x04 \x01(\x01R\x11requestsPerSecond\x12 \n" +
+	"\vcertificate\x18\x05 \x01(\bR\vcertificate\")\n" +
 	"\x15ListAccessKeysRequest\x12\x10\n" +
 	"\x03all\x18\x01 \x01(\bR\x03all\"F\n" +
 	"\x16ListAccessKeysResponse\x12,\n" +

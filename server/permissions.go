@@ -1,0 +1,247 @@
+package server
+
+import (
+	"context"
+	"path"
+	"strings"
+
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
+	reflectionalpha "google.golang.org/grpc/reflection/grpc_reflection_v1alpha"
+
+	"statehouse.dev/statehouse/engine"
+	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+	"statehouse.dev/statehouse/server/access"
+)
+
+// A rule asks for the permissions that a request needs. permissions_test.go holds the table to
+// have one for every method that is served, and each rule to ask about every namespace that
+// a request of it can name.
+type rule func(may *asking, req any) error
+
+// asking is a request that asks for permissions.
+type asking struct {
+	caller *access.Caller
+	grant  access.Grant
+}
+
+// on asks for a permission on a namespace.
+func (a *asking) on(p access.Permission, namespace string) error {
+	if namespace == "" {
+		namespace = engine.DefaultNamespace
+	}
+	if a.grant.Allows(p, namespace) {
+		return nil
+	}
+	return access.Denied(a.caller, a.grant, p, namespace)
+}
+
+// everywhere asks for a permission on all namespaces.
+func (a *asking) everywhere(p access.Permission) error {
+	if a.grant.AllowsAll(p) {
+		return nil
+	}
+	return access.Denied(a.caller, a.grant, p, "")
+}
+
+// letInIsEnough is the rule of what shows and changes nothing of a namespace.
+func letInIsEnough(*asking, any) error { return nil }
+
+// onIts asks for a permission on the namespace of the request.
+func onIts(p access.Permission) rule {
+	return func(may *asking, req any) error {
+		return may.on(p, req.(interface{ GetNamespace() string }).GetNamespace())
+	}
+}
+
+func ofAll(p access.Permission) rule {
+	return func(may *asking, _ any) error { return may.everywhere(p) }
+}
+
+// each asks for a permission on the namespace of every one of a list.
+func each[T interface{ GetNamespace() string }](may *asking, p access.Permission, list []T) error {
+	for _, x := range list {
+		if err := may.on(p, x.GetNamespace()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func firstOf(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func commitRule(may *asking, req any) error {
+	r := req.(*pb.CommitRequest)
+	return firstOf(each(may, access.Read, r.GetKeyPreconditions()), each(may, access.Read, r.GetHeadPreconditions()))
+}
+
+func transactRule(may *asking, req any) error {
+	r := req.(*pb.TransactRequest)
+	return firstOf(
+		each(may, access.Write, r.GetOperations()),
+		each(may, access.Read, r.Preconditions()), each(may, access.Read, r.GetHeadPreconditions()),
+		each(may, access.Read, r.GetReads().GetKeys()), each(may, access.Read, r.GetReads().GetRanges()),
+	)
+}
+
+func batchGetRule(may *asking, req any) error {
+	return each(may, access.Read, req.(*pb.BatchGetStateRequest).GetNames())
+}
+
+// rules of all methods. What is not in it is refused.
+var rules = map[string]rule{
+	pb.StatehouseService_Health_FullMethodName:            letInIsEnough,
+	pb.StatehouseService_Version_FullMethodName:           letInIsEnough,
+	pb.StatehouseService_GetStatus_FullMethodName:         letInIsEnough,
+	pb.StatehouseService_BeginTransaction_FullMethodName:  letInIsEnough,
+	pb.StatehouseService_Write_FullMethodName:             onIts(access.Write),
+	pb.StatehouseService_Delete_FullMethodName:            onIts(access.Write),
+	pb.StatehouseService_Commit_FullMethodName:            commitRule, // what was staged was allowed then
+	pb.StatehouseService_Abort_FullMethodName:             letInIsEnough,
+	pb.StatehouseService_GetState_FullMethodName:          onIts(access.Read),
+	pb.StatehouseService_GetStateAtVersion_FullMethodName: onIts(access.Read),
+	pb.StatehouseService_ListKeys_FullMethodName:          onIts(access.Read),
+	pb.StatehouseService_ScanPrefix_FullMethodName:        onIts(access.Read),
+	pb.StatehouseService_Replay_FullMethodName:            onIts(access.Read),
+	pb.StatehouseService_Transact_FullMethodName:          transactRule,
+	pb.StatehouseService_GetTransaction_FullMethodName:    letInIsEnough, // see answerable
+	pb.StatehouseService_BatchGetState_FullMethodName:     batchGetRule,
+	pb.StatehouseService_GetHistory_FullMethodName:        onIts(access.Read),
+	pb.StatehouseService_ListAgents_FullMethodName:        onIts(access.Read),
+	pb.StatehouseService_ListNamespaces_FullMethodName:    letInIsEnough, // it lists those that may be read
+	pb.StatehouseService_ReplayBatches_FullMethodName:     onIts(access.Read),
+	pb.StatehouseService_Watch_FullMethodName:             onIts(access.Read),
+	pb.StatehouseService_Session_FullMethodName:           letInIsEnough, // each of its requests is asked
+
+	pb.CaptureService_StartCapture_FullMethodName:     ofAll(access.Admin),
+	pb.CaptureService_StopCapture_FullMethodName:      ofAll(access.Admin),
+	pb.CaptureService_GetCaptureStatus_FullMethodName: ofAll(access.Admin),
+	pb.CaptureService_DumpCapture_FullMethodName:      ofAll(access.Admin),
+
+	pb.AdminService_CreateAccessKey_FullMethodName:  ofAll(access.Admin),
+	pb.AdminService_ListAccessKeys_FullMethodName:   ofAll(access.Admin),
+	pb.AdminService_RotateAccessKey_FullMethodName:  ofAll(access.Admin),
+	pb.AdminService_RevokeAccessKey_FullMethodName:  ofAll(access.Admin),
+	pb.AdminService_ListAudit_FullMethodName:        ofAll(access.Admin),
+	pb.AdminService_Backup_FullMethodName:           ofAll(access.Admin),
+	pb.AdminService_SetRetention_FullMethodName:     onIts(access.Admin),
+	pb.AdminService_ListRetention_FullMethodName:    ofAll(access.Admin),
+	pb.AdminService_Erase_FullMethodName:            onIts(access.Admin),
+	pb.AdminService_Compact_FullMethodName:          ofAll(access.Admin),
+	pb.AdminService_GetDiskUsage_FullMethodName:     ofAll(access.Admin),
+	pb.AdminService_ListTransactions_FullMethodName: ofAll(access.Admin),
+	pb.AdminService_AbortTransaction_FullMethodName: ofAll(access.Admin),
+	pb.AdminService_SetLogLevel_FullMethodName:      ofAll(access.Admin),
+
+	healthpb.Health_Check_FullMethodName:                                 letInIsEnough,
+	healthpb.Health_List_FullMethodName:                                  letInIsEnough,
+	healthpb.Health_Watch_FullMethodName:                                 letInIsEnough,
+	reflectionpb.ServerReflection_ServerReflectionInfo_FullMethodName:    letInIsEnough,
+	reflectionalpha.ServerReflection_ServerReflectionInfo_FullMethodName: letInIsEnough,
+}
+
+// acts are the methods that go to the audit log before they are done, each with what it says of
+// its request. What changes keys is written with the change itself.
+var acts = map[string]func(req any) map[string]string{
+	pb.CaptureService_StartCapture_FullMethodName: nothingElse,
+	pb.CaptureService_StopCapture_FullMethodName:  nothingElse,
+	pb.CaptureService_DumpCapture_FullMethodName:  nothingElse,
+	pb.AdminService_Backup_FullMethodName:         nothingElse,
+	pb.AdminService_Compact_FullMethodName:        nothingElse,
+	pb.AdminService_SetRetention_FullMethodName: func(req any) map[string]string {
+		r := req.(*pb.SetRetentionRequest)
+		return map[string]string{"namespace": r.GetNamespace(), "retention": r.String()}
+	},
+	pb.AdminService_Erase_FullMethodName: func(req any) map[string]string {
+		r := req.(*pb.EraseRequest)
+		if r.GetDryRun() {
+			return nil
+		}
+		return map[string]string{"namespace": r.GetNamespace(), "agent_id": r.GetAgentId(), "key": r.GetKey(), "reason": r.GetReason()}
+	},
+	pb.AdminService_AbortTransaction_FullMethodName: func(req any) map[string]string {
+		return map[string]string{"txn_id": req.(*pb.AbortTransactionRequest).GetTxnId()}
+	},
+	pb.AdminService_SetLogLevel_FullMethodName: func(req any) map[string]string {
+		return map[string]string{"level": req.(*pb.SetLogLevelRequest).GetLevel()}
+	},
+}
+
+func nothingElse(any) map[string]string { return map[string]string{} }
+
+// permit decides whether a request that was let in may be done, and writes an act to the audit
+// log.
+func (s *Service) permit(ctx context.Context, method string, req any, grant access.Grant) error {
+	if grant != nil {
+		ask := rules[method]
+		if ask == nil {
+			ask = ofAll(access.Admin)
+		}
+		if err := ask(&asking{access.CallerOf(ctx), grant}, req); err != nil {
+			return s.deny(ctx, method, err)
+		}
+	}
+	if err := s.owns(ctx, req); err != nil {
+		return err
+	}
+	if describe := acts[method]; describe != nil {
+		if details := describe(req); details != nil {
+			return s.access.Act(ctx, path.Base(method), details, nil)
+		}
+	}
+	return nil
+}
+
+// inTransaction is a request that may be about an open transaction.
+type inTransaction interface{ GetTxnId() string }
+
+// owns refuses a request about a transaction that another principal began, as if there were none.
+func (s *Service) owns(ctx context.Context, req any) error {
+	r, is := req.(inTransaction)
+	if !is || r.GetTxnId() == "" {
+		return nil
+	}
+	owner, isOpen := s.engine.TxnPrincipal(engine.TxnID(r.GetTxnId()))
+	if !isOpen || owner == access.Principal(ctx) {
+		return nil
+	}
+	switch req.(type) {
+	case *pb.TransactRequest, *pb.AbortTransactionRequest: // the engine refuses the id; whoever may abort all may
+		return nil
+	case *pb.GetTransactionRequest:
+		return fail(access.ErrPermission, "the transaction is another principal's")
+	}
+	return fail(engine.ErrTxnNotFound, "transaction "+strings.ToValidUTF8(r.GetTxnId(), "")+" is not known: it never began here, or another principal began it")
+}
+
+// answerable takes out of an answer what its caller may not read. The outcome of a transaction is
+// found by its id, whose namespaces only the outcome says.
+func answerable(ctx context.Context, resp any, grant access.Grant) error {
+	switch r := resp.(type) {
+	case *pb.CommitResponse:
+		for _, v := range r.GetVersions() {
+			if !grant.Allows(access.Write, v.GetNamespace()) {
+				return fail(engine.ErrTxnNotFound, "the transaction is not known: it never began here, or another principal began it")
+			}
+		}
+	case *pb.GetTransactionResponse:
+		var shown []*pb.KeyVersion
+		for _, v := range r.GetVersions() {
+			if grant.Allows(access.Read, v.GetNamespace()) {
+				shown = append(shown, v)
+			}
+		}
+		if len(shown) == 0 && len(r.GetVersions()) > 0 {
+			return fail(access.ErrPermission, "the transaction wrote to no namespace that "+access.Principal(ctx)+" may read")
+		}
+		r.Versions = shown
+	}
+	return nil
+}
