@@ -3,8 +3,8 @@ package engine
 // What is kept of a key: its current version, what retention allows of the ones before, and
 // nothing of what was erased.
 
-// valueGone is the error of a read whose value was erased or pruned; nil if it was not.
-func (e *Engine) valueGone(rec *Record) error {
+// ValueGone is the error of a read whose value was erased or pruned; nil if it was not.
+func (e *Engine) ValueGone(rec *Record) error {
 	n := &rec.Name
 	switch {
 	case !rec.Exists:

@@ -94,15 +94,6 @@ func (s Snapshot) Get(name RecordName) (Record, error) {
 	return rec, s.e.inRange(name.Namespace, s.ts, err)
 }
 
-// Value is Get of a record whose value is wanted: that it is gone is an error.
-func (s Snapshot) Value(name RecordName) (Record, error) {
-	rec, err := s.Get(name)
-	if err == nil {
-		err = s.e.valueGone(&rec)
-	}
-	return rec, err
-}
-
 func (s Snapshot) get(name RecordName, prefix []byte) (Record, error) {
 	have, found, miss := s.e.hot.get(prefix, s.ts)
 	if found {
@@ -239,7 +230,7 @@ func (e *Engine) GetVersion(name RecordName, v Version) (Record, error) {
 	}
 	rec := Record{}
 	rec.fill(name, v, &row)
-	return rec, e.valueGone(&rec)
+	return rec, e.ValueGone(&rec)
 }
 
 // HistoryEntry is one version of a record with its commit's provenance.
