@@ -113,6 +113,7 @@ func (c *Client) scanPage(ctx context.Context, txnID, agent string, q ListQuery,
 		records[i] = Record{
 			RecordName: RecordName{c.config.Namespace, agent, e.GetKey()}, Exists: true, Value: e.GetValueJson(),
 			Version: Version(e.GetVersion()), CommitTS: CommitTS(e.GetCommitTs()), CommitTime: timeOf(e.GetCommitTime()), ReadTS: readTS,
+			Erased: e.GetErased(), Pruned: e.GetPruned(),
 		}
 	}
 	return records, resp.GetNextPageToken(), readTS, nil
@@ -134,6 +135,7 @@ func (c *Client) History(ctx context.Context, agent, key string, q HistoryQuery)
 			entries[i] = HistoryEntry{
 				Version: Version(e.GetVersion()), CommitTS: CommitTS(e.GetCommitTs()), CommitTime: timeOf(e.GetCommitTime()),
 				TxnID: e.GetTxnId(), Metadata: e.GetMetadata(), Deleted: e.GetDeleted(), Value: e.GetValueJson(),
+				Erased: e.GetErased(), Pruned: e.GetPruned(),
 			}
 		}
 		return entries, resp.GetNextPageToken(), nil

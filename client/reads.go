@@ -124,6 +124,7 @@ func (c *Client) batchGet(ctx context.Context, txnID string, names []RecordName,
 	for i, s := range resp.GetStates() {
 		out[i] = record(c.named(names[i]), s)
 		out[i].ReadTS = CommitTS(resp.GetReadTs())
+		out[i].Erased, out[i].Pruned = s.GetErased(), s.GetPruned()
 	}
 	return out, nil
 }

@@ -224,7 +224,7 @@ func eventOf(m *pb.ReplayEvent) Event {
 	for i, o := range m.GetOperations() {
 		ev.Operations[i] = Operation{
 			RecordName: RecordName{o.GetNamespace(), o.GetAgentId(), o.GetKey()}, Version: Version(o.GetVersion()),
-			Deleted: o.GetDeleted(), Value: o.GetValueJson(),
+			Deleted: o.GetDeleted(), Value: o.GetValueJson(), Erased: o.GetErased(), Pruned: o.GetPruned(),
 		}
 	}
 	return ev

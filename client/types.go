@@ -29,6 +29,9 @@ type Record struct {
 	CommitTime time.Time
 	// ReadTS is the point of the order that was read; 0 from GetAtVersion.
 	ReadTS CommitTS
+	// Of a batch, scan or list as of a moment: Value is not there any more. It was erased, or
+	// dropped by the retention of old versions.
+	Erased, Pruned bool
 }
 
 // Write is one key set or, as a tombstone, deleted. Put and Delete make them.
@@ -139,6 +142,8 @@ type Operation struct {
 	Version Version
 	Deleted bool
 	Value   json.RawMessage
+	// As in Record. The delete that an erasure leaves is Erased, too.
+	Erased, Pruned bool
 }
 
 // HistoryEntry is one version of a key.
@@ -150,6 +155,8 @@ type HistoryEntry struct {
 	Metadata   map[string]string
 	Deleted    bool
 	Value      json.RawMessage
+	// As in Operation.
+	Erased, Pruned bool
 }
 
 // Agent is an agent with its first and last commit.

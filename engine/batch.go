@@ -2,6 +2,7 @@ package engine
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -74,7 +75,7 @@ func (w *rowWriter) provenance(p *proposal) provenance {
 func (w *rowWriter) appendRecords(batch *pebble.Batch, c *commit, part *agentPart) {
 	for j := range part.ops {
 		op := &part.ops[j]
-		row := recordRow{tombstone: op.tombstone, commitTS: c.ts, commitTime: c.time}
+		row := recordRow{tombstone: op.tombstone, gone: op.gone, commitTS: c.ts, commitTime: c.time}
 		if !op.tombstone {
 			row.value, row.salt = op.value, w.salt()
 			op.digest = row.salt.valueDigest(&op.sum)
@@ -96,6 +97,9 @@ func (w *rowWriter) appendEvent(batch *pebble.Batch, ts CommitTS, part *agentPar
 	w.event.ops = ops
 	body := w.event.appendSealed(w.body[:0], sealedFlags)
 	digest := digestOf(body)
+	if slices.ContainsFunc(ops, func(op eventRowOp) bool { return op.gone != 0 }) {
+		body = w.event.appendSealed(body[:0], allFlags) // an erasure's tombstones, which the digest takes for any others
+	}
 	w.key = appendEventKey(w.key[:0], part.agent, ts)
 	w.set(batch, w.key, w.event.appendClear(body))
 	return digest

@@ -220,7 +220,7 @@ func (e *Engine) checkAhead(ctx context.Context, p *proposal) error {
 		switch {
 		case err == nil:
 			upTo = e.Published()
-		case errors.Is(err, ErrConflict):
+		case errors.Is(err, ErrConflict), errors.Is(err, ErrOutOfRange):
 			p.conflict = err // the writer answers: only it ends a transaction
 			return nil
 		case err != errUnchecked:

@@ -64,6 +64,8 @@ type Engine struct {
 	placeLooked time.Time // when the directory's place was last checked
 
 	system  systemRows
+	chores  chores // of the goroutine that steps
+	logs    struct{ renew atomic.Int32 }
 	reached reached
 	stalls  stalls
 
@@ -183,8 +185,9 @@ func (e *Engine) Close() error {
 	if e.inflight != nil {
 		e.Settle()
 	}
-	for e.failed.Load() == nil && e.Step() {
+	for e.failed.Load() == nil && e.hasQueued() && e.Step() {
 	}
+	e.db.releaseReaders()
 	e.refuseQueued()
 	var errs []error
 	clean := e.failed.Load() == nil

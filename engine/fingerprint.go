@@ -69,7 +69,7 @@ func compareHeads(a, b HeadPrecondition) int {
 // store may come from a build that computed it over the bytes as sent; that form is
 // computed only here, since few requests get this far with a different fingerprint.
 func (p *proposal) repeats(fingerprint Digest) bool {
-	return fingerprint == p.fingerprint || fingerprint == fingerprintOfBytes(p)
+	return fingerprint == (Digest{}) || fingerprint == p.fingerprint || fingerprint == fingerprintOfBytes(p)
 }
 
 // fingerprintOfBytes is the fingerprint that builds before the normal form wrote: over

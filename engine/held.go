@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"io"
 	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -86,22 +85,9 @@ type store struct {
 	*pebble.DB
 	then  *pebble.Snapshot // what is read is the store as it was then; nil: as it is
 	reads reads
-}
-
-// Get reads a row.
-func (s *store) Get(key []byte) ([]byte, io.Closer, error) {
-	if s.then != nil {
-		return s.then.Get(key)
-	}
-	return s.DB.Get(key)
-}
-
-// NewIter makes an iterator over rows.
-func (s *store) NewIter(o *pebble.IterOptions) (*pebble.Iterator, error) {
-	if s.then != nil {
-		return s.then.NewIter(o)
-	}
-	return s.DB.NewIter(o)
+	view  view
+	// floors are the first commits that can be read, by namespace; nil: there are none.
+	floors atomic.Pointer[map[string]CommitTS]
 }
 
 func openPebble(dir string, o *pebble.Options) (*store, error) {

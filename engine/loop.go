@@ -92,10 +92,11 @@ func (e *Engine) tickLocked() {
 	e.Tick()
 }
 
-// Tick does what depends on time: it aborts expired transactions and checks free space
-// and the directory's place.
+// Tick does what depends on time: it aborts expired transactions, has chores done that no commit
+// took along, and checks free space and the directory's place.
 func (e *Engine) Tick() {
 	e.txns.expire(e.now())
+	e.chores.eager = e.chores.any()
 	e.checkPlace()
 	e.checkSpace()
 }

@@ -83,6 +83,9 @@ func (e *Engine) openLocked() error {
 		}
 		e.prunedTime.Store(row.commitTime.UnixNano())
 	}
+	if err := errors.Join(e.loadRetention(), e.loadErasures()); err != nil {
+		return err
+	}
 	e.layBallast()
 	e.checkSpace()
 	return nil
@@ -133,7 +136,7 @@ func (e *Engine) openStore(id *identity) (head mark, lastTime time.Time, err err
 
 // storeFS is the file system that Pebble uses.
 func (e *Engine) storeFS(ev *evidence) vfs.FS {
-	fs := vfs.FS(guardFS{placedFS{ev.view(e.env.FS), e.inPlace}, e.halt, e.env.Observe})
+	fs := vfs.FS(guardFS{logsFS{placedFS{ev.view(e.env.FS), e.inPlace}, &e.logs.renew}, e.halt, e.env.Observe})
 	if e.opts.NoSync {
 		fs = lazyFS{fs}
 	}

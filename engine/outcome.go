@@ -53,7 +53,18 @@ func (e *Engine) committed(id TxnID) (CommitResult, bool, error) {
 	if !found {
 		return CommitResult{}, false, err
 	}
-	r, err := e.loadResult(o.commitTS)
+	return e.resultOf(id, o.commitTS)
+}
+
+// resultOf is loadResult of a commit whose outcome was found under its id. Where retention has
+// passed its events they go with the outcome, which may be meanwhile: then it was not found.
+func (e *Engine) resultOf(id TxnID, ts CommitTS) (CommitResult, bool, error) {
+	r, err := e.loadResult(ts)
+	if err != nil {
+		if _, found, again := e.outcomeOf(id); again == nil && !found {
+			return CommitResult{}, false, nil
+		}
+	}
 	return r, err == nil, e.noted(err)
 }
 
@@ -169,6 +180,10 @@ func (e *Engine) pruneOutcomes(batch *pebble.Batch, commits int, now time.Time) 
 		if madeBy(row.txnID, row.commitTime.Add(e.idSlack())) {
 			_ = batch.Delete(outcomeKey(row.txnID), nil)
 			e.planner.outcomes.drop(row.txnID) // or a copy would find it for as long as it is cached
+			if err := e.dropEventsOf(batch, p.floor+1, &row); err != nil {
+				e.noteCorruption(err)
+				return
+			}
 		}
 		p.floor++
 		p.nextDue = 0
@@ -185,7 +200,7 @@ func (e *Engine) pruneOutcomes(batch *pebble.Batch, commits int, now time.Time) 
 // definiteEnd reports whether err ended the transaction, as opposed to leaving it open
 // (a full disk) or being about another transaction (a reused id).
 func definiteEnd(err error) bool {
-	return errors.Is(err, ErrConflict) || errors.Is(err, ErrPrecondition) || errors.Is(err, ErrTxnExpired)
+	return errors.Is(err, ErrConflict) || errors.Is(err, ErrPrecondition) || errors.Is(err, ErrTxnExpired) || errors.Is(err, ErrOutOfRange)
 }
 
 // lasting reports whether every copy of a commit refused with err will be refused, too,

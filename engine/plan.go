@@ -17,6 +17,8 @@ type stateReader interface {
 	agentHead(a AgentName) (CommitTS, error)
 	namespaceKnown(namespace string) (bool, error)
 	outcome(id TxnID) (outcomeRow, bool, error)
+	// floor is the first commit of a namespace whose events are kept.
+	floor(namespace string) CommitTS
 	// events visits an agent's events in (after, upTo] in order, until visit returns
 	// false; whole reports whether it visited all of them.
 	events(a AgentName, after, upTo CommitTS, visit func(CommitTS, []eventRowOp) bool) (whole bool, err error)
@@ -92,7 +94,7 @@ func newPlanner(s stateReader, head mark, lastTime time.Time, o *Options, r *rea
 // bounded by its own limits: TxnReads keys and ranges that it read, and of each of four kinds
 // TxnOps at most: operations, their agents, conditions of operations, and other conditions.
 func leastCached(o *Options) int {
-	return o.Tuning.StepLookups + o.Limits.TxnReads + 4*o.Limits.TxnOps
+	return o.Tuning.StepLookups + o.Limits.TxnReads + 4*o.Limits.TxnOps + erasedKeys
 }
 
 // plan decides a proposal whose id has no outcome yet. It returns the commit to apply,
@@ -179,10 +181,13 @@ func (pl *planner) checkReads(p *proposal) error {
 	return pl.checkListed(p)
 }
 
+// shown is the last commit that the store has.
+func (pl *planner) shown() CommitTS { return pl.head.ts - CommitTS(len(pl.step)) }
+
 // checkListed validates what a transaction listed: first against the events in the store,
 // then against the commits planned in this step.
 func (pl *planner) checkListed(p *proposal) error {
-	shown := pl.head.ts - CommitTS(len(pl.step))
+	shown := pl.shown()
 	for i := range p.listed {
 		l := &p.listed[i]
 		head, err := pl.agentHead(l.agent) // mostly cached, which saves opening an iterator

@@ -169,16 +169,20 @@ func (e *Engine) unlessCommitted(p *proposal, err error) (CommitResult, error) {
 	case !p.repeats(o.fingerprint):
 		return CommitResult{}, reusedAt(p.id, o.commitTS)
 	}
-	r, lookErr := e.loadResult(o.commitTS)
-	if e.noted(lookErr) != nil {
+	switch r, found, lookErr := e.resultOf(p.id, o.commitTS); {
+	case lookErr != nil:
 		return CommitResult{}, inDoubt(lookErr)
+	case !found:
+		return CommitResult{}, inDoubt(err)
+	default:
+		return r, nil
 	}
-	return r, nil
 }
 
 // refuseQueued answers the proposals that the writer will never take.
 func (e *Engine) refuseQueued() {
 	e.refuseSystem()
+	e.chores.refuse(failf(ErrStopped, "the daemon stopped before the erasure was done; it goes on when the daemon is back"))
 	e.mu.Lock()
 	var left []*proposal
 	for e.queue.len() > 0 {

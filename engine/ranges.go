@@ -123,6 +123,7 @@ func (p *proposal) checkListed(s stateReader, upTo CommitTS, budget int) error {
 		}
 		budget--
 		var change *eventRowOp
+		from := l.checked
 		whole, err := s.events(l.agent, l.checked, upTo, func(ts CommitTS, ops []eventRowOp) bool {
 			budget -= 1 + len(ops)
 			if change = l.changed(ops); change == nil {
@@ -135,6 +136,9 @@ func (p *proposal) checkListed(s stateReader, upTo CommitTS, budget int) error {
 			return err
 		case change != nil:
 			return p.listingChanged(l.agent, change.key, change.version)
+		case from+1 < s.floor(l.agent.Namespace): // asked last: then no event was missing
+			return failf(ErrOutOfRange, "what changed since commit %d, which the transaction read at, is no longer kept of namespace %q: begin again", p.snapshot, l.agent.Namespace).
+				with("namespace", l.agent.Namespace).with("floor_ts", s.floor(l.agent.Namespace).String())
 		case !whole:
 			return errUnchecked
 		}

@@ -91,7 +91,7 @@ func (s Snapshot) Get(name RecordName) (Record, error) {
 		return Record{}, err
 	}
 	rec, err := s.get(name, recordPrefix(name))
-	return rec, s.e.noted(err)
+	return rec, s.e.inRange(name.Namespace, s.ts, err)
 }
 
 func (s Snapshot) get(name RecordName, prefix []byte) (Record, error) {
@@ -152,16 +152,19 @@ func (s Snapshot) search(rows *rowIter, name RecordName, rec *Record, prefix []b
 	for low < high {
 		mid := low + (high-low+1)/2
 		key = appendVersion(append(key[:0], prefix...), mid)
-		if !rows.seek(key) {
-			if rows.err == nil {
-				rows.err = corruptRow(key, "missing")
-			}
+		there := rows.seek(key)
+		if rows.err != nil {
 			return false
 		}
-		v, row, ok := recordAt(rows)
+		v, row, ok := Version(0), recordRow{}, true
+		if there {
+			v, row, ok = recordAt(rows)
+		}
 		switch {
 		case !ok:
 			return false
+		case v != mid && s.e.floor(name.Namespace) > 0: // dropped, and a newer one is in its place
+			low, found = mid, false
 		case v != mid:
 			rows.err = corruptRow(key, "missing")
 			return false
@@ -172,6 +175,9 @@ func (s Snapshot) search(rows *rowIter, name RecordName, rec *Record, prefix []b
 			rec.fill(name, v, &row)
 		}
 	}
+	if !found && low > 0 {
+		rows.err = corruptRow(appendVersion(key[:len(prefix)], low), "missing")
+	}
 	return found
 }
 
@@ -179,7 +185,7 @@ func (s Snapshot) search(rows *rowIter, name RecordName, rec *Record, prefix []b
 func recordAt(rows *rowIter) (Version, recordRow, bool) {
 	key := rows.key()
 	row, ok := parseRecordRow(rows.body)
-	if !ok || row.gone != 0 || len(key) < numberSize {
+	if !ok || len(key) < numberSize {
 		return 0, row, rows.corrupt()
 	}
 	return Version(^binary.BigEndian.Uint64(key[len(key)-numberSize:])), row, true
@@ -189,8 +195,9 @@ func recordAt(rows *rowIter) (Version, recordRow, bool) {
 func (r *Record) fill(name RecordName, v Version, row *recordRow) {
 	r.Name, r.Version, r.CommitTS, r.CommitTime = name, v, row.commitTS, row.commitTime
 	r.Exists = !row.tombstone
+	r.Erased, r.Pruned = row.gone == goneErased, row.gone == gonePruned
 	r.Value = nil
-	if r.Exists {
+	if r.Exists && row.gone == 0 {
 		r.Value = append(make([]byte, 0, len(row.value)), row.value...)
 	}
 }
@@ -209,8 +216,13 @@ func (e *Engine) GetVersion(name RecordName, v Version) (Record, error) {
 		return Record{}, e.noted(err)
 	}
 	row, ok := parseRecordRow(body)
-	if body != nil && (!ok || row.gone != 0) {
+	if body != nil && !ok {
 		return Record{}, e.noted(corruptRow(recordPrefix(name), "malformed"))
+	}
+	if body == nil || row.commitTS < e.floor(name.Namespace) {
+		if err := e.versionInRange(name, v); err != nil {
+			return Record{}, err
+		}
 	}
 	if body == nil || v == 0 || row.commitTS > e.Published() {
 		return Record{}, failf(ErrVersionNotFound, "key %q of agent %q has no version %d", name.Key, name.Agent, v).
@@ -218,7 +230,7 @@ func (e *Engine) GetVersion(name RecordName, v Version) (Record, error) {
 	}
 	rec := Record{}
 	rec.fill(name, v, &row)
-	return rec, nil
+	return rec, e.ValueGone(&rec)
 }
 
 // HistoryEntry is one version of a record with its commit's provenance.
@@ -232,31 +244,43 @@ type HistoryEntry struct {
 
 // History pages through a record's versions, newest first or oldest first. after is the
 // last version of the page before, 0 for the first page. more reports whether there are
-// more.
+// more. The oldest one is that which is current at the floor.
 func (s Snapshot) History(name RecordName, after Version, oldestFirst bool, p Page) (entries []HistoryEntry, more bool, err error) {
 	if err := name.normalize(); err != nil {
 		return nil, false, err
 	}
+	for {
+		base, floor, err := s.e.base(name)
+		if err == nil {
+			entries, more, err = s.history(name, after, max(base, 1), oldestFirst, p)
+		}
+		if err == nil || s.e.floor(name.Namespace) == floor { // else rows went meanwhile
+			return entries, more, s.e.inRange(name.Namespace, s.ts, err)
+		}
+	}
+}
+
+func (s Snapshot) history(name RecordName, after, oldest Version, oldestFirst bool, p Page) (entries []HistoryEntry, more bool, err error) {
 	prefix := recordPrefix(name)
 	newest, err := s.get(name, prefix)
 	if err != nil {
-		return nil, false, s.e.noted(err)
+		return nil, false, err
 	}
 	v, step := newest.Version, Version(^uint64(0)) // step is -1
 	if oldestFirst {
-		v, step = 1, 1
+		v, step = oldest, 1
 	}
 	if after != 0 {
 		v = after + step
 	}
-	if v < 1 || v > newest.Version {
+	if v < oldest || v > newest.Version {
 		return nil, false, nil
 	}
-	if entries, more, err = s.versions(name, prefix, v, newest.Version, oldestFirst, p); err == nil {
+	if entries, more, err = s.versions(name, prefix, v, [2]Version{oldest, newest.Version}, oldestFirst, p); err == nil {
 		err = s.e.provenance(name.AgentName(), entries)
 	}
 	if err != nil {
-		return nil, false, s.e.noted(err)
+		return nil, false, err
 	}
 	size := 0
 	for i := range entries {
@@ -271,7 +295,7 @@ func (s Snapshot) History(name RecordName, after Version, oldestFirst bool, p Pa
 }
 
 // versions reads a record's versions from one on, as many as a page has room for.
-func (s Snapshot) versions(name RecordName, prefix []byte, from, newest Version, oldestFirst bool, p Page) (entries []HistoryEntry, more bool, err error) {
+func (s Snapshot) versions(name RecordName, prefix []byte, from Version, all [2]Version, oldestFirst bool, p Page) (entries []HistoryEntry, more bool, err error) {
 	rows, err := newRowIter(s.e.db, prefix, successor(prefix))
 	if err != nil {
 		return nil, false, err
@@ -283,7 +307,7 @@ func (s Snapshot) versions(name RecordName, prefix []byte, from, newest Version,
 	}
 	size := 0
 	ok := rows.seek(appendVersion(prefix[:len(prefix):len(prefix)], from))
-	for v := from; v >= 1 && v <= newest; v += step {
+	for v := from; v >= all[0] && v <= all[1]; v += step {
 		if rows.err == nil {
 			rows.err = endOf(s.ctx)
 		}
@@ -309,16 +333,29 @@ func (s Snapshot) versions(name RecordName, prefix []byte, from, newest Version,
 	return entries, more, rows.close()
 }
 
-// provenance fills in what the events of an agent say of the commits of entries.
+// provenance fills in what the events of an agent say of the commits of entries. Of the event of a
+// commit below the floor no more than its id may be left, which the log has, too.
 func (e *Engine) provenance(a AgentName, entries []HistoryEntry) error {
 	var keys rowKeys
+	var of []*HistoryEntry
+	floor := e.floor(a.Namespace)
 	for i := range entries {
-		keys.add(appendEventKey(keys.buf, a, entries[i].CommitTS))
+		entry := &entries[i]
+		if entry.CommitTS >= floor {
+			keys.add(appendEventKey(keys.buf, a, entry.CommitTS))
+			of = append(of, entry)
+			continue
+		}
+		row, err := readLogRow(e.db, entry.CommitTS)
+		if err != nil {
+			return err
+		}
+		entry.TxnID = row.txnID
 	}
 	return keys.read(e.db, func(i int, body []byte) bool {
 		ev, ok := parseEventRow(body)
-		entries[i].TxnID, entries[i].Metadata = ev.txnID, ev.by.metadata
-		entries[i].Principal, entries[i].TraceID = ev.by.principal, ev.by.traceID
+		of[i].TxnID, of[i].Metadata = ev.txnID, ev.by.metadata
+		of[i].Principal, of[i].TraceID = ev.by.principal, ev.by.traceID
 		return ok
 	})
 }

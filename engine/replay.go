@@ -35,8 +35,10 @@ func (f *Filter) normalize() error {
 	return err
 }
 
-// Range bounds a replay. Both ends are inclusive; an unset one is open.
+// Range bounds a replay. Both ends are inclusive; an unset one is open: without a start it begins
+// at the floor of the namespace.
 type Range struct {
+	Namespace        string
 	From, To         *CommitTS
 	FromTime, ToTime *time.Time
 }
@@ -87,7 +89,17 @@ func (e *Engine) ReplayRange(r Range) (first, last CommitTS, err error) {
 		}
 		last = min(last, upTo)
 	}
-	return first, last, nil
+	if r.Namespace == "" {
+		r.Namespace = DefaultNamespace
+	}
+	floor := e.floor(r.Namespace)
+	switch {
+	case first < floor && (r.From != nil || r.FromTime != nil):
+		return 0, 0, belowFloor(r.Namespace, first, floor)
+	case last < floor:
+		return 0, 0, belowFloor(r.Namespace, last, floor)
+	}
+	return max(first, floor), last, nil
 }
 
 // Replay is ReplayChunk with the largest chunks, or with at most limit events if limit
@@ -118,23 +130,37 @@ func (e *Engine) ReplayChunk(f Filter, after Cursor, last CommitTS, c Chunk) (ev
 	if c.Bytes <= 0 || c.Bytes > t.ChunkBytes {
 		c.Bytes = t.ChunkBytes
 	}
-	r := &replayer{e: e, f: &f, chunk: c, cursor: after}
-	if f.AllAgents || f.Whole {
+	for {
+		floors := e.db.floors.Load()
+		r := &replayer{e: e, f: &f, chunk: c, cursor: after}
+		err := r.read(last)
+		if f.Whole && err != nil && e.db.floors.Load() != floors {
+			continue // rows went meanwhile
+		}
+		if !f.Whole {
+			err = e.inRange(f.Namespace, after+1, err)
+		}
+		if err != nil {
+			return nil, after, e.noted(err)
+		}
+		r.count(last)
+		return r.events, r.cursor, nil
+	}
+}
+
+func (r *replayer) read(last CommitTS) (err error) {
+	if r.f.AllAgents || r.f.Whole {
 		err = r.readLog(last)
 	} else {
 		err = r.readAgent(last)
 	}
-	if err == nil && c.Admit != nil {
-		err = c.Admit(r.values)
+	if err == nil && r.chunk.Admit != nil {
+		err = r.chunk.Admit(r.values)
 	}
-	if err == nil && !f.KeysOnly {
+	if err == nil && !r.f.KeysOnly {
 		err = r.fillValues()
 	}
-	if err != nil {
-		return nil, after, e.noted(err)
-	}
-	r.count(last)
-	return r.events, r.cursor, nil
+	return err
 }
 
 // count counts the bound that ended a chunk before last.
@@ -267,7 +293,7 @@ func (r *replayer) gather(it *rowIter, w *wave) (more bool, err error) {
 		}
 		before := len(w.agents)
 		for i := range row.parts {
-			if a := row.parts[i].agent; a.Namespace == r.f.Namespace || r.f.Whole {
+			if a := row.parts[i].agent; a.Namespace == r.f.Namespace || r.f.Whole && a.Namespace != "" && ts >= r.e.floor(a.Namespace) {
 				w.agents = append(w.agents, a)
 				w.keys.add(appendEventKey(w.keys.buf, a, ts))
 			}
@@ -322,12 +348,19 @@ func (r *replayer) add(ts CommitTS, a AgentName, row *eventRow) {
 	ops := make([]EventOp, 0, len(row.ops))
 	for i := range row.ops {
 		if op := &row.ops[i]; strings.HasPrefix(op.key, r.f.KeyPrefix) {
-			ops = append(ops, EventOp{Name: RecordName{a.Namespace, a.Agent, op.key}, Version: op.version, Tombstone: op.tombstone})
+			ops = append(ops, EventOp{
+				Name: RecordName{a.Namespace, a.Agent, op.key}, Version: op.version, Tombstone: op.tombstone,
+				Erased: op.gone == goneErased, Pruned: op.gone == gonePruned,
+			})
 			r.bytes += len(op.key) + opBytes
-			r.sizes = append(r.sizes, op.size)
+			size := op.size
+			if op.gone != 0 {
+				size = 0
+			}
+			r.sizes = append(r.sizes, size)
 			if !r.f.KeysOnly {
-				r.bytes += op.size
-				r.values += op.size
+				r.bytes += size
+				r.values += size
 			}
 		}
 	}
@@ -335,7 +368,11 @@ func (r *replayer) add(ts CommitTS, a AgentName, row *eventRow) {
 		return
 	}
 	if n := len(r.events); n > 0 && r.events[n-1].CommitTS == ts {
-		r.events[n-1].Ops = append(r.events[n-1].Ops, ops...)
+		ev := &r.events[n-1]
+		ev.Ops = append(ev.Ops, ops...)
+		if row.by.state == provenanceThere { // all parts say the same, unless it was erased from one
+			ev.Metadata, ev.Principal, ev.TraceID = row.by.metadata, row.by.principal, row.by.traceID
+		}
 		return
 	}
 	r.bytes += eventBytes + len(row.txnID) + row.by.size()
@@ -351,7 +388,7 @@ func (r *replayer) fillValues() error {
 	for i := range r.events {
 		for j := range r.events[i].Ops {
 			op, size := &r.events[i].Ops[j], r.sizes[at]
-			if at++; op.Tombstone {
+			if at++; op.Tombstone || op.Erased {
 				continue
 			}
 			n := len(keys.buf)
@@ -368,8 +405,12 @@ func (r *replayer) fillValues() error {
 	values := make([]byte, 0, left) // what comes and goes together is allocated at once
 	return keys.read(r.e.db, func(i int, body []byte) bool {
 		row, ok := parseRecordRow(body)
-		if !ok || row.commitTS != of[i] || row.tombstone || row.gone != 0 {
+		if !ok || row.commitTS != of[i] || row.tombstone {
 			return false
+		}
+		if row.gone != 0 {
+			ops[i].Erased, ops[i].Pruned = row.gone == goneErased, row.gone == gonePruned
+			return true
 		}
 		from := len(values)
 		values = append(values, row.value...)

@@ -102,14 +102,16 @@ const (
 	flagsKnown    = flagTombstone | byte(goneErased|gonePruned)
 )
 
-// parseFlags accepts at most one reason for which there is no value.
+// parseFlags accepts at most one reason for which there is no value. A tombstone has none to lose:
+// of one it says that it is an erasure's.
 func parseFlags(b byte) (tombstone bool, g gone, ok bool) {
-	return b == flagTombstone, gone(b &^ flagTombstone), b&^flagsKnown == 0 && b&(b-1) == 0
+	g = gone(b &^ flagTombstone)
+	return b&flagTombstone != 0, g, b&^flagsKnown == 0 && g&(g-1) == 0 && b != flagTombstone|byte(gonePruned)
 }
 
 func flagsOf(tombstone bool, g gone) byte {
 	if tombstone {
-		return flagTombstone
+		return flagTombstone | byte(g)
 	}
 	return byte(g)
 }

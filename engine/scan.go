@@ -72,7 +72,7 @@ func (s Snapshot) Scan(o ScanOptions) (records []Record, more bool, err error) {
 		records = append(records, c.rec)
 		size += next
 	}
-	return records, more, s.e.noted(c.rows.close())
+	return records, more, s.e.inRange(o.Agent.Namespace, s.ts, c.rows.close())
 }
 
 func (r *Record) size() int { return len(r.Name.Key) + len(r.Value) + rowOverhead }
@@ -169,13 +169,15 @@ func (c *scanCursor) oldestFirst(name RecordName) (seen bool) {
 			// Into a buffer: a newer version may follow.
 			c.value = append(c.value[:0], row.value...)
 			copied += len(row.value)
-			found = Record{Name: name, Exists: !row.tombstone, Version: v, CommitTS: row.commitTS, CommitTime: row.commitTime}
+			row.value = nil
+			found.fill(name, v, &row)
+			found.Value = nil
 		}
 		c.more = c.rows.previous()
 		if c.more && bytes.HasPrefix(c.rows.key(), c.key) {
 			continue
 		}
-		if c.rec = found; found.Exists && !c.o.KeysOnly {
+		if c.rec = found; found.Exists && !found.Erased && !found.Pruned && !c.o.KeysOnly {
 			c.rec.Value = append(make([]byte, 0, len(c.value)), c.value...)
 		}
 		c.probe = min(2*c.probe, linearProbe)
@@ -253,7 +255,7 @@ func (s Snapshot) Agents(namespace, prefix, after string, p Page) (agents []Agen
 		agents = append(agents, AgentInfo{name, first, head})
 		return err
 	})
-	return agents, more, s.e.noted(err)
+	return agents, more, s.e.inRange(namespace, s.ts, err)
 }
 
 // Namespaces pages through the namespaces in byte order.

@@ -248,6 +248,8 @@ func (s dbState) outcome(id TxnID) (outcomeRow, bool, error) {
 	return o, true, nil
 }
 
+func (s dbState) floor(namespace string) CommitTS { return s.r.floor(namespace) }
+
 // events reads the log of one agent.
 func (s dbState) events(a AgentName, after, upTo CommitTS, visit func(CommitTS, []eventRowOp) bool) (whole bool, err error) {
 	it, err := newRowIter(s.r, eventKey(a, after+1), eventKey(a, upTo+1))

@@ -18,6 +18,7 @@ type inflight struct {
 	answers []answer
 	system  systemStep
 	moments moments
+	chores  *piece // nil: none
 }
 
 // answer is the answer to a proposal, sent once the step is durable. Before that not even
@@ -25,7 +26,7 @@ type inflight struct {
 type answer struct {
 	p      *proposal
 	result CommitResult
-	known  CommitTS // the commit whose result must be read from the log; 0: none
+	known  CommitTS // the commit of this step whose result must be read from the log; 0: none
 	err    error
 }
 
@@ -43,7 +44,8 @@ func (e *Engine) Step() bool {
 func (e *Engine) Plan() bool {
 	assertf(e.inflight == nil, "a step is in flight")
 	taken, asks := e.takeQueued(), e.takeSystem()
-	if len(taken)+len(asks) == 0 {
+	asked := len(taken)+len(asks) > 0
+	if !asked && !e.chores.eager {
 		return false
 	}
 	now := e.now()
@@ -60,11 +62,16 @@ func (e *Engine) Plan() bool {
 			fl.answers = append(fl.answers, a)
 		}
 	}
+	fl.chores = e.planChores(now)
 	_ = e.noted(e.planner.state.endStep()) // whoever met an error has it
+	if !asked && fl.chores == nil {
+		e.inflight = nil
+		return false
+	}
 	fl.commits = e.planner.step
 	fl.system = e.planSystem(asks, now)
 	fl.moments.planned = e.moment()
-	if len(fl.commits) > 0 || fl.system.batch != nil {
+	if len(fl.commits) > 0 || fl.system.batch != nil || fl.chores != nil {
 		e.apply(fl, now)
 	}
 	fl.moments.applied = e.moment()
@@ -81,6 +88,13 @@ func (e *Engine) planOne(p *proposal, now time.Time) answer {
 		return answer{p: p, err: inDoubt(e.noted(err))}
 	case found && !p.repeats(o.fingerprint):
 		return answer{p: p, err: reusedAt(p.id, o.commitTS)}
+	case found && o.commitTS <= e.planner.shown():
+		// Now: with its outcome, in this step, its events may go.
+		r, err := e.loadResult(o.commitTS)
+		if err != nil {
+			err = inDoubt(e.noted(err))
+		}
+		return answer{p: p, result: r, err: err}
 	case found:
 		return answer{p: p, known: o.commitTS}
 	}
@@ -128,6 +142,9 @@ func (e *Engine) apply(fl *inflight, now time.Time) {
 	for _, c := range fl.commits {
 		e.planner.head.hash = e.rows.appendCommit(fl.batch, c, e.planner.head.hash)
 		c.hash = e.planner.head.hash
+	}
+	if fl.chores != nil {
+		fl.chores.apply(fl.batch)
 	}
 	e.pruneOutcomes(fl.batch, len(fl.commits), now)
 	e.system.apply(&fl.system, e.db, fl.batch)
@@ -187,6 +204,9 @@ func (e *Engine) makeDurable(fl *inflight) bool {
 		return false
 	}
 	_ = fl.batch.Close()
+	if fl.chores != nil {
+		fl.chores.settle()
+	}
 	if len(fl.commits) == 0 {
 		return true // the witness and the marks are about commits
 	}

@@ -117,6 +117,8 @@ type CommitResult struct {
 type Record struct {
 	Name       RecordName
 	Exists     bool   // false: never written, or a tombstone
+	Erased     bool   // the value was erased, or the tombstone is an erasure's
+	Pruned     bool   // the value was dropped by the retention of old versions
 	Value      []byte // JSON text, which other readers may have, too: not to be changed
 	Version    Version
 	CommitTS   CommitTS
@@ -140,6 +142,8 @@ type EventOp struct {
 	Version   Version
 	Tombstone bool
 	Value     []byte
+	// Erased and Pruned are as in Record. An operation whose name was erased, too, has no key.
+	Erased, Pruned bool
 }
 
 // TxnState is the state of a transaction.

@@ -97,6 +97,7 @@ type verifier struct {
 	meta     meta
 	ahead    uint64 // outcomes kept up to the floor: their ids look younger than their commits
 	chained  chainHash
+	kept     keptChecks
 	// Agents and namespaces that the log implies, counted while its events are walked.
 	agents, namespaces uint64
 	lastAgent          AgentName
@@ -116,6 +117,9 @@ func (v *verifier) run(ev *evidence) error {
 		v.r.BaseHash = fmt.Sprintf("%x", v.meta.base)
 	}
 	if v.head, _, err = readHead(v.db); err != nil {
+		return err
+	}
+	if v.kept.pasts, err = readPasts(systemReader{v.db.DB}); err != nil {
 		return err
 	}
 	if ev.witnessMissing(v.head) {
@@ -189,7 +193,13 @@ func (v *verifier) checkPart(ts CommitTS, row *logRow, part *logPart) error {
 	if err != nil {
 		return err
 	}
+	if body == nil {
+		return v.checkEventGone(ts, row, a)
+	}
 	ev, err := checkPart(body, ts, row, part)
+	if err == nil && ev.by.state == provenanceErased {
+		err = v.checkProvenanceGone(ts, a, ev)
+	}
 	if err != nil {
 		return err
 	}
@@ -201,7 +211,8 @@ func (v *verifier) checkPart(ts CommitTS, row *logRow, part *logPart) error {
 	return nil
 }
 
-// checkPart is what can be checked of a part without its records.
+// checkPart is what can be checked of a part without its records. Whether what is gone from it may
+// be is another question.
 func checkPart(body []byte, ts CommitTS, row *logRow, part *logPart) (*eventRow, error) {
 	a := part.agent
 	ev, ok := parseEventRow(body)
@@ -211,17 +222,14 @@ func checkPart(body []byte, ts CommitTS, row *logRow, part *logPart) (*eventRow,
 	if digestOf(ev.appendSealed(nil, sealedFlags)) != part.digest {
 		return nil, failf(ErrDataLoss, "commit %d has another digest of the event of agent %q: the log was changed", ts, a.Agent)
 	}
-	if ev.by.state == provenanceErased {
-		return nil, failf(ErrDataLoss, "the metadata of commit %d is gone from the event of agent %q, and no erasure took it", ts, a.Agent)
-	}
-	if ev.by.state != provenanceNone && digestOf(ev.by.append(nil)) != ev.by.digest {
+	if ev.by.state == provenanceThere && digestOf(ev.by.append(nil)) != ev.by.digest {
 		return nil, failf(ErrDataLoss, "the metadata of commit %d differs from its digest in the event of agent %q", ts, a.Agent)
 	}
 	for j := range ev.ops {
 		op := &ev.ops[j]
 		switch {
-		case op.key == "" || op.gone != 0:
-			return nil, failf(ErrDataLoss, "operation %d of commit %d on agent %q has lost its name or its value, and no erasure took it", j+1, ts, a.Agent)
+		case op.key == "":
+			return nil, failf(ErrDataLoss, "operation %d of commit %d on agent %q has lost its name, and no erasure took it", j+1, ts, a.Agent)
 		case op.salt.nameDigest(a, op.key) != op.name:
 			return nil, failf(ErrDataLoss, "operation %d of commit %d on agent %q has another name than its digest says", j+1, ts, a.Agent)
 		}
@@ -237,13 +245,19 @@ func (v *verifier) checkOp(name RecordName, op *eventRowOp, ts CommitTS, row *lo
 	if err != nil {
 		return err
 	}
+	if body == nil {
+		return v.checkVersionGone(name, op, ts)
+	}
+	v.kept.matched++
 	rec, ok := parseRecordRow(body)
 	switch {
-	case body == nil:
-		return failf(ErrDataLoss, "version %d of key %q of agent %q is in the log (commit %d) but not in the state", op.version, name.Key, name.Agent, ts)
-	case !ok, rec.commitTS != ts, !rec.commitTime.Equal(row.commitTime), rec.tombstone != op.tombstone, rec.gone != op.gone,
-		!op.tombstone && (rec.digest() != op.digest || len(rec.value) != op.size):
+	case !ok, rec.commitTS != ts, !rec.commitTime.Equal(row.commitTime), rec.tombstone != op.tombstone, rec.gone != op.gone && (rec.gone != gonePruned || op.gone != 0),
+		!op.tombstone && rec.gone == 0 && (rec.digest() != op.digest || len(rec.value) != op.size):
 		return failf(ErrDataLoss, "version %d of key %q of agent %q differs from the log (commit %d)", op.version, name.Key, name.Agent, ts)
+	case !op.tombstone && rec.gone != 0:
+		if err := v.checkValueGone(name, op.version, rec.gone); err != nil {
+			return err
+		}
 	}
 	if op.version == 1 {
 		return nil
@@ -251,6 +265,12 @@ func (v *verifier) checkOp(name RecordName, op *eventRowOp, ts CommitTS, row *lo
 	key = appendVersion(recordPrefix(name), op.version-1)
 	if body, err = getRow(v.db, key); err != nil {
 		return err
+	}
+	if ts <= v.kept.pasts[name.Namespace].dropped {
+		if body != nil {
+			return failf(ErrDataLoss, "version %d of key %q of agent %q is below what is kept of its namespace and is still there", op.version-1, name.Key, name.Agent)
+		}
+		return nil
 	}
 	if before, ok := parseRecordRow(body); !ok || before.commitTS >= ts {
 		return failf(ErrDataLoss, "the versions of key %q of agent %q have a gap before %d", name.Key, name.Agent, op.version)
@@ -284,7 +304,7 @@ func (v *verifier) checkNothingElse() error {
 		count *uint64
 		check func(key, body []byte) error
 	}{
-		{recordTag, &v.r.Records, v.nothing},
+		{recordTag, &v.r.Records, v.checkBase},
 		{eventTag, &events, v.checkEventOfCommit},
 		{outcomeTag, &v.r.Outcomes, v.nothing},
 		{agentTag, &v.r.Agents, v.checkAgent},
@@ -300,8 +320,8 @@ func (v *verifier) checkNothingElse() error {
 	if err := v.checkTags(); err != nil {
 		return err
 	}
-	if v.r.Records != v.r.Operations {
-		return failf(ErrDataLoss, "the state holds %d versions, the log made %d", v.r.Records, v.r.Operations)
+	if made := v.kept.matched + v.kept.base; v.r.Records != made {
+		return failf(ErrDataLoss, "the state holds %d versions, the log made %d", v.r.Records, made)
 	}
 	if kept := uint64(v.r.Commits-min(v.meta.floor, v.r.Commits)) + v.ahead; v.r.Outcomes != kept {
 		return failf(ErrDataLoss, "%d outcomes are kept, %d should be", v.r.Outcomes, kept)
@@ -360,7 +380,7 @@ func (v *verifier) checkFirst(a AgentName, ts CommitTS) error {
 	if err != nil {
 		return err
 	}
-	if first, n := binary.Uvarint(body); n <= 0 || CommitTS(first) != ts {
+	if first, n := binary.Uvarint(body); n <= 0 || CommitTS(first) != ts && (CommitTS(first) > ts || v.kept.pasts[a.Namespace].dropped == 0) {
 		return corruptRow(key, "missing, or not the agent's first commit")
 	}
 	return nil

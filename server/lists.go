@@ -43,8 +43,9 @@ func (s *Service) GetHistory(ctx context.Context, req *pb.GetHistoryRequest) (*p
 		entry := &pb.HistoryEntry{
 			Version: uint64(e.Version), CommitTs: uint64(e.CommitTS), CommitTime: timestamp(e.CommitTime),
 			TxnId: string(e.TxnID), Metadata: e.Metadata, Deleted: !e.Exists,
+			Erased: e.Erased, Pruned: e.Pruned,
 		}
-		if e.Exists {
+		if e.Value != nil {
 			if err := values.set(entry, historyValue, &entry.ValueJson, e.Name.Key, e.Value); err != nil {
 				return nil, err
 			}

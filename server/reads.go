@@ -54,6 +54,9 @@ func (s *Service) GetState(_ context.Context, req *pb.GetStateRequest) (*pb.GetS
 		return nil, err
 	}
 	rec, ts, err := get(name)
+	if err == nil {
+		err = s.engine.ValueGone(&rec)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -77,9 +80,9 @@ func (s *Service) getter(txnID string, at *pb.At) (func(engine.RecordName) (engi
 func (s *Service) stateAnswer(rec *engine.Record, ts engine.CommitTS, values valueSetter) (*pb.GetStateResponse, error) {
 	resp := &pb.GetStateResponse{
 		Version: uint64(rec.Version), CommitTs: uint64(rec.CommitTS), Exists: rec.Exists,
-		CommitTime: timestamp(rec.CommitTime), ReadTs: uint64(ts),
+		CommitTime: timestamp(rec.CommitTime), ReadTs: uint64(ts), Erased: rec.Exists && rec.Erased, Pruned: rec.Pruned,
 	}
-	if !rec.Exists {
+	if rec.Value == nil {
 		return resp, nil
 	}
 	if err := values.set(resp, getStateValue, &resp.ValueJson, rec.Name.Key, rec.Value); err != nil {
@@ -265,9 +268,11 @@ func (s *Service) ScanPrefix(ctx context.Context, req *pb.ScanPrefixRequest) (*p
 	resp, size := &pb.ScanPrefixResponse{Entries: make([]*pb.StateEntry, len(records)), NextPageToken: next, ReadTs: uint64(ts)}, sizer{of: s}
 	for i := range records {
 		rec := &records[i]
-		entry := &pb.StateEntry{Key: rec.Name.Key, Version: uint64(rec.Version), CommitTs: uint64(rec.CommitTS), CommitTime: timestamp(rec.CommitTime)}
-		if err := values.set(entry, stateEntryValue, &entry.ValueJson, rec.Name.Key, rec.Value); err != nil {
-			return nil, err
+		entry := &pb.StateEntry{Key: rec.Name.Key, Version: uint64(rec.Version), CommitTs: uint64(rec.CommitTS), CommitTime: timestamp(rec.CommitTime), Erased: rec.Erased, Pruned: rec.Pruned}
+		if rec.Value != nil {
+			if err := values.set(entry, stateEntryValue, &entry.ValueJson, rec.Name.Key, rec.Value); err != nil {
+				return nil, err
+			}
 		}
 		if err := size.add(entry); err != nil {
 			return nil, err

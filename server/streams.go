@@ -81,7 +81,7 @@ func (s *Service) replay(ctx context.Context, req *pb.ReplayRequest, part int, s
 	if err != nil {
 		return err
 	}
-	r := engine.Range{From: commitTS(req.StartTs), To: commitTS(req.EndTs)}
+	r := engine.Range{Namespace: req.GetNamespace(), From: commitTS(req.StartTs), To: commitTS(req.EndTs)}
 	if r.FromTime, err = timeOf("start_time", req.GetStartTime()); err != nil {
 		return err
 	}
@@ -210,8 +210,9 @@ func eventMessages(events []engine.Event, values valueSetter, bytes int) ([]*pb.
 			op := &ev.Ops[j]
 			m := &pb.Operation{
 				Key: op.Name.Key, Version: uint64(op.Version), Namespace: op.Name.Namespace, AgentId: op.Name.Agent, Deleted: op.Tombstone,
+				Erased: op.Erased, Pruned: op.Pruned,
 			}
-			if !op.Tombstone {
+			if op.Value != nil {
 				if err := values.set(m, operationValue, &m.ValueJson, op.Name.Key, op.Value); err != nil {
 					return out[:i], fmt.Errorf("commit %d: %w", ev.CommitTS, err)
 				}

@@ -27,6 +27,8 @@ type Operation struct {
 	Version   uint64          `json:"version"`
 	Deleted   bool            `json:"deleted,omitempty"`
 	Value     json.RawMessage `json:"value,omitempty"`
+	Erased    bool            `json:"erased,omitempty"`
+	Pruned    bool            `json:"pruned,omitempty"`
 }
 
 // Event writes a commit without its first skip operations: a line an operation.

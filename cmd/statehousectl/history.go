@@ -59,6 +59,12 @@ func (s *session) printHistory(e client.HistoryEntry, verbose bool) error {
 	if e.Deleted {
 		what = "DELETE"
 	}
+	switch {
+	case e.Erased:
+		what += " erased"
+	case e.Pruned:
+		what += " pruned"
+	}
 	err := s.p.row(e.Value, "v"+e.Version.String(), clock(e.CommitTime), e.CommitTS.String(), what)
 	if err == nil && verbose {
 		err = s.p.line("%s", show.Provenance(e.TxnID, e.Metadata))

@@ -53,7 +53,7 @@ func shapeCommit(c client.Commit) commitShape {
 func shapeEvent(ev client.Event) show.Event {
 	s := show.Event{CommitTS: uint64(ev.CommitTS), CommitTime: ev.CommitTime, TxnID: ev.TxnID, Metadata: ev.Metadata, Operations: make([]show.Operation, len(ev.Operations))}
 	for i, o := range ev.Operations {
-		s.Operations[i] = show.Operation{Namespace: o.Namespace, Agent: o.Agent, Key: o.Key, Version: uint64(o.Version), Deleted: o.Deleted, Value: o.Value}
+		s.Operations[i] = show.Operation{Namespace: o.Namespace, Agent: o.Agent, Key: o.Key, Version: uint64(o.Version), Deleted: o.Deleted, Value: o.Value, Erased: o.Erased, Pruned: o.Pruned}
 	}
 	return s
 }
@@ -66,4 +66,6 @@ type historyShape struct {
 	Metadata   map[string]string `json:"metadata,omitempty"`
 	Deleted    bool              `json:"deleted,omitempty"`
 	Value      json.RawMessage   `json:"value,omitempty"`
+	Erased     bool              `json:"erased,omitempty"`
+	Pruned     bool              `json:"pruned,omitempty"`
 }

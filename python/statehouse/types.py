@@ -67,6 +67,10 @@ class Record:
     namespace: str
     #: The point of the total order that the read was taken at; 0 of a read by version.
     read_ts: int = field(default=0, compare=False)
+    #: Of a batch or scan as of a moment: the value was erased, or dropped by the retention of
+    #: old versions. ``value`` is empty then.
+    erased: bool = False
+    pruned: bool = False
 
     def __bool__(self) -> bool:
         return True
@@ -187,6 +191,10 @@ class Operation:
     deleted: bool
     agent_id: str
     namespace: str
+    #: The value was erased, or dropped by the retention of old versions: ``value`` is None. The
+    #: delete that an erasure leaves is erased, too.
+    erased: bool = False
+    pruned: bool = False
 
     @property
     def kind(self) -> str:
@@ -223,6 +231,9 @@ class HistoryEntry:
     deleted: bool
     agent_id: str
     namespace: str
+    #: As of an :class:`Operation`.
+    erased: bool = False
+    pruned: bool = False
 
 
 @dataclass(frozen=True)

@@ -171,6 +171,8 @@ def event(message: pb.ReplayEvent) -> Event:
                 deleted=op.deleted,
                 agent_id=op.agent_id,
                 namespace=op.namespace,
+                erased=op.erased,
+                pruned=op.pruned,
             )
             for op in message.operations
         ),

@@ -75,6 +75,8 @@ class LogSteps:
                     deleted=entry.deleted,
                     agent_id=request.agent_id,
                     namespace=request.namespace,
+                    erased=entry.erased,
+                    pruned=entry.pruned,
                 )
                 for entry in response.entries
             ]

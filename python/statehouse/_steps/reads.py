@@ -243,13 +243,16 @@ def record(name: RecordName, message: Any, read_ts: int = 0) -> Record | None:
 
 
 def existing(name: RecordName, message: Any, read_ts: int) -> Record:
+    erased, pruned = getattr(message, "erased", False), getattr(message, "pruned", False)
     return Record(
         key=name.key,
-        value=from_json(message.value_json),
+        value={} if erased or pruned else from_json(message.value_json),
         version=message.version,
         commit_ts=message.commit_ts,
         timestamp=to_datetime(message.commit_time),
         agent_id=name.agent_id,
         namespace=name.namespace or "",
         read_ts=read_ts,
+        erased=erased,
+        pruned=pruned,
     )

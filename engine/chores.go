@@ -1,0 +1,221 @@
+package engine
+
+import (
+	"slices"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// Chores are what the writer does beside commits: it drops what retention no longer keeps and
+// takes out what is to be erased. Each step does a piece of them that is bounded, in the batch
+// that it writes anyway, so that nobody waits for a chore and what has been done of one is
+// durable with the mark that says so: after a crash it goes on at the mark. When nothing is
+// committed Tick has steps made for chores alone. What is due follows from commit_time and from
+// the log, never from a clock.
+type chores struct {
+	spaces   []*space // in byte order of the namespaces
+	erasures []*erasure
+	eager    bool // a step may be made for chores alone
+}
+
+// any reports whether there may be anything to do.
+func (c *chores) any() bool { return len(c.spaces)+len(c.erasures) > 0 }
+
+// Bounds of a piece: about a millisecond.
+const (
+	pieceRows  = 512
+	pieceBytes = 1 << 20 // of rows read and written
+)
+
+// A piece is what a step does of the chores.
+type piece struct {
+	e     *Engine
+	batch *pebble.Batch
+	rows  rowWriter
+	left  int // rows that it may look at yet
+	bytes int // and bytes
+	more  bool
+
+	// Events that it rewrites, in the order in which it came to them: one may lose several values.
+	events []*rewritten
+	marked []*space
+	// settled is called when the piece is durable, before anything of the step is published.
+	settled []func()
+}
+
+type rewritten struct {
+	agent AgentName
+	ts    CommitTS
+	row   eventRow
+}
+
+// planChores plans a piece and returns nil if there is nothing to do. Commits that it makes are
+// planned behind those of the step.
+func (e *Engine) planChores(now time.Time) *piece {
+	c := &e.chores
+	if !c.any() {
+		c.eager = false
+		return nil
+	}
+	if err := e.refusal(); err != nil {
+		c.eager = false
+		c.refuse(err)
+		return nil
+	}
+	w := &piece{e: e, batch: e.db.NewBatch(), left: pieceRows, bytes: pieceBytes}
+	undo := c.saved()
+	err := w.do(now)
+	if c.eager = err == nil && w.more; err != nil {
+		_ = w.batch.Close()
+		undo()
+		c.refuse(e.noted(err))
+		e.env.Log("a chore failed", "error", err.Error())
+		return nil
+	}
+	if w.batch.Empty() && len(w.settled) == 0 {
+		_ = w.batch.Close()
+		return nil
+	}
+	return w
+}
+
+// saved returns what puts the marks back to where they are now, for a piece that fails.
+func (c *chores) saved() (undo func()) {
+	pasts := make([]past, len(c.spaces))
+	for i, s := range c.spaces {
+		pasts[i] = s.past
+	}
+	var mark erasureMark
+	if len(c.erasures) > 0 {
+		mark = c.erasures[0].erasureMark
+	}
+	return func() {
+		for i := range pasts {
+			c.spaces[i].past = pasts[i]
+		}
+		if len(c.erasures) > 0 {
+			c.erasures[0].erasureMark = mark
+		}
+	}
+}
+
+func (w *piece) do(now time.Time) error {
+	c := &w.e.chores
+	shown := w.e.planner.shown()
+	for _, s := range c.spaces {
+		if err := w.moveFloor(s, shown); err != nil {
+			return err
+		}
+	}
+	// One kind of work a piece: each looks at the store, which does not show what another has put
+	// into the batch.
+	if len(c.erasures) > 0 {
+		if err := w.erase(c.erasures[0], now); err != nil {
+			return err
+		}
+	} else if err := w.retain(shown); err != nil {
+		return err
+	}
+	for _, ev := range w.events {
+		key := eventKey(ev.agent, ev.ts)
+		w.rows.set(w.batch, key, ev.row.append(w.rows.body[:0]))
+	}
+	for _, s := range w.marked {
+		w.setSystem(pastKind, s.namespace, s.past.append(nil))
+	}
+	w.more = w.more || w.full() || len(c.erasures) > 0
+	return nil
+}
+
+func (w *piece) retain(shown CommitTS) error {
+	for _, s := range w.e.chores.spaces {
+		if err := w.drop(s); err != nil {
+			return err
+		}
+	}
+	if !w.batch.Empty() {
+		w.more = true
+		return nil
+	}
+	for _, s := range w.e.chores.spaces {
+		if err := w.prune(s, shown); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// full reports whether the piece is as large as it may be. What is left makes the next.
+func (w *piece) full() bool {
+	if w.left <= 0 || w.bytes <= 0 {
+		w.more = true
+		return true
+	}
+	return false
+}
+
+func (w *piece) looked(rows, bytes int) { w.left, w.bytes = w.left-rows, w.bytes-bytes }
+
+// mark makes the step write how far a namespace's retention has come.
+func (w *piece) mark(s *space) {
+	if !slices.Contains(w.marked, s) {
+		w.marked = append(w.marked, s)
+	}
+}
+
+func (w *piece) setSystem(kind, name string, body []byte) {
+	setSystem(w.batch, SystemChange{Kind: kind, Name: name, Body: body})
+}
+
+// event returns an agent's event of a commit to be rewritten; nil if there is none.
+func (w *piece) event(a AgentName, ts CommitTS) (*eventRow, error) {
+	for _, ev := range w.events {
+		if ev.agent == a && ev.ts == ts {
+			return &ev.row, nil
+		}
+	}
+	row, found, err := w.findEvent(a, ts)
+	if err != nil || !found {
+		return nil, err
+	}
+	w.events = append(w.events, &rewritten{a, ts, row})
+	return &w.events[len(w.events)-1].row, nil
+}
+
+func (w *piece) findEvent(a AgentName, ts CommitTS) (row eventRow, found bool, err error) {
+	key := eventKey(a, ts)
+	body, err := getRow(w.e.db, key)
+	if body == nil || err != nil {
+		return row, false, err
+	}
+	w.looked(1, len(body))
+	row, ok := parseEventRow(body)
+	if !ok {
+		return row, false, corruptRow(key, "malformed")
+	}
+	return row, true, nil
+}
+
+// apply adds the piece to the step's batch. From here to settle readers have the store as it was.
+func (w *piece) apply(batch *pebble.Batch) {
+	_ = batch.Apply(w.batch, nil) // in memory
+	_ = w.batch.Close()
+	w.e.db.holdReaders()
+}
+
+// settle ends what apply began, when the step is durable.
+func (w *piece) settle() {
+	w.e.db.releaseReaders()
+	w.e.publishFloors()
+	for _, f := range w.settled {
+		f()
+	}
+}
+
+// refuse tells those who wait for chores why they do not go on.
+func (c *chores) refuse(err error) {
+	for _, x := range c.erasures {
+		x.end(err)
+	}
+}

@@ -1,0 +1,189 @@
+package engine
+
+import (
+	"bytes"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// What retention takes follows from the log: a commit supersedes the version before of each key
+// that it writes, and pushes out the one that was the oldest kept. So a walk over the commits, in
+// order, finds all there is to drop without looking at what stays.
+
+// drop drops what was superseded up to the floor: the versions of keys and the events of agents
+// before those that are the last ones at the floor. Those stay: as-of reads from the floor on
+// need the versions, and lists of agents the events.
+func (w *piece) drop(s *space) error {
+	return w.walk(s, &s.dropped, s.floor, func(a AgentName, ts CommitTS, row *eventRow) error {
+		for i := range row.ops {
+			if op := &row.ops[i]; op.version > 1 && op.key != "" {
+				key := appendVersion(recordPrefix(RecordName{a.Namespace, a.Agent, op.key}), op.version-1)
+				_ = w.batch.Delete(key, nil)
+				w.looked(1, len(key))
+			}
+		}
+		return w.dropEventBefore(a, ts)
+	})
+}
+
+// prune takes the values of the versions that are pushed out. Their rows stay, so that versions
+// stay dense, and say what became of the value.
+func (w *piece) prune(s *space, shown CommitTS) error {
+	if s.maxVersions == 0 {
+		return nil
+	}
+	if s.keeping == 0 || s.keeping > s.maxVersions {
+		s.pruned = 0 // what was looked at may keep too many
+	}
+	if s.keeping != s.maxVersions {
+		s.keeping = s.maxVersions
+		w.mark(s)
+	}
+	s.pruned = max(s.pruned, s.dropped) // versions before are gone, and of those at the floor none was pushed out by then
+	return w.walk(s, &s.pruned, shown, func(a AgentName, _ CommitTS, row *eventRow) error {
+		for i := range row.ops {
+			op := &row.ops[i]
+			if uint64(op.version) <= s.maxVersions || op.key == "" {
+				continue
+			}
+			v := op.version - Version(s.maxVersions)
+			if err := w.pruneVersion(RecordName{a.Namespace, a.Agent, op.key}, v); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (w *piece) pruneVersion(n RecordName, v Version) error {
+	key := appendVersion(recordPrefix(n), v)
+	body, err := getRow(w.e.db, key)
+	if body == nil || err != nil {
+		return err
+	}
+	w.looked(1, len(body))
+	row, ok := parseRecordRow(body)
+	if !ok {
+		return corruptRow(key, "malformed")
+	}
+	if !row.tombstone && row.gone == 0 {
+		row.gone = gonePruned
+		w.rows.set(w.batch, key, row.append(w.rows.body[:0]))
+	}
+	return nil
+}
+
+// walk moves a mark over the commits up to one, as far as the piece has room, and calls visit with
+// the events of the namespace among them.
+func (w *piece) walk(s *space, mark *CommitTS, upTo CommitTS, visit func(AgentName, CommitTS, *eventRow) error) error {
+	if *mark >= upTo || w.full() {
+		return nil
+	}
+	it, err := newRowIter(w.e.db, logKey(*mark+1), logKey(upTo+1))
+	if err != nil {
+		return err
+	}
+	for ok := it.first(); ok && !w.full(); ok = it.next() {
+		ts, good := splitLogKey(it.key())
+		row, good2 := parseLogRow(it.body)
+		if !good || !good2 {
+			it.corrupt()
+			break
+		}
+		w.looked(1, len(it.body))
+		for i := range row.parts {
+			if a := row.parts[i].agent; a.Namespace == s.namespace && it.err == nil {
+				it.err = w.visit(a, ts, visit)
+			}
+		}
+		if it.err != nil {
+			break
+		}
+		*mark = ts
+		w.mark(s)
+	}
+	return it.close()
+}
+
+func (w *piece) visit(a AgentName, ts CommitTS, visit func(AgentName, CommitTS, *eventRow) error) error {
+	row, found, err := w.findEvent(a, ts)
+	if err == nil && !found {
+		err = corruptRow(eventKey(a, ts), "missing")
+	}
+	if err != nil {
+		return err
+	}
+	return visit(a, ts, &row)
+}
+
+// dropEventBefore drops an agent's event before the one of ts. One whose commit can still be asked
+// for by its id stays until its outcome goes (pruneOutcomes), since the answer is made of it; what
+// else it says goes now.
+func (w *piece) dropEventBefore(a AgentName, ts CommitTS) error {
+	prefix := agentPrefix(eventTag, a)
+	it, err := newRowIter(w.e.db, prefix, eventKey(a, ts))
+	if err != nil {
+		return err
+	}
+	if !it.last() {
+		return it.close()
+	}
+	w.looked(1, len(it.body))
+	_, before, ok := splitEventKey(it.key())
+	row, ok2 := parseEventRow(it.body)
+	if !ok || !ok2 {
+		it.corrupt()
+	}
+	key := bytes.Clone(it.key())
+	if err := it.close(); err != nil {
+		return err
+	}
+	o, found, err := dbState{w.e.db}.outcome(row.txnID)
+	switch {
+	case err != nil:
+		return err
+	case !found || o.commitTS != before:
+		_ = w.batch.Delete(key, nil)
+	case row.by.state == provenanceThere:
+		row.by = provenance{state: provenanceErased, digest: row.by.digest}
+		w.rows.set(w.batch, key, row.append(w.rows.body[:0]))
+	}
+	return nil
+}
+
+// dropEventsOf drops the events of a commit whose outcome has gone, if their namespaces' retention
+// has passed them already.
+func (e *Engine) dropEventsOf(batch *pebble.Batch, ts CommitTS, row *logRow) error {
+	for i := range row.parts {
+		a := row.parts[i].agent
+		if a.Namespace == "" {
+			continue
+		}
+		at := e.droppedUpTo(a.Namespace)
+		if ts >= at {
+			continue
+		}
+		it, err := newRowIter(e.db, eventKey(a, ts+1), eventKey(a, at+1))
+		if err != nil {
+			return err
+		}
+		superseded := it.first()
+		if err := it.close(); err != nil {
+			return err
+		}
+		if superseded {
+			_ = batch.Delete(eventKey(a, ts), nil)
+		}
+	}
+	return nil
+}
+
+// droppedUpTo is the commit up to which a namespace's retention has dropped what was superseded.
+func (e *Engine) droppedUpTo(namespace string) CommitTS {
+	for _, s := range e.chores.spaces {
+		if s.namespace == namespace {
+			return s.dropped
+		}
+	}
+	return 0
+}

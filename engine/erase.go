@@ -1,0 +1,224 @@
+package engine
+
+import (
+	"bytes"
+	"slices"
+	"time"
+)
+
+// erasedKeys is the most keys that a commit of an erasure erases.
+const erasedKeys = 128
+
+// erase does a piece of an erasure: a commit that erases some keys, or some of what is to be taken
+// out since the last one.
+func (w *piece) erase(x *erasure, now time.Time) error {
+	var err error
+	if x.commit != 0 {
+		err = w.takeOut(x)
+	} else {
+		err = w.eraseKeys(x, now)
+	}
+	if err != nil || x.done.Done {
+		return err
+	}
+	w.setSystem(erasureKind, x.id, x.append(nil))
+	progress := x.done
+	w.settled = append(w.settled, func() { x.tell(progress, nil) })
+	return nil
+}
+
+// eraseKeys plans a commit that erases the next keys. If there are none, the erasure is done.
+func (w *piece) eraseKeys(x *erasure, now time.Time) error {
+	names, more, err := w.keysToErase(x)
+	if err != nil {
+		return err
+	}
+	if len(names) == 0 {
+		if !more {
+			w.endErasure(x)
+		}
+		return nil
+	}
+	writes := make([]*Write, len(names))
+	for i := range names {
+		writes[i] = &Write{Name: names[i], Tombstone: true}
+	}
+	c := Conditions{Principal: x.Principal}
+	if x.Reason != "" {
+		c.Metadata = map[string]string{MetadataReason: x.Reason}
+	}
+	p := newProposal(newTxnID(now, w.e.env.Rand), writes, c)
+	for i := range p.agents {
+		for j := range p.agents[i].ops {
+			p.agents[i].ops[j].gone = goneErased
+		}
+	}
+	made, err := w.e.planner.plan(p, now)
+	if err != nil {
+		return err
+	}
+	x.commit, x.at = made.ts, strip{}
+	x.done.CommitTS = made.ts
+	x.done.Keys += uint64(len(names))
+	return nil
+}
+
+func (w *piece) endErasure(x *erasure) {
+	x.done.Done = true
+	w.setSystem(erasureKind, x.id, nil)
+	w.settled = append(w.settled, func() {
+		c := &w.e.chores
+		c.erasures = slices.DeleteFunc(c.erasures, func(other *erasure) bool { return other == x })
+		x.tell(x.done, nil)
+	})
+}
+
+// keysToErase finds the next keys that have anything to erase, and moves the cursor to the last
+// key that it looked at. more reports whether there are keys after that.
+func (w *piece) keysToErase(x *erasure) (names []RecordName, more bool, err error) {
+	prefix := x.prefix()
+	it, err := newRowIter(w.e.db, prefix, successor(prefix))
+	if err != nil {
+		return nil, false, err
+	}
+	ok := false
+	if x.cursor == nil {
+		ok = it.first()
+	} else {
+		ok = it.seek(successor(x.cursor))
+	}
+	for ok && len(names) < erasedKeys && !w.full() {
+		name, _, good := splitRecordKey(it.key())
+		_, row, good2 := recordAt(it)
+		if !good || !good2 {
+			it.corrupt()
+			break
+		}
+		w.looked(1, len(it.body))
+		x.cursor = recordPrefix(name)
+		if erased := row.tombstone && row.gone == goneErased; !erased {
+			old := row.commitTS <= x.began
+			if !old {
+				old = w.olderThan(it, x)
+			}
+			if old {
+				names = append(names, name)
+			}
+		}
+		if it.err == nil {
+			ok = it.seek(successor(x.cursor))
+		}
+	}
+	return names, ok, it.close()
+}
+
+// olderThan moves it to the oldest version of the key that the cursor is at, and reports whether
+// that was there when the erasure began.
+func (w *piece) olderThan(it *rowIter, x *erasure) bool {
+	if !it.before(successor(x.cursor)) || !bytes.HasPrefix(it.key(), x.cursor) {
+		return false
+	}
+	_, row, ok := recordAt(it)
+	w.looked(1, len(it.body))
+	return ok && row.commitTS <= x.began
+}
+
+// takeOut takes out what was before the keys' tombstones. They are published.
+func (w *piece) takeOut(x *erasure) error {
+	log, err := readLogRow(w.e.db, x.commit)
+	if err != nil {
+		return err
+	}
+	op := 0
+	for i := range log.parts {
+		a := log.parts[i].agent
+		ev, err := readEventRow(w.e.db, a, x.commit)
+		if err != nil {
+			return err
+		}
+		for j := range ev.ops {
+			if op++; op <= x.at.op {
+				continue
+			}
+			if w.full() {
+				return nil
+			}
+			done, err := w.takeOutKey(x, RecordName{a.Namespace, a.Agent, ev.ops[j].key}, ev.ops[j].version)
+			if err != nil || !done {
+				return err
+			}
+			x.at = strip{op: op}
+		}
+	}
+	x.commit, x.at = 0, strip{}
+	return nil
+}
+
+// takeOutKey takes out the versions of a key before one, the newest first.
+func (w *piece) takeOutKey(x *erasure, n RecordName, before Version) (done bool, err error) {
+	if x.at.v == 0 {
+		x.at.v = before
+	}
+	prefix := recordPrefix(n)
+	it, err := newRowIter(w.e.db, appendVersion(bytes.Clone(prefix), x.at.v-1), successor(prefix))
+	if err != nil {
+		return false, err
+	}
+	ok := it.first()
+	for ; ok && !w.full(); ok = it.next() {
+		v, row, good := recordAt(it)
+		if !good {
+			break
+		}
+		w.looked(1, len(it.body))
+		if it.err = w.takeOutVersion(x, n, v, &row); it.err != nil {
+			break
+		}
+		x.at.v = v
+	}
+	return !ok, it.close()
+}
+
+func (w *piece) takeOutVersion(x *erasure, n RecordName, v Version, row *recordRow) error {
+	if row.gone == goneErased {
+		return nil
+	}
+	key := appendVersion(recordPrefix(n), v)
+	if !row.tombstone {
+		if row.gone == 0 {
+			x.done.Values++
+			x.done.Bytes += uint64(len(row.value))
+		}
+		w.rows.set(w.batch, key, (&recordRow{gone: goneErased, commitTS: row.commitTS, commitTime: row.commitTime}).append(w.rows.body[:0]))
+	}
+	ev, err := w.event(n.AgentName(), row.commitTS)
+	if err != nil || ev == nil { // retention has dropped it
+		return err
+	}
+	for i := range ev.ops {
+		if op := &ev.ops[i]; op.key == n.Key && op.version == v && !op.tombstone {
+			op.gone = goneErased
+		}
+	}
+	if ev.by.state == provenanceThere {
+		ev.by = provenance{state: provenanceErased, digest: ev.by.digest}
+	}
+	w.looked(1, 0)
+	return w.forgetFingerprint(ev.txnID, row.commitTS)
+}
+
+// forgetFingerprint takes the fingerprint out of a commit's outcome: it is a digest of values
+// without a salt, so one could guess at them. Whatever comes under the id is taken for the same
+// request from then on.
+func (w *piece) forgetFingerprint(id TxnID, ts CommitTS) error {
+	o, found, err := dbState{w.e.db}.outcome(id)
+	if err != nil || !found || o.commitTS != ts || o.fingerprint == (Digest{}) {
+		return err
+	}
+	o.fingerprint = Digest{}
+	key := outcomeKey(id)
+	w.rows.set(w.batch, key, o.append(w.rows.body[:0]))
+	w.e.planner.outcomes.put(id, o)
+	w.looked(1, 0)
+	return nil
+}

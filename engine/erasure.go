@@ -1,0 +1,271 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"sync"
+	"time"
+)
+
+// Erasure takes values, their salts and what commits say of themselves out of all of the past
+// of a key, an agent or a namespace, for good. The chain goes on verifying, since it covers
+// digests that nothing can be compared with once the salts are gone.
+//
+// It is commits of its own, each with a principal and a reason like any other: each erases some
+// keys by a tombstone, so that their versions go on, and when it is published what was before it
+// is taken out. Both are done in pieces by the writer (chores.go), key by key in their order, and
+// a mark of what is done is part of each piece. The daemon goes on with an erasure after a restart.
+//
+// A key that is made while an agent or a namespace is being erased is not erased: so an erasure ends.
+
+// Erasure says what is to be erased.
+type Erasure struct {
+	Namespace string
+	Agent     string // "": the whole namespace
+	Key       string // "": the whole agent
+	Principal string // who asks
+	Reason    string
+}
+
+// ErasureProgress is how far an erasure has come.
+type ErasureProgress struct {
+	Keys, Values, Bytes uint64   // erased; bytes of values
+	CommitTS            CommitTS // the erasure's last commit
+	Done                bool
+}
+
+func (x *Erasure) normalize() error {
+	switch {
+	case x.Agent == "" && x.Key != "":
+		return failf(ErrInvalid, "a key is erased of an agent: agent_id is empty").with("field", "agent_id")
+	case len(x.Reason) > maxReasonBytes:
+		return failf(ErrInvalid, "the reason is %d bytes long, more than %d", len(x.Reason), maxReasonBytes).with("field", "reason")
+	}
+	if x.Namespace == "" {
+		x.Namespace = DefaultNamespace
+	}
+	if err := checkName("namespace", x.Namespace, MaxNamespaceBytes); err != nil {
+		return err
+	}
+	if err := checkText("reason", x.Reason); err != nil {
+		return err
+	}
+	if x.Agent != "" {
+		if err := checkName("agent_id", x.Agent, MaxAgentBytes); err != nil {
+			return err
+		}
+	}
+	if x.Key != "" {
+		return checkName("key", x.Key, MaxKeyBytes)
+	}
+	return nil
+}
+
+const maxReasonBytes = 4 << 10
+
+// prefix is what the keys of the records to be erased begin with.
+func (x *Erasure) prefix() []byte {
+	switch {
+	case x.Key != "":
+		return recordPrefix(RecordName{x.Namespace, x.Agent, x.Key})
+	case x.Agent != "":
+		return agentPrefix(recordTag, AgentName{x.Namespace, x.Agent})
+	}
+	return appendNames(nil, recordTag, x.Namespace)
+}
+
+// erasureKind is the kind of the system rows of erasures under way, by their ids, which are in
+// the order in which they were asked for.
+const erasureKind = "erasure"
+
+// MetadataReason is the key under which the reason of an erasure stands in the metadata of its commits.
+const MetadataReason = "reason"
+
+// An erasure is one that is under way.
+type erasure struct {
+	id string
+	Erasure
+	began CommitTS // keys that were made after it stay
+	erasureMark
+
+	mu      sync.Mutex
+	told    ErasureProgress // of what is durable
+	err     error
+	changed chan struct{} // closed when told or err changes
+}
+
+// erasureMark is how far an erasure has come. It is durable, but for at: after a restart a commit's
+// keys are looked at anew.
+type erasureMark struct {
+	// cursor is the prefix of the last key that was looked at; nil: of none.
+	cursor []byte
+	// commit erased keys of which what was before it is still to be taken out; 0: nothing is.
+	commit CommitTS
+	done   ErasureProgress
+	at     strip // within commit
+}
+
+// strip is a place among the versions that a commit of an erasure is to take out.
+type strip struct {
+	op int
+	v  Version // versions below it are left; 0: all are
+}
+
+func (x *erasure) append(dst []byte) []byte {
+	for _, s := range []string{x.Namespace, x.Agent, x.Key, x.Principal, x.Reason, string(x.cursor)} {
+		dst = appendString(dst, s)
+	}
+	for _, n := range []uint64{uint64(x.began), uint64(x.commit), x.done.Keys, x.done.Values, x.done.Bytes, uint64(x.done.CommitTS)} {
+		dst = binary.AppendUvarint(dst, n)
+	}
+	return dst
+}
+
+func parseErasure(id string, body []byte) (*erasure, error) {
+	d := decoder{rest: body}
+	x := &erasure{id: id, changed: make(chan struct{})}
+	x.Erasure = Erasure{Namespace: d.string(), Agent: d.string(), Key: d.string(), Principal: d.string(), Reason: d.string()}
+	if cursor := d.string(); cursor != "" {
+		x.cursor = []byte(cursor)
+	}
+	x.began, x.commit = CommitTS(d.uvarint()), CommitTS(d.uvarint())
+	x.done = ErasureProgress{Keys: d.uvarint(), Values: d.uvarint(), Bytes: d.uvarint(), CommitTS: CommitTS(d.uvarint())}
+	x.told = x.done
+	if !d.end() {
+		return nil, corruptRow(systemKey(erasureKind, id), "malformed")
+	}
+	return x, nil
+}
+
+func (e *Engine) loadErasures() error {
+	rows, err := systemReader{e.db.DB}.SystemRows(erasureKind, "", 0)
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		x, err := parseErasure(row.Name, row.Body)
+		if err != nil {
+			return err
+		}
+		e.chores.erasures = append(e.chores.erasures, x)
+	}
+	return nil
+}
+
+// maxErasures is how many may be under way.
+const maxErasures = 64
+
+// Erase erases, and calls report with what has been done so far, whenever that is more and at the
+// end. If ctx ends, or the daemon, the erasure goes on; asked for again it is the same one, or
+// finds that all is done. An error of report ends the call.
+func (e *Engine) Erase(ctx context.Context, asked Erasure, report func(ErasureProgress) error) error {
+	if err := asked.normalize(); err != nil {
+		return err
+	}
+	x, err := e.beginErasure(ctx, asked)
+	if err != nil {
+		return err
+	}
+	var last ErasureProgress
+	for {
+		x.mu.Lock()
+		told, err, changed := x.told, x.err, x.changed
+		x.mu.Unlock()
+		if told != last {
+			if err := report(told); err != nil {
+				return err
+			}
+			last = told
+		}
+		if err != nil || told.Done {
+			return err
+		}
+		if err := e.env.Await(ctx, changed); err != nil {
+			return failf(ErrOutcomeUnknown, "the request ended (%v) while the erasure was under way: it goes on; ask for it again to see it end", err)
+		}
+	}
+}
+
+// beginErasure makes an erasure durable, or finds the one of the same that is under way.
+func (e *Engine) beginErasure(ctx context.Context, asked Erasure) (*erasure, error) {
+	var x *erasure
+	id := string(newTxnID(e.now(), e.env.Rand))
+	err := e.UpdateSystem(ctx, SystemUpdate{
+		Decide: func(time.Time, SystemReader) ([]SystemChange, error) {
+			for _, other := range e.chores.erasures {
+				if other.sameAs(&asked) {
+					x = other
+					return nil, nil
+				}
+			}
+			if n := len(e.chores.erasures); n >= maxErasures {
+				return nil, failf(ErrLimit, "%d erasures are under way, the limit is %d: retry when one has ended", n, maxErasures)
+			}
+			x = &erasure{id: id, Erasure: asked, began: e.planner.head.ts, changed: make(chan struct{})}
+			return []SystemChange{{Kind: erasureKind, Name: id, Body: x.append(nil)}}, nil
+		},
+		Applied: func() {
+			x.mu.Lock()
+			x.err = nil
+			x.mu.Unlock()
+			for _, other := range e.chores.erasures {
+				if other == x {
+					return
+				}
+			}
+			e.chores.erasures = append(e.chores.erasures, x)
+			e.chores.eager = true
+		},
+	})
+	return x, err
+}
+
+func (x *erasure) sameAs(o *Erasure) bool {
+	return x.Namespace == o.Namespace && x.Agent == o.Agent && x.Key == o.Key
+}
+
+// end tells those who wait that the erasure does not go on. It stays, and is tried again.
+func (x *erasure) end(err error) { x.tell(x.done, err) }
+
+func (x *erasure) tell(p ErasureProgress, err error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.told, x.err = p, err
+	close(x.changed)
+	x.changed = make(chan struct{})
+}
+
+// PreviewErasure counts what Erase would erase.
+func (e *Engine) PreviewErasure(ctx context.Context, asked Erasure) (p ErasureProgress, err error) {
+	if err := asked.normalize(); err != nil {
+		return p, err
+	}
+	prefix := asked.prefix()
+	it, err := newRowIter(e.db, prefix, successor(prefix))
+	if err != nil {
+		return p, err
+	}
+	it.ctx = ctx
+	var last []byte
+	for ok := it.first(); ok; ok = it.next() {
+		_, row, good := recordAt(it)
+		if !good {
+			break
+		}
+		if row.commitTS > e.Published() || row.tombstone || row.gone == goneErased {
+			continue
+		}
+		key := it.key()[:len(it.key())-numberSize]
+		if !bytes.Equal(key, last) {
+			last = bytes.Clone(key)
+			p.Keys++
+		}
+		if row.gone == 0 {
+			p.Values++
+			p.Bytes += uint64(len(row.value))
+		}
+	}
+	p.Done = true
+	return p, e.noted(it.close())
+}

@@ -1,0 +1,177 @@
+package engine
+
+import (
+	"bytes"
+	"sync/atomic"
+)
+
+// What verify allows to be missing, and nothing else: below the floor of a namespace what was
+// superseded there; values that were pruned, of versions that are not the current one; values that
+// an erasure took, which leaves a tombstone above them that says so.
+
+type keptChecks struct {
+	pasts map[string]past
+	// matched counts the versions that an event in the log made. base those whose event is gone:
+	// each is the oldest of its key, and current at the floor.
+	matched, base uint64
+
+	last      []byte // the record that checkBase saw last, if it was a base
+	erasures  *cache[string, Version]
+	oldestRow *cache[string, oldestVersion]
+}
+
+type oldestVersion struct {
+	version  Version
+	commitTS CommitTS
+}
+
+// checkEventGone checks that an event that is missing could go: another one of its agent had
+// taken its place at the floor, and its commit can no longer be asked for by its id.
+func (v *verifier) checkEventGone(ts CommitTS, row *logRow, a AgentName) error {
+	missing := corruptRow(eventKey(a, ts), "missing, malformed or not of its commit")
+	dropped := v.kept.pasts[a.Namespace].dropped
+	if ts >= dropped {
+		return missing
+	}
+	it, err := newRowIter(v.db, eventKey(a, ts+1), eventKey(a, dropped+1))
+	if err != nil {
+		return err
+	}
+	superseded := it.first()
+	if err := it.close(); err != nil {
+		return err
+	}
+	o, found, err := dbState{v.db}.outcome(row.txnID)
+	if err == nil && (!superseded || found && o.commitTS == ts) {
+		err = missing
+	}
+	return err
+}
+
+// checkVersionGone checks that a version that is missing could go: another one had taken its place
+// at the floor.
+func (v *verifier) checkVersionGone(n RecordName, op *eventRowOp, ts CommitTS) error {
+	base, err := v.oldest(n)
+	if err != nil {
+		return err
+	}
+	if dropped := v.kept.pasts[n.Namespace].dropped; ts >= dropped || base.version <= op.version || base.commitTS > dropped {
+		return failf(ErrDataLoss, "version %d of key %q of agent %q is in the log (commit %d) but not in the state", op.version, n.Key, n.Agent, ts)
+	}
+	return nil
+}
+
+// checkValueGone checks that a value could go.
+func (v *verifier) checkValueGone(n RecordName, version Version, how gone) error {
+	if how == goneErased {
+		by, err := v.erasureOf(n)
+		if err == nil && by <= version {
+			err = failf(ErrDataLoss, "version %d of key %q of agent %q has lost its value, and no erasure took it", version, n.Key, n.Agent)
+		}
+		return err
+	}
+	body, err := getRow(v.db, appendVersion(recordPrefix(n), version+1))
+	if err == nil && (body == nil || v.kept.pasts[n.Namespace].keeping == 0) {
+		err = failf(ErrDataLoss, "version %d of key %q of agent %q was pruned, and no retention could prune it", version, n.Key, n.Agent)
+	}
+	return err
+}
+
+// checkProvenanceGone checks that what an event said of its commit could go.
+func (v *verifier) checkProvenanceGone(ts CommitTS, a AgentName, ev *eventRow) error {
+	if ts < v.kept.pasts[a.Namespace].dropped {
+		return nil
+	}
+	for i := range ev.ops {
+		by, err := v.erasureOf(RecordName{a.Namespace, a.Agent, ev.ops[i].key})
+		if err != nil || by > ev.ops[i].version {
+			return err
+		}
+	}
+	return failf(ErrDataLoss, "the metadata of commit %d is gone from the event of agent %q, and no erasure took it", ts, a.Agent)
+}
+
+// cachedKeys is of how many keys is remembered what was looked up.
+const cachedKeys = 1 << 16
+
+// erasureOf is the newest version of a key that an erasure made; 0: there is none.
+func (v *verifier) erasureOf(n RecordName) (by Version, err error) {
+	if v.kept.erasures == nil {
+		v.kept.erasures = newCache[string, Version](cachedKeys, new(atomic.Uint64))
+	}
+	prefix := recordPrefix(n)
+	if by, found := v.kept.erasures.get(string(prefix)); found {
+		return by, nil
+	}
+	it, err := newRowIter(v.db, prefix, successor(prefix))
+	if err != nil {
+		return 0, err
+	}
+	for ok := it.first(); ok; ok = it.next() {
+		at, row, good := recordAt(it)
+		if !good {
+			break
+		}
+		if row.tombstone && row.gone == goneErased {
+			by = at
+			break
+		}
+	}
+	v.kept.erasures.put(string(prefix), by)
+	return by, it.close()
+}
+
+// oldest is the oldest version of a key that is there.
+func (v *verifier) oldest(n RecordName) (o oldestVersion, err error) {
+	if v.kept.oldestRow == nil {
+		v.kept.oldestRow = newCache[string, oldestVersion](cachedKeys, new(atomic.Uint64))
+	}
+	prefix := recordPrefix(n)
+	if o, found := v.kept.oldestRow.get(string(prefix)); found {
+		return o, nil
+	}
+	it, err := newRowIter(v.db, prefix, successor(prefix))
+	if err != nil {
+		return o, err
+	}
+	if it.last() {
+		at, row, good := recordAt(it)
+		if good {
+			o = oldestVersion{at, row.commitTS}
+		}
+	}
+	v.kept.oldestRow.put(string(prefix), o)
+	return o, it.close()
+}
+
+// checkBase checks a version whose event is gone, which checkLog has not seen. It is called in key
+// order: of a key, the newest version first.
+func (v *verifier) checkBase(key, body []byte) error {
+	n, at, ok := splitRecordKey(key)
+	row, ok2 := parseRecordRow(body)
+	if !ok || !ok2 {
+		return corruptRow(key, "malformed")
+	}
+	prefix := key[:len(key)-numberSize]
+	if bytes.Equal(prefix, v.kept.last) {
+		return failf(ErrDataLoss, "version %d of key %q of agent %q is below what is kept of its namespace and is still there", at, n.Key, n.Agent)
+	}
+	v.kept.last = v.kept.last[:0]
+	if row.commitTS > v.kept.pasts[n.Namespace].dropped || row.commitTS == 0 || row.commitTS > v.r.Commits {
+		return nil // checkLog has seen it, or it was made by none
+	}
+	event, err := getRow(v.db, eventKey(n.AgentName(), row.commitTS))
+	if event != nil || err != nil {
+		return err
+	}
+	log, err := readLogRow(v.db, row.commitTS)
+	if err != nil {
+		return err
+	}
+	if !log.commitTime.Equal(row.commitTime) {
+		return failf(ErrDataLoss, "version %d of key %q of agent %q differs from the log (commit %d)", at, n.Key, n.Agent, row.commitTS)
+	}
+	v.kept.base++
+	v.kept.last = append(v.kept.last, prefix...)
+	return nil
+}
