@@ -152,7 +152,7 @@ func (e *Engine) loadRetention() error {
 	if err != nil {
 		return err
 	}
-	for namespace, p := range pasts { // space sorts them
+	for namespace, p := range pasts { // each becomes one of a sorted list
 		e.chores.space(namespace).past = p
 	}
 	asked, err := rows.SystemRows(retentionKind, "", 0)
