@@ -32,8 +32,8 @@ const (
 type MigrateOptions struct {
 	// AcceptMissingWitness is as in Options.
 	AcceptMissingWitness bool
-	// Progress, unless nil, is called with the number of commits written.
-	Progress func(done, total CommitTS)
+	// Progress, unless nil, is called with the number of commits written, and then verified.
+	Progress func(step string, done, total CommitTS)
 	Tuning   Tuning
 }
 
@@ -78,6 +78,9 @@ func Migrate(env Env, dir string, o MigrateOptions) (m Migration, err error) {
 			err = finishMigration(fs, dir)
 		}
 		return m, openFailureOf(err, dir)
+	}
+	if o.Progress == nil {
+		o.Progress = func(string, CommitTS, CommitTS) {}
 	}
 	o.Tuning.setDefaults()
 	o.Tuning.MemTableBytes = cmp.Or(o.Tuning.MemTableBytes, maxMemTable)
@@ -173,6 +176,10 @@ func (g *migration) run() (r *Report, err error) {
 	return g.verify()
 }
 
+func (g *migration) progress(step string) func(done, total CommitTS) {
+	return func(done, total CommitTS) { g.o.Progress(step, done, total) }
+}
+
 // makeRoom removes what an interrupted migration has left and looks whether there is space.
 func (g *migration) makeRoom(storeDir string) error {
 	fs := g.env.FS
@@ -222,7 +229,7 @@ func (g *migration) verify() (*Report, error) {
 	if err != nil {
 		return nil, openFailure(err, "the new witness cannot be read")
 	}
-	if err := verifyStore(&g.env, fs.PathJoin(g.dir, newStoreName), path, g.id, &evidence{witness: content}, r, g.o.Progress); err != nil {
+	if err := verifyStore(&g.env, fs.PathJoin(g.dir, newStoreName), path, g.id, &evidence{witness: content}, r, g.progress("verifying")); err != nil {
 		return nil, fmt.Errorf("the new store: %w", err)
 	}
 	if r.Commits != g.head || r.Records != g.records {
