@@ -74,13 +74,18 @@ func withStopped(env Env, dir string, do func(*identity, *store, *evidence) erro
 	if err != nil {
 		return err
 	}
+	return readStopped(&env, env.FS.PathJoin(dir, storeName), id, &ev, func(db *store) error { return do(id, db, &ev) })
+}
+
+// readStopped opens Pebble's store in a directory for reading, with the evidence beside it.
+func readStopped(env *Env, storeDir string, id *identity, ev *evidence, do func(*store) error) error {
 	var damage error
 	log := pebbleLog{env.Log, func(err error) { damage = err }}
-	db, err := openToRead(env.FS, env.FS.PathJoin(dir, storeName), id, &ev, Tuning{MemTableBytes: maxMemTable, ManualCompaction: true}, log)
+	db, err := openToRead(env.FS, storeDir, id, ev, Tuning{MemTableBytes: maxMemTable, ManualCompaction: true}, log)
 	if err != nil {
 		return err
 	}
-	return errors.Join(do(id, db, &ev), db.Close(), damage)
+	return errors.Join(do(db), db.Close(), damage)
 }
 
 type verifier struct {

@@ -71,7 +71,8 @@ func newRoot(p *process, environ []string) *cobra.Command {
 		Short: "The Statehouse daemon: durable, versioned, replayable state for agents",
 		Long: "statehoused keeps the state of agents in a data directory and serves it over gRPC.\n" +
 			"Without any flag it listens on both loopback addresses, port 50051, and keeps\n" +
-			"its store in ./data. statehoused verify DIR checks a store that no daemon has open.\n" + usageTrailer,
+			"its store in ./data. statehoused verify DIR checks a store that no daemon has open,\n" +
+			"statehoused migrate DIR rewrites one of an older format.\n" + usageTrailer,
 		Version:           version + " (" + gitSHA + ")",
 		Args:              usage(cobra.NoArgs), // a stray word is a mistake, not a daemon with a default
 		SilenceUsage:      true,
@@ -86,7 +87,7 @@ func newRoot(p *process, environ []string) *cobra.Command {
 	}
 	s.register(root.Flags())
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{show.FlagError(err)} })
-	root.AddCommand(verifyCommand(p.signals))
+	root.AddCommand(verifyCommand(p.signals), migrateCommand(p.signals))
 	return root
 }
 
