@@ -17,7 +17,7 @@ type At struct {
 }
 
 // Snapshot is a read view at a CommitTS. It holds nothing open and is valid as long as
-// the engine is open: versions are never dropped.
+// the engine is open, or until the floor of a namespace has moved past it.
 type Snapshot struct {
 	e   *Engine
 	ts  CommitTS
