@@ -73,7 +73,7 @@
 //     reported as corruption (search in read.go, [Snapshot.History]).
 //   - What hot.go has of a record is the newest version published to it, when publish moves
 //     the mark. Asserted where a version is put there after or beside another.
-//   - A row is written once (docs/FORMAT.md names the two exceptions) and sealed with a
+//   - A row is written once (docs/FORMAT.md names the exceptions) and sealed with a
 //     checksum over its key and body. openRow (rows.go) checks it on every read.
 //   - The witness names no commit that is not durable, except with Options.NoSync: makeDurable
 //     writes it after the sync. It is held against the log by evidence.check (evidence.go)

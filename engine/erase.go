@@ -189,7 +189,8 @@ func (w *piece) takeOutVersion(x *erasure, n RecordName, v Version, row *recordR
 			x.done.Values++
 			x.done.Bytes += uint64(len(row.value))
 		}
-		w.rows.set(w.batch, key, (&recordRow{gone: goneErased, commitTS: row.commitTS, commitTime: row.commitTime}).append(w.rows.body[:0]))
+		row.gone, row.value, row.salt = goneErased, nil, salt{}
+		w.rows.set(w.batch, key, row.append(w.rows.body[:0]))
 	}
 	ev, err := w.event(n.AgentName(), row.commitTS)
 	if err != nil || ev == nil { // retention has dropped it

@@ -138,8 +138,8 @@ func parseErasure(id string, body []byte) (*erasure, error) {
 	return x, nil
 }
 
-func (e *Engine) loadErasures() error {
-	rows, err := systemReader{e.db.DB}.SystemRows(erasureKind, "", 0)
+func (c *chores) loadErasures(r SystemReader) error {
+	rows, err := r.SystemRows(erasureKind, "", 0)
 	if err != nil {
 		return err
 	}
@@ -148,7 +148,7 @@ func (e *Engine) loadErasures() error {
 		if err != nil {
 			return err
 		}
-		e.chores.erasures = append(e.chores.erasures, x)
+		c.erasures = append(c.erasures, x)
 	}
 	return nil
 }

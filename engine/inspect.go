@@ -47,6 +47,9 @@ func (e *Engine) inspect(storeDir string, id *identity, ev *evidence) error {
 	if err == nil {
 		_, err = readMeta(db, id.format)
 	}
+	if err == nil {
+		err = new(chores).load(systemReader{db.DB}) // whatever is read at the start
+	}
 	return errors.Join(err, db.Close())
 }
 

@@ -10,7 +10,8 @@ import (
 // Keys of the store. Each starts with a tag. Names follow, each ended by 0x00, which no
 // name contains: this preserves order (a name sorts before its extensions) and is
 // self-delimiting (no name can forge a boundary, G10).
-// Everything but metaTag and systemTag rows is written once and never changed.
+// Everything but metaTag and systemTag rows is written once and never changed, but that retention
+// and erasures take something out (chores.go).
 //
 //	n namespace 00                       -> first commit_ts
 //	a namespace 00 agent 00              -> first commit_ts

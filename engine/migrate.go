@@ -32,8 +32,8 @@ const (
 type MigrateOptions struct {
 	// AcceptMissingWitness is as in Options.
 	AcceptMissingWitness bool
-	// Progress, unless nil, is called with the number of commits written.
-	Progress func(done, total CommitTS)
+	// Progress, unless nil, is called with the number of commits written, and then verified.
+	Progress func(step string, done, total CommitTS)
 	Tuning   Tuning
 }
 
@@ -78,6 +78,9 @@ func Migrate(env Env, dir string, o MigrateOptions) (m Migration, err error) {
 			err = finishMigration(fs, dir)
 		}
 		return m, openFailureOf(err, dir)
+	}
+	if o.Progress == nil {
+		o.Progress = func(string, CommitTS, CommitTS) {}
 	}
 	o.Tuning.setDefaults()
 	o.Tuning.MemTableBytes = cmp.Or(o.Tuning.MemTableBytes, maxMemTable)
@@ -173,6 +176,10 @@ func (g *migration) run() (r *Report, err error) {
 	return g.verify()
 }
 
+func (g *migration) progress(step string) func(done, total CommitTS) {
+	return func(done, total CommitTS) { g.o.Progress(step, done, total) }
+}
+
 // makeRoom removes what an interrupted migration has left and looks whether there is space.
 func (g *migration) makeRoom(storeDir string) error {
 	fs := g.env.FS
@@ -224,7 +231,8 @@ func (g *migration) verify() (*Report, error) {
 	}
 	ev := &evidence{witness: content}
 	err = readStopped(&g.env, fs.PathJoin(g.dir, newStoreName), g.id, ev, func(db *store) error {
-		return (&verifier{db: db, r: r, progress: g.o.Progress, witness: path}).run(ev)
+		v := &verifier{db: db, r: r, progress: g.progress("verifying"), witness: path}
+		return v.run(ev)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("the new store: %w", err)

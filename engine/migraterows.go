@@ -126,8 +126,8 @@ func (g *migration) rewriteLog() error {
 		if it.err != nil {
 			break
 		}
-		if g.o.Progress != nil && ts%10_000 == 0 {
-			g.o.Progress(ts, g.head)
+		if ts%10_000 == 0 {
+			g.o.Progress("writing", ts, g.head)
 		}
 	}
 	return it.close()

@@ -83,9 +83,10 @@ func (e *Engine) openLocked() error {
 		}
 		e.prunedTime.Store(row.commitTime.UnixNano())
 	}
-	if err := errors.Join(e.loadRetention(), e.loadErasures()); err != nil {
+	if err := e.chores.load(systemReader{e.db.DB}); err != nil {
 		return err
 	}
+	e.publishFloors()
 	e.layBallast()
 	e.checkSpace()
 	return nil

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"time"
@@ -16,7 +17,7 @@ type At struct {
 }
 
 // Snapshot is a read view at a CommitTS. It holds nothing open and is valid as long as
-// the engine is open: versions are never dropped.
+// the engine is open, or until the floor of a namespace has moved past it.
 type Snapshot struct {
 	e   *Engine
 	ts  CommitTS
@@ -152,7 +153,7 @@ func (s Snapshot) search(rows *rowIter, name RecordName, rec *Record, prefix []b
 	for low < high {
 		mid := low + (high-low+1)/2
 		key = appendVersion(append(key[:0], prefix...), mid)
-		there := rows.seek(key)
+		there := rows.seek(key) && bytes.HasPrefix(rows.key(), prefix)
 		if rows.err != nil {
 			return false
 		}

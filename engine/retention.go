@@ -145,15 +145,14 @@ func (c *chores) space(namespace string) *space {
 	return c.spaces[i]
 }
 
-// loadRetention reads what was asked for and what has been done of it.
-func (e *Engine) loadRetention() error {
-	rows := systemReader{e.db.DB}
+// load reads what was asked for and what has been done of it.
+func (c *chores) load(rows SystemReader) error {
 	pasts, err := readPasts(rows)
 	if err != nil {
 		return err
 	}
-	for namespace, p := range pasts { // space sorts them
-		e.chores.space(namespace).past = p
+	for namespace, p := range pasts { // each becomes one of a sorted list: order cannot matter
+		c.space(namespace).past = p
 	}
 	asked, err := rows.SystemRows(retentionKind, "", 0)
 	if err != nil {
@@ -164,10 +163,9 @@ func (e *Engine) loadRetention() error {
 		if err != nil {
 			return err
 		}
-		e.chores.space(row.Name).set(&r)
+		c.space(row.Name).set(&r)
 	}
-	e.publishFloors()
-	return nil
+	return c.loadErasures(rows)
 }
 
 // moveFloor moves a namespace's floor to the last commit that was maxAge old when the newest was

@@ -201,7 +201,7 @@ func TestVerifyFindsTampering(t *testing.T) {
 		{"a name erased by nobody", withEvent(ann, 4, func(r *eventRow) { r.ops[1].key = "" }), "and no erasure took it"},
 		{"a value erased by nobody", all(withRecord(annK, 4, func(r *recordRow) { r.gone = goneErased }),
 			withEvent(ann, 4, func(r *eventRow) { r.ops[0].gone = goneErased })), "and no erasure took it"},
-		{"a value pruned by nobody", withRecord(annK, 4, func(r *recordRow) { r.gone = gonePruned }), "differs from the log (commit 4)"},
+		{"a value pruned by nobody", withRecord(annK, 4, func(r *recordRow) { r.gone = gonePruned }), "and no retention could prune it"},
 		{"salt of a value", withRecord(annK, 4, func(r *recordRow) { r.salt[15]++ }), "differs from the log (commit 4)"},
 		{"transaction id of an event", withEvent(ann, 1, func(r *eventRow) { r.txnID = "txn-9" }), "not of its commit"},
 		{"operations of an event", withEvent(ann, 4, func(r *eventRow) { r.ops = r.ops[:1] }), "commit 4 has another digest"},

@@ -67,6 +67,10 @@ func (p *process) serve(ctx context.Context, s *settings) error {
 		closeAll(listeners)
 		return usageError{err}
 	}
+	if err := migrateFirst(env, s, log); err != nil {
+		closeAll(listeners)
+		return err
+	}
 	service, err := server.Assemble(env, config)
 	if err != nil {
 		closeAll(listeners)

@@ -205,7 +205,8 @@ class Operation:
 @dataclass(frozen=True)
 class Event:
     """A commit as read from the log, cut down to what was asked for. Its ``commit_ts`` is
-    the cursor to resume a watch after.
+    the cursor to resume a watch after. ``principal`` is who committed it, ``trace_id`` the
+    trace that it was part of, and both are empty where they are not known.
     """
 
     commit_ts: int
@@ -213,12 +214,14 @@ class Event:
     txn_id: str
     operations: tuple[Operation, ...]
     metadata: dict[str, str]
+    principal: str = ""
+    trace_id: str = ""
 
 
 @dataclass(frozen=True)
 class HistoryEntry:
     """One version of a key. ``value`` is None of deletes, and when values were not asked
-    for.
+    for. ``principal`` and ``trace_id`` are as in an `Event`.
     """
 
     key: str
@@ -231,6 +234,8 @@ class HistoryEntry:
     deleted: bool
     agent_id: str
     namespace: str
+    principal: str = ""
+    trace_id: str = ""
     #: As of an :class:`Operation`.
     erased: bool = False
     pruned: bool = False

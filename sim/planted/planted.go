@@ -42,6 +42,8 @@ const (
 	ByInterleave = "interleave"
 	// ByPython: it is in the Python SDK, which programs use over real connections that break.
 	ByPython = "python"
+	// ByTests: tests of the package that it is in show it, on the simulated disk.
+	ByTests = "tests"
 )
 
 // Why a judge alone cannot see a bug.
@@ -64,6 +66,7 @@ func All() []Bug {
 	list = append(list, foundBy("", tampered())...) // and by scenarios
 	list = append(list, foundBy(ByFuzz, limits(), drains(), leaks(), toils(), clients(), readsets(), distant(), worlds(), sessions(), hot())...)
 	list = append(list, foundBy(ByInterleave, threads(), hotThreads())...)
+	list = append(list, foundBy(ByTests, past())...)
 	return append(list, foundBy(ByPython, pythons())...)
 }
 

@@ -177,4 +177,6 @@ def event(message: pb.ReplayEvent) -> Event:
             for op in message.operations
         ),
         metadata=dict(message.metadata),
+        principal=message.principal,
+        trace_id=message.trace_id,
     )
