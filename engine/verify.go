@@ -186,6 +186,9 @@ func (v *verifier) checkPart(ts CommitTS, row *logRow, part *logPart) error {
 	if ev.by.state == provenanceErased {
 		return failf(ErrDataLoss, "the metadata of commit %d is gone from the event of agent %q, and no erasure took it", ts, a.Agent)
 	}
+	if ev.by.state == provenanceThere && ev.by.salt == (salt{}) {
+		return unsalted(ts, a)
+	}
 	if v.body = ev.by.append(v.body[:0]); ev.by.state != provenanceNone && digestOf(v.body) != ev.by.digest {
 		return failf(ErrDataLoss, "the metadata of commit %d differs from its digest in the event of agent %q", ts, a.Agent)
 	}
@@ -194,6 +197,8 @@ func (v *verifier) checkPart(ts CommitTS, row *logRow, part *logPart) error {
 		switch {
 		case op.key == "" || op.gone != 0:
 			return failf(ErrDataLoss, "operation %d of commit %d on agent %q has lost its name or its value, and no erasure took it", j+1, ts, a.Agent)
+		case op.salt == (salt{}):
+			return unsalted(ts, a)
 		case op.salt.nameDigest(a, op.key) != op.name:
 			return failf(ErrDataLoss, "operation %d of commit %d on agent %q has another name than its digest says", j+1, ts, a.Agent)
 		}
@@ -202,6 +207,11 @@ func (v *verifier) checkPart(ts CommitTS, row *logRow, part *logPart) error {
 		}
 	}
 	return nil
+}
+
+// unsalted is about a salt that was not drawn: what its digest is of can be guessed when it is gone.
+func unsalted(ts CommitTS, a AgentName) error {
+	return failf(ErrDataLoss, "commit %d on agent %q has a salt of zeros, which nobody drew", ts, a.Agent)
 }
 
 // checkOp compares an operation of the log with the record it made.
@@ -219,6 +229,9 @@ func (v *verifier) checkOp(name RecordName, op *eventRowOp, ts CommitTS, row *lo
 	case !ok, rec.commitTS != ts, !rec.commitTime.Equal(row.commitTime), rec.tombstone != op.tombstone, rec.gone != op.gone,
 		!op.tombstone && (rec.digest() != op.digest || len(rec.value) != op.size):
 		return failf(ErrDataLoss, "version %d of key %q of agent %q differs from the log (commit %d)", op.version, name.Key, name.Agent, ts)
+	}
+	if !rec.tombstone && rec.gone == 0 && rec.salt == (salt{}) {
+		return unsalted(ts, name.AgentName())
 	}
 	if op.version == 1 {
 		return nil
