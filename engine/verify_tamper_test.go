@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -24,16 +25,11 @@ const tamperDir = "/data"
 func tamperEnv(t *testing.T, fs vfs.FS) (Env, *Engine) {
 	t.Helper()
 	var e *Engine
-	ms, drawn := int64(1_800_000_000_000), byte(0)
+	ms, drawn := int64(1_800_000_000_000), rand.NewChaCha8([32]byte{1})
 	env := Env{
-		FS:  fs,
-		Now: func() time.Time { ms++; return time.UnixMilli(ms) },
-		Rand: func(b []byte) {
-			for i := range b {
-				drawn++
-				b[i] = drawn
-			}
-		},
+		FS:   fs,
+		Now:  func() time.Time { ms++; return time.UnixMilli(ms) },
+		Rand: func(b []byte) { _, _ = drawn.Read(b) }, // never fails
 		Halt: func(err error) { t.Errorf("halted: %v", err) },
 		Await: func(_ context.Context, ready <-chan struct{}) error {
 			for {
