@@ -12,6 +12,7 @@ import (
 
 	"statehouse.dev/statehouse/engine"
 	"statehouse.dev/statehouse/sim/simdisk"
+	"statehouse.dev/statehouse/sim/tamper"
 )
 
 // oldDisk is a disk with the kept store of format 1 on it, all of it durable.
@@ -112,6 +113,37 @@ func TestMigrateAnywhere(t *testing.T) {
 	t.Logf("%d images: %d migrations were begun again, %d finished", len(images), begun, finished)
 	if begun == 0 || finished == 0 {
 		t.Error("no crash was on one side of the switch")
+	}
+}
+
+// TestMigrateScript: a store of format 1 that has been through everything that stores go through
+// holds the same after a migration, for every client, whether it ran with syncs or without.
+func TestMigrateScript(t *testing.T) {
+	for _, noSync := range []bool{false, true} {
+		d, s := simdisk.NewDisk(simdisk.DiskOptions{Seed: 1}), &script{}
+		p := newProcess(d, &rigClock{}, func(err error) { t.Errorf("halted: %v", err) })
+		p.noSync = noSync
+		ok(t, s.script(p))
+		d = d.Kill()
+		n := len(s.attempts)
+		p = newProcess(d, p.clock, nil)
+		p.noSync = noSync
+		ok(t, p.open()) // so that all of it is in tables
+		head := p.Status()
+		d = d.Kill()
+		ok(t, tamper.Downgrade(d, rigDir))
+		m, err := migrateOn(d)
+		ok(t, err)
+		if m.Store.Commits != engine.CommitTS(n) || m.StoreID != head.StoreID || m.Store.BaseHash == "" {
+			t.Errorf("the migration reports %+v", m)
+		}
+		p = openOn(t, d, p.clock)
+		s.mustCheck(t, p, n, n)
+		ok(t, s.commits(p, 3))
+		s.mustCheck(t, p, n+3, n+3)
+		ok(t, p.Close())
+		_, err = verifyOn(d)
+		ok(t, err)
 	}
 }
 

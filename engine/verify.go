@@ -222,6 +222,9 @@ func checkPart(body []byte, ts CommitTS, row *logRow, part *logPart) (*eventRow,
 	if digestOf(ev.appendSealed(nil, sealedFlags)) != part.digest {
 		return nil, failf(ErrDataLoss, "commit %d has another digest of the event of agent %q: the log was changed", ts, a.Agent)
 	}
+	if ev.by.state == provenanceThere && ev.by.salt == (salt{}) {
+		return nil, unsalted(ts, a)
+	}
 	if ev.by.state == provenanceThere && digestOf(ev.by.append(nil)) != ev.by.digest {
 		return nil, failf(ErrDataLoss, "the metadata of commit %d differs from its digest in the event of agent %q", ts, a.Agent)
 	}
@@ -230,11 +233,18 @@ func checkPart(body []byte, ts CommitTS, row *logRow, part *logPart) (*eventRow,
 		switch {
 		case op.key == "":
 			return nil, failf(ErrDataLoss, "operation %d of commit %d on agent %q has lost its name, and no erasure took it", j+1, ts, a.Agent)
+		case op.salt == (salt{}):
+			return nil, unsalted(ts, a)
 		case op.salt.nameDigest(a, op.key) != op.name:
 			return nil, failf(ErrDataLoss, "operation %d of commit %d on agent %q has another name than its digest says", j+1, ts, a.Agent)
 		}
 	}
 	return &ev, nil
+}
+
+// unsalted is about a salt that was not drawn: what its digest is of can be guessed when it is gone.
+func unsalted(ts CommitTS, a AgentName) error {
+	return failf(ErrDataLoss, "commit %d on agent %q has a salt of zeros, which nobody drew", ts, a.Agent)
 }
 
 // checkOp compares an operation of the log with the record it made.
@@ -258,6 +268,9 @@ func (v *verifier) checkOp(name RecordName, op *eventRowOp, ts CommitTS, row *lo
 		if err := v.checkValueGone(name, op.version, rec.gone); err != nil {
 			return err
 		}
+	}
+	if !rec.tombstone && rec.gone == 0 && rec.salt == (salt{}) {
+		return unsalted(ts, name.AgentName())
 	}
 	if op.version == 1 {
 		return nil
