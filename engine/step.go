@@ -122,8 +122,8 @@ func (e *Engine) apply(fl *inflight, now time.Time) {
 		e.planner.head.hash = e.rows.appendCommit(fl.batch, c, e.planner.head.hash)
 		c.hash = e.planner.head.hash
 	}
-	e.pruneOutcomes(fl.batch, len(fl.commits), now)
 	e.system.apply(&fl.system, e.db, fl.batch)
+	e.pruneOutcomes(fl.batch, len(fl.commits), now)
 	if err := e.db.ApplyNoSyncWait(fl.batch, pebble.Sync); err != nil {
 		e.halt(failf(ErrStorage, "applying a batch failed: %v", err))
 	}
@@ -154,8 +154,8 @@ func (e *Engine) Settle() {
 			}
 		}
 	}
-	e.answerAll(fl.answers)
 	fl.system.answer(nil)
+	e.answerAll(fl.answers)
 }
 
 // makeDurable moves the marks: durable once the sync has ended well, published
