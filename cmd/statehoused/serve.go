@@ -61,18 +61,7 @@ func (p *process) serve(ctx context.Context, s *settings) error {
 		closeAll(listeners)
 		return usageError{err}
 	}
-	exposed := checkExposure(s, false)
-	if exposed != nil {
-		config.Engine.MustExist = true // one that is made now has no keys
-	}
-	service, err := server.Assemble(env, config)
-	if exposed != nil && (errors.Is(err, engine.ErrNoStore) || err == nil && !service.HasKeys()) {
-		if err == nil {
-			err = service.Close()
-		}
-		closeAll(listeners)
-		return usageError{exposed}
-	}
+	service, err := assemble(env, config, checkExposure(s, false))
 	if err != nil {
 		closeAll(listeners)
 		return err
@@ -99,6 +88,21 @@ func (p *process) serve(ctx context.Context, s *settings) error {
 		log.Info("stopped", "last_commit_ts", uint64(service.Engine().Published()))
 	}
 	return err
+}
+
+// assemble opens the store. Where the daemon may serve only if that has keys, exposed says why.
+func assemble(env engine.Env, config server.Config, exposed error) (*server.Service, error) {
+	if exposed != nil {
+		config.Engine.MustExist = true // a store that is made now has none
+	}
+	service, err := server.Assemble(env, config)
+	switch {
+	case exposed != nil && errors.Is(err, engine.ErrNoStore):
+		return nil, usageError{exposed}
+	case exposed != nil && err == nil && !service.HasKeys():
+		return nil, errors.Join(usageError{exposed}, service.Close())
+	}
+	return service, err
 }
 
 // configOf is what the settings are to the service, with its defaults.

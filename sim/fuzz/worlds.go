@@ -26,8 +26,8 @@ func (s *Swarm) drawWorld(seed uint64) {
 // drawKeys draws whether the daemon has keys beside its token, from a stream of its own.
 func (s *Swarm) drawKeys(seed uint64) {
 	r := simdisk.Stream(seed, "keys")
-	if s.Class == sim.Recoverable && s.chaos && r.IntN(2) == 0 {
-		s.Config.Token, s.Config.Keys = true, true
+	if s.Class == sim.Recoverable && r.IntN(6) == 0 { // by chaos, which uses them
+		s.chaos, s.Config.Token, s.Config.Keys = true, true, true
 	}
 }
 
