@@ -146,8 +146,8 @@ func (e *Engine) apply(fl *inflight, now time.Time) {
 	if fl.chores != nil {
 		fl.chores.apply(fl.batch)
 	}
-	e.pruneOutcomes(fl.batch, len(fl.commits), now)
 	e.system.apply(&fl.system, e.db, fl.batch)
+	e.pruneOutcomes(fl.batch, len(fl.commits), now)
 	if err := e.db.ApplyNoSyncWait(fl.batch, pebble.Sync); err != nil {
 		e.halt(failf(ErrStorage, "applying a batch failed: %v", err))
 	}
@@ -180,8 +180,8 @@ func (e *Engine) Settle() {
 		}
 	}
 	phases := e.phases(fl)
-	e.answerAll(fl.answers)
 	fl.system.answer(nil)
+	e.answerAll(fl.answers)
 	e.stepped(fl, phases)
 }
 

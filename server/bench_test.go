@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
 
 	"statehouse.dev/statehouse/engine"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
@@ -50,7 +51,14 @@ func BenchmarkReplay(b *testing.B) {
 
 func benchClient(b *testing.B) pb.StatehouseServiceClient {
 	b.Helper()
-	service, err := Assemble(engine.MemoryEnv(func(err error) { b.Error(err) }, nil), Config{Engine: engine.Options{Dir: "/data"}})
+	_, c := benchService(b, Config{})
+	return c
+}
+
+func benchService(b *testing.B, config Config) (*Service, pb.StatehouseServiceClient) {
+	b.Helper()
+	config.Engine.Dir = "/data"
+	service, err := Assemble(engine.MemoryEnv(func(err error) { b.Error(err) }, nil), config)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -72,8 +80,9 @@ func benchClient(b *testing.B) pb.StatehouseServiceClient {
 		_ = service.Close()
 	})
 	c := pb.NewStatehouseServiceClient(conn)
-	if _, err := c.Transact(context.Background(), &pb.TransactRequest{TxnId: "first", Operations: []*pb.TransactOperation{set("", "a", "k", `{"n":1}`)}}); err != nil {
+	first := metadata.AppendToOutgoingContext(context.Background(), "authorization", "Bearer "+config.Token)
+	if _, err := c.Transact(first, &pb.TransactRequest{TxnId: "first", Operations: []*pb.TransactOperation{set("", "a", "k", `{"n":1}`)}}); err != nil {
 		b.Fatal(err)
 	}
-	return c
+	return service, c
 }

@@ -118,24 +118,30 @@ func (p *parsedStream) RecvMsg(m any) error {
 	if err := checkParsed(m); err != nil {
 		return err
 	}
-	grant, err := p.valid()
-	if err != nil {
-		return err
+	var grant access.Grant
+	if caller := p.caller(); caller != nil {
+		var err error
+		if grant, err = p.service.access.Valid(caller); err != nil {
+			return err
+		}
 	}
 	return p.service.gate.Permit(p.ctx, p.method, m, grant)
 }
 
 func (p *parsedStream) SendMsg(m any) error {
-	if _, err := p.valid(); err != nil {
-		return err
+	if caller := p.caller(); caller != nil {
+		if err := p.service.access.Holds(caller); err != nil {
+			return err
+		}
 	}
 	return p.ServerStream.SendMsg(m)
 }
 
-func (p *parsedStream) valid() (access.Grant, error) {
-	caller := access.CallerOf(p.ctx)
-	if caller == nil || p.method == pb.StatehouseService_Session_FullMethodName {
-		return nil, nil // it answers what it has taken, and takes nothing more
+// caller is who is to be asked about; nil for a session, which answers what it has taken, and whose
+// requests are asked about one by one.
+func (p *parsedStream) caller() *access.Caller {
+	if p.method == pb.StatehouseService_Session_FullMethodName {
+		return nil
 	}
-	return p.service.access.Valid(caller)
+	return access.CallerOf(p.ctx)
 }

@@ -157,7 +157,7 @@ func Assemble(env engine.Env, config Config) (*Service, error) {
 // simulator.
 func (s *Service) Engine() *engine.Engine { return s.engine }
 
-// SetToken changes the shared token. Streams that were opened with another end.
+// SetToken changes the shared token. Streams that are open go on, unless there is none any more.
 func (s *Service) SetToken(token string) { s.access.SetToken(token) }
 
 // Closed reports whether requests must show a key or the token: there is one.

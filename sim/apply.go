@@ -35,6 +35,9 @@ func (w *World) Apply(s step.Step) error {
 	w.runHandlers()
 	if w.process != nil && w.process.image == nil {
 		w.process.clean()
+		if s.Verb == step.Tick {
+			w.holdRevoked()
+		}
 		w.goOnDraining()
 		w.checkHeld()
 	}
@@ -64,6 +67,8 @@ func (w *World) do(s *step.Step) error {
 		return w.doEngine(s)
 	case step.Start, step.Drain, step.Stop, step.Kill, step.Crash:
 		return w.doProcess(s)
+	case step.Revoke:
+		return w.revoke(s.Token)
 	case step.Advance:
 		w.clock.elapsed += s.Duration
 	case step.Jump:

@@ -38,6 +38,8 @@ type Config struct {
 	Unsynced bool `yaml:"unsynced,omitempty" json:"unsynced,omitempty"`
 	// Token: the daemon wants one, and clients send it.
 	Token bool `yaml:"token,omitempty" json:"token,omitempty"`
+	// Keys: the daemon has keys beside the token, and clients may use them: see Principals.
+	Keys bool `yaml:"keys,omitempty" json:"keys,omitempty"`
 	// Capture: the daemon records what it is asked and answers.
 	Capture bool `yaml:"capture,omitempty" json:"capture,omitempty"`
 	// Capacity of the disk in bytes; 0: no limit.
@@ -48,6 +50,9 @@ type Config struct {
 func (c Config) Validate() error {
 	if c.TxnTimeout < 0 || c.OutcomeAge < 0 || c.OutcomeCount < 0 || c.Capacity < 0 {
 		return fmt.Errorf("config: a limit is negative")
+	}
+	if c.Keys && !c.Token {
+		return fmt.Errorf("config: keys are made with a token")
 	}
 	return c.Bounds.Validate()
 }

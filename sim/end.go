@@ -10,6 +10,7 @@ import (
 	"statehouse.dev/statehouse/history"
 	"statehouse.dev/statehouse/linearizability"
 	"statehouse.dev/statehouse/linearizability/verdict"
+	"statehouse.dev/statehouse/server/access"
 	"statehouse.dev/statehouse/sim/bounds"
 	"statehouse.dev/statehouse/sim/simdisk"
 	"statehouse.dev/statehouse/sim/step"
@@ -20,6 +21,7 @@ import (
 func (w *World) Finish() *Result {
 	w.finale()
 	w.checkRefused()
+	w.checkRevoked()
 	r := &Result{
 		Class: cmp.Or(w.class, Recoverable), Seed: w.seed, Config: w.config,
 		Violations: w.rec.violations, History: &w.rec.history, Steps: w.rec.steps, Digests: w.rec.digests, Stats: w.rec.stats, Detected: w.starts.detected,
@@ -242,6 +244,9 @@ func (w *World) verify() {
 		return
 	}
 	r, err := engine.Verify(w.offline(w.machine.disk), dataDir, nil)
+	if err == nil {
+		err = engine.ReadSystem(w.offline(w.machine.disk), dataDir, access.Verify)
+	}
 	switch {
 	case err != nil:
 		w.rec.violate("G8", "verify", 0, "verify finds the store corrupt, and nothing corrupted it: "+step.FirstLine(strings.TrimSpace(err.Error())))

@@ -62,6 +62,8 @@ func (w *World) checkRest() {
 	}
 	_ = w.Apply(step.Step{Verb: step.Advance, Duration: longestTxn})
 	_ = w.Apply(step.Step{Verb: step.Tick})
+	for w.WriterAsked() && w.Apply(step.Step{Verb: w.writerNext()}) == nil { // what the tick has asked of it
+	}
 	if p := w.process; p != nil && !p.inflight && len(w.network.handlers) == 0 {
 		w.checkGroups(reflect.ValueOf(p.service.Held()), func(string, int) bool { return true })
 	}

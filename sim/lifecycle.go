@@ -102,6 +102,7 @@ func (w *World) start() {
 		published := p.service.Engine().Published()
 		w.machine.told = told{start: uint64(published)}
 		w.rec.note("daemon", "start", fmt.Sprintf("published %d", published))
+		w.makeKeys(p)
 	}
 }
 

@@ -79,6 +79,7 @@ type asked struct {
 	deserved.Request
 	op     *history.Operation
 	method string
+	token  string
 	then   deserved.Causes
 }
 
@@ -94,7 +95,10 @@ func (w *World) arrived(c *Call) *asked {
 		a.Fresh = deserved.SamePages(from.op, c.op) && from.request.space() == c.request.space()
 	}
 	w.countUnderWay(a, c)
-	a.Bad, a.Strict, a.Stranger = c.request.bad, c.request.strict, c.stranger()
+	a.Bad, a.Strict, a.Stranger, a.Denied, a.token = c.request.bad, c.request.strict, c.request.stranger, c.request.denied, c.token
+	if _, ended := w.keys.revoked[c.token]; ended {
+		a.Stranger = true
+	}
 	a.Arrival, a.InSession = w.Now(), c.InSession()
 	w.reasons.judge.Arrived(&a.Request)
 	return a
@@ -139,6 +143,7 @@ func (w *World) judgeAnswer(a *asked, resp []byte, err error, gone bool) {
 	know := w.reasons.Since(&a.then, w.Now())
 	know.Gone, know.Published = gone, uint64(w.process.service.Engine().Published())
 	told, reason := "accepted", ""
+	a.Revoked = w.keys.revoking[a.token]
 	if a.Kind == "" {
 		w.judgeOther(a, err, &know)
 		return
@@ -170,7 +175,10 @@ func (w *World) judgeOther(a *asked, err error, know *deserved.World) {
 	_, refusal := record.Outcome(err)
 	full := err != nil && refusal.Code == "LIMIT_EXCEEDED" && !probes[a.method] && a.UnderWay >= w.served.Requests
 	troubled := full || know.Gone || know.Draining || know.Errors+know.Misreads > 0 || know.Misread || know.Corrupt
-	if a.Stranger != (err != nil && refusal.Code == "UNAUTHENTICATED") || err != nil && !a.Stranger && !troubled && len(a.Bad) == 0 {
+	unknown := err != nil && refusal.Code == "UNAUTHENTICATED"
+	denied := err != nil && refusal.Code == "PERMISSION_DENIED"
+	if a.Stranger && !unknown || unknown && !a.Stranger && !a.Revoked || denied && !a.Denied || a.Denied && err == nil ||
+		err != nil && !unknown && !denied && !troubled && len(a.Bad) == 0 {
 		w.rec.violate("G9", "undeserved", a.op.ID, fmt.Sprintf("#%d of %s was answered %v; its token is wrong: %v", a.op.ID, a.op.Client, err, a.Stranger))
 	}
 }

@@ -83,6 +83,7 @@ func (s *serverStream) RecvMsg(m any) error {
 }
 
 func (s *serverStream) SendMsg(m any) error {
+	s.p.w.sends(s.c)
 	if !s.t.Park(func() bool { return len(s.c.msgs) < streamWindow || s.ctx.Err() != nil }) {
 		return context.Canceled
 	}

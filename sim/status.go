@@ -22,12 +22,11 @@ func (w *World) credentials(ctx context.Context, c *Call) context.Context {
 		return ctx
 	case c.token == "wrong":
 		token = "x"
+	case c.token != "":
+		return metadata.NewIncomingContext(ctx, metadata.Pairs("authorization", "Bearer "+w.keys.secrets[c.token]))
 	}
 	return metadata.NewIncomingContext(ctx, metadata.Pairs("authorization", "Bearer "+secret+token))
 }
-
-// stranger reports whether the call comes without the token that the daemon wants.
-func (c *Call) stranger() bool { return c.request.refuse != "" && c.token != "" }
 
 // address is where a request comes from: by it a capture says which one it was.
 type address struct{ call *Call }

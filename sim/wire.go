@@ -24,8 +24,10 @@ type request struct {
 	// refuse says why the daemon must refuse the request; empty: its answer is judged. What
 	// must be refused is not in the history, so that no effect of it has a reason.
 	refuse string
-	bad    []string // fields that break a rule, which a history cannot show
-	strict bool     // Structs are to be exact
+	// stranger: for it comes with nothing that is good; denied: with a key that may not do it.
+	stranger, denied bool
+	bad              []string // fields that break a rule, which a history cannot show
+	strict           bool     // Structs are to be exact
 }
 
 // recorded reports whether the history has what is asked for.
@@ -64,8 +66,8 @@ func (w *World) requestOf(s *step.Step) (r request, err error) {
 		}
 		r.wire, err = marshal(m)
 	}
-	if s.Token != "" && w.config.Token {
-		r.refuse = "its token is not the daemon's"
+	if err == nil && s.Token != "" && w.config.Token {
+		err = w.authorise(s.Token, &r)
 	}
 	return r, err
 }

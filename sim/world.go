@@ -45,6 +45,7 @@ type World struct {
 	process  *process      // the daemon; nil while none runs
 	starts   starts        // how the daemon's starts went
 	network  network       // calls, from their client to the daemon and back
+	keys     keys          // of the daemon, and what they may do
 	names    names         // of transactions, and their ids on the wire
 	programs programs      // of clients
 	idle     time.Duration // Options.Idle
@@ -67,7 +68,7 @@ type World struct {
 func NewWorld(seed uint64, config Config, o Options) *World {
 	w := &World{
 		seed: seed, class: o.Class, idle: o.Idle, before: o.Before,
-		network: newNetwork(), names: newNames(), rec: newRecorder(o), reasons: reasons{judge: deserved.NewJudge()},
+		network: newNetwork(), keys: newKeys(), names: newNames(), rec: newRecorder(o), reasons: reasons{judge: deserved.NewJudge()},
 	}
 	if o.Disturb != 0 {
 		w.disturb = sched.NewDisturbance(simdisk.Stream(o.Disturb, "disturbance"))

@@ -30,7 +30,7 @@ func (w *World) doEngine(s *step.Step) error {
 		w.settleStep(p)
 		w.reasons.judge.Settled(p.service.Held().Commits.Queued)
 	case step.Tick:
-		p.act(func() { p.service.Engine().Tick() })
+		p.act(func() { p.service.Engine().Tick(); p.service.Tick() })
 		w.checkTables(p)
 		w.ticked()
 	case step.Flush:
@@ -114,7 +114,7 @@ func (w *World) WriterAsked() bool {
 			return true
 		}
 	}
-	return false
+	return w.process != nil && w.process.image == nil && w.process.service.Held().Commits.Queued > 0
 }
 
 // checkAnswered holds the writer to its duty: when nothing is queued and nothing in

@@ -72,6 +72,7 @@ func newRoot(in io.Reader, out, err io.Writer) *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return show.FlagError(err) })
 	root.AddCommand(
 		a.agentsCommand(), a.backupCommand(), a.benchCommand(), a.captureCommand(), a.bundleCommand(), a.deleteCommand(), a.dumpCommand(), a.getCommand(), a.healthCommand(), a.historyCommand(),
+		a.keyCommand(), a.auditCommand(),
 		a.inspectCommand(), a.keysCommand(), a.retentionCommand(), a.eraseCommand(), a.diskCommand(), a.compactCommand(), a.namespacesCommand(), a.putCommand(), a.replayCommand(), a.scanCommand(),
 		a.tailCommand(), a.txnCommand(), a.verifyCommand(), a.versionCommand(),
 		a.debugCommand(), a.logLevelCommand(), a.topCommand(),

@@ -28,7 +28,8 @@ over the environment, the environment over the file. A variable that is empty is
 taken for unset.
 
 SIGTERM and SIGINT stop the daemon in order. SIGHUP reloads the token file, the
-certificate with its key, and the level of the log. SIGUSR1 dumps the capture.
+certificate with its key, the CA of clients, and the level of the log; a change of
+those files is noticed within seconds without it. SIGUSR1 dumps the capture.
 
 Exit codes: 0 stopped cleanly, 1 failed, 2 wrong usage or configuration, 3 the
 data directory cannot be used, 65 damage was found on disk, 74 storage failed.
@@ -88,7 +89,7 @@ func newRoot(p *process, environ []string) *cobra.Command {
 	}
 	s.register(root.Flags())
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{show.FlagError(err)} })
-	root.AddCommand(verifyCommand(p.signals), migrateCommand(p.signals), backupCommand(p.signals), restoreCommand(p.signals, p.exit))
+	root.AddCommand(verifyCommand(p.signals), migrateCommand(p.signals), keyCommand(p.signals), backupCommand(p.signals), restoreCommand(p.signals, p.exit))
 	return root
 }
 

@@ -28,12 +28,14 @@ func (p *process) serve(ctx context.Context, s *settings) error {
 	var level slog.LevelVar
 	log := newLogger(s, &level, p.log)
 	reloads := &reloader{read: p.reread, log: log, level: &level, current: s}
-	cert, err := loadCertificate(s)
+	shown, err := loadCredentials(s)
 	if err != nil {
 		return usageError{err}
 	}
-	reloads.cert.Store(cert)
-	if err := checkExposure(s); err != nil {
+	reloads.shown.Store(shown)
+	reloads.seen = s.watched()
+	// Keys in the store do as well as a token, but only the store says whether there are any.
+	if err := checkExposure(s, s.tlsCert != "" && !s.useMemory); err != nil {
 		return usageError{err}
 	}
 	for _, w := range s.warnings {
@@ -71,7 +73,7 @@ func (p *process) serve(ctx context.Context, s *settings) error {
 		closeAll(listeners)
 		return err
 	}
-	service, err := server.Assemble(env, config)
+	service, err := assemble(env, config, checkExposure(s, false))
 	if err != nil {
 		closeAll(listeners)
 		return err
@@ -101,9 +103,24 @@ func (p *process) serve(ctx context.Context, s *settings) error {
 func sayServing(log *slog.Logger, s *settings, service *server.Service, tls bool, listeners []net.Listener) {
 	st := service.Engine().Status()
 	for _, l := range listeners {
-		log.Info("listening", "address", l.Addr().String(), "tls", tls, "token", s.token != "")
+		log.Info("listening", "address", l.Addr().String(), "tls", tls, "token", s.token != "", "keys", service.HasKeys(), "client_certificates", s.tlsClientCA != "")
 	}
 	log.Info("serving", "version", version, "data_dir", dirName(s), "durable", st.Durable, "last_commit_ts", uint64(st.Published), "store", st.StoreID)
+}
+
+// assemble opens the store. Where the daemon may serve only if that has keys, exposed says why.
+func assemble(env engine.Env, config server.Config, exposed error) (*server.Service, error) {
+	if exposed != nil {
+		config.Engine.MustExist = true // a store that is made now has none
+	}
+	service, err := server.Assemble(env, config)
+	switch {
+	case exposed != nil && errors.Is(err, engine.ErrNoStore):
+		return nil, usageError{exposed}
+	case exposed != nil && err == nil && !service.HasKeys():
+		return nil, errors.Join(usageError{exposed}, service.Close())
+	}
+	return service, err
 }
 
 // configOf is what the settings are to the service, with its defaults.
@@ -113,7 +130,7 @@ func configOf(s *settings) server.Config {
 			Dir: s.dataDir, Limits: s.limits, Tuning: s.caches(), NoSync: !s.fsyncOnCommit && !s.useMemory, Volatile: s.useMemory, MustExist: s.mustExist && !s.useMemory,
 			AcceptMissingWitness: s.acceptMissing,
 		},
-		Version: version, GitSHA: gitSHA, Token: s.token, Requests: s.requests, Streams: s.streams, Connections: s.connections,
+		Version: version, GitSHA: gitSHA, Token: s.token, ClientCertificates: s.tlsClientCA != "", Requests: s.requests, Streams: s.streams, Connections: s.connections,
 		RequestBytes: s.requestBytes, UnsentBytes: s.unsentMB << 20,
 		Capture: captures.Config{Dir: s.ringDir(), MaxBytes: s.captureMB << 20, On: s.capture, Settings: s.told},
 	}.WithDefaults()
@@ -145,8 +162,8 @@ func dirName(s *settings) string {
 	return s.dataDir
 }
 
-// checkExposure refuses to be reachable from elsewhere without TLS and a token.
-func checkExposure(s *settings) error {
+// checkExposure refuses to be reachable from elsewhere without TLS and something that clients must show.
+func checkExposure(s *settings, hasKeys bool) error {
 	host, err := listenHost(s.listenAddr)
 	if err != nil {
 		return err
@@ -154,10 +171,10 @@ func checkExposure(s *settings) error {
 	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
 		return nil
 	}
-	if s.allowInsecure || s.tlsCert != "" && s.token != "" {
+	if s.allowInsecure || s.tlsCert != "" && (s.token != "" || s.tlsClientCA != "" || hasKeys) {
 		return nil
 	}
-	return fmt.Errorf("%s can be reached from other machines: give --tls-cert, --tls-key and --token-file, or say --allow-insecure if the network itself is trusted", s.listenAddr)
+	return fmt.Errorf("%s can be reached from other machines: give --tls-cert, --tls-key and --token-file (or --tls-client-ca, or make a key with statehoused key create), or say --allow-insecure if the network itself is trusted", s.listenAddr)
 }
 
 // listenHost is the host of an address to listen on, HOST:PORT: empty for every

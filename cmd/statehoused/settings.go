@@ -39,6 +39,7 @@ type settings struct {
 	requestBytes  int64
 	tlsCert       string
 	tlsKey        string
+	tlsClientCA   string
 	tokenFile     string
 	token         string
 	allowInsecure bool
@@ -92,6 +93,7 @@ func (s *settings) register(f *pflag.FlagSet) {
 	f.Int64Var(&s.requestBytes, "max-request-bytes", defaultRequestBytes, "most bytes of requests that arrive or are under way")
 	f.StringVar(&s.tlsCert, "tls-cert", "", "PEM file with the certificate chain; turns TLS on")
 	f.StringVar(&s.tlsKey, "tls-key", "", "PEM file with the certificate's key")
+	f.StringVar(&s.tlsClientCA, "tls-client-ca", "", "PEM file with the CAs of client certificates; clients must have one, and its subject says who they are")
 	f.StringVar(&s.tokenFile, "token-file", "", "file with the token every request must carry")
 	f.StringVar(&s.token, "token", "", "the token itself; prefer --token-file or STATEHOUSE_TOKEN, which other users cannot see")
 	f.BoolVar(&s.allowInsecure, "allow-insecure", false, "listen beyond loopback without TLS and a token: anybody who reaches the port reads and writes everything")
@@ -171,7 +173,7 @@ func private(flag string) bool {
 // neverEmpty reports whether a setting that is given must not be empty: it would mean
 // less protection than was asked for, and most often that a shell's variable is unset.
 func neverEmpty(name string) bool {
-	return slices.Contains([]string{"config", "token", "token-file", "tls-cert", "tls-key"}, name)
+	return slices.Contains([]string{"config", "token", "token-file", "tls-cert", "tls-key", "tls-client-ca"}, name)
 }
 
 // checkGiven refuses flags that are given without a value and must have one.
@@ -201,6 +203,8 @@ func (s *settings) check() error {
 	switch {
 	case (s.tlsCert == "") != (s.tlsKey == ""):
 		return errors.New("--tls-cert and --tls-key go together")
+	case s.tlsClientCA != "" && s.tlsCert == "":
+		return errors.New("--tls-client-ca needs --tls-cert and --tls-key: certificates are shown within TLS")
 	case s.token != "" && s.tokenFile != "":
 		return errors.New("give --token or --token-file, not both")
 	case s.txTimeoutMS == 0 || s.txTimeoutMS > uint64(s.maxTxTimeout.Milliseconds()):

@@ -14,6 +14,7 @@ import (
 func (s *signals) answer(r *reloader, service *server.Service, log *slog.Logger) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var answering sync.WaitGroup
+	answering.Go(func() { r.watch(ctx, service) })
 	answering.Go(func() {
 		for {
 			select {

@@ -12,6 +12,7 @@ import (
 
 	"statehouse.dev/statehouse/cmd/show"
 	"statehouse.dev/statehouse/engine"
+	"statehouse.dev/statehouse/server/access"
 )
 
 // Exit codes of verify. They are those of statehousectl, which had the command first, and
@@ -23,7 +24,7 @@ const (
 
 const verifyHelp = `verify rebuilds the state from the log and compares it with what is stored, commit
 by commit: the hash chain, every event, every version and value, the outcomes, and
-that there is nothing else. It works on a data directory that no daemon has open
+that there is nothing else; and that the audit log is a chain. It works on a data directory that no daemon has open
 (stop it, or verify a copy) and changes nothing. Flags, variables and the config file
 of the daemon do not matter to it.
 
@@ -82,6 +83,9 @@ func verify(ctx context.Context, dir string, progress io.Writer) (*verifyShape, 
 			fmt.Fprintf(progress, "%d of %d commits\n", done, total)
 		})
 		v.Report = report
+		if err == nil {
+			err = engine.ReadSystem(env, dir, access.Verify) // the engine knows only the form of these rows
+		}
 		done <- errors.Join(err, halted)
 	}()
 	select {

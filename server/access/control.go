@@ -72,7 +72,7 @@ func (c *Control) Load(store Store) error {
 	return c.reload()
 }
 
-// SetToken changes the shared token; empty: there is none. What was begun with another ends.
+// SetToken changes the shared token; empty: there is none. See Holds.
 func (c *Control) SetToken(secret string) {
 	if secret == "" {
 		c.token.Store(nil)
@@ -206,6 +206,17 @@ func (c *Control) bySecret(secret string) (caller *Caller, why string) {
 
 func (e *entry) refusal(now time.Time) string {
 	return fmt.Sprintf("the key %s (%q) %s: ask an operator for another, statehousectl key create makes one", e.ID, e.Name, e.ended(now))
+}
+
+// Holds reports whether what a caller began may go on: a stream. It is Valid, but for the shared token:
+// one that takes its place cuts nobody off, for there is no moment at which all clients change to
+// it. To cut off who has an old one, take the token away, and give out keys.
+func (c *Control) Holds(caller *Caller) error {
+	if caller.by == byToken && c.HasToken() {
+		return nil
+	}
+	_, err := c.Valid(caller)
+	return err
 }
 
 // Valid reports what a caller may do, if what it was identified by is still good.

@@ -38,7 +38,7 @@ func (c *Control) Hold(caller *Caller, end func(error)) (release func()) {
 // no longer let in end within that.
 func (c *Control) Tick() {
 	for _, o := range c.open.all() {
-		if _, err := c.Valid(o.caller); err != nil {
+		if err := c.Holds(o.caller); err != nil {
 			o.end(err)
 		}
 	}

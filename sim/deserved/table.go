@@ -24,6 +24,8 @@ type Request struct {
 	Bad      []string // fields that break a rule
 	Strict   bool     // a Struct is to be exact
 	Stranger bool     // it comes without the daemon's token
+	Revoked  bool     // its key was revoked by when it was answered, or somebody tried to
+	Denied   bool     // its key may not do it
 	// UnderWay are the others that were when it arrived: streams, if it is one, else requests.
 	UnderWay int
 	// Unsure are those of them that may not have begun, or have ended: in a session.
@@ -112,7 +114,7 @@ func init() {
 		},
 		"DATA_LOSS": dataLoss,
 		// What no world brings about yet.
-		"PERMISSION_DENIED": never, "OUT_OF_RANGE": never, "ERASED": never, "EPOCH_CHANGED": never, "OVERLOADED": never,
+		"OUT_OF_RANGE": never, "ERASED": never, "EPOCH_CHANGED": never, "OVERLOADED": never,
 		"OUTCOME_UNKNOWN": func(_ *Judge, _ *txn, r *Request, _ *history.Refusal, w *World) string {
 			return unless(commits(r.Kind) && (w.Gone || w.Errors > 0), "its client waited, and no operation of the disk failed meanwhile")
 		},
@@ -126,8 +128,11 @@ func init() {
 		"NOT_REPRESENTABLE": func(_ *Judge, _ *txn, r *Request, _ *history.Refusal, _ *World) string {
 			return unless(r.Strict, "it was not to be strict")
 		},
+		"PERMISSION_DENIED": func(_ *Judge, _ *txn, r *Request, _ *history.Refusal, _ *World) string {
+			return unless(r.Denied, "its key may do it")
+		},
 		"UNAUTHENTICATED": func(_ *Judge, _ *txn, r *Request, _ *history.Refusal, _ *World) string {
-			return unless(r.Stranger, "it had the daemon's token, or needed none")
+			return unless(r.Stranger || r.Revoked, "it had the daemon's token, or needed none")
 		},
 		// gRPC's own: a client that has gone reads no answer.
 		"canceled": gone, "deadlineexceeded": gone,
@@ -180,6 +185,8 @@ func (j *Judge) Accepted(r *Request, w *World) (reason string) {
 		reason = "it breaks the rules of " + strings.Join(slices.Compact(bad), ", ")
 	} else if r.Stranger {
 		reason = "it had not the daemon's token"
+	} else if r.Denied {
+		reason = "its key may not do it"
 	} else if r.In.PageOf == 0 && r.In.At != nil && *r.In.At > w.Published || r.Kind == history.Watch && r.In.From != nil && *r.In.From > w.Published {
 		reason = "it is about a commit that has not happened"
 	}

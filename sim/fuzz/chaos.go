@@ -99,6 +99,9 @@ func (c *chaos) call() {
 	if c.s.Config.Token && c.chance(0.1) {
 		s.Token = []string{"wrong", "none"}[c.r.IntN(2)]
 	}
+	if c.s.Config.Keys && s.Token == "" && c.chance(0.3) {
+		s.Token = c.w.KeyFor(s, c.r.IntN(1<<20))
+	}
 	c.send(s, method, m)
 }
 

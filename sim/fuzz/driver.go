@@ -252,6 +252,9 @@ func (d *Driver) daemonChoices(add func(float64, func()), waiting bool) {
 		d.drainChoices(add)
 	}
 	add(s.tick, func() { d.step(step.Step{Verb: step.Tick}) })
+	if s.Config.Keys {
+		add(s.tick/4, func() { d.step(step.Step{Verb: step.Revoke, Token: sim.Principals()[d.nemesis.IntN(3)]}) })
+	}
 	if flush := s.flush; flush > 0 || w.Unflushed() >= sim.FlushEvery {
 		if w.Unflushed() >= sim.FlushEvery {
 			flush = 50

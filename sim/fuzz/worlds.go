@@ -20,6 +20,15 @@ func (s *Swarm) drawWorld(seed uint64) {
 	s.Config.Token = r.IntN(4) == 0
 	s.Config.Capture = r.IntN(8) == 0 && s.Class == sim.Recoverable && !s.Config.Unsynced
 	s.drawSessions(seed)
+	s.drawKeys(seed)
+}
+
+// drawKeys draws whether the daemon has keys beside its token, from a stream of its own.
+func (s *Swarm) drawKeys(seed uint64) {
+	r := simdisk.Stream(seed, "keys")
+	if s.Class == sim.Recoverable && r.IntN(6) == 0 { // by chaos, which uses them
+		s.chaos, s.Config.Token, s.Config.Keys = true, true, true
+	}
 }
 
 // home is the namespace that a client lives in.

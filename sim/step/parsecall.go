@@ -48,13 +48,15 @@ func parseCall(words []string) (Step, error) {
 			s.Session = name
 			continue
 		}
+		if name, ok := strings.CutPrefix(word, "token="); ok && clientName.MatchString(name) {
+			s.Token = name
+			continue
+		}
 		switch word {
 		case "&":
 			s.Wait = false
 		case "struct":
 			s.In.Doubles = true
-		case "token=wrong", "token=none":
-			s.Token = strings.TrimPrefix(word, "token=")
 		case "=>":
 			if s.Expect = p.next(); p.err == nil {
 				p.err = checkAnswer(kind, s.Expect)

@@ -74,6 +74,15 @@ func Methods() []*Method { return methods }
 // MethodNamed is the method of that name; nil: there is none.
 func MethodNamed(word string) *Method { return methodOfWord[word] }
 
+// AdminMethod is a method of operators, which no client of a world calls; nil: there is none.
+func AdminMethod(word string) *Method {
+	d := pb.File_statehouse_v1_admin_proto.Services().Get(0).Methods().ByName(protoreflect.Name(word))
+	if d == nil {
+		return nil
+	}
+	return &Method{Name: fmt.Sprintf("/%s/%s", d.Parent().FullName(), d.Name()), Word: word, request: typeOf(d.Input()), answer: typeOf(d.Output())}
+}
+
 // MethodOf is the method by which an operation of that kind is asked for.
 func MethodOf(kind history.Kind) *Method {
 	name := record.MethodOf(kind)

@@ -55,6 +55,8 @@ const (
 	Kill  Verb = "kill"  // the daemon, as kill -9 does: what it wrote stays with the system
 	Crash Verb = "crash" // the machine loses power
 
+	Revoke Verb = "revoke" // an operator ends a key
+
 	Advance Verb = "advance" // time passes
 	Jump    Verb = "jump"    // the wall clock is set
 
@@ -86,7 +88,7 @@ type Step struct {
 
 	// Of a raw call: a method and its request, see raw.go, in place of In.
 	Method, Message string
-	Token           string // of a call: wrong or none, in place of the daemon's
+	Token           string // of a call: wrong, none or of a key, in place of the daemon's; of a revoke: of which
 
 	Of       int                  // the call that a step of the network is about; 0: Client's last
 	Duration time.Duration        // of an advance or jump
@@ -110,6 +112,8 @@ func (s Step) String() string {
 		return string(s.Verb) + " " + s.target()
 	case Crash:
 		return "crash" + crashString(s.Crash)
+	case Revoke:
+		return string(s.Verb) + " " + s.Token
 	case Advance, Jump:
 		return string(s.Verb) + " " + s.Duration.String()
 	case Fault:
@@ -181,6 +185,12 @@ func parseStep(text string) (s Step, err error) {
 		if len(rest) > 0 {
 			return s, fmt.Errorf("%q is too much", rest[0])
 		}
+		return s, nil
+	case Revoke:
+		if len(rest) != 1 || !clientName.MatchString(rest[0]) {
+			return s, fmt.Errorf("want the name of a key")
+		}
+		s.Token = rest[0]
 		return s, nil
 	case Crash:
 		return s, s.setOptions(rest)
