@@ -71,7 +71,7 @@ func (c *collector) span(method string) *tracepb.Span {
 	return nil
 }
 
-func attribute(s *tracepb.Span, key string) string {
+func spanAttribute(s *tracepb.Span, key string) string {
 	for _, a := range s.GetAttributes() {
 		if a.GetKey() == key {
 			return a.GetValue().String()
@@ -118,13 +118,13 @@ func TestTraces(t *testing.T) {
 	if hex(commit.GetTraceId()) != trace || hex(commit.GetParentSpanId()) != parent || commit.GetKind() != tracepb.Span_SPAN_KIND_SERVER {
 		t.Errorf("%v", commit)
 	}
-	if attribute(commit, "statehouse.sync_seconds") == "" || !strings.Contains(attribute(commit, "statehouse.code"), "OK") {
+	if spanAttribute(commit, "statehouse.sync_seconds") == "" || !strings.Contains(spanAttribute(commit, "statehouse.code"), "OK") {
 		t.Errorf("%v", commit)
 	}
 	if s := c.span("Abort"); len(s.GetParentSpanId()) != 0 || len(s.GetTraceId()) == 0 {
 		t.Errorf("of a client without a trace: %v", s)
 	}
-	if s := c.span("GetState"); s.GetStatus().GetCode() != tracepb.Status_STATUS_CODE_ERROR || !strings.Contains(attribute(s, "statehouse.code"), "INVALID_REQUEST") {
+	if s := c.span("GetState"); s.GetStatus().GetCode() != tracepb.Status_STATUS_CODE_ERROR || !strings.Contains(spanAttribute(s, "statehouse.code"), "INVALID_REQUEST") {
 		t.Errorf("of a refusal: %v", s)
 	}
 	if c.service != "memory" || c.header.Get("api-key") != "a b" {
