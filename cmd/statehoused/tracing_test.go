@@ -14,7 +14,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
 
-	"statehouse.dev/statehouse/client"
+	agents "statehouse.dev/statehouse/client"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
 
@@ -88,15 +88,15 @@ func TestTraces(t *testing.T) {
 	d := launch(t, env, "--data-dir", filepath.Join(t.TempDir(), "data"), "--listen-addr", "127.0.0.1:0", "--metrics-listen-addr", "off")
 	d.connect()
 	const trace, parent = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
-	var told []client.TracedCall
-	agent, err := client.New(d.conn, client.Config{Trace: func(ctx context.Context, call client.TracedCall) (context.Context, func(error)) {
+	var told []agents.TracedCall
+	agent, err := agents.New(d.conn, agents.Config{Trace: func(ctx context.Context, call agents.TracedCall) (context.Context, func(error)) {
 		told = append(told, call)
 		return metadata.AppendToOutgoingContext(ctx, "traceparent", "00-"+trace+"-"+parent+"-01"), func(error) {}
 	}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := agent.Transact(call(t), client.Batch{Writes: []client.Write{client.Put("a", "private", []byte(`{}`))}}); err != nil {
+	if _, err := agent.Transact(call(t), agents.Batch{Writes: []agents.Write{agents.Put("a", "private", []byte(`{}`))}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := agent.Close(); err != nil {
