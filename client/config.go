@@ -15,6 +15,7 @@ import (
 
 	"statehouse.dev/statehouse/client/reach"
 	"statehouse.dev/statehouse/client/session"
+	"statehouse.dev/statehouse/client/traced"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
 
@@ -68,7 +69,7 @@ type Config struct {
 	// reached, instead of repeating it until the context ends.
 	FailFast bool
 	// Trace is told of each call; nil: nobody is.
-	Trace Trace
+	Trace traced.Func
 	// Log records, at debug level, every try that failed and is repeated; slog.Default().
 	Log *slog.Logger
 	// PageSize is how many items of a list one request asks for; 1,000. The daemon may
@@ -197,7 +198,7 @@ func New(conn grpc.ClientConnInterface, config Config) (*Client, error) {
 		s := session.New(conn, session.Options{})
 		conn, c.closer = s, func() error { s.Close(); return nil }
 	}
-	c.stub = pb.NewStatehouseServiceClient(tracedBy(config.Trace, conn))
+	c.stub = pb.NewStatehouseServiceClient(traced.Conn(conn, config.Trace))
 	return c, nil
 }
 

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	agents "statehouse.dev/statehouse/client"
+	"statehouse.dev/statehouse/client/traced"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
 
@@ -88,8 +89,8 @@ func TestTraces(t *testing.T) {
 	d := launch(t, env, "--data-dir", filepath.Join(t.TempDir(), "data"), "--listen-addr", "127.0.0.1:0", "--metrics-listen-addr", "off")
 	d.connect()
 	const trace, parent = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
-	var told []agents.TracedCall
-	agent, err := agents.New(d.conn, agents.Config{Trace: func(ctx context.Context, call agents.TracedCall) (context.Context, func(error)) {
+	var told []traced.Call
+	agent, err := agents.New(d.conn, agents.Config{Trace: func(ctx context.Context, call traced.Call) (context.Context, func(error)) {
 		told = append(told, call)
 		return metadata.AppendToOutgoingContext(ctx, "traceparent", "00-"+trace+"-"+parent+"-01"), func(error) {}
 	}})

@@ -1,4 +1,6 @@
-package client
+// Package traced tells a program of the calls that its client makes, for traces. It knows no tracing
+// system: what a program uses for that, it brings along.
+package traced
 
 import (
 	"context"
@@ -9,13 +11,12 @@ import (
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
 
-// Trace is told of each call that a Client makes, tries again included, for programs that trace what they
-// do. The context that it returns is the call's: a traceparent in its outgoing metadata
+// Func is told of each call that a client makes, tries again included. The context that it returns is the call's: a traceparent in its outgoing metadata
 // makes the daemon's span a child, and its trace id is stored with a commit. end is called when
 // the call has ended, of a stream when it is open. A call with metadata is one of its own, and not one in
 // the session, so add some to those that are sampled only. With OpenTelemetry:
 //
-//	config.Trace = func(ctx context.Context, call client.TracedCall) (context.Context, func(error)) {
+//	config.Trace = func(ctx context.Context, call traced.Call) (context.Context, func(error)) {
 //		ctx, span := tracer.Start(ctx, call.Method, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(
 //			attribute.String("gen_ai.operation.name", call.Operation), attribute.String("gen_ai.memory.store.id", call.Namespace)))
 //		if span.SpanContext().IsSampled() {
@@ -27,10 +28,10 @@ import (
 //		}
 //		return ctx, func(err error) { span.RecordError(err); span.End() }
 //	}
-type Trace func(ctx context.Context, call TracedCall) (of context.Context, end func(error))
+type Func func(ctx context.Context, call Call) (of context.Context, end func(error))
 
-// TracedCall is what a trace may say of a call: neither keys nor values.
-type TracedCall struct {
+// Call is what a trace may say of a call: neither keys nor values.
+type Call struct {
 	Method string // "Transact"
 	// Operation is what OpenTelemetry's conventions for generative AI call it: search_memory,
 	// upsert_memory, delete_memory, or empty for what they have no word for.
@@ -50,8 +51,8 @@ type named interface {
 	GetAgentId() string
 }
 
-func tracedCall(method string, request any) TracedCall {
-	call := TracedCall{Method: method[strings.LastIndexByte(method, '/')+1:]}
+func callOf(method string, request any) Call {
+	call := Call{Method: method[strings.LastIndexByte(method, '/')+1:]}
 	call.Operation = memoryOperations[call.Method]
 	about, _ := request.(named)
 	if t, is := request.(*pb.TransactRequest); is {
@@ -72,29 +73,29 @@ func tracedCall(method string, request any) TracedCall {
 	return call
 }
 
-// traced is a connection whose calls are told of.
-type traced struct {
+// conn is a connection whose calls are told of.
+type conn struct {
 	grpc.ClientConnInterface
-	trace Trace
+	trace Func
 }
 
-// tracedBy is conn, told of if there is somebody to tell.
-func tracedBy(trace Trace, conn grpc.ClientConnInterface) grpc.ClientConnInterface {
+// Conn is c, told of if there is somebody to tell.
+func Conn(c grpc.ClientConnInterface, trace Func) grpc.ClientConnInterface {
 	if trace == nil {
-		return conn
+		return c
 	}
-	return traced{conn, trace}
+	return conn{c, trace}
 }
 
-func (t traced) Invoke(ctx context.Context, method string, args, reply any, opts ...grpc.CallOption) error {
-	ctx, end := t.trace(ctx, tracedCall(method, args))
+func (t conn) Invoke(ctx context.Context, method string, args, reply any, opts ...grpc.CallOption) error {
+	ctx, end := t.trace(ctx, callOf(method, args))
 	err := t.ClientConnInterface.Invoke(ctx, method, args, reply, opts...)
 	end(err)
 	return err
 }
 
-func (t traced) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
-	ctx, end := t.trace(ctx, tracedCall(method, nil))
+func (t conn) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	ctx, end := t.trace(ctx, callOf(method, nil))
 	stream, err := t.ClientConnInterface.NewStream(ctx, desc, method, opts...)
 	end(err)
 	return stream, err
