@@ -124,6 +124,12 @@ var doors = map[string][]ban{
 		{module + "/client", "it carries calls, whoever makes them"},
 		{"github.com/cockroachdb/pebble", "a client has no storage"},
 	},
+	"client/traced": {
+		{module + "/engine", "as for the client"},
+		{module + "/server", "as for the client"},
+		{module + "/client", "it tells of calls, whoever makes them"},
+		{"go.opentelemetry.io", "its user brings what traces"},
+	},
 	"proto/statehouse/v1": {
 		{module + "/", "the contract depends on nothing of ours"},
 	},

@@ -28,6 +28,7 @@ var reach = map[string][]ban{
 		{module + "/sim", "nor that it is simulated"},
 		{"github.com/anishathalye/porcupine", "judges are no part of production"},
 		{"html/template", "it renders nothing, and its linker drops more without"},
+		{"google.golang.org/grpc/encoding/gzip", "it refuses compressed requests, bombs among them, by having no decompressor"},
 	},
 	"cmd/statehousectl": {
 		{module + "/engine", "the tool speaks the wire"},

@@ -15,6 +15,7 @@ import (
 
 	"statehouse.dev/statehouse/client/reach"
 	"statehouse.dev/statehouse/client/session"
+	"statehouse.dev/statehouse/client/traced"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
 
@@ -67,6 +68,8 @@ type Config struct {
 	// FailFast gives up a call that was certainly not sent, because the daemon cannot be
 	// reached, instead of repeating it until the context ends.
 	FailFast bool
+	// Trace is told of each call; nil: nobody is.
+	Trace traced.Func
 	// Log records, at debug level, every try that failed and is repeated; slog.Default().
 	Log *slog.Logger
 	// PageSize is how many items of a list one request asks for; 1,000. The daemon may
@@ -195,7 +198,7 @@ func New(conn grpc.ClientConnInterface, config Config) (*Client, error) {
 		s := session.New(conn, session.Options{})
 		conn, c.closer = s, func() error { s.Close(); return nil }
 	}
-	c.stub = pb.NewStatehouseServiceClient(conn)
+	c.stub = pb.NewStatehouseServiceClient(traced.Conn(conn, config.Trace))
 	return c, nil
 }
 

@@ -45,9 +45,6 @@ func (s *Service) Stats() Stats {
 // Draining reports whether the service is stopping.
 func (s *Service) Draining() bool { return s.draining.Err() != nil }
 
-// Meter is what has been measured; nil: nothing is.
-func (s *Service) Meter() *meter.Meter { return s.meter }
-
 func (s *Service) uses(st *Stats) []Use {
 	h, l := &st.Held, s.engine.Limits()
 	uses := []Use{

@@ -345,6 +345,14 @@ func TestDiagnostics(t *testing.T) {
 			t.Errorf("%s tells a secret", part)
 		}
 	}
+	for line, want := range map[string]bool{ // each by itself: a refusal at the door counts, and took no time
+		`statehouse_requests_total{code="UNAUTHENTICATED",method="AdminService/GetDiagnostics",via="call"} 1`: true,
+		`statehouse_request_duration_seconds_count{method="AdminService/GetDiagnostics"}`:                     false,
+	} {
+		if bytes.Contains(told.GetParts()["metrics"], []byte(line)) != want {
+			t.Errorf("%s is in the metrics: want %v", line, want)
+		}
+	}
 	if _, err := admin.GetDiagnostics(authorised(), &pb.GetDiagnosticsRequest{Parts: []string{"values"}}); detail(err) != pb.ErrorCode_INVALID_REQUEST {
 		t.Errorf("of a part that is none: %v", err)
 	}

@@ -64,9 +64,15 @@ func watchOver(ctx context.Context, s *settings, log *slog.Logger) (*watched, er
 	}
 	w.endSpan = stop
 	began := time.Now()
+	refusals := conns.Sparing(log.Debug)
 	w.meter = meter.New(meter.Config{
 		Clock: func() time.Duration { return time.Since(began) }, Namespaces: s.countedNamespaces(),
 		Slow: time.Duration(s.slowMS) * time.Millisecond, Log: conns.Sparing(func(event string, attrs ...any) { log.Warn(event, attrs...) }), Trace: tracer,
+		Refused: func(event string, attrs ...any) {
+			if log.Enabled(ctx, slog.LevelDebug) {
+				refusals(event, attrs...)
+			}
+		},
 	})
 	if s.metricsAddr == metricsOff {
 		return w, nil

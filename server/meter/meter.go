@@ -15,6 +15,9 @@ type Config struct {
 	// Slow is how long a request may take before Log is told of it; 0: however long.
 	Slow time.Duration
 	Log  func(event string, attrs ...any)
+	// Refused is told of each request that is not answered with OK, in words that differ by the
+	// code alone; nil: nobody asks.
+	Refused func(event string, attrs ...any)
 	// Trace begins a span of a request; nil: there are no traces.
 	Trace Tracer
 }

@@ -54,8 +54,8 @@ func TestHistogram(t *testing.T) {
 // duration; a method that is not known is counted with all others of its kind.
 func TestRequest(t *testing.T) {
 	var clock handClock
-	var said []string
-	m := New(Config{Clock: clock.read, Slow: 100 * time.Millisecond, Log: func(event string, attrs ...any) { said = append(said, fmt.Sprint(event, attrs)) }})
+	var said, refused []string
+	m := New(Config{Refused: func(event string, attrs ...any) { refused = append(refused, event) }, Clock: clock.read, Slow: 100 * time.Millisecond, Log: func(event string, attrs ...any) { said = append(said, fmt.Sprint(event, attrs)) }})
 	do := func(method string, via Via, took time.Duration, err error) {
 		clock.now += time.Second // away from zero, which is: not arrived
 		r := m.Method(method).Begin(via)
@@ -89,6 +89,9 @@ func TestRequest(t *testing.T) {
 	}
 	if d := m.methods[get].Took.Distribution(); d.Count() != 2 || d.Sum != int64(303*time.Millisecond) {
 		t.Errorf("durations %+v", d)
+	}
+	if len(refused) != 6 || refused[0] != "a request was answered with CONFLICT" {
+		t.Errorf("refused: %q", refused)
 	}
 	if len(said) != 1 || !strings.Contains(said[0], "GetState via session code CONFLICT took 300ms") {
 		t.Errorf("slow: %q", said)
@@ -225,7 +228,8 @@ func BenchmarkRequest(b *testing.B) {
 			o.Waited(o.Clock())
 			o.Clock()
 			o.Clock()
-			o.Synced(o.Clock() - o.Clock())
+			syncing := o.Clock()
+			o.Synced(o.Clock() - syncing)
 			o.Stepped(engine.Step{Commits: 1, Answer: o.Clock()})
 		}
 	})

@@ -80,6 +80,9 @@ func (r *Request) End(err error) {
 	}
 	m := r.of.meter
 	r.of.count[r.via][codeOf(err)].Add(1)
+	if err != nil && m.config.Refused != nil {
+		m.config.Refused("a request was answered with "+CodeName(err), "method", r.of.Name, "via", r.via.String())
+	}
 	if r.began == 0 {
 		return // it was refused at the door
 	}

@@ -30,7 +30,7 @@ func durability() []Bug {
 			Name: "sync-retried", Guarantee: "G1", About: "a failed sync is tried again, and the second time believed",
 			Edits: []Edit{{
 				"engine/guard.go",
-				"func (f guardFile) Sync() error     { return f.fs.check(\"sync\", f.name, f.File.Sync()) }\nfunc (f guardFile) SyncData() error { return f.fs.check(\"sync\", f.name, f.File.SyncData()) }",
+				"func (f guardFile) Sync() error     { return f.fs.check(\"sync\", f.name, f.observed(f.File.Sync)) }\nfunc (f guardFile) SyncData() error { return f.fs.check(\"sync\", f.name, f.observed(f.File.SyncData)) }",
 				"func (f guardFile) Sync() error {\n\tif f.File.Sync() == nil {\n\t\treturn nil\n\t}\n\treturn f.fs.check(\"sync\", f.name, f.File.Sync())\n}\nfunc (f guardFile) SyncData() error {\n\tif f.File.SyncData() == nil {\n\t\treturn nil\n\t}\n\treturn f.fs.check(\"sync\", f.name, f.File.SyncData())\n}",
 			}},
 		},

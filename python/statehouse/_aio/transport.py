@@ -32,6 +32,7 @@ from statehouse._functions import check_awaitable
 from statehouse._iterating import AsyncIteration, Made
 from statehouse._proto import methods
 from statehouse._status import NoMessage, closed_meanwhile, from_rpc, received
+from statehouse._tracing import begin
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from statehouse._capture import Capture
-    from statehouse._channel import Endpoint
+    from statehouse._channel import Endpoint, Headers
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -150,16 +151,20 @@ class Transport:
         self._streams.add(call)
         return call
 
-    def _own_call(self, effect: Call | Open) -> Any:
+    def _own_call(self, effect: Call | Open, more: Headers = ()) -> Any:
         return self._calls[effect.method](
-            effect.request, timeout=effect.timeout, metadata=self._endpoint.headers
+            effect.request, timeout=effect.timeout, metadata=self._endpoint.headers + more
         )
 
     async def _call(self, effect: Call) -> Any:
         """Makes a call in the session, or of its own: where sharing does not gain, the daemon does
         not know sessions, or the session ended before the request was sent. What was sent when a
-        session breaks is a call whose answer is lost.
+        session breaks is a call whose answer is lost. What is traced has headers of its own, which
+        a session has once.
         """
+        if span := begin(effect, self._endpoint):
+            with span:
+                return await self._own_call(effect, span.headers)
         if self._calling >= BUSY and effect.method in METHODS and (session := self._shared(effect)):
             try:
                 answer = await session.call(effect.method, effect.request, effect.timeout)

@@ -25,6 +25,7 @@ from statehouse._effects import (
 )
 from statehouse._iterating import Iteration, Listing, Made
 from statehouse._status import closed_meanwhile, from_rpc, received
+from statehouse._tracing import begin
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -120,9 +121,13 @@ class Transport:
             return self._reach(effect.seconds)
         if isinstance(effect, Receive):
             return next(effect.stream, None)  # type: ignore[call-overload]
-        return self._calls[effect.method](
-            effect.request, timeout=effect.timeout, metadata=self._endpoint.headers
-        )
+        call, headers = self._calls[effect.method], self._endpoint.headers
+        span = begin(effect, self._endpoint) if isinstance(effect, Call) else None
+        if span is None:
+            return call(effect.request, timeout=effect.timeout, metadata=headers)
+        with span:
+            headers += span.headers
+            return call(effect.request, timeout=effect.timeout, metadata=headers)
 
     def _reach(self, seconds: float | None) -> bool | None:
         # For a blocking channel gRPC makes only a subscription public, which leaves a thread

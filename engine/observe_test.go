@@ -1,0 +1,104 @@
+package engine_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"statehouse.dev/statehouse/engine"
+)
+
+// TestObserver: each proposal is told of once, each step once, and a commit learns how long its own
+// phases took. The clock moves a microsecond each time that it is read, so phases are never empty.
+func TestObserver(t *testing.T) {
+	var now time.Duration
+	var waits, syncs []time.Duration
+	var steps []engine.Step
+	env := engine.MemoryEnv(func(err error) { t.Error(err) }, nil)
+	env.Observe = &engine.Observer{
+		Clock:   func() time.Duration { now += time.Microsecond; return now },
+		Waited:  func(d time.Duration) { waits = append(waits, d) },
+		Stepped: func(s engine.Step) { steps = append(steps, s) },
+		Synced:  func(d time.Duration) { syncs = append(syncs, d) },
+	}
+	await := env.Await
+	var e *engine.Engine
+	env.Await = func(ctx context.Context, ready <-chan struct{}) error {
+		e.Step()
+		return await(ctx, ready)
+	}
+	e, err := engine.Open(env, engine.Options{Dir: "/data"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	waits, syncs, steps = nil, nil, nil
+	write := func(id string, expected *engine.Version) (engine.Phases, error) {
+		var phases engine.Phases
+		_, err := e.Transact(t.Context(), engine.TxnID(id), []engine.Write{{Name: engine.RecordName{Agent: "a", Key: "k"}, Value: []byte(`{}`), Expected: expected}}, engine.Conditions{Phases: &phases})
+		return phases, err
+	}
+	phases, err := write("one", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if min(phases.Queue, phases.Plan, phases.Apply, phases.Sync) <= 0 {
+		t.Errorf("a commit took %+v", phases)
+	}
+	if len(waits) != 1 || len(steps) != 1 || len(syncs) == 0 || waits[0] != phases.Queue {
+		t.Errorf("told of waits %v, steps %+v, syncs %v", waits, steps, syncs)
+	}
+	if s := steps[0]; s.Proposals != 1 || s.Commits != 1 || s.Plan != phases.Plan || s.Sync != phases.Sync || s.Answer <= 0 {
+		t.Errorf("a step took %+v", s)
+	}
+	if _, err := write("two", new(engine.Version)); err == nil {
+		t.Error("the key is there")
+	}
+	if s := steps[1]; len(steps) != 2 || s.Proposals != 1 || s.Commits != 0 {
+		t.Errorf("a step of refusals: %+v", steps)
+	}
+	if st := e.StoreStats(); st.QueueAge != 0 || len(st.Levels) != 7 || st.LogWritten == 0 || st.MemTables == 0 {
+		t.Errorf("%+v", st)
+	}
+	if err := e.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestOpenTxns lists what is open, the oldest first, by who began it.
+func TestOpenTxns(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	env := engine.MemoryEnv(func(err error) { t.Error(err) }, nil)
+	env.Now = func() time.Time { return now }
+	e, err := engine.Open(env, engine.Options{Dir: "/data"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	var ids []engine.TxnID
+	for i := range 3 {
+		id, _, _, err := e.BeginAs(fmt.Sprint("agent ", i), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, id)
+		now = now.Add(time.Second)
+	}
+	if err := e.Stage(ids[1], engine.Write{Name: engine.RecordName{Agent: "a", Key: "k"}, Value: []byte(`{}`)}); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Abort(t.Context(), ids[0]); err != nil {
+		t.Fatal(err)
+	}
+	open := e.OpenTxns()
+	if len(open) != 2 || open[0].ID != ids[1] || open[1].ID != ids[2] || open[0].Principal != "agent 1" || open[0].Ops != 1 || open[0].Bytes == 0 {
+		t.Errorf("%+v", open)
+	}
+	if age := e.OldestTxn(); age != 2*time.Second {
+		t.Errorf("the oldest is %v old", age)
+	}
+	now = now.Add(time.Hour)
+	if open := e.OpenTxns(); len(open) != 0 || e.OldestTxn() != 0 {
+		t.Errorf("after their timeout: %+v", open)
+	}
+}
