@@ -27,6 +27,13 @@ var doors = map[string][]ban{
 		{"google.golang.org/grpc", "as above"},
 		{"github.com/cockroachdb/pebble", "storage is the engine's"},
 	},
+	"server/admission": {
+		{module + "/server", "it bounds whatever it is given"},
+		{module + "/proto", "as above"},
+		{module + "/history", "as above"},
+		{"google.golang.org/grpc", "as above"},
+		{"github.com/cockroachdb/pebble", "storage is the engine's"},
+	},
 	"server/unsent": {
 		{module + "/proto", "it counts messages and connections, and knows of no method"},
 		{module + "/history", "as above"},

@@ -11,7 +11,9 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 
+	"statehouse.dev/statehouse/server/access"
 	"statehouse.dev/statehouse/server/limiter"
+	"statehouse.dev/statehouse/server/session"
 	"statehouse.dev/statehouse/server/unsent"
 )
 
@@ -26,6 +28,15 @@ func (s *Service) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo
 	defer s.recovered(info.FullMethod, &err)
 	if err := checkParsed(req); err != nil {
 		return nil, toStatus(err)
+	}
+	if commits[info.FullMethod] && !session.In(ctx) { // a read waits for no disk, and one in a session had its turn
+		share := shareOf(ctx)
+		if err := s.gate.Wait(ctx, share); err != nil {
+			return nil, toStatus(s.refused(req, err))
+		}
+		t := &turn{}
+		defer func() { s.gate.Leave(share, t.paused) }()
+		ctx = context.WithValue(context.WithValue(ctx, shareKey{}, share), turnKey{}, t)
 	}
 	call, answer := unsent.CallOf(ctx), answerOf(info.FullMethod)
 	if err := call.Admit(ctx, answer); err != nil {
@@ -64,6 +75,11 @@ func (s *Service) Stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerI
 func (s *Service) admit(ctx context.Context, method string, l *limiter.Limiter) error {
 	if err := s.authorise(ctx, method); err != nil {
 		return err
+	}
+	if !probes[method] {
+		if err := s.rates.Allow(access.Principal(ctx)); err != nil {
+			return err
+		}
 	}
 	return l.Enter()
 }

@@ -38,6 +38,7 @@ func (s *Service) Delete(_ context.Context, req *pb.DeleteRequest) (*pb.DeleteRe
 
 func (s *Service) Commit(ctx context.Context, req *pb.CommitRequest) (*pb.CommitResponse, error) {
 	c := conditionsOf(req.GetMetadata(), req.GetKeyPreconditions(), req.GetHeadPreconditions())
+	c.Share = shareOf(ctx)
 	r, err := s.engine.Commit(ctx, engine.TxnID(req.GetTxnId()), c)
 	if err != nil {
 		return nil, err
@@ -55,7 +56,7 @@ func (s *Service) Transact(ctx context.Context, req *pb.TransactRequest) (*pb.Tr
 		return nil, err
 	}
 	c := conditionsOf(req.GetMetadata(), req.Preconditions(), req.GetHeadPreconditions())
-	c.Reads, c.Timeout = readSet(req.GetReads()), timeoutOf(req.TimeoutMs)
+	c.Reads, c.Timeout, c.Share = readSet(req.GetReads()), timeoutOf(req.TimeoutMs), shareOf(ctx)
 	r, err := s.engine.Transact(ctx, engine.TxnID(req.GetTxnId()), writes, c)
 	if err != nil {
 		return nil, err

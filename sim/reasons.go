@@ -37,6 +37,7 @@ func (w *World) started() {
 		ValueBytes: l.ValueBytes, MetadataBytes: l.MetadataBytes, TxnOps: l.TxnOps, TxnBytes: l.TxnBytes, TxnReads: l.TxnReads,
 		OpenTxns: l.OpenTxns, StagedBytes: l.StagedBytes, QueuedCommits: l.QueuedCommits, FinishedTxns: l.FinishedTxns,
 		OutcomeCount: w.config.OutcomeCount, OutcomeAge: w.config.OutcomeAge, Requests: w.served.Requests, Streams: w.served.Streams,
+		QueuedTime: l.QueuedTime, WaitTarget: t.WaitTarget, Rate: w.config.Rate,
 		BatchNames: t.BatchNames, PageBytes: t.PageBytes, AnswerBytes: t.AnswerBytes,
 	})
 	w.reasons.Look(w.Now(), w.room())
@@ -93,6 +94,7 @@ func (w *World) arrived(c *Call) *asked {
 	if from := w.network.calls[a.In.PageOf]; from != nil {
 		a.Fresh = deserved.SamePages(from.op, c.op) && from.request.space() == c.request.space()
 	}
+	a.Probe = probes[c.request.method.Word]
 	w.countUnderWay(a, c)
 	a.Bad, a.Strict, a.Stranger = c.request.bad, c.request.strict, c.stranger()
 	a.Arrival, a.InSession = w.Now(), c.InSession()
@@ -169,7 +171,8 @@ var probes = map[string]bool{"Health": true, "Version": true, "GetStatus": true}
 func (w *World) judgeOther(a *asked, err error, know *deserved.World) {
 	_, refusal := record.Outcome(err)
 	full := err != nil && refusal.Code == "LIMIT_EXCEEDED" && !probes[a.method] && a.UnderWay >= w.served.Requests
-	troubled := full || know.Gone || know.Draining || know.Errors+know.Misreads > 0 || know.Misread || know.Corrupt
+	tooOften := err != nil && refusal.Code == "OVERLOADED" && w.config.Rate > 0
+	troubled := full || tooOften || know.Gone || know.Draining || know.Errors+know.Misreads > 0 || know.Misread || know.Corrupt
 	if a.Stranger != (err != nil && refusal.Code == "UNAUTHENTICATED") || err != nil && !a.Stranger && !troubled && len(a.Bad) == 0 {
 		w.rec.violate("G9", "undeserved", a.op.ID, fmt.Sprintf("#%d of %s was answered %v; its token is wrong: %v", a.op.ID, a.op.Client, err, a.Stranger))
 	}
