@@ -31,7 +31,7 @@ func (s *Service) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo
 	}
 	if commits[info.FullMethod] && !session.In(ctx) { // a read waits for no disk, and one in a session had its turn
 		share := shareOf(ctx)
-		if err := s.gate.Wait(ctx, share); err != nil {
+		if err := s.gate.Wait(ctx, share, func() func() { return s.coming(req) }); err != nil {
 			return nil, toStatus(s.refused(req, err))
 		}
 		t := &turn{}

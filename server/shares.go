@@ -36,6 +36,9 @@ func shareOf(ctx context.Context) string {
 	if tcp, ok := p.Addr.(*net.TCPAddr); ok {
 		return tcp.IP.String()
 	}
+	if host, _, err := net.SplitHostPort(p.Addr.String()); err == nil {
+		return host
+	}
 	return p.Addr.String()
 }
 

@@ -218,12 +218,14 @@ func (g *Gate) Usage() (taken, waiting int) {
 	return g.taken, g.waiting
 }
 
-// Wait is Enter for a request that has a goroutine to wait in.
-func (g *Gate) Wait(ctx context.Context, share string) error {
+// Wait is Enter for a request that has a goroutine to wait in. It calls waits before it does,
+// and what that returned after.
+func (g *Gate) Wait(ctx context.Context, share string, waits func() (done func())) error {
 	w := &waiter{done: make(chan struct{})}
 	if g.Enter(share, w) {
 		return nil
 	}
+	defer waits()()
 	if err := g.o.Await(ctx, w.done); err != nil {
 		g.giveUp(share, w)
 		return err

@@ -173,15 +173,17 @@ func TestBurstIsServed(t *testing.T) {
 	}
 }
 
+func nothing() func() { return func() {} }
+
 // TestGivenUp: who gives up waits no more, and gives back what it got meanwhile.
 func TestGivenUp(t *testing.T) {
 	r := newRig(Options{Most: 1})
-	if err := r.Wait(t.Context(), "a"); err != nil {
+	if err := r.Wait(t.Context(), "a", nothing); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := r.Wait(ctx, "a"); !errors.Is(err, context.Canceled) {
+	if err := r.Wait(ctx, "a", nothing); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 	if taken, waiting := r.Usage(); taken != 1 || waiting != 0 {
@@ -192,7 +194,7 @@ func TestGivenUp(t *testing.T) {
 		<-ready
 		return context.Canceled
 	}
-	if err := r.Wait(t.Context(), "b"); !errors.Is(err, context.Canceled) {
+	if err := r.Wait(t.Context(), "b", nothing); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 	if taken, waiting := r.Usage(); taken != 0 || waiting != 0 || len(r.lanes) != 0 {

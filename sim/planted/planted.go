@@ -60,9 +60,9 @@ type Edit struct {
 
 // All lists the bugs, in the order of the guarantees that they break.
 func All() []Bug {
-	list := slices.Concat(durability(), visibility(), conflicts(), conditions(), versions(), replay(), outcomes(), storage(), held(), refusals())
+	list := slices.Concat(durability(), visibility(), conflicts(), conditions(), versions(), replay(), outcomes(), storage(), held(), refusals(), overloaded())
 	list = append(list, foundBy("", tampered())...) // and by scenarios
-	list = append(list, foundBy(ByFuzz, limits(), drains(), leaks(), toils(), clients(), readsets(), distant(), worlds(), sessions(), hot())...)
+	list = append(list, foundBy(ByFuzz, limits(), drains(), leaks(), toils(), clients(), readsets(), distant(), worlds(), sessions(), hot(), overloads())...)
 	list = append(list, foundBy(ByInterleave, threads(), hotThreads())...)
 	return append(list, foundBy(ByPython, pythons())...)
 }
