@@ -356,6 +356,10 @@ var doors = map[string][]ban{
 		{module + "/server", "as above"},
 		{module + "/client", "as above"},
 	},
+	"cmd/statehouse-bench/openload": {
+		{module + "/", "it knows of no server: what it sends is a function"},
+		{"google.golang.org/grpc", "as above"},
+	},
 	"cmd/statehouse-bench/rivals": {
 		{module + "/proto", "it is about other databases"},
 		{module + "/engine", "as above"},

@@ -30,13 +30,13 @@ func (s *Service) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo
 		return nil, toStatus(err)
 	}
 	if commits[info.FullMethod] && !session.In(ctx) { // a read waits for no disk, and one in a session had its turn
-		share := shareOf(ctx)
+		share := access.Share(ctx)
 		if err := s.gate.Wait(ctx, share, func() func() { return s.coming(req) }); err != nil {
 			return nil, toStatus(s.refused(req, err))
 		}
 		t := &turn{}
 		defer func() { s.gate.Leave(share, t.paused) }()
-		ctx = context.WithValue(context.WithValue(ctx, shareKey{}, share), turnKey{}, t)
+		ctx = context.WithValue(access.WithShare(ctx), turnKey{}, t)
 	}
 	call, answer := unsent.CallOf(ctx), answerOf(info.FullMethod)
 	if err := call.Admit(ctx, answer); err != nil {

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+	"statehouse.dev/statehouse/server/access"
 	"statehouse.dev/statehouse/server/conns"
 	"statehouse.dev/statehouse/server/session"
 	"statehouse.dev/statehouse/server/unsent"
@@ -37,7 +38,7 @@ func (s *Service) assembleSessions() {
 
 // Session serves the requests of a stream as calls of their own.
 func (s *Service) Session(stream pb.StatehouseService_SessionServer) error {
-	ctx := withShare(stream.Context())
+	ctx := access.WithShare(stream.Context())
 	conn := conns.FromContext(ctx)
 	c := session.New(sessionOn{stream, ctx, conn, unsent.StreamOf(ctx)}, s.config.Session, s.sessionLimits(ctx), &s.sessions, s.methodsFor(ctx))
 	defer context.AfterFunc(s.draining, func() { c.Drain(errStopping) })()
@@ -79,7 +80,7 @@ func (s sessionOn) RecvMsg(m any) error {
 
 func (s *Service) sessionLimits(ctx context.Context) session.Limits {
 	return session.Limits{
-		Requests: s.config.Tuning.SessionRequests, Bytes: s.config.Tuning.SessionBytes, Frame: s.config.Tuning.SessionFrame, Turns: turns{s.gate, shareOf(ctx)},
+		Requests: s.config.Tuning.SessionRequests, Bytes: s.config.Tuning.SessionBytes, Frame: s.config.Tuning.SessionFrame, Turns: turns{s.gate, access.Share(ctx)},
 		RequestsReached: counting(&s.reached.SessionRequests), BytesReached: counting(&s.reached.SessionBytes), FrameReached: counting(&s.reached.SessionFrame),
 	}
 }

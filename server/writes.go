@@ -5,6 +5,7 @@ import (
 
 	"statehouse.dev/statehouse/engine"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+	"statehouse.dev/statehouse/server/access"
 	"statehouse.dev/statehouse/server/structwire"
 )
 
@@ -38,7 +39,7 @@ func (s *Service) Delete(_ context.Context, req *pb.DeleteRequest) (*pb.DeleteRe
 
 func (s *Service) Commit(ctx context.Context, req *pb.CommitRequest) (*pb.CommitResponse, error) {
 	c := conditionsOf(req.GetMetadata(), req.GetKeyPreconditions(), req.GetHeadPreconditions())
-	c.Share = shareOf(ctx)
+	c.Share = access.Share(ctx)
 	r, err := s.engine.Commit(ctx, engine.TxnID(req.GetTxnId()), c)
 	if err != nil {
 		return nil, err
@@ -56,7 +57,7 @@ func (s *Service) Transact(ctx context.Context, req *pb.TransactRequest) (*pb.Tr
 		return nil, err
 	}
 	c := conditionsOf(req.GetMetadata(), req.Preconditions(), req.GetHeadPreconditions())
-	c.Reads, c.Timeout, c.Share = readSet(req.GetReads()), timeoutOf(req.TimeoutMs), shareOf(ctx)
+	c.Reads, c.Timeout, c.Share = readSet(req.GetReads()), timeoutOf(req.TimeoutMs), access.Share(ctx)
 	r, err := s.engine.Transact(ctx, engine.TxnID(req.GetTxnId()), writes, c)
 	if err != nil {
 		return nil, err

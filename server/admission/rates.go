@@ -80,7 +80,7 @@ func (r *Rates) sweep(now time.Time) {
 		return
 	}
 	r.swept = now
-	for p, b := range r.buckets { // each by itself
+	for p, b := range r.buckets { // each by itself: order cannot matter
 		if !now.Before(b.full) {
 			delete(r.buckets, p)
 		}
