@@ -60,7 +60,7 @@ soak: build
 	bin/statehouse-sim prove --mutants --sample 400 --seed 1
 	bin/statehouse-sim prove --coverage --seeds 2000
 	bin/statehouse-sim fuzz --seeds 5000 --check-determinism
-	bin/statehouse-sim fuzz --seeds 50000 --from 1000000
+	.ci/soak $(PARTS)
 
 # The Python SDK, in virtual environments of its own.
 python:

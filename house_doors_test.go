@@ -31,6 +31,13 @@ var doors = map[string][]ban{
 		{"google.golang.org/grpc", "as above"},
 		{"github.com/cockroachdb/pebble", "storage is the engine's"},
 	},
+	"server/admission": {
+		{module + "/server", "it bounds whatever it is given"},
+		{module + "/proto", "as above"},
+		{module + "/history", "as above"},
+		{"google.golang.org/grpc", "as above"},
+		{"github.com/cockroachdb/pebble", "storage is the engine's"},
+	},
 	"server/unsent": {
 		{module + "/proto", "it counts messages and connections, and knows of no method"},
 		{module + "/history", "as above"},
@@ -385,6 +392,10 @@ var doors = map[string][]ban{
 		{module + "/engine", "it does nothing, and needs nothing to do it"},
 		{module + "/server", "as above"},
 		{module + "/client", "as above"},
+	},
+	"cmd/statehouse-bench/openload": {
+		{module + "/", "it knows of no server: what it sends is a function"},
+		{"google.golang.org/grpc", "as above"},
 	},
 	"cmd/statehouse-bench/rivals": {
 		{module + "/proto", "it is about other databases"},

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"google.golang.org/grpc"
@@ -47,7 +48,9 @@ func (c *Client) once(ctx context.Context, try attempt) *Error {
 	return nil
 }
 
-// pause waits after try n, counted from 0, has failed.
+// pause waits after try n, counted from 0, has failed: as long as the daemon asks for, and up to
+// half as long again, so that clients who were refused together do not return together. If that
+// is past ctx's deadline, it does not wait for what cannot be.
 func (c *Client) pause(ctx context.Context, n int, failed error) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -55,7 +58,15 @@ func (c *Client) pause(ctx context.Context, n int, failed error) error {
 	d := min(firstPause<<min(n, 10), maxPause)
 	var b [2]byte
 	c.config.Rand(b[:])
-	d -= d / 2 * time.Duration(uint16(b[0])<<8|uint16(b[1])) / 65536
+	random := time.Duration(uint16(b[0])<<8 | uint16(b[1]))
+	d -= d / 2 * random / 65536
+	var refused *Error
+	if errors.As(failed, &refused) && refused.RetryAfter > 0 {
+		d = max(d, refused.RetryAfter+refused.RetryAfter/2*random/65536)
+		if end, has := ctx.Deadline(); has && c.config.Now().Add(d).After(end) {
+			return context.DeadlineExceeded
+		}
+	}
 	c.config.Log.DebugContext(ctx, "statehouse: trying again", "failed", n+1, "pause", d, "error", failed)
 	return c.config.Sleep(ctx, d)
 }
@@ -76,10 +87,11 @@ func ask[Q, A any](ctx context.Context, c *Client, method func(context.Context, 
 	return answer, err
 }
 
-// callOnce makes a call that must not be repeated once it was sent.
+// callOnce makes a call that must not be repeated once it was sent, unless it was refused for
+// load, which is before it had any effect.
 func (c *Client) callOnce(ctx context.Context, try attempt) error {
 	return c.repeat(ctx, try, func(failed *Error) bool {
-		return failed.passes() && !failed.sent && !c.config.FailFast
+		return failed.passes() && (failed.RetryAfter > 0 || !failed.sent && !c.config.FailFast)
 	})
 }
 
@@ -143,15 +155,15 @@ func mayHoldLater(failed *Error) bool {
 }
 
 // passing reports whether the same request may succeed later. A limit is for the caller
-// to handle, unless an earlier try is in doubt.
+// to handle, unless it is one of load, or an earlier try is in doubt.
 func passing(failed *Error, doubt bool) bool {
 	switch failed.kind {
 	case ErrUnavailable:
 		return doubt || failed.passes()
 	case ErrOutcomeUnknown:
 		return true
-	case ErrLimit, ErrDiskFull:
-		return doubt
+	case ErrLimit, ErrDiskFull, ErrOverloaded:
+		return doubt || failed.passes()
 	}
 	return false
 }

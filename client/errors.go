@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -130,6 +132,9 @@ type Error struct {
 	// answered and may still be under way, could yet be applied. False for all other
 	// errors.
 	MaybeApplied bool
+	// RetryAfter is when the daemon wants to be asked again, which refused for load; 0: it did
+	// not say. Calls wait that long and try again by themselves while their time lasts.
+	RetryAfter time.Duration
 	// Answered: the daemon sent this error. Otherwise there was no answer.
 	Answered bool
 
@@ -235,12 +240,18 @@ func fromStatus(err error) *Error {
 }
 
 // passes reports whether the failure may pass, so that a later try can succeed.
-func (e *Error) passes() bool { return e.kind == ErrUnavailable && e.cause != ErrTLS }
+func (e *Error) passes() bool {
+	return e.kind == ErrUnavailable && e.cause != ErrTLS || e.RetryAfter > 0
+}
 
 func fromDetail(d *pb.StatehouseError, fallback string) *Error {
 	e := &Error{Code: Code(d.GetCode().String()), Message: d.GetMessage(), Details: d.GetDetails(), Answered: true, kind: codeKinds[d.GetCode()]}
 	if e.kind == nil {
 		e.kind = ErrInternal
+	}
+	// Milliseconds, and no more than a daemon would say.
+	if ms, err := strconv.ParseUint(d.GetDetails()["retry_after_ms"], 10, 16); err == nil {
+		e.RetryAfter = time.Duration(ms) * time.Millisecond
 	}
 	if d.GetMaybeApplied() {
 		e.kind = ErrOutcomeUnknown

@@ -55,5 +55,5 @@ func (t *Txn) again(err error) bool {
 		return true
 	}
 	return errors.Is(err, ErrConflict) || errors.Is(err, ErrTxnNotFound) || t.in.uncertain() != nil ||
-		errors.Is(err, ErrUnavailable) && !t.c.config.FailFast
+		errors.Is(err, ErrOverloaded) || errors.Is(err, ErrUnavailable) && !t.c.config.FailFast
 }

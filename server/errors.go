@@ -3,10 +3,15 @@ package server
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
+	"time"
 
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/protoadapt"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"statehouse.dev/statehouse/engine"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
@@ -87,7 +92,11 @@ func toStatus(err error) error {
 		detail.MaybeApplied = detail.MaybeApplied || f.InDoubt
 	}
 	s := status.New(code, detail.Message)
-	if with, err := s.WithDetails(detail); err == nil {
+	details := []protoadapt.MessageV1{detail}
+	if ms, err := strconv.ParseInt(detail.GetDetails()["retry_after_ms"], 10, 64); err == nil {
+		details = append(details, &errdetails.RetryInfo{RetryDelay: durationpb.New(time.Duration(ms) * time.Millisecond)})
+	}
+	if with, err := s.WithDetails(details...); err == nil {
 		s = with
 	}
 	return s.Err()

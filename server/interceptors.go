@@ -13,6 +13,7 @@ import (
 	"statehouse.dev/statehouse/server/access"
 	"statehouse.dev/statehouse/server/gate"
 	"statehouse.dev/statehouse/server/limiter"
+	"statehouse.dev/statehouse/server/session"
 	"statehouse.dev/statehouse/server/unsent"
 )
 
@@ -34,6 +35,15 @@ func (s *Service) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo
 			return &pb.AbortResponse{}, nil // as of one that is not known
 		}
 		return nil, toStatus(s.refused(req, err))
+	}
+	if commits[info.FullMethod] && !session.In(ctx) { // a read waits for no disk, and one in a session had its turn
+		share := access.Share(ctx)
+		if err := s.admission.Wait(ctx, share, func() func() { return s.coming(req) }); err != nil {
+			return nil, toStatus(s.refused(req, err))
+		}
+		t := &turn{}
+		defer func() { s.admission.Leave(share, t.paused) }()
+		ctx = context.WithValue(access.WithShare(ctx), turnKey{}, t)
 	}
 	call, answer := unsent.CallOf(ctx), answerOf(info.FullMethod)
 	if err := call.Admit(ctx, answer); err != nil {
@@ -85,10 +95,24 @@ func (s *Service) Stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerI
 // context in which the caller is known, and what that may do.
 func (s *Service) admit(ctx context.Context, method string, l *limiter.Limiter) (context.Context, access.Grant, error) {
 	ctx, grant, err := s.gate.Identify(ctx, method)
+	if err == nil && !probes[method] {
+		err = s.rates.Allow(access.Principal(ctx), s.rate(ctx))
+	}
 	if err == nil {
 		err = l.Enter()
 	}
 	return ctx, grant, err
+}
+
+// rate is how many requests a second whoever asks may make; 0: any number.
+func (s *Service) rate(ctx context.Context) float64 {
+	if of := s.config.Rate; of != nil {
+		return of(access.Principal(ctx))
+	}
+	if caller := access.CallerOf(ctx); caller != nil {
+		return s.access.Rate(caller)
+	}
+	return 0
 }
 
 // recovered turns a handler's panic into INTERNAL. A broken invariant of the

@@ -13,6 +13,7 @@ import (
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 	"statehouse.dev/statehouse/server/access"
 	"statehouse.dev/statehouse/server/admin"
+	"statehouse.dev/statehouse/server/admission"
 	"statehouse.dev/statehouse/server/captures"
 	"statehouse.dev/statehouse/server/conns"
 	"statehouse.dev/statehouse/server/gate"
@@ -42,6 +43,9 @@ type Config struct {
 	Connections, KeptBack int
 	// RequestBytes bounds what the requests under way hold together; 128 MiB.
 	RequestBytes int64
+	// Rate says how many requests a second a principal may make, by its name; 0: any number.
+	// It is asked at each request. nil: no one is bound.
+	Rate func(principal string) float64
 	// Capture says where what clients ask and are answered can be recorded.
 	Capture captures.Config
 	// Session is how sessions start goroutines and timers; nil fields: as the operating
@@ -93,7 +97,8 @@ type Service struct {
 	requests, streams     limiter.Limiter
 	probes, healthWatches limiter.Limiter    // of their own: see methods.go
 	reading, following    *limiter.Semaphore // turns to read of replays, of watches
-	turns                 *limiter.Semaphore // of requests in sessions
+	admission             *admission.Gate    // of unary requests
+	rates                 admission.Rates
 	reached               reached
 	unsent                *unsent.Budget
 	captures              *captures.Captures
@@ -127,9 +132,15 @@ func Assemble(env engine.Env, config Config) (*Service, error) {
 	s.note = conns.Sparing(s.env.Log)
 	s.unsent = unsent.New(s.config.UnsentBytes, s.config.Streams, &s.env)
 	s.reading = limiter.NewSemaphore(int64(s.config.Tuning.StreamsReading), s.env.Await)
-	s.turns = limiter.NewSemaphore(max(int64(s.config.Requests)*3/4, 1), s.env.Await)
+	s.admission = admission.NewGate(admission.Options{
+		Most: max(s.config.Requests*3/4, 1), Running: s.config.Tuning.Running, Target: s.config.Tuning.WaitTarget, Interval: s.config.Tuning.WaitInterval,
+		Now: s.env.Now, Await: s.env.Await, Refused: counting(&s.reached.WaitTarget), Overloaded: counting(&s.reached.WaitInterval), Full: counting(&s.reached.Running),
+	})
+	s.rates = admission.Rates{Now: s.env.Now}
 	s.following = limiter.NewSemaphore(int64(s.config.Tuning.WatchesReading), s.env.Await)
-	e, err := engine.Open(s.env, config.Engine)
+	inner := s.env
+	inner.Await = s.pausing(s.env.Await)
+	e, err := engine.Open(inner, config.Engine)
 	if err != nil {
 		return nil, err
 	}

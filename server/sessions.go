@@ -39,8 +39,9 @@ func (s *Service) assembleSessions() {
 
 // Session serves the requests of a stream as calls of their own.
 func (s *Service) Session(stream pb.StatehouseService_SessionServer) error {
-	conn := conns.FromContext(stream.Context())
-	c := session.New(sessionOn{stream, conn, unsent.StreamOf(stream.Context())}, s.config.Session, s.sessionLimits(), &s.sessions, s.methodsFor(stream.Context()))
+	ctx := access.WithShare(stream.Context())
+	conn := conns.FromContext(ctx)
+	c := session.New(sessionOn{stream, ctx, conn, unsent.StreamOf(ctx)}, s.config.Session, s.sessionLimits(ctx), &s.sessions, s.methodsFor(ctx))
 	defer context.AfterFunc(s.draining, func() { c.Drain(errStopping) })()
 	defer s.access.Hold(access.CallerOf(stream.Context()), c.Drain)()
 	conn.OnRefusal(func(err error) { c.End(refusedHere(pb.StatehouseService_Session_FullMethodName, err)) })
@@ -60,10 +61,12 @@ func (s *Service) Session(stream pb.StatehouseService_SessionServer) error {
 // sessionOn is the stream of a session, on its connection.
 type sessionOn struct {
 	grpc.ServerStream
+	ctx    context.Context
 	conn   *conns.Stream
 	unsent *unsent.Stream
 }
 
+func (s sessionOn) Context() context.Context        { return s.ctx }
 func (s sessionOn) Hold(n int)                      { s.conn.Hold(n) }
 func (s sessionOn) Roomy() bool                     { return s.unsent.Roomy() }
 func (s sessionOn) Ready(ctx context.Context) error { return s.unsent.Ready(ctx) }
@@ -77,9 +80,9 @@ func (s sessionOn) RecvMsg(m any) error {
 	return err
 }
 
-func (s *Service) sessionLimits() session.Limits {
+func (s *Service) sessionLimits(ctx context.Context) session.Limits {
 	return session.Limits{
-		Requests: s.config.Tuning.SessionRequests, Bytes: s.config.Tuning.SessionBytes, Frame: s.config.Tuning.SessionFrame, Turns: s.turns,
+		Requests: s.config.Tuning.SessionRequests, Bytes: s.config.Tuning.SessionBytes, Frame: s.config.Tuning.SessionFrame, Turns: turns{s.admission, access.Share(ctx)},
 		RequestsReached: counting(&s.reached.SessionRequests), BytesReached: counting(&s.reached.SessionBytes), FrameReached: counting(&s.reached.SessionFrame),
 	}
 }
@@ -144,6 +147,9 @@ func statusOf(err error) []byte {
 func (s *Service) unaryInSession(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 	if session.Late(ctx) {
 		return nil, toStatus(s.refused(req, errStopping))
+	}
+	if err := session.Refused(ctx); err != nil {
+		return nil, toStatus(s.refused(req, err))
 	}
 	return s.Unary(ctx, req, info, handler)
 }

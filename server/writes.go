@@ -48,10 +48,10 @@ func (s *Service) Commit(ctx context.Context, req *pb.CommitRequest) (*pb.Commit
 	return &pb.CommitResponse{CommitTs: uint64(r.CommitTS), CommitTime: timestamp(r.CommitTime), Versions: keyVersions(r.Versions)}, nil
 }
 
-// asked says whose commit it is and of which trace, and has the writer ask again whether that is let in: between the
+// asked says whose commit it is, of which trace and in which share, and has the writer ask again whether that is let in: between the
 // answer to a revocation and its own turn a commit may have waited.
 func (s *Service) asked(ctx context.Context, c *engine.Conditions) {
-	c.TraceID, c.Phases = meter.TraceID(ctx), meter.Phases(ctx)
+	c.TraceID, c.Phases, c.Share = meter.TraceID(ctx), meter.Phases(ctx), access.Share(ctx)
 	caller := access.CallerOf(ctx)
 	if caller == nil {
 		return
@@ -115,6 +115,15 @@ func (s *Service) refused(req any, err error) error {
 		return s.engine.Refused(engine.TxnID(req.GetTxnId()), err)
 	}
 	return err
+}
+
+// coming tells the engine of a commit that waits for its turn.
+func (s *Service) coming(req any) (done func()) {
+	named, ok := req.(interface{ GetTxnId() string })
+	if !ok {
+		return func() {}
+	}
+	return s.engine.Coming(engine.TxnID(named.GetTxnId()))
 }
 
 func refuseValue(op *pb.TransactOperation) error {

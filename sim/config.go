@@ -42,13 +42,15 @@ type Config struct {
 	Keys bool `yaml:"keys,omitempty" json:"keys,omitempty"`
 	// Capture: the daemon records what it is asked and answers.
 	Capture bool `yaml:"capture,omitempty" json:"capture,omitempty"`
+	// Rate is how many requests a second each client may make; 0: any number.
+	Rate int `yaml:"rate,omitempty" json:"rate,omitempty"`
 	// Capacity of the disk in bytes; 0: no limit.
 	Capacity int64 `yaml:"capacity,omitempty" json:"capacity,omitempty"`
 }
 
 // Validate reports a limit that is none.
 func (c Config) Validate() error {
-	if c.TxnTimeout < 0 || c.OutcomeAge < 0 || c.OutcomeCount < 0 || c.Capacity < 0 {
+	if c.TxnTimeout < 0 || c.OutcomeAge < 0 || c.OutcomeCount < 0 || c.Capacity < 0 || c.Rate < 0 {
 		return fmt.Errorf("config: a limit is negative")
 	}
 	if c.Keys && !c.Token {
@@ -64,6 +66,9 @@ func (c Config) server() server.Config {
 		Limits: engine.Limits{TxnTimeout: c.TxnTimeout, OutcomeAge: c.OutcomeAge, OutcomeCount: c.OutcomeCount, DiskReserve: DiskReserve},
 		Tuning: engine.Tuning{MemTableBytes: 256 << 10, CacheBytes: 1 << 20, ManualCompaction: true},
 	}}
+	if c.Rate > 0 {
+		s.Rate = func(string) float64 { return float64(c.Rate) }
+	}
 	for _, to := range []any{&s, &s.Tuning, &s.Engine.Limits, &s.Engine.Tuning} {
 		c.Bounds.Set(to)
 	}

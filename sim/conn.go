@@ -2,7 +2,10 @@ package sim
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"strconv"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -29,15 +32,36 @@ func (n conn) Invoke(ctx context.Context, method string, req, resp any, _ ...grp
 	if err != nil {
 		return err
 	}
+	n.program.returns(n.w, c)
 	t := n.w.tasks.Current()
 	if !t.Park(func() bool { return c.done || ctx.Err() != nil }) || !c.done {
 		n.giveUp(c)
 		return errLate
 	}
 	if c.told != nil {
+		n.program.refused(n.w, c)
 		return c.told
 	}
 	return proto.Unmarshal(c.given, resp.(proto.Message))
+}
+
+// refused notes until when a client that was refused for load is not to send the same again.
+func (p *Program) refused(w *World, c *Call) {
+	if c.op.Error == nil || !c.commits() { // a read may be asked for anew
+		return
+	}
+	if ms, err := strconv.Atoi(c.op.Error.Details["retry_after_ms"]); err == nil {
+		p.notBefore[string(c.request.wire)] = w.clock.elapsed + time.Duration(ms)*time.Millisecond
+	}
+}
+
+// returns holds a client to that (G9).
+func (p *Program) returns(w *World, c *Call) {
+	wire := string(c.request.wire)
+	if early := p.notBefore[wire] - w.clock.elapsed; early > 0 {
+		w.rec.violate("G9", "too-soon", c.op.ID, fmt.Sprintf("its client was refused for load, and sends the request again %v before it is to", early))
+	}
+	delete(p.notBefore, wire)
 }
 
 // giveUp ends a call whose client wants no answer any more.

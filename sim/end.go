@@ -72,13 +72,13 @@ func (w *World) finale() {
 	w.machine.capacity = 0
 	_ = w.Apply(step.Step{Verb: step.Tick}) // the daemon looks at the disk, as it does all the time
 	w.endCalls()
-	if !w.config.Refuse() { // else the limits refuse some of it, healed or not
+	if !w.config.Refuse() && w.config.Rate == 0 { // else the limits refuse some of it, healed or not
 		w.healed("before the last crash", false)
 	}
 	w.checkRest()
 	defer w.configure(w.config)
 	end := w.config
-	end.Bounds = end.AtEnd()
+	end.Bounds, end.Rate = end.AtEnd(), 0
 	w.configure(end)
 	if w.machine.pristine != nil {
 		w.auditCorrupt()

@@ -28,11 +28,13 @@ type Program struct {
 	// Structs reports whether a request's values are sent as Structs, if they can be; nil: none are.
 	Structs func() bool
 	forms   map[string]bool // that it has drawn, by transaction
+	// notBefore is until when it is not to send a request again, by its bytes: the time that has passed.
+	notBefore map[string]time.Duration
 }
 
 // Launch makes a client whose program has not begun to run.
 func (w *World) Launch(name string, body func(p *Program)) *Program {
-	p := &Program{w: w, name: name}
+	p := &Program{w: w, name: name, notBefore: make(map[string]time.Duration)}
 	p.task = sched.Spawn(func(*sched.Task) { body(p) })
 	w.programs.list = append(w.programs.list, p)
 	return p

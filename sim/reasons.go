@@ -37,6 +37,7 @@ func (w *World) started() {
 		ValueBytes: l.ValueBytes, MetadataBytes: l.MetadataBytes, TxnOps: l.TxnOps, TxnBytes: l.TxnBytes, TxnReads: l.TxnReads,
 		OpenTxns: l.OpenTxns, StagedBytes: l.StagedBytes, QueuedCommits: l.QueuedCommits, FinishedTxns: l.FinishedTxns,
 		OutcomeCount: w.config.OutcomeCount, OutcomeAge: w.config.OutcomeAge, Requests: w.served.Requests, Streams: w.served.Streams,
+		QueuedTime: l.QueuedTime, WaitTarget: t.WaitTarget, Rate: w.config.Rate,
 		BatchNames: t.BatchNames, PageBytes: t.PageBytes, AnswerBytes: t.AnswerBytes,
 	})
 	w.reasons.Look(w.Now(), w.room())
@@ -94,6 +95,7 @@ func (w *World) arrived(c *Call) *asked {
 	if from := w.network.calls[a.In.PageOf]; from != nil {
 		a.Fresh = deserved.SamePages(from.op, c.op) && from.request.space() == c.request.space()
 	}
+	a.Probe = probes[c.request.method.Word]
 	w.countUnderWay(a, c)
 	a.Bad, a.Strict, a.Stranger, a.Denied, a.token = c.request.bad, c.request.strict, c.request.stranger, c.request.denied, c.token
 	if _, ended := w.keys.revoked[c.token]; ended {
@@ -173,8 +175,9 @@ var probes = map[string]bool{"Health": true, "Version": true, "GetStatus": true}
 // judgeOther holds a method that no history has to the little that it may be refused for.
 func (w *World) judgeOther(a *asked, err error, know *deserved.World) {
 	_, refusal := record.Outcome(err)
+	tooOften := err != nil && refusal.Code == "OVERLOADED" && w.config.Rate > 0
 	full := err != nil && refusal.Code == "LIMIT_EXCEEDED" && !probes[a.method] && a.UnderWay >= w.served.Requests
-	troubled := full || know.Gone || know.Draining || know.Errors+know.Misreads > 0 || know.Misread || know.Corrupt
+	troubled := full || tooOften || know.Gone || know.Draining || know.Errors+know.Misreads > 0 || know.Misread || know.Corrupt
 	unknown := err != nil && refusal.Code == "UNAUTHENTICATED"
 	denied := err != nil && refusal.Code == "PERMISSION_DENIED"
 	if a.Stranger && !unknown || unknown && !a.Stranger && !a.Revoked || denied && !a.Denied || a.Denied && err == nil ||

@@ -305,6 +305,9 @@ func (s *stream) answers(raw []byte) {
 	s.pass()
 }
 
+// streamKey is that of the stream in a context of the daemon's.
+type streamKey struct{}
+
 // daemonEnd is what the daemon has of a stream.
 type daemonEnd struct {
 	s   *stream
@@ -315,7 +318,7 @@ type daemonEnd struct {
 func (e *daemonEnd) SetHeader(metadata.MD) error  { return nil }
 func (e *daemonEnd) SendHeader(metadata.MD) error { return nil }
 func (e *daemonEnd) SetTrailer(metadata.MD)       {}
-func (e *daemonEnd) Context() context.Context     { return e.ctx }
+func (e *daemonEnd) Context() context.Context     { return context.WithValue(e.ctx, streamKey{}, e.s) }
 
 // RecvMsg waits for a message of the client's.
 func (e *daemonEnd) RecvMsg(m any) error {
@@ -370,7 +373,7 @@ func (w *World) callOf(j session.Job) *Call {
 	for _, s := range w.network.streams {
 		r, isRequest := j.(*session.Request)
 		for _, c := range s.under {
-			if isRequest && s.reader == w.tasks.Current() && !c.in.begun && string(c.request.wire) == string(r.Body) {
+			if isRequest && r.Value(streamKey{}) == s && !c.in.begun && string(c.request.wire) == string(r.Body) {
 				c.in.begun = true
 				return c
 			}

@@ -34,4 +34,4 @@ type address struct{ call *Call }
 var _ net.Addr = address{}
 
 func (address) Network() string  { return "sim" }
-func (a address) String() string { return fmt.Sprintf("%s#%d", a.call.op.Client, a.call.op.ID) }
+func (a address) String() string { return fmt.Sprintf("%s:%d", a.call.op.Client, a.call.op.ID) }

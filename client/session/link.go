@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"maps"
@@ -176,7 +177,9 @@ func (l *link) abandon(r *request) bool {
 	case over:
 		return false
 	case queued:
-		l.queue = slices.DeleteFunc(l.queue, func(q *request) bool { return q == r })
+		// It is in the order of ids, and long where many give up.
+		i, _ := slices.BinarySearchFunc(l.queue, r.id, func(q *request, id uint64) int { return cmp.Compare(q.id, id) })
+		l.queue = slices.Delete(l.queue, i, i+1)
 	case underWay:
 		l.forget(r)
 		l.cancels = append(l.cancels, r.id)

@@ -45,8 +45,9 @@ func findDaemon() (string, error) {
 	return path, nil
 }
 
-// startDaemon starts one on a store of its own. The command is a path and flags.
-func (s *stand) startDaemon(ctx context.Context, name, command string, records, watchers int) (*daemon, error) {
+// startDaemon starts one on a store of its own. The command is a path and flags; before is what
+// runs it.
+func (s *stand) startDaemon(ctx context.Context, name, command string, records, watchers int, before ...string) (*daemon, error) {
 	fields := strings.Fields(command)
 	path, err := exec.LookPath(fields[0])
 	if err == nil {
@@ -64,7 +65,8 @@ func (s *stand) startDaemon(ctx context.Context, name, command string, records, 
 		return nil, err
 	}
 	d := &daemon{name: name, records: records, address: net.JoinHostPort("127.0.0.1", port)}
-	d.command = append([]string{path, "--data-dir", filepath.Join(store, "data"), "--listen-addr", d.address}, fields[1:]...)
+	d.command = append(before, path, "--data-dir", filepath.Join(store, "data"), "--listen-addr", d.address)
+	d.command = append(d.command, fields[1:]...)
 	if watchers > 1000 {
 		d.command = append(d.command, fmt.Sprintf("--max-streams=%d", watchers+64))
 	}

@@ -127,6 +127,11 @@ class Caller:
                 if failed._lasting or not again(failed._sent):  # noqa: SLF001
                     raise
                 yield from self.pause(method, tries, deadline, failed)
+            except errors.ResourceExhausted as refused:
+                # For load, before it had any effect: also a call that is made once comes again.
+                if refused.retry_after is None or not self._room(deadline, refused):
+                    raise
+                yield from self.pause(method, tries, deadline, refused)
             tries += 1
 
     def commit(
@@ -158,8 +163,10 @@ class Caller:
             except errors.StatehouseError as error:
                 failed = error
             doubt = doubt or isinstance(failed, errors.OutcomeUnknown) or _unanswered(failed)
-            if _passing(failed, doubt) and (
-                failed._sent or doubt or not self.options.fail_fast  # noqa: SLF001
+            if (
+                _passing(failed, doubt)
+                and (failed._sent or doubt or not self.options.fail_fast)  # noqa: SLF001
+                and self._room(deadline, failed)
             ):
                 try:
                     yield from self.pause(method, tries, deadline, failed)
@@ -195,17 +202,31 @@ class Caller:
             timeout = left if timeout is None else min(timeout, left)
         return Deadline(timeout)
 
+    @staticmethod
+    def _room(deadline: Deadline, failed: StatehouseError) -> bool:
+        """Reports whether there is time to come back when the daemon wants to be asked again."""
+        left = deadline.left()
+        return left is None or failed.retry_after is None or failed.retry_after < left
+
     def pause(
         self, method: str, tries: int, deadline: Deadline, failed: StatehouseError
     ) -> Steps[None]:
-        """Waits before try n+1, counted from 0; raises when there is no time for it."""
+        """Waits before try n+1, counted from 0; raises when there is no time for it. A daemon that
+        refused for load says how long; up to half as long again keeps those who were refused
+        together from returning together.
+        """
         seconds = min(FIRST_PAUSE * 2 ** min(tries, 10), MAX_PAUSE)
-        seconds -= seconds / 2 * random.random()  # noqa: S311
+        jitter = random.random()  # noqa: S311
+        seconds -= seconds / 2 * jitter
         left = deadline.left()
         if left is not None:
             if left < FIRST_PAUSE:
                 raise _gave_up(method, tries + 1, deadline, failed) from failed
             seconds = min(seconds, left / 2)  # so that there is time for another try
+        if failed.retry_after is not None:
+            seconds = max(seconds, failed.retry_after * (1 + jitter / 2))
+            if left is not None:  # there is: see _room
+                seconds = min(seconds, max(failed.retry_after, left - FIRST_PAUSE))
         log.debug(
             "statehouse: %s: try %d failed, again in %.0f ms: %s",
             method,
@@ -273,11 +294,13 @@ def _unanswered(failed: StatehouseError) -> bool:
 
 def _passing(failed: StatehouseError, doubt: bool) -> bool:
     """Reports whether the same request may succeed later. What to do at a limit is for the
-    caller to decide, unless an earlier try is in doubt.
+    caller to decide, unless it is one of load, or an earlier try is in doubt.
     """
     if isinstance(failed, (errors.ConnectionError, errors.OutcomeUnknown)):
         return not failed._lasting  # noqa: SLF001
-    return doubt and isinstance(failed, errors.ResourceExhausted)
+    return isinstance(failed, errors.ResourceExhausted) and (
+        doubt or failed.retry_after is not None
+    )
 
 
 def new_txn_id() -> str:

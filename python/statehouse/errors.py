@@ -89,6 +89,14 @@ class StatehouseError(Exception):
     def __str__(self) -> str:
         return f"{self.message}. {self.advice}" if self.advice else self.message
 
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds after which a daemon that refused for load wants to be asked again. Calls wait
+        that long and try again by themselves while their time lasts.
+        """
+        given = self.details.get("retry_after_ms", "")
+        return int(given) / 1000 if given.isascii() and given.isdigit() else None
+
     def _number(self, detail: str) -> int | None:
         return int(self.details[detail]) if detail in self.details else None
 
@@ -278,7 +286,7 @@ class Overloaded(ResourceExhausted):
     """More is asked than the daemon can do in time, or than the key may ask. Nothing was applied."""
 
     own_code = "OVERLOADED"
-    advice = "Ask less, or later"
+    advice = "It was tried again as long as there was time: ask less, or allow more time"
 
 
 class OutOfRange(StatehouseError):

@@ -6,9 +6,13 @@ package limiter
 import (
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"statehouse.dev/statehouse/engine"
 )
+
+// retryAfter is when those are to come back who were refused.
+const retryAfter = 100 * time.Millisecond
 
 // Limiter lets a number of requests in and refuses the rest.
 type Limiter struct {
@@ -55,8 +59,9 @@ func (l *Limiter) Free() int { return int(l.free.Load()) }
 
 func (l *Limiter) refusal() error {
 	l.refused()
-	return &engine.Failure{
+	f := &engine.Failure{
 		Kind:    engine.ErrLimit,
 		Message: fmt.Sprintf("%s under way: the limit of %d is reached; nothing was applied: retry later", l.what, l.limit),
 	}
+	return f.RetryAfter(retryAfter)
 }

@@ -14,6 +14,8 @@ type Limits struct {
 	QueuedCommits, FinishedTxns int
 	Requests, Streams           int
 	BatchNames                  int
+	QueuedTime, WaitTarget      time.Duration
+	Rate                        int
 	PageBytes, AnswerBytes      int
 	OutcomeCount                int
 	OutcomeAge                  time.Duration
@@ -24,15 +26,16 @@ type Judge struct {
 	limits  Limits
 	process int // the one that runs, from 1
 	txns    map[string]*txn
-	open    []*txn   // of this process, in the order they began; some have ended
-	ended   int      // transactions, in this process
-	settled int      // steps of the writer after which nothing waited for it
-	waiting int      // commits that have reached the daemon and are not answered
-	commits int      // that have ever reached a daemon
-	sent    int      // bytes of everything that clients have ever sent
-	largest int      // bytes of one request
-	early   []*until // whose turns have not come
-	unseen  int      // transactions of this process that may have begun without an answer that was seen
+	open    []*txn    // of this process, in the order they began; some have ended
+	ended   int       // transactions, in this process
+	settled int       // steps of the writer after which nothing waited for it
+	waiting int       // commits that have reached the daemon and are not answered
+	commits int       // that have ever reached a daemon
+	asked   time.Time // when the last request reached it
+	sent    int       // bytes of everything that clients have ever sent
+	largest int       // bytes of one request
+	early   []*until  // whose turns have not come
+	unseen  int       // transactions of this process that may have begun without an answer that was seen
 
 	definite []definite
 }
@@ -47,7 +50,7 @@ type definite struct {
 
 // ofOneTry are the refusals that speak of one try to commit. The oracle holds the others, which
 // decide the transaction, to the log.
-var ofOneTry = map[string]bool{"DISK_FULL": true, "LIMIT_EXCEEDED": true, "UNAVAILABLE": true, "STORAGE_ERROR": true, "DATA_LOSS": true}
+var ofOneTry = map[string]bool{"DISK_FULL": true, "LIMIT_EXCEEDED": true, "OVERLOADED": true, "UNAVAILABLE": true, "STORAGE_ERROR": true, "DATA_LOSS": true}
 
 // Applied is called with the log: the commits of transactions. It calls broken for what was
 // refused for good, was not tried again and is in the log. Where outcomes are dropped, a repeat
@@ -76,6 +79,7 @@ type txn struct {
 	untils     []*until
 	aborts     int
 	underWay   int // attempts to commit that are not answered, in this process
+	inSessions int // of those under way: a session may take them later than they arrived
 	givenUp    int // attempts to commit it whose requests ended first
 	limbo      int // those are decided when settled is so many
 
@@ -101,7 +105,7 @@ func (j *Judge) Started(l Limits) {
 	j.process++
 	j.open, j.ended, j.waiting, j.unseen = j.open[:0], 0, 0, 0
 	for _, t := range j.txns { // each alike
-		t.underWay, t.limbo = 0, 0
+		t.underWay, t.inSessions, t.limbo = 0, 0, 0
 	}
 }
 
@@ -147,11 +151,15 @@ func (j *Judge) isOpen(t *txn, latest time.Time) bool {
 func (j *Judge) Arrived(r *Request) {
 	t := j.of(r)
 	r.queued, r.after = j.waiting+j.limbo(), j.commits
+	if !r.Probe {
+		r.idle, j.asked = r.Arrival.Sub(j.asked), r.Arrival
+	}
 	switch r.Kind {
 	case history.Commit, history.Transact:
 		j.commits++
 		t.commits++
 		t.underWay++
+		t.inSessions += ofSession(r)
 		j.timed(t, r)
 		t.conditions += len(r.In.Keys) + len(r.In.Heads)
 		for i := range r.In.Writes {
@@ -165,6 +173,13 @@ func (j *Judge) Arrived(r *Request) {
 	}
 	size := sizeOf(&r.In)
 	j.sent, j.largest = j.sent+size, max(j.largest, size)
+}
+
+func ofSession(r *Request) int {
+	if r.InSession {
+		return 1
+	}
+	return 0
 }
 
 // of is the transaction that a request names; one of no account if it names none.
@@ -188,6 +203,7 @@ func (j *Judge) answered(r *Request, refusal *history.Refusal, w *World) {
 		return
 	case history.Commit, history.Transact:
 		t.underWay--
+		t.inSessions -= ofSession(r)
 		j.waiting--
 	}
 	switch {

@@ -34,6 +34,9 @@ type Request struct {
 	// is seen.
 	InSession bool
 
+	Probe bool          // it asks how the daemon is
+	idle  time.Duration // since the request before
+
 	queued, after int // commits that may have waited when it arrived, and that had arrived by then
 }
 
@@ -114,7 +117,8 @@ func init() {
 		},
 		"DATA_LOSS": dataLoss,
 		// What no world brings about yet.
-		"OUT_OF_RANGE": never, "ERASED": never, "EPOCH_CHANGED": never, "OVERLOADED": never,
+		"OUT_OF_RANGE": never, "ERASED": never, "EPOCH_CHANGED": never,
+		"OVERLOADED": overloaded,
 		"OUTCOME_UNKNOWN": func(_ *Judge, _ *txn, r *Request, _ *history.Refusal, w *World) string {
 			return unless(commits(r.Kind) && (w.Gone || w.Errors > 0), "its client waited, and no operation of the disk failed meanwhile")
 		},
@@ -164,7 +168,9 @@ func (j *Judge) Refused(r *Request, e *history.Refusal, maybe bool, w *World) (r
 	default:
 		reason = row(j, t, r, e, w)
 	}
-	if (r.Kind == history.Commit || r.Kind == history.Transact) && !maybe && ofOneTry[e.Code] && r.In.TxnID != "" {
+	// Another try that a session has not taken yet is none that the daemon could know of.
+	another := t.inSessions > ofSession(r)
+	if (r.Kind == history.Commit || r.Kind == history.Transact) && !maybe && !another && ofOneTry[e.Code] && r.In.TxnID != "" {
 		j.definite = append(j.definite, definite{r.ID, r.In.TxnID, t.commits})
 	}
 	j.answered(r, e, w)

@@ -69,7 +69,7 @@ func Draw(seed uint64, class sim.Class) Swarm {
 	s.crashModes = subset(r, simdisk.CrashModes())
 	s.diskFaults = subset(r, faultsOf(s.Class))
 	s.Config = drawConfig(r)
-	if s.Config.Refuse() { // who asks for little gets it
+	if s.Config.Refuse() || s.Config.Rate > 0 { // who asks for little gets it
 		s.workloads = slices.Insert(s.workloads, 0, slices.IndexFunc(workload.All(), func(l workload.Workload) bool { return l.Name == "register" }))
 	}
 	if s.Config.CachedAgents > 0 {
@@ -86,6 +86,9 @@ func drawConfig(r *rand.Rand) sim.Config {
 		c.TxnTimeout = time.Duration(100+r.IntN(2000)) * time.Millisecond
 	}
 	c.Bounds = drawBounds(r)
+	if r.IntN(12) == 0 {
+		c.Rate = 20 + r.IntN(400)
+	}
 	if r.IntN(6) == 0 {
 		c.OutcomeAge, c.OutcomeCount = time.Duration(1+r.IntN(20))*time.Minute, 1+r.IntN(20)
 	}

@@ -23,11 +23,11 @@ func steps() []Bug {
 	return []Bug{
 		{
 			Name: "step-loses-the-next", Guarantee: "G9", About: "a step that is full drops the request after the last that it took",
-			Edits: []Edit{{"engine/queue.go", "		e.queue = e.queue[n:]\n", "		e.queue = e.queue[n+1:]\n"}},
+			Edits: []Edit{{"engine/queue.go", "	if e.queue.since.IsZero() {\n		e.queue.since = now\n	}\n", "	if e.queue.since.IsZero() {\n		e.queue.since = now\n	}\n	e.queue.take()\n"}},
 		},
 		{
 			Name: "queued-and-refused", Guarantee: "G6", About: "a commit that is refused because the queue is full is queued all the same",
-			Edits: []Edit{{"engine/queue.go", "	if err := e.refusalLocked(p, size); err != nil {\n", "	if err := e.refusalLocked(p, size); err != nil {\n\t\tif len(e.queue) > 0 && !p.interactive {\n\t\t\te.queue = append(e.queue, p)\n\t\t\te.undecided[p.id] = append(e.undecided[p.id], p)\n\t\t\treturn err\n\t\t}\n"}},
+			Edits: []Edit{{"engine/queue.go", "	if err := e.refusalLocked(p, size); err != nil {\n", "	if err := e.refusalLocked(p, size); err != nil {\n\t\tif e.queue.len() > 0 && !p.interactive {\n\t\t\te.queue.join(p, size)\n\t\t\te.undecided[p.id] = append(e.undecided[p.id], p)\n\t\t\treturn err\n\t\t}\n"}},
 		},
 		{
 			Name: "witness-one-slot", Guarantee: "G8", About: "the slots of the witness are not alternated, so that a torn write destroys the newest",

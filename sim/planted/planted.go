@@ -62,9 +62,9 @@ type Edit struct {
 
 // All lists the bugs, in the order of the guarantees that they break.
 func All() []Bug {
-	list := slices.Concat(durability(), visibility(), conflicts(), conditions(), versions(), replay(), outcomes(), storage(), held(), refusals(), accesses())
+	list := slices.Concat(durability(), visibility(), conflicts(), conditions(), versions(), replay(), outcomes(), storage(), held(), refusals(), accesses(), overloaded())
 	list = append(list, foundBy("", tampered(), formats())...) // and by scenarios
-	list = append(list, foundBy(ByFuzz, limits(), drains(), leaks(), toils(), clients(), readsets(), distant(), worlds(), sessions(), hot())...)
+	list = append(list, foundBy(ByFuzz, limits(), drains(), leaks(), toils(), clients(), readsets(), distant(), worlds(), sessions(), hot(), overloads())...)
 	list = append(list, foundBy(ByInterleave, threads(), hotThreads())...)
 	list = append(list, foundBy(ByTests, past())...)
 	return append(list, foundBy(ByPython, pythons())...)

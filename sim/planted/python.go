@@ -61,7 +61,7 @@ func pythonCommits() []Bug {
 		},
 		{
 			Name: "python-gives-up", Guarantee: "G9", About: "a commit in doubt is not sent again",
-			Edits: []Edit{{pyCalls, "            if _passing(failed, doubt) and (", "            if _passing(failed, doubt) and not doubt and ("}},
+			Edits: []Edit{{pyCalls, "                _passing(failed, doubt)\n", "                _passing(failed, doubt) and not doubt\n"}},
 		},
 		{
 			Name: "python-versions-mixed-up", Guarantee: "G6", About: "a batch's versions are told of other writes",

@@ -52,7 +52,7 @@ func locks() []Bug {
 	return []Bug{
 		{
 			Name: "queue-cut-after-unlock", Guarantee: "G9", About: "the writer takes the queue and empties it under another lock: what was queued in between is never answered",
-			Edits: []Edit{{"engine/queue.go", "	taken := e.queue[:n:n]\n	if n == len(e.queue) {", "	taken, all := e.queue[:n:n], n == len(e.queue)\n	e.mu.Unlock()\n	e.mu.Lock()\n	if all {"}},
+			Edits: []Edit{{"engine/queue.go", "	switch {\n	case e.queue.len() == 0:\n		return taken\n", "	switch {\n	case e.queue.len() == 0:\n		e.mu.Unlock()\n		e.mu.Lock()\n		e.queue = line{}\n		return taken\n"}},
 		},
 		{
 			Name: "commit-begun-twice", Guarantee: "G6", About: "whether a transaction is being committed is looked at under one lock, and said under the next",

@@ -139,6 +139,12 @@ func (c *Client) transact(ctx context.Context, client int, ops ...*pb.TransactOp
 	return err
 }
 
+// CommitOne commits one record of an agent.
+func (c *Client) CommitOne(ctx context.Context, client int) error {
+	_, err := c.commit(ctx, client, 0)
+	return err
+}
+
 func newID() string {
 	b := binary.BigEndian.AppendUint64(nil, uint64(time.Now().UnixMilli())<<16|0x7000|rand.Uint64N(0x1000))
 	b = binary.BigEndian.AppendUint64(b, 1<<63|rand.Uint64N(1<<62))
