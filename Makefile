@@ -32,20 +32,19 @@ test: check race sim python vuln
 # what the contract generates.
 check:
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt-ed:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
-	go vet ./...
-	$(TOOL) staticcheck ./...
+	go vet -tags $(TAGS) ./...
+	$(TOOL) staticcheck -tags $(TAGS) ./...
 	.ci/check-generated
 
 # Everything runs under the race detector, but for what has nothing for it to see and would
-# take ten times as long: enumerations of runs on one thread (engine: a few of them only),
-# megabytes of one client (server: none). Both packages run whole without it. The worlds of
-# the simulator are for one thread, too: "make sim" runs them and the long histories. The detector takes memory of
-# its own: what bounds the daemon's runs again without. "make check" has vetted all before,
-# and vet would go through every dependency a second time, as the detector builds it.
+# take ten times as long: enumerations of runs and of histories on one thread (engine,
+# linearizability), megabytes of one client (server), and a daemon that is a process of its
+# own. Those packages run whole without it. The worlds of the simulator are for one thread,
+# too: "make sim" runs them and the simulator's program. "make check" has vetted all before, and vet would go
+# through every dependency a second time, as the detector builds it.
 race:
-	go test -race -vet=off -timeout 20m ./...
-	go test -vet=off ./engine ./server
-	go test -vet=off -run 'TestMemoryIsBounded|TestEndlessBodies' ./cmd/statehoused
+	go test -race -tags $(TAGS) -vet=off -timeout 20m ./...
+	go test -tags $(TAGS) -vet=off ./cmd/statehoused ./engine ./server ./linearizability
 
 # The simulator: scenarios, seeds, planted bugs. What it writes of a failure is in
 # sim-failures/.
