@@ -27,7 +27,7 @@ var misleading = map[string]string{
 // clientsNames are the variables of clients, which may run in the same environment.
 var clientsNames = []string{
 	"STATEHOUSE_ADDRESS", "STATEHOUSE_NAMESPACE", "STATEHOUSE_TLS", "STATEHOUSE_CA_FILE",
-	"STATEHOUSE_ALLOW_PLAINTEXT_TOKEN", "STATEHOUSE_CAPTURE_FILE", "STATEHOUSE_SIM", "STATEHOUSE_BENCH",
+	"STATEHOUSE_ALLOW_PLAINTEXT_TOKEN", "STATEHOUSE_CLIENT_CERT", "STATEHOUSE_CLIENT_KEY", "STATEHOUSE_CONTEXT", "STATEHOUSE_CAPTURE_FILE", "STATEHOUSE_SIM", "STATEHOUSE_BENCH",
 }
 
 // variables are what the environment says of settings. A variable that is set but empty is
