@@ -14,11 +14,11 @@ TAGS    := grpcnotrace
 # written to, they are in .cache: .ci/gocache says which have to be.
 $(foreach cache,$(shell .ci/gocache),$(eval export $(cache) := $(CURDIR)/.cache/$(cache)))
 
-.PHONY: help build run test check race sim soak python fuzz vuln generate bench clean
+.PHONY: help build run test check race sim soak python fuzz vuln generate bench dist image sbom clean
 
 help:
 	@sed -n 's/^# //p' Makefile
-	@echo "make build | check | race | sim | soak | python | fuzz | vuln | generate | bench | clean"
+	@echo "make build | check | race | sim | soak | python | fuzz | vuln | generate | bench | dist | image | sbom | clean"
 
 build:
 	go build -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
@@ -54,6 +54,7 @@ sim: build
 # What of the simulator takes hours: a sample of mutants, what of the code runs come by,
 # thousands of runs done twice, and tens of thousands of runs.
 soak: build
+	.ci/reproducible
 	bin/statehouse-sim prove --shrink-for 60s
 	bin/statehouse-sim interleave --for 5m
 	bin/statehouse-sim prove --mutants --sample 400 --seed 1
@@ -76,9 +77,22 @@ vuln:
 generate:
 	.ci/generate
 
+# What is given away: static programs in dist/ with version and commit inside, and what they
+# are made of. "make soak" builds them twice and compares.
+dist:
+	VERSION=$(VERSION) SHA=$(SHA) .ci/dist dist
+
+sbom: dist
+	.ci/sbom dist
+
+# The image, built with buildah and run where that is possible; else the same files tried
+# under chroot.
+image: dist
+	deploy/try-image.sh
+
 bench: build
 	.ci/bench
 
 clean:
 	@chmod -R u+w .cache 2>/dev/null || true # Go writes modules read-only
-	rm -rf bin .cache
+	rm -rf bin dist .cache

@@ -57,7 +57,7 @@ func (env variables) lookup(flag string) (name, value string) {
 // older name.
 func (env variables) warnings(f *pflag.FlagSet) (told []string) {
 	known := map[string]bool{}
-	f.VisitAll(func(flag *pflag.Flag) { known[envName(flag.Name)] = true })
+	f.VisitAll(func(flag *pflag.Flag) { known[envName(flag.Name)] = isSetting(flag.Name) || flag.Name == "config" })
 	for _, name := range clientsNames {
 		known[name] = true
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"strconv"
 	"strings"
 	"syscall"
@@ -72,7 +73,12 @@ func (p *process) serve(ctx context.Context, s *settings) error {
 	for _, l := range listeners {
 		log.Info("listening", "address", l.Addr().String(), "tls", tlsConfig != nil, "token", s.token != "")
 	}
+	notify := newNotifier(os.Getenv, log)
+	notify.tell("READY=1\nSTATUS=serving " + s.listenAddr)
+	stopWatchdog := notify.watchdog(service.Engine().Healthy)
+	defer stopWatchdog()
 	log.Info("serving", "version", version, "data_dir", dirName(s), "durable", st.Durable, "last_commit_ts", uint64(st.Published), "store", st.StoreID)
+	defer context.AfterFunc(ctx, func() { notify.tell("STOPPING=1") })()
 	stopAnswering := p.signals.answer(reloads, service, log)
 	err = service.Serve(ctx, tlsConfig, listeners...)
 	stopAnswering()
