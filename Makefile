@@ -14,11 +14,11 @@ TAGS    := grpcnotrace
 # written to, they are in .cache: .ci/gocache says which have to be.
 $(foreach cache,$(shell .ci/gocache),$(eval export $(cache) := $(CURDIR)/.cache/$(cache)))
 
-.PHONY: help build run test check race sim soak python fuzz vuln generate bench clean
+.PHONY: help build run test check race sim soak python fuzz vuln generate bench dist image sbom clean
 
 help:
 	@sed -n 's/^# //p' Makefile
-	@echo "make build | check | race | sim | soak | python | fuzz | vuln | generate | bench | clean"
+	@echo "make build | check | race | sim | soak | python | fuzz | vuln | generate | bench | dist | image | sbom | clean"
 
 build:
 	go build -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
@@ -32,20 +32,19 @@ test: check race sim python vuln
 # what the contract generates.
 check:
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt-ed:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
-	go vet ./...
-	$(TOOL) staticcheck ./...
+	go vet -tags $(TAGS) ./...
+	$(TOOL) staticcheck -tags $(TAGS) ./...
 	.ci/check-generated
 
 # Everything runs under the race detector, but for what has nothing for it to see and would
-# take ten times as long: enumerations of runs on one thread (engine: a few of them only),
-# megabytes of one client (server: none). Both packages run whole without it. The worlds of
-# the simulator are for one thread, too: "make sim" runs them and the long histories. The detector takes memory of
-# its own: what bounds the daemon's runs again without. "make check" has vetted all before,
-# and vet would go through every dependency a second time, as the detector builds it.
+# take ten times as long: enumerations of runs and of histories on one thread (engine,
+# linearizability), megabytes of one client (server), and a daemon that is a process of its
+# own. Those packages run whole without it. The worlds of the simulator are for one thread,
+# too: "make sim" runs them and the simulator's program. "make check" has vetted all before, and vet would go
+# through every dependency a second time, as the detector builds it.
 race:
-	go test -race -vet=off -timeout 20m ./...
-	go test -vet=off ./engine ./server
-	go test -vet=off -run 'TestMemoryIsBounded|TestEndlessBodies' ./cmd/statehoused
+	go test -race -tags $(TAGS) -vet=off -timeout 20m ./...
+	go test -tags $(TAGS) -vet=off ./cmd/statehoused ./engine ./server ./linearizability
 
 # The simulator: scenarios, seeds, planted bugs. What it writes of a failure is in
 # sim-failures/.
@@ -55,6 +54,7 @@ sim: build
 # What of the simulator takes hours: a sample of mutants, what of the code runs come by,
 # thousands of runs done twice, and tens of thousands of runs.
 soak: build
+	.ci/reproducible
 	bin/statehouse-sim prove --shrink-for 60s
 	bin/statehouse-sim interleave --for 5m
 	bin/statehouse-sim prove --mutants --sample 400 --seed 1
@@ -77,9 +77,22 @@ vuln:
 generate:
 	.ci/generate
 
+# What is given away: static programs in dist/ with version and commit inside, and what they
+# are made of. "make soak" builds them twice and compares.
+dist:
+	VERSION=$(VERSION) SHA=$(SHA) .ci/dist dist
+
+sbom: dist
+	.ci/sbom dist
+
+# The image, built with buildah and run where that is possible; else the same files tried
+# under chroot.
+image: dist
+	deploy/try-image.sh
+
 bench: build
 	.ci/bench
 
 clean:
 	@chmod -R u+w .cache 2>/dev/null || true # Go writes modules read-only
-	rm -rf bin .cache
+	rm -rf bin dist .cache

@@ -363,6 +363,9 @@ var doors = map[string][]ban{
 		{module + "/linearizability", "statehouse-sim is what judges"},
 		{"github.com/cockroachdb/pebble", "a tool on the wire has no storage"},
 	},
+	"cmd/statehousectl/contexts": {
+		{module + "/", "it is a file, and knows of nothing that its names are for"},
+	},
 	"cmd/statehouse-bench": {
 		{module + "/engine", "it measures what a client sees: the engine has benchmarks of its own"},
 		{module + "/server", "it measures a daemon over the wire"},

@@ -10,37 +10,14 @@ import (
 
 // prepareDir makes sure that dir can hold a store. Each obstacle has its own message.
 func prepareDir(fs vfs.FS, dir string, mustExist bool) error {
-	if dir == "" {
-		return failf(ErrInvalid, "no data directory is given")
-	}
-	info, err := fs.Stat(dir)
+	exists, isStore, err := examineDir(fs, dir, mustExist)
 	switch {
-	case isNotExist(err) && mustExist:
-		return failf(ErrNoStore, "%s does not exist, and a store must (is a mount missing?)", dir)
-	case isNotExist(err):
-		return makeDir(fs, dir)
 	case err != nil:
-		return openFailure(err, "%s cannot be looked at", dir)
-	case !info.IsDir():
-		return failf(ErrUnusable, "%s is a file, not a directory", dir)
-	}
-	names, err := fs.List(dir)
-	if err != nil {
-		return openFailure(err, "%s cannot be listed", dir)
-	}
-	isStore := slices.Contains(names, identityName)
-	if mustExist && !isStore {
-		return failf(ErrNoStore, "%s holds no store, and one must be there", dir)
+		return err
+	case !exists:
+		return makeDir(fs, dir)
 	}
 	if !isStore {
-		if slices.Contains(names, restoringName) {
-			return interruptedRestore(dir)
-		}
-		for _, n := range names {
-			if !ofAttempt(n) && !ofSystem(n) {
-				return failf(ErrUnusable, "%s holds %q, which is not of a Statehouse store: choose an empty directory", dir, n)
-			}
-		}
 		// A process that was killed may have made dir, or directories above it, and not
 		// synced their names. We may lack the right to sync some of those above.
 		for at := dir; at != fs.PathDir(at); at = fs.PathDir(at) {
@@ -48,6 +25,52 @@ func prepareDir(fs vfs.FS, dir string, mustExist bool) error {
 		}
 	}
 	return checkWritable(fs, dir)
+}
+
+// examineDir looks whether dir can hold a store, or does.
+func examineDir(fs vfs.FS, dir string, mustExist bool) (exists, isStore bool, err error) {
+	if dir == "" {
+		return false, false, failf(ErrInvalid, "no data directory is given")
+	}
+	info, err := fs.Stat(dir)
+	switch {
+	case isNotExist(err) && mustExist:
+		return false, false, failf(ErrNoStore, "%s does not exist, and a store must (is a mount missing?)", dir)
+	case isNotExist(err):
+		return false, false, nil
+	case err != nil:
+		return false, false, openFailure(err, "%s cannot be looked at", dir)
+	case !info.IsDir():
+		return true, false, failf(ErrUnusable, "%s is a file, not a directory", dir)
+	}
+	names, err := fs.List(dir)
+	if err != nil {
+		return true, false, openFailure(err, "%s cannot be listed", dir)
+	}
+	isStore = slices.Contains(names, identityName)
+	if mustExist && !isStore {
+		return true, false, failf(ErrNoStore, "%s holds no store, and one must be there", dir)
+	}
+	if !isStore && slices.Contains(names, restoringName) {
+		return true, false, interruptedRestore(dir)
+	}
+	for _, n := range names {
+		if !isStore && !ofAttempt(n) && !ofSystem(n) {
+			return true, false, failf(ErrUnusable, "%s holds %q, which is not of a Statehouse store: choose an empty directory", dir, n)
+		}
+	}
+	return true, isStore, nil
+}
+
+// CheckDir looks whether a store could be opened or made in dir, as far as that can be told
+// without doing it, and while another process may have it open. It changes nothing. A
+// directory that does not exist passes.
+func CheckDir(env Env, dir string, mustExist bool) error {
+	_, isStore, err := examineDir(env.FS, dir, mustExist)
+	if err == nil && isStore {
+		_, err = readIdentity(env.FS, env.FS.PathJoin(dir, identityName))
+	}
+	return err
 }
 
 // ofAttempt reports whether a file may be left from an interrupted creation of a store.

@@ -52,6 +52,7 @@ func longHistory(n, lost int) *history.History {
 
 // TestLongHistory: checking must not be what a long run waits for.
 func TestLongHistory(t *testing.T) {
+	single(t)
 	if testing.Short() {
 		t.Skip("it measures time")
 	}

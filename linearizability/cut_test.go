@@ -13,6 +13,7 @@ import (
 // TestReadCut: wherever the recording of a client is cut off, what is there is read and
 // can be right; what is damaged otherwise is refused as ever.
 func TestReadCut(t *testing.T) {
+	single(t)
 	for name, h := range goldens(t) { // independent of each other: any order
 		client := *h
 		client.Header.Source, client.Log, client.Complete = history.SourceClient, nil, false

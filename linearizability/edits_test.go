@@ -178,6 +178,7 @@ func sliceEdits(v reflect.Value, field string) []edit {
 // TestEditedAnswers: a good history with one field of one answer changed is refused,
 // but for what is listed as open.
 func TestEditedAnswers(t *testing.T) {
+	single(t)
 	survived, tried := make(map[string]int), make(map[string]int)
 	example := make(map[string]string)
 	for name, h := range goldens(t) { // counted together: any order

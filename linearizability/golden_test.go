@@ -38,6 +38,16 @@ func goldens(t testing.TB) map[string]*history.History {
 	return list
 }
 
+// single marks a test that judges thousands of histories, one after another. The race
+// detector sees in them what it sees in the few of other tests, and takes ten times as long:
+// "make race" also runs this package without it.
+func single(t *testing.T) {
+	t.Helper()
+	if underRace {
+		t.Skip("one history at a time: make race runs it without the detector")
+	}
+}
+
 // TestGoldenHistories: they are good, with their log and without, and the same when
 // written and read again.
 func TestGoldenHistories(t *testing.T) {

@@ -28,6 +28,7 @@ var shared = []string{
 // TestJudgesShareFormatOnly: neither judge, with the rooms inside it, imports the other, and what
 // both call of package history is on the list.
 func TestJudgesShareFormatOnly(t *testing.T) {
+	single(t)
 	const judges, room = "statehouse.dev/statehouse/linearizability/", "statehouse.dev/statehouse/history"
 	names := [2]string{judges + "oracle", judges + "serial"}
 	calls := [2]map[string]bool{{}, {}}

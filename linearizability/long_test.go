@@ -38,6 +38,7 @@ func inSections(t testing.TB, h *history.History, size int) Result {
 // TestSectionsOfGoodHistories: cut into sections of any length, good histories are good,
 // whole ones and parts.
 func TestSectionsOfGoodHistories(t *testing.T) {
+	single(t)
 	for name, h := range goldens(t) { // independent of each other: any order
 		rng := rand.New(rand.NewPCG(5, 5))
 		for i := range 60 {
@@ -55,6 +56,7 @@ func TestSectionsOfGoodHistories(t *testing.T) {
 // TestSectionsOfEditedHistories: in sections as long as what rests on each other is
 // apart, what the whole shows, the sections show.
 func TestSectionsOfEditedHistories(t *testing.T) {
+	single(t)
 	h := longHistory(3000, 10)
 	if r := inSections(t, h, 300); r.Verdict != verdict.OK || r.Stats.Resolved != 10 || r.Stats.BeforeBase+r.Stats.Dangling+r.Stats.Unexplained > 0 {
 		t.Fatalf("%+v", r)

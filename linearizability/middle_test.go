@@ -118,6 +118,7 @@ func parts(h *history.History, rng *rand.Rand) (*history.History, string) {
 // TestPartsOfGoodHistories: a history that begins in the middle, or has gaps, is never
 // refused for what is not in it.
 func TestPartsOfGoodHistories(t *testing.T) {
+	single(t)
 	const cuts = 400
 	for name, h := range goldens(t) { // independent of each other: any order
 		rng := rand.New(rand.NewPCG(1, 2))
@@ -222,6 +223,7 @@ func certain(c *history.History, op *history.Operation) bool {
 // TestEditedPartsOfHistories: one answer changed is found in a part of a history, too,
 // unless that it is wrong only shows in the rest.
 func TestEditedPartsOfHistories(t *testing.T) {
+	single(t)
 	tried := 0
 	for name, h := range goldens(t) { // independent of each other: any order
 		rng := rand.New(rand.NewPCG(3, 4))

@@ -248,6 +248,9 @@ func (c *counted) until(t *testing.T, n int64) {
 func TestSlowStreamsCostACursor(t *testing.T) {
 	for what, size := range map[string]int{"small events": 300, "large events": 60_000} { // each for itself: any order
 		t.Run(what, func(t *testing.T) {
+			if size > 1000 {
+				sequential(t)
+			}
 			var waits counted
 			r := newRig(t, withUnsent(64, 64), func(_ *Config, env *engine.Env) { waits.await(env) })
 			for i := range 2000 {
@@ -392,6 +395,7 @@ func TestWatchesTakeTurns(t *testing.T) {
 // TestLargeEventsHaveTheirBounds: events that are larger than a stream's share are
 // counted with the answers, and refused by name past the budget.
 func TestLargeEventsHaveTheirBounds(t *testing.T) {
+	sequential(t)
 	r := newRig(t, withUnsent(16, 16))
 	var ops []*pb.TransactOperation
 	for i := range 3 {
@@ -425,6 +429,7 @@ func TestLargeEventsHaveTheirBounds(t *testing.T) {
 // TestIdleWatchesMakeNothing: what making a large event took is given back when it is sent,
 // not when the watch has something to send again, which may be never.
 func TestIdleWatchesMakeNothing(t *testing.T) {
+	sequential(t)
 	r := newRig(t, withUnsent(64, 16))
 	large := string(textOf(900_000))
 	for range 12 { // as many as would take all there is

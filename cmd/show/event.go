@@ -37,7 +37,7 @@ type Operation struct {
 func (t *Table) Event(ev *Event, skip int, verbose bool) error {
 	for i := range ev.Operations[skip:] {
 		o := &ev.Operations[skip+i]
-		err := t.Row(o.Value, Clock(ev.CommitTime), strconv.FormatUint(ev.CommitTS, 10), Quote(o.Agent), Pad(o.verb(), len("DELETE")), Quote(o.Key), "v"+strconv.FormatUint(o.Version, 10))
+		err := t.row(o.Deleted, o.Value, []string{Clock(ev.CommitTime), strconv.FormatUint(ev.CommitTS, 10), Quote(o.Agent), Pad(o.verb(), len("DELETE")), Quote(o.Key), "v" + strconv.FormatUint(o.Version, 10)})
 		if err != nil {
 			return err
 		}

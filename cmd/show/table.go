@@ -19,6 +19,7 @@ const (
 // Table writes rows of cells that line up, and lines between them.
 type Table struct {
 	Width  int
+	Colour bool // deletes are red
 	out    io.StringWriter
 	held   []heldRow
 	widths []int // of the columns
@@ -29,6 +30,7 @@ type heldRow struct {
 	cells []string
 	value string
 	line  string
+	alert bool // it is to be noticed
 }
 
 // NewTable is a table as wide as PipeWidth.
@@ -47,8 +49,10 @@ func (t *Table) Line(line string) error {
 
 // Row writes cells, all of them printable, and after them as much of the value as
 // fits.
-func (t *Table) Row(value []byte, cells ...string) error {
-	t.held = append(t.held, heldRow{cells: cells, value: Summary(value, t.Width)})
+func (t *Table) Row(value []byte, cells ...string) error { return t.row(false, value, cells) }
+
+func (t *Table) row(alert bool, value []byte, cells []string) error {
+	t.held = append(t.held, heldRow{cells: cells, value: Summary(value, t.Width), alert: alert && t.Colour})
 	for i, cell := range cells {
 		if i == len(t.widths) {
 			t.widths = append(t.widths, 0)
@@ -75,6 +79,9 @@ func (t *Table) Release() error {
 			line = b.String()
 			line = strings.TrimRight(line+Cut(h.value, max(t.Width-Columns(line), leastValue)), " ")
 		}
+		if h.alert {
+			line = red + line + plain
+		}
 		if _, err := t.out.WriteString(line + "\n"); err != nil {
 			return err
 		}
@@ -82,4 +89,9 @@ func (t *Table) Release() error {
 	clear(t.held)
 	t.held = t.held[:0]
 	return nil
+}
+
+// Change is Row for a change: one that deletes is to be noticed.
+func (t *Table) Change(deletes bool, value []byte, cells ...string) error {
+	return t.row(deletes, value, cells)
 }

@@ -12,6 +12,8 @@ import (
 // passes as it is, and so does JSON to a program, which reads the same. Lines and tabs
 // stay. It is safe for concurrent use.
 type Writer struct {
+	Colour bool // what Alert writes is red
+
 	mu  sync.Mutex
 	out io.Writer
 	cut []byte // a character's beginning, the rest of which is yet to come
@@ -58,4 +60,27 @@ func appendVisible(dst, text []byte) []byte {
 		}
 	}
 	return AppendJSON(dst, text[from:])
+}
+
+// Colours reports whether an output may be coloured: it is a terminal, and nothing says that it
+// or its user would rather not (https://no-color.org).
+func Colours(terminal bool, getenv func(string) string) bool {
+	return terminal && getenv("NO_COLOR") == "" && getenv("TERM") != "dumb"
+}
+
+const (
+	red   = "\x1b[31m"
+	plain = "\x1b[0m"
+)
+
+// Alert writes text that is to be noticed.
+func (w *Writer) Alert(text string) error {
+	if !w.Colour {
+		_, err := w.Write([]byte(text))
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	_, err := io.WriteString(w.out, red+string(appendVisible(nil, []byte(text)))+plain)
+	return err
 }

@@ -3,6 +3,7 @@ package show
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 )
@@ -37,5 +38,36 @@ func TestWriter(t *testing.T) {
 	var back map[string]string
 	if err := json.Unmarshal(out.Bytes(), &back); err != nil || back["a"] != strings.ToValidUTF8(evil, "?") {
 		t.Errorf("a program reads %q, %v", back["a"], err)
+	}
+}
+
+// TestAlert: colours are there where they are asked for, and nowhere else.
+func TestAlert(t *testing.T) {
+	for _, colour := range []bool{false, true} {
+		var out strings.Builder
+		w := NewWriter(&out)
+		w.Colour = colour
+		table := NewTable(&out)
+		table.Colour = colour
+		ev := &Event{Operations: []Operation{{Agent: "a", Key: "k", Version: 1}, {Agent: "a", Key: "k", Version: 2, Deleted: true}}}
+		if err := errors.Join(w.Alert("no\x1b[2J"), table.Event(ev, 0, false), table.Release()); err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(out.String(), "\x1b[31m"); n != 0 && !colour || n != 2 && colour || strings.Count(out.String(), "\x1b") != 2*n {
+			t.Errorf("%v: %q", colour, out.String())
+		}
+		if colour && !strings.Contains(out.String(), "\x1b[31m-  0  a  DELETE  k  v2\x1b[0m\n") {
+			t.Errorf("%q", out.String())
+		}
+	}
+	for _, c := range []struct {
+		terminal      bool
+		noColor, term string
+		want          bool
+	}{{true, "", "xterm", true}, {false, "", "xterm", false}, {true, "1", "xterm", false}, {true, "", "dumb", false}} {
+		env := map[string]string{"NO_COLOR": c.noColor, "TERM": c.term}
+		if got := Colours(c.terminal, func(name string) string { return env[name] }); got != c.want {
+			t.Errorf("%+v", c)
+		}
 	}
 }

@@ -104,6 +104,7 @@ func junitOf(t *testing.T, path string) junitSuites {
 
 // TestCIPasses: scenarios, seeds and regressions that are as they should be.
 func TestCIPasses(t *testing.T) {
+	unraced(t)
 	good, broken := golden(t)
 	dir := folder(t, map[string]string{
 		"good.jsonl": good, "broken.jsonl": broken, "broken.expect": "illegal\n", "lossy.jsonl": lossy, "lossy.expect": "unknown",
@@ -201,6 +202,7 @@ func checkJUnitFailure(t *testing.T, path, out string) {
 
 // TestCISeedFails: of a seed that fails the rest of the file speaks, whichever it is.
 func TestCISeedFails(t *testing.T) {
+	unraced(t)
 	a := &app{out: &bytes.Buffer{}, err: &bytes.Buffer{}, now: time.Now}
 	c := &ciRun{a: a, o: ciFlags{artifacts: t.TempDir()}, started: time.Now()}
 	v := []verdict.Violation{{Guarantee: "G9", Check: "never-answered", Sentence: "\x01 <&> was never answered", Expected: "an answer"}}
@@ -228,6 +230,7 @@ func TestCISeedFails(t *testing.T) {
 
 // TestCIJSON: one line that has it all.
 func TestCIJSON(t *testing.T) {
+	unraced(t)
 	dir := folder(t, map[string]string{"bold.yaml": bold(t)})
 	code, out, errs := tool(t, "ci", "--json", "--seeds", "2", "--seed", "5", dir)
 	var got struct {

@@ -124,9 +124,7 @@ func TestCIOfNothing(t *testing.T) {
 
 // TestVacuousSeedsHaveNotPassed: they are counted by themselves.
 func TestVacuousSeedsHaveNotPassed(t *testing.T) {
-	if underRace {
-		t.Skip("worlds are for one thread")
-	}
+	unraced(t)
 	undo := single()
 	seed := uint64(1)
 	for ; !fuzz.Generate(seed, sim.Options{}).Vacuous(); seed++ {
@@ -189,9 +187,7 @@ func TestNothingGiven(t *testing.T) {
 // TestSweepOfCorruption: after a file was corrupted a power cut may also destroy the evidence,
 // so none is tried there; before that all are.
 func TestSweepOfCorruption(t *testing.T) {
-	if underRace {
-		t.Skip("worlds are for one thread: make sim runs this")
-	}
+	unraced(t)
 	code, out, errs := tool(t, "sweep", scenarios+"rot-in-log.yaml")
 	if code != 0 || !regexp.MustCompile(`[1-9]\d+ crash points.* 0 failed`).MatchString(out) {
 		t.Errorf("exit code %d\n%s%s", code, out, errs)

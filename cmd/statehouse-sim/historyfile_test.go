@@ -51,6 +51,7 @@ func readers(t *testing.T, file string) map[string][]string {
 // TestSmallFilesThatUnpackToMuch: they are refused at a bound, by every command that
 // reads a history, and what is just large is not.
 func TestSmallFilesThatUnpackToMuch(t *testing.T) {
+	unraced(t)
 	bomb := keepFile(t, "bomb.jsonl.zst", plainHeader, `{"note":{"time":1,"lane":"a","kind":"b"}}`, 8_000_000)
 	if info, err := os.Stat(bomb); err != nil || info.Size() > 1<<20 {
 		t.Fatalf("the file is not small: %v, %v", info.Size(), err)
@@ -68,6 +69,7 @@ func TestSmallFilesThatUnpackToMuch(t *testing.T) {
 // TestHistoriesThatTakeMemory: what would take too much is refused while it is read,
 // whatever it is that takes it.
 func TestHistoriesThatTakeMemory(t *testing.T) {
+	unraced(t)
 	base := strings.TrimSuffix(plainHeader, "}") + `,"base":{"commit_ts":1}}`
 	long := strings.Repeat("x", 500)
 	for what, file := range map[string]string{ // any order

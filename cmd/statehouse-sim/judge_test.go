@@ -58,9 +58,7 @@ func TestCheckCut(t *testing.T) {
 
 // TestCheckOfLongHistories: in sections, compressed or not, and what is wrong is found.
 func TestCheckOfLongHistories(t *testing.T) {
-	if underRace {
-		t.Skip("it is long: make sim runs it, and shorter ones are checked under the detector")
-	}
+	unraced(t)
 	const wrong = history.LongHistory * 3 / 4
 	for _, c := range []struct {
 		name  string

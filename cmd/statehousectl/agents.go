@@ -26,6 +26,7 @@ func (a *app) agentsCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&prefix, "prefix", "", "only agents that start with this")
 	cmd.RunE = a.connected(func(ctx context.Context, s *session, _ []string) error {
+		s.p.list("AGENT", "FIRST", "HEAD")
 		found := false
 		for agent, err := range s.ListAgents(ctx, prefix) {
 			if err == nil && s.asJSON {

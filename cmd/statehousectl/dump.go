@@ -116,12 +116,14 @@ func (s *session) writeDump(ctx context.Context, out io.Writer, d *dumpFlags, ag
 	if err := p.line("%s,", bytes.TrimSuffix(header, []byte("}"))); err != nil {
 		return 0, err
 	}
-	n, err = dumpList(p, "records", s.Scan(ctx, agent, client.ListQuery{At: client.AtCommit(ts)}), func(r client.Record) any {
+	progress := s.progress("reading "+quote(agent), d.output != "-")
+	defer progress.end()
+	n, err = dumpList(p, progress, "records", s.Scan(ctx, agent, client.ListQuery{At: client.AtCommit(ts)}), func(r client.Record) any {
 		return dumpedRecord{r.Key, r.Version, r.CommitTS, r.CommitTime, r.Value}
 	})
 	if err == nil && d.history {
 		if err = p.line(","); err == nil {
-			_, err = dumpList(p, "events", s.Replay(ctx, client.ReplayQuery{Agent: agent, To: ts}), func(ev client.Event) any { return shapeEvent(ev) })
+			_, err = dumpList(p, progress, "events", s.Replay(ctx, client.ReplayQuery{Agent: agent, To: ts}), func(ev client.Event) any { return shapeEvent(ev) })
 		}
 	}
 	if err == nil {
@@ -131,7 +133,7 @@ func (s *session) writeDump(ctx context.Context, out io.Writer, d *dumpFlags, ag
 }
 
 // dumpList writes a named list, an item a line.
-func dumpList[T any](p *printer, name string, items iter.Seq2[T, error], shape func(T) any) (n int, err error) {
+func dumpList[T any](p *printer, progress *progress, name string, items iter.Seq2[T, error], shape func(T) any) (n int, err error) {
 	if err := p.line("%q:[", name); err != nil {
 		return 0, err
 	}
@@ -139,6 +141,7 @@ func dumpList[T any](p *printer, name string, items iter.Seq2[T, error], shape f
 		if err != nil {
 			return n, err
 		}
+		progress.add()
 		if n++; n > 1 {
 			if err := p.line(","); err != nil {
 				return n, err

@@ -43,6 +43,9 @@ func jsonError(err error, code int, message string) []byte {
 // not be read to the flag that says so.
 func wantsJSON(root *cobra.Command, args []string) bool {
 	asJSON, err := root.PersistentFlags().GetBool("json")
+	if output, oerr := root.PersistentFlags().GetString("output"); oerr == nil {
+		asJSON = asJSON || slices.Contains([]string{formatJSON, formatYAML, formatJSONL}, output)
+	}
 	if i := slices.Index(args, "--"); i >= 0 {
 		args = args[:i]
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"statehouse.dev/statehouse/client"
+	"statehouse.dev/statehouse/cmd/show"
 )
 
 // Exit codes, as documented in the help.
@@ -59,6 +60,14 @@ func notFoundf(format string, args ...any) error {
 	return errFailed{fmt.Sprintf(format, args...), true}
 }
 
+// noted is an error with something to add to what is told of it.
+type noted struct {
+	error
+	note string
+}
+
+func (n noted) Unwrap() error { return n.error }
+
 // execute runs the tool and returns the exit code.
 func execute(ctx context.Context, root *cobra.Command, args []string) int {
 	root.SetArgs(args)
@@ -67,6 +76,9 @@ func execute(ctx context.Context, root *cobra.Command, args []string) int {
 		return exitOK
 	}
 	code, message := explain(err)
+	if n := (noted{}); errors.As(err, &n) && message != "" {
+		message += "\n" + n.note
+	}
 	if code == exitUsage && message != "" {
 		message += "\nSee " + cmd.CommandPath() + " --help."
 	}
@@ -75,7 +87,11 @@ func execute(ctx context.Context, root *cobra.Command, args []string) int {
 	case wantsJSON(root, args):
 		_, _ = root.ErrOrStderr().Write(jsonError(err, code, message)) // there is nowhere to say more
 	default:
-		fmt.Fprintln(root.ErrOrStderr(), "statehousectl: "+printable(message))
+		name := "statehousectl: "
+		if w, ok := root.ErrOrStderr().(*show.Writer); ok && w.Alert(name) == nil {
+			name = ""
+		}
+		fmt.Fprintln(root.ErrOrStderr(), name+printable(message))
 	}
 	return code
 }

@@ -34,6 +34,7 @@ func (a *app) historyCommand() *cobra.Command {
 		if q.Limit < 0 {
 			return usagef("--limit is negative")
 		}
+		s.p.list("VERSION", "TIME", "COMMIT", "DONE", "VALUE")
 		found := false
 		for e, err := range s.History(ctx, args[0], args[1], q) {
 			if err == nil {

@@ -62,6 +62,7 @@ func (a *app) keysCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		s.p.list("KEY")
 		found := false
 		for key, err := range s.ListKeys(ctx, args[0], q) {
 			if err == nil && s.asJSON {

@@ -18,6 +18,7 @@ func (a *app) namespacesCommand() *cobra.Command {
 		Args:              show.Takes(0, 0),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: a.connected(func(ctx context.Context, s *session, _ []string) error {
+			s.p.list("NAMESPACE")
 			for name, err := range s.ListNamespaces(ctx) {
 				if err == nil && s.asJSON {
 					err = s.p.object(namespaceShape{name})

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -20,19 +21,23 @@ import (
 const maxInput = 4 << 20
 
 func (a *app) putCommand() *cobra.Command {
-	var w writeFlags
+	var (
+		w    writeFlags
+		file string
+	)
 	cmd := &cobra.Command{
-		Use:   "put AGENT KEY [VALUE|-]",
+		Use:   "put AGENT KEY [VALUE|-|-f FILE]",
 		Short: "Write a value",
-		Long:  "put writes a record in a transaction of its own. The value is a JSON object; without\none, or with -, it is read from standard input.",
+		Long:  "put writes a record in a transaction of its own. The value is a JSON object, in a file\nwith -f; without one, or with -, it is read from standard input.",
 		Example: "  statehousectl put planner goal '{\"city\":\"Paris\"}'\n" +
 			"  statehousectl put planner goal --expected-version 1 --meta actor=me < goal.json",
 		Args:              show.Takes(2, 3),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	w.register(cmd.Flags(), true)
+	cmd.Flags().StringVarP(&file, "file", "f", "", "the file with the value; - is standard input")
 	cmd.RunE = a.connected(func(ctx context.Context, s *session, args []string) error {
-		value, err := s.inputValue(args[2:])
+		value, err := s.inputValue(args[2:], file)
 		if err != nil {
 			return err
 		}
@@ -48,19 +53,29 @@ func (a *app) putCommand() *cobra.Command {
 	return cmd
 }
 
-// inputValue is the value given as argument or on standard input.
-func (a *app) inputValue(args []string) (json.RawMessage, error) {
-	var value []byte
-	if len(args) == 1 && args[0] != "-" {
-		value = []byte(args[0])
-	} else {
-		var err error
-		if value, err = io.ReadAll(io.LimitReader(a.in, maxInput+1)); err != nil {
+// inputValue is the value given as argument, in a file, or on standard input.
+func (a *app) inputValue(args []string, file string) (json.RawMessage, error) {
+	if len(args) == 1 && file != "" {
+		return nil, usagef("the value is given twice: as an argument, and by -f")
+	}
+	in, where := a.in, "on standard input"
+	switch {
+	case len(args) == 1 && args[0] != "-":
+		return json.RawMessage(args[0]), checkValue([]byte(args[0]))
+	case file != "" && file != "-":
+		f, err := os.Open(file)
+		if err != nil {
 			return nil, failedf("the value cannot be read: %v", err)
 		}
-		if len(value) > maxInput {
-			return nil, usagef("the value on standard input is more than %s long", size(maxInput))
-		}
+		defer f.Close()
+		in, where = f, "in "+quote(file)
+	}
+	value, err := io.ReadAll(io.LimitReader(in, maxInput+1))
+	if err != nil {
+		return nil, failedf("the value cannot be read: %v", err)
+	}
+	if len(value) > maxInput {
+		return nil, usagef("the value %s is more than %s long", where, size(maxInput))
 	}
 	return value, checkValue(value)
 }

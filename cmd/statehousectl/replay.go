@@ -50,6 +50,7 @@ when the agent has no commits.`,
 		if err != nil {
 			return err
 		}
+		s.p.list(eventColumns...)
 		out, found := eventPrinter{p: s.p, verbose: r.verbose, asJSON: s.asJSON}, false
 		for ev, err := range s.Replay(ctx, q) {
 			if err == nil {

@@ -26,10 +26,13 @@ A name that starts with a dash goes after "--": statehousectl get agent -- -rf
 
 --timeout bounds each call, not the whole of a long output.
 
-A variable of the environment that is empty is taken for unset; a flag that is given
-an empty value is a mistake, but for --prefix.
+A flag counts before a variable of the environment, that before the context (see
+statehousectl context), that before what is built in; statehousectl config shows what
+comes of it. A variable of the environment that is empty is taken for unset; a flag that
+is given an empty value is a mistake, but for --prefix.
 
-With --json an error is an object, one line on standard error: error (a code), message,
+-o json and -o yaml print one document, a list where there may be several; where -o names
+a file, there is --json. With --json and those an error is an object, one line on standard error: error (a code), message,
 details, applied (no, or unknown: a commit may have taken effect), exit_code.
 
 Exit codes: 0 ok, 1 not found (also an agent without commits), a check that failed, or a local failure, 2 wrong
@@ -46,8 +49,12 @@ type app struct {
 	now    func() time.Time
 
 	daemon    connect.Flags
+	context   string
 	namespace string
-	asJSON    bool
+	output    string // as it was given
+	asJSON    bool   // for programs: any format but the table
+	format    string
+	noHeaders bool
 }
 
 // newRoot is the whole tool on the given streams.
@@ -60,24 +67,45 @@ func newRoot(in io.Reader, out, err io.Writer) *cobra.Command {
 		Version:           version + " (" + gitSHA + ")",
 		SilenceUsage:      true,
 		SilenceErrors:     true,
-		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.daemon.Complete(cmd.Flags()) },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.prepare(cmd) },
 	}
 	root.SetIn(in)
 	root.SetOut(out)
-	root.SetErr(show.NewWriter(err))
+	stderr := show.NewWriter(err)
+	stderr.Colour = show.Colours(isTerminal(err), a.getenv)
+	root.SetErr(stderr)
 	f := root.PersistentFlags()
 	a.daemon.Register(f)
+	f.StringVar(&a.context, "context", "", "the context that counts (STATEHOUSE_CONTEXT); see statehousectl context")
 	f.StringVar(&a.namespace, "namespace", "default", "namespace to work in (STATEHOUSE_NAMESPACE)")
 	f.BoolVar(&a.asJSON, "json", false, "print JSON, one object a line, values verbatim; an error is one on standard error")
+	f.StringVarP(&a.output, "output", "o", "", "print a table (with the names of its columns), json or yaml (one document), or jsonl (as --json)")
+	f.BoolVar(&a.noHeaders, "no-headers", false, "leave out the names of a table's columns")
+	for flag, complete := range map[string]cobra.CompletionFunc{"context": a.completeContexts, "output": completeFormats} { // any order
+		if err := root.RegisterFlagCompletionFunc(flag, complete); err != nil {
+			panic(err) // they are a few lines above
+		}
+	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return show.FlagError(err) })
 	root.AddCommand(
-		a.agentsCommand(), a.backupCommand(), a.benchCommand(), a.captureCommand(), a.bundleCommand(), a.deleteCommand(), a.dumpCommand(), a.getCommand(), a.healthCommand(), a.historyCommand(),
+		a.agentsCommand(), a.backupCommand(), a.benchCommand(), a.captureCommand(), a.bundleCommand(), a.configCommand(), a.contextCommand(), a.deleteCommand(), a.dumpCommand(), a.editCommand(), a.getCommand(), a.healthCommand(), a.historyCommand(),
 		a.keyCommand(), a.auditCommand(),
 		a.inspectCommand(), a.keysCommand(), a.retentionCommand(), a.eraseCommand(), a.diskCommand(), a.compactCommand(), a.namespacesCommand(), a.putCommand(), a.replayCommand(), a.scanCommand(),
-		a.tailCommand(), a.txnCommand(), a.verifyCommand(), a.versionCommand(),
+		a.tailCommand(), a.txnCommand(), a.verifyCommand(), a.versionCommand(), a.watchCommand(),
 		a.debugCommand(), a.logLevelCommand(), a.topCommand(),
 	)
 	return root
+}
+
+// prepare reads the flags that all commands share.
+func (a *app) prepare(cmd *cobra.Command) error {
+	if err := a.chooseFormat(cmd); err != nil {
+		return err
+	}
+	if err := a.useContext(cmd); err != nil {
+		return err
+	}
+	return a.daemon.Complete(cmd.Flags())
 }
 
 // connected makes a command's work of f, which gets a client and the output.
@@ -111,6 +139,9 @@ func (a *app) local(f func(ctx context.Context, p *printer, args []string) error
 	return func(cmd *cobra.Command, args []string) error {
 		p := a.newPrinter()
 		err := f(cmd.Context(), p, args)
+		if err == nil {
+			err = p.finish()
+		}
 		if ferr := p.flush(); err == nil {
 			err = ferr
 		}

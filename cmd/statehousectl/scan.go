@@ -23,6 +23,7 @@ func (a *app) scanCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		s.p.list("KEY", "VERSION", "VALUE")
 		found := false
 		for rec, err := range s.Scan(ctx, args[0], q) {
 			if err == nil && s.asJSON {

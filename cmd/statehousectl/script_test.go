@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"fmt"
 	"io"
 	"math/big"
 	"net"
@@ -40,7 +41,7 @@ func TestMain(m *testing.M) {
 //	certificate CERT KEY       make a self-signed certificate for 127.0.0.1
 //	unbundle FILE DIR          open and verify a bundle, and write what is in it to DIR
 //	until-interrupt RE CMD...  run CMD until a line of its output matches, send SIGINT
-//	                           then; it must exit with 0
+//	                           then; it must exit with 0; what it printed is in the file printed
 func TestScripts(t *testing.T) {
 	bin := t.TempDir()
 	build := exec.CommandContext(t.Context(), "go", "build", "-tags", "grpcnotrace", "-o", bin+"/", "statehouse.dev/statehouse/cmd/statehoused", "statehouse.dev/statehouse/cmd/statehouse-bench")
@@ -173,7 +174,9 @@ func untilInterrupt(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	ts.Check(cmd.Start())
 	lines, seen := bufio.NewScanner(out), false
+	var all bytes.Buffer
 	for lines.Scan() {
+		fmt.Fprintln(&all, lines.Text())
 		ts.Logf("%s", lines.Text())
 		if !seen && wanted.MatchString(lines.Text()) {
 			seen = true
@@ -181,6 +184,7 @@ func untilInterrupt(ts *testscript.TestScript, _ bool, args []string) {
 		}
 	}
 	ts.Check(cmd.Wait())
+	ts.Check(os.WriteFile(ts.MkAbs("printed"), all.Bytes(), 0o600))
 	if !seen {
 		ts.Fatalf("no line matched %s", wanted)
 	}

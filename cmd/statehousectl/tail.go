@@ -55,6 +55,12 @@ func (s *session) tail(ctx context.Context, t *tailFlags, args []string) error {
 	if t.last < 0 {
 		return usagef("-n is negative")
 	}
+	s.p.list(eventColumns...)
+	if t.follow {
+		if err := s.p.endless(eventColumns...); err != nil {
+			return err
+		}
+	}
 	now, err := s.point(ctx, "any", "now")
 	if err != nil {
 		return err

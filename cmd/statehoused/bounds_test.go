@@ -202,10 +202,7 @@ func TestAbandonedTransactions(t *testing.T) {
 			return nil
 		})
 	}
-	n := 20_000
-	if raceEnabled && !sweep {
-		n = 4_000 // the race detector's shadow is part of what is measured
-	}
+	const n = 20_000
 	abandon(n / 10)
 	before := d.memory("VmRSS")
 	abandon(n)

@@ -26,7 +26,7 @@ func readConfig(path string, f *pflag.FlagSet) (map[string]string, error) {
 	}
 	values := make(map[string]string, len(raw))
 	for k, v := range raw { // each is checked; order picks only which error is told
-		if f.Lookup(k) == nil || k == "config" {
+		if f.Lookup(k) == nil || !isSetting(k) {
 			return nil, fmt.Errorf("%s: there is no setting %q; see statehoused --help", path, k)
 		}
 		for v.Kind == yaml.AliasNode {

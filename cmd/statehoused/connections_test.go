@@ -78,8 +78,10 @@ func TestShareFiles(t *testing.T) {
 // Connections never get at the files of the store, however few files the daemon may
 // open: it writes, flushes and reads on under thousands of them.
 func TestFewFiles(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ files, crowd int }{{256, 700}, {1024, 2500}} {
 		t.Run(fmt.Sprint(c.files), func(t *testing.T) {
+			t.Parallel() // the system tries a connection again that found no room, and most of this waits for it
 			dir := filepath.Join(t.TempDir(), "data")
 			d := withFiles(t, c.files, "--data-dir", dir)
 			d.connect()
@@ -121,6 +123,7 @@ func TestFewFiles(t *testing.T) {
 
 // Five thousand idle connections, more than there may be, shut nobody out.
 func TestFiveThousandIdleConnections(t *testing.T) {
+	t.Parallel() // with those of TestFewFiles, which wait
 	d := start(t, filepath.Join(t.TempDir(), "data"))
 	before := d.memory("VmRSS")
 	d.idle(5000)

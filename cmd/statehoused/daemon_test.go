@@ -101,6 +101,9 @@ func launch(t *testing.T, env []string, args ...string) *daemon {
 // launched is launch with a command that becomes the binary.
 func launched(t *testing.T, cmd *exec.Cmd) *daemon {
 	t.Helper()
+	if raceEnabled && !sweep {
+		t.Skip("the daemon is a process of its own, built without the race detector")
+	}
 	d := &daemon{t: t, cmd: cmd, ended: make(chan struct{})}
 	d.cmd.Dir = t.TempDir() // where ./data would be
 	out, in, err := os.Pipe()

@@ -27,7 +27,7 @@ var misleading = map[string]string{
 // clientsNames are the variables of clients, which may run in the same environment.
 var clientsNames = []string{
 	"STATEHOUSE_ADDRESS", "STATEHOUSE_NAMESPACE", "STATEHOUSE_TLS", "STATEHOUSE_CA_FILE",
-	"STATEHOUSE_ALLOW_PLAINTEXT_TOKEN", "STATEHOUSE_CAPTURE_FILE", "STATEHOUSE_SIM", "STATEHOUSE_BENCH",
+	"STATEHOUSE_ALLOW_PLAINTEXT_TOKEN", "STATEHOUSE_CLIENT_CERT", "STATEHOUSE_CLIENT_KEY", "STATEHOUSE_CONTEXT", "STATEHOUSE_CAPTURE_FILE", "STATEHOUSE_SIM", "STATEHOUSE_BENCH",
 }
 
 // variables are what the environment says of settings. A variable that is set but empty is
@@ -57,7 +57,7 @@ func (env variables) lookup(flag string) (name, value string) {
 // older name.
 func (env variables) warnings(f *pflag.FlagSet) (told []string) {
 	known := map[string]bool{}
-	f.VisitAll(func(flag *pflag.Flag) { known[envName(flag.Name)] = true })
+	f.VisitAll(func(flag *pflag.Flag) { known[envName(flag.Name)] = isSetting(flag.Name) || flag.Name == "config" })
 	for _, name := range clientsNames {
 		known[name] = true
 	}

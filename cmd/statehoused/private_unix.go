@@ -13,6 +13,12 @@ import (
 // started with: 0600, directories 0700. What agents keep is nobody else's to read.
 func keepPrivate() { syscall.Umask(0o077) }
 
+// mayWrite looks whether this process may make files in a directory, and makes none.
+func mayWrite(dir string) error {
+	const writeAndSearch = 2 | 1
+	return syscall.Access(dir, writeAndSearch)
+}
+
 // warnReadable tells of what is there already, from builds or copies that did not see
 // to that, and that others can read or change.
 func warnReadable(log *slog.Logger, dirs ...string) {

@@ -67,6 +67,7 @@ func run(ctx context.Context, args, environ []string, out, errOut io.Writer, exi
 // the daemon's alone.
 func newRoot(p *process, environ []string) *cobra.Command {
 	var s settings
+	var check, printOnly bool
 	root := &cobra.Command{
 		Use:   "statehoused",
 		Short: "The Statehouse daemon: durable, versioned, replayable state for agents",
@@ -84,10 +85,19 @@ func newRoot(p *process, environ []string) *cobra.Command {
 			if err := s.complete(cmd.Flags(), environ); err != nil {
 				return usageError{err}
 			}
+			switch {
+			case printOnly:
+				return s.print(cmd.Flags(), cmd.OutOrStdout())
+			case check:
+				return s.tryOut(cmd.OutOrStdout(), cmd.ErrOrStderr())
+			}
 			return p.serve(cmd.Context(), &s)
 		},
 	}
 	s.register(root.Flags())
+	root.Flags().BoolVar(&check, "check-config", false, "check the settings, the files they name and the data directory, and start nothing")
+	root.Flags().BoolVar(&printOnly, "print-config", false, "print the settings as YAML, with where each is from and without secrets, and start nothing")
+	root.MarkFlagsMutuallyExclusive("check-config", "print-config")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{show.FlagError(err)} })
 	root.AddCommand(verifyCommand(p.signals), migrateCommand(p.signals), keyCommand(p.signals), backupCommand(p.signals), restoreCommand(p.signals, p.exit))
 	return root

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"strconv"
 	"strings"
 	"syscall"
@@ -84,6 +85,11 @@ func (p *process) serve(ctx context.Context, s *settings) error {
 	}
 	tlsConfig := reloads.tlsConfig()
 	sayServing(log, s, service, tlsConfig != nil, listeners)
+	notify := newNotifier(os.Getenv, log)
+	notify.tell("READY=1\nSTATUS=serving " + s.listenAddr)
+	stopWatchdog := notify.watchdog(service.Engine().Healthy)
+	defer stopWatchdog()
+	defer context.AfterFunc(ctx, func() { notify.tell("STOPPING=1") })()
 	stopAnswering := p.signals.answer(reloads, service, log)
 	err = service.Serve(ctx, tlsConfig, listeners...)
 	stopAnswering()

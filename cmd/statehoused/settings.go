@@ -59,6 +59,8 @@ type settings struct {
 	level         slog.Level        // logLevel
 	told          map[string]string // what differs from the defaults and is not private
 	values        map[string]string // of all flags, secrets among them
+	fitted        map[string]bool   // those that --memory-limit-mb has made smaller
+	from          map[string]string // of the settings that are not built in: a flag, a variable, a file
 	warnings      []string          // of the environment
 }
 
@@ -125,16 +127,21 @@ func (s *settings) complete(f *pflag.FlagSet, environ []string) error {
 	if err != nil {
 		return err
 	}
+	s.from = make(map[string]string)
+	f.Visit(func(flag *pflag.Flag) { s.from[flag.Name] = "--" + flag.Name })
 	var problem error
 	f.VisitAll(func(flag *pflag.Flag) {
-		if flag.Changed || problem != nil || flag.Name == "config" || flag.Name == "help" || flag.Name == "version" {
+		if flag.Changed || problem != nil || !isSetting(flag.Name) {
 			return
 		}
 		from, value := env.lookup(flag.Name)
+		s.from[flag.Name] = from
 		if value == "" {
 			from, value = s.configFile+": "+flag.Name, file[flag.Name]
+			s.from[flag.Name] = s.configFile
 		}
 		if value == "" {
+			delete(s.from, flag.Name)
 			return
 		}
 		if err := f.Set(flag.Name, value); err != nil {
@@ -147,16 +154,33 @@ func (s *settings) complete(f *pflag.FlagSet, environ []string) error {
 	if err := checkNumbers(f); err != nil {
 		return err
 	}
+	before := values(f)
 	s.fit(f)
 	s.metricsGiven = f.Changed("metrics-listen-addr")
-	s.told, s.values = make(map[string]string), make(map[string]string)
-	f.VisitAll(func(flag *pflag.Flag) { s.values[flag.Name] = flag.Value.String() })
+	s.fitted = make(map[string]bool)
+	for name, value := range values(f) { // a set: any order
+		s.fitted[name] = value != before[name]
+	}
+	s.told, s.values = make(map[string]string), values(f)
 	f.Visit(func(flag *pflag.Flag) {
 		if !private(flag.Name) {
 			s.told[flag.Name] = flag.Value.String()
 		}
 	})
 	return s.check()
+}
+
+// values are those of all flags.
+func values(f *pflag.FlagSet) map[string]string {
+	all := make(map[string]string)
+	f.VisitAll(func(flag *pflag.Flag) { all[flag.Name] = flag.Value.String() })
+	return all
+}
+
+// isSetting reports whether a flag is a setting, which the environment and the file can have,
+// too.
+func isSetting(flag string) bool {
+	return !slices.Contains([]string{"config", "help", "version", "check-config", "print-config"}, flag)
 }
 
 // private reports whether a setting stays on this machine: a secret, or where something
