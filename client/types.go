@@ -123,7 +123,10 @@ type TxnOutcome struct {
 
 // Event is a commit as read from the log, reduced to what the query selects.
 type Event struct {
-	CommitTS   CommitTS
+	CommitTS CommitTS
+	// Epoch of the store, in which CommitTS is this commit: a cursor is both. Empty when the
+	// daemon is older than epochs.
+	Epoch      string
 	CommitTime time.Time
 	TxnID      string
 	Metadata   map[string]string

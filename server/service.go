@@ -171,6 +171,8 @@ func (s *Service) GetStatus(context.Context, *pb.GetStatusRequest) (*pb.GetStatu
 		OpenTransactions: uint64(st.OpenTxns), DiskUsedBytes: st.DiskUsed, DiskFreeBytes: st.DiskFree,
 		Durable: st.Durable, StoreId: st.StoreID, FormatVersion: uint32(st.Format),
 	}
+	epoch, began := s.engine.Epoch()
+	resp.Epoch, resp.EpochBeganTs = epoch, uint64(began)
 	resp.Sessions, resp.SessionRequests = uint64(s.sessions.Sessions.Load()), uint64(s.sessions.Requests.Load())
 	if st.Refused != nil {
 		resp.WritesRefused = st.Refused.Error()

@@ -205,6 +205,9 @@ class Event:
     txn_id: str
     operations: tuple[Operation, ...]
     metadata: dict[str, str]
+    #: Of the store, in which ``commit_ts`` is this commit: save both to resume. Empty of a daemon
+    #: that is older than epochs.
+    epoch: str = ""
 
 
 @dataclass(frozen=True)
