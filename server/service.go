@@ -8,10 +8,12 @@ import (
 	"sync/atomic"
 
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"statehouse.dev/statehouse/engine"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 	"statehouse.dev/statehouse/server/admin"
+	"statehouse.dev/statehouse/server/backup"
 	"statehouse.dev/statehouse/server/captures"
 	"statehouse.dev/statehouse/server/conns"
 	"statehouse.dev/statehouse/server/limiter"
@@ -37,6 +39,9 @@ type Config struct {
 	Connections, KeptBack int
 	// RequestBytes bounds what the requests under way hold together; 128 MiB.
 	RequestBytes int64
+	// Archive says where what is committed is archived, if anywhere, and when.
+	Archive   backup.Target
+	Archiving backup.ArchiveOptions
 	// Capture says where what clients ask and are answered can be recorded.
 	Capture captures.Config
 	// Session is how sessions start goroutines and timers; nil fields: as the operating
@@ -83,6 +88,7 @@ type Service struct {
 	unsent                *unsent.Budget
 	captures              *captures.Captures
 	admin                 admin.Service
+	archiver              *backup.Archiver // nil: nothing is archived
 
 	inSession grpc.UnaryServerInterceptor // of a request: the recorder, and within it the service's own
 	sessions  session.Load
@@ -117,6 +123,13 @@ func Assemble(env engine.Env, config Config) (*Service, error) {
 	}
 	s.engine = e
 	s.admin = admin.Service{Engine: e, Env: s.env}
+	if config.Archive != nil {
+		s.archiver = backup.NewArchiver(e, &s.env, config.Archive, config.Archiving)
+		// What may pass is tried again.
+		if err := s.archiver.Open(); errors.Is(err, engine.ErrUnusable) || errors.Is(err, engine.ErrDataLoss) {
+			return nil, errors.Join(err, e.Close())
+		}
+	}
 	s.requests.Init(s.config.Requests, "requests", counting(&s.reached.Requests))
 	s.streams.Init(s.config.Streams, "streams", counting(&s.reached.Streams))
 	s.probes.Init(s.config.Tuning.Probes, "requests of health", counting(&s.reached.Probes))
@@ -173,9 +186,22 @@ func (s *Service) GetStatus(context.Context, *pb.GetStatusRequest) (*pb.GetStatu
 	}
 	epoch, began := s.engine.Epoch()
 	resp.Epoch, resp.EpochBeganTs = epoch, uint64(began)
+	resp.Archive = s.archiveStatus()
 	resp.Sessions, resp.SessionRequests = uint64(s.sessions.Sessions.Load()), uint64(s.sessions.Requests.Load())
 	if st.Refused != nil {
 		resp.WritesRefused = st.Refused.Error()
 	}
 	return resp, nil
+}
+
+func (s *Service) archiveStatus() *pb.ArchiveStatus {
+	if s.archiver == nil {
+		return nil
+	}
+	st := s.archiver.Status()
+	m := &pb.ArchiveStatus{ArchivedTs: uint64(st.Archived), LagCommits: st.Behind, Lag: durationpb.New(st.Lag)}
+	if st.Problem != nil {
+		m.Error = st.Problem.Error()
+	}
+	return m
 }

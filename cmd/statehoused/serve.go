@@ -9,9 +9,11 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"statehouse.dev/statehouse/engine"
 	"statehouse.dev/statehouse/server"
+	"statehouse.dev/statehouse/server/backup"
 	"statehouse.dev/statehouse/server/captures"
 )
 
@@ -58,6 +60,10 @@ func (p *process) serve(ctx context.Context, s *settings) error {
 	if err := shareFiles(openFiles(), &config.Engine.Tuning, &config, log); err != nil {
 		closeAll(listeners)
 		return usageError{err}
+	}
+	if s.archive != "" {
+		config.Archive = backup.Directory(engine.OSFiles(env), s.archive)
+		config.Archiving = backup.ArchiveOptions{Every: time.Duration(s.archiveEvery) * time.Second, Commits: s.archiveCount}
 	}
 	service, err := server.Assemble(env, config)
 	if err != nil {

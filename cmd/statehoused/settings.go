@@ -49,6 +49,9 @@ type settings struct {
 	capture       bool
 	captureDir    string
 	captureMB     int64
+	archive       string
+	archiveEvery  int
+	archiveCount  uint64
 	level         slog.Level        // logLevel
 	told          map[string]string // what differs from the defaults and is not private
 	values        map[string]string // of all flags, secrets among them
@@ -94,6 +97,9 @@ func (s *settings) register(f *pflag.FlagSet) {
 	f.BoolVar(&s.capture, "capture", false, "record what clients ask and are told; see statehousectl capture")
 	f.StringVar(&s.captureDir, "capture-dir", "", "directory of what is recorded; DATA_DIR/capture when empty")
 	f.Int64Var(&s.captureMB, "capture-mb", 256, "size of the ring that is recorded to, in MiB: the oldest part is dropped")
+	f.StringVar(&s.archive, "archive", "", "directory to which what is committed is shipped as it is committed, on another disk or machine: a backup that goes on by itself")
+	f.IntVar(&s.archiveEvery, "archive-seconds", 60, "how long a commit may be missing in the archive")
+	f.Uint64Var(&s.archiveCount, "archive-commits", 100_000, "ships earlier when so many commits are missing in the archive")
 	f.Int64Var(&s.memoryLimitMB, "memory-limit-mb", 2048, "memory that the daemon stays under, in MiB; with less, the defaults of the limits are lower")
 }
 
