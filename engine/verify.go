@@ -92,6 +92,7 @@ type verifier struct {
 	meta     meta
 	ahead    uint64 // outcomes kept up to the floor: their ids look younger than their commits
 	chained  chainHash
+	body     []byte
 	// Agents and namespaces that the log implies, counted while its events are walked.
 	agents, namespaces uint64
 	lastAgent          AgentName
@@ -180,48 +181,37 @@ func (v *verifier) checkCommit(ts CommitTS, row *logRow) error {
 // the clear text in it with the digests that it has of that.
 func (v *verifier) checkPart(ts CommitTS, row *logRow, part *logPart) error {
 	a := part.agent
-	body, err := getRow(v.db, eventKey(a, ts))
+	key := eventKey(a, ts)
+	body, err := getRow(v.db, key)
 	if err != nil {
 		return err
 	}
-	ev, err := checkPart(body, ts, row, part)
-	if err != nil {
-		return err
-	}
-	for j := range ev.ops {
-		if err := v.checkOp(RecordName{a.Namespace, a.Agent, ev.ops[j].key}, &ev.ops[j], ts, row); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// checkPart is what can be checked of a part without its records.
-func checkPart(body []byte, ts CommitTS, row *logRow, part *logPart) (*eventRow, error) {
-	a := part.agent
 	ev, ok := parseEventRow(body)
 	if !ok || len(ev.ops) == 0 || ev.txnID != row.txnID || !ev.commitTime.Equal(row.commitTime) {
-		return nil, corruptRow(eventKey(a, ts), "missing, malformed or not of its commit")
+		return corruptRow(key, "missing, malformed or not of its commit")
 	}
-	if digestOf(ev.appendSealed(nil, sealedFlags)) != part.digest {
-		return nil, failf(ErrDataLoss, "commit %d has another digest of the event of agent %q: the log was changed", ts, a.Agent)
+	if v.body = ev.appendSealed(v.body[:0], sealedFlags); digestOf(v.body) != part.digest {
+		return failf(ErrDataLoss, "commit %d has another digest of the event of agent %q: the log was changed", ts, a.Agent)
 	}
 	if ev.by.state == provenanceErased {
-		return nil, failf(ErrDataLoss, "the metadata of commit %d is gone from the event of agent %q, and no erasure took it", ts, a.Agent)
+		return failf(ErrDataLoss, "the metadata of commit %d is gone from the event of agent %q, and no erasure took it", ts, a.Agent)
 	}
-	if ev.by.state != provenanceNone && digestOf(ev.by.append(nil)) != ev.by.digest {
-		return nil, failf(ErrDataLoss, "the metadata of commit %d differs from its digest in the event of agent %q", ts, a.Agent)
+	if v.body = ev.by.append(v.body[:0]); ev.by.state != provenanceNone && digestOf(v.body) != ev.by.digest {
+		return failf(ErrDataLoss, "the metadata of commit %d differs from its digest in the event of agent %q", ts, a.Agent)
 	}
 	for j := range ev.ops {
 		op := &ev.ops[j]
 		switch {
 		case op.key == "" || op.gone != 0:
-			return nil, failf(ErrDataLoss, "operation %d of commit %d on agent %q has lost its name or its value, and no erasure took it", j+1, ts, a.Agent)
+			return failf(ErrDataLoss, "operation %d of commit %d on agent %q has lost its name or its value, and no erasure took it", j+1, ts, a.Agent)
 		case op.salt.nameDigest(a, op.key) != op.name:
-			return nil, failf(ErrDataLoss, "operation %d of commit %d on agent %q has another name than its digest says", j+1, ts, a.Agent)
+			return failf(ErrDataLoss, "operation %d of commit %d on agent %q has another name than its digest says", j+1, ts, a.Agent)
+		}
+		if err := v.checkOp(RecordName{a.Namespace, a.Agent, op.key}, op, ts, row); err != nil {
+			return err
 		}
 	}
-	return &ev, nil
+	return nil
 }
 
 // checkOp compares an operation of the log with the record it made.
