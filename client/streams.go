@@ -20,11 +20,11 @@ type ReplayQuery struct {
 	Prefix           string
 	From, To         CommitTS
 	FromTime, ToTime time.Time
-	Limit            int  // at most this many commits; 0: all
+	Limit            int // at most this many commits; 0: all
 	// Epoch in which From was learnt, as Event says it: ErrEpochChanged when the store was restored
 	// to a commit before it since. Empty: From is not a cursor.
-	Epoch string
-	NoValues         bool // leave values out
+	Epoch    string
+	NoValues bool // leave values out
 }
 
 // WatchQuery selects commits to follow.
@@ -37,8 +37,8 @@ type WatchQuery struct {
 	// Epoch in which After was learnt, as Event says it. ErrEpochChanged when the store was restored
 	// to a commit before After since. Without one, after any restore, After may not be past the commit that
 	// it went back to.
-	Epoch string
-	NoValues  bool
+	Epoch    string
+	NoValues bool
 	// Marks: yield progress marks, too (Event.Mark). The first comes when the watch has
 	// begun.
 	Marks bool
@@ -118,8 +118,8 @@ type feed struct {
 	cursor CommitTS
 	placed bool // the cursor is known; a watch from now learns it from the first batch
 	// epoch is that in which the cursor names a commit; "": the daemon does not say.
-	epoch string
-	events int  // handed out
+	epoch  string
+	events int // handed out
 }
 
 // errDone ends a feed whose consumer wants no more.

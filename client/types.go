@@ -198,6 +198,19 @@ type Status struct {
 	Format         uint32
 	Sessions       uint64 // streams that carry requests of many callers
 	InSessions     uint64 // requests under way in them
+	// Epoch in which commit_ts are those commits. It began after EpochBegan: 0 if the store was never
+	// restored.
+	Epoch      string
+	EpochBegan CommitTS
+	Archive    *Archive // nil: nothing is archived
+}
+
+// Archive is how the continuous archive of a store fares.
+type Archive struct {
+	Archived CommitTS      // everything up to here is in it
+	Behind   uint64        // commits that are not
+	Lag      time.Duration // since the first of them
+	Problem  string        // of the last try; empty: it ended well
 }
 
 // Build names a build of the daemon.

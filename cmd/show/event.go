@@ -17,6 +17,7 @@ type Event struct {
 	TxnID      string            `json:"txn_id"`
 	Metadata   map[string]string `json:"metadata,omitempty"`
 	Operations []Operation       `json:"operations"`
+	Epoch      string            `json:"epoch,omitempty"` // in which the commit_ts is this commit
 }
 
 // Operation is what a commit did to one key.
