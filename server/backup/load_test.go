@@ -68,10 +68,8 @@ type load struct {
 	e    *engine.Engine
 	stop func()
 
-	mu    sync.Mutex
-	made  map[engine.CommitTS][]engine.Write
-	model map[engine.RecordName]string // as of folded
-	upTo  engine.CommitTS
+	mu   sync.Mutex
+	made map[engine.CommitTS][]engine.Write
 }
 
 func newLoad(t *testing.T) *load {
@@ -129,10 +127,10 @@ func (l *load) at(ts engine.CommitTS) map[engine.RecordName]string {
 		l.mu.Lock()
 		writes, known := l.made[at]
 		l.mu.Unlock()
-		for ; !known; writes, known = l.made[at] { // answered, and not taken down yet
-			l.mu.Unlock()
+		if !known { // answered, and not taken down yet
 			time.Sleep(time.Millisecond)
-			l.mu.Lock()
+			at--
+			continue
 		}
 		for _, w := range writes {
 			state[w.Name] = string(w.Value)
