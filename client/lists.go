@@ -133,7 +133,7 @@ func (c *Client) History(ctx context.Context, agent, key string, q HistoryQuery)
 		for i, e := range resp.GetEntries() {
 			entries[i] = HistoryEntry{
 				Version: Version(e.GetVersion()), CommitTS: CommitTS(e.GetCommitTs()), CommitTime: timeOf(e.GetCommitTime()),
-				TxnID: e.GetTxnId(), Metadata: e.GetMetadata(), Deleted: e.GetDeleted(), Value: e.GetValueJson(),
+				TxnID: e.GetTxnId(), Metadata: e.GetMetadata(), Principal: e.GetPrincipal(), TraceID: e.GetTraceId(), Deleted: e.GetDeleted(), Value: e.GetValueJson(),
 			}
 		}
 		return entries, resp.GetNextPageToken(), nil

@@ -232,6 +232,7 @@ func (f *feed) handOut(batch *pb.EventBatch) error {
 func eventOf(m *pb.ReplayEvent) Event {
 	ev := Event{
 		CommitTS: CommitTS(m.GetCommitTs()), CommitTime: timeOf(m.GetCommitTime()), TxnID: m.GetTxnId(), Metadata: m.GetMetadata(),
+		Principal: m.GetPrincipal(), TraceID: m.GetTraceId(),
 		Operations: make([]Operation, len(m.GetOperations())),
 	}
 	for i, o := range m.GetOperations() {

@@ -130,7 +130,9 @@ type Event struct {
 	CommitTime time.Time
 	TxnID      string
 	Metadata   map[string]string
-	Operations []Operation
+	// Who committed it, and the trace that it was part of; "": not known.
+	Principal, TraceID string
+	Operations         []Operation
 	// Mark: not a commit; everything up to CommitTS has been seen. Watch yields these if
 	// WatchQuery.Marks is set.
 	Mark bool
@@ -151,8 +153,10 @@ type HistoryEntry struct {
 	CommitTime time.Time
 	TxnID      string
 	Metadata   map[string]string
-	Deleted    bool
-	Value      json.RawMessage
+	// Who committed it, and the trace that it was part of; "": not known.
+	Principal, TraceID string
+	Deleted            bool
+	Value              json.RawMessage
 }
 
 // Agent is an agent with its first and last commit.

@@ -31,6 +31,20 @@ func (w *rowWriter) salt() (s salt) {
 // appendCommit adds all rows of a commit to batch and returns the hash chain's new
 // value.
 func (w *rowWriter) appendCommit(batch *pebble.Batch, c *commit, previous chainHash) chainHash {
+	hash := w.appendLog(batch, c, previous)
+	outcome := outcomeRow{c.ts, c.p.fingerprint}
+	w.set(batch, outcomeKey(c.p.id), outcome.append(w.body[:0]))
+	for _, a := range c.newAgents {
+		w.set(batch, agentPrefix(agentTag, a), binary.AppendUvarint(w.body[:0], uint64(c.ts)))
+	}
+	for _, n := range c.newNamespaces {
+		w.set(batch, appendNames(nil, namespaceTag, n), binary.AppendUvarint(w.body[:0], uint64(c.ts)))
+	}
+	return hash
+}
+
+// appendLog adds the log row of a commit, its events and its records.
+func (w *rowWriter) appendLog(batch *pebble.Batch, c *commit, previous chainHash) chainHash {
 	w.log = logRow{commitTime: c.time, txnID: c.p.id, parts: w.log.parts[:0]}
 	w.event = eventRow{commitTime: c.time, txnID: c.p.id, by: w.provenance(c.p), ops: w.event.ops[:0]}
 	for i := range c.p.agents {
@@ -40,14 +54,6 @@ func (w *rowWriter) appendCommit(batch *pebble.Batch, c *commit, previous chainH
 	}
 	w.log.hash = w.log.chain(previous, c.ts)
 	w.set(batch, logKey(c.ts), w.log.append(w.body[:0]))
-	outcome := outcomeRow{c.ts, c.p.fingerprint}
-	w.set(batch, outcomeKey(c.p.id), outcome.append(w.body[:0]))
-	for _, a := range c.newAgents {
-		w.set(batch, agentPrefix(agentTag, a), binary.AppendUvarint(w.body[:0], uint64(c.ts)))
-	}
-	for _, n := range c.newNamespaces {
-		w.set(batch, appendNames(nil, namespaceTag, n), binary.AppendUvarint(w.body[:0], uint64(c.ts)))
-	}
 	return w.log.hash
 }
 

@@ -326,6 +326,12 @@ func (e *Engine) checkConditions(c *Conditions) error {
 			return err
 		}
 	}
+	if err := checkSource("principal", c.Principal, MaxPrincipalBytes); err != nil {
+		return err
+	}
+	if err := checkSource("trace id", c.TraceID, MaxTraceIDBytes); err != nil {
+		return err
+	}
 	return e.opts.Limits.checkMetadata(c.Metadata, &e.reached)
 }
 

@@ -93,14 +93,8 @@ func checkWritable(fs vfs.FS, dir string) error {
 
 // checkStoreDir reads the identity of a directory that must hold a store.
 func checkStoreDir(env Env, dir string) (*identity, error) {
-	info, err := env.FS.Stat(dir)
-	switch {
-	case isNotExist(err):
-		return nil, failf(ErrNoStore, "%s does not exist", dir)
-	case err != nil:
-		return nil, openFailure(err, "%s cannot be looked at", dir)
-	case !info.IsDir():
-		return nil, failf(ErrUnusable, "%s is a file, not a data directory", dir)
+	if err := checkDir(env.FS, dir); err != nil {
+		return nil, err
 	}
 	id, err := readIdentityOf(env.FS, dir)
 	if err != nil {
@@ -120,6 +114,19 @@ func checkStoreDir(env Env, dir string) (*identity, error) {
 		return nil, failf(ErrNoStore, "%s has no file %s: not a data directory, or one whose making was interrupted", dir, identityName)
 	}
 	return id, nil
+}
+
+// checkDir refuses what is no directory.
+func checkDir(fs vfs.FS, dir string) error {
+	switch info, err := fs.Stat(dir); {
+	case isNotExist(err):
+		return failf(ErrNoStore, "%s does not exist", dir)
+	case err != nil:
+		return openFailure(err, "%s cannot be looked at", dir)
+	case !info.IsDir():
+		return failf(ErrUnusable, "%s is a file, not a data directory", dir)
+	}
+	return nil
 }
 
 // holdsCommits reports whether a directory without an identity file once had one. A

@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,14 +15,14 @@ import (
 	"statehouse.dev/statehouse/engine"
 )
 
-// The kept data directory of format 2 and, beside it, what it holds. A released
-// format is never made anew: every later build must open what is there. To make
-// it while it is not released yet, and look at the difference:
+// The kept data directories and, beside each, what it holds. A released format is never made
+// anew: every later build must open what is there, or migrate it. To make the newest while it
+// is not released yet, and look at the difference:
 //
 //	STATEHOUSE_MAKE_GOLDEN=1 go test ./engine -run TestGolden
 const (
 	goldenDir  = "testdata/format-2"
-	goldenDump = "testdata/format-2.json"
+	goldenDir1 = "testdata/format-1"
 )
 
 // A goldenStore is what a store holds, for a person to read too.
@@ -178,26 +179,73 @@ func (g goldenStore) text(t *testing.T) string {
 	return string(b) + "\n"
 }
 
-// TestGolden opens the kept directory of format 2, verifies it, and finds in it
-// byte for byte what was put there.
+// TestGolden opens the kept directory, verifies it, and finds in it byte for byte what was put
+// there.
 func TestGolden(t *testing.T) {
 	if os.Getenv("STATEHOUSE_MAKE_GOLDEN") != "" {
 		makeGolden(t)
 	}
 	dir := filepath.Join(t.TempDir(), "data")
 	copyTree(t, vfs.Default, goldenDir, vfs.Default, dir)
-	want, err := os.ReadFile(goldenDump)
+	report, err := engine.Verify(osEnv(), dir, nil)
 	ok(t, err)
+	want := wantGolden(t, goldenDir)
+	holdsGolden(t, dir, report, want)
+}
 
+// TestGoldenOfFormat1 migrates the kept directory of format 1. Everything is as it was, but for
+// the chain, which begins where the old one ended.
+func TestGoldenOfFormat1(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	copyTree(t, vfs.Default, goldenDir1, vfs.Default, dir)
+	env := osEnv()
+	for range 2 {
+		_, verr := engine.Verify(env, dir, nil)
+		_, oerr := engine.Open(env, engine.Options{Dir: dir, Tuning: rigTuning})
+		for _, err := range []error{verr, oerr} {
+			if !errors.Is(err, engine.ErrFormat) || !strings.Contains(err.Error(), `run "statehoused migrate `+dir) {
+				t.Errorf("a store of format 1 answered %v", err)
+			}
+		}
+	}
+	m, err := engine.Migrate(env, dir, engine.MigrateOptions{Tuning: rigTuning})
+	ok(t, err)
+	report, err := engine.Verify(env, dir, nil)
+	ok(t, err)
+	if m.Store == nil || *m.Store != report || m.From != 1 || m.To != engine.FormatVersion || m.Finished {
+		t.Errorf("the migration reports %+v, verify %+v", m, report)
+	}
+	holdsGolden(t, dir, report, migrated(wantGolden(t, goldenDir1), report))
+}
+
+// migrated is what a store of format 1 holds after a migration.
+func migrated(was goldenStore, report engine.Report) goldenStore {
+	was.Report.Format, was.Report.BaseHash = engine.FormatVersion, was.Report.ChainHash
+	was.Report.ChainHash, was.Report.Epoch = report.ChainHash, report.Epoch
+	return was
+}
+
+func osEnv() engine.Env {
 	p := newProcess(nil, &rigClock{}, nil)
 	p.env.FS = vfs.Default
-	report, err := engine.Verify(p.env, dir, nil)
+	return p.env
+}
+
+func wantGolden(t *testing.T, dir string) (g goldenStore) {
+	t.Helper()
+	text, err := os.ReadFile(dir + ".json")
 	ok(t, err)
-	p = goldenEngine(t, dir)
+	ok(t, json.Unmarshal(text, &g))
+	return g
+}
+
+func holdsGolden(t *testing.T, dir string, report engine.Report, want goldenStore) {
+	t.Helper()
+	p := goldenEngine(t, dir)
 	g := describe(t, p)
 	g.Report = report
-	if got := g.text(t); got != string(want) {
-		t.Errorf("the store of format 2 holds something else: %s", firstDifference(got, string(want)))
+	if got, want := g.text(t), want.text(t); got != want {
+		t.Errorf("the store holds something else: %s", firstDifference(got, want))
 	}
 	// It is not only for reading: a key's versions go on, and a commit sent again
 	// is known.
@@ -246,5 +294,5 @@ func makeGolden(t *testing.T) {
 	ok(t, err)
 	ok(t, os.RemoveAll(goldenDir))
 	copyTree(t, vfs.Default, dir, vfs.Default, goldenDir)
-	ok(t, os.WriteFile(goldenDump, []byte(g.text(t)), 0o644))
+	ok(t, os.WriteFile(goldenDir+".json", []byte(g.text(t)), 0o644))
 }

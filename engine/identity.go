@@ -69,6 +69,12 @@ func readIdentityOf(fs vfs.FS, dir string) (*identity, error) {
 	if id != nil && id.format < FormatVersion {
 		return nil, failf(ErrFormat, "%s is of format %d, and this build reads format %d: run \"statehoused migrate %s\", which keeps everything, or start the daemon with --migrate", dir, id.format, FormatVersion, dir)
 	}
+	switch halfway, err := unfinished(fs, dir); {
+	case err != nil:
+		return nil, openFailure(err, "%s cannot be looked at", dir)
+	case id != nil && halfway:
+		return nil, failf(ErrFormat, "the migration of %s was interrupted: run \"statehoused migrate %s\", which finishes it, or start the daemon with --migrate", dir, dir)
+	}
 	return id, nil
 }
 

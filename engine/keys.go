@@ -10,13 +10,14 @@ import (
 // Keys of the store. Each starts with a tag. Names follow, each ended by 0x00, which no
 // name contains: this preserves order (a name sorts before its extensions) and is
 // self-delimiting (no name can forge a boundary, G10).
-// Everything but metaTag and systemTag rows is written once and never changed.
+// Everything but metaTag and systemTag rows is written once and never changed. More tags are
+// reserved in docs/FORMAT.md.
 //
 //	n namespace 00                       -> first commit_ts
 //	a namespace 00 agent 00              -> first commit_ts
 //	r namespace 00 agent 00 key 00 ^ver  -> record (newest version first)
 //	e namespace 00 agent 00 commit_ts    -> event: one agent's part of a commit
-//	l commit_ts                          -> log: chain hash, id, time, agents
+//	l commit_ts                          -> log: chain hash, time, id, digests of the parts, agents
 //	t transaction id                     -> outcome
 //	m name                               -> meta
 //	s kind 00 name 00                    -> system row (system.go)

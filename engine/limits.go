@@ -39,6 +39,8 @@ const (
 	MaxAgentBytes     = 256
 	MaxKeyBytes       = 1024
 	MaxTxnIDBytes     = 128
+	MaxPrincipalBytes = 256
+	MaxTraceIDBytes   = 64
 )
 
 // WithDefaults is l with its zero values replaced.
@@ -168,6 +170,14 @@ func (l *Limits) checkMetadata(m map[string]string, r *reached) error {
 		r.MetadataBytes.Add(1)
 		return failf(ErrInvalid, "metadata is %d bytes, more than %d", size, l.MetadataBytes).
 			with("field", "metadata").with(limitDetail, fmt.Sprint(l.MetadataBytes))
+	}
+	return nil
+}
+
+// checkSource checks what the server says of who commits, and why.
+func checkSource(what, text string, longest int) error {
+	if len(text) > longest || !utf8.ValidString(text) {
+		return failf(ErrInvalid, "the %s is longer than %d bytes, or is not valid UTF-8", what, longest)
 	}
 	return nil
 }

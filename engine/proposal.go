@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"crypto/sha256"
 	"slices"
 	"strings"
 	"time"
@@ -79,7 +78,7 @@ func newProposal(id TxnID, writes []*Write, c Conditions) *proposal {
 		op := partOp{prefix: string(recordPrefix(w.Name)), value: w.Value}
 		op.key, op.tombstone = w.Name.Key, w.Tombstone
 		if !w.Tombstone {
-			op.size, op.sum = len(w.Value), sha256.Sum256(w.Value)
+			op.size, op.sum = len(w.Value), sumOf(w.Value)
 			if op.normal = Digest(op.sum[:len(op.normal)]); !w.normal {
 				op.normal = digestOf(normalForm(w.Value))
 			}

@@ -139,9 +139,11 @@ func parseRecordRow(body []byte) (r recordRow, ok bool) {
 	return r, ok && d.end()
 }
 
+func sumOf(value []byte) valueSum { return sha256.Sum256(value) }
+
 // digest is what the event of the commit that wrote the value must say of it.
 func (r *recordRow) digest() Digest {
-	sum := valueSum(sha256.Sum256(r.value))
+	sum := sumOf(r.value)
 	return r.salt.valueDigest(&sum)
 }
 

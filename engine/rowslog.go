@@ -163,17 +163,23 @@ func parseEventRow(body []byte) (r eventRow, ok bool) {
 func (p *provenance) parse(d *decoder) {
 	copy(p.salt[:], d.bytes(len(p.salt)))
 	p.principal, p.traceID = d.string(), d.string()
+	p.metadata = d.metadata()
+}
+
+func (d *decoder) metadata() map[string]string {
 	n := d.count(2)
-	if n > 0 {
-		p.metadata = make(map[string]string, n)
+	if n == 0 {
+		return nil
 	}
+	m := make(map[string]string, n)
 	last := ""
 	for i := range n {
 		k := d.string()
-		p.metadata[k] = d.string()
+		m[k] = d.string()
 		d.failed = d.failed || i > 0 && k <= last
 		last = k
 	}
+	return m
 }
 
 // A logRow is the row of a commit: its id, time and parts. hash is the hash chain up to and

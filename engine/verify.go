@@ -74,13 +74,18 @@ func withStopped(env Env, dir string, do func(*identity, *store, *evidence) erro
 	if err != nil {
 		return err
 	}
+	return readStopped(&env, env.FS.PathJoin(dir, storeName), id, &ev, func(db *store) error { return do(id, db, &ev) })
+}
+
+// readStopped opens Pebble's store in a directory for reading, with the evidence beside it.
+func readStopped(env *Env, storeDir string, id *identity, ev *evidence, do func(*store) error) error {
 	var damage error
 	log := pebbleLog{env.Log, func(err error) { damage = err }}
-	db, err := openToRead(env.FS, env.FS.PathJoin(dir, storeName), id, &ev, Tuning{MemTableBytes: maxMemTable, ManualCompaction: true}, log)
+	db, err := openToRead(env.FS, storeDir, id, ev, Tuning{MemTableBytes: maxMemTable, ManualCompaction: true}, log)
 	if err != nil {
 		return err
 	}
-	return errors.Join(do(id, db, &ev), db.Close(), damage)
+	return errors.Join(do(db), db.Close(), damage)
 }
 
 type verifier struct {
@@ -196,6 +201,9 @@ func (v *verifier) checkPart(ts CommitTS, row *logRow, part *logPart) error {
 	if ev.by.state == provenanceErased {
 		return failf(ErrDataLoss, "the metadata of commit %d is gone from the event of agent %q, and no erasure took it", ts, a.Agent)
 	}
+	if ev.by.state == provenanceThere && ev.by.salt == (salt{}) {
+		return unsalted(ts, a)
+	}
 	if v.body = ev.by.append(v.body[:0]); ev.by.state != provenanceNone && digestOf(v.body) != ev.by.digest {
 		return failf(ErrDataLoss, "the metadata of commit %d differs from its digest in the event of agent %q", ts, a.Agent)
 	}
@@ -204,6 +212,8 @@ func (v *verifier) checkPart(ts CommitTS, row *logRow, part *logPart) error {
 		switch {
 		case op.key == "" || op.gone != 0:
 			return failf(ErrDataLoss, "operation %d of commit %d on agent %q has lost its name or its value, and no erasure took it", j+1, ts, a.Agent)
+		case op.salt == (salt{}):
+			return unsalted(ts, a)
 		case op.salt.nameDigest(a, op.key) != op.name:
 			return failf(ErrDataLoss, "operation %d of commit %d on agent %q has another name than its digest says", j+1, ts, a.Agent)
 		}
@@ -212,6 +222,11 @@ func (v *verifier) checkPart(ts CommitTS, row *logRow, part *logPart) error {
 		}
 	}
 	return nil
+}
+
+// unsalted is about a salt that was not drawn: what its digest is of can be guessed when it is gone.
+func unsalted(ts CommitTS, a AgentName) error {
+	return failf(ErrDataLoss, "commit %d on agent %q has a salt of zeros, which nobody drew", ts, a.Agent)
 }
 
 // checkOp compares an operation of the log with the record it made.
@@ -229,6 +244,9 @@ func (v *verifier) checkOp(name RecordName, op *eventRowOp, ts CommitTS, row *lo
 	case !ok, rec.commitTS != ts, !rec.commitTime.Equal(row.commitTime), rec.tombstone != op.tombstone, rec.gone != op.gone,
 		!op.tombstone && (rec.digest() != op.digest || len(rec.value) != op.size):
 		return failf(ErrDataLoss, "version %d of key %q of agent %q differs from the log (commit %d)", op.version, name.Key, name.Agent, ts)
+	}
+	if !rec.tombstone && rec.gone == 0 && rec.salt == (salt{}) {
+		return unsalted(ts, name.AgentName())
 	}
 	if op.version == 1 {
 		return nil

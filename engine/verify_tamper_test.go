@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -24,11 +25,11 @@ const tamperDir = "/data"
 func tamperEnv(t *testing.T, fs vfs.FS) (Env, *Engine) {
 	t.Helper()
 	var e *Engine
-	ms := int64(1_800_000_000_000)
+	ms, drawn := int64(1_800_000_000_000), rand.NewChaCha8([32]byte{1})
 	env := Env{
 		FS:   fs,
 		Now:  func() time.Time { ms++; return time.UnixMilli(ms) },
-		Rand: func(b []byte) { clear(b) },
+		Rand: func(b []byte) { _, _ = drawn.Read(b) }, // never fails
 		Halt: func(err error) { t.Errorf("halted: %v", err) },
 		Await: func(_ context.Context, ready <-chan struct{}) error {
 			for {
@@ -202,6 +203,7 @@ func TestVerifyFindsTampering(t *testing.T) {
 		{"a value erased by nobody", all(withRecord(annK, 4, func(r *recordRow) { r.gone = goneErased }),
 			withEvent(ann, 4, func(r *eventRow) { r.ops[0].gone = goneErased })), "and no erasure took it"},
 		{"a value pruned by nobody", withRecord(annK, 4, func(r *recordRow) { r.gone = gonePruned }), "differs from the log (commit 4)"},
+		{"no salt of a value", all(withRecord(annK, 4, func(r *recordRow) { r.salt = salt{} })), "differs from the log (commit 4)"},
 		{"salt of a value", withRecord(annK, 4, func(r *recordRow) { r.salt[15]++ }), "differs from the log (commit 4)"},
 		{"transaction id of an event", withEvent(ann, 1, func(r *eventRow) { r.txnID = "txn-9" }), "not of its commit"},
 		{"operations of an event", withEvent(ann, 4, func(r *eventRow) { r.ops = r.ops[:1] }), "commit 4 has another digest"},

@@ -125,7 +125,7 @@ func (h *History) takeEvents(events map[uint64]*Event) {
 				}
 				known := events[ev.CommitTS]
 				if known == nil {
-					known = &Event{CommitTS: ev.CommitTS, CommitTime: ev.CommitTime, TxnID: ev.TxnID, Metadata: ev.Metadata}
+					known = &Event{CommitTS: ev.CommitTS, CommitTime: ev.CommitTime, TxnID: ev.TxnID, Metadata: ev.Metadata, Principal: ev.Principal, TraceID: ev.TraceID}
 					events[ev.CommitTS] = known
 				}
 				for _, o := range ev.Ops {

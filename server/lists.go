@@ -41,7 +41,7 @@ func (s *Service) GetHistory(ctx context.Context, req *pb.GetHistoryRequest) (*p
 		e := &entries[i]
 		entry := &pb.HistoryEntry{
 			Version: uint64(e.Version), CommitTs: uint64(e.CommitTS), CommitTime: timestamp(e.CommitTime),
-			TxnId: string(e.TxnID), Metadata: e.Metadata, Deleted: !e.Exists,
+			TxnId: string(e.TxnID), Metadata: e.Metadata, Principal: e.Principal, TraceId: e.TraceID, Deleted: !e.Exists,
 		}
 		if e.Exists {
 			if err := values.set(entry, historyValue, &entry.ValueJson, e.Name.Key, e.Value); err != nil {

@@ -48,7 +48,7 @@ func LargestEvent(l engine.Limits) int {
 		aroundOperation = 64 // tags, lengths, version
 		metadataFactor  = 5  // an entry of 2 bytes and what stands around it
 	)
-	return l.TxnBytes + aroundOperation*l.TxnOps + metadataFactor*l.MetadataBytes
+	return l.TxnBytes + aroundOperation*l.TxnOps + metadataFactor*l.MetadataBytes + engine.MaxPrincipalBytes + engine.MaxTraceIDBytes
 }
 
 // sender sends a chunk: events, and the cursor after them.
@@ -214,7 +214,7 @@ func eventMessages(events []engine.Event, values valueSetter, bytes int) ([]*pb.
 		ev := &events[i]
 		msg := &pb.ReplayEvent{
 			TxnId: string(ev.TxnID), CommitTs: uint64(ev.CommitTS), CommitTime: timestamp(ev.CommitTime),
-			Metadata: ev.Metadata, Operations: make([]*pb.Operation, len(ev.Ops)),
+			Metadata: ev.Metadata, Principal: ev.Principal, TraceId: ev.TraceID, Operations: make([]*pb.Operation, len(ev.Ops)),
 		}
 		for j := range ev.Ops {
 			op := &ev.Ops[j]

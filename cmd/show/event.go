@@ -16,6 +16,8 @@ type Event struct {
 	CommitTime time.Time         `json:"commit_time"`
 	TxnID      string            `json:"txn_id"`
 	Metadata   map[string]string `json:"metadata,omitempty"`
+	Principal  string            `json:"principal,omitempty"`
+	TraceID    string            `json:"trace_id,omitempty"`
 	Operations []Operation       `json:"operations"`
 	Epoch      string            `json:"epoch,omitempty"` // in which the commit_ts is this commit
 }
@@ -40,7 +42,7 @@ func (t *Table) Event(ev *Event, skip int, verbose bool) error {
 		}
 	}
 	if verbose {
-		return t.Line(Provenance(ev.TxnID, ev.Metadata))
+		return t.Line(Provenance(ev.TxnID, ev.Principal, ev.TraceID, ev.Metadata))
 	}
 	return nil
 }
@@ -58,14 +60,22 @@ func (o *Operation) verb() string {
 	return "WRITE"
 }
 
-// Provenance shows a commit's transaction and metadata, ordered by key.
-func Provenance(txnID string, metadata map[string]string) string {
+// Provenance shows a commit's transaction, who committed it, its trace, and its metadata,
+// ordered by key.
+func Provenance(txnID, principal, traceID string, metadata map[string]string) string {
 	pairs := make([]string, 0, len(metadata))
 	for k, v := range metadata { // sorted below
 		pairs = append(pairs, Quote(k)+"="+Quote(v))
 	}
 	slices.Sort(pairs)
-	return strings.TrimRight("    txn "+Quote(txnID)+" "+strings.Join(pairs, " "), " ")
+	line := "    txn " + Quote(txnID)
+	if principal != "" {
+		line += " by " + Quote(principal)
+	}
+	if traceID != "" {
+		line += " trace " + Quote(traceID)
+	}
+	return strings.TrimRight(line+" "+strings.Join(pairs, " "), " ")
 }
 
 // Clock shows a time in the local zone.

@@ -162,7 +162,7 @@ func (b *bundler) eachEvent(ctx context.Context, f func(*history.Event) error) e
 // joined is ev with what the same commit did to another agent.
 func joined(ev *history.Event, more *client.Event) *history.Event {
 	if ev == nil {
-		ev = &history.Event{CommitTS: uint64(more.CommitTS), CommitTime: more.CommitTime.UnixNano(), TxnID: more.TxnID, Metadata: more.Metadata}
+		ev = &history.Event{CommitTS: uint64(more.CommitTS), CommitTime: more.CommitTime.UnixNano(), TxnID: more.TxnID, Metadata: more.Metadata, Principal: more.Principal, TraceID: more.TraceID}
 	}
 	for _, o := range more.Operations {
 		ev.Ops = append(ev.Ops, history.EventOp{Name: history.Name(o.RecordName), Version: uint64(o.Version), Delete: o.Deleted, Value: string(o.Value)})

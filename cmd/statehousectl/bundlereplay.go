@@ -47,7 +47,7 @@ func (a *app) replayBundle(p *printer, b *bundle.Bundle, name string, verbose bo
 
 // shownEvent is an event of a file as it is shown.
 func shownEvent(ev *history.Event) *show.Event {
-	s := &show.Event{CommitTS: ev.CommitTS, CommitTime: time.Unix(0, ev.CommitTime).UTC(), TxnID: ev.TxnID, Metadata: ev.Metadata, Operations: make([]show.Operation, len(ev.Ops))}
+	s := &show.Event{CommitTS: ev.CommitTS, CommitTime: time.Unix(0, ev.CommitTime).UTC(), TxnID: ev.TxnID, Metadata: ev.Metadata, Principal: ev.Principal, TraceID: ev.TraceID, Operations: make([]show.Operation, len(ev.Ops))}
 	for i := range ev.Ops {
 		o := &ev.Ops[i]
 		s.Operations[i] = show.Operation{Namespace: o.Namespace, Agent: o.Agent, Key: o.Key, Version: o.Version, Deleted: o.Delete, Value: shownValue(o.Value)}

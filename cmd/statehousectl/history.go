@@ -61,7 +61,7 @@ func (s *session) printHistory(e client.HistoryEntry, verbose bool) error {
 	}
 	err := s.p.row(e.Value, "v"+e.Version.String(), clock(e.CommitTime), e.CommitTS.String(), what)
 	if err == nil && verbose {
-		err = s.p.line("%s", show.Provenance(e.TxnID, e.Metadata))
+		err = s.p.line("%s", show.Provenance(e.TxnID, e.Principal, e.TraceID, e.Metadata))
 	}
 	return err
 }

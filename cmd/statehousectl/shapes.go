@@ -51,7 +51,7 @@ func shapeCommit(c client.Commit) commitShape {
 }
 
 func shapeEvent(ev client.Event) show.Event {
-	s := show.Event{CommitTS: uint64(ev.CommitTS), CommitTime: ev.CommitTime, TxnID: ev.TxnID, Epoch: ev.Epoch, Metadata: ev.Metadata, Operations: make([]show.Operation, len(ev.Operations))}
+	s := show.Event{CommitTS: uint64(ev.CommitTS), CommitTime: ev.CommitTime, TxnID: ev.TxnID, Epoch: ev.Epoch, Metadata: ev.Metadata, Principal: ev.Principal, TraceID: ev.TraceID, Operations: make([]show.Operation, len(ev.Operations))}
 	for i, o := range ev.Operations {
 		s.Operations[i] = show.Operation{Namespace: o.Namespace, Agent: o.Agent, Key: o.Key, Version: uint64(o.Version), Deleted: o.Deleted, Value: o.Value}
 	}
@@ -64,6 +64,8 @@ type historyShape struct {
 	CommitTime time.Time         `json:"commit_time"`
 	TxnID      string            `json:"txn_id"`
 	Metadata   map[string]string `json:"metadata,omitempty"`
+	Principal  string            `json:"principal,omitempty"`
+	TraceID    string            `json:"trace_id,omitempty"`
 	Deleted    bool              `json:"deleted,omitempty"`
 	Value      json.RawMessage   `json:"value,omitempty"`
 }

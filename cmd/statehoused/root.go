@@ -71,8 +71,9 @@ func newRoot(p *process, environ []string) *cobra.Command {
 		Short: "The Statehouse daemon: durable, versioned, replayable state for agents",
 		Long: "statehoused keeps the state of agents in a data directory and serves it over gRPC.\n" +
 			"Without any flag it listens on both loopback addresses, port 50051, and keeps\n" +
-			"its store in ./data. statehoused verify DIR checks a store that no daemon has open; backup verify checks a\n" +
-			"backup, and restore makes a store of one.\n" + usageTrailer,
+			"its store in ./data. statehoused verify DIR checks a store that no daemon has open, migrate DIR\n" +
+			"rewrites one of an older format; backup verify checks a backup, and restore makes a\n" +
+			"store of one.\n" + usageTrailer,
 		Version:           version + " (" + gitSHA + ")",
 		Args:              usage(cobra.NoArgs), // a stray word is a mistake, not a daemon with a default
 		SilenceUsage:      true,
@@ -87,7 +88,7 @@ func newRoot(p *process, environ []string) *cobra.Command {
 	}
 	s.register(root.Flags())
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{show.FlagError(err)} })
-	root.AddCommand(verifyCommand(p.signals), backupCommand(p.signals), restoreCommand(p.signals, p.exit))
+	root.AddCommand(verifyCommand(p.signals), migrateCommand(p.signals), backupCommand(p.signals), restoreCommand(p.signals, p.exit))
 	return root
 }
 

@@ -61,6 +61,10 @@ func (p *process) serve(ctx context.Context, s *settings) error {
 		closeAll(listeners)
 		return usageError{err}
 	}
+	if err := migrateFirst(env, s, log); err != nil {
+		closeAll(listeners)
+		return err
+	}
 	if s.archive != "" {
 		config.Archive = backup.Directory(engine.OSFiles(env), s.archive)
 		config.Archiving = backup.ArchiveOptions{Every: time.Duration(s.archiveEvery) * time.Second, Commits: s.archiveCount}

@@ -28,6 +28,7 @@ type settings struct {
 	fsyncOnCommit bool
 	mustExist     bool
 	acceptMissing bool // a missing witness
+	migrate       bool
 	txTimeoutMS   uint64
 	maxTxTimeout  time.Duration
 	limits        engine.Limits
@@ -66,6 +67,7 @@ func (s *settings) register(f *pflag.FlagSet) {
 	f.BoolVar(&s.fsyncOnCommit, "fsync-on-commit", true, "sync each commit to disk before acknowledging it; with false a crash of the machine (not of the daemon) may lose the newest")
 	f.BoolVar(&s.mustExist, "must-exist", false, "refuse to make a store where there is none (a mount may be missing)")
 	f.BoolVar(&s.acceptMissing, "accept-missing-witness", false, "open a store whose witness is gone, for one start: commits at the log's end may be lost")
+	f.BoolVar(&s.migrate, "migrate", false, "rewrite a store of an older format first, as statehoused migrate does; an older daemon does not open it afterwards")
 	f.Uint64Var(&s.txTimeoutMS, "tx-timeout-ms", 30_000, "timeout of a transaction that asks for none, in milliseconds")
 	f.DurationVar(&s.maxTxTimeout, "max-tx-timeout", time.Hour, "longest timeout a transaction can ask for")
 	l := &s.limits

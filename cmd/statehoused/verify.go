@@ -118,6 +118,10 @@ func (v *verifyShape) text() string {
 	fmt.Fprintf(&b, "operations  %d\n", v.Operations)
 	fmt.Fprintf(&b, "records     %s of keys of %s in %s\n", show.Count(v.Records, "version"), show.Count(v.Agents, "agent"), show.Count(v.Namespaces, "namespace"))
 	fmt.Fprintf(&b, "chain       %s\n", v.ChainHash)
+	if v.BaseHash != "" {
+		fmt.Fprintf(&b, "begins with %s, the head of the chain of format 1 that it was migrated from\n", v.BaseHash)
+	}
+	fmt.Fprintf(&b, "epoch       %s\n", v.Epoch)
 	return b.String()
 }
 

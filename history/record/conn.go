@@ -130,7 +130,7 @@ func (r *Recorder) once(ev history.Event) history.Event {
 }
 
 func same(a, b *history.Event) bool {
-	if a.CommitTime != b.CommitTime || a.TxnID != b.TxnID || len(a.Metadata) != len(b.Metadata) || !slices.Equal(a.Ops, b.Ops) {
+	if a.CommitTime != b.CommitTime || a.TxnID != b.TxnID || a.Principal != b.Principal || a.TraceID != b.TraceID || len(a.Metadata) != len(b.Metadata) || !slices.Equal(a.Ops, b.Ops) {
 		return false
 	}
 	for k, v := range a.Metadata { // compared one by one: order cannot matter

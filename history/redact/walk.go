@@ -160,6 +160,7 @@ func (v *visitor) detail(what, is string) string {
 func (v *visitor) record(r *history.Record) {
 	v.recordName(&r.Name)
 	r.Value, r.TxnID, r.Metadata = v.value(r.Value), v.id("txn", r.TxnID), v.metadata(r.Metadata)
+	r.Principal, r.TraceID = v.id("principal", r.Principal), v.id("trace", r.TraceID)
 }
 
 func (v *visitor) agent(a *history.Agent) {
@@ -170,6 +171,7 @@ func (v *visitor) batch(b *history.Batch) { b.Events = each(b.Events, v.event) }
 
 func (v *visitor) event(ev *history.Event) {
 	ev.TxnID, ev.Metadata = v.id("txn", ev.TxnID), v.metadata(ev.Metadata)
+	ev.Principal, ev.TraceID = v.id("principal", ev.Principal), v.id("trace", ev.TraceID)
 	ev.Ops = each(ev.Ops, func(o *history.EventOp) { v.recordName(&o.Name); o.Value = v.value(o.Value) })
 }
 

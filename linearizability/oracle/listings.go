@@ -107,7 +107,7 @@ func (j *judge) rightHistory(op *history.Operation, ts uint64) (why, expected, g
 		if v == nil {
 			continue // and so is the record: the log is not dense, which is reported
 		}
-		if ev := v.Event; ev != nil && (ev.TxnID != r.TxnID || !maps.Equal(ev.Metadata, r.Metadata)) {
+		if ev := v.Event; ev != nil && (ev.TxnID != r.TxnID || ev.Principal != r.Principal || ev.TraceID != r.TraceID || !maps.Equal(ev.Metadata, r.Metadata)) {
 			return "the history names another transaction, or other metadata", fmt.Sprint(ev.TxnID, ev.Metadata), fmt.Sprint(r.TxnID, r.Metadata)
 		}
 	}

@@ -143,7 +143,7 @@ func lets(in *history.Input, o history.EventOp) bool {
 // changes: not even the order of its operations.
 func (j *judge) sameEvent(in *history.Input, ev *history.Event) string {
 	whole := j.model.Event(ev.CommitTS)
-	if whole.TxnID != ev.TxnID || whole.CommitTime != ev.CommitTime || !maps.Equal(whole.Metadata, ev.Metadata) {
+	if whole.TxnID != ev.TxnID || whole.CommitTime != ev.CommitTime || whole.Principal != ev.Principal || whole.TraceID != ev.TraceID || !maps.Equal(whole.Metadata, ev.Metadata) {
 		return "another transaction, time or metadata than the log has"
 	}
 	n := 0

@@ -197,7 +197,8 @@ class Operation:
 @dataclass(frozen=True)
 class Event:
     """A commit as read from the log, cut down to what was asked for. Its ``commit_ts`` is
-    the cursor to resume a watch after.
+    the cursor to resume a watch after. ``principal`` is who committed it, ``trace_id`` the
+    trace that it was part of, and both are empty where they are not known.
     """
 
     commit_ts: int
@@ -205,6 +206,8 @@ class Event:
     txn_id: str
     operations: tuple[Operation, ...]
     metadata: dict[str, str]
+    principal: str = ""
+    trace_id: str = ""
     #: Of the store, in which ``commit_ts`` is this commit: save both to resume. Empty of a daemon
     #: that is older than epochs.
     epoch: str = ""
@@ -213,7 +216,7 @@ class Event:
 @dataclass(frozen=True)
 class HistoryEntry:
     """One version of a key. ``value`` is None of deletes, and when values were not asked
-    for.
+    for. ``principal`` and ``trace_id`` are as in an `Event`.
     """
 
     key: str
@@ -226,6 +229,8 @@ class HistoryEntry:
     deleted: bool
     agent_id: str
     namespace: str
+    principal: str = ""
+    trace_id: str = ""
 
 
 @dataclass(frozen=True)

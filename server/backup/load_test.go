@@ -45,6 +45,7 @@ func TestBackupsUnderLoad(t *testing.T) {
 		}
 		l.put(dir+"/"+segment.Name(w.After+1), b.Bytes())
 		end = int(w.To)
+		l.pause.Lock()
 		for j := range 1 + moments {
 			to := end
 			if j > 0 {
@@ -57,6 +58,7 @@ func TestBackupsUnderLoad(t *testing.T) {
 			l.compare(into, to)
 			restored++
 		}
+		l.pause.Unlock()
 	}
 	t.Logf("%d backups, %d restores, %d commits", backups, restored, l.e.Published())
 }
@@ -67,6 +69,8 @@ type load struct {
 	env  engine.Env
 	e    *engine.Engine
 	stop func()
+
+	pause sync.RWMutex // held while nothing is to be committed: else stores grow faster than they are restored
 
 	mu   sync.Mutex
 	made map[engine.CommitTS][]engine.Write
@@ -108,7 +112,9 @@ func (l *load) client(ctx context.Context, c int) {
 			}
 			writes = append(writes, w)
 		}
+		l.pause.RLock()
 		res, err := l.e.Transact(context.Background(), engine.TxnID(fmt.Sprintf("client-%d-%d", c, n)), writes, engine.Conditions{})
+		l.pause.RUnlock()
 		if err != nil {
 			l.t.Error(err)
 			return

@@ -47,7 +47,7 @@ func (s source) Events(after, last uint64, f func(*history.Event) error) error {
 const maxUnreadable = 1000
 
 func eventOf(ev *engine.Event) *history.Event {
-	out := &history.Event{CommitTS: uint64(ev.CommitTS), CommitTime: ev.CommitTime.UnixNano(), TxnID: string(ev.TxnID), Metadata: ev.Metadata}
+	out := &history.Event{CommitTS: uint64(ev.CommitTS), CommitTime: ev.CommitTime.UnixNano(), TxnID: string(ev.TxnID), Metadata: ev.Metadata, Principal: ev.Principal, TraceID: ev.TraceID}
 	for i := range ev.Ops {
 		o := &ev.Ops[i]
 		out.Ops = append(out.Ops, history.EventOp{Name: history.Name(o.Name), Version: uint64(o.Version), Delete: o.Tombstone, Value: string(o.Value)})

@@ -52,7 +52,7 @@ func record(r client.Record) history.Record {
 }
 
 func (r *Recorder) event(ev client.Event) history.Event {
-	out := history.Event{CommitTS: uint64(ev.CommitTS), CommitTime: nanos(ev.CommitTime), TxnID: r.o.Name(ev.TxnID), Metadata: ev.Metadata}
+	out := history.Event{CommitTS: uint64(ev.CommitTS), CommitTime: nanos(ev.CommitTime), TxnID: r.o.Name(ev.TxnID), Metadata: ev.Metadata, Principal: ev.Principal, TraceID: ev.TraceID}
 	for _, o := range ev.Operations {
 		out.Ops = append(out.Ops, history.EventOp{Name: named("", o.RecordName), Version: uint64(o.Version), Delete: o.Deleted, Value: string(o.Value)})
 	}

@@ -64,7 +64,7 @@ type Edit struct {
 // All lists the bugs, in the order of the guarantees that they break.
 func All() []Bug {
 	list := slices.Concat(durability(), visibility(), conflicts(), conditions(), versions(), replay(), outcomes(), storage(), held(), refusals())
-	list = append(list, foundBy("", tampered())...) // and by scenarios
+	list = append(list, foundBy("", tampered(), formats())...) // and by scenarios
 	list = append(list, foundBy(ByFuzz, limits(), drains(), leaks(), toils(), clients(), readsets(), distant(), worlds(), sessions(), hot())...)
 	list = append(list, foundBy(ByInterleave, threads(), hotThreads())...)
 	list = append(list, foundBy(ByTest, backups())...)

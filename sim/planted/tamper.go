@@ -58,7 +58,7 @@ func tampered() []Bug {
 		},
 		{
 			Name: "verify-forgets-tombstones", Guarantee: "G8", About: "verify does not look whether the record of a write is a tombstone, nor at what a delete left",
-			Edits: []Edit{{"engine/verify.go", "rec.tombstone != op.tombstone, rec.gone != op.gone,\n		!op.tombstone && (", "!op.tombstone && !rec.tombstone && ("}},
+			Edits: []Edit{{"engine/verify.go", "rec.tombstone != op.tombstone, rec.gone != op.gone,\n		!op.tombstone && (", "rec.gone != op.gone,\n		!op.tombstone && !rec.tombstone && ("}},
 		},
 		{
 			Name: "verify-skips-records", Guarantee: "G8", About: "verify does not count the versions",

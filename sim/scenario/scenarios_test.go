@@ -306,6 +306,10 @@ var caughtBy = map[string]string{
 	"verify-trusts-later-events":    "tampered-commit",
 	"verify-forgets-tombstones":     "tampered-commit",
 	"verify-skips-records":          "tampered-commit",
+	"salts-not-drawn":               "tampered-field",
+	"part-digest-trusted":           "tampered-field",
+	"unknown-fields-ignored":        "tampered-field",
+	"erased-by-nobody":              "tampered-field",
 }
 
 // A scenario that cannot fail proves nothing: with a bug planted in the code, the scenario

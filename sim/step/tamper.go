@@ -10,9 +10,9 @@ var tampers = []struct {
 	rows string
 	ways []string
 }{
-	{"record", []string{"flip", "swap", "forge", "drop", "copy", "exchange"}},
-	{"event", []string{"flip", "swap", "forge", "drop", "copy", "exchange", "rewrite"}},
-	{"log", []string{"flip", "swap", "forge", "drop", "copy", "exchange"}},
+	{"record", []string{"flip", "swap", "forge", "drop", "copy", "exchange", "extend", "blank", "bury"}},
+	{"event", []string{"flip", "swap", "forge", "drop", "copy", "exchange", "extend", "retell", "rewrite"}},
+	{"log", []string{"flip", "swap", "forge", "drop", "copy", "exchange", "extend"}},
 	{"outcome", []string{"flip", "swap", "forge", "drop", "copy", "exchange"}},
 	{"agent", []string{"flip", "swap", "forge", "drop", "copy", "exchange"}},
 	{"namespace", []string{"flip", "swap", "forge", "drop", "copy", "exchange"}},

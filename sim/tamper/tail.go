@@ -13,8 +13,8 @@ import (
 )
 
 // rewrite gives a record that an event tells of another value, the event its digest, and the log
-// row that of the event. chain makes of that the log row that is stored.
-func (t *tampering) rewrite(i int, chain func(log row) row) (string, error) {
+// row that of the event. chain makes of that, and of the row as it was, the row that is stored.
+func (t *tampering) rewrite(i int, chain func(told, log row) row) (string, error) {
 	if i < 0 {
 		return "", ErrNothing
 	}
@@ -35,11 +35,12 @@ func (t *tampering) rewrite(i int, chain func(log row) row) (string, error) {
 		if bytes.Equal(record.body, found.body) {
 			continue
 		}
-		told := append([]byte{byte(len(value))}, valueDigest(salt, value)...)
-		event.body = bytes.Join([][]byte{event.body[:o.from], told, event.body[o.to:]}, nil)
-		log, parts := t.logOf(&event)
-		copy(log.body[parts:], partDigest(event.body))
-		log = chain(log)
+		says := append([]byte{byte(len(value))}, valueDigest(salt, value)...)
+		event.body = bytes.Join([][]byte{event.body[:o.from], says, event.body[o.to:]}, nil)
+		was, at := t.logOf(&event)
+		told := was.clone()
+		copy(told.body[at:], partDigest(event.body))
+		log := chain(told, was)
 		record.seal()
 		event.seal()
 		log.seal()
@@ -117,7 +118,7 @@ func (t *tampering) rewriteCommit(ts uint64) (string, error) {
 	}
 	for _, key := range takeApart(found).events {
 		i := slices.IndexFunc(t.rows['e'], func(r row) bool { return bytes.Equal(r.key, key) })
-		what, err := t.rewrite(i, func(log row) row {
+		what, err := t.rewrite(i, func(log, _ row) row {
 			copy(log.body, chained(previous, &log))
 			return log
 		})

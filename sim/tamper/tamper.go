@@ -11,6 +11,10 @@
 //	drop      a row is gone
 //	copy      a row is there twice: as the record's next version, as another commit, name or id
 //	exchange  two rows of a kind trade bodies, with checksums made anew
+//	extend    a row has a field more, of a tag that nobody knows
+//	blank     a value is gone, and so is its salt, as if it had been erased
+//	bury      a value is gone, and so is its salt, as if the version were a delete
+//	retell    a value and its digest in the event: only the digest of the event can tell
 //	rewrite   a value, its digest in the event, that of the event in the log row, and their
 //	          checksums: only the chain can tell
 //
@@ -147,10 +151,21 @@ func (t *tampering) change() (string, error) {
 		return t.drop(tag)
 	case "copy":
 		return t.copy(tag)
+	case "extend":
+		return t.extend(tag)
+	case "blank":
+		return t.blank(2) // erased
+	case "bury":
+		return t.blank(1)
 	}
 	// Those of a commit's later agents first: a chain may end too soon.
 	t.rank()
-	return t.rewrite(t.nth(t.rows['e']), func(log row) row { return log })
+	return t.rewrite(t.nth(t.rows['e']), func(told, log row) row {
+		if t.How == "retell" {
+			return log
+		}
+		return told
+	})
 }
 
 // nth is the row that is asked for, of those there are.
@@ -228,6 +243,33 @@ func (t *tampering) drop(tag byte) (string, error) {
 		return "", ErrNothing
 	}
 	return fmt.Sprintf("%s %d of %d", t.Row, i+1, len(rows)), t.delete(rows[i])
+}
+
+// extend adds a field to a row.
+func (t *tampering) extend(tag byte) (string, error) {
+	i := t.nth(t.rows[tag])
+	if i < 0 {
+		return "", ErrNothing
+	}
+	r := t.rows[tag][i].clone()
+	r.body = append(r.body, 1+byte(t.Nth%2), 1, 'x') // clear, or sealed
+	r.seal()
+	return fmt.Sprintf("%s %d of %d", t.Row, i+1, len(t.rows[tag])), t.put(r)
+}
+
+// blank takes the value out of a record, which says why by its flags.
+func (t *tampering) blank(flags byte) (string, error) {
+	written := slices.DeleteFunc(slices.Clone(t.rows['r']), func(r row) bool { return r.body[0] != 0 })
+	i := t.nth(written)
+	if i < 0 {
+		return "", ErrNothing
+	}
+	r := written[i].clone()
+	_, n := binary.Uvarint(r.body[1:])
+	r.body = r.body[:1+n+8]
+	r.body[0] = flags
+	r.seal()
+	return fmt.Sprintf("record %d of %d", i+1, len(written)), t.put(r)
 }
 
 // copy puts a row under another key of its kind, too.

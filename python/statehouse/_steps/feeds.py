@@ -187,5 +187,7 @@ def event(message: pb.ReplayEvent, epoch: str) -> Event:
             for op in message.operations
         ),
         metadata=dict(message.metadata),
+        principal=message.principal,
+        trace_id=message.trace_id,
         epoch=epoch,
     )

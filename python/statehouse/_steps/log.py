@@ -75,6 +75,8 @@ class LogSteps:
                     deleted=entry.deleted,
                     agent_id=request.agent_id,
                     namespace=request.namespace,
+                    principal=entry.principal,
+                    trace_id=entry.trace_id,
                 )
                 for entry in response.entries
             ]

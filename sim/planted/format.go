@@ -1,0 +1,23 @@
+package planted
+
+// formats are mistakes about what the rows of the log cover, and about what a build does not know.
+func formats() []Bug {
+	return []Bug{
+		{
+			Name: "salts-not-drawn", Guarantee: "G8", About: "salts are zeros: what an erasure takes out can be guessed from its digest",
+			Edits: []Edit{{"engine/batch.go", "		w.rand(w.salts)\n", ""}},
+		},
+		{
+			Name: "part-digest-trusted", Guarantee: "G8", About: "a part's digest is compared with its event only if the commit has one part",
+			Edits: []Edit{{"engine/verify.go", "digestOf(v.body) != part.digest {", "digestOf(v.body) != part.digest && len(row.parts) == 1 {"}},
+		},
+		{
+			Name: "unknown-fields-ignored", Guarantee: "G8", About: "a field with a tag that the build does not know is taken for nothing",
+			Edits: []Edit{{"engine/codec.go", "return !d.failed && len(d.rest) == 0 }", "return !d.failed }"}},
+		},
+		{
+			Name: "erased-by-nobody", Guarantee: "G8", About: "verify does not look at a value that the record says was erased",
+			Edits: []Edit{{"engine/verify.go", "rec.gone != op.gone,\n		!op.tombstone && (", "\n		!op.tombstone && rec.gone == 0 && ("}},
+		},
+	}
+}
