@@ -48,7 +48,7 @@ func migrateCommand(s *signals) *cobra.Command {
 				err = errors.Join(err, werr)
 			}
 			if err != nil {
-				return &verifyError{err, asJSON}
+				return &offlineError{err, asJSON, verifyCode(err)}
 			}
 			return nil
 		},
