@@ -65,10 +65,7 @@ func (p *process) serve(ctx context.Context, s *settings) error {
 		closeAll(listeners)
 		return err
 	}
-	if s.archive != "" {
-		config.Archive = backup.Directory(engine.OSFiles(env), s.archive)
-		config.Archiving = backup.ArchiveOptions{Every: time.Duration(s.archiveEvery) * time.Second, Commits: s.archiveCount}
-	}
+	archiveTo(&config, s, env)
 	service, err := server.Assemble(env, config)
 	if err != nil {
 		closeAll(listeners)
@@ -109,6 +106,14 @@ func configOf(s *settings) server.Config {
 		RequestBytes: s.requestBytes, UnsentBytes: s.unsentMB << 20,
 		Capture: captures.Config{Dir: s.ringDir(), MaxBytes: s.captureMB << 20, On: s.capture, Settings: s.told},
 	}.WithDefaults()
+}
+
+// archiveTo says where what is committed is archived, if anywhere.
+func archiveTo(c *server.Config, s *settings, env engine.Env) {
+	if s.archive != "" {
+		c.Archive = backup.Directory(engine.OSFiles(env), s.archive)
+		c.Archiving = backup.ArchiveOptions{Every: time.Duration(s.archiveEvery) * time.Second, Commits: s.archiveCount}
+	}
 }
 
 func closeAll(listeners []net.Listener) {
