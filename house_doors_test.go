@@ -88,6 +88,13 @@ var doors = map[string][]ban{
 	"cmd/promtext": {
 		{module + "/", "it is about text"},
 	},
+	"server/backup": {
+		{module + "/server/", "it works on an engine and on files, with a service round it or without one"},
+		{module + "/proto", "as above"},
+		{module + "/sim", "production code does not know that it is simulated"},
+		{module + "/linearizability", "production code does not know that it is judged"},
+		{"github.com/cockroachdb/pebble", "what is in a row is the engine's, and files are those of the seam"},
+	},
 	"server/captures": {
 		{module + "/server/conns", "it records what is asked, however it is let in"},
 		{module + "/server/limiter", "as above"},
@@ -212,6 +219,9 @@ var doors = map[string][]ban{
 		{module + "/sim", "production code does not know that it is simulated"},
 		{module + "/linearizability", "production code does not know that it is judged"},
 		{"github.com/cockroachdb/pebble", "a ring is a few files, which the seam gives"},
+	},
+	"history/segment": {
+		{module + "/", "it is about rows as bytes, whoever wrote and reads them"},
 	},
 	"history/zst": {
 		{module + "/", "it is about bytes"},

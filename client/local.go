@@ -31,7 +31,9 @@ type localTxn struct {
 }
 
 func newLocalTxn(c *Client, id string, timeout time.Duration) *localTxn {
-	return &localTxn{c: c, id: id, deadline: c.config.Now().Add(timeout)}
+	t := &localTxn{c: c, id: id, deadline: c.config.Now().Add(timeout)}
+	t.held.Reads.Epoch = c.abilities.inEpoch()
+	return t
 }
 
 func (t *localTxn) snapshot() CommitTS {
@@ -114,6 +116,9 @@ func (t *localTxn) send(ctx context.Context, req *pb.TransactRequest, left func(
 		return Commit{}, broken("%d versions for %d writes", len(resp.GetVersions()), len(req.GetOperations()))
 	}
 	switch e := (*Error)(nil); {
+	case errors.Is(err, ErrEpochChanged) && errors.As(err, &e):
+		t.c.abilities.learnEpoch(e.Details["epoch"])
+		t.end(Commit{}, err)
 	case err == nil:
 		return t.end(t.answer(req, resp), committed(t.id)), nil
 	case errors.Is(err, ErrInvalid) && req.GetReads() != nil:

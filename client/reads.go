@@ -135,12 +135,17 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
-	return Status{
+	s := Status{
 		Published: CommitTS(resp.GetPublishedTs()), LastCommitTime: timeOf(resp.GetLastCommitTime()), OpenTxns: resp.GetOpenTransactions(),
 		DiskUsed: resp.GetDiskUsedBytes(), DiskFree: resp.GetDiskFreeBytes(), WritesRefused: resp.GetWritesRefused(),
 		Durable: resp.GetDurable(), StoreID: resp.GetStoreId(), Format: resp.GetFormatVersion(),
 		Sessions: resp.GetSessions(), InSessions: resp.GetSessionRequests(),
-	}, nil
+		Epoch: resp.GetEpoch(), EpochBegan: CommitTS(resp.GetEpochBeganTs()),
+	}
+	if a := resp.GetArchive(); a != nil {
+		s.Archive = &Archive{CommitTS(a.GetArchivedTs()), a.GetLagCommits(), a.GetLag().AsDuration(), a.GetError()}
+	}
+	return s, nil
 }
 
 // Health asks once whether the daemon serves; nil: it does.

@@ -7,7 +7,7 @@ import (
 )
 
 // RunTxn runs fn in a transaction, as Begin opens it, and commits it. If something that fn read has changed
-// meanwhile, or the daemon was restarted, it runs fn again in a new transaction, until
+// meanwhile, or the daemon was restarted or its store restored, it runs fn again in a new transaction, until
 // ctx ends. So fn must have no effects but through the transaction. RunTxn resolves a
 // lost answer to the commit under the same id, as Transact does. If fn returns an error,
 // RunTxn aborts the transaction and returns that error.
@@ -55,5 +55,5 @@ func (t *Txn) again(err error) bool {
 		return true
 	}
 	return errors.Is(err, ErrConflict) || errors.Is(err, ErrTxnNotFound) || t.in.uncertain() != nil ||
-		errors.Is(err, ErrOverloaded) || errors.Is(err, ErrUnavailable) && !t.c.config.FailFast
+		errors.Is(err, ErrEpochChanged) || errors.Is(err, ErrOverloaded) || errors.Is(err, ErrUnavailable) && !t.c.config.FailFast
 }

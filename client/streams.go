@@ -20,8 +20,11 @@ type ReplayQuery struct {
 	Prefix           string
 	From, To         CommitTS
 	FromTime, ToTime time.Time
-	Limit            int  // at most this many commits; 0: all
-	NoValues         bool // leave values out
+	Limit            int // at most this many commits; 0: all
+	// Epoch in which From was learnt, as Event says it: ErrEpochChanged when the store was restored
+	// to a commit before it since. Empty: From is not a cursor.
+	Epoch    string
+	NoValues bool // leave values out
 }
 
 // WatchQuery selects commits to follow.
@@ -31,7 +34,11 @@ type WatchQuery struct {
 	Prefix    string
 	After     CommitTS // events after this commit; 0: from the first
 	FromNow   bool     // events after the last commit now, in place of After
-	NoValues  bool
+	// Epoch in which After was learnt, as Event says it. ErrEpochChanged when the store was restored
+	// to a commit before After since. Without one, after any restore, After may not be past the commit that
+	// it went back to.
+	Epoch    string
+	NoValues bool
 	// Marks: yield progress marks, too (Event.Mark). The first comes when the watch has
 	// begun.
 	Marks bool
@@ -44,7 +51,7 @@ func (c *Client) Replay(ctx context.Context, q ReplayQuery) iter.Seq2[Event, err
 			yield(Event{}, invalidf("the limit is negative: %d", q.Limit))
 			return
 		}
-		f := &feed{c: c, yield: yield, limit: q.Limit, placed: true, patience: c.config.Timeout}
+		f := &feed{c: c, yield: yield, limit: q.Limit, placed: true, epoch: q.Epoch, patience: c.config.Timeout}
 		if q.From > 0 {
 			f.cursor = q.From - 1
 		}
@@ -61,7 +68,7 @@ func (q *ReplayQuery) request(namespace string, f *feed) *pb.ReplayRequest {
 		Namespace: namespace, AgentId: q.Agent, AllAgents: q.AllAgents, KeyPrefix: q.Prefix, Encoding: encoding(q.NoValues),
 	}
 	if f.cursor > 0 {
-		req.StartTs = new(uint64(f.cursor) + 1)
+		req.StartTs, req.Epoch = new(uint64(f.cursor)+1), f.epoch
 	}
 	if q.To > 0 {
 		req.EndTs = new(uint64(q.To))
@@ -82,13 +89,13 @@ func (q *ReplayQuery) request(namespace string, f *feed) *pb.ReplayRequest {
 // last.
 func (c *Client) Watch(ctx context.Context, q WatchQuery) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
-		f := &feed{c: c, yield: yield, marks: q.Marks, endless: true, cursor: q.After, placed: !q.FromNow, patience: -1}
+		f := &feed{c: c, yield: yield, marks: q.Marks, endless: true, cursor: q.After, epoch: q.Epoch, placed: !q.FromNow, patience: -1}
 		f.open = func(ctx context.Context) (grpc.ServerStreamingClient[pb.EventBatch], error) {
 			req := &pb.WatchRequest{
 				Namespace: c.config.Namespace, AgentId: q.Agent, AllAgents: q.AllAgents, KeyPrefix: q.Prefix, Encoding: encoding(q.NoValues),
 			}
 			if f.placed {
-				req.AfterTs = new(uint64(f.cursor))
+				req.AfterTs, req.Epoch = new(uint64(f.cursor)), f.epoch
 			}
 			return c.stub.Watch(ctx, req)
 		}
@@ -110,7 +117,9 @@ type feed struct {
 	// Invariant: only rises.
 	cursor CommitTS
 	placed bool // the cursor is known; a watch from now learns it from the first batch
-	events int  // handed out
+	// epoch is that in which the cursor names a commit; "": the daemon does not say.
+	epoch  string
+	events int // handed out
 }
 
 // errDone ends a feed whose consumer wants no more.
@@ -149,7 +158,6 @@ func (f *feed) run(ctx context.Context) {
 	}
 }
 
-// streamError says why a stream ended. An end that was not expected is a failure.
 // Failure is an error that gRPC returned of a call or a stream on a Client's Connection, as the
 // Client's own calls return it; nil for none.
 func Failure(ctx context.Context, err error) error {
@@ -159,6 +167,7 @@ func Failure(ctx context.Context, err error) error {
 	return streamError(ctx, err)
 }
 
+// streamError says why a stream ended. An end that was not expected is a failure.
 func streamError(ctx context.Context, err error) *Error {
 	if e := (*Error)(nil); errors.As(err, &e) {
 		return e
@@ -194,8 +203,12 @@ func (f *feed) read(ctx context.Context) (heard bool, err error) {
 }
 
 func (f *feed) handOut(batch *pb.EventBatch) error {
+	if batch.GetEpoch() != "" {
+		f.epoch = batch.GetEpoch()
+	}
 	for _, m := range batch.GetEvents() {
 		ev := eventOf(m)
+		ev.Epoch = f.epoch
 		if f.placed && ev.CommitTS <= f.cursor {
 			return broken("commit %d after commit %d", ev.CommitTS, f.cursor)
 		}
@@ -210,7 +223,7 @@ func (f *feed) handOut(batch *pb.EventBatch) error {
 		return broken("cursor %d after commit %d", cursor, f.cursor)
 	}
 	f.cursor, f.placed = cursor, true
-	if f.marks && !f.yield(Event{CommitTS: cursor, Mark: true}, nil) {
+	if f.marks && !f.yield(Event{CommitTS: cursor, Epoch: f.epoch, Mark: true}, nil) {
 		return errDone
 	}
 	return nil

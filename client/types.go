@@ -126,7 +126,10 @@ type TxnOutcome struct {
 
 // Event is a commit as read from the log, reduced to what the query selects.
 type Event struct {
-	CommitTS   CommitTS
+	CommitTS CommitTS
+	// Epoch of the store, in which CommitTS is this commit: a cursor is both. Empty when the
+	// daemon is older than epochs.
+	Epoch      string
 	CommitTime time.Time
 	TxnID      string
 	Metadata   map[string]string
@@ -206,6 +209,19 @@ type Status struct {
 	Format         uint32
 	Sessions       uint64 // streams that carry requests of many callers
 	InSessions     uint64 // requests under way in them
+	// Epoch in which commit_ts are those commits. It began after EpochBegan: 0 if the store was never
+	// restored.
+	Epoch      string
+	EpochBegan CommitTS
+	Archive    *Archive // nil: nothing is archived
+}
+
+// Archive is how the continuous archive of a store fares.
+type Archive struct {
+	Archived CommitTS      // everything up to here is in it
+	Behind   uint64        // commits that are not
+	Lag      time.Duration // since the first of them
+	Problem  string        // of the last try; empty: it ended well
 }
 
 // Build names a build of the daemon.

@@ -28,6 +28,13 @@ func OSEnv(halt func(error), log func(string, ...any)) (Env, func()) {
 	return withOSTime(Env{FS: fs, FileID: osFileID, LockDir: osLockDir, Halt: halt, Log: log}), func() { _ = closer.Close() }
 }
 
+// OSFiles are the operating system's files as they are: for what is not the store, and is not to end
+// the process when its disk hangs.
+func OSFiles(env Env) Env {
+	env.FS = vfs.Default
+	return env
+}
+
 // MemoryEnv keeps everything in memory, for development.
 func MemoryEnv(halt func(error), log func(string, ...any)) Env {
 	return withOSTime(Env{FS: vfs.NewMem(), Halt: halt, Log: log})

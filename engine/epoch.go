@@ -3,7 +3,10 @@ package engine
 import (
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"math"
+
+	"github.com/cockroachdb/pebble/v2"
 )
 
 // A commit_ts alone does not name a commit: a store that is restored from a backup counts on
@@ -87,6 +90,19 @@ func (e *Engine) CheckEpoch(name string, ts CommitTS) error {
 	return failf(ErrEpoch, "the store was restored as of commit %d and began epoch %s there: commit %d of epoch %q is another one here, or none; "+
 		"read the state anew and go on from what it says", c.began, c.name, ts, name).
 		with("epoch", c.name.String()).with("began_ts", c.began.String())
+}
+
+// BeginEpoch begins a new epoch in a store that no process has open, at its last commit: what
+// is done with a store that was restored before anything is committed to it.
+func BeginEpoch(env Env, dir string) (name string, began CommitTS, err error) {
+	e, err := Open(env, Options{Dir: dir, MustExist: true, Tuning: Tuning{ManualCompaction: true}})
+	if err != nil {
+		return "", 0, err
+	}
+	next := newEpoch(env.Rand, e.Published())
+	body := append(e.meta.lineage, next).append(nil)
+	err = storageOrNil(e.db.Set(epochKey, sealRow(epochKey, body), pebble.Sync))
+	return next.name.String(), next.began, errors.Join(err, e.Close())
 }
 
 // Epoch is one of a store's lineage: the commit after which it began, which it shares with the

@@ -77,7 +77,7 @@ func TestOpenTxns(t *testing.T) {
 	defer e.Close()
 	var ids []engine.TxnID
 	for i := range 3 {
-		id, _, _, err := e.BeginAs(fmt.Sprint("agent ", i), nil)
+		id, _, _, err := e.BeginFor(fmt.Sprint("agent ", i), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -119,11 +119,21 @@ func (c *Checker) part(r *rowsOf, ts CommitTS, row *logRow, part *logPart) error
 	if err != nil {
 		return err
 	}
-	ev, err := checkPart(body, ts, row, part)
-	if err != nil {
-		return err
+	a := part.agent
+	ev, ok := parseEventRow(body)
+	if !ok || len(ev.ops) == 0 || ev.txnID != row.txnID || !ev.commitTime.Equal(row.commitTime) {
+		return corruptRow(eventKey(a, ts), "malformed or not of its commit")
+	}
+	if ev.digest() != part.digest {
+		return failf(ErrDataLoss, "commit %d has another digest of the event of agent %q: the log was changed", ts, a.Agent)
+	}
+	if ev.by.state == provenanceThere && digestOf(ev.by.append(nil)) != ev.by.digest {
+		return failf(ErrDataLoss, "the metadata of commit %d differs from its digest in the event of agent %q", ts, a.Agent)
 	}
 	for i := range ev.ops {
+		if op := &ev.ops[i]; op.salt.nameDigest(a, op.key) != op.name {
+			return failf(ErrDataLoss, "operation %d of commit %d on agent %q has another name than its digest says", i+1, ts, a.Agent)
+		}
 		if err := r.record(part.agent, &ev.ops[i], ts, row); err != nil {
 			return err
 		}

@@ -19,7 +19,7 @@ func (s *Service) GetHistory(ctx context.Context, req *pb.GetHistoryRequest) (*p
 		return nil, err
 	}
 	scope := []string{"history", req.GetNamespace(), req.GetAgentId(), req.GetKey(), fmt.Sprint(req.GetOldestFirst())}
-	token, at, err := parseToken(req.GetPageToken(), at, scope...)
+	token, at, err := s.pageAfter(req.GetPageToken(), at, scope...)
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +57,7 @@ func (s *Service) GetHistory(ctx context.Context, req *pb.GetHistoryRequest) (*p
 	}
 	if more {
 		s.pageFull(len(entries), page)
-		resp.NextPageToken = pageToken{snap.TS(), entries[len(entries)-1].Version.String()}.encode(scope...)
+		resp.NextPageToken = s.nextPage(snap.TS(), entries[len(entries)-1].Version.String(), scope...)
 	}
 	return resp, s.fits(resp)
 }
@@ -76,7 +76,7 @@ func versionOf(s string) (engine.Version, error) {
 
 func (s *Service) ListAgents(ctx context.Context, req *pb.ListAgentsRequest) (*pb.ListAgentsResponse, error) {
 	scope := []string{"agents", req.GetNamespace(), req.GetPrefix()}
-	token, at, err := parseToken(req.GetPageToken(), engine.At{}, scope...)
+	token, at, err := s.pageAfter(req.GetPageToken(), engine.At{}, scope...)
 	if err != nil {
 		return nil, err
 	}
@@ -97,13 +97,13 @@ func (s *Service) ListAgents(ctx context.Context, req *pb.ListAgentsRequest) (*p
 	}
 	if more {
 		s.pageFull(len(agents), page)
-		resp.NextPageToken = pageToken{snap.TS(), agents[len(agents)-1].Name.Agent}.encode(scope...)
+		resp.NextPageToken = s.nextPage(snap.TS(), agents[len(agents)-1].Name.Agent, scope...)
 	}
 	return resp, nil
 }
 
 func (s *Service) ListNamespaces(ctx context.Context, req *pb.ListNamespacesRequest) (*pb.ListNamespacesResponse, error) {
-	token, at, err := parseToken(req.GetPageToken(), engine.At{}, "namespaces")
+	token, at, err := s.pageAfter(req.GetPageToken(), engine.At{}, "namespaces")
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +119,7 @@ func (s *Service) ListNamespaces(ctx context.Context, req *pb.ListNamespacesRequ
 	resp := &pb.ListNamespacesResponse{Namespaces: names}
 	if more {
 		s.pageFull(len(names), page)
-		resp.NextPageToken = pageToken{snap.TS(), names[len(names)-1]}.encode("namespaces")
+		resp.NextPageToken = s.nextPage(snap.TS(), names[len(names)-1], "namespaces")
 	}
 	return resp, nil
 }

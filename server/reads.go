@@ -212,7 +212,7 @@ func (s *Service) scan(ctx context.Context, req scanRequest, keysOnly bool) (rec
 		return nil, "", 0, err
 	}
 	scope := []string{req.GetNamespace(), req.GetAgentId(), req.GetPrefix(), fmt.Sprint(req.GetReverse()), req.GetTxnId()}
-	token, at, err := parseToken(req.GetPageToken(), at, scope...)
+	token, at, err := s.pageAfter(req.GetPageToken(), at, scope...)
 	if err != nil {
 		return nil, "", 0, err
 	}
@@ -239,7 +239,7 @@ func (s *Service) scan(ctx context.Context, req scanRequest, keysOnly bool) (rec
 		if req.GetLimit() == 0 && req.GetPageToken() == "" {
 			return nil, "", 0, fail(engine.ErrLimit, fmt.Sprintf("there is more than one answer can hold (%d so far): set limit and follow next_page_token", len(records)))
 		}
-		next = pageToken{ts, records[len(records)-1].Name.Key}.encode(scope...)
+		next = s.nextPage(ts, records[len(records)-1].Name.Key, scope...)
 	}
 	return records, next, ts, nil
 }

@@ -28,6 +28,8 @@ const (
 	minPing          = 500 * time.Millisecond // between two of a client's: a ping costs less than a request
 	drainTimeout     = 20 * time.Second
 	healthEvery      = 250 * time.Millisecond
+	archiveEvery     = 100 * time.Millisecond // looks whether there is something to archive
+	lastArchiving    = 30 * time.Second       // for what is left when the daemon stops
 )
 
 // options of the gRPC server. No compressor is registered anywhere in the
@@ -64,6 +66,9 @@ func (s *Service) Serve(ctx context.Context, t *tls.Config, listeners ...net.Lis
 	var wg sync.WaitGroup
 	wg.Go(func() { s.engine.Run(running) })
 	wg.Go(func() { s.captures.Run(running) })
+	if s.archiver != nil {
+		wg.Go(func() { s.archive(running) })
+	}
 
 	table := conns.New(s.config.connLimits(), s.note)
 	s.table.Store(table)
@@ -149,4 +154,20 @@ func (s *Service) watchHealth(ctx context.Context, h *health.Server) {
 			return
 		}
 	}
+}
+
+// archive ships what is committed until ctx ends, and then what is left.
+func (s *Service) archive(ctx context.Context) {
+	tick := time.NewTicker(archiveEvery)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		s.archiver.Step(ctx)
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+		}
+	}
+	last, cancel := context.WithTimeout(context.Background(), lastArchiving)
+	defer cancel()
+	s.archiver.Finish(last)
 }

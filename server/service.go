@@ -8,12 +8,14 @@ import (
 	"sync/atomic"
 
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"statehouse.dev/statehouse/engine"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 	"statehouse.dev/statehouse/server/access"
 	"statehouse.dev/statehouse/server/admin"
 	"statehouse.dev/statehouse/server/admission"
+	"statehouse.dev/statehouse/server/backup"
 	"statehouse.dev/statehouse/server/captures"
 	"statehouse.dev/statehouse/server/conns"
 	"statehouse.dev/statehouse/server/gate"
@@ -46,6 +48,9 @@ type Config struct {
 	// Rate says how many requests a second a principal may make, by its name; 0: any number.
 	// It is asked at each request. nil: no one is bound.
 	Rate func(principal string) float64
+	// Archive says where what is committed is archived, if anywhere, and when.
+	Archive   backup.Target
+	Archiving backup.ArchiveOptions
 	// Capture says where what clients ask and are answered can be recorded.
 	Capture captures.Config
 	// Session is how sessions start goroutines and timers; nil fields: as the operating
@@ -106,6 +111,7 @@ type Service struct {
 	meter                 *meter.Meter // nil: nothing is measured
 	watchers              meter.Watchers
 	table                 atomic.Pointer[conns.Table] // while it is served
+	archiver              *backup.Archiver            // nil: nothing is archived
 
 	inSession grpc.UnaryServerInterceptor // of a request: the recorder, and within it the service's own
 	sessions  session.Load
@@ -154,6 +160,13 @@ func Assemble(env engine.Env, config Config) (*Service, error) {
 		s.gate.Subject = conns.Subject
 	}
 	s.admin = admin.Service{Engine: e, Env: s.env, Access: s.access, Process: config.Operator}
+	if config.Archive != nil {
+		s.archiver = backup.NewArchiver(e, &s.env, config.Archive, config.Archiving)
+		// What may pass is tried again.
+		if err := s.archiver.Open(); errors.Is(err, engine.ErrUnusable) || errors.Is(err, engine.ErrDataLoss) {
+			return nil, errors.Join(err, e.Close())
+		}
+	}
 	s.requests.Init(s.config.Requests, "requests", counting(&s.reached.Requests))
 	s.streams.Init(s.config.Streams, "streams", counting(&s.reached.Streams))
 	s.probes.Init(s.config.Tuning.Probes, "requests of health", counting(&s.reached.Probes))
@@ -218,9 +231,24 @@ func (s *Service) GetStatus(ctx context.Context, _ *pb.GetStatusRequest) (*pb.Ge
 		OpenTransactions: uint64(st.OpenTxns), DiskUsedBytes: st.DiskUsed, DiskFreeBytes: st.DiskFree,
 		Principal: access.Principal(ctx), Durable: st.Durable, StoreId: st.StoreID, FormatVersion: uint32(st.Format),
 	}
+	epoch, began := s.engine.Epoch()
+	resp.Epoch, resp.EpochBeganTs = epoch, uint64(began)
+	resp.Archive = s.archiveStatus()
 	resp.Sessions, resp.SessionRequests = uint64(s.sessions.Sessions.Load()), uint64(s.sessions.Requests.Load())
 	if st.Refused != nil {
 		resp.WritesRefused = st.Refused.Error()
 	}
 	return resp, nil
+}
+
+func (s *Service) archiveStatus() *pb.ArchiveStatus {
+	if s.archiver == nil {
+		return nil
+	}
+	st := s.archiver.Status()
+	m := &pb.ArchiveStatus{ArchivedTs: uint64(st.Archived), LagCommits: st.Behind, Lag: durationpb.New(st.Lag)}
+	if st.Problem != nil {
+		m.Error = st.Problem.Error()
+	}
+	return m
 }

@@ -14,8 +14,10 @@ import (
 )
 
 func (s *Service) Replay(req *pb.ReplayRequest, stream pb.StatehouseService_ReplayServer) error {
+	epoch, _ := s.engine.Epoch()
 	return s.replay(stream.Context(), req, singlePart, func(events []*pb.ReplayEvent, _ engine.Cursor) error {
 		for _, ev := range events {
+			ev.Epoch, epoch = epoch, "" // in the first one
 			if err := s.fits(ev); err != nil {
 				return err
 			}
@@ -55,7 +57,13 @@ type sender func(events []*pb.ReplayEvent, cursor engine.Cursor) error
 
 // batchSender cuts a chunk into messages that clients accept. The cursor goes
 // with the last; those before carry the commit_ts of their last event.
-func (s *Service) batchSender(send func(*pb.EventBatch) error) sender {
+// The first message says the epoch.
+func (s *Service) batchSender(sendBatch func(*pb.EventBatch) error) sender {
+	epoch, _ := s.engine.Epoch()
+	send := func(b *pb.EventBatch) error {
+		b.Epoch, epoch = epoch, ""
+		return sendBatch(b)
+	}
 	return func(events []*pb.ReplayEvent, cursor engine.Cursor) error {
 		size, from := 0, 0
 		for i, ev := range events {
@@ -87,6 +95,11 @@ func (s *Service) replay(ctx context.Context, req *pb.ReplayRequest, part int, s
 	}
 	if r.ToTime, err = timeOf("end_time", req.GetEndTime()); err != nil {
 		return err
+	}
+	if from := req.GetStartTs(); req.GetEpoch() != "" && from > 0 {
+		if err := s.engine.CheckEpoch(req.GetEpoch(), engine.CommitTS(from-1)); err != nil {
+			return err
+		}
 	}
 	first, last, err := s.engine.ReplayRange(r)
 	if err != nil {
@@ -239,6 +252,10 @@ func (s *Service) Watch(req *pb.WatchRequest, stream pb.StatehouseService_WatchS
 	f := engine.Filter{Namespace: req.GetNamespace(), Agent: req.GetAgentId(), AllAgents: req.GetAllAgents(), KeyPrefix: req.GetKeyPrefix(), KeysOnly: values.none()}
 	cursor := s.engine.Published()
 	if req.AfterTs != nil {
+		// First: of a commit of another epoch it does not matter whether there is one of its number.
+		if err := s.engine.CheckEpoch(req.GetEpoch(), engine.CommitTS(req.GetAfterTs())); err != nil {
+			return err
+		}
 		if cursor < engine.CommitTS(req.GetAfterTs()) {
 			return invalid("after_ts", fmt.Sprintf("commit %d has not happened yet; the last is %d", req.GetAfterTs(), cursor))
 		}

@@ -17,7 +17,7 @@ import (
 
 func TestPageTokenRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		want := pageToken{engine.CommitTS(rapid.Uint64().Draw(t, "ts")), rapid.String().Draw(t, "last")}
+		want := pageToken{engine.CommitTS(rapid.Uint64().Draw(t, "ts")), rapid.String().Draw(t, "last"), rapid.StringMatching("[0-9a-f]{12}").Draw(t, "epoch")}
 		scope := rapid.SliceOfN(rapid.StringN(0, 4, -1), 0, 5).Draw(t, "scope")
 		s := want.encode(scope...)
 		got, at, err := parseToken(s, engine.At{}, scope...)
@@ -117,7 +117,7 @@ func TestForgedPageTokens(t *testing.T) {
 	for _, last := range []string{"", "\x00", "\xff", "b\x00", "\x00\xff\xff", strings.Repeat("z", 5000), "b\x00\xff\xff\xff\xff\xff\xff\xff\xff"} {
 		for _, reverse := range []string{"true", "false"} {
 			for _, ts := range []engine.CommitTS{0, 1, 4, 5} {
-				s := pageToken{ts, last}.encode(scope(reverse)...)
+				s := pageToken{ts: ts, last: last}.encode(scope(reverse)...)
 				resp, err := r.ListKeys(timeout(t), &pb.ListKeysRequest{AgentId: "a", PageToken: s, Reverse: reverse == "true"})
 				if err != nil || strings.Contains(last, "\x00") {
 					invalidArgument(t, "forged", err)
@@ -126,14 +126,14 @@ func TestForgedPageTokens(t *testing.T) {
 				}
 			}
 			for _, ts := range []engine.CommitTS{6, math.MaxUint64} {
-				_, err := r.ListKeys(timeout(t), &pb.ListKeysRequest{AgentId: "a", PageToken: pageToken{ts, last}.encode(scope(reverse)...), Reverse: reverse == "true"})
+				_, err := r.ListKeys(timeout(t), &pb.ListKeysRequest{AgentId: "a", PageToken: pageToken{ts: ts, last: last}.encode(scope(reverse)...), Reverse: reverse == "true"})
 				invalidArgument(t, "a token from the future", err)
 			}
 		}
 	}
 	for _, last := range []string{"0", "-1", "18446744073709551615", "18446744073709551616", "1e3", "x", "\x00", "2 3"} {
 		for _, oldest := range []string{"true", "false"} {
-			s := pageToken{3, last}.encode("history", "", "a", "a", oldest)
+			s := pageToken{ts: 3, last: last}.encode("history", "", "a", "a", oldest)
 			resp, err := r.GetHistory(timeout(t), &pb.GetHistoryRequest{AgentId: "a", Key: "a", PageToken: s, OldestFirst: oldest == "true"})
 			if err != nil {
 				invalidArgument(t, "a forged version "+last, err)

@@ -75,12 +75,21 @@ func (s *Service) Transact(ctx context.Context, req *pb.TransactRequest) (*pb.Tr
 	c := conditionsOf(req.GetMetadata(), req.Preconditions(), req.GetHeadPreconditions())
 	c.Reads, c.Timeout = readSet(req.GetReads()), timeoutOf(req.TimeoutMs)
 	s.asked(ctx, &c)
+	if reads := req.GetReads(); reads.GetEpoch() != "" {
+		// What was read after a commit of another epoch may have had the versions of now, and other values.
+		if err := s.engine.CheckEpoch(reads.GetEpoch(), c.Reads.Snapshot); err != nil {
+			return nil, err
+		}
+	}
 	r, err := s.engine.Transact(ctx, engine.TxnID(req.GetTxnId()), writes, c)
 	if err != nil {
 		return nil, err
 	}
 	resp := &pb.TransactResponse{CommitTs: uint64(r.CommitTS), CommitTime: timestamp(r.CommitTime)}
 	resp.Versions = versionsInOrder(req.GetOperations(), r.Versions)
+	if req.GetReads() != nil {
+		resp.Epoch, _ = s.engine.Epoch()
+	}
 	return resp, nil
 }
 

@@ -8,6 +8,8 @@ import (
 
 // Reads are what a transaction read at its snapshot.
 type Reads struct {
+	Epoch string // that the transaction began in; "": unknown
+
 	at     *uint64 // nil: nothing was read yet
 	order  []Name
 	seen   map[Name]uint64
@@ -91,7 +93,7 @@ func (r *Reads) count() int { return len(r.order) + len(r.ranges) }
 
 // message is the read set as it is sent.
 func (r *Reads) message() *pb.ReadSet {
-	m := &pb.ReadSet{SnapshotTs: *r.at}
+	m := &pb.ReadSet{SnapshotTs: *r.at, Epoch: r.Epoch}
 	for _, n := range r.order {
 		m.Keys = append(m.Keys, &pb.ReadKey{Namespace: n.Namespace, AgentId: n.Agent, Key: n.Key, Version: r.seen[n]})
 	}

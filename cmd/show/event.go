@@ -19,6 +19,7 @@ type Event struct {
 	Principal  string            `json:"principal,omitempty"`
 	TraceID    string            `json:"trace_id,omitempty"`
 	Operations []Operation       `json:"operations"`
+	Epoch      string            `json:"epoch,omitempty"` // in which the commit_ts is this commit
 }
 
 // Operation is what a commit did to one key.

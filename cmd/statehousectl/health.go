@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -37,6 +38,16 @@ type healthShape struct {
 	Format         uint32          `json:"format_version"`
 	Sessions       uint64          `json:"sessions"`
 	InSessions     uint64          `json:"session_requests"`
+	Epoch          string          `json:"epoch"`
+	EpochBegan     client.CommitTS `json:"epoch_began_ts"`
+	Archive        *archiveShape   `json:"archive,omitempty"`
+}
+
+type archiveShape struct {
+	Archived client.CommitTS `json:"archived_ts"`
+	Behind   uint64          `json:"lag_commits"`
+	Lag      float64         `json:"lag_seconds"`
+	Error    string          `json:"error,omitempty"`
 }
 
 func health(ctx context.Context, s *session, _ []string) error {
@@ -58,6 +69,10 @@ func health(ctx context.Context, s *session, _ []string) error {
 	shape.DiskUsed, shape.DiskFree, shape.WritesRefused = st.DiskUsed, st.DiskFree, st.WritesRefused
 	shape.Durable, shape.StoreID, shape.Format = st.Durable, st.StoreID, st.Format
 	shape.Sessions, shape.InSessions = st.Sessions, st.InSessions
+	shape.Epoch, shape.EpochBegan = st.Epoch, st.EpochBegan
+	if a := st.Archive; a != nil {
+		shape.Archive = &archiveShape{a.Archived, a.Behind, a.Lag.Seconds(), a.Problem}
+	}
 	if s.asJSON {
 		return errors.Join(s.p.object(shape), sick)
 	}
@@ -75,6 +90,13 @@ func printHealth(p *printer, h *healthShape) error {
 	if !h.Durable {
 		durable = "no: commits are acknowledged before they are on disk, or kept in memory"
 	}
+	archive := "none"
+	if a := h.Archive; a != nil {
+		archive = fmt.Sprintf("up to commit %d, %d behind for %.0f s", a.Archived, a.Behind, a.Lag)
+		if a.Error != "" {
+			archive += ": " + printable(a.Error)
+		}
+	}
 	return errors.Join(
 		p.line("status             %s", h.Status),
 		p.line("last commit        %d (%s)", h.Published, clock(h.LastCommitTime)),
@@ -83,6 +105,7 @@ func printHealth(p *printer, h *healthShape) error {
 		p.line("disk               %s used, %s free", size(h.DiskUsed), size(h.DiskFree)),
 		p.line("open transactions  %d", h.OpenTxns),
 		p.line("sessions           %d, with %d requests under way", h.Sessions, h.InSessions),
-		p.line("store              %s, format %d", quote(h.StoreID), h.Format),
+		p.line("archive            %s", archive),
+		p.line("store              %s, format %d, epoch %s", quote(h.StoreID), h.Format, printable(h.Epoch)),
 	)
 }

@@ -14,6 +14,7 @@ import (
 type replayFlags struct {
 	allAgents    bool
 	from, to     uint64
+	epoch        string
 	since, until string
 	prefix       string
 	limit        int
@@ -40,6 +41,7 @@ when the agent has no commits.`,
 	f.BoolVar(&r.allAgents, "all-agents", false, "every agent of the namespace")
 	f.Uint64Var(&r.from, "from", 0, "first commit_ts")
 	f.Uint64Var(&r.to, "to", 0, "last commit_ts")
+	f.StringVar(&r.epoch, "epoch", "", "epoch in which --from is that commit: refused when the store was restored to one before it since")
 	f.StringVar(&r.since, "since", "", "only commits from this time on (or this long ago: 5m)")
 	f.StringVar(&r.until, "until", "", "only commits up to this time")
 	f.StringVar(&r.prefix, "prefix", "", "only operations on keys that start with this")
@@ -74,7 +76,7 @@ when the agent has no commits.`,
 
 func (r *replayFlags) query(args []string, now time.Time) (q client.ReplayQuery, err error) {
 	q = client.ReplayQuery{
-		AllAgents: r.allAgents, Prefix: r.prefix, From: client.CommitTS(r.from), To: client.CommitTS(r.to), Limit: r.limit,
+		AllAgents: r.allAgents, Prefix: r.prefix, From: client.CommitTS(r.from), To: client.CommitTS(r.to), Limit: r.limit, Epoch: r.epoch,
 	}
 	if q.Agent, err = agentOrAll(args, r.allAgents); err != nil {
 		return q, err

@@ -51,7 +51,7 @@ func shapeCommit(c client.Commit) commitShape {
 }
 
 func shapeEvent(ev client.Event) show.Event {
-	s := show.Event{CommitTS: uint64(ev.CommitTS), CommitTime: ev.CommitTime, TxnID: ev.TxnID, Metadata: ev.Metadata, Principal: ev.Principal, TraceID: ev.TraceID, Operations: make([]show.Operation, len(ev.Operations))}
+	s := show.Event{CommitTS: uint64(ev.CommitTS), CommitTime: ev.CommitTime, TxnID: ev.TxnID, Epoch: ev.Epoch, Metadata: ev.Metadata, Principal: ev.Principal, TraceID: ev.TraceID, Operations: make([]show.Operation, len(ev.Operations))}
 	for i, o := range ev.Operations {
 		s.Operations[i] = show.Operation{Namespace: o.Namespace, Agent: o.Agent, Key: o.Key, Version: uint64(o.Version), Deleted: o.Deleted, Value: o.Value, Erased: o.Erased, Pruned: o.Pruned}
 	}

@@ -17,6 +17,9 @@ type tailFlags struct {
 	allAgents bool
 	prefix    string
 	verbose   bool
+	after     uint64
+	epoch     string
+	resume    bool // --after was given
 }
 
 func (a *app) tailCommand() *cobra.Command {
@@ -34,10 +37,13 @@ is interrupted.`,
 	f := cmd.Flags()
 	f.BoolVarP(&t.follow, "follow", "f", false, "go on with what happens")
 	f.IntVarP(&t.last, "lines", "n", 10, "this many operations to start with; with --json as many commits as hold them")
+	f.Uint64Var(&t.after, "after", 0, "with -f: go on after this commit_ts, in place of the last operations")
+	f.StringVar(&t.epoch, "epoch", "", "epoch in which --after is that commit, as --json shows it")
 	f.BoolVar(&t.allAgents, "all-agents", false, "every agent of the namespace")
 	f.StringVar(&t.prefix, "prefix", "", "only operations on keys that start with this")
 	f.BoolVar(&t.verbose, "verbose", false, "show transaction ids and metadata")
 	cmd.RunE = a.connected(func(ctx context.Context, s *session, args []string) error {
+		t.resume = cmd.Flags().Changed("after")
 		err := s.tail(ctx, &t, args)
 		if t.follow && errors.Is(err, context.Canceled) {
 			return nil // interrupted: how it is meant to end
@@ -60,6 +66,15 @@ func (s *session) tail(ctx context.Context, t *tailFlags, args []string) error {
 		if err := s.p.endless(eventColumns...); err != nil {
 			return err
 		}
+	}
+	switch {
+	case t.resume && !t.follow:
+		return usagef("--after goes with -f; without it say replay --from")
+	case t.epoch != "" && !t.resume:
+		return usagef("--epoch goes with --after")
+	case t.resume:
+		out := eventPrinter{p: s.p, verbose: t.verbose, asJSON: s.asJSON}
+		return s.follow(ctx, &out, client.WatchQuery{Agent: agent, AllAgents: t.allAgents, Prefix: t.prefix, After: client.CommitTS(t.after), Epoch: t.epoch})
 	}
 	now, err := s.point(ctx, "any", "now")
 	if err != nil {

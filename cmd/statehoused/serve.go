@@ -10,9 +10,11 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"statehouse.dev/statehouse/engine"
 	"statehouse.dev/statehouse/server"
+	"statehouse.dev/statehouse/server/backup"
 	"statehouse.dev/statehouse/server/captures"
 )
 
@@ -74,6 +76,7 @@ func (p *process) serve(ctx context.Context, s *settings) error {
 		closeAll(listeners)
 		return err
 	}
+	archiveTo(&config, s, env)
 	service, err := assemble(env, config, checkExposure(s, false))
 	if err != nil {
 		closeAll(listeners)
@@ -140,6 +143,14 @@ func configOf(s *settings) server.Config {
 		RequestBytes: s.requestBytes, UnsentBytes: s.unsentMB << 20,
 		Capture: captures.Config{Dir: s.ringDir(), MaxBytes: s.captureMB << 20, On: s.capture, Settings: s.told},
 	}.WithDefaults()
+}
+
+// archiveTo says where what is committed is archived, if anywhere.
+func archiveTo(c *server.Config, s *settings, env engine.Env) {
+	if s.archive != "" {
+		c.Archive = backup.Directory(engine.OSFiles(env), s.archive)
+		c.Archiving = backup.ArchiveOptions{Every: time.Duration(s.archiveEvery) * time.Second, Commits: s.archiveCount}
+	}
 }
 
 func closeAll(listeners []net.Listener) {

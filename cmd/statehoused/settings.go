@@ -56,6 +56,9 @@ type settings struct {
 	namespaces    string
 	pprof         bool
 	slowMS        uint64
+	archive       string
+	archiveEvery  int
+	archiveCount  uint64
 	level         slog.Level        // logLevel
 	told          map[string]string // what differs from the defaults and is not private
 	values        map[string]string // of all flags, secrets among them
@@ -109,6 +112,9 @@ func (s *settings) register(f *pflag.FlagSet) {
 	f.StringVar(&s.namespaces, "metrics-namespaces", "", "namespaces whose requests are counted by name, separated by commas")
 	f.BoolVar(&s.pprof, "pprof", false, "serve Go's profiles at /debug/pprof beside the metrics")
 	f.Uint64Var(&s.slowMS, "slow-ms", 1000, "requests that take longer are logged with where their time went, in milliseconds; one a second at most")
+	f.StringVar(&s.archive, "archive", "", "directory to which what is committed is shipped as it is committed, on another disk or machine: a backup that goes on by itself")
+	f.IntVar(&s.archiveEvery, "archive-seconds", 60, "how long a commit may be missing in the archive")
+	f.Uint64Var(&s.archiveCount, "archive-commits", 100_000, "ships earlier when so many commits are missing in the archive")
 	f.Int64Var(&s.memoryLimitMB, "memory-limit-mb", 2048, "memory that the daemon stays under, in MiB; with less, the defaults of the limits are lower")
 }
 

@@ -65,6 +65,9 @@ class Endpoint:
     sessions: bool = True
     #: The daemon validates what a transaction has read. None: it was not asked. Shared, too.
     knows_reads: bool | None = None
+    #: One that the store had when it was asked, or later: what a transaction reads that begins now
+    #: is of that epoch, or of one that began since.
+    epoch: str = ""
 
     @property
     def target(self) -> str:

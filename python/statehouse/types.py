@@ -216,6 +216,9 @@ class Event:
     metadata: dict[str, str]
     principal: str = ""
     trace_id: str = ""
+    #: Of the store, in which ``commit_ts`` is this commit: save both to resume. Empty of a daemon
+    #: that is older than epochs.
+    epoch: str = ""
 
 
 @dataclass(frozen=True)
@@ -270,6 +273,10 @@ class Status:
     #: Streams that many requests share, and requests under way in them.
     sessions: int = 0
     session_requests: int = 0
+    #: In which a commit_ts is that commit. It began after ``epoch_began_ts``: 0 if the store was
+    #: never restored.
+    epoch: str = ""
+    epoch_began_ts: int = 0
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,11 @@ const backupBytes = unsent.MaxShare / 2
 // had when it began, and a part of the log that has a bound.
 func (s *Service) Backup(req *pb.BackupRequest, stream pb.AdminService_BackupServer) error {
 	ctx, after := stream.Context(), engine.CommitTS(req.GetAfterTs())
+	if after > 0 {
+		if err := s.Engine.CheckEpoch(req.GetEpoch(), after); err != nil {
+			return err
+		}
+	}
 	x, err := s.Engine.Export(after)
 	if err != nil {
 		return err

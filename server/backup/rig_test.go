@@ -29,21 +29,22 @@ type rig struct {
 	ids   int
 	model []map[engine.RecordName]string // by commit_ts; "" stands for a tombstone
 	times []time.Time
-	ms    atomic.Int64
+	ms    *atomic.Int64
+	seed  uint64
 	txns  []engine.TxnID // by commit_ts
 }
 
 const home = "/srv/store"
 
 func newRig(t testing.TB, seed uint64) *rig {
-	r := &rig{t: t, disk: simdisk.NewDisk(simdisk.DiskOptions{}), rng: rand.New(rand.NewPCG(seed, 1)), model: []map[engine.RecordName]string{{}}, times: []time.Time{{}}, txns: []engine.TxnID{""}}
+	r := &rig{t: t, seed: seed, ms: new(atomic.Int64), disk: simdisk.NewDisk(simdisk.DiskOptions{}), rng: rand.New(rand.NewPCG(seed, 1)), model: []map[engine.RecordName]string{{}}, times: []time.Time{{}}, txns: []engine.TxnID{""}}
 	r.env = r.envOn(r.disk)
 	r.open()
 	return r
 }
 
 func (r *rig) envOn(d *simdisk.Disk) engine.Env {
-	rng := rand.New(rand.NewPCG(uint64(r.ms.Load()), 2))
+	rng := rand.New(rand.NewPCG(r.seed, uint64(r.ms.Load())))
 	return engine.Env{
 		FS:  d,
 		Now: func() time.Time { return time.UnixMilli(1_800_000_000_000 + r.ms.Add(7)).UTC() },
@@ -64,6 +65,7 @@ func (r *rig) envOn(d *simdisk.Disk) engine.Env {
 				}
 			}
 		},
+		Log:  func(string, ...any) {},
 		Halt: func(err error) { r.t.Helper(); r.t.Log("halted:", err) },
 	}
 }
@@ -132,7 +134,8 @@ func (r *rig) save(dir string, after int) int {
 
 func put(t testing.TB, d *simdisk.Disk, path string, data []byte) {
 	t.Helper()
-	if err := d.MkdirAll(d.PathDir(path), 0o700); err != nil {
+	dir := d.PathDir(path)
+	if err := d.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	f, err := d.Create(path, "test")
@@ -141,6 +144,14 @@ func put(t testing.TB, d *simdisk.Disk, path string, data []byte) {
 	}
 	if err == nil {
 		err = errors.Join(f.Sync(), f.Close())
+	}
+	for _, at := range []string{dir, d.PathDir(dir)} {
+		if err == nil {
+			f, err = d.OpenDir(at)
+		}
+		if err == nil {
+			err = errors.Join(f.Sync(), f.Close())
+		}
 	}
 	if err != nil {
 		t.Fatal(err)

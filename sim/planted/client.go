@@ -91,7 +91,7 @@ func streams() []Bug {
 	return []Bug{
 		{
 			Name: "client-watch-skips", Guarantee: "G5", About: "a watch that breaks after its first event resumes one commit too far",
-			Edits: []Edit{{"client/streams.go", "				req.AfterTs = new(uint64(f.cursor))", "				req.AfterTs = new(uint64(f.cursor) + uint64(min(1, f.events)))"}},
+			Edits: []Edit{{"client/streams.go", "				req.AfterTs, req.Epoch = new(uint64(f.cursor)), f.epoch", "				req.AfterTs, req.Epoch = new(uint64(f.cursor)+uint64(min(1, f.events))), f.epoch"}},
 		},
 		{
 			Name: "client-empty-message-moves", Guarantee: "G5", About: "a message without events moves the cursor one commit too far",

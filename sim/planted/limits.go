@@ -40,7 +40,7 @@ func pages() []Bug {
 	return []Bug{
 		{
 			Name: "page-bytes-skips", Guarantee: "G5", About: "a page that is full by bytes, not by items, loses its last record",
-			Edits: []Edit{{"server/reads.go", "		next = pageToken{ts, records[len(records)-1].Name.Key}.encode(scope...)\n", "		next = pageToken{ts, records[len(records)-1].Name.Key}.encode(scope...)\n\t\tif n := len(records); n > 1 && uint32(n) < req.GetLimit() {\n\t\t\trecords = records[:n-1]\n\t\t}\n"}},
+			Edits: []Edit{{"server/reads.go", "		next = s.nextPage(ts, records[len(records)-1].Name.Key, scope...)\n", "		next = s.nextPage(ts, records[len(records)-1].Name.Key, scope...)\n\t\tif n := len(records); n > 1 && uint32(n) < req.GetLimit() {\n\t\t\trecords = records[:n-1]\n\t\t}\n"}},
 		},
 		{
 			Name: "page-bytes-not-counted", Guarantee: "G9", About: "a page of a scan has as many bytes as there are",

@@ -3,7 +3,7 @@ package planted
 // past are mistakes of retention and erasure. No world asks for either yet: what finds them is
 // the model that the engine's tests compare the past with (engine/past_test.go).
 func past() []Bug {
-	return []Bug{
+	list := []Bug{
 		{
 			Name: "floor-off-by-one", Guarantee: "G5", About: "the commit before the floor can still be read",
 			Edits: []Edit{{"engine/floor.go", "floor := e.floor(namespace); ts < floor {", "floor := e.floor(namespace); ts+1 < floor {"}},
@@ -45,4 +45,8 @@ func past() []Bug {
 			Edits: []Edit{{"engine/usage.go", "	return e.renewLogs()\n", "	return nil\n"}},
 		},
 	}
+	for i := range list {
+		list[i].Tests, list[i].Run = "./engine", "^(TestPast|TestErase|TestRetentionByAge|TestRetentionByVersions)$"
+	}
+	return list
 }

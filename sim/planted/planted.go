@@ -32,6 +32,8 @@ type Bug struct {
 	// judge's name. No time is spent on showing that.
 	Unseen map[string]string
 	By     string // what finds it, unless it is a scenario, too
+	Tests  string // the package whose tests find it: ByTest
+	Run    string // which of them; empty: all
 }
 
 // What finds a bug that no scenario is about.
@@ -42,8 +44,8 @@ const (
 	ByInterleave = "interleave"
 	// ByPython: it is in the Python SDK, which programs use over real connections that break.
 	ByPython = "python"
-	// ByTests: tests of the package that it is in show it, on the simulated disk.
-	ByTests = "tests"
+	// ByTest: it is in what no world does, such as work on files without a daemon.
+	ByTest = "test"
 )
 
 // Why a judge alone cannot see a bug.
@@ -66,7 +68,8 @@ func All() []Bug {
 	list = append(list, foundBy("", tampered(), formats())...) // and by scenarios
 	list = append(list, foundBy(ByFuzz, limits(), drains(), leaks(), toils(), clients(), readsets(), distant(), worlds(), sessions(), hot(), overloads())...)
 	list = append(list, foundBy(ByInterleave, threads(), hotThreads())...)
-	list = append(list, foundBy(ByTests, past())...)
+	list = append(list, foundBy(ByTest, past())...)
+	list = append(list, foundBy(ByTest, backups())...)
 	return append(list, foundBy(ByPython, pythons())...)
 }
 

@@ -31,7 +31,7 @@ func TestBugsStandSideBySide(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := slices.DeleteFunc(All(), func(b Bug) bool { return b.By == ByPython })
+	all := slices.DeleteFunc(All(), func(b Bug) bool { return b.By == ByPython || b.By == ByTest })
 	o, alone, err := Combine(root, all)
 	if err != nil {
 		t.Fatal(err)

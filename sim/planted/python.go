@@ -83,7 +83,7 @@ func pythonRuns() []Bug {
 		},
 		{
 			Name: "python-conflict-not-rerun", Guarantee: "G9", About: "run_transaction does not run a function again after a conflict",
-			Edits: []Edit{{pyTxn, "(errors.ConflictError, errors.TransactionNotFound)", "errors.TransactionNotFound"}},
+			Edits: []Edit{{pyTxn, "(errors.ConflictError, errors.TransactionNotFound, errors.EpochChanged)", "(errors.TransactionNotFound, errors.EpochChanged)"}},
 		},
 		{
 			Name: "python-failed-run-committed", Guarantee: "G2", About: "what a function wrote before it failed is committed",

@@ -50,7 +50,7 @@ func refusals() []Bug {
 		},
 		{
 			Name: "page-token-refused", Guarantee: "G9", About: "a page token that ends with a short name is not known again", Unseen: noHistory,
-			Edits: []Edit{{"server/token.go", "	if err != nil || len(b) < 6 ||", "	if err != nil || len(b) < 12 ||"}},
+			Edits: []Edit{{"server/token.go", "	if err != nil || len(b) <= tokenFixed ||", "	if err != nil || len(b) < 25 ||"}},
 		},
 		{
 			Name: "missing-version-is-data-loss", Guarantee: "G8", About: "a version that there never was is reported as lost data", Unseen: noHistory,

@@ -14,6 +14,7 @@ package statehousev1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	structpb "google.golang.org/protobuf/types/known/structpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
@@ -2834,9 +2835,12 @@ func (x *TransactRequest) GetTimeoutMs() uint64 {
 type ReadSet struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The commit that all of it was read after: read_ts of its first answer.
-	SnapshotTs    uint64       `protobuf:"varint,1,opt,name=snapshot_ts,json=snapshotTs,proto3" json:"snapshot_ts,omitempty"`
-	Keys          []*ReadKey   `protobuf:"bytes,2,rep,name=keys,proto3" json:"keys,omitempty"`
-	Ranges        []*ReadRange `protobuf:"bytes,3,rep,name=ranges,proto3" json:"ranges,omitempty"`
+	SnapshotTs uint64       `protobuf:"varint,1,opt,name=snapshot_ts,json=snapshotTs,proto3" json:"snapshot_ts,omitempty"`
+	Keys       []*ReadKey   `protobuf:"bytes,2,rep,name=keys,proto3" json:"keys,omitempty"`
+	Ranges     []*ReadRange `protobuf:"bytes,3,rep,name=ranges,proto3" json:"ranges,omitempty"`
+	// The epoch that the transaction began in: see TransactResponse. Refused with EPOCH_CHANGED when
+	// the store was restored to a commit before snapshot_ts since. Empty: unknown, and not checked.
+	Epoch         string `protobuf:"bytes,4,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2890,6 +2894,13 @@ func (x *ReadSet) GetRanges() []*ReadRange {
 		return x.Ranges
 	}
 	return nil
+}
+
+func (x *ReadSet) GetEpoch() string {
+	if x != nil {
+		return x.Epoch
+	}
+	return ""
 }
 
 type ReadKey struct {
@@ -3140,7 +3151,9 @@ type TransactResponse struct {
 	CommitTs   uint64                 `protobuf:"varint,1,opt,name=commit_ts,json=commitTs,proto3" json:"commit_ts,omitempty"`
 	CommitTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=commit_time,json=commitTime,proto3" json:"commit_time,omitempty"`
 	// The version each operation's key got, one an operation, in their order.
-	Versions      []uint64 `protobuf:"varint,3,rep,packed,name=versions,proto3" json:"versions,omitempty"`
+	Versions []uint64 `protobuf:"varint,3,rep,packed,name=versions,proto3" json:"versions,omitempty"`
+	// The epoch of the store, when the request has reads: see EventBatch.
+	Epoch         string `protobuf:"bytes,4,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3194,6 +3207,13 @@ func (x *TransactResponse) GetVersions() []uint64 {
 		return x.Versions
 	}
 	return nil
+}
+
+func (x *TransactResponse) GetEpoch() string {
+	if x != nil {
+		return x.Epoch
+	}
+	return ""
 }
 
 type GetTransactionRequest struct {
@@ -4153,7 +4173,9 @@ type GetStatusResponse struct {
 	Epoch        string `protobuf:"bytes,12,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	EpochBeganTs uint64 `protobuf:"varint,13,opt,name=epoch_began_ts,json=epochBeganTs,proto3" json:"epoch_began_ts,omitempty"`
 	// Who asks, as commits name it: see ReplayEvent.
-	Principal     string `protobuf:"bytes,14,opt,name=principal,proto3" json:"principal,omitempty"`
+	Principal string `protobuf:"bytes,14,opt,name=principal,proto3" json:"principal,omitempty"`
+	// Absent: nothing is archived.
+	Archive       *ArchiveStatus `protobuf:"bytes,15,opt,name=archive,proto3" json:"archive,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4286,6 +4308,85 @@ func (x *GetStatusResponse) GetPrincipal() string {
 	return ""
 }
 
+func (x *GetStatusResponse) GetArchive() *ArchiveStatus {
+	if x != nil {
+		return x.Archive
+	}
+	return nil
+}
+
+// ArchiveStatus is how the continuous archive fares.
+type ArchiveStatus struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Everything up to this commit is in the archive.
+	ArchivedTs uint64 `protobuf:"varint,1,opt,name=archived_ts,json=archivedTs,proto3" json:"archived_ts,omitempty"`
+	// How many commits are not, and how long the first of them has not been.
+	LagCommits uint64               `protobuf:"varint,2,opt,name=lag_commits,json=lagCommits,proto3" json:"lag_commits,omitempty"`
+	Lag        *durationpb.Duration `protobuf:"bytes,3,opt,name=lag,proto3" json:"lag,omitempty"`
+	// Empty, or why nothing could be archived the last time.
+	Error         string `protobuf:"bytes,4,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ArchiveStatus) Reset() {
+	*x = ArchiveStatus{}
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ArchiveStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ArchiveStatus) ProtoMessage() {}
+
+func (x *ArchiveStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ArchiveStatus.ProtoReflect.Descriptor instead.
+func (*ArchiveStatus) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{54}
+}
+
+func (x *ArchiveStatus) GetArchivedTs() uint64 {
+	if x != nil {
+		return x.ArchivedTs
+	}
+	return 0
+}
+
+func (x *ArchiveStatus) GetLagCommits() uint64 {
+	if x != nil {
+		return x.LagCommits
+	}
+	return 0
+}
+
+func (x *ArchiveStatus) GetLag() *durationpb.Duration {
+	if x != nil {
+		return x.Lag
+	}
+	return nil
+}
+
+func (x *ArchiveStatus) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
 // SessionRequests is one or more requests. Each is answered once, but for cancelled ones.
 type SessionRequests struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -4296,7 +4397,7 @@ type SessionRequests struct {
 
 func (x *SessionRequests) Reset() {
 	*x = SessionRequests{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[54]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4308,7 +4409,7 @@ func (x *SessionRequests) String() string {
 func (*SessionRequests) ProtoMessage() {}
 
 func (x *SessionRequests) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[54]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4321,7 +4422,7 @@ func (x *SessionRequests) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionRequests.ProtoReflect.Descriptor instead.
 func (*SessionRequests) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{54}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *SessionRequests) GetRequests() []*SessionRequest {
@@ -4351,7 +4452,7 @@ type SessionRequest struct {
 
 func (x *SessionRequest) Reset() {
 	*x = SessionRequest{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[55]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4363,7 +4464,7 @@ func (x *SessionRequest) String() string {
 func (*SessionRequest) ProtoMessage() {}
 
 func (x *SessionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[55]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4376,7 +4477,7 @@ func (x *SessionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionRequest.ProtoReflect.Descriptor instead.
 func (*SessionRequest) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{55}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *SessionRequest) GetId() uint64 {
@@ -4423,7 +4524,7 @@ type SessionAnswers struct {
 
 func (x *SessionAnswers) Reset() {
 	*x = SessionAnswers{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[56]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4435,7 +4536,7 @@ func (x *SessionAnswers) String() string {
 func (*SessionAnswers) ProtoMessage() {}
 
 func (x *SessionAnswers) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[56]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4448,7 +4549,7 @@ func (x *SessionAnswers) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionAnswers.ProtoReflect.Descriptor instead.
 func (*SessionAnswers) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{56}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *SessionAnswers) GetAnswers() []*SessionAnswer {
@@ -4471,7 +4572,7 @@ type SessionAnswer struct {
 
 func (x *SessionAnswer) Reset() {
 	*x = SessionAnswer{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[57]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4483,7 +4584,7 @@ func (x *SessionAnswer) String() string {
 func (*SessionAnswer) ProtoMessage() {}
 
 func (x *SessionAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[57]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4496,7 +4597,7 @@ func (x *SessionAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionAnswer.ProtoReflect.Descriptor instead.
 func (*SessionAnswer) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{57}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *SessionAnswer) GetId() uint64 {
@@ -4534,7 +4635,7 @@ type StatehouseError struct {
 
 func (x *StatehouseError) Reset() {
 	*x = StatehouseError{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[58]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4546,7 +4647,7 @@ func (x *StatehouseError) String() string {
 func (*StatehouseError) ProtoMessage() {}
 
 func (x *StatehouseError) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[58]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4559,7 +4660,7 @@ func (x *StatehouseError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatehouseError.ProtoReflect.Descriptor instead.
 func (*StatehouseError) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{58}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *StatehouseError) GetCode() ErrorCode {
@@ -4594,7 +4695,7 @@ var File_statehouse_v1_statehouse_proto protoreflect.FileDescriptor
 
 const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"\n" +
-	"\x1estatehouse/v1/statehouse.proto\x12\rstatehouse.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\";\n" +
+	"\x1estatehouse/v1/statehouse.proto\x12\rstatehouse.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\";\n" +
 	"\aInexact\x12\x18\n" +
 	"\anumbers\x18\x01 \x01(\x04R\anumbers\x12\x16\n" +
 	"\x06places\x18\x02 \x03(\tR\x06places\"^\n" +
@@ -4833,12 +4934,13 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\r\n" +
-	"\v_timeout_ms\"\x88\x01\n" +
+	"\v_timeout_ms\"\x9e\x01\n" +
 	"\aReadSet\x12\x1f\n" +
 	"\vsnapshot_ts\x18\x01 \x01(\x04R\n" +
 	"snapshotTs\x12*\n" +
 	"\x04keys\x18\x02 \x03(\v2\x16.statehouse.v1.ReadKeyR\x04keys\x120\n" +
-	"\x06ranges\x18\x03 \x03(\v2\x18.statehouse.v1.ReadRangeR\x06ranges\"n\n" +
+	"\x06ranges\x18\x03 \x03(\v2\x18.statehouse.v1.ReadRangeR\x06ranges\x12\x14\n" +
+	"\x05epoch\x18\x04 \x01(\tR\x05epoch\"n\n" +
 	"\aReadKey\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x19\n" +
 	"\bagent_id\x18\x02 \x01(\tR\aagentId\x12\x10\n" +
@@ -4859,12 +4961,13 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"value_json\x18\x05 \x01(\fR\tvalueJson\x12\x16\n" +
 	"\x06delete\x18\x06 \x01(\bR\x06delete\x12.\n" +
 	"\x10expected_version\x18\a \x01(\x04H\x00R\x0fexpectedVersion\x88\x01\x01B\x13\n" +
-	"\x11_expected_version\"\x88\x01\n" +
+	"\x11_expected_version\"\x9e\x01\n" +
 	"\x10TransactResponse\x12\x1b\n" +
 	"\tcommit_ts\x18\x01 \x01(\x04R\bcommitTs\x12;\n" +
 	"\vcommit_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"commitTime\x12\x1a\n" +
-	"\bversions\x18\x03 \x03(\x04R\bversions\".\n" +
+	"\bversions\x18\x03 \x03(\x04R\bversions\x12\x14\n" +
+	"\x05epoch\x18\x04 \x01(\tR\x05epoch\".\n" +
 	"\x15GetTransactionRequest\x12\x15\n" +
 	"\x06txn_id\x18\x01 \x01(\tR\x05txnId\"\xe0\x01\n" +
 	"\x16GetTransactionResponse\x125\n" +
@@ -4944,7 +5047,7 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"namespaces\x18\x01 \x03(\tR\n" +
 	"namespaces\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x12\n" +
-	"\x10GetStatusRequest\"\x9d\x04\n" +
+	"\x10GetStatusRequest\"\xd5\x04\n" +
 	"\x11GetStatusResponse\x12!\n" +
 	"\fpublished_ts\x18\x01 \x01(\x04R\vpublishedTs\x12D\n" +
 	"\x10last_commit_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x0elastCommitTime\x12+\n" +
@@ -4960,7 +5063,15 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"\x10session_requests\x18\v \x01(\x04R\x0fsessionRequests\x12\x14\n" +
 	"\x05epoch\x18\f \x01(\tR\x05epoch\x12$\n" +
 	"\x0eepoch_began_ts\x18\r \x01(\x04R\fepochBeganTs\x12\x1c\n" +
-	"\tprincipal\x18\x0e \x01(\tR\tprincipal\"L\n" +
+	"\tprincipal\x18\x0e \x01(\tR\tprincipal\x126\n" +
+	"\aarchive\x18\x0f \x01(\v2\x1c.statehouse.v1.ArchiveStatusR\aarchive\"\x94\x01\n" +
+	"\rArchiveStatus\x12\x1f\n" +
+	"\varchived_ts\x18\x01 \x01(\x04R\n" +
+	"archivedTs\x12\x1f\n" +
+	"\vlag_commits\x18\x02 \x01(\x04R\n" +
+	"lagCommits\x12+\n" +
+	"\x03lag\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x03lag\x12\x14\n" +
+	"\x05error\x18\x04 \x01(\tR\x05error\"L\n" +
 	"\x0fSessionRequests\x129\n" +
 	"\brequests\x18\x01 \x03(\v2\x1d.statehouse.v1.SessionRequestR\brequests\"\x89\x01\n" +
 	"\x0eSessionRequest\x12\x0e\n" +
@@ -5066,7 +5177,7 @@ func file_statehouse_v1_statehouse_proto_rawDescGZIP() []byte {
 }
 
 var file_statehouse_v1_statehouse_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_statehouse_v1_statehouse_proto_msgTypes = make([]protoimpl.MessageInfo, 64)
+var file_statehouse_v1_statehouse_proto_msgTypes = make([]protoimpl.MessageInfo, 65)
 var file_statehouse_v1_statehouse_proto_goTypes = []any{
 	(ValueEncoding)(0),                // 0: statehouse.v1.ValueEncoding
 	(TransactionState)(0),             // 1: statehouse.v1.TransactionState
@@ -5125,64 +5236,66 @@ var file_statehouse_v1_statehouse_proto_goTypes = []any{
 	(*ListNamespacesResponse)(nil),    // 54: statehouse.v1.ListNamespacesResponse
 	(*GetStatusRequest)(nil),          // 55: statehouse.v1.GetStatusRequest
 	(*GetStatusResponse)(nil),         // 56: statehouse.v1.GetStatusResponse
-	(*SessionRequests)(nil),           // 57: statehouse.v1.SessionRequests
-	(*SessionRequest)(nil),            // 58: statehouse.v1.SessionRequest
-	(*SessionAnswers)(nil),            // 59: statehouse.v1.SessionAnswers
-	(*SessionAnswer)(nil),             // 60: statehouse.v1.SessionAnswer
-	(*StatehouseError)(nil),           // 61: statehouse.v1.StatehouseError
-	nil,                               // 62: statehouse.v1.CommitRequest.MetadataEntry
-	nil,                               // 63: statehouse.v1.ReplayEvent.MetadataEntry
-	nil,                               // 64: statehouse.v1.TransactRequest.MetadataEntry
-	nil,                               // 65: statehouse.v1.HistoryEntry.MetadataEntry
-	nil,                               // 66: statehouse.v1.StatehouseError.DetailsEntry
-	(*timestamppb.Timestamp)(nil),     // 67: google.protobuf.Timestamp
-	(*structpb.Struct)(nil),           // 68: google.protobuf.Struct
+	(*ArchiveStatus)(nil),             // 57: statehouse.v1.ArchiveStatus
+	(*SessionRequests)(nil),           // 58: statehouse.v1.SessionRequests
+	(*SessionRequest)(nil),            // 59: statehouse.v1.SessionRequest
+	(*SessionAnswers)(nil),            // 60: statehouse.v1.SessionAnswers
+	(*SessionAnswer)(nil),             // 61: statehouse.v1.SessionAnswer
+	(*StatehouseError)(nil),           // 62: statehouse.v1.StatehouseError
+	nil,                               // 63: statehouse.v1.CommitRequest.MetadataEntry
+	nil,                               // 64: statehouse.v1.ReplayEvent.MetadataEntry
+	nil,                               // 65: statehouse.v1.TransactRequest.MetadataEntry
+	nil,                               // 66: statehouse.v1.HistoryEntry.MetadataEntry
+	nil,                               // 67: statehouse.v1.StatehouseError.DetailsEntry
+	(*timestamppb.Timestamp)(nil),     // 68: google.protobuf.Timestamp
+	(*structpb.Struct)(nil),           // 69: google.protobuf.Struct
+	(*durationpb.Duration)(nil),       // 70: google.protobuf.Duration
 }
 var file_statehouse_v1_statehouse_proto_depIdxs = []int32{
-	67, // 0: statehouse.v1.At.time:type_name -> google.protobuf.Timestamp
-	68, // 1: statehouse.v1.WriteRequest.value:type_name -> google.protobuf.Struct
-	62, // 2: statehouse.v1.CommitRequest.metadata:type_name -> statehouse.v1.CommitRequest.MetadataEntry
+	68, // 0: statehouse.v1.At.time:type_name -> google.protobuf.Timestamp
+	69, // 1: statehouse.v1.WriteRequest.value:type_name -> google.protobuf.Struct
+	63, // 2: statehouse.v1.CommitRequest.metadata:type_name -> statehouse.v1.CommitRequest.MetadataEntry
 	5,  // 3: statehouse.v1.CommitRequest.key_preconditions:type_name -> statehouse.v1.KeyPrecondition
 	6,  // 4: statehouse.v1.CommitRequest.head_preconditions:type_name -> statehouse.v1.HeadPrecondition
-	67, // 5: statehouse.v1.CommitResponse.commit_time:type_name -> google.protobuf.Timestamp
+	68, // 5: statehouse.v1.CommitResponse.commit_time:type_name -> google.protobuf.Timestamp
 	19, // 6: statehouse.v1.CommitResponse.versions:type_name -> statehouse.v1.KeyVersion
 	0,  // 7: statehouse.v1.GetStateRequest.encoding:type_name -> statehouse.v1.ValueEncoding
 	4,  // 8: statehouse.v1.GetStateRequest.at:type_name -> statehouse.v1.At
-	68, // 9: statehouse.v1.GetStateResponse.value:type_name -> google.protobuf.Struct
-	67, // 10: statehouse.v1.GetStateResponse.commit_time:type_name -> google.protobuf.Timestamp
+	69, // 9: statehouse.v1.GetStateResponse.value:type_name -> google.protobuf.Struct
+	68, // 10: statehouse.v1.GetStateResponse.commit_time:type_name -> google.protobuf.Timestamp
 	3,  // 11: statehouse.v1.GetStateResponse.inexact:type_name -> statehouse.v1.Inexact
 	0,  // 12: statehouse.v1.GetStateAtVersionRequest.encoding:type_name -> statehouse.v1.ValueEncoding
-	68, // 13: statehouse.v1.GetStateAtVersionResponse.value:type_name -> google.protobuf.Struct
-	67, // 14: statehouse.v1.GetStateAtVersionResponse.commit_time:type_name -> google.protobuf.Timestamp
+	69, // 13: statehouse.v1.GetStateAtVersionResponse.value:type_name -> google.protobuf.Struct
+	68, // 14: statehouse.v1.GetStateAtVersionResponse.commit_time:type_name -> google.protobuf.Timestamp
 	3,  // 15: statehouse.v1.GetStateAtVersionResponse.inexact:type_name -> statehouse.v1.Inexact
 	4,  // 16: statehouse.v1.ListKeysRequest.at:type_name -> statehouse.v1.At
 	0,  // 17: statehouse.v1.ScanPrefixRequest.encoding:type_name -> statehouse.v1.ValueEncoding
 	4,  // 18: statehouse.v1.ScanPrefixRequest.at:type_name -> statehouse.v1.At
 	30, // 19: statehouse.v1.ScanPrefixResponse.entries:type_name -> statehouse.v1.StateEntry
-	68, // 20: statehouse.v1.StateEntry.value:type_name -> google.protobuf.Struct
-	67, // 21: statehouse.v1.StateEntry.commit_time:type_name -> google.protobuf.Timestamp
+	69, // 20: statehouse.v1.StateEntry.value:type_name -> google.protobuf.Struct
+	68, // 21: statehouse.v1.StateEntry.commit_time:type_name -> google.protobuf.Timestamp
 	3,  // 22: statehouse.v1.StateEntry.inexact:type_name -> statehouse.v1.Inexact
 	0,  // 23: statehouse.v1.ReplayRequest.encoding:type_name -> statehouse.v1.ValueEncoding
-	67, // 24: statehouse.v1.ReplayRequest.start_time:type_name -> google.protobuf.Timestamp
-	67, // 25: statehouse.v1.ReplayRequest.end_time:type_name -> google.protobuf.Timestamp
+	68, // 24: statehouse.v1.ReplayRequest.start_time:type_name -> google.protobuf.Timestamp
+	68, // 25: statehouse.v1.ReplayRequest.end_time:type_name -> google.protobuf.Timestamp
 	33, // 26: statehouse.v1.ReplayEvent.operations:type_name -> statehouse.v1.Operation
-	67, // 27: statehouse.v1.ReplayEvent.commit_time:type_name -> google.protobuf.Timestamp
-	63, // 28: statehouse.v1.ReplayEvent.metadata:type_name -> statehouse.v1.ReplayEvent.MetadataEntry
-	68, // 29: statehouse.v1.Operation.value:type_name -> google.protobuf.Struct
+	68, // 27: statehouse.v1.ReplayEvent.commit_time:type_name -> google.protobuf.Timestamp
+	64, // 28: statehouse.v1.ReplayEvent.metadata:type_name -> statehouse.v1.ReplayEvent.MetadataEntry
+	69, // 29: statehouse.v1.Operation.value:type_name -> google.protobuf.Struct
 	3,  // 30: statehouse.v1.Operation.inexact:type_name -> statehouse.v1.Inexact
 	32, // 31: statehouse.v1.EventBatch.events:type_name -> statehouse.v1.ReplayEvent
 	0,  // 32: statehouse.v1.WatchRequest.encoding:type_name -> statehouse.v1.ValueEncoding
 	40, // 33: statehouse.v1.TransactRequest.operations:type_name -> statehouse.v1.TransactOperation
 	5,  // 34: statehouse.v1.TransactRequest.key_preconditions:type_name -> statehouse.v1.KeyPrecondition
 	6,  // 35: statehouse.v1.TransactRequest.head_preconditions:type_name -> statehouse.v1.HeadPrecondition
-	64, // 36: statehouse.v1.TransactRequest.metadata:type_name -> statehouse.v1.TransactRequest.MetadataEntry
+	65, // 36: statehouse.v1.TransactRequest.metadata:type_name -> statehouse.v1.TransactRequest.MetadataEntry
 	37, // 37: statehouse.v1.TransactRequest.reads:type_name -> statehouse.v1.ReadSet
 	38, // 38: statehouse.v1.ReadSet.keys:type_name -> statehouse.v1.ReadKey
 	39, // 39: statehouse.v1.ReadSet.ranges:type_name -> statehouse.v1.ReadRange
-	68, // 40: statehouse.v1.TransactOperation.value:type_name -> google.protobuf.Struct
-	67, // 41: statehouse.v1.TransactResponse.commit_time:type_name -> google.protobuf.Timestamp
+	69, // 40: statehouse.v1.TransactOperation.value:type_name -> google.protobuf.Struct
+	68, // 41: statehouse.v1.TransactResponse.commit_time:type_name -> google.protobuf.Timestamp
 	1,  // 42: statehouse.v1.GetTransactionResponse.state:type_name -> statehouse.v1.TransactionState
-	67, // 43: statehouse.v1.GetTransactionResponse.commit_time:type_name -> google.protobuf.Timestamp
+	68, // 43: statehouse.v1.GetTransactionResponse.commit_time:type_name -> google.protobuf.Timestamp
 	19, // 44: statehouse.v1.GetTransactionResponse.versions:type_name -> statehouse.v1.KeyVersion
 	45, // 45: statehouse.v1.BatchGetStateRequest.names:type_name -> statehouse.v1.RecordName
 	0,  // 46: statehouse.v1.BatchGetStateRequest.encoding:type_name -> statehouse.v1.ValueEncoding
@@ -5191,65 +5304,67 @@ var file_statehouse_v1_statehouse_proto_depIdxs = []int32{
 	0,  // 49: statehouse.v1.GetHistoryRequest.encoding:type_name -> statehouse.v1.ValueEncoding
 	4,  // 50: statehouse.v1.GetHistoryRequest.at:type_name -> statehouse.v1.At
 	49, // 51: statehouse.v1.GetHistoryResponse.entries:type_name -> statehouse.v1.HistoryEntry
-	67, // 52: statehouse.v1.HistoryEntry.commit_time:type_name -> google.protobuf.Timestamp
-	65, // 53: statehouse.v1.HistoryEntry.metadata:type_name -> statehouse.v1.HistoryEntry.MetadataEntry
-	68, // 54: statehouse.v1.HistoryEntry.value:type_name -> google.protobuf.Struct
+	68, // 52: statehouse.v1.HistoryEntry.commit_time:type_name -> google.protobuf.Timestamp
+	66, // 53: statehouse.v1.HistoryEntry.metadata:type_name -> statehouse.v1.HistoryEntry.MetadataEntry
+	69, // 54: statehouse.v1.HistoryEntry.value:type_name -> google.protobuf.Struct
 	3,  // 55: statehouse.v1.HistoryEntry.inexact:type_name -> statehouse.v1.Inexact
 	52, // 56: statehouse.v1.ListAgentsResponse.agents:type_name -> statehouse.v1.Agent
-	67, // 57: statehouse.v1.GetStatusResponse.last_commit_time:type_name -> google.protobuf.Timestamp
-	58, // 58: statehouse.v1.SessionRequests.requests:type_name -> statehouse.v1.SessionRequest
-	60, // 59: statehouse.v1.SessionAnswers.answers:type_name -> statehouse.v1.SessionAnswer
-	2,  // 60: statehouse.v1.StatehouseError.code:type_name -> statehouse.v1.ErrorCode
-	66, // 61: statehouse.v1.StatehouseError.details:type_name -> statehouse.v1.StatehouseError.DetailsEntry
-	7,  // 62: statehouse.v1.StatehouseService.Health:input_type -> statehouse.v1.HealthRequest
-	9,  // 63: statehouse.v1.StatehouseService.Version:input_type -> statehouse.v1.VersionRequest
-	11, // 64: statehouse.v1.StatehouseService.BeginTransaction:input_type -> statehouse.v1.BeginTransactionRequest
-	13, // 65: statehouse.v1.StatehouseService.Write:input_type -> statehouse.v1.WriteRequest
-	15, // 66: statehouse.v1.StatehouseService.Delete:input_type -> statehouse.v1.DeleteRequest
-	17, // 67: statehouse.v1.StatehouseService.Commit:input_type -> statehouse.v1.CommitRequest
-	20, // 68: statehouse.v1.StatehouseService.Abort:input_type -> statehouse.v1.AbortRequest
-	22, // 69: statehouse.v1.StatehouseService.GetState:input_type -> statehouse.v1.GetStateRequest
-	24, // 70: statehouse.v1.StatehouseService.GetStateAtVersion:input_type -> statehouse.v1.GetStateAtVersionRequest
-	26, // 71: statehouse.v1.StatehouseService.ListKeys:input_type -> statehouse.v1.ListKeysRequest
-	28, // 72: statehouse.v1.StatehouseService.ScanPrefix:input_type -> statehouse.v1.ScanPrefixRequest
-	31, // 73: statehouse.v1.StatehouseService.Replay:input_type -> statehouse.v1.ReplayRequest
-	36, // 74: statehouse.v1.StatehouseService.Transact:input_type -> statehouse.v1.TransactRequest
-	42, // 75: statehouse.v1.StatehouseService.GetTransaction:input_type -> statehouse.v1.GetTransactionRequest
-	44, // 76: statehouse.v1.StatehouseService.BatchGetState:input_type -> statehouse.v1.BatchGetStateRequest
-	47, // 77: statehouse.v1.StatehouseService.GetHistory:input_type -> statehouse.v1.GetHistoryRequest
-	50, // 78: statehouse.v1.StatehouseService.ListAgents:input_type -> statehouse.v1.ListAgentsRequest
-	53, // 79: statehouse.v1.StatehouseService.ListNamespaces:input_type -> statehouse.v1.ListNamespacesRequest
-	31, // 80: statehouse.v1.StatehouseService.ReplayBatches:input_type -> statehouse.v1.ReplayRequest
-	35, // 81: statehouse.v1.StatehouseService.Watch:input_type -> statehouse.v1.WatchRequest
-	55, // 82: statehouse.v1.StatehouseService.GetStatus:input_type -> statehouse.v1.GetStatusRequest
-	57, // 83: statehouse.v1.StatehouseService.Session:input_type -> statehouse.v1.SessionRequests
-	8,  // 84: statehouse.v1.StatehouseService.Health:output_type -> statehouse.v1.HealthResponse
-	10, // 85: statehouse.v1.StatehouseService.Version:output_type -> statehouse.v1.VersionResponse
-	12, // 86: statehouse.v1.StatehouseService.BeginTransaction:output_type -> statehouse.v1.BeginTransactionResponse
-	14, // 87: statehouse.v1.StatehouseService.Write:output_type -> statehouse.v1.WriteResponse
-	16, // 88: statehouse.v1.StatehouseService.Delete:output_type -> statehouse.v1.DeleteResponse
-	18, // 89: statehouse.v1.StatehouseService.Commit:output_type -> statehouse.v1.CommitResponse
-	21, // 90: statehouse.v1.StatehouseService.Abort:output_type -> statehouse.v1.AbortResponse
-	23, // 91: statehouse.v1.StatehouseService.GetState:output_type -> statehouse.v1.GetStateResponse
-	25, // 92: statehouse.v1.StatehouseService.GetStateAtVersion:output_type -> statehouse.v1.GetStateAtVersionResponse
-	27, // 93: statehouse.v1.StatehouseService.ListKeys:output_type -> statehouse.v1.ListKeysResponse
-	29, // 94: statehouse.v1.StatehouseService.ScanPrefix:output_type -> statehouse.v1.ScanPrefixResponse
-	32, // 95: statehouse.v1.StatehouseService.Replay:output_type -> statehouse.v1.ReplayEvent
-	41, // 96: statehouse.v1.StatehouseService.Transact:output_type -> statehouse.v1.TransactResponse
-	43, // 97: statehouse.v1.StatehouseService.GetTransaction:output_type -> statehouse.v1.GetTransactionResponse
-	46, // 98: statehouse.v1.StatehouseService.BatchGetState:output_type -> statehouse.v1.BatchGetStateResponse
-	48, // 99: statehouse.v1.StatehouseService.GetHistory:output_type -> statehouse.v1.GetHistoryResponse
-	51, // 100: statehouse.v1.StatehouseService.ListAgents:output_type -> statehouse.v1.ListAgentsResponse
-	54, // 101: statehouse.v1.StatehouseService.ListNamespaces:output_type -> statehouse.v1.ListNamespacesResponse
-	34, // 102: statehouse.v1.StatehouseService.ReplayBatches:output_type -> statehouse.v1.EventBatch
-	34, // 103: statehouse.v1.StatehouseService.Watch:output_type -> statehouse.v1.EventBatch
-	56, // 104: statehouse.v1.StatehouseService.GetStatus:output_type -> statehouse.v1.GetStatusResponse
-	59, // 105: statehouse.v1.StatehouseService.Session:output_type -> statehouse.v1.SessionAnswers
-	84, // [84:106] is the sub-list for method output_type
-	62, // [62:84] is the sub-list for method input_type
-	62, // [62:62] is the sub-list for extension type_name
-	62, // [62:62] is the sub-list for extension extendee
-	0,  // [0:62] is the sub-list for field type_name
+	68, // 57: statehouse.v1.GetStatusResponse.last_commit_time:type_name -> google.protobuf.Timestamp
+	57, // 58: statehouse.v1.GetStatusResponse.archive:type_name -> statehouse.v1.ArchiveStatus
+	70, // 59: statehouse.v1.ArchiveStatus.lag:type_name -> google.protobuf.Duration
+	59, // 60: statehouse.v1.SessionRequests.requests:type_name -> statehouse.v1.SessionRequest
+	61, // 61: statehouse.v1.SessionAnswers.answers:type_name -> statehouse.v1.SessionAnswer
+	2,  // 62: statehouse.v1.StatehouseError.code:type_name -> statehouse.v1.ErrorCode
+	67, // 63: statehouse.v1.StatehouseError.details:type_name -> statehouse.v1.StatehouseError.DetailsEntry
+	7,  // 64: statehouse.v1.StatehouseService.Health:input_type -> statehouse.v1.HealthRequest
+	9,  // 65: statehouse.v1.StatehouseService.Version:input_type -> statehouse.v1.VersionRequest
+	11, // 66: statehouse.v1.StatehouseService.BeginTransaction:input_type -> statehouse.v1.BeginTransactionRequest
+	13, // 67: statehouse.v1.StatehouseService.Write:input_type -> statehouse.v1.WriteRequest
+	15, // 68: statehouse.v1.StatehouseService.Delete:input_type -> statehouse.v1.DeleteRequest
+	17, // 69: statehouse.v1.StatehouseService.Commit:input_type -> statehouse.v1.CommitRequest
+	20, // 70: statehouse.v1.StatehouseService.Abort:input_type -> statehouse.v1.AbortRequest
+	22, // 71: statehouse.v1.StatehouseService.GetState:input_type -> statehouse.v1.GetStateRequest
+	24, // 72: statehouse.v1.StatehouseService.GetStateAtVersion:input_type -> statehouse.v1.GetStateAtVersionRequest
+	26, // 73: statehouse.v1.StatehouseService.ListKeys:input_type -> statehouse.v1.ListKeysRequest
+	28, // 74: statehouse.v1.StatehouseService.ScanPrefix:input_type -> statehouse.v1.ScanPrefixRequest
+	31, // 75: statehouse.v1.StatehouseService.Replay:input_type -> statehouse.v1.ReplayRequest
+	36, // 76: statehouse.v1.StatehouseService.Transact:input_type -> statehouse.v1.TransactRequest
+	42, // 77: statehouse.v1.StatehouseService.GetTransaction:input_type -> statehouse.v1.GetTransactionRequest
+	44, // 78: statehouse.v1.StatehouseService.BatchGetState:input_type -> statehouse.v1.BatchGetStateRequest
+	47, // 79: statehouse.v1.StatehouseService.GetHistory:input_type -> statehouse.v1.GetHistoryRequest
+	50, // 80: statehouse.v1.StatehouseService.ListAgents:input_type -> statehouse.v1.ListAgentsRequest
+	53, // 81: statehouse.v1.StatehouseService.ListNamespaces:input_type -> statehouse.v1.ListNamespacesRequest
+	31, // 82: statehouse.v1.StatehouseService.ReplayBatches:input_type -> statehouse.v1.ReplayRequest
+	35, // 83: statehouse.v1.StatehouseService.Watch:input_type -> statehouse.v1.WatchRequest
+	55, // 84: statehouse.v1.StatehouseService.GetStatus:input_type -> statehouse.v1.GetStatusRequest
+	58, // 85: statehouse.v1.StatehouseService.Session:input_type -> statehouse.v1.SessionRequests
+	8,  // 86: statehouse.v1.StatehouseService.Health:output_type -> statehouse.v1.HealthResponse
+	10, // 87: statehouse.v1.StatehouseService.Version:output_type -> statehouse.v1.VersionResponse
+	12, // 88: statehouse.v1.StatehouseService.BeginTransaction:output_type -> statehouse.v1.BeginTransactionResponse
+	14, // 89: statehouse.v1.StatehouseService.Write:output_type -> statehouse.v1.WriteResponse
+	16, // 90: statehouse.v1.StatehouseService.Delete:output_type -> statehouse.v1.DeleteResponse
+	18, // 91: statehouse.v1.StatehouseService.Commit:output_type -> statehouse.v1.CommitResponse
+	21, // 92: statehouse.v1.StatehouseService.Abort:output_type -> statehouse.v1.AbortResponse
+	23, // 93: statehouse.v1.StatehouseService.GetState:output_type -> statehouse.v1.GetStateResponse
+	25, // 94: statehouse.v1.StatehouseService.GetStateAtVersion:output_type -> statehouse.v1.GetStateAtVersionResponse
+	27, // 95: statehouse.v1.StatehouseService.ListKeys:output_type -> statehouse.v1.ListKeysResponse
+	29, // 96: statehouse.v1.StatehouseService.ScanPrefix:output_type -> statehouse.v1.ScanPrefixResponse
+	32, // 97: statehouse.v1.StatehouseService.Replay:output_type -> statehouse.v1.ReplayEvent
+	41, // 98: statehouse.v1.StatehouseService.Transact:output_type -> statehouse.v1.TransactResponse
+	43, // 99: statehouse.v1.StatehouseService.GetTransaction:output_type -> statehouse.v1.GetTransactionResponse
+	46, // 100: statehouse.v1.StatehouseService.BatchGetState:output_type -> statehouse.v1.BatchGetStateResponse
+	48, // 101: statehouse.v1.StatehouseService.GetHistory:output_type -> statehouse.v1.GetHistoryResponse
+	51, // 102: statehouse.v1.StatehouseService.ListAgents:output_type -> statehouse.v1.ListAgentsResponse
+	54, // 103: statehouse.v1.StatehouseService.ListNamespaces:output_type -> statehouse.v1.ListNamespacesResponse
+	34, // 104: statehouse.v1.StatehouseService.ReplayBatches:output_type -> statehouse.v1.EventBatch
+	34, // 105: statehouse.v1.StatehouseService.Watch:output_type -> statehouse.v1.EventBatch
+	56, // 106: statehouse.v1.StatehouseService.GetStatus:output_type -> statehouse.v1.GetStatusResponse
+	60, // 107: statehouse.v1.StatehouseService.Session:output_type -> statehouse.v1.SessionAnswers
+	86, // [86:108] is the sub-list for method output_type
+	64, // [64:86] is the sub-list for method input_type
+	64, // [64:64] is the sub-list for extension type_name
+	64, // [64:64] is the sub-list for extension extendee
+	0,  // [0:64] is the sub-list for field type_name
 }
 
 func init() { file_statehouse_v1_statehouse_proto_init() }
@@ -5277,7 +5392,7 @@ func file_statehouse_v1_statehouse_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_statehouse_v1_statehouse_proto_rawDesc), len(file_statehouse_v1_statehouse_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   64,
+			NumMessages:   65,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -108,6 +108,7 @@ class Log(LogSteps, Awaiting):
         limit: int | None = None,
         values: bool = True,
         namespace: str | None = None,
+        epoch: str | None = None,
     ) -> AsyncIterator[Event]:
         """Iterates over the commits of the past in the order of their commit_ts.
 
@@ -128,6 +129,8 @@ class Log(LogSteps, Awaiting):
             False: the values stay where they are, and ``value`` is None.
         ``namespace``
             None: the client's own.
+        ``epoch``
+            In which ``from_timestamp`` is that commit, as ``event.epoch`` said. None: not checked.
 
         When the daemon goes away it goes on after the last event once the daemon is back, for
         up to the client's timeout: no event is missed and none comes twice.
@@ -135,7 +138,7 @@ class Log(LogSteps, Awaiting):
         Raises :class:`InvalidArgument` at once, and any other error while it iterates.
         """
         steps = self._replay(
-            agent_id, prefix, from_timestamp, to_timestamp, limit, values, namespace
+            agent_id, prefix, from_timestamp, to_timestamp, limit, values, namespace, epoch
         )
         return self._iterate(steps, self.replay, locals())
 
@@ -148,6 +151,7 @@ class Log(LogSteps, Awaiting):
         timeout: float | None = None,
         values: bool = True,
         namespace: str | None = None,
+        epoch: str | None = None,
     ) -> AsyncIterator[Event]:
         """Iterates over commits as they are made, in the order of their commit_ts.
 
@@ -165,6 +169,10 @@ class Log(LogSteps, Awaiting):
             from the first. None: after the last commit at the moment the iteration starts.
         ``timeout``
             Seconds after which it ends. None: never.
+        ``epoch``
+            In which ``after`` is that commit: save ``event.epoch`` with ``event.commit_ts``. Raises
+            :class:`EpochChanged` when the store was restored to a commit before it since. None:
+            unknown, and then ``after`` may not be past the commit to which a store was restored.
 
         When the connection breaks the watch opens it again after the last event, however long
         that takes: no event is missed and none comes twice.
@@ -172,5 +180,5 @@ class Log(LogSteps, Awaiting):
         Raises :class:`InvalidArgument` at once, and while it iterates any error that waiting
         cannot help, such as :class:`Unauthenticated`.
         """
-        steps = self._watch(agent_id, prefix, after, timeout, values, namespace)
+        steps = self._watch(agent_id, prefix, after, timeout, values, namespace, epoch)
         return self._iterate(steps, self.watch, locals(), endless=True)

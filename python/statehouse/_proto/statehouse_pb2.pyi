@@ -1,3 +1,4 @@
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -553,14 +554,16 @@ class TransactRequest(_message.Message):
     def __init__(self, txn_id: _Optional[str] = ..., operations: _Optional[_Iterable[_Union[TransactOperation, _Mapping]]] = ..., key_preconditions: _Optional[_Iterable[_Union[KeyPrecondition, _Mapping]]] = ..., head_preconditions: _Optional[_Iterable[_Union[HeadPrecondition, _Mapping]]] = ..., metadata: _Optional[_Mapping[str, str]] = ..., reads: _Optional[_Union[ReadSet, _Mapping]] = ..., timeout_ms: _Optional[int] = ...) -> None: ...
 
 class ReadSet(_message.Message):
-    __slots__ = ("snapshot_ts", "keys", "ranges")
+    __slots__ = ("snapshot_ts", "keys", "ranges", "epoch")
     SNAPSHOT_TS_FIELD_NUMBER: _ClassVar[int]
     KEYS_FIELD_NUMBER: _ClassVar[int]
     RANGES_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
     snapshot_ts: int
     keys: _containers.RepeatedCompositeFieldContainer[ReadKey]
     ranges: _containers.RepeatedCompositeFieldContainer[ReadRange]
-    def __init__(self, snapshot_ts: _Optional[int] = ..., keys: _Optional[_Iterable[_Union[ReadKey, _Mapping]]] = ..., ranges: _Optional[_Iterable[_Union[ReadRange, _Mapping]]] = ...) -> None: ...
+    epoch: str
+    def __init__(self, snapshot_ts: _Optional[int] = ..., keys: _Optional[_Iterable[_Union[ReadKey, _Mapping]]] = ..., ranges: _Optional[_Iterable[_Union[ReadRange, _Mapping]]] = ..., epoch: _Optional[str] = ...) -> None: ...
 
 class ReadKey(_message.Message):
     __slots__ = ("namespace", "agent_id", "key", "version")
@@ -607,14 +610,16 @@ class TransactOperation(_message.Message):
     def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., key: _Optional[str] = ..., value: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., value_json: _Optional[bytes] = ..., delete: bool = ..., expected_version: _Optional[int] = ...) -> None: ...
 
 class TransactResponse(_message.Message):
-    __slots__ = ("commit_ts", "commit_time", "versions")
+    __slots__ = ("commit_ts", "commit_time", "versions", "epoch")
     COMMIT_TS_FIELD_NUMBER: _ClassVar[int]
     COMMIT_TIME_FIELD_NUMBER: _ClassVar[int]
     VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
     commit_ts: int
     commit_time: _timestamp_pb2.Timestamp
     versions: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, commit_ts: _Optional[int] = ..., commit_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., versions: _Optional[_Iterable[int]] = ...) -> None: ...
+    epoch: str
+    def __init__(self, commit_ts: _Optional[int] = ..., commit_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., versions: _Optional[_Iterable[int]] = ..., epoch: _Optional[str] = ...) -> None: ...
 
 class GetTransactionRequest(_message.Message):
     __slots__ = ("txn_id",)
@@ -786,7 +791,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("published_ts", "last_commit_time", "open_transactions", "disk_used_bytes", "disk_free_bytes", "writes_refused", "durable", "store_id", "format_version", "sessions", "session_requests", "epoch", "epoch_began_ts", "principal")
+    __slots__ = ("published_ts", "last_commit_time", "open_transactions", "disk_used_bytes", "disk_free_bytes", "writes_refused", "durable", "store_id", "format_version", "sessions", "session_requests", "epoch", "epoch_began_ts", "principal", "archive")
     PUBLISHED_TS_FIELD_NUMBER: _ClassVar[int]
     LAST_COMMIT_TIME_FIELD_NUMBER: _ClassVar[int]
     OPEN_TRANSACTIONS_FIELD_NUMBER: _ClassVar[int]
@@ -801,6 +806,7 @@ class GetStatusResponse(_message.Message):
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     EPOCH_BEGAN_TS_FIELD_NUMBER: _ClassVar[int]
     PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
+    ARCHIVE_FIELD_NUMBER: _ClassVar[int]
     published_ts: int
     last_commit_time: _timestamp_pb2.Timestamp
     open_transactions: int
@@ -815,7 +821,20 @@ class GetStatusResponse(_message.Message):
     epoch: str
     epoch_began_ts: int
     principal: str
-    def __init__(self, published_ts: _Optional[int] = ..., last_commit_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., open_transactions: _Optional[int] = ..., disk_used_bytes: _Optional[int] = ..., disk_free_bytes: _Optional[int] = ..., writes_refused: _Optional[str] = ..., durable: bool = ..., store_id: _Optional[str] = ..., format_version: _Optional[int] = ..., sessions: _Optional[int] = ..., session_requests: _Optional[int] = ..., epoch: _Optional[str] = ..., epoch_began_ts: _Optional[int] = ..., principal: _Optional[str] = ...) -> None: ...
+    archive: ArchiveStatus
+    def __init__(self, published_ts: _Optional[int] = ..., last_commit_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., open_transactions: _Optional[int] = ..., disk_used_bytes: _Optional[int] = ..., disk_free_bytes: _Optional[int] = ..., writes_refused: _Optional[str] = ..., durable: bool = ..., store_id: _Optional[str] = ..., format_version: _Optional[int] = ..., sessions: _Optional[int] = ..., session_requests: _Optional[int] = ..., epoch: _Optional[str] = ..., epoch_began_ts: _Optional[int] = ..., principal: _Optional[str] = ..., archive: _Optional[_Union[ArchiveStatus, _Mapping]] = ...) -> None: ...
+
+class ArchiveStatus(_message.Message):
+    __slots__ = ("archived_ts", "lag_commits", "lag", "error")
+    ARCHIVED_TS_FIELD_NUMBER: _ClassVar[int]
+    LAG_COMMITS_FIELD_NUMBER: _ClassVar[int]
+    LAG_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    archived_ts: int
+    lag_commits: int
+    lag: _duration_pb2.Duration
+    error: str
+    def __init__(self, archived_ts: _Optional[int] = ..., lag_commits: _Optional[int] = ..., lag: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., error: _Optional[str] = ...) -> None: ...
 
 class SessionRequests(_message.Message):
     __slots__ = ("requests",)

@@ -46,4 +46,6 @@ class DaemonSteps:
             format_version=response.format_version,
             sessions=response.sessions,
             session_requests=response.session_requests,
+            epoch=response.epoch,
+            epoch_began_ts=response.epoch_began_ts,
         )

@@ -28,13 +28,17 @@ class EventFeed:
     #: The daemon never ends such a stream in good order.
     endless: ClassVar[bool]
 
-    def __init__(self, caller: Caller, request: Any, cursor: int | None, limit: int | None) -> None:
+    def __init__(
+        self, caller: Caller, request: Any, cursor: int | None, limit: int | None, epoch: str
+    ) -> None:
         self.caller = caller
         self.request = request
         #: Everything up to it has been handed out, and nothing after it. None: a watch from
         #: now on, whose first batch says it. Invariant: only rises.
         self.cursor = cursor
         self.left = limit
+        #: In which the cursor names a commit; empty: unknown.
+        self.epoch = epoch
 
     def resume(self) -> None:
         """Makes the request ask for what comes after the cursor."""
@@ -96,13 +100,14 @@ class EventFeed:
             stream.cancel()
 
     def _take(self, batch: pb.EventBatch) -> Iterator[Event]:
+        self.epoch = batch.epoch or self.epoch
         for message in batch.events:
             if self.cursor is not None and message.commit_ts <= self.cursor:
                 raise errors.broken(f"commit {message.commit_ts} after commit {self.cursor}")
             self.cursor = message.commit_ts
             if self.left is not None:
                 self.left -= 1
-            yield event(message)
+            yield event(message, self.epoch)
             if self.left == 0:
                 return
         if self.cursor is not None and batch.cursor < self.cursor:
@@ -119,6 +124,7 @@ class ReplayFeed(EventFeed):
     def resume(self) -> None:
         if self.cursor:
             self.request.start_ts = self.cursor + 1
+            self.request.epoch = self.epoch
         if self.left is not None:
             self.request.limit = self.left
 
@@ -137,14 +143,20 @@ class WatchFeed(EventFeed):
     endless = True
 
     def __init__(
-        self, caller: Caller, request: Any, cursor: int | None, timeout: float | None
+        self,
+        caller: Caller,
+        request: Any,
+        cursor: int | None,
+        timeout: float | None,
+        epoch: str,
     ) -> None:
-        super().__init__(caller, request, cursor, None)
+        super().__init__(caller, request, cursor, None, epoch)
         self.deadline = Deadline(timeout)
 
     def resume(self) -> None:
         if self.cursor is not None:
             self.request.after_ts = self.cursor
+            self.request.epoch = self.epoch
 
     def attempt_timeout(self) -> float | None:
         return self.deadline.left()
@@ -157,7 +169,7 @@ class WatchFeed(EventFeed):
         return left is not None and left <= 0
 
 
-def event(message: pb.ReplayEvent) -> Event:
+def event(message: pb.ReplayEvent, epoch: str) -> Event:
     """Reads an event."""
     return Event(
         commit_ts=message.commit_ts,
@@ -179,4 +191,5 @@ def event(message: pb.ReplayEvent) -> Event:
         metadata=dict(message.metadata),
         principal=message.principal,
         trace_id=message.trace_id,
+        epoch=epoch,
     )

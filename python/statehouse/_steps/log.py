@@ -125,6 +125,7 @@ class LogSteps:
         limit: int | None,
         values: bool,
         namespace: str | None,
+        epoch: str | None,
     ) -> Feed[Event]:
         request = pb.ReplayRequest(
             namespace=self._caller.namespace(namespace),
@@ -134,7 +135,8 @@ class LogSteps:
         )
         after = _range(request, from_timestamp, to_timestamp)
         limit = check.optional_count("limit", limit)
-        return ReplayFeed(self._caller, request, after, limit).events()
+        known = check.text("epoch", epoch or "")
+        return ReplayFeed(self._caller, request, after, limit, known).events()
 
     def _watch(
         self,
@@ -144,6 +146,7 @@ class LogSteps:
         timeout: float | None,
         values: bool,
         namespace: str | None,
+        epoch: str | None,
     ) -> Feed[Event]:
         request = pb.WatchRequest(
             namespace=self._caller.namespace(namespace),
@@ -153,7 +156,8 @@ class LogSteps:
         )
         cursor = check.optional_count("after", after)
         seconds = check.optional_seconds("timeout", timeout)
-        return WatchFeed(self._caller, request, cursor, seconds).events()
+        known = check.text("epoch", epoch or "")
+        return WatchFeed(self._caller, request, cursor, seconds, known).events()
 
 
 def _agents(agent_id: str | None) -> dict[str, Any]:

@@ -41,7 +41,9 @@ class ReadSet:
     time.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, epoch: str) -> None:
+        #: That the transaction began in; empty: unknown.
+        self.epoch = epoch
         #: The commit that all of it was read after. None: nothing was read.
         self.snapshot: int | None = None
         self._keys: dict[Name, int] = {}
@@ -77,6 +79,7 @@ class ReadSet:
         stretches = {s.range.SerializeToString(deterministic=True): s for s in self._stretches}
         return pb.ReadSet(
             snapshot_ts=self.snapshot or 0,
+            epoch=self.epoch,
             keys=[
                 pb.ReadKey(namespace=namespace, agent_id=agent_id, key=key, version=version)
                 for (namespace, agent_id, key), version in self._keys.items()

@@ -53,11 +53,11 @@ def _knows_reads(caller: Caller) -> Steps[bool]:
         return endpoint.knows_reads
     try:
         probe = pb.TransactRequest(txn_id=new_txn_id(), reads=pb.ReadSet())
-        yield from caller.call("Transact", probe)
+        answer = yield from caller.call("Transact", probe)
     except errors.InvalidArgument:
         endpoint.knows_reads = False
     else:
-        endpoint.knows_reads = True
+        endpoint.knows_reads, endpoint.epoch = True, answer.epoch
     return endpoint.knows_reads
 
 

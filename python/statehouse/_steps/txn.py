@@ -157,6 +157,10 @@ class TxnSteps(TxnReads):
                 until=self._deadline,
                 doubt=self._doubt,
             )
+        except errors.EpochChanged as changed:
+            self._caller.endpoint.epoch = changed.details.get("epoch", "")
+            self._end(changed)
+            raise
         except errors.InvalidArgument as refused:
             field = refused.details.get("field")
             if field == "snapshot_ts":
@@ -232,7 +236,9 @@ class TxnSteps(TxnReads):
             return False
         if failed._lasting:  # noqa: SLF001
             return False
-        if isinstance(failed, (errors.ConflictError, errors.TransactionNotFound)):
+        if isinstance(
+            failed, (errors.ConflictError, errors.TransactionNotFound, errors.EpochChanged)
+        ):
             return True
         if isinstance(failed, errors.Unimplemented) and failed is self._outcome:
             return True  # the next one is held by the daemon

@@ -50,7 +50,7 @@ class TxnReads(ReadSteps):
         # Of what follows; never held during a call. A signal handler may re-enter it.
         self._lock = threading.RLock()
         self._staged = Staged()
-        self._reads = ReadSet()
+        self._reads = ReadSet(caller.endpoint.epoch)
         self._reads.snapshot = begun.snapshot
         #: What is being committed, or has been without an answer. It is not changed any more.
         self._request: pb.TransactRequest | None = None
