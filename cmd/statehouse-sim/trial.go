@@ -63,7 +63,9 @@ type workshop struct {
 // newWorkshop builds the program that the bugs share. It lives until close.
 func newWorkshop(ctx context.Context, root string, bugs []planted.Bug) (w *workshop, err error) {
 	w = &workshop{root: root, number: make(map[string]int)}
-	bugs = slices.DeleteFunc(slices.Clone(bugs), func(b planted.Bug) bool { return b.By == planted.ByInterleave || b.By == planted.ByPython })
+	bugs = slices.DeleteFunc(slices.Clone(bugs), func(b planted.Bug) bool {
+		return b.By == planted.ByInterleave || b.By == planted.ByPython || b.By == planted.ByTest
+	})
 	if w.dir, err = os.MkdirTemp("", "statehouse-planted-"); err != nil {
 		return nil, err
 	}
@@ -137,6 +139,8 @@ func (a *app) try(ctx context.Context, w *workshop, b *planted.Bug, o proveFlags
 		return a.tryInterleaved(ctx, w.root, b, o)
 	case planted.ByPython:
 		return a.tryPython(ctx, w, b, o)
+	case planted.ByTest:
+		return a.tryTests(ctx, w, b, o)
 	}
 	t := trial{proof: proof{Bug: b.Name, Guarantee: b.Guarantee, Alone: make(map[string]string), Unseen: b.Unseen}, more: o.more}
 	fail := func(err error) proof { t.Error = err.Error(); return t.proof }

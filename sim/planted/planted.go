@@ -32,6 +32,7 @@ type Bug struct {
 	// judge's name. No time is spent on showing that.
 	Unseen map[string]string
 	By     string // what finds it, unless it is a scenario, too
+	Tests  string // of ByTest: a package, and the pattern of its tests
 }
 
 // What finds a bug that no scenario is about.
@@ -42,6 +43,8 @@ const (
 	ByInterleave = "interleave"
 	// ByPython: it is in the Python SDK, which programs use over real connections that break.
 	ByPython = "python"
+	// ByTest: it is in what no world does, work on a directory that no daemon has.
+	ByTest = "test"
 )
 
 // Why a judge alone cannot see a bug.
@@ -64,6 +67,7 @@ func All() []Bug {
 	list = append(list, foundBy("", tampered(), formats())...) // and by scenarios
 	list = append(list, foundBy(ByFuzz, limits(), drains(), leaks(), toils(), clients(), readsets(), distant(), worlds(), sessions(), hot())...)
 	list = append(list, foundBy(ByInterleave, threads(), hotThreads())...)
+	list = append(list, foundBy(ByTest, offline())...)
 	return append(list, foundBy(ByPython, pythons())...)
 }
 
