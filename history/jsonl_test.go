@@ -18,10 +18,10 @@ func full() *History {
 	n := func(v uint64) *uint64 { return &v }
 	more := map[string]string{"why": "no \\ufffd, a real \ufffd", "": ""}
 	record := Record{Name: name, Exists: true, Version: 1, CommitTS: 2, CommitTime: 3,
-		Value: `{"a":"\n"}`, Inexact: true, TxnID: "t", Metadata: more}
+		Value: `{"a":"\n"}`, Inexact: true, TxnID: "t", Metadata: more, Erased: true, Pruned: true, Principal: "p", TraceID: "tr"}
 	agent := Agent{Namespace: "ns", Agent: "a", FirstTS: 1, HeadTS: 1<<64 - 1}
-	event := Event{CommitTS: 1, CommitTime: -1 << 63, TxnID: "t", Metadata: more,
-		Ops: []EventOp{{Name: name, Version: 1, Delete: true, Value: "1.0", Inexact: true}, {}}}
+	event := Event{CommitTS: 1, CommitTime: -1 << 63, TxnID: "t", Metadata: more, Principal: "p", TraceID: "tr",
+		Ops: []EventOp{{Name: name, Version: 1, Delete: true, Value: "1.0", Inexact: true, Erased: true, Pruned: true}, {}}}
 	in := Input{
 		TxnID: "t", Namespace: "ns", Agent: "a", Key: "k", Value: "1e400", Expected: n(0),
 		Writes: []Write{{Name: name, Value: "null", Delete: true, Expected: n(7)}, {Expected: n(0)}, {}},

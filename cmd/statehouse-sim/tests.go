@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strings"
 
 	"statehouse.dev/statehouse/sim/planted"
 )
@@ -30,10 +31,8 @@ func (a *app) tryTests(ctx context.Context, w *workshop, b *planted.Bug, o prove
 	start := a.now()
 	ctx, cancel := context.WithTimeout(ctx, o.budget)
 	defer cancel()
-	args := []string{"test", "-count=1", "-overlay", list, b.Tests}
-	if b.Run != "" {
-		args = append(args, "-run", b.Run)
-	}
+	pkg, pattern, _ := strings.Cut(b.Tests, " ")
+	args := []string{"test", "-count=1", "-overlay", list, "-run", pattern, pkg}
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = w.root
 	out, err := cmd.CombinedOutput()

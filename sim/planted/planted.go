@@ -32,8 +32,7 @@ type Bug struct {
 	// judge's name. No time is spent on showing that.
 	Unseen map[string]string
 	By     string // what finds it, unless it is a scenario, too
-	Tests  string // the package whose tests find it: ByTest
-	Run    string // which of them; empty: all
+	Tests  string // of ByTest: a package and, unless it is all of its tests, a pattern
 }
 
 // What finds a bug that no scenario is about.
@@ -68,8 +67,7 @@ func All() []Bug {
 	list = append(list, foundBy("", tampered(), formats())...) // and by scenarios
 	list = append(list, foundBy(ByFuzz, limits(), drains(), leaks(), toils(), clients(), readsets(), distant(), worlds(), sessions(), hot(), overloads())...)
 	list = append(list, foundBy(ByInterleave, threads(), hotThreads())...)
-	list = append(list, foundBy(ByTest, past())...)
-	list = append(list, foundBy(ByTest, backups())...)
+	list = append(list, foundBy(ByTest, past(), backups(), offline())...)
 	return append(list, foundBy(ByPython, pythons())...)
 }
 
