@@ -16,7 +16,7 @@ type proposal struct {
 	heads       []HeadPrecondition
 	metadata    map[string]string
 	permit      func() error // nil: nothing to ask
-	fingerprint Digest // distinguishes a retry from another transaction, see fingerprint.go
+	fingerprint Digest       // distinguishes a retry from another transaction, see fingerprint.go
 
 	interactive bool // Begin opened the transaction, so its table knows it
 

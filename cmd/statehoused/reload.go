@@ -33,8 +33,8 @@ type reloader struct {
 	// Of the reload before, or of the start. Only reload changes them.
 	current *settings
 	shown   atomic.Pointer[tlsFiles] // nil without TLS
-	seen    [sha256.Size]byte           // of the files that are watched
-	mu      sync.Mutex                  // reloads come one after the other
+	seen    [sha256.Size]byte        // of the files that are watched
+	mu      sync.Mutex               // reloads come one after the other
 }
 
 // tlsFiles are what a handshake needs.
