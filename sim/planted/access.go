@@ -51,7 +51,7 @@ func accesses() []Bug {
 			Edits: []Edit{{"server/access/manage.go", "			return append(changes, entry...), err\n", "			if decide != nil {\n				return changes, err\n			}\n			return append(changes, entry...), err\n"}},
 		},
 		{
-			Name: "audit-chain-not-kept", Guarantee: "G10", About: "an entry of the audit log does not rest on the one before", Unseen: noHistory,
+			Name: "audit-chain-not-kept", Guarantee: "G8", About: "an entry of the audit log does not rest on the one before", Unseen: noHistory,
 			Edits: []Edit{{"server/access/audit.go", "		head = end{e.Number, chained(head.Hash, text)}\n", "		head = end{e.Number, chained(Hash{}, text)}\n"}},
 		},
 	}
