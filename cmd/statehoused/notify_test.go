@@ -71,9 +71,14 @@ func TestWatchdogOfTheSick(t *testing.T) {
 		t.Error(got)
 	}
 	sick.Store(true)
-	for got := heard(); got != "STATUS=not serving: storage failed"; got = heard() {
-		if got != "WATCHDOG=1" {
-			t.Fatal(got)
+	const underWay = 100 // pings that may be: far more than there are
+	for pings := 0; ; pings++ {
+		got := heard()
+		if got == "STATUS=not serving: storage failed" {
+			break
+		}
+		if got != "WATCHDOG=1" || pings == underWay {
+			t.Fatalf("after %d pings it says %q", pings, got)
 		}
 	}
 	for range 5 {
