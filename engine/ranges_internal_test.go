@@ -101,7 +101,7 @@ func newListingRig(t *testing.T) *listingRig {
 		}
 	}
 	var err error
-	if r.Engine, err = Open(env, Options{Dir: "/data", Limits: Limits{TxnTimeout: time.Hour}, Tuning: Tuning{MemTableBytes: 1 << 20, CacheBytes: 1 << 20}}); err != nil {
+	if r.Engine, err = Open(env, Options{Dir: "/data", Limits: Limits{TxnTimeout: time.Hour, QueuedTime: time.Hour}, Tuning: Tuning{MemTableBytes: 1 << 20, CacheBytes: 1 << 20}}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

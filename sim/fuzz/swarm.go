@@ -86,8 +86,8 @@ func drawConfig(r *rand.Rand) sim.Config {
 		c.TxnTimeout = time.Duration(100+r.IntN(2000)) * time.Millisecond
 	}
 	c.Bounds = drawBounds(r)
-	if r.IntN(12) == 0 {
-		c.Rate = 20 + r.IntN(400)
+	if r.IntN(10) == 0 {
+		c.Rate = 10 + r.IntN(60)
 	}
 	if r.IntN(6) == 0 {
 		c.OutcomeAge, c.OutcomeCount = time.Duration(1+r.IntN(20))*time.Minute, 1+r.IntN(20)

@@ -139,7 +139,14 @@ func Rated(ctx context.Context, at func(rate float64) *Load, burst, most time.Du
 		return ok
 	}
 	// One bad burst on a machine that others use, too, is not the end.
-	twice := func(rate float64) bool { return ctx.Err() == nil && (holds(rate) || holds(rate)) }
+	twice := func(rate float64) bool {
+		for range 2 {
+			if ctx.Err() == nil && holds(rate) {
+				return true
+			}
+		}
+		return false
+	}
 	low, high := 0.0, 500.0
 	for twice(high) {
 		low, high = high, 2*high
