@@ -63,7 +63,9 @@ type workshop struct {
 // newWorkshop builds the program that the bugs share. It lives until close.
 func newWorkshop(ctx context.Context, root string, bugs []planted.Bug) (w *workshop, err error) {
 	w = &workshop{root: root, number: make(map[string]int)}
-	bugs = slices.DeleteFunc(slices.Clone(bugs), func(b planted.Bug) bool { return b.By == planted.ByInterleave || b.By == planted.ByPython || b.By == planted.ByTests })
+	bugs = slices.DeleteFunc(slices.Clone(bugs), func(b planted.Bug) bool {
+		return b.By == planted.ByInterleave || b.By == planted.ByPython || b.By == planted.ByTests
+	})
 	if w.dir, err = os.MkdirTemp("", "statehouse-planted-"); err != nil {
 		return nil, err
 	}
