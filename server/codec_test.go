@@ -193,7 +193,7 @@ func TestOneValueInOddBytes(t *testing.T) {
 func TestMalformedRequests(t *testing.T) {
 	r := newRig(t)
 	good := wireOf(t, &pb.TransactRequest{TxnId: "x", Operations: []*pb.TransactOperation{set("", "a", "k", `{}`)}})
-	for what, wire := range map[string][]byte{ // independent of each other: any order
+	for what, data := range map[string][]byte{ // independent of each other: any order
 		"cut":                   good[:len(good)-1],
 		"no tag":                {0xff},
 		"varint without end":    {0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff},
@@ -205,10 +205,10 @@ func TestMalformedRequests(t *testing.T) {
 		"reserved wire type":    {0x0e, 0x00},
 		"not UTF-8":             wiretest.Text(1, "a\xff"),
 		"operation cut":         wiretest.Message(operations, []byte{0x0a}),
-		"the mark":              wiretest.Message(malformedField, nil),
-		"the mark with content": append(wiretest.Text(malformedField, "x"), good...),
+		"the mark":              wiretest.Message(wire.MalformedField, nil),
+		"the mark with content": append(wiretest.Text(wire.MalformedField, "x"), good...),
 	} {
-		invalidArgument(t, what+" Transact", r.raw(transactMethod, wire), "well-formed")
+		invalidArgument(t, what+" Transact", r.raw(transactMethod, data), "well-formed")
 	}
 	for _, m := range allMethods() { // including the streams
 		invalidArgument(t, m, r.raw(m, []byte{0x0f}), "well-formed")

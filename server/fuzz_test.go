@@ -96,12 +96,12 @@ func (b *bench) must(method string, req proto.Message) any {
 }
 
 // call is one request; of a stream the answer is nil.
-func (b *bench) call(method string, wire []byte) (any, error) {
+func (b *bench) call(method string, data []byte) (any, error) {
 	desc := pb.StatehouseService_ServiceDesc
 	for _, m := range desc.Methods {
 		if m.MethodName == method {
 			decoder := func(into any) error {
-				return wire.Codec().Unmarshal(mem.BufferSlice{mem.SliceBuffer(slices.Clone(wire))}, into)
+				return wire.Codec().Unmarshal(mem.BufferSlice{mem.SliceBuffer(slices.Clone(data))}, into)
 			}
 			resp, err := m.Handler(b.s, context.Background(), decoder, b.s.Unary)
 			if err == nil {
@@ -112,7 +112,7 @@ func (b *bench) call(method string, wire []byte) (any, error) {
 	}
 	for _, s := range desc.Streams {
 		if s.StreamName == method {
-			return nil, b.s.Stream(b.s, &benchStream{b: b, method: method, wire: wire}, &grpc.StreamServerInfo{FullMethod: method}, s.Handler)
+			return nil, b.s.Stream(b.s, &benchStream{b: b, method: method, wire: data}, &grpc.StreamServerInfo{FullMethod: method}, s.Handler)
 		}
 	}
 	b.t.Fatalf("no method %s", method)

@@ -27,8 +27,8 @@ type codec struct{ encoding.CodecV2 }
 // Marks on a message that stand for what is wrong with a request, as unknown fields whose
 // numbers protobuf reserves for implementations.
 const (
-	malformedField protowire.Number = 19006
-	crowdedField   protowire.Number = 19007
+	MalformedField protowire.Number = 19006
+	CrowdedField   protowire.Number = 19007
 )
 
 // MaxElements bounds the operations, preconditions, reads, names and metadata entries of
@@ -75,9 +75,9 @@ func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 		err = proto.Unmarshal(wire, m)
 	}
 	if err != nil {
-		mark := malformedField
+		mark := MalformedField
 		if errors.Is(err, structwire.ErrCrowded) {
-			mark = crowdedField
+			mark = CrowdedField
 		}
 		proto.Reset(m)
 		m.ProtoReflect().SetUnknown(protowire.AppendBytes(protowire.AppendTag(nil, mark, protowire.BytesType), nil))
@@ -93,9 +93,9 @@ func CheckParsed(req any) error {
 	}
 	num, _, n := protowire.ConsumeField(m.ProtoReflect().GetUnknown())
 	switch {
-	case n > 0 && num == malformedField:
+	case n > 0 && num == MalformedField:
 		return Invalid("request", "the request is not a well-formed message of its type, or a string in it is not valid UTF-8")
-	case n > 0 && num == crowdedField:
+	case n > 0 && num == CrowdedField:
 		return Fail(engine.ErrLimit, fmt.Sprintf("the request has more than %d operations, preconditions, names or metadata entries", MaxElements))
 	}
 	return nil
