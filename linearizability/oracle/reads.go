@@ -205,10 +205,15 @@ func (j *judge) same(op *history.Operation, r *history.Record, v *model.Version,
 		}
 		ok = ok && r.CommitTS == v.TS && (time == 0 || time == r.CommitTime)
 	}
+	var gone model.Gone
+	if v != nil {
+		gone = v.Gone
+	}
+	shown := model.Gone{Erased: r.Erased, Pruned: r.Pruned}
 	if !v.Exists() || op.In.NoValues {
-		ok = ok && r.Value == "" && !r.Inexact
+		ok = ok && r.Value == "" && !r.Inexact && gone.Explains(shown)
 	} else {
-		ok = ok && model.SameRead(&op.In, r.Value, r.Inexact, v.Value)
+		ok = ok && gone.Shown(&op.In, r.Value, r.Inexact, shown, v.Value)
 	}
 	if ok {
 		return "", "", ""

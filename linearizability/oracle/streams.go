@@ -155,11 +155,8 @@ func (j *judge) sameEvent(in *history.Input, ev *history.Event) string {
 		if n == len(ev.Ops) {
 			return fmt.Sprintf("key %q of agent %q is missing", o.Key, o.Agent)
 		}
-		got, value := &ev.Ops[n], o.Value
-		if in.NoValues {
-			value = ""
-		}
-		if got.Name != o.Name || got.Version != o.Version || got.Delete != o.Delete || !model.SameRead(in, got.Value, got.Inexact, value) {
+		got := &ev.Ops[n]
+		if got.Name != o.Name || got.Version != o.Version || got.Delete != o.Delete || !shownAs(in, got, o) {
 			return fmt.Sprintf("key %q of agent %q is shown otherwise", o.Key, o.Agent)
 		}
 		n++
@@ -168,4 +165,13 @@ func (j *judge) sameEvent(in *history.Input, ev *history.Event) string {
 		return "operations that nobody asked for"
 	}
 	return ""
+}
+
+// shownAs reports whether a stream may have shown an operation's value so.
+func shownAs(in *history.Input, got, o *history.EventOp) bool {
+	gone, shown := model.Gone{Erased: o.Erased, Pruned: o.Pruned}, model.Gone{Erased: got.Erased, Pruned: got.Pruned}
+	if in.NoValues || o.Delete {
+		return got.Value == "" && !got.Inexact && gone.Explains(shown)
+	}
+	return gone.Shown(in, got.Value, got.Inexact, shown, o.Value)
 }
