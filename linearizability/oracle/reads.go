@@ -205,15 +205,10 @@ func (j *judge) same(op *history.Operation, r *history.Record, v *model.Version,
 		}
 		ok = ok && r.CommitTS == v.TS && (time == 0 || time == r.CommitTime)
 	}
-	var gone model.Gone
-	if v != nil {
-		gone = v.Gone
-	}
-	shown := model.Gone{Erased: r.Erased, Pruned: r.Pruned}
-	if !v.Exists() || op.In.NoValues {
-		ok = ok && r.Value == "" && !r.Inexact && gone.Explains(shown)
+	if !v.Exists() {
+		ok = ok && r.Value == "" && !r.Inexact && !r.Pruned && (!r.Erased || v != nil && v.Erasure)
 	} else {
-		ok = ok && gone.Shown(&op.In, r.Value, r.Inexact, shown, v.Value)
+		ok = ok && j.sameValue(&op.In, r.Name, r.Version, r.Value, r.Inexact, r.Erased, r.Pruned, v.Value, v.Lost)
 	}
 	if ok {
 		return "", "", ""

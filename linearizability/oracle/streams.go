@@ -2,13 +2,11 @@ package oracle
 
 import (
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 	"strings"
 
 	"statehouse.dev/statehouse/history"
-	"statehouse.dev/statehouse/linearizability/oracle/model"
 )
 
 // cursor is how far a stream has come.
@@ -143,7 +141,7 @@ func lets(in *history.Input, o history.EventOp) bool {
 // changes: not even the order of its operations.
 func (j *judge) sameEvent(in *history.Input, ev *history.Event) string {
 	whole := j.model.Event(ev.CommitTS)
-	if whole.TxnID != ev.TxnID || whole.CommitTime != ev.CommitTime || whole.Principal != ev.Principal || whole.TraceID != ev.TraceID || !maps.Equal(whole.Metadata, ev.Metadata) {
+	if whole.TxnID != ev.TxnID || whole.CommitTime != ev.CommitTime || !j.sameProvenance(whole, ev.Metadata, ev.Principal, ev.TraceID) {
 		return "another transaction, time or metadata than the log has"
 	}
 	n := 0
@@ -156,7 +154,11 @@ func (j *judge) sameEvent(in *history.Input, ev *history.Event) string {
 			return fmt.Sprintf("key %q of agent %q is missing", o.Key, o.Agent)
 		}
 		got := &ev.Ops[n]
-		if got.Name != o.Name || got.Version != o.Version || got.Delete != o.Delete || !shownAs(in, got, o) {
+		same := got.Value == "" && !got.Inexact && got.Erased == o.Erased // of a delete
+		if !o.Delete {
+			same = j.sameValue(in, o.Name, o.Version, got.Value, got.Inexact, got.Erased, got.Pruned, o.Value, o.Erased || o.Pruned)
+		}
+		if got.Name != o.Name || got.Version != o.Version || got.Delete != o.Delete || !same {
 			return fmt.Sprintf("key %q of agent %q is shown otherwise", o.Key, o.Agent)
 		}
 		n++
@@ -165,13 +167,4 @@ func (j *judge) sameEvent(in *history.Input, ev *history.Event) string {
 		return "operations that nobody asked for"
 	}
 	return ""
-}
-
-// shownAs reports whether a stream may have shown an operation's value so.
-func shownAs(in *history.Input, got, o *history.EventOp) bool {
-	gone, shown := model.Gone{Erased: o.Erased, Pruned: o.Pruned}, model.Gone{Erased: got.Erased, Pruned: got.Pruned}
-	if in.NoValues || o.Delete {
-		return got.Value == "" && !got.Inexact && gone.Explains(shown)
-	}
-	return gone.Shown(in, got.Value, got.Inexact, shown, o.Value)
 }

@@ -7,8 +7,7 @@
 // last commit (HeadAt), the commit that was the last at a time (TimeAt). A log need not begin
 // at the beginning: of what was before its base, only the base is known (Older).
 //
-// [SameRead] says when what a client was shown of a value is what was written, and [Gone] of one
-// that was erased or dropped.
+// [SameRead] says when what a client was shown of a value is what was written.
 //
 // It knows no request. What follows from an answer that is not as the model has it, package
 // oracle decides.

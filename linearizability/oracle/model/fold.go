@@ -73,7 +73,7 @@ func (f *folding) event(ev *history.Event, spoken map[history.Name]bool) {
 		if op.Version != before.Num()+1 && (before != nil || !f.middle || spoken[op.Name]) {
 			f.badLog(ev, "version-gap", "commit %d makes version %d of key %q of agent %q, whose last one was %d", ev.CommitTS, op.Version, op.Key, op.Agent, before.Num())
 		}
-		m.add(op.Name, Version{TS: ev.CommitTS, Number: op.Version, Deleted: op.Delete, Value: op.Value, Gone: Gone{op.Erased, op.Pruned}, Event: ev})
+		m.add(op.Name, Version{TS: ev.CommitTS, Number: op.Version, Deleted: op.Delete, Value: op.Value, Event: ev, Erasure: op.Delete && op.Erased, Lost: !op.Delete && (op.Erased || op.Pruned)})
 		a := history.AgentName{Namespace: op.Namespace, Agent: op.Agent}
 		if list := m.Agents[a]; len(list) == 0 || list[len(list)-1] != ev.CommitTS {
 			m.Agents[a] = append(list, ev.CommitTS)
@@ -104,7 +104,7 @@ func modelOf(b *history.Base) *Model {
 	m.Base, m.Head = b.CommitTS, b.CommitTS
 	for i := range b.Records {
 		r := &b.Records[i]
-		m.add(r.Name, Version{TS: r.CommitTS, Number: r.Version, Deleted: !r.Exists, Value: r.Value, Gone: Gone{r.Erased, r.Pruned}, Time: r.CommitTime})
+		m.add(r.Name, Version{TS: r.CommitTS, Number: r.Version, Deleted: !r.Exists, Value: r.Value, Time: r.CommitTime})
 		m.Spaces[r.Namespace] = 0
 	}
 	for _, a := range b.Agents {

@@ -13,8 +13,9 @@ type Version struct {
 	Deleted    bool
 	Value      string
 	Time       int64          // of the commit, where the event is not known
-	Gone       Gone           // nothing of the value is left, or never was of an erasure's tombstone
 	Event      *history.Event // nil: it is of the base
+	Erasure    bool           // an erasure deleted it, and took the values before
+	Lost       bool           // the value was erased or pruned before the log was read
 }
 
 // Model is the state at every commit_ts, folded from the log.
@@ -75,32 +76,24 @@ func (v *Version) Num() uint64 {
 
 // Show says a state in words.
 func (v *Version) Show() string {
-	if v == nil {
+	switch {
+	case v == nil:
 		return "never written"
+	case v.Deleted:
+		return fmt.Sprintf("deleted, version %d of commit %d", v.Number, v.TS)
 	}
-	return show(v.Deleted, v.Number, v.TS, v.Value, v.Gone)
+	return fmt.Sprintf("version %d of commit %d: %s", v.Number, v.TS, v.Value)
 }
 
 // ShowRecord says in the same words what a client was shown.
 func ShowRecord(r *history.Record) string {
-	if !r.Exists && r.Version == 0 {
-		return "absent"
+	if !r.Exists {
+		if r.Version == 0 {
+			return "absent"
+		}
+		return fmt.Sprintf("deleted, version %d of commit %d", r.Version, r.CommitTS)
 	}
-	return show(!r.Exists, r.Version, r.CommitTS, r.Value, Gone{r.Erased, r.Pruned})
-}
-
-func show(deleted bool, number, ts uint64, value string, gone Gone) string {
-	s := fmt.Sprintf("version %d of commit %d: %s", number, ts, value)
-	if deleted {
-		s = fmt.Sprintf("deleted, version %d of commit %d", number, ts)
-	}
-	if gone.Erased {
-		s += ", erased"
-	}
-	if gone.Pruned {
-		s += ", pruned"
-	}
-	return s
+	return fmt.Sprintf("version %d of commit %d: %s", r.Version, r.CommitTS, r.Value)
 }
 
 // HeadAt is the commit_ts of an agent's last commit at ts.

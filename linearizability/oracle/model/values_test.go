@@ -41,32 +41,3 @@ func TestSameRead(t *testing.T) {
 		}
 	}
 }
-
-func TestGone(t *testing.T) {
-	const value = `{"n":1}`
-	no, erased, pruned := Gone{}, Gone{Erased: true}, Gone{Pruned: true}
-	for _, c := range []struct {
-		log     Gone
-		written string
-		as      Gone
-		shown   string
-		right   bool
-	}{
-		{no, value, no, value, true},
-		{no, value, erased, "", false}, // nothing says so
-		{no, value, pruned, "", false},
-		{erased, "", erased, "", true},
-		{erased, "", erased, value, false}, // gone, and told
-		{erased, "", no, value, true},      // before
-		{erased, value, no, value, true},
-		{erased, value, no, `{"n":2}`, false},
-		{erased, "", pruned, "", true}, // before it was erased
-		{pruned, "", erased, "", false},
-		{pruned, "", pruned, "", true},
-		{erased, "", Gone{true, true}, "", false},
-	} {
-		if got := c.log.Shown(&history.Input{}, c.shown, false, c.as, c.written); got != c.right {
-			t.Errorf("%q as %v, of %q that is %v in the log: %v", c.shown, c.as, c.written, c.log, got)
-		}
-	}
-}
