@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -119,7 +120,7 @@ func (r *pastRun) afterCrash(d *simdisk.Disk) {
 	clock.ms.Store(r.p.clock.ms.Load())
 	m := *r.m
 	m.events = slices.Clone(m.events)
-	m.gone = cloneGone(m.gone)
+	m.gone, m.erased = cloneGone(m.gone), maps.Clone(m.erased)
 	c := &pastRun{t: r.t, m: &m, rng: r.rng}
 	c.open(d, clock)
 	c.harvest()
@@ -127,12 +128,24 @@ func (r *pastRun) afterCrash(d *simdisk.Disk) {
 	c.p.Tick()
 	for c.step() {
 	}
+	c.erasuresEnded()
 	c.compare()
 	if err := c.p.Close(); err != nil {
 		r.t.Fatal(err)
 	}
 	if _, err := verifyOn(d); err != nil {
 		r.t.Fatalf("verify: %v", err)
+	}
+}
+
+// erasuresEnded says that no erasure is under way: what is before its deletes is to be gone.
+func (r *pastRun) erasuresEnded() {
+	for _, ev := range r.m.events {
+		for _, op := range ev.Ops {
+			if op.Tombstone && op.Erased {
+				r.m.erased[op.Name] = op.Version
+			}
+		}
 	}
 }
 

@@ -19,16 +19,17 @@ import (
 
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 	"statehouse.dev/statehouse/server/structwire"
+	"statehouse.dev/statehouse/server/wire"
 	"statehouse.dev/statehouse/server/wiretest"
 )
 
 // decode is what the server's side of gRPC does with a request's bytes.
-func decode(t testing.TB, wire []byte, into proto.Message) error {
+func decode(t testing.TB, data []byte, into proto.Message) error {
 	t.Helper()
-	if err := newCodec().Unmarshal(mem.BufferSlice{mem.SliceBuffer(wire)}, into); err != nil {
+	if err := wire.Codec().Unmarshal(mem.BufferSlice{mem.SliceBuffer(data)}, into); err != nil {
 		t.Fatalf("the codec failed, which gRPC answers with INTERNAL: %v", err)
 	}
-	return checkParsed(into)
+	return wire.CheckParsed(into)
 }
 
 // fataler is testing.TB, and rapid's T as well.
@@ -111,13 +112,13 @@ func TestCodecChangesNothingElse(t *testing.T) {
 			}
 			req.Operations = append(req.Operations, op)
 		}
-		wire, err := proto.Marshal(req)
+		data, err := proto.Marshal(req)
 		if err != nil {
 			t.Fatal(err)
 		}
 		var got pb.TransactRequest
-		if err := newCodec().Unmarshal(mem.BufferSlice{mem.SliceBuffer(wire)}, &got); err != nil || checkParsed(&got) != nil {
-			t.Fatal(err, checkParsed(&got))
+		if err := wire.Codec().Unmarshal(mem.BufferSlice{mem.SliceBuffer(data)}, &got); err != nil || wire.CheckParsed(&got) != nil {
+			t.Fatal(err, wire.CheckParsed(&got))
 		}
 		for i, op := range got.Operations {
 			raw, given, err := structwire.Wire(op)
@@ -240,9 +241,9 @@ func TestCrowdedRequestsAreRefused(t *testing.T) {
 	crowd := func(n int) []byte {
 		return bytes.Repeat(wiretest.Message(2, wiretest.Text(2, "a"), wiretest.Text(3, "k"), wiretest.Varint(6, 1)), n)
 	}
-	refused(t, "too many elements", r.raw(transactMethod, append(wiretest.Text(1, r.id()), crowd(maxElements+1)...)),
+	refused(t, "too many elements", r.raw(transactMethod, append(wiretest.Text(1, r.id()), crowd(wire.MaxElements+1)...)),
 		codes.ResourceExhausted, pb.ErrorCode_LIMIT_EXCEEDED, "32768")
-	refused(t, "too many operations", r.raw(transactMethod, append(wiretest.Text(1, r.id()), crowd(maxElements)...)),
+	refused(t, "too many operations", r.raw(transactMethod, append(wiretest.Text(1, r.id()), crowd(wire.MaxElements)...)),
 		codes.ResourceExhausted, pb.ErrorCode_LIMIT_EXCEEDED, "operations", "32768", "5000")
 	if err := r.raw(transactMethod, append(wiretest.Text(1, r.id()), crowd(1000)...)); err != nil {
 		t.Errorf("as many operations as are allowed: %v", err)

@@ -21,6 +21,7 @@ import (
 
 	"statehouse.dev/statehouse/engine"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+	"statehouse.dev/statehouse/server/wire"
 )
 
 // bench is a service without sockets and goroutines: whoever waits steps the
@@ -100,7 +101,7 @@ func (b *bench) call(method string, wire []byte) (any, error) {
 	for _, m := range desc.Methods {
 		if m.MethodName == method {
 			decoder := func(into any) error {
-				return newCodec().Unmarshal(mem.BufferSlice{mem.SliceBuffer(slices.Clone(wire))}, into)
+				return wire.Codec().Unmarshal(mem.BufferSlice{mem.SliceBuffer(slices.Clone(wire))}, into)
 			}
 			resp, err := m.Handler(b.s, context.Background(), decoder, b.s.Unary)
 			if err == nil {
@@ -144,7 +145,7 @@ func (s *benchStream) RecvMsg(m any) error {
 		return io.EOF
 	}
 	s.read = true
-	return newCodec().Unmarshal(mem.BufferSlice{mem.SliceBuffer(slices.Clone(s.wire))}, m)
+	return wire.Codec().Unmarshal(mem.BufferSlice{mem.SliceBuffer(slices.Clone(s.wire))}, m)
 }
 
 func (s *benchStream) SendMsg(m any) error {

@@ -2,7 +2,6 @@ package oracle
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -74,7 +73,7 @@ func (j *judge) applied(t *txn, ev *history.Event) (op *history.Operation, condi
 	op = t.attempts[0]
 	for _, a := range t.attempts {
 		w, c := t.wanted(a)
-		if !j.did(t, a, w, ev) || !maps.Equal(a.In.Metadata, ev.Metadata) {
+		if !j.did(t, a, w, ev) || !j.sameProvenance(ev, a.In.Metadata, ev.Principal, ev.TraceID) {
 			continue
 		}
 		if j.hold(a, c, ev.CommitTS-1) {

@@ -2,7 +2,6 @@ package oracle
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -107,7 +106,7 @@ func (j *judge) rightHistory(op *history.Operation, ts uint64) (why, expected, g
 		if v == nil {
 			continue // and so is the record: the log is not dense, which is reported
 		}
-		if ev := v.Event; ev != nil && (ev.TxnID != r.TxnID || ev.Principal != r.Principal || ev.TraceID != r.TraceID || !maps.Equal(ev.Metadata, r.Metadata)) {
+		if ev := v.Event; ev != nil && (ev.TxnID != r.TxnID || !j.sameProvenance(ev, r.Metadata, r.Principal, r.TraceID)) {
 			return "the history names another transaction, or other metadata", fmt.Sprint(ev.TxnID, ev.Metadata), fmt.Sprint(r.TxnID, r.Metadata)
 		}
 	}

@@ -205,10 +205,10 @@ func (j *judge) same(op *history.Operation, r *history.Record, v *model.Version,
 		}
 		ok = ok && r.CommitTS == v.TS && (time == 0 || time == r.CommitTime)
 	}
-	if !v.Exists() || op.In.NoValues {
-		ok = ok && r.Value == "" && !r.Inexact
+	if !v.Exists() {
+		ok = ok && r.Value == "" && !r.Inexact && !r.Pruned && (!r.Erased || v != nil && v.Erasure)
 	} else {
-		ok = ok && model.SameRead(&op.In, r.Value, r.Inexact, v.Value)
+		ok = ok && j.sameValue(&op.In, r.Name, r.Version, r.Value, r.Inexact, r.Erased, r.Pruned, v.Value, v.Lost)
 	}
 	if ok {
 		return "", "", ""

@@ -2,13 +2,11 @@ package oracle
 
 import (
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 	"strings"
 
 	"statehouse.dev/statehouse/history"
-	"statehouse.dev/statehouse/linearizability/oracle/model"
 )
 
 // cursor is how far a stream has come.
@@ -143,7 +141,7 @@ func lets(in *history.Input, o history.EventOp) bool {
 // changes: not even the order of its operations.
 func (j *judge) sameEvent(in *history.Input, ev *history.Event) string {
 	whole := j.model.Event(ev.CommitTS)
-	if whole.TxnID != ev.TxnID || whole.CommitTime != ev.CommitTime || whole.Principal != ev.Principal || whole.TraceID != ev.TraceID || !maps.Equal(whole.Metadata, ev.Metadata) {
+	if whole.TxnID != ev.TxnID || whole.CommitTime != ev.CommitTime || !j.sameProvenance(whole, ev.Metadata, ev.Principal, ev.TraceID) {
 		return "another transaction, time or metadata than the log has"
 	}
 	n := 0
@@ -155,11 +153,12 @@ func (j *judge) sameEvent(in *history.Input, ev *history.Event) string {
 		if n == len(ev.Ops) {
 			return fmt.Sprintf("key %q of agent %q is missing", o.Key, o.Agent)
 		}
-		got, value := &ev.Ops[n], o.Value
-		if in.NoValues {
-			value = ""
+		got := &ev.Ops[n]
+		same := got.Value == "" && !got.Inexact && got.Erased == o.Erased // of a delete
+		if !o.Delete {
+			same = j.sameValue(in, o.Name, o.Version, got.Value, got.Inexact, got.Erased, got.Pruned, o.Value, o.Erased || o.Pruned)
 		}
-		if got.Name != o.Name || got.Version != o.Version || got.Delete != o.Delete || !model.SameRead(in, got.Value, got.Inexact, value) {
+		if got.Name != o.Name || got.Version != o.Version || got.Delete != o.Delete || !same {
 			return fmt.Sprintf("key %q of agent %q is shown otherwise", o.Key, o.Agent)
 		}
 		n++

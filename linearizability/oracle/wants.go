@@ -80,7 +80,7 @@ func (w wants) match(ev *history.Event) bool {
 		o := &ev.Ops[i]
 		x := w[o.Name]
 		if !slices.ContainsFunc(x.writes, func(w history.Write) bool {
-			return w.Delete == o.Delete && (o.Delete || history.SameValue(w.Value, o.Value))
+			return w.Delete == o.Delete && (o.Delete || o.Erased || o.Pruned || history.SameValue(w.Value, o.Value))
 		}) {
 			return false
 		}

@@ -227,7 +227,7 @@ func (c *constraints) addVersions(op *history.Operation) {
 // sight is what a read saw of a record.
 func (c *constraints) sight(op *history.Operation, r *history.Record) sight {
 	f := facts{known: knowsExists | knowsVersion | knowsTS, exists: r.Exists, version: r.Version, ts: r.CommitTS}
-	if r.Exists && !op.In.NoValues {
+	if r.Exists && !op.In.NoValues && !r.Erased && !r.Pruned {
 		f.known, f.value = f.known|knowsValue, c.canonical(r.Value)
 	}
 	return sight{r.Name, f}

@@ -77,6 +77,11 @@ func (s *logState) advance(ts uint64) {
 		for i := range ev.Ops {
 			o := &ev.Ops[i]
 			s.set(o.Name, !o.Delete, o.Version, ev.CommitTS, o.Value)
+			if o.Erased || o.Pruned { // its value is not known any more
+				f := s.state[o.Name]
+				f.known, f.value = f.known&^knowsValue, ""
+				s.state[o.Name] = f
+			}
 		}
 		s.log = s.log[1:]
 	}

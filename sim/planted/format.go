@@ -9,7 +9,7 @@ func formats() []Bug {
 		},
 		{
 			Name: "part-digest-trusted", Guarantee: "G8", About: "a part's digest is compared with its event only if the commit has one part",
-			Edits: []Edit{{"engine/verify.go", "digestOf(v.body) != part.digest {", "digestOf(v.body) != part.digest && len(row.parts) == 1 {"}},
+			Edits: []Edit{{"engine/verify.go", "digestOf(ev.appendSealed(nil, sealedFlags)) != part.digest {", "digestOf(ev.appendSealed(nil, sealedFlags)) != part.digest && len(row.parts) == 1 {"}},
 		},
 		{
 			Name: "unknown-fields-ignored", Guarantee: "G8", About: "a field with a tag that the build does not know is taken for nothing",
@@ -17,7 +17,10 @@ func formats() []Bug {
 		},
 		{
 			Name: "erased-by-nobody", Guarantee: "G8", About: "verify does not look at a value that the record says was erased",
-			Edits: []Edit{{"engine/verify.go", "rec.gone != op.gone,\n		!op.tombstone && (", "\n		!op.tombstone && rec.gone == 0 && ("}},
+			Edits: []Edit{
+				{"engine/verify.go", ", rec.gone != op.gone && (rec.gone != gonePruned || op.gone != 0),\n", ",\n"},
+				{"engine/verify.go", "	case !op.tombstone && rec.gone != 0:\n", "	case false:\n"},
+			},
 		},
 	}
 }

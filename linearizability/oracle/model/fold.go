@@ -73,7 +73,7 @@ func (f *folding) event(ev *history.Event, spoken map[history.Name]bool) {
 		if op.Version != before.Num()+1 && (before != nil || !f.middle || spoken[op.Name]) {
 			f.badLog(ev, "version-gap", "commit %d makes version %d of key %q of agent %q, whose last one was %d", ev.CommitTS, op.Version, op.Key, op.Agent, before.Num())
 		}
-		m.add(op.Name, Version{TS: ev.CommitTS, Number: op.Version, Deleted: op.Delete, Value: op.Value, Event: ev})
+		m.add(op.Name, Version{TS: ev.CommitTS, Number: op.Version, Deleted: op.Delete, Value: op.Value, Event: ev, Erasure: op.Delete && op.Erased, Lost: !op.Delete && (op.Erased || op.Pruned)})
 		a := history.AgentName{Namespace: op.Namespace, Agent: op.Agent}
 		if list := m.Agents[a]; len(list) == 0 || list[len(list)-1] != ev.CommitTS {
 			m.Agents[a] = append(list, ev.CommitTS)

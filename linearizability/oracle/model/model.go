@@ -14,6 +14,8 @@ type Version struct {
 	Value      string
 	Time       int64          // of the commit, where the event is not known
 	Event      *history.Event // nil: it is of the base
+	Erasure    bool           // an erasure deleted it, and took the values before
+	Lost       bool           // the value was erased or pruned before the log was read
 }
 
 // Model is the state at every commit_ts, folded from the log.
