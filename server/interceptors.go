@@ -15,6 +15,7 @@ import (
 	"statehouse.dev/statehouse/server/limiter"
 	"statehouse.dev/statehouse/server/session"
 	"statehouse.dev/statehouse/server/unsent"
+	"statehouse.dev/statehouse/server/wire"
 )
 
 // Unary is the interceptor that every unary request passes: in production
@@ -23,23 +24,23 @@ func (s *Service) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo
 	l := s.limiterOf(info.FullMethod, false)
 	ctx, grant, err := s.admit(ctx, info.FullMethod, l)
 	if err != nil {
-		return nil, toStatus(s.refused(req, err))
+		return nil, wire.Status(s.refused(req, err))
 	}
 	defer l.Leave()
 	defer s.recovered(info.FullMethod, &err)
-	if err := checkParsed(req); err != nil {
-		return nil, toStatus(err)
+	if err := wire.CheckParsed(req); err != nil {
+		return nil, wire.Status(err)
 	}
 	if err := s.gate.Permit(ctx, info.FullMethod, req, grant); err != nil {
 		if info.FullMethod == pb.StatehouseService_Abort_FullMethodName && errors.Is(err, engine.ErrTxnNotFound) {
 			return &pb.AbortResponse{}, nil // as of one that is not known
 		}
-		return nil, toStatus(s.refused(req, err))
+		return nil, wire.Status(s.refused(req, err))
 	}
 	if commits[info.FullMethod] && !session.In(ctx) { // a read waits for no disk, and one in a session had its turn
 		share := access.Share(ctx)
 		if err := s.admission.Wait(ctx, share, func() func() { return s.coming(req) }); err != nil {
-			return nil, toStatus(s.refused(req, err))
+			return nil, wire.Status(s.refused(req, err))
 		}
 		t := &turn{}
 		defer func() { s.admission.Leave(share, t.paused) }()
@@ -47,7 +48,7 @@ func (s *Service) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo
 	}
 	call, answer := unsent.CallOf(ctx), answerOf(info.FullMethod)
 	if err := call.Admit(ctx, answer); err != nil {
-		return nil, toStatus(s.refused(req, err))
+		return nil, wire.Status(s.refused(req, err))
 	}
 	resp, err = handler(ctx, req)
 	if err == nil && grant != nil {
@@ -58,7 +59,7 @@ func (s *Service) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo
 		err = call.Count(answer, resp)
 	}
 	if err != nil {
-		return nil, toStatus(err)
+		return nil, wire.Status(err)
 	}
 	return resp, nil
 }
@@ -69,7 +70,7 @@ func (s *Service) Stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerI
 	l := s.limiterOf(method, true)
 	ctx, _, err := s.admit(ss.Context(), method, l)
 	if err != nil {
-		return toStatus(err)
+		return wire.Status(err)
 	}
 	defer l.Leave()
 	defer s.recovered(method, &err)
@@ -88,7 +89,7 @@ func (s *Service) Stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerI
 	if cause := context.Cause(ctx); errors.Is(cause, access.ErrUnauthenticated) {
 		err = cause
 	}
-	return toStatus(err)
+	return wire.Status(err)
 }
 
 // admit lets a request in, which then leaves the limiter in the end, or refuses it. It returns the
@@ -120,7 +121,7 @@ func (s *Service) rate(ctx context.Context) float64 {
 func (s *Service) recovered(method string, err *error) {
 	if p := recover(); p != nil {
 		s.env.Log("a request panicked", "method", method, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-		*err = toStatus(fmt.Errorf("internal error in %s; the daemon's log says more", method))
+		*err = wire.Status(fmt.Errorf("internal error in %s; the daemon's log says more", method))
 	}
 }
 
@@ -139,7 +140,7 @@ func (p *parsedStream) RecvMsg(m any) error {
 	if err := p.ServerStream.RecvMsg(m); err != nil {
 		return err
 	}
-	if err := checkParsed(m); err != nil {
+	if err := wire.CheckParsed(m); err != nil {
 		return err
 	}
 	var grant access.Grant
