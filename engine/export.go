@@ -149,14 +149,14 @@ func (x *Export) System() ([]Row, error) {
 	return rows, x.e.noted(it.close())
 }
 
-// SystemName is the kind and the name of a row of the system, if row is one.
-func (r Row) SystemName() (kind, name string, err error) {
+// System is the kind of a row of the system, if it is one, with its name and what it says.
+func (r Row) System() (kind string, row SystemRow, err error) {
 	kind, name, ok := splitSystemKey(r.Key)
 	if !ok {
-		return "", "", corruptRow(r.Key, "no row of the system")
+		return "", SystemRow{}, corruptRow(r.Key, "no row of the system")
 	}
-	_, err = openRow(r.Key, r.Value)
-	return kind, name, err
+	body, err := openRow(r.Key, r.Value)
+	return kind, SystemRow{Name: name, Body: body}, err
 }
 
 // exportWave is what is read at a time.

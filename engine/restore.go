@@ -162,7 +162,7 @@ func (r *Restore) Commits(rows []Row) error {
 
 // System adds a row of the system.
 func (r *Restore) System(row Row) error {
-	if _, _, err := row.SystemName(); err != nil {
+	if _, _, err := row.System(); err != nil {
 		return err
 	}
 	return r.batch.Set(row.Key, row.Value, nil)

@@ -3,8 +3,10 @@ package backup
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
+	"slices"
 	"time"
 
 	"statehouse.dev/statehouse/engine"
@@ -108,14 +110,19 @@ func (w *restoring) run(ctx context.Context, s *source, progress Progress) (done
 			return done, err
 		}
 	}
+	slices.Sort(w.keys)
 	epoch, at, err := w.r.Finish()
 	return Restored{Store: last.Store, Epoch: epoch, Before: last.Epoch(), CommitTS: uint64(w.r.Head()), CommitTime: at, DroppedKeys: w.keys}, err
 }
 
 // take keeps rows of the system, which the last segment's replace.
-func (w *restoring) take(row engine.Row, kind, name string) error {
+func (w *restoring) take(row engine.Row, kind string, is engine.SystemRow) error {
 	if kind == keyKind && !w.o.KeepKeys {
-		w.keys = append(w.keys, name)
+		key := struct{ Name string }{is.Name} // the id, where there is no name
+		if err := json.Unmarshal(is.Body, &key); err != nil {
+			return failf(engine.ErrDataLoss, "the access key %q cannot be read: %v", is.Name, err)
+		}
+		w.keys = append(w.keys, key.Name)
 		return nil
 	}
 	w.system = append(w.system, engine.Row{Key: bytes.Clone(row.Key), Value: bytes.Clone(row.Value)})

@@ -112,7 +112,7 @@ func (v *verifier) read(ctx context.Context, r *segment.Reader, progress Progres
 			return err
 		}
 		if system {
-			if err := eachSystem(rows, func(engine.Row, string, string) error { return nil }); err != nil {
+			if err := eachSystem(rows, func(engine.Row, string, engine.SystemRow) error { return nil }); err != nil {
 				return err
 			}
 			continue
@@ -137,12 +137,12 @@ func (v *verifier) read(ctx context.Context, r *segment.Reader, progress Progres
 }
 
 // eachSystem checks rows of the system and calls visit with each, its kind and its name.
-func eachSystem(rows []segment.Row, visit func(row engine.Row, kind, name string) error) error {
+func eachSystem(rows []segment.Row, visit func(row engine.Row, kind string, is engine.SystemRow) error) error {
 	for _, r := range rows {
 		row := engine.Row(r)
-		kind, name, err := row.SystemName()
+		kind, is, err := row.System()
 		if err == nil {
-			err = visit(row, kind, name)
+			err = visit(row, kind, is)
 		}
 		if err != nil {
 			return err
