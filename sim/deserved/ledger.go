@@ -14,7 +14,7 @@ type Limits struct {
 	QueuedCommits, FinishedTxns int
 	Requests, Streams           int
 	BatchNames                  int
-	QueuedTime, WaitTarget      time.Duration
+	QueuedTime                  time.Duration
 	Rate                        int
 	PageBytes, AnswerBytes      int
 	OutcomeCount                int
@@ -79,7 +79,7 @@ type txn struct {
 	untils     []*until
 	aborts     int
 	underWay   int // attempts to commit that are not answered, in this process
-	inSessions int // of those under way: a session may take them later than they arrived
+	ahead      int // of those under way: that sessions have not taken
 	givenUp    int // attempts to commit it whose requests ended first
 	limbo      int // those are decided when settled is so many
 
@@ -105,7 +105,7 @@ func (j *Judge) Started(l Limits) {
 	j.process++
 	j.open, j.ended, j.waiting, j.unseen = j.open[:0], 0, 0, 0
 	for _, t := range j.txns { // each alike
-		t.underWay, t.inSessions, t.limbo = 0, 0, 0
+		t.underWay, t.ahead, t.limbo = 0, 0, 0
 	}
 }
 
@@ -159,7 +159,9 @@ func (j *Judge) Arrived(r *Request) {
 		j.commits++
 		t.commits++
 		t.underWay++
-		t.inSessions += ofSession(r)
+		if r.waits = r.InSession; r.waits {
+			t.ahead++
+		}
 		j.timed(t, r)
 		t.conditions += len(r.In.Keys) + len(r.In.Heads)
 		for i := range r.In.Writes {
@@ -175,11 +177,12 @@ func (j *Judge) Arrived(r *Request) {
 	j.sent, j.largest = j.sent+size, max(j.largest, size)
 }
 
-func ofSession(r *Request) int {
-	if r.InSession {
-		return 1
+// Began notes that the session which a request came in has taken it.
+func (j *Judge) Began(r *Request) {
+	if r.waits {
+		r.waits = false
+		j.of(r).ahead--
 	}
-	return 0
 }
 
 // of is the transaction that a request names; one of no account if it names none.
@@ -203,7 +206,7 @@ func (j *Judge) answered(r *Request, refusal *history.Refusal, w *World) {
 		return
 	case history.Commit, history.Transact:
 		t.underWay--
-		t.inSessions -= ofSession(r)
+		j.Began(r)
 		j.waiting--
 	}
 	switch {

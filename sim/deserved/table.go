@@ -37,6 +37,8 @@ type Request struct {
 	Probe bool          // it asks how the daemon is
 	idle  time.Duration // since the request before
 
+	waits bool // for its session to take it
+
 	queued, after int // commits that may have waited when it arrived, and that had arrived by then
 }
 
@@ -168,9 +170,9 @@ func (j *Judge) Refused(r *Request, e *history.Refusal, maybe bool, w *World) (r
 	default:
 		reason = row(j, t, r, e, w)
 	}
+	j.Began(r)
 	// Another try that a session has not taken yet is none that the daemon could know of.
-	another := t.inSessions > ofSession(r)
-	if (r.Kind == history.Commit || r.Kind == history.Transact) && !maybe && !another && ofOneTry[e.Code] && r.In.TxnID != "" {
+	if (r.Kind == history.Commit || r.Kind == history.Transact) && !maybe && t.ahead == 0 && ofOneTry[e.Code] && r.In.TxnID != "" {
 		j.definite = append(j.definite, definite{r.ID, r.In.TxnID, t.commits})
 	}
 	j.answered(r, e, w)
