@@ -102,6 +102,13 @@ var doors = map[string][]ban{
 		{module + "/linearizability", "production code does not know that it is judged"},
 		{"github.com/cockroachdb/pebble", "storage is the engine's, and a ring's files are those of the seam"},
 	},
+	"server/wire": {
+		{module + "/server/conns", "it is about messages, and knows of no connection"},
+		{module + "/server/limiter", "as above"},
+		{module + "/sim", "production code does not know that it is simulated"},
+		{module + "/linearizability", "production code does not know that it is judged"},
+		{"github.com/cockroachdb/pebble", "storage is the engine's"},
+	},
 	"server/wiretest": {
 		{module + "/", "it is for tests, and about bytes"},
 	},

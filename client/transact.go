@@ -5,6 +5,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"statehouse.dev/statehouse/client/footprint"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
 
@@ -121,3 +122,5 @@ func keyVersions(vs []*pb.KeyVersion) []KeyVersion {
 	}
 	return out
 }
+
+func (c *Client) newTxnID() string { return footprint.NewID(c.config.Now(), c.config.Rand) }

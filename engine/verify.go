@@ -14,6 +14,8 @@ type Report struct {
 	Commits    CommitTS `json:"commits"`
 	Operations uint64   `json:"operations"`
 	Records    uint64   `json:"records"`
+	Erased     uint64   `json:"erased,omitempty"` // values of records that an erasure took
+	Pruned     uint64   `json:"pruned,omitempty"` // values of records that retention took
 	Agents     uint64   `json:"agents"`
 	Namespaces uint64   `json:"namespaces"`
 	Outcomes   uint64   `json:"outcomes"`

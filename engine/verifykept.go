@@ -68,12 +68,14 @@ func (v *verifier) checkValueGone(n RecordName, version Version, how gone) error
 		if err == nil && by <= version {
 			err = failf(ErrDataLoss, "version %d of key %q of agent %q has lost its value, and no erasure took it", version, n.Key, n.Agent)
 		}
+		v.r.Erased++
 		return err
 	}
 	body, err := getRow(v.db, appendVersion(recordPrefix(n), version+1))
 	if err == nil && (body == nil || v.kept.pasts[n.Namespace].keeping == 0) {
 		err = failf(ErrDataLoss, "version %d of key %q of agent %q was pruned, and no retention could prune it", version, n.Key, n.Agent)
 	}
+	v.r.Pruned++
 	return err
 }
 

@@ -136,7 +136,7 @@ func editsAt(v reflect.Value, field string, op *history.Operation) []edit {
 	case reflect.Struct:
 		for i := range v.NumField() {
 			name := v.Type().Field(i).Name
-			if (name == "TxnID" || name == "Metadata") && v.Type() == reflect.TypeFor[history.Record]() && op.Kind != history.KeyHistory {
+			if slices.Contains([]string{"TxnID", "Metadata", "Principal", "TraceID"}, name) && v.Type() == reflect.TypeFor[history.Record]() && op.Kind != history.KeyHistory {
 				continue // of histories only
 			}
 			list = append(list, editsAt(v.Field(i), field+"."+name, op)...)

@@ -19,16 +19,17 @@ import (
 
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 	"statehouse.dev/statehouse/server/structwire"
+	"statehouse.dev/statehouse/server/wire"
 	"statehouse.dev/statehouse/server/wiretest"
 )
 
 // decode is what the server's side of gRPC does with a request's bytes.
-func decode(t testing.TB, wire []byte, into proto.Message) error {
+func decode(t testing.TB, data []byte, into proto.Message) error {
 	t.Helper()
-	if err := newCodec().Unmarshal(mem.BufferSlice{mem.SliceBuffer(wire)}, into); err != nil {
+	if err := wire.Codec().Unmarshal(mem.BufferSlice{mem.SliceBuffer(data)}, into); err != nil {
 		t.Fatalf("the codec failed, which gRPC answers with INTERNAL: %v", err)
 	}
-	return checkParsed(into)
+	return wire.CheckParsed(into)
 }
 
 // fataler is testing.TB, and rapid's T as well.
@@ -111,13 +112,13 @@ func TestCodecChangesNothingElse(t *testing.T) {
 			}
 			req.Operations = append(req.Operations, op)
 		}
-		wire, err := proto.Marshal(req)
+		data, err := proto.Marshal(req)
 		if err != nil {
 			t.Fatal(err)
 		}
 		var got pb.TransactRequest
-		if err := newCodec().Unmarshal(mem.BufferSlice{mem.SliceBuffer(wire)}, &got); err != nil || checkParsed(&got) != nil {
-			t.Fatal(err, checkParsed(&got))
+		if err := wire.Codec().Unmarshal(mem.BufferSlice{mem.SliceBuffer(data)}, &got); err != nil || wire.CheckParsed(&got) != nil {
+			t.Fatal(err, wire.CheckParsed(&got))
 		}
 		for i, op := range got.Operations {
 			raw, given, err := structwire.Wire(op)
@@ -192,7 +193,7 @@ func TestOneValueInOddBytes(t *testing.T) {
 func TestMalformedRequests(t *testing.T) {
 	r := newRig(t)
 	good := wireOf(t, &pb.TransactRequest{TxnId: "x", Operations: []*pb.TransactOperation{set("", "a", "k", `{}`)}})
-	for what, wire := range map[string][]byte{ // independent of each other: any order
+	for what, data := range map[string][]byte{ // independent of each other: any order
 		"cut":                   good[:len(good)-1],
 		"no tag":                {0xff},
 		"varint without end":    {0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff},
@@ -204,10 +205,10 @@ func TestMalformedRequests(t *testing.T) {
 		"reserved wire type":    {0x0e, 0x00},
 		"not UTF-8":             wiretest.Text(1, "a\xff"),
 		"operation cut":         wiretest.Message(operations, []byte{0x0a}),
-		"the mark":              wiretest.Message(malformedField, nil),
-		"the mark with content": append(wiretest.Text(malformedField, "x"), good...),
+		"the mark":              wiretest.Message(wire.MalformedField, nil),
+		"the mark with content": append(wiretest.Text(wire.MalformedField, "x"), good...),
 	} {
-		invalidArgument(t, what+" Transact", r.raw(transactMethod, wire), "well-formed")
+		invalidArgument(t, what+" Transact", r.raw(transactMethod, data), "well-formed")
 	}
 	for _, m := range allMethods() { // including the streams
 		invalidArgument(t, m, r.raw(m, []byte{0x0f}), "well-formed")
@@ -240,9 +241,9 @@ func TestCrowdedRequestsAreRefused(t *testing.T) {
 	crowd := func(n int) []byte {
 		return bytes.Repeat(wiretest.Message(2, wiretest.Text(2, "a"), wiretest.Text(3, "k"), wiretest.Varint(6, 1)), n)
 	}
-	refused(t, "too many elements", r.raw(transactMethod, append(wiretest.Text(1, r.id()), crowd(maxElements+1)...)),
+	refused(t, "too many elements", r.raw(transactMethod, append(wiretest.Text(1, r.id()), crowd(wire.MaxElements+1)...)),
 		codes.ResourceExhausted, pb.ErrorCode_LIMIT_EXCEEDED, "32768")
-	refused(t, "too many operations", r.raw(transactMethod, append(wiretest.Text(1, r.id()), crowd(maxElements)...)),
+	refused(t, "too many operations", r.raw(transactMethod, append(wiretest.Text(1, r.id()), crowd(wire.MaxElements)...)),
 		codes.ResourceExhausted, pb.ErrorCode_LIMIT_EXCEEDED, "operations", "32768", "5000")
 	if err := r.raw(transactMethod, append(wiretest.Text(1, r.id()), crowd(1000)...)); err != nil {
 		t.Errorf("as many operations as are allowed: %v", err)

@@ -10,22 +10,24 @@
 //
 //	conns            a connection: how many there are, whose, and what the bodies
 //	                 of its requests hold
-//	receive.go       on the header: the token, the limits, before a body is read
+//	receive.go       on the header: who asks, the limits, before a body is read
 //	unsent           the outermost interceptor, which counts the answer on its way out
 //	captures         the recorder, which sees what clients ask and are answered
-//	interceptors.go  the token and the limit again, a panic caught, room for the answer
-//	codec.go         bytes to messages; structwire leaves Structs as they are
-//	writes.go        the handlers, with reads.go, lists.go and streams.go; convert.go
-//	                 translates values, times and conditions
+//	interceptors.go  who asks and the limit again, a panic caught, room for the answer
+//	access, gate     who asks, and whether that may: by the method and the names in it
+//	admission        whose turn it is
+//	wire             bytes to messages, values, times and conditions; structwire leaves
+//	                 Structs as they are
+//	writes.go        the handlers, with reads.go, lists.go and streams.go
 //	engine
 //
 // A request of a session (sessions.go, package session) joins the path at captures: its
 // frame was let in as the message of a stream, and its answer is counted in the stream's
 // share first.
 //
-// Back, errors.go turns the engine's errors into statuses, and unsent counts the answer
+// Back, wire turns the engine's errors into statuses, and unsent counts the answer
 // until it is sent. methods.go says what each method passes on its way: which limiter,
-// with or without a token, what its answer costs.
+// who may call it without a key, what its answer costs.
 //
 // A unary request passes the same interceptors in the simulator, which has a transport of
 // its own and therefore neither conns nor unsent. Serve is the only place that starts

@@ -21,6 +21,7 @@ import (
 
 	"statehouse.dev/statehouse/engine"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+	"statehouse.dev/statehouse/server/wire"
 )
 
 // bench is a service without sockets and goroutines: whoever waits steps the
@@ -95,12 +96,12 @@ func (b *bench) must(method string, req proto.Message) any {
 }
 
 // call is one request; of a stream the answer is nil.
-func (b *bench) call(method string, wire []byte) (any, error) {
+func (b *bench) call(method string, data []byte) (any, error) {
 	desc := pb.StatehouseService_ServiceDesc
 	for _, m := range desc.Methods {
 		if m.MethodName == method {
 			decoder := func(into any) error {
-				return newCodec().Unmarshal(mem.BufferSlice{mem.SliceBuffer(slices.Clone(wire))}, into)
+				return wire.Codec().Unmarshal(mem.BufferSlice{mem.SliceBuffer(slices.Clone(data))}, into)
 			}
 			resp, err := m.Handler(b.s, context.Background(), decoder, b.s.Unary)
 			if err == nil {
@@ -111,7 +112,7 @@ func (b *bench) call(method string, wire []byte) (any, error) {
 	}
 	for _, s := range desc.Streams {
 		if s.StreamName == method {
-			return nil, b.s.Stream(b.s, &benchStream{b: b, method: method, wire: wire}, &grpc.StreamServerInfo{FullMethod: method}, s.Handler)
+			return nil, b.s.Stream(b.s, &benchStream{b: b, method: method, wire: data}, &grpc.StreamServerInfo{FullMethod: method}, s.Handler)
 		}
 	}
 	b.t.Fatalf("no method %s", method)
@@ -144,7 +145,7 @@ func (s *benchStream) RecvMsg(m any) error {
 		return io.EOF
 	}
 	s.read = true
-	return newCodec().Unmarshal(mem.BufferSlice{mem.SliceBuffer(slices.Clone(s.wire))}, m)
+	return wire.Codec().Unmarshal(mem.BufferSlice{mem.SliceBuffer(slices.Clone(s.wire))}, m)
 }
 
 func (s *benchStream) SendMsg(m any) error {

@@ -14,6 +14,7 @@ import (
 	"statehouse.dev/statehouse/server/gate"
 	"statehouse.dev/statehouse/server/limiter"
 	"statehouse.dev/statehouse/server/unsent"
+	"statehouse.dev/statehouse/server/wire"
 )
 
 // Unary is the interceptor that every unary request passes: in production
@@ -22,22 +23,22 @@ func (s *Service) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo
 	l := s.limiterOf(info.FullMethod, false)
 	ctx, grant, err := s.admit(ctx, info.FullMethod, l)
 	if err != nil {
-		return nil, toStatus(s.refused(req, err))
+		return nil, wire.Status(s.refused(req, err))
 	}
 	defer l.Leave()
 	defer s.recovered(info.FullMethod, &err)
-	if err := checkParsed(req); err != nil {
-		return nil, toStatus(err)
+	if err := wire.CheckParsed(req); err != nil {
+		return nil, wire.Status(err)
 	}
 	if err := s.gate.Permit(ctx, info.FullMethod, req, grant); err != nil {
 		if info.FullMethod == pb.StatehouseService_Abort_FullMethodName && errors.Is(err, engine.ErrTxnNotFound) {
 			return &pb.AbortResponse{}, nil // as of one that is not known
 		}
-		return nil, toStatus(s.refused(req, err))
+		return nil, wire.Status(s.refused(req, err))
 	}
 	call, answer := unsent.CallOf(ctx), answerOf(info.FullMethod)
 	if err := call.Admit(ctx, answer); err != nil {
-		return nil, toStatus(s.refused(req, err))
+		return nil, wire.Status(s.refused(req, err))
 	}
 	resp, err = handler(ctx, req)
 	if err == nil && grant != nil {
@@ -48,7 +49,7 @@ func (s *Service) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo
 		err = call.Count(answer, resp)
 	}
 	if err != nil {
-		return nil, toStatus(err)
+		return nil, wire.Status(err)
 	}
 	return resp, nil
 }
@@ -59,7 +60,7 @@ func (s *Service) Stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerI
 	l := s.limiterOf(method, true)
 	ctx, _, err := s.admit(ss.Context(), method, l)
 	if err != nil {
-		return toStatus(err)
+		return wire.Status(err)
 	}
 	defer l.Leave()
 	defer s.recovered(method, &err)
@@ -78,7 +79,7 @@ func (s *Service) Stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerI
 	if cause := context.Cause(ctx); errors.Is(cause, access.ErrUnauthenticated) {
 		err = cause
 	}
-	return toStatus(err)
+	return wire.Status(err)
 }
 
 // admit lets a request in, which then leaves the limiter in the end, or refuses it. It returns the
@@ -110,7 +111,7 @@ func (s *Service) rate(ctx context.Context) float64 {
 func (s *Service) recovered(method string, err *error) {
 	if p := recover(); p != nil {
 		s.env.Log("a request panicked", "method", method, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-		*err = toStatus(fmt.Errorf("internal error in %s; the daemon's log says more", method))
+		*err = wire.Status(fmt.Errorf("internal error in %s; the daemon's log says more", method))
 	}
 }
 
@@ -129,7 +130,7 @@ func (p *parsedStream) RecvMsg(m any) error {
 	if err := p.ServerStream.RecvMsg(m); err != nil {
 		return err
 	}
-	if err := checkParsed(m); err != nil {
+	if err := wire.CheckParsed(m); err != nil {
 		return err
 	}
 	var grant access.Grant

@@ -11,6 +11,7 @@ import (
 
 	"statehouse.dev/statehouse/engine"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+	"statehouse.dev/statehouse/server/wire"
 )
 
 func exhausted(t *testing.T, what string, err error, says ...string) {
@@ -266,7 +267,7 @@ func TestAnswersNearTheLimit(t *testing.T) {
 			return nil
 		})([]*pb.ReplayEvent{first, big}, 9)
 		all := len(sent) == 2 && err == nil && cursor == 9
-		some := len(sent) == 1 && cursor == 1 && detailOf(toStatus(err)).GetCode() == pb.ErrorCode_LIMIT_EXCEEDED
+		some := len(sent) == 1 && cursor == 1 && detailOf(wire.Status(err)).GetCode() == pb.ErrorCode_LIMIT_EXCEEDED
 		if !all && !some {
 			t.Errorf("an event of %d bytes: sent %v to cursor %d, error %v", proto.Size(big), sent, cursor, err)
 		}

@@ -7,14 +7,15 @@ import (
 	"statehouse.dev/statehouse/engine"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 	"statehouse.dev/statehouse/server/access"
+	"statehouse.dev/statehouse/server/wire"
 )
 
 func (s *Service) GetHistory(ctx context.Context, req *pb.GetHistoryRequest) (*pb.GetHistoryResponse, error) {
-	values, err := valuesFor(req)
+	values, err := wire.ValuesFor(req)
 	if err != nil {
 		return nil, err
 	}
-	at, err := atOf(req.GetAt())
+	at, err := wire.AtOf(req.GetAt())
 	if err != nil {
 		return nil, err
 	}
@@ -41,12 +42,12 @@ func (s *Service) GetHistory(ctx context.Context, req *pb.GetHistoryRequest) (*p
 	for i := range entries {
 		e := &entries[i]
 		entry := &pb.HistoryEntry{
-			Version: uint64(e.Version), CommitTs: uint64(e.CommitTS), CommitTime: timestamp(e.CommitTime),
+			Version: uint64(e.Version), CommitTs: uint64(e.CommitTS), CommitTime: wire.Timestamp(e.CommitTime),
 			TxnId: string(e.TxnID), Metadata: e.Metadata, Principal: e.Principal, TraceId: e.TraceID, Deleted: !e.Exists,
 			Erased: e.Erased, Pruned: e.Pruned,
 		}
 		if e.Value != nil {
-			if err := values.set(entry, historyValue, &entry.ValueJson, e.Name.Key, e.Value); err != nil {
+			if err := values.Set(entry, historyValue, &entry.ValueJson, e.Name.Key, e.Value); err != nil {
 				return nil, err
 			}
 		}
@@ -69,7 +70,7 @@ func versionOf(s string) (engine.Version, error) {
 	}
 	var v engine.Version
 	if _, err := fmt.Sscan(s, &v); err != nil {
-		return 0, invalid("page_token", "page_token is not one that this request answered")
+		return 0, wire.Invalid("page_token", "page_token is not one that this request answered")
 	}
 	return v, nil
 }

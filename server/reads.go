@@ -9,6 +9,7 @@ import (
 	"statehouse.dev/statehouse/engine"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 	"statehouse.dev/statehouse/server/structwire"
+	"statehouse.dev/statehouse/server/wire"
 )
 
 // MaxAnswerBytes bounds an answer, unless Tuning says otherwise. A gRPC client accepts
@@ -26,7 +27,7 @@ var (
 
 // readPoint resolves where a read outside a transaction is taken.
 func (s *Service) readPoint(at *pb.At) (engine.Snapshot, error) {
-	point, err := atOf(at)
+	point, err := wire.AtOf(at)
 	if err != nil {
 		return engine.Snapshot{}, err
 	}
@@ -35,13 +36,13 @@ func (s *Service) readPoint(at *pb.At) (engine.Snapshot, error) {
 
 func checkTxnOrAt(txnID string, at *pb.At) error {
 	if txnID != "" && at != nil {
-		return invalid("at", "a read inside a transaction is at its snapshot: leave at out")
+		return wire.Invalid("at", "a read inside a transaction is at its snapshot: leave at out")
 	}
 	return nil
 }
 
 func (s *Service) GetState(_ context.Context, req *pb.GetStateRequest) (*pb.GetStateResponse, error) {
-	values, err := valuesFor(req)
+	values, err := wire.ValuesFor(req)
 	if err != nil {
 		return nil, err
 	}
@@ -77,15 +78,15 @@ func (s *Service) getter(txnID string, at *pb.At) (func(engine.RecordName) (engi
 	}, err
 }
 
-func (s *Service) stateAnswer(rec *engine.Record, ts engine.CommitTS, values valueSetter) (*pb.GetStateResponse, error) {
+func (s *Service) stateAnswer(rec *engine.Record, ts engine.CommitTS, values wire.Values) (*pb.GetStateResponse, error) {
 	resp := &pb.GetStateResponse{
 		Version: uint64(rec.Version), CommitTs: uint64(rec.CommitTS), Exists: rec.Exists,
-		CommitTime: timestamp(rec.CommitTime), ReadTs: uint64(ts), Erased: rec.Exists && rec.Erased, Pruned: rec.Pruned,
+		CommitTime: wire.Timestamp(rec.CommitTime), ReadTs: uint64(ts), Erased: rec.Exists && rec.Erased, Pruned: rec.Pruned,
 	}
 	if rec.Value == nil {
 		return resp, nil
 	}
-	if err := values.set(resp, getStateValue, &resp.ValueJson, rec.Name.Key, rec.Value); err != nil {
+	if err := values.Set(resp, getStateValue, &resp.ValueJson, rec.Name.Key, rec.Value); err != nil {
 		return nil, err
 	}
 	return resp, s.fits(resp)
@@ -107,7 +108,7 @@ func (s *sizer) add(entry proto.Message) error {
 
 func (s *Service) answerTooLarge(message string) error {
 	s.reached.AnswerBytes.Add(1)
-	return fail(engine.ErrLimit, message)
+	return wire.Fail(engine.ErrLimit, message)
 }
 
 // fits refuses an answer that grew past what clients accept when its values were
@@ -120,7 +121,7 @@ func (s *Service) fits(m proto.Message) error {
 }
 
 func (s *Service) GetStateAtVersion(_ context.Context, req *pb.GetStateAtVersionRequest) (*pb.GetStateAtVersionResponse, error) {
-	values, err := valuesFor(req)
+	values, err := wire.ValuesFor(req)
 	if err != nil {
 		return nil, err
 	}
@@ -130,10 +131,10 @@ func (s *Service) GetStateAtVersion(_ context.Context, req *pb.GetStateAtVersion
 		return nil, err
 	}
 	resp := &pb.GetStateAtVersionResponse{
-		Version: uint64(rec.Version), CommitTs: uint64(rec.CommitTS), Exists: rec.Exists, CommitTime: timestamp(rec.CommitTime),
+		Version: uint64(rec.Version), CommitTs: uint64(rec.CommitTS), Exists: rec.Exists, CommitTime: wire.Timestamp(rec.CommitTime),
 	}
 	if rec.Exists {
-		if err := values.set(resp, stateVersionValue, &resp.ValueJson, rec.Name.Key, rec.Value); err != nil {
+		if err := values.Set(resp, stateVersionValue, &resp.ValueJson, rec.Name.Key, rec.Value); err != nil {
 			return nil, err
 		}
 	}
@@ -141,7 +142,7 @@ func (s *Service) GetStateAtVersion(_ context.Context, req *pb.GetStateAtVersion
 }
 
 func (s *Service) BatchGetState(ctx context.Context, req *pb.BatchGetStateRequest) (*pb.BatchGetStateResponse, error) {
-	values, err := valuesFor(req)
+	values, err := wire.ValuesFor(req)
 	if err != nil {
 		return nil, err
 	}
@@ -150,7 +151,7 @@ func (s *Service) BatchGetState(ctx context.Context, req *pb.BatchGetStateReques
 	}
 	if n, limit := len(req.GetNames()), s.config.Tuning.BatchNames; n > limit {
 		s.reached.BatchNames.Add(1)
-		return nil, invalid("names", fmt.Sprintf("%d names are asked for, the limit is %d", n, limit))
+		return nil, wire.Invalid("names", fmt.Sprintf("%d names are asked for, the limit is %d", n, limit))
 	}
 	get, err := s.getter(req.GetTxnId(), req.GetAt())
 	if err != nil {
@@ -207,7 +208,7 @@ func (s *Service) scan(ctx context.Context, req scanRequest, keysOnly bool) (rec
 	if err := checkTxnOrAt(req.GetTxnId(), req.GetAt()); err != nil {
 		return nil, "", 0, err
 	}
-	at, err := atOf(req.GetAt())
+	at, err := wire.AtOf(req.GetAt())
 	if err != nil {
 		return nil, "", 0, err
 	}
@@ -237,7 +238,7 @@ func (s *Service) scan(ctx context.Context, req scanRequest, keysOnly bool) (rec
 	if more {
 		s.pageFull(len(records), o.Page)
 		if req.GetLimit() == 0 && req.GetPageToken() == "" {
-			return nil, "", 0, fail(engine.ErrLimit, fmt.Sprintf("there is more than one answer can hold (%d so far): set limit and follow next_page_token", len(records)))
+			return nil, "", 0, wire.Fail(engine.ErrLimit, fmt.Sprintf("there is more than one answer can hold (%d so far): set limit and follow next_page_token", len(records)))
 		}
 		next = s.nextPage(ts, records[len(records)-1].Name.Key, scope...)
 	}
@@ -257,20 +258,20 @@ func (s *Service) ListKeys(ctx context.Context, req *pb.ListKeysRequest) (*pb.Li
 }
 
 func (s *Service) ScanPrefix(ctx context.Context, req *pb.ScanPrefixRequest) (*pb.ScanPrefixResponse, error) {
-	values, err := valuesFor(req)
+	values, err := wire.ValuesFor(req)
 	if err != nil {
 		return nil, err
 	}
-	records, next, ts, err := s.scan(ctx, req, values.none())
+	records, next, ts, err := s.scan(ctx, req, values.None())
 	if err != nil {
 		return nil, err
 	}
 	resp, size := &pb.ScanPrefixResponse{Entries: make([]*pb.StateEntry, len(records)), NextPageToken: next, ReadTs: uint64(ts)}, sizer{of: s}
 	for i := range records {
 		rec := &records[i]
-		entry := &pb.StateEntry{Key: rec.Name.Key, Version: uint64(rec.Version), CommitTs: uint64(rec.CommitTS), CommitTime: timestamp(rec.CommitTime), Erased: rec.Erased, Pruned: rec.Pruned}
+		entry := &pb.StateEntry{Key: rec.Name.Key, Version: uint64(rec.Version), CommitTs: uint64(rec.CommitTS), CommitTime: wire.Timestamp(rec.CommitTime), Erased: rec.Erased, Pruned: rec.Pruned}
 		if rec.Value != nil {
-			if err := values.set(entry, stateEntryValue, &entry.ValueJson, rec.Name.Key, rec.Value); err != nil {
+			if err := values.Set(entry, stateEntryValue, &entry.ValueJson, rec.Name.Key, rec.Value); err != nil {
 				return nil, err
 			}
 		}

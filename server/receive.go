@@ -15,6 +15,7 @@ import (
 	"statehouse.dev/statehouse/server/conns"
 	"statehouse.dev/statehouse/server/limiter"
 	"statehouse.dev/statehouse/server/meter"
+	"statehouse.dev/statehouse/server/wire"
 )
 
 // registrar registers services with gRPC so that the header alone decides whether a
@@ -71,7 +72,7 @@ func (s *Service) unary(method string, m grpc.MethodDesc) grpc.StreamHandler {
 			err = tooLong(st.Longest())
 		}
 		if err != nil {
-			return toStatus(refusedHere(method, err))
+			return wire.Status(refusedHere(method, err))
 		}
 		reply, err := m.Handler(srv, measured.Arrived(ctx), ss.RecvMsg, chain)
 		measured.Answered()
@@ -103,7 +104,7 @@ func (s *Service) receiveStream(srv any, ss grpc.ServerStream, info *grpc.Stream
 		}
 	}
 	if err != nil {
-		return toStatus(refusedHere(info.FullMethod, err))
+		return wire.Status(refusedHere(info.FullMethod, err))
 	}
 	defer st.Finish()
 	measured.Arrived(ctx)
@@ -158,12 +159,12 @@ func (s *Service) converse(st *conns.Stream, srv any, ss grpc.ServerStream, meth
 	st.Converse()
 	err := handler(srv, interruptible{ss, ctx, st})
 	if cause := context.Cause(ctx); cause != nil && ss.Context().Err() == nil {
-		return toStatus(refusedHere(method, cause))
+		return wire.Status(refusedHere(method, cause))
 	}
 	return err
 }
 
-var errStopping = fail(engine.ErrStopped, "the daemon is stopping: try again later")
+var errStopping = wire.Fail(engine.ErrStopped, "the daemon is stopping: try again later")
 
 type interruptible struct {
 	grpc.ServerStream

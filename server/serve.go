@@ -16,6 +16,7 @@ import (
 
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 	"statehouse.dev/statehouse/server/conns"
+	"statehouse.dev/statehouse/server/wire"
 )
 
 // What a connection may do. The network is taken to be hostile.
@@ -36,7 +37,7 @@ const (
 // daemon, so compressed requests, bombs among them, are refused.
 func (s *Service) options() []grpc.ServerOption {
 	return []grpc.ServerOption{
-		grpc.ForceServerCodecV2(newCodec()),
+		grpc.ForceServerCodecV2(wire.Codec()),
 		s.streamChain(),
 		grpc.MaxRecvMsgSize(maxRequestBytes + frameSlack),
 		grpc.MaxSendMsgSize(maxRequestBytes + frameSlack),

@@ -23,6 +23,7 @@ import (
 	"statehouse.dev/statehouse/server/meter"
 	"statehouse.dev/statehouse/server/session"
 	"statehouse.dev/statehouse/server/unsent"
+	"statehouse.dev/statehouse/server/wire"
 )
 
 // Config says what to assemble. The zero value of a field means its default.
@@ -222,7 +223,7 @@ func (s *Service) Version(context.Context, *pb.VersionRequest) (*pb.VersionRespo
 func (s *Service) GetStatus(ctx context.Context, _ *pb.GetStatusRequest) (*pb.GetStatusResponse, error) {
 	st := s.engine.Status()
 	resp := &pb.GetStatusResponse{
-		PublishedTs: uint64(st.Published), LastCommitTime: timestamp(st.LastCommitTime),
+		PublishedTs: uint64(st.Published), LastCommitTime: wire.Timestamp(st.LastCommitTime),
 		OpenTransactions: uint64(st.OpenTxns), DiskUsedBytes: st.DiskUsed, DiskFreeBytes: st.DiskFree,
 		Principal: access.Principal(ctx), Durable: st.Durable, StoreId: st.StoreID, FormatVersion: uint32(st.Format),
 	}

@@ -20,6 +20,7 @@ import (
 	"statehouse.dev/statehouse/history/capture"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 	"statehouse.dev/statehouse/server/unsent"
+	"statehouse.dev/statehouse/server/wire"
 	"statehouse.dev/statehouse/server/wiretest"
 )
 
@@ -31,7 +32,7 @@ func TestSessionRefusesAsUnaryCallsDo(t *testing.T) {
 	k := r.talk()
 	defer k.cancel()
 	r.put("", "a", "k", `{"n":9223372036854775807}`)
-	crowd := bytes.Repeat(wiretest.Message(2, wiretest.Text(2, "a"), wiretest.Text(3, "k"), wiretest.Varint(6, 1)), maxElements+1)
+	crowd := bytes.Repeat(wiretest.Message(2, wiretest.Text(2, "a"), wiretest.Text(3, "k"), wiretest.Varint(6, 1)), wire.MaxElements+1)
 	wires := map[string][]byte{ // independent of each other: any order
 		"nothing":       {},
 		"no tag":        {0xff},

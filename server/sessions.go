@@ -17,6 +17,7 @@ import (
 	"statehouse.dev/statehouse/server/meter"
 	"statehouse.dev/statehouse/server/session"
 	"statehouse.dev/statehouse/server/unsent"
+	"statehouse.dev/statehouse/server/wire"
 )
 
 // frameSlack is how much longer than a request or an answer the frame may be in which it
@@ -53,7 +54,7 @@ func (s *Service) Session(stream pb.StatehouseService_SessionServer) error {
 	err := c.Serve()
 	var bad session.Invalid
 	if errors.As(err, &bad) {
-		return invalid("requests", bad.Error())
+		return wire.Invalid("requests", bad.Error())
 	}
 	return err
 }
@@ -130,7 +131,7 @@ func (s *Service) decode(body []byte, v any) error {
 	if err := tooLong(len(body)); err != nil {
 		return err
 	}
-	return newCodec().Unmarshal(mem.BufferSlice{mem.SliceBuffer(body)}, v)
+	return wire.Codec().Unmarshal(mem.BufferSlice{mem.SliceBuffer(body)}, v)
 }
 
 // statusOf is an error as a session answers it: a google.rpc.Status.
@@ -146,7 +147,7 @@ func statusOf(err error) []byte {
 // stopping: no GOAWAY keeps them away.
 func (s *Service) unaryInSession(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 	if session.Late(ctx) {
-		return nil, toStatus(s.refused(req, errStopping))
+		return nil, wire.Status(s.refused(req, errStopping))
 	}
 	return s.Unary(ctx, req, info, handler)
 }

@@ -11,6 +11,7 @@ import (
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 	"statehouse.dev/statehouse/server/limiter"
 	"statehouse.dev/statehouse/server/unsent"
+	"statehouse.dev/statehouse/server/wire"
 )
 
 func (s *Service) Replay(req *pb.ReplayRequest, stream pb.StatehouseService_ReplayServer) error {
@@ -85,15 +86,15 @@ func (s *Service) batchSender(sendBatch func(*pb.EventBatch) error) sender {
 
 // replay streams what is published now, a part of the stream's share at a time.
 func (s *Service) replay(ctx context.Context, req *pb.ReplayRequest, part int, send sender) error {
-	values, err := valuesFor(req)
+	values, err := wire.ValuesFor(req)
 	if err != nil {
 		return err
 	}
 	r := engine.Range{Namespace: req.GetNamespace(), From: commitTS(req.StartTs), To: commitTS(req.EndTs)}
-	if r.FromTime, err = timeOf("start_time", req.GetStartTime()); err != nil {
+	if r.FromTime, err = wire.TimeOf("start_time", req.GetStartTime()); err != nil {
 		return err
 	}
-	if r.ToTime, err = timeOf("end_time", req.GetEndTime()); err != nil {
+	if r.ToTime, err = wire.TimeOf("end_time", req.GetEndTime()); err != nil {
 		return err
 	}
 	if from := req.GetStartTs(); req.GetEpoch() != "" && from > 0 {
@@ -105,7 +106,7 @@ func (s *Service) replay(ctx context.Context, req *pb.ReplayRequest, part int, s
 	if err != nil {
 		return err
 	}
-	f := engine.Filter{Namespace: req.GetNamespace(), Agent: req.GetAgentId(), AllAgents: req.GetAllAgents(), KeyPrefix: req.GetKeyPrefix(), KeysOnly: values.none()}
+	f := engine.Filter{Namespace: req.GetNamespace(), Agent: req.GetAgentId(), AllAgents: req.GetAllAgents(), KeyPrefix: req.GetKeyPrefix(), KeysOnly: values.None()}
 	if first > last {
 		_, _, err := s.engine.Replay(f, 0, 0, 1) // for the checks of the filter
 		return err
@@ -142,7 +143,7 @@ func (s *Service) replay(ctx context.Context, req *pb.ReplayRequest, part int, s
 type eventReader struct {
 	s      *Service
 	filter engine.Filter
-	values valueSetter
+	values wire.Values
 	part   int  // what is read at a time, in eighths of the stream's share
 	ahead  bool // more may be read when the client has taken much
 	taken  int  // by it, about
@@ -159,7 +160,7 @@ func (r *eventReader) next(ctx context.Context, limit int) (out []*pb.ReplayEven
 	if err := stream.Ready(ctx); err != nil {
 		return nil, nil, err
 	}
-	admit := func(bytes int) error { return stream.Admit(ctx, int64(bytes), r.values.growth()) }
+	admit := func(bytes int) error { return stream.Admit(ctx, int64(bytes), r.values.Growth()) }
 	t := &r.s.config.Tuning
 	c := engine.Chunk{Events: limit, Bytes: max(min(stream.Share(), t.StreamBytes)*r.part/8, 1), Admit: admit}
 	if r.ahead && r.taken >= t.AheadBytes && c.Bytes < t.AheadBytes && stream.Ahead(int64(t.AheadBytes)) {
@@ -210,13 +211,13 @@ func commitTS(v *uint64) *engine.CommitTS {
 // eventMessages turns events into messages: those before the first that the client's
 // encoding cannot carry, and the error that says which it is. As Structs they may grow to
 // many times their stored bytes: then it stops after the event with which they reach bytes.
-func eventMessages(events []engine.Event, values valueSetter, bytes int) ([]*pb.ReplayEvent, error) {
+func eventMessages(events []engine.Event, values wire.Values, bytes int) ([]*pb.ReplayEvent, error) {
 	out := make([]*pb.ReplayEvent, len(events))
 	size := 0
 	for i := range events {
 		ev := &events[i]
 		msg := &pb.ReplayEvent{
-			TxnId: string(ev.TxnID), CommitTs: uint64(ev.CommitTS), CommitTime: timestamp(ev.CommitTime),
+			TxnId: string(ev.TxnID), CommitTs: uint64(ev.CommitTS), CommitTime: wire.Timestamp(ev.CommitTime),
 			Metadata: ev.Metadata, Principal: ev.Principal, TraceId: ev.TraceID, Operations: make([]*pb.Operation, len(ev.Ops)),
 		}
 		for j := range ev.Ops {
@@ -226,14 +227,14 @@ func eventMessages(events []engine.Event, values valueSetter, bytes int) ([]*pb.
 				Erased: op.Erased, Pruned: op.Pruned,
 			}
 			if op.Value != nil {
-				if err := values.set(m, operationValue, &m.ValueJson, op.Name.Key, op.Value); err != nil {
+				if err := values.Set(m, operationValue, &m.ValueJson, op.Name.Key, op.Value); err != nil {
 					return out[:i], fmt.Errorf("commit %d: %w", ev.CommitTS, err)
 				}
 			}
 			msg.Operations[j] = m
 		}
 		out[i] = msg
-		if values.structs() {
+		if values.Structs() {
 			if size += proto.Size(msg); size >= bytes {
 				return out[:i+1], nil
 			}
@@ -245,11 +246,11 @@ func eventMessages(events []engine.Event, values valueSetter, bytes int) ([]*pb.
 // Watch is replay that goes on. Batches without events say how far it has looked without
 // finding any, so that a client can resume there.
 func (s *Service) Watch(req *pb.WatchRequest, stream pb.StatehouseService_WatchServer) error {
-	values, err := valuesFor(req)
+	values, err := wire.ValuesFor(req)
 	if err != nil {
 		return err
 	}
-	f := engine.Filter{Namespace: req.GetNamespace(), Agent: req.GetAgentId(), AllAgents: req.GetAllAgents(), KeyPrefix: req.GetKeyPrefix(), KeysOnly: values.none()}
+	f := engine.Filter{Namespace: req.GetNamespace(), Agent: req.GetAgentId(), AllAgents: req.GetAllAgents(), KeyPrefix: req.GetKeyPrefix(), KeysOnly: values.None()}
 	cursor := s.engine.Published()
 	if req.AfterTs != nil {
 		// First: of a commit of another epoch it does not matter whether there is one of its number.
@@ -257,7 +258,7 @@ func (s *Service) Watch(req *pb.WatchRequest, stream pb.StatehouseService_WatchS
 			return err
 		}
 		if cursor < engine.CommitTS(req.GetAfterTs()) {
-			return invalid("after_ts", fmt.Sprintf("commit %d has not happened yet; the last is %d", req.GetAfterTs(), cursor))
+			return wire.Invalid("after_ts", fmt.Sprintf("commit %d has not happened yet; the last is %d", req.GetAfterTs(), cursor))
 		}
 		cursor = engine.CommitTS(req.GetAfterTs())
 	}
@@ -277,7 +278,7 @@ func (s *Service) Watch(req *pb.WatchRequest, stream pb.StatehouseService_WatchS
 	defer s.watchers.Add(&reader.seen, uint64(cursor))()
 	err = s.follow(ctx, watch, reader, send)
 	if ctx.Err() != nil && s.draining.Err() != nil {
-		return fail(engine.ErrStopped, fmt.Sprintf("the daemon is stopping: watch again after %d", reader.cursor))
+		return wire.Fail(engine.ErrStopped, fmt.Sprintf("the daemon is stopping: watch again after %d", reader.cursor))
 	}
 	return err
 }

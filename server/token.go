@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"statehouse.dev/statehouse/engine"
+	"statehouse.dev/statehouse/server/wire"
 )
 
 // A page token pins where a list goes on and at which commit_ts, so that all
@@ -59,7 +60,7 @@ func parseToken(s string, at engine.At, scope ...string) (pageToken, engine.At, 
 	if s == "" {
 		return pageToken{}, at, nil
 	}
-	refused := invalid("page_token", "page_token is not one that this request answered")
+	refused := wire.Invalid("page_token", "page_token is not one that this request answered")
 	b, err := base64.RawURLEncoding.DecodeString(s)
 	if err != nil || len(b) <= tokenFixed || b[0] != tokenVersion && b[0] != tokenOfEpoch {
 		return pageToken{}, at, refused

@@ -8,6 +8,7 @@ import (
 
 	"statehouse.dev/statehouse/engine"
 	"statehouse.dev/statehouse/server/unsent"
+	"statehouse.dev/statehouse/server/wire"
 )
 
 // Tuning bounds what is answered and read at a time. No client depends on it: what does not
@@ -69,7 +70,7 @@ func (t Tuning) withDefaults() Tuning {
 
 func (t *Tuning) validate() error {
 	if min(t.AnswerBytes, t.PageBytes, t.BatchNames, t.HistoryPage, t.NamesPage, t.BatchBytes, t.StreamBytes, t.AheadBytes, t.StreamsReading, t.WatchesReading, t.SessionRequests, t.SessionBytes, t.SessionFrame, t.Probes, t.HealthWatches) < 1 {
-		return fail(engine.ErrInvalid, "a bound of the tuning is negative")
+		return wire.Fail(engine.ErrInvalid, "a bound of the tuning is negative")
 	}
 	return nil
 }

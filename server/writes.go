@@ -8,10 +8,11 @@ import (
 	"statehouse.dev/statehouse/server/access"
 	"statehouse.dev/statehouse/server/meter"
 	"statehouse.dev/statehouse/server/structwire"
+	"statehouse.dev/statehouse/server/wire"
 )
 
 func (s *Service) BeginTransaction(ctx context.Context, req *pb.BeginTransactionRequest) (*pb.BeginTransactionResponse, error) {
-	id, snapshot, granted, err := s.engine.BeginFor(access.Principal(ctx), timeoutOf(req.TimeoutMs))
+	id, snapshot, granted, err := s.engine.BeginFor(access.Principal(ctx), wire.Timeout(req.TimeoutMs))
 	if err != nil {
 		return nil, err
 	}
@@ -21,9 +22,9 @@ func (s *Service) BeginTransaction(ctx context.Context, req *pb.BeginTransaction
 func (s *Service) Write(_ context.Context, req *pb.WriteRequest) (*pb.WriteResponse, error) {
 	w := engine.Write{
 		Name:     engine.RecordName{Namespace: req.GetNamespace(), Agent: req.GetAgentId(), Key: req.GetKey()},
-		Expected: expectedVersion(req.ExpectedVersion),
+		Expected: wire.ExpectedVersion(req.ExpectedVersion),
 	}
-	if err := s.setValue(&w, req, req.GetValueJson()); err != nil {
+	if err := wire.SetValue(&w, req, req.GetValueJson(), s.engine.Limits().ValueBytes); err != nil {
 		return nil, err
 	}
 	return &pb.WriteResponse{}, s.engine.Stage(engine.TxnID(req.GetTxnId()), w)
@@ -33,19 +34,19 @@ func (s *Service) Delete(_ context.Context, req *pb.DeleteRequest) (*pb.DeleteRe
 	w := engine.Write{
 		Name:      engine.RecordName{Namespace: req.GetNamespace(), Agent: req.GetAgentId(), Key: req.GetKey()},
 		Tombstone: true,
-		Expected:  expectedVersion(req.ExpectedVersion),
+		Expected:  wire.ExpectedVersion(req.ExpectedVersion),
 	}
 	return &pb.DeleteResponse{}, s.engine.Stage(engine.TxnID(req.GetTxnId()), w)
 }
 
 func (s *Service) Commit(ctx context.Context, req *pb.CommitRequest) (*pb.CommitResponse, error) {
-	c := conditionsOf(req.GetMetadata(), req.GetKeyPreconditions(), req.GetHeadPreconditions())
+	c := wire.Conditions(req.GetMetadata(), req.GetKeyPreconditions(), req.GetHeadPreconditions())
 	s.asked(ctx, &c)
 	r, err := s.engine.Commit(ctx, engine.TxnID(req.GetTxnId()), c)
 	if err != nil {
 		return nil, err
 	}
-	return &pb.CommitResponse{CommitTs: uint64(r.CommitTS), CommitTime: timestamp(r.CommitTime), Versions: keyVersions(r.Versions)}, nil
+	return &pb.CommitResponse{CommitTs: uint64(r.CommitTS), CommitTime: wire.Timestamp(r.CommitTime), Versions: wire.KeyVersions(r.Versions)}, nil
 }
 
 // asked says whose commit it is, of which trace and in which share, and has the writer ask again whether that is let in: between the
@@ -72,8 +73,8 @@ func (s *Service) Transact(ctx context.Context, req *pb.TransactRequest) (*pb.Tr
 	if err != nil {
 		return nil, err
 	}
-	c := conditionsOf(req.GetMetadata(), req.Preconditions(), req.GetHeadPreconditions())
-	c.Reads, c.Timeout = readSet(req.GetReads()), timeoutOf(req.TimeoutMs)
+	c := wire.Conditions(req.GetMetadata(), req.Preconditions(), req.GetHeadPreconditions())
+	c.Reads, c.Timeout = wire.ReadSet(req.GetReads()), wire.Timeout(req.TimeoutMs)
 	s.asked(ctx, &c)
 	if reads := req.GetReads(); reads.GetEpoch() != "" {
 		// What was read after a commit of another epoch may have had the versions of now, and other values.
@@ -85,7 +86,7 @@ func (s *Service) Transact(ctx context.Context, req *pb.TransactRequest) (*pb.Tr
 	if err != nil {
 		return nil, err
 	}
-	resp := &pb.TransactResponse{CommitTs: uint64(r.CommitTS), CommitTime: timestamp(r.CommitTime)}
+	resp := &pb.TransactResponse{CommitTs: uint64(r.CommitTS), CommitTime: wire.Timestamp(r.CommitTime)}
 	resp.Versions = versionsInOrder(req.GetOperations(), r.Versions)
 	if req.GetReads() != nil {
 		resp.Epoch, _ = s.engine.Epoch()
@@ -99,7 +100,7 @@ func (s *Service) writesOf(req *pb.TransactRequest) ([]engine.Write, error) {
 		writes[i] = engine.Write{
 			Name:      engine.RecordName{Namespace: op.GetNamespace(), Agent: op.GetAgentId(), Key: op.GetKey()},
 			Tombstone: op.GetDelete(),
-			Expected:  expectedVersion(op.ExpectedVersion),
+			Expected:  wire.ExpectedVersion(op.ExpectedVersion),
 		}
 		if op.GetDelete() {
 			if err := refuseValue(op); err != nil {
@@ -107,7 +108,7 @@ func (s *Service) writesOf(req *pb.TransactRequest) ([]engine.Write, error) {
 			}
 			continue
 		}
-		if err := s.setValue(&writes[i], op, op.GetValueJson()); err != nil {
+		if err := wire.SetValue(&writes[i], op, op.GetValueJson(), s.engine.Limits().ValueBytes); err != nil {
 			return nil, err
 		}
 	}
@@ -129,9 +130,9 @@ func (s *Service) refused(req any, err error) error {
 func refuseValue(op *pb.TransactOperation) error {
 	switch _, given, err := structwire.Wire(op); {
 	case err != nil:
-		return invalid("value", err.Error())
+		return wire.Invalid("value", err.Error())
 	case given || len(op.GetValueJson()) > 0:
-		return invalid("delete", "an operation is a delete or carries a value, not both")
+		return wire.Invalid("delete", "an operation is a delete or carries a value, not both")
 	}
 	return nil
 }
@@ -172,6 +173,6 @@ func (s *Service) GetTransaction(_ context.Context, req *pb.GetTransactionReques
 	}
 	return &pb.GetTransactionResponse{
 		State: txnStates[o.State], CommitTs: uint64(o.Result.CommitTS),
-		CommitTime: timestamp(o.Result.CommitTime), Versions: keyVersions(o.Result.Versions),
+		CommitTime: wire.Timestamp(o.Result.CommitTime), Versions: wire.KeyVersions(o.Result.Versions),
 	}, nil
 }

@@ -13,6 +13,7 @@ import (
 
 	"statehouse.dev/statehouse/engine"
 	"statehouse.dev/statehouse/server"
+	"statehouse.dev/statehouse/server/wire"
 	"statehouse.dev/statehouse/sim/sched"
 	"statehouse.dev/statehouse/sim/simdisk"
 )
@@ -56,7 +57,7 @@ func (w *World) newProcess() *process {
 			key[8*i+j] = byte(s >> (8 * j))
 		}
 	}
-	p := &process{w: w, generation: w.starts.count, codec: server.Codec(), rand: rand.NewChaCha8(key), syncs: sched.NewBarrier(), removals: sched.NewBarrier(), halted: make(chan struct{})}
+	p := &process{w: w, generation: w.starts.count, codec: wire.Codec(), rand: rand.NewChaCha8(key), syncs: sched.NewBarrier(), removals: sched.NewBarrier(), halted: make(chan struct{})}
 	p.troubled = w.machine.capacity != 0 || w.machine.pristine != nil
 	p.goroutines = runtime.NumGoroutine() - w.coroutines()
 	p.syncs.Set(true)

@@ -52,7 +52,7 @@ type Flags struct {
 func (f *Flags) Register(set *pflag.FlagSet) {
 	set.StringVar(&f.Address, "address", client.Address{Host: "localhost", Port: client.DefaultPort}.String(), "address of the daemon, HOST[:PORT]; https:// in front is --tls (STATEHOUSE_ADDRESS)")
 	set.DurationVar(&f.Timeout, "timeout", 10*time.Second, "how long a call may take, repeated tries included")
-	set.StringVar(&f.tokenFile, "token-file", "", "file with the daemon's token (STATEHOUSE_TOKEN_FILE, or the token itself in STATEHOUSE_TOKEN)")
+	set.StringVar(&f.tokenFile, "token-file", "", "file with the secret of a key, or the daemon's token (STATEHOUSE_TOKEN_FILE, or itself in STATEHOUSE_TOKEN)")
 	set.BoolVar(&f.useTLS, "tls", false, "use TLS, trusting the system's authorities (STATEHOUSE_TLS)")
 	set.StringVar(&f.caFile, "ca-file", "", "use TLS, trusting the authorities in this PEM file (STATEHOUSE_CA_FILE)")
 	set.StringVar(&f.tlsCert, "tls-cert", "", "use TLS and show the daemon the certificate in this PEM file (STATEHOUSE_CLIENT_CERT)")

@@ -38,7 +38,8 @@ type Operation struct {
 func (t *Table) Event(ev *Event, skip int, verbose bool) error {
 	for i := range ev.Operations[skip:] {
 		o := &ev.Operations[skip+i]
-		err := t.row(o.Deleted, o.Value, []string{Clock(ev.CommitTime), strconv.FormatUint(ev.CommitTS, 10), Quote(o.Agent), Pad(o.verb(), len("DELETE")), Quote(o.Key), "v" + strconv.FormatUint(o.Version, 10)})
+		done := Pad(o.verb(), len("DELETE")) + Gone(o.Erased, o.Pruned)
+		err := t.row(o.Deleted, o.Value, []string{Clock(ev.CommitTime), strconv.FormatUint(ev.CommitTS, 10), Quote(o.Agent), done, Quote(o.Key), "v" + strconv.FormatUint(o.Version, 10)})
 		if err != nil {
 			return err
 		}
@@ -60,6 +61,17 @@ func (o *Operation) verb() string {
 		}
 	}
 	return "WRITE"
+}
+
+// Gone says, after what was done, what has taken the value since: empty when it is there.
+func Gone(erased, pruned bool) string {
+	switch {
+	case erased:
+		return " erased"
+	case pruned:
+		return " pruned"
+	}
+	return ""
 }
 
 // Provenance shows a commit's transaction, who committed it, its trace, and its metadata,

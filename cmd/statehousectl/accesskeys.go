@@ -106,7 +106,7 @@ func (a *app) keyCreateCommand() *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&k.Name, "name", "", "who has the key: shown with commits")
 	f.StringArrayVar(&grants, "grant", nil, "read, write or admin, a colon, and a namespace or the beginning of some and *; repeated for more")
-	f.StringVar(&expires, "expires", "", "when it ends: in 90d, 12h, or a time; never when not given")
+	f.StringVar(&expires, "expires", "", "when it ends: in 90d, 12h, or at a time (2027-01-31T00:00:00Z); never when not given")
 	f.StringVar(&out, "out", "", "write the secret to this new file, for its owner's eyes only, and do not show it")
 	f.Float64Var(&k.RequestsPerSecond, "rate", 0, "most requests a second; 0: no limit of its own")
 	f.BoolVar(&k.Certificate, "certificate", false, "no secret: the key of whoever connects with a client certificate whose subject (or first URI) is the name")
@@ -163,6 +163,7 @@ func (a *app) keyListCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		s.p.list("ID", "NAME", "GRANTS", "STATE")
 		for i := range keys {
 			if err := s.printKey(&keys[i]); err != nil {
 				return err
@@ -258,6 +259,7 @@ func (a *app) auditCommand() *cobra.Command {
 	}
 	ls.Flags().Uint64Var(&after, "after", 0, "only entries after this number")
 	ls.RunE = a.connected(func(ctx context.Context, s *session, _ []string) error {
+		s.p.list("NUMBER", "TIME", "PRINCIPAL", "ACT", "OUTCOME", "DETAILS")
 		return admin.New(s.Client).Audit(ctx, after, s.printEntry)
 	})
 	cmd := &cobra.Command{Use: "audit", Short: "Show what operators did, and who was refused", Long: auditHelp}
@@ -273,9 +275,13 @@ func (s *session) printEntry(e admin.AuditEntry) error {
 	if e.Refused != "" {
 		what = fmt.Sprintf("refused %s: %s", show.Count(max(e.Count, 1), "time"), e.Refused)
 	}
-	details, err := s.p.encode(e.Details)
-	if err != nil {
-		return err
+	details := "-"
+	if len(e.Details) > 0 {
+		text, err := s.p.encode(e.Details)
+		if err != nil {
+			return err
+		}
+		details = string(text)
 	}
-	return s.p.row(nil, fmt.Sprint(e.Number), e.Time.Format(time.RFC3339), quote(e.Principal), quote(e.Action), printable(what), printable(string(details)))
+	return s.p.row(nil, fmt.Sprint(e.Number), e.Time.Format(time.RFC3339), quote(e.Principal), quote(e.Action), printable(what), printable(details))
 }

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"statehouse.dev/statehouse/client"
 	"statehouse.dev/statehouse/client/admin"
@@ -173,7 +172,9 @@ func (b *backupRun) write(ctx context.Context, out io.Writer) error {
 	if b.before != nil {
 		after, epoch = client.CommitTS(b.before.To), b.before.Epoch()
 	}
-	err := admin.New(b.Client).Backup(ctx, after, epoch, io.MultiWriter(counted, feed), b.progress())
+	progress := b.progress("reading, commits", true)
+	err := admin.New(b.Client).Backup(ctx, after, epoch, io.MultiWriter(counted, feed), func(at, last client.CommitTS) { progress.to(uint64(at-after), uint64(last-after)) })
+	progress.end()
 	_ = feed.CloseWithError(err)
 	b.bytes = counted.n
 	if wrong := <-done; err == nil || errors.Is(wrong, errNothingNew) {
@@ -221,21 +222,6 @@ func (b *backupRun) fits(h *segment.Header) error {
 		return failedf("commit %d is not the one at which the backup in %s ends: choose another directory", h.After, quote(b.path))
 	}
 	return nil
-}
-
-// progress tells a person who waits how far it is; nil where none does.
-func (b *backupRun) progress() func(at, last client.CommitTS) {
-	f, isFile := b.err.(*os.File)
-	if !isFile || !term.IsTerminal(int(f.Fd())) || b.asJSON {
-		return nil
-	}
-	shown := time.Time{}
-	return func(at, last client.CommitTS) {
-		if now := time.Now(); now.Sub(shown) > 200*time.Millisecond {
-			shown = now
-			fmt.Fprintf(f, "\r%d of %d commits\r", at, last)
-		}
-	}
 }
 
 // syncDir makes the names in a directory durable.

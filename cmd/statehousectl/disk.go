@@ -2,11 +2,8 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"statehouse.dev/statehouse/client/admin"
 	"statehouse.dev/statehouse/cmd/show"
@@ -28,12 +25,13 @@ func (a *app) diskCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			s.p.list("PART", "SIZE")
 			parts := append(u.Parts, admin.DiskPart{Name: "total", Bytes: u.Total}, admin.DiskPart{Name: "free", Bytes: u.Free})
 			for _, part := range parts {
 				if s.asJSON {
 					err = s.p.object(diskShape{part.Name, part.Bytes})
 				} else {
-					err = s.p.line("%-16s %s", part.Name, size(part.Bytes))
+					err = s.p.row(nil, part.Name, size(part.Bytes))
 				}
 				if err != nil {
 					return err
@@ -60,16 +58,16 @@ the daemon serve meanwhile.`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: a.connected(func(ctx context.Context, s *session, _ []string) error {
 			var last admin.CompactProgress
-			f, isFile := s.err.(*os.File)
-			show := isFile && !s.asJSON && term.IsTerminal(int(f.Fd()))
+			progress := s.progress("rewriting, bytes", true)
+			defer progress.end()
 			for p, err := range admin.New(s.Client).Compact(ctx) {
 				if err != nil {
 					return err
 				}
-				if last = p; show && !p.Ended {
-					fmt.Fprintf(s.err, "\r%s of %s ", size(p.Done), size(p.Total))
-				}
+				last = p
+				progress.to(p.Done, p.Total)
 			}
+			progress.end()
 			if s.asJSON {
 				return s.p.object(compactShape{last.Total, last.Ended})
 			}

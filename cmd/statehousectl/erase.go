@@ -35,7 +35,7 @@ func (a *app) eraseCommand() *cobra.Command {
 	var e admin.Erasure
 	var yes bool
 	cmd := &cobra.Command{
-		Use: "erase [agent [key]]", Short: "Remove values for good, from all of the past", Long: eraseHelp,
+		Use: "erase [AGENT [KEY]]", Short: "Remove values for good, from all of the past", Long: eraseHelp,
 		Args: show.Takes(0, 2), ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	f := cmd.Flags()
@@ -66,7 +66,9 @@ func (a *app) eraseCommand() *cobra.Command {
 		if err := s.confirmErasure(&e, would, yes); err != nil {
 			return err
 		}
-		did, err := s.erase(ctx, e, s.showErasure)
+		progress := s.progress("erasing, keys", true)
+		did, err := s.erase(ctx, e, func(p admin.ErasureProgress) { progress.to(p.Keys, would.Keys) })
+		progress.end()
 		if err != nil {
 			return err
 		}
@@ -88,13 +90,6 @@ func (s *session) erase(ctx context.Context, e admin.Erasure, progress func(admi
 	return last, nil
 }
 
-// showErasure shows progress where a person looks.
-func (s *session) showErasure(p admin.ErasureProgress) {
-	if f, ok := s.err.(*os.File); ok && !s.asJSON && !p.Done && term.IsTerminal(int(f.Fd())) {
-		fmt.Fprintf(s.err, "\rerasing: %d keys, %d values, %s ", p.Keys, p.Values, size(p.Bytes))
-	}
-}
-
 // confirmErasure asks, unless the answer was given. What cannot be asked is not done.
 func (s *session) confirmErasure(e *admin.Erasure, would admin.ErasureProgress, yes bool) error {
 	if yes {
@@ -109,9 +104,9 @@ func (s *session) confirmErasure(e *admin.Erasure, would admin.ErasureProgress, 
 	}
 	f, ok := s.in.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
-		return usageError{fmt.Errorf("erasing %s removes %d values for good: say --yes", what, would.Values)}
+		return usageError{fmt.Errorf("erasing %s removes %s for good: say --yes", what, show.Count(would.Values, "value"))}
 	}
-	fmt.Fprintf(s.err, "Erase %s: %d keys, %d values, %s. They cannot be had back. Type yes: ", what, would.Keys, would.Values, size(would.Bytes))
+	fmt.Fprintf(s.err, "Erase %s: %s, %s, %s. They cannot be had back. Type yes: ", what, show.Count(would.Keys, "key"), show.Count(would.Values, "value"), size(would.Bytes))
 	answer, err := bufio.NewReader(s.in).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
@@ -138,5 +133,5 @@ func (s *session) printErasure(p admin.ErasureProgress) error {
 	if p.CommitTS > 0 {
 		at = ", up to commit " + p.CommitTS.String()
 	}
-	return s.p.line("%d keys, %d values, %s%s", p.Keys, p.Values, size(p.Bytes), at)
+	return s.p.line("%s, %s, %s%s", show.Count(p.Keys, "key"), show.Count(p.Values, "value"), size(p.Bytes), at)
 }

@@ -138,7 +138,7 @@ func explainError(f *failure, e *client.Error) (code int, message string) {
 	case errors.Is(e, client.ErrUnauthenticated) && f.hasToken:
 		return exitRefused, e.Message + "\nThe token that was given (--token-file, STATEHOUSE_TOKEN_FILE or STATEHOUSE_TOKEN) is not this daemon's."
 	case errors.Is(e, client.ErrUnauthenticated):
-		return exitRefused, e.Message + "\nGive the daemon's token with --token-file or STATEHOUSE_TOKEN."
+		return exitRefused, e.Message + "\nGive a key or the token with --token-file or STATEHOUSE_TOKEN."
 	case errors.Is(e, client.ErrInvalid) && !e.Answered: // the configuration
 		return exitUsage, e.Message
 	case errors.Is(e, client.ErrInternal), errors.Is(e, client.ErrUnimplemented):

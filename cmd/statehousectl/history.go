@@ -60,13 +60,7 @@ func (s *session) printHistory(e client.HistoryEntry, verbose bool) error {
 	if e.Deleted {
 		what = "DELETE"
 	}
-	switch {
-	case e.Erased:
-		what += " erased"
-	case e.Pruned:
-		what += " pruned"
-	}
-	err := s.p.row(e.Value, "v"+e.Version.String(), clock(e.CommitTime), e.CommitTS.String(), what)
+	err := s.p.row(e.Value, "v"+e.Version.String(), clock(e.CommitTime), e.CommitTS.String(), what+show.Gone(e.Erased, e.Pruned))
 	if err == nil && verbose {
 		err = s.p.line("%s", show.Provenance(e.TxnID, e.Principal, e.TraceID, e.Metadata))
 	}

@@ -30,6 +30,16 @@ func (p *progress) add() {
 	}
 }
 
+// to shows how much is done of all that there is.
+func (p *progress) to(done, all uint64) {
+	if p != nil && done < all { // at the end it is taken away
+		if p.bar.GetMax64() != int64(all) {
+			p.bar.ChangeMax64(int64(all))
+		}
+		_ = p.bar.Set64(int64(done))
+	}
+}
+
 // end takes it away.
 func (p *progress) end() {
 	if p != nil {

@@ -129,7 +129,7 @@ func (s *readmeSession) check(step readmeStep) {
 	}
 }
 
-var differs = regexp.MustCompile(`20\d\d-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}|[0-9a-f]{64}`)
+var differs = regexp.MustCompile(`20\d\d-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}|[0-9a-f]{64}|\b[0-9a-f]{12}\b`)
 
 // varying is text without what differs from run to run.
 func varying(s string) string { return differs.ReplaceAllString(s, "…") }

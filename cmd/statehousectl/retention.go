@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -30,8 +28,9 @@ space back at once; the daemon does so by and by.`
 func (a *app) retentionCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "retention", Short: "Say how much of the past is kept", Long: retentionHelp}
 	cmd.AddCommand(a.retentionSetCommand(), &cobra.Command{
-		Use: "ls", Short: "List what was set, by namespace", Args: show.Takes(0, 0), ValidArgsFunction: cobra.NoFileCompletions,
+		Use: "ls", Aliases: []string{"list"}, Short: "List what was set, by namespace", Args: show.Takes(0, 0), ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: a.connected(func(ctx context.Context, s *session, _ []string) error {
+			s.p.list("NAMESPACE", "MAX AGE", "MAX VERSIONS", "READABLE")
 			list, err := admin.New(s.Client).Retentions(ctx)
 			for i := range list {
 				if err == nil {
@@ -55,8 +54,10 @@ func (a *app) retentionSetCommand() *cobra.Command {
 	cmd.RunE = a.connected(func(ctx context.Context, s *session, _ []string) error {
 		r := admin.Retention{Namespace: s.Namespace(), MaxVersions: versions}
 		var err error
-		if r.MaxAge, err = ageOf(age); err != nil {
-			return err
+		if age != "" {
+			if r.MaxAge, err = parseDuration(age); err != nil || r.MaxAge <= 0 {
+				return usagef("--max-age %s is not a duration, such as 30d or 12h", quote(age))
+			}
 		}
 		if r, err = admin.New(s.Client).SetRetention(ctx, r); err != nil {
 			return err
@@ -64,23 +65,6 @@ func (a *app) retentionSetCommand() *cobra.Command {
 		return s.printRetention(&r)
 	})
 	return cmd
-}
-
-// ageOf reads a duration, in which there may be days.
-func ageOf(text string) (time.Duration, error) {
-	if text == "" {
-		return 0, nil
-	}
-	if days, isDays := strings.CutSuffix(text, "d"); isDays {
-		if n, err := strconv.ParseUint(days, 10, 16); err == nil {
-			return time.Duration(n) * 24 * time.Hour, nil
-		}
-	}
-	d, err := time.ParseDuration(text)
-	if err != nil || d <= 0 {
-		return 0, usageError{fmt.Errorf("--max-age %s is no time, such as 30d or 12h", quote(text))}
-	}
-	return d, nil
 }
 
 type retentionShape struct {

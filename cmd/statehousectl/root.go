@@ -31,14 +31,16 @@ statehousectl context), that before what is built in; statehousectl config shows
 comes of it. A variable of the environment that is empty is taken for unset; a flag that
 is given an empty value is a mistake, but for --prefix.
 
--o json and -o yaml print one document, a list where there may be several; where -o names
-a file, there is --json. With --json and those an error is an object, one line on standard error: error (a code), message,
-details, applied (no, or unknown: a commit may have taken effect), exit_code.
+-o json and -o yaml print one document, a list where there may be several; where -o
+names a file, there is --json. With --json and those an error is an object, one line on
+standard error: error (a code), message, details, applied (no, or unknown: a commit may
+have taken effect), exit_code.
 
-Exit codes: 0 ok, 1 not found (also an agent without commits), a check that failed, or a local failure, 2 wrong
-usage, 3 refused by the daemon (conflict, precondition, limit, invalid request,
-token), 4 the daemon cannot be reached or has failed, 5 it is unknown whether a
-commit took effect, 6 data loss, 7 bundles that cannot be compared, 130 interrupted.`
+Exit codes: 0 ok, 1 not found (also an agent without commits), a check that failed, or
+a local failure, 2 wrong usage, 3 refused by the daemon (conflict, precondition, limit,
+invalid request, token or key), 4 the daemon cannot be reached or has failed, 5 it is
+unknown whether a commit took effect, 6 data loss, 7 bundles that cannot be compared,
+130 interrupted.`
 
 // app is what the commands share: the outside world and the global flags.
 type app struct {
@@ -87,14 +89,38 @@ func newRoot(in io.Reader, out, err io.Writer) *cobra.Command {
 		}
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return show.FlagError(err) })
-	root.AddCommand(
-		a.agentsCommand(), a.backupCommand(), a.benchCommand(), a.captureCommand(), a.bundleCommand(), a.configCommand(), a.contextCommand(), a.deleteCommand(), a.dumpCommand(), a.editCommand(), a.getCommand(), a.healthCommand(), a.historyCommand(),
-		a.keyCommand(), a.auditCommand(),
-		a.inspectCommand(), a.keysCommand(), a.retentionCommand(), a.eraseCommand(), a.diskCommand(), a.compactCommand(), a.namespacesCommand(), a.putCommand(), a.replayCommand(), a.scanCommand(),
-		a.tailCommand(), a.txnCommand(), a.verifyCommand(), a.versionCommand(), a.watchCommand(),
-		a.debugCommand(), a.logLevelCommand(), a.topCommand(),
-	)
+	a.addCommands(root)
 	return root
+}
+
+// addCommands gives the tool its commands, in the groups that its help shows.
+func (a *app) addCommands(root *cobra.Command) {
+	for _, g := range []struct {
+		id, title string
+		commands  []*cobra.Command
+	}{
+		{"data", "The state of agents:", []*cobra.Command{
+			a.getCommand(), a.putCommand(), a.editCommand(), a.deleteCommand(), a.txnCommand(), a.watchCommand(),
+			a.keysCommand(), a.scanCommand(), a.agentsCommand(), a.namespacesCommand(), a.dumpCommand(),
+		}},
+		{"past", "What happened:", []*cobra.Command{
+			a.historyCommand(), a.replayCommand(), a.tailCommand(), a.inspectCommand(), a.bundleCommand(), a.captureCommand(),
+		}},
+		{"daemon", "Operating a daemon:", []*cobra.Command{
+			a.healthCommand(), a.topCommand(), a.logLevelCommand(), a.debugCommand(), a.keyCommand(), a.auditCommand(),
+			a.backupCommand(), a.retentionCommand(), a.eraseCommand(), a.compactCommand(), a.diskCommand(),
+		}},
+		{"tool", "This tool:", []*cobra.Command{a.contextCommand(), a.configCommand(), a.versionCommand()}},
+	} {
+		root.AddGroup(&cobra.Group{ID: g.id, Title: g.title})
+		for _, c := range g.commands {
+			c.GroupID = g.id
+		}
+		root.AddCommand(g.commands...)
+	}
+	root.SetHelpCommandGroupID("tool")
+	root.SetCompletionCommandGroupID("tool")
+	root.AddCommand(a.benchCommand(), a.verifyCommand()) // moved, and out of sight
 }
 
 // prepare reads the flags that all commands share.

@@ -32,6 +32,11 @@ func (a *app) topCommand() *cobra.Command {
 			if interval < 100*time.Millisecond {
 				return usagef("--interval is at least 100ms, not %v", interval)
 			}
+			if !once {
+				if err := s.p.endless(); err != nil {
+					return err
+				}
+			}
 			return s.top(ctx, interval, once)
 		}),
 	}

@@ -15,7 +15,7 @@ import (
 // openTxnCommands are those on transactions that the daemon holds open.
 func (a *app) openTxnCommands() []*cobra.Command {
 	return []*cobra.Command{{
-		Use:   "ls",
+		Use: "ls", Aliases: []string{"list"},
 		Short: "List the transactions that are open, the oldest first",
 		Long: "ls lists the transactions that the daemon holds open: since when, until when, who began\n" +
 			"them, what they have staged and read. Transactions that clients hold are not among them.",
@@ -53,6 +53,7 @@ func (a *app) txnList(ctx context.Context, s *session, _ []string) error {
 	if err != nil {
 		return err
 	}
+	s.p.list("TXN_ID", "PRINCIPAL", "OPEN", "ENDS", "OPERATIONS", "BYTES", "READS")
 	if !s.asJSON && len(open) == 0 {
 		return s.p.line("no transaction is open")
 	}
@@ -86,7 +87,8 @@ func age(d time.Duration) string {
 
 func (a *app) logLevelCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "log-level LEVEL", Short: "Set the level of the daemon's log until it is restarted: debug, info, warn or error",
+		Use: "log-level LEVEL", Short: "Set the level of the daemon's log",
+		Long: "log-level sets the level of the daemon's log, to debug, info, warn or error, until the\ndaemon is restarted or reads its level again (SIGHUP).",
 		Args: show.Takes(1, 1), ValidArgs: []string{"debug", "info", "warn", "error"},
 		RunE: a.connected(func(ctx context.Context, s *session, args []string) error {
 			previous, err := admin.New(s.Client).SetLogLevel(ctx, args[0])

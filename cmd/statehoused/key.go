@@ -68,11 +68,11 @@ func keyCreateCommand(do keyWork) *cobra.Command {
 	var name, expires, out string
 	var grants []string
 	var certificate bool
-	cmd := &cobra.Command{Use: "create", Short: "Make a key and show its secret, once", Args: usage(show.Takes(0, 0))}
+	cmd := &cobra.Command{Use: "create --name NAME --grant PERMISSION:NAMESPACE…", Short: "Make a key and show its secret, once", Args: usage(show.Takes(0, 0))}
 	f := cmd.Flags()
 	f.StringVar(&name, "name", "", "who has the key: shown with commits")
 	f.StringArrayVar(&grants, "grant", nil, "read, write or admin, a colon, and a namespace or the beginning of some and *; repeated for more")
-	f.StringVar(&expires, "expires", "", "after how long it ends, such as 2160h, or at which time (RFC 3339); never when not given")
+	f.StringVar(&expires, "expires", "", "when it ends: in 90d, 12h, or at a time (2027-01-31T00:00:00Z); never when not given")
 	f.StringVar(&out, "out", "", "write the secret to this new file, for its owner's eyes only, and do not show it")
 	f.BoolVar(&certificate, "certificate", false, "no secret: the key of whoever connects with a client certificate whose subject (or first URI) is the name")
 	cmd.PreRunE = func(*cobra.Command, []string) error {

@@ -46,6 +46,8 @@ func (c *crowd) note(what string, err error) (more bool) {
 		c.served.Add(1)
 	case status.Code(err) == codes.ResourceExhausted && detail(err) == pb.ErrorCode_LIMIT_EXCEEDED && strings.Contains(err.Error(), "limit"):
 		c.refused[what]++
+	case detail(err) == pb.ErrorCode_OVERLOADED: // it has waited too long for its turn
+		c.refused["overload"]++
 	case detail(err) == pb.ErrorCode_TXN_EXPIRED: // on a machine that has much else to do
 	case gone(err): // a connection that did not read, closed for those who do
 	default:

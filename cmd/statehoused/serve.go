@@ -86,15 +86,19 @@ func (p *process) serve(ctx context.Context, s *settings) error {
 	if !s.useMemory {
 		warnReadable(log, s.dataDir, s.captureDir)
 	}
-	tlsConfig := reloads.tlsConfig()
+	return p.answer(ctx, s, service, reloads, watched, listeners)
+}
+
+// answer serves what was assembled until ctx ends, and closes it.
+func (p *process) answer(ctx context.Context, s *settings, service *server.Service, reloads *reloader, watched *watched, listeners []net.Listener) error {
+	log, tlsConfig := reloads.log, reloads.tlsConfig()
 	sayServing(log, s, service, tlsConfig != nil, listeners)
 	notify := newNotifier(os.Getenv, log)
 	notify.tell("READY=1\nSTATUS=serving " + s.listenAddr)
-	stopWatchdog := notify.watchdog(service.Engine().Healthy)
-	defer stopWatchdog()
+	defer notify.watchdog(service.Engine().Healthy)()
 	defer context.AfterFunc(ctx, func() { notify.tell("STOPPING=1") })()
 	stopAnswering := p.signals.answer(reloads, service, log)
-	err = service.Serve(ctx, tlsConfig, listeners...)
+	err := service.Serve(ctx, tlsConfig, listeners...)
 	stopAnswering()
 	watched.metrics.Detach()
 	if cerr := service.Close(); err == nil {

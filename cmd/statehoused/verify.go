@@ -121,6 +121,9 @@ func (v *verifyShape) text() string {
 	fmt.Fprintf(&b, "commits     %d, the last witnessed is %d\n", v.Commits, v.Witnessed)
 	fmt.Fprintf(&b, "operations  %d\n", v.Operations)
 	fmt.Fprintf(&b, "records     %s of keys of %s in %s\n", show.Count(v.Records, "version"), show.Count(v.Agents, "agent"), show.Count(v.Namespaces, "namespace"))
+	if v.Erased > 0 || v.Pruned > 0 {
+		fmt.Fprintf(&b, "without     %s that were erased, %s that were pruned\n", show.Count(v.Erased, "value"), show.Count(v.Pruned, "value"))
+	}
 	fmt.Fprintf(&b, "chain       %s\n", v.ChainHash)
 	if v.BaseHash != "" {
 		fmt.Fprintf(&b, "begins with %s, the head of the chain of format 1 that it was migrated from\n", v.BaseHash)

@@ -144,10 +144,10 @@ class DeadlineExceeded(ConnectionError, builtins.TimeoutError):
 
 
 class Unauthenticated(StatehouseError):
-    """The token is missing or wrong."""
+    """The key or token is missing, wrong, expired or revoked."""
 
     own_code = "UNAUTHENTICATED"
-    advice = "Give the daemon's token by token=, or by STATEHOUSE_TOKEN"
+    advice = "Give a key or the token by token=, or by STATEHOUSE_TOKEN"
 
 
 class Unimplemented(StatehouseError):
@@ -283,7 +283,7 @@ class PermissionDenied(StatehouseError):
 
 
 class Overloaded(ResourceExhausted):
-    """More is asked than the daemon can do in time, or than the key may ask. Nothing was applied."""
+    """More was asked than the daemon can do in time, or than the key may. Nothing was applied."""
 
     own_code = "OVERLOADED"
     advice = "It was tried again as long as there was time: ask less, or allow more time"

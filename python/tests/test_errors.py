@@ -57,7 +57,7 @@ C = grpc.StatusCode
     [
         (C.RESOURCE_EXHAUSTED, errors.ResourceExhausted, True),
         (C.UNAUTHENTICATED, errors.Unauthenticated, True),
-        (C.PERMISSION_DENIED, errors.Unauthenticated, True),
+        (C.PERMISSION_DENIED, errors.PermissionDenied, True),
         (C.INVALID_ARGUMENT, errors.InvalidArgument, True),
         (C.UNIMPLEMENTED, errors.Unimplemented, True),
         (C.UNAVAILABLE, errors.ConnectionError, False),

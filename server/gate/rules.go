@@ -135,6 +135,7 @@ var rules = map[string]rule{
 	pb.AdminService_ListTransactions_FullMethodName: ofAll(access.Admin),
 	pb.AdminService_AbortTransaction_FullMethodName: ofAll(access.Admin),
 	pb.AdminService_SetLogLevel_FullMethodName:      ofAll(access.Admin),
+	pb.AdminService_GetDiagnostics_FullMethodName:   ofAll(access.Admin),
 
 	healthpb.Health_Check_FullMethodName:                                 letInIsEnough,
 	healthpb.Health_List_FullMethodName:                                  letInIsEnough,

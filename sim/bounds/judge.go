@@ -108,7 +108,7 @@ func itemsOf(op *history.Operation) []item {
 	var items []item
 	for i := range op.Out.Records {
 		r := &op.Out.Records[i]
-		it := item{size: len(r.Key) + len(r.Value) + itemBytes}
+		it := item{size: len(r.Key) + len(r.Value) + itemBytes, beside: len(r.Principal) + len(r.TraceID)}
 		for k, v := range r.Metadata { // a sum
 			it.beside += len(k) + len(v)
 		}

@@ -71,6 +71,7 @@ func (c *Client) History(ctx context.Context, agent, key string, q client.Histor
 		out.Records = append(out.Records, history.Record{
 			Name: in.Name(), Exists: !e.Deleted, Version: uint64(e.Version), CommitTS: uint64(e.CommitTS), CommitTime: nanos(e.CommitTime),
 			Value: string(e.Value), TxnID: c.rec.o.Name(e.TxnID), Metadata: e.Metadata, Principal: e.Principal, TraceID: e.TraceID,
+			Erased: e.Erased, Pruned: e.Pruned,
 		})
 	})
 }

@@ -47,14 +47,16 @@ func commit(c client.Commit) history.Output {
 func record(r client.Record) history.Record {
 	return history.Record{
 		Name: named("", r.RecordName), Exists: r.Exists, Version: uint64(r.Version), CommitTS: uint64(r.CommitTS), CommitTime: nanos(r.CommitTime),
-		Value: string(r.Value),
+		Value: string(r.Value), Erased: r.Erased, Pruned: r.Pruned,
 	}
 }
 
 func (r *Recorder) event(ev client.Event) history.Event {
 	out := history.Event{CommitTS: uint64(ev.CommitTS), CommitTime: nanos(ev.CommitTime), TxnID: r.o.Name(ev.TxnID), Metadata: ev.Metadata, Principal: ev.Principal, TraceID: ev.TraceID}
 	for _, o := range ev.Operations {
-		out.Ops = append(out.Ops, history.EventOp{Name: named("", o.RecordName), Version: uint64(o.Version), Delete: o.Deleted, Value: string(o.Value)})
+		out.Ops = append(out.Ops, history.EventOp{
+			Name: named("", o.RecordName), Version: uint64(o.Version), Delete: o.Deleted, Value: string(o.Value), Erased: o.Erased, Pruned: o.Pruned,
+		})
 	}
 	return out
 }

@@ -14,7 +14,7 @@ func drains() []Bug {
 		},
 		{
 			Name: "drain-ends-watches-well", Guarantee: "G9", About: "a drain ends a watch as if nothing could come any more", Unseen: noHistory,
-			Edits: []Edit{{"server/streams.go", "		return fail(engine.ErrStopped, fmt.Sprintf(\"the daemon is stopping: watch again after %d\", reader.cursor))", "		return nil"}},
+			Edits: []Edit{{"server/streams.go", "		return wire.Fail(engine.ErrStopped, fmt.Sprintf(\"the daemon is stopping: watch again after %d\", reader.cursor))", "		return nil"}},
 		},
 	}
 }
@@ -33,8 +33,8 @@ func leaks() []Bug {
 		{
 			Name: "stream-slot-kept", Guarantee: "G9", About: "a stream whose client hangs up stays counted", Unseen: noHistory,
 			Edits: []Edit{{
-				"server/interceptors.go", "		return toStatus(err)\n	}\n	defer l.Leave()\n",
-				"		return toStatus(err)\n	}\n	defer func() {\n		if ss.Context().Err() == nil {\n			l.Leave()\n		}\n	}()\n",
+				"server/interceptors.go", "		return wire.Status(err)\n	}\n	defer l.Leave()\n",
+				"		return wire.Status(err)\n	}\n	defer func() {\n		if ss.Context().Err() == nil {\n			l.Leave()\n		}\n	}()\n",
 			}},
 		},
 		{

@@ -62,7 +62,7 @@ func refusals() []Bug {
 		},
 		{
 			Name: "doubt-not-told", Guarantee: "G6", About: "a refusal of a commit does not say that the commit may have been applied before",
-			Edits: []Edit{{"server/errors.go", "		detail.MaybeApplied = detail.MaybeApplied || f.InDoubt", "		_ = f.InDoubt"}},
+			Edits: []Edit{{"server/wire/errors.go", "		detail.MaybeApplied = detail.MaybeApplied || f.InDoubt", "		_ = f.InDoubt"}},
 		},
 		{
 			Name: "drain-refuses-before", Guarantee: "G9", About: "a commit that finds others waiting is told that the daemon stops", Unseen: noHistory,
@@ -74,7 +74,7 @@ func refusals() []Bug {
 		},
 		{
 			Name: "full-disk-is-a-limit", Guarantee: "G9", About: "a full disk is reported as a limit", Unseen: noHistory,
-			Edits: []Edit{{"server/errors.go", "pb.ErrorCode_DISK_FULL, codes.ResourceExhausted", "pb.ErrorCode_LIMIT_EXCEEDED, codes.ResourceExhausted"}},
+			Edits: []Edit{{"server/wire/errors.go", "pb.ErrorCode_DISK_FULL, codes.ResourceExhausted", "pb.ErrorCode_LIMIT_EXCEEDED, codes.ResourceExhausted"}},
 		},
 	}
 }

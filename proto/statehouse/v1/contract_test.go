@@ -95,7 +95,7 @@ func fieldCell(f protoreflect.FieldDescriptor) string {
 	return "`" + text + "`"
 }
 
-// errorRows are the rows up to the code's number; server/errors.go has the status of each.
+// errorRows are the rows up to the code's number; server/wire/errors.go has the status of each.
 func errorRows() (rows []string) {
 	values := File_statehouse_v1_statehouse_proto.Enums().ByName("ErrorCode").Values()
 	for i := range values.Len() {

@@ -1,14 +1,17 @@
-package client
+package footprint
 
-import "encoding/hex"
+import (
+	"encoding/hex"
+	"time"
+)
 
-// newTxnID makes a UUID of version 7 (RFC 9562): the time in milliseconds, then
+// NewID makes a UUID of version 7 (RFC 9562): the time in milliseconds, then
 // randomness. The daemon decides by that time whether it may have dropped the outcome of
 // an id, so a client's clock should be right to the day.
-func (c *Client) newTxnID() string {
+func NewID(now time.Time, random func(p []byte)) string {
 	var b [16]byte
-	c.config.Rand(b[6:])
-	ms := uint64(c.config.Now().UnixMilli())
+	random(b[6:])
+	ms := uint64(now.UnixMilli())
 	for i := range 6 {
 		b[i] = byte(ms >> (40 - 8*i))
 	}

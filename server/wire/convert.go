@@ -1,4 +1,4 @@
-package server
+package wire
 
 import (
 	"fmt"
@@ -12,32 +12,33 @@ import (
 	"statehouse.dev/statehouse/server/structwire"
 )
 
-// setValue reads the one value that a write carries: JSON text or a Struct.
-func (s *Service) setValue(w *engine.Write, m proto.Message, text []byte) error {
+// SetValue reads the one value that a write carries: JSON text or a Struct. One of more than limit bytes
+// stays as it came: it is refused for its size.
+func SetValue(w *engine.Write, m proto.Message, text []byte, limit int) error {
 	wire, isStruct, err := structwire.Wire(m)
 	switch {
 	case err != nil:
-		return invalid("value", err.Error())
+		return Invalid("value", err.Error())
 	case isStruct && len(text) > 0:
-		return invalid("value", "a write carries value or value_json, not both")
+		return Invalid("value", "a write carries value or value_json, not both")
 	case !isStruct && len(text) == 0:
-		return invalid("value", "the value is absent: set value or value_json (an empty object is {})")
+		return Invalid("value", "the value is absent: set value or value_json (an empty object is {})")
 	case !isStruct:
 		w.Value = text
 		return nil
 	}
 	w.SentBytes = max(len(wire), 1)
-	if w.SentBytes > s.engine.Limits().ValueBytes {
+	if w.SentBytes > limit {
 		return nil // the engine refuses it with both sizes; not worth transcoding
 	}
 	if w.Value, err = structwire.JSON(wire); err != nil {
-		return invalid("value", "the value is refused: "+err.Error())
+		return Invalid("value", "the value is refused: "+err.Error())
 	}
 	return nil
 }
 
-// valueSetter puts stored values into the fields that a reader asked for.
-type valueSetter struct {
+// Values puts stored values into the fields that a reader asked for.
+type Values struct {
 	encoding pb.ValueEncoding
 	strict   bool // a Struct is exact or refused
 }
@@ -48,41 +49,44 @@ type valueRequest interface {
 	GetStrict() bool
 }
 
-func valuesFor(req valueRequest) (valueSetter, error) {
+// ValuesFor says how a request wants values.
+func ValuesFor(req valueRequest) (Values, error) {
 	e := req.GetEncoding()
 	if _, known := pb.ValueEncoding_name[int32(e)]; !known {
-		return valueSetter{}, invalid("encoding", fmt.Sprintf("the encoding %d is not known", e))
+		return Values{}, Invalid("encoding", fmt.Sprintf("the encoding %d is not known", e))
 	}
-	return valueSetter{e, req.GetStrict()}, nil
+	return Values{e, req.GetStrict()}, nil
 }
 
-func (v valueSetter) none() bool { return v.encoding == pb.ValueEncoding_VALUE_ENCODING_NONE }
+// None reports whether it wants no values.
+func (v Values) None() bool { return v.encoding == pb.ValueEncoding_VALUE_ENCODING_NONE }
 
-func (v valueSetter) structs() bool {
+// Structs reports whether it wants Structs.
+func (v Values) Structs() bool {
 	return v.encoding == pb.ValueEncoding_VALUE_ENCODING_STRUCT
 }
 
-// growth is about how many times its stored bytes a value takes on its way into a
+// Growth is about how many times its stored bytes a value takes on its way into a
 // message. A number of two bytes is one of eleven in a Struct; most values are text.
-func (v valueSetter) growth() int64 {
-	if v.structs() {
+func (v Values) Growth() int64 {
+	if v.Structs() {
 		return 4
 	}
 	return 2
 }
 
-// set fills m's fields for a Struct, or its JSON field through text, with key's value.
-func (v valueSetter) set(m proto.Message, fields structwire.Fields, text *[]byte, key string, value []byte) error {
+// Set fills m's fields for a Struct, or its JSON field through text, with key's value.
+func (v Values) Set(m proto.Message, fields structwire.Fields, text *[]byte, key string, value []byte) error {
 	switch v.encoding {
 	case pb.ValueEncoding_VALUE_ENCODING_JSON:
 		*text = value
 	case pb.ValueEncoding_VALUE_ENCODING_STRUCT:
 		inexact, err := structwire.Set(m, fields, value)
 		if err != nil {
-			return fail(engine.ErrDataLoss, fmt.Sprintf("the stored value of key %q is not JSON: %v", key, err))
+			return Fail(engine.ErrDataLoss, fmt.Sprintf("the stored value of key %q is not JSON: %v", key, err))
 		}
 		if v.strict && inexact.Count > 0 {
-			return fail(errNotRepresentable, fmt.Sprintf(
+			return Fail(errNotRepresentable, fmt.Sprintf(
 				"a Struct cannot carry the value of key %q exactly: the number %s at byte %d is none that a double can hold; ask for VALUE_ENCODING_JSON",
 				key, inexact.First, inexact.Offset))
 		}
@@ -90,41 +94,44 @@ func (v valueSetter) set(m proto.Message, fields structwire.Fields, text *[]byte
 	return nil
 }
 
-func timestamp(t time.Time) *timestamppb.Timestamp {
+// Timestamp is a time on the wire; nil for none.
+func Timestamp(t time.Time) *timestamppb.Timestamp {
 	if t.IsZero() {
 		return nil
 	}
 	return timestamppb.New(t)
 }
 
-// timeOf reads a time that a client sent.
-func timeOf(field string, t *timestamppb.Timestamp) (*time.Time, error) {
+// TimeOf reads a time that a client sent.
+func TimeOf(field string, t *timestamppb.Timestamp) (*time.Time, error) {
 	if t == nil {
 		return nil, nil
 	}
 	if err := t.CheckValid(); err != nil {
-		return nil, invalid(field, field+" is not a valid time: "+err.Error())
+		return nil, Invalid(field, field+" is not a valid time: "+err.Error())
 	}
 	at := t.AsTime()
 	return &at, nil
 }
 
-func atOf(a *pb.At) (engine.At, error) {
+// AtOf reads the point of the order that a client named.
+func AtOf(a *pb.At) (engine.At, error) {
 	switch p := a.GetPoint().(type) {
 	case *pb.At_CommitTs:
 		ts := engine.CommitTS(p.CommitTs)
 		return engine.At{CommitTS: &ts}, nil
 	case *pb.At_Time:
-		t, err := timeOf("at", p.Time)
+		t, err := TimeOf("at", p.Time)
 		if t == nil && err == nil {
-			err = invalid("at", "at has no time")
+			err = Invalid("at", "at has no time")
 		}
 		return engine.At{Time: t}, err
 	}
 	return engine.At{}, nil
 }
 
-func conditionsOf(metadata map[string]string, keys []*pb.KeyPrecondition, heads []*pb.HeadPrecondition) engine.Conditions {
+// Conditions are those of a commit that a client sent.
+func Conditions(metadata map[string]string, keys []*pb.KeyPrecondition, heads []*pb.HeadPrecondition) engine.Conditions {
 	c := engine.Conditions{Metadata: metadata}
 	for _, k := range keys {
 		c.Keys = append(c.Keys, engine.KeyPrecondition{
@@ -141,8 +148,8 @@ func conditionsOf(metadata map[string]string, keys []*pb.KeyPrecondition, heads 
 	return c
 }
 
-// readSet is what a client says that its transaction read; nil: it says nothing.
-func readSet(m *pb.ReadSet) *engine.ReadSet {
+// ReadSet is what a client says that its transaction read; nil: it says nothing.
+func ReadSet(m *pb.ReadSet) *engine.ReadSet {
 	if m == nil {
 		return nil
 	}
@@ -160,16 +167,17 @@ func readSet(m *pb.ReadSet) *engine.ReadSet {
 	return r
 }
 
-// timeoutOf is an optional number of milliseconds. Past the longest Duration is past every
+// Timeout is an optional number of milliseconds. Past the longest Duration is past every
 // maximum.
-func timeoutOf(ms *uint64) *time.Duration {
+func Timeout(ms *uint64) *time.Duration {
 	if ms == nil {
 		return nil
 	}
 	return new(time.Duration(min(*ms, uint64(1<<62)/uint64(time.Millisecond))) * time.Millisecond)
 }
 
-func keyVersions(vs []engine.KeyVersion) []*pb.KeyVersion {
+// KeyVersions are the versions that a commit gave.
+func KeyVersions(vs []engine.KeyVersion) []*pb.KeyVersion {
 	out := make([]*pb.KeyVersion, len(vs))
 	for i, v := range vs {
 		out[i] = &pb.KeyVersion{Namespace: v.Name.Namespace, AgentId: v.Name.Agent, Key: v.Name.Key, Version: uint64(v.Version)}
@@ -177,7 +185,8 @@ func keyVersions(vs []engine.KeyVersion) []*pb.KeyVersion {
 	return out
 }
 
-func expectedVersion(v *uint64) *engine.Version {
+// ExpectedVersion is an optional version.
+func ExpectedVersion(v *uint64) *engine.Version {
 	if v == nil {
 		return nil
 	}

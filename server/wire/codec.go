@@ -1,4 +1,4 @@
-package server
+package wire
 
 import (
 	"errors"
@@ -27,16 +27,18 @@ type codec struct{ encoding.CodecV2 }
 // Marks on a message that stand for what is wrong with a request, as unknown fields whose
 // numbers protobuf reserves for implementations.
 const (
-	malformedField protowire.Number = 19006
-	crowdedField   protowire.Number = 19007
+	MalformedField protowire.Number = 19006
+	CrowdedField   protowire.Number = 19007
 )
 
-// maxElements bounds the operations, preconditions, reads, names and metadata entries of
+// MaxElements bounds the operations, preconditions, reads, names and metadata entries of
 // one request together. An empty one is 2 bytes in a request and 150 in memory:
 // without a bound 4 MiB would become 370.
-const maxElements = 1 << 15
+const MaxElements = 1 << 15
 
-func newCodec() codec { return codec{encoding.GetCodecV2("proto")} }
+// Codec is what a server of this service must be given. Serve does; the
+// simulator, whose transport is its own, asks for it.
+func Codec() encoding.CodecV2 { return codec{encoding.GetCodecV2("proto")} }
 
 // Marshal hands on what the interceptors have marshalled, and counted, already.
 func (c codec) Marshal(v any) (mem.BufferSlice, error) {
@@ -65,7 +67,7 @@ func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 	switch m.(type) {
 	case *pb.WriteRequest, *pb.TransactRequest, *pb.CommitRequest, *pb.BatchGetStateRequest:
 		var hidden []byte
-		if hidden, err = structwire.Hide(m.ProtoReflect().Descriptor(), wire, maxElements); hidden != nil {
+		if hidden, err = structwire.Hide(m.ProtoReflect().Descriptor(), wire, MaxElements); hidden != nil {
 			wire = hidden
 		}
 	}
@@ -73,9 +75,9 @@ func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 		err = proto.Unmarshal(wire, m)
 	}
 	if err != nil {
-		mark := malformedField
+		mark := MalformedField
 		if errors.Is(err, structwire.ErrCrowded) {
-			mark = crowdedField
+			mark = CrowdedField
 		}
 		proto.Reset(m)
 		m.ProtoReflect().SetUnknown(protowire.AppendBytes(protowire.AppendTag(nil, mark, protowire.BytesType), nil))
@@ -84,21 +86,17 @@ func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 }
 
 // checkParsed refuses a request that the codec marked.
-func checkParsed(req any) error {
+func CheckParsed(req any) error {
 	m, ok := req.(proto.Message)
 	if !ok {
 		return nil
 	}
 	num, _, n := protowire.ConsumeField(m.ProtoReflect().GetUnknown())
 	switch {
-	case n > 0 && num == malformedField:
-		return invalid("request", "the request is not a well-formed message of its type, or a string in it is not valid UTF-8")
-	case n > 0 && num == crowdedField:
-		return fail(engine.ErrLimit, fmt.Sprintf("the request has more than %d operations, preconditions, names or metadata entries", maxElements))
+	case n > 0 && num == MalformedField:
+		return Invalid("request", "the request is not a well-formed message of its type, or a string in it is not valid UTF-8")
+	case n > 0 && num == CrowdedField:
+		return Fail(engine.ErrLimit, fmt.Sprintf("the request has more than %d operations, preconditions, names or metadata entries", MaxElements))
 	}
 	return nil
 }
-
-// Codec is what a server of this service must be given. Serve does; the
-// simulator, whose transport is its own, asks for it.
-func Codec() encoding.CodecV2 { return newCodec() }

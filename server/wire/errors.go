@@ -1,4 +1,6 @@
-package server
+// Package wire is what the service of agents says and is told, as bytes: the codec, values and conditions
+// of requests, and errors as statuses with their details.
+package wire
 
 import (
 	"context"
@@ -55,17 +57,19 @@ var (
 	errNotRepresentable = errors.New("value not representable")
 )
 
-func fail(kind error, message string) error {
+// Fail is a failure of a kind.
+func Fail(kind error, message string) error {
 	return &engine.Failure{Kind: kind, Message: message}
 }
 
-func invalid(field, message string) error {
+// Invalid refuses a field of a request.
+func Invalid(field, message string) error {
 	return &engine.Failure{Kind: engine.ErrInvalid, Message: message, Details: map[string]string{"field": field}}
 }
 
-// toStatus turns any error into a gRPC status with a StatehouseError detail. A
+// Status turns any error into a gRPC status with a StatehouseError detail. A
 // request that its client gave up has no detail: no one reads it.
-func toStatus(err error) error {
+func Status(err error) error {
 	switch {
 	case err == nil:
 		return nil
