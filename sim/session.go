@@ -138,6 +138,7 @@ func (s *stream) open() {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.serve = &Call{op: &history.Operation{Client: s.name}, request: request{method: sessionMethod}, arrived: true, done: true, gen: w.process.generation, in: &inSession{stream: s}}
 	s.serve.cancel, s.cancel = cancel, cancel
+	w.reasons.judge.Asked(w.Now())
 	c := s.serve
 	c.handler = sched.Spawn(func(t *sched.Task) {
 		_, err := w.process.handle(ctx, t, c)
@@ -358,7 +359,7 @@ func (p *process) spawn(j session.Job) {
 		if c.in != nil {
 			c.in.started = true
 			w.countUnderWay(c.in.asked, c)
-			w.reasons.judge.Began(&c.in.asked.Request)
+			w.reasons.judge.Began(&c.in.asked.Request, w.Now())
 		}
 		j.Run()
 	})

@@ -31,7 +31,7 @@ type Judge struct {
 	settled int       // steps of the writer after which nothing waited for it
 	waiting int       // commits that have reached the daemon and are not answered
 	commits int       // that have ever reached a daemon
-	asked   time.Time // when the last request reached it
+	asked   time.Time // when the last request began
 	sent    int       // bytes of everything that clients have ever sent
 	largest int       // bytes of one request
 	early   []*until  // whose turns have not come
@@ -177,8 +177,18 @@ func (j *Judge) Arrived(r *Request) {
 	j.sent, j.largest = j.sent+size, max(j.largest, size)
 }
 
-// Began notes that the session which a request came in has taken it.
-func (j *Judge) Began(r *Request) {
+// Asked notes that a session begins, which takes of its client's rate as a request does.
+func (j *Judge) Asked(now time.Time) { j.asked = now }
+
+// Began notes that the session which a request came in has taken it: now it counts.
+func (j *Judge) Began(r *Request, now time.Time) {
+	j.taken(r)
+	if !r.Probe {
+		j.Asked(now)
+	}
+}
+
+func (j *Judge) taken(r *Request) {
 	if r.waits {
 		r.waits = false
 		j.of(r).ahead--
@@ -206,7 +216,7 @@ func (j *Judge) answered(r *Request, refusal *history.Refusal, w *World) {
 		return
 	case history.Commit, history.Transact:
 		t.underWay--
-		j.Began(r)
+		j.taken(r)
 		j.waiting--
 	}
 	switch {

@@ -170,7 +170,7 @@ func (j *Judge) Refused(r *Request, e *history.Refusal, maybe bool, w *World) (r
 	default:
 		reason = row(j, t, r, e, w)
 	}
-	j.Began(r)
+	j.taken(r)
 	// Another try that a session has not taken yet is none that the daemon could know of.
 	if (r.Kind == history.Commit || r.Kind == history.Transact) && !maybe && t.ahead == 0 && ofOneTry[e.Code] && r.In.TxnID != "" {
 		j.definite = append(j.definite, definite{r.ID, r.In.TxnID, t.commits})
