@@ -72,7 +72,6 @@ type Engine struct {
 	mu        sync.Mutex
 	queue     line
 	undecided map[TxnID][]*proposal // Transacts queued or in a step; copies of one id together
-	coming    map[TxnID]int         // tries that wait for their turn to be handed over, see Coming
 	stopped   bool
 	wake      chan struct{} // holds a value when Run should look at the queue
 

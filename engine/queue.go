@@ -24,7 +24,7 @@ func (e *Engine) enqueue(p *proposal) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if err := e.refusalLocked(p, size); err != nil {
-		if e.otherTryLocked(p.id) {
+		if len(e.undecided[p.id]) > 0 {
 			return inDoubt(err)
 		}
 		return err
@@ -135,33 +135,6 @@ func (e *Engine) decidedLocked(p *proposal) {
 	}
 }
 
-// Coming says that a commit waits for its turn to be handed over, until done is called: what
-// another try of it is refused with is in doubt meanwhile.
-func (e *Engine) Coming(id TxnID) (done func()) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.coming == nil {
-		e.coming = make(map[TxnID]int)
-	}
-	e.coming[id]++
-	return func() {
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		if e.coming[id]--; e.coming[id] == 0 {
-			delete(e.coming, id)
-		}
-	}
-}
-
-func (e *Engine) isComing(id TxnID) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.coming[id] > 0
-}
-
-// otherTryLocked reports whether another try of the id is undecided.
-func (e *Engine) otherTryLocked(id TxnID) bool { return len(e.undecided[id]) > 0 || e.coming[id] > 0 }
-
 // Refused returns the error for a commit that is refused with err before it was looked
 // at: err, marked as in doubt if a copy of the commit is undecided, was committed, or may
 // have been before outcomes of its age were dropped.
@@ -173,7 +146,7 @@ func (e *Engine) Refused(id TxnID, err error) error {
 	if errors.As(err, &f) && f.Kind == ErrInvalid && f.Details[limitDetail] == "" {
 		return err // it breaks a rule that no configuration changes, so no copy of it was taken
 	}
-	if e.waiting(id) != nil || e.isComing(id) {
+	if e.waiting(id) != nil {
 		return inDoubt(err)
 	}
 	if _, found, lookErr := e.outcomeOf(id); found || lookErr != nil || e.forgotten(id) {
@@ -246,7 +219,7 @@ func (e *Engine) answerAll(answers []answer) {
 			continue
 		}
 		// A copy is queued, or was in the same step, and may succeed.
-		if e.otherTryLocked(a.p.id) || slices.ContainsFunc(answers, func(b answer) bool { return b.err == nil && b.p.id == a.p.id }) {
+		if len(e.undecided[a.p.id]) > 0 || slices.ContainsFunc(answers, func(b answer) bool { return b.err == nil && b.p.id == a.p.id }) {
 			a.err = inDoubt(a.err)
 		}
 	}

@@ -54,7 +54,7 @@ func (w *went) namespaces() []string { return slices.Sorted(maps.Keys(w.pasts)) 
 
 // dropped is the last commit up to which retention has dropped anything.
 func (w *went) dropped() (ts CommitTS) {
-	for _, p := range w.pasts { // the largest
+	for _, p := range w.pasts { // the largest: in any order
 		ts = max(ts, p.dropped)
 	}
 	return ts
@@ -62,7 +62,7 @@ func (w *went) dropped() (ts CommitTS) {
 
 // within reports whether all that is gone went by commits up to ts.
 func (w *went) within(ts CommitTS) bool {
-	for _, p := range w.pasts { // all of them
+	for _, p := range w.pasts { // all of them: in any order
 		if max(p.floor, p.pruned) > ts {
 			return false
 		}

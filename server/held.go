@@ -13,7 +13,6 @@ type Held struct {
 
 	Sessions struct{ Open, Requests, Bytes int } // and what is under way in them
 
-	Turns   struct{ Taken, Waiting int }   // of unary requests
 	Reading struct{ Streams, Waiting int } // of the store, and for their turn
 	Making  struct{ Bytes, Waiting int }   // of answers, and for their turn
 	Unsent  struct{ Bytes int }
@@ -29,7 +28,6 @@ func (s *Service) Held() Held {
 		reading, waiting := turns.Usage()
 		h.Reading.Streams, h.Reading.Waiting = h.Reading.Streams+int(reading), h.Reading.Waiting+waiting
 	}
-	h.Turns.Taken, h.Turns.Waiting = s.admission.Usage()
 	in := &s.sessions
 	h.Sessions.Open, h.Sessions.Requests, h.Sessions.Bytes = int(in.Sessions.Load()), int(in.Requests.Load()), int(in.Bytes.Load())
 	u := s.unsent.Usage()

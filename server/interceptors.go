@@ -13,7 +13,6 @@ import (
 	"statehouse.dev/statehouse/server/access"
 	"statehouse.dev/statehouse/server/gate"
 	"statehouse.dev/statehouse/server/limiter"
-	"statehouse.dev/statehouse/server/session"
 	"statehouse.dev/statehouse/server/unsent"
 	"statehouse.dev/statehouse/server/wire"
 )
@@ -36,15 +35,6 @@ func (s *Service) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo
 			return &pb.AbortResponse{}, nil // as of one that is not known
 		}
 		return nil, wire.Status(s.refused(req, err))
-	}
-	if commits[info.FullMethod] && !session.In(ctx) { // a read waits for no disk, and one in a session had its turn
-		share := access.Share(ctx)
-		if err := s.admission.Wait(ctx, share, func() func() { return s.coming(req) }); err != nil {
-			return nil, wire.Status(s.refused(req, err))
-		}
-		t := &turn{}
-		defer func() { s.admission.Leave(share, t.paused) }()
-		ctx = context.WithValue(access.WithShare(ctx), turnKey{}, t)
 	}
 	call, answer := unsent.CallOf(ctx), answerOf(info.FullMethod)
 	if err := call.Admit(ctx, answer); err != nil {

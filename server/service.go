@@ -103,7 +103,7 @@ type Service struct {
 	requests, streams     limiter.Limiter
 	probes, healthWatches limiter.Limiter    // of their own: see methods.go
 	reading, following    *limiter.Semaphore // turns to read of replays, of watches
-	admission             *admission.Gate    // of unary requests
+	turns                 *limiter.Semaphore // of requests in sessions
 	rates                 admission.Rates
 	reached               reached
 	unsent                *unsent.Budget
@@ -139,15 +139,10 @@ func Assemble(env engine.Env, config Config) (*Service, error) {
 	s.note = conns.Sparing(s.env.Log)
 	s.unsent = unsent.New(s.config.UnsentBytes, s.config.Streams, &s.env)
 	s.reading = limiter.NewSemaphore(int64(s.config.Tuning.StreamsReading), s.env.Await)
-	s.admission = admission.NewGate(admission.Options{
-		Most: max(s.config.Requests*3/4, 1), Running: s.config.Tuning.Running, Target: s.config.Tuning.WaitTarget, Interval: s.config.Tuning.WaitInterval,
-		Now: s.env.Now, Await: s.env.Await, Refused: counting(&s.reached.WaitTarget), Overloaded: counting(&s.reached.WaitInterval), Full: counting(&s.reached.Running),
-	})
+	s.turns = limiter.NewSemaphore(max(int64(s.config.Requests)*3/4, 1), s.env.Await)
 	s.rates = admission.Rates{Now: s.env.Now}
 	s.following = limiter.NewSemaphore(int64(s.config.Tuning.WatchesReading), s.env.Await)
-	inner := s.env
-	inner.Await = s.pausing(s.env.Await)
-	e, err := engine.Open(inner, config.Engine)
+	e, err := engine.Open(s.env, config.Engine)
 	if err != nil {
 		return nil, err
 	}

@@ -164,9 +164,9 @@ func TestSessionsLeaveRoom(t *testing.T) {
 		}
 		k.send(frame...)
 	}
-	eventually(t, "the others wait for a turn", func() error {
-		if taken, waiting := r.service.admission.Usage(); taken != share || waiting != len(talks)*each-share {
-			return fmt.Errorf("%d turns are taken, and %d requests wait", taken, waiting)
+	eventually(t, "both sessions wait for a turn", func() error {
+		if taken, waiting := r.service.turns.Usage(); taken != share || waiting != len(talks) {
+			return fmt.Errorf("%d turns are taken, and %d sessions wait", taken, waiting)
 		}
 		return nil
 	})
@@ -182,8 +182,8 @@ func TestSessionsLeaveRoom(t *testing.T) {
 		}
 	}
 	eventually(t, "the turns are given back", func() error {
-		if taken, waiting := r.service.admission.Usage(); taken != 0 || waiting != 0 {
-			return fmt.Errorf("%d are taken, and %d requests wait", taken, waiting)
+		if taken, waiting := r.service.turns.Usage(); taken != 0 || waiting != 0 {
+			return fmt.Errorf("%d are taken, and %d sessions wait", taken, waiting)
 		}
 		return nil
 	})

@@ -42,7 +42,7 @@ func (s *Service) assembleSessions() {
 func (s *Service) Session(stream pb.StatehouseService_SessionServer) error {
 	ctx := access.WithShare(stream.Context())
 	conn := conns.FromContext(ctx)
-	c := session.New(sessionOn{stream, ctx, conn, unsent.StreamOf(ctx)}, s.config.Session, s.sessionLimits(ctx), &s.sessions, s.methodsFor(ctx))
+	c := session.New(sessionOn{stream, ctx, conn, unsent.StreamOf(ctx)}, s.config.Session, s.sessionLimits(), &s.sessions, s.methodsFor(ctx))
 	defer context.AfterFunc(s.draining, func() { c.Drain(errStopping) })()
 	defer s.access.Hold(access.CallerOf(stream.Context()), c.Drain)()
 	conn.OnRefusal(func(err error) { c.End(refusedHere(pb.StatehouseService_Session_FullMethodName, err)) })
@@ -81,9 +81,9 @@ func (s sessionOn) RecvMsg(m any) error {
 	return err
 }
 
-func (s *Service) sessionLimits(ctx context.Context) session.Limits {
+func (s *Service) sessionLimits() session.Limits {
 	return session.Limits{
-		Requests: s.config.Tuning.SessionRequests, Bytes: s.config.Tuning.SessionBytes, Frame: s.config.Tuning.SessionFrame, Turns: turns{s.admission, access.Share(ctx)},
+		Requests: s.config.Tuning.SessionRequests, Bytes: s.config.Tuning.SessionBytes, Frame: s.config.Tuning.SessionFrame, Turns: s.turns,
 		RequestsReached: counting(&s.reached.SessionRequests), BytesReached: counting(&s.reached.SessionBytes), FrameReached: counting(&s.reached.SessionFrame),
 	}
 }
@@ -148,9 +148,6 @@ func statusOf(err error) []byte {
 func (s *Service) unaryInSession(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 	if session.Late(ctx) {
 		return nil, wire.Status(s.refused(req, errStopping))
-	}
-	if err := session.Refused(ctx); err != nil {
-		return nil, wire.Status(s.refused(req, err))
 	}
 	return s.Unary(ctx, req, info, handler)
 }

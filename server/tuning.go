@@ -5,7 +5,6 @@ import (
 	"maps"
 	"runtime"
 	"sync/atomic"
-	"time"
 
 	"statehouse.dev/statehouse/engine"
 	"statehouse.dev/statehouse/server/unsent"
@@ -44,13 +43,6 @@ type Tuning struct {
 	// SessionFrame is about the size of a message of answers; 64 KiB.
 	SessionRequests, SessionBytes, SessionFrame int
 
-	// Running is how many requests run at once, but for reads that wait for nothing; 32 a
-	// processor.
-	Running int
-	// WaitTarget is how long requests may wait for their turns when they always do, and
-	// WaitInterval how long before that counts; 50 ms and 100 ms. See package admission.
-	WaitTarget, WaitInterval time.Duration
-
 	// Probes bounds the requests that ask how the daemon is, HealthWatches those that watch
 	// it; 64.
 	Probes, HealthWatches int
@@ -71,16 +63,13 @@ func (t Tuning) withDefaults() Tuning {
 	def(&t.SessionRequests, 256)
 	def(&t.SessionBytes, 512<<10)
 	def(&t.SessionFrame, 64<<10)
-	def(&t.Running, 32*runtime.GOMAXPROCS(0))
-	t.WaitTarget = cmp.Or(t.WaitTarget, 50*time.Millisecond)
-	t.WaitInterval = cmp.Or(t.WaitInterval, 100*time.Millisecond)
 	def(&t.Probes, 64)
 	def(&t.HealthWatches, 64)
 	return t
 }
 
 func (t *Tuning) validate() error {
-	if min(t.AnswerBytes, t.PageBytes, t.BatchNames, t.HistoryPage, t.NamesPage, t.BatchBytes, t.StreamBytes, t.AheadBytes, t.StreamsReading, t.WatchesReading, t.SessionRequests, t.SessionBytes, t.SessionFrame, t.Running, t.Probes, t.HealthWatches) < 1 || min(t.WaitTarget, t.WaitInterval) < 0 {
+	if min(t.AnswerBytes, t.PageBytes, t.BatchNames, t.HistoryPage, t.NamesPage, t.BatchBytes, t.StreamBytes, t.AheadBytes, t.StreamsReading, t.WatchesReading, t.SessionRequests, t.SessionBytes, t.SessionFrame, t.Probes, t.HealthWatches) < 1 {
 		return wire.Fail(engine.ErrInvalid, "a bound of the tuning is negative")
 	}
 	return nil
@@ -93,9 +82,7 @@ type reached struct {
 
 	AnswerBytes, PageBytes, BatchNames, HistoryPage, NamesPage, BatchBytes atomic.Uint64
 
-	SessionRequests, SessionBytes, SessionFrame, Running atomic.Uint64
-
-	WaitTarget, WaitInterval atomic.Uint64 // requests that were refused for their wait; times when that began
+	SessionRequests, SessionBytes, SessionFrame atomic.Uint64
 }
 
 // counting counts each of its calls.

@@ -127,15 +127,6 @@ func (s *Service) refused(req any, err error) error {
 	return err
 }
 
-// coming tells the engine of a commit that waits for its turn.
-func (s *Service) coming(req any) (done func()) {
-	named, ok := req.(interface{ GetTxnId() string })
-	if !ok {
-		return func() {}
-	}
-	return s.engine.Coming(engine.TxnID(named.GetTxnId()))
-}
-
 func refuseValue(op *pb.TransactOperation) error {
 	switch _, given, err := structwire.Wire(op); {
 	case err != nil:

@@ -37,7 +37,7 @@ func (w *World) started() {
 		ValueBytes: l.ValueBytes, MetadataBytes: l.MetadataBytes, TxnOps: l.TxnOps, TxnBytes: l.TxnBytes, TxnReads: l.TxnReads,
 		OpenTxns: l.OpenTxns, StagedBytes: l.StagedBytes, QueuedCommits: l.QueuedCommits, FinishedTxns: l.FinishedTxns,
 		OutcomeCount: w.config.OutcomeCount, OutcomeAge: w.config.OutcomeAge, Requests: w.served.Requests, Streams: w.served.Streams,
-		QueuedTime: l.QueuedTime, WaitTarget: t.WaitTarget, Rate: w.config.Rate,
+		QueuedTime: l.QueuedTime, Rate: w.config.Rate,
 		BatchNames: t.BatchNames, PageBytes: t.PageBytes, AnswerBytes: t.AnswerBytes,
 	})
 	w.reasons.Look(w.Now(), w.room())

@@ -138,6 +138,7 @@ func (s *stream) open() {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.serve = &Call{op: &history.Operation{Client: s.name}, request: request{method: sessionMethod}, arrived: true, done: true, gen: w.process.generation, in: &inSession{stream: s}}
 	s.serve.cancel, s.cancel = cancel, cancel
+	w.reasons.judge.Asked(w.Now())
 	c := s.serve
 	c.handler = sched.Spawn(func(t *sched.Task) {
 		_, err := w.process.handle(ctx, t, c)
@@ -305,9 +306,6 @@ func (s *stream) answers(raw []byte) {
 	s.pass()
 }
 
-// streamKey is that of the stream in a context of the daemon's.
-type streamKey struct{}
-
 // daemonEnd is what the daemon has of a stream.
 type daemonEnd struct {
 	s   *stream
@@ -318,7 +316,7 @@ type daemonEnd struct {
 func (e *daemonEnd) SetHeader(metadata.MD) error  { return nil }
 func (e *daemonEnd) SendHeader(metadata.MD) error { return nil }
 func (e *daemonEnd) SetTrailer(metadata.MD)       {}
-func (e *daemonEnd) Context() context.Context     { return context.WithValue(e.ctx, streamKey{}, e.s) }
+func (e *daemonEnd) Context() context.Context     { return e.ctx }
 
 // RecvMsg waits for a message of the client's.
 func (e *daemonEnd) RecvMsg(m any) error {
@@ -361,6 +359,7 @@ func (p *process) spawn(j session.Job) {
 		if c.in != nil {
 			c.in.started = true
 			w.countUnderWay(c.in.asked, c)
+			w.reasons.judge.Began(&c.in.asked.Request, w.Now())
 		}
 		j.Run()
 	})
@@ -373,7 +372,7 @@ func (w *World) callOf(j session.Job) *Call {
 	for _, s := range w.network.streams {
 		r, isRequest := j.(*session.Request)
 		for _, c := range s.under {
-			if isRequest && r.Value(streamKey{}) == s && !c.in.begun && string(c.request.wire) == string(r.Body) {
+			if isRequest && s.reader == w.tasks.Current() && !c.in.begun && string(c.request.wire) == string(r.Body) {
 				c.in.begun = true
 				return c
 			}

@@ -7,8 +7,8 @@ import (
 	"google.golang.org/grpc/peer"
 )
 
-// A share is whom a request waits with: its principal, or where access is open the address that
-// it comes from. Shares are served in turn (server/admission), also by the engine's writer.
+// A share is whom a commit waits with: its principal, or where access is open the address that
+// it comes from. The engine's writer serves shares alike.
 
 type shareKey struct{}
 

@@ -16,9 +16,7 @@ type Request struct {
 	id      uint64
 	timeout time.Duration
 	late    bool
-	turn    bool  // it has one of Limits.Turns
-	paused  bool  // and waits, or has
-	refused error // why it has none
+	turn    bool // it has one of Limits.Turns
 
 	method *Method
 	// Body is the request's message. It is no one's after the method has answered.
@@ -46,45 +44,9 @@ func Late(ctx context.Context) bool {
 
 type requestKey struct{}
 
-// Refused is why the request that a context is of is refused: it had no turn.
-func Refused(ctx context.Context) error {
-	if r, ok := ctx.Value(requestKey{}).(*Request); ok {
-		return r.refused
-	}
-	return nil
-}
-
-// In reports whether a context is of a request of a session.
-func In(ctx context.Context) bool {
-	_, ok := ctx.Value(requestKey{}).(*Request)
-	return ok
-}
-
-// Pause says that the request that a context is of, if it is one, waits for something.
-func Pause(ctx context.Context) {
-	r, ok := ctx.Value(requestKey{}).(*Request)
-	if ok && r.turn && !r.paused {
-		r.paused = true
-		r.session.limits.Turns.Pause()
-	}
-}
-
-// Begin has the request answered: refused, if it has no turn.
-func (r *Request) Begin(refused error) {
-	r.turn, r.refused = refused == nil, refused
-	r.session.env.Go(r)
-}
-
 // Run answers the request: it is a Job.
 func (r *Request) Run() {
 	r.session.answered(r, r.method.Answer(r), false)
-}
-
-// endTurn gives the turn back, if the request has one.
-func (r *Request) endTurn() {
-	if r.turn {
-		r.session.limits.Turns.Leave(r.paused)
-	}
 }
 
 // Deadline is not known: the clock by which it ends is that of Env.After.

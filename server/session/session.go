@@ -40,15 +40,12 @@ type Limits struct {
 type Load struct{ Sessions, Requests, Bytes atomic.Int64 }
 
 // Turns are what requests take, of all sessions together, while a Method answers them that is
-// not Quick. One for which there is none waits without a goroutine, and the session reads on
-// within its limits.
+// not Quick: a session that finds none reads no further, so that sessions leave room for
+// others. A limiter.Semaphore is one.
 type Turns interface {
-	// Enter reports whether a request may begin at once. Else its Begin is called.
-	Enter(*Request) bool
-	// Pause is said when a request waits for the first time, once it has begun, and Leave when
-	// it has ended.
-	Pause()
-	Leave(paused bool)
+	TryAcquire(n int64) bool
+	Acquire(ctx context.Context, n int64) (int64, error)
+	Release(n int64)
 }
 
 // Method is what a request asks for.
@@ -243,7 +240,11 @@ func (s *Session) take(frame mem.Buffer) error {
 			continue
 		}
 		r := &Request{session: s, id: e.id, method: s.find(e.method), Body: e.body, bytes: len(e.body), timeout: timeoutOf(e.timeout)}
+		if err := s.turn(r); err != nil {
+			return err
+		}
 		if err := s.begin(r); err != nil {
+			r.endTurn()
 			return err
 		}
 		if r.method.Quick {
@@ -252,9 +253,32 @@ func (s *Session) take(frame mem.Buffer) error {
 		}
 		frame.Ref()
 		r.frame = frame
-		if s.limits.Turns.Enter(r) {
-			r.Begin(nil)
+		s.env.Go(r)
+	}
+}
+
+// turn waits for the turn of a request.
+func (s *Session) turn(r *Request) error {
+	switch {
+	case r.method.Quick:
+		return nil
+	case s.limits.Turns.TryAcquire(1):
+	default:
+		s.mu.Lock()
+		s.flush() // what has been answered does not wait for it
+		s.mu.Unlock()
+		if _, err := s.limits.Turns.Acquire(s.ctx, 1); err != nil {
+			return err
 		}
+	}
+	r.turn = true
+	return nil
+}
+
+// endTurn gives the turn back, if the request has one.
+func (r *Request) endTurn() {
+	if r.turn {
+		r.session.limits.Turns.Release(1)
 	}
 }
 

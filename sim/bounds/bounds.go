@@ -51,11 +51,7 @@ type Bounds struct {
 	NamesPage   int `yaml:"names_page,omitempty" json:"names_page,omitempty"`
 	BatchBytes  int `yaml:"batch_bytes,omitempty" json:"batch_bytes,omitempty"`
 
-	Running int `yaml:"running,omitempty" json:"running,omitempty"`
-	// Nanoseconds.
-	QueuedTime   int `yaml:"queued_time,omitempty" json:"queued_time,omitempty"`
-	WaitTarget   int `yaml:"wait_target,omitempty" json:"wait_target,omitempty"`
-	WaitInterval int `yaml:"wait_interval,omitempty" json:"wait_interval,omitempty"`
+	QueuedTime int `yaml:"queued_time,omitempty" json:"queued_time,omitempty"` // nanoseconds
 
 	SessionRequests int `yaml:"session_requests,omitempty" json:"session_requests,omitempty"`
 	SessionBytes    int `yaml:"session_bytes,omitempty" json:"session_bytes,omitempty"`
@@ -128,7 +124,7 @@ func (b Bounds) AtEnd() Bounds {
 	return Bounds{
 		CachedVersions: b.CachedVersions, CachedAgents: b.CachedAgents, RecordBytes: b.RecordBytes,
 		MarkEvery: b.MarkEvery, WitnessEvery: b.WitnessEvery, ChunkEvents: b.ChunkEvents, ChunkBytes: b.ChunkBytes, ChunkRows: b.ChunkRows, BatchBytes: b.BatchBytes,
-		Running: b.Running, SessionRequests: b.SessionRequests, SessionBytes: b.SessionBytes, SessionFrame: b.SessionFrame,
+		SessionRequests: b.SessionRequests, SessionBytes: b.SessionBytes, SessionFrame: b.SessionFrame,
 	}
 }
 

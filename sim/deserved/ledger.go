@@ -14,7 +14,7 @@ type Limits struct {
 	QueuedCommits, FinishedTxns int
 	Requests, Streams           int
 	BatchNames                  int
-	QueuedTime, WaitTarget      time.Duration
+	QueuedTime                  time.Duration
 	Rate                        int
 	PageBytes, AnswerBytes      int
 	OutcomeCount                int
@@ -31,8 +31,8 @@ type Judge struct {
 	settled int       // steps of the writer after which nothing waited for it
 	waiting int       // commits that have reached the daemon and are not answered
 	commits int       // that have ever reached a daemon
-	asked   time.Time // when the last request reached it
-	asks    int       // how many did
+	asks    int       // requests that reached it
+	asked   time.Time // when the last one of them began
 	sent    int       // bytes of everything that clients have ever sent
 	largest int       // bytes of one request
 	early   []*until  // whose turns have not come
@@ -80,7 +80,7 @@ type txn struct {
 	untils     []*until
 	aborts     int
 	underWay   int // attempts to commit that are not answered, in this process
-	inSessions int // of those under way: a session may take them later than they arrived
+	ahead      int // of those under way: that sessions have not taken
 	givenUp    int // attempts to commit it whose requests ended first
 	limbo      int // those are decided when settled is so many
 
@@ -106,7 +106,7 @@ func (j *Judge) Started(l Limits) {
 	j.process++
 	j.open, j.ended, j.waiting, j.unseen = j.open[:0], 0, 0, 0
 	for _, t := range j.txns { // each alike
-		t.underWay, t.inSessions, t.limbo = 0, 0, 0
+		t.underWay, t.ahead, t.limbo = 0, 0, 0
 	}
 }
 
@@ -161,7 +161,9 @@ func (j *Judge) Arrived(r *Request) {
 		j.commits++
 		t.commits++
 		t.underWay++
-		t.inSessions += ofSession(r)
+		if r.waits = r.InSession; r.waits {
+			t.ahead++
+		}
 		j.timed(t, r)
 		t.conditions += len(r.In.Keys) + len(r.In.Heads)
 		for i := range r.In.Writes {
@@ -177,11 +179,22 @@ func (j *Judge) Arrived(r *Request) {
 	j.sent, j.largest = j.sent+size, max(j.largest, size)
 }
 
-func ofSession(r *Request) int {
-	if r.InSession {
-		return 1
+// Asked notes that a session begins, which takes of its client's rate as a request does.
+func (j *Judge) Asked(now time.Time) { j.asked = now }
+
+// Began notes that the session which a request came in has taken it: now it counts.
+func (j *Judge) Began(r *Request, now time.Time) {
+	j.taken(r)
+	if !r.Probe {
+		j.Asked(now)
 	}
-	return 0
+}
+
+func (j *Judge) taken(r *Request) {
+	if r.waits {
+		r.waits = false
+		j.of(r).ahead--
+	}
 }
 
 // of is the transaction that a request names; one of no account if it names none.
@@ -205,7 +218,7 @@ func (j *Judge) answered(r *Request, refusal *history.Refusal, w *World) {
 		return
 	case history.Commit, history.Transact:
 		t.underWay--
-		t.inSessions -= ofSession(r)
+		j.taken(r)
 		j.waiting--
 	}
 	switch {

@@ -8,7 +8,7 @@ import (
 	"statehouse.dev/statehouse/history"
 )
 
-// overloaded: the request has waited for long, or its client asks too often; and it says when to
+// overloaded: the commit has waited for long, or its client asks too often; and it says when to
 // come back.
 func overloaded(j *Judge, _ *txn, r *Request, e *history.Refusal, w *World) string {
 	if ms, err := strconv.Atoi(e.Details["retry_after_ms"]); err != nil || ms < 1 {
@@ -17,11 +17,11 @@ func overloaded(j *Judge, _ *txn, r *Request, e *history.Refusal, w *World) stri
 	if strings.Contains(e.Message, "requests a second") {
 		return tooOften(j, r)
 	}
-	if r.Kind != history.Commit && r.Kind != history.Transact && !r.InSession {
+	if r.Kind != history.Commit && r.Kind != history.Transact {
 		return "it waits for nothing"
 	}
 	// Of the clock's jumps only those ahead make a wait look longer than the steps it took.
-	least := min(j.limits.QueuedTime/4, 2*j.limits.WaitTarget)
+	least := j.limits.QueuedTime / 4
 	waited := w.Latest.Sub(r.Arrival)
 	return unless(waited > least, "it has waited for %v at most, and may wait for %v", waited, least)
 }

@@ -38,6 +38,8 @@ type Request struct {
 	idle  time.Duration // since the request before
 	ask   int           // how many had come, with it
 
+	waits bool // for its session to take it
+
 	queued, after int // commits that may have waited when it arrived, and that had arrived by then
 }
 
@@ -169,9 +171,9 @@ func (j *Judge) Refused(r *Request, e *history.Refusal, maybe bool, w *World) (r
 	default:
 		reason = row(j, t, r, e, w)
 	}
+	j.taken(r)
 	// Another try that a session has not taken yet is none that the daemon could know of.
-	another := t.inSessions > ofSession(r)
-	if (r.Kind == history.Commit || r.Kind == history.Transact) && !maybe && !another && ofOneTry[e.Code] && r.In.TxnID != "" {
+	if (r.Kind == history.Commit || r.Kind == history.Transact) && !maybe && t.ahead == 0 && ofOneTry[e.Code] && r.In.TxnID != "" {
 		j.definite = append(j.definite, definite{r.ID, r.In.TxnID, t.commits})
 	}
 	j.answered(r, e, w)

@@ -35,7 +35,7 @@ func quiet(b *bounds.Bounds) []span {
 		{&b.MarkEvery, 1, 4, 40}, {&b.WitnessEvery, 1, 4, 40},
 		{&b.ChunkEvents, 1, 4, 20}, {&b.ChunkBytes, 1, 300, 2000}, {&b.ChunkRows, 1, 4, 30},
 		{&b.PageBytes, 1, 300, 1000}, {&b.HistoryPage, 1, 4, 10}, {&b.NamesPage, 1, 3, 8}, {&b.BatchBytes, 1, 300, 2000},
-		{&b.Running, 1, 2, 5}, {&b.SessionRequests, 1, 2, 5}, {&b.SessionBytes, 1, 100, 1000}, {&b.SessionFrame, 1, 100, 1000},
+		{&b.SessionRequests, 1, 2, 5}, {&b.SessionBytes, 1, 100, 1000}, {&b.SessionFrame, 1, 100, 1000},
 	}
 }
 
@@ -45,7 +45,7 @@ func refusing(b *bounds.Bounds) []span {
 	return []span{
 		{&b.OpenTxns, 1, 3, 6}, {&b.ValueBytes, 20, 40, 200}, {&b.TxnOps, 2, 4, 8}, {&b.TxnBytes, 60, 150, 500}, {&b.TxnReads, 2, 4, 8},
 		{&b.StagedBytes, 800, 2000, 4000}, {&b.QueuedCommits, 1, 2, 4}, {&b.MetadataBytes, 14, 20, 40},
-		{&b.QueuedTime, ms, 20 * ms, 200 * ms}, {&b.WaitTarget, ms, 4 * ms, 40 * ms}, {&b.WaitInterval, ms, 10 * ms, 100 * ms},
+		{&b.QueuedTime, ms, 20 * ms, 200 * ms},
 		{&b.Requests, 2, 3, 5}, {&b.Streams, 1, 1, 2}, {&b.BatchNames, 1, 3, 5},
 	}
 }
@@ -71,9 +71,6 @@ func drawBounds(r *rand.Rand) bounds.Bounds {
 	}
 	if share > 0 && r.IntN(4) == 0 { // and so with answers
 		b.TxnBytes, b.TxnOps, b.MetadataBytes, b.PageBytes = 200+r.IntN(300), 3+r.IntN(4), 14+r.IntN(40), 1+r.IntN(300)
-	}
-	if share > 0 && r.IntN(8) == 0 { // the gate is refusing only where few may be under way and all wait
-		b.Requests, b.WaitTarget, b.WaitInterval = 3+r.IntN(4), ms+r.IntN(3*ms), ms+r.IntN(10*ms)
 	}
 	if b.Requests > 0 { // it is judged by what is delivered, and a session may take that later
 		b.SessionRequests, b.SessionBytes = 0, 0

@@ -18,7 +18,7 @@ func backups() []Bug {
 			Name: "segments-of-two-logs", Guarantee: "G8", Tests: pkg, About: "a segment is taken after one whose last commit has another hash",
 			Edits: []Edit{
 				{"engine/stretch.go", "	case of.AfterHash != c.head.hash:\n", "	case false:\n"},
-				{"engine/stretch.go", "	c.of = of\n	return nil", "	c.of, c.head.hash = of, of.AfterHash\n	return nil"},
+				{"engine/stretch.go", "	c.of = of\n	c.went", "	c.of, c.head.hash = of, of.AfterHash\n	c.went"},
 			},
 		},
 		{
