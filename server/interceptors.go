@@ -38,11 +38,10 @@ func (s *Service) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo
 		return nil, wire.Status(s.refused(req, err))
 	}
 	if commits[info.FullMethod] && !session.In(ctx) { // a read waits for no disk, and one in a session had its turn
-		share := access.Share(ctx)
+		share, t := access.Share(ctx), &turn{arrived: s.env.Now()}
 		if err := s.admission.Wait(ctx, share, func() func() { return s.coming(req) }); err != nil {
 			return nil, wire.Status(s.refused(req, err))
 		}
-		t := &turn{}
 		defer func() { s.admission.Leave(share, t.paused) }()
 		ctx = context.WithValue(access.WithShare(ctx), turnKey{}, t)
 	}
