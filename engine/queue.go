@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"slices"
 )
@@ -139,8 +140,8 @@ func (e *Engine) decidedLocked(p *proposal) {
 // at: err, marked as in doubt if a copy of the commit is undecided, was committed, or may
 // have been before outcomes of its age were dropped.
 func (e *Engine) Refused(id TxnID, err error) error {
-	if checkTxnID(id) != nil {
-		return err
+	if checkTxnID(id) != nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err // whose request has ended is told nothing definite
 	}
 	var f *Failure
 	if errors.As(err, &f) && f.Kind == ErrInvalid && f.Details[limitDetail] == "" {

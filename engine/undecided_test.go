@@ -282,3 +282,17 @@ func TestOneIDOfTwoKinds(t *testing.T) {
 		t.Errorf("G6: the Commit again, behind other operations under its id: %s, %v", resultText(r), err)
 	}
 }
+
+// TestRefusedOfOneThatEnded: a commit whose request ended before the engine had it is answered with
+// that, not with a failure of the storage.
+func TestRefusedOfOneThatEnded(t *testing.T) {
+	w := newWorld(t, 1, engine.Limits{})
+	if err := transactOne(w, "t", "k"); err != nil {
+		t.Fatal(err)
+	}
+	for _, ended := range []error{context.Canceled, context.DeadlineExceeded} {
+		if err := w.Refused("t", ended); err != ended {
+			t.Errorf("%v: %v", ended, err)
+		}
+	}
+}

@@ -17,6 +17,7 @@ var shared = []string{
 	"CompareNames", // the order of names
 	"Covered",      // the agents that the log has
 	"End",          // when an operation was over
+	"Erasure",      // that an event is the daemon's own, as its operations say
 	"LastShown",    // the name that a page ends with
 	"Name",         // the record that a request names
 	"Named",        // the record that a refusal names

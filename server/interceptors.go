@@ -83,10 +83,11 @@ func (s *Service) Stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerI
 }
 
 // admit lets a request in, which then leaves the limiter in the end, or refuses it. It returns the
-// context in which the caller is known, and what that may do.
+// context in which the caller is known, and what that may do. A session is no request: each in it
+// is counted by itself.
 func (s *Service) admit(ctx context.Context, method string, l *limiter.Limiter) (context.Context, access.Grant, error) {
 	ctx, grant, err := s.gate.Identify(ctx, method)
-	if err == nil && !probes[method] {
+	if err == nil && !probes[method] && method != pb.StatehouseService_Session_FullMethodName {
 		err = s.rates.Allow(access.Principal(ctx), s.rate(ctx))
 	}
 	if err == nil {

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -101,6 +102,8 @@ func (w *World) arrived(c *Call) *asked {
 	if _, ended := w.keys.revoked[c.token]; ended {
 		a.Stranger = true
 	}
+	now, _ := w.process.service.Engine().Epoch()
+	a.OtherEpoch = slices.ContainsFunc(c.request.epochs, func(epoch string) bool { return epoch != now })
 	a.Arrival, a.InSession = w.Now(), c.InSession()
 	w.reasons.judge.Arrived(&a.Request)
 	return a

@@ -28,6 +28,7 @@ type request struct {
 	stranger, denied bool
 	bad              []string // fields that break a rule, which a history cannot show
 	strict           bool     // Structs are to be exact
+	epochs           []string // that it names
 }
 
 // recorded reports whether the history has what is asked for.
@@ -103,6 +104,7 @@ func (w *World) rawRequest(s *step.Step) (r request, err error) {
 	if f := m.ProtoReflect().Descriptor().Fields().ByName("strict"); f != nil {
 		r.strict = m.ProtoReflect().Get(f).Bool()
 	}
+	r.epochs = epochsOf(m.ProtoReflect())
 	structs := speakText(m.ProtoReflect())
 	var token string
 	r.in, token = record.Input(r.method.Kind, m)
@@ -115,6 +117,17 @@ func (w *World) rawRequest(s *step.Step) (r request, err error) {
 		r.refuse, r.bad = "no answer gave its page token", append(r.bad, "page_token")
 	}
 	return r, nil
+}
+
+// epochsOf lists the epochs that a request names: of a cursor, and of what its transaction read.
+func epochsOf(m protoreflect.Message) (list []string) {
+	if f := m.Descriptor().Fields().ByName("epoch"); f != nil && m.Has(f) {
+		list = append(list, m.Get(f).String())
+	}
+	if f := m.Descriptor().Fields().ByName("reads"); f != nil && f.Message() != nil && !f.IsList() && m.Has(f) {
+		list = append(list, epochsOf(m.Get(f).Message())...)
+	}
+	return list
 }
 
 // badFields lists the fields of a request that break a rule which a history cannot show: it has

@@ -79,10 +79,11 @@ type txn struct {
 	said       int // reads in those attempts
 	untils     []*until
 	aborts     int
-	underWay   int // attempts to commit that are not answered, in this process
-	ahead      int // of those under way: that sessions have not taken
-	givenUp    int // attempts to commit it whose requests ended first
-	limbo      int // those are decided when settled is so many
+	underWay   int       // attempts to commit that are not answered, in this process
+	since      time.Time // the first of those arrived
+	ahead      int       // of those under way: that sessions have not taken
+	givenUp    int       // attempts to commit it whose requests ended first
+	limbo      int       // those are decided when settled is so many
 
 	keys       map[history.Name]staged
 	bytes      int // of them together, at most
@@ -106,7 +107,7 @@ func (j *Judge) Started(l Limits) {
 	j.process++
 	j.open, j.ended, j.waiting, j.unseen = j.open[:0], 0, 0, 0
 	for _, t := range j.txns { // each alike
-		t.underWay, t.ahead, t.limbo = 0, 0, 0
+		t.underWay, t.ahead, t.limbo, t.since = 0, 0, 0, time.Time{}
 	}
 }
 
@@ -160,6 +161,9 @@ func (j *Judge) Arrived(r *Request) {
 	case history.Commit, history.Transact:
 		j.commits++
 		t.commits++
+		if t.since.IsZero() {
+			t.since = r.Arrival
+		}
 		t.underWay++
 		if r.waits = r.InSession; r.waits {
 			t.ahead++
@@ -220,6 +224,9 @@ func (j *Judge) answered(r *Request, refusal *history.Refusal, w *World) {
 		t.underWay--
 		j.taken(r)
 		j.waiting--
+		if t.underWay == 0 {
+			t.since = time.Time{}
+		}
 	}
 	switch {
 	case refusal == nil && (r.Kind == history.Commit || r.Kind == history.Abort), refusal != nil && ends[refusal.Code]:

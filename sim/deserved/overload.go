@@ -10,7 +10,7 @@ import (
 
 // overloaded: the commit has waited for long, or its client asks too often; and it says when to
 // come back.
-func overloaded(j *Judge, _ *txn, r *Request, e *history.Refusal, w *World) string {
+func overloaded(j *Judge, t *txn, r *Request, e *history.Refusal, w *World) string {
 	if ms, err := strconv.Atoi(e.Details["retry_after_ms"]); err != nil || ms < 1 {
 		return "it does not say when to try again"
 	}
@@ -22,7 +22,11 @@ func overloaded(j *Judge, _ *txn, r *Request, e *history.Refusal, w *World) stri
 	}
 	// Of the clock's jumps only those ahead make a wait look longer than the steps it took.
 	least := j.limits.QueuedTime / 4
-	waited := w.Latest.Sub(r.Arrival)
+	since := r.Arrival // or as long as another try of the transaction, which it joins
+	if !t.since.IsZero() && t.since.Before(since) {
+		since = t.since
+	}
+	waited := w.Latest.Sub(since)
 	return unless(waited > least, "it has waited for %v at most, and may wait for %v", waited, least)
 }
 

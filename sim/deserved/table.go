@@ -21,11 +21,12 @@ type Request struct {
 	Timeout time.Duration
 	Arrival time.Time // of a transact with a timeout
 	// Of a request that says more than In has:
-	Bad      []string // fields that break a rule
-	Strict   bool     // a Struct is to be exact
-	Stranger bool     // it comes without the daemon's token
-	Revoked  bool     // its key was revoked by when it was answered, or somebody tried to
-	Denied   bool     // its key may not do it
+	Bad        []string // fields that break a rule
+	Strict     bool     // a Struct is to be exact
+	Stranger   bool     // it comes without the daemon's token
+	Revoked    bool     // its key was revoked by when it was answered, or somebody tried to
+	Denied     bool     // its key may not do it
+	OtherEpoch bool     // it names an epoch that the store is not in
 	// UnderWay are the others that were when it arrived: streams, if it is one, else requests.
 	UnderWay int
 	// Unsure are those of them that may not have begun, or have ended: in a session.
@@ -120,7 +121,10 @@ func init() {
 		},
 		"DATA_LOSS": dataLoss,
 		// What no world brings about yet.
-		"OUT_OF_RANGE": never, "ERASED": never, "EPOCH_CHANGED": never,
+		"OUT_OF_RANGE": never, "ERASED": never,
+		"EPOCH_CHANGED": func(_ *Judge, _ *txn, r *Request, _ *history.Refusal, _ *World) string {
+			return unless(r.OtherEpoch, "it named no epoch but the one that the store is in")
+		},
 		"OVERLOADED": overloaded,
 		"OUTCOME_UNKNOWN": func(_ *Judge, _ *txn, r *Request, _ *history.Refusal, w *World) string {
 			return unless(commits(r.Kind) && (w.Gone || w.Errors > 0), "its client waited, and no operation of the disk failed meanwhile")
