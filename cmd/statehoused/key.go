@@ -154,13 +154,22 @@ func keyListCommand(do keyWork) *cobra.Command {
 			case !k.Expires.IsZero():
 				state = "expires " + k.Expires.Format(time.RFC3339)
 			}
-			if _, err := fmt.Fprintf(out, "%s  %s  %s  %s\n", k.ID, show.Quote(k.Name), show.Quote(access.Grant(k.Scopes).String()), state); err != nil {
+			if _, err := fmt.Fprintf(out, "%s  %s  %s  %s\n", k.ID, show.Quote(k.Name), quotedList(k.Scopes, access.Scope.String), state); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
 	return cmd
+}
+
+// quotedList is a list of names as one cell of a table.
+func quotedList[T any](list []T, name func(T) string) string {
+	quoted := make([]string, len(list))
+	for i, x := range list {
+		quoted[i] = show.Quote(name(x))
+	}
+	return strings.Join(quoted, ", ")
 }
 
 func keyRevokeCommand(do keyWork) *cobra.Command {

@@ -73,7 +73,7 @@ func restoreCommand(s *signals, exit func(int)) *cobra.Command {
 		return printed(cmd.OutOrStdout(), asJSON, done, func(b *strings.Builder) {
 			fmt.Fprintf(b, "%s holds the store up to commit %d (%s), in the new epoch %s\n", show.Quote(o.Dir), done.CommitTS, done.CommitTime.Format(time.RFC3339Nano), done.Epoch)
 			if len(done.DroppedKeys) > 0 {
-				fmt.Fprintf(b, "access keys that are not valid any more: %s\n", show.Printable(strings.Join(done.DroppedKeys, ", ")))
+				fmt.Fprintf(b, "access keys that are not valid any more: %s\n", quotedList(done.DroppedKeys, func(name string) string { return name }))
 			}
 		})
 	}
