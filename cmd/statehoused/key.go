@@ -154,7 +154,7 @@ func keyListCommand(do keyWork) *cobra.Command {
 			case !k.Expires.IsZero():
 				state = "expires " + k.Expires.Format(time.RFC3339)
 			}
-			if _, err := fmt.Fprintf(out, "%s  %s  %s  %s\n", k.ID, show.Quote(k.Name), quotedList(k.Scopes, access.Scope.String), state); err != nil {
+			if _, err := fmt.Fprintf(out, "%s  %s  %s  %s\n", k.ID, show.Quote(k.Name), grants(k.Scopes), state); err != nil {
 				return err
 			}
 		}
@@ -163,11 +163,11 @@ func keyListCommand(do keyWork) *cobra.Command {
 	return cmd
 }
 
-// quotedList is a list of names as one cell of a table.
-func quotedList[T any](list []T, name func(T) string) string {
-	quoted := make([]string, len(list))
-	for i, x := range list {
-		quoted[i] = show.Quote(name(x))
+// grants is what a key may do, as one cell of a table.
+func grants(scopes []access.Scope) string {
+	quoted := make([]string, len(scopes))
+	for i, s := range scopes {
+		quoted[i] = show.Quote(s.String())
 	}
 	return strings.Join(quoted, ", ")
 }
