@@ -73,7 +73,7 @@ func TestHealthBehindACrowd(t *testing.T) {
 	for i := range 1100 {
 		crowd.Go(func() {
 			_, err := r.Transact(timeout(t), &pb.TransactRequest{TxnId: fmt.Sprint("crowd-", i), Operations: []*pb.TransactOperation{set("", "a", "k", `{}`)}})
-			if err != nil {
+			if err != nil && detailOf(err).GetCode() != pb.ErrorCode_OVERLOADED { // that is of who got in and waited long
 				exhausted(t, "one of the crowd", err, "requests", "1024")
 			}
 		})

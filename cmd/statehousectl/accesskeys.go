@@ -180,7 +180,7 @@ func (s *session) printKey(k *admin.Key) error {
 	}
 	grants := make([]string, len(k.Scopes))
 	for i, scope := range k.Scopes {
-		grants[i] = scope.String()
+		grants[i] = quote(scope.String())
 	}
 	var state string
 	switch now := s.now(); {
@@ -193,13 +193,13 @@ func (s *session) printKey(k *admin.Key) error {
 	default:
 		state = "no end"
 	}
-	if k.Secrets > 1 {
+	if k.Secrets > 1 && k.Revoked.IsZero() {
 		state += ", two secrets until " + k.OldSecretExpires.Format(time.RFC3339)
 	}
 	if k.Certificate {
 		state += ", by certificate"
 	}
-	return s.p.row(nil, k.ID, quote(k.Name), quote(strings.Join(grants, " ")), state)
+	return s.p.row(nil, k.ID, quote(k.Name), strings.Join(grants, ", "), state)
 }
 
 func (a *app) keyRotateCommand() *cobra.Command {

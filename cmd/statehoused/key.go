@@ -154,13 +154,22 @@ func keyListCommand(do keyWork) *cobra.Command {
 			case !k.Expires.IsZero():
 				state = "expires " + k.Expires.Format(time.RFC3339)
 			}
-			if _, err := fmt.Fprintf(out, "%s  %s  %s  %s\n", k.ID, show.Quote(k.Name), show.Quote(access.Grant(k.Scopes).String()), state); err != nil {
+			if _, err := fmt.Fprintf(out, "%s  %s  %s  %s\n", k.ID, show.Quote(k.Name), grants(k.Scopes), state); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
 	return cmd
+}
+
+// grants is what a key may do, as one cell of a table.
+func grants(scopes []access.Scope) string {
+	quoted := make([]string, len(scopes))
+	for i, s := range scopes {
+		quoted[i] = show.Quote(s.String())
+	}
+	return strings.Join(quoted, ", ")
 }
 
 func keyRevokeCommand(do keyWork) *cobra.Command {

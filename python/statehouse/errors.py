@@ -293,6 +293,7 @@ class OutOfRange(StatehouseError):
     """Older than what the namespace's retention keeps: ``details`` name what is kept."""
 
     own_code = "OUT_OF_RANGE"
+    advice = "Begin at floor_ts or oldest_version of the details, or read what is current"
 
 
 class Erased(NotFoundError):

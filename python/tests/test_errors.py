@@ -105,6 +105,7 @@ def test_messages_say_what_to_do():
         errors.ResourceExhausted,  # and which limit
         errors.UsageError,
         errors.NotFoundError,
+        errors.Erased,  # nothing brings it back
         errors.InternalError,
         errors.TransactionError,
         errors.TransactionCommitted,

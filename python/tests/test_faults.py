@@ -11,6 +11,7 @@ import pytest
 from statehouse import (
     ConnectionError,
     DeadlineExceeded,
+    EpochChanged,
     OutcomeUnknown,
     PreconditionFailed,
     Statehouse,
@@ -178,7 +179,7 @@ async def test_a_snapshot_that_is_gone(dial, daemon):
         await tx.write("a1", "l", {})
         with pytest.raises(TransactionNotFound, match="a state that is gone"):
             await tx.get_state("a1", "k2")
-        with pytest.raises(TransactionNotFound, match="a state that is gone"):
+        with pytest.raises(EpochChanged, match="began epoch"):
             await tx.commit()
     await client.write("a1", "k", {"n": 1})
     await client.run_transaction(work)

@@ -129,8 +129,8 @@ FIELDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
 }
 #: Fields that :func:`asked` treats by themselves: ``at``, ``encoding`` and ``timeout_ms``. A page
 #: token becomes the number of the operation that it came from. Values are JSON text, never
-#: Structs.
-OTHER_FIELDS = {"at", "encoding", "page_token", "strict", "timeout_ms", "value"}
+#: Structs. A history is of one epoch and does not say which.
+OTHER_FIELDS = {"at", "encoding", "epoch", "page_token", "strict", "timeout_ms", "value"}
 
 
 def asked(kind: str, request: Message) -> Json:
