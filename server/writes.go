@@ -74,7 +74,7 @@ func (s *Service) Transact(ctx context.Context, req *pb.TransactRequest) (*pb.Tr
 		return nil, err
 	}
 	c := wire.Conditions(req.GetMetadata(), req.Preconditions(), req.GetHeadPreconditions())
-	c.Reads, c.Timeout = wire.ReadSet(req.GetReads()), wire.Timeout(req.TimeoutMs))
+	c.Reads, c.Timeout = wire.ReadSet(req.GetReads()), wire.Timeout(req.TimeoutMs)
 	s.asked(ctx, &c)
 	if reads := req.GetReads(); reads.GetEpoch() != "" {
 		// What was read after a commit of another epoch may have had the versions of now, and other values.
