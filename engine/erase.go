@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"encoding/binary"
 	"slices"
 	"time"
 )
@@ -14,6 +15,7 @@ const erasedKeys = 128
 func (w *piece) erase(x *erasure, now time.Time) error {
 	var err error
 	if x.commit != 0 {
+		w.setSystem(erasedKind, erasedName, binary.AppendUvarint(nil, uint64(x.commit)))
 		err = w.takeOut(x)
 	} else {
 		err = w.eraseKeys(x, now)
@@ -219,7 +221,9 @@ func (w *piece) forgetFingerprint(id TxnID, ts CommitTS) error {
 	o.fingerprint = Digest{}
 	key := outcomeKey(id)
 	w.rows.set(w.batch, key, o.append(w.rows.body[:0]))
-	w.e.planner.outcomes.put(id, o)
+	if pl := w.e.planner; pl != nil { // a restore has none
+		pl.outcomes.put(id, o)
+	}
 	w.looked(1, 0)
 	return nil
 }

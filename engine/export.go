@@ -3,6 +3,7 @@ package engine
 import (
 	"bytes"
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -37,7 +38,10 @@ type Export struct {
 	at      CommitTS // read up to here
 	snap    *pebble.Snapshot
 	db      *store
-	commits int // of the next wave
+	went    went
+	base    []string // namespaces of whose base there may be more
+	cursor  []byte   // where it goes on
+	commits int      // of the next wave
 	known   map[AgentName]bool
 }
 
@@ -49,11 +53,28 @@ const (
 )
 
 // Export begins to read what was committed after a commit. Errors: ErrInvalid when that has not
-// happened yet.
+// happened yet; ErrOutOfRange when retention has dropped some of it: then only all of the store, after 0,
+// is whole.
 func (e *Engine) Export(after CommitTS) (*Export, error) {
 	if f := e.failed.Load(); f != nil {
 		return nil, f
 	}
+	for {
+		x, err := e.export(after)
+		if err != nil {
+			return nil, e.noted(err)
+		}
+		if x.went.within(x.of.To) {
+			return x, nil
+		}
+		// More was committed and went in between. Its commits are published by now.
+		if err := x.Close(); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (e *Engine) export(after CommitTS) (*Export, error) {
 	// Published first: all of it is in what is read then.
 	to := e.Published()
 	if after > to {
@@ -64,12 +85,23 @@ func (e *Engine) Export(after CommitTS) (*Export, error) {
 	x.of = Stretch{StoreID: e.identity.storeID, Format: e.identity.format, Epochs: e.meta.lineage.epochs(), After: after, To: to}
 	if err := x.begin(); err != nil {
 		_ = x.Close()
-		return nil, e.noted(err)
+		return nil, err
 	}
 	return x, nil
 }
 
 func (x *Export) begin() error {
+	var err error
+	if x.went, err = readWent(systemReader{x.snap}); err != nil {
+		return err
+	}
+	switch dropped := x.went.dropped(); {
+	case x.of.After == 0:
+		x.base = x.went.namespaces()
+	case x.of.After < dropped:
+		return failf(ErrOutOfRange, "retention has dropped some of what was committed after commit %d, up to commit %d: begin a new backup, of the whole store", x.of.After, dropped).
+			with("floor_ts", dropped.String())
+	}
 	from, _, err := x.markAt(x.of.After)
 	if err != nil {
 		return err
@@ -103,12 +135,16 @@ func (x *Export) At() CommitTS { return x.at }
 func (x *Export) Close() error { return storageOrNil(x.snap.Close()) }
 
 // Next returns the rows of the next commits, whole ones in their order, until ctx ends; none when all
-// were read. Of a commit the row of the log comes first, then for each of its agents its event and the
+// were read. Of the whole store the base comes first: the records whose events retention has
+// dropped. Of a commit the row of the log comes first, then for each of its agents its event and the
 // records that it made, then the outcome, unless that has been dropped, and what lists the agents
 // and namespaces that were new.
 func (x *Export) Next(ctx context.Context) ([]Row, error) {
 	if f := x.e.failed.Load(); f != nil {
 		return nil, f
+	}
+	if rows, err := x.nextBase(ctx); err != nil || len(rows) > 0 {
+		return rows, x.e.noted(err)
 	}
 	w := exportWave{x: x}
 	err := ctx.Err()
@@ -149,14 +185,14 @@ func (x *Export) System() ([]Row, error) {
 	return rows, x.e.noted(it.close())
 }
 
-// SystemName is the kind and the name of a row of the system, if row is one.
-func (r Row) SystemName() (kind, name string, err error) {
+// System is what a row of the system says, if r is one.
+func (r Row) System() (SystemChange, error) {
 	kind, name, ok := splitSystemKey(r.Key)
 	if !ok {
-		return "", "", corruptRow(r.Key, "no row of the system")
+		return SystemChange{}, corruptRow(r.Key, "no row of the system")
 	}
-	_, err = openRow(r.Key, r.Value)
-	return kind, name, err
+	body, err := openRow(r.Key, r.Value)
+	return SystemChange{Kind: kind, Name: name, Body: bytes.Clone(body)}, err
 }
 
 // exportWave is what is read at a time.
@@ -216,7 +252,7 @@ func (w *exportWave) readEvents() error {
 			keys.add(appendEventKey(keys.buf, c.row.parts[j].agent, c.ts))
 		}
 	}
-	rows, err := keys.raw(w.x.db, true)
+	rows, err := keys.raw(w.x.db, !w.gone())
 	if err != nil {
 		return err
 	}
@@ -224,12 +260,34 @@ func (w *exportWave) readEvents() error {
 		c := &w.commits[i]
 		n := len(c.row.parts)
 		c.raws, rows = rows[:n:n], rows[n:]
-		for _, raw := range c.raws {
-			ev, ok := parseEventRow(raw.body())
+		for j, raw := range c.raws {
+			ev, ok := eventRow{}, true
+			if raw.Value != nil {
+				ev, ok = parseEventRow(raw.body())
+			} else if c.ts >= w.x.went.pasts[c.row.parts[j].agent.Namespace].dropped {
+				return corruptRow(raw.Key, "missing")
+			}
 			if !ok {
 				return corruptRow(raw.Key, "malformed")
 			}
 			c.events = append(c.events, ev)
+		}
+	}
+	return nil
+}
+
+// gone reports whether rows of the commits may have been dropped.
+func (w *exportWave) gone() bool {
+	return len(w.commits) > 0 && w.commits[0].ts < w.x.went.dropped()
+}
+
+// addThere adds rows that are there. One that is not must have been dropped.
+func (w *exportWave) addThere(namespace string, ts CommitTS, rows ...Row) error {
+	for _, r := range rows {
+		if r.Value != nil {
+			w.out = append(w.out, r)
+		} else if ts >= w.x.went.pasts[namespace].dropped {
+			return corruptRow(r.Key, "missing")
 		}
 	}
 	return nil
@@ -252,7 +310,7 @@ func (w *exportWave) readRows() error {
 		w.addRest(&rest, c)
 		rests = append(rests, len(rest.ends)-before)
 	}
-	recs, err := records.raw(w.x.db, true)
+	recs, err := records.raw(w.x.db, !w.gone())
 	if err != nil {
 		return err
 	}
@@ -264,8 +322,11 @@ func (w *exportWave) readRows() error {
 		c := &w.commits[i]
 		w.out = append(w.out, c.raw)
 		for j := range c.events {
-			n := len(c.events[j].ops)
-			w.out = append(append(w.out, c.raws[j]), recs[:n]...)
+			n, of := len(c.events[j].ops), c.row.parts[j].agent.Namespace
+			err := errors.Join(w.addThere(of, c.ts, c.raws[j]), w.addThere(of, c.ts, recs[:n]...))
+			if err != nil {
+				return err
+			}
 			recs = recs[n:]
 		}
 		for _, r := range others[:rests[i]] {

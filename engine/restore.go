@@ -27,6 +27,13 @@ type Restore struct {
 	stopped bool      // it was reached
 	from    Stretch
 	lineage lineage
+
+	// first is what was gone of the first stretch; nil: there was no other one yet.
+	first  *went
+	erased CommitTS // the last commit of an erasure whose taking out was done again
+	system []SystemChange
+	// Forgotten names the namespaces whose retention is not restored: see Finish.
+	Forgotten []string
 }
 
 // RestoreOptions say what is restored, and where.
@@ -121,7 +128,14 @@ func interruptedRestore(dir string) *Failure {
 }
 
 // Continue goes on with the next stretch of the backup.
-func (r *Restore) Continue(of Stretch) error { return r.check.Continue(of) }
+func (r *Restore) Continue(of Stretch) error {
+	if r.first == nil {
+		first := r.check.went
+		r.first = &first
+	}
+	r.system = nil // the next one's replace them
+	return r.check.Continue(of)
+}
 
 // Stopped reports whether the last commit to restore was reached.
 func (r *Restore) Stopped() bool { return r.stopped }
@@ -151,6 +165,11 @@ func (r *Restore) Commits(rows []Row) error {
 			_ = r.batch.Set(row.Key, row.Value, nil)
 		}
 		rows = rows[n:]
+		if r.check.erasure > r.erased {
+			if err := r.takeOut(r.check.erasure); err != nil {
+				return err
+			}
+		}
 		if r.batch.Len() >= exportBytes {
 			if err := r.apply(); err != nil {
 				return err
@@ -160,12 +179,11 @@ func (r *Restore) Commits(rows []Row) error {
 	return nil
 }
 
-// System adds a row of the system.
-func (r *Restore) System(row Row) error {
-	if _, _, err := row.SystemName(); err != nil {
-		return err
-	}
-	return r.batch.Set(row.Key, row.Value, nil)
+// AddSystem adds rows of the system, which come before the commits of their stretch. Of two of a name
+// the later one counts.
+func (r *Restore) AddSystem(changes ...SystemChange) error {
+	r.system = append(r.system, changes...)
+	return r.check.System(changes...)
 }
 
 func outcomeID(key []byte) TxnID {
@@ -180,7 +198,10 @@ func (r *Restore) apply() error {
 	return storageOrNil(err)
 }
 
-// Finish ends the restore with its last commit, in a new epoch. Only now is there a store.
+// Finish ends the restore with its last commit, in a new epoch. Only now is there a store. When it
+// ends before the stretch does, the rows of the system are of later: what was asked to be kept of a
+// namespace may have been asked for later, too, and would take what the restore is to bring back. So
+// it is Forgotten.
 func (r *Restore) Finish() (epoch string, at time.Time, err error) {
 	if !r.stopped {
 		if err := r.check.Ended(); err != nil {
@@ -191,6 +212,12 @@ func (r *Restore) Finish() (epoch string, at time.Time, err error) {
 	at = r.check.last
 	if head.ts == 0 {
 		return "", at, failf(ErrInvalid, "no commit would be restored")
+	}
+	if err := r.check.EndsAt(head.ts); err != nil {
+		return "", at, err
+	}
+	if err := r.finishSystem(); err != nil {
+		return "", at, err
 	}
 	if floor := min(r.floor, head.ts); floor > 0 {
 		r.set(floorKey, binary.AppendUvarint(nil, uint64(floor)))

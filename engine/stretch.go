@@ -9,12 +9,18 @@ import (
 // Checker checks the rows of a stretch of the log, commit by commit, without a store: that the
 // commits follow each other, that the hash chain goes on, that each has its events and records, in
 // the order in which an Export gives them, and nothing else, and that values have the digests
-// that their events name. What it cannot see without the rows of earlier commits, whether versions
-// have gaps and who is new, Verify finds in the store that is made of them.
+// that their events name. Rows may be missing, and values, where the rows of the system, which come
+// first, say that they went. What it cannot see without the rows of other commits, whether versions
+// have gaps, who is new, and whether just those rows went that could, Verify finds in the store that
+// is made of them.
 type Checker struct {
 	of   Stretch
 	head mark
 	last time.Time
+	went went
+	base []byte // the last key of the base
+	// erasure is the last commit of an erasure of which what was before it may still be there.
+	erasure CommitTS
 	// Operations counts those that were checked.
 	Operations uint64
 }
@@ -41,6 +47,36 @@ func (c *Checker) Continue(of Stretch) error {
 		return failf(ErrDataLoss, "what follows commit %d was cut from another log: the hash chain there is another", c.head.ts)
 	}
 	c.of = of
+	c.went = went{}
+	return nil
+}
+
+// System takes over what rows of the system say of what went. All of a stretch come before its commits.
+func (c *Checker) System(changes ...SystemChange) error {
+	for _, s := range changes {
+		if err := c.went.add(s.Kind, s.Name, s.Body); err != nil {
+			return err
+		}
+	}
+	switch {
+	case !c.went.within(c.of.To):
+		return failf(ErrDataLoss, "something went by commits after %d, which is said to be the last", c.of.To)
+	case c.of.After > 0 && c.went.dropped() > c.of.After:
+		return failf(ErrDataLoss, "what follows commit %d was dropped, up to commit %d", c.of.After, c.went.dropped())
+	}
+	return nil
+}
+
+// EndsAt reports whether a store can be made that ends at a commit of the stretch. Errors: ErrInvalid when
+// what went since is missing there.
+func (c *Checker) EndsAt(ts CommitTS) error { return c.went.endsAt(ts) }
+
+// ErasedAfter reports whether something was erased after a commit, by the rows of the system. Errors:
+// ErrInvalid.
+func (c *Checker) ErasedAfter(ts CommitTS) error {
+	if ts < c.went.erased {
+		return erasedAfter(ts, c.went.erased)
+	}
 	return nil
 }
 
@@ -55,8 +91,12 @@ func (c *Checker) Ended() error {
 	return nil
 }
 
-// Commit checks the commit that rows begin with, and returns how many of them are of it.
+// Commit checks the commit, or the row of the base, that rows begin with, and returns how many of them
+// are of it.
 func (c *Checker) Commit(rows []Row) (n int, err error) {
+	if c.ofBase(rows) {
+		return 1, c.checkBase(rows[0])
+	}
 	row, err := c.logRow(rows)
 	if err != nil {
 		return 0, err
@@ -82,8 +122,34 @@ func (c *Checker) Commit(rows []Row) (n int, err error) {
 	return len(rows) - len(r.rows), nil
 }
 
-// Next is the commit that rows begin with, and its time.
+// ofBase reports whether rows begin with one of the base.
+func (c *Checker) ofBase(rows []Row) bool {
+	return len(rows) > 0 && len(rows[0].Key) > 0 && rows[0].Key[0] == recordTag && c.head.ts == 0
+}
+
+func (c *Checker) checkBase(r Row) error {
+	body, err := openRow(r.Key, r.Value)
+	if err != nil {
+		return err
+	}
+	n, _, ok := splitRecordKey(r.Key)
+	row, ok2 := parseRecordRow(body)
+	if !ok || !ok2 || row.commitTS == 0 || row.commitTS > c.went.pasts[n.Namespace].dropped {
+		return corruptRow(r.Key, "malformed, or of no commit whose event was dropped")
+	}
+	prefix := recordPrefix(n)
+	if bytes.Compare(prefix, c.base) <= 0 {
+		return corruptRow(r.Key, "not where it belongs")
+	}
+	c.base = prefix
+	return nil
+}
+
+// Next is the commit that rows begin with, and its time. The base is of no commit.
 func (c *Checker) Next(rows []Row) (CommitTS, time.Time, error) {
+	if c.ofBase(rows) {
+		return 0, time.Time{}, nil
+	}
 	row, err := c.logRow(rows)
 	if err != nil {
 		return 0, time.Time{}, err
@@ -115,11 +181,12 @@ func (c *Checker) logRow(rows []Row) (*logRow, error) {
 
 // part takes an agent's part of a commit, and compares it with the digest that the commit has of it.
 func (c *Checker) part(r *rowsOf, ts CommitTS, row *logRow, part *logPart) error {
-	body, err := r.take(eventKey(part.agent, ts))
-	if err != nil {
+	a := part.agent
+	dropped := c.went.pasts[a.Namespace].dropped
+	body, err := r.takeUnless(ts < dropped, eventKey(a, ts))
+	if body == nil || err != nil {
 		return err
 	}
-	a := part.agent
 	ev, ok := parseEventRow(body)
 	if !ok || len(ev.ops) == 0 || ev.txnID != row.txnID || !ev.commitTime.Equal(row.commitTime) {
 		return corruptRow(eventKey(a, ts), "malformed or not of its commit")
@@ -134,8 +201,11 @@ func (c *Checker) part(r *rowsOf, ts CommitTS, row *logRow, part *logPart) error
 		if op := &ev.ops[i]; op.salt.nameDigest(a, op.key) != op.name {
 			return failf(ErrDataLoss, "operation %d of commit %d on agent %q has another name than its digest says", i+1, ts, a.Agent)
 		}
-		if err := r.record(part.agent, &ev.ops[i], ts, row); err != nil {
+		if err := c.record(r, a, &ev.ops[i], ts, row); err != nil {
 			return err
+		}
+		if op := &ev.ops[i]; op.tombstone && op.gone == goneErased && ts > dropped {
+			c.erasure = ts
 		}
 	}
 	c.Operations += uint64(len(ev.ops))
@@ -196,16 +266,26 @@ func (r *rowsOf) take(key []byte) ([]byte, error) {
 	return body, err
 }
 
+// takeUnless is take of a row that may have been dropped: nil, if it was.
+func (r *rowsOf) takeUnless(dropped bool, key []byte) ([]byte, error) {
+	if dropped && (len(r.rows) == 0 || !bytes.Equal(r.rows[0].Key, key)) {
+		return nil, nil
+	}
+	return r.take(key)
+}
+
 // record takes the record of an operation.
-func (r *rowsOf) record(a AgentName, op *eventRowOp, ts CommitTS, row *logRow) error {
+func (c *Checker) record(r *rowsOf, a AgentName, op *eventRowOp, ts CommitTS, row *logRow) error {
+	past := c.went.pasts[a.Namespace]
 	key := appendVersion(recordPrefix(RecordName{a.Namespace, a.Agent, op.key}), op.version)
-	body, err := r.take(key)
-	if err != nil {
+	body, err := r.takeUnless(ts < past.dropped, key)
+	if body == nil || err != nil {
 		return err
 	}
 	rec, ok := parseRecordRow(body)
+	pruned := rec.gone == gonePruned && op.gone == 0 && past.keeping > 0
 	if !ok || rec.commitTS != ts || !rec.commitTime.Equal(row.commitTime) || rec.tombstone != op.tombstone ||
-		rec.gone != op.gone || !op.tombstone && op.gone == 0 && (rec.digest() != op.digest || len(rec.value) != op.size) {
+		rec.gone != op.gone && !pruned || !op.tombstone && rec.gone == 0 && (rec.digest() != op.digest || len(rec.value) != op.size) {
 		return failf(ErrDataLoss, "version %d of key %q of agent %q differs from the log (commit %d)", op.version, op.key, a.Agent, ts)
 	}
 	return nil

@@ -3,6 +3,7 @@ package history
 import (
 	"cmp"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -158,4 +159,10 @@ func (r *Refusal) Named() Name {
 // Says reports whether a detail of a refusal is this number.
 func (r *Refusal) Says(detail string, n uint64) bool {
 	return r.Details[detail] == strconv.FormatUint(n, 10)
+}
+
+// Erasure reports whether an event is the daemon's own commit of an erasure, for which no client
+// asks.
+func (ev *Event) Erasure() bool {
+	return len(ev.Ops) > 0 && !slices.ContainsFunc(ev.Ops, func(o EventOp) bool { return !o.Delete || !o.Erased })
 }

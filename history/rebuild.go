@@ -22,6 +22,7 @@ func (h *History) Rebuild() (missing []uint64) {
 	}
 	h.takeAcknowledged(events)
 	h.takeEvents(events)
+	h.takeGone(events)
 	first := uint64(1)
 	if h.Header.Base != nil {
 		first = h.Header.Base.CommitTS + 1
@@ -130,6 +131,36 @@ func (h *History) takeEvents(events map[uint64]*Event) {
 				}
 				for _, o := range ev.Ops {
 					known.add(o)
+				}
+			}
+		}
+	}
+}
+
+// takeGone adds that a value is gone, where an answer showed it so: what the log would say that is
+// read last.
+func (h *History) takeGone(events map[uint64]*Event) {
+	take := func(ts uint64, n Name, erased, pruned bool) {
+		ev := events[ts]
+		if ev == nil || !erased && !pruned {
+			return
+		}
+		if i := slices.IndexFunc(ev.Ops, func(o EventOp) bool { return o.Name == n }); i >= 0 {
+			o := &ev.Ops[i]
+			o.Erased = o.Erased || erased
+			o.Pruned = (o.Pruned || pruned) && !o.Erased // of what was dropped the name can be erased, too
+		}
+	}
+	for _, op := range h.Operations {
+		for i := range op.Out.Records {
+			r := &op.Out.Records[i]
+			take(r.CommitTS, r.Name, r.Erased, r.Pruned)
+		}
+		for i := range op.Batches {
+			for k := range op.Batches[i].Events {
+				ev := &op.Batches[i].Events[k]
+				for _, o := range ev.Ops {
+					take(ev.CommitTS, o.Name, o.Erased, o.Pruned)
 				}
 			}
 		}

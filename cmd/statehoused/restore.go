@@ -12,6 +12,7 @@ import (
 
 	"statehouse.dev/statehouse/cmd/show"
 	"statehouse.dev/statehouse/engine"
+	"statehouse.dev/statehouse/server/access"
 	"statehouse.dev/statehouse/server/backup"
 )
 
@@ -23,8 +24,12 @@ written, each commit again as it is written, and the whole store at the end. Wha
 leaves a directory that no daemon takes; remove it and begin again.
 
 The restored store begins a new epoch: cursors, page tokens and transactions from after its last
-commit are refused from now on, with the error EPOCH_CHANGED. Access keys are not restored unless
---keep-keys says so; their names are printed.
+commit are refused from now on, with the error EPOCH_CHANGED. Access keys are revoked unless
+--keep-keys says otherwise, and listed.
+
+What the store dropped, pruned or erased before the backup ended does not come back: a moment before
+an erasure, or of which retention has taken something, is refused with the first one that is not.
+A restore to the middle of a segment leaves out what is to be kept of namespaces, and names them.
 
 It exits with 0 when the store is whole, 65 when the backup is damaged, 3 when the directory cannot
 be used, 74 when storage failed, 2 after wrong usage, and 130 when interrupted.`
@@ -32,7 +37,7 @@ be used, 74 when storage failed, 2 after wrong usage, and 130 when interrupted.`
 func restoreCommand(s *signals, exit func(int)) *cobra.Command {
 	var o backup.RestoreOptions
 	var toTime string
-	var asJSON bool
+	var keepKeys, asJSON bool
 	cmd := &cobra.Command{
 		Use:     "restore --from PATH --data-dir DIR",
 		Short:   "Make a store of a backup",
@@ -45,7 +50,7 @@ func restoreCommand(s *signals, exit func(int)) *cobra.Command {
 	f.StringVar(&o.Dir, "data-dir", "", "the directory of the new store")
 	f.Uint64Var(&o.ToCommit, "to-commit", 0, "end with this commit")
 	f.StringVar(&toTime, "to-time", "", "end with the last commit of this time or before (2026-02-07T10:00:00Z)")
-	f.BoolVar(&o.KeepKeys, "keep-keys", false, "restore access keys, too")
+	f.BoolVar(&keepKeys, "keep-keys", false, "leave access keys valid")
 	f.BoolVar(&o.Unverified, "no-verify", false, "do not check the whole store at the end")
 	f.BoolVar(&asJSON, "json", false, "print one JSON object; an error is one on standard error")
 	for _, name := range []string{"from", "data-dir"} {
@@ -66,26 +71,56 @@ func restoreCommand(s *signals, exit func(int)) *cobra.Command {
 	})
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		s.release() // there is nothing to reload or dump
-		done, err := restore(cmd.Context(), o, cmd.ErrOrStderr(), exit)
+		done, err := restore(cmd.Context(), o, keepKeys, cmd.ErrOrStderr(), exit)
 		if err != nil {
 			return &offlineError{err, asJSON, restoreCode(err)}
 		}
 		return printed(cmd.OutOrStdout(), asJSON, done, func(b *strings.Builder) {
 			fmt.Fprintf(b, "%s holds the store up to commit %d (%s), in the new epoch %s\n", show.Quote(o.Dir), done.CommitTS, done.CommitTime.Format(time.RFC3339Nano), done.Epoch)
-			if len(done.DroppedKeys) > 0 {
-				fmt.Fprintf(b, "access keys that are not valid any more: %s\n", strings.Join(done.DroppedKeys, ", "))
+			if len(done.RevokedKeys) > 0 {
+				b.WriteString("access keys that are not valid any more:")
+				for _, k := range done.RevokedKeys {
+					fmt.Fprintf(b, " %s (%s)", k.ID, show.Quote(k.Name))
+				}
+				b.WriteByte('\n')
+			}
+			if len(done.WithoutRetention) > 0 {
+				fmt.Fprintf(b, "namespaces of which everything is kept until retention is set again: %s\n", strings.Join(done.WithoutRetention, ", "))
 			}
 		})
 	}
 	return cmd
 }
 
-func restore(ctx context.Context, o backup.RestoreOptions, progress io.Writer, exit func(int)) (backup.Restored, error) {
+// restored is what a restore did, as JSON.
+type restored struct {
+	backup.Restored
+	RevokedKeys []revokedKey `json:"revoked_keys"`
+}
+
+type revokedKey struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+}
+
+func restore(ctx context.Context, o backup.RestoreOptions, keepKeys bool, progress io.Writer, exit func(int)) (restored, error) {
 	env, closeEnv := offlineEnv(progress, exit)
 	defer closeEnv()
 	steps := &stepwise{out: progress}
 	o.Progress = steps.tell
-	return backup.Restore(ctx, env, o)
+	keys := []revokedKey{}
+	if !keepKeys {
+		// Not deleted: without keys, access would be open.
+		o.System = func(rows engine.SystemReader) ([]engine.SystemChange, error) {
+			changes, ended, err := access.RevokeAll(env.Now(), rows)
+			for _, k := range ended {
+				keys = append(keys, revokedKey{k.ID, k.Name})
+			}
+			return changes, err
+		}
+	}
+	done, err := backup.Restore(ctx, env, o)
+	return restored{done, keys}, err
 }
 
 func restoreCode(err error) int {

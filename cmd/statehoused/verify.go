@@ -122,7 +122,7 @@ func (v *verifyShape) text() string {
 	fmt.Fprintf(&b, "operations  %d\n", v.Operations)
 	fmt.Fprintf(&b, "records     %s of keys of %s in %s\n", show.Count(v.Records, "version"), show.Count(v.Agents, "agent"), show.Count(v.Namespaces, "namespace"))
 	if v.Erased > 0 || v.Pruned > 0 {
-		fmt.Fprintf(&b, "without     %s that were erased, %s that were pruned\n", show.Count(v.Erased, "value"), show.Count(v.Pruned, "value"))
+		fmt.Fprintf(&b, "gone        %s erased, %s pruned\n", show.Count(v.Erased, "value"), show.Count(v.Pruned, "value"))
 	}
 	fmt.Fprintf(&b, "chain       %s\n", v.ChainHash)
 	if v.BaseHash != "" {

@@ -1,6 +1,6 @@
 // Package segment reads and writes segments, of which backups and archives are made. A segment is a
 // sealed stretch of a store's log: the rows that the commits after one and up to another made, as
-// they are stored, and the rows of the system as of its end.
+// they are stored, after the rows of the system as of then.
 //
 // A backup is a row of segments, each beginning where the one before ends. What ties them together is
 // the log's hash chain: a header says the hash at both ends. So a segment can take the place of

@@ -28,7 +28,7 @@ type Reader struct {
 	rows     []byte
 	list     []Row
 	counted  Trailer
-	system   bool // the block before was of the system
+	commits  bool // the block before was of commits
 }
 
 // NewReader begins to read a segment from in, and reads nothing past it. It returns io.EOF when
@@ -69,7 +69,7 @@ func NewReader(in *bufio.Reader) (*Reader, error) {
 // Close frees what the reader holds.
 func (r *Reader) Close() { r.unpacker.Close() }
 
-// Next returns the next rows, of whole commits or of the system, valid until the next call. It
+// Next returns the next rows, of the system and then of whole commits, valid until the next call. It
 // returns io.EOF when all was read and the seal is right.
 func (r *Reader) Next() (rows []Row, system bool, err error) {
 	kind, content, err := r.read()
@@ -78,12 +78,12 @@ func (r *Reader) Next() (rows []Row, system bool, err error) {
 	}
 	switch kind {
 	case kindCommits, kindSystem:
-		if r.system && kind == kindCommits {
+		if r.commits && kind == kindSystem {
 			return nil, false, damaged("its blocks are in another order")
 		}
-		r.system = kind == kindSystem
+		r.commits = kind == kindCommits
 		err := r.unpack(content)
-		return r.list, r.system, err
+		return r.list, !r.commits, err
 	case kindTrailer:
 		if err := parse(content, &r.Trailer); err != nil {
 			return nil, false, damaged("its trailer: %v", err)
@@ -92,7 +92,7 @@ func (r *Reader) Next() (rows []Row, system bool, err error) {
 		if r.Trailer != r.counted {
 			return nil, false, damaged("it holds other rows than its trailer counts")
 		}
-		return nil, r.system, r.readSeal()
+		return nil, false, r.readSeal()
 	}
 	return nil, false, damaged("it has a block of unknown kind %q", kind)
 }
@@ -160,10 +160,10 @@ func (r *Reader) unpack(content []byte) error {
 		r.list = append(r.list, row)
 		r.counted.Bytes += uint64(len(row.Key) + len(row.Value))
 	}
-	if r.system {
-		r.counted.System += uint64(len(r.list))
-	} else {
+	if r.commits {
 		r.counted.Rows += uint64(len(r.list))
+	} else {
+		r.counted.System += uint64(len(r.list))
 	}
 	return nil
 }

@@ -94,8 +94,8 @@ const (
 	magic = "SHSEGMT\n"
 
 	kindHeader  = 'h' // JSON
-	kindCommits = 'c' // rows of whole commits, compressed
 	kindSystem  = 's' // rows of the system, compressed
+	kindCommits = 'c' // rows of whole commits, compressed
 	kindTrailer = 't' // JSON
 	kindSeal    = 'z' // SHA-256 of everything before the block
 

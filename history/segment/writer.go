@@ -31,30 +31,31 @@ func NewWriter(out io.Writer, h Header) (*Writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &Writer{out: out, sum: sha256.New(), packer: packer, kind: kindCommits}
+	w := &Writer{out: out, sum: sha256.New(), packer: packer, kind: kindSystem}
 	if err := w.write([]byte(magic)); err != nil {
 		return nil, err
 	}
 	return w, w.writeText(kindHeader, &h)
 }
 
-// Commits adds rows of that many whole commits.
+// Commits adds rows of that many whole commits, after all of the system. Rows of no commit come
+// before those of the first.
 func (w *Writer) Commits(commits int, rows []Row) error {
 	if w.kind != kindCommits {
-		return errors.New("rows of commits stand before those of the system")
+		if err := w.flush(); err != nil {
+			return err
+		}
+		w.kind = kindCommits
 	}
 	w.trailer.Commits += uint64(commits)
 	w.trailer.Rows += uint64(len(rows))
 	return w.add(rows)
 }
 
-// System adds rows of the system, after all commits.
+// System adds rows of the system, before all commits: they say what is gone of those.
 func (w *Writer) System(rows []Row) error {
 	if w.kind != kindSystem {
-		if err := w.flush(); err != nil {
-			return err
-		}
-		w.kind = kindSystem
+		return errors.New("rows of the system stand before those of commits")
 	}
 	w.trailer.System += uint64(len(rows))
 	return w.add(rows)

@@ -10,8 +10,8 @@ import (
 
 // What was shown once changes only to erased and to pruned. The log says whether it may have: an
 // erasure leaves a delete that says so above all that it took, and retention prunes no current
-// version. That a value is gone may be said by the answer, or by the log alone, when it was read
-// later than the answer was given.
+// version. That a value is gone may be said by the log alone, which is read after all answers: what is
+// gone in one of them is gone there, too.
 
 // erasedAfter reports whether the log has an erasure of a key above a version.
 func (j *judge) erasedAfter(n history.Name, number uint64) bool {
@@ -32,7 +32,7 @@ func (j *judge) mayBeGone(n history.Name, number uint64, erased, pruned bool) bo
 func (j *judge) sameValue(in *history.Input, n history.Name, number uint64, shown string, inexact, erased, pruned bool, written string, lost bool) bool {
 	switch {
 	case erased || pruned:
-		return shown == "" && !inexact && j.mayBeGone(n, number, erased, pruned)
+		return lost && shown == "" && !inexact && j.mayBeGone(n, number, erased, pruned)
 	case in.NoValues:
 		return shown == "" && !inexact
 	case lost:
@@ -50,9 +50,4 @@ func (j *judge) sameProvenance(whole *history.Event, metadata map[string]string,
 	none := func(m map[string]string, p, t string) bool { return len(m) == 0 && p == "" && t == "" }
 	return (none(metadata, principal, traceID) || none(whole.Metadata, whole.Principal, whole.TraceID)) &&
 		slices.ContainsFunc(whole.Ops, func(o history.EventOp) bool { return j.erasedAfter(o.Name, o.Version) })
-}
-
-// erasure reports whether an event is the daemon's own: a commit of an erasure.
-func erasure(ev *history.Event) bool {
-	return len(ev.Ops) > 0 && !slices.ContainsFunc(ev.Ops, func(o history.EventOp) bool { return !o.Delete || !o.Erased })
 }

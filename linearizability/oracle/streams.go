@@ -154,7 +154,7 @@ func (j *judge) sameEvent(in *history.Input, ev *history.Event) string {
 			return fmt.Sprintf("key %q of agent %q is missing", o.Key, o.Agent)
 		}
 		got := &ev.Ops[n]
-		same := got.Value == "" && !got.Inexact && got.Erased == o.Erased // of a delete
+		same := got.Value == "" && !got.Inexact && !got.Pruned && got.Erased == o.Erased // of a delete
 		if !o.Delete {
 			same = j.sameValue(in, o.Name, o.Version, got.Value, got.Inexact, got.Erased, got.Pruned, o.Value, o.Erased || o.Pruned)
 		}

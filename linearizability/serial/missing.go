@@ -21,17 +21,32 @@ type missing struct {
 	before bool
 	gaps   []history.Gap
 	asked  func(txnID string) bool // nil: the history is whole
+	erased bool                    // no request of the history asks for an erasure
 }
 
 func missingFrom(h *history.History, middle *Middle) missing {
-	m := missing{before: h.Header.Base != nil, gaps: h.Gaps}
+	m := missing{before: h.Header.Base != nil, gaps: h.Gaps, erased: slices.ContainsFunc(h.Operations, showsErased)}
+	for i := range h.Log {
+		m.erased = m.erased || h.Log[i].Erasure()
+	}
 	if middle != nil {
 		m.before, m.asked = middle.Before, middle.Asked
 	}
 	return m
 }
 
-func (m *missing) any() bool { return m.before || len(m.gaps) > 0 || m.asked != nil }
+// showsErased reports whether an answer tells of an erasure.
+func showsErased(op *history.Operation) bool {
+	return slices.ContainsFunc(op.Out.Records, func(r history.Record) bool { return r.Erased }) ||
+		slices.ContainsFunc(op.Batches, func(b history.Batch) bool {
+			return slices.ContainsFunc(b.Events, func(ev history.Event) bool { return ev.Erasure() })
+		})
+}
+
+func (m *missing) any() bool { return m.requests() || m.erased }
+
+// requests reports whether requests of clients may be.
+func (m *missing) requests() bool { return m.before || len(m.gaps) > 0 || m.asked != nil }
 
 // of reports whether requests of a transaction may be missing. What begins in the history
 // cannot have been asked anything before; but a request that was sent long before a gap

@@ -219,6 +219,9 @@ func (a *Archiver) settle(err error) {
 	case errors.Is(err, ErrExists):
 		a.over = true
 		err = failf(engine.ErrUnusable, "what follows commit %d is in the archive already, and this daemon has not put it there: another one writes to it; nothing more is archived", a.archived)
+	case errors.Is(err, engine.ErrOutOfRange):
+		a.over = true
+		err = failf(engine.ErrUnusable, "the archive cannot go on: %v; start the daemon with another archive, which begins with the whole store", err)
 	case errors.Is(err, engine.ErrUnusable):
 		a.over = true
 	default:

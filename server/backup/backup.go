@@ -38,6 +38,13 @@ func Write(ctx context.Context, x *engine.Export, out io.Writer, progress Progre
 	if err != nil {
 		return Written{}, err
 	}
+	rows, err := x.System()
+	if err == nil {
+		err = w.System(segmentRows(rows))
+	}
+	if err != nil {
+		return Written{}, err
+	}
 	for x.At() < of.To {
 		before := x.At()
 		rows, err := x.Next(ctx)
@@ -50,13 +57,6 @@ func Write(ctx context.Context, x *engine.Export, out io.Writer, progress Progre
 		if progress != nil {
 			progress(uint64(x.At()), uint64(of.To))
 		}
-	}
-	rows, err := x.System()
-	if err == nil {
-		err = w.System(segmentRows(rows))
-	}
-	if err != nil {
-		return Written{}, err
 	}
 	trailer, err := w.Close()
 	return Written{header, trailer}, err

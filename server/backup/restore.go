@@ -1,7 +1,6 @@
 package backup
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -19,8 +18,8 @@ type RestoreOptions struct {
 	// the end of the backup.
 	ToCommit uint64
 	ToTime   time.Time
-	// KeepKeys keeps access keys. Otherwise none is valid after the restore.
-	KeepKeys bool
+	// System, unless nil, says what changes of the rows of the system: whoever restores revokes access keys.
+	System func(engine.SystemReader) ([]engine.SystemChange, error)
 	// Unverified leaves out the check of the store that was made.
 	Unverified bool
 	// Progress is told what is done, and how far it is. May be nil.
@@ -34,12 +33,10 @@ type Restored struct {
 	Before     string    `json:"epoch_before"`
 	CommitTS   uint64    `json:"commit_ts"` // its last commit
 	CommitTime time.Time `json:"commit_time"`
-	// DroppedKeys names the access keys that are not in it.
-	DroppedKeys []string `json:"dropped_keys"`
+	// WithoutRetention names namespaces of which everything is kept from now on: what was to be kept
+	// of them is known only as of a later moment.
+	WithoutRetention []string `json:"without_retention"`
 }
-
-// keyKind is the kind of the system rows that are access keys.
-const keyKind = "key"
 
 // Restore makes a store of a backup, in a new epoch. The backup is checked before anything is
 // written, each commit again as it is written, and the store when it is whole.
@@ -58,7 +55,7 @@ func Restore(ctx context.Context, env engine.Env, o RestoreOptions) (Restored, e
 			}
 		}
 	}
-	wanted := until{o.ToCommit, o.ToTime}
+	wanted := until{commit: o.ToCommit, time: o.ToTime}
 	report, err := s.verify(ctx, wanted, tell("checking the backup"))
 	if err != nil {
 		return Restored{}, err
@@ -82,8 +79,6 @@ type restoring struct {
 	wanted until
 	floor  engine.CommitTS
 	r      *engine.Restore
-	system []engine.Row // of the last segment that was read
-	keys   []string     // among them, and dropped
 }
 
 func (w *restoring) run(ctx context.Context, s *source, progress Progress) (done Restored, err error) {
@@ -103,23 +98,23 @@ func (w *restoring) run(ctx context.Context, s *source, progress Progress) (done
 	if err != nil {
 		return done, err
 	}
-	for _, row := range w.system {
-		if err := w.r.System(row); err != nil {
+	if w.o.System != nil {
+		changes, err := w.o.System(w.r)
+		if err := errors.Join(err, w.r.AddSystem(changes...)); err != nil {
 			return done, err
 		}
 	}
 	epoch, at, err := w.r.Finish()
-	return Restored{Store: last.Store, Epoch: epoch, Before: last.Epoch(), CommitTS: uint64(w.r.Head()), CommitTime: at, DroppedKeys: w.keys}, err
+	return Restored{
+		Store: last.Store, Epoch: epoch, Before: last.Epoch(), CommitTS: uint64(w.r.Head()), CommitTime: at,
+		WithoutRetention: w.r.Forgotten,
+	}, err
 }
 
-// take keeps rows of the system, which the last segment's replace.
-func (w *restoring) take(row engine.Row, kind, name string) error {
-	if kind == keyKind && !w.o.KeepKeys {
-		w.keys = append(w.keys, name)
-		return nil
-	}
-	w.system = append(w.system, engine.Row{Key: bytes.Clone(row.Key), Value: bytes.Clone(row.Value)})
-	return nil
+// addSystem restores rows of the system, which the next segment's replace.
+func (w *restoring) addSystem(rows []segment.Row) error {
+	changes, err := systemOf(rows)
+	return errors.Join(err, w.r.AddSystem(changes...))
 }
 
 // segment restores a segment, or its beginning.
@@ -132,7 +127,6 @@ func (w *restoring) segment(ctx context.Context, r *segment.Reader, progress Pro
 	} else {
 		err = w.r.Continue(of)
 	}
-	w.system, w.keys = nil, nil
 	for err == nil {
 		var rows []segment.Row
 		var system bool
@@ -143,7 +137,7 @@ func (w *restoring) segment(ctx context.Context, r *segment.Reader, progress Pro
 			err = ctx.Err()
 		}
 		if err == nil && system {
-			err = eachSystem(rows, w.take)
+			err = w.addSystem(rows)
 		}
 		if err != nil || system {
 			continue

@@ -2,6 +2,7 @@ package backup
 
 import (
 	"context"
+	"errors"
 	"io"
 	"time"
 
@@ -37,6 +38,11 @@ func (u until) reached(h *segment.Header) bool {
 	return u.commit > 0 && h.To >= u.commit || !u.time.IsZero() && time.Unix(0, h.ToTime).After(u.time)
 }
 
+// passed reports whether a commit is after all that are wanted.
+func (u until) passed(ts uint64, at time.Time) bool {
+	return u.commit > 0 && ts > u.commit || !u.time.IsZero() && at.After(u.time)
+}
+
 // Verify checks a whole backup. It changes nothing. Errors: ErrNoStore; ErrDataLoss when it is not
 // as it was written, or something is missing; ErrFormat; ErrStorage.
 func Verify(ctx context.Context, env engine.Env, path string, progress Progress) (Report, error) {
@@ -47,26 +53,62 @@ func Verify(ctx context.Context, env engine.Env, path string, progress Progress)
 	return s.verify(ctx, until{}, progress)
 }
 
-// verify checks the segments that are wanted.
+// verify checks the segments that are wanted, and that a store can end where that ends.
 func (s *source) verify(ctx context.Context, wanted until, progress Progress) (Report, error) {
-	var v verifier
+	v := verifier{wanted: wanted}
 	err := s.each(func(name string, r *segment.Reader) (bool, error) {
+		if v.reached {
+			err := v.later(r)
+			return err != io.EOF || v.refused != nil, nil
+		}
 		if err := v.begin(r); err != nil {
 			return false, about(name, err)
 		}
 		if err := v.read(ctx, r, progress); err != nil {
 			return false, about(name, err)
 		}
-		return wanted.reached(&r.Header), nil
+		if v.reached = wanted.reached(&r.Header); !v.passed {
+			v.end = engine.CommitTS(r.Header.To)
+		}
+		return false, nil
 	})
+	if v.reached {
+		err = v.refused // what is damaged after all that is wanted is no matter of this restore
+	}
 	return v.report(), err
 }
 
+// later looks at a segment after those that are wanted: something that they hold may have been
+// erased since.
+func (v *verifier) later(r *segment.Reader) error {
+	check := engine.NewChecker(stretchOf(&r.Header))
+	for {
+		rows, system, err := r.Next()
+		if err == nil && system {
+			var changes []engine.SystemChange
+			if changes, err = systemOf(rows); err == nil {
+				err = check.System(changes...)
+			}
+		}
+		if err == io.EOF {
+			v.refused = check.ErasedAfter(v.end)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
 type verifier struct {
-	check *engine.Checker
-	first segment.Header
-	last  segment.Header
-	r     Report
+	wanted  until
+	end     engine.CommitTS // the last commit that is wanted, when one after it was seen
+	passed  bool            // that is so
+	reached bool            // no later segment is wanted
+	refused error           // why what is wanted is not to be had
+	check   *engine.Checker
+	first   segment.Header
+	last    segment.Header
+	r       Report
 }
 
 // begin begins a segment, which must follow the one before.
@@ -112,12 +154,16 @@ func (v *verifier) read(ctx context.Context, r *segment.Reader, progress Progres
 			return err
 		}
 		if system {
-			if err := eachSystem(rows, func(engine.Row, string, string) error { return nil }); err != nil {
+			changes, err := systemOf(rows)
+			if err := errors.Join(err, v.check.System(changes...)); err != nil {
 				return err
 			}
 			continue
 		}
 		for list := engineRows(rows); len(list) > 0; {
+			if err := v.aim(list); err != nil {
+				return err
+			}
 			n, err := v.check.Commit(list)
 			if err != nil {
 				return err
@@ -136,19 +182,17 @@ func (v *verifier) read(ctx context.Context, r *segment.Reader, progress Progres
 	return v.check.Ended()
 }
 
-// eachSystem checks rows of the system and calls visit with each, its kind and its name.
-func eachSystem(rows []segment.Row, visit func(row engine.Row, kind, name string) error) error {
-	for _, r := range rows {
-		row := engine.Row(r)
-		kind, name, err := row.SystemName()
-		if err == nil {
-			err = visit(row, kind, name)
-		}
-		if err != nil {
-			return err
-		}
+// aim finds the last commit that is wanted, and checks that a store can end there.
+func (v *verifier) aim(rows []engine.Row) error {
+	if v.wanted == (until{}) || v.passed {
+		return nil
 	}
-	return nil
+	ts, at, err := v.check.Next(rows)
+	if err != nil || !v.wanted.passed(uint64(ts), at) {
+		return err
+	}
+	v.passed, v.end = true, ts-1
+	return v.check.EndsAt(v.end)
 }
 
 func (v *verifier) report() Report {
@@ -164,4 +208,16 @@ func (v *verifier) report() Report {
 		r.ToTime = time.Unix(0, v.last.ToTime).UTC()
 	}
 	return r
+}
+
+// systemOf is what rows of the system say.
+func systemOf(rows []segment.Row) ([]engine.SystemChange, error) {
+	out := make([]engine.SystemChange, len(rows))
+	for i, r := range rows {
+		var err error
+		if out[i], err = engine.Row(r).System(); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
 }

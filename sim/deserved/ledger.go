@@ -32,6 +32,7 @@ type Judge struct {
 	waiting int       // commits that have reached the daemon and are not answered
 	commits int       // that have ever reached a daemon
 	asked   time.Time // when the last request began
+	asks    int       // how many did
 	sent    int       // bytes of everything that clients have ever sent
 	largest int       // bytes of one request
 	early   []*until  // whose turns have not come
@@ -152,7 +153,8 @@ func (j *Judge) Arrived(r *Request) {
 	t := j.of(r)
 	r.queued, r.after = j.waiting+j.limbo(), j.commits
 	if !r.Probe {
-		r.idle, j.asked = r.Arrival.Sub(j.asked), r.Arrival
+		j.asks++
+		r.ask, r.idle, j.asked = j.asks, r.Arrival.Sub(j.asked), r.Arrival
 	}
 	switch r.Kind {
 	case history.Commit, history.Transact:

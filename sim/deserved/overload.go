@@ -26,11 +26,13 @@ func overloaded(j *Judge, _ *txn, r *Request, e *history.Refusal, w *World) stri
 	return unless(waited > least, "it has waited for %v at most, and may wait for %v", waited, least)
 }
 
-// tooOften: a bucket is empty only while requests come faster than it fills.
+// tooOften: a bucket is empty only while requests come faster than it fills. One that came in a
+// session is asked about when it begins, and others that came after it may have begun before.
 func tooOften(j *Judge, r *Request) string {
 	if j.limits.Rate == 0 {
 		return "no rate is set"
 	}
 	fills := time.Second / time.Duration(j.limits.Rate)
-	return unless(r.idle < fills || r.UnderWay > 0, "nobody asked for %v, in which it may be asked once in %v", r.idle, fills)
+	overtaken := r.InSession && j.asks > r.ask
+	return unless(r.idle < fills || r.UnderWay > 0 || overtaken, "nobody asked for %v, in which it may be asked once in %v", r.idle, fills)
 }

@@ -36,6 +36,7 @@ type Request struct {
 
 	Probe bool          // it asks how the daemon is
 	idle  time.Duration // since the request before
+	ask   int           // how many had come, with it
 
 	waits bool // for its session to take it
 

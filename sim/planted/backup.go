@@ -8,7 +8,7 @@ func backups() []Bug {
 	return []Bug{
 		{
 			Name: "backup-tears-a-commit", Guarantee: "G2", Tests: pkg, About: "a backup leaves out what is past the second record of an agent's part of a commit",
-			Edits: []Edit{{"engine/export.go", "w.out = append(append(w.out, c.raws[j]), recs[:n]...)", "w.out = append(append(w.out, c.raws[j]), recs[:min(n, 2)]...)"}},
+			Edits: []Edit{{"engine/export.go", "w.addThere(of, c.ts, recs[:n]...)", "w.addThere(of, c.ts, recs[:min(n, 2)]...)"}},
 		},
 		{
 			Name: "incremental-skips-a-commit", Guarantee: "G5", Tests: pkg, About: "an incremental backup begins one commit after the one that follows its predecessor",

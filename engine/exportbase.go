@@ -1,0 +1,63 @@
+package engine
+
+import "context"
+
+// nextBase returns the next records of the base: those whose events retention has dropped, which are
+// current at what it has dropped up to. No commit that is exported names them.
+func (x *Export) nextBase(ctx context.Context) (rows []Row, err error) {
+	for size := 0; len(x.base) > 0 && size < exportBytes; {
+		n, err := x.baseOf(ctx, x.base[0], &rows, exportBytes-size)
+		if err != nil {
+			return nil, err
+		}
+		if size += n; x.cursor == nil {
+			x.base = x.base[1:]
+		}
+	}
+	return rows, nil
+}
+
+// baseOf adds records of a namespace from the cursor on, about so many bytes of them, and moves the
+// cursor; nil: that was all.
+func (x *Export) baseOf(ctx context.Context, namespace string, rows *[]Row, room int) (size int, err error) {
+	prefix := appendNames(nil, recordTag, namespace)
+	it, err := newRowIter(x.db, prefix, successor(prefix))
+	if err != nil {
+		return 0, err
+	}
+	it.ctx = ctx
+	ok := false
+	if x.cursor == nil {
+		ok = it.first()
+	} else {
+		ok = it.seek(x.cursor)
+	}
+	for ok && size < room {
+		n, _, good := splitRecordKey(it.key())
+		end := successor(recordPrefix(n))
+		if !good || !it.before(end) { // to the oldest version
+			it.corrupt()
+			break
+		}
+		_, row, good := recordAt(it)
+		if !good {
+			break
+		}
+		if row.commitTS <= x.went.pasts[namespace].dropped {
+			var event []byte
+			if event, it.err = getRow(x.db, eventKey(n.AgentName(), row.commitTS)); it.err != nil {
+				break
+			}
+			if event == nil {
+				*rows = append(*rows, rowOf(it.key(), it.body))
+				size += len(it.key()) + len(it.body)
+			}
+		}
+		x.cursor = end
+		ok = it.seek(end)
+	}
+	if !ok {
+		x.cursor = nil
+	}
+	return size, it.close()
+}
