@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/grpc"
 	"statehouse.dev/statehouse/client"
 	"statehouse.dev/statehouse/history"
 )
@@ -39,6 +40,12 @@ func (c *Client) In(namespace string) *Client {
 
 func (c *Client) Namespace() string { return c.inner.Namespace() }
 func (c *Client) Close() error      { return c.inner.Close() }
+
+func (c *Client) Connection() grpc.ClientConnInterface { return c.inner.Connection() }
+
+func (c *Client) Bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return c.inner.Bounded(ctx)
+}
 
 func (c *Client) Status(ctx context.Context) (client.Status, error) { return c.inner.Status(ctx) }
 func (c *Client) Health(ctx context.Context) error                  { return c.inner.Health(ctx) }

@@ -19,6 +19,7 @@ import (
 // unrecorded are the methods that are no operations of a history.
 var unrecorded = []string{
 	"Namespace", "Close", "In", "Status", "Health", "Version", "StartCapture", "StopCapture", "CaptureStatus", "DumpCapture", "ID", "Snapshot", "Held",
+	"Connection", "Bounded",
 }
 
 // onlyBegins is a connection on which transactions begin, and every other call is refused.
