@@ -43,6 +43,49 @@ func (m *Mutex) Unlock() {
 	point("what follows Unlock")
 }
 
+// RWMutex is sync.RWMutex.
+type RWMutex struct {
+	real    sync.RWMutex
+	writing bool // a thread
+	readers int  // threads
+}
+
+func (m *RWMutex) Lock() {
+	if until("Lock", func() bool { return !m.writing && m.readers == 0 }) {
+		m.real.Lock()
+		m.writing = true
+		return
+	}
+	m.real.Lock()
+}
+
+func (m *RWMutex) Unlock() {
+	point("Unlock")
+	if r, _ := me(); r != nil {
+		m.writing = false
+	}
+	m.real.Unlock()
+	point("what follows Unlock")
+}
+
+func (m *RWMutex) RLock() {
+	if until("RLock", func() bool { return !m.writing }) {
+		m.real.RLock()
+		m.readers++
+		return
+	}
+	m.real.RLock()
+}
+
+func (m *RWMutex) RUnlock() {
+	point("RUnlock")
+	if r, _ := me(); r != nil {
+		m.readers--
+	}
+	m.real.RUnlock()
+	point("what follows RUnlock")
+}
+
 // Once is sync.Once.
 type Once struct {
 	m    Mutex
