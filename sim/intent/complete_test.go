@@ -101,7 +101,9 @@ func call(t *testing.T, f reflect.Value) {
 		}
 	}
 	for _, out := range f.Call(args) {
-		if out.Kind() == reflect.Func { // an iterator
+		if out.Kind() == reflect.Func && out.Type().NumIn() == 0 { // what ends a context
+			out.Call(nil)
+		} else if out.Kind() == reflect.Func { // an iterator
 			yield := reflect.MakeFunc(out.Type().In(0), func([]reflect.Value) []reflect.Value { return []reflect.Value{reflect.ValueOf(true)} })
 			out.Call([]reflect.Value{yield})
 		}
