@@ -7,9 +7,6 @@ import (
 	"time"
 )
 
-// erasedKeys is the most keys that a commit of an erasure erases.
-const erasedKeys = 128
-
 // erase does a piece of an erasure: a commit that erases some keys, or some of what is to be taken
 // out since the last one.
 func (w *piece) erase(x *erasure, now time.Time) error {
@@ -89,7 +86,7 @@ func (w *piece) keysToErase(x *erasure) (names []RecordName, more bool, err erro
 	} else {
 		ok = it.seek(successor(x.cursor))
 	}
-	for ok && len(names) < erasedKeys && !w.full() {
+	for ok && len(names) < w.e.opts.Tuning.ErasedKeys && !w.full() {
 		name, _, good := splitRecordKey(it.key())
 		_, row, good2 := recordAt(it)
 		if !good || !good2 {

@@ -94,7 +94,7 @@ func newPlanner(s stateReader, head mark, lastTime time.Time, o *Options, r *rea
 // bounded by its own limits: TxnReads keys and ranges that it read, and of each of four kinds
 // TxnOps at most: operations, their agents, conditions of operations, and other conditions.
 func leastCached(o *Options) int {
-	return o.Tuning.StepLookups + o.Limits.TxnReads + 4*o.Limits.TxnOps + erasedKeys
+	return o.Tuning.StepLookups + o.Limits.TxnReads + 4*o.Limits.TxnOps + o.Tuning.ErasedKeys
 }
 
 // plan decides a proposal whose id has no outcome yet. It returns the commit to apply,

@@ -78,7 +78,9 @@ func (b *Bounds) LeastAnswer() int {
 	b.Set(&o.Limits)
 	o.Limits = o.Limits.WithDefaults()
 	page := server.Config{Tuning: server.Tuning{PageBytes: b.PageBytes}}.WithDefaults().Tuning.PageBytes
-	return max(server.LargestEvent(o.Limits), page+page/3+512)
+	// In a world no one has a long name, and nothing is traced.
+	const whose = engine.MaxPrincipalBytes + engine.MaxTraceIDBytes - 16
+	return max(server.LargestEvent(o.Limits)-whose, page+page/3+512)
 }
 
 // Set copies bounds into the fields of the same name in the struct that to points to.

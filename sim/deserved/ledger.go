@@ -80,7 +80,7 @@ type txn struct {
 	untils     []*until
 	aborts     int
 	underWay   int       // attempts to commit that are not answered, in this process
-	since      time.Time // the first of those arrived
+	since      time.Time // the first of those, and of those given up, arrived
 	ahead      int       // of those under way: that sessions have not taken
 	givenUp    int       // attempts to commit it whose requests ended first
 	limbo      int       // those are decided when settled is so many
@@ -161,7 +161,7 @@ func (j *Judge) Arrived(r *Request) {
 	case history.Commit, history.Transact:
 		j.commits++
 		t.commits++
-		if t.since.IsZero() {
+		if t.underWay == 0 && t.limbo <= j.settled { // else one may wait of which no client is left
 			t.since = r.Arrival
 		}
 		t.underWay++
@@ -224,9 +224,6 @@ func (j *Judge) answered(r *Request, refusal *history.Refusal, w *World) {
 		t.underWay--
 		j.taken(r)
 		j.waiting--
-		if t.underWay == 0 {
-			t.since = time.Time{}
-		}
 	}
 	switch {
 	case refusal == nil && (r.Kind == history.Commit || r.Kind == history.Abort), refusal != nil && ends[refusal.Code]:

@@ -18,15 +18,15 @@ func overloaded() []Bug {
 	}
 }
 
-// overloads are those that only what clients do by themselves brings out.
+// overloads are those of rates, and of what clients do about a refusal.
 func overloads() []Bug {
 	return []Bug{
 		{
-			Name: "bucket-never-fills", Guarantee: "G9", About: "who has used up its rate once may never ask again",
+			Name: "bucket-never-fills", Guarantee: "G9", Tests: "./server/admission ^TestRates$", About: "who has used up its rate once may never ask again",
 			Edits: []Edit{{"server/admission/rates.go", "b.tokens = min(most, b.tokens+rate*passed.Seconds())", "b.tokens = min(most, b.tokens)"}},
 		},
 		{
-			Name: "hint-ignored", Guarantee: "G9", About: "a client that was refused for load comes back before it is to, again and again",
+			Name: "hint-ignored", Guarantee: "G9", Tests: "./client", About: "a client that was refused for load comes back before it is to, again and again",
 			Edits: []Edit{{"client/call.go", "		d = max(d, refused.RetryAfter+refused.RetryAfter/2*random/65536)\n", ""}},
 		},
 	}

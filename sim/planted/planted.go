@@ -63,11 +63,11 @@ type Edit struct {
 
 // All lists the bugs, in the order of the guarantees that they break.
 func All() []Bug {
-	list := slices.Concat(durability(), visibility(), conflicts(), conditions(), versions(), replay(), outcomes(), storage(), held(), refusals(), accesses(), overloaded())
+	list := slices.Concat(durability(), visibility(), conflicts(), conditions(), versions(), replay(), outcomes(), storage(), held(), refusals())
 	list = append(list, foundBy("", tampered(), formats())...) // and by scenarios
-	list = append(list, foundBy(ByFuzz, limits(), drains(), leaks(), toils(), clients(), readsets(), distant(), worlds(), sessions(), hot(), overloads())...)
+	list = append(list, foundBy(ByFuzz, limits(), drains(), leaks(), toils(), clients(), readsets(), distant(), worlds(), sessions(), hot())...)
 	list = append(list, foundBy(ByInterleave, threads(), hotThreads())...)
-	list = append(list, foundBy(ByTest, past(), backups(), offline())...)
+	list = append(list, foundBy(ByTest, past(), backups(), offline(), testedBy(inScenarios, accesses(), overloaded()), overloads())...)
 	return append(list, foundBy(ByPython, pythons())...)
 }
 
@@ -78,6 +78,17 @@ func foundBy(by string, groups ...[]Bug) []Bug {
 		if list[i].Unseen == nil {
 			list[i].Unseen = notAsked
 		}
+	}
+	return list
+}
+
+// inScenarios are the tests that run the scenarios: what these show and seeds take long to.
+const inScenarios = "./sim/scenario ^TestScenarios$"
+
+func testedBy(tests string, groups ...[]Bug) []Bug {
+	list := slices.Concat(groups...)
+	for i := range list {
+		list[i].Tests = tests
 	}
 	return list
 }
