@@ -66,7 +66,7 @@ func refusals() []Bug {
 		},
 		{
 			Name: "drain-refuses-before", Guarantee: "G9", About: "a commit that finds others waiting is told that the daemon stops", Unseen: noHistory,
-			Edits: []Edit{{"engine/queue.go", "	if e.stopped {", "	if e.stopped || len(e.queue) > 1 {"}},
+			Edits: []Edit{{"engine/queue.go", "	if e.stopped {", "	if e.stopped || e.queue.len() > 1 {"}},
 		},
 		{
 			Name: "watch-from-now-refused", Guarantee: "G9", About: "a watch after the last commit is refused, as if that had not happened", Unseen: noHistory,
