@@ -3,6 +3,8 @@ package engine_test
 import (
 	"context"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -12,15 +14,20 @@ import (
 // TestObserver: each proposal is told of once, each step once, and a commit learns how long its own
 // phases took. The clock moves a microsecond each time that it is read, so phases are never empty.
 func TestObserver(t *testing.T) {
-	var now time.Duration
+	var now atomic.Int64 // Pebble syncs on a goroutine of its own
+	var mu sync.Mutex
 	var waits, syncs []time.Duration
 	var steps []engine.Step
 	env := engine.MemoryEnv(func(err error) { t.Error(err) }, nil)
 	env.Observe = &engine.Observer{
-		Clock:   func() time.Duration { now += time.Microsecond; return now },
+		Clock:   func() time.Duration { return time.Duration(now.Add(int64(time.Microsecond))) },
 		Waited:  func(d time.Duration) { waits = append(waits, d) },
 		Stepped: func(s engine.Step) { steps = append(steps, s) },
-		Synced:  func(d time.Duration) { syncs = append(syncs, d) },
+		Synced: func(d time.Duration) {
+			mu.Lock()
+			defer mu.Unlock()
+			syncs = append(syncs, d)
+		},
 	}
 	await := env.Await
 	var e *engine.Engine
@@ -32,7 +39,10 @@ func TestObserver(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	waits, syncs, steps = nil, nil, nil
+	waits, steps = nil, nil
+	mu.Lock()
+	syncs = nil
+	mu.Unlock()
 	write := func(id string, expected *engine.Version) (engine.Phases, error) {
 		var phases engine.Phases
 		_, err := e.Transact(t.Context(), engine.TxnID(id), []engine.Write{{Name: engine.RecordName{Agent: "a", Key: "k"}, Value: []byte(`{}`), Expected: expected}}, engine.Conditions{Phases: &phases})
@@ -45,8 +55,11 @@ func TestObserver(t *testing.T) {
 	if min(phases.Queue, phases.Plan, phases.Apply, phases.Sync) <= 0 {
 		t.Errorf("a commit took %+v", phases)
 	}
-	if len(waits) != 1 || len(steps) != 1 || len(syncs) == 0 || waits[0] != phases.Queue {
-		t.Errorf("told of waits %v, steps %+v, syncs %v", waits, steps, syncs)
+	mu.Lock()
+	synced := len(syncs)
+	mu.Unlock()
+	if len(waits) != 1 || len(steps) != 1 || synced == 0 || waits[0] != phases.Queue {
+		t.Errorf("told of waits %v, steps %+v, %d syncs", waits, steps, synced)
 	}
 	if s := steps[0]; s.Proposals != 1 || s.Commits != 1 || s.Plan != phases.Plan || s.Sync != phases.Sync || s.Answer <= 0 {
 		t.Errorf("a step took %+v", s)
