@@ -37,7 +37,7 @@ func TestGuarantees(t *testing.T) {
 // TestBoundsAreReached: where no run comes by a bound, a mistake can hide at it.
 func TestBoundsAreReached(t *testing.T) {
 	simtest.Single(t)
-	const most = 200 // runs; rare ones need half of them
+	const most = 500 // runs; rare ones need half of them
 	missing := bounds.Probes()
 	for seed := uint64(1); seed <= most && len(missing) > 0; seed++ {
 		hit := Generate(seed, sim.Options{}).Stats.Probes
