@@ -53,7 +53,8 @@ func (e *Engine) DiskUsage() (DiskUsage, error) {
 		add(part.name, bytes)
 	}
 	m := e.db.Metrics()
-	add("write-ahead log", m.WAL.PhysicalSize)
+	// Of the log that is written now Pebble knows what is in it, and not its file.
+	add("write-ahead log", max(m.WAL.PhysicalSize, m.WAL.Size))
 	add("obsolete files", m.Table.ObsoleteSize+m.Table.ZombieSize+m.WAL.ObsoletePhysicalSize)
 	fs, dir := e.env.FS, e.opts.Dir
 	for _, part := range []string{"capture", ballastName} {
