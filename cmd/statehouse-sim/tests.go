@@ -16,8 +16,9 @@ var failedTest = regexp.MustCompile(`(?m)^--- FAIL: (\w+)`)
 
 // tryTests tries a bug that tests find: it is caught if one of its package fails.
 func (a *app) tryTests(ctx context.Context, w *workshop, b *planted.Bug, o proveFlags) proof {
-	const why = "tests of " // and of which package
-	p := proof{Bug: b.Name, Guarantee: b.Guarantee, Unseen: map[string]string{"oracle": why + b.Tests, "serial": why + b.Tests}}
+	pkg, pattern, _ := strings.Cut(b.Tests, " ")
+	why := "tests of " + pkg
+	p := proof{Bug: b.Name, Guarantee: b.Guarantee, Unseen: map[string]string{"oracle": why, "serial": why}}
 	dir := filepath.Join(w.dir, b.Name)
 	err := os.Mkdir(dir, 0o755)
 	var list string
@@ -31,7 +32,6 @@ func (a *app) tryTests(ctx context.Context, w *workshop, b *planted.Bug, o prove
 	start := a.now()
 	ctx, cancel := context.WithTimeout(ctx, o.budget)
 	defer cancel()
-	pkg, pattern, _ := strings.Cut(b.Tests, " ")
 	args := []string{"test", "-count=1", "-overlay", list, "-run", pattern, pkg}
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = w.root
