@@ -14,6 +14,7 @@ type rowWriter struct {
 	body, key []byte
 	log       logRow
 	event     eventRow
+	used      usedFeatures // by the store
 }
 
 // saltsAhead is how many salts are drawn at once: asking the system for few bytes costs about
@@ -96,7 +97,7 @@ func (w *rowWriter) appendEvent(batch *pebble.Batch, ts CommitTS, part *agentPar
 	}
 	w.event.ops = ops
 	body := w.event.appendSealed(w.body[:0], sealedFlags)
-	digest := digestOf(body)
+	digest := digestOf(w.event.fields.appendSealed(body)) // a row's own sealed fields come after what is clear
 	if slices.ContainsFunc(ops, func(op eventRowOp) bool { return op.gone != 0 }) {
 		body = w.event.appendSealed(body[:0], allFlags) // an erasure's tombstones, which the digest takes for any others
 	}

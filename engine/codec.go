@@ -163,9 +163,7 @@ func (d *decoder) text() []byte {
 	return d.bytes(int(n))
 }
 
-// end reports whether everything was read and was right. Record, event and log rows end in
-// tagged optional fields (docs/FORMAT.md), of which this build knows none: there must be
-// nothing, since what a build does not know it must not take for nothing.
+// end reports whether everything was read and was right.
 func (d *decoder) end() bool { return !d.failed && len(d.rest) == 0 }
 
 func (d *decoder) time() time.Time {

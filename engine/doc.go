@@ -101,7 +101,7 @@
 //   - G7 Fail-stop: guard.go halts on the first failed write that Pebble could get past,
 //     place.go when the directory is not where it was opened, [Engine.Settle] on a failed sync.
 //   - G8 Detected or harmless: openRow (rows.go), blocks.go, inspect.go, evidence.go, owner.go, and
-//     checkFeatures (meta.go) for what a later build has written;
+//     checkFeatures (features.go) for what a later build has written;
 //     noteCorruption (engine.go) refuses writes afterwards.
 //   - G9 Bounded: limits.go, the queue's bounds (queue.go), free space (disk.go), [Chunk] and
 //     [Page].

@@ -19,6 +19,8 @@ type Stretch struct {
 	StoreID string
 	Format  int
 	Epochs  []Epoch // the lineage of the store, oldest first
+	// Features are what its rows use beyond the format as it began.
+	Features []string
 	// The commits after After up to To, and the log's hash chain at both.
 	After, To         CommitTS
 	AfterHash, ToHash [32]byte
@@ -111,8 +113,8 @@ func (x *Export) begin() error {
 		return err
 	}
 	x.of.AfterHash, x.of.ToHash, x.of.ToTime = from, to, at
-	floor, err := readFloor(x.db)
-	x.of.OutcomesAfter = min(floor, x.of.To)
+	meta, err := readMeta(x.db, x.of.Format)
+	x.of.OutcomesAfter, x.of.Features = min(meta.floor, x.of.To), meta.used
 	return err
 }
 

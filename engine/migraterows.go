@@ -41,7 +41,7 @@ func (g *migration) base() error {
 	if err != nil {
 		return err
 	}
-	return writeMeta(g.to.DB, lineage{newEpoch(g.env.Rand, 0)}, g.hash)
+	return writeMeta(g.to.DB, lineage{newEpoch(g.env.Rand, 0)}, g.hash, nil)
 }
 
 // oldLogRow reads a row of the old log; that of commit 0 is zero.

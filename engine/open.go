@@ -128,6 +128,7 @@ func (e *Engine) openStore(id *identity) (head mark, lastTime time.Time, err err
 	if e.meta, err = readMeta(e.db, id.format); err != nil {
 		return head, lastTime, err
 	}
+	e.rows.used = e.meta.used
 	lost, err := ev.check(e.db, head)
 	if err == nil {
 		err = e.settle(&ev, head, lost)
@@ -177,7 +178,7 @@ func (e *Engine) beginStore(storeID string, head mark, l lineage, base chainHash
 	fs, dir := e.env.FS, e.opts.Dir
 	// Pebble writes the first WAL of a store in an older format, in which corruption goes
 	// unnoticed: write rows and flush, so that a new WAL is begun.
-	if err := writeMeta(e.db.DB, l, base); err != nil {
+	if err := writeMeta(e.db.DB, l, base, e.rows.used); err != nil {
 		return err
 	}
 	if err := makeWitness(fs, fs.PathJoin(dir, witnessName), head); err != nil {

@@ -58,6 +58,9 @@ func BeginRestore(env Env, o RestoreOptions) (*Restore, error) {
 	case o.First.Format != FormatVersion:
 		return nil, failf(ErrFormat, "the backup is of a store of format %d, and this build restores format %d", o.First.Format, FormatVersion)
 	}
+	if err := knowFeatures(o.First.Features); err != nil {
+		return nil, err
+	}
 	l, ok := lineageOf(o.First.Epochs)
 	if !ok {
 		return nil, failf(ErrDataLoss, "the backup does not say which epochs its store had")
@@ -75,6 +78,7 @@ func BeginRestore(env Env, o RestoreOptions) (*Restore, error) {
 	}
 	e.lock = lock
 	e.owner.set(o.First.StoreID)
+	e.rows.used = features // of all segments; what is not used does no harm
 	storeDir := env.FS.PathJoin(o.Dir, storeName)
 	po := storeOptions(guardFS{FS: env.FS, halt: e.halt}, e.opts.Tuning, pebbleLog{env.Log, e.halt}, nil)
 	po.BlockPropertyCollectors = []func() pebble.BlockPropertyCollector{e.owner.collector}

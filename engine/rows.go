@@ -86,6 +86,7 @@ type recordRow struct {
 	commitTime time.Time
 	salt       salt // of value; zero without one
 	value      []byte
+	fields     fields
 }
 
 // gone says why a value that a commit wrote is not there any more.
@@ -120,12 +121,12 @@ func (r *recordRow) append(dst []byte) []byte {
 	dst = append(dst, flagsOf(r.tombstone, r.gone))
 	dst = binary.AppendUvarint(dst, uint64(r.commitTS))
 	dst = appendTime(dst, r.commitTime)
-	if r.tombstone || r.gone != 0 {
-		return dst
+	if !r.tombstone && r.gone == 0 {
+		dst = append(dst, r.salt[:]...)
+		dst = binary.AppendUvarint(dst, uint64(len(r.value)))
+		dst = append(dst, r.value...)
 	}
-	dst = append(dst, r.salt[:]...)
-	dst = binary.AppendUvarint(dst, uint64(len(r.value)))
-	return append(dst, r.value...)
+	return r.fields.append(dst)
 }
 
 // parseRecordRow parses body; the row's value aliases it.
@@ -138,6 +139,7 @@ func parseRecordRow(body []byte) (r recordRow, ok bool) {
 		copy(r.salt[:], d.bytes(len(r.salt)))
 		r.value = d.text()
 	}
+	r.fields = d.fields(recordFields)
 	return r, ok && d.end()
 }
 

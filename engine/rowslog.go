@@ -19,6 +19,7 @@ type eventRow struct {
 	by         provenance
 	commitTime time.Time
 	txnID      TxnID
+	fields     fields
 }
 
 type eventRowOp struct {
@@ -95,11 +96,13 @@ func (r *eventRow) appendClear(dst []byte) []byte {
 	if r.by.state == provenanceThere {
 		dst = r.by.append(dst)
 	}
-	return dst
+	return r.fields.append(dst)
 }
 
 // digest is the digest of the part, which its log row has.
-func (r *eventRow) digest() Digest { return digestOf(r.appendSealed(nil, sealedFlags)) }
+func (r *eventRow) digest() Digest {
+	return digestOf(r.fields.appendSealed(r.appendSealed(nil, sealedFlags)))
+}
 
 // append appends the clear text, which begins with its salt: what the digest is of.
 func (p *provenance) append(dst []byte) []byte {
@@ -157,6 +160,7 @@ func parseEventRow(body []byte) (r eventRow, ok bool) {
 	default:
 		d.failed = true
 	}
+	r.fields = d.fields(eventFields)
 	return r, d.end()
 }
 
@@ -189,6 +193,7 @@ type logRow struct {
 	commitTime time.Time
 	txnID      TxnID
 	parts      []logPart // in byte order of the agents
+	fields     fields
 }
 
 // A logPart is one agent's part of a commit: an event.
@@ -201,7 +206,7 @@ type logPart struct {
 type chainHash [sha256.Size]byte
 
 func (r *logRow) append(dst []byte) []byte {
-	return r.appendNames(r.appendSealed(append(dst, r.hash[:]...)))
+	return r.fields.append(r.appendNames(r.appendSealed(append(dst, r.hash[:]...))))
 }
 
 // appendSealed appends what the chain covers, besides the hash before it and commit_ts.
@@ -236,6 +241,7 @@ func parseLogRow(body []byte) (r logRow, ok bool) {
 	for i := range r.parts {
 		r.parts[i].agent = AgentName{Namespace: d.string(), Agent: d.string()}
 	}
+	r.fields = d.fields(logFields)
 	return r, d.end()
 }
 
@@ -246,5 +252,5 @@ func (r *logRow) chain(previous chainHash, ts CommitTS) chainHash {
 	var few [256]byte
 	b := append(few[:0], previous[:]...)
 	b = binary.BigEndian.AppendUint64(b, uint64(ts))
-	return sha256.Sum256(r.appendSealed(b))
+	return sha256.Sum256(r.fields.appendSealed(r.appendSealed(b)))
 }

@@ -36,6 +36,9 @@ func (c *Checker) Head() (ts CommitTS, hash [32]byte) { return c.head.ts, c.head
 // Continue goes on with the stretch after the one that was checked. Errors: ErrDataLoss when it begins
 // elsewhere, or was cut from another log.
 func (c *Checker) Continue(of Stretch) error {
+	if err := knowFeatures(of.Features); err != nil {
+		return err
+	}
 	switch {
 	case c.head.ts != c.of.To || c.head.hash != c.of.ToHash:
 		return failf(ErrDataLoss, "the commits up to %d are not those that %d is said to end", c.head.ts, c.of.To)

@@ -30,6 +30,8 @@ type Header struct {
 	Format  int    `json:"format"` // of the rows
 	// Epochs is the lineage of the store, oldest first; the last is the one that wrote the segment.
 	Epochs []Epoch `json:"epochs"`
+	// Features are what the rows use beyond the format as it began.
+	Features []string `json:"features,omitempty"`
 	// The segment has the commits after After up to To.
 	After     uint64 `json:"after"`
 	AfterHash Hash   `json:"after_hash"`

@@ -66,7 +66,7 @@ func headerOf(of engine.Stretch) segment.Header {
 	h := segment.Header{
 		Version: segment.Version, Store: of.StoreID, Format: of.Format,
 		After: uint64(of.After), AfterHash: of.AfterHash, To: uint64(of.To), ToHash: of.ToHash,
-		OutcomesAfter: uint64(of.OutcomesAfter),
+		OutcomesAfter: uint64(of.OutcomesAfter), Features: of.Features,
 	}
 	if of.To > 0 {
 		h.ToTime = of.ToTime.UnixNano()
@@ -81,7 +81,7 @@ func stretchOf(h *segment.Header) engine.Stretch {
 	of := engine.Stretch{
 		StoreID: h.Store, Format: h.Format,
 		After: engine.CommitTS(h.After), AfterHash: h.AfterHash, To: engine.CommitTS(h.To), ToHash: h.ToHash,
-		ToTime: time.Unix(0, h.ToTime).UTC(), OutcomesAfter: engine.CommitTS(h.OutcomesAfter),
+		ToTime: time.Unix(0, h.ToTime).UTC(), OutcomesAfter: engine.CommitTS(h.OutcomesAfter), Features: h.Features,
 	}
 	for _, e := range h.Epochs {
 		of.Epochs = append(of.Epochs, engine.Epoch{Name: e.Name, Began: engine.CommitTS(e.Began)})

@@ -1,0 +1,66 @@
+package engine
+
+import (
+	"encoding/binary"
+	"slices"
+	"strings"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// features are what builds may write into a store beyond format 2 as it began: tags of
+// optional fields, kinds of rows. A build lists one in the row before it writes it for the first
+// time, so that an older build does not open what it would read wrongly. In byte order.
+var features []string
+
+// checkFeatures refuses a store in which something is used that this build does not know.
+// It comes before anything else is read.
+func checkFeatures(r *store) error {
+	body, err := getRow(r, featuresKey)
+	if body == nil || err != nil {
+		return err // readMeta says what a missing row means
+	}
+	used, ok := parseFeatures(body)
+	if !ok {
+		return corruptRow(featuresKey, "malformed")
+	}
+	return knowFeatures(used)
+}
+
+func knowFeatures(used []string) error {
+	used = slices.DeleteFunc(slices.Clone(used), func(f string) bool { return slices.Contains(features, f) })
+	if len(used) > 0 {
+		return failf(ErrFormat, "the store uses %s, which this build does not know: use a newer statehoused", strings.Join(used, ", "))
+	}
+	return nil
+}
+
+// usedFeatures are those that a store uses. They belong to the writer.
+type usedFeatures []string
+
+// use makes batch list a feature unless the store does: with the first rows that need it.
+func (u *usedFeatures) use(batch *pebble.Batch, feature string) {
+	at, found := slices.BinarySearch(*u, feature)
+	if found {
+		return
+	}
+	assertf(slices.Contains(features, feature), "the feature %q is not one that this build knows", feature)
+	*u = slices.Insert(slices.Clone(*u), at, feature)
+	_ = batch.Set(featuresKey, sealRow(featuresKey, appendFeatures(nil, *u)), nil) // in memory
+}
+
+func appendFeatures(dst []byte, names []string) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(names)))
+	for _, f := range names {
+		dst = appendString(dst, f)
+	}
+	return dst
+}
+
+func parseFeatures(body []byte) (names []string, ok bool) {
+	d := decoder{rest: body}
+	for range d.count(1) {
+		names = append(names, d.string())
+	}
+	return names, d.end() && slices.IsSorted(names)
+}
