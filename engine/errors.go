@@ -43,6 +43,8 @@ var (
 	ErrConflict = errors.New("conflict")
 	// ErrPrecondition: an expected version or head is not the current one.
 	ErrPrecondition = errors.New("precondition failed")
+	// ErrEvaluation: an operation that the writer evaluates cannot be done with what is there.
+	ErrEvaluation = errors.New("evaluation failed")
 
 	// About a read.
 
@@ -88,6 +90,8 @@ type Failure struct {
 	// InDoubt: the commit may have been applied when it was sent before. ErrOutcomeUnknown
 	// implies it.
 	InDoubt bool
+	// Present is the record because of which a Write with IfAbsent was refused.
+	Present *Record
 }
 
 func (f *Failure) Error() string { return f.Message }

@@ -14,6 +14,14 @@ import (
 type stateReader interface {
 	endStep() error
 	recordHead(prefix string) (keyHead, error)
+	// value returns the value of a version, or says why it has gone.
+	value(prefix string, v Version) ([]byte, gone, error)
+	// existing visits an agent's keys that exist under a prefix, in byte order, until visit returns
+	// false. Without a prefix it leaves out the engine's own.
+	existing(a AgentName, prefix string, visit func(key string) bool) error
+	// lastKey returns the last key of an agent up to one that was ever written and begins with a
+	// prefix; "" if there is none.
+	lastKey(a AgentName, prefix, upTo string) (string, error)
 	agentHead(a AgentName) (CommitTS, error)
 	namespaceKnown(namespace string) (bool, error)
 	outcome(id TxnID) (outcomeRow, bool, error)
@@ -59,7 +67,11 @@ type planner struct {
 	// step lists the commits of the current step, which the store does not have yet.
 	step []*commit
 
-	lookups int // Tuning.StepLookups
+	evaluated evaluated
+
+	limits    *Limits
+	lookups   int // Tuning.StepLookups
+	stepBytes int // Tuning.StepBytes
 }
 
 type decision struct {
@@ -81,7 +93,8 @@ func newPlanner(s stateReader, head mark, lastTime time.Time, o *Options, r *rea
 	l := &o.Limits
 	least := leastCached(o)
 	return &planner{
-		state: s, head: head, lastTime: lastTime, lookups: o.Tuning.StepLookups,
+		state: s, head: head, lastTime: lastTime, limits: l, lookups: o.Tuning.StepLookups, stepBytes: o.Tuning.StepBytes,
+		evaluated: evaluated{sequences: newCache[string, uint64](max(l.CachedAgents, 1), &r.sequences)},
 		keys:      newCache[string, keyHead](max(l.CachedVersions/2, least), &r.CachedVersions),
 		agents:    newCache[AgentName, CommitTS](max(l.CachedAgents, least), &r.CachedAgents),
 		outcomes:  newCache[TxnID, outcomeRow](least, &r.outcomes),
@@ -92,9 +105,10 @@ func newPlanner(s stateReader, head mark, lastTime time.Time, o *Options, r *rea
 // leastCached is how much a cache of the newest state must hold, whatever it is configured
 // to: what a step plans. The step stops taking proposals at StepLookups, and the last one is
 // bounded by its own limits: TxnReads keys and ranges that it read, and of each of four kinds
-// TxnOps at most: operations, their agents, conditions of operations, and other conditions.
+// TxnOps at most: operations, their agents, conditions of operations, and other conditions. What
+// is evaluated in a step is bounded likewise.
 func leastCached(o *Options) int {
-	return o.Tuning.StepLookups + o.Limits.TxnReads + 4*o.Limits.TxnOps + o.Tuning.ErasedKeys
+	return 2*o.Tuning.StepLookups + o.Limits.TxnReads + 5*o.Limits.TxnOps + o.Tuning.ErasedKeys
 }
 
 // plan decides a proposal whose id has no outcome yet. It returns the commit to apply,
@@ -231,10 +245,14 @@ func (pl *planner) checkConditions(p *proposal) error {
 			return err
 		}
 		if !h.holds(k.Expected) {
-			return failf(ErrPrecondition, "precondition failed: key %q of agent %q is at version %d, not %d",
+			f := failf(ErrPrecondition, "precondition failed: key %q of agent %q is at version %d, not %d",
 				k.Name.Key, k.Name.Agent, h.version, k.Expected).
 				with("namespace", k.Name.Namespace).with("agent_id", k.Name.Agent).with("key", k.Name.Key).
 				with("expected_version", k.Expected.String()).with("current_version", h.version.String())
+			if k.ifAbsent {
+				f.Present = &Record{Name: k.Name, Version: h.version}
+			}
+			return f
 		}
 	}
 	for _, want := range p.heads {
@@ -258,6 +276,11 @@ func (pl *planner) accept(p *proposal, now time.Time) (*commit, error) {
 	c := &commit{p: p, time: now}
 	if c.time.Before(pl.lastTime) {
 		c.time = pl.lastTime
+	}
+	if p.asked != nil {
+		if err := pl.evaluate(p, c.time); err != nil || len(p.agents) == 0 {
+			return nil, err
+		}
 	}
 	for i := range p.agents {
 		part := &p.agents[i]
@@ -291,10 +314,11 @@ func (pl *planner) accept(p *proposal, now time.Time) (*commit, error) {
 		for j := range part.ops {
 			op := &part.ops[j]
 			pl.keys.put(op.prefix, keyHead{op.version, op.tombstone})
+			pl.wrote(op)
 		}
 	}
 	pl.outcomes.put(p.id, outcomeRow{c.ts, p.fingerprint})
-	pl.head.ts, pl.lastTime = c.ts, c.time
+	pl.head.ts, pl.lastTime, p.became = c.ts, c.time, c.ts
 	pl.step = append(pl.step, c)
 	return c, nil
 }
