@@ -94,16 +94,17 @@ type scanCursor struct {
 
 func (s Snapshot) cursor(o *ScanOptions) (*scanCursor, error) {
 	c := &scanCursor{s: s, o: o, probe: linearProbe, base: agentPrefix(recordTag, o.Agent)}
-	c.bounds.lower = append(bytes.Clone(c.base), o.Prefix...)
-	c.bounds.upper = successor(c.bounds.lower)
+	c.bounds.lower = append(bytes.Clone(c.base), max(o.Prefix, firstKey)...)
+	c.bounds.upper = successor(append(bytes.Clone(c.base), o.Prefix...))
 	if o.After != "" {
 		after := append(append(bytes.Clone(c.base), o.After...), terminator)
 		if o.Reverse {
 			c.bounds.upper = after
 		} else {
-			c.bounds.lower = successor(after)
+			c.bounds.lower = maxKey(c.bounds.lower, successor(after))
 		}
 	}
+	c.bounds.upper = maxKey(c.bounds.lower, c.bounds.upper) // where it is before the first key
 	rows, err := newRowIter(s.e.db, c.bounds.lower, c.bounds.upper)
 	if err != nil {
 		return nil, err
@@ -111,6 +112,13 @@ func (s Snapshot) cursor(o *ScanOptions) (*scanCursor, error) {
 	rows.ctx = s.ctx
 	c.rows = rows
 	return c, nil
+}
+
+func maxKey(a, b []byte) []byte {
+	if bytes.Compare(a, b) < 0 {
+		return b
+	}
+	return a
 }
 
 // next moves to the next record that exists in the snapshot.
