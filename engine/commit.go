@@ -51,6 +51,9 @@ func (e *Engine) checkWrite(w *Write) error {
 	if err := w.Name.normalize(); err != nil {
 		return err
 	}
+	if w.TTL < 0 || w.TTL > MaxTTL || w.Tombstone && w.TTL != 0 {
+		return failf(ErrInvalid, "the time to live of key %q is %v: it must be positive, at most %v, and not of a delete", w.Name.Key, w.TTL, MaxTTL).with("field", "ttl")
+	}
 	if w.Tombstone {
 		w.Value = nil
 		return nil

@@ -403,7 +403,7 @@ func (r *replayer) add(ts CommitTS, a AgentName, row *eventRow) {
 		return
 	}
 	r.bytes += eventBytes + len(row.txnID) + row.by.size()
-	r.events = append(r.events, Event{CommitTS: ts, CommitTime: row.commitTime, TxnID: row.txnID, Metadata: row.by.metadata, Principal: row.by.principal, TraceID: row.by.traceID, Ops: ops})
+	r.events = append(r.events, Event{CommitTS: ts, CommitTime: row.commitTime, TxnID: row.txnID, Metadata: row.by.metadata, Principal: row.by.principal, TraceID: row.by.traceID, Cause: row.own.cause, Ops: ops})
 }
 
 // fillValues fetches the values of a chunk: those that are in memory, by name, from there.

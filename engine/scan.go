@@ -135,7 +135,8 @@ func (c *scanCursor) next() bool {
 			seen = c.visible(name)
 		}
 		if seen && c.rec.Exists {
-			return true
+			c.rows.err = c.s.e.expiry(&c.rec)
+			return c.rows.err == nil
 		}
 		if c.rows.err != nil {
 			return false
@@ -239,7 +240,7 @@ func (c *scanCursor) advance() bool {
 	return c.rows.seek(successor(c.key))
 }
 
-// AgentInfo is an agent with its first and last commit.
+// AgentInfo is an agent with its first and last commit, without the daemon's own.
 type AgentInfo struct {
 	Name        AgentName
 	First, Head CommitTS
@@ -260,7 +261,7 @@ func (s Snapshot) Agents(namespace, prefix, after string, p Page) (agents []Agen
 	more, err = s.names(base, prefix, after, p, func(agent string, first CommitTS) error {
 		name := AgentName{namespace, agent}
 		head, err := agentHeadAt(s.e.db, name, s.ts)
-		agents = append(agents, AgentInfo{name, first, head})
+		agents = append(agents, AgentInfo{name, first, head.user})
 		return err
 	})
 	return agents, more, s.e.inRange(namespace, s.ts, err)

@@ -221,7 +221,7 @@ func checkPart(body []byte, ts CommitTS, row *logRow, part *logPart) (*eventRow,
 	if !ok || len(ev.ops) == 0 || ev.txnID != row.txnID || !ev.commitTime.Equal(row.commitTime) {
 		return nil, corruptRow(eventKey(a, ts), "missing, malformed or not of its commit")
 	}
-	if digestOf(ev.appendSealed(nil, sealedFlags)) != part.digest {
+	if ev.digest() != part.digest {
 		return nil, failf(ErrDataLoss, "commit %d has another digest of the event of agent %q: the log was changed", ts, a.Agent)
 	}
 	if ev.by.state == provenanceThere && ev.by.salt == (salt{}) {
