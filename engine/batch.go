@@ -53,7 +53,9 @@ func (w *rowWriter) appendLog(batch *pebble.Batch, c *commit, previous chainHash
 	for i := range c.p.agents {
 		part := &c.p.agents[i]
 		w.appendRecords(batch, c, part)
-		w.event.fields = own{c.p.cause, c.userHeads[i]}.fields()
+		if c.p.cause != 0 {
+			w.event.fields = own{c.p.cause, c.userHeads[i]}.fields()
+		}
 		w.log.parts = append(w.log.parts, logPart{w.appendEvent(batch, c.ts, part), part.agent})
 	}
 	w.log.hash = w.log.chain(previous, c.ts)
@@ -88,23 +90,23 @@ func (w *rowWriter) appendRecords(batch *pebble.Batch, c *commit, part *agentPar
 		if hidden(op.key) {
 			w.used.use(batch, featureHidden)
 		}
-		w.appendHold(batch, op.prefix, &op.ends, &op.hold)
+		w.appendHold(batch, op.prefix, op.ends, op.hold)
 	}
 }
 
-// appendHold puts one hold of a record in the place of another. None has the kind 0.
+// appendHold puts one hold of a record in the place of another; nil is none.
 func (w *rowWriter) appendHold(batch *pebble.Batch, prefix string, ends, begins *hold) {
-	if ends.kind == 0 && begins.kind == 0 {
+	if ends == nil && begins == nil {
 		return
 	}
 	w.holds = true
 	w.used.use(batch, featureTimers)
-	if ends.kind != 0 {
+	if ends != nil {
 		w.key = appendTimerKey(w.key[:0], ends.deadline, prefix)
 		_ = batch.Delete(w.key, nil)
 	}
 	w.key = appendHoldKey(w.key[:0], prefix)
-	if begins.kind == 0 {
+	if begins == nil {
 		_ = batch.Delete(w.key, nil)
 		return
 	}

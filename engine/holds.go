@@ -65,8 +65,8 @@ type hold struct {
 }
 
 // holdAfter is the hold of a version that a commit at that time makes.
-func (h recordHold) holdAfter(at time.Time, v Version) hold {
-	return hold{recordHold: h, version: v, deadline: deadlineAfter(at, h.ttl)}
+func (h recordHold) holdAfter(at time.Time, v Version) *hold {
+	return &hold{recordHold: h, version: v, deadline: deadlineAfter(at, h.ttl)}
 }
 
 // deadlineAfter stays within what a key can hold.

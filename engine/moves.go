@@ -19,8 +19,7 @@ type move struct {
 	version Version       // that the record must be at; 0: whichever it is at
 	ttl     time.Duration // from now; 0: that of the hold
 
-	// The answer: the hold, or none, whose kind is 0, if there is no such record.
-	now hold
+	now *hold // the answer; nil: there is no such record any more
 }
 
 // moveHolds moves deadlines, each by itself: of some there may be no record any more.
@@ -61,20 +60,20 @@ func (e *Engine) planMoves(a *systemAsk, now time.Time, batch *pebble.Batch) err
 		if err != nil {
 			return err
 		}
-		m.now = before
+		after := *before
 		if m.ttl > 0 {
-			m.now.ttl = m.ttl
+			after.ttl = m.ttl
 		}
-		m.now.deadline = deadlineAfter(now, m.now.ttl)
-		if m.now.deadline.Before(before.deadline) {
-			m.now.deadline = before.deadline
+		if after.deadline = deadlineAfter(now, after.ttl); after.deadline.Before(before.deadline) {
+			after.deadline = before.deadline
 		}
-		if m.now == before {
+		if m.now = before; after == *before {
 			continue
 		}
-		m.now.moved = pl.head.ts
+		after.moved = pl.head.ts
+		m.now = &after
 		pl.keep(m.prefix, m.now)
-		e.rows.appendHold(batch, m.prefix, &before, &m.now)
+		e.rows.appendHold(batch, m.prefix, before, m.now)
 	}
 	return nil
 }

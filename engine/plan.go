@@ -14,7 +14,15 @@ import (
 type stateReader interface {
 	endStep() error
 	recordHead(prefix string) (keyHead, error)
-	hold(prefix string) (h hold, found bool, err error)
+	hold(prefix string) (*hold, error)
+	// value returns the value of a version, or says why it has gone.
+	value(prefix string, v Version) ([]byte, gone, error)
+	// existing visits an agent's keys that exist under a prefix, in byte order, until visit returns
+	// false. Without a prefix it leaves out the engine's own.
+	existing(a AgentName, prefix string, visit func(key string) bool) error
+	// lastKey returns the last key of an agent up to one that was ever written and begins with a
+	// prefix; "" if there is none.
+	lastKey(a AgentName, prefix, upTo string) (string, error)
 	agentHead(a AgentName) (agentHead, error)
 	namespaceKnown(namespace string) (bool, error)
 	outcome(id TxnID) (outcomeRow, bool, error)
@@ -50,7 +58,7 @@ type planner struct {
 	// applied: an entry stays for at least limit insertions (cache.go), and a step plans
 	// fewer.
 	keys     *cache[string, keyHead]
-	holds    *cache[string, hold]
+	holds    *cache[string, *hold]
 	agents   *cache[AgentName, agentHead]
 	outcomes *cache[TxnID, outcomeRow]
 
@@ -64,7 +72,11 @@ type planner struct {
 	// step lists the commits of the current step, which the store does not have yet.
 	step []*commit
 
-	lookups int // Tuning.StepLookups
+	evaluated evaluated
+
+	limits    *Limits
+	lookups   int // Tuning.StepLookups
+	stepBytes int // Tuning.StepBytes
 }
 
 type decision struct {
@@ -87,9 +99,10 @@ func newPlanner(s stateReader, head mark, lastTime time.Time, o *Options, r *rea
 	l := &o.Limits
 	least := leastCached(o)
 	return &planner{
-		state: s, head: head, lastTime: lastTime, lookups: o.Tuning.StepLookups,
+		state: s, head: head, lastTime: lastTime, limits: l, lookups: o.Tuning.StepLookups, stepBytes: o.Tuning.StepBytes,
+		evaluated: evaluated{sequences: newCache[string, uint64](max(l.CachedAgents, 1), &r.sequences)},
 		keys:      newCache[string, keyHead](max(l.CachedVersions/2, least), &r.CachedVersions),
-		holds:     newCache[string, hold](least, &r.holds),
+		holds:     newCache[string, *hold](least, &r.holds),
 		agents:    newCache[AgentName, agentHead](max(l.CachedAgents, least), &r.CachedAgents),
 		outcomes:  newCache[TxnID, outcomeRow](least, &r.outcomes),
 		decisions: newCache[TxnID, decision](l.FinishedTxns, &r.FinishedTxns),
@@ -99,9 +112,10 @@ func newPlanner(s stateReader, head mark, lastTime time.Time, o *Options, r *rea
 // leastCached is how much a cache of the newest state must hold, whatever it is configured
 // to: what a step plans. The step stops taking proposals at StepLookups, and the last one is
 // bounded by its own limits: TxnReads keys and ranges that it read, and of each of four kinds
-// TxnOps at most: operations, their agents, conditions of operations, and other conditions.
+// TxnOps at most: operations, their agents, conditions of operations, and other conditions. What
+// is evaluated in a step is bounded likewise.
 func leastCached(o *Options) int {
-	return o.Tuning.StepLookups + o.Limits.TxnReads + 4*o.Limits.TxnOps + o.Tuning.ErasedKeys + o.Tuning.FiredHolds
+	return 2*o.Tuning.StepLookups + o.Limits.TxnReads + 5*o.Limits.TxnOps + o.Tuning.ErasedKeys + o.Tuning.FiredHolds
 }
 
 // plan decides a proposal whose id has no outcome yet. It returns the commit to apply,
@@ -172,16 +186,16 @@ func (pl *planner) agentHead(a AgentName) (agentHead, error) {
 }
 
 // hold is the hold of a key whose newest version was written with one.
-func (pl *planner) hold(prefix string, of keyHead) (hold, error) {
+func (pl *planner) hold(prefix string, of keyHead) (*hold, error) {
 	h, found := pl.holds.get(prefix)
 	if !found || h.version != of.version {
 		var err error
-		if h, found, err = pl.state.hold(prefix); err != nil {
-			return hold{}, err
+		if h, err = pl.state.hold(prefix); err != nil {
+			return nil, err
 		}
 	}
-	if !found || h.version != of.version || h.kind != of.held {
-		return hold{}, corruptRow(appendHoldKey(nil, prefix), "missing, or of another version")
+	if h == nil || h.version != of.version || h.kind != of.held {
+		return nil, corruptRow(appendHoldKey(nil, prefix), "missing, or of another version")
 	}
 	return h, nil
 }
@@ -253,10 +267,14 @@ func (pl *planner) checkConditions(p *proposal) error {
 			return err
 		}
 		if !h.holds(k.Expected) {
-			return failf(ErrPrecondition, "precondition failed: key %q of agent %q is at version %d, not %d",
+			f := failf(ErrPrecondition, "precondition failed: key %q of agent %q is at version %d, not %d",
 				k.Name.Key, k.Name.Agent, h.version, k.Expected).
 				with("namespace", k.Name.Namespace).with("agent_id", k.Name.Agent).with("key", k.Name.Key).
 				with("expected_version", k.Expected.String()).with("current_version", h.version.String())
+			if k.ifAbsent {
+				f.Present = &Record{Name: k.Name, Version: h.version}
+			}
+			return f
 		}
 	}
 	for _, want := range p.heads {
@@ -282,12 +300,26 @@ func (pl *planner) stamp(now time.Time) time.Time {
 	return now
 }
 
-// keep takes over how long a key lasts from now on.
-func (pl *planner) keep(prefix string, h hold) {
-	if h.kind == 0 {
-		pl.holds.drop(prefix)
-		return
+// giveHold says how long a version of a key will last, and what of the one before ends.
+func (pl *planner) giveHold(op *partOp, before keyHead, at time.Time) (err error) {
+	op.hold, op.ends = nil, nil
+	if before.held != 0 {
+		if op.ends, err = pl.hold(op.prefix, before); err != nil {
+			return err
+		}
 	}
+	switch {
+	case op.held.kind != 0:
+		op.hold = op.held.holdAfter(at, op.version)
+	case op.keeps && op.ends != nil:
+		op.held = op.ends.recordHold
+		op.hold = &hold{recordHold: op.held, version: op.version, deadline: op.ends.deadline, moved: pl.head.ts}
+	}
+	return nil
+}
+
+// keep takes over how long a key lasts from now on.
+func (pl *planner) keep(prefix string, h *hold) {
 	pl.holds.put(prefix, h)
 	pl.timers.note(h.deadline)
 }
@@ -296,13 +328,20 @@ func (pl *planner) keep(prefix string, h hold) {
 // state first, so that an error leaves the planner unchanged.
 func (pl *planner) accept(p *proposal, now time.Time) (*commit, error) {
 	c := &commit{p: p, time: pl.stamp(now)}
+	if p.asked != nil {
+		if err := pl.evaluate(p, c.time); err != nil || len(p.agents) == 0 {
+			return nil, err
+		}
+	}
 	for i := range p.agents {
 		part := &p.agents[i]
 		head, err := pl.agentHead(part.agent)
 		if err != nil {
 			return nil, err
 		}
-		c.userHeads = append(c.userHeads, head.user)
+		if p.cause != 0 {
+			c.userHeads = append(c.userHeads, head.user)
+		}
 		if head.last == 0 {
 			c.newAgents = append(c.newAgents, part.agent)
 			known, err := pl.namespaceKnown(part.agent.Namespace, c)
@@ -320,11 +359,8 @@ func (pl *planner) accept(p *proposal, now time.Time) (*commit, error) {
 				return nil, err
 			}
 			op.version = h.version + 1
-			op.hold = op.held.holdAfter(c.time, op.version)
-			if h.held != 0 {
-				if op.ends, err = pl.hold(op.prefix, h); err != nil {
-					return nil, err
-				}
+			if err := pl.giveHold(op, h, c.time); err != nil {
+				return nil, err
 			}
 		}
 	}
@@ -339,11 +375,14 @@ func (pl *planner) accept(p *proposal, now time.Time) (*commit, error) {
 		for j := range part.ops {
 			op := &part.ops[j]
 			pl.keys.put(op.prefix, keyHead{op.version, op.tombstone, op.held.kind})
-			pl.keep(op.prefix, op.hold)
+			if op.hold != nil {
+				pl.keep(op.prefix, op.hold)
+			}
+			pl.wrote(op)
 		}
 	}
 	pl.outcomes.put(p.id, outcomeRow{c.ts, p.fingerprint})
-	pl.head.ts, pl.lastTime = c.ts, c.time
+	pl.head.ts, pl.lastTime, p.became = c.ts, c.time, c.ts
 	pl.step = append(pl.step, c)
 	return c, nil
 }

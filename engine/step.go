@@ -53,13 +53,16 @@ func (e *Engine) Plan() bool {
 	fl := &inflight{answers: make([]answer, 0, len(taken))}
 	e.inflight = fl
 	e.waited(&fl.moments, taken)
-	e.planner.step = e.planner.step[:0]
+	e.planner.beginStep()
 	_ = e.noted(e.fire(now))
 	for _, p := range taken {
-		if a := e.planOne(p, now); a.err == errUnchecked {
+		switch a := e.planOne(p, now); a.err {
+		case errUnchecked:
 			e.reached.StepLookups.Add(1)
 			e.requeue(p)
-		} else {
+		case errNextStep:
+			e.requeueFirst(p)
+		default:
 			fl.answers = append(fl.answers, a)
 		}
 	}

@@ -44,6 +44,10 @@ type Write struct {
 	// Expected, when set, is the version the key must be at before the commit; 0:
 	// the key does not exist.
 	Expected *Version
+	// IfAbsent is Expected 0, and the refusal says what is there (Failure.Present).
+	IfAbsent bool
+	// Eval, of Transact only, is what the writer is to do with what is there.
+	Eval Evaluation
 
 	normal bool // Value was checked and is in its normal form
 }
@@ -52,6 +56,8 @@ type Write struct {
 type KeyPrecondition struct {
 	Name     RecordName
 	Expected Version // 0: does not exist
+
+	ifAbsent bool // of a Write with IfAbsent
 }
 
 // HeadPrecondition holds when the agent's last commit is this one.
@@ -113,6 +119,8 @@ type CommitResult struct {
 	CommitTS   CommitTS
 	CommitTime time.Time
 	Versions   []KeyVersion // agent by agent in byte order, an agent's keys as first staged
+	// Results has one for each operation of a Transact, in their order, if the writer evaluated any.
+	Results []OpResult
 }
 
 // Record is one version of a record.
