@@ -14,7 +14,7 @@ type reached struct {
 
 	TxnTimeout, MaxTxnTimeout, OutcomeAge, OutcomeCount, FinishedTxns, CachedVersions, CachedAgents, DiskReserve atomic.Uint64
 
-	RecordBytes, StepLookups, StepBytes, LeftToWriter, MarkEvery, WitnessEvery, ChunkEvents, ChunkBytes, ChunkRows atomic.Uint64
+	RecordBytes, StepLookups, StepBytes, LeftToWriter, MarkEvery, WitnessEvery, ChunkEvents, ChunkBytes, ChunkRows, LookedRows, LookedBytes atomic.Uint64
 
 	outcomes atomic.Uint64 // of a cache whose size is leastCached
 }
