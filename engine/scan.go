@@ -108,16 +108,17 @@ func (s Snapshot) cursor(o *ScanOptions) (*scanCursor, error) { return s.cursorO
 // cursorOn is cursor on an iterator that was used for another one, unless that is nil.
 func (s Snapshot) cursorOn(o *ScanOptions, rows *rowIter) (*scanCursor, error) {
 	c := &scanCursor{s: s, o: o, probe: linearProbe, base: agentPrefix(recordTag, o.Agent)}
-	c.bounds.lower = append(bytes.Clone(c.base), o.Prefix...)
-	c.bounds.upper = successor(c.bounds.lower)
+	c.bounds.lower = append(bytes.Clone(c.base), max(o.Prefix, firstKey)...)
+	c.bounds.upper = successor(append(bytes.Clone(c.base), o.Prefix...))
 	if o.After != "" {
 		after := append(append(bytes.Clone(c.base), o.After...), terminator)
 		if o.Reverse {
 			c.bounds.upper = after
 		} else {
-			c.bounds.lower = successor(after)
+			c.bounds.lower = maxKey(c.bounds.lower, successor(after))
 		}
 	}
+	c.bounds.upper = maxKey(c.bounds.lower, c.bounds.upper) // where it is before the first key
 	if rows != nil {
 		rows.it.SetBounds(c.bounds.lower, c.bounds.upper)
 		c.rows = rows
@@ -130,6 +131,13 @@ func (s Snapshot) cursorOn(o *ScanOptions, rows *rowIter) (*scanCursor, error) {
 	rows.ctx = s.ctx
 	c.rows = rows
 	return c, nil
+}
+
+func maxKey(a, b []byte) []byte {
+	if bytes.Compare(a, b) < 0 {
+		return b
+	}
+	return a
 }
 
 // next moves to the next record that exists in the snapshot.
