@@ -93,6 +93,7 @@ type scanCursor struct {
 	key    []byte // record prefix of the current key
 	moved  bool
 	more   bool   // in reverse: rows is at a next key already
+	beyond []byte // the next key is on the other side of it, unless it is nil
 	probe  int    // versions to step over before a seek
 	value  []byte // of a version that may not be the one; used again
 	rec    Record
@@ -254,7 +255,13 @@ func (c *scanCursor) ask(exists bool, value []byte) {
 func (c *scanCursor) advance() bool {
 	first := !c.moved
 	c.moved = true
+	beyond := c.beyond
+	c.beyond = nil
 	switch {
+	case beyond != nil && c.o.Reverse:
+		return c.rows.before(beyond)
+	case beyond != nil:
+		return c.rows.seek(beyond)
 	case first && c.o.Reverse:
 		return c.rows.last()
 	case first:

@@ -97,15 +97,28 @@ func CompareString(raw []byte, s string) int {
 	inner := raw[1 : len(raw)-1]
 	plain := bytes.IndexByte(inner, '\\')
 	if plain < 0 {
-		return strings.Compare(string(inner), s) // no copy is made
+		return compare(inner, s)
 	}
 	// Up to the first escape it is decided without decoding, mostly.
-	if n := min(plain, len(s)); string(inner[:n]) != s[:n] {
-		return strings.Compare(string(inner[:n]), s[:n])
-	} else if n < plain {
+	n := min(plain, len(s))
+	if order := compare(inner[:n], s[:n]); order != 0 {
+		return order
+	}
+	if n < plain {
 		return 1
 	}
 	return strings.Compare(Text(raw), s)
+}
+
+// compare copies nothing, as strings.Compare of a conversion would.
+func compare(a []byte, b string) int {
+	switch {
+	case string(a) == b:
+		return 0
+	case string(a) < b:
+		return -1
+	}
+	return 1
 }
 
 // A Member is a member of an object.
