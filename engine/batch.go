@@ -39,6 +39,12 @@ func (w *rowWriter) appendCommit(batch *pebble.Batch, c *commit, previous chainH
 	for _, a := range c.newAgents {
 		w.set(batch, agentPrefix(agentTag, a), binary.AppendUvarint(w.body[:0], uint64(c.ts)))
 	}
+	for i := range c.p.agents {
+		if f := c.p.agents[i].made; f != nil {
+			w.used.use(batch, featureActs)
+			w.set(batch, f.key(), f.append(w.body[:0]))
+		}
+	}
 	for _, n := range c.newNamespaces {
 		w.set(batch, appendNames(nil, namespaceTag, n), binary.AppendUvarint(w.body[:0], uint64(c.ts)))
 	}
@@ -95,7 +101,10 @@ func (w *rowWriter) appendEvent(batch *pebble.Batch, ts CommitTS, part *agentPar
 		op.name = op.salt.nameDigest(part.agent, op.key)
 		ops = append(ops, op)
 	}
-	w.event.ops = ops
+	w.event.ops, w.event.fields = ops, nil
+	if part.made != nil {
+		w.event.fields = w.event.fields.with(actField, part.made.field())
+	}
 	body := w.event.appendSealed(w.body[:0], sealedFlags)
 	digest := digestOf(w.event.fields.appendSealed(body)) // a row's own sealed fields come after what is clear
 	if slices.ContainsFunc(ops, func(op eventRowOp) bool { return op.gone != 0 }) {

@@ -48,6 +48,9 @@ func (e *Engine) Stage(id TxnID, w Write) error {
 }
 
 func (e *Engine) checkWrite(w *Write) error {
+	if w.Fork != nil {
+		return failf(ErrInvalid, "an agent is forked by Transact, not in a transaction that BeginTransaction opened").with("field", "operations")
+	}
 	if err := w.Name.normalize(); err != nil {
 		return err
 	}
@@ -283,6 +286,9 @@ func (e *Engine) proposalOf(id TxnID, writes []Write, c Conditions) (*proposal, 
 	}
 	c.Keys = append(expected, c.Keys...)
 	p := newProposal(id, last, c)
+	if err := p.oneActAnAgent(); err != nil {
+		return nil, err
+	}
 	if len(last) == 0 && len(p.keys) == 0 && len(p.heads) == 0 && c.Reads == nil {
 		return nil, failf(ErrInvalid, "the transaction has neither operations nor preconditions").with("field", "operations")
 	}
@@ -305,6 +311,13 @@ func (e *Engine) checkWrites(writes []Write) (last []*Write, expected []KeyPreco
 	last = make([]*Write, 0, len(writes))
 	for i := range writes {
 		w := &writes[i]
+		if w.Fork != nil {
+			if err := e.checkFork(w); err != nil {
+				return nil, nil, err
+			}
+			last, total = append(last, w), total+writeBytes(w)
+			continue
+		}
 		if err := e.checkWrite(w); err != nil {
 			return nil, nil, err
 		}

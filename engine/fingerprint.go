@@ -33,7 +33,7 @@ func fingerprintOf(p *proposal) Digest {
 	for _, h := range inOrder(p.heads, compareHeads) {
 		b = binary.AppendUvarint(append(b, agentPrefix('h', h.Agent)...), uint64(h.Expected))
 	}
-	return digestOf(p.appendReads(b))
+	return digestOf(p.appendForks(p.appendReads(b)))
 }
 
 // appendOps appends the operations ordered by key; no two have the same key.
@@ -91,5 +91,5 @@ func fingerprintOfBytes(p *proposal) Digest {
 	for _, h := range p.heads {
 		b = binary.AppendUvarint(append(b, agentPrefix('h', h.Agent)...), uint64(h.Expected))
 	}
-	return digestOf(p.appendReads(b)) // those builds knew no reads, so none of theirs has any
+	return digestOf(p.appendForks(p.appendReads(b))) // those builds knew neither, so none of theirs has any
 }

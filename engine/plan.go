@@ -15,13 +15,16 @@ type stateReader interface {
 	endStep() error
 	recordHead(prefix string) (keyHead, error)
 	agentHead(a AgentName) (CommitTS, error)
+	// agentHeadAt is the agent's last commit up to one; 0: there is none.
+	agentHeadAt(a AgentName, ts CommitTS) (CommitTS, error)
+	forks() *forks
 	namespaceKnown(namespace string) (bool, error)
 	outcome(id TxnID) (outcomeRow, bool, error)
 	// floor is the first commit of a namespace whose events are kept.
 	floor(namespace string) CommitTS
 	// events visits an agent's events in (after, upTo] in order, until visit returns
 	// false; whole reports whether it visited all of them.
-	events(a AgentName, after, upTo CommitTS, visit func(CommitTS, []eventRowOp) bool) (whole bool, err error)
+	events(a AgentName, after, upTo CommitTS, visit func(CommitTS, *eventRow) bool) (whole bool, err error)
 }
 
 // keyHead is a key's newest version; the zero value of a key never written.
@@ -106,6 +109,9 @@ func (pl *planner) plan(p *proposal, now time.Time) (*commit, error) {
 	if p.conflict != nil {
 		return nil, p.conflict
 	}
+	if pl.meetsFork(p) {
+		return nil, errUnchecked
+	}
 	if err := pl.checkReads(p); err != nil {
 		return nil, err
 	}
@@ -143,12 +149,13 @@ func (pl *planner) outcome(id TxnID) (outcomeRow, bool, error) {
 }
 
 func (pl *planner) keyHead(prefix string) (keyHead, error) {
-	if h, ok := pl.keys.get(prefix); ok {
+	called := pl.state.forks().cached(prefix)
+	if h, ok := pl.keys.get(called); ok {
 		return h, nil
 	}
 	h, err := pl.state.recordHead(prefix)
 	if err == nil {
-		pl.keys.put(prefix, h)
+		pl.keys.put(called, h)
 	}
 	return h, err
 }
@@ -265,6 +272,11 @@ func (pl *planner) accept(p *proposal, now time.Time) (*commit, error) {
 		if err != nil {
 			return nil, err
 		}
+		if part.fork != nil {
+			if err := pl.planFork(part, ts); err != nil {
+				return nil, err
+			}
+		}
 		if ts == 0 {
 			c.newAgents = append(c.newAgents, part.agent)
 			known, err := pl.namespaceKnown(part.agent.Namespace, c)
@@ -290,7 +302,7 @@ func (pl *planner) accept(p *proposal, now time.Time) (*commit, error) {
 		pl.agents.put(part.agent, c.ts)
 		for j := range part.ops {
 			op := &part.ops[j]
-			pl.keys.put(op.prefix, keyHead{op.version, op.tombstone})
+			pl.keys.put(pl.state.forks().cached(op.prefix), keyHead{op.version, op.tombstone})
 		}
 	}
 	pl.outcomes.put(p.id, outcomeRow{c.ts, p.fingerprint})

@@ -46,6 +46,9 @@ type proposal struct {
 type agentPart struct {
 	agent AgentName
 	ops   []partOp
+	fork  *Fork // nil: the agent is not made a fork
+	forks int   // how often it is
+	made  *fork // when it is planned
 }
 
 type partOp struct {
@@ -100,6 +103,11 @@ func newProposal(id TxnID, writes []*Write, c Conditions) *proposal {
 	p := &proposal{id: id, heads: c.Heads, share: c.Share, permit: c.Permit, ticket: newTicket()}
 	p.by.principal, p.by.traceID, p.by.metadata = c.Principal, c.TraceID, c.Metadata
 	for _, w := range writes {
+		if w.Fork != nil {
+			part := p.part(w.Name.AgentName())
+			part.fork, part.forks = w.Fork, part.forks+1
+			continue
+		}
 		op := partOp{prefix: string(recordPrefix(w.Name)), value: w.Value}
 		op.key, op.tombstone = w.Name.Key, w.Tombstone
 		if !w.Tombstone {
@@ -148,7 +156,7 @@ func (p *proposal) part(a AgentName) *agentPart {
 func (p *proposal) lookups(head CommitTS, planned, most int) int {
 	n := 1 + len(p.reads) + len(p.listed) + len(p.keys) + len(p.heads)
 	for i := range p.agents {
-		n += 1 + len(p.agents[i].ops)
+		n += 1 + len(p.agents[i].ops) + p.agents[i].forks
 	}
 	if len(p.listed) > 0 {
 		n += planned
@@ -172,6 +180,9 @@ func (p *proposal) bytes() int {
 	}
 	n += p.by.size()
 	for i := range p.agents {
+		if p.agents[i].fork != nil {
+			n += entryBytes + MaxAgentBytes
+		}
 		for j := range p.agents[i].ops {
 			op := &p.agents[i].ops[j]
 			n += 3*len(op.prefix) + len(op.value) + 64

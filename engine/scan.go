@@ -104,7 +104,10 @@ func (s Snapshot) cursor(o *ScanOptions) (*scanCursor, error) {
 			c.bounds.lower = successor(after)
 		}
 	}
-	rows, err := newRowIter(s.e.db, c.bounds.lower, c.bounds.upper)
+	if !s.e.db.forks.begun(o.Agent, s.ts) {
+		c.bounds.upper = c.bounds.lower // nothing yet
+	}
+	rows, err := s.e.db.recordRows(o.Agent, c.bounds.lower, c.bounds.upper)
 	if err != nil {
 		return nil, err
 	}

@@ -42,6 +42,8 @@ type Write struct {
 	// Expected, when set, is the version the key must be at before the commit; 0:
 	// the key does not exist.
 	Expected *Version
+	// Fork, when set, makes the agent a fork. Name has no key then, and there is no value.
+	Fork *Fork
 
 	normal bool // Value was checked and is in its normal form
 }
@@ -134,6 +136,15 @@ type Event struct {
 	// Who committed it, and the trace that it was part of; "": not known.
 	Principal, TraceID string
 	Ops                []EventOp
+	// Rest is where to go on when more of the commit follows in the next event; nil: this is all.
+	Rest *Inside
+}
+
+// Inside is a place among the operations that the acts of a commit come to.
+type Inside struct {
+	CommitTS CommitTS  // of the commit; 0: nowhere
+	Agent    AgentName // whose act was read last; "": what else the commit did was
+	Key      string    // up to here
 }
 
 // EventOp is one write or tombstone of a commit.
@@ -144,6 +155,8 @@ type EventOp struct {
 	Value     []byte
 	// Erased and Pruned are as in Record. An operation whose name was erased, too, has no key.
 	Erased, Pruned bool
+	// Fork: the operation is the act that made the agent a fork. It has no key.
+	Fork *Lineage
 }
 
 // TxnState is the state of a transaction.

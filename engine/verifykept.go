@@ -14,6 +14,7 @@ type keptChecks struct {
 	// matched counts the versions that an event in the log made. base those whose event is gone:
 	// each is the oldest of its key, and current at the floor.
 	matched, base uint64
+	copies        uint64 // versions that were copied to a fork, whose events are of its parent
 
 	last      []byte // the record that checkBase saw last, if it was a base
 	erasures  *cache[string, Version]
@@ -153,6 +154,9 @@ func (v *verifier) checkBase(key, body []byte) error {
 	row, ok2 := parseRecordRow(body)
 	if !ok || !ok2 {
 		return corruptRow(key, "malformed")
+	}
+	if copied, err := v.checkCopy(n, at, &row); copied {
+		return err
 	}
 	prefix := key[:len(key)-numberSize]
 	if bytes.Equal(prefix, v.kept.last) {
