@@ -26,7 +26,7 @@ const featureActs = "acts"
 
 // forkTag is the tag of rows that say of what an agent is a fork.
 //
-//	f namespace 00 agent 00 -> uvarint commit_ts · string parent · uvarint commit_ts there · flag: whole · string: copied up to
+//	f namespace 00 agent 00 -> uvarint commit_ts · string parent · uvarint commit_ts there · 1 byte: state · string: copied up to
 const forkTag = 'f'
 
 // actField is the tag of the field of an event that is an act. It is sealed.
@@ -56,7 +56,8 @@ type fork struct {
 	parent AgentName
 	upTo   CommitTS // it has what the parent had after this commit
 	whole  bool     // it has all of that in rows of its own
-	copied string   // while it is not: the last row that was copied, by its key without the agent
+	bare   bool     // and nothing that was superseded there: its past begins with itself
+	copied string   // how far it came to be whole, or then bare: the last row, by its key without the agent
 }
 
 func (f *fork) lineage() Lineage { return Lineage{f.parent, f.upTo, f.at} }
@@ -64,11 +65,14 @@ func (f *fork) lineage() Lineage { return Lineage{f.parent, f.upTo, f.at} }
 func (f *fork) append(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(f.at))
 	dst = binary.AppendUvarint(appendString(dst, f.parent.Agent), uint64(f.upTo))
-	whole := byte(0)
+	state := byte(0)
 	if f.whole {
-		whole = 1
+		state = 1
 	}
-	return appendString(append(dst, whole), f.copied)
+	if f.bare {
+		state = 2
+	}
+	return appendString(append(dst, state), f.copied)
 }
 
 func parseFork(key, body []byte) (*fork, bool) {
@@ -78,9 +82,9 @@ func parseFork(key, body []byte) (*fork, bool) {
 	f.at = CommitTS(d.uvarint())
 	f.parent = AgentName{f.agent.Namespace, d.string()}
 	f.upTo = CommitTS(d.uvarint())
-	whole := d.byte()
-	f.whole, f.copied = whole == 1, d.string()
-	return f, ok && len(rest) == 0 && d.end() && whole <= 1 && f.upTo < f.at && f.upTo > 0
+	state := d.byte()
+	f.whole, f.bare, f.copied = state >= 1, state == 2, d.string()
+	return f, ok && len(rest) == 0 && d.end() && state <= 2 && f.upTo < f.at && f.upTo > 0
 }
 
 func (f *fork) key() []byte { return agentPrefix(forkTag, f.agent) }
@@ -110,6 +114,7 @@ type forks struct {
 	of   map[AgentName]*fork
 	made map[AgentName][]*fork // those of a parent, in the order of their commits
 	part map[string][]*fork    // those of a namespace that are not whole, by upTo
+	old  map[string][]*fork    // likewise those that are, and not bare
 	deep []AgentName           // those whose views are deep, and that were not whole when they were put here
 }
 
@@ -128,16 +133,22 @@ func (t *forks) put(f *fork) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.of == nil {
-		t.of, t.made, t.part = make(map[AgentName]*fork), make(map[AgentName][]*fork), make(map[string][]*fork)
+		t.of, t.made = make(map[AgentName]*fork), make(map[AgentName][]*fork)
+		t.part, t.old = make(map[string][]*fork), make(map[string][]*fork)
 	}
 	old := t.of[f.agent]
 	t.of[f.agent] = f
 	t.made[f.parent] = replaced(t.made[f.parent], old, f, func(a, b *fork) int { return cmp.Compare(a.at, b.at) })
-	with := f
-	if f.whole {
-		with = nil
+	byUpTo := func(a, b *fork) int { return cmp.Compare(a.upTo, b.upTo) }
+	var part, past *fork
+	switch {
+	case !f.whole:
+		part = f
+	case !f.bare:
+		past = f
 	}
-	t.part[f.agent.Namespace] = replaced(t.part[f.agent.Namespace], old, with, func(a, b *fork) int { return cmp.Compare(a.upTo, b.upTo) })
+	t.part[f.agent.Namespace] = replaced(t.part[f.agent.Namespace], old, part, byUpTo)
+	t.old[f.agent.Namespace] = replaced(t.old[f.agent.Namespace], old, past, byUpTo)
 	if old == nil && t.depthOf(f) > deepFork {
 		t.deep = append(t.deep, f.agent)
 	}
@@ -179,6 +190,17 @@ func (t *forks) under(a AgentName) (list []*fork) {
 	return list
 }
 
+// all are all forks, in byte order.
+func (t *forks) all() (list []*fork) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	for _, f := range t.of { // sorted below
+		list = append(list, f)
+	}
+	slices.SortFunc(list, func(a, b *fork) int { return compareAgents(a.agent, b.agent) })
+	return list
+}
+
 // partial are the forks of a namespace that are not whole, by the commit up to which they inherited.
 func (t *forks) partial(namespace string) []*fork {
 	if !t.some.Load() {
@@ -187,6 +209,17 @@ func (t *forks) partial(namespace string) []*fork {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	return t.part[namespace]
+}
+
+// pasts are the forks of a namespace that have the past of what they inherited in rows of their own, by
+// the commit up to which they inherited.
+func (t *forks) pasts(namespace string) []*fork {
+	if !t.some.Load() {
+		return nil
+	}
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.old[namespace]
 }
 
 // deepest is a fork whose view is deep; nil: there is none.

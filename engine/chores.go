@@ -118,6 +118,10 @@ func (w *piece) do(now time.Time) error {
 		if err := w.erase(c.erasures[0], now); err != nil {
 			return err
 		}
+	} else if f := w.dueStrip(); f != nil {
+		if err := w.strip(f); err != nil {
+			return err
+		}
 	} else if err := w.retain(shown); err != nil {
 		return err
 	}

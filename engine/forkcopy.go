@@ -83,8 +83,65 @@ func (w *piece) copyFork(f *fork) error {
 	if !ok {
 		next.whole, next.copied = true, ""
 	}
-	w.rows.set(w.batch, next.key(), next.append(w.rows.body[:0]))
+	w.markFork(&next)
+	return nil
+}
+
+// markFork writes what has become of a fork.
+func (w *piece) markFork(f *fork) {
+	w.rows.set(w.batch, f.key(), f.append(w.rows.body[:0]))
 	w.more = true
-	w.settled = append(w.settled, func() { w.e.db.forks.put(&next) })
+	w.settled = append(w.settled, func() { w.e.db.forks.put(f) })
+}
+
+// dueStrip is a whole fork of whose past nothing can be read any more; nil: there is none.
+func (w *piece) dueStrip() *fork {
+	for _, s := range w.e.chores.spaces {
+		if of := w.e.db.forks.pasts(s.namespace); len(of) > 0 && s.dropped > of[0].upTo {
+			return of[0]
+		}
+	}
+	return nil
+}
+
+// strip drops more of what was copied to a fork and had been superseded when it was inherited. No
+// event of the fork says so, and events are what drop goes by.
+func (w *piece) strip(f *fork) error {
+	base := agentPrefix(recordTag, f.agent)
+	it, err := newRowIter(w.e.db, append(bytes.Clone(base), f.copied...), successor(base))
+	if err != nil {
+		return err
+	}
+	next := *f
+	var current []byte // the key of which the newest inherited version was passed
+	if f.copied != "" {
+		current = append(bytes.Clone(base), f.copied[:len(f.copied)-numberSize]...)
+	}
+	ok := it.first()
+	for ; ok && !w.full(); ok = it.next() {
+		_, row, good := recordAt(it)
+		if !good {
+			break
+		}
+		w.looked(1, len(it.body))
+		if row.commitTS > f.upTo {
+			continue
+		}
+		rest, prefix := string(it.key()[len(base):]), it.key()[:len(it.key())-numberSize]
+		if rest == f.copied {
+			continue
+		}
+		if next.copied = rest; bytes.Equal(prefix, current) {
+			_ = w.batch.Delete(bytes.Clone(it.key()), nil)
+		}
+		current = append(current[:0], prefix...)
+	}
+	if err := it.close(); err != nil {
+		return err
+	}
+	if !ok {
+		next.bare, next.copied = true, ""
+	}
+	w.markFork(&next)
 	return nil
 }

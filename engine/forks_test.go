@@ -272,6 +272,17 @@ func (r *forkRun) checkReplay() {
 	}
 }
 
+// see takes note of the floor.
+func (r *forkRun) see() {
+	list, err := r.p.Retentions()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, x := range list {
+		r.floor = x.Floor
+	}
+}
+
 func (r *forkRun) open() {
 	r.p = newProcess(r.disk, r.clock, func(err error) { r.t.Errorf("halted: %v", err) })
 	if err := r.p.open(); err != nil {
@@ -358,13 +369,7 @@ func TestForksAreCopied(t *testing.T) {
 			default:
 				r.check()
 			}
-			list, err := r.p.Retentions()
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, x := range list {
-				r.floor = x.Floor
-			}
+			r.see()
 		}
 		r.p.chores()
 		r.reopen(false)

@@ -97,6 +97,11 @@ func (v *verifier) checkCopy(n RecordName, at Version, row *recordRow) (copied b
 		return false, nil
 	}
 	v.kept.copies++
+	prefix := recordPrefix(n)
+	if f.bare && bytes.Equal(prefix, v.kept.lastCopy) {
+		return true, failf(ErrDataLoss, "version %d of key %q of agent %q is below what is kept of its namespace and is still there", at, n.Key, n.Agent)
+	}
+	v.kept.lastCopy = prefix
 	if rest := string(appendVersion(append([]byte(n.Key), terminator), at)); !f.whole && rest > f.copied || n.Key < leastKey {
 		return true, failf(ErrDataLoss, "version %d of key %q of agent %q is of before the agent began, and nothing copied it", at, n.Key, n.Agent)
 	}
