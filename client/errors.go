@@ -62,6 +62,13 @@ var (
 	ErrConflict = errors.New("conflict")
 	// ErrPreconditionFailed: an expected version or head is not the current one.
 	ErrPreconditionFailed = errors.New("precondition failed")
+	// ErrLeaseHeld: the lease that is asked for is held.
+	ErrLeaseHeld = errors.New("lease held")
+	// ErrLeaseLost: the lease is not held under that token any more.
+	ErrLeaseLost = errors.New("lease lost")
+	// ErrEvaluation: what is there is not what an operation asks for, or what would come out is
+	// not allowed.
+	ErrEvaluation = errors.New("evaluation failed")
 	// ErrOutcomeUnknown: a commit may or may not have been applied.
 	ErrOutcomeUnknown = errors.New("outcome unknown")
 
@@ -119,6 +126,9 @@ var codeKinds = map[pb.ErrorCode]error{
 	pb.ErrorCode_ERASED:                ErrErased,
 	pb.ErrorCode_EPOCH_CHANGED:         ErrEpochChanged,
 	pb.ErrorCode_OVERLOADED:            ErrOverloaded,
+	pb.ErrorCode_LEASE_HELD:            ErrLeaseHeld,
+	pb.ErrorCode_LEASE_LOST:            ErrLeaseLost,
+	pb.ErrorCode_EVALUATION_FAILED:     ErrEvaluation,
 }
 
 // Error is a failed call.

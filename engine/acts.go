@@ -22,15 +22,13 @@ import (
 // A fork is an agent's first commit, so an agent has one or none, and what it inherits never
 // changes.
 
-const featureActs = "acts"
-
 // forkTag is the tag of rows that say of what an agent is a fork.
 //
 //	f namespace 00 agent 00 -> uvarint commit_ts · string parent · uvarint commit_ts there · 1 byte: state · string: copied up to
 const forkTag = 'f'
 
-// actField is the tag of the field of an event that is an act. It is sealed.
-const actField = 4
+// fieldAct is the tag of the field of an event that is an act. It is sealed.
+const fieldAct = 4
 
 const actFork = 1 // the kind, the first byte of the field
 
@@ -96,7 +94,7 @@ func (f *fork) field() []byte {
 
 // act is what an event says of an act, which is the agent's at ts; nil: it is of operations.
 func (r *eventRow) act(a AgentName, ts CommitTS) (f *fork, ok bool) {
-	body, found := r.fields.get(actField)
+	body, found := r.fields.get(fieldAct)
 	if !found {
 		return nil, true
 	}
@@ -354,65 +352,87 @@ type Forked struct {
 	Lineage
 }
 
-// checkFork checks the arguments of a fork, and finds out which commit it means.
-func (e *Engine) checkFork(w *Write) error {
-	n, asked := AgentName{w.Name.Namespace, w.Name.Agent}, *w.Fork
-	parent := AgentName{n.Namespace, asked.Parent}
-	if err := n.normalize(); err != nil {
+// resolveFork finds out which commit a fork means.
+func (e *Engine) resolveFork(w *Write) error {
+	f, is := w.Eval.(Fork)
+	if !is || f.At == (At{}) {
+		return nil
+	}
+	s, err := e.Snapshot(f.At)
+	if err != nil {
 		return err
 	}
+	if f.upTo = s.ts; s.ts == 0 {
+		return noParent(AgentName{w.Name.Namespace, f.Parent}, 0)
+	}
+	w.Eval = f
+	return nil
+}
+
+func (f Fork) check(w *Write, _ *Limits) (Evaluation, error) {
+	n := w.Name.AgentName()
+	parent := AgentName{n.Namespace, f.Parent}
+	if err := n.normalize(); err != nil {
+		return nil, err
+	}
 	if err := parent.normalize(); err != nil {
-		return err
+		return nil, err
 	}
 	switch {
 	case n == parent:
-		return failf(ErrInvalid, "agent %q cannot be a fork of itself", n.Agent).with("field", "agent_id")
-	case w.Name.Key != "" || w.Tombstone || w.Value != nil || w.Expected != nil:
-		return failf(ErrInvalid, "a fork is of an agent: it has no key and no value").with("field", "key")
+		return nil, failf(ErrInvalid, "agent %q cannot be a fork of itself", n.Agent).with("field", "agent_id")
+	case w.Name.Key != "" || w.Expected != nil || w.TTL != 0:
+		return nil, failf(ErrInvalid, "a fork is of an agent: it has no key, no expected version and no time to live").with("field", "key")
 	}
-	if asked.At != (At{}) {
-		s, err := e.Snapshot(asked.At)
-		if err != nil {
-			return err
-		}
-		if asked.upTo = s.ts; s.ts == 0 {
-			return noParent(parent, 0)
+	w.Name.Namespace = n.Namespace
+	return f, nil
+}
+
+func (Fork) hasValue() bool { return false }
+
+func (f Fork) fingerprint(b []byte) []byte {
+	b = appendString(append(b, 'f'), f.Parent)
+	switch {
+	case f.At.CommitTS != nil:
+		b = binary.AppendUvarint(append(b, 'c'), uint64(*f.At.CommitTS))
+	case f.At.Time != nil:
+		b = appendTime(append(b, 't'), *f.At.Time)
+	}
+	return b
+}
+
+func (f Fork) evaluate(v *evaluation, op *askedOp) (err error) {
+	part := &v.parts[v.part(op.name.AgentName())]
+	part.made, err = v.pl.planFork(part.agent, &f)
+	return err
+}
+
+func (Fork) result(_ *results, op *askedOp) (OpResult, error) { return OpResult{Name: op.name}, nil }
+
+// checkActs refuses a request that does more to an agent than one act.
+func checkActs(writes []*Write) error {
+	acted := make(map[AgentName]bool)
+	for _, w := range writes {
+		if _, is := w.Eval.(Fork); is {
+			acted[w.Name.AgentName()] = true
 		}
 	}
-	w.Name = RecordName{Namespace: n.Namespace, Agent: n.Agent}
-	w.Fork = &asked
+	if len(acted) == 0 {
+		return nil
+	}
+	for _, w := range writes {
+		a := w.Name.AgentName()
+		if first, is := acted[a]; is && !first {
+			return failf(ErrInvalid, "the transaction does more to agent %q than to fork it: write to the fork in a transaction after it", a.Agent).with("field", "operations")
+		}
+		if acted[a] {
+			acted[a] = false
+		}
+	}
 	return nil
 }
 
 func noParent(a AgentName, at CommitTS) error {
 	return failf(ErrPrecondition, "precondition failed: agent %q has nothing to fork at commit %d: it begins later", a.Agent, at).
 		with("namespace", a.Namespace).with("agent_id", a.Agent).with("reason", "no_parent")
-}
-
-// oneActAnAgent refuses a request that does more to an agent than to fork it.
-func (p *proposal) oneActAnAgent() error {
-	for i := range p.agents {
-		if part := &p.agents[i]; part.forks > 1 || part.fork != nil && len(part.ops) > 0 {
-			return failf(ErrInvalid, "the transaction does more to agent %q than to fork it: write to the fork in a transaction after it", part.agent.Agent).with("field", "operations")
-		}
-	}
-	return nil
-}
-
-// appendForks adds forks to what a fingerprint is made of: as they were asked for.
-func (p *proposal) appendForks(b []byte) []byte {
-	for i := range p.agents {
-		part := &p.agents[i]
-		if part.fork == nil {
-			continue
-		}
-		b = appendString(append(b, agentPrefix('f', part.agent)...), part.fork.Parent)
-		switch at := part.fork.At; {
-		case at.CommitTS != nil:
-			b = binary.AppendUvarint(append(b, 'c'), uint64(*at.CommitTS))
-		case at.Time != nil:
-			b = appendTime(append(b, 't'), *at.Time)
-		}
-	}
-	return b
 }

@@ -43,6 +43,13 @@ var (
 	ErrConflict = errors.New("conflict")
 	// ErrPrecondition: an expected version or head is not the current one.
 	ErrPrecondition = errors.New("precondition failed")
+	// ErrLeaseHeld: the lease that is asked for is held.
+	ErrLeaseHeld = errors.New("lease held")
+	// ErrLeaseLost: a lease is not held under the token that is required.
+	ErrLeaseLost = errors.New("lease lost")
+	// ErrEvaluation: what is there is not what an operation asks for, or what would come out
+	// is not allowed.
+	ErrEvaluation = errors.New("evaluation failed")
 
 	// About a read.
 

@@ -17,7 +17,8 @@ func (r *replayer) addCommit(ts CommitTS, agents []AgentName, rows []eventRow) (
 			r.err = corruptRow(eventKey(agents[i], ts), "malformed")
 			return false
 		case f == nil:
-		case r.f.Acts:
+		case r.f.Lease != "":
+		case r.f.AllOperations:
 			r.addAct(f, &rows[i])
 		default:
 			acts, of = append(acts, f), append(of, &rows[i])

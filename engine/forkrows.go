@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -18,7 +19,7 @@ func (s *store) recordRows(a AgentName, lower, upper []byte) (*rowIter, error) {
 		return newRowIter(s, lower, upper)
 	}
 	v := &forkRows{base: agentPrefix(recordTag, a)}
-	v.add(a, CommitTS(^uint64(0)))
+	v.add(a, inOwn)
 	return v.open(s, f, lower, upper)
 }
 
@@ -28,7 +29,7 @@ func (s *store) inheritedRows(f *fork) (*rowIter, error) {
 	v := &forkRows{base: agentPrefix(recordTag, f.agent)}
 	as := *f
 	as.whole = false
-	lower := append(bytes.Clone(v.base), leastKey...)
+	lower := append(bytes.Clone(v.base), firstKey...)
 	return v.open(s, &as, lower, successor(v.base))
 }
 
@@ -43,7 +44,7 @@ func (v *forkRows) open(s *store, f *fork, lower, upper []byte) (*rowIter, error
 		o := &v.of[i]
 		bounds := pebble.IterOptions{LowerBound: v.at(o, lower), UpperBound: v.at(o, upper)}
 		if i >= own { // what the engine keeps of an agent for itself, leases and the like, is not inherited
-			bounds.LowerBound = latest(bounds.LowerBound, append(bytes.Clone(o.base), leastKey...))
+			bounds.LowerBound = latest(bounds.LowerBound, append(bytes.Clone(o.base), firstKey...))
 			bounds.UpperBound = latest(bounds.LowerBound, bounds.UpperBound)
 		}
 		rows, err := s.rows(&bounds)
@@ -56,15 +57,15 @@ func (v *forkRows) open(s *store, f *fork, lower, upper []byte) (*rowIter, error
 	return &rowIter{view: v, reads: &s.reads}, nil
 }
 
-// leastKey begins the least key that a client can have given: names have no control characters.
-const leastKey = "\x02"
-
 func latest(a, b []byte) []byte {
 	if bytes.Compare(a, b) > 0 {
 		return a
 	}
 	return b
 }
+
+// inOwn is the commit up to which an agent has its own rows.
+const inOwn = CommitTS(^uint64(0))
 
 type forkRows struct {
 	base    []byte // record prefix of the agent, under whose name the rows are shown
@@ -83,6 +84,7 @@ type inherited struct {
 	rows   rowIter
 	opened bool
 	valid  bool
+	body   []byte // of the row; nil: as it is
 	probe  []byte // buffer
 }
 
@@ -176,7 +178,9 @@ func (v *forkRows) settle(i *rowIter) bool {
 		return false
 	}
 	v.key = append(append(v.key[:0], v.base...), v.current.rest()...)
-	i.body = v.current.rows.body
+	if i.body = v.current.rows.body; v.current.body != nil {
+		i.body = v.current.body
+	}
 	return true
 }
 
@@ -190,6 +194,7 @@ func (o *inherited) within(back bool) {
 			return
 		}
 		if row.commitTS <= o.upTo {
+			o.body = o.withoutHold(&row)
 			return
 		}
 		prefix := append(o.probe[:0], o.rows.key()[:len(o.rows.key())-numberSize]...)
@@ -200,6 +205,21 @@ func (o *inherited) within(back bool) {
 		}
 		o.forward(prefix, at)
 	}
+}
+
+// withoutHold is the body of an inherited row that was written to last for a time: a fork inherits the
+// record, and nothing that will end it. nil: it was not.
+func (o *inherited) withoutHold(row *recordRow) []byte {
+	if o.upTo == inOwn || row.hold.kind == 0 {
+		return nil
+	}
+	return row.withoutHold()
+}
+
+// withoutHold is the body of the row, as if it had been written to last.
+func (r *recordRow) withoutHold() []byte {
+	r.fields = slices.DeleteFunc(slices.Clone(r.fields), func(f field) bool { return f.tag == fieldHold })
+	return r.append(nil)
 }
 
 // forward moves o from a version that is too new to the newest that is not, or to the next key.
@@ -275,7 +295,7 @@ func (s *store) recordBody(n RecordName, v Version) ([]byte, error) {
 	own := appendVersion(recordPrefix(n), v)
 	body, err := getRow(s, own)
 	f := s.forks.get(n.AgentName())
-	if body != nil || err != nil || f == nil || f.whole || n.Key < leastKey {
+	if body != nil || err != nil || f == nil || f.whole || n.Key < firstKey {
 		return body, err
 	}
 	for ; f != nil && !f.whole; f = s.forks.get(f.parent) {
@@ -292,7 +312,7 @@ func (s *store) recordBody(n RecordName, v Version) ([]byte, error) {
 			return nil, corruptRow(recordPrefix(n), "malformed")
 		}
 		if row.commitTS <= f.upTo {
-			return body, nil
+			return row.withoutHold(), nil
 		}
 	}
 	return getRow(s, own) // it may have been copied meanwhile, and have gone above

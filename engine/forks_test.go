@@ -17,7 +17,7 @@ import (
 // agent would have into which the parent's versions had been copied.
 
 func forkOf(agent, parent string, at engine.At) engine.Write {
-	return engine.Write{Name: engine.RecordName{Agent: agent}, Fork: &engine.Fork{Parent: parent, At: at}}
+	return engine.Write{Name: engine.RecordName{Agent: agent}, Eval: engine.Fork{Parent: parent, At: at}}
 }
 
 func atTS(ts engine.CommitTS) engine.At { return engine.At{CommitTS: &ts} }

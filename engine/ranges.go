@@ -29,7 +29,7 @@ type interval struct {
 
 // interval returns the keys that r contains.
 func (r *readRange) interval() interval {
-	s := interval{from: max(r.prefix, r.first), to: string(successor([]byte(r.prefix)))}
+	s := interval{from: max(r.prefix, r.first, firstKey), to: string(successor([]byte(r.prefix)))}
 	if after := r.last + "\x00"; r.last != "" && (s.to == "" || after < s.to) {
 		s.to = after // names have no U+0000, so no name is between
 	}
@@ -88,7 +88,7 @@ func (l *listed) contains(key string) bool {
 
 // changed returns the first operation on a listed key. An act may have changed any.
 func (l *listed) changed(ev *eventRow) *eventRowOp {
-	if _, acted := ev.fields.get(actField); acted {
+	if _, acted := ev.fields.get(fieldAct); acted {
 		return &eventRowOp{key: l.intervals[0].from}
 	}
 	for i := range ev.ops {

@@ -103,7 +103,8 @@ func (s Snapshot) get(name RecordName, prefix []byte) (Record, error) {
 	}
 	have, found, miss := s.e.hot.get(prefix, s.ts)
 	if found {
-		return have.record(name), nil
+		rec := have.record(name)
+		return rec, s.e.expiry(&rec)
 	}
 	rows, err := s.e.db.rows(&pebble.IterOptions{UseL6Filters: true})
 	if err != nil {
@@ -120,7 +121,7 @@ func (s Snapshot) get(name RecordName, prefix []byte) (Record, error) {
 	if newest {
 		s.e.hot.fill(miss, prefix, hotOf(&rec))
 	}
-	return rec, nil
+	return rec, s.e.expiry(&rec)
 }
 
 // getOfFork is get of a record of an agent that began as a fork.
@@ -229,6 +230,7 @@ func recordAt(rows *rowIter) (Version, recordRow, bool) {
 func (r *Record) fill(name RecordName, v Version, row *recordRow) {
 	r.Name, r.Version, r.CommitTS, r.CommitTime = name, v, row.commitTS, row.commitTime
 	r.Exists = !row.tombstone
+	r.hold, r.ExpiresAt = row.hold, time.Time{}
 	r.Erased, r.Pruned = row.gone == goneErased, row.gone == gonePruned
 	r.Value = nil
 	if r.Exists && row.gone == 0 {

@@ -94,16 +94,17 @@ type scanCursor struct {
 
 func (s Snapshot) cursor(o *ScanOptions) (*scanCursor, error) {
 	c := &scanCursor{s: s, o: o, probe: linearProbe, base: agentPrefix(recordTag, o.Agent)}
-	c.bounds.lower = append(bytes.Clone(c.base), o.Prefix...)
-	c.bounds.upper = successor(c.bounds.lower)
+	c.bounds.lower = append(bytes.Clone(c.base), max(o.Prefix, firstKey)...)
+	c.bounds.upper = successor(append(bytes.Clone(c.base), o.Prefix...))
 	if o.After != "" {
 		after := append(append(bytes.Clone(c.base), o.After...), terminator)
 		if o.Reverse {
 			c.bounds.upper = after
 		} else {
-			c.bounds.lower = successor(after)
+			c.bounds.lower = maxKey(c.bounds.lower, successor(after))
 		}
 	}
+	c.bounds.upper = maxKey(c.bounds.lower, c.bounds.upper) // where it is before the first key
 	if !s.e.db.forks.begun(o.Agent, s.ts) {
 		c.bounds.upper = c.bounds.lower // nothing yet
 	}
@@ -114,6 +115,13 @@ func (s Snapshot) cursor(o *ScanOptions) (*scanCursor, error) {
 	rows.ctx = s.ctx
 	c.rows = rows
 	return c, nil
+}
+
+func maxKey(a, b []byte) []byte {
+	if bytes.Compare(a, b) < 0 {
+		return b
+	}
+	return a
 }
 
 // next moves to the next record that exists in the snapshot.
@@ -130,7 +138,8 @@ func (c *scanCursor) next() bool {
 			seen = c.visible(name)
 		}
 		if seen && c.rec.Exists {
-			return true
+			c.rows.err = c.s.e.expiry(&c.rec)
+			return c.rows.err == nil
 		}
 		if c.rows.err != nil {
 			return false
@@ -234,7 +243,7 @@ func (c *scanCursor) advance() bool {
 	return c.rows.seek(successor(c.key))
 }
 
-// AgentInfo is an agent with its first and last commit.
+// AgentInfo is an agent with its first and last commit, without the daemon's own.
 type AgentInfo struct {
 	Name        AgentName
 	First, Head CommitTS
@@ -255,7 +264,7 @@ func (s Snapshot) Agents(namespace, prefix, after string, p Page) (agents []Agen
 	more, err = s.names(base, prefix, after, p, func(agent string, first CommitTS) error {
 		name := AgentName{namespace, agent}
 		head, err := agentHeadAt(s.e.db, name, s.ts)
-		agents = append(agents, AgentInfo{name, first, head})
+		agents = append(agents, AgentInfo{name, first, head.user})
 		return err
 	})
 	return agents, more, s.e.inRange(namespace, s.ts, err)

@@ -74,7 +74,7 @@ func (v *verifier) checkCopied(n RecordName, version Version) error {
 // checkInherited checks that a version which a fork's own commit made is not one that it inherited.
 func (v *verifier) checkInherited(n RecordName, version Version) error {
 	f := v.db.forks.get(n.AgentName())
-	if f == nil || n.Key < leastKey {
+	if f == nil || n.Key < firstKey {
 		return nil
 	}
 	prefix := recordPrefix(n)
@@ -102,7 +102,7 @@ func (v *verifier) checkCopy(n RecordName, at Version, row *recordRow) (copied b
 		return true, failf(ErrDataLoss, "version %d of key %q of agent %q is below what is kept of its namespace and is still there", at, n.Key, n.Agent)
 	}
 	v.kept.lastCopy = prefix
-	if rest := string(appendVersion(append([]byte(n.Key), terminator), at)); !f.whole && rest > f.copied || n.Key < leastKey {
+	if rest := string(appendVersion(append([]byte(n.Key), terminator), at)); !f.whole && rest > f.copied || n.Key < firstKey {
 		return true, failf(ErrDataLoss, "version %d of key %q of agent %q is of before the agent began, and nothing copied it", at, n.Key, n.Agent)
 	}
 	from := n

@@ -55,6 +55,9 @@ var costs = map[string]int64{
 	pb.StatehouseService_GetTransaction_FullMethodName:    unsent.ValueCost,
 	pb.StatehouseService_ListAgents_FullMethodName:        unsent.NamesCost,
 	pb.StatehouseService_ListNamespaces_FullMethodName:    unsent.NamesCost,
+	pb.StatehouseService_ListLeases_FullMethodName:        unsent.NamesCost,
+	pb.StatehouseService_Find_FullMethodName:              unsent.PageCost,
+	pb.StatehouseService_Diff_FullMethodName:              unsent.PageCost,
 }
 
 var ownMethods = "/" + pb.StatehouseService_ServiceDesc.ServiceName + "/"

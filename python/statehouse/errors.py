@@ -25,8 +25,11 @@ __all__ = [
     "DiskFull",
     "EpochChanged",
     "Erased",
+    "EvaluationFailed",
     "InternalError",
     "InvalidArgument",
+    "LeaseHeld",
+    "LeaseLost",
     "NotFoundError",
     "OutOfRange",
     "OutcomeUnknown",
@@ -234,6 +237,31 @@ class PreconditionFailed(ConflictError):
         return self._number("expected_head")
 
 
+class LeaseHeld(TransactionError):
+    """The lease is held, by whomever ``details`` name."""
+
+    own_code = "LEASE_HELD"
+    advice = "Wait for it with client.lease(..., wait=), or let its holder work"
+
+    @property
+    def holder(self) -> str | None:
+        """Who holds it, as the holder called itself."""
+        return self.details.get("holder")
+
+
+class LeaseLost(TransactionError):
+    """The lease is not held under that token: it lapsed, was released, or another holds it."""
+
+    own_code = "LEASE_LOST"
+    advice = "Stop the work: another worker may be doing it. Acquire the lease again"
+
+
+class EvaluationFailed(TransactionError):
+    """What is there is not what the operation asks for, or the result is not allowed."""
+
+    own_code = "EVALUATION_FAILED"
+
+
 class TransactionExpired(TransactionError):
     """The transaction reached its timeout and was aborted."""
 
@@ -343,6 +371,9 @@ BY_CODE: dict[str, type[StatehouseError]] = {
         DataLoss,
         ConflictError,
         PreconditionFailed,
+        LeaseHeld,
+        LeaseLost,
+        EvaluationFailed,
         TransactionExpired,
         TransactionNotFound,
         TransactionAborted,

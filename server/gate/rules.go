@@ -82,6 +82,7 @@ func transactRule(may *asking, req any) error {
 	r := req.(*pb.TransactRequest)
 	return firstOf(
 		each(may, access.Write, r.GetOperations()),
+		forksRule(may, r),
 		each(may, access.Read, r.Preconditions()), each(may, access.Read, r.GetHeadPreconditions()),
 		each(may, access.Read, r.GetReads().GetKeys()), each(may, access.Read, r.GetReads().GetRanges()),
 	)
@@ -89,6 +90,36 @@ func transactRule(may *asking, req any) error {
 
 func batchGetRule(may *asking, req any) error {
 	return each(may, access.Read, req.(*pb.BatchGetStateRequest).GetNames())
+}
+
+func renewRule(may *asking, req any) error {
+	return each(may, access.Write, req.(*pb.RenewLeasesRequest).GetLeases())
+}
+
+func refreshRule(may *asking, req any) error {
+	return each(may, access.Write, req.(*pb.RefreshExpiryRequest).GetNames())
+}
+
+// diffRule: the second agent is in the namespace of the first unless the request says otherwise.
+func diffRule(may *asking, req any) error {
+	r := req.(*pb.DiffRequest)
+	to := r.GetToNamespace()
+	if to == "" {
+		to = r.GetNamespace()
+	}
+	return firstOf(may.on(access.Read, r.GetNamespace()), may.on(access.Read, to))
+}
+
+// forksRule asks to read what is forked.
+func forksRule(may *asking, r *pb.TransactRequest) error {
+	for _, op := range r.GetOperations() {
+		if f := op.GetFork(); f != nil {
+			if err := may.on(access.Read, f.GetNamespace()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // rules of all methods. What is not in it is refused.
@@ -114,6 +145,12 @@ var rules = map[string]rule{
 	pb.StatehouseService_ListNamespaces_FullMethodName:    letInIsEnough, // it lists those that may be read
 	pb.StatehouseService_ReplayBatches_FullMethodName:     onIts(access.Read),
 	pb.StatehouseService_Watch_FullMethodName:             onIts(access.Read),
+	pb.StatehouseService_RenewLeases_FullMethodName:       renewRule,
+	pb.StatehouseService_ListLeases_FullMethodName:        onIts(access.Read),
+	pb.StatehouseService_RefreshExpiry_FullMethodName:     refreshRule,
+	pb.StatehouseService_Find_FullMethodName:              onIts(access.Read),
+	pb.StatehouseService_Diff_FullMethodName:              diffRule,
+	pb.StatehouseService_GetAgent_FullMethodName:          onIts(access.Read),
 	pb.StatehouseService_Session_FullMethodName:           letInIsEnough, // each of its requests is asked
 
 	pb.CaptureService_StartCapture_FullMethodName:     ofAll(access.Admin),

@@ -62,6 +62,7 @@ var byName = map[string]error{
 	"ErrDiskFull": engine.ErrDiskFull, "ErrTxnNotFound": engine.ErrTxnNotFound, "ErrTxnExpired": engine.ErrTxnExpired,
 	"ErrTxnCommitted": engine.ErrTxnCommitted, "ErrTxnAborted": engine.ErrTxnAborted, "ErrTxnIDReused": engine.ErrTxnIDReused,
 	"ErrTxnTooOld": engine.ErrTxnTooOld, "ErrConflict": engine.ErrConflict, "ErrPrecondition": engine.ErrPrecondition,
+	"ErrLeaseHeld": engine.ErrLeaseHeld, "ErrLeaseLost": engine.ErrLeaseLost, "ErrEvaluation": engine.ErrEvaluation,
 	"ErrVersionNotFound": engine.ErrVersionNotFound, "ErrDataLoss": engine.ErrDataLoss, "ErrStorage": engine.ErrStorage,
 	"ErrOutcomeUnknown": engine.ErrOutcomeUnknown, "ErrOutOfRange": engine.ErrOutOfRange, "ErrErased": engine.ErrErased, "ErrEpoch": engine.ErrEpoch, "ErrOverloaded": engine.ErrOverloaded,
 }

@@ -121,7 +121,7 @@ func init() {
 		},
 		"DATA_LOSS": dataLoss,
 		// What no world brings about yet.
-		"OUT_OF_RANGE": never, "ERASED": never,
+		"OUT_OF_RANGE": never, "ERASED": never, "LEASE_HELD": never, "LEASE_LOST": never, "EVALUATION_FAILED": never,
 		"EPOCH_CHANGED": func(_ *Judge, _ *txn, r *Request, _ *history.Refusal, _ *World) string {
 			return unless(r.OtherEpoch, "it named no epoch but the one that the store is in")
 		},

@@ -35,7 +35,7 @@ func offline() []Bug {
 		},
 		{
 			Name: "features-unchecked", Guarantee: "G8", About: "a store in which a later build has used something new is opened", Tests: "./engine ^TestUnknownFeature$",
-			Edits: []Edit{{"engine/meta.go", "	if len(used) > 0 {", "	if len(used) > 8 {"}},
+			Edits: []Edit{{"engine/features.go", "	if len(used) > 0 {", "	if len(used) > 8 {"}},
 		},
 		{
 			Name: "salt-used-twice", Guarantee: "G8", About: "one salt serves many digests: which names or values are the same can be seen", Tests: "./engine ^TestSalts$",

@@ -18,7 +18,7 @@ func tampered() []Bug {
 		},
 		{
 			Name: "chain-first-part-only", Guarantee: "G8", About: "the hash chain covers the digest of a commit's first part only",
-			Edits: []Edit{{"engine/rowslog.go", "	return sha256.Sum256(r.appendSealed(b))", "	first := *r\n	first.parts = r.parts[:min(1, len(r.parts))]\n	return sha256.Sum256(first.appendSealed(b))"}},
+			Edits: []Edit{{"engine/rowslog.go", "	return sha256.Sum256(r.fields.appendSealed(r.appendSealed(b)))", "	first := *r\n	first.parts = r.parts[:min(1, len(r.parts))]\n	return sha256.Sum256(r.fields.appendSealed(first.appendSealed(b)))"}},
 		},
 		{
 			Name: "verify-ends-early", Guarantee: "G8", About: "verify ends where it has read how far outcomes were dropped, and calls everything good",

@@ -10,6 +10,6 @@ func (x *TransactRequest) Preconditions() []*KeyPrecondition {
 		return x.GetKeyPreconditions()
 	}
 	return slices.DeleteFunc(slices.Clone(x.GetKeyPreconditions()), func(k *KeyPrecondition) bool {
-		return k.GetNamespace() == "" && k.GetAgentId() == "" && k.GetKey() == "" && k.GetExpectedVersion() == 0
+		return k.GetNamespace() == "" && k.GetAgentId() == "" && k.GetKey() == "" && k.GetLease() == "" && k.GetExpectedVersion() == 0
 	})
 }

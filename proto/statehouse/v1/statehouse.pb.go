@@ -41,6 +41,9 @@ const (
 	ValueEncoding_VALUE_ENCODING_JSON ValueEncoding = 1
 	// No values.
 	ValueEncoding_VALUE_ENCODING_NONE ValueEncoding = 2
+	// As it was written: JSON text in value_json, or bytes in value_bytes with their content_type.
+	// In the other encodings bytes are the object {"$bytes": base64, "$content_type": text}.
+	ValueEncoding_VALUE_ENCODING_NATIVE ValueEncoding = 3
 )
 
 // Enum value maps for ValueEncoding.
@@ -49,11 +52,13 @@ var (
 		0: "VALUE_ENCODING_STRUCT",
 		1: "VALUE_ENCODING_JSON",
 		2: "VALUE_ENCODING_NONE",
+		3: "VALUE_ENCODING_NATIVE",
 	}
 	ValueEncoding_value = map[string]int32{
 		"VALUE_ENCODING_STRUCT": 0,
 		"VALUE_ENCODING_JSON":   1,
 		"VALUE_ENCODING_NONE":   2,
+		"VALUE_ENCODING_NATIVE": 3,
 	}
 )
 
@@ -82,6 +87,119 @@ func (x ValueEncoding) Number() protoreflect.EnumNumber {
 // Deprecated: Use ValueEncoding.Descriptor instead.
 func (ValueEncoding) EnumDescriptor() ([]byte, []int) {
 	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{0}
+}
+
+type FindOrder int32
+
+const (
+	// By agent and key.
+	FindOrder_FIND_ORDER_KEY FindOrder = 0
+	// The record that was changed last comes first. Of one agent only.
+	FindOrder_FIND_ORDER_CHANGED FindOrder = 1
+)
+
+// Enum value maps for FindOrder.
+var (
+	FindOrder_name = map[int32]string{
+		0: "FIND_ORDER_KEY",
+		1: "FIND_ORDER_CHANGED",
+	}
+	FindOrder_value = map[string]int32{
+		"FIND_ORDER_KEY":     0,
+		"FIND_ORDER_CHANGED": 1,
+	}
+)
+
+func (x FindOrder) Enum() *FindOrder {
+	p := new(FindOrder)
+	*p = x
+	return p
+}
+
+func (x FindOrder) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (FindOrder) Descriptor() protoreflect.EnumDescriptor {
+	return file_statehouse_v1_statehouse_proto_enumTypes[1].Descriptor()
+}
+
+func (FindOrder) Type() protoreflect.EnumType {
+	return &file_statehouse_v1_statehouse_proto_enumTypes[1]
+}
+
+func (x FindOrder) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use FindOrder.Descriptor instead.
+func (FindOrder) EnumDescriptor() ([]byte, []int) {
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{1}
+}
+
+type Comparison int32
+
+const (
+	Comparison_COMPARISON_EQUAL            Comparison = 0
+	Comparison_COMPARISON_NOT_EQUAL        Comparison = 1
+	Comparison_COMPARISON_LESS             Comparison = 2
+	Comparison_COMPARISON_LESS_OR_EQUAL    Comparison = 3
+	Comparison_COMPARISON_GREATER          Comparison = 4
+	Comparison_COMPARISON_GREATER_OR_EQUAL Comparison = 5
+	Comparison_COMPARISON_IN               Comparison = 6
+	// There is something at the pointer, or under the key of the metadata; value is not used.
+	Comparison_COMPARISON_EXISTS Comparison = 7
+)
+
+// Enum value maps for Comparison.
+var (
+	Comparison_name = map[int32]string{
+		0: "COMPARISON_EQUAL",
+		1: "COMPARISON_NOT_EQUAL",
+		2: "COMPARISON_LESS",
+		3: "COMPARISON_LESS_OR_EQUAL",
+		4: "COMPARISON_GREATER",
+		5: "COMPARISON_GREATER_OR_EQUAL",
+		6: "COMPARISON_IN",
+		7: "COMPARISON_EXISTS",
+	}
+	Comparison_value = map[string]int32{
+		"COMPARISON_EQUAL":            0,
+		"COMPARISON_NOT_EQUAL":        1,
+		"COMPARISON_LESS":             2,
+		"COMPARISON_LESS_OR_EQUAL":    3,
+		"COMPARISON_GREATER":          4,
+		"COMPARISON_GREATER_OR_EQUAL": 5,
+		"COMPARISON_IN":               6,
+		"COMPARISON_EXISTS":           7,
+	}
+)
+
+func (x Comparison) Enum() *Comparison {
+	p := new(Comparison)
+	*p = x
+	return p
+}
+
+func (x Comparison) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Comparison) Descriptor() protoreflect.EnumDescriptor {
+	return file_statehouse_v1_statehouse_proto_enumTypes[2].Descriptor()
+}
+
+func (Comparison) Type() protoreflect.EnumType {
+	return &file_statehouse_v1_statehouse_proto_enumTypes[2]
+}
+
+func (x Comparison) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Comparison.Descriptor instead.
+func (Comparison) EnumDescriptor() ([]byte, []int) {
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{2}
 }
 
 type TransactionState int32
@@ -131,11 +249,11 @@ func (x TransactionState) String() string {
 }
 
 func (TransactionState) Descriptor() protoreflect.EnumDescriptor {
-	return file_statehouse_v1_statehouse_proto_enumTypes[1].Descriptor()
+	return file_statehouse_v1_statehouse_proto_enumTypes[3].Descriptor()
 }
 
 func (TransactionState) Type() protoreflect.EnumType {
-	return &file_statehouse_v1_statehouse_proto_enumTypes[1]
+	return &file_statehouse_v1_statehouse_proto_enumTypes[3]
 }
 
 func (x TransactionState) Number() protoreflect.EnumNumber {
@@ -144,7 +262,7 @@ func (x TransactionState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use TransactionState.Descriptor instead.
 func (TransactionState) EnumDescriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{1}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{3}
 }
 
 type ErrorCode int32
@@ -198,6 +316,15 @@ const (
 	// More is asked than the daemon can do in time, or than this key may ask. Not applied. Details: retry_after_ms,
 	// and the same as a google.rpc.RetryInfo.
 	ErrorCode_OVERLOADED ErrorCode = 25
+	// The lease is held. Details: lease, holder, token, deadline.
+	ErrorCode_LEASE_HELD ErrorCode = 26
+	// The lease is not held under that token: it lapsed, was released, or another holds it.
+	// Details: lease, token; current_token if it is held.
+	ErrorCode_LEASE_LOST ErrorCode = 27
+	// What is there is not what the operation asks for, or what would come out is not allowed: an
+	// increment of something that is no number or past its bounds, a merge into bytes.
+	// Details: key; pointer.
+	ErrorCode_EVALUATION_FAILED ErrorCode = 28
 )
 
 // Enum value maps for ErrorCode.
@@ -229,6 +356,9 @@ var (
 		23: "ERASED",
 		24: "EPOCH_CHANGED",
 		25: "OVERLOADED",
+		26: "LEASE_HELD",
+		27: "LEASE_LOST",
+		28: "EVALUATION_FAILED",
 	}
 	ErrorCode_value = map[string]int32{
 		"UNKNOWN":               0,
@@ -257,6 +387,9 @@ var (
 		"ERASED":                23,
 		"EPOCH_CHANGED":         24,
 		"OVERLOADED":            25,
+		"LEASE_HELD":            26,
+		"LEASE_LOST":            27,
+		"EVALUATION_FAILED":     28,
 	}
 )
 
@@ -271,11 +404,11 @@ func (x ErrorCode) String() string {
 }
 
 func (ErrorCode) Descriptor() protoreflect.EnumDescriptor {
-	return file_statehouse_v1_statehouse_proto_enumTypes[2].Descriptor()
+	return file_statehouse_v1_statehouse_proto_enumTypes[4].Descriptor()
 }
 
 func (ErrorCode) Type() protoreflect.EnumType {
-	return &file_statehouse_v1_statehouse_proto_enumTypes[2]
+	return &file_statehouse_v1_statehouse_proto_enumTypes[4]
 }
 
 func (x ErrorCode) Number() protoreflect.EnumNumber {
@@ -284,7 +417,62 @@ func (x ErrorCode) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ErrorCode.Descriptor instead.
 func (ErrorCode) EnumDescriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{2}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{4}
+}
+
+type RangeAct_Kind int32
+
+const (
+	RangeAct_KIND_UNSPECIFIED RangeAct_Kind = 0
+	// Each key that existed was deleted.
+	RangeAct_DELETED RangeAct_Kind = 1
+	// Each key whose state differed got the state of then, as a new version.
+	RangeAct_RESTORED RangeAct_Kind = 2
+	// The agent began as a fork: each key has the state, the version and the commit_ts of then.
+	RangeAct_FORKED RangeAct_Kind = 3
+)
+
+// Enum value maps for RangeAct_Kind.
+var (
+	RangeAct_Kind_name = map[int32]string{
+		0: "KIND_UNSPECIFIED",
+		1: "DELETED",
+		2: "RESTORED",
+		3: "FORKED",
+	}
+	RangeAct_Kind_value = map[string]int32{
+		"KIND_UNSPECIFIED": 0,
+		"DELETED":          1,
+		"RESTORED":         2,
+		"FORKED":           3,
+	}
+)
+
+func (x RangeAct_Kind) Enum() *RangeAct_Kind {
+	p := new(RangeAct_Kind)
+	*p = x
+	return p
+}
+
+func (x RangeAct_Kind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (RangeAct_Kind) Descriptor() protoreflect.EnumDescriptor {
+	return file_statehouse_v1_statehouse_proto_enumTypes[5].Descriptor()
+}
+
+func (RangeAct_Kind) Type() protoreflect.EnumType {
+	return &file_statehouse_v1_statehouse_proto_enumTypes[5]
+}
+
+func (x RangeAct_Kind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use RangeAct_Kind.Descriptor instead.
+func (RangeAct_Kind) EnumDescriptor() ([]byte, []int) {
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{32, 0}
 }
 
 // Inexact stands beside a Struct some of whose numbers are not those that were
@@ -436,8 +624,11 @@ type KeyPrecondition struct {
 	Key       string                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
 	// 0: the key does not exist (never written, or deleted).
 	ExpectedVersion uint64 `protobuf:"varint,4,opt,name=expected_version,json=expectedVersion,proto3" json:"expected_version,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// In place of key: the lease of this name must be held under the token expected_version, else the
+	// request is refused with LEASE_LOST. A daemon that does not know leases refuses the empty key.
+	Lease         string `protobuf:"bytes,5,opt,name=lease,proto3" json:"lease,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *KeyPrecondition) Reset() {
@@ -498,7 +689,15 @@ func (x *KeyPrecondition) GetExpectedVersion() uint64 {
 	return 0
 }
 
-// HeadPrecondition holds when the agent's last commit is this one.
+func (x *KeyPrecondition) GetLease() string {
+	if x != nil {
+		return x.Lease
+	}
+	return ""
+}
+
+// HeadPrecondition holds when the agent's last commit is this one. Commits of the daemon's own
+// (see ReplayEvent.cause) do not count.
 type HeadPrecondition struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
@@ -836,7 +1035,7 @@ func (x *BeginTransactionResponse) GetTimeoutMs() uint64 {
 	return 0
 }
 
-// WriteRequest carries exactly one of value and value_json.
+// WriteRequest carries exactly one of value, value_json and value_bytes.
 type WriteRequest struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	TxnId     string                 `protobuf:"bytes,1,opt,name=txn_id,json=txnId,proto3" json:"txn_id,omitempty"`
@@ -847,8 +1046,11 @@ type WriteRequest struct {
 	ValueJson []byte                 `protobuf:"bytes,6,opt,name=value_json,json=valueJson,proto3" json:"value_json,omitempty"`
 	// The version the key must be at when the transaction commits; 0: absent.
 	ExpectedVersion *uint64 `protobuf:"varint,7,opt,name=expected_version,json=expectedVersion,proto3,oneof" json:"expected_version,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// In place of a value: bytes, and their content type: see Put.
+	ValueBytes    []byte `protobuf:"bytes,8,opt,name=value_bytes,json=valueBytes,proto3,oneof" json:"value_bytes,omitempty"`
+	ContentType   string `protobuf:"bytes,9,opt,name=content_type,json=contentType,proto3" json:"content_type,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *WriteRequest) Reset() {
@@ -928,6 +1130,20 @@ func (x *WriteRequest) GetExpectedVersion() uint64 {
 		return *x.ExpectedVersion
 	}
 	return 0
+}
+
+func (x *WriteRequest) GetValueBytes() []byte {
+	if x != nil {
+		return x.ValueBytes
+	}
+	return nil
+}
+
+func (x *WriteRequest) GetContentType() string {
+	if x != nil {
+		return x.ContentType
+	}
+	return ""
 }
 
 type WriteResponse struct {
@@ -1368,7 +1584,9 @@ type GetStateRequest struct {
 	// Reads inside this transaction: its snapshot under its own writes. Excludes at.
 	TxnId string `protobuf:"bytes,6,opt,name=txn_id,json=txnId,proto3" json:"txn_id,omitempty"`
 	// Refuse a value that a Struct cannot carry exactly: NOT_REPRESENTABLE.
-	Strict        bool `protobuf:"varint,7,opt,name=strict,proto3" json:"strict,omitempty"`
+	Strict bool `protobuf:"varint,7,opt,name=strict,proto3" json:"strict,omitempty"`
+	// A commit that the read must not be before: one's own last, wherever it was acknowledged.
+	MinReadTs     uint64 `protobuf:"varint,8,opt,name=min_read_ts,json=minReadTs,proto3" json:"min_read_ts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1452,6 +1670,13 @@ func (x *GetStateRequest) GetStrict() bool {
 	return false
 }
 
+func (x *GetStateRequest) GetMinReadTs() uint64 {
+	if x != nil {
+		return x.MinReadTs
+	}
+	return 0
+}
+
 type GetStateResponse struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	Value      *structpb.Struct       `protobuf:"bytes,1,opt,name=value,proto3,oneof" json:"value,omitempty"`
@@ -1466,8 +1691,15 @@ type GetStateResponse struct {
 	Inexact *Inexact `protobuf:"bytes,8,opt,name=inexact,proto3" json:"inexact,omitempty"`
 	// In a BatchGetState as of a moment: the version of then is known, its value was erased,
 	// or dropped by the retention of old versions. GetState answers ERASED or OUT_OF_RANGE.
-	Erased        bool `protobuf:"varint,9,opt,name=erased,proto3" json:"erased,omitempty"`
-	Pruned        bool `protobuf:"varint,10,opt,name=pruned,proto3" json:"pruned,omitempty"`
+	Erased bool `protobuf:"varint,9,opt,name=erased,proto3" json:"erased,omitempty"`
+	Pruned bool `protobuf:"varint,10,opt,name=pruned,proto3" json:"pruned,omitempty"`
+	// In VALUE_ENCODING_NATIVE, of a value that is bytes.
+	ValueBytes  []byte `protobuf:"bytes,11,opt,name=value_bytes,json=valueBytes,proto3,oneof" json:"value_bytes,omitempty"`
+	ContentType string `protobuf:"bytes,12,opt,name=content_type,json=contentType,proto3" json:"content_type,omitempty"`
+	// When it expires, as of now; absent: never.
+	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	// When it is due, as of now; absent: never.
+	DueAt         *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=due_at,json=dueAt,proto3" json:"due_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1572,6 +1804,34 @@ func (x *GetStateResponse) GetPruned() bool {
 	return false
 }
 
+func (x *GetStateResponse) GetValueBytes() []byte {
+	if x != nil {
+		return x.ValueBytes
+	}
+	return nil
+}
+
+func (x *GetStateResponse) GetContentType() string {
+	if x != nil {
+		return x.ContentType
+	}
+	return ""
+}
+
+func (x *GetStateResponse) GetExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return nil
+}
+
+func (x *GetStateResponse) GetDueAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DueAt
+	}
+	return nil
+}
+
 type GetStateAtVersionRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Namespace     string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
@@ -1657,14 +1917,17 @@ func (x *GetStateAtVersionRequest) GetStrict() bool {
 }
 
 type GetStateAtVersionResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Value         *structpb.Struct       `protobuf:"bytes,1,opt,name=value,proto3,oneof" json:"value,omitempty"`
-	Version       uint64                 `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
-	CommitTs      uint64                 `protobuf:"varint,3,opt,name=commit_ts,json=commitTs,proto3" json:"commit_ts,omitempty"`
-	Exists        bool                   `protobuf:"varint,4,opt,name=exists,proto3" json:"exists,omitempty"`
-	ValueJson     []byte                 `protobuf:"bytes,5,opt,name=value_json,json=valueJson,proto3" json:"value_json,omitempty"`
-	CommitTime    *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=commit_time,json=commitTime,proto3" json:"commit_time,omitempty"`
-	Inexact       *Inexact               `protobuf:"bytes,7,opt,name=inexact,proto3" json:"inexact,omitempty"`
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Value      *structpb.Struct       `protobuf:"bytes,1,opt,name=value,proto3,oneof" json:"value,omitempty"`
+	Version    uint64                 `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
+	CommitTs   uint64                 `protobuf:"varint,3,opt,name=commit_ts,json=commitTs,proto3" json:"commit_ts,omitempty"`
+	Exists     bool                   `protobuf:"varint,4,opt,name=exists,proto3" json:"exists,omitempty"`
+	ValueJson  []byte                 `protobuf:"bytes,5,opt,name=value_json,json=valueJson,proto3" json:"value_json,omitempty"`
+	CommitTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=commit_time,json=commitTime,proto3" json:"commit_time,omitempty"`
+	Inexact    *Inexact               `protobuf:"bytes,7,opt,name=inexact,proto3" json:"inexact,omitempty"`
+	// In VALUE_ENCODING_NATIVE, of a value that is bytes.
+	ValueBytes    []byte `protobuf:"bytes,8,opt,name=value_bytes,json=valueBytes,proto3,oneof" json:"value_bytes,omitempty"`
+	ContentType   string `protobuf:"bytes,9,opt,name=content_type,json=contentType,proto3" json:"content_type,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1748,6 +2011,20 @@ func (x *GetStateAtVersionResponse) GetInexact() *Inexact {
 	return nil
 }
 
+func (x *GetStateAtVersionResponse) GetValueBytes() []byte {
+	if x != nil {
+		return x.ValueBytes
+	}
+	return nil
+}
+
+func (x *GetStateAtVersionResponse) GetContentType() string {
+	if x != nil {
+		return x.ContentType
+	}
+	return ""
+}
+
 type ListKeysRequest struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
@@ -1758,9 +2035,14 @@ type ListKeysRequest struct {
 	// From an earlier answer's next_page_token; pins the point of the total order.
 	PageToken string `protobuf:"bytes,5,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// From last to first.
-	Reverse       bool   `protobuf:"varint,6,opt,name=reverse,proto3" json:"reverse,omitempty"`
-	At            *At    `protobuf:"bytes,7,opt,name=at,proto3" json:"at,omitempty"`
-	TxnId         string `protobuf:"bytes,8,opt,name=txn_id,json=txnId,proto3" json:"txn_id,omitempty"`
+	Reverse bool   `protobuf:"varint,6,opt,name=reverse,proto3" json:"reverse,omitempty"`
+	At      *At    `protobuf:"bytes,7,opt,name=at,proto3" json:"at,omitempty"`
+	TxnId   string `protobuf:"bytes,8,opt,name=txn_id,json=txnId,proto3" json:"txn_id,omitempty"`
+	// A commit that the read must not be before: one's own last, wherever it was acknowledged.
+	MinReadTs uint64 `protobuf:"varint,9,opt,name=min_read_ts,json=minReadTs,proto3" json:"min_read_ts,omitempty"`
+	// Keys that have this text after the prefix are listed as one folder: what they have up to
+	// and with it.
+	Delimiter     string `protobuf:"bytes,10,opt,name=delimiter,proto3" json:"delimiter,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1851,12 +2133,29 @@ func (x *ListKeysRequest) GetTxnId() string {
 	return ""
 }
 
+func (x *ListKeysRequest) GetMinReadTs() uint64 {
+	if x != nil {
+		return x.MinReadTs
+	}
+	return 0
+}
+
+func (x *ListKeysRequest) GetDelimiter() string {
+	if x != nil {
+		return x.Delimiter
+	}
+	return ""
+}
+
 type ListKeysResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Keys  []string               `protobuf:"bytes,1,rep,name=keys,proto3" json:"keys,omitempty"`
 	// Empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	ReadTs        uint64 `protobuf:"varint,3,opt,name=read_ts,json=readTs,proto3" json:"read_ts,omitempty"`
+	// With a delimiter: each once, with the prefix, in byte order among themselves. A page is cut in the
+	// order of keys and folders together.
+	Folders       []string `protobuf:"bytes,4,rep,name=folders,proto3" json:"folders,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1912,18 +2211,27 @@ func (x *ListKeysResponse) GetReadTs() uint64 {
 	return 0
 }
 
+func (x *ListKeysResponse) GetFolders() []string {
+	if x != nil {
+		return x.Folders
+	}
+	return nil
+}
+
 type ScanPrefixRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Namespace     string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
-	AgentId       string                 `protobuf:"bytes,2,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
-	Prefix        string                 `protobuf:"bytes,3,opt,name=prefix,proto3" json:"prefix,omitempty"`
-	Encoding      ValueEncoding          `protobuf:"varint,4,opt,name=encoding,proto3,enum=statehouse.v1.ValueEncoding" json:"encoding,omitempty"`
-	Limit         uint32                 `protobuf:"varint,5,opt,name=limit,proto3" json:"limit,omitempty"`
-	PageToken     string                 `protobuf:"bytes,6,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
-	Reverse       bool                   `protobuf:"varint,7,opt,name=reverse,proto3" json:"reverse,omitempty"`
-	At            *At                    `protobuf:"bytes,8,opt,name=at,proto3" json:"at,omitempty"`
-	TxnId         string                 `protobuf:"bytes,9,opt,name=txn_id,json=txnId,proto3" json:"txn_id,omitempty"`
-	Strict        bool                   `protobuf:"varint,10,opt,name=strict,proto3" json:"strict,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	AgentId   string                 `protobuf:"bytes,2,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
+	Prefix    string                 `protobuf:"bytes,3,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	Encoding  ValueEncoding          `protobuf:"varint,4,opt,name=encoding,proto3,enum=statehouse.v1.ValueEncoding" json:"encoding,omitempty"`
+	Limit     uint32                 `protobuf:"varint,5,opt,name=limit,proto3" json:"limit,omitempty"`
+	PageToken string                 `protobuf:"bytes,6,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	Reverse   bool                   `protobuf:"varint,7,opt,name=reverse,proto3" json:"reverse,omitempty"`
+	At        *At                    `protobuf:"bytes,8,opt,name=at,proto3" json:"at,omitempty"`
+	TxnId     string                 `protobuf:"bytes,9,opt,name=txn_id,json=txnId,proto3" json:"txn_id,omitempty"`
+	Strict    bool                   `protobuf:"varint,10,opt,name=strict,proto3" json:"strict,omitempty"`
+	// A commit that the read must not be before: one's own last, wherever it was acknowledged.
+	MinReadTs     uint64 `protobuf:"varint,11,opt,name=min_read_ts,json=minReadTs,proto3" json:"min_read_ts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2028,6 +2336,13 @@ func (x *ScanPrefixRequest) GetStrict() bool {
 	return false
 }
 
+func (x *ScanPrefixRequest) GetMinReadTs() uint64 {
+	if x != nil {
+		return x.MinReadTs
+	}
+	return 0
+}
+
 type ScanPrefixResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Entries       []*StateEntry          `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
@@ -2098,8 +2413,18 @@ type StateEntry struct {
 	CommitTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=commit_time,json=commitTime,proto3" json:"commit_time,omitempty"`
 	Inexact    *Inexact               `protobuf:"bytes,7,opt,name=inexact,proto3" json:"inexact,omitempty"`
 	// As in GetStateResponse.
-	Erased        bool `protobuf:"varint,8,opt,name=erased,proto3" json:"erased,omitempty"`
-	Pruned        bool `protobuf:"varint,9,opt,name=pruned,proto3" json:"pruned,omitempty"`
+	Erased bool `protobuf:"varint,8,opt,name=erased,proto3" json:"erased,omitempty"`
+	Pruned bool `protobuf:"varint,9,opt,name=pruned,proto3" json:"pruned,omitempty"`
+	// In VALUE_ENCODING_NATIVE, of a value that is bytes.
+	ValueBytes  []byte `protobuf:"bytes,10,opt,name=value_bytes,json=valueBytes,proto3,oneof" json:"value_bytes,omitempty"`
+	ContentType string `protobuf:"bytes,11,opt,name=content_type,json=contentType,proto3" json:"content_type,omitempty"`
+	// When it expires, as of now; absent: never.
+	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	DueAt     *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=due_at,json=dueAt,proto3" json:"due_at,omitempty"`
+	// Of Find: whose record it is, and what its last commit said of itself.
+	Namespace     string            `protobuf:"bytes,14,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	AgentId       string            `protobuf:"bytes,15,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
+	Metadata      map[string]string `protobuf:"bytes,16,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2197,6 +2522,55 @@ func (x *StateEntry) GetPruned() bool {
 	return false
 }
 
+func (x *StateEntry) GetValueBytes() []byte {
+	if x != nil {
+		return x.ValueBytes
+	}
+	return nil
+}
+
+func (x *StateEntry) GetContentType() string {
+	if x != nil {
+		return x.ContentType
+	}
+	return ""
+}
+
+func (x *StateEntry) GetExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return nil
+}
+
+func (x *StateEntry) GetDueAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DueAt
+	}
+	return nil
+}
+
+func (x *StateEntry) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *StateEntry) GetAgentId() string {
+	if x != nil {
+		return x.AgentId
+	}
+	return ""
+}
+
+func (x *StateEntry) GetMetadata() map[string]string {
+	if x != nil {
+		return x.Metadata
+	}
+	return nil
+}
+
 type ReplayRequest struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
@@ -2217,7 +2591,12 @@ type ReplayRequest struct {
 	Strict    bool `protobuf:"varint,11,opt,name=strict,proto3" json:"strict,omitempty"`
 	// The epoch in which start_ts was learnt, from an event or a cursor; refused with
 	// EPOCH_CHANGED when the store was restored to an earlier commit since. Empty: unknown.
-	Epoch         string `protobuf:"bytes,12,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Epoch string `protobuf:"bytes,12,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// Also what the base contract does not know: operations on leases and of due records, and
+	// acts on ranges and forks as one operation each, in place of a write or delete for each key.
+	AllOperations bool `protobuf:"varint,13,opt,name=all_operations,json=allOperations,proto3" json:"all_operations,omitempty"`
+	// Of an agent that was forked: first the events of what it was forked from, up to there.
+	WithLineage   bool `protobuf:"varint,14,opt,name=with_lineage,json=withLineage,proto3" json:"with_lineage,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2336,6 +2715,20 @@ func (x *ReplayRequest) GetEpoch() string {
 	return ""
 }
 
+func (x *ReplayRequest) GetAllOperations() bool {
+	if x != nil {
+		return x.AllOperations
+	}
+	return false
+}
+
+func (x *ReplayRequest) GetWithLineage() bool {
+	if x != nil {
+		return x.WithLineage
+	}
+	return false
+}
+
 // ReplayEvent is a commit as read from the log, cut down to what was asked for.
 type ReplayEvent struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
@@ -2350,7 +2743,10 @@ type ReplayEvent struct {
 	// The trace that the commit was part of: 32 hex digits, or empty.
 	TraceId string `protobuf:"bytes,7,opt,name=trace_id,json=traceId,proto3" json:"trace_id,omitempty"`
 	// The epoch of the store, in the first event of a Replay: see EventBatch.
-	Epoch         string `protobuf:"bytes,8,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Epoch string `protobuf:"bytes,8,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// Why the daemon committed it by itself, as commit_time passed: "expired", "lapsed" or "due".
+	// Empty: a client committed it.
+	Cause         string `protobuf:"bytes,9,opt,name=cause,proto3" json:"cause,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2441,6 +2837,13 @@ func (x *ReplayEvent) GetEpoch() string {
 	return ""
 }
 
+func (x *ReplayEvent) GetCause() string {
+	if x != nil {
+		return x.Cause
+	}
+	return ""
+}
+
 type Operation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Key   string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
@@ -2455,8 +2858,18 @@ type Operation struct {
 	Inexact *Inexact `protobuf:"bytes,8,opt,name=inexact,proto3" json:"inexact,omitempty"`
 	// The value was erased (with its key, if that is empty), or dropped by the retention of
 	// old versions.
-	Erased        bool `protobuf:"varint,9,opt,name=erased,proto3" json:"erased,omitempty"`
-	Pruned        bool `protobuf:"varint,10,opt,name=pruned,proto3" json:"pruned,omitempty"`
+	Erased bool `protobuf:"varint,9,opt,name=erased,proto3" json:"erased,omitempty"`
+	Pruned bool `protobuf:"varint,10,opt,name=pruned,proto3" json:"pruned,omitempty"`
+	// In VALUE_ENCODING_NATIVE, of a value that is bytes.
+	ValueBytes  []byte `protobuf:"bytes,11,opt,name=value_bytes,json=valueBytes,proto3,oneof" json:"value_bytes,omitempty"`
+	ContentType string `protobuf:"bytes,12,opt,name=content_type,json=contentType,proto3" json:"content_type,omitempty"`
+	// With all_operations, in place of a value: key names a lease, which was acquired (version is
+	// the token), or released or lapsed, which is a delete.
+	Lease *LeaseChange `protobuf:"bytes,13,opt,name=lease,proto3" json:"lease,omitempty"`
+	// With all_operations, in place of a value: the record key became due, or is no longer, which is a delete.
+	Due bool `protobuf:"varint,14,opt,name=due,proto3" json:"due,omitempty"`
+	// With all_operations, in place of a value: what was done to all keys under the prefix key.
+	Act           *RangeAct `protobuf:"bytes,15,opt,name=act,proto3" json:"act,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2561,6 +2974,164 @@ func (x *Operation) GetPruned() bool {
 	return false
 }
 
+func (x *Operation) GetValueBytes() []byte {
+	if x != nil {
+		return x.ValueBytes
+	}
+	return nil
+}
+
+func (x *Operation) GetContentType() string {
+	if x != nil {
+		return x.ContentType
+	}
+	return ""
+}
+
+func (x *Operation) GetLease() *LeaseChange {
+	if x != nil {
+		return x.Lease
+	}
+	return nil
+}
+
+func (x *Operation) GetDue() bool {
+	if x != nil {
+		return x.Due
+	}
+	return false
+}
+
+func (x *Operation) GetAct() *RangeAct {
+	if x != nil {
+		return x.Act
+	}
+	return nil
+}
+
+type LeaseChange struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Holder string                 `protobuf:"bytes,1,opt,name=holder,proto3" json:"holder,omitempty"`
+	// How long it is held after commit_time, unless it is renewed; of an acquisition.
+	TtlMs         uint64 `protobuf:"varint,2,opt,name=ttl_ms,json=ttlMs,proto3" json:"ttl_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LeaseChange) Reset() {
+	*x = LeaseChange{}
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LeaseChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LeaseChange) ProtoMessage() {}
+
+func (x *LeaseChange) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LeaseChange.ProtoReflect.Descriptor instead.
+func (*LeaseChange) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *LeaseChange) GetHolder() string {
+	if x != nil {
+		return x.Holder
+	}
+	return ""
+}
+
+func (x *LeaseChange) GetTtlMs() uint64 {
+	if x != nil {
+		return x.TtlMs
+	}
+	return 0
+}
+
+// RangeAct is one operation on all keys of an agent under a prefix.
+type RangeAct struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Kind  RangeAct_Kind          `protobuf:"varint,1,opt,name=kind,proto3,enum=statehouse.v1.RangeAct_Kind" json:"kind,omitempty"`
+	// The agent and the commit of "then".
+	Namespace     string `protobuf:"bytes,2,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	AgentId       string `protobuf:"bytes,3,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
+	CommitTs      uint64 `protobuf:"varint,4,opt,name=commit_ts,json=commitTs,proto3" json:"commit_ts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RangeAct) Reset() {
+	*x = RangeAct{}
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RangeAct) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RangeAct) ProtoMessage() {}
+
+func (x *RangeAct) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RangeAct.ProtoReflect.Descriptor instead.
+func (*RangeAct) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *RangeAct) GetKind() RangeAct_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return RangeAct_KIND_UNSPECIFIED
+}
+
+func (x *RangeAct) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *RangeAct) GetAgentId() string {
+	if x != nil {
+		return x.AgentId
+	}
+	return ""
+}
+
+func (x *RangeAct) GetCommitTs() uint64 {
+	if x != nil {
+		return x.CommitTs
+	}
+	return 0
+}
+
 type EventBatch struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Events []*ReplayEvent         `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
@@ -2577,7 +3148,7 @@ type EventBatch struct {
 
 func (x *EventBatch) Reset() {
 	*x = EventBatch{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[31]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2589,7 +3160,7 @@ func (x *EventBatch) String() string {
 func (*EventBatch) ProtoMessage() {}
 
 func (x *EventBatch) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[31]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2602,7 +3173,7 @@ func (x *EventBatch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventBatch.ProtoReflect.Descriptor instead.
 func (*EventBatch) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{31}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *EventBatch) GetEvents() []*ReplayEvent {
@@ -2639,14 +3210,21 @@ type WatchRequest struct {
 	// The epoch in which after_ts was learnt. Refused with EPOCH_CHANGED when the store was
 	// restored to a commit before after_ts since. Empty: unknown, and then after_ts may not be
 	// past the commit at which the store's epoch began.
-	Epoch         string `protobuf:"bytes,8,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Epoch string `protobuf:"bytes,8,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// Also what the base contract does not know: operations on leases and of due records, and
+	// acts on ranges and forks as one operation each, in place of a write or delete for each key.
+	AllOperations bool `protobuf:"varint,9,opt,name=all_operations,json=allOperations,proto3" json:"all_operations,omitempty"`
+	// Only what happens to the lease of this name, of agent_id.
+	Lease string `protobuf:"bytes,10,opt,name=lease,proto3" json:"lease,omitempty"`
+	// Only records that become due.
+	Due           bool `protobuf:"varint,11,opt,name=due,proto3" json:"due,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *WatchRequest) Reset() {
 	*x = WatchRequest{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[32]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2658,7 +3236,7 @@ func (x *WatchRequest) String() string {
 func (*WatchRequest) ProtoMessage() {}
 
 func (x *WatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[32]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2671,7 +3249,7 @@ func (x *WatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
 func (*WatchRequest) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{32}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *WatchRequest) GetNamespace() string {
@@ -2730,6 +3308,27 @@ func (x *WatchRequest) GetEpoch() string {
 	return ""
 }
 
+func (x *WatchRequest) GetAllOperations() bool {
+	if x != nil {
+		return x.AllOperations
+	}
+	return false
+}
+
+func (x *WatchRequest) GetLease() string {
+	if x != nil {
+		return x.Lease
+	}
+	return ""
+}
+
+func (x *WatchRequest) GetDue() bool {
+	if x != nil {
+		return x.Due
+	}
+	return false
+}
+
 type TransactRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// 1 to 128 printable ASCII characters without space; a UUIDv7 is advised.
@@ -2747,14 +3346,16 @@ type TransactRequest struct {
 	Reads *ReadSet `protobuf:"bytes,6,opt,name=reads,proto3" json:"reads,omitempty"`
 	// Refused with TXN_EXPIRED when its turn comes later than this after its arrival.
 	// Absent: no bound. It may differ between tries of the same request.
-	TimeoutMs     *uint64 `protobuf:"varint,7,opt,name=timeout_ms,json=timeoutMs,proto3,oneof" json:"timeout_ms,omitempty"`
+	TimeoutMs *uint64 `protobuf:"varint,7,opt,name=timeout_ms,json=timeoutMs,proto3,oneof" json:"timeout_ms,omitempty"`
+	// Of the values in results.
+	Encoding      ValueEncoding `protobuf:"varint,8,opt,name=encoding,proto3,enum=statehouse.v1.ValueEncoding" json:"encoding,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *TransactRequest) Reset() {
 	*x = TransactRequest{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[33]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2766,7 +3367,7 @@ func (x *TransactRequest) String() string {
 func (*TransactRequest) ProtoMessage() {}
 
 func (x *TransactRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[33]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2779,7 +3380,7 @@ func (x *TransactRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransactRequest.ProtoReflect.Descriptor instead.
 func (*TransactRequest) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{33}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *TransactRequest) GetTxnId() string {
@@ -2831,6 +3432,13 @@ func (x *TransactRequest) GetTimeoutMs() uint64 {
 	return 0
 }
 
+func (x *TransactRequest) GetEncoding() ValueEncoding {
+	if x != nil {
+		return x.Encoding
+	}
+	return ValueEncoding_VALUE_ENCODING_STRUCT
+}
+
 // ReadSet is what a transaction that its client holds has read.
 type ReadSet struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2847,7 +3455,7 @@ type ReadSet struct {
 
 func (x *ReadSet) Reset() {
 	*x = ReadSet{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[34]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2859,7 +3467,7 @@ func (x *ReadSet) String() string {
 func (*ReadSet) ProtoMessage() {}
 
 func (x *ReadSet) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[34]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2872,7 +3480,7 @@ func (x *ReadSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadSet.ProtoReflect.Descriptor instead.
 func (*ReadSet) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{34}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ReadSet) GetSnapshotTs() uint64 {
@@ -2916,7 +3524,7 @@ type ReadKey struct {
 
 func (x *ReadKey) Reset() {
 	*x = ReadKey{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[35]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2928,7 +3536,7 @@ func (x *ReadKey) String() string {
 func (*ReadKey) ProtoMessage() {}
 
 func (x *ReadKey) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[35]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2941,7 +3549,7 @@ func (x *ReadKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadKey.ProtoReflect.Descriptor instead.
 func (*ReadKey) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{35}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ReadKey) GetNamespace() string {
@@ -2989,7 +3597,7 @@ type ReadRange struct {
 
 func (x *ReadRange) Reset() {
 	*x = ReadRange{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[36]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3001,7 +3609,7 @@ func (x *ReadRange) String() string {
 func (*ReadRange) ProtoMessage() {}
 
 func (x *ReadRange) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[36]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3014,7 +3622,7 @@ func (x *ReadRange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadRange.ProtoReflect.Descriptor instead.
 func (*ReadRange) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{36}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ReadRange) GetNamespace() string {
@@ -3057,19 +3665,42 @@ type TransactOperation struct {
 	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
 	AgentId   string                 `protobuf:"bytes,2,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
 	Key       string                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
-	// Exactly one of value, value_json and delete.
+	// Exactly one of value, value_json, delete and put, and of what the daemon evaluates when the
+	// commit's turn comes: increment, merge_json, delete_prefix, delete_agent, restore, fork,
+	// acquire, release, claim, complete. What comes out is what the log holds. A daemon refuses
+	// an operation that has none of those that it knows.
 	Value     *structpb.Struct `protobuf:"bytes,4,opt,name=value,proto3" json:"value,omitempty"`
 	ValueJson []byte           `protobuf:"bytes,5,opt,name=value_json,json=valueJson,proto3" json:"value_json,omitempty"`
 	Delete    bool             `protobuf:"varint,6,opt,name=delete,proto3" json:"delete,omitempty"`
 	// The version the key must be at before this transaction; 0: absent.
 	ExpectedVersion *uint64 `protobuf:"varint,7,opt,name=expected_version,json=expectedVersion,proto3,oneof" json:"expected_version,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// A value with more to say of it.
+	Put       *Put       `protobuf:"bytes,8,opt,name=put,proto3" json:"put,omitempty"`
+	Increment *Increment `protobuf:"bytes,9,opt,name=increment,proto3" json:"increment,omitempty"`
+	// A JSON Merge Patch (RFC 7396), an object.
+	MergeJson []byte `protobuf:"bytes,10,opt,name=merge_json,json=mergeJson,proto3" json:"merge_json,omitempty"`
+	// Deletes every key that begins with key, however many they are.
+	DeletePrefix bool `protobuf:"varint,11,opt,name=delete_prefix,json=deletePrefix,proto3" json:"delete_prefix,omitempty"`
+	// Deletes every key of the agent; key is empty.
+	DeleteAgent bool `protobuf:"varint,12,opt,name=delete_agent,json=deleteAgent,proto3" json:"delete_agent,omitempty"`
+	// Gives every key that begins with key (empty: of the agent) the state of then.
+	Restore *Restore `protobuf:"bytes,13,opt,name=restore,proto3" json:"restore,omitempty"`
+	// Begins the agent as a fork of another; key is empty.
+	Fork *Fork `protobuf:"bytes,14,opt,name=fork,proto3" json:"fork,omitempty"`
+	// key names a lease.
+	Acquire *AcquireLease `protobuf:"bytes,15,opt,name=acquire,proto3" json:"acquire,omitempty"`
+	Release *ReleaseLease `protobuf:"bytes,16,opt,name=release,proto3" json:"release,omitempty"`
+	// key is a prefix of keys, or empty: takes due records of the agent that no worker holds.
+	Claim *ClaimDue `protobuf:"bytes,17,opt,name=claim,proto3" json:"claim,omitempty"`
+	// Ends the claim of key, whose record is no longer due.
+	Complete      *CompleteDue `protobuf:"bytes,18,opt,name=complete,proto3" json:"complete,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *TransactOperation) Reset() {
 	*x = TransactOperation{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[37]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3081,7 +3712,7 @@ func (x *TransactOperation) String() string {
 func (*TransactOperation) ProtoMessage() {}
 
 func (x *TransactOperation) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[37]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3094,7 +3725,7 @@ func (x *TransactOperation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransactOperation.ProtoReflect.Descriptor instead.
 func (*TransactOperation) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{37}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *TransactOperation) GetNamespace() string {
@@ -3146,6 +3777,787 @@ func (x *TransactOperation) GetExpectedVersion() uint64 {
 	return 0
 }
 
+func (x *TransactOperation) GetPut() *Put {
+	if x != nil {
+		return x.Put
+	}
+	return nil
+}
+
+func (x *TransactOperation) GetIncrement() *Increment {
+	if x != nil {
+		return x.Increment
+	}
+	return nil
+}
+
+func (x *TransactOperation) GetMergeJson() []byte {
+	if x != nil {
+		return x.MergeJson
+	}
+	return nil
+}
+
+func (x *TransactOperation) GetDeletePrefix() bool {
+	if x != nil {
+		return x.DeletePrefix
+	}
+	return false
+}
+
+func (x *TransactOperation) GetDeleteAgent() bool {
+	if x != nil {
+		return x.DeleteAgent
+	}
+	return false
+}
+
+func (x *TransactOperation) GetRestore() *Restore {
+	if x != nil {
+		return x.Restore
+	}
+	return nil
+}
+
+func (x *TransactOperation) GetFork() *Fork {
+	if x != nil {
+		return x.Fork
+	}
+	return nil
+}
+
+func (x *TransactOperation) GetAcquire() *AcquireLease {
+	if x != nil {
+		return x.Acquire
+	}
+	return nil
+}
+
+func (x *TransactOperation) GetRelease() *ReleaseLease {
+	if x != nil {
+		return x.Release
+	}
+	return nil
+}
+
+func (x *TransactOperation) GetClaim() *ClaimDue {
+	if x != nil {
+		return x.Claim
+	}
+	return nil
+}
+
+func (x *TransactOperation) GetComplete() *CompleteDue {
+	if x != nil {
+		return x.Complete
+	}
+	return nil
+}
+
+// Put is a write with more to say of it than its value.
+type Put struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Exactly one of them.
+	Value      *structpb.Struct `protobuf:"bytes,1,opt,name=value,proto3" json:"value,omitempty"`
+	ValueJson  []byte           `protobuf:"bytes,2,opt,name=value_json,json=valueJson,proto3" json:"value_json,omitempty"`
+	ValueBytes []byte           `protobuf:"bytes,3,opt,name=value_bytes,json=valueBytes,proto3,oneof" json:"value_bytes,omitempty"`
+	// Of bytes: a media type, such as "image/png"; at most 256 bytes. Empty: application/octet-stream.
+	ContentType string `protobuf:"bytes,4,opt,name=content_type,json=contentType,proto3" json:"content_type,omitempty"`
+	// key is the prefix of a sequence. The daemon appends the next number, 16 digits from
+	// 0000000000000001, which is never given twice.
+	Append bool `protobuf:"varint,5,opt,name=append,proto3" json:"append,omitempty"`
+	// Writes nothing if the key exists; the operation's result has what is there. (To have the whole
+	// request refused in that case, set expected_version to 0.)
+	IfAbsent bool `protobuf:"varint,6,opt,name=if_absent,json=ifAbsent,proto3" json:"if_absent,omitempty"`
+	// The daemon deletes the record when commit_time is this much past the commit's own. 0:
+	// never. Any later write of the key ends it.
+	TtlMs uint64 `protobuf:"varint,7,opt,name=ttl_ms,json=ttlMs,proto3" json:"ttl_ms,omitempty"`
+	// When the record becomes due: at a time, or this long after the commit. It then can be claimed.
+	DueAt         *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=due_at,json=dueAt,proto3" json:"due_at,omitempty"`
+	DueInMs       *uint64                `protobuf:"varint,9,opt,name=due_in_ms,json=dueInMs,proto3,oneof" json:"due_in_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Put) Reset() {
+	*x = Put{}
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Put) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Put) ProtoMessage() {}
+
+func (x *Put) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Put.ProtoReflect.Descriptor instead.
+func (*Put) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *Put) GetValue() *structpb.Struct {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
+func (x *Put) GetValueJson() []byte {
+	if x != nil {
+		return x.ValueJson
+	}
+	return nil
+}
+
+func (x *Put) GetValueBytes() []byte {
+	if x != nil {
+		return x.ValueBytes
+	}
+	return nil
+}
+
+func (x *Put) GetContentType() string {
+	if x != nil {
+		return x.ContentType
+	}
+	return ""
+}
+
+func (x *Put) GetAppend() bool {
+	if x != nil {
+		return x.Append
+	}
+	return false
+}
+
+func (x *Put) GetIfAbsent() bool {
+	if x != nil {
+		return x.IfAbsent
+	}
+	return false
+}
+
+func (x *Put) GetTtlMs() uint64 {
+	if x != nil {
+		return x.TtlMs
+	}
+	return 0
+}
+
+func (x *Put) GetDueAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DueAt
+	}
+	return nil
+}
+
+func (x *Put) GetDueInMs() uint64 {
+	if x != nil && x.DueInMs != nil {
+		return *x.DueInMs
+	}
+	return 0
+}
+
+// Increment adds to a number in the record's value. A record or a member that is not there
+// counts as 0. Refused with EVALUATION_FAILED if something else than a number is there, or the
+// sum would be out of bounds.
+type Increment struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A JSON Pointer (RFC 6901), such as "/tokens/used"; not empty.
+	Pointer string `protobuf:"bytes,1,opt,name=pointer,proto3" json:"pointer,omitempty"`
+	// A JSON number. The sum is exact.
+	Delta string `protobuf:"bytes,2,opt,name=delta,proto3" json:"delta,omitempty"`
+	// JSON numbers; empty: no bound.
+	Min           string `protobuf:"bytes,3,opt,name=min,proto3" json:"min,omitempty"`
+	Max           string `protobuf:"bytes,4,opt,name=max,proto3" json:"max,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Increment) Reset() {
+	*x = Increment{}
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Increment) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Increment) ProtoMessage() {}
+
+func (x *Increment) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Increment.ProtoReflect.Descriptor instead.
+func (*Increment) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *Increment) GetPointer() string {
+	if x != nil {
+		return x.Pointer
+	}
+	return ""
+}
+
+func (x *Increment) GetDelta() string {
+	if x != nil {
+		return x.Delta
+	}
+	return ""
+}
+
+func (x *Increment) GetMin() string {
+	if x != nil {
+		return x.Min
+	}
+	return ""
+}
+
+func (x *Increment) GetMax() string {
+	if x != nil {
+		return x.Max
+	}
+	return ""
+}
+
+type Restore struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	At            *At                    `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Restore) Reset() {
+	*x = Restore{}
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Restore) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Restore) ProtoMessage() {}
+
+func (x *Restore) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Restore.ProtoReflect.Descriptor instead.
+func (*Restore) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *Restore) GetAt() *At {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+type Fork struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What is forked. An empty namespace is default.
+	Namespace     string `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	AgentId       string `protobuf:"bytes,2,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
+	At            *At    `protobuf:"bytes,3,opt,name=at,proto3" json:"at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Fork) Reset() {
+	*x = Fork{}
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Fork) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Fork) ProtoMessage() {}
+
+func (x *Fork) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Fork.ProtoReflect.Descriptor instead.
+func (*Fork) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *Fork) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *Fork) GetAgentId() string {
+	if x != nil {
+		return x.AgentId
+	}
+	return ""
+}
+
+func (x *Fork) GetAt() *At {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+// AcquireLease is refused with LEASE_HELD while the lease is held, by whomever.
+type AcquireLease struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// For people: who holds it. At most 256 bytes.
+	Holder string `protobuf:"bytes,1,opt,name=holder,proto3" json:"holder,omitempty"`
+	// How long it is held unless it is renewed.
+	TtlMs         uint64 `protobuf:"varint,2,opt,name=ttl_ms,json=ttlMs,proto3" json:"ttl_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AcquireLease) Reset() {
+	*x = AcquireLease{}
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AcquireLease) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AcquireLease) ProtoMessage() {}
+
+func (x *AcquireLease) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AcquireLease.ProtoReflect.Descriptor instead.
+func (*AcquireLease) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *AcquireLease) GetHolder() string {
+	if x != nil {
+		return x.Holder
+	}
+	return ""
+}
+
+func (x *AcquireLease) GetTtlMs() uint64 {
+	if x != nil {
+		return x.TtlMs
+	}
+	return 0
+}
+
+type ReleaseLease struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Token         uint64                 `protobuf:"varint,1,opt,name=token,proto3" json:"token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReleaseLease) Reset() {
+	*x = ReleaseLease{}
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReleaseLease) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReleaseLease) ProtoMessage() {}
+
+func (x *ReleaseLease) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReleaseLease.ProtoReflect.Descriptor instead.
+func (*ReleaseLease) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *ReleaseLease) GetToken() uint64 {
+	if x != nil {
+		return x.Token
+	}
+	return 0
+}
+
+type ClaimDue struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Holder string                 `protobuf:"bytes,1,opt,name=holder,proto3" json:"holder,omitempty"`
+	TtlMs  uint64                 `protobuf:"varint,2,opt,name=ttl_ms,json=ttlMs,proto3" json:"ttl_ms,omitempty"`
+	// At most this many records; 0: one.
+	Limit uint32 `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"`
+	// Of all agents of the namespace; agent_id is then empty.
+	AllAgents     bool `protobuf:"varint,4,opt,name=all_agents,json=allAgents,proto3" json:"all_agents,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClaimDue) Reset() {
+	*x = ClaimDue{}
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClaimDue) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClaimDue) ProtoMessage() {}
+
+func (x *ClaimDue) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClaimDue.ProtoReflect.Descriptor instead.
+func (*ClaimDue) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *ClaimDue) GetHolder() string {
+	if x != nil {
+		return x.Holder
+	}
+	return ""
+}
+
+func (x *ClaimDue) GetTtlMs() uint64 {
+	if x != nil {
+		return x.TtlMs
+	}
+	return 0
+}
+
+func (x *ClaimDue) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *ClaimDue) GetAllAgents() bool {
+	if x != nil {
+		return x.AllAgents
+	}
+	return false
+}
+
+type CompleteDue struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// From the claim.
+	Token         uint64 `protobuf:"varint,1,opt,name=token,proto3" json:"token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CompleteDue) Reset() {
+	*x = CompleteDue{}
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompleteDue) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompleteDue) ProtoMessage() {}
+
+func (x *CompleteDue) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompleteDue.ProtoReflect.Descriptor instead.
+func (*CompleteDue) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *CompleteDue) GetToken() uint64 {
+	if x != nil {
+		return x.Token
+	}
+	return 0
+}
+
+// OperationResult is what came of an operation.
+type OperationResult struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The key: of an append, the one that it got.
+	Key     string `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	Version uint64 `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
+	// The record's value now, of operations that the daemon evaluates.
+	Value       *structpb.Struct `protobuf:"bytes,3,opt,name=value,proto3" json:"value,omitempty"`
+	ValueJson   []byte           `protobuf:"bytes,4,opt,name=value_json,json=valueJson,proto3" json:"value_json,omitempty"`
+	ValueBytes  []byte           `protobuf:"bytes,5,opt,name=value_bytes,json=valueBytes,proto3,oneof" json:"value_bytes,omitempty"`
+	ContentType string           `protobuf:"bytes,6,opt,name=content_type,json=contentType,proto3" json:"content_type,omitempty"`
+	Inexact     *Inexact         `protobuf:"bytes,7,opt,name=inexact,proto3" json:"inexact,omitempty"`
+	// Of an acquisition.
+	Lease *Lease `protobuf:"bytes,8,opt,name=lease,proto3" json:"lease,omitempty"`
+	// Of a claim.
+	Claimed []*DueRecord `protobuf:"bytes,9,rep,name=claimed,proto3" json:"claimed,omitempty"`
+	// How many keys it changed, of an operation on many.
+	Keys uint64 `protobuf:"varint,10,opt,name=keys,proto3" json:"keys,omitempty"`
+	// Of an if_absent: the key existed and is as it was. version and value are what is there.
+	Existed       bool `protobuf:"varint,11,opt,name=existed,proto3" json:"existed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OperationResult) Reset() {
+	*x = OperationResult{}
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OperationResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OperationResult) ProtoMessage() {}
+
+func (x *OperationResult) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OperationResult.ProtoReflect.Descriptor instead.
+func (*OperationResult) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *OperationResult) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *OperationResult) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *OperationResult) GetValue() *structpb.Struct {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
+func (x *OperationResult) GetValueJson() []byte {
+	if x != nil {
+		return x.ValueJson
+	}
+	return nil
+}
+
+func (x *OperationResult) GetValueBytes() []byte {
+	if x != nil {
+		return x.ValueBytes
+	}
+	return nil
+}
+
+func (x *OperationResult) GetContentType() string {
+	if x != nil {
+		return x.ContentType
+	}
+	return ""
+}
+
+func (x *OperationResult) GetInexact() *Inexact {
+	if x != nil {
+		return x.Inexact
+	}
+	return nil
+}
+
+func (x *OperationResult) GetLease() *Lease {
+	if x != nil {
+		return x.Lease
+	}
+	return nil
+}
+
+func (x *OperationResult) GetClaimed() []*DueRecord {
+	if x != nil {
+		return x.Claimed
+	}
+	return nil
+}
+
+func (x *OperationResult) GetKeys() uint64 {
+	if x != nil {
+		return x.Keys
+	}
+	return 0
+}
+
+func (x *OperationResult) GetExisted() bool {
+	if x != nil {
+		return x.Existed
+	}
+	return false
+}
+
+// DueRecord is a record that a claim took.
+type DueRecord struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Record *StateEntry            `protobuf:"bytes,1,opt,name=record,proto3" json:"record,omitempty"`
+	DueAt  *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=due_at,json=dueAt,proto3" json:"due_at,omitempty"`
+	// The lease that is held on it: for RenewLeases and preconditions, and its token for complete.
+	Lease         *Lease `protobuf:"bytes,3,opt,name=lease,proto3" json:"lease,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DueRecord) Reset() {
+	*x = DueRecord{}
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DueRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DueRecord) ProtoMessage() {}
+
+func (x *DueRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DueRecord.ProtoReflect.Descriptor instead.
+func (*DueRecord) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *DueRecord) GetRecord() *StateEntry {
+	if x != nil {
+		return x.Record
+	}
+	return nil
+}
+
+func (x *DueRecord) GetDueAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DueAt
+	}
+	return nil
+}
+
+func (x *DueRecord) GetLease() *Lease {
+	if x != nil {
+		return x.Lease
+	}
+	return nil
+}
+
 type TransactResponse struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	CommitTs   uint64                 `protobuf:"varint,1,opt,name=commit_ts,json=commitTs,proto3" json:"commit_ts,omitempty"`
@@ -3153,14 +4565,16 @@ type TransactResponse struct {
 	// The version each operation's key got, one an operation, in their order.
 	Versions []uint64 `protobuf:"varint,3,rep,packed,name=versions,proto3" json:"versions,omitempty"`
 	// The epoch of the store, when the request has reads: see EventBatch.
-	Epoch         string `protobuf:"bytes,4,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Epoch string `protobuf:"bytes,4,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// One an operation, in their order, if there is one that the daemon evaluated.
+	Results       []*OperationResult `protobuf:"bytes,5,rep,name=results,proto3" json:"results,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *TransactResponse) Reset() {
 	*x = TransactResponse{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[38]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3172,7 +4586,7 @@ func (x *TransactResponse) String() string {
 func (*TransactResponse) ProtoMessage() {}
 
 func (x *TransactResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[38]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3185,7 +4599,7 @@ func (x *TransactResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransactResponse.ProtoReflect.Descriptor instead.
 func (*TransactResponse) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{38}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *TransactResponse) GetCommitTs() uint64 {
@@ -3216,6 +4630,1373 @@ func (x *TransactResponse) GetEpoch() string {
 	return ""
 }
 
+func (x *TransactResponse) GetResults() []*OperationResult {
+	if x != nil {
+		return x.Results
+	}
+	return nil
+}
+
+// Lease is a lease that is held.
+type Lease struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	AgentId   string                 `protobuf:"bytes,2,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
+	Name      string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	// Rises with every acquisition, for good: whoever takes orders from several workers can
+	// refuse those with a lower one.
+	Token  uint64 `protobuf:"varint,4,opt,name=token,proto3" json:"token,omitempty"`
+	Holder string `protobuf:"bytes,5,opt,name=holder,proto3" json:"holder,omitempty"`
+	TtlMs  uint64 `protobuf:"varint,6,opt,name=ttl_ms,json=ttlMs,proto3" json:"ttl_ms,omitempty"`
+	// When it lapses, by commit_time, unless it is renewed.
+	Deadline      *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=deadline,proto3" json:"deadline,omitempty"`
+	AcquiredTs    uint64                 `protobuf:"varint,8,opt,name=acquired_ts,json=acquiredTs,proto3" json:"acquired_ts,omitempty"`
+	AcquiredAt    *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=acquired_at,json=acquiredAt,proto3" json:"acquired_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Lease) Reset() {
+	*x = Lease{}
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Lease) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Lease) ProtoMessage() {}
+
+func (x *Lease) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Lease.ProtoReflect.Descriptor instead.
+func (*Lease) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *Lease) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *Lease) GetAgentId() string {
+	if x != nil {
+		return x.AgentId
+	}
+	return ""
+}
+
+func (x *Lease) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Lease) GetToken() uint64 {
+	if x != nil {
+		return x.Token
+	}
+	return 0
+}
+
+func (x *Lease) GetHolder() string {
+	if x != nil {
+		return x.Holder
+	}
+	return ""
+}
+
+func (x *Lease) GetTtlMs() uint64 {
+	if x != nil {
+		return x.TtlMs
+	}
+	return 0
+}
+
+func (x *Lease) GetDeadline() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Deadline
+	}
+	return nil
+}
+
+func (x *Lease) GetAcquiredTs() uint64 {
+	if x != nil {
+		return x.AcquiredTs
+	}
+	return 0
+}
+
+func (x *Lease) GetAcquiredAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.AcquiredAt
+	}
+	return nil
+}
+
+type RenewLeasesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Leases        []*LeaseRenewal        `protobuf:"bytes,1,rep,name=leases,proto3" json:"leases,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RenewLeasesRequest) Reset() {
+	*x = RenewLeasesRequest{}
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RenewLeasesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RenewLeasesRequest) ProtoMessage() {}
+
+func (x *RenewLeasesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RenewLeasesRequest.ProtoReflect.Descriptor instead.
+func (*RenewLeasesRequest) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{52}
+}
+
+func (x *RenewLeasesRequest) GetLeases() []*LeaseRenewal {
+	if x != nil {
+		return x.Leases
+	}
+	return nil
+}
+
+type LeaseRenewal struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	AgentId   string                 `protobuf:"bytes,2,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
+	Lease     string                 `protobuf:"bytes,3,opt,name=lease,proto3" json:"lease,omitempty"`
+	Token     uint64                 `protobuf:"varint,4,opt,name=token,proto3" json:"token,omitempty"`
+	// From now; 0: as it was acquired.
+	TtlMs         uint64 `protobuf:"varint,5,opt,name=ttl_ms,json=ttlMs,proto3" json:"ttl_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LeaseRenewal) Reset() {
+	*x = LeaseRenewal{}
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[53]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LeaseRenewal) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LeaseRenewal) ProtoMessage() {}
+
+func (x *LeaseRenewal) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[53]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LeaseRenewal.ProtoReflect.Descriptor instead.
+func (*LeaseRenewal) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{53}
+}
+
+func (x *LeaseRenewal) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *LeaseRenewal) GetAgentId() string {
+	if x != nil {
+		return x.AgentId
+	}
+	return ""
+}
+
+func (x *LeaseRenewal) GetLease() string {
+	if x != nil {
+		return x.Lease
+	}
+	return ""
+}
+
+func (x *LeaseRenewal) GetToken() uint64 {
+	if x != nil {
+		return x.Token
+	}
+	return 0
+}
+
+func (x *LeaseRenewal) GetTtlMs() uint64 {
+	if x != nil {
+		return x.TtlMs
+	}
+	return 0
+}
+
+type RenewLeasesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One a lease, in their order.
+	Leases        []*LeaseRenewed `protobuf:"bytes,1,rep,name=leases,proto3" json:"leases,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RenewLeasesResponse) Reset() {
+	*x = RenewLeasesResponse{}
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RenewLeasesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RenewLeasesResponse) ProtoMessage() {}
+
+func (x *RenewLeasesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RenewLeasesResponse.ProtoReflect.Descriptor instead.
+func (*RenewLeasesResponse) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{54}
+}
+
+func (x *RenewLeasesResponse) GetLeases() []*LeaseRenewed {
+	if x != nil {
+		return x.Leases
+	}
+	return nil
+}
+
+type LeaseRenewed struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// It is no longer held under that token.
+	Lost          bool                   `protobuf:"varint,1,opt,name=lost,proto3" json:"lost,omitempty"`
+	Deadline      *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=deadline,proto3" json:"deadline,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LeaseRenewed) Reset() {
+	*x = LeaseRenewed{}
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[55]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LeaseRenewed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LeaseRenewed) ProtoMessage() {}
+
+func (x *LeaseRenewed) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[55]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LeaseRenewed.ProtoReflect.Descriptor instead.
+func (*LeaseRenewed) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{55}
+}
+
+func (x *LeaseRenewed) GetLost() bool {
+	if x != nil {
+		return x.Lost
+	}
+	return false
+}
+
+func (x *LeaseRenewed) GetDeadline() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Deadline
+	}
+	return nil
+}
+
+type ListLeasesRequest struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	// Empty: of all agents of the namespace.
+	AgentId       string `protobuf:"bytes,2,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
+	Prefix        string `protobuf:"bytes,3,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	Limit         uint32 `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"`
+	PageToken     string `protobuf:"bytes,5,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListLeasesRequest) Reset() {
+	*x = ListLeasesRequest{}
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[56]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListLeasesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListLeasesRequest) ProtoMessage() {}
+
+func (x *ListLeasesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[56]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListLeasesRequest.ProtoReflect.Descriptor instead.
+func (*ListLeasesRequest) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{56}
+}
+
+func (x *ListLeasesRequest) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *ListLeasesRequest) GetAgentId() string {
+	if x != nil {
+		return x.AgentId
+	}
+	return ""
+}
+
+func (x *ListLeasesRequest) GetPrefix() string {
+	if x != nil {
+		return x.Prefix
+	}
+	return ""
+}
+
+func (x *ListLeasesRequest) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *ListLeasesRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+type ListLeasesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Leases        []*Lease               `protobuf:"bytes,1,rep,name=leases,proto3" json:"leases,omitempty"`
+	NextPageToken string                 `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListLeasesResponse) Reset() {
+	*x = ListLeasesResponse{}
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[57]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListLeasesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListLeasesResponse) ProtoMessage() {}
+
+func (x *ListLeasesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[57]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListLeasesResponse.ProtoReflect.Descriptor instead.
+func (*ListLeasesResponse) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{57}
+}
+
+func (x *ListLeasesResponse) GetLeases() []*Lease {
+	if x != nil {
+		return x.Leases
+	}
+	return nil
+}
+
+func (x *ListLeasesResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+type RefreshExpiryRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Names []*RecordName          `protobuf:"bytes,1,rep,name=names,proto3" json:"names,omitempty"`
+	// From now; 0: as each was written.
+	TtlMs         uint64 `protobuf:"varint,2,opt,name=ttl_ms,json=ttlMs,proto3" json:"ttl_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RefreshExpiryRequest) Reset() {
+	*x = RefreshExpiryRequest{}
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[58]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RefreshExpiryRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RefreshExpiryRequest) ProtoMessage() {}
+
+func (x *RefreshExpiryRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[58]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RefreshExpiryRequest.ProtoReflect.Descriptor instead.
+func (*RefreshExpiryRequest) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{58}
+}
+
+func (x *RefreshExpiryRequest) GetNames() []*RecordName {
+	if x != nil {
+		return x.Names
+	}
+	return nil
+}
+
+func (x *RefreshExpiryRequest) GetTtlMs() uint64 {
+	if x != nil {
+		return x.TtlMs
+	}
+	return 0
+}
+
+type RefreshExpiryResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One a name, in their order; absent for a record that is not there or does not expire.
+	Records       []*RefreshedExpiry `protobuf:"bytes,1,rep,name=records,proto3" json:"records,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RefreshExpiryResponse) Reset() {
+	*x = RefreshExpiryResponse{}
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[59]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RefreshExpiryResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RefreshExpiryResponse) ProtoMessage() {}
+
+func (x *RefreshExpiryResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[59]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RefreshExpiryResponse.ProtoReflect.Descriptor instead.
+func (*RefreshExpiryResponse) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{59}
+}
+
+func (x *RefreshExpiryResponse) GetRecords() []*RefreshedExpiry {
+	if x != nil {
+		return x.Records
+	}
+	return nil
+}
+
+type RefreshedExpiry struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	Version       uint64                 `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RefreshedExpiry) Reset() {
+	*x = RefreshedExpiry{}
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[60]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RefreshedExpiry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RefreshedExpiry) ProtoMessage() {}
+
+func (x *RefreshedExpiry) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[60]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RefreshedExpiry.ProtoReflect.Descriptor instead.
+func (*RefreshedExpiry) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{60}
+}
+
+func (x *RefreshedExpiry) GetExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return nil
+}
+
+func (x *RefreshedExpiry) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+type FindRequest struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	AgentId   string                 `protobuf:"bytes,2,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
+	// Of all agents of the namespace; agent_id is then empty.
+	AllAgents bool `protobuf:"varint,3,opt,name=all_agents,json=allAgents,proto3" json:"all_agents,omitempty"`
+	// Of keys.
+	Prefix string `protobuf:"bytes,4,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	// All of them must hold.
+	Where     []*Condition  `protobuf:"bytes,5,rep,name=where,proto3" json:"where,omitempty"`
+	At        *At           `protobuf:"bytes,6,opt,name=at,proto3" json:"at,omitempty"`
+	Encoding  ValueEncoding `protobuf:"varint,7,opt,name=encoding,proto3,enum=statehouse.v1.ValueEncoding" json:"encoding,omitempty"`
+	Strict    bool          `protobuf:"varint,8,opt,name=strict,proto3" json:"strict,omitempty"`
+	Order     FindOrder     `protobuf:"varint,9,opt,name=order,proto3,enum=statehouse.v1.FindOrder" json:"order,omitempty"`
+	Limit     uint32        `protobuf:"varint,10,opt,name=limit,proto3" json:"limit,omitempty"`
+	PageToken string        `protobuf:"bytes,11,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	MinReadTs uint64        `protobuf:"varint,12,opt,name=min_read_ts,json=minReadTs,proto3" json:"min_read_ts,omitempty"`
+	// Also the metadata of each record's last commit.
+	WithMetadata  bool `protobuf:"varint,13,opt,name=with_metadata,json=withMetadata,proto3" json:"with_metadata,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FindRequest) Reset() {
+	*x = FindRequest{}
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[61]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FindRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FindRequest) ProtoMessage() {}
+
+func (x *FindRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[61]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FindRequest.ProtoReflect.Descriptor instead.
+func (*FindRequest) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{61}
+}
+
+func (x *FindRequest) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *FindRequest) GetAgentId() string {
+	if x != nil {
+		return x.AgentId
+	}
+	return ""
+}
+
+func (x *FindRequest) GetAllAgents() bool {
+	if x != nil {
+		return x.AllAgents
+	}
+	return false
+}
+
+func (x *FindRequest) GetPrefix() string {
+	if x != nil {
+		return x.Prefix
+	}
+	return ""
+}
+
+func (x *FindRequest) GetWhere() []*Condition {
+	if x != nil {
+		return x.Where
+	}
+	return nil
+}
+
+func (x *FindRequest) GetAt() *At {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *FindRequest) GetEncoding() ValueEncoding {
+	if x != nil {
+		return x.Encoding
+	}
+	return ValueEncoding_VALUE_ENCODING_STRUCT
+}
+
+func (x *FindRequest) GetStrict() bool {
+	if x != nil {
+		return x.Strict
+	}
+	return false
+}
+
+func (x *FindRequest) GetOrder() FindOrder {
+	if x != nil {
+		return x.Order
+	}
+	return FindOrder_FIND_ORDER_KEY
+}
+
+func (x *FindRequest) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *FindRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *FindRequest) GetMinReadTs() uint64 {
+	if x != nil {
+		return x.MinReadTs
+	}
+	return 0
+}
+
+func (x *FindRequest) GetWithMetadata() bool {
+	if x != nil {
+		return x.WithMetadata
+	}
+	return false
+}
+
+type Condition struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A JSON Pointer (RFC 6901) into the value; empty: the value itself.
+	Pointer string `protobuf:"bytes,1,opt,name=pointer,proto3" json:"pointer,omitempty"`
+	// In place of a pointer: a key of the metadata of the record's last commit.
+	Metadata   string     `protobuf:"bytes,2,opt,name=metadata,proto3" json:"metadata,omitempty"`
+	Comparison Comparison `protobuf:"varint,3,opt,name=comparison,proto3,enum=statehouse.v1.Comparison" json:"comparison,omitempty"`
+	// What is compared with, as JSON text; of COMPARISON_IN a list. Values of different types are
+	// not equal, and neither before nor after each other. Numbers compare exactly.
+	Value string `protobuf:"bytes,4,opt,name=value,proto3" json:"value,omitempty"`
+	// The condition must not hold.
+	Negate        bool `protobuf:"varint,5,opt,name=negate,proto3" json:"negate,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Condition) Reset() {
+	*x = Condition{}
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[62]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Condition) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Condition) ProtoMessage() {}
+
+func (x *Condition) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[62]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Condition.ProtoReflect.Descriptor instead.
+func (*Condition) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{62}
+}
+
+func (x *Condition) GetPointer() string {
+	if x != nil {
+		return x.Pointer
+	}
+	return ""
+}
+
+func (x *Condition) GetMetadata() string {
+	if x != nil {
+		return x.Metadata
+	}
+	return ""
+}
+
+func (x *Condition) GetComparison() Comparison {
+	if x != nil {
+		return x.Comparison
+	}
+	return Comparison_COMPARISON_EQUAL
+}
+
+func (x *Condition) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+func (x *Condition) GetNegate() bool {
+	if x != nil {
+		return x.Negate
+	}
+	return false
+}
+
+type FindResponse struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Entries []*StateEntry          `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
+	// Empty on the last page. A page ends, too, when enough records were looked at: it may have
+	// no entry and a token.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	ReadTs        uint64 `protobuf:"varint,3,opt,name=read_ts,json=readTs,proto3" json:"read_ts,omitempty"`
+	// How many records were looked at for this page.
+	Scanned       uint64 `protobuf:"varint,4,opt,name=scanned,proto3" json:"scanned,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FindResponse) Reset() {
+	*x = FindResponse{}
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[63]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FindResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FindResponse) ProtoMessage() {}
+
+func (x *FindResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[63]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FindResponse.ProtoReflect.Descriptor instead.
+func (*FindResponse) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{63}
+}
+
+func (x *FindResponse) GetEntries() []*StateEntry {
+	if x != nil {
+		return x.Entries
+	}
+	return nil
+}
+
+func (x *FindResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+func (x *FindResponse) GetReadTs() uint64 {
+	if x != nil {
+		return x.ReadTs
+	}
+	return 0
+}
+
+func (x *FindResponse) GetScanned() uint64 {
+	if x != nil {
+		return x.Scanned
+	}
+	return 0
+}
+
+type DiffRequest struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	AgentId   string                 `protobuf:"bytes,2,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
+	// From this point. Absent: from before the agent's first commit.
+	From *At `protobuf:"bytes,3,opt,name=from,proto3" json:"from,omitempty"`
+	// To this point. Absent: now.
+	To *At `protobuf:"bytes,4,opt,name=to,proto3" json:"to,omitempty"`
+	// Of another agent; empty: of the same.
+	ToNamespace string `protobuf:"bytes,5,opt,name=to_namespace,json=toNamespace,proto3" json:"to_namespace,omitempty"`
+	ToAgentId   string `protobuf:"bytes,6,opt,name=to_agent_id,json=toAgentId,proto3" json:"to_agent_id,omitempty"`
+	Prefix      string `protobuf:"bytes,7,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	Limit       uint32 `protobuf:"varint,8,opt,name=limit,proto3" json:"limit,omitempty"`
+	PageToken   string `protobuf:"bytes,9,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// With the values of both sides, in this encoding.
+	Encoding      ValueEncoding `protobuf:"varint,10,opt,name=encoding,proto3,enum=statehouse.v1.ValueEncoding" json:"encoding,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DiffRequest) Reset() {
+	*x = DiffRequest{}
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[64]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DiffRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DiffRequest) ProtoMessage() {}
+
+func (x *DiffRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[64]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DiffRequest.ProtoReflect.Descriptor instead.
+func (*DiffRequest) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{64}
+}
+
+func (x *DiffRequest) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *DiffRequest) GetAgentId() string {
+	if x != nil {
+		return x.AgentId
+	}
+	return ""
+}
+
+func (x *DiffRequest) GetFrom() *At {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *DiffRequest) GetTo() *At {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+func (x *DiffRequest) GetToNamespace() string {
+	if x != nil {
+		return x.ToNamespace
+	}
+	return ""
+}
+
+func (x *DiffRequest) GetToAgentId() string {
+	if x != nil {
+		return x.ToAgentId
+	}
+	return ""
+}
+
+func (x *DiffRequest) GetPrefix() string {
+	if x != nil {
+		return x.Prefix
+	}
+	return ""
+}
+
+func (x *DiffRequest) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *DiffRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *DiffRequest) GetEncoding() ValueEncoding {
+	if x != nil {
+		return x.Encoding
+	}
+	return ValueEncoding_VALUE_ENCODING_STRUCT
+}
+
+type DiffResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Keys          []*KeyDiff             `protobuf:"bytes,1,rep,name=keys,proto3" json:"keys,omitempty"`
+	NextPageToken string                 `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// The points that are compared.
+	FromTs        uint64 `protobuf:"varint,3,opt,name=from_ts,json=fromTs,proto3" json:"from_ts,omitempty"`
+	ToTs          uint64 `protobuf:"varint,4,opt,name=to_ts,json=toTs,proto3" json:"to_ts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DiffResponse) Reset() {
+	*x = DiffResponse{}
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[65]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DiffResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DiffResponse) ProtoMessage() {}
+
+func (x *DiffResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[65]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DiffResponse.ProtoReflect.Descriptor instead.
+func (*DiffResponse) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{65}
+}
+
+func (x *DiffResponse) GetKeys() []*KeyDiff {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
+func (x *DiffResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+func (x *DiffResponse) GetFromTs() uint64 {
+	if x != nil {
+		return x.FromTs
+	}
+	return 0
+}
+
+func (x *DiffResponse) GetToTs() uint64 {
+	if x != nil {
+		return x.ToTs
+	}
+	return 0
+}
+
+// KeyDiff is a key whose state differs.
+type KeyDiff struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Key   string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	// Its state on either side; exists is false where it is absent.
+	Before *GetStateResponse `protobuf:"bytes,2,opt,name=before,proto3" json:"before,omitempty"`
+	After  *GetStateResponse `protobuf:"bytes,3,opt,name=after,proto3" json:"after,omitempty"`
+	// What turns one value into the other: a JSON Patch (RFC 6902). Empty where a side is
+	// absent, or bytes.
+	PatchJson     []byte `protobuf:"bytes,4,opt,name=patch_json,json=patchJson,proto3" json:"patch_json,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KeyDiff) Reset() {
+	*x = KeyDiff{}
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[66]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KeyDiff) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KeyDiff) ProtoMessage() {}
+
+func (x *KeyDiff) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[66]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KeyDiff.ProtoReflect.Descriptor instead.
+func (*KeyDiff) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{66}
+}
+
+func (x *KeyDiff) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *KeyDiff) GetBefore() *GetStateResponse {
+	if x != nil {
+		return x.Before
+	}
+	return nil
+}
+
+func (x *KeyDiff) GetAfter() *GetStateResponse {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
+func (x *KeyDiff) GetPatchJson() []byte {
+	if x != nil {
+		return x.PatchJson
+	}
+	return nil
+}
+
+type GetAgentRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Namespace     string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	AgentId       string                 `protobuf:"bytes,2,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetAgentRequest) Reset() {
+	*x = GetAgentRequest{}
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[67]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetAgentRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetAgentRequest) ProtoMessage() {}
+
+func (x *GetAgentRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[67]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetAgentRequest.ProtoReflect.Descriptor instead.
+func (*GetAgentRequest) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{67}
+}
+
+func (x *GetAgentRequest) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *GetAgentRequest) GetAgentId() string {
+	if x != nil {
+		return x.AgentId
+	}
+	return ""
+}
+
+type GetAgentResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Absent: the agent has no commit.
+	Agent *Agent `protobuf:"bytes,1,opt,name=agent,proto3" json:"agent,omitempty"`
+	// What it was forked from, and at which of its own commits; absent: it was not.
+	ForkedFrom *ForkOrigin `protobuf:"bytes,2,opt,name=forked_from,json=forkedFrom,proto3" json:"forked_from,omitempty"`
+	// Its forks, in the order in which they were made; at most 1,000.
+	Forks         []*Agent `protobuf:"bytes,3,rep,name=forks,proto3" json:"forks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetAgentResponse) Reset() {
+	*x = GetAgentResponse{}
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[68]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetAgentResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetAgentResponse) ProtoMessage() {}
+
+func (x *GetAgentResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[68]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetAgentResponse.ProtoReflect.Descriptor instead.
+func (*GetAgentResponse) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{68}
+}
+
+func (x *GetAgentResponse) GetAgent() *Agent {
+	if x != nil {
+		return x.Agent
+	}
+	return nil
+}
+
+func (x *GetAgentResponse) GetForkedFrom() *ForkOrigin {
+	if x != nil {
+		return x.ForkedFrom
+	}
+	return nil
+}
+
+func (x *GetAgentResponse) GetForks() []*Agent {
+	if x != nil {
+		return x.Forks
+	}
+	return nil
+}
+
+type ForkOrigin struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	AgentId   string                 `protobuf:"bytes,2,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
+	// The moment whose state it began with.
+	CommitTs uint64 `protobuf:"varint,3,opt,name=commit_ts,json=commitTs,proto3" json:"commit_ts,omitempty"`
+	// When the fork was made.
+	ForkedTs      uint64                 `protobuf:"varint,4,opt,name=forked_ts,json=forkedTs,proto3" json:"forked_ts,omitempty"`
+	ForkedAt      *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=forked_at,json=forkedAt,proto3" json:"forked_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForkOrigin) Reset() {
+	*x = ForkOrigin{}
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[69]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForkOrigin) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForkOrigin) ProtoMessage() {}
+
+func (x *ForkOrigin) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[69]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForkOrigin.ProtoReflect.Descriptor instead.
+func (*ForkOrigin) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{69}
+}
+
+func (x *ForkOrigin) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *ForkOrigin) GetAgentId() string {
+	if x != nil {
+		return x.AgentId
+	}
+	return ""
+}
+
+func (x *ForkOrigin) GetCommitTs() uint64 {
+	if x != nil {
+		return x.CommitTs
+	}
+	return 0
+}
+
+func (x *ForkOrigin) GetForkedTs() uint64 {
+	if x != nil {
+		return x.ForkedTs
+	}
+	return 0
+}
+
+func (x *ForkOrigin) GetForkedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ForkedAt
+	}
+	return nil
+}
+
 type GetTransactionRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	TxnId         string                 `protobuf:"bytes,1,opt,name=txn_id,json=txnId,proto3" json:"txn_id,omitempty"`
@@ -3225,7 +6006,7 @@ type GetTransactionRequest struct {
 
 func (x *GetTransactionRequest) Reset() {
 	*x = GetTransactionRequest{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[39]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3237,7 +6018,7 @@ func (x *GetTransactionRequest) String() string {
 func (*GetTransactionRequest) ProtoMessage() {}
 
 func (x *GetTransactionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[39]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3250,7 +6031,7 @@ func (x *GetTransactionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTransactionRequest.ProtoReflect.Descriptor instead.
 func (*GetTransactionRequest) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{39}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *GetTransactionRequest) GetTxnId() string {
@@ -3274,7 +6055,7 @@ type GetTransactionResponse struct {
 
 func (x *GetTransactionResponse) Reset() {
 	*x = GetTransactionResponse{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[40]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3286,7 +6067,7 @@ func (x *GetTransactionResponse) String() string {
 func (*GetTransactionResponse) ProtoMessage() {}
 
 func (x *GetTransactionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[40]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3299,7 +6080,7 @@ func (x *GetTransactionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTransactionResponse.ProtoReflect.Descriptor instead.
 func (*GetTransactionResponse) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{40}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *GetTransactionResponse) GetState() TransactionState {
@@ -3331,19 +6112,21 @@ func (x *GetTransactionResponse) GetVersions() []*KeyVersion {
 }
 
 type BatchGetStateRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Names         []*RecordName          `protobuf:"bytes,1,rep,name=names,proto3" json:"names,omitempty"`
-	Encoding      ValueEncoding          `protobuf:"varint,2,opt,name=encoding,proto3,enum=statehouse.v1.ValueEncoding" json:"encoding,omitempty"`
-	At            *At                    `protobuf:"bytes,3,opt,name=at,proto3" json:"at,omitempty"`
-	TxnId         string                 `protobuf:"bytes,4,opt,name=txn_id,json=txnId,proto3" json:"txn_id,omitempty"`
-	Strict        bool                   `protobuf:"varint,5,opt,name=strict,proto3" json:"strict,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Names    []*RecordName          `protobuf:"bytes,1,rep,name=names,proto3" json:"names,omitempty"`
+	Encoding ValueEncoding          `protobuf:"varint,2,opt,name=encoding,proto3,enum=statehouse.v1.ValueEncoding" json:"encoding,omitempty"`
+	At       *At                    `protobuf:"bytes,3,opt,name=at,proto3" json:"at,omitempty"`
+	TxnId    string                 `protobuf:"bytes,4,opt,name=txn_id,json=txnId,proto3" json:"txn_id,omitempty"`
+	Strict   bool                   `protobuf:"varint,5,opt,name=strict,proto3" json:"strict,omitempty"`
+	// A commit that the read must not be before: one's own last, wherever it was acknowledged.
+	MinReadTs     uint64 `protobuf:"varint,6,opt,name=min_read_ts,json=minReadTs,proto3" json:"min_read_ts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *BatchGetStateRequest) Reset() {
 	*x = BatchGetStateRequest{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[41]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3355,7 +6138,7 @@ func (x *BatchGetStateRequest) String() string {
 func (*BatchGetStateRequest) ProtoMessage() {}
 
 func (x *BatchGetStateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[41]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3368,7 +6151,7 @@ func (x *BatchGetStateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchGetStateRequest.ProtoReflect.Descriptor instead.
 func (*BatchGetStateRequest) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{41}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *BatchGetStateRequest) GetNames() []*RecordName {
@@ -3406,6 +6189,13 @@ func (x *BatchGetStateRequest) GetStrict() bool {
 	return false
 }
 
+func (x *BatchGetStateRequest) GetMinReadTs() uint64 {
+	if x != nil {
+		return x.MinReadTs
+	}
+	return 0
+}
+
 type RecordName struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Namespace     string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
@@ -3417,7 +6207,7 @@ type RecordName struct {
 
 func (x *RecordName) Reset() {
 	*x = RecordName{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[42]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3429,7 +6219,7 @@ func (x *RecordName) String() string {
 func (*RecordName) ProtoMessage() {}
 
 func (x *RecordName) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[42]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3442,7 +6232,7 @@ func (x *RecordName) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordName.ProtoReflect.Descriptor instead.
 func (*RecordName) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{42}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *RecordName) GetNamespace() string {
@@ -3477,7 +6267,7 @@ type BatchGetStateResponse struct {
 
 func (x *BatchGetStateResponse) Reset() {
 	*x = BatchGetStateResponse{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[43]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3489,7 +6279,7 @@ func (x *BatchGetStateResponse) String() string {
 func (*BatchGetStateResponse) ProtoMessage() {}
 
 func (x *BatchGetStateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[43]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3502,7 +6292,7 @@ func (x *BatchGetStateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchGetStateResponse.ProtoReflect.Descriptor instead.
 func (*BatchGetStateResponse) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{43}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *BatchGetStateResponse) GetStates() []*GetStateResponse {
@@ -3529,16 +6319,18 @@ type GetHistoryRequest struct {
 	Limit     uint32 `protobuf:"varint,5,opt,name=limit,proto3" json:"limit,omitempty"`
 	PageToken string `protobuf:"bytes,6,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// From the first version to the last; otherwise newest first.
-	OldestFirst   bool `protobuf:"varint,7,opt,name=oldest_first,json=oldestFirst,proto3" json:"oldest_first,omitempty"`
-	At            *At  `protobuf:"bytes,8,opt,name=at,proto3" json:"at,omitempty"`
-	Strict        bool `protobuf:"varint,9,opt,name=strict,proto3" json:"strict,omitempty"`
+	OldestFirst bool `protobuf:"varint,7,opt,name=oldest_first,json=oldestFirst,proto3" json:"oldest_first,omitempty"`
+	At          *At  `protobuf:"bytes,8,opt,name=at,proto3" json:"at,omitempty"`
+	Strict      bool `protobuf:"varint,9,opt,name=strict,proto3" json:"strict,omitempty"`
+	// A commit that the read must not be before: one's own last, wherever it was acknowledged.
+	MinReadTs     uint64 `protobuf:"varint,10,opt,name=min_read_ts,json=minReadTs,proto3" json:"min_read_ts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetHistoryRequest) Reset() {
 	*x = GetHistoryRequest{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[44]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3550,7 +6342,7 @@ func (x *GetHistoryRequest) String() string {
 func (*GetHistoryRequest) ProtoMessage() {}
 
 func (x *GetHistoryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[44]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3563,7 +6355,7 @@ func (x *GetHistoryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetHistoryRequest.ProtoReflect.Descriptor instead.
 func (*GetHistoryRequest) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{44}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *GetHistoryRequest) GetNamespace() string {
@@ -3629,6 +6421,13 @@ func (x *GetHistoryRequest) GetStrict() bool {
 	return false
 }
 
+func (x *GetHistoryRequest) GetMinReadTs() uint64 {
+	if x != nil {
+		return x.MinReadTs
+	}
+	return 0
+}
+
 type GetHistoryResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Entries       []*HistoryEntry        `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
@@ -3639,7 +6438,7 @@ type GetHistoryResponse struct {
 
 func (x *GetHistoryResponse) Reset() {
 	*x = GetHistoryResponse{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[45]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3651,7 +6450,7 @@ func (x *GetHistoryResponse) String() string {
 func (*GetHistoryResponse) ProtoMessage() {}
 
 func (x *GetHistoryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[45]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3664,7 +6463,7 @@ func (x *GetHistoryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetHistoryResponse.ProtoReflect.Descriptor instead.
 func (*GetHistoryResponse) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{45}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *GetHistoryResponse) GetEntries() []*HistoryEntry {
@@ -3695,15 +6494,19 @@ type HistoryEntry struct {
 	Erased     bool                   `protobuf:"varint,10,opt,name=erased,proto3" json:"erased,omitempty"`
 	Pruned     bool                   `protobuf:"varint,11,opt,name=pruned,proto3" json:"pruned,omitempty"`
 	// As in ReplayEvent.
-	Principal     string `protobuf:"bytes,12,opt,name=principal,proto3" json:"principal,omitempty"`
-	TraceId       string `protobuf:"bytes,13,opt,name=trace_id,json=traceId,proto3" json:"trace_id,omitempty"`
+	Principal string `protobuf:"bytes,12,opt,name=principal,proto3" json:"principal,omitempty"`
+	TraceId   string `protobuf:"bytes,13,opt,name=trace_id,json=traceId,proto3" json:"trace_id,omitempty"`
+	// In VALUE_ENCODING_NATIVE, of a value that is bytes.
+	ValueBytes    []byte `protobuf:"bytes,14,opt,name=value_bytes,json=valueBytes,proto3,oneof" json:"value_bytes,omitempty"`
+	ContentType   string `protobuf:"bytes,15,opt,name=content_type,json=contentType,proto3" json:"content_type,omitempty"`
+	Cause         string `protobuf:"bytes,16,opt,name=cause,proto3" json:"cause,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *HistoryEntry) Reset() {
 	*x = HistoryEntry{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[46]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3715,7 +6518,7 @@ func (x *HistoryEntry) String() string {
 func (*HistoryEntry) ProtoMessage() {}
 
 func (x *HistoryEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[46]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3728,7 +6531,7 @@ func (x *HistoryEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryEntry.ProtoReflect.Descriptor instead.
 func (*HistoryEntry) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{46}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *HistoryEntry) GetVersion() uint64 {
@@ -3822,6 +6625,27 @@ func (x *HistoryEntry) GetTraceId() string {
 	return ""
 }
 
+func (x *HistoryEntry) GetValueBytes() []byte {
+	if x != nil {
+		return x.ValueBytes
+	}
+	return nil
+}
+
+func (x *HistoryEntry) GetContentType() string {
+	if x != nil {
+		return x.ContentType
+	}
+	return ""
+}
+
+func (x *HistoryEntry) GetCause() string {
+	if x != nil {
+		return x.Cause
+	}
+	return ""
+}
+
 type ListAgentsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Namespace     string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
@@ -3834,7 +6658,7 @@ type ListAgentsRequest struct {
 
 func (x *ListAgentsRequest) Reset() {
 	*x = ListAgentsRequest{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[47]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3846,7 +6670,7 @@ func (x *ListAgentsRequest) String() string {
 func (*ListAgentsRequest) ProtoMessage() {}
 
 func (x *ListAgentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[47]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3859,7 +6683,7 @@ func (x *ListAgentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAgentsRequest.ProtoReflect.Descriptor instead.
 func (*ListAgentsRequest) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{47}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *ListAgentsRequest) GetNamespace() string {
@@ -3900,7 +6724,7 @@ type ListAgentsResponse struct {
 
 func (x *ListAgentsResponse) Reset() {
 	*x = ListAgentsResponse{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[48]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3912,7 +6736,7 @@ func (x *ListAgentsResponse) String() string {
 func (*ListAgentsResponse) ProtoMessage() {}
 
 func (x *ListAgentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[48]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3925,7 +6749,7 @@ func (x *ListAgentsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAgentsResponse.ProtoReflect.Descriptor instead.
 func (*ListAgentsResponse) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{48}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *ListAgentsResponse) GetAgents() []*Agent {
@@ -3947,15 +6771,17 @@ type Agent struct {
 	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
 	AgentId   string                 `protobuf:"bytes,2,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
 	// commit_ts of the agent's first and last commit.
-	FirstTs       uint64 `protobuf:"varint,3,opt,name=first_ts,json=firstTs,proto3" json:"first_ts,omitempty"`
-	HeadTs        uint64 `protobuf:"varint,4,opt,name=head_ts,json=headTs,proto3" json:"head_ts,omitempty"`
+	FirstTs uint64 `protobuf:"varint,3,opt,name=first_ts,json=firstTs,proto3" json:"first_ts,omitempty"`
+	HeadTs  uint64 `protobuf:"varint,4,opt,name=head_ts,json=headTs,proto3" json:"head_ts,omitempty"`
+	// commit_time of the last one.
+	HeadTime      *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=head_time,json=headTime,proto3" json:"head_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Agent) Reset() {
 	*x = Agent{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[49]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3967,7 +6793,7 @@ func (x *Agent) String() string {
 func (*Agent) ProtoMessage() {}
 
 func (x *Agent) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[49]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3980,7 +6806,7 @@ func (x *Agent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Agent.ProtoReflect.Descriptor instead.
 func (*Agent) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{49}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *Agent) GetNamespace() string {
@@ -4011,6 +6837,13 @@ func (x *Agent) GetHeadTs() uint64 {
 	return 0
 }
 
+func (x *Agent) GetHeadTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.HeadTime
+	}
+	return nil
+}
+
 type ListNamespacesRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Limit         uint32                 `protobuf:"varint,1,opt,name=limit,proto3" json:"limit,omitempty"`
@@ -4021,7 +6854,7 @@ type ListNamespacesRequest struct {
 
 func (x *ListNamespacesRequest) Reset() {
 	*x = ListNamespacesRequest{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[50]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4033,7 +6866,7 @@ func (x *ListNamespacesRequest) String() string {
 func (*ListNamespacesRequest) ProtoMessage() {}
 
 func (x *ListNamespacesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[50]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4046,7 +6879,7 @@ func (x *ListNamespacesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNamespacesRequest.ProtoReflect.Descriptor instead.
 func (*ListNamespacesRequest) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{50}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *ListNamespacesRequest) GetLimit() uint32 {
@@ -4073,7 +6906,7 @@ type ListNamespacesResponse struct {
 
 func (x *ListNamespacesResponse) Reset() {
 	*x = ListNamespacesResponse{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[51]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4085,7 +6918,7 @@ func (x *ListNamespacesResponse) String() string {
 func (*ListNamespacesResponse) ProtoMessage() {}
 
 func (x *ListNamespacesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[51]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4098,7 +6931,7 @@ func (x *ListNamespacesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNamespacesResponse.ProtoReflect.Descriptor instead.
 func (*ListNamespacesResponse) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{51}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *ListNamespacesResponse) GetNamespaces() []string {
@@ -4123,7 +6956,7 @@ type GetStatusRequest struct {
 
 func (x *GetStatusRequest) Reset() {
 	*x = GetStatusRequest{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[52]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4135,7 +6968,7 @@ func (x *GetStatusRequest) String() string {
 func (*GetStatusRequest) ProtoMessage() {}
 
 func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[52]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4148,7 +6981,7 @@ func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusRequest.ProtoReflect.Descriptor instead.
 func (*GetStatusRequest) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{52}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{83}
 }
 
 type GetStatusResponse struct {
@@ -4182,7 +7015,7 @@ type GetStatusResponse struct {
 
 func (x *GetStatusResponse) Reset() {
 	*x = GetStatusResponse{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[53]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4194,7 +7027,7 @@ func (x *GetStatusResponse) String() string {
 func (*GetStatusResponse) ProtoMessage() {}
 
 func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[53]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4207,7 +7040,7 @@ func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusResponse.ProtoReflect.Descriptor instead.
 func (*GetStatusResponse) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{53}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *GetStatusResponse) GetPublishedTs() uint64 {
@@ -4331,7 +7164,7 @@ type ArchiveStatus struct {
 
 func (x *ArchiveStatus) Reset() {
 	*x = ArchiveStatus{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[54]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4343,7 +7176,7 @@ func (x *ArchiveStatus) String() string {
 func (*ArchiveStatus) ProtoMessage() {}
 
 func (x *ArchiveStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[54]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4356,7 +7189,7 @@ func (x *ArchiveStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArchiveStatus.ProtoReflect.Descriptor instead.
 func (*ArchiveStatus) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{54}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *ArchiveStatus) GetArchivedTs() uint64 {
@@ -4397,7 +7230,7 @@ type SessionRequests struct {
 
 func (x *SessionRequests) Reset() {
 	*x = SessionRequests{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[55]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4409,7 +7242,7 @@ func (x *SessionRequests) String() string {
 func (*SessionRequests) ProtoMessage() {}
 
 func (x *SessionRequests) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[55]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4422,7 +7255,7 @@ func (x *SessionRequests) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionRequests.ProtoReflect.Descriptor instead.
 func (*SessionRequests) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{55}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{86}
 }
 
 func (x *SessionRequests) GetRequests() []*SessionRequest {
@@ -4452,7 +7285,7 @@ type SessionRequest struct {
 
 func (x *SessionRequest) Reset() {
 	*x = SessionRequest{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[56]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[87]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4464,7 +7297,7 @@ func (x *SessionRequest) String() string {
 func (*SessionRequest) ProtoMessage() {}
 
 func (x *SessionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[56]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[87]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4477,7 +7310,7 @@ func (x *SessionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionRequest.ProtoReflect.Descriptor instead.
 func (*SessionRequest) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{56}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{87}
 }
 
 func (x *SessionRequest) GetId() uint64 {
@@ -4524,7 +7357,7 @@ type SessionAnswers struct {
 
 func (x *SessionAnswers) Reset() {
 	*x = SessionAnswers{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[57]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[88]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4536,7 +7369,7 @@ func (x *SessionAnswers) String() string {
 func (*SessionAnswers) ProtoMessage() {}
 
 func (x *SessionAnswers) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[57]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[88]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4549,7 +7382,7 @@ func (x *SessionAnswers) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionAnswers.ProtoReflect.Descriptor instead.
 func (*SessionAnswers) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{57}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{88}
 }
 
 func (x *SessionAnswers) GetAnswers() []*SessionAnswer {
@@ -4572,7 +7405,7 @@ type SessionAnswer struct {
 
 func (x *SessionAnswer) Reset() {
 	*x = SessionAnswer{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[58]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[89]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4584,7 +7417,7 @@ func (x *SessionAnswer) String() string {
 func (*SessionAnswer) ProtoMessage() {}
 
 func (x *SessionAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[58]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[89]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4597,7 +7430,7 @@ func (x *SessionAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionAnswer.ProtoReflect.Descriptor instead.
 func (*SessionAnswer) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{58}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{89}
 }
 
 func (x *SessionAnswer) GetId() uint64 {
@@ -4635,7 +7468,7 @@ type StatehouseError struct {
 
 func (x *StatehouseError) Reset() {
 	*x = StatehouseError{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[59]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[90]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4647,7 +7480,7 @@ func (x *StatehouseError) String() string {
 func (*StatehouseError) ProtoMessage() {}
 
 func (x *StatehouseError) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[59]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[90]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4660,7 +7493,7 @@ func (x *StatehouseError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatehouseError.ProtoReflect.Descriptor instead.
 func (*StatehouseError) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{59}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{90}
 }
 
 func (x *StatehouseError) GetCode() ErrorCode {
@@ -4702,12 +7535,13 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"\x02At\x12\x1d\n" +
 	"\tcommit_ts\x18\x01 \x01(\x04H\x00R\bcommitTs\x120\n" +
 	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampH\x00R\x04timeB\a\n" +
-	"\x05point\"\x87\x01\n" +
+	"\x05point\"\x9d\x01\n" +
 	"\x0fKeyPrecondition\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x19\n" +
 	"\bagent_id\x18\x02 \x01(\tR\aagentId\x12\x10\n" +
 	"\x03key\x18\x03 \x01(\tR\x03key\x12)\n" +
-	"\x10expected_version\x18\x04 \x01(\x04R\x0fexpectedVersion\"p\n" +
+	"\x10expected_version\x18\x04 \x01(\x04R\x0fexpectedVersion\x12\x14\n" +
+	"\x05lease\x18\x05 \x01(\tR\x05lease\"p\n" +
 	"\x10HeadPrecondition\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x19\n" +
 	"\bagent_id\x18\x02 \x01(\tR\aagentId\x12#\n" +
@@ -4728,7 +7562,7 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"\vsnapshot_ts\x18\x02 \x01(\x04R\n" +
 	"snapshotTs\x12\x1d\n" +
 	"\n" +
-	"timeout_ms\x18\x03 \x01(\x04R\ttimeoutMs\"\x83\x02\n" +
+	"timeout_ms\x18\x03 \x01(\x04R\ttimeoutMs\"\xdc\x02\n" +
 	"\fWriteRequest\x12\x15\n" +
 	"\x06txn_id\x18\x01 \x01(\tR\x05txnId\x12\x1c\n" +
 	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12\x19\n" +
@@ -4737,8 +7571,12 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"\x05value\x18\x05 \x01(\v2\x17.google.protobuf.StructR\x05value\x12\x1d\n" +
 	"\n" +
 	"value_json\x18\x06 \x01(\fR\tvalueJson\x12.\n" +
-	"\x10expected_version\x18\a \x01(\x04H\x00R\x0fexpectedVersion\x88\x01\x01B\x13\n" +
-	"\x11_expected_version\"\x0f\n" +
+	"\x10expected_version\x18\a \x01(\x04H\x00R\x0fexpectedVersion\x88\x01\x01\x12$\n" +
+	"\vvalue_bytes\x18\b \x01(\fH\x01R\n" +
+	"valueBytes\x88\x01\x01\x12!\n" +
+	"\fcontent_type\x18\t \x01(\tR\vcontentTypeB\x13\n" +
+	"\x11_expected_versionB\x0e\n" +
+	"\f_value_bytes\"\x0f\n" +
 	"\rWriteResponse\"\xb6\x01\n" +
 	"\rDeleteRequest\x12\x15\n" +
 	"\x06txn_id\x18\x01 \x01(\tR\x05txnId\x12\x1c\n" +
@@ -4769,7 +7607,7 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"\aversion\x18\x04 \x01(\x04R\aversion\"%\n" +
 	"\fAbortRequest\x12\x15\n" +
 	"\x06txn_id\x18\x01 \x01(\tR\x05txnId\"\x0f\n" +
-	"\rAbortResponse\"\xe8\x01\n" +
+	"\rAbortResponse\"\x88\x02\n" +
 	"\x0fGetStateRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x19\n" +
 	"\bagent_id\x18\x02 \x01(\tR\aagentId\x12\x10\n" +
@@ -4777,7 +7615,8 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"\bencoding\x18\x04 \x01(\x0e2\x1c.statehouse.v1.ValueEncodingR\bencoding\x12!\n" +
 	"\x02at\x18\x05 \x01(\v2\x11.statehouse.v1.AtR\x02at\x12\x15\n" +
 	"\x06txn_id\x18\x06 \x01(\tR\x05txnId\x12\x16\n" +
-	"\x06strict\x18\a \x01(\bR\x06strict\"\xf6\x02\n" +
+	"\x06strict\x18\a \x01(\bR\x06strict\x12\x1e\n" +
+	"\vmin_read_ts\x18\b \x01(\x04R\tminReadTs\"\xbd\x04\n" +
 	"\x10GetStateResponse\x122\n" +
 	"\x05value\x18\x01 \x01(\v2\x17.google.protobuf.StructH\x00R\x05value\x88\x01\x01\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x04R\aversion\x12\x1b\n" +
@@ -4791,15 +7630,22 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"\ainexact\x18\b \x01(\v2\x16.statehouse.v1.InexactR\ainexact\x12\x16\n" +
 	"\x06erased\x18\t \x01(\bR\x06erased\x12\x16\n" +
 	"\x06pruned\x18\n" +
-	" \x01(\bR\x06prunedB\b\n" +
-	"\x06_value\"\xd1\x01\n" +
+	" \x01(\bR\x06pruned\x12$\n" +
+	"\vvalue_bytes\x18\v \x01(\fH\x01R\n" +
+	"valueBytes\x88\x01\x01\x12!\n" +
+	"\fcontent_type\x18\f \x01(\tR\vcontentType\x129\n" +
+	"\n" +
+	"expires_at\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x121\n" +
+	"\x06due_at\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\x05dueAtB\b\n" +
+	"\x06_valueB\x0e\n" +
+	"\f_value_bytes\"\xd1\x01\n" +
 	"\x18GetStateAtVersionRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x19\n" +
 	"\bagent_id\x18\x02 \x01(\tR\aagentId\x12\x10\n" +
 	"\x03key\x18\x03 \x01(\tR\x03key\x12\x18\n" +
 	"\aversion\x18\x04 \x01(\x04R\aversion\x128\n" +
 	"\bencoding\x18\x05 \x01(\x0e2\x1c.statehouse.v1.ValueEncodingR\bencoding\x12\x16\n" +
-	"\x06strict\x18\x06 \x01(\bR\x06strict\"\xb6\x02\n" +
+	"\x06strict\x18\x06 \x01(\bR\x06strict\"\x8f\x03\n" +
 	"\x19GetStateAtVersionResponse\x122\n" +
 	"\x05value\x18\x01 \x01(\v2\x17.google.protobuf.StructH\x00R\x05value\x88\x01\x01\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x04R\aversion\x12\x1b\n" +
@@ -4809,8 +7655,12 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"value_json\x18\x05 \x01(\fR\tvalueJson\x12;\n" +
 	"\vcommit_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"commitTime\x120\n" +
-	"\ainexact\x18\a \x01(\v2\x16.statehouse.v1.InexactR\ainexactB\b\n" +
-	"\x06_value\"\xeb\x01\n" +
+	"\ainexact\x18\a \x01(\v2\x16.statehouse.v1.InexactR\ainexact\x12$\n" +
+	"\vvalue_bytes\x18\b \x01(\fH\x01R\n" +
+	"valueBytes\x88\x01\x01\x12!\n" +
+	"\fcontent_type\x18\t \x01(\tR\vcontentTypeB\b\n" +
+	"\x06_valueB\x0e\n" +
+	"\f_value_bytes\"\xa9\x02\n" +
 	"\x0fListKeysRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x19\n" +
 	"\bagent_id\x18\x02 \x01(\tR\aagentId\x12\x16\n" +
@@ -4820,11 +7670,15 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"page_token\x18\x05 \x01(\tR\tpageToken\x12\x18\n" +
 	"\areverse\x18\x06 \x01(\bR\areverse\x12!\n" +
 	"\x02at\x18\a \x01(\v2\x11.statehouse.v1.AtR\x02at\x12\x15\n" +
-	"\x06txn_id\x18\b \x01(\tR\x05txnId\"g\n" +
+	"\x06txn_id\x18\b \x01(\tR\x05txnId\x12\x1e\n" +
+	"\vmin_read_ts\x18\t \x01(\x04R\tminReadTs\x12\x1c\n" +
+	"\tdelimiter\x18\n" +
+	" \x01(\tR\tdelimiter\"\x81\x01\n" +
 	"\x10ListKeysResponse\x12\x12\n" +
 	"\x04keys\x18\x01 \x03(\tR\x04keys\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x17\n" +
-	"\aread_ts\x18\x03 \x01(\x04R\x06readTs\"\xbf\x02\n" +
+	"\aread_ts\x18\x03 \x01(\x04R\x06readTs\x12\x18\n" +
+	"\afolders\x18\x04 \x03(\tR\afolders\"\xdf\x02\n" +
 	"\x11ScanPrefixRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x19\n" +
 	"\bagent_id\x18\x02 \x01(\tR\aagentId\x12\x16\n" +
@@ -4837,11 +7691,12 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"\x02at\x18\b \x01(\v2\x11.statehouse.v1.AtR\x02at\x12\x15\n" +
 	"\x06txn_id\x18\t \x01(\tR\x05txnId\x12\x16\n" +
 	"\x06strict\x18\n" +
-	" \x01(\bR\x06strict\"\x8a\x01\n" +
+	" \x01(\bR\x06strict\x12\x1e\n" +
+	"\vmin_read_ts\x18\v \x01(\x04R\tminReadTs\"\x8a\x01\n" +
 	"\x12ScanPrefixResponse\x123\n" +
 	"\aentries\x18\x01 \x03(\v2\x19.statehouse.v1.StateEntryR\aentries\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x17\n" +
-	"\aread_ts\x18\x03 \x01(\x04R\x06readTs\"\xc2\x02\n" +
+	"\aread_ts\x18\x03 \x01(\x04R\x06readTs\"\xc4\x05\n" +
 	"\n" +
 	"StateEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12-\n" +
@@ -4854,7 +7709,21 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"commitTime\x120\n" +
 	"\ainexact\x18\a \x01(\v2\x16.statehouse.v1.InexactR\ainexact\x12\x16\n" +
 	"\x06erased\x18\b \x01(\bR\x06erased\x12\x16\n" +
-	"\x06pruned\x18\t \x01(\bR\x06pruned\"\xca\x03\n" +
+	"\x06pruned\x18\t \x01(\bR\x06pruned\x12$\n" +
+	"\vvalue_bytes\x18\n" +
+	" \x01(\fH\x00R\n" +
+	"valueBytes\x88\x01\x01\x12!\n" +
+	"\fcontent_type\x18\v \x01(\tR\vcontentType\x129\n" +
+	"\n" +
+	"expires_at\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x121\n" +
+	"\x06due_at\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\x05dueAt\x12\x1c\n" +
+	"\tnamespace\x18\x0e \x01(\tR\tnamespace\x12\x19\n" +
+	"\bagent_id\x18\x0f \x01(\tR\aagentId\x12C\n" +
+	"\bmetadata\x18\x10 \x03(\v2'.statehouse.v1.StateEntry.MetadataEntryR\bmetadata\x1a;\n" +
+	"\rMetadataEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\x0e\n" +
+	"\f_value_bytes\"\x94\x04\n" +
 	"\rReplayRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x19\n" +
 	"\bagent_id\x18\x02 \x01(\tR\aagentId\x12\x1e\n" +
@@ -4871,9 +7740,11 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"all_agents\x18\n" +
 	" \x01(\bR\tallAgents\x12\x16\n" +
 	"\x06strict\x18\v \x01(\bR\x06strict\x12\x14\n" +
-	"\x05epoch\x18\f \x01(\tR\x05epochB\v\n" +
+	"\x05epoch\x18\f \x01(\tR\x05epoch\x12%\n" +
+	"\x0eall_operations\x18\r \x01(\bR\rallOperations\x12!\n" +
+	"\fwith_lineage\x18\x0e \x01(\bR\vwithLineageB\v\n" +
 	"\t_start_tsB\t\n" +
-	"\a_end_ts\"\x8a\x03\n" +
+	"\a_end_ts\"\xa0\x03\n" +
 	"\vReplayEvent\x12\x15\n" +
 	"\x06txn_id\x18\x01 \x01(\tR\x05txnId\x12\x1b\n" +
 	"\tcommit_ts\x18\x02 \x01(\x04R\bcommitTs\x128\n" +
@@ -4885,10 +7756,11 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"\bmetadata\x18\x05 \x03(\v2(.statehouse.v1.ReplayEvent.MetadataEntryR\bmetadata\x12\x1c\n" +
 	"\tprincipal\x18\x06 \x01(\tR\tprincipal\x12\x19\n" +
 	"\btrace_id\x18\a \x01(\tR\atraceId\x12\x14\n" +
-	"\x05epoch\x18\b \x01(\tR\x05epoch\x1a;\n" +
+	"\x05epoch\x18\b \x01(\tR\x05epoch\x12\x14\n" +
+	"\x05cause\x18\t \x01(\tR\x05cause\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xc9\x02\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x91\x04\n" +
 	"\tOperation\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x122\n" +
 	"\x05value\x18\x02 \x01(\v2\x17.google.protobuf.StructH\x00R\x05value\x88\x01\x01\x12\x18\n" +
@@ -4901,13 +7773,34 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"\ainexact\x18\b \x01(\v2\x16.statehouse.v1.InexactR\ainexact\x12\x16\n" +
 	"\x06erased\x18\t \x01(\bR\x06erased\x12\x16\n" +
 	"\x06pruned\x18\n" +
-	" \x01(\bR\x06prunedB\b\n" +
-	"\x06_value\"n\n" +
+	" \x01(\bR\x06pruned\x12$\n" +
+	"\vvalue_bytes\x18\v \x01(\fH\x01R\n" +
+	"valueBytes\x88\x01\x01\x12!\n" +
+	"\fcontent_type\x18\f \x01(\tR\vcontentType\x120\n" +
+	"\x05lease\x18\r \x01(\v2\x1a.statehouse.v1.LeaseChangeR\x05lease\x12\x10\n" +
+	"\x03due\x18\x0e \x01(\bR\x03due\x12)\n" +
+	"\x03act\x18\x0f \x01(\v2\x17.statehouse.v1.RangeActR\x03actB\b\n" +
+	"\x06_valueB\x0e\n" +
+	"\f_value_bytes\"<\n" +
+	"\vLeaseChange\x12\x16\n" +
+	"\x06holder\x18\x01 \x01(\tR\x06holder\x12\x15\n" +
+	"\x06ttl_ms\x18\x02 \x01(\x04R\x05ttlMs\"\xd7\x01\n" +
+	"\bRangeAct\x120\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\x1c.statehouse.v1.RangeAct.KindR\x04kind\x12\x1c\n" +
+	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12\x19\n" +
+	"\bagent_id\x18\x03 \x01(\tR\aagentId\x12\x1b\n" +
+	"\tcommit_ts\x18\x04 \x01(\x04R\bcommitTs\"C\n" +
+	"\x04Kind\x12\x14\n" +
+	"\x10KIND_UNSPECIFIED\x10\x00\x12\v\n" +
+	"\aDELETED\x10\x01\x12\f\n" +
+	"\bRESTORED\x10\x02\x12\n" +
+	"\n" +
+	"\x06FORKED\x10\x03\"n\n" +
 	"\n" +
 	"EventBatch\x122\n" +
 	"\x06events\x18\x01 \x03(\v2\x1a.statehouse.v1.ReplayEventR\x06events\x12\x16\n" +
 	"\x06cursor\x18\x02 \x01(\x04R\x06cursor\x12\x14\n" +
-	"\x05epoch\x18\x03 \x01(\tR\x05epoch\"\x9a\x02\n" +
+	"\x05epoch\x18\x03 \x01(\tR\x05epoch\"\xe9\x02\n" +
 	"\fWatchRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x19\n" +
 	"\bagent_id\x18\x02 \x01(\tR\aagentId\x12\x1e\n" +
@@ -4918,8 +7811,12 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"\n" +
 	"all_agents\x18\x06 \x01(\bR\tallAgents\x12\x16\n" +
 	"\x06strict\x18\a \x01(\bR\x06strict\x12\x14\n" +
-	"\x05epoch\x18\b \x01(\tR\x05epochB\v\n" +
-	"\t_after_ts\"\xef\x03\n" +
+	"\x05epoch\x18\b \x01(\tR\x05epoch\x12%\n" +
+	"\x0eall_operations\x18\t \x01(\bR\rallOperations\x12\x14\n" +
+	"\x05lease\x18\n" +
+	" \x01(\tR\x05lease\x12\x10\n" +
+	"\x03due\x18\v \x01(\bR\x03dueB\v\n" +
+	"\t_after_ts\"\xa9\x04\n" +
 	"\x0fTransactRequest\x12\x15\n" +
 	"\x06txn_id\x18\x01 \x01(\tR\x05txnId\x12@\n" +
 	"\n" +
@@ -4930,7 +7827,8 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"\bmetadata\x18\x05 \x03(\v2,.statehouse.v1.TransactRequest.MetadataEntryR\bmetadata\x12,\n" +
 	"\x05reads\x18\x06 \x01(\v2\x16.statehouse.v1.ReadSetR\x05reads\x12\"\n" +
 	"\n" +
-	"timeout_ms\x18\a \x01(\x04H\x00R\ttimeoutMs\x88\x01\x01\x1a;\n" +
+	"timeout_ms\x18\a \x01(\x04H\x00R\ttimeoutMs\x88\x01\x01\x128\n" +
+	"\bencoding\x18\b \x01(\x0e2\x1c.statehouse.v1.ValueEncodingR\bencoding\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\r\n" +
@@ -4951,7 +7849,7 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"\bagent_id\x18\x02 \x01(\tR\aagentId\x12\x16\n" +
 	"\x06prefix\x18\x03 \x01(\tR\x06prefix\x12\x14\n" +
 	"\x05first\x18\x04 \x01(\tR\x05first\x12\x12\n" +
-	"\x04last\x18\x05 \x01(\tR\x04last\"\x89\x02\n" +
+	"\x04last\x18\x05 \x01(\tR\x04last\"\xfe\x05\n" +
 	"\x11TransactOperation\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x19\n" +
 	"\bagent_id\x18\x02 \x01(\tR\aagentId\x12\x10\n" +
@@ -4960,14 +7858,200 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"\n" +
 	"value_json\x18\x05 \x01(\fR\tvalueJson\x12\x16\n" +
 	"\x06delete\x18\x06 \x01(\bR\x06delete\x12.\n" +
-	"\x10expected_version\x18\a \x01(\x04H\x00R\x0fexpectedVersion\x88\x01\x01B\x13\n" +
-	"\x11_expected_version\"\x9e\x01\n" +
+	"\x10expected_version\x18\a \x01(\x04H\x00R\x0fexpectedVersion\x88\x01\x01\x12$\n" +
+	"\x03put\x18\b \x01(\v2\x12.statehouse.v1.PutR\x03put\x126\n" +
+	"\tincrement\x18\t \x01(\v2\x18.statehouse.v1.IncrementR\tincrement\x12\x1d\n" +
+	"\n" +
+	"merge_json\x18\n" +
+	" \x01(\fR\tmergeJson\x12#\n" +
+	"\rdelete_prefix\x18\v \x01(\bR\fdeletePrefix\x12!\n" +
+	"\fdelete_agent\x18\f \x01(\bR\vdeleteAgent\x120\n" +
+	"\arestore\x18\r \x01(\v2\x16.statehouse.v1.RestoreR\arestore\x12'\n" +
+	"\x04fork\x18\x0e \x01(\v2\x13.statehouse.v1.ForkR\x04fork\x125\n" +
+	"\aacquire\x18\x0f \x01(\v2\x1b.statehouse.v1.AcquireLeaseR\aacquire\x125\n" +
+	"\arelease\x18\x10 \x01(\v2\x1b.statehouse.v1.ReleaseLeaseR\arelease\x12-\n" +
+	"\x05claim\x18\x11 \x01(\v2\x17.statehouse.v1.ClaimDueR\x05claim\x126\n" +
+	"\bcomplete\x18\x12 \x01(\v2\x1a.statehouse.v1.CompleteDueR\bcompleteB\x13\n" +
+	"\x11_expected_version\"\xda\x02\n" +
+	"\x03Put\x12-\n" +
+	"\x05value\x18\x01 \x01(\v2\x17.google.protobuf.StructR\x05value\x12\x1d\n" +
+	"\n" +
+	"value_json\x18\x02 \x01(\fR\tvalueJson\x12$\n" +
+	"\vvalue_bytes\x18\x03 \x01(\fH\x00R\n" +
+	"valueBytes\x88\x01\x01\x12!\n" +
+	"\fcontent_type\x18\x04 \x01(\tR\vcontentType\x12\x16\n" +
+	"\x06append\x18\x05 \x01(\bR\x06append\x12\x1b\n" +
+	"\tif_absent\x18\x06 \x01(\bR\bifAbsent\x12\x15\n" +
+	"\x06ttl_ms\x18\a \x01(\x04R\x05ttlMs\x121\n" +
+	"\x06due_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x05dueAt\x12\x1f\n" +
+	"\tdue_in_ms\x18\t \x01(\x04H\x01R\adueInMs\x88\x01\x01B\x0e\n" +
+	"\f_value_bytesB\f\n" +
+	"\n" +
+	"_due_in_ms\"_\n" +
+	"\tIncrement\x12\x18\n" +
+	"\apointer\x18\x01 \x01(\tR\apointer\x12\x14\n" +
+	"\x05delta\x18\x02 \x01(\tR\x05delta\x12\x10\n" +
+	"\x03min\x18\x03 \x01(\tR\x03min\x12\x10\n" +
+	"\x03max\x18\x04 \x01(\tR\x03max\",\n" +
+	"\aRestore\x12!\n" +
+	"\x02at\x18\x01 \x01(\v2\x11.statehouse.v1.AtR\x02at\"b\n" +
+	"\x04Fork\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x19\n" +
+	"\bagent_id\x18\x02 \x01(\tR\aagentId\x12!\n" +
+	"\x02at\x18\x03 \x01(\v2\x11.statehouse.v1.AtR\x02at\"=\n" +
+	"\fAcquireLease\x12\x16\n" +
+	"\x06holder\x18\x01 \x01(\tR\x06holder\x12\x15\n" +
+	"\x06ttl_ms\x18\x02 \x01(\x04R\x05ttlMs\"$\n" +
+	"\fReleaseLease\x12\x14\n" +
+	"\x05token\x18\x01 \x01(\x04R\x05token\"n\n" +
+	"\bClaimDue\x12\x16\n" +
+	"\x06holder\x18\x01 \x01(\tR\x06holder\x12\x15\n" +
+	"\x06ttl_ms\x18\x02 \x01(\x04R\x05ttlMs\x12\x14\n" +
+	"\x05limit\x18\x03 \x01(\rR\x05limit\x12\x1d\n" +
+	"\n" +
+	"all_agents\x18\x04 \x01(\bR\tallAgents\"#\n" +
+	"\vCompleteDue\x12\x14\n" +
+	"\x05token\x18\x01 \x01(\x04R\x05token\"\xa4\x03\n" +
+	"\x0fOperationResult\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\x04R\aversion\x12-\n" +
+	"\x05value\x18\x03 \x01(\v2\x17.google.protobuf.StructR\x05value\x12\x1d\n" +
+	"\n" +
+	"value_json\x18\x04 \x01(\fR\tvalueJson\x12$\n" +
+	"\vvalue_bytes\x18\x05 \x01(\fH\x00R\n" +
+	"valueBytes\x88\x01\x01\x12!\n" +
+	"\fcontent_type\x18\x06 \x01(\tR\vcontentType\x120\n" +
+	"\ainexact\x18\a \x01(\v2\x16.statehouse.v1.InexactR\ainexact\x12*\n" +
+	"\x05lease\x18\b \x01(\v2\x14.statehouse.v1.LeaseR\x05lease\x122\n" +
+	"\aclaimed\x18\t \x03(\v2\x18.statehouse.v1.DueRecordR\aclaimed\x12\x12\n" +
+	"\x04keys\x18\n" +
+	" \x01(\x04R\x04keys\x12\x18\n" +
+	"\aexisted\x18\v \x01(\bR\aexistedB\x0e\n" +
+	"\f_value_bytes\"\x9d\x01\n" +
+	"\tDueRecord\x121\n" +
+	"\x06record\x18\x01 \x01(\v2\x19.statehouse.v1.StateEntryR\x06record\x121\n" +
+	"\x06due_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05dueAt\x12*\n" +
+	"\x05lease\x18\x03 \x01(\v2\x14.statehouse.v1.LeaseR\x05lease\"\xd8\x01\n" +
 	"\x10TransactResponse\x12\x1b\n" +
 	"\tcommit_ts\x18\x01 \x01(\x04R\bcommitTs\x12;\n" +
 	"\vcommit_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"commitTime\x12\x1a\n" +
 	"\bversions\x18\x03 \x03(\x04R\bversions\x12\x14\n" +
-	"\x05epoch\x18\x04 \x01(\tR\x05epoch\".\n" +
+	"\x05epoch\x18\x04 \x01(\tR\x05epoch\x128\n" +
+	"\aresults\x18\x05 \x03(\v2\x1e.statehouse.v1.OperationResultR\aresults\"\xaf\x02\n" +
+	"\x05Lease\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x19\n" +
+	"\bagent_id\x18\x02 \x01(\tR\aagentId\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\x12\x14\n" +
+	"\x05token\x18\x04 \x01(\x04R\x05token\x12\x16\n" +
+	"\x06holder\x18\x05 \x01(\tR\x06holder\x12\x15\n" +
+	"\x06ttl_ms\x18\x06 \x01(\x04R\x05ttlMs\x126\n" +
+	"\bdeadline\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\x12\x1f\n" +
+	"\vacquired_ts\x18\b \x01(\x04R\n" +
+	"acquiredTs\x12;\n" +
+	"\vacquired_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"acquiredAt\"I\n" +
+	"\x12RenewLeasesRequest\x123\n" +
+	"\x06leases\x18\x01 \x03(\v2\x1b.statehouse.v1.LeaseRenewalR\x06leases\"\x8a\x01\n" +
+	"\fLeaseRenewal\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x19\n" +
+	"\bagent_id\x18\x02 \x01(\tR\aagentId\x12\x14\n" +
+	"\x05lease\x18\x03 \x01(\tR\x05lease\x12\x14\n" +
+	"\x05token\x18\x04 \x01(\x04R\x05token\x12\x15\n" +
+	"\x06ttl_ms\x18\x05 \x01(\x04R\x05ttlMs\"J\n" +
+	"\x13RenewLeasesResponse\x123\n" +
+	"\x06leases\x18\x01 \x03(\v2\x1b.statehouse.v1.LeaseRenewedR\x06leases\"Z\n" +
+	"\fLeaseRenewed\x12\x12\n" +
+	"\x04lost\x18\x01 \x01(\bR\x04lost\x126\n" +
+	"\bdeadline\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\"\x99\x01\n" +
+	"\x11ListLeasesRequest\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x19\n" +
+	"\bagent_id\x18\x02 \x01(\tR\aagentId\x12\x16\n" +
+	"\x06prefix\x18\x03 \x01(\tR\x06prefix\x12\x14\n" +
+	"\x05limit\x18\x04 \x01(\rR\x05limit\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x05 \x01(\tR\tpageToken\"j\n" +
+	"\x12ListLeasesResponse\x12,\n" +
+	"\x06leases\x18\x01 \x03(\v2\x14.statehouse.v1.LeaseR\x06leases\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"^\n" +
+	"\x14RefreshExpiryRequest\x12/\n" +
+	"\x05names\x18\x01 \x03(\v2\x19.statehouse.v1.RecordNameR\x05names\x12\x15\n" +
+	"\x06ttl_ms\x18\x02 \x01(\x04R\x05ttlMs\"Q\n" +
+	"\x15RefreshExpiryResponse\x128\n" +
+	"\arecords\x18\x01 \x03(\v2\x1e.statehouse.v1.RefreshedExpiryR\arecords\"f\n" +
+	"\x0fRefreshedExpiry\x129\n" +
+	"\n" +
+	"expires_at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\x04R\aversion\"\xcc\x03\n" +
+	"\vFindRequest\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x19\n" +
+	"\bagent_id\x18\x02 \x01(\tR\aagentId\x12\x1d\n" +
+	"\n" +
+	"all_agents\x18\x03 \x01(\bR\tallAgents\x12\x16\n" +
+	"\x06prefix\x18\x04 \x01(\tR\x06prefix\x12.\n" +
+	"\x05where\x18\x05 \x03(\v2\x18.statehouse.v1.ConditionR\x05where\x12!\n" +
+	"\x02at\x18\x06 \x01(\v2\x11.statehouse.v1.AtR\x02at\x128\n" +
+	"\bencoding\x18\a \x01(\x0e2\x1c.statehouse.v1.ValueEncodingR\bencoding\x12\x16\n" +
+	"\x06strict\x18\b \x01(\bR\x06strict\x12.\n" +
+	"\x05order\x18\t \x01(\x0e2\x18.statehouse.v1.FindOrderR\x05order\x12\x14\n" +
+	"\x05limit\x18\n" +
+	" \x01(\rR\x05limit\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\v \x01(\tR\tpageToken\x12\x1e\n" +
+	"\vmin_read_ts\x18\f \x01(\x04R\tminReadTs\x12#\n" +
+	"\rwith_metadata\x18\r \x01(\bR\fwithMetadata\"\xaa\x01\n" +
+	"\tCondition\x12\x18\n" +
+	"\apointer\x18\x01 \x01(\tR\apointer\x12\x1a\n" +
+	"\bmetadata\x18\x02 \x01(\tR\bmetadata\x129\n" +
+	"\n" +
+	"comparison\x18\x03 \x01(\x0e2\x19.statehouse.v1.ComparisonR\n" +
+	"comparison\x12\x14\n" +
+	"\x05value\x18\x04 \x01(\tR\x05value\x12\x16\n" +
+	"\x06negate\x18\x05 \x01(\bR\x06negate\"\x9e\x01\n" +
+	"\fFindResponse\x123\n" +
+	"\aentries\x18\x01 \x03(\v2\x19.statehouse.v1.StateEntryR\aentries\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x17\n" +
+	"\aread_ts\x18\x03 \x01(\x04R\x06readTs\x12\x18\n" +
+	"\ascanned\x18\x04 \x01(\x04R\ascanned\"\xda\x02\n" +
+	"\vDiffRequest\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x19\n" +
+	"\bagent_id\x18\x02 \x01(\tR\aagentId\x12%\n" +
+	"\x04from\x18\x03 \x01(\v2\x11.statehouse.v1.AtR\x04from\x12!\n" +
+	"\x02to\x18\x04 \x01(\v2\x11.statehouse.v1.AtR\x02to\x12!\n" +
+	"\fto_namespace\x18\x05 \x01(\tR\vtoNamespace\x12\x1e\n" +
+	"\vto_agent_id\x18\x06 \x01(\tR\ttoAgentId\x12\x16\n" +
+	"\x06prefix\x18\a \x01(\tR\x06prefix\x12\x14\n" +
+	"\x05limit\x18\b \x01(\rR\x05limit\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\t \x01(\tR\tpageToken\x128\n" +
+	"\bencoding\x18\n" +
+	" \x01(\x0e2\x1c.statehouse.v1.ValueEncodingR\bencoding\"\x90\x01\n" +
+	"\fDiffResponse\x12*\n" +
+	"\x04keys\x18\x01 \x03(\v2\x16.statehouse.v1.KeyDiffR\x04keys\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x17\n" +
+	"\afrom_ts\x18\x03 \x01(\x04R\x06fromTs\x12\x13\n" +
+	"\x05to_ts\x18\x04 \x01(\x04R\x04toTs\"\xaa\x01\n" +
+	"\aKeyDiff\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x127\n" +
+	"\x06before\x18\x02 \x01(\v2\x1f.statehouse.v1.GetStateResponseR\x06before\x125\n" +
+	"\x05after\x18\x03 \x01(\v2\x1f.statehouse.v1.GetStateResponseR\x05after\x12\x1d\n" +
+	"\n" +
+	"patch_json\x18\x04 \x01(\fR\tpatchJson\"J\n" +
+	"\x0fGetAgentRequest\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x19\n" +
+	"\bagent_id\x18\x02 \x01(\tR\aagentId\"\xa6\x01\n" +
+	"\x10GetAgentResponse\x12*\n" +
+	"\x05agent\x18\x01 \x01(\v2\x14.statehouse.v1.AgentR\x05agent\x12:\n" +
+	"\vforked_from\x18\x02 \x01(\v2\x19.statehouse.v1.ForkOriginR\n" +
+	"forkedFrom\x12*\n" +
+	"\x05forks\x18\x03 \x03(\v2\x14.statehouse.v1.AgentR\x05forks\"\xb8\x01\n" +
+	"\n" +
+	"ForkOrigin\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x19\n" +
+	"\bagent_id\x18\x02 \x01(\tR\aagentId\x12\x1b\n" +
+	"\tcommit_ts\x18\x03 \x01(\x04R\bcommitTs\x12\x1b\n" +
+	"\tforked_ts\x18\x04 \x01(\x04R\bforkedTs\x127\n" +
+	"\tforked_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\bforkedAt\".\n" +
 	"\x15GetTransactionRequest\x12\x15\n" +
 	"\x06txn_id\x18\x01 \x01(\tR\x05txnId\"\xe0\x01\n" +
 	"\x16GetTransactionResponse\x125\n" +
@@ -4975,13 +8059,14 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"\tcommit_ts\x18\x02 \x01(\x04R\bcommitTs\x12;\n" +
 	"\vcommit_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"commitTime\x125\n" +
-	"\bversions\x18\x04 \x03(\v2\x19.statehouse.v1.KeyVersionR\bversions\"\xd3\x01\n" +
+	"\bversions\x18\x04 \x03(\v2\x19.statehouse.v1.KeyVersionR\bversions\"\xf3\x01\n" +
 	"\x14BatchGetStateRequest\x12/\n" +
 	"\x05names\x18\x01 \x03(\v2\x19.statehouse.v1.RecordNameR\x05names\x128\n" +
 	"\bencoding\x18\x02 \x01(\x0e2\x1c.statehouse.v1.ValueEncodingR\bencoding\x12!\n" +
 	"\x02at\x18\x03 \x01(\v2\x11.statehouse.v1.AtR\x02at\x12\x15\n" +
 	"\x06txn_id\x18\x04 \x01(\tR\x05txnId\x12\x16\n" +
-	"\x06strict\x18\x05 \x01(\bR\x06strict\"W\n" +
+	"\x06strict\x18\x05 \x01(\bR\x06strict\x12\x1e\n" +
+	"\vmin_read_ts\x18\x06 \x01(\x04R\tminReadTs\"W\n" +
 	"\n" +
 	"RecordName\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x19\n" +
@@ -4989,7 +8074,7 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"\x03key\x18\x03 \x01(\tR\x03key\"i\n" +
 	"\x15BatchGetStateResponse\x127\n" +
 	"\x06states\x18\x01 \x03(\v2\x1f.statehouse.v1.GetStateResponseR\x06states\x12\x17\n" +
-	"\aread_ts\x18\x02 \x01(\x04R\x06readTs\"\xab\x02\n" +
+	"\aread_ts\x18\x02 \x01(\x04R\x06readTs\"\xcb\x02\n" +
 	"\x11GetHistoryRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x19\n" +
 	"\bagent_id\x18\x02 \x01(\tR\aagentId\x12\x10\n" +
@@ -5000,10 +8085,12 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"page_token\x18\x06 \x01(\tR\tpageToken\x12!\n" +
 	"\foldest_first\x18\a \x01(\bR\voldestFirst\x12!\n" +
 	"\x02at\x18\b \x01(\v2\x11.statehouse.v1.AtR\x02at\x12\x16\n" +
-	"\x06strict\x18\t \x01(\bR\x06strict\"s\n" +
+	"\x06strict\x18\t \x01(\bR\x06strict\x12\x1e\n" +
+	"\vmin_read_ts\x18\n" +
+	" \x01(\x04R\tminReadTs\"s\n" +
 	"\x12GetHistoryResponse\x125\n" +
 	"\aentries\x18\x01 \x03(\v2\x1b.statehouse.v1.HistoryEntryR\aentries\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa0\x04\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x8f\x05\n" +
 	"\fHistoryEntry\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x04R\aversion\x12\x1b\n" +
 	"\tcommit_ts\x18\x02 \x01(\x04R\bcommitTs\x12;\n" +
@@ -5020,10 +8107,15 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	" \x01(\bR\x06erased\x12\x16\n" +
 	"\x06pruned\x18\v \x01(\bR\x06pruned\x12\x1c\n" +
 	"\tprincipal\x18\f \x01(\tR\tprincipal\x12\x19\n" +
-	"\btrace_id\x18\r \x01(\tR\atraceId\x1a;\n" +
+	"\btrace_id\x18\r \x01(\tR\atraceId\x12$\n" +
+	"\vvalue_bytes\x18\x0e \x01(\fH\x00R\n" +
+	"valueBytes\x88\x01\x01\x12!\n" +
+	"\fcontent_type\x18\x0f \x01(\tR\vcontentType\x12\x14\n" +
+	"\x05cause\x18\x10 \x01(\tR\x05cause\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"~\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\x0e\n" +
+	"\f_value_bytes\"~\n" +
 	"\x11ListAgentsRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x16\n" +
 	"\x06prefix\x18\x02 \x01(\tR\x06prefix\x12\x14\n" +
@@ -5032,12 +8124,13 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"page_token\x18\x04 \x01(\tR\tpageToken\"j\n" +
 	"\x12ListAgentsResponse\x12,\n" +
 	"\x06agents\x18\x01 \x03(\v2\x14.statehouse.v1.AgentR\x06agents\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"t\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xad\x01\n" +
 	"\x05Agent\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x19\n" +
 	"\bagent_id\x18\x02 \x01(\tR\aagentId\x12\x19\n" +
 	"\bfirst_ts\x18\x03 \x01(\x04R\afirstTs\x12\x17\n" +
-	"\ahead_ts\x18\x04 \x01(\x04R\x06headTs\"L\n" +
+	"\ahead_ts\x18\x04 \x01(\x04R\x06headTs\x127\n" +
+	"\thead_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\bheadTime\"L\n" +
 	"\x15ListNamespacesRequest\x12\x14\n" +
 	"\x05limit\x18\x01 \x01(\rR\x05limit\x12\x1d\n" +
 	"\n" +
@@ -5094,11 +8187,25 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"\rmaybe_applied\x18\x04 \x01(\bR\fmaybeApplied\x1a:\n" +
 	"\fDetailsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01*\\\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01*w\n" +
 	"\rValueEncoding\x12\x19\n" +
 	"\x15VALUE_ENCODING_STRUCT\x10\x00\x12\x17\n" +
 	"\x13VALUE_ENCODING_JSON\x10\x01\x12\x17\n" +
-	"\x13VALUE_ENCODING_NONE\x10\x02*\xf1\x01\n" +
+	"\x13VALUE_ENCODING_NONE\x10\x02\x12\x19\n" +
+	"\x15VALUE_ENCODING_NATIVE\x10\x03*7\n" +
+	"\tFindOrder\x12\x12\n" +
+	"\x0eFIND_ORDER_KEY\x10\x00\x12\x16\n" +
+	"\x12FIND_ORDER_CHANGED\x10\x01*\xd2\x01\n" +
+	"\n" +
+	"Comparison\x12\x14\n" +
+	"\x10COMPARISON_EQUAL\x10\x00\x12\x18\n" +
+	"\x14COMPARISON_NOT_EQUAL\x10\x01\x12\x13\n" +
+	"\x0fCOMPARISON_LESS\x10\x02\x12\x1c\n" +
+	"\x18COMPARISON_LESS_OR_EQUAL\x10\x03\x12\x16\n" +
+	"\x12COMPARISON_GREATER\x10\x04\x12\x1f\n" +
+	"\x1bCOMPARISON_GREATER_OR_EQUAL\x10\x05\x12\x11\n" +
+	"\rCOMPARISON_IN\x10\x06\x12\x15\n" +
+	"\x11COMPARISON_EXISTS\x10\a*\xf1\x01\n" +
 	"\x10TransactionState\x12!\n" +
 	"\x1dTRANSACTION_STATE_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16TRANSACTION_STATE_OPEN\x10\x01\x12\x1f\n" +
@@ -5106,7 +8213,7 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"\x19TRANSACTION_STATE_ABORTED\x10\x03\x12\x1d\n" +
 	"\x19TRANSACTION_STATE_EXPIRED\x10\x04\x12 \n" +
 	"\x1cTRANSACTION_STATE_NEVER_SEEN\x10\x05\x12\x1d\n" +
-	"\x19TRANSACTION_STATE_TOO_OLD\x10\x06*\xf5\x03\n" +
+	"\x19TRANSACTION_STATE_TOO_OLD\x10\x06*\xac\x04\n" +
 	"\tErrorCode\x12\v\n" +
 	"\aUNKNOWN\x10\x00\x12\x13\n" +
 	"\x0fINVALID_REQUEST\x10\x01\x12\x11\n" +
@@ -5136,7 +8243,12 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"\x06ERASED\x10\x17\x12\x11\n" +
 	"\rEPOCH_CHANGED\x10\x18\x12\x0e\n" +
 	"\n" +
-	"OVERLOADED\x10\x192\xf4\r\n" +
+	"OVERLOADED\x10\x19\x12\x0e\n" +
+	"\n" +
+	"LEASE_HELD\x10\x1a\x12\x0e\n" +
+	"\n" +
+	"LEASE_LOST\x10\x1b\x12\x15\n" +
+	"\x11EVALUATION_FAILED\x10\x1c2\xc8\x11\n" +
 	"\x11StatehouseService\x12E\n" +
 	"\x06Health\x12\x1c.statehouse.v1.HealthRequest\x1a\x1d.statehouse.v1.HealthResponse\x12H\n" +
 	"\aVersion\x12\x1d.statehouse.v1.VersionRequest\x1a\x1e.statehouse.v1.VersionResponse\x12c\n" +
@@ -5162,7 +8274,14 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"\rReplayBatches\x12\x1c.statehouse.v1.ReplayRequest\x1a\x19.statehouse.v1.EventBatch0\x01\x12A\n" +
 	"\x05Watch\x12\x1b.statehouse.v1.WatchRequest\x1a\x19.statehouse.v1.EventBatch0\x01\x12N\n" +
 	"\tGetStatus\x12\x1f.statehouse.v1.GetStatusRequest\x1a .statehouse.v1.GetStatusResponse\x12L\n" +
-	"\aSession\x12\x1e.statehouse.v1.SessionRequests\x1a\x1d.statehouse.v1.SessionAnswers(\x010\x01B<Z:statehouse.dev/statehouse/proto/statehouse/v1;statehousev1b\x06proto3"
+	"\aSession\x12\x1e.statehouse.v1.SessionRequests\x1a\x1d.statehouse.v1.SessionAnswers(\x010\x01\x12T\n" +
+	"\vRenewLeases\x12!.statehouse.v1.RenewLeasesRequest\x1a\".statehouse.v1.RenewLeasesResponse\x12Q\n" +
+	"\n" +
+	"ListLeases\x12 .statehouse.v1.ListLeasesRequest\x1a!.statehouse.v1.ListLeasesResponse\x12Z\n" +
+	"\rRefreshExpiry\x12#.statehouse.v1.RefreshExpiryRequest\x1a$.statehouse.v1.RefreshExpiryResponse\x12?\n" +
+	"\x04Find\x12\x1a.statehouse.v1.FindRequest\x1a\x1b.statehouse.v1.FindResponse\x12?\n" +
+	"\x04Diff\x12\x1a.statehouse.v1.DiffRequest\x1a\x1b.statehouse.v1.DiffResponse\x12K\n" +
+	"\bGetAgent\x12\x1e.statehouse.v1.GetAgentRequest\x1a\x1f.statehouse.v1.GetAgentResponseB<Z:statehouse.dev/statehouse/proto/statehouse/v1;statehousev1b\x06proto3"
 
 var (
 	file_statehouse_v1_statehouse_proto_rawDescOnce sync.Once
@@ -5176,195 +8295,297 @@ func file_statehouse_v1_statehouse_proto_rawDescGZIP() []byte {
 	return file_statehouse_v1_statehouse_proto_rawDescData
 }
 
-var file_statehouse_v1_statehouse_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_statehouse_v1_statehouse_proto_msgTypes = make([]protoimpl.MessageInfo, 65)
+var file_statehouse_v1_statehouse_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
+var file_statehouse_v1_statehouse_proto_msgTypes = make([]protoimpl.MessageInfo, 97)
 var file_statehouse_v1_statehouse_proto_goTypes = []any{
 	(ValueEncoding)(0),                // 0: statehouse.v1.ValueEncoding
-	(TransactionState)(0),             // 1: statehouse.v1.TransactionState
-	(ErrorCode)(0),                    // 2: statehouse.v1.ErrorCode
-	(*Inexact)(nil),                   // 3: statehouse.v1.Inexact
-	(*At)(nil),                        // 4: statehouse.v1.At
-	(*KeyPrecondition)(nil),           // 5: statehouse.v1.KeyPrecondition
-	(*HeadPrecondition)(nil),          // 6: statehouse.v1.HeadPrecondition
-	(*HealthRequest)(nil),             // 7: statehouse.v1.HealthRequest
-	(*HealthResponse)(nil),            // 8: statehouse.v1.HealthResponse
-	(*VersionRequest)(nil),            // 9: statehouse.v1.VersionRequest
-	(*VersionResponse)(nil),           // 10: statehouse.v1.VersionResponse
-	(*BeginTransactionRequest)(nil),   // 11: statehouse.v1.BeginTransactionRequest
-	(*BeginTransactionResponse)(nil),  // 12: statehouse.v1.BeginTransactionResponse
-	(*WriteRequest)(nil),              // 13: statehouse.v1.WriteRequest
-	(*WriteResponse)(nil),             // 14: statehouse.v1.WriteResponse
-	(*DeleteRequest)(nil),             // 15: statehouse.v1.DeleteRequest
-	(*DeleteResponse)(nil),            // 16: statehouse.v1.DeleteResponse
-	(*CommitRequest)(nil),             // 17: statehouse.v1.CommitRequest
-	(*CommitResponse)(nil),            // 18: statehouse.v1.CommitResponse
-	(*KeyVersion)(nil),                // 19: statehouse.v1.KeyVersion
-	(*AbortRequest)(nil),              // 20: statehouse.v1.AbortRequest
-	(*AbortResponse)(nil),             // 21: statehouse.v1.AbortResponse
-	(*GetStateRequest)(nil),           // 22: statehouse.v1.GetStateRequest
-	(*GetStateResponse)(nil),          // 23: statehouse.v1.GetStateResponse
-	(*GetStateAtVersionRequest)(nil),  // 24: statehouse.v1.GetStateAtVersionRequest
-	(*GetStateAtVersionResponse)(nil), // 25: statehouse.v1.GetStateAtVersionResponse
-	(*ListKeysRequest)(nil),           // 26: statehouse.v1.ListKeysRequest
-	(*ListKeysResponse)(nil),          // 27: statehouse.v1.ListKeysResponse
-	(*ScanPrefixRequest)(nil),         // 28: statehouse.v1.ScanPrefixRequest
-	(*ScanPrefixResponse)(nil),        // 29: statehouse.v1.ScanPrefixResponse
-	(*StateEntry)(nil),                // 30: statehouse.v1.StateEntry
-	(*ReplayRequest)(nil),             // 31: statehouse.v1.ReplayRequest
-	(*ReplayEvent)(nil),               // 32: statehouse.v1.ReplayEvent
-	(*Operation)(nil),                 // 33: statehouse.v1.Operation
-	(*EventBatch)(nil),                // 34: statehouse.v1.EventBatch
-	(*WatchRequest)(nil),              // 35: statehouse.v1.WatchRequest
-	(*TransactRequest)(nil),           // 36: statehouse.v1.TransactRequest
-	(*ReadSet)(nil),                   // 37: statehouse.v1.ReadSet
-	(*ReadKey)(nil),                   // 38: statehouse.v1.ReadKey
-	(*ReadRange)(nil),                 // 39: statehouse.v1.ReadRange
-	(*TransactOperation)(nil),         // 40: statehouse.v1.TransactOperation
-	(*TransactResponse)(nil),          // 41: statehouse.v1.TransactResponse
-	(*GetTransactionRequest)(nil),     // 42: statehouse.v1.GetTransactionRequest
-	(*GetTransactionResponse)(nil),    // 43: statehouse.v1.GetTransactionResponse
-	(*BatchGetStateRequest)(nil),      // 44: statehouse.v1.BatchGetStateRequest
-	(*RecordName)(nil),                // 45: statehouse.v1.RecordName
-	(*BatchGetStateResponse)(nil),     // 46: statehouse.v1.BatchGetStateResponse
-	(*GetHistoryRequest)(nil),         // 47: statehouse.v1.GetHistoryRequest
-	(*GetHistoryResponse)(nil),        // 48: statehouse.v1.GetHistoryResponse
-	(*HistoryEntry)(nil),              // 49: statehouse.v1.HistoryEntry
-	(*ListAgentsRequest)(nil),         // 50: statehouse.v1.ListAgentsRequest
-	(*ListAgentsResponse)(nil),        // 51: statehouse.v1.ListAgentsResponse
-	(*Agent)(nil),                     // 52: statehouse.v1.Agent
-	(*ListNamespacesRequest)(nil),     // 53: statehouse.v1.ListNamespacesRequest
-	(*ListNamespacesResponse)(nil),    // 54: statehouse.v1.ListNamespacesResponse
-	(*GetStatusRequest)(nil),          // 55: statehouse.v1.GetStatusRequest
-	(*GetStatusResponse)(nil),         // 56: statehouse.v1.GetStatusResponse
-	(*ArchiveStatus)(nil),             // 57: statehouse.v1.ArchiveStatus
-	(*SessionRequests)(nil),           // 58: statehouse.v1.SessionRequests
-	(*SessionRequest)(nil),            // 59: statehouse.v1.SessionRequest
-	(*SessionAnswers)(nil),            // 60: statehouse.v1.SessionAnswers
-	(*SessionAnswer)(nil),             // 61: statehouse.v1.SessionAnswer
-	(*StatehouseError)(nil),           // 62: statehouse.v1.StatehouseError
-	nil,                               // 63: statehouse.v1.CommitRequest.MetadataEntry
-	nil,                               // 64: statehouse.v1.ReplayEvent.MetadataEntry
-	nil,                               // 65: statehouse.v1.TransactRequest.MetadataEntry
-	nil,                               // 66: statehouse.v1.HistoryEntry.MetadataEntry
-	nil,                               // 67: statehouse.v1.StatehouseError.DetailsEntry
-	(*timestamppb.Timestamp)(nil),     // 68: google.protobuf.Timestamp
-	(*structpb.Struct)(nil),           // 69: google.protobuf.Struct
-	(*durationpb.Duration)(nil),       // 70: google.protobuf.Duration
+	(FindOrder)(0),                    // 1: statehouse.v1.FindOrder
+	(Comparison)(0),                   // 2: statehouse.v1.Comparison
+	(TransactionState)(0),             // 3: statehouse.v1.TransactionState
+	(ErrorCode)(0),                    // 4: statehouse.v1.ErrorCode
+	(RangeAct_Kind)(0),                // 5: statehouse.v1.RangeAct.Kind
+	(*Inexact)(nil),                   // 6: statehouse.v1.Inexact
+	(*At)(nil),                        // 7: statehouse.v1.At
+	(*KeyPrecondition)(nil),           // 8: statehouse.v1.KeyPrecondition
+	(*HeadPrecondition)(nil),          // 9: statehouse.v1.HeadPrecondition
+	(*HealthRequest)(nil),             // 10: statehouse.v1.HealthRequest
+	(*HealthResponse)(nil),            // 11: statehouse.v1.HealthResponse
+	(*VersionRequest)(nil),            // 12: statehouse.v1.VersionRequest
+	(*VersionResponse)(nil),           // 13: statehouse.v1.VersionResponse
+	(*BeginTransactionRequest)(nil),   // 14: statehouse.v1.BeginTransactionRequest
+	(*BeginTransactionResponse)(nil),  // 15: statehouse.v1.BeginTransactionResponse
+	(*WriteRequest)(nil),              // 16: statehouse.v1.WriteRequest
+	(*WriteResponse)(nil),             // 17: statehouse.v1.WriteResponse
+	(*DeleteRequest)(nil),             // 18: statehouse.v1.DeleteRequest
+	(*DeleteResponse)(nil),            // 19: statehouse.v1.DeleteResponse
+	(*CommitRequest)(nil),             // 20: statehouse.v1.CommitRequest
+	(*CommitResponse)(nil),            // 21: statehouse.v1.CommitResponse
+	(*KeyVersion)(nil),                // 22: statehouse.v1.KeyVersion
+	(*AbortRequest)(nil),              // 23: statehouse.v1.AbortRequest
+	(*AbortResponse)(nil),             // 24: statehouse.v1.AbortResponse
+	(*GetStateRequest)(nil),           // 25: statehouse.v1.GetStateRequest
+	(*GetStateResponse)(nil),          // 26: statehouse.v1.GetStateResponse
+	(*GetStateAtVersionRequest)(nil),  // 27: statehouse.v1.GetStateAtVersionRequest
+	(*GetStateAtVersionResponse)(nil), // 28: statehouse.v1.GetStateAtVersionResponse
+	(*ListKeysRequest)(nil),           // 29: statehouse.v1.ListKeysRequest
+	(*ListKeysResponse)(nil),          // 30: statehouse.v1.ListKeysResponse
+	(*ScanPrefixRequest)(nil),         // 31: statehouse.v1.ScanPrefixRequest
+	(*ScanPrefixResponse)(nil),        // 32: statehouse.v1.ScanPrefixResponse
+	(*StateEntry)(nil),                // 33: statehouse.v1.StateEntry
+	(*ReplayRequest)(nil),             // 34: statehouse.v1.ReplayRequest
+	(*ReplayEvent)(nil),               // 35: statehouse.v1.ReplayEvent
+	(*Operation)(nil),                 // 36: statehouse.v1.Operation
+	(*LeaseChange)(nil),               // 37: statehouse.v1.LeaseChange
+	(*RangeAct)(nil),                  // 38: statehouse.v1.RangeAct
+	(*EventBatch)(nil),                // 39: statehouse.v1.EventBatch
+	(*WatchRequest)(nil),              // 40: statehouse.v1.WatchRequest
+	(*TransactRequest)(nil),           // 41: statehouse.v1.TransactRequest
+	(*ReadSet)(nil),                   // 42: statehouse.v1.ReadSet
+	(*ReadKey)(nil),                   // 43: statehouse.v1.ReadKey
+	(*ReadRange)(nil),                 // 44: statehouse.v1.ReadRange
+	(*TransactOperation)(nil),         // 45: statehouse.v1.TransactOperation
+	(*Put)(nil),                       // 46: statehouse.v1.Put
+	(*Increment)(nil),                 // 47: statehouse.v1.Increment
+	(*Restore)(nil),                   // 48: statehouse.v1.Restore
+	(*Fork)(nil),                      // 49: statehouse.v1.Fork
+	(*AcquireLease)(nil),              // 50: statehouse.v1.AcquireLease
+	(*ReleaseLease)(nil),              // 51: statehouse.v1.ReleaseLease
+	(*ClaimDue)(nil),                  // 52: statehouse.v1.ClaimDue
+	(*CompleteDue)(nil),               // 53: statehouse.v1.CompleteDue
+	(*OperationResult)(nil),           // 54: statehouse.v1.OperationResult
+	(*DueRecord)(nil),                 // 55: statehouse.v1.DueRecord
+	(*TransactResponse)(nil),          // 56: statehouse.v1.TransactResponse
+	(*Lease)(nil),                     // 57: statehouse.v1.Lease
+	(*RenewLeasesRequest)(nil),        // 58: statehouse.v1.RenewLeasesRequest
+	(*LeaseRenewal)(nil),              // 59: statehouse.v1.LeaseRenewal
+	(*RenewLeasesResponse)(nil),       // 60: statehouse.v1.RenewLeasesResponse
+	(*LeaseRenewed)(nil),              // 61: statehouse.v1.LeaseRenewed
+	(*ListLeasesRequest)(nil),         // 62: statehouse.v1.ListLeasesRequest
+	(*ListLeasesResponse)(nil),        // 63: statehouse.v1.ListLeasesResponse
+	(*RefreshExpiryRequest)(nil),      // 64: statehouse.v1.RefreshExpiryRequest
+	(*RefreshExpiryResponse)(nil),     // 65: statehouse.v1.RefreshExpiryResponse
+	(*RefreshedExpiry)(nil),           // 66: statehouse.v1.RefreshedExpiry
+	(*FindRequest)(nil),               // 67: statehouse.v1.FindRequest
+	(*Condition)(nil),                 // 68: statehouse.v1.Condition
+	(*FindResponse)(nil),              // 69: statehouse.v1.FindResponse
+	(*DiffRequest)(nil),               // 70: statehouse.v1.DiffRequest
+	(*DiffResponse)(nil),              // 71: statehouse.v1.DiffResponse
+	(*KeyDiff)(nil),                   // 72: statehouse.v1.KeyDiff
+	(*GetAgentRequest)(nil),           // 73: statehouse.v1.GetAgentRequest
+	(*GetAgentResponse)(nil),          // 74: statehouse.v1.GetAgentResponse
+	(*ForkOrigin)(nil),                // 75: statehouse.v1.ForkOrigin
+	(*GetTransactionRequest)(nil),     // 76: statehouse.v1.GetTransactionRequest
+	(*GetTransactionResponse)(nil),    // 77: statehouse.v1.GetTransactionResponse
+	(*BatchGetStateRequest)(nil),      // 78: statehouse.v1.BatchGetStateRequest
+	(*RecordName)(nil),                // 79: statehouse.v1.RecordName
+	(*BatchGetStateResponse)(nil),     // 80: statehouse.v1.BatchGetStateResponse
+	(*GetHistoryRequest)(nil),         // 81: statehouse.v1.GetHistoryRequest
+	(*GetHistoryResponse)(nil),        // 82: statehouse.v1.GetHistoryResponse
+	(*HistoryEntry)(nil),              // 83: statehouse.v1.HistoryEntry
+	(*ListAgentsRequest)(nil),         // 84: statehouse.v1.ListAgentsRequest
+	(*ListAgentsResponse)(nil),        // 85: statehouse.v1.ListAgentsResponse
+	(*Agent)(nil),                     // 86: statehouse.v1.Agent
+	(*ListNamespacesRequest)(nil),     // 87: statehouse.v1.ListNamespacesRequest
+	(*ListNamespacesResponse)(nil),    // 88: statehouse.v1.ListNamespacesResponse
+	(*GetStatusRequest)(nil),          // 89: statehouse.v1.GetStatusRequest
+	(*GetStatusResponse)(nil),         // 90: statehouse.v1.GetStatusResponse
+	(*ArchiveStatus)(nil),             // 91: statehouse.v1.ArchiveStatus
+	(*SessionRequests)(nil),           // 92: statehouse.v1.SessionRequests
+	(*SessionRequest)(nil),            // 93: statehouse.v1.SessionRequest
+	(*SessionAnswers)(nil),            // 94: statehouse.v1.SessionAnswers
+	(*SessionAnswer)(nil),             // 95: statehouse.v1.SessionAnswer
+	(*StatehouseError)(nil),           // 96: statehouse.v1.StatehouseError
+	nil,                               // 97: statehouse.v1.CommitRequest.MetadataEntry
+	nil,                               // 98: statehouse.v1.StateEntry.MetadataEntry
+	nil,                               // 99: statehouse.v1.ReplayEvent.MetadataEntry
+	nil,                               // 100: statehouse.v1.TransactRequest.MetadataEntry
+	nil,                               // 101: statehouse.v1.HistoryEntry.MetadataEntry
+	nil,                               // 102: statehouse.v1.StatehouseError.DetailsEntry
+	(*timestamppb.Timestamp)(nil),     // 103: google.protobuf.Timestamp
+	(*structpb.Struct)(nil),           // 104: google.protobuf.Struct
+	(*durationpb.Duration)(nil),       // 105: google.protobuf.Duration
 }
 var file_statehouse_v1_statehouse_proto_depIdxs = []int32{
-	68, // 0: statehouse.v1.At.time:type_name -> google.protobuf.Timestamp
-	69, // 1: statehouse.v1.WriteRequest.value:type_name -> google.protobuf.Struct
-	63, // 2: statehouse.v1.CommitRequest.metadata:type_name -> statehouse.v1.CommitRequest.MetadataEntry
-	5,  // 3: statehouse.v1.CommitRequest.key_preconditions:type_name -> statehouse.v1.KeyPrecondition
-	6,  // 4: statehouse.v1.CommitRequest.head_preconditions:type_name -> statehouse.v1.HeadPrecondition
-	68, // 5: statehouse.v1.CommitResponse.commit_time:type_name -> google.protobuf.Timestamp
-	19, // 6: statehouse.v1.CommitResponse.versions:type_name -> statehouse.v1.KeyVersion
-	0,  // 7: statehouse.v1.GetStateRequest.encoding:type_name -> statehouse.v1.ValueEncoding
-	4,  // 8: statehouse.v1.GetStateRequest.at:type_name -> statehouse.v1.At
-	69, // 9: statehouse.v1.GetStateResponse.value:type_name -> google.protobuf.Struct
-	68, // 10: statehouse.v1.GetStateResponse.commit_time:type_name -> google.protobuf.Timestamp
-	3,  // 11: statehouse.v1.GetStateResponse.inexact:type_name -> statehouse.v1.Inexact
-	0,  // 12: statehouse.v1.GetStateAtVersionRequest.encoding:type_name -> statehouse.v1.ValueEncoding
-	69, // 13: statehouse.v1.GetStateAtVersionResponse.value:type_name -> google.protobuf.Struct
-	68, // 14: statehouse.v1.GetStateAtVersionResponse.commit_time:type_name -> google.protobuf.Timestamp
-	3,  // 15: statehouse.v1.GetStateAtVersionResponse.inexact:type_name -> statehouse.v1.Inexact
-	4,  // 16: statehouse.v1.ListKeysRequest.at:type_name -> statehouse.v1.At
-	0,  // 17: statehouse.v1.ScanPrefixRequest.encoding:type_name -> statehouse.v1.ValueEncoding
-	4,  // 18: statehouse.v1.ScanPrefixRequest.at:type_name -> statehouse.v1.At
-	30, // 19: statehouse.v1.ScanPrefixResponse.entries:type_name -> statehouse.v1.StateEntry
-	69, // 20: statehouse.v1.StateEntry.value:type_name -> google.protobuf.Struct
-	68, // 21: statehouse.v1.StateEntry.commit_time:type_name -> google.protobuf.Timestamp
-	3,  // 22: statehouse.v1.StateEntry.inexact:type_name -> statehouse.v1.Inexact
-	0,  // 23: statehouse.v1.ReplayRequest.encoding:type_name -> statehouse.v1.ValueEncoding
-	68, // 24: statehouse.v1.ReplayRequest.start_time:type_name -> google.protobuf.Timestamp
-	68, // 25: statehouse.v1.ReplayRequest.end_time:type_name -> google.protobuf.Timestamp
-	33, // 26: statehouse.v1.ReplayEvent.operations:type_name -> statehouse.v1.Operation
-	68, // 27: statehouse.v1.ReplayEvent.commit_time:type_name -> google.protobuf.Timestamp
-	64, // 28: statehouse.v1.ReplayEvent.metadata:type_name -> statehouse.v1.ReplayEvent.MetadataEntry
-	69, // 29: statehouse.v1.Operation.value:type_name -> google.protobuf.Struct
-	3,  // 30: statehouse.v1.Operation.inexact:type_name -> statehouse.v1.Inexact
-	32, // 31: statehouse.v1.EventBatch.events:type_name -> statehouse.v1.ReplayEvent
-	0,  // 32: statehouse.v1.WatchRequest.encoding:type_name -> statehouse.v1.ValueEncoding
-	40, // 33: statehouse.v1.TransactRequest.operations:type_name -> statehouse.v1.TransactOperation
-	5,  // 34: statehouse.v1.TransactRequest.key_preconditions:type_name -> statehouse.v1.KeyPrecondition
-	6,  // 35: statehouse.v1.TransactRequest.head_preconditions:type_name -> statehouse.v1.HeadPrecondition
-	65, // 36: statehouse.v1.TransactRequest.metadata:type_name -> statehouse.v1.TransactRequest.MetadataEntry
-	37, // 37: statehouse.v1.TransactRequest.reads:type_name -> statehouse.v1.ReadSet
-	38, // 38: statehouse.v1.ReadSet.keys:type_name -> statehouse.v1.ReadKey
-	39, // 39: statehouse.v1.ReadSet.ranges:type_name -> statehouse.v1.ReadRange
-	69, // 40: statehouse.v1.TransactOperation.value:type_name -> google.protobuf.Struct
-	68, // 41: statehouse.v1.TransactResponse.commit_time:type_name -> google.protobuf.Timestamp
-	1,  // 42: statehouse.v1.GetTransactionResponse.state:type_name -> statehouse.v1.TransactionState
-	68, // 43: statehouse.v1.GetTransactionResponse.commit_time:type_name -> google.protobuf.Timestamp
-	19, // 44: statehouse.v1.GetTransactionResponse.versions:type_name -> statehouse.v1.KeyVersion
-	45, // 45: statehouse.v1.BatchGetStateRequest.names:type_name -> statehouse.v1.RecordName
-	0,  // 46: statehouse.v1.BatchGetStateRequest.encoding:type_name -> statehouse.v1.ValueEncoding
-	4,  // 47: statehouse.v1.BatchGetStateRequest.at:type_name -> statehouse.v1.At
-	23, // 48: statehouse.v1.BatchGetStateResponse.states:type_name -> statehouse.v1.GetStateResponse
-	0,  // 49: statehouse.v1.GetHistoryRequest.encoding:type_name -> statehouse.v1.ValueEncoding
-	4,  // 50: statehouse.v1.GetHistoryRequest.at:type_name -> statehouse.v1.At
-	49, // 51: statehouse.v1.GetHistoryResponse.entries:type_name -> statehouse.v1.HistoryEntry
-	68, // 52: statehouse.v1.HistoryEntry.commit_time:type_name -> google.protobuf.Timestamp
-	66, // 53: statehouse.v1.HistoryEntry.metadata:type_name -> statehouse.v1.HistoryEntry.MetadataEntry
-	69, // 54: statehouse.v1.HistoryEntry.value:type_name -> google.protobuf.Struct
-	3,  // 55: statehouse.v1.HistoryEntry.inexact:type_name -> statehouse.v1.Inexact
-	52, // 56: statehouse.v1.ListAgentsResponse.agents:type_name -> statehouse.v1.Agent
-	68, // 57: statehouse.v1.GetStatusResponse.last_commit_time:type_name -> google.protobuf.Timestamp
-	57, // 58: statehouse.v1.GetStatusResponse.archive:type_name -> statehouse.v1.ArchiveStatus
-	70, // 59: statehouse.v1.ArchiveStatus.lag:type_name -> google.protobuf.Duration
-	59, // 60: statehouse.v1.SessionRequests.requests:type_name -> statehouse.v1.SessionRequest
-	61, // 61: statehouse.v1.SessionAnswers.answers:type_name -> statehouse.v1.SessionAnswer
-	2,  // 62: statehouse.v1.StatehouseError.code:type_name -> statehouse.v1.ErrorCode
-	67, // 63: statehouse.v1.StatehouseError.details:type_name -> statehouse.v1.StatehouseError.DetailsEntry
-	7,  // 64: statehouse.v1.StatehouseService.Health:input_type -> statehouse.v1.HealthRequest
-	9,  // 65: statehouse.v1.StatehouseService.Version:input_type -> statehouse.v1.VersionRequest
-	11, // 66: statehouse.v1.StatehouseService.BeginTransaction:input_type -> statehouse.v1.BeginTransactionRequest
-	13, // 67: statehouse.v1.StatehouseService.Write:input_type -> statehouse.v1.WriteRequest
-	15, // 68: statehouse.v1.StatehouseService.Delete:input_type -> statehouse.v1.DeleteRequest
-	17, // 69: statehouse.v1.StatehouseService.Commit:input_type -> statehouse.v1.CommitRequest
-	20, // 70: statehouse.v1.StatehouseService.Abort:input_type -> statehouse.v1.AbortRequest
-	22, // 71: statehouse.v1.StatehouseService.GetState:input_type -> statehouse.v1.GetStateRequest
-	24, // 72: statehouse.v1.StatehouseService.GetStateAtVersion:input_type -> statehouse.v1.GetStateAtVersionRequest
-	26, // 73: statehouse.v1.StatehouseService.ListKeys:input_type -> statehouse.v1.ListKeysRequest
-	28, // 74: statehouse.v1.StatehouseService.ScanPrefix:input_type -> statehouse.v1.ScanPrefixRequest
-	31, // 75: statehouse.v1.StatehouseService.Replay:input_type -> statehouse.v1.ReplayRequest
-	36, // 76: statehouse.v1.StatehouseService.Transact:input_type -> statehouse.v1.TransactRequest
-	42, // 77: statehouse.v1.StatehouseService.GetTransaction:input_type -> statehouse.v1.GetTransactionRequest
-	44, // 78: statehouse.v1.StatehouseService.BatchGetState:input_type -> statehouse.v1.BatchGetStateRequest
-	47, // 79: statehouse.v1.StatehouseService.GetHistory:input_type -> statehouse.v1.GetHistoryRequest
-	50, // 80: statehouse.v1.StatehouseService.ListAgents:input_type -> statehouse.v1.ListAgentsRequest
-	53, // 81: statehouse.v1.StatehouseService.ListNamespaces:input_type -> statehouse.v1.ListNamespacesRequest
-	31, // 82: statehouse.v1.StatehouseService.ReplayBatches:input_type -> statehouse.v1.ReplayRequest
-	35, // 83: statehouse.v1.StatehouseService.Watch:input_type -> statehouse.v1.WatchRequest
-	55, // 84: statehouse.v1.StatehouseService.GetStatus:input_type -> statehouse.v1.GetStatusRequest
-	58, // 85: statehouse.v1.StatehouseService.Session:input_type -> statehouse.v1.SessionRequests
-	8,  // 86: statehouse.v1.StatehouseService.Health:output_type -> statehouse.v1.HealthResponse
-	10, // 87: statehouse.v1.StatehouseService.Version:output_type -> statehouse.v1.VersionResponse
-	12, // 88: statehouse.v1.StatehouseService.BeginTransaction:output_type -> statehouse.v1.BeginTransactionResponse
-	14, // 89: statehouse.v1.StatehouseService.Write:output_type -> statehouse.v1.WriteResponse
-	16, // 90: statehouse.v1.StatehouseService.Delete:output_type -> statehouse.v1.DeleteResponse
-	18, // 91: statehouse.v1.StatehouseService.Commit:output_type -> statehouse.v1.CommitResponse
-	21, // 92: statehouse.v1.StatehouseService.Abort:output_type -> statehouse.v1.AbortResponse
-	23, // 93: statehouse.v1.StatehouseService.GetState:output_type -> statehouse.v1.GetStateResponse
-	25, // 94: statehouse.v1.StatehouseService.GetStateAtVersion:output_type -> statehouse.v1.GetStateAtVersionResponse
-	27, // 95: statehouse.v1.StatehouseService.ListKeys:output_type -> statehouse.v1.ListKeysResponse
-	29, // 96: statehouse.v1.StatehouseService.ScanPrefix:output_type -> statehouse.v1.ScanPrefixResponse
-	32, // 97: statehouse.v1.StatehouseService.Replay:output_type -> statehouse.v1.ReplayEvent
-	41, // 98: statehouse.v1.StatehouseService.Transact:output_type -> statehouse.v1.TransactResponse
-	43, // 99: statehouse.v1.StatehouseService.GetTransaction:output_type -> statehouse.v1.GetTransactionResponse
-	46, // 100: statehouse.v1.StatehouseService.BatchGetState:output_type -> statehouse.v1.BatchGetStateResponse
-	48, // 101: statehouse.v1.StatehouseService.GetHistory:output_type -> statehouse.v1.GetHistoryResponse
-	51, // 102: statehouse.v1.StatehouseService.ListAgents:output_type -> statehouse.v1.ListAgentsResponse
-	54, // 103: statehouse.v1.StatehouseService.ListNamespaces:output_type -> statehouse.v1.ListNamespacesResponse
-	34, // 104: statehouse.v1.StatehouseService.ReplayBatches:output_type -> statehouse.v1.EventBatch
-	34, // 105: statehouse.v1.StatehouseService.Watch:output_type -> statehouse.v1.EventBatch
-	56, // 106: statehouse.v1.StatehouseService.GetStatus:output_type -> statehouse.v1.GetStatusResponse
-	60, // 107: statehouse.v1.StatehouseService.Session:output_type -> statehouse.v1.SessionAnswers
-	86, // [86:108] is the sub-list for method output_type
-	64, // [64:86] is the sub-list for method input_type
-	64, // [64:64] is the sub-list for extension type_name
-	64, // [64:64] is the sub-list for extension extendee
-	0,  // [0:64] is the sub-list for field type_name
+	103, // 0: statehouse.v1.At.time:type_name -> google.protobuf.Timestamp
+	104, // 1: statehouse.v1.WriteRequest.value:type_name -> google.protobuf.Struct
+	97,  // 2: statehouse.v1.CommitRequest.metadata:type_name -> statehouse.v1.CommitRequest.MetadataEntry
+	8,   // 3: statehouse.v1.CommitRequest.key_preconditions:type_name -> statehouse.v1.KeyPrecondition
+	9,   // 4: statehouse.v1.CommitRequest.head_preconditions:type_name -> statehouse.v1.HeadPrecondition
+	103, // 5: statehouse.v1.CommitResponse.commit_time:type_name -> google.protobuf.Timestamp
+	22,  // 6: statehouse.v1.CommitResponse.versions:type_name -> statehouse.v1.KeyVersion
+	0,   // 7: statehouse.v1.GetStateRequest.encoding:type_name -> statehouse.v1.ValueEncoding
+	7,   // 8: statehouse.v1.GetStateRequest.at:type_name -> statehouse.v1.At
+	104, // 9: statehouse.v1.GetStateResponse.value:type_name -> google.protobuf.Struct
+	103, // 10: statehouse.v1.GetStateResponse.commit_time:type_name -> google.protobuf.Timestamp
+	6,   // 11: statehouse.v1.GetStateResponse.inexact:type_name -> statehouse.v1.Inexact
+	103, // 12: statehouse.v1.GetStateResponse.expires_at:type_name -> google.protobuf.Timestamp
+	103, // 13: statehouse.v1.GetStateResponse.due_at:type_name -> google.protobuf.Timestamp
+	0,   // 14: statehouse.v1.GetStateAtVersionRequest.encoding:type_name -> statehouse.v1.ValueEncoding
+	104, // 15: statehouse.v1.GetStateAtVersionResponse.value:type_name -> google.protobuf.Struct
+	103, // 16: statehouse.v1.GetStateAtVersionResponse.commit_time:type_name -> google.protobuf.Timestamp
+	6,   // 17: statehouse.v1.GetStateAtVersionResponse.inexact:type_name -> statehouse.v1.Inexact
+	7,   // 18: statehouse.v1.ListKeysRequest.at:type_name -> statehouse.v1.At
+	0,   // 19: statehouse.v1.ScanPrefixRequest.encoding:type_name -> statehouse.v1.ValueEncoding
+	7,   // 20: statehouse.v1.ScanPrefixRequest.at:type_name -> statehouse.v1.At
+	33,  // 21: statehouse.v1.ScanPrefixResponse.entries:type_name -> statehouse.v1.StateEntry
+	104, // 22: statehouse.v1.StateEntry.value:type_name -> google.protobuf.Struct
+	103, // 23: statehouse.v1.StateEntry.commit_time:type_name -> google.protobuf.Timestamp
+	6,   // 24: statehouse.v1.StateEntry.inexact:type_name -> statehouse.v1.Inexact
+	103, // 25: statehouse.v1.StateEntry.expires_at:type_name -> google.protobuf.Timestamp
+	103, // 26: statehouse.v1.StateEntry.due_at:type_name -> google.protobuf.Timestamp
+	98,  // 27: statehouse.v1.StateEntry.metadata:type_name -> statehouse.v1.StateEntry.MetadataEntry
+	0,   // 28: statehouse.v1.ReplayRequest.encoding:type_name -> statehouse.v1.ValueEncoding
+	103, // 29: statehouse.v1.ReplayRequest.start_time:type_name -> google.protobuf.Timestamp
+	103, // 30: statehouse.v1.ReplayRequest.end_time:type_name -> google.protobuf.Timestamp
+	36,  // 31: statehouse.v1.ReplayEvent.operations:type_name -> statehouse.v1.Operation
+	103, // 32: statehouse.v1.ReplayEvent.commit_time:type_name -> google.protobuf.Timestamp
+	99,  // 33: statehouse.v1.ReplayEvent.metadata:type_name -> statehouse.v1.ReplayEvent.MetadataEntry
+	104, // 34: statehouse.v1.Operation.value:type_name -> google.protobuf.Struct
+	6,   // 35: statehouse.v1.Operation.inexact:type_name -> statehouse.v1.Inexact
+	37,  // 36: statehouse.v1.Operation.lease:type_name -> statehouse.v1.LeaseChange
+	38,  // 37: statehouse.v1.Operation.act:type_name -> statehouse.v1.RangeAct
+	5,   // 38: statehouse.v1.RangeAct.kind:type_name -> statehouse.v1.RangeAct.Kind
+	35,  // 39: statehouse.v1.EventBatch.events:type_name -> statehouse.v1.ReplayEvent
+	0,   // 40: statehouse.v1.WatchRequest.encoding:type_name -> statehouse.v1.ValueEncoding
+	45,  // 41: statehouse.v1.TransactRequest.operations:type_name -> statehouse.v1.TransactOperation
+	8,   // 42: statehouse.v1.TransactRequest.key_preconditions:type_name -> statehouse.v1.KeyPrecondition
+	9,   // 43: statehouse.v1.TransactRequest.head_preconditions:type_name -> statehouse.v1.HeadPrecondition
+	100, // 44: statehouse.v1.TransactRequest.metadata:type_name -> statehouse.v1.TransactRequest.MetadataEntry
+	42,  // 45: statehouse.v1.TransactRequest.reads:type_name -> statehouse.v1.ReadSet
+	0,   // 46: statehouse.v1.TransactRequest.encoding:type_name -> statehouse.v1.ValueEncoding
+	43,  // 47: statehouse.v1.ReadSet.keys:type_name -> statehouse.v1.ReadKey
+	44,  // 48: statehouse.v1.ReadSet.ranges:type_name -> statehouse.v1.ReadRange
+	104, // 49: statehouse.v1.TransactOperation.value:type_name -> google.protobuf.Struct
+	46,  // 50: statehouse.v1.TransactOperation.put:type_name -> statehouse.v1.Put
+	47,  // 51: statehouse.v1.TransactOperation.increment:type_name -> statehouse.v1.Increment
+	48,  // 52: statehouse.v1.TransactOperation.restore:type_name -> statehouse.v1.Restore
+	49,  // 53: statehouse.v1.TransactOperation.fork:type_name -> statehouse.v1.Fork
+	50,  // 54: statehouse.v1.TransactOperation.acquire:type_name -> statehouse.v1.AcquireLease
+	51,  // 55: statehouse.v1.TransactOperation.release:type_name -> statehouse.v1.ReleaseLease
+	52,  // 56: statehouse.v1.TransactOperation.claim:type_name -> statehouse.v1.ClaimDue
+	53,  // 57: statehouse.v1.TransactOperation.complete:type_name -> statehouse.v1.CompleteDue
+	104, // 58: statehouse.v1.Put.value:type_name -> google.protobuf.Struct
+	103, // 59: statehouse.v1.Put.due_at:type_name -> google.protobuf.Timestamp
+	7,   // 60: statehouse.v1.Restore.at:type_name -> statehouse.v1.At
+	7,   // 61: statehouse.v1.Fork.at:type_name -> statehouse.v1.At
+	104, // 62: statehouse.v1.OperationResult.value:type_name -> google.protobuf.Struct
+	6,   // 63: statehouse.v1.OperationResult.inexact:type_name -> statehouse.v1.Inexact
+	57,  // 64: statehouse.v1.OperationResult.lease:type_name -> statehouse.v1.Lease
+	55,  // 65: statehouse.v1.OperationResult.claimed:type_name -> statehouse.v1.DueRecord
+	33,  // 66: statehouse.v1.DueRecord.record:type_name -> statehouse.v1.StateEntry
+	103, // 67: statehouse.v1.DueRecord.due_at:type_name -> google.protobuf.Timestamp
+	57,  // 68: statehouse.v1.DueRecord.lease:type_name -> statehouse.v1.Lease
+	103, // 69: statehouse.v1.TransactResponse.commit_time:type_name -> google.protobuf.Timestamp
+	54,  // 70: statehouse.v1.TransactResponse.results:type_name -> statehouse.v1.OperationResult
+	103, // 71: statehouse.v1.Lease.deadline:type_name -> google.protobuf.Timestamp
+	103, // 72: statehouse.v1.Lease.acquired_at:type_name -> google.protobuf.Timestamp
+	59,  // 73: statehouse.v1.RenewLeasesRequest.leases:type_name -> statehouse.v1.LeaseRenewal
+	61,  // 74: statehouse.v1.RenewLeasesResponse.leases:type_name -> statehouse.v1.LeaseRenewed
+	103, // 75: statehouse.v1.LeaseRenewed.deadline:type_name -> google.protobuf.Timestamp
+	57,  // 76: statehouse.v1.ListLeasesResponse.leases:type_name -> statehouse.v1.Lease
+	79,  // 77: statehouse.v1.RefreshExpiryRequest.names:type_name -> statehouse.v1.RecordName
+	66,  // 78: statehouse.v1.RefreshExpiryResponse.records:type_name -> statehouse.v1.RefreshedExpiry
+	103, // 79: statehouse.v1.RefreshedExpiry.expires_at:type_name -> google.protobuf.Timestamp
+	68,  // 80: statehouse.v1.FindRequest.where:type_name -> statehouse.v1.Condition
+	7,   // 81: statehouse.v1.FindRequest.at:type_name -> statehouse.v1.At
+	0,   // 82: statehouse.v1.FindRequest.encoding:type_name -> statehouse.v1.ValueEncoding
+	1,   // 83: statehouse.v1.FindRequest.order:type_name -> statehouse.v1.FindOrder
+	2,   // 84: statehouse.v1.Condition.comparison:type_name -> statehouse.v1.Comparison
+	33,  // 85: statehouse.v1.FindResponse.entries:type_name -> statehouse.v1.StateEntry
+	7,   // 86: statehouse.v1.DiffRequest.from:type_name -> statehouse.v1.At
+	7,   // 87: statehouse.v1.DiffRequest.to:type_name -> statehouse.v1.At
+	0,   // 88: statehouse.v1.DiffRequest.encoding:type_name -> statehouse.v1.ValueEncoding
+	72,  // 89: statehouse.v1.DiffResponse.keys:type_name -> statehouse.v1.KeyDiff
+	26,  // 90: statehouse.v1.KeyDiff.before:type_name -> statehouse.v1.GetStateResponse
+	26,  // 91: statehouse.v1.KeyDiff.after:type_name -> statehouse.v1.GetStateResponse
+	86,  // 92: statehouse.v1.GetAgentResponse.agent:type_name -> statehouse.v1.Agent
+	75,  // 93: statehouse.v1.GetAgentResponse.forked_from:type_name -> statehouse.v1.ForkOrigin
+	86,  // 94: statehouse.v1.GetAgentResponse.forks:type_name -> statehouse.v1.Agent
+	103, // 95: statehouse.v1.ForkOrigin.forked_at:type_name -> google.protobuf.Timestamp
+	3,   // 96: statehouse.v1.GetTransactionResponse.state:type_name -> statehouse.v1.TransactionState
+	103, // 97: statehouse.v1.GetTransactionResponse.commit_time:type_name -> google.protobuf.Timestamp
+	22,  // 98: statehouse.v1.GetTransactionResponse.versions:type_name -> statehouse.v1.KeyVersion
+	79,  // 99: statehouse.v1.BatchGetStateRequest.names:type_name -> statehouse.v1.RecordName
+	0,   // 100: statehouse.v1.BatchGetStateRequest.encoding:type_name -> statehouse.v1.ValueEncoding
+	7,   // 101: statehouse.v1.BatchGetStateRequest.at:type_name -> statehouse.v1.At
+	26,  // 102: statehouse.v1.BatchGetStateResponse.states:type_name -> statehouse.v1.GetStateResponse
+	0,   // 103: statehouse.v1.GetHistoryRequest.encoding:type_name -> statehouse.v1.ValueEncoding
+	7,   // 104: statehouse.v1.GetHistoryRequest.at:type_name -> statehouse.v1.At
+	83,  // 105: statehouse.v1.GetHistoryResponse.entries:type_name -> statehouse.v1.HistoryEntry
+	103, // 106: statehouse.v1.HistoryEntry.commit_time:type_name -> google.protobuf.Timestamp
+	101, // 107: statehouse.v1.HistoryEntry.metadata:type_name -> statehouse.v1.HistoryEntry.MetadataEntry
+	104, // 108: statehouse.v1.HistoryEntry.value:type_name -> google.protobuf.Struct
+	6,   // 109: statehouse.v1.HistoryEntry.inexact:type_name -> statehouse.v1.Inexact
+	86,  // 110: statehouse.v1.ListAgentsResponse.agents:type_name -> statehouse.v1.Agent
+	103, // 111: statehouse.v1.Agent.head_time:type_name -> google.protobuf.Timestamp
+	103, // 112: statehouse.v1.GetStatusResponse.last_commit_time:type_name -> google.protobuf.Timestamp
+	91,  // 113: statehouse.v1.GetStatusResponse.archive:type_name -> statehouse.v1.ArchiveStatus
+	105, // 114: statehouse.v1.ArchiveStatus.lag:type_name -> google.protobuf.Duration
+	93,  // 115: statehouse.v1.SessionRequests.requests:type_name -> statehouse.v1.SessionRequest
+	95,  // 116: statehouse.v1.SessionAnswers.answers:type_name -> statehouse.v1.SessionAnswer
+	4,   // 117: statehouse.v1.StatehouseError.code:type_name -> statehouse.v1.ErrorCode
+	102, // 118: statehouse.v1.StatehouseError.details:type_name -> statehouse.v1.StatehouseError.DetailsEntry
+	10,  // 119: statehouse.v1.StatehouseService.Health:input_type -> statehouse.v1.HealthRequest
+	12,  // 120: statehouse.v1.StatehouseService.Version:input_type -> statehouse.v1.VersionRequest
+	14,  // 121: statehouse.v1.StatehouseService.BeginTransaction:input_type -> statehouse.v1.BeginTransactionRequest
+	16,  // 122: statehouse.v1.StatehouseService.Write:input_type -> statehouse.v1.WriteRequest
+	18,  // 123: statehouse.v1.StatehouseService.Delete:input_type -> statehouse.v1.DeleteRequest
+	20,  // 124: statehouse.v1.StatehouseService.Commit:input_type -> statehouse.v1.CommitRequest
+	23,  // 125: statehouse.v1.StatehouseService.Abort:input_type -> statehouse.v1.AbortRequest
+	25,  // 126: statehouse.v1.StatehouseService.GetState:input_type -> statehouse.v1.GetStateRequest
+	27,  // 127: statehouse.v1.StatehouseService.GetStateAtVersion:input_type -> statehouse.v1.GetStateAtVersionRequest
+	29,  // 128: statehouse.v1.StatehouseService.ListKeys:input_type -> statehouse.v1.ListKeysRequest
+	31,  // 129: statehouse.v1.StatehouseService.ScanPrefix:input_type -> statehouse.v1.ScanPrefixRequest
+	34,  // 130: statehouse.v1.StatehouseService.Replay:input_type -> statehouse.v1.ReplayRequest
+	41,  // 131: statehouse.v1.StatehouseService.Transact:input_type -> statehouse.v1.TransactRequest
+	76,  // 132: statehouse.v1.StatehouseService.GetTransaction:input_type -> statehouse.v1.GetTransactionRequest
+	78,  // 133: statehouse.v1.StatehouseService.BatchGetState:input_type -> statehouse.v1.BatchGetStateRequest
+	81,  // 134: statehouse.v1.StatehouseService.GetHistory:input_type -> statehouse.v1.GetHistoryRequest
+	84,  // 135: statehouse.v1.StatehouseService.ListAgents:input_type -> statehouse.v1.ListAgentsRequest
+	87,  // 136: statehouse.v1.StatehouseService.ListNamespaces:input_type -> statehouse.v1.ListNamespacesRequest
+	34,  // 137: statehouse.v1.StatehouseService.ReplayBatches:input_type -> statehouse.v1.ReplayRequest
+	40,  // 138: statehouse.v1.StatehouseService.Watch:input_type -> statehouse.v1.WatchRequest
+	89,  // 139: statehouse.v1.StatehouseService.GetStatus:input_type -> statehouse.v1.GetStatusRequest
+	92,  // 140: statehouse.v1.StatehouseService.Session:input_type -> statehouse.v1.SessionRequests
+	58,  // 141: statehouse.v1.StatehouseService.RenewLeases:input_type -> statehouse.v1.RenewLeasesRequest
+	62,  // 142: statehouse.v1.StatehouseService.ListLeases:input_type -> statehouse.v1.ListLeasesRequest
+	64,  // 143: statehouse.v1.StatehouseService.RefreshExpiry:input_type -> statehouse.v1.RefreshExpiryRequest
+	67,  // 144: statehouse.v1.StatehouseService.Find:input_type -> statehouse.v1.FindRequest
+	70,  // 145: statehouse.v1.StatehouseService.Diff:input_type -> statehouse.v1.DiffRequest
+	73,  // 146: statehouse.v1.StatehouseService.GetAgent:input_type -> statehouse.v1.GetAgentRequest
+	11,  // 147: statehouse.v1.StatehouseService.Health:output_type -> statehouse.v1.HealthResponse
+	13,  // 148: statehouse.v1.StatehouseService.Version:output_type -> statehouse.v1.VersionResponse
+	15,  // 149: statehouse.v1.StatehouseService.BeginTransaction:output_type -> statehouse.v1.BeginTransactionResponse
+	17,  // 150: statehouse.v1.StatehouseService.Write:output_type -> statehouse.v1.WriteResponse
+	19,  // 151: statehouse.v1.StatehouseService.Delete:output_type -> statehouse.v1.DeleteResponse
+	21,  // 152: statehouse.v1.StatehouseService.Commit:output_type -> statehouse.v1.CommitResponse
+	24,  // 153: statehouse.v1.StatehouseService.Abort:output_type -> statehouse.v1.AbortResponse
+	26,  // 154: statehouse.v1.StatehouseService.GetState:output_type -> statehouse.v1.GetStateResponse
+	28,  // 155: statehouse.v1.StatehouseService.GetStateAtVersion:output_type -> statehouse.v1.GetStateAtVersionResponse
+	30,  // 156: statehouse.v1.StatehouseService.ListKeys:output_type -> statehouse.v1.ListKeysResponse
+	32,  // 157: statehouse.v1.StatehouseService.ScanPrefix:output_type -> statehouse.v1.ScanPrefixResponse
+	35,  // 158: statehouse.v1.StatehouseService.Replay:output_type -> statehouse.v1.ReplayEvent
+	56,  // 159: statehouse.v1.StatehouseService.Transact:output_type -> statehouse.v1.TransactResponse
+	77,  // 160: statehouse.v1.StatehouseService.GetTransaction:output_type -> statehouse.v1.GetTransactionResponse
+	80,  // 161: statehouse.v1.StatehouseService.BatchGetState:output_type -> statehouse.v1.BatchGetStateResponse
+	82,  // 162: statehouse.v1.StatehouseService.GetHistory:output_type -> statehouse.v1.GetHistoryResponse
+	85,  // 163: statehouse.v1.StatehouseService.ListAgents:output_type -> statehouse.v1.ListAgentsResponse
+	88,  // 164: statehouse.v1.StatehouseService.ListNamespaces:output_type -> statehouse.v1.ListNamespacesResponse
+	39,  // 165: statehouse.v1.StatehouseService.ReplayBatches:output_type -> statehouse.v1.EventBatch
+	39,  // 166: statehouse.v1.StatehouseService.Watch:output_type -> statehouse.v1.EventBatch
+	90,  // 167: statehouse.v1.StatehouseService.GetStatus:output_type -> statehouse.v1.GetStatusResponse
+	94,  // 168: statehouse.v1.StatehouseService.Session:output_type -> statehouse.v1.SessionAnswers
+	60,  // 169: statehouse.v1.StatehouseService.RenewLeases:output_type -> statehouse.v1.RenewLeasesResponse
+	63,  // 170: statehouse.v1.StatehouseService.ListLeases:output_type -> statehouse.v1.ListLeasesResponse
+	65,  // 171: statehouse.v1.StatehouseService.RefreshExpiry:output_type -> statehouse.v1.RefreshExpiryResponse
+	69,  // 172: statehouse.v1.StatehouseService.Find:output_type -> statehouse.v1.FindResponse
+	71,  // 173: statehouse.v1.StatehouseService.Diff:output_type -> statehouse.v1.DiffResponse
+	74,  // 174: statehouse.v1.StatehouseService.GetAgent:output_type -> statehouse.v1.GetAgentResponse
+	147, // [147:175] is the sub-list for method output_type
+	119, // [119:147] is the sub-list for method input_type
+	119, // [119:119] is the sub-list for extension type_name
+	119, // [119:119] is the sub-list for extension extendee
+	0,   // [0:119] is the sub-list for field type_name
 }
 
 func init() { file_statehouse_v1_statehouse_proto_init() }
@@ -5381,18 +8602,22 @@ func file_statehouse_v1_statehouse_proto_init() {
 	file_statehouse_v1_statehouse_proto_msgTypes[12].OneofWrappers = []any{}
 	file_statehouse_v1_statehouse_proto_msgTypes[20].OneofWrappers = []any{}
 	file_statehouse_v1_statehouse_proto_msgTypes[22].OneofWrappers = []any{}
+	file_statehouse_v1_statehouse_proto_msgTypes[27].OneofWrappers = []any{}
 	file_statehouse_v1_statehouse_proto_msgTypes[28].OneofWrappers = []any{}
 	file_statehouse_v1_statehouse_proto_msgTypes[30].OneofWrappers = []any{}
-	file_statehouse_v1_statehouse_proto_msgTypes[32].OneofWrappers = []any{}
-	file_statehouse_v1_statehouse_proto_msgTypes[33].OneofWrappers = []any{}
-	file_statehouse_v1_statehouse_proto_msgTypes[37].OneofWrappers = []any{}
+	file_statehouse_v1_statehouse_proto_msgTypes[34].OneofWrappers = []any{}
+	file_statehouse_v1_statehouse_proto_msgTypes[35].OneofWrappers = []any{}
+	file_statehouse_v1_statehouse_proto_msgTypes[39].OneofWrappers = []any{}
+	file_statehouse_v1_statehouse_proto_msgTypes[40].OneofWrappers = []any{}
+	file_statehouse_v1_statehouse_proto_msgTypes[48].OneofWrappers = []any{}
+	file_statehouse_v1_statehouse_proto_msgTypes[77].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_statehouse_v1_statehouse_proto_rawDesc), len(file_statehouse_v1_statehouse_proto_rawDesc)),
-			NumEnums:      3,
-			NumMessages:   65,
+			NumEnums:      6,
+			NumMessages:   97,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -46,6 +46,12 @@ const (
 	StatehouseService_Watch_FullMethodName             = "/statehouse.v1.StatehouseService/Watch"
 	StatehouseService_GetStatus_FullMethodName         = "/statehouse.v1.StatehouseService/GetStatus"
 	StatehouseService_Session_FullMethodName           = "/statehouse.v1.StatehouseService/Session"
+	StatehouseService_RenewLeases_FullMethodName       = "/statehouse.v1.StatehouseService/RenewLeases"
+	StatehouseService_ListLeases_FullMethodName        = "/statehouse.v1.StatehouseService/ListLeases"
+	StatehouseService_RefreshExpiry_FullMethodName     = "/statehouse.v1.StatehouseService/RefreshExpiry"
+	StatehouseService_Find_FullMethodName              = "/statehouse.v1.StatehouseService/Find"
+	StatehouseService_Diff_FullMethodName              = "/statehouse.v1.StatehouseService/Diff"
+	StatehouseService_GetAgent_FullMethodName          = "/statehouse.v1.StatehouseService/GetAgent"
 )
 
 // StatehouseServiceClient is the client API for StatehouseService service.
@@ -113,6 +119,23 @@ type StatehouseServiceClient interface {
 	// limits, access, deadlines, errors and unknown outcomes are the same. Answers come in
 	// any order. Nothing belongs to a session but what is under way in it.
 	Session(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[SessionRequests, SessionAnswers], error)
+	// RenewLeases moves the deadlines of leases that are held. A renewal is durable when it is
+	// answered, and is no commit: it has no commit_ts and no event. Sent again it renews again.
+	RenewLeases(ctx context.Context, in *RenewLeasesRequest, opts ...grpc.CallOption) (*RenewLeasesResponse, error)
+	// ListLeases pages through the leases that are held, of an agent or of a namespace.
+	ListLeases(ctx context.Context, in *ListLeasesRequest, opts ...grpc.CallOption) (*ListLeasesResponse, error)
+	// RefreshExpiry moves the deadlines of records that were written with a time to live, as
+	// RenewLeases moves those of leases.
+	RefreshExpiry(ctx context.Context, in *RefreshExpiryRequest, opts ...grpc.CallOption) (*RefreshExpiryResponse, error)
+	// Find pages through the records that filters select, of an agent or of all agents of a
+	// namespace, as of any moment. Without an index: it looks at every record in scope, and says at
+	// how many.
+	Find(ctx context.Context, in *FindRequest, opts ...grpc.CallOption) (*FindResponse, error)
+	// Diff pages through the keys whose state differs between two points of an agent, or between
+	// two agents.
+	Diff(ctx context.Context, in *DiffRequest, opts ...grpc.CallOption) (*DiffResponse, error)
+	// GetAgent answers an agent's head and its lineage: what it was forked from, and its forks.
+	GetAgent(ctx context.Context, in *GetAgentRequest, opts ...grpc.CallOption) (*GetAgentResponse, error)
 }
 
 type statehouseServiceClient struct {
@@ -373,6 +396,66 @@ func (c *statehouseServiceClient) Session(ctx context.Context, opts ...grpc.Call
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type StatehouseService_SessionClient = grpc.BidiStreamingClient[SessionRequests, SessionAnswers]
 
+func (c *statehouseServiceClient) RenewLeases(ctx context.Context, in *RenewLeasesRequest, opts ...grpc.CallOption) (*RenewLeasesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RenewLeasesResponse)
+	err := c.cc.Invoke(ctx, StatehouseService_RenewLeases_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *statehouseServiceClient) ListLeases(ctx context.Context, in *ListLeasesRequest, opts ...grpc.CallOption) (*ListLeasesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListLeasesResponse)
+	err := c.cc.Invoke(ctx, StatehouseService_ListLeases_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *statehouseServiceClient) RefreshExpiry(ctx context.Context, in *RefreshExpiryRequest, opts ...grpc.CallOption) (*RefreshExpiryResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RefreshExpiryResponse)
+	err := c.cc.Invoke(ctx, StatehouseService_RefreshExpiry_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *statehouseServiceClient) Find(ctx context.Context, in *FindRequest, opts ...grpc.CallOption) (*FindResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(FindResponse)
+	err := c.cc.Invoke(ctx, StatehouseService_Find_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *statehouseServiceClient) Diff(ctx context.Context, in *DiffRequest, opts ...grpc.CallOption) (*DiffResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DiffResponse)
+	err := c.cc.Invoke(ctx, StatehouseService_Diff_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *statehouseServiceClient) GetAgent(ctx context.Context, in *GetAgentRequest, opts ...grpc.CallOption) (*GetAgentResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetAgentResponse)
+	err := c.cc.Invoke(ctx, StatehouseService_GetAgent_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // StatehouseServiceServer is the server API for StatehouseService service.
 // All implementations must embed UnimplementedStatehouseServiceServer
 // for forward compatibility.
@@ -438,6 +521,23 @@ type StatehouseServiceServer interface {
 	// limits, access, deadlines, errors and unknown outcomes are the same. Answers come in
 	// any order. Nothing belongs to a session but what is under way in it.
 	Session(grpc.BidiStreamingServer[SessionRequests, SessionAnswers]) error
+	// RenewLeases moves the deadlines of leases that are held. A renewal is durable when it is
+	// answered, and is no commit: it has no commit_ts and no event. Sent again it renews again.
+	RenewLeases(context.Context, *RenewLeasesRequest) (*RenewLeasesResponse, error)
+	// ListLeases pages through the leases that are held, of an agent or of a namespace.
+	ListLeases(context.Context, *ListLeasesRequest) (*ListLeasesResponse, error)
+	// RefreshExpiry moves the deadlines of records that were written with a time to live, as
+	// RenewLeases moves those of leases.
+	RefreshExpiry(context.Context, *RefreshExpiryRequest) (*RefreshExpiryResponse, error)
+	// Find pages through the records that filters select, of an agent or of all agents of a
+	// namespace, as of any moment. Without an index: it looks at every record in scope, and says at
+	// how many.
+	Find(context.Context, *FindRequest) (*FindResponse, error)
+	// Diff pages through the keys whose state differs between two points of an agent, or between
+	// two agents.
+	Diff(context.Context, *DiffRequest) (*DiffResponse, error)
+	// GetAgent answers an agent's head and its lineage: what it was forked from, and its forks.
+	GetAgent(context.Context, *GetAgentRequest) (*GetAgentResponse, error)
 	mustEmbedUnimplementedStatehouseServiceServer()
 }
 
@@ -513,6 +613,24 @@ func (UnimplementedStatehouseServiceServer) GetStatus(context.Context, *GetStatu
 }
 func (UnimplementedStatehouseServiceServer) Session(grpc.BidiStreamingServer[SessionRequests, SessionAnswers]) error {
 	return status.Error(codes.Unimplemented, "method Session not implemented")
+}
+func (UnimplementedStatehouseServiceServer) RenewLeases(context.Context, *RenewLeasesRequest) (*RenewLeasesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RenewLeases not implemented")
+}
+func (UnimplementedStatehouseServiceServer) ListLeases(context.Context, *ListLeasesRequest) (*ListLeasesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListLeases not implemented")
+}
+func (UnimplementedStatehouseServiceServer) RefreshExpiry(context.Context, *RefreshExpiryRequest) (*RefreshExpiryResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RefreshExpiry not implemented")
+}
+func (UnimplementedStatehouseServiceServer) Find(context.Context, *FindRequest) (*FindResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Find not implemented")
+}
+func (UnimplementedStatehouseServiceServer) Diff(context.Context, *DiffRequest) (*DiffResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Diff not implemented")
+}
+func (UnimplementedStatehouseServiceServer) GetAgent(context.Context, *GetAgentRequest) (*GetAgentResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetAgent not implemented")
 }
 func (UnimplementedStatehouseServiceServer) mustEmbedUnimplementedStatehouseServiceServer() {}
 func (UnimplementedStatehouseServiceServer) testEmbeddedByValue()                           {}
@@ -899,6 +1017,114 @@ func _StatehouseService_Session_Handler(srv interface{}, stream grpc.ServerStrea
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type StatehouseService_SessionServer = grpc.BidiStreamingServer[SessionRequests, SessionAnswers]
 
+func _StatehouseService_RenewLeases_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RenewLeasesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(StatehouseServiceServer).RenewLeases(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: StatehouseService_RenewLeases_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(StatehouseServiceServer).RenewLeases(ctx, req.(*RenewLeasesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _StatehouseService_ListLeases_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListLeasesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(StatehouseServiceServer).ListLeases(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: StatehouseService_ListLeases_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(StatehouseServiceServer).ListLeases(ctx, req.(*ListLeasesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _StatehouseService_RefreshExpiry_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RefreshExpiryRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(StatehouseServiceServer).RefreshExpiry(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: StatehouseService_RefreshExpiry_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(StatehouseServiceServer).RefreshExpiry(ctx, req.(*RefreshExpiryRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _StatehouseService_Find_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(FindRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(StatehouseServiceServer).Find(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: StatehouseService_Find_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(StatehouseServiceServer).Find(ctx, req.(*FindRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _StatehouseService_Diff_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DiffRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(StatehouseServiceServer).Diff(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: StatehouseService_Diff_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(StatehouseServiceServer).Diff(ctx, req.(*DiffRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _StatehouseService_GetAgent_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetAgentRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(StatehouseServiceServer).GetAgent(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: StatehouseService_GetAgent_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(StatehouseServiceServer).GetAgent(ctx, req.(*GetAgentRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // StatehouseService_ServiceDesc is the grpc.ServiceDesc for StatehouseService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -977,6 +1203,30 @@ var StatehouseService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetStatus",
 			Handler:    _StatehouseService_GetStatus_Handler,
+		},
+		{
+			MethodName: "RenewLeases",
+			Handler:    _StatehouseService_RenewLeases_Handler,
+		},
+		{
+			MethodName: "ListLeases",
+			Handler:    _StatehouseService_ListLeases_Handler,
+		},
+		{
+			MethodName: "RefreshExpiry",
+			Handler:    _StatehouseService_RefreshExpiry_Handler,
+		},
+		{
+			MethodName: "Find",
+			Handler:    _StatehouseService_Find_Handler,
+		},
+		{
+			MethodName: "Diff",
+			Handler:    _StatehouseService_Diff_Handler,
+		},
+		{
+			MethodName: "GetAgent",
+			Handler:    _StatehouseService_GetAgent_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

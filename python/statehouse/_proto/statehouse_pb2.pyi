@@ -14,6 +14,23 @@ class ValueEncoding(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     VALUE_ENCODING_STRUCT: _ClassVar[ValueEncoding]
     VALUE_ENCODING_JSON: _ClassVar[ValueEncoding]
     VALUE_ENCODING_NONE: _ClassVar[ValueEncoding]
+    VALUE_ENCODING_NATIVE: _ClassVar[ValueEncoding]
+
+class FindOrder(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    FIND_ORDER_KEY: _ClassVar[FindOrder]
+    FIND_ORDER_CHANGED: _ClassVar[FindOrder]
+
+class Comparison(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    COMPARISON_EQUAL: _ClassVar[Comparison]
+    COMPARISON_NOT_EQUAL: _ClassVar[Comparison]
+    COMPARISON_LESS: _ClassVar[Comparison]
+    COMPARISON_LESS_OR_EQUAL: _ClassVar[Comparison]
+    COMPARISON_GREATER: _ClassVar[Comparison]
+    COMPARISON_GREATER_OR_EQUAL: _ClassVar[Comparison]
+    COMPARISON_IN: _ClassVar[Comparison]
+    COMPARISON_EXISTS: _ClassVar[Comparison]
 
 class TransactionState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -53,9 +70,23 @@ class ErrorCode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ERASED: _ClassVar[ErrorCode]
     EPOCH_CHANGED: _ClassVar[ErrorCode]
     OVERLOADED: _ClassVar[ErrorCode]
+    LEASE_HELD: _ClassVar[ErrorCode]
+    LEASE_LOST: _ClassVar[ErrorCode]
+    EVALUATION_FAILED: _ClassVar[ErrorCode]
 VALUE_ENCODING_STRUCT: ValueEncoding
 VALUE_ENCODING_JSON: ValueEncoding
 VALUE_ENCODING_NONE: ValueEncoding
+VALUE_ENCODING_NATIVE: ValueEncoding
+FIND_ORDER_KEY: FindOrder
+FIND_ORDER_CHANGED: FindOrder
+COMPARISON_EQUAL: Comparison
+COMPARISON_NOT_EQUAL: Comparison
+COMPARISON_LESS: Comparison
+COMPARISON_LESS_OR_EQUAL: Comparison
+COMPARISON_GREATER: Comparison
+COMPARISON_GREATER_OR_EQUAL: Comparison
+COMPARISON_IN: Comparison
+COMPARISON_EXISTS: Comparison
 TRANSACTION_STATE_UNSPECIFIED: TransactionState
 TRANSACTION_STATE_OPEN: TransactionState
 TRANSACTION_STATE_COMMITTED: TransactionState
@@ -89,6 +120,9 @@ OUT_OF_RANGE: ErrorCode
 ERASED: ErrorCode
 EPOCH_CHANGED: ErrorCode
 OVERLOADED: ErrorCode
+LEASE_HELD: ErrorCode
+LEASE_LOST: ErrorCode
+EVALUATION_FAILED: ErrorCode
 
 class Inexact(_message.Message):
     __slots__ = ("numbers", "places")
@@ -107,16 +141,18 @@ class At(_message.Message):
     def __init__(self, commit_ts: _Optional[int] = ..., time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class KeyPrecondition(_message.Message):
-    __slots__ = ("namespace", "agent_id", "key", "expected_version")
+    __slots__ = ("namespace", "agent_id", "key", "expected_version", "lease")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     AGENT_ID_FIELD_NUMBER: _ClassVar[int]
     KEY_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
+    LEASE_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     agent_id: str
     key: str
     expected_version: int
-    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., key: _Optional[str] = ..., expected_version: _Optional[int] = ...) -> None: ...
+    lease: str
+    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., key: _Optional[str] = ..., expected_version: _Optional[int] = ..., lease: _Optional[str] = ...) -> None: ...
 
 class HeadPrecondition(_message.Message):
     __slots__ = ("namespace", "agent_id", "expected_head")
@@ -167,7 +203,7 @@ class BeginTransactionResponse(_message.Message):
     def __init__(self, txn_id: _Optional[str] = ..., snapshot_ts: _Optional[int] = ..., timeout_ms: _Optional[int] = ...) -> None: ...
 
 class WriteRequest(_message.Message):
-    __slots__ = ("txn_id", "namespace", "agent_id", "key", "value", "value_json", "expected_version")
+    __slots__ = ("txn_id", "namespace", "agent_id", "key", "value", "value_json", "expected_version", "value_bytes", "content_type")
     TXN_ID_FIELD_NUMBER: _ClassVar[int]
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     AGENT_ID_FIELD_NUMBER: _ClassVar[int]
@@ -175,6 +211,8 @@ class WriteRequest(_message.Message):
     VALUE_FIELD_NUMBER: _ClassVar[int]
     VALUE_JSON_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
+    VALUE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_TYPE_FIELD_NUMBER: _ClassVar[int]
     txn_id: str
     namespace: str
     agent_id: str
@@ -182,7 +220,9 @@ class WriteRequest(_message.Message):
     value: _struct_pb2.Struct
     value_json: bytes
     expected_version: int
-    def __init__(self, txn_id: _Optional[str] = ..., namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., key: _Optional[str] = ..., value: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., value_json: _Optional[bytes] = ..., expected_version: _Optional[int] = ...) -> None: ...
+    value_bytes: bytes
+    content_type: str
+    def __init__(self, txn_id: _Optional[str] = ..., namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., key: _Optional[str] = ..., value: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., value_json: _Optional[bytes] = ..., expected_version: _Optional[int] = ..., value_bytes: _Optional[bytes] = ..., content_type: _Optional[str] = ...) -> None: ...
 
 class WriteResponse(_message.Message):
     __slots__ = ()
@@ -258,7 +298,7 @@ class AbortResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class GetStateRequest(_message.Message):
-    __slots__ = ("namespace", "agent_id", "key", "encoding", "at", "txn_id", "strict")
+    __slots__ = ("namespace", "agent_id", "key", "encoding", "at", "txn_id", "strict", "min_read_ts")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     AGENT_ID_FIELD_NUMBER: _ClassVar[int]
     KEY_FIELD_NUMBER: _ClassVar[int]
@@ -266,6 +306,7 @@ class GetStateRequest(_message.Message):
     AT_FIELD_NUMBER: _ClassVar[int]
     TXN_ID_FIELD_NUMBER: _ClassVar[int]
     STRICT_FIELD_NUMBER: _ClassVar[int]
+    MIN_READ_TS_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     agent_id: str
     key: str
@@ -273,10 +314,11 @@ class GetStateRequest(_message.Message):
     at: At
     txn_id: str
     strict: bool
-    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., key: _Optional[str] = ..., encoding: _Optional[_Union[ValueEncoding, str]] = ..., at: _Optional[_Union[At, _Mapping]] = ..., txn_id: _Optional[str] = ..., strict: bool = ...) -> None: ...
+    min_read_ts: int
+    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., key: _Optional[str] = ..., encoding: _Optional[_Union[ValueEncoding, str]] = ..., at: _Optional[_Union[At, _Mapping]] = ..., txn_id: _Optional[str] = ..., strict: bool = ..., min_read_ts: _Optional[int] = ...) -> None: ...
 
 class GetStateResponse(_message.Message):
-    __slots__ = ("value", "version", "commit_ts", "exists", "value_json", "commit_time", "read_ts", "inexact", "erased", "pruned")
+    __slots__ = ("value", "version", "commit_ts", "exists", "value_json", "commit_time", "read_ts", "inexact", "erased", "pruned", "value_bytes", "content_type", "expires_at", "due_at")
     VALUE_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     COMMIT_TS_FIELD_NUMBER: _ClassVar[int]
@@ -287,6 +329,10 @@ class GetStateResponse(_message.Message):
     INEXACT_FIELD_NUMBER: _ClassVar[int]
     ERASED_FIELD_NUMBER: _ClassVar[int]
     PRUNED_FIELD_NUMBER: _ClassVar[int]
+    VALUE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_TYPE_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
+    DUE_AT_FIELD_NUMBER: _ClassVar[int]
     value: _struct_pb2.Struct
     version: int
     commit_ts: int
@@ -297,7 +343,11 @@ class GetStateResponse(_message.Message):
     inexact: Inexact
     erased: bool
     pruned: bool
-    def __init__(self, value: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., version: _Optional[int] = ..., commit_ts: _Optional[int] = ..., exists: bool = ..., value_json: _Optional[bytes] = ..., commit_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., read_ts: _Optional[int] = ..., inexact: _Optional[_Union[Inexact, _Mapping]] = ..., erased: bool = ..., pruned: bool = ...) -> None: ...
+    value_bytes: bytes
+    content_type: str
+    expires_at: _timestamp_pb2.Timestamp
+    due_at: _timestamp_pb2.Timestamp
+    def __init__(self, value: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., version: _Optional[int] = ..., commit_ts: _Optional[int] = ..., exists: bool = ..., value_json: _Optional[bytes] = ..., commit_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., read_ts: _Optional[int] = ..., inexact: _Optional[_Union[Inexact, _Mapping]] = ..., erased: bool = ..., pruned: bool = ..., value_bytes: _Optional[bytes] = ..., content_type: _Optional[str] = ..., expires_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., due_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class GetStateAtVersionRequest(_message.Message):
     __slots__ = ("namespace", "agent_id", "key", "version", "encoding", "strict")
@@ -316,7 +366,7 @@ class GetStateAtVersionRequest(_message.Message):
     def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., key: _Optional[str] = ..., version: _Optional[int] = ..., encoding: _Optional[_Union[ValueEncoding, str]] = ..., strict: bool = ...) -> None: ...
 
 class GetStateAtVersionResponse(_message.Message):
-    __slots__ = ("value", "version", "commit_ts", "exists", "value_json", "commit_time", "inexact")
+    __slots__ = ("value", "version", "commit_ts", "exists", "value_json", "commit_time", "inexact", "value_bytes", "content_type")
     VALUE_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     COMMIT_TS_FIELD_NUMBER: _ClassVar[int]
@@ -324,6 +374,8 @@ class GetStateAtVersionResponse(_message.Message):
     VALUE_JSON_FIELD_NUMBER: _ClassVar[int]
     COMMIT_TIME_FIELD_NUMBER: _ClassVar[int]
     INEXACT_FIELD_NUMBER: _ClassVar[int]
+    VALUE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_TYPE_FIELD_NUMBER: _ClassVar[int]
     value: _struct_pb2.Struct
     version: int
     commit_ts: int
@@ -331,10 +383,12 @@ class GetStateAtVersionResponse(_message.Message):
     value_json: bytes
     commit_time: _timestamp_pb2.Timestamp
     inexact: Inexact
-    def __init__(self, value: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., version: _Optional[int] = ..., commit_ts: _Optional[int] = ..., exists: bool = ..., value_json: _Optional[bytes] = ..., commit_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., inexact: _Optional[_Union[Inexact, _Mapping]] = ...) -> None: ...
+    value_bytes: bytes
+    content_type: str
+    def __init__(self, value: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., version: _Optional[int] = ..., commit_ts: _Optional[int] = ..., exists: bool = ..., value_json: _Optional[bytes] = ..., commit_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., inexact: _Optional[_Union[Inexact, _Mapping]] = ..., value_bytes: _Optional[bytes] = ..., content_type: _Optional[str] = ...) -> None: ...
 
 class ListKeysRequest(_message.Message):
-    __slots__ = ("namespace", "agent_id", "prefix", "limit", "page_token", "reverse", "at", "txn_id")
+    __slots__ = ("namespace", "agent_id", "prefix", "limit", "page_token", "reverse", "at", "txn_id", "min_read_ts", "delimiter")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     AGENT_ID_FIELD_NUMBER: _ClassVar[int]
     PREFIX_FIELD_NUMBER: _ClassVar[int]
@@ -343,6 +397,8 @@ class ListKeysRequest(_message.Message):
     REVERSE_FIELD_NUMBER: _ClassVar[int]
     AT_FIELD_NUMBER: _ClassVar[int]
     TXN_ID_FIELD_NUMBER: _ClassVar[int]
+    MIN_READ_TS_FIELD_NUMBER: _ClassVar[int]
+    DELIMITER_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     agent_id: str
     prefix: str
@@ -351,20 +407,24 @@ class ListKeysRequest(_message.Message):
     reverse: bool
     at: At
     txn_id: str
-    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., prefix: _Optional[str] = ..., limit: _Optional[int] = ..., page_token: _Optional[str] = ..., reverse: bool = ..., at: _Optional[_Union[At, _Mapping]] = ..., txn_id: _Optional[str] = ...) -> None: ...
+    min_read_ts: int
+    delimiter: str
+    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., prefix: _Optional[str] = ..., limit: _Optional[int] = ..., page_token: _Optional[str] = ..., reverse: bool = ..., at: _Optional[_Union[At, _Mapping]] = ..., txn_id: _Optional[str] = ..., min_read_ts: _Optional[int] = ..., delimiter: _Optional[str] = ...) -> None: ...
 
 class ListKeysResponse(_message.Message):
-    __slots__ = ("keys", "next_page_token", "read_ts")
+    __slots__ = ("keys", "next_page_token", "read_ts", "folders")
     KEYS_FIELD_NUMBER: _ClassVar[int]
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     READ_TS_FIELD_NUMBER: _ClassVar[int]
+    FOLDERS_FIELD_NUMBER: _ClassVar[int]
     keys: _containers.RepeatedScalarFieldContainer[str]
     next_page_token: str
     read_ts: int
-    def __init__(self, keys: _Optional[_Iterable[str]] = ..., next_page_token: _Optional[str] = ..., read_ts: _Optional[int] = ...) -> None: ...
+    folders: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, keys: _Optional[_Iterable[str]] = ..., next_page_token: _Optional[str] = ..., read_ts: _Optional[int] = ..., folders: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ScanPrefixRequest(_message.Message):
-    __slots__ = ("namespace", "agent_id", "prefix", "encoding", "limit", "page_token", "reverse", "at", "txn_id", "strict")
+    __slots__ = ("namespace", "agent_id", "prefix", "encoding", "limit", "page_token", "reverse", "at", "txn_id", "strict", "min_read_ts")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     AGENT_ID_FIELD_NUMBER: _ClassVar[int]
     PREFIX_FIELD_NUMBER: _ClassVar[int]
@@ -375,6 +435,7 @@ class ScanPrefixRequest(_message.Message):
     AT_FIELD_NUMBER: _ClassVar[int]
     TXN_ID_FIELD_NUMBER: _ClassVar[int]
     STRICT_FIELD_NUMBER: _ClassVar[int]
+    MIN_READ_TS_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     agent_id: str
     prefix: str
@@ -385,7 +446,8 @@ class ScanPrefixRequest(_message.Message):
     at: At
     txn_id: str
     strict: bool
-    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., prefix: _Optional[str] = ..., encoding: _Optional[_Union[ValueEncoding, str]] = ..., limit: _Optional[int] = ..., page_token: _Optional[str] = ..., reverse: bool = ..., at: _Optional[_Union[At, _Mapping]] = ..., txn_id: _Optional[str] = ..., strict: bool = ...) -> None: ...
+    min_read_ts: int
+    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., prefix: _Optional[str] = ..., encoding: _Optional[_Union[ValueEncoding, str]] = ..., limit: _Optional[int] = ..., page_token: _Optional[str] = ..., reverse: bool = ..., at: _Optional[_Union[At, _Mapping]] = ..., txn_id: _Optional[str] = ..., strict: bool = ..., min_read_ts: _Optional[int] = ...) -> None: ...
 
 class ScanPrefixResponse(_message.Message):
     __slots__ = ("entries", "next_page_token", "read_ts")
@@ -398,7 +460,14 @@ class ScanPrefixResponse(_message.Message):
     def __init__(self, entries: _Optional[_Iterable[_Union[StateEntry, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., read_ts: _Optional[int] = ...) -> None: ...
 
 class StateEntry(_message.Message):
-    __slots__ = ("key", "value", "version", "commit_ts", "value_json", "commit_time", "inexact", "erased", "pruned")
+    __slots__ = ("key", "value", "version", "commit_ts", "value_json", "commit_time", "inexact", "erased", "pruned", "value_bytes", "content_type", "expires_at", "due_at", "namespace", "agent_id", "metadata")
+    class MetadataEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     KEY_FIELD_NUMBER: _ClassVar[int]
     VALUE_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -408,6 +477,13 @@ class StateEntry(_message.Message):
     INEXACT_FIELD_NUMBER: _ClassVar[int]
     ERASED_FIELD_NUMBER: _ClassVar[int]
     PRUNED_FIELD_NUMBER: _ClassVar[int]
+    VALUE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_TYPE_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
+    DUE_AT_FIELD_NUMBER: _ClassVar[int]
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    AGENT_ID_FIELD_NUMBER: _ClassVar[int]
+    METADATA_FIELD_NUMBER: _ClassVar[int]
     key: str
     value: _struct_pb2.Struct
     version: int
@@ -417,10 +493,17 @@ class StateEntry(_message.Message):
     inexact: Inexact
     erased: bool
     pruned: bool
-    def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., version: _Optional[int] = ..., commit_ts: _Optional[int] = ..., value_json: _Optional[bytes] = ..., commit_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., inexact: _Optional[_Union[Inexact, _Mapping]] = ..., erased: bool = ..., pruned: bool = ...) -> None: ...
+    value_bytes: bytes
+    content_type: str
+    expires_at: _timestamp_pb2.Timestamp
+    due_at: _timestamp_pb2.Timestamp
+    namespace: str
+    agent_id: str
+    metadata: _containers.ScalarMap[str, str]
+    def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., version: _Optional[int] = ..., commit_ts: _Optional[int] = ..., value_json: _Optional[bytes] = ..., commit_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., inexact: _Optional[_Union[Inexact, _Mapping]] = ..., erased: bool = ..., pruned: bool = ..., value_bytes: _Optional[bytes] = ..., content_type: _Optional[str] = ..., expires_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., due_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class ReplayRequest(_message.Message):
-    __slots__ = ("namespace", "agent_id", "start_ts", "end_ts", "encoding", "key_prefix", "start_time", "end_time", "limit", "all_agents", "strict", "epoch")
+    __slots__ = ("namespace", "agent_id", "start_ts", "end_ts", "encoding", "key_prefix", "start_time", "end_time", "limit", "all_agents", "strict", "epoch", "all_operations", "with_lineage")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     AGENT_ID_FIELD_NUMBER: _ClassVar[int]
     START_TS_FIELD_NUMBER: _ClassVar[int]
@@ -433,6 +516,8 @@ class ReplayRequest(_message.Message):
     ALL_AGENTS_FIELD_NUMBER: _ClassVar[int]
     STRICT_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
+    ALL_OPERATIONS_FIELD_NUMBER: _ClassVar[int]
+    WITH_LINEAGE_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     agent_id: str
     start_ts: int
@@ -445,10 +530,12 @@ class ReplayRequest(_message.Message):
     all_agents: bool
     strict: bool
     epoch: str
-    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., start_ts: _Optional[int] = ..., end_ts: _Optional[int] = ..., encoding: _Optional[_Union[ValueEncoding, str]] = ..., key_prefix: _Optional[str] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., limit: _Optional[int] = ..., all_agents: bool = ..., strict: bool = ..., epoch: _Optional[str] = ...) -> None: ...
+    all_operations: bool
+    with_lineage: bool
+    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., start_ts: _Optional[int] = ..., end_ts: _Optional[int] = ..., encoding: _Optional[_Union[ValueEncoding, str]] = ..., key_prefix: _Optional[str] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., limit: _Optional[int] = ..., all_agents: bool = ..., strict: bool = ..., epoch: _Optional[str] = ..., all_operations: bool = ..., with_lineage: bool = ...) -> None: ...
 
 class ReplayEvent(_message.Message):
-    __slots__ = ("txn_id", "commit_ts", "operations", "commit_time", "metadata", "principal", "trace_id", "epoch")
+    __slots__ = ("txn_id", "commit_ts", "operations", "commit_time", "metadata", "principal", "trace_id", "epoch", "cause")
     class MetadataEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -464,6 +551,7 @@ class ReplayEvent(_message.Message):
     PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
     TRACE_ID_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
     txn_id: str
     commit_ts: int
     operations: _containers.RepeatedCompositeFieldContainer[Operation]
@@ -472,10 +560,11 @@ class ReplayEvent(_message.Message):
     principal: str
     trace_id: str
     epoch: str
-    def __init__(self, txn_id: _Optional[str] = ..., commit_ts: _Optional[int] = ..., operations: _Optional[_Iterable[_Union[Operation, _Mapping]]] = ..., commit_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., metadata: _Optional[_Mapping[str, str]] = ..., principal: _Optional[str] = ..., trace_id: _Optional[str] = ..., epoch: _Optional[str] = ...) -> None: ...
+    cause: str
+    def __init__(self, txn_id: _Optional[str] = ..., commit_ts: _Optional[int] = ..., operations: _Optional[_Iterable[_Union[Operation, _Mapping]]] = ..., commit_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., metadata: _Optional[_Mapping[str, str]] = ..., principal: _Optional[str] = ..., trace_id: _Optional[str] = ..., epoch: _Optional[str] = ..., cause: _Optional[str] = ...) -> None: ...
 
 class Operation(_message.Message):
-    __slots__ = ("key", "value", "version", "value_json", "namespace", "agent_id", "deleted", "inexact", "erased", "pruned")
+    __slots__ = ("key", "value", "version", "value_json", "namespace", "agent_id", "deleted", "inexact", "erased", "pruned", "value_bytes", "content_type", "lease", "due", "act")
     KEY_FIELD_NUMBER: _ClassVar[int]
     VALUE_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -486,6 +575,11 @@ class Operation(_message.Message):
     INEXACT_FIELD_NUMBER: _ClassVar[int]
     ERASED_FIELD_NUMBER: _ClassVar[int]
     PRUNED_FIELD_NUMBER: _ClassVar[int]
+    VALUE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_TYPE_FIELD_NUMBER: _ClassVar[int]
+    LEASE_FIELD_NUMBER: _ClassVar[int]
+    DUE_FIELD_NUMBER: _ClassVar[int]
+    ACT_FIELD_NUMBER: _ClassVar[int]
     key: str
     value: _struct_pb2.Struct
     version: int
@@ -496,7 +590,42 @@ class Operation(_message.Message):
     inexact: Inexact
     erased: bool
     pruned: bool
-    def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., version: _Optional[int] = ..., value_json: _Optional[bytes] = ..., namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., deleted: bool = ..., inexact: _Optional[_Union[Inexact, _Mapping]] = ..., erased: bool = ..., pruned: bool = ...) -> None: ...
+    value_bytes: bytes
+    content_type: str
+    lease: LeaseChange
+    due: bool
+    act: RangeAct
+    def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., version: _Optional[int] = ..., value_json: _Optional[bytes] = ..., namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., deleted: bool = ..., inexact: _Optional[_Union[Inexact, _Mapping]] = ..., erased: bool = ..., pruned: bool = ..., value_bytes: _Optional[bytes] = ..., content_type: _Optional[str] = ..., lease: _Optional[_Union[LeaseChange, _Mapping]] = ..., due: bool = ..., act: _Optional[_Union[RangeAct, _Mapping]] = ...) -> None: ...
+
+class LeaseChange(_message.Message):
+    __slots__ = ("holder", "ttl_ms")
+    HOLDER_FIELD_NUMBER: _ClassVar[int]
+    TTL_MS_FIELD_NUMBER: _ClassVar[int]
+    holder: str
+    ttl_ms: int
+    def __init__(self, holder: _Optional[str] = ..., ttl_ms: _Optional[int] = ...) -> None: ...
+
+class RangeAct(_message.Message):
+    __slots__ = ("kind", "namespace", "agent_id", "commit_ts")
+    class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        KIND_UNSPECIFIED: _ClassVar[RangeAct.Kind]
+        DELETED: _ClassVar[RangeAct.Kind]
+        RESTORED: _ClassVar[RangeAct.Kind]
+        FORKED: _ClassVar[RangeAct.Kind]
+    KIND_UNSPECIFIED: RangeAct.Kind
+    DELETED: RangeAct.Kind
+    RESTORED: RangeAct.Kind
+    FORKED: RangeAct.Kind
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    AGENT_ID_FIELD_NUMBER: _ClassVar[int]
+    COMMIT_TS_FIELD_NUMBER: _ClassVar[int]
+    kind: RangeAct.Kind
+    namespace: str
+    agent_id: str
+    commit_ts: int
+    def __init__(self, kind: _Optional[_Union[RangeAct.Kind, str]] = ..., namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., commit_ts: _Optional[int] = ...) -> None: ...
 
 class EventBatch(_message.Message):
     __slots__ = ("events", "cursor", "epoch")
@@ -509,7 +638,7 @@ class EventBatch(_message.Message):
     def __init__(self, events: _Optional[_Iterable[_Union[ReplayEvent, _Mapping]]] = ..., cursor: _Optional[int] = ..., epoch: _Optional[str] = ...) -> None: ...
 
 class WatchRequest(_message.Message):
-    __slots__ = ("namespace", "agent_id", "after_ts", "encoding", "key_prefix", "all_agents", "strict", "epoch")
+    __slots__ = ("namespace", "agent_id", "after_ts", "encoding", "key_prefix", "all_agents", "strict", "epoch", "all_operations", "lease", "due")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     AGENT_ID_FIELD_NUMBER: _ClassVar[int]
     AFTER_TS_FIELD_NUMBER: _ClassVar[int]
@@ -518,6 +647,9 @@ class WatchRequest(_message.Message):
     ALL_AGENTS_FIELD_NUMBER: _ClassVar[int]
     STRICT_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
+    ALL_OPERATIONS_FIELD_NUMBER: _ClassVar[int]
+    LEASE_FIELD_NUMBER: _ClassVar[int]
+    DUE_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     agent_id: str
     after_ts: int
@@ -526,10 +658,13 @@ class WatchRequest(_message.Message):
     all_agents: bool
     strict: bool
     epoch: str
-    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., after_ts: _Optional[int] = ..., encoding: _Optional[_Union[ValueEncoding, str]] = ..., key_prefix: _Optional[str] = ..., all_agents: bool = ..., strict: bool = ..., epoch: _Optional[str] = ...) -> None: ...
+    all_operations: bool
+    lease: str
+    due: bool
+    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., after_ts: _Optional[int] = ..., encoding: _Optional[_Union[ValueEncoding, str]] = ..., key_prefix: _Optional[str] = ..., all_agents: bool = ..., strict: bool = ..., epoch: _Optional[str] = ..., all_operations: bool = ..., lease: _Optional[str] = ..., due: bool = ...) -> None: ...
 
 class TransactRequest(_message.Message):
-    __slots__ = ("txn_id", "operations", "key_preconditions", "head_preconditions", "metadata", "reads", "timeout_ms")
+    __slots__ = ("txn_id", "operations", "key_preconditions", "head_preconditions", "metadata", "reads", "timeout_ms", "encoding")
     class MetadataEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -544,6 +679,7 @@ class TransactRequest(_message.Message):
     METADATA_FIELD_NUMBER: _ClassVar[int]
     READS_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
+    ENCODING_FIELD_NUMBER: _ClassVar[int]
     txn_id: str
     operations: _containers.RepeatedCompositeFieldContainer[TransactOperation]
     key_preconditions: _containers.RepeatedCompositeFieldContainer[KeyPrecondition]
@@ -551,7 +687,8 @@ class TransactRequest(_message.Message):
     metadata: _containers.ScalarMap[str, str]
     reads: ReadSet
     timeout_ms: int
-    def __init__(self, txn_id: _Optional[str] = ..., operations: _Optional[_Iterable[_Union[TransactOperation, _Mapping]]] = ..., key_preconditions: _Optional[_Iterable[_Union[KeyPrecondition, _Mapping]]] = ..., head_preconditions: _Optional[_Iterable[_Union[HeadPrecondition, _Mapping]]] = ..., metadata: _Optional[_Mapping[str, str]] = ..., reads: _Optional[_Union[ReadSet, _Mapping]] = ..., timeout_ms: _Optional[int] = ...) -> None: ...
+    encoding: ValueEncoding
+    def __init__(self, txn_id: _Optional[str] = ..., operations: _Optional[_Iterable[_Union[TransactOperation, _Mapping]]] = ..., key_preconditions: _Optional[_Iterable[_Union[KeyPrecondition, _Mapping]]] = ..., head_preconditions: _Optional[_Iterable[_Union[HeadPrecondition, _Mapping]]] = ..., metadata: _Optional[_Mapping[str, str]] = ..., reads: _Optional[_Union[ReadSet, _Mapping]] = ..., timeout_ms: _Optional[int] = ..., encoding: _Optional[_Union[ValueEncoding, str]] = ...) -> None: ...
 
 class ReadSet(_message.Message):
     __slots__ = ("snapshot_ts", "keys", "ranges", "epoch")
@@ -592,7 +729,7 @@ class ReadRange(_message.Message):
     def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., prefix: _Optional[str] = ..., first: _Optional[str] = ..., last: _Optional[str] = ...) -> None: ...
 
 class TransactOperation(_message.Message):
-    __slots__ = ("namespace", "agent_id", "key", "value", "value_json", "delete", "expected_version")
+    __slots__ = ("namespace", "agent_id", "key", "value", "value_json", "delete", "expected_version", "put", "increment", "merge_json", "delete_prefix", "delete_agent", "restore", "fork", "acquire", "release", "claim", "complete")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     AGENT_ID_FIELD_NUMBER: _ClassVar[int]
     KEY_FIELD_NUMBER: _ClassVar[int]
@@ -600,6 +737,17 @@ class TransactOperation(_message.Message):
     VALUE_JSON_FIELD_NUMBER: _ClassVar[int]
     DELETE_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
+    PUT_FIELD_NUMBER: _ClassVar[int]
+    INCREMENT_FIELD_NUMBER: _ClassVar[int]
+    MERGE_JSON_FIELD_NUMBER: _ClassVar[int]
+    DELETE_PREFIX_FIELD_NUMBER: _ClassVar[int]
+    DELETE_AGENT_FIELD_NUMBER: _ClassVar[int]
+    RESTORE_FIELD_NUMBER: _ClassVar[int]
+    FORK_FIELD_NUMBER: _ClassVar[int]
+    ACQUIRE_FIELD_NUMBER: _ClassVar[int]
+    RELEASE_FIELD_NUMBER: _ClassVar[int]
+    CLAIM_FIELD_NUMBER: _ClassVar[int]
+    COMPLETE_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     agent_id: str
     key: str
@@ -607,19 +755,385 @@ class TransactOperation(_message.Message):
     value_json: bytes
     delete: bool
     expected_version: int
-    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., key: _Optional[str] = ..., value: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., value_json: _Optional[bytes] = ..., delete: bool = ..., expected_version: _Optional[int] = ...) -> None: ...
+    put: Put
+    increment: Increment
+    merge_json: bytes
+    delete_prefix: bool
+    delete_agent: bool
+    restore: Restore
+    fork: Fork
+    acquire: AcquireLease
+    release: ReleaseLease
+    claim: ClaimDue
+    complete: CompleteDue
+    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., key: _Optional[str] = ..., value: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., value_json: _Optional[bytes] = ..., delete: bool = ..., expected_version: _Optional[int] = ..., put: _Optional[_Union[Put, _Mapping]] = ..., increment: _Optional[_Union[Increment, _Mapping]] = ..., merge_json: _Optional[bytes] = ..., delete_prefix: bool = ..., delete_agent: bool = ..., restore: _Optional[_Union[Restore, _Mapping]] = ..., fork: _Optional[_Union[Fork, _Mapping]] = ..., acquire: _Optional[_Union[AcquireLease, _Mapping]] = ..., release: _Optional[_Union[ReleaseLease, _Mapping]] = ..., claim: _Optional[_Union[ClaimDue, _Mapping]] = ..., complete: _Optional[_Union[CompleteDue, _Mapping]] = ...) -> None: ...
+
+class Put(_message.Message):
+    __slots__ = ("value", "value_json", "value_bytes", "content_type", "append", "if_absent", "ttl_ms", "due_at", "due_in_ms")
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    VALUE_JSON_FIELD_NUMBER: _ClassVar[int]
+    VALUE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_TYPE_FIELD_NUMBER: _ClassVar[int]
+    APPEND_FIELD_NUMBER: _ClassVar[int]
+    IF_ABSENT_FIELD_NUMBER: _ClassVar[int]
+    TTL_MS_FIELD_NUMBER: _ClassVar[int]
+    DUE_AT_FIELD_NUMBER: _ClassVar[int]
+    DUE_IN_MS_FIELD_NUMBER: _ClassVar[int]
+    value: _struct_pb2.Struct
+    value_json: bytes
+    value_bytes: bytes
+    content_type: str
+    append: bool
+    if_absent: bool
+    ttl_ms: int
+    due_at: _timestamp_pb2.Timestamp
+    due_in_ms: int
+    def __init__(self, value: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., value_json: _Optional[bytes] = ..., value_bytes: _Optional[bytes] = ..., content_type: _Optional[str] = ..., append: bool = ..., if_absent: bool = ..., ttl_ms: _Optional[int] = ..., due_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., due_in_ms: _Optional[int] = ...) -> None: ...
+
+class Increment(_message.Message):
+    __slots__ = ("pointer", "delta", "min", "max")
+    POINTER_FIELD_NUMBER: _ClassVar[int]
+    DELTA_FIELD_NUMBER: _ClassVar[int]
+    MIN_FIELD_NUMBER: _ClassVar[int]
+    MAX_FIELD_NUMBER: _ClassVar[int]
+    pointer: str
+    delta: str
+    min: str
+    max: str
+    def __init__(self, pointer: _Optional[str] = ..., delta: _Optional[str] = ..., min: _Optional[str] = ..., max: _Optional[str] = ...) -> None: ...
+
+class Restore(_message.Message):
+    __slots__ = ("at",)
+    AT_FIELD_NUMBER: _ClassVar[int]
+    at: At
+    def __init__(self, at: _Optional[_Union[At, _Mapping]] = ...) -> None: ...
+
+class Fork(_message.Message):
+    __slots__ = ("namespace", "agent_id", "at")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    AGENT_ID_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    agent_id: str
+    at: At
+    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., at: _Optional[_Union[At, _Mapping]] = ...) -> None: ...
+
+class AcquireLease(_message.Message):
+    __slots__ = ("holder", "ttl_ms")
+    HOLDER_FIELD_NUMBER: _ClassVar[int]
+    TTL_MS_FIELD_NUMBER: _ClassVar[int]
+    holder: str
+    ttl_ms: int
+    def __init__(self, holder: _Optional[str] = ..., ttl_ms: _Optional[int] = ...) -> None: ...
+
+class ReleaseLease(_message.Message):
+    __slots__ = ("token",)
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    token: int
+    def __init__(self, token: _Optional[int] = ...) -> None: ...
+
+class ClaimDue(_message.Message):
+    __slots__ = ("holder", "ttl_ms", "limit", "all_agents")
+    HOLDER_FIELD_NUMBER: _ClassVar[int]
+    TTL_MS_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    ALL_AGENTS_FIELD_NUMBER: _ClassVar[int]
+    holder: str
+    ttl_ms: int
+    limit: int
+    all_agents: bool
+    def __init__(self, holder: _Optional[str] = ..., ttl_ms: _Optional[int] = ..., limit: _Optional[int] = ..., all_agents: bool = ...) -> None: ...
+
+class CompleteDue(_message.Message):
+    __slots__ = ("token",)
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    token: int
+    def __init__(self, token: _Optional[int] = ...) -> None: ...
+
+class OperationResult(_message.Message):
+    __slots__ = ("key", "version", "value", "value_json", "value_bytes", "content_type", "inexact", "lease", "claimed", "keys", "existed")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    VALUE_JSON_FIELD_NUMBER: _ClassVar[int]
+    VALUE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_TYPE_FIELD_NUMBER: _ClassVar[int]
+    INEXACT_FIELD_NUMBER: _ClassVar[int]
+    LEASE_FIELD_NUMBER: _ClassVar[int]
+    CLAIMED_FIELD_NUMBER: _ClassVar[int]
+    KEYS_FIELD_NUMBER: _ClassVar[int]
+    EXISTED_FIELD_NUMBER: _ClassVar[int]
+    key: str
+    version: int
+    value: _struct_pb2.Struct
+    value_json: bytes
+    value_bytes: bytes
+    content_type: str
+    inexact: Inexact
+    lease: Lease
+    claimed: _containers.RepeatedCompositeFieldContainer[DueRecord]
+    keys: int
+    existed: bool
+    def __init__(self, key: _Optional[str] = ..., version: _Optional[int] = ..., value: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., value_json: _Optional[bytes] = ..., value_bytes: _Optional[bytes] = ..., content_type: _Optional[str] = ..., inexact: _Optional[_Union[Inexact, _Mapping]] = ..., lease: _Optional[_Union[Lease, _Mapping]] = ..., claimed: _Optional[_Iterable[_Union[DueRecord, _Mapping]]] = ..., keys: _Optional[int] = ..., existed: bool = ...) -> None: ...
+
+class DueRecord(_message.Message):
+    __slots__ = ("record", "due_at", "lease")
+    RECORD_FIELD_NUMBER: _ClassVar[int]
+    DUE_AT_FIELD_NUMBER: _ClassVar[int]
+    LEASE_FIELD_NUMBER: _ClassVar[int]
+    record: StateEntry
+    due_at: _timestamp_pb2.Timestamp
+    lease: Lease
+    def __init__(self, record: _Optional[_Union[StateEntry, _Mapping]] = ..., due_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., lease: _Optional[_Union[Lease, _Mapping]] = ...) -> None: ...
 
 class TransactResponse(_message.Message):
-    __slots__ = ("commit_ts", "commit_time", "versions", "epoch")
+    __slots__ = ("commit_ts", "commit_time", "versions", "epoch", "results")
     COMMIT_TS_FIELD_NUMBER: _ClassVar[int]
     COMMIT_TIME_FIELD_NUMBER: _ClassVar[int]
     VERSIONS_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
     commit_ts: int
     commit_time: _timestamp_pb2.Timestamp
     versions: _containers.RepeatedScalarFieldContainer[int]
     epoch: str
-    def __init__(self, commit_ts: _Optional[int] = ..., commit_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., versions: _Optional[_Iterable[int]] = ..., epoch: _Optional[str] = ...) -> None: ...
+    results: _containers.RepeatedCompositeFieldContainer[OperationResult]
+    def __init__(self, commit_ts: _Optional[int] = ..., commit_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., versions: _Optional[_Iterable[int]] = ..., epoch: _Optional[str] = ..., results: _Optional[_Iterable[_Union[OperationResult, _Mapping]]] = ...) -> None: ...
+
+class Lease(_message.Message):
+    __slots__ = ("namespace", "agent_id", "name", "token", "holder", "ttl_ms", "deadline", "acquired_ts", "acquired_at")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    AGENT_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    HOLDER_FIELD_NUMBER: _ClassVar[int]
+    TTL_MS_FIELD_NUMBER: _ClassVar[int]
+    DEADLINE_FIELD_NUMBER: _ClassVar[int]
+    ACQUIRED_TS_FIELD_NUMBER: _ClassVar[int]
+    ACQUIRED_AT_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    agent_id: str
+    name: str
+    token: int
+    holder: str
+    ttl_ms: int
+    deadline: _timestamp_pb2.Timestamp
+    acquired_ts: int
+    acquired_at: _timestamp_pb2.Timestamp
+    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., name: _Optional[str] = ..., token: _Optional[int] = ..., holder: _Optional[str] = ..., ttl_ms: _Optional[int] = ..., deadline: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., acquired_ts: _Optional[int] = ..., acquired_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class RenewLeasesRequest(_message.Message):
+    __slots__ = ("leases",)
+    LEASES_FIELD_NUMBER: _ClassVar[int]
+    leases: _containers.RepeatedCompositeFieldContainer[LeaseRenewal]
+    def __init__(self, leases: _Optional[_Iterable[_Union[LeaseRenewal, _Mapping]]] = ...) -> None: ...
+
+class LeaseRenewal(_message.Message):
+    __slots__ = ("namespace", "agent_id", "lease", "token", "ttl_ms")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    AGENT_ID_FIELD_NUMBER: _ClassVar[int]
+    LEASE_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    TTL_MS_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    agent_id: str
+    lease: str
+    token: int
+    ttl_ms: int
+    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., lease: _Optional[str] = ..., token: _Optional[int] = ..., ttl_ms: _Optional[int] = ...) -> None: ...
+
+class RenewLeasesResponse(_message.Message):
+    __slots__ = ("leases",)
+    LEASES_FIELD_NUMBER: _ClassVar[int]
+    leases: _containers.RepeatedCompositeFieldContainer[LeaseRenewed]
+    def __init__(self, leases: _Optional[_Iterable[_Union[LeaseRenewed, _Mapping]]] = ...) -> None: ...
+
+class LeaseRenewed(_message.Message):
+    __slots__ = ("lost", "deadline")
+    LOST_FIELD_NUMBER: _ClassVar[int]
+    DEADLINE_FIELD_NUMBER: _ClassVar[int]
+    lost: bool
+    deadline: _timestamp_pb2.Timestamp
+    def __init__(self, lost: bool = ..., deadline: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class ListLeasesRequest(_message.Message):
+    __slots__ = ("namespace", "agent_id", "prefix", "limit", "page_token")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    AGENT_ID_FIELD_NUMBER: _ClassVar[int]
+    PREFIX_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    agent_id: str
+    prefix: str
+    limit: int
+    page_token: str
+    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., prefix: _Optional[str] = ..., limit: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListLeasesResponse(_message.Message):
+    __slots__ = ("leases", "next_page_token")
+    LEASES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    leases: _containers.RepeatedCompositeFieldContainer[Lease]
+    next_page_token: str
+    def __init__(self, leases: _Optional[_Iterable[_Union[Lease, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class RefreshExpiryRequest(_message.Message):
+    __slots__ = ("names", "ttl_ms")
+    NAMES_FIELD_NUMBER: _ClassVar[int]
+    TTL_MS_FIELD_NUMBER: _ClassVar[int]
+    names: _containers.RepeatedCompositeFieldContainer[RecordName]
+    ttl_ms: int
+    def __init__(self, names: _Optional[_Iterable[_Union[RecordName, _Mapping]]] = ..., ttl_ms: _Optional[int] = ...) -> None: ...
+
+class RefreshExpiryResponse(_message.Message):
+    __slots__ = ("records",)
+    RECORDS_FIELD_NUMBER: _ClassVar[int]
+    records: _containers.RepeatedCompositeFieldContainer[RefreshedExpiry]
+    def __init__(self, records: _Optional[_Iterable[_Union[RefreshedExpiry, _Mapping]]] = ...) -> None: ...
+
+class RefreshedExpiry(_message.Message):
+    __slots__ = ("expires_at", "version")
+    EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    expires_at: _timestamp_pb2.Timestamp
+    version: int
+    def __init__(self, expires_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., version: _Optional[int] = ...) -> None: ...
+
+class FindRequest(_message.Message):
+    __slots__ = ("namespace", "agent_id", "all_agents", "prefix", "where", "at", "encoding", "strict", "order", "limit", "page_token", "min_read_ts", "with_metadata")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    AGENT_ID_FIELD_NUMBER: _ClassVar[int]
+    ALL_AGENTS_FIELD_NUMBER: _ClassVar[int]
+    PREFIX_FIELD_NUMBER: _ClassVar[int]
+    WHERE_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    ENCODING_FIELD_NUMBER: _ClassVar[int]
+    STRICT_FIELD_NUMBER: _ClassVar[int]
+    ORDER_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    MIN_READ_TS_FIELD_NUMBER: _ClassVar[int]
+    WITH_METADATA_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    agent_id: str
+    all_agents: bool
+    prefix: str
+    where: _containers.RepeatedCompositeFieldContainer[Condition]
+    at: At
+    encoding: ValueEncoding
+    strict: bool
+    order: FindOrder
+    limit: int
+    page_token: str
+    min_read_ts: int
+    with_metadata: bool
+    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., all_agents: bool = ..., prefix: _Optional[str] = ..., where: _Optional[_Iterable[_Union[Condition, _Mapping]]] = ..., at: _Optional[_Union[At, _Mapping]] = ..., encoding: _Optional[_Union[ValueEncoding, str]] = ..., strict: bool = ..., order: _Optional[_Union[FindOrder, str]] = ..., limit: _Optional[int] = ..., page_token: _Optional[str] = ..., min_read_ts: _Optional[int] = ..., with_metadata: bool = ...) -> None: ...
+
+class Condition(_message.Message):
+    __slots__ = ("pointer", "metadata", "comparison", "value", "negate")
+    POINTER_FIELD_NUMBER: _ClassVar[int]
+    METADATA_FIELD_NUMBER: _ClassVar[int]
+    COMPARISON_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    NEGATE_FIELD_NUMBER: _ClassVar[int]
+    pointer: str
+    metadata: str
+    comparison: Comparison
+    value: str
+    negate: bool
+    def __init__(self, pointer: _Optional[str] = ..., metadata: _Optional[str] = ..., comparison: _Optional[_Union[Comparison, str]] = ..., value: _Optional[str] = ..., negate: bool = ...) -> None: ...
+
+class FindResponse(_message.Message):
+    __slots__ = ("entries", "next_page_token", "read_ts", "scanned")
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    READ_TS_FIELD_NUMBER: _ClassVar[int]
+    SCANNED_FIELD_NUMBER: _ClassVar[int]
+    entries: _containers.RepeatedCompositeFieldContainer[StateEntry]
+    next_page_token: str
+    read_ts: int
+    scanned: int
+    def __init__(self, entries: _Optional[_Iterable[_Union[StateEntry, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., read_ts: _Optional[int] = ..., scanned: _Optional[int] = ...) -> None: ...
+
+class DiffRequest(_message.Message):
+    __slots__ = ("namespace", "agent_id", "to", "to_namespace", "to_agent_id", "prefix", "limit", "page_token", "encoding")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    AGENT_ID_FIELD_NUMBER: _ClassVar[int]
+    FROM_FIELD_NUMBER: _ClassVar[int]
+    TO_FIELD_NUMBER: _ClassVar[int]
+    TO_NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    TO_AGENT_ID_FIELD_NUMBER: _ClassVar[int]
+    PREFIX_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    ENCODING_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    agent_id: str
+    to: At
+    to_namespace: str
+    to_agent_id: str
+    prefix: str
+    limit: int
+    page_token: str
+    encoding: ValueEncoding
+    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., to: _Optional[_Union[At, _Mapping]] = ..., to_namespace: _Optional[str] = ..., to_agent_id: _Optional[str] = ..., prefix: _Optional[str] = ..., limit: _Optional[int] = ..., page_token: _Optional[str] = ..., encoding: _Optional[_Union[ValueEncoding, str]] = ..., **kwargs) -> None: ...
+
+class DiffResponse(_message.Message):
+    __slots__ = ("keys", "next_page_token", "from_ts", "to_ts")
+    KEYS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    FROM_TS_FIELD_NUMBER: _ClassVar[int]
+    TO_TS_FIELD_NUMBER: _ClassVar[int]
+    keys: _containers.RepeatedCompositeFieldContainer[KeyDiff]
+    next_page_token: str
+    from_ts: int
+    to_ts: int
+    def __init__(self, keys: _Optional[_Iterable[_Union[KeyDiff, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., from_ts: _Optional[int] = ..., to_ts: _Optional[int] = ...) -> None: ...
+
+class KeyDiff(_message.Message):
+    __slots__ = ("key", "before", "after", "patch_json")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    PATCH_JSON_FIELD_NUMBER: _ClassVar[int]
+    key: str
+    before: GetStateResponse
+    after: GetStateResponse
+    patch_json: bytes
+    def __init__(self, key: _Optional[str] = ..., before: _Optional[_Union[GetStateResponse, _Mapping]] = ..., after: _Optional[_Union[GetStateResponse, _Mapping]] = ..., patch_json: _Optional[bytes] = ...) -> None: ...
+
+class GetAgentRequest(_message.Message):
+    __slots__ = ("namespace", "agent_id")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    AGENT_ID_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    agent_id: str
+    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ...) -> None: ...
+
+class GetAgentResponse(_message.Message):
+    __slots__ = ("agent", "forked_from", "forks")
+    AGENT_FIELD_NUMBER: _ClassVar[int]
+    FORKED_FROM_FIELD_NUMBER: _ClassVar[int]
+    FORKS_FIELD_NUMBER: _ClassVar[int]
+    agent: Agent
+    forked_from: ForkOrigin
+    forks: _containers.RepeatedCompositeFieldContainer[Agent]
+    def __init__(self, agent: _Optional[_Union[Agent, _Mapping]] = ..., forked_from: _Optional[_Union[ForkOrigin, _Mapping]] = ..., forks: _Optional[_Iterable[_Union[Agent, _Mapping]]] = ...) -> None: ...
+
+class ForkOrigin(_message.Message):
+    __slots__ = ("namespace", "agent_id", "commit_ts", "forked_ts", "forked_at")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    AGENT_ID_FIELD_NUMBER: _ClassVar[int]
+    COMMIT_TS_FIELD_NUMBER: _ClassVar[int]
+    FORKED_TS_FIELD_NUMBER: _ClassVar[int]
+    FORKED_AT_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    agent_id: str
+    commit_ts: int
+    forked_ts: int
+    forked_at: _timestamp_pb2.Timestamp
+    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., commit_ts: _Optional[int] = ..., forked_ts: _Optional[int] = ..., forked_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class GetTransactionRequest(_message.Message):
     __slots__ = ("txn_id",)
@@ -640,18 +1154,20 @@ class GetTransactionResponse(_message.Message):
     def __init__(self, state: _Optional[_Union[TransactionState, str]] = ..., commit_ts: _Optional[int] = ..., commit_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., versions: _Optional[_Iterable[_Union[KeyVersion, _Mapping]]] = ...) -> None: ...
 
 class BatchGetStateRequest(_message.Message):
-    __slots__ = ("names", "encoding", "at", "txn_id", "strict")
+    __slots__ = ("names", "encoding", "at", "txn_id", "strict", "min_read_ts")
     NAMES_FIELD_NUMBER: _ClassVar[int]
     ENCODING_FIELD_NUMBER: _ClassVar[int]
     AT_FIELD_NUMBER: _ClassVar[int]
     TXN_ID_FIELD_NUMBER: _ClassVar[int]
     STRICT_FIELD_NUMBER: _ClassVar[int]
+    MIN_READ_TS_FIELD_NUMBER: _ClassVar[int]
     names: _containers.RepeatedCompositeFieldContainer[RecordName]
     encoding: ValueEncoding
     at: At
     txn_id: str
     strict: bool
-    def __init__(self, names: _Optional[_Iterable[_Union[RecordName, _Mapping]]] = ..., encoding: _Optional[_Union[ValueEncoding, str]] = ..., at: _Optional[_Union[At, _Mapping]] = ..., txn_id: _Optional[str] = ..., strict: bool = ...) -> None: ...
+    min_read_ts: int
+    def __init__(self, names: _Optional[_Iterable[_Union[RecordName, _Mapping]]] = ..., encoding: _Optional[_Union[ValueEncoding, str]] = ..., at: _Optional[_Union[At, _Mapping]] = ..., txn_id: _Optional[str] = ..., strict: bool = ..., min_read_ts: _Optional[int] = ...) -> None: ...
 
 class RecordName(_message.Message):
     __slots__ = ("namespace", "agent_id", "key")
@@ -672,7 +1188,7 @@ class BatchGetStateResponse(_message.Message):
     def __init__(self, states: _Optional[_Iterable[_Union[GetStateResponse, _Mapping]]] = ..., read_ts: _Optional[int] = ...) -> None: ...
 
 class GetHistoryRequest(_message.Message):
-    __slots__ = ("namespace", "agent_id", "key", "encoding", "limit", "page_token", "oldest_first", "at", "strict")
+    __slots__ = ("namespace", "agent_id", "key", "encoding", "limit", "page_token", "oldest_first", "at", "strict", "min_read_ts")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     AGENT_ID_FIELD_NUMBER: _ClassVar[int]
     KEY_FIELD_NUMBER: _ClassVar[int]
@@ -682,6 +1198,7 @@ class GetHistoryRequest(_message.Message):
     OLDEST_FIRST_FIELD_NUMBER: _ClassVar[int]
     AT_FIELD_NUMBER: _ClassVar[int]
     STRICT_FIELD_NUMBER: _ClassVar[int]
+    MIN_READ_TS_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     agent_id: str
     key: str
@@ -691,7 +1208,8 @@ class GetHistoryRequest(_message.Message):
     oldest_first: bool
     at: At
     strict: bool
-    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., key: _Optional[str] = ..., encoding: _Optional[_Union[ValueEncoding, str]] = ..., limit: _Optional[int] = ..., page_token: _Optional[str] = ..., oldest_first: bool = ..., at: _Optional[_Union[At, _Mapping]] = ..., strict: bool = ...) -> None: ...
+    min_read_ts: int
+    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., key: _Optional[str] = ..., encoding: _Optional[_Union[ValueEncoding, str]] = ..., limit: _Optional[int] = ..., page_token: _Optional[str] = ..., oldest_first: bool = ..., at: _Optional[_Union[At, _Mapping]] = ..., strict: bool = ..., min_read_ts: _Optional[int] = ...) -> None: ...
 
 class GetHistoryResponse(_message.Message):
     __slots__ = ("entries", "next_page_token")
@@ -702,7 +1220,7 @@ class GetHistoryResponse(_message.Message):
     def __init__(self, entries: _Optional[_Iterable[_Union[HistoryEntry, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class HistoryEntry(_message.Message):
-    __slots__ = ("version", "commit_ts", "commit_time", "txn_id", "metadata", "deleted", "value", "value_json", "inexact", "erased", "pruned", "principal", "trace_id")
+    __slots__ = ("version", "commit_ts", "commit_time", "txn_id", "metadata", "deleted", "value", "value_json", "inexact", "erased", "pruned", "principal", "trace_id", "value_bytes", "content_type", "cause")
     class MetadataEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -723,6 +1241,9 @@ class HistoryEntry(_message.Message):
     PRUNED_FIELD_NUMBER: _ClassVar[int]
     PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
     TRACE_ID_FIELD_NUMBER: _ClassVar[int]
+    VALUE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_TYPE_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
     version: int
     commit_ts: int
     commit_time: _timestamp_pb2.Timestamp
@@ -736,7 +1257,10 @@ class HistoryEntry(_message.Message):
     pruned: bool
     principal: str
     trace_id: str
-    def __init__(self, version: _Optional[int] = ..., commit_ts: _Optional[int] = ..., commit_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., txn_id: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., deleted: bool = ..., value: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., value_json: _Optional[bytes] = ..., inexact: _Optional[_Union[Inexact, _Mapping]] = ..., erased: bool = ..., pruned: bool = ..., principal: _Optional[str] = ..., trace_id: _Optional[str] = ...) -> None: ...
+    value_bytes: bytes
+    content_type: str
+    cause: str
+    def __init__(self, version: _Optional[int] = ..., commit_ts: _Optional[int] = ..., commit_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., txn_id: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., deleted: bool = ..., value: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., value_json: _Optional[bytes] = ..., inexact: _Optional[_Union[Inexact, _Mapping]] = ..., erased: bool = ..., pruned: bool = ..., principal: _Optional[str] = ..., trace_id: _Optional[str] = ..., value_bytes: _Optional[bytes] = ..., content_type: _Optional[str] = ..., cause: _Optional[str] = ...) -> None: ...
 
 class ListAgentsRequest(_message.Message):
     __slots__ = ("namespace", "prefix", "limit", "page_token")
@@ -759,16 +1283,18 @@ class ListAgentsResponse(_message.Message):
     def __init__(self, agents: _Optional[_Iterable[_Union[Agent, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class Agent(_message.Message):
-    __slots__ = ("namespace", "agent_id", "first_ts", "head_ts")
+    __slots__ = ("namespace", "agent_id", "first_ts", "head_ts", "head_time")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     AGENT_ID_FIELD_NUMBER: _ClassVar[int]
     FIRST_TS_FIELD_NUMBER: _ClassVar[int]
     HEAD_TS_FIELD_NUMBER: _ClassVar[int]
+    HEAD_TIME_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     agent_id: str
     first_ts: int
     head_ts: int
-    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., first_ts: _Optional[int] = ..., head_ts: _Optional[int] = ...) -> None: ...
+    head_time: _timestamp_pb2.Timestamp
+    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., first_ts: _Optional[int] = ..., head_ts: _Optional[int] = ..., head_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class ListNamespacesRequest(_message.Message):
     __slots__ = ("limit", "page_token")
