@@ -54,11 +54,27 @@ func (e *Engine) checkWrite(w *Write) error {
 	if err := w.Name.normalize(); err != nil {
 		return err
 	}
+	if err := w.checkTTL(); err != nil {
+		return err
+	}
 	if w.Tombstone {
 		w.Value = nil
 		return nil
 	}
 	return e.checkValueOf(w)
+}
+
+func (w *Write) checkTTL() error {
+	_, appends := w.Eval.(Append)
+	switch {
+	case w.TTL == 0:
+		return nil
+	case w.Tombstone || w.Eval != nil && !appends:
+		return failf(ErrInvalid, "a time to live is of a value that is set").with("field", "ttl_ms")
+	case w.TTL < 0 || w.TTL > MaxTTL:
+		return failf(ErrInvalid, "the time to live of key %q is %v: at most %v, and positive", w.Name.Key, w.TTL, MaxTTL).with("field", "ttl_ms")
+	}
+	return nil
 }
 
 func (e *Engine) checkValueOf(w *Write) error {

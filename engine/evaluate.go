@@ -193,12 +193,16 @@ func (v *evaluation) index(part int) {
 	}
 }
 
-// put writes a value.
+// put changes a value. The record lasts as long as before.
 func (v *evaluation) put(name RecordName, value []byte) (*partOp, error) {
 	if limit := v.pl.limits.ValueBytes; len(value) > limit {
 		return nil, onKey(evaluationLimit("bytes of the value", len(value), limit), name)
 	}
-	return v.set(name, partOp{value: value}), nil
+	w := partOp{prefix: string(recordPrefix(name)), value: value, keeps: true}
+	if own := v.find(name.AgentName(), w.prefix); own != nil {
+		w.held, w.keeps = own.held, own.keeps
+	}
+	return v.set(name, w), nil
 }
 
 // remove writes a tombstone.
@@ -261,7 +265,7 @@ func (v *evaluation) scan(a AgentName, prefix string, visit func(key string) boo
 // proposal then comes first in a step, and finds it shown.
 func (v *evaluation) shown(a AgentName) error {
 	head, err := v.pl.agentHead(a)
-	if err == nil && head > v.pl.shown() {
+	if err == nil && head.last > v.pl.shown() {
 		err = errNextStep
 	}
 	return err

@@ -62,6 +62,9 @@ func (e *Engine) checkOp(w *Write) (err error) {
 	if w.Eval == nil {
 		return e.checkWrite(w)
 	}
+	if err := w.checkTTL(); err != nil {
+		return err
+	}
 	if w.Tombstone {
 		return failf(ErrInvalid, "an operation is a delete, or is evaluated, not both").with("field", "operations")
 	}

@@ -8,7 +8,7 @@ import (
 )
 
 // Two commits with the same fingerprint are the same request: they set the same keys
-// to the same values and delete the same keys, on the same preconditions, and have read
+// to the same values, for as long, and delete the same keys, on the same preconditions, and have read
 // the same at the same snapshot. The order of keys and preconditions does not matter, nor how values are spelled (see
 // normalform.go), nor a write that a later write of the key in the same request replaced.
 // Metadata and a timeout do not matter either: a retry may carry another trace id, and has
@@ -37,7 +37,11 @@ func (op *partOp) fingerprint(b []byte) []byte {
 	if op.tombstone {
 		return appendString(append(b, 'd'), op.prefix)
 	}
-	return append(appendString(append(b, 'w'), op.prefix), op.normal[:]...)
+	b = append(appendString(append(b, 'w'), op.prefix), op.normal[:]...)
+	if op.held.kind != 0 {
+		b = binary.AppendUvarint(append(b, 'x', byte(op.held.kind)), uint64(op.held.ttl))
+	}
+	return b
 }
 
 // appendOps appends the operations ordered by key; no two have the same key. Of a request with

@@ -21,7 +21,8 @@ type proposal struct {
 	permit      func() error // nil: nothing to ask
 	fingerprint Digest       // distinguishes a retry from another transaction, see fingerprint.go
 
-	interactive bool // Begin opened the transaction, so its table knows it
+	cause       Cause // of a commit of the daemon's own
+	interactive bool  // Begin opened the transaction, so its table knows it
 
 	// Of its time in the queue.
 	share  string
@@ -56,6 +57,10 @@ type partOp struct {
 	value  []byte
 	sum    valueSum
 	normal Digest // of the value's normal form; zero in a tombstone
+	held   recordHold
+	keeps  bool // the hold of the version before goes on
+	// Given out when it is accepted: its hold, and that of the version before; nil: there is none.
+	hold, ends *hold
 }
 
 type keyCondition struct {
@@ -110,6 +115,9 @@ func newProposal(id TxnID, writes []*Write, c Conditions) *proposal {
 			if op.normal = Digest(op.sum[:len(op.normal)]); !w.normal {
 				op.normal = digestOf(normalForm(w.Value))
 			}
+		}
+		if w.TTL > 0 {
+			op.held = recordHold{CauseExpired, w.TTL}
 		}
 		part := p.part(w.Name.AgentName())
 		part.ops = append(part.ops, op)

@@ -186,7 +186,7 @@ func (s *stepState) recordHead(prefix string) (keyHead, error) {
 	if s.rows.at(s.rows.it.SeekPrefixGE(s.key)) {
 		v, rec, ok := recordAt(s.rows)
 		if ok {
-			h = keyHead{v, rec.tombstone}
+			h = keyHead{v, rec.tombstone, rec.hold.kind}
 		}
 	}
 	if s.rows.err != nil {
@@ -220,18 +220,31 @@ func (s *stepState) endStep() error {
 	return err
 }
 
-func (s dbState) agentHead(a AgentName) (CommitTS, error) {
+func (s dbState) agentHead(a AgentName) (agentHead, error) {
 	return agentHeadAt(s.r, a, math.MaxUint64)
 }
 
+// hold reads the row of a hold; nil if there is none.
+func (s dbState) hold(prefix string) (*hold, error) {
+	key := appendHoldKey(nil, prefix)
+	body, err := getRow(s.r, key)
+	if body == nil || err != nil {
+		return nil, err
+	}
+	h, ok := parseHold(body)
+	if !ok {
+		return nil, corruptRow(key, "malformed")
+	}
+	return &h, nil
+}
+
 // agentHeadAt returns the agent's last commit that is not after ts; 0 if there is none.
-func agentHeadAt(r *store, a AgentName, ts CommitTS) (CommitTS, error) {
+func agentHeadAt(r *store, a AgentName, ts CommitTS) (head agentHead, err error) {
 	prefix := agentPrefix(eventTag, a)
 	it, err := newRowIter(r, prefix, successor(prefix))
 	if err != nil {
-		return 0, err
+		return head, err
 	}
-	var head CommitTS
 	found := false
 	if ts == math.MaxUint64 {
 		found = it.last()
@@ -240,10 +253,11 @@ func agentHeadAt(r *store, a AgentName, ts CommitTS) (CommitTS, error) {
 	}
 	if found {
 		_, at, ok := splitEventKey(it.key())
-		if !ok {
+		row, ok2 := parseEventRow(it.body)
+		if !ok || !ok2 {
 			it.corrupt()
 		}
-		head = at
+		head = headOf(at, &row)
 	}
 	return head, it.close()
 }
