@@ -71,6 +71,7 @@ type evaluation struct {
 	bytes int
 
 	sequences map[string]uint64 // the last numbers that were given
+	leases    map[AgentName]int // that were acquired
 }
 
 type opAt struct{ part, op int }

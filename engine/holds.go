@@ -54,6 +54,14 @@ type recordHold struct {
 	ttl  time.Duration
 }
 
+// leases is 1 for a lease.
+func (h recordHold) leases() int {
+	if h.kind == CauseLapsed {
+		return 1
+	}
+	return 0
+}
+
 // hold is how long a record lasts now.
 type hold struct {
 	recordHold // ttl is what a renewal adds to now

@@ -47,8 +47,9 @@ type proposal struct {
 
 // agentPart is what a proposal does to one agent. It becomes one event.
 type agentPart struct {
-	agent AgentName
-	ops   []partOp
+	agent  AgentName
+	ops    []partOp
+	leases int // more than before that are held, once it is accepted
 }
 
 type partOp struct {
