@@ -41,7 +41,7 @@ func (e *Engine) Stage(id TxnID, w Write) error {
 	if err := checkTxnID(id); err != nil {
 		return err
 	}
-	if w.Eval != nil || w.IfAbsent {
+	if w.Eval != nil {
 		return failf(ErrInvalid, "the operation is of Transact only: a transaction that BeginTransaction opened takes writes and deletes").with("field", "operations")
 	}
 	if err := e.checkWrite(&w); err != nil {
@@ -65,11 +65,11 @@ func (e *Engine) checkWrite(w *Write) error {
 }
 
 func (w *Write) checkTTL() error {
-	_, appends := w.Eval.(Append)
+	_, merges := w.Eval.(Merge)
 	switch {
 	case w.TTL == 0:
 		return nil
-	case w.Tombstone || w.Eval != nil && !appends:
+	case w.Tombstone || w.Eval != nil && (merges || !w.Eval.hasValue()):
 		return failf(ErrInvalid, "a time to live is of a value that is set").with("field", "ttl_ms")
 	case w.TTL < 0 || w.TTL > MaxTTL:
 		return failf(ErrInvalid, "the time to live of key %q is %v: at most %v, and positive", w.Name.Key, w.TTL, MaxTTL).with("field", "ttl_ms")
@@ -292,7 +292,7 @@ func (e *Engine) Transact(ctx context.Context, id TxnID, writes []Write, c Condi
 	r, err := e.awaitOwn(ctx, id, p.ticket)
 	p.ticket.tell(c.Phases)
 	if err != nil {
-		return r, e.withPresent(err)
+		return r, err
 	}
 	return e.withResults(p, r)
 }
@@ -340,11 +340,8 @@ func (e *Engine) checkWrites(writes []Write) (last []*Write, expected []KeyPreco
 			return nil, nil, err
 		}
 		if w.Expected != nil {
-			expected = append(expected, KeyPrecondition{Name: w.Name, Expected: *w.Expected})
+			expected = append(expected, KeyPrecondition{w.Name, *w.Expected})
 			w.Expected = nil
-		}
-		if w.IfAbsent {
-			expected = append(expected, KeyPrecondition{Name: w.Name, ifAbsent: true})
 		}
 		if j, again := at[w.Name]; again && !evaluated {
 			total -= writeBytes(last[j])
@@ -359,7 +356,7 @@ func (e *Engine) checkWrites(writes []Write) (last []*Write, expected []KeyPreco
 		return nil, nil, limitErr(&e.reached.TxnBytes, "bytes of a transaction", total, l.TxnBytes)
 	}
 	if evaluated {
-		return last, expected, checkSequences(last)
+		return last, expected, checkTogether(last)
 	}
 	return last, expected, nil
 }

@@ -95,8 +95,6 @@ type Failure struct {
 	// InDoubt: the commit may have been applied when it was sent before. ErrOutcomeUnknown
 	// implies it.
 	InDoubt bool
-	// Present is the record because of which a Write with IfAbsent was refused.
-	Present *Record
 }
 
 func (f *Failure) Error() string { return f.Message }

@@ -44,9 +44,11 @@ type Evaluation interface {
 type OpResult struct {
 	Name    RecordName // with the key that an append got
 	Version Version    // that the commit gave the key
-	// Value is what the record is after the commit, of operations that change a value. Of several on
-	// one key the last has it. Nil: it has been erased or pruned since.
+	// Value is what the record is after the commit, of operations that change a value, or find one.
+	// Of several on one key the last has it. Nil: it has been erased or pruned since.
 	Value []byte
+	// Existed, of IfAbsent: there was a record already, which Version and Value are of.
+	Existed bool
 }
 
 // askedOp is an operation as it was asked for.
@@ -300,7 +302,7 @@ func (p *proposal) appendAsked(b []byte) []byte {
 			b = op.partOp.fingerprint(b)
 			continue
 		}
-		b = append(appendString(append(b, 'v'), op.prefix), op.normal[:]...)
+		b = op.held.fingerprint(append(appendString(append(b, 'v'), op.prefix), op.normal[:]...))
 		b = op.eval.fingerprint(b)
 	}
 	return b

@@ -59,9 +59,6 @@ func (pl *planner) plannedOp(prefix string) *partOp {
 
 // checkOp checks a write of Transact.
 func (e *Engine) checkOp(w *Write) (err error) {
-	if w.IfAbsent && (w.Eval != nil || w.Tombstone || w.Expected != nil) {
-		return failf(ErrInvalid, "only a value that is set can be on condition that the key is absent, and without an expected version").with("field", "if_absent")
-	}
 	if w.Eval == nil {
 		return e.checkWrite(w)
 	}
@@ -82,29 +79,12 @@ func (e *Engine) checkOp(w *Write) (err error) {
 	return err
 }
 
-// withPresent fills in the record that a write with IfAbsent was refused for. Its version was
-// planned then, and is durable now.
-func (e *Engine) withPresent(err error) error {
-	var f *Failure
-	if !errors.As(err, &f) || f.Present == nil {
-		return err
-	}
-	rec, lookErr := e.GetVersion(f.Present.Name, f.Present.Version)
-	if errors.Is(lookErr, ErrDataLoss) || errors.Is(lookErr, ErrStorage) {
-		return inDoubt(lookErr)
-	}
-	told := *f // the planner keeps f for copies of the request
-	if told.Present = nil; lookErr == nil {
-		told.Present = &rec
-	}
-	return &told
-}
-
 // results makes the answers of a commit's operations, from the commit as it was planned or from the log.
 type results struct {
 	e        *Engine
 	p        *proposal
 	own      bool // p became the commit
+	ts       CommitTS
 	versions []KeyVersion
 
 	at        map[RecordName]int      // of versions
@@ -118,7 +98,7 @@ func (e *Engine) withResults(p *proposal, r CommitResult) (CommitResult, error) 
 	if p.asked == nil {
 		return r, nil
 	}
-	x := results{e: e, p: p, own: p.became == r.CommitTS, versions: r.Versions}
+	x := results{e: e, p: p, own: p.became == r.CommitTS, ts: r.CommitTS, versions: r.Versions}
 	r.Results = make([]OpResult, 0, len(p.asked))
 	for i := range p.asked {
 		op := &p.asked[i]
@@ -181,4 +161,19 @@ func (x *results) value(name RecordName, v Version) ([]byte, error) {
 		return nil, err
 	}
 	return rec.Value, nil // if it has gone meanwhile, there is none
+}
+
+// checkTogether refuses operations of a request after which the log would not tell what came of
+// each: a write of a key that an append might get, or of one that another may leave as it is.
+func checkTogether(writes []*Write) error {
+	named := make(map[RecordName]int)
+	for _, w := range writes {
+		named[w.Name]++
+	}
+	for _, w := range writes {
+		if _, is := w.Eval.(IfAbsent); is && named[w.Name] > 1 {
+			return failf(ErrInvalid, "key %q is written if it is absent, and named by another operation of the transaction", w.Name.Key).with("field", "if_absent")
+		}
+	}
+	return checkSequences(writes)
 }

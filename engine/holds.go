@@ -62,6 +62,14 @@ func (h recordHold) leases() int {
 	return 0
 }
 
+// fingerprint appends what tells a write with a hold from one without.
+func (h recordHold) fingerprint(b []byte) []byte {
+	if h.kind == 0 {
+		return b
+	}
+	return binary.AppendUvarint(append(b, 'x', byte(h.kind)), uint64(h.ttl))
+}
+
 // hold is how long a record lasts now.
 type hold struct {
 	recordHold // ttl is what a renewal adds to now

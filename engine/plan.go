@@ -277,14 +277,10 @@ func (pl *planner) checkConditions(p *proposal) error {
 			continue
 		}
 		if !h.holds(k.Expected) {
-			f := failf(ErrPrecondition, "precondition failed: key %q of agent %q is at version %d, not %d",
+			return failf(ErrPrecondition, "precondition failed: key %q of agent %q is at version %d, not %d",
 				k.Name.Key, k.Name.Agent, h.version, k.Expected).
 				with("namespace", k.Name.Namespace).with("agent_id", k.Name.Agent).with("key", k.Name.Key).
 				with("expected_version", k.Expected.String()).with("current_version", h.version.String())
-			if k.ifAbsent {
-				f.Present = &Record{Name: k.Name, Version: h.version}
-			}
-			return f
 		}
 	}
 	for _, want := range p.heads {

@@ -52,7 +52,9 @@ func (Append) evaluate(v *evaluation, op *askedOp) error {
 	}
 	name := op.name
 	name.Key += fmt.Sprintf("%0*d", sequenceDigits, n+1)
-	v.set(name, partOp{value: op.value, sum: op.sum, held: op.held})
+	w := op.partOp
+	w.prefix = string(recordPrefix(name))
+	v.set(name, w)
 	if v.sequences == nil {
 		v.sequences = make(map[string]uint64, 1)
 	}
@@ -173,8 +175,7 @@ func (pl *planner) wrote(op *partOp) {
 	}
 }
 
-// checkSequences refuses a write of a key that an append of the same request might get: which one
-// it got could not be told afterwards.
+// checkSequences refuses a write of a key that an append might get.
 func checkSequences(writes []*Write) error {
 	appended := make(map[RecordName]bool)
 	for _, w := range writes {

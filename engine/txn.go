@@ -161,7 +161,7 @@ func (t *txnTable) stage(id TxnID, now time.Time, w Write) error {
 		return err
 	}
 	if w.Expected != nil {
-		x.expected = append(x.expected, KeyPrecondition{Name: w.Name, Expected: *w.Expected})
+		x.expected = append(x.expected, KeyPrecondition{w.Name, *w.Expected})
 		w.Expected = nil
 	}
 	if x.writes == nil {

@@ -44,8 +44,6 @@ type Write struct {
 	// Expected, when set, is the version the key must be at before the commit; 0:
 	// the key does not exist.
 	Expected *Version
-	// IfAbsent is Expected 0, and the refusal says what is there (Failure.Present).
-	IfAbsent bool
 	// Eval, of Transact only, is what the writer is to do with what is there.
 	Eval Evaluation
 
@@ -56,8 +54,6 @@ type Write struct {
 type KeyPrecondition struct {
 	Name     RecordName
 	Expected Version // 0: does not exist
-
-	ifAbsent bool // of a Write with IfAbsent
 }
 
 // HeadPrecondition holds when the agent's last commit is this one.
