@@ -50,6 +50,13 @@ func (v leaseValue) text() []byte {
 	return text
 }
 
+// LeaseOf returns what the value of a lease's record says of it: who holds it, and how long without
+// a renewal.
+func LeaseOf(value []byte) (holder string, ttl time.Duration) {
+	v := parseLease(value)
+	return v.Holder, time.Duration(v.TTL) * time.Millisecond
+}
+
 func parseLease(text []byte) (v leaseValue) {
 	_ = json.Unmarshal(text, &v) // an erased one has none
 	return v
