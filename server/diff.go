@@ -31,7 +31,7 @@ func (s *Service) Diff(ctx context.Context, req *pb.DiffRequest) (*pb.DiffRespon
 	if req.GetToAgentId() != "" {
 		o.To.Agent.Agent = req.GetToAgentId()
 	}
-	o.Page.Bytes -= o.Page.Bytes / 3 // beside two values there is a patch, which may be as long as the second
+	o.Page.Bytes /= 2 // beside two values there is a patch, which may be as long as the second
 	scope := []string{"diff", req.GetNamespace(), req.GetAgentId(), req.GetToNamespace(), req.GetToAgentId(), req.GetPrefix()}
 	if err := s.diffPoints(ctx, req, &o, scope); err != nil {
 		return nil, err
@@ -75,18 +75,23 @@ func (s *Service) diffPoints(ctx context.Context, req *pb.DiffRequest, o *engine
 	if err != nil {
 		return err
 	}
-	if o.From.Empty = from == (engine.At{}); req.GetPageToken() != "" {
+	now := engine.At{}
+	if req.GetPageToken() != "" {
 		if from, to, o.After, err = placeOfDiff(token.last); err != nil {
 			return err
 		}
-	} else if o.From.Empty {
+	} else if req.GetFrom() == nil {
 		from.CommitTS = new(engine.CommitTS)
 	}
-	if o.From.At, err = s.engine.Snapshot(from); err != nil {
-		return err
-	}
+	o.From.Empty = from.CommitTS != nil && *from.CommitTS == 0
+	o.To.Empty = to.CommitTS != nil && *to.CommitTS == 0
 	if o.To.At, err = s.engine.Snapshot(to); err != nil {
 		return err
+	}
+	if o.From.At = o.To.At; from != now || to != now { // else both are the same now
+		if o.From.At, err = s.engine.Snapshot(from); err != nil {
+			return err
+		}
 	}
 	o.From.At, o.To.At = o.From.At.Within(ctx), o.To.At.Within(ctx)
 	return nil

@@ -60,6 +60,8 @@ func TestDiff(t *testing.T) {
 			{&pb.DiffRequest{AgentId: "b", Encoding: asJSON}, [2]uint64{0, 4}, "k3: - > v1 {\"v\":3} \n"},
 			{&pb.DiffRequest{AgentId: "a", From: atCommit(4), ToAgentId: "b", Encoding: asJSON, Limit: 1}, [2]uint64{4, 4}, "k1: v2 {\"n\":2,\"s\":\"x\"} > - \nk4: v1 {\"v\":4} > - \n"},
 			{&pb.DiffRequest{AgentId: "a", From: atCommit(4), ToNamespace: "x", Prefix: "k1"}, [2]uint64{4, 4}, ""},
+			{&pb.DiffRequest{AgentId: "a", From: &pb.At{}, ToAgentId: "b", Prefix: "k4"}, [2]uint64{4, 4}, "k4: v1  > - \n"},
+			{&pb.DiffRequest{AgentId: "b", From: &pb.At{}, To: atCommit(0), Encoding: asJSON}, [2]uint64{4, 0}, "k3: v1 {\"v\":3} > - \n"},
 			{&pb.DiffRequest{AgentId: "nobody"}, [2]uint64{0, 4}, ""},
 		} {
 			if got, points := r.diffAll(c.req); got != c.want || points != c.points {
