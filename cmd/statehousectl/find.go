@@ -150,7 +150,7 @@ func (s *session) printFound(rec client.Found, q *client.FindQuery, verbose bool
 	}
 	err := s.p.row(rec.Value, cells...)
 	if err == nil && verbose && len(rec.Metadata) > 0 {
-		err = s.p.line("%s", show.Provenance("", "", "", rec.Metadata))
+		err = s.p.line("    %s", show.Metadata(rec.Metadata))
 	}
 	return err
 }
