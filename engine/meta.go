@@ -9,8 +9,8 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// Meta rows say things about the store itself. All but floorKey's and, when a backup is
-// restored, epochKey's are written with the store and never changed.
+// Meta rows say things about the store itself. All but floorKey's, featuresKey's and, when a backup
+// is restored, epochKey's are written with the store and never changed.
 var (
 	formatKey   = []byte{metaTag, 'f'} // the format, 1 byte
 	featuresKey = []byte{metaTag, 'x'} // what the store uses beyond the format, see checkFeatures
@@ -97,8 +97,29 @@ func isMetaKey(key []byte) bool {
 
 // features are what builds may write into a store beyond format 2 as it began: tags of
 // optional fields, kinds of rows. A build lists one in the row before it writes it for the first
-// time, so that an older build does not open what it would read wrongly. There are none yet.
-var features []string
+// time, so that an older build does not open what it would read wrongly.
+var features = []string{featureImports}
+
+// useFeature lists a feature, before something of it is written.
+func useFeature(b *pebble.Batch, feature string) error {
+	row, closer, err := b.Get(featuresKey)
+	if err != nil {
+		return storageError(err)
+	}
+	defer closer.Close()
+	body, err := openRow(featuresKey, row)
+	if err != nil {
+		return err
+	}
+	used, ok := parseFeatures(body)
+	if !ok {
+		return corruptRow(featuresKey, "malformed")
+	}
+	if at, found := slices.BinarySearch(used, feature); !found {
+		_ = b.Set(featuresKey, sealRow(featuresKey, appendFeatures(nil, slices.Insert(used, at, feature))), nil)
+	}
+	return nil
+}
 
 // checkFeatures refuses a store in which something is used that this build does not know.
 // It comes before anything else is read.

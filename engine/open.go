@@ -86,6 +86,10 @@ func (e *Engine) openLocked() error {
 	if err := e.chores.load(systemReader{e.db.DB}); err != nil {
 		return err
 	}
+	e.planner.reserved = e.chores.reserved
+	if err := e.resumeImport(); err != nil {
+		return err
+	}
 	e.publishFloors()
 	e.layBallast()
 	e.checkSpace()

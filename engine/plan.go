@@ -60,6 +60,9 @@ type planner struct {
 	step []*commit
 
 	lookups int // Tuning.StepLookups
+
+	// reserved refuses an agent that an import is to make; nil: there are no imports.
+	reserved func(AgentName) error
 }
 
 type decision struct {
@@ -264,6 +267,11 @@ func (pl *planner) accept(p *proposal, now time.Time) (*commit, error) {
 		ts, err := pl.agentHead(part.agent)
 		if err != nil {
 			return nil, err
+		}
+		if ts == 0 && pl.reserved != nil && !p.imported {
+			if err := pl.reserved(part.agent); err != nil {
+				return nil, err
+			}
 		}
 		if ts == 0 {
 			c.newAgents = append(c.newAgents, part.agent)

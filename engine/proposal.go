@@ -19,6 +19,7 @@ type proposal struct {
 	permit      func() error // nil: nothing to ask
 	fingerprint Digest       // distinguishes a retry from another transaction, see fingerprint.go
 
+	imported    bool // an import makes it
 	interactive bool // Begin opened the transaction, so its table knows it
 
 	// Of its time in the queue.

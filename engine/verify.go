@@ -20,7 +20,8 @@ type Report struct {
 	Namespaces uint64   `json:"namespaces"`
 	Outcomes   uint64   `json:"outcomes"`
 	System     uint64   `json:"system_rows,omitempty"`
-	Witnessed  CommitTS `json:"witnessed"` // the last commit that the witness saw
+	Staged     uint64   `json:"staged_rows,omitempty"` // of imports under way
+	Witnessed  CommitTS `json:"witnessed"`             // the last commit that the witness saw
 	// Lost counts commits that the witness names and the log of a store that ran without
 	// syncs does not have: a crash of the machine lost them.
 	Lost CommitTS `json:"lost,omitempty"`
@@ -100,6 +101,7 @@ type verifier struct {
 	ahead    uint64 // outcomes kept up to the floor: their ids look younger than their commits
 	chained  chainHash
 	kept     keptChecks
+	imports  importChecks
 	// Agents and namespaces that the log implies, counted while its events are walked.
 	agents, namespaces uint64
 	lastAgent          AgentName
@@ -119,6 +121,9 @@ func (v *verifier) run(ev *evidence) error {
 		v.r.BaseHash = fmt.Sprintf("%x", v.meta.base)
 	}
 	if v.head, _, err = readHead(v.db); err != nil {
+		return err
+	}
+	if err := v.imports.load(systemReader{v.db.DB}); err != nil {
 		return err
 	}
 	if v.kept.pasts, err = readPasts(systemReader{v.db.DB}); err != nil {
@@ -326,6 +331,7 @@ func (v *verifier) checkNothingElse() error {
 		{namespaceTag, &v.r.Namespaces, v.checkNamespace},
 		{metaTag, &meta, v.checkMeta},
 		{systemTag, &v.r.System, v.checkSystem},
+		{stagedTag, &v.r.Staged, v.checkStaged},
 	}
 	for _, s := range steps {
 		if err := v.countRows(s.tag, s.count, s.check); err != nil {
@@ -333,6 +339,9 @@ func (v *verifier) checkNothingElse() error {
 		}
 	}
 	if err := v.checkTags(); err != nil {
+		return err
+	}
+	if err := v.imports.done(); err != nil {
 		return err
 	}
 	if made := v.kept.matched + v.kept.base; v.r.Records != made {
@@ -459,7 +468,7 @@ func (v *verifier) checkSystem(key, body []byte) error {
 // checkTags refuses rows with unknown tags.
 func (v *verifier) checkTags() error {
 	lower := []byte{0}
-	for _, tag := range []byte{agentTag, eventTag, logTag, metaTag, namespaceTag, recordTag, systemTag, outcomeTag, math.MaxUint8} { // in byte order
+	for _, tag := range []byte{agentTag, eventTag, stagedTag, logTag, metaTag, namespaceTag, recordTag, systemTag, outcomeTag, math.MaxUint8} { // in byte order
 		it, err := newRowIter(v.db, lower, []byte{tag})
 		if err != nil {
 			return err
