@@ -247,10 +247,9 @@ func (e *Engine) publish(commits []*commit, held bool) {
 	before := e.Published()
 	e.published.Store(uint64(c.ts))
 	e.publishedTime.Store(c.time.UnixNano())
+	e.watches.wake(commits)
 	if before+1 < commits[0].ts {
-		e.watches.wakeAll() // whose agents were in the commits held before
-	} else {
-		e.watches.wake(commits)
+		e.watches.wakeAll() // whose agents were in commits that were held
 	}
 }
 
