@@ -311,13 +311,17 @@ func TestImportIsHidden(t *testing.T) {
 	verifyClosed(t, p)
 }
 
-// An import goes on where it was, whatever a crash leaves of it.
-func TestImportCrashes(t *testing.T) {
-	source := importSource(t)
-	want := eventsOf(t, source, inOther)
-	p := liveTarget(t)
+// importImages are the disk at each operation of an import into a store in use, and of one that keeps numbers.
+func importImages(t *testing.T, what engine.Import, events []engine.ImportEvent) (images []*simdisk.Disk, clock int64) {
+	t.Helper()
+	var p *process
+	if what.Keep {
+		p = smallOn(t, simdisk.NewDisk(simdisk.DiskOptions{Seed: 4}), &rigClock{})
+		p.clock.ms.Store(1_000)
+	} else {
+		p = liveTarget(t)
+	}
 	var mu sync.Mutex
-	var images []*simdisk.Disk
 	p.disk.OnOp(func(op simdisk.Op) {
 		if changes(op) {
 			c := p.disk.Clone()
@@ -326,51 +330,106 @@ func TestImportCrashes(t *testing.T) {
 			images = append(images, c)
 		}
 	})
-	if _, err := p.importAll(otherImport, toImport(want)); err != nil {
+	if _, err := p.importAll(what, events); err != nil {
 		t.Fatal(err)
 	}
 	p.disk.OnOp(nil)
-	seen := make(map[engine.ImportState]int)
-	for i, image := range images {
-		for _, mode := range []simdisk.CrashMode{simdisk.DropAll, simdisk.KeepAll} {
-			d := image.Clone().Crash(simdisk.CrashOptions{Mode: mode})
-			if _, err := verifyOn(d); err != nil {
-				t.Fatalf("image %d, mode %v: verify: %v", i, mode, err)
+	return images, p.clock.ms.Load()
+}
+
+// An import goes on where it was, whatever a crash leaves of it, and what another crash leaves of that.
+func TestImportCrashes(t *testing.T) {
+	source := importSource(t)
+	for _, keep := range []bool{false, true} {
+		what, of := otherImport, inOther
+		if keep {
+			what = engine.Import{ID: "other", Keep: true, Targets: []engine.ImportTarget{{Namespace: "default"}, {Namespace: "other"}}}
+			of = anyName
+		}
+		want := eventsOf(t, source, of)
+		images, clock := importImages(t, what, toImport(want))
+		seen := make(map[string]int)
+		for i, image := range images {
+			for m, mode := range crashModes {
+				if !fullSweep() && (i+m)%3 != 0 {
+					continue
+				}
+				c := importCrash{t: t, what: what, want: want, clock: clock, seen: seen}
+				c.name = fmt.Sprintf("keep %v, image %d, %s", keep, i, mode)
+				c.run(crashed(image, mode, uint64(i)), uint64(i*len(crashModes)+m))
 			}
-			q := smallOn(t, d, &rigClock{})
-			q.clock.ms.Store(p.clock.ms.Load())
-			list, err := q.Imports()
-			if err != nil {
-				t.Fatal(err)
+		}
+		t.Logf("keep %v: %d images: %v", keep, len(images), seen)
+		for _, state := range []string{"staging", "making", "done", "made while nobody asked"} {
+			if seen[state] == 0 {
+				t.Errorf("keep %v: no crash left the import %s", keep, state)
 			}
-			state := engine.ImportState(99)
-			if len(list) > 0 {
-				state = list[0].State
-			}
-			seen[state]++
-			if state != engine.ImportDone {
-				hidden(t, q)
-			}
-			if i%3 == 0 && state == engine.ImportMaking {
-				// Nobody asks: it goes on by itself, before anything else.
-				q.transact(t, "waits", nil, putIn("other", "zed", "k", 1))
-			}
-			if x, err := q.importAll(otherImport, toImport(want)); err != nil || x.State != engine.ImportDone {
-				t.Fatalf("image %d, mode %v, %v: %+v, %v", i, mode, state, x, err)
-			}
-			got := eventsOf(t, q, func(n engine.RecordName) bool { return inOther(n) && n.Agent != "zed" })
-			if err := sameHistory(want, got); err != nil {
-				t.Fatalf("image %d, mode %v, %v: %v", i, mode, state, err)
-			}
-			verifyClosed(t, q)
 		}
 	}
-	t.Logf("%d images: %v", len(images), seen)
-	for _, state := range []engine.ImportState{engine.ImportStaging, engine.ImportMaking, engine.ImportDone} {
-		if seen[state] == 0 {
-			t.Errorf("no crash left the import %v", state)
+}
+
+// importCrash is what a crash has left of an import.
+type importCrash struct {
+	t     *testing.T
+	name  string
+	what  engine.Import
+	want  []engine.Event
+	clock int64
+	seen  map[string]int
+}
+
+func (c *importCrash) open(d *simdisk.Disk) (q *process, state string) {
+	c.t.Helper()
+	if _, err := verifyOn(d); err != nil {
+		c.t.Fatalf("%s: verify: %v", c.name, err)
+	}
+	c.clock += 1000 // from which each life draws its ids
+	clock := &rigClock{}
+	clock.ms.Store(c.clock)
+	q = smallOn(c.t, d, clock)
+	list, err := q.Imports()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	state = "not begun"
+	if len(list) > 0 {
+		state = list[0].State.String()
+	}
+	if c.seen[state]++; state != "done" {
+		hidden(c.t, q)
+	}
+	return q, state
+}
+
+func (c *importCrash) run(d *simdisk.Disk, seed uint64) {
+	c.t.Helper()
+	q, state := c.open(d)
+	if state == "making" {
+		// Nobody asks: it goes on by itself. It is killed again, after some steps.
+		q.Tick()
+		for range seed % 4 {
+			q.Step()
+		}
+		q, state = c.open(crashed(q.disk, crashModes[seed%uint64(len(crashModes))], seed))
+		if state == "making" && seed%2 == 0 {
+			// Whatever else comes waits until it is done.
+			c.seen["made while nobody asked"]++
+			r, err := q.Transact(context.Background(), "waits", []engine.Write{put("zed", "k", 1)}, engine.Conditions{})
+			list, listErr := q.Imports()
+			if err != nil || listErr != nil || list[0].State != engine.ImportDone || r.CommitTS != list[0].Last+1 {
+				c.t.Fatalf("%s: a commit that waits: %+v, %v; %+v, %v", c.name, r, err, list, listErr)
+			}
 		}
 	}
+	if x, err := q.importAll(c.what, toImport(c.want)); err != nil || x.State != engine.ImportDone {
+		c.t.Fatalf("%s, %v: %+v, %v", c.name, state, x, err)
+	}
+	if c.what.Keep {
+		sameEvents(c.t, c.want, eventsOf(c.t, q, func(n engine.RecordName) bool { return n.Agent != "zed" }))
+	} else if err := sameHistory(c.want, eventsOf(c.t, q, inOther)); err != nil {
+		c.t.Fatalf("%s, %v: %v", c.name, state, err)
+	}
+	verifyClosed(c.t, q)
 }
 
 // An import that is dropped leaves nothing, and what it was to make can be made.
