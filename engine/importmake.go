@@ -108,7 +108,7 @@ func (w *piece) makeImport(x *staging, now time.Time) error {
 		return err
 	}
 	ok := it.first()
-	for ; ok && !w.full(); ok = it.next() {
+	for ; ok && !w.full() && len(w.e.planner.step) < t.ImportCommits; ok = it.next() {
 		if it.err = w.makeEvent(x, it, now); it.err == errPieceFull {
 			it.err = nil
 			break
@@ -156,7 +156,7 @@ func (w *piece) makeEvent(x *staging, it *rowIter, now time.Time) error {
 	}
 	pl := w.e.planner
 	for x.Keep && pl.head.ts+1 < ev.CommitTS {
-		if w.full() {
+		if w.full() || len(pl.step) >= w.e.opts.Tuning.ImportCommits {
 			return errPieceFull
 		}
 		if _, err := pl.accept(w.emptyCommit(at), at); err != nil {
