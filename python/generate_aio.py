@@ -15,7 +15,7 @@ import re
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent / "statehouse"
-MODULES = ("daemon", "log", "reads", "txn", "writes")
+MODULES = ("changes", "daemon", "finding", "log", "reads", "txn", "writes")
 HEADER = "# Derived from _sync/{}.py by python/generate_aio.py: change that, and run it.\n"
 
 #: What stands for what, outside the examples.
