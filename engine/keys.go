@@ -32,8 +32,9 @@ const (
 )
 
 const (
-	terminator = 0x00
-	numberSize = 8 // big-endian, so that byte order is numeric order
+	terminator  = 0x00
+	leastInName = ' ' // the first byte of a name is not below it, see checkText
+	numberSize  = 8   // big-endian, so that byte order is numeric order
 )
 
 func appendNames(dst []byte, tag byte, names ...string) []byte {

@@ -29,7 +29,7 @@ type interval struct {
 
 // interval returns the keys that r contains.
 func (r *readRange) interval() interval {
-	s := interval{from: max(r.prefix, r.first), to: string(successor([]byte(r.prefix)))}
+	s := interval{from: max(r.prefix, r.first, firstKey), to: string(successor([]byte(r.prefix)))}
 	if after := r.last + "\x00"; r.last != "" && (s.to == "" || after < s.to) {
 		s.to = after // names have no U+0000, so no name is between
 	}

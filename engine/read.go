@@ -98,7 +98,8 @@ func (s Snapshot) Get(name RecordName) (Record, error) {
 func (s Snapshot) get(name RecordName, prefix []byte) (Record, error) {
 	have, found, miss := s.e.hot.get(prefix, s.ts)
 	if found {
-		return have.record(name), nil
+		rec := have.record(name)
+		return rec, s.e.expiry(&rec)
 	}
 	rows, err := s.e.db.rows(&pebble.IterOptions{UseL6Filters: true})
 	if err != nil {
@@ -115,7 +116,7 @@ func (s Snapshot) get(name RecordName, prefix []byte) (Record, error) {
 	if newest {
 		s.e.hot.fill(miss, prefix, hotOf(&rec))
 	}
-	return rec, nil
+	return rec, s.e.expiry(&rec)
 }
 
 // linearProbe is how many newer versions a read steps over before it searches.
@@ -196,6 +197,7 @@ func recordAt(rows *rowIter) (Version, recordRow, bool) {
 func (r *Record) fill(name RecordName, v Version, row *recordRow) {
 	r.Name, r.Version, r.CommitTS, r.CommitTime = name, v, row.commitTS, row.commitTime
 	r.Exists = !row.tombstone
+	r.hold, r.ExpiresAt = row.hold, time.Time{}
 	r.Erased, r.Pruned = row.gone == goneErased, row.gone == gonePruned
 	r.Value = nil
 	if r.Exists && row.gone == 0 {

@@ -14,9 +14,36 @@ type Filter struct {
 	Whole     bool   // every namespace; Namespace and Agent are ignored
 	KeyPrefix string // only operations on such keys, only commits that have one
 	KeysOnly  bool   // leave values out
+
+	// AllOperations shows operations on hidden records, too, with their keys as they are stored
+	// (SplitHidden). Lease, unless "", leaves only those on the lease of that name.
+	AllOperations bool
+	Lease         string
+}
+
+// shows reports whether an operation on a key is selected.
+func (f *Filter) shows(key string) bool {
+	switch {
+	case f.Lease != "":
+		return key == leaseKey(f.Lease)
+	case !hidden(key):
+		return strings.HasPrefix(key, f.KeyPrefix)
+	case !f.AllOperations:
+		return false
+	}
+	_, name := SplitHidden(key)
+	return strings.HasPrefix(name, f.KeyPrefix)
 }
 
 func (f *Filter) normalize() error {
+	if f.Lease != "" {
+		if f.AllAgents || f.Whole {
+			return failf(ErrInvalid, "a lease is of one agent").with("field", "lease")
+		}
+		if err := checkName("lease", f.Lease, MaxLeaseBytes); err != nil {
+			return err
+		}
+	}
 	if f.Whole {
 		return nil
 	}
@@ -347,7 +374,7 @@ func (r *replayer) tooMuch(before *replayer) bool {
 func (r *replayer) add(ts CommitTS, a AgentName, row *eventRow) {
 	ops := make([]EventOp, 0, len(row.ops))
 	for i := range row.ops {
-		if op := &row.ops[i]; strings.HasPrefix(op.key, r.f.KeyPrefix) {
+		if op := &row.ops[i]; r.f.shows(op.key) {
 			ops = append(ops, EventOp{
 				Name: RecordName{a.Namespace, a.Agent, op.key}, Version: op.version, Tombstone: op.tombstone,
 				Erased: op.gone == goneErased, Pruned: op.gone == gonePruned,
@@ -376,7 +403,7 @@ func (r *replayer) add(ts CommitTS, a AgentName, row *eventRow) {
 		return
 	}
 	r.bytes += eventBytes + len(row.txnID) + row.by.size()
-	r.events = append(r.events, Event{CommitTS: ts, CommitTime: row.commitTime, TxnID: row.txnID, Metadata: row.by.metadata, Principal: row.by.principal, TraceID: row.by.traceID, Ops: ops})
+	r.events = append(r.events, Event{CommitTS: ts, CommitTime: row.commitTime, TxnID: row.txnID, Metadata: row.by.metadata, Principal: row.by.principal, TraceID: row.by.traceID, Cause: row.own.cause, Ops: ops})
 }
 
 // fillValues fetches the values of a chunk: those that are in memory, by name, from there.

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -167,6 +168,7 @@ var _ stateReader = (*stepState)(nil)
 // ends it.
 type stepState struct {
 	dbState
+	hot  *hotRecords
 	rows *rowIter // nil: none is open
 	key  []byte
 }
@@ -184,13 +186,29 @@ func (s *stepState) recordHead(prefix string) (keyHead, error) {
 	if s.rows.at(s.rows.it.SeekPrefixGE(s.key)) {
 		v, rec, ok := recordAt(s.rows)
 		if ok {
-			h = keyHead{v, rec.tombstone}
+			h = keyHead{v, rec.tombstone, rec.hold.kind}
 		}
 	}
 	if s.rows.err != nil {
 		return keyHead{}, s.endStep()
 	}
 	return h, nil
+}
+
+func (s *stepState) value(prefix string, v Version) ([]byte, gone, error) {
+	s.key = append(s.key[:0], prefix...)
+	if value, found := s.hot.value(s.key, v); found {
+		return value, 0, nil
+	}
+	body, err := getRow(s.r, appendVersion(s.key, v))
+	if err != nil {
+		return nil, 0, err
+	}
+	row, ok := parseRecordRow(body)
+	if body == nil || !ok {
+		return nil, 0, corruptRow(s.key, "missing or malformed")
+	}
+	return row.value, row.gone, nil // of a copy
 }
 
 func (s *stepState) endStep() error {
@@ -202,18 +220,31 @@ func (s *stepState) endStep() error {
 	return err
 }
 
-func (s dbState) agentHead(a AgentName) (CommitTS, error) {
+func (s dbState) agentHead(a AgentName) (agentHead, error) {
 	return agentHeadAt(s.r, a, math.MaxUint64)
 }
 
+// hold reads the row of a hold; nil if there is none.
+func (s dbState) hold(prefix string) (*hold, error) {
+	key := appendHoldKey(nil, prefix)
+	body, err := getRow(s.r, key)
+	if body == nil || err != nil {
+		return nil, err
+	}
+	h, ok := parseHold(body)
+	if !ok {
+		return nil, corruptRow(key, "malformed")
+	}
+	return &h, nil
+}
+
 // agentHeadAt returns the agent's last commit that is not after ts; 0 if there is none.
-func agentHeadAt(r *store, a AgentName, ts CommitTS) (CommitTS, error) {
+func agentHeadAt(r *store, a AgentName, ts CommitTS) (head agentHead, err error) {
 	prefix := agentPrefix(eventTag, a)
 	it, err := newRowIter(r, prefix, successor(prefix))
 	if err != nil {
-		return 0, err
+		return head, err
 	}
-	var head CommitTS
 	found := false
 	if ts == math.MaxUint64 {
 		found = it.last()
@@ -222,12 +253,54 @@ func agentHeadAt(r *store, a AgentName, ts CommitTS) (CommitTS, error) {
 	}
 	if found {
 		_, at, ok := splitEventKey(it.key())
-		if !ok {
+		row, ok2 := parseEventRow(it.body)
+		if !ok || !ok2 {
 			it.corrupt()
 		}
-		head = at
+		head = headOf(at, &row)
 	}
 	return head, it.close()
+}
+
+func (s dbState) existing(a AgentName, prefix string, visit func(key string) bool) error {
+	base := agentPrefix(recordTag, a)
+	lower := append(bytes.Clone(base), prefix...)
+	upper := successor(lower)
+	if prefix == "" {
+		lower = append(lower, leastInName)
+	}
+	it, err := newRowIter(s.r, lower, upper)
+	if err != nil {
+		return err
+	}
+	for ok := it.first(); ok; {
+		name, _, good := splitRecordKey(it.key())
+		_, row, good2 := recordAt(it)
+		if !good || !good2 {
+			it.corrupt()
+			break
+		}
+		if !row.tombstone && !visit(name.Key) {
+			break
+		}
+		ok = it.seek(successor(recordPrefix(name)))
+	}
+	return it.close()
+}
+
+func (s dbState) lastKey(a AgentName, prefix, upTo string) (key string, err error) {
+	lower := append(agentPrefix(recordTag, a), prefix...)
+	it, err := newRowIter(s.r, lower, successor(recordPrefix(RecordName{a.Namespace, a.Agent, upTo})))
+	if err != nil {
+		return "", err
+	}
+	if it.last() {
+		name, _, ok := splitRecordKey(it.key())
+		if key = name.Key; !ok {
+			it.corrupt()
+		}
+	}
+	return key, it.close()
 }
 
 func (s dbState) namespaceKnown(namespace string) (bool, error) {

@@ -19,6 +19,7 @@ type Report struct {
 	Agents     uint64   `json:"agents"`
 	Namespaces uint64   `json:"namespaces"`
 	Outcomes   uint64   `json:"outcomes"`
+	Holds      uint64   `json:"deadlines,omitempty"` // of records that expire, and of leases
 	System     uint64   `json:"system_rows,omitempty"`
 	Witnessed  CommitTS `json:"witnessed"` // the last commit that the witness saw
 	// Lost counts commits that the witness names and the log of a store that ran without
@@ -100,6 +101,7 @@ type verifier struct {
 	ahead    uint64 // outcomes kept up to the floor: their ids look younger than their commits
 	chained  chainHash
 	kept     keptChecks
+	held     heldChecks
 	// Agents and namespaces that the log implies, counted while its events are walked.
 	agents, namespaces uint64
 	lastAgent          AgentName
@@ -221,7 +223,7 @@ func checkPart(body []byte, ts CommitTS, row *logRow, part *logPart) (*eventRow,
 	if !ok || len(ev.ops) == 0 || ev.txnID != row.txnID || !ev.commitTime.Equal(row.commitTime) {
 		return nil, corruptRow(eventKey(a, ts), "missing, malformed or not of its commit")
 	}
-	if digestOf(ev.appendSealed(nil, sealedFlags)) != part.digest {
+	if ev.digest() != part.digest {
 		return nil, failf(ErrDataLoss, "commit %d has another digest of the event of agent %q: the log was changed", ts, a.Agent)
 	}
 	if ev.by.state == provenanceThere && ev.by.salt == (salt{}) {
@@ -319,13 +321,15 @@ func (v *verifier) checkNothingElse() error {
 		count *uint64
 		check func(key, body []byte) error
 	}{
-		{recordTag, &v.r.Records, v.checkBase},
+		{recordTag, &v.r.Records, v.checkRecord},
 		{eventTag, &events, v.checkEventOfCommit},
 		{outcomeTag, &v.r.Outcomes, v.nothing},
 		{agentTag, &v.r.Agents, v.checkAgent},
 		{namespaceTag, &v.r.Namespaces, v.checkNamespace},
 		{metaTag, &meta, v.checkMeta},
 		{systemTag, &v.r.System, v.checkSystem},
+		{holdTag, &v.r.Holds, v.checkHold},
+		{timerTag, &v.held.timers, v.checkTimer},
 	}
 	for _, s := range steps {
 		if err := v.countRows(s.tag, s.count, s.check); err != nil {
@@ -333,6 +337,9 @@ func (v *verifier) checkNothingElse() error {
 		}
 	}
 	if err := v.checkTags(); err != nil {
+		return err
+	}
+	if err := v.checkHeld(); err != nil {
 		return err
 	}
 	if made := v.kept.matched + v.kept.base; v.r.Records != made {
@@ -366,7 +373,7 @@ func (v *verifier) countRows(tag byte, count *uint64, check func(key, body []byt
 
 // checkEventOfCommit checks that an event belongs to a commit. It is called in key order,
 // agent by agent and oldest first, so the first event of an agent is its first commit.
-func (v *verifier) checkEventOfCommit(key, _ []byte) error {
+func (v *verifier) checkEventOfCommit(key, body []byte) error {
 	a, ts, ok := splitEventKey(key)
 	if !ok || ts == 0 || ts > v.r.Commits {
 		return corruptRow(key, "an event of no commit")
@@ -377,8 +384,9 @@ func (v *verifier) checkEventOfCommit(key, _ []byte) error {
 	}
 	for i := range row.parts {
 		if row.parts[i].agent == a {
-			if a == v.lastAgent {
-				return nil
+			first := a != v.lastAgent
+			if err := v.checkHead(key, ts, body, first); err != nil || !first {
+				return err
 			}
 			v.lastAgent = a
 			return v.checkFirst(a, ts)
@@ -459,7 +467,7 @@ func (v *verifier) checkSystem(key, body []byte) error {
 // checkTags refuses rows with unknown tags.
 func (v *verifier) checkTags() error {
 	lower := []byte{0}
-	for _, tag := range []byte{agentTag, eventTag, logTag, metaTag, namespaceTag, recordTag, systemTag, outcomeTag, math.MaxUint8} { // in byte order
+	for _, tag := range []byte{agentTag, timerTag, eventTag, holdTag, logTag, metaTag, namespaceTag, recordTag, systemTag, outcomeTag, math.MaxUint8} { // in byte order
 		it, err := newRowIter(v.db, lower, []byte{tag})
 		if err != nil {
 			return err
