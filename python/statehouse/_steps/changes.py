@@ -9,7 +9,7 @@ from statehouse import errors
 from statehouse._proto import statehouse_pb2 as pb
 from statehouse._steps.log import LogSteps
 from statehouse._steps.reads import ReadSteps
-from statehouse._steps.writes import WriteSteps
+from statehouse._steps.writes import commit_of_operations
 from statehouse._times import moment
 from statehouse._values import DEFAULT_CONTENT_TYPE, content, from_json
 from statehouse.types import (
@@ -58,7 +58,7 @@ class ChangeSteps(ReadSteps, LogSteps):
         leases: Leases,
     ) -> Steps[Record]:
         """Commits one operation, and returns the record that came of it."""
-        commit = yield from WriteSteps.commit(
+        commit = yield from commit_of_operations(
             self._caller, [operation], metadata=metadata, txn_id=txn_id, leases=leases
         )
         return self._outcome(commit, operation)
@@ -150,7 +150,7 @@ class ChangeSteps(ReadSteps, LogSteps):
         write = Write(
             agent_id, key, value, None, namespace, content_type, ttl, None, None, if_absent=True
         )
-        commit = yield from WriteSteps.commit(
+        commit = yield from commit_of_operations(
             self._caller, [write], metadata=metadata, txn_id=txn_id, leases=leases
         )
         if not (commit.results and commit.results[0].existed):
@@ -222,7 +222,7 @@ class ChangeSteps(ReadSteps, LogSteps):
         txn_id: str | None,
         leases: Leases,
     ) -> Steps[Commit]:
-        return WriteSteps.commit(
+        return commit_of_operations(
             self._caller,
             [operation],
             preconditions,

@@ -15,7 +15,7 @@ from statehouse._proto import statehouse_pb2 as pb
 from statehouse._steps.feeds import WatchFeed
 from statehouse._steps.operations import lease_of
 from statehouse._steps.reads import collect, pages
-from statehouse._steps.writes import WriteSteps
+from statehouse._steps.writes import commit_of_operations
 from statehouse._times import to_datetime
 from statehouse.operations import AcquireLease, Duration, ReleaseLease
 
@@ -60,7 +60,7 @@ def _acquire(
     caller: Caller, asked: AcquireLease, metadata: dict[str, str]
 ) -> Steps[tuple[LeaseInfo, float]]:
     sent = time.monotonic()
-    commit = yield from WriteSteps.commit(caller, [asked], metadata=metadata)
+    commit = yield from commit_of_operations(caller, [asked], metadata=metadata)
     lease = commit.results[0].lease if commit.results else None
     if lease is None:
         raise errors.broken("an acquisition without its lease")
@@ -111,7 +111,7 @@ def _wait(
 def release(caller: Caller, lease: BaseLease) -> Steps[None]:
     """Releases a lease. One that is lost is :class:`LeaseLost`."""
     operation = ReleaseLease(lease.agent_id, lease.name, lease.token, lease.namespace)
-    yield from WriteSteps.commit(caller, [operation])
+    yield from commit_of_operations(caller, [operation])
 
 
 def leave(caller: Caller, lease: BaseLease) -> Steps[None]:

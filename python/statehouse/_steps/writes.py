@@ -84,42 +84,9 @@ class WriteSteps:
         txn_id: str | None,
         leases: Leases,
     ) -> Steps[Commit]:
-        return self.commit(
+        return commit_of_operations(
             self._caller, operations, preconditions, metadata=metadata, txn_id=txn_id, leases=leases
         )
-
-    @staticmethod
-    def commit(
-        caller: Caller,
-        operations: Iterable[AnyOperation],
-        preconditions: Iterable[Precondition] = (),
-        *,
-        metadata: Mapping[str, str] | None = None,
-        txn_id: str | None = None,
-        leases: Leases = (),
-    ) -> Steps[Commit]:
-        """Commits operations in one request."""
-        messages = Messages(caller)
-        made = [messages.of(op) for op in check.items("operations", operations)]
-        txn_id = new_txn_id() if txn_id is None else check.text("txn_id", txn_id)
-        keys, heads = conditions(caller, preconditions, leases)
-        request = pb.TransactRequest(
-            txn_id=txn_id,
-            operations=made,
-            key_preconditions=keys,
-            head_preconditions=heads,
-            metadata=check.text_map("metadata", metadata),
-        )
-        if any(evaluated(op) for op in made):
-            request.encoding = pb.VALUE_ENCODING_NATIVE
-        try:
-            response = yield from caller.commit("Transact", request, txn_id, begun=False)
-        except errors.LeaseLost as lost:
-            tell(leases, lost)
-            raise
-        except errors.InvalidArgument as refused:
-            raise (yield from explained(caller, request, refused)) from None
-        return transacted(request, response)
 
     def _get_transaction(self, txn_id: str) -> Steps[TxnOutcome]:
         response = yield from self._caller.call(
@@ -130,6 +97,39 @@ class WriteSteps:
         state = _STATES[response.state]
         committed = state is TxnState.COMMITTED
         return TxnOutcome(txn_id, state, commit_of(txn_id, response) if committed else None)
+
+
+def commit_of_operations(
+    caller: Caller,
+    operations: Iterable[AnyOperation],
+    preconditions: Iterable[Precondition] = (),
+    *,
+    metadata: Mapping[str, str] | None = None,
+    txn_id: str | None = None,
+    leases: Leases = (),
+) -> Steps[Commit]:
+    """Commits operations in one request."""
+    messages = Messages(caller)
+    made = [messages.of(op) for op in check.items("operations", operations)]
+    txn_id = new_txn_id() if txn_id is None else check.text("txn_id", txn_id)
+    keys, heads = conditions(caller, preconditions, leases)
+    request = pb.TransactRequest(
+        txn_id=txn_id,
+        operations=made,
+        key_preconditions=keys,
+        head_preconditions=heads,
+        metadata=check.text_map("metadata", metadata),
+    )
+    if any(evaluated(op) for op in made):
+        request.encoding = pb.VALUE_ENCODING_NATIVE
+    try:
+        response = yield from caller.commit("Transact", request, txn_id, begun=False)
+    except errors.LeaseLost as lost:
+        tell(leases, lost)
+        raise
+    except errors.InvalidArgument as refused:
+        raise (yield from explained(caller, request, refused)) from None
+    return transacted(request, response)
 
 
 def conditions(
