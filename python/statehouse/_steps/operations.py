@@ -234,7 +234,7 @@ def transacted(
     return Commit(
         txn_id=request.txn_id,
         commit_ts=response.commit_ts,
-        timestamp=moment(response, "commit_time"),
+        timestamp=None if by_agent and not versions else moment(response, "commit_time"),
         versions=tuple(versions),
         results=tuple(results),
     )
