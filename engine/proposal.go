@@ -49,6 +49,7 @@ type proposal struct {
 type agentPart struct {
 	agent AgentName
 	ops   []partOp
+	made  *fork // when it is planned; nil: the agent is not made a fork
 }
 
 type partOp struct {
