@@ -69,7 +69,10 @@ circle["self"] = [circle]
         ({"x": [1, {"y": math.nan}]}, r'value\["x"\]\[1\]\["y"\] is nan.*use None'),
         ({"x": math.inf}, r'value\["x"\] is inf'),
         ({"x": datetime.datetime(2026, 2, 7)}, r'value\["x"\] is a datetime.*isoformat'),
-        ({"x": b"bytes"}, r"a bytes, which is not JSON: decode it, .* base64 text, or as a record of its own"),
+        (
+            {"x": b"bytes"},
+            r"a bytes, which is not JSON: decode it, .* base64 text, or as a record of its own",
+        ),
         ({"x": {1, 2}}, "a set, which is not JSON: use a list"),
         ({"x": Fact("f")}, r"a Fact, .*dataclasses.asdict"),
         ({"x": Colour.RED}, "a Colour, which is not JSON: use"),
