@@ -46,7 +46,7 @@ class Changes(ChangeSteps, Awaiting):
         'message/0000000000000001'
         >>> (await client.append("a1", "message/", {"role": "assistant", "text": "Hi"})).key
         'message/0000000000000002'
-        >>> [record.value["text"] for record in client.scan_prefix("a1", "message/")]
+        >>> [record.value["text"] async for record in client.scan_prefix("a1", "message/")]
         ['Hello', 'Hi']
 
         ``prefix``

@@ -34,9 +34,9 @@ class Finding(FindSteps, Awaiting):
         >>> _ = await client.write("a2", "task/1", {"status": "open", "cost": 3})
         >>> _ = await client.write("a2", "task/2", {"status": "done"}, metadata={"actor": "bob"})
         >>> open_and_dear = [F("/status") == "open", F("/cost") > 10]
-        >>> [(record.agent_id, record.key) for record in client.find(where=open_and_dear)]
+        >>> [(record.agent_id, record.key) async for record in client.find(where=open_and_dear)]
         [('a1', 'task/1')]
-        >>> [record.key for record in client.find("a2", F.meta("actor") == "bob")]
+        >>> [record.key async for record in client.find("a2", F.meta("actor") == "bob")]
         ['task/2']
 
         ``agent_id``
