@@ -99,10 +99,13 @@ func (d *differ) changedBetween() (keys []string, few bool, err error) {
 		low, high = high, low
 	}
 	walked, most := 0, d.e.opts.Tuning.LookedRows/8
-	few, err = dbState{d.e.db}.events(d.o.To.Agent, low, high, func(_ CommitTS, ops []eventRowOp) bool {
-		walked += 1 + len(ops)
-		for i := range ops {
-			if key := ops[i].key; key > d.o.After && !hidden(key) && strings.HasPrefix(key, d.o.Prefix) {
+	few, err = dbState{d.e.db}.events(d.o.To.Agent, low, high, func(_ CommitTS, ev *eventRow) bool {
+		if _, act := ev.fields.get(fieldAct); act {
+			return false // of any number of keys
+		}
+		walked += 1 + len(ev.ops)
+		for i := range ev.ops {
+			if key := ev.ops[i].key; key > d.o.After && !hidden(key) && strings.HasPrefix(key, d.o.Prefix) {
 				keys = append(keys, key)
 			}
 		}

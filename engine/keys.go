@@ -17,6 +17,7 @@ import (
 //	a namespace 00 agent 00              -> first commit_ts
 //	r namespace 00 agent 00 key 00 ^ver  -> record (newest version first)
 //	e namespace 00 agent 00 commit_ts    -> event: one agent's part of a commit
+//	f namespace 00 agent 00              -> fork (acts.go)
 //	l commit_ts                          -> log: chain hash, time, id, digests of the parts, agents
 //	t transaction id                     -> outcome
 //	m name                               -> meta

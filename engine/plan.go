@@ -14,6 +14,9 @@ import (
 type stateReader interface {
 	endStep() error
 	recordHead(prefix string) (keyHead, error)
+	// agentHeadAt is the agent's last commit up to one; 0: there is none.
+	agentHeadAt(a AgentName, ts CommitTS) (agentHead, error)
+	forks() *forks
 	hold(prefix string) (*hold, error)
 	// leases counts the leases that are held of an agent.
 	leases(a AgentName) (int, error)
@@ -32,7 +35,7 @@ type stateReader interface {
 	floor(namespace string) CommitTS
 	// events visits an agent's events in (after, upTo] in order, until visit returns
 	// false; whole reports whether it visited all of them.
-	events(a AgentName, after, upTo CommitTS, visit func(CommitTS, []eventRowOp) bool) (whole bool, err error)
+	events(a AgentName, after, upTo CommitTS, visit func(CommitTS, *eventRow) bool) (whole bool, err error)
 }
 
 // keyHead is a key's newest version; the zero value of a key never written.
@@ -131,6 +134,9 @@ func (pl *planner) plan(p *proposal, now time.Time) (*commit, error) {
 	if p.conflict != nil {
 		return nil, p.conflict
 	}
+	if pl.meetsFork(p) {
+		return nil, errNextStep
+	}
 	if err := pl.checkReads(p); err != nil {
 		return nil, err
 	}
@@ -168,12 +174,13 @@ func (pl *planner) outcome(id TxnID) (outcomeRow, bool, error) {
 }
 
 func (pl *planner) keyHead(prefix string) (keyHead, error) {
-	if h, ok := pl.keys.get(prefix); ok {
+	called := pl.state.forks().cached(prefix)
+	if h, ok := pl.keys.get(called); ok {
 		return h, nil
 	}
 	h, err := pl.state.recordHead(prefix)
 	if err == nil {
-		pl.keys.put(prefix, h)
+		pl.keys.put(called, h)
 	}
 	return h, err
 }
@@ -383,7 +390,7 @@ func (pl *planner) accept(p *proposal, now time.Time) (*commit, error) {
 		pl.countLeases(part)
 		for j := range part.ops {
 			op := &part.ops[j]
-			pl.keys.put(op.prefix, keyHead{op.version, op.tombstone, op.held.kind})
+			pl.keys.put(pl.state.forks().cached(op.prefix), keyHead{op.version, op.tombstone, op.held.kind})
 			if op.hold != nil {
 				pl.keep(op.prefix, op.hold)
 			}

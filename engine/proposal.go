@@ -49,7 +49,8 @@ type proposal struct {
 type agentPart struct {
 	agent  AgentName
 	ops    []partOp
-	leases int // more than before that are held, once it is accepted
+	made   *fork // when it is planned; nil: the agent is not made a fork
+	leases int   // more than before that are held, once it is accepted
 }
 
 type partOp struct {

@@ -120,12 +120,15 @@ func (s Snapshot) cursorOn(o *ScanOptions, rows *rowIter) (*scanCursor, error) {
 		}
 	}
 	c.bounds.upper = maxKey(c.bounds.lower, c.bounds.upper) // where it is before the first key
+	if !s.e.db.forks.begun(o.Agent, s.ts) {
+		c.bounds.upper = c.bounds.lower // nothing yet
+	}
 	if rows != nil {
 		rows.it.SetBounds(c.bounds.lower, c.bounds.upper)
 		c.rows = rows
 		return c, nil
 	}
-	rows, err := newRowIter(s.e.db, c.bounds.lower, c.bounds.upper)
+	rows, err := s.e.db.recordRows(o.Agent, c.bounds.lower, c.bounds.upper)
 	if err != nil {
 		return nil, err
 	}

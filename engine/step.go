@@ -137,6 +137,9 @@ func (e *Engine) decide(p *proposal, now time.Time) (*commit, error) {
 			return nil, err
 		}
 	}
+	if err := e.refuseForks(p); err != nil {
+		return nil, err
+	}
 	return e.planner.plan(p, now)
 }
 
@@ -236,7 +239,12 @@ func (e *Engine) publish(commits []*commit) {
 	assertf(c.ts <= e.planner.head.ts && c.ts > e.Published(), "publishing %d, planned %d, published %d",
 		c.ts, e.planner.head.ts, e.Published())
 	for _, c := range commits {
-		e.hot.publish(c)
+		e.hot.publish(c, &e.db.forks)
+		for i := range c.p.agents {
+			if f := c.p.agents[i].made; f != nil {
+				e.db.forks.put(f)
+			}
+		}
 	}
 	e.published.Store(uint64(c.ts))
 	e.publishedTime.Store(c.time.UnixNano())
