@@ -174,7 +174,7 @@ func TestForkOfHolds(t *testing.T) {
 	w.set("a", "k", time.Minute)
 	w.set("a", "again", time.Minute)
 	w.mustAcquire("a", "main", "me", time.Minute)
-	fork := engine.Write{Name: engine.RecordName{Agent: "b"}, Fork: &engine.Fork{Parent: engine.AgentName{Agent: "a"}}}
+	fork := engine.Write{Name: engine.RecordName{Agent: "b"}, Eval: engine.Fork{Parent: "a"}}
 	if _, err := w.transact(engine.Conditions{}, fork); err != nil {
 		t.Fatal(err)
 	}
