@@ -42,6 +42,9 @@ type Write struct {
 	// Expected, when set, is the version that the key must be at before the commit;
 	// 0: the key does not exist.
 	Expected *Version
+	// op is what the daemon does with what is there, if that is what the write says: see
+	// Increment, Merge, Append and PutIfAbsent.
+	op op
 }
 
 // Put is a write of value, a JSON object.
@@ -98,6 +101,8 @@ type Commit struct {
 	// their order. From Txn.Commit: one for each key, agent by agent in byte order, and
 	// within an agent in the order first staged.
 	Versions []KeyVersion
+	// Results has what came of each operation, in their order, if the daemon evaluated any.
+	Results []Result
 }
 
 // KeyVersion is the version that a commit gave a key.
@@ -186,9 +191,9 @@ func AtCommit(ts CommitTS) At { return At{commit: &ts} }
 // AtTime is the point after the last commit whose time is not later than t.
 func AtTime(t time.Time) At { return At{time: &t} }
 
-// AtLeast is now, but not before commit ts: whoever was told of that commit, by whatever daemon,
+// NotBefore is now, but not before commit ts: whoever was told of that commit, by whatever daemon,
 // sees it. A daemon that does not have it yet refuses.
-func AtLeast(ts CommitTS) At { return At{least: ts} }
+func NotBefore(ts CommitTS) At { return At{least: ts} }
 
 // String shows the point as the contract's clients write it: a commit_ts, a time in
 // UTC, or nothing for now.

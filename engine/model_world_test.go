@@ -35,6 +35,7 @@ type world struct {
 	// queued: their outcome is unknown until somebody steps.
 	impatient bool
 	passes    time.Duration // of the clock, before each step that a request waits for
+	ids       int           // of transactions that tests made
 	halts     atomic.Int32  // Pebble's goroutines may find the failure first
 }
 

@@ -121,12 +121,15 @@ func (s Snapshot) cursorOn(o *ScanOptions, rows *rowIter) (*scanCursor, error) {
 		}
 	}
 	c.bounds.upper = maxKey(c.bounds.lower, c.bounds.upper) // where it is before the first key
+	if !s.e.db.forks.begun(o.Agent, s.ts) {
+		c.bounds.upper = c.bounds.lower // nothing yet
+	}
 	if rows != nil {
 		rows.it.SetBounds(c.bounds.lower, c.bounds.upper)
 		c.rows = rows
 		return c, nil
 	}
-	rows, err := newRowIter(s.e.db, c.bounds.lower, c.bounds.upper)
+	rows, err := s.e.db.recordRows(o.Agent, c.bounds.lower, c.bounds.upper)
 	if err != nil {
 		return nil, err
 	}
@@ -167,6 +170,9 @@ func (c *scanCursor) step() (exists, ok bool) {
 		seen = c.oldestFirst(name)
 	} else {
 		seen = c.visible(name)
+	}
+	if seen && c.rec.Exists {
+		c.rows.err = c.s.e.expiry(&c.rec)
 	}
 	return seen && c.rec.Exists, c.rows.err == nil
 }
@@ -282,7 +288,7 @@ func (c *scanCursor) advance() bool {
 	return c.rows.seek(successor(c.key))
 }
 
-// AgentInfo is an agent with its first and last commit.
+// AgentInfo is an agent with its first and last commit, without the daemon's own.
 type AgentInfo struct {
 	Name        AgentName
 	First, Head CommitTS
@@ -306,9 +312,9 @@ func (s Snapshot) Agents(namespace, prefix, after string, p Page) (agents []Agen
 		head, err := agentHeadAt(s.e.db, name, s.ts)
 		var at time.Time
 		if err == nil {
-			at, err = s.e.timeOf(head)
+			at, err = s.e.timeOf(head.user)
 		}
-		agents = append(agents, AgentInfo{name, first, head, at})
+		agents = append(agents, AgentInfo{name, first, head.user, at})
 		return err
 	})
 	return agents, more, s.e.inRange(namespace, s.ts, err)
