@@ -10,7 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"statehouse.dev/statehouse/server/jsontext"
+	"statehouse.dev/statehouse/engine/jsontext"
 )
 
 // number draws a JSON number whose spelling is as odd as it may be.
