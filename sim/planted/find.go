@@ -9,7 +9,7 @@ func finding() []Bug {
 			Edits: []Edit{{"engine/scan.go", "	seen := c.rows.err == nil && c.s.visible(c.rows, name, &c.rec, c.key)\n	if c.ask(seen && c.rec.Exists, c.rec.Value); c.o.KeysOnly || c.unwanted {", "	_, newest, _ := recordAt(c.rows)\n	now := bytes.Clone(newest.value)\n	seen := c.rows.err == nil && c.s.visible(c.rows, name, &c.rec, c.key)\n	if c.ask(seen && c.rec.Exists, now); c.o.KeysOnly || c.unwanted {"}},
 		},
 		{
-			Name: "filter-through-doubles", Guarantee: "G5", About: "a filter compares integers as doubles: 2^53 + 1 equals 2^53", Tests: "./server/filter ^TestAgainstTrees$",
+			Name: "filter-through-doubles", Guarantee: "G5", About: "a filter compares integers as doubles: 2^53 + 1 equals 2^53", Tests: "./engine/jsontext ^TestFarNumbers$",
 			Edits: []Edit{{"engine/jsontext/number.go", "		return cmp.Compare(short(a), short(b))\n", "		return cmp.Compare(float64(short(a)), float64(short(b)))\n"}},
 		},
 		{
