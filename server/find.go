@@ -121,7 +121,7 @@ func filterOf(where []*pb.Condition) (*filter.Filter, error) {
 
 // entryOf is a record of a list as a message.
 func entryOf(rec *engine.Record, values wire.Values) (*pb.StateEntry, error) {
-	entry := &pb.StateEntry{Key: rec.Name.Key, Version: uint64(rec.Version), CommitTs: uint64(rec.CommitTS), CommitTime: wire.Timestamp(rec.CommitTime), Erased: rec.Erased, Pruned: rec.Pruned}
+	entry := &pb.StateEntry{Key: rec.Name.Key, Version: uint64(rec.Version), CommitTs: uint64(rec.CommitTS), CommitTime: wire.Timestamp(rec.CommitTime), Erased: rec.Erased, Pruned: rec.Pruned, ExpiresAt: wire.Timestamp(rec.ExpiresAt)}
 	if rec.Value == nil {
 		return entry, nil
 	}

@@ -87,6 +87,7 @@ func (s *Service) stateAnswer(rec *engine.Record, ts engine.CommitTS, values wir
 	resp := &pb.GetStateResponse{
 		Version: uint64(rec.Version), CommitTs: uint64(rec.CommitTS), Exists: rec.Exists,
 		CommitTime: wire.Timestamp(rec.CommitTime), ReadTs: uint64(ts), Erased: rec.Exists && rec.Erased, Pruned: rec.Pruned,
+		ExpiresAt: wire.Timestamp(rec.ExpiresAt),
 	}
 	if rec.Value == nil {
 		return resp, nil
