@@ -54,7 +54,7 @@ func newWorld(t tester, seed uint64, l engine.Limits) *world {
 		clock: time.Unix(1_800_000_000, 0).UTC(),
 		opts: engine.Options{
 			Dir: worldDir, Limits: l,
-			Tuning: engine.Tuning{MemTableBytes: 1 << 20, CacheBytes: 1 << 20, ManualCompaction: true},
+			Tuning: engine.Tuning{MemTableBytes: 1 << 20, CacheBytes: 1 << 20, ManualCompaction: true, LookedRows: []int{1, 3, 20, 0}[seed%4]},
 		},
 	}
 	w.start()

@@ -14,7 +14,7 @@ type reached struct {
 
 	TxnTimeout, MaxTxnTimeout, OutcomeAge, OutcomeCount, FinishedTxns, CachedVersions, CachedAgents, DiskReserve atomic.Uint64
 
-	RecordBytes, StepLookups, FiredHolds, StepBytes, LeftToWriter, MarkEvery, WitnessEvery, ChunkEvents, ChunkBytes, ChunkRows atomic.Uint64
+	RecordBytes, StepLookups, FiredHolds, StepBytes, LeftToWriter, MarkEvery, WitnessEvery, ChunkEvents, ChunkBytes, ChunkRows, LookedRows, LookedBytes atomic.Uint64
 
 	outcomes, holds, sequences atomic.Uint64 // of caches whose size is no bound of its own
 }

@@ -143,22 +143,37 @@ type Input struct {
 	Reads    *Reads            `json:"reads,omitempty"`    // of a transact
 	Timeout  *uint64           `json:"timeout,omitempty"`  // of a transact: milliseconds until its turn is too late
 
-	Names       []Name  `json:"names,omitempty"`      // of a batch_get
+	Names       []Name  `json:"names,omitempty"`      // of a batch_get or refresh_expiry
 	KeyVersion  uint64  `json:"version,omitempty"`    // of a get_version
 	At          *uint64 `json:"at,omitempty"`         // as of this commit_ts
 	AtTime      int64   `json:"at_time,omitempty"`    // as of this time, ns since 1970; 0: not given
-	Prefix      string  `json:"prefix,omitempty"`     // of lists, scans, replays, watches
+	Prefix      string  `json:"prefix,omitempty"`     // of lists, scans, replays, watches, finds, diffs
 	Limit       uint64  `json:"limit,omitempty"`      // items; 0: the daemon's choice
 	Reverse     bool    `json:"reverse,omitempty"`    // of lists and scans; of a history: newest first is false
 	PageOf      int     `json:"page_of,omitempty"`    // the operation whose answer this one continues
 	NoValues    bool    `json:"no_values,omitempty"`  // the client asked for none
 	Doubles     bool    `json:"doubles,omitempty"`    // the client speaks Struct: a number that is no double is shown as the nearest
-	AllAgents   bool    `json:"all_agents,omitempty"` // of a replay or watch: the whole namespace
+	AllAgents   bool    `json:"all_agents,omitempty"` // of a replay, watch or find: the whole namespace
 	From        *uint64 `json:"from,omitempty"`       // of a replay: first commit_ts; of a watch: events after it
 	To          *uint64 `json:"to,omitempty"`         // of a replay: last commit_ts
 	FromTime    int64   `json:"from_time,omitempty"`  // of a replay, ns since 1970
 	ToTime      int64   `json:"to_time,omitempty"`    // of a replay, ns since 1970
 	OldestFirst bool    `json:"oldest_first,omitempty"`
+
+	Native        bool   `json:"native,omitempty"`         // bytes are shown as bytes, not as an object that has them
+	MinRead       uint64 `json:"min_read_ts,omitempty"`    // the read may not be before this commit
+	Delimiter     string `json:"delimiter,omitempty"`      // of a list_keys: it lists folders
+	AllOperations bool   `json:"all_operations,omitempty"` // of a replay or watch: leases, due records and acts, too
+	Lineage       bool   `json:"lineage,omitempty"`        // of a replay: first what the agent was forked from
+	Lease         string `json:"lease,omitempty"`          // of a watch: of this lease
+	Due           bool   `json:"due,omitempty"`            // of a watch: of records that become due
+
+	Renewals     []Renewal `json:"renewals,omitempty"`      // of a renew_leases
+	TTL          uint64    `json:"ttl_ms,omitempty"`        // of a refresh_expiry; 0: as each was written
+	Where        []Filter  `json:"where,omitempty"`         // of a find
+	ByChange     bool      `json:"by_change,omitempty"`     // of a find: the record that was changed last comes first
+	WithMetadata bool      `json:"with_metadata,omitempty"` // of a find
+	Versus       *Point    `json:"versus,omitempty"`        // of a diff: what the agent as of At or AtTime is compared with
 }
 
 // PageMissing in place of an operation's number: it continues one that is not in the
@@ -172,19 +187,23 @@ type Name struct {
 	Key       string `json:"key"`
 }
 
-// Write of one key, or its tombstone.
+// Write is an operation of a transact: a write of one key, its tombstone, or what the daemon
+// makes of it when its turn comes (Op).
 type Write struct {
 	Name
-	Value    string  `json:"value,omitempty"` // JSON text, or a digest
-	Delete   bool    `json:"delete,omitempty"`
-	Expected *uint64 `json:"expected,omitempty"` // version the key must be at; 0: it does not exist
+	Value    string     `json:"value,omitempty"` // JSON text, bytes (see Bytes), or a digest; of a merge its patch
+	Delete   bool       `json:"delete,omitempty"`
+	Expected *uint64    `json:"expected,omitempty"` // version the key must be at; 0: it does not exist
+	Op       Op         `json:"op,omitempty"`
+	With     *Arguments `json:"with,omitempty"` // of Op, or how long the record is to stay, or when it is due
 }
 
 // KeyCondition: the key must be at this version; 0: it must not exist (a tombstone
-// does not).
+// does not). With a Lease in place of the key, that lease must be held under the token Expected.
 type KeyCondition struct {
 	Name
 	Expected uint64 `json:"expected"`
+	Lease    string `json:"lease,omitempty"`
 }
 
 // Reads is what a transaction read that its client holds: it commits only where it would
@@ -231,6 +250,18 @@ type Output struct {
 	Agents     []Agent      `json:"agents,omitempty"`
 	More       bool         `json:"more,omitempty"`  // there is another page
 	State      string       `json:"state,omitempty"` // of a get_transaction: open, committed, aborted, expired, never_seen, too_old
+
+	Results   []Result    `json:"results,omitempty"`   // of a transact with evaluated operations: one an operation
+	Folders   []string    `json:"folders,omitempty"`   // of a list_keys with a delimiter
+	Leases    []Lease     `json:"leases,omitempty"`    // of a list_leases
+	Renewed   []Renewed   `json:"renewed,omitempty"`   // of a renew_leases: one a lease
+	Refreshed []Refreshed `json:"refreshed,omitempty"` // of a refresh_expiry: one a name
+	Scanned   uint64      `json:"scanned,omitempty"`   // of a find: records that were looked at
+	Diffs     []KeyDiff   `json:"diffs,omitempty"`     // of a diff
+	FromTS    uint64      `json:"from_ts,omitempty"`   // of a diff
+	ToTS      uint64      `json:"to_ts,omitempty"`     // of a diff
+	Origin    *Origin     `json:"origin,omitempty"`    // of a get_agent: what it was forked from
+	Forks     []Agent     `json:"forks,omitempty"`     // of a get_agent
 }
 
 // KeyVersion is a key and the version that a commit gave it.
@@ -255,6 +286,10 @@ type Record struct {
 	Metadata  map[string]string `json:"metadata,omitempty"`
 	Principal string            `json:"principal,omitempty"`
 	TraceID   string            `json:"trace_id,omitempty"`
+	Cause     string            `json:"cause,omitempty"`
+	// As of now, ns since 1970; 0: never.
+	ExpiresAt int64 `json:"expires_at,omitempty"`
+	DueAt     int64 `json:"due_at,omitempty"`
 }
 
 // Agent as a list shows it: the commit_ts of its first and last commit.
@@ -263,6 +298,7 @@ type Agent struct {
 	Agent     string `json:"agent"`
 	FirstTS   uint64 `json:"first_ts"`
 	HeadTS    uint64 `json:"head_ts"`
+	HeadTime  int64  `json:"head_time,omitempty"` // of the last one, ns since 1970
 }
 
 // Refusal says why an operation was not answered with a result.
@@ -287,6 +323,7 @@ type Event struct {
 	Metadata   map[string]string `json:"metadata,omitempty"`
 	Principal  string            `json:"principal,omitempty"`
 	TraceID    string            `json:"trace_id,omitempty"`
+	Cause      string            `json:"cause,omitempty"` // of the daemon's own commit: expired, lapsed, due
 	Ops        []EventOp         `json:"ops"`
 }
 
@@ -299,6 +336,11 @@ type EventOp struct {
 	Inexact bool   `json:"inexact,omitempty"` // as of a Record; never in the log
 	Erased  bool   `json:"erased,omitempty"`
 	Pruned  bool   `json:"pruned,omitempty"`
+	// In place of a value, the key being: the name of a lease, the name of a record that is due,
+	// the prefix of keys that an act is on.
+	Lease *LeaseChange `json:"lease,omitempty"`
+	Due   bool         `json:"due,omitempty"`
+	Act   *Act         `json:"act,omitempty"`
 }
 
 // Note is something that happened beside the operations: a crash, a fault, a

@@ -18,25 +18,36 @@ func full() *History {
 	n := func(v uint64) *uint64 { return &v }
 	more := map[string]string{"why": "no \\ufffd, a real \ufffd", "": ""}
 	record := Record{Name: name, Exists: true, Version: 1, CommitTS: 2, CommitTime: 3,
-		Value: `{"a":"\n"}`, Inexact: true, TxnID: "t", Metadata: more, Erased: true, Pruned: true, Principal: "p", TraceID: "tr"}
-	agent := Agent{Namespace: "ns", Agent: "a", FirstTS: 1, HeadTS: 1<<64 - 1}
-	event := Event{CommitTS: 1, CommitTime: -1 << 63, TxnID: "t", Metadata: more, Principal: "p", TraceID: "tr",
-		Ops: []EventOp{{Name: name, Version: 1, Delete: true, Value: "1.0", Inexact: true, Erased: true, Pruned: true}, {}}}
+		Value: `{"a":"\n"}`, Inexact: true, TxnID: "t", Metadata: more, Erased: true, Pruned: true, Principal: "p", TraceID: "tr", Cause: "due", ExpiresAt: 1, DueAt: -1}
+	agent := Agent{Namespace: "ns", Agent: "a", FirstTS: 1, HeadTS: 1<<64 - 1, HeadTime: 1}
+	lease := Lease{Namespace: "ns", Agent: "a", Lease: "l", Token: 1, Holder: "h", TTL: 1, Deadline: 1, AcquiredTS: 1, AcquiredAt: 1}
+	event := Event{CommitTS: 1, CommitTime: -1 << 63, TxnID: "t", Metadata: more, Principal: "p", TraceID: "tr", Cause: "lapsed",
+		Ops: []EventOp{{Name: name, Version: 1, Delete: true, Value: "1.0", Inexact: true, Erased: true, Pruned: true}, {},
+			{Lease: &LeaseChange{Holder: "h", TTL: 1}, Due: true, Act: &Act{Kind: "forked", Namespace: "ns", Agent: "a", CommitTS: 1}}}}
 	in := Input{
 		TxnID: "t", Namespace: "ns", Agent: "a", Key: "k", Value: "1e400", Expected: n(0),
-		Writes: []Write{{Name: name, Value: "null", Delete: true, Expected: n(7)}, {Expected: n(0)}, {}},
-		Keys:   []KeyCondition{{Name: name, Expected: 1}},
-		Heads:  []HeadCondition{{Namespace: "ns", Agent: "a", Expected: 1}},
+		Writes: []Write{{Name: name, Value: "null", Delete: true, Expected: n(7)}, {Expected: n(0)}, {}, {Op: Increment, With: &Arguments{
+			Pointer: "/a", Delta: "1", Min: "0", Max: "2", Namespace: "ns", Agent: "a", At: n(0), AtTime: 1, Holder: "h", Token: 1, TTL: 1, DueAt: 1, DueIn: n(0),
+			Limit: 1, AllAgents: true}}},
+		Keys:  []KeyCondition{{Name: name, Expected: 1, Lease: "l"}},
+		Heads: []HeadCondition{{Namespace: "ns", Agent: "a", Expected: 1}},
 		Reads: &Reads{Snapshot: 1, Keys: []KeyVersion{{Name: name, Version: 1}},
 			Ranges: []Range{{Namespace: "ns", Agent: "a", Prefix: "p", First: "f", Last: "l"}, {}}},
 		Metadata: more, Timeout: n(0), Names: []Name{name}, KeyVersion: 1, At: n(1<<64 - 1), AtTime: 1, Prefix: "p",
 		Limit: 1, Reverse: true, PageOf: 2, NoValues: true, Doubles: true, AllAgents: true, From: n(0), To: n(1),
-		FromTime: 1, ToTime: 1, OldestFirst: true,
+		FromTime: 1, ToTime: 1, OldestFirst: true, Native: true, MinRead: 1, Delimiter: "/", AllOperations: true, Lineage: true, Lease: "l", Due: true,
+		Renewals: []Renewal{{Namespace: "ns", Agent: "a", Lease: "l", Token: 1, TTL: 1}}, TTL: 1, ByChange: true, WithMetadata: true,
+		Where:  []Filter{{Pointer: "/a", Metadata: "m", Is: "<=", Value: "1", Not: true}},
+		Versus: &Point{Namespace: "ns", Agent: "a", At: n(1), AtTime: 1},
 	}
 	out := Output{
 		TxnID: "t", SnapshotTS: 1, CommitTS: 1, CommitTime: 1<<63 - 1,
 		Versions: []KeyVersion{{Name: name, Version: 1}}, ReadTS: 1, Records: []Record{record, {}},
 		Keys: []string{"k", ""}, Agents: []Agent{agent}, More: true, State: "open",
+		Results: []Result{{Key: "k", Version: 1, Value: "{}", Inexact: true, Existed: true, Keys: 1, Lease: &lease, Claimed: []DueRecord{{Record: &record, DueAt: 1, Lease: &lease}}}},
+		Folders: []string{"f/"}, Leases: []Lease{lease}, Renewed: []Renewed{{Lost: true, Deadline: 1}}, Refreshed: []Refreshed{{ExpiresAt: 1, Version: 1}, {}},
+		Scanned: 1, Diffs: []KeyDiff{{Key: "k", Before: record, Patch: "[]"}, {After: record}}, FromTS: 1, ToTS: 1,
+		Origin: &Origin{Namespace: "ns", Agent: "a", CommitTS: 1, ForkedTS: 1, ForkedAt: 1}, Forks: []Agent{agent},
 	}
 	return &History{
 		Header: Header{

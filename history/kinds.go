@@ -22,6 +22,13 @@ const (
 	GetTxn      Kind = "get_transaction"
 	Replay      Kind = "replay"
 	Watch       Kind = "watch"
+
+	RenewLeases   Kind = "renew_leases"
+	ListLeases    Kind = "list_leases"
+	RefreshExpiry Kind = "refresh_expiry"
+	Find          Kind = "find"
+	Diff          Kind = "diff"
+	GetAgent      Kind = "get_agent"
 )
 
 // Info is what is known of a kind of operation whatever it is spoken over. It is the half
@@ -57,6 +64,7 @@ const (
 	AgentArg         // with its namespace
 	ScopeArg         // an agent, or all of a namespace
 	NamespaceArg     // its name
+	RenewalsArg      // any number of leases with their tokens
 	OptionsArg       // which part of what there is: as=of
 )
 
@@ -72,6 +80,12 @@ const (
 	AgentsPart   Part = "agents"   // their names
 	StatePart    Part = "state"    // of a transaction
 	EventsPart   Part = "events"   // their commit_ts
+	LeasesPart   Part = "leases"   // their names and tokens
+	TokenPart    Part = "token"    // of the first lease
+	LostPart     Part = "lost"     // of each renewal, whether its lease was
+	FoldersPart  Part = "folders"  // beside keys
+	ResultPart   Part = "result"   // the keys that operations got
+	OriginPart   Part = "origin"   // of an agent: its parent and the commit_ts
 	ValuePart    Part = "a value, or absent"
 )
 
@@ -82,11 +96,11 @@ var infos = []Info{
 	{Kind: StageDelete, Word: "delete", Args: []Arg{TxnArg, RecordArg, ExpectedArg}},
 	{Kind: Commit, Word: "commit", Args: []Arg{TxnArg, ChangesArg}, Parts: []Part{TSPart, VersionPart}, Commits: true},
 	{Kind: Abort, Word: "abort", Args: []Arg{TxnArg}},
-	{Kind: Transact, Word: "transact", Args: []Arg{TxnArg, ChangesArg, ReadsArg}, Parts: []Part{TSPart, VersionPart}, Commits: true},
+	{Kind: Transact, Word: "transact", Args: []Arg{TxnArg, ChangesArg, ReadsArg}, Parts: []Part{TSPart, VersionPart, TokenPart, ResultPart, ValuePart}, Commits: true},
 	{Kind: Get, Word: "get", Args: []Arg{RecordArg, OptionsArg}, Parts: []Part{VersionPart, ValuePart}, ReadTS: true},
 	{Kind: GetVersion, Word: "version", Args: []Arg{RecordArg, OptionsArg}, Parts: []Part{VersionPart, ValuePart}},
 	{Kind: BatchGet, Word: "batch", Args: []Arg{RecordsArg, OptionsArg}, Parts: []Part{VersionsPart, KeysPart, ValuePart}, ReadTS: true},
-	{Kind: ListKeys, Word: "keys", Args: []Arg{AgentArg, OptionsArg}, Parts: []Part{KeysPart}, ReadTS: true},
+	{Kind: ListKeys, Word: "keys", Args: []Arg{AgentArg, OptionsArg}, Parts: []Part{KeysPart, FoldersPart}, ReadTS: true},
 	{Kind: Scan, Word: "scan", Args: []Arg{AgentArg, OptionsArg}, Parts: []Part{VersionsPart, KeysPart, ValuePart}, ReadTS: true},
 	{Kind: KeyHistory, Word: "history", Args: []Arg{RecordArg, OptionsArg}, Parts: []Part{VersionsPart, ValuePart}},
 	{Kind: ListAgents, Word: "agents", Args: []Arg{NamespaceArg, OptionsArg}, Parts: []Part{AgentsPart}},
@@ -94,6 +108,12 @@ var infos = []Info{
 	{Kind: GetTxn, Word: "outcome", Args: []Arg{TxnArg}, Parts: []Part{TSPart, VersionPart, StatePart}},
 	{Kind: Replay, Word: "replay", Args: []Arg{ScopeArg, OptionsArg}, Parts: []Part{EventsPart}, Stream: true},
 	{Kind: Watch, Word: "watch", Args: []Arg{ScopeArg, OptionsArg}, Parts: []Part{EventsPart}, Stream: true},
+	{Kind: RenewLeases, Word: "renew", Args: []Arg{RenewalsArg}, Parts: []Part{LostPart}},
+	{Kind: ListLeases, Word: "leases", Args: []Arg{ScopeArg, OptionsArg}, Parts: []Part{LeasesPart}},
+	{Kind: RefreshExpiry, Word: "refresh", Args: []Arg{RecordsArg, OptionsArg}, Parts: []Part{VersionsPart}},
+	{Kind: Find, Word: "find", Args: []Arg{ScopeArg, OptionsArg}, Parts: []Part{VersionsPart, KeysPart, ValuePart}, ReadTS: true},
+	{Kind: Diff, Word: "diff", Args: []Arg{AgentArg, OptionsArg}, Parts: []Part{KeysPart}},
+	{Kind: GetAgent, Word: "agent", Args: []Arg{AgentArg}, Parts: []Part{AgentsPart, OriginPart}},
 }
 
 var infoOf, kindOfWord = func() (map[Kind]*Info, map[string]Kind) {

@@ -41,6 +41,9 @@ func (v valueReader) request(m proto.Message) (err error) {
 			}
 		}
 		normalField(m, field)
+		if patch := m.Descriptor().Fields().ByName("merge_json"); patch != nil {
+			normalField(m, patch)
+		}
 	})
 	return err
 }

@@ -25,12 +25,16 @@ var begin = unary(history.Begin, pb.StatehouseService_BeginTransaction_FullMetho
 
 var write = unary[*pb.WriteRequest, *pb.WriteResponse](history.StageWrite, pb.StatehouseService_Write_FullMethodName,
 	func(in *history.Input, _ string) *pb.WriteRequest {
-		return &pb.WriteRequest{
-			TxnId: in.TxnID, Namespace: in.Namespace, AgentId: in.Agent, Key: in.Key, ValueJson: []byte(in.Value), ExpectedVersion: in.Expected,
+		req := &pb.WriteRequest{TxnId: in.TxnID, Namespace: in.Namespace, AgentId: in.Agent, Key: in.Key, ExpectedVersion: in.Expected}
+		if contentType, data, isBytes := history.AsBytes(in.Value); isBytes {
+			req.ValueBytes, req.ContentType = data, contentType
+		} else {
+			req.ValueJson = []byte(in.Value)
 		}
+		return req
 	},
 	func(r *pb.WriteRequest, in *history.Input) {
-		in.Value, in.Expected = string(r.GetValueJson()), r.ExpectedVersion
+		in.Value, in.Expected = value(r), r.ExpectedVersion
 	},
 	nil,
 )
@@ -70,12 +74,10 @@ var transact = unary(history.Transact, pb.StatehouseService_Transact_FullMethodN
 			TxnId: in.TxnID, Metadata: in.Metadata, KeyPreconditions: keys, HeadPreconditions: heads, Reads: readSet(in.Reads), TimeoutMs: in.Timeout,
 		}
 		for i := range in.Writes {
-			w := &in.Writes[i]
-			op := &pb.TransactOperation{Namespace: w.Namespace, AgentId: w.Agent, Key: w.Key, Delete: w.Delete, ExpectedVersion: w.Expected}
-			if !w.Delete {
-				op.ValueJson = []byte(w.Value)
-			}
-			req.Operations = append(req.Operations, op)
+			req.Operations = append(req.Operations, ask(&in.Writes[i]))
+		}
+		if in.NoValues || history.EvaluatesAny(in.Writes) { // else there is no result whose value it is of
+			req.Encoding = encoding(in)
 		}
 		return req
 	},
@@ -84,8 +86,9 @@ var transact = unary(history.Transact, pb.StatehouseService_Transact_FullMethodN
 		in.Keys, in.Heads = conditions(r.Preconditions(), r.GetHeadPreconditions())
 		in.Reads, in.Timeout = readsOf(r.GetReads()), r.TimeoutMs
 		for _, o := range r.GetOperations() {
-			in.Writes = append(in.Writes, history.Write{Name: name(o), Value: string(o.GetValueJson()), Delete: o.GetDelete(), Expected: o.ExpectedVersion})
+			in.Writes = append(in.Writes, asked(o))
 		}
+		in.Doubles = in.Doubles && history.EvaluatesAny(in.Writes)
 	},
 	func(r *pb.TransactResponse, in *history.Input, out *history.Output) {
 		out.CommitTS, out.CommitTime = r.GetCommitTs(), nanos(r.GetCommitTime())
@@ -96,6 +99,7 @@ var transact = unary(history.Transact, pb.StatehouseService_Transact_FullMethodN
 			}
 			out.Versions = append(out.Versions, kv)
 		}
+		out.Results = results(r.GetResults())
 	},
 )
 
@@ -112,7 +116,7 @@ var getTxn = unary(history.GetTxn, pb.StatehouseService_GetTransaction_FullMetho
 
 func preconditions(in *history.Input) (keys []*pb.KeyPrecondition, heads []*pb.HeadPrecondition) {
 	for _, k := range in.Keys {
-		keys = append(keys, &pb.KeyPrecondition{Namespace: k.Namespace, AgentId: k.Agent, Key: k.Key, ExpectedVersion: k.Expected})
+		keys = append(keys, &pb.KeyPrecondition{Namespace: k.Namespace, AgentId: k.Agent, Key: k.Key, ExpectedVersion: k.Expected, Lease: k.Lease})
 	}
 	for _, h := range in.Heads {
 		heads = append(heads, &pb.HeadPrecondition{Namespace: h.Namespace, AgentId: h.Agent, ExpectedHead: h.Expected})
@@ -122,7 +126,7 @@ func preconditions(in *history.Input) (keys []*pb.KeyPrecondition, heads []*pb.H
 
 func conditions(keys []*pb.KeyPrecondition, heads []*pb.HeadPrecondition) (ks []history.KeyCondition, hs []history.HeadCondition) {
 	for _, k := range keys {
-		ks = append(ks, history.KeyCondition{Name: name(k), Expected: k.GetExpectedVersion()})
+		ks = append(ks, history.KeyCondition{Name: name(k), Expected: k.GetExpectedVersion(), Lease: k.GetLease()})
 	}
 	for _, h := range heads {
 		hs = append(hs, history.HeadCondition{Namespace: namespace(h.GetNamespace()), Agent: h.GetAgentId(), Expected: h.GetExpectedHead()})

@@ -130,7 +130,8 @@ func (r *Recorder) once(ev history.Event) history.Event {
 }
 
 func same(a, b *history.Event) bool {
-	if a.CommitTime != b.CommitTime || a.TxnID != b.TxnID || a.Principal != b.Principal || a.TraceID != b.TraceID || len(a.Metadata) != len(b.Metadata) || !slices.Equal(a.Ops, b.Ops) {
+	if a.CommitTime != b.CommitTime || a.TxnID != b.TxnID || a.Principal != b.Principal || a.TraceID != b.TraceID || a.Cause != b.Cause || len(a.Metadata) != len(b.Metadata) ||
+		!slices.EqualFunc(a.Ops, b.Ops, func(x, y history.EventOp) bool { return x.Equal(&y) }) {
 		return false
 	}
 	for k, v := range a.Metadata { // compared one by one: order cannot matter

@@ -14,6 +14,7 @@ import (
 var methods = []*Method{
 	begin, write, del, commit, abort, transact, get, getVersion, batchGet, listKeys, scan,
 	keyHistory, listAgents, listSpaces, getTxn, replayBatches, watch, replay,
+	renewLeases, listLeases, refreshExpiry, find, diff, getAgent,
 }
 
 // Method is a method of the contract that is recorded, as an operation of a kind.
@@ -156,16 +157,15 @@ func Input(kind history.Kind, req proto.Message) (in history.Input, pageToken st
 		in.Reverse = n.GetReverse()
 	}
 	if n, ok := req.(interface{ GetAt() *pb.At }); ok {
-		switch p := n.GetAt().GetPoint().(type) {
-		case *pb.At_CommitTs:
-			in.At = &p.CommitTs
-		case *pb.At_Time:
-			in.AtTime = asked(p.Time)
-		}
+		in.At, in.AtTime = moment(n.GetAt())
 	}
 	if n, ok := req.(interface{ GetEncoding() pb.ValueEncoding }); ok {
 		in.NoValues = n.GetEncoding() == pb.ValueEncoding_VALUE_ENCODING_NONE
 		in.Doubles = n.GetEncoding() == pb.ValueEncoding_VALUE_ENCODING_STRUCT
+		in.Native = n.GetEncoding() == pb.ValueEncoding_VALUE_ENCODING_NATIVE
+	}
+	if n, ok := req.(interface{ GetMinReadTs() uint64 }); ok {
+		in.MinRead = n.GetMinReadTs()
 	}
 	if n, ok := req.(interface{ GetLimit() uint32 }); ok {
 		in.Limit = uint64(n.GetLimit())

@@ -1,6 +1,8 @@
 package record
 
 import (
+	"cmp"
+
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"statehouse.dev/statehouse/history"
@@ -12,7 +14,7 @@ import (
 
 var get = unary(history.Get, pb.StatehouseService_GetState_FullMethodName,
 	func(in *history.Input, _ string) *pb.GetStateRequest {
-		return &pb.GetStateRequest{Namespace: in.Namespace, AgentId: in.Agent, Key: in.Key, Encoding: encoding(in), At: at(in), TxnId: in.TxnID}
+		return &pb.GetStateRequest{Namespace: in.Namespace, AgentId: in.Agent, Key: in.Key, Encoding: encoding(in), At: at(in), TxnId: in.TxnID, MinReadTs: in.MinRead}
 	},
 	nil,
 	func(r *pb.GetStateResponse, in *history.Input, out *history.Output) {
@@ -32,7 +34,7 @@ var getVersion = unary(history.GetVersion, pb.StatehouseService_GetStateAtVersio
 
 var batchGet = unary(history.BatchGet, pb.StatehouseService_BatchGetState_FullMethodName,
 	func(in *history.Input, _ string) *pb.BatchGetStateRequest {
-		req := &pb.BatchGetStateRequest{Encoding: encoding(in), At: at(in), TxnId: in.TxnID}
+		req := &pb.BatchGetStateRequest{Encoding: encoding(in), At: at(in), TxnId: in.TxnID, MinReadTs: in.MinRead}
 		for _, n := range in.Names {
 			req.Names = append(req.Names, &pb.RecordName{Namespace: n.Namespace, AgentId: n.Agent, Key: n.Key})
 		}
@@ -58,25 +60,27 @@ var listKeys = unary(history.ListKeys, pb.StatehouseService_ListKeys_FullMethodN
 	func(in *history.Input, page string) *pb.ListKeysRequest {
 		return &pb.ListKeysRequest{
 			Namespace: in.Namespace, AgentId: in.Agent, Prefix: in.Prefix, Limit: uint32(in.Limit), PageToken: page, Reverse: in.Reverse, At: at(in), TxnId: in.TxnID,
+			MinReadTs: in.MinRead, Delimiter: in.Delimiter,
 		}
 	},
-	nil,
-	func(r *pb.ListKeysResponse, _ *history.Input, out *history.Output) { out.Keys = r.GetKeys() },
+	func(r *pb.ListKeysRequest, in *history.Input) { in.Delimiter = r.GetDelimiter() },
+	func(r *pb.ListKeysResponse, _ *history.Input, out *history.Output) {
+		out.Keys, out.Folders = r.GetKeys(), r.GetFolders()
+	},
 )
 
 var scan = unary(history.Scan, pb.StatehouseService_ScanPrefix_FullMethodName,
 	func(in *history.Input, page string) *pb.ScanPrefixRequest {
 		return &pb.ScanPrefixRequest{
 			Namespace: in.Namespace, AgentId: in.Agent, Prefix: in.Prefix, Limit: uint32(in.Limit), PageToken: page, Reverse: in.Reverse, At: at(in), TxnId: in.TxnID,
-			Encoding: encoding(in),
+			MinReadTs: in.MinRead,
+			Encoding:  encoding(in),
 		}
 	},
 	nil,
 	func(r *pb.ScanPrefixResponse, in *history.Input, out *history.Output) {
 		for _, e := range r.GetEntries() {
-			rec := shown(history.Name{Namespace: in.Namespace, Agent: in.Agent, Key: e.GetKey()}, true, e)
-			rec.Erased, rec.Pruned = e.GetErased(), e.GetPruned()
-			out.Records = append(out.Records, rec)
+			out.Records = append(out.Records, entry(in.Name(), e))
 		}
 	},
 )
@@ -85,7 +89,7 @@ var keyHistory = unary(history.KeyHistory, pb.StatehouseService_GetHistory_FullM
 	func(in *history.Input, page string) *pb.GetHistoryRequest {
 		return &pb.GetHistoryRequest{
 			Namespace: in.Namespace, AgentId: in.Agent, Key: in.Key, Limit: uint32(in.Limit), PageToken: page, OldestFirst: in.OldestFirst, At: at(in),
-			Encoding: encoding(in),
+			Encoding: encoding(in), MinReadTs: in.MinRead,
 		}
 	},
 	func(r *pb.GetHistoryRequest, in *history.Input) { in.OldestFirst = r.GetOldestFirst() },
@@ -93,7 +97,7 @@ var keyHistory = unary(history.KeyHistory, pb.StatehouseService_GetHistory_FullM
 		for _, e := range r.GetEntries() {
 			rec := shown(in.Name(), !e.GetDeleted(), e)
 			rec.TxnID, rec.Metadata = e.GetTxnId(), e.GetMetadata()
-			rec.Principal, rec.TraceID = e.GetPrincipal(), e.GetTraceId()
+			rec.Principal, rec.TraceID, rec.Cause = e.GetPrincipal(), e.GetTraceId(), e.GetCause()
 			rec.Erased, rec.Pruned = e.GetErased(), e.GetPruned()
 			out.Records = append(out.Records, rec)
 		}
@@ -107,7 +111,7 @@ var listAgents = unary(history.ListAgents, pb.StatehouseService_ListAgents_FullM
 	nil,
 	func(r *pb.ListAgentsResponse, _ *history.Input, out *history.Output) {
 		for _, a := range r.GetAgents() {
-			out.Agents = append(out.Agents, history.Agent{Namespace: a.GetNamespace(), Agent: a.GetAgentId(), FirstTS: a.GetFirstTs(), HeadTS: a.GetHeadTs()})
+			out.Agents = append(out.Agents, agentLine(a))
 		}
 	},
 )
@@ -127,21 +131,35 @@ type version interface {
 	GetVersion() uint64
 	GetCommitTs() uint64
 	GetCommitTime() *timestamppb.Timestamp
-	GetValueJson() []byte
+	valued
 	GetInexact() *pb.Inexact
 }
 
 func shown(n history.Name, exists bool, v version) history.Record {
 	return history.Record{
 		Name: n, Exists: exists, Version: v.GetVersion(), CommitTS: v.GetCommitTs(), CommitTime: nanos(v.GetCommitTime()),
-		Value: string(v.GetValueJson()), Inexact: v.GetInexact() != nil,
+		Value: value(v), Inexact: v.GetInexact() != nil,
 	}
 }
 
 func state(n history.Name, s *pb.GetStateResponse) history.Record {
 	rec := shown(n, s.GetExists(), s)
 	rec.Erased, rec.Pruned = s.GetErased(), s.GetPruned()
+	rec.ExpiresAt, rec.DueAt = nanos(s.GetExpiresAt()), nanos(s.GetDueAt())
 	return rec
+}
+
+// entry is a record of a list, which is of this agent unless it says otherwise.
+func entry(of history.Name, e *pb.StateEntry) history.Record {
+	n := history.Name{Namespace: cmp.Or(e.GetNamespace(), of.Namespace), Agent: cmp.Or(e.GetAgentId(), of.Agent), Key: e.GetKey()}
+	rec := shown(n, true, e)
+	rec.Erased, rec.Pruned, rec.Metadata = e.GetErased(), e.GetPruned(), e.GetMetadata()
+	rec.ExpiresAt, rec.DueAt = nanos(e.GetExpiresAt()), nanos(e.GetDueAt())
+	return rec
+}
+
+func agentLine(a *pb.Agent) history.Agent {
+	return history.Agent{Namespace: a.GetNamespace(), Agent: a.GetAgentId(), FirstTS: a.GetFirstTs(), HeadTS: a.GetHeadTs(), HeadTime: nanos(a.GetHeadTime())}
 }
 
 func encoding(in *history.Input) pb.ValueEncoding {
@@ -150,16 +168,32 @@ func encoding(in *history.Input) pb.ValueEncoding {
 		return pb.ValueEncoding_VALUE_ENCODING_NONE
 	case in.Doubles:
 		return pb.ValueEncoding_VALUE_ENCODING_STRUCT
+	case in.Native:
+		return pb.ValueEncoding_VALUE_ENCODING_NATIVE
 	}
 	return pb.ValueEncoding_VALUE_ENCODING_JSON
 }
 
-func at(in *history.Input) *pb.At {
+func at(in *history.Input) *pb.At { return point(in.At, in.AtTime) }
+
+// point is a moment that a request names; nil: none.
+func point(ts *uint64, time int64) *pb.At {
 	switch {
-	case in.At != nil:
-		return &pb.At{Point: &pb.At_CommitTs{CommitTs: *in.At}}
-	case in.AtTime != 0:
-		return &pb.At{Point: &pb.At_Time{Time: stamp(in.AtTime)}}
+	case ts != nil:
+		return &pb.At{Point: &pb.At_CommitTs{CommitTs: *ts}}
+	case time != 0:
+		return &pb.At{Point: &pb.At_Time{Time: stamp(time)}}
 	}
 	return nil
+}
+
+// moment is the other way round.
+func moment(at *pb.At) (ts *uint64, time int64) {
+	switch p := at.GetPoint().(type) {
+	case *pb.At_CommitTs:
+		return &p.CommitTs, 0
+	case *pb.At_Time:
+		return nil, instant(p.Time)
+	}
+	return nil, 0
 }

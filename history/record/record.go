@@ -79,9 +79,9 @@ func nanos(t *timestamppb.Timestamp) int64 {
 	return at.UnixNano()
 }
 
-// asked is a time of a request. 0 stands for none in a history: for 1970 itself, before which
+// instant is a time of a request. 0 stands for none in a history: for 1970 itself, before which
 // nothing was committed either, stands the nanosecond after.
-func asked(t *timestamppb.Timestamp) int64 {
+func instant(t *timestamppb.Timestamp) int64 {
 	ns := nanos(t)
 	if t != nil && ns == 0 {
 		return 1

@@ -86,8 +86,8 @@ func (v *visitor) input(kind history.Kind, in *history.Input) {
 	in.TxnID = v.id("txn", in.TxnID)
 	in.Namespace, in.Agent, in.Key = v.name(Namespaces, in.Namespace), v.name(Agents, in.Agent), v.name(Keys, in.Key)
 	in.Value = v.value(in.Value)
-	in.Writes = each(in.Writes, func(w *history.Write) { v.recordName(&w.Name); w.Value = v.value(w.Value) })
-	in.Keys = each(in.Keys, func(k *history.KeyCondition) { v.recordName(&k.Name) })
+	in.Writes = each(in.Writes, v.write)
+	in.Keys = each(in.Keys, func(k *history.KeyCondition) { v.recordName(&k.Name); k.Lease = v.name(Keys, k.Lease) })
 	in.Heads = each(in.Heads, func(h *history.HeadCondition) {
 		h.Namespace, h.Agent = v.name(Namespaces, h.Namespace), v.name(Agents, h.Agent)
 	})
@@ -101,6 +101,7 @@ func (v *visitor) input(kind history.Kind, in *history.Input) {
 		prefixOf = Agents
 	}
 	in.Prefix = v.name(prefixOf, in.Prefix)
+	v.asked(in)
 }
 
 func (v *visitor) reads(r *history.Reads) {
@@ -121,6 +122,7 @@ func (v *visitor) output(kind history.Kind, out *history.Output) {
 	}
 	out.Keys = each(out.Keys, func(s *string) { *s = v.name(listed, *s) })
 	out.Agents = each(out.Agents, v.agent)
+	v.told(out)
 }
 
 // refusal: programs read the details, people the message.
@@ -144,10 +146,14 @@ func (v *visitor) detail(what, is string) string {
 		return v.name(Namespaces, is)
 	case "agent_id":
 		return v.name(Agents, is)
-	case "key", "range":
+	case "key", "range", "lease":
 		return v.name(Keys, is)
 	case "txn_id":
 		return v.id("txn", is)
+	case "holder":
+		return v.id("holder", is)
+	case "pointer":
+		return v.text(is)
 	case "field", "what": // words of the contract
 		return is
 	}
@@ -172,7 +178,7 @@ func (v *visitor) batch(b *history.Batch) { b.Events = each(b.Events, v.event) }
 func (v *visitor) event(ev *history.Event) {
 	ev.TxnID, ev.Metadata = v.id("txn", ev.TxnID), v.metadata(ev.Metadata)
 	ev.Principal, ev.TraceID = v.id("principal", ev.Principal), v.id("trace", ev.TraceID)
-	ev.Ops = each(ev.Ops, func(o *history.EventOp) { v.recordName(&o.Name); o.Value = v.value(o.Value) })
+	ev.Ops = each(ev.Ops, v.eventOp)
 }
 
 func (v *visitor) recordName(n *history.Name) {

@@ -1,7 +1,6 @@
 package step
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -28,7 +27,9 @@ func Answer(op *history.Operation, expected string) string {
 		return op.Error.Code
 	case op.Outcome != history.OK:
 		return string(op.Outcome)
-	case expected == "absent" || strings.HasPrefix(expected, "{"):
+	case op.Kind.Info().Commits && isValueWord(expected):
+		return resultValue(op)
+	case expected == "absent" || isValueWord(expected):
 		if len(op.Out.Records) == 0 || !op.Out.Records[0].Exists {
 			return "absent"
 		}
@@ -53,19 +54,70 @@ var answerForms = map[history.Part]func(op *history.Operation) string{
 		return "0"
 	},
 	history.VersionsPart: func(op *history.Operation) string {
+		if op.Kind == history.RefreshExpiry {
+			return joined(op.Out.Refreshed, func(r history.Refreshed) any { return r.Version })
+		}
 		return joined(op.Out.Records, func(r history.Record) any { return r.Version })
 	},
 	history.KeysPart: func(op *history.Operation) string {
 		if len(op.Out.Keys) > 0 {
 			return strings.Join(op.Out.Keys, ",")
+		} else if op.Kind == history.Diff {
+			return joined(op.Out.Diffs, func(d history.KeyDiff) any { return d.Key })
 		}
 		return joined(op.Out.Records, func(r history.Record) any { return r.Key })
 	},
 	history.AgentsPart: func(op *history.Operation) string {
 		return joined(op.Out.Agents, func(a history.Agent) any { return a.Agent })
 	},
+	history.TokenPart: func(op *history.Operation) string {
+		return joined(op.Out.Results, func(r history.Result) any { return tokens(&r) })
+	},
+	history.ResultPart: func(op *history.Operation) string {
+		return joined(op.Out.Results, func(r history.Result) any { return r.Key })
+	},
+	history.LeasesPart: func(op *history.Operation) string {
+		return joined(op.Out.Leases, func(l history.Lease) any { return fmt.Sprintf("%s@%d", l.Lease, l.Token) })
+	},
+	history.LostPart: func(op *history.Operation) string {
+		return joined(op.Out.Renewed, func(r history.Renewed) any { return r.Lost })
+	},
+	history.FoldersPart: func(op *history.Operation) string { return strings.Join(op.Out.Folders, ",") },
+	history.OriginPart: func(op *history.Operation) string {
+		if o := op.Out.Origin; o != nil {
+			return agentText(o.Namespace, o.Agent) + "@" + fmt.Sprint(o.CommitTS)
+		}
+		return ""
+	},
 	history.StatePart:  func(op *history.Operation) string { return op.Out.State },
 	history.EventsPart: events,
+}
+
+// resultValue is the first value that an operation of a transact was answered with.
+func resultValue(op *history.Operation) string {
+	for i := range op.Out.Results {
+		if v := op.Out.Results[i].Value; v != "" {
+			return v
+		}
+	}
+	return "absent"
+}
+
+// tokens are those of the leases that an operation acquired; of none it is 0.
+func tokens(r *history.Result) string {
+	switch {
+	case r.Lease != nil:
+		return fmt.Sprint(r.Lease.Token)
+	case len(r.Claimed) > 0:
+		var list []string
+		for i := range r.Claimed {
+			if l := r.Claimed[i].Lease; l != nil {
+				list = append(list, fmt.Sprintf("%s@%d", l.Lease, l.Token))
+			}
+		}
+		return strings.Join(list, "+")
+	}
+	return "0"
 }
 
 func events(op *history.Operation) string {
@@ -105,14 +157,17 @@ func checkAnswer(kind history.Kind, expected string) error {
 	word, _, isForm := strings.Cut(expected, "=")
 	form := history.Part(word)
 	switch {
-	case strings.HasPrefix(expected, "{"):
-		if form = history.ValuePart; !json.Valid([]byte(expected)) {
-			return fmt.Errorf("%q is not JSON without white space", expected)
+	case isValueWord(expected):
+		form = history.ValuePart
+		if err := checkValueWord(expected); err != nil {
+			return err
 		}
-	case expected == "absent":
+	case expected == "absent" && !kind.Info().Commits:
 		form = history.ValuePart
 	case isForm && answerForms[form] == nil:
 		return fmt.Errorf("no answer has a part %q, want one of %v", form, AnswerForms())
+	case expected == "absent":
+		form = "absent"
 	case !isForm && !answerWords[expected]:
 		return fmt.Errorf("no client is told %q", expected)
 	case !isForm:

@@ -150,6 +150,9 @@ func (p *parser) at(s string) (string, uint64) {
 }
 
 func (p *parser) value() string {
+	if history.IsBytes(p.peek()) {
+		return p.bytesOf(p.next())
+	}
 	v := spaced(p.next())
 	if !json.Valid([]byte(v)) {
 		p.fail("%q is not JSON without white space", v)
@@ -208,6 +211,8 @@ func (p *parser) input(kind history.Kind, in *history.Input) {
 			}
 		case history.NamespaceArg:
 			in.Namespace = p.unescape(p.next())
+		case history.RenewalsArg:
+			p.renewals(in)
 		case history.OptionsArg:
 			for p.err == nil && len(p.words) > 0 && !endsInput(p.peek()) {
 				p.option(in)
@@ -221,7 +226,9 @@ func (p *parser) transact(in *history.Input) {
 		switch p.peek() {
 		case "put":
 			p.next()
-			in.Writes = append(in.Writes, history.Write{Name: p.record(p.next()), Value: p.value(), Expected: p.expect()})
+			w := history.Write{Name: p.record(p.next()), Value: p.value()}
+			p.arguments(&w, history.Arguments{})
+			in.Writes = append(in.Writes, w)
 		case "del":
 			p.next()
 			in.Writes = append(in.Writes, history.Write{Name: p.record(p.next()), Delete: true, Expected: p.expect()})
@@ -229,6 +236,13 @@ func (p *parser) transact(in *history.Input) {
 			p.next()
 			name, version := p.at(p.next())
 			in.Keys = append(in.Keys, history.KeyCondition{Name: p.record(name), Expected: version})
+		case "holds":
+			p.next()
+			name, token := p.at(p.next())
+			n := p.record(name)
+			lease := n.Key
+			n.Key = ""
+			in.Keys = append(in.Keys, history.KeyCondition{Name: n, Expected: token, Lease: lease})
 		case "head":
 			p.next()
 			name, ts := p.at(p.next())
@@ -242,7 +256,12 @@ func (p *parser) transact(in *history.Input) {
 			}
 			in.Metadata[p.unescape(k)] = p.unescape(v)
 		default:
-			return
+			op, evaluated := opOfWord(p.peek())
+			if !evaluated {
+				return
+			}
+			p.next()
+			in.Writes = append(in.Writes, p.evaluated(op))
 		}
 	}
 }
@@ -282,6 +301,8 @@ func (p *parser) option(in *history.Input) {
 	case "page":
 		in.PageOf = int(p.uint(strings.TrimPrefix(value, "#")))
 	default:
-		p.fail("unknown option %q", word)
+		if !p.moreOptions(in, key, value) {
+			p.fail("unknown option %q", word)
+		}
 	}
 }

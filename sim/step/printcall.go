@@ -112,6 +112,8 @@ func (p *printer) input(kind history.Kind, in *history.Input) {
 			}
 		case history.NamespaceArg:
 			p.word(escape(in.Namespace))
+		case history.RenewalsArg:
+			p.renewals(in)
 		case history.OptionsArg:
 			p.options(in)
 		}
@@ -120,18 +122,14 @@ func (p *printer) input(kind history.Kind, in *history.Input) {
 
 func (p *printer) transact(in *history.Input) {
 	for i := range in.Writes {
-		w := &in.Writes[i]
-		if w.Delete {
-			p.word("del")
-			p.word(recordText(w.Namespace, w.Agent, w.Key))
-		} else {
-			p.word("put")
-			p.word(recordText(w.Namespace, w.Agent, w.Key))
-			p.word(OneWord(w.Value))
-		}
-		p.pointer("expect", w.Expected)
+		p.write(&in.Writes[i])
 	}
 	for _, k := range in.Keys {
+		if k.Lease != "" {
+			p.word("holds")
+			p.word(recordText(k.Namespace, k.Agent, k.Lease) + "@" + strconv.FormatUint(k.Expected, 10))
+			continue
+		}
 		p.word("if")
 		p.word(recordText(k.Namespace, k.Agent, k.Key) + "@" + strconv.FormatUint(k.Expected, 10))
 	}
@@ -163,6 +161,7 @@ func (p *printer) options(in *history.Input) {
 	p.pointer("to", in.To)
 	p.time("fromtime", in.FromTime)
 	p.time("totime", in.ToTime)
+	p.moreOptions(in)
 	if in.PageOf != 0 {
 		p.option("page", fmt.Sprintf("#%d", in.PageOf))
 	}
@@ -183,6 +182,9 @@ func recordText(ns, agent, key string) string { return agentText(ns, agent) + "/
 // is between the parts of the value is written as names have it, with a percent sign; a
 // space in a string is written as the escape that means the same.
 func OneWord(value string) string {
+	if history.IsBytes(value) {
+		return bytesWord(value)
+	}
 	return blanks(value, func(b byte) string { return fmt.Sprintf("%%%02X", b) })
 }
 

@@ -40,7 +40,9 @@ func Told(op *history.Operation) string {
 	case op.Kind == history.Commit || op.Kind == history.Transact:
 		text = fmt.Sprintf("ts=%d %s", out.CommitTS, joined(out.Versions, func(v history.KeyVersion) any {
 			return recordText(v.Namespace, v.Agent, v.Key) + "@" + fmt.Sprint(v.Version)
-		}))
+		})) + toldResults(op)
+	case op.Kind == history.RenewLeases || op.Kind == history.ListLeases || op.Kind == history.Diff || op.Kind == history.GetAgent || op.Kind == history.RefreshExpiry:
+		text = toldMore(op)
 	case op.Kind == history.GetTxn:
 		text = fmt.Sprintf("state=%s ts=%d", out.State, out.CommitTS)
 	case op.Kind == history.ListAgents:
@@ -51,7 +53,7 @@ func Told(op *history.Operation) string {
 		text = "ok, events=" + events(op)
 	case len(out.Records) > 0:
 		text = toldRecords(op)
-	case op.Kind == history.Scan || op.Kind == history.KeyHistory || op.Kind == history.BatchGet:
+	case op.Kind == history.Scan || op.Kind == history.KeyHistory || op.Kind == history.BatchGet || op.Kind == history.Find:
 		text = "nothing"
 	default:
 		text = string(op.Outcome)
@@ -60,6 +62,35 @@ func Told(op *history.Operation) string {
 		text += " and another page"
 	}
 	return shortened(text)
+}
+
+// toldMore are the parts of answers to what is no base request.
+func toldMore(op *history.Operation) string {
+	var words []string
+	for _, part := range op.Kind.Info().Parts {
+		if form := answerForms[part]; form != nil {
+			words = append(words, string(part)+"="+form(op))
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// toldResults are what came of operations that the daemon evaluated.
+func toldResults(op *history.Operation) string {
+	var words []string
+	for i := range op.Out.Results {
+		r := &op.Out.Results[i]
+		if text := strings.TrimSpace(r.Key + " " + r.Value); text != "" {
+			words = append(words, text)
+		}
+		if t := tokens(r); t != "0" {
+			words = append(words, "token "+t)
+		}
+	}
+	if len(words) == 0 {
+		return ""
+	}
+	return ": " + strings.Join(words, ", ")
 }
 
 // toldRecords are records that a client was shown, with versions and commits.
@@ -74,7 +105,7 @@ func toldRecords(op *history.Operation) string {
 		if r.Version > 0 {
 			text += fmt.Sprintf(" v=%d at ts %d", r.Version, r.CommitTS)
 		}
-		if op.Kind == history.Scan || op.Kind == history.BatchGet {
+		if op.Kind == history.Scan || op.Kind == history.BatchGet || op.Kind == history.Find {
 			text = recordText(r.Namespace, r.Agent, r.Key) + " " + text
 		}
 		words = append(words, text)
