@@ -125,11 +125,10 @@ func (s Snapshot) cursorOn(o *ScanOptions, rows *rowIter) (*scanCursor, error) {
 		c.rows = rows
 		return c, nil
 	}
-	rows, err := newRowIter(s.e.db, c.bounds.lower, c.bounds.upper)
 	if !s.e.db.forks.begun(o.Agent, s.ts) {
 		c.bounds.upper = c.bounds.lower // nothing yet
 	}
-	rows, err = s.e.db.recordRows(o.Agent, c.bounds.lower, c.bounds.upper)
+	rows, err := s.e.db.recordRows(o.Agent, c.bounds.lower, c.bounds.upper)
 	if err != nil {
 		return nil, err
 	}
