@@ -400,14 +400,7 @@ func (f Fork) check(w *Write, _ *Limits) (Evaluation, error) {
 func (Fork) hasValue() bool { return false }
 
 func (f Fork) fingerprint(b []byte) []byte {
-	b = appendString(append(b, 'f'), f.Parent)
-	switch {
-	case f.At.CommitTS != nil:
-		b = binary.AppendUvarint(append(b, 'c'), uint64(*f.At.CommitTS))
-	case f.At.Time != nil:
-		b = appendTime(append(b, 't'), *f.At.Time)
-	}
-	return b
+	return f.At.fingerprint(appendString(append(b, 'f'), f.Parent))
 }
 
 func (f Fork) evaluate(v *evaluation, op *askedOp) (err error) {

@@ -19,6 +19,10 @@ var kinds = []struct {
 	{"put", func(op *pb.TransactOperation) bool { return op.Put != nil }, (*Service).putOf},
 	{"increment", func(op *pb.TransactOperation) bool { return op.Increment != nil }, (*Service).incrementOf},
 	{"merge_json", func(op *pb.TransactOperation) bool { return len(op.GetMergeJson()) > 0 }, (*Service).mergeOf},
+	{"delete_prefix", (*pb.TransactOperation).GetDeletePrefix, (*Service).deletePrefixOf},
+	{"delete_agent", (*pb.TransactOperation).GetDeleteAgent, (*Service).deleteAgentOf},
+	{"restore", func(op *pb.TransactOperation) bool { return op.Restore != nil }, (*Service).restoreOf},
+	{"fork", func(op *pb.TransactOperation) bool { return op.Fork != nil }, (*Service).forkOf},
 }
 
 // writeOf is the write that an operation becomes.
@@ -87,7 +91,7 @@ func (s *Service) results(all []engine.OpResult, values wire.Values) (out []*pb.
 	size := 0
 	for i := range all {
 		r := &all[i]
-		m := &pb.OperationResult{Key: r.Name.Key, Version: uint64(r.Version), Existed: r.Existed}
+		m := &pb.OperationResult{Key: r.Name.Key, Version: uint64(r.Version), Keys: r.Keys, Existed: r.Existed}
 		if r.Value != nil && size+len(r.Value) <= mostResultValues {
 			with := proto.CloneOf(m)
 			if err := values.Set(with, resultValue, &with.ValueJson, r.Name.Key, r.Value); err == nil && size+proto.Size(with) <= mostResultValues {
