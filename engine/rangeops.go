@@ -57,7 +57,8 @@ func (e *Engine) resolveRestore(w *Write) error {
 		return nil
 	}
 	s, err := e.Snapshot(r.At)
-	r.to, w.Eval = s.ts, r
+	r.to = s.ts
+	w.Eval = r
 	return err
 }
 
