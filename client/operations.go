@@ -21,6 +21,8 @@ type Result struct {
 	// Value is the record's after the commit, of an operation that changed a value or found one. Of several on one
 	// key the last has it. Nil: it is too large to be answered, or has been erased or pruned since.
 	Value json.RawMessage
+	// Keys is how many keys were changed, of an operation on many.
+	Keys uint64
 	// Existed, of PutIfAbsent: there was a record, which Version and Value are of.
 	Existed bool
 }
@@ -32,7 +34,7 @@ func results(req *pb.TransactRequest, resp *pb.TransactResponse) (out []Result) 
 	for i, r := range resp.GetResults() {
 		n := nameOf(req.Operations[i])
 		n.Key = r.GetKey()
-		out = append(out, Result{RecordName: n, Version: Version(r.GetVersion()), Value: r.GetValueJson(), Existed: r.GetExisted()})
+		out = append(out, Result{RecordName: n, Version: Version(r.GetVersion()), Value: r.GetValueJson(), Keys: r.GetKeys(), Existed: r.GetExisted()})
 	}
 	return out
 }

@@ -154,6 +154,8 @@ type Operation struct {
 	Value   json.RawMessage
 	// As in Record. The delete that an erasure leaves is Erased, too.
 	Erased, Pruned bool
+	// Fork, with Acts: the agent began here as a fork of this. There is no key.
+	Fork *Origin
 }
 
 // HistoryEntry is one version of a key.
