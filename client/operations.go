@@ -22,6 +22,8 @@ type Result struct {
 	// key the last has it. Nil: it is too large to be answered, or has been erased or pruned since.
 	Value json.RawMessage
 	Bytes *Bytes // in place of Value
+	// Keys is how many keys were changed, of an operation on many.
+	Keys uint64
 	// Existed, of PutIfAbsent: there was a record, which Version and Value are of.
 	Existed bool
 }
@@ -33,7 +35,7 @@ func results(req *pb.TransactRequest, resp *pb.TransactResponse) (out []Result) 
 	for i, r := range resp.GetResults() {
 		n := nameOf(req.Operations[i])
 		n.Key = r.GetKey()
-		out = append(out, Result{RecordName: n, Version: Version(r.GetVersion()), Value: r.GetValueJson(), Bytes: bytesOf(r), Existed: r.GetExisted()})
+		out = append(out, Result{RecordName: n, Version: Version(r.GetVersion()), Value: r.GetValueJson(), Bytes: bytesOf(r), Keys: r.GetKeys(), Existed: r.GetExisted()})
 	}
 	return out
 }

@@ -193,6 +193,9 @@ type Operation struct {
 	// Lease is set if it is on the lease Key, and no record: acquired, or ended, which is a delete. Only
 	// queries with AllOperations or Lease have these.
 	Lease *LeaseChange
+	// Fork is set if the agent began here as a fork of this; there is no key. Only queries with
+	// AllOperations have it.
+	Fork *Origin
 }
 
 // LeaseChange is what an operation on a lease says.
