@@ -4,7 +4,13 @@ package statehouse
 // here must be added: the map of the house is policy, not a habit.
 var doors = map[string][]ban{
 	"engine": {
-		{module + "/", "the engine is the ground floor: nothing of ours stands below it"},
+		{module + "/proto", "the engine is the ground floor: nothing of ours stands below it but how text is edited"},
+		{module + "/server", "as above"},
+		{module + "/client", "as above"},
+		{module + "/history", "as above"},
+		{module + "/linearizability", "as above"},
+		{module + "/sim", "as above"},
+		{module + "/cmd", "as above"},
 		{"google.golang.org/grpc", "the state machine knows nothing of transports"},
 		{"google.golang.org/protobuf", "the contract is translated at the edge, in server"},
 		{"github.com/spf13/cobra", "flags belong to commands"},
@@ -19,6 +25,11 @@ var doors = map[string][]ban{
 		{module + "/linearizability", "production code does not know that it is judged"},
 		{module + "/client", "the service must not lean on its own client"},
 		{module + "/cmd", "commands are the outermost room"},
+	},
+	"engine/jsonedit": {
+		{module + "/", "it is about JSON text, and knows of no store"},
+		{"google.golang.org", "as above"},
+		{"github.com", "as above"},
 	},
 	"server/structwire": {
 		{module + "/server", "it is about bytes of one type, and knows of no service"},

@@ -147,11 +147,12 @@ func (c *Client) commit(ctx context.Context, id string, begun, doubt bool, try a
 }
 
 // mayHoldLater reports whether what a commit was refused for can pass, so that a late duplicate
-// could still be applied. An expectation that a key is absent can hold again, after a delete;
+// could still be applied. An expectation that a key is absent can hold again, after a delete, and
+// what could not be evaluated can be once something else is there;
 // and a duplicate can be in time by its own count, once the daemon has forgotten that another
 // was too late.
 func mayHoldLater(failed *Error) bool {
-	return failed.kind == ErrPreconditionFailed || failed.kind == ErrTxnExpired
+	return failed.kind == ErrPreconditionFailed || failed.kind == ErrEvaluation || failed.kind == ErrTxnExpired
 }
 
 // passing reports whether the same request may succeed later. A limit is for the caller
@@ -173,7 +174,7 @@ func passing(failed *Error, doubt bool) bool {
 // corrupt data, says nothing about earlier tries.
 func decides(failed *Error) bool {
 	switch failed.kind {
-	case ErrInvalid, ErrTxnNotFound, ErrTxnExpired, ErrTxnAborted, ErrTxnIDReused, ErrConflict, ErrPreconditionFailed:
+	case ErrInvalid, ErrTxnNotFound, ErrTxnExpired, ErrTxnAborted, ErrTxnIDReused, ErrConflict, ErrPreconditionFailed, ErrEvaluation:
 		return true
 	}
 	return false

@@ -81,8 +81,8 @@ func refused(err error) error {
 }
 
 func (t *localTxn) stage(_ context.Context, w Write) error {
+	w.Value = slices.Clone(w.Value) // the caller may use it again
 	o := operation(w.RecordName, w)
-	o.ValueJson = slices.Clone(o.ValueJson) // the caller may use it again
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if err := t.usable(); err != nil {
@@ -169,17 +169,16 @@ func (t *localTxn) freeze(o *Conditions) (*pb.TransactRequest, error) {
 	keys, heads := t.c.conditions(o)
 	req := &pb.TransactRequest{TxnId: t.id, KeyPreconditions: keys, HeadPreconditions: heads, Metadata: o.Metadata}
 	t.held.Fill(req)
+	if t.held.Writes.Evaluated() {
+		req.Encoding = asJSON
+	}
 	t.sent = req
 	return req, nil
 }
 
 // answer is what Commit returns, in the order that it documents.
 func (t *localTxn) answer(req *pb.TransactRequest, resp *pb.TransactResponse) Commit {
-	commit := Commit{TxnID: t.id, CommitTS: CommitTS(resp.GetCommitTs()), CommitTime: timeOf(resp.GetCommitTime())}
-	for i, v := range resp.GetVersions() {
-		o := req.Operations[i]
-		commit.Versions = append(commit.Versions, KeyVersion{RecordName{o.Namespace, o.AgentId, o.Key}, Version(v)})
-	}
+	commit := committedAs(req, resp)
 	slices.SortStableFunc(commit.Versions, func(a, b KeyVersion) int {
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Agent, b.Agent))
 	})

@@ -54,22 +54,38 @@ func (t *localTxn) took(at CommitTS, records ...Record) (again bool, err error) 
 }
 
 // own is what the transaction staged under a name.
-func (t *localTxn) own(n RecordName) (Record, bool) {
+func (t *localTxn) own(n RecordName) (rec Record, staged bool, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if err := t.known(footprint.Name(n), true); err != nil {
+		return Record{}, false, err
+	}
 	o := t.held.Writes.Of(footprint.Name(n))
 	if o == nil {
-		return Record{}, false
+		return Record{}, false, nil
 	}
-	rec := seenAs(o)
+	rec = seenAs(o)
 	at, _ := t.held.Reads.At()
 	rec.ReadTS = CommitTS(at)
-	return rec, true
+	return rec, true, nil
+}
+
+// known refuses to read what is not known before the commit: what comes of an operation that the daemon
+// evaluates.
+func (t *localTxn) known(n footprint.Name, one bool) error {
+	if o := t.held.Writes.Unknown(n, one); o != nil {
+		return invalidf("key %q: what the transaction's operation on key %q comes to is known when it has committed", n.Key, o.Key)
+	}
+	return nil
 }
 
 // seenAs is how a transaction sees its own write.
 func seenAs(o *pb.TransactOperation) Record {
-	return Record{RecordName: RecordName{o.Namespace, o.AgentId, o.Key}, Exists: !o.Delete, Value: slices.Clone(o.ValueJson)}
+	value := o.ValueJson
+	if o.Put != nil {
+		value = o.Put.ValueJson
+	}
+	return Record{RecordName: nameOf(o), Exists: !o.Delete, Value: slices.Clone(value)}
 }
 
 func (t *localTxn) get(ctx context.Context, agent, key string) (Record, error) {
@@ -78,10 +94,11 @@ func (t *localTxn) get(ctx context.Context, agent, key string) (Record, error) {
 		if err != nil {
 			return Record{}, err
 		}
-		if rec, staged := t.own(t.c.named(RecordName{Agent: agent, Key: key})); staged {
-			return rec, nil
+		rec, staged, err := t.own(t.c.named(RecordName{Agent: agent, Key: key}))
+		if err != nil || staged {
+			return rec, err
 		}
-		rec, err := t.c.get(ctx, "", agent, key, at)
+		rec, err = t.c.get(ctx, "", agent, key, at)
 		if err != nil {
 			return Record{}, err
 		}
@@ -102,9 +119,13 @@ func (t *localTxn) batchGet(ctx context.Context, names []RecordName) ([]Record, 
 		var theirs []RecordName // what is to be read from the daemon
 		for i, n := range names {
 			n = t.c.named(n)
-			if rec, staged := t.own(n); staged {
+			rec, staged, err := t.own(n)
+			switch {
+			case err != nil:
+				return nil, err
+			case staged:
 				out[i] = rec
-			} else {
+			default:
 				places, theirs = append(places, i), append(theirs, n)
 			}
 		}
@@ -179,7 +200,15 @@ func (t *localTxn) list(ctx context.Context, agent string, q ListQuery, page fet
 		}
 		l := list{t: t, agent: footprint.Name{Namespace: t.c.config.Namespace, Agent: agent}, prefix: q.Prefix, page: page}
 		var own *footprint.Merge
-		t.locked(func() { own = t.held.Writes.In(l.agent, q.Prefix, q.Reverse) })
+		var err error
+		t.locked(func() {
+			own = t.held.Writes.In(l.agent, q.Prefix, q.Reverse)
+			err = t.known(footprint.Name{Namespace: l.agent.Namespace, Agent: agent, Key: q.Prefix}, false)
+		})
+		if err != nil {
+			yield(Record{}, err)
+			return
+		}
 		stored := q.Limit
 		if stored > 0 {
 			stored += own.Left() // as many of the stored ones may be hidden

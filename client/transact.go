@@ -31,11 +31,24 @@ func (c *Client) Transact(ctx context.Context, b Batch) (Commit, error) {
 	if len(resp.GetVersions()) != len(b.Writes) {
 		return Commit{}, broken("%d versions for %d writes", len(resp.GetVersions()), len(b.Writes))
 	}
-	commit := Commit{TxnID: b.TxnID, CommitTS: CommitTS(resp.GetCommitTs()), CommitTime: timeOf(resp.GetCommitTime())}
+	return committedAs(req, resp), nil
+}
+
+// committedAs is the commit that a request was answered with: a version for each operation.
+func committedAs(req *pb.TransactRequest, resp *pb.TransactResponse) Commit {
+	commit := Commit{TxnID: req.TxnId, CommitTS: CommitTS(resp.GetCommitTs()), CommitTime: timeOf(resp.GetCommitTime()), Results: results(req, resp)}
 	for i, v := range resp.GetVersions() {
-		commit.Versions = append(commit.Versions, KeyVersion{c.named(b.Writes[i].RecordName), Version(v)})
+		name := nameOf(req.Operations[i])
+		if commit.Results != nil {
+			name = commit.Results[i].RecordName
+		}
+		commit.Versions = append(commit.Versions, KeyVersion{name, Version(v)})
 	}
-	return commit, nil
+	return commit
+}
+
+func nameOf(o *pb.TransactOperation) RecordName {
+	return RecordName{o.Namespace, o.AgentId, o.Key}
 }
 
 func (c *Client) transactRequest(b Batch) (*pb.TransactRequest, error) {
@@ -46,19 +59,29 @@ func (c *Client) transactRequest(b Batch) (*pb.TransactRequest, error) {
 			return nil, err
 		}
 		req.Operations = append(req.Operations, operation(c.named(w.RecordName), w))
+		if w.op != nil {
+			req.Encoding = asJSON
+		}
 	}
 	return req, nil
 }
 
 func operation(n RecordName, w Write) *pb.TransactOperation {
-	return &pb.TransactOperation{
-		Namespace: n.Namespace, AgentId: n.Agent, Key: n.Key,
-		ValueJson: w.Value, Delete: w.Tombstone, ExpectedVersion: (*uint64)(w.Expected),
+	o := &pb.TransactOperation{Namespace: n.Namespace, AgentId: n.Agent, Key: n.Key, Delete: w.Tombstone, ExpectedVersion: (*uint64)(w.Expected)}
+	if w.op != nil {
+		w.op(o, w.Value)
+	} else {
+		o.ValueJson = w.Value
 	}
+	return o
 }
 
 func checkWrite(w *Write) error {
 	switch {
+	case w.op != nil && w.Tombstone:
+		return invalidf("key %q: a write is a delete or carries an operation, not both", w.Key)
+	case w.op != nil:
+		return nil
 	case w.Tombstone && len(w.Value) > 0:
 		return invalidf("key %q: a write is a delete or carries a value, not both", w.Key)
 	case !w.Tombstone && len(w.Value) == 0:

@@ -42,6 +42,9 @@ type Write struct {
 	// Expected, when set, is the version that the key must be at before the commit;
 	// 0: the key does not exist.
 	Expected *Version
+	// op is what the daemon does with what is there, if that is what the write says: see
+	// Increment, Merge, Append and PutIfAbsent.
+	op op
 }
 
 // Put is a write of value, a JSON object.
@@ -98,6 +101,8 @@ type Commit struct {
 	// their order. From Txn.Commit: one for each key, agent by agent in byte order, and
 	// within an agent in the order first staged.
 	Versions []KeyVersion
+	// Results has what came of each operation, in their order, if the daemon evaluated any.
+	Results []Result
 }
 
 // KeyVersion is the version that a commit gave a key.

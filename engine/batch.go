@@ -15,6 +15,7 @@ type rowWriter struct {
 	log       logRow
 	event     eventRow
 	used      usedFeatures // by the store
+	holds     bool         // rows of holds were written since it was last asked
 }
 
 // saltsAhead is how many salts are drawn at once: asking the system for few bytes costs about
@@ -39,6 +40,12 @@ func (w *rowWriter) appendCommit(batch *pebble.Batch, c *commit, previous chainH
 	for _, a := range c.newAgents {
 		w.set(batch, agentPrefix(agentTag, a), binary.AppendUvarint(w.body[:0], uint64(c.ts)))
 	}
+	for i := range c.p.agents {
+		if f := c.p.agents[i].made; f != nil {
+			w.used.use(batch, featureActs)
+			w.set(batch, f.key(), f.append(w.body[:0]))
+		}
+	}
 	for _, n := range c.newNamespaces {
 		w.set(batch, appendNames(nil, namespaceTag, n), binary.AppendUvarint(w.body[:0], uint64(c.ts)))
 	}
@@ -52,6 +59,11 @@ func (w *rowWriter) appendLog(batch *pebble.Batch, c *commit, previous chainHash
 	for i := range c.p.agents {
 		part := &c.p.agents[i]
 		w.appendRecords(batch, c, part)
+		if c.p.cause != 0 {
+			w.event.fields = own{c.p.cause, c.userHeads[i]}.fields()
+		} else if w.event.fields = nil; part.made != nil {
+			w.event.fields = w.event.fields.with(fieldAct, part.made.field())
+		}
 		w.log.parts = append(w.log.parts, logPart{w.appendEvent(batch, c.ts, part), part.agent})
 	}
 	w.log.hash = w.log.chain(previous, c.ts)
@@ -76,14 +88,39 @@ func (w *rowWriter) provenance(p *proposal) provenance {
 func (w *rowWriter) appendRecords(batch *pebble.Batch, c *commit, part *agentPart) {
 	for j := range part.ops {
 		op := &part.ops[j]
-		row := recordRow{tombstone: op.tombstone, gone: op.gone, commitTS: c.ts, commitTime: c.time}
+		row := recordRow{tombstone: op.tombstone, gone: op.gone, commitTS: c.ts, commitTime: c.time, fields: op.held.fields()}
 		if !op.tombstone {
 			row.value, row.salt = op.value, w.salt()
 			op.digest = row.salt.valueDigest(&op.sum)
 		}
 		w.key = appendVersion(append(w.key[:0], op.prefix...), op.version)
 		w.set(batch, w.key, row.append(w.body[:0]))
+		if hidden(op.key) {
+			w.used.use(batch, featureHidden)
+		}
+		w.appendHold(batch, op.prefix, op.ends, op.hold)
 	}
+}
+
+// appendHold puts one hold of a record in the place of another; nil is none.
+func (w *rowWriter) appendHold(batch *pebble.Batch, prefix string, ends, begins *hold) {
+	if ends == nil && begins == nil {
+		return
+	}
+	w.holds = true
+	w.used.use(batch, featureTimers)
+	if ends != nil {
+		w.key = appendTimerKey(w.key[:0], ends.deadline, prefix)
+		_ = batch.Delete(w.key, nil)
+	}
+	w.key = appendHoldKey(w.key[:0], prefix)
+	if begins == nil {
+		_ = batch.Delete(w.key, nil)
+		return
+	}
+	w.set(batch, w.key, begins.append(w.body[:0]))
+	w.key = appendTimerKey(w.key[:0], begins.deadline, prefix)
+	w.set(batch, w.key, timer{begins.kind, begins.version}.append(w.body[:0]))
 }
 
 // appendEvent adds the part's event and returns its digest.

@@ -54,7 +54,7 @@ type rewritten struct {
 // planned behind those of the step.
 func (e *Engine) planChores(now time.Time) *piece {
 	c := &e.chores
-	if !c.any() {
+	if !c.any() && e.db.forks.deepest() == nil {
 		c.eager = false
 		return nil
 	}
@@ -110,8 +110,16 @@ func (w *piece) do(now time.Time) error {
 	}
 	// One kind of work a piece: each looks at the store, which does not show what another has put
 	// into the batch.
-	if len(c.erasures) > 0 {
+	if f := w.dueCopy(); f != nil {
+		if err := w.copyFork(f); err != nil {
+			return err
+		}
+	} else if len(c.erasures) > 0 {
 		if err := w.erase(c.erasures[0], now); err != nil {
+			return err
+		}
+	} else if f := w.dueStrip(); f != nil {
+		if err := w.strip(f); err != nil {
 			return err
 		}
 	} else if err := w.retain(shown); err != nil {

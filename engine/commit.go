@@ -41,6 +41,9 @@ func (e *Engine) Stage(id TxnID, w Write) error {
 	if err := checkTxnID(id); err != nil {
 		return err
 	}
+	if w.Eval != nil {
+		return failf(ErrInvalid, "the operation is of Transact only: a transaction that BeginTransaction opened takes writes and deletes").with("field", "operations")
+	}
 	if err := e.checkWrite(&w); err != nil {
 		return err
 	}
@@ -51,10 +54,30 @@ func (e *Engine) checkWrite(w *Write) error {
 	if err := w.Name.normalize(); err != nil {
 		return err
 	}
+	if err := w.checkTTL(); err != nil {
+		return err
+	}
 	if w.Tombstone {
 		w.Value = nil
 		return nil
 	}
+	return e.checkValueOf(w)
+}
+
+func (w *Write) checkTTL() error {
+	_, appends := w.Eval.(Append)
+	switch {
+	case w.TTL == 0:
+		return nil
+	case w.Tombstone || w.Eval != nil && !appends:
+		return failf(ErrInvalid, "a time to live is of a value that is set").with("field", "ttl_ms")
+	case w.TTL < 0 || w.TTL > MaxTTL:
+		return failf(ErrInvalid, "the time to live of key %q is %v: at most %v, and positive", w.Name.Key, w.TTL, MaxTTL).with("field", "ttl_ms")
+	}
+	return nil
+}
+
+func (e *Engine) checkValueOf(w *Write) error {
 	limit := e.opts.Limits.ValueBytes
 	if w.SentBytes > limit {
 		e.reached.ValueBytes.Add(1)
@@ -260,11 +283,18 @@ func (e *Engine) Transact(ctx context.Context, id TxnID, writes []Write, c Condi
 		return CommitResult{}, e.Refused(id, err)
 	}
 	if err := e.submit(p); err != nil {
-		return e.unlessCommitted(p, err)
+		r, err := e.unlessCommitted(p, err)
+		if err != nil {
+			return r, err
+		}
+		return e.withResults(p, r)
 	}
 	r, err := e.awaitOwn(ctx, id, p.ticket)
 	p.ticket.tell(c.Phases)
-	return r, err
+	if err != nil {
+		return r, err
+	}
+	return e.withResults(p, r)
 }
 
 // proposalOf checks the arguments of Transact and makes a proposal of them.
@@ -293,7 +323,7 @@ func (e *Engine) proposalOf(id TxnID, writes []Write, c Conditions) (*proposal, 
 }
 
 // checkWrites checks each write and their total size. Of several writes of a key it
-// keeps the last.
+// keeps the last, unless the writer evaluates some: those take effect in their order.
 func (e *Engine) checkWrites(writes []Write) (last []*Write, expected []KeyPrecondition, err error) {
 	l := &e.opts.Limits
 	writes = slices.Clone(writes) // the caller may use them again
@@ -301,18 +331,19 @@ func (e *Engine) checkWrites(writes []Write) (last []*Write, expected []KeyPreco
 		return nil, nil, limitErr(&e.reached.TxnOps, "operations of a transaction", len(writes), l.TxnOps)
 	}
 	total := 0
+	evaluated := slices.ContainsFunc(writes, func(w Write) bool { return w.Eval != nil })
 	at := make(map[RecordName]int, len(writes))
 	last = make([]*Write, 0, len(writes))
 	for i := range writes {
 		w := &writes[i]
-		if err := e.checkWrite(w); err != nil {
+		if err := e.checkOp(w); err != nil {
 			return nil, nil, err
 		}
 		if w.Expected != nil {
 			expected = append(expected, KeyPrecondition{w.Name, *w.Expected})
 			w.Expected = nil
 		}
-		if j, again := at[w.Name]; again {
+		if j, again := at[w.Name]; again && !evaluated {
 			total -= writeBytes(last[j])
 			last[j] = w
 		} else {
@@ -323,6 +354,9 @@ func (e *Engine) checkWrites(writes []Write) (last []*Write, expected []KeyPreco
 	}
 	if total > l.TxnBytes {
 		return nil, nil, limitErr(&e.reached.TxnBytes, "bytes of a transaction", total, l.TxnBytes)
+	}
+	if evaluated {
+		return last, expected, checkTogether(last)
 	}
 	return last, expected, nil
 }

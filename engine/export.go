@@ -44,6 +44,8 @@ type Export struct {
 	base    []string // namespaces of whose base there may be more
 	cursor  []byte   // where it goes on
 	commits int      // of the next wave
+	forks   []*fork  // whole ones, whose rows come next
+	copied  []byte   // the last key of the first of them
 	known   map[AgentName]bool
 }
 
@@ -97,6 +99,9 @@ func (x *Export) begin() error {
 	if x.went, err = readWent(systemReader{x.snap}); err != nil {
 		return err
 	}
+	if err := x.db.forks.load(x.db); err != nil {
+		return err
+	}
 	switch dropped := x.went.dropped(); {
 	case x.of.After == 0:
 		x.base = x.went.namespaces()
@@ -146,6 +151,9 @@ func (x *Export) Next(ctx context.Context) ([]Row, error) {
 		return nil, f
 	}
 	if rows, err := x.nextBase(ctx); err != nil || len(rows) > 0 {
+		return rows, x.e.noted(err)
+	}
+	if rows, err := x.nextCopies(ctx); err != nil || len(rows) > 0 {
 		return rows, x.e.noted(err)
 	}
 	w := exportWave{x: x}
@@ -230,6 +238,9 @@ func (w *exportWave) readLog() error {
 		}
 		want++
 		w.commits = append(w.commits, exportCommit{ts: ts, row: row, raw: rowOf(it.key(), it.body)})
+		if w.x.forks = w.x.wholeForks(ts, &row); len(w.x.forks) > 0 {
+			break
+		}
 	}
 	if err := it.close(); err != nil {
 		return err
@@ -334,6 +345,11 @@ func (w *exportWave) readRows() error {
 		for _, r := range others[:rests[i]] {
 			if made, err := madeIn(r, c.ts); err != nil {
 				return err
+			} else if made && r.Key[0] == forkTag {
+				if r, err = forkRow(r); err != nil {
+					return err
+				}
+				w.out = append(w.out, r)
 			} else if made {
 				w.out = append(w.out, r)
 			}
@@ -361,6 +377,11 @@ func (w *exportWave) addRest(keys *rowKeys, c *exportCommit) {
 		if whole := (AgentName{Namespace: a.Namespace}); !known[whole] {
 			known[whole] = true
 			namespaces = append(namespaces, a.Namespace)
+		}
+	}
+	for i := range c.row.parts {
+		if f := w.x.db.forks.get(c.row.parts[i].agent); f != nil && f.at == c.ts {
+			keys.add(appendNames(keys.buf, forkTag, f.agent.Namespace, f.agent.Agent))
 		}
 	}
 	for _, n := range namespaces {

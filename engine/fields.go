@@ -22,8 +22,8 @@ type field struct {
 
 // The tags of fields, by kind of row: those that this build knows, ascending.
 var (
-	recordFields []uint64
-	eventFields  []uint64
+	recordFields = []uint64{fieldHold}
+	eventFields  = []uint64{fieldCause, fieldUserHead, fieldAct}
 	logFields    []uint64
 )
 

@@ -8,7 +8,7 @@ import (
 )
 
 // Two commits with the same fingerprint are the same request: they set the same keys
-// to the same values and delete the same keys, on the same preconditions, and have read
+// to the same values, for as long, and delete the same keys, on the same preconditions, and have read
 // the same at the same snapshot. The order of keys and preconditions does not matter, nor how values are spelled (see
 // normalform.go), nor a write that a later write of the key in the same request replaced.
 // Metadata and a timeout do not matter either: a retry may carry another trace id, and has
@@ -21,12 +21,9 @@ func fingerprintOf(p *proposal) Digest {
 	b := append(make([]byte, 0, 512), fingerprintDomain...)
 	var few [8]*partOp // most requests have no more
 	for _, op := range appendOps(few[:0], p) {
-		if op.tombstone {
-			b = appendString(append(b, 'd'), op.prefix)
-			continue
-		}
-		b = append(appendString(append(b, 'w'), op.prefix), op.normal[:]...)
+		b = op.fingerprint(b)
 	}
+	b = p.appendAsked(b)
 	for _, k := range inOrder(p.keys, compareKeyConditions) {
 		b = binary.AppendUvarint(appendString(append(b, 'k'), k.prefix), uint64(k.Expected))
 	}
@@ -36,8 +33,23 @@ func fingerprintOf(p *proposal) Digest {
 	return digestOf(p.appendReads(b))
 }
 
-// appendOps appends the operations ordered by key; no two have the same key.
+func (op *partOp) fingerprint(b []byte) []byte {
+	if op.tombstone {
+		return appendString(append(b, 'd'), op.prefix)
+	}
+	b = append(appendString(append(b, 'w'), op.prefix), op.normal[:]...)
+	if op.held.kind != 0 {
+		b = binary.AppendUvarint(append(b, 'x', byte(op.held.kind)), uint64(op.held.ttl))
+	}
+	return b
+}
+
+// appendOps appends the operations ordered by key; no two have the same key. Of a request with
+// operations that are evaluated it appends none, see appendAsked.
 func appendOps(list []*partOp, p *proposal) []*partOp {
+	if p.asked != nil {
+		return list
+	}
 	for i := range p.agents {
 		for j := range p.agents[i].ops {
 			list = append(list, &p.agents[i].ops[j])
@@ -69,7 +81,7 @@ func compareHeads(a, b HeadPrecondition) int {
 // store may come from a build that computed it over the bytes as sent; that form is
 // computed only here, since few requests get this far with a different fingerprint.
 func (p *proposal) repeats(fingerprint Digest) bool {
-	return fingerprint == (Digest{}) || fingerprint == p.fingerprint || fingerprint == fingerprintOfBytes(p)
+	return fingerprint == (Digest{}) || fingerprint == p.fingerprint || p.asked == nil && fingerprint == fingerprintOfBytes(p)
 }
 
 // fingerprintOfBytes is the fingerprint that builds before the normal form wrote: over

@@ -61,6 +61,7 @@ func (e *Engine) Tables() []Table {
 		{Name: "bytes of records", Entries: e.hot.bytes(), Room: t.RecordBytes, Most: t.RecordBytes},
 		tableOf("decisions", pl.decisions, l.FinishedTxns),
 		tableOf("keys", pl.keys, cached), tableOf("agents", pl.agents, cached), tableOf("outcomes", pl.outcomes, cached),
+		tableOf("sequences", pl.evaluated.sequences, l.CachedAgents),
 	}
 }
 
@@ -88,6 +89,7 @@ type store struct {
 	view  view
 	// floors are the first commits that can be read, by namespace; nil: there are none.
 	floors atomic.Pointer[map[string]CommitTS]
+	forks  forks
 }
 
 func openPebble(dir string, o *pebble.Options) (*store, error) {

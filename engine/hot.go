@@ -47,14 +47,15 @@ type hotRecord struct {
 	commitTS   CommitTS
 	commitTime time.Time
 	value      []byte // shared with whoever reads it
+	hold       recordHold
 }
 
 func hotOf(r *Record) hotRecord {
-	return hotRecord{r.Version, r.Exists, r.CommitTS, r.CommitTime, r.Value}
+	return hotRecord{r.Version, r.Exists, r.CommitTS, r.CommitTime, r.Value, r.hold}
 }
 
 func (h *hotRecord) record(name RecordName) Record {
-	return Record{Name: name, Version: h.version, Exists: h.exists, CommitTS: h.commitTS, CommitTime: h.commitTime, Value: h.value}
+	return Record{Name: name, Version: h.version, Exists: h.exists, CommitTS: h.commitTS, CommitTime: h.commitTime, Value: h.value, hold: h.hold}
 }
 
 const (
@@ -132,16 +133,16 @@ func (h *hotRecords) fill(m hotMiss, prefix []byte, rec hotRecord) {
 }
 
 // publish tells it of a commit that is durable, before readers may see it.
-func (h *hotRecords) publish(c *commit) {
+func (h *hotRecords) publish(c *commit, of *forks) {
 	for i := range c.p.agents {
 		part := &c.p.agents[i]
 		for j := range part.ops {
 			op := &part.ops[j]
-			rec := hotRecord{version: op.version, exists: !op.tombstone, commitTS: c.ts, commitTime: c.time}
+			rec := hotRecord{version: op.version, exists: !op.tombstone, commitTS: c.ts, commitTime: c.time, hold: op.held}
 			if rec.exists {
 				rec.value = op.value
 			}
-			h.replace(op.prefix, rec)
+			h.replace(of.cached(op.prefix), rec)
 		}
 	}
 }

@@ -17,6 +17,7 @@ import (
 //	a namespace 00 agent 00              -> first commit_ts
 //	r namespace 00 agent 00 key 00 ^ver  -> record (newest version first)
 //	e namespace 00 agent 00 commit_ts    -> event: one agent's part of a commit
+//	f namespace 00 agent 00              -> fork (acts.go)
 //	l commit_ts                          -> log: chain hash, time, id, digests of the parts, agents
 //	t transaction id                     -> outcome
 //	m name                               -> meta
@@ -32,8 +33,9 @@ const (
 )
 
 const (
-	terminator = 0x00
-	numberSize = 8 // big-endian, so that byte order is numeric order
+	terminator  = 0x00
+	leastInName = ' ' // the first byte of a name is not below it, see checkText
+	numberSize  = 8   // big-endian, so that byte order is numeric order
 )
 
 func appendNames(dst []byte, tag byte, names ...string) []byte {

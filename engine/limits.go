@@ -39,6 +39,7 @@ const (
 	MaxNamespaceBytes = 128
 	MaxAgentBytes     = 256
 	MaxKeyBytes       = 1024
+	MaxLeaseBytes     = MaxKeyBytes
 	MaxTxnIDBytes     = 128
 	MaxPrincipalBytes = 256
 	MaxTraceIDBytes   = 64

@@ -13,6 +13,7 @@ import (
 // be, in bytes, if all were served at once, and the least tag is next. That takes no timer and
 // no turns, and with one share it is a plain queue.
 type line struct {
+	first   []*proposal // taken before those that wait: they were taken before, see errNextStep
 	waiting tagged
 	bytes   int
 	clock   uint64            // the tag of the last one taken
@@ -42,22 +43,40 @@ func (l *line) join(p *proposal, size int) {
 	heap.Push(&l.waiting, p)
 }
 
-func (l *line) len() int { return len(l.waiting) }
+// putBack puts a proposal that was taken before all that wait, after others that were put back.
+func (l *line) putBack(p *proposal) {
+	l.bytes += p.tag.size
+	l.first = append(l.first, p)
+}
+
+func (l *line) len() int { return len(l.first) + len(l.waiting) }
 
 // next is the one whose turn it is.
-func (l *line) next() *proposal { return l.waiting[0] }
+func (l *line) next() *proposal {
+	if len(l.first) > 0 {
+		return l.first[0]
+	}
+	return l.waiting[0]
+}
 
 // take removes it.
 func (l *line) take() *proposal {
-	p := heap.Pop(&l.waiting).(*proposal)
-	l.clock = p.tag.at
-	l.bytes -= p.tag.size
-	if l.ends[p.share] == p.tag.at {
-		delete(l.ends, p.share) // it was the share's last
+	var p *proposal
+	if len(l.first) > 0 {
+		p, l.first = l.first[0], l.first[1:]
+	} else {
+		p = heap.Pop(&l.waiting).(*proposal)
+		l.clock = p.tag.at
+		if l.ends[p.share] == p.tag.at {
+			delete(l.ends, p.share) // it was the share's last
+		}
 	}
+	l.bytes -= p.tag.size
 	if len(l.waiting) == 0 {
 		l.clock = 0
-		l.since = time.Time{}
+	}
+	if l.len() == 0 {
+		l.first, l.since = nil, time.Time{}
 	}
 	return p
 }

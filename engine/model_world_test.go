@@ -35,6 +35,7 @@ type world struct {
 	// queued: their outcome is unknown until somebody steps.
 	impatient bool
 	passes    time.Duration // of the clock, before each step that a request waits for
+	ids       int           // of transactions that tests made
 	halts     atomic.Int32  // Pebble's goroutines may find the failure first
 }
 
@@ -53,7 +54,7 @@ func newWorld(t tester, seed uint64, l engine.Limits) *world {
 		clock: time.Unix(1_800_000_000, 0).UTC(),
 		opts: engine.Options{
 			Dir: worldDir, Limits: l,
-			Tuning: engine.Tuning{MemTableBytes: 1 << 20, CacheBytes: 1 << 20, ManualCompaction: true},
+			Tuning: engine.Tuning{MemTableBytes: 1 << 20, CacheBytes: 1 << 20, ManualCompaction: true, LookedRows: []int{1, 3, 20, 0}[seed%4]},
 		},
 	}
 	w.start()

@@ -75,7 +75,7 @@ func (e *Engine) openLocked() error {
 	}
 	e.published.Store(uint64(head.ts))
 	e.publishedTime.Store(lastTime.UnixNano())
-	e.planner = newPlanner(&stepState{dbState: dbState{e.db}}, head, lastTime, &e.opts, &e.reached)
+	e.planner = newPlanner(&stepState{dbState: dbState{e.db}, hot: e.hot}, head, lastTime, &e.opts, &e.reached)
 	if e.pruned.floor = e.meta.floor; e.pruned.floor > 0 {
 		row, err := readLogRow(e.db, e.pruned.floor)
 		if err != nil {
@@ -84,6 +84,12 @@ func (e *Engine) openLocked() error {
 		e.prunedTime.Store(row.commitTime.UnixNano())
 	}
 	if err := e.chores.load(systemReader{e.db.DB}); err != nil {
+		return err
+	}
+	if err := e.db.forks.load(e.db); err != nil {
+		return err
+	}
+	if err := e.loadTimers(); err != nil {
 		return err
 	}
 	e.publishFloors()

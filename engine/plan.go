@@ -14,20 +14,33 @@ import (
 type stateReader interface {
 	endStep() error
 	recordHead(prefix string) (keyHead, error)
-	agentHead(a AgentName) (CommitTS, error)
+	// agentHeadAt is the agent's last commit up to one; 0: there is none.
+	agentHeadAt(a AgentName, ts CommitTS) (agentHead, error)
+	forks() *forks
+	hold(prefix string) (*hold, error)
+	// value returns the value of a version, or says why it has gone.
+	value(prefix string, v Version) ([]byte, gone, error)
+	// existing visits an agent's keys that exist under a prefix, in byte order, until visit returns
+	// false. Without a prefix it leaves out the engine's own.
+	existing(a AgentName, prefix string, visit func(key string) bool) error
+	// lastKey returns the last key of an agent up to one that was ever written and begins with a
+	// prefix; "" if there is none.
+	lastKey(a AgentName, prefix, upTo string) (string, error)
+	agentHead(a AgentName) (agentHead, error)
 	namespaceKnown(namespace string) (bool, error)
 	outcome(id TxnID) (outcomeRow, bool, error)
 	// floor is the first commit of a namespace whose events are kept.
 	floor(namespace string) CommitTS
 	// events visits an agent's events in (after, upTo] in order, until visit returns
 	// false; whole reports whether it visited all of them.
-	events(a AgentName, after, upTo CommitTS, visit func(CommitTS, []eventRowOp) bool) (whole bool, err error)
+	events(a AgentName, after, upTo CommitTS, visit func(CommitTS, *eventRow) bool) (whole bool, err error)
 }
 
 // keyHead is a key's newest version; the zero value of a key never written.
 type keyHead struct {
 	version   Version
 	tombstone bool
+	held      Cause // what ends it; 0: it was not written with a hold
 }
 
 func (h keyHead) exists() bool { return h.version > 0 && !h.tombstone }
@@ -48,7 +61,8 @@ type planner struct {
 	// applied: an entry stays for at least limit insertions (cache.go), and a step plans
 	// fewer.
 	keys     *cache[string, keyHead]
-	agents   *cache[AgentName, CommitTS]
+	holds    *cache[string, *hold]
+	agents   *cache[AgentName, agentHead]
 	outcomes *cache[TxnID, outcomeRow]
 
 	// decisions are the definite answers to Transacts that made no commit. A copy of the
@@ -56,10 +70,16 @@ type planner struct {
 	// nothing was applied.
 	decisions *cache[TxnID, decision]
 
+	timers timers
+
 	// step lists the commits of the current step, which the store does not have yet.
 	step []*commit
 
-	lookups int // Tuning.StepLookups
+	evaluated evaluated
+
+	limits    *Limits
+	lookups   int // Tuning.StepLookups
+	stepBytes int // Tuning.StepBytes
 }
 
 type decision struct {
@@ -75,15 +95,18 @@ type commit struct {
 	p             *proposal
 	newAgents     []AgentName
 	newNamespaces []string
+	userHeads     []CommitTS // of a commit of the daemon's own: those of its agents
 }
 
 func newPlanner(s stateReader, head mark, lastTime time.Time, o *Options, r *reached) *planner {
 	l := &o.Limits
 	least := leastCached(o)
 	return &planner{
-		state: s, head: head, lastTime: lastTime, lookups: o.Tuning.StepLookups,
+		state: s, head: head, lastTime: lastTime, limits: l, lookups: o.Tuning.StepLookups, stepBytes: o.Tuning.StepBytes,
+		evaluated: evaluated{sequences: newCache[string, uint64](max(l.CachedAgents, 1), &r.sequences)},
 		keys:      newCache[string, keyHead](max(l.CachedVersions/2, least), &r.CachedVersions),
-		agents:    newCache[AgentName, CommitTS](max(l.CachedAgents, least), &r.CachedAgents),
+		holds:     newCache[string, *hold](least, &r.holds),
+		agents:    newCache[AgentName, agentHead](max(l.CachedAgents, least), &r.CachedAgents),
 		outcomes:  newCache[TxnID, outcomeRow](least, &r.outcomes),
 		decisions: newCache[TxnID, decision](l.FinishedTxns, &r.FinishedTxns),
 	}
@@ -92,9 +115,10 @@ func newPlanner(s stateReader, head mark, lastTime time.Time, o *Options, r *rea
 // leastCached is how much a cache of the newest state must hold, whatever it is configured
 // to: what a step plans. The step stops taking proposals at StepLookups, and the last one is
 // bounded by its own limits: TxnReads keys and ranges that it read, and of each of four kinds
-// TxnOps at most: operations, their agents, conditions of operations, and other conditions.
+// TxnOps at most: operations, their agents, conditions of operations, and other conditions. What
+// is evaluated in a step is bounded likewise.
 func leastCached(o *Options) int {
-	return o.Tuning.StepLookups + o.Limits.TxnReads + 4*o.Limits.TxnOps + o.Tuning.ErasedKeys
+	return 2*o.Tuning.StepLookups + o.Limits.TxnReads + 5*o.Limits.TxnOps + o.Tuning.ErasedKeys + o.Tuning.FiredHolds
 }
 
 // plan decides a proposal whose id has no outcome yet. It returns the commit to apply,
@@ -105,6 +129,9 @@ func (pl *planner) plan(p *proposal, now time.Time) (*commit, error) {
 	}
 	if p.conflict != nil {
 		return nil, p.conflict
+	}
+	if pl.meetsFork(p) {
+		return nil, errNextStep
 	}
 	if err := pl.checkReads(p); err != nil {
 		return nil, err
@@ -143,25 +170,41 @@ func (pl *planner) outcome(id TxnID) (outcomeRow, bool, error) {
 }
 
 func (pl *planner) keyHead(prefix string) (keyHead, error) {
-	if h, ok := pl.keys.get(prefix); ok {
+	called := pl.state.forks().cached(prefix)
+	if h, ok := pl.keys.get(called); ok {
 		return h, nil
 	}
 	h, err := pl.state.recordHead(prefix)
 	if err == nil {
-		pl.keys.put(prefix, h)
+		pl.keys.put(called, h)
 	}
 	return h, err
 }
 
-func (pl *planner) agentHead(a AgentName) (CommitTS, error) {
-	if ts, ok := pl.agents.get(a); ok {
-		return ts, nil
+func (pl *planner) agentHead(a AgentName) (agentHead, error) {
+	if h, ok := pl.agents.get(a); ok {
+		return h, nil
 	}
-	ts, err := pl.state.agentHead(a)
+	h, err := pl.state.agentHead(a)
 	if err == nil {
-		pl.agents.put(a, ts)
+		pl.agents.put(a, h)
 	}
-	return ts, err
+	return h, err
+}
+
+// hold is the hold of a key whose newest version was written with one.
+func (pl *planner) hold(prefix string, of keyHead) (*hold, error) {
+	h, found := pl.holds.get(prefix)
+	if !found || h.version != of.version {
+		var err error
+		if h, err = pl.state.hold(prefix); err != nil {
+			return nil, err
+		}
+	}
+	if h == nil || h.version != of.version || h.kind != of.held {
+		return nil, corruptRow(appendHoldKey(nil, prefix), "missing, or of another version")
+	}
+	return h, nil
 }
 
 // checkReads validates what a transaction read: at its commit's place in the order it
@@ -194,7 +237,7 @@ func (pl *planner) checkListed(p *proposal) error {
 		if err != nil {
 			return err
 		}
-		if head <= l.checked {
+		if head.last <= l.checked {
 			l.checked = max(l.checked, shown)
 		}
 	}
@@ -238,34 +281,71 @@ func (pl *planner) checkConditions(p *proposal) error {
 		}
 	}
 	for _, want := range p.heads {
-		ts, err := pl.agentHead(want.Agent)
+		head, err := pl.agentHead(want.Agent)
 		if err != nil {
 			return err
 		}
-		if ts != want.Expected {
+		if head.user != want.Expected {
 			return failf(ErrPrecondition, "precondition failed: the last commit of agent %q is %d, not %d",
-				want.Agent.Agent, ts, want.Expected).
+				want.Agent.Agent, head.user, want.Expected).
 				with("namespace", want.Agent.Namespace).with("agent_id", want.Agent.Agent).
-				with("expected_head", want.Expected.String()).with("current_head", ts.String())
+				with("expected_head", want.Expected.String()).with("current_head", head.user.String())
 		}
 	}
 	return nil
 }
 
+// stamp is the commit_time of a commit that is planned now. It never falls.
+func (pl *planner) stamp(now time.Time) time.Time {
+	if now.Before(pl.lastTime) {
+		return pl.lastTime
+	}
+	return now
+}
+
+// giveHold says how long a version of a key will last, and what of the one before ends.
+func (pl *planner) giveHold(op *partOp, before keyHead, at time.Time) (err error) {
+	op.hold, op.ends = nil, nil
+	if before.held != 0 {
+		if op.ends, err = pl.hold(op.prefix, before); err != nil {
+			return err
+		}
+	}
+	switch {
+	case op.held.kind != 0:
+		op.hold = op.held.holdAfter(at, op.version)
+	case op.keeps && op.ends != nil:
+		op.held = op.ends.recordHold
+		op.hold = &hold{recordHold: op.held, version: op.version, deadline: op.ends.deadline, moved: pl.head.ts}
+	}
+	return nil
+}
+
+// keep takes over how long a key lasts from now on.
+func (pl *planner) keep(prefix string, h *hold) {
+	pl.holds.put(prefix, h)
+	pl.timers.note(h.deadline)
+}
+
 // accept makes a commit of the proposal: commit_ts, time and versions. It reads the
 // state first, so that an error leaves the planner unchanged.
 func (pl *planner) accept(p *proposal, now time.Time) (*commit, error) {
-	c := &commit{p: p, time: now}
-	if c.time.Before(pl.lastTime) {
-		c.time = pl.lastTime
+	c := &commit{p: p, time: pl.stamp(now)}
+	if p.asked != nil {
+		if err := pl.evaluate(p, c.time); err != nil || len(p.agents) == 0 {
+			return nil, err
+		}
 	}
 	for i := range p.agents {
 		part := &p.agents[i]
-		ts, err := pl.agentHead(part.agent)
+		head, err := pl.agentHead(part.agent)
 		if err != nil {
 			return nil, err
 		}
-		if ts == 0 {
+		if p.cause != 0 {
+			c.userHeads = append(c.userHeads, head.user)
+		}
+		if head.last == 0 {
 			c.newAgents = append(c.newAgents, part.agent)
 			known, err := pl.namespaceKnown(part.agent.Namespace, c)
 			if err != nil {
@@ -282,19 +362,30 @@ func (pl *planner) accept(p *proposal, now time.Time) (*commit, error) {
 				return nil, err
 			}
 			op.version = h.version + 1
+			if err := pl.giveHold(op, h, c.time); err != nil {
+				return nil, err
+			}
 		}
 	}
 	c.ts = pl.head.ts + 1
 	for i := range p.agents {
 		part := &p.agents[i]
-		pl.agents.put(part.agent, c.ts)
+		head := agentHead{c.ts, c.ts}
+		if p.cause != 0 {
+			head.user = c.userHeads[i]
+		}
+		pl.agents.put(part.agent, head)
 		for j := range part.ops {
 			op := &part.ops[j]
-			pl.keys.put(op.prefix, keyHead{op.version, op.tombstone})
+			pl.keys.put(pl.state.forks().cached(op.prefix), keyHead{op.version, op.tombstone, op.held.kind})
+			if op.hold != nil {
+				pl.keep(op.prefix, op.hold)
+			}
+			pl.wrote(op)
 		}
 	}
 	pl.outcomes.put(p.id, outcomeRow{c.ts, p.fingerprint})
-	pl.head.ts, pl.lastTime = c.ts, c.time
+	pl.head.ts, pl.lastTime, p.became = c.ts, c.time, c.ts
 	pl.step = append(pl.step, c)
 	return c, nil
 }

@@ -13,13 +13,16 @@ import (
 type proposal struct {
 	id          TxnID
 	agents      []agentPart // in byte order of the names
+	asked       []askedOp   // what agents is made of when its turn comes, see evaluate.go; nil: agents is what was asked
+	became      CommitTS    // the commit that it is; 0: none so far
 	keys        []keyCondition
 	heads       []HeadPrecondition
 	by          provenance   // without salt and digest
 	permit      func() error // nil: nothing to ask
 	fingerprint Digest       // distinguishes a retry from another transaction, see fingerprint.go
 
-	interactive bool // Begin opened the transaction, so its table knows it
+	cause       Cause // of a commit of the daemon's own
+	interactive bool  // Begin opened the transaction, so its table knows it
 
 	// Of its time in the queue.
 	share  string
@@ -46,6 +49,7 @@ type proposal struct {
 type agentPart struct {
 	agent AgentName
 	ops   []partOp
+	made  *fork // when it is planned; nil: the agent is not made a fork
 }
 
 type partOp struct {
@@ -54,6 +58,10 @@ type partOp struct {
 	value  []byte
 	sum    valueSum
 	normal Digest // of the value's normal form; zero in a tombstone
+	held   recordHold
+	keeps  bool // the hold of the version before goes on
+	// Given out when it is accepted: its hold, and that of the version before; nil: there is none.
+	hold, ends *hold
 }
 
 type keyCondition struct {
@@ -94,26 +102,31 @@ func (t *ticket) tell(phases *Phases) {
 	}
 }
 
-// newProposal makes a proposal of writes, of which no two name the same key. Their
-// expected versions are in c, which has been checked.
+// newProposal makes a proposal of writes, of which no two name the same key unless the writer
+// evaluates one. Their expected versions are in c, which has been checked.
 func newProposal(id TxnID, writes []*Write, c Conditions) *proposal {
 	p := &proposal{id: id, heads: c.Heads, share: c.Share, permit: c.Permit, ticket: newTicket()}
 	p.by.principal, p.by.traceID, p.by.metadata = c.Principal, c.TraceID, c.Metadata
+	evaluated := hasEvaluated(writes)
 	for _, w := range writes {
 		op := partOp{prefix: string(recordPrefix(w.Name)), value: w.Value}
 		op.key, op.tombstone = w.Name.Key, w.Tombstone
-		if !w.Tombstone {
+		if !w.Tombstone && (w.Eval == nil || w.Eval.hasValue()) {
 			op.size, op.sum = len(w.Value), sumOf(w.Value)
 			if op.normal = Digest(op.sum[:len(op.normal)]); !w.normal {
 				op.normal = digestOf(normalForm(w.Value))
 			}
 		}
+		if w.TTL > 0 {
+			op.held = recordHold{CauseExpired, w.TTL}
+		}
 		part := p.part(w.Name.AgentName())
 		part.ops = append(part.ops, op)
+		if evaluated {
+			p.asked = append(p.asked, askedOp{w.Name, op, w.Eval})
+		}
 	}
-	slices.SortStableFunc(p.agents, func(a, b agentPart) int {
-		return compareAgents(a.agent, b.agent)
-	})
+	sortParts(p.agents)
 	for _, k := range c.Keys {
 		p.keys = append(p.keys, keyCondition{string(recordPrefix(k.Name)), k})
 	}
@@ -122,6 +135,10 @@ func newProposal(id TxnID, writes []*Write, c Conditions) *proposal {
 	}
 	p.fingerprint = fingerprintOf(p)
 	return p
+}
+
+func sortParts(parts []agentPart) {
+	slices.SortStableFunc(parts, func(a, b agentPart) int { return compareAgents(a.agent, b.agent) })
 }
 
 func compareAgents(a, b AgentName) int {

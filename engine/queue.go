@@ -109,6 +109,14 @@ func (e *Engine) requeue(p *proposal) {
 	e.queue.join(p, p.bytes())
 }
 
+// requeueFirst puts an undecided proposal before all others, which is where its evaluation finds
+// what it needs.
+func (e *Engine) requeueFirst(p *proposal) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.queue.putBack(p)
+}
+
 // waiting returns the ticket of an undecided commit with that id: queued, or in a step
 // that is not durable yet. It returns nil if there is none.
 func (e *Engine) waiting(id TxnID) *ticket {

@@ -14,9 +14,9 @@ type reached struct {
 
 	TxnTimeout, MaxTxnTimeout, OutcomeAge, OutcomeCount, FinishedTxns, CachedVersions, CachedAgents, DiskReserve atomic.Uint64
 
-	RecordBytes, StepLookups, StepBytes, LeftToWriter, MarkEvery, WitnessEvery, ChunkEvents, ChunkBytes, ChunkRows atomic.Uint64
+	RecordBytes, StepLookups, FiredHolds, StepBytes, LeftToWriter, MarkEvery, WitnessEvery, ChunkEvents, ChunkBytes, ChunkRows, LookedRows, LookedBytes atomic.Uint64
 
-	outcomes atomic.Uint64 // of a cache whose size is leastCached
+	outcomes, holds, sequences atomic.Uint64 // of caches whose size is no bound of its own
 }
 
 // Reached reports how often each bound was reached since the start, by the name of its field

@@ -96,9 +96,15 @@ func (s Snapshot) Get(name RecordName) (Record, error) {
 }
 
 func (s Snapshot) get(name RecordName, prefix []byte) (Record, error) {
+	if forks := &s.e.db.forks; forks.some.Load() {
+		if f := forks.get(name.AgentName()); f != nil {
+			return s.getOfFork(f, name, prefix)
+		}
+	}
 	have, found, miss := s.e.hot.get(prefix, s.ts)
 	if found {
-		return have.record(name), nil
+		rec := have.record(name)
+		return rec, s.e.expiry(&rec)
 	}
 	rows, err := s.e.db.rows(&pebble.IterOptions{UseL6Filters: true})
 	if err != nil {
@@ -114,6 +120,34 @@ func (s Snapshot) get(name RecordName, prefix []byte) (Record, error) {
 	}
 	if newest {
 		s.e.hot.fill(miss, prefix, hotOf(&rec))
+	}
+	return rec, s.e.expiry(&rec)
+}
+
+// getOfFork is get of a record of an agent that began as a fork.
+func (s Snapshot) getOfFork(f *fork, name RecordName, prefix []byte) (Record, error) {
+	if s.ts < f.at {
+		return Record{Name: name}, nil
+	}
+	called := []byte(s.e.db.forks.cached(string(prefix)))
+	have, found, miss := s.e.hot.get(called, s.ts)
+	if found {
+		return have.record(name), nil
+	}
+	rows, err := s.e.db.recordRows(name.AgentName(), prefix, successor(prefix))
+	if err != nil {
+		return Record{}, err
+	}
+	rec, newest := Record{Name: name}, true // of all that it has
+	if rows.first() {
+		at, _, _ := recordAt(rows)
+		newest = s.visible(rows, name, &rec, prefix) && rec.Version == at
+	}
+	if err := rows.close(); err != nil {
+		return rec, err
+	}
+	if newest {
+		s.e.hot.fill(miss, called, hotOf(&rec))
 	}
 	return rec, nil
 }
@@ -196,6 +230,7 @@ func recordAt(rows *rowIter) (Version, recordRow, bool) {
 func (r *Record) fill(name RecordName, v Version, row *recordRow) {
 	r.Name, r.Version, r.CommitTS, r.CommitTime = name, v, row.commitTS, row.commitTime
 	r.Exists = !row.tombstone
+	r.hold, r.ExpiresAt = row.hold, time.Time{}
 	r.Erased, r.Pruned = row.gone == goneErased, row.gone == gonePruned
 	r.Value = nil
 	if r.Exists && row.gone == 0 {
@@ -212,7 +247,7 @@ func (e *Engine) GetVersion(name RecordName, v Version) (Record, error) {
 	if err := name.normalize(); err != nil {
 		return Record{}, err
 	}
-	body, err := getRow(e.db, appendVersion(recordPrefix(name), v))
+	body, err := e.db.recordBody(name, v)
 	if err != nil {
 		return Record{}, e.noted(err)
 	}
@@ -297,7 +332,7 @@ func (s Snapshot) history(name RecordName, after, oldest Version, oldestFirst bo
 
 // versions reads a record's versions from one on, as many as a page has room for.
 func (s Snapshot) versions(name RecordName, prefix []byte, from Version, all [2]Version, oldestFirst bool, p Page) (entries []HistoryEntry, more bool, err error) {
-	rows, err := newRowIter(s.e.db, prefix, successor(prefix))
+	rows, err := s.e.db.recordRows(name.AgentName(), prefix, successor(prefix))
 	if err != nil {
 		return nil, false, err
 	}
@@ -343,7 +378,7 @@ func (e *Engine) provenance(a AgentName, entries []HistoryEntry) error {
 	for i := range entries {
 		entry := &entries[i]
 		if entry.CommitTS >= floor {
-			keys.add(appendEventKey(keys.buf, a, entry.CommitTS))
+			keys.add(appendEventKey(keys.buf, e.db.forks.owner(a, entry.CommitTS), entry.CommitTS))
 			of = append(of, entry)
 			continue
 		}

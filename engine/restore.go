@@ -167,6 +167,9 @@ func (r *Restore) Commits(rows []Row) error {
 				continue // as the store that was backed up had dropped it, or would have
 			}
 			_ = r.batch.Set(row.Key, row.Value, nil)
+			if row.Key[0] == forkTag {
+				r.tookFork(row)
+			}
 		}
 		rows = rows[n:]
 		if r.check.erasure > r.erased {

@@ -87,6 +87,7 @@ type recordRow struct {
 	salt       salt // of value; zero without one
 	value      []byte
 	fields     fields
+	hold       recordHold // of fields
 }
 
 // gone says why a value that a commit wrote is not there any more.
@@ -140,7 +141,9 @@ func parseRecordRow(body []byte) (r recordRow, ok bool) {
 		r.value = d.text()
 	}
 	r.fields = d.fields(recordFields)
-	return r, ok && d.end()
+	var ok2 bool
+	r.hold, ok2 = r.fields.hold()
+	return r, ok && ok2 && d.end() && (r.hold.kind == 0 || !r.tombstone)
 }
 
 func sumOf(value []byte) valueSum { return sha256.Sum256(value) }

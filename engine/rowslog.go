@@ -20,6 +20,7 @@ type eventRow struct {
 	commitTime time.Time
 	txnID      TxnID
 	fields     fields
+	own        own // of fields
 }
 
 type eventRowOp struct {
@@ -161,7 +162,9 @@ func parseEventRow(body []byte) (r eventRow, ok bool) {
 		d.failed = true
 	}
 	r.fields = d.fields(eventFields)
-	return r, d.end()
+	var ok2 bool
+	r.own, ok2 = r.fields.own()
+	return r, ok2 && d.end()
 }
 
 func (p *provenance) parse(d *decoder) {

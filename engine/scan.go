@@ -36,10 +36,17 @@ func (o *ScanOptions) normalize() error {
 	if err := o.Agent.normalize(); err != nil {
 		return err
 	}
-	if strings.IndexByte(o.Prefix, 0) >= 0 || len(o.Prefix) > MaxKeyBytes {
-		return failf(ErrInvalid, "the prefix can be of no key: it has U+0000 or is longer than %d bytes", MaxKeyBytes).with("field", "prefix")
+	if err := checkPrefix(o.Prefix); err != nil {
+		return err
 	}
 	return checkAfter(o.After, o.Prefix, MaxKeyBytes)
+}
+
+func checkPrefix(prefix string) error {
+	if strings.IndexByte(prefix, 0) >= 0 || len(prefix) > MaxKeyBytes {
+		return failf(ErrInvalid, "the prefix can be of no key: it has U+0000 or is longer than %d bytes", MaxKeyBytes).with("field", "prefix")
+	}
+	return nil
 }
 
 // checkAfter refuses to resume after a name that no page of this prefix can have ended
@@ -86,25 +93,42 @@ type scanCursor struct {
 	key    []byte // record prefix of the current key
 	moved  bool
 	more   bool   // in reverse: rows is at a next key already
+	beyond []byte // the next key is on the other side of it, unless it is nil
 	probe  int    // versions to step over before a seek
 	value  []byte // of a version that may not be the one; used again
 	rec    Record
 	bounds struct{ lower, upper []byte }
+	// wanted, unless nil, is asked about the value of each record that exists before it is
+	// copied; nil is one that is not there any more. One that is not wanted is left out of rec.
+	wanted   func(value []byte) bool
+	unwanted bool // the record is not
 }
 
-func (s Snapshot) cursor(o *ScanOptions) (*scanCursor, error) {
+func (s Snapshot) cursor(o *ScanOptions) (*scanCursor, error) { return s.cursorOn(o, nil) }
+
+// cursorOn is cursor on an iterator that was used for another one, unless that is nil.
+func (s Snapshot) cursorOn(o *ScanOptions, rows *rowIter) (*scanCursor, error) {
 	c := &scanCursor{s: s, o: o, probe: linearProbe, base: agentPrefix(recordTag, o.Agent)}
-	c.bounds.lower = append(bytes.Clone(c.base), o.Prefix...)
-	c.bounds.upper = successor(c.bounds.lower)
+	c.bounds.lower = append(bytes.Clone(c.base), max(o.Prefix, firstKey)...)
+	c.bounds.upper = successor(append(bytes.Clone(c.base), o.Prefix...))
 	if o.After != "" {
 		after := append(append(bytes.Clone(c.base), o.After...), terminator)
 		if o.Reverse {
 			c.bounds.upper = after
 		} else {
-			c.bounds.lower = successor(after)
+			c.bounds.lower = maxKey(c.bounds.lower, successor(after))
 		}
 	}
-	rows, err := newRowIter(s.e.db, c.bounds.lower, c.bounds.upper)
+	c.bounds.upper = maxKey(c.bounds.lower, c.bounds.upper) // where it is before the first key
+	if !s.e.db.forks.begun(o.Agent, s.ts) {
+		c.bounds.upper = c.bounds.lower // nothing yet
+	}
+	if rows != nil {
+		rows.it.SetBounds(c.bounds.lower, c.bounds.upper)
+		c.rows = rows
+		return c, nil
+	}
+	rows, err := s.e.db.recordRows(o.Agent, c.bounds.lower, c.bounds.upper)
 	if err != nil {
 		return nil, err
 	}
@@ -113,27 +137,43 @@ func (s Snapshot) cursor(o *ScanOptions) (*scanCursor, error) {
 	return c, nil
 }
 
+func maxKey(a, b []byte) []byte {
+	if bytes.Compare(a, b) < 0 {
+		return b
+	}
+	return a
+}
+
 // next moves to the next record that exists in the snapshot.
 func (c *scanCursor) next() bool {
-	for c.advance() {
-		name, ok := c.enter()
-		if !ok {
-			return false
-		}
-		seen := false
-		if c.o.Reverse {
-			seen = c.oldestFirst(name)
-		} else {
-			seen = c.visible(name)
-		}
-		if seen && c.rec.Exists {
-			return true
-		}
-		if c.rows.err != nil {
-			return false
+	for {
+		exists, ok := c.step()
+		if exists || !ok {
+			return ok
 		}
 	}
-	return false
+}
+
+// step moves to the next key. exists reports whether a record of it exists in the snapshot, ok
+// whether there was another key.
+func (c *scanCursor) step() (exists, ok bool) {
+	if !c.advance() {
+		return false, false
+	}
+	name, ok := c.enter()
+	if !ok {
+		return false, false
+	}
+	seen := false
+	if c.o.Reverse {
+		seen = c.oldestFirst(name)
+	} else {
+		seen = c.visible(name)
+	}
+	if seen && c.rec.Exists {
+		c.rows.err = c.s.e.expiry(&c.rec)
+	}
+	return seen && c.rec.Exists, c.rows.err == nil
 }
 
 // enter makes the key that rows is at the current one.
@@ -143,8 +183,9 @@ func (c *scanCursor) enter() (name RecordName, ok bool) {
 		return name, c.rows.corrupt()
 	}
 	c.key = append(c.key[:0], c.rows.key()[:len(c.base)+i+1]...)
-	c.rec.Exists = false
-	return RecordName{c.o.Agent.Namespace, c.o.Agent.Agent, string(c.key[len(c.base) : len(c.key)-1])}, true
+	name = RecordName{c.o.Agent.Namespace, c.o.Agent.Agent, string(c.key[len(c.base) : len(c.key)-1])}
+	c.rec.Name, c.rec.Exists = name, false
+	return name, true
 }
 
 // mostCopied is how many bytes of older versions are copied for nothing before a seek costs
@@ -193,25 +234,40 @@ func (c *scanCursor) oldestFirst(name RecordName) (seen bool) {
 }
 
 func (c *scanCursor) visible(name RecordName) bool {
-	if !c.o.KeysOnly {
+	c.unwanted = false
+	if !c.o.KeysOnly && c.wanted == nil {
 		return c.s.visible(c.rows, name, &c.rec, c.key)
 	}
 	// Without copying a value that is not wanted.
 	if v, row, ok := recordAt(c.rows); ok && row.commitTS <= c.s.ts {
-		row.value = nil
+		if c.ask(!row.tombstone, row.value); c.o.KeysOnly || c.unwanted {
+			row.value = nil
+		}
 		c.rec.fill(name, v, &row)
 		return true
 	}
 	seen := c.rows.err == nil && c.s.visible(c.rows, name, &c.rec, c.key)
-	c.rec.Value = nil
+	if c.ask(seen && c.rec.Exists, c.rec.Value); c.o.KeysOnly || c.unwanted {
+		c.rec.Value = nil
+	}
 	return seen
+}
+
+func (c *scanCursor) ask(exists bool, value []byte) {
+	c.unwanted = exists && c.wanted != nil && !c.wanted(value)
 }
 
 // advance moves to any version of the next key.
 func (c *scanCursor) advance() bool {
 	first := !c.moved
 	c.moved = true
+	beyond := c.beyond
+	c.beyond = nil
 	switch {
+	case beyond != nil && c.o.Reverse:
+		return c.rows.before(beyond)
+	case beyond != nil:
+		return c.rows.seek(beyond)
 	case first && c.o.Reverse:
 		return c.rows.last()
 	case first:
@@ -231,7 +287,7 @@ func (c *scanCursor) advance() bool {
 	return c.rows.seek(successor(c.key))
 }
 
-// AgentInfo is an agent with its first and last commit.
+// AgentInfo is an agent with its first and last commit, without the daemon's own.
 type AgentInfo struct {
 	Name        AgentName
 	First, Head CommitTS
@@ -252,7 +308,7 @@ func (s Snapshot) Agents(namespace, prefix, after string, p Page) (agents []Agen
 	more, err = s.names(base, prefix, after, p, func(agent string, first CommitTS) error {
 		name := AgentName{namespace, agent}
 		head, err := agentHeadAt(s.e.db, name, s.ts)
-		agents = append(agents, AgentInfo{name, first, head})
+		agents = append(agents, AgentInfo{name, first, head.user})
 		return err
 	})
 	return agents, more, s.e.inRange(namespace, s.ts, err)

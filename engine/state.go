@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -32,7 +34,8 @@ func getRow(r *store, key []byte) ([]byte, error) {
 // next move.
 type rowIter struct {
 	it    *pebble.Iterator
-	reads *reads // what it reads is counted there when it is closed
+	view  *forkRows // nil: it walks rows of the store as they are
+	reads *reads    // what it reads is counted there when it is closed
 	body  []byte
 	err   error
 	ctx   context.Context // of the request that reads; nil: never ends
@@ -86,13 +89,54 @@ func (i *rowIter) at(valid bool) bool {
 	return i.err == nil
 }
 
-func (i *rowIter) key() []byte            { return i.it.Key() }
-func (i *rowIter) first() bool            { return i.at(i.it.First()) }
-func (i *rowIter) last() bool             { return i.at(i.it.Last()) }
-func (i *rowIter) next() bool             { return i.at(i.it.Next()) }
-func (i *rowIter) previous() bool         { return i.at(i.it.Prev()) }
-func (i *rowIter) seek(key []byte) bool   { return i.at(i.it.SeekGE(key)) }
-func (i *rowIter) before(key []byte) bool { return i.at(i.it.SeekLT(key)) }
+func (i *rowIter) key() []byte {
+	if i.view != nil {
+		return i.view.key
+	}
+	return i.it.Key()
+}
+
+func (i *rowIter) first() bool {
+	if i.view != nil {
+		return i.view.first(i)
+	}
+	return i.at(i.it.First())
+}
+
+func (i *rowIter) last() bool {
+	if i.view != nil {
+		return i.view.last(i)
+	}
+	return i.at(i.it.Last())
+}
+
+func (i *rowIter) next() bool {
+	if i.view != nil {
+		return i.view.step(i, false)
+	}
+	return i.at(i.it.Next())
+}
+
+func (i *rowIter) previous() bool {
+	if i.view != nil {
+		return i.view.step(i, true)
+	}
+	return i.at(i.it.Prev())
+}
+
+func (i *rowIter) seek(key []byte) bool {
+	if i.view != nil {
+		return i.view.seek(i, key)
+	}
+	return i.at(i.it.SeekGE(key))
+}
+
+func (i *rowIter) before(key []byte) bool {
+	if i.view != nil {
+		return i.view.before(i, key)
+	}
+	return i.at(i.it.SeekLT(key))
+}
 
 // corrupt sets the error for a row with a right checksum and a malformed body.
 func (i *rowIter) corrupt() bool {
@@ -101,6 +145,9 @@ func (i *rowIter) corrupt() bool {
 }
 
 func (i *rowIter) close() error {
+	if i.view != nil {
+		return cmp.Or(i.view.close(), i.err)
+	}
 	err := i.it.Close()
 	i.reads.closed(i.moves, i.bytes)
 	if i.err != nil {
@@ -167,6 +214,7 @@ var _ stateReader = (*stepState)(nil)
 // ends it.
 type stepState struct {
 	dbState
+	hot  *hotRecords
 	rows *rowIter // nil: none is open
 	key  []byte
 }
@@ -179,18 +227,60 @@ func (s *stepState) recordHead(prefix string) (keyHead, error) {
 		}
 		s.rows = &rows
 	}
+	if s.r.forks.some.Load() {
+		var n RecordName
+		splitNames([]byte(prefix), recordTag, &n.Namespace, &n.Agent, &n.Key)
+		if f := s.r.forks.get(n.AgentName()); f != nil && !f.whole {
+			return s.forkHead(n)
+		}
+	}
 	var h keyHead
 	s.key = append(s.key[:0], prefix...)
 	if s.rows.at(s.rows.it.SeekPrefixGE(s.key)) {
 		v, rec, ok := recordAt(s.rows)
 		if ok {
-			h = keyHead{v, rec.tombstone}
+			h = keyHead{v, rec.tombstone, rec.hold.kind}
 		}
 	}
 	if s.rows.err != nil {
 		return keyHead{}, s.endStep()
 	}
 	return h, nil
+}
+
+// forkHead is recordHead of a key that an agent may have inherited.
+func (s *stepState) forkHead(n RecordName) (h keyHead, err error) {
+	prefix := recordPrefix(n)
+	rows, err := s.r.recordRows(n.AgentName(), prefix, successor(prefix))
+	if err != nil {
+		return h, err
+	}
+	if rows.first() {
+		if v, rec, ok := recordAt(rows); ok {
+			h = keyHead{v, rec.tombstone, rec.hold.kind}
+		}
+	}
+	return h, rows.close()
+}
+
+func (s *stepState) value(prefix string, v Version) ([]byte, gone, error) {
+	s.key = append(s.key[:0], prefix...)
+	if value, found := s.hot.value(s.key, v); found {
+		return value, 0, nil
+	}
+	n, ok := splitPrefix(prefix)
+	if !ok {
+		return nil, 0, corruptRow(s.key, "malformed")
+	}
+	body, err := s.r.recordBody(n, v)
+	if err != nil {
+		return nil, 0, err
+	}
+	row, ok := parseRecordRow(body)
+	if body == nil || !ok {
+		return nil, 0, corruptRow(s.key, "missing or malformed")
+	}
+	return row.value, row.gone, nil // of a copy
 }
 
 func (s *stepState) endStep() error {
@@ -202,18 +292,31 @@ func (s *stepState) endStep() error {
 	return err
 }
 
-func (s dbState) agentHead(a AgentName) (CommitTS, error) {
+func (s dbState) agentHead(a AgentName) (agentHead, error) {
 	return agentHeadAt(s.r, a, math.MaxUint64)
 }
 
+// hold reads the row of a hold; nil if there is none.
+func (s dbState) hold(prefix string) (*hold, error) {
+	key := appendHoldKey(nil, prefix)
+	body, err := getRow(s.r, key)
+	if body == nil || err != nil {
+		return nil, err
+	}
+	h, ok := parseHold(body)
+	if !ok {
+		return nil, corruptRow(key, "malformed")
+	}
+	return &h, nil
+}
+
 // agentHeadAt returns the agent's last commit that is not after ts; 0 if there is none.
-func agentHeadAt(r *store, a AgentName, ts CommitTS) (CommitTS, error) {
+func agentHeadAt(r *store, a AgentName, ts CommitTS) (head agentHead, err error) {
 	prefix := agentPrefix(eventTag, a)
 	it, err := newRowIter(r, prefix, successor(prefix))
 	if err != nil {
-		return 0, err
+		return head, err
 	}
-	var head CommitTS
 	found := false
 	if ts == math.MaxUint64 {
 		found = it.last()
@@ -222,12 +325,60 @@ func agentHeadAt(r *store, a AgentName, ts CommitTS) (CommitTS, error) {
 	}
 	if found {
 		_, at, ok := splitEventKey(it.key())
-		if !ok {
+		row, ok2 := parseEventRow(it.body)
+		if !ok || !ok2 {
 			it.corrupt()
 		}
-		head = at
+		head = headOf(at, &row)
 	}
 	return head, it.close()
+}
+
+func (s dbState) agentHeadAt(a AgentName, ts CommitTS) (agentHead, error) {
+	return agentHeadAt(s.r, a, ts)
+}
+
+func (s dbState) forks() *forks { return &s.r.forks }
+
+func (s dbState) existing(a AgentName, prefix string, visit func(key string) bool) error {
+	base := agentPrefix(recordTag, a)
+	lower := append(bytes.Clone(base), prefix...)
+	upper := successor(lower)
+	if prefix == "" {
+		lower = append(lower, leastInName)
+	}
+	it, err := s.r.recordRows(a, lower, upper)
+	if err != nil {
+		return err
+	}
+	for ok := it.first(); ok; {
+		name, _, good := splitRecordKey(it.key())
+		_, row, good2 := recordAt(it)
+		if !good || !good2 {
+			it.corrupt()
+			break
+		}
+		if !row.tombstone && !visit(name.Key) {
+			break
+		}
+		ok = it.seek(successor(recordPrefix(name)))
+	}
+	return it.close()
+}
+
+func (s dbState) lastKey(a AgentName, prefix, upTo string) (key string, err error) {
+	lower := append(agentPrefix(recordTag, a), prefix...)
+	it, err := s.r.recordRows(a, lower, successor(recordPrefix(RecordName{a.Namespace, a.Agent, upTo})))
+	if err != nil {
+		return "", err
+	}
+	if it.last() {
+		name, _, ok := splitRecordKey(it.key())
+		if key = name.Key; !ok {
+			it.corrupt()
+		}
+	}
+	return key, it.close()
 }
 
 func (s dbState) namespaceKnown(namespace string) (bool, error) {
@@ -251,7 +402,7 @@ func (s dbState) outcome(id TxnID) (outcomeRow, bool, error) {
 func (s dbState) floor(namespace string) CommitTS { return s.r.floor(namespace) }
 
 // events reads the log of one agent.
-func (s dbState) events(a AgentName, after, upTo CommitTS, visit func(CommitTS, []eventRowOp) bool) (whole bool, err error) {
+func (s dbState) events(a AgentName, after, upTo CommitTS, visit func(CommitTS, *eventRow) bool) (whole bool, err error) {
 	it, err := newRowIter(s.r, eventKey(a, after+1), eventKey(a, upTo+1))
 	if err != nil {
 		return false, err
@@ -264,7 +415,7 @@ func (s dbState) events(a AgentName, after, upTo CommitTS, visit func(CommitTS, 
 			it.corrupt()
 			break
 		}
-		if !visit(ts, ev.ops) {
+		if !visit(ts, &ev) {
 			whole = false
 			break
 		}

@@ -45,7 +45,7 @@ func (e *Engine) Plan() bool {
 	assertf(e.inflight == nil, "a step is in flight")
 	taken, asks := e.takeQueued(), e.takeSystem()
 	asked := len(taken)+len(asks) > 0
-	if !asked && !e.chores.eager {
+	if !asked && !e.chores.eager && !e.DueHolds() {
 		return false
 	}
 	now := e.now()
@@ -53,23 +53,27 @@ func (e *Engine) Plan() bool {
 	fl := &inflight{answers: make([]answer, 0, len(taken))}
 	e.inflight = fl
 	e.waited(&fl.moments, taken)
-	e.planner.step = e.planner.step[:0]
+	e.planner.beginStep()
+	_ = e.noted(e.fire(now))
 	for _, p := range taken {
-		if a := e.planOne(p, now); a.err == errUnchecked {
+		switch a := e.planOne(p, now); a.err {
+		case errUnchecked:
 			e.reached.StepLookups.Add(1)
 			e.requeue(p)
-		} else {
+		case errNextStep:
+			e.requeueFirst(p)
+		default:
 			fl.answers = append(fl.answers, a)
 		}
 	}
 	fl.chores = e.planChores(now)
+	fl.system = e.planSystem(asks, now)
 	_ = e.noted(e.planner.state.endStep()) // whoever met an error has it
-	if !asked && fl.chores == nil {
+	fl.commits = e.planner.step
+	if !asked && fl.chores == nil && len(fl.commits) == 0 {
 		e.inflight = nil
 		return false
 	}
-	fl.commits = e.planner.step
-	fl.system = e.planSystem(asks, now)
 	fl.moments.planned = e.moment()
 	if len(fl.commits) > 0 || fl.system.batch != nil || fl.chores != nil {
 		e.apply(fl, now)
@@ -133,6 +137,9 @@ func (e *Engine) decide(p *proposal, now time.Time) (*commit, error) {
 			return nil, err
 		}
 	}
+	if err := e.refuseForks(p); err != nil {
+		return nil, err
+	}
 	return e.planner.plan(p, now)
 }
 
@@ -146,7 +153,8 @@ func (e *Engine) apply(fl *inflight, now time.Time) {
 	if fl.chores != nil {
 		fl.chores.apply(fl.batch)
 	}
-	e.system.apply(&fl.system, e.db, fl.batch)
+	e.system.apply(&fl.system, e.db, fl.batch, e.rows.holds)
+	e.rows.holds = false
 	e.pruneOutcomes(fl.batch, len(fl.commits), now)
 	if err := e.db.ApplyNoSyncWait(fl.batch, pebble.Sync); err != nil {
 		e.halt(failf(ErrStorage, "applying a batch failed: %v", err))
@@ -219,7 +227,7 @@ func (e *Engine) makeDurable(fl *inflight) bool {
 	if e.witness.synced != synced {
 		e.reached.WitnessEvery.Add(1)
 	}
-	e.publish(fl.commits)
+	e.system.publish(func() { e.publish(fl.commits) })
 	e.env.Trace("settle", fl.commits[0].ts, last.ts)
 	return true
 }
@@ -231,7 +239,12 @@ func (e *Engine) publish(commits []*commit) {
 	assertf(c.ts <= e.planner.head.ts && c.ts > e.Published(), "publishing %d, planned %d, published %d",
 		c.ts, e.planner.head.ts, e.Published())
 	for _, c := range commits {
-		e.hot.publish(c)
+		e.hot.publish(c, &e.db.forks)
+		for i := range c.p.agents {
+			if f := c.p.agents[i].made; f != nil {
+				e.db.forks.put(f)
+			}
+		}
 	}
 	e.published.Store(uint64(c.ts))
 	e.publishedTime.Store(c.time.UnixNano())

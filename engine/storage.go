@@ -24,6 +24,7 @@ type Tuning struct {
 	// in the common case, and the wait for an answer short.
 	StepLookups int // keys that planning reads; 8,192
 	ErasedKeys  int // keys that a commit of an erasure deletes; 128
+	FiredHolds  int // holds that are due, of which the daemon makes its own commits; 256
 	StepBytes   int // of names and values; 2 MiB
 	// LeftToWriter is how many commits a transaction that listed keys leaves the writer to
 	// look at; 128.
@@ -36,6 +37,10 @@ type Tuning struct {
 	ChunkEvents int // 4,096
 	ChunkBytes  int // of names, values and metadata, about; 1 MiB
 	ChunkRows   int // rows read, matching or not; 8,192
+
+	// Bounds of what one page of Find or Diff looks at, whatever it finds.
+	LookedRows  int // 32,768
+	LookedBytes int // 16 MiB
 }
 
 // WithDefaults is t with the zero values of its bounds replaced.
@@ -49,6 +54,7 @@ func (t *Tuning) setDefaults() {
 	def(&t.RecordBytes, 64<<20)
 	def(&t.StepLookups, 8192)
 	def(&t.ErasedKeys, 128)
+	def(&t.FiredHolds, 256)
 	def(&t.StepBytes, 2<<20)
 	def(&t.LeftToWriter, 128)
 	def(&t.MarkEvery, MarkEvery)
@@ -56,10 +62,12 @@ func (t *Tuning) setDefaults() {
 	def(&t.ChunkEvents, 4096)
 	def(&t.ChunkBytes, 1<<20)
 	def(&t.ChunkRows, 8192)
+	def(&t.LookedRows, 32<<10)
+	def(&t.LookedBytes, 16<<20)
 }
 
 func (t *Tuning) validate() error {
-	if min(t.RecordBytes, t.StepLookups, t.ErasedKeys, t.StepBytes, t.LeftToWriter, t.MarkEvery, t.WitnessEvery, t.ChunkEvents, t.ChunkBytes, t.ChunkRows) < 1 {
+	if min(t.RecordBytes, t.StepLookups, t.ErasedKeys, t.FiredHolds, t.StepBytes, t.LeftToWriter, t.MarkEvery, t.WitnessEvery, t.ChunkEvents, t.ChunkBytes, t.ChunkRows, t.LookedRows, t.LookedBytes) < 1 {
 		return failf(ErrInvalid, "a bound of the tuning is negative")
 	}
 	return nil

@@ -73,10 +73,14 @@ func (e *Engine) PutSystem(ctx context.Context, changes ...SystemChange) error {
 
 // UpdateSystem is PutSystem of what u decides.
 func (e *Engine) UpdateSystem(ctx context.Context, u SystemUpdate) error {
-	a, err := e.askSystem(u)
+	a, err := e.askWriter(&systemAsk{SystemUpdate: u})
 	if err != nil {
 		return err
 	}
+	return e.awaitSystem(ctx, a)
+}
+
+func (e *Engine) awaitSystem(ctx context.Context, a *systemAsk) error {
 	e.stepSoon()
 	if err := e.env.Await(ctx, a.ticket.done); err != nil {
 		return failf(ErrOutcomeUnknown, "the request ended (%v) while its change was being made: look whether it was", err)
@@ -86,7 +90,7 @@ func (e *Engine) UpdateSystem(ctx context.Context, u SystemUpdate) error {
 
 // AskSystem is UpdateSystem that does not wait. The update is made with the next step.
 func (e *Engine) AskSystem(u SystemUpdate) error {
-	_, err := e.askSystem(u)
+	_, err := e.askWriter(&systemAsk{SystemUpdate: u})
 	if err == nil {
 		e.wakeWriter()
 	}
@@ -121,9 +125,11 @@ type systemRows struct {
 	durable *pebble.Snapshot
 }
 
-// systemAsk is an update that waits for the writer.
+// systemAsk is an update that waits for the writer, or moves of deadlines.
 type systemAsk struct {
 	SystemUpdate
+	moves  []move
+	permit func() error // of moves; nil: nothing to ask
 	ticket *ticket
 	err    error
 }
@@ -134,7 +140,7 @@ type systemStep struct {
 	batch *pebble.Batch // indexed, so that an update sees those before it; nil: nothing changes
 }
 
-func (e *Engine) askSystem(u SystemUpdate) (*systemAsk, error) {
+func (e *Engine) askWriter(a *systemAsk) (*systemAsk, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	switch err := e.Healthy(); {
@@ -146,7 +152,7 @@ func (e *Engine) askSystem(u SystemUpdate) (*systemAsk, error) {
 		return nil, failf(ErrLimit, "limit reached: %d changes of the daemon's own rows wait for the writer, at most %d may; retry",
 			len(e.system.queue), queuedSystem)
 	}
-	a := &systemAsk{SystemUpdate: u, ticket: newTicket()}
+	a.ticket = newTicket()
 	e.system.queue = append(e.system.queue, a)
 	return a, nil
 }
@@ -167,6 +173,10 @@ func (e *Engine) planSystem(asks []*systemAsk, now time.Time) systemStep {
 	}
 	b := e.db.NewIndexedBatch()
 	for _, a := range asks {
+		if a.moves != nil {
+			a.err = e.noted(e.planMoves(a, now, b))
+			continue
+		}
 		changes, err := a.Decide(now, systemReader{b})
 		if err == nil {
 			err = checkSystem(changes)
@@ -219,24 +229,47 @@ func setSystem(b *pebble.Batch, c SystemChange) {
 
 // apply adds the step's changes to its batch. From here to settled, readers see the store as
 // it was before.
-func (r *systemRows) apply(s *systemStep, db *store, batch *pebble.Batch) {
-	if s.batch == nil {
+// Rows of holds that its commits change are kept from readers in the same way: holds.
+func (r *systemRows) apply(s *systemStep, db *store, batch *pebble.Batch, holds bool) {
+	if s.batch == nil && !holds {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.durable = db.NewSnapshot()
-	_ = batch.Apply(s.batch, nil) // in memory
-	_ = s.batch.Close()
+	if s.batch != nil {
+		_ = batch.Apply(s.batch, nil) // in memory
+		_ = s.batch.Close()
+	}
+}
+
+// publish calls f, which publishes the step's commits, and shows readers what apply held back
+// in the same moment.
+func (r *systemRows) publish(f func()) {
+	if r.durable == nil { // only the writer changes it
+		f()
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f()
+	r.release()
+}
+
+// release ends what apply began. The caller holds mu.
+func (r *systemRows) release() {
+	if r.durable != nil {
+		_ = r.durable.Close()
+		r.durable = nil
+	}
 }
 
 // settled ends what apply began. If the changes are durable, whoever keeps something made of
 // them is told.
 func (r *systemRows) settled(s *systemStep, durable bool) {
-	if s.batch != nil {
+	if r.durable != nil {
 		r.mu.Lock()
-		_ = r.durable.Close()
-		r.durable = nil
+		r.release()
 		r.mu.Unlock()
 	}
 	for _, a := range s.asks {
@@ -277,7 +310,11 @@ func (e *Engine) durableSystem() systemReader {
 type systemReader struct{ r pebble.Reader }
 
 func (s systemReader) System(kind, name string) ([]byte, error) {
-	key := systemKey(kind, name)
+	return s.row(systemKey(kind, name))
+}
+
+// row returns the body of a row; nil if there is none.
+func (s systemReader) row(key []byte) ([]byte, error) {
 	row, closer, err := s.r.Get(key)
 	if errors.Is(err, pebble.ErrNotFound) {
 		return nil, nil

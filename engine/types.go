@@ -39,9 +39,13 @@ type Write struct {
 	// Limits.ValueBytes bounds; 0: it was sent as Value.
 	SentBytes int
 	Tombstone bool
+	// TTL is how long after its commit's time the record expires; 0: it does not. Not of a tombstone.
+	TTL time.Duration
 	// Expected, when set, is the version the key must be at before the commit; 0:
 	// the key does not exist.
 	Expected *Version
+	// Eval, of Transact only, is what the writer is to do with what is there.
+	Eval Evaluation
 
 	normal bool // Value was checked and is in its normal form
 }
@@ -111,6 +115,8 @@ type CommitResult struct {
 	CommitTS   CommitTS
 	CommitTime time.Time
 	Versions   []KeyVersion // agent by agent in byte order, an agent's keys as first staged
+	// Results has one for each operation of a Transact, in their order, if the writer evaluated any.
+	Results []OpResult
 }
 
 // Record is one version of a record.
@@ -123,6 +129,11 @@ type Record struct {
 	Version    Version
 	CommitTS   CommitTS
 	CommitTime time.Time
+	// ExpiresAt is when it expires, as far as that was known when it was read; of a version that is
+	// not the current one, when it would have, as it was written. Zero: never.
+	ExpiresAt time.Time
+
+	hold recordHold
 }
 
 // Event is a commit as read from the log, reduced to what the Filter selects.
@@ -133,7 +144,17 @@ type Event struct {
 	Metadata   map[string]string
 	// Who committed it, and the trace that it was part of; "": not known.
 	Principal, TraceID string
+	Cause              Cause // why the daemon made it by itself; 0: it did not
 	Ops                []EventOp
+	// Rest is where to go on when more of the commit follows in the next event; nil: this is all.
+	Rest *Inside
+}
+
+// Inside is a place among the operations that the acts of a commit come to.
+type Inside struct {
+	CommitTS CommitTS  // of the commit; 0: nowhere
+	Agent    AgentName // whose act was read last; "": what else the commit did was
+	Key      string    // up to here
 }
 
 // EventOp is one write or tombstone of a commit.
@@ -144,6 +165,8 @@ type EventOp struct {
 	Value     []byte
 	// Erased and Pruned are as in Record. An operation whose name was erased, too, has no key.
 	Erased, Pruned bool
+	// Fork: the operation is the act that made the agent a fork. It has no key.
+	Fork *Lineage
 }
 
 // TxnState is the state of a transaction.

@@ -7,7 +7,6 @@ import (
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 	"statehouse.dev/statehouse/server/access"
 	"statehouse.dev/statehouse/server/meter"
-	"statehouse.dev/statehouse/server/structwire"
 	"statehouse.dev/statehouse/server/wire"
 )
 
@@ -73,6 +72,10 @@ func (s *Service) Transact(ctx context.Context, req *pb.TransactRequest) (*pb.Tr
 	if err != nil {
 		return nil, err
 	}
+	values, err := wire.ValuesFor(loose{req})
+	if err != nil {
+		return nil, err
+	}
 	c := wire.Conditions(req.GetMetadata(), req.Preconditions(), req.GetHeadPreconditions())
 	c.Reads, c.Timeout = wire.ReadSet(req.GetReads()), wire.Timeout(req.TimeoutMs)
 	s.asked(ctx, &c)
@@ -87,7 +90,11 @@ func (s *Service) Transact(ctx context.Context, req *pb.TransactRequest) (*pb.Tr
 		return nil, err
 	}
 	resp := &pb.TransactResponse{CommitTs: uint64(r.CommitTS), CommitTime: wire.Timestamp(r.CommitTime)}
-	resp.Versions = versionsInOrder(req.GetOperations(), r.Versions)
+	if resp.Results = s.results(r.Results, values); resp.Results != nil {
+		resp.Versions = versionsOf(r.Results)
+	} else {
+		resp.Versions = versionsInOrder(req.GetOperations(), r.Versions)
+	}
 	if req.GetReads() != nil {
 		resp.Epoch, _ = s.engine.Epoch()
 	}
@@ -97,20 +104,11 @@ func (s *Service) Transact(ctx context.Context, req *pb.TransactRequest) (*pb.Tr
 func (s *Service) writesOf(req *pb.TransactRequest) ([]engine.Write, error) {
 	writes := make([]engine.Write, len(req.GetOperations()))
 	for i, op := range req.GetOperations() {
-		writes[i] = engine.Write{
-			Name:      engine.RecordName{Namespace: op.GetNamespace(), Agent: op.GetAgentId(), Key: op.GetKey()},
-			Tombstone: op.GetDelete(),
-			Expected:  wire.ExpectedVersion(op.ExpectedVersion),
-		}
-		if op.GetDelete() {
-			if err := refuseValue(op); err != nil {
-				return nil, err
-			}
-			continue
-		}
-		if err := wire.SetValue(&writes[i], op, op.GetValueJson(), s.engine.Limits().ValueBytes); err != nil {
+		w, err := s.writeOf(op)
+		if err != nil {
 			return nil, err
 		}
+		writes[i] = w
 	}
 	return writes, nil
 }
@@ -125,16 +123,6 @@ func (s *Service) refused(req any, err error) error {
 		return s.engine.Refused(engine.TxnID(req.GetTxnId()), err)
 	}
 	return err
-}
-
-func refuseValue(op *pb.TransactOperation) error {
-	switch _, given, err := structwire.Wire(op); {
-	case err != nil:
-		return wire.Invalid("value", err.Error())
-	case given || len(op.GetValueJson()) > 0:
-		return wire.Invalid("delete", "an operation is a delete or carries a value, not both")
-	}
-	return nil
 }
 
 // versionsInOrder lists the versions one an operation.

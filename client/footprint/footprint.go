@@ -60,9 +60,7 @@ func (f *Footprint) Forget() { *f = Footprint{Reads: Reads{at: f.Reads.at}} }
 // Fill puts what was written and read into the request that commits it.
 func (f *Footprint) Fill(req *pb.TransactRequest) {
 	req.KeyPreconditions = slices.Concat(f.Writes.replaced, req.KeyPreconditions)
-	for _, n := range f.Writes.order {
-		req.Operations = append(req.Operations, f.Writes.byName[n])
-	}
+	req.Operations = append(req.Operations, f.Writes.ops...)
 	if !f.Reads.empty() {
 		req.Reads, req.KeyPreconditions = f.Reads.message(), guarded(req.KeyPreconditions)
 	}
@@ -81,6 +79,6 @@ func Timed(req *pb.TransactRequest, left time.Duration) *pb.TransactRequest {
 	left = max(left, 0)
 	return &pb.TransactRequest{
 		TxnId: req.TxnId, Operations: req.Operations, KeyPreconditions: req.KeyPreconditions, HeadPreconditions: req.HeadPreconditions,
-		Metadata: req.Metadata, Reads: req.Reads, TimeoutMs: new(uint64((left + time.Millisecond - 1) / time.Millisecond)),
+		Metadata: req.Metadata, Reads: req.Reads, Encoding: req.Encoding, TimeoutMs: new(uint64((left + time.Millisecond - 1) / time.Millisecond)),
 	}
 }

@@ -22,13 +22,16 @@ const maxInput = 4 << 20
 
 func (a *app) putCommand() *cobra.Command {
 	var (
-		w    writeFlags
-		file string
+		w        writeFlags
+		file     string
+		ifAbsent bool
 	)
 	cmd := &cobra.Command{
 		Use:   "put AGENT KEY [VALUE|-|-f FILE]",
 		Short: "Write a value",
-		Long:  "put writes a record in a transaction of its own. The value is a JSON object, in a file\nwith -f; without one, or with -, it is read from standard input.",
+		Long: "put writes a record in a transaction of its own. The value is a JSON object, in a file\n" +
+			"with -f; without one, or with -, it is read from standard input. With --if-absent it\n" +
+			"writes nothing if the key exists, prints what is there, and exits with 1.",
 		Example: "  statehousectl put planner goal '{\"city\":\"Paris\"}'\n" +
 			"  statehousectl put planner goal --expected-version 1 --meta actor=me < goal.json",
 		Args:              show.Takes(2, 3),
@@ -36,10 +39,15 @@ func (a *app) putCommand() *cobra.Command {
 	}
 	w.register(cmd.Flags(), true)
 	cmd.Flags().StringVarP(&file, "file", "f", "", "the file with the value; - is standard input")
+	cmd.Flags().BoolVar(&ifAbsent, "if-absent", false, "only if the key does not exist")
+	cmd.MarkFlagsMutuallyExclusive("if-absent", "expected-version")
 	cmd.RunE = a.connected(func(ctx context.Context, s *session, args []string) error {
 		value, err := s.inputValue(args[2:], file)
 		if err != nil {
 			return err
+		}
+		if ifAbsent {
+			return s.evaluate(ctx, &w, cmd.Flags(), client.PutIfAbsent(args[0], args[1], value))
 		}
 		commit, err := s.commitWrite(ctx, &w, cmd.Flags(), client.Put(args[0], args[1], value))
 		switch {

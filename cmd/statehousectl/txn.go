@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -21,6 +22,10 @@ or from standard input, one a line:
 
   put AGENT KEY JSON
   delete AGENT KEY
+  put-if-absent AGENT KEY JSON    nothing, if the key exists
+  incr AGENT KEY POINTER BY       add to the number at a JSON Pointer
+  merge AGENT KEY PATCH           a JSON Merge Patch
+  append AGENT PREFIX JSON        under the next key of a sequence
   expect AGENT KEY VERSION        only if the key is at this version; 0: does not exist
   expect-head AGENT COMMIT_TS     only if the agent's last commit is this; 0: has none
 
@@ -129,10 +134,15 @@ func parseTxnLine(line string, b *client.Batch) error {
 	if err != nil {
 		return err
 	}
-	switch verb {
-	case "put":
-		b.Writes = append(b.Writes, client.Put(agent, key, []byte(rest)))
+	if write := valueVerbs[verb]; write != nil {
+		b.Writes = append(b.Writes, write(agent, key, []byte(rest)))
 		return checkValue([]byte(rest))
+	}
+	switch verb {
+	case "incr":
+		pointer, by, err := word(rest, "POINTER")
+		b.Writes = append(b.Writes, client.Increment(agent, key, pointer, json.Number(by)))
+		return err
 	case "delete":
 		b.Writes = append(b.Writes, client.Delete(agent, key))
 		if rest != "" {
@@ -144,7 +154,12 @@ func parseTxnLine(line string, b *client.Batch) error {
 		b.Keys = append(b.Keys, client.KeyPrecondition{RecordName: client.RecordName{Agent: agent, Key: key}, Expected: client.Version(v)})
 		return err
 	}
-	return fmt.Errorf("%q is not put, delete, expect or expect-head", verb)
+	return fmt.Errorf("%q is none of put, delete, put-if-absent, incr, merge, append, expect and expect-head", verb)
+}
+
+// valueVerbs are the operations whose line ends in a value.
+var valueVerbs = map[string]func(agent, key string, value json.RawMessage) client.Write{
+	"put": client.Put, "put-if-absent": client.PutIfAbsent, "merge": client.Merge, "append": client.Append,
 }
 
 // word takes a plain or quoted word off the front of s.

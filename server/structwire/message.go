@@ -73,7 +73,7 @@ func hideField(fd protoreflect.FieldDescriptor, typ protowire.Type, value []byte
 		return append(protowire.AppendTag(nil, hiddenField, protowire.BytesType), value...), nil
 	}
 	switch fd.Message().FullName() {
-	case "statehouse.v1.TransactOperation", "statehouse.v1.ReadSet":
+	case "statehouse.v1.TransactOperation", "statehouse.v1.Put", "statehouse.v1.ReadSet":
 	default:
 		return nil, nil
 	}

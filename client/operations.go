@@ -1,0 +1,128 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+
+	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+)
+
+// Operations that the daemon evaluates when the commit's turn comes: what to do with what is there,
+// so that nobody has to read first, and none conflicts with another. They are writes of Transact and
+// of transactions that the client holds.
+
+// op makes an operation of a write's value.
+type op func(o *pb.TransactOperation, value []byte)
+
+// Result is what came of one operation.
+type Result struct {
+	RecordName // of an append with the key that it got
+	Version    Version
+	// Value is the record's after the commit, of an operation that changed a value or found one. Of several on one
+	// key the last has it. Nil: it is too large to be answered, or has been erased or pruned since.
+	Value json.RawMessage
+	// Existed, of PutIfAbsent: there was a record, which Version and Value are of.
+	Existed bool
+}
+
+func results(req *pb.TransactRequest, resp *pb.TransactResponse) (out []Result) {
+	if len(resp.GetResults()) != len(req.Operations) {
+		return nil
+	}
+	for i, r := range resp.GetResults() {
+		n := nameOf(req.Operations[i])
+		n.Key = r.GetKey()
+		out = append(out, Result{RecordName: n, Version: Version(r.GetVersion()), Value: r.GetValueJson(), Existed: r.GetExisted()})
+	}
+	return out
+}
+
+// A Bound is a limit of what an increment may come to.
+type Bound func(*pb.Increment)
+
+// AtLeast refuses an increment that comes to less, with ErrEvaluation.
+func AtLeast(n json.Number) Bound { return func(i *pb.Increment) { i.Min = n.String() } }
+
+// AtMost refuses an increment that comes to more, with ErrEvaluation.
+func AtMost(n json.Number) Bound { return func(i *pb.Increment) { i.Max = n.String() } }
+
+// Increment adds to the number at a JSON Pointer (RFC 6901) in a record's value, such as "/tokens/used",
+// exactly. A record or a member that is not there counts as 0.
+func Increment(agent, key, pointer string, delta json.Number, bounds ...Bound) Write {
+	i := &pb.Increment{Pointer: pointer, Delta: delta.String()}
+	for _, bound := range bounds {
+		bound(i)
+	}
+	return Write{RecordName: RecordName{Agent: agent, Key: key}, op: func(o *pb.TransactOperation, _ []byte) { o.Increment = i }}
+}
+
+// Merge applies a JSON Merge Patch (RFC 7396) to a record's value; {} if there is no record.
+func Merge(agent, key string, patch json.RawMessage) Write {
+	w := Put(agent, key, patch)
+	w.op = func(o *pb.TransactOperation, value []byte) { o.MergeJson = value }
+	return w
+}
+
+// Append writes a value under the next key of a sequence: the prefix and 16 digits, from
+// 0000000000000001. No number is given twice.
+func Append(agent, prefix string, value json.RawMessage) Write {
+	w := Put(agent, prefix, value)
+	w.op = func(o *pb.TransactOperation, value []byte) { o.Put = &pb.Put{ValueJson: value, Append: true} }
+	return w
+}
+
+// PutIfAbsent writes a value if the key does not exist, and otherwise leaves what is there, which the
+// result has.
+func PutIfAbsent(agent, key string, value json.RawMessage) Write {
+	w := Put(agent, key, value)
+	w.op = func(o *pb.TransactOperation, value []byte) { o.Put = &pb.Put{ValueJson: value, IfAbsent: true} }
+	return w
+}
+
+// Increment commits an increment, and returns the record that it left.
+func (c *Client) Increment(ctx context.Context, agent, key, pointer string, delta json.Number, bounds ...Bound) (Record, error) {
+	rec, _, err := c.evaluate(ctx, Increment(agent, key, pointer, delta, bounds...))
+	return rec, err
+}
+
+// Merge commits a merge patch, and returns the record that it left.
+func (c *Client) Merge(ctx context.Context, agent, key string, patch json.RawMessage) (Record, error) {
+	rec, _, err := c.evaluate(ctx, Merge(agent, key, patch))
+	return rec, err
+}
+
+// Append commits an append, and returns the record that it made.
+func (c *Client) Append(ctx context.Context, agent, prefix string, value json.RawMessage) (Record, error) {
+	rec, _, err := c.evaluate(ctx, Append(agent, prefix, value))
+	if err == nil {
+		rec.Value = value
+	}
+	return rec, err
+}
+
+// PutIfAbsent commits a value if the key does not exist. Otherwise it returns the record that there is, and that it
+// existed.
+func (c *Client) PutIfAbsent(ctx context.Context, agent, key string, value json.RawMessage) (rec Record, existed bool, err error) {
+	rec, existed, err = c.evaluate(ctx, PutIfAbsent(agent, key, value))
+	if err == nil && !existed {
+		rec.Value = value
+	}
+	return rec, existed, err
+}
+
+// evaluate commits one operation.
+func (c *Client) evaluate(ctx context.Context, w Write) (rec Record, existed bool, err error) {
+	commit, err := c.Transact(ctx, Batch{Writes: []Write{w}})
+	if err != nil {
+		return Record{}, false, err
+	}
+	if len(commit.Results) != 1 {
+		return Record{}, false, broken("no result of an operation")
+	}
+	r := commit.Results[0]
+	rec = Record{RecordName: r.RecordName, Exists: true, Value: r.Value, Version: r.Version}
+	if !r.Existed {
+		rec.CommitTS, rec.CommitTime = commit.CommitTS, commit.CommitTime
+	}
+	return rec, r.Existed, nil
+}

@@ -1,0 +1,154 @@
+package engine
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// By last change: an agent's events, walked backwards, are the index. A record is listed where
+// the commit of its current version is met, so each once, and those of one commit in byte order
+// of their keys.
+//
+// The events end at the floor. Records that were changed last before it are still there: they
+// come after all others, in the order of keys, since what their order is in is not kept.
+
+// A changedPlace is how far a list by last change has come: events after ts were looked at, and of
+// that of ts the keys up to key.
+type changedPlace struct {
+	ts  CommitTS
+	key string
+	// rest says that there are no more events, and after the key that the rest was looked at up to.
+	rest  bool
+	after string
+}
+
+func (p changedPlace) String() string {
+	s := p.ts.String() + "\x00" + p.key
+	if p.rest {
+		s += "\x00" + p.after
+	}
+	return s
+}
+
+func (f *finder) changedPlace() (p changedPlace, err error) {
+	if f.o.After == "" {
+		return changedPlace{ts: f.s.ts}, nil
+	}
+	parts := strings.Split(f.o.After, "\x00")
+	ts, err := strconv.ParseUint(parts[0], 10, 64)
+	if err != nil || CommitTS(ts) > f.s.ts || len(parts) < 2 || len(parts) > 3 {
+		return p, wrongPlace()
+	}
+	p = changedPlace{ts: CommitTS(ts), key: parts[1]}
+	if len(parts) == 3 {
+		p.rest, p.after = true, parts[2]
+	}
+	for _, key := range parts[1:] {
+		if err := checkAfter(key, f.o.Prefix, MaxKeyBytes); err != nil {
+			return p, err
+		}
+	}
+	return p, nil
+}
+
+func (f *finder) findChanged() error {
+	p, err := f.changedPlace()
+	if err != nil {
+		return err
+	}
+	if !p.rest {
+		whole, err := f.walkEvents(&p)
+		if err != nil || !whole {
+			f.found.Next = p.String()
+			return err
+		}
+		if f.floor == 0 {
+			return nil
+		}
+		if p.rest = true; p.ts >= f.floor {
+			p.ts, p.key = f.floor-1, ""
+		}
+		if f.full() {
+			f.found.Next = p.String()
+			return nil
+		}
+	}
+	o := &ScanOptions{Agent: AgentName{f.o.Namespace, f.o.Agent}, Prefix: f.o.Prefix, After: p.after, KeysOnly: f.o.KeysOnly}
+	place := func(key string) string {
+		p.after = key
+		return p.String()
+	}
+	_, err = f.scan(o, nil, place, p.isLeft)
+	return err
+}
+
+// isLeft reports whether a record is not among those whose events were looked at.
+func (p *changedPlace) isLeft(rec *Record) bool {
+	return rec.CommitTS < p.ts || rec.CommitTS == p.ts && rec.Name.Key > p.key
+}
+
+// walkEvents considers the records of the agent's events from p on down to the floor, and moves p. whole
+// reports whether it came there.
+func (f *finder) walkEvents(p *changedPlace) (whole bool, err error) {
+	a := AgentName{f.o.Namespace, f.o.Agent}
+	lowest := max(f.floor, 1)
+	if p.ts < lowest {
+		return true, nil
+	}
+	it, err := newRowIter(f.s.e.db, eventKey(a, lowest), successor(eventKey(a, p.ts)))
+	if err != nil {
+		return false, err
+	}
+	it.ctx = f.s.ctx
+	for ok := it.last(); ok; ok = it.previous() {
+		_, ts, good := splitEventKey(it.key())
+		row, good2 := parseEventRow(it.body)
+		if !good || !good2 {
+			it.corrupt()
+			break
+		}
+		f.looked.rows, f.looked.bytes = f.looked.rows+1, f.looked.bytes+len(it.body)
+		if ts < p.ts {
+			*p = changedPlace{ts: ts}
+		}
+		if fits, err := f.event(p, a, row.ops); err != nil || !fits {
+			return false, firstError(err, it.close())
+		}
+		if *p = (changedPlace{ts: ts - 1}); f.full() {
+			return false, it.close()
+		}
+	}
+	return true, it.close()
+}
+
+// event considers the records of the event at p that are current in the snapshot, and moves p. done
+// reports whether it came to the end of the event.
+func (f *finder) event(p *changedPlace, a AgentName, ops []eventRowOp) (done bool, err error) {
+	ops = slices.DeleteFunc(ops, func(op eventRowOp) bool {
+		return op.key == "" || op.tombstone || hidden(op.key) || op.key <= p.key || !strings.HasPrefix(op.key, f.o.Prefix)
+	})
+	slices.SortFunc(ops, func(a, b eventRowOp) int { return strings.Compare(a.key, b.key) })
+	for i := range ops {
+		if i > 0 && f.full() {
+			return false, nil
+		}
+		name := RecordName{a.Namespace, a.Agent, ops[i].key}
+		rec, err := f.s.get(name, recordPrefix(name))
+		if err != nil {
+			return false, err
+		}
+		f.looked.rows, f.looked.bytes = f.looked.rows+1, f.looked.bytes+len(rec.Value)
+		if rec.Version == ops[i].version && rec.Exists {
+			wanted := f.o.Value == nil || f.o.Value(rec.Value)
+			if f.o.KeysOnly {
+				rec.Value = nil
+			}
+			if fits, err := f.consider(&rec, wanted); err != nil || !fits {
+				return false, err
+			}
+		}
+		p.key = name.Key
+	}
+	return true, nil
+}

@@ -1,0 +1,26 @@
+package engine
+
+import (
+	"statehouse.dev/statehouse/engine/jsonedit"
+)
+
+// Merge applies the write's value, a JSON Merge Patch (RFC 7396), to the record's value. A record that
+// is not there counts as {}.
+type Merge struct{}
+
+func (Merge) hasValue() bool { return true }
+
+func (m Merge) check(w *Write, _ *Limits) (Evaluation, error) { return m, w.Name.normalize() }
+
+func (Merge) fingerprint(b []byte) []byte { return append(b, 'm') }
+
+func (Merge) evaluate(v *evaluation, op *askedOp) error {
+	value, err := v.document(op)
+	if err != nil {
+		return err
+	}
+	_, err = v.put(op.name, jsonedit.Merge(value, op.value))
+	return err
+}
+
+func (Merge) result(r *results, op *askedOp) (OpResult, error) { return r.changed(op) }

@@ -1,0 +1,139 @@
+package engine
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// The daemon's own commits. When the time that the next commit will be stamped with has reached
+// a deadline, the step first makes commits of its own of what is due: so a record that expires
+// and a request that meets it in the same step have one order. Only these commits end a hold. A
+// clock that is set back delays them; one that is set forward makes them all due, and each step
+// makes some.
+
+// timers know when the next hold is due.
+type timers struct {
+	// next is not after any deadline that there is; zero: there is none.
+	// Invariant: no timer row is before it.
+	next time.Time
+}
+
+// note tells of a deadline that there is from now on.
+func (t *timers) note(deadline time.Time) {
+	if t.next.IsZero() || deadline.Before(t.next) {
+		t.next = deadline
+	}
+}
+
+// due reports whether a hold may be due at a time.
+func (t *timers) due(now time.Time) bool { return !t.next.IsZero() && !now.Before(t.next) }
+
+// loadTimers finds the first deadline.
+func (e *Engine) loadTimers() error {
+	_, err := e.dueHolds(time.Time{}, 0)
+	return err
+}
+
+// fired is a hold that is due.
+type fired struct {
+	timer
+	name RecordName
+}
+
+// DueHolds reports whether a step would make commits of the daemon's own. The rule of Plan
+// applies.
+func (e *Engine) DueHolds() bool {
+	pl := e.planner
+	return pl.timers.due(pl.stamp(e.now())) && e.refusal() == nil
+}
+
+// fire plans the daemon's own commits: one for each cause, of the holds that have been due for
+// longest.
+func (e *Engine) fire(now time.Time) (err error) {
+	pl := e.planner
+	now = pl.stamp(now)
+	if !pl.timers.due(now) || e.refusal() != nil {
+		return nil
+	}
+	defer func(before timers) {
+		if err != nil {
+			pl.timers = before // what is due stays due
+		}
+	}(pl.timers)
+	due, err := e.dueHolds(now, e.opts.Tuning.FiredHolds)
+	if err != nil {
+		return err
+	}
+	slices.SortStableFunc(due, func(a, b fired) int { return cmp.Compare(a.kind, b.kind) })
+	for len(due) > 0 {
+		n := slices.IndexFunc(due, func(f fired) bool { return f.kind != due[0].kind })
+		if n < 0 {
+			n = len(due)
+		}
+		if err := e.fireAll(now, due[:n]); err != nil {
+			return err
+		}
+		due = due[n:]
+	}
+	return nil
+}
+
+// fireAll plans a commit that ends holds of one cause.
+func (e *Engine) fireAll(now time.Time, due []fired) error {
+	writes := make([]*Write, len(due))
+	for i := range due {
+		f := &due[i]
+		h, err := e.planner.keyHead(string(recordPrefix(f.name)))
+		if err != nil {
+			return err
+		}
+		if h.version != f.version || h.held != f.kind {
+			return corruptRow(appendHoldKey(nil, string(recordPrefix(f.name))), "a timer of another version")
+		}
+		writes[i] = &Write{Name: f.name, Tombstone: true}
+	}
+	p := newProposal(newTxnID(now, e.env.Rand), writes, Conditions{Principal: ownPrincipal})
+	p.cause = due[0].kind
+	_, err := e.planner.accept(p, now)
+	return err
+}
+
+// ownPrincipal commits what the daemon commits by itself.
+const ownPrincipal = "statehouse"
+
+// dueHolds reads the holds that are due, at most so many of them, those that have been due for
+// longest, and notes when the next one is.
+func (e *Engine) dueHolds(now time.Time, most int) (due []fired, err error) {
+	t := &e.planner.timers
+	lower := []byte{timerTag}
+	if !t.next.IsZero() {
+		lower = appendTime(lower, t.next)
+	}
+	it, err := newRowIter(e.db, lower, []byte{timerTag + 1})
+	if err != nil {
+		return nil, err
+	}
+	var next time.Time
+	for ok := it.first(); ok; ok = it.next() {
+		deadline, prefix, good := splitTimerKey(it.key())
+		row, good2 := parseTimer(it.body)
+		name, good3 := splitPrefix(prefix)
+		if !good || !good2 || !good3 {
+			it.corrupt()
+			break
+		}
+		if deadline.After(now) || len(due) >= most {
+			if next = deadline; len(due) >= most && most > 0 {
+				e.reached.FiredHolds.Add(1)
+			}
+			break
+		}
+		due = append(due, fired{row, name})
+	}
+	if err := it.close(); err != nil {
+		return nil, err
+	}
+	t.next = next
+	return due, nil
+}
