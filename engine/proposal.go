@@ -47,9 +47,10 @@ type proposal struct {
 
 // agentPart is what a proposal does to one agent. It becomes one event.
 type agentPart struct {
-	agent AgentName
-	ops   []partOp
-	made  *fork // when it is planned; nil: the agent is not made a fork
+	agent  AgentName
+	ops    []partOp
+	made   *fork // when it is planned; nil: the agent is not made a fork
+	leases int   // more than before that are held, once it is accepted
 }
 
 type partOp struct {

@@ -276,6 +276,7 @@ type HistoryEntry struct {
 	Metadata map[string]string
 	// Who committed it, and the trace that it was part of; "": not known.
 	Principal, TraceID string
+	Cause              Cause // why the daemon made the commit by itself; 0: it did not
 }
 
 // History pages through a record's versions, newest first or oldest first. after is the
@@ -391,7 +392,7 @@ func (e *Engine) provenance(a AgentName, entries []HistoryEntry) error {
 	return keys.read(e.db, func(i int, body []byte) bool {
 		ev, ok := parseEventRow(body)
 		of[i].TxnID, of[i].Metadata = ev.txnID, ev.by.metadata
-		of[i].Principal, of[i].TraceID = ev.by.principal, ev.by.traceID
+		of[i].Principal, of[i].TraceID, of[i].Cause = ev.by.principal, ev.by.traceID, ev.own.cause
 		return ok
 	})
 }

@@ -66,6 +66,7 @@ type HeadPrecondition struct {
 type Conditions struct {
 	Keys     []KeyPrecondition
 	Heads    []HeadPrecondition
+	Leases   []LeasePrecondition
 	Metadata map[string]string // provenance, returned by replay, watch and history
 	// Who commits, and the trace that it is part of: returned with the metadata.
 	Principal, TraceID string

@@ -44,7 +44,7 @@ func (s *Service) GetHistory(ctx context.Context, req *pb.GetHistoryRequest) (*p
 		entry := &pb.HistoryEntry{
 			Version: uint64(e.Version), CommitTs: uint64(e.CommitTS), CommitTime: wire.Timestamp(e.CommitTime),
 			TxnId: string(e.TxnID), Metadata: e.Metadata, Principal: e.Principal, TraceId: e.TraceID, Deleted: !e.Exists,
-			Erased: e.Erased, Pruned: e.Pruned,
+			Erased: e.Erased, Pruned: e.Pruned, Cause: e.Cause.String(),
 		}
 		if e.Value != nil {
 			if err := values.Set(entry, historyValue, &entry.ValueJson, e.Name.Key, e.Value); err != nil {

@@ -82,6 +82,7 @@ func (s *Service) stateAnswer(rec *engine.Record, ts engine.CommitTS, values wir
 	resp := &pb.GetStateResponse{
 		Version: uint64(rec.Version), CommitTs: uint64(rec.CommitTS), Exists: rec.Exists,
 		CommitTime: wire.Timestamp(rec.CommitTime), ReadTs: uint64(ts), Erased: rec.Exists && rec.Erased, Pruned: rec.Pruned,
+		ExpiresAt: wire.Timestamp(rec.ExpiresAt),
 	}
 	if rec.Value == nil {
 		return resp, nil
@@ -269,7 +270,7 @@ func (s *Service) ScanPrefix(ctx context.Context, req *pb.ScanPrefixRequest) (*p
 	resp, size := &pb.ScanPrefixResponse{Entries: make([]*pb.StateEntry, len(records)), NextPageToken: next, ReadTs: uint64(ts)}, sizer{of: s}
 	for i := range records {
 		rec := &records[i]
-		entry := &pb.StateEntry{Key: rec.Name.Key, Version: uint64(rec.Version), CommitTs: uint64(rec.CommitTS), CommitTime: wire.Timestamp(rec.CommitTime), Erased: rec.Erased, Pruned: rec.Pruned}
+		entry := &pb.StateEntry{Key: rec.Name.Key, Version: uint64(rec.Version), CommitTs: uint64(rec.CommitTS), CommitTime: wire.Timestamp(rec.CommitTime), Erased: rec.Erased, Pruned: rec.Pruned, ExpiresAt: wire.Timestamp(rec.ExpiresAt)}
 		if rec.Value != nil {
 			if err := values.Set(entry, stateEntryValue, &entry.ValueJson, rec.Name.Key, rec.Value); err != nil {
 				return nil, err
