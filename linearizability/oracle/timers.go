@@ -133,7 +133,7 @@ func (j *judge) checkTimers() {
 		ev := &j.model.Log[i]
 		if ev.Cause != "" {
 			j.checkCause(ev, active)
-		} else if !ev.Erasure() {
+		} else if !ev.ByOperator() {
 			j.checkMissed(ev, active)
 		}
 		for _, o := range j.model.Changes(ev) {
