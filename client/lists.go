@@ -113,7 +113,7 @@ func (c *Client) scanPage(ctx context.Context, txnID, agent string, q ListQuery,
 		records[i] = Record{
 			RecordName: RecordName{c.config.Namespace, agent, e.GetKey()}, Exists: true, Value: e.GetValueJson(),
 			Version: Version(e.GetVersion()), CommitTS: CommitTS(e.GetCommitTs()), CommitTime: timeOf(e.GetCommitTime()), ReadTS: readTS,
-			Erased: e.GetErased(), Pruned: e.GetPruned(),
+			Erased: e.GetErased(), Pruned: e.GetPruned(), ExpiresAt: timeOf(e.GetExpiresAt()),
 		}
 	}
 	return records, resp.GetNextPageToken(), readTS, nil
@@ -134,7 +134,7 @@ func (c *Client) History(ctx context.Context, agent, key string, q HistoryQuery)
 		for i, e := range resp.GetEntries() {
 			entries[i] = HistoryEntry{
 				Version: Version(e.GetVersion()), CommitTS: CommitTS(e.GetCommitTs()), CommitTime: timeOf(e.GetCommitTime()),
-				TxnID: e.GetTxnId(), Metadata: e.GetMetadata(), Principal: e.GetPrincipal(), TraceID: e.GetTraceId(), Deleted: e.GetDeleted(), Value: e.GetValueJson(),
+				TxnID: e.GetTxnId(), Metadata: e.GetMetadata(), Principal: e.GetPrincipal(), TraceID: e.GetTraceId(), Cause: e.GetCause(), Deleted: e.GetDeleted(), Value: e.GetValueJson(),
 				Erased: e.GetErased(), Pruned: e.GetPruned(),
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -25,13 +26,15 @@ func (a *app) putCommand() *cobra.Command {
 		w        writeFlags
 		file     string
 		ifAbsent bool
+		ttl      time.Duration
 	)
 	cmd := &cobra.Command{
 		Use:   "put AGENT KEY [VALUE|-|-f FILE]",
 		Short: "Write a value",
 		Long: "put writes a record in a transaction of its own. The value is a JSON object, in a file\n" +
 			"with -f; without one, or with -, it is read from standard input. With --if-absent it\n" +
-			"writes nothing if the key exists, prints what is there, and exits with 1.",
+			"writes nothing if the key exists, prints what is there, and exits with 1. With --ttl the\n" +
+			"record expires that long after its commit: the daemon then deletes it.",
 		Example: "  statehousectl put planner goal '{\"city\":\"Paris\"}'\n" +
 			"  statehousectl put planner goal --expected-version 1 --meta actor=me < goal.json",
 		Args:              show.Takes(2, 3),
@@ -40,6 +43,7 @@ func (a *app) putCommand() *cobra.Command {
 	w.register(cmd.Flags(), true)
 	cmd.Flags().StringVarP(&file, "file", "f", "", "the file with the value; - is standard input")
 	cmd.Flags().BoolVar(&ifAbsent, "if-absent", false, "only if the key does not exist")
+	cmd.Flags().DurationVar(&ttl, "ttl", 0, "when it expires, from its commit on, such as 90s or 24h")
 	cmd.MarkFlagsMutuallyExclusive("if-absent", "expected-version")
 	cmd.RunE = a.connected(func(ctx context.Context, s *session, args []string) error {
 		value, err := s.inputValue(args[2:], file)
@@ -47,9 +51,9 @@ func (a *app) putCommand() *cobra.Command {
 			return err
 		}
 		if ifAbsent {
-			return s.evaluate(ctx, &w, cmd.Flags(), client.PutIfAbsent(args[0], args[1], value))
+			return s.evaluate(ctx, &w, cmd.Flags(), client.PutIfAbsent(args[0], args[1], value).For(ttl))
 		}
-		commit, err := s.commitWrite(ctx, &w, cmd.Flags(), client.Put(args[0], args[1], value))
+		commit, err := s.commitWrite(ctx, &w, cmd.Flags(), client.Put(args[0], args[1], value).For(ttl))
 		switch {
 		case err != nil:
 			return err
