@@ -58,8 +58,8 @@ async def test_increment(client):
             await client.increment("a1", key, pointer)
     with pytest.raises(PreconditionFailed):
         await client.increment("a1", "k", "/sum", expected_version=1)
-    for delta, said in (("1", "a str"), (True, "a bool"), (float("nan"), "finite")):
-        with pytest.raises(InvalidArgument, match=f"delta must be a .*{said}|{said}"):
+    for delta in ("1", True, float("nan"), Decimal("inf")):
+        with pytest.raises(InvalidArgument, match="delta must be a (finite )?number, not"):
             await client.increment("a1", "k", "/sum", delta)
     counted = asyncio.gather(*(client.increment("a1", "count", "/n") for _ in range(30)))
     assert sorted(r.value["n"] for r in await counted) == list(range(1, 31))

@@ -6,7 +6,7 @@ cancels tasks. All other modules are derived from those of ``statehouse._sync`` 
 """
 
 from statehouse._aio.client import AsyncStatehouse
-from statehouse._aio.leases import AsyncLease
+from statehouse._aio.leases import AsyncClaim, AsyncLease
 from statehouse._aio.txn import AsyncTxn
 
-__all__ = ["AsyncLease", "AsyncStatehouse", "AsyncTxn"]
+__all__ = ["AsyncClaim", "AsyncLease", "AsyncStatehouse", "AsyncTxn"]

@@ -235,7 +235,9 @@ class AsyncStatehouse(ClientSurface, Reads, Writes, Changes, Leases, Finding, Lo
 
         async def acquired() -> AsyncLease:
             info, sent = await self._run(steps)
-            return self._renewing.add(AsyncLease(self._renewing, info, sent))
+            lease = AsyncLease(self._renewing, info, sent)
+            self._renewing.add(lease)
+            return lease
 
         return Leasing(acquired())
 

@@ -7,7 +7,7 @@ with their signatures and documentation, and run the logic in ``statehouse._step
 """
 
 from statehouse._sync.client import Statehouse
-from statehouse._sync.leases import Lease
+from statehouse._sync.leases import Claim, Lease
 from statehouse._sync.txn import Txn
 
-__all__ = ["Lease", "Statehouse", "Txn"]
+__all__ = ["Claim", "Lease", "Statehouse", "Txn"]

@@ -177,7 +177,9 @@ class Statehouse(ClientSurface, Reads, Writes, Changes, Leases, Finding, Log, Da
         """
         steps = acquire(self._caller, agent_id, name, ttl, wait, holder, namespace, metadata)
         info, sent = self._run(steps)
-        return self._renewing.add(Lease(self._renewing, info, sent))
+        lease = Lease(self._renewing, info, sent)
+        self._renewing.add(lease)
+        return lease
 
     def _txn(
         self,
