@@ -33,7 +33,8 @@ async def test_append(client):
     await client.delete("a1", second.key)
     third = await client.append("a1", "m/", {})
     assert third.key == "m/0000000000000003", "a number is never given twice"
-    again = [await client.append("a1", "m/", {"n": 1}, txn_id="once") for _ in range(2)]
+    once = f"{client.namespace}-once"
+    again = [await client.append("a1", "m/", {"n": 1}, txn_id=once) for _ in range(2)]
     assert again[0] == again[1]
     many = await asyncio.gather(*(client.append("a1", "n/", {"n": n}) for n in range(20)))
     assert sorted(r.key for r in many) == [f"n/{n:016}" for n in range(1, 21)]
