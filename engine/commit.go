@@ -391,6 +391,9 @@ func (e *Engine) checkConditions(c *Conditions) error {
 	if err := checkSource("trace id", c.TraceID, MaxTraceIDBytes); err != nil {
 		return err
 	}
+	if err := checkNoOrigin(c.Metadata); err != nil {
+		return err
+	}
 	return e.opts.Limits.checkMetadata(c.Metadata, &e.reached)
 }
 
