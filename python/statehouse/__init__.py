@@ -8,7 +8,8 @@
 {'goal': 'population of Paris'}
 
 :class:`Statehouse` blocks, :class:`AsyncStatehouse` is awaited; they are the same but for
-that. What goes in and comes out is in :mod:`statehouse.types`, what is raised in
+that. What goes in and comes out is in :mod:`statehouse.types`, what a commit is made of in
+:mod:`statehouse.operations`, conditions to find by in :mod:`statehouse.filters`, what is raised in
 :mod:`statehouse.errors`. :mod:`statehouse.testing` starts a private daemon for tests.
 """
 
@@ -21,6 +22,7 @@ from statehouse._version import __version__
 from statehouse.errors import *  # noqa: F403
 from statehouse.errors import __all__ as _errors
 from statehouse.filters import Condition, F
+from statehouse.operations import *  # noqa: F403  type checkers do not see it in types
 from statehouse.types import *  # noqa: F403
 from statehouse.types import __all__ as _types
 
