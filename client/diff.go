@@ -51,7 +51,7 @@ func (c *Client) Diff(ctx context.Context, agent string, q DiffQuery) iter.Seq2[
 	return pages(c, q.Limit, func(size uint32, token string) ([]KeyDiff, string, error) {
 		resp, err := ask(ctx, c, c.stub.Diff, &pb.DiffRequest{
 			Namespace: c.config.Namespace, AgentId: agent, From: q.From.point(), To: q.To.point(),
-			ToNamespace: q.ToNamespace, ToAgentId: q.ToAgent, Prefix: q.Prefix, Limit: size, PageToken: token, Encoding: encoding(q.NoValues),
+			ToNamespace: q.ToNamespace, ToAgentId: q.ToAgent, Prefix: q.Prefix, Limit: size, PageToken: token, Encoding: c.encoding(q.NoValues),
 		})
 		if err != nil {
 			return nil, "", err

@@ -87,7 +87,7 @@ func (c *Client) Find(ctx context.Context, q FindQuery) iter.Seq2[Found, error] 
 		}
 		resp, err := ask(ctx, c, c.stub.Find, &pb.FindRequest{
 			Namespace: c.config.Namespace, AgentId: q.Agent, AllAgents: q.AllAgents, Prefix: q.Prefix, Where: where,
-			At: q.At.message(), MinReadTs: uint64(q.At.least), Encoding: encoding(q.NoValues), Order: order,
+			At: q.At.message(), MinReadTs: uint64(q.At.least), Encoding: c.encoding(q.NoValues), Order: order,
 			Limit: size, PageToken: token, WithMetadata: q.WithMetadata,
 		})
 		if err != nil {
@@ -99,7 +99,7 @@ func (c *Client) Find(ctx context.Context, q FindQuery) iter.Seq2[Found, error] 
 		found := make([]Found, len(resp.GetEntries()))
 		for i, e := range resp.GetEntries() {
 			found[i] = Found{Metadata: e.GetMetadata(), Record: Record{
-				RecordName: RecordName{e.GetNamespace(), e.GetAgentId(), e.GetKey()}, Exists: true, Value: e.GetValueJson(),
+				RecordName: RecordName{e.GetNamespace(), e.GetAgentId(), e.GetKey()}, Exists: true, Value: e.GetValueJson(), Bytes: bytesOf(e),
 				Version: Version(e.GetVersion()), CommitTS: CommitTS(e.GetCommitTs()), CommitTime: timeOf(e.GetCommitTime()),
 				ReadTS: CommitTS(resp.GetReadTs()), Erased: e.GetErased(), Pruned: e.GetPruned(),
 			}}

@@ -24,6 +24,7 @@ type Record struct {
 	RecordName
 	Exists     bool            // false: never written, or deleted
 	Value      json.RawMessage // a JSON object
+	Bytes      *Bytes          // in place of Value
 	Version    Version
 	CommitTS   CommitTS
 	CommitTime time.Time
@@ -38,6 +39,7 @@ type Record struct {
 type Write struct {
 	RecordName
 	Value     json.RawMessage // a JSON object
+	Bytes     *Bytes          // in place of Value
 	Tombstone bool
 	// Expected, when set, is the version that the key must be at before the commit;
 	// 0: the key does not exist.
@@ -50,6 +52,25 @@ type Write struct {
 // Put is a write of value, a JSON object.
 func Put(agent, key string, value json.RawMessage) Write {
 	return Write{RecordName: RecordName{Agent: agent, Key: key}, Value: value}
+}
+
+// Bytes is a value that is not JSON.
+type Bytes struct {
+	ContentType string // a media type, such as image/png; "": application/octet-stream
+	Data        []byte
+}
+
+// MarshalJSON is how those who know JSON only have bytes: {"$bytes": base64, "$content_type": text}.
+func (b Bytes) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Data        []byte `json:"$bytes"`
+		ContentType string `json:"$content_type"`
+	}{b.data(), b.ContentType})
+}
+
+// PutBytes is a write of bytes, of a content type.
+func PutBytes(agent, key, contentType string, data []byte) Write {
+	return Write{RecordName: RecordName{Agent: agent, Key: key}, Bytes: &Bytes{contentType, data}}
 }
 
 // Delete is a write that deletes.
@@ -152,6 +173,7 @@ type Operation struct {
 	Version Version
 	Deleted bool
 	Value   json.RawMessage
+	Bytes   *Bytes // in place of Value
 	// As in Record. The delete that an erasure leaves is Erased, too.
 	Erased, Pruned bool
 }
@@ -167,6 +189,7 @@ type HistoryEntry struct {
 	Principal, TraceID string
 	Deleted            bool
 	Value              json.RawMessage
+	Bytes              *Bytes // in place of Value
 	// As in Operation.
 	Erased, Pruned bool
 }

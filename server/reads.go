@@ -107,7 +107,7 @@ type sizer struct {
 
 func (s *sizer) add(entry proto.Message) error {
 	if s.size += proto.Size(entry); s.size > s.of.config.Tuning.AnswerBytes {
-		return s.of.answerTooLarge(fmt.Sprintf("the values are more than %d bytes together: ask for fewer at a time, or for VALUE_ENCODING_JSON", s.of.config.Tuning.AnswerBytes))
+		return s.of.answerTooLarge(fmt.Sprintf("the values are more than %d bytes together: ask for fewer at a time, or for VALUE_ENCODING_JSON, or of bytes for VALUE_ENCODING_NATIVE", s.of.config.Tuning.AnswerBytes))
 	}
 	return nil
 }
@@ -121,7 +121,7 @@ func (s *Service) answerTooLarge(message string) error {
 // turned into Structs.
 func (s *Service) fits(m proto.Message) error {
 	if n := proto.Size(m); n > s.config.Tuning.AnswerBytes {
-		return s.answerTooLarge(fmt.Sprintf("the answer is %d bytes, more than the %d that clients accept: ask for less, or for VALUE_ENCODING_JSON", n, s.config.Tuning.AnswerBytes))
+		return s.answerTooLarge(fmt.Sprintf("the answer is %d bytes, more than the %d that clients accept: ask for less, or for VALUE_ENCODING_JSON, or of bytes for VALUE_ENCODING_NATIVE", n, s.config.Tuning.AnswerBytes))
 	}
 	return nil
 }
