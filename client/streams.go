@@ -25,6 +25,8 @@ type ReplayQuery struct {
 	// to a commit before it since. Empty: From is not a cursor.
 	Epoch    string
 	NoValues bool // leave values out
+	// AllOperations: also those on leases, which are no records (Operation.Lease).
+	AllOperations bool
 }
 
 // WatchQuery selects commits to follow.
@@ -39,6 +41,10 @@ type WatchQuery struct {
 	// it went back to.
 	Epoch    string
 	NoValues bool
+	// AllOperations: also those on leases, which are no records (Operation.Lease). Lease: only those on the
+	// lease of this name of Agent.
+	AllOperations bool
+	Lease         string
 	// Marks: yield progress marks, too (Event.Mark). The first comes when the watch has
 	// begun.
 	Marks bool
@@ -66,6 +72,7 @@ func (c *Client) Replay(ctx context.Context, q ReplayQuery) iter.Seq2[Event, err
 func (q *ReplayQuery) request(namespace string, f *feed) *pb.ReplayRequest {
 	req := &pb.ReplayRequest{
 		Namespace: namespace, AgentId: q.Agent, AllAgents: q.AllAgents, KeyPrefix: q.Prefix, Encoding: f.c.encoding(q.NoValues),
+		AllOperations: q.AllOperations,
 	}
 	if f.cursor > 0 {
 		req.StartTs, req.Epoch = new(uint64(f.cursor)+1), f.epoch
@@ -93,6 +100,7 @@ func (c *Client) Watch(ctx context.Context, q WatchQuery) iter.Seq2[Event, error
 		f.open = func(ctx context.Context) (grpc.ServerStreamingClient[pb.EventBatch], error) {
 			req := &pb.WatchRequest{
 				Namespace: c.config.Namespace, AgentId: q.Agent, AllAgents: q.AllAgents, KeyPrefix: q.Prefix, Encoding: c.encoding(q.NoValues),
+				AllOperations: q.AllOperations, Lease: q.Lease,
 			}
 			if f.placed {
 				req.AfterTs, req.Epoch = new(uint64(f.cursor)), f.epoch
@@ -235,13 +243,16 @@ func (f *feed) handOut(batch *pb.EventBatch) error {
 func eventOf(m *pb.ReplayEvent) Event {
 	ev := Event{
 		CommitTS: CommitTS(m.GetCommitTs()), CommitTime: timeOf(m.GetCommitTime()), TxnID: m.GetTxnId(), Metadata: m.GetMetadata(),
-		Principal: m.GetPrincipal(), TraceID: m.GetTraceId(),
+		Principal: m.GetPrincipal(), TraceID: m.GetTraceId(), Cause: m.GetCause(),
 		Operations: make([]Operation, len(m.GetOperations())),
 	}
 	for i, o := range m.GetOperations() {
 		ev.Operations[i] = Operation{
 			RecordName: RecordName{o.GetNamespace(), o.GetAgentId(), o.GetKey()}, Version: Version(o.GetVersion()),
 			Deleted: o.GetDeleted(), Value: o.GetValueJson(), Bytes: bytesOf(o), Erased: o.GetErased(), Pruned: o.GetPruned(),
+		}
+		if l := o.GetLease(); l != nil {
+			ev.Operations[i].Lease = &LeaseChange{l.GetHolder(), time.Duration(l.GetTtlMs()) * time.Millisecond}
 		}
 	}
 	return ev

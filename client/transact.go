@@ -76,6 +76,12 @@ func operation(n RecordName, w Write) *pb.TransactOperation {
 	default:
 		o.ValueJson = w.Value
 	}
+	if w.TTL > 0 {
+		if o.Put == nil {
+			o.Put, o.ValueJson = &pb.Put{ValueJson: w.Value}, nil
+		}
+		o.Put.TtlMs = milliseconds(w.TTL)
+	}
 	return o
 }
 
@@ -108,6 +114,8 @@ func bytesOf(m interface {
 
 func checkWrite(w *Write) error {
 	switch {
+	case w.TTL < 0 || w.TTL > 0 && (w.Tombstone || len(w.Value) == 0):
+		return invalidf("key %q: a time to live is of a value, and positive", w.Key)
 	case w.op != nil && w.Tombstone:
 		return invalidf("key %q: a write is a delete or carries an operation, not both", w.Key)
 	case w.op != nil:
@@ -138,6 +146,10 @@ func (c *Client) conditions(o *Conditions) (keys []*pb.KeyPrecondition, heads []
 	for _, h := range o.Heads {
 		n := c.named(RecordName{Namespace: h.Namespace})
 		heads = append(heads, &pb.HeadPrecondition{Namespace: n.Namespace, AgentId: h.Agent, ExpectedHead: uint64(h.Expected)})
+	}
+	for _, l := range o.Leases {
+		n := c.named(RecordName{Namespace: l.Namespace})
+		keys = append(keys, &pb.KeyPrecondition{Namespace: n.Namespace, AgentId: l.Agent, Lease: l.Lease, ExpectedVersion: uint64(l.Token)})
 	}
 	return keys, heads
 }

@@ -42,8 +42,9 @@ type Evaluation interface {
 
 // OpResult is what came of one operation.
 type OpResult struct {
-	Name    RecordName // with the key that an append got
-	Version Version    // that the commit gave the key
+	Acquired *Acquire   // of an acquisition: what was asked; Version is the token
+	Name     RecordName // with the key that an append got
+	Version  Version    // that the commit gave the key
 	// Value is what the record is after the commit, of operations that change a value, or find one.
 	// Of several on one key the last has it. Nil: it has been erased or pruned since.
 	Value []byte

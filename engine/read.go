@@ -141,7 +141,8 @@ func (s Snapshot) getOfFork(f *fork, name RecordName, prefix []byte) (Record, er
 	called := []byte(s.e.db.forks.cached(string(prefix)))
 	have, found, miss := s.e.hot.get(called, s.ts)
 	if found {
-		return have.record(name), nil
+		rec := have.record(name)
+		return rec, s.e.expiry(&rec)
 	}
 	rows, err := s.e.db.recordRows(name.AgentName(), prefix, successor(prefix))
 	if err != nil {
@@ -158,7 +159,7 @@ func (s Snapshot) getOfFork(f *fork, name RecordName, prefix []byte) (Record, er
 	if newest {
 		s.e.hot.fill(miss, called, hotOf(&rec))
 	}
-	return rec, nil
+	return rec, s.e.expiry(&rec)
 }
 
 // linearProbe is how many newer versions a read steps over before it searches.

@@ -18,6 +18,7 @@ type Event struct {
 	Metadata   map[string]string `json:"metadata,omitempty"`
 	Principal  string            `json:"principal,omitempty"`
 	TraceID    string            `json:"trace_id,omitempty"`
+	Cause      string            `json:"cause,omitempty"` // why the daemon made it by itself
 	Operations []Operation       `json:"operations"`
 	Epoch      string            `json:"epoch,omitempty"` // in which the commit_ts is this commit
 }
