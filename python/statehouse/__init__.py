@@ -14,10 +14,10 @@ that. What goes in and comes out is in :mod:`statehouse.types`, what a commit is
 """
 
 from statehouse import _quiet  # noqa: F401  before anything else imports gRPC
-from statehouse._aio import AsyncClaim, AsyncLease, AsyncStatehouse, AsyncTxn
+from statehouse._aio import AsyncAgentState, AsyncClaim, AsyncLease, AsyncStatehouse, AsyncTxn
 from statehouse._others import warn_of_others
 from statehouse._pending import Pending
-from statehouse._sync import Claim, Lease, Statehouse, Txn
+from statehouse._sync import AgentState, Claim, Lease, Statehouse, Txn
 from statehouse._version import __version__
 from statehouse.errors import *  # noqa: F403
 from statehouse.errors import __all__ as _errors
@@ -30,6 +30,8 @@ from statehouse.types import __all__ as _types
 Transaction = Txn
 
 __all__ = [
+    "AgentState",
+    "AsyncAgentState",
     "AsyncClaim",
     "AsyncLease",
     "AsyncStatehouse",

@@ -61,6 +61,14 @@ def blocking(client: Statehouse) -> None:
     assert_type(client.get_agent("a1"), Optional[AgentDetails])
     assert_type(client.refresh("a1", "k"), list[Optional[datetime]])
     assert_type(client.claim("a1", limit=2), list[Claim])
+    session = client.agent("session-7")
+    assert_type(session.append("message/", {"text": "Hi"}, ttl=60), Record)
+    assert_type(session.get_state("k", as_of=7), Optional[Record])
+    assert_type(session.replay(limit=3), Iterator[Event])
+    with session.lease("worker", wait=1) as lease:
+        assert_type(lease, Lease)
+    session.append("message/")  # type: ignore[call-arg]
+    session.append("message/", {}, ttl="60")  # type: ignore[arg-type]
     client.find(where=F("/a") < {})  # type: ignore[operator]
     client.get_state("a1")  # type: ignore[call-arg]
     client.write("a1", "k", {}, expected="1")  # type: ignore[call-arg]
@@ -102,5 +110,6 @@ async def awaited(client: AsyncStatehouse) -> None:
     assert_type(await client.append("a1", "m/", {}), Record)
     assert_type(client.diff("a1"), AsyncIterator[KeyDiff])
     assert_type(await client.claim(), list[AsyncClaim])
+    assert_type(await client.agent("session-7").append("message/", {}), Record)
     await client.get_state(1, "k")  # type: ignore[arg-type]
     assert_type(await AsyncStatehouse.list_keys(client, "a1"), list[str])

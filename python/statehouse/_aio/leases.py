@@ -322,7 +322,7 @@ class Leases(LeaseSteps, Awaiting):
         metadata: Mapping[str, str] | None = None,
     ) -> list[AsyncClaim]:
         """Claims records that are due, each for one worker at a time, and renews the claims in the
-        background. At the end of an ``async with`` block a claim is completed.
+        background. At the end of the block a claim is completed.
 
         >>> _ = await client.write("queue", "mail/1", {"to": "alice"}, due_in=0)
         >>> for job in await client.claim("queue", wait=10):

@@ -240,7 +240,7 @@ class Leases(LeaseSteps, Blocking):
         metadata: Mapping[str, str] | None = None,
     ) -> list[Claim]:
         """Claims records that are due, each for one worker at a time, and renews the claims in the
-        background. At the end of a ``with`` block a claim is completed.
+        background. At the end of the block a claim is completed.
 
         >>> _ = client.write("queue", "mail/1", {"to": "alice"}, due_in=0)
         >>> for job in client.claim("queue", wait=10):
