@@ -155,6 +155,12 @@ async def test_what_the_commit_decides_cannot_be_read_before(client):
         await tx.get_state("a1", "k")
     await tx.commit()
     assert (await client.get_state("a1", "k")).value == {"n": 11}
+    async with client.begin_transaction() as tx:
+        await tx.write("a1", "k", {"n": 1})
+        await tx.increment("a1", "k", "/n")
+        await tx.write("a1", "k", {"n": 5})  # comes after it, and not in the place of the first
+        last = await tx.increment("a1", "k", "/n")
+    assert last.value == {"n": 6}
     held = await client.begin_transaction(held=True)
     with pytest.raises(UsageError, match="begin one without held"):
         await held.increment("a1", "k", "/n")
