@@ -100,9 +100,9 @@ func (p *process) importAll(what engine.Import, events []engine.ImportEvent) (en
 	x, err := p.BeginImport(ctx, what)
 	for err == nil && x.State == engine.ImportStaging && x.Events < uint64(len(events)) {
 		n := x.Events
-		for range 2 { // the second is that of whoever had no answer
+		for _, more := range []uint64{4, 6} { // the second is of whoever had no answer, and has more
 			if err == nil {
-				x, err = p.StageImport(ctx, what.ID, n, events[n:min(n+5, uint64(len(events)))])
+				x, err = p.StageImport(ctx, what.ID, n, events[n:min(n+more, uint64(len(events)))])
 			}
 		}
 	}
