@@ -64,6 +64,8 @@ var pureFiles = []string{
 	"txn.go", "plan.go", "proposal.go", "ranges.go", "fingerprint.go", "normalform.go", "keys.go", "rows.go", "rowslog.go", "codec.go", "types.go",
 	"limits.go", "hidden.go", "value.go", "valuetext.go", "valuekeys.go", "cache.go", "errors.go",
 	"evaluate.go", "evaluated.go", "increment.go", "mergepatch.go", "sequence.go", "ifabsent.go",
+	"limits.go", "hidden.go", "holds.go", "value.go", "valuetext.go", "valuekeys.go", "cache.go", "errors.go",
+	"evaluate.go", "evaluated.go", "increment.go", "mergepatch.go", "sequence.go", "ifabsent.go", "lease.go",
 }
 
 func load(t *testing.T) []*packages.Package {

@@ -72,7 +72,7 @@ func (c *Client) listKeys(ctx context.Context, txnID, agent string, q ListQuery)
 	return pages(c, q.Limit, func(size uint32, token string) ([]string, string, error) {
 		req := &pb.ListKeysRequest{
 			Namespace: c.config.Namespace, AgentId: agent, Prefix: q.Prefix, Limit: size, PageToken: token,
-			Reverse: q.Reverse, At: q.At.message(), TxnId: txnID,
+			Reverse: q.Reverse, At: q.At.message(), TxnId: txnID, MinReadTs: uint64(q.At.least),
 		}
 		resp, err := ask(ctx, c, c.stub.ListKeys, req)
 		return resp.GetKeys(), resp.GetNextPageToken(), err
@@ -94,7 +94,7 @@ func (c *Client) scan(ctx context.Context, txnID, agent string, q ListQuery) ite
 func (c *Client) scanPage(ctx context.Context, txnID, agent string, q ListQuery, size uint32, token string) (records []Record, next string, readTS CommitTS, err error) {
 	req := &pb.ScanPrefixRequest{
 		Namespace: c.config.Namespace, AgentId: agent, Prefix: q.Prefix, Encoding: c.encoding(q.NoValues),
-		Limit: size, PageToken: token, Reverse: q.Reverse, At: q.At.message(), TxnId: txnID,
+		Limit: size, PageToken: token, Reverse: q.Reverse, At: q.At.message(), TxnId: txnID, MinReadTs: uint64(q.At.least),
 	}
 	resp, err := ask(ctx, c, c.stub.ScanPrefix, req)
 	if err != nil {
@@ -117,7 +117,7 @@ func (c *Client) History(ctx context.Context, agent, key string, q HistoryQuery)
 	return pages(c, q.Limit, func(size uint32, token string) ([]HistoryEntry, string, error) {
 		req := &pb.GetHistoryRequest{
 			Namespace: c.config.Namespace, AgentId: agent, Key: key, Encoding: c.encoding(q.NoValues),
-			Limit: size, PageToken: token, OldestFirst: q.OldestFirst, At: q.At.message(),
+			Limit: size, PageToken: token, OldestFirst: q.OldestFirst, At: q.At.message(), MinReadTs: uint64(q.At.least),
 		}
 		resp, err := ask(ctx, c, c.stub.GetHistory, req)
 		if err != nil {
@@ -146,7 +146,7 @@ func (c *Client) ListAgents(ctx context.Context, prefix string) iter.Seq2[Agent,
 		}
 		agents := make([]Agent, len(resp.GetAgents()))
 		for i, a := range resp.GetAgents() {
-			agents[i] = Agent{a.GetNamespace(), a.GetAgentId(), CommitTS(a.GetFirstTs()), CommitTS(a.GetHeadTs())}
+			agents[i] = Agent{a.GetNamespace(), a.GetAgentId(), CommitTS(a.GetFirstTs()), CommitTS(a.GetHeadTs()), timeOf(a.GetHeadTime())}
 		}
 		return agents, resp.GetNextPageToken(), nil
 	})

@@ -57,7 +57,7 @@ func (c *Client) Get(ctx context.Context, agent, key string, at ...At) (Record, 
 
 func (c *Client) get(ctx context.Context, txnID, agent, key string, at At) (Record, error) {
 	n := c.named(RecordName{Agent: agent, Key: key})
-	req := &pb.GetStateRequest{Namespace: n.Namespace, AgentId: agent, Key: key, Encoding: c.encoding(false), At: at.message(), TxnId: txnID}
+	req := &pb.GetStateRequest{Namespace: n.Namespace, AgentId: agent, Key: key, Encoding: c.encoding(false), At: at.message(), TxnId: txnID, MinReadTs: uint64(at.least)}
 	resp, err := ask(ctx, c, c.stub.GetState, req)
 	if err != nil {
 		return Record{}, err
@@ -108,7 +108,7 @@ func (c *Client) BatchGet(ctx context.Context, names []RecordName, at ...At) ([]
 }
 
 func (c *Client) batchGet(ctx context.Context, txnID string, names []RecordName, at At) ([]Record, error) {
-	req := &pb.BatchGetStateRequest{Encoding: c.encoding(false), At: at.message(), TxnId: txnID}
+	req := &pb.BatchGetStateRequest{Encoding: c.encoding(false), At: at.message(), TxnId: txnID, MinReadTs: uint64(at.least)}
 	for _, n := range names {
 		n = c.named(n)
 		req.Names = append(req.Names, &pb.RecordName{Namespace: n.Namespace, AgentId: n.Agent, Key: n.Key})

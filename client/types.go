@@ -210,12 +210,14 @@ type HistoryEntry struct {
 type Agent struct {
 	Namespace, Agent string
 	First, Head      CommitTS
+	HeadTime         time.Time // commit_time of Head
 }
 
 // At is a point of the order to read at. The zero value is now.
 type At struct {
 	commit *CommitTS
 	time   *time.Time
+	least  CommitTS
 }
 
 // AtCommit is the point after commit ts. One that has not been reached is refused.
@@ -223,6 +225,10 @@ func AtCommit(ts CommitTS) At { return At{commit: &ts} }
 
 // AtTime is the point after the last commit whose time is not later than t.
 func AtTime(t time.Time) At { return At{time: &t} }
+
+// NotBefore is now, but not before commit ts: whoever was told of that commit, by whatever daemon,
+// sees it. A daemon that does not have it yet refuses.
+func NotBefore(ts CommitTS) At { return At{least: ts} }
 
 // String shows the point as the contract's clients write it: a commit_ts, a time in
 // UTC, or nothing for now.

@@ -40,6 +40,12 @@ func (w *rowWriter) appendCommit(batch *pebble.Batch, c *commit, previous chainH
 	for _, a := range c.newAgents {
 		w.set(batch, agentPrefix(agentTag, a), binary.AppendUvarint(w.body[:0], uint64(c.ts)))
 	}
+	for i := range c.p.agents {
+		if f := c.p.agents[i].made; f != nil {
+			w.used.use(batch, featureActs)
+			w.set(batch, f.key(), f.append(w.body[:0]))
+		}
+	}
 	for _, n := range c.newNamespaces {
 		w.set(batch, appendNames(nil, namespaceTag, n), binary.AppendUvarint(w.body[:0], uint64(c.ts)))
 	}
@@ -55,6 +61,8 @@ func (w *rowWriter) appendLog(batch *pebble.Batch, c *commit, previous chainHash
 		w.appendRecords(batch, c, part)
 		if c.p.cause != 0 {
 			w.event.fields = own{c.p.cause, c.userHeads[i]}.fields()
+		} else if w.event.fields = nil; part.made != nil {
+			w.event.fields = w.event.fields.with(fieldAct, part.made.field())
 		}
 		w.log.parts = append(w.log.parts, logPart{w.appendEvent(batch, c.ts, part), part.agent})
 	}

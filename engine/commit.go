@@ -65,15 +65,11 @@ func (e *Engine) checkWrite(w *Write) error {
 }
 
 func (w *Write) checkTTL() error {
-	sets := w.Eval == nil
-	switch w.Eval.(type) {
-	case Append, IfAbsent:
-		sets = true
-	}
+	_, merges := w.Eval.(Merge)
 	switch {
 	case w.TTL == 0:
 		return nil
-	case w.Tombstone || !sets:
+	case w.Tombstone || w.Eval != nil && (merges || !w.Eval.hasValue()):
 		return failf(ErrInvalid, "a time to live is of a value that is set").with("field", "ttl_ms")
 	case w.TTL < 0 || w.TTL > MaxTTL:
 		return failf(ErrInvalid, "the time to live of key %q is %v: at most %v, and positive", w.Name.Key, w.TTL, MaxTTL).with("field", "ttl_ms")
@@ -369,13 +365,23 @@ func (e *Engine) checkWrites(writes []Write) (last []*Write, expected []KeyPreco
 }
 
 func (e *Engine) checkConditions(c *Conditions) error {
-	if n := len(c.Keys) + len(c.Heads); n > e.opts.Limits.TxnOps {
+	if n := len(c.Keys) + len(c.Heads) + len(c.Leases); n > e.opts.Limits.TxnOps {
 		return limitErr(&e.reached.TxnOps, "preconditions of a transaction", n, e.opts.Limits.TxnOps)
 	}
 	for i := range c.Keys {
 		if err := c.Keys[i].Name.normalize(); err != nil {
 			return err
 		}
+	}
+	if len(c.Leases) > 0 {
+		c.Keys = slices.Clone(c.Keys) // the caller may use them again
+	}
+	for i := range c.Leases {
+		key, err := c.Leases[i].record()
+		if err != nil {
+			return err
+		}
+		c.Keys = append(c.Keys, key)
 	}
 	for i := range c.Heads {
 		if err := c.Heads[i].Agent.normalize(); err != nil {
@@ -386,6 +392,9 @@ func (e *Engine) checkConditions(c *Conditions) error {
 		return err
 	}
 	if err := checkSource("trace id", c.TraceID, MaxTraceIDBytes); err != nil {
+		return err
+	}
+	if err := checkNoOrigin(c.Metadata); err != nil {
 		return err
 	}
 	return e.opts.Limits.checkMetadata(c.Metadata, &e.reached)

@@ -99,10 +99,13 @@ func (d *differ) changedBetween() (keys []string, few bool, err error) {
 		low, high = high, low
 	}
 	walked, most := 0, d.e.opts.Tuning.LookedRows/8
-	few, err = dbState{d.e.db}.events(d.o.To.Agent, low, high, func(_ CommitTS, ops []eventRowOp) bool {
-		walked += 1 + len(ops)
-		for i := range ops {
-			if key := ops[i].key; key > d.o.After && !hidden(key) && strings.HasPrefix(key, d.o.Prefix) {
+	few, err = dbState{d.e.db}.events(d.o.To.Agent, low, high, func(_ CommitTS, ev *eventRow) bool {
+		if _, act := ev.fields.get(fieldAct); act {
+			return false // of any number of keys
+		}
+		walked += 1 + len(ev.ops)
+		for i := range ev.ops {
+			if key := ev.ops[i].key; key > d.o.After && !hidden(key) && strings.HasPrefix(key, d.o.Prefix) {
 				keys = append(keys, key)
 			}
 		}
@@ -150,6 +153,11 @@ func (d *differ) compare(last string, from, to Record) (full bool) {
 		return false
 	}
 	key := cmp.Or(to.Name.Key, from.Name.Key)
+	for _, side := range []*Record{&from, &to} {
+		if !side.Exists {
+			*side = Record{} // whatever a tombstone says
+		}
+	}
 	next := len(key) + len(from.Value) + len(to.Value) + 2*rowOverhead
 	if d.o.Page.full(len(d.found.Keys), d.size, next) {
 		d.found.Next = last

@@ -14,7 +14,7 @@ import (
 // before those that are the last ones at the floor. Those stay: as-of reads from the floor on
 // need the versions, and lists of agents the events.
 func (w *piece) drop(s *space) error {
-	return w.walk(s, &s.dropped, s.floor, func(a AgentName, ts CommitTS, row *eventRow) error {
+	return w.walk(s, &s.dropped, w.e.db.forks.heldBack(s.namespace, s.floor), func(a AgentName, ts CommitTS, row *eventRow) error {
 		for i := range row.ops {
 			if op := &row.ops[i]; op.version > 1 && op.key != "" {
 				key := appendVersion(recordPrefix(RecordName{a.Namespace, a.Agent, op.key}), op.version-1)
@@ -40,7 +40,7 @@ func (w *piece) prune(s *space, shown CommitTS) error {
 		w.mark(s)
 	}
 	s.pruned = max(s.pruned, s.dropped) // versions before are gone, and of those at the floor none was pushed out by then
-	return w.walk(s, &s.pruned, shown, func(a AgentName, _ CommitTS, row *eventRow) error {
+	return w.walk(s, &s.pruned, w.e.db.forks.heldBack(s.namespace, shown), func(a AgentName, _ CommitTS, row *eventRow) error {
 		for i := range row.ops {
 			op := &row.ops[i]
 			if uint64(op.version) <= s.maxVersions || op.key == "" {

@@ -73,6 +73,7 @@ type evaluation struct {
 	bytes int
 
 	sequences map[string]uint64 // the last numbers that were given
+	leases    map[AgentName]int // that were acquired
 }
 
 type opAt struct{ part, op int }
@@ -301,7 +302,7 @@ func (p *proposal) appendAsked(b []byte) []byte {
 			b = op.partOp.fingerprint(b)
 			continue
 		}
-		b = append(appendString(append(b, 'v'), op.prefix), op.normal[:]...)
+		b = op.held.fingerprint(append(appendString(append(b, 'v'), op.prefix), op.normal[:]...))
 		b = op.eval.fingerprint(b)
 	}
 	return b

@@ -75,6 +75,9 @@ func (e *Engine) checkOp(w *Write) (err error) {
 	} else if len(w.Value) > 0 {
 		return failf(ErrInvalid, "the operation takes no value").with("field", "value")
 	}
+	if err := e.resolveFork(w); err != nil {
+		return err
+	}
 	w.Eval, err = w.Eval.check(w, &e.opts.Limits)
 	return err
 }
@@ -174,6 +177,9 @@ func checkTogether(writes []*Write) error {
 		if _, is := w.Eval.(IfAbsent); is && named[w.Name] > 1 {
 			return failf(ErrInvalid, "key %q is written if it is absent, and named by another operation of the transaction", w.Name.Key).with("field", "if_absent")
 		}
+	}
+	if err := checkActs(writes); err != nil {
+		return err
 	}
 	return checkSequences(writes)
 }

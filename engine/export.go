@@ -40,10 +40,14 @@ type Export struct {
 	at      CommitTS // read up to here
 	snap    *pebble.Snapshot
 	db      *store
+	moved   *rowIter // holds, as of To; nil: all were read
+	begun   bool     // System was called
 	went    went
 	base    []string // namespaces of whose base there may be more
 	cursor  []byte   // where it goes on
 	commits int      // of the next wave
+	forks   []*fork  // whole ones, whose rows come next
+	copied  []byte   // the last key of the first of them
 	known   map[AgentName]bool
 }
 
@@ -77,13 +81,18 @@ func (e *Engine) Export(after CommitTS) (*Export, error) {
 }
 
 func (e *Engine) export(after CommitTS) (*Export, error) {
-	// Published first: all of it is in what is read then.
-	to := e.Published()
+	// First: what is published is in what is read then.
+	moved, at, err := e.heldRows([]byte{holdTag}, []byte{holdTag + 1})
+	if err != nil {
+		return nil, err
+	}
+	to := at.ts
 	if after > to {
+		_ = moved.close()
 		return nil, failf(ErrInvalid, "commit %d has not happened yet; the last is %d", after, to).with("field", "after_ts").with("last_commit_ts", to.String())
 	}
 	snap := e.db.NewSnapshot()
-	x := &Export{e: e, snap: snap, db: &store{DB: e.db.DB, then: snap}, at: after, commits: 16, known: make(map[AgentName]bool)}
+	x := &Export{e: e, snap: snap, db: &store{DB: e.db.DB, then: snap}, moved: moved, at: after, commits: 16, known: make(map[AgentName]bool)}
 	x.of = Stretch{StoreID: e.identity.storeID, Format: e.identity.format, Epochs: e.meta.lineage.epochs(), After: after, To: to}
 	if err := x.begin(); err != nil {
 		_ = x.Close()
@@ -95,6 +104,9 @@ func (e *Engine) export(after CommitTS) (*Export, error) {
 func (x *Export) begin() error {
 	var err error
 	if x.went, err = readWent(systemReader{x.snap}); err != nil {
+		return err
+	}
+	if err := x.db.forks.load(x.db); err != nil {
 		return err
 	}
 	switch dropped := x.went.dropped(); {
@@ -134,7 +146,7 @@ func (x *Export) Of() Stretch { return x.of }
 func (x *Export) At() CommitTS { return x.at }
 
 // Close ends the export.
-func (x *Export) Close() error { return storageOrNil(x.snap.Close()) }
+func (x *Export) Close() error { return errors.Join(x.endMoved(), storageOrNil(x.snap.Close())) }
 
 // Next returns the rows of the next commits, whole ones in their order, until ctx ends; none when all
 // were read. Of the whole store the base comes first: the records whose events retention has
@@ -146,6 +158,9 @@ func (x *Export) Next(ctx context.Context) ([]Row, error) {
 		return nil, f
 	}
 	if rows, err := x.nextBase(ctx); err != nil || len(rows) > 0 {
+		return rows, x.e.noted(err)
+	}
+	if rows, err := x.nextCopies(ctx); err != nil || len(rows) > 0 {
 		return rows, x.e.noted(err)
 	}
 	w := exportWave{x: x}
@@ -173,9 +188,15 @@ func (x *Export) Next(ctx context.Context) ([]Row, error) {
 	return w.out, nil
 }
 
-// System returns the rows of the system, with the names of their kind. A change of them that is
-// under way may be among them.
+// System returns the next rows of the system, with the names of their kind; none when all were
+// returned. A change of them that is under way may be among them. After them come deadlines that
+// were moved since the stretch began.
 func (x *Export) System() ([]Row, error) {
+	if x.begun {
+		rows, err := x.nextMoved()
+		return rows, x.e.noted(err)
+	}
+	x.begun = true
 	it, err := newRowIter(x.db, []byte{systemTag}, []byte{systemTag + 1})
 	if err != nil {
 		return nil, err
@@ -184,7 +205,13 @@ func (x *Export) System() ([]Row, error) {
 	for ok := it.first(); ok; ok = it.next() {
 		rows = append(rows, rowOf(it.key(), it.body))
 	}
-	return rows, x.e.noted(it.close())
+	if err := it.close(); err != nil {
+		return nil, x.e.noted(err)
+	}
+	if len(rows) > 0 {
+		return rows, nil
+	}
+	return x.System()
 }
 
 // System is what a row of the system says, if r is one.
@@ -230,6 +257,9 @@ func (w *exportWave) readLog() error {
 		}
 		want++
 		w.commits = append(w.commits, exportCommit{ts: ts, row: row, raw: rowOf(it.key(), it.body)})
+		if w.x.forks = w.x.wholeForks(ts, &row); len(w.x.forks) > 0 {
+			break
+		}
 	}
 	if err := it.close(); err != nil {
 		return err
@@ -334,6 +364,11 @@ func (w *exportWave) readRows() error {
 		for _, r := range others[:rests[i]] {
 			if made, err := madeIn(r, c.ts); err != nil {
 				return err
+			} else if made && r.Key[0] == forkTag {
+				if r, err = forkRow(r); err != nil {
+					return err
+				}
+				w.out = append(w.out, r)
 			} else if made {
 				w.out = append(w.out, r)
 			}
@@ -361,6 +396,11 @@ func (w *exportWave) addRest(keys *rowKeys, c *exportCommit) {
 		if whole := (AgentName{Namespace: a.Namespace}); !known[whole] {
 			known[whole] = true
 			namespaces = append(namespaces, a.Namespace)
+		}
+	}
+	for i := range c.row.parts {
+		if f := w.x.db.forks.get(c.row.parts[i].agent); f != nil && f.at == c.ts {
+			keys.add(appendNames(keys.buf, forkTag, f.agent.Namespace, f.agent.Agent))
 		}
 	}
 	for _, n := range namespaces {

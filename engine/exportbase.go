@@ -1,6 +1,9 @@
 package engine
 
-import "context"
+import (
+	"bytes"
+	"context"
+)
 
 // nextBase returns the next records of the base: those whose events retention has dropped, which are
 // current at what it has dropped up to. No commit that is exported names them.
@@ -40,10 +43,17 @@ func (x *Export) baseOf(ctx context.Context, namespace string, rows *[]Row, room
 			break
 		}
 		_, row, good := recordAt(it)
-		if !good {
+		f := x.db.forks.get(n.AgentName())
+		for good && f != nil && row.commitTS <= f.upTo { // copied, see nextCopies
+			if !it.previous() || !bytes.HasPrefix(it.key(), recordPrefix(n)) {
+				break
+			}
+			_, row, good = recordAt(it)
+		}
+		if it.err != nil || !good {
 			break
 		}
-		if row.commitTS <= x.went.pasts[namespace].dropped {
+		if copied := f != nil && row.commitTS <= f.upTo; !copied && row.commitTS <= x.went.pasts[namespace].dropped {
 			var event []byte
 			if event, it.err = getRow(x.db, eventKey(n.AgentName(), row.commitTS)); it.err != nil {
 				break

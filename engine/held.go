@@ -89,6 +89,7 @@ type store struct {
 	view  view
 	// floors are the first commits that can be read, by namespace; nil: there are none.
 	floors atomic.Pointer[map[string]CommitTS]
+	forks  forks
 }
 
 func openPebble(dir string, o *pebble.Options) (*store, error) {

@@ -50,6 +50,9 @@ func (e *Engine) inspect(storeDir string, id *identity, ev *evidence) error {
 	if err == nil {
 		err = new(chores).load(systemReader{db.DB}) // whatever is read at the start
 	}
+	if err == nil {
+		err = new(forks).load(db)
+	}
 	return errors.Join(err, db.Close())
 }
 

@@ -30,7 +30,7 @@ func (e *Engine) oldestKept(rec *Record) (Version, error) {
 		return 0, err
 	}
 	prefix := recordPrefix(rec.Name)
-	rows, err := newRowIter(e.db, prefix, successor(prefix))
+	rows, err := e.db.recordRows(rec.Name.AgentName(), prefix, successor(prefix))
 	if err != nil {
 		return 0, err
 	}
@@ -63,7 +63,8 @@ func (e *Engine) base(n RecordName) (base Version, floor CommitTS, err error) {
 		if floor = e.floor(n.Namespace); floor == 0 {
 			return 0, 0, nil
 		}
-		rec, err := Snapshot{e: e, ts: floor}.Get(n)
+		at, of := e.db.forks.base(n.AgentName(), floor)
+		rec, err := Snapshot{e: e, ts: at}.Get(RecordName{of.Namespace, of.Agent, n.Key})
 		if err == nil || e.floor(n.Namespace) == floor {
 			return rec.Version, floor, err
 		}

@@ -17,10 +17,12 @@ import (
 //	a namespace 00 agent 00              -> first commit_ts
 //	r namespace 00 agent 00 key 00 ^ver  -> record (newest version first)
 //	e namespace 00 agent 00 commit_ts    -> event: one agent's part of a commit
+//	f namespace 00 agent 00              -> fork (acts.go)
 //	l commit_ts                          -> log: chain hash, time, id, digests of the parts, agents
 //	t transaction id                     -> outcome
 //	m name                               -> meta
 //	s kind 00 name 00                    -> system row (system.go)
+//	i import 00 …                        -> what an import has staged (importrows.go)
 const (
 	metaTag      = 'm'
 	namespaceTag = 'n'

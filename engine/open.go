@@ -86,6 +86,13 @@ func (e *Engine) openLocked() error {
 	if err := e.chores.load(systemReader{e.db.DB}); err != nil {
 		return err
 	}
+	if err := e.db.forks.load(e.db); err != nil {
+		return err
+	}
+	e.planner.reserved = e.chores.reserved
+	if err := e.resumeImport(); err != nil {
+		return err
+	}
 	if err := e.loadTimers(); err != nil {
 		return err
 	}

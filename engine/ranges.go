@@ -86,11 +86,14 @@ func (l *listed) contains(key string) bool {
 	return i > 0 && (l.intervals[i-1].to == "" || key < l.intervals[i-1].to)
 }
 
-// changed returns the first operation on a listed key.
-func (l *listed) changed(ops []eventRowOp) *eventRowOp {
-	for i := range ops {
-		if l.contains(ops[i].key) {
-			return &ops[i]
+// changed returns the first operation on a listed key. An act may have changed any.
+func (l *listed) changed(ev *eventRow) *eventRowOp {
+	if _, acted := ev.fields.get(fieldAct); acted {
+		return &eventRowOp{key: l.intervals[0].from}
+	}
+	for i := range ev.ops {
+		if l.contains(ev.ops[i].key) {
+			return &ev.ops[i]
 		}
 	}
 	return nil
@@ -124,9 +127,9 @@ func (p *proposal) checkListed(s stateReader, upTo CommitTS, budget int) error {
 		budget--
 		var change *eventRowOp
 		from := l.checked
-		whole, err := s.events(l.agent, l.checked, upTo, func(ts CommitTS, ops []eventRowOp) bool {
-			budget -= 1 + len(ops)
-			if change = l.changed(ops); change == nil {
+		whole, err := s.events(l.agent, l.checked, upTo, func(ts CommitTS, ev *eventRow) bool {
+			budget -= 1 + len(ev.ops)
+			if change = l.changed(ev); change == nil {
 				l.checked = ts
 			}
 			return change == nil && budget > 0

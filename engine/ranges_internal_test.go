@@ -69,10 +69,10 @@ type countingState struct {
 	keys int
 }
 
-func (c *countingState) events(a AgentName, after, upTo CommitTS, visit func(CommitTS, []eventRowOp) bool) (bool, error) {
-	return c.stateReader.events(a, after, upTo, func(ts CommitTS, ops []eventRowOp) bool {
-		c.keys += 1 + len(ops)
-		return visit(ts, ops)
+func (c *countingState) events(a AgentName, after, upTo CommitTS, visit func(CommitTS, *eventRow) bool) (bool, error) {
+	return c.stateReader.events(a, after, upTo, func(ts CommitTS, ev *eventRow) bool {
+		c.keys += 1 + len(ev.ops)
+		return visit(ts, ev)
 	})
 }
 

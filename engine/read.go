@@ -57,6 +57,15 @@ func (e *Engine) Snapshot(at At) (Snapshot, error) {
 	return Snapshot{e: e, ts: published}, nil
 }
 
+// CheckPublished refuses a read that must not be before a commit which has not happened yet.
+func (e *Engine) CheckPublished(min CommitTS) error {
+	if published := e.Published(); min > published {
+		return failf(ErrInvalid, "the read must not be before commit %d, which has not happened yet; the last is %d", min, published).
+			with("field", "min_read_ts").with("last_commit_ts", published.String())
+	}
+	return nil
+}
+
 // lastBefore finds the last commit up to published whose time is not after t, by binary
 // search: commit times never fall.
 func (e *Engine) lastBefore(t time.Time, published CommitTS) (CommitTS, error) {
@@ -96,6 +105,11 @@ func (s Snapshot) Get(name RecordName) (Record, error) {
 }
 
 func (s Snapshot) get(name RecordName, prefix []byte) (Record, error) {
+	if forks := &s.e.db.forks; forks.some.Load() {
+		if f := forks.get(name.AgentName()); f != nil {
+			return s.getOfFork(f, name, prefix)
+		}
+	}
 	have, found, miss := s.e.hot.get(prefix, s.ts)
 	if found {
 		rec := have.record(name)
@@ -117,6 +131,34 @@ func (s Snapshot) get(name RecordName, prefix []byte) (Record, error) {
 		s.e.hot.fill(miss, prefix, hotOf(&rec))
 	}
 	return rec, s.e.expiry(&rec)
+}
+
+// getOfFork is get of a record of an agent that began as a fork.
+func (s Snapshot) getOfFork(f *fork, name RecordName, prefix []byte) (Record, error) {
+	if s.ts < f.at {
+		return Record{Name: name}, nil
+	}
+	called := []byte(s.e.db.forks.cached(string(prefix)))
+	have, found, miss := s.e.hot.get(called, s.ts)
+	if found {
+		return have.record(name), nil
+	}
+	rows, err := s.e.db.recordRows(name.AgentName(), prefix, successor(prefix))
+	if err != nil {
+		return Record{}, err
+	}
+	rec, newest := Record{Name: name}, true // of all that it has
+	if rows.first() {
+		at, _, _ := recordAt(rows)
+		newest = s.visible(rows, name, &rec, prefix) && rec.Version == at
+	}
+	if err := rows.close(); err != nil {
+		return rec, err
+	}
+	if newest {
+		s.e.hot.fill(miss, called, hotOf(&rec))
+	}
+	return rec, nil
 }
 
 // linearProbe is how many newer versions a read steps over before it searches.
@@ -214,7 +256,7 @@ func (e *Engine) GetVersion(name RecordName, v Version) (Record, error) {
 	if err := name.normalize(); err != nil {
 		return Record{}, err
 	}
-	body, err := getRow(e.db, appendVersion(recordPrefix(name), v))
+	body, err := e.db.recordBody(name, v)
 	if err != nil {
 		return Record{}, e.noted(err)
 	}
@@ -243,6 +285,7 @@ type HistoryEntry struct {
 	Metadata map[string]string
 	// Who committed it, and the trace that it was part of; "": not known.
 	Principal, TraceID string
+	Cause              Cause // why the daemon made the commit by itself; 0: it did not
 }
 
 // History pages through a record's versions, newest first or oldest first. after is the
@@ -299,7 +342,7 @@ func (s Snapshot) history(name RecordName, after, oldest Version, oldestFirst bo
 
 // versions reads a record's versions from one on, as many as a page has room for.
 func (s Snapshot) versions(name RecordName, prefix []byte, from Version, all [2]Version, oldestFirst bool, p Page) (entries []HistoryEntry, more bool, err error) {
-	rows, err := newRowIter(s.e.db, prefix, successor(prefix))
+	rows, err := s.e.db.recordRows(name.AgentName(), prefix, successor(prefix))
 	if err != nil {
 		return nil, false, err
 	}
@@ -345,7 +388,7 @@ func (e *Engine) provenance(a AgentName, entries []HistoryEntry) error {
 	for i := range entries {
 		entry := &entries[i]
 		if entry.CommitTS >= floor {
-			keys.add(appendEventKey(keys.buf, a, entry.CommitTS))
+			keys.add(appendEventKey(keys.buf, e.db.forks.owner(a, entry.CommitTS), entry.CommitTS))
 			of = append(of, entry)
 			continue
 		}
@@ -358,7 +401,7 @@ func (e *Engine) provenance(a AgentName, entries []HistoryEntry) error {
 	return keys.read(e.db, func(i int, body []byte) bool {
 		ev, ok := parseEventRow(body)
 		of[i].TxnID, of[i].Metadata = ev.txnID, ev.by.metadata
-		of[i].Principal, of[i].TraceID = ev.by.principal, ev.by.traceID
+		of[i].Principal, of[i].TraceID, of[i].Cause = ev.by.principal, ev.by.traceID, ev.own.cause
 		return ok
 	})
 }

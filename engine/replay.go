@@ -87,6 +87,9 @@ type Chunk struct {
 	// Admit, unless nil, is called with the size of the values before they are read, while
 	// nothing is held open. Its error ends the call.
 	Admit func(bytes int) error
+	// Inside is where to go on in the commit after the cursor: the Rest of the event that was read
+	// last. nil: what acts come to is not cut, however much it is.
+	Inside *Inside
 }
 
 // ReplayRange resolves the bounds of a replay to commits that are published now.
@@ -215,6 +218,7 @@ type replayer struct {
 	sizes  []int // of the values, one for each operation in events
 	events []Event
 	cursor Cursor
+	err    error // of what an act comes to
 }
 
 func (r *replayer) full() bool {
@@ -247,8 +251,8 @@ func (r *replayer) readAgent(last CommitTS) error {
 		}
 		r.rows++
 		before := *r
-		r.add(ts, a, &row)
-		if r.tooMuch(&before) {
+		all := r.addCommit(ts, []AgentName{a}, []eventRow{row})
+		if it.err = r.err; it.err != nil || r.tooMuch(&before) || !all {
 			break
 		}
 		r.cursor = ts
@@ -348,12 +352,10 @@ func (r *replayer) addWave(w *wave) (all bool, err error) {
 			return false, nil
 		}
 		before := *r
-		for range c.events {
-			r.add(c.ts, w.agents[at], &rows[at])
-			at++
-		}
-		if r.tooMuch(&before) {
-			return false, nil
+		whole := r.addCommit(c.ts, w.agents[at:at+c.events], rows[at:at+c.events])
+		at += c.events
+		if r.err != nil || r.tooMuch(&before) || !whole {
+			return false, r.err
 		}
 		r.cursor = c.ts
 	}
@@ -370,7 +372,7 @@ func (r *replayer) tooMuch(before *replayer) bool {
 	return true
 }
 
-// add appends an agent's part of a commit, to the commit's event if it is there already.
+// add appends an agent's part of a commit.
 func (r *replayer) add(ts CommitTS, a AgentName, row *eventRow) {
 	ops := make([]EventOp, 0, len(row.ops))
 	for i := range row.ops {
@@ -391,9 +393,13 @@ func (r *replayer) add(ts CommitTS, a AgentName, row *eventRow) {
 			}
 		}
 	}
-	if len(ops) == 0 {
-		return
+	if len(ops) > 0 {
+		r.addOps(ts, row, ops)
 	}
+}
+
+// addOps appends operations of a commit, to the commit's event if it is there already.
+func (r *replayer) addOps(ts CommitTS, row *eventRow, ops []EventOp) {
 	if n := len(r.events); n > 0 && r.events[n-1].CommitTS == ts {
 		ev := &r.events[n-1]
 		ev.Ops = append(ev.Ops, ops...)
@@ -415,7 +421,7 @@ func (r *replayer) fillValues() error {
 	for i := range r.events {
 		for j := range r.events[i].Ops {
 			op, size := &r.events[i].Ops[j], r.sizes[at]
-			if at++; op.Tombstone || op.Erased {
+			if at++; op.Tombstone || op.Erased || op.Pruned || op.Value != nil || op.Fork != nil {
 				continue
 			}
 			n := len(keys.buf)

@@ -32,6 +32,9 @@ func (r *Restore) SystemRows(kind, after string, limit int) (rows []SystemRow, e
 
 // takeOut takes out what was before the tombstones of a commit of an erasure.
 func (r *Restore) takeOut(ts CommitTS) error {
+	if err := r.copyForks(); err != nil {
+		return err
+	}
 	x := &erasure{erasureMark: erasureMark{commit: ts}}
 	for x.commit != 0 {
 		if _, err := r.piece(func(w *piece) error { return w.takeOut(x) }); err != nil {
@@ -54,6 +57,9 @@ func (r *Restore) piece(do func(*piece) error) (more bool, err error) {
 	for _, ev := range w.events {
 		w.rows.set(w.batch, eventKey(ev.agent, ev.ts), ev.row.append(w.rows.body[:0]))
 	}
+	for _, f := range w.settled {
+		f()
+	}
 	return w.more, nil
 }
 
@@ -61,6 +67,9 @@ func (r *Restore) piece(do func(*piece) error) (more bool, err error) {
 func (r *Restore) retain(namespace string, p past) error {
 	if r.first == nil {
 		return nil
+	}
+	if err := r.copyForks(); err != nil {
+		return err
 	}
 	s := &space{namespace: namespace, maxVersions: p.keeping, past: past{floor: p.dropped, dropped: r.first.pasts[namespace].dropped, keeping: p.keeping}}
 	for _, do := range []func(*piece) error{
@@ -105,7 +114,7 @@ func (r *Restore) finishSystem() error {
 			}
 			x.erasureMark, x.began = erasureMark{}, min(x.began, head)
 			c.Body = x.append(nil)
-		case erasedKind:
+		case erasedKind, importKind: // what an import had staged is in no backup
 			continue
 		}
 		setSystem(r.batch, c)

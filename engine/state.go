@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -33,7 +34,8 @@ func getRow(r *store, key []byte) ([]byte, error) {
 // next move.
 type rowIter struct {
 	it    *pebble.Iterator
-	reads *reads // what it reads is counted there when it is closed
+	view  *forkRows // nil: it walks rows of the store as they are
+	reads *reads    // what it reads is counted there when it is closed
 	body  []byte
 	err   error
 	ctx   context.Context // of the request that reads; nil: never ends
@@ -87,13 +89,54 @@ func (i *rowIter) at(valid bool) bool {
 	return i.err == nil
 }
 
-func (i *rowIter) key() []byte            { return i.it.Key() }
-func (i *rowIter) first() bool            { return i.at(i.it.First()) }
-func (i *rowIter) last() bool             { return i.at(i.it.Last()) }
-func (i *rowIter) next() bool             { return i.at(i.it.Next()) }
-func (i *rowIter) previous() bool         { return i.at(i.it.Prev()) }
-func (i *rowIter) seek(key []byte) bool   { return i.at(i.it.SeekGE(key)) }
-func (i *rowIter) before(key []byte) bool { return i.at(i.it.SeekLT(key)) }
+func (i *rowIter) key() []byte {
+	if i.view != nil {
+		return i.view.key
+	}
+	return i.it.Key()
+}
+
+func (i *rowIter) first() bool {
+	if i.view != nil {
+		return i.view.first(i)
+	}
+	return i.at(i.it.First())
+}
+
+func (i *rowIter) last() bool {
+	if i.view != nil {
+		return i.view.last(i)
+	}
+	return i.at(i.it.Last())
+}
+
+func (i *rowIter) next() bool {
+	if i.view != nil {
+		return i.view.step(i, false)
+	}
+	return i.at(i.it.Next())
+}
+
+func (i *rowIter) previous() bool {
+	if i.view != nil {
+		return i.view.step(i, true)
+	}
+	return i.at(i.it.Prev())
+}
+
+func (i *rowIter) seek(key []byte) bool {
+	if i.view != nil {
+		return i.view.seek(i, key)
+	}
+	return i.at(i.it.SeekGE(key))
+}
+
+func (i *rowIter) before(key []byte) bool {
+	if i.view != nil {
+		return i.view.before(i, key)
+	}
+	return i.at(i.it.SeekLT(key))
+}
 
 // corrupt sets the error for a row with a right checksum and a malformed body.
 func (i *rowIter) corrupt() bool {
@@ -102,6 +145,9 @@ func (i *rowIter) corrupt() bool {
 }
 
 func (i *rowIter) close() error {
+	if i.view != nil {
+		return cmp.Or(i.view.close(), i.err)
+	}
 	err := i.it.Close()
 	i.reads.closed(i.moves, i.bytes)
 	if i.err != nil {
@@ -181,6 +227,13 @@ func (s *stepState) recordHead(prefix string) (keyHead, error) {
 		}
 		s.rows = &rows
 	}
+	if s.r.forks.some.Load() {
+		var n RecordName
+		splitNames([]byte(prefix), recordTag, &n.Namespace, &n.Agent, &n.Key)
+		if f := s.r.forks.get(n.AgentName()); f != nil && !f.whole {
+			return s.forkHead(n)
+		}
+	}
 	var h keyHead
 	s.key = append(s.key[:0], prefix...)
 	if s.rows.at(s.rows.it.SeekPrefixGE(s.key)) {
@@ -195,12 +248,31 @@ func (s *stepState) recordHead(prefix string) (keyHead, error) {
 	return h, nil
 }
 
+// forkHead is recordHead of a key that an agent may have inherited.
+func (s *stepState) forkHead(n RecordName) (h keyHead, err error) {
+	prefix := recordPrefix(n)
+	rows, err := s.r.recordRows(n.AgentName(), prefix, successor(prefix))
+	if err != nil {
+		return h, err
+	}
+	if rows.first() {
+		if v, rec, ok := recordAt(rows); ok {
+			h = keyHead{v, rec.tombstone, rec.hold.kind}
+		}
+	}
+	return h, rows.close()
+}
+
 func (s *stepState) value(prefix string, v Version) ([]byte, gone, error) {
 	s.key = append(s.key[:0], prefix...)
 	if value, found := s.hot.value(s.key, v); found {
 		return value, 0, nil
 	}
-	body, err := getRow(s.r, appendVersion(s.key, v))
+	n, ok := splitPrefix(prefix)
+	if !ok {
+		return nil, 0, corruptRow(s.key, "malformed")
+	}
+	body, err := s.r.recordBody(n, v)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -238,6 +310,18 @@ func (s dbState) hold(prefix string) (*hold, error) {
 	return &h, nil
 }
 
+func (s dbState) leases(a AgentName) (n int, err error) {
+	prefix := append(agentPrefix(holdTag, a), leaseKey("")...)
+	it, err := newRowIter(s.r, prefix, successor(prefix))
+	if err != nil {
+		return 0, err
+	}
+	for ok := it.first(); ok; ok = it.next() {
+		n++
+	}
+	return n, it.close()
+}
+
 // agentHeadAt returns the agent's last commit that is not after ts; 0 if there is none.
 func agentHeadAt(r *store, a AgentName, ts CommitTS) (head agentHead, err error) {
 	prefix := agentPrefix(eventTag, a)
@@ -262,6 +346,12 @@ func agentHeadAt(r *store, a AgentName, ts CommitTS) (head agentHead, err error)
 	return head, it.close()
 }
 
+func (s dbState) agentHeadAt(a AgentName, ts CommitTS) (agentHead, error) {
+	return agentHeadAt(s.r, a, ts)
+}
+
+func (s dbState) forks() *forks { return &s.r.forks }
+
 func (s dbState) existing(a AgentName, prefix string, visit func(key string) bool) error {
 	base := agentPrefix(recordTag, a)
 	lower := append(bytes.Clone(base), prefix...)
@@ -269,7 +359,7 @@ func (s dbState) existing(a AgentName, prefix string, visit func(key string) boo
 	if prefix == "" {
 		lower = append(lower, leastInName)
 	}
-	it, err := newRowIter(s.r, lower, upper)
+	it, err := s.r.recordRows(a, lower, upper)
 	if err != nil {
 		return err
 	}
@@ -290,7 +380,7 @@ func (s dbState) existing(a AgentName, prefix string, visit func(key string) boo
 
 func (s dbState) lastKey(a AgentName, prefix, upTo string) (key string, err error) {
 	lower := append(agentPrefix(recordTag, a), prefix...)
-	it, err := newRowIter(s.r, lower, successor(recordPrefix(RecordName{a.Namespace, a.Agent, upTo})))
+	it, err := s.r.recordRows(a, lower, successor(recordPrefix(RecordName{a.Namespace, a.Agent, upTo})))
 	if err != nil {
 		return "", err
 	}
@@ -324,7 +414,7 @@ func (s dbState) outcome(id TxnID) (outcomeRow, bool, error) {
 func (s dbState) floor(namespace string) CommitTS { return s.r.floor(namespace) }
 
 // events reads the log of one agent.
-func (s dbState) events(a AgentName, after, upTo CommitTS, visit func(CommitTS, []eventRowOp) bool) (whole bool, err error) {
+func (s dbState) events(a AgentName, after, upTo CommitTS, visit func(CommitTS, *eventRow) bool) (whole bool, err error) {
 	it, err := newRowIter(s.r, eventKey(a, after+1), eventKey(a, upTo+1))
 	if err != nil {
 		return false, err
@@ -337,7 +427,7 @@ func (s dbState) events(a AgentName, after, upTo CommitTS, visit func(CommitTS, 
 			it.corrupt()
 			break
 		}
-		if !visit(ts, ev.ops) {
+		if !visit(ts, &ev) {
 			whole = false
 			break
 		}

@@ -21,6 +21,9 @@ type Checker struct {
 	base []byte // the last key of the base
 	// erasure is the last commit of an erasure of which what was before it may still be there.
 	erasure CommitTS
+	// acts are those of the commit that is being checked, forks the whole ones that the last one made.
+	acts, forks map[AgentName]*fork
+	forksAt     CommitTS
 	// Operations counts those that were checked.
 	Operations uint64
 }
@@ -98,6 +101,9 @@ func (c *Checker) Ended() error {
 // are of it.
 func (c *Checker) Commit(rows []Row) (n int, err error) {
 	if c.ofBase(rows) {
+		if f := c.copyOf(&rows[0]); f != nil {
+			return 1, c.checkCopy(rows[0], f)
+		}
 		return 1, c.checkBase(rows[0])
 	}
 	row, err := c.logRow(rows)
@@ -125,9 +131,9 @@ func (c *Checker) Commit(rows []Row) (n int, err error) {
 	return len(rows) - len(r.rows), nil
 }
 
-// ofBase reports whether rows begin with one of the base.
+// ofBase reports whether rows begin with one of the base, or with one that was copied to a fork.
 func (c *Checker) ofBase(rows []Row) bool {
-	return len(rows) > 0 && len(rows[0].Key) > 0 && rows[0].Key[0] == recordTag && c.head.ts == 0
+	return len(rows) > 0 && len(rows[0].Key) > 0 && rows[0].Key[0] == recordTag && (c.head.ts == 0 || c.copyOf(&rows[0]) != nil)
 }
 
 func (c *Checker) checkBase(r Row) error {
@@ -191,7 +197,8 @@ func (c *Checker) part(r *rowsOf, ts CommitTS, row *logRow, part *logPart) error
 		return err
 	}
 	ev, ok := parseEventRow(body)
-	if !ok || len(ev.ops) == 0 || ev.txnID != row.txnID || !ev.commitTime.Equal(row.commitTime) {
+	act, ok2 := ev.act(a, ts)
+	if !ok || !ok2 || len(ev.ops) == 0 && act == nil || ev.txnID != row.txnID || !ev.commitTime.Equal(row.commitTime) {
 		return corruptRow(eventKey(a, ts), "malformed or not of its commit")
 	}
 	if ev.digest() != part.digest {
@@ -199,6 +206,12 @@ func (c *Checker) part(r *rowsOf, ts CommitTS, row *logRow, part *logPart) error
 	}
 	if ev.by.state == provenanceThere && digestOf(ev.by.append(nil)) != ev.by.digest {
 		return failf(ErrDataLoss, "the metadata of commit %d differs from its digest in the event of agent %q", ts, a.Agent)
+	}
+	if act != nil {
+		if c.acts == nil {
+			c.acts = make(map[AgentName]*fork)
+		}
+		c.acts[a] = act
 	}
 	for i := range ev.ops {
 		if op := &ev.ops[i]; op.salt.nameDigest(a, op.key) != op.name {
@@ -242,6 +255,11 @@ func (c *Checker) rest(r *rowsOf, ts CommitTS, row *logRow) error {
 		}
 	}
 	for i := range row.parts {
+		if err := c.forkOf(r, ts, row.parts[i].agent); err != nil {
+			return err
+		}
+	}
+	for i := range row.parts {
 		a := row.parts[i].agent
 		if i > 0 && row.parts[i-1].agent.Namespace == a.Namespace {
 			continue
@@ -250,7 +268,7 @@ func (c *Checker) rest(r *rowsOf, ts CommitTS, row *logRow) error {
 			return err
 		}
 	}
-	if len(r.rows) > 0 && r.rows[0].Key[0] != logTag {
+	if len(r.rows) > 0 && r.rows[0].Key[0] != logTag && (c.forksAt != ts || r.rows[0].Key[0] != recordTag) {
 		return corruptRow(r.rows[0].Key, "of no commit, or not where it belongs")
 	}
 	return nil

@@ -69,6 +69,7 @@ type HeadPrecondition struct {
 type Conditions struct {
 	Keys     []KeyPrecondition
 	Heads    []HeadPrecondition
+	Leases   []LeasePrecondition
 	Metadata map[string]string // provenance, returned by replay, watch and history
 	// Who commits, and the trace that it is part of: returned with the metadata.
 	Principal, TraceID string
@@ -149,6 +150,15 @@ type Event struct {
 	Principal, TraceID string
 	Cause              Cause // why the daemon made it by itself; 0: it did not
 	Ops                []EventOp
+	// Rest is where to go on when more of the commit follows in the next event; nil: this is all.
+	Rest *Inside
+}
+
+// Inside is a place among the operations that the acts of a commit come to.
+type Inside struct {
+	CommitTS CommitTS  // of the commit; 0: nowhere
+	Agent    AgentName // whose act was read last; "": what else the commit did was
+	Key      string    // up to here
 }
 
 // EventOp is one write or tombstone of a commit.
@@ -159,6 +169,8 @@ type EventOp struct {
 	Value     []byte
 	// Erased and Pruned are as in Record. An operation whose name was erased, too, has no key.
 	Erased, Pruned bool
+	// Fork: the operation is the act that made the agent a fork. It has no key.
+	Fork *Lineage
 }
 
 // TxnState is the state of a transaction.

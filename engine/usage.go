@@ -30,8 +30,9 @@ var partsOfStore = []struct {
 	{"history", string(rune(eventTag))},
 	{"log", string(rune(logTag))},
 	{"outcomes", string(rune(outcomeTag))},
-	{"indexes", string([]rune{agentTag, namespaceTag, holdTag, timerTag})},
+	{"indexes", string([]rune{agentTag, forkTag, namespaceTag, holdTag, timerTag})},
 	{"system", string([]rune{metaTag, systemTag})},
+	{"imports", string(rune(stagedTag))}, // under way
 }
 
 // DiskUsage reports what takes space.

@@ -21,7 +21,8 @@ type Report struct {
 	Outcomes   uint64   `json:"outcomes"`
 	Holds      uint64   `json:"deadlines,omitempty"` // of records that expire, and of leases
 	System     uint64   `json:"system_rows,omitempty"`
-	Witnessed  CommitTS `json:"witnessed"` // the last commit that the witness saw
+	Staged     uint64   `json:"staged_rows,omitempty"` // of imports under way
+	Witnessed  CommitTS `json:"witnessed"`             // the last commit that the witness saw
 	// Lost counts commits that the witness names and the log of a store that ran without
 	// syncs does not have: a crash of the machine lost them.
 	Lost CommitTS `json:"lost,omitempty"`
@@ -102,6 +103,7 @@ type verifier struct {
 	chained  chainHash
 	kept     keptChecks
 	held     heldChecks
+	imports  importChecks
 	// Agents and namespaces that the log implies, counted while its events are walked.
 	agents, namespaces uint64
 	lastAgent          AgentName
@@ -123,7 +125,13 @@ func (v *verifier) run(ev *evidence) error {
 	if v.head, _, err = readHead(v.db); err != nil {
 		return err
 	}
+	if err := v.imports.load(systemReader{v.db.DB}); err != nil {
+		return err
+	}
 	if v.kept.pasts, err = readPasts(systemReader{v.db.DB}); err != nil {
+		return err
+	}
+	if err := v.db.forks.load(v.db); err != nil {
 		return err
 	}
 	if ev.witnessMissing(v.head) {
@@ -207,6 +215,11 @@ func (v *verifier) checkPart(ts CommitTS, row *logRow, part *logPart) error {
 	if err != nil {
 		return err
 	}
+	if act, _ := ev.act(a, ts); act != nil {
+		if err := v.checkAct(act); err != nil {
+			return err
+		}
+	}
 	for j := range ev.ops {
 		if err := v.checkOp(RecordName{a.Namespace, a.Agent, ev.ops[j].key}, &ev.ops[j], ts, row); err != nil {
 			return err
@@ -220,7 +233,8 @@ func (v *verifier) checkPart(ts CommitTS, row *logRow, part *logPart) error {
 func checkPart(body []byte, ts CommitTS, row *logRow, part *logPart) (*eventRow, error) {
 	a := part.agent
 	ev, ok := parseEventRow(body)
-	if !ok || len(ev.ops) == 0 || ev.txnID != row.txnID || !ev.commitTime.Equal(row.commitTime) {
+	act, ok2 := ev.act(a, ts)
+	if !ok || !ok2 || len(ev.ops) == 0 && act == nil || ev.txnID != row.txnID || !ev.commitTime.Equal(row.commitTime) {
 		return nil, corruptRow(eventKey(a, ts), "missing, malformed or not of its commit")
 	}
 	if ev.digest() != part.digest {
@@ -276,8 +290,8 @@ func (v *verifier) checkOp(name RecordName, op *eventRowOp, ts CommitTS, row *lo
 	if !rec.tombstone && rec.gone == 0 && rec.salt == (salt{}) {
 		return unsalted(ts, name.AgentName())
 	}
-	if op.version == 1 {
-		return nil
+	if err := v.checkInherited(name, op.version); err != nil || op.version == 1 {
+		return err
 	}
 	key = appendVersion(recordPrefix(name), op.version-1)
 	if body, err = getRow(v.db, key); err != nil {
@@ -288,6 +302,9 @@ func (v *verifier) checkOp(name RecordName, op *eventRowOp, ts CommitTS, row *lo
 			return failf(ErrDataLoss, "version %d of key %q of agent %q is below what is kept of its namespace and is still there", op.version-1, name.Key, name.Agent)
 		}
 		return nil
+	}
+	if body, err = v.db.recordBody(name, op.version-1); err != nil {
+		return err
 	}
 	if before, ok := parseRecordRow(body); !ok || before.commitTS >= ts {
 		return failf(ErrDataLoss, "the versions of key %q of agent %q have a gap before %d", name.Key, name.Agent, op.version)
@@ -315,7 +332,7 @@ func (v *verifier) checkOutcome(ts CommitTS, row *logRow) error {
 // checkNothingElse finds rows that no commit made. checkLog matched every operation with
 // a record of its own, so equal counts mean equal sets.
 func (v *verifier) checkNothingElse() error {
-	var events, meta uint64
+	var events, meta, forks uint64
 	steps := []struct {
 		tag   byte
 		count *uint64
@@ -323,6 +340,7 @@ func (v *verifier) checkNothingElse() error {
 	}{
 		{recordTag, &v.r.Records, v.checkRecord},
 		{eventTag, &events, v.checkEventOfCommit},
+		{forkTag, &forks, v.checkForkRow},
 		{outcomeTag, &v.r.Outcomes, v.nothing},
 		{agentTag, &v.r.Agents, v.checkAgent},
 		{namespaceTag, &v.r.Namespaces, v.checkNamespace},
@@ -330,6 +348,7 @@ func (v *verifier) checkNothingElse() error {
 		{systemTag, &v.r.System, v.checkSystem},
 		{holdTag, &v.r.Holds, v.checkHold},
 		{timerTag, &v.held.timers, v.checkTimer},
+		{stagedTag, &v.r.Staged, v.checkStaged},
 	}
 	for _, s := range steps {
 		if err := v.countRows(s.tag, s.count, s.check); err != nil {
@@ -342,7 +361,10 @@ func (v *verifier) checkNothingElse() error {
 	if err := v.checkHeld(); err != nil {
 		return err
 	}
-	if made := v.kept.matched + v.kept.base; v.r.Records != made {
+	if err := v.imports.done(); err != nil {
+		return err
+	}
+	if made := v.kept.matched + v.kept.base + v.kept.copies; v.r.Records != made {
 		return failf(ErrDataLoss, "the state holds %d versions, the log made %d", v.r.Records, made)
 	}
 	if kept := uint64(v.r.Commits-min(v.meta.floor, v.r.Commits)) + v.ahead; v.r.Outcomes != kept {
@@ -467,7 +489,7 @@ func (v *verifier) checkSystem(key, body []byte) error {
 // checkTags refuses rows with unknown tags.
 func (v *verifier) checkTags() error {
 	lower := []byte{0}
-	for _, tag := range []byte{agentTag, timerTag, eventTag, holdTag, logTag, metaTag, namespaceTag, recordTag, systemTag, outcomeTag, math.MaxUint8} { // in byte order
+	for _, tag := range []byte{agentTag, timerTag, eventTag, forkTag, holdTag, stagedTag, logTag, metaTag, namespaceTag, recordTag, systemTag, outcomeTag, math.MaxUint8} { // in byte order
 		it, err := newRowIter(v.db, lower, []byte{tag})
 		if err != nil {
 			return err

@@ -14,7 +14,9 @@ type keptChecks struct {
 	// matched counts the versions that an event in the log made. base those whose event is gone:
 	// each is the oldest of its key, and current at the floor.
 	matched, base uint64
+	copies        uint64 // versions that were copied to a fork, whose events are of its parent
 
+	lastCopy  []byte // the record of the copy that checkCopy saw last
 	last      []byte // the record that checkBase saw last, if it was a base
 	erasures  *cache[string, Version]
 	oldestRow *cache[string, oldestVersion]
@@ -63,6 +65,9 @@ func (v *verifier) checkVersionGone(n RecordName, op *eventRowOp, ts CommitTS) e
 
 // checkValueGone checks that a value could go.
 func (v *verifier) checkValueGone(n RecordName, version Version, how gone) error {
+	if v.imports.making(n.AgentName()) { // what must stand above it is staged
+		return nil
+	}
 	if how == goneErased {
 		by, err := v.erasureOf(n)
 		if err == nil && by <= version {
@@ -136,11 +141,16 @@ func (v *verifier) oldest(n RecordName) (o oldestVersion, err error) {
 	if err != nil {
 		return o, err
 	}
-	if it.last() {
+	f := v.db.forks.get(n.AgentName())
+	for ok := it.last(); ok; ok = it.previous() {
 		at, row, good := recordAt(it)
+		if good && f != nil && row.commitTS <= f.upTo {
+			continue // copied, and no version of the agent's own
+		}
 		if good {
 			o = oldestVersion{at, row.commitTS}
 		}
+		break
 	}
 	v.kept.oldestRow.put(string(prefix), o)
 	return o, it.close()
@@ -153,6 +163,9 @@ func (v *verifier) checkBase(key, body []byte) error {
 	row, ok2 := parseRecordRow(body)
 	if !ok || !ok2 {
 		return corruptRow(key, "malformed")
+	}
+	if copied, err := v.checkCopy(n, at, &row); copied {
+		return err
 	}
 	prefix := key[:len(key)-numberSize]
 	if bytes.Equal(prefix, v.kept.last) {

@@ -187,6 +187,12 @@ func AtOf(a *pb.At) (engine.At, error) {
 func Conditions(metadata map[string]string, keys []*pb.KeyPrecondition, heads []*pb.HeadPrecondition) engine.Conditions {
 	c := engine.Conditions{Metadata: metadata}
 	for _, k := range keys {
+		if k.GetLease() != "" && k.GetKey() == "" {
+			c.Leases = append(c.Leases, engine.LeasePrecondition{
+				Agent: engine.AgentName{Namespace: k.GetNamespace(), Agent: k.GetAgentId()}, Lease: k.GetLease(), Token: engine.Version(k.GetExpectedVersion()),
+			})
+			continue
+		}
 		c.Keys = append(c.Keys, engine.KeyPrecondition{
 			Name:     engine.RecordName{Namespace: k.GetNamespace(), Agent: k.GetAgentId(), Key: k.GetKey()},
 			Expected: engine.Version(k.GetExpectedVersion()),
@@ -229,11 +235,13 @@ func Timeout(ms *uint64) *time.Duration {
 	return new(time.Duration(min(*ms, uint64(1<<62)/uint64(time.Millisecond))) * time.Millisecond)
 }
 
-// KeyVersions are the versions that a commit gave.
+// KeyVersions are the versions that a commit gave keys of users.
 func KeyVersions(vs []engine.KeyVersion) []*pb.KeyVersion {
-	out := make([]*pb.KeyVersion, len(vs))
-	for i, v := range vs {
-		out[i] = &pb.KeyVersion{Namespace: v.Name.Namespace, AgentId: v.Name.Agent, Key: v.Name.Key, Version: uint64(v.Version)}
+	out := make([]*pb.KeyVersion, 0, len(vs))
+	for _, v := range vs {
+		if kind, _ := engine.SplitHidden(v.Name.Key); kind == "" {
+			out = append(out, &pb.KeyVersion{Namespace: v.Name.Namespace, AgentId: v.Name.Agent, Key: v.Name.Key, Version: uint64(v.Version)})
+		}
 	}
 	return out
 }

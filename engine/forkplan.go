@@ -1,0 +1,82 @@
+package engine
+
+import "slices"
+
+// planFork decides whether an agent can be made a fork, now that it is its turn. It looks at
+// nothing but heads, however many keys there are to inherit.
+func (pl *planner) planFork(a AgentName, asked *Fork) (*fork, error) {
+	f := &fork{agent: a, at: pl.head.ts + 1, parent: AgentName{a.Namespace, asked.Parent}, upTo: asked.upTo}
+	head, err := pl.agentHead(a)
+	if err != nil {
+		return nil, err
+	}
+	if head := head.last; head != 0 {
+		return nil, failf(ErrPrecondition, "precondition failed: agent %q exists, its last commit is %d: a fork is a new agent", f.agent.Agent, head).
+			with("namespace", f.agent.Namespace).with("agent_id", f.agent.Agent).
+			with("expected_head", "0").with("current_head", head.String())
+	}
+	if f.upTo == 0 {
+		f.upTo = pl.head.ts
+		head, err = pl.agentHead(f.parent)
+	} else {
+		head, err = pl.state.agentHeadAt(f.parent, f.upTo)
+	}
+	if err != nil {
+		return nil, err
+	}
+	forks := pl.state.forks()
+	switch floor := pl.state.floor(f.agent.Namespace); {
+	case f.upTo < floor:
+		return nil, belowFloor(f.agent.Namespace, f.upTo, floor)
+	case head.last == 0:
+		return nil, noParent(f.parent, f.upTo)
+	case forks.depth(f.parent) >= deepestFork:
+		return nil, failf(ErrLimit, "agent %q is a fork of a fork, %d deep, which is the limit: what it inherits is being copied, try again", f.parent.Agent, deepestFork).
+			with(limitDetail, "16").with("what", "forks of forks")
+	}
+	return f, nil
+}
+
+// meetsFork reports whether p is about an agent that was made a fork in this step. The store does
+// not show it yet, and so not what it inherited.
+func (pl *planner) meetsFork(p *proposal) bool {
+	for _, c := range pl.step {
+		for i := range c.p.agents {
+			if f := c.p.agents[i].made; f != nil && p.names(f.agent) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// names reports whether what p asks for is about an agent.
+func (p *proposal) names(a AgentName) bool {
+	for i := range p.asked {
+		if f, is := p.asked[i].eval.(Fork); is && f.Parent == a.Agent && p.asked[i].name.Namespace == a.Namespace {
+			return true
+		}
+	}
+	prefix := string(agentPrefix(recordTag, a))
+	reads := func(r readMark) bool { return len(r.prefix) > len(prefix) && r.prefix[:len(prefix)] == prefix }
+	return slices.ContainsFunc(p.agents, func(part agentPart) bool { return part.agent == a }) ||
+		slices.ContainsFunc(p.reads, reads) ||
+		slices.ContainsFunc(p.keys, func(k keyCondition) bool { return k.Name.AgentName() == a }) ||
+		slices.ContainsFunc(p.heads, func(h HeadPrecondition) bool { return h.Agent == a }) ||
+		slices.ContainsFunc(p.listed, func(l listed) bool { return l.agent == a })
+}
+
+// refuseForks refuses to fork what is being erased: the fork would have some of it, or lose it later.
+func (e *Engine) refuseForks(p *proposal) error {
+	for i := range p.asked {
+		op := &p.asked[i]
+		f, is := op.eval.(Fork)
+		for _, x := range e.chores.erasures {
+			if is && x.Namespace == op.name.Namespace && (x.Agent == "" || x.Agent == f.Parent || x.Agent == op.name.Agent) {
+				return failf(ErrPrecondition, "precondition failed: agent %q is being erased: fork it when that is done", f.Parent).
+					with("namespace", x.Namespace).with("agent_id", f.Parent).with("reason", "erasure")
+			}
+		}
+	}
+	return nil
+}

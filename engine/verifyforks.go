@@ -1,0 +1,156 @@
+package engine
+
+import "bytes"
+
+// What verify checks of forks: that the row which says what an agent is a fork of is the act in the
+// log, that versions go on from what was inherited, and that rows which were copied are those of the
+// log, no others, and, when the fork is said to be whole, all.
+
+// checkAct checks an act of the log.
+func (v *verifier) checkAct(f *fork) error {
+	has := v.db.forks.get(f.agent)
+	if has == nil || has.at != f.at || has.parent != f.parent || has.upTo != f.upTo || f.upTo >= f.at {
+		return corruptRow(f.key(), "missing, or not what the log has")
+	}
+	body, err := getRow(v.db, agentPrefix(agentTag, f.parent))
+	if err != nil {
+		return err
+	}
+	d := decoder{rest: body}
+	if first := CommitTS(d.uvarint()); body == nil || d.failed || first > f.upTo {
+		return failf(ErrDataLoss, "agent %q is a fork of agent %q as of commit %d, which had no commit by then", f.agent.Agent, f.parent.Agent, f.upTo)
+	}
+	return nil
+}
+
+// checkForkRow checks a row that says what an agent is a fork of.
+func (v *verifier) checkForkRow(key, body []byte) error {
+	f, ok := parseFork(key, body)
+	if !ok || f.at > v.r.Commits {
+		return corruptRow(key, "malformed")
+	}
+	event, err := getRow(v.db, eventKey(f.agent, f.at))
+	if err != nil || event == nil && f.at < v.kept.pasts[f.agent.Namespace].dropped {
+		return err
+	}
+	ev, ok := parseEventRow(event)
+	if act, good := ev.act(f.agent, f.at); !ok || !good || act == nil || act.parent != f.parent || act.upTo != f.upTo {
+		return corruptRow(key, "not what the log has")
+	}
+	if f.whole {
+		return v.checkWhole(f)
+	}
+	return nil
+}
+
+// checkWhole checks that a fork has all that its parent has yet of what it inherited.
+func (v *verifier) checkWhole(f *fork) error {
+	c, err := newForkCopy(v.db, f)
+	if err != nil {
+		return err
+	}
+	for ok := c.rows.first(); ok; ok = c.rows.next() {
+		n, version, _ := splitRecordKey(c.rows.key())
+		if c.rows.err = v.checkCopied(n, version); c.rows.err != nil {
+			break
+		}
+	}
+	return c.rows.close()
+}
+
+// checkCopied checks that a fork has a version, unless retention has dropped it.
+func (v *verifier) checkCopied(n RecordName, version Version) error {
+	own, err := getRow(v.db, appendVersion(recordPrefix(n), version))
+	if own != nil || err != nil {
+		return err
+	}
+	base, err := v.oldest(n)
+	if dropped := v.kept.pasts[n.Namespace].dropped; err == nil && (base.version <= version || base.commitTS > dropped) {
+		err = failf(ErrDataLoss, "agent %q is said to have all that it inherited, and version %d of key %q is not there", n.Agent, version, n.Key)
+	}
+	return err
+}
+
+// checkInherited checks that a version which a fork's own commit made is not one that it inherited.
+func (v *verifier) checkInherited(n RecordName, version Version) error {
+	f := v.db.forks.get(n.AgentName())
+	if f == nil || n.Key < firstKey {
+		return nil
+	}
+	prefix := recordPrefix(n)
+	c, err := newForkCopy(v.db, f)
+	if err != nil {
+		return err
+	}
+	if c.rows.seek(prefix) && bytes.HasPrefix(c.rows.key(), prefix) {
+		if at, _, ok := recordAt(c.rows); ok && at >= version {
+			c.rows.err = failf(ErrDataLoss, "agent %q inherited version %d of key %q, and its own commits made version %d", n.Agent, at, n.Key, version)
+		}
+	}
+	return c.rows.close()
+}
+
+// checkCopy checks a row that was copied to a fork, if it is one.
+func (v *verifier) checkCopy(n RecordName, at Version, row *recordRow) (copied bool, err error) {
+	f := v.db.forks.get(n.AgentName())
+	if f == nil || row.commitTS > f.upTo {
+		return false, nil
+	}
+	v.kept.copies++
+	prefix := recordPrefix(n)
+	if f.bare && bytes.Equal(prefix, v.kept.lastCopy) {
+		return true, failf(ErrDataLoss, "version %d of key %q of agent %q is below what is kept of its namespace and is still there", at, n.Key, n.Agent)
+	}
+	v.kept.lastCopy = prefix
+	if rest := string(appendVersion(append([]byte(n.Key), terminator), at)); !f.whole && rest > f.copied || n.Key < firstKey {
+		return true, failf(ErrDataLoss, "version %d of key %q of agent %q is of before the agent began, and nothing copied it", at, n.Key, n.Agent)
+	}
+	from := n
+	from.Agent = v.db.forks.owner(n.AgentName(), row.commitTS).Agent
+	differs := failf(ErrDataLoss, "version %d of key %q of agent %q differs from the log (commit %d of agent %q)", at, n.Key, n.Agent, row.commitTS, from.Agent)
+	log, err := readLogRow(v.db, row.commitTS)
+	if err != nil {
+		return true, err
+	}
+	if !log.commitTime.Equal(row.commitTime) {
+		return true, differs
+	}
+	body, err := getRow(v.db, eventKey(from.AgentName(), row.commitTS))
+	if err != nil || body == nil && row.commitTS < v.kept.pasts[n.Namespace].dropped {
+		return true, err
+	}
+	ev, ok := parseEventRow(body)
+	if !ok {
+		return true, differs
+	}
+	for i := range ev.ops {
+		if op := &ev.ops[i]; op.key == n.Key && op.version == at {
+			if op.tombstone != row.tombstone || !op.tombstone && row.gone == 0 && (row.digest() != op.digest || len(row.value) != op.size) {
+				return true, differs
+			}
+			return true, v.checkCopyGone(n, at, row)
+		}
+	}
+	return true, differs
+}
+
+// checkCopyGone checks that the value of a copy could go: with the fork's, or before it was copied.
+func (v *verifier) checkCopyGone(n RecordName, at Version, row *recordRow) error {
+	if row.tombstone || row.gone != goneErased {
+		if row.gone == gonePruned && v.kept.pasts[n.Namespace].keeping == 0 {
+			return failf(ErrDataLoss, "version %d of key %q of agent %q was pruned, and no retention could prune it", at, n.Key, n.Agent)
+		}
+		return nil
+	}
+	for a := n.AgentName(); ; {
+		by, err := v.erasureOf(RecordName{a.Namespace, a.Agent, n.Key})
+		if err != nil || by > at {
+			return err
+		}
+		f := v.db.forks.get(a)
+		if f == nil {
+			return failf(ErrDataLoss, "version %d of key %q of agent %q has lost its value, and no erasure took it", at, n.Key, n.Agent)
+		}
+		a = f.parent
+	}
+}
