@@ -238,6 +238,9 @@ var doors = map[string][]ban{
 		{module + "/linearizability", "production code does not know that it is judged"},
 		{"github.com/cockroachdb/pebble", "a ring is a few files, which the seam gives"},
 	},
+	"history/export": {
+		{module + "/", "it is about files, whoever sends what is in them"},
+	},
 	"history/segment": {
 		{module + "/", "it is about rows as bytes, whoever wrote and reads them"},
 	},

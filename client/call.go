@@ -7,6 +7,8 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/peer"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
 // The first and the longest pause between tries. Each is shortened by up to a half at
@@ -80,10 +82,16 @@ func (c *Client) call(ctx context.Context, try attempt) error {
 
 // ask calls a unary method that may safely be repeated.
 func ask[Q, A any](ctx context.Context, c *Client, method func(context.Context, Q, ...grpc.CallOption) (A, error), request Q) (answer A, err error) {
-	err = c.call(ctx, func(ctx context.Context, opts ...grpc.CallOption) (err error) {
+	try := func(ctx context.Context, opts ...grpc.CallOption) (err error) {
 		answer, err = method(ctx, request, opts...)
 		return err
-	})
+	}
+	err = c.call(ctx, try)
+	if e := (*Error)(nil); errors.As(err, &e) && c.onlyText(e) {
+		m := any(request).(proto.Message).ProtoReflect()
+		m.Set(m.Descriptor().Fields().ByName("encoding"), protoreflect.ValueOfEnum(c.encoding(false).Number()))
+		err = c.call(ctx, try)
+	}
 	return answer, err
 }
 

@@ -35,8 +35,10 @@ func (t *heldTxn) stage(ctx context.Context, w Write) error {
 			}, opts...)
 			return err
 		}
+		p := putOf(&w)
 		_, err = t.c.stub.Write(ctx, &pb.WriteRequest{
-			TxnId: t.id, Namespace: w.Namespace, AgentId: w.Agent, Key: w.Key, ValueJson: w.Value, ExpectedVersion: (*uint64)(w.Expected),
+			TxnId: t.id, Namespace: w.Namespace, AgentId: w.Agent, Key: w.Key, ValueJson: p.ValueJson, ExpectedVersion: (*uint64)(w.Expected),
+			ValueBytes: p.ValueBytes, ContentType: p.ContentType,
 		}, opts...)
 		return err
 	})

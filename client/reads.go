@@ -10,8 +10,6 @@ import (
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
 
-const asJSON = pb.ValueEncoding_VALUE_ENCODING_JSON
-
 // timeOf is t in UTC; the zero time when it is absent.
 func timeOf(t *timestamppb.Timestamp) time.Time {
 	if t == nil {
@@ -59,7 +57,7 @@ func (c *Client) Get(ctx context.Context, agent, key string, at ...At) (Record, 
 
 func (c *Client) get(ctx context.Context, txnID, agent, key string, at At) (Record, error) {
 	n := c.named(RecordName{Agent: agent, Key: key})
-	req := &pb.GetStateRequest{Namespace: n.Namespace, AgentId: agent, Key: key, Encoding: asJSON, At: at.message(), TxnId: txnID}
+	req := &pb.GetStateRequest{Namespace: n.Namespace, AgentId: agent, Key: key, Encoding: c.encoding(false), At: at.message(), TxnId: txnID, MinReadTs: uint64(at.least)}
 	resp, err := ask(ctx, c, c.stub.GetState, req)
 	if err != nil {
 		return Record{}, err
@@ -72,6 +70,8 @@ func (c *Client) get(ctx context.Context, txnID, agent, key string, at At) (Reco
 type stateMessage interface {
 	GetExists() bool
 	GetValueJson() []byte
+	GetValueBytes() []byte
+	GetContentType() string
 	GetVersion() uint64
 	GetCommitTs() uint64
 	GetCommitTime() *timestamppb.Timestamp
@@ -79,7 +79,7 @@ type stateMessage interface {
 
 func record(n RecordName, m stateMessage) Record {
 	return Record{
-		RecordName: n, Exists: m.GetExists(), Value: m.GetValueJson(),
+		RecordName: n, Exists: m.GetExists(), Value: m.GetValueJson(), Bytes: bytesOf(m),
 		Version: Version(m.GetVersion()), CommitTS: CommitTS(m.GetCommitTs()), CommitTime: timeOf(m.GetCommitTime()),
 	}
 }
@@ -95,7 +95,7 @@ func current(n RecordName, m *pb.GetStateResponse) Record {
 // false for a version that was a delete.
 func (c *Client) GetAtVersion(ctx context.Context, agent, key string, v Version) (Record, error) {
 	n := c.named(RecordName{Agent: agent, Key: key})
-	req := &pb.GetStateAtVersionRequest{Namespace: n.Namespace, AgentId: agent, Key: key, Version: uint64(v), Encoding: asJSON}
+	req := &pb.GetStateAtVersionRequest{Namespace: n.Namespace, AgentId: agent, Key: key, Version: uint64(v), Encoding: c.encoding(false)}
 	resp, err := ask(ctx, c, c.stub.GetStateAtVersion, req)
 	if err != nil {
 		return Record{}, err
@@ -114,7 +114,7 @@ func (c *Client) BatchGet(ctx context.Context, names []RecordName, at ...At) ([]
 }
 
 func (c *Client) batchGet(ctx context.Context, txnID string, names []RecordName, at At) ([]Record, error) {
-	req := &pb.BatchGetStateRequest{Encoding: asJSON, At: at.message(), TxnId: txnID}
+	req := &pb.BatchGetStateRequest{Encoding: c.encoding(false), At: at.message(), TxnId: txnID, MinReadTs: uint64(at.least)}
 	for _, n := range names {
 		n = c.named(n)
 		req.Names = append(req.Names, &pb.RecordName{Namespace: n.Namespace, AgentId: n.Agent, Key: n.Key})

@@ -71,7 +71,7 @@ func (c *Client) Replay(ctx context.Context, q ReplayQuery) iter.Seq2[Event, err
 // request is the part of q after the feed's cursor.
 func (q *ReplayQuery) request(namespace string, f *feed) *pb.ReplayRequest {
 	req := &pb.ReplayRequest{
-		Namespace: namespace, AgentId: q.Agent, AllAgents: q.AllAgents, KeyPrefix: q.Prefix, Encoding: encoding(q.NoValues),
+		Namespace: namespace, AgentId: q.Agent, AllAgents: q.AllAgents, KeyPrefix: q.Prefix, Encoding: f.c.encoding(q.NoValues),
 		AllOperations: q.AllOperations,
 	}
 	if f.cursor > 0 {
@@ -99,7 +99,7 @@ func (c *Client) Watch(ctx context.Context, q WatchQuery) iter.Seq2[Event, error
 		f := &feed{c: c, yield: yield, marks: q.Marks, endless: true, cursor: q.After, epoch: q.Epoch, placed: !q.FromNow, patience: -1}
 		f.open = func(ctx context.Context) (grpc.ServerStreamingClient[pb.EventBatch], error) {
 			req := &pb.WatchRequest{
-				Namespace: c.config.Namespace, AgentId: q.Agent, AllAgents: q.AllAgents, KeyPrefix: q.Prefix, Encoding: encoding(q.NoValues),
+				Namespace: c.config.Namespace, AgentId: q.Agent, AllAgents: q.AllAgents, KeyPrefix: q.Prefix, Encoding: c.encoding(q.NoValues),
 				AllOperations: q.AllOperations, Lease: q.Lease,
 			}
 			if f.placed {
@@ -147,6 +147,9 @@ func (f *feed) run(ctx context.Context) {
 			return
 		}
 		failed := streamError(ctx, err)
+		if f.c.onlyText(failed) {
+			continue
+		}
 		if !failed.passes() || ctx.Err() != nil || !known && !failed.Answered && f.c.config.FailFast {
 			f.yield(Event{}, failed)
 			return
@@ -246,7 +249,7 @@ func eventOf(m *pb.ReplayEvent) Event {
 	for i, o := range m.GetOperations() {
 		ev.Operations[i] = Operation{
 			RecordName: RecordName{o.GetNamespace(), o.GetAgentId(), o.GetKey()}, Version: Version(o.GetVersion()),
-			Deleted: o.GetDeleted(), Value: o.GetValueJson(), Erased: o.GetErased(), Pruned: o.GetPruned(),
+			Deleted: o.GetDeleted(), Value: o.GetValueJson(), Bytes: bytesOf(o), Erased: o.GetErased(), Pruned: o.GetPruned(),
 		}
 		if l := o.GetLease(); l != nil {
 			ev.Operations[i].Lease = &LeaseChange{l.GetHolder(), time.Duration(l.GetTtlMs()) * time.Millisecond}

@@ -24,6 +24,7 @@ type Record struct {
 	RecordName
 	Exists     bool            // false: never written, or deleted
 	Value      json.RawMessage // a JSON object
+	Bytes      *Bytes          // in place of Value
 	Version    Version
 	CommitTS   CommitTS
 	CommitTime time.Time
@@ -40,6 +41,7 @@ type Record struct {
 type Write struct {
 	RecordName
 	Value     json.RawMessage // a JSON object
+	Bytes     *Bytes          // in place of Value
 	Tombstone bool
 	// Expected, when set, is the version that the key must be at before the commit;
 	// 0: the key does not exist.
@@ -55,6 +57,25 @@ type Write struct {
 // Put is a write of value, a JSON object.
 func Put(agent, key string, value json.RawMessage) Write {
 	return Write{RecordName: RecordName{Agent: agent, Key: key}, Value: value}
+}
+
+// Bytes is a value that is not JSON.
+type Bytes struct {
+	ContentType string // a media type, such as image/png; "": application/octet-stream
+	Data        []byte
+}
+
+// MarshalJSON is how those who know JSON only have bytes: {"$bytes": base64, "$content_type": text}.
+func (b Bytes) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Data        []byte `json:"$bytes"`
+		ContentType string `json:"$content_type"`
+	}{b.data(), b.ContentType})
+}
+
+// PutBytes is a write of bytes, of a content type.
+func PutBytes(agent, key, contentType string, data []byte) Write {
+	return Write{RecordName: RecordName{Agent: agent, Key: key}, Bytes: &Bytes{contentType, data}}
 }
 
 // Delete is a write that deletes.
@@ -166,6 +187,7 @@ type Operation struct {
 	Version Version
 	Deleted bool
 	Value   json.RawMessage
+	Bytes   *Bytes // in place of Value
 	// As in Record. The delete that an erasure leaves is Erased, too.
 	Erased, Pruned bool
 	// Lease is set if it is on the lease Key, and no record: acquired, or ended, which is a delete. Only
@@ -191,6 +213,7 @@ type HistoryEntry struct {
 	Cause              string // as in Event
 	Deleted            bool
 	Value              json.RawMessage
+	Bytes              *Bytes // in place of Value
 	// As in Operation.
 	Erased, Pruned bool
 }
@@ -199,12 +222,14 @@ type HistoryEntry struct {
 type Agent struct {
 	Namespace, Agent string
 	First, Head      CommitTS
+	HeadTime         time.Time // commit_time of Head
 }
 
 // At is a point of the order to read at. The zero value is now.
 type At struct {
 	commit *CommitTS
 	time   *time.Time
+	least  CommitTS
 }
 
 // AtCommit is the point after commit ts. One that has not been reached is refused.
@@ -212,6 +237,10 @@ func AtCommit(ts CommitTS) At { return At{commit: &ts} }
 
 // AtTime is the point after the last commit whose time is not later than t.
 func AtTime(t time.Time) At { return At{time: &t} }
+
+// NotBefore is now, but not before commit ts: whoever was told of that commit, by whatever daemon,
+// sees it. A daemon that does not have it yet refuses.
+func NotBefore(ts CommitTS) At { return At{least: ts} }
 
 // String shows the point as the contract's clients write it: a commit_ts, a time in
 // UTC, or nothing for now.

@@ -65,11 +65,15 @@ func (e *Engine) checkWrite(w *Write) error {
 }
 
 func (w *Write) checkTTL() error {
-	_, merges := w.Eval.(Merge)
+	sets := w.Eval == nil
+	switch w.Eval.(type) {
+	case Append, IfAbsent:
+		sets = true
+	}
 	switch {
 	case w.TTL == 0:
 		return nil
-	case w.Tombstone || w.Eval != nil && (merges || !w.Eval.hasValue()):
+	case w.Tombstone || !sets:
 		return failf(ErrInvalid, "a time to live is of a value that is set").with("field", "ttl_ms")
 	case w.TTL < 0 || w.TTL > MaxTTL:
 		return failf(ErrInvalid, "the time to live of key %q is %v: at most %v, and positive", w.Name.Key, w.TTL, MaxTTL).with("field", "ttl_ms")
@@ -78,6 +82,9 @@ func (w *Write) checkTTL() error {
 }
 
 func (e *Engine) checkValueOf(w *Write) error {
+	if w.Bytes {
+		return e.checkBytes(w)
+	}
 	limit := e.opts.Limits.ValueBytes
 	if w.SentBytes > limit {
 		e.reached.ValueBytes.Add(1)
@@ -389,6 +396,9 @@ func (e *Engine) checkConditions(c *Conditions) error {
 		return err
 	}
 	if err := checkSource("trace id", c.TraceID, MaxTraceIDBytes); err != nil {
+		return err
+	}
+	if err := checkNoOrigin(c.Metadata); err != nil {
 		return err
 	}
 	return e.opts.Limits.checkMetadata(c.Metadata, &e.reached)

@@ -153,6 +153,11 @@ func (d *differ) compare(last string, from, to Record) (full bool) {
 		return false
 	}
 	key := cmp.Or(to.Name.Key, from.Name.Key)
+	for _, side := range []*Record{&from, &to} {
+		if !side.Exists {
+			*side = Record{} // whatever a tombstone says
+		}
+	}
 	next := len(key) + len(from.Value) + len(to.Value) + 2*rowOverhead
 	if d.o.Page.full(len(d.found.Keys), d.size, next) {
 		d.found.Next = last

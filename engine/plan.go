@@ -83,6 +83,9 @@ type planner struct {
 	limits    *Limits
 	lookups   int // Tuning.StepLookups
 	stepBytes int // Tuning.StepBytes
+
+	// reserved refuses an agent that an import is to make; nil: there are no imports.
+	reserved func(AgentName) error
 }
 
 type decision struct {
@@ -355,6 +358,11 @@ func (pl *planner) accept(p *proposal, now time.Time) (*commit, error) {
 		}
 		if p.cause != 0 {
 			c.userHeads = append(c.userHeads, head.user)
+		}
+		if head.last == 0 && pl.reserved != nil && !p.imported {
+			if err := pl.reserved(part.agent); err != nil {
+				return nil, err
+			}
 		}
 		if head.last == 0 {
 			c.newAgents = append(c.newAgents, part.agent)

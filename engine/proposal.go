@@ -22,6 +22,7 @@ type proposal struct {
 	fingerprint Digest       // distinguishes a retry from another transaction, see fingerprint.go
 
 	cause       Cause // of a commit of the daemon's own
+	imported    bool  // an import makes it
 	interactive bool  // Begin opened the transaction, so its table knows it
 
 	// Of its time in the queue.

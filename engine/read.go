@@ -57,6 +57,15 @@ func (e *Engine) Snapshot(at At) (Snapshot, error) {
 	return Snapshot{e: e, ts: published}, nil
 }
 
+// CheckPublished refuses a read that must not be before a commit which has not happened yet.
+func (e *Engine) CheckPublished(min CommitTS) error {
+	if published := e.Published(); min > published {
+		return failf(ErrInvalid, "the read must not be before commit %d, which has not happened yet; the last is %d", min, published).
+			with("field", "min_read_ts").with("last_commit_ts", published.String())
+	}
+	return nil
+}
+
 // lastBefore finds the last commit up to published whose time is not after t, by binary
 // search: commit times never fall.
 func (e *Engine) lastBefore(t time.Time, published CommitTS) (CommitTS, error) {

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Page bounds one answer of a list. Zero means no bound of that kind.
@@ -291,6 +292,7 @@ func (c *scanCursor) advance() bool {
 type AgentInfo struct {
 	Name        AgentName
 	First, Head CommitTS
+	HeadTime    time.Time // commit_time of Head
 }
 
 // Agents pages through a namespace's agents in byte order.
@@ -308,7 +310,11 @@ func (s Snapshot) Agents(namespace, prefix, after string, p Page) (agents []Agen
 	more, err = s.names(base, prefix, after, p, func(agent string, first CommitTS) error {
 		name := AgentName{namespace, agent}
 		head, err := agentHeadAt(s.e.db, name, s.ts)
-		agents = append(agents, AgentInfo{name, first, head.user})
+		var at time.Time
+		if err == nil {
+			at, err = s.e.timeOf(head.user)
+		}
+		agents = append(agents, AgentInfo{name, first, head.user, at})
 		return err
 	})
 	return agents, more, s.e.inRange(namespace, s.ts, err)

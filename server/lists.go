@@ -19,6 +19,9 @@ func (s *Service) GetHistory(ctx context.Context, req *pb.GetHistoryRequest) (*p
 	if err != nil {
 		return nil, err
 	}
+	if err := s.engine.CheckPublished(engine.CommitTS(req.GetMinReadTs())); err != nil {
+		return nil, err
+	}
 	scope := []string{"history", req.GetNamespace(), req.GetAgentId(), req.GetKey(), fmt.Sprint(req.GetOldestFirst())}
 	token, at, err := s.pageAfter(req.GetPageToken(), at, scope...)
 	if err != nil {
@@ -93,7 +96,7 @@ func (s *Service) ListAgents(ctx context.Context, req *pb.ListAgentsRequest) (*p
 	resp := &pb.ListAgentsResponse{}
 	for _, a := range agents {
 		resp.Agents = append(resp.Agents, &pb.Agent{
-			Namespace: a.Name.Namespace, AgentId: a.Name.Agent, FirstTs: uint64(a.First), HeadTs: uint64(a.Head),
+			Namespace: a.Name.Namespace, AgentId: a.Name.Agent, FirstTs: uint64(a.First), HeadTs: uint64(a.Head), HeadTime: wire.Timestamp(a.HeadTime),
 		})
 	}
 	if more {

@@ -25,7 +25,7 @@ type recordShape struct {
 }
 
 func shapeRecord(r client.Record) recordShape {
-	return recordShape{r.Namespace, r.Agent, r.Key, r.Exists, r.Version, r.CommitTS, r.CommitTime, r.Value, r.ReadTS, r.ExpiresAt}
+	return recordShape{r.Namespace, r.Agent, r.Key, r.Exists, r.Version, r.CommitTS, r.CommitTime, shownAs(r.Value, r.Bytes), r.ReadTS, r.ExpiresAt}
 }
 
 type keyVersionShape struct {
@@ -54,7 +54,7 @@ func shapeCommit(c client.Commit) commitShape {
 func shapeEvent(ev client.Event) show.Event {
 	s := show.Event{CommitTS: uint64(ev.CommitTS), CommitTime: ev.CommitTime, TxnID: ev.TxnID, Epoch: ev.Epoch, Metadata: ev.Metadata, Principal: ev.Principal, TraceID: ev.TraceID, Cause: ev.Cause, Operations: make([]show.Operation, len(ev.Operations))}
 	for i, o := range ev.Operations {
-		s.Operations[i] = show.Operation{Namespace: o.Namespace, Agent: o.Agent, Key: o.Key, Version: uint64(o.Version), Deleted: o.Deleted, Value: o.Value, Erased: o.Erased, Pruned: o.Pruned}
+		s.Operations[i] = show.Operation{Namespace: o.Namespace, Agent: o.Agent, Key: o.Key, Version: uint64(o.Version), Deleted: o.Deleted, Value: shownAs(o.Value, o.Bytes), Erased: o.Erased, Pruned: o.Pruned}
 	}
 	return s
 }
@@ -72,4 +72,10 @@ type historyShape struct {
 	Value      json.RawMessage   `json:"value,omitempty"`
 	Erased     bool              `json:"erased,omitempty"`
 	Pruned     bool              `json:"pruned,omitempty"`
+}
+
+func shapeHistory(e client.HistoryEntry) historyShape {
+	return historyShape{
+		e.Version, e.CommitTS, e.CommitTime, e.TxnID, e.Metadata, e.Principal, e.TraceID, e.Cause, e.Deleted, shownAs(e.Value, e.Bytes), e.Erased, e.Pruned,
+	}
 }

@@ -27,7 +27,7 @@ const (
 	Greater
 	GreaterOrEqual
 	In     // is equal to one of the operand's elements
-	Exists // is there; there is no operand
+	Exists // is there, whatever it is; the operand is not looked at
 )
 
 func (c Comparison) String() string {
@@ -202,9 +202,6 @@ func arrayIndex(name string) int {
 // operandsOf checks the operand of a condition.
 func operandsOf(c *Condition) ([]operand, error) {
 	if c.Comparison == Exists {
-		if c.Operand != "" {
-			return nil, fmt.Errorf("exists has no operand, and %.80q is given", c.Operand)
-		}
 		return nil, nil
 	}
 	text, err := parse(c.Operand)
