@@ -13,6 +13,7 @@ type abilities struct {
 	mu    sync.Mutex
 	known bool
 	reads bool // it validates what a Transact says was read
+	text  bool // it knows no values but JSON
 	// epoch is one that the store had when it was asked, or later: what is read after a transaction
 	// has taken it down is of that epoch, or of one that began since.
 	epoch string
@@ -59,4 +60,32 @@ func (c *Client) askForReads(ctx context.Context) (bool, error) {
 	defer a.mu.Unlock()
 	a.known, a.reads = true, err == nil
 	return a.reads, nil
+}
+
+// encoding is how values are asked for: as they are stored, unless the daemon is older than bytes.
+func (c *Client) encoding(noValues bool) pb.ValueEncoding {
+	a := c.abilities
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case noValues:
+		return pb.ValueEncoding_VALUE_ENCODING_NONE
+	case a.text:
+		return pb.ValueEncoding_VALUE_ENCODING_JSON
+	}
+	return pb.ValueEncoding_VALUE_ENCODING_NATIVE
+}
+
+// onlyText reports whether a daemon has refused a read because it is older than bytes. From then on values are
+// asked for as JSON.
+func (c *Client) onlyText(failed *Error) bool {
+	if failed.kind != ErrInvalid || failed.Details["field"] != "encoding" {
+		return false
+	}
+	a := c.abilities
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	learnt := !a.text
+	a.text = true
+	return learnt
 }

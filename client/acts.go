@@ -12,18 +12,18 @@ import (
 // DeletePrefix deletes every key of an agent that begins with a prefix, which is not empty.
 // ErrLimit: they are more than a transaction may change.
 func DeletePrefix(agent, prefix string) Write {
-	return Write{RecordName: RecordName{Agent: agent, Key: prefix}, op: func(o *pb.TransactOperation, _ []byte) { o.DeletePrefix = true }}
+	return Write{RecordName: RecordName{Agent: agent, Key: prefix}, op: func(o *pb.TransactOperation, _ *Write) { o.DeletePrefix = true }}
 }
 
 // DeleteAgent deletes every key of an agent.
 func DeleteAgent(agent string) Write {
-	return Write{RecordName: RecordName{Agent: agent}, op: func(o *pb.TransactOperation, _ []byte) { o.DeleteAgent = true }}
+	return Write{RecordName: RecordName{Agent: agent}, op: func(o *pb.TransactOperation, _ *Write) { o.DeleteAgent = true }}
 }
 
 // Restore gives every key of an agent that begins with a prefix, which may be empty, the state that it
 // had at a point. Nothing is lost: it is a commit like any other.
 func Restore(agent, prefix string, at At) Write {
-	return Write{RecordName: RecordName{Agent: agent, Key: prefix}, op: func(o *pb.TransactOperation, _ []byte) { o.Restore = &pb.Restore{At: at.message()} }}
+	return Write{RecordName: RecordName{Agent: agent, Key: prefix}, op: func(o *pb.TransactOperation, _ *Write) { o.Restore = &pb.Restore{At: at.message()} }}
 }
 
 // ForkAgent makes a new agent that begins with the state which another one of its namespace had at a
@@ -31,7 +31,7 @@ func Restore(agent, prefix string, at At) Write {
 // keys there are.
 func ForkAgent(agent, parent string, at At) Write {
 	w := Write{RecordName: RecordName{Agent: agent}}
-	w.op = func(o *pb.TransactOperation, _ []byte) {
+	w.op = func(o *pb.TransactOperation, _ *Write) {
 		o.Fork = &pb.Fork{Namespace: o.Namespace, AgentId: parent, At: at.message()}
 	}
 	return w
@@ -71,5 +71,5 @@ func (c *Client) Lineage(ctx context.Context, agent string) (Lineage, error) {
 }
 
 func agentOf(a *pb.Agent) Agent {
-	return Agent{a.GetNamespace(), a.GetAgentId(), CommitTS(a.GetFirstTs()), CommitTS(a.GetHeadTs())}
+	return Agent{a.GetNamespace(), a.GetAgentId(), CommitTS(a.GetFirstTs()), CommitTS(a.GetHeadTs()), timeOf(a.GetHeadTime())}
 }

@@ -7,6 +7,8 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/peer"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
 // The first and the longest pause between tries. Each is shortened by up to a half at
@@ -80,10 +82,16 @@ func (c *Client) call(ctx context.Context, try attempt) error {
 
 // ask calls a unary method that may safely be repeated.
 func ask[Q, A any](ctx context.Context, c *Client, method func(context.Context, Q, ...grpc.CallOption) (A, error), request Q) (answer A, err error) {
-	err = c.call(ctx, func(ctx context.Context, opts ...grpc.CallOption) (err error) {
+	try := func(ctx context.Context, opts ...grpc.CallOption) (err error) {
 		answer, err = method(ctx, request, opts...)
 		return err
-	})
+	}
+	err = c.call(ctx, try)
+	if e := (*Error)(nil); errors.As(err, &e) && c.onlyText(e) {
+		m := any(request).(proto.Message).ProtoReflect()
+		m.Set(m.Descriptor().Fields().ByName("encoding"), protoreflect.ValueOfEnum(c.encoding(false).Number()))
+		err = c.call(ctx, try)
+	}
 	return answer, err
 }
 
@@ -152,7 +160,7 @@ func (c *Client) commit(ctx context.Context, id string, begun, doubt bool, try a
 // and a duplicate can be in time by its own count, once the daemon has forgotten that another
 // was too late.
 func mayHoldLater(failed *Error) bool {
-	return failed.kind == ErrPreconditionFailed || failed.kind == ErrEvaluation || failed.kind == ErrTxnExpired
+	return failed.kind == ErrPreconditionFailed || failed.kind == ErrEvaluation || failed.kind == ErrLeaseHeld || failed.kind == ErrTxnExpired
 }
 
 // passing reports whether the same request may succeed later. A limit is for the caller
@@ -174,7 +182,7 @@ func passing(failed *Error, doubt bool) bool {
 // corrupt data, says nothing about earlier tries.
 func decides(failed *Error) bool {
 	switch failed.kind {
-	case ErrInvalid, ErrTxnNotFound, ErrTxnExpired, ErrTxnAborted, ErrTxnIDReused, ErrConflict, ErrPreconditionFailed, ErrEvaluation:
+	case ErrInvalid, ErrTxnNotFound, ErrTxnExpired, ErrTxnAborted, ErrTxnIDReused, ErrConflict, ErrPreconditionFailed, ErrEvaluation, ErrLeaseHeld, ErrLeaseLost:
 		return true
 	}
 	return false

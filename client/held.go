@@ -25,7 +25,7 @@ type heldTxn struct {
 func (t *heldTxn) snapshot() CommitTS { return t.at }
 
 func (t *heldTxn) stage(ctx context.Context, w Write) error {
-	if w.op != nil {
+	if w.op != nil || w.TTL > 0 {
 		return invalidf("key %q: a transaction that is held in the daemon takes writes and deletes only", w.Key)
 	}
 	err := t.c.callOnce(ctx, func(ctx context.Context, opts ...grpc.CallOption) (err error) {
@@ -35,8 +35,10 @@ func (t *heldTxn) stage(ctx context.Context, w Write) error {
 			}, opts...)
 			return err
 		}
+		p := putOf(&w)
 		_, err = t.c.stub.Write(ctx, &pb.WriteRequest{
-			TxnId: t.id, Namespace: w.Namespace, AgentId: w.Agent, Key: w.Key, ValueJson: w.Value, ExpectedVersion: (*uint64)(w.Expected),
+			TxnId: t.id, Namespace: w.Namespace, AgentId: w.Agent, Key: w.Key, ValueJson: p.ValueJson, ExpectedVersion: (*uint64)(w.Expected),
+			ValueBytes: p.ValueBytes, ContentType: p.ContentType,
 		}, opts...)
 		return err
 	})

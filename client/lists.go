@@ -25,13 +25,6 @@ type HistoryQuery struct {
 	At          At // versions up to this point
 }
 
-func encoding(noValues bool) pb.ValueEncoding {
-	if noValues {
-		return pb.ValueEncoding_VALUE_ENCODING_NONE
-	}
-	return asJSON
-}
-
 // pages yields the items of all pages. fetch gets a page, given its size and the token
 // that the page before ended with.
 func pages[T any](c *Client, limit int, fetch func(size uint32, token string) ([]T, string, error)) iter.Seq2[T, error] {
@@ -79,7 +72,7 @@ func (c *Client) listKeys(ctx context.Context, txnID, agent string, q ListQuery)
 	return pages(c, q.Limit, func(size uint32, token string) ([]string, string, error) {
 		req := &pb.ListKeysRequest{
 			Namespace: c.config.Namespace, AgentId: agent, Prefix: q.Prefix, Limit: size, PageToken: token,
-			Reverse: q.Reverse, At: q.At.message(), TxnId: txnID,
+			Reverse: q.Reverse, At: q.At.message(), TxnId: txnID, MinReadTs: uint64(q.At.least),
 		}
 		resp, err := ask(ctx, c, c.stub.ListKeys, req)
 		return resp.GetKeys(), resp.GetNextPageToken(), err
@@ -100,8 +93,8 @@ func (c *Client) scan(ctx context.Context, txnID, agent string, q ListQuery) ite
 
 func (c *Client) scanPage(ctx context.Context, txnID, agent string, q ListQuery, size uint32, token string) (records []Record, next string, readTS CommitTS, err error) {
 	req := &pb.ScanPrefixRequest{
-		Namespace: c.config.Namespace, AgentId: agent, Prefix: q.Prefix, Encoding: encoding(q.NoValues),
-		Limit: size, PageToken: token, Reverse: q.Reverse, At: q.At.message(), TxnId: txnID,
+		Namespace: c.config.Namespace, AgentId: agent, Prefix: q.Prefix, Encoding: c.encoding(q.NoValues),
+		Limit: size, PageToken: token, Reverse: q.Reverse, At: q.At.message(), TxnId: txnID, MinReadTs: uint64(q.At.least),
 	}
 	resp, err := ask(ctx, c, c.stub.ScanPrefix, req)
 	if err != nil {
@@ -111,9 +104,9 @@ func (c *Client) scanPage(ctx context.Context, txnID, agent string, q ListQuery,
 	records = make([]Record, len(resp.GetEntries()))
 	for i, e := range resp.GetEntries() {
 		records[i] = Record{
-			RecordName: RecordName{c.config.Namespace, agent, e.GetKey()}, Exists: true, Value: e.GetValueJson(),
+			RecordName: RecordName{c.config.Namespace, agent, e.GetKey()}, Exists: true, Value: e.GetValueJson(), Bytes: bytesOf(e),
 			Version: Version(e.GetVersion()), CommitTS: CommitTS(e.GetCommitTs()), CommitTime: timeOf(e.GetCommitTime()), ReadTS: readTS,
-			Erased: e.GetErased(), Pruned: e.GetPruned(),
+			Erased: e.GetErased(), Pruned: e.GetPruned(), ExpiresAt: timeOf(e.GetExpiresAt()),
 		}
 	}
 	return records, resp.GetNextPageToken(), readTS, nil
@@ -123,8 +116,8 @@ func (c *Client) scanPage(ctx context.Context, txnID, agent string, q ListQuery,
 func (c *Client) History(ctx context.Context, agent, key string, q HistoryQuery) iter.Seq2[HistoryEntry, error] {
 	return pages(c, q.Limit, func(size uint32, token string) ([]HistoryEntry, string, error) {
 		req := &pb.GetHistoryRequest{
-			Namespace: c.config.Namespace, AgentId: agent, Key: key, Encoding: encoding(q.NoValues),
-			Limit: size, PageToken: token, OldestFirst: q.OldestFirst, At: q.At.message(),
+			Namespace: c.config.Namespace, AgentId: agent, Key: key, Encoding: c.encoding(q.NoValues),
+			Limit: size, PageToken: token, OldestFirst: q.OldestFirst, At: q.At.message(), MinReadTs: uint64(q.At.least),
 		}
 		resp, err := ask(ctx, c, c.stub.GetHistory, req)
 		if err != nil {
@@ -134,7 +127,7 @@ func (c *Client) History(ctx context.Context, agent, key string, q HistoryQuery)
 		for i, e := range resp.GetEntries() {
 			entries[i] = HistoryEntry{
 				Version: Version(e.GetVersion()), CommitTS: CommitTS(e.GetCommitTs()), CommitTime: timeOf(e.GetCommitTime()),
-				TxnID: e.GetTxnId(), Metadata: e.GetMetadata(), Principal: e.GetPrincipal(), TraceID: e.GetTraceId(), Deleted: e.GetDeleted(), Value: e.GetValueJson(),
+				TxnID: e.GetTxnId(), Metadata: e.GetMetadata(), Principal: e.GetPrincipal(), TraceID: e.GetTraceId(), Cause: e.GetCause(), Deleted: e.GetDeleted(), Value: e.GetValueJson(), Bytes: bytesOf(e),
 				Erased: e.GetErased(), Pruned: e.GetPruned(),
 			}
 		}
@@ -153,7 +146,7 @@ func (c *Client) ListAgents(ctx context.Context, prefix string) iter.Seq2[Agent,
 		}
 		agents := make([]Agent, len(resp.GetAgents()))
 		for i, a := range resp.GetAgents() {
-			agents[i] = Agent{a.GetNamespace(), a.GetAgentId(), CommitTS(a.GetFirstTs()), CommitTS(a.GetHeadTs())}
+			agents[i] = agentOf(a)
 		}
 		return agents, resp.GetNextPageToken(), nil
 	})

@@ -82,6 +82,9 @@ func refused(err error) error {
 
 func (t *localTxn) stage(_ context.Context, w Write) error {
 	w.Value = slices.Clone(w.Value) // the caller may use it again
+	if w.Bytes != nil {
+		w.Bytes = &Bytes{w.Bytes.ContentType, slices.Clone(w.Bytes.Data)}
+	}
 	o := operation(w.RecordName, w)
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -170,7 +173,7 @@ func (t *localTxn) freeze(o *Conditions) (*pb.TransactRequest, error) {
 	req := &pb.TransactRequest{TxnId: t.id, KeyPreconditions: keys, HeadPreconditions: heads, Metadata: o.Metadata}
 	t.held.Fill(req)
 	if t.held.Writes.Evaluated() {
-		req.Encoding = asJSON
+		req.Encoding = t.c.encoding(false)
 	}
 	t.sent = req
 	return req, nil

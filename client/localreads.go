@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"iter"
 	"slices"
@@ -81,11 +82,13 @@ func (t *localTxn) known(n footprint.Name, one bool) error {
 
 // seenAs is how a transaction sees its own write.
 func seenAs(o *pb.TransactOperation) Record {
-	value := o.ValueJson
-	if o.Put != nil {
-		value = o.Put.ValueJson
+	rec := Record{RecordName: nameOf(o), Exists: !o.Delete, Value: slices.Clone(o.ValueJson)}
+	if p := o.Put; p != nil && p.ValueBytes != nil {
+		rec.Bytes = &Bytes{cmp.Or(p.ContentType, "application/octet-stream"), slices.Clone(p.ValueBytes)}
+	} else if p != nil {
+		rec.Value = slices.Clone(p.ValueJson)
 	}
-	return Record{RecordName: nameOf(o), Exists: !o.Delete, Value: slices.Clone(value)}
+	return rec
 }
 
 func (t *localTxn) get(ctx context.Context, agent, key string) (Record, error) {
@@ -217,7 +220,7 @@ func (t *localTxn) list(ctx context.Context, agent string, q ListQuery, page fet
 		shown := 0
 		show := func(rec Record) bool {
 			if shown++; q.NoValues {
-				rec.Value = nil
+				rec.Value, rec.Bytes = nil, nil
 			}
 			rec.ReadTS = t.snapshot() // an own one has none
 			t.locked(func() { l.covered.Shown(rec.Key, q.Reverse) })

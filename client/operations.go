@@ -11,8 +11,8 @@ import (
 // so that nobody has to read first, and none conflicts with another. They are writes of Transact and
 // of transactions that the client holds.
 
-// op makes an operation of a write's value.
-type op func(o *pb.TransactOperation, value []byte)
+// op makes an operation of a write.
+type op func(o *pb.TransactOperation, w *Write)
 
 // Result is what came of one operation.
 type Result struct {
@@ -22,7 +22,8 @@ type Result struct {
 	// key the last has it. Nil: it is too large to be answered, or has been erased or pruned since.
 	Value json.RawMessage
 	// Keys is how many keys were changed, of an operation on many.
-	Keys uint64
+	Keys  uint64
+	Bytes *Bytes // in place of Value
 	// Existed, of PutIfAbsent: there was a record, which Version and Value are of.
 	Existed bool
 }
@@ -34,7 +35,7 @@ func results(req *pb.TransactRequest, resp *pb.TransactResponse) (out []Result) 
 	for i, r := range resp.GetResults() {
 		n := nameOf(req.Operations[i])
 		n.Key = r.GetKey()
-		out = append(out, Result{RecordName: n, Version: Version(r.GetVersion()), Value: r.GetValueJson(), Keys: r.GetKeys(), Existed: r.GetExisted()})
+		out = append(out, Result{RecordName: n, Version: Version(r.GetVersion()), Value: r.GetValueJson(), Bytes: bytesOf(r), Keys: r.GetKeys(), Existed: r.GetExisted()})
 	}
 	return out
 }
@@ -55,13 +56,13 @@ func Increment(agent, key, pointer string, delta json.Number, bounds ...Bound) W
 	for _, bound := range bounds {
 		bound(i)
 	}
-	return Write{RecordName: RecordName{Agent: agent, Key: key}, op: func(o *pb.TransactOperation, _ []byte) { o.Increment = i }}
+	return Write{RecordName: RecordName{Agent: agent, Key: key}, op: func(o *pb.TransactOperation, _ *Write) { o.Increment = i }}
 }
 
 // Merge applies a JSON Merge Patch (RFC 7396) to a record's value; {} if there is no record.
 func Merge(agent, key string, patch json.RawMessage) Write {
 	w := Put(agent, key, patch)
-	w.op = func(o *pb.TransactOperation, value []byte) { o.MergeJson = value }
+	w.op = func(o *pb.TransactOperation, w *Write) { o.MergeJson = w.Value }
 	return w
 }
 
@@ -69,7 +70,10 @@ func Merge(agent, key string, patch json.RawMessage) Write {
 // 0000000000000001. No number is given twice.
 func Append(agent, prefix string, value json.RawMessage) Write {
 	w := Put(agent, prefix, value)
-	w.op = func(o *pb.TransactOperation, value []byte) { o.Put = &pb.Put{ValueJson: value, Append: true} }
+	w.op = func(o *pb.TransactOperation, w *Write) {
+		o.Put = putOf(w)
+		o.Put.Append = true
+	}
 	return w
 }
 
@@ -77,7 +81,10 @@ func Append(agent, prefix string, value json.RawMessage) Write {
 // result has.
 func PutIfAbsent(agent, key string, value json.RawMessage) Write {
 	w := Put(agent, key, value)
-	w.op = func(o *pb.TransactOperation, value []byte) { o.Put = &pb.Put{ValueJson: value, IfAbsent: true} }
+	w.op = func(o *pb.TransactOperation, w *Write) {
+		o.Put = putOf(w)
+		o.Put.IfAbsent = true
+	}
 	return w
 }
 
@@ -122,7 +129,7 @@ func (c *Client) evaluate(ctx context.Context, w Write) (rec Record, existed boo
 		return Record{}, false, broken("no result of an operation")
 	}
 	r := commit.Results[0]
-	rec = Record{RecordName: r.RecordName, Exists: true, Value: r.Value, Version: r.Version}
+	rec = Record{RecordName: r.RecordName, Exists: true, Value: r.Value, Bytes: r.Bytes, Version: r.Version}
 	if !r.Existed {
 		rec.CommitTS, rec.CommitTime = commit.CommitTS, commit.CommitTime
 	}

@@ -10,8 +10,6 @@ import (
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
 
-const asJSON = pb.ValueEncoding_VALUE_ENCODING_JSON
-
 // timeOf is t in UTC; the zero time when it is absent.
 func timeOf(t *timestamppb.Timestamp) time.Time {
 	if t == nil {
@@ -59,13 +57,12 @@ func (c *Client) Get(ctx context.Context, agent, key string, at ...At) (Record, 
 
 func (c *Client) get(ctx context.Context, txnID, agent, key string, at At) (Record, error) {
 	n := c.named(RecordName{Agent: agent, Key: key})
-	req := &pb.GetStateRequest{Namespace: n.Namespace, AgentId: agent, Key: key, Encoding: asJSON, At: at.message(), TxnId: txnID}
+	req := &pb.GetStateRequest{Namespace: n.Namespace, AgentId: agent, Key: key, Encoding: c.encoding(false), At: at.message(), TxnId: txnID, MinReadTs: uint64(at.least)}
 	resp, err := ask(ctx, c, c.stub.GetState, req)
 	if err != nil {
 		return Record{}, err
 	}
-	rec := record(n, resp)
-	rec.ReadTS = CommitTS(resp.GetReadTs())
+	rec := current(n, resp)
 	return rec, nil
 }
 
@@ -73,6 +70,8 @@ func (c *Client) get(ctx context.Context, txnID, agent, key string, at At) (Reco
 type stateMessage interface {
 	GetExists() bool
 	GetValueJson() []byte
+	GetValueBytes() []byte
+	GetContentType() string
 	GetVersion() uint64
 	GetCommitTs() uint64
 	GetCommitTime() *timestamppb.Timestamp
@@ -80,16 +79,23 @@ type stateMessage interface {
 
 func record(n RecordName, m stateMessage) Record {
 	return Record{
-		RecordName: n, Exists: m.GetExists(), Value: m.GetValueJson(),
+		RecordName: n, Exists: m.GetExists(), Value: m.GetValueJson(), Bytes: bytesOf(m),
 		Version: Version(m.GetVersion()), CommitTS: CommitTS(m.GetCommitTs()), CommitTime: timeOf(m.GetCommitTime()),
 	}
+}
+
+// current is record of an answer that says when it expires.
+func current(n RecordName, m *pb.GetStateResponse) Record {
+	rec := record(n, m)
+	rec.ReadTS, rec.ExpiresAt = CommitTS(m.GetReadTs()), timeOf(m.GetExpiresAt())
+	return rec
 }
 
 // GetAtVersion reads one version of a record; ErrNotFound if it never was. Exists is
 // false for a version that was a delete.
 func (c *Client) GetAtVersion(ctx context.Context, agent, key string, v Version) (Record, error) {
 	n := c.named(RecordName{Agent: agent, Key: key})
-	req := &pb.GetStateAtVersionRequest{Namespace: n.Namespace, AgentId: agent, Key: key, Version: uint64(v), Encoding: asJSON}
+	req := &pb.GetStateAtVersionRequest{Namespace: n.Namespace, AgentId: agent, Key: key, Version: uint64(v), Encoding: c.encoding(false)}
 	resp, err := ask(ctx, c, c.stub.GetStateAtVersion, req)
 	if err != nil {
 		return Record{}, err
@@ -108,7 +114,7 @@ func (c *Client) BatchGet(ctx context.Context, names []RecordName, at ...At) ([]
 }
 
 func (c *Client) batchGet(ctx context.Context, txnID string, names []RecordName, at At) ([]Record, error) {
-	req := &pb.BatchGetStateRequest{Encoding: asJSON, At: at.message(), TxnId: txnID}
+	req := &pb.BatchGetStateRequest{Encoding: c.encoding(false), At: at.message(), TxnId: txnID, MinReadTs: uint64(at.least)}
 	for _, n := range names {
 		n = c.named(n)
 		req.Names = append(req.Names, &pb.RecordName{Namespace: n.Namespace, AgentId: n.Agent, Key: n.Key})
@@ -122,7 +128,7 @@ func (c *Client) batchGet(ctx context.Context, txnID string, names []RecordName,
 	}
 	out := make([]Record, len(names))
 	for i, s := range resp.GetStates() {
-		out[i] = record(c.named(names[i]), s)
+		out[i] = current(c.named(names[i]), s)
 		out[i].ReadTS = CommitTS(resp.GetReadTs())
 		out[i].Erased, out[i].Pruned = s.GetErased(), s.GetPruned()
 	}

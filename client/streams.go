@@ -25,8 +25,9 @@ type ReplayQuery struct {
 	// to a commit before it since. Empty: From is not a cursor.
 	Epoch    string
 	NoValues bool // leave values out
-	// Acts: a fork is one operation (Operation.Fork), and not the records that it began with.
-	Acts bool
+	// AllOperations: also those on leases, which are no records (Operation.Lease), and a fork as one
+	// (Operation.Fork), in place of the records that it began with.
+	AllOperations bool
 	// WithLineage: of an agent that was forked, first the events of what it was forked from, up to there.
 	WithLineage bool
 }
@@ -43,7 +44,9 @@ type WatchQuery struct {
 	// it went back to.
 	Epoch    string
 	NoValues bool
-	Acts     bool // as in ReplayQuery
+	// AllOperations is as in ReplayQuery. Lease: only those on the lease of this name of Agent.
+	AllOperations bool
+	Lease         string
 	// Marks: yield progress marks, too (Event.Mark). The first comes when the watch has
 	// begun.
 	Marks bool
@@ -70,8 +73,8 @@ func (c *Client) Replay(ctx context.Context, q ReplayQuery) iter.Seq2[Event, err
 // request is the part of q after the feed's cursor.
 func (q *ReplayQuery) request(namespace string, f *feed) *pb.ReplayRequest {
 	req := &pb.ReplayRequest{
-		Namespace: namespace, AgentId: q.Agent, AllAgents: q.AllAgents, KeyPrefix: q.Prefix, Encoding: encoding(q.NoValues),
-		AllOperations: q.Acts, WithLineage: q.WithLineage,
+		Namespace: namespace, AgentId: q.Agent, AllAgents: q.AllAgents, KeyPrefix: q.Prefix, Encoding: f.c.encoding(q.NoValues),
+		AllOperations: q.AllOperations, WithLineage: q.WithLineage,
 	}
 	if f.cursor > 0 {
 		req.StartTs, req.Epoch = new(uint64(f.cursor)+1), f.epoch
@@ -98,8 +101,8 @@ func (c *Client) Watch(ctx context.Context, q WatchQuery) iter.Seq2[Event, error
 		f := &feed{c: c, yield: yield, marks: q.Marks, endless: true, cursor: q.After, epoch: q.Epoch, placed: !q.FromNow, patience: -1}
 		f.open = func(ctx context.Context) (grpc.ServerStreamingClient[pb.EventBatch], error) {
 			req := &pb.WatchRequest{
-				Namespace: c.config.Namespace, AgentId: q.Agent, AllAgents: q.AllAgents, KeyPrefix: q.Prefix, Encoding: encoding(q.NoValues),
-				AllOperations: q.Acts,
+				Namespace: c.config.Namespace, AgentId: q.Agent, AllAgents: q.AllAgents, KeyPrefix: q.Prefix, Encoding: c.encoding(q.NoValues),
+				AllOperations: q.AllOperations, Lease: q.Lease,
 			}
 			if f.placed {
 				req.AfterTs, req.Epoch = new(uint64(f.cursor)), f.epoch
@@ -146,6 +149,9 @@ func (f *feed) run(ctx context.Context) {
 			return
 		}
 		failed := streamError(ctx, err)
+		if f.c.onlyText(failed) {
+			continue
+		}
 		if !failed.passes() || ctx.Err() != nil || !known && !failed.Answered && f.c.config.FailFast {
 			f.yield(Event{}, failed)
 			return
@@ -242,13 +248,16 @@ func (f *feed) handOut(batch *pb.EventBatch) error {
 func eventOf(m *pb.ReplayEvent) Event {
 	ev := Event{
 		CommitTS: CommitTS(m.GetCommitTs()), CommitTime: timeOf(m.GetCommitTime()), TxnID: m.GetTxnId(), Metadata: m.GetMetadata(),
-		Principal: m.GetPrincipal(), TraceID: m.GetTraceId(),
+		Principal: m.GetPrincipal(), TraceID: m.GetTraceId(), Cause: m.GetCause(),
 		Operations: make([]Operation, len(m.GetOperations())),
 	}
 	for i, o := range m.GetOperations() {
 		ev.Operations[i] = Operation{
 			RecordName: RecordName{o.GetNamespace(), o.GetAgentId(), o.GetKey()}, Version: Version(o.GetVersion()),
-			Deleted: o.GetDeleted(), Value: o.GetValueJson(), Erased: o.GetErased(), Pruned: o.GetPruned(),
+			Deleted: o.GetDeleted(), Value: o.GetValueJson(), Bytes: bytesOf(o), Erased: o.GetErased(), Pruned: o.GetPruned(),
+		}
+		if l := o.GetLease(); l != nil {
+			ev.Operations[i].Lease = &LeaseChange{l.GetHolder(), time.Duration(l.GetTtlMs()) * time.Millisecond}
 		}
 		if a := o.GetAct(); a.GetKind() == pb.RangeAct_FORKED {
 			ev.Operations[i].Fork = &Origin{Namespace: a.GetNamespace(), Agent: a.GetAgentId(), CommitTS: CommitTS(a.GetCommitTs()), ForkedTS: ev.CommitTS, ForkedAt: ev.CommitTime}

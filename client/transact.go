@@ -60,7 +60,7 @@ func (c *Client) transactRequest(b Batch) (*pb.TransactRequest, error) {
 		}
 		req.Operations = append(req.Operations, operation(c.named(w.RecordName), w))
 		if w.op != nil {
-			req.Encoding = asJSON
+			req.Encoding = c.encoding(false)
 		}
 	}
 	return req, nil
@@ -68,23 +68,63 @@ func (c *Client) transactRequest(b Batch) (*pb.TransactRequest, error) {
 
 func operation(n RecordName, w Write) *pb.TransactOperation {
 	o := &pb.TransactOperation{Namespace: n.Namespace, AgentId: n.Agent, Key: n.Key, Delete: w.Tombstone, ExpectedVersion: (*uint64)(w.Expected)}
-	if w.op != nil {
-		w.op(o, w.Value)
-	} else {
+	switch {
+	case w.op != nil:
+		w.op(o, &w)
+	case w.Bytes != nil: // an older daemon refuses the operation, which has no value for it
+		o.Put = putOf(&w)
+	default:
 		o.ValueJson = w.Value
+	}
+	if w.TTL > 0 {
+		if o.Put == nil {
+			o.Put, o.ValueJson = &pb.Put{ValueJson: w.Value}, nil
+		}
+		o.Put.TtlMs = milliseconds(w.TTL)
 	}
 	return o
 }
 
+// putOf is a write of a value, with more to say of it.
+func putOf(w *Write) *pb.Put {
+	if w.Bytes == nil {
+		return &pb.Put{ValueJson: w.Value}
+	}
+	return &pb.Put{ValueBytes: w.Bytes.data(), ContentType: w.Bytes.ContentType}
+}
+
+// data is not nil, which would be no value.
+func (b Bytes) data() []byte {
+	if b.Data == nil {
+		return []byte{}
+	}
+	return b.Data
+}
+
+// bytesOf is the value of a message that has one which is bytes; nil if it has none.
+func bytesOf(m interface {
+	GetValueBytes() []byte
+	GetContentType() string
+}) *Bytes {
+	if m.GetContentType() == "" { // bytes always have one
+		return nil
+	}
+	return &Bytes{m.GetContentType(), m.GetValueBytes()}
+}
+
 func checkWrite(w *Write) error {
 	switch {
+	case w.TTL < 0 || w.TTL > 0 && (w.Tombstone || len(w.Value) == 0):
+		return invalidf("key %q: a time to live is of a value, and positive", w.Key)
 	case w.op != nil && w.Tombstone:
 		return invalidf("key %q: a write is a delete or carries an operation, not both", w.Key)
 	case w.op != nil:
 		return nil
-	case w.Tombstone && len(w.Value) > 0:
+	case w.Bytes != nil && len(w.Value) > 0:
+		return invalidf("key %q: a write carries one value: it has bytes and JSON", w.Key)
+	case w.Tombstone && (w.Bytes != nil || len(w.Value) > 0):
 		return invalidf("key %q: a write is a delete or carries a value, not both", w.Key)
-	case !w.Tombstone && len(w.Value) == 0:
+	case !w.Tombstone && w.Bytes == nil && len(w.Value) == 0:
 		return invalidf("key %q: the value is absent (an empty object is {})", w.Key)
 	}
 	return nil
@@ -106,6 +146,10 @@ func (c *Client) conditions(o *Conditions) (keys []*pb.KeyPrecondition, heads []
 	for _, h := range o.Heads {
 		n := c.named(RecordName{Namespace: h.Namespace})
 		heads = append(heads, &pb.HeadPrecondition{Namespace: n.Namespace, AgentId: h.Agent, ExpectedHead: uint64(h.Expected)})
+	}
+	for _, l := range o.Leases {
+		n := c.named(RecordName{Namespace: l.Namespace})
+		keys = append(keys, &pb.KeyPrecondition{Namespace: n.Namespace, AgentId: l.Agent, Lease: l.Lease, ExpectedVersion: uint64(l.Token)})
 	}
 	return keys, heads
 }

@@ -24,11 +24,14 @@ type Record struct {
 	RecordName
 	Exists     bool            // false: never written, or deleted
 	Value      json.RawMessage // a JSON object
+	Bytes      *Bytes          // in place of Value
 	Version    Version
 	CommitTS   CommitTS
 	CommitTime time.Time
 	// ReadTS is the point of the order that was read; 0 from GetAtVersion.
 	ReadTS CommitTS
+	// ExpiresAt is when it expires, as far as that was known when it was read. Zero: never.
+	ExpiresAt time.Time
 	// Of a batch, scan or list as of a moment: Value is not there any more. It was erased, or
 	// dropped by the retention of old versions.
 	Erased, Pruned bool
@@ -38,10 +41,14 @@ type Record struct {
 type Write struct {
 	RecordName
 	Value     json.RawMessage // a JSON object
+	Bytes     *Bytes          // in place of Value
 	Tombstone bool
 	// Expected, when set, is the version that the key must be at before the commit;
 	// 0: the key does not exist.
 	Expected *Version
+	// TTL is how long after the commit the record expires; 0: it does not. It is of a value, and counts in
+	// milliseconds.
+	TTL time.Duration
 	// op is what the daemon does with what is there, if that is what the write says: see
 	// Increment, Merge, Append and PutIfAbsent.
 	op op
@@ -52,9 +59,34 @@ func Put(agent, key string, value json.RawMessage) Write {
 	return Write{RecordName: RecordName{Agent: agent, Key: key}, Value: value}
 }
 
+// Bytes is a value that is not JSON.
+type Bytes struct {
+	ContentType string // a media type, such as image/png; "": application/octet-stream
+	Data        []byte
+}
+
+// MarshalJSON is how those who know JSON only have bytes: {"$bytes": base64, "$content_type": text}.
+func (b Bytes) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Data        []byte `json:"$bytes"`
+		ContentType string `json:"$content_type"`
+	}{b.data(), b.ContentType})
+}
+
+// PutBytes is a write of bytes, of a content type.
+func PutBytes(agent, key, contentType string, data []byte) Write {
+	return Write{RecordName: RecordName{Agent: agent, Key: key}, Bytes: &Bytes{contentType, data}}
+}
+
 // Delete is a write that deletes.
 func Delete(agent, key string) Write {
 	return Write{RecordName: RecordName{Agent: agent, Key: key}, Tombstone: true}
+}
+
+// For is w that expires a time after its commit.
+func (w Write) For(ttl time.Duration) Write {
+	w.TTL = ttl
+	return w
 }
 
 // IfVersion is w on the condition that the key is at version v; 0: that it does
@@ -80,6 +112,7 @@ type HeadPrecondition struct {
 type Conditions struct {
 	Keys     []KeyPrecondition
 	Heads    []HeadPrecondition
+	Leases   []LeasePrecondition
 	Metadata map[string]string // provenance, returned by replay, watch and history
 }
 
@@ -140,7 +173,9 @@ type Event struct {
 	Metadata   map[string]string
 	// Who committed it, and the trace that it was part of; "": not known.
 	Principal, TraceID string
-	Operations         []Operation
+	// Cause is why the daemon made the commit by itself: "expired", "lapsed", "due"; "": it did not.
+	Cause      string
+	Operations []Operation
 	// Mark: not a commit; everything up to CommitTS has been seen. Watch yields these if
 	// WatchQuery.Marks is set.
 	Mark bool
@@ -152,10 +187,20 @@ type Operation struct {
 	Version Version
 	Deleted bool
 	Value   json.RawMessage
+	Bytes   *Bytes // in place of Value
 	// As in Record. The delete that an erasure leaves is Erased, too.
 	Erased, Pruned bool
-	// Fork, with Acts: the agent began here as a fork of this. There is no key.
+	// Fork, with AllOperations: the agent began here as a fork of this. There is no key.
 	Fork *Origin
+	// Lease is set if it is on the lease Key, and no record: acquired, or ended, which is a delete. Only
+	// queries with AllOperations or Lease have these.
+	Lease *LeaseChange
+}
+
+// LeaseChange is what an operation on a lease says.
+type LeaseChange struct {
+	Holder string
+	TTL    time.Duration // as it was acquired
 }
 
 // HistoryEntry is one version of a key.
@@ -167,8 +212,10 @@ type HistoryEntry struct {
 	Metadata   map[string]string
 	// Who committed it, and the trace that it was part of; "": not known.
 	Principal, TraceID string
+	Cause              string // as in Event
 	Deleted            bool
 	Value              json.RawMessage
+	Bytes              *Bytes // in place of Value
 	// As in Operation.
 	Erased, Pruned bool
 }
@@ -177,12 +224,14 @@ type HistoryEntry struct {
 type Agent struct {
 	Namespace, Agent string
 	First, Head      CommitTS
+	HeadTime         time.Time // commit_time of Head
 }
 
 // At is a point of the order to read at. The zero value is now.
 type At struct {
 	commit *CommitTS
 	time   *time.Time
+	least  CommitTS
 }
 
 // AtCommit is the point after commit ts. One that has not been reached is refused.
@@ -190,6 +239,10 @@ func AtCommit(ts CommitTS) At { return At{commit: &ts} }
 
 // AtTime is the point after the last commit whose time is not later than t.
 func AtTime(t time.Time) At { return At{time: &t} }
+
+// NotBefore is now, but not before commit ts: whoever was told of that commit, by whatever daemon,
+// sees it. A daemon that does not have it yet refuses.
+func NotBefore(ts CommitTS) At { return At{least: ts} }
 
 // String shows the point as the contract's clients write it: a commit_ts, a time in
 // UTC, or nothing for now.

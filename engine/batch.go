@@ -92,6 +92,9 @@ func (w *rowWriter) appendRecords(batch *pebble.Batch, c *commit, part *agentPar
 		if !op.tombstone {
 			row.value, row.salt = op.value, w.salt()
 			op.digest = row.salt.valueDigest(&op.sum)
+			if isBytes(op.value) {
+				w.used.use(batch, featureBytes)
+			}
 		}
 		w.key = appendVersion(append(w.key[:0], op.prefix...), op.version)
 		w.set(batch, w.key, row.append(w.body[:0]))

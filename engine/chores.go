@@ -16,11 +16,13 @@ import (
 type chores struct {
 	spaces   []*space // in byte order of the namespaces
 	erasures []*erasure
-	eager    bool // a step may be made for chores alone
+	imports  []*staging // in the order in which they were begun
+	making   *staging   // the import whose commits are being made; nil: none. Nothing else is planned then
+	eager    bool       // a step may be made for chores alone
 }
 
 // any reports whether there may be anything to do.
-func (c *chores) any() bool { return len(c.spaces)+len(c.erasures) > 0 }
+func (c *chores) any() bool { return len(c.spaces)+len(c.erasures) > 0 || c.making != nil }
 
 // Bounds of a piece: about a millisecond.
 const (
@@ -36,6 +38,7 @@ type piece struct {
 	left  int // rows that it may look at yet
 	bytes int // and bytes
 	more  bool
+	held  bool // the commits of the step are not published with it
 
 	// Events that it rewrites, in the order in which it came to them: one may lose several values.
 	events []*rewritten
@@ -102,6 +105,13 @@ func (c *chores) saved() (undo func()) {
 
 func (w *piece) do(now time.Time) error {
 	c := &w.e.chores
+	if c.making != nil {
+		if err := w.makeImport(c.making, now); err != nil {
+			return err
+		}
+		w.writeMarked()
+		return nil
+	}
 	shown := w.e.planner.shown()
 	for _, s := range c.spaces {
 		if err := w.moveFloor(s, shown); err != nil {
@@ -129,11 +139,15 @@ func (w *piece) do(now time.Time) error {
 		key := eventKey(ev.agent, ev.ts)
 		w.rows.set(w.batch, key, ev.row.append(w.rows.body[:0]))
 	}
+	w.writeMarked()
+	w.more = w.more || w.full() || len(c.erasures) > 0
+	return nil
+}
+
+func (w *piece) writeMarked() {
 	for _, s := range w.marked {
 		w.setSystem(pastKind, s.namespace, s.past.append(nil))
 	}
-	w.more = w.more || w.full() || len(c.erasures) > 0
-	return nil
 }
 
 func (w *piece) retain(shown CommitTS) error {
@@ -225,5 +239,8 @@ func (w *piece) settle() {
 func (c *chores) refuse(err error) {
 	for _, x := range c.erasures {
 		x.end(err)
+	}
+	if x := c.making; x != nil {
+		x.tell(x.told, err)
 	}
 }

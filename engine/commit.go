@@ -65,11 +65,15 @@ func (e *Engine) checkWrite(w *Write) error {
 }
 
 func (w *Write) checkTTL() error {
-	_, appends := w.Eval.(Append)
+	sets := w.Eval == nil
+	switch w.Eval.(type) {
+	case Append, IfAbsent:
+		sets = true
+	}
 	switch {
 	case w.TTL == 0:
 		return nil
-	case w.Tombstone || w.Eval != nil && !appends:
+	case w.Tombstone || !sets:
 		return failf(ErrInvalid, "a time to live is of a value that is set").with("field", "ttl_ms")
 	case w.TTL < 0 || w.TTL > MaxTTL:
 		return failf(ErrInvalid, "the time to live of key %q is %v: at most %v, and positive", w.Name.Key, w.TTL, MaxTTL).with("field", "ttl_ms")
@@ -78,6 +82,9 @@ func (w *Write) checkTTL() error {
 }
 
 func (e *Engine) checkValueOf(w *Write) error {
+	if w.Bytes {
+		return e.checkBytes(w)
+	}
 	limit := e.opts.Limits.ValueBytes
 	if w.SentBytes > limit {
 		e.reached.ValueBytes.Add(1)
@@ -362,13 +369,23 @@ func (e *Engine) checkWrites(writes []Write) (last []*Write, expected []KeyPreco
 }
 
 func (e *Engine) checkConditions(c *Conditions) error {
-	if n := len(c.Keys) + len(c.Heads); n > e.opts.Limits.TxnOps {
+	if n := len(c.Keys) + len(c.Heads) + len(c.Leases); n > e.opts.Limits.TxnOps {
 		return limitErr(&e.reached.TxnOps, "preconditions of a transaction", n, e.opts.Limits.TxnOps)
 	}
 	for i := range c.Keys {
 		if err := c.Keys[i].Name.normalize(); err != nil {
 			return err
 		}
+	}
+	if len(c.Leases) > 0 {
+		c.Keys = slices.Clone(c.Keys) // the caller may use them again
+	}
+	for i := range c.Leases {
+		key, err := c.Leases[i].record()
+		if err != nil {
+			return err
+		}
+		c.Keys = append(c.Keys, key)
 	}
 	for i := range c.Heads {
 		if err := c.Heads[i].Agent.normalize(); err != nil {
@@ -379,6 +396,9 @@ func (e *Engine) checkConditions(c *Conditions) error {
 		return err
 	}
 	if err := checkSource("trace id", c.TraceID, MaxTraceIDBytes); err != nil {
+		return err
+	}
+	if err := checkNoOrigin(c.Metadata); err != nil {
 		return err
 	}
 	return e.opts.Limits.checkMetadata(c.Metadata, &e.reached)

@@ -19,6 +19,7 @@ import (
 type spaceWatch struct {
 	reserve uint64        // free bytes below which writes are refused
 	ballast uint64        // bytes of the ballast file
+	low     bool          // there is little left before that: the operator was told
 	since   uint64        // bytes written since the last look
 	free    atomic.Uint64 // as of the last look, so that Status does not wait for a disk that does not answer
 }
@@ -47,6 +48,7 @@ func (e *Engine) checkSpace() {
 		return
 	}
 	e.space.free.Store(u.AvailBytes)
+	e.warnOfSpace(u)
 	switch full := e.full.Load() != nil; {
 	case u.AvailBytes < e.space.reserve && !full:
 		e.refuseForSpace(u.AvailBytes)
@@ -54,6 +56,24 @@ func (e *Engine) checkSpace() {
 		e.full.Store(nil)
 		e.layBallast()
 		e.env.Log("space is back, writes are accepted again", "free_bytes", u.AvailBytes)
+	}
+}
+
+// lowSpace is at how many times the reserve an operator is told, who can then still do something about it.
+// deploy/alerts.yml has the same.
+const lowSpace = 5
+
+// warnOfSpace says once that the disk fills up, and once that it does no more.
+func (e *Engine) warnOfSpace(u vfs.DiskUsage) {
+	s := &e.space
+	low := min(lowSpace*s.reserve, u.TotalBytes/2) // of a small disk the reserve is a quarter
+	switch {
+	case !s.low && u.AvailBytes < low:
+		s.low = true
+		e.env.Log("the disk fills up: writes are refused when less than the reserve is free", "free_bytes", u.AvailBytes, "reserve_bytes", s.reserve)
+	case s.low && u.AvailBytes >= low+s.reserve/2: // with a margin, so that it does not flap
+		s.low = false
+		e.env.Log("there is space on the disk again", "free_bytes", u.AvailBytes, "reserve_bytes", s.reserve)
 	}
 }
 

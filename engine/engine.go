@@ -185,7 +185,7 @@ func (e *Engine) Close() error {
 	if e.inflight != nil {
 		e.Settle()
 	}
-	for e.failed.Load() == nil && e.hasQueued() && e.Step() {
+	for e.failed.Load() == nil && e.chores.making == nil && e.hasQueued() && e.Step() {
 	}
 	e.db.releaseReaders()
 	e.refuseQueued()

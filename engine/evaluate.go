@@ -42,8 +42,9 @@ type Evaluation interface {
 
 // OpResult is what came of one operation.
 type OpResult struct {
-	Name    RecordName // with the key that an append got
-	Version Version    // that the commit gave the key
+	Acquired *Acquire   // of an acquisition: what was asked; Version is the token
+	Name     RecordName // with the key that an append got
+	Version  Version    // that the commit gave the key
 	// Value is what the record is after the commit, of operations that change a value, or find one.
 	// Of several on one key the last has it. Nil: it has been erased or pruned since.
 	Value []byte
@@ -75,6 +76,7 @@ type evaluation struct {
 	bytes int
 
 	sequences map[string]uint64 // the last numbers that were given
+	leases    map[AgentName]int // that were acquired
 }
 
 type opAt struct{ part, op int }
@@ -303,7 +305,7 @@ func (p *proposal) appendAsked(b []byte) []byte {
 			b = op.partOp.fingerprint(b)
 			continue
 		}
-		b = append(appendString(append(b, 'v'), op.prefix), op.normal[:]...)
+		b = op.held.fingerprint(append(appendString(append(b, 'v'), op.prefix), op.normal[:]...))
 		b = op.eval.fingerprint(b)
 	}
 	return b

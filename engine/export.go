@@ -40,6 +40,8 @@ type Export struct {
 	at      CommitTS // read up to here
 	snap    *pebble.Snapshot
 	db      *store
+	moved   *rowIter // holds, as of To; nil: all were read
+	begun   bool     // System was called
 	went    went
 	base    []string // namespaces of whose base there may be more
 	cursor  []byte   // where it goes on
@@ -79,13 +81,18 @@ func (e *Engine) Export(after CommitTS) (*Export, error) {
 }
 
 func (e *Engine) export(after CommitTS) (*Export, error) {
-	// Published first: all of it is in what is read then.
-	to := e.Published()
+	// First: what is published is in what is read then.
+	moved, at, err := e.heldRows([]byte{holdTag}, []byte{holdTag + 1})
+	if err != nil {
+		return nil, err
+	}
+	to := at.ts
 	if after > to {
+		_ = moved.close()
 		return nil, failf(ErrInvalid, "commit %d has not happened yet; the last is %d", after, to).with("field", "after_ts").with("last_commit_ts", to.String())
 	}
 	snap := e.db.NewSnapshot()
-	x := &Export{e: e, snap: snap, db: &store{DB: e.db.DB, then: snap}, at: after, commits: 16, known: make(map[AgentName]bool)}
+	x := &Export{e: e, snap: snap, db: &store{DB: e.db.DB, then: snap}, moved: moved, at: after, commits: 16, known: make(map[AgentName]bool)}
 	x.of = Stretch{StoreID: e.identity.storeID, Format: e.identity.format, Epochs: e.meta.lineage.epochs(), After: after, To: to}
 	if err := x.begin(); err != nil {
 		_ = x.Close()
@@ -139,7 +146,7 @@ func (x *Export) Of() Stretch { return x.of }
 func (x *Export) At() CommitTS { return x.at }
 
 // Close ends the export.
-func (x *Export) Close() error { return storageOrNil(x.snap.Close()) }
+func (x *Export) Close() error { return errors.Join(x.endMoved(), storageOrNil(x.snap.Close())) }
 
 // Next returns the rows of the next commits, whole ones in their order, until ctx ends; none when all
 // were read. Of the whole store the base comes first: the records whose events retention has
@@ -181,9 +188,15 @@ func (x *Export) Next(ctx context.Context) ([]Row, error) {
 	return w.out, nil
 }
 
-// System returns the rows of the system, with the names of their kind. A change of them that is
-// under way may be among them.
+// System returns the next rows of the system, with the names of their kind; none when all were
+// returned. A change of them that is under way may be among them. After them come deadlines that
+// were moved since the stretch began.
 func (x *Export) System() ([]Row, error) {
+	if x.begun {
+		rows, err := x.nextMoved()
+		return rows, x.e.noted(err)
+	}
+	x.begun = true
 	it, err := newRowIter(x.db, []byte{systemTag}, []byte{systemTag + 1})
 	if err != nil {
 		return nil, err
@@ -192,7 +205,13 @@ func (x *Export) System() ([]Row, error) {
 	for ok := it.first(); ok; ok = it.next() {
 		rows = append(rows, rowOf(it.key(), it.body))
 	}
-	return rows, x.e.noted(it.close())
+	if err := it.close(); err != nil {
+		return nil, x.e.noted(err)
+	}
+	if len(rows) > 0 {
+		return rows, nil
+	}
+	return x.System()
 }
 
 // System is what a row of the system says, if r is one.

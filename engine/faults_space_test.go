@@ -63,6 +63,9 @@ func TestDiskFillsUp(t *testing.T) {
 		}
 	})
 	wantKind(t, "a commit on a nearly full disk", err, engine.ErrDiskFull)
+	if !p.said("the disk fills up") {
+		t.Error("nobody was told before")
+	}
 	if left := free(t, p.disk); left < smallDisk/8 {
 		t.Errorf("%d bytes were free when writes were refused: too few for what is under way", left)
 	}
@@ -76,6 +79,9 @@ func TestDiskFillsUp(t *testing.T) {
 
 	p.disk.SetCapacity(4 * smallDisk)
 	p.Tick()
+	if !p.said("there is space on the disk again") {
+		t.Error("nobody was told that there is space")
+	}
 	if r, err := p.Commit(t.Context(), txn, engine.Conditions{}); err != nil || int(r.CommitTS) != len(s.attempts)+1 {
 		t.Errorf("the open transaction: %v, %v", r, err)
 	}

@@ -11,12 +11,14 @@ import (
 // features are what builds may write into a store beyond format 2 as it began: tags of
 // optional fields, kinds of rows. A build lists one in the row before it writes it for the first
 // time, so that an older build does not open what it would read wrongly. In byte order.
-var features = []string{featureActs, featureHidden, featureTimers}
+var features = []string{featureActs, featureBytes, featureHidden, featureImports, featureTimers}
 
 const (
-	featureActs   = "acts"   // f rows, and the field of events that goes with them
-	featureHidden = "hidden" // records that are the engine's own
-	featureTimers = "timers" // holds: h and d rows, and the fields that go with them
+	featureActs    = "acts"    // f rows, and the field of events that goes with them
+	featureBytes   = "bytes"   // values that are bytes
+	featureHidden  = "hidden"  // records that are the engine's own
+	featureImports = "imports" // rows of imports under way
+	featureTimers  = "timers"  // holds: h and d rows, and the fields that go with them
 )
 
 // checkFeatures refuses a store in which something is used that this build does not know.

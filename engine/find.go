@@ -209,6 +209,9 @@ func (f *finder) findIn(agent, after string, rows *rowIter) (whole bool, err err
 // scan considers the records that a scan lists, of those that of selects (nil: all). place is
 // where a page goes on that looked at a key last.
 func (f *finder) scan(o *ScanOptions, rows *rowIter, place func(key string) string, of func(*Record) bool) (whole bool, err error) {
+	if f.s.e.db.forks.get(o.Agent) != nil {
+		rows = nil // which walks the rows of one agent
+	}
 	c, err := f.s.cursorOn(o, rows)
 	if err != nil {
 		return false, err

@@ -37,11 +37,7 @@ func (op *partOp) fingerprint(b []byte) []byte {
 	if op.tombstone {
 		return appendString(append(b, 'd'), op.prefix)
 	}
-	b = append(appendString(append(b, 'w'), op.prefix), op.normal[:]...)
-	if op.held.kind != 0 {
-		b = binary.AppendUvarint(append(b, 'x', byte(op.held.kind)), uint64(op.held.ttl))
-	}
-	return b
+	return op.held.fingerprint(append(appendString(append(b, 'w'), op.prefix), op.normal[:]...))
 }
 
 // appendOps appends the operations ordered by key; no two have the same key. Of a request with

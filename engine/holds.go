@@ -54,6 +54,22 @@ type recordHold struct {
 	ttl  time.Duration
 }
 
+// leases is 1 for a lease.
+func (h recordHold) leases() int {
+	if h.kind == CauseLapsed {
+		return 1
+	}
+	return 0
+}
+
+// fingerprint appends what tells a write with a hold from one without.
+func (h recordHold) fingerprint(b []byte) []byte {
+	if h.kind == 0 {
+		return b
+	}
+	return binary.AppendUvarint(append(b, 'x', byte(h.kind)), uint64(h.ttl))
+}
+
 // hold is how long a record lasts now.
 type hold struct {
 	recordHold // ttl is what a renewal adds to now

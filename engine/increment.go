@@ -95,6 +95,8 @@ func (v *evaluation) document(op *askedOp) ([]byte, error) {
 		return []byte("{}"), nil
 	case was.gone != 0:
 		return nil, onKey(evaluationf("key %q of agent %q: its value was erased", op.name.Key, op.name.Agent), op.name)
+	case isBytes(was.value):
+		return nil, onKey(evaluationf("key %q of agent %q: its value is bytes, not JSON", op.name.Key, op.name.Agent), op.name)
 	}
 	return was.value, nil
 }

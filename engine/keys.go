@@ -22,6 +22,7 @@ import (
 //	t transaction id                     -> outcome
 //	m name                               -> meta
 //	s kind 00 name 00                    -> system row (system.go)
+//	i import 00 …                        -> what an import has staged (importrows.go)
 const (
 	metaTag      = 'm'
 	namespaceTag = 'n'

@@ -24,6 +24,7 @@ type Limits struct {
 	MetadataBytes  int           // keys and values of one commit's metadata; 16 KiB
 	OutcomeAge     time.Duration // outcomes are kept at least this long; 7 days
 	OutcomeCount   int           // and at least this many; 1,000,000
+	AgentLeases    int           // held of one agent; 10,000
 	FinishedTxns   int           // ended transactions remembered by id, beside outcomes in the store; 20,000
 	DiskReserve    uint64        // free bytes under which writes are refused; 256 MiB, less on small disks
 	CachedVersions int           // keys whose version is held in memory; 200,000
@@ -66,6 +67,7 @@ func (l *Limits) setDefaults() {
 	def(&l.QueuedCommits, 4096)
 	def(&l.MetadataBytes, 16<<10)
 	def(&l.OutcomeCount, 1_000_000)
+	def(&l.AgentLeases, 10_000)
 	def(&l.FinishedTxns, 20_000)
 	def(&l.CachedVersions, 200_000)
 	def(&l.CachedAgents, l.CachedVersions/10)
@@ -91,7 +93,7 @@ func (l *Limits) validate() error {
 		"value bytes": l.ValueBytes, "transaction operations": l.TxnOps, "transaction bytes": l.TxnBytes,
 		"transaction reads": l.TxnReads, "open transactions": l.OpenTxns, "staged bytes": l.StagedBytes,
 		"queued commits": l.QueuedCommits, "metadata bytes": l.MetadataBytes, "outcome count": l.OutcomeCount,
-		"finished transactions": l.FinishedTxns, "cached versions": l.CachedVersions, "cached agents": l.CachedAgents,
+		"leases of an agent": l.AgentLeases, "finished transactions": l.FinishedTxns, "cached versions": l.CachedVersions, "cached agents": l.CachedAgents,
 	} {
 		if v < 0 {
 			return failf(ErrInvalid, "the limit of %s is negative", name)

@@ -10,7 +10,12 @@ type Merge struct{}
 
 func (Merge) hasValue() bool { return true }
 
-func (m Merge) check(w *Write, _ *Limits) (Evaluation, error) { return m, w.Name.normalize() }
+func (m Merge) check(w *Write, _ *Limits) (Evaluation, error) {
+	if isBytes(w.Value) {
+		return nil, failf(ErrInvalid, "a merge patch is a JSON object, not bytes").with("field", "merge_json")
+	}
+	return m, w.Name.normalize()
+}
 
 func (Merge) fingerprint(b []byte) []byte { return append(b, 'm') }
 

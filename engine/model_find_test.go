@@ -163,6 +163,11 @@ func (m *machine) diff(t *rapid.T) {
 		b := m.s.record(plainName(engine.RecordName{Namespace: o.To.Agent.Namespace, Agent: o.To.Agent.Agent, Key: key}), toTS)
 		same := a.Exists == b.Exists && (!a.Exists || bytes.Equal(a.Value, b.Value) || o.Same != nil && o.Same(a.Value, b.Value))
 		if strings.HasPrefix(key, o.Prefix) && !same {
+			for _, side := range []*engine.Record{&a, &b} {
+				if !side.Exists {
+					*side = engine.Record{}
+				}
+			}
 			want = append(want, engine.Difference{Key: key, From: a, To: b})
 		}
 	}
@@ -187,13 +192,6 @@ func (m *machine) diff(t *rapid.T) {
 	}
 }
 
-// differenceText leaves out what an absent side may say of itself.
 func differenceText(d engine.Difference) string {
-	side := func(r engine.Record) string {
-		if !r.Exists {
-			return "absent"
-		}
-		return recordText(r)
-	}
-	return fmt.Sprintf("%q: %s -> %s", d.Key, side(d.From), side(d.To))
+	return fmt.Sprintf("%q: %s -> %s", d.Key, recordText(d.From), recordText(d.To))
 }

@@ -133,6 +133,7 @@ func (s *spec) agents(ns string, ts int) (agents []engine.AgentInfo) {
 			continue
 		}
 		info := engine.AgentInfo{Name: n.AgentName(), Head: s.head(n.AgentName(), ts)}
+		info.HeadTime = s.log[info.Head-1].time
 		for info.First = 1; s.head(info.Name, int(info.First)) == 0; {
 			info.First++
 		}

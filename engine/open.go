@@ -89,6 +89,10 @@ func (e *Engine) openLocked() error {
 	if err := e.db.forks.load(e.db); err != nil {
 		return err
 	}
+	e.planner.reserved = e.chores.reserved
+	if err := e.resumeImport(); err != nil {
+		return err
+	}
 	if err := e.loadTimers(); err != nil {
 		return err
 	}

@@ -200,7 +200,7 @@ func (e *Engine) pruneOutcomes(batch *pebble.Batch, commits int, now time.Time) 
 // definiteEnd reports whether err ended the transaction, as opposed to leaving it open
 // (a full disk) or being about another transaction (a reused id).
 func definiteEnd(err error) bool {
-	return errors.Is(err, ErrConflict) || errors.Is(err, ErrPrecondition) || errors.Is(err, ErrEvaluation) || errors.Is(err, ErrTxnExpired) || errors.Is(err, ErrOutOfRange)
+	return errors.Is(err, ErrConflict) || errors.Is(err, ErrPrecondition) || errors.Is(err, ErrEvaluation) || errors.Is(err, ErrLeaseHeld) || errors.Is(err, ErrLeaseLost) || errors.Is(err, ErrTxnExpired) || errors.Is(err, ErrOutOfRange)
 }
 
 // lasting reports whether every copy of a commit refused with err will be refused, too,

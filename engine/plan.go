@@ -18,6 +18,8 @@ type stateReader interface {
 	agentHeadAt(a AgentName, ts CommitTS) (agentHead, error)
 	forks() *forks
 	hold(prefix string) (*hold, error)
+	// leases counts the leases that are held of an agent.
+	leases(a AgentName) (int, error)
 	// value returns the value of a version, or says why it has gone.
 	value(prefix string, v Version) ([]byte, gone, error)
 	// existing visits an agent's keys that exist under a prefix, in byte order, until visit returns
@@ -67,6 +69,7 @@ type planner struct {
 	keys     *cache[string, keyHead]
 	holds    *cache[string, *hold]
 	agents   *cache[AgentName, agentHead]
+	leases   *cache[AgentName, int] // how many are held
 	outcomes *cache[TxnID, outcomeRow]
 
 	// decisions are the definite answers to Transacts that made no commit. A copy of the
@@ -84,6 +87,9 @@ type planner struct {
 	limits    *Limits
 	lookups   int // Tuning.StepLookups
 	stepBytes int // Tuning.StepBytes
+
+	// reserved refuses an agent that an import is to make; nil: there are no imports.
+	reserved func(AgentName) error
 }
 
 type decision struct {
@@ -110,6 +116,7 @@ func newPlanner(s stateReader, head mark, lastTime time.Time, o *Options, r *rea
 		evaluated: evaluated{sequences: newCache[string, uint64](max(l.CachedAgents, 1), &r.sequences)},
 		keys:      newCache[string, keyHead](max(l.CachedVersions/2, least), &r.CachedVersions),
 		holds:     newCache[string, *hold](least, &r.holds),
+		leases:    newCache[AgentName, int](least, &r.leases),
 		agents:    newCache[AgentName, agentHead](max(l.CachedAgents, least), &r.CachedAgents),
 		outcomes:  newCache[TxnID, outcomeRow](least, &r.outcomes),
 		decisions: newCache[TxnID, decision](l.FinishedTxns, &r.FinishedTxns),
@@ -277,6 +284,12 @@ func (pl *planner) checkConditions(p *proposal) error {
 		if err != nil {
 			return err
 		}
+		if hidden(k.Name.Key) {
+			if !h.heldUnder(k.Expected) {
+				return leaseLost(k.Name, k.Expected, h)
+			}
+			continue
+		}
 		if !h.holds(k.Expected) {
 			return failf(ErrPrecondition, "precondition failed: key %q of agent %q is at version %d, not %d",
 				k.Name.Key, k.Name.Agent, h.version, k.Expected).
@@ -342,12 +355,18 @@ func (pl *planner) accept(p *proposal, now time.Time) (*commit, error) {
 	}
 	for i := range p.agents {
 		part := &p.agents[i]
+		part.leases = 0
 		head, err := pl.agentHead(part.agent)
 		if err != nil {
 			return nil, err
 		}
 		if p.cause != 0 {
 			c.userHeads = append(c.userHeads, head.user)
+		}
+		if head.last == 0 && pl.reserved != nil && !p.imported {
+			if err := pl.reserved(part.agent); err != nil {
+				return nil, err
+			}
 		}
 		if head.last == 0 {
 			c.newAgents = append(c.newAgents, part.agent)
@@ -369,6 +388,7 @@ func (pl *planner) accept(p *proposal, now time.Time) (*commit, error) {
 			if err := pl.giveHold(op, h, c.time); err != nil {
 				return nil, err
 			}
+			part.leases += op.held.leases() - recordHold{kind: h.held}.leases()
 		}
 	}
 	c.ts = pl.head.ts + 1
@@ -379,6 +399,7 @@ func (pl *planner) accept(p *proposal, now time.Time) (*commit, error) {
 			head.user = c.userHeads[i]
 		}
 		pl.agents.put(part.agent, head)
+		pl.countLeases(part)
 		for j := range part.ops {
 			op := &part.ops[j]
 			pl.keys.put(pl.state.forks().cached(op.prefix), keyHead{op.version, op.tombstone, op.held.kind})

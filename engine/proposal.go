@@ -22,6 +22,7 @@ type proposal struct {
 	fingerprint Digest       // distinguishes a retry from another transaction, see fingerprint.go
 
 	cause       Cause // of a commit of the daemon's own
+	imported    bool  // an import makes it
 	interactive bool  // Begin opened the transaction, so its table knows it
 
 	// Of its time in the queue.
@@ -47,9 +48,10 @@ type proposal struct {
 
 // agentPart is what a proposal does to one agent. It becomes one event.
 type agentPart struct {
-	agent AgentName
-	ops   []partOp
-	made  *fork // when it is planned; nil: the agent is not made a fork
+	agent  AgentName
+	ops    []partOp
+	made   *fork // when it is planned; nil: the agent is not made a fork
+	leases int   // more than before that are held, once it is accepted
 }
 
 type partOp struct {

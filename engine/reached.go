@@ -16,7 +16,7 @@ type reached struct {
 
 	RecordBytes, StepLookups, FiredHolds, StepBytes, LeftToWriter, MarkEvery, WitnessEvery, ChunkEvents, ChunkBytes, ChunkRows, LookedRows, LookedBytes atomic.Uint64
 
-	outcomes, holds, sequences atomic.Uint64 // of caches whose size is no bound of its own
+	outcomes, holds, leases, sequences atomic.Uint64 // of caches whose size is no bound of its own
 }
 
 // Reached reports how often each bound was reached since the start, by the name of its field

@@ -57,6 +57,15 @@ func (e *Engine) Snapshot(at At) (Snapshot, error) {
 	return Snapshot{e: e, ts: published}, nil
 }
 
+// CheckPublished refuses a read that must not be before a commit which has not happened yet.
+func (e *Engine) CheckPublished(min CommitTS) error {
+	if published := e.Published(); min > published {
+		return failf(ErrInvalid, "the read must not be before commit %d, which has not happened yet; the last is %d", min, published).
+			with("field", "min_read_ts").with("last_commit_ts", published.String())
+	}
+	return nil
+}
+
 // lastBefore finds the last commit up to published whose time is not after t, by binary
 // search: commit times never fall.
 func (e *Engine) lastBefore(t time.Time, published CommitTS) (CommitTS, error) {
@@ -135,7 +144,8 @@ func (s Snapshot) getOfFork(f *fork, name RecordName, prefix []byte) (Record, er
 	called := []byte(s.e.db.forks.cached(string(prefix)))
 	have, found, miss := s.e.hot.get(called, s.ts)
 	if found {
-		return have.record(name), nil
+		rec := have.record(name)
+		return rec, s.e.expiry(&rec)
 	}
 	rows, err := s.e.db.recordRows(name.AgentName(), prefix, successor(prefix))
 	if err != nil {
@@ -152,7 +162,7 @@ func (s Snapshot) getOfFork(f *fork, name RecordName, prefix []byte) (Record, er
 	if newest {
 		s.e.hot.fill(miss, called, hotOf(&rec))
 	}
-	return rec, nil
+	return rec, s.e.expiry(&rec)
 }
 
 // linearProbe is how many newer versions a read steps over before it searches.
@@ -279,6 +289,7 @@ type HistoryEntry struct {
 	Metadata map[string]string
 	// Who committed it, and the trace that it was part of; "": not known.
 	Principal, TraceID string
+	Cause              Cause // why the daemon made the commit by itself; 0: it did not
 }
 
 // History pages through a record's versions, newest first or oldest first. after is the
@@ -394,7 +405,7 @@ func (e *Engine) provenance(a AgentName, entries []HistoryEntry) error {
 	return keys.read(e.db, func(i int, body []byte) bool {
 		ev, ok := parseEventRow(body)
 		of[i].TxnID, of[i].Metadata = ev.txnID, ev.by.metadata
-		of[i].Principal, of[i].TraceID = ev.by.principal, ev.by.traceID
+		of[i].Principal, of[i].TraceID, of[i].Cause = ev.by.principal, ev.by.traceID, ev.own.cause
 		return ok
 	})
 }

@@ -189,7 +189,13 @@ func (r *Restore) Commits(rows []Row) error {
 // AddSystem adds rows of the system, which come before the commits of their stretch. Of two of a name
 // the later one counts.
 func (r *Restore) AddSystem(changes ...SystemChange) error {
-	r.system = append(r.system, changes...)
+	for _, c := range changes {
+		if c.Kind != movedKind {
+			r.system = append(r.system, c)
+		} else if err := r.addMoved(c.Body); err != nil {
+			return err
+		}
+	}
 	return r.check.System(changes...)
 }
 
@@ -224,6 +230,9 @@ func (r *Restore) Finish() (epoch string, at time.Time, err error) {
 		return "", at, err
 	}
 	if err := r.finishSystem(); err != nil {
+		return "", at, err
+	}
+	if err := r.finishHolds(); err != nil {
 		return "", at, err
 	}
 	if floor := min(r.floor, head.ts); floor > 0 {

@@ -114,7 +114,7 @@ func (r *Restore) finishSystem() error {
 			}
 			x.erasureMark, x.began = erasureMark{}, min(x.began, head)
 			c.Body = x.append(nil)
-		case erasedKind:
+		case erasedKind, importKind: // what an import had staged is in no backup
 			continue
 		}
 		setSystem(r.batch, c)

@@ -165,6 +165,9 @@ func (c *chores) load(rows SystemReader) error {
 		}
 		c.space(row.Name).set(&r)
 	}
+	if err := c.loadImports(rows); err != nil {
+		return err
+	}
 	return c.loadErasures(rows)
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Page bounds one answer of a list. Zero means no bound of that kind.
@@ -120,13 +121,13 @@ func (s Snapshot) cursorOn(o *ScanOptions, rows *rowIter) (*scanCursor, error) {
 		}
 	}
 	c.bounds.upper = maxKey(c.bounds.lower, c.bounds.upper) // where it is before the first key
+	if !s.e.db.forks.begun(o.Agent, s.ts) {
+		c.bounds.upper = c.bounds.lower // nothing yet
+	}
 	if rows != nil {
 		rows.it.SetBounds(c.bounds.lower, c.bounds.upper)
 		c.rows = rows
 		return c, nil
-	}
-	if !s.e.db.forks.begun(o.Agent, s.ts) {
-		c.bounds.upper = c.bounds.lower // nothing yet
 	}
 	rows, err := s.e.db.recordRows(o.Agent, c.bounds.lower, c.bounds.upper)
 	if err != nil {
@@ -291,6 +292,7 @@ func (c *scanCursor) advance() bool {
 type AgentInfo struct {
 	Name        AgentName
 	First, Head CommitTS
+	HeadTime    time.Time // commit_time of Head
 }
 
 // Agents pages through a namespace's agents in byte order.
@@ -308,7 +310,11 @@ func (s Snapshot) Agents(namespace, prefix, after string, p Page) (agents []Agen
 	more, err = s.names(base, prefix, after, p, func(agent string, first CommitTS) error {
 		name := AgentName{namespace, agent}
 		head, err := agentHeadAt(s.e.db, name, s.ts)
-		agents = append(agents, AgentInfo{name, first, head.user})
+		var at time.Time
+		if err == nil {
+			at, err = s.e.timeOf(head.user)
+		}
+		agents = append(agents, AgentInfo{name, first, head.user, at})
 		return err
 	})
 	return agents, more, s.e.inRange(namespace, s.ts, err)
@@ -329,7 +335,11 @@ func (s Snapshot) Agent(a AgentName) (*AgentInfo, error) {
 		return nil, s.e.noted(corruptRow(agentPrefix(agentTag, a), "malformed"))
 	}
 	head, err := agentHeadAt(s.e.db, a, s.ts)
-	return &AgentInfo{a, first, head.user}, s.e.inRange(a.Namespace, s.ts, err)
+	var at time.Time
+	if err == nil {
+		at, err = s.e.timeOf(head.user)
+	}
+	return &AgentInfo{a, first, head.user, at}, s.e.inRange(a.Namespace, s.ts, err)
 }
 
 // Namespaces pages through the namespaces in byte order.

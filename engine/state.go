@@ -311,6 +311,18 @@ func (s dbState) hold(prefix string) (*hold, error) {
 	return &h, nil
 }
 
+func (s dbState) leases(a AgentName) (n int, err error) {
+	prefix := append(agentPrefix(holdTag, a), leaseKey("")...)
+	it, err := newRowIter(s.r, prefix, successor(prefix))
+	if err != nil {
+		return 0, err
+	}
+	for ok := it.first(); ok; ok = it.next() {
+		n++
+	}
+	return n, it.close()
+}
+
 // agentHeadAt returns the agent's last commit that is not after ts; 0 if there is none.
 func agentHeadAt(r *store, a AgentName, ts CommitTS) (head agentHead, err error) {
 	prefix := agentPrefix(eventTag, a)

@@ -43,7 +43,11 @@ func (e *Engine) Step() bool {
 // step is now in flight, which Settle must end.
 func (e *Engine) Plan() bool {
 	assertf(e.inflight == nil, "a step is in flight")
-	taken, asks := e.takeQueued(), e.takeSystem()
+	var taken []*proposal
+	if e.chores.making == nil || e.refusal() != nil { // or an import is making its commits, and the others wait
+		taken = e.takeQueued()
+	}
+	asks := e.takeSystem()
 	asked := len(taken)+len(asks) > 0
 	if !asked && !e.chores.eager && !e.DueHolds() {
 		return false
@@ -132,9 +136,12 @@ func (e *Engine) decide(p *proposal, now time.Time) (*commit, error) {
 	if err := e.refuseLate(p); err != nil {
 		return nil, err
 	}
-	if len(p.agents) > 0 {
+	if x := e.chores.making; len(p.agents) > 0 || x != nil {
 		if err := e.refusal(); err != nil {
 			return nil, err
+		}
+		if x != nil { // what is planned is not what readers may see
+			return nil, failf(ErrOverloaded, "the commits of import %s are being made; nothing was applied: retry", x.ID).RetryAfter(time.Second)
 		}
 	}
 	if err := e.refuseForks(p); err != nil {
@@ -227,14 +234,15 @@ func (e *Engine) makeDurable(fl *inflight) bool {
 	if e.witness.synced != synced {
 		e.reached.WitnessEvery.Add(1)
 	}
-	e.system.publish(func() { e.publish(fl.commits) })
+	e.system.publish(func() { e.publish(fl.commits, fl.chores != nil && fl.chores.held) })
 	e.env.Trace("settle", fl.commits[0].ts, last.ts)
 	return true
 }
 
-// publish makes a step's commits visible, and everything before them.
+// publish makes a step's commits visible, and everything before them, unless they are held until a
+// later step.
 // Invariant: published <= durable <= planned.
-func (e *Engine) publish(commits []*commit) {
+func (e *Engine) publish(commits []*commit, held bool) {
 	c := commits[len(commits)-1]
 	assertf(c.ts <= e.planner.head.ts && c.ts > e.Published(), "publishing %d, planned %d, published %d",
 		c.ts, e.planner.head.ts, e.Published())
@@ -246,9 +254,16 @@ func (e *Engine) publish(commits []*commit) {
 			}
 		}
 	}
+	if held {
+		return
+	}
+	before := e.Published()
 	e.published.Store(uint64(c.ts))
 	e.publishedTime.Store(c.time.UnixNano())
 	e.watches.wake(commits)
+	if before+1 < commits[0].ts {
+		e.watches.wakeAll() // whose agents were in commits that were held
+	}
 }
 
 // answerUnknown ends a step while the engine halts. The commits in it may or may not

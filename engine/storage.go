@@ -25,7 +25,9 @@ type Tuning struct {
 	StepLookups int // keys that planning reads; 8,192
 	ErasedKeys  int // keys that a commit of an erasure deletes; 128
 	FiredHolds  int // holds that are due, of which the daemon makes its own commits; 256
-	StepBytes   int // of names and values; 2 MiB
+	// ImportCommits is how many commits of an import are made; 8,192.
+	ImportCommits int
+	StepBytes     int // of names and values; 2 MiB
 	// LeftToWriter is how many commits a transaction that listed keys leaves the writer to
 	// look at; 128.
 	LeftToWriter int
@@ -55,6 +57,7 @@ func (t *Tuning) setDefaults() {
 	def(&t.StepLookups, 8192)
 	def(&t.ErasedKeys, 128)
 	def(&t.FiredHolds, 256)
+	def(&t.ImportCommits, 8192)
 	def(&t.StepBytes, 2<<20)
 	def(&t.LeftToWriter, 128)
 	def(&t.MarkEvery, MarkEvery)
@@ -67,7 +70,7 @@ func (t *Tuning) setDefaults() {
 }
 
 func (t *Tuning) validate() error {
-	if min(t.RecordBytes, t.StepLookups, t.ErasedKeys, t.FiredHolds, t.StepBytes, t.LeftToWriter, t.MarkEvery, t.WitnessEvery, t.ChunkEvents, t.ChunkBytes, t.ChunkRows, t.LookedRows, t.LookedBytes) < 1 {
+	if min(t.RecordBytes, t.StepLookups, t.ErasedKeys, t.FiredHolds, t.ImportCommits, t.StepBytes, t.LeftToWriter, t.MarkEvery, t.WitnessEvery, t.ChunkEvents, t.ChunkBytes, t.ChunkRows, t.LookedRows, t.LookedBytes) < 1 {
 		return failf(ErrInvalid, "a bound of the tuning is negative")
 	}
 	return nil

@@ -60,6 +60,9 @@ type SystemUpdate struct {
 	// later commit or update is planned and before the update is answered; also when whoever
 	// asked for the update no longer waits. It must not wait.
 	Applied func()
+	// rows, in place of Decide, changes other rows, too. With an error it has changed nothing. It may
+	// move what the writer has planned: a step that cannot be made durable halts.
+	rows func(now time.Time, b *pebble.Batch) error
 }
 
 // PutSystem makes changes durable, all or none of them. When ctx ends first the outcome is
@@ -175,6 +178,10 @@ func (e *Engine) planSystem(asks []*systemAsk, now time.Time) systemStep {
 	for _, a := range asks {
 		if a.moves != nil {
 			a.err = e.noted(e.planMoves(a, now, b))
+			continue
+		}
+		if a.rows != nil {
+			a.err = e.noted(a.rows(now, b))
 			continue
 		}
 		changes, err := a.Decide(now, systemReader{b})

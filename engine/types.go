@@ -34,7 +34,7 @@ func (n RecordName) AgentName() AgentName { return AgentName{n.Namespace, n.Agen
 // Write is one key set, or a tombstone.
 type Write struct {
 	Name  RecordName
-	Value []byte // JSON text, see CheckValue; unused in a tombstone
+	Value []byte // JSON text, see CheckValue, unless Bytes is set; unused in a tombstone
 	// SentBytes is the value's size in the encoding it was sent in, which is what
 	// Limits.ValueBytes bounds; 0: it was sent as Value.
 	SentBytes int
@@ -44,6 +44,9 @@ type Write struct {
 	// Expected, when set, is the version the key must be at before the commit; 0:
 	// the key does not exist.
 	Expected *Version
+	// Bytes says that Value is not JSON but bytes, of a content type.
+	Bytes       bool
+	ContentType string
 	// Eval, of Transact only, is what the writer is to do with what is there.
 	Eval Evaluation
 
@@ -66,6 +69,7 @@ type HeadPrecondition struct {
 type Conditions struct {
 	Keys     []KeyPrecondition
 	Heads    []HeadPrecondition
+	Leases   []LeasePrecondition
 	Metadata map[string]string // provenance, returned by replay, watch and history
 	// Who commits, and the trace that it is part of: returned with the metadata.
 	Principal, TraceID string
@@ -125,7 +129,7 @@ type Record struct {
 	Exists     bool   // false: never written, or a tombstone
 	Erased     bool   // the value was erased, or the tombstone is an erasure's
 	Pruned     bool   // the value was dropped by the retention of old versions
-	Value      []byte // JSON text, which other readers may have, too: not to be changed
+	Value      []byte // JSON text or bytes, see AsBytes; other readers may have it, too: not to be changed
 	Version    Version
 	CommitTS   CommitTS
 	CommitTime time.Time

@@ -32,6 +32,7 @@ var partsOfStore = []struct {
 	{"outcomes", string(rune(outcomeTag))},
 	{"indexes", string([]rune{agentTag, forkTag, namespaceTag, holdTag, timerTag})},
 	{"system", string([]rune{metaTag, systemTag})},
+	{"imports", string(rune(stagedTag))}, // under way
 }
 
 // DiskUsage reports what takes space.

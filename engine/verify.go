@@ -21,7 +21,8 @@ type Report struct {
 	Outcomes   uint64   `json:"outcomes"`
 	Holds      uint64   `json:"deadlines,omitempty"` // of records that expire, and of leases
 	System     uint64   `json:"system_rows,omitempty"`
-	Witnessed  CommitTS `json:"witnessed"` // the last commit that the witness saw
+	Staged     uint64   `json:"staged_rows,omitempty"` // of imports under way
+	Witnessed  CommitTS `json:"witnessed"`             // the last commit that the witness saw
 	// Lost counts commits that the witness names and the log of a store that ran without
 	// syncs does not have: a crash of the machine lost them.
 	Lost CommitTS `json:"lost,omitempty"`
@@ -102,6 +103,7 @@ type verifier struct {
 	chained  chainHash
 	kept     keptChecks
 	held     heldChecks
+	imports  importChecks
 	// Agents and namespaces that the log implies, counted while its events are walked.
 	agents, namespaces uint64
 	lastAgent          AgentName
@@ -121,6 +123,9 @@ func (v *verifier) run(ev *evidence) error {
 		v.r.BaseHash = fmt.Sprintf("%x", v.meta.base)
 	}
 	if v.head, _, err = readHead(v.db); err != nil {
+		return err
+	}
+	if err := v.imports.load(systemReader{v.db.DB}); err != nil {
 		return err
 	}
 	if v.kept.pasts, err = readPasts(systemReader{v.db.DB}); err != nil {
@@ -343,6 +348,7 @@ func (v *verifier) checkNothingElse() error {
 		{systemTag, &v.r.System, v.checkSystem},
 		{holdTag, &v.r.Holds, v.checkHold},
 		{timerTag, &v.held.timers, v.checkTimer},
+		{stagedTag, &v.r.Staged, v.checkStaged},
 	}
 	for _, s := range steps {
 		if err := v.countRows(s.tag, s.count, s.check); err != nil {
@@ -353,6 +359,9 @@ func (v *verifier) checkNothingElse() error {
 		return err
 	}
 	if err := v.checkHeld(); err != nil {
+		return err
+	}
+	if err := v.imports.done(); err != nil {
 		return err
 	}
 	if made := v.kept.matched + v.kept.base + v.kept.copies; v.r.Records != made {
@@ -480,7 +489,7 @@ func (v *verifier) checkSystem(key, body []byte) error {
 // checkTags refuses rows with unknown tags.
 func (v *verifier) checkTags() error {
 	lower := []byte{0}
-	for _, tag := range []byte{agentTag, timerTag, eventTag, forkTag, holdTag, logTag, metaTag, namespaceTag, recordTag, systemTag, outcomeTag, math.MaxUint8} { // in byte order
+	for _, tag := range []byte{agentTag, timerTag, eventTag, forkTag, holdTag, stagedTag, logTag, metaTag, namespaceTag, recordTag, systemTag, outcomeTag, math.MaxUint8} { // in byte order
 		it, err := newRowIter(v.db, lower, []byte{tag})
 		if err != nil {
 			return err

@@ -137,6 +137,15 @@ func (w *watches) wait(about AgentName) <-chan struct{} {
 	return t.changed
 }
 
+// wakeAll ends all waits.
+func (w *watches) wakeAll() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, t := range w.topics { // all are woken: in which order cannot matter
+		t.wake()
+	}
+}
+
 // wake ends the waits for commits. They are published.
 func (w *watches) wake(commits []*commit) {
 	w.mu.Lock()

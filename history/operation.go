@@ -161,6 +161,10 @@ func (r *Refusal) Says(detail string, n uint64) bool {
 	return r.Details[detail] == strconv.FormatUint(n, 10)
 }
 
+// ByOperator reports whether an event is one for which no client asks: of an erasure, or of an
+// import, whose commits say where they come from.
+func (ev *Event) ByOperator() bool { return ev.Erasure() || ev.Metadata["statehouse.import"] != "" }
+
 // Erasure reports whether an event is the daemon's own commit of an erasure, for which no client
 // asks.
 func (ev *Event) Erasure() bool {

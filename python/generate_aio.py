@@ -15,7 +15,7 @@ import re
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent / "statehouse"
-MODULES = ("daemon", "log", "reads", "txn", "writes")
+MODULES = ("changes", "daemon", "finding", "log", "reads", "txn", "writes")
 HEADER = "# Derived from _sync/{}.py by python/generate_aio.py: change that, and run it.\n"
 
 #: What stands for what, outside the examples.
@@ -28,16 +28,19 @@ WORDS = (
     (r'_usage = "with', '_usage = "async with'),
     (r"\bblocking\b", "awaited"),
 )
+
+
+def _methods(performed_by: str) -> set[str]:
+    """Names the methods that are performed by a method of ``Blocking``."""
+    pattern = rf"\n    def (\w+)\((?:(?!\n    def ).)*?self\.{performed_by}\("
+    sources = [(PACKAGE / "_sync" / f"{module}.py").read_text() for module in MODULES]
+    return {name for source in sources for name in re.findall(pattern, source, re.DOTALL)}
+
+
 #: The methods that examples await; loops and blocks in them are all asynchronous.
-AWAITED = {
-    name
-    for module in MODULES
-    for name in re.findall(
-        r"\n    def (\w+)\((?:(?!\n    def ).)*?self\._run\(",
-        (PACKAGE / "_sync" / f"{module}.py").read_text(),
-        re.DOTALL,
-    )
-}
+AWAITED = _methods("_run")
+#: Those that examples iterate over.
+ITERATED = _methods("_iterate")
 
 
 def derive(name: str) -> str:
@@ -82,6 +85,9 @@ def _awaited(example: str) -> str:
     for node in ast.walk(tree):
         if isinstance(node, (ast.For, ast.With)):
             inserts.append((node.lineno, node.col_offset, "async "))
+        elif isinstance(node, ast.comprehension) and _called(node.iter) in ITERATED:
+            at = node.target
+            inserts.append((at.lineno, at.col_offset - len("for "), "async "))
         elif isinstance(node, ast.Call) and _called(node) in AWAITED:
             inside = id(node) in inner
             inserts.append((node.lineno, node.col_offset, "(await " if inside else "await "))

@@ -90,7 +90,7 @@ func (s *Service) GetAgent(_ context.Context, req *pb.GetAgentRequest) (*pb.GetA
 }
 
 func agentMessage(a *engine.AgentInfo) *pb.Agent {
-	return &pb.Agent{Namespace: a.Name.Namespace, AgentId: a.Name.Agent, FirstTs: uint64(a.First), HeadTs: uint64(a.Head)}
+	return &pb.Agent{Namespace: a.Name.Namespace, AgentId: a.Name.Agent, FirstTs: uint64(a.First), HeadTs: uint64(a.Head), HeadTime: wire.Timestamp(a.HeadTime)}
 }
 
 // actMessage is an act as an operation.

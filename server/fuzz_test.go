@@ -214,6 +214,10 @@ func (b *bench) seeds() []seed {
 		{"GetTransaction", &pb.GetTransactionRequest{TxnId: "seed-1"}},
 		{"BatchGetState", &pb.BatchGetStateRequest{Names: []*pb.RecordName{{AgentId: "a", Key: "k1"}, {Namespace: "ns", AgentId: "b", Key: "k"}}, Encoding: asJSON, At: past}},
 		{"GetHistory", &pb.GetHistoryRequest{AgentId: "a", Key: "k1", Encoding: asJSON, Limit: 1, OldestFirst: true, At: past}},
+		{"ListKeys", &pb.ListKeysRequest{AgentId: "a", Prefix: "k", Delimiter: "/", MinReadTs: 1}},
+		{"Find", &pb.FindRequest{AgentId: "a", Prefix: "k", Where: []*pb.Condition{where("/n/0", pb.Comparison_COMPARISON_IN, `[1,"a"]`), {Metadata: "actor", Value: `"me"`, Negate: true}}, Limit: 2, WithMetadata: true}},
+		{"Find", &pb.FindRequest{Namespace: "ns", AgentId: "b", Order: pb.FindOrder_FIND_ORDER_CHANGED, At: past, Encoding: asJSON}},
+		{"Diff", &pb.DiffRequest{AgentId: "a", From: past, ToNamespace: "ns", ToAgentId: "b", Prefix: "k", Limit: 1, Encoding: asJSON}},
 		{"ListAgents", &pb.ListAgentsRequest{Namespace: "ns", Prefix: "b", Limit: 1}}, {"ListNamespaces", &pb.ListNamespacesRequest{Limit: 1}},
 	}
 }

@@ -19,6 +19,9 @@ func (s *Service) GetHistory(ctx context.Context, req *pb.GetHistoryRequest) (*p
 	if err != nil {
 		return nil, err
 	}
+	if err := s.engine.CheckPublished(engine.CommitTS(req.GetMinReadTs())); err != nil {
+		return nil, err
+	}
 	scope := []string{"history", req.GetNamespace(), req.GetAgentId(), req.GetKey(), fmt.Sprint(req.GetOldestFirst())}
 	token, at, err := s.pageAfter(req.GetPageToken(), at, scope...)
 	if err != nil {
@@ -44,7 +47,7 @@ func (s *Service) GetHistory(ctx context.Context, req *pb.GetHistoryRequest) (*p
 		entry := &pb.HistoryEntry{
 			Version: uint64(e.Version), CommitTs: uint64(e.CommitTS), CommitTime: wire.Timestamp(e.CommitTime),
 			TxnId: string(e.TxnID), Metadata: e.Metadata, Principal: e.Principal, TraceId: e.TraceID, Deleted: !e.Exists,
-			Erased: e.Erased, Pruned: e.Pruned,
+			Erased: e.Erased, Pruned: e.Pruned, Cause: e.Cause.String(),
 		}
 		if e.Value != nil {
 			if err := values.Set(entry, historyValue, &entry.ValueJson, e.Name.Key, e.Value); err != nil {
@@ -92,9 +95,7 @@ func (s *Service) ListAgents(ctx context.Context, req *pb.ListAgentsRequest) (*p
 	}
 	resp := &pb.ListAgentsResponse{}
 	for _, a := range agents {
-		resp.Agents = append(resp.Agents, &pb.Agent{
-			Namespace: a.Name.Namespace, AgentId: a.Name.Agent, FirstTs: uint64(a.First), HeadTs: uint64(a.Head),
-		})
+		resp.Agents = append(resp.Agents, agentMessage(&a))
 	}
 	if more {
 		s.pageFull(len(agents), page)

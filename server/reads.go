@@ -34,11 +34,16 @@ func (s *Service) readPoint(at *pb.At) (engine.Snapshot, error) {
 	return s.engine.Snapshot(point)
 }
 
-func checkTxnOrAt(txnID string, at *pb.At) error {
-	if txnID != "" && at != nil {
+// readable checks what says when a read is: that it can be answered here and now.
+func (s *Service) readable(req interface {
+	GetAt() *pb.At
+	GetTxnId() string
+	GetMinReadTs() uint64
+}) error {
+	if req.GetTxnId() != "" && req.GetAt() != nil {
 		return wire.Invalid("at", "a read inside a transaction is at its snapshot: leave at out")
 	}
-	return nil
+	return s.engine.CheckPublished(engine.CommitTS(req.GetMinReadTs()))
 }
 
 func (s *Service) GetState(_ context.Context, req *pb.GetStateRequest) (*pb.GetStateResponse, error) {
@@ -46,7 +51,7 @@ func (s *Service) GetState(_ context.Context, req *pb.GetStateRequest) (*pb.GetS
 	if err != nil {
 		return nil, err
 	}
-	if err := checkTxnOrAt(req.GetTxnId(), req.GetAt()); err != nil {
+	if err := s.readable(req); err != nil {
 		return nil, err
 	}
 	name := engine.RecordName{Namespace: req.GetNamespace(), Agent: req.GetAgentId(), Key: req.GetKey()}
@@ -82,6 +87,7 @@ func (s *Service) stateAnswer(rec *engine.Record, ts engine.CommitTS, values wir
 	resp := &pb.GetStateResponse{
 		Version: uint64(rec.Version), CommitTs: uint64(rec.CommitTS), Exists: rec.Exists,
 		CommitTime: wire.Timestamp(rec.CommitTime), ReadTs: uint64(ts), Erased: rec.Exists && rec.Erased, Pruned: rec.Pruned,
+		ExpiresAt: wire.Timestamp(rec.ExpiresAt),
 	}
 	if rec.Value == nil {
 		return resp, nil
@@ -101,7 +107,7 @@ type sizer struct {
 
 func (s *sizer) add(entry proto.Message) error {
 	if s.size += proto.Size(entry); s.size > s.of.config.Tuning.AnswerBytes {
-		return s.of.answerTooLarge(fmt.Sprintf("the values are more than %d bytes together: ask for fewer at a time, or for VALUE_ENCODING_JSON", s.of.config.Tuning.AnswerBytes))
+		return s.of.answerTooLarge(fmt.Sprintf("the values are more than %d bytes together: ask for fewer at a time, or for VALUE_ENCODING_JSON, or of bytes for VALUE_ENCODING_NATIVE", s.of.config.Tuning.AnswerBytes))
 	}
 	return nil
 }
@@ -115,7 +121,7 @@ func (s *Service) answerTooLarge(message string) error {
 // turned into Structs.
 func (s *Service) fits(m proto.Message) error {
 	if n := proto.Size(m); n > s.config.Tuning.AnswerBytes {
-		return s.answerTooLarge(fmt.Sprintf("the answer is %d bytes, more than the %d that clients accept: ask for less, or for VALUE_ENCODING_JSON", n, s.config.Tuning.AnswerBytes))
+		return s.answerTooLarge(fmt.Sprintf("the answer is %d bytes, more than the %d that clients accept: ask for less, or for VALUE_ENCODING_JSON, or of bytes for VALUE_ENCODING_NATIVE", n, s.config.Tuning.AnswerBytes))
 	}
 	return nil
 }
@@ -146,7 +152,7 @@ func (s *Service) BatchGetState(ctx context.Context, req *pb.BatchGetStateReques
 	if err != nil {
 		return nil, err
 	}
-	if err := checkTxnOrAt(req.GetTxnId(), req.GetAt()); err != nil {
+	if err := s.readable(req); err != nil {
 		return nil, err
 	}
 	if n, limit := len(req.GetNames()), s.config.Tuning.BatchNames; n > limit {
@@ -200,12 +206,13 @@ type scanRequest interface {
 	GetReverse() bool
 	GetAt() *pb.At
 	GetTxnId() string
+	GetMinReadTs() uint64
 }
 
 // scan reads one page. Without a limit and a token the whole list is asked for,
 // by a client that may know nothing of pages: it gets all or a refusal.
 func (s *Service) scan(ctx context.Context, req scanRequest, keysOnly bool) (records []engine.Record, next string, ts engine.CommitTS, err error) {
-	if err := checkTxnOrAt(req.GetTxnId(), req.GetAt()); err != nil {
+	if err := s.readable(req); err != nil {
 		return nil, "", 0, err
 	}
 	at, err := wire.AtOf(req.GetAt())
@@ -238,7 +245,7 @@ func (s *Service) scan(ctx context.Context, req scanRequest, keysOnly bool) (rec
 	if more {
 		s.pageFull(len(records), o.Page)
 		if req.GetLimit() == 0 && req.GetPageToken() == "" {
-			return nil, "", 0, wire.Fail(engine.ErrLimit, fmt.Sprintf("there is more than one answer can hold (%d so far): set limit and follow next_page_token", len(records)))
+			return nil, "", 0, moreThanOneAnswer(len(records))
 		}
 		next = s.nextPage(ts, records[len(records)-1].Name.Key, scope...)
 	}
@@ -246,6 +253,9 @@ func (s *Service) scan(ctx context.Context, req scanRequest, keysOnly bool) (rec
 }
 
 func (s *Service) ListKeys(ctx context.Context, req *pb.ListKeysRequest) (*pb.ListKeysResponse, error) {
+	if req.GetDelimiter() != "" {
+		return s.listFolders(ctx, req)
+	}
 	records, next, ts, err := s.scan(ctx, req, true)
 	if err != nil {
 		return nil, err
@@ -269,11 +279,9 @@ func (s *Service) ScanPrefix(ctx context.Context, req *pb.ScanPrefixRequest) (*p
 	resp, size := &pb.ScanPrefixResponse{Entries: make([]*pb.StateEntry, len(records)), NextPageToken: next, ReadTs: uint64(ts)}, sizer{of: s}
 	for i := range records {
 		rec := &records[i]
-		entry := &pb.StateEntry{Key: rec.Name.Key, Version: uint64(rec.Version), CommitTs: uint64(rec.CommitTS), CommitTime: wire.Timestamp(rec.CommitTime), Erased: rec.Erased, Pruned: rec.Pruned}
-		if rec.Value != nil {
-			if err := values.Set(entry, stateEntryValue, &entry.ValueJson, rec.Name.Key, rec.Value); err != nil {
-				return nil, err
-			}
+		entry, err := entryOf(rec, values)
+		if err != nil {
+			return nil, err
 		}
 		if err := size.add(entry); err != nil {
 			return nil, err

@@ -253,7 +253,7 @@ func eventMessages(events []engine.Event, values wire.Values, bytes int) ([]*pb.
 		ev := &events[i]
 		msg := &pb.ReplayEvent{
 			TxnId: string(ev.TxnID), CommitTs: uint64(ev.CommitTS), CommitTime: wire.Timestamp(ev.CommitTime),
-			Metadata: ev.Metadata, Principal: ev.Principal, TraceId: ev.TraceID, Operations: make([]*pb.Operation, len(ev.Ops)),
+			Metadata: ev.Metadata, Principal: ev.Principal, TraceId: ev.TraceID, Cause: ev.Cause.String(), Operations: make([]*pb.Operation, len(ev.Ops)),
 		}
 		for j := range ev.Ops {
 			op := &ev.Ops[j]
@@ -264,7 +264,9 @@ func eventMessages(events []engine.Event, values wire.Values, bytes int) ([]*pb.
 			if op.Fork != nil {
 				m.Act = actMessage(op.Fork)
 			}
-			if op.Value != nil {
+			if kind, name := engine.SplitHidden(op.Name.Key); kind != "" {
+				setHidden(m, kind, name, op)
+			} else if op.Value != nil {
 				if err := values.Set(m, operationValue, &m.ValueJson, op.Name.Key, op.Value); err != nil {
 					return out[:i], fmt.Errorf("commit %d: %w", ev.CommitTS, err)
 				}
@@ -288,7 +290,7 @@ func (s *Service) Watch(req *pb.WatchRequest, stream pb.StatehouseService_WatchS
 	if err != nil {
 		return err
 	}
-	f := engine.Filter{Namespace: req.GetNamespace(), Agent: req.GetAgentId(), AllAgents: req.GetAllAgents(), KeyPrefix: req.GetKeyPrefix(), KeysOnly: values.None(), AllOperations: req.GetAllOperations()}
+	f := engine.Filter{Namespace: req.GetNamespace(), Agent: req.GetAgentId(), AllAgents: req.GetAllAgents(), KeyPrefix: req.GetKeyPrefix(), KeysOnly: values.None(), AllOperations: req.GetAllOperations(), Lease: req.GetLease()}
 	cursor := s.engine.Published()
 	if req.AfterTs != nil {
 		// First: of a commit of another epoch it does not matter whether there is one of its number.

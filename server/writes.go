@@ -52,14 +52,8 @@ func (s *Service) Commit(ctx context.Context, req *pb.CommitRequest) (*pb.Commit
 // answer to a revocation and its own turn a commit may have waited.
 func (s *Service) asked(ctx context.Context, c *engine.Conditions) {
 	c.TraceID, c.Phases, c.Share = meter.TraceID(ctx), meter.Phases(ctx), access.Share(ctx)
-	caller := access.CallerOf(ctx)
-	if caller == nil {
-		return
-	}
-	c.Principal = caller.Name
-	c.Permit = func() error {
-		_, err := s.access.Valid(caller)
-		return err
+	if caller := access.CallerOf(ctx); caller != nil {
+		c.Principal, c.Permit = caller.Name, s.permit(ctx)
 	}
 }
 
@@ -90,7 +84,7 @@ func (s *Service) Transact(ctx context.Context, req *pb.TransactRequest) (*pb.Tr
 		return nil, err
 	}
 	resp := &pb.TransactResponse{CommitTs: uint64(r.CommitTS), CommitTime: wire.Timestamp(r.CommitTime)}
-	if resp.Results = s.results(r.Results, values); resp.Results != nil {
+	if resp.Results = s.results(r.CommitTS, r.CommitTime, r.Results, values); resp.Results != nil {
 		resp.Versions = versionsOf(r.Results)
 	} else {
 		resp.Versions = versionsInOrder(req.GetOperations(), r.Versions)

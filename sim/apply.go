@@ -69,6 +69,8 @@ func (w *World) do(s *step.Step) error {
 		return w.doProcess(s)
 	case step.Revoke:
 		return w.revoke(s.Token)
+	case step.Import:
+		return w.importSome(s.Nth)
 	case step.Advance:
 		w.clock.elapsed += s.Duration
 	case step.Jump:

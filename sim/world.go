@@ -39,13 +39,14 @@ type World struct {
 	served server.Config // that config is to the daemon, with every default
 	class  Class
 
-	clock    clock         // simulated time
-	machine  machine       // the disk, and what befell it
-	faults   faults        // that steps armed
-	process  *process      // the daemon; nil while none runs
-	starts   starts        // how the daemon's starts went
-	network  network       // calls, from their client to the daemon and back
-	keys     keys          // of the daemon, and what they may do
+	clock    clock    // simulated time
+	machine  machine  // the disk, and what befell it
+	faults   faults   // that steps armed
+	process  *process // the daemon; nil while none runs
+	starts   starts   // how the daemon's starts went
+	network  network  // calls, from their client to the daemon and back
+	keys     keys     // of the daemon, and what they may do
+	imports  []*imported
 	names    names         // of transactions, and their ids on the wire
 	programs programs      // of clients
 	idle     time.Duration // Options.Idle

@@ -28,6 +28,7 @@ func (w *World) doEngine(s *step.Step) error {
 		p.inflight = false
 		p.syncs.Set(true)
 		w.settleStep(p)
+		w.checkImports(p)
 		w.reasons.judge.Settled(p.service.Held().Commits.Queued)
 	case step.Tick:
 		p.act(func() { p.service.Engine().Tick(); p.service.Tick() })
@@ -114,7 +115,7 @@ func (w *World) WriterAsked() bool {
 			return true
 		}
 	}
-	return w.process != nil && w.process.image == nil && w.process.service.Held().Commits.Queued > 0
+	return w.process != nil && w.process.image == nil && (w.process.service.Held().Commits.Queued > 0 || w.importsWait())
 }
 
 // checkAnswered holds the writer to its duty: when nothing is queued and nothing in

@@ -1,7 +1,6 @@
 package session
 
 import (
-	"cmp"
 	"context"
 	"io"
 	"maps"
@@ -36,7 +35,7 @@ type link struct {
 	over   bool
 
 	lastID   uint64
-	queue    []*request
+	queue    line
 	cancels  []uint64 // ids of requests that nothing waits for any more, to be sent
 	underWay map[uint64]*request
 	bytes    int64 // of the requests under way
@@ -58,9 +57,11 @@ func newLink(c *Conn) *link {
 
 // add queues a request. mu is held.
 func (l *link) add(r *request) {
-	l.lastID++
-	r.id, r.link, r.state = l.lastID, l, queued
-	l.queue = append(l.queue, r)
+	r.link, r.state = l, queued
+	if !r.deadline.IsZero() {
+		r.since = l.c.o.Now()
+	}
+	l.queue.join(r)
 	l.pump(false)
 }
 
@@ -94,7 +95,7 @@ func (l *link) pumpOn() {
 
 // ready reports whether something waits that may be sent.
 func (l *link) ready() bool {
-	return len(l.cancels) > 0 || len(l.queue) > 0 && l.hasRoom(l.queue[0])
+	return len(l.cancels) > 0 || l.queue.n > 0 && l.hasRoom(l.queue.next())
 }
 
 // hasRoom reports whether a request may be under way beside those that are.
@@ -105,7 +106,7 @@ func (l *link) hasRoom(r *request) bool {
 // send sends a message of what is ready. It reports whether the stream took it. mu is held,
 // but not while it is sent.
 func (l *link) send() bool {
-	if len(l.underWay) > 0 && len(l.queue) < len(l.underWay) {
+	if len(l.underWay) > 0 && l.queue.n < len(l.underWay) {
 		// Others were woken by the same message as this caller. What they ask for next goes with it.
 		l.c.mu.Unlock()
 		runtime.Gosched()
@@ -126,11 +127,13 @@ func (l *link) send() bool {
 	return false
 }
 
-// take makes a message of what is ready, and puts the requests with ids from first to last under
-// way. mu is held.
+// take makes a message of what is ready, and puts the requests in it under way, with ids from
+// first to last. mu is held.
 func (l *link) take() (message []byte, first, last uint64) {
+	now := l.c.o.Now()
+	l.queue.turn(now)
 	size := 0
-	for _, r := range l.queue {
+	for r := l.queue.next(); r != nil; r = l.queue.after(r) {
 		if size += len(r.body) + 64; size > frameBytes {
 			break
 		}
@@ -140,32 +143,30 @@ func (l *link) take() (message []byte, first, last uint64) {
 		message = appendCancel(message, id)
 	}
 	l.cancels = l.cancels[:0]
-	n := 0
-	for ; n < len(l.queue); n++ {
-		r := l.queue[n]
+	first = l.lastID + 1
+	for l.queue.n > 0 {
+		r := l.queue.next()
 		if !l.hasRoom(r) || len(message) > 0 && len(message)+len(r.body) > frameBytes {
 			break
 		}
-		message = appendRequest(message, r, l.timeout(r))
+		l.queue.leave(r)
+		l.lastID++
+		r.id = l.lastID
+		message = appendRequest(message, r, timeout(r, now))
 		r.state, r.sent, r.end = underWay, true, l.sent+int64(len(message))
 		l.underWay[r.id] = r
-		last = r.id
 		l.bytes += int64(len(r.body))
 	}
-	if n > 0 {
-		first = l.queue[0].id
-	}
-	l.queue = slices.Delete(l.queue, 0, n)
 	l.sent += int64(len(message))
-	return message, first, last
+	return message, first, l.lastID
 }
 
 // timeout is how long a request's caller waits for it from now; 0: without end.
-func (l *link) timeout(r *request) time.Duration {
+func timeout(r *request, now time.Time) time.Duration {
 	if r.deadline.IsZero() {
 		return 0
 	}
-	return max(r.deadline.Sub(l.c.o.Now()), time.Microsecond)
+	return max(r.deadline.Sub(now), time.Microsecond)
 }
 
 // abandon ends a request whose caller waits no more. It reports whether that was first: its
@@ -177,9 +178,7 @@ func (l *link) abandon(r *request) bool {
 	case over:
 		return false
 	case queued:
-		// It is in the order of ids, and long where many give up.
-		i, _ := slices.BinarySearchFunc(l.queue, r.id, func(q *request, id uint64) int { return cmp.Compare(q.id, id) })
-		l.queue = slices.Delete(l.queue, i, i+1)
+		l.queue.leave(r)
 	case underWay:
 		l.forget(r)
 		l.cancels = append(l.cancels, r.id)
@@ -264,7 +263,11 @@ func (l *link) end(err error) {
 		c.link = nil
 	}
 	alone := l.turnedAway(err)
-	list := l.queue
+	var list []*request
+	for l.queue.n > 0 {
+		list = append(list, l.queue.oldest)
+		l.queue.leave(l.queue.oldest)
+	}
 	// in the order of ids: a map has none
 	for _, id := range slices.Sorted(maps.Keys(l.underWay)) {
 		list = append(list, l.underWay[id])
@@ -279,7 +282,7 @@ func (l *link) end(err error) {
 		}
 		r.sent = r.sent && !alone
 	}
-	l.queue, l.underWay = nil, nil
+	l.underWay = nil
 	c.mu.Unlock()
 	for _, r := range list {
 		r.done <- struct{}{}

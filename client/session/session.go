@@ -70,12 +70,14 @@ type request struct {
 	method   string
 	body     []byte
 	deadline time.Time // zero: none
+	since    time.Time // when it joined the line, if there is a deadline
 	done     chan struct{}
 
-	link  *link
-	state state
-	sent  bool  // it was handed to the stream
-	end   int64 // how much of the stream has arrived when all of it has
+	link         *link
+	older, newer *request // in the line
+	state        state
+	sent         bool  // it was handed to the stream
+	end          int64 // how much of the stream has arrived when all of it has
 
 	// How it ended: with an answer, or else an error; or it is to be a call of its own.
 	answer answer

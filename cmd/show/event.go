@@ -18,6 +18,7 @@ type Event struct {
 	Metadata   map[string]string `json:"metadata,omitempty"`
 	Principal  string            `json:"principal,omitempty"`
 	TraceID    string            `json:"trace_id,omitempty"`
+	Cause      string            `json:"cause,omitempty"` // why the daemon made it by itself
 	Operations []Operation       `json:"operations"`
 	Epoch      string            `json:"epoch,omitempty"` // in which the commit_ts is this commit
 }
@@ -87,11 +88,6 @@ func Gone(erased, pruned bool) string {
 // Provenance shows a commit's transaction, who committed it, its trace, and its metadata,
 // ordered by key.
 func Provenance(txnID, principal, traceID string, metadata map[string]string) string {
-	pairs := make([]string, 0, len(metadata))
-	for k, v := range metadata { // sorted below
-		pairs = append(pairs, Quote(k)+"="+Quote(v))
-	}
-	slices.Sort(pairs)
 	line := "    txn " + Quote(txnID)
 	if principal != "" {
 		line += " by " + Quote(principal)
@@ -99,7 +95,17 @@ func Provenance(txnID, principal, traceID string, metadata map[string]string) st
 	if traceID != "" {
 		line += " trace " + Quote(traceID)
 	}
-	return strings.TrimRight(line+" "+strings.Join(pairs, " "), " ")
+	return strings.TrimRight(line+" "+Metadata(metadata), " ")
+}
+
+// Metadata shows a commit's metadata, ordered by key.
+func Metadata(metadata map[string]string) string {
+	pairs := make([]string, 0, len(metadata))
+	for k, v := range metadata { // sorted below
+		pairs = append(pairs, Quote(k)+"="+Quote(v))
+	}
+	slices.Sort(pairs)
+	return strings.Join(pairs, " ")
 }
 
 // Clock shows a time in the local zone.

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -120,6 +122,9 @@ func (o *overload) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := stayOff(ctx, pin); err != nil {
+		return err
+	}
 	crowd, err := s.loaders(ctx, d.address, "127.0.0.1", o.conns)
 	if err != nil {
 		return err
@@ -144,6 +149,17 @@ func (o *overload) run(ctx context.Context) error {
 		return err
 	}
 	return o.print(r)
+}
+
+// stayOff keeps this process, which makes the load, off the core of the daemon.
+func stayOff(ctx context.Context, pin string) error {
+	n := runtime.NumCPU()
+	runtime.GOMAXPROCS(n - 1)
+	out, err := exec.CommandContext(ctx, pin, "--all-tasks", "--pid", "--cpu-list", fmt.Sprintf("1-%d", n-1), strconv.Itoa(os.Getpid())).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("taskset: %w\n%s", err, out)
+	}
+	return nil
 }
 
 // window is the width of the stretches in which the end of an overload is looked for.

@@ -102,7 +102,7 @@ func (b *bundler) state(ctx context.Context, at uint64, f func(history.Line) err
 			if err == nil {
 				err = f(history.Line{Record: &history.Record{
 					Name: history.Name{Namespace: b.Namespace(), Agent: agent, Key: r.Key}, Exists: true, Version: uint64(r.Version),
-					CommitTS: uint64(r.CommitTS), CommitTime: r.CommitTime.UnixNano(), Value: string(r.Value),
+					CommitTS: uint64(r.CommitTS), CommitTime: r.CommitTime.UnixNano(), Value: inHistory(r.Value, r.Bytes),
 				}})
 			}
 			if err != nil {
@@ -165,7 +165,7 @@ func joined(ev *history.Event, more *client.Event) *history.Event {
 		ev = &history.Event{CommitTS: uint64(more.CommitTS), CommitTime: more.CommitTime.UnixNano(), TxnID: more.TxnID, Metadata: more.Metadata, Principal: more.Principal, TraceID: more.TraceID}
 	}
 	for _, o := range more.Operations {
-		ev.Ops = append(ev.Ops, history.EventOp{Name: history.Name(o.RecordName), Version: uint64(o.Version), Delete: o.Deleted, Value: string(o.Value)})
+		ev.Ops = append(ev.Ops, history.EventOp{Name: history.Name(o.RecordName), Version: uint64(o.Version), Delete: o.Deleted, Value: inHistory(o.Value, o.Bytes)})
 	}
 	return ev
 }

@@ -119,7 +119,7 @@ func (s *session) writeDump(ctx context.Context, out io.Writer, d *dumpFlags, ag
 	progress := s.progress("reading "+quote(agent), d.output != "-")
 	defer progress.end()
 	n, err = dumpList(p, progress, "records", s.Scan(ctx, agent, client.ListQuery{At: client.AtCommit(ts)}), func(r client.Record) any {
-		return dumpedRecord{r.Key, r.Version, r.CommitTS, r.CommitTime, r.Value}
+		return dumpedRecord{r.Key, r.Version, r.CommitTS, r.CommitTime, shownAs(r.Value, r.Bytes)}
 	})
 	if err == nil && d.history {
 		if err = p.line(","); err == nil {

@@ -81,6 +81,9 @@ func editable(rec client.Record) ([]byte, error) {
 	if !rec.Exists {
 		return []byte("{}\n"), nil
 	}
+	if rec.Bytes != nil {
+		return nil, failedf("the value of key %s is bytes (%s), not JSON; see get --raw and put --content-type", quote(rec.Key), printable(rec.Bytes.ContentType))
+	}
 	var b bytes.Buffer
 	if err := json.Indent(&b, rec.Value, "", "  "); err != nil {
 		return nil, fmt.Errorf("the value is not JSON: %w", err)

@@ -111,8 +111,8 @@ func (s *session) evaluate(ctx context.Context, w *writeFlags, f *pflag.FlagSet,
 	r := commit.Results[0]
 	if s.asJSON {
 		err = s.p.object(shapeResult(commit))
-	} else if err = s.p.line("commit %d · version %d · %s", commit.CommitTS, r.Version, quote(r.Key)); err == nil && r.Value != nil {
-		err = s.p.value(r.Value)
+	} else if err = s.p.line("commit %d · version %d · %s", commit.CommitTS, r.Version, quote(r.Key)); err == nil && (r.Value != nil || r.Bytes != nil) {
+		err = s.p.value(shownAs(r.Value, r.Bytes))
 	}
 	if r.Existed {
 		return errors.Join(err, failedf("key %s of agent %s exists already, at version %d: nothing was written", quote(r.Key), quote(r.Agent), r.Version))
@@ -128,5 +128,6 @@ type resultShape struct {
 }
 
 func shapeResult(c client.Commit) resultShape {
-	return resultShape{shapeCommit(c), c.Results[0].Value, c.Results[0].Existed}
+	r := &c.Results[0]
+	return resultShape{shapeCommit(c), shownAs(r.Value, r.Bytes), r.Existed}
 }

@@ -82,6 +82,9 @@ func execute(ctx context.Context, root *cobra.Command, args []string) int {
 	if code == exitUsage && message != "" {
 		message += "\nSee " + cmd.CommandPath() + " --help."
 	}
+	if errors.As(err, new(troubleError)) && code != exitInterrupted {
+		code = exitUsage
+	}
 	switch {
 	case message == "":
 	case wantsJSON(root, args):

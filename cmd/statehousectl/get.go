@@ -14,18 +14,21 @@ func (a *app) getCommand() *cobra.Command {
 	var (
 		at  string
 		ver uint64
+		raw bool
 	)
 	cmd := &cobra.Command{
 		Use:   "get AGENT KEY",
 		Short: "Print a value",
 		Long: "get prints the value of a record: indented on a terminal, otherwise as it is stored.\n" +
-			"It exits with 1 when the record does not exist.",
+			"It exits with 1 when the record does not exist. A value that is bytes is an object with\n" +
+			"$bytes in base64; with --raw it is the bytes and nothing else.",
 		Example:           "  statehousectl get planner goal\n  statehousectl get planner goal --at -5m\n  statehousectl get planner goal --version 3",
 		Args:              show.Takes(2, 2),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	cmd.Flags().StringVar(&at, "at", "", "read as of this commit_ts or time")
 	cmd.Flags().Uint64Var(&ver, "version", 0, "read this version of the record")
+	cmd.Flags().BoolVar(&raw, "raw", false, "print the bytes as they are, or the text as it is stored, without a line end")
 	cmd.MarkFlagsMutuallyExclusive("at", "version")
 	cmd.RunE = a.connected(func(ctx context.Context, s *session, args []string) error {
 		rec, err := s.read(ctx, args[0], args[1], at, ver, cmd.Flags().Changed("version"))
@@ -36,13 +39,16 @@ func (a *app) getCommand() *cobra.Command {
 		if !rec.Exists {
 			absent = missing(rec)
 		}
-		if s.asJSON {
+		if s.asJSON && !raw {
 			return errors.Join(s.p.object(shapeRecord(rec)), absent)
 		}
 		if absent != nil {
 			return absent
 		}
-		return s.p.value(rec.Value)
+		if raw {
+			return s.p.raw(&rec)
+		}
+		return s.p.value(shownAs(rec.Value, rec.Bytes))
 	})
 	return cmd
 }

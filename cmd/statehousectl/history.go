@@ -54,13 +54,13 @@ func (a *app) historyCommand() *cobra.Command {
 
 func (s *session) printHistory(e client.HistoryEntry, verbose bool) error {
 	if s.asJSON {
-		return s.p.object(historyShape(e))
+		return s.p.object(shapeHistory(e))
 	}
 	what := "WRITE"
 	if e.Deleted {
 		what = "DELETE"
 	}
-	err := s.p.row(e.Value, "v"+e.Version.String(), clock(e.CommitTime), e.CommitTS.String(), what+show.Gone(e.Erased, e.Pruned))
+	err := s.p.row(shownAs(e.Value, e.Bytes), "v"+e.Version.String(), clock(e.CommitTime), e.CommitTS.String(), what+show.Gone(e.Erased, e.Pruned))
 	if err == nil && verbose {
 		err = s.p.line("%s", show.Provenance(e.TxnID, e.Principal, e.TraceID, e.Metadata))
 	}

@@ -94,6 +94,9 @@ func (i *inspectShape) read(ctx context.Context, s *session) error {
 		i.Keys++
 		i.KeyBytes += uint64(len(rec.Key))
 		n := uint64(len(rec.Value))
+		if rec.Bytes != nil {
+			n = uint64(len(rec.Bytes.Data))
+		}
 		i.ValueBytes += n
 		if n > i.LargestBytes {
 			i.LargestKey, i.LargestBytes = rec.Key, n

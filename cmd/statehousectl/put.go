@@ -5,9 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -23,33 +23,49 @@ const maxInput = 4 << 20
 func (a *app) putCommand() *cobra.Command {
 	var (
 		w        writeFlags
-		file     string
+		file, as string
 		ifAbsent bool
+		ttl      time.Duration
 	)
 	cmd := &cobra.Command{
 		Use:   "put AGENT KEY [VALUE|-|-f FILE]",
 		Short: "Write a value",
 		Long: "put writes a record in a transaction of its own. The value is a JSON object, in a file\n" +
 			"with -f; without one, or with -, it is read from standard input. With --if-absent it\n" +
-			"writes nothing if the key exists, prints what is there, and exits with 1.",
+			"writes nothing if the key exists, prints what is there, and exits with 1. With\n" +
+			"--content-type the value is bytes, of any kind, as they are in the file. With --ttl the\n" +
+			"record expires that long after its commit: the daemon then deletes it.",
 		Example: "  statehousectl put planner goal '{\"city\":\"Paris\"}'\n" +
-			"  statehousectl put planner goal --expected-version 1 --meta actor=me < goal.json",
+			"  statehousectl put planner goal --expected-version 1 --meta actor=me < goal.json\n" +
+			"  statehousectl put planner shots/1 -f shot.png --content-type image/png",
 		Args:              show.Takes(2, 3),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	w.register(cmd.Flags(), true)
 	cmd.Flags().StringVarP(&file, "file", "f", "", "the file with the value; - is standard input")
+	cmd.Flags().StringVar(&as, "content-type", "", "the value is bytes of this media type, such as image/png")
 	cmd.Flags().BoolVar(&ifAbsent, "if-absent", false, "only if the key does not exist")
+	cmd.Flags().DurationVar(&ttl, "ttl", 0, "when it expires, from its commit on, such as 90s or 24h")
 	cmd.MarkFlagsMutuallyExclusive("if-absent", "expected-version")
 	cmd.RunE = a.connected(func(ctx context.Context, s *session, args []string) error {
-		value, err := s.inputValue(args[2:], file)
+		write := client.Put(args[0], args[1], nil)
+		if ifAbsent {
+			write = client.PutIfAbsent(args[0], args[1], nil)
+		}
+		var err error
+		if as != "" {
+			write.Bytes = &client.Bytes{ContentType: as}
+			write.Bytes.Data, err = s.inputBytes(args[2:], file)
+		} else {
+			write.Value, err = s.inputValue(args[2:], file)
+		}
 		if err != nil {
 			return err
 		}
 		if ifAbsent {
-			return s.evaluate(ctx, &w, cmd.Flags(), client.PutIfAbsent(args[0], args[1], value))
+			return s.evaluate(ctx, &w, cmd.Flags(), write.For(ttl))
 		}
-		commit, err := s.commitWrite(ctx, &w, cmd.Flags(), client.Put(args[0], args[1], value))
+		commit, err := s.commitWrite(ctx, &w, cmd.Flags(), write.For(ttl))
 		switch {
 		case err != nil:
 			return err
@@ -78,12 +94,9 @@ func (a *app) inputValue(args []string, file string) (json.RawMessage, error) {
 		defer f.Close()
 		in, where = f, "in "+quote(file)
 	}
-	value, err := io.ReadAll(io.LimitReader(in, maxInput+1))
+	value, err := readInput(in, where)
 	if err != nil {
-		return nil, failedf("the value cannot be read: %v", err)
-	}
-	if len(value) > maxInput {
-		return nil, usagef("the value %s is more than %s long", where, size(maxInput))
+		return nil, err
 	}
 	return value, checkValue(value)
 }

@@ -40,7 +40,7 @@ Exit codes: 0 ok, 1 not found (also an agent without commits), a check that fail
 a local failure, 2 wrong usage, 3 refused by the daemon (conflict, precondition, limit,
 invalid request, token or key), 4 the daemon cannot be reached or has failed, 5 it is
 unknown whether a commit took effect, 6 data loss, 7 bundles that cannot be compared,
-130 interrupted.`
+130 interrupted. diff has 0 the same, 1 different, 2 trouble.`
 
 // app is what the commands share: the outside world and the global flags.
 type app struct {
@@ -100,16 +100,16 @@ func (a *app) addCommands(root *cobra.Command) {
 		commands  []*cobra.Command
 	}{
 		{"data", "The state of agents:", []*cobra.Command{
-			a.getCommand(), a.putCommand(), a.editCommand(), a.deleteCommand(), a.incrCommand(), a.mergeCommand(), a.appendCommand(), a.txnCommand(), a.watchCommand(),
+			a.getCommand(), a.putCommand(), a.editCommand(), a.deleteCommand(), a.incrCommand(), a.mergeCommand(), a.appendCommand(), a.leaseCommand(), a.txnCommand(), a.watchCommand(),
 			a.forkCommand(), a.lineageCommand(), a.deletePrefixCommand(), a.deleteAgentCommand(), a.restoreAgentCommand(),
-			a.keysCommand(), a.scanCommand(), a.agentsCommand(), a.namespacesCommand(), a.dumpCommand(),
+			a.keysCommand(), a.lsCommand(), a.scanCommand(), a.findCommand(), a.agentsCommand(), a.namespacesCommand(), a.dumpCommand(),
 		}},
 		{"past", "What happened:", []*cobra.Command{
-			a.historyCommand(), a.replayCommand(), a.tailCommand(), a.inspectCommand(), a.bundleCommand(), a.captureCommand(),
+			a.historyCommand(), a.diffCommand(), a.replayCommand(), a.tailCommand(), a.inspectCommand(), a.bundleCommand(), a.captureCommand(),
 		}},
 		{"daemon", "Operating a daemon:", []*cobra.Command{
 			a.healthCommand(), a.topCommand(), a.logLevelCommand(), a.debugCommand(), a.keyCommand(), a.auditCommand(),
-			a.backupCommand(), a.retentionCommand(), a.eraseCommand(), a.compactCommand(), a.diskCommand(),
+			a.backupCommand(), a.exportCommand(), a.importCommand(), a.retentionCommand(), a.eraseCommand(), a.compactCommand(), a.diskCommand(),
 		}},
 		{"tool", "This tool:", []*cobra.Command{a.contextCommand(), a.configCommand(), a.versionCommand()}},
 	} {

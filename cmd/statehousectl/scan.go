@@ -29,7 +29,7 @@ func (a *app) scanCommand() *cobra.Command {
 			if err == nil && s.asJSON {
 				err = s.p.object(shapeRecord(rec))
 			} else if err == nil {
-				err = s.p.row(rec.Value, quote(rec.Key), "v"+rec.Version.String())
+				err = s.p.row(shownAs(rec.Value, rec.Bytes), quote(rec.Key), "v"+rec.Version.String())
 			}
 			if err != nil {
 				return err

@@ -108,7 +108,7 @@ func (w *watch) change(ev client.Event) error {
 		if w.single && o.Key != w.key {
 			continue
 		}
-		rec := client.Record{Exists: !o.Deleted, Version: o.Version, CommitTS: ev.CommitTS, CommitTime: ev.CommitTime, Value: o.Value}
+		rec := client.Record{Exists: !o.Deleted, Version: o.Version, CommitTS: ev.CommitTS, CommitTime: ev.CommitTime, Value: o.Value, Bytes: o.Bytes}
 		rec.Namespace, rec.Agent, rec.Key = o.Namespace, o.Agent, o.Key
 		if err := w.print(rec); err != nil {
 			return err
@@ -133,5 +133,5 @@ func (w *watch) print(rec client.Record) error {
 	if !rec.Exists {
 		done = "DELETE"
 	}
-	return w.p.table.Change(!rec.Exists, rec.Value, clock(rec.CommitTime), rec.CommitTS.String(), done, quote(rec.Key), "v"+rec.Version.String())
+	return w.p.table.Change(!rec.Exists, shownAs(rec.Value, rec.Bytes), clock(rec.CommitTime), rec.CommitTS.String(), done, quote(rec.Key), "v"+rec.Version.String())
 }

@@ -31,7 +31,7 @@ func TestMergeExamples(t *testing.T) {
 			`{"title":"Hello!","author":{"givenName":"John"},"tags":["example"],"content":"This will be unchanged","phoneNumber":"+01-123-456-7890"}`,
 		},
 		{`{"q\"1":1.0,"é":9007199254740993}`, `{"q\u00221":2,"\u00e9":{"x":1e2}}`, `{"q\"1":2,"é":{"x":1e2}}`}, // names by what they spell
-		{`{"a":{"b":1}}`, `{"a":{"c":[null,{"d":null}]}}`, `{"a":{"b":1,"c":[null,{"d":null}]}}`},             // not within arrays
+		{`{"a":{"b":1}}`, `{"a":{"c":[null,{"d":null}]}}`, `{"a":{"b":1,"c":[null,{"d":null}]}}`},              // not within arrays
 		{`{"a":1}`, `{"a":{"b":null,"c":2}}`, `{"a":{"c":2}}`},
 	} {
 		if got := string(Merge([]byte(c.document), []byte(c.patch))); got != c.want {

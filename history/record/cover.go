@@ -145,7 +145,7 @@ func (v *coverage) state(ctx context.Context, c *client.Client, a agent, t *touc
 		known[r.Key] = true
 		v.base.Records = append(v.base.Records, history.Record{
 			Name: history.Name{Namespace: a.ns, Agent: a.name, Key: r.Key}, Exists: r.Exists, Version: uint64(r.Version),
-			CommitTS: uint64(r.CommitTS), CommitTime: unixNano(r.CommitTime), Value: string(r.Value),
+			CommitTS: uint64(r.CommitTS), CommitTime: unixNano(r.CommitTime), Value: valueText(r.Value, r.Bytes),
 		})
 	}
 	if t.listed {
@@ -212,4 +212,12 @@ func (v *coverage) log() []history.Event {
 
 func compareAgents(a, b agent) int {
 	return cmp.Or(strings.Compare(a.ns, b.ns), strings.Compare(a.name, b.name))
+}
+
+// valueText is a value that a client read, as histories have it.
+func valueText(value []byte, b *client.Bytes) string {
+	if b != nil {
+		return history.Bytes(b.ContentType, b.Data)
+	}
+	return string(value)
 }

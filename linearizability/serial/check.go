@@ -68,7 +68,7 @@ func (p *judge) check(h *history.History, o Options) {
 	case h.Complete && c.missing.any(): // commits are missing from it that only the log tells of
 	case h.Complete:
 		p.judgeSamples(h, c, o)
-	case len(c.missing.gaps) > 0 || c.guessed || c.missing.erased || c.missing.before && !c.dense():
+	case len(c.missing.gaps) > 0 || c.guessed || c.missing.unasked || c.missing.before && !c.dense():
 		p.Unknown = true
 	default:
 		p.judgeBlind(h, c)

@@ -18,16 +18,16 @@ type Middle struct {
 // missing is what may have happened, and is not in the history: requests from before its
 // first line, and those that were under way in a gap.
 type missing struct {
-	before bool
-	gaps   []history.Gap
-	asked  func(txnID string) bool // nil: the history is whole
-	erased bool                    // no request of the history asks for an erasure
+	before  bool
+	gaps    []history.Gap
+	asked   func(txnID string) bool // nil: the history is whole
+	unasked bool                    // no request of the history asks for an erasure, nor for an import
 }
 
 func missingFrom(h *history.History, middle *Middle) missing {
-	m := missing{before: h.Header.Base != nil, gaps: h.Gaps, erased: slices.ContainsFunc(h.Operations, showsErased)}
+	m := missing{before: h.Header.Base != nil, gaps: h.Gaps, unasked: slices.ContainsFunc(h.Operations, showsErased)}
 	for i := range h.Log {
-		m.erased = m.erased || h.Log[i].Erasure()
+		m.unasked = m.unasked || h.Log[i].ByOperator()
 	}
 	if middle != nil {
 		m.before, m.asked = middle.Before, middle.Asked
@@ -43,7 +43,7 @@ func showsErased(op *history.Operation) bool {
 		})
 }
 
-func (m *missing) any() bool { return m.requests() || m.erased }
+func (m *missing) any() bool { return m.requests() || m.unasked }
 
 // requests reports whether requests of clients may be.
 func (m *missing) requests() bool { return m.before || len(m.gaps) > 0 || m.asked != nil }

@@ -316,7 +316,7 @@ func (c *constraints) done(ev *history.Event) []effect {
 func (c *constraints) addUntold(h *history.History) {
 	for i := range h.Log {
 		ev := &h.Log[i]
-		if c.told[ev] || !c.missing.requests() && !ev.Erasure() {
+		if c.told[ev] || !c.missing.requests() && !ev.ByOperator() {
 			continue
 		}
 		op := &history.Operation{Client: "nobody", Kind: history.Commit, In: history.Input{TxnID: ev.TxnID}}

@@ -13,12 +13,14 @@ that. What goes in and comes out is in :mod:`statehouse.types`, what is raised i
 """
 
 from statehouse import _quiet  # noqa: F401  before anything else imports gRPC
-from statehouse._aio import AsyncStatehouse, AsyncTxn
+from statehouse._aio import AsyncLease, AsyncStatehouse, AsyncTxn
 from statehouse._others import warn_of_others
-from statehouse._sync import Statehouse, Txn
+from statehouse._pending import Pending
+from statehouse._sync import Lease, Statehouse, Txn
 from statehouse._version import __version__
 from statehouse.errors import *  # noqa: F403
 from statehouse.errors import __all__ as _errors
+from statehouse.filters import Condition, F
 from statehouse.types import *  # noqa: F403
 from statehouse.types import __all__ as _types
 
@@ -26,8 +28,13 @@ from statehouse.types import __all__ as _types
 Transaction = Txn
 
 __all__ = [
+    "AsyncLease",
     "AsyncStatehouse",
     "AsyncTxn",
+    "Condition",
+    "F",
+    "Lease",
+    "Pending",
     "Statehouse",
     "Transaction",
     "Txn",

@@ -12,6 +12,8 @@ import os
 import re
 import reprlib
 from collections.abc import Mapping
+from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 from statehouse.errors import InvalidArgument
@@ -105,6 +107,30 @@ _CENTURY = 100 * 366 * 86400
 def optional_seconds(field: str, value: Any) -> float | None:
     """Accepts None as well."""
     return None if value is None else seconds(field, value)
+
+
+def milliseconds(field: str, value: Any, least: int = 1) -> int:
+    """Accepts a span of time, in seconds or as a timedelta, and rounds it to milliseconds."""
+    given = value.total_seconds() if isinstance(value, timedelta) else value
+    if least == 0 and given == 0 and not isinstance(given, bool):
+        return 0
+    return max(least, round(seconds(field, given) * 1000))
+
+
+def optional_milliseconds(field: str, value: Any, least: int = 1) -> int | None:
+    """Accepts None as well."""
+    return None if value is None else milliseconds(field, value, least)
+
+
+def json_number(field: str, value: Any) -> str:
+    """Accepts a number that JSON can write, and writes it as it stands."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
+        raise refused(field, f"{field} must be a number, not {shown(value)}")
+    if isinstance(value, int):
+        return str(Decimal(value))  # str of a very long int may be refused
+    if not math.isfinite(value):
+        raise refused(field, f"{field} must be a finite number, not {value}")
+    return repr(value) if isinstance(value, float) else str(value)
 
 
 def items(field: str, value: Any) -> list[Any]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Callable
 from statehouse import _arguments as check
 from statehouse import errors
 from statehouse._effects import Call, Sleep
+from statehouse._proto import statehouse_pb2 as pb
 from statehouse._reach import reach
 
 if TYPE_CHECKING:
@@ -41,12 +42,20 @@ DECIDES = (
     errors.TransactionAborted,
     errors.TransactionIDReused,
     errors.ConflictError,
+    errors.LeaseHeld,
+    errors.LeaseLost,
+    errors.EvaluationFailed,
 )
 
 #: Those that do not hold for ever, so that a late duplicate could still be applied: a key that is
-#: not at the expected version may come back to it, if only as absent, and what comes late itself
-#: is refused for its own lateness alone.
-_PASSES = (errors.PreconditionFailed, errors.TransactionExpired)
+#: not at the expected version may come back to it, if only as absent, a lease may be released, what
+#: is there may become a number, and what comes late itself is refused for its own lateness alone.
+_PASSES = (
+    errors.PreconditionFailed,
+    errors.TransactionExpired,
+    errors.LeaseHeld,
+    errors.EvaluationFailed,
+)
 
 
 @dataclass(frozen=True)
@@ -191,10 +200,15 @@ class Caller:
         """Tries once: gets a connection, and makes the call on it."""
         within = self._of_one_try(deadline)
         yield from reach(self.endpoint, within)
+        as_known(self.endpoint, request)
         try:
             return (yield Call(method, request, within.left()))
         except errors.ConnectionError as failed:
             raise in_time(failed, within) from None
+        except errors.InvalidArgument as refused:
+            if not learns_older(self.endpoint, request, refused):
+                raise
+        return (yield from self.attempt(method, request, deadline))
 
     def _of_one_try(self, deadline: Deadline) -> Deadline:
         timeout, left = self.options.attempt_timeout, deadline.left()
@@ -235,6 +249,24 @@ class Caller:
             failed.message,
         )
         yield Sleep(seconds)
+
+
+def as_known(endpoint: Endpoint, request: Any) -> None:
+    """Makes a request ask for values as the daemon can give them: see Endpoint.native."""
+    if not endpoint.native and getattr(request, "encoding", 0) == pb.VALUE_ENCODING_NATIVE:
+        request.encoding = pb.VALUE_ENCODING_JSON
+
+
+def learns_older(endpoint: Endpoint, request: Any, refused: errors.InvalidArgument) -> bool:
+    """Reports whether the request may be repeated, since the daemon was found to be older than
+    values of bytes, and so has none.
+    """
+    native = getattr(request, "encoding", 0) == pb.VALUE_ENCODING_NATIVE
+    if not native or refused.details.get("field") != "encoding":
+        return False
+    endpoint.native = False
+    as_known(endpoint, request)
+    return True
 
 
 def _in_time(txn_id: str, until: Deadline, doubt: bool) -> int:

@@ -65,6 +65,8 @@ class Endpoint:
     sessions: bool = True
     #: The daemon validates what a transaction has read. None: it was not asked. Shared, too.
     knows_reads: bool | None = None
+    #: The daemon gives values as they were written, bytes among them, as far as is known.
+    native: bool = True
     #: One that the store had when it was asked, or later: what a transaction reads that begins now
     #: is of that epoch, or of one that began since.
     epoch: str = ""

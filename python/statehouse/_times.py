@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from statehouse import _arguments as check
 from statehouse.errors import InvalidArgument
@@ -83,6 +83,14 @@ def point_message(point: Point | None, field: str = "as_of") -> dict[str, object
     return {"commit_ts": commit_ts(point, field)}
 
 
+def moment_message(at: datetime | str, field: str) -> dict[str, int]:
+    """Makes the contract's Timestamp of a time."""
+    if not isinstance(at, (datetime, str)):
+        raise _refused(field, f"an aware datetime or ISO 8601 text, not {check.shown(at)}")
+    seconds, nanos, _ = instant(at, field)
+    return {"seconds": seconds, "nanos": nanos}
+
+
 def commit_ts(point: object, field: str) -> int:
     """Checks a commit_ts."""
     if isinstance(point, bool) or not isinstance(point, int):
@@ -94,6 +102,11 @@ def commit_ts(point: object, field: str) -> int:
     if not 0 <= point < 2**64:
         raise _refused(field, f"{check.number(point)} is not a commit_ts: those are 1, 2, 3...")
     return point
+
+
+def moment(message: Any, field: str) -> datetime | None:
+    """Reads a timestamp that may be absent."""
+    return to_datetime(getattr(message, field)) if message.HasField(field) else None
 
 
 def to_datetime(message: Timestamp) -> datetime:

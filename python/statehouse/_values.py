@@ -1,4 +1,4 @@
-"""Conversion of values to JSON text and back, exactly or not at all."""
+"""Conversion of values to JSON text and back, exactly or not at all; bytes stay bytes."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
+from statehouse import _arguments as check
 from statehouse.errors import InvalidArgument, broken
 
 if TYPE_CHECKING:
-    from statehouse.types import Value
+    from statehouse.operations import Content, Value
 
 #: The least integer that rounds to infinity as a float64, which the daemon refuses, and text
 #: with that many digits.
@@ -21,9 +22,30 @@ _encode = json.JSONEncoder(
     ensure_ascii=False, allow_nan=False, separators=(",", ":"), check_circular=True
 ).encode
 _decode = json.JSONDecoder().decode
+#: Of bytes, unless their writer says otherwise.
+DEFAULT_CONTENT_TYPE = "application/octet-stream"
 _CONTAINERS = (dict, list, tuple)
 #: Levels of objects and lists in each other.
 _DEEPEST = 28
+
+
+def content(value: Content, content_type: str | None) -> dict[str, Any]:
+    """Makes the fields that a message carries a value in."""
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        kind = check.text("content_type", content_type or "")
+        return {"value_bytes": bytes(value), "content_type": kind}
+    if content_type is not None:
+        raise check.refused(
+            "content_type", f"content_type is of bytes, and the value is {_named(value)}"
+        )
+    return {"value_json": to_json(value)}
+
+
+def value_of(message: Any) -> Content | None:
+    """Reads the value of an answer; None: it has none."""
+    if message.HasField("value_bytes"):
+        return bytes(message.value_bytes)
+    return from_json(message.value_json) if message.value_json else None
 
 
 def to_json(value: Value) -> bytes:
@@ -37,7 +59,8 @@ def to_json(value: Value) -> bytes:
     """
     if not isinstance(value, dict):
         raise _refused(
-            f'a value is a dict, not {_named(value)}: put it under a key, as in {{"value": ...}}'
+            f"a value is a dict, or bytes, not {_named(value)}: put it under a key, as in"
+            ' {"value": ...}'
         )
     try:
         text = _encode(value)
@@ -51,9 +74,9 @@ def to_json(value: Value) -> bytes:
     return encoded
 
 
-def check_depth(value: Value, text: bytes) -> None:
+def check_depth(value: Content, text: bytes) -> None:
     """Refuses a value that is nested deeper than any daemon takes. ``text``: it as JSON."""
-    if text.count(b"{") + text.count(b"[") <= _DEEPEST:
+    if not isinstance(value, dict) or text.count(b"{") + text.count(b"[") <= _DEEPEST:
         return
     depth, level = 0, [value]
     while level := [item for node in level for item in _inside(node)]:
@@ -149,7 +172,7 @@ def _problem(leaf: Any) -> str | None:
 
 def _way_out(node: Any) -> str:
     if isinstance(node, (bytes, bytearray, memoryview)):
-        return "decode it, or write it as base64 text"
+        return "decode it, write it as base64 text, or as a record of its own: a value may be bytes"
     if isinstance(node, (set, frozenset)):
         return "use a list (sorted, so that it is the same each time)"
     if hasattr(node, "isoformat"):

@@ -1,6 +1,6 @@
 """Arguments and results: plain frozen dataclasses.
 
-A record is named by a namespace, an agent and a key. Its value is a JSON object. Every
+A record is named by a namespace, an agent and a key. Its value is a JSON object, or bytes. Every
 write or delete of a key raises its *version* by one: 1, 2, 3… Every commit has a place in
 one total order, its *commit_ts*: 1, 2, 3… *timestamp* is the wall clock at the commit, in
 UTC; it never runs backwards from one commit to the next.
@@ -11,38 +11,34 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Optional, Union
+from typing import Any, Optional
+
+from statehouse.operations import *  # noqa: F403
+from statehouse.operations import Content
+from statehouse.operations import __all__ as _operations
 
 __all__ = [
     "Agent",
+    "AgentDetails",
     "Build",
     "Commit",
-    "Delete",
     "Event",
-    "HeadPrecondition",
+    "ForkOrigin",
     "HistoryEntry",
-    "KeyPrecondition",
+    "KeyDiff",
     "KeyVersion",
+    "LeaseChange",
+    "LeaseInfo",
     "Operation",
-    "Point",
-    "Precondition",
+    "OperationResult",
+    "RangeAct",
     "Record",
     "RecordName",
     "Status",
     "TxnOutcome",
     "TxnState",
-    "Value",
-    "Write",
+    *_operations,
 ]
-
-#: A JSON object: strings, ints up to 1.8e308, finite floats, booleans, None, lists and
-#: dicts with string keys. Tuples are written as lists.
-Value = dict[str, Any]
-
-#: A point of the total order: a commit_ts (the state after that commit), an aware
-#: datetime, or a time as ISO 8601 text with a zone, "2026-02-07T10:00:00Z". A time means
-#: the state after the last commit whose timestamp is not later.
-Point = Union[int, datetime, str]
 
 
 @dataclass(frozen=True)
@@ -59,7 +55,8 @@ class Record:
     """One version of a record. Always true, so that ``if record:`` means it exists."""
 
     key: str
-    value: Value
+    #: A dict of what JSON has, or ``bytes``: then ``content_type`` is not empty.
+    value: Any
     version: int
     commit_ts: int
     timestamp: datetime
@@ -71,6 +68,14 @@ class Record:
     #: old versions. ``value`` is empty then.
     erased: bool = False
     pruned: bool = False
+    #: Of a value that is bytes: its media type.
+    content_type: str = ""
+    #: When the daemon deletes it, as known when it was read; None: never.
+    expires_at: Optional[datetime] = field(default=None, compare=False)
+    #: When it becomes due, as known when it was read; None: never.
+    due_at: Optional[datetime] = field(default=None, compare=False)
+    #: Of ``find`` with ``metadata=True``: what its last commit said of itself.
+    metadata: Optional[dict[str, str]] = field(default=None, compare=False)
 
     def __bool__(self) -> bool:
         return True
@@ -82,51 +87,6 @@ class Record:
 
 
 @dataclass(frozen=True)
-class Write:
-    """A write for ``transact``. ``expected_version``: the version the key must be at
-    before the commit; 0: it must not exist.
-    """
-
-    agent_id: str
-    key: str
-    value: Value
-    expected_version: Optional[int] = None
-    namespace: Optional[str] = None
-
-
-@dataclass(frozen=True)
-class Delete:
-    """A delete for ``transact``."""
-
-    agent_id: str
-    key: str
-    expected_version: Optional[int] = None
-    namespace: Optional[str] = None
-
-
-@dataclass(frozen=True)
-class KeyPrecondition:
-    """Holds when the key is at this version; 0: when it does not exist."""
-
-    agent_id: str
-    key: str
-    expected_version: int
-    namespace: Optional[str] = None
-
-
-@dataclass(frozen=True)
-class HeadPrecondition:
-    """Holds when the agent's last commit is this one; 0: when it has none."""
-
-    agent_id: str
-    expected_head: int
-    namespace: Optional[str] = None
-
-
-Precondition = Union[KeyPrecondition, HeadPrecondition]
-
-
-@dataclass(frozen=True)
 class KeyVersion:
     """Says which version a key got."""
 
@@ -134,6 +94,43 @@ class KeyVersion:
     key: str
     version: int
     namespace: str
+
+
+@dataclass(frozen=True)
+class LeaseInfo:
+    """A lease that is held, as it was when it was asked for."""
+
+    agent_id: str
+    name: str
+    namespace: str
+    #: Rises with every acquisition, for good.
+    token: int
+    holder: str
+    #: Seconds that it is held after an acquisition or renewal.
+    ttl: float
+    #: When it lapses unless it is renewed, by the daemon's clock.
+    deadline: datetime
+    acquired_ts: int
+    acquired_at: datetime
+
+
+@dataclass(frozen=True)
+class OperationResult:
+    """What came of an operation. ``value`` is what is there now, of an operation that the daemon
+    evaluated.
+    """
+
+    #: Of an append: the key that it got. Of a lease: its name.
+    key: str
+    version: int
+    value: Optional[Content] = None
+    content_type: str = ""
+    #: Of a write ``if_absent``: the key existed and is as it was.
+    existed: bool = False
+    #: How many keys it changed, of an operation on many.
+    keys: int = 0
+    #: Of an acquisition.
+    lease: Optional[LeaseInfo] = None
 
 
 @dataclass(frozen=True)
@@ -150,11 +147,18 @@ class Commit:
     commit_ts: int
     timestamp: Optional[datetime]
     versions: tuple[KeyVersion, ...] = ()
+    #: One an operation, in their order, if there is one that the daemon evaluated.
+    results: tuple[OperationResult, ...] = ()
 
     @property
     def version(self) -> int:
         """The version that the first key got; 0 when nothing was written."""
         return self.versions[0].version if self.versions else 0
+
+    @property
+    def keys(self) -> int:
+        """How many keys were changed by operations on many, such as a delete by prefix."""
+        return sum(result.keys for result in self.results)
 
 
 class TxnState(str, enum.Enum):
@@ -180,13 +184,33 @@ class TxnOutcome:
 
 
 @dataclass(frozen=True)
+class LeaseChange:
+    """A lease was acquired: by whom, and for how many seconds unless it is renewed."""
+
+    holder: str
+    ttl: float
+
+
+@dataclass(frozen=True)
+class RangeAct:
+    """What was done to all keys of an agent under a prefix: ``kind`` is ``"deleted"``,
+    ``"restored"`` or ``"forked"``, and the others name the agent and the commit of "then".
+    """
+
+    kind: str
+    agent_id: str
+    namespace: str
+    commit_ts: int
+
+
+@dataclass(frozen=True)
 class Operation:
     """One write or delete of an event. ``value`` is None of deletes, and when values
     were not asked for.
     """
 
     key: str
-    value: Optional[Value]
+    value: Any
     version: int
     deleted: bool
     agent_id: str
@@ -195,10 +219,27 @@ class Operation:
     #: delete that an erasure leaves is erased, too.
     erased: bool = False
     pruned: bool = False
+    #: Of a value that is bytes: its media type.
+    content_type: str = ""
+    #: With ``all_operations``: key is the name of a lease, and version its token; ``deleted`` when
+    #: it was released or lapsed.
+    lease: Optional[LeaseChange] = None
+    #: With ``all_operations``: the record became due; ``deleted`` when it is no longer.
+    due: bool = False
+    #: With ``all_operations``: key is a prefix, and this was done to what is under it.
+    act: Optional[RangeAct] = None
 
     @property
     def kind(self) -> str:
-        """``"WRITE"`` or ``"DELETE"``."""
+        """``"WRITE"`` or ``"DELETE"``; of what only ``all_operations`` shows ``"LEASE"``,
+        ``"DUE"`` or ``"ACT"``.
+        """
+        if self.lease is not None:
+            return "LEASE"
+        if self.due:
+            return "DUE"
+        if self.act is not None:
+            return "ACT"
         return "DELETE" if self.deleted else "WRITE"
 
 
@@ -219,6 +260,9 @@ class Event:
     #: Of the store, in which ``commit_ts`` is this commit: save both to resume. Empty of a daemon
     #: that is older than epochs.
     epoch: str = ""
+    #: Why the daemon made the commit by itself, as time passed: ``"expired"``, ``"lapsed"`` or
+    #: ``"due"``. Empty: a client made it.
+    cause: str = ""
 
 
 @dataclass(frozen=True)
@@ -228,7 +272,7 @@ class HistoryEntry:
     """
 
     key: str
-    value: Optional[Value]
+    value: Any
     version: int
     commit_ts: int
     timestamp: datetime
@@ -242,6 +286,9 @@ class HistoryEntry:
     #: As of an :class:`Operation`.
     erased: bool = False
     pruned: bool = False
+    content_type: str = ""
+    #: As of an :class:`Event`.
+    cause: str = ""
 
 
 @dataclass(frozen=True)
@@ -252,6 +299,42 @@ class Agent:
     namespace: str
     first_ts: int
     head_ts: int
+    #: The wall clock at its last commit; None of a daemon that is too old to say.
+    head_time: Optional[datetime] = None
+
+
+@dataclass(frozen=True)
+class ForkOrigin:
+    """What an agent was forked from: the moment whose state it began with, and when."""
+
+    agent_id: str
+    namespace: str
+    commit_ts: int
+    forked_ts: int
+    forked_at: datetime
+
+
+@dataclass(frozen=True)
+class AgentDetails(Agent):
+    """An agent and its lineage."""
+
+    #: None: it was not forked.
+    forked_from: Optional[ForkOrigin] = None
+    #: Its forks, in the order in which they were made; at most 1,000.
+    forks: tuple[Agent, ...] = ()
+
+
+@dataclass(frozen=True)
+class KeyDiff:
+    """A key whose state differs between two points, or two agents."""
+
+    key: str
+    #: The record on either side; None where it does not exist.
+    before: Optional[Record]
+    after: Optional[Record]
+    #: What turns one value into the other, a JSON Patch (RFC 6902); None where a side is absent,
+    #: or bytes.
+    patch: Optional[list[dict[str, Any]]]
 
 
 @dataclass(frozen=True)

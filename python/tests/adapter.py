@@ -40,7 +40,7 @@ async def connection_lost(client):
 
 
 class Adapted:
-    STREAMS = ("scan_keys", "scan_prefix", "history", "replay", "watch")
+    STREAMS = ("scan_keys", "scan_prefix", "history", "replay", "watch", "find", "diff")
 
     def __init__(self, blocking: "Statehouse | Txn"):
         self.blocking = blocking

@@ -108,6 +108,7 @@ def test_messages_say_what_to_do():
         errors.Erased,  # nothing brings it back
         errors.InternalError,
         errors.TransactionError,
+        errors.EvaluationFailed,  # what is there, and what was asked
         errors.TransactionCommitted,
     }
     for kind in KINDS:

@@ -69,7 +69,10 @@ circle["self"] = [circle]
         ({"x": [1, {"y": math.nan}]}, r'value\["x"\]\[1\]\["y"\] is nan.*use None'),
         ({"x": math.inf}, r'value\["x"\] is inf'),
         ({"x": datetime.datetime(2026, 2, 7)}, r'value\["x"\] is a datetime.*isoformat'),
-        ({"x": b"bytes"}, r"a bytes, which is not JSON: decode it, or .* base64"),
+        (
+            {"x": b"bytes"},
+            r"a bytes, which is not JSON: decode it, .* base64 text, or as a record of its own",
+        ),
         ({"x": {1, 2}}, "a set, which is not JSON: use a list"),
         ({"x": Fact("f")}, r"a Fact, .*dataclasses.asdict"),
         ({"x": Colour.RED}, "a Colour, which is not JSON: use"),
@@ -84,9 +87,9 @@ circle["self"] = [circle]
         ({"x": ["\ud800"]}, r'value\["x"\]\[0\] is text with half a surrogate'),
         ({"\udfff": 1}, "a key of value is text with half a surrogate"),
         (circle, "contains itself"),
-        ([1], "a value is a dict, not a list: put it under a key"),
-        ("text", "a value is a dict, not a str"),
-        (None, "a value is a dict, not a NoneType"),
+        ([1], "a value is a dict, or bytes, not a list: put it under a key"),
+        ("text", "a value is a dict, or bytes, not a str"),
+        (None, "a value is a dict, or bytes, not a NoneType"),
     ],
 )
 async def test_refused(client, value, says):

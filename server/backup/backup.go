@@ -38,12 +38,15 @@ func Write(ctx context.Context, x *engine.Export, out io.Writer, progress Progre
 	if err != nil {
 		return Written{}, err
 	}
-	rows, err := x.System()
-	if err == nil {
-		err = w.System(segmentRows(rows))
-	}
-	if err != nil {
-		return Written{}, err
+	for more := true; more; {
+		rows, err := x.System()
+		if err == nil {
+			err = w.System(segmentRows(rows))
+		}
+		if err != nil {
+			return Written{}, err
+		}
+		more = len(rows) > 0
 	}
 	for x.At() < of.To {
 		before := x.At()

@@ -1,6 +1,8 @@
 package gate
 
 import (
+	"fmt"
+
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
 	reflectionalpha "google.golang.org/grpc/reflection/grpc_reflection_v1alpha"
@@ -169,6 +171,11 @@ var rules = map[string]rule{
 	pb.AdminService_Erase_FullMethodName:            onIts(access.Admin),
 	pb.AdminService_Compact_FullMethodName:          ofAll(access.Admin),
 	pb.AdminService_GetDiskUsage_FullMethodName:     ofAll(access.Admin),
+	pb.AdminService_BeginImport_FullMethodName:      ofAll(access.Admin), // it has the whole store wait
+	pb.AdminService_ImportEvents_FullMethodName:     ofAll(access.Admin),
+	pb.AdminService_FinishImport_FullMethodName:     ofAll(access.Admin),
+	pb.AdminService_AbortImport_FullMethodName:      ofAll(access.Admin),
+	pb.AdminService_ListImports_FullMethodName:      ofAll(access.Admin),
 	pb.AdminService_ListTransactions_FullMethodName: ofAll(access.Admin),
 	pb.AdminService_AbortTransaction_FullMethodName: ofAll(access.Admin),
 	pb.AdminService_SetLogLevel_FullMethodName:      ofAll(access.Admin),
@@ -203,12 +210,31 @@ var acts = map[string]func(req any) map[string]string{
 		}
 		return map[string]string{"namespace": r.GetNamespace(), "agent_id": r.GetAgentId(), "key": r.GetKey(), "reason": r.GetReason()}
 	},
+	pb.AdminService_BeginImport_FullMethodName: func(req any) map[string]string {
+		details := ofImport(req)
+		for i, t := range req.(*pb.BeginImportRequest).GetTargets() {
+			if i < mostNamed {
+				details[fmt.Sprint("target_", i+1)] = t.GetNamespace() + " " + t.GetAgentId()
+			}
+			details["targets"] = fmt.Sprint(i + 1)
+		}
+		return details
+	},
+	pb.AdminService_FinishImport_FullMethodName: ofImport,
+	pb.AdminService_AbortImport_FullMethodName:  ofImport,
 	pb.AdminService_AbortTransaction_FullMethodName: func(req any) map[string]string {
 		return map[string]string{"txn_id": req.(*pb.AbortTransactionRequest).GetTxnId()}
 	},
 	pb.AdminService_SetLogLevel_FullMethodName: func(req any) map[string]string {
 		return map[string]string{"level": req.(*pb.SetLogLevelRequest).GetLevel()}
 	},
+}
+
+// mostNamed is how many of what an import makes the audit log names.
+const mostNamed = 8
+
+func ofImport(req any) map[string]string {
+	return map[string]string{"import_id": req.(interface{ GetImportId() string }).GetImportId()}
 }
 
 func nothingElse(any) map[string]string { return map[string]string{} }

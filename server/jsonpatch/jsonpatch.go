@@ -7,7 +7,7 @@
 //
 // Arrays are compared from both ends; what is left between is compared element by element. So
 // what is appended, or inserted in one place, is seen as that. A patch that would be longer than
-// the second value replaces it as a whole.
+// the second value, and than a KiB, replaces it as a whole.
 package jsonpatch
 
 import (
@@ -16,7 +16,7 @@ import (
 	"strconv"
 	"strings"
 
-	"statehouse.dev/statehouse/server/jsontext"
+	"statehouse.dev/statehouse/engine/jsontext"
 )
 
 // Same reports whether there is nothing to patch.
@@ -25,7 +25,7 @@ func Same(a, b []byte) bool { return jsontext.Equal(a, b, jsontext.SameSpelling)
 // Make is the patch that makes b of a, which are JSON text as it is stored. It is [] if they are
 // the same.
 func Make(a, b []byte) []byte {
-	p := patch{out: []byte{'['}, most: len(b) + whole}
+	p := patch{out: []byte{'['}, most: max(len(b)+whole, short)}
 	p.value(a, b)
 	if p.most < len(p.out) {
 		p = patch{out: []byte{'['}}
@@ -34,8 +34,12 @@ func Make(a, b []byte) []byte {
 	return append(p.out, ']')
 }
 
-// whole is what replacing all takes beside the value.
-const whole = len(`[{"op":"replace","path":"","value":}`)
+const (
+	// whole is what replacing all takes beside the value.
+	whole = len(`[{"op":"replace","path":"","value":}`)
+	// short is how long a patch may be of any value: most are read by people.
+	short = 1 << 10
+)
 
 // A patch is one that is being made.
 type patch struct {

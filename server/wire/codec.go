@@ -31,7 +31,7 @@ const (
 	CrowdedField   protowire.Number = 19007
 )
 
-// MaxElements bounds the operations, preconditions, reads, names and metadata entries of
+// MaxElements bounds the operations, preconditions, reads, names, conditions and metadata entries of
 // one request together. An empty one is 2 bytes in a request and 150 in memory:
 // without a bound 4 MiB would become 370.
 const MaxElements = 1 << 15
@@ -65,7 +65,7 @@ func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 	wire := buf.ReadOnlyData()
 	var err error
 	switch m.(type) {
-	case *pb.WriteRequest, *pb.TransactRequest, *pb.CommitRequest, *pb.BatchGetStateRequest:
+	case *pb.WriteRequest, *pb.TransactRequest, *pb.CommitRequest, *pb.BatchGetStateRequest, *pb.FindRequest:
 		var hidden []byte
 		if hidden, err = structwire.Hide(m.ProtoReflect().Descriptor(), wire, MaxElements); hidden != nil {
 			wire = hidden
@@ -96,7 +96,7 @@ func CheckParsed(req any) error {
 	case n > 0 && num == MalformedField:
 		return Invalid("request", "the request is not a well-formed message of its type, or a string in it is not valid UTF-8")
 	case n > 0 && num == CrowdedField:
-		return Fail(engine.ErrLimit, fmt.Sprintf("the request has more than %d operations, preconditions, names or metadata entries", MaxElements))
+		return Fail(engine.ErrLimit, fmt.Sprintf("the request has more than %d operations, preconditions, names, conditions or metadata entries", MaxElements))
 	}
 	return nil
 }

@@ -1,10 +1,13 @@
 package wire
 
 import (
+	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"time"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"statehouse.dev/statehouse/engine"
@@ -12,13 +15,17 @@ import (
 	"statehouse.dev/statehouse/server/structwire"
 )
 
-// SetValue reads the one value that a write carries: JSON text or a Struct. One of more than limit bytes
-// stays as it came: it is refused for its size.
+// SetValue reads the one value that a write carries: JSON text, bytes or a Struct. One of more than limit
+// bytes stays as it came: it is refused for its size.
 func SetValue(w *engine.Write, m proto.Message, text []byte, limit int) error {
 	wire, isStruct, err := structwire.Wire(m)
-	switch {
-	case err != nil:
+	if err != nil {
 		return Invalid("value", err.Error())
+	}
+	if done, err := setBytes(w, m, isStruct || len(text) > 0); done || err != nil {
+		return err
+	}
+	switch {
 	case isStruct && len(text) > 0:
 		return Invalid("value", "a write carries value or value_json, not both")
 	case !isStruct && len(text) == 0:
@@ -35,6 +42,27 @@ func SetValue(w *engine.Write, m proto.Message, text []byte, limit int) error {
 		return Invalid("value", "the value is refused: "+err.Error())
 	}
 	return nil
+}
+
+// bytesWriter is a write that may carry bytes.
+type bytesWriter interface {
+	GetValueBytes() []byte // nil: it carries none
+	GetContentType() string
+}
+
+// setBytes reads the bytes that a write carries, if it does.
+func setBytes(w *engine.Write, m proto.Message, another bool) (done bool, err error) {
+	b, may := m.(bytesWriter)
+	switch {
+	case !may || b.GetValueBytes() == nil && b.GetContentType() == "":
+		return false, nil
+	case b.GetValueBytes() == nil:
+		return false, Invalid("content_type", "a content type is of value_bytes, and the write carries none")
+	case another:
+		return false, Invalid("value_bytes", "a write carries one value: it has value_bytes and another")
+	}
+	w.Value, w.Bytes, w.ContentType = b.GetValueBytes(), true, b.GetContentType()
+	return true, nil
 }
 
 // Values puts stored values into the fields that a reader asked for.
@@ -75,10 +103,17 @@ func (v Values) Growth() int64 {
 	return 2
 }
 
-// Set fills m's fields for a Struct, or its JSON field through text, with key's value.
+// Set fills m's fields for a Struct, for bytes, or its JSON field through text, with key's value.
 func (v Values) Set(m proto.Message, fields structwire.Fields, text *[]byte, key string, value []byte) error {
+	if contentType, data, is := engine.AsBytes(value); is && !v.None() {
+		if v.encoding == pb.ValueEncoding_VALUE_ENCODING_NATIVE {
+			setNative(m, contentType, data)
+			return nil
+		}
+		value = asObject(contentType, data)
+	}
 	switch v.encoding {
-	case pb.ValueEncoding_VALUE_ENCODING_JSON:
+	case pb.ValueEncoding_VALUE_ENCODING_JSON, pb.ValueEncoding_VALUE_ENCODING_NATIVE:
 		*text = value
 	case pb.ValueEncoding_VALUE_ENCODING_STRUCT:
 		inexact, err := structwire.Set(m, fields, value)
@@ -92,6 +127,24 @@ func (v Values) Set(m proto.Message, fields structwire.Fields, text *[]byte, key
 		}
 	}
 	return nil
+}
+
+// setNative fills the fields for bytes, which have the same names in all answers.
+func setNative(m proto.Message, contentType string, data []byte) {
+	r := m.ProtoReflect()
+	fields := r.Descriptor().Fields()
+	r.Set(fields.ByName("value_bytes"), protoreflect.ValueOfBytes(data))
+	r.Set(fields.ByName("content_type"), protoreflect.ValueOfString(contentType))
+}
+
+// asObject is how readers that know no bytes have them. An object that was written as JSON and looks
+// like it is JSON all the same: what is stored tells them apart, and so does VALUE_ENCODING_NATIVE.
+func asObject(contentType string, data []byte) []byte {
+	text := make([]byte, 0, base64.StdEncoding.EncodedLen(len(data))+len(contentType)+64)
+	text = base64.StdEncoding.AppendEncode(append(text, `{"$bytes":"`...), data)
+	text = append(text, `","$content_type":`...)
+	quoted, _ := json.Marshal(contentType) // a string
+	return append(append(text, quoted...), '}')
 }
 
 // Timestamp is a time on the wire; nil for none.
@@ -134,6 +187,12 @@ func AtOf(a *pb.At) (engine.At, error) {
 func Conditions(metadata map[string]string, keys []*pb.KeyPrecondition, heads []*pb.HeadPrecondition) engine.Conditions {
 	c := engine.Conditions{Metadata: metadata}
 	for _, k := range keys {
+		if k.GetLease() != "" && k.GetKey() == "" {
+			c.Leases = append(c.Leases, engine.LeasePrecondition{
+				Agent: engine.AgentName{Namespace: k.GetNamespace(), Agent: k.GetAgentId()}, Lease: k.GetLease(), Token: engine.Version(k.GetExpectedVersion()),
+			})
+			continue
+		}
 		c.Keys = append(c.Keys, engine.KeyPrecondition{
 			Name:     engine.RecordName{Namespace: k.GetNamespace(), Agent: k.GetAgentId(), Key: k.GetKey()},
 			Expected: engine.Version(k.GetExpectedVersion()),
@@ -176,11 +235,13 @@ func Timeout(ms *uint64) *time.Duration {
 	return new(time.Duration(min(*ms, uint64(1<<62)/uint64(time.Millisecond))) * time.Millisecond)
 }
 
-// KeyVersions are the versions that a commit gave.
+// KeyVersions are the versions that a commit gave keys of users.
 func KeyVersions(vs []engine.KeyVersion) []*pb.KeyVersion {
-	out := make([]*pb.KeyVersion, len(vs))
-	for i, v := range vs {
-		out[i] = &pb.KeyVersion{Namespace: v.Name.Namespace, AgentId: v.Name.Agent, Key: v.Name.Key, Version: uint64(v.Version)}
+	out := make([]*pb.KeyVersion, 0, len(vs))
+	for _, v := range vs {
+		if kind, _ := engine.SplitHidden(v.Name.Key); kind == "" {
+			out = append(out, &pb.KeyVersion{Namespace: v.Name.Namespace, AgentId: v.Name.Agent, Key: v.Name.Key, Version: uint64(v.Version)})
+		}
 	}
 	return out
 }

@@ -23,7 +23,8 @@ var fixed = map[string]string{
 	"StreamsReading": "one handler runs at a time, and none waits while it reads", "WatchesReading": "likewise",
 	"Probes": "what they let in waits for nothing, and one handler runs at a time", "HealthWatches": "gRPC's own service",
 	"PageSize": "of the client: a driver draws it", "Timeout": "of the client: real time", "AttemptTimeout": "of the client: real time",
-	"ErasedKeys": "no world erases yet, and the planner's caches allow for it: the least there is",
+	"ImportCommits": "an import has few commits, and is to take several steps for them",
+	"ErasedKeys":    "no world erases yet, and the planner's caches allow for it: the least there is",
 }
 
 // TestEveryBoundIsDrawn: a size, number or time among production's options is set by a field of

@@ -255,6 +255,9 @@ func (d *Driver) daemonChoices(add func(float64, func()), waiting bool) {
 	if s.Config.Keys {
 		add(s.tick/4, func() { d.step(step.Step{Verb: step.Revoke, Token: sim.Principals()[d.nemesis.IntN(3)]}) })
 	}
+	if s.imports > 0 && !w.InFlight() {
+		add(s.imports, func() { d.step(step.Step{Verb: step.Import, Nth: 1 + d.nemesis.IntN(6)}) })
+	}
 	if flush := s.flush; flush > 0 || w.Unflushed() >= sim.FlushEvery {
 		if w.Unflushed() >= sim.FlushEvery {
 			flush = 50

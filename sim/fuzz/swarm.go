@@ -33,6 +33,7 @@ type Swarm struct {
 	sessions int     // that clients share; 0: their calls are their own
 	alone    float64 // how likely a client does not
 	structs  float64 // how likely a client sends some of its values as Structs
+	imports  float64 // how likely an operator imports something
 	abroad   float64 // and lives in another namespace than the default one
 	chaos    bool    // there is a client that calls anything
 

@@ -21,6 +21,14 @@ func (s *Swarm) drawWorld(seed uint64) {
 	s.Config.Capture = r.IntN(8) == 0 && s.Class == sim.Recoverable && !s.Config.Unsynced
 	s.drawSessions(seed)
 	s.drawKeys(seed)
+	s.drawImports(seed)
+}
+
+// drawImports draws whether an operator imports something, from a stream of its own.
+func (s *Swarm) drawImports(seed uint64) {
+	if s.Class == sim.Recoverable && simdisk.Stream(seed, "imports").IntN(6) == 0 {
+		s.imports = 0.3
+	}
 }
 
 // drawKeys draws whether the daemon has keys beside its token, from a stream of its own.

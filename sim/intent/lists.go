@@ -70,7 +70,7 @@ func (c *Client) History(ctx context.Context, agent, key string, q client.Histor
 	return list(ctx, c, history.KeyHistory, in, c.inner.History(ctx, agent, key, q), func(out *history.Output, e client.HistoryEntry) {
 		out.Records = append(out.Records, history.Record{
 			Name: in.Name(), Exists: !e.Deleted, Version: uint64(e.Version), CommitTS: uint64(e.CommitTS), CommitTime: nanos(e.CommitTime),
-			Value: string(e.Value), TxnID: c.rec.o.Name(e.TxnID), Metadata: e.Metadata, Principal: e.Principal, TraceID: e.TraceID,
+			Value: valueText(e.Value, e.Bytes), TxnID: c.rec.o.Name(e.TxnID), Metadata: e.Metadata, Principal: e.Principal, TraceID: e.TraceID,
 			Erased: e.Erased, Pruned: e.Pruned,
 		})
 	})

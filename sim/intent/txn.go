@@ -58,7 +58,7 @@ func (t *Txn) stage(ctx context.Context, w client.Write, do func() error) error 
 		kind = history.StageDelete
 	}
 	op := t.c.call(kind, history.Input{
-		TxnID: t.title, Namespace: n.Namespace, Agent: n.Agent, Key: n.Key, Value: string(w.Value), Expected: (*uint64)(w.Expected),
+		TxnID: t.title, Namespace: n.Namespace, Agent: n.Agent, Key: n.Key, Value: valueText(w.Value, w.Bytes), Expected: (*uint64)(w.Expected),
 	})
 	err := do()
 	t.c.end(ctx, op, history.Output{}, err)

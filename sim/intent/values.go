@@ -20,7 +20,7 @@ func named(ns string, n client.RecordName) history.Name {
 }
 
 func write(ns string, w client.Write) history.Write {
-	return history.Write{Name: named(ns, w.RecordName), Value: string(w.Value), Delete: w.Tombstone, Expected: (*uint64)(w.Expected)}
+	return history.Write{Name: named(ns, w.RecordName), Value: valueText(w.Value, w.Bytes), Delete: w.Tombstone, Expected: (*uint64)(w.Expected)}
 }
 
 // changes is what a commit asks for besides its writes.
@@ -47,7 +47,7 @@ func commit(c client.Commit) history.Output {
 func record(r client.Record) history.Record {
 	return history.Record{
 		Name: named("", r.RecordName), Exists: r.Exists, Version: uint64(r.Version), CommitTS: uint64(r.CommitTS), CommitTime: nanos(r.CommitTime),
-		Value: string(r.Value), Erased: r.Erased, Pruned: r.Pruned,
+		Value: valueText(r.Value, r.Bytes), Erased: r.Erased, Pruned: r.Pruned,
 	}
 }
 
@@ -55,7 +55,7 @@ func (r *Recorder) event(ev client.Event) history.Event {
 	out := history.Event{CommitTS: uint64(ev.CommitTS), CommitTime: nanos(ev.CommitTime), TxnID: r.o.Name(ev.TxnID), Metadata: ev.Metadata, Principal: ev.Principal, TraceID: ev.TraceID}
 	for _, o := range ev.Operations {
 		out.Ops = append(out.Ops, history.EventOp{
-			Name: named("", o.RecordName), Version: uint64(o.Version), Delete: o.Deleted, Value: string(o.Value), Erased: o.Erased, Pruned: o.Pruned,
+			Name: named("", o.RecordName), Version: uint64(o.Version), Delete: o.Deleted, Value: valueText(o.Value, o.Bytes), Erased: o.Erased, Pruned: o.Pruned,
 		})
 	}
 	return out
@@ -91,4 +91,12 @@ func nanos(t time.Time) int64 {
 		return math.MaxInt64
 	}
 	return t.UnixNano()
+}
+
+// valueText is a value as histories have it.
+func valueText(value []byte, b *client.Bytes) string {
+	if b != nil {
+		return history.Bytes(b.ContentType, b.Data)
+	}
+	return string(value)
 }

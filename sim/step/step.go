@@ -56,6 +56,7 @@ const (
 	Crash Verb = "crash" // the machine loses power
 
 	Revoke Verb = "revoke" // an operator ends a key
+	Import Verb = "import" // an operator brings commits from elsewhere
 
 	Advance Verb = "advance" // time passes
 	Jump    Verb = "jump"    // the wall clock is set
@@ -114,6 +115,8 @@ func (s Step) String() string {
 		return "crash" + crashString(s.Crash)
 	case Revoke:
 		return string(s.Verb) + " " + s.Token
+	case Import:
+		return fmt.Sprintf("%s %d", s.Verb, s.Nth)
 	case Advance, Jump:
 		return string(s.Verb) + " " + s.Duration.String()
 	case Fault:
@@ -192,6 +195,12 @@ func parseStep(text string) (s Step, err error) {
 		}
 		s.Token = rest[0]
 		return s, nil
+	case Import:
+		if len(rest) != 1 {
+			return s, fmt.Errorf("want how many commits")
+		}
+		s.Nth, err = strconv.Atoi(rest[0])
+		return s, err
 	case Crash:
 		return s, s.setOptions(rest)
 	case Advance, Jump:

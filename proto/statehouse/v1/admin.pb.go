@@ -80,6 +80,58 @@ func (Permission) EnumDescriptor() ([]byte, []int) {
 	return file_statehouse_v1_admin_proto_rawDescGZIP(), []int{0}
 }
 
+type ImportState int32
+
+const (
+	ImportState_IMPORT_STATE_UNSPECIFIED ImportState = 0
+	ImportState_IMPORT_STATE_STAGING     ImportState = 1 // events are added
+	ImportState_IMPORT_STATE_MAKING      ImportState = 2 // its commits are being made
+	ImportState_IMPORT_STATE_DONE        ImportState = 3
+)
+
+// Enum value maps for ImportState.
+var (
+	ImportState_name = map[int32]string{
+		0: "IMPORT_STATE_UNSPECIFIED",
+		1: "IMPORT_STATE_STAGING",
+		2: "IMPORT_STATE_MAKING",
+		3: "IMPORT_STATE_DONE",
+	}
+	ImportState_value = map[string]int32{
+		"IMPORT_STATE_UNSPECIFIED": 0,
+		"IMPORT_STATE_STAGING":     1,
+		"IMPORT_STATE_MAKING":      2,
+		"IMPORT_STATE_DONE":        3,
+	}
+)
+
+func (x ImportState) Enum() *ImportState {
+	p := new(ImportState)
+	*p = x
+	return p
+}
+
+func (x ImportState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ImportState) Descriptor() protoreflect.EnumDescriptor {
+	return file_statehouse_v1_admin_proto_enumTypes[1].Descriptor()
+}
+
+func (ImportState) Type() protoreflect.EnumType {
+	return &file_statehouse_v1_admin_proto_enumTypes[1]
+}
+
+func (x ImportState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ImportState.Descriptor instead.
+func (ImportState) EnumDescriptor() ([]byte, []int) {
+	return file_statehouse_v1_admin_proto_rawDescGZIP(), []int{1}
+}
+
 // AccessScope grants a permission on namespaces.
 type AccessScope struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1577,6 +1629,533 @@ func (x *DiskUsage) GetBytes() uint64 {
 	return 0
 }
 
+type ImportTarget struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	// Empty: the whole namespace.
+	AgentId       string `protobuf:"bytes,2,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportTarget) Reset() {
+	*x = ImportTarget{}
+	mi := &file_statehouse_v1_admin_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportTarget) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportTarget) ProtoMessage() {}
+
+func (x *ImportTarget) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_admin_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportTarget.ProtoReflect.Descriptor instead.
+func (*ImportTarget) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_admin_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *ImportTarget) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *ImportTarget) GetAgentId() string {
+	if x != nil {
+		return x.AgentId
+	}
+	return ""
+}
+
+type Import struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	ImportId  string                 `protobuf:"bytes,1,opt,name=import_id,json=importId,proto3" json:"import_id,omitempty"`
+	Targets   []*ImportTarget        `protobuf:"bytes,2,rep,name=targets,proto3" json:"targets,omitempty"`
+	Keep      bool                   `protobuf:"varint,3,opt,name=keep,proto3" json:"keep,omitempty"`
+	Principal string                 `protobuf:"bytes,4,opt,name=principal,proto3" json:"principal,omitempty"`
+	BeginTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=begin_time,json=beginTime,proto3" json:"begin_time,omitempty"`
+	State     ImportState            `protobuf:"varint,6,opt,name=state,proto3,enum=statehouse.v1.ImportState" json:"state,omitempty"`
+	// What was added.
+	Events     uint64 `protobuf:"varint,7,opt,name=events,proto3" json:"events,omitempty"`
+	Operations uint64 `protobuf:"varint,8,opt,name=operations,proto3" json:"operations,omitempty"`
+	Bytes      uint64 `protobuf:"varint,9,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	// The commit_ts that the last event had where it comes from.
+	SourceTs uint64 `protobuf:"varint,10,opt,name=source_ts,json=sourceTs,proto3" json:"source_ts,omitempty"`
+	// The commits that were made, all of them when it is done.
+	FirstTs       uint64 `protobuf:"varint,11,opt,name=first_ts,json=firstTs,proto3" json:"first_ts,omitempty"`
+	LastTs        uint64 `protobuf:"varint,12,opt,name=last_ts,json=lastTs,proto3" json:"last_ts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Import) Reset() {
+	*x = Import{}
+	mi := &file_statehouse_v1_admin_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Import) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Import) ProtoMessage() {}
+
+func (x *Import) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_admin_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Import.ProtoReflect.Descriptor instead.
+func (*Import) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_admin_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *Import) GetImportId() string {
+	if x != nil {
+		return x.ImportId
+	}
+	return ""
+}
+
+func (x *Import) GetTargets() []*ImportTarget {
+	if x != nil {
+		return x.Targets
+	}
+	return nil
+}
+
+func (x *Import) GetKeep() bool {
+	if x != nil {
+		return x.Keep
+	}
+	return false
+}
+
+func (x *Import) GetPrincipal() string {
+	if x != nil {
+		return x.Principal
+	}
+	return ""
+}
+
+func (x *Import) GetBeginTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.BeginTime
+	}
+	return nil
+}
+
+func (x *Import) GetState() ImportState {
+	if x != nil {
+		return x.State
+	}
+	return ImportState_IMPORT_STATE_UNSPECIFIED
+}
+
+func (x *Import) GetEvents() uint64 {
+	if x != nil {
+		return x.Events
+	}
+	return 0
+}
+
+func (x *Import) GetOperations() uint64 {
+	if x != nil {
+		return x.Operations
+	}
+	return 0
+}
+
+func (x *Import) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *Import) GetSourceTs() uint64 {
+	if x != nil {
+		return x.SourceTs
+	}
+	return 0
+}
+
+func (x *Import) GetFirstTs() uint64 {
+	if x != nil {
+		return x.FirstTs
+	}
+	return 0
+}
+
+func (x *Import) GetLastTs() uint64 {
+	if x != nil {
+		return x.LastTs
+	}
+	return 0
+}
+
+type BeginImportRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Chosen by the client: lower-case letters, digits and hyphens, 64 at most.
+	ImportId string          `protobuf:"bytes,1,opt,name=import_id,json=importId,proto3" json:"import_id,omitempty"`
+	Targets  []*ImportTarget `protobuf:"bytes,2,rep,name=targets,proto3" json:"targets,omitempty"`
+	// The commits keep their commit_ts, commit_time and txn_id. Only where nothing was ever committed, and
+	// nothing else is before the import ends. Otherwise they get new ones, and those that they had stand in
+	// their metadata under statehouse.import.commit_ts, …commit_time and …txn_id.
+	Keep          bool `protobuf:"varint,3,opt,name=keep,proto3" json:"keep,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BeginImportRequest) Reset() {
+	*x = BeginImportRequest{}
+	mi := &file_statehouse_v1_admin_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BeginImportRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BeginImportRequest) ProtoMessage() {}
+
+func (x *BeginImportRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_admin_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BeginImportRequest.ProtoReflect.Descriptor instead.
+func (*BeginImportRequest) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_admin_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *BeginImportRequest) GetImportId() string {
+	if x != nil {
+		return x.ImportId
+	}
+	return ""
+}
+
+func (x *BeginImportRequest) GetTargets() []*ImportTarget {
+	if x != nil {
+		return x.Targets
+	}
+	return nil
+}
+
+func (x *BeginImportRequest) GetKeep() bool {
+	if x != nil {
+		return x.Keep
+	}
+	return false
+}
+
+type ImportEventsRequest struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	ImportId string                 `protobuf:"bytes,1,opt,name=import_id,json=importId,proto3" json:"import_id,omitempty"`
+	// How many events were added before these. What was added already is passed over.
+	After uint64 `protobuf:"varint,2,opt,name=after,proto3" json:"after,omitempty"`
+	// As ReplayBatches sends them, with values as JSON.
+	Events        []*ReplayEvent `protobuf:"bytes,3,rep,name=events,proto3" json:"events,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportEventsRequest) Reset() {
+	*x = ImportEventsRequest{}
+	mi := &file_statehouse_v1_admin_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportEventsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportEventsRequest) ProtoMessage() {}
+
+func (x *ImportEventsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_admin_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportEventsRequest.ProtoReflect.Descriptor instead.
+func (*ImportEventsRequest) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_admin_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *ImportEventsRequest) GetImportId() string {
+	if x != nil {
+		return x.ImportId
+	}
+	return ""
+}
+
+func (x *ImportEventsRequest) GetAfter() uint64 {
+	if x != nil {
+		return x.After
+	}
+	return 0
+}
+
+func (x *ImportEventsRequest) GetEvents() []*ReplayEvent {
+	if x != nil {
+		return x.Events
+	}
+	return nil
+}
+
+type FinishImportRequest struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	ImportId string                 `protobuf:"bytes,1,opt,name=import_id,json=importId,proto3" json:"import_id,omitempty"`
+	// How many events it has.
+	Events        uint64 `protobuf:"varint,2,opt,name=events,proto3" json:"events,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FinishImportRequest) Reset() {
+	*x = FinishImportRequest{}
+	mi := &file_statehouse_v1_admin_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FinishImportRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FinishImportRequest) ProtoMessage() {}
+
+func (x *FinishImportRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_admin_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FinishImportRequest.ProtoReflect.Descriptor instead.
+func (*FinishImportRequest) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_admin_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *FinishImportRequest) GetImportId() string {
+	if x != nil {
+		return x.ImportId
+	}
+	return ""
+}
+
+func (x *FinishImportRequest) GetEvents() uint64 {
+	if x != nil {
+		return x.Events
+	}
+	return 0
+}
+
+type AbortImportRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	ImportId      string                 `protobuf:"bytes,1,opt,name=import_id,json=importId,proto3" json:"import_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AbortImportRequest) Reset() {
+	*x = AbortImportRequest{}
+	mi := &file_statehouse_v1_admin_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AbortImportRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AbortImportRequest) ProtoMessage() {}
+
+func (x *AbortImportRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_admin_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AbortImportRequest.ProtoReflect.Descriptor instead.
+func (*AbortImportRequest) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_admin_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *AbortImportRequest) GetImportId() string {
+	if x != nil {
+		return x.ImportId
+	}
+	return ""
+}
+
+type AbortImportResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AbortImportResponse) Reset() {
+	*x = AbortImportResponse{}
+	mi := &file_statehouse_v1_admin_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AbortImportResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AbortImportResponse) ProtoMessage() {}
+
+func (x *AbortImportResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_admin_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AbortImportResponse.ProtoReflect.Descriptor instead.
+func (*AbortImportResponse) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_admin_proto_rawDescGZIP(), []int{30}
+}
+
+type ListImportsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListImportsRequest) Reset() {
+	*x = ListImportsRequest{}
+	mi := &file_statehouse_v1_admin_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListImportsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListImportsRequest) ProtoMessage() {}
+
+func (x *ListImportsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_admin_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListImportsRequest.ProtoReflect.Descriptor instead.
+func (*ListImportsRequest) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_admin_proto_rawDescGZIP(), []int{31}
+}
+
+type ListImportsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Imports       []*Import              `protobuf:"bytes,1,rep,name=imports,proto3" json:"imports,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListImportsResponse) Reset() {
+	*x = ListImportsResponse{}
+	mi := &file_statehouse_v1_admin_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListImportsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListImportsResponse) ProtoMessage() {}
+
+func (x *ListImportsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_admin_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListImportsResponse.ProtoReflect.Descriptor instead.
+func (*ListImportsResponse) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_admin_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *ListImportsResponse) GetImports() []*Import {
+	if x != nil {
+		return x.Imports
+	}
+	return nil
+}
+
 type ListTransactionsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1585,7 +2164,7 @@ type ListTransactionsRequest struct {
 
 func (x *ListTransactionsRequest) Reset() {
 	*x = ListTransactionsRequest{}
-	mi := &file_statehouse_v1_admin_proto_msgTypes[24]
+	mi := &file_statehouse_v1_admin_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1597,7 +2176,7 @@ func (x *ListTransactionsRequest) String() string {
 func (*ListTransactionsRequest) ProtoMessage() {}
 
 func (x *ListTransactionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_admin_proto_msgTypes[24]
+	mi := &file_statehouse_v1_admin_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1610,7 +2189,7 @@ func (x *ListTransactionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTransactionsRequest.ProtoReflect.Descriptor instead.
 func (*ListTransactionsRequest) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_admin_proto_rawDescGZIP(), []int{24}
+	return file_statehouse_v1_admin_proto_rawDescGZIP(), []int{33}
 }
 
 type ListTransactionsResponse struct {
@@ -1622,7 +2201,7 @@ type ListTransactionsResponse struct {
 
 func (x *ListTransactionsResponse) Reset() {
 	*x = ListTransactionsResponse{}
-	mi := &file_statehouse_v1_admin_proto_msgTypes[25]
+	mi := &file_statehouse_v1_admin_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1634,7 +2213,7 @@ func (x *ListTransactionsResponse) String() string {
 func (*ListTransactionsResponse) ProtoMessage() {}
 
 func (x *ListTransactionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_admin_proto_msgTypes[25]
+	mi := &file_statehouse_v1_admin_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1647,7 +2226,7 @@ func (x *ListTransactionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTransactionsResponse.ProtoReflect.Descriptor instead.
 func (*ListTransactionsResponse) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_admin_proto_rawDescGZIP(), []int{25}
+	return file_statehouse_v1_admin_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ListTransactionsResponse) GetTransactions() []*OpenTransaction {
@@ -1674,7 +2253,7 @@ type OpenTransaction struct {
 
 func (x *OpenTransaction) Reset() {
 	*x = OpenTransaction{}
-	mi := &file_statehouse_v1_admin_proto_msgTypes[26]
+	mi := &file_statehouse_v1_admin_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1686,7 +2265,7 @@ func (x *OpenTransaction) String() string {
 func (*OpenTransaction) ProtoMessage() {}
 
 func (x *OpenTransaction) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_admin_proto_msgTypes[26]
+	mi := &file_statehouse_v1_admin_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1699,7 +2278,7 @@ func (x *OpenTransaction) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenTransaction.ProtoReflect.Descriptor instead.
 func (*OpenTransaction) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_admin_proto_rawDescGZIP(), []int{26}
+	return file_statehouse_v1_admin_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *OpenTransaction) GetTxnId() string {
@@ -1767,7 +2346,7 @@ type AbortTransactionRequest struct {
 
 func (x *AbortTransactionRequest) Reset() {
 	*x = AbortTransactionRequest{}
-	mi := &file_statehouse_v1_admin_proto_msgTypes[27]
+	mi := &file_statehouse_v1_admin_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1779,7 +2358,7 @@ func (x *AbortTransactionRequest) String() string {
 func (*AbortTransactionRequest) ProtoMessage() {}
 
 func (x *AbortTransactionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_admin_proto_msgTypes[27]
+	mi := &file_statehouse_v1_admin_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1792,7 +2371,7 @@ func (x *AbortTransactionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AbortTransactionRequest.ProtoReflect.Descriptor instead.
 func (*AbortTransactionRequest) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_admin_proto_rawDescGZIP(), []int{27}
+	return file_statehouse_v1_admin_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *AbortTransactionRequest) GetTxnId() string {
@@ -1810,7 +2389,7 @@ type AbortTransactionResponse struct {
 
 func (x *AbortTransactionResponse) Reset() {
 	*x = AbortTransactionResponse{}
-	mi := &file_statehouse_v1_admin_proto_msgTypes[28]
+	mi := &file_statehouse_v1_admin_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1822,7 +2401,7 @@ func (x *AbortTransactionResponse) String() string {
 func (*AbortTransactionResponse) ProtoMessage() {}
 
 func (x *AbortTransactionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_admin_proto_msgTypes[28]
+	mi := &file_statehouse_v1_admin_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1835,7 +2414,7 @@ func (x *AbortTransactionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AbortTransactionResponse.ProtoReflect.Descriptor instead.
 func (*AbortTransactionResponse) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_admin_proto_rawDescGZIP(), []int{28}
+	return file_statehouse_v1_admin_proto_rawDescGZIP(), []int{37}
 }
 
 type SetLogLevelRequest struct {
@@ -1848,7 +2427,7 @@ type SetLogLevelRequest struct {
 
 func (x *SetLogLevelRequest) Reset() {
 	*x = SetLogLevelRequest{}
-	mi := &file_statehouse_v1_admin_proto_msgTypes[29]
+	mi := &file_statehouse_v1_admin_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1860,7 +2439,7 @@ func (x *SetLogLevelRequest) String() string {
 func (*SetLogLevelRequest) ProtoMessage() {}
 
 func (x *SetLogLevelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_admin_proto_msgTypes[29]
+	mi := &file_statehouse_v1_admin_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1873,7 +2452,7 @@ func (x *SetLogLevelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetLogLevelRequest.ProtoReflect.Descriptor instead.
 func (*SetLogLevelRequest) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_admin_proto_rawDescGZIP(), []int{29}
+	return file_statehouse_v1_admin_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *SetLogLevelRequest) GetLevel() string {
@@ -1892,7 +2471,7 @@ type SetLogLevelResponse struct {
 
 func (x *SetLogLevelResponse) Reset() {
 	*x = SetLogLevelResponse{}
-	mi := &file_statehouse_v1_admin_proto_msgTypes[30]
+	mi := &file_statehouse_v1_admin_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1904,7 +2483,7 @@ func (x *SetLogLevelResponse) String() string {
 func (*SetLogLevelResponse) ProtoMessage() {}
 
 func (x *SetLogLevelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_admin_proto_msgTypes[30]
+	mi := &file_statehouse_v1_admin_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1917,7 +2496,7 @@ func (x *SetLogLevelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetLogLevelResponse.ProtoReflect.Descriptor instead.
 func (*SetLogLevelResponse) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_admin_proto_rawDescGZIP(), []int{30}
+	return file_statehouse_v1_admin_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *SetLogLevelResponse) GetPrevious() string {
@@ -1937,7 +2516,7 @@ type GetDiagnosticsRequest struct {
 
 func (x *GetDiagnosticsRequest) Reset() {
 	*x = GetDiagnosticsRequest{}
-	mi := &file_statehouse_v1_admin_proto_msgTypes[31]
+	mi := &file_statehouse_v1_admin_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1949,7 +2528,7 @@ func (x *GetDiagnosticsRequest) String() string {
 func (*GetDiagnosticsRequest) ProtoMessage() {}
 
 func (x *GetDiagnosticsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_admin_proto_msgTypes[31]
+	mi := &file_statehouse_v1_admin_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1962,7 +2541,7 @@ func (x *GetDiagnosticsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDiagnosticsRequest.ProtoReflect.Descriptor instead.
 func (*GetDiagnosticsRequest) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_admin_proto_rawDescGZIP(), []int{31}
+	return file_statehouse_v1_admin_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *GetDiagnosticsRequest) GetParts() []string {
@@ -1983,7 +2562,7 @@ type GetDiagnosticsResponse struct {
 
 func (x *GetDiagnosticsResponse) Reset() {
 	*x = GetDiagnosticsResponse{}
-	mi := &file_statehouse_v1_admin_proto_msgTypes[32]
+	mi := &file_statehouse_v1_admin_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1995,7 +2574,7 @@ func (x *GetDiagnosticsResponse) String() string {
 func (*GetDiagnosticsResponse) ProtoMessage() {}
 
 func (x *GetDiagnosticsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_admin_proto_msgTypes[32]
+	mi := &file_statehouse_v1_admin_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2008,7 +2587,7 @@ func (x *GetDiagnosticsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDiagnosticsResponse.ProtoReflect.Descriptor instead.
 func (*GetDiagnosticsResponse) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_admin_proto_rawDescGZIP(), []int{32}
+	return file_statehouse_v1_admin_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *GetDiagnosticsResponse) GetParts() map[string][]byte {
@@ -2022,7 +2601,7 @@ var File_statehouse_v1_admin_proto protoreflect.FileDescriptor
 
 const file_statehouse_v1_admin_proto_rawDesc = "" +
 	"\n" +
-	"\x19statehouse/v1/admin.proto\x12\rstatehouse.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"~\n" +
+	"\x19statehouse/v1/admin.proto\x12\rstatehouse.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1estatehouse/v1/statehouse.proto\"~\n" +
 	"\vAccessScope\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x16\n" +
 	"\x06prefix\x18\x02 \x01(\bR\x06prefix\x129\n" +
@@ -2136,7 +2715,44 @@ const file_statehouse_v1_admin_proto_rawDesc = "" +
 	"free_bytes\x18\x03 \x01(\x04R\tfreeBytes\"5\n" +
 	"\tDiskUsage\x12\x12\n" +
 	"\x04part\x18\x01 \x01(\tR\x04part\x12\x14\n" +
-	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\"\x19\n" +
+	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\"G\n" +
+	"\fImportTarget\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x19\n" +
+	"\bagent_id\x18\x02 \x01(\tR\aagentId\"\x9a\x03\n" +
+	"\x06Import\x12\x1b\n" +
+	"\timport_id\x18\x01 \x01(\tR\bimportId\x125\n" +
+	"\atargets\x18\x02 \x03(\v2\x1b.statehouse.v1.ImportTargetR\atargets\x12\x12\n" +
+	"\x04keep\x18\x03 \x01(\bR\x04keep\x12\x1c\n" +
+	"\tprincipal\x18\x04 \x01(\tR\tprincipal\x129\n" +
+	"\n" +
+	"begin_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tbeginTime\x120\n" +
+	"\x05state\x18\x06 \x01(\x0e2\x1a.statehouse.v1.ImportStateR\x05state\x12\x16\n" +
+	"\x06events\x18\a \x01(\x04R\x06events\x12\x1e\n" +
+	"\n" +
+	"operations\x18\b \x01(\x04R\n" +
+	"operations\x12\x14\n" +
+	"\x05bytes\x18\t \x01(\x04R\x05bytes\x12\x1b\n" +
+	"\tsource_ts\x18\n" +
+	" \x01(\x04R\bsourceTs\x12\x19\n" +
+	"\bfirst_ts\x18\v \x01(\x04R\afirstTs\x12\x17\n" +
+	"\alast_ts\x18\f \x01(\x04R\x06lastTs\"|\n" +
+	"\x12BeginImportRequest\x12\x1b\n" +
+	"\timport_id\x18\x01 \x01(\tR\bimportId\x125\n" +
+	"\atargets\x18\x02 \x03(\v2\x1b.statehouse.v1.ImportTargetR\atargets\x12\x12\n" +
+	"\x04keep\x18\x03 \x01(\bR\x04keep\"|\n" +
+	"\x13ImportEventsRequest\x12\x1b\n" +
+	"\timport_id\x18\x01 \x01(\tR\bimportId\x12\x14\n" +
+	"\x05after\x18\x02 \x01(\x04R\x05after\x122\n" +
+	"\x06events\x18\x03 \x03(\v2\x1a.statehouse.v1.ReplayEventR\x06events\"J\n" +
+	"\x13FinishImportRequest\x12\x1b\n" +
+	"\timport_id\x18\x01 \x01(\tR\bimportId\x12\x16\n" +
+	"\x06events\x18\x02 \x01(\x04R\x06events\"1\n" +
+	"\x12AbortImportRequest\x12\x1b\n" +
+	"\timport_id\x18\x01 \x01(\tR\bimportId\"\x15\n" +
+	"\x13AbortImportResponse\"\x14\n" +
+	"\x12ListImportsRequest\"F\n" +
+	"\x13ListImportsResponse\x12/\n" +
+	"\aimports\x18\x01 \x03(\v2\x15.statehouse.v1.ImportR\aimports\"\x19\n" +
 	"\x17ListTransactionsRequest\"^\n" +
 	"\x18ListTransactionsResponse\x12B\n" +
 	"\ftransactions\x18\x01 \x03(\v2\x1e.statehouse.v1.OpenTransactionR\ftransactions\"\xab\x02\n" +
@@ -2174,8 +2790,12 @@ const file_statehouse_v1_admin_proto_rawDesc = "" +
 	"\x16PERMISSION_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fPERMISSION_READ\x10\x01\x12\x14\n" +
 	"\x10PERMISSION_WRITE\x10\x02\x12\x14\n" +
-	"\x10PERMISSION_ADMIN\x10\x032\xa2\n" +
-	"\n" +
+	"\x10PERMISSION_ADMIN\x10\x03*u\n" +
+	"\vImportState\x12\x1c\n" +
+	"\x18IMPORT_STATE_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14IMPORT_STATE_STAGING\x10\x01\x12\x17\n" +
+	"\x13IMPORT_STATE_MAKING\x10\x02\x12\x15\n" +
+	"\x11IMPORT_STATE_DONE\x10\x032\xaf\r\n" +
 	"\fAdminService\x12X\n" +
 	"\x0fCreateAccessKey\x12%.statehouse.v1.CreateAccessKeyRequest\x1a\x1e.statehouse.v1.AccessKeySecret\x12]\n" +
 	"\x0eListAccessKeys\x12$.statehouse.v1.ListAccessKeysRequest\x1a%.statehouse.v1.ListAccessKeysResponse\x12X\n" +
@@ -2187,7 +2807,12 @@ const file_statehouse_v1_admin_proto_rawDesc = "" +
 	"\rListRetention\x12#.statehouse.v1.ListRetentionRequest\x1a$.statehouse.v1.ListRetentionResponse\x12D\n" +
 	"\x05Erase\x12\x1b.statehouse.v1.EraseRequest\x1a\x1c.statehouse.v1.EraseProgress0\x01\x12J\n" +
 	"\aCompact\x12\x1d.statehouse.v1.CompactRequest\x1a\x1e.statehouse.v1.CompactProgress0\x01\x12W\n" +
-	"\fGetDiskUsage\x12\".statehouse.v1.GetDiskUsageRequest\x1a#.statehouse.v1.GetDiskUsageResponse\x12c\n" +
+	"\fGetDiskUsage\x12\".statehouse.v1.GetDiskUsageRequest\x1a#.statehouse.v1.GetDiskUsageResponse\x12G\n" +
+	"\vBeginImport\x12!.statehouse.v1.BeginImportRequest\x1a\x15.statehouse.v1.Import\x12I\n" +
+	"\fImportEvents\x12\".statehouse.v1.ImportEventsRequest\x1a\x15.statehouse.v1.Import\x12K\n" +
+	"\fFinishImport\x12\".statehouse.v1.FinishImportRequest\x1a\x15.statehouse.v1.Import0\x01\x12T\n" +
+	"\vAbortImport\x12!.statehouse.v1.AbortImportRequest\x1a\".statehouse.v1.AbortImportResponse\x12T\n" +
+	"\vListImports\x12!.statehouse.v1.ListImportsRequest\x1a\".statehouse.v1.ListImportsResponse\x12c\n" +
 	"\x10ListTransactions\x12&.statehouse.v1.ListTransactionsRequest\x1a'.statehouse.v1.ListTransactionsResponse\x12c\n" +
 	"\x10AbortTransaction\x12&.statehouse.v1.AbortTransactionRequest\x1a'.statehouse.v1.AbortTransactionResponse\x12T\n" +
 	"\vSetLogLevel\x12!.statehouse.v1.SetLogLevelRequest\x1a\".statehouse.v1.SetLogLevelResponse\x12]\n" +
@@ -2205,106 +2830,133 @@ func file_statehouse_v1_admin_proto_rawDescGZIP() []byte {
 	return file_statehouse_v1_admin_proto_rawDescData
 }
 
-var file_statehouse_v1_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_statehouse_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
+var file_statehouse_v1_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_statehouse_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 44)
 var file_statehouse_v1_admin_proto_goTypes = []any{
 	(Permission)(0),                  // 0: statehouse.v1.Permission
-	(*AccessScope)(nil),              // 1: statehouse.v1.AccessScope
-	(*AccessKey)(nil),                // 2: statehouse.v1.AccessKey
-	(*AccessKeySecret)(nil),          // 3: statehouse.v1.AccessKeySecret
-	(*CreateAccessKeyRequest)(nil),   // 4: statehouse.v1.CreateAccessKeyRequest
-	(*ListAccessKeysRequest)(nil),    // 5: statehouse.v1.ListAccessKeysRequest
-	(*ListAccessKeysResponse)(nil),   // 6: statehouse.v1.ListAccessKeysResponse
-	(*RotateAccessKeyRequest)(nil),   // 7: statehouse.v1.RotateAccessKeyRequest
-	(*RevokeAccessKeyRequest)(nil),   // 8: statehouse.v1.RevokeAccessKeyRequest
-	(*ListAuditRequest)(nil),         // 9: statehouse.v1.ListAuditRequest
-	(*ListAuditResponse)(nil),        // 10: statehouse.v1.ListAuditResponse
-	(*AuditEntry)(nil),               // 11: statehouse.v1.AuditEntry
-	(*BackupRequest)(nil),            // 12: statehouse.v1.BackupRequest
-	(*BackupResponse)(nil),           // 13: statehouse.v1.BackupResponse
-	(*Retention)(nil),                // 14: statehouse.v1.Retention
-	(*SetRetentionRequest)(nil),      // 15: statehouse.v1.SetRetentionRequest
-	(*ListRetentionRequest)(nil),     // 16: statehouse.v1.ListRetentionRequest
-	(*ListRetentionResponse)(nil),    // 17: statehouse.v1.ListRetentionResponse
-	(*EraseRequest)(nil),             // 18: statehouse.v1.EraseRequest
-	(*EraseProgress)(nil),            // 19: statehouse.v1.EraseProgress
-	(*CompactRequest)(nil),           // 20: statehouse.v1.CompactRequest
-	(*CompactProgress)(nil),          // 21: statehouse.v1.CompactProgress
-	(*GetDiskUsageRequest)(nil),      // 22: statehouse.v1.GetDiskUsageRequest
-	(*GetDiskUsageResponse)(nil),     // 23: statehouse.v1.GetDiskUsageResponse
-	(*DiskUsage)(nil),                // 24: statehouse.v1.DiskUsage
-	(*ListTransactionsRequest)(nil),  // 25: statehouse.v1.ListTransactionsRequest
-	(*ListTransactionsResponse)(nil), // 26: statehouse.v1.ListTransactionsResponse
-	(*OpenTransaction)(nil),          // 27: statehouse.v1.OpenTransaction
-	(*AbortTransactionRequest)(nil),  // 28: statehouse.v1.AbortTransactionRequest
-	(*AbortTransactionResponse)(nil), // 29: statehouse.v1.AbortTransactionResponse
-	(*SetLogLevelRequest)(nil),       // 30: statehouse.v1.SetLogLevelRequest
-	(*SetLogLevelResponse)(nil),      // 31: statehouse.v1.SetLogLevelResponse
-	(*GetDiagnosticsRequest)(nil),    // 32: statehouse.v1.GetDiagnosticsRequest
-	(*GetDiagnosticsResponse)(nil),   // 33: statehouse.v1.GetDiagnosticsResponse
-	nil,                              // 34: statehouse.v1.AuditEntry.DetailsEntry
-	nil,                              // 35: statehouse.v1.GetDiagnosticsResponse.PartsEntry
-	(*timestamppb.Timestamp)(nil),    // 36: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),      // 37: google.protobuf.Duration
+	(ImportState)(0),                 // 1: statehouse.v1.ImportState
+	(*AccessScope)(nil),              // 2: statehouse.v1.AccessScope
+	(*AccessKey)(nil),                // 3: statehouse.v1.AccessKey
+	(*AccessKeySecret)(nil),          // 4: statehouse.v1.AccessKeySecret
+	(*CreateAccessKeyRequest)(nil),   // 5: statehouse.v1.CreateAccessKeyRequest
+	(*ListAccessKeysRequest)(nil),    // 6: statehouse.v1.ListAccessKeysRequest
+	(*ListAccessKeysResponse)(nil),   // 7: statehouse.v1.ListAccessKeysResponse
+	(*RotateAccessKeyRequest)(nil),   // 8: statehouse.v1.RotateAccessKeyRequest
+	(*RevokeAccessKeyRequest)(nil),   // 9: statehouse.v1.RevokeAccessKeyRequest
+	(*ListAuditRequest)(nil),         // 10: statehouse.v1.ListAuditRequest
+	(*ListAuditResponse)(nil),        // 11: statehouse.v1.ListAuditResponse
+	(*AuditEntry)(nil),               // 12: statehouse.v1.AuditEntry
+	(*BackupRequest)(nil),            // 13: statehouse.v1.BackupRequest
+	(*BackupResponse)(nil),           // 14: statehouse.v1.BackupResponse
+	(*Retention)(nil),                // 15: statehouse.v1.Retention
+	(*SetRetentionRequest)(nil),      // 16: statehouse.v1.SetRetentionRequest
+	(*ListRetentionRequest)(nil),     // 17: statehouse.v1.ListRetentionRequest
+	(*ListRetentionResponse)(nil),    // 18: statehouse.v1.ListRetentionResponse
+	(*EraseRequest)(nil),             // 19: statehouse.v1.EraseRequest
+	(*EraseProgress)(nil),            // 20: statehouse.v1.EraseProgress
+	(*CompactRequest)(nil),           // 21: statehouse.v1.CompactRequest
+	(*CompactProgress)(nil),          // 22: statehouse.v1.CompactProgress
+	(*GetDiskUsageRequest)(nil),      // 23: statehouse.v1.GetDiskUsageRequest
+	(*GetDiskUsageResponse)(nil),     // 24: statehouse.v1.GetDiskUsageResponse
+	(*DiskUsage)(nil),                // 25: statehouse.v1.DiskUsage
+	(*ImportTarget)(nil),             // 26: statehouse.v1.ImportTarget
+	(*Import)(nil),                   // 27: statehouse.v1.Import
+	(*BeginImportRequest)(nil),       // 28: statehouse.v1.BeginImportRequest
+	(*ImportEventsRequest)(nil),      // 29: statehouse.v1.ImportEventsRequest
+	(*FinishImportRequest)(nil),      // 30: statehouse.v1.FinishImportRequest
+	(*AbortImportRequest)(nil),       // 31: statehouse.v1.AbortImportRequest
+	(*AbortImportResponse)(nil),      // 32: statehouse.v1.AbortImportResponse
+	(*ListImportsRequest)(nil),       // 33: statehouse.v1.ListImportsRequest
+	(*ListImportsResponse)(nil),      // 34: statehouse.v1.ListImportsResponse
+	(*ListTransactionsRequest)(nil),  // 35: statehouse.v1.ListTransactionsRequest
+	(*ListTransactionsResponse)(nil), // 36: statehouse.v1.ListTransactionsResponse
+	(*OpenTransaction)(nil),          // 37: statehouse.v1.OpenTransaction
+	(*AbortTransactionRequest)(nil),  // 38: statehouse.v1.AbortTransactionRequest
+	(*AbortTransactionResponse)(nil), // 39: statehouse.v1.AbortTransactionResponse
+	(*SetLogLevelRequest)(nil),       // 40: statehouse.v1.SetLogLevelRequest
+	(*SetLogLevelResponse)(nil),      // 41: statehouse.v1.SetLogLevelResponse
+	(*GetDiagnosticsRequest)(nil),    // 42: statehouse.v1.GetDiagnosticsRequest
+	(*GetDiagnosticsResponse)(nil),   // 43: statehouse.v1.GetDiagnosticsResponse
+	nil,                              // 44: statehouse.v1.AuditEntry.DetailsEntry
+	nil,                              // 45: statehouse.v1.GetDiagnosticsResponse.PartsEntry
+	(*timestamppb.Timestamp)(nil),    // 46: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),      // 47: google.protobuf.Duration
+	(*ReplayEvent)(nil),              // 48: statehouse.v1.ReplayEvent
 }
 var file_statehouse_v1_admin_proto_depIdxs = []int32{
 	0,  // 0: statehouse.v1.AccessScope.permission:type_name -> statehouse.v1.Permission
-	1,  // 1: statehouse.v1.AccessKey.scopes:type_name -> statehouse.v1.AccessScope
-	36, // 2: statehouse.v1.AccessKey.created_time:type_name -> google.protobuf.Timestamp
-	36, // 3: statehouse.v1.AccessKey.expire_time:type_name -> google.protobuf.Timestamp
-	36, // 4: statehouse.v1.AccessKey.revoked_time:type_name -> google.protobuf.Timestamp
-	36, // 5: statehouse.v1.AccessKey.old_secret_expire_time:type_name -> google.protobuf.Timestamp
-	2,  // 6: statehouse.v1.AccessKeySecret.key:type_name -> statehouse.v1.AccessKey
-	1,  // 7: statehouse.v1.CreateAccessKeyRequest.scopes:type_name -> statehouse.v1.AccessScope
-	36, // 8: statehouse.v1.CreateAccessKeyRequest.expire_time:type_name -> google.protobuf.Timestamp
-	2,  // 9: statehouse.v1.ListAccessKeysResponse.keys:type_name -> statehouse.v1.AccessKey
-	37, // 10: statehouse.v1.RotateAccessKeyRequest.overlap:type_name -> google.protobuf.Duration
-	11, // 11: statehouse.v1.ListAuditResponse.entries:type_name -> statehouse.v1.AuditEntry
-	36, // 12: statehouse.v1.AuditEntry.time:type_name -> google.protobuf.Timestamp
-	34, // 13: statehouse.v1.AuditEntry.details:type_name -> statehouse.v1.AuditEntry.DetailsEntry
-	37, // 14: statehouse.v1.Retention.max_age:type_name -> google.protobuf.Duration
-	37, // 15: statehouse.v1.SetRetentionRequest.max_age:type_name -> google.protobuf.Duration
-	14, // 16: statehouse.v1.ListRetentionResponse.retentions:type_name -> statehouse.v1.Retention
-	24, // 17: statehouse.v1.GetDiskUsageResponse.parts:type_name -> statehouse.v1.DiskUsage
-	27, // 18: statehouse.v1.ListTransactionsResponse.transactions:type_name -> statehouse.v1.OpenTransaction
-	36, // 19: statehouse.v1.OpenTransaction.begin_time:type_name -> google.protobuf.Timestamp
-	36, // 20: statehouse.v1.OpenTransaction.expire_time:type_name -> google.protobuf.Timestamp
-	35, // 21: statehouse.v1.GetDiagnosticsResponse.parts:type_name -> statehouse.v1.GetDiagnosticsResponse.PartsEntry
-	4,  // 22: statehouse.v1.AdminService.CreateAccessKey:input_type -> statehouse.v1.CreateAccessKeyRequest
-	5,  // 23: statehouse.v1.AdminService.ListAccessKeys:input_type -> statehouse.v1.ListAccessKeysRequest
-	7,  // 24: statehouse.v1.AdminService.RotateAccessKey:input_type -> statehouse.v1.RotateAccessKeyRequest
-	8,  // 25: statehouse.v1.AdminService.RevokeAccessKey:input_type -> statehouse.v1.RevokeAccessKeyRequest
-	9,  // 26: statehouse.v1.AdminService.ListAudit:input_type -> statehouse.v1.ListAuditRequest
-	12, // 27: statehouse.v1.AdminService.Backup:input_type -> statehouse.v1.BackupRequest
-	15, // 28: statehouse.v1.AdminService.SetRetention:input_type -> statehouse.v1.SetRetentionRequest
-	16, // 29: statehouse.v1.AdminService.ListRetention:input_type -> statehouse.v1.ListRetentionRequest
-	18, // 30: statehouse.v1.AdminService.Erase:input_type -> statehouse.v1.EraseRequest
-	20, // 31: statehouse.v1.AdminService.Compact:input_type -> statehouse.v1.CompactRequest
-	22, // 32: statehouse.v1.AdminService.GetDiskUsage:input_type -> statehouse.v1.GetDiskUsageRequest
-	25, // 33: statehouse.v1.AdminService.ListTransactions:input_type -> statehouse.v1.ListTransactionsRequest
-	28, // 34: statehouse.v1.AdminService.AbortTransaction:input_type -> statehouse.v1.AbortTransactionRequest
-	30, // 35: statehouse.v1.AdminService.SetLogLevel:input_type -> statehouse.v1.SetLogLevelRequest
-	32, // 36: statehouse.v1.AdminService.GetDiagnostics:input_type -> statehouse.v1.GetDiagnosticsRequest
-	3,  // 37: statehouse.v1.AdminService.CreateAccessKey:output_type -> statehouse.v1.AccessKeySecret
-	6,  // 38: statehouse.v1.AdminService.ListAccessKeys:output_type -> statehouse.v1.ListAccessKeysResponse
-	3,  // 39: statehouse.v1.AdminService.RotateAccessKey:output_type -> statehouse.v1.AccessKeySecret
-	2,  // 40: statehouse.v1.AdminService.RevokeAccessKey:output_type -> statehouse.v1.AccessKey
-	10, // 41: statehouse.v1.AdminService.ListAudit:output_type -> statehouse.v1.ListAuditResponse
-	13, // 42: statehouse.v1.AdminService.Backup:output_type -> statehouse.v1.BackupResponse
-	14, // 43: statehouse.v1.AdminService.SetRetention:output_type -> statehouse.v1.Retention
-	17, // 44: statehouse.v1.AdminService.ListRetention:output_type -> statehouse.v1.ListRetentionResponse
-	19, // 45: statehouse.v1.AdminService.Erase:output_type -> statehouse.v1.EraseProgress
-	21, // 46: statehouse.v1.AdminService.Compact:output_type -> statehouse.v1.CompactProgress
-	23, // 47: statehouse.v1.AdminService.GetDiskUsage:output_type -> statehouse.v1.GetDiskUsageResponse
-	26, // 48: statehouse.v1.AdminService.ListTransactions:output_type -> statehouse.v1.ListTransactionsResponse
-	29, // 49: statehouse.v1.AdminService.AbortTransaction:output_type -> statehouse.v1.AbortTransactionResponse
-	31, // 50: statehouse.v1.AdminService.SetLogLevel:output_type -> statehouse.v1.SetLogLevelResponse
-	33, // 51: statehouse.v1.AdminService.GetDiagnostics:output_type -> statehouse.v1.GetDiagnosticsResponse
-	37, // [37:52] is the sub-list for method output_type
-	22, // [22:37] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	2,  // 1: statehouse.v1.AccessKey.scopes:type_name -> statehouse.v1.AccessScope
+	46, // 2: statehouse.v1.AccessKey.created_time:type_name -> google.protobuf.Timestamp
+	46, // 3: statehouse.v1.AccessKey.expire_time:type_name -> google.protobuf.Timestamp
+	46, // 4: statehouse.v1.AccessKey.revoked_time:type_name -> google.protobuf.Timestamp
+	46, // 5: statehouse.v1.AccessKey.old_secret_expire_time:type_name -> google.protobuf.Timestamp
+	3,  // 6: statehouse.v1.AccessKeySecret.key:type_name -> statehouse.v1.AccessKey
+	2,  // 7: statehouse.v1.CreateAccessKeyRequest.scopes:type_name -> statehouse.v1.AccessScope
+	46, // 8: statehouse.v1.CreateAccessKeyRequest.expire_time:type_name -> google.protobuf.Timestamp
+	3,  // 9: statehouse.v1.ListAccessKeysResponse.keys:type_name -> statehouse.v1.AccessKey
+	47, // 10: statehouse.v1.RotateAccessKeyRequest.overlap:type_name -> google.protobuf.Duration
+	12, // 11: statehouse.v1.ListAuditResponse.entries:type_name -> statehouse.v1.AuditEntry
+	46, // 12: statehouse.v1.AuditEntry.time:type_name -> google.protobuf.Timestamp
+	44, // 13: statehouse.v1.AuditEntry.details:type_name -> statehouse.v1.AuditEntry.DetailsEntry
+	47, // 14: statehouse.v1.Retention.max_age:type_name -> google.protobuf.Duration
+	47, // 15: statehouse.v1.SetRetentionRequest.max_age:type_name -> google.protobuf.Duration
+	15, // 16: statehouse.v1.ListRetentionResponse.retentions:type_name -> statehouse.v1.Retention
+	25, // 17: statehouse.v1.GetDiskUsageResponse.parts:type_name -> statehouse.v1.DiskUsage
+	26, // 18: statehouse.v1.Import.targets:type_name -> statehouse.v1.ImportTarget
+	46, // 19: statehouse.v1.Import.begin_time:type_name -> google.protobuf.Timestamp
+	1,  // 20: statehouse.v1.Import.state:type_name -> statehouse.v1.ImportState
+	26, // 21: statehouse.v1.BeginImportRequest.targets:type_name -> statehouse.v1.ImportTarget
+	48, // 22: statehouse.v1.ImportEventsRequest.events:type_name -> statehouse.v1.ReplayEvent
+	27, // 23: statehouse.v1.ListImportsResponse.imports:type_name -> statehouse.v1.Import
+	37, // 24: statehouse.v1.ListTransactionsResponse.transactions:type_name -> statehouse.v1.OpenTransaction
+	46, // 25: statehouse.v1.OpenTransaction.begin_time:type_name -> google.protobuf.Timestamp
+	46, // 26: statehouse.v1.OpenTransaction.expire_time:type_name -> google.protobuf.Timestamp
+	45, // 27: statehouse.v1.GetDiagnosticsResponse.parts:type_name -> statehouse.v1.GetDiagnosticsResponse.PartsEntry
+	5,  // 28: statehouse.v1.AdminService.CreateAccessKey:input_type -> statehouse.v1.CreateAccessKeyRequest
+	6,  // 29: statehouse.v1.AdminService.ListAccessKeys:input_type -> statehouse.v1.ListAccessKeysRequest
+	8,  // 30: statehouse.v1.AdminService.RotateAccessKey:input_type -> statehouse.v1.RotateAccessKeyRequest
+	9,  // 31: statehouse.v1.AdminService.RevokeAccessKey:input_type -> statehouse.v1.RevokeAccessKeyRequest
+	10, // 32: statehouse.v1.AdminService.ListAudit:input_type -> statehouse.v1.ListAuditRequest
+	13, // 33: statehouse.v1.AdminService.Backup:input_type -> statehouse.v1.BackupRequest
+	16, // 34: statehouse.v1.AdminService.SetRetention:input_type -> statehouse.v1.SetRetentionRequest
+	17, // 35: statehouse.v1.AdminService.ListRetention:input_type -> statehouse.v1.ListRetentionRequest
+	19, // 36: statehouse.v1.AdminService.Erase:input_type -> statehouse.v1.EraseRequest
+	21, // 37: statehouse.v1.AdminService.Compact:input_type -> statehouse.v1.CompactRequest
+	23, // 38: statehouse.v1.AdminService.GetDiskUsage:input_type -> statehouse.v1.GetDiskUsageRequest
+	28, // 39: statehouse.v1.AdminService.BeginImport:input_type -> statehouse.v1.BeginImportRequest
+	29, // 40: statehouse.v1.AdminService.ImportEvents:input_type -> statehouse.v1.ImportEventsRequest
+	30, // 41: statehouse.v1.AdminService.FinishImport:input_type -> statehouse.v1.FinishImportRequest
+	31, // 42: statehouse.v1.AdminService.AbortImport:input_type -> statehouse.v1.AbortImportRequest
+	33, // 43: statehouse.v1.AdminService.ListImports:input_type -> statehouse.v1.ListImportsRequest
+	35, // 44: statehouse.v1.AdminService.ListTransactions:input_type -> statehouse.v1.ListTransactionsRequest
+	38, // 45: statehouse.v1.AdminService.AbortTransaction:input_type -> statehouse.v1.AbortTransactionRequest
+	40, // 46: statehouse.v1.AdminService.SetLogLevel:input_type -> statehouse.v1.SetLogLevelRequest
+	42, // 47: statehouse.v1.AdminService.GetDiagnostics:input_type -> statehouse.v1.GetDiagnosticsRequest
+	4,  // 48: statehouse.v1.AdminService.CreateAccessKey:output_type -> statehouse.v1.AccessKeySecret
+	7,  // 49: statehouse.v1.AdminService.ListAccessKeys:output_type -> statehouse.v1.ListAccessKeysResponse
+	4,  // 50: statehouse.v1.AdminService.RotateAccessKey:output_type -> statehouse.v1.AccessKeySecret
+	3,  // 51: statehouse.v1.AdminService.RevokeAccessKey:output_type -> statehouse.v1.AccessKey
+	11, // 52: statehouse.v1.AdminService.ListAudit:output_type -> statehouse.v1.ListAuditResponse
+	14, // 53: statehouse.v1.AdminService.Backup:output_type -> statehouse.v1.BackupResponse
+	15, // 54: statehouse.v1.AdminService.SetRetention:output_type -> statehouse.v1.Retention
+	18, // 55: statehouse.v1.AdminService.ListRetention:output_type -> statehouse.v1.ListRetentionResponse
+	20, // 56: statehouse.v1.AdminService.Erase:output_type -> statehouse.v1.EraseProgress
+	22, // 57: statehouse.v1.AdminService.Compact:output_type -> statehouse.v1.CompactProgress
+	24, // 58: statehouse.v1.AdminService.GetDiskUsage:output_type -> statehouse.v1.GetDiskUsageResponse
+	27, // 59: statehouse.v1.AdminService.BeginImport:output_type -> statehouse.v1.Import
+	27, // 60: statehouse.v1.AdminService.ImportEvents:output_type -> statehouse.v1.Import
+	27, // 61: statehouse.v1.AdminService.FinishImport:output_type -> statehouse.v1.Import
+	32, // 62: statehouse.v1.AdminService.AbortImport:output_type -> statehouse.v1.AbortImportResponse
+	34, // 63: statehouse.v1.AdminService.ListImports:output_type -> statehouse.v1.ListImportsResponse
+	36, // 64: statehouse.v1.AdminService.ListTransactions:output_type -> statehouse.v1.ListTransactionsResponse
+	39, // 65: statehouse.v1.AdminService.AbortTransaction:output_type -> statehouse.v1.AbortTransactionResponse
+	41, // 66: statehouse.v1.AdminService.SetLogLevel:output_type -> statehouse.v1.SetLogLevelResponse
+	43, // 67: statehouse.v1.AdminService.GetDiagnostics:output_type -> statehouse.v1.GetDiagnosticsResponse
+	48, // [48:68] is the sub-list for method output_type
+	28, // [28:48] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_statehouse_v1_admin_proto_init() }
@@ -2312,13 +2964,14 @@ func file_statehouse_v1_admin_proto_init() {
 	if File_statehouse_v1_admin_proto != nil {
 		return
 	}
+	file_statehouse_v1_statehouse_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_statehouse_v1_admin_proto_rawDesc), len(file_statehouse_v1_admin_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   35,
+			NumEnums:      2,
+			NumMessages:   44,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

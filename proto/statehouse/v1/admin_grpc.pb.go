@@ -33,6 +33,11 @@ const (
 	AdminService_Erase_FullMethodName            = "/statehouse.v1.AdminService/Erase"
 	AdminService_Compact_FullMethodName          = "/statehouse.v1.AdminService/Compact"
 	AdminService_GetDiskUsage_FullMethodName     = "/statehouse.v1.AdminService/GetDiskUsage"
+	AdminService_BeginImport_FullMethodName      = "/statehouse.v1.AdminService/BeginImport"
+	AdminService_ImportEvents_FullMethodName     = "/statehouse.v1.AdminService/ImportEvents"
+	AdminService_FinishImport_FullMethodName     = "/statehouse.v1.AdminService/FinishImport"
+	AdminService_AbortImport_FullMethodName      = "/statehouse.v1.AdminService/AbortImport"
+	AdminService_ListImports_FullMethodName      = "/statehouse.v1.AdminService/ListImports"
 	AdminService_ListTransactions_FullMethodName = "/statehouse.v1.AdminService/ListTransactions"
 	AdminService_AbortTransaction_FullMethodName = "/statehouse.v1.AdminService/AbortTransaction"
 	AdminService_SetLogLevel_FullMethodName      = "/statehouse.v1.AdminService/SetLogLevel"
@@ -68,6 +73,19 @@ type AdminServiceClient interface {
 	// Compact rewrites the store's files, so that what was erased, pruned or overwritten is in none of them.
 	Compact(ctx context.Context, in *CompactRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[CompactProgress], error)
 	GetDiskUsage(ctx context.Context, in *GetDiskUsageRequest, opts ...grpc.CallOption) (*GetDiskUsageResponse, error)
+	// BeginImport begins to make namespaces or agents that do not exist yet, with the history that they
+	// had elsewhere, or finds the import that was begun under the same id. Until its last commit is made
+	// nobody sees anything of it, and nobody else can make what it makes.
+	BeginImport(ctx context.Context, in *BeginImportRequest, opts ...grpc.CallOption) (*Import, error)
+	// ImportEvents adds commits to it, in their order. They are durable when it answers.
+	ImportEvents(ctx context.Context, in *ImportEventsRequest, opts ...grpc.CallOption) (*Import, error)
+	// FinishImport makes the commits, and shows them all at once. Meanwhile other commits wait. Sent again it goes
+	// on, or says what was made.
+	FinishImport(ctx context.Context, in *FinishImportRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Import], error)
+	// AbortImport drops an import that is not being finished yet: nothing is left of it.
+	AbortImport(ctx context.Context, in *AbortImportRequest, opts ...grpc.CallOption) (*AbortImportResponse, error)
+	// ListImports lists the imports under way and the last ones that were finished.
+	ListImports(ctx context.Context, in *ListImportsRequest, opts ...grpc.CallOption) (*ListImportsResponse, error)
 	// ListTransactions lists the transactions that the daemon holds open, oldest first.
 	ListTransactions(ctx context.Context, in *ListTransactionsRequest, opts ...grpc.CallOption) (*ListTransactionsResponse, error)
 	// AbortTransaction aborts one, whoever began it.
@@ -223,6 +241,65 @@ func (c *adminServiceClient) GetDiskUsage(ctx context.Context, in *GetDiskUsageR
 	return out, nil
 }
 
+func (c *adminServiceClient) BeginImport(ctx context.Context, in *BeginImportRequest, opts ...grpc.CallOption) (*Import, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Import)
+	err := c.cc.Invoke(ctx, AdminService_BeginImport_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) ImportEvents(ctx context.Context, in *ImportEventsRequest, opts ...grpc.CallOption) (*Import, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Import)
+	err := c.cc.Invoke(ctx, AdminService_ImportEvents_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) FinishImport(ctx context.Context, in *FinishImportRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Import], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &AdminService_ServiceDesc.Streams[3], AdminService_FinishImport_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[FinishImportRequest, Import]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type AdminService_FinishImportClient = grpc.ServerStreamingClient[Import]
+
+func (c *adminServiceClient) AbortImport(ctx context.Context, in *AbortImportRequest, opts ...grpc.CallOption) (*AbortImportResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AbortImportResponse)
+	err := c.cc.Invoke(ctx, AdminService_AbortImport_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) ListImports(ctx context.Context, in *ListImportsRequest, opts ...grpc.CallOption) (*ListImportsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListImportsResponse)
+	err := c.cc.Invoke(ctx, AdminService_ListImports_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *adminServiceClient) ListTransactions(ctx context.Context, in *ListTransactionsRequest, opts ...grpc.CallOption) (*ListTransactionsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListTransactionsResponse)
@@ -292,6 +369,19 @@ type AdminServiceServer interface {
 	// Compact rewrites the store's files, so that what was erased, pruned or overwritten is in none of them.
 	Compact(*CompactRequest, grpc.ServerStreamingServer[CompactProgress]) error
 	GetDiskUsage(context.Context, *GetDiskUsageRequest) (*GetDiskUsageResponse, error)
+	// BeginImport begins to make namespaces or agents that do not exist yet, with the history that they
+	// had elsewhere, or finds the import that was begun under the same id. Until its last commit is made
+	// nobody sees anything of it, and nobody else can make what it makes.
+	BeginImport(context.Context, *BeginImportRequest) (*Import, error)
+	// ImportEvents adds commits to it, in their order. They are durable when it answers.
+	ImportEvents(context.Context, *ImportEventsRequest) (*Import, error)
+	// FinishImport makes the commits, and shows them all at once. Meanwhile other commits wait. Sent again it goes
+	// on, or says what was made.
+	FinishImport(*FinishImportRequest, grpc.ServerStreamingServer[Import]) error
+	// AbortImport drops an import that is not being finished yet: nothing is left of it.
+	AbortImport(context.Context, *AbortImportRequest) (*AbortImportResponse, error)
+	// ListImports lists the imports under way and the last ones that were finished.
+	ListImports(context.Context, *ListImportsRequest) (*ListImportsResponse, error)
 	// ListTransactions lists the transactions that the daemon holds open, oldest first.
 	ListTransactions(context.Context, *ListTransactionsRequest) (*ListTransactionsResponse, error)
 	// AbortTransaction aborts one, whoever began it.
@@ -342,6 +432,21 @@ func (UnimplementedAdminServiceServer) Compact(*CompactRequest, grpc.ServerStrea
 }
 func (UnimplementedAdminServiceServer) GetDiskUsage(context.Context, *GetDiskUsageRequest) (*GetDiskUsageResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetDiskUsage not implemented")
+}
+func (UnimplementedAdminServiceServer) BeginImport(context.Context, *BeginImportRequest) (*Import, error) {
+	return nil, status.Error(codes.Unimplemented, "method BeginImport not implemented")
+}
+func (UnimplementedAdminServiceServer) ImportEvents(context.Context, *ImportEventsRequest) (*Import, error) {
+	return nil, status.Error(codes.Unimplemented, "method ImportEvents not implemented")
+}
+func (UnimplementedAdminServiceServer) FinishImport(*FinishImportRequest, grpc.ServerStreamingServer[Import]) error {
+	return status.Error(codes.Unimplemented, "method FinishImport not implemented")
+}
+func (UnimplementedAdminServiceServer) AbortImport(context.Context, *AbortImportRequest) (*AbortImportResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method AbortImport not implemented")
+}
+func (UnimplementedAdminServiceServer) ListImports(context.Context, *ListImportsRequest) (*ListImportsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListImports not implemented")
 }
 func (UnimplementedAdminServiceServer) ListTransactions(context.Context, *ListTransactionsRequest) (*ListTransactionsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListTransactions not implemented")
@@ -553,6 +658,89 @@ func _AdminService_GetDiskUsage_Handler(srv interface{}, ctx context.Context, de
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AdminService_BeginImport_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(BeginImportRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).BeginImport(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_BeginImport_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).BeginImport(ctx, req.(*BeginImportRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_ImportEvents_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ImportEventsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).ImportEvents(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_ImportEvents_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).ImportEvents(ctx, req.(*ImportEventsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_FinishImport_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(FinishImportRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(AdminServiceServer).FinishImport(m, &grpc.GenericServerStream[FinishImportRequest, Import]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type AdminService_FinishImportServer = grpc.ServerStreamingServer[Import]
+
+func _AdminService_AbortImport_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AbortImportRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).AbortImport(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_AbortImport_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).AbortImport(ctx, req.(*AbortImportRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_ListImports_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListImportsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).ListImports(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_ListImports_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).ListImports(ctx, req.(*ListImportsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _AdminService_ListTransactions_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListTransactionsRequest)
 	if err := dec(in); err != nil {
@@ -665,6 +853,22 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _AdminService_GetDiskUsage_Handler,
 		},
 		{
+			MethodName: "BeginImport",
+			Handler:    _AdminService_BeginImport_Handler,
+		},
+		{
+			MethodName: "ImportEvents",
+			Handler:    _AdminService_ImportEvents_Handler,
+		},
+		{
+			MethodName: "AbortImport",
+			Handler:    _AdminService_AbortImport_Handler,
+		},
+		{
+			MethodName: "ListImports",
+			Handler:    _AdminService_ListImports_Handler,
+		},
+		{
 			MethodName: "ListTransactions",
 			Handler:    _AdminService_ListTransactions_Handler,
 		},
@@ -695,6 +899,11 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "Compact",
 			Handler:       _AdminService_Compact_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "FinishImport",
+			Handler:       _AdminService_FinishImport_Handler,
 			ServerStreams: true,
 		},
 	},

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 from statehouse import _arguments as check
 from statehouse import errors
+from statehouse._aio.changes import Changes
 from statehouse._aio.daemon import DaemonCalls
+from statehouse._aio.finding import Finding
+from statehouse._aio.leases import AsyncLease, Leases, Leasing, Renewing
 from statehouse._aio.log import Log
 from statehouse._aio.reads import Reads
 from statehouse._aio.transport import Transport
@@ -15,8 +18,11 @@ from statehouse._aio.txn import AsyncHeldTxn, AsyncTxn
 from statehouse._aio.writes import Writes
 from statehouse._client import ClientSurface
 from statehouse._functions import check_function
+from statehouse._leases import BaseLease
+from statehouse._steps.leases import acquire
 from statehouse._steps.running import begin, run_transaction
 from statehouse._steps.txnreads import Begun
+from statehouse.types import Duration, LeasePrecondition
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Generator
@@ -68,7 +74,7 @@ class Beginning:
             await self._txn.__aexit__(kind, error, traceback)
 
 
-class AsyncStatehouse(ClientSurface, Reads, Writes, Log, DaemonCalls):
+class AsyncStatehouse(ClientSurface, Reads, Writes, Changes, Leases, Finding, Log, DaemonCalls):
     """Talks to one daemon. What :class:`Statehouse` does by blocking is awaited here; what it
     iterates over is iterated over with ``async for``.
 
@@ -91,6 +97,7 @@ class AsyncStatehouse(ClientSurface, Reads, Writes, Log, DaemonCalls):
 
     def _open(self) -> None:
         self._transport = Transport(self._endpoint, self._capture)
+        self._renewing = Renewing(self._transport, self._caller)
 
     def begin_transaction(
         self,
@@ -99,6 +106,7 @@ class AsyncStatehouse(ClientSurface, Reads, Writes, Log, DaemonCalls):
         metadata: Mapping[str, str] | None = None,
         timeout_ms: int | None = None,
         held: bool = False,
+        leases: Iterable[BaseLease | LeasePrecondition] = (),
     ) -> Beginning:
         """Begins an :class:`AsyncTxn`: ``tx = await client.begin_transaction()``. With ``async
         with`` it commits at the end of the block and aborts when an exception leaves it.
@@ -118,16 +126,21 @@ class AsyncStatehouse(ClientSurface, Reads, Writes, Log, DaemonCalls):
         ``held``
             The daemon holds the transaction: it knows of it while it is open, its snapshot is
             that of the begin, and each write is a request, which is not sent again when its
-            answer is lost. Such a transaction is gone when the daemon is started again.
+            answer is lost. Such a transaction is gone when the daemon is started again. It takes
+            only writes without deadlines, and deletes.
+        ``leases``
+            What ``lease`` gave: the commit is refused with :class:`LeaseLost` unless each of them
+            is still held.
 
         Raises :class:`InvalidArgument` for a timeout that is not above 0, and
         :class:`ResourceExhausted` when the daemon holds too many transactions.
         """
         given = check.text_map("metadata", metadata)
+        required = check.items("leases", leases)
         steps = begin(self._caller, timeout, timeout_ms, held)
 
         async def begun() -> AsyncTxn:
-            return self._txn(await self._run(steps), given)
+            return self._txn(await self._run(steps), given, required)
 
         return Beginning(begun())
 
@@ -138,6 +151,7 @@ class AsyncStatehouse(ClientSurface, Reads, Writes, Log, DaemonCalls):
         timeout: float | None = None,
         metadata: Mapping[str, str] | None = None,
         timeout_ms: int | None = None,
+        leases: Iterable[BaseLease | LeasePrecondition] = (),
     ) -> T:
         """Runs a coroutine function in a transaction, commits it, and returns what the function
         returned.
@@ -155,27 +169,93 @@ class AsyncStatehouse(ClientSurface, Reads, Writes, Log, DaemonCalls):
             a fresh transaction until the client's timeout passes: so it must do nothing but use
             the transaction, and start from nothing each time. An exception of its own aborts the
             transaction and is raised.
-        ``timeout``, ``metadata``, ``timeout_ms``
+        ``timeout``, ``metadata``, ``timeout_ms``, ``leases``
             As in ``begin_transaction``, of each of these transactions.
 
         Raises what ``AsyncTxn.commit`` raises: :class:`ConflictError` when the time is over,
         :class:`PreconditionFailed` at once, for only the caller knows what to expect now.
         """
         check_function(function, awaited=True)
-        steps = run_transaction(self._caller, self._txn, function, timeout, timeout_ms, metadata)
+        required = check.items("leases", leases)
+        steps = run_transaction(
+            self._caller,
+            lambda begun, given: self._txn(begun, given, required),
+            function,
+            timeout,
+            timeout_ms,
+            metadata,
+        )
         result: T = await self._run(steps)
         return result
 
-    def _txn(self, begun: Begun, metadata: dict[str, str]) -> AsyncTxn:
+    def lease(
+        self,
+        agent_id: str,
+        name: str,
+        *,
+        ttl: Duration = 30.0,
+        wait: float | None = 0.0,
+        holder: str | None = None,
+        namespace: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Leasing:
+        """Acquires a lease of an agent, so that one worker at a time is at work on it, and renews
+        it in the background until it is released, which the end of an ``async with`` block does.
+
+        >>> async with client.lease("session-7", "worker", ttl=30, holder="alice") as lease:
+        ...     _ = await client.write("session-7", "answer", {"text": "42"}, leases=[lease])
+        ...     await client.lease("session-7", "worker")
+        Traceback (most recent call last):
+        statehouse.errors.LeaseHeld: …
+
+        ``name``
+            Any text that may be a key; leases of an agent have names of their own.
+        ``ttl``
+            Seconds, or a timedelta, that the lease is held after its acquisition, and after each
+            renewal: how long others wait when this process dies.
+        ``wait``
+            Seconds to wait while another holds it, by a watch; None: for ever. 0: it is refused at
+            once.
+        ``holder``
+            Who holds it, for people; None: this machine and process.
+        ``namespace``, ``metadata``
+            As in ``write``.
+
+        A lease is lost when no renewal is answered within ``ttl``, or the daemon says that it is
+        not held any more. Then the task that is in the ``async with`` block is cancelled, and
+        :class:`LeaseLost` leaves the block in the place of the cancellation. Without a block, as
+        with ``lease = await client.lease(...)``, nothing is cancelled: ``lease.lost`` is set and
+        ``lease.check()`` raises. What makes sure is the token: a commit with ``leases=[lease]`` is
+        refused once the lease is lost, whatever this process believes.
+
+        Raises :class:`LeaseHeld` when another holds it, after ``wait`` seconds, and what ``write``
+        raises.
+        """
+        steps = acquire(self._caller, agent_id, name, ttl, wait, holder, namespace, metadata)
+
+        async def acquired() -> AsyncLease:
+            info, sent = await self._run(steps)
+            return self._renewing.add(AsyncLease(self._renewing, info, sent))
+
+        return Leasing(acquired())
+
+    def _txn(
+        self,
+        begun: Begun,
+        metadata: dict[str, str],
+        leases: list[BaseLease | LeasePrecondition],
+    ) -> AsyncTxn:
         kind = AsyncHeldTxn if begun.held else AsyncTxn
-        return kind(self._transport, self._caller, begun, metadata)
+        return kind(self._transport, self._caller, begun, metadata, leases)
 
     async def close(self) -> None:
         """Closes the connection. Closing twice is no error.
 
         Calls that are under way fail with :class:`UsageError`, a commit with
-        :class:`OutcomeUnknown`: it may be made all the same.
+        :class:`OutcomeUnknown`: it may be made all the same. Leases that are held count as lost,
+        and lapse.
         """
+        self._renewing.close()
         await self._transport.close()
 
     async def __aexit__(self, *_: object) -> None:

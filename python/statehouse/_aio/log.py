@@ -42,6 +42,7 @@ class Log(LogSteps, Awaiting):
         values: bool = True,
         namespace: str | None = None,
         as_of: Point | None = None,
+        min_read_ts: int | None = None,
     ) -> AsyncIterator[HistoryEntry]:
         """Iterates over the versions of a record, deletes among them, newest first, and fetches
         them page by page.
@@ -63,10 +64,14 @@ class Log(LogSteps, Awaiting):
             None: the client's own.
         ``as_of``
             Leaves out what was committed after that commit_ts or time.
+        ``min_read_ts``
+            As in ``get_state``.
 
         Raises :class:`InvalidArgument` at once, and any other error while it iterates.
         """
-        steps = self._history(agent_id, key, oldest_first, limit, values, namespace, as_of)
+        steps = self._history(
+            agent_id, key, oldest_first, limit, values, namespace, as_of, min_read_ts
+        )
         return self._iterate(steps, self.history, locals())
 
     async def list_agents(
@@ -109,6 +114,8 @@ class Log(LogSteps, Awaiting):
         values: bool = True,
         namespace: str | None = None,
         epoch: str | None = None,
+        all_operations: bool = False,
+        with_lineage: bool = False,
     ) -> AsyncIterator[Event]:
         """Iterates over the commits of the past in the order of their commit_ts.
 
@@ -131,6 +138,13 @@ class Log(LogSteps, Awaiting):
             None: the client's own.
         ``epoch``
             In which ``from_timestamp`` is that commit, as ``event.epoch`` said. None: not checked.
+        ``all_operations``
+            Also what happens to leases and when records become due, and what was done to all keys
+            under a prefix as one operation (``operation.act``). Otherwise that is a write or delete
+            of each key: of a commit with very many in several events, one after another, which have
+            its ``commit_ts``.
+        ``with_lineage``
+            Of an agent that was forked: first the events of what it was forked from, up to there.
 
         When the daemon goes away it goes on after the last event once the daemon is back, for
         up to the client's timeout: no event is missed and none comes twice.
@@ -138,7 +152,16 @@ class Log(LogSteps, Awaiting):
         Raises :class:`InvalidArgument` at once, and any other error while it iterates.
         """
         steps = self._replay(
-            agent_id, prefix, from_timestamp, to_timestamp, limit, values, namespace, epoch
+            agent_id,
+            prefix,
+            from_timestamp,
+            to_timestamp,
+            limit,
+            values,
+            namespace,
+            epoch,
+            all_operations,
+            with_lineage,
         )
         return self._iterate(steps, self.replay, locals())
 
@@ -152,6 +175,7 @@ class Log(LogSteps, Awaiting):
         values: bool = True,
         namespace: str | None = None,
         epoch: str | None = None,
+        all_operations: bool = False,
     ) -> AsyncIterator[Event]:
         """Iterates over commits as they are made, in the order of their commit_ts.
 
@@ -162,7 +186,7 @@ class Log(LogSteps, Awaiting):
         ...     break
         answer
 
-        ``agent_id``, ``prefix``, ``values``, ``namespace``
+        ``agent_id``, ``prefix``, ``values``, ``namespace``, ``all_operations``
             As in ``replay``.
         ``after``
             A cursor: the ``commit_ts`` of the last event, or commit, that has been seen; 0:
@@ -180,5 +204,7 @@ class Log(LogSteps, Awaiting):
         Raises :class:`InvalidArgument` at once, and while it iterates any error that waiting
         cannot help, such as :class:`Unauthenticated`.
         """
-        steps = self._watch(agent_id, prefix, after, timeout, values, namespace, epoch)
+        steps = self._watch(
+            agent_id, prefix, after, timeout, values, namespace, epoch, all_operations
+        )
         return self._iterate(steps, self.watch, locals(), endless=True)

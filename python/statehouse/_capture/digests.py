@@ -10,6 +10,9 @@ import hmac
 import json
 from typing import Any
 
+#: What is a part of values, or made of them: of increments, filters and differences.
+_PARTS = ("pointer", "delta", "min", "max", "patch")
+
 
 class _Number(str):
     """A number as it is written, so that 1.0 and 1 remain two values."""
@@ -84,10 +87,12 @@ class Digests:
         for name, part in node.items():
             if name == "value":
                 out[name] = self.value(part)
-            elif name == "metadata":
+            elif name in _PARTS and isinstance(part, str):
+                out[name] = self.text(part)
+            elif name == "metadata" and isinstance(part, dict):
                 out[name] = {key: self.text(is_) for key, is_ in part.items()}
             elif name == "error":
-                out[name] = {key: said for key, said in part.items() if key != "message"}
+                out[name] = self.redact({k: said for k, said in part.items() if k != "message"})
             else:
                 out[name] = self.redact(part)
         return out

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Callable
 
+from statehouse._capture import asked as more
+from statehouse._capture.asked import nanos
+from statehouse._capture.asked import put as _set
 from statehouse._proto import methods
 from statehouse._proto import statehouse_pb2 as pb
 
 if TYPE_CHECKING:
-    from google.protobuf.message import Message
-
     from statehouse._status import Told
 
 Json = dict[str, Any]
@@ -36,6 +37,12 @@ KINDS = {
     "GetTransaction": "get_transaction",
     "ReplayBatches": "replay",
     "Watch": "watch",
+    "RenewLeases": "renew_leases",
+    "ListLeases": "list_leases",
+    "RefreshExpiry": "refresh_expiry",
+    "Find": "find",
+    "Diff": "diff",
+    "GetAgent": "get_agent",
 }
 STREAMS = ("replay", "watch")
 _IN_NAMESPACE = {
@@ -45,38 +52,18 @@ _IN_NAMESPACE = {
 }
 
 
-def nanos(time: Any) -> int:
-    return int(time.seconds) * 10**9 + int(time.nanos)
-
-
-def _named(message: Any, **more: Any) -> Json:
-    return {
-        "ns": message.namespace or "default",
-        "agent": message.agent_id,
-        "key": message.key,
-        **more,
-    }
-
-
-def _write(message: pb.TransactOperation) -> Json:
-    out = _named(message)
-    if message.value_json:
-        out["value"] = message.value_json.decode()
-    if message.delete:
-        out["delete"] = True
-    if message.HasField("expected_version"):
-        out["expected"] = message.expected_version
-    return out
-
-
 def _conditions(messages: Any) -> list[Json]:
     """Leaves out the empty one, which stands beside reads for daemons that do not know these."""
-    return [_named(k, expected=k.expected_version) for k in messages if k.key or k.agent_id]
+    found = [k for k in messages if k.key or k.agent_id]
+    return [
+        more.named(k, expected=k.expected_version, **({"lease": k.lease} if k.lease else {}))
+        for k in found
+    ]
 
 
 def _reads(message: pb.ReadSet) -> Json:
     out: Json = {"snapshot": message.snapshot_ts}
-    _set(out, "keys", [_named(key, version=key.version) for key in message.keys])
+    _set(out, "keys", [more.named(key, version=key.version) for key in message.keys])
     _set(out, "ranges", [_range(listed) for listed in message.ranges])
     return out
 
@@ -108,11 +95,11 @@ FIELDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "key": ("key", _same),
     "value_json": ("value", bytes.decode),
     "expected_version": ("expected", _same),
-    "operations": ("writes", lambda writes: [_write(w) for w in writes]),
+    "operations": ("writes", lambda writes: [more.write(w) for w in writes]),
     "key_preconditions": ("keys", _conditions),
     "head_preconditions": ("heads", lambda heads: [_head(h) for h in heads]),
     "metadata": ("metadata", dict),
-    "names": ("names", lambda names: [_named(n) for n in names]),
+    "names": ("names", lambda names: [more.named(n) for n in names]),
     "version": ("version", _same),
     "prefix": ("prefix", _same),
     "key_prefix": ("prefix", _same),
@@ -126,14 +113,51 @@ FIELDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "after_ts": ("from", _same),
     "start_time": ("from_time", nanos),
     "end_time": ("to_time", nanos),
+    "leases": ("renewals", lambda leases: [more.renewal(lease) for lease in leases]),
+    "ttl_ms": ("ttl_ms", _same),
+    "where": ("where", lambda where: [more.condition(one) for one in where]),
+    "order": ("by_change", lambda order: order == pb.FIND_ORDER_CHANGED),
+    "with_metadata": ("with_metadata", _same),
+    "min_read_ts": ("min_read_ts", _same),
+    "delimiter": ("delimiter", _same),
+    "all_operations": ("all_operations", _same),
+    "with_lineage": ("lineage", _same),
+    "lease": ("lease", _same),
+    "due": ("due", _same),
 }
-#: Fields that :func:`asked` treats by themselves: ``at``, ``encoding`` and ``timeout_ms``. A page
-#: token becomes the number of the operation that it came from. Values are JSON text, never
-#: Structs. A history is of one epoch and does not say which.
-OTHER_FIELDS = {"at", "encoding", "epoch", "page_token", "strict", "timeout_ms", "value"}
+#: Fields that :func:`asked` treats by themselves: points, ``encoding``, ``timeout_ms`` and bytes. A
+#: page token becomes the number of the operation that it came from. Values are JSON text or bytes,
+#: never Structs. A history is of one epoch and does not say which.
+OTHER_FIELDS = {
+    "at",
+    "content_type",
+    "encoding",
+    "epoch",
+    "from",
+    "page_token",
+    "strict",
+    "timeout_ms",
+    "to",
+    "to_agent_id",
+    "to_namespace",
+    "value",
+    "value_bytes",
+}
 
 
-def asked(kind: str, request: Message) -> Json:
+def _all_agents(out: Json, request: pb.ListLeasesRequest) -> None:
+    _set(out, "all_agents", not request.agent_id)
+
+
+#: What more of a request is said, by its kind.
+_MORE: dict[str, Callable[[Json, Any], None]] = {
+    "diff": more.versus,
+    "list_leases": _all_agents,
+    "write": lambda out, request: _set(out, "value", more.value(request)),
+}
+
+
+def asked(kind: str, request: Any) -> Json:
     """Makes the member ``in`` of a request."""
     out: Json = {}
     for field, value in request.ListFields():
@@ -145,12 +169,12 @@ def asked(kind: str, request: Message) -> Json:
         elif field.name == "timeout_ms":
             out["timeout" if kind == "transact" else "limit"] = value
         elif field.name == "at":
-            if value.WhichOneof("point") == "time":
-                out["at_time"] = nanos(value.time)
-            else:
-                out["at"] = value.commit_ts
-        elif field.name == "encoding" and value == pb.VALUE_ENCODING_NONE:
-            out["no_values"] = True
+            more.moment(out, value)
+        elif field.name == "encoding":
+            _set(out, "no_values", value == pb.VALUE_ENCODING_NONE)
+            _set(out, "native", value == pb.VALUE_ENCODING_NATIVE)
+    if kind in _MORE:
+        _MORE[kind](out, request)
     if kind in _IN_NAMESPACE:
         out.setdefault("ns", "default")
     return out
@@ -166,11 +190,6 @@ def answered(kind: str, question: Json, response: Any) -> Json:
     return out
 
 
-def _set(out: Json, name: str, value: Any) -> None:
-    if value:
-        out[name] = value
-
-
 def _begun(out: Json, _: Json, response: pb.BeginTransactionResponse) -> None:
     out["txn"] = response.txn_id
     _set(out, "snapshot", response.snapshot_ts)
@@ -179,7 +198,7 @@ def _begun(out: Json, _: Json, response: pb.BeginTransactionResponse) -> None:
 def _committed(out: Json, _: Json, response: Any) -> None:
     _set(out, "commit_ts", response.commit_ts)
     _set(out, "commit_time", nanos(response.commit_time))
-    _set(out, "versions", [_named(v, version=v.version) for v in response.versions])
+    _set(out, "versions", [more.named(v, version=v.version) for v in response.versions])
 
 
 def _transacted(out: Json, question: Json, response: pb.TransactResponse) -> None:
@@ -188,6 +207,7 @@ def _transacted(out: Json, question: Json, response: pb.TransactResponse) -> Non
     names = [{name: w[name] for name in ("ns", "agent", "key")} for w in question.get("writes", ())]
     names += [{"ns": "", "agent": "", "key": ""}] * (len(response.versions) - len(names))
     out["versions"] = [{**name, "version": v} for name, v in zip(names, response.versions)]
+    _set(out, "results", [more.result(result) for result in response.results])
 
 
 def _outcome(out: Json, question: Json, response: pb.GetTransactionResponse) -> None:
@@ -207,11 +227,7 @@ def _name(question: Json) -> Json:
 
 def _record(name: Json, message: Any, exists: bool) -> Json:
     out = dict(name)
-    _set(out, "exists", exists)
-    _set(out, "version", message.version)
-    _set(out, "commit_ts", message.commit_ts)
-    _set(out, "commit_time", nanos(message.commit_time))
-    _set(out, "value", message.value_json.decode())
+    more.state(out, message, exists=exists)
     return out
 
 
@@ -225,9 +241,42 @@ def _states(out: Json, question: Json, response: pb.BatchGetStateResponse) -> No
     _set(out, "records", [_record(n, s, s.exists) for n, s in zip(names, response.states)])
 
 
-def _scanned(out: Json, question: Json, response: pb.ScanPrefixResponse) -> None:
+def _scanned(out: Json, question: Json, response: Any) -> None:
     name = _name(question)
-    _set(out, "records", [_record({**name, "key": e.key}, e, True) for e in response.entries])
+    _set(out, "records", [_record(_of_entry(name, e), e, True) for e in response.entries])
+
+
+def _of_entry(name: Json, entry: pb.StateEntry) -> Json:
+    """Names a record of a list, which is of the agent that was asked for unless it says other."""
+    return {
+        "ns": entry.namespace or name["ns"],
+        "agent": entry.agent_id or name["agent"],
+        "key": entry.key,
+    }
+
+
+def _found(out: Json, question: Json, response: pb.FindResponse) -> None:
+    _scanned(out, question, response)
+    _set(out, "scanned", response.scanned)
+
+
+def _listed(out: Json, _: Json, response: pb.ListKeysResponse) -> None:
+    _set(out, "keys", list(response.keys))
+    _set(out, "folders", list(response.folders))
+
+
+def _differs(out: Json, question: Json, response: pb.DiffResponse) -> None:
+    _set(out, "diffs", [more.difference(key, question) for key in response.keys])
+    _set(out, "from_ts", response.from_ts)
+    _set(out, "to_ts", response.to_ts)
+
+
+def _known(out: Json, _: Json, response: pb.GetAgentResponse) -> None:
+    if response.HasField("agent"):
+        out["agents"] = [_agent(response.agent)]
+    if response.HasField("forked_from"):
+        out["origin"] = more.origin(response.forked_from)
+    _set(out, "forks", [_agent(fork) for fork in response.forks])
 
 
 def _versions(out: Json, question: Json, response: pb.GetHistoryResponse) -> None:
@@ -235,17 +284,23 @@ def _versions(out: Json, question: Json, response: pb.GetHistoryResponse) -> Non
     for entry in response.entries:
         record = _record(_name(question), entry, not entry.deleted)
         _set(record, "txn", entry.txn_id)
-        _set(record, "metadata", dict(entry.metadata))
         records.append(record)
     _set(out, "records", records)
 
 
 def _agents(out: Json, _: Json, response: pb.ListAgentsResponse) -> None:
-    agents = [
-        {"ns": a.namespace, "agent": a.agent_id, "first_ts": a.first_ts, "head_ts": a.head_ts}
-        for a in response.agents
-    ]
-    _set(out, "agents", agents)
+    _set(out, "agents", [_agent(agent) for agent in response.agents])
+
+
+def _agent(message: pb.Agent) -> Json:
+    out = {
+        "ns": message.namespace,
+        "agent": message.agent_id,
+        "first_ts": message.first_ts,
+        "head_ts": message.head_ts,
+    }
+    _set(out, "head_time", nanos(message.head_time))
+    return out
 
 
 _ANSWERS: dict[str, Callable[[Json, Json, Any], None]] = {
@@ -259,7 +314,19 @@ _ANSWERS: dict[str, Callable[[Json, Json, Any], None]] = {
     "scan": _scanned,
     "history": _versions,
     "agents": _agents,
-    "list_keys": lambda out, _, response: _set(out, "keys", list(response.keys)),
+    "list_keys": _listed,
+    "find": _found,
+    "diff": _differs,
+    "get_agent": _known,
+    "renew_leases": lambda out, _, response: _set(
+        out, "renewed", [more.renewed(lease) for lease in response.leases]
+    ),
+    "list_leases": lambda out, _, response: _set(
+        out, "leases", [more.lease(lease) for lease in response.leases]
+    ),
+    "refresh_expiry": lambda out, _, response: _set(
+        out, "refreshed", [more.refreshed(record) for record in response.records]
+    ),
     "namespaces": lambda out, _, response: _set(out, "keys", list(response.namespaces)),
 }
 
@@ -279,19 +346,13 @@ def _event(message: pb.ReplayEvent) -> Json:
         "txn": message.txn_id,
     }
     _set(out, "metadata", dict(message.metadata))
-    out["ops"] = [_event_op(op) for op in message.operations]
-    return out
-
-
-def _event_op(message: pb.Operation) -> Json:
-    out = {
-        "ns": message.namespace,
-        "agent": message.agent_id,
-        "key": message.key,
-        "version": message.version,
-    }
-    _set(out, "delete", message.deleted)
-    _set(out, "value", message.value_json.decode())
+    for name, said in (
+        ("principal", message.principal),
+        ("trace_id", message.trace_id),
+        ("cause", message.cause),
+    ):
+        _set(out, name, said)
+    out["ops"] = [more.event_operation(op) for op in message.operations]
     return out
 
 

@@ -14,17 +14,26 @@ from statehouse._calls import DECIDES
 from statehouse._proto import statehouse_pb2 as pb
 from statehouse._steps.reads import ReadSteps
 from statehouse._steps.txn import TxnSteps
-from statehouse._steps.writes import commit_of, conditions
-from statehouse._values import to_json
+from statehouse._steps.writes import commit_of, conditions, tell
+from statehouse._values import content
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from google.protobuf.message import Message
 
     from statehouse._effects import Steps
-    from statehouse.types import Commit, Value
+    from statehouse._pending import Pending
+    from statehouse.types import AnyOperation, Commit, Content, Duration
 
 #: Seconds that aborting a transaction which is given up may take. It expires anyway.
 _FAREWELL = 1.0
+
+
+def _only_in_the_client(what: str) -> errors.UsageError:
+    return errors.UsageError(
+        f"a transaction that the daemon holds takes no {what}: begin one without held=True"
+    )
 
 
 class HeldSteps(TxnSteps):
@@ -54,17 +63,23 @@ class HeldSteps(TxnSteps):
         self,
         agent_id: str,
         key: str,
-        value: Value,
+        value: Content,
         expected_version: int | None,
+        content_type: str | None,
+        ttl: Duration | None,
+        due_at: datetime | str | None,
+        due_in: Duration | None,
         namespace: str | None,
     ) -> Steps[None]:
+        if not (ttl is None and due_at is None and due_in is None):
+            raise _only_in_the_client("a write with a deadline")
         request = pb.WriteRequest(
             txn_id=self.txn_id,
             namespace=self._caller.namespace(namespace),
             agent_id=check.text("agent_id", agent_id),
             key=check.text("key", key),
-            value_json=to_json(value),
             expected_version=check.optional_count("expected_version", expected_version),
+            **content(value, content_type),
         )
         return self._tell("Write", request)
 
@@ -79,6 +94,9 @@ class HeldSteps(TxnSteps):
             expected_version=check.optional_count("expected_version", expected_version),
         )
         return self._tell("Delete", request)
+
+    def _add(self, operation: AnyOperation) -> Steps[Pending]:
+        raise _only_in_the_client(f"{type(operation).__name__} operations")
 
     def _tell(self, method: str, request: Message) -> Steps[None]:
         try:
@@ -97,7 +115,7 @@ class HeldSteps(TxnSteps):
         if outcome is not None:
             raise outcome
         self._check_whole()
-        keys, heads = conditions(self._caller, self.preconditions)
+        keys, heads = conditions(self._caller, self.preconditions, self.leases)
         request = pb.CommitRequest(
             txn_id=self.txn_id,
             metadata=check.text_map("metadata", self.metadata),
@@ -107,6 +125,8 @@ class HeldSteps(TxnSteps):
         try:
             response = yield from self._caller.commit("Commit", request, self.txn_id, begun=True)
         except DECIDES as refused:
+            if isinstance(refused, errors.LeaseLost):
+                tell(self.leases, refused)
             self._end(refused)
             raise
         commit = commit_of(self.txn_id, response)

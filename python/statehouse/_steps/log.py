@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from statehouse import _arguments as check
 from statehouse._proto import statehouse_pb2 as pb
 from statehouse._steps.feeds import ReplayFeed, WatchFeed
-from statehouse._steps.reads import AS_JSON, collect, encoding, pages, record
-from statehouse._times import commit_ts, instant, point_message, to_datetime
-from statehouse._values import from_json
+from statehouse._steps.reads import NATIVE, collect, encoding, pages, record
+from statehouse._times import commit_ts, instant, moment, point_message, to_datetime
+from statehouse._values import value_of
 from statehouse.types import Agent, Event, HistoryEntry, Point, Record, RecordName
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class LogSteps:
                 agent_id=check.text("agent_id", agent_id),
                 key=check.text("key", key),
                 version=check.count("version", version),
-                encoding=AS_JSON,
+                encoding=NATIVE,
             ),
         )
         return record(name, response)
@@ -52,6 +52,7 @@ class LogSteps:
         values: bool,
         namespace: str | None,
         as_of: Point | None,
+        min_read_ts: int | None,
     ) -> Feed[HistoryEntry]:
         request = pb.GetHistoryRequest(
             namespace=self._caller.namespace(namespace),
@@ -60,13 +61,14 @@ class LogSteps:
             encoding=encoding(values),
             oldest_first=check.flag("oldest_first", oldest_first),
             at=point_message(as_of),
+            min_read_ts=check.optional_count("min_read_ts", min_read_ts),
         )
 
         def items(response: pb.GetHistoryResponse) -> list[HistoryEntry]:
             return [
                 HistoryEntry(
                     key=request.key,
-                    value=from_json(entry.value_json) if entry.value_json else None,
+                    value=value_of(entry),
                     version=entry.version,
                     commit_ts=entry.commit_ts,
                     timestamp=to_datetime(entry.commit_time),
@@ -79,6 +81,8 @@ class LogSteps:
                     trace_id=entry.trace_id,
                     erased=entry.erased,
                     pruned=entry.pruned,
+                    content_type=entry.content_type,
+                    cause=entry.cause,
                 )
                 for entry in response.entries
             ]
@@ -99,10 +103,7 @@ class LogSteps:
             "ListAgents",
             request,
             limit,
-            lambda response: [
-                Agent(agent.agent_id, agent.namespace, agent.first_ts, agent.head_ts)
-                for agent in response.agents
-            ],
+            lambda response: [agent(found) for found in response.agents],
         )
         return (yield from collect(feed))
 
@@ -126,11 +127,15 @@ class LogSteps:
         values: bool,
         namespace: str | None,
         epoch: str | None,
+        all_operations: bool,
+        with_lineage: bool,
     ) -> Feed[Event]:
         request = pb.ReplayRequest(
             namespace=self._caller.namespace(namespace),
             key_prefix=check.text("prefix", prefix),
             encoding=encoding(values),
+            all_operations=check.flag("all_operations", all_operations),
+            with_lineage=check.flag("with_lineage", with_lineage),
             **_agents(agent_id),
         )
         after = _range(request, from_timestamp, to_timestamp)
@@ -147,17 +152,30 @@ class LogSteps:
         values: bool,
         namespace: str | None,
         epoch: str | None,
+        all_operations: bool,
     ) -> Feed[Event]:
         request = pb.WatchRequest(
             namespace=self._caller.namespace(namespace),
             key_prefix=check.text("prefix", prefix),
             encoding=encoding(values),
+            all_operations=check.flag("all_operations", all_operations),
             **_agents(agent_id),
         )
         cursor = check.optional_count("after", after)
         seconds = check.optional_seconds("timeout", timeout)
         known = check.text("epoch", epoch or "")
         return WatchFeed(self._caller, request, cursor, seconds, known).events()
+
+
+def agent(message: pb.Agent) -> Agent:
+    """Reads an agent."""
+    return Agent(
+        message.agent_id,
+        message.namespace,
+        message.first_ts,
+        message.head_ts,
+        moment(message, "head_time"),
+    )
 
 
 def _agents(agent_id: str | None) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from statehouse import _arguments as check
 from statehouse import errors
 from statehouse._effects import Feed, Items, Steps
 from statehouse._proto import statehouse_pb2 as pb
-from statehouse._times import point_message, to_datetime
-from statehouse._values import from_json
+from statehouse._times import moment, point_message, to_datetime
+from statehouse._values import value_of
 from statehouse.types import Point, Record, RecordName
 
 if TYPE_CHECKING:
@@ -21,13 +21,14 @@ if TYPE_CHECKING:
     from statehouse._calls import Caller
 
 T = TypeVar("T")
-AS_JSON = pb.VALUE_ENCODING_JSON
+#: As values were written. A daemon that does not know this has only JSON: see _calls.py.
+NATIVE = pb.VALUE_ENCODING_NATIVE
 #: How many names the daemon takes in one BatchGetState.
 _BATCH = 1000
 
 
 def encoding(values: bool) -> pb.ValueEncoding:
-    return AS_JSON if check.flag("values", values) else pb.VALUE_ENCODING_NONE
+    return NATIVE if check.flag("values", values) else pb.VALUE_ENCODING_NONE
 
 
 class ReadSteps:
@@ -43,8 +44,17 @@ class ReadSteps:
         """Makes the message of the point that a read is at."""
         return point_message(as_of)
 
+    def _least(self, min_read_ts: int | None) -> int | None:
+        """Checks the commit that a read must not be before."""
+        return check.optional_count("min_read_ts", min_read_ts)
+
     def _get_state(
-        self, agent_id: str, key: str, namespace: str | None, as_of: Point | None
+        self,
+        agent_id: str,
+        key: str,
+        namespace: str | None,
+        as_of: Point | None,
+        min_read_ts: int | None,
     ) -> Steps[Record | None]:
         name = RecordName(agent_id, key, self._caller.namespace(namespace))
         response = yield from self._ask(
@@ -53,8 +63,9 @@ class ReadSteps:
                 namespace=name.namespace,
                 agent_id=check.text("agent_id", agent_id),
                 key=check.text("key", key),
-                encoding=AS_JSON,
+                encoding=NATIVE,
                 at=self._point(as_of),
+                min_read_ts=self._least(min_read_ts),
             ),
         )
         return record(name, response, response.read_ts)
@@ -65,26 +76,28 @@ class ReadSteps:
         keys: Iterable[str | RecordName],
         namespace: str | None,
         as_of: Point | None,
+        min_read_ts: int | None,
     ) -> Steps[list[Record | None]]:
         names = self._names(agent_id, keys, namespace)
-        states = yield from self._states(names, self._point(as_of))
+        states = yield from self._states(names, self._point(as_of), self._least(min_read_ts))
         return [
             record(RecordName(name.agent_id, name.key, name.namespace), state, read_ts)
             for name, (state, read_ts) in zip(names, states)
         ]
 
     def _states(
-        self, names: list[pb.RecordName], at: Any
+        self, names: list[pb.RecordName], at: Any, least: int | None = None
     ) -> Steps[list[tuple[pb.GetStateResponse, int]]]:
         """Asks for records, and returns each with the commit that it was read after."""
         states: list[tuple[pb.GetStateResponse, int]] = []
         size = _BATCH
         while len(states) < len(names):
             batch = names[len(states) : len(states) + size]
+            request = pb.BatchGetStateRequest(
+                names=batch, encoding=NATIVE, at=at, min_read_ts=least
+            )
             try:
-                response = yield from self._ask(
-                    "BatchGetState", pb.BatchGetStateRequest(names=batch, encoding=AS_JSON, at=at)
-                )
+                response = yield from self._ask("BatchGetState", request)
             except (errors.ResourceExhausted, errors.InvalidArgument) as refused:
                 # More bytes than an answer may have, or more names than this daemon takes.
                 many = refused.details.get("field") == "names"
@@ -119,10 +132,14 @@ class ReadSteps:
         prefix: str,
         reverse: bool,
         limit: int | None,
+        delimiter: str | None,
         namespace: str | None,
         as_of: Point | None,
+        min_read_ts: int | None,
     ) -> Steps[list[str]]:
-        feed = self._scan_keys(agent_id, prefix, reverse, limit, namespace, as_of)
+        feed = self._scan_keys(
+            agent_id, prefix, reverse, limit, delimiter, namespace, as_of, min_read_ts
+        )
         return (yield from collect(feed))
 
     def _scan_keys(
@@ -131,8 +148,10 @@ class ReadSteps:
         prefix: str,
         reverse: bool,
         limit: int | None,
+        delimiter: str | None,
         namespace: str | None,
         as_of: Point | None,
+        min_read_ts: int | None,
     ) -> Feed[str]:
         request = pb.ListKeysRequest(
             namespace=self._caller.namespace(namespace),
@@ -140,8 +159,23 @@ class ReadSteps:
             prefix=check.text("prefix", prefix),
             reverse=check.flag("reverse", reverse),
             at=self._point(as_of),
+            min_read_ts=self._least(min_read_ts),
+            delimiter=_delimiter(delimiter),
         )
-        return self._listed("ListKeys", request, limit, lambda response: response.keys)
+        return self._keys(request, check.optional_count("limit", limit))
+
+    def _keys(self, request: pb.ListKeysRequest, limit: int | None) -> Feed[str]:
+        """Hands out keys, and folders among them."""
+
+        def items(response: pb.ListKeysResponse) -> list[str]:
+            if not request.delimiter:
+                return list(response.keys)
+            for key in response.keys:
+                if request.delimiter in key[len(request.prefix) :]:
+                    raise errors.Unimplemented("the daemon does not know delimiters", answered=True)
+            return sorted([*response.keys, *response.folders], reverse=request.reverse)
+
+        return self._listed("ListKeys", request, limit, items)
 
     def _scan_prefix(
         self,
@@ -151,14 +185,16 @@ class ReadSteps:
         limit: int | None,
         namespace: str | None,
         as_of: Point | None,
+        min_read_ts: int | None,
     ) -> Feed[Record]:
         request = pb.ScanPrefixRequest(
             namespace=self._caller.namespace(namespace),
             agent_id=check.text("agent_id", agent_id),
             prefix=check.text("prefix", prefix),
-            encoding=AS_JSON,
+            encoding=NATIVE,
             reverse=check.flag("reverse", reverse),
             at=self._point(as_of),
+            min_read_ts=self._least(min_read_ts),
         )
 
         def items(response: pb.ScanPrefixResponse) -> list[Record]:
@@ -246,7 +282,7 @@ def existing(name: RecordName, message: Any, read_ts: int) -> Record:
     erased, pruned = getattr(message, "erased", False), getattr(message, "pruned", False)
     return Record(
         key=name.key,
-        value={} if erased or pruned else from_json(message.value_json),
+        value={} if erased or pruned else value_of(message),
         version=message.version,
         commit_ts=message.commit_ts,
         timestamp=to_datetime(message.commit_time),
@@ -255,4 +291,25 @@ def existing(name: RecordName, message: Any, read_ts: int) -> Record:
         read_ts=read_ts,
         erased=erased,
         pruned=pruned,
+        content_type=message.content_type,
+        **_deadlines(message),
     )
+
+
+def _deadlines(message: Any) -> dict[str, Any]:
+    """Reads what only some answers have."""
+    fields = message.DESCRIPTOR.fields_by_name
+    found: dict[str, Any] = {
+        name: moment(message, name) for name in ("expires_at", "due_at") if name in fields
+    }
+    if "metadata" in fields:
+        found["metadata"] = dict(message.metadata)
+    return found
+
+
+def _delimiter(given: str | None) -> str:
+    if given is None:
+        return ""
+    if not check.text("delimiter", given):
+        raise check.refused("delimiter", "the delimiter is empty: None lists all keys")
+    return given

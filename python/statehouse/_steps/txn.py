@@ -8,20 +8,40 @@ nothing, and the whole transaction may be sent again.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from statehouse import _arguments as check
 from statehouse import errors
 from statehouse._calls import DECIDES, Caller
 from statehouse._effects import Reach, Steps
+from statehouse._pending import Pending
 from statehouse._proto import statehouse_pb2 as pb
+from statehouse._steps.operations import Messages, evaluated, explained, transacted
 from statehouse._steps.txnreads import Begun, TxnReads
-from statehouse._steps.writes import conditions, transacted
-from statehouse._values import check_depth, to_json
-from statehouse.types import Commit, Precondition, Value
+from statehouse._steps.writes import conditions, tell
+from statehouse.types import (
+    AnyOperation,
+    Append,
+    Commit,
+    Content,
+    Delete,
+    DeletePrefix,
+    Duration,
+    Increment,
+    LeasePrecondition,
+    Merge,
+    Number,
+    OperationResult,
+    Precondition,
+    Value,
+    Write,
+)
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from typing import NoReturn
+
+    from statehouse._leases import BaseLease
 
 
 class TxnSteps(TxnReads):
@@ -31,11 +51,20 @@ class TxnSteps(TxnReads):
     metadata: dict[str, str]
     #: Further conditions of the commit. Change them before.
     preconditions: list[Precondition]
+    #: Leases that must be held for the commit. Change them before.
+    leases: list[BaseLease | LeasePrecondition]
 
-    def __init__(self, caller: Caller, begun: Begun, metadata: dict[str, str]) -> None:
+    def __init__(
+        self,
+        caller: Caller,
+        begun: Begun,
+        metadata: dict[str, str],
+        leases: list[BaseLease | LeasePrecondition] | None = None,
+    ) -> None:
         super().__init__(caller, begun)
         self.metadata = metadata
         self.preconditions = []
+        self.leases = list(leases or ())
         self._committing = 0  # calls that commit
         self._doubt = False  # it may have been applied, or may yet be
 
@@ -70,39 +99,93 @@ class TxnSteps(TxnReads):
         self,
         agent_id: str,
         key: str,
-        value: Value,
+        value: Content,
         expected_version: int | None,
+        content_type: str | None,
+        ttl: Duration | None,
+        due_at: datetime | str | None,
+        due_in: Duration | None,
         namespace: str | None,
     ) -> Steps[None]:
-        text = to_json(value)
-        check_depth(value, text)
-        return self._stage(agent_id, key, namespace, expected_version, value_json=text)
+        write = Write(
+            agent_id, key, value, expected_version, namespace, content_type, ttl, due_at, due_in
+        )
+        yield from self._add(write)
 
     def _delete(
         self, agent_id: str, key: str, expected_version: int | None, namespace: str | None
     ) -> Steps[None]:
-        return self._stage(agent_id, key, namespace, expected_version, delete=True)
+        yield from self._add(Delete(agent_id, key, expected_version, namespace))
 
-    def _stage(
+    def _append(
+        self,
+        agent_id: str,
+        prefix: str,
+        value: Content,
+        content_type: str | None,
+        ttl: Duration | None,
+        namespace: str | None,
+    ) -> Steps[Pending]:
+        return self._add(Append(agent_id, prefix, value, namespace, content_type, ttl))
+
+    def _increment(
         self,
         agent_id: str,
         key: str,
-        namespace: str | None,
+        pointer: str,
+        delta: Number,
+        minimum: Number | None,
+        maximum: Number | None,
         expected_version: int | None,
-        **what: Any,
-    ) -> Steps[None]:
-        operation = pb.TransactOperation(
-            namespace=check.name("namespace", self._caller.namespace(namespace)),
-            agent_id=check.name("agent_id", agent_id),
-            key=check.name("key", key),
-            expected_version=check.optional_count("expected_version", expected_version),
-            **what,
+        namespace: str | None,
+    ) -> Steps[Pending]:
+        return self._add(
+            Increment(agent_id, key, pointer, delta, minimum, maximum, expected_version, namespace)
         )
+
+    def _merge(
+        self,
+        agent_id: str,
+        key: str,
+        patch: Value,
+        expected_version: int | None,
+        namespace: str | None,
+    ) -> Steps[Pending]:
+        return self._add(Merge(agent_id, key, patch, expected_version, namespace))
+
+    def _put_if_absent(
+        self,
+        agent_id: str,
+        key: str,
+        value: Content,
+        content_type: str | None,
+        ttl: Duration | None,
+        namespace: str | None,
+    ) -> Steps[Pending]:
+        write = Write(
+            agent_id, key, value, None, namespace, content_type, ttl, None, None, if_absent=True
+        )
+        return self._add(write)
+
+    def _delete_prefix(self, agent_id: str, prefix: str, namespace: str | None) -> Steps[Pending]:
+        return self._add(DeletePrefix(agent_id, prefix, namespace))
+
+    def _add(self, operation: AnyOperation) -> Steps[Pending]:
+        message = Messages(self._caller, staged=True).of(operation)
         with self._lock:
             self._check_open()
-            self._staged.put(operation)
+            number = self._staged.put(message)
             self._check_size()
         yield from ()
+        what = f"{type(operation).__name__} of agent {check.brief(operation.agent_id)}"
+        return Pending(what, lambda: self._result(number))
+
+    def _result(self, number: int) -> OperationResult | None:
+        """Returns what came of an operation, once that is known."""
+        commit = self._outcome
+        if not isinstance(commit, Commit) or not commit.results:
+            return None
+        return commit.results[self._staged.place(number)]
 
     def _check_whole(self) -> None:
         """Refuses to commit what may be a part only."""
@@ -129,7 +212,7 @@ class TxnSteps(TxnReads):
 
     def _whole(self) -> pb.TransactRequest:
         """Makes the request that is the whole transaction."""
-        keys, heads = conditions(self._caller, self.preconditions)
+        keys, heads = conditions(self._caller, self.preconditions, self.leases)
         request = pb.TransactRequest(
             txn_id=self.txn_id,
             operations=self._staged.operations(),
@@ -137,6 +220,8 @@ class TxnSteps(TxnReads):
             head_preconditions=heads,
             metadata=check.text_map("metadata", self.metadata),
         )
+        if any(evaluated(operation) for operation in request.operations):
+            request.encoding = pb.VALUE_ENCODING_NATIVE
         if self._reads:
             request.reads.CopyFrom(self._reads.message())
             request.key_preconditions.add()  # which a daemon that ignores reads refuses
@@ -161,6 +246,9 @@ class TxnSteps(TxnReads):
             self._caller.endpoint.epoch = changed.details.get("epoch", "")
             self._end(changed)
             raise
+        except errors.LeaseLost as lost:
+            tell(self.leases, lost)
+            raise
         except errors.InvalidArgument as refused:
             field = refused.details.get("field")
             if field == "snapshot_ts":
@@ -170,7 +258,7 @@ class TxnSteps(TxnReads):
                 old = _too_old(refused)
                 self._end(old)
                 raise old from None
-            raise
+            raise (yield from explained(self._caller, request, refused)) from None
         return transacted(request, response, by_agent=True)
 
     def _failed(self, failed: BaseException) -> None:

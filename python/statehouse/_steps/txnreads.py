@@ -14,9 +14,10 @@ from statehouse import errors
 from statehouse._calls import Caller, Deadline, expired
 from statehouse._effects import Feed, Items, Steps
 from statehouse._proto import statehouse_pb2 as pb
-from statehouse._steps.reads import AS_JSON, ReadSteps, existing, record
+from statehouse._steps.reads import NATIVE, ReadSteps, existing, record
 from statehouse._steps.readset import ReadSet, Stretch
 from statehouse._steps.staged import TOGETHER, Staged, over
+from statehouse._values import DEFAULT_CONTENT_TYPE
 from statehouse.types import Commit, Point, Record, RecordName
 
 if TYPE_CHECKING:
@@ -86,6 +87,13 @@ class TxnReads(ReadSteps):
                 "as_of", "a read inside a transaction is at its snapshot: leave as_of out"
             )
 
+    def _least(self, min_read_ts: int | None) -> int | None:
+        if min_read_ts is not None:
+            raise check.refused(
+                "min_read_ts", "a read inside a transaction is at its snapshot: leave it out"
+            )
+        return None
+
     def _ask(self, method: str, request: Any) -> Steps[Any]:
         while True:
             with self._lock:
@@ -123,7 +131,10 @@ class TxnReads(ReadSteps):
         """Returns what the transaction has written of a record."""
         with self._lock:
             self._check_open()
-            return self._staged.get((name.namespace, name.agent_id, name.key))
+            record = name.namespace, name.agent_id, name.key
+            if (operation := self._staged.unknown(record)) is not None:
+                raise _undecided(f'key "{name.key}"', operation)
+            return self._staged.get(record)
 
     def _saw(self, name: pb.RecordName, version: int) -> None:
         with self._lock:
@@ -135,13 +146,23 @@ class TxnReads(ReadSteps):
         if own.delete:
             return None
         name = RecordName(own.agent_id, own.key, own.namespace)
-        state = pb.GetStateResponse(value_json=own.value_json)
+        said = own.put if own.HasField("put") else own
+        state = pb.GetStateResponse(value_json=said.value_json)
+        if own.HasField("put") and own.put.HasField("value_bytes"):
+            state.value_bytes = own.put.value_bytes
+            state.content_type = own.put.content_type or DEFAULT_CONTENT_TYPE
         return existing(name, state, self.snapshot_ts)
 
     def _get_state(
-        self, agent_id: str, key: str, namespace: str | None, as_of: Point | None
+        self,
+        agent_id: str,
+        key: str,
+        namespace: str | None,
+        as_of: Point | None,
+        min_read_ts: int | None,
     ) -> Steps[Record | None]:
         self._point(as_of)
+        self._least(min_read_ts)
         [name] = self._names(agent_id, [key], namespace)
         own = self._own(name)
         if own is not None:
@@ -149,7 +170,7 @@ class TxnReads(ReadSteps):
         response = yield from self._ask(
             "GetState",
             pb.GetStateRequest(
-                namespace=name.namespace, agent_id=name.agent_id, key=name.key, encoding=AS_JSON
+                namespace=name.namespace, agent_id=name.agent_id, key=name.key, encoding=NATIVE
             ),
         )
         self._saw(name, response.version)
@@ -161,8 +182,10 @@ class TxnReads(ReadSteps):
         keys: Iterable[str | RecordName],
         namespace: str | None,
         as_of: Point | None,
+        min_read_ts: int | None,
     ) -> Steps[list[Record | None]]:
         self._point(as_of)
+        self._least(min_read_ts)
         names = self._names(agent_id, keys, namespace)
         owned = [self._own(name) for name in names]
         others = [name for name, own in zip(names, owned) if own is None]
@@ -176,6 +199,47 @@ class TxnReads(ReadSteps):
             else self._shown(own)
             for name, own in zip(names, owned)
         ]
+
+    def _keys(self, request: pb.ListKeysRequest, limit: int | None) -> Feed[str]:
+        """Lists all keys, for what a transaction reads is stretches of keys, and makes folders of
+        them here.
+        """
+        delimiter, prefix = request.delimiter, len(request.prefix)
+        if not delimiter:
+            return super()._keys(request, limit)
+        request.delimiter = ""
+        return self._folded(super()._keys(request, None), delimiter, prefix, limit)
+
+    @staticmethod
+    def _folded(feed: Feed[str], delimiter: str, prefix: int, left: int | None) -> Feed[str]:
+        last = ""
+        step: Any
+        try:
+            step = next(feed) if left != 0 else None
+            while step is not None:
+                if not isinstance(step, Items):
+                    try:
+                        result = yield step
+                    except BaseException as failed:  # for the feed to handle
+                        step = feed.throw(failed)
+                    else:
+                        step = feed.send(result)
+                    continue
+                for key in step.items:
+                    at = key.find(delimiter, prefix)
+                    shown = key if at < 0 else key[: at + len(delimiter)]
+                    if shown == last:
+                        continue
+                    last = shown
+                    yield Items([shown])
+                    left = None if left is None else left - 1
+                    if left == 0:
+                        return
+                step = next(feed)
+        except StopIteration:
+            return
+        finally:
+            feed.close()
 
     def _listed(
         self,
@@ -216,6 +280,9 @@ class TxnReads(ReadSteps):
     def _with_own(self, request: Any, stored: dict[str, Any], after: str, until: str) -> list[Any]:
         """Puts own writes after one key and up to another ("": the end) into a page."""
         with self._lock:
+            about = request.namespace, request.agent_id, request.prefix
+            if (operation := self._staged.unknown_within(*about)) is not None:
+                raise _undecided(f'the keys under "{request.prefix}"', operation)
             own = self._staged.within(request.namespace, request.agent_id, request.prefix)
         first, last = (until, after) if request.reverse else (after, until)
         for operation in own:
@@ -241,6 +308,18 @@ class TxnReads(ReadSteps):
         if whole:
             with self._lock:
                 self._reads.reach(stretch, None)
+
+
+def _undecided(what: str, operation: pb.TransactOperation) -> errors.UsageError:
+    """Makes the error for a read of what only the commit decides."""
+    fields = {field.name for field, _ in operation.ListFields()}
+    done = "append" if operation.put.append else "put_if_absent" if "put" in fields else ""
+    done = done or next(iter(fields - {"namespace", "agent_id", "key", "expected_version"}))
+    return errors.UsageError(
+        f'{what} of agent "{operation.agent_id}" cannot be read here: the transaction has staged'
+        f" {done.removesuffix('_json')}, and what comes of it is known when it commits: read"
+        " before, or after the commit"
+    )
 
 
 def _key(item: Any) -> str:

@@ -7,27 +7,35 @@ from typing import TYPE_CHECKING, Any
 from statehouse import _arguments as check
 from statehouse import errors
 from statehouse._calls import new_txn_id
+from statehouse._leases import BaseLease
 from statehouse._proto import statehouse_pb2 as pb
+from statehouse._steps.operations import Messages, evaluated, explained, transacted
 from statehouse._times import to_datetime
-from statehouse._values import to_json
 from statehouse.types import (
+    AnyOperation,
     Commit,
+    Content,
     Delete,
+    Duration,
     HeadPrecondition,
     KeyPrecondition,
     KeyVersion,
+    LeasePrecondition,
     Precondition,
     TxnOutcome,
     TxnState,
-    Value,
     Write,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from datetime import datetime
 
     from statehouse._calls import Caller
     from statehouse._effects import Steps
+
+    #: What a commit may require to be held.
+    Leases = Iterable["BaseLease | LeasePrecondition"]
 
 
 class WriteSteps:
@@ -39,14 +47,21 @@ class WriteSteps:
         self,
         agent_id: str,
         key: str,
-        value: Value,
+        value: Content,
         expected_version: int | None,
+        content_type: str | None,
+        ttl: Duration | None,
+        due_at: datetime | str | None,
+        due_in: Duration | None,
         namespace: str | None,
         metadata: Mapping[str, str] | None,
         txn_id: str | None,
+        leases: Leases,
     ) -> Steps[Commit]:
-        write = Write(agent_id, key, value, expected_version, namespace)
-        return self._transact([write], (), metadata, txn_id)
+        write = Write(
+            agent_id, key, value, expected_version, namespace, content_type, ttl, due_at, due_in
+        )
+        return self._transact([write], (), metadata, txn_id, leases)
 
     def _delete(
         self,
@@ -56,29 +71,22 @@ class WriteSteps:
         namespace: str | None,
         metadata: Mapping[str, str] | None,
         txn_id: str | None,
+        leases: Leases,
     ) -> Steps[Commit]:
         delete = Delete(agent_id, key, expected_version, namespace)
-        return self._transact([delete], (), metadata, txn_id)
+        return self._transact([delete], (), metadata, txn_id, leases)
 
     def _transact(
         self,
-        operations: Iterable[Write | Delete],
+        operations: Iterable[AnyOperation],
         preconditions: Iterable[Precondition],
         metadata: Mapping[str, str] | None,
         txn_id: str | None,
+        leases: Leases,
     ) -> Steps[Commit]:
-        given = check.items("operations", operations)
-        txn_id = new_txn_id() if txn_id is None else check.text("txn_id", txn_id)
-        keys, heads = conditions(self._caller, preconditions)
-        request = pb.TransactRequest(
-            txn_id=txn_id,
-            operations=[self._operation(op) for op in given],
-            key_preconditions=keys,
-            head_preconditions=heads,
-            metadata=check.text_map("metadata", metadata),
+        return commit_of_operations(
+            self._caller, operations, preconditions, metadata=metadata, txn_id=txn_id, leases=leases
         )
-        response = yield from self._caller.commit("Transact", request, txn_id, begun=False)
-        return transacted(request, response)
 
     def _get_transaction(self, txn_id: str) -> Steps[TxnOutcome]:
         response = yield from self._caller.call(
@@ -90,77 +98,88 @@ class WriteSteps:
         committed = state is TxnState.COMMITTED
         return TxnOutcome(txn_id, state, commit_of(txn_id, response) if committed else None)
 
-    def _operation(self, operation: Write | Delete) -> pb.TransactOperation:
-        if not isinstance(operation, (Write, Delete)):
-            raise check.refused(
-                "operations",
-                f"operations are Write(...) and Delete(...), not {check.brief(operation)}",
-            )
-        writes = isinstance(operation, Write)
-        return pb.TransactOperation(
-            namespace=self._caller.namespace(operation.namespace),
-            agent_id=check.text("agent_id", operation.agent_id),
-            key=check.text("key", operation.key),
-            value_json=to_json(operation.value) if isinstance(operation, Write) else None,
-            delete=not writes,
-            expected_version=check.optional_count("expected_version", operation.expected_version),
-        )
+
+def commit_of_operations(
+    caller: Caller,
+    operations: Iterable[AnyOperation],
+    preconditions: Iterable[Precondition] = (),
+    *,
+    metadata: Mapping[str, str] | None = None,
+    txn_id: str | None = None,
+    leases: Leases = (),
+) -> Steps[Commit]:
+    """Commits operations in one request."""
+    messages = Messages(caller)
+    made = [messages.of(op) for op in check.items("operations", operations)]
+    txn_id = new_txn_id() if txn_id is None else check.text("txn_id", txn_id)
+    keys, heads = conditions(caller, preconditions, leases)
+    request = pb.TransactRequest(
+        txn_id=txn_id,
+        operations=made,
+        key_preconditions=keys,
+        head_preconditions=heads,
+        metadata=check.text_map("metadata", metadata),
+    )
+    if any(evaluated(op) for op in made):
+        request.encoding = pb.VALUE_ENCODING_NATIVE
+    try:
+        response = yield from caller.commit("Transact", request, txn_id, begun=False)
+    except errors.LeaseLost as lost:
+        tell(leases, lost)
+        raise
+    except errors.InvalidArgument as refused:
+        raise (yield from explained(caller, request, refused)) from None
+    return transacted(request, response)
 
 
 def conditions(
-    caller: Caller, preconditions: Iterable[Precondition]
+    caller: Caller, preconditions: Iterable[Precondition], leases: Leases = ()
 ) -> tuple[list[pb.KeyPrecondition], list[pb.HeadPrecondition]]:
     """Makes the messages for a commit's preconditions."""
     keys, heads = [], []
-    for condition in check.items("preconditions", preconditions):
-        if not isinstance(condition, (KeyPrecondition, HeadPrecondition)):
+    given = check.items("preconditions", preconditions)
+    for condition in [*given, *map(_required, check.items("leases", leases))]:
+        if not isinstance(condition, (KeyPrecondition, HeadPrecondition, LeasePrecondition)):
             raise check.refused(
                 "preconditions",
-                "preconditions are KeyPrecondition(...) and HeadPrecondition(...),"
-                f" not {check.brief(condition)}",
+                "preconditions are KeyPrecondition(...), HeadPrecondition(...) and"
+                f" LeasePrecondition(...), not {check.brief(condition)}",
             )
-        namespace = caller.namespace(condition.namespace)
-        agent_id = check.name("agent_id", condition.agent_id)
+        named = {
+            "namespace": caller.namespace(condition.namespace),
+            "agent_id": check.name("agent_id", condition.agent_id),
+        }
         if isinstance(condition, KeyPrecondition):
             version = check.count("expected_version", condition.expected_version)
-            keys.append(
-                pb.KeyPrecondition(
-                    namespace=namespace,
-                    agent_id=agent_id,
-                    key=check.name("key", condition.key),
-                    expected_version=version,
-                )
-            )
+            key = check.name("key", condition.key)
+            keys.append(pb.KeyPrecondition(**named, key=key, expected_version=version))
+        elif isinstance(condition, LeasePrecondition):
+            token = check.count("token", condition.token)
+            lease = check.text("name", condition.name)
+            keys.append(pb.KeyPrecondition(**named, lease=lease, expected_version=token))
         else:
             head = check.count("expected_head", condition.expected_head)
-            heads.append(
-                pb.HeadPrecondition(namespace=namespace, agent_id=agent_id, expected_head=head)
-            )
+            heads.append(pb.HeadPrecondition(**named, expected_head=head))
     return keys, heads
 
 
-def transacted(
-    request: pb.TransactRequest, response: pb.TransactResponse, *, by_agent: bool = False
-) -> Commit:
-    """Makes a commit of an answer that names versions in the order of the operations.
-    ``by_agent``: each agent's together, as those of transactions are.
-    """
-    if len(response.versions) != len(request.operations):
-        raise errors.broken(
-            f"{len(response.versions)} versions for {len(request.operations)} operations"
+def _required(lease: Any) -> LeasePrecondition:
+    """Makes the condition that a lease is. One that is known to be lost is refused at once."""
+    if isinstance(lease, LeasePrecondition):
+        return lease
+    if not isinstance(lease, BaseLease):
+        raise check.refused(
+            "leases", f"leases are what client.lease() gives, not {check.brief(lease)}"
         )
-    versions = [
-        KeyVersion(op.agent_id, op.key, version, op.namespace)
-        for op, version in zip(request.operations, response.versions)
-    ]
-    if by_agent:
-        versions.sort(key=lambda version: (version.namespace, version.agent_id))
-    return Commit(
-        txn_id=request.txn_id,
-        commit_ts=response.commit_ts,
-        timestamp=None if by_agent and not versions else to_datetime(response.commit_time),
-        versions=tuple(versions),
-    )
+    lease.check()
+    return lease.condition()
+
+
+def tell(leases: Leases, lost: errors.LeaseLost) -> None:
+    """Tells the leases that a commit required which of them the daemon says is lost."""
+    for lease in leases:
+        if isinstance(lease, BaseLease) and lease._is_of(lost):  # noqa: SLF001
+            lease._lose(lost)  # noqa: SLF001
 
 
 _STATES = {

@@ -2,11 +2,12 @@
 
 ``transport`` performs effects by waiting for them. The other modules are the public methods
 with their signatures and documentation, and run the logic in ``statehouse._steps``.
-``python/generate_aio.py`` derives ``statehouse._aio`` from them, except for ``transport`` and
-``client``, in which the two differ.
+``python/generate_aio.py`` derives ``statehouse._aio`` from them, except for ``transport``,
+``client`` and ``leases``, in which the two differ.
 """
 
 from statehouse._sync.client import Statehouse
+from statehouse._sync.leases import Lease
 from statehouse._sync.txn import Txn
 
-__all__ = ["Statehouse", "Txn"]
+__all__ = ["Lease", "Statehouse", "Txn"]

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Callable, TypeVar
 
 from statehouse import _arguments as check
 from statehouse._client import ClientSurface
 from statehouse._functions import check_function
+from statehouse._leases import BaseLease
+from statehouse._steps.leases import acquire
 from statehouse._steps.running import begin, run_transaction
 from statehouse._steps.txnreads import Begun
+from statehouse._sync.changes import Changes
 from statehouse._sync.daemon import DaemonCalls
+from statehouse._sync.finding import Finding
+from statehouse._sync.leases import Lease, Leases, Renewing
 from statehouse._sync.log import Log
 from statehouse._sync.reads import Reads
 from statehouse._sync.transport import Transport
 from statehouse._sync.txn import HeldTxn, Txn
 from statehouse._sync.writes import Writes
+from statehouse.types import Duration, LeasePrecondition
 
 T = TypeVar("T")
 
 
-class Statehouse(ClientSurface, Reads, Writes, Log, DaemonCalls):
+class Statehouse(ClientSurface, Reads, Writes, Changes, Leases, Finding, Log, DaemonCalls):
     """Talks to one daemon, and blocks until it has answered.
 
     >>> with Statehouse(url="localhost:50051") as client:
@@ -40,6 +46,7 @@ class Statehouse(ClientSurface, Reads, Writes, Log, DaemonCalls):
 
     def _open(self) -> None:
         self._transport = Transport(self._endpoint, self._capture)
+        self._renewing = Renewing(self._transport, self._caller)
 
     def begin_transaction(
         self,
@@ -48,6 +55,7 @@ class Statehouse(ClientSurface, Reads, Writes, Log, DaemonCalls):
         metadata: Mapping[str, str] | None = None,
         timeout_ms: int | None = None,
         held: bool = False,
+        leases: Iterable[BaseLease | LeasePrecondition] = (),
     ) -> Txn:
         """Begins a :class:`Txn`; as a context manager it commits at the end of the block and
         aborts when an exception leaves it.
@@ -67,13 +75,19 @@ class Statehouse(ClientSurface, Reads, Writes, Log, DaemonCalls):
         ``held``
             The daemon holds the transaction: it knows of it while it is open, its snapshot is
             that of the begin, and each write is a request, which is not sent again when its
-            answer is lost. Such a transaction is gone when the daemon is started again.
+            answer is lost. Such a transaction is gone when the daemon is started again. It takes
+            only writes without deadlines, and deletes.
+        ``leases``
+            What ``lease`` gave: the commit is refused with :class:`LeaseLost` unless each of them
+            is still held.
 
         Raises :class:`InvalidArgument` for a timeout that is not above 0, and
         :class:`ResourceExhausted` when the daemon holds too many transactions.
         """
         given = check.text_map("metadata", metadata)
-        return self._txn(self._run(begin(self._caller, timeout, timeout_ms, held)), given)
+        required = check.items("leases", leases)
+        begun = self._run(begin(self._caller, timeout, timeout_ms, held))
+        return self._txn(begun, given, required)
 
     def run_transaction(
         self,
@@ -82,6 +96,7 @@ class Statehouse(ClientSurface, Reads, Writes, Log, DaemonCalls):
         timeout: float | None = None,
         metadata: Mapping[str, str] | None = None,
         timeout_ms: int | None = None,
+        leases: Iterable[BaseLease | LeasePrecondition] = (),
     ) -> T:
         """Runs a function in a transaction, commits it, and returns what the function
         returned.
@@ -99,27 +114,88 @@ class Statehouse(ClientSurface, Reads, Writes, Log, DaemonCalls):
             a fresh transaction until the client's timeout passes: so it must do nothing but use
             the transaction, and start from nothing each time. An exception of its own aborts the
             transaction and is raised.
-        ``timeout``, ``metadata``, ``timeout_ms``
+        ``timeout``, ``metadata``, ``timeout_ms``, ``leases``
             As in ``begin_transaction``, of each of these transactions.
 
         Raises what ``Txn.commit`` raises: :class:`ConflictError` when the time is over,
         :class:`PreconditionFailed` at once, for only the caller knows what to expect now.
         """
         check_function(function, awaited=False)
-        steps = run_transaction(self._caller, self._txn, function, timeout, timeout_ms, metadata)
+        required = check.items("leases", leases)
+        steps = run_transaction(
+            self._caller,
+            lambda begun, given: self._txn(begun, given, required),
+            function,
+            timeout,
+            timeout_ms,
+            metadata,
+        )
         result: T = self._run(steps)
         return result
 
-    def _txn(self, begun: Begun, metadata: dict[str, str]) -> Txn:
+    def lease(
+        self,
+        agent_id: str,
+        name: str,
+        *,
+        ttl: Duration = 30.0,
+        wait: float | None = 0.0,
+        holder: str | None = None,
+        namespace: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Lease:
+        """Acquires a lease of an agent, so that one worker at a time is at work on it, and renews
+        it in the background until it is released, which the end of a ``with`` block does.
+
+        >>> with client.lease("session-7", "worker", ttl=30, holder="alice") as lease:
+        ...     _ = client.write("session-7", "answer", {"text": "42"}, leases=[lease])
+        ...     client.lease("session-7", "worker")
+        Traceback (most recent call last):
+        statehouse.errors.LeaseHeld: …
+
+        ``name``
+            Any text that may be a key; leases of an agent have names of their own.
+        ``ttl``
+            Seconds, or a timedelta, that the lease is held after its acquisition, and after each
+            renewal: how long others wait when this process dies.
+        ``wait``
+            Seconds to wait while another holds it, by a watch; None: for ever. 0: it is refused at
+            once.
+        ``holder``
+            Who holds it, for people; None: this machine and process.
+        ``namespace``, ``metadata``
+            As in ``write``.
+
+        A lease is lost when no renewal is answered within ``ttl``, or the daemon says that it is
+        not held any more. Then ``lease.lost`` is set, ``lease.check()`` raises, and so does the end
+        of the block. Python cannot stop a thread: work that goes on must look now and then. What
+        makes sure is the token: a commit with ``leases=[lease]`` is refused once the lease is lost,
+        whatever this process believes.
+
+        Raises :class:`LeaseHeld` when another holds it, after ``wait`` seconds, and what ``write``
+        raises.
+        """
+        steps = acquire(self._caller, agent_id, name, ttl, wait, holder, namespace, metadata)
+        info, sent = self._run(steps)
+        return self._renewing.add(Lease(self._renewing, info, sent))
+
+    def _txn(
+        self,
+        begun: Begun,
+        metadata: dict[str, str],
+        leases: list[BaseLease | LeasePrecondition],
+    ) -> Txn:
         kind = HeldTxn if begun.held else Txn
-        return kind(self._transport, self._caller, begun, metadata)
+        return kind(self._transport, self._caller, begun, metadata, leases)
 
     def close(self) -> None:
         """Closes the connection. Closing twice is no error.
 
         Calls that are under way fail with :class:`UsageError`, a commit with
-        :class:`OutcomeUnknown`: it may be made all the same.
+        :class:`OutcomeUnknown`: it may be made all the same. Leases that are held count as lost,
+        and lapse.
         """
+        self._renewing.close()
         self._transport.close()
 
     def __exit__(self, *_: object) -> None:

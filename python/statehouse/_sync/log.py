@@ -41,6 +41,7 @@ class Log(LogSteps, Blocking):
         values: bool = True,
         namespace: str | None = None,
         as_of: Point | None = None,
+        min_read_ts: int | None = None,
     ) -> Iterator[HistoryEntry]:
         """Iterates over the versions of a record, deletes among them, newest first, and fetches
         them page by page.
@@ -62,10 +63,14 @@ class Log(LogSteps, Blocking):
             None: the client's own.
         ``as_of``
             Leaves out what was committed after that commit_ts or time.
+        ``min_read_ts``
+            As in ``get_state``.
 
         Raises :class:`InvalidArgument` at once, and any other error while it iterates.
         """
-        steps = self._history(agent_id, key, oldest_first, limit, values, namespace, as_of)
+        steps = self._history(
+            agent_id, key, oldest_first, limit, values, namespace, as_of, min_read_ts
+        )
         return self._iterate(steps, self.history, locals())
 
     def list_agents(
@@ -108,6 +113,8 @@ class Log(LogSteps, Blocking):
         values: bool = True,
         namespace: str | None = None,
         epoch: str | None = None,
+        all_operations: bool = False,
+        with_lineage: bool = False,
     ) -> Iterator[Event]:
         """Iterates over the commits of the past in the order of their commit_ts.
 
@@ -130,6 +137,13 @@ class Log(LogSteps, Blocking):
             None: the client's own.
         ``epoch``
             In which ``from_timestamp`` is that commit, as ``event.epoch`` said. None: not checked.
+        ``all_operations``
+            Also what happens to leases and when records become due, and what was done to all keys
+            under a prefix as one operation (``operation.act``). Otherwise that is a write or delete
+            of each key: of a commit with very many in several events, one after another, which have
+            its ``commit_ts``.
+        ``with_lineage``
+            Of an agent that was forked: first the events of what it was forked from, up to there.
 
         When the daemon goes away it goes on after the last event once the daemon is back, for
         up to the client's timeout: no event is missed and none comes twice.
@@ -137,7 +151,16 @@ class Log(LogSteps, Blocking):
         Raises :class:`InvalidArgument` at once, and any other error while it iterates.
         """
         steps = self._replay(
-            agent_id, prefix, from_timestamp, to_timestamp, limit, values, namespace, epoch
+            agent_id,
+            prefix,
+            from_timestamp,
+            to_timestamp,
+            limit,
+            values,
+            namespace,
+            epoch,
+            all_operations,
+            with_lineage,
         )
         return self._iterate(steps, self.replay, locals())
 
@@ -151,6 +174,7 @@ class Log(LogSteps, Blocking):
         values: bool = True,
         namespace: str | None = None,
         epoch: str | None = None,
+        all_operations: bool = False,
     ) -> Iterator[Event]:
         """Iterates over commits as they are made, in the order of their commit_ts.
 
@@ -161,7 +185,7 @@ class Log(LogSteps, Blocking):
         ...     break
         answer
 
-        ``agent_id``, ``prefix``, ``values``, ``namespace``
+        ``agent_id``, ``prefix``, ``values``, ``namespace``, ``all_operations``
             As in ``replay``.
         ``after``
             A cursor: the ``commit_ts`` of the last event, or commit, that has been seen; 0:
@@ -179,5 +203,7 @@ class Log(LogSteps, Blocking):
         Raises :class:`InvalidArgument` at once, and while it iterates any error that waiting
         cannot help, such as :class:`Unauthenticated`.
         """
-        steps = self._watch(agent_id, prefix, after, timeout, values, namespace, epoch)
+        steps = self._watch(
+            agent_id, prefix, after, timeout, values, namespace, epoch, all_operations
+        )
         return self._iterate(steps, self.watch, locals(), endless=True)

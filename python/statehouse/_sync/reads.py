@@ -19,6 +19,7 @@ class Reads(ReadSteps, Blocking):
         *,
         namespace: str | None = None,
         as_of: Point | None = None,
+        min_read_ts: int | None = None,
     ) -> Record | None:
         """Reads a record; None when it does not exist.
 
@@ -35,13 +36,16 @@ class Reads(ReadSteps, Blocking):
         ``as_of``
             Reads the state at an earlier point: after a commit_ts, or at a time. None: now.
             A transaction reads at its own snapshot and refuses it.
+        ``min_read_ts``
+            The ``commit_ts`` of a commit that the read must not be before, such as one's own last
+            one, wherever that was acknowledged. A daemon that does not have it refuses the read.
 
         A read sees every commit that was acknowledged before it began.
 
         Raises :class:`InvalidArgument` for a name that breaks a rule, and for a commit_ts
         that is yet to come.
         """
-        return self._run(self._get_state(agent_id, key, namespace, as_of))
+        return self._run(self._get_state(agent_id, key, namespace, as_of, min_read_ts))
 
     def get_many(
         self,
@@ -50,6 +54,7 @@ class Reads(ReadSteps, Blocking):
         *,
         namespace: str | None = None,
         as_of: Point | None = None,
+        min_read_ts: int | None = None,
     ) -> list[Record | None]:
         """Reads many records at one point of the total order: one entry per key, in the order
         of the keys, None where there is no record.
@@ -62,7 +67,7 @@ class Reads(ReadSteps, Blocking):
         ``keys``
             Keys of the agent. A :class:`RecordName` among them names a record of another
             agent or namespace.
-        ``namespace``, ``as_of``
+        ``namespace``, ``as_of``, ``min_read_ts``
             As in ``get_state``.
 
         Many keys take several requests, of which the later ones read at the point that the
@@ -71,7 +76,7 @@ class Reads(ReadSteps, Blocking):
         Raises what ``get_state`` raises, and :class:`ResourceExhausted` for one record that
         is larger than an answer may be.
         """
-        return self._run(self._get_many(agent_id, keys, namespace, as_of))
+        return self._run(self._get_many(agent_id, keys, namespace, as_of, min_read_ts))
 
     def list_keys(
         self,
@@ -80,8 +85,10 @@ class Reads(ReadSteps, Blocking):
         *,
         reverse: bool = False,
         limit: int | None = None,
+        delimiter: str | None = None,
         namespace: str | None = None,
         as_of: Point | None = None,
+        min_read_ts: int | None = None,
     ) -> list[str]:
         """Lists an agent's keys that start with ``prefix``, in byte order.
 
@@ -94,14 +101,21 @@ class Reads(ReadSteps, Blocking):
         ``limit``
             How many keys to list at most; None: all. For more keys than fit into memory
             there is ``scan_keys``.
-        ``namespace``, ``as_of``
+        ``delimiter``
+            Shows what is like folders: keys that have this text after the prefix are listed as one,
+            up to and with it. ``delimiter="/"`` lists ``"plan"`` and ``"tool/"``, however many keys
+            begin with ``"tool/"``.
+        ``namespace``, ``as_of``, ``min_read_ts``
             As in ``get_state``.
 
         All keys are of one point of the total order, whatever is written meanwhile.
 
         Raises what ``get_state`` raises.
         """
-        return self._run(self._list_keys(agent_id, prefix, reverse, limit, namespace, as_of))
+        steps = self._list_keys(
+            agent_id, prefix, reverse, limit, delimiter, namespace, as_of, min_read_ts
+        )
+        return self._run(steps)
 
     def scan_keys(
         self,
@@ -110,19 +124,23 @@ class Reads(ReadSteps, Blocking):
         *,
         reverse: bool = False,
         limit: int | None = None,
+        delimiter: str | None = None,
         namespace: str | None = None,
         as_of: Point | None = None,
+        min_read_ts: int | None = None,
     ) -> Iterator[str]:
         """Iterates over the keys that ``list_keys`` lists, and fetches them page by page.
 
-        ``prefix``, ``reverse``, ``limit``, ``namespace``, ``as_of``
+        ``prefix``, ``reverse``, ``limit``, ``delimiter``, ``namespace``, ``as_of``, ``min_read_ts``
             As in ``list_keys``.
 
         All keys are of one point of the total order: that of the first page.
 
         Raises :class:`InvalidArgument` at once, and any other error while it iterates.
         """
-        steps = self._scan_keys(agent_id, prefix, reverse, limit, namespace, as_of)
+        steps = self._scan_keys(
+            agent_id, prefix, reverse, limit, delimiter, namespace, as_of, min_read_ts
+        )
         return self._iterate(steps, self.scan_keys, locals())
 
     def scan_prefix(
@@ -134,6 +152,7 @@ class Reads(ReadSteps, Blocking):
         limit: int | None = None,
         namespace: str | None = None,
         as_of: Point | None = None,
+        min_read_ts: int | None = None,
     ) -> Iterator[Record]:
         """Iterates over an agent's records whose keys start with ``prefix``, in byte order of
         the keys, and fetches them page by page.
@@ -143,12 +162,12 @@ class Reads(ReadSteps, Blocking):
         ...     print(record.key, record.value)
         session:2026-02-07:question {'text': 'Why?'}
 
-        ``prefix``, ``reverse``, ``limit``, ``namespace``, ``as_of``
+        ``prefix``, ``reverse``, ``limit``, ``namespace``, ``as_of``, ``min_read_ts``
             As in ``list_keys``.
 
         All records are of one point of the total order: that of the first page.
 
         Raises :class:`InvalidArgument` at once, and any other error while it iterates.
         """
-        steps = self._scan_prefix(agent_id, prefix, reverse, limit, namespace, as_of)
+        steps = self._scan_prefix(agent_id, prefix, reverse, limit, namespace, as_of, min_read_ts)
         return self._iterate(steps, self.scan_prefix, locals())

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from statehouse._leases import BaseLease
+from statehouse._pending import Pending
 from statehouse._steps.held import HeldSteps
 from statehouse._steps.txn import TxnSteps
 from statehouse._sync.reads import Reads
-from statehouse.types import Commit, Value
+from statehouse.types import Commit, Content, Duration, LeasePrecondition, Number, Value
 
 if TYPE_CHECKING:
     from statehouse._calls import Caller
@@ -35,6 +38,13 @@ class Txn(TxnSteps, Reads):
         Stays with the commit: who did it, why… May be changed until then.
     ``preconditions``
         Further conditions of the commit. May be changed until then.
+    ``leases``
+        Leases that must be held for the commit. May be changed until then.
+
+    What the daemon evaluates (``append``, ``increment``, ``merge``, ``put_if_absent``,
+    ``delete_prefix``) is staged like a write, and decided when the transaction commits: each
+    answers a :class:`Pending`, which says what came out once it has. Reading here what such an
+    operation changes raises :class:`UsageError`; read before, or after the commit.
     """
 
     _usage = "with client.begin_transaction() as tx"
@@ -45,18 +55,23 @@ class Txn(TxnSteps, Reads):
         caller: Caller,
         begun: Begun,
         metadata: dict[str, str],
+        leases: list[BaseLease | LeasePrecondition] | None = None,
     ) -> None:
         """Made by ``begin_transaction`` and ``run_transaction``."""
-        super().__init__(caller, begun, metadata)
+        super().__init__(caller, begun, metadata, leases)
         self._transport = transport
 
     def write(
         self,
         agent_id: str,
         key: str,
-        value: Value,
+        value: Content,
         *,
         expected_version: int | None = None,
+        content_type: str | None = None,
+        ttl: Duration | None = None,
+        due_at: datetime | str | None = None,
+        due_in: Duration | None = None,
         namespace: str | None = None,
     ) -> None:
         """Stages a write: no other reader sees it before the commit. Of several writes of a key
@@ -69,10 +84,18 @@ class Txn(TxnSteps, Reads):
         1
 
         ``value``
-            A JSON object: a dict of what JSON has.
+            A JSON object: a dict of what JSON has; or ``bytes``.
         ``expected_version``
             The version the key must be at when the transaction commits; 0: it must not exist.
             None: any.
+        ``content_type``
+            Of bytes: a media type, such as ``"image/png"``; None: application/octet-stream.
+        ``ttl``
+            Seconds, or a timedelta, after the commit at which the daemon deletes the record; None:
+            it stays.
+        ``due_at``, ``due_in``
+            When the record becomes due: a time with a zone, or seconds or a timedelta after the
+            commit. None: the write leaves that as it is.
         ``namespace``
             None: the client's own.
 
@@ -82,7 +105,10 @@ class Txn(TxnSteps, Reads):
         rule, :class:`ResourceExhausted` when the transaction would be too large, and
         :class:`TransactionExpired` or another :class:`TransactionError` when it has ended.
         """
-        return self._run(self._write(agent_id, key, value, expected_version, namespace))
+        steps = self._write(
+            agent_id, key, value, expected_version, content_type, ttl, due_at, due_in, namespace
+        )
+        return self._run(steps)
 
     def delete(
         self,
@@ -101,6 +127,140 @@ class Txn(TxnSteps, Reads):
         """
         return self._run(self._delete(agent_id, key, expected_version, namespace))
 
+    def append(
+        self,
+        agent_id: str,
+        prefix: str,
+        value: Content,
+        *,
+        content_type: str | None = None,
+        ttl: Duration | None = None,
+        namespace: str | None = None,
+    ) -> Pending:
+        """Stages an append to a sequence: its key is the prefix and the next number at the commit.
+
+        >>> with client.begin_transaction() as tx:
+        ...     message = tx.append("a1", "message/", {"text": "Hello"})
+        ...     tx.write("a1", "state", {"waiting": True})
+        >>> message.key
+        'message/0000000000000001'
+
+        ``prefix``
+            What the keys of the sequence begin with.
+        ``value``, ``content_type``, ``ttl``, ``namespace``
+            As in ``write``.
+
+        Raises what ``write`` raises.
+        """
+        return self._run(self._append(agent_id, prefix, value, content_type, ttl, namespace))
+
+    def increment(
+        self,
+        agent_id: str,
+        key: str,
+        pointer: str,
+        delta: Number = 1,
+        *,
+        minimum: Number | None = None,
+        maximum: Number | None = None,
+        expected_version: int | None = None,
+        namespace: str | None = None,
+    ) -> Pending:
+        """Stages an increment, which is made at the commit: so it conflicts with no other.
+
+        >>> with client.begin_transaction() as tx:
+        ...     used = tx.increment("a1", "usage", "/tokens", 120)
+        >>> used.value
+        {'tokens': 120}
+
+        ``pointer``, ``delta``, ``minimum``, ``maximum``
+            As in ``Statehouse.increment``.
+        ``expected_version``, ``namespace``
+            As in ``write``.
+
+        Raises what ``write`` raises. The commit raises :class:`EvaluationFailed` when something
+        else than a number is there, or the sum would be out of bounds.
+        """
+        steps = self._increment(
+            agent_id, key, pointer, delta, minimum, maximum, expected_version, namespace
+        )
+        return self._run(steps)
+
+    def merge(
+        self,
+        agent_id: str,
+        key: str,
+        patch: Value,
+        *,
+        expected_version: int | None = None,
+        namespace: str | None = None,
+    ) -> Pending:
+        """Stages a JSON Merge Patch (RFC 7396), which is merged at the commit.
+
+        >>> with client.begin_transaction() as tx:
+        ...     plan = tx.merge("a1", "plan", {"step": 2})
+        >>> plan.value
+        {'step': 2}
+
+        ``patch``
+            As in ``Statehouse.merge``.
+        ``expected_version``, ``namespace``
+            As in ``write``.
+
+        Raises what ``write`` raises. The commit raises :class:`EvaluationFailed` when the record
+        holds bytes.
+        """
+        return self._run(self._merge(agent_id, key, patch, expected_version, namespace))
+
+    def put_if_absent(
+        self,
+        agent_id: str,
+        key: str,
+        value: Content,
+        *,
+        content_type: str | None = None,
+        ttl: Duration | None = None,
+        namespace: str | None = None,
+    ) -> Pending:
+        """Stages a write that is made unless the key exists at the commit.
+
+        >>> with client.begin_transaction() as tx:
+        ...     owner = tx.put_if_absent("a1", "owner", {"name": "alice"})
+        >>> owner.existed
+        False
+
+        ``value``, ``content_type``, ``ttl``, ``namespace``
+            As in ``write``.
+
+        It must be the only operation of the transaction that names its key.
+
+        Raises what ``write`` raises.
+        """
+        steps = self._put_if_absent(agent_id, key, value, content_type, ttl, namespace)
+        return self._run(steps)
+
+    def delete_prefix(
+        self,
+        agent_id: str,
+        prefix: str,
+        *,
+        namespace: str | None = None,
+    ) -> Pending:
+        """Stages a delete of every key of an agent that starts with ``prefix`` at the commit.
+
+        >>> _ = client.write("a1", "tool/1", {})
+        >>> with client.begin_transaction() as tx:
+        ...     deleted = tx.delete_prefix("a1", "tool/")
+        >>> deleted.result.keys
+        1
+
+        ``prefix``, ``namespace``
+            As in ``Statehouse.delete_prefix``.
+
+        Raises what ``write`` raises.
+        """
+        return self._run(self._delete_prefix(agent_id, prefix, namespace))
+
     def commit(self) -> Commit:
         """Makes all that was staged durable, or none of it.
 
@@ -111,7 +271,9 @@ class Txn(TxnSteps, Reads):
         no preconditions asks nothing.
 
         Raises :class:`ConflictError` when something the transaction read has changed,
-        :class:`PreconditionFailed` when an expected version is not the current one, another
+        :class:`PreconditionFailed` when an expected version is not the current one,
+        :class:`LeaseLost` when a lease is not held, :class:`EvaluationFailed` when what is there is
+        not what an operation asks for, another
         :class:`TransactionError` when the transaction had ended (of all of these nothing is
         applied, but see ``maybe_applied`` in :mod:`statehouse.errors`), and
         :class:`OutcomeUnknown` when the timeout passed without an answer.

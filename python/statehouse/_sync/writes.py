@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 
+from statehouse._leases import BaseLease
 from statehouse._steps.writes import WriteSteps
 from statehouse._sync.transport import Blocking
-from statehouse.types import Commit, Delete, Precondition, TxnOutcome, Value, Write
+from statehouse.types import (
+    AnyOperation,
+    Commit,
+    Content,
+    Duration,
+    LeasePrecondition,
+    Precondition,
+    TxnOutcome,
+)
 
 
 class Writes(WriteSteps, Blocking):
@@ -16,12 +26,17 @@ class Writes(WriteSteps, Blocking):
         self,
         agent_id: str,
         key: str,
-        value: Value,
+        value: Content,
         *,
         expected_version: int | None = None,
+        content_type: str | None = None,
+        ttl: Duration | None = None,
+        due_at: datetime | str | None = None,
+        due_in: Duration | None = None,
         namespace: str | None = None,
         metadata: Mapping[str, str] | None = None,
         txn_id: str | None = None,
+        leases: Iterable[BaseLease | LeasePrecondition] = (),
     ) -> Commit:
         """Writes one record and commits it, as ``transact`` does.
 
@@ -32,10 +47,19 @@ class Writes(WriteSteps, Blocking):
         statehouse.errors.PreconditionFailed: …key "config" of agent "a1" is at version 1, not 7…
 
         ``value``
-            A JSON object: a dict of what JSON has. It is read back exactly as it was written.
+            A JSON object: a dict of what JSON has; or ``bytes``. It is read back exactly as it was
+            written.
         ``expected_version``
             The version the key must be at for the write to be made; 0: it must not exist.
             None: the write is made in any case.
+        ``content_type``
+            Of bytes: a media type, such as ``"image/png"``; None: application/octet-stream.
+        ``ttl``
+            Seconds, or a timedelta, after the commit at which the daemon deletes the record, unless
+            it is written again, or ``refresh`` moves that; None: it stays.
+        ``due_at``, ``due_in``
+            When the record becomes due, and a worker can ``claim`` it: a time with a zone, or
+            seconds or a timedelta after the commit. None: the write leaves that as it is.
         ``namespace``
             None: the client's own.
         ``metadata``
@@ -44,17 +68,34 @@ class Writes(WriteSteps, Blocking):
             Names the commit. The daemon applies an id once, so the same write under the same
             id may be sent again, also by another run of the program, and is answered as it
             was the first time. None: a fresh id is made.
+        ``leases``
+            What ``client.lease`` gave, or :class:`LeasePrecondition`: the write is refused unless
+            each of them is still held under its token.
 
         When it returns, the write is durable and every later read sees it.
 
         Raises :class:`PreconditionFailed` when the key is not at ``expected_version``,
+        :class:`LeaseLost` when a lease is not held any more,
         :class:`InvalidArgument` for a value that JSON cannot carry,
         :class:`TransactionIDReused` when ``txn_id`` stands for another write already,
         :class:`DiskFull`, and :class:`OutcomeUnknown` when the client's timeout passed
         without an answer. After any error but the last the write was not applied (but see
         ``maybe_applied`` in :mod:`statehouse.errors`).
         """
-        steps = self._write(agent_id, key, value, expected_version, namespace, metadata, txn_id)
+        steps = self._write(
+            agent_id,
+            key,
+            value,
+            expected_version,
+            content_type,
+            ttl,
+            due_at,
+            due_in,
+            namespace,
+            metadata,
+            txn_id,
+            leases,
+        )
         return self._run(steps)
 
     def delete(
@@ -66,6 +107,7 @@ class Writes(WriteSteps, Blocking):
         namespace: str | None = None,
         metadata: Mapping[str, str] | None = None,
         txn_id: str | None = None,
+        leases: Iterable[BaseLease | LeasePrecondition] = (),
     ) -> Commit:
         """Deletes one record and commits that, as ``transact`` does.
 
@@ -73,25 +115,26 @@ class Writes(WriteSteps, Blocking):
         >>> client.delete(agent_id="a1", key="temp").version
         2
 
-        ``expected_version``, ``namespace``, ``metadata``, ``txn_id``
+        ``expected_version``, ``namespace``, ``metadata``, ``txn_id``, ``leases``
             As in ``write``.
 
         Earlier versions stay readable, and the delete is a version itself.
 
         Raises what ``write`` raises.
         """
-        steps = self._delete(agent_id, key, expected_version, namespace, metadata, txn_id)
+        steps = self._delete(agent_id, key, expected_version, namespace, metadata, txn_id, leases)
         return self._run(steps)
 
     def transact(
         self,
-        operations: Iterable[Write | Delete],
+        operations: Iterable[AnyOperation],
         *,
         preconditions: Iterable[Precondition] = (),
         metadata: Mapping[str, str] | None = None,
         txn_id: str | None = None,
+        leases: Iterable[BaseLease | LeasePrecondition] = (),
     ) -> Commit:
-        """Commits writes and deletes in one round trip, all of them or none.
+        """Commits operations in one round trip, all of them or none.
 
         >>> commit = client.transact(
         ...     [Write("a1", "plan", {"step": 1}, expected_version=0), Delete("a2", "lock")],
@@ -101,20 +144,23 @@ class Writes(WriteSteps, Blocking):
         [('plan', 1), ('lock', 1)]
 
         ``operations``
-            Of several for one key the last one counts, as one version.
+            :class:`Write`, :class:`Delete`, and what the daemon evaluates when the commit's turn
+            comes: see :mod:`statehouse.operations`. Several on one key are applied in their order,
+            and make one version; of what is evaluated ``commit.results`` says what came out.
         ``preconditions``
             Further conditions, on keys or agents that are not written. Nothing is committed
             unless all of them hold, and every ``expected_version`` among the operations.
-        ``metadata``, ``txn_id``
+        ``metadata``, ``txn_id``, ``leases``
             As in ``write``. Give a ``txn_id`` that is derived from what is done, for a commit
             that must be made once even if this program is killed and run again.
 
         When the answer is lost the same request is sent again under the same ``txn_id``, and
         the daemon applies it once.
 
-        Raises what ``write`` raises.
+        Raises what ``write`` raises, and :class:`EvaluationFailed` when what is there is not what
+        an operation asks for.
         """
-        return self._run(self._transact(operations, preconditions, metadata, txn_id))
+        return self._run(self._transact(operations, preconditions, metadata, txn_id, leases))
 
     def get_transaction(self, txn_id: str) -> TxnOutcome:
         """Reads what became of a transaction, or of any other commit, by its id.

@@ -1,0 +1,49 @@
+package engine
+
+import "strconv"
+
+// A value is JSON text, or bytes of a content type. What is stored says which: JSON text begins
+// with {, and bytes with a mark that no text begins with. So digests, sizes and copies are of one thing, and only
+// whoever looks into a value asks which it is.
+//
+//	00 · string content type · the bytes, to the end
+
+const bytesMark = 0x00
+
+// MaxContentTypeBytes bounds a content type.
+const MaxContentTypeBytes = 256
+
+// DefaultContentType is what an empty content type means.
+const DefaultContentType = "application/octet-stream"
+
+// AsBytes splits a stored value that is bytes. They are part of it, and not to be changed.
+func AsBytes(value []byte) (contentType string, data []byte, is bool) {
+	if !isBytes(value) {
+		return "", nil, false
+	}
+	d := decoder{rest: value[1:]}
+	contentType = d.string()
+	return contentType, d.rest, !d.failed
+}
+
+func isBytes(value []byte) bool { return len(value) > 0 && value[0] == bytesMark }
+
+// checkBytes checks a value that is bytes, and puts it into the form that is stored.
+func (e *Engine) checkBytes(w *Write) error {
+	if limit := e.opts.Limits.ValueBytes; len(w.Value) > limit {
+		e.reached.ValueBytes.Add(1)
+		return failf(ErrInvalid, "value of key %q is %d bytes, more than the limit of %d", w.Name.Key, len(w.Value), limit).
+			with("field", "value").with(limitDetail, strconv.Itoa(limit))
+	}
+	if w.ContentType == "" {
+		w.ContentType = DefaultContentType
+	}
+	if err := checkName("content_type", w.ContentType, MaxContentTypeBytes); err != nil {
+		return err
+	}
+	stored := make([]byte, 1, len(w.Value)+len(w.ContentType)+4)
+	stored[0] = bytesMark
+	w.Value = append(appendString(stored, w.ContentType), w.Value...)
+	w.Bytes, w.normal = false, true
+	return nil
+}

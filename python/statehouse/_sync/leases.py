@@ -1,0 +1,182 @@
+"""Leases, blocking: one thread renews all of a client's."""
+
+from __future__ import annotations
+
+import os
+import threading
+from types import TracebackType
+from typing import TYPE_CHECKING, NoReturn
+
+from typing_extensions import Self
+
+from statehouse import errors
+from statehouse._calls import log
+from statehouse._leases import BaseLease, Renewals, closed
+from statehouse._steps.leases import LeaseSteps, leave, release, renew
+from statehouse._sync.transport import Blocking
+from statehouse.types import LeaseInfo
+
+if TYPE_CHECKING:
+    from statehouse._calls import Caller
+    from statehouse._sync.transport import Transport
+
+
+class Renewing:
+    """Renews the leases of a client, and of those that share its connection. The thread ends with
+    the last lease.
+    """
+
+    def __init__(self, transport: Transport, caller: Caller) -> None:
+        self._transport, self._caller = transport, caller
+        self._renewals = Renewals()
+        # Of what is above. A signal handler may re-enter it.
+        self._changed = threading.Condition(threading.RLock())
+        self._thread: threading.Thread | None = None
+        self._pid = os.getpid()
+
+    def add(self, lease: Lease) -> Lease:
+        """Renews a lease from now on."""
+        with self._changed:
+            self._renewals.add(lease)
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._work, name="statehouse-leases", daemon=True
+                )
+                self._thread.start()
+            self._changed.notify_all()
+        return lease
+
+    def discard(self, lease: Lease) -> None:
+        """Renews a lease no longer."""
+        with self._changed:
+            self._renewals.discard(lease)
+            self._changed.notify_all()
+
+    def release(self, lease: Lease) -> None:
+        self._transport.run(release(self._caller, lease))
+
+    def leave(self, lease: Lease) -> None:
+        self._transport.run(leave(self._caller, lease))
+
+    def close(self) -> None:
+        """Ends: what is held counts as lost."""
+        if self._pid == os.getpid():
+            with self._changed:
+                for lease in self._renewals.close():
+                    lease._lose(closed(lease))  # noqa: SLF001
+                self._changed.notify_all()
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                if not self._renewals:
+                    self._thread = None
+                    return
+                if (seconds := self._renewals.wait()) > 0:
+                    self._changed.wait(seconds)
+                    continue
+                due = self._renewals.due()
+            try:
+                self._transport.run(renew(self._caller, due))
+            except Exception as failed:  # whatever it is: what is not renewed is lost in time
+                log.debug("statehouse: %d leases were not renewed: %s", len(due), failed)
+            with self._changed:
+                self._renewals.settle(due)
+
+
+class Lease(BaseLease):
+    """A lease that this process holds, as ``client.lease`` gives it, and which is renewed in the
+    background. As a context manager it is released at the end of the block.
+
+    ``lost``
+        A :class:`threading.Event`, set once the lease is lost.
+    """
+
+    lost: threading.Event
+
+    def __init__(self, renewing: Renewing, info: LeaseInfo, sent: float) -> None:
+        """Made by ``client.lease``."""
+        super().__init__(info, sent)
+        self.lost = threading.Event()
+        self._renewing = renewing
+
+    def release(self) -> None:
+        """Releases it, so that others need not wait until it lapses. Releasing twice is no error.
+
+        Raises :class:`LeaseLost` when it was lost before.
+        """
+        if not self._released:
+            self._renewing.discard(self)
+            self.check()
+            self._renewing.release(self)
+            self._released = True
+
+    def __enter__(self) -> Self:
+        self.check()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Releases it. Raises :class:`LeaseLost` when it was lost, unless another exception leaves
+        the block.
+        """
+        if self._released:
+            return
+        self._renewing.discard(self)
+        try:
+            self.check()
+            self._renewing.leave(self)
+        except errors.LeaseLost as lost:
+            self._lose(lost)
+            if kind is None:
+                raise
+        except errors.StatehouseError as failed:
+            if kind is None:
+                raise
+            log.debug("statehouse: %r is not released: %s", self, failed.message)
+        else:
+            self._released = True
+
+    async def __aenter__(self) -> NoReturn:
+        raise errors.UsageError("write: with client.lease(...) as lease")
+
+    async def __aexit__(self, *_: object) -> None:
+        """Never called; Python looks for it first."""
+
+
+class Leases(LeaseSteps, Blocking):
+    """Which leases are held."""
+
+    def list_leases(
+        self,
+        agent_id: str | None = None,
+        prefix: str = "",
+        *,
+        limit: int | None = None,
+        namespace: str | None = None,
+    ) -> list[LeaseInfo]:
+        """Lists the leases that are held, by whomever.
+
+        >>> lease = client.lease("session-7", "worker", holder="alice")
+        >>> [(held.agent_id, held.name, held.holder) for held in client.list_leases()]
+        [('session-7', 'worker', 'alice')]
+        >>> lease.release()
+        >>> client.list_leases("session-7")
+        []
+
+        ``agent_id``
+            Of one agent. None: of all agents of the namespace.
+        ``prefix``
+            Only leases whose names start with it.
+        ``limit``
+            How many to list at most; None: all.
+        ``namespace``
+            None: the client's own.
+
+        Raises :class:`InvalidArgument` for a name that breaks a rule.
+        """
+        return self._run(self._list_leases(agent_id, prefix, limit, namespace))
