@@ -79,6 +79,6 @@ type historyShape struct {
 
 func shapeHistory(e client.HistoryEntry) historyShape {
 	return historyShape{
-		e.Version, e.CommitTS, e.CommitTime, e.TxnID, e.Metadata, e.Principal, e.TraceID, e.Deleted, shownAs(e.Value, e.Bytes), e.Erased, e.Pruned,
+		e.Version, e.CommitTS, e.CommitTime, e.TxnID, e.Metadata, e.Principal, e.TraceID, e.Cause, e.Deleted, shownAs(e.Value, e.Bytes), e.Erased, e.Pruned,
 	}
 }
