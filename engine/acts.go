@@ -281,15 +281,6 @@ func (t *forks) base(a AgentName, floor CommitTS) (CommitTS, AgentName) {
 	return floor, a
 }
 
-// inherits is the commit from which on the agent's events say of each change: the floor, or the
-// one after what a fork inherited.
-func (t *forks) inherits(a AgentName, floor CommitTS) CommitTS {
-	if f := t.get(a); f != nil {
-		return max(floor, f.upTo+1)
-	}
-	return floor
-}
-
 // owner is the agent whose event is that of the commit ts of the agent a: what a fork inherited was
 // committed to its parent.
 func (t *forks) owner(a AgentName, ts CommitTS) AgentName {

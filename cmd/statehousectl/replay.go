@@ -78,7 +78,7 @@ when the agent has no commits.`,
 
 func (r *replayFlags) query(args []string, now time.Time) (q client.ReplayQuery, err error) {
 	q = client.ReplayQuery{
-		AllAgents: r.allAgents, Prefix: r.prefix, From: client.CommitTS(r.from), To: client.CommitTS(r.to), Limit: r.limit, Epoch: r.epoch, AllOperations: true, WithLineage: r.lineage,
+		AllAgents: r.allAgents, Prefix: r.prefix, From: client.CommitTS(r.from), To: client.CommitTS(r.to), Limit: r.limit, Epoch: r.epoch, AllOperations: r.lineage, WithLineage: r.lineage,
 	}
 	if q.Agent, err = agentOrAll(args, r.allAgents); err != nil {
 		return q, err
