@@ -58,7 +58,9 @@ func (e *Engine) Plan() bool {
 	e.inflight = fl
 	e.waited(&fl.moments, taken)
 	e.planner.beginStep()
-	_ = e.noted(e.fire(now))
+	if e.chores.making == nil { // whose commits follow each other, and may be taken back
+		_ = e.noted(e.fire(now))
+	}
 	for _, p := range taken {
 		switch a := e.planOne(p, now); a.err {
 		case errUnchecked:
