@@ -58,7 +58,6 @@ async def session(client):
             await tx.delete(name, "never")
 
     await asyncio.gather(*(work(f"a{n}") for n in range(4)))
-    await asked_for(client)
     done = await client.transact(
         [Write("a0", "z", {"n": 1}), Write("a9", "z", {}, namespace="other")],
         metadata={"why": "both"},
@@ -74,8 +73,12 @@ async def session(client):
         break
 
 
+#: What agents ask for besides reads and writes.
+ASKED_FOR = {"renew_leases", "list_leases", "refresh_expiry", "find", "diff", "get_agent"}
+
+
 async def asked_for(client):
-    """What agents ask for besides reads and writes."""
+    """Uses that, and operations that the daemon evaluates."""
     lease = await client.lease("w", "worker", ttl=0.6)
     await client.increment("w", "k", "/n", 3, maximum=10, leases=[lease])
     with pytest.raises(EvaluationFailed):
@@ -116,7 +119,7 @@ async def test_a_session_is_judged(dial, daemon, file, redact):
     assert re.search(r"[1-9]\d\d operations, [4-9]\d commits, .*: ok\n", said)
 
     known = operations(file)
-    assert {op["kind"] for op in known} == set(words.KINDS.values())
+    assert {op["kind"] for op in known} == set(words.KINDS.values()) - ASKED_FOR
     assert {op["outcome"] for op in known} == {"ok", "fail", "unknown"}
     assert [op["id"] for op in known] == list(range(1, len(known) + 1))
     assert any(op["in"].get("page_of") for op in known if op["kind"] == "scan")
@@ -138,6 +141,28 @@ async def test_a_session_is_judged(dial, daemon, file, redact):
     code, said = check(file)
     assert code == 1, said
     assert f"#{at} get" in said
+
+
+@pytest.mark.parametrize("redact", [False, True])
+async def test_what_agents_ask_for_is_recorded(dial, daemon, file, redact):
+    client = dial(daemon.url, capture=file, capture_redact=redact, page_size=2)
+    await asked_for(client)
+    await client.close()
+    known = operations(file)
+    assert {op["kind"] for op in known} >= ASKED_FOR
+    writes = [w for op in known if op["kind"] == "transact" for w in op["in"].get("writes", ())]
+    assert {w["op"] for w in writes if "op" in w} == {
+        "acquire",
+        "append",
+        "fork",
+        "if_absent",
+        "increment",
+        "merge",
+        "release",
+    }
+    bytes_ = "bytes:text/plain;base64,AGJvdGg="
+    assert [bytes_ in file.read_text(), '"delta":"3"' in file.read_text()] == [not redact] * 2
+    assert check(file)[0] != 2, "it can be read"
 
 
 def test_others_write_to_the_same_store(daemon, file):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from statehouse import _arguments as check
@@ -66,8 +67,13 @@ class FindSteps:
 
         def items(response: pb.FindResponse) -> list[Record]:
             return [
-                existing(
-                    RecordName(entry.agent_id, entry.key, entry.namespace), entry, response.read_ts
+                replace(
+                    existing(
+                        RecordName(entry.agent_id, entry.key, entry.namespace),
+                        entry,
+                        response.read_ts,
+                    ),
+                    metadata=dict(entry.metadata) if metadata else None,
                 )
                 for entry in response.entries
             ]
