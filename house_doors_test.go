@@ -26,14 +26,34 @@ var doors = map[string][]ban{
 		{module + "/client", "the service must not lean on its own client"},
 		{module + "/cmd", "commands are the outermost room"},
 	},
-	"engine/jsonedit": {
+	"engine/jsontext": {
 		{module + "/", "it is about JSON text, and knows of no store"},
+		{"google.golang.org", "as above"},
+		{"github.com", "as above"},
+	},
+	"engine/jsonedit": {
+		{module + "/server", "it is about JSON text, and knows of no store"},
+		{module + "/proto", "as above"},
+		{module + "/history", "as above"},
+		{module + "/sim", "as above"},
 		{"google.golang.org", "as above"},
 		{"github.com", "as above"},
 	},
 	"server/structwire": {
 		{module + "/server", "it is about bytes of one type, and knows of no service"},
 		{module + "/history", "as above"},
+	},
+	"server/jsonpatch": {
+		{module + "/server", "it is about two texts"},
+		{module + "/proto", "as above"},
+		{module + "/history", "as above"},
+	},
+	"server/filter": {
+		{module + "/proto", "conditions come in its own words, from wherever"},
+		{module + "/history", "as above"},
+		{module + "/sim", "production code does not know that it is simulated"},
+		{"google.golang.org/grpc", "as above"},
+		{"github.com/cockroachdb/pebble", "storage is the engine's"},
 	},
 	"server/limiter": {
 		{module + "/server", "it bounds whatever it is given"},

@@ -57,13 +57,11 @@ var (
 )
 
 // core are the rooms that the simulator runs.
-var core = []string{"client/session", "engine", "engine/jsonedit", "server", "server/access", "server/admin", "server/admission", "server/backup", "server/captures", "server/gate", "server/limiter", "server/meter", "server/session", "server/unsent", "server/wire", "history/capture"}
+var core = []string{"client/session", "engine", "engine/jsonedit", "engine/jsontext", "server", "server/access", "server/admin", "server/admission", "server/backup", "server/captures", "server/filter", "server/gate", "server/jsonpatch", "server/limiter", "server/meter", "server/session", "server/unsent", "server/wire", "history/capture"}
 
 // pure files of the engine import nothing that can do I/O.
 var pureFiles = []string{
 	"txn.go", "plan.go", "proposal.go", "ranges.go", "fingerprint.go", "normalform.go", "keys.go", "rows.go", "rowslog.go", "codec.go", "types.go",
-	"limits.go", "hidden.go", "value.go", "valuetext.go", "valuekeys.go", "cache.go", "errors.go",
-	"evaluate.go", "evaluated.go", "increment.go", "mergepatch.go", "sequence.go", "ifabsent.go",
 	"limits.go", "hidden.go", "holds.go", "value.go", "valuetext.go", "valuekeys.go", "cache.go", "errors.go",
 	"evaluate.go", "evaluated.go", "increment.go", "mergepatch.go", "sequence.go", "ifabsent.go", "lease.go",
 }

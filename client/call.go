@@ -160,7 +160,7 @@ func (c *Client) commit(ctx context.Context, id string, begun, doubt bool, try a
 // and a duplicate can be in time by its own count, once the daemon has forgotten that another
 // was too late.
 func mayHoldLater(failed *Error) bool {
-	return failed.kind == ErrPreconditionFailed || failed.kind == ErrEvaluation || failed.kind == ErrTxnExpired
+	return failed.kind == ErrPreconditionFailed || failed.kind == ErrEvaluation || failed.kind == ErrLeaseHeld || failed.kind == ErrTxnExpired
 }
 
 // passing reports whether the same request may succeed later. A limit is for the caller
@@ -182,7 +182,7 @@ func passing(failed *Error, doubt bool) bool {
 // corrupt data, says nothing about earlier tries.
 func decides(failed *Error) bool {
 	switch failed.kind {
-	case ErrInvalid, ErrTxnNotFound, ErrTxnExpired, ErrTxnAborted, ErrTxnIDReused, ErrConflict, ErrPreconditionFailed, ErrEvaluation:
+	case ErrInvalid, ErrTxnNotFound, ErrTxnExpired, ErrTxnAborted, ErrTxnIDReused, ErrConflict, ErrPreconditionFailed, ErrEvaluation, ErrLeaseHeld, ErrLeaseLost:
 		return true
 	}
 	return false

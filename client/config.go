@@ -147,6 +147,7 @@ type Client struct {
 	knowsSent bool
 	closer    func() error
 	abilities *abilities
+	leases    *keeper // shared by the clients of a connection
 }
 
 // Dial prepares a connection to a daemon. It does not wait for it: the first call
@@ -193,7 +194,7 @@ func New(conn grpc.ClientConnInterface, config Config) (*Client, error) {
 	_, real := conn.(*grpc.ClientConn)
 	_, tells := conn.(TellsSent)
 	conn = reach.Authorised(conn, config.Token)
-	c := &Client{config: config, conn: conn, captures: pb.NewCaptureServiceClient(conn), knowsSent: real || tells, closer: func() error { return nil }, abilities: &abilities{}}
+	c := &Client{config: config, conn: conn, captures: pb.NewCaptureServiceClient(conn), knowsSent: real || tells, closer: func() error { return nil }, abilities: &abilities{}, leases: &keeper{}}
 	if real && !config.Unary { // another connection may do what it is there for call by call
 		s := session.New(conn, session.Options{})
 		conn, c.closer = s, func() error { s.Close(); return nil }

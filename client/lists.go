@@ -106,7 +106,7 @@ func (c *Client) scanPage(ctx context.Context, txnID, agent string, q ListQuery,
 		records[i] = Record{
 			RecordName: RecordName{c.config.Namespace, agent, e.GetKey()}, Exists: true, Value: e.GetValueJson(), Bytes: bytesOf(e),
 			Version: Version(e.GetVersion()), CommitTS: CommitTS(e.GetCommitTs()), CommitTime: timeOf(e.GetCommitTime()), ReadTS: readTS,
-			Erased: e.GetErased(), Pruned: e.GetPruned(),
+			Erased: e.GetErased(), Pruned: e.GetPruned(), ExpiresAt: timeOf(e.GetExpiresAt()),
 		}
 	}
 	return records, resp.GetNextPageToken(), readTS, nil
@@ -127,7 +127,7 @@ func (c *Client) History(ctx context.Context, agent, key string, q HistoryQuery)
 		for i, e := range resp.GetEntries() {
 			entries[i] = HistoryEntry{
 				Version: Version(e.GetVersion()), CommitTS: CommitTS(e.GetCommitTs()), CommitTime: timeOf(e.GetCommitTime()),
-				TxnID: e.GetTxnId(), Metadata: e.GetMetadata(), Principal: e.GetPrincipal(), TraceID: e.GetTraceId(), Deleted: e.GetDeleted(), Value: e.GetValueJson(), Bytes: bytesOf(e),
+				TxnID: e.GetTxnId(), Metadata: e.GetMetadata(), Principal: e.GetPrincipal(), TraceID: e.GetTraceId(), Cause: e.GetCause(), Deleted: e.GetDeleted(), Value: e.GetValueJson(), Bytes: bytesOf(e),
 				Erased: e.GetErased(), Pruned: e.GetPruned(),
 			}
 		}

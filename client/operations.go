@@ -11,8 +11,13 @@ import (
 // so that nobody has to read first, and none conflicts with another. They are writes of Transact and
 // of transactions that the client holds.
 
+// op makes an operation of a write.
+type op func(o *pb.TransactOperation, w *Write)
+
 // evaluated reports whether w is one.
-func (w *Write) evaluated() bool { return w.Sum != nil || w.Patch || w.Append || w.IfAbsent }
+func (w *Write) evaluated() bool {
+	return w.Sum != nil || w.Patch || w.Append || w.IfAbsent || w.op != nil
+}
 
 // Result is what came of one operation.
 type Result struct {
@@ -22,6 +27,8 @@ type Result struct {
 	// key the last has it. Nil: it is too large to be answered, or has been erased or pruned since.
 	Value json.RawMessage
 	Bytes *Bytes // in place of Value
+	// Keys is how many keys were changed, of an operation on many.
+	Keys uint64
 	// Existed, of PutIfAbsent: there was a record, which Version and Value are of.
 	Existed bool
 }
@@ -33,7 +40,7 @@ func results(req *pb.TransactRequest, resp *pb.TransactResponse) (out []Result) 
 	for i, r := range resp.GetResults() {
 		n := nameOf(req.Operations[i])
 		n.Key = r.GetKey()
-		out = append(out, Result{RecordName: n, Version: Version(r.GetVersion()), Value: r.GetValueJson(), Bytes: bytesOf(r), Existed: r.GetExisted()})
+		out = append(out, Result{RecordName: n, Version: Version(r.GetVersion()), Value: r.GetValueJson(), Bytes: bytesOf(r), Keys: r.GetKeys(), Existed: r.GetExisted()})
 	}
 	return out
 }

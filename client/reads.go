@@ -62,8 +62,7 @@ func (c *Client) get(ctx context.Context, txnID, agent, key string, at At) (Reco
 	if err != nil {
 		return Record{}, err
 	}
-	rec := record(n, resp)
-	rec.ReadTS = CommitTS(resp.GetReadTs())
+	rec := current(n, resp)
 	return rec, nil
 }
 
@@ -83,6 +82,13 @@ func record(n RecordName, m stateMessage) Record {
 		RecordName: n, Exists: m.GetExists(), Value: m.GetValueJson(), Bytes: bytesOf(m),
 		Version: Version(m.GetVersion()), CommitTS: CommitTS(m.GetCommitTs()), CommitTime: timeOf(m.GetCommitTime()),
 	}
+}
+
+// current is record of an answer that says when it expires.
+func current(n RecordName, m *pb.GetStateResponse) Record {
+	rec := record(n, m)
+	rec.ReadTS, rec.ExpiresAt = CommitTS(m.GetReadTs()), timeOf(m.GetExpiresAt())
+	return rec
 }
 
 // GetAtVersion reads one version of a record; ErrNotFound if it never was. Exists is
@@ -122,7 +128,7 @@ func (c *Client) batchGet(ctx context.Context, txnID string, names []RecordName,
 	}
 	out := make([]Record, len(names))
 	for i, s := range resp.GetStates() {
-		out[i] = record(c.named(names[i]), s)
+		out[i] = current(c.named(names[i]), s)
 		out[i].ReadTS = CommitTS(resp.GetReadTs())
 		out[i].Erased, out[i].Pruned = s.GetErased(), s.GetPruned()
 	}

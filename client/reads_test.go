@@ -81,7 +81,8 @@ func TestNamespaces(t *testing.T) {
 		t.Errorf("namespaces %v, %v", names, err)
 	}
 	agents, err := drain(other.ListAgents(t.Context(), ""))
-	if err != nil || len(agents) != 1 || agents[0] != (client.Agent{Namespace: "other", Agent: "b", First: 2, Head: 2}) {
+	head, herr := other.Get(t.Context(), "b", "k")
+	if err != nil || herr != nil || len(agents) != 1 || agents[0] != (client.Agent{Namespace: "other", Agent: "b", First: 2, Head: 2, HeadTime: head.CommitTime}) {
 		t.Errorf("agents %+v, %v", agents, err)
 	}
 }

@@ -140,6 +140,15 @@ func TestRefused(t *testing.T) {
 		"ListKeys": func(ctx context.Context, c *client.Client) error {
 			return some(c.ListKeys(ctx, "a", client.ListQuery{}))
 		},
+		"List": func(ctx context.Context, c *client.Client) error {
+			return some(c.List(ctx, "a", "/", client.ListQuery{}))
+		},
+		"Find": func(ctx context.Context, c *client.Client) error {
+			return some(c.Find(ctx, client.FindQuery{AllAgents: true}))
+		},
+		"Diff": func(ctx context.Context, c *client.Client) error {
+			return some(c.Diff(ctx, "a", client.DiffQuery{From: client.AtCommit(0)}))
+		},
 		"ListNamespaces": func(ctx context.Context, c *client.Client) error { return some(c.ListNamespaces(ctx)) },
 		"Replay": func(ctx context.Context, c *client.Client) error {
 			return some(c.Replay(ctx, client.ReplayQuery{AllAgents: true}))

@@ -69,6 +69,8 @@ func (c *Client) transactRequest(b Batch) (*pb.TransactRequest, error) {
 func operation(n RecordName, w Write) *pb.TransactOperation {
 	o := &pb.TransactOperation{Namespace: n.Namespace, AgentId: n.Agent, Key: n.Key, Delete: w.Tombstone, ExpectedVersion: (*uint64)(w.Expected)}
 	switch {
+	case w.op != nil:
+		w.op(o, &w)
 	case w.Sum != nil:
 		o.Increment = &pb.Increment{Pointer: w.Sum.Pointer, Delta: w.Sum.Delta.String(), Min: w.Sum.Least.String(), Max: w.Sum.Most.String()}
 	case w.Patch:
@@ -77,6 +79,12 @@ func operation(n RecordName, w Write) *pb.TransactOperation {
 		o.Put = putOf(&w)
 	default:
 		o.ValueJson = w.Value
+	}
+	if w.TTL > 0 {
+		if o.Put == nil {
+			o.Put, o.ValueJson = &pb.Put{ValueJson: w.Value}, nil
+		}
+		o.Put.TtlMs = milliseconds(w.TTL)
 	}
 	return o
 }
@@ -111,11 +119,13 @@ func bytesOf(m interface {
 
 func checkWrite(w *Write) error {
 	switch {
+	case w.TTL < 0 || w.TTL > 0 && (w.Tombstone || w.Patch || w.Bytes == nil && len(w.Value) == 0):
+		return invalidf("key %q: a time to live is of a value, and positive", w.Key)
 	case w.evaluated() && w.Tombstone:
 		return invalidf("key %q: a write is a delete or an operation on what is there, not both", w.Key)
 	case w.Sum != nil && (w.Patch || w.Append || w.IfAbsent || w.Bytes != nil || len(w.Value) > 0), w.Patch && (w.Append || w.IfAbsent || w.Bytes != nil), w.Append && w.IfAbsent:
 		return invalidf("key %q: a write is one operation, not several", w.Key)
-	case w.Sum != nil:
+	case w.Sum != nil, w.op != nil:
 		return nil
 	case w.Bytes != nil && len(w.Value) > 0:
 		return invalidf("key %q: a write carries one value: it has bytes and JSON", w.Key)
@@ -143,6 +153,10 @@ func (c *Client) conditions(o *Conditions) (keys []*pb.KeyPrecondition, heads []
 	for _, h := range o.Heads {
 		n := c.named(RecordName{Namespace: h.Namespace})
 		heads = append(heads, &pb.HeadPrecondition{Namespace: n.Namespace, AgentId: h.Agent, ExpectedHead: uint64(h.Expected)})
+	}
+	for _, l := range o.Leases {
+		n := c.named(RecordName{Namespace: l.Namespace})
+		keys = append(keys, &pb.KeyPrecondition{Namespace: n.Namespace, AgentId: l.Agent, Lease: l.Lease, ExpectedVersion: uint64(l.Token)})
 	}
 	return keys, heads
 }

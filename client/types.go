@@ -30,6 +30,8 @@ type Record struct {
 	CommitTime time.Time
 	// ReadTS is the point of the order that was read; 0 from GetAtVersion.
 	ReadTS CommitTS
+	// ExpiresAt is when it expires, as far as that was known when it was read. Zero: never.
+	ExpiresAt time.Time
 	// Of a batch, scan or list as of a moment: Value is not there any more. It was erased, or
 	// dropped by the retention of old versions.
 	Erased, Pruned bool
@@ -44,6 +46,9 @@ type Write struct {
 	// Expected, when set, is the version that the key must be at before the commit;
 	// 0: the key does not exist.
 	Expected *Version
+	// TTL is how long after the commit the record expires; 0: it does not. It is of a value, and counts in
+	// milliseconds.
+	TTL time.Duration
 
 	// What the daemon does with what is there; none: it sets the value, or deletes. Increment,
 	// Merge, Append and PutIfAbsent make such writes.
@@ -51,6 +56,7 @@ type Write struct {
 	Patch    bool // Value is a merge patch
 	Append   bool // Key is the prefix of a sequence
 	IfAbsent bool // nothing, if the key exists
+	op       op   // what leases and acts on many keys are
 }
 
 // Sum is what an increment adds, and where.
@@ -90,6 +96,12 @@ func Delete(agent, key string) Write {
 	return Write{RecordName: RecordName{Agent: agent, Key: key}, Tombstone: true}
 }
 
+// For is w that expires a time after its commit.
+func (w Write) For(ttl time.Duration) Write {
+	w.TTL = ttl
+	return w
+}
+
 // IfVersion is w on the condition that the key is at version v; 0: that it does
 // not exist.
 func (w Write) IfVersion(v Version) Write {
@@ -113,6 +125,7 @@ type HeadPrecondition struct {
 type Conditions struct {
 	Keys     []KeyPrecondition
 	Heads    []HeadPrecondition
+	Leases   []LeasePrecondition
 	Metadata map[string]string // provenance, returned by replay, watch and history
 }
 
@@ -173,7 +186,9 @@ type Event struct {
 	Metadata   map[string]string
 	// Who committed it, and the trace that it was part of; "": not known.
 	Principal, TraceID string
-	Operations         []Operation
+	// Cause is why the daemon made the commit by itself: "expired", "lapsed", "due"; "": it did not.
+	Cause      string
+	Operations []Operation
 	// Mark: not a commit; everything up to CommitTS has been seen. Watch yields these if
 	// WatchQuery.Marks is set.
 	Mark bool
@@ -188,6 +203,18 @@ type Operation struct {
 	Bytes   *Bytes // in place of Value
 	// As in Record. The delete that an erasure leaves is Erased, too.
 	Erased, Pruned bool
+	// Lease is set if it is on the lease Key, and no record: acquired, or ended, which is a delete. Only
+	// queries with AllOperations or Lease have these.
+	Lease *LeaseChange
+	// Fork is set if the agent began here as a fork of this; there is no key. Only queries with
+	// AllOperations have it.
+	Fork *Origin
+}
+
+// LeaseChange is what an operation on a lease says.
+type LeaseChange struct {
+	Holder string
+	TTL    time.Duration // as it was acquired
 }
 
 // HistoryEntry is one version of a key.
@@ -199,6 +226,7 @@ type HistoryEntry struct {
 	Metadata   map[string]string
 	// Who committed it, and the trace that it was part of; "": not known.
 	Principal, TraceID string
+	Cause              string // as in Event
 	Deleted            bool
 	Value              json.RawMessage
 	Bytes              *Bytes // in place of Value

@@ -65,11 +65,15 @@ func (e *Engine) checkWrite(w *Write) error {
 }
 
 func (w *Write) checkTTL() error {
-	_, merges := w.Eval.(Merge)
+	sets := w.Eval == nil
+	switch w.Eval.(type) {
+	case Append, IfAbsent:
+		sets = true
+	}
 	switch {
 	case w.TTL == 0:
 		return nil
-	case w.Tombstone || w.Eval != nil && (merges || !w.Eval.hasValue()):
+	case w.Tombstone || !sets:
 		return failf(ErrInvalid, "a time to live is of a value that is set").with("field", "ttl_ms")
 	case w.TTL < 0 || w.TTL > MaxTTL:
 		return failf(ErrInvalid, "the time to live of key %q is %v: at most %v, and positive", w.Name.Key, w.TTL, MaxTTL).with("field", "ttl_ms")

@@ -66,18 +66,20 @@ func (e *Engine) Diff(o DiffOptions) (Differences, error) {
 
 // differ gathers a page.
 type differ struct {
-	e      *Engine
-	o      *DiffOptions
-	found  Differences
-	looked looked
-	size   int
+	e       *Engine
+	o       *DiffOptions
+	related bool // both states have an agent's past in common
+	found   Differences
+	looked  looked
+	size    int
 }
 
-// diff takes the short way where there is one: what did not change between two points of an agent
+// diff takes the short way where there is one: what did not change since both states were one
 // is not looked at.
 func (d *differ) diff() error {
-	if d.ofOneAgent() && !d.o.From.Empty && !d.o.To.Empty {
-		keys, few, err := d.changedBetween()
+	var apart []stretchOfEvents
+	if apart, d.related = d.apart(); d.related {
+		keys, few, err := d.changedIn(apart)
 		if err != nil {
 			return err
 		}
@@ -88,32 +90,76 @@ func (d *differ) diff() error {
 	return d.merge()
 }
 
-func (d *differ) ofOneAgent() bool { return d.o.From.Agent == d.o.To.Agent }
+// stretchOfEvents are those of an agent after a commit and up to one.
+type stretchOfEvents struct {
+	agent       AgentName
+	after, upTo CommitTS
+}
 
-// changedBetween returns the keys that were written between the two points, in their order, if few
-// are: if a small part of what a page may look at has the events, and the operations in them. Each
-// page walks them anew.
-func (d *differ) changedBetween() (keys []string, few bool, err error) {
-	low, high := d.o.From.At.ts, d.o.To.At.ts
-	if low > high {
-		low, high = high, low
+// line is what a state came to be by: the events of its agent up to a point and, if that is a fork,
+// those of its parent up to where it was forked, and so on.
+func (d *differ) line(side *DiffSide) (line []stretchOfEvents) {
+	at := stretchOfEvents{agent: side.Agent, upTo: side.At.ts}
+	for !side.Empty {
+		f := d.e.db.forks.get(at.agent)
+		if f == nil {
+			return append(line, at)
+		}
+		if at.after = f.at; at.upTo < at.after {
+			return nil // it had not begun
+		}
+		line = append(line, at)
+		at = stretchOfEvents{agent: f.parent, upTo: f.upTo}
 	}
+	return nil
+}
+
+// apart returns the events by which the two states can differ, if some agent is in the lines of both:
+// most often it is one agent at two points, or a fork and its parent.
+func (d *differ) apart() (events []stretchOfEvents, related bool) {
+	from, to := d.line(&d.o.From), d.line(&d.o.To)
+	for i := range from {
+		j := slices.IndexFunc(to, func(s stretchOfEvents) bool { return s.agent == from[i].agent })
+		if j < 0 {
+			continue
+		}
+		low, high := from[i].upTo, to[j].upTo
+		if low > high {
+			low, high = high, low
+		}
+		return append(slices.Concat(from[:i], to[:j]), stretchOfEvents{from[i].agent, low, high}), true
+	}
+	return nil, false
+}
+
+// changedIn returns the keys that were written in some events, in their order, if few were: if a small
+// part of what a page may look at has the events, and the operations in them. Each page walks them
+// anew.
+func (d *differ) changedIn(apart []stretchOfEvents) (keys []string, few bool, err error) {
 	walked, most := 0, d.e.opts.Tuning.LookedRows/8
-	few, err = dbState{d.e.db}.events(d.o.To.Agent, low, high, func(_ CommitTS, ev *eventRow) bool {
-		if _, act := ev.fields.get(fieldAct); act {
-			return false // of any number of keys
+	for _, s := range apart {
+		if s.after < s.upTo && s.after+1 < d.e.floor(s.agent.Namespace) {
+			return nil, false, nil // events are missing
 		}
-		walked += 1 + len(ev.ops)
-		for i := range ev.ops {
-			if key := ev.ops[i].key; key > d.o.After && !hidden(key) && strings.HasPrefix(key, d.o.Prefix) {
-				keys = append(keys, key)
+		few, err = dbState{d.e.db}.events(s.agent, s.after, s.upTo, func(_ CommitTS, ev *eventRow) bool {
+			if _, act := ev.fields.get(fieldAct); act {
+				return false // of any number of keys
 			}
+			walked += 1 + len(ev.ops)
+			for i := range ev.ops {
+				if key := ev.ops[i].key; key > d.o.After && !hidden(key) && strings.HasPrefix(key, d.o.Prefix) {
+					keys = append(keys, key)
+				}
+			}
+			return walked <= most
+		})
+		if err != nil || !few {
+			return nil, false, err
 		}
-		return walked <= most
-	})
+	}
 	d.looked.rows += walked
 	slices.Sort(keys)
-	return slices.Compact(keys), few, err
+	return slices.Compact(keys), true, nil
 }
 
 func (d *differ) compareKeys(keys []string) error {
@@ -171,10 +217,16 @@ func (d *differ) differ(from, to *Record) bool {
 	switch {
 	case !from.Exists || !to.Exists:
 		return from.Exists != to.Exists
-	case d.ofOneAgent() && from.Version == to.Version:
+	case d.sameVersion(from, to):
 		return false
 	case from.Value == nil || to.Value == nil: // erased, or pruned
 		return true
 	}
 	return !bytes.Equal(from.Value, to.Value) && (d.o.Same == nil || !d.o.Same(from.Value, to.Value))
+}
+
+// sameVersion reports whether two states of a key are one version of one record.
+func (d *differ) sameVersion(from, to *Record) bool {
+	return d.related && from.Version == to.Version && from.CommitTS == to.CommitTS &&
+		d.e.db.forks.owner(d.o.From.Agent, from.CommitTS) == d.e.db.forks.owner(d.o.To.Agent, to.CommitTS)
 }

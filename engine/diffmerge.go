@@ -28,8 +28,8 @@ func (d *differ) merge() error {
 		if side.Empty {
 			continue
 		}
-		// Of one agent most versions are the same: values are read where they are not.
-		o := &ScanOptions{Agent: side.Agent, Prefix: d.o.Prefix, After: d.o.After, KeysOnly: d.ofOneAgent()}
+		// Where there is a common past most versions are the same: values are read where they are not.
+		o := &ScanOptions{Agent: side.Agent, Prefix: d.o.Prefix, After: d.o.After, KeysOnly: d.related}
 		if lists[i].scanCursor, err = side.At.cursor(o); err != nil {
 			break
 		}
@@ -119,7 +119,7 @@ func (d *differ) step(l *listing) {
 // take returns the two states of a key.
 func (d *differ) take(lists [2]*listing, key string) (from, to Record, err error) {
 	from, to = lists[0].take(key), lists[1].take(key)
-	if !d.ofOneAgent() || from.Exists && to.Exists && from.Version == to.Version {
+	if !d.related || from.Exists && to.Exists && d.sameVersion(&from, &to) {
 		return from, to, nil
 	}
 	if from.Exists {

@@ -42,11 +42,14 @@ type Evaluation interface {
 
 // OpResult is what came of one operation.
 type OpResult struct {
-	Name    RecordName // with the key that an append got
-	Version Version    // that the commit gave the key
+	Acquired *Acquire   // of an acquisition: what was asked; Version is the token
+	Name     RecordName // with the key that an append got
+	Version  Version    // that the commit gave the key
 	// Value is what the record is after the commit, of operations that change a value, or find one.
 	// Of several on one key the last has it. Nil: it has been erased or pruned since.
 	Value []byte
+	// Keys is how many keys it changed, of an operation on many.
+	Keys uint64
 	// Existed, of IfAbsent: there was a record already, which Version and Value are of.
 	Existed bool
 }

@@ -166,3 +166,35 @@ func TestClockJumps(t *testing.T) {
 	w.close()
 	w.verify("at the end")
 }
+
+// TestForkOfHolds: a fork inherits what expires without its deadline, and no lease; what is written to it
+// expires like anything else.
+func TestForkOfHolds(t *testing.T) {
+	w := newWorld(t, 1, engine.Limits{})
+	w.set("a", "k", time.Minute)
+	w.set("a", "again", time.Minute)
+	w.mustAcquire("a", "main", "me", time.Minute)
+	fork := engine.Write{Name: engine.RecordName{Agent: "b"}, Eval: engine.Fork{Parent: "a"}}
+	if _, err := w.transact(engine.Conditions{}, fork); err != nil {
+		t.Fatal(err)
+	}
+	if !w.get("b", "k").ExpiresAt.IsZero() || len(w.leases(engine.LeaseList{Agent: "b"})) != 0 {
+		t.Errorf("a fork inherits a deadline or a lease")
+	}
+	w.set("b", "k", 0)
+	w.set("b", "again", time.Hour)
+	if got := w.get("b", "again").ExpiresAt; !got.Equal(w.clock.Add(time.Hour)) {
+		t.Errorf("what was written to a fork expires at %v", got)
+	}
+	w.mustAcquire("b", "main", "me", time.Minute)
+	w.until(w.clock.Add(time.Minute))
+	if w.get("a", "k").Exists || !w.get("b", "k").Exists || !w.get("b", "again").Exists {
+		t.Errorf("the wrong records have expired")
+	}
+	w.until(w.clock.Add(time.Hour))
+	if w.get("b", "again").Exists || len(w.leases(engine.LeaseList{})) != 0 {
+		t.Errorf("something of the fork has not expired")
+	}
+	w.close()
+	w.verify("at the end")
+}

@@ -10,8 +10,9 @@ import (
 // the commit of its current version is met, so each once, and those of one commit in byte order
 // of their keys.
 //
-// The events end at the floor. Records that were changed last before it are still there: they
-// come after all others, in the order of keys, since what their order is in is not kept.
+// The events end at the floor, and where a fork began. Records that were changed last before that
+// are still there: they come after all others, in the order of keys, since what their order is in
+// is not kept, or is another agent's.
 
 // A changedPlace is how far a list by last change has come: events after ts were looked at, and of
 // that of ts the keys up to key.
@@ -63,11 +64,12 @@ func (f *finder) findChanged() error {
 			f.found.Next = p.String()
 			return err
 		}
-		if f.floor == 0 {
+		lowest := f.lowest()
+		if lowest == 0 {
 			return nil
 		}
-		if p.rest = true; p.ts >= f.floor {
-			p.ts, p.key = f.floor-1, ""
+		if p.rest = true; p.ts >= lowest {
+			p.ts, p.key = lowest-1, ""
 		}
 		if f.full() {
 			f.found.Next = p.String()
@@ -83,16 +85,25 @@ func (f *finder) findChanged() error {
 	return err
 }
 
+// lowest is where the agent's own events begin; 0: with its first record.
+func (f *finder) lowest() CommitTS {
+	lowest := f.floor
+	if fork := f.s.e.db.forks.get(AgentName{f.o.Namespace, f.o.Agent}); fork != nil {
+		lowest = max(lowest, fork.at)
+	}
+	return lowest
+}
+
 // isLeft reports whether a record is not among those whose events were looked at.
 func (p *changedPlace) isLeft(rec *Record) bool {
 	return rec.CommitTS < p.ts || rec.CommitTS == p.ts && rec.Name.Key > p.key
 }
 
-// walkEvents considers the records of the agent's events from p on down to the floor, and moves p. whole
-// reports whether it came there.
+// walkEvents considers the records of the agent's own events from p on downwards, and moves p. whole
+// reports whether it came to where they begin.
 func (f *finder) walkEvents(p *changedPlace) (whole bool, err error) {
 	a := AgentName{f.o.Namespace, f.o.Agent}
-	lowest := max(f.floor, 1)
+	lowest := f.lowest()
 	if p.ts < lowest {
 		return true, nil
 	}

@@ -15,7 +15,7 @@ func (f *finder) metadata(rec *Record) (m map[string]string, known bool, err err
 	}
 	by := f.memo[rec.CommitTS]
 	if by == nil {
-		key := eventKey(rec.Name.AgentName(), rec.CommitTS)
+		key := eventKey(f.s.e.db.forks.owner(rec.Name.AgentName(), rec.CommitTS), rec.CommitTS)
 		body, err := getRow(f.s.e.db, key)
 		if err != nil {
 			return nil, false, err

@@ -152,6 +152,10 @@ func (r *forkRun) check() {
 	if r.rng.IntN(2) == 0 {
 		ts = r.m.head
 	}
+	r.checkFind(ts)
+	for range 4 {
+		r.checkDiff()
+	}
 	at, err := r.p.Snapshot(atTS(ts))
 	if err != nil {
 		t.Fatal(err)
@@ -285,6 +289,7 @@ func (r *forkRun) see() {
 
 func (r *forkRun) open() {
 	r.p = newProcess(r.disk, r.clock, func(err error) { r.t.Errorf("halted: %v", err) })
+	r.p.lookedRows = []int{0, 3, 40}[r.n%3]
 	if err := r.p.open(); err != nil {
 		r.t.Fatal(err)
 	}

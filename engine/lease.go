@@ -203,7 +203,12 @@ func leaseLost(name RecordName, token Version, now keyHead) *Failure {
 	return f
 }
 
-func (Acquire) result(r *results, op *askedOp) (OpResult, error) { return r.of(op.name), nil }
+func (a Acquire) result(r *results, op *askedOp) (OpResult, error) {
+	one := r.of(op.name)
+	one.Acquired = &a
+	return one, nil
+}
+
 func (Release) result(r *results, op *askedOp) (OpResult, error) { return r.of(op.name), nil }
 
 // leasesOf counts the leases that are held of an agent.

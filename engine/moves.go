@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -61,10 +62,7 @@ func (e *Engine) planMoves(a *systemAsk, now time.Time, batch *pebble.Batch) err
 			return err
 		}
 		after := *before
-		if m.ttl > 0 {
-			after.ttl = m.ttl
-		}
-		if after.deadline = deadlineAfter(now, after.ttl); after.deadline.Before(before.deadline) {
+		if after.deadline = deadlineAfter(now, cmp.Or(m.ttl, before.ttl)); after.deadline.Before(before.deadline) {
 			after.deadline = before.deadline
 		}
 		if m.now = before; after == *before {

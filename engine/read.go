@@ -85,6 +85,9 @@ func (e *Engine) lastBefore(t time.Time, published CommitTS) (CommitTS, error) {
 	return low, nil
 }
 
+// CommitTime returns the time of a commit that was made.
+func (e *Engine) CommitTime(ts CommitTS) (time.Time, error) { return e.timeOf(ts) }
+
 // timeOf returns a commit's time; zero for commit 0, which is none.
 func (e *Engine) timeOf(ts CommitTS) (time.Time, error) {
 	if ts == 0 {
@@ -141,7 +144,8 @@ func (s Snapshot) getOfFork(f *fork, name RecordName, prefix []byte) (Record, er
 	called := []byte(s.e.db.forks.cached(string(prefix)))
 	have, found, miss := s.e.hot.get(called, s.ts)
 	if found {
-		return have.record(name), nil
+		rec := have.record(name)
+		return rec, s.e.expiry(&rec)
 	}
 	rows, err := s.e.db.recordRows(name.AgentName(), prefix, successor(prefix))
 	if err != nil {
@@ -158,7 +162,7 @@ func (s Snapshot) getOfFork(f *fork, name RecordName, prefix []byte) (Record, er
 	if newest {
 		s.e.hot.fill(miss, called, hotOf(&rec))
 	}
-	return rec, nil
+	return rec, s.e.expiry(&rec)
 }
 
 // linearProbe is how many newer versions a read steps over before it searches.

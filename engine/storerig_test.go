@@ -73,8 +73,10 @@ type process struct {
 	waiting  chan struct{}
 	halts    atomic.Int32
 	noSync   bool // how it is to be opened
-	mu       sync.Mutex
-	logged   []string // events with what belongs to them
+	// lookedRows bounds what Find and Diff look at; 0: as usual.
+	lookedRows int
+	mu         sync.Mutex
+	logged     []string // events with what belongs to them
 }
 
 // said reports whether the engine has logged something with all of the words.
@@ -138,7 +140,9 @@ func (p *process) await(ctx context.Context, ready <-chan struct{}) error {
 }
 
 func (p *process) open() (err error) {
-	p.Engine, err = engine.Open(p.env, engine.Options{Dir: rigDir, Tuning: rigTuning, NoSync: p.noSync})
+	t := rigTuning
+	t.LookedRows = p.lookedRows
+	p.Engine, err = engine.Open(p.env, engine.Options{Dir: rigDir, Tuning: t, NoSync: p.noSync})
 	return err
 }
 

@@ -88,6 +88,36 @@ func TestFind(t *testing.T) {
 	}
 }
 
+// TestPagesOfOnePoint: the pages of a Find, and of a Diff, show the points of the first, whatever is
+// written meanwhile.
+func TestPagesOfOnePoint(t *testing.T) {
+	r := newRig(t)
+	for _, key := range []string{"k1", "k2", "k3", "k4"} {
+		r.put("", "a", key, `{"n":1}`)
+	}
+	find, changed := &pb.FindRequest{AgentId: "a", Limit: 1}, &pb.FindRequest{AgentId: "a", Limit: 1, Order: pb.FindOrder_FIND_ORDER_CHANGED}
+	diff := &pb.DiffRequest{AgentId: "a", Limit: 1, Encoding: asJSON}
+	var got []string
+	for page := range 4 {
+		for _, req := range []*pb.FindRequest{find, changed} {
+			resp, err := r.Find(timeout(t), req)
+			if err != nil || len(resp.Entries) != 1 || resp.ReadTs != 4 {
+				t.Fatal(resp, err)
+			}
+			got, req.PageToken = append(got, resp.Entries[0].Key), resp.NextPageToken
+		}
+		resp, err := r.Diff(timeout(t), diff)
+		if err != nil || len(resp.Keys) != 1 || resp.FromTs != 0 || resp.ToTs != 4 || string(resp.Keys[0].After.ValueJson) != `{"n":1}` {
+			t.Fatal(resp, err)
+		}
+		got, diff.PageToken = append(got, resp.Keys[0].Key), resp.NextPageToken
+		r.transact(set("", "a", fmt.Sprint("k", 4-page), `{"n":2}`), set("", "a", fmt.Sprint("k0", page), `{"n":3}`), set("", "a", fmt.Sprint("k5", page), `{"n":3}`))
+	}
+	if want := "k1 k4 k1 k2 k3 k2 k3 k2 k3 k4 k1 k4"; strings.Join(got, " ") != want {
+		t.Errorf("%v\nnot %s", got, want)
+	}
+}
+
 func TestFindRefused(t *testing.T) {
 	r := newRig(t)
 	tasks(r)

@@ -112,3 +112,30 @@ func setHidden(m *pb.Operation, kind engine.HiddenKind, name string, op *engine.
 		m.Due = true
 	}
 }
+
+func (s *Service) acquireOf(op *pb.TransactOperation, w *engine.Write) error {
+	w.Eval = engine.Acquire{Holder: op.GetAcquire().GetHolder(), TTL: ttlOf(op.GetAcquire().GetTtlMs())}
+	return nil
+}
+
+func (s *Service) releaseOf(op *pb.TransactOperation, w *engine.Write) error {
+	w.Eval = engine.Release{Token: engine.Version(op.GetRelease().GetToken())}
+	return nil
+}
+
+// plainKey is the name by which a user knows a record.
+func plainKey(key string) string {
+	_, name := engine.SplitHidden(key)
+	return name
+}
+
+// acquiredLease is the lease that an operation acquired in a commit; nil: it acquired none.
+func acquiredLease(r *engine.OpResult, ts engine.CommitTS, at time.Time) *pb.Lease {
+	if r.Acquired == nil {
+		return nil
+	}
+	return leaseMessage(&engine.Lease{
+		Agent: r.Name.AgentName(), Name: plainKey(r.Name.Key), Token: r.Version, Holder: r.Acquired.Holder, TTL: r.Acquired.TTL,
+		Deadline: at.Add(r.Acquired.TTL), AcquiredTS: ts, AcquiredAt: at,
+	})
+}

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"time"
+
 	"google.golang.org/protobuf/proto"
 
 	"statehouse.dev/statehouse/engine"
@@ -19,6 +21,12 @@ var kinds = []struct {
 	{"put", func(op *pb.TransactOperation) bool { return op.Put != nil }, (*Service).putOf},
 	{"increment", func(op *pb.TransactOperation) bool { return op.Increment != nil }, (*Service).incrementOf},
 	{"merge_json", func(op *pb.TransactOperation) bool { return len(op.GetMergeJson()) > 0 }, (*Service).mergeOf},
+	{"acquire", func(op *pb.TransactOperation) bool { return op.Acquire != nil }, (*Service).acquireOf},
+	{"release", func(op *pb.TransactOperation) bool { return op.Release != nil }, (*Service).releaseOf},
+	{"delete_prefix", (*pb.TransactOperation).GetDeletePrefix, (*Service).deletePrefixOf},
+	{"delete_agent", (*pb.TransactOperation).GetDeleteAgent, (*Service).deleteAgentOf},
+	{"restore", func(op *pb.TransactOperation) bool { return op.Restore != nil }, (*Service).restoreOf},
+	{"fork", func(op *pb.TransactOperation) bool { return op.Fork != nil }, (*Service).forkOf},
 }
 
 // writeOf is the write that an operation becomes.
@@ -62,6 +70,7 @@ func (s *Service) putOf(op *pb.TransactOperation, w *engine.Write) error {
 	case p.GetIfAbsent():
 		w.Eval = engine.IfAbsent{}
 	}
+	w.TTL = ttlOf(p.GetTtlMs())
 	return wire.SetValue(w, p, p.GetValueJson(), s.engine.Limits().ValueBytes)
 }
 
@@ -83,11 +92,11 @@ var resultValue = structwire.Fields{Value: 3, Inexact: 7}
 const mostResultValues = 1<<20 + 64<<10
 
 // results are the results of operations as messages, if there are any.
-func (s *Service) results(all []engine.OpResult, values wire.Values) (out []*pb.OperationResult) {
+func (s *Service) results(ts engine.CommitTS, at time.Time, all []engine.OpResult, values wire.Values) (out []*pb.OperationResult) {
 	size := 0
 	for i := range all {
 		r := &all[i]
-		m := &pb.OperationResult{Key: r.Name.Key, Version: uint64(r.Version), Existed: r.Existed}
+		m := &pb.OperationResult{Key: plainKey(r.Name.Key), Lease: acquiredLease(r, ts, at), Version: uint64(r.Version), Keys: r.Keys, Existed: r.Existed}
 		if r.Value != nil && size+len(r.Value) <= mostResultValues {
 			with := proto.CloneOf(m)
 			if err := values.Set(with, resultValue, &with.ValueJson, r.Name.Key, r.Value); err == nil && size+proto.Size(with) <= mostResultValues {

@@ -84,7 +84,7 @@ func (s *Service) Transact(ctx context.Context, req *pb.TransactRequest) (*pb.Tr
 		return nil, err
 	}
 	resp := &pb.TransactResponse{CommitTs: uint64(r.CommitTS), CommitTime: wire.Timestamp(r.CommitTime)}
-	if resp.Results = s.results(r.Results, values); resp.Results != nil {
+	if resp.Results = s.results(r.CommitTS, r.CommitTime, r.Results, values); resp.Results != nil {
 		resp.Versions = versionsOf(r.Results)
 	} else {
 		resp.Versions = versionsInOrder(req.GetOperations(), r.Versions)

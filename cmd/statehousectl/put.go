@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -24,6 +25,7 @@ func (a *app) putCommand() *cobra.Command {
 		w        writeFlags
 		file, as string
 		ifAbsent bool
+		ttl      time.Duration
 	)
 	cmd := &cobra.Command{
 		Use:   "put AGENT KEY [VALUE|-|-f FILE]",
@@ -31,7 +33,8 @@ func (a *app) putCommand() *cobra.Command {
 		Long: "put writes a record in a transaction of its own. The value is a JSON object, in a file\n" +
 			"with -f; without one, or with -, it is read from standard input. With --if-absent it\n" +
 			"writes nothing if the key exists, prints what is there, and exits with 1. With\n" +
-			"--content-type the value is bytes, of any kind, as they are in the file.",
+			"--content-type the value is bytes, of any kind, as they are in the file. With --ttl the\n" +
+			"record expires that long after its commit: the daemon then deletes it.",
 		Example: "  statehousectl put planner goal '{\"city\":\"Paris\"}'\n" +
 			"  statehousectl put planner goal --expected-version 1 --meta actor=me < goal.json\n" +
 			"  statehousectl put planner shots/1 -f shot.png --content-type image/png",
@@ -42,6 +45,7 @@ func (a *app) putCommand() *cobra.Command {
 	cmd.Flags().StringVarP(&file, "file", "f", "", "the file with the value; - is standard input")
 	cmd.Flags().StringVar(&as, "content-type", "", "the value is bytes of this media type, such as image/png")
 	cmd.Flags().BoolVar(&ifAbsent, "if-absent", false, "only if the key does not exist")
+	cmd.Flags().DurationVar(&ttl, "ttl", 0, "when it expires, from its commit on, such as 90s or 24h")
 	cmd.MarkFlagsMutuallyExclusive("if-absent", "expected-version")
 	cmd.RunE = a.connected(func(ctx context.Context, s *session, args []string) error {
 		write := client.Put(args[0], args[1], nil)
@@ -59,9 +63,9 @@ func (a *app) putCommand() *cobra.Command {
 			return err
 		}
 		if ifAbsent {
-			return s.evaluate(ctx, &w, cmd.Flags(), write)
+			return s.evaluate(ctx, &w, cmd.Flags(), write.For(ttl))
 		}
-		commit, err := s.commitWrite(ctx, &w, cmd.Flags(), write)
+		commit, err := s.commitWrite(ctx, &w, cmd.Flags(), write.For(ttl))
 		switch {
 		case err != nil:
 			return err

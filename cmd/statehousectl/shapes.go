@@ -21,10 +21,11 @@ type recordShape struct {
 	CommitTime time.Time       `json:"commit_time,omitzero"`
 	Value      json.RawMessage `json:"value,omitempty"`
 	ReadTS     client.CommitTS `json:"read_ts,omitempty"` // the commit_ts the read is as of
+	ExpiresAt  time.Time       `json:"expires_at,omitzero"`
 }
 
 func shapeRecord(r client.Record) recordShape {
-	return recordShape{r.Namespace, r.Agent, r.Key, r.Exists, r.Version, r.CommitTS, r.CommitTime, shownAs(r.Value, r.Bytes), r.ReadTS}
+	return recordShape{r.Namespace, r.Agent, r.Key, r.Exists, r.Version, r.CommitTS, r.CommitTime, shownAs(r.Value, r.Bytes), r.ReadTS, r.ExpiresAt}
 }
 
 type keyVersionShape struct {
@@ -51,9 +52,12 @@ func shapeCommit(c client.Commit) commitShape {
 }
 
 func shapeEvent(ev client.Event) show.Event {
-	s := show.Event{CommitTS: uint64(ev.CommitTS), CommitTime: ev.CommitTime, TxnID: ev.TxnID, Epoch: ev.Epoch, Metadata: ev.Metadata, Principal: ev.Principal, TraceID: ev.TraceID, Operations: make([]show.Operation, len(ev.Operations))}
+	s := show.Event{CommitTS: uint64(ev.CommitTS), CommitTime: ev.CommitTime, TxnID: ev.TxnID, Epoch: ev.Epoch, Metadata: ev.Metadata, Principal: ev.Principal, TraceID: ev.TraceID, Cause: ev.Cause, Operations: make([]show.Operation, len(ev.Operations))}
 	for i, o := range ev.Operations {
 		s.Operations[i] = show.Operation{Namespace: o.Namespace, Agent: o.Agent, Key: o.Key, Version: uint64(o.Version), Deleted: o.Deleted, Value: shownAs(o.Value, o.Bytes), Erased: o.Erased, Pruned: o.Pruned}
+		if o.Fork != nil {
+			s.Operations[i].From, s.Operations[i].FromTS = o.Fork.Agent, uint64(o.Fork.CommitTS)
+		}
 	}
 	return s
 }
@@ -66,6 +70,7 @@ type historyShape struct {
 	Metadata   map[string]string `json:"metadata,omitempty"`
 	Principal  string            `json:"principal,omitempty"`
 	TraceID    string            `json:"trace_id,omitempty"`
+	Cause      string            `json:"cause,omitempty"`
 	Deleted    bool              `json:"deleted,omitempty"`
 	Value      json.RawMessage   `json:"value,omitempty"`
 	Erased     bool              `json:"erased,omitempty"`
@@ -74,6 +79,6 @@ type historyShape struct {
 
 func shapeHistory(e client.HistoryEntry) historyShape {
 	return historyShape{
-		e.Version, e.CommitTS, e.CommitTime, e.TxnID, e.Metadata, e.Principal, e.TraceID, e.Deleted, shownAs(e.Value, e.Bytes), e.Erased, e.Pruned,
+		e.Version, e.CommitTS, e.CommitTime, e.TxnID, e.Metadata, e.Principal, e.TraceID, e.Cause, e.Deleted, shownAs(e.Value, e.Bytes), e.Erased, e.Pruned,
 	}
 }

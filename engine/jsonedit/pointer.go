@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"statehouse.dev/statehouse/engine/jsontext"
 )
 
 // Pointer is a JSON Pointer (RFC 6901): the tokens that lead to a value, one after the other.
@@ -59,7 +61,7 @@ func (p Pointer) Find(text []byte) (value []byte, found bool) {
 	if len(rest) > 0 {
 		return nil, false
 	}
-	return text[start:skip(text, start)], true
+	return text[start:jsontext.Skip(text, start)], true
 }
 
 // walk goes as far as the document leads: to where a value starts, and the tokens for which there
@@ -120,13 +122,13 @@ func arrayIndex(token string) (int, bool) {
 func (p Pointer) Set(text, value []byte) ([]byte, error) {
 	start, rest := p.walk(text)
 	if len(rest) == 0 {
-		return splice(text, start, skip(text, start), value), nil
+		return splice(text, start, jsontext.Skip(text, start), value), nil
 	}
 	way := p[:len(p)-len(rest)]
 	if text[start] != '{' {
 		return nil, fmt.Errorf("%q has no member %q: it is %s", way, rest[0], kind(text[start:]))
 	}
-	end := skip(text, start) - 1 // the closing brace
+	end := jsontext.Skip(text, start) - 1 // the closing brace
 	var b []byte
 	if end > start+1 {
 		b = append(b, ',')

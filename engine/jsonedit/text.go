@@ -2,49 +2,10 @@ package jsonedit
 
 import (
 	"bytes"
-	"encoding/json"
 	"unicode/utf8"
+
+	"statehouse.dev/statehouse/engine/jsontext"
 )
-
-// skip returns the end of the value that begins at text[at].
-func skip(text []byte, at int) int {
-	switch text[at] {
-	case '"':
-		return skipString(text, at)
-	case '{', '[':
-	default: // a number or a word
-		for at < len(text) && text[at] != ',' && text[at] != '}' && text[at] != ']' {
-			at++
-		}
-		return at
-	}
-	for depth := 0; ; {
-		switch text[at] {
-		case '"':
-			at = skipString(text, at)
-			continue
-		case '{', '[':
-			depth++
-		case '}', ']':
-			depth--
-		}
-		if at++; depth == 0 {
-			return at
-		}
-	}
-}
-
-// skipString returns the end of the string that begins at text[at].
-func skipString(text []byte, at int) int {
-	for at++; ; at++ {
-		i := bytes.IndexByte(text[at:], '"')
-		j := bytes.IndexByte(text[at:at+i], '\\')
-		if j < 0 {
-			return at + i + 1
-		}
-		at += j + 1 // the character after the backslash
-	}
-}
 
 // A member is a member of an object, or an element of an array, which has no name.
 type member struct {
@@ -63,10 +24,10 @@ func children(text []byte, at int, visit func(member) bool) {
 	for ; ; at++ {
 		m := member{start: at, nameEnd: at, value: at}
 		if named {
-			m.nameEnd = skipString(text, at)
+			m.nameEnd = jsontext.SkipString(text, at)
 			m.value = m.nameEnd + 1
 		}
-		m.end = skip(text, m.value)
+		m.end = jsontext.Skip(text, m.value)
 		if at = m.end; !visit(m) || text[at] != ',' {
 			return
 		}
@@ -79,9 +40,7 @@ func (m *member) name(text []byte) []byte {
 	if bytes.IndexByte(quoted, '\\') < 0 {
 		return quoted[1 : len(quoted)-1]
 	}
-	var s string
-	_ = json.Unmarshal(quoted, &s) // it is a string
-	return []byte(s)
+	return []byte(jsontext.Text(quoted))
 }
 
 // appendQuoted appends a string.

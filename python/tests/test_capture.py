@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from statehouse import (
+    EvaluationFailed,
+    F,
     NotFoundError,
     PreconditionFailed,
     Statehouse,
@@ -56,6 +58,7 @@ async def session(client):
             await tx.delete(name, "never")
 
     await asyncio.gather(*(work(f"a{n}") for n in range(4)))
+    await asked_for(client)
     done = await client.transact(
         [Write("a0", "z", {"n": 1}), Write("a9", "z", {}, namespace="other")],
         metadata={"why": "both"},
@@ -69,6 +72,32 @@ async def session(client):
     assert len(seen) == 3
     async for _ in client.watch("a0", after=0):
         break
+
+
+async def asked_for(client):
+    """What agents ask for besides reads and writes."""
+    lease = await client.lease("w", "worker", ttl=0.6)
+    await client.increment("w", "k", "/n", 3, maximum=10, leases=[lease])
+    with pytest.raises(EvaluationFailed):
+        await client.increment("w", "k", "/n", 30, maximum=10)
+    await client.merge("w", "k", {"x": 1})
+    await client.append("w", "m/", b"\x00both", content_type="text/plain")
+    await client.put_if_absent("w", "k", {})
+    await client.write("w", "short", {}, ttl=60)
+    await client.refresh("w", ["short"], ttl=90)
+    assert (await client.get_state("w", "m/0000000000000001")).value == b"\x00both"
+    await asyncio.sleep(0.5)  # it is renewed
+    assert await client.list_leases()
+    done = lease.release()
+    if done is not None:
+        await done
+    await client.fork("w", "f")
+    assert await client.list_keys("w", delimiter="/") == ["k", "m/", "short"]
+    assert len([r async for r in client.find(where=[F("/n") == 3, ~F.meta("a").exists()])]) == 2
+    await client.merge("f", "k", {"x": 2})
+    assert [d.key async for d in client.diff("w", "f")] == ["k"]
+    assert (await client.get_agent("f")).forked_from.agent_id == "w"
+    assert len([e async for e in client.replay("f", all_operations=True, with_lineage=True)]) > 5
 
 
 async def replays(client):

@@ -2,10 +2,10 @@ package filter
 
 import (
 	"fmt"
-	"strings"
 
 	"statehouse.dev/statehouse/engine"
-	"statehouse.dev/statehouse/server/jsontext"
+	"statehouse.dev/statehouse/engine/jsonedit"
+	"statehouse.dev/statehouse/engine/jsontext"
 )
 
 // Limits of one filter.
@@ -156,32 +156,13 @@ func (n *node) child(name string) *node {
 	return n.children[len(n.children)-1].node
 }
 
-// parsePointer splits a JSON Pointer into the names that it consists of.
-func parsePointer(p string) ([]string, error) {
-	if p == "" {
-		return nil, nil
+// parsePointer reads a pointer into a value.
+func parsePointer(text string) (jsonedit.Pointer, error) {
+	names, err := jsonedit.ParsePointer(text)
+	if err == nil && len(names) > MaxDepth {
+		err = fmt.Errorf("the pointer has %d parts, and no value is nested more than %d deep", len(names), MaxDepth)
 	}
-	if p[0] != '/' {
-		return nil, fmt.Errorf("%.80q is not a JSON Pointer: it does not begin with /", p)
-	}
-	names := strings.Split(p[1:], "/")
-	if len(names) > MaxDepth {
-		return nil, fmt.Errorf("the pointer has %d parts, and no value is nested more than %d deep", len(names), MaxDepth)
-	}
-	for i, name := range names {
-		for rest := name; ; {
-			_, after, found := strings.Cut(rest, "~")
-			if !found {
-				break
-			}
-			if after == "" || after[0] != '0' && after[0] != '1' {
-				return nil, fmt.Errorf("%.80q is not a JSON Pointer: ~ is not followed by 0 or 1", p)
-			}
-			rest = after
-		}
-		names[i] = strings.ReplaceAll(strings.ReplaceAll(name, "~1", "/"), "~0", "~")
-	}
-	return names, nil
+	return names, err
 }
 
 // arrayIndex is the index that a name is in an array; -1: none.

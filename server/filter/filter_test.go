@@ -314,9 +314,9 @@ func TestRefused(t *testing.T) {
 		says  string
 	}{
 		{many, "33 conditions"},
-		{[]filter.Condition{{Pointer: "a", Comparison: filter.Exists}}, "does not begin with /"},
-		{[]filter.Condition{{Pointer: "/a~", Comparison: filter.Exists}}, "~ is not followed"},
-		{[]filter.Condition{{Pointer: "/a~0~2", Comparison: filter.Exists}}, "~ is not followed"},
+		{[]filter.Condition{{Pointer: "a", Comparison: filter.Exists}}, "begins with /"},
+		{[]filter.Condition{{Pointer: "/a~", Comparison: filter.Exists}}, "~ is followed by"},
+		{[]filter.Condition{{Pointer: "/a~0~2", Comparison: filter.Exists}}, "~ is followed by"},
 		{[]filter.Condition{{Pointer: strings.Repeat("/a", 29), Comparison: filter.Exists}}, "29 parts"},
 		{[]filter.Condition{{Pointer: "/a", Metadata: "b", Comparison: filter.Exists}}, "one of them"},
 		{[]filter.Condition{{Pointer: "/a", Operand: "open"}}, "in quotes"},

@@ -1,7 +1,7 @@
 package filter
 
 import (
-	"statehouse.dev/statehouse/server/jsontext"
+	"statehouse.dev/statehouse/engine/jsontext"
 )
 
 // OnValues reports whether there are conditions on values.

@@ -16,7 +16,7 @@ import (
 	"strconv"
 	"strings"
 
-	"statehouse.dev/statehouse/server/jsontext"
+	"statehouse.dev/statehouse/engine/jsontext"
 )
 
 // Same reports whether there is nothing to patch.

@@ -113,7 +113,7 @@ func calls() []Bug {
 	return []Bug{
 		{
 			Name: "client-as-of-lost", Guarantee: "G3", About: "BatchGet as of a commit reads the present",
-			Edits: []Edit{{"client/reads.go", "	req := &pb.BatchGetStateRequest{Encoding: asJSON, At: at.message(), TxnId: txnID}", "	req := &pb.BatchGetStateRequest{Encoding: asJSON, TxnId: txnID}"}},
+			Edits: []Edit{{"client/reads.go", "	req := &pb.BatchGetStateRequest{Encoding: asJSON, At: at.message(), TxnId: txnID, MinReadTs: uint64(at.least)}", "	req := &pb.BatchGetStateRequest{Encoding: asJSON, TxnId: txnID, MinReadTs: uint64(at.least)}"}},
 		},
 		{
 			Name: "client-tombstone-exists", Guarantee: "G3", About: "a record that was deleted is told to exist",

@@ -1,7 +1,7 @@
 package planted
 
-// imports are mistakes of imports. No world has one yet: what finds them are the engine's tests, which
-// look at every step of an import and crash it at every operation of its disk.
+// imports are mistakes of imports. Worlds have imports, too; what shows these at once are the engine's
+// tests, which look at every step of an import and crash it at every operation of its disk.
 func imports() []Bug {
 	list := []Bug{
 		{

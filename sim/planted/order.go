@@ -78,7 +78,7 @@ func versions() []Bug {
 		},
 		{
 			Name: "tombstone-listed", Guarantee: "G3", About: "deleted keys are listed",
-			Edits: []Edit{{"engine/scan.go", "		if seen && c.rec.Exists {", "		if seen && (c.rec.Exists || c.o.Reverse) {"}},
+			Edits: []Edit{{"engine/scan.go", "	return seen && c.rec.Exists, c.rows.err == nil\n", "	return seen && (c.rec.Exists || c.o.Reverse), c.rows.err == nil\n"}},
 		},
 		{
 			Name: "version-reused-after-delete", Guarantee: "G5", About: "a key that was deleted begins at version 1 again",

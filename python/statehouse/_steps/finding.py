@@ -169,7 +169,7 @@ def _condition(condition: Condition) -> pb.Condition:
 
 
 def _order(order: str) -> pb.FindOrder:
-    if order not in _ORDERS:
+    if not isinstance(order, str) or order not in _ORDERS:
         raise check.refused("order", f'order is "key" or "changed", not {check.brief(order)}')
     return _ORDERS[order]
 
