@@ -43,6 +43,9 @@ func (t *Table) Event(ev *Event, skip int, verbose bool) error {
 	for i := range ev.Operations[skip:] {
 		o := &ev.Operations[skip+i]
 		done := Pad(o.verb(), len("DELETE")) + Gone(o.Erased, o.Pruned)
+		if ev.Cause != "" {
+			done += " " + Printable(ev.Cause)
+		}
 		key, version := Quote(o.Key), "v"+strconv.FormatUint(o.Version, 10)
 		if o.From != "" {
 			key, version = Quote(o.From), "@"+strconv.FormatUint(o.FromTS, 10)
