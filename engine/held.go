@@ -61,7 +61,7 @@ func (e *Engine) Tables() []Table {
 		{Name: "bytes of records", Entries: e.hot.bytes(), Room: t.RecordBytes, Most: t.RecordBytes},
 		tableOf("decisions", pl.decisions, l.FinishedTxns),
 		tableOf("keys", pl.keys, cached), tableOf("agents", pl.agents, cached), tableOf("outcomes", pl.outcomes, cached),
-		tableOf("sequences", pl.evaluated.sequences, l.CachedAgents),
+		tableOf("sequences", pl.evaluated.sequences, max(l.CachedAgents, 1)),
 	}
 }
 

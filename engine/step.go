@@ -58,7 +58,9 @@ func (e *Engine) Plan() bool {
 	e.inflight = fl
 	e.waited(&fl.moments, taken)
 	e.planner.beginStep()
-	_ = e.noted(e.fire(now))
+	if e.chores.making == nil { // whose commits follow each other, and may be taken back
+		_ = e.noted(e.fire(now))
+	}
 	for _, p := range taken {
 		switch a := e.planOne(p, now); a.err {
 		case errUnchecked:
@@ -210,9 +212,11 @@ func (e *Engine) makeDurable(fl *inflight) bool {
 		return !e.halting.Load()
 	}
 	if e.failed.Load() == nil {
+		began := e.now()
 		if err := fl.batch.SyncWait(); err != nil {
 			e.halt(failf(ErrStorage, "sync of the log failed: %v", err))
 		}
+		e.lastSync.Store(int64(e.now().Sub(began)))
 	}
 	e.checkPlaceIfDue()
 	if e.halting.Load() {

@@ -97,7 +97,7 @@ func refused(op *history.Operation) string {
 		return ""
 	}
 	switch op.Error.Code {
-	case "CONFLICT", "PRECONDITION_FAILED", "TXN_NOT_FOUND", "TXN_EXPIRED", "TXN_ABORTED", "INVALID_REQUEST":
+	case "CONFLICT", "PRECONDITION_FAILED", "TXN_NOT_FOUND", "TXN_EXPIRED", "TXN_ABORTED", "INVALID_REQUEST", "LEASE_HELD", "LEASE_LOST", "EVALUATION_FAILED":
 		return op.Error.Code
 	}
 	return ""

@@ -100,6 +100,11 @@ var transact = unary(history.Transact, pb.StatehouseService_Transact_FullMethodN
 			out.Versions = append(out.Versions, kv)
 		}
 		out.Results = results(r.GetResults())
+		for i := range min(len(out.Versions), len(out.Results)) {
+			if i < len(in.Writes) && in.Writes[i].Op == history.Append {
+				out.Versions[i].Key = out.Results[i].Key
+			}
+		}
 	},
 )
 

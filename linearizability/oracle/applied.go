@@ -49,7 +49,7 @@ func (j *judge) checkApplied(t *txn, ev *history.Event) {
 		j.stats.Unexplained++ // another request did it
 		return
 	case !matched:
-		w, _ := t.wanted(op)
+		w, _ := j.wanted(t, op, ev.CommitTS-1)
 		j.breaks(op, "G2", "commit-differs", w.String(), fmt.Sprint(ev.Ops), "commit %d is not what was asked for", ev.CommitTS)
 		return
 	}
@@ -72,7 +72,7 @@ func (j *judge) checkApplied(t *txn, ev *history.Event) {
 func (j *judge) applied(t *txn, ev *history.Event) (op *history.Operation, conditions []history.KeyCondition, matched bool) {
 	op = t.attempts[0]
 	for _, a := range t.attempts {
-		w, c := t.wanted(a)
+		w, c := j.wanted(t, a, ev.CommitTS-1)
 		if !j.did(t, a, w, ev) || !j.sameProvenance(ev, a.In.Metadata, ev.Principal, ev.TraceID) {
 			continue
 		}
@@ -89,7 +89,7 @@ func (j *judge) applied(t *txn, ev *history.Event) (op *history.Operation, condi
 // hold reports whether all conditions of a request held after a commit, and what it read.
 func (j *judge) hold(op *history.Operation, conditions []history.KeyCondition, after uint64) bool {
 	for _, k := range conditions {
-		if !holds(j.model.At(k.Name, after), k.Expected) {
+		if !j.met(&k, after) {
 			return false
 		}
 	}
@@ -105,7 +105,9 @@ func (j *judge) hold(op *history.Operation, conditions []history.KeyCondition, a
 // conditions and to what it read.
 func (j *judge) checkConditions(t *txn, op *history.Operation, conditions []history.KeyCondition, before uint64) {
 	for _, k := range conditions {
-		if v := j.model.At(k.Name, before); !holds(v, k.Expected) {
+		if v := j.model.At(model.Key(&k), before); !j.met(&k, before) && k.Lease != "" {
+			j.breaks(op, "G3", "lease-not-held", fmt.Sprintf("token %d", k.Expected), v.Show(), "it committed although lease %q of agent %q was not held under token %d", k.Lease, k.Agent, k.Expected)
+		} else if !j.met(&k, before) {
 			j.breaks(op, "G3", "condition-not-held", fmt.Sprintf("version %d", k.Expected), v.Show(), "it committed although key %q of agent %q was not at version %d", k.Key, k.Agent, k.Expected)
 		}
 	}
@@ -118,6 +120,15 @@ func (j *judge) checkConditions(t *txn, op *history.Operation, conditions []hist
 	if t.begin != nil {
 		j.checkReadSet(t, op, t.begin.Out.SnapshotTS, before)
 	}
+}
+
+// met reports whether a condition on a key, or on a lease, held after a commit.
+func (j *judge) met(k *history.KeyCondition, after uint64) bool {
+	v := j.model.At(model.Key(k), after)
+	if k.Lease != "" {
+		return v.Exists() && v.Num() == k.Expected || v == nil && j.model.Base > 0
+	}
+	return holds(v, k.Expected)
 }
 
 func holds(v *model.Version, expected uint64) bool {

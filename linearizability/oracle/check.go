@@ -30,6 +30,8 @@ func Check(h *history.History, of *Section) Result {
 	j.model = model.Fold(h, j.visibility.before, j.violate)
 	j.collect(h)
 	j.bound(h)
+	j.findHolds(h)
+	j.checkTimers()
 	j.findUnasked(h)
 	for _, t := range j.transactions() {
 		j.checkTxn(t)
@@ -59,6 +61,8 @@ type judge struct {
 	covered    map[history.AgentName]bool // nil: the log tells of all agents
 	intents    bool                       // see history.SourceIntent
 	starts     []int64                    // of the daemon; none: they were not recorded
+	holds      map[versioned]*hold
+	anyDue     bool // records were written that become due
 }
 
 func startsOf(h *history.History) (starts []int64) {
@@ -114,9 +118,12 @@ func (j *judge) checkOperation(op *history.Operation) {
 		return
 	}
 	switch op.Kind {
-	case history.Get, history.GetVersion, history.BatchGet, history.ListKeys, history.Scan, history.KeyHistory, history.ListAgents, history.ListSpaces, history.Begin:
+	case history.Get, history.GetVersion, history.BatchGet, history.ListKeys, history.Scan, history.KeyHistory, history.ListAgents, history.ListSpaces, history.Begin,
+		history.Find, history.Diff, history.GetAgent, history.ListLeases:
 		j.stats.Reads++
 		j.checkRead(op)
+	case history.RenewLeases, history.RefreshExpiry:
+		j.checkMoves(op)
 	case history.GetTxn:
 		j.checkOutcomeAsked(op)
 	}

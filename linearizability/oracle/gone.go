@@ -38,7 +38,7 @@ func (j *judge) sameValue(in *history.Input, n history.Name, number uint64, show
 	case lost:
 		return shown != ""
 	}
-	return model.SameRead(in, shown, inexact, written)
+	return shownAs(in, shown, inexact, written)
 }
 
 // sameProvenance compares what was shown of a commit with what the log says of it. An erasure takes it

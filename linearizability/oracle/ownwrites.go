@@ -63,7 +63,7 @@ func sameAsOwn(op *history.Operation, r *history.Record, w *history.Operation) (
 	if want.Exists && !op.In.NoValues {
 		want.Value = w.In.Value
 	}
-	if r.Exists == want.Exists && !r.Erased && !r.Pruned && r.Version == 0 && r.CommitTS == 0 && r.CommitTime == 0 && model.SameRead(&op.In, r.Value, r.Inexact, want.Value) {
+	if r.Exists == want.Exists && !r.Erased && !r.Pruned && r.Version == 0 && r.CommitTS == 0 && r.CommitTime == 0 && r.ExpiresAt == 0 && r.DueAt == 0 && r.Cause == "" && shownAs(&op.In, r.Value, r.Inexact, want.Value) {
 		return "", "", ""
 	}
 	return fmt.Sprintf("the transaction does not see its own %s of key %q", w.Kind, r.Key), model.ShowRecord(&want), model.ShowRecord(r)

@@ -36,6 +36,9 @@ func (j *judge) checkRead(op *history.Operation) {
 		return
 	}
 	asOf := j.firstPage(op).In.AtTime // a page is at the point of the first
+	if op.Kind == history.Diff {
+		asOf = 0 // it names its points
+	}
 	if r := op.Out.ReadTS; j.showsReadTS(op) && asOf == 0 {
 		switch {
 		case r > high:
@@ -161,7 +164,7 @@ func (j *judge) classify(op *history.Operation, low uint64) (guarantee, check st
 		}
 		known := false
 		for _, v := range j.model.Keys[r.Name] {
-			known = known || v.TS == r.CommitTS && v.Number == r.Version
+			known = known || v.CommitTS() == r.CommitTS && v.Number == r.Version
 		}
 		if !known {
 			return "G4", "ghost-read"
@@ -181,6 +184,14 @@ func (j *judge) right(op *history.Operation, ts uint64) (why, expected, got stri
 		return j.rightList(op, ts)
 	case history.KeyHistory:
 		return j.rightHistory(op, ts)
+	case history.Find:
+		return j.rightFind(op, ts)
+	case history.Diff:
+		return j.rightDiff(op, ts)
+	case history.GetAgent:
+		return j.rightAgent(op, ts)
+	case history.ListLeases:
+		return j.rightLeases(op, ts)
 	case history.ListAgents:
 		return j.rightAgents(op, ts)
 	case history.ListSpaces:
@@ -198,13 +209,13 @@ func (j *judge) same(op *history.Operation, r *history.Record, v *model.Version,
 	case v == nil:
 		ok = ok && r.CommitTS == 0 && r.CommitTime == 0
 	default:
-		ev := j.model.Event(v.TS)
 		time := v.Time
-		if ev != nil {
-			time = ev.CommitTime
+		if v.Event != nil {
+			time = v.Event.CommitTime
 		}
-		ok = ok && r.CommitTS == v.TS && (time == 0 || time == r.CommitTime)
+		ok = ok && r.CommitTS == v.CommitTS() && (time == 0 || time == r.CommitTime)
 	}
+	ok = ok && j.sameHold(op, r, v)
 	if !v.Exists() {
 		ok = ok && r.Value == "" && !r.Inexact && !r.Pruned && (!r.Erased || v != nil && v.Erasure)
 	} else {
@@ -223,7 +234,7 @@ func (j *judge) rightVersion(op *history.Operation, ts uint64) (why, expected, g
 	r := &op.Out.Records[0]
 	if n := op.In.KeyVersion; j.model.Older(r.Name, n) {
 		j.count(op, &j.stats.BeforeBase)
-		if r.Version == n && r.CommitTS < j.model.Keys[r.Name][0].TS {
+		if r.Version == n && r.CommitTS < j.model.Keys[r.Name][0].CommitTS() {
 			return "", "", ""
 		}
 	}

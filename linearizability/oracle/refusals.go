@@ -20,16 +20,18 @@ func (j *judge) checkRefused(t *txn, op *history.Operation, ev *history.Event) {
 	case "TXN_ID_REUSED":
 		j.checkReused(t, op, ev)
 	default:
-		if ev != nil && decides(op.Error) && !t.neverBegun(op) && !t.askedOtherwise(op, ev) && !j.askedAgain(t, op, ev) {
+		if ev != nil && decides(op.Error) && !t.neverBegun(op) && !j.askedOtherwise(t, op, ev) && !j.askedAgain(t, op, ev) {
 			j.breaks(op, "G6", "refused-but-applied", "", op.Error.Code, "it was refused (%s: %s), and transaction %s is in the log as commit %d", op.Error.Code, op.Error.Message, t.id, ev.CommitTS)
 		}
 	}
-	if known, _ := j.bounds.low(op.Call); ev != nil && known >= ev.CommitTS && looks(op.Error) && !t.askedOtherwise(op, ev) {
+	if known, _ := j.bounds.low(op.Call); ev != nil && known >= ev.CommitTS && looks(op.Error) && !j.askedOtherwise(t, op, ev) {
 		j.breaks(op, "G6", "committed-but-refused", "", op.Error.Code, "it was refused as not applied, and was commit %d already", ev.CommitTS)
 	}
 	switch op.Error.Code {
 	case "PRECONDITION_FAILED":
 		j.checkFailed(t, op)
+	case "LEASE_HELD", "LEASE_LOST", "EVALUATION_FAILED":
+		j.checkNotEvaluated(t, op)
 	case "CONFLICT":
 		j.checkConflict(t, op)
 	}
@@ -74,7 +76,7 @@ func (j *judge) checkConflict(t *txn, op *history.Operation) {
 // this one that the network made, may have got further.
 func decides(r *history.Refusal) bool {
 	switch r.Code {
-	case "CONFLICT", "PRECONDITION_FAILED", "TXN_NOT_FOUND", "TXN_EXPIRED", "TXN_ABORTED", "INVALID_REQUEST":
+	case "CONFLICT", "PRECONDITION_FAILED", "TXN_NOT_FOUND", "TXN_EXPIRED", "TXN_ABORTED", "INVALID_REQUEST", "LEASE_HELD", "LEASE_LOST", "EVALUATION_FAILED":
 		return true
 	}
 	return false
@@ -89,12 +91,12 @@ func looks(r *history.Refusal) bool {
 // couldFail reports whether the condition that a refusal names was set, and at some point from
 // low to high was not met in the way that the refusal says.
 func (j *judge) couldFail(t *txn, op *history.Operation, r *history.Refusal, low, high uint64) bool {
-	conditions := t.mayWant(op)
+	conditions := j.mayWant(t, op)
 	if low > high {
 		return false
 	}
 	for _, k := range conditions {
-		if k.Name != r.Named() || !r.Says("expected_version", k.Expected) {
+		if k.Lease != "" || k.Name != r.Named() || !r.Says("expected_version", k.Expected) {
 			continue
 		}
 		fails := func(ts uint64) bool {
@@ -105,7 +107,7 @@ func (j *judge) couldFail(t *txn, op *history.Operation, r *history.Refusal, low
 			return true
 		}
 	}
-	for _, h := range op.In.Heads {
+	for _, h := range headsOf(op) {
 		a := history.AgentName{Namespace: h.Namespace, Agent: h.Agent}
 		if r.Named() != (history.Name{Namespace: h.Namespace, Agent: h.Agent}) || !r.Says("expected_head", h.Expected) {
 			continue
@@ -123,8 +125,8 @@ func (j *judge) couldFail(t *txn, op *history.Operation, r *history.Refusal, low
 
 // mayWant are the conditions that a commit can have been refused on: also those of writes
 // whose staging was never answered.
-func (t *txn) mayWant(op *history.Operation) []history.KeyCondition {
-	_, conditions := t.wanted(op)
+func (j *judge) mayWant(t *txn, op *history.Operation) []history.KeyCondition {
+	_, conditions := j.wanted(t, op, j.model.Base)
 	if op.Kind == history.Transact {
 		return conditions
 	}
@@ -139,7 +141,7 @@ func (t *txn) mayWant(op *history.Operation) []history.KeyCondition {
 // failedBefore reports whether what a refusal names can have been so before the base: a
 // version, or a head, that is not after that of the base.
 func (j *judge) failedBefore(t *txn, op *history.Operation) bool {
-	conditions, r := t.mayWant(op), op.Error
+	conditions, r := j.mayWant(t, op), op.Error
 	for _, k := range conditions {
 		n, err := strconv.ParseUint(r.Details["current_version"], 10, 64)
 		if err == nil && k.Name == r.Named() && r.Says("expected_version", k.Expected) && n != k.Expected && n <= j.model.At(k.Name, j.model.Base).Num() {

@@ -31,7 +31,7 @@ func (j *judge) checkRepeated(t *txn, op *history.Operation, conditions []histor
 
 // askedOtherwise reports whether an event can be of a transact other than one that was refused:
 // a refusal speaks of what it refused.
-func (t *txn) askedOtherwise(op *history.Operation, ev *history.Event) bool {
+func (j *judge) askedOtherwise(t *txn, op *history.Operation, ev *history.Event) bool {
 	if op.Kind != history.Transact {
 		return false
 	}
@@ -40,10 +40,10 @@ func (t *txn) askedOtherwise(op *history.Operation, ev *history.Event) bool {
 		if a == op || a.Kind != history.Transact {
 			return false
 		}
-		want, _ := t.wanted(a)
+		want, _ := j.wanted(t, a, ev.CommitTS-1)
 		// A value may be too long as a Struct, and not as JSON.
 		otherwise := !request.Of(a).Equal(mine) || op.Error.Code == "INVALID_REQUEST" && a.In.Doubles != op.In.Doubles
-		return want.match(ev) && otherwise
+		return j.match(want, ev) && otherwise
 	})
 }
 
@@ -58,8 +58,8 @@ func (j *judge) askedAgain(t *txn, op *history.Operation, ev *history.Event) boo
 			return false
 		}
 		between := func(start int64) bool { return start > op.Call && start < a.End() }
-		want, _ := t.wanted(a)
-		return want.match(ev) && (len(j.starts) == 0 || slices.ContainsFunc(j.starts, between))
+		want, _ := j.wanted(t, a, ev.CommitTS-1)
+		return j.match(want, ev) && (len(j.starts) == 0 || slices.ContainsFunc(j.starts, between))
 	})
 }
 
@@ -77,7 +77,10 @@ func (j *judge) checkReused(t *txn, op *history.Operation, ev *history.Event) {
 		}
 		// What is known to have been committed by then has the id; otherwise whatever was
 		// asked for under it may have been decided first, if only to be refused.
-		if want, _ := t.wanted(a); ev == nil || ev.CommitTS > low || want.match(ev) {
+		if ev == nil || ev.CommitTS > low {
+			return
+		}
+		if want, _ := j.wanted(t, a, ev.CommitTS-1); j.match(want, ev) {
 			return
 		}
 	}

@@ -7,16 +7,22 @@ import (
 	"strings"
 
 	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/linearizability/oracle/model"
 )
 
 // cursor is how far a stream has come.
 type cursor struct {
 	next, last uint64 // the commits that it may still show
 	sent       uint64
+	shown      int // operations of the next commit that it has shown: an act may take several events
 }
 
 // checkStream compares what a replay or watch sent with the log under its filter.
 func (j *judge) checkStream(op *history.Operation) {
+	if op.In.Lineage && j.model.Forks[history.AgentName{Namespace: op.In.Namespace, Agent: op.In.Agent}] != nil {
+		j.count(op, &j.stats.Dangling) // it begins with another agent's past
+		return
+	}
 	c := j.startStream(op)
 	if c == nil {
 		return
@@ -96,11 +102,15 @@ func (j *judge) checkBatch(op *history.Operation, b *history.Batch, c *cursor) b
 			j.breaks(op, "G5", "replay-gap", fmt.Sprintf("commit %d", want), fmt.Sprintf("commit %d", ev.CommitTS), "it goes on with commit %d where commit %d is next", ev.CommitTS, want)
 			return false
 		}
-		if why := j.sameEvent(in, ev); why != "" {
+		more, why := j.sameEvent(in, ev, &c.shown)
+		if why != "" {
 			j.breaks(op, "G5", "event-differs", fmt.Sprint(j.model.Event(want).Ops), fmt.Sprint(ev.Ops), "commit %d: %s", ev.CommitTS, why)
 			return false
 		}
-		c.next = want + 1
+		if more {
+			continue
+		}
+		c.next, c.shown = want+1, 0
 		c.sent++
 	}
 	switch missing := j.nextMatch(in, c.next, min(c.last, b.Cursor)); {
@@ -126,7 +136,7 @@ func (j *judge) nextMatch(in *history.Input, from, last uint64) uint64 {
 		if in.FromTime != 0 && ev.CommitTime < in.FromTime || in.ToTime != 0 && ev.CommitTime > in.ToTime {
 			continue
 		}
-		if slices.ContainsFunc(ev.Ops, func(o history.EventOp) bool { return lets(in, o) }) {
+		if slices.ContainsFunc(j.shownTo(in, ev), func(o history.EventOp) bool { return lets(in, o) }) {
 			return ts
 		}
 	}
@@ -134,37 +144,72 @@ func (j *judge) nextMatch(in *history.Input, from, last uint64) uint64 {
 }
 
 func lets(in *history.Input, o history.EventOp) bool {
+	switch {
+	case in.Lease != "" && (o.Lease == nil || o.Key != in.Lease), in.Due && (!o.Due || o.Delete):
+		return false
+	case o.Act != nil && strings.HasPrefix(in.Prefix, o.Key): // it reaches into what is asked for
+		return o.Namespace == in.Namespace && (in.AllAgents || o.Agent == in.Agent)
+	}
 	return o.Namespace == in.Namespace && (in.AllAgents || o.Agent == in.Agent) && strings.HasPrefix(o.Key, in.Prefix)
 }
 
-// sameEvent compares an event with the log's. What was replayed once never
-// changes: not even the order of its operations.
-func (j *judge) sameEvent(in *history.Input, ev *history.Event) string {
-	whole := j.model.Event(ev.CommitTS)
-	if whole.TxnID != ev.TxnID || whole.CommitTime != ev.CommitTime || !j.sameProvenance(whole, ev.Metadata, ev.Principal, ev.TraceID) {
-		return "another transaction, time or metadata than the log has"
+// shownTo is what a commit did, as a reader is shown it: operation by operation as the log has them, or,
+// to one who knows only records, key by key and without leases and due records.
+func (j *judge) shownTo(in *history.Input, ev *history.Event) []history.EventOp {
+	special := func(o history.EventOp) bool { return o.Lease != nil || o.Due || o.Act != nil }
+	if in.AllOperations || in.Lease != "" || in.Due || !slices.ContainsFunc(ev.Ops, special) {
+		return ev.Ops
 	}
-	n := 0
-	for i := range whole.Ops {
-		o := &whole.Ops[i]
-		if !lets(in, *o) {
-			continue
+	var list []history.EventOp
+	for _, o := range j.model.Changes(ev) {
+		switch {
+		case o.Act != nil:
+			list = append(list, j.model.Inherits(history.AgentName{Namespace: o.Namespace, Agent: o.Agent})...)
+		case !model.Hidden(o.Name):
+			list = append(list, o)
+		}
+	}
+	return list
+}
+
+// sameEvent compares an event with the log's, of which shown operations came before. What was replayed
+// once never changes: not even the order of its operations. more: the rest is yet to come.
+func (j *judge) sameEvent(in *history.Input, ev *history.Event, shown *int) (more bool, why string) {
+	whole := j.model.Event(ev.CommitTS)
+	if whole.TxnID != ev.TxnID || whole.CommitTime != ev.CommitTime || whole.Cause != ev.Cause || !j.sameProvenance(whole, ev.Metadata, ev.Principal, ev.TraceID) {
+		return false, "another transaction, time, cause or metadata than the log has"
+	}
+	var want []history.EventOp
+	for _, o := range j.shownTo(in, whole) {
+		if lets(in, o) {
+			want = append(want, o)
+		}
+	}
+	parts := slices.ContainsFunc(whole.Ops, func(o history.EventOp) bool { return o.Act != nil }) && !in.AllOperations
+	want = want[min(*shown, len(want)):]
+	for n := range want {
+		o := &want[n]
+		if n == len(ev.Ops) && parts && n > 0 {
+			*shown += n
+			return true, ""
 		}
 		if n == len(ev.Ops) {
-			return fmt.Sprintf("key %q of agent %q is missing", o.Key, o.Agent)
+			return false, fmt.Sprintf("key %q of agent %q is missing", o.Key, o.Agent)
 		}
 		got := &ev.Ops[n]
 		same := got.Value == "" && !got.Inexact && !got.Pruned && got.Erased == o.Erased // of a delete
 		if !o.Delete {
 			same = j.sameValue(in, o.Name, o.Version, got.Value, got.Inexact, got.Erased, got.Pruned, o.Value, o.Erased || o.Pruned)
 		}
-		if got.Name != o.Name || got.Version != o.Version || got.Delete != o.Delete || !same {
-			return fmt.Sprintf("key %q of agent %q is shown otherwise", o.Key, o.Agent)
+		if o.Lease != nil || o.Due || o.Act != nil {
+			same = got.Equal(o)
 		}
-		n++
+		if same = same && got.Due == o.Due && (got.Lease == nil) == (o.Lease == nil) && (got.Act == nil) == (o.Act == nil); got.Name != o.Name || got.Version != o.Version || got.Delete != o.Delete || !same {
+			return false, fmt.Sprintf("key %q of agent %q is shown otherwise", o.Key, o.Agent)
+		}
 	}
-	if n != len(ev.Ops) {
-		return "operations that nobody asked for"
+	if len(want) != len(ev.Ops) {
+		return false, "operations that nobody asked for"
 	}
-	return ""
+	return false, ""
 }

@@ -80,7 +80,7 @@ func (j *judge) findUnasked(h *history.History) {
 		ev := &h.Log[i]
 		t := j.txns[ev.TxnID]
 		switch {
-		case j.section != nil || t != nil && len(t.attempts) > 0 || ev.ByOperator():
+		case j.section != nil || t != nil && len(t.attempts) > 0 || ev.ByOperator() || ev.Cause != "":
 		case t == nil && !j.visibility.whole() || t != nil && j.hidden(t):
 			j.stats.Unexplained++
 		default:

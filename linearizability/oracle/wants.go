@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/linearizability/oracle/evaluate"
 )
 
 // want is what a commit is to do to a key.
@@ -14,27 +15,32 @@ type want struct {
 	optional bool            // or nothing: no answer says that it was staged
 }
 
-type wants map[history.Name]want
+// wants is what a commit is to do: of each key, or what the daemon was to make of it.
+type wants struct {
+	keys      map[history.Name]want
+	evaluated *evaluate.Changes // nil: nothing was to be evaluated
+}
 
-// wanted lists what a transaction's commit is to do, by key, and its conditions
-// on versions.
-func (t *txn) wanted(op *history.Operation) (wants, []history.KeyCondition) {
-	out := make(wants)
+// wanted lists what a transaction's commit is to do, by key, if it is decided right after the
+// commit before, and its conditions on versions.
+func (j *judge) wanted(t *txn, op *history.Operation, before uint64) (wants, []history.KeyCondition) {
+	out := wants{keys: make(map[history.Name]want)}
+	if evaluates(op) {
+		out.evaluated = evaluate.Of(j.model, op, before)
+		return out, conditionsOf(op)
+	}
 	conditions := slices.Clone(op.In.Keys)
 	if op.Kind == history.Transact {
 		for _, w := range op.In.Writes {
-			if w.Expected != nil {
-				conditions = append(conditions, history.KeyCondition{Name: w.Name, Expected: *w.Expected})
-			}
-			out[w.Name] = want{writes: []history.Write{w}}
+			out.keys[w.Name] = want{writes: []history.Write{w}}
 		}
-		return out, conditions
+		return out, conditionsOf(op)
 	}
 	for _, s := range t.staged {
 		if s.Outcome == history.OK && s.In.Expected != nil {
 			conditions = append(conditions, history.KeyCondition{Name: s.In.Name(), Expected: *s.In.Expected})
 		}
-		if _, done := out[s.In.Name()]; done {
+		if _, done := out.keys[s.In.Name()]; done {
 			continue
 		}
 		own := t.own(s.In.Name(), op)
@@ -43,7 +49,7 @@ func (t *txn) wanted(op *history.Operation) (wants, []history.KeyCondition) {
 			w.writes = append(w.writes, history.Write{Name: s.In.Name(), Value: s.In.Value, Delete: s.Kind == history.StageDelete})
 		}
 		if len(w.writes) > 0 {
-			out[s.In.Name()] = w
+			out.keys[s.In.Name()] = w
 		}
 	}
 	return out, conditions
@@ -52,7 +58,10 @@ func (t *txn) wanted(op *history.Operation) (wants, []history.KeyCondition) {
 // required is how many keys a commit must change.
 func (w wants) required() int {
 	n := 0
-	for _, x := range w { // counted: order cannot matter
+	if w.evaluated != nil {
+		return requiredOf(w.evaluated)
+	}
+	for _, x := range w.keys { // counted: order cannot matter
 		if !x.optional {
 			n++
 		}
@@ -62,9 +71,12 @@ func (w wants) required() int {
 
 func (w wants) String() string {
 	var keys []string
-	for n := range w { // sorted below
+	if w.evaluated != nil {
+		return showChanges(w.evaluated)
+	}
+	for n := range w.keys { // sorted below
 		verb := "write"
-		if w[n].writes[len(w[n].writes)-1].Delete {
+		if w.keys[n].writes[len(w.keys[n].writes)-1].Delete {
 			verb = "delete"
 		}
 		keys = append(keys, fmt.Sprintf("%s %q of agent %q", verb, n.Key, n.Agent))
@@ -74,11 +86,17 @@ func (w wants) String() string {
 }
 
 // match reports whether an event is what was wanted.
-func (w wants) match(ev *history.Event) bool {
+func (j *judge) match(w wants, ev *history.Event) bool {
+	if w.evaluated != nil {
+		return j.matchEvaluated(w.evaluated, ev)
+	}
 	required := 0
 	for i := range ev.Ops {
 		o := &ev.Ops[i]
-		x := w[o.Name]
+		if o.Lease != nil || o.Due || o.Act != nil {
+			return false
+		}
+		x := w.keys[o.Name]
 		if !slices.ContainsFunc(x.writes, func(w history.Write) bool {
 			return w.Delete == o.Delete && (o.Delete || o.Erased || o.Pruned || history.SameValue(w.Value, o.Value))
 		}) {
@@ -94,7 +112,7 @@ func (w wants) match(ev *history.Event) bool {
 // within reports whether an event can be what was wanted, if other writes were staged besides
 // and after.
 func (w wants) within(ev *history.Event) bool {
-	for n, x := range w { // all of them: order cannot matter
+	for n, x := range w.keys { // all of them: order cannot matter
 		if !x.optional && !slices.ContainsFunc(ev.Ops, func(o history.EventOp) bool { return o.Name == n }) {
 			return false
 		}
@@ -107,5 +125,5 @@ func (j *judge) did(t *txn, op *history.Operation, w wants, ev *history.Event) b
 	if op.Kind == history.Commit && j.hidden(t) {
 		return w.within(ev)
 	}
-	return w.match(ev)
+	return j.match(w, ev)
 }

@@ -40,6 +40,8 @@ type effect struct {
 	facts
 	blur bool // it is not known whether it was written, or with what
 	head bool // the name is that of an agent's head (see headOf)
+	// Of an increment: delta was added to the number at the pointer.
+	pointer, delta string
 }
 
 // stretch is a listing: no key of an agent between two keys exists but those shown.
@@ -66,8 +68,10 @@ type constraints struct {
 	broken  []verdict.Violation
 
 	form   func(value string) string // the form in which values are compared
+	rounds bool                      // in it numbers are not exact
 	values map[string]string         // their forms
 	heads  map[history.AgentName]bool
+	bytes  bool                // some values are bytes, which readers are shown in two forms
 	views  map[int]*constraint // that a read belongs to, by its number
 	ends   map[int]string      // the last key of each page, likewise
 	txns   map[string]*txn
@@ -76,9 +80,10 @@ type constraints struct {
 	listings []listing // of transactions that their clients hold
 
 	missing missing
-	base    uint64                  // what took effect before it is no constraint
-	told    map[*history.Event]bool // events that are constraints
-	guessed bool                    // what a commit did is not all in the history, nor is it in a log
+	base    uint64                     // what took effect before it is no constraint
+	told    map[*history.Event]bool    // events that are constraints
+	acts    map[history.AgentName]bool // agents whose keys an act or a fork has changed
+	guessed bool                       // what a commit did is not all in the history, nor is it in a log
 }
 
 // txn is what was asked with one transaction id.
@@ -97,15 +102,16 @@ func constraintsOf(h *history.History, log map[string]*history.Event, middle *Mi
 	c := &constraints{
 		values: make(map[string]string), heads: make(map[history.AgentName]bool),
 		views: make(map[int]*constraint), ends: make(map[int]string), txns: make(map[string]*txn),
-		missing: missingFrom(h, middle), told: make(map[*history.Event]bool),
+		missing: missingFrom(h, middle), told: make(map[*history.Event]bool), acts: actedOn(h),
 	}
 	if b := h.Header.Base; b != nil {
 		c.base = b.CommitTS
 	}
 	if c.form = history.Normal; slices.ContainsFunc(h.Operations, func(op *history.Operation) bool { return op.In.Doubles }) {
-		c.form = history.Rounded // in which all of them see alike
+		c.form, c.rounds = history.Rounded, true // in which all of them see alike
 	}
 	covered := h.Covered()
+	c.bytes = slices.ContainsFunc(h.Operations, writesBytes)
 	for _, op := range h.Operations {
 		if !within(covered, op) {
 			continue
@@ -126,6 +132,7 @@ func constraintsOf(h *history.History, log map[string]*history.Event, middle *Mi
 		c.addUntold(h)
 	}
 	slices.SortStableFunc(c.placed, comparePlaces)
+	c.leaveOut()
 	c.checkRealTime()
 	c.checkListings()
 	return c
@@ -191,6 +198,12 @@ func (c *constraints) addAnswer(op *history.Operation) {
 		}
 	case history.GetVersion, history.KeyHistory:
 		c.addVersions(op)
+	case history.Find:
+		if op.In.AtTime == 0 && op.In.PageOf == 0 {
+			c.addFound(op)
+		}
+	case history.RenewLeases:
+		c.addRenewals(op)
 	}
 }
 
@@ -227,7 +240,7 @@ func (c *constraints) addVersions(op *history.Operation) {
 // sight is what a read saw of a record.
 func (c *constraints) sight(op *history.Operation, r *history.Record) sight {
 	f := facts{known: knowsExists | knowsVersion | knowsTS, exists: r.Exists, version: r.Version, ts: r.CommitTS}
-	if r.Exists && !op.In.NoValues && !r.Erased && !r.Pruned {
+	if r.Exists && !op.In.NoValues && !r.Erased && !r.Pruned && (op.In.Native || !c.bytes) {
 		f.known, f.value = f.known|knowsValue, c.canonical(r.Value)
 	}
 	return sight{r.Name, f}
@@ -245,7 +258,7 @@ func (c *constraints) look(v *constraint, op *history.Operation, own map[history
 		}
 		v.sees = append(v.sees, c.sight(op, r))
 	}
-	if op.Kind != history.ListKeys && op.Kind != history.Scan || hidden {
+	if op.Kind != history.ListKeys && op.Kind != history.Scan || hidden || in.Delimiter != "" {
 		return
 	}
 	s := stretch{agent: history.AgentName{Namespace: in.Namespace, Agent: in.Agent}, prefix: in.Prefix, shown: make(map[history.Name]bool)}

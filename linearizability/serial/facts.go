@@ -59,6 +59,9 @@ func expects(version uint64) facts {
 // answered does not follow.
 func (e *effect) on(before facts) (facts, bool) {
 	after := e.facts
+	if e.delta != "" && before.known&knowsExists != 0 && (!before.exists || before.known&knowsValue != 0) && !follows(before.value, before.exists, after.value, e.pointer, e.delta) {
+		return before, false
+	}
 	switch {
 	case e.blur || e.head || before.known&knowsVersion == 0:
 		return after, true

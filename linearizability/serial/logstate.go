@@ -40,14 +40,15 @@ func (s *logState) findVague() {
 	for i := range s.log {
 		for k := range s.log[i].Ops {
 			o := &s.log[i].Ops[k]
-			if _, known := s.state[o.Name]; known || seen[o.Name] {
+			n := keptAs(o)
+			if _, known := s.state[n]; known || seen[n] {
 				continue
 			}
-			if seen[o.Name] = true; o.Version > 1 {
+			if seen[n] = true; o.Version > 1 {
 				if s.vague == nil {
 					s.vague = make(map[history.Name]bool)
 				}
-				s.vague[o.Name] = true
+				s.vague[n] = true
 			}
 		}
 	}
@@ -59,14 +60,18 @@ func (s *logState) set(n history.Name, exists bool, version, ts uint64, value st
 		f.known, f.value = f.known|knowsValue, s.c.canonical(value)
 	}
 	a := history.AgentName{Namespace: n.Namespace, Agent: n.Agent}
-	if _, known := s.state[n]; !known {
+	if _, known := s.state[n]; !known && !isLease(n) {
 		keys := s.keys[a]
 		i := sort.SearchStrings(keys, n.Key)
 		s.keys[a] = slices.Insert(keys, i, n.Key)
 	}
 	s.state[n] = f
-	if s.c.heads[a] && ts > s.state[headOf(a.Namespace, a.Agent)].version {
-		s.state[headOf(a.Namespace, a.Agent)] = facts{known: knowsVersion, version: ts}
+}
+
+// head moves the head of an agent, if it counts.
+func (s *logState) head(o *history.EventOp, ts uint64) {
+	if s.c.heads[history.AgentName{Namespace: o.Namespace, Agent: o.Agent}] {
+		s.state[headOf(o.Namespace, o.Agent)] = facts{known: knowsVersion, version: ts}
 	}
 }
 
@@ -76,11 +81,17 @@ func (s *logState) advance(ts uint64) {
 		ev := &s.log[0]
 		for i := range ev.Ops {
 			o := &ev.Ops[i]
-			s.set(o.Name, !o.Delete, o.Version, ev.CommitTS, o.Value)
+			if o.Act != nil {
+				continue // such agents are left out
+			}
+			if ev.Cause == "" {
+				s.head(o, ev.CommitTS)
+			}
+			s.set(keptAs(o), !o.Delete, o.Version, ev.CommitTS, o.Value)
 			if o.Erased || o.Pruned { // its value is not known any more
-				f := s.state[o.Name]
+				f := s.state[keptAs(o)]
 				f.known, f.value = f.known&^knowsValue, ""
-				s.state[o.Name] = f
+				s.state[keptAs(o)] = f
 			}
 		}
 		s.log = s.log[1:]

@@ -22,13 +22,15 @@ type missing struct {
 	gaps    []history.Gap
 	asked   func(txnID string) bool // nil: the history is whole
 	unasked bool                    // no request of the history asks for an erasure, nor for an import
+	ranges  bool                    // what operations on ranges did is in the log alone
 }
 
 func missingFrom(h *history.History, middle *Middle) missing {
 	m := missing{before: h.Header.Base != nil, gaps: h.Gaps, unasked: slices.ContainsFunc(h.Operations, showsErased)}
 	for i := range h.Log {
-		m.unasked = m.unasked || h.Log[i].ByOperator()
+		m.unasked = m.unasked || h.Log[i].ByOperator() || h.Log[i].Cause != ""
 	}
+	m.ranges = slices.ContainsFunc(h.Operations, overRange)
 	if middle != nil {
 		m.before, m.asked = middle.Before, middle.Asked
 	}
@@ -37,13 +39,13 @@ func missingFrom(h *history.History, middle *Middle) missing {
 
 // showsErased reports whether an answer tells of an erasure.
 func showsErased(op *history.Operation) bool {
-	return slices.ContainsFunc(op.Out.Records, func(r history.Record) bool { return r.Erased }) ||
+	return slices.ContainsFunc(op.Out.Records, func(r history.Record) bool { return r.Erased || r.Cause != "" || r.ExpiresAt != 0 }) ||
 		slices.ContainsFunc(op.Batches, func(b history.Batch) bool {
-			return slices.ContainsFunc(b.Events, func(ev history.Event) bool { return ev.Erasure() })
+			return slices.ContainsFunc(b.Events, func(ev history.Event) bool { return ev.Erasure() || ev.Cause != "" })
 		})
 }
 
-func (m *missing) any() bool { return m.requests() || m.unasked }
+func (m *missing) any() bool { return m.requests() || m.unasked || m.ranges }
 
 // requests reports whether requests of clients may be.
 func (m *missing) requests() bool { return m.before || len(m.gaps) > 0 || m.asked != nil }
@@ -84,7 +86,7 @@ func uncommitted(r *history.Record) bool {
 // final reports whether a refusal of a commit is about its transaction, so that no copy of
 // the request can be applied. What is not in the list may be about one request only.
 func final(code string) bool {
-	return slices.Contains([]string{"CONFLICT", "INVALID_REQUEST", "PRECONDITION_FAILED", "TXN_ABORTED", "TXN_EXPIRED", "TXN_NOT_FOUND"}, code)
+	return slices.Contains([]string{"CONFLICT", "EVALUATION_FAILED", "INVALID_REQUEST", "LEASE_HELD", "LEASE_LOST", "PRECONDITION_FAILED", "TXN_ABORTED", "TXN_EXPIRED", "TXN_NOT_FOUND"}, code)
 }
 
 // givenByDaemon reports whether an id may be one that a daemon gave to a transaction which

@@ -21,7 +21,13 @@ func (c *constraints) addRefusals(t *txn) {
 		first = min(first, op.Call)
 	}
 	for _, op := range t.attempts {
-		if op.Outcome != history.Fail || op.Error == nil || op.Error.Code != "PRECONDITION_FAILED" && op.Error.Code != "CONFLICT" {
+		if op.Outcome != history.Fail || op.Error == nil {
+			continue
+		}
+		if s, of := refusedLease(op.Error); of {
+			c.refused = append(c.refused, &constraint{op: op, call: first, ret: op.Return, firm: true, sees: []sight{s}})
+		}
+		if op.Error.Code != "PRECONDITION_FAILED" && op.Error.Code != "CONFLICT" {
 			continue
 		}
 		if op.Kind == history.Transact && op.In.Reads == nil && op.Error.Code == "CONFLICT" {

@@ -91,8 +91,9 @@ func (c *constraints) addCommit(t *txn, log map[string]*history.Event) {
 	c.does(o.constraint, t, o.asked)
 	if o.asked[0].Outcome == history.OK || !hidden && c.alike(t, o.asked) {
 		c.wants(o.constraint, t, o.asked[0])
+		c.wantsResults(o.constraint, o.asked[0])
 	}
-	if hidden && ev != nil {
+	if (hidden || logKnows(o.asked)) && ev != nil {
 		o.does = c.done(ev)
 	}
 	if len(o.does) == 0 {
@@ -140,7 +141,7 @@ func (c *constraints) place(t *txn, o *outcome, op *history.Operation) {
 	}
 	o.ret = min(o.ret, op.Return)
 	if len(op.Out.Versions) > 0 {
-		o.versions = op.Out.Versions
+		o.versions = versionsOf(op)
 	}
 	if o.placed && o.point != op.Out.CommitTS {
 		o.op = op
@@ -253,7 +254,21 @@ func (c *constraints) effects(t *txn, op *history.Operation) []effect {
 		}
 	}
 	for i := range op.In.Writes {
-		add(&op.In.Writes[i], false)
+		w := &op.In.Writes[i]
+		if !w.Evaluates() {
+			add(w, false)
+			continue
+		}
+		for _, e := range c.came(op, i) {
+			if _, again := byName[e.name]; again {
+				e.pointer, e.delta = "", "" // what was there between is not told
+			}
+			byName[e.name] = e
+			if c.heads[history.AgentName{Namespace: w.Namespace, Agent: w.Agent}] {
+				n := headOf(w.Namespace, w.Agent)
+				byName[n] = effect{name: n, head: true}
+			}
+		}
 	}
 	if op.Kind == history.Commit {
 		for _, s := range t.staged {
@@ -286,6 +301,10 @@ func (c *constraints) wants(a *constraint, t *txn, op *history.Operation) {
 		}
 	}
 	for _, k := range op.In.Keys {
+		if k.Lease != "" {
+			a.sees = append(a.sees, sight{leaseOf(k.Namespace, k.Agent, k.Lease), held(k.Expected)})
+			continue
+		}
 		add(k.Name, k.Expected)
 	}
 	for _, w := range op.In.Heads {
@@ -307,16 +326,22 @@ func (c *constraints) done(ev *history.Event) []effect {
 	op := history.Operation{Kind: history.Transact}
 	for i := range ev.Ops {
 		o := &ev.Ops[i]
-		op.In.Writes = append(op.In.Writes, history.Write{Name: o.Name, Value: o.Value, Delete: o.Delete})
+		if o.Act == nil { // agents that have one are left out
+			op.In.Writes = append(op.In.Writes, history.Write{Name: keptAs(o), Value: o.Value, Delete: o.Delete})
+		}
 	}
-	return c.effects(&txn{}, &op)
+	list := c.effects(&txn{}, &op)
+	if ev.Cause != "" { // it moves no head
+		list = slices.DeleteFunc(list, func(e effect) bool { return e.head })
+	}
+	return list
 }
 
 // addUntold adds the commits that only the log has.
 func (c *constraints) addUntold(h *history.History) {
 	for i := range h.Log {
 		ev := &h.Log[i]
-		if c.told[ev] || !c.missing.requests() && !ev.ByOperator() {
+		if c.told[ev] || !c.missing.requests() && !ev.ByOperator() && ev.Cause == "" {
 			continue
 		}
 		op := &history.Operation{Client: "nobody", Kind: history.Commit, In: history.Input{TxnID: ev.TxnID}}
@@ -340,7 +365,7 @@ func (c *constraints) number(a *constraint, versions []history.KeyVersion) {
 		for range versions {
 			v := &versions[next%len(versions)]
 			next++
-			if v.Name == e.name {
+			if v.Name == e.name && v.Version != 0 {
 				e.known, e.version = e.known|knowsVersion, v.Version
 				break
 			}

@@ -246,7 +246,10 @@ func (j *Judge) answered(r *Request, refusal *history.Refusal, w *World) {
 }
 
 // ends are the refusals that say that a transaction has ended.
-var ends = map[string]bool{"CONFLICT": true, "PRECONDITION_FAILED": true, "TXN_EXPIRED": true, "TXN_ABORTED": true}
+var ends = map[string]bool{
+	"CONFLICT": true, "PRECONDITION_FAILED": true, "TXN_EXPIRED": true, "TXN_ABORTED": true,
+	"LEASE_HELD": true, "LEASE_LOST": true, "EVALUATION_FAILED": true,
+}
 
 func (j *Judge) end(t *txn) {
 	if j.here(t) && !t.ended {

@@ -68,13 +68,14 @@ func (l *Limits) fields(kind history.Kind, in *history.Input) (list []string) {
 func (l *Limits) badCommit(kind history.Kind, in *history.Input) (list []string) {
 	for i := range in.Writes {
 		w := &in.Writes[i]
-		list = append(list, badName(w.Name, true)...)
-		if !w.Delete && !l.isValue(w.Value, in.Doubles) {
+		keyed := w.Op != history.DeleteAgent && w.Op != history.Fork && w.Op != history.Claim && w.Op != history.Restore
+		list = append(list, badName(w.Name, keyed)...)
+		if hasValue := w.Op == "" || w.Op == history.Append || w.Op == history.IfAbsent || w.Op == history.Merge; hasValue && !w.Delete && !history.IsBytes(w.Value) && !l.isValue(w.Value, in.Doubles) {
 			list = append(list, "value")
 		}
 	}
 	for _, k := range in.Keys {
-		list = append(list, badName(k.Name, true)...)
+		list = append(list, badName(k.Name, k.Lease == "")...)
 	}
 	for _, h := range in.Heads {
 		list = append(list, badName(history.Name{Namespace: h.Namespace, Agent: h.Agent}, false)...)

@@ -111,7 +111,7 @@ func init() {
 			return unless(t.commits > 0 && len(t.reads)+t.ranges+t.said > 0, "the transaction has read nothing, or nothing was to commit it")
 		},
 		"PRECONDITION_FAILED": func(_ *Judge, t *txn, r *Request, _ *history.Refusal, _ *World) string {
-			return unless(t.commits > 0 && t.expected+t.conditions > 0, "there was no condition, or nothing was to commit it")
+			return unless(t.commits > 0 && t.expected+t.conditions > 0 || asks(r, history.Fork), "there was no condition, or nothing was to commit it")
 		},
 		"VERSION_NOT_FOUND": func(_ *Judge, _ *txn, r *Request, _ *history.Refusal, _ *World) string {
 			return unless(r.Kind == history.GetVersion, "it did not ask for a version")
@@ -121,7 +121,18 @@ func init() {
 		},
 		"DATA_LOSS": dataLoss,
 		// What no world brings about yet.
-		"OUT_OF_RANGE": never, "ERASED": never, "LEASE_HELD": never, "LEASE_LOST": never, "EVALUATION_FAILED": never,
+		"OUT_OF_RANGE": never, "ERASED": never,
+		// Leases and what is evaluated: whether it was so, the judges of the state decide.
+		"LEASE_HELD": func(_ *Judge, _ *txn, r *Request, _ *history.Refusal, _ *World) string {
+			return unless(asks(r, history.Acquire), "it acquires no lease")
+		},
+		"LEASE_LOST": func(_ *Judge, _ *txn, r *Request, _ *history.Refusal, _ *World) string {
+			held := slices.ContainsFunc(r.In.Keys, func(k history.KeyCondition) bool { return k.Lease != "" })
+			return unless(held || asks(r, history.Release, history.Complete), "it needs no lease")
+		},
+		"EVALUATION_FAILED": func(_ *Judge, _ *txn, r *Request, _ *history.Refusal, _ *World) string {
+			return unless(asks(r, history.Ops()...), "nothing in it is evaluated")
+		},
 		"EPOCH_CHANGED": func(_ *Judge, _ *txn, r *Request, _ *history.Refusal, _ *World) string {
 			return unless(r.OtherEpoch, "it named no epoch but the one that the store is in")
 		},
@@ -148,6 +159,11 @@ func init() {
 		// gRPC's own: a client that has gone reads no answer.
 		"canceled": gone, "deadlineexceeded": gone,
 	}
+}
+
+// asks reports whether a request is a transact with an operation of one of these.
+func asks(r *Request, ops ...history.Op) bool {
+	return r.Kind == history.Transact && slices.ContainsFunc(r.In.Writes, func(w history.Write) bool { return slices.Contains(ops, w.Op) })
 }
 
 func gone(_ *Judge, _ *txn, _ *Request, _ *history.Refusal, w *World) string {
@@ -200,7 +216,7 @@ func (j *Judge) Accepted(r *Request, w *World) (reason string) {
 		reason = "it had not the daemon's token"
 	} else if r.Denied {
 		reason = "its key may not do it"
-	} else if r.In.PageOf == 0 && r.In.At != nil && *r.In.At > w.Published || r.Kind == history.Watch && r.In.From != nil && *r.In.From > w.Published {
+	} else if r.In.PageOf == 0 && (r.In.At != nil && *r.In.At > w.Published || r.In.MinRead > w.Published) || r.Kind == history.Watch && r.In.From != nil && *r.In.From > w.Published {
 		reason = "it is about a commit that has not happened"
 	}
 	nothing := r.Kind == history.BatchGet && len(r.In.Names) == 0 // no transaction is looked at for it
@@ -239,6 +255,8 @@ func invalid(j *Judge, _ *txn, r *Request, e *history.Refusal, _ *World) string 
 	case slices.Contains(bad, field), slices.Contains(r.Bad, field):
 		return ""
 	case field == "at" && r.In.At != nil && (*r.In.At > r.Began || r.In.AtTime != 0):
+		return ""
+	case field == "min_read_ts" && r.In.MinRead > r.Began, field == "at" && asks(r, history.Fork, history.Restore):
 		return ""
 	case field == "snapshot_ts" && r.In.Reads != nil && r.In.Reads.Snapshot > r.Began:
 		return ""

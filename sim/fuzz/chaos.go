@@ -111,6 +111,9 @@ func (c *chaos) method() *step.Method {
 		if strings.Contains(m.Name, "CaptureService") && !c.s.Config.Capture {
 			return 0
 		}
+		if leftToAsks[m.Word] {
+			return 0
+		}
 		return max(weights[m.Word], 1)
 	}
 	for _, m := range step.Methods() {
@@ -168,7 +171,9 @@ func (c *chaos) nextPage() (*step.Method, proto.Message) {
 	m := proto.Clone(of.request)
 	if c.chance(0.3) {
 		fields := m.ProtoReflect().Descriptor().Fields()
-		c.set(m.ProtoReflect(), fields.Get(c.r.IntN(fields.Len())))
+		if f := fields.Get(c.r.IntN(fields.Len())); !leftToAsks[string(f.Name())] {
+			c.set(m.ProtoReflect(), f)
+		}
 	}
 	if f := m.ProtoReflect().Descriptor().Fields().ByName("page_token"); f != nil {
 		m.ProtoReflect().Set(f, protoreflect.ValueOfString(token(of.of)))
@@ -201,7 +206,7 @@ func (c *chaos) fill(m protoreflect.Message) {
 	fields := m.Descriptor().Fields()
 	for i := range fields.Len() {
 		f := fields.Get(i)
-		if c.chance(likely(f)) {
+		if !leftToAsks[string(f.Name())] && c.chance(likely(f)) {
 			c.set(m, f)
 		}
 	}
@@ -421,7 +426,7 @@ func (c *chaos) mutate(m protoreflect.Message) {
 	}
 	f := fields.Get(c.r.IntN(fields.Len()))
 	switch {
-	case f.Name() == "timeout_ms":
+	case leftToAsks[string(f.Name())], f.Name() == "timeout_ms":
 	case c.chance(0.2):
 		m.Clear(f)
 	case f.IsMap():
@@ -445,7 +450,7 @@ func (c *chaos) mutate(m protoreflect.Message) {
 	case f.Kind() == protoreflect.BytesKind:
 		m.Set(f, protoreflect.ValueOfBytes([]byte(badValues[c.r.IntN(len(badValues))])))
 	case f.Kind() == protoreflect.EnumKind:
-		m.Set(f, protoreflect.ValueOfEnum([]protoreflect.EnumNumber{-1, 3, 99}[c.r.IntN(3)]))
+		m.Set(f, protoreflect.ValueOfEnum([]protoreflect.EnumNumber{-1, 7, 99}[c.r.IntN(3)]))
 	case f.Kind() == protoreflect.BoolKind:
 		m.Set(f, protoreflect.ValueOfBool(!m.Get(f).Bool()))
 	case f.Kind() == protoreflect.Uint32Kind:
@@ -477,5 +482,8 @@ func (c *chaos) garble(m proto.Message) string {
 		return step.RawBytes(wire[:at])
 	}
 	wire[at] ^= 1 << c.r.IntN(8)
+	if other := m.ProtoReflect().New(); proto.Unmarshal(wire, other.Interface()) == nil && asksMore(other) {
+		return "ff"
+	}
 	return step.RawBytes(wire)
 }

@@ -70,6 +70,7 @@ func play(w *sim.World, s Swarm) *intent.Recorder {
 	if s.chaos {
 		unleash(w, &s)
 	}
+	unleashAskers(w, &s)
 	d := NewDriver(w, s, s.clients*s.ops)
 	d.step(step.Step{Verb: step.Start})
 	if slices.ContainsFunc(s.workloads, func(i int) bool { return all[i].Name == workload.Deep }) {

@@ -65,7 +65,10 @@ type folding struct {
 func (f *folding) event(ev *history.Event, spoken map[history.Name]bool) {
 	m := f.model
 	for i := range ev.Ops {
-		op := &ev.Ops[i]
+		if ev.Ops[i].Act != nil {
+			continue // after all others: what a commit does to a key by itself it does in an act's place
+		}
+		op := Plain(ev.Ops[i])
 		before := m.At(op.Name, ev.CommitTS)
 		if before != nil && before.TS == ev.CommitTS {
 			f.badLog(ev, "key-twice", "commit %d changes key %q of agent %q twice", ev.CommitTS, op.Key, op.Agent)
@@ -73,10 +76,14 @@ func (f *folding) event(ev *history.Event, spoken map[history.Name]bool) {
 		if op.Version != before.Num()+1 && (before != nil || !f.middle || spoken[op.Name]) {
 			f.badLog(ev, "version-gap", "commit %d makes version %d of key %q of agent %q, whose last one was %d", ev.CommitTS, op.Version, op.Key, op.Agent, before.Num())
 		}
-		m.add(op.Name, Version{TS: ev.CommitTS, Number: op.Version, Deleted: op.Delete, Value: op.Value, Event: ev, Erasure: op.Delete && op.Erased, Lost: !op.Delete && (op.Erased || op.Pruned)})
+		m.add(op.Name, Version{TS: ev.CommitTS, Number: op.Version, Deleted: op.Delete, Value: op.Value, Lease: op.Lease, Event: ev, Erasure: op.Delete && op.Erased, Lost: !op.Delete && (op.Erased || op.Pruned)})
+	}
+	f.acts(ev)
+	for i := range ev.Ops {
+		op := &ev.Ops[i]
 		a := history.AgentName{Namespace: op.Namespace, Agent: op.Agent}
-		if list := m.Agents[a]; len(list) == 0 || list[len(list)-1] != ev.CommitTS {
-			m.Agents[a] = append(list, ev.CommitTS)
+		if list := m.Agents[a]; ev.Cause == "" && (len(list) == 0 || list[len(list)-1] != ev.CommitTS) {
+			m.Agents[a] = append(list, ev.CommitTS) // the daemon's own commits do not move a head
 		}
 		if _, known := m.Spaces[op.Namespace]; !known {
 			m.Spaces[op.Namespace] = ev.CommitTS
@@ -97,6 +104,7 @@ func modelOf(b *history.Base) *Model {
 	m := &Model{
 		Keys: make(map[history.Name][]Version), Agents: make(map[history.AgentName][]uint64),
 		Spaces: make(map[string]uint64), Sorted: make(map[history.AgentName][]string),
+		Forks: make(map[history.AgentName]*Fork), expanded: make(map[uint64][]history.EventOp),
 	}
 	if b == nil {
 		return m
@@ -104,7 +112,7 @@ func modelOf(b *history.Base) *Model {
 	m.Base, m.Head = b.CommitTS, b.CommitTS
 	for i := range b.Records {
 		r := &b.Records[i]
-		m.add(r.Name, Version{TS: r.CommitTS, Number: r.Version, Deleted: !r.Exists, Value: r.Value, Time: r.CommitTime})
+		m.add(r.Name, Version{TS: r.CommitTS, Number: r.Version, Deleted: !r.Exists, Value: r.Value, Time: r.CommitTime, Unsure: r.ExpiresAt < 0})
 		m.Spaces[r.Namespace] = 0
 	}
 	for _, a := range b.Agents {
@@ -115,7 +123,7 @@ func modelOf(b *history.Base) *Model {
 }
 
 func (m *Model) add(n history.Name, v Version) {
-	if len(m.Keys[n]) == 0 {
+	if len(m.Keys[n]) == 0 && !Hidden(n) {
 		a := history.AgentName{Namespace: n.Namespace, Agent: n.Agent}
 		m.Sorted[a] = append(m.Sorted[a], n.Key)
 	}

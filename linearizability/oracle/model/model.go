@@ -10,12 +10,15 @@ import (
 // Version of a key: what one commit did to it. A nil one is of a key that was never written.
 type Version struct {
 	TS, Number uint64
+	Inherited  uint64 // by a fork at TS: the commit in what it was forked from; 0: it was not
 	Deleted    bool
 	Value      string
-	Time       int64          // of the commit, where the event is not known
-	Event      *history.Event // nil: it is of the base
-	Erasure    bool           // an erasure deleted it, and took the values before
-	Lost       bool           // the value was erased or pruned before the log was read
+	Lease      *history.LeaseChange // of a lease that is held
+	Time       int64                // of the commit, where the event is not known
+	Event      *history.Event       // nil: it is of the base
+	Erasure    bool                 // an erasure deleted it, and took the values before
+	Lost       bool                 // the value was erased or pruned before the log was read
+	Unsure     bool                 // of the base: it may expire
 }
 
 // Model is the state at every commit_ts, folded from the log.
@@ -28,6 +31,16 @@ type Model struct {
 	Spaces map[string]uint64              // first commit
 	Sorted map[history.AgentName][]string // keys ever written, sorted
 	ByTxn  map[string]*history.Event
+	Forks  map[history.AgentName]*Fork
+
+	expanded map[uint64][]history.EventOp // commits that have acts: see Changes
+}
+
+// Fork is where an agent began that was forked from another one.
+type Fork struct {
+	TS     uint64 // its first commit
+	Parent history.AgentName
+	At     uint64 // the parent's state that it began with
 }
 
 // At is the version of a key after commit ts; nil: it had never been written.
@@ -63,6 +76,17 @@ func (m *Model) Older(n history.Name, number uint64) bool {
 	return len(vs) > 0 && vs[0].Event == nil && number > 0 && number < vs[0].Number
 }
 
+// CommitTS is the commit that made the version, as readers are shown it.
+func (v *Version) CommitTS() uint64 {
+	switch {
+	case v == nil:
+		return 0
+	case v.Inherited != 0:
+		return v.Inherited
+	}
+	return v.TS
+}
+
 // Exists reports whether there is a value.
 func (v *Version) Exists() bool { return v != nil && !v.Deleted }
 
@@ -80,9 +104,9 @@ func (v *Version) Show() string {
 	case v == nil:
 		return "never written"
 	case v.Deleted:
-		return fmt.Sprintf("deleted, version %d of commit %d", v.Number, v.TS)
+		return fmt.Sprintf("deleted, version %d of commit %d", v.Number, v.CommitTS())
 	}
-	return fmt.Sprintf("version %d of commit %d: %s", v.Number, v.TS, v.Value)
+	return fmt.Sprintf("version %d of commit %d: %s", v.Number, v.CommitTS(), v.Value)
 }
 
 // ShowRecord says in the same words what a client was shown.

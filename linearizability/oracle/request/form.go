@@ -9,8 +9,10 @@ package request
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"statehouse.dev/statehouse/history"
@@ -24,6 +26,7 @@ type Form struct {
 	keys   []history.KeyCondition
 	heads  []history.HeadCondition
 	reads  history.Reads
+	asked  []string // operations in their order, if the daemon evaluates one
 }
 
 // Of is what a transact asks for.
@@ -35,12 +38,18 @@ func Of(op *history.Operation) Form {
 		if !w.Delete {
 			r.writes[w.Name] = history.Normal(w.Value)
 		}
+		if with := w.Arguments(); w.With != nil || w.Op != "" {
+			r.writes[w.Name] += spelled(&with)
+		}
+		if history.EvaluatesAny(op.In.Writes) {
+			r.asked = append(r.asked, string(w.Op)+w.Namespace+"/"+w.Agent+"/"+w.Key+r.writes[w.Name])
+		}
 		if w.Expected != nil {
 			r.keys = append(r.keys, history.KeyCondition{Name: w.Name, Expected: *w.Expected})
 		}
 	}
 	slices.SortFunc(r.keys, func(a, b history.KeyCondition) int {
-		return cmp.Or(history.CompareNames(a.Name, b.Name), cmp.Compare(a.Expected, b.Expected))
+		return cmp.Or(history.CompareNames(a.Name, b.Name), strings.Compare(a.Lease, b.Lease), cmp.Compare(a.Expected, b.Expected))
 	})
 	slices.SortFunc(r.heads, func(a, b history.HeadCondition) int {
 		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Agent, b.Agent), cmp.Compare(a.Expected, b.Expected))
@@ -49,9 +58,22 @@ func Of(op *history.Operation) Form {
 	return r
 }
 
+// spelled are arguments, of which equal ones are equal text. Numbers are as they were sent.
+func spelled(a *history.Arguments) string {
+	number := func(p *uint64) string {
+		if p == nil {
+			return "-"
+		}
+		return strconv.FormatUint(*p, 10)
+	}
+	b := *a
+	b.At, b.DueIn = nil, nil
+	return fmt.Sprintf("%+v %s %s", b, number(a.At), number(a.DueIn))
+}
+
 // Equal reports whether both ask for the same.
 func (r Form) Equal(s Form) bool {
-	return maps.Equal(r.writes, s.writes) && slices.Equal(r.keys, s.keys) && slices.Equal(r.heads, s.heads) && sameReads(r.reads, s.reads)
+	return maps.Equal(r.writes, s.writes) && slices.Equal(r.keys, s.keys) && slices.Equal(r.heads, s.heads) && sameReads(r.reads, s.reads) && slices.Equal(r.asked, s.asked)
 }
 
 // orderedReads is a read set in the form in which two that ask for the same are equal.

@@ -1,0 +1,84 @@
+package fuzz
+
+import (
+	"fmt"
+
+	"statehouse.dev/statehouse/history"
+)
+
+const askedLease = "worker"
+
+// work acquires a lease, works under it, renews it and gives it back, each of it now and then also when it
+// is held no longer: whatever is done under a token that is not current is refused.
+func (a *asker) work() {
+	lease := history.Name{Namespace: "default", Agent: askedAgent, Key: askedLease}
+	held := history.KeyCondition{Name: history.Name{Namespace: "default", Agent: askedAgent}, Lease: askedLease, Expected: a.token}
+	count := history.Write{Name: a.key("fenced"), Op: history.Increment, With: &history.Arguments{Pointer: "/n", Delta: "1"}}
+	switch at := a.r.IntN(8); {
+	case a.token == 0 || at == 0:
+		op := a.writes(history.Write{Name: lease, Op: history.Acquire, With: &history.Arguments{Holder: a.name, TTL: uint64(100 + a.r.IntN(1500))}})
+		if op != nil && op.Outcome == history.OK && len(op.Out.Results) == 1 && op.Out.Results[0].Lease != nil {
+			a.token = op.Out.Results[0].Lease.Token
+		}
+	case at == 1:
+		a.writes(history.Write{Name: lease, Op: history.Release, With: &history.Arguments{Token: a.token}})
+		if a.chance(0.7) {
+			a.token = 0
+		}
+	case at < 4:
+		a.send(history.RenewLeases, history.Input{Renewals: []history.Renewal{
+			{Namespace: "default", Agent: askedAgent, Lease: askedLease, Token: a.token, TTL: []uint64{0, 100, 2000}[a.r.IntN(3)]},
+		}})
+	default:
+		in := history.Input{Writes: []history.Write{count}, Keys: []history.KeyCondition{held}}
+		if a.chance(0.3) {
+			in.Writes = append(in.Writes, history.Write{Name: a.key("fenced-note"), Value: fmt.Sprintf(`{"by":%q,"token":%d}`, a.name, a.token)})
+		}
+		if op := a.transact(in); op != nil && op.Error != nil && op.Error.Code == "LEASE_LOST" {
+			a.token = 0
+		}
+	}
+}
+
+// expire writes what expires, refreshes it and reads it.
+func (a *asker) expire() {
+	n := a.key("exp-1", "exp-2")
+	switch a.r.IntN(4) {
+	case 0, 1:
+		a.writes(history.Write{Name: n, Value: fmt.Sprintf(`{"n":%d}`, a.r.IntN(9)), With: &history.Arguments{TTL: uint64(50 + a.r.IntN(1200))}})
+	case 2:
+		a.send(history.RefreshExpiry, history.Input{Names: []history.Name{n, a.key("exp-1", "count")}, TTL: []uint64{0, 500}[a.r.IntN(2)]})
+	default:
+		a.send(history.Get, history.Input{Namespace: n.Namespace, Agent: n.Agent, Key: n.Key})
+	}
+}
+
+// look reads what others have done.
+func (a *asker) look() {
+	in := history.Input{Namespace: "default", Agent: askedAgent}
+	switch a.r.IntN(6) {
+	case 0:
+		n := a.key("count", "fenced", "exp-1", "log-0000000000000001")
+		in.Key = n.Key
+		if len(a.seen) > 0 && a.chance(0.5) {
+			in.MinRead = a.seen[a.r.IntN(len(a.seen))]
+		}
+		a.send(history.Get, in)
+	case 1:
+		in.Prefix, in.Limit = "log-", uint64(a.r.IntN(5))
+		a.send(history.Scan, in)
+	case 2:
+		a.send(history.ListLeases, in)
+	case 3:
+		in.AllOperations = a.chance(0.5)
+		a.send(history.Replay, in)
+	case 4:
+		in.Key = a.key("count", "fenced", "exp-1").Key
+		a.send(history.KeyHistory, in)
+	default:
+		a.send(history.ListAgents, history.Input{Namespace: "default"})
+	}
+}
+
+// observe asks about more than one record.
+func (a *asker) observe() {}

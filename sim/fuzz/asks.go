@@ -1,0 +1,178 @@
+package fuzz
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/sim"
+	"statehouse.dev/statehouse/sim/simdisk"
+	"statehouse.dev/statehouse/sim/step"
+)
+
+// leftToAsks are methods and fields that mean something only together: they are left out of what is
+// asked at random, and asked by programs, see asker.
+var leftToAsks = map[string]bool{
+	"RenewLeases": true, "ListLeases": true, "RefreshExpiry": true, "Find": true, "Diff": true, "GetAgent": true,
+	"put": true, "increment": true, "merge_json": true, "delete_prefix": true, "delete_agent": true, "restore": true, "fork": true,
+	"acquire": true, "release": true, "claim": true, "complete": true, "lease": true, "due": true, "all_operations": true, "with_lineage": true,
+	"min_read_ts": true, "delimiter": true, "value_bytes": true, "content_type": true,
+}
+
+// asksMore reports whether a message has one of them.
+func asksMore(m protoreflect.Message) (more bool) {
+	m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		switch more = more || leftToAsks[string(f.Name())]; {
+		case f.IsMap() || f.Message() == nil:
+		case f.IsList():
+			for i := range v.List().Len() {
+				more = more || asksMore(v.List().Get(i).Message())
+			}
+		default:
+			more = more || asksMore(v.Message())
+		}
+		return !more
+	})
+	return more
+}
+
+// asker is a client that asks what agents ask besides reads and writes, and without a client library: it
+// increments and appends, works under leases, writes what expires, forks, finds and compares.
+type asker struct {
+	w    *sim.World
+	p    *sim.Program
+	r    *rand.Rand
+	name string
+
+	token   uint64 // of the lease that it believes to hold; 0: none
+	seen    []uint64
+	forks   int
+	refresh []history.Name
+}
+
+// share of the runs in which there are askers.
+const asking = 0.3
+
+// unleashAskers starts some, or none.
+func unleashAskers(w *sim.World, s *Swarm) {
+	r := simdisk.Stream(w.Seed(), "askers")
+	if r.Float64() >= asking || s.Config.Refuse() {
+		return
+	}
+	for i := range 1 + r.IntN(3) {
+		name := fmt.Sprintf("asker%d", i+1)
+		w.Launch(name, func(p *sim.Program) {
+			a := &asker{w: w, p: p, r: simdisk.Stream(w.Seed(), "asker", name), name: name}
+			for range s.ops {
+				if p.Over() {
+					return
+				}
+				a.round()
+			}
+		})
+	}
+}
+
+func (a *asker) chance(p float64) bool { return a.r.Float64() < p }
+
+// send carries a request through, and answers what was told; nil: the run is over.
+func (a *asker) send(kind history.Kind, in history.Input) *history.Operation {
+	op := a.p.Send(step.Step{Verb: step.Call, Client: a.name, Kind: kind, In: in}, 3*time.Second)
+	if op != nil && op.Outcome == history.OK {
+		if ts := op.NewestCommit(); ts > 0 {
+			a.seen = append(a.seen, ts)
+		}
+	}
+	return op
+}
+
+const askedAgent = "shared"
+
+func (a *asker) key(list ...string) history.Name {
+	return history.Name{Namespace: "default", Agent: askedAgent, Key: list[a.r.IntN(len(list))]}
+}
+
+// transact sends operations, and now and then sends them again, as whoever heard no answer.
+func (a *asker) transact(in history.Input) *history.Operation {
+	in.TxnID = a.w.FreshTxn()
+	if a.chance(0.3) {
+		in.Metadata = map[string]string{"actor": a.name}
+	}
+	op := a.send(history.Transact, in)
+	for again := 0; op != nil && again < 2 && (op.Outcome == history.Unknown || a.chance(0.1)); again++ {
+		op = a.send(history.Transact, in)
+	}
+	return op
+}
+
+func (a *asker) writes(list ...history.Write) *history.Operation {
+	return a.transact(history.Input{Writes: list})
+}
+
+// round does one thing.
+func (a *asker) round() {
+	switch a.r.IntN(12) {
+	case 0, 1:
+		a.evaluate()
+	case 2, 3:
+		a.append()
+	case 4, 5, 6:
+		a.work()
+	case 7:
+		a.expire()
+	case 8, 9:
+		a.look()
+	case 10:
+		a.observe()
+	default:
+		_ = a.p.Sleep(context.Background(), time.Duration(a.r.IntN(300))*time.Millisecond)
+	}
+}
+
+// evaluate increments, merges, and writes what is absent.
+func (a *asker) evaluate() {
+	n := a.key("count", "count", "doc", "exp-1")
+	inc := history.Write{Name: n, Op: history.Increment, With: &history.Arguments{
+		Pointer: []string{"/n", "/n", "/deep/m", "/by/" + a.name}[a.r.IntN(4)], Delta: []string{"1", "1", "0.1", "-3", "1e2"}[a.r.IntN(5)],
+	}}
+	if a.chance(0.2) {
+		inc.With.Max = "20"
+	}
+	merge := history.Write{Name: n, Op: history.Merge, Value: fmt.Sprintf(`{"m":%d,"gone":null,"deep":{"by":%q}}`, a.r.IntN(9), a.name)}
+	absent := history.Write{Name: a.key("once-1", "once-2", "count"), Op: history.IfAbsent, Value: fmt.Sprintf(`{"by":%q,"n":%d}`, a.name, a.r.IntN(99))}
+	switch a.r.IntN(6) {
+	case 0, 1:
+		a.writes(inc)
+	case 2:
+		a.writes(merge)
+	case 3:
+		a.writes(inc, inc, merge)
+	case 4:
+		a.writes(absent)
+	case 5:
+		a.writes(history.Write{Name: a.key("count", "once-1", "once-2"), Delete: true})
+	}
+}
+
+// append adds to a conversation, and now and then deletes of it.
+func (a *asker) append() {
+	w := history.Write{Name: a.key("log-"), Op: history.Append, Value: fmt.Sprintf(`{"by":%q,"n":%d}`, a.name, a.r.IntN(1000))}
+	switch a.r.IntN(6) {
+	case 0:
+		a.writes(w, w)
+	case 1:
+		op := a.writes(w)
+		if op != nil && op.Outcome == history.OK && len(op.Out.Results) > 0 {
+			a.writes(history.Write{Name: history.Name{Namespace: "default", Agent: askedAgent, Key: op.Out.Results[0].Key}, Delete: true})
+		}
+	case 2:
+		w.With = &history.Arguments{TTL: uint64(100 + a.r.IntN(2000))}
+		a.writes(w)
+	default:
+		a.writes(w)
+	}
+}
