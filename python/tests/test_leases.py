@@ -358,3 +358,6 @@ def test_what_is_due_together(monkeypatch):
     now[0] = 120
     renewals.settle(renewals.due())  # nothing was answered
     assert 0 < renewals.wait() <= 2, "it is tried again soon"
+    soon._why = later._why = long._why = LeaseLost("lost")
+    renewals.settle([soon, later, long])
+    assert not renewals, "what is lost is not renewed"
