@@ -25,7 +25,7 @@ type heldTxn struct {
 func (t *heldTxn) snapshot() CommitTS { return t.at }
 
 func (t *heldTxn) stage(ctx context.Context, w Write) error {
-	if w.op != nil || w.TTL > 0 {
+	if w.evaluated() || w.TTL > 0 {
 		return invalidf("key %q: a transaction that is held in the daemon takes writes and deletes only", w.Key)
 	}
 	err := t.c.callOnce(ctx, func(ctx context.Context, opts ...grpc.CallOption) (err error) {

@@ -177,14 +177,14 @@ func (l *Lease) renewed(sent time.Time) {
 // Acquire is an operation of a batch that acquires a lease, which nobody renews then but the caller
 // (RenewLeases). Its version in the commit is the token.
 func Acquire(agent, name, holder string, ttl time.Duration) Write {
-	return Write{RecordName: RecordName{Agent: agent, Key: name}, op: func(o *pb.TransactOperation, _ *Write) {
+	return Write{RecordName: RecordName{Agent: agent, Key: name}, act: func(o *pb.TransactOperation) {
 		o.Acquire = &pb.AcquireLease{Holder: holder, TtlMs: milliseconds(ttl)}
 	}}
 }
 
 // Release is an operation of a batch that releases a lease.
 func Release(agent, name string, token Version) Write {
-	return Write{RecordName: RecordName{Agent: agent, Key: name}, op: func(o *pb.TransactOperation, _ *Write) {
+	return Write{RecordName: RecordName{Agent: agent, Key: name}, act: func(o *pb.TransactOperation) {
 		o.Release = &pb.ReleaseLease{Token: uint64(token)}
 	}}
 }

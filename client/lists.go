@@ -146,7 +146,7 @@ func (c *Client) ListAgents(ctx context.Context, prefix string) iter.Seq2[Agent,
 		}
 		agents := make([]Agent, len(resp.GetAgents()))
 		for i, a := range resp.GetAgents() {
-			agents[i] = Agent{a.GetNamespace(), a.GetAgentId(), CommitTS(a.GetFirstTs()), CommitTS(a.GetHeadTs()), timeOf(a.GetHeadTime())}
+			agents[i] = agentOf(a)
 		}
 		return agents, resp.GetNextPageToken(), nil
 	})

@@ -11,8 +11,13 @@ import (
 // so that nobody has to read first, and none conflicts with another. They are writes of Transact and
 // of transactions that the client holds.
 
-// op makes an operation of a write.
-type op func(o *pb.TransactOperation, w *Write)
+// act fills in an operation on no value.
+type act func(*pb.TransactOperation)
+
+// evaluated reports whether w is one.
+func (w *Write) evaluated() bool {
+	return w.Sum != nil || w.Patch || w.Append || w.IfAbsent || w.act != nil
+}
 
 // Result is what came of one operation.
 type Result struct {
@@ -22,6 +27,8 @@ type Result struct {
 	// key the last has it. Nil: it is too large to be answered, or has been erased or pruned since.
 	Value json.RawMessage
 	Bytes *Bytes // in place of Value
+	// Keys is how many keys were changed, of an operation on many.
+	Keys uint64
 	// Existed, of PutIfAbsent: there was a record, which Version and Value are of.
 	Existed bool
 }
@@ -33,34 +40,34 @@ func results(req *pb.TransactRequest, resp *pb.TransactResponse) (out []Result) 
 	for i, r := range resp.GetResults() {
 		n := nameOf(req.Operations[i])
 		n.Key = r.GetKey()
-		out = append(out, Result{RecordName: n, Version: Version(r.GetVersion()), Value: r.GetValueJson(), Bytes: bytesOf(r), Existed: r.GetExisted()})
+		out = append(out, Result{RecordName: n, Version: Version(r.GetVersion()), Value: r.GetValueJson(), Bytes: bytesOf(r), Keys: r.GetKeys(), Existed: r.GetExisted()})
 	}
 	return out
 }
 
 // A Bound is a limit of what an increment may come to.
-type Bound func(*pb.Increment)
+type Bound func(*Sum)
 
 // AtLeast refuses an increment that comes to less, with ErrEvaluation.
-func AtLeast(n json.Number) Bound { return func(i *pb.Increment) { i.Min = n.String() } }
+func AtLeast(n json.Number) Bound { return func(s *Sum) { s.Least = n } }
 
 // AtMost refuses an increment that comes to more, with ErrEvaluation.
-func AtMost(n json.Number) Bound { return func(i *pb.Increment) { i.Max = n.String() } }
+func AtMost(n json.Number) Bound { return func(s *Sum) { s.Most = n } }
 
 // Increment adds to the number at a JSON Pointer (RFC 6901) in a record's value, such as "/tokens/used",
 // exactly. A record or a member that is not there counts as 0.
 func Increment(agent, key, pointer string, delta json.Number, bounds ...Bound) Write {
-	i := &pb.Increment{Pointer: pointer, Delta: delta.String()}
+	w := Write{RecordName: RecordName{Agent: agent, Key: key}, Sum: &Sum{Pointer: pointer, Delta: delta}}
 	for _, bound := range bounds {
-		bound(i)
+		bound(w.Sum)
 	}
-	return Write{RecordName: RecordName{Agent: agent, Key: key}, op: func(o *pb.TransactOperation, _ *Write) { o.Increment = i }}
+	return w
 }
 
 // Merge applies a JSON Merge Patch (RFC 7396) to a record's value; {} if there is no record.
 func Merge(agent, key string, patch json.RawMessage) Write {
 	w := Put(agent, key, patch)
-	w.op = func(o *pb.TransactOperation, w *Write) { o.MergeJson = w.Value }
+	w.Patch = true
 	return w
 }
 
@@ -68,10 +75,7 @@ func Merge(agent, key string, patch json.RawMessage) Write {
 // 0000000000000001. No number is given twice.
 func Append(agent, prefix string, value json.RawMessage) Write {
 	w := Put(agent, prefix, value)
-	w.op = func(o *pb.TransactOperation, w *Write) {
-		o.Put = putOf(w)
-		o.Put.Append = true
-	}
+	w.Append = true
 	return w
 }
 
@@ -79,10 +83,7 @@ func Append(agent, prefix string, value json.RawMessage) Write {
 // result has.
 func PutIfAbsent(agent, key string, value json.RawMessage) Write {
 	w := Put(agent, key, value)
-	w.op = func(o *pb.TransactOperation, w *Write) {
-		o.Put = putOf(w)
-		o.Put.IfAbsent = true
-	}
+	w.IfAbsent = true
 	return w
 }
 
@@ -101,20 +102,13 @@ func (c *Client) Merge(ctx context.Context, agent, key string, patch json.RawMes
 // Append commits an append, and returns the record that it made.
 func (c *Client) Append(ctx context.Context, agent, prefix string, value json.RawMessage) (Record, error) {
 	rec, _, err := c.evaluate(ctx, Append(agent, prefix, value))
-	if err == nil {
-		rec.Value = value
-	}
 	return rec, err
 }
 
 // PutIfAbsent commits a value if the key does not exist. Otherwise it returns the record that there is, and that it
 // existed.
 func (c *Client) PutIfAbsent(ctx context.Context, agent, key string, value json.RawMessage) (rec Record, existed bool, err error) {
-	rec, existed, err = c.evaluate(ctx, PutIfAbsent(agent, key, value))
-	if err == nil && !existed {
-		rec.Value = value
-	}
-	return rec, existed, err
+	return c.evaluate(ctx, PutIfAbsent(agent, key, value))
 }
 
 // evaluate commits one operation.
@@ -126,10 +120,20 @@ func (c *Client) evaluate(ctx context.Context, w Write) (rec Record, existed boo
 	if len(commit.Results) != 1 {
 		return Record{}, false, broken("no result of an operation")
 	}
-	r := commit.Results[0]
-	rec = Record{RecordName: r.RecordName, Exists: true, Value: r.Value, Bytes: r.Bytes, Version: r.Version}
-	if !r.Existed {
-		rec.CommitTS, rec.CommitTime = commit.CommitTS, commit.CommitTime
+	rec = commit.Record(0, w)
+	return rec, commit.Results[0].Existed, nil
+}
+
+// Record is the record as the operation at i, which was w, has left or found it.
+func (c *Commit) Record(i int, w Write) Record {
+	r := &c.Results[i]
+	rec := Record{RecordName: r.RecordName, Exists: true, Value: r.Value, Bytes: r.Bytes, Version: r.Version}
+	if r.Existed {
+		return rec
 	}
-	return rec, r.Existed, nil
+	if w.Append || w.IfAbsent {
+		rec.Value, rec.Bytes = w.Value, w.Bytes
+	}
+	rec.CommitTS, rec.CommitTime = c.CommitTS, c.CommitTime
+	return rec
 }

@@ -25,8 +25,11 @@ type ReplayQuery struct {
 	// to a commit before it since. Empty: From is not a cursor.
 	Epoch    string
 	NoValues bool // leave values out
-	// AllOperations: also those on leases, which are no records (Operation.Lease).
+	// AllOperations: also those on leases, which are no records (Operation.Lease), and a fork as one
+	// operation (Operation.Fork), in place of the records that it began with.
 	AllOperations bool
+	// WithLineage: of an agent that was forked, first the events of what it was forked from, up to there.
+	WithLineage bool
 }
 
 // WatchQuery selects commits to follow.
@@ -41,8 +44,7 @@ type WatchQuery struct {
 	// it went back to.
 	Epoch    string
 	NoValues bool
-	// AllOperations: also those on leases, which are no records (Operation.Lease). Lease: only those on the
-	// lease of this name of Agent.
+	// AllOperations: as in ReplayQuery. Lease: only those on the lease of this name of Agent.
 	AllOperations bool
 	Lease         string
 	// Marks: yield progress marks, too (Event.Mark). The first comes when the watch has
@@ -72,7 +74,7 @@ func (c *Client) Replay(ctx context.Context, q ReplayQuery) iter.Seq2[Event, err
 func (q *ReplayQuery) request(namespace string, f *feed) *pb.ReplayRequest {
 	req := &pb.ReplayRequest{
 		Namespace: namespace, AgentId: q.Agent, AllAgents: q.AllAgents, KeyPrefix: q.Prefix, Encoding: f.c.encoding(q.NoValues),
-		AllOperations: q.AllOperations,
+		AllOperations: q.AllOperations, WithLineage: q.WithLineage,
 	}
 	if f.cursor > 0 {
 		req.StartTs, req.Epoch = new(uint64(f.cursor)+1), f.epoch
@@ -121,10 +123,10 @@ type feed struct {
 	endless  bool          // a watch: any end of the stream is a failure
 	patience time.Duration // how long the daemon may be unreachable; negative: until ctx ends
 
-	// Everything up to cursor has been handed out, and nothing after it.
-	// Invariant: only rises.
-	cursor CommitTS
-	placed bool // the cursor is known; a watch from now learns it from the first batch
+	// Everything up to cursor has been handed out, and nothing after it but events of last: a fork may
+	// be more than one event holds, and several then have its commit_ts. Invariant: both only rise.
+	cursor, last CommitTS
+	placed       bool // the cursor is known; a watch from now learns it from the first batch
 	// epoch is that in which the cursor names a commit; "": the daemon does not say.
 	epoch  string
 	events int // handed out
@@ -220,18 +222,21 @@ func (f *feed) handOut(batch *pb.EventBatch) error {
 	for _, m := range batch.GetEvents() {
 		ev := eventOf(m)
 		ev.Epoch = f.epoch
-		if f.placed && ev.CommitTS <= f.cursor {
-			return broken("commit %d after commit %d", ev.CommitTS, f.cursor)
+		if f.placed && (ev.CommitTS <= f.cursor || ev.CommitTS < f.last) {
+			return broken("commit %d after commit %d", ev.CommitTS, max(f.cursor, f.last))
 		}
-		f.cursor, f.placed = ev.CommitTS, true
+		f.last = ev.CommitTS
+		if !f.placed {
+			f.cursor, f.placed = ev.CommitTS-1, true
+		}
 		f.events++
 		if !f.yield(ev, nil) || f.limit > 0 && f.events >= f.limit {
 			return errDone
 		}
 	}
 	cursor := CommitTS(batch.GetCursor())
-	if f.placed && cursor < f.cursor {
-		return broken("cursor %d after commit %d", cursor, f.cursor)
+	if f.placed && (cursor < f.cursor || cursor+1 < f.last) {
+		return broken("cursor %d after commit %d", cursor, max(f.cursor, f.last))
 	}
 	f.cursor, f.placed = cursor, true
 	if f.marks && !f.yield(Event{CommitTS: cursor, Epoch: f.epoch, Mark: true}, nil) {
@@ -253,6 +258,9 @@ func eventOf(m *pb.ReplayEvent) Event {
 		}
 		if l := o.GetLease(); l != nil {
 			ev.Operations[i].Lease = &LeaseChange{l.GetHolder(), time.Duration(l.GetTtlMs()) * time.Millisecond}
+		}
+		if a := o.GetAct(); a.GetKind() == pb.RangeAct_FORKED {
+			ev.Operations[i].Fork = &Origin{Namespace: a.GetNamespace(), Agent: a.GetAgentId(), CommitTS: CommitTS(a.GetCommitTs()), ForkedTS: ev.CommitTS, ForkedAt: ev.CommitTime}
 		}
 	}
 	return ev

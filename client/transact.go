@@ -59,7 +59,7 @@ func (c *Client) transactRequest(b Batch) (*pb.TransactRequest, error) {
 			return nil, err
 		}
 		req.Operations = append(req.Operations, operation(c.named(w.RecordName), w))
-		if w.op != nil {
+		if w.evaluated() {
 			req.Encoding = c.encoding(false)
 		}
 	}
@@ -69,9 +69,13 @@ func (c *Client) transactRequest(b Batch) (*pb.TransactRequest, error) {
 func operation(n RecordName, w Write) *pb.TransactOperation {
 	o := &pb.TransactOperation{Namespace: n.Namespace, AgentId: n.Agent, Key: n.Key, Delete: w.Tombstone, ExpectedVersion: (*uint64)(w.Expected)}
 	switch {
-	case w.op != nil:
-		w.op(o, &w)
-	case w.Bytes != nil: // an older daemon refuses the operation, which has no value for it
+	case w.act != nil:
+		w.act(o)
+	case w.Sum != nil:
+		o.Increment = &pb.Increment{Pointer: w.Sum.Pointer, Delta: w.Sum.Delta.String(), Min: w.Sum.Least.String(), Max: w.Sum.Most.String()}
+	case w.Patch:
+		o.MergeJson = w.Value
+	case w.Append || w.IfAbsent || w.Bytes != nil: // an older daemon refuses the operation, which has no value for it
 		o.Put = putOf(&w)
 	default:
 		o.ValueJson = w.Value
@@ -87,10 +91,11 @@ func operation(n RecordName, w Write) *pb.TransactOperation {
 
 // putOf is a write of a value, with more to say of it.
 func putOf(w *Write) *pb.Put {
-	if w.Bytes == nil {
-		return &pb.Put{ValueJson: w.Value}
+	p := &pb.Put{ValueJson: w.Value, Append: w.Append, IfAbsent: w.IfAbsent}
+	if w.Bytes != nil {
+		p.ValueBytes, p.ContentType = w.Bytes.data(), w.Bytes.ContentType
 	}
-	return &pb.Put{ValueBytes: w.Bytes.data(), ContentType: w.Bytes.ContentType}
+	return p
 }
 
 // data is not nil, which would be no value.
@@ -114,11 +119,13 @@ func bytesOf(m interface {
 
 func checkWrite(w *Write) error {
 	switch {
-	case w.TTL < 0 || w.TTL > 0 && (w.Tombstone || len(w.Value) == 0):
+	case w.TTL < 0 || w.TTL > 0 && (w.Tombstone || w.Sum != nil || w.Patch || w.Bytes == nil && len(w.Value) == 0):
 		return invalidf("key %q: a time to live is of a value, and positive", w.Key)
-	case w.op != nil && w.Tombstone:
-		return invalidf("key %q: a write is a delete or carries an operation, not both", w.Key)
-	case w.op != nil:
+	case w.evaluated() && w.Tombstone:
+		return invalidf("key %q: a write is a delete or an operation on what is there, not both", w.Key)
+	case w.act != nil && (w.Sum != nil || w.Patch || w.Append || w.IfAbsent || w.Bytes != nil || len(w.Value) > 0), w.Sum != nil && (w.Patch || w.Append || w.IfAbsent || w.Bytes != nil || len(w.Value) > 0), w.Patch && (w.Append || w.IfAbsent || w.Bytes != nil), w.Append && w.IfAbsent:
+		return invalidf("key %q: a write is one operation, not several", w.Key)
+	case w.Sum != nil || w.act != nil:
 		return nil
 	case w.Bytes != nil && len(w.Value) > 0:
 		return invalidf("key %q: a write carries one value: it has bytes and JSON", w.Key)

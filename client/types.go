@@ -49,9 +49,23 @@ type Write struct {
 	// TTL is how long after the commit the record expires; 0: it does not. It is of a value, and counts in
 	// milliseconds.
 	TTL time.Duration
-	// op is what the daemon does with what is there, if that is what the write says: see
-	// Increment, Merge, Append and PutIfAbsent.
-	op op
+
+	// What the daemon does with what is there; none: it sets the value, or deletes. Increment,
+	// Merge, Append and PutIfAbsent make such writes.
+	Sum      *Sum // added to a number in the value
+	Patch    bool // Value is a merge patch
+	Append   bool // Key is the prefix of a sequence
+	IfAbsent bool // nothing, if the key exists
+	// act is an operation on no value: on a lease, on many keys, or a fork.
+	act act
+}
+
+// Sum is what an increment adds, and where.
+type Sum struct {
+	Pointer string // a JSON Pointer (RFC 6901)
+	Delta   json.Number
+	// Least and Most, unless empty, refuse a sum below or above.
+	Least, Most json.Number
 }
 
 // Put is a write of value, a JSON object.
@@ -193,6 +207,9 @@ type Operation struct {
 	// Lease is set if it is on the lease Key, and no record: acquired, or ended, which is a delete. Only
 	// queries with AllOperations or Lease have these.
 	Lease *LeaseChange
+	// Fork is set if the agent began here as a fork of this; there is no key. Only queries with
+	// AllOperations have it.
+	Fork *Origin
 }
 
 // LeaseChange is what an operation on a lease says.

@@ -192,7 +192,7 @@ func (t *forks) under(a AgentName) (list []*fork) {
 func (t *forks) all() (list []*fork) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	for _, f := range t.of { // sorted below
+	for _, f := range t.of { // sorted below: order cannot matter
 		list = append(list, f)
 	}
 	slices.SortFunc(list, func(a, b *fork) int { return compareAgents(a.agent, b.agent) })
@@ -251,7 +251,7 @@ func (t *forks) load(r *store) error {
 		t.put(f)
 	}
 	t.deep = nil          // parents may have come later
-	for a := range t.of { // sorted below
+	for a := range t.of { // sorted below: order cannot matter
 		if t.depthOf(t.of[a]) > deepFork {
 			t.deep = append(t.deep, a)
 		}
@@ -391,14 +391,7 @@ func (f Fork) check(w *Write, _ *Limits) (Evaluation, error) {
 func (Fork) hasValue() bool { return false }
 
 func (f Fork) fingerprint(b []byte) []byte {
-	b = appendString(append(b, 'f'), f.Parent)
-	switch {
-	case f.At.CommitTS != nil:
-		b = binary.AppendUvarint(append(b, 'c'), uint64(*f.At.CommitTS))
-	case f.At.Time != nil:
-		b = appendTime(append(b, 't'), *f.At.Time)
-	}
-	return b
+	return f.At.fingerprint(appendString(append(b, 'f'), f.Parent))
 }
 
 func (f Fork) evaluate(v *evaluation, op *askedOp) (err error) {

@@ -49,6 +49,7 @@ type Engine struct {
 
 	// Invariant: published <= durable <= planned (planner.head), asserted in publish.
 	// Durable has no field: makeDurable syncs and publishes in one move.
+	lastSync      atomic.Int64 // how long that of the last step took
 	published     atomic.Uint64
 	publishedTime atomic.Int64
 	prunedTime    atomic.Int64 // commit_time of the last commit whose outcome was dropped; 0: none was

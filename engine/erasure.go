@@ -26,6 +26,9 @@ type Erasure struct {
 	Key       string // "": the whole agent
 	Principal string // who asks
 	Reason    string
+	// Forks has what forks inherited of it erased as well. Else an erasure of what was inherited is
+	// refused.
+	Forks bool
 }
 
 // ErasureProgress is how far an erasure has come.
@@ -125,7 +128,7 @@ func (x *erasure) append(dst []byte) []byte {
 func parseErasure(id string, body []byte) (*erasure, error) {
 	d := decoder{rest: body}
 	x := &erasure{id: id, changed: make(chan struct{})}
-	x.Erasure = Erasure{Namespace: d.string(), Agent: d.string(), Key: d.string(), Principal: d.string(), Reason: d.string()}
+	x.Erasure = Erasure{Namespace: d.string(), Agent: d.string(), Key: d.string(), Principal: d.string(), Reason: d.string(), Forks: true}
 	if cursor := d.string(); cursor != "" {
 		x.cursor = []byte(cursor)
 	}
@@ -156,14 +159,9 @@ func (c *chores) loadErasures(r SystemReader) error {
 // maxErasures is how many may be under way.
 const maxErasures = 64
 
-// Erase erases, and calls report with what has been done so far, whenever that is more and at the
-// end. If ctx ends, or the daemon, the erasure goes on; asked for again it is the same one, or
-// finds that all is done. An error of report ends the call.
-func (e *Engine) Erase(ctx context.Context, asked Erasure, report func(ErasureProgress) error) error {
-	if err := asked.normalize(); err != nil {
-		return err
-	}
-	x, err := e.beginErasure(ctx, asked)
+// eraseOne erases, but for forks, see Erase. looked is the commit up to which forks were looked for.
+func (e *Engine) eraseOne(ctx context.Context, asked Erasure, looked CommitTS, report func(ErasureProgress) error) error {
+	x, err := e.beginErasure(ctx, asked, looked)
 	if err != nil {
 		return err
 	}
@@ -188,7 +186,7 @@ func (e *Engine) Erase(ctx context.Context, asked Erasure, report func(ErasurePr
 }
 
 // beginErasure makes an erasure durable, or finds the one of the same that is under way.
-func (e *Engine) beginErasure(ctx context.Context, asked Erasure) (*erasure, error) {
+func (e *Engine) beginErasure(ctx context.Context, asked Erasure, looked CommitTS) (*erasure, error) {
 	var x *erasure
 	id := string(newTxnID(e.now(), e.env.Rand))
 	err := e.UpdateSystem(ctx, SystemUpdate{
@@ -198,6 +196,10 @@ func (e *Engine) beginErasure(ctx context.Context, asked Erasure) (*erasure, err
 					x = other
 					return nil, nil
 				}
+			}
+			if a := (AgentName{asked.Namespace, asked.Agent}); !asked.Forks && a.Agent != "" && e.forkedSince(a, looked) {
+				return nil, failf(ErrPrecondition, "precondition failed: agent %q was forked just now: look again what is to be erased", a.Agent).
+					with("namespace", a.Namespace).with("agent_id", a.Agent).with("reason", "forks")
 			}
 			if n := len(e.chores.erasures); n >= maxErasures {
 				return nil, failf(ErrLimit, "%d erasures are under way, the limit is %d: retry when one has ended", n, maxErasures)
@@ -241,10 +243,29 @@ func (e *Engine) PreviewErasure(ctx context.Context, asked Erasure) (p ErasurePr
 	if err := asked.normalize(); err != nil {
 		return p, err
 	}
+	agents := []AgentName{{asked.Namespace, asked.Agent}}
+	if asked.Forks {
+		forks, err := e.Inheritors(ctx, asked)
+		if err != nil {
+			return p, err
+		}
+		agents = append(agents, forks...)
+	}
+	for _, a := range agents {
+		asked.Agent = a.Agent
+		if err := e.previewErasure(ctx, &asked, &p); err != nil {
+			return p, e.noted(err)
+		}
+	}
+	p.Done = true
+	return p, nil
+}
+
+func (e *Engine) previewErasure(ctx context.Context, asked *Erasure, p *ErasureProgress) error {
 	prefix := asked.prefix()
-	it, err := newRowIter(e.db, prefix, successor(prefix))
+	it, err := e.db.recordRows(AgentName{asked.Namespace, asked.Agent}, prefix, successor(prefix))
 	if err != nil {
-		return p, err
+		return err
 	}
 	it.ctx = ctx
 	var last []byte
@@ -266,6 +287,5 @@ func (e *Engine) PreviewErasure(ctx context.Context, asked Erasure) (p ErasurePr
 			p.Bytes += uint64(len(row.value))
 		}
 	}
-	p.Done = true
-	return p, e.noted(it.close())
+	return it.close()
 }

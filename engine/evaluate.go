@@ -48,6 +48,8 @@ type OpResult struct {
 	// Value is what the record is after the commit, of operations that change a value, or find one.
 	// Of several on one key the last has it. Nil: it has been erased or pruned since.
 	Value []byte
+	// Keys is how many keys it changed, of an operation on many.
+	Keys uint64
 	// Existed, of IfAbsent: there was a record already, which Version and Value are of.
 	Existed bool
 }

@@ -1,6 +1,9 @@
 package engine
 
-import "errors"
+import (
+	"cmp"
+	"errors"
+)
 
 // What evaluated operations need of the planner, and what their requests are answered.
 
@@ -75,7 +78,7 @@ func (e *Engine) checkOp(w *Write) (err error) {
 	} else if len(w.Value) > 0 {
 		return failf(ErrInvalid, "the operation takes no value").with("field", "value")
 	}
-	if err := e.resolveFork(w); err != nil {
+	if err := cmp.Or(e.resolveFork(w), e.resolveRestore(w)); err != nil {
 		return err
 	}
 	w.Eval, err = w.Eval.check(w, &e.opts.Limits)

@@ -54,6 +54,11 @@ func TestExpiry(t *testing.T) {
 	if rec := w.get("a", "k"); !rec.Exists || w.Published() != 2 {
 		t.Fatalf("it is gone before its time")
 	}
+	w.clock = at.Add(time.Hour)
+	if rec := w.get("a", "k"); !rec.Exists {
+		t.Fatalf("it is gone by the clock, before the commit that removes it")
+	}
+	w.clock = at.Add(-1)
 	w.crash(simdisk.CrashOptions{Mode: simdisk.DropAll})
 	w.start()
 	w.until(at)

@@ -200,6 +200,9 @@ func (f *finder) eachAgent(agents, records *rowIter, base int, after string) err
 func (f *finder) findIn(agent, after string, rows *rowIter) (whole bool, err error) {
 	o := &ScanOptions{Agent: AgentName{f.o.Namespace, agent}, Prefix: f.o.Prefix, After: after, KeysOnly: f.o.KeysOnly}
 	place := func(key string) string { return placeOf(agent, key) }
+	if f.s.e.db.forks.get(o.Agent) != nil {
+		rows = nil // it may have rows elsewhere
+	}
 	return f.scan(o, rows, place, nil)
 }
 

@@ -100,7 +100,11 @@ func (p *process) importAll(what engine.Import, events []engine.ImportEvent) (en
 	x, err := p.BeginImport(ctx, what)
 	for err == nil && x.State == engine.ImportStaging && x.Events < uint64(len(events)) {
 		n := x.Events
-		x, err = p.StageImport(ctx, what.ID, n, events[n:min(n+5, uint64(len(events)))])
+		for _, more := range []uint64{4, 6} { // the second is of whoever had no answer, and has more
+			if err == nil {
+				x, err = p.StageImport(ctx, what.ID, n, events[n:min(n+more, uint64(len(events)))])
+			}
+		}
 	}
 	if err != nil {
 		return x, err

@@ -75,7 +75,7 @@ func (e *Engine) openLocked() error {
 	}
 	e.published.Store(uint64(head.ts))
 	e.publishedTime.Store(lastTime.UnixNano())
-	e.planner = newPlanner(&stepState{dbState: dbState{e.db}, hot: e.hot}, head, lastTime, &e.opts, &e.reached)
+	e.planner = newPlanner(&stepState{dbState: dbState{e.db}, hot: e.hot, e: e}, head, lastTime, &e.opts, &e.reached)
 	if e.pruned.floor = e.meta.floor; e.pruned.floor > 0 {
 		row, err := readLogRow(e.db, e.pruned.floor)
 		if err != nil {

@@ -33,6 +33,15 @@ func (e *Engine) refuseLate(p *proposal) error {
 	return nil
 }
 
+// shortCommit is how long a commit takes, beside two syncs, when not too many are made at a time.
+const shortCommit = 10 * time.Millisecond
+
+// Crowded reports whether a commit that took so long has waited for others. On a slow disk all
+// wait for the sync before theirs, which more of them in a step makes up for.
+func (e *Engine) Crowded(took time.Duration) bool {
+	return took > shortCommit+2*time.Duration(e.lastSync.Load())
+}
+
 // Bounds of what a client is told to wait.
 const (
 	leastRetryAfter = 20 * time.Millisecond

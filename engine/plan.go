@@ -25,6 +25,10 @@ type stateReader interface {
 	// existing visits an agent's keys that exist under a prefix, in byte order, until visit returns
 	// false. Without a prefix it leaves out the engine's own.
 	existing(a AgentName, prefix string, visit func(key string) bool) error
+	// keys is existing for all keys that were ever written.
+	keys(a AgentName, prefix string, visit func(key string, exists bool) bool) error
+	// then is a record as it was after a commit.
+	then(name RecordName, ts CommitTS) (Record, error)
 	// lastKey returns the last key of an agent up to one that was ever written and begins with a
 	// prefix; "" if there is none.
 	lastKey(a AgentName, prefix, upTo string) (string, error)

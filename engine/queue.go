@@ -191,7 +191,7 @@ func (e *Engine) unlessCommitted(p *proposal, err error) (CommitResult, error) {
 // refuseQueued answers the proposals that the writer will never take.
 func (e *Engine) refuseQueued() {
 	e.refuseSystem()
-	e.chores.refuse(failf(ErrStopped, "the daemon stopped before the erasure was done; it goes on when the daemon is back"))
+	e.chores.refuse(failf(ErrStopped, "the daemon stopped before this was done; it goes on when the daemon is back"))
 	e.mu.Lock()
 	var left []*proposal
 	for e.queue.len() > 0 {

@@ -66,12 +66,12 @@ func TestListedTouch(t *testing.T) {
 // countingState counts the keys that events are read for.
 type countingState struct {
 	stateReader
-	keys int
+	looked int
 }
 
 func (c *countingState) events(a AgentName, after, upTo CommitTS, visit func(CommitTS, *eventRow) bool) (bool, error) {
 	return c.stateReader.events(a, after, upTo, func(ts CommitTS, ev *eventRow) bool {
-		c.keys += 1 + len(ev.ops)
+		c.looked += 1 + len(ev.ops)
 		return visit(ts, ev)
 	})
 }
@@ -160,19 +160,19 @@ func TestListingsCostTheSum(t *testing.T) {
 	for i := range commits {
 		r.mustCommit("a", fmt.Sprint("other-", i))
 	}
-	r.state.keys = 0
+	r.state.looked = 0
 	r.leave = true
 	if _, err := r.Commit(context.Background(), id, Conditions{}); !errors.Is(err, ErrOutcomeUnknown) {
 		t.Fatal(err)
 	}
-	ahead := r.state.keys
+	ahead := r.state.looked
 	r.leave = false
 	if result, err := r.Commit(context.Background(), id, Conditions{}); err != nil || result.CommitTS != commits+1 {
 		t.Fatalf("G3: nothing that it listed has changed: %v, %v", result, err)
 	}
-	t.Logf("%d listings over %d commits: %d keys before the writer, %d by the writer", listings, commits, ahead, r.state.keys-ahead)
-	if ahead > 2*commits+listings || r.state.keys-ahead > 4*int(r.opts.Tuning.LeftToWriter) {
-		t.Errorf("G9: %d listings over %d commits: %d keys are looked at, %d of them by the writer", listings, commits, r.state.keys, r.state.keys-ahead)
+	t.Logf("%d listings over %d commits: %d keys before the writer, %d by the writer", listings, commits, ahead, r.state.looked-ahead)
+	if ahead > 2*commits+listings || r.state.looked-ahead > 4*int(r.opts.Tuning.LeftToWriter) {
+		t.Errorf("G9: %d listings over %d commits: %d keys are looked at, %d of them by the writer", listings, commits, r.state.looked, r.state.looked-ahead)
 	}
 	// The same where the last of all commits has changed something.
 	r.mustCommit("a", "listed-299/new")
@@ -213,12 +213,12 @@ func TestWriterIsNotHeldUp(t *testing.T) {
 				_ = r.commit("b", "k")
 				waiting = true
 			}
-			r.state.keys = 0
+			r.state.looked = 0
 			if !r.Step() {
 				t.Fatal("G9: the transaction waits and nothing is queued")
 			}
-			if r.state.keys > r.opts.Tuning.StepLookups+100 {
-				t.Errorf("G9: %d keys are looked at in one step", r.state.keys)
+			if r.state.looked > r.opts.Tuning.StepLookups+100 {
+				t.Errorf("G9: %d keys are looked at in one step", r.state.looked)
 			}
 			if o, _ := r.Outcome(TxnID(fmt.Sprint("c-", r.ids))); o.State == TxnCommitted {
 				waiting = false

@@ -85,6 +85,9 @@ func (e *Engine) lastBefore(t time.Time, published CommitTS) (CommitTS, error) {
 	return low, nil
 }
 
+// CommitTime returns the time of a commit that was made.
+func (e *Engine) CommitTime(ts CommitTS) (time.Time, error) { return e.timeOf(ts) }
+
 // timeOf returns a commit's time; zero for commit 0, which is none.
 func (e *Engine) timeOf(ts CommitTS) (time.Time, error) {
 	if ts == 0 {

@@ -320,6 +320,28 @@ func (s Snapshot) Agents(namespace, prefix, after string, p Page) (agents []Agen
 	return agents, more, s.e.inRange(namespace, s.ts, err)
 }
 
+// Agent is an agent with its first and last commit; nil: it has none.
+func (s Snapshot) Agent(a AgentName) (*AgentInfo, error) {
+	if err := a.normalize(); err != nil {
+		return nil, err
+	}
+	body, err := getRow(s.e.db, agentPrefix(agentTag, a))
+	d := decoder{rest: body}
+	first := CommitTS(d.uvarint())
+	if err != nil || body == nil || first > s.ts {
+		return nil, s.e.inRange(a.Namespace, s.ts, err)
+	}
+	if !d.end() {
+		return nil, s.e.noted(corruptRow(agentPrefix(agentTag, a), "malformed"))
+	}
+	head, err := agentHeadAt(s.e.db, a, s.ts)
+	var at time.Time
+	if err == nil {
+		at, err = s.e.timeOf(head.user)
+	}
+	return &AgentInfo{a, first, head.user, at}, s.e.inRange(a.Namespace, s.ts, err)
+}
+
 // Namespaces pages through the namespaces in byte order.
 func (s Snapshot) Namespaces(after string, p Page) (names []string, more bool, err error) {
 	if err := checkAfter(after, "", MaxNamespaceBytes); err != nil {

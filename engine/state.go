@@ -214,6 +214,7 @@ var _ stateReader = (*stepState)(nil)
 // ends it.
 type stepState struct {
 	dbState
+	e    *Engine
 	hot  *hotRecords
 	rows *rowIter // nil: none is open
 	key  []byte
@@ -352,7 +353,16 @@ func (s dbState) agentHeadAt(a AgentName, ts CommitTS) (agentHead, error) {
 
 func (s dbState) forks() *forks { return &s.r.forks }
 
+// then must not be asked for what is below the floor.
+func (s *stepState) then(name RecordName, ts CommitTS) (Record, error) {
+	return Snapshot{e: s.e, ts: ts}.get(name, recordPrefix(name))
+}
+
 func (s dbState) existing(a AgentName, prefix string, visit func(key string) bool) error {
+	return s.keys(a, prefix, func(key string, exists bool) bool { return !exists || visit(key) })
+}
+
+func (s dbState) keys(a AgentName, prefix string, visit func(key string, exists bool) bool) error {
 	base := agentPrefix(recordTag, a)
 	lower := append(bytes.Clone(base), prefix...)
 	upper := successor(lower)
@@ -370,7 +380,7 @@ func (s dbState) existing(a AgentName, prefix string, visit func(key string) boo
 			it.corrupt()
 			break
 		}
-		if !row.tombstone && !visit(name.Key) {
+		if !visit(name.Key, !row.tombstone) {
 			break
 		}
 		ok = it.seek(successor(recordPrefix(name)))

@@ -212,9 +212,11 @@ func (e *Engine) makeDurable(fl *inflight) bool {
 		return !e.halting.Load()
 	}
 	if e.failed.Load() == nil {
+		began := e.now()
 		if err := fl.batch.SyncWait(); err != nil {
 			e.halt(failf(ErrStorage, "sync of the log failed: %v", err))
 		}
+		e.lastSync.Store(int64(e.now().Sub(began)))
 	}
 	e.checkPlaceIfDue()
 	if e.halting.Load() {

@@ -95,9 +95,7 @@ func (s *Service) ListAgents(ctx context.Context, req *pb.ListAgentsRequest) (*p
 	}
 	resp := &pb.ListAgentsResponse{}
 	for _, a := range agents {
-		resp.Agents = append(resp.Agents, &pb.Agent{
-			Namespace: a.Name.Namespace, AgentId: a.Name.Agent, FirstTs: uint64(a.First), HeadTs: uint64(a.Head), HeadTime: wire.Timestamp(a.HeadTime),
-		})
+		resp.Agents = append(resp.Agents, agentMessage(&a))
 	}
 	if more {
 		s.pageFull(len(agents), page)

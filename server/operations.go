@@ -23,6 +23,10 @@ var kinds = []struct {
 	{"merge_json", func(op *pb.TransactOperation) bool { return len(op.GetMergeJson()) > 0 }, (*Service).mergeOf},
 	{"acquire", func(op *pb.TransactOperation) bool { return op.Acquire != nil }, (*Service).acquireOf},
 	{"release", func(op *pb.TransactOperation) bool { return op.Release != nil }, (*Service).releaseOf},
+	{"delete_prefix", (*pb.TransactOperation).GetDeletePrefix, (*Service).deletePrefixOf},
+	{"delete_agent", (*pb.TransactOperation).GetDeleteAgent, (*Service).deleteAgentOf},
+	{"restore", func(op *pb.TransactOperation) bool { return op.Restore != nil }, (*Service).restoreOf},
+	{"fork", func(op *pb.TransactOperation) bool { return op.Fork != nil }, (*Service).forkOf},
 }
 
 // writeOf is the write that an operation becomes.
@@ -92,7 +96,7 @@ func (s *Service) results(ts engine.CommitTS, at time.Time, all []engine.OpResul
 	size := 0
 	for i := range all {
 		r := &all[i]
-		m := &pb.OperationResult{Key: plainKey(r.Name.Key), Lease: acquiredLease(r, ts, at), Version: uint64(r.Version), Existed: r.Existed}
+		m := &pb.OperationResult{Key: plainKey(r.Name.Key), Lease: acquiredLease(r, ts, at), Version: uint64(r.Version), Keys: r.Keys, Existed: r.Existed}
 		if r.Value != nil && size+len(r.Value) <= mostResultValues {
 			with := proto.CloneOf(m)
 			if err := values.Set(with, resultValue, &with.ValueJson, r.Name.Key, r.Value); err == nil && size+proto.Size(with) <= mostResultValues {

@@ -29,7 +29,7 @@ func (s *Service) assembleSessions() {
 	s.workers = session.NewWorkers(streamWorkers)
 	s.inSession = s.captures.Unary(s.unaryInSession)
 	env := &s.config.Session
-	env.Await = s.env.Await
+	env.Await, env.Now = s.env.Await, s.env.Now
 	if env.Go == nil {
 		env.Go = s.workers.Go
 	}
@@ -83,7 +83,7 @@ func (s sessionOn) RecvMsg(m any) error {
 
 func (s *Service) sessionLimits() session.Limits {
 	return session.Limits{
-		Requests: s.config.Tuning.SessionRequests, Bytes: s.config.Tuning.SessionBytes, Frame: s.config.Tuning.SessionFrame, Turns: s.turns,
+		Requests: s.config.Tuning.SessionRequests, Bytes: s.config.Tuning.SessionBytes, Frame: s.config.Tuning.SessionFrame, Turns: s.turns, Crowded: s.engine.Crowded,
 		RequestsReached: counting(&s.reached.SessionRequests), BytesReached: counting(&s.reached.SessionBytes), FrameReached: counting(&s.reached.SessionFrame),
 	}
 }
@@ -101,7 +101,7 @@ func (s *Service) methodsFor(stream context.Context) session.Methods {
 		full := "/" + desc.ServiceName + "/" + m.MethodName
 		counted := s.meter.Method(full)
 		methods[m.MethodName] = &session.Method{
-			Quick: quick[full],
+			Quick: quick[full], Sample: meter.Commits(full),
 			Answer: func(r *session.Request) session.Answer {
 				measured := counted.Begin(meter.Session)
 				resp, err := m.Handler(s, measured.Arrived(r), func(v any) error { return s.decode(r.Body, v) }, chain)

@@ -71,7 +71,7 @@ func (s *Service) batchSender(sendBatch func(*pb.EventBatch) error) sender {
 			n := proto.Size(ev)
 			if size += n; i > from && size > s.config.Tuning.BatchBytes {
 				s.reached.BatchBytes.Add(1)
-				if err := send(&pb.EventBatch{Events: events[from:i], Cursor: events[i-1].GetCommitTs()}); err != nil {
+				if err := send(&pb.EventBatch{Events: events[from:i], Cursor: cursorBefore(events, i)}); err != nil {
 					return err
 				}
 				size, from = n, i
@@ -82,6 +82,16 @@ func (s *Service) batchSender(sendBatch func(*pb.EventBatch) error) sender {
 		}
 		return send(&pb.EventBatch{Events: events[from:], Cursor: uint64(cursor)})
 	}
+}
+
+// cursorBefore is the cursor before an event of which the one before was sent: several may be of one
+// commit, and who resumes needs all of them.
+func cursorBefore(events []*pb.ReplayEvent, i int) uint64 {
+	ts := events[i-1].GetCommitTs()
+	if events[i].GetCommitTs() == ts {
+		ts--
+	}
+	return ts
 }
 
 // replay streams what is published now, a part of the stream's share at a time.
@@ -111,32 +121,49 @@ func (s *Service) replay(ctx context.Context, req *pb.ReplayRequest, part int, s
 		_, _, err := s.engine.Replay(f, 0, 0, 1) // for the checks of the filter
 		return err
 	}
-	left := req.GetLimit()
-	reader := &eventReader{s: s, filter: f, values: values, part: part, ahead: true, turns: s.reading, cursor: first - 1}
-	reader.last = func() engine.CommitTS { return last }
-	for reader.cursor < last {
-		if err := ctx.Err(); err != nil {
+	left, cursor := req.GetLimit(), first-1
+	list, err := s.withLineage(req, last)
+	if err != nil {
+		return err
+	}
+	for _, of := range list {
+		f.Agent = of.agent
+		reader := &eventReader{s: s, filter: f, values: values, part: part, ahead: true, turns: s.reading, cursor: cursor}
+		reader.last = func() engine.CommitTS { return of.last }
+		done, err := s.replayOne(ctx, reader, of.last, &left, send)
+		if done || err != nil {
 			return err
 		}
-		out, refused, err := reader.next(ctx, clampLimit(left))
+		cursor = max(cursor, of.last)
+	}
+	return nil
+}
+
+// replayOne streams what a reader reads up to a commit. done reports whether the limit ended it.
+func (s *Service) replayOne(ctx context.Context, reader *eventReader, last engine.CommitTS, left *uint64, send sender) (done bool, err error) {
+	for reader.cursor < last {
+		if err := ctx.Err(); err != nil {
+			return false, err
+		}
+		out, refused, err := reader.next(ctx, clampLimit(*left))
 		if err != nil {
-			return err
+			return false, err
 		}
 		if len(out) > 0 || reader.cursor == last {
 			if err := send(out, reader.cursor); err != nil {
-				return err
+				return false, err
 			}
 		}
 		if refused != nil {
-			return refused
+			return false, refused
 		}
-		if left > 0 {
-			if left -= uint64(len(out)); left == 0 {
-				return nil
+		if *left > 0 {
+			if *left -= uint64(len(out)); *left == 0 {
+				return true, nil
 			}
 		}
 	}
-	return nil
+	return false, nil
 }
 
 // eventReader reads events for a stream, as few at a time as the stream has room for.
@@ -150,6 +177,7 @@ type eventReader struct {
 	turns  *limiter.Semaphore
 	last   func() engine.CommitTS // to read, as it is when the turn has come
 	cursor engine.Cursor
+	inside engine.Inside // where it goes on in the commit after the cursor
 	seen   atomic.Uint64 // cursor, for those who look on: see watchers
 }
 
@@ -175,6 +203,12 @@ func (r *eventReader) next(ctx context.Context, limit int) (out []*pb.ReplayEven
 	if len(out) < len(events) { // the cursor stays before the next, so that a client can resume there
 		next = lastOf(out, r.cursor)
 	}
+	if n := len(out); n > 0 {
+		r.inside = engine.Inside{}
+		if rest := events[n-1].Rest; rest != nil { // and before a commit of which more follows
+			r.inside, next = *rest, rest.CommitTS-1
+		}
+	}
 	r.cursor = next
 	r.seen.Store(uint64(next))
 	return out, refused, nil
@@ -186,6 +220,7 @@ func (r *eventReader) read(ctx context.Context, c engine.Chunk) ([]engine.Event,
 		return nil, 0, err
 	}
 	defer r.turns.Release(turn)
+	c.Inside = &r.inside
 	return r.s.engine.ReplayChunk(r.filter, r.cursor, r.last(), c)
 }
 
@@ -225,6 +260,9 @@ func eventMessages(events []engine.Event, values wire.Values, bytes int) ([]*pb.
 			m := &pb.Operation{
 				Key: op.Name.Key, Version: uint64(op.Version), Namespace: op.Name.Namespace, AgentId: op.Name.Agent, Deleted: op.Tombstone,
 				Erased: op.Erased, Pruned: op.Pruned,
+			}
+			if op.Fork != nil {
+				m.Act = actMessage(op.Fork)
 			}
 			if kind, name := engine.SplitHidden(op.Name.Key); kind != "" {
 				setHidden(m, kind, name, op)

@@ -20,6 +20,8 @@ type Erasure struct {
 	All       bool
 	Reason    string // kept with the commits of the erasure
 	DryRun    bool   // only count what would go
+	// Forks: what forks of the agent inherited, too. Else an erasure of that is refused.
+	Forks bool
 }
 
 // ErasureProgress is how far an erasure has come.
@@ -27,6 +29,7 @@ type ErasureProgress struct {
 	Keys, Values, Bytes uint64
 	CommitTS            client.CommitTS // its last commit
 	Done                bool
+	Forks               []string // of a dry run: those that inherited something of it
 }
 
 // Erase removes values and metadata for good from a key, an agent or a namespace and from all of its
@@ -34,10 +37,10 @@ type ErasureProgress struct {
 // asked again it shows the same erasure, or that nothing is left.
 func (c *Client) Erase(ctx context.Context, e Erasure) iter.Seq2[ErasureProgress, error] {
 	req := &pb.EraseRequest{
-		Namespace: e.Namespace, AgentId: e.Agent, Key: e.Key, All: e.All, Reason: e.Reason, DryRun: e.DryRun,
+		Namespace: e.Namespace, AgentId: e.Agent, Key: e.Key, All: e.All, Reason: e.Reason, DryRun: e.DryRun, Forks: e.Forks,
 	}
 	return follow(ctx, c.stub.Erase, req, func(m *pb.EraseProgress) ErasureProgress {
-		return ErasureProgress{m.GetKeys(), m.GetValues(), m.GetBytes(), client.CommitTS(m.GetCommitTs()), m.GetDone()}
+		return ErasureProgress{m.GetKeys(), m.GetValues(), m.GetBytes(), client.CommitTS(m.GetCommitTs()), m.GetDone(), m.GetForks()}
 	})
 }
 

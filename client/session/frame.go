@@ -2,6 +2,7 @@ package session
 
 import (
 	"errors"
+	"math"
 	"time"
 
 	"google.golang.org/grpc/encoding"
@@ -15,7 +16,8 @@ import (
 
 // Numbers of fields of the contract.
 const (
-	listField = 1 // of SessionRequests and SessionAnswers
+	listField   = 1 // of SessionRequests and SessionAnswers
+	windowField = 2 // of SessionAnswers
 
 	idField      = 1 // of SessionRequest
 	methodField  = 2
@@ -64,11 +66,16 @@ type answer struct {
 
 var errUnreadable = errors.New("the daemon sent a message of the session that cannot be read")
 
-// readAnswers adds the answers of a SessionAnswers to list. Fields that it does not know
-// are passed over.
-func readAnswers(list []answer, b []byte) ([]answer, error) {
-	err := eachField(b, func(number protowire.Number, _ uint64, value []byte) error {
-		if number != listField {
+// readAnswers adds the answers of a SessionAnswers to list, and returns how many requests the
+// daemon wants to have under way; 0: it does not say. Fields that it does not know are passed over.
+func readAnswers(list []answer, b []byte) (_ []answer, window int, err error) {
+	err = eachField(b, func(number protowire.Number, n uint64, value []byte) error {
+		switch number {
+		case windowField:
+			window = int(min(n, math.MaxInt32))
+			return nil
+		case listField:
+		default:
 			return nil
 		}
 		var a answer
@@ -86,7 +93,7 @@ func readAnswers(list []answer, b []byte) ([]answer, error) {
 		list = append(list, a)
 		return err
 	})
-	return list, err
+	return list, window, err
 }
 
 // eachField calls f with the fields of a message that are numbers or bytes.

@@ -1,15 +1,28 @@
 package session
 
-import "time"
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+
+	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+)
 
 // line is the requests of a link that wait to be sent: a list in the order in which they came.
 //
 // While it moves, the oldest is next. When the oldest has waited for a quarter of the time that
 // its caller gave it, more is asked than the daemon answers: first come, first served would
 // from then on send each request just before its caller gives up, and nothing would be done
-// in time. So the newest is next, until the line is empty: what can be answered in time is, and
-// the others end when their time does (Maurer, Fail at Scale, 2015: adaptive LIFO). Those without
-// a deadline take no harm from waiting, and never turn it round.
+// in time. So what has waited for that long is refused, and until the line is empty the newest is
+// next (Maurer, Fail at Scale, 2015: adaptive LIFO and controlled delay): what can be answered in
+// time is, and the others learn it while they have time to come again. Requests without a deadline
+// are not refused, and do not turn the line.
 type line struct {
 	oldest, newest *request
 	n              int
@@ -45,12 +58,19 @@ func (q *line) leave(r *request) {
 	}
 }
 
-// turn looks whether the oldest has waited for too long.
-func (q *line) turn(now time.Time) {
-	if r := q.oldest; r != nil && !r.deadline.IsZero() && now.Sub(r.since) > r.deadline.Sub(r.since)/4 {
-		q.turned = true
+// refuse takes out the oldest if it has waited for too long; nil: it has not.
+func (q *line) refuse(now time.Time) *request {
+	r := q.oldest
+	if r == nil || r.deadline.IsZero() || now.Sub(r.since) <= patience(r) {
+		return nil
 	}
+	q.leave(r)
+	q.turned = q.n > 0
+	return r
 }
+
+// patience is how long a request waits before it is refused.
+func patience(r *request) time.Duration { return r.deadline.Sub(r.since) / 4 }
 
 // next is the request whose turn it is; nil: none waits.
 func (q *line) next() *request {
@@ -66,4 +86,16 @@ func (q *line) after(r *request) *request {
 		return r.older
 	}
 	return r.newer
+}
+
+// overloaded is the refusal of a request that has waited for so long: what the daemon says when its
+// own line does not get shorter.
+func overloaded(waited time.Duration) error {
+	s := status.New(codes.ResourceExhausted, fmt.Sprintf("the daemon is behind, and the request has waited for %v to be sent; nothing was applied: retry later", waited.Round(time.Millisecond)))
+	ms := strconv.FormatInt(min(max(waited, 20*time.Millisecond), 5*time.Second).Milliseconds(), 10)
+	detailed, err := s.WithDetails(&pb.StatehouseError{Code: pb.ErrorCode_OVERLOADED, Message: s.Message(), Details: map[string]string{"retry_after_ms": ms}}, &errdetails.RetryInfo{RetryDelay: durationpb.New(waited)})
+	if err != nil {
+		return s.Err()
+	}
+	return detailed.Err()
 }

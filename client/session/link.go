@@ -39,6 +39,7 @@ type link struct {
 	cancels  []uint64 // ids of requests that nothing waits for any more, to be sent
 	underWay map[uint64]*request
 	bytes    int64 // of the requests under way
+	window   int   // how many may be under way
 	sending  bool  // a goroutine is in pump, or is about to be
 
 	// How much was handed to the stream, and how much of that has arrived for certain: what
@@ -50,7 +51,7 @@ type link struct {
 }
 
 func newLink(c *Conn) *link {
-	l := &link{c: c, underWay: make(map[uint64]*request)}
+	l := &link{c: c, window: c.o.Requests, underWay: make(map[uint64]*request)}
 	l.ctx, l.cancel = context.WithCancel(c.ctx)
 	return l
 }
@@ -100,7 +101,7 @@ func (l *link) ready() bool {
 
 // hasRoom reports whether a request may be under way beside those that are.
 func (l *link) hasRoom(r *request) bool {
-	return len(l.underWay) == 0 || len(l.underWay) < l.c.o.Requests && l.bytes+int64(len(r.body)) <= l.c.o.Bytes
+	return len(l.underWay) == 0 || len(l.underWay) < l.window && l.bytes+int64(len(r.body)) <= l.c.o.Bytes
 }
 
 // send sends a message of what is ready. It reports whether the stream took it. mu is held,
@@ -131,7 +132,10 @@ func (l *link) send() bool {
 // first to last. mu is held.
 func (l *link) take() (message []byte, first, last uint64) {
 	now := l.c.o.Now()
-	l.queue.turn(now)
+	for r := l.queue.refuse(now); r != nil; r = l.queue.refuse(now) {
+		r.state, r.failed = over, overloaded(patience(r))
+		r.done <- struct{}{} // its caller is the only one to take from it: there is room
+	}
 	size := 0
 	for r := l.queue.next(); r != nil; r = l.queue.after(r) {
 		if size += len(r.body) + 64; size > frameBytes {
@@ -217,19 +221,24 @@ func (l *link) read() error {
 		if err := l.stream.RecvMsg(&message); err != nil {
 			return err
 		}
+		var window int
 		var err error
-		if l.answers, err = readAnswers(l.answers[:0], message); err != nil {
+		if l.answers, window, err = readAnswers(l.answers[:0], message); err != nil {
 			return err
 		}
-		l.handOut()
+		l.handOut(window)
 	}
 }
 
 // handOut wakes those whose answers have come. An answer to a request that is not under way
-// is one whose caller has gone.
-func (l *link) handOut() {
+// is one whose caller has gone. The window is how many requests the daemon wants to have under way;
+// 0: it does not say.
+func (l *link) handOut(window int) {
 	l.c.mu.Lock()
 	l.heard = true
+	if window > 0 {
+		l.window = min(window, l.c.o.Requests)
+	}
 	l.ended = l.ended[:0]
 	for _, a := range l.answers {
 		r := l.underWay[a.id]

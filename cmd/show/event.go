@@ -33,6 +33,9 @@ type Operation struct {
 	Value     json.RawMessage `json:"value,omitempty"`
 	Erased    bool            `json:"erased,omitempty"`
 	Pruned    bool            `json:"pruned,omitempty"`
+	// Of the act that made the agent a fork, which has no key: of which agent, after which commit.
+	From   string `json:"forked_from,omitempty"`
+	FromTS uint64 `json:"forked_from_ts,omitempty"`
 }
 
 // Event writes a commit without its first skip operations: a line an operation.
@@ -40,7 +43,14 @@ func (t *Table) Event(ev *Event, skip int, verbose bool) error {
 	for i := range ev.Operations[skip:] {
 		o := &ev.Operations[skip+i]
 		done := Pad(o.verb(), len("DELETE")) + Gone(o.Erased, o.Pruned)
-		err := t.row(o.Deleted, o.Value, []string{Clock(ev.CommitTime), strconv.FormatUint(ev.CommitTS, 10), Quote(o.Agent), done, Quote(o.Key), "v" + strconv.FormatUint(o.Version, 10)})
+		if ev.Cause != "" {
+			done += " " + Printable(ev.Cause)
+		}
+		key, version := Quote(o.Key), "v"+strconv.FormatUint(o.Version, 10)
+		if o.From != "" {
+			key, version = Quote(o.From), "@"+strconv.FormatUint(o.FromTS, 10)
+		}
+		err := t.row(o.Deleted, o.Value, []string{Clock(ev.CommitTime), strconv.FormatUint(ev.CommitTS, 10), Quote(o.Agent), done, key, version})
 		if err != nil {
 			return err
 		}
@@ -53,7 +63,10 @@ func (t *Table) Event(ev *Event, skip int, verbose bool) error {
 
 // verb names what an operation did, by the conventions of agents' keys.
 func (o *Operation) verb() string {
-	if o.Deleted {
+	switch {
+	case o.From != "":
+		return "FORK"
+	case o.Deleted:
 		return "DELETE"
 	}
 	for prefix, name := range map[string]string{"tool/": "TOOL", "note/": "NOTE", "final/": "FINAL"} { // at most one fits, in any order

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"time"
 
@@ -70,7 +71,7 @@ func (a *app) overloadCommand() *cobra.Command {
 	f.StringVar(&a.command, "daemon", "", "statehoused to start, and its flags; the one beside this program, or in PATH, if empty")
 	f.DurationVar(&o.duration, "duration", time.Minute, "of the overload; the normal load has a quarter of it before and after")
 	f.DurationVar(&o.burst, "burst", 3*time.Second, "of one try of a rate")
-	f.DurationVar(&o.deadline, "deadline", time.Second, "of one request")
+	f.DurationVar(&o.deadline, "deadline", 250*time.Millisecond, "of one request")
 	f.DurationVar(&o.most, "p99", 50*time.Millisecond, "that the rated load keeps")
 	f.Float64Var(&o.rated, "rated", 0, "rated load a second, if it is known; 0: find it")
 	f.Float64Var(&o.times, "times", 10, "how many times the rated load")
@@ -155,6 +156,7 @@ func (o *overload) run(ctx context.Context) error {
 func stayOff(ctx context.Context, pin string) error {
 	n := runtime.NumCPU()
 	runtime.GOMAXPROCS(n - 1)
+	debug.SetGCPercent(400) // the load is to cost little
 	out, err := exec.CommandContext(ctx, pin, "--all-tasks", "--pid", "--cpu-list", fmt.Sprintf("1-%d", n-1), strconv.Itoa(os.Getpid())).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("taskset: %w\n%s", err, out)
@@ -221,9 +223,9 @@ func (o *overload) flooded(ctx context.Context, crowd, light *wire.Client, r *ov
 }
 
 func said(t *openload.Tally) string {
-	return fmt.Sprintf("%.0f a second offered, %.0f answered, %.0f refused, %.0f late; p50 %v, p99 %v",
+	return fmt.Sprintf("%.0f a second offered, %.0f answered, %.0f refused, %.0f late; p50 %v, p99 %v; sent %v late",
 		float64(t.Offered)/t.Elapsed.Seconds(), t.Goodput(), float64(t.Refused)/t.Elapsed.Seconds(), float64(t.Late)/t.Elapsed.Seconds(),
-		t.Quantile(0.5).Round(100*time.Microsecond), t.Quantile(0.99).Round(100*time.Microsecond))
+		t.Quantile(0.5).Round(100*time.Microsecond), t.Quantile(0.99).Round(100*time.Microsecond), t.Behind().Round(100*time.Microsecond))
 }
 
 // load is one of commits.

@@ -137,7 +137,7 @@ func shapeSide(r *client.Record) *diffSideShape {
 	if !r.Exists {
 		return nil
 	}
-	return &diffSideShape{r.Version, r.CommitTS, r.Value, r.Erased, r.Pruned}
+	return &diffSideShape{r.Version, r.CommitTS, shownAs(r.Value, r.Bytes), r.Erased, r.Pruned}
 }
 
 // changeOf names a difference, with the sign that diff has for it.
@@ -161,9 +161,9 @@ func (s *session) printDifference(d *client.KeyDiff) error {
 	version := func(r *client.Record) string { return "v" + r.Version.String() + show.Gone(r.Erased, r.Pruned) }
 	switch change {
 	case "added":
-		return s.p.row(d.After.Value, sign, quote(d.Key), version(&d.After))
+		return s.p.row(shownAs(d.After.Value, d.After.Bytes), sign, quote(d.Key), version(&d.After))
 	case "removed":
-		return s.p.row(d.Before.Value, sign, quote(d.Key), version(&d.Before))
+		return s.p.row(shownAs(d.Before.Value, d.Before.Bytes), sign, quote(d.Key), version(&d.Before))
 	}
 	if err := s.p.row(nil, sign, quote(d.Key), version(&d.Before)+" > "+version(&d.After)); err != nil || d.Patch == nil {
 		return err

@@ -28,12 +28,16 @@ It says first what would go and asks; --yes answers. Each key gets one more vers
 says that it was erased; names, versions and times stay, and the log still verifies. If the
 command is interrupted the daemon goes on: the same command shows how far it is.
 
+What a fork inherited of it is reached, too, or nothing is: --forks=erase erases those forks as
+well; without it the erasure is refused, and they are listed.
+
 Until statehousectl compact has run, bytes of the values may stand in files that the daemon
 no longer reads. Captures, backups and archives are not reached: see docs/OPERATIONS.md.`
 
 func (a *app) eraseCommand() *cobra.Command {
 	var e admin.Erasure
 	var yes bool
+	var forks string
 	cmd := &cobra.Command{
 		Use: "erase [AGENT [KEY]]", Short: "Remove values for good, from all of the past", Long: eraseHelp,
 		Args: show.Takes(0, 2), ValidArgsFunction: cobra.NoFileCompletions,
@@ -43,6 +47,7 @@ func (a *app) eraseCommand() *cobra.Command {
 	f.StringVar(&e.Reason, "reason", "", "why; kept with the erasure's commits")
 	f.BoolVar(&e.DryRun, "dry-run", false, "only say what would go")
 	f.BoolVar(&yes, "yes", false, "do not ask")
+	f.StringVar(&forks, "forks", "refuse", "what becomes of forks that inherited it: erase, or refuse")
 	cmd.RunE = a.connected(func(ctx context.Context, s *session, args []string) error {
 		e.Namespace = s.Namespace()
 		if len(args) > 0 {
@@ -54,10 +59,20 @@ func (a *app) eraseCommand() *cobra.Command {
 		if (e.Agent == "") != e.All {
 			return usageError{errors.New("name an agent, or give --all for the whole namespace")}
 		}
+		switch forks {
+		case "erase":
+			e.Forks = true
+		case "refuse":
+		default:
+			return usagef("--forks is erase or refuse, not %q", forks)
+		}
 		dry := e
 		dry.DryRun = true
 		would, err := s.erase(ctx, dry, nil)
 		if err != nil {
+			return err
+		}
+		if err := s.noteForks(would.Forks, e.Forks); err != nil {
 			return err
 		}
 		if e.DryRun {
@@ -75,6 +90,26 @@ func (a *app) eraseCommand() *cobra.Command {
 		return s.printErasure(did)
 	})
 	return cmd
+}
+
+// noteForks lists the forks that an erasure reaches, or that it is refused for.
+func (s *session) noteForks(forks []string, erased bool) error {
+	if len(forks) == 0 || s.asJSON {
+		return nil
+	}
+	what := "forks that inherited it, for which it is refused without --forks=erase"
+	if erased {
+		what = "forks that inherited it, and are erased as well"
+	}
+	if _, err := fmt.Fprintf(s.err, "%s:\n", what); err != nil {
+		return err
+	}
+	for _, f := range forks {
+		if _, err := fmt.Fprintf(s.err, "  %s\n", quote(f)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // erase returns the last of an erasure's progress.
@@ -123,6 +158,7 @@ type erasureShape struct {
 	Bytes    uint64          `json:"bytes"`
 	CommitTS client.CommitTS `json:"commit_ts,omitempty"`
 	Done     bool            `json:"done"`
+	Forks    []string        `json:"forks,omitempty"`
 }
 
 func (s *session) printErasure(p admin.ErasureProgress) error {

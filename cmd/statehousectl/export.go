@@ -31,7 +31,7 @@ func (a *app) exportCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "export FILE|- [AGENT...]", Short: "Write whole histories to a file, for another store", Long: exportHelp,
 		Example: "  statehousectl export planner.jsonl planner\n  statehousectl --namespace prod export prod.jsonl\n  statehousectl export --all-namespaces - | ssh elsewhere statehousectl import -",
-		Args:    cobra.MinimumNArgs(1),
+		Args:    show.Takes(1, 1+maxTargets),
 	}
 	f := cmd.Flags()
 	f.BoolVar(&x.all, "all-namespaces", false, "every namespace")

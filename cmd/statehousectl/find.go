@@ -148,7 +148,7 @@ func (s *session) printFound(rec client.Found, q *client.FindQuery, verbose bool
 	if q.AllAgents {
 		cells = append([]string{quote(rec.Agent)}, cells...)
 	}
-	err := s.p.row(rec.Value, cells...)
+	err := s.p.row(shownAs(rec.Value, rec.Bytes), cells...)
 	if err == nil && verbose && len(rec.Metadata) > 0 {
 		err = s.p.line("    %s", show.Metadata(rec.Metadata))
 	}

@@ -44,7 +44,7 @@ The key must be one that may administer every namespace.`
 
 func (a *app) importCommand() *cobra.Command {
 	var x importRun
-	cmd := &cobra.Command{Use: "import FILE...|-", Short: "Make namespaces or agents of an export, with their history", Long: importHelp, Args: cobra.MinimumNArgs(1)}
+	cmd := &cobra.Command{Use: "import FILE...|-", Short: "Make namespaces or agents of an export, with their history", Long: importHelp, Args: show.Takes(1, maxTargets)}
 	f := cmd.Flags()
 	f.StringVar(&x.into, "into", "", "the namespace to make, in place of the one of the export")
 	f.BoolVar(&x.renew, "new-numbers", false, "give the commits new numbers and times, into an empty store, too")
@@ -131,6 +131,9 @@ func targetsText(targets []admin.ImportTarget) string {
 	}
 	return strings.Join(words, ", ")
 }
+
+// maxTargets is how many agents a command can name.
+const maxTargets = 1000
 
 // mostTargets is how many of what an import makes are named on a line.
 const mostTargets = 5

@@ -19,6 +19,7 @@ type replayFlags struct {
 	prefix       string
 	limit        int
 	verbose      bool
+	lineage      bool
 }
 
 func (a *app) replayCommand() *cobra.Command {
@@ -47,6 +48,7 @@ when the agent has no commits.`,
 	f.StringVar(&r.prefix, "prefix", "", "only operations on keys that start with this")
 	f.IntVar(&r.limit, "limit", 0, "at most this many commits; 0: all")
 	f.BoolVar(&r.verbose, "verbose", false, "show transaction ids and metadata")
+	f.BoolVar(&r.lineage, "with-lineage", false, "of an agent that was forked, first what happened to what it was forked from")
 	cmd.RunE = a.connected(func(ctx context.Context, s *session, args []string) error {
 		q, err := r.query(args, s.now())
 		if err != nil {
@@ -76,7 +78,7 @@ when the agent has no commits.`,
 
 func (r *replayFlags) query(args []string, now time.Time) (q client.ReplayQuery, err error) {
 	q = client.ReplayQuery{
-		AllAgents: r.allAgents, Prefix: r.prefix, From: client.CommitTS(r.from), To: client.CommitTS(r.to), Limit: r.limit, Epoch: r.epoch,
+		AllAgents: r.allAgents, Prefix: r.prefix, From: client.CommitTS(r.from), To: client.CommitTS(r.to), Limit: r.limit, Epoch: r.epoch, AllOperations: r.lineage, WithLineage: r.lineage,
 	}
 	if q.Agent, err = agentOrAll(args, r.allAgents); err != nil {
 		return q, err

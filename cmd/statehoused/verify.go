@@ -124,6 +124,9 @@ func (v *verifyShape) text() string {
 	if v.Erased > 0 || v.Pruned > 0 {
 		fmt.Fprintf(&b, "gone        %s erased, %s pruned\n", show.Count(v.Erased, "value"), show.Count(v.Pruned, "value"))
 	}
+	if v.Staged > 0 {
+		fmt.Fprintf(&b, "imports     %s staged by those under way\n", show.Count(v.Staged, "row"))
+	}
 	fmt.Fprintf(&b, "chain       %s\n", v.ChainHash)
 	if v.BaseHash != "" {
 		fmt.Fprintf(&b, "begins with %s, the head of the chain of format 1 that it was migrated from\n", v.BaseHash)

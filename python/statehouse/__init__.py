@@ -8,19 +8,21 @@
 {'goal': 'population of Paris'}
 
 :class:`Statehouse` blocks, :class:`AsyncStatehouse` is awaited; they are the same but for
-that. What goes in and comes out is in :mod:`statehouse.types`, what is raised in
+that. What goes in and comes out is in :mod:`statehouse.types`, what a commit is made of in
+:mod:`statehouse.operations`, conditions to find by in :mod:`statehouse.filters`, what is raised in
 :mod:`statehouse.errors`. :mod:`statehouse.testing` starts a private daemon for tests.
 """
 
 from statehouse import _quiet  # noqa: F401  before anything else imports gRPC
-from statehouse._aio import AsyncLease, AsyncStatehouse, AsyncTxn
+from statehouse._aio import AsyncAgentState, AsyncClaim, AsyncLease, AsyncStatehouse, AsyncTxn
 from statehouse._others import warn_of_others
 from statehouse._pending import Pending
-from statehouse._sync import Lease, Statehouse, Txn
+from statehouse._sync import AgentState, Claim, Lease, Statehouse, Txn
 from statehouse._version import __version__
 from statehouse.errors import *  # noqa: F403
 from statehouse.errors import __all__ as _errors
 from statehouse.filters import Condition, F
+from statehouse.operations import *  # noqa: F403  type checkers do not see it in types
 from statehouse.types import *  # noqa: F403
 from statehouse.types import __all__ as _types
 
@@ -28,9 +30,13 @@ from statehouse.types import __all__ as _types
 Transaction = Txn
 
 __all__ = [
+    "AgentState",
+    "AsyncAgentState",
+    "AsyncClaim",
     "AsyncLease",
     "AsyncStatehouse",
     "AsyncTxn",
+    "Claim",
     "Condition",
     "F",
     "Lease",

@@ -32,6 +32,7 @@ _MEMORY = {
     "GetStateAtVersion": "search_memory",
     "BatchGetState": "search_memory",
     "ScanPrefix": "search_memory",
+    "Find": "search_memory",
     "Write": "upsert_memory",
     "Transact": "upsert_memory",
     "Delete": "delete_memory",

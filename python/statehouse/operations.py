@@ -16,6 +16,8 @@ __all__ = [
     "AcquireLease",
     "AnyOperation",
     "Append",
+    "ClaimDue",
+    "CompleteDue",
     "Content",
     "Delete",
     "DeleteAgent",
@@ -202,6 +204,31 @@ class ReleaseLease:
     namespace: Optional[str] = None
 
 
+@dataclass(frozen=True)
+class ClaimDue:
+    """Takes due records that no worker holds, at most ``limit``, those due longest first, and
+    acquires a lease on each. ``client.claim`` does that and renews them. Without an agent: of all
+    agents of the namespace.
+    """
+
+    agent_id: Optional[str] = None
+    prefix: str = ""
+    limit: int = 1
+    ttl: Duration = 30.0
+    holder: str = ""
+    namespace: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class CompleteDue:
+    """Ends a claim, by its token: the record is no longer due. One that has lapsed is refused."""
+
+    agent_id: str
+    key: str
+    token: int
+    namespace: Optional[str] = None
+
+
 #: An operation of ``transact``.
 AnyOperation = Union[
     Write,
@@ -215,6 +242,8 @@ AnyOperation = Union[
     Fork,
     AcquireLease,
     ReleaseLease,
+    ClaimDue,
+    CompleteDue,
 ]
 
 

@@ -21,6 +21,7 @@ __all__ = [
     "Agent",
     "AgentDetails",
     "Build",
+    "DueRecord",
     "Commit",
     "Event",
     "ForkOrigin",
@@ -115,6 +116,15 @@ class LeaseInfo:
 
 
 @dataclass(frozen=True)
+class DueRecord:
+    """A record that a claim took, when it became due, and the lease that is held on it."""
+
+    record: Record
+    due_at: datetime
+    lease: LeaseInfo
+
+
+@dataclass(frozen=True)
 class OperationResult:
     """What came of an operation. ``value`` is what is there now, of an operation that the daemon
     evaluated.
@@ -131,6 +141,8 @@ class OperationResult:
     keys: int = 0
     #: Of an acquisition.
     lease: Optional[LeaseInfo] = None
+    #: Of a claim.
+    claimed: tuple[DueRecord, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from statehouse import (
+    EvaluationFailed,
+    F,
     NotFoundError,
     PreconditionFailed,
     Statehouse,
@@ -71,6 +73,36 @@ async def session(client):
         break
 
 
+#: What agents ask for besides reads and writes.
+ASKED_FOR = {"renew_leases", "list_leases", "refresh_expiry", "find", "diff", "get_agent"}
+
+
+async def asked_for(client):
+    """Uses that, and operations that the daemon evaluates."""
+    lease = await client.lease("w", "worker", ttl=0.6)
+    await client.increment("w", "k", "/n", 3, maximum=10, leases=[lease])
+    with pytest.raises(EvaluationFailed):
+        await client.increment("w", "k", "/n", 30, maximum=10)
+    await client.merge("w", "k", {"x": 1})
+    await client.append("w", "m/", b"\x00both", content_type="text/plain")
+    await client.put_if_absent("w", "k", {})
+    await client.write("w", "short", {}, ttl=60)
+    await client.refresh("w", ["short"], ttl=90)
+    assert (await client.get_state("w", "m/0000000000000001")).value == b"\x00both"
+    await asyncio.sleep(0.5)  # it is renewed
+    assert await client.list_leases()
+    done = lease.release()
+    if done is not None:
+        await done
+    await client.fork("w", "f")
+    assert await client.list_keys("w", delimiter="/") == ["k", "m/", "short"]
+    assert len([r async for r in client.find(where=[F("/n") == 3, ~F.meta("a").exists()])]) == 2
+    await client.merge("f", "k", {"x": 2})
+    assert [d.key async for d in client.diff("w", "f")] == ["k"]
+    assert (await client.get_agent("f")).forked_from.agent_id == "w"
+    assert len([e async for e in client.replay("f", all_operations=True, with_lineage=True)]) > 5
+
+
 async def replays(client):
     for namespace in await client.list_namespaces():
         assert [e async for e in client.replay(namespace=namespace)]
@@ -87,7 +119,7 @@ async def test_a_session_is_judged(dial, daemon, file, redact):
     assert re.search(r"[1-9]\d\d operations, [4-9]\d commits, .*: ok\n", said)
 
     known = operations(file)
-    assert {op["kind"] for op in known} == set(words.KINDS.values())
+    assert {op["kind"] for op in known} == set(words.KINDS.values()) - ASKED_FOR
     assert {op["outcome"] for op in known} == {"ok", "fail", "unknown"}
     assert [op["id"] for op in known] == list(range(1, len(known) + 1))
     assert any(op["in"].get("page_of") for op in known if op["kind"] == "scan")
@@ -109,6 +141,28 @@ async def test_a_session_is_judged(dial, daemon, file, redact):
     code, said = check(file)
     assert code == 1, said
     assert f"#{at} get" in said
+
+
+@pytest.mark.parametrize("redact", [False, True])
+async def test_what_agents_ask_for_is_recorded(dial, daemon, file, redact):
+    client = dial(daemon.url, capture=file, capture_redact=redact, page_size=2)
+    await asked_for(client)
+    await client.close()
+    known = operations(file)
+    assert {op["kind"] for op in known} >= ASKED_FOR
+    writes = [w for op in known if op["kind"] == "transact" for w in op["in"].get("writes", ())]
+    assert {w["op"] for w in writes if "op" in w} == {
+        "acquire",
+        "append",
+        "fork",
+        "if_absent",
+        "increment",
+        "merge",
+        "release",
+    }
+    bytes_ = "bytes:text/plain;base64,AGJvdGg="
+    assert [bytes_ in file.read_text(), '"delta":"3"' in file.read_text()] == [not redact] * 2
+    assert check(file)[0] != 2, "it can be read"
 
 
 def test_others_write_to_the_same_store(daemon, file):

@@ -16,7 +16,6 @@ from statehouse import (
     Merge,
     PreconditionFailed,
     Record,
-    ResourceExhausted,
     UsageError,
     Write,
 )
@@ -33,7 +32,8 @@ async def test_append(client):
     await client.delete("a1", second.key)
     third = await client.append("a1", "m/", {})
     assert third.key == "m/0000000000000003", "a number is never given twice"
-    again = [await client.append("a1", "m/", {"n": 1}, txn_id="once") for _ in range(2)]
+    once = f"{client.namespace}-once"
+    again = [await client.append("a1", "m/", {"n": 1}, txn_id=once) for _ in range(2)]
     assert again[0] == again[1]
     many = await asyncio.gather(*(client.append("a1", "n/", {"n": n}) for n in range(20)))
     assert sorted(r.key for r in many) == [f"n/{n:016}" for n in range(1, 21)]
@@ -58,8 +58,8 @@ async def test_increment(client):
             await client.increment("a1", key, pointer)
     with pytest.raises(PreconditionFailed):
         await client.increment("a1", "k", "/sum", expected_version=1)
-    for delta, said in (("1", "a str"), (True, "a bool"), (float("nan"), "finite")):
-        with pytest.raises(InvalidArgument, match=f"delta must be a .*{said}|{said}"):
+    for delta in ("1", True, float("nan"), Decimal("inf")):
+        with pytest.raises(InvalidArgument, match="delta must be a (finite )?number, not"):
             await client.increment("a1", "k", "/sum", delta)
     counted = asyncio.gather(*(client.increment("a1", "count", "/n") for _ in range(30)))
     assert sorted(r.value["n"] for r in await counted) == list(range(1, 31))
@@ -155,6 +155,12 @@ async def test_what_the_commit_decides_cannot_be_read_before(client):
         await tx.get_state("a1", "k")
     await tx.commit()
     assert (await client.get_state("a1", "k")).value == {"n": 11}
+    async with client.begin_transaction() as tx:
+        await tx.write("a1", "k", {"n": 1})
+        await tx.increment("a1", "k", "/n")
+        await tx.write("a1", "k", {"n": 5})  # comes after it, and not in the place of the first
+        last = await tx.increment("a1", "k", "/n")
+    assert last.value == {"n": 6}
     held = await client.begin_transaction(held=True)
     with pytest.raises(UsageError, match="begin one without held"):
         await held.increment("a1", "k", "/n")
@@ -221,7 +227,7 @@ async def test_large_bytes(client):
     data = b"\xff" * (1 << 20)
     await client.write("a1", "large", data)
     assert (await client.get_state("a1", "large")).value == data
-    with pytest.raises(ResourceExhausted):
+    with pytest.raises(InvalidArgument, match="more than the limit of"):
         await client.write("a1", "large", b"\xff" * (3 << 20))
 
 

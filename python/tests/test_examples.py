@@ -52,6 +52,9 @@ def left_behind(tmp_path):
 ENDS = {
     "agent_research": "12 commits, each once, as in the run without trouble\n",
     "approval": "  5 deployer   acted/43 \n",
+    "conversation": "62 messages, each once, in one order\n",
+    "one_worker": "one at a time: every step was made by whoever had the session\n",
+    "two_futures": "two futures of one agent, compared key by key\n",
 }
 
 
@@ -64,8 +67,11 @@ def test_example(start, tmp_path, name):
     if name == "agent_research":
         assert "no tool call ran twice" in said
         assert said.count("killed when") == 15
-    else:
+    elif name == "approval":
         assert "bob: refused, for alice has denied it" in said
+    elif name == "one_worker":
+        assert "bob: refused, for alice has the session" in said
+        assert "alice: refused, for I had lost the session; I stop" in said
     assert left_behind(tmp_path) == []
 
 

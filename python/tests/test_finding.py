@@ -77,6 +77,7 @@ async def test_find(client, tasks):
     assert record.metadata == {"n": "1"}
     [record] = await listed(client.find("a1", F("/cost") == 3, values=False))
     assert record.value is None
+    assert record.metadata is None
 
 
 async def test_find_at_a_moment_and_page_by_page(client, tasks):

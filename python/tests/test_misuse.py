@@ -367,6 +367,12 @@ GOOD = {
     "txn_id": "nobody-used-this",
     "operations": [Write("a1", "k", {})],
     "function": lambda tx: None,
+    "prefix": "p/",
+    "pointer": "/n",
+    "patch": {},
+    "to": "a2",
+    "at": 1,
+    "name": "worker",
 }
 
 
@@ -402,6 +408,8 @@ def makes_sense(name, parameter, wrong):
     """Tells what is not wrong after all: it would be waited for, or raised as it is."""
     if name == "watch" and parameter in ("after", "prefix", "agent_id", "namespace"):
         return wrong is None or isinstance(wrong, (str, int))
+    if (name, parameter) == ("lease", "wait"):
+        return wrong is None or isinstance(wrong, (int, float))
     return parameter == "function" and (callable(wrong) or wrong is None)
 
 

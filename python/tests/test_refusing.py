@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from statehouse import AsyncStatehouse, AsyncTxn, ConnectionError, Write
+from statehouse import AsyncStatehouse, AsyncTxn, ConnectionError, ReleaseLease, Write
 
 from adapter import connection_lost
 
@@ -24,7 +24,26 @@ async def write_two(tx):
     await tx.delete("a1", "y")
 
 
+async def released(client):
+    lease = await client.lease("a1", "worker")
+    await client.transact([ReleaseLease("a1", "worker", lease.token)])
+
+
 CALLS = {
+    "append": lambda c: c.append("a2", "m/", {}),
+    "delete_agent": lambda c: c.delete_agent("a2"),
+    "delete_prefix": lambda c: c.delete_prefix("a2", "m/"),
+    "diff": lambda c: listed(c.diff("a1")),
+    "find": lambda c: listed(c.find("a1")),
+    "fork": lambda c: c.fork("a1", "a2"),
+    "get_agent": lambda c: c.get_agent("a1"),
+    "increment": lambda c: c.increment("a2", "k", "/n"),
+    "lease": released,
+    "list_leases": lambda c: c.list_leases("a1"),
+    "merge": lambda c: c.merge("a2", "k", {}),
+    "put_if_absent": lambda c: c.put_if_absent("a2", "k", {}),
+    "refresh": lambda c: c.refresh("a1", "k", ttl=60),
+    "restore": lambda c: c.restore("a2", 1),
     "begin_transaction": lambda c: c.begin_transaction(),
     "delete": lambda c: c.delete("a1", "k2"),
     "get_many": lambda c: c.get_many("a1", ["k", "none"]),
@@ -45,9 +64,12 @@ CALLS = {
     "watch": lambda c: first(c.watch(after=0)),
     "write": lambda c: c.write("a1", "k4", {}),
 }
-#: It is asked to find out.
-ASKS_ONCE = {"health"}
-TALKLESS = {"close", "namespace", "with_options"}
+#: It is asked to find out; of claims the daemon does not know yet.
+ASKS_ONCE = {"health", "claim"}
+TALKLESS = {"agent", "close", "namespace", "with_options"}
+
+#: They are staged, which says nothing.
+STAGED = {"append", "increment", "merge", "put_if_absent", "delete_prefix"}
 
 IN_TXN = {
     "abort": lambda t: t.abort(),
@@ -72,7 +94,7 @@ def public(kind):
 
 def test_every_method_is_here():
     assert set(CALLS) | ASKS_ONCE | TALKLESS - {"namespace"} == public(AsyncStatehouse)
-    assert set(IN_TXN) == public(AsyncTxn)
+    assert set(IN_TXN) | STAGED == public(AsyncTxn)
 
 
 async def outlives(proxy, client, call):

@@ -6,12 +6,15 @@ import (
 	"statehouse.dev/statehouse/server/access"
 )
 
+// mostForks is how many forks a dry run lists.
+const mostForks = 10_000
+
 // Erase erases, and says how far it is.
 func (s *Service) Erase(req *pb.EraseRequest, stream pb.AdminService_EraseServer) error {
 	ctx := stream.Context()
 	x := engine.Erasure{
 		Namespace: req.GetNamespace(), Agent: req.GetAgentId(), Key: req.GetKey(),
-		Reason: req.GetReason(), Principal: access.Principal(ctx),
+		Reason: req.GetReason(), Principal: access.Principal(ctx), Forks: req.GetForks(),
 	}
 	switch {
 	case x.Agent == "" && !req.GetAll():
@@ -29,7 +32,15 @@ func (s *Service) Erase(req *pb.EraseRequest, stream pb.AdminService_EraseServer
 		if err != nil {
 			return err
 		}
-		return send(p)
+		forks, err := s.Engine.Inheritors(ctx, x)
+		if err != nil {
+			return err
+		}
+		m := &pb.EraseProgress{Keys: p.Keys, Values: p.Values, Bytes: p.Bytes, CommitTs: uint64(p.CommitTS), Done: p.Done}
+		for _, a := range forks[:min(len(forks), mostForks)] {
+			m.Forks = append(m.Forks, a.Agent)
+		}
+		return stream.Send(m)
 	}
 	return s.Engine.Erase(ctx, x, send)
 }

@@ -28,6 +28,9 @@ var committing = map[string]bool{
 	pb.StatehouseService_Transact_FullMethodName: true,
 }
 
+// Commits reports whether a method commits.
+func Commits(method string) bool { return committing[method] }
+
 // allMethods makes a Method of each there is, by its full name.
 func (m *Meter) allMethods() map[string]*Method {
 	all := make(map[string]*Method)

@@ -43,6 +43,9 @@ func (s *Session) answered(r *Request, given Answer, more bool) {
 	defer s.mu.Unlock()
 	s.running--
 	r.pending = false
+	if !r.begun.IsZero() {
+		s.window.adjust(r.begun, s.env.Now(), s.limits.Crowded)
+	}
 	if r.disarm != nil {
 		r.disarm()
 	}
@@ -66,10 +69,11 @@ func (s *Session) flush() {
 	for len(s.queue) > 0 {
 		batch := s.queue
 		s.queue, s.spare = s.spare[:0], nil
+		window := s.window.size
 		s.mu.Unlock()
 		for rest := batch; len(rest) > 0; {
 			n, size := s.cut(rest)
-			err := s.sendFrame(rest[:n], size)
+			err := s.sendFrame(rest[:n], size, window)
 			s.mu.Lock()
 			s.sent(rest[:n])
 			if err != nil && !s.over {
@@ -99,14 +103,14 @@ func (s *Session) cut(batch []answer) (n, size int) {
 	return n, size
 }
 
-func (s *Session) sendFrame(batch []answer, size int) error {
+func (s *Session) sendFrame(batch []answer, size, window int) error {
 	if s.ctx.Err() != nil { // nobody reads it
 		for i := range batch {
 			batch[i].Release()
 		}
 		return nil
 	}
-	f, err := encode(batch, size)
+	f, err := encode(batch, size+mostHead, window)
 	if err != nil {
 		return err
 	}
@@ -168,8 +172,8 @@ const (
 	leastBuffer = 2 << 10
 )
 
-// encode makes a frame of answers.
-func encode(batch []answer, size int) (*outgoing, error) {
+// encode makes a frame of answers, and of how many requests may be under way.
+func encode(batch []answer, size, window int) (*outgoing, error) {
 	o := &outgoing{bytes: buffers.Get().(*[]byte), answers: make([]Answer, 0, len(batch))}
 	if cap(*o.bytes) < size {
 		*o.bytes = make([]byte, 0, max(size, leastBuffer))
@@ -199,6 +203,7 @@ func encode(batch []answer, size int) (*outgoing, error) {
 		}
 		o.answers = append(o.answers, a.Answer)
 	}
+	b = protowire.AppendVarint(protowire.AppendTag(b, frameWindow, protowire.VarintType), uint64(window))
 	if *o.bytes = b; err != nil {
 		o.Put(nil)
 		return nil, err

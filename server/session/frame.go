@@ -10,7 +10,8 @@ import (
 
 // Numbers of fields, as the contract has them.
 const (
-	frameEntry = 1 // of SessionRequests and SessionAnswers
+	frameEntry  = 1 // of SessionRequests and SessionAnswers
+	frameWindow = 2 // of SessionAnswers
 
 	requestID      = 1
 	requestMethod  = 2

@@ -83,12 +83,12 @@ func FuzzAnswers(f *testing.F) {
 			{&Request{id: id1}, said{text1, false, &released}, len(text1)},
 			{&Request{id: id2}, said{text2, refused, &released}, len(text2)},
 		}
-		o, err := encode(batch, len(text1)+len(text2)+2*mostHead)
+		o, err := encode(batch, len(text1)+len(text2)+3*mostHead, 7)
 		if err != nil {
 			t.Fatal(err)
 		}
 		var got pb.SessionAnswers
-		if err := proto.Unmarshal(*o.bytes, &got); err != nil || len(got.Answers) != 2 {
+		if err := proto.Unmarshal(*o.bytes, &got); err != nil || len(got.Answers) != 2 || got.Window != 7 {
 			t.Fatalf("%v %v", &got, err)
 		}
 		a, b := got.Answers[0], got.Answers[1]

@@ -22,6 +22,7 @@ type Request struct {
 	// Body is the request's message. It is no one's after the method has answered.
 	Body  []byte
 	frame mem.Buffer // that holds the body
+	begun time.Time  // if it is the sample, see window
 	bytes int        // that count for it: the body, then the answer
 
 	ended atomic.Pointer[error]

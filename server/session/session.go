@@ -19,6 +19,8 @@ type Job interface{ Run() }
 type Env struct {
 	// Go runs a job, and does not wait for it.
 	Go func(Job)
+	// Now is a clock.
+	Now func() time.Time
 	// After calls f when d has passed, unless stop is called before.
 	After func(d time.Duration, f func()) (stop func() bool)
 	// Await is the engine's: it blocks until ready is closed or ctx ends.
@@ -31,6 +33,9 @@ type Limits struct {
 	Bytes    int // that they hold, requests and answers; one may be larger
 	Frame    int // of answers, about
 	Turns    Turns
+	// Crowded reports whether a request that is a Sample, and took so long, has waited for others: the
+	// window of requests shrinks.
+	Crowded func(took time.Duration) bool
 	// RequestsReached and BytesReached are called when the session reads no further for that
 	// bound, FrameReached when answers are cut into several frames.
 	RequestsReached, BytesReached, FrameReached func()
@@ -53,6 +58,8 @@ type Method struct {
 	// Quick says that it waits for nothing and takes little: the reader of the session
 	// answers it itself.
 	Quick bool
+	// Sample says that how long it takes tells how much is asked of the daemon.
+	Sample bool
 	// Answer answers a request. It may wait.
 	Answer func(*Request) Answer
 }
@@ -86,8 +93,9 @@ type Session struct {
 	under    map[uint64]*Request // that have no answer yet
 	count    int                 // of requests under way, until their answers are sent
 	bytes    int                 // that they hold
-	early    int                 // of count: that are not late
-	running  int                 // jobs, the reader among them unless it waits for a frame
+	window   window
+	early    int // of count: that are not late
+	running  int // jobs, the reader among them unless it waits for a frame
 	queue    []answer
 	spare    []answer // the memory of a queue that was sent
 	sending  bool
@@ -101,7 +109,7 @@ type Session struct {
 
 // New makes a session on a stream.
 func New(stream Stream, env Env, l Limits, load *Load, find Methods) *Session {
-	s := &Session{env: env, limits: l, load: load, find: find, stream: stream, under: make(map[uint64]*Request), ended: make(chan struct{})}
+	s := &Session{env: env, limits: l, load: load, find: find, stream: stream, under: make(map[uint64]*Request), window: window{size: l.Requests, most: l.Requests}, ended: make(chan struct{})}
 	s.ctx, s.cancel = context.WithCancel(stream.Context())
 	return s
 }
@@ -331,6 +339,9 @@ func (s *Session) begin(r *Request) error {
 		return Invalid(fmt.Sprintf("the request %d of the session is under way already", r.id))
 	}
 	r.pending, s.under[r.id] = true, r
+	if r.method.Sample {
+		s.window.sample(r, s.env.Now)
+	}
 	s.running++
 	s.hold(1, r.bytes)
 	s.stream.Hold(r.bytes)
@@ -343,7 +354,7 @@ func (s *Session) begin(r *Request) error {
 // full reports whether there is no room for a request of n bytes. The lock is held.
 func (s *Session) full(n int) bool {
 	switch {
-	case s.count >= s.limits.Requests:
+	case s.count >= s.window.size:
 		s.limits.RequestsReached()
 	case s.count > 0 && s.bytes+n > s.limits.Bytes:
 		s.limits.BytesReached()

@@ -20,7 +20,9 @@ func named(ns string, n client.RecordName) history.Name {
 }
 
 func write(ns string, w client.Write) history.Write {
-	return history.Write{Name: named(ns, w.RecordName), Value: valueText(w.Value, w.Bytes), Delete: w.Tombstone, Expected: (*uint64)(w.Expected)}
+	out := history.Write{Name: named(ns, w.RecordName), Value: valueText(w.Value, w.Bytes), Delete: w.Tombstone, Expected: (*uint64)(w.Expected)}
+	asked(&w, &out)
+	return out
 }
 
 // changes is what a commit asks for besides its writes.
@@ -41,6 +43,7 @@ func commit(c client.Commit) history.Output {
 	for _, v := range c.Versions {
 		out.Versions = append(out.Versions, history.KeyVersion{Name: named("", v.RecordName), Version: uint64(v.Version)})
 	}
+	out.Results = results(&c)
 	return out
 }
 

@@ -9,7 +9,7 @@ func formats() []Bug {
 		},
 		{
 			Name: "part-digest-trusted", Guarantee: "G8", About: "a part's digest is compared with its event only if the commit has one part",
-			Edits: []Edit{{"engine/verify.go", "digestOf(ev.appendSealed(nil, sealedFlags)) != part.digest {", "digestOf(ev.appendSealed(nil, sealedFlags)) != part.digest && len(row.parts) == 1 {"}},
+			Edits: []Edit{{"engine/verify.go", "ev.digest() != part.digest {", "ev.digest() != part.digest && len(row.parts) == 1 {"}},
 		},
 		{
 			Name: "unknown-fields-ignored", Guarantee: "G8", About: "a field with a tag that the build does not know is taken for nothing",

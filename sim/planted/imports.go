@@ -1,7 +1,7 @@
 package planted
 
-// imports are mistakes of imports. No world has one yet: what finds them are the engine's tests, which
-// look at every step of an import and crash it at every operation of its disk.
+// imports are mistakes of imports. Worlds have imports, too; what shows these at once are the engine's
+// tests, which look at every step of an import and crash it at every operation of its disk.
 func imports() []Bug {
 	list := []Bug{
 		{
@@ -26,7 +26,7 @@ func imports() []Bug {
 		},
 		{
 			Name: "import-target-taken", Guarantee: "G5", About: "somebody else makes what an import is to make",
-			Edits: []Edit{{"engine/plan.go", "if ts == 0 && pl.reserved != nil && !p.imported {", "if ts == 0 && pl.reserved != nil && p.imported {"}},
+			Edits: []Edit{{"engine/plan.go", "if head.last == 0 && pl.reserved != nil && !p.imported {", "if head.last == 0 && pl.reserved != nil && p.imported {"}},
 		},
 		{
 			Name: "import-leaves-watches-asleep", Guarantee: "G5", About: "only the watches of the last commits of an import are woken",

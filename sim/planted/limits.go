@@ -14,7 +14,7 @@ func caches() []Bug {
 		},
 		{
 			Name: "cache-smaller-than-a-step", Guarantee: "G3", About: "the caches of the newest state may be smaller than what a step plans",
-			Edits: []Edit{{"engine/plan.go", "	return o.Tuning.StepLookups + o.Limits.TxnReads + 4*o.Limits.TxnOps", "	return o.Limits.TxnOps"}},
+			Edits: []Edit{{"engine/plan.go", "	return 2*o.Tuning.StepLookups + o.Limits.TxnReads + 5*o.Limits.TxnOps", "	return o.Limits.TxnOps"}},
 		},
 	}
 }
@@ -102,7 +102,7 @@ func tooMany() []Bug {
 		},
 		{
 			Name: "conditions-past-the-limit", Guarantee: "G3", About: "conditions that are too many are dropped, and the commit goes on",
-			Edits: []Edit{{"engine/commit.go", "	if n := len(c.Keys) + len(c.Heads); n > e.opts.Limits.TxnOps {\n", "	if most := e.opts.Limits.TxnOps; len(c.Keys) > most {\n\t\tc.Keys, c.Heads = c.Keys[:most], nil\n\t}\n	if n := len(c.Keys) + len(c.Heads); n > e.opts.Limits.TxnOps {\n"}},
+			Edits: []Edit{{"engine/commit.go", "	if n := len(c.Keys) + len(c.Heads) + len(c.Leases); n > e.opts.Limits.TxnOps {\n", "	if most := e.opts.Limits.TxnOps; len(c.Keys) > most {\n\t\tc.Keys, c.Heads = c.Keys[:most], nil\n\t}\n	if n := len(c.Keys) + len(c.Heads) + len(c.Leases); n > e.opts.Limits.TxnOps {\n"}},
 		},
 		{
 			Name: "staged-leak-on-expiry", Guarantee: "G9", Unseen: noHistory, About: "a transaction that expires does not give back the bytes that it held",

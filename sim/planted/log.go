@@ -46,7 +46,7 @@ func replay() []Bug {
 		},
 		{
 			Name: "prefix-anywhere", Guarantee: "G5", Unseen: onlyStreams, About: "a replay of a key prefix shows the keys that have it in their middle",
-			Edits: []Edit{{"engine/replay.go", "; strings.HasPrefix(op.key, r.f.KeyPrefix) {", "; strings.Contains(op.key, r.f.KeyPrefix) {"}},
+			Edits: []Edit{{"engine/replay.go", "		return strings.HasPrefix(key, f.KeyPrefix)\n", "		return strings.Contains(key, f.KeyPrefix)\n"}},
 		},
 		{
 			Name: "foreign-namespace", Guarantee: "G10", Unseen: onlyStreams, About: "a replay of a namespace shows the events of others with the same agents",

@@ -47,7 +47,7 @@ func conditions() []Bug {
 		},
 		{
 			Name: "head-not-checked", Guarantee: "G3", About: "an agent's expected head may be too old",
-			Edits: []Edit{{"engine/plan.go", "		if ts != want.Expected {", "		if ts < want.Expected {"}},
+			Edits: []Edit{{"engine/plan.go", "		if head.user != want.Expected {", "		if head.user < want.Expected {"}},
 		},
 	}
 }
@@ -70,7 +70,7 @@ func versions() []Bug {
 		},
 		{
 			Name: "clock-not-clamped", Guarantee: "G5", About: "commit_time follows the wall clock backwards",
-			Edits: []Edit{{"engine/plan.go", "	if c.time.Before(pl.lastTime) {", "	if c.time.Before(pl.lastTime.Add(-1e15)) {"}},
+			Edits: []Edit{{"engine/plan.go", "	if now.Before(pl.lastTime) {\n		return", "	if now.Before(pl.lastTime.Add(-1e15)) {\n		return"}},
 		},
 		{
 			Name: "page-not-pinned", Guarantee: "G3", About: "the second page of a scan is read at another commit than the first",

@@ -13,7 +13,7 @@ func overloaded() []Bug {
 		},
 		{
 			Name: "late-for-good", Guarantee: "G6", About: "a transaction whose commit was refused because it had waited for too long has ended", Unseen: noHistory,
-			Edits: []Edit{{"engine/outcome.go", "	return errors.Is(err, ErrConflict) || errors.Is(err, ErrPrecondition) || errors.Is(err, ErrTxnExpired) || errors.Is(err, ErrOutOfRange)\n", "	return errors.Is(err, ErrConflict) || errors.Is(err, ErrPrecondition) || errors.Is(err, ErrTxnExpired) || errors.Is(err, ErrOutOfRange) || errors.Is(err, ErrOverloaded)\n"}},
+			Edits: []Edit{{"engine/outcome.go", "	return errors.Is(err, ErrConflict) || errors.Is(err, ErrPrecondition) || errors.Is(err, ErrEvaluation) || errors.Is(err, ErrLeaseHeld) || errors.Is(err, ErrLeaseLost) || errors.Is(err, ErrTxnExpired) || errors.Is(err, ErrOutOfRange)\n", "	return errors.Is(err, ErrConflict) || errors.Is(err, ErrPrecondition) || errors.Is(err, ErrEvaluation) || errors.Is(err, ErrLeaseHeld) || errors.Is(err, ErrLeaseLost) || errors.Is(err, ErrTxnExpired) || errors.Is(err, ErrOutOfRange) || errors.Is(err, ErrOverloaded)\n"}},
 		},
 	}
 }

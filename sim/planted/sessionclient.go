@@ -22,7 +22,7 @@ func sessions() []Bug {
 		},
 		{
 			Name: "session-client-queue-lost", Guarantee: "G9", About: "what waits for room in a session that breaks is forgotten", Unseen: noHistory,
-			Edits: []Edit{{link, "	list := l.queue\n", "	list := l.queue[:0]\n"}},
+			Edits: []Edit{{link, "		list = append(list, l.queue.oldest)\n", ""}},
 		},
 		{
 			Name: "session-client-answer-twice", Guarantee: "G3", About: "an answer that comes when its caller has gone is the next one's who waits", Unseen: noHistory,

@@ -16,7 +16,7 @@ func wakeUps() []Bug {
 		{
 			Name: "answer-before-publish", Guarantee: "G4", About: "a step answers before it publishes: a read after the answer may miss the commit",
 			Edits: []Edit{
-				{"engine/step.go", "	e.publish(fl.commits, fl.chores != nil && fl.chores.held)\n", ""},
+				{"engine/step.go", "	e.system.publish(func() { e.publish(fl.commits, fl.chores != nil && fl.chores.held) })\n", ""},
 				{"engine/step.go", "	e.answerAll(fl.answers)\n", "	e.answerAll(fl.answers)\n	if len(fl.commits) > 0 {\n		e.publish(fl.commits, false)\n	}\n"},
 			},
 		},

@@ -38,6 +38,7 @@ type Tally struct {
 	First    error         `json:"-"` // of Failed
 
 	latencies []time.Duration // of Answered, in order once sealed
+	behind    []time.Duration // by how much each was sent too late, likewise
 }
 
 // Goodput is how many were answered in time, a second.
@@ -51,6 +52,15 @@ func (t *Tally) Quantile(q float64) time.Duration {
 	return t.latencies[min(int(q*float64(len(t.latencies))), len(t.latencies)-1)]
 }
 
+// Behind is by how much at most 99 of 100 requests were sent later than they were to be. Where that is
+// no small part of the latencies, they are the generator's: it has too little of the machine.
+func (t *Tally) Behind() time.Duration {
+	if len(t.behind) == 0 {
+		return 0
+	}
+	return t.behind[len(t.behind)*99/100]
+}
+
 // Window is the tally of the requests that were to be sent in a stretch of time.
 type Window struct {
 	From time.Duration // since the beginning
@@ -59,43 +69,96 @@ type Window struct {
 
 // Run offers the load for a while and waits for the last answers. The windows are of width
 // each.
+//
+// It is made to cost little beside the requests, for the server is to be what is overloaded: requests
+// that arrive in the same millisecond share a context, goroutines are used again, and what could not be
+// sent by its deadline is not sent.
 func (l *Load) Run(ctx context.Context, during, width time.Duration) (Tally, []Window) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	windows := make([]Window, (during+width-1)/width)
-	var mu sync.Mutex
-	var under sync.WaitGroup
-	begin := time.Now()
+	r := &running{load: l, begin: time.Now(), width: width, windows: make([]Window, (during+width-1)/width), work: make(chan request)}
 	due := time.Duration(0)
+	var until time.Time
+	var shared context.Context
 	for n := 0; ctx.Err() == nil; n++ {
 		due += time.Duration(rand.ExpFloat64() / l.Rate * float64(time.Second))
 		if due >= during {
 			break
 		}
-		if ahead := due - time.Since(begin); ahead > 0 {
+		if ahead := due - time.Since(r.begin); ahead > 0 {
 			time.Sleep(ahead)
 		}
-		intended := begin.Add(due)
-		under.Go(func() {
-			ctx, cancel := context.WithDeadline(ctx, intended.Add(l.Deadline))
-			err := l.Issue(ctx, n)
-			took := time.Since(intended)
-			cancel()
-			mu.Lock()
-			defer mu.Unlock()
-			windows[intended.Sub(begin)/width].count(err, took, l.Deadline)
+		deadline := r.begin.Add(due + l.Deadline)
+		if deadline.After(until) {
+			until = deadline.Add(time.Millisecond)
+			var release context.CancelFunc
+			shared, release = context.WithDeadline(ctx, until)
+			context.AfterFunc(shared, release)
+		}
+		r.offer(request{shared, n, due})
+	}
+	close(r.work)
+	r.under.Wait()
+	return r.tally(during)
+}
+
+// running is a load that is offered.
+type running struct {
+	load    *Load
+	begin   time.Time
+	width   time.Duration
+	work    chan request
+	under   sync.WaitGroup
+	mu      sync.Mutex
+	windows []Window
+}
+
+type request struct {
+	ctx context.Context
+	n   int
+	due time.Duration // since the beginning
+}
+
+// offer hands a request to a goroutine.
+func (r *running) offer(q request) {
+	select {
+	case r.work <- q: // to one that is done with another
+	default:
+		r.under.Go(func() {
+			for q, more := q, true; more; q, more = <-r.work {
+				r.issue(q)
+			}
 		})
 	}
-	under.Wait()
-	var all Tally
-	for i := range windows {
-		w := &windows[i]
-		w.From, w.Elapsed = time.Duration(i)*width, min(width, during-time.Duration(i)*width)
+}
+
+func (r *running) issue(q request) {
+	intended := r.begin.Add(q.due)
+	behind := time.Since(intended)
+	err := error(context.DeadlineExceeded)
+	if behind < r.load.Deadline {
+		err = r.load.Issue(q.ctx, q.n)
+	}
+	took := time.Since(intended)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	w := &r.windows[q.due/r.width]
+	w.behind = append(w.behind, behind)
+	w.count(err, took, r.load.Deadline)
+}
+
+// tally sums up what became of all.
+func (r *running) tally(during time.Duration) (all Tally, windows []Window) {
+	for i := range r.windows {
+		w := &r.windows[i]
+		w.From = time.Duration(i) * r.width
+		w.Elapsed = min(r.width, during-w.From)
 		slices.Sort(w.latencies)
 		all.add(&w.Tally)
 	}
 	slices.Sort(all.latencies)
-	return all, windows
+	slices.Sort(all.behind)
+	return all, r.windows
 }
 
 func (t *Tally) count(err error, took, deadline time.Duration) {
@@ -124,6 +187,7 @@ func (t *Tally) add(o *Tally) {
 	t.Failed += o.Failed
 	t.Elapsed += o.Elapsed
 	t.latencies = append(t.latencies, o.latencies...)
+	t.behind = append(t.behind, o.behind...)
 	if t.First == nil {
 		t.First = o.First
 	}

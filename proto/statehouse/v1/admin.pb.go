@@ -1203,7 +1203,10 @@ type EraseRequest struct {
 	// Why; kept in the event and in the audit log.
 	Reason string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
 	// What would go, without doing it.
-	DryRun        bool `protobuf:"varint,7,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	DryRun bool `protobuf:"varint,7,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	// What forks of the agent inherited, too, and their own versions of it. Without it an erasure of
+	// what forks inherited is refused.
+	Forks         bool `protobuf:"varint,8,opt,name=forks,proto3" json:"forks,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1287,14 +1290,23 @@ func (x *EraseRequest) GetDryRun() bool {
 	return false
 }
 
+func (x *EraseRequest) GetForks() bool {
+	if x != nil {
+		return x.Forks
+	}
+	return false
+}
+
 type EraseProgress struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Keys   uint64                 `protobuf:"varint,1,opt,name=keys,proto3" json:"keys,omitempty"`
 	Values uint64                 `protobuf:"varint,2,opt,name=values,proto3" json:"values,omitempty"`
 	Bytes  uint64                 `protobuf:"varint,3,opt,name=bytes,proto3" json:"bytes,omitempty"`
 	// The last commit of the erasure so far.
-	CommitTs      uint64 `protobuf:"varint,4,opt,name=commit_ts,json=commitTs,proto3" json:"commit_ts,omitempty"`
-	Done          bool   `protobuf:"varint,5,opt,name=done,proto3" json:"done,omitempty"`
+	CommitTs uint64 `protobuf:"varint,4,opt,name=commit_ts,json=commitTs,proto3" json:"commit_ts,omitempty"`
+	Done     bool   `protobuf:"varint,5,opt,name=done,proto3" json:"done,omitempty"`
+	// Of a dry run: the forks that inherited something of it.
+	Forks         []string `protobuf:"bytes,6,rep,name=forks,proto3" json:"forks,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1362,6 +1374,13 @@ func (x *EraseProgress) GetDone() bool {
 		return x.Done
 	}
 	return false
+}
+
+func (x *EraseProgress) GetForks() []string {
+	if x != nil {
+		return x.Forks
+	}
+	return nil
 }
 
 type CompactRequest struct {
@@ -2663,7 +2682,7 @@ const file_statehouse_v1_admin_proto_rawDesc = "" +
 	"\x15ListRetentionResponse\x128\n" +
 	"\n" +
 	"retentions\x18\x01 \x03(\v2\x18.statehouse.v1.RetentionR\n" +
-	"retentions\"\xb2\x01\n" +
+	"retentions\"\xc8\x01\n" +
 	"\fEraseRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x19\n" +
 	"\bagent_id\x18\x02 \x01(\tR\aagentId\x12\x10\n" +
@@ -2671,13 +2690,15 @@ const file_statehouse_v1_admin_proto_rawDesc = "" +
 	"\x03all\x18\x04 \x01(\bR\x03all\x12\x14\n" +
 	"\x05names\x18\x05 \x01(\bR\x05names\x12\x16\n" +
 	"\x06reason\x18\x06 \x01(\tR\x06reason\x12\x17\n" +
-	"\adry_run\x18\a \x01(\bR\x06dryRun\"\x82\x01\n" +
+	"\adry_run\x18\a \x01(\bR\x06dryRun\x12\x14\n" +
+	"\x05forks\x18\b \x01(\bR\x05forks\"\x98\x01\n" +
 	"\rEraseProgress\x12\x12\n" +
 	"\x04keys\x18\x01 \x01(\x04R\x04keys\x12\x16\n" +
 	"\x06values\x18\x02 \x01(\x04R\x06values\x12\x14\n" +
 	"\x05bytes\x18\x03 \x01(\x04R\x05bytes\x12\x1b\n" +
 	"\tcommit_ts\x18\x04 \x01(\x04R\bcommitTs\x12\x12\n" +
-	"\x04done\x18\x05 \x01(\bR\x04done\"\x10\n" +
+	"\x04done\x18\x05 \x01(\bR\x04done\x12\x14\n" +
+	"\x05forks\x18\x06 \x03(\tR\x05forks\"\x10\n" +
 	"\x0eCompactRequest\"e\n" +
 	"\x0fCompactProgress\x12\x1d\n" +
 	"\n" +

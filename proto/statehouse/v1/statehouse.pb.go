@@ -7349,8 +7349,11 @@ func (x *SessionRequest) GetCancel() bool {
 }
 
 type SessionAnswers struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Answers       []*SessionAnswer       `protobuf:"bytes,1,rep,name=answers,proto3" json:"answers,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Answers []*SessionAnswer       `protobuf:"bytes,1,rep,name=answers,proto3" json:"answers,omitempty"`
+	// How many requests the client may have under way in the session from now on: fewer while
+	// more is asked than the daemon does in time. It reads no further than that. 0: it does not say.
+	Window        uint32 `protobuf:"varint,2,opt,name=window,proto3" json:"window,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -7390,6 +7393,13 @@ func (x *SessionAnswers) GetAnswers() []*SessionAnswer {
 		return x.Answers
 	}
 	return nil
+}
+
+func (x *SessionAnswers) GetWindow() uint32 {
+	if x != nil {
+		return x.Window
+	}
+	return 0
 }
 
 type SessionAnswer struct {
@@ -8173,9 +8183,10 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"\arequest\x18\x03 \x01(\fR\arequest\x12\x1d\n" +
 	"\n" +
 	"timeout_us\x18\x04 \x01(\x04R\ttimeoutUs\x12\x16\n" +
-	"\x06cancel\x18\x05 \x01(\bR\x06cancel\"H\n" +
+	"\x06cancel\x18\x05 \x01(\bR\x06cancel\"`\n" +
 	"\x0eSessionAnswers\x126\n" +
-	"\aanswers\x18\x01 \x03(\v2\x1c.statehouse.v1.SessionAnswerR\aanswers\"O\n" +
+	"\aanswers\x18\x01 \x03(\v2\x1c.statehouse.v1.SessionAnswerR\aanswers\x12\x16\n" +
+	"\x06window\x18\x02 \x01(\rR\x06window\"O\n" +
 	"\rSessionAnswer\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x16\n" +
 	"\x06answer\x18\x02 \x01(\fR\x06answer\x12\x16\n" +

@@ -5,8 +5,8 @@ cancels tasks. All other modules are derived from those of ``statehouse._sync`` 
 ``python/generate_aio.py``: change those, and run it.
 """
 
-from statehouse._aio.client import AsyncStatehouse
-from statehouse._aio.leases import AsyncLease
+from statehouse._aio.client import AsyncAgentState, AsyncStatehouse
+from statehouse._aio.leases import AsyncClaim, AsyncLease
 from statehouse._aio.txn import AsyncTxn
 
-__all__ = ["AsyncLease", "AsyncStatehouse", "AsyncTxn"]
+__all__ = ["AsyncAgentState", "AsyncClaim", "AsyncLease", "AsyncStatehouse", "AsyncTxn"]

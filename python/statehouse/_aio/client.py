@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 from statehouse import _arguments as check
 from statehouse import errors
+from statehouse._agents import AboutAgent, BaseAgent
 from statehouse._aio.changes import Changes
 from statehouse._aio.daemon import DaemonCalls
 from statehouse._aio.finding import Finding
@@ -188,6 +189,19 @@ class AsyncStatehouse(ClientSurface, Reads, Writes, Changes, Leases, Finding, Lo
         result: T = await self._run(steps)
         return result
 
+    def agent(self, agent_id: str) -> AsyncAgentState:
+        """Names an agent once, for all that is about it: ``session.append("message/", …)``.
+
+        >>> session = client.agent("session-7")
+        >>> (await session.increment("usage", "/tokens", 120)).value
+        {'tokens': 120}
+
+        It asks nothing, and an agent needs no making: it begins with its first commit.
+
+        Raises :class:`InvalidArgument` for what is no text.
+        """
+        return AsyncAgentState(self, check.text("agent_id", agent_id))
+
     def lease(
         self,
         agent_id: str,
@@ -235,7 +249,9 @@ class AsyncStatehouse(ClientSurface, Reads, Writes, Changes, Leases, Finding, Lo
 
         async def acquired() -> AsyncLease:
             info, sent = await self._run(steps)
-            return self._renewing.add(AsyncLease(self._renewing, info, sent))
+            lease = AsyncLease(self._renewing, info, sent)
+            self._renewing.add(lease)
+            return lease
 
         return Leasing(acquired())
 
@@ -261,3 +277,44 @@ class AsyncStatehouse(ClientSurface, Reads, Writes, Changes, Leases, Finding, Lo
     async def __aexit__(self, *_: object) -> None:
         """Closes the client."""
         await self.close()
+
+
+class AsyncAgentState(BaseAgent):
+    """One agent, or session: the methods of :class:`AsyncStatehouse` that are about an agent,
+    with the same parameters but for its name.
+
+    >>> session = client.agent("session-7")
+    >>> _ = await session.append("message/", {"role": "user", "text": "Hello"})
+    >>> await session.list_keys()
+    ['message/0000000000000001']
+
+    ``agent_id``
+        Its name.
+    """
+
+    get_state = AboutAgent(AsyncStatehouse.get_state)
+    get_many = AboutAgent(AsyncStatehouse.get_many)
+    get_state_at_version = AboutAgent(AsyncStatehouse.get_state_at_version)
+    list_keys = AboutAgent(AsyncStatehouse.list_keys)
+    scan_keys = AboutAgent(AsyncStatehouse.scan_keys)
+    scan_prefix = AboutAgent(AsyncStatehouse.scan_prefix)
+    write = AboutAgent(AsyncStatehouse.write)
+    delete = AboutAgent(AsyncStatehouse.delete)
+    append = AboutAgent(AsyncStatehouse.append)
+    increment = AboutAgent(AsyncStatehouse.increment)
+    merge = AboutAgent(AsyncStatehouse.merge)
+    put_if_absent = AboutAgent(AsyncStatehouse.put_if_absent)
+    delete_prefix = AboutAgent(AsyncStatehouse.delete_prefix)
+    delete_agent = AboutAgent(AsyncStatehouse.delete_agent)
+    restore = AboutAgent(AsyncStatehouse.restore)
+    fork = AboutAgent(AsyncStatehouse.fork)
+    refresh = AboutAgent(AsyncStatehouse.refresh)
+    lease = AboutAgent(AsyncStatehouse.lease)
+    claim = AboutAgent(AsyncStatehouse.claim)
+    list_leases = AboutAgent(AsyncStatehouse.list_leases)
+    find = AboutAgent(AsyncStatehouse.find)
+    diff = AboutAgent(AsyncStatehouse.diff)
+    get_agent = AboutAgent(AsyncStatehouse.get_agent)
+    history = AboutAgent(AsyncStatehouse.history)
+    replay = AboutAgent(AsyncStatehouse.replay)
+    watch = AboutAgent(AsyncStatehouse.watch)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +14,16 @@ from statehouse import errors
 from statehouse._aio.transport import Awaiting
 from statehouse._calls import log
 from statehouse._leases import BaseLease, Renewals, closed
-from statehouse._steps.leases import LeaseSteps, leave, release, renew
-from statehouse.types import LeaseInfo
+from statehouse._steps.leases import LeaseSteps, complete, leave, release, renew
+from statehouse.types import (
+    AnyOperation,
+    Commit,
+    DueRecord,
+    Duration,
+    LeaseInfo,
+    Precondition,
+    Record,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Generator
@@ -34,14 +44,13 @@ class Renewing:
         self._changed: asyncio.Event | None = None
         self._task: asyncio.Task[None] | None = None
 
-    def add(self, lease: AsyncLease) -> AsyncLease:
+    def add(self, lease: AsyncLease) -> None:
         """Renews a lease from now on."""
         self._renewals.add(lease)
         if self._task is None or self._task.done() or self._changed is None:
             self._changed = asyncio.Event()
             self._task = asyncio.get_running_loop().create_task(self._work(self._changed))
         self._changed.set()
-        return lease
 
     def discard(self, lease: AsyncLease) -> None:
         """Renews a lease no longer."""
@@ -54,6 +63,16 @@ class Renewing:
 
     async def leave(self, lease: AsyncLease) -> None:
         await self._transport.run(leave(self._caller, lease))
+
+    async def complete(
+        self,
+        claim: AsyncClaim,
+        operations: Iterable[AnyOperation],
+        preconditions: Iterable[Precondition],
+        metadata: Mapping[str, str] | None,
+    ) -> Commit:
+        steps = complete(self._caller, claim, claim.record, operations, preconditions, metadata)
+        return await self._transport.run(steps)
 
     def close(self) -> None:
         """Ends: what is held counts as lost."""
@@ -189,6 +208,62 @@ def _cancelling(task: Any) -> int:
     return task.cancelling() if hasattr(task, "cancelling") else 0
 
 
+class AsyncClaim(AsyncLease):
+    """A due record that this process has claimed, as ``client.claim`` gives it. It is a lease on
+    the record, which is renewed in the background. At the end of an ``async with`` block it is
+    completed; when an exception leaves the block it is released, and the record is due again.
+
+    ``record``
+        The record, as it was when it was claimed.
+    ``due_at``
+        When it became due.
+    """
+
+    record: Record
+    due_at: datetime
+
+    def __init__(self, renewing: Renewing, due: DueRecord, sent: float) -> None:
+        """Made by ``client.claim``."""
+        super().__init__(renewing, due.lease, sent)
+        self.record, self.due_at = due.record, due.due_at
+
+    async def complete(
+        self,
+        operations: Iterable[AnyOperation] = (),
+        *,
+        preconditions: Iterable[Precondition] = (),
+        metadata: Mapping[str, str] | None = None,
+    ) -> Commit:
+        """Completes it, in one commit with what was done for it: the record is no longer due.
+
+        ``operations``, ``preconditions``, ``metadata``
+            As in ``transact``.
+
+        Raises :class:`LeaseLost` when another worker may have it by now: nothing is committed.
+        """
+        commit = await self._renewing.complete(self, operations, preconditions, metadata)
+        self._renewing.discard(self)
+        self._released = True
+        return commit
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Completes it, or releases it when an exception leaves the block. Raises what
+        ``complete`` does.
+        """
+        if kind is None and not (self._released or self._cancelled):
+            self._inside = None
+            try:
+                await self.complete()
+            finally:
+                self._renewing.discard(self)
+        await super().__aexit__(kind, error, traceback)
+
+
 class Leasing:
     """A lease that is about to be acquired: await it for an :class:`AsyncLease`, or use it with
     ``async with``.
@@ -230,7 +305,60 @@ class Leasing:
 
 
 class Leases(LeaseSteps, Awaiting):
-    """Which leases are held."""
+    """Due records, and which leases are held."""
+
+    _renewing: Renewing
+
+    async def claim(
+        self,
+        agent_id: str | None = None,
+        prefix: str = "",
+        *,
+        limit: int = 1,
+        ttl: Duration = 30.0,
+        wait: float | None = 0.0,
+        holder: str | None = None,
+        namespace: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> list[AsyncClaim]:
+        """Claims records that are due, each for one worker at a time, and renews the claims in the
+        background. At the end of the block a claim is completed.
+
+        >>> due = await client.claim("queue")  # doctest: +SKIP
+        >>> for job in due:  # doctest: +SKIP
+        ...     async with job:
+        ...         print(job.record.key, job.record.value)
+        mail/1 {'to': 'alice'}
+
+        ``agent_id``
+            Of one agent. None: of all agents of the namespace.
+        ``prefix``
+            Only records whose keys start with it.
+        ``limit``
+            How many to claim at most; those that are due longest come first.
+        ``ttl``
+            Seconds, or a timedelta, that a claim is held after it was made, and after each renewal:
+            how long a record waits for another worker when this process dies.
+        ``wait``
+            Seconds to wait while nothing is due, by a watch; None: for ever. 0: the list is empty
+            at once.
+        ``holder``
+            Who holds it, for people; None: this machine and process.
+        ``namespace``, ``metadata``
+            As in ``write``.
+
+        A record is handed out at least once, and completed exactly once: what a block has done may
+        be done again by another worker if this one is too late, but its ``complete``, with whatever
+        it writes in the same commit, is then refused. When an exception leaves the block, the claim
+        is released, and the record is due again at once.
+
+        Raises what ``write`` raises.
+        """
+        steps = self._claim(agent_id, prefix, limit, ttl, wait, holder, namespace, metadata)
+        claims = [AsyncClaim(self._renewing, due, sent) for due, sent in await self._run(steps)]
+        for claim in claims:
+            self._renewing.add(claim)
+        return claims
 
     async def list_leases(
         self,

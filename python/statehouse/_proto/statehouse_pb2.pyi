@@ -1383,10 +1383,12 @@ class SessionRequest(_message.Message):
     def __init__(self, id: _Optional[int] = ..., method: _Optional[str] = ..., request: _Optional[bytes] = ..., timeout_us: _Optional[int] = ..., cancel: bool = ...) -> None: ...
 
 class SessionAnswers(_message.Message):
-    __slots__ = ("answers",)
+    __slots__ = ("answers", "window")
     ANSWERS_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_FIELD_NUMBER: _ClassVar[int]
     answers: _containers.RepeatedCompositeFieldContainer[SessionAnswer]
-    def __init__(self, answers: _Optional[_Iterable[_Union[SessionAnswer, _Mapping]]] = ...) -> None: ...
+    window: int
+    def __init__(self, answers: _Optional[_Iterable[_Union[SessionAnswer, _Mapping]]] = ..., window: _Optional[int] = ...) -> None: ...
 
 class SessionAnswer(_message.Message):
     __slots__ = ("id", "answer", "status")

@@ -82,7 +82,7 @@ class ChangeSteps(ReadSteps, LogSteps):
             version=version.version,
             commit_ts=commit.commit_ts,
             timestamp=commit.timestamp,
-            agent_id=operation.agent_id,
+            agent_id=version.agent_id,
             namespace=version.namespace,
             content_type=kind,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from statehouse import _arguments as check
@@ -66,8 +67,13 @@ class FindSteps:
 
         def items(response: pb.FindResponse) -> list[Record]:
             return [
-                existing(
-                    RecordName(entry.agent_id, entry.key, entry.namespace), entry, response.read_ts
+                replace(
+                    existing(
+                        RecordName(entry.agent_id, entry.key, entry.namespace),
+                        entry,
+                        response.read_ts,
+                    ),
+                    metadata=dict(entry.metadata) if metadata else None,
                 )
                 for entry in response.entries
             ]
@@ -169,7 +175,7 @@ def _condition(condition: Condition) -> pb.Condition:
 
 
 def _order(order: str) -> pb.FindOrder:
-    if order not in _ORDERS:
+    if not isinstance(order, str) or order not in _ORDERS:
         raise check.refused("order", f'order is "key" or "changed", not {check.brief(order)}')
     return _ORDERS[order]
 

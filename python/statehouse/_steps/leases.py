@@ -4,26 +4,36 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 from statehouse import _arguments as check
 from statehouse import errors
-from statehouse._calls import Caller, Deadline, log
+from statehouse._calls import Caller, log
 from statehouse._effects import Items, Steps
 from statehouse._leases import BaseLease, default_holder
 from statehouse._proto import statehouse_pb2 as pb
 from statehouse._steps.feeds import WatchFeed
-from statehouse._steps.operations import lease_of
+from statehouse._steps.operations import Messages, lease_of
 from statehouse._steps.reads import collect, pages
 from statehouse._steps.writes import commit_of_operations
 from statehouse._times import to_datetime
-from statehouse.operations import AcquireLease, Duration, ReleaseLease
+from statehouse.operations import (
+    AcquireLease,
+    AnyOperation,
+    ClaimDue,
+    CompleteDue,
+    Duration,
+    Precondition,
+    ReleaseLease,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from statehouse._effects import Feed
-    from statehouse.types import LeaseInfo
+    from statehouse.types import Commit, DueRecord, LeaseInfo, Operation, Record
+
+T = TypeVar("T")
 
 #: Seconds that releasing at the end of a block may take: the lease lapses anyway.
 _FAREWELL = 5.0
@@ -50,47 +60,107 @@ def acquire(
         caller.namespace(namespace),
     )
     given = check.text_map("metadata", metadata)
-    patience = None if wait is None else check.seconds("wait", wait) if wait else 0.0
-    if patience == 0:
-        return _acquire(caller, asked, given)
-    return _wait(caller, asked, given, patience)
+    held: list[errors.LeaseHeld] = []
+
+    def attempt() -> Steps[tuple[LeaseInfo, float] | None]:
+        sent = time.monotonic()
+        try:
+            commit = yield from commit_of_operations(caller, [asked], metadata=given)
+        except errors.LeaseHeld as refused:
+            held[:] = [refused]
+            return None
+        lease = commit.results[0].lease if commit.results else None
+        if lease is None:
+            raise errors.broken("an acquisition without its lease")
+        return lease, sent
+
+    request = pb.WatchRequest(namespace=asked.namespace, agent_id=asked.agent_id, lease=asked.name)
+
+    def acquired() -> Steps[tuple[LeaseInfo, float]]:
+        found = yield from _tried(caller, attempt, request, patience, lambda op: op.deleted)
+        if found is None:
+            raise held[0]
+        return found
+
+    patience = _patience(wait)
+    return acquired()
 
 
-def _acquire(
-    caller: Caller, asked: AcquireLease, metadata: dict[str, str]
-) -> Steps[tuple[LeaseInfo, float]]:
-    sent = time.monotonic()
-    commit = yield from commit_of_operations(caller, [asked], metadata=metadata)
-    lease = commit.results[0].lease if commit.results else None
-    if lease is None:
-        raise errors.broken("an acquisition without its lease")
-    return lease, sent
+def claim(
+    caller: Caller,
+    agent_id: str | None,
+    prefix: str,
+    limit: int,
+    ttl: Duration,
+    wait: float | None,
+    holder: str | None,
+    namespace: str | None,
+    metadata: Mapping[str, str] | None,
+) -> Steps[list[tuple[DueRecord, float]]]:
+    """Claims due records, and returns each with the time at which that was asked. Its arguments are
+    checked at once.
+    """
+    asked = ClaimDue(
+        agent_id,
+        check.text("prefix", prefix),
+        limit,
+        check.milliseconds("ttl", ttl) / 1000,
+        default_holder() if holder is None else check.text("holder", holder),
+        caller.namespace(namespace),
+    )
+    message, given = Messages(caller).of(asked), check.text_map("metadata", metadata)
 
+    def attempt() -> Steps[list[tuple[DueRecord, float]] | None]:
+        sent = time.monotonic()
+        commit = yield from commit_of_operations(caller, [asked], metadata=given)
+        if not commit.results:
+            raise errors.broken("a claim without its result")
+        return [(due, sent) for due in commit.results[0].claimed] or None
 
-def _wait(
-    caller: Caller, asked: AcquireLease, metadata: dict[str, str], patience: float | None
-) -> Steps[tuple[LeaseInfo, float]]:
-    """Tries whenever the lease is given up. A watch that begins before the first try tells it."""
     request = pb.WatchRequest(
         namespace=asked.namespace,
-        agent_id=asked.agent_id,
-        lease=asked.name,
-        all_operations=True,
-        encoding=pb.VALUE_ENCODING_NONE,
+        agent_id=message.agent_id,
+        all_agents=agent_id is None,
+        key_prefix=asked.prefix,
+        due=True,
     )
-    deadline = Deadline(patience)
-    held: errors.LeaseHeld | None = None
+
+    def claimed() -> Steps[list[tuple[DueRecord, float]]]:
+        found = yield from _tried(caller, attempt, request, patience, lambda op: not op.deleted)
+        return found or []
+
+    patience = _patience(wait)
+    return claimed()
+
+
+def _patience(wait: float | None) -> float | None:
+    return None if wait is None else check.seconds("wait", wait) if wait else 0.0
+
+
+def _tried(
+    caller: Caller,
+    attempt: Callable[[], Steps[T | None]],
+    request: pb.WatchRequest,
+    patience: float | None,
+    worth: Callable[[Operation], bool],
+) -> Steps[T | None]:
+    """Makes an attempt, and another whenever a watch, which begins before the first one, tells of
+    something that makes it worth it; for ``patience`` seconds.
+    """
+    if patience == 0:
+        return (yield from attempt())
+    request.all_operations, request.encoding = True, pb.VALUE_ENCODING_NONE
+    tried = False
     feed = WatchFeed(caller, request, None, patience, "").events()
     try:
         step = next(feed)
         while True:
             if isinstance(step, Items):
-                ended = [op.deleted for event in step.items for op in event.operations]
-                if held is None or any(ended):
-                    try:
-                        return (yield from _acquire(caller, asked, metadata))
-                    except errors.LeaseHeld as refused:
-                        held = refused
+                changed = [worth(op) for event in step.items for op in event.operations]
+                if not tried or any(changed):
+                    tried, found = True, (yield from attempt())
+                    if found is not None:
+                        return found
                 step = next(feed)
                 continue
             try:
@@ -103,9 +173,9 @@ def _wait(
         pass
     finally:
         feed.close()
-    if held is None:
-        raise errors.DeadlineExceeded(f"no answer within the {deadline.seconds:g} s to wait")
-    raise held
+    if not tried:
+        raise errors.DeadlineExceeded(f"no answer within the {patience:g} s to wait")
+    return None
 
 
 def release(caller: Caller, lease: BaseLease) -> Steps[None]:
@@ -120,6 +190,29 @@ def leave(caller: Caller, lease: BaseLease) -> Steps[None]:
         yield from release(caller.within(_FAREWELL), lease)
     except (errors.ConnectionError, errors.OutcomeUnknown) as failed:
         log.debug("statehouse: %r is not released, and will lapse: %s", lease, failed.message)
+
+
+def complete(
+    caller: Caller,
+    lease: BaseLease,
+    record: Record,
+    operations: Iterable[AnyOperation],
+    preconditions: Iterable[Precondition],
+    metadata: Mapping[str, str] | None,
+) -> Steps[Commit]:
+    """Ends a claim, in the same commit as what was done for it."""
+    given = check.items("operations", operations)
+    lease.check()
+    done = CompleteDue(record.agent_id, record.key, lease.token, record.namespace)
+    try:
+        return (
+            yield from commit_of_operations(
+                caller, [*given, done], preconditions, metadata=metadata
+            )
+        )
+    except errors.LeaseLost as lost:
+        lease._lose(lost)  # noqa: SLF001
+        raise
 
 
 def renew(caller: Caller, leases: list[BaseLease]) -> Steps[None]:
@@ -157,9 +250,22 @@ def renew(caller: Caller, leases: list[BaseLease]) -> Steps[None]:
 
 
 class LeaseSteps:
-    """Which leases are held."""
+    """Due records, and which leases are held."""
 
     _caller: Caller
+
+    def _claim(
+        self,
+        agent_id: str | None,
+        prefix: str,
+        limit: int,
+        ttl: Duration,
+        wait: float | None,
+        holder: str | None,
+        namespace: str | None,
+        metadata: Mapping[str, str] | None,
+    ) -> Steps[list[tuple[DueRecord, float]]]:
+        return claim(self._caller, agent_id, prefix, limit, ttl, wait, holder, namespace, metadata)
 
     def _list_leases(
         self, agent_id: str | None, prefix: str, limit: int | None, namespace: str | None

@@ -8,9 +8,17 @@ from statehouse import _arguments as check
 from statehouse import errors
 from statehouse import operations as ops
 from statehouse._proto import statehouse_pb2 as pb
+from statehouse._steps.reads import existing
 from statehouse._times import moment, moment_message, point_message, to_datetime
 from statehouse._values import check_depth, content, to_json, value_of
-from statehouse.types import Commit, KeyVersion, LeaseInfo, OperationResult
+from statehouse.types import (
+    Commit,
+    DueRecord,
+    KeyVersion,
+    LeaseInfo,
+    OperationResult,
+    RecordName,
+)
 
 if TYPE_CHECKING:
     from statehouse._calls import Caller
@@ -150,6 +158,26 @@ class Messages:
         release = pb.ReleaseLease(token=check.count("token", op.token))
         return self._named(op.namespace, op.agent_id, op.name, release=release)
 
+    def _claim(self, op: ops.ClaimDue) -> pb.TransactOperation:
+        if not 0 < check.count("limit", op.limit) < 2**32:
+            raise check.refused("limit", f"limit must be 1 or more, not {op.limit}")
+        claim = pb.ClaimDue(
+            holder=check.text("holder", op.holder),
+            ttl_ms=check.milliseconds("ttl", op.ttl),
+            limit=op.limit,
+            all_agents=op.agent_id is None,
+        )
+        return pb.TransactOperation(
+            namespace=self._caller.namespace(op.namespace),
+            agent_id="" if op.agent_id is None else check.text("agent_id", op.agent_id),
+            key=check.text("prefix", op.prefix),
+            claim=claim,
+        )
+
+    def _complete(self, op: ops.CompleteDue) -> pb.TransactOperation:
+        complete = pb.CompleteDue(token=check.count("token", op.token))
+        return self._named(op.namespace, op.agent_id, op.key, complete=complete)
+
 
 _MAKERS: dict[type, Callable[[Messages, Any], pb.TransactOperation]] = {
     ops.Write: Messages._write,  # noqa: SLF001
@@ -163,6 +191,8 @@ _MAKERS: dict[type, Callable[[Messages, Any], pb.TransactOperation]] = {
     ops.Fork: Messages._fork,  # noqa: SLF001
     ops.AcquireLease: Messages._acquire,  # noqa: SLF001
     ops.ReleaseLease: Messages._release,  # noqa: SLF001
+    ops.ClaimDue: Messages._claim,  # noqa: SLF001
+    ops.CompleteDue: Messages._complete,  # noqa: SLF001
 }
 
 
@@ -250,6 +280,17 @@ def result_of(message: pb.OperationResult) -> OperationResult:
         existed=message.existed,
         keys=message.keys,
         lease=lease_of(message.lease) if message.HasField("lease") else None,
+        claimed=tuple(_due(due) for due in message.claimed),
+    )
+
+
+def _due(message: pb.DueRecord) -> DueRecord:
+    entry = message.record
+    name = RecordName(entry.agent_id, entry.key, entry.namespace)
+    return DueRecord(
+        record=existing(name, entry, 0),
+        due_at=to_datetime(message.due_at),
+        lease=lease_of(message.lease),
     )
 
 

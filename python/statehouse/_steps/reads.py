@@ -299,12 +299,7 @@ def existing(name: RecordName, message: Any, read_ts: int) -> Record:
 def _deadlines(message: Any) -> dict[str, Any]:
     """Reads what only some answers have."""
     fields = message.DESCRIPTOR.fields_by_name
-    found: dict[str, Any] = {
-        name: moment(message, name) for name in ("expires_at", "due_at") if name in fields
-    }
-    if "metadata" in fields:
-        found["metadata"] = dict(message.metadata)
-    return found
+    return {name: moment(message, name) for name in ("expires_at", "due_at") if name in fields}
 
 
 def _delimiter(given: str | None) -> str:

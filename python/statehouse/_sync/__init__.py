@@ -6,8 +6,8 @@ with their signatures and documentation, and run the logic in ``statehouse._step
 ``client`` and ``leases``, in which the two differ.
 """
 
-from statehouse._sync.client import Statehouse
-from statehouse._sync.leases import Lease
+from statehouse._sync.client import AgentState, Statehouse
+from statehouse._sync.leases import Claim, Lease
 from statehouse._sync.txn import Txn
 
-__all__ = ["Lease", "Statehouse", "Txn"]
+__all__ = ["AgentState", "Claim", "Lease", "Statehouse", "Txn"]

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Callable, TypeVar
 
 from statehouse import _arguments as check
+from statehouse._agents import AboutAgent, BaseAgent
 from statehouse._client import ClientSurface
 from statehouse._functions import check_function
 from statehouse._leases import BaseLease
@@ -133,6 +134,19 @@ class Statehouse(ClientSurface, Reads, Writes, Changes, Leases, Finding, Log, Da
         result: T = self._run(steps)
         return result
 
+    def agent(self, agent_id: str) -> AgentState:
+        """Names an agent once, for all that is about it: ``session.append("message/", …)``.
+
+        >>> session = client.agent("session-7")
+        >>> session.increment("usage", "/tokens", 120).value
+        {'tokens': 120}
+
+        It asks nothing, and an agent needs no making: it begins with its first commit.
+
+        Raises :class:`InvalidArgument` for what is no text.
+        """
+        return AgentState(self, check.text("agent_id", agent_id))
+
     def lease(
         self,
         agent_id: str,
@@ -177,7 +191,9 @@ class Statehouse(ClientSurface, Reads, Writes, Changes, Leases, Finding, Log, Da
         """
         steps = acquire(self._caller, agent_id, name, ttl, wait, holder, namespace, metadata)
         info, sent = self._run(steps)
-        return self._renewing.add(Lease(self._renewing, info, sent))
+        lease = Lease(self._renewing, info, sent)
+        self._renewing.add(lease)
+        return lease
 
     def _txn(
         self,
@@ -201,3 +217,44 @@ class Statehouse(ClientSurface, Reads, Writes, Changes, Leases, Finding, Log, Da
     def __exit__(self, *_: object) -> None:
         """Closes the client."""
         self.close()
+
+
+class AgentState(BaseAgent):
+    """One agent, or session: the methods of :class:`Statehouse` that are about an agent,
+    with the same parameters but for its name.
+
+    >>> session = client.agent("session-7")
+    >>> _ = session.append("message/", {"role": "user", "text": "Hello"})
+    >>> session.list_keys()
+    ['message/0000000000000001']
+
+    ``agent_id``
+        Its name.
+    """
+
+    get_state = AboutAgent(Statehouse.get_state)
+    get_many = AboutAgent(Statehouse.get_many)
+    get_state_at_version = AboutAgent(Statehouse.get_state_at_version)
+    list_keys = AboutAgent(Statehouse.list_keys)
+    scan_keys = AboutAgent(Statehouse.scan_keys)
+    scan_prefix = AboutAgent(Statehouse.scan_prefix)
+    write = AboutAgent(Statehouse.write)
+    delete = AboutAgent(Statehouse.delete)
+    append = AboutAgent(Statehouse.append)
+    increment = AboutAgent(Statehouse.increment)
+    merge = AboutAgent(Statehouse.merge)
+    put_if_absent = AboutAgent(Statehouse.put_if_absent)
+    delete_prefix = AboutAgent(Statehouse.delete_prefix)
+    delete_agent = AboutAgent(Statehouse.delete_agent)
+    restore = AboutAgent(Statehouse.restore)
+    fork = AboutAgent(Statehouse.fork)
+    refresh = AboutAgent(Statehouse.refresh)
+    lease = AboutAgent(Statehouse.lease)
+    claim = AboutAgent(Statehouse.claim)
+    list_leases = AboutAgent(Statehouse.list_leases)
+    find = AboutAgent(Statehouse.find)
+    diff = AboutAgent(Statehouse.diff)
+    get_agent = AboutAgent(Statehouse.get_agent)
+    history = AboutAgent(Statehouse.history)
+    replay = AboutAgent(Statehouse.replay)
+    watch = AboutAgent(Statehouse.watch)

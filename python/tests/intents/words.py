@@ -239,8 +239,29 @@ TXN_CALLS = {
     "abort": Words("abort", lambda _ns, _given: {}),
 }
 #: What is no operation of a history.
-UNRECORDED = {"close", "health", "namespace", "status", "version", "with_options"}
-TXN_UNRECORDED = {
+#: What the daemon evaluates, and what is on many keys: the programs do not use it.
+_EVALUATED = {"append", "delete_prefix", "increment", "merge", "put_if_absent"}
+UNRECORDED = _EVALUATED | {
+    "agent",
+    "claim",
+    "close",
+    "delete_agent",
+    "diff",
+    "find",
+    "fork",
+    "get_agent",
+    "health",
+    "lease",
+    "list_leases",
+    "namespace",
+    "refresh",
+    "restore",
+    "status",
+    "version",
+    "with_options",
+}
+TXN_UNRECORDED = _EVALUATED | {
+    "leases",
     "committed",
     "held",
     "metadata",

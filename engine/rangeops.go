@@ -1,0 +1,223 @@
+package engine
+
+import (
+	"encoding/binary"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Operations on all keys of an agent under a prefix come to ordinary tombstones and writes, of one
+// commit, when its turn comes. How many keys there are is not known before, and whoever waits for the
+// writer must not wait for them: so one looks at no more keys than a transaction may change, and what
+// would take more is refused by the limit's name.
+
+// DeletePrefix deletes every key that exists and begins with the key of the write, which may be empty:
+// then every key of the agent.
+type DeletePrefix struct{}
+
+// RestoreTo gives every key that begins with the key of the write, which may be empty, the state that it
+// had at a point: the value of then as a new version, or a tombstone if it did not exist. What is as
+// it was then is left alone.
+type RestoreTo struct {
+	At At
+
+	to CommitTS
+}
+
+func (DeletePrefix) hasValue() bool { return false }
+func (RestoreTo) hasValue() bool    { return false }
+
+func checkRange(w *Write) error {
+	n := w.Name.AgentName()
+	if err := n.normalize(); err != nil {
+		return err
+	}
+	w.Name.Namespace = n.Namespace
+	if w.Expected != nil || w.TTL != 0 {
+		return failf(ErrInvalid, "an operation on many keys has no expected version and no time to live").with("field", "expected_version")
+	}
+	o := ScanOptions{Agent: n, Prefix: w.Name.Key}
+	return o.normalize()
+}
+
+func (d DeletePrefix) check(w *Write, _ *Limits) (Evaluation, error) { return d, checkRange(w) }
+
+func (r RestoreTo) check(w *Write, _ *Limits) (Evaluation, error) {
+	if r.At == (At{}) {
+		return nil, failf(ErrInvalid, "a restore says to which commit_ts or time").with("field", "at")
+	}
+	return r, checkRange(w)
+}
+
+// resolveRestore finds out which commit a restore means.
+func (e *Engine) resolveRestore(w *Write) error {
+	r, is := w.Eval.(RestoreTo)
+	if !is || r.At == (At{}) {
+		return nil
+	}
+	s, err := e.Snapshot(r.At)
+	r.to = s.ts
+	w.Eval = r
+	return err
+}
+
+func (DeletePrefix) fingerprint(b []byte) []byte { return append(b, 'x') }
+
+func (r RestoreTo) fingerprint(b []byte) []byte { return r.At.fingerprint(append(b, 'r')) }
+
+// fingerprint appends a point as it was asked for.
+func (at At) fingerprint(b []byte) []byte {
+	switch {
+	case at.CommitTS != nil:
+		b = binary.AppendUvarint(append(b, 'c'), uint64(*at.CommitTS))
+	case at.Time != nil:
+		b = appendTime(append(b, 't'), *at.Time)
+	}
+	return b
+}
+
+func (DeletePrefix) result(r *results, op *askedOp) (OpResult, error) { return r.under(op), nil }
+func (RestoreTo) result(r *results, op *askedOp) (OpResult, error)    { return r.under(op), nil }
+
+// under counts the keys that the commit changed under the key of an operation.
+func (x *results) under(op *askedOp) OpResult {
+	r := OpResult{Name: op.name}
+	for i := range x.versions {
+		if n := &x.versions[i].Name; n.AgentName() == op.name.AgentName() && strings.HasPrefix(n.Key, op.name.Key) && !hidden(n.Key) {
+			r.Keys++
+		}
+	}
+	return r
+}
+
+func (DeletePrefix) evaluate(v *evaluation, op *askedOp) error {
+	keys, err := v.keysUnder(op, false)
+	if err != nil {
+		return err
+	}
+	for _, key := range keys {
+		v.remove(RecordName{op.name.Namespace, op.name.Agent, key})
+	}
+	return nil
+}
+
+// keysUnder are the keys that an operation is about, in byte order: those that exist, or all that were
+// ever written.
+func (v *evaluation) keysUnder(op *askedOp, all bool) (keys []string, err error) {
+	a, most := op.name.AgentName(), v.pl.limits.TxnOps
+	if err := v.shown(a); err != nil {
+		return nil, err
+	}
+	looked := 0
+	err = v.pl.state.keys(a, op.name.Key, func(key string, exists bool) bool {
+		if looked++; exists || all {
+			keys = append(keys, key)
+		}
+		return len(keys) <= most && looked <= 2*most
+	})
+	v.pl.evaluated.keys += looked
+	switch {
+	case err != nil:
+		return nil, err
+	case len(keys) > most:
+		return nil, tooManyKeys(op, "keys that one operation changes", most)
+	case looked > 2*most:
+		return nil, tooManyKeys(op, "keys that one operation looks at, deleted ones included", 2*most)
+	}
+	for i := range v.parts { // what the operations before made of others
+		if v.parts[i].agent != a {
+			continue
+		}
+		for j := range v.parts[i].ops {
+			if key := v.parts[i].ops[j].key; strings.HasPrefix(key, op.name.Key) && !hidden(key) {
+				keys = append(keys, key)
+			}
+		}
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys), nil
+}
+
+func tooManyKeys(op *askedOp, what string, limit int) error {
+	return onKey(failf(ErrLimit, "%s: more than the limit of %d of agent %q under %q: give longer prefixes, one after the other", what, limit, op.name.Agent, op.name.Key).
+		with(limitDetail, strconv.Itoa(limit)).with("what", what), op.name)
+}
+
+func (r RestoreTo) evaluate(v *evaluation, op *askedOp) error {
+	a := op.name.AgentName()
+	if floor := v.pl.state.floor(a.Namespace); r.to < floor {
+		return belowFloor(a.Namespace, r.to, floor)
+	}
+	keys, err := v.changedSince(op, r.to)
+	if err != nil {
+		return err
+	}
+	for _, key := range keys {
+		if err := v.restore(RecordName{a.Namespace, a.Agent, key}, r.to); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// changedSince are the keys that an operation is about and that a commit after ts, or an operation
+// before, has changed.
+func (v *evaluation) changedSince(op *askedOp, ts CommitTS) (keys []string, err error) {
+	a, most := op.name.AgentName(), v.pl.limits.TxnOps
+	if err := v.shown(a); err != nil {
+		return nil, err
+	}
+	looked, forked := 0, false
+	whole, err := v.pl.state.events(a, ts, v.pl.shown(), func(_ CommitTS, ev *eventRow) bool {
+		looked += 1 + len(ev.ops)
+		_, acted := ev.fields.get(fieldAct)
+		forked = forked || acted
+		for i := range ev.ops {
+			if key := ev.ops[i].key; key != "" && strings.HasPrefix(key, op.name.Key) && !hidden(key) {
+				keys = append(keys, key)
+			}
+		}
+		return looked <= 2*most && !forked
+	})
+	v.pl.evaluated.keys += looked
+	switch {
+	case err != nil:
+		return nil, err
+	case forked: // then it did not exist
+		return v.keysUnder(op, true)
+	case !whole:
+		return nil, tooManyKeys(op, "changes that one operation looks at", 2*most)
+	}
+	for i := range v.parts {
+		if v.parts[i].agent == a {
+			for j := range v.parts[i].ops {
+				if key := v.parts[i].ops[j].key; strings.HasPrefix(key, op.name.Key) && !hidden(key) {
+					keys = append(keys, key)
+				}
+			}
+		}
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys), nil
+}
+
+// restore gives a key the state of then.
+func (v *evaluation) restore(name RecordName, ts CommitTS) error {
+	then, err := v.pl.state.then(name, ts)
+	if err != nil {
+		return err
+	}
+	now, err := v.record(name, string(recordPrefix(name)))
+	switch {
+	case err != nil:
+		return err
+	case then.Exists && (then.Erased || then.Pruned):
+		return onKey(evaluationf("key %q of agent %q cannot be restored: the value that it had is gone", name.Key, name.Agent), name)
+	case !then.Exists && now.exists:
+		v.remove(name)
+	case then.Exists && (!now.exists || now.gone != 0 || string(now.value) != string(then.Value)):
+		v.set(name, partOp{value: then.Value})
+	}
+	return nil
+}

@@ -1,0 +1,93 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"statehouse.dev/statehouse/engine"
+	"statehouse.dev/statehouse/sim/simdisk"
+)
+
+func onRange(agent, prefix string, eval engine.Evaluation) engine.Write {
+	return engine.Write{Name: engine.RecordName{Agent: agent, Key: prefix}, Eval: eval}
+}
+
+// TestDeleteAndRestoreMany: what one operation does to many keys is an ordinary commit.
+func TestDeleteAndRestoreMany(t *testing.T) {
+	d, clock := simdisk.NewDisk(simdisk.DiskOptions{Seed: 1}), &rigClock{}
+	p := openOn(t, d, clock)
+	p.transact(t, "1", nil, put("a", "k/1", 1), put("a", "k/2", 2), put("a", "l", 3), put("b", "k/1", 4))
+	p.transact(t, "2", nil, put("a", "k/2", 5), remove("a", "l"))
+	r := p.transact(t, "3", nil, onRange("a", "k/", engine.DeletePrefix{}))
+	if len(r.Results) != 1 || r.Results[0].Keys != 2 || len(r.Versions) != 2 {
+		t.Fatalf("deleted %+v", r)
+	}
+	if again := p.transact(t, "3", nil, onRange("a", "k/", engine.DeletePrefix{})); again.CommitTS != r.CommitTS || again.Results[0].Keys != 2 {
+		t.Fatalf("again %+v", again)
+	}
+	p.transact(t, "4", nil, put("a", "k/1", 6), put("a", "new", 7))
+	r = p.transact(t, "5", nil, onRange("a", "", engine.RestoreTo{At: atTS(2)}))
+	if r.Results[0].Keys != 3 { // k/1, k/2 and new; l is deleted as it was then
+		t.Fatalf("restored %+v", r)
+	}
+	for key, want := range map[string]engine.Record{
+		"k/1": {Exists: true, Version: 4, Value: put("a", "k/1", 1).Value}, "k/2": {Exists: true, Version: 4, Value: put("a", "k/2", 5).Value},
+		"l": {Version: 2}, "new": {Version: 2},
+	} {
+		rec, err := p.at(t).Get(name("a", key))
+		if err != nil || rec.Exists != want.Exists || rec.Version != want.Version || string(rec.Value) != string(want.Value) {
+			t.Errorf("%q is %d %s, %v", key, rec.Version, rec.Value, err)
+		}
+	}
+	// Of a fork, before it was one: there was nothing.
+	p.fork(t, "f", "c", "a", engine.At{})
+	if r = p.transact(t, "6", nil, onRange("c", "", engine.RestoreTo{At: atTS(2)})); r.Results[0].Keys != 2 {
+		t.Errorf("restored %+v", r)
+	}
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := verifyOn(d); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestManyIsBounded: what is past the limits of a transaction is refused by the limit's name, and
+// nobody walks the keys to find out.
+func TestManyIsBounded(t *testing.T) {
+	d, clock := simdisk.NewDisk(simdisk.DiskOptions{Seed: 1}), &rigClock{}
+	p := openOn(t, d, clock)
+	limit := p.Limits().TxnOps
+	n := 0
+	for n <= 2*limit {
+		var ws []engine.Write
+		for range 1000 {
+			ws = append(ws, put("a", fmt.Sprintf("%c/%06d", 'a'+n/1000, n), n))
+			n++
+		}
+		p.transact(t, fmt.Sprint(n), nil, ws...)
+	}
+	before := p.Published()
+	for _, eval := range []engine.Evaluation{engine.DeletePrefix{}, engine.RestoreTo{At: atTS(1)}} {
+		reads := p.Reads()
+		_, err := p.Transact(context.Background(), engine.TxnID(fmt.Sprintf("many-%T", eval)), []engine.Write{onRange("a", "", eval)}, engine.Conditions{})
+		var f *engine.Failure
+		if !errors.As(err, &f) || f.Kind != engine.ErrLimit || f.Details["limit"] == "" || f.InDoubt {
+			t.Errorf("%T of %d keys: %v", eval, n, err)
+		}
+		if steps := p.Reads().Steps - reads.Steps; steps > int64(5*limit) {
+			t.Errorf("%T looked at %d rows", eval, steps)
+		}
+	}
+	if p.Published() != before {
+		t.Error("a refused operation was committed")
+	}
+	if r := p.transact(t, "part", nil, onRange("a", "b/", engine.DeletePrefix{})); r.Results[0].Keys != 1000 {
+		t.Errorf("%+v", r.Results)
+	}
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
