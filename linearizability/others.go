@@ -25,7 +25,7 @@ func AdmitOthers(h *history.History) int {
 	var others []*history.Operation
 	times := decisions(h)
 	for i := range h.Log {
-		if ev := &h.Log[i]; !asked[ev.TxnID] {
+		if ev := &h.Log[i]; !asked[ev.TxnID] && ev.Cause == "" {
 			op := ofOthers(ev, times[i])
 			op.ID = last + len(others) + 1
 			others = append(others, op)
@@ -45,6 +45,11 @@ func ofOthers(ev *history.Event, s span) *history.Operation {
 		Out: history.Output{CommitTS: ev.CommitTS, CommitTime: ev.CommitTime},
 	}
 	for _, o := range ev.Ops {
+		if o.Lease != nil || o.Due || o.Act != nil { // asked for in a way that the log does not tell
+			op.In.Writes = append(op.In.Writes, history.Write{Name: o.Name, Op: history.Claim})
+			op.Out.Versions = append(op.Out.Versions, history.KeyVersion{Name: o.Name, Version: o.Version})
+			continue
+		}
 		op.In.Writes = append(op.In.Writes, history.Write{Name: o.Name, Value: o.Value, Delete: o.Delete})
 		op.Out.Versions = append(op.Out.Versions, history.KeyVersion{Name: o.Name, Version: o.Version})
 	}

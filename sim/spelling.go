@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"statehouse.dev/statehouse/history"
 )
@@ -32,6 +33,9 @@ func (w *World) checkSpelling() {
 		ev := &h.Log[i]
 		for k := range ev.Ops {
 			o := &ev.Ops[k]
+			if o.Lease != nil || o.Due || o.Act != nil {
+				continue // no value
+			}
 			if texts[version{o.Name, o.Version}] = o.Value; !o.Delete && !spelled(sent[ev.TxnID], o) {
 				w.rec.violate("G2", "value-respelled", 0, fmt.Sprintf("commit %d has %s as the value of key %q, which nobody wrote so", ev.CommitTS, o.Value, o.Key))
 				return
@@ -41,7 +45,7 @@ func (w *World) checkSpelling() {
 	for _, op := range h.Operations {
 		read := func(n history.Name, number uint64, shown string) {
 			kept := texts[version{n, number}]
-			if shown == kept || kept == "" || number == 0 || shown == "" || op.In.Doubles && doubles(shown) == doubles(kept) {
+			if shown == kept || history.IsBytes(kept) || kept == "" || number == 0 || shown == "" || op.In.Doubles && doubles(shown) == doubles(kept) {
 				return
 			}
 			w.rec.violate("G3", "value-respelled", op.ID, fmt.Sprintf("#%d %s of %s: it was shown %s as version %d of key %q, which is %s", op.ID, op.Kind, op.Client, shown, number, n.Key, kept))
@@ -72,7 +76,18 @@ func spelled(requests []*history.Operation, o *history.EventOp) bool {
 			return true
 		}
 		for i := range op.In.Writes {
-			if same(&op.In, op.In.Writes[i].Name, op.In.Writes[i].Value) {
+			w := &op.In.Writes[i]
+			switch w.Op {
+			case history.Append:
+				if strings.HasPrefix(o.Key, w.Key) && same(&op.In, o.Name, w.Value) {
+					return true
+				}
+			case history.Increment, history.Merge, history.Restore:
+				if w.Name == o.Name || w.Op == history.Restore {
+					return true // the daemon spells it
+				}
+			}
+			if same(&op.In, w.Name, w.Value) {
 				return true
 			}
 		}

@@ -1,6 +1,7 @@
 package record
 
 import (
+	"slices"
 	"strings"
 
 	"statehouse.dev/statehouse/history"
@@ -98,6 +99,9 @@ var transact = unary(history.Transact, pb.StatehouseService_Transact_FullMethodN
 				kv.Name = in.Writes[i].Name
 			}
 			out.Versions = append(out.Versions, kv)
+		}
+		if !slices.ContainsFunc(out.Versions, func(v history.KeyVersion) bool { return v.Version > 0 }) {
+			out.Versions = nil // all came to nothing: there is no commit
 		}
 		out.Results = results(r.GetResults())
 		for i := range min(len(out.Versions), len(out.Results)) {

@@ -22,6 +22,7 @@ const maxViolations = 100
 func Check(h *history.History, of *Section) Result {
 	j := &judge{
 		section: of, visibility: visibilityOf(h, of), covered: h.Covered(), intents: h.Header.Source == history.SourceIntent,
+		others: h.Header.Source == history.SourceIntent || h.Header.Source == history.SourceClient,
 		starts: startsOf(h), ops: make(map[int]*history.Operation, len(h.Operations)), txns: make(map[string]*txn, len(h.Log)),
 	}
 	for _, op := range h.Operations {
@@ -60,6 +61,7 @@ type judge struct {
 	section    *Section
 	covered    map[history.AgentName]bool // nil: the log tells of all agents
 	intents    bool                       // see history.SourceIntent
+	others     bool                       // clients that the history does not have may have written, too
 	starts     []int64                    // of the daemon; none: they were not recorded
 	holds      map[versioned]*hold
 	anyDue     bool // records were written that become due

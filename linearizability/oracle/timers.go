@@ -159,7 +159,7 @@ func (j *judge) checkCause(ev *history.Event, active map[history.Name]*hold) {
 		case !right[ev.Cause] || o.Act != nil:
 			bad("cause-differs", "commit %d is said to be of what has %s, and changes key %q of agent %q", ev.CommitTS, ev.Cause, o.Key, o.Agent)
 		case ev.Cause == "due":
-		case h == nil && j.visibility.whole():
+		case h == nil && j.visibility.whole() && !j.others:
 			bad("passed-unasked", "commit %d says that key %q of agent %q has %s, which had no time to live", ev.CommitTS, o.Key, o.Agent, ev.Cause)
 		case h != nil && h.lease == (ev.Cause == "expired"):
 			bad("cause-differs", "commit %d says that key %q of agent %q has %s", ev.CommitTS, o.Key, o.Agent, ev.Cause)
@@ -195,7 +195,7 @@ func (j *judge) sameHold(op *history.Operation, r *history.Record, v *model.Vers
 	if !tells || !v.Exists() {
 		return r.ExpiresAt == 0 && r.DueAt == 0
 	}
-	if v.Inherited != 0 || v.Unsure || j.intents || v.Event != nil && j.unexplained(v.Event) {
+	if v.Inherited != 0 || v.Unsure || j.others || v.Event != nil && j.unexplained(v.Event) {
 		return true
 	}
 	h := j.holds[versioned{r.Name, v.Number}]
@@ -245,7 +245,7 @@ func (j *judge) checkMoves(op *history.Operation) {
 			v := j.model.At(n, ts)
 			h := j.holds[versioned{n, v.Num()}]
 			expires := v.Exists() && h != nil
-			return expires == (told.Version != 0) && (!expires || told.Version == v.Num()) || !j.visibility.whole() || v != nil && v.Inherited != 0
+			return expires == (told.Version != 0) && (!expires || told.Version == v.Num()) || !j.visibility.whole() || j.others || v != nil && v.Inherited != 0
 		}) {
 			j.breaks(op, "G3", "refresh-differs", "", fmt.Sprintf("%+v", told), "key %q of agent %q was not so when its expiry was refreshed", n.Key, n.Agent)
 		}

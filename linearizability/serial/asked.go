@@ -52,6 +52,18 @@ func overRange(op *history.Operation) bool {
 	})
 }
 
+// mayBeNothing reports whether a transact can change nothing, so that there is no commit.
+func mayBeNothing(op *history.Operation) bool {
+	for i := range op.In.Writes {
+		switch op.In.Writes[i].Op {
+		case history.IfAbsent, history.DeletePrefix, history.DeleteAgent, history.Restore, history.Claim:
+		default:
+			return false
+		}
+	}
+	return true
+}
+
 // logKnows reports whether what requests did is better read in the log than in their answers.
 func logKnows(list []*history.Operation) bool {
 	return slices.ContainsFunc(list, func(op *history.Operation) bool {

@@ -53,7 +53,7 @@ type stretch struct {
 }
 
 func (s *stretch) covers(key string) bool {
-	return len(key) >= len(s.prefix) && key[:len(s.prefix)] == s.prefix && key > s.after && (s.before == "" || key < s.before)
+	return key[:min(1, len(key))] != leaseMark[:1] && len(key) >= len(s.prefix) && key[:len(s.prefix)] == s.prefix && key > s.after && (s.before == "" || key < s.before)
 }
 
 // headOf is the name under which the model keeps an agent's head, as a version:

@@ -136,7 +136,7 @@ func (c *constraints) attempted(t *txn) *outcome {
 
 // place takes down where an answer says that a transaction committed.
 func (c *constraints) place(t *txn, o *outcome, op *history.Operation) {
-	if o.placed && op.Kind == history.Transact && len(op.In.Writes) == 0 {
+	if o.placed && op.Kind == history.Transact && mayBeNothing(op) && len(op.Out.Versions) == 0 {
 		return // of what changed nothing the next daemon knows no more, and looks again
 	}
 	o.ret = min(o.ret, op.Return)
@@ -158,7 +158,7 @@ func (c *constraints) asked(t *txn, o *outcome) {
 		case op.Kind == history.GetTxn && op.Out.State == "committed":
 			c.place(t, o, op)
 		case op.Kind == history.GetTxn && (op.Out.State == "open" || op.Out.State == "never_seen"):
-			if first := o.asked[0]; first.Kind == history.Commit || len(first.In.Writes) > 0 { // what changes nothing is soon forgotten
+			if first := o.asked[0]; first.Kind == history.Commit || !mayBeNothing(first) { // what changes nothing is soon forgotten
 				o.call = max(o.call, op.Call) // it had not taken effect then
 			}
 		case op.Kind == history.Abort && t.begin == nil && !givenByDaemon(t.id):

@@ -144,7 +144,7 @@ func init() {
 			return unless(w.Draining, "the daemon was not stopping")
 		},
 		"DISK_FULL": func(_ *Judge, t *txn, r *Request, _ *history.Refusal, w *World) string {
-			return unless(r.Kind == history.Transact && len(r.In.Writes) > 0 || r.Kind == history.Commit && len(t.keys) > 0, "it writes nothing") +
+			return unless(r.Kind == history.Transact && len(r.In.Writes) > 0 || r.Kind == history.Commit && len(t.keys) > 0 || moves(r.Kind), "it writes nothing") +
 				unless(w.Short, "the disk was not short of room, or has not been since the daemon last looked")
 		},
 		"NOT_REPRESENTABLE": func(_ *Judge, _ *txn, r *Request, _ *history.Refusal, _ *World) string {
@@ -171,8 +171,11 @@ func gone(_ *Judge, _ *txn, _ *Request, _ *history.Refusal, w *World) string {
 }
 
 func commits(kind history.Kind) bool {
-	return kind == history.Commit || kind == history.Transact || kind == history.Abort
+	return kind == history.Commit || kind == history.Transact || kind == history.Abort || moves(kind)
 }
+
+// moves are the requests that move deadlines.
+func moves(kind history.Kind) bool { return kind == history.RenewLeases || kind == history.RefreshExpiry }
 
 // Refused returns why a refusal of a request was not deserved; empty if it was. maybe: it says
 // that the request may have been applied.

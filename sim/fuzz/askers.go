@@ -80,5 +80,51 @@ func (a *asker) look() {
 	}
 }
 
-// observe asks about more than one record.
-func (a *asker) observe() {}
+// observe asks about more than one record: what conditions select, what is in folders, what differs.
+func (a *asker) observe() {
+	in := history.Input{Namespace: "default", Agent: askedAgent, Limit: uint64(a.r.IntN(4))}
+	moment := func() *uint64 {
+		if len(a.seen) == 0 || a.chance(0.5) {
+			return nil
+		}
+		return &a.seen[a.r.IntN(len(a.seen))]
+	}
+	kind := history.Find
+	switch a.r.IntN(4) {
+	case 0:
+		kind, in.Delimiter, in.Reverse, in.At = history.ListKeys, "-", a.chance(0.3), moment()
+		in.Limit++
+	case 1:
+		kind, in.At = history.Diff, moment()
+		in.Versus = &history.Point{At: moment()}
+		if in.Versus.At == nil {
+			in.Versus = nil
+		}
+	default:
+		in.At, in.ByChange, in.WithMetadata = moment(), a.chance(0.4), a.chance(0.3)
+		if in.AllAgents = !in.ByChange && a.chance(0.3); in.AllAgents {
+			in.Agent = ""
+		}
+		in.Prefix = []string{"", "log-", "count"}[a.r.IntN(3)]
+		for range a.r.IntN(3) {
+			in.Where = append(in.Where, a.condition())
+		}
+	}
+	for range 6 { // pages
+		op := a.send(kind, in)
+		if op == nil || op.Outcome != history.OK || !op.Out.More {
+			return
+		}
+		in.PageOf = op.ID
+	}
+}
+
+func (a *asker) condition() history.Filter {
+	list := []history.Filter{
+		{Pointer: "/n", Is: ">=", Value: "3"}, {Pointer: "/n", Is: "<", Value: "5.5"}, {Pointer: "/by", Is: "=", Value: `"asker1"`}, {Pointer: "/m", Is: "exists"},
+		{Pointer: "/deep/by", Is: "!=", Value: `"asker2"`}, {Pointer: "/n", Is: "in", Value: "[1,2,3,1e2]"}, {Metadata: "actor", Is: "=", Value: `"asker1"`}, {Metadata: "actor", Is: "exists"},
+	}
+	f := list[a.r.IntN(len(list))]
+	f.Not = a.chance(0.2)
+	return f
+}

@@ -71,7 +71,7 @@ func (c *Client) History(ctx context.Context, agent, key string, q client.Histor
 		out.Records = append(out.Records, history.Record{
 			Name: in.Name(), Exists: !e.Deleted, Version: uint64(e.Version), CommitTS: uint64(e.CommitTS), CommitTime: nanos(e.CommitTime),
 			Value: valueText(e.Value, e.Bytes), TxnID: c.rec.o.Name(e.TxnID), Metadata: e.Metadata, Principal: e.Principal, TraceID: e.TraceID,
-			Erased: e.Erased, Pruned: e.Pruned,
+			Erased: e.Erased, Pruned: e.Pruned, Cause: e.Cause,
 		})
 	})
 }
@@ -80,7 +80,7 @@ func (c *Client) History(ctx context.Context, agent, key string, q client.Histor
 func (c *Client) ListAgents(ctx context.Context, prefix string) iter.Seq2[client.Agent, error] {
 	in := history.Input{Namespace: c.ns, Prefix: prefix}
 	return list(ctx, c, history.ListAgents, in, c.inner.ListAgents(ctx, prefix), func(out *history.Output, a client.Agent) {
-		out.Agents = append(out.Agents, history.Agent{Namespace: a.Namespace, Agent: a.Agent, FirstTS: uint64(a.First), HeadTS: uint64(a.Head)})
+		out.Agents = append(out.Agents, history.Agent{Namespace: a.Namespace, Agent: a.Agent, FirstTS: uint64(a.First), HeadTS: uint64(a.Head), HeadTime: nanos(a.HeadTime)})
 	})
 }
 

@@ -50,12 +50,12 @@ func commit(c client.Commit) history.Output {
 func record(r client.Record) history.Record {
 	return history.Record{
 		Name: named("", r.RecordName), Exists: r.Exists, Version: uint64(r.Version), CommitTS: uint64(r.CommitTS), CommitTime: nanos(r.CommitTime),
-		Value: valueText(r.Value, r.Bytes), Erased: r.Erased, Pruned: r.Pruned,
+		Value: valueText(r.Value, r.Bytes), Erased: r.Erased, Pruned: r.Pruned, ExpiresAt: nanos(r.ExpiresAt),
 	}
 }
 
 func (r *Recorder) event(ev client.Event) history.Event {
-	out := history.Event{CommitTS: uint64(ev.CommitTS), CommitTime: nanos(ev.CommitTime), TxnID: r.o.Name(ev.TxnID), Metadata: ev.Metadata, Principal: ev.Principal, TraceID: ev.TraceID}
+	out := history.Event{CommitTS: uint64(ev.CommitTS), CommitTime: nanos(ev.CommitTime), TxnID: r.o.Name(ev.TxnID), Metadata: ev.Metadata, Principal: ev.Principal, TraceID: ev.TraceID, Cause: ev.Cause}
 	for _, o := range ev.Operations {
 		out.Ops = append(out.Ops, history.EventOp{
 			Name: named("", o.RecordName), Version: uint64(o.Version), Delete: o.Deleted, Value: valueText(o.Value, o.Bytes), Erased: o.Erased, Pruned: o.Pruned,
