@@ -150,9 +150,7 @@ def _asked(
 def _committed(
     caller: Caller, operation: AcquireLease | ClaimDue, metadata: Mapping[str, str], txn_id: str
 ) -> Steps[OperationResult]:
-    commit = yield from commit_of_operations(
-        caller, [operation], metadata=metadata, txn_id=txn_id
-    )
+    commit = yield from commit_of_operations(caller, [operation], metadata=metadata, txn_id=txn_id)
     if not commit.results:
         raise errors.broken("a lease is acquired without a result")
     return commit.results[0]
