@@ -259,6 +259,26 @@ async def test_a_task_that_is_cancelled_by_others(statehouse_daemon):
         await client.lease("a1", "worker", wait=10)
 
 
+async def test_an_acquisition_that_is_cancelled(statehouse_daemon):
+    """The daemon has acquired it, and this loop has not seen the answer."""
+    options = {"namespace": "given-up"}
+    async with AsyncStatehouse(statehouse_daemon.url, **options) as client:
+        await client.get_state("a1", "k")
+        with Statehouse(statehouse_daemon.url, **options) as other:
+            for wait in (0, 20):
+                task = asyncio.ensure_future(acquired(client, wait))
+                while not client._transport._calling:
+                    await asyncio.sleep(0)
+                for _ in range(9):
+                    await asyncio.sleep(0)  # until gRPC has sent it
+                while not other.list_leases("a1"):
+                    time.sleep(0.01)  # nor does it see it now
+                task.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+                assert other.list_leases("a1") == [], wait
+
+
 async def test_a_task_that_swallows_it(statehouse_daemon):
     async with AsyncStatehouse(statehouse_daemon.url, namespace="swallows") as client:
         with pytest.raises(LeaseLost):
