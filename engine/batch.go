@@ -136,6 +136,7 @@ func (w *rowWriter) appendEvent(batch *pebble.Batch, ts CommitTS, part *agentPar
 		ops = append(ops, op)
 	}
 	w.event.ops = ops
+	w.event.sealHolds()
 	body := w.event.appendSealed(w.body[:0], sealedFlags)
 	digest := digestOf(w.event.fields.appendSealed(body)) // a row's own sealed fields come after what is clear
 	if slices.ContainsFunc(ops, func(op eventRowOp) bool { return op.gone != 0 }) {

@@ -156,7 +156,9 @@ func (v *evaluation) acquire(name RecordName, a Acquire) error {
 		v.leases = make(map[AgentName]int, 1)
 	}
 	v.leases[agent]++
-	v.set(name, partOp{value: leaseValue{a.Holder, a.TTL.Milliseconds()}.text(), held: recordHold{CauseLapsed, a.TTL}})
+	w := partOp{value: leaseValue{a.Holder, a.TTL.Milliseconds()}.text()}
+	w.held = recordHold{CauseLapsed, a.TTL}
+	v.set(name, w)
 	return nil
 }
 

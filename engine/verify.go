@@ -279,7 +279,7 @@ func (v *verifier) checkOp(name RecordName, op *eventRowOp, ts CommitTS, row *lo
 	v.kept.matched++
 	rec, ok := parseRecordRow(body)
 	switch {
-	case !ok, rec.commitTS != ts, !rec.commitTime.Equal(row.commitTime), rec.tombstone != op.tombstone, rec.gone != op.gone && (rec.gone != gonePruned || op.gone != 0),
+	case !ok, rec.commitTS != ts, !rec.commitTime.Equal(row.commitTime), rec.tombstone != op.tombstone, rec.gone != op.gone && (rec.gone != gonePruned || op.gone != 0), rec.hold != op.held,
 		!op.tombstone && rec.gone == 0 && (rec.digest() != op.digest || len(rec.value) != op.size):
 		return failf(ErrDataLoss, "version %d of key %q of agent %q differs from the log (commit %d)", op.version, name.Key, name.Agent, ts)
 	case !op.tombstone && rec.gone != 0:
