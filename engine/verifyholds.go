@@ -38,7 +38,7 @@ func (v *verifier) checkHold(key, body []byte) error {
 		return err
 	}
 	if it.first() {
-		if at, row, ok := recordAt(it); ok && (at != h.version || row.hold.kind != h.kind) {
+		if at, row, ok := recordAt(it); ok && (at != h.version || row.hold != h.recordHold) {
 			it.err = corruptRow(key, "of another version than the current one")
 		}
 	} else if it.err == nil {

@@ -165,6 +165,13 @@ func (p *past) bound(c *Call) (steps int64, known bool) {
 		}
 	case history.Scan, history.ListKeys:
 		steps += p.listing(op)
+		if in.Delimiter != "" { // each folder is passed, and its keys that are gone are looked at
+			steps += p.everything(in.Namespace)
+		}
+	case history.Find, history.Diff, history.ListLeases, history.GetAgent:
+		steps += p.everything(in.Namespace)
+	case history.RenewLeases, history.RefreshExpiry:
+		steps += 4 * int64(len(in.Renewals)+len(in.Names))
 	case history.KeyHistory:
 		steps += p.reading(history.Name{Namespace: in.Namespace, Agent: in.Agent, Key: in.Key}) + 2*int64(len(op.Out.Records))
 	case history.ListAgents:
@@ -175,6 +182,21 @@ func (p *past) bound(c *Call) (steps int64, known bool) {
 		steps += 2 * int64(p.parts)
 	}
 	return steps, true
+}
+
+// everything is what it takes to look at all that a namespace has, and at each change of it: of what has
+// no index, no less is promised.
+func (p *past) everything(namespace string) (steps int64) {
+	steps = 4 * (2 + p.agents(namespace))
+	for n := range p.versions { // a sum
+		if n.Namespace == namespace {
+			steps += 2 * p.passing(n)
+		}
+	}
+	for _, e := range p.events[agentName{namespace, ""}] {
+		steps += 4 + 4*int64(e.ops)
+	}
+	return steps
 }
 
 func (p *past) agents(namespace string) (n int64) {
