@@ -21,6 +21,7 @@ type past struct {
 	parts    int                       // agents of the commit that has most
 	txns     map[string]*txnPast       // what was done in them
 	every    uint64                    // commits after which a watch is told how far it has come
+	acts     bool                      // agents were forked: what they read of each other is not counted here
 }
 
 type agentName struct{ namespace, agent string }
@@ -61,6 +62,7 @@ func newPast(h *history.History, every int) *past {
 func (p *past) addCommit(ev *history.Event) {
 	agents := 0
 	for _, op := range ev.Ops {
+		p.acts = p.acts || op.Act != nil
 		a := agentName{op.Namespace, op.Agent}
 		if len(p.versions[op.Name]) == 0 {
 			p.keys[a] = append(p.keys[a], op.Key)
@@ -143,6 +145,9 @@ func (p *past) during(a agentName, after, upTo uint64) []event {
 // bound is what the handler of a call may read, once it is known what it was to read.
 func (p *past) bound(c *Call) (steps int64, known bool) {
 	op, in := c.op, &c.op.In
+	if p.acts {
+		return 0, false
+	}
 	if c.Stream() {
 		return p.streaming(c), true
 	}
