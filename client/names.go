@@ -33,6 +33,8 @@ type (
 	Origin            = state.Origin
 	Lineage           = state.Lineage
 	HeldLease         = state.HeldLease
+	Due               = state.Due
+	DueRecord         = state.DueRecord
 	At                = state.At
 	Status            = state.Status
 	Archive           = state.Archive

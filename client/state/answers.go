@@ -62,7 +62,7 @@ func RecordOf(n RecordName, m stateMessage) Record {
 // Current is record of an answer that says when it expires.
 func Current(n RecordName, m *pb.GetStateResponse) Record {
 	rec := RecordOf(n, m)
-	rec.ReadTS, rec.ExpiresAt = CommitTS(m.GetReadTs()), TimeOf(m.GetExpiresAt())
+	rec.ReadTS, rec.ExpiresAt, rec.DueAt = CommitTS(m.GetReadTs()), TimeOf(m.GetExpiresAt()), TimeOf(m.GetDueAt())
 	return rec
 }
 
@@ -136,7 +136,7 @@ func results(req *pb.TransactRequest, resp *pb.TransactResponse) (out []Result) 
 	for i, r := range resp.GetResults() {
 		n := NameOf(req.Operations[i])
 		n.Key = r.GetKey()
-		out = append(out, Result{RecordName: n, Version: Version(r.GetVersion()), Value: r.GetValueJson(), Bytes: BytesOf(r), Keys: r.GetKeys(), Existed: r.GetExisted()})
+		out = append(out, Result{RecordName: n, Version: Version(r.GetVersion()), Value: r.GetValueJson(), Bytes: BytesOf(r), Keys: r.GetKeys(), Existed: r.GetExisted(), Claimed: claimedOf(r)})
 	}
 	return out
 }
@@ -177,6 +177,7 @@ func EventOf(m *pb.ReplayEvent) Event {
 			RecordName: RecordName{o.GetNamespace(), o.GetAgentId(), o.GetKey()}, Version: Version(o.GetVersion()),
 			Deleted: o.GetDeleted(), Value: o.GetValueJson(), Bytes: BytesOf(o), Erased: o.GetErased(), Pruned: o.GetPruned(),
 		}
+		ev.Operations[i].Due = o.GetDue()
 		if l := o.GetLease(); l != nil {
 			ev.Operations[i].Lease = &LeaseChange{l.GetHolder(), time.Duration(l.GetTtlMs()) * time.Millisecond}
 		}

@@ -22,7 +22,7 @@ func Acting(n RecordName, do Act) Write { return Write{RecordName: n, act: do} }
 
 // Evaluated reports whether w is one.
 func Evaluated(w *Write) bool {
-	return w.Sum != nil || w.Patch || w.Append || w.IfAbsent || w.act != nil
+	return w.Sum != nil || w.Patch || w.Append || w.IfAbsent || w.Due != nil || w.act != nil
 }
 
 // OperationOf is w as a message, on the record n.
@@ -45,6 +45,12 @@ func OperationOf(n RecordName, w Write) *pb.TransactOperation {
 			o.Put, o.ValueJson = &pb.Put{ValueJson: w.Value}, nil
 		}
 		o.Put.TtlMs = Milliseconds(w.TTL)
+	}
+	if w.Due != nil {
+		if o.Put == nil {
+			o.Put, o.ValueJson = &pb.Put{ValueJson: w.Value}, nil
+		}
+		w.Due.set(o.Put)
 	}
 	return o
 }
@@ -71,6 +77,8 @@ func Check(w *Write) error {
 	switch {
 	case w.TTL < 0 || w.TTL > 0 && (w.Tombstone || w.Sum != nil || w.Patch || w.Bytes == nil && len(w.Value) == 0):
 		return fmt.Errorf("key %q: a time to live is of a value, and positive", w.Key)
+	case w.Due != nil && (w.Tombstone || w.Sum != nil || w.Patch || w.Append || w.IfAbsent || w.act != nil || w.TTL > 0):
+		return fmt.Errorf("key %q: what is due is a value that is set, without a time to live", w.Key)
 	case Evaluated(w) && w.Tombstone:
 		return fmt.Errorf("key %q: a write is a delete or an operation on what is there, not both", w.Key)
 	case w.act != nil && (w.Sum != nil || w.Patch || w.Append || w.IfAbsent || w.Bytes != nil || len(w.Value) > 0), w.Sum != nil && (w.Patch || w.Append || w.IfAbsent || w.Bytes != nil || len(w.Value) > 0), w.Patch && (w.Append || w.IfAbsent || w.Bytes != nil), w.Append && w.IfAbsent:

@@ -66,7 +66,13 @@ func (s *Service) GetState(_ context.Context, req *pb.GetStateRequest) (*pb.GetS
 	if err != nil {
 		return nil, err
 	}
-	return s.stateAnswer(&rec, ts, values)
+	resp, err := s.stateAnswer(&rec, ts, values)
+	if err != nil || !rec.Exists || req.GetTxnId() != "" || req.GetAt() != nil {
+		return resp, err
+	}
+	due, err := s.engine.DueAt(name)
+	resp.DueAt = wire.Timestamp(due)
+	return resp, err
 }
 
 // getter reads records at one point: a transaction's, or at.

@@ -279,7 +279,7 @@ func (s *Service) Watch(req *pb.WatchRequest, stream pb.StatehouseService_WatchS
 	if err != nil {
 		return err
 	}
-	f := engine.Filter{Namespace: req.GetNamespace(), Agent: req.GetAgentId(), AllAgents: req.GetAllAgents(), KeyPrefix: req.GetKeyPrefix(), KeysOnly: values.None(), AllOperations: req.GetAllOperations(), Lease: req.GetLease()}
+	f := engine.Filter{Namespace: req.GetNamespace(), Agent: req.GetAgentId(), AllAgents: req.GetAllAgents(), KeyPrefix: req.GetKeyPrefix(), KeysOnly: values.None(), AllOperations: req.GetAllOperations(), Lease: req.GetLease(), Due: req.GetDue()}
 	cursor := s.engine.Published()
 	if req.AfterTs != nil {
 		// First: of a commit of another epoch it does not matter whether there is one of its number.
