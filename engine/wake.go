@@ -46,7 +46,7 @@ func parseWake(text []byte) (w wakeValue) {
 // readyOf is the operation that makes a wake-up ready, by its value.
 func readyOf(value []byte) partOp {
 	w := wakeValue{DueAt: parseWake(value).DueAt}
-	return partOp{value: w.text(), held: recordHold{causeReady, readyTTL}}
+	return partOp{value: w.text(), eventRowOp: eventRowOp{held: recordHold{causeReady, readyTTL}}}
 }
 
 // wakeOf is the name of a record's wake-up.
@@ -100,7 +100,7 @@ func (d PutDue) evaluate(v *evaluation, op *askedOp) error {
 	}
 	v.pl.wakes.Store(true)
 	v.set(op.name, op.partOp)
-	v.set(wakeOf(op.name), partOp{value: wakeValue{DueAt: at}.text(), held: recordHold{CauseDue, max(at.Sub(v.time), 1)}})
+	v.set(wakeOf(op.name), partOp{value: wakeValue{DueAt: at}.text(), eventRowOp: eventRowOp{held: recordHold{CauseDue, max(at.Sub(v.time), 1)}}})
 	return nil
 }
 
