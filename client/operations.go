@@ -16,7 +16,7 @@ type act func(*pb.TransactOperation)
 
 // evaluated reports whether w is one.
 func (w *Write) evaluated() bool {
-	return w.Sum != nil || w.Patch || w.Append || w.IfAbsent || w.act != nil
+	return w.Sum != nil || w.Patch || w.Append || w.IfAbsent || w.Due != nil || w.act != nil
 }
 
 // Result is what came of one operation.
@@ -31,6 +31,8 @@ type Result struct {
 	Keys uint64
 	// Existed, of PutIfAbsent: there was a record, which Version and Value are of.
 	Existed bool
+	// Claimed, of Claim: what it took.
+	Claimed []Claimed
 }
 
 func results(req *pb.TransactRequest, resp *pb.TransactResponse) (out []Result) {
@@ -40,7 +42,7 @@ func results(req *pb.TransactRequest, resp *pb.TransactResponse) (out []Result) 
 	for i, r := range resp.GetResults() {
 		n := nameOf(req.Operations[i])
 		n.Key = r.GetKey()
-		out = append(out, Result{RecordName: n, Version: Version(r.GetVersion()), Value: r.GetValueJson(), Bytes: bytesOf(r), Keys: r.GetKeys(), Existed: r.GetExisted()})
+		out = append(out, Result{RecordName: n, Version: Version(r.GetVersion()), Value: r.GetValueJson(), Bytes: bytesOf(r), Keys: r.GetKeys(), Existed: r.GetExisted(), Claimed: claimedOf(r)})
 	}
 	return out
 }

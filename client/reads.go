@@ -87,7 +87,7 @@ func record(n RecordName, m stateMessage) Record {
 // current is record of an answer that says when it expires.
 func current(n RecordName, m *pb.GetStateResponse) Record {
 	rec := record(n, m)
-	rec.ReadTS, rec.ExpiresAt = CommitTS(m.GetReadTs()), timeOf(m.GetExpiresAt())
+	rec.ReadTS, rec.ExpiresAt, rec.DueAt = CommitTS(m.GetReadTs()), timeOf(m.GetExpiresAt()), timeOf(m.GetDueAt())
 	return rec
 }
 

@@ -47,6 +47,8 @@ type WatchQuery struct {
 	// AllOperations: as in ReplayQuery. Lease: only those on the lease of this name of Agent.
 	AllOperations bool
 	Lease         string
+	// Due: only what becomes of records as ones that are due (Operation.Due).
+	Due bool
 	// Marks: yield progress marks, too (Event.Mark). The first comes when the watch has
 	// begun.
 	Marks bool
@@ -102,7 +104,7 @@ func (c *Client) Watch(ctx context.Context, q WatchQuery) iter.Seq2[Event, error
 		f.open = func(ctx context.Context) (grpc.ServerStreamingClient[pb.EventBatch], error) {
 			req := &pb.WatchRequest{
 				Namespace: c.config.Namespace, AgentId: q.Agent, AllAgents: q.AllAgents, KeyPrefix: q.Prefix, Encoding: c.encoding(q.NoValues),
-				AllOperations: q.AllOperations, Lease: q.Lease,
+				AllOperations: q.AllOperations, Lease: q.Lease, Due: q.Due,
 			}
 			if f.placed {
 				req.AfterTs, req.Epoch = new(uint64(f.cursor)), f.epoch
@@ -256,6 +258,7 @@ func eventOf(m *pb.ReplayEvent) Event {
 			RecordName: RecordName{o.GetNamespace(), o.GetAgentId(), o.GetKey()}, Version: Version(o.GetVersion()),
 			Deleted: o.GetDeleted(), Value: o.GetValueJson(), Bytes: bytesOf(o), Erased: o.GetErased(), Pruned: o.GetPruned(),
 		}
+		ev.Operations[i].Due = o.GetDue()
 		if l := o.GetLease(); l != nil {
 			ev.Operations[i].Lease = &LeaseChange{l.GetHolder(), time.Duration(l.GetTtlMs()) * time.Millisecond}
 		}

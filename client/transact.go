@@ -86,6 +86,12 @@ func operation(n RecordName, w Write) *pb.TransactOperation {
 		}
 		o.Put.TtlMs = milliseconds(w.TTL)
 	}
+	if w.Due != nil {
+		if o.Put == nil {
+			o.Put, o.ValueJson = &pb.Put{ValueJson: w.Value}, nil
+		}
+		w.Due.set(o.Put)
+	}
 	return o
 }
 
@@ -121,6 +127,8 @@ func checkWrite(w *Write) error {
 	switch {
 	case w.TTL < 0 || w.TTL > 0 && (w.Tombstone || w.Sum != nil || w.Patch || w.Bytes == nil && len(w.Value) == 0):
 		return invalidf("key %q: a time to live is of a value, and positive", w.Key)
+	case w.Due != nil && (w.Tombstone || w.Sum != nil || w.Patch || w.Append || w.IfAbsent || w.act != nil || w.TTL > 0):
+		return invalidf("key %q: what is due is a value that is set, without a time to live", w.Key)
 	case w.evaluated() && w.Tombstone:
 		return invalidf("key %q: a write is a delete or an operation on what is there, not both", w.Key)
 	case w.act != nil && (w.Sum != nil || w.Patch || w.Append || w.IfAbsent || w.Bytes != nil || len(w.Value) > 0), w.Sum != nil && (w.Patch || w.Append || w.IfAbsent || w.Bytes != nil || len(w.Value) > 0), w.Patch && (w.Append || w.IfAbsent || w.Bytes != nil), w.Append && w.IfAbsent:

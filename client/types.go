@@ -32,6 +32,8 @@ type Record struct {
 	ReadTS CommitTS
 	// ExpiresAt is when it expires, as far as that was known when it was read. Zero: never.
 	ExpiresAt time.Time
+	// DueAt is when it is due, or became it (DueIn). Zero: it is not. Only of Get, as of now.
+	DueAt time.Time
 	// Of a batch, scan or list as of a moment: Value is not there any more. It was erased, or
 	// dropped by the retention of old versions.
 	Erased, Pruned bool
@@ -49,6 +51,8 @@ type Write struct {
 	// TTL is how long after the commit the record expires; 0: it does not. It is of a value, and counts in
 	// milliseconds.
 	TTL time.Duration
+	// Due is when the record is due, and can be claimed; nil: as before. It is of a value that is set.
+	Due *Due
 
 	// What the daemon does with what is there; none: it sets the value, or deletes. Increment,
 	// Merge, Append and PutIfAbsent make such writes.
@@ -207,6 +211,10 @@ type Operation struct {
 	// Lease is set if it is on the lease Key, and no record: acquired, or ended, which is a delete. Only
 	// queries with AllOperations or Lease have these.
 	Lease *LeaseChange
+	// Due: it is on what becomes of record Key as one that is due, and no record: it was set, became due
+	// (Event.Cause), was claimed or released; a delete ends that. Only queries with AllOperations or Due have
+	// these.
+	Due bool
 	// Fork is set if the agent began here as a fork of this; there is no key. Only queries with
 	// AllOperations have it.
 	Fork *Origin

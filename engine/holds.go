@@ -18,7 +18,7 @@ import (
 // any. verify holds the store to it.
 //
 //	h names of the record       -> hold
-//	d deadline names            -> kind, version
+//	d deadline names            -> kind, version; of what is ready see ready.go
 const (
 	holdTag  = 'h'
 	timerTag = 'd'
@@ -30,9 +30,13 @@ type Cause byte
 const (
 	CauseExpired Cause = 1 // a record that was written with a time to live
 	CauseLapsed  Cause = 2 // a lease that was not renewed
+	CauseDue     Cause = 3 // a record became due
+
+	// causeReady is of what is ready to be claimed (wake.go): nothing ends it by itself.
+	causeReady Cause = 4
 )
 
-var causes = [...]string{"", "expired", "lapsed"}
+var causes = [...]string{"", "expired", "lapsed", "due", "ready"}
 
 // String is "" for a commit that is not the daemon's own.
 func (c Cause) String() string {
@@ -248,7 +252,7 @@ func (f fields) own() (o own, ok bool) {
 		return o, false
 	}
 	o.cause = Cause(cause[0])
-	return o, o.cause.known()
+	return o, o.cause.known() && o.cause != causeReady
 }
 
 // agentHead is an agent's last commit, and the last one that is not the daemon's own: what is

@@ -42,7 +42,7 @@ func replay() []Bug {
 		},
 		{
 			Name: "watch-cursor-runs-ahead", Guarantee: "G5", Unseen: onlyStreams, About: "a watch that found nothing for its filter goes on one commit too far",
-			Edits: []Edit{{"server/streams.go", "			cursor := reader.cursor\n", "			if len(out) == 0 {\n\t\t\t\treader.cursor++\n\t\t\t}\n			cursor := reader.cursor\n"}},
+			Edits: []Edit{{"server/answer/streams.go", "			cursor := reader.cursor\n", "			if len(out) == 0 {\n\t\t\t\treader.cursor++\n\t\t\t}\n			cursor := reader.cursor\n"}},
 		},
 		{
 			Name: "prefix-anywhere", Guarantee: "G5", Unseen: onlyStreams, About: "a replay of a key prefix shows the keys that have it in their middle",

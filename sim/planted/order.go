@@ -74,7 +74,7 @@ func versions() []Bug {
 		},
 		{
 			Name: "page-not-pinned", Guarantee: "G3", About: "the second page of a scan is read at another commit than the first",
-			Edits: []Edit{{"server/token.go", "	return t, engine.At{CommitTS: &t.ts}, nil", "	return t, at, nil"}},
+			Edits: []Edit{{"server/page/token.go", "	return t, engine.At{CommitTS: &t.ts}, nil", "	return t, at, nil"}},
 		},
 		{
 			Name: "tombstone-listed", Guarantee: "G3", About: "deleted keys are listed",
