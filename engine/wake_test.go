@@ -169,6 +169,15 @@ func TestClaimsTakeTurns(t *testing.T) {
 	if fmt.Sprint(got) != "[m/3 x y]" { // the claim of m/3 has lapsed
 		t.Fatalf("three workers get %q", got)
 	}
+	// What is ready already, in a step.
+	w.putDue("c", "x", engine.PutDue{})
+	w.putDue("c", "y", engine.PutDue{})
+	w.until(w.clock.Add(time.Second))
+	got = w.together(claimOp("c", "", 1), claimOp("c", "", 1), claimOp("c", "", 1))
+	slices.Sort(got)
+	if fmt.Sprint(got) != "[ x y]" {
+		t.Fatalf("three workers get %q of what is ready", got)
+	}
 	w.verified()
 }
 
@@ -176,8 +185,9 @@ func TestClaimsTakeTurns(t *testing.T) {
 func (w *world) together(claims ...engine.Write) []string {
 	w.t.Helper()
 	var out []string
+	w.ids++
 	claim := func(i int) (engine.CommitResult, error) {
-		return w.Transact(context.Background(), engine.TxnID(fmt.Sprintf("together-%d", i)), claims[i:i+1], engine.Conditions{})
+		return w.Transact(context.Background(), engine.TxnID(fmt.Sprintf("together-%d-%d", w.ids, i)), claims[i:i+1], engine.Conditions{})
 	}
 	for i := range claims {
 		_ = w.abandon(func() error { _, err := claim(i); return err })
