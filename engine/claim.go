@@ -91,7 +91,7 @@ func (c Claim) evaluate(v *evaluation, op *askedOp) error {
 		}
 		assertf(was.exists && was.held == causeReady, "the wake-up of %q is claimed, and not ready", key)
 		value := wakeValue{parseWake(was.value).DueAt, c.Holder, c.TTL.Milliseconds()}
-		v.set(wake, partOp{value: value.text(), eventRowOp: eventRowOp{held: recordHold{CauseLapsed, c.TTL}}})
+		v.set(wake, value.op(recordHold{CauseLapsed, c.TTL}))
 		taken++
 		return taken < max(c.Limit, 1), nil
 	})

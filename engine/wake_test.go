@@ -169,6 +169,15 @@ func TestClaimsTakeTurns(t *testing.T) {
 	if fmt.Sprint(got) != "[m/3 x y]" { // the claim of m/3 has lapsed
 		t.Fatalf("three workers get %q", got)
 	}
+	// What is ready already, in a step.
+	w.putDue("c", "x", engine.PutDue{})
+	w.putDue("c", "y", engine.PutDue{})
+	w.until(w.clock.Add(time.Second))
+	got = w.together(claimOp("c", "", 1), claimOp("c", "", 1), claimOp("c", "", 1))
+	slices.Sort(got)
+	if fmt.Sprint(got) != "[ x y]" {
+		t.Fatalf("three workers get %q of what is ready", got)
+	}
 	w.verified()
 }
 
@@ -176,8 +185,9 @@ func TestClaimsTakeTurns(t *testing.T) {
 func (w *world) together(claims ...engine.Write) []string {
 	w.t.Helper()
 	var out []string
+	w.ids++
 	claim := func(i int) (engine.CommitResult, error) {
-		return w.Transact(context.Background(), engine.TxnID(fmt.Sprintf("together-%d", i)), claims[i:i+1], engine.Conditions{})
+		return w.Transact(context.Background(), engine.TxnID(fmt.Sprintf("together-%d-%d", w.ids, i)), claims[i:i+1], engine.Conditions{})
 	}
 	for i := range claims {
 		_ = w.abandon(func() error { _, err := claim(i); return err })
@@ -347,5 +357,110 @@ func TestWakeUpsAreRefused(t *testing.T) {
 	if err := w.under("a", "due:k", 1); !errors.Is(err, engine.ErrLeaseLost) {
 		t.Errorf("what is not claimed is required: %v", err)
 	}
+	w.verified()
+}
+
+// export reads what was committed after a commit.
+func (w *world) export(after engine.CommitTS) (s forkStretch) {
+	w.t.Helper()
+	x, err := w.Export(after)
+	if err != nil {
+		w.t.Fatalf("%v", err)
+	}
+	defer x.Close()
+	s.of = x.Of()
+	for {
+		rows, err := x.Next(context.Background())
+		if err != nil {
+			w.t.Fatalf("%v", err)
+		}
+		if len(rows) == 0 {
+			break
+		}
+		s.rows = append(s.rows, rows...)
+	}
+	rows, err := x.System()
+	for _, row := range rows {
+		c, bad := row.System()
+		err = errors.Join(err, bad)
+		s.system = append(s.system, c)
+	}
+	if err != nil {
+		w.t.Fatalf("%v", err)
+	}
+	return s
+}
+
+// restore is a world with the store that is made of stretches, up to a commit unless that is 0.
+func (w *world) restore(until engine.CommitTS, list ...forkStretch) *world {
+	w.t.Helper()
+	to := newWorld(w.t, 77, engine.Limits{})
+	to.close()
+	to.ids = 1000 * (w.ids + 1)
+	to.clock, to.disk = w.clock, simdisk.NewDisk(simdisk.DiskOptions{Seed: 77})
+	b, err := engine.BeginRestore(to.env(), engine.RestoreOptions{Dir: to.opts.Dir, First: list[0].of, OutcomesAfter: list[len(list)-1].of.OutcomesAfter, Until: until})
+	for i := 0; err == nil && i < len(list); i++ {
+		if i > 0 {
+			err = b.Continue(list[i].of)
+		}
+		err = errors.Join(err, b.AddSystem(list[i].system...), b.Commits(list[i].rows))
+	}
+	if err == nil {
+		_, _, err = b.Finish()
+	}
+	if err = errors.Join(err, b.Close()); err != nil {
+		w.t.Fatalf("restoring: %v", err)
+	}
+	to.verify("what was restored")
+	to.start()
+	return to
+}
+
+// TestWakeUpsAreBackedUp: what was pending, ready and claimed is so after a restore, of one stretch and of several, and
+// to an earlier moment.
+func TestWakeUpsAreBackedUp(t *testing.T) {
+	w := newWorld(t, 1, engine.Limits{})
+	w.set("a", "plain", 0)
+	first := w.export(0) // before there is any
+	put := w.putDue("a", "pending", engine.PutDue{In: time.Hour})
+	w.putDue("a", "ready", engine.PutDue{In: time.Second})
+	w.putDue("b", "claimed", engine.PutDue{In: time.Second})
+	allPending := w.Published()
+	w.until(w.clock.Add(time.Minute))
+	claimed, _ := w.claim("b", "", 1)
+	w.clock = w.clock.Add(50 * time.Second)
+	w.renew("b", "due:claimed", claimed[0].Lease.Token, 0)
+	second := w.export(first.of.To)
+	for i, to := range []*world{w.restore(0, w.export(0)), w.restore(0, first, second)} {
+		if _, keys := to.claim("", "", 9); keys != "ready" {
+			t.Errorf("restore %d: a claim takes %q", i, keys)
+		}
+		if err := to.under("b", "due:claimed", claimed[0].Lease.Token); err != nil {
+			t.Errorf("restore %d: %v", i, err)
+		}
+		to.until(to.clock.Add(59 * time.Second))
+		if _, keys := to.claim("", "", 9); keys != "" {
+			t.Errorf("restore %d: a claim takes %q, which was renewed", i, keys)
+		}
+		to.until(to.clock.Add(time.Second))
+		if _, keys := to.claim("b", "", 9); keys != "claimed" {
+			t.Errorf("restore %d: after it has lapsed a claim takes %q", i, keys)
+		}
+		to.until(put.CommitTime.Add(time.Hour))
+		if _, keys := to.claim("a", "p", 9); keys != "pending" {
+			t.Errorf("restore %d: in its time a claim takes %q", i, keys)
+		}
+		to.verified()
+	}
+	then := w.restore(allPending, first, second)
+	then.clock = put.CommitTime.Add(500 * time.Millisecond)
+	if _, keys := then.claim("", "", 9); keys != "" {
+		t.Errorf("at an earlier moment a claim takes %q", keys)
+	}
+	then.until(put.CommitTime.Add(time.Minute))
+	if _, keys := then.claim("", "", 9); keys != "claimed ready" && keys != "ready claimed" {
+		t.Errorf("a claim takes %q after what was pending is due", keys)
+	}
+	then.verified()
 	w.verified()
 }

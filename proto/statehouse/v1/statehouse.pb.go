@@ -2866,7 +2866,8 @@ type Operation struct {
 	// With all_operations, in place of a value: key names a lease, which was acquired (version is
 	// the token), or released or lapsed, which is a delete.
 	Lease *LeaseChange `protobuf:"bytes,13,opt,name=lease,proto3" json:"lease,omitempty"`
-	// With all_operations, in place of a value: the record key became due, or is no longer, which is a delete.
+	// With all_operations, in place of a value: when the record key is due was set, it became due
+	// (the cause of the event), was claimed or released; a delete says that this has ended.
 	Due bool `protobuf:"varint,14,opt,name=due,proto3" json:"due,omitempty"`
 	// With all_operations, in place of a value: what was done to all keys under the prefix key.
 	Act           *RangeAct `protobuf:"bytes,15,opt,name=act,proto3" json:"act,omitempty"`
@@ -3216,7 +3217,7 @@ type WatchRequest struct {
 	AllOperations bool `protobuf:"varint,9,opt,name=all_operations,json=allOperations,proto3" json:"all_operations,omitempty"`
 	// Only what happens to the lease of this name, of agent_id.
 	Lease string `protobuf:"bytes,10,opt,name=lease,proto3" json:"lease,omitempty"`
-	// Only records that become due.
+	// Only what becomes of records as ones that are due.
 	Due           bool `protobuf:"varint,11,opt,name=due,proto3" json:"due,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3690,7 +3691,8 @@ type TransactOperation struct {
 	// key names a lease.
 	Acquire *AcquireLease `protobuf:"bytes,15,opt,name=acquire,proto3" json:"acquire,omitempty"`
 	Release *ReleaseLease `protobuf:"bytes,16,opt,name=release,proto3" json:"release,omitempty"`
-	// key is a prefix of keys, or empty: takes due records of the agent that no worker holds.
+	// key is a prefix of keys, or empty: takes due records of the agent that no worker holds, those
+	// that have been for longest first.
 	Claim *ClaimDue `protobuf:"bytes,17,opt,name=claim,proto3" json:"claim,omitempty"`
 	// Ends the claim of key, whose record is no longer due.
 	Complete      *CompleteDue `protobuf:"bytes,18,opt,name=complete,proto3" json:"complete,omitempty"`

@@ -1,0 +1,44 @@
+package planted
+
+// wakes are mistakes about records that are due: when, to whom, and until when they are handed out.
+func wakes() []Bug {
+	return []Bug{
+		{
+			Name: "due-record-handed-out-twice", Guarantee: "G3", About: "a claim takes a record that one before it in the same step has taken",
+			Edits: []Edit{{"engine/ready.go", "		if pl.plannedOp(string(recordPrefix(n))) != nil {\n			return true // the step has changed it\n		}\n		return look(n)\n", "		return look(n)\n"},
+				{"engine/claim.go", "		assertf(was.exists && was.held == causeReady, \"the wake-up of %q is claimed, and not ready\", key)\n", ""}},
+		},
+		{
+			Name: "completed-under-a-lapsed-lease", Guarantee: "G3", About: "a worker that has lost its lease completes the record, which another works on",
+			Edits: []Edit{{"engine/claim.go", "	if _, err := v.heldLease(op, c.Token); err != nil {\n		return err\n	}\n", ""}},
+		},
+		{
+			Name: "due-before-its-time", Guarantee: "G3", About: "a record can be claimed from the commit on that sets its time",
+			Edits: []Edit{{"engine/wake.go", "op(recordHold{CauseDue, max(at.Sub(v.time), 1)}))\n", "op(recordHold{causeReady, readyTTL}))\n"}},
+		},
+		{
+			Name: "lapsed-claim-is-lost", Guarantee: "G1", About: "what a worker has claimed and not completed in time is never handed out again",
+			Edits: []Edit{{"engine/timers.go", "		wake := isWake(f.name.Key)\n", "		wake := isWake(f.name.Key) && f.kind == CauseDue\n"}},
+		},
+		{
+			Name: "wake-ups-forgotten-at-start", Guarantee: "G3", About: "after a restart a delete leaves the wake-up of its record, which a record of later then has",
+			Edits: []Edit{{"engine/open.go", "	e.wakes.Store(slices.Contains(e.meta.used, featureWakes))\n", "	e.wakes.Store(slices.Contains(e.meta.used, featureWakes) && false)\n"}},
+		},
+		{
+			Name: "ready-is-no-row", Guarantee: "G1", About: "a restore leaves out what was ready",
+			Edits: []Edit{{"engine/exportholds.go", "		if row.hold.kind == 0 {\n			continue\n", "		if row.hold.kind == 0 || row.hold.kind == causeReady {\n			continue\n"}},
+		},
+		{
+			Name: "claim-outlives-its-record", Guarantee: "G3", About: "what was deleted can be completed and is handed out",
+			Edits: []Edit{{"engine/wake.go", "		if h.exists() {\n			part.ops = append(part.ops, end)\n		}\n", "		_ = h\n"}},
+		},
+		{
+			Name: "version-of-what-waits-is-a-token", Guarantee: "G3", About: "a record that nobody has claimed is completed under its wake-up's version",
+			Edits: []Edit{{"engine/lease.go", "	return h.exists() && h.version == token && h.held == CauseLapsed\n", "	return h.exists() && h.version == token\n"}},
+		},
+		{
+			Name: "restored-claims-wait", Guarantee: "G3", About: "a restore to an earlier moment has what was due by then wait as long again",
+			Edits: []Edit{{"engine/exportholds.go", " && h.kind != CauseDue && h.kind != causeReady {", " {"}},
+		},
+	}
+}
