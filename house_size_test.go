@@ -21,9 +21,13 @@ const (
 
 // large rooms stay one package each, for a reason.
 var large = map[string]string{
-	"sim":         "a world is one thing: its parts share its clock, its disk and its lock; what is not of it is in the rooms around",
-	"engine":      "its inner wall is the tested list of pure files",
-	"sim/simdisk": "a disk is one thing, and its faults reach into all of it",
+	"sim":                    "a world is one thing: its parts share its clock, its disk and its lock; what is not of it is in the rooms around",
+	"engine":                 "its inner wall is the tested list of pure files",
+	"client":                 "an agent's calls share retries, epochs and what the daemon can do; what has a wall of its own is in the rooms around",
+	"linearizability/oracle": "every rule is a method of the one judge, which has the log and the history at hand",
+	"sim/fuzz":               "what is drawn, and how it shrinks, know each other's steps",
+	"sim/planted":            "a list, and grows with what is guaranteed",
+	"sim/simdisk":            "a disk is one thing, and its faults reach into all of it",
 }
 
 // TestSizes: what has outgrown its walls is taken apart before anything is built on it.

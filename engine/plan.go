@@ -360,46 +360,8 @@ func (pl *planner) accept(p *proposal, now time.Time) (*commit, error) {
 		}
 	}
 	for i := range p.agents {
-		part := &p.agents[i]
-		part.leases = 0
-		if err := pl.endWakes(part); err != nil {
+		if err := pl.acceptPart(c, &p.agents[i]); err != nil {
 			return nil, err
-		}
-		head, err := pl.agentHead(part.agent)
-		if err != nil {
-			return nil, err
-		}
-		if p.cause != 0 {
-			c.userHeads = append(c.userHeads, head.user)
-		}
-		if head.last == 0 && pl.reserved != nil && !p.imported {
-			if err := pl.reserved(part.agent); err != nil {
-				return nil, err
-			}
-		}
-		if head.last == 0 {
-			c.newAgents = append(c.newAgents, part.agent)
-			known, err := pl.namespaceKnown(part.agent.Namespace, c)
-			if err != nil {
-				return nil, err
-			}
-			if !known {
-				c.newNamespaces = append(c.newNamespaces, part.agent.Namespace)
-			}
-		}
-		for j := range part.ops {
-			op := &part.ops[j]
-			h, err := pl.keyHead(op.prefix)
-			if err != nil {
-				return nil, err
-			}
-			op.version = h.version + 1
-			if err := pl.giveHold(op, h, c.time); err != nil {
-				return nil, err
-			}
-			if !isWake(op.key) { // claims are bounded by what is due
-				part.leases += op.held.leases() - recordHold{kind: h.held}.leases()
-			}
 		}
 	}
 	c.ts = pl.head.ts + 1
@@ -424,6 +386,51 @@ func (pl *planner) accept(p *proposal, now time.Time) (*commit, error) {
 	pl.head.ts, pl.lastTime, p.became = c.ts, c.time, c.ts
 	pl.step = append(pl.step, c)
 	return c, nil
+}
+
+// acceptPart looks at what an agent's part of a commit builds on, and gives out its versions.
+func (pl *planner) acceptPart(c *commit, part *agentPart) error {
+	part.leases = 0
+	if err := pl.endWakes(part); err != nil {
+		return err
+	}
+	head, err := pl.agentHead(part.agent)
+	if err != nil {
+		return err
+	}
+	if c.p.cause != 0 {
+		c.userHeads = append(c.userHeads, head.user)
+	}
+	if head.last == 0 && pl.reserved != nil && !c.p.imported {
+		if err := pl.reserved(part.agent); err != nil {
+			return err
+		}
+	}
+	if head.last == 0 {
+		c.newAgents = append(c.newAgents, part.agent)
+		known, err := pl.namespaceKnown(part.agent.Namespace, c)
+		if err != nil {
+			return err
+		}
+		if !known {
+			c.newNamespaces = append(c.newNamespaces, part.agent.Namespace)
+		}
+	}
+	for j := range part.ops {
+		op := &part.ops[j]
+		h, err := pl.keyHead(op.prefix)
+		if err != nil {
+			return err
+		}
+		op.version = h.version + 1
+		if err := pl.giveHold(op, h, c.time); err != nil {
+			return err
+		}
+		if !isWake(op.key) { // claims are bounded by what is due
+			part.leases += op.held.leases() - recordHold{kind: h.held}.leases()
+		}
+	}
+	return nil
 }
 
 // namespaceKnown is called only for an agent's first commit.

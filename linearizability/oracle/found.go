@@ -57,7 +57,8 @@ func (j *judge) redactedFind(op *history.Operation, ts uint64) bool {
 		return false
 	}
 	for n := range j.model.Keys { // any of them
-		if n.Namespace == in.Namespace && strings.HasPrefix(j.model.At(n, ts).Value, "digest:") {
+		v := j.model.At(n, ts)
+		if v != nil && n.Namespace == in.Namespace && strings.HasPrefix(v.Value, "digest:") {
 			return true
 		}
 	}
