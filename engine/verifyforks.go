@@ -58,17 +58,23 @@ func (v *verifier) checkWhole(f *fork) error {
 	return c.rows.close()
 }
 
-// checkCopied checks that a fork has a version, unless retention has dropped it.
+// checkCopied checks that a fork has a version, unless retention has passed what superseded it: then it
+// may have gone here, and still be there above.
 func (v *verifier) checkCopied(n RecordName, version Version) error {
-	own, err := getRow(v.db, appendVersion(recordPrefix(n), version))
-	if own != nil || err != nil {
+	prefix := recordPrefix(n)
+	it, err := newRowIter(v.db, prefix, successor(appendVersion(prefix, version)))
+	if err != nil {
 		return err
 	}
-	base, err := v.oldest(n)
-	if dropped := v.kept.pasts[n.Namespace].dropped; err == nil && (base.version <= version || base.commitTS > dropped) {
-		err = failf(ErrDataLoss, "agent %q is said to have all that it inherited, and version %d of key %q is not there", n.Agent, version, n.Key)
+	there := false
+	if it.last() { // the version, or the one after it
+		at, row, ok := recordAt(it)
+		there = ok && (at == version || row.commitTS <= v.kept.pasts[n.Namespace].dropped)
 	}
-	return err
+	if err := it.close(); err != nil || there {
+		return err
+	}
+	return failf(ErrDataLoss, "agent %q is said to have all that it inherited, and version %d of key %q is not there", n.Agent, version, n.Key)
 }
 
 // checkInherited checks that a version which a fork's own commit made is not one that it inherited.
