@@ -158,6 +158,14 @@ func (r *allRun) shown(moments bool) (lines []string) {
 
 func (r *allRun) check(what string, got, want []string) {
 	r.t.Helper()
+	got, want = slices.Clone(got), slices.Clone(want)
+	for i, line := range want { // a value that was pruned may be back: the next pruning takes it
+		if head, _, pruned := strings.Cut(line, ` "" gone false true`); pruned {
+			if want[i] = head; i < len(got) && strings.HasPrefix(got[i], head+" ") {
+				got[i] = head
+			}
+		}
+	}
 	if a, b := strings.Join(got, "\n"), strings.Join(want, "\n"); a != b {
 		r.t.Fatalf("%s: %s", what, firstDifference(a, b))
 	}
@@ -182,7 +190,7 @@ func (r *allRun) restored(until engine.CommitTS, list ...forkStretch) *allRun {
 	r.t.Helper()
 	to := &allRun{rng: rand.New(rand.NewPCG(3, 4)), held: map[string]engine.Version{}}
 	to.world = &world{t: r.t, disk: simdisk.NewDisk(simdisk.DiskOptions{Seed: 77}), clock: r.clock, rand: rand.NewChaCha8([32]byte{7}), opts: r.opts, ids: 1_000_000}
-	restoreOn(r.t, to.env(), worldDir, until, list...)
+	restoreOn(r.t, to.env(), r.opts.Dir, until, list...)
 	to.verify("of what was restored")
 	to.start()
 	return to
@@ -257,7 +265,7 @@ func (r *allRun) run(steps int) {
 }
 
 func TestTogether(t *testing.T) {
-	for seed := range uint64(24) {
+	for seed := range uint64(40) {
 		if seed%uint64(stride(1)) != 0 {
 			continue
 		}
@@ -293,5 +301,37 @@ func TestTogether(t *testing.T) {
 			r.close()
 			r.verify("at the end")
 		})
+	}
+}
+
+// TestTogetherAfterMigration: a store of the format before does all of it, too.
+func TestTogetherAfterMigration(t *testing.T) {
+	for seed := range uint64(4) {
+		w := newWorld(t, seed, engine.Limits{})
+		w.close()
+		w.disk, w.opts.Dir = oldDisk(t), rigDir
+		if _, err := migrateOn(w.disk); err != nil {
+			t.Fatal(err)
+		}
+		w.start()
+		w.clock = w.Status().LastCommitTime.Add(time.Second)
+		r := &allRun{world: w, rng: rand.New(rand.NewPCG(seed, 17)), held: map[string]engine.Version{}, seen: map[engine.CommitTS][]string{}, erases: seed%2 == 1}
+		agents, _, err := w.now().Agents("", "", "", engine.Page{})
+		if err != nil || len(agents) == 0 {
+			t.Fatalf("%d agents, %v", len(agents), err)
+		}
+		for _, a := range agents {
+			r.names = append(r.names, a.Name.Agent)
+		}
+		r.run(80)
+		whole := r.restored(0, exportOf(t, r.Engine, 0))
+		r.check("what was restored", whole.shown(true), r.shown(true))
+		r.goOn(whole)
+		whole.close()
+		whole.verify("at the end")
+		w.close()
+		if got := w.verify("at the end"); got.Commits == 0 {
+			t.Errorf("%+v", got)
+		}
 	}
 }
