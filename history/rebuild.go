@@ -72,19 +72,32 @@ func (h *History) lastSeen() (last uint64) {
 	return last
 }
 
-// takeAcknowledged adds commits that somebody was told of.
+// takeAcknowledged adds commits that somebody was told of, unless what came of them follows from
+// what was there.
 func (h *History) takeAcknowledged(events map[uint64]*Event) {
 	staged := make(map[string][]*Operation) // by transaction
 	for _, op := range h.Operations {
 		switch {
 		case op.Kind == StageWrite || op.Kind == StageDelete:
 			staged[op.In.TxnID] = append(staged[op.In.TxnID], op)
-		case op.Kind.Info().Commits && op.Outcome == OK && len(op.Out.Versions) > 0:
+		case op.Kind.Info().Commits && op.Outcome == OK && len(op.Out.Versions) > 0 && !slices.ContainsFunc(op.In.Writes, evaluated):
 			if ev := eventOf(op, staged[op.In.TxnID]); events[ev.CommitTS] == nil {
 				events[ev.CommitTS] = ev
 			}
 		}
 	}
+}
+
+func evaluated(w Write) bool { return w.Evaluates() }
+
+// hides reports whether something of what a write does is shown to those only who ask for all
+// operations: leases, forks, what becomes due.
+func hides(w Write) bool {
+	switch w.Op {
+	case Fork, Acquire, Release, Claim, Complete, DeleteAgent:
+		return true
+	}
+	return w.With != nil && (w.With.DueAt != 0 || w.With.DueIn != nil)
 }
 
 // eventOf is the event that an acknowledgement speaks of. Of the writes of a key the last
@@ -114,9 +127,10 @@ func eventOf(op *Operation, staged []*Operation) *Event {
 // shows where somebody reads it.
 func (h *History) takeEvents(events map[uint64]*Event) {
 	acked := maps.Clone(events)
+	hidden := slices.ContainsFunc(h.Operations, func(op *Operation) bool { return slices.ContainsFunc(op.In.Writes, hides) })
 	for _, op := range h.Operations {
 		in := &op.In
-		if whole := op.Kind.Info().Stream && in.AllAgents && in.Prefix == "" && !in.NoValues && !in.Doubles; !whole {
+		if whole := op.Kind.Info().Stream && in.AllAgents && in.Prefix == "" && !in.NoValues && !in.Doubles && (in.AllOperations || !hidden); !whole {
 			continue
 		}
 		for i := range op.Batches {
@@ -126,7 +140,7 @@ func (h *History) takeEvents(events map[uint64]*Event) {
 				}
 				known := events[ev.CommitTS]
 				if known == nil {
-					known = &Event{CommitTS: ev.CommitTS, CommitTime: ev.CommitTime, TxnID: ev.TxnID, Metadata: ev.Metadata, Principal: ev.Principal, TraceID: ev.TraceID}
+					known = &Event{CommitTS: ev.CommitTS, CommitTime: ev.CommitTime, TxnID: ev.TxnID, Metadata: ev.Metadata, Principal: ev.Principal, TraceID: ev.TraceID, Cause: ev.Cause}
 					events[ev.CommitTS] = known
 				}
 				for _, o := range ev.Ops {

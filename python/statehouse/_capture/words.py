@@ -206,7 +206,13 @@ def _transacted(out: Json, question: Json, response: pb.TransactResponse) -> Non
     _set(out, "commit_time", nanos(response.commit_time))
     names = [{name: w[name] for name in ("ns", "agent", "key")} for w in question.get("writes", ())]
     names += [{"ns": "", "agent": "", "key": ""}] * (len(response.versions) - len(names))
-    out["versions"] = [{**name, "version": v} for name, v in zip(names, response.versions)]
+    versions = [{**name, "version": v} for name, v in zip(names, response.versions)]
+    for write, version, result in zip(question.get("writes", ()), versions, response.results):
+        if write.get("op") == "append":
+            version["key"] = result.key
+    changed = [*response.versions, *(result.keys for result in response.results)]
+    if any(changed) or any(w.get("op") == "fork" for w in question.get("writes", ())):
+        _set(out, "versions", versions)  # or all came to nothing: there is no commit
     _set(out, "results", [more.result(result) for result in response.results])
 
 
