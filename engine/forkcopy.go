@@ -112,8 +112,8 @@ func (w *piece) strip(f *fork) error {
 	if err != nil {
 		return err
 	}
-	next := *f
-	var current []byte // the key of which the newest inherited version was passed
+	next, dropped := *f, w.e.droppedUpTo(f.agent.Namespace)
+	var current []byte // the key of which a version was passed that superseded the inherited ones that follow
 	if f.copied != "" {
 		current = append(bytes.Clone(base), f.copied[:len(f.copied)-numberSize]...)
 	}
@@ -124,10 +124,13 @@ func (w *piece) strip(f *fork) error {
 			break
 		}
 		w.looked(1, len(it.body))
+		rest, prefix := string(it.key()[len(base):]), it.key()[:len(it.key())-numberSize]
 		if row.commitTS > f.upTo {
+			if row.commitTS <= dropped { // drop has taken the newest of them
+				current = append(current[:0], prefix...)
+			}
 			continue
 		}
-		rest, prefix := string(it.key()[len(base):]), it.key()[:len(it.key())-numberSize]
 		if rest == f.copied {
 			continue
 		}

@@ -17,35 +17,46 @@ type forkStretch struct {
 	system []engine.SystemChange
 }
 
-func (r *forkRun) export(after engine.CommitTS) (s forkStretch) {
-	x, err := r.p.Export(after)
+func (r *forkRun) export(after engine.CommitTS) forkStretch {
+	r.t.Helper()
+	return exportOf(r.t, r.p.Engine, after)
+}
+
+// exportOf is a stretch of a backup.
+func exportOf(t tester, e *engine.Engine, after engine.CommitTS) (s forkStretch) {
+	t.Helper()
+	x, err := e.Export(after)
 	if err != nil {
-		r.t.Fatal(err)
+		t.Fatalf("%v", err)
 	}
 	defer x.Close()
 	s.of = x.Of()
 	for {
 		rows, err := x.Next(context.Background())
 		if err != nil {
-			r.t.Fatal(err)
+			t.Fatalf("%v", err)
 		}
 		if len(rows) == 0 {
 			break
 		}
 		s.rows = append(s.rows, rows...)
 	}
-	rows, err := x.System()
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	for _, row := range rows {
-		c, err := row.System()
+	for {
+		rows, err := x.System()
 		if err != nil {
-			r.t.Fatal(err)
+			t.Fatalf("%v", err)
 		}
-		s.system = append(s.system, c)
+		if len(rows) == 0 {
+			return s
+		}
+		for _, row := range rows {
+			c, err := row.System()
+			if err != nil {
+				t.Fatalf("%v", err)
+			}
+			s.system = append(s.system, c)
+		}
 	}
-	return s
 }
 
 // restored is the run on the store that is made of stretches.
@@ -55,34 +66,43 @@ func (r *forkRun) restored(list ...forkStretch) *forkRun {
 	to := *r
 	to.disk = simdisk.NewDisk(simdisk.DiskOptions{Seed: 77})
 	env := newProcess(to.disk, r.clock, func(err error) { t.Errorf("halted: %v", err) }).env
-	b, err := engine.BeginRestore(env, engine.RestoreOptions{Dir: rigDir, First: list[0].of, OutcomesAfter: list[len(list)-1].of.OutcomesAfter})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i, s := range list {
-		if i > 0 {
-			if err := b.Continue(s.of); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := b.AddSystem(s.system...); err != nil {
-			t.Fatal(err)
-		}
-		if err := b.Commits(s.rows); err != nil {
-			t.Fatalf("stretch %d: %v", i, err)
-		}
-	}
-	if _, _, err := b.Finish(); err != nil {
-		t.Fatal(err)
-	}
-	if err := b.Close(); err != nil {
-		t.Fatal(err)
-	}
+	restoreOn(t, env, rigDir, 0, list...)
 	if _, err := verifyOn(to.disk); err != nil {
 		t.Fatalf("verify of what was restored: %v", err)
 	}
 	to.open()
 	return &to
+}
+
+// restoreOn makes a store of stretches, up to a commit; 0: of all.
+func restoreOn(t tester, env engine.Env, dir string, until engine.CommitTS, list ...forkStretch) {
+	t.Helper()
+	b, err := engine.BeginRestore(env, engine.RestoreOptions{Dir: dir, First: list[0].of, OutcomesAfter: list[len(list)-1].of.OutcomesAfter, Until: until})
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	for i, s := range list {
+		if i > 0 {
+			if err := b.Continue(s.of); err != nil {
+				t.Fatalf("%v", err)
+			}
+		}
+		if err := b.AddSystem(s.system...); err != nil {
+			t.Fatalf("%v", err)
+		}
+		if err := b.Commits(s.rows); err != nil {
+			t.Fatalf("stretch %d: %v", i, err)
+		}
+		if b.Stopped() {
+			break
+		}
+	}
+	if _, _, err := b.Finish(); err != nil {
+		t.Fatalf("%v", err)
+	}
+	if err := b.Close(); err != nil {
+		t.Fatalf("%v", err)
+	}
 }
 
 func TestForksAreBackedUp(t *testing.T) {

@@ -127,7 +127,7 @@ func (w *world) crash(o simdisk.CrashOptions) {
 // verify holds the store, which nobody has open, to Verify.
 func (w *world) verify(when string) engine.Report {
 	w.t.Helper()
-	r, err := engine.Verify(w.env(), worldDir, nil)
+	r, err := engine.Verify(w.env(), w.opts.Dir, nil)
 	if err != nil {
 		w.t.Fatalf("G8: verify %s: %v; %+v", when, err, w.disk.Aftermath())
 	}

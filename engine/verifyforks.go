@@ -58,17 +58,35 @@ func (v *verifier) checkWhole(f *fork) error {
 	return c.rows.close()
 }
 
-// checkCopied checks that a fork has a version, unless retention has dropped it.
+// checkCopied checks that a fork has a version, unless retention has passed what superseded it: then it
+// may have gone here, and still be there above.
 func (v *verifier) checkCopied(n RecordName, version Version) error {
-	own, err := getRow(v.db, appendVersion(recordPrefix(n), version))
-	if own != nil || err != nil {
-		return err
-	}
-	base, err := v.oldest(n)
-	if dropped := v.kept.pasts[n.Namespace].dropped; err == nil && (base.version <= version || base.commitTS > dropped) {
+	there, superseded, err := v.below(n, version)
+	if err == nil && !there && !superseded {
 		err = failf(ErrDataLoss, "agent %q is said to have all that it inherited, and version %d of key %q is not there", n.Agent, version, n.Key)
 	}
 	return err
+}
+
+// below reports whether an agent has a version in rows of its own, and whether retention has passed what
+// superseded it there.
+func (v *verifier) below(n RecordName, version Version) (there, superseded bool, err error) {
+	prefix := recordPrefix(n)
+	it, err := newRowIter(v.db, prefix, successor(appendVersion(prefix, version)))
+	if err != nil {
+		return false, false, err
+	}
+	ok := it.last()
+	if ok {
+		if at, _, good := recordAt(it); good && at == version {
+			there, ok = true, it.previous()
+		}
+	}
+	if ok {
+		_, row, good := recordAt(it)
+		superseded = good && row.commitTS <= v.kept.pasts[n.Namespace].dropped
+	}
+	return there, superseded, it.close()
 }
 
 // checkInherited checks that a version which a fork's own commit made is not one that it inherited.
@@ -143,9 +161,16 @@ func (v *verifier) checkCopyGone(n RecordName, at Version, row *recordRow) error
 		return nil
 	}
 	for a := n.AgentName(); ; {
-		by, err := v.erasureOf(RecordName{a.Namespace, a.Agent, n.Key})
+		of := RecordName{a.Namespace, a.Agent, n.Key}
+		by, err := v.erasureOf(of)
 		if err != nil || by > at {
 			return err
+		}
+		// Above, the erasure's tombstone may have been superseded and have gone since.
+		if a != n.AgentName() {
+			if _, superseded, err := v.below(of, at); superseded || err != nil {
+				return err
+			}
 		}
 		f := v.db.forks.get(a)
 		if f == nil {
