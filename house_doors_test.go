@@ -184,6 +184,15 @@ var doors = map[string][]ban{
 		{module + "/sim", "production code does not know that it is simulated"},
 		{"google.golang.org/grpc", "it makes no call"},
 	},
+	"client/keeper": {
+		{module + "/client/session", "a Source makes its calls"},
+		{module + "/client/reach", "as above"},
+		{module + "/proto", "as above"},
+		{module + "/engine", "a client that shares code with the engine cannot catch the engine lying"},
+		{module + "/server", "as for the engine"},
+		{module + "/sim", "production code does not know that it is simulated"},
+		{"google.golang.org/grpc", "it makes no call"},
+	},
 	"client/reach": {
 		{module + "/", "it makes connections, and knows of nothing that is said on one"},
 	},

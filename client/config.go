@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"statehouse.dev/statehouse/client/keeper"
 	"statehouse.dev/statehouse/client/reach"
 	"statehouse.dev/statehouse/client/session"
 	"statehouse.dev/statehouse/client/traced"
@@ -147,7 +148,7 @@ type Client struct {
 	knowsSent bool
 	closer    func() error
 	abilities *abilities
-	leases    *keeper // shared by the clients of a connection
+	leases    *keeper.Keeper // shared by the clients of a connection
 }
 
 // Dial prepares a connection to a daemon. It does not wait for it: the first call
@@ -194,7 +195,7 @@ func New(conn grpc.ClientConnInterface, config Config) (*Client, error) {
 	_, real := conn.(*grpc.ClientConn)
 	_, tells := conn.(TellsSent)
 	conn = reach.Authorised(conn, config.Token)
-	c := &Client{config: config, conn: conn, captures: pb.NewCaptureServiceClient(conn), knowsSent: real || tells, closer: func() error { return nil }, abilities: &abilities{}, leases: &keeper{}}
+	c := &Client{config: config, conn: conn, captures: pb.NewCaptureServiceClient(conn), knowsSent: real || tells, closer: func() error { return nil }, abilities: &abilities{}, leases: &keeper.Keeper{}}
 	if real && !config.Unary { // another connection may do what it is there for call by call
 		s := session.New(conn, session.Options{})
 		conn, c.closer = s, func() error { s.Close(); return nil }

@@ -3,10 +3,11 @@ package client
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
-	"sync"
 	"time"
 
+	"statehouse.dev/statehouse/client/keeper"
 	"statehouse.dev/statehouse/client/state"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
@@ -28,16 +29,64 @@ const defaultLeaseTTL = 30 * time.Second
 // not be done twice commits under Condition, or hands Token to whatever it changes.
 type Lease struct {
 	c    *Client
-	name RecordName // of the lease
+	held *keeper.Lease
 	// Token rises with every acquisition of the lease, for good.
 	Token Version
-	ttl   time.Duration
+}
 
-	mu    sync.Mutex
-	until time.Time // by this machine's clock, from before the request that moved it was sent
-	again time.Time // when it is to be renewed
-	err   error     // why it is not held any more
-	lost  map[*context.CancelCauseFunc]struct{}
+// holding is a lease that a request which was sent then has acquired. It is renewed from now on.
+func (c *Client) holding(p LeasePrecondition, ttl time.Duration, sent time.Time) *Lease {
+	l := &Lease{c: c, held: &keeper.Lease{By: renewer{c}, Condition: p, TTL: ttl}, Token: p.Token}
+	l.held.Renewed(sent)
+	c.leases.Add(l.held)
+	return l
+}
+
+// renewer is a client, as the keeper of leases has it.
+type renewer struct{ c *Client }
+
+func (r renewer) Now() time.Time                                   { return r.c.config.Now() }
+func (r renewer) Sleep(ctx context.Context, d time.Duration) error { return r.c.config.Sleep(ctx, d) }
+func (r renewer) WithTimeout(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	return r.c.config.WithTimeout(ctx, d)
+}
+
+func (r renewer) Renew(ctx context.Context, leases []*keeper.Lease) ([]bool, error) {
+	asked := make([]Renewal, len(leases))
+	for i, l := range leases {
+		asked[i] = Renewal{l.Condition, l.TTL}
+	}
+	answers, err := r.c.RenewLeases(ctx, asked...)
+	lost := make([]bool, len(answers))
+	for i, a := range answers {
+		lost[i] = a.Lost
+	}
+	return lost, err
+}
+
+func (r renewer) Lost(l *keeper.Lease, err error) error {
+	if err == nil {
+		return leaseLost(&l.Condition, "has lapsed, or was taken")
+	}
+	return leaseLost(&l.Condition, fmt.Sprintf("could not be renewed in time: %v", err))
+}
+
+func leaseLost(p *LeasePrecondition, why string) error {
+	return local(pb.ErrorCode_LEASE_LOST, ErrLeaseLost, "the lease %q of agent %q %s", p.Lease, p.Agent, why)
+}
+
+// Err is nil while the lease is held, as far as the client knows; else it matches ErrLeaseLost.
+func (l *Lease) Err() error { return l.held.Err() }
+
+// Context is parent until the lease is lost or given up: then it is cancelled, with Err as its cause.
+func (l *Lease) Context(parent context.Context) (context.Context, context.CancelFunc) {
+	return l.held.Context(parent)
+}
+
+// end is what becomes of a lease that this program gives up.
+func (l *Lease) end(why string) {
+	l.c.leases.Remove(l.held)
+	l.held.End(leaseLost(&l.held.Condition, why))
 }
 
 // AcquireLease acquires a lease of an agent; with ErrLeaseHeld if it is held, by whomever.
@@ -73,10 +122,8 @@ func (c *Client) acquire(ctx context.Context, agent, name string, o *LeaseOption
 	if len(commit.Versions) != 1 || commit.Versions[0].Version == 0 {
 		return nil, broken("a lease without a token")
 	}
-	l := &Lease{c: c, name: c.named(RecordName{Agent: agent, Key: name}), Token: commit.Versions[0].Version, ttl: o.TTL}
-	l.renewed(sent)
-	c.leases.add(l)
-	return l, nil
+	n := c.named(RecordName{Agent: agent, Key: name})
+	return c.holding(LeasePrecondition{Namespace: n.Namespace, Agent: n.Agent, Lease: n.Key, Token: commit.Versions[0].Version}, o.TTL, sent), nil
 }
 
 // HoldLease acquires a lease, runs f while it is held, and releases it. The context that f gets is
@@ -101,71 +148,20 @@ func (c *Client) HoldLease(ctx context.Context, agent, name string, o LeaseOptio
 }
 
 // Condition is that the lease is still held, for Conditions.Leases.
-func (l *Lease) Condition() LeasePrecondition {
-	return LeasePrecondition{Namespace: l.name.Namespace, Agent: l.name.Agent, Lease: l.name.Key, Token: l.Token}
-}
-
-// Err is nil while the lease is held, as far as the client knows; else it matches ErrLeaseLost.
-func (l *Lease) Err() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.err
-}
-
-// Context is parent until the lease is lost or given up: then it is cancelled, with Err as its cause.
-func (l *Lease) Context(parent context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancelCause(parent)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.err != nil {
-		cancel(l.err)
-		return ctx, func() {}
-	}
-	if l.lost == nil {
-		l.lost = make(map[*context.CancelCauseFunc]struct{})
-	}
-	l.lost[&cancel] = struct{}{}
-	return ctx, func() {
-		l.mu.Lock()
-		delete(l.lost, &cancel)
-		l.mu.Unlock()
-		cancel(nil)
-	}
-}
+func (l *Lease) Condition() LeasePrecondition { return l.held.Condition }
 
 // Release gives the lease up. It fails with ErrLeaseLost if it was lost before.
 func (l *Lease) Release(ctx context.Context) error {
-	l.c.leases.remove(l)
 	before := l.Err()
-	l.end(local(pb.ErrorCode_LEASE_LOST, ErrLeaseLost, "the lease %q of agent %q was released", l.name.Key, l.name.Agent))
+	l.end("was released")
 	if before != nil {
 		return before
 	}
-	w := Release(l.name.Agent, l.name.Key, l.Token)
-	w.Namespace = l.name.Namespace
+	p := l.Condition()
+	w := Release(p.Agent, p.Lease, p.Token)
+	w.Namespace = p.Namespace
 	_, err := l.c.Transact(ctx, Batch{Writes: []Write{w}})
 	return err
-}
-
-// end is what becomes of a lease that is not held any more.
-func (l *Lease) end(why error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.err != nil {
-		return
-	}
-	l.err = why
-	for cancel := range l.lost { // all are told: in any order
-		(*cancel)(why)
-	}
-	l.lost = nil
-}
-
-// renewed notes that a request which was sent then has renewed the lease.
-func (l *Lease) renewed(sent time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.until, l.again = sent.Add(l.ttl), sent.Add(l.ttl/3)
 }
 
 // Acquire is an operation of a batch that acquires a lease, which nobody renews then but the caller

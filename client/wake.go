@@ -81,11 +81,8 @@ func (c *Client) claim(ctx context.Context, agent string, o *ClaimOptions) (clai
 		return nil, broken("no result of a claim")
 	}
 	for _, d := range commit.Results[0].Claimed {
-		name := RecordName{Namespace: d.Lease.Namespace, Agent: d.Lease.Agent, Key: d.Lease.Name}
-		l := &Lease{c: c, name: name, Token: d.Lease.Token, ttl: d.Lease.TTL}
-		l.renewed(sent)
-		c.leases.add(l)
-		claimed = append(claimed, Claimed{d.Record, d.DueAt, l})
+		p := LeasePrecondition{Namespace: d.Lease.Namespace, Agent: d.Lease.Agent, Lease: d.Lease.Name, Token: d.Lease.Token}
+		claimed = append(claimed, Claimed{d.Record, d.DueAt, c.holding(p, d.Lease.TTL, sent)})
 	}
 	return claimed, nil
 }
@@ -97,8 +94,7 @@ func (d *Claimed) Complete(ctx context.Context, writes ...Write) (Commit, error)
 	w.Namespace = d.Namespace
 	commit, err := d.Lease.c.Transact(ctx, Batch{Writes: append([]Write{w}, writes...)})
 	if err == nil {
-		d.Lease.c.leases.remove(d.Lease)
-		d.Lease.end(local(pb.ErrorCode_LEASE_LOST, ErrLeaseLost, "the record %q of agent %q was completed", d.Key, d.Agent))
+		d.Lease.end("has ended: its record was completed")
 	}
 	return commit, err
 }

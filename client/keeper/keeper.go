@@ -1,17 +1,15 @@
-package client
+package keeper
 
 import (
 	"context"
 	"slices"
 	"sync"
 	"time"
-
-	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
 
-// keeper renews the leases that a program holds: those of a client that are due in one request. It has a
+// A Keeper renews the leases that a program holds: those of a client that are due in one request. It has a
 // goroutine while there are any.
-type keeper struct {
+type Keeper struct {
 	mu      sync.Mutex
 	held    []*Lease
 	running bool
@@ -21,7 +19,8 @@ type keeper struct {
 // renewedAtOnce is how many leases a request renews at most.
 const renewedAtOnce = 1000
 
-func (k *keeper) add(l *Lease) {
+// Add begins to renew a lease, which has been renewed once: by what acquired it.
+func (k *Keeper) Add(l *Lease) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.held = append(k.held, l)
@@ -34,7 +33,8 @@ func (k *keeper) add(l *Lease) {
 	}
 }
 
-func (k *keeper) remove(l *Lease) {
+// Remove ends that.
+func (k *Keeper) Remove(l *Lease) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.held = slices.DeleteFunc(k.held, func(other *Lease) bool { return other == l })
@@ -43,7 +43,7 @@ func (k *keeper) remove(l *Lease) {
 	}
 }
 
-func (k *keeper) run() {
+func (k *Keeper) run() {
 	for {
 		ctx, due, next := k.next()
 		switch {
@@ -51,7 +51,7 @@ func (k *keeper) run() {
 			k.renew(due)
 		case ctx != nil:
 			l := next.of
-			_ = l.c.config.Sleep(ctx, next.at.Sub(l.c.config.Now()))
+			_ = l.By.Sleep(ctx, next.at.Sub(l.By.Now()))
 		default:
 			return
 		}
@@ -65,7 +65,7 @@ type nextRenewal struct {
 
 // next returns leases of a client that are due for a renewal, or when the next one is, and what ends a sleep
 // until then; neither when no lease is held.
-func (k *keeper) next() (ctx context.Context, due []*Lease, next nextRenewal) {
+func (k *Keeper) next() (ctx context.Context, due []*Lease, next nextRenewal) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.wake = nil
@@ -75,8 +75,8 @@ func (k *keeper) next() (ctx context.Context, due []*Lease, next nextRenewal) {
 	}
 	for _, l := range k.held {
 		again := l.next()
-		if !l.c.config.Now().Before(again) {
-			if len(due) < renewedAtOnce && (len(due) == 0 || due[0].c == l.c) {
+		if !l.By.Now().Before(again) {
+			if len(due) < renewedAtOnce && (len(due) == 0 || due[0].By == l.By) {
 				due = append(due, l)
 			}
 			continue
@@ -91,37 +91,28 @@ func (k *keeper) next() (ctx context.Context, due []*Lease, next nextRenewal) {
 	return ctx, due, next
 }
 
-// next is when the lease is to be renewed.
-func (l *Lease) next() time.Time {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.again
-}
-
 // renew renews leases of one client. Those that could not be renewed in time are lost: the daemon may
 // give them to others.
-func (k *keeper) renew(due []*Lease) {
-	c, first := due[0].c, due[0].deadline()
-	asked := make([]Renewal, len(due))
-	for i, l := range due {
-		asked[i].LeasePrecondition, asked[i].TTL = l.Condition(), l.ttl
+func (k *Keeper) renew(due []*Lease) {
+	by, first := due[0].By, due[0].deadline()
+	for _, l := range due {
 		if at := l.deadline(); at.Before(first) {
 			first = at
 		}
 	}
-	sent := c.config.Now()
-	ctx, cancel := c.config.WithTimeout(context.Background(), min(first.Sub(sent), k.patience()))
+	sent := by.Now()
+	ctx, cancel := by.WithTimeout(context.Background(), min(first.Sub(sent), k.patience()))
 	defer cancel()
-	answers, err := c.RenewLeases(ctx, asked...)
-	now := c.config.Now()
+	lost, err := by.Renew(ctx, due)
+	now := by.Now()
 	for i, l := range due {
 		switch {
-		case err == nil && !answers[i].Lost:
-			l.renewed(sent)
+		case err == nil && !lost[i]:
+			l.Renewed(sent)
 		case err == nil:
-			k.lose(l, local(pb.ErrorCode_LEASE_LOST, ErrLeaseLost, "the lease %q of agent %q has lapsed, or was taken", l.name.Key, l.name.Agent))
+			k.lose(l, by.Lost(l, nil))
 		case !now.Before(l.deadline()):
-			k.lose(l, local(pb.ErrorCode_LEASE_LOST, ErrLeaseLost, "the lease %q of agent %q could not be renewed in time: %v", l.name.Key, l.name.Agent, err))
+			k.lose(l, by.Lost(l, err))
 		default:
 			l.later(now)
 		}
@@ -129,33 +120,17 @@ func (k *keeper) renew(due []*Lease) {
 }
 
 // patience is how long a renewal may take: while it does, no other lease is renewed.
-func (k *keeper) patience() time.Duration {
+func (k *Keeper) patience() time.Duration {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	least := time.Hour
 	for _, l := range k.held {
-		least = min(least, l.ttl/3)
+		least = min(least, l.TTL/3)
 	}
 	return least
 }
 
-func (l *Lease) deadline() time.Time {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.until
-}
-
-// later puts off a renewal that was refused.
-func (l *Lease) later(now time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.again = now.Add(min(l.ttl/10, time.Second))
-	if l.until.Before(l.again) {
-		l.again = l.until
-	}
-}
-
-func (k *keeper) lose(l *Lease, why error) {
-	k.remove(l)
-	l.end(why)
+func (k *Keeper) lose(l *Lease, why error) {
+	k.Remove(l)
+	l.End(why)
 }
