@@ -187,6 +187,14 @@ var doors = map[string][]ban{
 	"client/reach": {
 		{module + "/", "it makes connections, and knows of nothing that is said on one"},
 	},
+	"client/state": {
+		{module + "/client", "it is what is told and asked, and makes no call"},
+		{module + "/engine", "a client that shares code with the engine cannot catch the engine lying"},
+		{module + "/server", "as for the engine"},
+		{module + "/history", "it knows nobody who looks on"},
+		{module + "/sim", "production code does not know that it is simulated"},
+		{"google.golang.org/grpc", "it makes no call"},
+	},
 	"client/session": {
 		{module + "/engine", "as for the client"},
 		{module + "/server", "what it shares with the other end is the contract"},

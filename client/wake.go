@@ -4,37 +4,11 @@ import (
 	"context"
 	"time"
 
+	"statehouse.dev/statehouse/client/state"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
 
 // Records that are due at a time, and claims, which hand each out to one worker at a time.
-
-// Due is when a record is due: at a time, or In after the commit.
-type Due struct {
-	At time.Time // zero: In is meant
-	In time.Duration
-}
-
-// DueAt returns w with a time at which the record is due. From then on it can be claimed, until a worker has
-// completed it. One that has passed is due at once.
-func (w Write) DueAt(at time.Time) Write {
-	w.Due = &Due{At: at}
-	return w
-}
-
-// DueIn returns w with a time after the commit at which the record is due, as DueAt.
-func (w Write) DueIn(d time.Duration) Write {
-	w.Due = &Due{In: d}
-	return w
-}
-
-func (d *Due) set(p *pb.Put) {
-	if d.At.IsZero() {
-		p.DueInMs = new(milliseconds(d.In))
-		return
-	}
-	p.DueAt = timestamp(&d.At)
-}
 
 // ClaimOptions say what a claim takes.
 type ClaimOptions struct {
@@ -59,16 +33,16 @@ type Claimed struct {
 // Claim is an operation of a batch that claims what is due; it is the only one of its batch. Nobody renews the
 // leases then but the caller: the result has them.
 func Claim(agent, prefix, holder string, ttl time.Duration, limit int) Write {
-	return Write{RecordName: RecordName{Agent: agent, Key: prefix}, act: func(o *pb.TransactOperation) {
-		o.Claim = &pb.ClaimDue{Holder: holder, TtlMs: milliseconds(ttl), Limit: uint32(max(limit, 0)), AllAgents: o.AgentId == ""}
-	}}
+	return state.Acting(RecordName{Agent: agent, Key: prefix}, func(o *pb.TransactOperation) {
+		o.Claim = &pb.ClaimDue{Holder: holder, TtlMs: state.Milliseconds(ttl), Limit: uint32(max(limit, 0)), AllAgents: o.AgentId == ""}
+	})
 }
 
 // Complete is an operation of a batch that ends a claim: the record is no longer due.
 func Complete(agent, key string, token Version) Write {
-	return Write{RecordName: RecordName{Agent: agent, Key: key}, act: func(o *pb.TransactOperation) {
+	return state.Acting(RecordName{Agent: agent, Key: key}, func(o *pb.TransactOperation) {
 		o.Complete = &pb.CompleteDue{Token: uint64(token)}
-	}}
+	})
 }
 
 // Claim takes records of an agent that are due and that no worker holds, those that have been for longest
@@ -106,29 +80,14 @@ func (c *Client) claim(ctx context.Context, agent string, o *ClaimOptions) (clai
 	if len(commit.Results) != 1 {
 		return nil, broken("no result of a claim")
 	}
-	claimed = commit.Results[0].Claimed
-	for i := range claimed {
-		l := claimed[i].Lease
-		l.c = c
+	for _, d := range commit.Results[0].Claimed {
+		name := RecordName{Namespace: d.Lease.Namespace, Agent: d.Lease.Agent, Key: d.Lease.Name}
+		l := &Lease{c: c, name: name, Token: d.Lease.Token, ttl: d.Lease.TTL}
 		l.renewed(sent)
 		c.leases.add(l)
+		claimed = append(claimed, Claimed{d.Record, d.DueAt, l})
 	}
 	return claimed, nil
-}
-
-// claimedOf are the records of a claim's result. Their leases are not renewed yet.
-func claimedOf(r *pb.OperationResult) (out []Claimed) {
-	for _, d := range r.GetClaimed() {
-		l, e := d.GetLease(), d.GetRecord()
-		n := RecordName{l.GetNamespace(), l.GetAgentId(), e.GetKey()}
-		out = append(out, Claimed{
-			Record: Record{RecordName: n, Exists: true, Value: e.GetValueJson(), Bytes: bytesOf(e), Version: Version(e.GetVersion()),
-				CommitTS: CommitTS(e.GetCommitTs()), CommitTime: timeOf(e.GetCommitTime()), Erased: e.GetErased(), Pruned: e.GetPruned()},
-			DueAt: timeOf(d.GetDueAt()),
-			Lease: &Lease{name: RecordName{n.Namespace, n.Agent, l.GetName()}, Token: Version(l.GetToken()), ttl: time.Duration(l.GetTtlMs()) * time.Millisecond},
-		})
-	}
-	return out
 }
 
 // Complete ends the claim for good, in the commit of what the work has come to. ErrLeaseLost: it had been lost,

@@ -100,8 +100,9 @@ var transact = unary(history.Transact, pb.StatehouseService_Transact_FullMethodN
 			}
 			out.Versions = append(out.Versions, kv)
 		}
-		if out.Results = results(r.GetResults()); !committed(in, out) {
-			out.Versions = nil
+		out.Results = results(r.GetResults())
+		if cameToNothing(in, out) {
+			out.Versions = nil // there is no commit
 		}
 		for i := range min(len(out.Versions), len(out.Results)) {
 			if i < len(in.Writes) && in.Writes[i].Op == history.Append {
@@ -110,6 +111,13 @@ var transact = unary(history.Transact, pb.StatehouseService_Transact_FullMethodN
 		}
 	},
 )
+
+// cameToNothing reports whether all operations of a transact did, so that there is no commit.
+func cameToNothing(in *history.Input, out *history.Output) bool {
+	return !slices.ContainsFunc(out.Versions, func(v history.KeyVersion) bool { return v.Version > 0 }) &&
+		!slices.ContainsFunc(out.Results, func(r history.Result) bool { return r.Keys > 0 }) &&
+		!slices.ContainsFunc(in.Writes, func(w history.Write) bool { return w.Op == history.Fork })
+}
 
 var getTxn = unary(history.GetTxn, pb.StatehouseService_GetTransaction_FullMethodName,
 	func(in *history.Input, _ string) *pb.GetTransactionRequest {
@@ -140,13 +148,6 @@ func conditions(keys []*pb.KeyPrecondition, heads []*pb.HeadPrecondition) (ks []
 		hs = append(hs, history.HeadCondition{Namespace: namespace(h.GetNamespace()), Agent: h.GetAgentId(), Expected: h.GetExpectedHead()})
 	}
 	return ks, hs
-}
-
-// committed reports whether not all that a transact asked for came to nothing: then there is no commit.
-func committed(in *history.Input, out *history.Output) bool {
-	return slices.ContainsFunc(out.Versions, func(v history.KeyVersion) bool { return v.Version > 0 }) ||
-		slices.ContainsFunc(out.Results, func(r history.Result) bool { return r.Keys > 0 }) ||
-		slices.ContainsFunc(in.Writes, func(w history.Write) bool { return w.Op == history.Fork })
 }
 
 // keyVersions: answers name a namespace as it is.

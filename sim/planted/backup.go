@@ -43,7 +43,7 @@ func backups() []Bug {
 		},
 		{
 			Name: "page-of-another-epoch", Guarantee: "G5", Tests: wire, About: "a page token of before a restore is taken for one of the commit that has its number now",
-			Edits: []Edit{{"server/page/token.go", "	if err == nil && token != \"\" {", "	if err == nil && token != \"\" && t.epoch == \"\" {"}},
+			Edits: []Edit{{"server/answer/pages.go", "	if err == nil && token != \"\" {", "	if err == nil && token != \"\" && t.Epoch == \"\" {"}},
 		},
 		{
 			Name: "cursor-of-another-epoch", Guarantee: "G5", Tests: wire, About: "a watch goes on after a cursor of before a restore",

@@ -14,7 +14,7 @@ func caches() []Bug {
 		},
 		{
 			Name: "cache-smaller-than-a-step", Guarantee: "G3", About: "the caches of the newest state may be smaller than what a step plans",
-			Edits: []Edit{{"engine/plan.go", "	return 2*o.Tuning.StepLookups + o.Limits.TxnReads + 5*o.Limits.TxnOps", "	return o.Limits.TxnOps"}},
+			Edits: []Edit{{"engine/plan.go", "	return 3*o.Tuning.StepLookups + o.Limits.TxnReads + 6*o.Limits.TxnOps + o.Tuning.ErasedKeys + o.Tuning.FiredHolds", "	return o.Limits.TxnOps"}},
 		},
 	}
 }
@@ -56,7 +56,7 @@ func pages() []Bug {
 		},
 		{
 			Name: "names-page-ends", Guarantee: "G3", About: "a page of the most names that there may be says that it is the last",
-			Edits: []Edit{{"server/answer/lists.go", "	if more {\n		s.pageFull(len(agents), page)\n", "	if more && len(agents) < s.config.Tuning.NamesPage {\n		s.pageFull(len(agents), page)\n"}},
+			Edits: []Edit{{"server/answer/lists.go", "	if more {\n		s.pageFull(len(agents), p)\n", "	if more && len(agents) < s.config.Tuning.NamesPage {\n		s.pageFull(len(agents), p)\n"}},
 		},
 		{
 			Name: "batch-cut-short", Guarantee: "G3", About: "a batch read that is too large is answered with what fits",
@@ -73,7 +73,7 @@ func messages() []Bug {
 		},
 		{
 			Name: "message-cursor-ahead", Guarantee: "G5", Unseen: onlyStreams, About: "the cursor of a message that is full by bytes is that of the next event",
-			Edits: []Edit{{"server/answer/streams.go", "Cursor: events[i-1].GetCommitTs()", "Cursor: events[i].GetCommitTs()"}},
+			Edits: []Edit{{"server/answer/streams.go", "	ts := events[i-1].GetCommitTs()\n", "	ts := events[i].GetCommitTs()\n"}},
 		},
 		{
 			Name: "chunk-of-rows-is-the-end", Guarantee: "G5", Unseen: onlyStreams, About: "a chunk that is full by rows is taken for the last",
