@@ -59,7 +59,8 @@ joined() {
 floors() {
   "$cache/floors/bin/python" --version
   "$cache/floors/bin/python" -m pytest -q tests/test_state.py tests/test_txn*.py \
-    tests/test_held.py tests/test_sessions.py tests/test_leases.py tests/test_changes.py \
+    tests/test_held.py tests/test_sessions.py tests/test_leases.py tests/test_claims.py \
+    tests/test_changes.py \
     tests/test_finding.py \
     tests/test_log.py tests/test_values.py tests/test_errors.py tests/test_surface.py \
     tests/test_processes.py tests/test_testing.py tests/test_capture*.py tests/test_misuse.py \

@@ -351,6 +351,21 @@ async def test_a_task_that_others_cancel_as_well(statehouse_daemon):
             await asyncio.sleep(0)
 
 
+@pytest.mark.skipif(not hasattr(asyncio.Task, "uncancel"), reason="it cannot be told before 3.11")
+async def test_a_task_that_others_cancel_at_its_end(statehouse_daemon):
+    async with AsyncStatehouse(statehouse_daemon.url, namespace="at-its-end") as client:
+
+        async def work():
+            async with client.lease("a1", "worker", ttl=SHORT) as lease:
+                await lost_to_another(client, lease)
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.sleep(30)
+                asyncio.current_task().cancel()
+
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.ensure_future(work())
+
+
 async def test_a_task_that_swallows_it(statehouse_daemon):
     async with AsyncStatehouse(statehouse_daemon.url, namespace="swallows") as client:
         with pytest.raises(LeaseLost):

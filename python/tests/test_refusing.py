@@ -31,6 +31,7 @@ async def released(client):
 
 CALLS = {
     "append": lambda c: c.append("a2", "m/", {}),
+    "claim": lambda c: c.claim("a1"),
     "delete_agent": lambda c: c.delete_agent("a2"),
     "delete_prefix": lambda c: c.delete_prefix("a2", "m/"),
     "diff": lambda c: listed(c.diff("a1")),
@@ -64,8 +65,8 @@ CALLS = {
     "watch": lambda c: first(c.watch(after=0)),
     "write": lambda c: c.write("a1", "k4", {}),
 }
-#: It is asked to find out; of claims the daemon does not know yet.
-ASKS_ONCE = {"health", "claim"}
+#: It is asked to find out.
+ASKS_ONCE = {"health"}
 TALKLESS = {"agent", "close", "namespace", "with_options"}
 
 #: They are staged, which says nothing.

@@ -324,8 +324,8 @@ class Leases(LeaseSteps, Awaiting):
         """Claims records that are due, each for one worker at a time, and renews the claims in the
         background. At the end of the block a claim is completed.
 
-        >>> due = await client.claim("queue")  # doctest: +SKIP
-        >>> for job in due:  # doctest: +SKIP
+        >>> _ = await client.write("queue", "mail/1", {"to": "alice"}, due_in=0.01)
+        >>> for job in await client.claim("queue", wait=10):
         ...     async with job:
         ...         print(job.record.key, job.record.value)
         mail/1 {'to': 'alice'}

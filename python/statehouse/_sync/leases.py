@@ -242,8 +242,8 @@ class Leases(LeaseSteps, Blocking):
         """Claims records that are due, each for one worker at a time, and renews the claims in the
         background. At the end of the block a claim is completed.
 
-        >>> due = client.claim("queue")  # doctest: +SKIP
-        >>> for job in due:  # doctest: +SKIP
+        >>> _ = client.write("queue", "mail/1", {"to": "alice"}, due_in=0.01)
+        >>> for job in client.claim("queue", wait=10):
         ...     with job:
         ...         print(job.record.key, job.record.value)
         mail/1 {'to': 'alice'}
