@@ -26,6 +26,24 @@ var doors = map[string][]ban{
 		{module + "/client", "the service must not lean on its own client"},
 		{module + "/cmd", "commands are the outermost room"},
 	},
+	"server/answer": {
+		{module + "/server/conns", "it answers requests, however they are let in"},
+		{module + "/server/session", "as above"},
+		{module + "/server/gate", "as above"},
+		{module + "/server/admission", "as above"},
+		{module + "/history", "it does not know that it is recorded"},
+		{module + "/sim", "production code does not know that it is simulated"},
+		{module + "/linearizability", "production code does not know that it is judged"},
+		{"github.com/cockroachdb/pebble", "storage is the engine's"},
+	},
+	"server/page": {
+		{module + "/server/answer", "it is about tokens, whatever is listed"},
+		{module + "/proto", "as above"},
+		{module + "/history", "as above"},
+		{module + "/sim", "production code does not know that it is simulated"},
+		{"google.golang.org/grpc", "as above"},
+		{"github.com/cockroachdb/pebble", "storage is the engine's"},
+	},
 	"engine/jsontext": {
 		{module + "/", "it is about JSON text, and knows of no store"},
 		{"google.golang.org", "as above"},
@@ -168,6 +186,14 @@ var doors = map[string][]ban{
 	},
 	"client/reach": {
 		{module + "/", "it makes connections, and knows of nothing that is said on one"},
+	},
+	"client/state": {
+		{module + "/client", "it is what is told and asked, and makes no call"},
+		{module + "/engine", "a client that shares code with the engine cannot catch the engine lying"},
+		{module + "/server", "as for the engine"},
+		{module + "/history", "it knows nobody who looks on"},
+		{module + "/sim", "production code does not know that it is simulated"},
+		{"google.golang.org/grpc", "it makes no call"},
 	},
 	"client/session": {
 		{module + "/engine", "as for the client"},
@@ -366,6 +392,13 @@ var doors = map[string][]ban{
 	"linearizability/oracle/request": {
 		{module + "/linearizability", "it compares requests, whatever they were answered"},
 		{module + "/engine", "the judge shares no code with the judged: fingerprints least of all"},
+		{module + "/server", "as above"},
+		{module + "/client", "as above"},
+		{module + "/proto", "as above"},
+	},
+	"linearizability/oracle/evaluate": {
+		{module + "/linearizability/serial", "a mistake in a rule that both share would blind both"},
+		{module + "/engine", "the judge shares no code with the judged: how values are edited least of all"},
 		{module + "/server", "as above"},
 		{module + "/client", "as above"},
 		{module + "/proto", "as above"},

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"iter"
 
+	"statehouse.dev/statehouse/client/state"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
 
@@ -30,8 +31,8 @@ type KeyDiff struct {
 }
 
 // point is a, which is always said.
-func (a At) point() *pb.At {
-	if m := a.message(); m != nil {
+func point(a At) *pb.At {
+	if m := state.Point(a); m != nil {
 		return m
 	}
 	return &pb.At{}
@@ -40,7 +41,7 @@ func (a At) point() *pb.At {
 // Diff yields the keys whose state differs between two points of an agent, or between two agents, in
 // byte order. Versions that have the same value do not differ.
 func (c *Client) Diff(ctx context.Context, agent string, q DiffQuery) iter.Seq2[KeyDiff, error] {
-	from := RecordName{c.config.Namespace, agent, ""}
+	from := RecordName{Namespace: c.config.Namespace, Agent: agent}
 	to := from
 	if q.ToNamespace != "" {
 		to.Namespace = q.ToNamespace
@@ -50,7 +51,7 @@ func (c *Client) Diff(ctx context.Context, agent string, q DiffQuery) iter.Seq2[
 	}
 	return pages(c, q.Limit, func(size uint32, token string) ([]KeyDiff, string, error) {
 		resp, err := ask(ctx, c, c.stub.Diff, &pb.DiffRequest{
-			Namespace: c.config.Namespace, AgentId: agent, From: q.From.point(), To: q.To.point(),
+			Namespace: c.config.Namespace, AgentId: agent, From: point(q.From), To: point(q.To),
 			ToNamespace: q.ToNamespace, ToAgentId: q.ToAgent, Prefix: q.Prefix, Limit: size, PageToken: token, Encoding: c.encoding(q.NoValues),
 		})
 		if err != nil {
@@ -59,14 +60,8 @@ func (c *Client) Diff(ctx context.Context, agent string, q DiffQuery) iter.Seq2[
 		keys := make([]KeyDiff, len(resp.GetKeys()))
 		for i, k := range resp.GetKeys() {
 			from.Key, to.Key = k.GetKey(), k.GetKey()
-			keys[i] = KeyDiff{k.GetKey(), side(from, k.GetBefore()), side(to, k.GetAfter()), k.GetPatchJson()}
+			keys[i] = KeyDiff{k.GetKey(), state.Side(from, k.GetBefore()), state.Side(to, k.GetAfter()), k.GetPatchJson()}
 		}
 		return keys, resp.GetNextPageToken(), nil
 	})
-}
-
-func side(n RecordName, s *pb.GetStateResponse) Record {
-	rec := record(n, s)
-	rec.ReadTS, rec.Erased, rec.Pruned = CommitTS(s.GetReadTs()), s.GetErased(), s.GetPruned()
-	return rec
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"iter"
 
+	"statehouse.dev/statehouse/client/state"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
 
@@ -87,7 +88,7 @@ func (c *Client) Find(ctx context.Context, q FindQuery) iter.Seq2[Found, error] 
 		}
 		resp, err := ask(ctx, c, c.stub.Find, &pb.FindRequest{
 			Namespace: c.config.Namespace, AgentId: q.Agent, AllAgents: q.AllAgents, Prefix: q.Prefix, Where: where,
-			At: q.At.message(), MinReadTs: uint64(q.At.least), Encoding: c.encoding(q.NoValues), Order: order,
+			At: state.Point(q.At), MinReadTs: state.Least(q.At), Encoding: c.encoding(q.NoValues), Order: order,
 			Limit: size, PageToken: token, WithMetadata: q.WithMetadata,
 		})
 		if err != nil {
@@ -98,11 +99,8 @@ func (c *Client) Find(ctx context.Context, q FindQuery) iter.Seq2[Found, error] 
 		}
 		found := make([]Found, len(resp.GetEntries()))
 		for i, e := range resp.GetEntries() {
-			found[i] = Found{Metadata: e.GetMetadata(), Record: Record{
-				RecordName: RecordName{e.GetNamespace(), e.GetAgentId(), e.GetKey()}, Exists: true, Value: e.GetValueJson(), Bytes: bytesOf(e),
-				Version: Version(e.GetVersion()), CommitTS: CommitTS(e.GetCommitTs()), CommitTime: timeOf(e.GetCommitTime()),
-				ReadTS: CommitTS(resp.GetReadTs()), Erased: e.GetErased(), Pruned: e.GetPruned(),
-			}}
+			n := RecordName{Namespace: e.GetNamespace(), Agent: e.GetAgentId(), Key: e.GetKey()}
+			found[i] = Found{Metadata: e.GetMetadata(), Record: state.Entry(n, e, CommitTS(resp.GetReadTs()))}
 		}
 		return found, resp.GetNextPageToken(), nil
 	})
@@ -123,7 +121,7 @@ func (c *Client) List(ctx context.Context, agent, delimiter string, q ListQuery)
 		}
 		resp, err := ask(ctx, c, c.stub.ListKeys, &pb.ListKeysRequest{
 			Namespace: c.config.Namespace, AgentId: agent, Prefix: q.Prefix, Limit: size, PageToken: token,
-			Reverse: q.Reverse, At: q.At.message(), MinReadTs: uint64(q.At.least), Delimiter: delimiter,
+			Reverse: q.Reverse, At: state.Point(q.At), MinReadTs: state.Least(q.At), Delimiter: delimiter,
 		})
 		return inOneOrder(resp.GetKeys(), resp.GetFolders(), q.Reverse), resp.GetNextPageToken(), err
 	})

@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"statehouse.dev/statehouse/client/state"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
 
@@ -25,7 +26,7 @@ type heldTxn struct {
 func (t *heldTxn) snapshot() CommitTS { return t.at }
 
 func (t *heldTxn) stage(ctx context.Context, w Write) error {
-	if w.evaluated() || w.TTL > 0 {
+	if state.Evaluated(&w) || w.TTL > 0 {
 		return invalidf("key %q: a transaction that is held in the daemon takes writes and deletes only", w.Key)
 	}
 	err := t.c.callOnce(ctx, func(ctx context.Context, opts ...grpc.CallOption) (err error) {
@@ -35,7 +36,7 @@ func (t *heldTxn) stage(ctx context.Context, w Write) error {
 			}, opts...)
 			return err
 		}
-		p := putOf(&w)
+		p := state.PutOf(&w)
 		_, err = t.c.stub.Write(ctx, &pb.WriteRequest{
 			TxnId: t.id, Namespace: w.Namespace, AgentId: w.Agent, Key: w.Key, ValueJson: p.ValueJson, ExpectedVersion: (*uint64)(w.Expected),
 			ValueBytes: p.ValueBytes, ContentType: p.ContentType,
@@ -76,7 +77,7 @@ func (t *heldTxn) commit(ctx context.Context, o *Conditions) (Commit, error) {
 	if lost := t.uncertain(); lost != nil {
 		return Commit{}, fmt.Errorf("transaction %s is not committed, for it is not known whether all its writes arrived (%w): abort it and begin again", t.id, lost)
 	}
-	keys, heads := t.c.conditions(o)
+	keys, heads := state.Preconditions(t.c.config.Namespace, o)
 	req := &pb.CommitRequest{TxnId: t.id, Metadata: o.Metadata, KeyPreconditions: keys, HeadPreconditions: heads}
 	var resp *pb.CommitResponse
 	err := t.c.commit(ctx, t.id, true, false, func(ctx context.Context, opts ...grpc.CallOption) (err error) {
@@ -86,7 +87,7 @@ func (t *heldTxn) commit(ctx context.Context, o *Conditions) (Commit, error) {
 	if err != nil {
 		return Commit{}, err
 	}
-	return Commit{TxnID: t.id, CommitTS: CommitTS(resp.GetCommitTs()), CommitTime: timeOf(resp.GetCommitTime()), Versions: keyVersions(resp.GetVersions())}, nil
+	return Commit{TxnID: t.id, CommitTS: CommitTS(resp.GetCommitTs()), CommitTime: state.TimeOf(resp.GetCommitTime()), Versions: state.KeyVersions(resp.GetVersions())}, nil
 }
 
 func (t *heldTxn) abort(ctx context.Context) error { return t.c.call(ctx, t.sendAbort) }

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"statehouse.dev/statehouse/client/state"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
 
@@ -20,13 +21,6 @@ type LeaseOptions struct {
 }
 
 const defaultLeaseTTL = 30 * time.Second
-
-// LeasePrecondition holds while the lease is held under the token. What is refused for it fails with
-// ErrLeaseLost.
-type LeasePrecondition struct {
-	Namespace, Agent, Lease string
-	Token                   Version
-}
 
 // Lease is a lease that this program holds. The client renews it in the background until it is
 // released or lost. Two programs never hold the same one at once, by the daemon's order of commits;
@@ -108,7 +102,7 @@ func (c *Client) HoldLease(ctx context.Context, agent, name string, o LeaseOptio
 
 // Condition is that the lease is still held, for Conditions.Leases.
 func (l *Lease) Condition() LeasePrecondition {
-	return LeasePrecondition{l.name.Namespace, l.name.Agent, l.name.Key, l.Token}
+	return LeasePrecondition{Namespace: l.name.Namespace, Agent: l.name.Agent, Lease: l.name.Key, Token: l.Token}
 }
 
 // Err is nil while the lease is held, as far as the client knows; else it matches ErrLeaseLost.
@@ -177,31 +171,16 @@ func (l *Lease) renewed(sent time.Time) {
 // Acquire is an operation of a batch that acquires a lease, which nobody renews then but the caller
 // (RenewLeases). Its version in the commit is the token.
 func Acquire(agent, name, holder string, ttl time.Duration) Write {
-	return Write{RecordName: RecordName{Agent: agent, Key: name}, act: func(o *pb.TransactOperation) {
-		o.Acquire = &pb.AcquireLease{Holder: holder, TtlMs: milliseconds(ttl)}
-	}}
+	return state.Acting(RecordName{Agent: agent, Key: name}, func(o *pb.TransactOperation) {
+		o.Acquire = &pb.AcquireLease{Holder: holder, TtlMs: state.Milliseconds(ttl)}
+	})
 }
 
 // Release is an operation of a batch that releases a lease.
 func Release(agent, name string, token Version) Write {
-	return Write{RecordName: RecordName{Agent: agent, Key: name}, act: func(o *pb.TransactOperation) {
+	return state.Acting(RecordName{Agent: agent, Key: name}, func(o *pb.TransactOperation) {
 		o.Release = &pb.ReleaseLease{Token: uint64(token)}
-	}}
-}
-
-func milliseconds(d time.Duration) uint64 {
-	return uint64(max((d + time.Millisecond - 1).Milliseconds(), 0))
-}
-
-// HeldLease is a lease that somebody holds.
-type HeldLease struct {
-	Namespace, Agent, Name string
-	Token                  Version
-	Holder                 string
-	TTL                    time.Duration // as it was acquired
-	Deadline               time.Time     // by commit times, unless it is renewed
-	AcquiredTS             CommitTS
-	AcquiredAt             time.Time
+	})
 }
 
 // Leases yields the leases that are held, of an agent or with "" of all agents of the namespace, whose names
@@ -215,10 +194,7 @@ func (c *Client) Leases(ctx context.Context, agent, prefix string) iter.Seq2[Hel
 		}
 		leases := make([]HeldLease, len(resp.GetLeases()))
 		for i, l := range resp.GetLeases() {
-			leases[i] = HeldLease{
-				l.GetNamespace(), l.GetAgentId(), l.GetName(), Version(l.GetToken()), l.GetHolder(), time.Duration(l.GetTtlMs()) * time.Millisecond,
-				timeOf(l.GetDeadline()), CommitTS(l.GetAcquiredTs()), timeOf(l.GetAcquiredAt()),
-			}
+			leases[i] = state.HeldLeaseOf(l)
 		}
 		return leases, resp.GetNextPageToken(), nil
 	})
@@ -242,7 +218,7 @@ func (c *Client) RenewLeases(ctx context.Context, renewals ...Renewal) ([]Renewe
 	for _, r := range renewals {
 		n := c.named(RecordName{Namespace: r.Namespace})
 		req.Leases = append(req.Leases, &pb.LeaseRenewal{
-			Namespace: n.Namespace, AgentId: r.Agent, Lease: r.Lease, Token: uint64(r.Token), TtlMs: milliseconds(r.TTL),
+			Namespace: n.Namespace, AgentId: r.Agent, Lease: r.Lease, Token: uint64(r.Token), TtlMs: state.Milliseconds(r.TTL),
 		})
 	}
 	resp, err := ask(ctx, c, c.stub.RenewLeases, req)
@@ -254,7 +230,7 @@ func (c *Client) RenewLeases(ctx context.Context, renewals ...Renewal) ([]Renewe
 	}
 	answers := make([]Renewed, len(renewals))
 	for i, l := range resp.GetLeases() {
-		answers[i] = Renewed{l.GetLost(), timeOf(l.GetDeadline())}
+		answers[i] = Renewed{l.GetLost(), state.TimeOf(l.GetDeadline())}
 	}
 	return answers, nil
 }
@@ -262,7 +238,7 @@ func (c *Client) RenewLeases(ctx context.Context, renewals ...Renewal) ([]Renewe
 // RefreshExpiry keeps records that expire for ttl from now, or with 0 for what each was written with. None
 // expires earlier for it. It returns when each expires now: zero for one that is not there, or does not.
 func (c *Client) RefreshExpiry(ctx context.Context, ttl time.Duration, names ...RecordName) ([]time.Time, error) {
-	req := &pb.RefreshExpiryRequest{TtlMs: milliseconds(ttl)}
+	req := &pb.RefreshExpiryRequest{TtlMs: state.Milliseconds(ttl)}
 	for _, n := range names {
 		n = c.named(n)
 		req.Names = append(req.Names, &pb.RecordName{Namespace: n.Namespace, AgentId: n.Agent, Key: n.Key})
@@ -276,7 +252,7 @@ func (c *Client) RefreshExpiry(ctx context.Context, ttl time.Duration, names ...
 	}
 	at := make([]time.Time, len(names))
 	for i, r := range resp.GetRecords() {
-		at[i] = timeOf(r.GetExpiresAt())
+		at[i] = state.TimeOf(r.GetExpiresAt())
 	}
 	return at, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 
+	"statehouse.dev/statehouse/client/state"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
 
@@ -72,7 +73,7 @@ func (c *Client) listKeys(ctx context.Context, txnID, agent string, q ListQuery)
 	return pages(c, q.Limit, func(size uint32, token string) ([]string, string, error) {
 		req := &pb.ListKeysRequest{
 			Namespace: c.config.Namespace, AgentId: agent, Prefix: q.Prefix, Limit: size, PageToken: token,
-			Reverse: q.Reverse, At: q.At.message(), TxnId: txnID, MinReadTs: uint64(q.At.least),
+			Reverse: q.Reverse, At: state.Point(q.At), TxnId: txnID, MinReadTs: state.Least(q.At),
 		}
 		resp, err := ask(ctx, c, c.stub.ListKeys, req)
 		return resp.GetKeys(), resp.GetNextPageToken(), err
@@ -94,7 +95,7 @@ func (c *Client) scan(ctx context.Context, txnID, agent string, q ListQuery) ite
 func (c *Client) scanPage(ctx context.Context, txnID, agent string, q ListQuery, size uint32, token string) (records []Record, next string, readTS CommitTS, err error) {
 	req := &pb.ScanPrefixRequest{
 		Namespace: c.config.Namespace, AgentId: agent, Prefix: q.Prefix, Encoding: c.encoding(q.NoValues),
-		Limit: size, PageToken: token, Reverse: q.Reverse, At: q.At.message(), TxnId: txnID, MinReadTs: uint64(q.At.least),
+		Limit: size, PageToken: token, Reverse: q.Reverse, At: state.Point(q.At), TxnId: txnID, MinReadTs: state.Least(q.At),
 	}
 	resp, err := ask(ctx, c, c.stub.ScanPrefix, req)
 	if err != nil {
@@ -103,11 +104,7 @@ func (c *Client) scanPage(ctx context.Context, txnID, agent string, q ListQuery,
 	readTS = CommitTS(resp.GetReadTs())
 	records = make([]Record, len(resp.GetEntries()))
 	for i, e := range resp.GetEntries() {
-		records[i] = Record{
-			RecordName: RecordName{c.config.Namespace, agent, e.GetKey()}, Exists: true, Value: e.GetValueJson(), Bytes: bytesOf(e),
-			Version: Version(e.GetVersion()), CommitTS: CommitTS(e.GetCommitTs()), CommitTime: timeOf(e.GetCommitTime()), ReadTS: readTS,
-			Erased: e.GetErased(), Pruned: e.GetPruned(), ExpiresAt: timeOf(e.GetExpiresAt()),
-		}
+		records[i] = state.Entry(RecordName{Namespace: c.config.Namespace, Agent: agent, Key: e.GetKey()}, e, readTS)
 	}
 	return records, resp.GetNextPageToken(), readTS, nil
 }
@@ -117,7 +114,7 @@ func (c *Client) History(ctx context.Context, agent, key string, q HistoryQuery)
 	return pages(c, q.Limit, func(size uint32, token string) ([]HistoryEntry, string, error) {
 		req := &pb.GetHistoryRequest{
 			Namespace: c.config.Namespace, AgentId: agent, Key: key, Encoding: c.encoding(q.NoValues),
-			Limit: size, PageToken: token, OldestFirst: q.OldestFirst, At: q.At.message(), MinReadTs: uint64(q.At.least),
+			Limit: size, PageToken: token, OldestFirst: q.OldestFirst, At: state.Point(q.At), MinReadTs: state.Least(q.At),
 		}
 		resp, err := ask(ctx, c, c.stub.GetHistory, req)
 		if err != nil {
@@ -125,11 +122,7 @@ func (c *Client) History(ctx context.Context, agent, key string, q HistoryQuery)
 		}
 		entries := make([]HistoryEntry, len(resp.GetEntries()))
 		for i, e := range resp.GetEntries() {
-			entries[i] = HistoryEntry{
-				Version: Version(e.GetVersion()), CommitTS: CommitTS(e.GetCommitTs()), CommitTime: timeOf(e.GetCommitTime()),
-				TxnID: e.GetTxnId(), Metadata: e.GetMetadata(), Principal: e.GetPrincipal(), TraceID: e.GetTraceId(), Cause: e.GetCause(), Deleted: e.GetDeleted(), Value: e.GetValueJson(), Bytes: bytesOf(e),
-				Erased: e.GetErased(), Pruned: e.GetPruned(),
-			}
+			entries[i] = state.HistoryEntryOf(e)
 		}
 		return entries, resp.GetNextPageToken(), nil
 	})
@@ -146,7 +139,7 @@ func (c *Client) ListAgents(ctx context.Context, prefix string) iter.Seq2[Agent,
 		}
 		agents := make([]Agent, len(resp.GetAgents()))
 		for i, a := range resp.GetAgents() {
-			agents[i] = agentOf(a)
+			agents[i] = state.AgentOf(a)
 		}
 		return agents, resp.GetNextPageToken(), nil
 	})

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc"
 
 	"statehouse.dev/statehouse/client/footprint"
+	"statehouse.dev/statehouse/client/state"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
 
@@ -83,9 +84,9 @@ func refused(err error) error {
 func (t *localTxn) stage(_ context.Context, w Write) error {
 	w.Value = slices.Clone(w.Value) // the caller may use it again
 	if w.Bytes != nil {
-		w.Bytes = &Bytes{w.Bytes.ContentType, slices.Clone(w.Bytes.Data)}
+		w.Bytes = &Bytes{ContentType: w.Bytes.ContentType, Data: slices.Clone(w.Bytes.Data)}
 	}
-	o := operation(w.RecordName, w)
+	o := state.OperationOf(w.RecordName, w)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if err := t.usable(); err != nil {
@@ -169,7 +170,7 @@ func (t *localTxn) freeze(o *Conditions) (*pb.TransactRequest, error) {
 	if t.held.Writes.Empty() && len(o.Keys)+len(o.Heads) == 0 {
 		return nil, nil
 	}
-	keys, heads := t.c.conditions(o)
+	keys, heads := state.Preconditions(t.c.config.Namespace, o)
 	req := &pb.TransactRequest{TxnId: t.id, KeyPreconditions: keys, HeadPreconditions: heads, Metadata: o.Metadata}
 	t.held.Fill(req)
 	if t.held.Writes.Evaluated() {
@@ -181,7 +182,7 @@ func (t *localTxn) freeze(o *Conditions) (*pb.TransactRequest, error) {
 
 // answer is what Commit returns, in the order that it documents.
 func (t *localTxn) answer(req *pb.TransactRequest, resp *pb.TransactResponse) Commit {
-	commit := committedAs(req, resp)
+	commit := state.Committed(req, resp)
 	slices.SortStableFunc(commit.Versions, func(a, b KeyVersion) int {
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Agent, b.Agent))
 	})

@@ -1,12 +1,11 @@
 package client
 
 import (
-	"cmp"
 	"context"
 	"iter"
-	"slices"
 
 	"statehouse.dev/statehouse/client/footprint"
+	"statehouse.dev/statehouse/client/state"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
 
@@ -65,7 +64,7 @@ func (t *localTxn) own(n RecordName) (rec Record, staged bool, err error) {
 	if o == nil {
 		return Record{}, false, nil
 	}
-	rec = seenAs(o)
+	rec = state.SeenAs(o)
 	at, _ := t.held.Reads.At()
 	rec.ReadTS = CommitTS(at)
 	return rec, true, nil
@@ -78,17 +77,6 @@ func (t *localTxn) known(n footprint.Name, one bool) error {
 		return invalidf("key %q: what the transaction's operation on key %q comes to is known when it has committed", n.Key, o.Key)
 	}
 	return nil
-}
-
-// seenAs is how a transaction sees its own write.
-func seenAs(o *pb.TransactOperation) Record {
-	rec := Record{RecordName: nameOf(o), Exists: !o.Delete, Value: slices.Clone(o.ValueJson)}
-	if p := o.Put; p != nil && p.ValueBytes != nil {
-		rec.Bytes = &Bytes{cmp.Or(p.ContentType, "application/octet-stream"), slices.Clone(p.ValueBytes)}
-	} else if p != nil {
-		rec.Value = slices.Clone(p.ValueJson)
-	}
-	return rec
 }
 
 func (t *localTxn) get(ctx context.Context, agent, key string) (Record, error) {
@@ -159,7 +147,7 @@ func (t *localTxn) batchGet(ctx context.Context, names []RecordName) ([]Record, 
 func (t *localTxn) listKeys(ctx context.Context, agent string, q ListQuery) iter.Seq2[string, error] {
 	merged := t.list(ctx, agent, q, func(at At, size uint32, token string) ([]Record, string, CommitTS, error) {
 		req := &pb.ListKeysRequest{
-			Namespace: t.c.config.Namespace, AgentId: agent, Prefix: q.Prefix, Limit: size, PageToken: token, Reverse: q.Reverse, At: at.message(),
+			Namespace: t.c.config.Namespace, AgentId: agent, Prefix: q.Prefix, Limit: size, PageToken: token, Reverse: q.Reverse, At: state.Point(at),
 		}
 		resp, err := ask(ctx, t.c, t.c.stub.ListKeys, req)
 		records := make([]Record, len(resp.GetKeys()))
@@ -228,7 +216,7 @@ func (t *localTxn) list(ctx context.Context, agent string, q ListQuery, page fet
 		}
 		showOwn := func(own []*pb.TransactOperation) bool {
 			for _, o := range own {
-				if !show(seenAs(o)) {
+				if !show(state.SeenAs(o)) {
 					return false
 				}
 			}

@@ -3,46 +3,25 @@ package client
 import (
 	"context"
 	"encoding/json"
-
-	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
 
 // Operations that the daemon evaluates when the commit's turn comes: what to do with what is there,
 // so that nobody has to read first, and none conflicts with another. They are writes of Transact and
 // of transactions that the client holds.
 
-// act fills in an operation on no value.
-type act func(*pb.TransactOperation)
-
-// evaluated reports whether w is one.
-func (w *Write) evaluated() bool {
-	return w.Sum != nil || w.Patch || w.Append || w.IfAbsent || w.act != nil
+// Put is a write of value, a JSON object.
+func Put(agent, key string, value json.RawMessage) Write {
+	return Write{RecordName: RecordName{Agent: agent, Key: key}, Value: value}
 }
 
-// Result is what came of one operation.
-type Result struct {
-	RecordName // of an append with the key that it got
-	Version    Version
-	// Value is the record's after the commit, of an operation that changed a value or found one. Of several on one
-	// key the last has it. Nil: it is too large to be answered, or has been erased or pruned since.
-	Value json.RawMessage
-	Bytes *Bytes // in place of Value
-	// Keys is how many keys were changed, of an operation on many.
-	Keys uint64
-	// Existed, of PutIfAbsent: there was a record, which Version and Value are of.
-	Existed bool
+// PutBytes is a write of bytes, of a content type.
+func PutBytes(agent, key, contentType string, data []byte) Write {
+	return Write{RecordName: RecordName{Agent: agent, Key: key}, Bytes: &Bytes{ContentType: contentType, Data: data}}
 }
 
-func results(req *pb.TransactRequest, resp *pb.TransactResponse) (out []Result) {
-	if len(resp.GetResults()) != len(req.Operations) {
-		return nil
-	}
-	for i, r := range resp.GetResults() {
-		n := nameOf(req.Operations[i])
-		n.Key = r.GetKey()
-		out = append(out, Result{RecordName: n, Version: Version(r.GetVersion()), Value: r.GetValueJson(), Bytes: bytesOf(r), Keys: r.GetKeys(), Existed: r.GetExisted()})
-	}
-	return out
+// Delete is a write that deletes.
+func Delete(agent, key string) Write {
+	return Write{RecordName: RecordName{Agent: agent, Key: key}, Tombstone: true}
 }
 
 // A Bound is a limit of what an increment may come to.
@@ -122,18 +101,4 @@ func (c *Client) evaluate(ctx context.Context, w Write) (rec Record, existed boo
 	}
 	rec = commit.Record(0, w)
 	return rec, commit.Results[0].Existed, nil
-}
-
-// Record is the record as the operation at i, which was w, has left or found it.
-func (c *Commit) Record(i int, w Write) Record {
-	r := &c.Results[i]
-	rec := Record{RecordName: r.RecordName, Exists: true, Value: r.Value, Bytes: r.Bytes, Version: r.Version}
-	if r.Existed {
-		return rec
-	}
-	if w.Append || w.IfAbsent {
-		rec.Value, rec.Bytes = w.Value, w.Bytes
-	}
-	rec.CommitTS, rec.CommitTime = c.CommitTS, c.CommitTime
-	return rec
 }

@@ -2,38 +2,12 @@ package client
 
 import (
 	"context"
-	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"statehouse.dev/statehouse/client/state"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
-
-// timeOf is t in UTC; the zero time when it is absent.
-func timeOf(t *timestamppb.Timestamp) time.Time {
-	if t == nil {
-		return time.Time{}
-	}
-	return t.AsTime()
-}
-
-func timestamp(t *time.Time) *timestamppb.Timestamp {
-	if t == nil {
-		return nil
-	}
-	return timestamppb.New(*t)
-}
-
-func (a At) message() *pb.At {
-	switch {
-	case a.commit != nil:
-		return &pb.At{Point: &pb.At_CommitTs{CommitTs: uint64(*a.commit)}}
-	case a.time != nil:
-		return &pb.At{Point: &pb.At_Time{Time: timestamp(a.time)}}
-	}
-	return nil
-}
 
 // one returns the point that an optional argument names.
 func one(at []At) (At, error) {
@@ -57,38 +31,13 @@ func (c *Client) Get(ctx context.Context, agent, key string, at ...At) (Record, 
 
 func (c *Client) get(ctx context.Context, txnID, agent, key string, at At) (Record, error) {
 	n := c.named(RecordName{Agent: agent, Key: key})
-	req := &pb.GetStateRequest{Namespace: n.Namespace, AgentId: agent, Key: key, Encoding: c.encoding(false), At: at.message(), TxnId: txnID, MinReadTs: uint64(at.least)}
+	req := &pb.GetStateRequest{Namespace: n.Namespace, AgentId: agent, Key: key, Encoding: c.encoding(false), At: state.Point(at), TxnId: txnID, MinReadTs: state.Least(at)}
 	resp, err := ask(ctx, c, c.stub.GetState, req)
 	if err != nil {
 		return Record{}, err
 	}
-	rec := current(n, resp)
+	rec := state.Current(n, resp)
 	return rec, nil
-}
-
-// stateMessage is what the answers about one record have in common.
-type stateMessage interface {
-	GetExists() bool
-	GetValueJson() []byte
-	GetValueBytes() []byte
-	GetContentType() string
-	GetVersion() uint64
-	GetCommitTs() uint64
-	GetCommitTime() *timestamppb.Timestamp
-}
-
-func record(n RecordName, m stateMessage) Record {
-	return Record{
-		RecordName: n, Exists: m.GetExists(), Value: m.GetValueJson(), Bytes: bytesOf(m),
-		Version: Version(m.GetVersion()), CommitTS: CommitTS(m.GetCommitTs()), CommitTime: timeOf(m.GetCommitTime()),
-	}
-}
-
-// current is record of an answer that says when it expires.
-func current(n RecordName, m *pb.GetStateResponse) Record {
-	rec := record(n, m)
-	rec.ReadTS, rec.ExpiresAt = CommitTS(m.GetReadTs()), timeOf(m.GetExpiresAt())
-	return rec
 }
 
 // GetAtVersion reads one version of a record; ErrNotFound if it never was. Exists is
@@ -100,7 +49,7 @@ func (c *Client) GetAtVersion(ctx context.Context, agent, key string, v Version)
 	if err != nil {
 		return Record{}, err
 	}
-	return record(n, resp), nil
+	return state.RecordOf(n, resp), nil
 }
 
 // BatchGet reads many records at one point of the order, now or at the point given, and
@@ -114,7 +63,7 @@ func (c *Client) BatchGet(ctx context.Context, names []RecordName, at ...At) ([]
 }
 
 func (c *Client) batchGet(ctx context.Context, txnID string, names []RecordName, at At) ([]Record, error) {
-	req := &pb.BatchGetStateRequest{Encoding: c.encoding(false), At: at.message(), TxnId: txnID, MinReadTs: uint64(at.least)}
+	req := &pb.BatchGetStateRequest{Encoding: c.encoding(false), At: state.Point(at), TxnId: txnID, MinReadTs: state.Least(at)}
 	for _, n := range names {
 		n = c.named(n)
 		req.Names = append(req.Names, &pb.RecordName{Namespace: n.Namespace, AgentId: n.Agent, Key: n.Key})
@@ -128,7 +77,7 @@ func (c *Client) batchGet(ctx context.Context, txnID string, names []RecordName,
 	}
 	out := make([]Record, len(names))
 	for i, s := range resp.GetStates() {
-		out[i] = current(c.named(names[i]), s)
+		out[i] = state.Current(c.named(names[i]), s)
 		out[i].ReadTS = CommitTS(resp.GetReadTs())
 		out[i].Erased, out[i].Pruned = s.GetErased(), s.GetPruned()
 	}
@@ -141,17 +90,7 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
-	s := Status{
-		Published: CommitTS(resp.GetPublishedTs()), LastCommitTime: timeOf(resp.GetLastCommitTime()), OpenTxns: resp.GetOpenTransactions(),
-		DiskUsed: resp.GetDiskUsedBytes(), DiskFree: resp.GetDiskFreeBytes(), WritesRefused: resp.GetWritesRefused(),
-		Durable: resp.GetDurable(), StoreID: resp.GetStoreId(), Format: resp.GetFormatVersion(),
-		Sessions: resp.GetSessions(), InSessions: resp.GetSessionRequests(),
-		Epoch: resp.GetEpoch(), EpochBegan: CommitTS(resp.GetEpochBeganTs()),
-	}
-	if a := resp.GetArchive(); a != nil {
-		s.Archive = &Archive{CommitTS(a.GetArchivedTs()), a.GetLagCommits(), a.GetLag().AsDuration(), a.GetError()}
-	}
-	return s, nil
+	return state.StatusOf(resp), nil
 }
 
 // Health asks once whether the daemon serves; nil: it does.

@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"statehouse.dev/statehouse/client/state"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
 
@@ -47,6 +48,8 @@ type WatchQuery struct {
 	// AllOperations: as in ReplayQuery. Lease: only those on the lease of this name of Agent.
 	AllOperations bool
 	Lease         string
+	// Due: only what becomes of records as ones that are due (Operation.Due).
+	Due bool
 	// Marks: yield progress marks, too (Event.Mark). The first comes when the watch has
 	// begun.
 	Marks bool
@@ -83,10 +86,10 @@ func (q *ReplayQuery) request(namespace string, f *feed) *pb.ReplayRequest {
 		req.EndTs = new(uint64(q.To))
 	}
 	if !q.FromTime.IsZero() {
-		req.StartTime = timestamp(&q.FromTime)
+		req.StartTime = state.Timestamp(&q.FromTime)
 	}
 	if !q.ToTime.IsZero() {
-		req.EndTime = timestamp(&q.ToTime)
+		req.EndTime = state.Timestamp(&q.ToTime)
 	}
 	if q.Limit > 0 {
 		req.Limit = uint64(q.Limit - f.events)
@@ -102,7 +105,7 @@ func (c *Client) Watch(ctx context.Context, q WatchQuery) iter.Seq2[Event, error
 		f.open = func(ctx context.Context) (grpc.ServerStreamingClient[pb.EventBatch], error) {
 			req := &pb.WatchRequest{
 				Namespace: c.config.Namespace, AgentId: q.Agent, AllAgents: q.AllAgents, KeyPrefix: q.Prefix, Encoding: c.encoding(q.NoValues),
-				AllOperations: q.AllOperations, Lease: q.Lease,
+				AllOperations: q.AllOperations, Lease: q.Lease, Due: q.Due,
 			}
 			if f.placed {
 				req.AfterTs, req.Epoch = new(uint64(f.cursor)), f.epoch
@@ -220,7 +223,7 @@ func (f *feed) handOut(batch *pb.EventBatch) error {
 		f.epoch = batch.GetEpoch()
 	}
 	for _, m := range batch.GetEvents() {
-		ev := eventOf(m)
+		ev := state.EventOf(m)
 		ev.Epoch = f.epoch
 		if f.placed && (ev.CommitTS <= f.cursor || ev.CommitTS < f.last) {
 			return broken("commit %d after commit %d", ev.CommitTS, max(f.cursor, f.last))
@@ -243,25 +246,4 @@ func (f *feed) handOut(batch *pb.EventBatch) error {
 		return errDone
 	}
 	return nil
-}
-
-func eventOf(m *pb.ReplayEvent) Event {
-	ev := Event{
-		CommitTS: CommitTS(m.GetCommitTs()), CommitTime: timeOf(m.GetCommitTime()), TxnID: m.GetTxnId(), Metadata: m.GetMetadata(),
-		Principal: m.GetPrincipal(), TraceID: m.GetTraceId(), Cause: m.GetCause(),
-		Operations: make([]Operation, len(m.GetOperations())),
-	}
-	for i, o := range m.GetOperations() {
-		ev.Operations[i] = Operation{
-			RecordName: RecordName{o.GetNamespace(), o.GetAgentId(), o.GetKey()}, Version: Version(o.GetVersion()),
-			Deleted: o.GetDeleted(), Value: o.GetValueJson(), Bytes: bytesOf(o), Erased: o.GetErased(), Pruned: o.GetPruned(),
-		}
-		if l := o.GetLease(); l != nil {
-			ev.Operations[i].Lease = &LeaseChange{l.GetHolder(), time.Duration(l.GetTtlMs()) * time.Millisecond}
-		}
-		if a := o.GetAct(); a.GetKind() == pb.RangeAct_FORKED {
-			ev.Operations[i].Fork = &Origin{Namespace: a.GetNamespace(), Agent: a.GetAgentId(), CommitTS: CommitTS(a.GetCommitTs()), ForkedTS: ev.CommitTS, ForkedAt: ev.CommitTime}
-		}
-	}
-	return ev
 }

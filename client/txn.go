@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"statehouse.dev/statehouse/client/state"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
 
@@ -123,7 +124,7 @@ func (t *Txn) Delete(ctx context.Context, agent, key string) error {
 // answer is lost: a late duplicate could undo a later write of the same key. The transaction
 // can then not be committed, and RunTxn begins another.
 func (t *Txn) Stage(ctx context.Context, w Write) error {
-	if err := checkWrite(&w); err != nil {
+	if err := invalid(state.Check(&w)); err != nil {
 		return err
 	}
 	w.RecordName = t.c.named(w.RecordName)

@@ -314,16 +314,16 @@ const (
 	deepestFork = 16
 )
 
-// cached is what a record is called in caches of the newest state: by its prefix. What a cache has
-// of a key before its agent was forked, that it was never written, is wrong from then on: so the
-// keys of a fork have other names there.
+// cached is what a record is called in caches of the newest state, by its prefix, and a sequence, by
+// what the prefixes of its records begin with. What a cache has of a key before its agent was forked,
+// that it was never written, is wrong from then on: so the keys of a fork have other names there.
 func (t *forks) cached(prefix string) string {
 	if !t.some.Load() {
 		return prefix
 	}
 	var a AgentName
 	if _, ok := splitNames([]byte(prefix), recordTag, &a.Namespace, &a.Agent); ok && t.get(a) != nil {
-		return prefix + "f" // the prefix of no record, which would end in 00
+		return string(rune(forkTag)) + prefix // of no record, which would begin with another tag
 	}
 	return prefix
 }

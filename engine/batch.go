@@ -100,6 +100,9 @@ func (w *rowWriter) appendRecords(batch *pebble.Batch, c *commit, part *agentPar
 		w.set(batch, w.key, row.append(w.body[:0]))
 		if hidden(op.key) {
 			w.used.use(batch, featureHidden)
+			if isWake(op.key) {
+				w.used.use(batch, featureWakes)
+			}
 		}
 		w.appendHold(batch, op.prefix, op.ends, op.hold)
 	}
@@ -113,8 +116,9 @@ func (w *rowWriter) appendHold(batch *pebble.Batch, prefix string, ends, begins 
 	w.holds = true
 	w.used.use(batch, featureTimers)
 	if ends != nil {
-		w.key = appendTimerKey(w.key[:0], ends.deadline, prefix)
-		_ = batch.Delete(w.key, nil)
+		for _, key := range ends.places(prefix) {
+			_ = batch.Delete(key, nil)
+		}
 	}
 	w.key = appendHoldKey(w.key[:0], prefix)
 	if begins == nil {
@@ -122,8 +126,9 @@ func (w *rowWriter) appendHold(batch *pebble.Batch, prefix string, ends, begins 
 		return
 	}
 	w.set(batch, w.key, begins.append(w.body[:0]))
-	w.key = appendTimerKey(w.key[:0], begins.deadline, prefix)
-	w.set(batch, w.key, timer{begins.kind, begins.version}.append(w.body[:0]))
+	for _, key := range begins.places(prefix) {
+		w.set(batch, key, timer{begins.kind, begins.version}.append(w.body[:0]))
+	}
 }
 
 // appendEvent adds the part's event and returns its digest.
@@ -136,6 +141,7 @@ func (w *rowWriter) appendEvent(batch *pebble.Batch, ts CommitTS, part *agentPar
 		ops = append(ops, op)
 	}
 	w.event.ops = ops
+	w.event.sealHolds()
 	body := w.event.appendSealed(w.body[:0], sealedFlags)
 	digest := digestOf(w.event.fields.appendSealed(body)) // a row's own sealed fields come after what is clear
 	if slices.ContainsFunc(ops, func(op eventRowOp) bool { return op.gone != 0 }) {

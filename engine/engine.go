@@ -59,6 +59,7 @@ type Engine struct {
 	running     atomic.Bool // Run is running: requests may step themselves
 	planner     *planner
 	inflight    *inflight
+	wakes       atomic.Bool // there may be wake-ups
 	rows        rowWriter
 	pruned      pruner
 	space       spaceWatch

@@ -43,6 +43,7 @@ type Evaluation interface {
 // OpResult is what came of one operation.
 type OpResult struct {
 	Acquired *Acquire   // of an acquisition: what was asked; Version is the token
+	Claimed  []Claimed  // of a claim
 	Name     RecordName // with the key that an append got
 	Version  Version    // that the commit gave the key
 	// Value is what the record is after the commit, of operations that change a value, or find one.

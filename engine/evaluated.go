@@ -163,10 +163,25 @@ func (x *results) value(name RecordName, v Version) ([]byte, error) {
 		return x.values[x.at[name]], nil
 	}
 	rec, err := x.e.GetVersion(name, v)
-	if errors.Is(err, ErrDataLoss) || errors.Is(err, ErrStorage) {
-		return nil, err
+	return rec.Value, lastingError(err) // if it has gone meanwhile, there is none
+}
+
+// valueAt is the value of a record of the engine's own that the commit wrote.
+func (x *results) valueAt(v KeyVersion) ([]byte, error) {
+	if x.own {
+		x.of(v.Name) // finds where it is
+		return x.value(v.Name, v.Version)
 	}
-	return rec.Value, nil // if it has gone meanwhile, there is none
+	rec, err := Snapshot{e: x.e, ts: x.ts}.get(v.Name, recordPrefix(v.Name))
+	return rec.Value, lastingError(err)
+}
+
+// lastingError is err unless it says that what was asked for has gone meanwhile.
+func lastingError(err error) error {
+	if errors.Is(err, ErrDataLoss) || errors.Is(err, ErrStorage) {
+		return err
+	}
+	return nil
 }
 
 // checkTogether refuses operations of a request after which the log would not tell what came of
@@ -181,7 +196,7 @@ func checkTogether(writes []*Write) error {
 			return failf(ErrInvalid, "key %q is written if it is absent, and named by another operation of the transaction", w.Name.Key).with("field", "if_absent")
 		}
 	}
-	if err := checkActs(writes); err != nil {
+	if err := cmp.Or(checkActs(writes), checkClaims(writes)); err != nil {
 		return err
 	}
 	return checkSequences(writes)

@@ -117,7 +117,7 @@ func (r *Restore) finishHolds() error {
 
 func (r *Restore) finishHold(prefix string, v Version, row *recordRow) error {
 	h := row.hold.holdAfter(row.commitTime, v)
-	if end := r.check.last; r.stopped && !h.deadline.After(end) {
+	if end := r.check.last; r.stopped && !h.deadline.After(end) && h.kind != CauseDue && h.kind != causeReady {
 		// The record was there at the end, so its deadline had been moved; and the segment, which goes on, has
 		// the holds of later. By then it was at most this.
 		h.deadline, h.moved = deadlineAfter(end, h.ttl), r.check.head.ts

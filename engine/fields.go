@@ -23,7 +23,7 @@ type field struct {
 // The tags of fields, by kind of row: those that this build knows, ascending.
 var (
 	recordFields = []uint64{fieldHold}
-	eventFields  = []uint64{fieldCause, fieldUserHead, fieldAct}
+	eventFields  = []uint64{fieldCause, fieldUserHead, fieldAct, fieldHolds}
 	logFields    []uint64
 )
 

@@ -18,7 +18,7 @@ import (
 // any. verify holds the store to it.
 //
 //	h names of the record       -> hold
-//	d deadline names            -> kind, version
+//	d deadline names            -> kind, version; of what is ready see ready.go
 const (
 	holdTag  = 'h'
 	timerTag = 'd'
@@ -30,9 +30,13 @@ type Cause byte
 const (
 	CauseExpired Cause = 1 // a record that was written with a time to live
 	CauseLapsed  Cause = 2 // a lease that was not renewed
+	CauseDue     Cause = 3 // a record became due
+
+	// causeReady is of what is ready to be claimed (wake.go): nothing ends it by itself.
+	causeReady Cause = 4
 )
 
-var causes = [...]string{"", "expired", "lapsed"}
+var causes = [...]string{"", "expired", "lapsed", "due", "ready"}
 
 // String is "" for a commit that is not the daemon's own.
 func (c Cause) String() string {
@@ -191,6 +195,38 @@ const (
 	fieldUserHead = 3
 )
 
+// fieldHolds is the field of an event of which an operation wrote a record with a hold: uvarint number of
+// the operation · 1 byte: what ends it · uvarint ttl, for each. It is sealed, so that the log holds the
+// records to it.
+const fieldHolds = 6
+
+// sealHolds makes the field of the operations.
+func (r *eventRow) sealHolds() {
+	var body []byte
+	for i := range r.ops {
+		if h := r.ops[i].held; h.kind != 0 {
+			body = binary.AppendUvarint(append(binary.AppendUvarint(body, uint64(i)), byte(h.kind)), uint64(h.ttl))
+		}
+	}
+	if body != nil {
+		r.fields = r.fields.with(fieldHolds, body)
+	}
+}
+
+// parseHolds gives the operations what the field says of them.
+func (r *eventRow) parseHolds() bool {
+	body, found := r.fields.get(fieldHolds)
+	d := decoder{rest: body}
+	for next := uint64(0); len(d.rest) > 0 && !d.failed; next++ {
+		i, h := d.uvarint(), recordHold{Cause(d.byte()), time.Duration(d.uvarint())}
+		if i < next || i >= uint64(len(r.ops)) || !h.kind.known() || h.ttl <= 0 {
+			return false
+		}
+		r.ops[i].held, next = h, i
+	}
+	return d.end() && (!found || len(body) > 0)
+}
+
 // own is what the event of a commit says if the daemon made it by itself.
 type own struct {
 	cause    Cause // 0: it did not
@@ -216,7 +252,7 @@ func (f fields) own() (o own, ok bool) {
 		return o, false
 	}
 	o.cause = Cause(cause[0])
-	return o, o.cause.known()
+	return o, o.cause.known() && o.cause != causeReady
 }
 
 // agentHead is an agent's last commit, and the last one that is not the daemon's own: what is

@@ -3,6 +3,7 @@ package engine
 import (
 	"encoding/binary"
 	"encoding/json"
+	"strings"
 	"time"
 )
 
@@ -68,6 +69,12 @@ func leaseRecord(n *RecordName) error {
 	if err := agent.normalize(); err != nil {
 		return err
 	}
+	if key, claim := strings.CutPrefix(n.Key, claimPrefix); claim {
+		n.Namespace, n.Key = agent.Namespace, key
+		err := n.normalize()
+		*n = wakeOf(*n)
+		return err
+	}
 	if err := checkName("lease", n.Key, MaxLeaseBytes); err != nil {
 		return err
 	}
@@ -113,6 +120,9 @@ func (a Acquire) check(w *Write, _ *Limits) (Evaluation, error) {
 	if err := checkLeaseTTL(a.TTL); err != nil {
 		return nil, err
 	}
+	if strings.HasPrefix(w.Name.Key, claimPrefix) {
+		return nil, failf(ErrInvalid, "the lease %q is one of a claim, and cannot be acquired", w.Name.Key).with("field", "key")
+	}
 	return a, checkLeaseOp(w)
 }
 
@@ -156,7 +166,9 @@ func (v *evaluation) acquire(name RecordName, a Acquire) error {
 		v.leases = make(map[AgentName]int, 1)
 	}
 	v.leases[agent]++
-	v.set(name, partOp{value: leaseValue{a.Holder, a.TTL.Milliseconds()}.text(), held: recordHold{CauseLapsed, a.TTL}})
+	w := partOp{value: leaseValue{a.Holder, a.TTL.Milliseconds()}.text()}
+	w.held = recordHold{CauseLapsed, a.TTL}
+	v.set(name, w)
 	return nil
 }
 
@@ -177,27 +189,45 @@ func (v *evaluation) leaseHeld(op *askedOp, was *seen) error {
 }
 
 func (r Release) evaluate(v *evaluation, op *askedOp) error {
-	was, err := v.record(op.name, op.prefix)
+	was, err := v.heldLease(op, r.Token)
 	if err != nil {
 		return err
 	}
-	// One that was taken in the same request has no token yet that anybody could know.
-	if own := v.find(op.name.AgentName(), op.prefix); own != nil || !was.keyHead.heldUnder(r.Token) {
-		return leaseLost(op.name, r.Token, was.keyHead)
+	if isWake(op.name.Key) {
+		v.set(op.name, readyOf(was.value))
+	} else {
+		v.remove(op.name)
 	}
-	v.remove(op.name)
 	return nil
 }
 
+// heldLease looks at a lease that must be held under a token.
+func (v *evaluation) heldLease(op *askedOp, token Version) (seen, error) {
+	was, err := v.record(op.name, op.prefix)
+	if err != nil {
+		return was, err
+	}
+	// One that was taken in the same request has no token yet that anybody could know.
+	if own := v.find(op.name.AgentName(), op.prefix); own != nil || !was.keyHead.heldUnder(token) {
+		return was, leaseLost(op.name, token, was.keyHead)
+	}
+	return was, nil
+}
+
 // heldUnder reports whether a lease, whose record it is of, is held under a token.
-func (h keyHead) heldUnder(token Version) bool { return h.exists() && h.version == token }
+func (h keyHead) heldUnder(token Version) bool {
+	return h.exists() && h.version == token && h.held == CauseLapsed
+}
 
 // leaseLost refuses what requires a lease.
 func leaseLost(name RecordName, token Version, now keyHead) *Failure {
-	_, lease := SplitHidden(name.Key)
+	kind, lease := SplitHidden(name.Key)
+	if kind == HiddenDue {
+		lease = claimPrefix + lease
+	}
 	f := failf(ErrLeaseLost, "the lease %q of agent %q is not held under token %d: it has lapsed, was released, or another holds it", lease, name.Agent, token).
 		with("namespace", name.Namespace).with("agent_id", name.Agent).with("lease", lease).with("token", token.String())
-	if now.exists() {
+	if now.exists() && now.held == CauseLapsed {
 		f = f.with("current_token", now.version.String())
 	}
 	return f

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -76,6 +77,8 @@ func (e *Engine) openLocked() error {
 	e.published.Store(uint64(head.ts))
 	e.publishedTime.Store(lastTime.UnixNano())
 	e.planner = newPlanner(&stepState{dbState: dbState{e.db}, hot: e.hot, e: e}, head, lastTime, &e.opts, &e.reached)
+	e.wakes.Store(slices.Contains(e.meta.used, featureWakes))
+	e.planner.wakes = &e.wakes
 	if e.pruned.floor = e.meta.floor; e.pruned.floor > 0 {
 		row, err := readLogRow(e.db, e.pruned.floor)
 		if err != nil {

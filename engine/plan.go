@@ -2,6 +2,7 @@ package engine
 
 import (
 	"slices"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,6 +21,8 @@ type stateReader interface {
 	hold(prefix string) (*hold, error)
 	// leases counts the leases that are held of an agent.
 	leases(a AgentName) (int, error)
+	// ready visits the wake-ups of an agent, or without one of a namespace, that are ready.
+	ready(namespace, agent string, visit func(RecordName) bool) error
 	// value returns the value of a version, or says why it has gone.
 	value(prefix string, v Version) ([]byte, gone, error)
 	// existing visits an agent's keys that exist under a prefix, in byte order, until visit returns
@@ -78,6 +81,7 @@ type planner struct {
 	decisions *cache[TxnID, decision]
 
 	timers timers
+	wakes  *atomic.Bool // there may be wake-ups
 
 	// step lists the commits of the current step, which the store does not have yet.
 	step []*commit
@@ -127,9 +131,9 @@ func newPlanner(s stateReader, head mark, lastTime time.Time, o *Options, r *rea
 // to: what a step plans. The step stops taking proposals at StepLookups, and the last one is
 // bounded by its own limits: TxnReads keys and ranges that it read, and of each of four kinds
 // TxnOps at most: operations, their agents, conditions of operations, and other conditions. What
-// is evaluated in a step is bounded likewise.
+// is evaluated in a step is bounded likewise. A key that is deleted may have a wake-up.
 func leastCached(o *Options) int {
-	return 2*o.Tuning.StepLookups + o.Limits.TxnReads + 5*o.Limits.TxnOps + o.Tuning.ErasedKeys + o.Tuning.FiredHolds
+	return 3*o.Tuning.StepLookups + o.Limits.TxnReads + 6*o.Limits.TxnOps + o.Tuning.ErasedKeys + o.Tuning.FiredHolds
 }
 
 // plan decides a proposal whose id has no outcome yet. It returns the commit to apply,
@@ -341,7 +345,9 @@ func (pl *planner) giveHold(op *partOp, before keyHead, at time.Time) (err error
 // keep takes over how long a key lasts from now on.
 func (pl *planner) keep(prefix string, h *hold) {
 	pl.holds.put(prefix, h)
-	pl.timers.note(h.deadline)
+	if h.kind != causeReady {
+		pl.timers.note(h.deadline)
+	}
 }
 
 // accept makes a commit of the proposal: commit_ts, time and versions. It reads the
@@ -356,6 +362,9 @@ func (pl *planner) accept(p *proposal, now time.Time) (*commit, error) {
 	for i := range p.agents {
 		part := &p.agents[i]
 		part.leases = 0
+		if err := pl.endWakes(part); err != nil {
+			return nil, err
+		}
 		head, err := pl.agentHead(part.agent)
 		if err != nil {
 			return nil, err
@@ -388,7 +397,9 @@ func (pl *planner) accept(p *proposal, now time.Time) (*commit, error) {
 			if err := pl.giveHold(op, h, c.time); err != nil {
 				return nil, err
 			}
-			part.leases += op.held.leases() - recordHold{kind: h.held}.leases()
+			if !isWake(op.key) { // claims are bounded by what is due
+				part.leases += op.held.leases() - recordHold{kind: h.held}.leases()
+			}
 		}
 	}
 	c.ts = pl.head.ts + 1

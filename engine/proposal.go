@@ -60,8 +60,7 @@ type partOp struct {
 	value  []byte
 	sum    valueSum
 	normal Digest // of the value's normal form; zero in a tombstone
-	held   recordHold
-	keeps  bool // the hold of the version before goes on
+	keeps  bool   // the hold of the version before goes on
 	// Given out when it is accepted: its hold, and that of the version before; nil: there is none.
 	hold, ends *hold
 }

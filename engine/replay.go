@@ -19,6 +19,7 @@ type Filter struct {
 	// (SplitHidden). Lease, unless "", leaves only those on the lease of that name.
 	AllOperations bool
 	Lease         string
+	Due           bool // only operations on wake-ups
 }
 
 // shows reports whether an operation on a key is selected.
@@ -26,6 +27,9 @@ func (f *Filter) shows(key string) bool {
 	switch {
 	case f.Lease != "":
 		return key == leaseKey(f.Lease)
+	case f.Due:
+		kind, name := SplitHidden(key)
+		return kind == HiddenDue && strings.HasPrefix(name, f.KeyPrefix)
 	case !hidden(key):
 		return strings.HasPrefix(key, f.KeyPrefix)
 	case !f.AllOperations:

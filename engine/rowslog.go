@@ -27,11 +27,12 @@ type eventRowOp struct {
 	key       string // "": its name was erased, and the salt with it
 	version   Version
 	tombstone bool
-	gone      gone   // of the value; the digest does not cover it
-	size      int    // bytes of the value, so that readers know before they read it
-	digest    Digest // of the value; zero in a tombstone
-	name      Digest // of namespace, agent and key
-	salt      salt   // of the name
+	gone      gone       // of the value; the digest does not cover it
+	size      int        // bytes of the value, so that readers know before they read it
+	digest    Digest     // of the value; zero in a tombstone
+	name      Digest     // of namespace, agent and key
+	salt      salt       // of the name
+	held      recordHold // what the record was written with: see fieldHolds
 }
 
 // provenance is what a commit says about itself.
@@ -164,7 +165,7 @@ func parseEventRow(body []byte) (r eventRow, ok bool) {
 	r.fields = d.fields(eventFields)
 	var ok2 bool
 	r.own, ok2 = r.fields.own()
-	return r, ok2 && d.end()
+	return r, ok2 && r.parseHolds() && d.end()
 }
 
 func (p *provenance) parse(d *decoder) {

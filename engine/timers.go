@@ -79,23 +79,47 @@ func (e *Engine) fire(now time.Time) (err error) {
 	return nil
 }
 
-// fireAll plans a commit that ends holds of one cause.
+// fireAll plans a commit that ends holds of one cause: by a tombstone, or a wake-up becomes ready.
 func (e *Engine) fireAll(now time.Time, due []fired) error {
-	writes := make([]*Write, len(due))
+	pl := e.planner
+	var writes []*Write
 	for i := range due {
 		f := &due[i]
-		h, err := e.planner.keyHead(string(recordPrefix(f.name)))
+		prefix := string(recordPrefix(f.name))
+		h, err := pl.keyHead(prefix)
 		if err != nil {
 			return err
 		}
-		if h.version != f.version || h.held != f.kind {
-			return corruptRow(appendHoldKey(nil, string(recordPrefix(f.name))), "a timer of another version")
+		wake := isWake(f.name.Key)
+		if wake && pl.plannedOp(prefix) != nil {
+			continue // it ended with its record, which expired in this step
 		}
-		writes[i] = &Write{Name: f.name, Tombstone: true}
+		if h.version != f.version || h.held != f.kind {
+			return corruptRow(appendHoldKey(nil, prefix), "a timer of another version")
+		}
+		w := &Write{Name: f.name, Tombstone: !wake}
+		if wake {
+			is, err := pl.record(prefix)
+			if err != nil {
+				return err
+			}
+			w.Value = readyOf(is.value).value
+		}
+		writes = append(writes, w)
+	}
+	if len(writes) == 0 {
+		return nil
 	}
 	p := newProposal(newTxnID(now, e.env.Rand), writes, Conditions{Principal: ownPrincipal})
 	p.cause = due[0].kind
-	_, err := e.planner.accept(p, now)
+	for i := range p.agents {
+		for j := range p.agents[i].ops {
+			if op := &p.agents[i].ops[j]; !op.tombstone {
+				op.held = recordHold{causeReady, readyTTL}
+			}
+		}
+	}
+	_, err := pl.accept(p, now)
 	return err
 }
 

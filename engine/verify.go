@@ -279,7 +279,7 @@ func (v *verifier) checkOp(name RecordName, op *eventRowOp, ts CommitTS, row *lo
 	v.kept.matched++
 	rec, ok := parseRecordRow(body)
 	switch {
-	case !ok, rec.commitTS != ts, !rec.commitTime.Equal(row.commitTime), rec.tombstone != op.tombstone, rec.gone != op.gone && (rec.gone != gonePruned || op.gone != 0),
+	case !ok, rec.commitTS != ts, !rec.commitTime.Equal(row.commitTime), rec.tombstone != op.tombstone, rec.gone != op.gone && (rec.gone != gonePruned || op.gone != 0), rec.hold != op.held,
 		!op.tombstone && rec.gone == 0 && (rec.digest() != op.digest || len(rec.value) != op.size):
 		return failf(ErrDataLoss, "version %d of key %q of agent %q differs from the log (commit %d)", op.version, name.Key, name.Agent, ts)
 	case !op.tombstone && rec.gone != 0:
@@ -348,6 +348,7 @@ func (v *verifier) checkNothingElse() error {
 		{systemTag, &v.r.System, v.checkSystem},
 		{holdTag, &v.r.Holds, v.checkHold},
 		{timerTag, &v.held.timers, v.checkTimer},
+		{readyTag, &v.held.ready, v.checkReady},
 		{stagedTag, &v.r.Staged, v.checkStaged},
 	}
 	for _, s := range steps {
@@ -489,7 +490,7 @@ func (v *verifier) checkSystem(key, body []byte) error {
 // checkTags refuses rows with unknown tags.
 func (v *verifier) checkTags() error {
 	lower := []byte{0}
-	for _, tag := range []byte{agentTag, timerTag, eventTag, forkTag, holdTag, stagedTag, logTag, metaTag, namespaceTag, recordTag, systemTag, outcomeTag, math.MaxUint8} { // in byte order
+	for _, tag := range []byte{agentTag, timerTag, eventTag, forkTag, holdTag, stagedTag, logTag, metaTag, namespaceTag, recordTag, systemTag, outcomeTag, readyTag, math.MaxUint8} { // in byte order
 		it, err := newRowIter(v.db, lower, []byte{tag})
 		if err != nil {
 			return err

@@ -11,6 +11,7 @@ import (
 
 type heldChecks struct {
 	records, timers uint64 // records whose newest version was written with a hold; timer rows
+	ready, places   uint64 // rows of what is ready; what there should be of both
 	last            []byte // the record that was seen last
 	head            agentHead
 }
@@ -47,12 +48,22 @@ func (v *verifier) checkHold(key, body []byte) error {
 	if err := it.close(); err != nil {
 		return err
 	}
-	at := appendTimerKey(nil, h.deadline, prefix)
-	if body, err = getRow(v.db, at); err != nil {
-		return err
+	v.held.places += uint64(len(h.places(prefix)))
+	for _, at := range h.places(prefix) {
+		if body, err = getRow(v.db, at); err != nil {
+			return err
+		}
+		if t, ok := parseTimer(body); !ok || t.kind != h.kind || t.version != h.version {
+			return corruptRow(at, "missing, or not of its hold")
+		}
 	}
-	if t, ok := parseTimer(body); !ok || t.kind != h.kind || t.version != h.version {
-		return corruptRow(at, "missing, or not of its hold")
+	return nil
+}
+
+func (v *verifier) checkReady(key, body []byte) error {
+	_, _, ok := splitReady(key)
+	if t, ok2 := parseTimer(body); !ok || !ok2 || t.kind != causeReady {
+		return corruptRow(key, "malformed")
 	}
 	return nil
 }
@@ -65,11 +76,11 @@ func (v *verifier) checkTimer(key, body []byte) error {
 	return nil
 }
 
-// checkHeld compares the counts. Each hold has a record and a timer of its own, so equal counts mean
+// checkHeld compares the counts. Each hold has a record and rows of its own to be found by, so equal counts mean
 // that nothing is without.
 func (v *verifier) checkHeld() error {
-	if v.r.Holds != v.held.records || v.r.Holds != v.held.timers {
-		return failf(ErrDataLoss, "%d records were written with a time to live, and there are %d deadlines and %d timers", v.held.records, v.r.Holds, v.held.timers)
+	if v.r.Holds != v.held.records || v.held.places != v.held.timers+v.held.ready {
+		return failf(ErrDataLoss, "%d records were written with a time to live, and there are %d deadlines and %d timers", v.held.records, v.r.Holds, v.held.timers+v.held.ready)
 	}
 	return nil
 }

@@ -173,7 +173,7 @@ type Input struct {
 	Where        []Filter  `json:"where,omitempty"`         // of a find
 	ByChange     bool      `json:"by_change,omitempty"`     // of a find: the record that was changed last comes first
 	WithMetadata bool      `json:"with_metadata,omitempty"` // of a find
-	Versus       *Point    `json:"versus,omitempty"`        // of a diff: what the agent as of At or AtTime is compared with
+	Versus       *Point    `json:"versus,omitempty"`        // of a diff: what the agent as of At or AtTime is compared with; commit 0 has nothing
 }
 
 // PageMissing in place of an operation's number: it continues one that is not in the

@@ -18,7 +18,7 @@
 //	admission        whose turn it is
 //	wire             bytes to messages, values, times and conditions; structwire leaves
 //	                 Structs as they are
-//	writes.go        the handlers, with reads.go, lists.go and streams.go
+//	answer           the handlers; page has the tokens of their lists
 //	engine
 //
 // A request of a session (sessions.go, package session) joins the path at captures: its

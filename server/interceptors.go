@@ -96,6 +96,18 @@ func (s *Service) admit(ctx context.Context, method string, l *limiter.Limiter) 
 	return ctx, grant, err
 }
 
+// refused is err, which refuses req before the engine has seen it. Of a commit the
+// engine says whether it is in doubt: a copy of it may be there already.
+func (s *Service) refused(req any, err error) error {
+	switch req := req.(type) {
+	case *pb.CommitRequest:
+		return s.engine.Refused(engine.TxnID(req.GetTxnId()), err)
+	case *pb.TransactRequest:
+		return s.engine.Refused(engine.TxnID(req.GetTxnId()), err)
+	}
+	return err
+}
+
 // rate is how many requests a second whoever asks may make; 0: any number.
 func (s *Service) rate(ctx context.Context) float64 {
 	if of := s.config.Rate; of != nil {

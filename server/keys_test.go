@@ -289,11 +289,11 @@ func TestCommitOfARevokedKey(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
-	var c engine.Conditions
-	k.service.asked(access.WithCaller(context.Background(), caller), &c)
-	_, err = k.service.engine.Transact(timeout(t), "late", []engine.Write{{Name: engine.RecordName{Agent: "a", Key: "k"}, Value: []byte(`{}`)}}, c)
-	if !errors.Is(err, access.ErrUnauthenticated) || c.Principal != "ann" {
-		t.Errorf("a commit that was let in before the revocation, as %q: %v", c.Principal, err)
+	_, err = k.service.Transact(access.WithCaller(timeout(t), caller), &pb.TransactRequest{
+		TxnId: "late", Operations: []*pb.TransactOperation{set("", "a", "k", `{}`)},
+	})
+	if !errors.Is(err, access.ErrUnauthenticated) {
+		t.Errorf("a commit that was let in before the revocation: %v", err)
 	}
 }
 

@@ -11,7 +11,6 @@ import (
 
 	"statehouse.dev/statehouse/engine"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
-	"statehouse.dev/statehouse/server/wire"
 )
 
 func exhausted(t *testing.T, what string, err error, says ...string) {
@@ -248,28 +247,4 @@ func TestAnswersNearTheLimit(t *testing.T) {
 	r.put("", "a", "4", string(textOf(MaxAnswerBytes/len(many)-proto.Size(empty))))
 	_, err = r.BatchGetState(timeout(t), &pb.BatchGetStateRequest{Names: many, Encoding: asJSON})
 	exhausted(t, "a batch of a thousand", err, "the answer is")
-
-	// And events. The sender is called as a stream would call it.
-	for size := MaxAnswerBytes - 12; size < MaxAnswerBytes+4; size++ {
-		first := &pb.ReplayEvent{TxnId: "first", CommitTs: 1, Operations: []*pb.Operation{{Key: "k"}}}
-		big := &pb.ReplayEvent{TxnId: "x", CommitTs: 2, Operations: []*pb.Operation{{Key: "k", ValueJson: []byte{}}}}
-		big.Operations[0].ValueJson = make([]byte, size-proto.Size(big)-12)
-		sent := []string{}
-		cursor := uint64(0)
-		err := r.service.batchSender(func(b *pb.EventBatch) error {
-			if proto.Size(b) > maxRequestBytes {
-				t.Errorf("a message of %d bytes", proto.Size(b))
-			}
-			for _, ev := range b.Events {
-				sent = append(sent, ev.TxnId)
-			}
-			cursor = b.Cursor
-			return nil
-		})([]*pb.ReplayEvent{first, big}, 9)
-		all := len(sent) == 2 && err == nil && cursor == 9
-		some := len(sent) == 1 && cursor == 1 && detailOf(wire.Status(err)).GetCode() == pb.ErrorCode_LIMIT_EXCEEDED
-		if !all && !some {
-			t.Errorf("an event of %d bytes: sent %v to cursor %d, error %v", proto.Size(big), sent, cursor, err)
-		}
-	}
 }

@@ -15,6 +15,7 @@ import (
 	"statehouse.dev/statehouse/server/access"
 	"statehouse.dev/statehouse/server/admin"
 	"statehouse.dev/statehouse/server/admission"
+	"statehouse.dev/statehouse/server/answer"
 	"statehouse.dev/statehouse/server/backup"
 	"statehouse.dev/statehouse/server/captures"
 	"statehouse.dev/statehouse/server/conns"
@@ -84,7 +85,7 @@ func (c Config) WithDefaults() Config {
 	c.KeptBack = cmp.Or(c.KeptBack, 64)
 	c.RequestBytes = cmp.Or(c.RequestBytes, 128<<20)
 	c.UnsentBytes = cmp.Or(c.UnsentBytes, 256<<20)
-	c.Tuning = c.Tuning.withDefaults()
+	c.Tuning = c.Tuning.WithDefaults()
 	if c.Debug == nil {
 		c.Debug = func(string, ...any) {}
 	}
@@ -93,12 +94,12 @@ func (c Config) WithDefaults() Config {
 
 // Service answers the RPCs of statehouse.v1.
 type Service struct {
-	pb.UnimplementedStatehouseServiceServer
-	engine *engine.Engine
-	config Config
-	env    engine.Env
-	access *access.Control
-	gate   gate.Gate
+	*answer.Service // its methods
+	engine          *engine.Engine
+	config          Config
+	env             engine.Env
+	access          *access.Control
+	gate            gate.Gate
 
 	requests, streams     limiter.Limiter
 	probes, healthWatches limiter.Limiter    // of their own: see methods.go
@@ -109,8 +110,7 @@ type Service struct {
 	unsent                *unsent.Budget
 	captures              *captures.Captures
 	admin                 admin.Service
-	meter                 *meter.Meter // nil: nothing is measured
-	watchers              meter.Watchers
+	meter                 *meter.Meter                // nil: nothing is measured
 	table                 atomic.Pointer[conns.Table] // while it is served
 	archiver              *backup.Archiver            // nil: nothing is archived
 
@@ -131,7 +131,7 @@ func Assemble(env engine.Env, config Config) (*Service, error) {
 	}
 	s := &Service{config: config.WithDefaults(), meter: config.Meter}
 	env.Observe = s.meter.Observer()
-	if err := s.config.Tuning.validate(); err != nil {
+	if err := s.config.Tuning.Validate(); err != nil {
 		return nil, err
 	}
 	s.captures = captures.New(config.Capture, config.Engine.Dir)
@@ -140,8 +140,8 @@ func Assemble(env engine.Env, config Config) (*Service, error) {
 	s.unsent = unsent.New(s.config.UnsentBytes, s.config.Streams, &s.env)
 	s.reading = limiter.NewSemaphore(int64(s.config.Tuning.StreamsReading), s.env.Await)
 	s.turns = limiter.NewSemaphore(max(int64(s.config.Requests)*3/4, 1), s.env.Await)
-	s.rates = admission.Rates{Now: s.env.Now}
 	s.following = limiter.NewSemaphore(int64(s.config.Tuning.WatchesReading), s.env.Await)
+	s.rates = admission.Rates{Now: s.env.Now}
 	e, err := engine.Open(s.env, config.Engine)
 	if err != nil {
 		return nil, err
@@ -151,6 +151,8 @@ func Assemble(env engine.Env, config Config) (*Service, error) {
 	if err := s.access.Load(e); err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
+	s.draining, s.drain = context.WithCancel(context.Background())
+	s.Service = answer.New(e, answer.Config{Tuning: s.config.Tuning, Access: s.access, Reading: s.reading, Following: s.following, Draining: s.draining})
 	s.gate = gate.Gate{Access: s.access, Engine: e, Note: s.note}
 	if config.ClientCertificates {
 		s.gate.Subject = conns.Subject
@@ -167,7 +169,6 @@ func Assemble(env engine.Env, config Config) (*Service, error) {
 	s.streams.Init(s.config.Streams, "streams", counting(&s.reached.Streams))
 	s.probes.Init(s.config.Tuning.Probes, "requests of health", counting(&s.reached.Probes))
 	s.healthWatches.Init(s.config.Tuning.HealthWatches, "watches of health", counting(&s.reached.HealthWatches))
-	s.draining, s.drain = context.WithCancel(context.Background())
 	s.captures.Open(e, fmt.Sprintf("%s (%s)", config.Version, config.GitSHA), env.Log) // not s.env.Log, which it records
 	s.assembleSessions()
 	return s, nil

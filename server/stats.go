@@ -37,7 +37,7 @@ func (s *Service) Stats() Stats {
 		Status: e.Status(), Store: e.StoreStats(), Healthy: e.Healthy(), Draining: s.Draining(), Bounds: s.Bounds(),
 		Held: s.Held(), OldestTxn: e.OldestTxn(), Meter: s.meter,
 	}
-	st.Watches, st.WatchLag = s.watchers.Lag(uint64(st.Status.Published))
+	st.Watches, st.WatchLag = s.Watching(st.Status.Published)
 	st.Uses = s.uses(&st)
 	return st
 }

@@ -26,6 +26,7 @@ func (a *app) putCommand() *cobra.Command {
 		file, as string
 		ifAbsent bool
 		ttl      time.Duration
+		due      dueFlags
 	)
 	cmd := &cobra.Command{
 		Use:   "put AGENT KEY [VALUE|-|-f FILE]",
@@ -34,7 +35,8 @@ func (a *app) putCommand() *cobra.Command {
 			"with -f; without one, or with -, it is read from standard input. With --if-absent it\n" +
 			"writes nothing if the key exists, prints what is there, and exits with 1. With\n" +
 			"--content-type the value is bytes, of any kind, as they are in the file. With --ttl the\n" +
-			"record expires that long after its commit: the daemon then deletes it.",
+			"record expires that long after its commit: the daemon then deletes it. With --due-in or\n" +
+			"--due-at it is due then: claim hands it to one worker at a time, until one completes it.",
 		Example: "  statehousectl put planner goal '{\"city\":\"Paris\"}'\n" +
 			"  statehousectl put planner goal --expected-version 1 --meta actor=me < goal.json\n" +
 			"  statehousectl put planner shots/1 -f shot.png --content-type image/png",
@@ -47,12 +49,16 @@ func (a *app) putCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&ifAbsent, "if-absent", false, "only if the key does not exist")
 	cmd.Flags().DurationVar(&ttl, "ttl", 0, "when it expires, from its commit on, such as 90s or 24h")
 	cmd.MarkFlagsMutuallyExclusive("if-absent", "expected-version")
+	due.register(cmd)
 	cmd.RunE = a.connected(func(ctx context.Context, s *session, args []string) error {
 		write := client.Put(args[0], args[1], nil)
 		if ifAbsent {
 			write = client.PutIfAbsent(args[0], args[1], nil)
 		}
-		var err error
+		write, err := due.of(cmd, write)
+		if err != nil {
+			return err
+		}
 		if as != "" {
 			write.Bytes = &client.Bytes{ContentType: as}
 			write.Bytes.Data, err = s.inputBytes(args[2:], file)

@@ -22,10 +22,11 @@ type recordShape struct {
 	Value      json.RawMessage `json:"value,omitempty"`
 	ReadTS     client.CommitTS `json:"read_ts,omitempty"` // the commit_ts the read is as of
 	ExpiresAt  time.Time       `json:"expires_at,omitzero"`
+	DueAt      time.Time       `json:"due_at,omitzero"`
 }
 
 func shapeRecord(r client.Record) recordShape {
-	return recordShape{r.Namespace, r.Agent, r.Key, r.Exists, r.Version, r.CommitTS, r.CommitTime, shownAs(r.Value, r.Bytes), r.ReadTS, r.ExpiresAt}
+	return recordShape{r.Namespace, r.Agent, r.Key, r.Exists, r.Version, r.CommitTS, r.CommitTime, shownAs(r.Value, r.Bytes), r.ReadTS, r.ExpiresAt, r.DueAt}
 }
 
 type keyVersionShape struct {

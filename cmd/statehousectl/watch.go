@@ -13,6 +13,7 @@ import (
 
 func (a *app) watchCommand() *cobra.Command {
 	var prefix string
+	var due bool
 	cmd := &cobra.Command{
 		Use:   "watch AGENT [KEY]",
 		Short: "Show a record, or those under a prefix, and every change to it",
@@ -21,13 +22,23 @@ restarts of the daemon too, until it is interrupted. Without a key it does so fo
 records of the agent, or for those under --prefix. Nothing is left out between what
 is shown first and the first change.
 
-With --json each line is a record as get shows it: exists is false after a delete.`,
+With --json each line is a record as get shows it: exists is false after a delete.
+
+With --due it shows instead, from now on, when records become due (put --due-in), lapse
+from the worker that had claimed them, are set, claimed or released (changed), and ended.`,
 		Example:           "  statehousectl watch planner plan\n  statehousectl watch planner --prefix tool/ --json",
 		Args:              show.Takes(1, 2),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	cmd.Flags().StringVar(&prefix, "prefix", "", "records whose key starts with this")
+	cmd.Flags().BoolVar(&due, "due", false, "instead, what becomes of records as ones that are due, from now on")
 	cmd.RunE = a.connected(func(ctx context.Context, s *session, args []string) error {
+		if due {
+			if len(args) == 2 {
+				return usagef("--due is of an agent, or with --prefix of some of its keys: leave the key out")
+			}
+			return s.watchDue(ctx, args[0], prefix)
+		}
 		w := watch{session: s, agent: args[0], prefix: prefix}
 		if len(args) == 2 {
 			if cmd.Flags().Changed("prefix") {

@@ -65,13 +65,18 @@ var diff = unary(history.Diff, pb.StatehouseService_Diff_FullMethodName,
 		req := &pb.DiffRequest{
 			Namespace: in.Namespace, AgentId: in.Agent, From: at(in), Prefix: in.Prefix, Limit: uint32(in.Limit), PageToken: page, Encoding: encoding(in),
 		}
+		if req.From == nil {
+			req.From = new(pb.At) // now; without one it would be from nothing
+		}
 		if v := in.Versus; v != nil {
 			req.ToNamespace, req.ToAgentId, req.To = v.Namespace, v.Agent, point(v.At, v.AtTime)
 		}
 		return req
 	},
 	func(r *pb.DiffRequest, in *history.Input) {
-		in.At, in.AtTime = moment(r.GetFrom())
+		if in.At, in.AtTime = moment(r.GetFrom()); r.GetFrom() == nil {
+			in.At = new(uint64) // which is the same
+		}
 		v := history.Point{Namespace: r.GetToNamespace(), Agent: r.GetToAgentId()}
 		if v.Agent != "" {
 			v.Namespace = namespace(v.Namespace)

@@ -133,7 +133,8 @@ func (j *judge) rightFolders(op *history.Operation, ts uint64) (why, expected, g
 	return j.sameMore(op, n, len(want)-n)
 }
 
-// rightDiff compares a page of a diff with the states of both its sides.
+// rightDiff compares a page of a diff with the states of both its sides, now being ts. At commit 0 there
+// was nothing.
 func (j *judge) rightDiff(op *history.Operation, ts uint64) (why, expected, got string) {
 	in, out := &j.firstPage(op).In, &op.Out
 	from := history.AgentName{Namespace: in.Namespace, Agent: in.Agent}
@@ -143,34 +144,30 @@ func (j *judge) rightDiff(op *history.Operation, ts uint64) (why, expected, got 
 			to = history.AgentName{Namespace: toAt.Namespace, Agent: toAt.Agent}
 		}
 	}
-	point := func(at *uint64, time int64, absent uint64) uint64 {
+	point := func(at *uint64, time int64) uint64 {
 		switch {
 		case at != nil:
 			return *at
 		case time != 0:
 			return j.model.TimeAt(time, ts)
 		}
-		return absent
+		return ts // now
 	}
-	fromTS, toTS := point(in.At, in.AtTime, 0), point(toAt.At, toAt.AtTime, ts)
-	if in.At == nil && in.AtTime == 0 {
-		fromTS = out.FromTS // before the agent's first commit, wherever that is said to be
-	}
+	fromTS, toTS := point(in.At, in.AtTime), point(toAt.At, toAt.AtTime)
 	if out.FromTS != fromTS || out.ToTS != toTS {
 		return "it compares other points", fmt.Sprint(fromTS, toTS), fmt.Sprint(out.FromTS, out.ToTS)
 	}
-	if fromTS < j.model.Base && j.model.Base > 0 {
-		return "", "", "" // nothing is known of what was then
+	if unknown := func(ts uint64) bool { return ts > 0 && ts < j.model.Base }; unknown(fromTS) || unknown(toTS) {
+		return "", "", "" // what was then
 	}
-	before := func(k string) *model.Version {
-		if in.At == nil && in.AtTime == 0 {
+	state := func(a history.AgentName, k string, ts uint64) *model.Version {
+		if ts == 0 {
 			return nil
 		}
-		return j.model.At(history.Name{Namespace: from.Namespace, Agent: from.Agent, Key: k}, fromTS)
+		return j.model.At(history.Name{Namespace: a.Namespace, Agent: a.Agent, Key: k}, ts)
 	}
-	after := func(k string) *model.Version {
-		return j.model.At(history.Name{Namespace: to.Namespace, Agent: to.Agent, Key: k}, toTS)
-	}
+	before := func(k string) *model.Version { return state(from, k, fromTS) }
+	after := func(k string) *model.Version { return state(to, k, toTS) }
 	last := ""
 	for page := j.pageOf(op); page != nil && last == ""; page = j.pageOf(page) {
 		if n := len(page.Out.Diffs); n > 0 {

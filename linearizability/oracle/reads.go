@@ -126,10 +126,13 @@ func (j *judge) points(op *history.Operation) (low, high uint64, early, ok bool)
 		if low > j.model.Head {
 			return 0, 0, false, false // reported
 		}
-	case op.In.At != nil && op.Kind != history.Diff: // which names its points
+	case op.Kind == history.Diff: // what it compares with now has no point of its own
+		if at := latest(&op.In); at > high {
+			return j.ofTheFuture(op, at)
+		}
+	case op.In.At != nil:
 		if *op.In.At > high {
-			j.breaks(op, "G4", "read-of-the-future", "", "", "it read as of commit %d, which had not happened", *op.In.At)
-			return 0, 0, false, false
+			return j.ofTheFuture(op, *op.In.At)
 		}
 		low, high, early = *op.In.At, *op.In.At, false
 	}
@@ -140,6 +143,22 @@ func (j *judge) points(op *history.Operation) (low, high uint64, early, ok bool)
 		return 0, 0, false, false
 	}
 	return low, high, early, true
+}
+
+// latest is the last commit that the request of a diff names.
+func latest(in *history.Input) (at uint64) {
+	if in.At != nil {
+		at = *in.At
+	}
+	if in.Versus != nil && in.Versus.At != nil {
+		at = max(at, *in.Versus.At)
+	}
+	return at
+}
+
+func (j *judge) ofTheFuture(op *history.Operation, at uint64) (low, high uint64, early, ok bool) {
+	j.breaks(op, "G4", "read-of-the-future", "", "", "it read as of commit %d, which had not happened", at)
+	return 0, 0, false, false
 }
 
 // rightChain holds all pages up to this one to one point.

@@ -147,6 +147,7 @@ async def test_a_session_is_judged(dial, daemon, file, redact):
 async def test_what_agents_ask_for_is_recorded(dial, daemon, file, redact):
     client = dial(daemon.url, capture=file, capture_redact=redact, page_size=2)
     await asked_for(client)
+    await replays(client)
     await client.close()
     known = operations(file)
     assert {op["kind"] for op in known} >= ASKED_FOR

@@ -22,6 +22,7 @@ from statehouse import (
     Write,
 )
 from statehouse._leases import Renewals
+from statehouse._steps import leases as steps
 
 #: The shortest time to live that the daemon takes is 100 ms.
 SHORT = 0.4
@@ -95,6 +96,10 @@ async def test_commits_under_a_lease(client):
         with pytest.raises(LeaseLost) as lost:
             await commit
         assert not lost.value.maybe_applied
+    for held in (True, False):
+        with pytest.raises(LeaseLost):
+            async with client.begin_transaction(held=held, leases=[condition]) as tx:
+                await tx.write("a1", "k", {})
     with pytest.raises(LeaseLost):
         await client.write("a1", "k", {}, leases=[lease])
     assert lease.lost.is_set()
@@ -105,6 +110,16 @@ async def test_commits_under_a_lease(client):
     assert (await client.get_state("a1", "k")).value == {"n": 5}
     with pytest.raises(LeaseLost):
         await released(lease)
+
+
+@pytest.mark.parametrize("held", [False, True])
+async def test_a_transaction_finds_out(client, held):
+    lease = await client.lease("a1", "worker")
+    with pytest.raises(LeaseLost):
+        async with client.begin_transaction(held=held, leases=[lease]) as tx:
+            await tx.write("a1", "k", {})
+            await lost_to_another(client, lease)
+    assert lease.lost.is_set()
 
 
 async def test_it_is_renewed_and_its_token_stays(client):
@@ -121,6 +136,14 @@ async def test_it_is_renewed_and_its_token_stays(client):
     events = [e async for e in client.replay("a1", all_operations=True)]
     kinds = [(op.kind, op.deleted) for e in events for op in e.operations]
     assert kinds == [("LEASE", False), ("WRITE", False), ("LEASE", True)], "no renewal is an event"
+
+
+async def test_one_that_is_renewed_sooner_than_others(client):
+    await client.lease("a1", "long", ttl=60)
+    await asyncio.sleep(0.05)  # until that is waited for
+    lease = await client.lease("a1", "short", ttl=SHORT)
+    await asyncio.sleep(2 * SHORT)
+    lease.check()
 
 
 async def test_it_lapses_with_its_process(client, dial, statehouse_daemon):
@@ -148,6 +171,23 @@ async def test_waiting(client):
     await released(first)
     got = await asyncio.gather(*waiting)
     assert len({lease.token for lease in got}) == 3
+
+
+async def test_a_release_between_looking_and_watching(client, statehouse_daemon, monkeypatch):
+    first = await client.lease("a1", "worker")
+    commit = steps.commit_of_operations
+    with Statehouse(statehouse_daemon.url, namespace=client.namespace) as other:
+
+        def looks(*arguments, **options):
+            try:
+                return (yield from commit(*arguments, **options))
+            except LeaseHeld:
+                other.transact([ReleaseLease("a1", "worker", first.token)])
+                raise
+
+        monkeypatch.setattr(steps, "commit_of_operations", looks)
+        second = await client.lease("a1", "worker", wait=5)
+    assert second.token > first.token
 
 
 async def acquired(client, wait):
@@ -259,6 +299,58 @@ async def test_a_task_that_is_cancelled_by_others(statehouse_daemon):
         await client.lease("a1", "worker", wait=10)
 
 
+async def test_an_acquisition_that_is_cancelled(statehouse_daemon):
+    """The daemon has acquired it, and this loop has not seen the answer."""
+    options = {"namespace": "given-up"}
+    async with AsyncStatehouse(statehouse_daemon.url, **options) as client:
+        await client.get_state("a1", "k")
+
+        async def work(wait):
+            async with client.lease("a1", "worker", wait=wait):
+                await asyncio.sleep(30)
+
+        with Statehouse(statehouse_daemon.url, **options) as other:
+            for wait in (0, 20):
+                task = asyncio.ensure_future(work(wait))
+                while not client._transport._calling:
+                    await asyncio.sleep(0)
+                for _ in range(9):
+                    await asyncio.sleep(0)  # until gRPC has sent it
+                while not other.list_leases("a1"):
+                    time.sleep(0.01)  # nor does it see it now
+                task.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+                assert other.list_leases("a1") == [], wait
+
+
+@pytest.mark.skipif(not hasattr(asyncio.Task, "uncancel"), reason="it cannot be told before 3.11")
+async def test_a_task_that_others_cancel_as_well(statehouse_daemon):
+    async with AsyncStatehouse(statehouse_daemon.url, namespace="as-well") as client:
+        reached = []
+
+        async def work(patient):
+            async with client.lease("a1", "worker", ttl=SHORT) as lease:
+                await lost_to_another(client, lease)
+                reached.append(lease)
+                try:
+                    await asyncio.sleep(30)
+                except asyncio.CancelledError:
+                    if not patient:
+                        raise
+
+        for patient in (False, True):
+            task = asyncio.ensure_future(work(patient))
+            while not reached:
+                await asyncio.sleep(0)
+            lost = LeaseLost("lost")
+            reached.pop()._lose(lost)  # and before the task runs again
+            task.cancel()
+            with pytest.raises(LeaseLost if patient else asyncio.CancelledError):
+                await task
+            await asyncio.sleep(0)
+
+
 async def test_a_task_that_swallows_it(statehouse_daemon):
     async with AsyncStatehouse(statehouse_daemon.url, namespace="swallows") as client:
         with pytest.raises(LeaseLost):
@@ -358,3 +450,6 @@ def test_what_is_due_together(monkeypatch):
     now[0] = 120
     renewals.settle(renewals.due())  # nothing was answered
     assert 0 < renewals.wait() <= 2, "it is tried again soon"
+    soon._why = later._why = long._why = LeaseLost("lost")
+    renewals.settle([soon, later, long])
+    assert not renewals, "what is lost is not renewed"

@@ -384,7 +384,7 @@ async def use(target, name, arguments):
     """Calls a method, and fetches something of what it iterates over."""
     made = getattr(target, name)(**arguments)
     if not hasattr(made, "__aiter__"):
-        return await made
+        return await made if inspect.isawaitable(made) else made
     try:
         return await made.__anext__()
     except StopAsyncIteration:

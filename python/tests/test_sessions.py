@@ -185,6 +185,38 @@ async def test_what_is_given_up_is_cancelled(dial, sharing):
     server.stop(None).wait()
 
 
+async def test_no_more_are_under_way_than_the_daemon_wants(dial, sharing):
+    frames = []
+    answer = pb.GetStateResponse(exists=True, value_json=b"{}", version=1).SerializeToString()
+
+    class Server(grpc.GenericRpcHandler):
+        def service(self, call):
+            def serve(stream, context):
+                for frame in stream:
+                    frames.append(len(frame.requests))
+                    answers = [pb.SessionAnswer(id=r.id, answer=answer) for r in frame.requests]
+                    yield pb.SessionAnswers(answers=answers, window=2)
+
+            return grpc.stream_stream_rpc_method_handler(
+                serve,
+                request_deserializer=pb.SessionRequests.FromString,
+                response_serializer=pb.SessionAnswers.SerializeToString,
+            )
+
+    server = grpc.server(ThreadPoolExecutor(4), handlers=[Server()])
+    url = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    server.start()
+    client = dial(url)
+    for most in (20, 2, 2):
+        records = await asyncio.gather(*(client.get_state("a1", "k") for _ in range(20)))
+        assert [record.version for record in records] == [1] * 20
+        assert sum(frames) == 20
+        assert max(frames) <= most
+        frames.clear()
+    await client.close()
+    server.stop(None).wait()
+
+
 async def test_a_stream_that_breaks(lossy, proxy, sharing):
     await written(lossy)
     for what in ("reply", "request") * 3:

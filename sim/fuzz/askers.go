@@ -96,6 +96,9 @@ func (a *asker) observe() {
 		in.Limit++
 	case 1:
 		kind, in.At = history.Diff, moment()
+		if in.At == nil && a.chance(0.5) {
+			in.At = new(uint64) // from nothing
+		}
 		in.Versus = &history.Point{At: moment()}
 		if in.Versus.At == nil {
 			in.Versus = nil

@@ -28,7 +28,7 @@ func acts() []Bug {
 		},
 		{
 			Name: "fork-versions-begin-anew", Guarantee: "G3", About: "an inherited key that a cache says was never written gets version 1 again", Tests: "./engine ^TestForkOfWhatWasLookedFor$",
-			Edits: []Edit{{"engine/acts.go", "		return prefix + \"f\" //", "		return prefix //"}},
+			Edits: []Edit{{"engine/acts.go", "		return string(rune(forkTag)) + prefix //", "		return prefix //"}},
 		},
 		{
 			Name: "fork-replayed-to-its-first-event", Guarantee: "G5", About: "a reader who knows no acts gets as much of a fork as one event holds", Tests: forks,

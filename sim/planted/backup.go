@@ -43,15 +43,15 @@ func backups() []Bug {
 		},
 		{
 			Name: "page-of-another-epoch", Guarantee: "G5", Tests: wire, About: "a page token of before a restore is taken for one of the commit that has its number now",
-			Edits: []Edit{{"server/token.go", "	if err == nil && token != \"\" {", "	if err == nil && token != \"\" && t.epoch == \"\" {"}},
+			Edits: []Edit{{"server/answer/pages.go", "	if err == nil && token != \"\" {", "	if err == nil && token != \"\" && t.Epoch == \"\" {"}},
 		},
 		{
 			Name: "cursor-of-another-epoch", Guarantee: "G5", Tests: wire, About: "a watch goes on after a cursor of before a restore",
-			Edits: []Edit{{"server/streams.go", "		if err := s.engine.CheckEpoch(req.GetEpoch(), engine.CommitTS(req.GetAfterTs())); err != nil {", "		if err := s.engine.CheckEpoch(\"\", 0); err != nil {"}},
+			Edits: []Edit{{"server/answer/streams.go", "		if err := s.engine.CheckEpoch(req.GetEpoch(), engine.CommitTS(req.GetAfterTs())); err != nil {", "		if err := s.engine.CheckEpoch(\"\", 0); err != nil {"}},
 		},
 		{
 			Name: "reads-of-another-epoch", Guarantee: "G3", Tests: wire, About: "what a transaction read before a restore is compared with the versions of after it",
-			Edits: []Edit{{"server/writes.go", "	if reads := req.GetReads(); reads.GetEpoch() != \"\" {", "	if reads := req.GetReads(); reads.GetEpoch() == \"none\" {"}},
+			Edits: []Edit{{"server/answer/writes.go", "	if reads := req.GetReads(); reads.GetEpoch() != \"\" {", "	if reads := req.GetReads(); reads.GetEpoch() == \"none\" {"}},
 		},
 		{
 			Name: "cursor-without-its-epoch", Guarantee: "G5", Tests: wire, About: "the client does not send the epoch of its cursor",

@@ -26,7 +26,7 @@ func retries() []Bug {
 		},
 		{
 			Name: "client-heads-dropped", Guarantee: "G3", About: "of several expected heads only the first is sent",
-			Edits: []Edit{{"client/transact.go", "	for _, h := range o.Heads {", "	for _, h := range o.Heads[:min(1, len(o.Heads))] {"}},
+			Edits: []Edit{{"client/state/writes.go", "	for _, h := range o.Heads {", "	for _, h := range o.Heads[:min(1, len(o.Heads))] {"}},
 		},
 		{
 			Name: "client-doubt-told-definite", Guarantee: "G6", About: "a commit whose answer was lost is told to be certainly not applied",
@@ -113,15 +113,15 @@ func calls() []Bug {
 	return []Bug{
 		{
 			Name: "client-as-of-lost", Guarantee: "G3", About: "BatchGet as of a commit reads the present",
-			Edits: []Edit{{"client/reads.go", "	req := &pb.BatchGetStateRequest{Encoding: asJSON, At: at.message(), TxnId: txnID, MinReadTs: uint64(at.least)}", "	req := &pb.BatchGetStateRequest{Encoding: asJSON, TxnId: txnID, MinReadTs: uint64(at.least)}"}},
+			Edits: []Edit{{"client/reads.go", "	req := &pb.BatchGetStateRequest{Encoding: c.encoding(false), At: state.Point(at), ", "	req := &pb.BatchGetStateRequest{Encoding: c.encoding(false), "}},
 		},
 		{
 			Name: "client-tombstone-exists", Guarantee: "G3", About: "a record that was deleted is told to exist",
-			Edits: []Edit{{"client/reads.go", "		RecordName: n, Exists: m.GetExists(),", "		RecordName: n, Exists: m.GetVersion() > 0,"}},
+			Edits: []Edit{{"client/state/answers.go", "		RecordName: n, Exists: m.GetExists(),", "		RecordName: n, Exists: m.GetVersion() > 0,"}},
 		},
 		{
 			Name: "client-versions-mixed-up", Guarantee: "G6", About: "a batch's versions are told of other writes",
-			Edits: []Edit{{"client/transact.go", "KeyVersion{c.named(b.Writes[i].RecordName), Version(v)}", "KeyVersion{c.named(b.Writes[len(b.Writes)-1-i].RecordName), Version(v)}"}},
+			Edits: []Edit{{"client/state/answers.go", "		name := NameOf(req.Operations[i])\n", "		name := NameOf(req.Operations[len(req.Operations)-1-i])\n"}},
 		},
 		{
 			Name: "client-reverse-lost", Guarantee: "G3", About: "a list of keys from last to first comes from first to last",

@@ -46,7 +46,7 @@ func finding() []Bug {
 		},
 		{
 			Name: "diff-drifts", Guarantee: "G3", About: "later pages of a diff compare with what is there now", Tests: "./server ^TestPagesOfOnePoint$",
-			Edits: []Edit{{"server/diff.go", "	return engine.At{CommitTS: &points[0]}, engine.At{CommitTS: &points[1]}, parts[2], nil", "	return engine.At{CommitTS: &points[0]}, engine.At{}, parts[2], nil"}},
+			Edits: []Edit{{"server/answer/diff.go", "	return engine.At{CommitTS: &points[0]}, engine.At{CommitTS: &points[1]}, parts[2], nil", "	return engine.At{CommitTS: &points[0]}, engine.At{}, parts[2], nil"}},
 		},
 		{
 			Name: "diff-without-the-parent", Guarantee: "G3", About: "a diff of a fork and its parent leaves out what the parent has written since", Tests: "./engine ^TestForks$",
@@ -58,7 +58,7 @@ func finding() []Bug {
 		},
 		{
 			Name: "min-read-not-asked", Guarantee: "G4", About: "a read that must not be before a commit is answered without it", Tests: "./server ^TestMinReadTS$",
-			Edits: []Edit{{"server/reads.go", "	return s.engine.CheckPublished(engine.CommitTS(req.GetMinReadTs()))\n", "	return nil\n"}},
+			Edits: []Edit{{"server/answer/reads.go", "	return s.engine.CheckPublished(engine.CommitTS(req.GetMinReadTs()))\n", "	return nil\n"}},
 		},
 	}
 }

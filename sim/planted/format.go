@@ -18,7 +18,7 @@ func formats() []Bug {
 		{
 			Name: "erased-by-nobody", Guarantee: "G8", About: "verify does not look at a value that the record says was erased",
 			Edits: []Edit{
-				{"engine/verify.go", ", rec.gone != op.gone && (rec.gone != gonePruned || op.gone != 0),\n", ",\n"},
+				{"engine/verify.go", ", rec.gone != op.gone && (rec.gone != gonePruned || op.gone != 0), rec.hold", ", rec.hold"},
 				{"engine/verify.go", "	case !op.tombstone && rec.gone != 0:\n", "	case false:\n"},
 			},
 		},

@@ -9,7 +9,7 @@ func holds() []Bug {
 		},
 		{
 			Name: "lease-token-of-a-release", Guarantee: "G3", About: "the version of a release or lapse is taken for a token, though nobody holds the lease",
-			Edits: []Edit{{"engine/lease.go", "func (h keyHead) heldUnder(token Version) bool { return h.exists() && h.version == token }", "func (h keyHead) heldUnder(token Version) bool { return h.version == token }"}},
+			Edits: []Edit{{"engine/lease.go", "	return h.exists() && h.version == token && h.held == CauseLapsed\n", "	return h.version == token && (!h.exists() || h.held == CauseLapsed)\n"}},
 		},
 		{
 			Name: "lease-lapses-after-the-step", Guarantee: "G3", About: "what is due is fired after the requests of a step, so that one in the step in which a lease lapses finds it held",

@@ -14,7 +14,7 @@ func drains() []Bug {
 		},
 		{
 			Name: "drain-ends-watches-well", Guarantee: "G9", About: "a drain ends a watch as if nothing could come any more", Unseen: noHistory,
-			Edits: []Edit{{"server/streams.go", "		return wire.Fail(engine.ErrStopped, fmt.Sprintf(\"the daemon is stopping: watch again after %d\", reader.cursor))", "		return nil"}},
+			Edits: []Edit{{"server/answer/streams.go", "		return wire.Fail(engine.ErrStopped, fmt.Sprintf(\"the daemon is stopping: watch again after %d\", reader.cursor))", "		return nil"}},
 		},
 	}
 }

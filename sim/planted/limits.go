@@ -14,7 +14,7 @@ func caches() []Bug {
 		},
 		{
 			Name: "cache-smaller-than-a-step", Guarantee: "G3", About: "the caches of the newest state may be smaller than what a step plans",
-			Edits: []Edit{{"engine/plan.go", "	return 2*o.Tuning.StepLookups + o.Limits.TxnReads + 5*o.Limits.TxnOps", "	return o.Limits.TxnOps"}},
+			Edits: []Edit{{"engine/plan.go", "	return 3*o.Tuning.StepLookups + o.Limits.TxnReads + 6*o.Limits.TxnOps + o.Tuning.ErasedKeys + o.Tuning.FiredHolds", "	return o.Limits.TxnOps"}},
 		},
 	}
 }
@@ -40,7 +40,7 @@ func pages() []Bug {
 	return []Bug{
 		{
 			Name: "page-bytes-skips", Guarantee: "G5", About: "a page that is full by bytes, not by items, loses its last record",
-			Edits: []Edit{{"server/reads.go", "		next = s.nextPage(ts, records[len(records)-1].Name.Key, scope...)\n", "		next = s.nextPage(ts, records[len(records)-1].Name.Key, scope...)\n\t\tif n := len(records); n > 1 && uint32(n) < req.GetLimit() {\n\t\t\trecords = records[:n-1]\n\t\t}\n"}},
+			Edits: []Edit{{"server/answer/reads.go", "		next = s.nextPage(ts, records[len(records)-1].Name.Key, scope...)\n", "		next = s.nextPage(ts, records[len(records)-1].Name.Key, scope...)\n\t\tif n := len(records); n > 1 && uint32(n) < req.GetLimit() {\n\t\t\trecords = records[:n-1]\n\t\t}\n"}},
 		},
 		{
 			Name: "page-bytes-not-counted", Guarantee: "G9", About: "a page of a scan has as many bytes as there are",
@@ -52,15 +52,15 @@ func pages() []Bug {
 		},
 		{
 			Name: "history-page-repeats", Guarantee: "G3", About: "the page after one of the usual length of a history begins with the last version of that",
-			Edits: []Edit{{"server/lists.go", "entries[len(entries)-1].Version.String()", "entries[max(len(entries)-1-len(entries)/s.config.Tuning.HistoryPage, 0)].Version.String()"}},
+			Edits: []Edit{{"server/answer/lists.go", "entries[len(entries)-1].Version.String()", "entries[max(len(entries)-1-len(entries)/s.config.Tuning.HistoryPage, 0)].Version.String()"}},
 		},
 		{
 			Name: "names-page-ends", Guarantee: "G3", About: "a page of the most names that there may be says that it is the last",
-			Edits: []Edit{{"server/lists.go", "	if more {\n		s.pageFull(len(agents), page)\n", "	if more && len(agents) < s.config.Tuning.NamesPage {\n		s.pageFull(len(agents), page)\n"}},
+			Edits: []Edit{{"server/answer/lists.go", "	if more {\n		s.pageFull(len(agents), p)\n", "	if more && len(agents) < s.config.Tuning.NamesPage {\n		s.pageFull(len(agents), p)\n"}},
 		},
 		{
 			Name: "batch-cut-short", Guarantee: "G3", About: "a batch read that is too large is answered with what fits",
-			Edits: []Edit{{"server/reads.go", "		if err := size.add(state); err != nil {\n			return nil, err\n		}\n", "		if err := size.add(state); err != nil {\n			break\n		}\n"}},
+			Edits: []Edit{{"server/answer/reads.go", "		if err := size.add(state); err != nil {\n			return nil, err\n		}\n", "		if err := size.add(state); err != nil {\n			break\n		}\n"}},
 		},
 	}
 }
@@ -69,11 +69,11 @@ func messages() []Bug {
 	return []Bug{
 		{
 			Name: "message-repeats-one", Guarantee: "G5", Unseen: onlyStreams, About: "after a message that is full by bytes the next begins with the last event of it",
-			Edits: []Edit{{"server/streams.go", "				size, from = n, i\n", "				size, from = n, max(i-1, 1)\n"}},
+			Edits: []Edit{{"server/answer/streams.go", "				size, from = n, i\n", "				size, from = n, max(i-1, 1)\n"}},
 		},
 		{
 			Name: "message-cursor-ahead", Guarantee: "G5", Unseen: onlyStreams, About: "the cursor of a message that is full by bytes is that of the next event",
-			Edits: []Edit{{"server/streams.go", "Cursor: events[i-1].GetCommitTs()", "Cursor: events[i].GetCommitTs()"}},
+			Edits: []Edit{{"server/answer/streams.go", "	ts := events[i-1].GetCommitTs()\n", "	ts := events[i].GetCommitTs()\n"}},
 		},
 		{
 			Name: "chunk-of-rows-is-the-end", Guarantee: "G5", Unseen: onlyStreams, About: "a chunk that is full by rows is taken for the last",
@@ -85,7 +85,7 @@ func messages() []Bug {
 		},
 		{
 			Name: "watch-mark-ahead", Guarantee: "G4", Unseen: onlyStreams, About: "the mark of an idle watch is one too far",
-			Edits: []Edit{{"server/streams.go", "				if err := send(out, cursor); err != nil {", "				if len(out) == 0 {\n\t\t\t\t\tcursor++\n\t\t\t\t}\n				if err := send(out, cursor); err != nil {"}},
+			Edits: []Edit{{"server/answer/streams.go", "				if err := send(out, cursor); err != nil {", "				if len(out) == 0 {\n\t\t\t\t\tcursor++\n\t\t\t\t}\n				if err := send(out, cursor); err != nil {"}},
 		},
 	}
 }

@@ -34,7 +34,7 @@ func replay() []Bug {
 		},
 		{
 			Name: "limit-drops-an-agent", Guarantee: "G5", Unseen: onlyStreams, About: "a chunk of a namespace's replay that ends at its limit forgets what is left of the commit there",
-			Edits: []Edit{{"engine/replay.go", "			r.add(c.ts, w.agents[at], &rows[at])\n", "			if len(r.events) == 0 || !r.full() {\n				r.add(c.ts, w.agents[at], &rows[at])\n			}\n"}},
+			Edits: []Edit{{"engine/forkreplay.go", "	if len(acts) == 0 {\n		for i := range rows {\n			r.add(ts, agents[i], &rows[i])\n", "	if len(acts) == 0 {\n		for i := range rows {\n			if len(r.events) > 0 && r.full() {\n				continue\n			}\n			r.add(ts, agents[i], &rows[i])\n"}},
 		},
 		{
 			Name: "watch-waits-for-the-next", Guarantee: "G9", Unseen: onlyStreams, About: "a watch is told of a commit only when another one follows",
@@ -42,7 +42,7 @@ func replay() []Bug {
 		},
 		{
 			Name: "watch-cursor-runs-ahead", Guarantee: "G5", Unseen: onlyStreams, About: "a watch that found nothing for its filter goes on one commit too far",
-			Edits: []Edit{{"server/streams.go", "			cursor := reader.cursor\n", "			if len(out) == 0 {\n\t\t\t\treader.cursor++\n\t\t\t}\n			cursor := reader.cursor\n"}},
+			Edits: []Edit{{"server/answer/streams.go", "			cursor := reader.cursor\n", "			if len(out) == 0 {\n\t\t\t\treader.cursor++\n\t\t\t}\n			cursor := reader.cursor\n"}},
 		},
 		{
 			Name: "prefix-anywhere", Guarantee: "G5", Unseen: onlyStreams, About: "a replay of a key prefix shows the keys that have it in their middle",
@@ -132,7 +132,7 @@ func storage() []Bug {
 		},
 		{
 			Name: "damage-read-as-absent", Guarantee: "G8", About: "a record that cannot be read is answered as if it did not exist",
-			Edits: []Edit{{"engine/read.go", "	if err := rows.close(); err != nil {\n		return rec, err\n	}\n	if newest {", "	if err := rows.close(); err != nil {\n		return Record{Name: name}, nil\n	}\n	if newest {"}},
+			Edits: []Edit{{"engine/read.go", "	if err := rows.close(); err != nil {\n		return rec, err\n	}\n	if newest {\n		s.e.hot.fill(miss, prefix,", "	if err := rows.close(); err != nil {\n		return Record{Name: name}, nil\n	}\n	if newest {\n		s.e.hot.fill(miss, prefix,"}},
 		},
 		{
 			Name: "answer-lost-in-batch", Guarantee: "G9", Unseen: noHistory, About: "when a step holds several requests the last one is never answered",

@@ -9,7 +9,7 @@ func conflicts() []Bug {
 		},
 		{
 			Name: "ranges-not-checked", Guarantee: "G3", About: "a range that a transaction listed may change before it commits: phantoms",
-			Edits: []Edit{{"engine/ranges.go", "			if change = l.changed(ops); change == nil {", "			if change = nil; change == nil {"}},
+			Edits: []Edit{{"engine/ranges.go", "			if change = l.changed(ev); change == nil {", "			if change = nil; change == nil {"}},
 		},
 		{
 			Name: "phantom-in-step", Guarantee: "G3", About: "a range is checked against the store only, not against what the same step planned before",
@@ -74,7 +74,7 @@ func versions() []Bug {
 		},
 		{
 			Name: "page-not-pinned", Guarantee: "G3", About: "the second page of a scan is read at another commit than the first",
-			Edits: []Edit{{"server/token.go", "	return t, engine.At{CommitTS: &t.ts}, nil", "	return t, at, nil"}},
+			Edits: []Edit{{"server/page/token.go", "	return t, engine.At{CommitTS: &t.TS}, nil", "	return t, at, nil"}},
 		},
 		{
 			Name: "tombstone-listed", Guarantee: "G3", About: "deleted keys are listed",

@@ -18,13 +18,14 @@ func pythons() []Bug {
 }
 
 const (
-	pyCalls    = "python/statehouse/_calls.py"
-	pyTxn      = "python/statehouse/_steps/txn.py"
-	pyTxnReads = "python/statehouse/_steps/txnreads.py"
-	pyRunning  = "python/statehouse/_steps/running.py"
-	pyReads    = "python/statehouse/_steps/reads.py"
-	pyFeeds    = "python/statehouse/_steps/feeds.py"
-	pyWrites   = "python/statehouse/_steps/writes.py"
+	pyCalls      = "python/statehouse/_calls.py"
+	pyTxn        = "python/statehouse/_steps/txn.py"
+	pyTxnReads   = "python/statehouse/_steps/txnreads.py"
+	pyRunning    = "python/statehouse/_steps/running.py"
+	pyReads      = "python/statehouse/_steps/reads.py"
+	pyFeeds      = "python/statehouse/_steps/feeds.py"
+	pyWrites     = "python/statehouse/_steps/writes.py"
+	pyOperations = "python/statehouse/_steps/operations.py"
 )
 
 // pythonCommits are about what is sent again, and what is told when it is not.
@@ -48,8 +49,8 @@ func pythonCommits() []Bug {
 		},
 		{
 			Name: "python-new-not-expected", Guarantee: "G3", About: "that a record must not exist is not sent",
-			Edits: []Edit{{pyWrites, "            expected_version=check.optional_count(\"expected_version\", operation.expected_version),",
-				"            expected_version=check.optional_count(\"expected_version\", operation.expected_version)\n            or None,"}},
+			Edits: []Edit{{pyOperations, "        return check.optional_count(\"expected_version\", operation.expected_version)",
+				"        return check.optional_count(\"expected_version\", operation.expected_version) or None"}},
 		},
 		{
 			Name: "python-doubt-told-definite", Guarantee: "G6", About: "a commit whose answer was lost is told to be certainly not applied",
@@ -65,7 +66,7 @@ func pythonCommits() []Bug {
 		},
 		{
 			Name: "python-versions-mixed-up", Guarantee: "G6", About: "a batch's versions are told of other writes",
-			Edits: []Edit{{pyWrites, "in zip(request.operations, response.versions)", "in zip(request.operations, response.versions[::-1])"}},
+			Edits: []Edit{{pyOperations, "        numbers = list(response.versions)\n", "        numbers = list(response.versions[::-1])\n"}},
 		},
 	}
 }
@@ -168,7 +169,7 @@ func pythonReads() []Bug {
 	return []Bug{
 		{
 			Name: "python-as-of-lost", Guarantee: "G3", About: "get_many as of a commit reads the present",
-			Edits: []Edit{{pyReads, "names=batch, encoding=AS_JSON, at=at", "names=batch, encoding=AS_JSON"}},
+			Edits: []Edit{{pyReads, "names=batch, encoding=NATIVE, at=at, min", "names=batch, encoding=NATIVE, min"}},
 		},
 		{
 			Name: "python-batch-outside", Guarantee: "G3", About: "get_many in a transaction reads outside of it",

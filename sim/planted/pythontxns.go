@@ -57,7 +57,7 @@ func pythonHolds() []Bug {
 		},
 		{
 			Name: "python-condition-replaced", Guarantee: "G3", About: "a write in the place of another takes away the version that this one expected",
-			Edits: []Edit{{"python/statehouse/_steps/staged.py", "            if not expects:\n                operation.expected_version = old.expected_version\n            elif", "            if expects and"}},
+			Edits: []Edit{{"python/statehouse/_steps/staged.py", "        if not expects:\n            new.expected_version = old.expected_version\n        elif", "        if expects and"}},
 		},
 	}
 }

@@ -4,7 +4,7 @@ package planted
 // both sides, and about their timeouts. What the client leaves out, only what its user was told
 // shows: on the wire there is no such read.
 func readsets() []Bug {
-	const whole, own = "func (l *Range) Whole() { l.first, l.last = \"\", \"\" }", "	rec := seenAs(o)\n	at, _ := t.held.Reads.At()\n"
+	const whole, own = "func (l *Range) Whole() { l.first, l.last = \"\", \"\" }", "	rec = state.SeenAs(o)\n	at, _ := t.held.Reads.At()\n"
 	return []Bug{
 		{
 			Name: "readset-absent-left-out", Guarantee: "G3", About: "a record that a transaction found absent is left out of what it read",

@@ -50,7 +50,7 @@ func refusals() []Bug {
 		},
 		{
 			Name: "page-token-refused", Guarantee: "G9", About: "a page token that ends with a short name is not known again", Unseen: noHistory,
-			Edits: []Edit{{"server/token.go", "	if err != nil || len(b) <= tokenFixed ||", "	if err != nil || len(b) < 25 ||"}},
+			Edits: []Edit{{"server/page/token.go", "	if err != nil || len(b) <= tokenFixed ||", "	if err != nil || len(b) < 25 ||"}},
 		},
 		{
 			Name: "missing-version-is-data-loss", Guarantee: "G8", About: "a version that there never was is reported as lost data", Unseen: noHistory,
@@ -70,7 +70,7 @@ func refusals() []Bug {
 		},
 		{
 			Name: "watch-from-now-refused", Guarantee: "G9", About: "a watch after the last commit is refused, as if that had not happened", Unseen: noHistory,
-			Edits: []Edit{{"server/streams.go", "		if cursor < engine.CommitTS(req.GetAfterTs()) {", "		if cursor <= engine.CommitTS(req.GetAfterTs()) {"}},
+			Edits: []Edit{{"server/answer/streams.go", "		if cursor < engine.CommitTS(req.GetAfterTs()) {", "		if cursor <= engine.CommitTS(req.GetAfterTs()) {"}},
 		},
 		{
 			Name: "full-disk-is-a-limit", Guarantee: "G9", About: "a full disk is reported as a limit", Unseen: noHistory,

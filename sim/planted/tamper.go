@@ -58,7 +58,7 @@ func tampered() []Bug {
 		},
 		{
 			Name: "verify-forgets-tombstones", Guarantee: "G8", About: "verify does not look whether the record of a write is a tombstone, nor at what a delete left",
-			Edits: []Edit{{"engine/verify.go", "rec.tombstone != op.tombstone, rec.gone != op.gone && (rec.gone != gonePruned || op.gone != 0),\n		!op.tombstone && rec.gone == 0 && (", "!op.tombstone && !rec.tombstone && rec.gone == 0 && ("}},
+			Edits: []Edit{{"engine/verify.go", "rec.tombstone != op.tombstone, rec.gone != op.gone && (rec.gone != gonePruned || op.gone != 0), rec.hold != op.held,\n		!op.tombstone && rec.gone == 0 && (", "rec.hold != op.held,\n		!op.tombstone && !rec.tombstone && rec.gone == 0 && ("}},
 		},
 		{
 			Name: "verify-skips-records", Guarantee: "G8", About: "verify does not count the versions",

@@ -13,7 +13,7 @@ func worlds() []Bug {
 		},
 		{
 			Name: "page-token-of-any-space", Guarantee: "G3", About: "a list of agents goes on with a page of another namespace", Unseen: noHistory,
-			Edits: []Edit{{"server/lists.go", "[]string{\"agents\", req.GetNamespace(), req.GetPrefix()}", "[]string{\"agents\", req.GetPrefix()}"}},
+			Edits: []Edit{{"server/answer/lists.go", "[]string{\"agents\", req.GetNamespace(), req.GetPrefix()}", "[]string{\"agents\", req.GetPrefix()}"}},
 		},
 	}
 }

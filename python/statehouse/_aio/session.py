@@ -33,6 +33,8 @@ METHODS = frozenset(
 BUSY = 4
 #: Bytes of a request that is sent in a session, and requests of a frame: 1 MiB together.
 LARGEST, _FRAME = 16 << 10, 64
+#: Requests under way in a session, until the daemon says how many it wants.
+_WINDOW = 256
 #: Seconds without a request after which a session ends.
 _IDLE = 5.0
 
@@ -87,6 +89,8 @@ class Session:
         self._queue: deque[pb.SessionRequest] = deque()
         self._wake = asyncio.Event()
         self._used = self._loop.time()
+        self._window = _WINDOW
+        self._under_way = 0  # sent, and waited for
         #: It takes no more requests.
         self.over = False
         #: The daemon has answered something in it.
@@ -115,7 +119,8 @@ class Session:
             if waiting.late is not None:
                 waiting.late.cancel()
             if self._waiting.pop(number, None) and waiting.sent and not self.over:
-                self._queue.append(pb.SessionRequest(id=number, cancel=True))
+                self._under_way -= 1
+                self._queue.appendleft(pb.SessionRequest(id=number, cancel=True))
                 self._wake.set()
 
     def _late(self, waiting: _Waiting) -> None:
@@ -137,9 +142,9 @@ class Session:
             while not self.over or self._queue:
                 await self._wake.wait()
                 self._wake.clear()
-                while self._queue:
+                while frame := self._frame():
                     self._used = self._loop.time()
-                    await self._stream.write(pb.SessionRequests(requests=self._frame()))
+                    await self._stream.write(pb.SessionRequests(requests=frame))
             await self._stream.done_writing()
         except (grpc.RpcError, asyncio.InvalidStateError, grpc.aio.BaseError):
             pass  # _read says what became of it
@@ -147,12 +152,16 @@ class Session:
             self.over = True
 
     def _frame(self) -> list[pb.SessionRequest]:
+        """Takes what may be sent now. Cancellations come first: they make room."""
         frame: list[pb.SessionRequest] = []
         while self._queue and len(frame) < _FRAME:
+            waiting = self._waiting.get(self._queue[0].id)
+            if waiting is not None and self._under_way >= self._window:
+                break  # until there is an answer
             asked = self._queue.popleft()
-            waiting = self._waiting.get(asked.id)
             if waiting is not None:
                 waiting.sent = True
+                self._under_way += 1
             elif not asked.cancel:
                 continue  # given up before it was sent
             frame.append(asked)
@@ -164,9 +173,14 @@ class Session:
         try:
             while (frame := await self._stream.read()) is not grpc.aio.EOF:
                 self.worked = True
+                self._window = frame.window or self._window
+                self._wake.set()
                 for answer in frame.answers:
                     waiting = self._waiting.pop(answer.id, None)
-                    if waiting is None or waiting.future.done():
+                    if waiting is None:
+                        continue
+                    self._under_way -= 1
+                    if waiting.future.done():
                         continue
                     if answer.status:
                         waiting.future.set_exception(_refused(answer.status))

@@ -226,7 +226,10 @@ def condition(message: pb.Condition) -> Json:
 
 def versus(out: Json, message: pb.DiffRequest) -> None:
     """Sets the two points that are compared."""
-    moment(out, getattr(message, "from"))
+    if message.HasField("from"):
+        moment(out, getattr(message, "from"))
+    else:
+        out["at"] = 0  # which is the same: from nothing
     other: Json = {}
     if message.to_agent_id:
         other["ns"], other["agent"] = message.to_namespace or "default", message.to_agent_id

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 from statehouse import _arguments as check
 from statehouse import errors
-from statehouse._calls import Caller, log
+from statehouse._calls import Caller, log, new_txn_id
 from statehouse._effects import Items, Steps
 from statehouse._leases import BaseLease, default_holder
 from statehouse._proto import statehouse_pb2 as pb
@@ -31,12 +31,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from statehouse._effects import Feed
-    from statehouse.types import Commit, DueRecord, LeaseInfo, Operation, Record
+    from statehouse.types import Commit, DueRecord, LeaseInfo, Operation, OperationResult, Record
 
 T = TypeVar("T")
 
 #: Seconds that releasing at the end of a block may take: the lease lapses anyway.
 _FAREWELL = 5.0
+#: Seconds that it may take to release what an acquisition that was given up came to.
+_MOMENT = 1.0
 
 
 def acquire(
@@ -63,16 +65,14 @@ def acquire(
     held: list[errors.LeaseHeld] = []
 
     def attempt() -> Steps[tuple[LeaseInfo, float] | None]:
-        sent = time.monotonic()
         try:
-            commit = yield from commit_of_operations(caller, [asked], metadata=given)
+            result, sent = yield from _asked(caller, asked, given)
         except errors.LeaseHeld as refused:
             held[:] = [refused]
             return None
-        lease = commit.results[0].lease if commit.results else None
-        if lease is None:
+        if result.lease is None:
             raise errors.broken("an acquisition without its lease")
-        return lease, sent
+        return result.lease, sent
 
     request = pb.WatchRequest(namespace=asked.namespace, agent_id=asked.agent_id, lease=asked.name)
 
@@ -111,11 +111,8 @@ def claim(
     message, given = Messages(caller).of(asked), check.text_map("metadata", metadata)
 
     def attempt() -> Steps[list[tuple[DueRecord, float]] | None]:
-        sent = time.monotonic()
-        commit = yield from commit_of_operations(caller, [asked], metadata=given)
-        if not commit.results:
-            raise errors.broken("a claim without its result")
-        return [(due, sent) for due in commit.results[0].claimed] or None
+        result, sent = yield from _asked(caller, asked, given)
+        return [(due, sent) for due in result.claimed] or None
 
     request = pb.WatchRequest(
         namespace=asked.namespace,
@@ -131,6 +128,48 @@ def claim(
 
     patience = _patience(wait)
     return claimed()
+
+
+def _asked(
+    caller: Caller, operation: AcquireLease | ClaimDue, metadata: Mapping[str, str]
+) -> Steps[tuple[OperationResult, float]]:
+    """Commits an operation that acquires leases, and returns its result with the time at which that
+    was sent. If it is given up meanwhile, as by a cancellation, what it came to is released: nobody
+    knows the token, so it would be held until it lapses.
+    """
+    sent, txn_id = time.monotonic(), new_txn_id()
+    try:
+        return (yield from _committed(caller, operation, metadata, txn_id)), sent
+    except (errors.StatehouseError, GeneratorExit):
+        raise
+    except BaseException:  # it is raised again
+        yield from _undo(caller.within(_MOMENT), operation, metadata, txn_id)
+        raise
+
+
+def _committed(
+    caller: Caller, operation: AcquireLease | ClaimDue, metadata: Mapping[str, str], txn_id: str
+) -> Steps[OperationResult]:
+    commit = yield from commit_of_operations(caller, [operation], metadata=metadata, txn_id=txn_id)
+    if not commit.results:
+        raise errors.broken("a lease is acquired without a result")
+    return commit.results[0]
+
+
+def _undo(
+    caller: Caller, operation: AcquireLease | ClaimDue, metadata: Mapping[str, str], txn_id: str
+) -> Steps[None]:
+    """Asks again under the transaction id, which acquires no second time, and releases what that
+    names.
+    """
+    try:
+        result = yield from _committed(caller, operation, metadata, txn_id)
+        leases = [due.lease for due in result.claimed] + ([result.lease] if result.lease else [])
+        releases = [ReleaseLease(of.agent_id, of.name, of.token, of.namespace) for of in leases]
+        if releases:
+            yield from commit_of_operations(caller, releases)
+    except errors.StatehouseError as failed:
+        log.debug("statehouse: %r may lapse only: %s", operation, failed.message)
 
 
 def _patience(wait: float | None) -> float | None:

@@ -1,4 +1,4 @@
-package server
+package answer
 
 import (
 	"context"
@@ -31,7 +31,8 @@ func (s *Service) Replay(req *pb.ReplayRequest, stream pb.StatehouseService_Repl
 }
 
 func (s *Service) ReplayBatches(req *pb.ReplayRequest, stream pb.StatehouseService_ReplayBatchesServer) error {
-	return s.replay(stream.Context(), req, batchPart, s.batchSender(stream.Send))
+	epoch, _ := s.engine.Epoch()
+	return s.replay(stream.Context(), req, batchPart, s.batchSender(epoch, stream.Send))
 }
 
 // What a stream reads at a time, in eighths of its share. With the half that may be
@@ -42,25 +43,13 @@ const (
 	singlePart = 3
 )
 
-// LargestEvent is the size of the largest event that a transaction within l can
-// leave, as a message with JSON values. One past MaxAnswerBytes could be committed
-// and never be replayed.
-func LargestEvent(l engine.Limits) int {
-	const (
-		aroundOperation = 64 // tags, lengths, version
-		metadataFactor  = 5  // an entry of 2 bytes and what stands around it
-	)
-	return l.TxnBytes + aroundOperation*l.TxnOps + metadataFactor*l.MetadataBytes + engine.MaxPrincipalBytes + engine.MaxTraceIDBytes
-}
-
 // sender sends a chunk: events, and the cursor after them.
 type sender func(events []*pb.ReplayEvent, cursor engine.Cursor) error
 
 // batchSender cuts a chunk into messages that clients accept. The cursor goes
 // with the last; those before carry the commit_ts of their last event.
 // The first message says the epoch.
-func (s *Service) batchSender(sendBatch func(*pb.EventBatch) error) sender {
-	epoch, _ := s.engine.Epoch()
+func (s *Service) batchSender(epoch string, sendBatch func(*pb.EventBatch) error) sender {
 	send := func(b *pb.EventBatch) error {
 		b.Epoch, epoch = epoch, ""
 		return sendBatch(b)
@@ -290,7 +279,7 @@ func (s *Service) Watch(req *pb.WatchRequest, stream pb.StatehouseService_WatchS
 	if err != nil {
 		return err
 	}
-	f := engine.Filter{Namespace: req.GetNamespace(), Agent: req.GetAgentId(), AllAgents: req.GetAllAgents(), KeyPrefix: req.GetKeyPrefix(), KeysOnly: values.None(), AllOperations: req.GetAllOperations(), Lease: req.GetLease()}
+	f := engine.Filter{Namespace: req.GetNamespace(), Agent: req.GetAgentId(), AllAgents: req.GetAllAgents(), KeyPrefix: req.GetKeyPrefix(), KeysOnly: values.None(), AllOperations: req.GetAllOperations(), Lease: req.GetLease(), Due: req.GetDue()}
 	cursor := s.engine.Published()
 	if req.AfterTs != nil {
 		// First: of a commit of another epoch it does not matter whether there is one of its number.
@@ -307,7 +296,8 @@ func (s *Service) Watch(req *pb.WatchRequest, stream pb.StatehouseService_WatchS
 		return err
 	}
 	defer watch.Close()
-	send := s.batchSender(stream.Send)
+	epoch, _ := s.engine.Epoch()
+	send := s.batchSender(epoch, stream.Send)
 	if err := send(nil, cursor); err != nil { // the first mark: the watch stands
 		return err
 	}

@@ -1,4 +1,4 @@
-package server
+package answer
 
 import (
 	"context"
@@ -35,7 +35,7 @@ func (s *Service) Find(ctx context.Context, req *pb.FindRequest) (*pb.FindRespon
 	if err != nil {
 		return nil, err
 	}
-	o.After, o.Page = token.last, s.page(req.GetLimit(), s.config.Tuning.NamesPage)
+	o.After, o.Page = token.Last, s.page(req.GetLimit(), s.config.Tuning.NamesPage)
 	o.KeysOnly, o.WithMetadata = values.None(), req.GetWithMetadata()
 	found, err := snap.Within(ctx).Find(o)
 	if err != nil {
@@ -151,7 +151,7 @@ func (s *Service) listFolders(ctx context.Context, req *pb.ListKeysRequest) (*pb
 	}
 	o := engine.ScanOptions{
 		Agent:  engine.AgentName{Namespace: req.GetNamespace(), Agent: req.GetAgentId()},
-		Prefix: req.GetPrefix(), After: token.last, Reverse: req.GetReverse(),
+		Prefix: req.GetPrefix(), After: token.Last, Reverse: req.GetReverse(),
 		Page: engine.Page{Items: int(req.GetLimit()), Bytes: s.config.Tuning.PageBytes},
 	}
 	list, more, err := snap.Within(ctx).Folders(o, req.GetDelimiter())

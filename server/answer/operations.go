@@ -1,4 +1,4 @@
-package server
+package answer
 
 import (
 	"time"
@@ -23,6 +23,8 @@ var kinds = []struct {
 	{"merge_json", func(op *pb.TransactOperation) bool { return len(op.GetMergeJson()) > 0 }, (*Service).mergeOf},
 	{"acquire", func(op *pb.TransactOperation) bool { return op.Acquire != nil }, (*Service).acquireOf},
 	{"release", func(op *pb.TransactOperation) bool { return op.Release != nil }, (*Service).releaseOf},
+	{"claim", func(op *pb.TransactOperation) bool { return op.Claim != nil }, (*Service).claimOf},
+	{"complete", func(op *pb.TransactOperation) bool { return op.Complete != nil }, (*Service).completeOf},
 	{"delete_prefix", (*pb.TransactOperation).GetDeletePrefix, (*Service).deletePrefixOf},
 	{"delete_agent", (*pb.TransactOperation).GetDeleteAgent, (*Service).deleteAgentOf},
 	{"restore", func(op *pb.TransactOperation) bool { return op.Restore != nil }, (*Service).restoreOf},
@@ -71,6 +73,11 @@ func (s *Service) putOf(op *pb.TransactOperation, w *engine.Write) error {
 		w.Eval = engine.IfAbsent{}
 	}
 	w.TTL = ttlOf(p.GetTtlMs())
+	if p.GetDueAt() != nil || p.DueInMs != nil {
+		if err := setDue(p, w); err != nil {
+			return err
+		}
+	}
 	return wire.SetValue(w, p, p.GetValueJson(), s.engine.Limits().ValueBytes)
 }
 
@@ -104,6 +111,7 @@ func (s *Service) results(ts engine.CommitTS, at time.Time, all []engine.OpResul
 				size += proto.Size(m)
 			}
 		}
+		m.Claimed = s.claimed(r.Claimed, at, values)
 		out = append(out, m)
 	}
 	return out

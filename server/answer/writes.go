@@ -1,4 +1,4 @@
-package server
+package answer
 
 import (
 	"context"
@@ -105,18 +105,6 @@ func (s *Service) writesOf(req *pb.TransactRequest) ([]engine.Write, error) {
 		writes[i] = w
 	}
 	return writes, nil
-}
-
-// refused is err, which refuses req before the engine has seen it. Of a commit the
-// engine says whether it is in doubt: a copy of it may be there already.
-func (s *Service) refused(req any, err error) error {
-	switch req := req.(type) {
-	case *pb.CommitRequest:
-		return s.engine.Refused(engine.TxnID(req.GetTxnId()), err)
-	case *pb.TransactRequest:
-		return s.engine.Refused(engine.TxnID(req.GetTxnId()), err)
-	}
-	return err
 }
 
 // versionsInOrder lists the versions one an operation.

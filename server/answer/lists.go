@@ -1,4 +1,4 @@
-package server
+package answer
 
 import (
 	"context"
@@ -27,7 +27,7 @@ func (s *Service) GetHistory(ctx context.Context, req *pb.GetHistoryRequest) (*p
 	if err != nil {
 		return nil, err
 	}
-	after, err := versionOf(token.last)
+	after, err := versionOf(token.Last)
 	if err != nil {
 		return nil, err
 	}
@@ -36,8 +36,8 @@ func (s *Service) GetHistory(ctx context.Context, req *pb.GetHistoryRequest) (*p
 		return nil, err
 	}
 	name := engine.RecordName{Namespace: req.GetNamespace(), Agent: req.GetAgentId(), Key: req.GetKey()}
-	page := s.page(req.GetLimit(), s.config.Tuning.HistoryPage)
-	entries, more, err := snap.Within(ctx).History(name, after, req.GetOldestFirst(), page)
+	p := s.page(req.GetLimit(), s.config.Tuning.HistoryPage)
+	entries, more, err := snap.Within(ctx).History(name, after, req.GetOldestFirst(), p)
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +60,7 @@ func (s *Service) GetHistory(ctx context.Context, req *pb.GetHistoryRequest) (*p
 		resp.Entries, e.Value = append(resp.Entries, entry), nil
 	}
 	if more {
-		s.pageFull(len(entries), page)
+		s.pageFull(len(entries), p)
 		resp.NextPageToken = s.nextPage(snap.TS(), entries[len(entries)-1].Version.String(), scope...)
 	}
 	return resp, s.fits(resp)
@@ -88,8 +88,8 @@ func (s *Service) ListAgents(ctx context.Context, req *pb.ListAgentsRequest) (*p
 	if err != nil {
 		return nil, err
 	}
-	page := s.page(req.GetLimit(), s.config.Tuning.NamesPage)
-	agents, more, err := snap.Within(ctx).Agents(req.GetNamespace(), req.GetPrefix(), token.last, page)
+	p := s.page(req.GetLimit(), s.config.Tuning.NamesPage)
+	agents, more, err := snap.Within(ctx).Agents(req.GetNamespace(), req.GetPrefix(), token.Last, p)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +98,7 @@ func (s *Service) ListAgents(ctx context.Context, req *pb.ListAgentsRequest) (*p
 		resp.Agents = append(resp.Agents, agentMessage(&a))
 	}
 	if more {
-		s.pageFull(len(agents), page)
+		s.pageFull(len(agents), p)
 		resp.NextPageToken = s.nextPage(snap.TS(), agents[len(agents)-1].Name.Agent, scope...)
 	}
 	return resp, nil
@@ -113,14 +113,14 @@ func (s *Service) ListNamespaces(ctx context.Context, req *pb.ListNamespacesRequ
 	if err != nil {
 		return nil, err
 	}
-	page := s.page(req.GetLimit(), s.config.Tuning.NamesPage)
-	names, more, err := s.readableNamespaces(ctx, snap, token.last, page)
+	p := s.page(req.GetLimit(), s.config.Tuning.NamesPage)
+	names, more, err := s.readableNamespaces(ctx, snap, token.Last, p)
 	if err != nil {
 		return nil, err
 	}
 	resp := &pb.ListNamespacesResponse{Namespaces: names}
 	if more {
-		s.pageFull(len(names), page)
+		s.pageFull(len(names), p)
 		resp.NextPageToken = s.nextPage(snap.TS(), names[len(names)-1], "namespaces")
 	}
 	return resp, nil
@@ -155,25 +155,4 @@ func (s *Service) readableNamespaces(ctx context.Context, snap engine.Snapshot, 
 		}
 	}
 	return names, false, nil
-}
-
-// page is one of as many items as are asked for, within what there may be; 0: as usual.
-func (s *Service) page(asked uint32, usual int) engine.Page {
-	t := &s.config.Tuning
-	if asked > 0 {
-		usual = int(asked)
-	}
-	return engine.Page{Items: min(usual, t.NamesPage), Bytes: t.PageBytes}
-}
-
-// pageFull counts the bound that ended a page of so many items.
-func (s *Service) pageFull(items int, p engine.Page) {
-	switch {
-	case p.Items == 0 || items < p.Items:
-		s.reached.PageBytes.Add(1)
-	case p.Items == s.config.Tuning.HistoryPage:
-		s.reached.HistoryPage.Add(1)
-	case p.Items == s.config.Tuning.NamesPage:
-		s.reached.NamesPage.Add(1)
-	}
 }

@@ -1,4 +1,4 @@
-package client
+package state
 
 import (
 	"encoding/json"
@@ -32,6 +32,8 @@ type Record struct {
 	ReadTS CommitTS
 	// ExpiresAt is when it expires, as far as that was known when it was read. Zero: never.
 	ExpiresAt time.Time
+	// DueAt is when it is due, or became it (DueIn). Zero: it is not. Only of Get, as of now.
+	DueAt time.Time
 	// Of a batch, scan or list as of a moment: Value is not there any more. It was erased, or
 	// dropped by the retention of old versions.
 	Erased, Pruned bool
@@ -49,6 +51,8 @@ type Write struct {
 	// TTL is how long after the commit the record expires; 0: it does not. It is of a value, and counts in
 	// milliseconds.
 	TTL time.Duration
+	// Due is when the record is due, and can be claimed; nil: as before. It is of a value that is set.
+	Due *Due
 
 	// What the daemon does with what is there; none: it sets the value, or deletes. Increment,
 	// Merge, Append and PutIfAbsent make such writes.
@@ -56,8 +60,8 @@ type Write struct {
 	Patch    bool // Value is a merge patch
 	Append   bool // Key is the prefix of a sequence
 	IfAbsent bool // nothing, if the key exists
-	// act is an operation on no value: on a lease, on many keys, or a fork.
-	act act
+	// act is an operation on no value: on a lease, on many keys, or a fork (Acting).
+	act Act
 }
 
 // Sum is what an increment adds, and where.
@@ -66,11 +70,6 @@ type Sum struct {
 	Delta   json.Number
 	// Least and Most, unless empty, refuse a sum below or above.
 	Least, Most json.Number
-}
-
-// Put is a write of value, a JSON object.
-func Put(agent, key string, value json.RawMessage) Write {
-	return Write{RecordName: RecordName{Agent: agent, Key: key}, Value: value}
 }
 
 // Bytes is a value that is not JSON.
@@ -85,16 +84,6 @@ func (b Bytes) MarshalJSON() ([]byte, error) {
 		Data        []byte `json:"$bytes"`
 		ContentType string `json:"$content_type"`
 	}{b.data(), b.ContentType})
-}
-
-// PutBytes is a write of bytes, of a content type.
-func PutBytes(agent, key, contentType string, data []byte) Write {
-	return Write{RecordName: RecordName{Agent: agent, Key: key}, Bytes: &Bytes{contentType, data}}
-}
-
-// Delete is a write that deletes.
-func Delete(agent, key string) Write {
-	return Write{RecordName: RecordName{Agent: agent, Key: key}, Tombstone: true}
 }
 
 // For is w that expires a time after its commit.
@@ -207,6 +196,10 @@ type Operation struct {
 	// Lease is set if it is on the lease Key, and no record: acquired, or ended, which is a delete. Only
 	// queries with AllOperations or Lease have these.
 	Lease *LeaseChange
+	// Due: it is on what becomes of record Key as one that is due, and no record: it was set, became due
+	// (Event.Cause), was claimed or released; a delete ends that. Only queries with AllOperations or Due have
+	// these.
+	Due bool
 	// Fork is set if the agent began here as a fork of this; there is no key. Only queries with
 	// AllOperations have it.
 	Fork *Origin
@@ -249,14 +242,13 @@ type At struct {
 	least  CommitTS
 }
 
-// AtCommit is the point after commit ts. One that has not been reached is refused.
+// AtCommit is the point after commit ts.
 func AtCommit(ts CommitTS) At { return At{commit: &ts} }
 
 // AtTime is the point after the last commit whose time is not later than t.
 func AtTime(t time.Time) At { return At{time: &t} }
 
-// NotBefore is now, but not before commit ts: whoever was told of that commit, by whatever daemon,
-// sees it. A daemon that does not have it yet refuses.
+// NotBefore is now, but not before commit ts.
 func NotBefore(ts CommitTS) At { return At{least: ts} }
 
 // String shows the point as the contract's clients write it: a commit_ts, a time in
@@ -301,3 +293,66 @@ type Archive struct {
 
 // Build names a build of the daemon.
 type Build struct{ Version, GitSHA string }
+
+// Result is what came of one operation.
+type Result struct {
+	RecordName // of an append with the key that it got
+	Version    Version
+	// Value is the record's after the commit, of an operation that changed a value or found one. Of several on one
+	// key the last has it. Nil: it is too large to be answered, or has been erased or pruned since.
+	Value json.RawMessage
+	Bytes *Bytes // in place of Value
+	// Keys is how many keys were changed, of an operation on many.
+	Keys uint64
+	// Existed, of PutIfAbsent: there was a record, which Version and Value are of.
+	Existed bool
+	// Claimed, of Claim: what it took.
+	Claimed []DueRecord
+}
+
+// Record is the record as the operation at i, which was w, has left or found it.
+func (c *Commit) Record(i int, w Write) Record {
+	r := &c.Results[i]
+	rec := Record{RecordName: r.RecordName, Exists: true, Value: r.Value, Bytes: r.Bytes, Version: r.Version}
+	if r.Existed {
+		return rec
+	}
+	if w.Append || w.IfAbsent {
+		rec.Value, rec.Bytes = w.Value, w.Bytes
+	}
+	rec.CommitTS, rec.CommitTime = c.CommitTS, c.CommitTime
+	return rec
+}
+
+// Origin is what an agent was forked from.
+type Origin struct {
+	Namespace, Agent string
+	CommitTS         CommitTS // the commit after which the state was that of the fork
+	ForkedTS         CommitTS // the fork's own first commit
+	ForkedAt         time.Time
+}
+
+// Lineage is an agent, what it was forked from, and what was forked from it.
+type Lineage struct {
+	Agent
+	From  *Origin // nil: it is no fork
+	Forks []Agent // in the order in which they were made; at most 1,000
+}
+
+// LeasePrecondition holds while the lease is held under the token. What is refused for it fails with
+// ErrLeaseLost.
+type LeasePrecondition struct {
+	Namespace, Agent, Lease string
+	Token                   Version
+}
+
+// HeldLease is a lease that somebody holds.
+type HeldLease struct {
+	Namespace, Agent, Name string
+	Token                  Version
+	Holder                 string
+	TTL                    time.Duration // as it was acquired
+	Deadline               time.Time     // by commit times, unless it is renewed
+	AcquiredTS             CommitTS
+	AcquiredAt             time.Time
+}

@@ -1,8 +1,7 @@
-package server
+package answer
 
 import (
 	"cmp"
-	"maps"
 	"runtime"
 	"sync/atomic"
 
@@ -15,7 +14,7 @@ import (
 // fit comes with the next page, message or request. The zero value of a field means its
 // default.
 type Tuning struct {
-	AnswerBytes int // of one answer; MaxAnswerBytes
+	AnswerBytes int // of one answer; MaxBytes
 	PageBytes   int // of names and values in one page, about; 3 MiB
 	BatchNames  int // that one BatchGetState may ask for; 1,000
 	HistoryPage int // versions in a page, unless the client says how many; 100
@@ -48,9 +47,10 @@ type Tuning struct {
 	Probes, HealthWatches int
 }
 
-func (t Tuning) withDefaults() Tuning {
+// WithDefaults is t with its zero values replaced.
+func (t Tuning) WithDefaults() Tuning {
 	def := func(p *int, v int) { *p = cmp.Or(*p, v) }
-	def(&t.AnswerBytes, MaxAnswerBytes)
+	def(&t.AnswerBytes, MaxBytes)
 	def(&t.PageBytes, 3<<20)
 	def(&t.BatchNames, 1000)
 	def(&t.HistoryPage, 100)
@@ -68,37 +68,16 @@ func (t Tuning) withDefaults() Tuning {
 	return t
 }
 
-func (t *Tuning) validate() error {
+// Validate refuses a bound that is negative.
+func (t *Tuning) Validate() error {
 	if min(t.AnswerBytes, t.PageBytes, t.BatchNames, t.HistoryPage, t.NamesPage, t.BatchBytes, t.StreamBytes, t.AheadBytes, t.StreamsReading, t.WatchesReading, t.SessionRequests, t.SessionBytes, t.SessionFrame, t.Probes, t.HealthWatches) < 1 {
 		return wire.Fail(engine.ErrInvalid, "a bound of the tuning is negative")
 	}
 	return nil
 }
 
-// reached counts how often each bound of Config and Tuning was reached, in a field of the
-// bound's name: as engine.Engine.Reached does.
-type reached struct {
-	Requests, Streams, Probes, HealthWatches atomic.Uint64
-
+// Reached counts how often each bound of Tuning that is a method's was reached, in a field of the bound's
+// name: as engine.Engine.Reached does.
+type Reached struct {
 	AnswerBytes, PageBytes, BatchNames, HistoryPage, NamesPage, BatchBytes atomic.Uint64
-
-	SessionRequests, SessionBytes, SessionFrame atomic.Uint64
-}
-
-// counting counts each of its calls.
-func counting(n *atomic.Uint64) func() { return func() { n.Add(1) } }
-
-// Reached reports how often each bound was reached since the start, by the name of its field
-// in Config and Tuning, and in those of the engine.
-func (s *Service) Reached() map[string]uint64 {
-	counts := s.Bounds()
-	maps.DeleteFunc(counts, func(_ string, n uint64) bool { return n == 0 })
-	return counts
-}
-
-// Bounds is Reached with those that were not reached.
-func (s *Service) Bounds() map[string]uint64 {
-	counts := s.engine.Bounds()
-	maps.Copy(counts, engine.Counts(&s.reached))
-	return counts
 }

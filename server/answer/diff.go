@@ -1,4 +1,4 @@
-package server
+package answer
 
 import (
 	"context"
@@ -77,7 +77,7 @@ func (s *Service) diffPoints(ctx context.Context, req *pb.DiffRequest, o *engine
 	}
 	now := engine.At{}
 	if req.GetPageToken() != "" {
-		if from, to, o.After, err = placeOfDiff(token.last); err != nil {
+		if from, to, o.After, err = placeOfDiff(token.Last); err != nil {
 			return err
 		}
 	} else if req.GetFrom() == nil {

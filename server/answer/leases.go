@@ -1,4 +1,4 @@
-package server
+package answer
 
 import (
 	"context"
@@ -71,7 +71,7 @@ func (s *Service) ListLeases(ctx context.Context, req *pb.ListLeasesRequest) (*p
 		Page: s.page(req.GetLimit(), s.config.Tuning.NamesPage),
 	}
 	l.After.Namespace = req.GetNamespace()
-	l.After.Agent, l.AfterName, _ = strings.Cut(token.last, "\x00")
+	l.After.Agent, l.AfterName, _ = strings.Cut(token.Last, "\x00")
 	leases, more, err := s.engine.Leases(ctx, l)
 	if err != nil {
 		return nil, err

@@ -1,4 +1,4 @@
-package server
+package answer
 
 import (
 	"context"
@@ -12,9 +12,9 @@ import (
 	"statehouse.dev/statehouse/server/wire"
 )
 
-// MaxAnswerBytes bounds an answer, unless Tuning says otherwise. A gRPC client accepts
+// MaxBytes bounds an answer, unless Tuning says otherwise. A gRPC client accepts
 // 4 MiB unless told otherwise.
-const MaxAnswerBytes = 4<<20 - 1024
+const MaxBytes = 4<<20 - 1024
 
 // Where answers have a Struct.
 var (
@@ -66,7 +66,13 @@ func (s *Service) GetState(_ context.Context, req *pb.GetStateRequest) (*pb.GetS
 	if err != nil {
 		return nil, err
 	}
-	return s.stateAnswer(&rec, ts, values)
+	resp, err := s.stateAnswer(&rec, ts, values)
+	if err != nil || !rec.Exists || req.GetTxnId() != "" || req.GetAt() != nil {
+		return resp, err
+	}
+	due, err := s.engine.DueAt(name)
+	resp.DueAt = wire.Timestamp(due)
+	return resp, err
 }
 
 // getter reads records at one point: a transaction's, or at.
@@ -226,7 +232,7 @@ func (s *Service) scan(ctx context.Context, req scanRequest, keysOnly bool) (rec
 	}
 	o := engine.ScanOptions{
 		Agent:  engine.AgentName{Namespace: req.GetNamespace(), Agent: req.GetAgentId()},
-		Prefix: req.GetPrefix(), After: token.last, Reverse: req.GetReverse(), KeysOnly: keysOnly,
+		Prefix: req.GetPrefix(), After: token.Last, Reverse: req.GetReverse(), KeysOnly: keysOnly,
 		Page: engine.Page{Items: int(req.GetLimit()), Bytes: s.config.Tuning.PageBytes},
 	}
 	var more bool
