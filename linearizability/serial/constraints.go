@@ -119,6 +119,11 @@ func constraintsOf(h *history.History, log map[string]*history.Event, middle *Mi
 		for _, w := range op.In.Heads {
 			c.heads[history.AgentName{Namespace: w.Namespace, Agent: w.Agent}] = true
 		}
+		for i := range op.In.Writes { // which must have no head
+			if w := &op.In.Writes[i]; w.Op == history.Fork {
+				c.heads[history.AgentName{Namespace: w.Namespace, Agent: w.Agent}] = true
+			}
+		}
 		c.take(op)
 	}
 	for _, t := range c.order {

@@ -81,11 +81,11 @@ func (s *logState) advance(ts uint64) {
 		ev := &s.log[0]
 		for i := range ev.Ops {
 			o := &ev.Ops[i]
-			if o.Act != nil {
-				continue // such agents are left out
-			}
 			if ev.Cause == "" {
 				s.head(o, ev.CommitTS)
+			}
+			if o.Act != nil {
+				continue // such agents are left out
 			}
 			s.set(keptAs(o), !o.Delete, o.Version, ev.CommitTS, o.Value)
 			if o.Erased || o.Pruned { // its value is not known any more

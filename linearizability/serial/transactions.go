@@ -259,6 +259,10 @@ func (c *constraints) effects(t *txn, op *history.Operation) []effect {
 			add(w, false)
 			continue
 		}
+		if w.Op == history.Fork {
+			n := headOf(w.Namespace, w.Agent)
+			byName[n] = effect{name: n, head: true}
+		}
 		for _, e := range c.came(op, i) {
 			if _, again := byName[e.name]; again {
 				e.pointer, e.delta = "", "" // what was there between is not told
@@ -331,6 +335,13 @@ func (c *constraints) done(ev *history.Event) []effect {
 		}
 	}
 	list := c.effects(&txn{}, &op)
+	for i := range ev.Ops {
+		if o := &ev.Ops[i]; o.Act != nil && c.heads[history.AgentName{Namespace: o.Namespace, Agent: o.Agent}] {
+			list = append(list, effect{name: headOf(o.Namespace, o.Agent), head: true})
+		}
+	}
+	slices.SortFunc(list, compareEffects)
+	list = slices.CompactFunc(list, func(x, y effect) bool { return x.name == y.name })
 	if ev.Cause != "" { // it moves no head
 		list = slices.DeleteFunc(list, func(e effect) bool { return e.head })
 	}
