@@ -21,6 +21,7 @@ type past struct {
 	parts    int                       // agents of the commit that has most
 	txns     map[string]*txnPast       // what was done in them
 	every    uint64                    // commits after which a watch is told how far it has come
+	acts     bool                      // agents were forked: what they read of each other is not counted here
 }
 
 type agentName struct{ namespace, agent string }
@@ -61,6 +62,7 @@ func newPast(h *history.History, every int) *past {
 func (p *past) addCommit(ev *history.Event) {
 	agents := 0
 	for _, op := range ev.Ops {
+		p.acts = p.acts || op.Act != nil
 		a := agentName{op.Namespace, op.Agent}
 		if len(p.versions[op.Name]) == 0 {
 			p.keys[a] = append(p.keys[a], op.Key)
@@ -143,6 +145,9 @@ func (p *past) during(a agentName, after, upTo uint64) []event {
 // bound is what the handler of a call may read, once it is known what it was to read.
 func (p *past) bound(c *Call) (steps int64, known bool) {
 	op, in := c.op, &c.op.In
+	if p.acts {
+		return 0, false
+	}
 	if c.Stream() {
 		return p.streaming(c), true
 	}
@@ -165,6 +170,13 @@ func (p *past) bound(c *Call) (steps int64, known bool) {
 		}
 	case history.Scan, history.ListKeys:
 		steps += p.listing(op)
+		if in.Delimiter != "" { // each folder is passed, and its keys that are gone are looked at
+			steps += p.everything(in.Namespace)
+		}
+	case history.Find, history.Diff, history.ListLeases, history.GetAgent:
+		steps += p.everything(in.Namespace)
+	case history.RenewLeases, history.RefreshExpiry:
+		steps += 4 * int64(len(in.Renewals)+len(in.Names))
 	case history.KeyHistory:
 		steps += p.reading(history.Name{Namespace: in.Namespace, Agent: in.Agent, Key: in.Key}) + 2*int64(len(op.Out.Records))
 	case history.ListAgents:
@@ -175,6 +187,21 @@ func (p *past) bound(c *Call) (steps int64, known bool) {
 		steps += 2 * int64(p.parts)
 	}
 	return steps, true
+}
+
+// everything is what it takes to look at all that a namespace has, and at each change of it: of what has
+// no index, no less is promised.
+func (p *past) everything(namespace string) (steps int64) {
+	steps = 4 * (2 + p.agents(namespace))
+	for n := range p.versions { // a sum
+		if n.Namespace == namespace {
+			steps += 2 * p.passing(n)
+		}
+	}
+	for _, e := range p.events[agentName{namespace, ""}] {
+		steps += 4 + 4*int64(e.ops)
+	}
+	return steps
 }
 
 func (p *past) agents(namespace string) (n int64) {

@@ -100,10 +100,10 @@ var transact = unary(history.Transact, pb.StatehouseService_Transact_FullMethodN
 			}
 			out.Versions = append(out.Versions, kv)
 		}
-		if !slices.ContainsFunc(out.Versions, func(v history.KeyVersion) bool { return v.Version > 0 }) {
-			out.Versions = nil // all came to nothing: there is no commit
-		}
 		out.Results = results(r.GetResults())
+		if cameToNothing(in, out) {
+			out.Versions = nil // there is no commit
+		}
 		for i := range min(len(out.Versions), len(out.Results)) {
 			if i < len(in.Writes) && in.Writes[i].Op == history.Append {
 				out.Versions[i].Key = out.Results[i].Key
@@ -111,6 +111,13 @@ var transact = unary(history.Transact, pb.StatehouseService_Transact_FullMethodN
 		}
 	},
 )
+
+// cameToNothing reports whether all operations of a transact did, so that there is no commit.
+func cameToNothing(in *history.Input, out *history.Output) bool {
+	return !slices.ContainsFunc(out.Versions, func(v history.KeyVersion) bool { return v.Version > 0 }) &&
+		!slices.ContainsFunc(out.Results, func(r history.Result) bool { return r.Keys > 0 }) &&
+		!slices.ContainsFunc(in.Writes, func(w history.Write) bool { return w.Op == history.Fork })
+}
 
 var getTxn = unary(history.GetTxn, pb.StatehouseService_GetTransaction_FullMethodName,
 	func(in *history.Input, _ string) *pb.GetTransactionRequest {

@@ -213,16 +213,24 @@ func (j *judge) checkNotEvaluated(t *txn, op *history.Operation) {
 	}) {
 		return // of due records, and of how many leases an agent may have
 	}
-	for ts := max(low, j.model.Base); ts <= high; ts++ {
-		if j.refusedAt(op, ts) {
-			return
-		}
+	if j.refusedBetween(op, low, high) {
+		return
 	}
 	if j.early(first) {
 		j.count(op, &j.stats.BeforeBase)
 		return
 	}
 	j.breaks(op, "G3", "unjustified-refusal", "", op.Error.Message, "at no point at which it can have been decided was it so")
+}
+
+// refusedBetween reports whether a request must be refused as it was at some point.
+func (j *judge) refusedBetween(op *history.Operation, low, high uint64) bool {
+	for ts := max(low, j.model.Base); ts <= high; ts++ {
+		if j.refusedAt(op, ts) {
+			return true
+		}
+	}
+	return false
 }
 
 // refusedAt reports whether a request must be refused as it was, if it was decided after a commit.

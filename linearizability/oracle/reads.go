@@ -126,7 +126,7 @@ func (j *judge) points(op *history.Operation) (low, high uint64, early, ok bool)
 		if low > j.model.Head {
 			return 0, 0, false, false // reported
 		}
-	case op.In.At != nil:
+	case op.In.At != nil && op.Kind != history.Diff: // which names its points
 		if *op.In.At > high {
 			j.breaks(op, "G4", "read-of-the-future", "", "", "it read as of commit %d, which had not happened", *op.In.At)
 			return 0, 0, false, false

@@ -44,7 +44,7 @@ func (j *judge) checkFailed(t *txn, op *history.Operation) {
 	low, _ := j.bounds.low(first)
 	high := j.bounds.high(op.Return, j.model.Head)
 	switch {
-	case j.couldFail(t, op, op.Error, low, high) || j.failedAlready(t, op, low, high):
+	case j.couldFail(t, op, op.Error, low, high) || j.failedAlready(t, op, low, high) || evaluates(op) && j.refusedBetween(op, low, high):
 	case j.early(first) && j.failedBefore(t, op):
 		j.count(op, &j.stats.BeforeBase)
 	case op.Kind == history.Commit && j.hidden(t): // on a condition of a write that is missing

@@ -23,6 +23,7 @@ type hold struct {
 	lease    bool
 	deadline int64 // the least that it can be now, as far as answers tell
 	unsure   bool  // it may be later: answers were lost
+	ttl      int64 // as it was written
 }
 
 const millisecond = 1_000_000
@@ -79,7 +80,7 @@ func (j *judge) holdsOf(t *txn, op *history.Operation, ev *history.Event) {
 				j.holds[at] = kept
 			}
 		case w.Op == history.Acquire || with.TTL != 0 && v.Exists():
-			j.holds[at] = &hold{lease: w.Op == history.Acquire, deadline: ev.CommitTime + int64(with.TTL)*millisecond}
+			j.holds[at] = &hold{lease: w.Op == history.Acquire, deadline: ev.CommitTime + int64(with.TTL)*millisecond, ttl: int64(with.TTL) * millisecond}
 		default:
 			delete(j.holds, at)
 		}
@@ -202,7 +203,11 @@ func (j *judge) sameHold(op *history.Operation, r *history.Record, v *model.Vers
 	if h == nil {
 		return r.ExpiresAt == 0 && (r.DueAt == 0 || j.anyDue)
 	}
-	return r.ExpiresAt != 0 && (h.unsure || r.ExpiresAt <= h.deadline)
+	most := h.deadline
+	if v.Event != nil { // of a version that is not the last, no more is known than how it was written
+		most = max(most, v.Event.CommitTime+h.ttl)
+	}
+	return r.ExpiresAt != 0 && (h.unsure || r.ExpiresAt <= most)
 }
 
 // unexplained reports whether the request that made a commit may not be in the history.

@@ -86,6 +86,9 @@ func (f *Judge) checkPage(op *history.Operation) {
 	if most > 0 && len(items) > most {
 		f.breaks(op, "page-too-long", "the page has %d items, and may have %d", len(items), most)
 	}
+	if op.In.Delimiter != "" {
+		return // folders take no place that an answer tells
+	}
 	if op.In.Doubles {
 		return // values in another encoding than the stored one, whose size counts
 	}

@@ -175,7 +175,9 @@ func commits(kind history.Kind) bool {
 }
 
 // moves are the requests that move deadlines.
-func moves(kind history.Kind) bool { return kind == history.RenewLeases || kind == history.RefreshExpiry }
+func moves(kind history.Kind) bool {
+	return kind == history.RenewLeases || kind == history.RefreshExpiry
+}
 
 // Refused returns why a refusal of a request was not deserved; empty if it was. maybe: it says
 // that the request may have been applied.

@@ -128,3 +128,44 @@ func (a *asker) condition() history.Filter {
 	f.Not = a.chance(0.2)
 	return f
 }
+
+// family forks the agent, writes in both futures, and asks where agents come from. Now and then it clears
+// what there is, or takes it back to what it was.
+func (a *asker) family() {
+	child := fmt.Sprintf("%s-fork%d", a.name, a.r.IntN(3))
+	then := func(with *history.Arguments) *history.Arguments {
+		if len(a.seen) > 0 && a.chance(0.6) {
+			with.At = &a.seen[a.r.IntN(len(a.seen))]
+		}
+		return with
+	}
+	of := func(agent, key string) history.Name {
+		return history.Name{Namespace: "default", Agent: agent, Key: key}
+	}
+	parent := askedAgent
+	if a.chance(0.2) {
+		parent = fmt.Sprintf("%s-fork%d", a.name, a.r.IntN(3))
+	}
+	switch a.r.IntN(8) {
+	case 0, 1, 2:
+		a.writes(history.Write{Name: of(child, ""), Op: history.Fork, With: then(&history.Arguments{Namespace: "default", Agent: parent})})
+	case 3:
+		a.writes(history.Write{Name: of(child, a.key("count", "log-0000000000000001", "own").Key), Value: fmt.Sprintf(`{"future":%q,"n":%d}`, child, a.r.IntN(9))})
+	case 4:
+		a.writes(history.Write{Name: of(child, "log-"), Op: history.Append, Value: fmt.Sprintf(`{"by":%q}`, a.name)},
+			history.Write{Name: of(child, "count"), Op: history.Increment, With: &history.Arguments{Pointer: "/n", Delta: "1"}})
+	case 5:
+		a.writes(history.Write{Name: of([]string{child, askedAgent}[a.r.IntN(2)], []string{"log-", "once-", "exp-"}[a.r.IntN(3)]), Op: history.DeletePrefix})
+	case 6:
+		a.writes(history.Write{Name: of([]string{child, askedAgent}[a.r.IntN(2)], []string{"log-", "", "count"}[a.r.IntN(3)]), Op: history.Restore, With: then(&history.Arguments{})})
+	default:
+		if a.chance(0.3) {
+			a.writes(history.Write{Name: of(child, ""), Op: history.DeleteAgent})
+			return
+		}
+		a.send(history.GetAgent, history.Input{Namespace: "default", Agent: []string{child, askedAgent}[a.r.IntN(2)]})
+		a.send(history.Scan, history.Input{Namespace: "default", Agent: child})
+		a.send(history.Diff, history.Input{Namespace: "default", Agent: askedAgent, At: then(&history.Arguments{}).At, Versus: &history.Point{Namespace: "default", Agent: child}})
+		a.send(history.Replay, history.Input{Namespace: "default", Agent: child, AllOperations: a.chance(0.5)})
+	}
+}

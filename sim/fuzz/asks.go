@@ -115,7 +115,7 @@ func (a *asker) writes(list ...history.Write) *history.Operation {
 
 // round does one thing.
 func (a *asker) round() {
-	switch a.r.IntN(12) {
+	switch a.r.IntN(14) {
 	case 0, 1:
 		a.evaluate()
 	case 2, 3:
@@ -128,6 +128,8 @@ func (a *asker) round() {
 		a.look()
 	case 10:
 		a.observe()
+	case 11, 12:
+		a.family()
 	default:
 		_ = a.p.Sleep(context.Background(), time.Duration(a.r.IntN(300))*time.Millisecond)
 	}

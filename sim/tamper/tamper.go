@@ -208,12 +208,26 @@ func (t *tampering) flip(tag byte, seal bool) (string, error) {
 	if seal && tag == 't' { // not the fingerprint
 		_, size = binary.Uvarint(r.body)
 	}
+	if seal && tag == 'r' && r.body[0] == 0 { // nor how long it was to stay, which no event tells
+		size = sealedIn(r.body)
+	}
 	at := min(int(t.Where*float64(size)), size-1)
 	r.body[at] ^= 1 << t.Bit
 	if seal {
 		r.seal()
 	}
 	return fmt.Sprintf("%s %d of %d, byte %d of %d", t.Row, i+1, len(rows), at, len(r.body)), t.put(r)
+}
+
+// saltBytes of a value.
+const saltBytes = 16
+
+// sealedIn is how many bytes of a record that has a value come before its fields.
+func sealedIn(body []byte) int {
+	_, n := binary.Uvarint(body[1:])
+	at := 1 + n + 8 + saltBytes
+	length, n := binary.Uvarint(body[min(at, len(body)):])
+	return min(at+n+int(length), len(body))
 }
 
 // trade lets a row and the next one that is another trade their bodies.

@@ -241,7 +241,7 @@ func (s *state) restore(w *history.Write, a *history.Arguments) {
 		switch {
 		case own: // an operation of the request before it
 			s.out.Unjudged = true
-		case !model.Differs(then, now):
+		case !model.Differs(then, now), then.Exists() && now.Exists() && then.Value == now.Value && !then.Lost:
 		case !then.Exists():
 			s.out.Keys[n] = Change{Delete: true}
 		default:

@@ -52,7 +52,7 @@ func (m *Model) did(o *history.EventOp, n history.Name, ts uint64) (did history.
 	if then.Exists() {
 		did.Delete, did.Value = false, then.Value
 	}
-	return did, Differs(then, now)
+	return did, Differs(then, now) && !(then.Exists() && now.Exists() && then.Value == now.Value)
 }
 
 // Differs reports whether the state of a key is another one than that of then.
