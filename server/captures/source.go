@@ -16,7 +16,7 @@ func (s source) Events(after, last uint64, f func(*history.Event) error) error {
 	limit := 0 // as many as fit; once something cannot be read, one at a time
 	unreadable := &capture.UnreadableError{}
 	for cursor := engine.Cursor(after); uint64(cursor) < last; {
-		events, next, err := s.engine.Replay(engine.Filter{Whole: true}, cursor, engine.CommitTS(last), limit)
+		events, next, err := s.engine.Replay(engine.Filter{Whole: true, AllOperations: true}, cursor, engine.CommitTS(last), limit)
 		switch {
 		case err == nil:
 		case limit == 0:
@@ -47,10 +47,24 @@ func (s source) Events(after, last uint64, f func(*history.Event) error) error {
 const maxUnreadable = 1000
 
 func eventOf(ev *engine.Event) *history.Event {
-	out := &history.Event{CommitTS: uint64(ev.CommitTS), CommitTime: ev.CommitTime.UnixNano(), TxnID: string(ev.TxnID), Metadata: ev.Metadata, Principal: ev.Principal, TraceID: ev.TraceID}
+	out := &history.Event{CommitTS: uint64(ev.CommitTS), CommitTime: ev.CommitTime.UnixNano(), TxnID: string(ev.TxnID), Metadata: ev.Metadata, Principal: ev.Principal, TraceID: ev.TraceID, Cause: ev.Cause.String()}
 	for i := range ev.Ops {
 		o := &ev.Ops[i]
-		out.Ops = append(out.Ops, history.EventOp{Name: history.Name(o.Name), Version: uint64(o.Version), Delete: o.Tombstone, Value: string(o.Value)})
+		op := history.EventOp{Name: history.Name(o.Name), Version: uint64(o.Version), Delete: o.Tombstone, Value: string(o.Value)}
+		var kind engine.HiddenKind
+		switch kind, op.Key = engine.SplitHidden(o.Name.Key); {
+		case kind == engine.HiddenDue:
+			op.Due, op.Value = true, ""
+		case kind == engine.HiddenLease:
+			op.Lease, op.Value = &history.LeaseChange{}, ""
+			if o.Value != nil {
+				holder, ttl := engine.LeaseOf(o.Value)
+				op.Lease = &history.LeaseChange{Holder: holder, TTL: uint64(ttl.Milliseconds())}
+			}
+		case o.Fork != nil:
+			op.Act = &history.Act{Kind: "forked", Namespace: o.Fork.Parent.Namespace, Agent: o.Fork.Parent.Agent, CommitTS: uint64(o.Fork.ParentTS)}
+		}
+		out.Ops = append(out.Ops, op)
 	}
 	return out
 }
