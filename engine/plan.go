@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -362,11 +363,8 @@ func (pl *planner) accept(p *proposal, now time.Time) (*commit, error) {
 	for i := range p.agents {
 		part := &p.agents[i]
 		part.leases = 0
-		if err := pl.endWakes(part); err != nil {
-			return nil, err
-		}
 		head, err := pl.agentHead(part.agent)
-		if err != nil {
+		if err = cmp.Or(err, pl.endWakes(part)); err != nil {
 			return nil, err
 		}
 		if p.cause != 0 {
