@@ -270,6 +270,7 @@ func TestWakeUpEnds(t *testing.T) {
 			case "claimed":
 				c = claimed("k")
 			}
+			w.restart()
 			r := w.must(w.transact(engine.Conditions{}, ops...))
 			w.set("a", "k", 0)
 			w.until(w.clock.Add(time.Hour))

@@ -145,7 +145,7 @@ func (j *judge) nextMatch(in *history.Input, from, last uint64) uint64 {
 
 func lets(in *history.Input, o history.EventOp) bool {
 	switch {
-	case in.Lease != "" && (o.Lease == nil || o.Key != in.Lease), in.Due && (!o.Due || o.Delete):
+	case in.Lease != "" && (o.Lease == nil || o.Key != in.Lease), in.Due && !o.Due:
 		return false
 	case o.Act != nil && strings.HasPrefix(in.Prefix, o.Key): // it reaches into what is asked for
 		return o.Namespace == in.Namespace && (in.AllAgents || o.Agent == in.Agent)

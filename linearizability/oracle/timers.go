@@ -154,12 +154,12 @@ func (j *judge) checkCause(ev *history.Event, active map[history.Name]*hold) {
 	}
 	for _, o := range j.model.Changes(ev) {
 		_, lease := model.AsLease(o.Name)
-		right := map[string]bool{"expired": o.Delete && !model.Hidden(o.Name), "lapsed": o.Delete && lease, "due": o.Due || !o.Delete && model.Hidden(o.Name) && !lease}
+		right := map[string]bool{"expired": o.Delete && (o.Due || !model.Hidden(o.Name)), "lapsed": o.Due && !o.Delete || o.Delete && lease, "due": o.Due && !o.Delete}
 		h := active[o.Name]
 		switch {
 		case !right[ev.Cause] || o.Act != nil:
 			bad("cause-differs", "commit %d is said to be of what has %s, and changes key %q of agent %q", ev.CommitTS, ev.Cause, o.Key, o.Agent)
-		case ev.Cause == "due":
+		case o.Due:
 		case h == nil && j.visibility.whole() && !j.others:
 			bad("passed-unasked", "commit %d says that key %q of agent %q has %s, which had no time to live", ev.CommitTS, o.Key, o.Agent, ev.Cause)
 		case h != nil && h.lease == (ev.Cause == "expired"):

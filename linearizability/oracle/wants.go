@@ -93,7 +93,10 @@ func (j *judge) match(w wants, ev *history.Event) bool {
 	required := 0
 	for i := range ev.Ops {
 		o := &ev.Ops[i]
-		if o.Lease != nil || o.Due || o.Act != nil {
+		if o.Due {
+			continue // what becomes of records as ones that are due is not judged
+		}
+		if o.Lease != nil || o.Act != nil {
 			return false
 		}
 		x := w.keys[o.Name]

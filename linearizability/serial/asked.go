@@ -17,6 +17,9 @@ import (
 // leaseMark begins the names of leases, which are no keys: those have no control characters.
 const leaseMark = "\x00lease:"
 
+// dueLease begins the names of the leases of claims, which the key of the record that is due follows.
+const dueLease = "due:"
+
 func leaseOf(ns, agent, lease string) history.Name {
 	return history.Name{Namespace: ns, Agent: agent, Key: leaseMark + lease}
 }
@@ -29,7 +32,7 @@ func keptAs(o *history.EventOp) history.Name {
 	case o.Lease != nil:
 		return leaseOf(o.Namespace, o.Agent, o.Key)
 	case o.Due:
-		return history.Name{Namespace: o.Namespace, Agent: o.Agent, Key: "\x00due:" + o.Key}
+		return leaseOf(o.Namespace, o.Agent, dueLease+o.Key) // its version is the token of a claim
 	}
 	return o.Name
 }
@@ -231,8 +234,8 @@ func (c *constraints) addRenewals(op *history.Operation) {
 func refusedLease(r *history.Refusal) (s sight, ok bool) {
 	named := r.Named()
 	s.name = leaseOf(named.Namespace, named.Agent, r.Details["lease"])
-	if r.Details["lease"] == "" {
-		return s, false
+	if lease := r.Details["lease"]; lease == "" || strings.HasPrefix(lease, dueLease) {
+		return s, false // what becomes of records as ones that are due is not judged
 	}
 	switch r.Code {
 	case "LEASE_HELD":

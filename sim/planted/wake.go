@@ -36,9 +36,5 @@ func wakes() []Bug {
 			Name: "version-of-what-waits-is-a-token", Guarantee: "G3", About: "a record that nobody has claimed is completed under its wake-up's version",
 			Edits: []Edit{{"engine/lease.go", "	return h.exists() && h.version == token && h.held == CauseLapsed\n", "	return h.exists() && h.version == token\n"}},
 		},
-		{
-			Name: "restored-claims-wait", Guarantee: "G3", About: "a restore to an earlier moment has what was due by then wait as long again",
-			Edits: []Edit{{"engine/exportholds.go", " && h.kind != CauseDue && h.kind != causeReady {", " {"}},
-		},
 	}
 }

@@ -265,13 +265,13 @@ func (s *state) fork(w *history.Write, a *history.Arguments) {
 	s.out.Forks[child] = history.Act{Kind: "forked", Namespace: a.Namespace, Agent: a.Agent, CommitTS: at}
 }
 
-// lease acquires, releases or completes.
+// lease acquires or releases.
 func (s *state) lease(w *history.Write, a *history.Arguments, r *Expected) {
-	name := w.Key
-	if w.Op == history.Complete {
-		name = "due:" + w.Key
+	if w.Op == history.Complete || strings.HasPrefix(w.Key, "due:") {
+		s.out.Unjudged = true // the lease of a claim
+		return
 	}
-	n := model.LeaseName(w.Namespace, w.Agent, name)
+	n := model.LeaseName(w.Namespace, w.Agent, w.Key)
 	_, held := s.see(n)
 	_, own := s.out.Keys[n]
 	r.Name, r.Changes = n, true
@@ -289,8 +289,5 @@ func (s *state) lease(w *history.Write, a *history.Arguments, r *Expected) {
 		s.refuse("LEASE_LOST", n)
 	default:
 		s.out.Keys[n] = Change{Delete: true, Lease: &history.LeaseChange{}}
-		if w.Op == history.Complete {
-			s.out.Keys[model.DueName(w.Name)] = Change{Delete: true}
-		}
 	}
 }
