@@ -282,6 +282,13 @@ func (p *past) writes(op *history.Operation, published uint64) (plan, settle int
 	for _, wr := range in.Writes {
 		names += 2 // itself and a condition
 		touched[agentName{wr.Namespace, wr.Agent}] = true
+		switch wr.Op {
+		case "":
+		case history.DeletePrefix, history.DeleteAgent, history.Restore, history.Fork:
+			plan += p.everything(wr.Namespace)
+		default:
+			names += 4 // what is there, the end of a sequence, a deadline
+		}
 	}
 	if t := readsOf(in); t != nil {
 		plan += int64(t.reads) + p.listings(t, published)
