@@ -24,6 +24,10 @@ var fixed = map[string]string{
 	"Probes": "what they let in waits for nothing, and one handler runs at a time", "HealthWatches": "gRPC's own service",
 	"PageSize": "of the client: a driver draws it", "Timeout": "of the client: real time", "AttemptTimeout": "of the client: real time",
 	"ImportCommits": "an import has few commits, and is to take several steps for them",
+	"AgentLeases":   "no world holds many leases: a test of the engine does",
+	"FiredHolds":    "a world has few deadlines at once: a test of the engine has many",
+	"LookedRows":    "tests of the engine and the server draw it, down to one row",
+	"LookedBytes":   "as LookedRows",
 	"ErasedKeys":    "no world erases yet, and the planner's caches allow for it: the least there is",
 }
 

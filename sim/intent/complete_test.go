@@ -22,6 +22,12 @@ var unrecorded = []string{
 	"Connection", "Bounded",
 }
 
+// unworded are the methods for which intents have no words: the judges of what goes over the wire see
+// what they ask.
+var unworded = []string{
+	"AcquireLease", "HoldLease", "Leases", "RenewLeases", "RefreshExpiry", "Fork", "Lineage", "Find", "List", "Diff", "Claim",
+}
+
 // onlyBegins is a connection on which transactions begin, and every other call is refused.
 type onlyBegins struct{}
 
@@ -62,6 +68,9 @@ func TestComplete(t *testing.T) {
 	} {
 		for i := range of.real.NumMethod() {
 			m := of.real.Method(i)
+			if slices.Contains(unworded, m.Name) {
+				continue
+			}
 			ours, has := of.ours.MethodByName(m.Name)
 			if !has {
 				t.Errorf("%v has no %s", of.ours, m.Name)
