@@ -84,7 +84,17 @@ func sumOf(b []byte) uint64 {
 func (r *recorder) digestEnd() {
 	for i := range r.history.Log {
 		ev := &r.history.Log[i]
-		r.sum = simdisk.Derive(r.sum, fmt.Sprint(ev.CommitTS, ev.CommitTime, ev.TxnID, ev.Ops))
+		r.sum = simdisk.Derive(r.sum, fmt.Sprint(ev.CommitTS, ev.CommitTime, ev.TxnID))
+		for _, o := range ev.Ops {
+			if o.Lease != nil {
+				r.sum = simdisk.Derive(r.sum, fmt.Sprint(*o.Lease))
+			}
+			if o.Act != nil {
+				r.sum = simdisk.Derive(r.sum, fmt.Sprint(*o.Act))
+			}
+			o.Lease, o.Act = nil, nil // where they are in memory says nothing
+			r.sum = simdisk.Derive(r.sum, fmt.Sprint(o))
+		}
 	}
 	for _, v := range r.violations {
 		r.sum = simdisk.Derive(r.sum, v.Check, step.FirstLine(v.Sentence))

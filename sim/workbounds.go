@@ -280,6 +280,10 @@ func (p *past) writes(op *history.Operation, published uint64) (plan, settle int
 	in := &op.In
 	names, touched := len(in.Keys)+len(in.Heads), make(map[agentName]bool)
 	for _, wr := range in.Writes {
+		if wr.Evaluates() || p.acts { // it may look at all that the agent has, and a fork at its parent
+			plan += p.everything(wr.Namespace)
+			settle += p.everything(wr.Namespace)
+		}
 		names += 2 // itself and a condition
 		touched[agentName{wr.Namespace, wr.Agent}] = true
 		switch wr.Op {
@@ -301,7 +305,7 @@ func (p *past) writes(op *history.Operation, published uint64) (plan, settle int
 		plan += int64(t.reads) + p.listings(t, published)
 	}
 	const outcome, pruned = 2, 4
-	return plan + int64(names) + 3*int64(len(touched)) + outcome + pruned, 2 + int64(p.parts)
+	return plan + int64(names) + 3*int64(len(touched)) + outcome + pruned, settle + 2 + int64(p.parts)
 }
 
 // streaming is what a stream may read: each event of its range once, the values in them,
