@@ -26,7 +26,7 @@ func imports() []Bug {
 		},
 		{
 			Name: "import-target-taken", Guarantee: "G5", About: "somebody else makes what an import is to make",
-			Edits: []Edit{{"engine/plan.go", "if head.last == 0 && pl.reserved != nil && !p.imported {", "if head.last == 0 && pl.reserved != nil && p.imported {"}},
+			Edits: []Edit{{"engine/plan.go", "if head.last == 0 && pl.reserved != nil && !c.p.imported {", "if head.last == 0 && pl.reserved != nil && c.p.imported {"}},
 		},
 		{
 			Name: "import-leaves-watches-asleep", Guarantee: "G5", About: "only the watches of the last commits of an import are woken",

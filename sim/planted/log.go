@@ -83,7 +83,7 @@ func outcomes() []Bug {
 		},
 		{
 			Name: "conflict-without-reading", Guarantee: "G4", About: "a one-shot commit that rests on nothing is refused as in conflict where others write the same key",
-			Edits: []Edit{{"engine/plan.go", "			op.version = h.version + 1\n", "			if !p.interactive && len(p.keys)+len(p.heads) == 0 && h.version > 2 {\n\t\t\t\treturn nil, conflict(RecordName{part.agent.Namespace, part.agent.Agent, op.key}, h.version-1, h.version)\n\t\t\t}\n			op.version = h.version + 1\n"}},
+			Edits: []Edit{{"engine/plan.go", "		op.version = h.version + 1\n", "			if !c.p.interactive && len(c.p.keys)+len(c.p.heads) == 0 && h.version > 2 {\n\t\t\t\treturn conflict(RecordName{part.agent.Namespace, part.agent.Agent, op.key}, h.version-1, h.version)\n\t\t\t}\n			op.version = h.version + 1\n"}},
 		},
 		{
 			Name: "deleted-is-not-absent", Guarantee: "G3", About: "a write on the condition that its key is absent is refused where the key was deleted",

@@ -82,7 +82,7 @@ func versions() []Bug {
 		},
 		{
 			Name: "version-reused-after-delete", Guarantee: "G5", About: "a key that was deleted begins at version 1 again",
-			Edits: []Edit{{"engine/plan.go", "			op.version = h.version + 1", "			if op.version = h.version + 1; h.tombstone {\n\t\t\t\top.version = 1\n\t\t\t}"}},
+			Edits: []Edit{{"engine/plan.go", "		op.version = h.version + 1", "			if op.version = h.version + 1; h.tombstone {\n\t\t\t\top.version = 1\n\t\t\t}"}},
 		},
 		{
 			Name: "version-forgotten-at-recovery", Guarantee: "G5", About: "after a restart the version counter of a deleted key is forgotten",
