@@ -150,7 +150,7 @@ func (j *judge) checkTimers() {
 // checkCause: nothing is in a commit of the daemon but what it says, and nothing before its time.
 func (j *judge) checkCause(ev *history.Event, active map[history.Name]*hold) {
 	bad := func(check, format string, args ...any) {
-		j.violateAt("G13", check, ev, format, args...)
+		j.violateAt("G3", check, ev, format, args...)
 	}
 	for _, o := range j.model.Changes(ev) {
 		_, lease := model.AsLease(o.Name)
@@ -183,7 +183,7 @@ func (j *judge) checkMissed(ev *history.Event, active map[history.Name]*hold) {
 	}
 	slices.SortFunc(missed, history.CompareNames)
 	n := missed[0]
-	j.violateAt("G13", "passed-late", ev, "commit %d came %d ns after the deadline of key %q of agent %q, which had not passed", ev.CommitTS, ev.CommitTime-active[n].deadline, n.Key, n.Agent)
+	j.violateAt("G3", "passed-late", ev, "commit %d came %d ns after the deadline of key %q of agent %q, which had not passed", ev.CommitTS, ev.CommitTime-active[n].deadline, n.Key, n.Agent)
 }
 
 // sameHold compares when a record is said to expire, and to be due, and why the daemon made it, with what
@@ -241,7 +241,7 @@ func (j *judge) checkMoves(op *history.Operation) {
 			j.breaks(op, "G3", "renewed-after-lost", fmt.Sprint(!told.Lost), fmt.Sprint(told.Lost), "lease %q of agent %q under token %d was said to be lost: %v", r.Lease, r.Agent, r.Token, told.Lost)
 		}
 		if at := j.model.TimeOf(low); !told.Lost && r.TTL != 0 && at != 0 && told.Deadline < at+int64(r.TTL)*millisecond {
-			j.breaks(op, "G13", "deadline-differs", fmt.Sprint(at+int64(r.TTL)*millisecond), fmt.Sprint(told.Deadline), "lease %q is held for shorter than it was renewed for", r.Lease)
+			j.breaks(op, "G3", "deadline-differs", fmt.Sprint(at+int64(r.TTL)*millisecond), fmt.Sprint(told.Deadline), "lease %q is held for shorter than it was renewed for", r.Lease)
 		}
 	}
 	for i, n := range op.In.Names {

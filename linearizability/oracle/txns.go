@@ -44,6 +44,7 @@ func (j *judge) collect(h *history.History) {
 		return t
 	}
 	for _, op := range h.Operations {
+		j.begunUnseen = j.begunUnseen || op.Kind == history.Begin && op.Outcome == history.Unknown
 		if op.Kind == history.Begin && op.Outcome == history.OK {
 			t := get(op.Out.TxnID)
 			switch {

@@ -32,7 +32,7 @@ func (a *asker) work() {
 	default:
 		in := history.Input{Writes: []history.Write{count}, Keys: []history.KeyCondition{held}}
 		if a.chance(0.3) {
-			in.Writes = append(in.Writes, history.Write{Name: a.key("fenced-note"), Value: fmt.Sprintf(`{"by":%q,"token":%d}`, a.name, a.token)})
+			in.Writes = append(in.Writes, history.Write{Name: a.key("fenced-note-1"), Value: fmt.Sprintf(`{"by":%q,"token":%d}`, a.name, a.token)})
 		}
 		if op := a.transact(in); op != nil && op.Error != nil && op.Error.Code == "LEASE_LOST" {
 			a.token = 0

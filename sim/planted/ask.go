@@ -15,11 +15,11 @@ func asking() []Bug {
 			Edits: []Edit{{leases, "			answers[i].Lost = true\n", "			answers[i].Deadline = e.now()\n"}},
 		},
 		{
-			Name: "lapses-with-what-is-nearly-due", Guarantee: "G13", About: "what is due soon lapses with what is due now, before its deadline",
+			Name: "lapses-with-what-is-nearly-due", Guarantee: "G3", About: "what is due soon lapses with what is due now, before its deadline",
 			Edits: []Edit{{timers, "	due, err := e.dueHolds(now, e.opts.Tuning.FiredHolds)\n", "	due, err := e.dueHolds(now.Add(time.Second), e.opts.Tuning.FiredHolds)\n"}},
 		},
 		{
-			Name: "lapses-when-nothing-else-is-done", Guarantee: "G13", About: "what is due waits until no request does: a commit finds held what its own time is past",
+			Name: "lapses-when-nothing-else-is-done", Guarantee: "G3", About: "what is due waits until no request does: a commit finds held what its own time is past",
 			Edits: []Edit{{"engine/step.go", "	if e.chores.making == nil { // whose", "	if e.chores.making == nil && len(taken) == 0 { // whose"}},
 		},
 		{

@@ -127,7 +127,7 @@ func (p *parser) arguments(w *history.Write, with history.Arguments) {
 		}
 		p.next()
 	}
-	if with != (history.Arguments{}) {
+	if with != (history.Arguments{}) || w.Op == history.Restore { // of a restore, none is now
 		w.With = &with
 	}
 }
