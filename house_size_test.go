@@ -21,9 +21,11 @@ const (
 
 // large rooms stay one package each, for a reason.
 var large = map[string]string{
-	"sim":         "a world is one thing: its parts share its clock, its disk and its lock; what is not of it is in the rooms around",
-	"engine":      "its inner wall is the tested list of pure files",
-	"sim/simdisk": "a disk is one thing, and its faults reach into all of it",
+	"sim":                    "a world is one thing: its parts share its clock, its disk and its lock; what is not of it is in the rooms around",
+	"engine":                 "its inner wall is the tested list of pure files",
+	"linearizability/oracle": "its rules share one judge: what it knows of transactions, of real time and of what may be missing; what is evaluated and the model are rooms of their own",
+	"sim/planted":            "it is one list",
+	"sim/simdisk":            "a disk is one thing, and its faults reach into all of it",
 }
 
 // TestSizes: what has outgrown its walls is taken apart before anything is built on it.
