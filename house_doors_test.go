@@ -286,6 +286,11 @@ var doors = map[string][]ban{
 		{module + "/server", "as above"},
 		{module + "/sim/simdisk", "as above"},
 	},
+	"sim/askers": {
+		{module + "/engine", "it asks over the wire and nothing else"},
+		{module + "/server", "as above"},
+		{module + "/client", "what no client library asks is asked, too"},
+	},
 	"history/capture": {
 		{module + "/engine", "what the log holds is asked of a Source, which may be anything"},
 		{module + "/server", "it stands in front of a service and knows none"},

@@ -90,7 +90,6 @@ var transact = unary(history.Transact, pb.StatehouseService_Transact_FullMethodN
 			in.Writes = append(in.Writes, asked(o))
 		}
 		in.Doubles = in.Doubles && history.EvaluatesAny(in.Writes)
-		in.NoValues = in.NoValues && history.EvaluatesAny(in.Writes)
 	},
 	func(r *pb.TransactResponse, in *history.Input, out *history.Output) {
 		out.CommitTS, out.CommitTime = r.GetCommitTs(), nanos(r.GetCommitTime())

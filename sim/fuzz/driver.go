@@ -21,6 +21,7 @@ import (
 	"statehouse.dev/statehouse/client"
 	"statehouse.dev/statehouse/history"
 	"statehouse.dev/statehouse/sim"
+	"statehouse.dev/statehouse/sim/askers"
 	"statehouse.dev/statehouse/sim/intent"
 	"statehouse.dev/statehouse/sim/simdisk"
 	"statehouse.dev/statehouse/sim/step"
@@ -70,7 +71,9 @@ func play(w *sim.World, s Swarm) *intent.Recorder {
 	if s.chaos {
 		unleash(w, &s)
 	}
-	unleashAskers(w, &s)
+	if !s.Config.Refuse() {
+		askers.Unleash(w, s.ops)
+	}
 	d := NewDriver(w, s, s.clients*s.ops)
 	d.step(step.Step{Verb: step.Start})
 	if slices.ContainsFunc(s.workloads, func(i int) bool { return all[i].Name == workload.Deep }) {

@@ -1,4 +1,10 @@
-package fuzz
+// Package askers holds clients that ask what agents ask of a store besides reads and writes: they increment
+// and append, work under leases, write what expires, fork, clear and restore, find and compare. They send
+// requests without a client library, so that whatever the daemon takes can be asked, and check nothing:
+// every request is in the history, which the judges see.
+//
+// [Unleash] starts some in a world; which, and what they ask, follows from its seed.
+package askers
 
 import (
 	"context"
@@ -6,39 +12,11 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"google.golang.org/protobuf/reflect/protoreflect"
-
 	"statehouse.dev/statehouse/history"
 	"statehouse.dev/statehouse/sim"
 	"statehouse.dev/statehouse/sim/simdisk"
 	"statehouse.dev/statehouse/sim/step"
 )
-
-// leftToAsks are methods and fields that mean something only together: they are left out of what is
-// asked at random, and asked by programs, see asker.
-var leftToAsks = map[string]bool{
-	"RenewLeases": true, "ListLeases": true, "RefreshExpiry": true, "Find": true, "Diff": true, "GetAgent": true,
-	"put": true, "increment": true, "merge_json": true, "delete_prefix": true, "delete_agent": true, "restore": true, "fork": true,
-	"acquire": true, "release": true, "claim": true, "complete": true, "lease": true, "due": true, "all_operations": true, "with_lineage": true,
-	"min_read_ts": true, "delimiter": true, "value_bytes": true, "content_type": true,
-}
-
-// asksMore reports whether a message has one of them.
-func asksMore(m protoreflect.Message) (more bool) {
-	m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
-		switch more = more || leftToAsks[string(f.Name())]; {
-		case f.IsMap() || f.Message() == nil:
-		case f.IsList():
-			for i := range v.List().Len() {
-				more = more || asksMore(v.List().Get(i).Message())
-			}
-		default:
-			more = more || asksMore(v.Message())
-		}
-		return !more
-	})
-	return more
-}
 
 // asker is a client that asks what agents ask besides reads and writes, and without a client library: it
 // increments and appends, works under leases, writes what expires, forks, finds and compares.
@@ -57,17 +35,17 @@ type asker struct {
 // share of the runs in which there are askers.
 const asking = 0.3
 
-// unleashAskers starts some, or none.
-func unleashAskers(w *sim.World, s *Swarm) {
+// Unleash starts some, or none, each of which does so many things.
+func Unleash(w *sim.World, rounds int) {
 	r := simdisk.Stream(w.Seed(), "askers")
-	if r.Float64() >= asking || s.Config.Refuse() {
+	if r.Float64() >= asking {
 		return
 	}
 	for i := range 1 + r.IntN(3) {
 		name := fmt.Sprintf("asker%d", i+1)
 		w.Launch(name, func(p *sim.Program) {
 			a := &asker{w: w, p: p, r: simdisk.Stream(w.Seed(), "asker", name), name: name}
-			for range s.ops {
+			for range rounds {
 				if p.Over() {
 					return
 				}
