@@ -23,15 +23,9 @@ const (
 var large = map[string]string{
 	"sim":                    "a world is one thing: its parts share its clock, its disk and its lock; what is not of it is in the rooms around",
 	"engine":                 "its inner wall is the tested list of pure files",
-<<<<<<< HEAD
 	"client":                 "an agent's calls share retries, epochs and what the daemon can do; what has a wall of its own is in the rooms around",
-	"linearizability/oracle": "every rule is a method of the one judge, which has the log and the history at hand",
-	"sim/fuzz":               "what is drawn, and how it shrinks, know each other's steps",
-	"sim/planted":            "a list, and grows with what is guaranteed",
-=======
 	"linearizability/oracle": "its rules share one judge: what it knows of transactions, of real time and of what may be missing; what is evaluated and the model are rooms of their own",
 	"sim/planted":            "it is one list",
->>>>>>> p-sim
 	"sim/simdisk":            "a disk is one thing, and its faults reach into all of it",
 }
 
