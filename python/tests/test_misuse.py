@@ -408,7 +408,7 @@ def makes_sense(name, parameter, wrong):
     """Tells what is not wrong after all: it would be waited for, or raised as it is."""
     if name == "watch" and parameter in ("after", "prefix", "agent_id", "namespace"):
         return wrong is None or isinstance(wrong, (str, int))
-    if (name, parameter) == ("lease", "wait"):
+    if name in ("lease", "claim") and parameter == "wait":
         return wrong is None or isinstance(wrong, (int, float))
     return parameter == "function" and (callable(wrong) or wrong is None)
 
