@@ -26,10 +26,8 @@ type asker struct {
 	r    *rand.Rand
 	name string
 
-	token   uint64 // of the lease that it believes to hold; 0: none
-	seen    []uint64
-	forks   int
-	refresh []history.Name
+	token uint64   // of the lease that it believes to hold; 0: none
+	seen  []uint64 // commits that it heard of
 }
 
 // share of the runs in which there are askers.

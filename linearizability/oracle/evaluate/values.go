@@ -14,8 +14,9 @@ func Add(value string, exists bool, a *history.Arguments) (sum string, ok bool) 
 	path, valid := steps(a.Pointer)
 	root := map[string]any{}
 	if exists {
-		v, read := tree(value)
-		if root, read = v.(map[string]any); !read {
+		v, _ := tree(value)
+		var is bool
+		if root, is = v.(map[string]any); !is {
 			return "", false // bytes
 		}
 	}
