@@ -267,7 +267,7 @@ func (w *World) finish(c *Call, resp []byte, err error) {
 	}
 	speakText(m.ProtoReflect())
 	w.judgeBounds(func(j *bounds.Judge) { j.Answer(c.op, resp) })
-	if c.op.Kind == history.KeyHistory { // protobuf writes the entries of its maps in any order, and runs are compared
+	if c.op.Kind == history.KeyHistory || c.op.Kind == history.Find { // protobuf writes the entries of its maps in any order, and runs are compared
 		c.given, _ = marshal(m) // it has just been read
 	}
 	c.op.Out, c.nextPage = w.output(c.op.Kind, &c.op.In, m)
