@@ -275,7 +275,7 @@ func (w *World) KeyFor(s step.Step, drawn int) string {
 	if s.Session != "" || w.keys.secrets[name] == "" {
 		return ""
 	}
-	r, err := w.requestOf(&s)
+	r, err := w.peek(&s)
 	if err != nil || !keyed(&r) {
 		return ""
 	}

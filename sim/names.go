@@ -17,7 +17,8 @@ type names struct {
 	wire   map[string]string // by name
 	name   map[string]string // by wire id
 	count  int
-	healed int // of those that are made when everything is healed
+	healed int    // of those that are made when everything is healed
+	last   string // the last one whose id a step made
 }
 
 func newNames() names { return names{wire: make(map[string]string), name: make(map[string]string)} }
@@ -72,6 +73,7 @@ func (w *World) toWire(kind history.Kind, in history.Input) (wire history.Input,
 			}
 			id = txnID(in.TxnID, w.Now())
 			w.names.pair(in.TxnID, id)
+			w.names.last = in.TxnID
 		}
 		wire.TxnID = id
 	}

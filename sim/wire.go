@@ -44,6 +44,20 @@ func (r *request) space() string {
 	return ""
 }
 
+// peek is requestOf of a call that is not sent yet: an id that it would give a transaction is
+// that of another moment.
+func (w *World) peek(s *step.Step) (request, error) {
+	last := w.names.last
+	w.names.last = ""
+	r, err := w.requestOf(s)
+	if made := w.names.last; made != "" {
+		delete(w.names.name, w.names.wire[made])
+		delete(w.names.wire, made)
+	}
+	w.names.last = last
+	return r, err
+}
+
 // requestOf is what a step's call sends. It fails when the step speaks of a transaction or a
 // page that there is not.
 func (w *World) requestOf(s *step.Step) (r request, err error) {
