@@ -72,9 +72,7 @@ type forkRows struct {
 	of      []inherited
 	current *inherited
 	key     []byte // that it is at, under the fork's name
-	seeks   []byte // buffer
 	back    bool   // the last move was backwards
-	err     error
 }
 
 // inherited is one agent's rows: those of the fork itself, or of an agent above it.

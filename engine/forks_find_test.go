@@ -19,7 +19,7 @@ func (r *forkRun) checkFind(ts engine.CommitTS) {
 	var all []string
 	for _, n := range names {
 		a := r.m.agents[n]
-		var own, rest []pastVersion
+		var own []pastVersion
 		keys := map[engine.CommitTS][]string{}
 		var restKeys []string
 		for _, k := range forkKeys {
@@ -34,7 +34,7 @@ func (r *forkRun) checkFind(ts engine.CommitTS) {
 				}
 				keys[v.ts] = append(keys[v.ts], foundText(n, k, v, r.floor))
 			} else {
-				rest, restKeys = append(rest, v), append(restKeys, foundText(n, k, v, r.floor))
+				restKeys = append(restKeys, foundText(n, k, v, r.floor))
 			}
 		}
 		slices.SortFunc(own, func(a, b pastVersion) int { return cmp.Compare(b.ts, a.ts) })

@@ -80,7 +80,7 @@ func (p Pointer) walk(text []byte) (start int, rest Pointer) {
 // child returns where the value starts that a token names, in the object or array that begins at
 // text[at].
 func child(text []byte, at int, token string) (start int, found bool) {
-	visit := func(member) bool { return true }
+	var visit func(member) bool
 	switch text[at] {
 	case '{':
 		visit = func(m member) bool {

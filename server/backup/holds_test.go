@@ -52,14 +52,13 @@ func TestBackupOfHolds(t *testing.T) {
 		commit(engine.Write{Name: engine.RecordName{Key: name}, Eval: engine.Acquire{Holder: "me", TTL: ttl}}, ttl)
 	}
 	saved := 0
-	save := func() { saved = r.save("/backup", saved) }
 
 	set("k", time.Hour)
 	set("often", time.Hour)
 	acquire("lease", time.Hour)
 	refresh("often", 3*time.Hour)
 	ends := []int{saved}
-	save = func() { saved = r.save("/backup", saved); ends = append(ends, saved) }
+	save := func() { saved = r.save("/backup", saved); ends = append(ends, saved) }
 	refresh("k", 4*time.Hour) // of a record that the segment before has
 	set("stays", 0)
 	set("often", time.Hour) // again: what was moved before does not count
