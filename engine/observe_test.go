@@ -11,6 +11,22 @@ import (
 	"statehouse.dev/statehouse/engine"
 )
 
+// steppedByRequests opens a store whose requests make the writer's step themselves when they wait.
+func steppedByRequests(t *testing.T, env engine.Env) *engine.Engine {
+	t.Helper()
+	await := env.Await
+	var e *engine.Engine
+	env.Await = func(ctx context.Context, ready <-chan struct{}) error {
+		e.Step()
+		return await(ctx, ready)
+	}
+	e, err := engine.Open(env, engine.Options{Dir: "/data"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
 // TestObserver: each proposal is told of once, each step once, and a commit learns how long its own
 // phases took. The clock moves a microsecond each time that it is read, so phases are never empty.
 func TestObserver(t *testing.T) {
@@ -29,16 +45,7 @@ func TestObserver(t *testing.T) {
 			syncs = append(syncs, d)
 		},
 	}
-	await := env.Await
-	var e *engine.Engine
-	env.Await = func(ctx context.Context, ready <-chan struct{}) error {
-		e.Step()
-		return await(ctx, ready)
-	}
-	e, err := engine.Open(env, engine.Options{Dir: "/data"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	e := steppedByRequests(t, env)
 	waits, steps = nil, nil
 	mu.Lock()
 	syncs = nil
