@@ -66,6 +66,7 @@ func (p *process) operator(method string, req, resp proto.Message) (err error) {
 	if err != nil {
 		return err
 	}
+	p.w.reasons.judge.Counts(p.w.Now())
 	c := &Call{request: request{method: m, wire: wire}, op: &history.Operation{Client: "operator"}}
 	task := sched.Spawn(func(t *sched.Task) {
 		var raw []byte

@@ -2,6 +2,7 @@ package record
 
 import (
 	"strings"
+	"unicode/utf8"
 
 	"statehouse.dev/statehouse/history"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
@@ -11,10 +12,10 @@ import (
 
 // asked is an operation as its history has it.
 func asked(o *pb.TransactOperation) history.Write {
-	w := history.Write{Name: name(o), Value: string(o.GetValueJson()), Delete: o.GetDelete(), Expected: o.ExpectedVersion}
+	w := history.Write{Name: name(o), Value: text(o.GetValueJson()), Delete: o.GetDelete(), Expected: o.ExpectedVersion}
 	var with history.Arguments
 	if w.Op, with = evaluation(o); w.Op == history.Merge {
-		w.Value = string(o.GetMergeJson())
+		w.Value = text(o.GetMergeJson())
 	}
 	if p := o.GetPut(); p != nil {
 		w.Value = value(p)
@@ -164,7 +165,16 @@ func value(v valued) string {
 	if v.GetValueBytes() != nil || v.GetContentType() != "" {
 		return history.Bytes(v.GetContentType(), v.GetValueBytes())
 	}
-	return string(v.GetValueJson())
+	return text(v.GetValueJson())
+}
+
+// text is what was sent as JSON. What is not UTF-8 has no place in a history as text, and none to
+// lose: the daemon refuses it.
+func text(sent []byte) string {
+	if !utf8.Valid(sent) {
+		return history.Bytes("", sent)
+	}
+	return string(sent)
 }
 
 // act is what was done to all keys under a prefix.

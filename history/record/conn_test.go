@@ -228,3 +228,32 @@ func TestRecordsConcurrentCalls(t *testing.T) {
 		last = op.Call
 	}
 }
+
+// TestRecordsWhatIsNoText: a value that is not UTF-8 is refused by a daemon, and written down nevertheless: the line
+// would have no place in the file of a history, and everything after it would be lost.
+func TestRecordsWhatIsNoText(t *testing.T) {
+	r, s, c := rig()
+	s.answer = func(string, any) (proto.Message, error) {
+		return nil, refusal(codes.InvalidArgument, &pb.StatehouseError{Code: pb.ErrorCode_INVALID_REQUEST})
+	}
+	const bad = "{\"\xa2\":1}"
+	_, _ = c.Write(t.Context(), &pb.WriteRequest{TxnId: "t", AgentId: "a", Key: "k", ValueJson: []byte(bad)})
+	_, _ = c.Transact(t.Context(), &pb.TransactRequest{TxnId: "u", Operations: []*pb.TransactOperation{
+		{AgentId: "a", Key: "k", ValueJson: []byte(bad)},
+		{AgentId: "a", Key: "k", MergeJson: []byte(bad)},
+		{AgentId: "a", Key: "k", Put: &pb.Put{ValueJson: []byte(bad)}},
+	}})
+	ops := r.History().Operations
+	values := []string{ops[0].In.Value}
+	for _, w := range ops[1].In.Writes {
+		values = append(values, w.Value)
+	}
+	for i, v := range values {
+		if _, data, ok := history.AsBytes(v); !ok || string(data) != bad {
+			t.Errorf("%d: recorded as %q", i, v)
+		}
+	}
+	if err := r.History().Write(io.Discard); err != nil {
+		t.Error(err)
+	}
+}

@@ -149,13 +149,20 @@ func (j *Judge) isOpen(t *txn, latest time.Time) bool {
 	return j.here(t) && !t.ended && t.commits == 0 && t.aborts == 0 && latest.Before(t.deadline)
 }
 
+// Counts says that a request which no history has has reached the daemon: it counts against the rate.
+func (j *Judge) Counts(now time.Time) {
+	j.asks++
+	j.asked = now
+}
+
 // Arrived says that a request has reached the daemon.
 func (j *Judge) Arrived(r *Request) {
 	t := j.of(r)
 	r.queued, r.after = j.waiting+j.limbo(), j.commits
 	if !r.Probe {
-		j.asks++
-		r.ask, r.idle, j.asked = j.asks, r.Arrival.Sub(j.asked), r.Arrival
+		r.idle = r.Arrival.Sub(j.asked)
+		j.Counts(r.Arrival)
+		r.ask = j.asks
 	}
 	switch r.Kind {
 	case history.Commit, history.Transact:
