@@ -31,7 +31,7 @@ func (x *reexecution) readSet(was *history.Reads) *history.Reads {
 	if was == nil {
 		return nil
 	}
-	in := &history.Reads{Snapshot: max(was.Snapshot-min(was.Snapshot, x.offset), uint64(x.setups)), Keys: slices.Clone(was.Keys), Ranges: was.Ranges}
+	in := &history.Reads{Snapshot: x.stateHere(was.Snapshot), Keys: slices.Clone(was.Keys), Ranges: was.Ranges}
 	for i := range in.Keys {
 		k := &in.Keys[i]
 		if d := x.delta[k.Name]; k.Version > d {

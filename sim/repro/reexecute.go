@@ -17,6 +17,8 @@ import (
 	"slices"
 
 	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/linearizability/oracle/model"
+	"statehouse.dev/statehouse/linearizability/verdict"
 	"statehouse.dev/statehouse/sim"
 	"statehouse.dev/statehouse/sim/step"
 )
@@ -25,8 +27,8 @@ import (
 // their order, in a world without faults.
 type Reexecution struct {
 	Commits int `json:"commits"`
-	// Rebuilt of them are of requests that are not in the history: they were made of
-	// what the log says that they did.
+	// Rebuilt of them are of requests that are not in the history, or rest on what cannot be had again (see
+	// echo): they were made of what the log says that they did.
 	Rebuilt int    `json:"rebuilt"`
 	Reads   int    `json:"reads"` // done again at the place where they were answered
 	First   uint64 `json:"first"` // commit_ts, and Last: what was done again
@@ -51,8 +53,11 @@ type reexecution struct {
 	txns   map[string]*attempt
 	reads  []*history.Operation
 	delta  map[history.Name]uint64 // captured version less the world's
-	offset uint64                  // captured commit_ts less the world's
+	model  *model.Model            // of the capture
+	made   uint64                  // commits of the world
 	setups int
+	places []place                    // of what was done again, in order
+	moved  map[history.AgentName]bool // agents whose heads are not where they were
 }
 
 // attempt is how a transaction was committed.
@@ -83,7 +88,10 @@ func (a *attempt) whole(ev *history.Event) bool {
 // between them. The history must have its log.
 func Reexecute(h *history.History, limit int, progress func(done, of int)) (*Reexecution, error) {
 	log := h.Log[max(0, len(h.Log)-limit):]
-	x := &reexecution{r: &Reexecution{}, txns: make(map[string]*attempt), delta: make(map[history.Name]uint64)}
+	x := &reexecution{
+		r: &Reexecution{}, txns: make(map[string]*attempt), delta: make(map[history.Name]uint64), moved: make(map[history.AgentName]bool),
+		model: model.Fold(h, h.Header.Base != nil, func(verdict.Violation) {}), // what is wrong is for the judge to say
+	}
 	if len(log) == 0 {
 		return x.r, nil
 	}
@@ -93,7 +101,7 @@ func Reexecute(h *history.History, limit int, progress func(done, of int)) (*Ree
 	if err := x.w.Apply(step.Step{Verb: step.Start}); err != nil {
 		return nil, err
 	}
-	if err := x.setUp(h, log); err != nil {
+	if err := x.setUp(log); err != nil {
 		return nil, err
 	}
 	for i := range log {
@@ -111,7 +119,7 @@ func Reexecute(h *history.History, limit int, progress func(done, of int)) (*Ree
 			_ = x.w.Apply(step.Step{Verb: step.Flush})
 		}
 	}
-	x.compareLogs(x.w.Finish().History.Log, log)
+	x.compareLogs(x.w.Finish().History.Log)
 	return x.r, nil
 }
 
@@ -163,10 +171,10 @@ func (x *reexecution) ofItsOwn(op *history.Operation) (own bool) {
 
 // setUp makes the state before the first commit: each key of which anything is said
 // is written once.
-func (x *reexecution) setUp(h *history.History, log []history.Event) error {
+func (x *reexecution) setUp(log []history.Event) error {
 	spoken := make(map[history.Name]bool)
 	for i := range log {
-		for _, o := range log[i].Ops {
+		for _, o := range x.visible(&log[i]) {
 			spoken[o.Name] = true
 		}
 		if a := x.txns[log[i].TxnID]; a != nil && a.commit != nil {
@@ -176,48 +184,33 @@ func (x *reexecution) setUp(h *history.History, log []history.Event) error {
 	for _, op := range x.reads {
 		op.In.EachName(func(n history.Name) { spoken[n] = true })
 	}
-	state := make(map[history.Name]history.Record)
-	if b := h.Header.Base; b != nil {
-		for _, r := range b.Records {
-			state[r.Name] = r
-		}
-	}
-	for i := range h.Log[:len(h.Log)-len(log)] {
-		ev := &h.Log[i]
-		for _, o := range ev.Ops {
-			state[o.Name] = history.Record{Name: o.Name, Exists: !o.Delete, Version: o.Version, CommitTS: ev.CommitTS, Value: o.Value}
-		}
-	}
 	var writes []history.Write
-	for _, n := range slices.SortedFunc(maps.Keys(state), history.CompareNames) {
-		if !spoken[n] {
+	for _, n := range slices.SortedFunc(maps.Keys(x.model.Keys), history.CompareNames) {
+		v := x.model.At(n, log[0].CommitTS-1)
+		if v == nil || model.Hidden(n) || !spoken[n] {
 			continue
 		}
-		r := state[n]
-		w := history.Write{Name: n, Value: writable(r.Value)}
-		if !r.Exists { // to delete what is not there makes a version, too
-			w = history.Write{Name: n, Delete: true}
-		}
-		x.delta[n] = r.Version - 1
-		if writes = append(writes, w); len(writes) == 100 {
+		x.delta[n] = v.Number - 1
+		// To delete what is not there makes a version, too.
+		if writes = append(writes, rewrite(n, v.Deleted, v.Value)); len(writes) == mostWrites {
 			if err := x.setUpWrites(writes); err != nil {
 				return err
 			}
 			writes = nil
 		}
 	}
-	if err := x.setUpWrites(writes); err != nil {
-		return err
-	}
-	x.offset = log[0].CommitTS - 1 - uint64(x.setups)
-	return nil
+	return x.setUpWrites(writes)
 }
+
+// mostWrites is how many writes one commit has that sets up or echoes.
+const mostWrites = 100
 
 func (x *reexecution) setUpWrites(writes []history.Write) error {
 	if len(writes) == 0 {
 		return nil
 	}
 	x.setups++
+	x.made++
 	op, err := x.do(history.Transact, history.Input{TxnID: x.w.FreshTxn(), Writes: writes})
 	if err == nil && op.Outcome != history.OK {
 		err = fmt.Errorf("the state that the capture begins with cannot be made: %v", op.Error)
@@ -237,16 +230,17 @@ func (x *reexecution) do(kind history.Kind, in history.Input) (*history.Operatio
 func (x *reexecution) commit(ev *history.Event) error {
 	x.r.Commits++
 	a := x.txns[ev.TxnID]
+	if x.onlyEchoes(ev, a) {
+		x.r.Rebuilt++
+		return x.echo(ev)
+	}
 	name := x.w.FreshTxn()
 	var in history.Input
 	kind := history.Transact
 	switch {
 	case a == nil || a.commit == nil || a.commit.Kind == history.Commit && !a.whole(ev):
 		x.r.Rebuilt++
-		in = history.Input{Metadata: ev.Metadata}
-		for _, o := range ev.Ops {
-			in.Writes = append(in.Writes, history.Write{Name: o.Name, Value: writable(o.Value), Delete: o.Delete})
-		}
+		in = history.Input{Metadata: ev.Metadata, Writes: rewrites(ev.Ops)}
 	case a.commit.Kind == history.Transact:
 		in = x.input(a.commit)
 	default:
@@ -267,8 +261,9 @@ func (x *reexecution) commit(ev *history.Event) error {
 	if err != nil {
 		return err
 	}
-	if op.Outcome != history.OK || op.Out.CommitTS+x.offset != ev.CommitTS {
-		d := &Divergence{CommitTS: ev.CommitTS, What: "the commit ends otherwise", Captured: fmt.Sprintf("commit %d", ev.CommitTS), Now: fmt.Sprintf("commit %d", op.Out.CommitTS+x.offset)}
+	x.made++
+	if op.Outcome != history.OK || op.Out.CommitTS != x.made {
+		d := &Divergence{CommitTS: ev.CommitTS, What: "the commit ends otherwise", Captured: fmt.Sprintf("commit %d", ev.CommitTS), Now: "another one has come between"}
 		if a != nil && a.commit != nil {
 			d.Op = a.commit.ID
 		}
@@ -277,6 +272,7 @@ func (x *reexecution) commit(ev *history.Event) error {
 		}
 		x.r.Divergence = d
 	}
+	x.at(ev, x.translated(ev))
 	return nil
 }
 
@@ -291,17 +287,22 @@ func (x *reexecution) input(op *history.Operation) history.Input {
 	}
 	in.Value = writable(in.Value)
 	in.Expected = version(in.Name(), in.Expected)
-	in.Writes, in.Keys, in.Heads = slices.Clone(in.Writes), slices.Clone(in.Keys), nil
-	in.Reads, in.Timeout = x.readSet(in.Reads), nil
+	in.Writes, in.Keys, in.Heads = slices.Clone(in.Writes), nil, nil
+	in.Reads, in.Timeout, in.MinRead = x.readSet(in.Reads), nil, 0
 	for i := range in.Writes {
-		in.Writes[i].Value, in.Writes[i].Expected = writable(in.Writes[i].Value), version(in.Writes[i].Name, in.Writes[i].Expected)
+		w := &in.Writes[i]
+		w.Value, w.Expected, w.With = writable(w.Value), version(w.Name, w.Expected), timeless(w.With)
 	}
-	for i := range in.Keys {
-		in.Keys[i].Expected = *version(in.Keys[i].Name, &in.Keys[i].Expected)
+	for _, k := range op.In.Keys {
+		if k.Lease == "" { // nobody holds leases here
+			k.Expected = *version(k.Name, &k.Expected)
+			in.Keys = append(in.Keys, k)
+		}
 	}
 	for _, h := range op.In.Heads {
-		if h.Expected == 0 || h.Expected >= x.r.First { // of others the place here is not known
-			h.Expected -= min(h.Expected, x.offset)
+		here, known := x.commitHere(h.Expected)
+		if (h.Expected == 0 || known) && !x.moved[history.AgentName{Namespace: h.Namespace, Agent: h.Agent}] {
+			h.Expected = here
 			in.Heads = append(in.Heads, h)
 		}
 	}
@@ -314,7 +315,7 @@ func (x *reexecution) readAt(ts uint64) {
 		op := x.reads[0]
 		x.reads = x.reads[1:]
 		in := op.In
-		in.At, in.AtTime, in.TxnID = nil, 0, ""
+		in.At, in.AtTime, in.TxnID, in.MinRead = nil, 0, "", 0
 		now, err := x.do(op.Kind, in)
 		if err != nil || op.Out.ReadTS != ts {
 			continue
@@ -348,27 +349,25 @@ func showState(r *history.Record) string {
 	return fmt.Sprintf("version %d: %s", r.Version, r.Value)
 }
 
-// compareLogs compares the events, but for ids and times.
-func (x *reexecution) compareLogs(now, captured []history.Event) {
+// compareLogs compares the events, but for ids and times, with what they are to be here.
+func (x *reexecution) compareLogs(now []history.Event) {
 	if x.r.Divergence != nil {
 		return
 	}
-	now = now[min(x.setups, len(now)):]
-	for i := range captured {
-		want := &captured[i]
-		if i >= len(now) {
-			x.r.Divergence = &Divergence{CommitTS: want.CommitTS, What: "the commit is not in the log", Captured: fmt.Sprint(want.Ops), Now: "nothing"}
+	for _, p := range x.places {
+		switch {
+		case p.ops == nil: // it was echoed
+		case p.here == 0 || p.here > uint64(len(now)):
+			x.r.Divergence = &Divergence{CommitTS: p.event.CommitTS, What: "the commit is not in the log", Captured: fmt.Sprint(p.event.Ops), Now: "nothing"}
 			return
-		}
-		if got := &now[i]; !x.sameOps(got, want) {
-			x.r.Divergence = &Divergence{CommitTS: want.CommitTS, What: "the commit did something else", Captured: fmt.Sprint(want.Ops), Now: fmt.Sprint(got.Ops)}
+		case !slices.EqualFunc(now[p.here-1].Ops, p.ops, sameOp):
+			x.r.Divergence = &Divergence{CommitTS: p.event.CommitTS, What: "the commit did something else", Captured: fmt.Sprint(p.event.Ops), Now: fmt.Sprint(now[p.here-1].Ops)}
 			return
 		}
 	}
 }
 
-func (x *reexecution) sameOps(now, captured *history.Event) bool {
-	return slices.EqualFunc(now.Ops, captured.Ops, func(a, b history.EventOp) bool {
-		return a.Name == b.Name && a.Delete == b.Delete && a.Version+x.delta[a.Name] == b.Version && history.SameValue(a.Value, writable(b.Value))
-	})
+func sameOp(now, captured history.EventOp) bool {
+	return now.Name == captured.Name && now.Delete == captured.Delete && now.Version == captured.Version &&
+		(captured.Erased || captured.Pruned || history.SameValue(now.Value, captured.Value))
 }

@@ -55,16 +55,23 @@ func TestReexecuteAgrees(t *testing.T) {
 func TestReexecuteDiverges(t *testing.T) {
 	simtest.Single(t)
 	const other = `{"other":1}`
-	t.Run("a commit", func(t *testing.T) {
-		h, op := with(t, func(h *history.History, op *history.Operation) bool {
-			return op.Kind == history.Transact && op.Outcome == history.OK && slices.ContainsFunc(h.Log, func(ev history.Event) bool {
-				return ev.TxnID == op.In.TxnID && !ev.Ops[0].Delete
+	commits := map[string]func(w history.Write) bool{
+		"a commit":     func(w history.Write) bool { return !w.Evaluates() },
+		"an increment": func(w history.Write) bool { return w.Op == history.Increment },
+	}
+	for name, like := range commits {
+		t.Run(name, func(t *testing.T) {
+			made := func(h *history.History, op *history.Operation) int {
+				return slices.IndexFunc(h.Log, func(ev history.Event) bool { return ev.TxnID == op.In.TxnID && !ev.Ops[0].Delete })
+			}
+			h, op := with(t, func(h *history.History, op *history.Operation) bool {
+				return op.Kind == history.Transact && op.Outcome == history.OK && len(op.In.Writes) == 1 && like(op.In.Writes[0]) && made(h, op) >= 0
 			})
+			at := made(h, op)
+			h.Log[at].Ops[0].Value = other
+			diverges(t, h, h.Log[at].CommitTS, 0)
 		})
-		at := slices.IndexFunc(h.Log, func(ev history.Event) bool { return ev.TxnID == op.In.TxnID })
-		h.Log[at].Ops[0].Value = other
-		diverges(t, h, h.Log[at].CommitTS, 0)
-	})
+	}
 	t.Run("a read", func(t *testing.T) {
 		h, op := with(t, func(_ *history.History, op *history.Operation) bool {
 			return op.Kind == history.Get && op.Outcome == history.OK && op.In.TxnID == "" && op.Out.ReadTS > 0 && op.Out.Records[0].Exists && !op.In.NoValues

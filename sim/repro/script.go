@@ -46,6 +46,9 @@ func NewScript(h *history.History, v verdict.Violation) (*Script, error) {
 		ev := &h.Log[i]
 		byTxn[ev.TxnID] = ev
 		for _, o := range ev.Ops {
+			if o.Lease != nil || o.Due || o.Act != nil {
+				continue // it says nothing of a value
+			}
 			s.keys[o.Name] = append(s.keys[o.Name], history.Record{Name: o.Name, Exists: !o.Delete, Version: o.Version, CommitTS: ev.CommitTS, Value: o.Value})
 		}
 	}
