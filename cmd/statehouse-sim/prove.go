@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"runtime"
 	"slices"
@@ -97,6 +98,8 @@ type proof struct {
 	Seconds   float64 `json:"seconds"`
 	Steps     int     `json:"scenario_steps,omitempty"`
 	Error     string  `json:"error,omitempty"`
+	// False are seeds that fail without the bug, too, and so are no catch.
+	False []uint64 `json:"false_alarms,omitempty"`
 
 	Alone  map[string]string `json:"alone"`            // the check that each judge alone sees fail
 	Unseen map[string]string `json:"unseen,omitempty"` // why a judge alone cannot see it
@@ -203,10 +206,11 @@ type proofTotal struct {
 	Alone   map[string]int `json:"alone"` // bugs that each judge alone sees
 
 	broken, slowest int
+	false           map[uint64]bool // seeds that fail without a bug
 }
 
 func totalOf(proofs []proof) proofTotal {
-	t := proofTotal{Of: len(proofs), Alone: make(map[string]int)}
+	t := proofTotal{Of: len(proofs), Alone: make(map[string]int), false: make(map[uint64]bool)}
 	var steps []int
 	for i := range proofs {
 		p := &proofs[i]
@@ -219,6 +223,9 @@ func totalOf(proofs []proof) proofTotal {
 		if p.Steps > 0 {
 			steps = append(steps, p.Steps)
 		}
+		for _, seed := range p.False {
+			t.false[seed] = true
+		}
 		for judge := range p.Alone { // counted: order cannot matter
 			t.Alone[judge]++
 		}
@@ -229,6 +236,14 @@ func totalOf(proofs []proof) proofTotal {
 		t.Median = steps[len(steps)/2]
 	}
 	return t
+}
+
+// seedsOf names seeds that fail without a bug.
+func seedsOf(seeds map[uint64]bool) string {
+	if len(seeds) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", among them seeds that seemed to catch a bug: %d", slices.Sorted(maps.Keys(seeds)))
 }
 
 // concludeProof runs the controls and prints the table's last lines.
@@ -249,7 +264,12 @@ func (a *app) concludeProof(ctx context.Context, w *workshop, proofs []proof, o 
 	if err := w.check(ctx, c.total.sums); err != nil {
 		return err
 	}
-	t.Control, t.False = c.total.Runs, c.total.Failed
+	for seed := range t.false { // counted: order cannot matter
+		if seed > uint64(seeds) {
+			t.False++
+		}
+	}
+	t.Control, t.False = c.total.Runs, t.False+c.total.Failed
 	if a.asJSON {
 		if err := json.NewEncoder(a.out).Encode(t); err != nil {
 			return err
@@ -265,7 +285,7 @@ func (a *app) concludeProof(ctx context.Context, w *workshop, proofs []proof, o 
 	case t.Caught < t.Of:
 		return failed(exitViolation, "%d bugs were not caught", t.Of-t.Caught)
 	case t.False > 0:
-		return failed(exitViolation, "%d false alarms", t.False)
+		return failed(exitViolation, "%d false alarms%s", t.False, seedsOf(t.false))
 	}
 	if len(o.only) > 0 {
 		return c.vacuous()

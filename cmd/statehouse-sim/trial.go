@@ -43,9 +43,11 @@ func alone(r *sim.Result) map[string]string {
 // and then some more for a judge that alone has not seen it.
 type trial struct {
 	proof
-	first  *outcome // the first run that failed
-	seed   uint64   // the last one handed out
-	more   int      // seeds after the first failure
+	first  *outcome                           // the first run that failed
+	seed   uint64                             // the last one handed out
+	more   int                                // seeds after the first failure
+	asIs   func(seed uint64) (outcome, error) // what the code without the bug does
+	err    error
 	budget context.Context
 	stop   context.CancelFunc
 }
@@ -151,8 +153,12 @@ func (a *app) try(ctx context.Context, w *workshop, b *planted.Bug, o proveFlags
 	start := a.now()
 	t.budget, t.stop = context.WithTimeout(ctx, o.budget)
 	defer t.stop()
+	t.asIs = func(seed uint64) (outcome, error) { return asIs(t.budget, seed) }
 	if err := f.run(t.budget, t.next, t.done); err != nil {
 		return fail(err)
+	}
+	if t.err != nil && ctx.Err() == nil {
+		return fail(t.err)
 	}
 	t.Seconds = a.now().Sub(start).Seconds()
 	if t.first != nil && o.shrink > 0 && ctx.Err() == nil {
@@ -161,6 +167,21 @@ func (a *app) try(ctx context.Context, w *workshop, b *planted.Bug, o proveFlags
 		}
 	}
 	return t.proof
+}
+
+// asIs runs a seed on the code as it is.
+func asIs(ctx context.Context, seed uint64) (as outcome, err error) {
+	f, err := newFleet(1)
+	if err != nil {
+		return as, err
+	}
+	asked := false
+	err = f.run(ctx, func() (job, bool) {
+		first := !asked
+		asked = true
+		return job{Seed: seed}, first
+	}, func(o outcome) { as = o })
+	return as, err
 }
 
 func (t *trial) next() (job, bool) {
@@ -179,6 +200,15 @@ func (t *trial) done(o outcome) {
 		t.Seeds++
 	}
 	if len(o.Violations) > 0 && t.first == nil {
+		switch as, err := t.asIs(o.Seed); {
+		case err != nil:
+			t.err = err
+			t.stop()
+			return
+		case len(as.Violations) > 0: // which says nothing of the bug
+			t.False = append(t.False, o.Seed)
+			return
+		}
 		t.first, t.Caught = &o, true
 		t.By = o.Violations[0].Guarantee + " " + o.Violations[0].Check
 	}

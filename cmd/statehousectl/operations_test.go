@@ -32,6 +32,8 @@ func TestOperationsFromNothing(t *testing.T) {
 	daemon, metrics := freePort(t), freePort(t)
 	script = strings.ReplaceAll(script, "https://localhost ", "https://localhost:"+daemon+" ")
 	script = strings.ReplaceAll(script, "localhost:50052", "localhost:"+metrics)
+	// A reader is slower than a daemon starts: this one waits.
+	script = regexp.MustCompile(`(?m)& daemon=\$!$`).ReplaceAllString(script, "$0\nuntil (exec 3<>/dev/tcp/127.0.0.1/"+daemon+") 2>/dev/null; do kill -0 $$daemon; done")
 	empty := filepath.Join(dir, "empty")
 	if err := os.Mkdir(empty, 0o700); err != nil {
 		t.Fatal(err)

@@ -83,8 +83,12 @@ func play(w *sim.World, s Swarm) *intent.Recorder {
 	return told
 }
 
-// patience is how long a client's workload goes on with one round.
-const patience = 20 * time.Second
+// patience is how long a client's workload goes on with one round. A client that loses it so often has no
+// more to ask: where sessions take all streams that there may be, a watch waits for as long as they last.
+const (
+	patience = 20 * time.Second
+	mostLost = 10
+)
 
 // launch starts a client that runs a workload, through the real client.
 func launch(w *sim.World, told *intent.Recorder, name string, l workload.Workload, s *Swarm, shared *sim.Session) {
@@ -118,13 +122,17 @@ func launch(w *sim.World, told *intent.Recorder, name string, l workload.Workloa
 			Client: told.Client(name, c.In(s.home(name, w.Seed())), timeout < 0), Rand: rng, Name: name, Ops: 1, Agents: s.agents, Names: s.names, Pause: p.Sleep, Epoch: step.Epoch,
 			Within: within,
 		}
-		for range s.ops {
+		for lost, round := 0, 0; round < s.ops && lost < mostLost; round++ {
 			if p.Over() {
 				return
 			}
+			began := w.Now()
 			if err := l.Run(p.Within(context.Background(), patience), env); err != nil {
 				w.Violate("G3", "workload-"+l.Name, name+": "+err.Error())
 				return
+			}
+			if w.Now().Sub(began) >= patience {
+				lost++
 			}
 		}
 	})

@@ -73,7 +73,7 @@ func messages() []Bug {
 		},
 		{
 			Name: "message-cursor-ahead", Guarantee: "G5", Unseen: onlyStreams, About: "the cursor of a message that is full by bytes is that of the next event",
-			Edits: []Edit{{"server/answer/streams.go", "	ts := events[i-1].GetCommitTs()\n", "	ts := events[i].GetCommitTs()\n"}},
+			Edits: []Edit{{"server/answer/streams.go", "	if events[i].GetCommitTs() == ts {\n		ts--\n	}\n", "	ts = events[i].GetCommitTs()\n"}},
 		},
 		{
 			Name: "chunk-of-rows-is-the-end", Guarantee: "G5", Unseen: onlyStreams, About: "a chunk that is full by rows is taken for the last",
