@@ -358,6 +358,12 @@ func liesAboutTransactions() []lie {
 			r.begin("a")
 			r.stage("a", "t1", put("x", "k", "1")).In.TxnID = "t2"
 		}},
+		{"G6", "not-begun", "two transactions, of which an unanswered begin began one", func(r *reference) {
+			lose(r.do("a", history.Begin, history.Input{}))
+			r.begin("a")
+			r.stage("a", "t2", put("x", "k", "1")).In.TxnID = "t8"
+			r.stage("a", "t2", put("x", "l", "1")).In.TxnID = "t9"
+		}},
 		{"G6", "used-after-end", "a transaction that was aborted takes writes", func(r *reference) {
 			t := r.begin("a")
 			r.do("a", history.Abort, history.Input{TxnID: t})

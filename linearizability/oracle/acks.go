@@ -131,7 +131,7 @@ func (j *judge) checkUse(t *txn, ev *history.Event) {
 	for _, list := range [][]*history.Operation{t.staged, t.reads, t.attempts, t.aborts} {
 		for _, op := range list {
 			switch {
-			case op.Outcome == history.OK && op.Kind != history.Transact && op.Kind != history.Abort && t.begin == nil && !j.begunUnseen && !j.hidden(t) && !t.asksOf(op):
+			case op.Outcome == history.OK && op.Kind != history.Transact && op.Kind != history.Abort && t.begin == nil && !j.hidden(t) && !t.asksOf(op) && !j.begunUnseen(t, op):
 				j.breaks(op, "G6", "not-begun", "", "", "it is of transaction %s, which nobody began", t.id)
 			case op.Outcome == history.OK && op.Kind != history.Commit && op.Kind != history.Transact && op.Kind != history.Abort && by != nil && op.Call > end:
 				j.breaks(op, "G6", "used-after-end", "", "", "transaction %s had ended, as #%d was told", t.id, by.ID)

@@ -51,21 +51,21 @@ func Check(h *history.History, of *Section) Result {
 
 // judge is one check at work.
 type judge struct {
-	begunUnseen bool // a begin was not answered: it may have begun any transaction that no other began
-	model       *model.Model
-	bounds      bounds
-	violations  []verdict.Violation
-	stats       verdict.Stats
-	ops         map[int]*history.Operation
-	txns        map[string]*txn
-	visibility  visibility
-	section     *Section
-	covered     map[history.AgentName]bool // nil: the log tells of all agents
-	intents     bool                       // see history.SourceIntent
-	others      bool                       // clients that the history does not have may have written, too
-	starts      []int64                    // of the daemon; none: they were not recorded
-	holds       map[versioned]*hold
-	anyDue      bool // records were written that become due
+	unanswered []int64 // when begins were called that were not answered, in order: see begunUnseen
+	model      *model.Model
+	bounds     bounds
+	violations []verdict.Violation
+	stats      verdict.Stats
+	ops        map[int]*history.Operation
+	txns       map[string]*txn
+	visibility visibility
+	section    *Section
+	covered    map[history.AgentName]bool // nil: the log tells of all agents
+	intents    bool                       // see history.SourceIntent
+	others     bool                       // clients that the history does not have may have written, too
+	starts     []int64                    // of the daemon; none: they were not recorded
+	holds      map[versioned]*hold
+	anyDue     bool // records were written that become due
 }
 
 func startsOf(h *history.History) (starts []int64) {

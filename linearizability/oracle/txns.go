@@ -18,6 +18,7 @@ type txn struct {
 	aborts   []*history.Operation
 	asked    []*history.Operation // after its outcome
 	first    int
+	unseen   bool // a begin that was not answered may have begun it
 }
 
 // lastRead is the last of its reads that the daemon answered; nil: it answered none.
@@ -44,7 +45,9 @@ func (j *judge) collect(h *history.History) {
 		return t
 	}
 	for _, op := range h.Operations {
-		j.begunUnseen = j.begunUnseen || op.Kind == history.Begin && op.Outcome == history.Unknown
+		if op.Kind == history.Begin && op.Outcome == history.Unknown {
+			j.unanswered = append(j.unanswered, op.Call)
+		}
 		if op.Kind == history.Begin && op.Outcome == history.OK {
 			t := get(op.Out.TxnID)
 			switch {
@@ -72,6 +75,15 @@ func (j *judge) collect(h *history.History) {
 			t.reads = append(t.reads, op)
 		}
 	}
+}
+
+// begunUnseen reports whether a begin that was not answered may have begun a transaction that is used: one
+// begins one at most, and none that was used before. Transactions come in the order of their first uses.
+func (j *judge) begunUnseen(t *txn, op *history.Operation) bool {
+	if !t.unseen && len(j.unanswered) > 0 && j.unanswered[0] < op.Call {
+		t.unseen, j.unanswered = true, j.unanswered[1:]
+	}
+	return t.unseen
 }
 
 // findUnasked looks for commits that no client asked for. Of a section of a longer history
