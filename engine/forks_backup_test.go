@@ -106,7 +106,7 @@ func restoreOn(t tester, env engine.Env, dir string, until engine.CommitTS, list
 }
 
 func TestForksAreBackedUp(t *testing.T) {
-	for seed := range uint64(8) {
+	for seed := range seeds(8) {
 		r := newForkRun(t, 100+seed)
 		r.write()
 		var cuts []forkStretch

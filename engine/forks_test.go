@@ -316,7 +316,7 @@ func newForkRun(t *testing.T, seed uint64) *forkRun {
 }
 
 func TestForks(t *testing.T) {
-	for seed := range uint64(8) {
+	for seed := range seeds(8) {
 		r := newForkRun(t, seed)
 		r.write()
 		for range 120 {
@@ -347,7 +347,7 @@ func TestForks(t *testing.T) {
 
 // TestForksAreCopied: a namespace forgets, and forks keep what they inherited.
 func TestForksAreCopied(t *testing.T) {
-	for seed := range uint64(8) {
+	for seed := range seeds(8) {
 		r := newForkRun(t, seed)
 		r.write()
 		ctx := context.Background()

@@ -361,14 +361,14 @@ func (r *pastRun) compareRetry() {
 }
 
 func TestPast(t *testing.T) {
-	runs := 40
+	runs := uint64(40)
 	if fullSweep() {
 		runs = 2000
 	}
-	for seed := range runs {
+	for seed := range seeds(runs) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			rng := rand.New(rand.NewPCG(uint64(seed), 3))
-			d, clock := simdisk.NewDisk(simdisk.DiskOptions{Seed: uint64(seed)}), &rigClock{}
+			rng := rand.New(rand.NewPCG(seed, 3))
+			d, clock := simdisk.NewDisk(simdisk.DiskOptions{Seed: seed}), &rigClock{}
 			r := &pastRun{t: t, rng: rng, m: &pastModel{
 				gone: make(map[engine.RecordName]map[engine.Version]bool), erased: make(map[engine.RecordName]engine.Version), writes: make(map[engine.TxnID][]engine.Write),
 			}}

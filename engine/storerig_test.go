@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"os"
 	"runtime/debug"
@@ -48,6 +49,14 @@ func stride(n int) int {
 		return 7 * n // 7 has no factor in common with what is taken in turn
 	}
 	return n
+}
+
+// seeds are those from 0 on, below n: a few of them under the race detector.
+func seeds(n uint64) iter.Seq[uint64] {
+	return func(yield func(uint64) bool) {
+		for seed := uint64(0); seed < n && yield(seed); seed += uint64(stride(1)) {
+		}
+	}
 }
 
 // rigTuning keeps files small and leaves nothing to Pebble's background but what

@@ -265,10 +265,7 @@ func (r *allRun) run(steps int) {
 }
 
 func TestTogether(t *testing.T) {
-	for seed := range uint64(40) {
-		if seed%uint64(stride(1)) != 0 {
-			continue
-		}
+	for seed := range seeds(40) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			r := &allRun{
 				world: newWorld(t, seed, engine.Limits{}), rng: rand.New(rand.NewPCG(seed, 16)), names: []string{"a", "b"},
@@ -306,7 +303,7 @@ func TestTogether(t *testing.T) {
 
 // TestTogetherAfterMigration: a store of the format before does all of it, too.
 func TestTogetherAfterMigration(t *testing.T) {
-	for seed := range uint64(4) {
+	for seed := range seeds(4) {
 		w := newWorld(t, seed, engine.Limits{})
 		w.close()
 		w.disk, w.opts.Dir = oldDisk(t), rigDir
