@@ -29,7 +29,7 @@ import (
 )
 
 // rewritten are the packages whose goroutines take turns.
-var rewritten = []string{"engine", "server", "server/unsent", "server/limiter", "server/captures", "server/meter", "history/capture"}
+var rewritten = []string{"engine", "server", "server/unsent", "server/answer", "server/limiter", "server/captures", "server/meter", "history/capture"}
 
 // besides are files in them that stay as they are: what they start is gRPC's.
 var besides = []string{"server/serve.go"}
