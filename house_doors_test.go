@@ -138,6 +138,9 @@ var doors = map[string][]ban{
 		{module + "/cmd", "commands are the outermost room"},
 		{"github.com/cockroachdb/pebble", "storage is the engine's"},
 	},
+	"ui": {
+		{module + "/", "it is files that are served, and knows of nothing"},
+	},
 	"server/web/openapi": {
 		{module + "/engine", "it describes the contract"},
 		{module + "/server/answer", "as above"},

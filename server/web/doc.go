@@ -9,6 +9,7 @@
 //	events.go    watches and replays as server-sent events
 //	inside.go    one call of a stream, for events.go
 //	query.go     the fields of a request from a query
+//	pages.go     the inspector at /ui/ (package ui), and sessions.go its key
 //	front.go     the listeners, and how they end
 //
 // It answers nothing itself: each request becomes a gRPC request to server.Service.Handler, and

@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"errors"
 	"log"
@@ -49,6 +50,7 @@ type Front struct {
 	mux        *http.ServeMux
 	server     *http.Server
 	times      times
+	sessions   *sessions
 }
 
 // New makes a front. Handle adds to what it serves, before Serve.
@@ -57,6 +59,7 @@ func New(c Config) (*Front, error) { return newFront(c, patient) }
 func newFront(c Config, t times) (*Front, error) {
 	c.AllowedHosts = slices.Clone(c.AllowedHosts)
 	f := &Front{config: c, backend: c.Backend, methods: methods(), mux: http.NewServeMux(), times: t}
+	f.sessions = &sessions{now: time.Now, open: make(map[[sha256.Size]byte]session)}
 	for i, host := range c.AllowedHosts {
 		c.AllowedHosts[i] = hostOf(host)
 	}
@@ -78,12 +81,15 @@ func newFront(c Config, t times) (*Front, error) {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write(document) // its client may be gone
 	})
+	if err = f.pages(); err != nil {
+		return nil, err
+	}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(c.TLS == nil)
 	f.server = &http.Server{
-		Handler: f.guard(f.bounded(f.mux)), TLSConfig: c.TLS, Protocols: protocols, ErrorLog: c.ErrorLog,
+		Handler: f.guard(f.remembered(f.bounded(f.mux))), TLSConfig: c.TLS, Protocols: protocols, ErrorLog: c.ErrorLog,
 		ReadHeaderTimeout: f.times.header, IdleTimeout: f.times.idle, MaxHeaderBytes: maxHeaderBytes,
 		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: streamsPerConn},
 	}
