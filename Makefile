@@ -14,11 +14,11 @@ TAGS    := grpcnotrace
 # written to, they are in .cache: .ci/gocache says which have to be.
 $(foreach cache,$(shell .ci/gocache),$(eval export $(cache) := $(CURDIR)/.cache/$(cache)))
 
-.PHONY: help build run test check race sim soak python fuzz vuln generate bench dist image sbom clean
+.PHONY: help build run test check race sim soak python ui fuzz vuln generate bench dist image sbom clean
 
 help:
 	@sed -n 's/^# //p' Makefile
-	@echo "make build | check | race | sim | soak | python | fuzz | vuln | generate | bench | dist | image | sbom | clean"
+	@echo "make build | check | race | sim | soak | python | ui | fuzz | vuln | generate | bench | dist | image | sbom | clean"
 
 build:
 	go build -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
@@ -26,7 +26,7 @@ build:
 run: build
 	./bin/statehoused --data-dir data
 
-test: check race sim python vuln
+test: check race sim python ui vuln
 
 # Static checks: formatting, vet, staticcheck, and that the generated code is
 # what the contract generates.
@@ -65,6 +65,11 @@ soak: build
 # The Python SDK, in virtual environments of its own.
 python:
 	python/ci.sh
+
+# The inspector in a browser. axe-core looks for barriers, where npm is.
+ui:
+	if command -v npm >/dev/null; then npm ci --prefix ui/test --ignore-scripts --no-audit --no-fund; fi
+	go test -tags $(TAGS) -vet=off -count=1 ./ui
 
 # Every fuzz target for a moment. Their seeds run with "make race" already; what
 # fuzzing finds is new each time, so it is no gate.

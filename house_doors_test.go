@@ -126,6 +126,26 @@ var doors = map[string][]ban{
 		{"github.com/prometheus", "it counts, whoever reads it"},
 		{"go.opentelemetry.io", "as above"},
 	},
+	"server/web": {
+		{module + "/engine", "it answers nothing itself: each request becomes one of gRPC"},
+		{module + "/server/access", "who may do what is decided where all requests come by"},
+		{module + "/server/gate", "as above"},
+		{module + "/server/answer", "as above"},
+		{module + "/history", "it does not know that it is recorded"},
+		{module + "/sim", "production code does not know that it is simulated"},
+		{module + "/linearizability", "production code does not know that it is judged"},
+		{module + "/client", "the service must not lean on its own client"},
+		{module + "/cmd", "commands are the outermost room"},
+		{"github.com/cockroachdb/pebble", "storage is the engine's"},
+	},
+	"ui": {
+		{module + "/", "it is files that are served, and knows of nothing"},
+	},
+	"server/web/openapi": {
+		{module + "/engine", "it describes the contract"},
+		{module + "/server/answer", "as above"},
+		{"github.com/cockroachdb/pebble", "as above"},
+	},
 	"server/metrics": {
 		{module + "/sim", "production code does not know that it is simulated"},
 		{module + "/linearizability", "production code does not know that it is judged"},

@@ -92,8 +92,15 @@ func (s *Service) Serve(ctx context.Context, t *tls.Config, listeners ...net.Lis
 			}
 		})
 	}
+	for _, f := range s.fronts {
+		serving.Go(func() {
+			if err := f.Serve(); err != nil {
+				stopServing(err)
+			}
+		})
+	}
 	<-serveCtx.Done()
-	s.Shutdown(&host{grpc: g, health: h, serving: serving.Wait, stopEngine: func() {
+	s.Shutdown(&host{grpc: g, health: h, fronts: s.fronts, fronted: s.fronted, serving: serving.Wait, stopEngine: func() {
 		stopEngine()
 		wg.Wait()
 	}})
@@ -107,16 +114,26 @@ func (s *Service) Serve(ctx context.Context, t *tls.Config, listeners ...net.Lis
 type host struct {
 	grpc       *grpc.Server
 	health     *health.Server
-	serving    func() // waits until no listener is served
+	fronts     []Front
+	fronted    *grpc.Server // nil: there are none
+	serving    func()       // waits until no listener is served
 	stopEngine func()
 }
 
 func (h *host) Unhealthy() { h.health.Shutdown() }
 
 func (h *host) StopServing(within time.Duration) {
+	var ending sync.WaitGroup
+	for _, f := range h.fronts {
+		ending.Go(func() { f.Shutdown(within) })
+	}
 	late := time.AfterFunc(within, h.grpc.Stop)
 	h.grpc.GracefulStop()
 	late.Stop()
+	ending.Wait()
+	if h.fronted != nil {
+		h.fronted.Stop() // nothing is under way: it ends its goroutines
+	}
 	h.serving()
 }
 

@@ -113,6 +113,8 @@ type Service struct {
 	meter                 *meter.Meter                // nil: nothing is measured
 	table                 atomic.Pointer[conns.Table] // while it is served
 	archiver              *backup.Archiver            // nil: nothing is archived
+	fronts                []Front
+	fronted               *grpc.Server // what they hand requests to; nil: there is none
 
 	inSession grpc.UnaryServerInterceptor // of a request: the recorder, and within it the service's own
 	sessions  session.Load

@@ -19,13 +19,8 @@ import (
 func TestReadme(t *testing.T) {
 	dir := t.TempDir()
 	bin := filepath.Join(dir, "bin")
-	for _, name := range []string{"statehoused", "statehousectl"} {
-		build := exec.CommandContext(t.Context(), "go", "build", "-tags", "grpcnotrace", "-o", filepath.Join(bin, name), "statehouse.dev/statehouse/cmd/"+name)
-		if out, err := build.CombinedOutput(); err != nil {
-			t.Fatalf("building %s: %v\n%s", name, err, out)
-		}
-	}
-	s := &readmeSession{t: t, dir: dir, env: append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "COLUMNS=120", "TZ=UTC", "STATEHOUSE_NAMESPACE=", "STATEHOUSE_TOKEN=")}
+	buildInto(t, bin)
+	s := newReadmeSession(t, dir, bin)
 	defer func() { s.stop(syscall.SIGKILL) }()
 	s.run(readmeSteps(t))
 	if s.ran < 8 {
@@ -49,31 +44,54 @@ func TestReadme(t *testing.T) {
 	}
 }
 
+// buildInto builds the programs of the session.
+func buildInto(t *testing.T, bin string) {
+	t.Helper()
+	for _, name := range []string{"statehoused", "statehousectl"} {
+		build := exec.CommandContext(t.Context(), "go", "build", "-tags", "grpcnotrace", "-o", filepath.Join(bin, name), "statehouse.dev/statehouse/cmd/"+name)
+		if out, err := build.CombinedOutput(); err != nil {
+			t.Fatalf("building %s: %v\n%s", name, err, out)
+		}
+	}
+}
+
+func newReadmeSession(t *testing.T, dir, bin string) *readmeSession {
+	return &readmeSession{t: t, dir: dir, env: append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "COLUMNS=120", "TZ=UTC", "STATEHOUSE_NAMESPACE=", "STATEHOUSE_TOKEN=")}
+}
+
 // readmeStep is a command of the session, what it reads, and what is printed.
 type readmeStep struct{ command, stdin, output string }
 
 func readmeSteps(t *testing.T) (steps []readmeStep) {
 	t.Helper()
+	return stepsUnder(t, "A session")
+}
+
+// stepsUnder are the commands under a heading of the README.
+func stepsUnder(t *testing.T, heading string) (steps []readmeStep) {
+	t.Helper()
 	text, err := os.ReadFile("../../README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, session, found := strings.Cut(string(text), "\n## A session\n")
+	_, session, found := strings.Cut(string(text), "\n## "+heading+"\n")
 	session, _, ended := strings.Cut(session, "\n## ")
 	if !found || !ended {
-		t.Fatal("the README has no session")
+		t.Fatalf("the README has no %q", heading)
 	}
 	inside, heredoc := false, false
 	for line := range strings.Lines(session) {
 		last := len(steps) - 1
 		switch {
 		case strings.HasPrefix(line, "```"):
-			inside = !inside
+			inside = !inside && strings.HasPrefix(line, "```console")
 		case !inside:
 		case heredoc:
 			if heredoc = line != "EOF\n"; heredoc {
 				steps[last].stdin += line
 			}
+		case last >= 0 && strings.Count(steps[last].command, "'")%2 == 1: // its quote is not closed yet
+			steps[last].command += "\n" + strings.TrimRight(line, "\n")
 		case strings.HasPrefix(line, "$ "):
 			command, _, isHeredoc := strings.Cut(strings.TrimSpace(line[2:]), " <<'EOF'")
 			command, _, _ = strings.Cut(command, "  # ")
@@ -129,16 +147,19 @@ func (s *readmeSession) check(step readmeStep) {
 	}
 }
 
-var differs = regexp.MustCompile(`20\d\d-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}|[0-9a-f]{64}|\b[0-9a-f]{12}\b`)
+var differs = regexp.MustCompile(`20\d\d-\d\d-\d\d[ T]\d\d:\d\d:\d\d\.\d+Z?|[0-9a-f]{64}|\b[0-9a-f]{12}\b`)
 
 // varying is text without what differs from run to run.
 func varying(s string) string { return differs.ReplaceAllString(s, "…") }
 
-var listensOn = regexp.MustCompile(`msg=listening address=(\S+)`)
+var (
+	listensOn    = regexp.MustCompile(`msg=listening address=(\S+)`)
+	servesHTTPOn = regexp.MustCompile(`msg=http url=(\S+)`)
+)
 
-func (s *readmeSession) start() {
+func (s *readmeSession) start(more ...string) {
 	s.t.Helper()
-	s.daemon = exec.Command(filepath.Join(s.dir, "bin", "statehoused"), "--data-dir", "data", "--listen-addr", "127.0.0.1:0", "--disk-reserve-mb", "1", "--capture")
+	s.daemon = exec.Command(filepath.Join(s.dir, "bin", "statehoused"), append(more, "--data-dir", "data", "--listen-addr", "127.0.0.1:0", "--disk-reserve-mb", "1", "--capture")...)
 	s.daemon.Dir, s.daemon.Env = s.dir, s.env
 	log, err := s.daemon.StderrPipe()
 	if err == nil {
@@ -150,6 +171,9 @@ func (s *readmeSession) start() {
 	var said bytes.Buffer
 	for lines := bufio.NewScanner(log); lines.Scan(); {
 		said.WriteString(lines.Text() + "\n")
+		if m := servesHTTPOn.FindStringSubmatch(lines.Text()); m != nil {
+			s.env = append(s.env, "H="+m[1])
+		}
 		if m := listensOn.FindStringSubmatch(lines.Text()); m != nil {
 			s.env = append(s.env, "STATEHOUSE_ADDRESS="+m[1])
 			go func() {

@@ -30,7 +30,7 @@ func (s *settings) tryOut(out, errOut io.Writer) error {
 		log.Warn(w)
 	}
 	config := configOf(s)
-	if err := shareFiles(openFiles(), &config.Engine.Tuning, &config, log); err != nil {
+	if err := shareFiles(s.openFiles(), &config.Engine.Tuning, &config, log); err != nil {
 		return usageError{err}
 	}
 	if !s.useMemory {

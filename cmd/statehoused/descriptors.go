@@ -6,6 +6,7 @@ import (
 
 	"statehouse.dev/statehouse/engine"
 	"statehouse.dev/statehouse/server"
+	"statehouse.dev/statehouse/server/web"
 )
 
 // otherFiles are descriptors of neither the store nor connections: standard ones,
@@ -14,6 +15,14 @@ const otherFiles = 32
 
 // fewestConnections is how many there must be room for.
 const fewestConnections = 16
+
+// openFiles is how many the store and its gRPC connections may have.
+func (s *settings) openFiles() int {
+	if s.servesHTTP() {
+		return openFiles() - web.Connections
+	}
+	return openFiles()
+}
 
 // shareFiles divides the descriptors that the process may have. Connections that use
 // up those of the store end the daemon, for a store that cannot open its files cannot

@@ -44,17 +44,17 @@ type tlsFiles struct {
 	roots   []byte         // the text of clients
 }
 
-// tlsConfig hands each new handshake the certificates of the time; nil without TLS.
-func (r *reloader) tlsConfig() *tls.Config {
+// tlsConfig hands each new handshake the certificates of the time, for these protocols; nil without TLS.
+func (r *reloader) tlsConfig(protocols ...string) *tls.Config {
 	if r.shown.Load() == nil {
 		return nil
 	}
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
-		NextProtos: []string{"h2"},
+		NextProtos: protocols,
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
 			c := r.shown.Load()
-			config := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2"}, Certificates: []tls.Certificate{*c.cert}}
+			config := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: protocols, Certificates: []tls.Certificate{*c.cert}}
 			if c.clients != nil {
 				// No tickets: a resumed session would rest on the CAs of when it began.
 				config.ClientAuth, config.ClientCAs, config.SessionTicketsDisabled = tls.RequireAndVerifyClientCert, c.clients, true

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -48,10 +49,11 @@ func (p *process) serve(ctx context.Context, s *settings) error {
 
 	// Before the store is opened, so that none is made where the daemon cannot serve.
 	// Who connects meanwhile waits.
-	listeners, err := listen(ctx, s, log)
+	listeners, overHTTP, err := listenBoth(ctx, s, log)
 	if err != nil {
 		return err
 	}
+	opened := slices.Concat(listeners, overHTTP)
 	halt := func(reason error) {
 		log.Error("storage cannot be trusted any more; exiting without acknowledging anything else", "reason", reason)
 		p.log.flush()
@@ -59,7 +61,7 @@ func (p *process) serve(ctx context.Context, s *settings) error {
 	}
 	watched, err := watchOver(ctx, s, log)
 	if err != nil {
-		closeAll(listeners)
+		closeAll(opened)
 		return err
 	}
 	defer watched.close()
@@ -68,19 +70,23 @@ func (p *process) serve(ctx context.Context, s *settings) error {
 	config := configOf(s)
 	config.Meter, config.Debug = watched.meter, log.Debug
 	config.Operator = p.operator(s, &level, watched)
-	if err := shareFiles(openFiles(), &config.Engine.Tuning, &config, log); err != nil {
-		closeAll(listeners)
+	if err := shareFiles(s.openFiles(), &config.Engine.Tuning, &config, log); err != nil {
+		closeAll(opened)
 		return usageError{err}
 	}
 	if err := migrateFirst(env, s, log); err != nil {
-		closeAll(listeners)
+		closeAll(opened)
 		return err
 	}
 	archiveTo(&config, s, env)
 	service, err := assemble(env, config, checkExposure(s, false))
 	if err != nil {
-		closeAll(listeners)
+		closeAll(opened)
 		return err
+	}
+	if err := serveHTTP(s, service, reloads, overHTTP); err != nil {
+		closeAll(opened)
+		return errors.Join(err, service.Close())
 	}
 	watched.metrics.Attach(service)
 	if !s.useMemory {
@@ -91,7 +97,7 @@ func (p *process) serve(ctx context.Context, s *settings) error {
 
 // answer serves what was assembled until ctx ends, and closes it.
 func (p *process) answer(ctx context.Context, s *settings, service *server.Service, reloads *reloader, watched *watched, listeners []net.Listener) error {
-	log, tlsConfig := reloads.log, reloads.tlsConfig()
+	log, tlsConfig := reloads.log, reloads.tlsConfig("h2")
 	sayServing(log, s, service, tlsConfig != nil, listeners)
 	notify := newNotifier(os.Getenv, log)
 	notify.tell("READY=1\nSTATUS=serving " + s.listenAddr)
@@ -185,7 +191,14 @@ func dirName(s *settings) string {
 
 // checkExposure refuses to be reachable from elsewhere without TLS and something that clients must show.
 func checkExposure(s *settings, hasKeys bool) error {
-	host, err := listenHost(s.listenAddr)
+	if err := checkAddress(s, s.listenAddr, hasKeys); err != nil || !s.servesHTTP() {
+		return err
+	}
+	return ofHTTP(checkAddress(s, s.httpAddr, hasKeys))
+}
+
+func checkAddress(s *settings, addr string, hasKeys bool) error {
+	host, err := listenHost(addr)
 	if err != nil {
 		return err
 	}
@@ -195,7 +208,7 @@ func checkExposure(s *settings, hasKeys bool) error {
 	if s.allowInsecure || s.tlsCert != "" && (s.token != "" || s.tlsClientCA != "" || hasKeys) {
 		return nil
 	}
-	return fmt.Errorf("%s can be reached from other machines: give --tls-cert, --tls-key and --token-file (or --tls-client-ca, or make a key with statehoused key create), or say --allow-insecure if the network itself is trusted", s.listenAddr)
+	return fmt.Errorf("%s can be reached from other machines: give --tls-cert, --tls-key and --token-file (or --tls-client-ca, or make a key with statehoused key create), or say --allow-insecure if the network itself is trusted", addr)
 }
 
 // listenHost is the host of an address to listen on, HOST:PORT: empty for every

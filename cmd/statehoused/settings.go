@@ -23,6 +23,8 @@ import (
 type settings struct {
 	configFile    string
 	listenAddr    string
+	httpAddr      string
+	httpHosts     string // names beside those of loopback, separated by commas
 	dataDir       string
 	useMemory     bool
 	fsyncOnCommit bool
@@ -70,6 +72,8 @@ type settings struct {
 func (s *settings) register(f *pflag.FlagSet) {
 	f.StringVar(&s.configFile, "config", "", "YAML file with settings, keys named as these flags")
 	f.StringVar(&s.listenAddr, "listen-addr", "localhost:50051", "address to listen on; localhost means both loopback addresses")
+	f.StringVar(&s.httpAddr, "http-listen-addr", httpOff, "address of the service over HTTP (JSON, Connect, gRPC-Web, server-sent events), or off; beyond loopback it needs TLS and keys")
+	f.StringVar(&s.httpHosts, "http-allowed-hosts", "", "names by which the service over HTTP may be called, beside those of loopback, separated by commas: other names are refused, so that no page of elsewhere reaches it under one")
 	f.StringVar(&s.dataDir, "data-dir", "data", "directory of the store; made when missing")
 	f.BoolVar(&s.useMemory, "use-memory", false, "keep everything in memory, for development: gone at exit")
 	f.BoolVar(&s.fsyncOnCommit, "fsync-on-commit", true, "sync each commit to disk before acknowledging it; with false a crash of the machine (not of the daemon) may lose the newest")
@@ -261,6 +265,9 @@ func (s *settings) check() error {
 		return err
 	}
 	if err := s.checkMetrics(); err != nil {
+		return err
+	}
+	if err := s.checkHTTP(); err != nil {
 		return err
 	}
 	s.limits.TxnTimeout = time.Duration(s.txTimeoutMS) * time.Millisecond

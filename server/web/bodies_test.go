@@ -1,0 +1,96 @@
+package web
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"statehouse.dev/statehouse/server/wiretest"
+)
+
+// TestBodies: what is too large is refused before it is read.
+func TestBodies(t *testing.T) {
+	r := newRig(t)
+	if got := r.call("Health", strings.Repeat(" ", maxBody+1)); got.status != http.StatusRequestEntityTooLarge {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	large := `{"txnId":"1","operations":[{"agentId":"a","key":"k","put":{"value":{"text":"` + strings.Repeat("x", 1<<19) + `"}}}]}`
+	if got := r.call("Transact", large); got.status != http.StatusOK {
+		t.Errorf("half a MiB: %d %s", got.status, got.body)
+	}
+	for size, ok := range map[int]bool{1 << 10: true, maxUnsaid + 1: false} { // each alone: any order
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+r.addr+service+"Health", io.MultiReader(strings.NewReader("{}"), strings.NewReader(strings.Repeat(" ", size))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/json")
+		resp, err := r.client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp.Body.Close(); resp.StatusCode == http.StatusOK != ok {
+			t.Errorf("%d bytes whose number is not said: %s", size, resp.Status)
+		}
+	}
+	if taken, waiting := r.front.bodies.Usage(); taken != 0 || waiting != 0 {
+		t.Errorf("%d bytes are held after all", taken)
+	}
+}
+
+// TestSlow: a client that sends slowly, or not at all, does not keep its connection.
+func TestSlow(t *testing.T) {
+	r := newRig(t, func(o *options) { o.times = hasty })
+	for name, sent := range map[string]string{ // each alone: any order
+		"nothing":       "",
+		"half a header": "POST " + service + "Health HTTP/1.1\r\nHost: localhost\r\n",
+		"half a body":   "POST " + service + "Health HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{",
+	} {
+		c, err := net.Dial("tcp", r.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = c.SetDeadline(time.Now().Add(wiretest.Patience))
+		if _, err := io.WriteString(c, sent); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(c); err != nil { // until the daemon closes it
+			t.Errorf("%s: %v %s", name, err, got)
+		}
+		c.Close()
+	}
+	// A stream that is answered has its body behind it, and is not slow.
+	resp := r.open("/v1/watch?agent_id=a")
+	defer resp.Body.Close()
+	began := time.Now()
+	for i := 0; time.Since(began) < 3*hasty.body; i++ {
+		r.put(fmt.Sprint(i), "a", "k", `{}`)
+	}
+	r.put("last", "a", "k", `{}`)
+	until(t, resp.Body, `"txnId":"last"`)
+}
+
+// TestConnections: no more are served than there is room for.
+func TestConnections(t *testing.T) {
+	r := newRig(t)
+	for range Connections {
+		c, err := net.Dial("tcp", r.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+	}
+	c, err := net.Dial("tcp", r.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_, _ = io.WriteString(c, "GET /v1/health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	_ = c.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+	if n, err := c.Read(make([]byte, 1)); n != 0 || err == nil {
+		t.Error("one connection more is served")
+	}
+}

@@ -1,0 +1,330 @@
+package ui_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+
+	"statehouse.dev/statehouse/engine"
+	"statehouse.dev/statehouse/server"
+	"statehouse.dev/statehouse/server/web"
+)
+
+// rig is a daemon in the test's process with an agent's story in it.
+type rig struct {
+	t       *testing.T
+	url     string
+	service *server.Service
+	token   string
+	n       int
+}
+
+func newRig(t *testing.T, change ...func(*server.Config)) *rig {
+	t.Helper()
+	c := server.Config{Version: "test", Engine: engine.Options{Dir: "/data", Tuning: engine.Tuning{CacheBytes: 64 << 20}}}
+	for _, f := range change {
+		f(&c)
+	}
+	s, err := server.Assemble(engine.MemoryEnv(func(err error) { t.Errorf("the engine halted: %v", err) }, func(string, ...any) {}), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	front, err := web.New(web.Config{Listeners: []net.Listener{l}, Backend: s.Handler()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.AddFront(front)
+	ctx, stop := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(ctx, nil) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return &rig{t: t, url: "http://" + l.Addr().String(), service: s, token: c.Token}
+}
+
+// commit commits operations, as JSON, with metadata.
+func (r *rig) commit(metadata string, operations ...string) {
+	r.t.Helper()
+	r.n++
+	body := fmt.Sprintf(`{"txnId":"story-%03d","metadata":%s,"operations":[%s]}`, r.n, metadata, strings.Join(operations, ","))
+	req, err := http.NewRequestWithContext(r.t.Context(), http.MethodPost, r.url+"/statehouse.v1.StatehouseService/Transact", strings.NewReader(body))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	if r.token != "" {
+		req.Header.Set("Authorization", "Bearer "+r.token)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		var why bytes.Buffer
+		_, _ = why.ReadFrom(resp.Body)
+		r.t.Fatalf("%s: %s", resp.Status, why.String())
+	}
+}
+
+func put(agent, key, value string) string {
+	return fmt.Sprintf(`{"agentId":%q,"key":%q,"put":{"value":%s}}`, agent, key, value)
+}
+
+// story is what an agent that researches did, and what others did meanwhile.
+func (r *rig) story() {
+	r.t.Helper()
+	by := func(who, why string) string { return fmt.Sprintf(`{"actor":%q,"reason":%q}`, who, why) }
+	r.commit(by("alice", "a new question"), put("planner", "plan", `{"goal":"population of Paris","step":1,"done":false}`), put("planner", "budget", `{"tokens":50000,"spent":0}`))
+	r.commit(by("planner", "search"), put("planner", "tool/search/1", `{"query":"population of Paris","result":"2.1 million","sources":["insee.fr","wikipedia.org"]}`),
+		put("planner", "plan", `{"goal":"population of Paris","step":2,"done":false}`))
+	r.commit(by("critic", "review"), put("critic", "notes/1", `{"about":"planner","text":"which year is that?"}`))
+	r.commit(by("planner", "search again"), put("planner", "tool/search/2", `{"query":"population of Paris 2023","result":"2,102,650","year":2023}`),
+		put("planner", "plan", `{"goal":"population of Paris","step":3,"done":false}`), put("planner", "budget", `{"tokens":50000,"spent":1840}`))
+	r.commit(by("planner", "note"), put("planner", "memory/facts/paris", `{"population":2102650,"year":2023,"exact":9007199254740993}`), put("planner", "scratch", `{"draft":"Paris has…"}`))
+	r.commit(by("planner", "answer"), put("planner", "plan", `{"goal":"population of Paris","step":4,"done":true,"answer":"2,102,650 in 2023"}`), `{"agentId":"planner","key":"scratch","delete":true}`)
+	r.commit(by("critic", "accept"), put("critic", "notes/2", `{"about":"planner","text":"good"}`))
+	for i := range 12 {
+		r.commit(by("worker", "tick"), put(fmt.Sprintf("worker-%02d", i), "job", fmt.Sprintf(`{"n":%d}`, i)))
+	}
+}
+
+func TestInspector(t *testing.T) {
+	r := newRig(t)
+	r.story()
+	c := newChromium(t)
+	c.look(1400, 860, "light")
+	c.open(r.url+"/ui/", "main", "planner")
+	c.shows("header", "commit 19")
+	c.shows("main", "worker-11")
+	c.shoot("agents.png")
+
+	c.click("a[href*='agent=planner']")
+	c.shows(".moment", "commit 6")
+	c.shows(".tree", "budget")
+	if state := c.text(".tree"); strings.Contains(state, "scratch") {
+		t.Errorf("a deleted key is shown: %s", state)
+	}
+	c.click("[data-path=plan]")
+	c.shows(".record", "2,102,650 in 2023")
+	c.shows(".record .versions", "/step")
+	c.click("[data-path='memory/']")
+	c.shows(".tree", "facts")
+	c.shoot("agent.png")
+	c.clean()
+}
+
+// TestTime: the slider and the keyboard go from commit to commit, and the address names the moment.
+func TestTime(t *testing.T) {
+	r := newRig(t)
+	r.story()
+	c := newChromium(t)
+	c.look(1400, 860, "light")
+	c.open(r.url+"/ui/?view=agent&ns=default&agent=planner&key=plan", ".moment", "commit 6")
+	c.shows(".record", `"step": 4`)
+	c.eval("document.querySelector('#moment').focus()", nil)
+	for _, at := range []struct{ commit, step string }{{"commit 5", "3"}, {"commit 4", "3"}, {"commit 2", "2"}, {"commit 1", "1"}} {
+		c.press("ArrowLeft")
+		c.shows(".moment", at.commit)
+		c.shows(".record .value", `"step": `+at.step)
+	}
+	c.shows(".tree", "budget")
+	if state := c.text(".tree"); strings.Contains(state, "tool/") {
+		t.Errorf("what came later is there after the first commit: %s", state)
+	}
+	c.press("ArrowRight")
+	c.shows(".moment", "commit 2")
+	c.shows(".changes .current", "tool/search/1")
+	var address string
+	c.eval("location.search", &address)
+	if !strings.Contains(address, "at=2") || !strings.Contains(address, "key=plan") {
+		t.Errorf("the address is %s", address)
+	}
+	// Moved by the mouse, also to a commit of another agent: the state is that of the one before.
+	c.eval("{ const s = document.querySelector('#moment'); s.value = 3; s.dispatchEvent(new Event('input')); }", nil)
+	c.eval("new Promise(requestAnimationFrame)", nil)
+	c.shows(".moment", "commit 2")
+	// Who comes by a link sees the moment that it names.
+	c.open(r.url+"/ui/?view=agent&ns=default&agent=planner&key=plan&at=4", ".moment", "commit 4")
+	c.shows(".record .value", `"step": 3`)
+	c.shows("[data-path=plan].changed", "plan")
+	// And a time is a moment.
+	c.eval("document.querySelector('.go input').value = '2100-01-01T00:00'; document.querySelector('.go').requestSubmit()", nil)
+	c.shows(".moment", "commit 6")
+	c.open(r.url+"/ui/?view=agent&ns=default&agent=nobody", "main", "There is no agent")
+	c.clean()
+}
+
+// TestExactValues: a number past what a double holds is shown as it was written.
+func TestExactValues(t *testing.T) {
+	r := newRig(t)
+	r.commit(`{}`, `{"agentId":"a","key":"n","put":{"valueJson":"eyJuIjo5MDA3MTk5MjU0NzQwOTkzLCJmIjoxLjB9"}}`) // {"n":9007199254740993,"f":1.0}
+	r.commit(`{}`, `{"agentId":"a","key":"x","put":{"value":{"html":"<img src=x onerror=\"document.title='owned'\"><b>bold</b>"}}}`)
+	c := newChromium(t)
+	c.look(1400, 860, "light")
+	c.open(r.url+"/ui/?view=agent&agent=a&key=n", ".record .value", "9007199254740993")
+	c.open(r.url+"/ui/?view=agent&agent=a&key=x", ".record .value", "<img src=x")
+	var images int
+	c.eval("document.querySelectorAll('main img, main b').length", &images)
+	if images != 0 {
+		t.Error("what is stored is made HTML")
+	}
+	c.clean()
+}
+
+// TestLog: newest first, filtered, and live.
+func TestLog(t *testing.T) {
+	r := newRig(t)
+	r.story()
+	c := newChromium(t)
+	c.look(1400, 860, "light")
+	c.open(r.url+"/ui/?view=log&ns=default", ".commits > li:first-child", "commit 19")
+	c.shows(".commits > li:last-child", "commit 1")
+	c.shoot("log.png")
+	c.open(r.url+"/ui/?view=log&ns=default&agent=critic", ".commits > li:first-child", "commit 7")
+	c.shows(".commits > li:last-child", "commit 3")
+	c.open(r.url+"/ui/?view=log&ns=default&prefix=tool/", ".commits > li:last-child", "tool/search/1")
+	c.open(r.url+"/ui/?view=log&ns=default&text=REVIEW", ".commits", "commit 3")
+	if n := c.count(".commits > li"); n != 1 {
+		t.Errorf("%d commits contain the word", n)
+	}
+	c.open(r.url+"/ui/?view=log&ns=default&text=no-such-word", ".commits", "No commit is like that.")
+	c.open(r.url+"/ui/?view=log&ns=default", ".commits > li:first-child", "commit 19")
+	c.click("input[role=switch]")
+	c.shows(".filters", "connected")
+	r.commit(`{"actor":"alice"}`, put("planner", "plan", `{"goal":"London"}`))
+	c.shows(".commits > li:first-child", "commit 20")
+	c.clean()
+}
+
+// TestCompare: two moments of an agent, and two agents.
+func TestCompare(t *testing.T) {
+	r := newRig(t)
+	r.story()
+	r.commit(`{}`, put("other", "plan", `{"goal":"population of Paris","step":9}`))
+	c := newChromium(t)
+	c.look(1400, 860, "light")
+	c.open(r.url+"/ui/?view=compare&ns=default&agent=planner&from=2&to=5", ".commits", "/step")
+	for _, want := range []string{"budget", "v1 → v2", "scratch", "only after", "tool/search/2"} {
+		c.shows(".commits", want)
+	}
+	c.shoot("compare.png")
+	c.open(r.url+"/ui/?view=compare&ns=default&agent=planner&toagent=other", ".commits", "only before")
+	c.shows(".commits", "/step")
+	c.open(r.url+"/ui/?view=compare&ns=default&agent=planner&from=6&to=6", ".commits", "Nothing differs.")
+	c.clean()
+}
+
+func TestTransactionsAndLeases(t *testing.T) {
+	r := newRig(t)
+	r.story()
+	r.commit(`{}`, `{"agentId":"planner","key":"turn","acquire":{"holder":"worker-7","ttlMs":60000}}`)
+	c := newChromium(t)
+	c.look(1400, 860, "light")
+	c.open(r.url+"/ui/?view=txn&ns=default&txn=story-004", "main", "commit 4")
+	for _, want := range []string{"search again", "tool/search/2", "planner"} {
+		c.shows("main", want)
+	}
+	c.shoot("transaction.png")
+	c.open(r.url+"/ui/?view=txn&ns=default&txn=none", "main", "No transaction of this id has committed.")
+	c.open(r.url+"/ui/?view=leases&ns=default", "main", "worker-7")
+	c.clean()
+}
+
+// TestSignIn: where keys are, the page asks for one, does not keep it, and can read with its session
+// and not write.
+func TestSignIn(t *testing.T) {
+	r := newRig(t, func(c *server.Config) { c.Token = "sesame" })
+	r.story()
+	c := newChromium(t)
+	c.look(1400, 860, "light")
+	c.open(r.url+"/ui/?view=agent&agent=planner&at=4", "main", "This daemon wants a key")
+	c.shoot("sign-in.png")
+	c.complaints() // of the 401
+	signIn := func(key string) {
+		c.eval(fmt.Sprintf("document.querySelector('#key').value = %q; document.querySelector('form').requestSubmit()", key), nil)
+	}
+	signIn("wrong")
+	c.shows("[role=alert]", "not the one of this daemon")
+	c.complaints()
+	signIn("sesame")
+	c.shows(".moment", "commit 4")
+	c.shows("header", "token")
+	var kept string
+	c.eval("document.cookie + location.href + JSON.stringify(localStorage) + JSON.stringify(sessionStorage)", &kept)
+	if strings.Contains(kept, "sesame") || strings.Contains(kept, "statehouse_session") {
+		t.Errorf("a script can read %s", kept)
+	}
+	var status int
+	write := `fetch("/statehouse.v1.StatehouseService/Transact", {method: "POST", headers: {"Content-Type": "application/json"}, body: '{"txnId":"w","operations":[{"agentId":"a","key":"k","put":{"value":{}}}]}'}).then((r) => r.status)`
+	if c.eval(write, &status); status != http.StatusUnauthorized {
+		t.Errorf("the page writes: %d", status)
+	}
+	c.complaints()
+	c.open(r.url+"/ui/", "main", "worker-11") // the session goes on
+	c.shows("header button", "Sign out")
+	c.click("header button")
+	c.shows("main", "This daemon wants a key")
+}
+
+// TestNoBarriers: every screen, light and dark, wide and narrow, as axe sees it.
+func TestNoBarriers(t *testing.T) {
+	axe, err := os.ReadFile("test/node_modules/axe-core/axe.min.js")
+	if err != nil {
+		t.Skip("no screen is looked at for barriers: axe-core is not installed (npm ci --prefix ui/test)")
+	}
+	r := newRig(t)
+	r.story()
+	r.commit(`{}`, `{"agentId":"planner","key":"turn","acquire":{"holder":"worker-7","ttlMs":60000}}`)
+	c := newChromium(t)
+	c.page("Page.setBypassCSP", map[string]any{"enabled": true}, nil) // axe makes scripts of text
+	for _, at := range []struct {
+		look          string
+		width, height int
+	}{{"light", 1400, 860}, {"dark", 1400, 860}, {"light", 390, 780}} {
+		c.look(at.width, at.height, at.look)
+		for _, screen := range []struct{ query, selector, text string }{
+			{"", "main", "planner"},
+			{"?view=agent&agent=planner&key=plan&at=4", ".record .value", "step"},
+			{"?view=log", ".commits", "commit 7"},
+			{"?view=compare&agent=planner&from=2&to=5", ".commits", "/step"},
+			{"?view=leases", "main", "worker-7"},
+			{"?view=txn&txn=story-004", "main", "search again"},
+		} {
+			c.open(r.url+"/ui/"+screen.query, screen.selector, screen.text)
+			c.eval(string(axe), nil)
+			var found []struct {
+				ID, Help string
+				Nodes    []struct{ HTML, FailureSummary string }
+			}
+			c.eval(`axe.run().then((r) => r.violations.map(({id, help, nodes}) => ({id, help, nodes: nodes.slice(0, 3).map(({html, failureSummary}) => ({html, failureSummary}))})))`, &found)
+			for _, v := range found {
+				t.Errorf("%s %d wide, %s: %s: %s %+v", at.look, at.width, screen.query, v.ID, v.Help, v.Nodes)
+			}
+			var wide bool
+			c.eval("document.documentElement.scrollWidth > innerWidth", &wide)
+			if wide {
+				t.Errorf("%s %d wide, %s: the page scrolls sideways", at.look, at.width, screen.query)
+			}
+			if strings.Contains(screen.query, "view=agent") {
+				c.shoot(fmt.Sprintf("agent-%s-%d.png", at.look, at.width))
+			}
+		}
+	}
+}

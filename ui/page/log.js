@@ -1,0 +1,56 @@
+// The log of a namespace or an agent: newest first, filtered, and live.
+import { h, field, problem, empty, say } from "./dom.js";
+import { call, before, watch } from "./api.js";
+import { go } from "./app.js";
+import { item } from "./events.js";
+
+const pageSize = 50, keptLive = 500;
+
+export async function log(body, at) {
+  const of = { ns: at.ns, agent: at.agent, prefix: at.prefix };
+  const list = h("ol", { class: "commits wide", reversed: true });
+  const input = (name, placeholder) => h("input", { type: "search", name, value: at[name] || "", placeholder });
+  const live = h("input", { type: "checkbox", role: "switch" });
+  const state = h("span", { class: "quiet" });
+  const form = h("form", { class: "filters", role: "search", onsubmit: (e) => { e.preventDefault(); go({ view: "log", ...Object.fromEntries(new FormData(form)) }); } },
+    field("Namespace", input("ns", "default")), field("Agent", input("agent", "all")), field("Key begins with", input("prefix", "any")),
+    field("Contains", input("text", "in keys, metadata, principal")), h("button", { type: "submit" }, "Show"),
+    h("label", { class: "switch" }, live, " Live"), state);
+  const older = h("button", { type: "button" }, "Older commits");
+  body.append(h("h1", null, "Log"), form, list, older);
+
+  const matches = (e) => !at.text || JSON.stringify([e.metadata, e.principal, e.txnId, e.cause, (e.operations || []).map((o) => [o.key, o.agentId])]).toLowerCase().includes(at.text.toLowerCase());
+  const status = await call("GetStatus");
+  const head = Number(status.publishedTs || 0);
+  let last = at.at ? Number(at.at) : head;
+  const page = async () => {
+    older.disabled = true;
+    for (let tries = 0, shown = 0; tries < 10 && shown === 0; tries++) { // a filter may let nothing of a page through
+      const got = await before(of, last, 1, pageSize);
+      const rows = got.events.filter(matches).reverse().map((e) => item(e, at));
+      list.append(...rows);
+      shown = rows.length;
+      last = got.events.length ? Number(got.events[0].commitTs) - 1 : 0;
+      if (!got.older || !got.events.length) { older.hidden = true; break; }
+    }
+    older.disabled = false;
+    if (!list.children.length) list.append(h("li", null, empty("No commit is like that.")));
+  };
+  older.addEventListener("click", () => page().catch((err) => body.append(problem(err))));
+  await page();
+
+  let stop = () => {};
+  live.addEventListener("change", () => {
+    stop();
+    state.textContent = "";
+    if (!live.checked) return;
+    stop = watch(of, head, (e) => {
+      if (!matches(e)) return;
+      list.querySelector(".empty")?.parentElement.remove();
+      list.prepend(item(e, at));
+      while (list.children.length > keptLive) list.lastElementChild.remove();
+      say("commit " + e.commitTs);
+    }, (is) => { state.textContent = is ? "connected" : "connecting…"; });
+  });
+  return () => stop();
+}
