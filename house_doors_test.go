@@ -196,6 +196,13 @@ var doors = map[string][]ban{
 	"client/reach": {
 		{module + "/", "it makes connections, and knows of nothing that is said on one"},
 	},
+	"client/moment": {
+		{module + "/client/session", "it is about text that people write"},
+		{module + "/client/reach", "as above"},
+		{module + "/engine", "as for the client"},
+		{module + "/server", "as above"},
+		{"google.golang.org/grpc", "it makes no call"},
+	},
 	"client/state": {
 		{module + "/client", "it is what is told and asked, and makes no call"},
 		{module + "/engine", "a client that shares code with the engine cannot catch the engine lying"},
