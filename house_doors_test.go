@@ -218,6 +218,21 @@ var doors = map[string][]ban{
 		{module + "/client", "it carries calls, whoever makes them"},
 		{"github.com/cockroachdb/pebble", "a client has no storage"},
 	},
+	"client/statehousetest": { // engine and server it imports: what it is for is to run the real ones
+		{module + "/sim", "its daemon is the real one, on a clock that stands"},
+		{module + "/history", "it judges nothing"},
+		{module + "/linearizability", "as above"},
+		{"github.com/cockroachdb/pebble", "storage is the engine's"},
+	},
+	"mcp": {
+		{module + "/engine", "it is a client: what it knows of a daemon it is told over a connection"},
+		{module + "/server", "as above"},
+		{module + "/history", "as above"},
+		{module + "/sim", "production code does not know that it is simulated"},
+		{module + "/proto", "it stands on the client, which knows what goes over the wire"},
+		{module + "/cmd", "commands are the outermost room"},
+		{"github.com/cockroachdb/pebble", "a client has no storage"},
+	},
 	"client/traced": {
 		{module + "/engine", "as for the client"},
 		{module + "/server", "as for the client"},
