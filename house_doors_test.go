@@ -216,6 +216,13 @@ var doors = map[string][]ban{
 	"client/reach": {
 		{module + "/", "it makes connections, and knows of nothing that is said on one"},
 	},
+	"client/moment": {
+		{module + "/client/session", "it is about text that people write"},
+		{module + "/client/reach", "as above"},
+		{module + "/engine", "as for the client"},
+		{module + "/server", "as above"},
+		{"google.golang.org/grpc", "it makes no call"},
+	},
 	"client/state": {
 		{module + "/client", "it is what is told and asked, and makes no call"},
 		{module + "/engine", "a client that shares code with the engine cannot catch the engine lying"},
@@ -229,6 +236,21 @@ var doors = map[string][]ban{
 		{module + "/server", "what it shares with the other end is the contract"},
 		{module + "/sim", "production code does not know that it is simulated"},
 		{module + "/client", "it carries calls, whoever makes them"},
+		{"github.com/cockroachdb/pebble", "a client has no storage"},
+	},
+	"client/statehousetest": { // engine and server it imports: what it is for is to run the real ones
+		{module + "/sim", "its daemon is the real one, on a clock that stands"},
+		{module + "/history", "it judges nothing"},
+		{module + "/linearizability", "as above"},
+		{"github.com/cockroachdb/pebble", "storage is the engine's"},
+	},
+	"mcp": {
+		{module + "/engine", "it is a client: what it knows of a daemon it is told over a connection"},
+		{module + "/server", "as above"},
+		{module + "/history", "as above"},
+		{module + "/sim", "production code does not know that it is simulated"},
+		{module + "/proto", "it stands on the client, which knows what goes over the wire"},
+		{module + "/cmd", "commands are the outermost room"},
 		{"github.com/cockroachdb/pebble", "a client has no storage"},
 	},
 	"client/traced": {

@@ -56,6 +56,9 @@ var (
 	osFiles    = []string{"history/capture/env_os.go"}
 )
 
+// testsDaemon are the rooms that may import client/statehousetest.
+var testsDaemon = []string{"cmd/statehouse-sim"}
+
 // core are the rooms that the simulator runs.
 var core = []string{"client/session", "engine", "engine/jsonedit", "engine/jsontext", "server", "server/access", "server/admin", "server/admission", "server/answer", "server/backup", "server/captures", "server/filter", "server/gate", "server/jsonpatch", "server/limiter", "server/meter", "server/page", "server/session", "server/unsent", "server/wire", "history/capture"}
 
@@ -98,6 +101,13 @@ func TestHouse(t *testing.T) {
 						t.Errorf("%s imports %s: %s", p.PkgPath, imported, b.why)
 					}
 				}
+			}
+		}
+	})
+	t.Run("tests", func(t *testing.T) { // test files are not loaded: they may
+		for _, p := range pkgs {
+			if p.Imports[module+"/client/statehousetest"] != nil && !slices.Contains(testsDaemon, room(p)) {
+				t.Errorf("%s imports client/statehousetest: it runs a daemon for tests, and would link the engine", p.PkgPath)
 			}
 		}
 	})

@@ -19,6 +19,7 @@ type DiffQuery struct {
 	Prefix               string // of keys
 	Limit                int    // at most this many; 0: all
 	NoValues             bool   // Before and After leave values out
+	Page                 *Page
 }
 
 // KeyDiff is a key whose state differs.
@@ -49,7 +50,7 @@ func (c *Client) Diff(ctx context.Context, agent string, q DiffQuery) iter.Seq2[
 	if q.ToAgent != "" {
 		to.Agent = q.ToAgent
 	}
-	return pages(c, q.Limit, func(size uint32, token string) ([]KeyDiff, string, error) {
+	return pages(c, q.Limit, q.Page, func(size uint32, token string) ([]KeyDiff, string, error) {
 		resp, err := ask(ctx, c, c.stub.Diff, &pb.DiffRequest{
 			Namespace: c.config.Namespace, AgentId: agent, From: point(q.From), To: point(q.To),
 			ToNamespace: q.ToNamespace, ToAgentId: q.ToAgent, Prefix: q.Prefix, Limit: size, PageToken: token, Encoding: c.encoding(q.NoValues),

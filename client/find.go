@@ -52,6 +52,7 @@ type FindQuery struct {
 	NoValues     bool
 	WithMetadata bool
 	At           At
+	Page         *Page
 	// Looked, unless nil, is called after each page with the number of records that were looked
 	// at for it.
 	Looked func(scanned uint64)
@@ -81,7 +82,7 @@ func (c *Client) Find(ctx context.Context, q FindQuery) iter.Seq2[Found, error] 
 	if q.Changed {
 		order = pb.FindOrder_FIND_ORDER_CHANGED
 	}
-	return pages(c, q.Limit, func(size uint32, token string) ([]Found, string, error) {
+	return pages(c, q.Limit, q.Page, func(size uint32, token string) ([]Found, string, error) {
 		where, err := conditions(q.Where)
 		if err != nil {
 			return nil, "", err
@@ -115,7 +116,7 @@ type Listed struct {
 // List yields an agent's keys as ListKeys does, but those that have the delimiter after the prefix
 // as the folders that they are in.
 func (c *Client) List(ctx context.Context, agent, delimiter string, q ListQuery) iter.Seq2[Listed, error] {
-	return pages(c, q.Limit, func(size uint32, token string) ([]Listed, string, error) {
+	return pages(c, q.Limit, q.Page, func(size uint32, token string) ([]Listed, string, error) {
 		if delimiter == "" {
 			return nil, "", invalidf("the delimiter is empty")
 		}

@@ -182,7 +182,7 @@ func Release(agent, name string, token Version) Write {
 // Leases yields the leases that are held, of an agent or with "" of all agents of the namespace, whose names
 // begin with prefix, in byte order of agents and names.
 func (c *Client) Leases(ctx context.Context, agent, prefix string) iter.Seq2[HeldLease, error] {
-	return pages(c, 0, func(size uint32, token string) ([]HeldLease, string, error) {
+	return pages(c, 0, nil, func(size uint32, token string) ([]HeldLease, string, error) {
 		req := &pb.ListLeasesRequest{Namespace: c.config.Namespace, AgentId: agent, Prefix: prefix, Limit: size, PageToken: token}
 		resp, err := ask(ctx, c, c.stub.ListLeases, req)
 		if err != nil {

@@ -8,6 +8,16 @@ import (
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
 
+// Page makes a list end after one page of it, for a program that hands a list on piece by piece and
+// keeps nothing meanwhile. It goes into a query in place of a limit, outside of transactions.
+type Page struct {
+	Size  int    // at most this many; 0: Config.PageSize
+	Token string // Next of the page before; "": from the front
+	// Next is where the next page begins: it is set when the iterator yields, or ends without an error. "": there is no
+	// more. It is of the query that it came from, and pins the place of the order that is shown.
+	Next string
+}
+
 // ListQuery selects keys or records of an agent. The zero value selects all that exist
 // now, in byte order.
 type ListQuery struct {
@@ -16,6 +26,7 @@ type ListQuery struct {
 	Limit    int  // at most this many; 0: all
 	NoValues bool // Scan leaves values out
 	At       At
+	Page     *Page
 }
 
 // HistoryQuery selects versions of a record. The zero value selects all, newest first.
@@ -24,11 +35,12 @@ type HistoryQuery struct {
 	Limit       int // at most this many; 0: all
 	NoValues    bool
 	At          At // versions up to this point
+	Page        *Page
 }
 
 // pages yields the items of all pages. fetch gets a page, given its size and the token
-// that the page before ended with.
-func pages[T any](c *Client, limit int, fetch func(size uint32, token string) ([]T, string, error)) iter.Seq2[T, error] {
+// that the page before ended with. With one it yields the items of that page.
+func pages[T any](c *Client, limit int, one *Page, fetch func(size uint32, token string) ([]T, string, error)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var none T
 		if limit < 0 {
@@ -36,9 +48,12 @@ func pages[T any](c *Client, limit int, fetch func(size uint32, token string) ([
 			return
 		}
 		left, token := limit, ""
+		if one != nil {
+			left, token = one.Size, one.Token
+		}
 		for {
 			size := c.config.PageSize
-			if limit > 0 {
+			if left > 0 {
 				size = min(size, left)
 			}
 			items, next, err := fetch(uint32(size), token)
@@ -46,13 +61,16 @@ func pages[T any](c *Client, limit int, fetch func(size uint32, token string) ([
 				yield(none, err)
 				return
 			}
+			if one != nil {
+				one.Next = next
+			}
 			for _, item := range items {
 				if !yield(item, nil) {
 					return
 				}
 			}
 			left -= len(items)
-			if next == "" || limit > 0 && left <= 0 {
+			if one != nil || next == "" || limit > 0 && left <= 0 {
 				return
 			}
 			if next == token {
@@ -70,7 +88,7 @@ func (c *Client) ListKeys(ctx context.Context, agent string, q ListQuery) iter.S
 }
 
 func (c *Client) listKeys(ctx context.Context, txnID, agent string, q ListQuery) iter.Seq2[string, error] {
-	return pages(c, q.Limit, func(size uint32, token string) ([]string, string, error) {
+	return pages(c, q.Limit, q.Page, func(size uint32, token string) ([]string, string, error) {
 		req := &pb.ListKeysRequest{
 			Namespace: c.config.Namespace, AgentId: agent, Prefix: q.Prefix, Limit: size, PageToken: token,
 			Reverse: q.Reverse, At: state.Point(q.At), TxnId: txnID, MinReadTs: state.Least(q.At),
@@ -86,7 +104,7 @@ func (c *Client) Scan(ctx context.Context, agent string, q ListQuery) iter.Seq2[
 }
 
 func (c *Client) scan(ctx context.Context, txnID, agent string, q ListQuery) iter.Seq2[Record, error] {
-	return pages(c, q.Limit, func(size uint32, token string) ([]Record, string, error) {
+	return pages(c, q.Limit, q.Page, func(size uint32, token string) ([]Record, string, error) {
 		records, next, _, err := c.scanPage(ctx, txnID, agent, q, size, token)
 		return records, next, err
 	})
@@ -111,7 +129,7 @@ func (c *Client) scanPage(ctx context.Context, txnID, agent string, q ListQuery,
 
 // History yields the versions of a record, deletes among them.
 func (c *Client) History(ctx context.Context, agent, key string, q HistoryQuery) iter.Seq2[HistoryEntry, error] {
-	return pages(c, q.Limit, func(size uint32, token string) ([]HistoryEntry, string, error) {
+	return pages(c, q.Limit, q.Page, func(size uint32, token string) ([]HistoryEntry, string, error) {
 		req := &pb.GetHistoryRequest{
 			Namespace: c.config.Namespace, AgentId: agent, Key: key, Encoding: c.encoding(q.NoValues),
 			Limit: size, PageToken: token, OldestFirst: q.OldestFirst, At: state.Point(q.At), MinReadTs: state.Least(q.At),
@@ -129,9 +147,13 @@ func (c *Client) History(ctx context.Context, agent, key string, q HistoryQuery)
 }
 
 // ListAgents yields the namespace's agents whose names start with prefix, in byte
-// order.
-func (c *Client) ListAgents(ctx context.Context, prefix string) iter.Seq2[Agent, error] {
-	return pages(c, 0, func(size uint32, token string) ([]Agent, string, error) {
+// order; with a page only those of the page.
+func (c *Client) ListAgents(ctx context.Context, prefix string, page ...*Page) iter.Seq2[Agent, error] {
+	var one *Page
+	if len(page) > 0 {
+		one = page[0]
+	}
+	return pages(c, 0, one, func(size uint32, token string) ([]Agent, string, error) {
 		req := &pb.ListAgentsRequest{Namespace: c.config.Namespace, Prefix: prefix, Limit: size, PageToken: token}
 		resp, err := ask(ctx, c, c.stub.ListAgents, req)
 		if err != nil {
@@ -147,7 +169,7 @@ func (c *Client) ListAgents(ctx context.Context, prefix string) iter.Seq2[Agent,
 
 // ListNamespaces yields the namespaces that have agents, in byte order.
 func (c *Client) ListNamespaces(ctx context.Context) iter.Seq2[string, error] {
-	return pages(c, 0, func(size uint32, token string) ([]string, string, error) {
+	return pages(c, 0, nil, func(size uint32, token string) ([]string, string, error) {
 		resp, err := ask(ctx, c, c.stub.ListNamespaces, &pb.ListNamespacesRequest{Limit: size, PageToken: token})
 		return resp.GetNamespaces(), resp.GetNextPageToken(), err
 	})

@@ -185,6 +185,10 @@ func (t *localTxn) list(ctx context.Context, agent string, q ListQuery, page fet
 			yield(Record{}, invalidf("a list in a transaction is of its snapshot, so it cannot be at %v", q.At))
 			return
 		}
+		if q.Page != nil { // its token would outlive the transaction
+			yield(Record{}, invalidf("a list in a transaction has a limit, and no page"))
+			return
+		}
 		if _, err := t.begin(); err != nil {
 			yield(Record{}, err)
 			return
@@ -204,7 +208,7 @@ func (t *localTxn) list(ctx context.Context, agent string, q ListQuery, page fet
 		if stored > 0 {
 			stored += own.Left() // as many of the stored ones may be hidden
 		}
-		theirs := pages(t.c, stored, l.next)
+		theirs := pages(t.c, stored, nil, l.next)
 		shown := 0
 		show := func(rec Record) bool {
 			if shown++; q.NoValues {

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"statehouse.dev/statehouse/client/admin"
+	"statehouse.dev/statehouse/client/moment"
 	"statehouse.dev/statehouse/cmd/show"
 )
 
@@ -146,10 +147,10 @@ func parseExpiry(s string, now time.Time) (time.Time, error) {
 	if s == "" {
 		return time.Time{}, nil
 	}
-	if d, err := parseDuration(s); err == nil {
+	if d, err := moment.ParseDuration(s); err == nil {
 		return now.Add(d), nil
 	}
-	return parseTime(s, now)
+	return moment.Parse(s, now)
 }
 
 func (a *app) keyListCommand() *cobra.Command {
@@ -212,7 +213,7 @@ func (a *app) keyRotateCommand() *cobra.Command {
 	f.StringVar(&overlap, "overlap", "1d", "how long the secret before it goes on working; 0s: not at all")
 	f.StringVar(&out, "out", "", "write the secret to this new file, for its owner's eyes only, and do not show it")
 	cmd.RunE = a.connected(func(ctx context.Context, s *session, args []string) error {
-		d, err := parseDuration(overlap)
+		d, err := moment.ParseDuration(overlap)
 		if err != nil {
 			return usagef("--overlap %q is not a duration, such as 12h or 7d", overlap)
 		}

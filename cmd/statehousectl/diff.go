@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"statehouse.dev/statehouse/client"
+	"statehouse.dev/statehouse/client/moment"
 	"statehouse.dev/statehouse/cmd/show"
 )
 
@@ -77,10 +78,10 @@ func (f *diffFlags) complete(s *session, q *client.DiffQuery, args []string) (er
 	if q.Limit < 0 {
 		return usagef("--limit is negative")
 	}
-	if q.From, err = parseAt(f.from, s.now()); err != nil {
+	if q.From, err = moment.ParseAt(f.from, s.now()); err != nil {
 		return usageError{err}
 	}
-	if q.To, err = parseAt(f.to, s.now()); err != nil {
+	if q.To, err = moment.ParseAt(f.to, s.now()); err != nil {
 		return usageError{err}
 	}
 	if q.ToNamespace = f.toNamespace; len(args) == 2 {

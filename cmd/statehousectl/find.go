@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"statehouse.dev/statehouse/client"
+	"statehouse.dev/statehouse/client/moment"
 	"statehouse.dev/statehouse/cmd/show"
 )
 
@@ -81,7 +82,7 @@ func (f *findFlags) complete(s *session, q *client.FindQuery, args []string) (er
 	case len(args) == 1:
 		q.Agent = args[0]
 	}
-	if q.At, err = parseAt(f.at, s.now()); err != nil {
+	if q.At, err = moment.ParseAt(f.at, s.now()); err != nil {
 		return usageError{err}
 	}
 	q.Changed, q.WithMetadata = f.order == "changed", f.verbose

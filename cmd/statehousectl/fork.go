@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"statehouse.dev/statehouse/client"
+	"statehouse.dev/statehouse/client/moment"
 	"statehouse.dev/statehouse/cmd/show"
 )
 
@@ -29,7 +30,7 @@ func (a *app) forkCommand() *cobra.Command {
 	w.register(cmd.Flags(), false)
 	cmd.Flags().StringVar(&at, "at", "", "the state as of this commit_ts or time")
 	cmd.RunE = a.connected(func(ctx context.Context, s *session, args []string) error {
-		point, err := parseAt(at, s.now())
+		point, err := moment.ParseAt(at, s.now())
 		if err != nil {
 			return usageError{err}
 		}
@@ -166,7 +167,7 @@ func (a *app) restoreAgentCommand() *cobra.Command {
 		if to == "" {
 			return usagef("say --to which commit_ts or time")
 		}
-		point, err := parseAt(to, s.now())
+		point, err := moment.ParseAt(to, s.now())
 		if err != nil {
 			return usageError{err}
 		}

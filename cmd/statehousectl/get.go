@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"statehouse.dev/statehouse/client"
+	"statehouse.dev/statehouse/client/moment"
 	"statehouse.dev/statehouse/cmd/show"
 )
 
@@ -57,7 +58,7 @@ func (s *session) read(ctx context.Context, agent, key, at string, ver uint64, a
 	if atVersion {
 		return s.GetAtVersion(ctx, agent, key, client.Version(ver))
 	}
-	point, err := parseAt(at, s.now())
+	point, err := moment.ParseAt(at, s.now())
 	if err != nil {
 		return client.Record{}, usageError{err}
 	}

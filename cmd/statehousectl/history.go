@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"statehouse.dev/statehouse/client"
+	"statehouse.dev/statehouse/client/moment"
 	"statehouse.dev/statehouse/cmd/show"
 )
 
@@ -28,7 +29,7 @@ func (a *app) historyCommand() *cobra.Command {
 	f.StringVar(&at, "at", "", "the history as of this commit_ts or time")
 	f.BoolVar(&verbose, "verbose", false, "show transaction ids and metadata")
 	cmd.RunE = a.connected(func(ctx context.Context, s *session, args []string) (err error) {
-		if q.At, err = parseAt(at, s.now()); err != nil {
+		if q.At, err = moment.ParseAt(at, s.now()); err != nil {
 			return usageError{err}
 		}
 		if q.Limit < 0 {

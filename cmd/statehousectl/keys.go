@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"statehouse.dev/statehouse/client"
+	"statehouse.dev/statehouse/client/moment"
 	"statehouse.dev/statehouse/cmd/show"
 )
 
@@ -33,7 +34,7 @@ func (l *listFlags) query(s *session, f *pflag.FlagSet, args []string) (client.L
 		}
 		l.prefix = args[1]
 	}
-	at, err := parseAt(l.at, s.now())
+	at, err := moment.ParseAt(l.at, s.now())
 	if err != nil {
 		return client.ListQuery{}, usageError{err}
 	}

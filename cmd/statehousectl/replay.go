@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"statehouse.dev/statehouse/client"
+	"statehouse.dev/statehouse/client/moment"
 	"statehouse.dev/statehouse/cmd/show"
 )
 
@@ -84,12 +85,12 @@ func (r *replayFlags) query(args []string, now time.Time) (q client.ReplayQuery,
 		return q, err
 	}
 	if r.since != "" {
-		if q.FromTime, err = parseTime(r.since, now); err != nil {
+		if q.FromTime, err = moment.Parse(r.since, now); err != nil {
 			return q, usageError{err}
 		}
 	}
 	if r.until != "" {
-		if q.ToTime, err = parseTime(r.until, now); err != nil {
+		if q.ToTime, err = moment.Parse(r.until, now); err != nil {
 			return q, usageError{err}
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"statehouse.dev/statehouse/client"
 	"statehouse.dev/statehouse/client/admin"
+	"statehouse.dev/statehouse/client/moment"
 	"statehouse.dev/statehouse/cmd/show"
 )
 
@@ -55,7 +56,7 @@ func (a *app) retentionSetCommand() *cobra.Command {
 		r := admin.Retention{Namespace: s.Namespace(), MaxVersions: versions}
 		var err error
 		if age != "" {
-			if r.MaxAge, err = parseDuration(age); err != nil || r.MaxAge <= 0 {
+			if r.MaxAge, err = moment.ParseDuration(age); err != nil || r.MaxAge <= 0 {
 				return usagef("--max-age %s is not a duration, such as 30d or 12h", quote(age))
 			}
 		}

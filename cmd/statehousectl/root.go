@@ -102,7 +102,7 @@ func (a *app) addCommands(root *cobra.Command) {
 		{"data", "The state of agents:", []*cobra.Command{
 			a.getCommand(), a.putCommand(), a.editCommand(), a.deleteCommand(), a.incrCommand(), a.mergeCommand(), a.appendCommand(), a.leaseCommand(), a.claimCommand(), a.completeCommand(), a.txnCommand(), a.watchCommand(),
 			a.forkCommand(), a.lineageCommand(), a.deletePrefixCommand(), a.deleteAgentCommand(), a.restoreAgentCommand(),
-			a.keysCommand(), a.lsCommand(), a.scanCommand(), a.findCommand(), a.agentsCommand(), a.namespacesCommand(), a.dumpCommand(),
+			a.keysCommand(), a.lsCommand(), a.scanCommand(), a.findCommand(), a.agentsCommand(), a.namespacesCommand(), a.dumpCommand(), a.mcpCommand(),
 		}},
 		{"past", "What happened:", []*cobra.Command{
 			a.historyCommand(), a.diffCommand(), a.replayCommand(), a.tailCommand(), a.inspectCommand(), a.bundleCommand(), a.captureCommand(),

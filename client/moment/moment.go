@@ -1,4 +1,6 @@
-package main
+// Package moment reads what people write for a point of the order or a time: in command lines, and
+// in what a model asks for.
+package moment
 
 import (
 	"fmt"
@@ -6,33 +8,33 @@ import (
 	"strings"
 	"time"
 
-	"statehouse.dev/statehouse/client"
+	"statehouse.dev/statehouse/client/state"
 )
 
-// parseAt reads a point of the order: a commit_ts, a time, a time ago, or now. Empty:
+// ParseAt reads a point of the order: a commit_ts, a time, a time ago, or now. Empty:
 // now, too.
-func parseAt(s string, now time.Time) (client.At, error) {
+func ParseAt(s string, now time.Time) (state.At, error) {
 	if s == "" || s == "now" {
-		return client.At{}, nil
+		return state.At{}, nil
 	}
 	if strings.Trim(s, "0123456789") == "" {
 		ts, err := strconv.ParseUint(s, 10, 64)
 		if err != nil {
-			return client.At{}, fmt.Errorf("%s is too large for a commit_ts", s)
+			return state.At{}, fmt.Errorf("%s is too large for a commit_ts", s)
 		}
-		return client.AtCommit(client.CommitTS(ts)), nil
+		return state.AtCommit(state.CommitTS(ts)), nil
 	}
-	t, err := parseTime(s, now)
-	return client.AtTime(t), err
+	t, err := Parse(s, now)
+	return state.AtTime(t), err
 }
 
-// parseTime reads a time, in the local zone when it names none, a time ago, or now. What
+// Parse reads a time, in the local zone when it names none, a time ago, or now. What
 // asks for the past needs no sign in front of a duration; one is accepted.
-func parseTime(s string, now time.Time) (time.Time, error) {
+func Parse(s string, now time.Time) (time.Time, error) {
 	if s == "now" {
 		return now, nil
 	}
-	if d, err := parseDuration(strings.TrimPrefix(s, "-")); err == nil {
+	if d, err := ParseDuration(strings.TrimPrefix(s, "-")); err == nil {
 		return now.Add(-d), nil
 	}
 	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04Z07:00", "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04Z07:00"} {
@@ -48,8 +50,8 @@ func parseTime(s string, now time.Time) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("%q is not a time: use 2026-02-07T10:00:00Z, \"2026-02-07 10:00:00\", 2026-02-07, a time ago like 30s, 5m, 2h30m or 7d, or now", s)
 }
 
-// parseDuration is time.ParseDuration with days.
-func parseDuration(s string) (time.Duration, error) {
+// ParseDuration is time.ParseDuration with days.
+func ParseDuration(s string) (time.Duration, error) {
 	days, rest, hasDays := strings.Cut(s, "d")
 	if !hasDays {
 		days, rest = "0", s

@@ -1,10 +1,11 @@
-package main
+package moment_test
 
 import (
 	"testing"
 	"time"
 
 	"statehouse.dev/statehouse/client"
+	"statehouse.dev/statehouse/client/moment"
 )
 
 func TestParseAt(t *testing.T) {
@@ -46,34 +47,28 @@ func TestParseAt(t *testing.T) {
 		"2026-02-07 10:00:00Z":      at("2026-02-07T10:00:00Z"),
 		"2026-02-07 10:00:00+01:00": at("2026-02-07T09:00:00Z"),
 	} {
-		got, err := parseAt(in, now)
+		got, err := moment.ParseAt(in, now)
 		if err != nil || got.String() != want.String() {
-			t.Errorf("parseAt(%q) = %v, %v, want %v", in, got, err, want)
+			t.Errorf("ParseAt(%q) = %v, %v, want %v", in, got, err, want)
 		}
 	}
 	for _, in := range []string{"x", "-", "--5m", "-5", "-0", "+5m", "-+5m", "5 m", "m", "d", "5m ago", "1h-5m", "-d", "-1d-1h", "-99999999d", "18446744073709551616", "2026-13-01", "Now", "+5", " 5", "1e3"} {
-		if got, err := parseAt(in, now); err == nil {
-			t.Errorf("parseAt(%q) = %v, want an error", in, got)
+		if got, err := moment.ParseAt(in, now); err == nil {
+			t.Errorf("ParseAt(%q) = %v, want an error", in, got)
 		}
 	}
 }
 
-func TestParseTime(t *testing.T) {
+func TestParse(t *testing.T) {
 	now := time.Date(2026, 2, 7, 12, 0, 0, 0, time.UTC)
 	for in, want := range map[string]time.Time{"now": now, "1h": now.Add(-time.Hour), "-1h": now.Add(-time.Hour), "1d": now.Add(-24 * time.Hour), "0s": now} { // any order
-		if got, err := parseTime(in, now); err != nil || !got.Equal(want) {
-			t.Errorf("parseTime(%q) = %v, %v, want %v", in, got, err, want)
+		if got, err := moment.Parse(in, now); err != nil || !got.Equal(want) {
+			t.Errorf("Parse(%q) = %v, %v, want %v", in, got, err, want)
 		}
 	}
 	for _, in := range []string{"", "7", "0", "-", "soon"} {
-		if got, err := parseTime(in, now); err == nil {
-			t.Errorf("parseTime(%q) = %v, want an error", in, got)
+		if got, err := moment.Parse(in, now); err == nil {
+			t.Errorf("Parse(%q) = %v, want an error", in, got)
 		}
-	}
-}
-
-func TestClock(t *testing.T) {
-	if got := clock(time.Time{}); got != "-" {
-		t.Errorf("no time is shown as %q", got)
 	}
 }
