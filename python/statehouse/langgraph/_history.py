@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from statehouse.langgraph._layout import Saved, Thread, saved
+from statehouse.langgraph._layout import Saved, Thread, is_checkpoint, saved
 from statehouse.langgraph._reading import Reading, guesses
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class History(Reading):
             return {}
         numbers = range(parent, max(0, parent - _BLOCK), -1)
         records = yield from self._records(thread, map(thread.checkpoint, numbers))
-        return {found.id: found for found in map(saved, records.values())}
+        return {found.id: found for found in map(saved, filter(is_checkpoint, records.values()))}
 
 
 def _chain(at: Saved, block: dict[str, Saved], channels: set[str]) -> list[Saved]:

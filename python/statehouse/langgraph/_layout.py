@@ -11,6 +11,10 @@
 A value is written once, by the first checkpoint that has it: later ones name its version. It is
 bytes under a content type that names the serializer's type. What is larger than a record may be
 goes on in records of the same name with ``~1``, ``~2``… after it; the content type says how many.
+
+Numbers go on without a gap, and the next is given only on the condition that it is free. So where
+the checkpoint after one that stays is deleted, and there are later ones, a record stays that says
+so: the number after a checkpoint is free only if there is no later one.
 """
 
 from __future__ import annotations
@@ -117,10 +121,23 @@ class Saved:
         return {channel: versions[channel] for channel in self.body["values"]}
 
 
+#: What is left of a checkpoint that was deleted before others.
+DELETED = {"deleted": True}
+
+
+def is_checkpoint(record: Record) -> bool:
+    """Whether a checkpoint is there, and not what is left of one."""
+    return "id" in record.value
+
+
+def number_of(record: Record) -> int:
+    """The number in the key of a checkpoint's record."""
+    return int(record.key.rpartition("/")[2])
+
+
 def saved(record: Record) -> Saved:
     """Reads a checkpoint's record."""
-    number = int(record.key.rpartition("/")[2])
-    return Saved(number, record.version, record.value, record.read_ts)
+    return Saved(number_of(record), record.version, record.value, record.read_ts)
 
 
 def body(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from statehouse.langgraph._asking import Feed, Found, Steps, ask, ask_all
-from statehouse.langgraph._layout import Saved, Thread, saved, unquoted
+from statehouse.langgraph._layout import Saved, Thread, is_checkpoint, saved, unquoted
 from statehouse.langgraph._reading import Reading, place_of
 
 if TYPE_CHECKING:
@@ -54,7 +54,8 @@ class Listing(Reading):
         found: list[tuple[str, Thread, Saved]] = []
         for thread in (yield from self._threads(configurable)):
             records = yield from ask_all("scan_prefix", thread.agent, thread.checkpoints)
-            found += [(one.id, thread, one) for one in map(saved, records) if wanted.holds(one)]
+            ones = map(saved, filter(is_checkpoint, records))
+            found += [(one.id, thread, one) for one in ones if wanted.holds(one)]
         found.sort(key=lambda entry: entry[0], reverse=True)
         for _, thread, one in found:
             yield Found((thread, [one]))
@@ -96,9 +97,7 @@ class Listing(Reading):
         while number > 0:
             numbers = range(number, max(0, number - size), -1)
             records = yield from self._records(thread, map(thread.checkpoint, numbers))
-            found = [
-                saved(records[key]) for key in map(thread.checkpoint, numbers) if key in records
-            ]
+            found = map(saved, filter(is_checkpoint, records.values()))  # in the order of numbers
             page = [one for one in found if wanted.holds(one)]
             if page:
                 yield Found((thread, page))

@@ -22,7 +22,7 @@ from statehouse import PreconditionFailed
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from statehouse.langgraph._layout import Thread
+    from statehouse.langgraph._layout import Saved, Thread
 
 
 class ThreadConflict(PreconditionFailed):
@@ -70,6 +70,8 @@ NOWHERE = Place(0, 0)
 _READ = 64
 #: How many checkpoints a saver remembers to have put.
 _PUT = 4096
+#: Of how many namespaces a saver remembers the latest checkpoint.
+_LATEST = 512
 
 _Key = tuple["Memory", str, str]
 _read: ContextVar[Mapping[_Key, Place]] = ContextVar("statehouse.langgraph")
@@ -80,6 +82,7 @@ class Memory:
 
     def __init__(self) -> None:
         self._put: OrderedDict[tuple[str, str, str], Place] = OrderedDict()
+        self._latest: OrderedDict[tuple[str, str], Saved] = OrderedDict()
         self._lock = Lock()
 
     def has_read(self, thread: Thread, place: Place) -> None:
@@ -104,6 +107,21 @@ class Memory:
         with self._lock:
             return self._put.get((thread.agent, thread.namespace, checkpoint_id))
 
+    def is_latest(self, thread: Thread, found: Saved) -> None:
+        """Remembers the latest checkpoint, for whoever reads it again to ask for all of it at
+        once. Whether it is still the latest, the answer says.
+        """
+        with self._lock:
+            self._latest[thread.agent, thread.namespace] = found
+            self._latest.move_to_end((thread.agent, thread.namespace))
+            if len(self._latest) > _LATEST:
+                self._latest.popitem(last=False)
+
+    def latest(self, thread: Thread) -> Saved | None:
+        """The checkpoint that was the latest when this process put or read it."""
+        with self._lock:
+            return self._latest.get((thread.agent, thread.namespace))
+
     def base(self, thread: Thread, parent: str | None) -> Place | None:
         """The latest checkpoint as whoever puts one after ``parent`` knows it; None: it does not.
 
@@ -125,5 +143,7 @@ class Memory:
         with self._lock:
             for key in [key for key in self._put if key[0] == agent]:
                 del self._put[key]
+            for name in [name for name in self._latest if name[0] == agent]:
+                del self._latest[name]
         kept = {k: place for k, place in _read.get({}).items() if k[:2] != (self, agent)}
         _read.set(kept)

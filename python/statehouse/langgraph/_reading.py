@@ -12,6 +12,7 @@ from statehouse.langgraph._layout import (
     GUESSED,
     Saved,
     Thread,
+    is_checkpoint,
     kind_and_parts,
     part_key,
     saved,
@@ -52,16 +53,37 @@ class Reading:
 
     def _get_tuple(self, config: RunnableConfig) -> Steps[CheckpointTuple | None]:
         thread = self._thread(config)
-        found = yield from self._find(thread, config["configurable"].get("checkpoint_id"))
-        if found is None:
+        checkpoint_id = config["configurable"].get("checkpoint_id")
+        known = self._memory.latest(thread)
+        if known is not None and checkpoint_id in (None, "", known.id):
+            found = yield from self._if_latest(thread, known)
+            if found is not None:
+                return found
+        one = yield from self._find(thread, checkpoint_id)
+        if one is None:
             return None
-        [loaded] = yield from self._load(thread, [found], as_of=found.read_ts)
+        [loaded] = yield from self._load(thread, [one], as_of=one.read_ts)
+        return loaded
+
+    def _if_latest(self, thread: Thread, known: Saved) -> Steps[CheckpointTuple | None]:
+        """Reads a checkpoint in one request, if it is still the latest: then it is as it was, and
+        there is none of the next number.
+        """
+        this, after = thread.checkpoint(known.number), thread.checkpoint(known.number + 1)
+        keys, values = _parts_of(thread, [known])
+        records = yield from self._records(thread, [this, after, *keys])
+        if after in records or this not in records or records[this].version != known.version:
+            return None
+        self._memory.has_read(thread, place_of(known))
+        [loaded] = yield from self._loaded(thread, [known], values, records, records[this].read_ts)
         return loaded
 
     def _find(self, thread: Thread, checkpoint_id: str | None) -> Steps[Saved | None]:
         """Finds a checkpoint by its id, or the latest; remembers what the thread was read as."""
         latest = yield from self._latest(thread)
         self._memory.has_read(thread, place_of(latest))
+        if latest is not None:
+            self._memory.is_latest(thread, latest)
         if latest is None or not checkpoint_id or latest.id == checkpoint_id:
             return latest
         number = yield from self._number(thread, checkpoint_id)
@@ -69,7 +91,7 @@ class Reading:
             return None
         record = yield from ask("get_state", thread.agent, thread.checkpoint(number))
         # The number of a deleted checkpoint is given again.
-        found = saved(record) if record is not None else None
+        found = saved(record) if record is not None and is_checkpoint(record) else None
         return found if found is not None and found.id == checkpoint_id else None
 
     def _latest(self, thread: Thread) -> Steps[Saved | None]:
@@ -89,22 +111,23 @@ class Reading:
         self, thread: Thread, found: Sequence[Saved], as_of: int | None = None
     ) -> Steps[list[CheckpointTuple]]:
         """Reads all that checkpoints consist of, in one request where that suffices."""
-        values = {
-            thread.value(channel, version)
-            for one in found
-            for channel, version in one.versions().items()
-        }
-        parents = {thread.index(one.parent) for one in found if one.parent is not None}
-        keys = [
-            *values,
-            *parents,
-            *(key for one in found for key in guesses(thread.writes(one.id))),
-        ]
+        keys, values = _parts_of(thread, found)
         records = yield from self._records(thread, keys, as_of)
+        return (yield from self._loaded(thread, found, values, records, as_of))
+
+    def _loaded(
+        self,
+        thread: Thread,
+        found: Sequence[Saved],
+        values: list[str],
+        records: Mapping[str, Record],
+        as_of: int | None,
+    ) -> Steps[list[CheckpointTuple]]:
+        """Makes checkpoints of their records."""
         data = yield from self._values(thread, values, records, as_of)
         loaded = []
         for one in found:
-            writes = yield from self._writes(thread, one.id, records)
+            writes = yield from self._writes(thread, one.id, records, as_of)
             loaded.append(self._tuple(thread, one, data, records, writes))
         return loaded
 
@@ -143,14 +166,18 @@ class Reading:
         return values
 
     def _writes(
-        self, thread: Thread, checkpoint_id: str, records: Mapping[str, Record]
+        self,
+        thread: Thread,
+        checkpoint_id: str,
+        records: Mapping[str, Record],
+        as_of: int | None = None,
     ) -> Steps[list[Written]]:
         """The writes to a checkpoint, in the order in which the framework applies them."""
         prefix = thread.writes(checkpoint_id)
         guessed = guesses(prefix)
         read = [records[key] for key in guessed if key in records]
         if guessed[-1] in records:  # there may be more
-            read = yield from ask_all("scan_prefix", thread.agent, prefix)
+            read = yield from ask_all("scan_prefix", thread.agent, prefix, as_of=as_of)
         written: dict[tuple[str, int], Written] = {}
         at = 0
         while at < len(read):
@@ -186,6 +213,18 @@ class Reading:
             config_of(thread, str(parent)) if kept else None,
             pending,
         )
+
+
+def _parts_of(thread: Thread, found: Sequence[Saved]) -> tuple[list[str], list[str]]:
+    """The keys of what checkpoints consist of, and those of values among them."""
+    values = {
+        thread.value(channel, version): None
+        for one in found
+        for channel, version in one.versions().items()
+    }
+    parents = {thread.index(one.parent): None for one in found if one.parent is not None}
+    writes = [key for one in found for key in guesses(thread.writes(one.id))]
+    return [*values, *parents, *writes], list(values)
 
 
 def guesses(prefix: str) -> list[str]:

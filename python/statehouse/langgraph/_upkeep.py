@@ -13,17 +13,29 @@ from statehouse import (
     PreconditionFailed,
     ResourceExhausted,
     UsageError,
+    Write,
 )
 from statehouse.langgraph._asking import Steps, ask, ask_all
 from statehouse.langgraph._history import History
-from statehouse.langgraph._layout import Saved, Thread, saved, unquoted, whole_key
+from statehouse.langgraph._layout import (
+    DELETED,
+    Saved,
+    Thread,
+    is_checkpoint,
+    number_of,
+    saved,
+    unquoted,
+    whole_key,
+)
 from statehouse.langgraph._listing import Listing
 from statehouse.langgraph._writing import OPERATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_Operations = list[Union[Delete, DeletePrefix]]
+    from statehouse import Record
+
+_Operation = Union[Delete, DeletePrefix, Write]
 
 
 class Upkeep(History, Listing):
@@ -74,59 +86,80 @@ class Upkeep(History, Listing):
         while True:
             self._memory.forget(thread.agent)
             records = yield from ask_all("scan_prefix", thread.agent, thread.checkpoints)
-            found = [saved(record) for record in records]
+            found = [saved(record) for record in records if is_checkpoint(record)]
             if not found:
                 return
             kept = _needed(found) if run_ids is None else _of_others(found, run_ids)
             if len(kept) == len(found):
                 return
-            latest = found[-1]
-            conditions = [
-                KeyPrecondition(thread.agent, thread.checkpoint(latest.number), latest.version),
-                KeyPrecondition(thread.agent, thread.checkpoint(latest.number + 1), 0),
-            ]
-            operations = yield from self._dropped(thread, found, kept)
             try:
-                yield from self._in_commits(operations, conditions)
+                yield from self._drop_but(thread, records, {one.number: one for one in kept})
             except PreconditionFailed:
                 continue
             return
 
-    def _dropped(self, thread: Thread, found: list[Saved], kept: list[Saved]) -> Steps[_Operations]:
-        operations: _Operations = []
-        stay = {one.id for one in kept}
-        for one in found:
-            if one.id not in stay:
-                operations += [
-                    DeletePrefix(thread.agent, thread.writes(one.id)),
-                    Delete(thread.agent, thread.index(one.id)),
-                    Delete(thread.agent, thread.checkpoint(one.number)),
-                ]
-        used = {
-            thread.value(channel, version)
-            for one in kept
-            for channel, version in one.versions().items()
-        }
-        keys = yield from ask("list_keys", thread.agent, thread.values)
-        operations += [Delete(thread.agent, key) for key in keys if whole_key(key) not in used]
-        return operations
-
-    def _in_commits(
-        self, operations: _Operations, conditions: list[KeyPrecondition]
+    def _drop_but(
+        self, thread: Thread, records: list[Record], kept: dict[int, Saved]
     ) -> Steps[None]:
-        """Commits operations, as many at once as fit. The latest checkpoint goes last, so that the
-        conditions hold until then.
+        """Drops from the latest downwards, as many at once as fit into a commit, each on the
+        condition that the latest is still the latest; then the values that are left over.
         """
-        size = OPERATIONS
-        while operations:
+        versions = {number_of(record): record.version for record in records}
+        drops = [
+            (number_of(record), self._dropping(thread, record, kept))
+            for record in reversed(records)
+            if number_of(record) not in kept
+        ]
+        size = OPERATIONS // 4
+        while drops:
+            batch = drops[:size]
             try:
-                yield from ask("transact", operations[:size], preconditions=conditions)
+                yield from self._commit_drops(
+                    thread, versions, [op for _, ops in batch for op in ops]
+                )
             except ResourceExhausted:
                 if size == 1:
                     raise
-                size = max(1, size // 4)
+                size = max(1, size // 8)  # they have many writes
                 continue
-            operations = operations[size:]
+            drops = drops[size:]
+            for number, _ in batch:
+                del versions[number]
+        used = {
+            thread.value(channel, version)
+            for one in kept.values()
+            for channel, version in one.versions().items()
+        }
+        keys = yield from ask("list_keys", thread.agent, thread.values)
+        unused = [Delete(thread.agent, key) for key in keys if whole_key(key) not in used]
+        for at in range(0, len(unused), OPERATIONS):
+            yield from self._commit_drops(thread, versions, unused[at : at + OPERATIONS])
+
+    def _dropping(self, thread: Thread, record: Record, kept: dict[int, Saved]) -> list[_Operation]:
+        number = number_of(record)
+        key = thread.checkpoint(number)
+        after_kept = number == 1 or number - 1 in kept
+        if after_kept and number < max(kept, default=0):
+            operations: list[_Operation] = [Write(thread.agent, key, DELETED)]
+        else:
+            operations = [Delete(thread.agent, key)]
+        if is_checkpoint(record):
+            checkpoint_id = saved(record).id
+            operations += [
+                DeletePrefix(thread.agent, thread.writes(checkpoint_id)),
+                Delete(thread.agent, thread.index(checkpoint_id)),
+            ]
+        return operations
+
+    def _commit_drops(
+        self, thread: Thread, versions: dict[int, int], operations: Sequence[_Operation]
+    ) -> Steps[None]:
+        latest = max(versions, default=0)
+        conditions = [KeyPrecondition(thread.agent, thread.checkpoint(latest + 1), 0)]
+        if latest:
+            key = thread.checkpoint(latest)
+            conditions.append(KeyPrecondition(thread.agent, key, versions[latest]))
+        yield from ask("transact", operations, preconditions=conditions)
 
     def _copy_thread(self, source: str, target: str) -> Steps[None]:
         """Forks the thread's agent, which copies no bytes."""

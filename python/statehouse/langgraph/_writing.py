@@ -9,6 +9,7 @@ from langgraph.checkpoint.base import get_serializable_checkpoint_metadata
 from statehouse import Append, KeyPrecondition, PreconditionFailed, Write
 from statehouse.langgraph._asking import Steps, ask
 from statehouse.langgraph._layout import (
+    Saved,
     Thread,
     body,
     content_type,
@@ -115,11 +116,12 @@ class Writing(Reading):
         commit = yield from ask(
             "transact", operations, preconditions=conditions, metadata=_said(made["metadata"])
         )
-        self._is_at(thread, made["id"], Place(number, commit.version))
+        self._is_at(thread, made, Place(number, commit.version))
 
-    def _is_at(self, thread: Thread, checkpoint_id: str, place: Place) -> None:
+    def _is_at(self, thread: Thread, made: dict[str, Any], place: Place) -> None:
         """Remembers where a checkpoint is that was put."""
-        self._memory.has_put(thread, checkpoint_id, place)
+        self._memory.has_put(thread, made["id"], place)
+        self._memory.is_latest(thread, Saved(*place, _as_read(made), 0))
         if place >= (self._memory.base(thread, None) or place):
             self._memory.has_read(thread, place)
 
@@ -150,7 +152,7 @@ class Writing(Reading):
                 metadata=_said(made["metadata"]),
             )
             version = commit.version
-        self._is_at(thread, made["id"], Place(number, version))
+        self._is_at(thread, made, Place(number, version))
 
     def _put_writes(
         self,
