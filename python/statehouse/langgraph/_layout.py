@@ -35,7 +35,7 @@ _CONTENT_TYPE = re.compile(re.escape(_CONTENT) + r"([^;]*)(?:;parts=(\d+))?")
 #: Bytes of a record; the daemon takes 1 MiB unless it is told otherwise.
 PART = 900_000
 #: How many calls of ``put_writes`` a read of a checkpoint looks for before it lists them.
-GUESSED = 8
+GUESSED = 4
 
 
 @dataclass(frozen=True)
