@@ -12,6 +12,13 @@ has all methods of the framework, blocking and awaited. It needs
 holds.
 """
 
+try:
+    import langgraph.checkpoint.base  # noqa: F401
+except ImportError as error:
+    raise ImportError(
+        "statehouse.langgraph needs LangGraph: pip install 'statehouse-sdk[langgraph]'"
+    ) from error
+
 from statehouse.langgraph._owning import ThreadConflict
 from statehouse.langgraph._saver import AsyncStatehouseSaver, StatehouseSaver
 from statehouse.langgraph._store import AsyncStatehouseStore, StatehouseStore

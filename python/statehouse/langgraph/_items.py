@@ -66,11 +66,9 @@ class Items:
     def _get(self, ops: Sequence[GetOp]) -> Steps[list[Item | None]]:
         keys = [item_key(op.namespace, op.key) for op in ops]
         records: list[Record | None] = yield from ask("get_many", self._agent, keys)
-        yield from self._refresh(r for r, op in zip(records, ops) if op.refresh_ttl)
-        return [
-            Item(**_parts(record)) if record is not None and self._shown(record) else None
-            for record in records
-        ]
+        shown = [r if r is not None and self._shown(r) else None for r in records]
+        yield from self._refresh(record for record, op in zip(shown, ops) if op.refresh_ttl)
+        return [None if record is None else Item(**_parts(record)) for record in shown]
 
     def _search(self, op: SearchOp) -> Steps[list[SearchItem]]:
         if op.query:
@@ -78,15 +76,18 @@ class Items:
                 "a Statehouse store has no vector search: leave query= out and find items by"
                 " filter=, or keep embeddings in a vector database beside it"
             )
-        records: list[Record] = yield from ask_all(
-            "find",
-            self._agent,
-            conditions(op.filter or {}),
-            prefix=namespace_key(op.namespace_prefix),
-            order="changed",
-            limit=op.offset + op.limit,
-        )
-        shown = [record for record in records if self._shown(record)][op.offset :]
+        where = conditions(op.filter or {})
+        prefix, wanted = namespace_key(op.namespace_prefix), op.offset + op.limit
+        limit = wanted
+        while True:
+            records: list[Record] = yield from ask_all(
+                "find", self._agent, where, prefix=prefix, order="changed", limit=limit
+            )
+            shown = [record for record in records if self._shown(record)]
+            if len(shown) >= wanted or len(records) < limit:
+                break
+            limit *= 2  # some have expired
+        shown = shown[op.offset : wanted]
         if op.refresh_ttl:
             yield from self._refresh(shown)
         return [SearchItem(**_parts(record)) for record in shown]

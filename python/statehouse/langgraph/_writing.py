@@ -58,7 +58,7 @@ class Writing(Reading):
         ]
         base = self._memory.base(thread, parent)
         if base is None:
-            base = yield from self._unread(thread, parent)
+            base = yield from self._unread(thread, parent, checkpoint["id"])
         ahead = yield from self._ahead(thread, values)
         values = values[len(ahead) :]
         try:
@@ -67,12 +67,12 @@ class Writing(Reading):
             yield from self._refused(thread, made, values, ahead, error)
         return config_of(thread, checkpoint["id"])
 
-    def _unread(self, thread: Thread, parent: str | None) -> Steps[Place]:
+    def _unread(self, thread: Thread, parent: str | None, checkpoint_id: str) -> Steps[Place]:
         """Reads the latest checkpoint for whoever has not. A checkpoint may follow that one, or
-        none; to begin a branch one has to read first.
+        none, or be that one, put again; to begin a branch one has to read first.
         """
         latest = yield from self._latest(thread)
-        if latest is not None and parent is not None and latest.id != parent:
+        if latest is not None and parent and latest.id not in (parent, checkpoint_id):
             raise ThreadConflict(thread, latest.id, None)
         return place_of(latest)
 
