@@ -6,7 +6,7 @@ import sys
 PROGRAM = """
 import sys
 import statehouse, statehouse.testing
-assert not [m for m in sys.modules if m.split(".")[0] in ("langgraph", "langchain_core", "pydantic")]
+assert not {name.split(".")[0] for name in sys.modules} & {"langgraph", "langchain_core"}
 import statehouse.langgraph
 assert "langgraph.checkpoint.base" in sys.modules
 assert "langgraph.graph" not in sys.modules

@@ -100,6 +100,19 @@ class TestKeeping:
         assert first.content_type == "application/vnd.langgraph.msgpack"
         assert first.value == saver.serde.dumps_typed("same")[1]
 
+    async def test_what_is_read_may_be_changed(self, saver):
+        """As the framework does, with what it goes on from."""
+        made = checkpoint({"n": 1}, {"n": "1"}, versions_seen={"node": {"n": "1"}})
+        await saver.aput(config(), made, {"parents": {}}, {"n": "1"})
+        for _ in range(2):
+            found = await saver.aget_tuple(config())
+            assert found.checkpoint["versions_seen"] == {"node": {"n": "1"}}
+            assert found.metadata["parents"] == {}
+            found.checkpoint["versions_seen"]["node"]["n"] = "2"
+            found.checkpoint["channel_versions"]["n"] = "2"
+            found.metadata["parents"]["x"] = "y"
+            made["versions_seen"]["node"]["n"] = "3"
+
     async def test_what_a_commit_says_of_itself(self, saver, plain):
         await chain(saver, 1, run_id="run-7")
         [event] = plain.replay("thread/t1")

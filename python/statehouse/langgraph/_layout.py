@@ -151,6 +151,15 @@ def body(
     return made if parent is None else {**made, "parent": parent}
 
 
+def copied(value: Any) -> Any:
+    """A copy of JSON, as it is read back: tuples become lists."""
+    if isinstance(value, dict):
+        return {key: copied(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [copied(item) for item in value]
+    return value
+
+
 def content_type(kind: str, parts: int = 1) -> str:
     """Names a serializer's type."""
     return f"{_CONTENT}{kind}" if parts == 1 else f"{_CONTENT}{kind};parts={parts}"

@@ -12,6 +12,7 @@ from statehouse.langgraph._layout import (
     GUESSED,
     Saved,
     Thread,
+    copied,
     is_checkpoint,
     kind_and_parts,
     part_key,
@@ -201,11 +202,12 @@ class Reading:
         writes: Iterable[Written],
     ) -> CheckpointTuple:
         values = {c: data[thread.value(c, version)] for c, version in one.versions().items()}
-        checkpoint: Any = {"id": one.id, **one.body["checkpoint"], "channel_values": values}
+        # What is remembered stays as it is: the framework changes what it is given.
+        kept_parts, metadata = copied(one.body["checkpoint"]), copied(one.metadata)
+        checkpoint: Any = {"id": one.id, **kept_parts, "channel_values": values}
         pending: list[PendingWrite] = [(w.task_id, w.channel, w.value) for w in writes]
         parent = one.parent
         kept = parent is not None and thread.index(parent) in records
-        metadata: Any = one.metadata
         return CheckpointTuple(
             config_of(thread, one.id),
             checkpoint,

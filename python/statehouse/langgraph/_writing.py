@@ -13,6 +13,7 @@ from statehouse.langgraph._layout import (
     Thread,
     body,
     content_type,
+    copied,
     parts_of,
     value_writes,
 )
@@ -121,7 +122,7 @@ class Writing(Reading):
     def _is_at(self, thread: Thread, made: dict[str, Any], place: Place) -> None:
         """Remembers where a checkpoint is that was put."""
         self._memory.has_put(thread, made["id"], place)
-        self._memory.is_latest(thread, Saved(*place, _as_read(made), 0))
+        self._memory.is_latest(thread, Saved(*place, copied(made), 0))
         if place >= (self._memory.base(thread, None) or place):
             self._memory.has_read(thread, place)
 
@@ -144,7 +145,7 @@ class Writing(Reading):
         if record is None or record.value["id"] != made["id"]:
             raise ThreadConflict(thread, None, error) from None  # it was just deleted
         version = record.version
-        if record.value != _as_read(made):  # the last put of an id counts
+        if record.value != copied(made):  # the last put of an id counts
             commit = yield from ask(
                 "transact",
                 [Write(thread.agent, key, made, expected_version=version), *values],
@@ -182,12 +183,3 @@ def _said(metadata: dict[str, Any]) -> dict[str, str]:
     """What the commit says of itself: for people who look at the log."""
     wanted = ("source", "step", "run_id")
     return {key: str(metadata[key])[:200] for key in wanted if metadata.get(key) is not None}
-
-
-def _as_read(value: Any) -> Any:
-    """What comes back of a value: tuples are read as lists."""
-    if isinstance(value, dict):
-        return {key: _as_read(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_as_read(item) for item in value]
-    return value
