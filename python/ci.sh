@@ -41,6 +41,7 @@ if [ -n "$old" ]; then
   printf '%s\n' pytest==8.4.2 pytest-timeout==2.4.0 >>"$work/floors"  # the last for 3.9
   environment floors "$old" "$work/floors"
 fi
+environment langgraph "$new" requirements-langgraph-floor.txt
 
 # beside NAME COMMAND...: runs beside what follows, for tests wait more than they compute.
 beside() {
@@ -67,6 +68,7 @@ floors() {
     tests/test_original.py tests/test_unanswered.py
 }
 if [ -n "$old" ]; then beside on_the_floors floors; fi
+beside oldest_langgraph "$cache/langgraph/bin/python" -m pytest -q tests/test_langgraph_*.py
 # Timeouts that have to pass, and measurements whose figures do not matter.
 slow=(tests/test_reaching.py tests/test_bench.py)
 beside slow_tests "$bin/python" -m pytest -q "${slow[@]}"
@@ -108,6 +110,9 @@ if [ -n "$old" ]; then
 else
   echo "skipped: needs a Python from 3.9 to 3.12"
 fi
+
+say the oldest LangGraph
+joined oldest_langgraph
 
 say the wheel in a clean environment
 "$bin/python" -m build -q --wheel --no-isolation --outdir "$work/dist" .

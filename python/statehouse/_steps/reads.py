@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 from statehouse import _arguments as check
@@ -114,14 +113,17 @@ class ReadSteps:
     def _names(
         self, agent_id: str, keys: Iterable[str | RecordName], namespace: str | None
     ) -> list[pb.RecordName]:
-        default = RecordName(agent_id, "", namespace)
-        return [self._name(default, key) for key in check.items("keys", keys)]
+        space, agent = self._caller.namespace(namespace), check.text("agent_id", agent_id)
+        return [
+            self._name(key, space)
+            if isinstance(key, RecordName)
+            else pb.RecordName(namespace=space, agent_id=agent, key=check.text("key", key))
+            for key in check.items("keys", keys)
+        ]
 
-    def _name(self, default: RecordName, key: str | RecordName) -> pb.RecordName:
-        named = key if isinstance(key, RecordName) else replace(default, key=key)
-        namespace = default.namespace if named.namespace is None else named.namespace
+    def _name(self, named: RecordName, space: str) -> pb.RecordName:
         return pb.RecordName(
-            namespace=self._caller.namespace(namespace),
+            namespace=space if named.namespace is None else self._caller.namespace(named.namespace),
             agent_id=check.text("agent_id", named.agent_id),
             key=check.text("key", named.key),
         )
