@@ -3,6 +3,7 @@ framework's: run.sh makes it.
 """
 
 import contextlib
+import os
 import uuid
 
 import pytest
@@ -18,25 +19,33 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "slow: not for every run; run.sh all has them")
 
 
+@pytest.fixture(scope="session")
+def url(request):
+    """The daemon: the one that conformance is asked of, or else one in memory."""
+    address = os.environ.get("STATEHOUSE_ADDRESS")
+    return address or request.getfixturevalue("statehouse_daemon").url
+
+
 @pytest.fixture
-def client(statehouse_client):
+def client(url):
     """A client in a namespace of the test's own."""
-    return statehouse_client
+    with Statehouse(url, namespace=f"test-{uuid.uuid4()}") as client:
+        yield client
 
 
 @pytest.fixture
-def dial(statehouse_daemon, client):
+def dial(url, client):
     """Makes further clients of the test's namespace, as other processes have them."""
     with contextlib.ExitStack() as stack:
-        yield lambda url=statehouse_daemon.url, **options: stack.enter_context(
+        yield lambda url=url, **options: stack.enter_context(
             Statehouse(url, namespace=client.namespace, **options)
         )
 
 
 @pytest.fixture
-def proxy(statehouse_daemon):
+def proxy(url):
     """What loses requests, and the answers to them, on the way to the daemon."""
-    with Proxy(statehouse_daemon.port) as proxy:
+    with Proxy(int(url.rpartition(":")[2])) as proxy:
         yield proxy
 
 
@@ -44,15 +53,6 @@ def proxy(statehouse_daemon):
 def lossy(proxy, dial):
     """A client of the test's namespace that talks through the proxy."""
     return dial(proxy.url, timeout=10)
-
-
-@pytest.fixture
-def namespaces(statehouse_daemon):
-    """Makes clients in fresh namespaces."""
-    with contextlib.ExitStack() as stack:
-        yield lambda: stack.enter_context(
-            statehouse_daemon.client(namespace=f"test-{uuid.uuid4()}")
-        )
 
 
 @pytest.fixture

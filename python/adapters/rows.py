@@ -1,4 +1,4 @@
-"""Writes rows of docs/CONFORMANCE.md of a test report: rows.py VENV FRAMEWORK STORE REPORT."""
+"""Writes rows of docs/CONFORMANCE.md: rows.py VENV FRAMEWORK STORE REPORT [SUITE]."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from collections import Counter
 
 #: What is tested, by which suite, and what the framework's own store is.
 SUITES = {
@@ -15,10 +16,16 @@ SUITES = {
         "claude-agent-sdk",
         "InMemorySessionStore",
     ),
+    "openai_agents": (
+        "OpenAI Agents SDK session",
+        "what the SDK's tests expect of SQLiteSession",
+        "openai-agents",
+        "SQLiteSession",
+    ),
 }
 
 
-def main(venv: str, framework: str, store: str, report: str) -> None:
+def main(venv: str, framework: str, store: str, report: str, only: str = "") -> None:
     tests, suite, package, own = SUITES[framework]
     version = subprocess.run(
         [
@@ -31,9 +38,9 @@ def main(venv: str, framework: str, store: str, report: str) -> None:
         check=True,
     ).stdout.strip()
     cases = list(ET.parse(report).iter("testcase"))
-    of_suite = [case for case in cases if case.get("classname", "").endswith("test_suite")]
+    of_suite = [case for case in cases if only or case.get("classname", "").endswith("test_suite")]
     others = [case for case in cases if case not in of_suite]
-    for name, chosen in ((suite, of_suite), ("behaviours of our own", others)):
+    for name, chosen in ((only or suite, of_suite), ("behaviours of our own", others)):
         if chosen:
             row = {
                 "suite": name,
@@ -46,12 +53,13 @@ def main(venv: str, framework: str, store: str, report: str) -> None:
 
 def counted(cases: list[ET.Element]) -> dict[str, object]:
     bad = [str(case.get("name")) for case in cases if {e.tag for e in case} & {"failure", "error"}]
-    skipped = [found for case in cases if (found := case.find("skipped")) is not None]
+    found = (case.find("skipped") for case in cases)
+    skipped = [skip.get("message", "") for skip in found if skip is not None]
     run = len(cases) - len(skipped)
     return {
         "passed": run - len(bad),
         "run": run,
-        "skipped": "; ".join(sorted({found.get("message", "") for found in skipped})),
+        "skipped": "; ".join(f"{n} {why}" for why, n in sorted(Counter(skipped).items())),
         "note": f"not passed: {', '.join(bad)}" if bad else "",
     }
 

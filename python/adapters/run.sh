@@ -17,7 +17,7 @@ cache=${CONFORMANCE_CACHE:-$root/.cache/python/adapters}
 new=${PYTHON:-python3}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-declare -A package=([claude_agent]=claude-agent-sdk)
+declare -A package=([claude_agent]=claude-agent-sdk [openai_agents]=openai-agents)
 which=${1:?quick or all}
 shift
 [ $# -gt 0 ] || set -- "${!package[@]}"
@@ -46,6 +46,23 @@ tests() {
   return $passed
 }
 
+# upstream FRAMEWORK STORE: the tests that the framework's source release has of its own sessions, with
+# ours in their place, for the row; where there are some, upstream.py says which.
+upstream() {
+  local pinned name
+  pinned=$(grep "^${package[$1]}==" "$here/$1/newest.txt")
+  name=${pinned/==/-}
+  name=${name//-agents/_agents}
+  [ -d "$cache/$name" ] || {
+    "$cache/$1/newest/bin/pip" -q download --disable-pip-version-check --no-deps --no-binary :all: -d "$work" "$pinned"
+    tar xzf "$work/$name.tar.gz" -C "$cache"
+  }
+  (cd "$cache/$name" && ADAPTED_STORE=$2 PYTHONPATH=$python:$here/$1:. "$cache/$1/newest/bin/python" -m pytest -q \
+    -p upstream -p no:cacheprovider -c /dev/null --rootdir . -o asyncio_mode=auto --junitxml="$work/report" \
+    $(sed -n 's/^TESTS = "\(.*\)"$/\1/p' "$here/$1/upstream.py")) || true
+  "$new" "$here/rows.py" "$cache/$1/newest" "$1" "$2" "$work/report" "tests of its source release" >>"$CONFORMANCE_ROWS"
+}
+
 for framework; do
   environment "$framework/newest"
   echo "== $framework: $(grep -hF "${package[$framework]}==" "$here/$framework/"*est.txt | tr "\n" " ")"
@@ -57,7 +74,13 @@ for framework; do
   (cd "$python" && "$cache/$framework/newest/bin/python" -m mypy --cache-dir "$cache/mypy-$framework" -m "statehouse.$framework" -p statehouse._adapters)
   tests "$framework/newest" Statehouse
   tests "$framework/oldest" Statehouse
-  [ -z "${CONFORMANCE_ROWS:-}" ] || tests "$framework/newest" own -k test_suite || true
+  if [ -n "${CONFORMANCE_ROWS:-}" ]; then
+    tests "$framework/newest" own -k test_suite || true
+    if [ -e "$here/$framework/upstream.py" ]; then
+      upstream "$framework" Statehouse
+      upstream "$framework" own
+    fi
+  fi
   PYTHONPATH=$python PYTHON=$cache/$framework/newest/bin/python bash "$root/examples/frameworks/run.sh" "$framework" >"$work/example" || {
     cat "$work/example"
     exit 1

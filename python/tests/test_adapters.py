@@ -12,6 +12,7 @@ import pytest
 #: The module of an adapter, its extra and what it imports.
 ADAPTERS = {
     "claude_agent": ("claude-agent", "claude_agent_sdk"),
+    "openai_agents": ("openai-agents", "agents"),
 }
 
 
