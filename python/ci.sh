@@ -101,6 +101,9 @@ say tests
 "$bin/python" -m pytest -q "${slow[@]/#/--ignore=}"
 joined slow_tests
 
+say adapters to agent frameworks
+PYTHON=$new adapters/run.sh quick
+
 say programs whose connections and daemon break
 PYTHON=$bin/python "$cache/bin/statehouse-sim" live --daemon "$STATEHOUSED" --python . --for 12s --kills 2 --stops 1
 
