@@ -14,11 +14,11 @@ TAGS    := grpcnotrace
 # written to, they are in .cache: .ci/gocache says which have to be.
 $(foreach cache,$(shell .ci/gocache),$(eval export $(cache) := $(CURDIR)/.cache/$(cache)))
 
-.PHONY: help build run test check race sim soak python fuzz vuln generate bench dist image sbom clean
+.PHONY: help build run test check race sim soak python fuzz vuln generate bench dist image sbom conformance clean
 
 help:
 	@sed -n 's/^# //p' Makefile
-	@echo "make build | check | race | sim | soak | python | fuzz | vuln | generate | bench | dist | image | sbom | clean"
+	@echo "make build | check | race | sim | soak | python | fuzz | vuln | generate | bench | dist | image | sbom | conformance | clean"
 
 build:
 	go build -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
@@ -89,6 +89,11 @@ sbom: dist
 # under chroot.
 image: dist
 	deploy/try-image.sh
+
+# The public suites of the frameworks and protocols that Statehouse has a door for, against a
+# real daemon. Writes docs/CONFORMANCE.md.
+conformance: build
+	.ci/conformance $(PARTS)
 
 bench: build
 	.ci/bench
