@@ -3,6 +3,7 @@
 # the generator of package-lock.json, and protoc as .ci/generate pins it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+typescript/install.sh
 out=${1:-typescript/src/proto}
 mkdir -p "$out"
 if [ ! -x .cache/protoc/bin/python-grpc-tools-protoc ]; then

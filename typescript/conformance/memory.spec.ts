@@ -13,4 +13,4 @@ const initializer: CheckpointSaverTestInitializer<MemorySaver> = {
 };
 
 validate(initializer);
-deltaChannelHistoryTests(initializer); // opt-in, so the suite does not count it
+deltaChannelHistoryTests(initializer); // opt-in, so it does not count as the suite's

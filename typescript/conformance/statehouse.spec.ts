@@ -1,6 +1,6 @@
 /**
- * The saver as `@langchain/langgraph-checkpoint-validation` takes one: against the daemon that
- * STATEHOUSE_ADDRESS names, each checkpointer in a namespace of its own.
+ * The saver under `@langchain/langgraph-checkpoint-validation`: against the daemon that STATEHOUSE_ADDRESS
+ * names, or one in memory, each checkpointer in a namespace of its own.
  */
 
 import {
@@ -10,16 +10,20 @@ import {
 } from "@langchain/langgraph-checkpoint-validation";
 import { newTxnId, Statehouse } from "../src/index.js";
 import { StatehouseSaver } from "../src/langgraph/index.js";
+import { Daemon } from "../src/testing.js";
 
+let daemon: Daemon | undefined;
 let client: Statehouse;
 
 const initializer: CheckpointSaverTestInitializer<StatehouseSaver> = {
   checkpointerName: "@statehouse/sdk/langgraph",
-  beforeAll() {
-    client = new Statehouse();
+  async beforeAll() {
+    if (!process.env.STATEHOUSE_ADDRESS) daemon = await Daemon.start();
+    client = new Statehouse(daemon ? { address: daemon.address } : {});
   },
-  afterAll() {
+  async afterAll() {
     client.close();
+    await daemon?.stop();
   },
   createCheckpointer() {
     return new StatehouseSaver(client.withOptions({ namespace: `suite-${newTxnId()}` }));
@@ -27,4 +31,4 @@ const initializer: CheckpointSaverTestInitializer<StatehouseSaver> = {
 };
 
 validate(initializer);
-deltaChannelHistoryTests(initializer); // opt-in, so the suite does not count it
+deltaChannelHistoryTests(initializer); // opt-in, so it does not count as the suite's
