@@ -14,11 +14,11 @@ TAGS    := grpcnotrace
 # written to, they are in .cache: .ci/gocache says which have to be.
 $(foreach cache,$(shell .ci/gocache),$(eval export $(cache) := $(CURDIR)/.cache/$(cache)))
 
-.PHONY: help build run test check race sim soak python fuzz vuln generate bench dist image sbom conformance clean
+.PHONY: help build run test check race sim soak python typescript fuzz vuln generate bench dist image sbom conformance clean
 
 help:
 	@sed -n 's/^# //p' Makefile
-	@echo "make build | check | race | sim | soak | python | fuzz | vuln | generate | bench | dist | image | sbom | conformance | clean"
+	@echo "make build | check | race | sim | soak | python | typescript | fuzz | vuln | generate | bench | dist | image | sbom | conformance | clean"
 
 build:
 	go build -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
@@ -26,7 +26,7 @@ build:
 run: build
 	./bin/statehoused --data-dir data
 
-test: check race sim python vuln
+test: check race sim python typescript vuln
 
 # Static checks: formatting, vet, staticcheck, and that the generated code is
 # what the contract generates.
@@ -65,6 +65,10 @@ soak: build
 # The Python SDK, in virtual environments of its own.
 python:
 	python/ci.sh
+
+# The TypeScript SDK, with what it needs in typescript/node_modules.
+typescript:
+	typescript/ci.sh
 
 # Every fuzz target for a moment. Their seeds run with "make race" already; what
 # fuzzing finds is new each time, so it is no gate.

@@ -37,7 +37,7 @@ $bin/tsc -p tsconfig.test.json
 $bin/tsc --noEmit -p ../examples/langgraph_typescript
 
 say "LangGraph's validation suite"
-CI=true $bin/vitest run --globals --root conformance --reporter=dot statehouse >"$work/suite" 2>&1 &
+CI=true $bin/vitest run --globals --reporter=dot --dir conformance statehouse >"$work/suite" 2>&1 &
 suite=$!
 
 say tests
