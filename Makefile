@@ -14,11 +14,11 @@ TAGS    := grpcnotrace
 # written to, they are in .cache: .ci/gocache says which have to be.
 $(foreach cache,$(shell .ci/gocache),$(eval export $(cache) := $(CURDIR)/.cache/$(cache)))
 
-.PHONY: help build run test check race sim soak python ui fuzz vuln generate bench dist image sbom conformance clean
+.PHONY: help build run test check race sim soak python typescript ui fuzz vuln generate bench dist image sbom conformance clean
 
 help:
 	@sed -n 's/^# //p' Makefile
-	@echo "make build | check | race | sim | soak | python | ui | fuzz | vuln | generate | bench | dist | image | sbom | conformance | clean"
+	@echo "make build | check | race | sim | soak | python | typescript | ui | fuzz | vuln | generate | bench | dist | image | sbom | conformance | clean"
 
 build:
 	go build -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
@@ -26,7 +26,7 @@ build:
 run: build
 	./bin/statehoused --data-dir data
 
-test: check race sim python ui vuln
+test: check race sim python typescript ui vuln
 
 # Static checks: formatting, vet, staticcheck, and that the generated code is
 # what the contract generates.
@@ -70,6 +70,9 @@ python:
 ui:
 	if command -v npm >/dev/null; then npm ci --prefix ui/test --ignore-scripts --no-audit --no-fund; fi
 	go test -tags $(TAGS) -vet=off -count=1 ./ui
+# The TypeScript SDK, with what it needs in typescript/node_modules.
+typescript:
+	typescript/ci.sh
 
 # Every fuzz target for a moment. Their seeds run with "make race" already; what
 # fuzzing finds is new each time, so it is no gate.

@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Installs exactly what package-lock.json names, unless that is there. No package's own scripts are run.
+set -euo pipefail
+cd "$(dirname "$0")"
+command -v npm >/dev/null || { echo "typescript: needs Node.js 20 or later, with npm" >&2; exit 1; }
+[ -w "${HOME:-/nowhere}" ] || export npm_config_cache=$PWD/../.cache/npm
+if ! cmp -s package-lock.json node_modules/.installed; then
+  npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+  cp package-lock.json node_modules/.installed
+fi

@@ -1,0 +1,330 @@
+/**
+ * Deadlines, retries, and what may have happened when a call failed.
+ *
+ * The rules are those of the Go client, `client/call.go`, and of the Python SDK.
+ */
+
+import { randomFillSync } from "node:crypto";
+import { debuglog } from "node:util";
+import * as check from "./check.js";
+import { Deadline, sleep } from "./deadline.js";
+import * as errors from "./errors.js";
+import { Aborted, type Answer, type Request, type Transport, type UnaryName } from "./transport.js";
+
+/** What is repeated and given up is said with `NODE_DEBUG=statehouse`. */
+const log = debuglog("statehouse");
+
+/**
+ * Pauses between tries in milliseconds: the first, and the longest, each cut by up to a half at random
+ * so that clients which failed together do not return together.
+ */
+const FIRST_PAUSE = 20;
+const MAX_PAUSE = 1000;
+
+/** How a client behaves. */
+export interface Options {
+  readonly namespace: string;
+  readonly timeoutMs: number;
+  readonly attemptTimeoutMs: number;
+  readonly failFast: boolean;
+  readonly pageSize: number;
+}
+
+/** Options that every call has. */
+export interface CallOptions {
+  /** Gives the call up. A commit that was sent by then may be applied: {@link errors.OutcomeUnknown}. */
+  signal?: AbortSignal;
+  /** In place of the client's: for the call with all its tries. */
+  timeoutMs?: number;
+}
+
+/**
+ * Refusals that are about the transaction itself: after one of them no earlier try can have been
+ * applied. Other refusals (a limit, a token, a corrupt disk) say nothing of earlier tries.
+ */
+const DECIDES = [
+  errors.InvalidArgument,
+  errors.TransactionNotFound,
+  errors.TransactionExpired,
+  errors.TransactionAborted,
+  errors.TransactionIDReused,
+  errors.ConflictError,
+  errors.LeaseHeld,
+  errors.LeaseLost,
+  errors.EvaluationFailed,
+] as const;
+
+/**
+ * Those that do not hold for ever, so that a late duplicate could still be applied: a key that is not at
+ * the expected version may come back to it, a lease may be released, what is there may become a number,
+ * and what comes late itself is refused for its own lateness alone.
+ */
+const PASSES = [
+  errors.PreconditionFailed,
+  errors.TransactionExpired,
+  errors.LeaseHeld,
+  errors.EvaluationFailed,
+] as const;
+
+/** Reports whether no earlier try of a commit can have been applied after this refusal. */
+export function decides(failed: unknown): boolean {
+  return DECIDES.some((kind) => failed instanceof kind);
+}
+
+/** Makes calls to a daemon under a client's options. */
+export class Caller {
+  readonly options: Options;
+  readonly transport: Transport;
+
+  constructor(options: Options, transport: Transport) {
+    this.options = options;
+    this.transport = transport;
+  }
+
+  get endpoint() {
+    return this.transport.endpoint;
+  }
+
+  /** Makes a caller with other options. */
+  with(changed: Partial<Options>): Caller {
+    return new Caller({ ...this.options, ...changed }, this.transport);
+  }
+
+  /** Makes a caller that gives up earlier. */
+  within(ms: number): Caller {
+    return this.with({ timeoutMs: Math.min(ms, this.options.timeoutMs) });
+  }
+
+  /** Makes the caller of a call with options of its own. */
+  for(given: CallOptions | undefined): Caller {
+    if (given?.timeoutMs === undefined) return this;
+    return this.with({ timeoutMs: check.milliseconds("timeoutMs", given.timeoutMs) });
+  }
+
+  /** Returns the namespace that is meant: the one given, or the client's. */
+  namespace(given: string | undefined): string {
+    return given === undefined ? this.options.namespace : check.namespace(given);
+  }
+
+  /** Makes a call that may safely be repeated. */
+  call<M extends UnaryName>(
+    name: M,
+    request: Request<M>,
+    signal?: AbortSignal,
+  ): Promise<Answer<M>> {
+    return this.#repeat(name, signal, (deadline) => this.#attempt(name, request, deadline, signal));
+  }
+
+  /** Waits for a connection, as a call does that is about to be sent. */
+  connect(what: string, signal?: AbortSignal): Promise<void> {
+    return this.#repeat(what, signal, (deadline) =>
+      this.transport.reach(this.#ofOneTry(deadline), signal),
+    );
+  }
+
+  async #repeat<T>(
+    what: string,
+    signal: AbortSignal | undefined,
+    once: (deadline: Deadline) => Promise<T>,
+  ): Promise<T> {
+    const deadline = new Deadline(this.options.timeoutMs);
+    for (let tries = 0; ; tries++) {
+      try {
+        return await once(deadline);
+      } catch (failed) {
+        if (failed instanceof Aborted) throw failed.reason;
+        if (!(failed instanceof errors.StatehouseError) || !this.#again(failed, deadline)) {
+          throw failed;
+        }
+        await this.pause(what, tries, deadline, failed, signal);
+      }
+    }
+  }
+
+  #again(failed: errors.StatehouseError, deadline: Deadline): boolean {
+    if (failed instanceof errors.ConnectionError) {
+      return !failed.lasting && (failed.sent || !this.options.failFast);
+    }
+    // Refused for load, before it had any effect.
+    const load = failed instanceof errors.ResourceExhausted && failed.retryAfterMs !== undefined;
+    return load && hasRoom(deadline, failed);
+  }
+
+  /**
+   * Sends a commit, and repeats it under its id until its outcome is known or the time is over.
+   *
+   * `until`: the transaction's own timeout, of which each try says what is left. `doubt`: an earlier
+   * try may have been applied, or may yet be.
+   */
+  async commit(
+    request: Request<"transact">,
+    signal: AbortSignal | undefined,
+    { until, doubt = false }: { until?: Deadline; doubt?: boolean } = {},
+  ): Promise<Answer<"transact">> {
+    const deadline = new Deadline(this.options.timeoutMs);
+    for (let tries = 0; ; tries++) {
+      let failed: unknown;
+      try {
+        if (until) request.timeoutMs = inTime(request.txnId, until, doubt);
+        return await this.#attempt("transact", request, deadline, signal);
+      } catch (error) {
+        failed = error;
+      }
+      doubt ||= mayBeApplied(failed);
+      if (
+        isPassing(failed, doubt) &&
+        (failed.sent || doubt || !this.options.failFast) &&
+        hasRoom(deadline, failed)
+      ) {
+        try {
+          await this.pause("transact", tries, deadline, failed, signal);
+          continue;
+        } catch (over) {
+          failed = over;
+        }
+      }
+      throw concluded(request.txnId, failed, doubt);
+    }
+  }
+
+  /** Tries once: gets a connection, and makes the call on it. */
+  async #attempt<M extends UnaryName>(
+    name: M,
+    request: Request<M>,
+    deadline: Deadline,
+    signal: AbortSignal | undefined,
+  ): Promise<Answer<M>> {
+    const within = this.#ofOneTry(deadline);
+    await this.transport.reach(within, signal);
+    return await this.transport.call(name, request, within, signal);
+  }
+
+  #ofOneTry(deadline: Deadline): Deadline {
+    return new Deadline(Math.min(this.options.attemptTimeoutMs, deadline.left()));
+  }
+
+  /**
+   * Waits before try n+1, counted from 0; throws when there is no time for it. A daemon that refused
+   * for load says how long; up to half as long again keeps those who were refused together from
+   * returning together.
+   */
+  async pause(
+    what: string,
+    tries: number,
+    deadline: Deadline,
+    failed: errors.StatehouseError,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    const jitter = Math.random();
+    let ms = Math.min(FIRST_PAUSE * 2 ** Math.min(tries, 10), MAX_PAUSE);
+    ms -= (ms / 2) * jitter;
+    const left = deadline.left();
+    if (left < FIRST_PAUSE) throw gaveUp(what, tries + 1, deadline, failed);
+    ms = Math.min(ms, left / 2); // so that there is time for another try
+    if (failed.retryAfterMs !== undefined) {
+      ms = Math.max(ms, failed.retryAfterMs * (1 + jitter / 2));
+      // There is room: see hasRoom.
+      ms = Math.min(ms, Math.max(failed.retryAfterMs, left - FIRST_PAUSE));
+    }
+    log("%s: try %d failed, again in %d ms: %s", what, tries + 1, Math.round(ms), failed.reason);
+    await sleep(ms, signal);
+  }
+}
+
+/** Makes the error that a commit ends with. */
+function concluded(txnId: string, failed: unknown, doubt: boolean): unknown {
+  const known = failed instanceof errors.StatehouseError;
+  const cause = failed instanceof Aborted ? failed.reason : failed;
+  if (doubt && !decides(failed)) {
+    const why = known ? failed.reason : "it was given up while it was under way";
+    const unknown = new errors.OutcomeUnknown(
+      `the outcome of transaction ${txnId} is unknown: ${why}`,
+      { answered: known && failed.answered, sent: true, cause },
+    );
+    unknown.txnId = txnId;
+    log("%s", unknown.reason);
+    return unknown;
+  }
+  if (known) failed.maybeApplied = doubt && PASSES.some((kind) => failed instanceof kind);
+  return cause;
+}
+
+/** Reports whether there is time to come back when the daemon wants to be asked again. */
+function hasRoom(deadline: Deadline, failed: errors.StatehouseError): boolean {
+  return failed.retryAfterMs === undefined || failed.retryAfterMs < deadline.left();
+}
+
+function mayBeApplied(failed: unknown): boolean {
+  if (failed instanceof Aborted) return failed.sent;
+  if (!(failed instanceof errors.StatehouseError)) return false;
+  return failed instanceof errors.OutcomeUnknown || (failed.sent && !failed.answered);
+}
+
+/**
+ * Reports whether the same request may succeed later. What to do at a limit is for the caller to decide,
+ * unless it is one of load, or an earlier try is in doubt.
+ */
+function isPassing(failed: unknown, doubt: boolean): failed is errors.StatehouseError {
+  if (failed instanceof errors.ConnectionError || failed instanceof errors.OutcomeUnknown) {
+    return !failed.lasting;
+  }
+  return failed instanceof errors.ResourceExhausted && (doubt || failed.retryAfterMs !== undefined);
+}
+
+/**
+ * Returns how many milliseconds a transaction has left. One that may have been sent is asked about in
+ * any case: with none left it is not applied any more.
+ */
+function inTime(txnId: string, until: Deadline, doubt: boolean): bigint {
+  const left = until.left();
+  if (left <= 0 && !doubt) throw expired(txnId);
+  return BigInt(Math.max(0, Math.ceil(left)));
+}
+
+/** Makes the error for a transaction whose time is over. */
+export function expired(txnId: string): errors.TransactionExpired {
+  return new errors.TransactionExpired(
+    `transaction ${txnId} reached its timeout and was aborted: begin a new one`,
+  );
+}
+
+function gaveUp(
+  what: string,
+  tries: number,
+  deadline: Deadline,
+  failed: errors.StatehouseError,
+): errors.DeadlineExceeded {
+  const counted = tries === 1 ? "1 try" : `${tries} tries`;
+  const error = new errors.DeadlineExceeded(
+    `gave up after ${counted} in ${deadline.ms} ms: ${failed.reason}`,
+    {
+      sent: failed.sent,
+      cause: failed,
+      // If nothing was sent, more time is not what is missing.
+      ...(failed.sent ? {} : { advice: errors.ConnectionError.advice }),
+    },
+  );
+  log("%s: %s", what, error.reason);
+  return error;
+}
+
+/**
+ * Makes a UUID of version 7 (RFC 9562): the time in milliseconds, then randomness.
+ *
+ * The daemon decides by the time whether it still keeps the outcome of an id, so the clock should be
+ * right to the day.
+ */
+export function newTxnId(): string {
+  const bytes = randomFillSync(Buffer.alloc(16));
+  bytes.writeUIntBE(Date.now(), 0, 6);
+  bytes[6] = 0x70 | ((bytes[6] as number) & 0x0f);
+  bytes[8] = 0x80 | ((bytes[8] as number) & 0x3f);
+  const hex = bytes.toString("hex");
+  return [
+    hex.slice(0, 8),
+    hex.slice(8, 12),
+    hex.slice(12, 16),
+    hex.slice(16, 20),
+    hex.slice(20),
+  ].join("-");
+}

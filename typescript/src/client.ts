@@ -1,0 +1,361 @@
+/** The client: what is asked and written outside of transactions. */
+
+import { create } from "@bufbuild/protobuf";
+import type { Named } from "./answers.js";
+import { Caller, type CallOptions, type Options } from "./calls.js";
+import * as check from "./check.js";
+import { type EndpointOptions, endpoint, setting } from "./endpoint.js";
+import { broken, UsageError } from "./errors.js";
+import { fromJson, type JsonObject } from "./json.js";
+import { acquire, type Lease, type LeaseOptions } from "./leases.js";
+import { LogReader } from "./logreads.js";
+import { content, DEFAULT_CONTENT_TYPE } from "./messages.js";
+import {
+  type AnyOperation,
+  type ContentOptions,
+  type IncrementOptions,
+  op,
+  type Writable,
+  type WriteOptions,
+} from "./operations.js";
+import * as pb from "./proto/statehouse/v1/statehouse_pb.js";
+import { Renewals } from "./renewals.js";
+import { moment, type Point } from "./times.js";
+import { Transport } from "./transport.js";
+import { begin, run, type Transaction, type TxnOptions } from "./txn.js";
+import type { AnyValue, Commit, RecordName, StateRecord, TxnOutcome } from "./types.js";
+import { COMMIT, type CommitOptions, commitOf, outcomeOf } from "./writes.js";
+
+/** How a client behaves. */
+export interface BehaviourOptions {
+  /** In which what is named without one is; by default `STATEHOUSE_NAMESPACE`, else `"default"`. */
+  namespace?: string;
+  /** For a call with all its tries; by default 30,000. `Infinity`: no bound. */
+  timeoutMs?: number;
+  /** For one try; by default 10,000. */
+  attemptTimeoutMs?: number;
+  /** Do not wait for a daemon that does not listen. */
+  failFast?: boolean;
+  /** How many items a page of a list has; by default 1,000. */
+  pageSize?: number;
+}
+
+export type ClientOptions = EndpointOptions & BehaviourOptions;
+
+const BEHAVIOUR = ["namespace", "timeoutMs", "attemptTimeoutMs", "failFast", "pageSize"];
+const ENDPOINT = [
+  "address",
+  "token",
+  "tls",
+  "caFile",
+  "certFile",
+  "keyFile",
+  "headers",
+  "plaintextToken",
+];
+
+/** Refreshed in one request. */
+const REFRESHED = 1000;
+
+/** Splits the options of an operation from those of its commit. */
+function split<T extends object>(options: (T & CommitOptions) | undefined): [T, CommitOptions] {
+  check.options(options, ...Object.keys(options ?? {}));
+  const of: { [name: string]: unknown } = {};
+  const commit: { [name: string]: unknown } = {};
+  for (const [name, value] of Object.entries(options ?? {})) {
+    (COMMIT.includes(name) ? commit : of)[name] = value;
+  }
+  return [of as T, commit];
+}
+
+type InNamespace = { namespace?: string };
+
+/** A client of a Statehouse daemon. It connects when it is first used. */
+export class Statehouse extends LogReader {
+  /** @internal */
+  protected readonly caller: Caller;
+  readonly #renewals: Renewals;
+  readonly #own: boolean;
+
+  constructor(options: ClientOptions | string = {}) {
+    super();
+    if (options instanceof Caller) {
+      // Made by withOptions, for another view of the same connection.
+      this.caller = options;
+      this.#renewals = shared.get(options.transport) as Renewals;
+      this.#own = false;
+      return;
+    }
+    const given = typeof options === "string" ? { address: options } : options;
+    check.options(given, ...ENDPOINT, ...BEHAVIOUR);
+    const behaviour = behaviourOf(given, {
+      namespace: setting("STATEHOUSE_NAMESPACE") ?? "default",
+      timeoutMs: 30_000,
+      attemptTimeoutMs: 10_000,
+      failFast: false,
+      pageSize: 1000,
+    });
+    this.caller = new Caller(behaviour, new Transport(endpoint(given)));
+    this.#renewals = new Renewals(this.caller);
+    this.#own = true;
+    shared.set(this.caller.transport, this.#renewals);
+  }
+
+  /** Makes a client with other options on the same connection, which is closed with the first one. */
+  withOptions(options: BehaviourOptions): Statehouse {
+    check.options(options, ...BEHAVIOUR);
+    const caller = this.caller.with(behaviourOf(options, this.caller.options));
+    return new Statehouse(caller as never);
+  }
+
+  /**
+   * Closes the connection. Calls that are under way fail, of a commit with `OutcomeUnknown`: it may be made
+   * all the same. Leases that are held count as lost, and lapse by themselves.
+   */
+  close(): void {
+    if (!this.#own) {
+      throw new UsageError("close the client that this one was made of: they share a connection");
+    }
+    this.#renewals.close();
+    this.caller.transport.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#own) this.close();
+  }
+
+  // Writing.
+
+  /** Writes a record: a JSON object, or bytes. Its `version` is the one that the key got. */
+  write(
+    agentId: string,
+    key: string,
+    value: Writable,
+    options?: WriteOptions & CommitOptions,
+  ): Promise<Commit> {
+    const [of, commit] = split<WriteOptions>(options);
+    return this.transact([op.write(agentId, key, value, of)], commit);
+  }
+
+  /** Deletes a record. Its history stays. */
+  delete(
+    agentId: string,
+    key: string,
+    options?: { expectedVersion?: check.Integer } & InNamespace & CommitOptions,
+  ): Promise<Commit> {
+    const [of, commit] = split(options);
+    return this.transact([op.delete(agentId, key, of)], commit);
+  }
+
+  /** Writes the next record of a sequence, and returns it with the key that it got. */
+  async append<V extends Writable>(
+    agentId: string,
+    prefix: string,
+    value: V,
+    options?: ContentOptions & CommitOptions,
+  ): Promise<StateRecord<V>> {
+    const [of, commit] = split<ContentOptions>(options);
+    return this.#one(op.append(agentId, prefix, value, of), commit);
+  }
+
+  /** Adds to the number at a JSON Pointer, exactly, and returns the record. */
+  increment<V = AnyValue>(
+    agentId: string,
+    key: string,
+    pointer: string,
+    delta?: number | bigint,
+    options?: IncrementOptions & CommitOptions,
+  ): Promise<StateRecord<V>> {
+    const [of, commit] = split<IncrementOptions>(options);
+    return this.#one(op.increment(agentId, key, pointer, delta, of), commit);
+  }
+
+  /** Merges a JSON Merge Patch (RFC 7396) into a record, and returns it. */
+  merge<V = AnyValue>(
+    agentId: string,
+    key: string,
+    patch: JsonObject,
+    options?: { expectedVersion?: check.Integer } & InNamespace & CommitOptions,
+  ): Promise<StateRecord<V>> {
+    const [of, commit] = split(options);
+    return this.#one(op.merge(agentId, key, patch, of), commit);
+  }
+
+  /** Writes a record unless it exists: returns what is there then, and whether this created it. */
+  async putIfAbsent<V = AnyValue>(
+    agentId: string,
+    key: string,
+    value: Writable,
+    options?: ContentOptions & CommitOptions,
+  ): Promise<{ record: StateRecord<V>; created: boolean }> {
+    const [of, commit] = split<ContentOptions>(options);
+    const write = op.putIfAbsent(agentId, key, value, of);
+    const done = await this.transact([write], commit);
+    if (!done.results[0]?.existed) return { record: this.#outcome(done, write), created: true };
+    const within = of.namespace === undefined ? {} : { namespace: of.namespace };
+    const found = await this.getStateAtVersion<V>(agentId, key, done.version, {
+      ...within,
+      ...(commit.signal && { signal: commit.signal }),
+    });
+    if (!found) throw broken(`version ${done.version} of a key that exists is a delete`);
+    return { record: found, created: false };
+  }
+
+  /** Deletes every key of an agent that starts with a prefix, in one commit. */
+  deletePrefix(
+    agentId: string,
+    prefix: string,
+    options?: InNamespace & CommitOptions,
+  ): Promise<Commit> {
+    const [of, commit] = split<InNamespace>(options);
+    return this.transact([op.deletePrefix(agentId, prefix, of)], commit);
+  }
+
+  /** Deletes every key of an agent, in one commit. */
+  deleteAgent(agentId: string, options?: InNamespace & CommitOptions): Promise<Commit> {
+    const [of, commit] = split<InNamespace>(options);
+    return this.transact([op.deleteAgent(agentId, of)], commit);
+  }
+
+  /** Brings the state of then back as a new commit, and loses nothing. */
+  restore(
+    agentId: string,
+    at: Point,
+    options?: { prefix?: string } & InNamespace & CommitOptions,
+  ): Promise<Commit> {
+    const [of, commit] = split<{ prefix?: string } & InNamespace>(options);
+    return this.transact([op.restore(agentId, at, of)], commit);
+  }
+
+  /** Begins a new agent with the state that an agent had at a point, at once and however many keys. */
+  fork(
+    agentId: string,
+    to: string,
+    options?: { at?: Point } & InNamespace & CommitOptions,
+  ): Promise<Commit> {
+    const [of, commit] = split<{ at?: Point } & InNamespace>(options);
+    return this.transact([op.fork(agentId, to, of)], commit);
+  }
+
+  /** Commits operations, as {@link op} makes them, in one request: all of them, or none. */
+  transact(operations: Iterable<AnyOperation>, options?: CommitOptions): Promise<Commit> {
+    return commitOf(this.caller, operations, options);
+  }
+
+  /** Tells what became of a transaction. */
+  getTransaction(txnId: string, options?: CallOptions): Promise<TxnOutcome> {
+    return outcomeOf(this.caller, txnId, options);
+  }
+
+  /** Moves the deadlines of records with a time to live; undefined of those that have none. */
+  async refresh(
+    agentId: string,
+    keys: string | Iterable<string | RecordName>,
+    options?: { ttlMs?: number } & InNamespace & CallOptions,
+  ): Promise<(Date | undefined)[]> {
+    check.options(options, "ttlMs", "namespace", "signal", "timeoutMs");
+    const caller = this.caller.for(options);
+    const given = typeof keys === "string" ? [keys] : check.items("keys", keys);
+    const names: Named[] = given.map((key) =>
+      typeof key === "string"
+        ? this.named(agentId, key, options?.namespace)
+        : this.named(key.agentId, key.key, key.namespace ?? options?.namespace),
+    );
+    const ttlMs =
+      options?.ttlMs === undefined ? 0n : check.wholeMilliseconds("ttlMs", options.ttlMs);
+    const moved: (Date | undefined)[] = [];
+    while (moved.length < names.length) {
+      const batch = names.slice(moved.length, moved.length + REFRESHED);
+      const request = create(pb.RefreshExpiryRequestSchema, { names: batch, ttlMs });
+      const answer = await caller.call("refreshExpiry", request, check.signal(options?.signal));
+      if (answer.records.length !== batch.length) {
+        throw broken(`${answer.records.length} deadlines of ${batch.length} records`);
+      }
+      moved.push(...answer.records.map((record) => moment(record.expiresAt)));
+    }
+    return moved;
+  }
+
+  // Transactions and leases.
+
+  /** Begins a transaction: it reads as of one commit, and commits only if what it read still holds. */
+  beginTransaction(options: TxnOptions = {}): Promise<Transaction> {
+    return begin(this.caller, options);
+  }
+
+  /**
+   * Runs a function in a transaction, commits it, and returns the function's result. When something that
+   * it read has changed meanwhile, it is run again: so it should have no effects but on the transaction.
+   */
+  runTransaction<T>(
+    work: (txn: Transaction) => Promise<T> | T,
+    options: TxnOptions = {},
+  ): Promise<T> {
+    return run(this.caller, work, options);
+  }
+
+  /**
+   * Acquires a lease, which lets one worker at a time work on an agent. It is renewed in the background
+   * until it is released, or the client is closed.
+   */
+  lease(agentId: string, name: string, options?: LeaseOptions): Promise<Lease> {
+    return acquire(this.caller, this.#renewals, agentId, name, options);
+  }
+
+  /** Commits one operation, and returns the record that came of it. */
+  async #one(operation: AnyOperation, options: CommitOptions): Promise<StateRecord> {
+    return this.#outcome(await this.transact([operation], options), operation);
+  }
+
+  /** Makes the record that came of an operation. What was written is as it was given. */
+  #outcome(commit: Commit, operation: AnyOperation): StateRecord {
+    const [result] = commit.results;
+    const [version] = commit.versions;
+    if (!result || !version || !commit.timestamp) {
+      throw broken("no result of an operation that is evaluated");
+    }
+    let { value, contentType } = result;
+    if (operation.type === "append" || operation.type === "write") {
+      const fields = content(operation.value, operation.contentType);
+      const bytes = "valueBytes" in fields;
+      value = bytes ? fields.valueBytes : fromJson(fields.valueJson);
+      contentType = bytes ? fields.contentType || DEFAULT_CONTENT_TYPE : "";
+    }
+    return {
+      key: version.key,
+      value,
+      version: version.version,
+      commitTs: commit.commitTs,
+      timestamp: commit.timestamp,
+      agentId: version.agentId,
+      namespace: version.namespace,
+      readTs: 0n,
+      erased: false,
+      pruned: false,
+      contentType,
+      expiresAt: undefined,
+      dueAt: undefined,
+      metadata: undefined,
+    };
+  }
+}
+
+/** The renewals of a connection's leases, which all clients on it share. */
+const shared = new WeakMap<Transport, Renewals>();
+
+function behaviourOf(given: BehaviourOptions, now: Options): Options {
+  const ms = (field: "timeoutMs" | "attemptTimeoutMs") => {
+    const value = given[field];
+    if (value === undefined) return now[field];
+    return value === Number.POSITIVE_INFINITY ? value : check.milliseconds(field, value);
+  };
+  const pageSize = given.pageSize === undefined ? now.pageSize : check.limit(given.pageSize);
+  if (pageSize < 1) throw check.refused("pageSize", "pageSize must be 1 or more");
+  return {
+    namespace: given.namespace === undefined ? now.namespace : check.namespace(given.namespace),
+    timeoutMs: ms("timeoutMs"),
+    attemptTimeoutMs: ms("attemptTimeoutMs"),
+    failFast: given.failFast === undefined ? now.failFast : check.flag("failFast", given.failFast),
+    pageSize,
+  };
+}

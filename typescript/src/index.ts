@@ -1,0 +1,70 @@
+/**
+ * Statehouse for TypeScript: durable, versioned, replayable state for agents, with transactions.
+ *
+ * @packageDocumentation
+ */
+
+export { type CallOptions, newTxnId } from "./calls.js";
+export type { Integer } from "./check.js";
+export { type BehaviourOptions, type ClientOptions, Statehouse } from "./client.js";
+export type { EndpointOptions } from "./endpoint.js";
+export {
+  ConflictError,
+  ConnectionError,
+  DataLoss,
+  DeadlineExceeded,
+  DiskFull,
+  EpochChanged,
+  Erased,
+  EvaluationFailed,
+  InternalError,
+  InvalidArgument,
+  LeaseHeld,
+  LeaseLost,
+  NotFoundError,
+  OutcomeUnknown,
+  OutOfRange,
+  Overloaded,
+  PermissionDenied,
+  PreconditionFailed,
+  ResourceExhausted,
+  StatehouseError,
+  TransactionAborted,
+  TransactionCommitted,
+  TransactionError,
+  TransactionExpired,
+  TransactionIDReused,
+  TransactionNotFound,
+  TransactionTooOld,
+  Unauthenticated,
+  Unimplemented,
+  UsageError,
+} from "./errors.js";
+export { Condition, F, not, type Place } from "./filters.js";
+export type { Json, JsonObject } from "./json.js";
+export type { Lease, LeaseOptions } from "./leases.js";
+export type {
+  DiffOptions,
+  EventsOptions,
+  FindOptions,
+  HistoryOptions,
+  PageOptions,
+  ReplayOptions,
+  WatchOptions,
+} from "./logreads.js";
+export {
+  type AnyOperation,
+  type ContentOptions,
+  type IncrementOptions,
+  op,
+  type Precondition,
+  type Writable,
+  type WriteOptions,
+  when,
+} from "./operations.js";
+export type { KeysOptions, ListOptions, ReadOptions } from "./reads.js";
+export type { Point } from "./times.js";
+export type { Pending, Transaction, TxnOptions } from "./txn.js";
+export type * from "./types.js";
+export { VERSION } from "./version.js";
+export type { CommitOptions, LeaseLike } from "./writes.js";

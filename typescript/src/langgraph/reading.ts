@@ -1,0 +1,257 @@
+/** Reading checkpoints: the latest one or one by its id, with its values and pending writes. */
+
+import type { RunnableConfig } from "@langchain/core/runnables";
+import {
+  type Checkpoint,
+  type CheckpointMetadata,
+  type CheckpointPendingWrite,
+  type CheckpointTuple,
+  compareWritesSortKeys,
+  maxChannelVersion,
+  type SerializerProtocol,
+  TASKS,
+  WRITES_IDX_MAP,
+  writesSortKey,
+} from "@langchain/langgraph-checkpoint";
+import type { Statehouse } from "../client.js";
+import { DataLoss, UsageError } from "../errors.js";
+import { anyJson } from "../json.js";
+import { collect } from "../pages.js";
+import type { AnyValue, StateRecord } from "../types.js";
+import {
+  type Body,
+  deserialized,
+  guesses,
+  kindAndParts,
+  partKey,
+  type Saved,
+  saved,
+  Thread,
+  valueKeys,
+} from "./layout.js";
+import { type Memory, placeOf } from "./owning.js";
+
+type Records = Map<string, StateRecord>;
+
+/** One write to a checkpoint that waits for the next. */
+interface Written {
+  taskPath: string;
+  taskId: string;
+  index: number;
+  channel: string;
+  value: AnyValue;
+}
+
+/** Reads what savers keep. */
+export class Reading {
+  readonly client: Statehouse;
+  readonly serde: SerializerProtocol;
+  readonly memory: Memory;
+  readonly prefix: string;
+  readonly #nextVersion: () => number;
+
+  constructor(
+    client: Statehouse,
+    serde: SerializerProtocol,
+    memory: Memory,
+    prefix: string,
+    nextVersion: () => number,
+  ) {
+    this.client = client;
+    this.serde = serde;
+    this.memory = memory;
+    this.prefix = prefix;
+    this.#nextVersion = nextVersion;
+  }
+
+  /** Names a checkpoint namespace of a thread. */
+  thread(threadId: unknown, namespace: unknown): Thread {
+    if (typeof threadId !== "string" && typeof threadId !== "number") {
+      throw new UsageError(
+        'the configuration names no thread: pass { configurable: { thread_id: "…" } }',
+      );
+    }
+    return new Thread(String(threadId), String(namespace ?? ""), `${this.prefix}${threadId}`);
+  }
+
+  /** Finds a checkpoint by its id, or the latest; remembers what the thread was read as. */
+  async find(
+    config: RunnableConfig,
+    thread: Thread,
+    checkpointId: string | undefined,
+  ): Promise<Saved | undefined> {
+    const latest = await this.latest(thread);
+    this.memory.hasRead(
+      config,
+      thread,
+      placeOf(latest, latest && valueKeys(thread, latest.body).values()),
+    );
+    if (!latest || !checkpointId || latest.body.id === checkpointId) return latest;
+    const number = await this.number(thread, checkpointId);
+    if (number === undefined) return undefined;
+    const record = await this.client.getState<Body>(thread.agent, thread.checkpoint(number));
+    // The number of a deleted checkpoint is given again.
+    return record?.value.id === checkpointId ? saved(record) : undefined;
+  }
+
+  /** The latest checkpoint. */
+  async latest(thread: Thread): Promise<Saved | undefined> {
+    const scan = this.client.scanPrefix<Body>(thread.agent, thread.checkpoints, {
+      reverse: true,
+      limit: 1,
+    });
+    const [record] = await collect(scan);
+    return record && saved(record);
+  }
+
+  /** The number of a checkpoint. */
+  async number(thread: Thread, checkpointId: string): Promise<number | undefined> {
+    const place = this.memory.place(thread, checkpointId);
+    if (place) return place.number;
+    const index = thread.index(checkpointId);
+    const record = await this.client.getState<{ number: number }>(thread.agent, index);
+    return record?.value.number;
+  }
+
+  /** Reads all that checkpoints consist of, in one request where that suffices. */
+  async load(thread: Thread, found: readonly Saved[], at?: bigint): Promise<CheckpointTuple[]> {
+    const keys = new Set<string>();
+    for (const { body } of found) {
+      for (const key of valueKeys(thread, body).values()) keys.add(key);
+      if (body.parent !== undefined) keys.add(thread.index(body.parent));
+      for (const key of guesses(thread.writes(body.id))) keys.add(key);
+    }
+    const records = await this.records(thread, keys, at);
+    return Promise.all(found.map((one) => this.#tuple(thread, one, records, at)));
+  }
+
+  /** Reads records of a thread, by their keys. */
+  async records(thread: Thread, keys: Iterable<string>, at?: bigint): Promise<Records> {
+    const found = await this.client.getMany(thread.agent, keys, at === undefined ? {} : { at });
+    const records: Records = new Map();
+    for (const record of found) if (record) records.set(record.key, record);
+    return records;
+  }
+
+  async #tuple(
+    thread: Thread,
+    one: Saved,
+    records: Records,
+    at: bigint | undefined,
+  ): Promise<CheckpointTuple> {
+    const { body } = one;
+    const values: { [channel: string]: AnyValue } = {};
+    for (const [channel, key] of valueKeys(thread, body)) {
+      values[channel] = await this.#value(thread, key, records, at);
+    }
+    const writes = await this.writes(thread, body.id, records);
+    const kept = await this.revived<Partial<Checkpoint>>(body.checkpoint);
+    const checkpoint = { ...kept, id: body.id, channel_values: values } as Checkpoint;
+    if (checkpoint.v < 4 && body.parent !== undefined) {
+      await this.#migrate(thread, checkpoint, body.parent);
+    }
+    const tuple: CheckpointTuple = {
+      config: configOf(thread, body.id),
+      checkpoint,
+      metadata: await this.revived<CheckpointMetadata>(body.metadata),
+      pendingWrites: writes.map((w): CheckpointPendingWrite => [w.taskId, w.channel, w.value]),
+    };
+    if (body.parent !== undefined && records.has(thread.index(body.parent))) {
+      tuple.parentConfig = configOf(thread, body.parent);
+    }
+    return tuple;
+  }
+
+  /** Puts what was sent in a checkpoint of an old version where today's framework looks for it. */
+  async #migrate(thread: Thread, checkpoint: Checkpoint, parent: string): Promise<void> {
+    const records = await this.records(thread, guesses(thread.writes(parent)));
+    const sent = await this.writes(thread, parent, records);
+    checkpoint.channel_values[TASKS] = sent.filter((w) => w.channel === TASKS).map((w) => w.value);
+    const versions = Object.values(checkpoint.channel_versions);
+    checkpoint.channel_versions[TASKS] =
+      versions.length > 0 ? maxChannelVersion(...versions) : this.#nextVersion();
+  }
+
+  /** Reads a value, of which the first part is read already. */
+  async #value(
+    thread: Thread,
+    key: string,
+    records: Records,
+    at: bigint | undefined,
+  ): Promise<AnyValue> {
+    const first = records.get(key);
+    if (!first) {
+      throw new DataLoss(
+        `agent ${thread.agent} has a checkpoint with the value ${key}, which is gone`,
+      );
+    }
+    const { kind, parts } = kindAndParts(first);
+    const keys = Array.from({ length: parts - 1 }, (_, part) => partKey(key, part + 1));
+    const rest = keys.length > 0 ? await this.records(thread, keys, at) : new Map();
+    const whole = [first, ...keys.map((part) => rest.get(part))].map((record) => {
+      if (!record)
+        throw new DataLoss(`the value ${key} of agent ${thread.agent} has a part that is gone`);
+      return record.value as Uint8Array;
+    });
+    return deserialized(this.serde, kind, whole);
+  }
+
+  /** The writes to a checkpoint, in the order in which the framework applies them. */
+  async writes(thread: Thread, checkpointId: string, records: Records): Promise<Written[]> {
+    const prefix = thread.writes(checkpointId);
+    const guessed = guesses(prefix);
+    let read = guessed.flatMap((key) => records.get(key) ?? []);
+    if (records.has(guessed.at(-1) as string)) {
+      read = await collect(this.client.scanPrefix(thread.agent, prefix)); // there may be more
+    }
+    const written = new Map<string, Written>();
+    for (let at = 0; at < read.length; ) {
+      const { kind, parts } = kindAndParts(read[at] as StateRecord);
+      const whole = read.slice(at, at + parts).map((record) => record.value as Uint8Array);
+      at += parts;
+      const [taskId, taskPath, writes] = await deserialized(this.serde, kind, whole);
+      for (const [index, channel, value] of writes) {
+        // Of what a task wrote the first counts, however often it is done again; of errors, interrupts
+        // and resumes the last.
+        const name = JSON.stringify([taskId, index]);
+        if (index < 0 || !written.has(name)) {
+          written.set(name, { taskPath, taskId, index, channel, value });
+        }
+      }
+    }
+    return [...written.values()].sort((a, b) =>
+      compareWritesSortKeys(
+        writesSortKey(a.taskPath, a.taskId, a.index),
+        writesSortKey(b.taskPath, b.taskId, b.index),
+      ),
+    );
+  }
+
+  /** Makes plain JSON of what the framework says, with its own objects as its serializer writes them. */
+  async plain(value: unknown): Promise<AnyValue> {
+    const [kind, data] = await this.serde.dumpsTyped(value);
+    return kind === "json" ? JSON.parse(Buffer.from(data).toString()) : value;
+  }
+
+  /** Reads what {@link plain} made. */
+  async revived<T>(value: AnyValue): Promise<T> {
+    const [kind] = await this.serde.dumpsTyped(null);
+    return kind === "json" ? this.serde.loadsTyped(kind, anyJson("metadata", value)) : value;
+  }
+}
+
+/** Names a checkpoint as the framework does. */
+export function configOf(thread: Thread, checkpointId: string): RunnableConfig {
+  return {
+    configurable: {
+      thread_id: thread.threadId,
+      checkpoint_ns: thread.namespace,
+      checkpoint_id: checkpointId,
+    },
+  };
+}
+
+/** The place of a write among those of its task. */
+export function writeIndex(channel: string, at: number): number {
+  return WRITES_IDX_MAP[channel] ?? at;
+}
