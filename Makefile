@@ -70,6 +70,7 @@ python:
 ui:
 	if command -v npm >/dev/null; then npm ci --prefix ui/test --ignore-scripts --no-audit --no-fund; fi
 	go test -tags $(TAGS) -vet=off -count=1 ./ui
+
 # The TypeScript SDK, with what it needs in typescript/node_modules.
 typescript:
 	typescript/ci.sh

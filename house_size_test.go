@@ -5,6 +5,7 @@ import (
 	"go/scanner"
 	"go/token"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -112,5 +113,20 @@ func eachTestFile(t *testing.T, f func(path string, lines int)) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestNothingBuilt: what git keeps is written by people, or small: a program that was built in the root and added with
+// the rest stays in everybody's clone.
+func TestNothingBuilt(t *testing.T) {
+	const most = 1 << 20
+	list, err := exec.CommandContext(t.Context(), "git", "ls-files", "-z").Output()
+	if err != nil {
+		t.Skip("no git here: ", err)
+	}
+	for path := range strings.SplitSeq(strings.TrimSuffix(string(list), "\x00"), "\x00") {
+		if info, err := os.Stat(path); err == nil && info.Size() > most {
+			t.Errorf("%s has %d bytes, of at most %d", path, info.Size(), most)
+		}
 	}
 }

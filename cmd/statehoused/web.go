@@ -8,6 +8,7 @@ import (
 	"net"
 	"strings"
 
+	"statehouse.dev/statehouse/mcp"
 	"statehouse.dev/statehouse/server"
 	"statehouse.dev/statehouse/server/web"
 )
@@ -76,6 +77,17 @@ func serveHTTP(s *settings, service *server.Service, reloads *reloader, listener
 	if err != nil {
 		return err
 	}
+	// Models call the service as any client does, and each with its own key.
+	conn, stop, err := mcp.Inside(service.Handler())
+	if err != nil {
+		return err
+	}
+	models := mcp.NewHandler(mcp.HandlerOptions{Conn: conn, Guarded: true, Version: version, Log: reloads.log})
+	front.Handle("/mcp", models)
+	front.OnShutdown(func() {
+		models.Close()
+		stop()
+	})
 	service.AddFront(front)
 	scheme := "http"
 	if s.tlsCert != "" {

@@ -100,6 +100,9 @@ func newFront(c Config, t times) (*Front, error) {
 // bodies. It is for what stands beside the methods, and must pass the service as they do.
 func (f *Front) Handle(pattern string, h http.Handler) { f.mux.Handle(pattern, h) }
 
+// OnShutdown has f called when Shutdown begins: to end what would otherwise be waited for.
+func (f *Front) OnShutdown(end func()) { f.server.RegisterOnShutdown(end) }
+
 // Serve serves the listeners until Shutdown.
 func (f *Front) Serve() error {
 	bounded := make(chan error, len(f.config.Listeners))
