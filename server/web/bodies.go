@@ -2,9 +2,11 @@ package web
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -72,6 +74,19 @@ func (a *arriving) Read(p []byte) (int, error) {
 		_ = a.rc.SetReadDeadline(time.Time{})
 	}
 	return n, err
+}
+
+// failBody says why a body did not arrive.
+func failBody(w http.ResponseWriter, err error) {
+	var long *http.MaxBytesError
+	switch {
+	case errors.As(err, &long):
+		fail(w, http.StatusRequestEntityTooLarge, codes.ResourceExhausted, fmt.Sprintf("the body has more than %d bytes; say how many it has with Content-Length, and at most %d", long.Limit, maxBody))
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		fail(w, http.StatusRequestTimeout, codes.DeadlineExceeded, "the body did not arrive in time")
+	default:
+		fail(w, http.StatusBadRequest, codes.InvalidArgument, "the body did not arrive: "+err.Error())
+	}
 }
 
 // timely gives each write its time.

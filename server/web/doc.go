@@ -4,6 +4,7 @@
 //	guard.go     who may come in at all: the Host, the Origin, the type of a body
 //	bodies.go    how large a body may be, how slow, and what all of them hold
 //	rpc.go       every method: JSON, Connect and gRPC-Web, by vanguard's transcoder
+//	exact.go     values in JSON, exactly; answering.go: a whole answer on its way out
 //	failure.go   errors as JSON, with the status that fits
 //	reads.go     reads as GET, with fields of the request in the query
 //	events.go    watches and replays as server-sent events

@@ -30,7 +30,7 @@ func (f *Front) watch(w http.ResponseWriter, r *http.Request) {
 	if seen != nil {
 		request.AfterTs, request.Epoch = &seen.ts, seen.epoch
 	}
-	s := newEvents(w)
+	s := newEvents(w, &request.Encoding)
 	s.from(seen)
 	ctx, stop := context.WithCancel(r.Context())
 	defer stop()
@@ -51,7 +51,7 @@ func (f *Front) replay(w http.ResponseWriter, r *http.Request) {
 		next := seen.ts + 1
 		request.StartTs, request.Epoch = &next, seen.epoch
 	}
-	s := newEvents(w)
+	s := newEvents(w, &request.Encoding)
 	s.from(seen)
 	st := f.ask(r, pb.StatehouseService_ReplayBatches_FullMethodName, request, s.batch)
 	switch {
@@ -107,16 +107,30 @@ func parsePlace(text string) (*place, error) {
 
 // events is a stream of them to a client.
 type events struct {
-	w  http.ResponseWriter
-	rc *http.ResponseController
+	w     http.ResponseWriter
+	rc    *http.ResponseController
+	plain bool // values are text, to be put where Structs are
 
 	mu    sync.Mutex // stillThere sends, too
 	begun bool
 	at    place
 }
 
-func newEvents(w http.ResponseWriter) *events {
-	return &events{w: w, rc: http.NewResponseController(w)}
+// newEvents is a stream whose values are in the encoding asked for: text in place of Structs, see exact.go.
+func newEvents(w http.ResponseWriter, asked *pb.ValueEncoding) *events {
+	plain := *asked == pb.ValueEncoding_VALUE_ENCODING_STRUCT
+	if plain {
+		*asked = pb.ValueEncoding_VALUE_ENCODING_JSON
+	}
+	return &events{w: w, rc: http.NewResponseController(w), plain: plain}
+}
+
+// data is an event as JSON on one line.
+func (s *events) data(e *pb.ReplayEvent) ([]byte, error) {
+	if !s.plain {
+		return jsonOf(e), nil
+	}
+	return exact(e.ProtoReflect().Descriptor(), jsonOf(e))
 }
 
 func (s *events) from(seen *place) {
@@ -155,7 +169,11 @@ func (s *events) batch(message []byte) error {
 	var text strings.Builder
 	for _, e := range b.GetEvents() {
 		s.at.ts = e.GetCommitTs()
-		fmt.Fprintf(&text, "id: %s\nevent: commit\ndata: %s\n\n", s.at, jsonOf(e))
+		data, err := s.data(e)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(&text, "id: %s\nevent: commit\ndata: %s\n\n", s.at, data)
 	}
 	if b.GetCursor() > s.at.ts {
 		s.at.ts = b.GetCursor()

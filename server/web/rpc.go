@@ -1,9 +1,10 @@
 package web
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"net/http"
-	"strings"
 
 	"connectrpc.com/connect"
 	"connectrpc.com/vanguard"
@@ -100,18 +101,38 @@ func (f *Front) rpc(w http.ResponseWriter, r *http.Request) {
 			"%s answers a stream: send application/connect+json, or see /v1/watch and /v1/replay for server-sent events", m.Name()))
 		return
 	}
-	if !strings.HasPrefix(kind, "application/json") && kind != "application/proto" {
+	switch kind {
+	case "application/json":
+		f.json(w, r, m)
+	case "application/proto": // of a call with one message each way
+		r.Header.Set(connectVersion, "1")
 		f.transcoder.ServeHTTP(w, r)
-		return
+	default:
+		f.transcoder.ServeHTTP(w, r)
 	}
-	f.unary(w, r)
 }
 
-// unary answers a call with one message each way, which needs no header of the Connect protocol.
-func (f *Front) unary(w http.ResponseWriter, r *http.Request) {
-	const version = "Connect-Protocol-Version"
-	answer := &explained{ResponseWriter: w, connect: r.Header.Get(version) != ""}
-	r.Header.Set(version, "1")
+// connectVersion is the header of a client of the Connect protocol.
+const connectVersion = "Connect-Protocol-Version"
+
+// json answers a call with one message each way in JSON, which needs no header of the Connect protocol.
+func (f *Front) json(w http.ResponseWriter, r *http.Request, m protoreflect.MethodDescriptor) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		failBody(w, err)
+		return
+	}
+	request, plain, err := inexact(m.Input(), body)
+	if err != nil {
+		fail(w, http.StatusBadRequest, codes.InvalidArgument, "the request is refused: "+err.Error())
+		return
+	}
+	answer := &answering{ResponseWriter: w, connect: r.Header.Get(connectVersion) != ""}
+	if plain {
+		answer.exact = m.Output()
+	}
+	r.Header.Set(connectVersion, "1")
+	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(request)), int64(len(request))
 	f.transcoder.ServeHTTP(answer, r)
 	answer.done()
 }

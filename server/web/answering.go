@@ -1,0 +1,73 @@
+package web
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"strings"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+)
+
+// answering is the ResponseWriter of a call in JSON. It keeps the answer until it is whole: values
+// become what they were written as, an error gets its StatehouseError, and what goes to a
+// terminal ends its line.
+type answering struct {
+	http.ResponseWriter
+	connect bool                           // its client speaks the Connect protocol, and reads details
+	exact   protoreflect.MessageDescriptor // of an answer with values as text; nil: it stays as it is
+	status  int
+	body    bytes.Buffer
+}
+
+func (a *answering) WriteHeader(code int)        { a.status = code }
+func (a *answering) Write(p []byte) (int, error) { return a.body.Write(p) }
+func (a *answering) Flush()                      {} // done does
+
+// done sends the answer.
+func (a *answering) done() {
+	h := a.Header()
+	for name := range h { // any order: each is looked at by itself
+		if strings.HasPrefix(name, "Trailer") || strings.HasPrefix(name, "Grpc-") || name == "Content-Length" {
+			h.Del(name)
+		}
+	}
+	if a.status >= http.StatusBadRequest {
+		a.fail()
+		return
+	}
+	body, err := a.body.Bytes(), error(nil)
+	if a.exact != nil {
+		if body, err = exact(a.exact, body); err != nil {
+			fail(a.ResponseWriter, http.StatusInternalServerError, codes.Internal, "the answer has a value that is no JSON: "+err.Error())
+			return
+		}
+	}
+	if !a.connect {
+		body = append(body, '\n')
+	}
+	_, _ = a.ResponseWriter.Write(body) // its client may be gone
+}
+
+// fail sends an error.
+func (a *answering) fail() {
+	var f failure
+	if json.Unmarshal(a.body.Bytes(), &f) != nil || f.Code == "" { // not of the protocol: of what it is made of
+		code := codes.InvalidArgument
+		if a.status >= http.StatusInternalServerError {
+			code = codes.Internal
+		}
+		fail(a.ResponseWriter, a.status, code, strings.TrimSpace(a.body.String()))
+		return
+	}
+	if f.explain(); f.Error == nil {
+		f.Error = jsonOf(&pb.StatehouseError{Code: ofWord(f.Code), Message: f.Message})
+	}
+	if !a.connect {
+		f.Details = nil
+	}
+	write(a.ResponseWriter, a.status, f)
+}
