@@ -63,6 +63,8 @@ type caller struct {
 // NewHandler makes a handler.
 func NewHandler(o HandlerOptions) *Handler {
 	h := &Handler{options: o, callers: make(map[caller]*sdk.Server)}
+	// Without a store of events, in which the SDK keeps something of every call until its session ends: a client
+	// whose stream breaks asks again.
 	serve := func(stateless bool) http.Handler {
 		served := sdk.NewStreamableHTTPHandler(h.serverOf, &sdk.StreamableHTTPOptions{
 			Stateless: stateless, Logger: o.Log, SessionTimeout: idleSession, DisableLocalhostProtection: o.Guarded, PropagateRequestCancellation: true,

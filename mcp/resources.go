@@ -30,7 +30,18 @@ func (d *door) addResources() {
 		Name: "record-as-of", Title: "Record as of the past", URITemplate: templateThen, MIMEType: jsonType,
 		Description: "The value that a record had at a moment: a commit_ts, a time, or a time ago such as 5m.",
 	}, d.read)
-	d.server.AddReceivingMiddleware(d.listing)
+	d.server.AddReceivingMiddleware(d.listing, offered)
+}
+
+// offered refuses what is not among the capabilities of the server, to which the SDK would answer with empty lists.
+func offered(next sdk.MethodHandler) sdk.MethodHandler {
+	return func(ctx context.Context, method string, req sdk.Request) (sdk.Result, error) {
+		switch method {
+		case "prompts/list", "prompts/get", "logging/setLevel":
+			return nil, &jsonrpc.Error{Code: jsonrpc.CodeMethodNotFound, Message: "this server has no " + method}
+		}
+		return next(ctx, method, req)
+	}
 }
 
 // named is the client and the record for a URI, if the server reaches it.
