@@ -10,13 +10,7 @@ from pathlib import Path
 from statehouse.testing import Daemon
 
 AGENT = Path(__file__).parent / "agent.py"
-PLACES = [
-    "model 1 begins",
-    "tool call-1 is done",
-    "model 2 begins",
-    "tool call-3 begins",
-    "tool call-3 is done",
-]
+PLACES = ["tool call-1 is done", "model 2 begins", "tool call-3 begins"]
 ANSWER = "Paris: 2.1 million; London: 8.9 million; Berlin: 3.7 million"
 
 

@@ -53,7 +53,7 @@ ENDS = {
     "agent_research": "12 commits, each once, as in the run without trouble\n",
     "approval": "  5 deployer   acted/43 \n",
     "conversation": "62 messages, each once, in one order\n",
-    "langgraph_resume": "killed 5 times, and no step ran twice\n",
+    "langgraph_resume": "killed 3 times, and no step ran twice\n",
     "one_worker": "one at a time: every step was made by whoever had the session\n",
     "two_futures": "two futures of one agent, compared key by key\n",
 }
