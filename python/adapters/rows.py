@@ -22,6 +22,12 @@ SUITES = {
         "openai-agents",
         "SQLiteSession",
     ),
+    "google_adk": (
+        "Google ADK session service",
+        "what the kit's contract tests expect of session services",
+        "google-adk",
+        "SqliteSessionService",
+    ),
 }
 
 

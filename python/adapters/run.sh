@@ -17,7 +17,7 @@ cache=${CONFORMANCE_CACHE:-$root/.cache/python/adapters}
 new=${PYTHON:-python3}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-declare -A package=([claude_agent]=claude-agent-sdk [openai_agents]=openai-agents)
+declare -A package=([claude_agent]=claude-agent-sdk [openai_agents]=openai-agents [google_adk]=google-adk)
 which=${1:?quick or all}
 shift
 [ $# -gt 0 ] || set -- "${!package[@]}"
@@ -40,7 +40,7 @@ environment() {
 # what came out if there is a file for it.
 tests() {
   local passed=0
-  (cd "$python" && PYTHONPATH=.:tests ADAPTED_STORE=$2 "$cache/$1/bin/python" -m pytest -q \
+  (cd "$python" && PYTHONPATH=.:tests ADAPTED_STORE=$2 "$cache/$1/bin/python" -m pytest -q --disable-warnings \
     --junitxml="$work/report" "adapters/${1%/*}" "${@:3}") || passed=$?
   [ -z "${CONFORMANCE_ROWS:-}" ] || "$new" "$here/rows.py" "$cache/$1" "${1%/*}" "$2" "$work/report" >>"$CONFORMANCE_ROWS"
   return $passed
@@ -57,7 +57,7 @@ upstream() {
     "$cache/$1/newest/bin/pip" -q download --disable-pip-version-check --no-deps --no-binary :all: -d "$work" "$pinned"
     tar xzf "$work/$name.tar.gz" -C "$cache"
   }
-  (cd "$cache/$name" && ADAPTED_STORE=$2 PYTHONPATH=$python:$here/$1:. "$cache/$1/newest/bin/python" -m pytest -q \
+  (cd "$cache/$name" && ADAPTED_STORE=$2 PYTHONPATH=$python:$here/$1:. "$cache/$1/newest/bin/python" -m pytest -q --disable-warnings \
     -p upstream -p no:cacheprovider -c /dev/null --rootdir . -o asyncio_mode=auto --junitxml="$work/report" \
     $(sed -n 's/^TESTS = "\(.*\)"$/\1/p' "$here/$1/upstream.py")) || true
   "$new" "$here/rows.py" "$cache/$1/newest" "$1" "$2" "$work/report" "tests of its source release" >>"$CONFORMANCE_ROWS"

@@ -131,7 +131,7 @@ class StatehouseSessionStore(SessionStore):
             value = {"session_id": key["session_id"], "data": folded["data"]}
             tx.write(place.project, place.summary, value)
 
-        items.commit(self._client, place.agent, packed, run, self._metadata)
+        items.commit(self._client, {place.agent: packed}, run, self._metadata)
 
     def _load(self, place: _Place) -> list[SessionStoreEntry] | None:
         records = list(self._client.scan_prefix(place.agent, place.entries))

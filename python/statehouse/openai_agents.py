@@ -121,7 +121,7 @@ class StatehouseSession:
             for one in packed:
                 tx.append(self.agent_id, _ITEMS, one.value)
 
-        items.commit(self._client, self.agent_id, packed, run, self._metadata)
+        items.commit(self._client, {self.agent_id: packed}, run, self._metadata)
 
     def _pop_item(self) -> Any:
         def run(tx: Txn) -> Any:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from statehouse import Statehouse, Txn
-    from statehouse.types import Commit
 
 T = TypeVar("T")
 
@@ -96,17 +95,21 @@ def _unpack(value: Value, found: Mapping[str, Any]) -> Any:
 
 def commit(
     client: Statehouse,
-    agent_id: str,
-    packed: Iterable[Packed],
+    packed: Mapping[str, Iterable[Packed]],
     function: Callable[[Txn], T],
     metadata: Mapping[str, str] | None = None,
 ) -> T:
-    """Runs a function in a transaction, as ``run_transaction`` does, that stages records of an
-    agent with the values of packed items.
+    """Runs a function in a transaction, as ``run_transaction`` does, that stages records of agents
+    with the values of packed items: ``packed`` has those of each agent.
     """
-    chunks = {key: chunk for one in packed for key, chunk in one.chunks.items()}
+    chunks = {
+        (agent_id, key): chunk
+        for agent_id, items in packed.items()
+        for one in items
+        for key, chunk in one.chunks.items()
+    }
     for tries in range(_TRIES):
-        needed = _write_chunks(client, agent_id, chunks, metadata)
+        needed = _write_chunks(client, chunks, metadata)
 
         def run(tx: Txn, needed: list[KeyPrecondition] = needed) -> T:
             tx.preconditions.extend(needed)
@@ -123,22 +126,26 @@ def commit(
 
 def _write_chunks(
     client: Statehouse,
-    agent_id: str,
-    chunks: Mapping[str, bytes],
+    chunks: Mapping[tuple[str, str], bytes],
     metadata: Mapping[str, str] | None,
 ) -> list[KeyPrecondition]:
     """Writes chunks that are not there yet, and returns the conditions that they all are."""
     needed: list[KeyPrecondition] = []
     batch: list[Write] = []
-    for key, chunk in chunks.items():
+    for (agent_id, key), chunk in chunks.items():
         batch.append(Write(agent_id, key, chunk, content_type=_TYPE, if_absent=True))
         if len(batch) * _CHUNK >= _TOGETHER:
-            needed += _there(client.transact(batch, metadata=metadata), agent_id)
+            needed += _write(client, batch, metadata)
             batch = []
     if batch:
-        needed += _there(client.transact(batch, metadata=metadata), agent_id)
+        needed += _write(client, batch, metadata)
     return needed
 
 
-def _there(made: Commit, agent_id: str) -> list[KeyPrecondition]:
-    return [KeyPrecondition(agent_id, done.key, done.version) for done in made.results]
+def _write(
+    client: Statehouse, batch: list[Write], metadata: Mapping[str, str] | None
+) -> list[KeyPrecondition]:
+    done = client.transact(batch, metadata=metadata).results
+    return [
+        KeyPrecondition(write.agent_id, write.key, one.version) for write, one in zip(batch, done)
+    ]
