@@ -50,6 +50,13 @@ node --test --test-reporter=spec .build/test/*.test.js
 wait "$suite" || { cat "$work/suite"; exit 1; }
 grep -E '^ *(Test Files|Tests)' "$work/suite" || sed 's/\x1b\[[0-9;]*m//g' "$work/suite" | grep -E '^ *(Test Files|Tests) '
 
+say "tests of the checkpointer on the oldest LangGraph"
+./install.sh floors
+rm -rf floors/build
+mkdir floors/build
+cp -r .build/src .build/test floors/build
+node --test --test-reporter=spec floors/build/test/langgraph.test.js
+
 say README
 node test/readme.mjs run
 
