@@ -16,7 +16,7 @@ func TestDocsNameFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	links := 0
-	for _, page := range append(pages, "README.md", "scenarios/README.md", "python/README.md") {
+	for _, page := range append(pages, "README.md", "scenarios/README.md", "python/README.md", "typescript/README.md") {
 		for _, m := range regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`).FindAllStringSubmatch(read(t, page), -1) {
 			links++
 			if path := filepath.Join(filepath.Dir(page), m[1]); !exists(path) {

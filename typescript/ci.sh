@@ -25,6 +25,9 @@ unset http_proxy https_proxy grpc_proxy no_proxy
 
 say style
 $bin/biome ci --error-on-warnings .
+for file in ../examples/langgraph_typescript/*.ts; do # which are outside of what it calls the project
+  $bin/biome check --write --stdin-file-path=src/example.ts <"$file" | diff "$file" -
+done
 
 say generated code
 ./generate.sh "$work/proto"
@@ -35,6 +38,8 @@ rm -rf dist .build
 $bin/tsc
 $bin/tsc -p tsconfig.test.json
 $bin/tsc --noEmit -p ../examples/langgraph_typescript
+node test/readme.mjs write
+$bin/tsc -p tsconfig.readme.json
 
 say "LangGraph's validation suite"
 CI=true $bin/vitest run --globals --reporter=dot --dir conformance statehouse >"$work/suite" 2>&1 &
@@ -44,6 +49,16 @@ say tests
 node --test --test-reporter=spec .build/test/*.test.js
 wait "$suite" || { cat "$work/suite"; exit 1; }
 grep -E '^ *(Test Files|Tests)' "$work/suite" || sed 's/\x1b\[[0-9;]*m//g' "$work/suite" | grep -E '^ *(Test Files|Tests) '
+
+say "tests of the checkpointer on the oldest LangGraph"
+./install.sh floors
+rm -rf floors/build
+mkdir floors/build
+cp -r .build/src .build/test floors/build
+node --test --test-reporter=spec floors/build/test/langgraph.test.js
+
+say README
+node test/readme.mjs run
 
 say the package in a clean directory
 npm pack --ignore-scripts --silent --pack-destination "$work" >/dev/null

@@ -12,7 +12,10 @@ import { StatehouseSaver } from "@statehouse/sdk/langgraph";
 
 const State = Annotation.Root({
   question: Annotation<string>(),
-  notes: Annotation<string[]>({ reducer: (before, more) => [...before, ...more], default: () => [] }),
+  notes: Annotation<string[]>({
+    reducer: (before, more) => [...before, ...more],
+    default: () => [],
+  }),
 });
 
 /** Does what has an effect on the world: here it writes a line into a file. */

@@ -42,7 +42,9 @@ try {
   console.log("-- what its thread is made of");
   const client = daemon.client();
   for await (const event of client.replay("thread/paris", { values: false })) {
-    const channels = event.operations.filter(({ key }) => key.startsWith("v/")).map(({ key }) => key.split("/")[2]);
+    const channels = event.operations
+      .filter(({ key }) => key.startsWith("v/"))
+      .map(({ key }) => key.split("/")[2]);
     if (event.metadata.step === undefined) continue; // what a step wrote, until the next checkpoint
     console.log(`   commit ${event.commitTs}, step ${event.metadata.step}: ${channels.join(" ")}`);
   }

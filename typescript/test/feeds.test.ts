@@ -2,10 +2,11 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type * as sh from "../src/index.js";
+import * as sh from "../src/index.js";
 import { Daemon } from "../src/testing.js";
 import { all, rig, take } from "./rig.js";
 
+const { op } = sh;
 const it = rig();
 const numbers = (events: sh.CommitEvent[]) =>
   events.flatMap((e) => e.operations.map((o) => o.value?.n));
@@ -43,6 +44,26 @@ test("a replay that breaks goes on where it was", async () => {
     Array.from({ length: 300 }, (_, n) => n + 1),
   );
   assert.ok(gateway.count("ReplayBatches") >= 3, "it never broke");
+});
+
+test("a commit of very many keys comes in parts, none of which is lost or repeated", async () => {
+  const { gateway, client } = await it.through();
+  const count = 4000;
+  const writes = Array.from({ length: count }, (_, n) => op.write("a", `k/${n}`, { n }));
+  await client.transact(writes);
+  await client.fork("a", "b"); // which begins with all of them, in one commit
+  await client.write("b", "k/0", { n: count });
+  const cuts = [{ cutAfter: 1 }, { cutAfter: 1 }, { cutAfter: 2 }, { cutAfter: 1 }];
+  gateway.next("ReplayBatches", ...cuts);
+  const events = await all(client.replay("b"));
+  assert.ok(events.length > 3 && new Set(events.map((e) => e.commitTs)).size === 2);
+  assert.deepEqual(
+    numbers(events).sort((a, b) => a - b),
+    Array.from({ length: count + 1 }, (_, n) => n),
+  );
+  assert.equal(numbers(events).at(-1), count);
+  gateway.next("ReplayBatches", ...cuts.map((cut) => ({ ...cut })));
+  assert.equal((await all(client.replay("b", { limit: 3 }))).length, 3);
 });
 
 test("a watch begins where it is told, and goes on when its stream breaks", async () => {

@@ -16,6 +16,8 @@ export type Fate =
   | "lose the answer"
   /** The daemon never sees it, and no answer comes. */
   | "hang"
+  /** It is passed on after something else has happened. */
+  | { after: () => Promise<unknown> }
   /** A stream: breaks after so many messages. */
   | { cutAfter: number };
 
@@ -104,21 +106,16 @@ export class Gateway {
   }
 
   #unary(method: DescMethod, path: string): grpc.handleUnaryCall<Buffer, Buffer> {
-    return (call, answer) => {
+    return async (call, answer) => {
       const fate = this.#fate(method, call.request);
       if (fate === "hang") return;
       if (typeof fate === "object" && "refuse" in fate) return answer(fate.refuse);
-      this.#daemon.makeUnaryRequest(
-        path,
-        same,
-        same,
-        call.request,
-        call.metadata,
-        (failed, reply) => {
-          if (fate === "lose the answer") answer(broken);
-          else answer(failed, reply);
-        },
-      );
+      if (typeof fate === "object" && "after" in fate) await fate.after();
+      const { request, metadata } = call;
+      this.#daemon.makeUnaryRequest(path, same, same, request, metadata, (failed, reply) => {
+        if (fate === "lose the answer") answer(broken);
+        else answer(failed, reply);
+      });
     };
   }
 
@@ -126,7 +123,8 @@ export class Gateway {
     return (call) => {
       const fate = this.#fate(method, call.request);
       if (typeof fate === "object" && "refuse" in fate) return void call.emit("error", fate.refuse);
-      let left = typeof fate === "object" ? fate.cutAfter : Number.POSITIVE_INFINITY;
+      let left =
+        typeof fate === "object" && "cutAfter" in fate ? fate.cutAfter : Number.POSITIVE_INFINITY;
       const from = this.#daemon.makeServerStreamRequest(
         path,
         same,

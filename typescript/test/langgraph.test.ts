@@ -7,7 +7,7 @@ import { Annotation, Command, END, interrupt, START, StateGraph } from "@langcha
 import { emptyCheckpoint, uuid6 } from "@langchain/langgraph-checkpoint";
 import * as sh from "../src/index.js";
 import { StatehouseSaver, ThreadConflict } from "../src/langgraph/index.js";
-import { all, rig } from "./rig.js";
+import { all, rig, take } from "./rig.js";
 
 const it = rig();
 const State = Annotation.Root({
@@ -124,8 +124,10 @@ test("a worker that is late is refused even when the other one has finished", as
       await held;
     },
   });
-  const late = slow.invoke({ log: ["late"] }, { ...thread("1"), durability: "sync" });
+  const late = slow.invoke({ log: ["late"] }, thread("1"));
   await inside;
+  // Its two checkpoints before the step are there.
+  await take(client.watch("thread/1", { prefix: "c/", after: 0, forMs: 20_000 }), 2);
   await graphOf(new StatehouseSaver(client), { wait: () => "quick" }).invoke(
     { log: ["quick"] },
     thread("1"),

@@ -83,10 +83,14 @@ test("many records are read at one point", async () => {
 });
 
 test("a batch larger than an answer is asked for in parts, of one moment", async () => {
-  const client = it.client();
+  const { gateway, client } = await it.through();
   const keys = ["a", "b", "c", "d", "e", "f"];
   for (const key of keys) await client.write("big", key, new Uint8Array(900_000));
+  // All six are too much; then three, and three, before which one of them is written.
+  const last = { after: () => client.write("big", "f", new Uint8Array(1)) };
+  gateway.next("BatchGetState", undefined, undefined, last);
   const found = await client.getMany<Uint8Array>("big", keys);
+  assert.equal(gateway.count("BatchGetState"), 3);
   assert.deepEqual(
     found.map((record) => record?.value.length),
     keys.map(() => 900_000),

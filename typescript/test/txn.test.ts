@@ -76,6 +76,20 @@ test("of a list the stretch that was handed out conflicts, and nothing after it"
   await assert.rejects(scanned.commit(), sh.ConflictError);
 });
 
+test("of a list from last to first, too", async () => {
+  const client = it.client();
+  for (const key of ["a", "c", "e"]) await client.write("x", key, {});
+  const reader = async (key: string) => {
+    const tx = await client.beginTransaction();
+    assert.deepEqual(await take(tx.scanKeys("x", { reverse: true }), 1), ["e"]);
+    tx.write("x-done", key, {});
+    await client.write("x", key, {});
+    await tx.commit();
+  };
+  await reader("b"); // before what was handed out
+  await assert.rejects(reader("f"), sh.ConflictError);
+});
+
 test("lists put own writes among what is there, page by page and backwards", async () => {
   const client = it.client({ pageSize: 2 });
   for (const key of ["b", "d", "f/1", "f/2"]) await client.write("x", key, { key });

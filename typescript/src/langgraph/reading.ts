@@ -6,13 +6,12 @@ import {
   type CheckpointMetadata,
   type CheckpointPendingWrite,
   type CheckpointTuple,
-  compareWritesSortKeys,
   maxChannelVersion,
   type SerializerProtocol,
   TASKS,
   WRITES_IDX_MAP,
-  writesSortKey,
 } from "@langchain/langgraph-checkpoint";
+import { compareBytes } from "../answers.js";
 import type { Statehouse } from "../client.js";
 import { DataLoss, UsageError } from "../errors.js";
 import { anyJson } from "../json.js";
@@ -219,11 +218,12 @@ export class Reading {
         }
       }
     }
-    return [...written.values()].sort((a, b) =>
-      compareWritesSortKeys(
-        writesSortKey(a.taskPath, a.taskId, a.index),
-        writesSortKey(b.taskPath, b.taskId, b.index),
-      ),
+    // Text is in the order of its code points, which is that of its bytes.
+    return [...written.values()].sort(
+      (a, b) =>
+        compareBytes(a.taskPath, b.taskPath) ||
+        compareBytes(a.taskId, b.taskId) ||
+        a.index - b.index,
     );
   }
 
