@@ -2,7 +2,6 @@ package web
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/tls"
 	"errors"
 	"log"
@@ -68,7 +67,7 @@ func New(c Config) (*Front, error) { return newFront(c, patient) }
 func newFront(c Config, t times) (*Front, error) {
 	c.AllowedHosts = slices.Clone(c.AllowedHosts)
 	f := &Front{config: c, backend: c.Backend, methods: methods(), mux: http.NewServeMux(), times: t}
-	f.sessions = &sessions{now: time.Now, open: make(map[[sha256.Size]byte]session)}
+	f.sessions = newSessions(c.Listeners)
 	for i, host := range c.AllowedHosts {
 		c.AllowedHosts[i] = hostOf(host)
 	}

@@ -71,13 +71,15 @@ function draw(at) {
 // askForKey shows the form for a key.
 function askForKey() {
   if (document.getElementById("key")) return;
+  status = null;
+  draw(place());
   leave();
   leave = () => {};
   const why = h("div");
   const input = h("input", { id: "key", type: "password", autocomplete: "off", spellcheck: "false", required: true });
   const form = h("form", { class: "card sign-in" },
     h("h1", null, "This daemon wants a key"),
-    h("p", { class: "quiet" }, "An access key, shk_…, or the shared token. It is exchanged for a session that ends with your browser's, can only read, and is kept in no address."),
+    h("p", { class: "quiet" }, "An access key (shk_…) or the shared token. The page does not keep it: it becomes a session of this browser, which can only read."),
     h("label", { for: "key" }, "Key"), input, h("button", { type: "submit", class: "primary" }, "Sign in"), why);
   form.addEventListener("submit", async (e) => {
     e.preventDefault();
