@@ -210,6 +210,9 @@ func TestLog(t *testing.T) {
 	c.shows(".filters", "connected")
 	r.commit(`{"actor":"alice"}`, put("planner", "plan", `{"goal":"London"}`))
 	c.shows(".commits > li:first-child", "commit 20")
+	if n := c.count(".commits > li"); n != 20 {
+		t.Errorf("%d commits are listed, of 20", n)
+	}
 	c.clean()
 }
 
@@ -308,15 +311,7 @@ func TestNoBarriers(t *testing.T) {
 			{"?view=txn&txn=story-004", "main", "search again"},
 		} {
 			c.open(r.url+"/ui/"+screen.query, screen.selector, screen.text)
-			c.eval(string(axe), nil)
-			var found []struct {
-				ID, Help string
-				Nodes    []struct{ HTML, FailureSummary string }
-			}
-			c.eval(`axe.run().then((r) => r.violations.map(({id, help, nodes}) => ({id, help, nodes: nodes.slice(0, 3).map(({html, failureSummary}) => ({html, failureSummary}))})))`, &found)
-			for _, v := range found {
-				t.Errorf("%s %d wide, %s: %s: %s %+v", at.look, at.width, screen.query, v.ID, v.Help, v.Nodes)
-			}
+			c.barriers(string(axe), fmt.Sprintf("%s %d wide, %s", at.look, at.width, screen.query))
 			var wide bool
 			c.eval("document.documentElement.scrollWidth > innerWidth", &wide)
 			if wide {
@@ -326,5 +321,22 @@ func TestNoBarriers(t *testing.T) {
 				c.shoot(fmt.Sprintf("agent-%s-%d.png", at.look, at.width))
 			}
 		}
+	}
+	closed := newRig(t, func(c *server.Config) { c.Token = "sesame" })
+	c.open(closed.url+"/ui/", "main", "This daemon wants a key")
+	c.barriers(string(axe), "sign in")
+}
+
+// barriers reports what axe finds on the screen that is shown.
+func (c *chromium) barriers(axe, screen string) {
+	c.t.Helper()
+	c.eval(axe, nil)
+	var found []struct {
+		ID, Help string
+		Nodes    []struct{ HTML, FailureSummary string }
+	}
+	c.eval(`axe.run().then((r) => r.violations.map(({id, help, nodes}) => ({id, help, nodes: nodes.slice(0, 3).map(({html, failureSummary}) => ({html, failureSummary}))})))`, &found)
+	for _, v := range found {
+		c.t.Errorf("%s: %s: %s %+v", screen, v.ID, v.Help, v.Nodes)
 	}
 }

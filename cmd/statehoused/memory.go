@@ -11,6 +11,7 @@ import (
 	"statehouse.dev/statehouse/engine"
 	"statehouse.dev/statehouse/server"
 	"statehouse.dev/statehouse/server/unsent"
+	"statehouse.dev/statehouse/server/web"
 )
 
 // The limits together bound the daemon's memory (G9): each is a sum of bytes, or a
@@ -39,7 +40,7 @@ func (s *settings) fit(f *pflag.FlagSet) {
 		return
 	}
 	left := func(memoryMB int64) int64 { // a tenth stays for garbage, a MiB for the fractions
-		return memoryMB*9/10 - fixedMB - requestBytesFor(memoryMB)*3/2/mib - 1 - int64(s.requests)*bytesPerRequest/mib
+		return memoryMB*9/10 - s.fixedMB() - requestBytesFor(memoryMB)*3/2/mib - 1 - int64(s.requests)*bytesPerRequest/mib
 	}
 	if !f.Changed("max-request-bytes") {
 		s.requestBytes = requestBytesFor(s.memoryLimitMB)
@@ -94,8 +95,16 @@ func (s *settings) shares() []share {
 		{"--max-streams", int64(s.streams) * bytesPerStream},
 		{"--max-requests", int64(s.requests) * bytesPerRequest},
 		{"--cached-versions", int64(s.limits.CachedVersions) * bytesPerVersion},
-		{"everything else", fixedMB * mib},
+		{"everything else", s.fixedMB() * mib},
 	}
+}
+
+// fixedMB is what does not depend on a limit.
+func (s *settings) fixedMB() int64 {
+	if s.servesHTTP() {
+		return fixedMB + web.MemoryBytes/mib
+	}
+	return fixedMB
 }
 
 // checkMemory refuses limits that come to more than the memory they are to keep within.

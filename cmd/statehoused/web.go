@@ -71,7 +71,7 @@ func serveHTTP(s *settings, service *server.Service, reloads *reloader, listener
 		return nil
 	}
 	front, err := web.New(web.Config{
-		Listeners: listeners, TLS: reloads.tlsConfig("h2", "http/1.1"), AllowedHosts: s.allowedHosts(), Backend: service.Handler(), BodyBytes: s.requestBytes,
+		Listeners: listeners, TLS: reloads.tlsConfig("h2", "http/1.1"), AllowedHosts: s.allowedHosts(), Backend: service.Handler(),
 		ErrorLog: slog.NewLogLogger(reloads.log.Handler(), slog.LevelDebug),
 	})
 	if err != nil {

@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+	"statehouse.dev/statehouse/server/limiter"
 )
 
 // answering is the ResponseWriter of a call in JSON. It keeps the answer until it is whole: values
@@ -21,14 +23,35 @@ type answering struct {
 	exact   protoreflect.MessageDescriptor // of an answer with values as text; nil: it stays as it is
 	status  int
 	body    bytes.Buffer
+	ctx     context.Context
+	room    *limiter.Semaphore
+	held    int64 // of room
 }
 
-func (a *answering) WriteHeader(code int)        { a.status = code }
-func (a *answering) Write(p []byte) (int, error) { return a.body.Write(p) }
-func (a *answering) Flush()                      {} // done does
+// A large answer waits for its turn: it is there several times while it becomes JSON, and as long as its client
+// takes to read it.
+const (
+	largeAnswer = 64 << 10
+	largeCost   = answersBytes / 2
+)
+
+func (a *answering) WriteHeader(code int) { a.status = code }
+
+func (a *answering) Write(p []byte) (int, error) {
+	if a.held == 0 && a.body.Len()+len(p) > largeAnswer {
+		var err error
+		if a.held, err = a.room.Acquire(a.ctx, largeCost); err != nil {
+			return 0, err
+		}
+	}
+	return a.body.Write(p)
+}
+
+func (a *answering) Flush() {} // done does
 
 // done sends the answer.
 func (a *answering) done() {
+	defer func() { a.room.Release(a.held) }()
 	h := a.Header()
 	for name := range h { // any order: each is looked at by itself
 		if strings.HasPrefix(name, "Trailer") || strings.HasPrefix(name, "Grpc-") || name == "Content-Length" {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -48,12 +49,16 @@ func (f *Front) bounded(next http.Handler) http.Handler {
 			if err != nil {
 				return // its client is gone
 			}
-			defer f.bodies.Release(held)
+			release := sync.OnceFunc(func() { f.bodies.Release(held) })
+			defer release()
 			_ = rc.SetReadDeadline(time.Now().Add(f.times.body))
 			// A copy: net/http looks at the body of its own, to see that it was not read to its end and
 			// the connection cannot be used again.
 			r = r.WithContext(r.Context())
-			r.Body = &arriving{ReadCloser: http.MaxBytesReader(w, r.Body, size), rc: rc}
+			r.Body = &arriving{ReadCloser: http.MaxBytesReader(w, r.Body, size), rc: rc, whole: release}
+			if kind, _ := typeOf(r); kind == "application/json" {
+				r.Body.(*arriving).whole = func() {} // it becomes a message only now
+			}
 		}
 		next.ServeHTTP(w, r)
 	})
@@ -65,13 +70,15 @@ const held = 40
 // arriving is a body with a deadline, which ends with it: a stream that is answered goes on.
 type arriving struct {
 	io.ReadCloser
-	rc *http.ResponseController
+	rc    *http.ResponseController
+	whole func()
 }
 
 func (a *arriving) Read(p []byte) (int, error) {
 	n, err := a.ReadCloser.Read(p)
 	if err == io.EOF {
 		_ = a.rc.SetReadDeadline(time.Time{})
+		a.whole()
 	}
 	return n, err
 }

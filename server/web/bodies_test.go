@@ -1,11 +1,13 @@
 package web
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -93,4 +95,53 @@ func TestConnections(t *testing.T) {
 	if n, err := c.Read(make([]byte, 1)); n != 0 || err == nil {
 		t.Error("one connection more is served")
 	}
+}
+
+// TestLargeAnswers: they wait for their turn, and all are answered.
+func TestLargeAnswers(t *testing.T) {
+	r := newRig(t)
+	for i := range 3 {
+		r.put(fmt.Sprint(i), "a", fmt.Sprint("k", i), `{"text":"`+strings.Repeat("x", 900<<10)+`"}`)
+	}
+	var wg sync.WaitGroup
+	for range 12 {
+		wg.Go(func() {
+			if got := r.call("ScanPrefix", `{"agentId":"a"}`); got.status != http.StatusOK || len(got.body) < 3*900<<10 {
+				t.Errorf("%d and %d bytes", got.status, len(got.body))
+			}
+		})
+	}
+	wg.Wait()
+	if taken, waiting := r.front.answers.Usage(); taken != 0 || waiting != 0 {
+		t.Errorf("%d bytes are held after all", taken)
+	}
+	// A client that gives up while it waits holds nothing.
+	all, err := r.front.answers.Acquire(t.Context(), answersBytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	req, _ := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.addr+"/v1/scan?agent_id=a", nil)
+	gone := make(chan error, 1)
+	go func() {
+		_, err := r.client.Do(req)
+		gone <- err
+	}()
+	wiretest.Eventually(t, "the answer waits", func() error {
+		if _, waiting := r.front.answers.Usage(); waiting == 0 {
+			return wiretest.ErrNotYet
+		}
+		return nil
+	})
+	cancel()
+	if err := <-gone; err == nil {
+		t.Error("it is answered without its turn")
+	}
+	r.front.answers.Release(all)
+	wiretest.Eventually(t, "nothing is held", func() error {
+		if taken, waiting := r.front.answers.Usage(); taken != 0 || waiting != 0 {
+			return fmt.Errorf("%d bytes, %d wait", taken, waiting)
+		}
+		return nil
+	})
 }

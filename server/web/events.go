@@ -33,8 +33,10 @@ func (f *Front) watch(w http.ResponseWriter, r *http.Request) {
 	s := newEvents(w, &request.Encoding)
 	s.from(seen)
 	ctx, stop := context.WithCancel(r.Context())
+	var saying sync.WaitGroup
+	saying.Go(func() { s.stillThere(ctx) })
+	defer saying.Wait() // nothing may be written after this has returned
 	defer stop()
-	go s.stillThere(ctx)
 	s.end(f.ask(r, pb.StatehouseService_Watch_FullMethodName, request, s.batch))
 }
 

@@ -2,7 +2,6 @@ package web
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/tls"
 	"errors"
 	"log"
@@ -21,6 +20,16 @@ import (
 // Connections bounds those of the listeners together.
 const Connections = 256
 
+// MemoryBytes is what all of it may hold at a time: bodies and large answers while they are turned
+// from one form into another, and connections.
+const MemoryBytes = bodiesBytes + answersBytes + Connections*connBytes
+
+const (
+	bodiesBytes  = 32 << 20
+	answersBytes = 48 << 20
+	connBytes    = 64 << 10
+)
+
 const (
 	maxHeaderBytes = 16 << 10
 	streamsPerConn = 250
@@ -34,8 +43,6 @@ type Config struct {
 	AllowedHosts []string
 	// Backend answers gRPC requests: server.Service.Handler.
 	Backend http.Handler
-	// BodyBytes bounds what the bodies of requests hold together while they are read; 128 MiB.
-	BodyBytes int64
 	// ErrorLog gets what net/http says of connections; nil: nothing.
 	ErrorLog *log.Logger
 }
@@ -47,6 +54,7 @@ type Front struct {
 	methods    map[string]protoreflect.MethodDescriptor
 	transcoder http.Handler
 	bodies     *limiter.Semaphore
+	answers    *limiter.Semaphore
 	mux        *http.ServeMux
 	server     *http.Server
 	times      times
@@ -59,14 +67,11 @@ func New(c Config) (*Front, error) { return newFront(c, patient) }
 func newFront(c Config, t times) (*Front, error) {
 	c.AllowedHosts = slices.Clone(c.AllowedHosts)
 	f := &Front{config: c, backend: c.Backend, methods: methods(), mux: http.NewServeMux(), times: t}
-	f.sessions = &sessions{now: time.Now, open: make(map[[sha256.Size]byte]session)}
+	f.sessions = newSessions(c.Listeners)
 	for i, host := range c.AllowedHosts {
 		c.AllowedHosts[i] = hostOf(host)
 	}
-	if c.BodyBytes == 0 {
-		c.BodyBytes = 128 << 20
-	}
-	f.bodies = limiter.NewSemaphore(c.BodyBytes, await)
+	f.bodies, f.answers = limiter.NewSemaphore(bodiesBytes, await), limiter.NewSemaphore(answersBytes, await)
 	var err error
 	if f.transcoder, err = newTranscoder(c.Backend); err != nil {
 		return nil, err

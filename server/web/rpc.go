@@ -127,7 +127,7 @@ func (f *Front) json(w http.ResponseWriter, r *http.Request, m protoreflect.Meth
 		fail(w, http.StatusBadRequest, codes.InvalidArgument, "the request is refused: "+err.Error())
 		return
 	}
-	answer := &answering{ResponseWriter: w, connect: r.Header.Get(connectVersion) != ""}
+	answer := &answering{ResponseWriter: w, ctx: r.Context(), room: f.answers, connect: r.Header.Get(connectVersion) != ""}
 	if plain {
 		answer.exact = m.Output()
 	}

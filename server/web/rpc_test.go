@@ -234,6 +234,51 @@ func TestSameGate(t *testing.T) {
 	t.Error("no rate holds")
 }
 
+// TestManyStreams: a stream that is answered for long holds no room for bodies, of whatever length its
+// request was said to be.
+func TestManyStreams(t *testing.T) {
+	r := newRig(t)
+	cleartext := new(http.Protocols)
+	cleartext.SetUnencryptedHTTP2(true)
+	h2 := &http.Client{Transport: &http.Transport{Protocols: cleartext}}
+	defer h2.CloseIdleConnections()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	watch := connect.NewClient[pb.WatchRequest, pb.EventBatch](h2, "http://"+r.addr+service+"Watch")
+	for range 40 {
+		stream, err := watch.CallServerStream(ctx, connect.NewRequest(&pb.WatchRequest{AgentId: "a", AfterTs: new(uint64)}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !stream.Receive() {
+			t.Fatal(stream.Err())
+		}
+	}
+	if taken, _ := r.front.bodies.Usage(); taken != 0 {
+		t.Errorf("%d bytes are held by streams", taken)
+	}
+	r.put("1", "a", "k", `{}`)
+}
+
+// TestRecorded: what is asked over HTTP is in the capture, as what is asked over gRPC.
+func TestRecorded(t *testing.T) {
+	r := newRig(t)
+	recorded := func() string {
+		got := r.ask(http.MethodPost, "/statehouse.v1.CaptureService/GetCaptureStatus", "{}", asJSON)
+		var st struct{ Operations string }
+		if err := json.Unmarshal(got.body, &st); err != nil {
+			t.Fatal(err)
+		}
+		return st.Operations
+	}
+	r.put("1", "a", "k", `{}`)
+	first := recorded()
+	r.call("GetState", `{"agentId":"a","key":"k"}`)
+	if second := recorded(); first == "" || second == first {
+		t.Errorf("%q operations were recorded, and %q after one more", first, second)
+	}
+}
+
 // TestDeadline: a client that says how long it waits is refused after that, and not held.
 func TestDeadline(t *testing.T) {
 	r := newRig(t)

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -19,9 +20,8 @@ import (
 // no script can read stands for it. With it the daemon can be read and not written: whatever a page
 // could make a browser do, a cookie goes along, and a key does not.
 const (
-	sessionCookie = "statehouse_session"
-	sessionTime   = 12 * time.Hour
-	mostSessions  = 1024
+	sessionTime  = 12 * time.Hour
+	mostSessions = 1024
 )
 
 // readable are the methods that a session may call.
@@ -42,14 +42,25 @@ var readable = func() map[string]bool {
 
 // sessions are those that are open, by a hash of what their cookies hold.
 type sessions struct {
-	now  func() time.Time
-	mu   sync.Mutex
-	open map[[sha256.Size]byte]session
+	cookie string // its name: of another port of the same host it is another
+	now    func() time.Time
+	mu     sync.Mutex
+	open   map[[sha256.Size]byte]session
 }
 
 type session struct {
 	key   string
 	until time.Time
+}
+
+func newSessions(listeners []net.Listener) *sessions {
+	s := &sessions{cookie: "statehouse_session", now: time.Now, open: make(map[[sha256.Size]byte]session)}
+	if len(listeners) > 0 {
+		if _, port, err := net.SplitHostPort(listeners[0].Addr().String()); err == nil {
+			s.cookie += "_" + port
+		}
+	}
+	return s
 }
 
 // begin begins one, and returns what its cookie holds. When there are too many, the one that would
@@ -75,7 +86,7 @@ func (s *sessions) begin(key string) string {
 
 // keyOf is the key of a request's session; empty: it has none.
 func (s *sessions) keyOf(r *http.Request) string {
-	c, err := r.Cookie(sessionCookie)
+	c, err := r.Cookie(s.cookie)
 	if err != nil {
 		return ""
 	}
@@ -94,7 +105,7 @@ func (s *sessions) keyOf(r *http.Request) string {
 }
 
 func (s *sessions) end(r *http.Request) {
-	if c, err := r.Cookie(sessionCookie); err == nil {
+	if c, err := r.Cookie(s.cookie); err == nil {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		delete(s.open, sha256.Sum256([]byte(c.Value)))
@@ -151,5 +162,5 @@ func (f *Front) signOut(w http.ResponseWriter, r *http.Request) {
 
 // cookie ends with the browser's session, unless age says otherwise.
 func (f *Front) cookie(value string, age int) *http.Cookie {
-	return &http.Cookie{Name: sessionCookie, Value: value, Path: "/", MaxAge: age, HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: f.config.TLS != nil}
+	return &http.Cookie{Name: f.sessions.cookie, Value: value, Path: "/", MaxAge: age, HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: f.config.TLS != nil}
 }

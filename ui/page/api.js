@@ -58,7 +58,7 @@ export async function replay(of, from, to, limit, signal) {
 // before reads the last n events up to a commit, oldest first. The log is read forward, so it looks
 // at stretches further and further back: how many commits lie between an agent's is not known.
 export async function before(of, ts, floor, n, signal) {
-  const most = Math.max(2 * n, 100);
+  const most = Math.max(2 * n, 20);
   let found = [], width = most, hi = ts;
   for (let round = 0; hi >= floor && hi > 0 && found.length < n && round < 60; round++) {
     const lo = Math.max(floor, 1, hi - width + 1);

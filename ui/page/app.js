@@ -14,6 +14,7 @@ const titles = { agents: "Agents", log: "Log", compare: "Compare", leases: "Leas
 const main = document.getElementById("main");
 const header = document.getElementById("header");
 let leave = () => {}; // of the screen that is shown
+let shows = 0; // how many screens have been opened
 let status = null;
 
 // place is what the address names.
@@ -42,15 +43,18 @@ export function note(to) {
 async function show() {
   leave();
   leave = () => {};
+  const mine = ++shows;
   const at = place();
   draw(at);
   const body = h("div", { class: "screen" });
   main.replaceChildren(body);
   document.title = [at.key, at.agent, titles[at.view] || "Agent", "Statehouse"].filter(Boolean).join(" · ");
   try {
-    leave = (await screens[at.view](body, at)) || (() => {});
+    const left = (await screens[at.view](body, at)) || (() => {});
+    if (mine === shows) leave = left;
+    else left(); // another was opened meanwhile
   } catch (err) {
-    if (err.status !== 401 && err.name !== "AbortError") body.append(problem(err));
+    if (mine === shows && err.status !== 401 && err.name !== "AbortError") body.append(problem(err));
   }
 }
 
@@ -67,13 +71,15 @@ function draw(at) {
 // askForKey shows the form for a key.
 function askForKey() {
   if (document.getElementById("key")) return;
+  status = null;
+  draw(place());
   leave();
   leave = () => {};
   const why = h("div");
   const input = h("input", { id: "key", type: "password", autocomplete: "off", spellcheck: "false", required: true });
   const form = h("form", { class: "card sign-in" },
     h("h1", null, "This daemon wants a key"),
-    h("p", { class: "quiet" }, "An access key, shk_…, or the shared token. It is exchanged for a session that ends with your browser's, can only read, and is kept in no address."),
+    h("p", { class: "quiet" }, "An access key (shk_…) or the shared token. The page does not keep it: it becomes a session of this browser, which can only read."),
     h("label", { for: "key" }, "Key"), input, h("button", { type: "submit", class: "primary" }, "Sign in"), why);
   form.addEventListener("submit", async (e) => {
     e.preventDefault();

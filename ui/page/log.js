@@ -4,7 +4,8 @@ import { call, before, watch } from "./api.js";
 import { go } from "./app.js";
 import { item } from "./events.js";
 
-const pageSize = 50, keptLive = 500;
+// A page is read in parts, which are shown as they come: a commit may have thousands of operations.
+const pageSize = 50, part = 10, mostParts = 100, keptLive = 500;
 
 export async function log(body, at) {
   const of = { ns: at.ns, agent: at.agent, prefix: at.prefix };
@@ -25,26 +26,26 @@ export async function log(body, at) {
   let last = at.at ? Number(at.at) : head;
   const page = async () => {
     older.disabled = true;
-    for (let tries = 0, shown = 0; tries < 10 && shown === 0; tries++) { // a filter may let nothing of a page through
-      const got = await before(of, last, 1, pageSize);
+    for (let parts = 0, shown = 0; parts < mostParts && shown < pageSize; parts++) { // a filter may let nothing through
+      const got = await before(of, last, 1, part);
       const rows = got.events.filter(matches).reverse().map((e) => item(e, at));
       list.append(...rows);
-      shown = rows.length;
+      shown += rows.length;
       last = got.events.length ? Number(got.events[0].commitTs) - 1 : 0;
       if (!got.older || !got.events.length) { older.hidden = true; break; }
     }
     older.disabled = false;
-    if (!list.children.length) list.append(h("li", null, empty("No commit is like that.")));
+    if (!list.children.length) list.append(h("li", null, empty(older.hidden ? "No commit is like that." : `No commit after ${last} is like that.`)));
   };
   older.addEventListener("click", () => page().catch((err) => body.append(problem(err))));
-  await page();
 
-  let stop = () => {};
+  let stop = () => {}, seen = head;
   live.addEventListener("change", () => {
     stop();
     state.textContent = "";
     if (!live.checked) return;
-    stop = watch(of, head, (e) => {
+    stop = watch(of, seen, (e) => {
+      seen = Number(e.commitTs);
       if (!matches(e)) return;
       list.querySelector(".empty")?.parentElement.remove();
       list.prepend(item(e, at));
@@ -52,5 +53,6 @@ export async function log(body, at) {
       say("commit " + e.commitTs);
     }, (is) => { state.textContent = is ? "connected" : "connecting…"; });
   });
+  await page();
   return () => stop();
 }

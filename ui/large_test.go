@@ -1,0 +1,104 @@
+package ui_test
+
+import (
+	"fmt"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+)
+
+// fill commits n events of an agent, each of one of its thousand keys, while others commit as many.
+func (r *rig) fill(n int) {
+	r.t.Helper()
+	var wg sync.WaitGroup
+	for w := range 64 {
+		wg.Go(func() {
+			for i := w; i < n; i += 64 {
+				for _, agent := range []string{"busy", fmt.Sprintf("other-%02d", i%50)} {
+					_, err := r.service.Transact(r.t.Context(), &pb.TransactRequest{
+						TxnId: fmt.Sprintf("%s-%d", agent, i), Metadata: map[string]string{"step": fmt.Sprint(i)},
+						Operations: []*pb.TransactOperation{{AgentId: agent, Key: fmt.Sprintf("part-%d/key-%03d", i%10, i%1000), ValueJson: fmt.Appendf(nil, `{"n":%d}`, i)}},
+					})
+					if err != nil {
+						r.t.Error(err)
+						return
+					}
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// widen gives an agent n keys.
+func (r *rig) widen(n int) {
+	r.t.Helper()
+	const each = 5000
+	for from := 0; from < n; from += each {
+		req := &pb.TransactRequest{TxnId: fmt.Sprint("wide-", from)}
+		for i := range each {
+			req.Operations = append(req.Operations, &pb.TransactOperation{AgentId: "wide", Key: fmt.Sprintf("key-%07d", from+i), ValueJson: []byte(`{"a":1}`)})
+		}
+		if _, err := r.service.Transact(r.t.Context(), req); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+}
+
+// within holds that something is shown in a time, from what is done to what is drawn.
+func (c *chromium) within(most time.Duration, what, do, shown string) {
+	c.t.Helper()
+	best := time.Hour
+	for range 3 { // the machine may do something else meanwhile
+		var ms float64
+		c.eval(fmt.Sprintf(`(async () => {
+			const began = performance.now();
+			%s;
+			while (!(%s)) await new Promise(requestAnimationFrame);
+			return performance.now() - began;
+		})()`, do, shown), &ms)
+		best = min(best, time.Duration(ms*float64(time.Millisecond)))
+	}
+	c.t.Logf("%s: %v", what, best.Round(time.Millisecond))
+	if best > most {
+		c.t.Errorf("%s takes %v, at most %v", what, best, most)
+	}
+}
+
+// TestLarge: the page reads what it shows, so that a long log and a wide state cost what a short and a
+// narrow one do.
+func TestLarge(t *testing.T) {
+	events, keys := 50_000, 100_000
+	if os.Getenv("STATEHOUSE_SWEEP") == "full" {
+		events, keys = 1_000_000, 1_000_000
+	}
+	r := newRig(t)
+	c := newChromium(t)
+	c.look(1400, 860, "light")
+	r.widen(keys)
+	r.fill(events)
+	t.Logf("%d events, %d keys", 2*events, keys)
+
+	c.open(r.url+"/ui/?view=agent&agent=busy", ".tree", "part-9/")
+	var painted float64
+	c.eval("performance.getEntriesByName('first-contentful-paint')[0].startTime", &painted)
+	t.Logf("first paint: %.0f ms", painted)
+	if painted > 1000 {
+		t.Errorf("the first paint takes %.0f ms", painted)
+	}
+	c.click("[data-path='part-3/']")
+	c.shows(".tree", "key-003")
+	// Somewhere else each time: nothing is there already.
+	c.eval("window.at = 0.2", nil)
+	c.within(100*time.Millisecond, "moving the slider",
+		`{ const s = document.querySelector('#moment'); document.documentElement.dataset.shown = ''; window.before = document.querySelector('.moment').innerText;
+		   window.at += 0.17; s.value = Math.floor(Number(s.max) * window.at); s.dispatchEvent(new Event('input')); }`,
+		`document.querySelector('.moment').innerText !== window.before`)
+	c.within(300*time.Millisecond, "the log", "history.pushState(null, '', '/ui/?view=log&ns=default'); dispatchEvent(new PopStateEvent('popstate'))", "document.querySelectorAll('.commits > li').length === 50")
+	c.within(500*time.Millisecond, "a wide state", "history.pushState(null, '', '/ui/?view=agent&agent=wide'); dispatchEvent(new PopStateEvent('popstate'))", "document.querySelector('.tree')?.innerText.includes('key-0000099')")
+	c.shows("header", "commit")
+	c.clean()
+}
