@@ -239,3 +239,21 @@ func TestInside(t *testing.T) {
 		t.Errorf("%v, %v", resp, err)
 	}
 }
+
+// TestClose: a handler that is closed leaves no stream open, so that its server can end.
+func TestClose(t *testing.T) {
+	for _, version := range []string{stateful, stateless} {
+		d := statehousetest.Start(t, statehousetest.Options{})
+		conn, err := grpc.NewClient(d.Address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		handler := mcp.NewHandler(mcp.HandlerOptions{Conn: conn})
+		w := &web{t: t, daemon: d, server: httptest.NewServer(handler)}
+		r := w.as("", "", version)
+		r.subscribe("statehouse://default/a/k")
+		handler.Close()
+		w.server.Close() // waits for every request
+		_ = conn.Close()
+	}
+}

@@ -92,7 +92,7 @@ func newRoot(in io.Reader, out, err io.Writer) *cobra.Command {
 	root.PersistentFlags().BoolVar(&a.asJSON, "json", false, "print JSON, one object a line")
 	root.AddCommand(
 		a.fuzzCommand(), a.runCommand(), a.sweepCommand(), a.shrinkCommand(), a.explainCommand(), a.proveCommand(), a.interleaveCommand(),
-		a.liveCommand(), a.checkCommand(), a.convertCommand(), a.bundleCommand(), a.reproCommand(), a.plantCommand(), a.ciCommand(), a.workerCommand(),
+		a.liveCommand(), a.checkCommand(), a.convertCommand(), a.bundleCommand(), a.reproCommand(), a.plantCommand(), a.ciCommand(), a.serveCommand(), a.workerCommand(),
 	)
 	return root
 }

@@ -4,11 +4,19 @@ import os
 import subprocess
 import sys
 import textwrap
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 
-from statehouse import ConnectionError, DeadlineExceeded, TransactionNotFound
+from statehouse import (
+    ConnectionError,
+    DeadlineExceeded,
+    LeaseLost,
+    Statehouse,
+    TransactionNotFound,
+    Unauthenticated,
+)
 from statehouse.testing import BinaryNotFound, Daemon, DaemonFailed, find_binary
 
 
@@ -126,6 +134,18 @@ def test_plugin(tmp_path):
 
             test_two = test_one
 
+            def test_own(statehouse_daemon, statehouse_client, statehouse_namespace):
+                statehouse_client.write("a1", "k", {"n": 1})
+                mine = statehouse_daemon.client(namespace=statehouse_namespace)
+                assert mine.get_state("a1", "k").value == {"n": 1}
+
+            def test_clock(statehouse_clock):
+                client = statehouse_clock.client()
+                client.write("a1", "k", {}, ttl=60)
+                assert client.get_state("a1", "k")
+                assert statehouse_clock.advance(60).isoformat() == "2026-01-01T00:01:00+00:00"
+                assert client.get_state("a1", "k") is None
+
             def test_crash(statehouse_on_disk):
                 statehouse_on_disk.client().write("a1", "k", {})
                 statehouse_on_disk.crash()
@@ -139,7 +159,42 @@ def test_plugin(tmp_path):
         capture_output=True,
         text=True,
     )
-    assert "3 passed" in run.stdout, run.stdout
+    assert "5 passed" in run.stdout, run.stdout
+
+
+def test_clock():
+    start = datetime(2026, 2, 7, 12, tzinfo=timezone(timedelta(hours=2)))
+    with Daemon(clock=start, client_options={"token": "secret"}) as daemon:
+        client = daemon.client()
+        assert client.write("a1", "k", {}, ttl=60).timestamp == start
+        lease = client.lease("a1", "turn", ttl=60)
+        assert daemon.advance(timedelta(seconds=59.999)) == daemon.now
+        assert client.get_state("a1", "k") is not None
+        assert daemon.advance(0.001) == start + timedelta(minutes=1)
+        assert client.get_state("a1", "k") is None
+        with pytest.raises(LeaseLost):
+            lease.release()
+        daemon.advance(timedelta(days=400))  # ids are made by another clock
+        assert client.write("a1", "k", {}).timestamp == daemon.now
+        with pytest.raises(ValueError, match="does not go back"):
+            daemon.advance(-1)
+        with pytest.raises(Unauthenticated):
+            Statehouse(daemon.url, token="wrong").status()
+        log = daemon.log()
+        daemon.crash()
+        with pytest.raises(DaemonFailed, match="does not run"):
+            daemon.advance(1)
+        daemon.restart()
+        assert daemon.client().list_agents() == [], log
+    for wrong in ({"on_disk": True}, {"flags": ["--capture"]}, {"data_dir": "data"}):
+        with pytest.raises(ValueError, match="in memory"):
+            Daemon(clock=start, **wrong)
+    with pytest.raises(ValueError, match="time zone"):
+        Daemon(clock=datetime(2026, 1, 1))
+    with Daemon() as daemon, pytest.raises(DaemonFailed, match="clock="):
+        daemon.advance(1)
+    with pytest.raises(DaemonFailed, match="does not serve"):
+        Daemon(clock=start, binary="/bin/false").start()
 
 
 async def test_pause(dial, statehouse_on_disk):

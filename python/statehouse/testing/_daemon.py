@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import time
 import weakref
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 # Ports below those that systems hand out by themselves, so that a port stays free while
 # its daemon is down, and a client that tries it cannot be connected to itself.
 _PORTS = range(15_000, 32_000)
-_IN_USE = "is in use"
+_IN_USE = "in use"
 
 
 class DaemonFailed(Exception):
@@ -48,6 +49,9 @@ class Daemon:
         What its clients need to be told, such as a ``token``.
     ``start_timeout``
         Seconds until it has to be healthy.
+    ``clock``
+        The time at which its clock stands, until ``advance`` moves it. It is in memory then,
+        takes no flags, and is served by ``statehouse-sim``. None: its clock is the machine's.
 
     It starts as a context manager, or by ``start()``; settings of Statehouse in the
     environment are not for it.
@@ -62,13 +66,19 @@ class Daemon:
         binary: str | None = None,
         client_options: Mapping[str, Any] | None = None,
         start_timeout: float = 30.0,
+        clock: datetime | None = None,
     ) -> None:
+        if clock is not None and (data_dir is not None or on_disk or flags):
+            raise ValueError("a daemon whose clock stands is in memory, and takes no flags")
+        if clock is not None and clock.tzinfo is None:
+            raise ValueError("clock has no time zone: datetime(..., tzinfo=timezone.utc)")
         self.on_disk = data_dir is not None if on_disk is None else on_disk
         self.port = 0  # chosen by the first start, kept by those that follow
         self._flags = tuple(flags)
         self._binary = binary
         self._client_options = dict(client_options or {})
         self._start_timeout = start_timeout
+        self._now = clock
         self._process: subprocess.Popen[bytes] | None = None
         self._folder = tempfile.mkdtemp(prefix="statehouse-")
         self._clients: list[Statehouse] = []
@@ -125,6 +135,33 @@ class Daemon:
         self._kill()
         raise DaemonFailed(f"statehoused does not serve:\n{self.log()[before:]}")
 
+    @property
+    def now(self) -> datetime:
+        """The time by its clock."""
+        return datetime.now(timezone.utc) if self._now is None else self._now
+
+    def advance(self, by: float | timedelta) -> datetime:
+        """Moves the clock forward, by seconds or a timedelta, and returns its time. What became
+        due by then has happened: records have expired, leases and claims have lapsed.
+        """
+        if not isinstance(by, timedelta):
+            by = timedelta(seconds=by)
+        if by < timedelta():
+            raise ValueError("a clock does not go back")
+        if self._now is None:
+            raise DaemonFailed("its clock is the machine's: make it with clock=")
+        process = self._process
+        if not self.running or process is None or process.stdin is None or process.stdout is None:
+            raise DaemonFailed("the daemon does not run: start() it")
+        microseconds = by // timedelta(microseconds=1)
+        process.stdin.write(f"advance {microseconds}us\n".encode())
+        process.stdin.flush()
+        told = process.stdout.readline().decode().strip()
+        if not told.endswith("Z"):
+            raise DaemonFailed(f"its clock could not be moved: {told or self.log()}")
+        self._now += by
+        return self._now
+
     def crash(self) -> None:
         """Kills it with SIGKILL, so that it cannot shut down in good order."""
         self._kill()
@@ -169,22 +206,32 @@ class Daemon:
         self.stop()
 
     def _launch(self) -> None:
-        binary = self._binary or find_binary()
+        program = "statehoused" if self._now is None else "statehouse-sim"
+        binary = self._binary or find_binary(program)
         binary = str(Path(shutil.which(binary) or binary).absolute())
         flags = [f"--listen-addr={self.url}", *self._flags]
         flags += [f"--data-dir={self.data_dir}"] if self.on_disk else ["--use-memory"]
+        told: int | None = subprocess.DEVNULL
+        if self._now is not None:
+            told = subprocess.PIPE
+            at = self._now.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
+            flags = ["serve", f"--listen-addr={self.url}", f"--clock={at}"]
+            if token := self._client_options.get("token"):
+                flags.append(f"--token={token}")
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("STATEHOUSE_")}
         with (Path(self._folder) / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [binary, *flags],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
+                stdin=told,
+                stdout=log if told is subprocess.DEVNULL else told,
                 stderr=log,
                 env=inherited,
                 # Python's files are closed anyway; and so subprocess need not fork on 3.9,
                 # which does not agree with gRPC.
                 close_fds=False,
             )
+        if self._process.stdout is not None and not self._process.stdout.readline():
+            self._process.wait()  # its log says why
         # If it is never stopped, it ends with this object, at the latest with the program.
         weakref.finalize(self, _reap, self._process)
 
@@ -233,3 +280,6 @@ def _reap(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         process.kill()
     process.wait()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            pipe.close()
