@@ -10,7 +10,6 @@ import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, Send, interrupt
-from lg import config
 from typing_extensions import TypedDict
 
 from statehouse import AsyncStatehouse
@@ -21,6 +20,8 @@ from statehouse.langgraph import (
     StatehouseStore,
     ThreadConflict,
 )
+
+from lg import config
 
 
 class State(TypedDict):

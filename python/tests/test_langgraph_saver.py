@@ -7,7 +7,6 @@ import uuid
 import pytest
 from langgraph.checkpoint.base import WRITES_IDX_MAP
 from langgraph.checkpoint.conformance import checkpointer_test, validate
-from lg import Counting, checkpoint, config, id_of
 
 from statehouse import (
     AsyncStatehouse,
@@ -21,6 +20,8 @@ from statehouse import (
     Write,
 )
 from statehouse.langgraph import AsyncStatehouseSaver, StatehouseSaver, ThreadConflict
+
+from lg import Counting, checkpoint, config, id_of
 
 
 @pytest.fixture(params=["blocking", "awaited"])
@@ -296,6 +297,10 @@ class TestOwning:
         assert "it has no checkpoint" in str(refused.value)
         assert await saver.aget_tuple(config()) is None
         await saver.aput(config(), checkpoint(), {}, {})
+        await saver.adelete_thread("t1")
+        await saver.aput(
+            config(), checkpoint(), {}, {}
+        )  # who has deleted it knows that it is empty
 
     async def test_a_number_that_was_deleted_is_not_free(self, saver):
         """A run that has read a thread, of which later checkpoints are deleted and yet later ones
@@ -332,6 +337,12 @@ class TestOwning:
         assert [one.metadata["step"] for one in found] == [5, 0], "the last put of an id counts"
         assert (await saver.aget_tuple(config())).metadata["step"] == 5
         await saver.aput(found[0].config, checkpoint(), {}, {})
+
+    async def test_put_again_by_another_process(self, saver):
+        made = checkpoint({"n": 7}, {"n": "7"})
+        await saver.aput(config(), made, {"step": 1}, {"n": "7"})
+        await another(saver).aput(config(), made, {"step": 2}, {"n": "7"})
+        assert (await saver.aget_tuple(config())).metadata["step"] == 2, "not what it knew"
 
     async def test_an_answer_that_is_lost(self, saver, statehouse_daemon, proxy, at_end):
         client = Statehouse(proxy.url, namespace=saver.client.namespace, timeout=10)
@@ -515,17 +526,24 @@ class TestDeleting:
         after = await saver.aput(found.config, checkpoint(), {}, {})
         assert await ids(saver, config()) == [id_of(after), id_of(found.config)]
 
-    async def test_prune_begins_again_when_the_thread_goes_on(self, saver, monkeypatch):
+    @pytest.mark.parametrize("again", [False, True])
+    async def test_prune_begins_again_when_the_thread_goes_on(self, saver, monkeypatch, again):
+        """By another checkpoint, or by the latest one, put again."""
         configs = await chain(saver, 4)
+        latest = await saver.aget_tuple(config())
         other = another(saver)
         begun = []
         list_keys = saver.client.list_keys
 
         def going_on(*arguments, **options):
             if not begun:
-                made = checkpoint({"n": 3, "same": "same"}, {"n": "4", "same": "1"})
+                made = checkpoint({"n": "late", "same": "same"}, {"n": "late", "same": "1"})
+                if again:
+                    made["id"] = latest.checkpoint["id"]
                 begun.append(made["id"])
-                run = threading.Thread(target=put_late, args=(saver, configs[-1], made))
+                run = threading.Thread(
+                    target=put_late, args=(saver, configs[2 if again else 3], made)
+                )
                 run.start()
                 run.join()
             return list_keys(*arguments, **options)
@@ -534,7 +552,7 @@ class TestDeleting:
         await other.aprune(["t1"])
         assert await ids(saver, config()) == begun
         found = await saver.aget_tuple(config())
-        assert found.checkpoint["channel_values"] == {"n": 3, "same": "same"}
+        assert found.checkpoint["channel_values"] == {"n": "late", "same": "same"}
 
     async def test_prune_keeps_what_a_delta_channel_needs(self, saver):
         at, configs = config(), []
@@ -590,7 +608,9 @@ def put_late(saver, at, made):
         async with AsyncStatehouse(
             saver.client._endpoint.target, namespace=saver.client.namespace
         ) as client:
-            await AsyncStatehouseSaver(client).aput(at, made, {}, {})
+            late = AsyncStatehouseSaver(client)
+            await late.aget_tuple(config())
+            await late.aput(at, made, {}, {"n": "late"})
 
     asyncio.run(put())
 

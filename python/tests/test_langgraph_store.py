@@ -14,10 +14,11 @@ from langgraph.store.base import (
     PutOp,
     SearchOp,
 )
-from lg import Counting
 
 from statehouse import AsyncStatehouse, InvalidArgument, Statehouse
 from statehouse.langgraph import AsyncStatehouseStore, StatehouseStore
+
+from lg import Counting
 
 
 @pytest.fixture(params=["blocking", "awaited"])
