@@ -28,6 +28,12 @@ SUITES = {
         "google-adk",
         "SqliteSessionService",
     ),
+    "pydantic_ai": (
+        "Pydantic AI step store",
+        "what the harness documents of step stores",
+        "pydantic-ai-harness",
+        "SqliteStepStore",
+    ),
 }
 
 

@@ -17,7 +17,8 @@ cache=${CONFORMANCE_CACHE:-$root/.cache/python/adapters}
 new=${PYTHON:-python3}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-declare -A package=([claude_agent]=claude-agent-sdk [openai_agents]=openai-agents [google_adk]=google-adk)
+declare -A package=([claude_agent]=claude-agent-sdk [openai_agents]=openai-agents [google_adk]=google-adk
+  [pydantic_ai]=pydantic-ai-harness)
 which=${1:?quick or all}
 shift
 [ $# -gt 0 ] || set -- "${!package[@]}"

@@ -14,6 +14,7 @@ ADAPTERS = {
     "claude_agent": ("claude-agent", "claude_agent_sdk"),
     "openai_agents": ("openai-agents", "agents"),
     "google_adk": ("google-adk", "google.adk"),
+    "pydantic_ai": ("pydantic-ai", "pydantic_ai"),
 }
 
 
