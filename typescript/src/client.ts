@@ -6,9 +6,10 @@ import { Caller, type CallOptions, type Options } from "./calls.js";
 import * as check from "./check.js";
 import { type EndpointOptions, endpoint, setting } from "./endpoint.js";
 import { broken, UsageError } from "./errors.js";
+import { Finder } from "./finding.js";
 import { fromJson, type JsonObject } from "./json.js";
 import { acquire, type Lease, type LeaseOptions } from "./leases.js";
-import { LogReader } from "./logreads.js";
+
 import { content, DEFAULT_CONTENT_TYPE } from "./messages.js";
 import {
   type AnyOperation,
@@ -71,7 +72,7 @@ function split<T extends object>(options: (T & CommitOptions) | undefined): [T, 
 type InNamespace = { namespace?: string };
 
 /** A client of a Statehouse daemon. It connects when it is first used. */
-export class Statehouse extends LogReader {
+export class Statehouse extends Finder {
   /** @internal */
   protected readonly caller: Caller;
   readonly #renewals: Renewals;
