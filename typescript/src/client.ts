@@ -128,7 +128,7 @@ export class Statehouse extends Finder {
   // Writing.
 
   /** Writes a record: a JSON object, or bytes. Its `version` is the one that the key got. */
-  write(
+  async write(
     agentId: string,
     key: string,
     value: Writable,
@@ -139,7 +139,7 @@ export class Statehouse extends Finder {
   }
 
   /** Deletes a record. Its history stays. */
-  delete(
+  async delete(
     agentId: string,
     key: string,
     options?: { expectedVersion?: check.Integer } & InNamespace & CommitOptions,
@@ -160,7 +160,7 @@ export class Statehouse extends Finder {
   }
 
   /** Adds to the number at a JSON Pointer, exactly, and returns the record. */
-  increment<V = AnyValue>(
+  async increment<V = AnyValue>(
     agentId: string,
     key: string,
     pointer: string,
@@ -172,7 +172,7 @@ export class Statehouse extends Finder {
   }
 
   /** Merges a JSON Merge Patch (RFC 7396) into a record, and returns it. */
-  merge<V = AnyValue>(
+  async merge<V = AnyValue>(
     agentId: string,
     key: string,
     patch: JsonObject,
@@ -203,7 +203,7 @@ export class Statehouse extends Finder {
   }
 
   /** Deletes every key of an agent that starts with a prefix, in one commit. */
-  deletePrefix(
+  async deletePrefix(
     agentId: string,
     prefix: string,
     options?: InNamespace & CommitOptions,
@@ -213,13 +213,13 @@ export class Statehouse extends Finder {
   }
 
   /** Deletes every key of an agent, in one commit. */
-  deleteAgent(agentId: string, options?: InNamespace & CommitOptions): Promise<Commit> {
+  async deleteAgent(agentId: string, options?: InNamespace & CommitOptions): Promise<Commit> {
     const [of, commit] = split<InNamespace>(options);
     return this.transact([op.deleteAgent(agentId, of)], commit);
   }
 
   /** Brings the state of then back as a new commit, and loses nothing. */
-  restore(
+  async restore(
     agentId: string,
     at: Point,
     options?: { prefix?: string } & InNamespace & CommitOptions,
@@ -229,7 +229,7 @@ export class Statehouse extends Finder {
   }
 
   /** Begins a new agent with the state that an agent had at a point, at once and however many keys. */
-  fork(
+  async fork(
     agentId: string,
     to: string,
     options?: { at?: Point } & InNamespace & CommitOptions,

@@ -68,7 +68,7 @@ export abstract class Finder extends LogReader {
    * Hands out the keys whose state differs between two points of an agent, or between two agents (as
    * they are now, or at the points), with a JSON Patch.
    */
-  async *diff<V = AnyValue>(
+  diff<V = AnyValue>(
     agentId: string,
     toAgentId?: string | null,
     options: DiffOptions = {},
@@ -89,20 +89,23 @@ export abstract class Finder extends LogReader {
       prefix: check.text("prefix", options.prefix ?? ""),
       encoding: encoding(options.values),
     });
-    if (other && !request.from) {
-      // Both are compared as they are at one commit.
-      request.to ??= create(pb.AtSchema, {
-        point: { case: "commitTs", value: await this.#readTs(request, options) },
-      });
-      request.from = request.to;
-    }
     const sides = [
       { namespace, agentId },
       { namespace: toNamespace, agentId: toAgent },
     ] as const;
-    yield* this.pages("diff", request, options, (answer) =>
+    const feed = this.pages("diff", request, options, (answer) =>
       answer.keys.map((key) => diffOf(sides, key, answer)),
     );
+    return other && !request.from ? this.#now(request, options, feed) : feed;
+  }
+
+  /** Compares two agents as they are at one commit: now, or at the end that is given. */
+  async *#now<T>(request: pb.DiffRequest, options: CallOptions, feed: AsyncIterable<T>) {
+    request.to ??= create(pb.AtSchema, {
+      point: { case: "commitTs", value: await this.#readTs(request, options) },
+    });
+    request.from = request.to;
+    yield* feed;
   }
 
   async #readTs(of: { namespace: string; agentId: string }, options: CallOptions): Promise<bigint> {

@@ -110,21 +110,21 @@ export abstract class LogReader extends Reader {
   }
 
   /** Lists the agents of a namespace in byte order. */
-  listAgents(options?: PageOptions): Promise<Agent[]> {
+  async listAgents(options?: PageOptions): Promise<Agent[]> {
     check.options(options, ...PAGE);
     const request = create(pb.ListAgentsRequestSchema, this.#within(options));
     return collect(this.pages("listAgents", request, options, ({ agents }) => agents.map(agentOf)));
   }
 
   /** Lists the namespaces in byte order. */
-  listNamespaces(options?: CallOptions): Promise<string[]> {
+  async listNamespaces(options?: CallOptions): Promise<string[]> {
     check.options(options, ...CALL);
     const request = create(pb.ListNamespacesRequestSchema);
     return collect(this.pages("listNamespaces", request, options, (answer) => answer.namespaces));
   }
 
   /** Lists the leases that are held, of an agent or of all. */
-  listLeases(options?: PageOptions & { agentId?: string }): Promise<LeaseInfo[]> {
+  async listLeases(options?: PageOptions & { agentId?: string }): Promise<LeaseInfo[]> {
     check.options(options, ...PAGE, "agentId");
     const request = create(pb.ListLeasesRequestSchema, {
       ...this.#within(options),
