@@ -249,6 +249,53 @@ test("a put that is repeated is the same put; a list pages, filters and begins b
   assert.deepEqual(await steps({ before: configs[2], limit: 5 }), [1, 0]);
 });
 
+test("what a delta channel is put together from is read many checkpoints a request", async () => {
+  const { gateway, client } = await it.through();
+  const saver = new StatehouseSaver(client);
+  const meta = { source: "loop", step: 0, parents: {} } as const;
+  let config: RunnableConfig = thread("1", { checkpoint_ns: "" });
+  const put = (n: number, values: object, versions: { [channel: string]: number }) =>
+    saver.put(
+      config,
+      {
+        ...emptyCheckpoint(),
+        id: uuid6(n),
+        channel_values: { ...values },
+        channel_versions: versions,
+      },
+      meta,
+      versions,
+    );
+  config = await put(0, { log: ["seed"], other: 1 }, { log: 1, other: 1 });
+  for (let n = 0; n < 150; n++) {
+    await saver.putWrites(
+      config,
+      [
+        ["log", n],
+        ["other", -n],
+      ],
+      `task-${n}`,
+    );
+    config = await put(n + 1, n === 100 ? { other: 2 } : {}, n === 100 ? { other: 2 } : {});
+  }
+  const before = gateway.seen.length;
+  const channels = ["log", "other", "none"];
+  const history = await new StatehouseSaver(client).getDeltaChannelHistory({ config, channels });
+  assert.ok(gateway.seen.length - before < 15, "one request for many checkpoints");
+  const numbers = Array.from({ length: 150 }, (_, n) => n);
+  assert.deepEqual(history.log?.seed, ["seed"]);
+  assert.deepEqual(
+    history.log?.writes.map(([, , value]) => value),
+    numbers,
+  );
+  // What was written to the checkpoint with the value counts on top of it.
+  assert.deepEqual(
+    [history.other?.seed, history.other?.writes.map(([, , value]) => value)],
+    [2, numbers.slice(101).map((n) => -n)],
+  );
+  assert.deepEqual(history.none, { writes: [] });
+});
+
 test("without a graph: who follows a checkpoint that it has put, and who has not read the thread", async () => {
   const client = it.client();
   const meta = { source: "update", step: 0, parents: {} } as const;

@@ -141,7 +141,7 @@ export class Reading {
     const { body } = one;
     const values: [string, AnyValue][] = [];
     for (const [channel, key] of valueKeys(thread, body)) {
-      values.push([channel, await this.#value(thread, key, records, at)]);
+      values.push([channel, await this.value(thread, key, records, at)]);
     }
     const writes = await this.writes(thread, body.id, records);
     const kept = await this.revived<Partial<Checkpoint>>(body.checkpoint);
@@ -176,7 +176,7 @@ export class Reading {
   }
 
   /** Reads a value, of which the first part is read already. */
-  async #value(
+  async value(
     thread: Thread,
     key: string,
     records: Records,
