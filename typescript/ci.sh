@@ -42,7 +42,7 @@ node test/readme.mjs write
 $bin/tsc -p tsconfig.readme.json
 
 say "LangGraph's validation suite"
-CI=true $bin/vitest run --globals --reporter=dot --dir conformance statehouse >"$work/suite" 2>&1 &
+CI=true $bin/vitest run --globals --dir conformance statehouse >"$work/suite" 2>&1 &
 suite=$!
 
 say tests

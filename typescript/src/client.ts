@@ -6,9 +6,10 @@ import { Caller, type CallOptions, type Options } from "./calls.js";
 import * as check from "./check.js";
 import { type EndpointOptions, endpoint, setting } from "./endpoint.js";
 import { broken, UsageError } from "./errors.js";
+import { Finder } from "./finding.js";
 import { fromJson, type JsonObject } from "./json.js";
 import { acquire, type Lease, type LeaseOptions } from "./leases.js";
-import { LogReader } from "./logreads.js";
+
 import { content, DEFAULT_CONTENT_TYPE } from "./messages.js";
 import {
   type AnyOperation,
@@ -71,7 +72,7 @@ function split<T extends object>(options: (T & CommitOptions) | undefined): [T, 
 type InNamespace = { namespace?: string };
 
 /** A client of a Statehouse daemon. It connects when it is first used. */
-export class Statehouse extends LogReader {
+export class Statehouse extends Finder {
   /** @internal */
   protected readonly caller: Caller;
   readonly #renewals: Renewals;
@@ -127,7 +128,7 @@ export class Statehouse extends LogReader {
   // Writing.
 
   /** Writes a record: a JSON object, or bytes. Its `version` is the one that the key got. */
-  write(
+  async write(
     agentId: string,
     key: string,
     value: Writable,
@@ -138,7 +139,7 @@ export class Statehouse extends LogReader {
   }
 
   /** Deletes a record. Its history stays. */
-  delete(
+  async delete(
     agentId: string,
     key: string,
     options?: { expectedVersion?: check.Integer } & InNamespace & CommitOptions,
@@ -159,7 +160,7 @@ export class Statehouse extends LogReader {
   }
 
   /** Adds to the number at a JSON Pointer, exactly, and returns the record. */
-  increment<V = AnyValue>(
+  async increment<V = AnyValue>(
     agentId: string,
     key: string,
     pointer: string,
@@ -171,7 +172,7 @@ export class Statehouse extends LogReader {
   }
 
   /** Merges a JSON Merge Patch (RFC 7396) into a record, and returns it. */
-  merge<V = AnyValue>(
+  async merge<V = AnyValue>(
     agentId: string,
     key: string,
     patch: JsonObject,
@@ -202,7 +203,7 @@ export class Statehouse extends LogReader {
   }
 
   /** Deletes every key of an agent that starts with a prefix, in one commit. */
-  deletePrefix(
+  async deletePrefix(
     agentId: string,
     prefix: string,
     options?: InNamespace & CommitOptions,
@@ -212,13 +213,13 @@ export class Statehouse extends LogReader {
   }
 
   /** Deletes every key of an agent, in one commit. */
-  deleteAgent(agentId: string, options?: InNamespace & CommitOptions): Promise<Commit> {
+  async deleteAgent(agentId: string, options?: InNamespace & CommitOptions): Promise<Commit> {
     const [of, commit] = split<InNamespace>(options);
     return this.transact([op.deleteAgent(agentId, of)], commit);
   }
 
   /** Brings the state of then back as a new commit, and loses nothing. */
-  restore(
+  async restore(
     agentId: string,
     at: Point,
     options?: { prefix?: string } & InNamespace & CommitOptions,
@@ -228,7 +229,7 @@ export class Statehouse extends LogReader {
   }
 
   /** Begins a new agent with the state that an agent had at a point, at once and however many keys. */
-  fork(
+  async fork(
     agentId: string,
     to: string,
     options?: { at?: Point } & InNamespace & CommitOptions,

@@ -41,12 +41,11 @@ export {
   UsageError,
 } from "./errors.js";
 export { Condition, F, not, type Place } from "./filters.js";
+export type { DiffOptions, FindOptions } from "./finding.js";
 export type { Json, JsonObject } from "./json.js";
 export type { Lease, LeaseOptions } from "./leases.js";
 export type {
-  DiffOptions,
   EventsOptions,
-  FindOptions,
   HistoryOptions,
   PageOptions,
   ReplayOptions,

@@ -1,26 +1,21 @@
 /** Reads of the log, of many records at once, and of what the daemon is. */
 
 import { create, type MessageShape } from "@bufbuild/protobuf";
-import { agentOf, diffOf, encoding, existing, historyOf, leaseOf, NATIVE } from "./answers.js";
+import { agentOf, encoding, existing, historyOf, leaseOf, NATIVE } from "./answers.js";
 import type { Caller, CallOptions } from "./calls.js";
 import * as check from "./check.js";
-import * as errors from "./errors.js";
 import { replayFeed, watchFeed } from "./feeds.js";
-import { Condition } from "./filters.js";
 import { collect, pages } from "./pages.js";
 import * as pb from "./proto/statehouse/v1/statehouse_pb.js";
 import { Reader, type ReadOptions } from "./reads.js";
-import { at, commitTs, date, instant, moment, type Point } from "./times.js";
+import { commitTs, instant, type Point } from "./times.js";
 import type {
   Agent,
-  AgentDetails,
   AnyValue,
   CommitEvent,
   HistoryEntry,
-  KeyDiff,
   LeaseInfo,
   StateRecord,
-  Status,
 } from "./types.js";
 
 /** Options of a list that is not as of a moment. */
@@ -66,33 +61,10 @@ export interface WatchOptions extends EventsOptions {
   forMs?: number;
 }
 
-export interface FindOptions extends ReadOptions {
-  /** All of them must hold. */
-  where?: Condition | Iterable<Condition>;
-  prefix?: string;
-  /** `"changed"`: the record that was changed last comes first; of one agent only. */
-  order?: "key" | "changed";
-  limit?: number;
-  values?: boolean;
-  /** Also the metadata of each record's last commit. */
-  metadata?: boolean;
-}
-
-export interface DiffOptions extends CallOptions {
-  /** From this point; by default, of one agent: all that there is, as added. */
-  from?: Point;
-  to?: Point;
-  prefix?: string;
-  limit?: number;
-  values?: boolean;
-  namespace?: string;
-  toNamespace?: string;
-}
-
-const CALL = ["signal", "timeoutMs"];
-const PAGE = [...CALL, "namespace", "prefix", "limit"];
+export const CALL = ["signal", "timeoutMs"];
+export const PAGE = [...CALL, "namespace", "prefix", "limit"];
 const EVENTS = ["prefix", "values", "namespace", "epoch", "allOperations", "signal"];
-const READ = [...CALL, "namespace", "at", "minReadTs", "limit", "values"];
+export const READ = [...CALL, "namespace", "at", "minReadTs", "limit", "values"];
 
 type PagedName = "getHistory" | "listAgents" | "listNamespaces" | "listLeases" | "find" | "diff";
 
@@ -132,37 +104,33 @@ export abstract class LogReader extends Reader {
       oldestFirst: check.flag("oldestFirst", options?.oldestFirst),
       ...this.moment(options),
     });
-    return this.#pages("getHistory", request, options, ({ entries }) =>
+    return this.pages("getHistory", request, options, ({ entries }) =>
       entries.map((entry) => historyOf(named, entry)),
     );
   }
 
   /** Lists the agents of a namespace in byte order. */
-  listAgents(options?: PageOptions): Promise<Agent[]> {
+  async listAgents(options?: PageOptions): Promise<Agent[]> {
     check.options(options, ...PAGE);
     const request = create(pb.ListAgentsRequestSchema, this.#within(options));
-    return collect(
-      this.#pages("listAgents", request, options, ({ agents }) => agents.map(agentOf)),
-    );
+    return collect(this.pages("listAgents", request, options, ({ agents }) => agents.map(agentOf)));
   }
 
   /** Lists the namespaces in byte order. */
-  listNamespaces(options?: CallOptions): Promise<string[]> {
+  async listNamespaces(options?: CallOptions): Promise<string[]> {
     check.options(options, ...CALL);
     const request = create(pb.ListNamespacesRequestSchema);
-    return collect(this.#pages("listNamespaces", request, options, (answer) => answer.namespaces));
+    return collect(this.pages("listNamespaces", request, options, (answer) => answer.namespaces));
   }
 
   /** Lists the leases that are held, of an agent or of all. */
-  listLeases(options?: PageOptions & { agentId?: string }): Promise<LeaseInfo[]> {
+  async listLeases(options?: PageOptions & { agentId?: string }): Promise<LeaseInfo[]> {
     check.options(options, ...PAGE, "agentId");
     const request = create(pb.ListLeasesRequestSchema, {
       ...this.#within(options),
       agentId: options?.agentId === undefined ? "" : check.text("agentId", options.agentId),
     });
-    return collect(
-      this.#pages("listLeases", request, options, ({ leases }) => leases.map(leaseOf)),
-    );
+    return collect(this.pages("listLeases", request, options, ({ leases }) => leases.map(leaseOf)));
   }
 
   /** Replays commits of an agent, or of the whole namespace (null), in their order. */
@@ -215,150 +183,8 @@ export abstract class LogReader extends Reader {
     return feed as AsyncGenerator<CommitEvent<V>, void, undefined>;
   }
 
-  /**
-   * Hands out the records that conditions select, of an agent or of all (null). There is no index: it
-   * looks at every record in scope.
-   */
-  find<V = AnyValue>(
-    agentId: string | null,
-    options: FindOptions = {},
-  ): AsyncGenerator<StateRecord<V>, void, undefined> {
-    check.options(options, ...READ, "where", "prefix", "order", "metadata");
-    const metadata = check.flag("metadata", options.metadata);
-    const request = create(pb.FindRequestSchema, {
-      ...this.#agents(agentId),
-      namespace: this.caller.namespace(options.namespace),
-      prefix: check.text("prefix", options.prefix ?? ""),
-      where: conditionsOf(options.where),
-      encoding: encoding(options.values),
-      order: orderOf(options.order),
-      withMetadata: metadata,
-      ...this.moment(options),
-    });
-    return this.#pages("find", request, options, (answer) =>
-      answer.entries.map((entry) =>
-        existing(entry, entry, answer.readTs, metadata ? { ...entry.metadata } : undefined),
-      ),
-    );
-  }
-
-  /**
-   * Hands out the keys whose state differs between two points of an agent, or between two agents (as
-   * they are now, or at the points), with a JSON Patch.
-   */
-  async *diff<V = AnyValue>(
-    agentId: string,
-    toAgentId?: string | null,
-    options: DiffOptions = {},
-  ): AsyncGenerator<KeyDiff<V>, void, undefined> {
-    check.options(options, ...PAGE, "from", "to", "values", "toNamespace");
-    const namespace = this.caller.namespace(options.namespace);
-    const other = (toAgentId ?? undefined) !== undefined || options.toNamespace !== undefined;
-    const toNamespace =
-      options.toNamespace === undefined ? namespace : this.caller.namespace(options.toNamespace);
-    const toAgent = toAgentId ?? agentId;
-    const request = create(pb.DiffRequestSchema, {
-      namespace,
-      agentId: check.text("agentId", agentId),
-      from: at(options.from, "from"),
-      to: at(options.to, "to"),
-      toNamespace: other ? toNamespace : "",
-      toAgentId: other ? check.text("toAgentId", toAgent) : "",
-      prefix: check.text("prefix", options.prefix ?? ""),
-      encoding: encoding(options.values),
-    });
-    if (other && !request.from) {
-      // Both are compared as they are at one commit.
-      request.to ??= create(pb.AtSchema, {
-        point: { case: "commitTs", value: await this.#readTs(request, options) },
-      });
-      request.from = request.to;
-    }
-    const sides = [
-      { namespace, agentId },
-      { namespace: toNamespace, agentId: toAgent },
-    ] as const;
-    yield* this.#pages("diff", request, options, (answer) =>
-      answer.keys.map((key) => diffOf(sides, key, answer)),
-    );
-  }
-
-  async #readTs(of: { namespace: string; agentId: string }, options: CallOptions): Promise<bigint> {
-    const { namespace, agentId } = of;
-    const some = create(pb.ListKeysRequestSchema, { namespace, agentId, limit: 1 });
-    return (await this.caller.for(options).call("listKeys", some, options.signal)).readTs;
-  }
-
-  /** Answers an agent's head, what it was forked from, and its forks; null: it has no commit. */
-  async getAgent(
-    agentId: string,
-    options?: CallOptions & { namespace?: string },
-  ): Promise<AgentDetails | null> {
-    check.options(options, ...CALL, "namespace");
-    const request = create(pb.GetAgentRequestSchema, {
-      namespace: this.caller.namespace(options?.namespace),
-      agentId: check.text("agentId", agentId),
-    });
-    const answer = await this.caller
-      .for(options)
-      .call("getAgent", request, check.signal(options?.signal));
-    if (!answer.agent) return null;
-    const origin = answer.forkedFrom;
-    return {
-      ...agentOf(answer.agent),
-      forkedFrom: origin && {
-        agentId: origin.agentId,
-        namespace: origin.namespace,
-        commitTs: origin.commitTs,
-        forkedTs: origin.forkedTs,
-        forkedAt: date(origin.forkedAt),
-      },
-      forks: answer.forks.map(agentOf),
-    };
-  }
-
-  /** Answers `"ok"` while the daemon serves. */
-  async health(options?: CallOptions): Promise<string> {
-    check.options(options, ...CALL);
-    const signal = check.signal(options?.signal);
-    return (await this.caller.for(options).call("health", create(pb.HealthRequestSchema), signal))
-      .status;
-  }
-
-  /** Names the daemon's build. */
-  async version(options?: CallOptions): Promise<{ version: string; gitSha: string }> {
-    check.options(options, ...CALL);
-    const { version, gitSha } = await this.caller
-      .for(options)
-      .call("version", create(pb.VersionRequestSchema), check.signal(options?.signal));
-    return { version, gitSha };
-  }
-
-  /** Tells how far the store is and how large. */
-  async status(options?: CallOptions): Promise<Status> {
-    check.options(options, ...CALL);
-    const answer = await this.caller
-      .for(options)
-      .call("getStatus", create(pb.GetStatusRequestSchema), check.signal(options?.signal));
-    const { publishedTs, openTransactions, diskUsedBytes, diskFreeBytes, writesRefused } = answer;
-    const { durable, storeId, formatVersion, epoch, epochBeganTs, principal } = answer;
-    return {
-      publishedTs,
-      lastCommitTime: moment(answer.lastCommitTime),
-      openTransactions,
-      diskUsedBytes,
-      diskFreeBytes,
-      writesRefused,
-      durable,
-      storeId,
-      formatVersion,
-      epoch,
-      epochBeganTs,
-      principal,
-    };
-  }
-
-  #pages<M extends PagedName, T>(
+  /** @internal */
+  protected pages<M extends PagedName, T>(
     name: M,
     request: MessageShape<(typeof pb.StatehouseService.method)[M]["input"]>,
     options: (CallOptions & { limit?: number }) | undefined,
@@ -377,40 +203,19 @@ export abstract class LogReader extends Reader {
     };
   }
 
-  #agents(agentId: string | null) {
+  /** @internal */
+  protected agents(agentId: string | null) {
     if (agentId === null) return { allAgents: true };
     return { agentId: check.text("agentId", agentId) };
   }
 
   #events(agentId: string | null, options: EventsOptions) {
     return {
-      ...this.#agents(agentId),
+      ...this.agents(agentId),
       namespace: this.caller.namespace(options.namespace),
       keyPrefix: check.text("prefix", options.prefix ?? ""),
       encoding: encoding(options.values),
       allOperations: check.flag("allOperations", options.allOperations),
     };
   }
-}
-
-function conditionsOf(where: FindOptions["where"]): Condition[] {
-  if (where === undefined) return [];
-  const given = where instanceof Condition ? [where] : check.items("where", where);
-  for (const one of given) {
-    if (!(one instanceof Condition)) {
-      throw check.refused(
-        "where",
-        `conditions are such as F("/status").eq("open"), not ${check.brief(one)}`,
-      );
-    }
-  }
-  return given;
-}
-
-function orderOf(order: unknown): pb.FindOrder {
-  if (order === undefined || order === "key") return pb.FindOrder.KEY;
-  if (order === "changed") return pb.FindOrder.CHANGED;
-  throw new errors.InvalidArgument(`order is "key" or "changed", not ${check.brief(order)}`, {
-    details: { field: "order" },
-  });
 }

@@ -15,7 +15,7 @@ export async function* pages<A extends { nextPageToken: string }, T>(
     request.limit = Math.min(size, left);
     const answer = await ask();
     const page = items(answer);
-    for (const item of page.slice(0, left)) yield item;
+    yield* page;
     if (answer.nextPageToken === "") return;
     if (answer.nextPageToken === request.pageToken) {
       throw errors.broken("a page that names itself as the next");

@@ -14,7 +14,7 @@ export type Fate =
   | { refuse: Partial<grpc.StatusObject> }
   /** The daemon carries it out, and the answer is lost. */
   | "lose the answer"
-  /** The daemon never sees it, and no answer comes. */
+  /** The daemon never sees it, and no answer comes, or no message of a stream. */
   | "hang"
   /** It is passed on after something else has happened. */
   | { after: () => Promise<unknown> }
@@ -122,6 +122,7 @@ export class Gateway {
   #streamed(method: DescMethod, path: string): grpc.handleServerStreamingCall<Buffer, Buffer> {
     return (call) => {
       const fate = this.#fate(method, call.request);
+      if (fate === "hang") return;
       if (typeof fate === "object" && "refuse" in fate) return void call.emit("error", fate.refuse);
       let left =
         typeof fate === "object" && "cutAfter" in fate ? fate.cutAfter : Number.POSITIVE_INFINITY;

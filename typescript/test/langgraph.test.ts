@@ -249,6 +249,78 @@ test("a put that is repeated is the same put; a list pages, filters and begins b
   assert.deepEqual(await steps({ before: configs[2], limit: 5 }), [1, 0]);
 });
 
+test("what a delta channel is put together from is read many checkpoints a request", async () => {
+  const { gateway, client } = await it.through();
+  const saver = new StatehouseSaver(client);
+  const meta = { source: "loop", step: 0, parents: {} } as const;
+  let config: RunnableConfig = thread("1", { checkpoint_ns: "" });
+  const put = (n: number, values: object, versions: { [channel: string]: number }) =>
+    saver.put(
+      config,
+      {
+        ...emptyCheckpoint(),
+        id: uuid6(n),
+        channel_values: { ...values },
+        channel_versions: versions,
+      },
+      meta,
+      versions,
+    );
+  config = await put(0, { log: ["seed"], other: 1 }, { log: 1, other: 1 });
+  for (let n = 0; n < 150; n++) {
+    await saver.putWrites(
+      config,
+      [
+        ["log", n],
+        ["other", -n],
+      ],
+      `task-${n}`,
+    );
+    config = await put(n + 1, n === 100 ? { other: 2 } : {}, n === 100 ? { other: 2 } : {});
+  }
+  const before = gateway.seen.length;
+  const channels = ["log", "other", "none"];
+  const history = await new StatehouseSaver(client).getDeltaChannelHistory({ config, channels });
+  assert.ok(gateway.seen.length - before < 15, "one request for many checkpoints");
+  const numbers = Array.from({ length: 150 }, (_, n) => n);
+  assert.deepEqual(history.log?.seed, ["seed"]);
+  assert.deepEqual(
+    history.log?.writes.map(([, , value]) => value),
+    numbers,
+  );
+  // What was written to the checkpoint with the value counts on top of it.
+  assert.deepEqual(
+    [history.other?.seed, history.other?.writes.map(([, , value]) => value)],
+    [2, numbers.slice(101).map((n) => -n)],
+  );
+  assert.deepEqual(history.none, { writes: [] });
+});
+
+test("without a graph: who follows a checkpoint that it has put, and who has not read the thread", async () => {
+  const client = it.client();
+  const meta = { source: "update", step: 0, parents: {} } as const;
+  const saver = new StatehouseSaver(client);
+  const first = { ...emptyCheckpoint(), id: uuid6(1) };
+  assert.equal(await saver.getTuple(thread("1", { checkpoint_id: first.id })), undefined);
+  const put = await saver.put(thread("1"), first, meta, {});
+  const second = await saver.put(put, { ...emptyCheckpoint(), id: uuid6(2) }, meta, {});
+  // A saver of another process, which was told of the first, has not read that there is a second.
+  const other = new StatehouseSaver(client);
+  const next = { ...emptyCheckpoint(), id: uuid6(3) };
+  await assert.rejects(other.put(put, next, meta, {}), (error: ThreadConflict) => {
+    return (
+      error instanceof ThreadConflict &&
+      error.currentCheckpointId === second.configurable?.checkpoint_id
+    );
+  });
+  await other.getTuple(put); // it asks for the first, and so knows what is the latest
+  await other.put(put, next, meta, {});
+  await assert.rejects(
+    saver.put(second, { ...emptyCheckpoint(), id: uuid6(4) }, meta, {}),
+    ThreadConflict,
+  );
+});
+
 test("deleted and copied threads, and who holds one", async () => {
   const client = it.client();
   const saver = new StatehouseSaver(client);
@@ -258,7 +330,13 @@ test("deleted and copied threads, and who holds one", async () => {
   await graph.invoke({ log: ["more"] }, thread("2"));
   assert.deepEqual((await graph.getState(thread("2"))).values.log, ["in", "a", "more", "a"]);
   await assert.rejects(saver.copyThread("1", "2"), sh.UsageError);
+  // A worker that is at it when the thread is deleted does not bring it back in part.
+  const other = new StatehouseSaver(client);
+  const { config } = (await other.getTuple(thread("1"))) ?? assert.fail("no checkpoint");
+  await other.getTuple(config);
   await saver.deleteThread("1");
+  const meta = { source: "update", step: 9, parents: {} } as const;
+  await assert.rejects(other.put(config, emptyCheckpoint(), meta, {}), ThreadConflict);
   assert.equal(await saver.getTuple(thread("1")), undefined);
   assert.equal((await graph.invoke({ log: ["new"] }, thread("1"))).log.length, 2);
   const lease = await saver.hold("1");

@@ -59,11 +59,11 @@ test("it is renewed in the background, well past its time to live, until it is r
       (l) => l.lease,
     );
   const begun = performance.now();
-  const lease = await client.lease("a", "first", { ttlMs: 300 });
-  const other = await client.lease("a", "other", { ttlMs: 300 });
-  for (let times = 0; times < 6; times++) await gateway.came("RenewLeases");
+  const lease = await client.lease("a", "first", { ttlMs: 1500 });
+  const other = await client.lease("a", "other", { ttlMs: 1500 });
+  for (let times = 0; times < 4; times++) await gateway.came("RenewLeases");
   assert.deepEqual(renewed(), ["first", "other"]); // together
-  assert.ok(performance.now() - begun > 300);
+  assert.ok(performance.now() - begun > 1500);
   assert.ok(lease.held && other.held);
   await client.write("a", "k", {}, { leases: [lease] });
   await lease.release();
@@ -101,7 +101,7 @@ test("when nobody answers it counts as lost within its time to live", async () =
   const begun = performance.now();
   daemon.pause();
   await once(lease.signal, "abort");
-  assert.ok(performance.now() - begun < 1500);
+  assert.ok(performance.now() - begun < 10_000);
   assert.ok(lease.signal.reason instanceof sh.LeaseLost && !lease.signal.reason.answered);
   daemon.resume();
 });

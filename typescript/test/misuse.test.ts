@@ -135,6 +135,12 @@ test("arguments of a wrong kind are refused before anything is sent", async () =
   await refused(() => any.runTransaction("x"), /takes a function/);
   await refused(() => any.beginTransaction({ timeoutMs: -1 }), /timeoutMs must be/);
   await refused(() => any.lease("a", "l", { ttl: 1 }), /no option ttl/);
+  // What is to be awaited rejects, and does not throw; an iterator throws before it is iterated over.
+  await any.delete("a", "k", 3).catch(() => {});
+  await any.write("a", "k", {}, 3).catch(() => {});
+  await any.listAgents({ prefx: "" }).catch(() => {});
+  assert.throws(() => any.diff("a", "b", { to: {} }), sh.InvalidArgument);
+  assert.throws(() => any.watch("a", { after: "x" }), sh.InvalidArgument);
   assert.deepEqual(gateway.seen, []);
 });
 

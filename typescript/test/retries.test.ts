@@ -66,9 +66,9 @@ test("a whole transaction is asked for again, too", async () => {
 });
 
 test("without any answer the outcome is unknown, can be asked for, and the same id applies once", async () => {
-  const { gateway, client } = await it.through({ timeoutMs: 300, attemptTimeoutMs: 100 });
+  const { gateway, client } = await it.through({ attemptTimeoutMs: 100 });
   gateway.next("Transact", "lose the answer", ...Array(20).fill("hang"));
-  const unknown = await client.write("a", "k", { n: 1 }).then(
+  const unknown = await client.write("a", "k", { n: 1 }, { timeoutMs: 300 }).then(
     () => assert.fail("it was answered"),
     (error: unknown) => error,
   );
@@ -89,15 +89,15 @@ test("without any answer the outcome is unknown, can be asked for, and the same 
 });
 
 test("a transaction whose outcome is unknown is not aborted, and can be committed again", async () => {
-  const { gateway, client } = await it.through({ timeoutMs: 200, attemptTimeoutMs: 100 });
+  const { gateway, client } = await it.through({ attemptTimeoutMs: 100 });
   const tx = await client.beginTransaction();
   tx.write("a", "k", {});
   gateway.next("Transact", ...Array(20).fill("hang"));
-  await assert.rejects(tx.commit(), sh.OutcomeUnknown);
+  await assert.rejects(tx.commit({ timeoutMs: 200 }), sh.OutcomeUnknown);
   await assert.rejects(tx.abort(), sh.OutcomeUnknown);
   assert.throws(() => tx.write("a", "k2", {}), sh.TransactionCommitted);
   gateway.next("Transact");
-  assert.equal((await tx.commit({ timeoutMs: 5000 })).version, 1n);
+  assert.equal((await tx.commit()).version, 1n);
 });
 
 test("a refusal after a try in doubt says that the earlier one may yet be applied", async () => {
@@ -126,14 +126,14 @@ for (const how of ["details", "RetryInfo"] as const) {
 }
 
 test("one that wants to be asked after the timeout is not waited for", async () => {
-  const { gateway, client } = await it.through({ timeoutMs: 1000 });
+  const { gateway, client } = await it.through({ timeoutMs: 20_000 });
   gateway.next("Transact", overloaded(60_000, "details"));
   const begun = performance.now();
   await assert.rejects(client.write("a", "k", {}), (error: sh.Overloaded) => {
     assert.ok(error instanceof sh.Overloaded && error instanceof sh.ResourceExhausted);
     return error.retryAfterMs === 60_000 && error.answered;
   });
-  assert.ok(performance.now() - begun < 900);
+  assert.ok(performance.now() - begun < 15_000);
   assert.equal(gateway.count("Transact"), 1);
 });
 
@@ -145,15 +145,15 @@ test("a limit that is not of load is the caller's", async () => {
 });
 
 test("reads are repeated until the timeout, and then say so", async () => {
-  const { gateway, client } = await it.through({ timeoutMs: 400, attemptTimeoutMs: 100 });
+  const { gateway, client } = await it.through({ attemptTimeoutMs: 100 });
   gateway.next("GetState", "hang", "lose the answer");
   assert.equal(await client.getState("a", "k"), null);
   assert.equal(gateway.count("GetState"), 3);
   gateway.next("GetState", ...Array(50).fill("hang"));
   const begun = performance.now();
-  await assert.rejects(client.getState("a", "k"), sh.DeadlineExceeded);
+  await assert.rejects(client.getState("a", "k", { timeoutMs: 400 }), sh.DeadlineExceeded);
   const took = performance.now() - begun;
-  assert.ok(took > 250 && took < 1500, `it took ${took} ms`);
+  assert.ok(took > 250 && took < 10_000, `it took ${took} ms`);
 });
 
 test("a signal gives a read up with its reason, and a commit that was sent as unknown", async () => {
@@ -188,12 +188,16 @@ test("a signal gives a read up with its reason, and a commit that was sent as un
   assert.equal(gateway.count("Transact"), before);
 });
 
-test("a client that is closed says so; a commit under way is unknown", async () => {
-  const { gateway, client } = await it.through();
+test("a client that is closed says so at once; a commit under way is unknown", async () => {
+  const { gateway, client } = await it.through({ attemptTimeoutMs: 60_000, timeoutMs: 60_000 });
   await client.health();
   gateway.next("Transact", "hang");
+  gateway.next("Watch", "hang");
   void gateway.came("Transact").then(() => client.close());
-  const committing = client.write("a", "k", {});
-  await assert.rejects(committing, sh.OutcomeUnknown);
+  const watching = client.watch("a").next();
+  const begun = performance.now();
+  await assert.rejects(client.write("a", "k", {}), sh.OutcomeUnknown);
+  await assert.rejects(watching, /the client was closed/);
   await assert.rejects(client.getState("a", "k"), /the client was closed/);
+  assert.ok(performance.now() - begun < 30_000);
 });

@@ -139,13 +139,17 @@ export class Reading {
     at: bigint | undefined,
   ): Promise<CheckpointTuple> {
     const { body } = one;
-    const values: { [channel: string]: AnyValue } = {};
+    const values: [string, AnyValue][] = [];
     for (const [channel, key] of valueKeys(thread, body)) {
-      values[channel] = await this.#value(thread, key, records, at);
+      values.push([channel, await this.value(thread, key, records, at)]);
     }
     const writes = await this.writes(thread, body.id, records);
     const kept = await this.revived<Partial<Checkpoint>>(body.checkpoint);
-    const checkpoint = { ...kept, id: body.id, channel_values: values } as Checkpoint;
+    const checkpoint = {
+      ...kept,
+      id: body.id,
+      channel_values: Object.fromEntries(values),
+    } as Checkpoint;
     if (checkpoint.v < 4 && body.parent !== undefined) {
       await this.#migrate(thread, checkpoint, body.parent);
     }
@@ -172,7 +176,7 @@ export class Reading {
   }
 
   /** Reads a value, of which the first part is read already. */
-  async #value(
+  async value(
     thread: Thread,
     key: string,
     records: Records,

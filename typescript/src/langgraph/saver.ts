@@ -18,6 +18,7 @@ import { Statehouse } from "../client.js";
 import { PreconditionFailed, ResourceExhausted, UsageError } from "../errors.js";
 import type { Lease } from "../leases.js";
 import { op } from "../operations.js";
+import { type ChannelHistory, deltaHistory } from "./history.js";
 import { list } from "./listing.js";
 import { Memory } from "./owning.js";
 import { Reading } from "./reading.js";
@@ -110,6 +111,18 @@ export class StatehouseSaver extends BaseCheckpointSaver {
     taskPath = "",
   ): Promise<void> {
     return putWrites(this.#reading, config, writes, taskId, taskPath);
+  }
+
+  /** Reads what delta channels are put together from, many checkpoints a request. */
+  override async getDeltaChannelHistory(options: {
+    config: RunnableConfig;
+    channels: string[];
+  }): Promise<{ [channel: string]: ChannelHistory }> {
+    const { config, channels } = options;
+    const { thread_id, checkpoint_ns } = config.configurable ?? {};
+    const thread = this.#reading.thread(thread_id, checkpoint_ns);
+    const id = getCheckpointId(config) || undefined;
+    return deltaHistory(this.#reading, config, thread, id, channels);
   }
 
   /** Deletes a thread. Its past stays in the log until retention or an erasure takes it. */
