@@ -66,10 +66,11 @@ soak: build
 python:
 	python/ci.sh
 
-# The inspector in a browser. axe-core looks for barriers, where npm is.
+# The inspector in a browser is looked at by "make race" already, where there is one; here axe-core, which
+# comes from npm, looks for barriers.
 ui:
 	if command -v npm >/dev/null; then npm ci --prefix ui/test --ignore-scripts --no-audit --no-fund; fi
-	go test -tags $(TAGS) -vet=off -count=1 ./ui
+	go test -tags $(TAGS) -vet=off -count=1 -v -run TestNoBarriers ./ui
 
 # The TypeScript SDK, with what it needs in typescript/node_modules.
 typescript:

@@ -13,6 +13,7 @@ import (
 	"statehouse.dev/statehouse/engine"
 	"statehouse.dev/statehouse/server"
 	"statehouse.dev/statehouse/server/web"
+	"statehouse.dev/statehouse/server/wiretest"
 )
 
 // rig is a daemon in the test's process with an agent's story in it.
@@ -166,6 +167,21 @@ func TestTime(t *testing.T) {
 	c.shows("[data-path=plan].changed", "plan")
 	// And a time is a moment.
 	c.eval("document.querySelector('.go input').value = '2100-01-01T00:00'; document.querySelector('.go').requestSubmit()", nil)
+	c.shows(".moment", "commit 6")
+	// What comes while it is looked at is shown, too; who looks at an earlier moment stays there.
+	r.commit(`{}`, put("planner", "plan", `{"goal":"London","step":1}`))
+	c.shows(".moment", "commit 20")
+	c.shows(".record .value", "London")
+	c.click("button[title='The commit before']")
+	c.shows(".moment", "commit 6")
+	r.commit(`{}`, put("planner", "plan", `{"goal":"London","step":2}`))
+	var last string
+	wiretest.Eventually(t, "the slider goes on", func() error {
+		if c.eval("document.querySelector('#moment').max", &last); last != "21" {
+			return fmt.Errorf("to %s", last)
+		}
+		return nil
+	})
 	c.shows(".moment", "commit 6")
 	c.open(r.url+"/ui/?view=agent&ns=default&agent=nobody", "main", "There is no agent")
 	c.clean()

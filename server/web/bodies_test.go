@@ -47,9 +47,10 @@ func TestBodies(t *testing.T) {
 func TestSlow(t *testing.T) {
 	r := newRig(t, func(o *options) { o.times = hasty })
 	for name, sent := range map[string]string{ // each alone: any order
-		"nothing":       "",
-		"half a header": "POST " + service + "Health HTTP/1.1\r\nHost: localhost\r\n",
-		"half a body":   "POST " + service + "Health HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{",
+		"nothing":        "",
+		"half a header":  "POST " + service + "Health HTTP/1.1\r\nHost: localhost\r\n",
+		"half a body":    "POST " + service + "Health HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{",
+		"half a message": "POST " + service + "Health HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/proto\r\nContent-Length: 10\r\n\r\n{",
 	} {
 		c, err := net.Dial("tcp", r.addr)
 		if err != nil {

@@ -9,6 +9,10 @@ import { item } from "./events.js";
 
 const commitsShown = 30;
 
+// How often it looks whether there is more. A stream would take one of the six connections that a browser
+// has for all pages of a daemon.
+const lookEvery = 2000;
+
 export async function agent(body, at) {
   const about = await call("GetAgent", { namespace: at.ns, agentId: at.agent });
   if (!about.agent) {
@@ -19,6 +23,8 @@ export async function agent(body, at) {
   const screen = new Screen(body, at, first, Number(about.agent.headTs));
   screen.draw(about);
   await screen.move(at.at ? Number(at.at) : screen.head);
+  const looking = setInterval(() => document.hidden || screen.look().catch(() => {}), lookEvery); // tried again
+  return () => clearInterval(looking);
 }
 
 // reveal scrolls a box, and not the page, to what is in it.
@@ -83,6 +89,16 @@ class Screen {
       if (signal.aborted || err.status === 401) return;
       this.trouble.replaceChildren(problem(err));
     }
+  }
+
+  // look goes on with the agent, if its last commit is what is shown.
+  async look() {
+    const about = await call("GetAgent", { namespace: this.at.ns, agentId: this.at.agent });
+    const head = Number(about.agent?.headTs || 0);
+    if (head <= this.head) return;
+    const follows = this.ts === this.head;
+    this.head = this.slider.max = head;
+    if (follows) await this.move(head);
   }
 
   // near reports whether the commits that are listed have the one of ts.

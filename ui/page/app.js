@@ -46,6 +46,7 @@ async function show() {
   const mine = ++shows;
   const at = place();
   draw(at);
+  refresh(mine);
   const body = h("div", { class: "screen" });
   main.replaceChildren(body);
   document.title = [at.key, at.agent, titles[at.view] || "Agent", "Statehouse"].filter(Boolean).join(" · ");
@@ -58,12 +59,22 @@ async function show() {
   }
 }
 
+// refresh keeps the last commit that stands above the screens.
+async function refresh(mine) {
+  try {
+    const now = await call("GetStatus");
+    if (mine !== shows) return;
+    status = now;
+    header.querySelector(".commit-now").textContent = `commit ${now.publishedTs || 0}`;
+  } catch { /* the screen says what is wrong */ }
+}
+
 function draw(at) {
   const tab = (view) => h("a", { href: link({ view, ns: at.ns }), "aria-current": at.view === view || view === "agents" && at.view === "agent" ? "page" : false }, titles[view]);
   header.replaceChildren(
     h("a", { class: "brand", href: link({ ns: at.ns }) }, h("img", { src: "icon.svg", alt: "", width: 24, height: 24 }), "Statehouse"),
     h("nav", { "aria-label": "Screens" }, Object.keys(titles).map(tab)),
-    h("p", { class: "store quiet" }, status && [h("span", { title: "The last commit" }, `commit ${status.publishedTs || 0}`),
+    h("p", { class: "store quiet" }, status && [h("span", { class: "commit-now", title: "The last commit" }, `commit ${status.publishedTs || 0}`),
       status.principal && h("span", null, status.principal),
       status.principal && h("button", { type: "button", class: "plain", onclick: async () => { await signOut(); location.reload(); } }, "Sign out")]));
 }
