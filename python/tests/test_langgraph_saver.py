@@ -424,6 +424,20 @@ class TestWrites:
             assert found[-1] == ("task-99", "big", b"x" * 2_000_000)
         assert [len(one.pending_writes) for one in await listed(saver, config())] == [12]
 
+    async def test_larger_than_a_commit(self, saver, plain):
+        [at] = await chain(saver, 1)
+        await saver.aput_writes(at, [("big", b"x" * 5_000_000), ("small", 1)], "task-0")
+        expected = [("task-0", "big", b"x" * 5_000_000), ("task-0", "small", 1)]
+        assert (await saver.aget_tuple(at)).pending_writes == expected
+        for n in range(1, 8):
+            await saver.aput_writes(at, [("a", n)], f"task-{n}")
+        found = (await another(saver).aget_tuple(at)).pending_writes
+        assert found == [*expected, *((f"task-{n}", "a", n) for n in range(1, 8))]
+        await chain(saver, 1, ns="other")
+        await saver.aput(at, checkpoint(), {}, {})
+        await saver.aprune(["t1"])
+        assert plain.list_keys("thread/t1", "w/") == []
+
     async def test_each_call_is_one_commit(self, saver, plain):
         [at] = await chain(saver, 1)
         await saver.aput_writes(at, [("a", 1), ("b", 2)], "task-1")
