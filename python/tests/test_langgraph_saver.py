@@ -19,7 +19,12 @@ from statehouse import (
     UsageError,
     Write,
 )
-from statehouse.langgraph import AsyncStatehouseSaver, StatehouseSaver, ThreadConflict
+from statehouse.langgraph import (
+    AsyncStatehouseSaver,
+    StatehouseSaver,
+    ThreadConflict,
+    _owning,
+)
 
 from lg import Counting, checkpoint, config, id_of
 
@@ -389,9 +394,7 @@ async def worker(saver, step, together):
 
 async def begin_late(saver):
     """Begins a thread that it has read as empty, long ago."""
-    from statehouse.langgraph._owning import NOWHERE
-
-    saver._memory.has_read(saver._thread(config()), NOWHERE)
+    saver._memory.has_read(saver._thread(config()), _owning.NOWHERE)
     return await saver.aput(config(), checkpoint(), {}, {})
 
 
@@ -423,6 +426,20 @@ class TestWrites:
             assert [value for _, _, value in found[:-1]] == list(range(11))
             assert found[-1] == ("task-99", "big", b"x" * 2_000_000)
         assert [len(one.pending_writes) for one in await listed(saver, config())] == [12]
+
+    async def test_larger_than_a_commit(self, saver, plain):
+        [at] = await chain(saver, 1)
+        await saver.aput_writes(at, [("big", b"x" * 5_000_000), ("small", 1)], "task-0")
+        expected = [("task-0", "big", b"x" * 5_000_000), ("task-0", "small", 1)]
+        assert (await saver.aget_tuple(at)).pending_writes == expected
+        for n in range(1, 8):
+            await saver.aput_writes(at, [("a", n)], f"task-{n}")
+        found = (await another(saver).aget_tuple(at)).pending_writes
+        assert found == [*expected, *((f"task-{n}", "a", n) for n in range(1, 8))]
+        await chain(saver, 1, ns="other")
+        await saver.aput(at, checkpoint(), {}, {})
+        await saver.aprune(["t1"])
+        assert plain.list_keys("thread/t1", "w/") == []
 
     async def test_each_call_is_one_commit(self, saver, plain):
         [at] = await chain(saver, 1)
@@ -652,6 +669,32 @@ class TestBlocking:
                 assert await asyncio.to_thread(list, s.list(config())) != []
 
         asyncio.run(main())
+
+    async def test_awaited_it_calls_in_threads(self, statehouse_client, monkeypatch):
+        saver, threads = StatehouseSaver(statehouse_client), []
+        scan = statehouse_client.scan_prefix
+
+        def noticed(*arguments, **options):
+            threads.append(threading.get_ident())
+            return scan(*arguments, **options)
+
+        monkeypatch.setattr(statehouse_client, "scan_prefix", noticed)
+        assert await saver.aget_tuple(config()) is None
+        assert threads
+        assert threading.get_ident() not in threads, "the event loop goes on"
+
+    def test_what_is_remembered_has_bounds(self, statehouse_client):
+        saver = StatehouseSaver(statehouse_client)
+        memory = saver._memory
+        for n in range(5000):
+            thread = saver._named(f"t{n}", "")
+            memory.has_read(thread, _owning.Place(n, 1))
+            memory.has_put(thread, "id", _owning.Place(n, 1))
+            memory.is_latest(thread, None)
+        assert memory.base(thread, None) == (4999, 1)
+        assert len(_owning._read.get()) == _owning._READ
+        assert len(memory._put) == _owning._PUT
+        assert len(memory._latest) == _owning._LATEST
 
     def test_from_url(self, statehouse_daemon):
         with StatehouseSaver.from_url(statehouse_daemon.url, namespace="from-url") as saver:

@@ -1,9 +1,12 @@
 """LangGraph on Statehouse: checkpointers and stores.
 
->>> from statehouse import Statehouse
->>> from statehouse.langgraph import StatehouseSaver, StatehouseStore
->>> client = Statehouse()
->>> graph = builder.compile(checkpointer=StatehouseSaver(client), store=StatehouseStore(client))
+::
+
+    from statehouse import Statehouse
+    from statehouse.langgraph import StatehouseSaver, StatehouseStore
+
+    client = Statehouse()
+    graph = builder.compile(checkpointer=StatehouseSaver(client), store=StatehouseStore(client))
 
 :class:`StatehouseSaver` and :class:`StatehouseStore` take a :class:`Statehouse`,
 :class:`AsyncStatehouseSaver` and :class:`AsyncStatehouseStore` an :class:`AsyncStatehouse`; each

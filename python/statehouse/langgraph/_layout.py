@@ -6,6 +6,7 @@
 ``i/NAMESPACE/ID``                           the number of the checkpoint of this id
 ``v/NAMESPACE/CHANNEL/VERSION``              a channel's value, as bytes
 ``w/NAMESPACE/ID/0000000000000001``          what one ``put_writes`` wrote to a checkpoint
+``w/NAMESPACE/ID/+NAME``                     that, if it did not fit into a commit
 ===========================================  =====================================================
 
 A value is written once, by the first checkpoint that has it: later ones name its version. It is
@@ -21,7 +22,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote
 
 from statehouse import DataLoss, Record, Write
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 #: Before the serializer's type in a content type.
 _CONTENT = "application/vnd.langgraph."
-_CONTENT_TYPE = re.compile(re.escape(_CONTENT) + r"([^;]*)(?:;parts=(\d+))?")
+_CONTENT_TYPE = re.compile(re.escape(_CONTENT) + r"([^;]*)(?:;parts=(\d+))?(?:;ahead=([0-9a-f]+))?")
 #: Bytes of a record; the daemon takes 1 MiB unless it is told otherwise.
 PART = 900_000
 #: How many calls of ``put_writes`` a read of a checkpoint looks for before it lists them.
@@ -76,6 +77,10 @@ class Thread:
     def writes(self, checkpoint_id: str) -> str:
         """What the keys of the writes to a checkpoint begin with."""
         return f"w/{self.quoted}/{quoted(checkpoint_id)}/"
+
+    def ahead(self, checkpoint_id: str, name: str) -> str:
+        """The key of writes that did not fit into a commit, and are there before it."""
+        return f"{self.writes(checkpoint_id)}+{name}"
 
 
 def quoted(name: str, also: str = "/") -> str:
@@ -160,20 +165,29 @@ def copied(value: Any) -> Any:
     return value
 
 
-def content_type(kind: str, parts: int = 1) -> str:
-    """Names a serializer's type."""
-    return f"{_CONTENT}{kind}" if parts == 1 else f"{_CONTENT}{kind};parts={parts}"
+def content_type(kind: str, parts: int = 1, ahead: str = "") -> str:
+    """Names a serializer's type, of how many parts the value is, and where they are if not here."""
+    made = f"{_CONTENT}{kind}" if parts == 1 else f"{_CONTENT}{kind};parts={parts}"
+    return f"{made};ahead={ahead}" if ahead else made
 
 
-def kind_and_parts(record: Record) -> tuple[str, int]:
-    """The serializer's type of a record, and of how many the value is made."""
+class Content(NamedTuple):
+    """What a content type says."""
+
+    kind: str
+    parts: int
+    ahead: str
+
+
+def content_of(record: Record) -> Content:
+    """Reads what the content type of a record says."""
     read = _CONTENT_TYPE.fullmatch(record.content_type)
     if read is None:
         raise DataLoss(
             f"{record.key!r} of agent {record.agent_id!r} is {record.content_type or 'JSON'!r},"
             " which this package does not write"
         )
-    return read[1], int(read[2] or 1)
+    return Content(read[1], int(read[2] or 1), read[3] or "")
 
 
 def parts_of(data: bytes) -> list[bytes]:

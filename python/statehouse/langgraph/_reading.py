@@ -12,9 +12,9 @@ from statehouse.langgraph._layout import (
     GUESSED,
     Saved,
     Thread,
+    content_of,
     copied,
     is_checkpoint,
-    kind_and_parts,
     part_key,
     saved,
 )
@@ -153,7 +153,7 @@ class Reading:
                 raise DataLoss(
                     f"agent {thread.agent!r} has a checkpoint with the value {key!r}, which is gone"
                 )
-            kind, parts = kind_and_parts(records[key])
+            kind, parts, _ = content_of(records[key])
             if parts == 1:
                 values[key] = self.serde.loads_typed((kind, records[key].value))
             else:
@@ -178,13 +178,20 @@ class Reading:
         guessed = guesses(prefix)
         read = [records[key] for key in guessed if key in records]
         if guessed[-1] in records:  # there may be more
-            read = yield from ask_all("scan_prefix", thread.agent, prefix, as_of=as_of)
+            rows = yield from ask_all("scan_prefix", thread.agent, prefix, as_of=as_of)
+            read = [row for row in rows if row.key > f"{prefix}0"]
         written: dict[tuple[str, int], Written] = {}
         at = 0
         while at < len(read):
-            kind, parts = kind_and_parts(read[at])
-            whole = b"".join(record.value for record in read[at : at + parts])
-            at += parts
+            kind, parts, ahead = content_of(read[at])
+            held = read[at : at + (1 if ahead else parts)]
+            at += len(held)
+            if ahead:
+                key = thread.ahead(checkpoint_id, ahead)
+                keys = [part_key(key, part) for part in range(parts)]
+                others = yield from self._records(thread, keys, as_of)
+                held = [others[key] for key in keys]
+            whole = b"".join(record.value for record in held)
             task_id, task_path, writes = self.serde.loads_typed((kind, whole))
             for index, channel, value in writes:
                 # Of what a task wrote the first counts, however often it is done again; of errors,

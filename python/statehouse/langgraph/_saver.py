@@ -187,10 +187,12 @@ class BaseStatehouseSaver(Writing, Upkeep, BaseCheckpointSaver[str]):
 class StatehouseSaver(BaseStatehouseSaver):
     """A checkpointer of LangGraph on a client that blocks.
 
-    >>> from statehouse import Statehouse
-    >>> from statehouse.langgraph import StatehouseSaver
-    >>> saver = StatehouseSaver(Statehouse())
-    >>> graph = builder.compile(checkpointer=saver)
+    >>> from langgraph.checkpoint.base import empty_checkpoint
+    >>> saver = StatehouseSaver(client)  # builder.compile(checkpointer=saver)
+    >>> config = {"configurable": {"thread_id": "42", "checkpoint_ns": ""}}
+    >>> at = saver.put(config, empty_checkpoint(), {"source": "input", "step": -1}, {})
+    >>> saver.get_tuple(config).config == at
+    True
 
     Its awaited methods call the client in threads; :class:`AsyncStatehouseSaver` does not need any.
 
@@ -231,9 +233,11 @@ class StatehouseSaver(BaseStatehouseSaver):
 class AsyncStatehouseSaver(BaseStatehouseSaver):
     """A checkpointer of LangGraph on a client that is awaited.
 
-    >>> async with AsyncStatehouse() as client:
-    ...     graph = builder.compile(checkpointer=AsyncStatehouseSaver(client))
-    ...     await graph.ainvoke({"messages": []}, {"configurable": {"thread_id": "1"}})
+    ::
+
+        async with AsyncStatehouse() as client:
+            graph = builder.compile(checkpointer=AsyncStatehouseSaver(client))
+            await graph.ainvoke({"messages": []}, {"configurable": {"thread_id": "42"}})
 
     Its blocking methods may be called from other threads than that of the client's event loop.
 

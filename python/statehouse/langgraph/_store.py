@@ -45,7 +45,7 @@ class BaseStatehouseStore(Items, BaseStore):
 class StatehouseStore(BaseStatehouseStore):
     """A store of LangGraph on a client that blocks.
 
-    >>> store = StatehouseStore(Statehouse())
+    >>> store = StatehouseStore(client)
     >>> store.put(("users", "alice"), "prefs", {"theme": "dark"})
     >>> store.get(("users", "alice"), "prefs").value
     {'theme': 'dark'}

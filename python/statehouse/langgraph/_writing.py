@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 from langgraph.checkpoint.base import get_serializable_checkpoint_metadata
@@ -14,6 +15,7 @@ from statehouse.langgraph._layout import (
     body,
     content_type,
     copied,
+    part_key,
     parts_of,
     value_writes,
 )
@@ -165,16 +167,21 @@ class Writing(Reading):
         thread = self._thread(config)
         listed = [(write_index(c, at), c, value) for at, (c, value) in enumerate(writes)]
         kind, data = self.serde.dumps_typed((task_id, task_path, listed))
-        parts = parts_of(data)
-        prefix = thread.writes(config["configurable"]["checkpoint_id"])
+        parts, ahead = parts_of(data), ""
+        checkpoint_id = config["configurable"]["checkpoint_id"]
+        if len(data) > _BYTES:
+            ahead = token_hex(8)
+            key = thread.ahead(checkpoint_id, ahead)
+            for at, part in enumerate(parts):
+                yield from ask("write", thread.agent, part_key(key, at), part)
         operations = [
             Append(
                 thread.agent,
-                prefix,
-                part,
-                content_type=content_type(kind, 1 if at else len(parts)),
+                thread.writes(checkpoint_id),
+                b"" if ahead else part,
+                content_type=content_type(kind, 1 if at else len(parts), ahead),
             )
-            for at, part in enumerate(parts)
+            for at, part in enumerate(parts[:1] if ahead else parts)
         ]
         yield from ask("transact", operations, metadata={"task_id": task_id})
 
