@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 from pydantic_ai.messages import BinaryContent, ModelRequest, UserPromptPart
 from pydantic_ai_harness.step_persistence import RunRecord, continue_run
-from test_suite import START, effect, event, history, needs_keys, snapshot
 
 from statehouse._adapters.shared import ranges
 from statehouse.pydantic_ai import RunExists, StatehouseStepStore
+
+from test_suite import START, effect, event, history, needs_keys, snapshot
 
 pytestmark = pytest.mark.anyio
 
