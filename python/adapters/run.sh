@@ -22,6 +22,10 @@ declare -A package=([claude_agent]=claude-agent-sdk [openai_agents]=openai-agent
 which=${1:?quick or all}
 shift
 [ $# -gt 0 ] || set -- "${!package[@]}"
+"$new" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
+  echo "skipped: the newest versions of frameworks need Python 3.11"
+  exit 0
+}
 unset STATEHOUSE_NAMESPACE STATEHOUSE_TOKEN PYTHONPATH
 
 # environment NAME: the environment of FRAMEWORK/newest or FRAMEWORK/oldest, with exactly what its

@@ -15,6 +15,8 @@ import pytest
 import statehouse
 from statehouse.testing import Daemon
 
+from test_adapters import ADAPTERS
+
 doctest.ELLIPSIS_MARKER = r"\u2026"  # …, as doctest compares it; three dots go on a line
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
@@ -22,7 +24,8 @@ FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 def modules():
     yield statehouse
     for module in pkgutil.walk_packages(statehouse.__path__, "statehouse."):
-        if not module.name.endswith(("_pb2", ".plugin")):
+        adapter = module.name.removeprefix("statehouse.") in ADAPTERS  # whose framework is not here
+        if not adapter and not module.name.endswith(("_pb2", ".plugin")):
             yield importlib.import_module(module.name)
 
 
