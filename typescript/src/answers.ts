@@ -37,7 +37,8 @@ type Carrier = { valueJson: Uint8Array; valueBytes?: Uint8Array | undefined };
 
 /** Reads the value of an answer; undefined: it has none. */
 export function valueIn(message: Carrier): AnyValue {
-  if (message.valueBytes !== undefined) return message.valueBytes;
+  // A copy: what was received is a view of the whole message, which it would keep.
+  if (message.valueBytes !== undefined) return new Uint8Array(message.valueBytes);
   return message.valueJson.length > 0 ? fromJson(message.valueJson) : undefined;
 }
 

@@ -65,7 +65,8 @@ test("bytes come back as bytes, with their content type", async () => {
   await client.write("a", "map", picture, { contentType: "image/png" });
   await client.write("a", "raw", Buffer.alloc(0));
   const record = await client.getState<Uint8Array>("a", "map");
-  assert.deepEqual([...(record?.value ?? [])], [...picture]);
+  assert.deepEqual(record?.value, picture);
+  assert.equal(record?.value.buffer.byteLength, picture.length); // and nothing else is kept with it
   assert.equal(record?.contentType, "image/png");
   const raw = await client.getState<Uint8Array>("a", "raw");
   assert.deepEqual([raw?.value.length, raw?.contentType], [0, "application/octet-stream"]);
