@@ -10,8 +10,7 @@ import (
 // Operations on many keys of an agent, as writes of Transact, and what an agent was forked from.
 
 // DeletePrefix deletes every key of an agent that begins with a prefix, which is not empty. If they are
-// more than a transaction may change, it must be the only operation on the agent, and the result
-// does not say how many keys there were.
+// more than a transaction may change, it must be the only operation on the agent.
 func DeletePrefix(agent, prefix string) Write {
 	return state.Acting(RecordName{Agent: agent, Key: prefix}, func(o *pb.TransactOperation) { o.DeletePrefix = true })
 }

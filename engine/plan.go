@@ -97,6 +97,8 @@ type planner struct {
 	limits    *Limits
 	lookups   int // Tuning.StepLookups
 	stepBytes int // Tuning.StepBytes
+	// deletedKeys is Tuning.DeletedKeys, within the limits.
+	deletedKeys int
 
 	// reserved refuses an agent that an import is to make; nil: there are no imports.
 	reserved func(AgentName) error
@@ -124,7 +126,7 @@ func newPlanner(s stateReader, head mark, lastTime time.Time, o *Options, r *rea
 	l := &o.Limits
 	least := leastCached(o)
 	return &planner{
-		state: s, head: head, lastTime: lastTime, limits: l, lookups: o.Tuning.StepLookups, stepBytes: o.Tuning.StepBytes,
+		state: s, head: head, lastTime: lastTime, limits: l, lookups: o.Tuning.StepLookups, stepBytes: o.Tuning.StepBytes, deletedKeys: min(o.Tuning.DeletedKeys, l.TxnOps),
 		evaluated: evaluated{sequences: newCache[string, uint64](max(l.CachedAgents, 1), &r.sequences)},
 		keys:      newCache[string, keyHead](max(l.CachedVersions/2, least), &r.CachedVersions),
 		holds:     newCache[string, *hold](least, &r.holds),

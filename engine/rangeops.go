@@ -78,8 +78,17 @@ func (at At) fingerprint(b []byte) []byte {
 	return b
 }
 
-func (DeletePrefix) result(r *results, op *askedOp) (OpResult, error) { return r.under(op), nil }
-func (RestoreTo) result(r *results, op *askedOp) (OpResult, error)    { return r.under(op), nil }
+func (RestoreTo) result(r *results, op *askedOp) (OpResult, error) { return r.under(op), nil }
+
+func (DeletePrefix) result(r *results, op *askedOp) (OpResult, error) {
+	one := r.under(op)
+	if one.Keys > 0 {
+		return one, nil
+	}
+	var err error
+	one.Keys, err = r.ofAct(op)
+	return one, err
+}
 
 // under counts the keys that the commit changed under the key of an operation.
 func (x *results) under(op *askedOp) OpResult {
@@ -93,7 +102,7 @@ func (x *results) under(op *askedOp) OpResult {
 }
 
 func (DeletePrefix) evaluate(v *evaluation, op *askedOp) error {
-	keys, tooMany, err := v.keysUnder(op, false)
+	keys, tooMany, err := v.keysUnder(op, false, v.pl.deletedKeys)
 	switch {
 	case err != nil:
 		return err
@@ -107,9 +116,9 @@ func (DeletePrefix) evaluate(v *evaluation, op *askedOp) error {
 }
 
 // keysUnder are the keys that an operation is about, in byte order: those that exist, or all that were
-// ever written. tooMany says that they are more than a transaction may change.
-func (v *evaluation) keysUnder(op *askedOp, all bool) (keys []string, tooMany, err error) {
-	a, most := op.name.AgentName(), v.pl.limits.TxnOps
+// ever written. tooMany says that they are more than most.
+func (v *evaluation) keysUnder(op *askedOp, all bool, most int) (keys []string, tooMany, err error) {
+	a := op.name.AgentName()
 	if err := v.shown(a); err != nil {
 		return nil, nil, err
 	}
@@ -189,7 +198,7 @@ func (v *evaluation) changedSince(op *askedOp, ts CommitTS) (keys []string, err 
 	case err != nil:
 		return nil, err
 	case acted: // of any number of keys, or then it did not exist
-		keys, tooMany, err := v.keysUnder(op, true)
+		keys, tooMany, err := v.keysUnder(op, true, most)
 		return keys, cmp.Or(err, tooMany)
 	case !whole:
 		return nil, tooManyKeys(op, "changes that one operation looks at", 2*most)

@@ -1,8 +1,6 @@
 package engine
 
-import (
-	"time"
-)
+import "time"
 
 // act makes a delete an act, since it comes to more keys than a transaction may change. Nothing is
 // looked at here but the wake-ups of what it deletes, which end as they would otherwise.
@@ -88,4 +86,34 @@ func (e *Engine) busy(a AgentName) error {
 		}
 	}
 	return nil
+}
+
+// ofAct counts the keys that an act on many keys deleted, if the commit is one. The request's goroutine
+// does, when the commit is made: nobody else waits for it.
+func (x *results) ofAct(op *askedOp) (keys uint64, err error) {
+	a := op.name.AgentName()
+	body, err := getRow(x.e.db, eventKey(a, x.ts))
+	if body == nil || err != nil {
+		return 0, err
+	}
+	ev, ok := parseEventRow(body)
+	if !ok {
+		return 0, corruptRow(eventKey(a, x.ts), "malformed")
+	}
+	if ev.txnID != x.p.id || ev.manyIn(a, x.ts) == nil {
+		return 0, nil // another commit: this one came to nothing
+	}
+	c, err := Snapshot{e: x.e, ts: x.ts, ctx: x.p.client}.cursor(&ScanOptions{Agent: a, Prefix: op.name.Key, KeysOnly: true})
+	if err != nil {
+		return 0, err
+	}
+	for {
+		exists, ok := c.step()
+		if !ok {
+			return keys, c.rows.close()
+		}
+		if !exists && c.rec.CommitTS == x.ts {
+			keys++
+		}
+	}
 }

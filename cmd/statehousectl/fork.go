@@ -119,8 +119,7 @@ func (a *app) deletePrefixCommand() *cobra.Command {
 		Use:   "delete-prefix AGENT PREFIX",
 		Short: "Delete every key that starts with a prefix",
 		Long: "delete-prefix deletes every key of an agent that starts with PREFIX, in one commit,\n" +
-			"however many they are. Their history stays. How many keys there were is not told when they are more\n" +
-			"than a transaction may change (5,000).",
+			"however many they are. Their history stays.",
 		Args:              show.Takes(2, 2),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
