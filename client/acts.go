@@ -9,8 +9,8 @@ import (
 
 // Operations on many keys of an agent, as writes of Transact, and what an agent was forked from.
 
-// DeletePrefix deletes every key of an agent that begins with a prefix, which is not empty.
-// ErrLimit: they are more than a transaction may change.
+// DeletePrefix deletes every key of an agent that begins with a prefix, which is not empty. If they are
+// more than a transaction may change, it must be the only operation on the agent.
 func DeletePrefix(agent, prefix string) Write {
 	return state.Acting(RecordName{Agent: agent, Key: prefix}, func(o *pb.TransactOperation) { o.DeletePrefix = true })
 }
@@ -21,7 +21,8 @@ func DeleteAgent(agent string) Write {
 }
 
 // Restore gives every key of an agent that begins with a prefix, which may be empty, the state that it
-// had at a point. Nothing is lost: it is a commit like any other.
+// had at a point. Nothing is lost: it is a commit like any other. ErrLimit: they are more than a transaction
+// may change.
 func Restore(agent, prefix string, at At) Write {
 	return state.Acting(RecordName{Agent: agent, Key: prefix}, func(o *pb.TransactOperation) { o.Restore = &pb.Restore{At: state.Point(at)} })
 }

@@ -12,8 +12,8 @@ import (
 // they may be any number, and whoever waits for the writer must not wait for them. What an act
 // comes to is derived whenever it is read.
 //
-// The one act so far is the fork: a new agent begins with the state that another one had after
-// some commit. Nothing is copied. The rows of the fork are its own and, below them, those of its
+// There are two. A delete of very many keys is in rangeacts.go. The other is the fork: a new agent
+// begins with the state that another one had after some commit. Nothing is copied. The rows of the fork are its own and, below them, those of its
 // parent up to that commit, with the versions and the commit_ts that they have there: so versions
 // go on, and reads at a version, conditions and histories hold across the fork. A view of both
 // (forkrows.go) is what reads walk. A chore copies the rows when the parent is to lose them
@@ -92,16 +92,35 @@ func (f *fork) field() []byte {
 	return binary.AppendUvarint(appendString([]byte{actFork}, f.parent.Agent), uint64(f.upTo))
 }
 
+// act is an act of an agent; one of them.
+type act struct {
+	fork *fork
+	many *rangeAct
+}
+
+func (x act) agent() AgentName {
+	if x.fork != nil {
+		return x.fork.agent
+	}
+	return x.many.agent
+}
+
 // act is what an event says of an act, which is the agent's at ts; nil: it is of operations.
-func (r *eventRow) act(a AgentName, ts CommitTS) (f *fork, ok bool) {
+func (r *eventRow) act(a AgentName, ts CommitTS) (x *act, ok bool) {
 	body, found := r.fields.get(fieldAct)
 	if !found {
 		return nil, true
 	}
 	d := decoder{rest: body}
-	kind := d.byte()
-	f = &fork{agent: a, at: ts, parent: AgentName{a.Namespace, d.string()}, upTo: CommitTS(d.uvarint())}
-	return f, d.end() && kind == actFork && len(r.ops) == 0
+	switch d.byte() {
+	case actFork:
+		x = &act{fork: &fork{agent: a, at: ts, parent: AgentName{a.Namespace, d.string()}, upTo: CommitTS(d.uvarint())}}
+		return x, d.end() && len(r.ops) == 0
+	case actDelete:
+		x = &act{many: &rangeAct{agent: a, at: ts, time: r.commitTime, prefix: d.string()}}
+		return x, d.end()
+	}
+	return nil, false
 }
 
 // forks are the agents that began as forks. Readers and the writer use them: one is added when its
@@ -313,20 +332,6 @@ const (
 	deepFork    = 8
 	deepestFork = 16
 )
-
-// cached is what a record is called in caches of the newest state, by its prefix, and a sequence, by
-// what the prefixes of its records begin with. What a cache has of a key before its agent was forked,
-// that it was never written, is wrong from then on: so the keys of a fork have other names there.
-func (t *forks) cached(prefix string) string {
-	if !t.some.Load() {
-		return prefix
-	}
-	var a AgentName
-	if _, ok := splitNames([]byte(prefix), recordTag, &a.Namespace, &a.Agent); ok && t.get(a) != nil {
-		return string(rune(forkTag)) + prefix // of no record, which would begin with another tag
-	}
-	return prefix
-}
 
 // Lineage reports of what an agent is a fork; nil: of none. forks are its own forks, in the order of
 // their commits, and since when there are which.

@@ -45,6 +45,10 @@ func (w *rowWriter) appendCommit(batch *pebble.Batch, c *commit, previous chainH
 			w.used.use(batch, featureActs)
 			w.set(batch, f.key(), f.append(w.body[:0]))
 		}
+		if g := c.p.agents[i].acted; g != nil {
+			w.used.use(batch, featureRanges)
+			w.set(batch, g.key(), g.append(w.body[:0]))
+		}
 	}
 	for _, n := range c.newNamespaces {
 		w.set(batch, appendNames(nil, namespaceTag, n), binary.AppendUvarint(w.body[:0], uint64(c.ts)))
@@ -63,6 +67,8 @@ func (w *rowWriter) appendLog(batch *pebble.Batch, c *commit, previous chainHash
 			w.event.fields = own{c.p.cause, c.userHeads[i]}.fields()
 		} else if w.event.fields = nil; part.made != nil {
 			w.event.fields = w.event.fields.with(fieldAct, part.made.field())
+		} else if part.acted != nil {
+			w.event.fields = w.event.fields.with(fieldAct, part.acted.field())
 		}
 		w.log.parts = append(w.log.parts, logPart{w.appendEvent(batch, c.ts, part), part.agent})
 	}

@@ -21,14 +21,17 @@ type chores struct {
 	eager    bool       // a step may be made for chores alone
 }
 
-// any reports whether there may be anything to do.
+// any reports whether there may be anything to do but what acts leave to be done.
 func (c *chores) any() bool { return len(c.spaces)+len(c.erasures) > 0 || c.making != nil }
 
-// Bounds of a piece: about a millisecond.
-const (
-	pieceRows  = 512
-	pieceBytes = 1 << 20 // of rows read and written
-)
+// hasChores reports whether there may be anything to do.
+func (e *Engine) hasChores() bool {
+	return e.chores.any() || e.db.acts.first() != nil || e.db.forks.deepest() != nil
+}
+
+// pieceBytes bounds a piece in bytes of rows read and written, as Tuning.PieceRows does in rows: about a
+// millisecond.
+const pieceBytes = 1 << 20
 
 // A piece is what a step does of the chores.
 type piece struct {
@@ -57,7 +60,7 @@ type rewritten struct {
 // planned behind those of the step.
 func (e *Engine) planChores(now time.Time) *piece {
 	c := &e.chores
-	if !c.any() && e.db.forks.deepest() == nil {
+	if !e.hasChores() {
 		c.eager = false
 		return nil
 	}
@@ -66,7 +69,7 @@ func (e *Engine) planChores(now time.Time) *piece {
 		c.refuse(err)
 		return nil
 	}
-	w := &piece{e: e, batch: e.db.NewBatch(), left: pieceRows, bytes: pieceBytes}
+	w := &piece{e: e, batch: e.db.NewBatch(), left: e.opts.Tuning.PieceRows, bytes: pieceBytes}
 	undo := c.saved()
 	err := w.do(now)
 	if c.eager = err == nil && w.more; err != nil {
@@ -95,7 +98,7 @@ func (c *chores) saved() (undo func()) {
 	}
 	return func() {
 		for i := range pasts {
-			c.spaces[i].past = pasts[i]
+			c.spaces[i].past, c.spaces[i].swept = pasts[i], sweep{}
 		}
 		if len(c.erasures) > 0 {
 			c.erasures[0].erasureMark = mark
@@ -120,7 +123,11 @@ func (w *piece) do(now time.Time) error {
 	}
 	// One kind of work a piece: each looks at the store, which does not show what another has put
 	// into the batch.
-	if f := w.dueCopy(); f != nil {
+	if g := w.e.db.acts.first(); g != nil {
+		if err := w.carryOut(g); err != nil {
+			return err
+		}
+	} else if f := w.dueCopy(); f != nil {
 		if err := w.copyFork(f); err != nil {
 			return err
 		}

@@ -14,16 +14,17 @@ import (
 // before those that are the last ones at the floor. Those stay: as-of reads from the floor on
 // need the versions, and lists of agents the events.
 func (w *piece) drop(s *space) error {
-	return w.walk(s, &s.dropped, w.e.db.forks.heldBack(s.namespace, s.floor), func(a AgentName, ts CommitTS, row *eventRow) error {
-		for i := range row.ops {
-			if op := &row.ops[i]; op.version > 1 && op.key != "" {
-				key := appendVersion(recordPrefix(RecordName{a.Namespace, a.Agent, op.key}), op.version-1)
-				_ = w.batch.Delete(key, nil)
-				w.looked(1, len(key))
-			}
-		}
-		return w.dropEventBefore(a, ts)
-	})
+	return w.walk(s, &s.dropped, w.e.db.heldBack(s.namespace, s.floor), w.dropBefore, w.dropEventBefore)
+}
+
+// dropBefore drops the version before one.
+func (w *piece) dropBefore(n RecordName, at Version) error {
+	if at > 1 {
+		key := appendVersion(recordPrefix(n), at-1)
+		_ = w.batch.Delete(key, nil)
+		w.looked(1, len(key))
+	}
+	return nil
 }
 
 // prune takes the values of the versions that are pushed out. Their rows stay, so that versions
@@ -40,19 +41,12 @@ func (w *piece) prune(s *space, shown CommitTS) error {
 		w.mark(s)
 	}
 	s.pruned = max(s.pruned, s.dropped) // versions before are gone, and of those at the floor none was pushed out by then
-	return w.walk(s, &s.pruned, w.e.db.forks.heldBack(s.namespace, shown), func(a AgentName, _ CommitTS, row *eventRow) error {
-		for i := range row.ops {
-			op := &row.ops[i]
-			if uint64(op.version) <= s.maxVersions || op.key == "" {
-				continue
-			}
-			v := op.version - Version(s.maxVersions)
-			if err := w.pruneVersion(RecordName{a.Namespace, a.Agent, op.key}, v); err != nil {
-				return err
-			}
+	return w.walk(s, &s.pruned, w.e.db.heldBack(s.namespace, shown), func(n RecordName, at Version) error {
+		if uint64(at) <= s.maxVersions {
+			return nil
 		}
-		return nil
-	})
+		return w.pruneVersion(n, at-Version(s.maxVersions))
+	}, nil)
 }
 
 func (w *piece) pruneVersion(n RecordName, v Version) error {
@@ -73,9 +67,9 @@ func (w *piece) pruneVersion(n RecordName, v Version) error {
 	return nil
 }
 
-// walk moves a mark over the commits up to one, as far as the piece has room, and calls visit with
-// the events of the namespace among them.
-func (w *piece) walk(s *space, mark *CommitTS, upTo CommitTS, visit func(AgentName, CommitTS, *eventRow) error) error {
+// walk moves a mark over the commits up to one, as far as the piece has room. It calls each with the
+// versions that they made in the namespace, and then after (nil: nothing) with each event.
+func (w *piece) walk(s *space, mark *CommitTS, upTo CommitTS, each func(RecordName, Version) error, after func(AgentName, CommitTS) error) error {
 	if *mark >= upTo || w.full() {
 		return nil
 	}
@@ -91,12 +85,15 @@ func (w *piece) walk(s *space, mark *CommitTS, upTo CommitTS, visit func(AgentNa
 			break
 		}
 		w.looked(1, len(it.body))
+		all := true
 		for i := range row.parts {
-			if a := row.parts[i].agent; a.Namespace == s.namespace && it.err == nil {
-				it.err = w.visit(a, ts, visit)
+			if a := row.parts[i].agent; a.Namespace == s.namespace && it.err == nil && all {
+				if all, it.err = w.visit(s, mark, a, ts, each); all && after != nil && it.err == nil {
+					it.err = after(a, ts)
+				}
 			}
 		}
-		if it.err != nil {
+		if it.err != nil || !all {
 			break
 		}
 		*mark = ts
@@ -105,15 +102,25 @@ func (w *piece) walk(s *space, mark *CommitTS, upTo CommitTS, visit func(AgentNa
 	return it.close()
 }
 
-func (w *piece) visit(a AgentName, ts CommitTS, visit func(AgentName, CommitTS, *eventRow) error) error {
+// visit calls each with the versions that an agent's event of a commit made. all is false if the piece had
+// no room for all of an act.
+func (w *piece) visit(s *space, mark *CommitTS, a AgentName, ts CommitTS, each func(RecordName, Version) error) (all bool, err error) {
 	row, found, err := w.findEvent(a, ts)
 	if err == nil && !found {
 		err = corruptRow(eventKey(a, ts), "missing")
 	}
-	if err != nil {
-		return err
+	for i := range row.ops {
+		if op := &row.ops[i]; op.key != "" && err == nil {
+			err = each(RecordName{a.Namespace, a.Agent, op.key}, op.version)
+		}
 	}
-	return visit(a, ts, &row)
+	if err != nil {
+		return false, err
+	}
+	if g := row.manyIn(a, ts); g != nil {
+		return w.sweep(s, mark, g, each)
+	}
+	return true, nil
 }
 
 // dropEventBefore drops an agent's event before the one of ts. One whose commit can still be asked

@@ -70,6 +70,7 @@ var errNextStep = errors.New("the operation is evaluated in the next step")
 // before them made of it.
 type evaluation struct {
 	pl    *planner
+	p     *proposal
 	time  time.Time // of the commit
 	parts []agentPart
 	at    map[string]opAt // by record prefix; nil while there are few operations
@@ -90,7 +91,7 @@ func (pl *planner) evaluate(p *proposal, now time.Time) error {
 	if pl.evaluated.bytes >= pl.stepBytes || pl.evaluated.keys >= pl.lookups {
 		return errNextStep
 	}
-	v := &evaluation{pl: pl, time: now}
+	v := &evaluation{pl: pl, p: p, time: now}
 	for i := range p.asked {
 		op := &p.asked[i]
 		if op.eval == nil {

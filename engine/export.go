@@ -43,11 +43,12 @@ type Export struct {
 	moved   *rowIter // holds, as of To; nil: all were read
 	begun   bool     // System was called
 	went    went
-	base    []string // namespaces of whose base there may be more
-	cursor  []byte   // where it goes on
-	commits int      // of the next wave
-	forks   []*fork  // whole ones, whose rows come next
-	copied  []byte   // the last key of the first of them
+	base    []string    // namespaces of whose base there may be more
+	cursor  []byte      // where it goes on
+	commits int         // of the next wave
+	forks   []*fork     // whole ones, whose rows come next
+	many    []*rangeAct // carried out, whose rows come after those
+	copied  []byte      // the last key of the first of them
 	known   map[AgentName]bool
 }
 
@@ -106,7 +107,7 @@ func (x *Export) begin() error {
 	if x.went, err = readWent(systemReader{x.snap}); err != nil {
 		return err
 	}
-	if err := x.db.forks.load(x.db); err != nil {
+	if err := x.db.loadActs(); err != nil {
 		return err
 	}
 	switch dropped := x.went.dropped(); {
@@ -163,6 +164,9 @@ func (x *Export) Next(ctx context.Context) ([]Row, error) {
 	if rows, err := x.nextCopies(ctx); err != nil || len(rows) > 0 {
 		return rows, x.e.noted(err)
 	}
+	if rows, err := x.nextMany(ctx); err != nil || len(rows) > 0 {
+		return rows, x.e.noted(err)
+	}
 	w := exportWave{x: x}
 	err := ctx.Err()
 	if err == nil {
@@ -172,6 +176,7 @@ func (x *Export) Next(ctx context.Context) ([]Row, error) {
 		err = w.readEvents()
 	}
 	if err == nil {
+		w.cutAtActs()
 		err = w.readRows()
 	}
 	if err != nil {
@@ -310,7 +315,7 @@ func (w *exportWave) readEvents() error {
 
 // gone reports whether rows of the commits may have been dropped.
 func (w *exportWave) gone() bool {
-	return len(w.commits) > 0 && w.commits[0].ts < w.x.went.dropped()
+	return len(w.commits) > 0 && w.commits[0].ts <= w.x.went.dropped()
 }
 
 // addThere adds rows that are there. One that is not must have been dropped.
@@ -318,8 +323,8 @@ func (w *exportWave) addThere(namespace string, ts CommitTS, rows ...Row) error 
 	for _, r := range rows {
 		if r.Value != nil {
 			w.out = append(w.out, r)
-		} else if ts >= w.x.went.pasts[namespace].dropped {
-			return corruptRow(r.Key, "missing")
+		} else if dropped := w.x.went.pasts[namespace].dropped; ts > dropped || ts == dropped && r.Key[0] != recordTag {
+			return corruptRow(r.Key, "missing") // of that commit records may be, if the next is an act that is being dropped
 		}
 	}
 	return nil
@@ -369,6 +374,11 @@ func (w *exportWave) readRows() error {
 					return err
 				}
 				w.out = append(w.out, r)
+			} else if made && r.Key[0] == rangeTag {
+				if r, err = rangeRow(r); err != nil {
+					return err
+				}
+				w.out = append(w.out, r)
 			} else if made {
 				w.out = append(w.out, r)
 			}
@@ -401,6 +411,11 @@ func (w *exportWave) addRest(keys *rowKeys, c *exportCommit) {
 	for i := range c.row.parts {
 		if f := w.x.db.forks.get(c.row.parts[i].agent); f != nil && f.at == c.ts {
 			keys.add(appendNames(keys.buf, forkTag, f.agent.Namespace, f.agent.Agent))
+		}
+	}
+	for i := range c.row.parts {
+		if a := c.row.parts[i].agent; c.events[i].manyIn(a, c.ts) != nil {
+			keys.add(appendNames(keys.buf, rangeTag, a.Namespace, a.Agent))
 		}
 	}
 	for _, n := range namespaces {

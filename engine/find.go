@@ -200,7 +200,7 @@ func (f *finder) eachAgent(agents, records *rowIter, base int, after string) err
 func (f *finder) findIn(agent, after string, rows *rowIter) (whole bool, err error) {
 	o := &ScanOptions{Agent: AgentName{f.o.Namespace, agent}, Prefix: f.o.Prefix, After: after, KeysOnly: f.o.KeysOnly}
 	place := func(key string) string { return placeOf(agent, key) }
-	if f.s.e.db.forks.get(o.Agent) != nil {
+	if f.s.e.db.derived(o.Agent) {
 		rows = nil // it may have rows elsewhere
 	}
 	return f.scan(o, rows, place, nil)
@@ -209,7 +209,7 @@ func (f *finder) findIn(agent, after string, rows *rowIter) (whole bool, err err
 // scan considers the records that a scan lists, of those that of selects (nil: all). place is
 // where a page goes on that looked at a key last.
 func (f *finder) scan(o *ScanOptions, rows *rowIter, place func(key string) string, of func(*Record) bool) (whole bool, err error) {
-	if f.s.e.db.forks.get(o.Agent) != nil {
+	if f.s.e.db.derived(o.Agent) {
 		rows = nil // which walks the rows of one agent
 	}
 	c, err := f.s.cursorOn(o, rows)

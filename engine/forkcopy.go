@@ -125,16 +125,19 @@ func (w *piece) strip(f *fork) error {
 		}
 		w.looked(1, len(it.body))
 		rest, prefix := string(it.key()[len(base):]), it.key()[:len(it.key())-numberSize]
+		next.copied = rest
 		if row.commitTS > f.upTo {
 			if row.commitTS <= dropped { // drop has taken the newest of them
 				current = append(current[:0], prefix...)
+			} else if rest == f.copied {
+				current = current[:0] // it superseded none yet
 			}
 			continue
 		}
 		if rest == f.copied {
 			continue
 		}
-		if next.copied = rest; bytes.Equal(prefix, current) {
+		if bytes.Equal(prefix, current) {
 			_ = w.batch.Delete(bytes.Clone(it.key()), nil)
 		}
 		current = append(current[:0], prefix...)

@@ -36,14 +36,14 @@ func (x *Export) nextCopies(ctx context.Context) (rows []Row, err error) {
 		prefix := agentPrefix(recordTag, f.agent)
 		lower := prefix
 		if x.copied != nil {
-			lower = append(bytes.Clone(x.copied), 0)
+			lower = x.copied
 		}
 		it, err := newRowIter(x.db, lower, successor(prefix))
 		if err != nil {
 			return nil, err
 		}
 		it.ctx = ctx
-		ok := it.first()
+		ok := it.firstAfter(x.copied)
 		for ; ok && size < exportBytes; ok = it.next() {
 			_, row, good := recordAt(it)
 			if !good {

@@ -37,18 +37,20 @@ func (pl *planner) planFork(a AgentName, asked *Fork) (*fork, error) {
 	return f, nil
 }
 
-// meetsFork reports whether p is about an agent that was made a fork in this step. The store does
-// not show it yet, and so not what it inherited.
-func (pl *planner) meetsFork(p *proposal) bool {
+// meetsAct reports whether p is about an agent that an act of this step is about. The store does not
+// show it yet, and so not what it comes to.
+func (pl *planner) meetsAct(p *proposal) bool {
 	for _, c := range pl.step {
 		for i := range c.p.agents {
-			if f := c.p.agents[i].made; f != nil && p.names(f.agent) {
+			if part := &c.p.agents[i]; part.isAct() && p.names(part.agent) {
 				return true
 			}
 		}
 	}
 	return false
 }
+
+func (p *agentPart) isAct() bool { return p.made != nil || p.acted != nil }
 
 // names reports whether what p asks for is about an agent.
 func (p *proposal) names(a AgentName) bool {

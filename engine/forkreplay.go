@@ -1,27 +1,29 @@
 package engine
 
+import "strings"
+
 // In a replay an act is one operation for readers who know acts. For others it is the operations
-// that it comes to: a fork begins with the records that it inherited, each at its version there. They
-// may be more than an event holds: then the commit is several events, of which all but the last say
-// where the next begins.
+// that it comes to: a fork begins with the records that it inherited, each at its version there, and
+// a delete of very many keys is a delete of each. They may be more than an event holds: then the
+// commit is several events, of which all but the last say where the next begins.
 
 // addCommit adds the parts of a commit that are asked for. all reports whether it had room for what
 // its acts come to.
 func (r *replayer) addCommit(ts CommitTS, agents []AgentName, rows []eventRow) (all bool) {
-	var acts []*fork
+	var acts []*act
 	var of []*eventRow
 	for i := range rows {
-		f, ok := rows[i].act(agents[i], ts)
+		x, ok := rows[i].act(agents[i], ts)
 		switch {
 		case !ok:
 			r.err = corruptRow(eventKey(agents[i], ts), "malformed")
 			return false
-		case f == nil:
-		case r.f.Lease != "":
+		case x == nil:
+		case r.f.Lease != "" || r.f.Due:
 		case r.f.AllOperations:
-			r.addAct(f, &rows[i])
+			r.addAct(x, ts, &rows[i])
 		default:
-			acts, of = append(acts, f), append(of, &rows[i])
+			acts, of = append(acts, x), append(of, &rows[i])
 		}
 	}
 	if len(acts) == 0 {
@@ -39,15 +41,15 @@ func (r *replayer) addCommit(ts CommitTS, agents []AgentName, rows []eventRow) (
 		}
 		r.rest(ts, Inside{CommitTS: ts})
 	}
-	for i, f := range acts {
-		if compareAgents(f.agent, in.Agent) < 0 {
+	for i, x := range acts {
+		if compareAgents(x.agent(), in.Agent) < 0 {
 			continue
 		}
 		after := ""
-		if f.agent == in.Agent {
+		if x.agent() == in.Agent {
 			after = in.Key
 		}
-		if !r.expand(f, of[i], after) {
+		if !r.expand(x, ts, of[i], after) {
 			return false
 		}
 	}
@@ -65,19 +67,35 @@ func (r *replayer) rest(ts CommitTS, in Inside) {
 }
 
 // addAct adds an act as an operation.
-func (r *replayer) addAct(f *fork, row *eventRow) {
-	l := f.lineage()
-	op := EventOp{Name: RecordName{Namespace: f.agent.Namespace, Agent: f.agent.Agent}, Fork: &l}
-	r.bytes += opBytes + len(f.parent.Agent)
+func (r *replayer) addAct(x *act, ts CommitTS, row *eventRow) {
+	a := x.agent()
+	op := EventOp{Name: RecordName{Namespace: a.Namespace, Agent: a.Agent}}
+	if f := x.fork; f != nil {
+		l := f.lineage()
+		op.Fork = &l
+		r.bytes += len(f.parent.Agent)
+	} else {
+		op.Name.Key, op.Many = x.many.prefix, true
+		if !strings.HasPrefix(op.Name.Key, r.f.KeyPrefix) && !strings.HasPrefix(r.f.KeyPrefix, op.Name.Key) {
+			return
+		}
+	}
+	r.bytes += opBytes + len(op.Name.Key)
 	r.sizes = append(r.sizes, 0)
-	r.addOps(f.at, row, []EventOp{op})
+	r.addOps(ts, row, []EventOp{op})
 }
 
-// expand adds an event of what a fork inherited after a key, as much as there is room for, and
-// reports whether that was all.
-func (r *replayer) expand(f *fork, row *eventRow, after string) (all bool) {
-	s := Snapshot{e: r.e, ts: f.at}
-	c, err := s.cursor(&ScanOptions{Agent: f.agent, Prefix: r.f.KeyPrefix, After: after, KeysOnly: r.f.KeysOnly})
+// expand adds an event of what an act comes to after a key, as much as there is room for, and reports
+// whether that was all.
+func (r *replayer) expand(x *act, ts CommitTS, row *eventRow, after string) (all bool) {
+	s, a := Snapshot{e: r.e, ts: ts}, x.agent()
+	o := &ScanOptions{Agent: a, Prefix: r.f.KeyPrefix, After: after, KeysOnly: r.f.KeysOnly || x.many != nil}
+	if x.many != nil && strings.HasPrefix(x.many.prefix, o.Prefix) {
+		o.Prefix = x.many.prefix
+	} else if x.many != nil && !strings.HasPrefix(o.Prefix, x.many.prefix) {
+		return true
+	}
+	c, err := s.cursor(o)
 	if err != nil {
 		r.err = err
 		return false
@@ -85,14 +103,21 @@ func (r *replayer) expand(f *fork, row *eventRow, after string) (all bool) {
 	var ops []EventOp
 	size := eventBytes + len(row.txnID) + row.by.size()
 	all = true
-	for c.next() {
+	for {
+		exists, ok := c.step()
+		if !ok {
+			break
+		}
+		if x.fork != nil && !exists || x.many != nil && (exists || c.rec.CommitTS != ts) {
+			continue
+		}
 		n := opBytes + len(c.rec.Name.Key) + len(c.rec.Value)
 		if r.chunk.Inside != nil && len(ops) > 0 && r.bytes+size+n > r.chunk.Bytes {
 			all = false
 			break
 		}
 		size += n
-		ops = append(ops, EventOp{Name: c.rec.Name, Version: c.rec.Version, Value: c.rec.Value, Erased: c.rec.Erased, Pruned: c.rec.Pruned})
+		ops = append(ops, EventOp{Name: c.rec.Name, Version: c.rec.Version, Tombstone: !exists, Value: c.rec.Value, Erased: c.rec.Erased, Pruned: c.rec.Pruned})
 		r.values += len(c.rec.Value)
 		r.sizes = append(r.sizes, len(c.rec.Value))
 	}
@@ -101,7 +126,7 @@ func (r *replayer) expand(f *fork, row *eventRow, after string) (all bool) {
 		return r.err == nil
 	}
 	r.bytes += size
-	r.events = append(r.events, Event{CommitTS: f.at, CommitTime: row.commitTime, TxnID: row.txnID, Metadata: row.by.metadata, Principal: row.by.principal, TraceID: row.by.traceID, Ops: ops})
-	r.rest(f.at, Inside{f.at, f.agent, ops[len(ops)-1].Name.Key})
+	r.events = append(r.events, Event{CommitTS: ts, CommitTime: row.commitTime, TxnID: row.txnID, Metadata: row.by.metadata, Principal: row.by.principal, TraceID: row.by.traceID, Ops: ops})
+	r.rest(ts, Inside{ts, a, ops[len(ops)-1].Name.Key})
 	return all
 }

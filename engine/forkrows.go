@@ -12,8 +12,9 @@ import (
 // stand under the names of other agents. forkRows walks them under the fork's name, so that
 // whoever reads records need not know.
 
-// recordRows walks the rows of an agent's records within bounds, which are of that agent.
-func (s *store) recordRows(a AgentName, lower, upper []byte) (*rowIter, error) {
+// writtenRows walks the rows of an agent's records within bounds that were written, here or where a fork
+// has them.
+func (s *store) writtenRows(a AgentName, lower, upper []byte) (*rowIter, error) {
 	f := s.forks.get(a)
 	if f == nil || f.whole {
 		return newRowIter(s, lower, upper)
@@ -38,6 +39,10 @@ func (v *forkRows) open(s *store, f *fork, lower, upper []byte) (*rowIter, error
 	own := len(v.of) // not inherited
 	for ; f != nil && !f.whole; f = s.forks.get(f.parent) {
 		v.add(f.parent, f.upTo) // a parent that is a fork began after what it inherits
+		if g := s.acts.get(f.parent); g != nil && g.at <= f.upTo {
+			v.of[len(v.of)-1].acted = &f.parent // it reaches into what that inherited
+			break
+		}
 	}
 	// The last one first: rows that go there are copied below before.
 	for i := len(v.of) - 1; i >= 0; i-- {
@@ -47,7 +52,7 @@ func (v *forkRows) open(s *store, f *fork, lower, upper []byte) (*rowIter, error
 			bounds.LowerBound = latest(bounds.LowerBound, append(bytes.Clone(o.base), firstKey...))
 			bounds.UpperBound = latest(bounds.LowerBound, bounds.UpperBound)
 		}
-		rows, err := s.rows(&bounds)
+		rows, err := o.open(s, &bounds)
 		if err != nil {
 			_ = v.close()
 			return nil, err
@@ -55,6 +60,17 @@ func (v *forkRows) open(s *store, f *fork, lower, upper []byte) (*rowIter, error
 		o.rows, o.opened = rows, true
 	}
 	return &rowIter{view: v, reads: &s.reads}, nil
+}
+
+func (o *inherited) open(s *store, bounds *pebble.IterOptions) (rowIter, error) {
+	if o.acted == nil {
+		return s.rows(bounds)
+	}
+	rows, err := s.recordRows(*o.acted, bounds.LowerBound, bounds.UpperBound)
+	if err != nil {
+		return rowIter{}, err
+	}
+	return *rows, nil
 }
 
 func latest(a, b []byte) []byte {
@@ -78,7 +94,8 @@ type forkRows struct {
 // inherited is one agent's rows: those of the fork itself, or of an agent above it.
 type inherited struct {
 	base   []byte
-	upTo   CommitTS // only rows of commits up to here
+	upTo   CommitTS   // only rows of commits up to here
+	acted  *AgentName // whose act on many keys adds to them; nil: none does
 	rows   rowIter
 	opened bool
 	valid  bool
@@ -259,6 +276,8 @@ func (o *inherited) forward(prefix []byte, high Version) {
 	o.valid = o.rows.seek(appendVersion(prefix[:len(prefix):len(prefix)], low))
 }
 
+func (v *forkRows) shown() []byte { return v.key }
+
 func (v *forkRows) first(i *rowIter) bool {
 	return v.move(i, false, func(o *inherited) bool { return o.rows.first() })
 }
@@ -291,8 +310,11 @@ func (v *forkRows) close() (err error) {
 // recordBody is the body of the row of one version of a record; nil: there is none.
 func (s *store) recordBody(n RecordName, v Version) ([]byte, error) {
 	own := appendVersion(recordPrefix(n), v)
-	body, err := getRow(s, own)
 	f := s.forks.get(n.AgentName())
+	if len(s.acts.all()) > 0 && (s.acts.get(n.AgentName()) != nil || f != nil && !f.whole) {
+		return s.bodyIn(n, own)
+	}
+	body, err := getRow(s, own)
 	if body != nil || err != nil || f == nil || f.whole || n.Key < firstKey {
 		return body, err
 	}
@@ -314,4 +336,17 @@ func (s *store) recordBody(n RecordName, v Version) ([]byte, error) {
 		}
 	}
 	return getRow(s, own) // it may have been copied meanwhile, and have gone above
+}
+
+// bodyIn is recordBody where rows may have to be derived.
+func (s *store) bodyIn(n RecordName, key []byte) (body []byte, err error) {
+	prefix := recordPrefix(n)
+	rows, err := s.recordRows(n.AgentName(), prefix, successor(prefix))
+	if err != nil {
+		return nil, err
+	}
+	if rows.seek(key) && bytes.Equal(rows.key(), key) {
+		body = bytes.Clone(rows.body)
+	}
+	return body, rows.close()
 }

@@ -22,7 +22,7 @@ func (r *forkRun) checkFind(ts engine.CommitTS) {
 		var own []pastVersion
 		keys := map[engine.CommitTS][]string{}
 		var restKeys []string
-		for _, k := range forkKeys {
+		for _, k := range r.keys() {
 			v := a.at(k, ts)
 			if v.number == 0 || v.tombstone {
 				continue
@@ -91,7 +91,7 @@ func (r *forkRun) checkDiff() {
 		sides[i] = engine.DiffSide{Agent: engine.AgentName{Agent: r.m.names[r.rng.IntN(len(r.m.names))]}, At: at}
 	}
 	var want []string
-	for _, k := range forkKeys {
+	for _, k := range r.keys() {
 		a, b := r.m.agents[sides[0].Agent.Agent].at(k, points[0]), r.m.agents[sides[1].Agent.Agent].at(k, points[1])
 		if a.value != b.value { // "" where there is none
 			want = append(want, fmt.Sprint(k, " ", a.value, " ", b.value))

@@ -67,9 +67,19 @@ type forkRun struct {
 	rng   *rand.Rand
 	n     int
 	floor engine.CommitTS
+	// few has a transaction change few keys of more, and chores look at few rows, so that deletes are acts
+	// that take several steps.
+	few bool
 }
 
 var forkKeys = []string{"a", "a/1", "b", "b/2", "c", "zz"}
+
+func (r *forkRun) keys() []string {
+	if r.few {
+		return []string{"a", "a/1", "b", "b/2", "b/3", "b/4", "b/5", "b/6", "c", "c/1", "c/2", "d", "zz"}
+	}
+	return forkKeys
+}
 
 func (r *forkRun) write() {
 	r.n++
@@ -82,7 +92,10 @@ func (r *forkRun) write() {
 	if r.rng.IntN(3) == 0 {
 		agent = names[0] // one key has many versions
 	}
-	for _, k := range forkKeys {
+	for _, k := range r.keys() {
+		if r.few && len(ws) == fewOps {
+			break
+		}
 		switch r.rng.IntN(6) {
 		case 0, 1:
 			ws = append(ws, put(agent, k, r.n))
@@ -163,7 +176,7 @@ func (r *forkRun) check() {
 	for _, n := range r.m.names {
 		a := r.m.agents[n]
 		var want []string
-		for _, k := range forkKeys {
+		for _, k := range r.keys() {
 			v := a.at(k, ts)
 			rec, err := at.Get(name(n, k))
 			if err != nil {
@@ -266,7 +279,7 @@ func (r *forkRun) checkReplay() {
 	}
 	at, _ := r.p.Snapshot(engine.At{})
 	for _, n := range r.m.names {
-		for _, k := range forkKeys {
+		for _, k := range r.keys() {
 			rec, err := at.Get(name(n, k))
 			op := state[name(n, k)]
 			if err != nil || rec.Exists != (op.Version > 0 && !op.Tombstone) || string(op.Value) != string(rec.Value) || rec.Exists && op.Version != rec.Version {
@@ -290,6 +303,9 @@ func (r *forkRun) see() {
 func (r *forkRun) open() {
 	r.p = newProcess(r.disk, r.clock, func(err error) { r.t.Errorf("halted: %v", err) })
 	r.p.lookedRows = []int{0, 3, 40}[r.n%3]
+	if r.few {
+		r.p.txnOps, r.p.pieceRows = fewOps, 3
+	}
 	if err := r.p.open(); err != nil {
 		r.t.Fatal(err)
 	}

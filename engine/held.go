@@ -90,6 +90,7 @@ type store struct {
 	// floors are the first commits that can be read, by namespace; nil: there are none.
 	floors atomic.Pointer[map[string]CommitTS]
 	forks  forks
+	acts   rangeActs
 }
 
 func openPebble(dir string, o *pebble.Options) (*store, error) {

@@ -133,7 +133,7 @@ func (h *hotRecords) fill(m hotMiss, prefix []byte, rec hotRecord) {
 }
 
 // publish tells it of a commit that is durable, before readers may see it.
-func (h *hotRecords) publish(c *commit, of *forks) {
+func (h *hotRecords) publish(c *commit, db *store) {
 	for i := range c.p.agents {
 		part := &c.p.agents[i]
 		for j := range part.ops {
@@ -142,7 +142,7 @@ func (h *hotRecords) publish(c *commit, of *forks) {
 			if rec.exists {
 				rec.value = op.value
 			}
-			h.replace(of.cached(op.prefix), rec)
+			h.replace(db.cached(op.prefix), rec)
 		}
 	}
 }

@@ -18,6 +18,7 @@ import (
 //	r namespace 00 agent 00 key 00 ^ver  -> record (newest version first)
 //	e namespace 00 agent 00 commit_ts    -> event: one agent's part of a commit
 //	f namespace 00 agent 00              -> fork (acts.go)
+//	g namespace 00 agent 00              -> act on many keys that is under way (rangeacts.go)
 //	l commit_ts                          -> log: chain hash, time, id, digests of the parts, agents
 //	t transaction id                     -> outcome
 //	m name                               -> meta

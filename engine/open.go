@@ -89,10 +89,10 @@ func (e *Engine) openLocked() error {
 	if err := e.chores.load(systemReader{e.db.DB}); err != nil {
 		return err
 	}
-	if err := e.db.forks.load(e.db); err != nil {
+	if err := e.db.loadActs(); err != nil {
 		return err
 	}
-	e.planner.reserved = e.chores.reserved
+	e.planner.reserved, e.planner.busy = e.chores.reserved, e.busy
 	if err := e.resumeImport(); err != nil {
 		return err
 	}

@@ -18,7 +18,12 @@ type stateReader interface {
 	// agentHeadAt is the agent's last commit up to one; 0: there is none.
 	agentHeadAt(a AgentName, ts CommitTS) (agentHead, error)
 	forks() *forks
+	acts() *rangeActs
+	// cached is what a key is called in caches of the newest state.
+	cached(prefix string) string
 	hold(prefix string) (*hold, error)
+	// held visits the keys of an agent's records that have a hold and begin with a prefix.
+	held(a AgentName, prefix string, visit func(key string) bool) error
 	// leases counts the leases that are held of an agent.
 	leases(a AgentName) (int, error)
 	// ready visits the wake-ups of an agent, or without one of a namespace, that are ready.
@@ -50,6 +55,7 @@ type keyHead struct {
 	version   Version
 	tombstone bool
 	held      Cause // what ends it; 0: it was not written with a hold
+	acted     bool  // an act on many keys deleted it, which may have left the hold of the version before
 }
 
 func (h keyHead) exists() bool { return h.version > 0 && !h.tombstone }
@@ -91,9 +97,13 @@ type planner struct {
 	limits    *Limits
 	lookups   int // Tuning.StepLookups
 	stepBytes int // Tuning.StepBytes
+	// deletedKeys is Tuning.DeletedKeys, within the limits.
+	deletedKeys int
 
 	// reserved refuses an agent that an import is to make; nil: there are no imports.
 	reserved func(AgentName) error
+	// busy refuses an act on many keys of an agent; nil: nothing is in its way.
+	busy func(AgentName) error
 }
 
 type decision struct {
@@ -116,7 +126,7 @@ func newPlanner(s stateReader, head mark, lastTime time.Time, o *Options, r *rea
 	l := &o.Limits
 	least := leastCached(o)
 	return &planner{
-		state: s, head: head, lastTime: lastTime, limits: l, lookups: o.Tuning.StepLookups, stepBytes: o.Tuning.StepBytes,
+		state: s, head: head, lastTime: lastTime, limits: l, lookups: o.Tuning.StepLookups, stepBytes: o.Tuning.StepBytes, deletedKeys: min(o.Tuning.DeletedKeys, l.TxnOps),
 		evaluated: evaluated{sequences: newCache[string, uint64](max(l.CachedAgents, 1), &r.sequences)},
 		keys:      newCache[string, keyHead](max(l.CachedVersions/2, least), &r.CachedVersions),
 		holds:     newCache[string, *hold](least, &r.holds),
@@ -145,7 +155,7 @@ func (pl *planner) plan(p *proposal, now time.Time) (*commit, error) {
 	if p.conflict != nil {
 		return nil, p.conflict
 	}
-	if pl.meetsFork(p) {
+	if pl.meetsAct(p) {
 		return nil, errNextStep
 	}
 	if err := pl.checkReads(p); err != nil {
@@ -185,7 +195,7 @@ func (pl *planner) outcome(id TxnID) (outcomeRow, bool, error) {
 }
 
 func (pl *planner) keyHead(prefix string) (keyHead, error) {
-	called := pl.state.forks().cached(prefix)
+	called := pl.state.cached(prefix)
 	if h, ok := pl.keys.get(called); ok {
 		return h, nil
 	}
@@ -218,6 +228,16 @@ func (pl *planner) hold(prefix string, of keyHead) (*hold, error) {
 	}
 	if h == nil || h.version != of.version || h.kind != of.held {
 		return nil, corruptRow(appendHoldKey(nil, prefix), "missing, or of another version")
+	}
+	return h, nil
+}
+
+// leftHold is the hold of the version before one that an act on many keys made; nil: there is none, or
+// it was ended with what the act came to (rangechore.go).
+func (pl *planner) leftHold(prefix string, head keyHead) (*hold, error) {
+	h, err := pl.state.hold(prefix)
+	if err != nil || h == nil || h.version+1 != head.version {
+		return nil, err
 	}
 	return h, nil
 }
@@ -327,7 +347,12 @@ func (pl *planner) stamp(now time.Time) time.Time {
 // giveHold says how long a version of a key will last, and what of the one before ends.
 func (pl *planner) giveHold(op *partOp, before keyHead, at time.Time) (err error) {
 	op.hold, op.ends = nil, nil
-	if before.held != 0 {
+	switch {
+	case before.acted:
+		if op.ends, err = pl.leftHold(op.prefix, before); err != nil {
+			return err
+		}
+	case before.held != 0:
 		if op.ends, err = pl.hold(op.prefix, before); err != nil {
 			return err
 		}
@@ -375,7 +400,7 @@ func (pl *planner) accept(p *proposal, now time.Time) (*commit, error) {
 		pl.countLeases(part)
 		for j := range part.ops {
 			op := &part.ops[j]
-			pl.keys.put(pl.state.forks().cached(op.prefix), keyHead{op.version, op.tombstone, op.held.kind})
+			pl.keys.put(pl.state.cached(op.prefix), keyHead{version: op.version, tombstone: op.tombstone, held: op.held.kind})
 			if op.hold != nil {
 				pl.keep(op.prefix, op.hold)
 			}

@@ -50,8 +50,9 @@ type proposal struct {
 type agentPart struct {
 	agent  AgentName
 	ops    []partOp
-	made   *fork // when it is planned; nil: the agent is not made a fork
-	leases int   // more than before that are held, once it is accepted
+	made   *fork     // when it is planned; nil: the agent is not made a fork
+	acted  *rangeAct // when it is planned; nil: it is no act on many keys
+	leases int       // more than before that are held, once it is accepted
 }
 
 type partOp struct {

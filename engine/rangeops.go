@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"encoding/binary"
 	"slices"
 	"strconv"
@@ -9,8 +10,8 @@ import (
 
 // Operations on all keys of an agent under a prefix come to ordinary tombstones and writes, of one
 // commit, when its turn comes. How many keys there are is not known before, and whoever waits for the
-// writer must not wait for them: so one looks at no more keys than a transaction may change, and what
-// would take more is refused by the limit's name.
+// writer must not wait for them: so one looks at no more keys than a transaction may change. A delete
+// of more is an act (rangeacts.go). A restore that would take more is refused by the limit's name.
 
 // DeletePrefix deletes every key that exists and begins with the key of the write, which may be empty:
 // then every key of the agent.
@@ -77,8 +78,17 @@ func (at At) fingerprint(b []byte) []byte {
 	return b
 }
 
-func (DeletePrefix) result(r *results, op *askedOp) (OpResult, error) { return r.under(op), nil }
-func (RestoreTo) result(r *results, op *askedOp) (OpResult, error)    { return r.under(op), nil }
+func (RestoreTo) result(r *results, op *askedOp) (OpResult, error) { return r.under(op), nil }
+
+func (DeletePrefix) result(r *results, op *askedOp) (OpResult, error) {
+	one := r.under(op)
+	if one.Keys > 0 {
+		return one, nil
+	}
+	var err error
+	one.Keys, err = r.ofAct(op)
+	return one, err
+}
 
 // under counts the keys that the commit changed under the key of an operation.
 func (x *results) under(op *askedOp) OpResult {
@@ -92,9 +102,12 @@ func (x *results) under(op *askedOp) OpResult {
 }
 
 func (DeletePrefix) evaluate(v *evaluation, op *askedOp) error {
-	keys, err := v.keysUnder(op, false)
-	if err != nil {
+	keys, tooMany, err := v.keysUnder(op, false, v.pl.deletedKeys)
+	switch {
+	case err != nil:
 		return err
+	case tooMany != nil:
+		return v.act(op)
 	}
 	for _, key := range keys {
 		v.remove(RecordName{op.name.Namespace, op.name.Agent, key})
@@ -103,11 +116,11 @@ func (DeletePrefix) evaluate(v *evaluation, op *askedOp) error {
 }
 
 // keysUnder are the keys that an operation is about, in byte order: those that exist, or all that were
-// ever written.
-func (v *evaluation) keysUnder(op *askedOp, all bool) (keys []string, err error) {
-	a, most := op.name.AgentName(), v.pl.limits.TxnOps
+// ever written. tooMany says that they are more than most.
+func (v *evaluation) keysUnder(op *askedOp, all bool, most int) (keys []string, tooMany, err error) {
+	a := op.name.AgentName()
 	if err := v.shown(a); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	looked := 0
 	err = v.pl.state.keys(a, op.name.Key, func(key string, exists bool) bool {
@@ -119,11 +132,11 @@ func (v *evaluation) keysUnder(op *askedOp, all bool) (keys []string, err error)
 	v.pl.evaluated.keys += looked
 	switch {
 	case err != nil:
-		return nil, err
+		return nil, nil, err
 	case len(keys) > most:
-		return nil, tooManyKeys(op, "keys that one operation changes", most)
+		return nil, tooManyKeys(op, "keys that one operation changes", most), nil
 	case looked > 2*most:
-		return nil, tooManyKeys(op, "keys that one operation looks at, deleted ones included", 2*most)
+		return nil, tooManyKeys(op, "keys that one operation looks at, deleted ones included", 2*most), nil
 	}
 	for i := range v.parts { // what the operations before made of others
 		if v.parts[i].agent != a {
@@ -136,7 +149,7 @@ func (v *evaluation) keysUnder(op *askedOp, all bool) (keys []string, err error)
 		}
 	}
 	slices.Sort(keys)
-	return slices.Compact(keys), nil
+	return slices.Compact(keys), nil, nil
 }
 
 func tooManyKeys(op *askedOp, what string, limit int) error {
@@ -168,24 +181,25 @@ func (v *evaluation) changedSince(op *askedOp, ts CommitTS) (keys []string, err 
 	if err := v.shown(a); err != nil {
 		return nil, err
 	}
-	looked, forked := 0, false
+	looked, acted := 0, false
 	whole, err := v.pl.state.events(a, ts, v.pl.shown(), func(_ CommitTS, ev *eventRow) bool {
 		looked += 1 + len(ev.ops)
-		_, acted := ev.fields.get(fieldAct)
-		forked = forked || acted
+		_, act := ev.fields.get(fieldAct)
+		acted = acted || act
 		for i := range ev.ops {
 			if key := ev.ops[i].key; key != "" && strings.HasPrefix(key, op.name.Key) && !hidden(key) {
 				keys = append(keys, key)
 			}
 		}
-		return looked <= 2*most && !forked
+		return looked <= 2*most && !acted
 	})
 	v.pl.evaluated.keys += looked
 	switch {
 	case err != nil:
 		return nil, err
-	case forked: // then it did not exist
-		return v.keysUnder(op, true)
+	case acted: // of any number of keys, or then it did not exist
+		keys, tooMany, err := v.keysUnder(op, true, most)
+		return keys, cmp.Or(err, tooMany)
 	case !whole:
 		return nil, tooManyKeys(op, "changes that one operation looks at", 2*most)
 	}

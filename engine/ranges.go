@@ -86,10 +86,14 @@ func (l *listed) contains(key string) bool {
 	return i > 0 && (l.intervals[i-1].to == "" || key < l.intervals[i-1].to)
 }
 
-// changed returns the first operation on a listed key. An act may have changed any.
+// changed returns the first operation on a listed key. An act may have changed any that it is about.
 func (l *listed) changed(ev *eventRow) *eventRowOp {
-	if _, acted := ev.fields.get(fieldAct); acted {
-		return &eventRowOp{key: l.intervals[0].from}
+	if x, _ := ev.act(l.agent, 0); x != nil {
+		for _, s := range l.intervals {
+			if x.many == nil || x.many.meets(s) {
+				return &eventRowOp{key: s.from}
+			}
+		}
 	}
 	for i := range ev.ops {
 		if l.contains(ev.ops[i].key) {

@@ -108,12 +108,14 @@ func (s Snapshot) Get(name RecordName) (Record, error) {
 }
 
 func (s Snapshot) get(name RecordName, prefix []byte) (Record, error) {
-	if forks := &s.e.db.forks; forks.some.Load() {
-		if f := forks.get(name.AgentName()); f != nil {
-			return s.getOfFork(f, name, prefix)
+	db, called := s.e.db, prefix
+	if db.forks.some.Load() || db.acts.some.Load() {
+		called = []byte(db.cached(string(prefix))) // first: it must not be of after what is read
+		if a := name.AgentName(); db.derived(a) {
+			return s.getDerived(db.forks.get(a), name, prefix, called)
 		}
 	}
-	have, found, miss := s.e.hot.get(prefix, s.ts)
+	have, found, miss := s.e.hot.get(called, s.ts)
 	if found {
 		rec := have.record(name)
 		return rec, s.e.expiry(&rec)
@@ -131,17 +133,16 @@ func (s Snapshot) get(name RecordName, prefix []byte) (Record, error) {
 		return rec, err
 	}
 	if newest {
-		s.e.hot.fill(miss, prefix, hotOf(&rec))
+		s.e.hot.fill(miss, called, hotOf(&rec))
 	}
 	return rec, s.e.expiry(&rec)
 }
 
-// getOfFork is get of a record of an agent that began as a fork.
-func (s Snapshot) getOfFork(f *fork, name RecordName, prefix []byte) (Record, error) {
-	if s.ts < f.at {
+// getDerived is get of a record of an agent that began as a fork (f), or of which an act is under way.
+func (s Snapshot) getDerived(f *fork, name RecordName, prefix, called []byte) (Record, error) {
+	if f != nil && s.ts < f.at {
 		return Record{Name: name}, nil
 	}
-	called := []byte(s.e.db.forks.cached(string(prefix)))
 	have, found, miss := s.e.hot.get(called, s.ts)
 	if found {
 		rec := have.record(name)

@@ -425,7 +425,7 @@ func (r *replayer) fillValues() error {
 	for i := range r.events {
 		for j := range r.events[i].Ops {
 			op, size := &r.events[i].Ops[j], r.sizes[at]
-			if at++; op.Tombstone || op.Erased || op.Pruned || op.Value != nil || op.Fork != nil {
+			if at++; op.Tombstone || op.Erased || op.Pruned || op.Value != nil || op.Fork != nil || op.Many {
 				continue
 			}
 			n := len(keys.buf)

@@ -162,13 +162,21 @@ func (r *Restore) Commits(rows []Row) error {
 		if err != nil {
 			return err
 		}
+		if ts > 0 && r.check.manyAt == ts {
+			if err := r.carryOut(); err != nil {
+				return err
+			}
+		}
 		for _, row := range rows[:n] {
 			if row.Key[0] == outcomeTag && ts <= r.floor && madeBy(outcomeID(row.Key), at.Add(clockSlack)) {
 				continue // as the store that was backed up had dropped it, or would have
 			}
 			_ = r.batch.Set(row.Key, row.Value, nil)
-			if row.Key[0] == forkTag {
+			switch row.Key[0] {
+			case forkTag:
 				r.tookFork(row)
+			case rangeTag:
+				r.tookRange(row)
 			}
 		}
 		rows = rows[n:]

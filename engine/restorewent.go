@@ -32,7 +32,7 @@ func (r *Restore) SystemRows(kind, after string, limit int) (rows []SystemRow, e
 
 // takeOut takes out what was before the tombstones of a commit of an erasure.
 func (r *Restore) takeOut(ts CommitTS) error {
-	if err := r.copyForks(); err != nil {
+	if err := r.settleActs(); err != nil {
 		return err
 	}
 	x := &erasure{erasureMark: erasureMark{commit: ts}}
@@ -50,7 +50,7 @@ func (r *Restore) piece(do func(*piece) error) (more bool, err error) {
 	if err := r.apply(); err != nil {
 		return false, err
 	}
-	w := &piece{e: r.e, batch: r.batch, left: pieceRows, bytes: pieceBytes}
+	w := &piece{e: r.e, batch: r.batch, left: r.e.opts.Tuning.PieceRows, bytes: pieceBytes}
 	if err := do(w); err != nil {
 		return false, err
 	}
@@ -68,7 +68,7 @@ func (r *Restore) retain(namespace string, p past) error {
 	if r.first == nil {
 		return nil
 	}
-	if err := r.copyForks(); err != nil {
+	if err := r.settleActs(); err != nil {
 		return err
 	}
 	s := &space{namespace: namespace, maxVersions: p.keeping, past: past{floor: p.dropped, dropped: r.first.pasts[namespace].dropped, keeping: p.keeping}}

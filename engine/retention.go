@@ -87,7 +87,8 @@ type space struct {
 	maxAge      time.Duration
 	maxVersions uint64
 	past
-	due time.Time // no floor moves while the last commit is before this
+	due   time.Time // no floor moves while the last commit is before this
+	swept sweep
 }
 
 // past is what has been done of a retention, durably.

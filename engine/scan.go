@@ -185,7 +185,7 @@ func (c *scanCursor) enter() (name RecordName, ok bool) {
 	}
 	c.key = append(c.key[:0], c.rows.key()[:len(c.base)+i+1]...)
 	name = RecordName{c.o.Agent.Namespace, c.o.Agent.Agent, string(c.key[len(c.base) : len(c.key)-1])}
-	c.rec.Name, c.rec.Exists = name, false
+	c.rec.Name, c.rec.Exists, c.rec.CommitTS = name, false, 0
 	return name, true
 }
 

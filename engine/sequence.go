@@ -65,7 +65,7 @@ func (Append) evaluate(v *evaluation, op *askedOp) error {
 // lastNumber is the last number that was given in a sequence; 0 if none was.
 func (pl *planner) lastNumber(sequence RecordName, key string) (uint64, error) {
 	known := pl.evaluated.sequences
-	key = pl.state.forks().cached(key)
+	key = pl.state.cached(key)
 	if n, found := known.get(key); found {
 		return n, nil
 	}
@@ -170,7 +170,7 @@ func (pl *planner) wrote(op *partOp) {
 		return
 	}
 	// A record prefix is that of its sequence, the number and the terminator.
-	key := pl.state.forks().cached(op.prefix[:len(op.prefix)-1-sequenceDigits])
+	key := pl.state.cached(op.prefix[:len(op.prefix)-1-sequenceDigits])
 	if last, found := known.get(key); found && n > last {
 		known.put(key, n)
 	}

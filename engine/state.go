@@ -34,13 +34,25 @@ func getRow(r *store, key []byte) ([]byte, error) {
 // next move.
 type rowIter struct {
 	it    *pebble.Iterator
-	view  *forkRows // nil: it walks rows of the store as they are
-	reads *reads    // what it reads is counted there when it is closed
+	view  rowView // nil: it walks rows of the store as they are
+	reads *reads  // what it reads is counted there when it is closed
 	body  []byte
 	err   error
 	ctx   context.Context // of the request that reads; nil: never ends
 	moves int
 	bytes int
+}
+
+// rowView is what walks rows that are not all stored where they are shown. Each move fills in the body
+// of the rowIter that it is of, or its error.
+type rowView interface {
+	first(i *rowIter) bool
+	last(i *rowIter) bool
+	step(i *rowIter, back bool) bool
+	seek(i *rowIter, key []byte) bool
+	before(i *rowIter, key []byte) bool
+	shown() []byte // the key of the row
+	close() error
 }
 
 // movesPerLook is how many rows are read between checks of ctx: less than a
@@ -91,7 +103,7 @@ func (i *rowIter) at(valid bool) bool {
 
 func (i *rowIter) key() []byte {
 	if i.view != nil {
-		return i.view.key
+		return i.view.shown()
 	}
 	return i.it.Key()
 }
@@ -101,6 +113,17 @@ func (i *rowIter) first() bool {
 		return i.view.first(i)
 	}
 	return i.at(i.it.First())
+}
+
+// firstAfter moves to the first row, or past it if it has that key: where a walk goes on that came to key. A
+// bound right after a record's key would be after all versions of the record, since Pebble compares what is
+// before the version first.
+func (i *rowIter) firstAfter(key []byte) bool {
+	ok := i.first()
+	if ok && bytes.Equal(i.key(), key) {
+		ok = i.next()
+	}
+	return ok
 }
 
 func (i *rowIter) last() bool {
@@ -228,11 +251,12 @@ func (s *stepState) recordHead(prefix string) (keyHead, error) {
 		}
 		s.rows = &rows
 	}
-	if s.r.forks.some.Load() {
+	if s.r.forks.some.Load() || s.r.acts.some.Load() {
 		var n RecordName
 		splitNames([]byte(prefix), recordTag, &n.Namespace, &n.Agent, &n.Key)
-		if f := s.r.forks.get(n.AgentName()); f != nil && !f.whole {
-			return s.forkHead(n)
+		g := s.r.acts.get(n.AgentName())
+		if f := s.r.forks.get(n.AgentName()); g != nil || f != nil && !f.whole {
+			return s.derivedHead(n, g)
 		}
 	}
 	var h keyHead
@@ -240,7 +264,7 @@ func (s *stepState) recordHead(prefix string) (keyHead, error) {
 	if s.rows.at(s.rows.it.SeekPrefixGE(s.key)) {
 		v, rec, ok := recordAt(s.rows)
 		if ok {
-			h = keyHead{v, rec.tombstone, rec.hold.kind}
+			h = keyHead{version: v, tombstone: rec.tombstone, held: rec.hold.kind}
 		}
 	}
 	if s.rows.err != nil {
@@ -249,8 +273,8 @@ func (s *stepState) recordHead(prefix string) (keyHead, error) {
 	return h, nil
 }
 
-// forkHead is recordHead of a key that an agent may have inherited.
-func (s *stepState) forkHead(n RecordName) (h keyHead, err error) {
+// derivedHead is recordHead of a key that an agent may have inherited, or an act under way deleted.
+func (s *stepState) derivedHead(n RecordName, g *rangeAct) (h keyHead, err error) {
 	prefix := recordPrefix(n)
 	rows, err := s.r.recordRows(n.AgentName(), prefix, successor(prefix))
 	if err != nil {
@@ -258,7 +282,8 @@ func (s *stepState) forkHead(n RecordName) (h keyHead, err error) {
 	}
 	if rows.first() {
 		if v, rec, ok := recordAt(rows); ok {
-			h = keyHead{v, rec.tombstone, rec.hold.kind}
+			h = keyHead{version: v, tombstone: rec.tombstone, held: rec.hold.kind}
+			h.acted = g != nil && rec.commitTS == g.at
 		}
 	}
 	return h, rows.close()
@@ -351,7 +376,9 @@ func (s dbState) agentHeadAt(a AgentName, ts CommitTS) (agentHead, error) {
 	return agentHeadAt(s.r, a, ts)
 }
 
-func (s dbState) forks() *forks { return &s.r.forks }
+func (s dbState) forks() *forks               { return &s.r.forks }
+func (s dbState) acts() *rangeActs            { return &s.r.acts }
+func (s dbState) cached(prefix string) string { return s.r.cached(prefix) }
 
 // then must not be asked for what is below the floor.
 func (s *stepState) then(name RecordName, ts CommitTS) (Record, error) {

@@ -251,10 +251,13 @@ func (e *Engine) publish(commits []*commit, held bool) {
 	assertf(c.ts <= e.planner.head.ts && c.ts > e.Published(), "publishing %d, planned %d, published %d",
 		c.ts, e.planner.head.ts, e.Published())
 	for _, c := range commits {
-		e.hot.publish(c, &e.db.forks)
+		e.hot.publish(c, e.db)
 		for i := range c.p.agents {
 			if f := c.p.agents[i].made; f != nil {
 				e.db.forks.put(f)
+			}
+			if g := c.p.agents[i].acted; g != nil {
+				e.db.acts.put(g)
 			}
 		}
 	}

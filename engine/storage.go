@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -25,6 +26,8 @@ type Tuning struct {
 	StepLookups int // keys that planning reads; 8,192
 	ErasedKeys  int // keys that a commit of an erasure deletes; 128
 	FiredHolds  int // holds that are due, of which the daemon makes its own commits; 256
+	PieceRows   int // rows that chores look at in a step; 512
+	DeletedKeys int // of more that a delete of many comes to it is an act; Limits.TxnOps, which is the most
 	// ImportCommits is how many commits of an import are made; 8,192.
 	ImportCommits int
 	StepBytes     int // of names and values; 2 MiB
@@ -57,6 +60,8 @@ func (t *Tuning) setDefaults() {
 	def(&t.StepLookups, 8192)
 	def(&t.ErasedKeys, 128)
 	def(&t.FiredHolds, 256)
+	def(&t.PieceRows, 512)
+	def(&t.DeletedKeys, math.MaxInt)
 	def(&t.ImportCommits, 8192)
 	def(&t.StepBytes, 2<<20)
 	def(&t.LeftToWriter, 128)
@@ -70,7 +75,7 @@ func (t *Tuning) setDefaults() {
 }
 
 func (t *Tuning) validate() error {
-	if min(t.RecordBytes, t.StepLookups, t.ErasedKeys, t.FiredHolds, t.ImportCommits, t.StepBytes, t.LeftToWriter, t.MarkEvery, t.WitnessEvery, t.ChunkEvents, t.ChunkBytes, t.ChunkRows, t.LookedRows, t.LookedBytes) < 1 {
+	if min(t.RecordBytes, t.StepLookups, t.ErasedKeys, t.FiredHolds, t.PieceRows, t.DeletedKeys, t.ImportCommits, t.StepBytes, t.LeftToWriter, t.MarkEvery, t.WitnessEvery, t.ChunkEvents, t.ChunkBytes, t.ChunkRows, t.LookedRows, t.LookedBytes) < 1 {
 		return failf(ErrInvalid, "a bound of the tuning is negative")
 	}
 	return nil

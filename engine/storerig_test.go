@@ -84,8 +84,10 @@ type process struct {
 	noSync   bool // how it is to be opened
 	// lookedRows bounds what Find and Diff look at; 0: as usual.
 	lookedRows int
-	mu         sync.Mutex
-	logged     []string // events with what belongs to them
+	// txnOps and pieceRows are limits; 0: as usual.
+	txnOps, pieceRows int
+	mu                sync.Mutex
+	logged            []string // events with what belongs to them
 }
 
 // said reports whether the engine has logged something with all of the words.
@@ -150,8 +152,8 @@ func (p *process) await(ctx context.Context, ready <-chan struct{}) error {
 
 func (p *process) open() (err error) {
 	t := rigTuning
-	t.LookedRows = p.lookedRows
-	p.Engine, err = engine.Open(p.env, engine.Options{Dir: rigDir, Tuning: t, NoSync: p.noSync})
+	t.LookedRows, t.PieceRows = p.lookedRows, p.pieceRows
+	p.Engine, err = engine.Open(p.env, engine.Options{Dir: rigDir, Tuning: t, NoSync: p.noSync, Limits: engine.Limits{TxnOps: p.txnOps}})
 	return err
 }
 

@@ -21,9 +21,12 @@ type Checker struct {
 	base []byte // the last key of the base
 	// erasure is the last commit of an erasure of which what was before it may still be there.
 	erasure CommitTS
-	// acts are those of the commit that is being checked, forks the whole ones that the last one made.
+	// acts are the forks of the commit that is being checked, forks the whole ones that the last one made.
 	acts, forks map[AgentName]*fork
 	forksAt     CommitTS
+	// many are the acts on many keys of a commit, whose rows follow unless they are under way.
+	many   map[AgentName]*rangeAct
+	manyAt CommitTS
 	// Operations counts those that were checked.
 	Operations uint64
 }
@@ -104,6 +107,9 @@ func (c *Checker) Commit(rows []Row) (n int, err error) {
 		if f := c.copyOf(&rows[0]); f != nil {
 			return 1, c.checkCopy(rows[0], f)
 		}
+		if g := c.manyOf(&rows[0]); g != nil {
+			return 1, c.checkMany(rows[0], g)
+		}
 		return 1, c.checkBase(rows[0])
 	}
 	row, err := c.logRow(rows)
@@ -133,7 +139,7 @@ func (c *Checker) Commit(rows []Row) (n int, err error) {
 
 // ofBase reports whether rows begin with one of the base, or with one that was copied to a fork.
 func (c *Checker) ofBase(rows []Row) bool {
-	return len(rows) > 0 && len(rows[0].Key) > 0 && rows[0].Key[0] == recordTag && (c.head.ts == 0 || c.copyOf(&rows[0]) != nil)
+	return len(rows) > 0 && len(rows[0].Key) > 0 && rows[0].Key[0] == recordTag && (c.head.ts == 0 || c.copyOf(&rows[0]) != nil || c.manyOf(&rows[0]) != nil)
 }
 
 func (c *Checker) checkBase(r Row) error {
@@ -207,12 +213,7 @@ func (c *Checker) part(r *rowsOf, ts CommitTS, row *logRow, part *logPart) error
 	if ev.by.state == provenanceThere && digestOf(ev.by.append(nil)) != ev.by.digest {
 		return failf(ErrDataLoss, "the metadata of commit %d differs from its digest in the event of agent %q", ts, a.Agent)
 	}
-	if act != nil {
-		if c.acts == nil {
-			c.acts = make(map[AgentName]*fork)
-		}
-		c.acts[a] = act
-	}
+	c.took(act)
 	for i := range ev.ops {
 		if op := &ev.ops[i]; op.salt.nameDigest(a, op.key) != op.name {
 			return failf(ErrDataLoss, "operation %d of commit %d on agent %q has another name than its digest says", i+1, ts, a.Agent)
@@ -260,6 +261,11 @@ func (c *Checker) rest(r *rowsOf, ts CommitTS, row *logRow) error {
 		}
 	}
 	for i := range row.parts {
+		if err := c.rangeOf(r, ts, row.parts[i].agent); err != nil {
+			return err
+		}
+	}
+	for i := range row.parts {
 		a := row.parts[i].agent
 		if i > 0 && row.parts[i-1].agent.Namespace == a.Namespace {
 			continue
@@ -268,7 +274,7 @@ func (c *Checker) rest(r *rowsOf, ts CommitTS, row *logRow) error {
 			return err
 		}
 	}
-	if len(r.rows) > 0 && r.rows[0].Key[0] != logTag && (c.forksAt != ts || r.rows[0].Key[0] != recordTag) {
+	if len(r.rows) > 0 && r.rows[0].Key[0] != logTag && (c.forksAt != ts && c.manyAt != ts || r.rows[0].Key[0] != recordTag) {
 		return corruptRow(r.rows[0].Key, "of no commit, or not where it belongs")
 	}
 	return nil
@@ -299,7 +305,7 @@ func (r *rowsOf) takeUnless(dropped bool, key []byte) ([]byte, error) {
 func (c *Checker) record(r *rowsOf, a AgentName, op *eventRowOp, ts CommitTS, row *logRow) error {
 	past := c.went.pasts[a.Namespace]
 	key := appendVersion(recordPrefix(RecordName{a.Namespace, a.Agent, op.key}), op.version)
-	body, err := r.takeUnless(ts < past.dropped, key)
+	body, err := r.takeUnless(ts <= past.dropped, key) // of the last one, too, if an act is being dropped
 	if body == nil || err != nil {
 		return err
 	}

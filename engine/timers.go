@@ -94,6 +94,9 @@ func (e *Engine) fireAll(now time.Time, due []fired) error {
 		if wake && pl.plannedOp(prefix) != nil {
 			continue // it ended with its record, which expired in this step
 		}
+		if h.acted && h.version == f.version+1 {
+			continue // an act on many keys deleted the record, and ends the hold when it comes to it
+		}
 		if h.version != f.version || h.held != f.kind {
 			return corruptRow(appendHoldKey(nil, prefix), "a timer of another version")
 		}

@@ -171,6 +171,8 @@ type EventOp struct {
 	Erased, Pruned bool
 	// Fork: the operation is the act that made the agent a fork. It has no key.
 	Fork *Lineage
+	// Many: the operation is the act that deleted each key which begins with that of Name, and existed.
+	Many bool
 }
 
 // TxnState is the state of a transaction.

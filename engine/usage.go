@@ -30,7 +30,7 @@ var partsOfStore = []struct {
 	{"history", string(rune(eventTag))},
 	{"log", string(rune(logTag))},
 	{"outcomes", string(rune(outcomeTag))},
-	{"indexes", string([]rune{agentTag, forkTag, namespaceTag, holdTag, timerTag, readyTag})},
+	{"indexes", string([]rune{agentTag, forkTag, rangeTag, namespaceTag, holdTag, timerTag, readyTag})},
 	{"system", string([]rune{metaTag, systemTag})},
 	{"imports", string(rune(stagedTag))}, // under way
 }

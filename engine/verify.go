@@ -131,7 +131,7 @@ func (v *verifier) run(ev *evidence) error {
 	if v.kept.pasts, err = readPasts(systemReader{v.db.DB}); err != nil {
 		return err
 	}
-	if err := v.db.forks.load(v.db); err != nil {
+	if err := v.db.loadActs(); err != nil {
 		return err
 	}
 	if ev.witnessMissing(v.head) {
@@ -215,10 +215,8 @@ func (v *verifier) checkPart(ts CommitTS, row *logRow, part *logPart) error {
 	if err != nil {
 		return err
 	}
-	if act, _ := ev.act(a, ts); act != nil {
-		if err := v.checkAct(act); err != nil {
-			return err
-		}
+	if err := v.checkAct(a, ts, ev); err != nil {
+		return err
 	}
 	for j := range ev.ops {
 		if err := v.checkOp(RecordName{a.Namespace, a.Agent, ev.ops[j].key}, &ev.ops[j], ts, row); err != nil {
@@ -332,7 +330,7 @@ func (v *verifier) checkOutcome(ts CommitTS, row *logRow) error {
 // checkNothingElse finds rows that no commit made. checkLog matched every operation with
 // a record of its own, so equal counts mean equal sets.
 func (v *verifier) checkNothingElse() error {
-	var events, meta, forks uint64
+	var events, meta, forks, ranges uint64
 	steps := []struct {
 		tag   byte
 		count *uint64
@@ -341,6 +339,7 @@ func (v *verifier) checkNothingElse() error {
 		{recordTag, &v.r.Records, v.checkRecord},
 		{eventTag, &events, v.checkEventOfCommit},
 		{forkTag, &forks, v.checkForkRow},
+		{rangeTag, &ranges, v.checkRangeRow},
 		{outcomeTag, &v.r.Outcomes, v.nothing},
 		{agentTag, &v.r.Agents, v.checkAgent},
 		{namespaceTag, &v.r.Namespaces, v.checkNamespace},
@@ -490,7 +489,7 @@ func (v *verifier) checkSystem(key, body []byte) error {
 // checkTags refuses rows with unknown tags.
 func (v *verifier) checkTags() error {
 	lower := []byte{0}
-	for _, tag := range []byte{agentTag, timerTag, eventTag, forkTag, holdTag, stagedTag, logTag, metaTag, namespaceTag, recordTag, systemTag, outcomeTag, readyTag, math.MaxUint8} { // in byte order
+	for _, tag := range []byte{agentTag, timerTag, eventTag, forkTag, rangeTag, holdTag, stagedTag, logTag, metaTag, namespaceTag, recordTag, systemTag, outcomeTag, readyTag, math.MaxUint8} { // in byte order
 		it, err := newRowIter(v.db, lower, []byte{tag})
 		if err != nil {
 			return err

@@ -1,13 +1,27 @@
 package engine
 
-import "bytes"
+import (
+	"bytes"
+	"cmp"
+)
 
 // What verify checks of forks: that the row which says what an agent is a fork of is the act in the
 // log, that versions go on from what was inherited, and that rows which were copied are those of the
 // log, no others, and, when the fork is said to be whole, all.
 
-// checkAct checks an act of the log.
-func (v *verifier) checkAct(f *fork) error {
+// checkAct checks what an event has of an act.
+func (v *verifier) checkAct(a AgentName, ts CommitTS, ev *eventRow) error {
+	x, _ := ev.act(a, ts)
+	switch {
+	case x == nil:
+		return nil
+	case x.many != nil:
+		return v.checkMany(x.many)
+	}
+	return v.checkFork(x.fork)
+}
+
+func (v *verifier) checkFork(f *fork) error {
 	has := v.db.forks.get(f.agent)
 	if has == nil || has.at != f.at || has.parent != f.parent || has.upTo != f.upTo || f.upTo >= f.at {
 		return corruptRow(f.key(), "missing, or not what the log has")
@@ -34,7 +48,7 @@ func (v *verifier) checkForkRow(key, body []byte) error {
 		return err
 	}
 	ev, ok := parseEventRow(event)
-	if act, good := ev.act(f.agent, f.at); !ok || !good || act == nil || act.parent != f.parent || act.upTo != f.upTo {
+	if act, good := ev.act(f.agent, f.at); !ok || !good || act == nil || act.fork == nil || act.fork.parent != f.parent || act.fork.upTo != f.upTo {
 		return corruptRow(key, "not what the log has")
 	}
 	if f.whole {
@@ -84,7 +98,9 @@ func (v *verifier) below(n RecordName, version Version) (there, superseded bool,
 	}
 	if ok {
 		_, row, good := recordAt(it)
-		superseded = good && row.commitTS <= v.kept.pasts[n.Namespace].dropped
+		dropped, failed := v.droppedOf(n.AgentName())
+		it.err = cmp.Or(it.err, failed)
+		superseded = good && row.commitTS <= dropped
 	}
 	return there, superseded, it.close()
 }
@@ -140,6 +156,9 @@ func (v *verifier) checkCopy(n RecordName, at Version, row *recordRow) (copied b
 	ev, ok := parseEventRow(body)
 	if !ok {
 		return true, differs
+	}
+	if deletedBy(&ev, from.AgentName(), row.commitTS, n.Key, row) {
+		return true, nil
 	}
 	for i := range ev.ops {
 		if op := &ev.ops[i]; op.key == n.Key && op.version == at {

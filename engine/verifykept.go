@@ -57,7 +57,11 @@ func (v *verifier) checkVersionGone(n RecordName, op *eventRowOp, ts CommitTS) e
 	if err != nil {
 		return err
 	}
-	if dropped := v.kept.pasts[n.Namespace].dropped; ts >= dropped || base.version <= op.version || base.commitTS > dropped {
+	dropped, err := v.droppedOf(n.AgentName())
+	if err != nil {
+		return err
+	}
+	if ts >= dropped || base.version <= op.version || base.commitTS > dropped {
 		return failf(ErrDataLoss, "version %d of key %q of agent %q is in the log (commit %d) but not in the state", op.version, n.Key, n.Agent, ts)
 	}
 	return nil
@@ -92,6 +96,11 @@ func (v *verifier) checkProvenanceGone(ts CommitTS, a AgentName, ev *eventRow) e
 	for i := range ev.ops {
 		by, err := v.erasureOf(RecordName{a.Namespace, a.Agent, ev.ops[i].key})
 		if err != nil || by > ev.ops[i].version {
+			return err
+		}
+	}
+	if g := ev.manyIn(a, ts); g != nil {
+		if erased, err := v.erasedUnder(g); err != nil || erased {
 			return err
 		}
 	}

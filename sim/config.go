@@ -64,7 +64,7 @@ func (c Config) server() server.Config {
 	s := server.Config{Version: build, GitSHA: build, Token: c.token(), Engine: engine.Options{
 		Dir: dataDir, NoSync: c.Unsynced,
 		Limits: engine.Limits{TxnTimeout: c.TxnTimeout, OutcomeAge: c.OutcomeAge, OutcomeCount: c.OutcomeCount, DiskReserve: DiskReserve},
-		Tuning: engine.Tuning{MemTableBytes: 256 << 10, CacheBytes: 1 << 20, ManualCompaction: true, ErasedKeys: 1, FiredHolds: 8, ImportCommits: 2},
+		Tuning: engine.Tuning{MemTableBytes: 256 << 10, CacheBytes: 1 << 20, ManualCompaction: true, ErasedKeys: 1, FiredHolds: 8, PieceRows: 4, DeletedKeys: 3, ImportCommits: 2},
 	}}
 	if c.Rate > 0 {
 		s.Rate = func(string) float64 { return float64(c.Rate) }

@@ -181,6 +181,7 @@ func EventOf(m *pb.ReplayEvent) Event {
 		if l := o.GetLease(); l != nil {
 			ev.Operations[i].Lease = &LeaseChange{l.GetHolder(), time.Duration(l.GetTtlMs()) * time.Millisecond}
 		}
+		ev.Operations[i].Many = o.GetAct().GetKind() == pb.RangeAct_DELETED
 		if a := o.GetAct(); a.GetKind() == pb.RangeAct_FORKED {
 			ev.Operations[i].Fork = &Origin{Namespace: a.GetNamespace(), Agent: a.GetAgentId(), CommitTS: CommitTS(a.GetCommitTs()), ForkedTS: ev.CommitTS, ForkedAt: ev.CommitTime}
 		}

@@ -203,6 +203,10 @@ type Operation struct {
 	// Fork is set if the agent began here as a fork of this; there is no key. Only queries with
 	// AllOperations have it.
 	Fork *Origin
+	// Many: each key that begins with this one, which may be empty, and existed, was deleted. Deletes of more
+	// keys than a transaction may change are told like this, to queries with AllOperations; to others key by
+	// key.
+	Many bool
 }
 
 // LeaseChange is what an operation on a lease says.

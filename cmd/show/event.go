@@ -36,6 +36,8 @@ type Operation struct {
 	// Of the act that made the agent a fork, which has no key: of which agent, after which commit.
 	From   string `json:"forked_from,omitempty"`
 	FromTS uint64 `json:"forked_from_ts,omitempty"`
+	// Each key that begins with Key was deleted.
+	Many bool `json:"deleted_prefix,omitempty"`
 }
 
 // Event writes a commit without its first skip operations: a line an operation.
@@ -47,6 +49,9 @@ func (t *Table) Event(ev *Event, skip int, verbose bool) error {
 			done += " " + Printable(ev.Cause)
 		}
 		key, version := Quote(o.Key), "v"+strconv.FormatUint(o.Version, 10)
+		if o.Many {
+			key, version = Quote(o.Key)+"*", "-"
+		}
 		if o.From != "" {
 			key, version = Quote(o.From), "@"+strconv.FormatUint(o.FromTS, 10)
 		}
@@ -66,7 +71,7 @@ func (o *Operation) verb() string {
 	switch {
 	case o.From != "":
 		return "FORK"
-	case o.Deleted:
+	case o.Deleted, o.Many:
 		return "DELETE"
 	}
 	for prefix, name := range map[string]string{"tool/": "TOOL", "note/": "NOTE", "final/": "FINAL"} { // at most one fits, in any order

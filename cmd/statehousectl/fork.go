@@ -119,8 +119,8 @@ func (a *app) deletePrefixCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "delete-prefix AGENT PREFIX",
 		Short: "Delete every key that starts with a prefix",
-		Long: "delete-prefix deletes every key of an agent that starts with PREFIX, in one commit. Their\n" +
-			"history stays. More than a transaction may change (5,000 keys) are refused: give longer prefixes.",
+		Long: "delete-prefix deletes every key of an agent that starts with PREFIX, in one commit,\n" +
+			"however many they are. Their history stays.",
 		Args:              show.Takes(2, 2),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
@@ -136,8 +136,8 @@ func (a *app) deleteAgentCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "delete-agent AGENT",
 		Short: "Delete every key of an agent",
-		Long: "delete-agent deletes every key of an agent, in one commit. Their history stays. More than a\n" +
-			"transaction may change (5,000 keys) are refused: see delete-prefix.",
+		Long: "delete-agent deletes every key of an agent, in one commit, however many they are, as\n" +
+			"delete-prefix does. Their history stays.",
 		Args:              show.Takes(1, 1),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}

@@ -79,7 +79,8 @@ func (j *judge) checkVersions(op *history.Operation, versions []history.KeyVersi
 		}
 	}
 	many, keys := false, 0
-	for _, o := range j.model.Changes(ev) {
+	for _, o := range ev.Ops { // of what an act did to keys no versions are told
+		o = model.Plain(o)
 		switch many = many || o.Act != nil; {
 		case o.Act != nil || model.Hidden(o.Name):
 			continue

@@ -61,6 +61,8 @@ func eventOf(ev *engine.Event) *history.Event {
 				holder, ttl := engine.LeaseOf(o.Value)
 				op.Lease = &history.LeaseChange{Holder: holder, TTL: uint64(ttl.Milliseconds())}
 			}
+		case o.Many:
+			op.Act = &history.Act{Kind: "deleted"}
 		case o.Fork != nil:
 			op.Act = &history.Act{Kind: "forked", Namespace: o.Fork.Parent.Namespace, Agent: o.Fork.Parent.Agent, CommitTS: uint64(o.Fork.ParentTS)}
 		}

@@ -26,6 +26,8 @@ var fixed = map[string]string{
 	"ImportCommits": "an import has few commits, and is to take several steps for them",
 	"AgentLeases":   "no world holds many leases: a test of the engine does",
 	"FiredHolds":    "a world has few deadlines at once: a test of the engine has many",
+	"PieceRows":     "small, so that chores take several steps over what little a world has",
+	"DeletedKeys":   "of few keys a world has: so deletes of very many are met",
 	"LookedRows":    "tests of the engine and the server draw it, down to one row",
 	"LookedBytes":   "as LookedRows",
 	"ErasedKeys":    "no world erases yet, and the planner's caches allow for it: the least there is",

@@ -8,14 +8,14 @@ func hot() []Bug {
 			Name: "hot-before-published", Guarantee: "G4", About: "records in memory are replaced when a commit is planned, and are read whatever the snapshot is",
 			Edits: []Edit{
 				{"engine/hot.go", "	return rec, found && rec.commitTS <= at, hotMiss{s, s.changes}\n", "	return rec, found && (rec.commitTS <= at || !rec.exists && rec.version > 1), hotMiss{s, s.changes}\n"},
-				{"engine/step.go", "		e.hot.publish(c, &e.db.forks)\n		for i", "		for i"},
-				{"engine/step.go", "	fl.commits = e.planner.step\n", "	fl.commits = e.planner.step\n	for _, c := range fl.commits {\n\t\te.hot.publish(c, &e.db.forks)\n\t}\n"},
+				{"engine/step.go", "		e.hot.publish(c, e.db)\n		for i", "		for i"},
+				{"engine/step.go", "	fl.commits = e.planner.step\n", "	fl.commits = e.planner.step\n	for _, c := range fl.commits {\n\t\te.hot.publish(c, e.db)\n\t}\n"},
 			},
 		},
 		{
 			Name: "hot-survives-a-delete", Guarantee: "G3", About: "a record in memory is not replaced when it is deleted",
 			Edits: []Edit{
-				{"engine/hot.go", "			h.replace(of.cached(op.prefix), rec)\n", "			if rec.exists {\n\t\t\t\th.replace(of.cached(op.prefix), rec)\n\t\t\t}\n"},
+				{"engine/hot.go", "			h.replace(db.cached(op.prefix), rec)\n", "			if rec.exists {\n\t\t\t\th.replace(db.cached(op.prefix), rec)\n\t\t\t}\n"},
 				{"engine/hot.go", "	assertf(!found || rec.version == have.version+1,", "	assertf(true || rec.version == have.version+1,"},
 			},
 		},

@@ -36,7 +36,7 @@ func holds() []Bug {
 		},
 		{
 			Name: "deadline-outlives-its-version", Guarantee: "G3", About: "a write without a time to live leaves the deadline of the version before",
-			Edits: []Edit{{"engine/plan.go", "	if before.held != 0 {\n		if op.ends,", "	if before.held != 0 && op.held.kind == 0 && !op.tombstone && !op.keeps {\n		op.held = recordHold{before.held, time.Hour}\n	}\n	if before.held != 0 {\n		if op.ends,"}},
+			Edits: []Edit{{"engine/plan.go", "	op.hold, op.ends = nil, nil\n	switch {\n", "	op.hold, op.ends = nil, nil\n	if before.held != 0 && op.held.kind == 0 && !op.tombstone && !op.keeps {\n		op.held = recordHold{before.held, time.Hour}\n	}\n	switch {\n"}},
 		},
 		{
 			Name: "lapse-moves-the-head", Guarantee: "G3", About: "a head condition fails because of a commit of the daemon's own",

@@ -132,7 +132,7 @@ func storage() []Bug {
 		},
 		{
 			Name: "damage-read-as-absent", Guarantee: "G8", About: "a record that cannot be read is answered as if it did not exist",
-			Edits: []Edit{{"engine/read.go", "	if err := rows.close(); err != nil {\n		return rec, err\n	}\n	if newest {\n		s.e.hot.fill(miss, prefix,", "	if err := rows.close(); err != nil {\n		return Record{Name: name}, nil\n	}\n	if newest {\n		s.e.hot.fill(miss, prefix,"}},
+			Edits: []Edit{{"engine/read.go", "		newest = rows.moves == 1 && rec.Version > 0\n	}\n	if err := rows.close(); err != nil {\n		return rec, err\n", "		newest = rows.moves == 1 && rec.Version > 0\n	}\n	if err := rows.close(); err != nil {\n		return Record{Name: name}, nil\n"}},
 		},
 		{
 			Name: "answer-lost-in-batch", Guarantee: "G9", Unseen: noHistory, About: "when a step holds several requests the last one is never answered",

@@ -18,11 +18,11 @@ func past() []Bug {
 		},
 		{
 			Name: "drop-takes-the-base", Guarantee: "G5", About: "the version that is current at the floor goes, too",
-			Edits: []Edit{{"engine/drop.go", "op.key}), op.version-1)", "op.key}), op.version)"}},
+			Edits: []Edit{{"engine/drop.go", "appendVersion(recordPrefix(n), at-1)", "appendVersion(recordPrefix(n), at)"}},
 		},
 		{
 			Name: "current-version-pruned", Guarantee: "G1", About: "one version fewer keeps its value than was asked for: of one, none",
-			Edits: []Edit{{"engine/drop.go", "			v := op.version - Version(s.maxVersions)\n", "			v := op.version - Version(s.maxVersions) + 1\n"}},
+			Edits: []Edit{{"engine/drop.go", "return w.pruneVersion(n, at-Version(s.maxVersions))", "return w.pruneVersion(n, at-Version(s.maxVersions)+1)"}},
 		},
 		{
 			Name: "erase-misses-a-version", Guarantee: "G5", About: "an erasure begins one version too far down",

@@ -1,0 +1,216 @@
+package engine
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/binary"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A delete of more keys than a transaction may change is an act: the commit has what was asked, the
+// prefix, and no key, so it takes no longer than any other. What it did to each key is derived when
+// rows are read (rangerows.go): a key under the prefix that existed before has one more row, a
+// tombstone of the act's commit. A chore then writes these rows (rangechore.go), in pieces. That
+// changes nothing that is read; when all are there the act is under way no longer, and reads cost
+// what they did before. The log has it for good.
+//
+// One act of an agent is under way at a time. What is derived is of users' records: the engine's own
+// stay, but for the wake-ups of what is deleted, which are operations of the same commit.
+
+// rangeTag is the tag of rows of acts on many keys that are under way.
+//
+//	g namespace 00 agent 00 -> uvarint commit_ts · commit_time · string prefix · string: carried out up to
+const rangeTag = 'g'
+
+const actDelete = 2 // the kind, the first byte of the field of the event
+
+// A rangeAct deleted the keys of an agent that begin with a prefix. It is never changed.
+type rangeAct struct {
+	agent  AgentName
+	at     CommitTS
+	time   time.Time // of the commit
+	prefix string
+	done   string // how far it is carried out: the last row that was looked at, by its key without the agent
+}
+
+func (g *rangeAct) key() []byte { return agentPrefix(rangeTag, g.agent) }
+
+func (g *rangeAct) append(dst []byte) []byte {
+	dst = appendTime(binary.AppendUvarint(dst, uint64(g.at)), g.time)
+	return appendString(appendString(dst, g.prefix), g.done)
+}
+
+func parseRangeAct(key, body []byte) (*rangeAct, bool) {
+	g := new(rangeAct)
+	rest, ok := splitNames(key, rangeTag, &g.agent.Namespace, &g.agent.Agent)
+	d := decoder{rest: body}
+	g.at, g.time = CommitTS(d.uvarint()), d.time()
+	g.prefix, g.done = d.string(), d.string()
+	return g, ok && len(rest) == 0 && d.end() && g.at > 0
+}
+
+// field is what the event of the act has of it.
+func (g *rangeAct) field() []byte { return appendString([]byte{actDelete}, g.prefix) }
+
+// covers reports whether the act is about a key.
+func (g *rangeAct) covers(key string) bool {
+	return strings.HasPrefix(key, g.prefix) && key >= firstKey
+}
+
+// meets reports whether the act is about keys of an interval.
+func (g *rangeAct) meets(s interval) bool {
+	end := string(successor([]byte(g.prefix)))
+	return (s.to == "" || g.prefix < s.to) && (end == "" || s.from < end)
+}
+
+// bounds are those of the rows of what it is about.
+func (g *rangeAct) bounds() (lower, upper []byte) {
+	base := agentPrefix(recordTag, g.agent)
+	return append(bytes.Clone(base), max(g.prefix, firstKey)...), successor(append(bytes.Clone(base), g.prefix...))
+}
+
+// rangeActs are the acts under way, and what remembers those that were. Readers and the writer use
+// them: one is added when its commit is published, and ended when all of it is in rows.
+type rangeActs struct {
+	some atomic.Bool // there was one since the store was opened. So whoever uses none pays for a load
+	mu   sync.RWMutex
+	of   map[AgentName]*rangeAct // under way
+	line []*rangeAct             // those, by their commits
+	last map[AgentName]CommitTS  // of agents that had one since the store was opened
+}
+
+// get is the act under way of an agent; nil: there is none.
+func (t *rangeActs) get(a AgentName) *rangeAct {
+	if !t.some.Load() {
+		return nil
+	}
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.of[a]
+}
+
+// put adds an act, or replaces it by itself when more of it is carried out.
+func (t *rangeActs) put(g *rangeAct) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.of == nil {
+		t.of, t.last = make(map[AgentName]*rangeAct), make(map[AgentName]CommitTS)
+	}
+	t.remove(g.agent)
+	t.of[g.agent], t.last[g.agent] = g, g.at
+	i, _ := slices.BinarySearchFunc(t.line, g, func(a, b *rangeAct) int {
+		return cmp.Or(cmp.Compare(a.at, b.at), compareAgents(a.agent, b.agent))
+	})
+	t.line = slices.Insert(t.line, i, g)
+	t.some.Store(true)
+}
+
+// end ends the act of an agent.
+func (t *rangeActs) end(a AgentName) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.remove(a)
+}
+
+func (t *rangeActs) remove(a AgentName) {
+	delete(t.of, a)
+	t.line = slices.DeleteFunc(slices.Clone(t.line), func(g *rangeAct) bool { return g.agent == a })
+}
+
+// first is the oldest act under way; nil: there is none.
+func (t *rangeActs) first() *rangeAct {
+	if line := t.all(); len(line) > 0 {
+		return line[0]
+	}
+	return nil
+}
+
+// all are the acts under way, by their commits.
+func (t *rangeActs) all() []*rangeAct {
+	if !t.some.Load() {
+		return nil
+	}
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.line
+}
+
+// load reads the acts under way of a store.
+func (t *rangeActs) load(r *store) error {
+	it, err := newRowIter(r, []byte{rangeTag}, []byte{rangeTag + 1})
+	if err != nil {
+		return err
+	}
+	for ok := it.first(); ok; ok = it.next() {
+		g, good := parseRangeAct(it.key(), it.body)
+		if !good {
+			it.corrupt()
+			break
+		}
+		t.put(g)
+	}
+	return it.close()
+}
+
+// heldBack is the last commit that retention of a namespace may look at before the acts under way are
+// carried out.
+func (t *rangeActs) heldBack(namespace string, upTo CommitTS) CommitTS {
+	for _, g := range t.all() {
+		if g.agent.Namespace == namespace {
+			return min(upTo, g.at-1)
+		}
+	}
+	return upTo
+}
+
+// loadActs reads what reads of records must know besides their rows.
+func (s *store) loadActs() error {
+	if err := s.forks.load(s); err != nil {
+		return err
+	}
+	return s.acts.load(s)
+}
+
+// derived reports whether the records of an agent have rows that are not in the store under its name.
+func (s *store) derived(a AgentName) bool {
+	return s.forks.get(a) != nil || s.acts.get(a) != nil
+}
+
+// heldBack is the last commit that retention of a namespace may look at by now.
+func (s *store) heldBack(namespace string, upTo CommitTS) CommitTS {
+	return s.acts.heldBack(namespace, s.forks.heldBack(namespace, upTo))
+}
+
+// cached is what a record is called in caches of the newest state, by its prefix, and a sequence, by
+// what the prefixes of its records begin with. What a cache has of a key before an act is wrong from
+// then on: that it was never written, or that it exists. So the keys of a fork have other names there,
+// and those of an agent have others after each act.
+func (s *store) cached(prefix string) string {
+	if !s.forks.some.Load() && !s.acts.some.Load() {
+		return prefix
+	}
+	var a AgentName
+	if _, ok := splitNames([]byte(prefix), recordTag, &a.Namespace, &a.Agent); !ok {
+		return prefix
+	}
+	if s.forks.get(a) != nil {
+		prefix = string(rune(forkTag)) + prefix // of no record, which would begin with another tag
+	}
+	if last := s.acts.lastOf(a); last != 0 {
+		prefix = string(binary.BigEndian.AppendUint64([]byte{rangeTag}, uint64(last))) + prefix
+	}
+	return prefix
+}
+
+func (t *rangeActs) lastOf(a AgentName) CommitTS {
+	if !t.some.Load() {
+		return 0
+	}
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.last[a]
+}

@@ -1,0 +1,119 @@
+package engine
+
+import "time"
+
+// act makes a delete an act, since it comes to more keys than a transaction may change. Nothing is
+// looked at here but the wake-ups of what it deletes, which end as they would otherwise.
+func (v *evaluation) act(op *askedOp) error {
+	a, pl := op.name.AgentName(), v.pl
+	if n := v.namedBy(a); n > 1 {
+		return onKey(failf(ErrLimit, "the operation is about more keys of agent %q than the limit of %d, and then must be the only one on the agent: it is one of %d", a.Agent, pl.limits.TxnOps, n), op.name).
+			with("what", "operations on the agent")
+	}
+	if pl.busy != nil {
+		if err := pl.busy(a); err != nil {
+			return err
+		}
+	}
+	wakes, err := v.wakesUnder(op)
+	if err != nil {
+		return err
+	}
+	for _, key := range wakes {
+		v.remove(RecordName{a.Namespace, a.Agent, key})
+	}
+	v.parts[v.part(a)].acted = &rangeAct{agent: a, at: pl.head.ts + 1, time: v.time, prefix: op.name.Key}
+	return nil
+}
+
+// namedBy counts the operations of the request that are on an agent.
+func (v *evaluation) namedBy(a AgentName) (n int) {
+	for i := range v.p.asked {
+		if v.p.asked[i].name.AgentName() == a {
+			n++
+		}
+	}
+	return n
+}
+
+// wakesUnder are the keys of the wake-ups of records whose keys begin with that of an operation. The
+// agent has no commit in this step, so the store has all.
+func (v *evaluation) wakesUnder(op *askedOp) (keys []string, err error) {
+	if !v.pl.wakes.Load() {
+		return nil, nil
+	}
+	most := v.pl.limits.TxnOps
+	err = v.pl.state.held(op.name.AgentName(), dueKey(op.name.Key), func(key string) bool {
+		keys = append(keys, key)
+		return len(keys) <= most
+	})
+	if err == nil && len(keys) > most {
+		err = tooManyKeys(op, "due records that one operation deletes", most)
+	}
+	return keys, err
+}
+
+// held visits the keys of an agent's records that have a hold and begin with a prefix, until visit returns
+// false.
+func (s dbState) held(a AgentName, prefix string, visit func(key string) bool) error {
+	lower := append(agentPrefix(holdTag, a), prefix...)
+	it, err := newRowIter(s.r, lower, successor(lower))
+	if err != nil {
+		return err
+	}
+	for ok := it.first(); ok; ok = it.next() {
+		names, good := splitHoldKey(it.key())
+		n, good2 := splitPrefix(names)
+		if !good || !good2 {
+			it.corrupt()
+			break
+		}
+		if !visit(n.Key) {
+			break
+		}
+	}
+	return it.close()
+}
+
+// busy refuses an act on many keys of an agent while there is another one, or some of it is being erased.
+func (e *Engine) busy(a AgentName) error {
+	if g := e.db.acts.get(a); g != nil {
+		return failf(ErrOverloaded, "the delete of very many keys of agent %q that commit %d made is being carried out, and there is one at a time of an agent; nothing was applied: retry", a.Agent, g.at).RetryAfter(time.Second)
+	}
+	for _, x := range e.chores.erasures {
+		if x.Namespace == a.Namespace && (x.Agent == "" || x.Agent == a.Agent) {
+			return failf(ErrOverloaded, "agent %q is being erased, and meanwhile no operation on very many of its keys is carried out; nothing was applied: retry", a.Agent).RetryAfter(time.Second)
+		}
+	}
+	return nil
+}
+
+// ofAct counts the keys that an act on many keys deleted, if the commit is one. The request's goroutine
+// does, when the commit is made: nobody else waits for it.
+func (x *results) ofAct(op *askedOp) (keys uint64, err error) {
+	a := op.name.AgentName()
+	body, err := getRow(x.e.db, eventKey(a, x.ts))
+	if body == nil || err != nil {
+		return 0, err
+	}
+	ev, ok := parseEventRow(body)
+	if !ok {
+		return 0, corruptRow(eventKey(a, x.ts), "malformed")
+	}
+	if ev.txnID != x.p.id || ev.manyIn(a, x.ts) == nil {
+		return 0, nil // another commit: this one came to nothing
+	}
+	c, err := Snapshot{e: x.e, ts: x.ts, ctx: x.p.client}.cursor(&ScanOptions{Agent: a, Prefix: op.name.Key, KeysOnly: true})
+	if err != nil {
+		return 0, err
+	}
+	for {
+		exists, ok := c.step()
+		if !ok {
+			return keys, c.rows.close()
+		}
+		if !exists && c.rec.CommitTS == x.ts {
+			keys++
+		}
+	}
+}
