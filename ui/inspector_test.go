@@ -8,7 +8,9 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"statehouse.dev/statehouse/engine"
 	"statehouse.dev/statehouse/server"
@@ -23,6 +25,7 @@ type rig struct {
 	service *server.Service
 	token   string
 	n       int
+	skew    atomic.Int64 // of the store's clock, in nanoseconds
 }
 
 func newRig(t *testing.T, change ...func(*server.Config)) *rig {
@@ -31,7 +34,10 @@ func newRig(t *testing.T, change ...func(*server.Config)) *rig {
 	for _, f := range change {
 		f(&c)
 	}
-	s, err := server.Assemble(engine.MemoryEnv(func(err error) { t.Errorf("the engine halted: %v", err) }, func(string, ...any) {}), c)
+	r := &rig{t: t, token: c.Token}
+	env := engine.MemoryEnv(func(err error) { t.Errorf("the engine halted: %v", err) }, func(string, ...any) {})
+	env.Now = func() time.Time { return time.Now().Add(time.Duration(r.skew.Load())) }
+	s, err := server.Assemble(env, c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +62,8 @@ func newRig(t *testing.T, change ...func(*server.Config)) *rig {
 			t.Error(err)
 		}
 	})
-	return &rig{t: t, url: "http://" + l.Addr().String(), service: s, token: c.Token}
+	r.url, r.service = "http://"+l.Addr().String(), s
+	return r
 }
 
 // commit commits operations, as JSON, with metadata.
@@ -297,6 +304,15 @@ func TestSignIn(t *testing.T) {
 	}
 	c.complaints()
 	c.open(r.url+"/ui/", "main", "worker-11") // the session goes on
+	r.skew.Store(int64(2 * time.Minute))      // refusals that are alike become one entry a minute
+	wiretest.Eventually(t, "what was refused is listed", func() error {
+		c.open(r.url+"/ui/?view=daemon", ".facts", "Last commit")
+		if got := c.text("main"); !strings.Contains(got, "not the one of this daemon") || !strings.Contains(got, "GetStatus") {
+			return fmt.Errorf("%s", got)
+		}
+		return nil
+	})
+	c.shoot("daemon.png")
 	c.shows("header button", "Sign out")
 	c.click("header button")
 	c.shows("main", "This daemon wants a key")
@@ -324,6 +340,7 @@ func TestNoBarriers(t *testing.T) {
 			{"?view=log", ".commits", "commit 7"},
 			{"?view=compare&agent=planner&from=2&to=5", ".commits", "/step"},
 			{"?view=leases", "main", "worker-7"},
+			{"?view=daemon", "main", "Nothing. Conflicts"},
 			{"?view=txn&txn=story-004", "main", "search again"},
 		} {
 			c.open(r.url+"/ui/"+screen.query, screen.selector, screen.text)

@@ -8,7 +8,7 @@
 //	                     its history) and events.js (commits)
 //	page/log.js          the log, filtered and live
 //	page/compare.js      two moments or two agents
-//	page/leases.js       page/transaction.js
+//	page/leases.js       page/transaction.js, page/daemon.js
 //	page/values.js       values, exactly, and what differs between two
 //	page/dom.js          elements without markup; times.js: times
 //

@@ -64,7 +64,7 @@ func TestErrors(t *testing.T) {
 		{"Transact", `{"txnId":"1","operations":[{"agentId":"planner","key":"plan","put":{"value":{}}}]}`, http.StatusBadRequest, "failed_precondition", "TXN_ID_REUSED"},
 		{"GetState", `{"agentId":"planner","key":"plan","at":{"commitTs":"9"}}`, http.StatusBadRequest, "", ""},
 		{"GetState", `{"agentId":"planner"`, http.StatusBadRequest, "invalid_argument", "INVALID_REQUEST"},
-		{"GetState", `{"agentId":"planner","kye":"plan"}`, http.StatusBadRequest, "invalid_argument", "INVALID_REQUEST"},
+		{"GetState", `{"agentId":"planner","key":"plan","stritc":true}`, http.StatusBadRequest, "invalid_argument", "INVALID_REQUEST"},
 		{"GetState", `[]`, http.StatusBadRequest, "invalid_argument", "INVALID_REQUEST"},
 		{"GetState", `{"agentId":"` + strings.Repeat("x", 5000) + `","key":"k"}`, http.StatusBadRequest, "invalid_argument", "INVALID_REQUEST"},
 	} {

@@ -7,9 +7,10 @@ import { log } from "./log.js";
 import { compare } from "./compare.js";
 import { leases } from "./leases.js";
 import { transaction } from "./transaction.js";
+import { daemon } from "./daemon.js";
 
-const screens = { agents, agent, log, compare, leases, txn: transaction };
-const titles = { agents: "Agents", log: "Log", compare: "Compare", leases: "Leases", txn: "Transaction" };
+const screens = { agents, agent, log, compare, leases, txn: transaction, daemon };
+const titles = { agents: "Agents", log: "Log", compare: "Compare", leases: "Leases", txn: "Transaction", daemon: "Daemon" };
 
 const main = document.getElementById("main");
 const header = document.getElementById("header");
