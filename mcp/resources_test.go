@@ -152,6 +152,8 @@ func TestSubscriptions(t *testing.T) {
 			r.put("a", "k", `{"n":0}`)
 			r.subscribe(uri)
 			r.subscribe(last)
+			r.put("a", "last", `{}`)
+			r.told(last)           // and of nothing that was before
 			r.put("a", "k2", `{}`) // has the key as its prefix
 			r.put("b", "k", `{}`)
 			r.put("a", "k", `{"n":1}`)
@@ -264,6 +266,19 @@ func TestCompletion(t *testing.T) {
 		})
 		if err != nil || !slices.Equal(result.Completion.Values, c.want) {
 			t.Errorf("%s %q: %+v, %v, want %v", c.name, c.begins, result, err, c.want)
+		}
+	}
+}
+
+// TestOffered: what is not among the capabilities is refused, and not answered with an empty list.
+func TestOffered(t *testing.T) {
+	for _, version := range []string{stateful, stateless} {
+		r := newRig(t, mcp.Options{}, version)
+		if list, err := r.session.ListPrompts(t.Context(), nil); err == nil {
+			t.Errorf("%s: prompts are %+v", version, list)
+		}
+		if err := r.session.SetLoggingLevel(t.Context(), &sdk.SetLoggingLevelParams{Level: "debug"}); err == nil {
+			t.Errorf("%s: a level of logging is taken", version)
 		}
 	}
 }
