@@ -279,8 +279,12 @@ func TestOffered(t *testing.T) {
 		if list, err := r.session.ListPrompts(t.Context(), nil); err == nil {
 			t.Errorf("%s: prompts are %+v", version, list)
 		}
-		if err := r.session.SetLoggingLevel(t.Context(), &sdk.SetLoggingLevelParams{Level: "debug"}); err == nil {
-			t.Errorf("%s: a level of logging is taken", version)
-		}
+	}
+	w := newWeb(t, "")
+	_, _, session := w.post(initialize)
+	w.post(`{"jsonrpc":"2.0","method":"notifications/initialized"}`, "Mcp-Session-Id", session)
+	_, body, _ := w.post(`{"jsonrpc":"2.0","id":2,"method":"logging/setLevel","params":{"level":"debug"}}`, "Mcp-Session-Id", session)
+	if !strings.Contains(body, "-32601") {
+		t.Errorf("a level of logging is answered with %s", body)
 	}
 }
