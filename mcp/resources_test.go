@@ -152,8 +152,12 @@ func TestSubscriptions(t *testing.T) {
 			r.put("a", "k", `{"n":0}`)
 			r.subscribe(uri)
 			r.subscribe(last)
-			r.put("a", "k2", `{}`) // has the key as its prefix
-			r.put("b", "k", `{}`)
+			r.put("a", "last", `{}`)
+			r.told(last)   // and of nothing that was before
+			for range 10 { // one of them would be told before what comes next
+				r.put("a", "k2", `{}`) // has the key as its prefix
+				r.put("b", "k", `{}`)
+			}
 			r.put("a", "k", `{"n":1}`)
 			r.told(uri)
 			r.daemon.Restart(t)
@@ -265,5 +269,22 @@ func TestCompletion(t *testing.T) {
 		if err != nil || !slices.Equal(result.Completion.Values, c.want) {
 			t.Errorf("%s %q: %+v, %v, want %v", c.name, c.begins, result, err, c.want)
 		}
+	}
+}
+
+// TestOffered: what is not among the capabilities is refused, and not answered with an empty list.
+func TestOffered(t *testing.T) {
+	for _, version := range []string{stateful, stateless} {
+		r := newRig(t, mcp.Options{}, version)
+		if list, err := r.session.ListPrompts(t.Context(), nil); err == nil {
+			t.Errorf("%s: prompts are %+v", version, list)
+		}
+	}
+	w := newWeb(t, "")
+	_, _, session := w.post(initialize)
+	w.post(`{"jsonrpc":"2.0","method":"notifications/initialized"}`, "Mcp-Session-Id", session)
+	_, body, _ := w.post(`{"jsonrpc":"2.0","id":2,"method":"logging/setLevel","params":{"level":"debug"}}`, "Mcp-Session-Id", session)
+	if !strings.Contains(body, "-32601") {
+		t.Errorf("a level of logging is answered with %s", body)
 	}
 }

@@ -22,7 +22,7 @@ type Options struct {
 	ReadOnly bool
 	// Version of the program, which clients are told; "": unknown.
 	Version string
-	// Log is told of what the protocol does, at debug level; nil: nobody is.
+	// Log is told of what the protocol does; nil: nobody is.
 	Log *slog.Logger
 	// Now is the clock by which times ago are read; time.Now.
 	Now func() time.Time

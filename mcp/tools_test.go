@@ -100,6 +100,8 @@ func TestRefused(t *testing.T) {
 	r.no("commit", `{"agent":"a","increments":[{"key":"k","pointer":"/by","by":1}],"reason":"x"}`, "EVALUATION_FAILED", "somebody")
 	r.no("commit", `{"agent":"a","increments":[{"key":"n","pointer":"/n","by":5,"max":4}],"reason":"x"}`, "EVALUATION_FAILED", "never written")
 	r.no("commit", `{"agent":"a","deletes":[{"key":"n","if_version":3}],"reason":"x"}`, "PRECONDITION_FAILED", "never written")
+	r.no("commit", `{"agent":"a","puts":[{"key":"o","value":{}}],"conditions":[{"key":"k","version":7}],"reason":"x"}`, "PRECONDITION_FAILED", `"version":1`)
+	r.no("commit", `{"agent":"a","puts":[{"key":"o","value":{}}],"conditions":[{"head":7}],"reason":"x"}`, "PRECONDITION_FAILED", "is 1, not 7")
 	r.no("commit", `{"puts":[{"key":"k","value":{}}],"reason":"x"}`, "give agent", "Nothing was committed")
 	r.no("commit", `{"agent":"a","reason":"x"}`, "nothing to commit")
 	r.no("commit", `{"agent":"a","puts":[{"key":"k","value":{}}]}`, "reason", "Nothing was done")
@@ -217,6 +219,7 @@ func TestBounded(t *testing.T) {
 	r := newRig(t, mcp.Options{})
 	large := `{"parts":["` + strings.Repeat("é", 30_000) + `","short"]}`
 	r.put("a", "large", large)
+	r.put("a", "l", `{"text":"`+strings.Repeat("y", 5000)+`"}`) // for which there would be room
 	for i := range 40 {
 		r.put("a", fmt.Sprintf("x%02d", i), `{"text":"`+strings.Repeat("y", 3000)+`"}`)
 	}
@@ -241,7 +244,7 @@ func TestBounded(t *testing.T) {
 	r.no("get", `{"agent":"a","key":"large","pointer":"parts"}`, "slash")
 	l := r.ok("list", `{"agent":"a","values":true,"limit":200}`)
 	whole := slices.DeleteFunc(slices.Clone(l.Records), func(r shown) bool { return r.Value == nil })
-	if len(l.text) > 40<<10 || len(l.Records) != 41 || len(whole) != 8 || l.Records[0].Size != len(large) || !strings.Contains(l.Note, "33 values are left out") {
+	if len(l.text) > 40<<10 || len(l.Records) != 42 || len(whole) != 8 || l.Records[0].Size == 0 || l.Records[1].Size != len(large) || !strings.Contains(l.Note, "34 values are left out") {
 		t.Errorf("%d bytes, %d records, %d with their values: %s", len(l.text), len(l.Records), len(whole), l.Note)
 	}
 }

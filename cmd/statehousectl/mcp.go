@@ -50,8 +50,8 @@ func (a *app) mcpCommand() *cobra.Command {
 		}
 		s.warnUnreachable(ctx)
 		err := mcp.New(o).Run(ctx, &sdk.IOTransport{Reader: io.NopCloser(a.in), Writer: unclosed{a.out}})
-		if errors.Is(err, context.Canceled) || errors.Is(err, io.EOF) {
-			return nil // interrupted, or the other side has gone: how it is meant to end
+		if errors.Is(err, context.Canceled) {
+			return nil // interrupted: as good an end as that of the input
 		}
 		return err
 	})
