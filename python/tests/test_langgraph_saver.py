@@ -543,6 +543,33 @@ class TestDeleting:
         after = await saver.aput(found.config, checkpoint(), {}, {})
         assert await ids(saver, config()) == [id_of(after), id_of(found.config)]
 
+    async def test_prune_of_what_is_pruned(self, saver, plain, monkeypatch):
+        """Nothing is done twice; what one that was killed has left is deleted."""
+        await chain(saver, 5, run_id="a")
+        other, transact, calls = another(saver), saver.client.transact, []
+
+        def killed(*arguments, **options):
+            calls.append(arguments)
+            if len(calls) == 2:
+                raise StatehouseError("killed")
+            return transact(*arguments, **options)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(other.client, "transact", killed)
+            with pytest.raises(StatehouseError, match="killed"):
+                await other.aprune(["t1"])
+        assert len(plain.list_keys("thread/t1", "v/")) == 6
+        assert len(plain.list_keys("thread/t1", "c/")) == 2, (
+            "the latest, and that there were others"
+        )
+        await saver.aprune(["t1"])
+        assert plain.list_keys("thread/t1", "v/") == ["v//n/5", "v//same/1"]
+        head = plain.get_agent("thread/t1").head_ts
+        await saver.aprune(["t1"])
+        assert plain.get_agent("thread/t1").head_ts == head
+        await saver.adelete_for_runs(["a"])
+        assert plain.list_keys("thread/t1") == []
+
     @pytest.mark.parametrize("again", [False, True])
     async def test_prune_begins_again_when_the_thread_goes_on(self, saver, monkeypatch, again):
         """By another checkpoint, or by the latest one, put again."""

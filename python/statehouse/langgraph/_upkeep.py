@@ -90,8 +90,6 @@ class Upkeep(History, Listing):
             if not found:
                 return
             kept = _needed(found) if run_ids is None else _of_others(found, run_ids)
-            if len(kept) == len(found):
-                return
             try:
                 yield from self._drop_but(thread, records, {one.number: one for one in kept})
             except PreconditionFailed:
@@ -106,9 +104,9 @@ class Upkeep(History, Listing):
         """
         versions = {number_of(record): record.version for record in records}
         drops = [
-            (number_of(record), self._dropping(thread, record, kept))
+            (number_of(record), operations)
             for record in reversed(records)
-            if number_of(record) not in kept
+            if (operations := self._dropping(thread, record, kept))
         ]
         size = OPERATIONS // 4
         while drops:
@@ -136,20 +134,20 @@ class Upkeep(History, Listing):
             yield from self._commit_drops(thread, versions, unused[at : at + OPERATIONS])
 
     def _dropping(self, thread: Thread, record: Record, kept: dict[int, Saved]) -> list[_Operation]:
+        """What is to be done with a checkpoint, or what is left of one."""
         number = number_of(record)
+        if number in kept:
+            return []
         key = thread.checkpoint(number)
-        after_kept = number == 1 or number - 1 in kept
-        if after_kept and number < max(kept, default=0):
-            operations: list[_Operation] = [Write(thread.agent, key, DELETED)]
-        else:
-            operations = [Delete(thread.agent, key)]
-        if is_checkpoint(record):
-            checkpoint_id = saved(record).id
-            operations += [
-                DeletePrefix(thread.agent, thread.writes(checkpoint_id)),
-                Delete(thread.agent, thread.index(checkpoint_id)),
-            ]
-        return operations
+        stays = (number == 1 or number - 1 in kept) and number < max(kept, default=0)
+        if not is_checkpoint(record):
+            return [] if stays else [Delete(thread.agent, key)]
+        checkpoint_id = saved(record).id
+        return [
+            Write(thread.agent, key, DELETED) if stays else Delete(thread.agent, key),
+            DeletePrefix(thread.agent, thread.writes(checkpoint_id)),
+            Delete(thread.agent, thread.index(checkpoint_id)),
+        ]
 
     def _commit_drops(
         self, thread: Thread, versions: dict[int, int], operations: Sequence[_Operation]
