@@ -12,25 +12,25 @@ from collections import Counter
 SUITES = {
     "claude_agent": (
         "Claude Agent SDK session store",
-        "claude_agent_sdk.testing.run_session_store_conformance",
+        "run_session_store_conformance: 14 contracts, under asyncio and under trio",
         "claude-agent-sdk",
         "InMemorySessionStore",
     ),
     "openai_agents": (
         "OpenAI Agents SDK session",
-        "what the SDK's tests expect of SQLiteSession",
+        "ours, after what the SDK's tests expect of SQLiteSession",
         "openai-agents",
         "SQLiteSession",
     ),
     "google_adk": (
         "Google ADK session service",
-        "what the kit's contract tests expect of session services",
+        "ours, after the kit's contract tests of session services",
         "google-adk",
         "SqliteSessionService",
     ),
     "pydantic_ai": (
         "Pydantic AI step store",
-        "what the harness documents of step stores",
+        "ours, after what the harness documents of step stores",
         "pydantic-ai-harness",
         "SqliteStepStore",
     ),

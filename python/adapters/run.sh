@@ -6,14 +6,14 @@
 #	all     types, all tests on the oldest and the newest version, and the example; what
 #	        .ci/conformance does, with $CONFORMANCE_ROWS for what came out
 #
-# A framework is a directory with newest.txt and oldest.txt: everything that is installed, exactly, with
-# what tests it.
+# A framework is a directory with newest.txt and oldest.txt: everything that is installed, exactly,
+# with what tests it.
 # It takes $PYTHON, or python3, of 3.11 or later, and STATEHOUSED as ci.sh does.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 python=$(dirname "$here")
 root=$(dirname "$python")
-cache=${CONFORMANCE_CACHE:-$root/.cache/python/adapters}
+cache=$root/.cache/python/adapters  # of quick and of all: an environment takes its time
 new=${PYTHON:-python3}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -36,7 +36,7 @@ environment() {
   if ! cmp -s "$work/requirements" "$venv/requirements"; then
     echo "== making the environment of $1"
     "$new" -m venv --clear "$venv"
-    "$venv/bin/pip" -q install --disable-pip-version-check --no-deps -r "$here/$1.txt"
+    "$venv/bin/python" -m pip -q install --disable-pip-version-check --no-deps -r "$here/$1.txt"
     cp "$work/requirements" "$venv/requirements"
   fi
 }
@@ -59,10 +59,10 @@ upstream() {
   name=${pinned/==/-}
   name=${name//-agents/_agents}
   [ -d "$cache/$name" ] || {
-    "$cache/$1/newest/bin/pip" -q download --disable-pip-version-check --no-deps --no-binary :all: -d "$work" "$pinned"
+    "$cache/$1/newest/bin/python" -m pip -q download --disable-pip-version-check --no-deps --no-binary :all: -d "$work" "$pinned"
     tar xzf "$work/$name.tar.gz" -C "$cache"
   }
-  (cd "$cache/$name" && ADAPTED_STORE=$2 PYTHONPATH=$python:$here/$1:. "$cache/$1/newest/bin/python" -m pytest -q --disable-warnings \
+  (cd "$cache/$name" && ADAPTED_STORE=$2 PYTHONWARNINGS=ignore PYTHONPATH=$python:$here/$1:. "$cache/$1/newest/bin/python" -m pytest -q --disable-warnings \
     -p upstream -p no:cacheprovider -c /dev/null --rootdir . -o asyncio_mode=auto --junitxml="$work/report" \
     $(sed -n 's/^TESTS = "\(.*\)"$/\1/p' "$here/$1/upstream.py")) || true
   "$new" "$here/rows.py" "$cache/$1/newest" "$1" "$2" "$work/report" "tests of its source release" >>"$CONFORMANCE_ROWS"

@@ -40,10 +40,6 @@ def kept(request, url):
 @pytest.mark.parametrize("number", ORDER)
 def test_contract(kept, number):
     count, failure = kept
+    assert count <= CONTRACTS, "the suite has more than we count"
     if ORDER.index(number) >= count:
         pytest.fail(f"contract {ORDER[count]} is not kept: {failure!r}")
-
-
-def test_all_are_run(kept):
-    """The suite has as many as we count, and skips none."""
-    assert kept == (CONTRACTS, None)
