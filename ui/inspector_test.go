@@ -239,6 +239,29 @@ func TestLog(t *testing.T) {
 	c.clean()
 }
 
+// TestLogInStretches: nothing is lost where one stretch that is read of the log ends and the next begins.
+func TestLogInStretches(t *testing.T) {
+	r := newRig(t)
+	for i := range 55 {
+		agent := "early"
+		if i >= 40 {
+			agent = "late"
+		}
+		r.commit(`{}`, put(agent, "k", fmt.Sprintf(`{"n":%d}`, i)))
+	}
+	c := newChromium(t)
+	c.look(1400, 860, "light")
+	c.open(r.url+"/ui/?view=log&ns=default&agent=early", "[data-ts='1']", "commit 1")
+	var listed string
+	c.eval("[...document.querySelectorAll('.commits > li')].map((li) => li.dataset.ts).join()", &listed)
+	for want := range 40 {
+		if !strings.Contains(","+listed+",", fmt.Sprintf(",%d,", want+1)) {
+			t.Errorf("commit %d is not listed: %s", want+1, listed)
+		}
+	}
+	c.clean()
+}
+
 // TestCompare: two moments of an agent, and two agents.
 func TestCompare(t *testing.T) {
 	r := newRig(t)
@@ -346,7 +369,7 @@ func TestNoBarriers(t *testing.T) {
 			c.open(r.url+"/ui/"+screen.query, screen.selector, screen.text)
 			c.barriers(string(axe), fmt.Sprintf("%s %d wide, %s", at.look, at.width, screen.query))
 			var wide bool
-			c.eval("document.documentElement.scrollWidth > innerWidth", &wide)
+			c.eval(fmt.Sprintf("document.documentElement.scrollWidth > %d", at.width), &wide) // innerWidth grows with what is too wide
 			if wide {
 				t.Errorf("%s %d wide, %s: the page scrolls sideways", at.look, at.width, screen.query)
 			}
