@@ -1,5 +1,6 @@
-"""Uses the server with fastmcp, a client of another family than the SDK that it is written with, and writes a row:
-peer.py URL. Each check runs over HTTP and over standard input and output, in both generations of the protocol.
+"""Uses the server with fastmcp, a client of another family than the SDK that it is written with,
+and writes a row: peer.py URL. Each check runs over HTTP and over standard input and output, in
+both generations of the protocol.
 """
 
 from __future__ import annotations
@@ -25,12 +26,24 @@ HUGE = 12345678901234567890123
 
 async def commit(client: Client[Any], agent: str, key: str, value: object, **more: object) -> Any:
     put = {"key": key, "value": value, **more}
-    return (await client.call_tool("commit", {"agent": agent, "puts": [put], "reason": "a check"})).data
+    return (
+        await client.call_tool("commit", {"agent": agent, "puts": [put], "reason": "a check"})
+    ).data
 
 
 async def tools(client: Client[Any], agent: str) -> None:
     listed = {t.name: t for t in await client.list_tools()}
-    assert set(listed) == {"agents", "commit", "diff", "fork", "get", "history", "list", "restore", "search"}, listed
+    assert set(listed) == {
+        "agents",
+        "commit",
+        "diff",
+        "fork",
+        "get",
+        "history",
+        "list",
+        "restore",
+        "search",
+    }, listed
     assert listed["restore"].annotations.destructive_hint
     assert listed["get"].annotations.read_only_hint
 
@@ -41,12 +54,21 @@ async def state(client: Client[Any], agent: str) -> None:
     answer = await client.call_tool("get", {"agent": agent, "key": "plan"})
     assert answer.structured_content["value"] == {"n": HUGE, "t": "é"}
     assert json.loads(answer.content[0].text) == answer.structured_content
-    await client.call_tool("commit", {"agent": agent, "merges": [{"key": "plan", "patch": {"n": None}}], "reason": "no"})
-    then = await client.call_tool("get", {"agent": agent, "key": "plan", "as_of": str(made.commit_ts)})
+    await client.call_tool(
+        "commit",
+        {"agent": agent, "merges": [{"key": "plan", "patch": {"n": None}}], "reason": "no"},
+    )
+    then = await client.call_tool(
+        "get", {"agent": agent, "key": "plan", "as_of": str(made.commit_ts)}
+    )
     assert then.structured_content["value"]["n"] == HUGE
-    changes = (await client.call_tool("diff", {"agent": agent, "from": str(made.commit_ts)})).data.changes
+    changes = (
+        await client.call_tool("diff", {"agent": agent, "from": str(made.commit_ts)})
+    ).data.changes
     assert [c.change for c in changes] == ["changed"]
-    versions = (await client.call_tool("history", {"agent": agent, "key": "plan"})).structured_content["versions"]
+    versions = (
+        await client.call_tool("history", {"agent": agent, "key": "plan"})
+    ).structured_content["versions"]
     assert [v["metadata"]["reason"] for v in versions] == ["no", "a check"]
 
 
@@ -66,7 +88,9 @@ async def pages(client: Client[Any], agent: str) -> None:
         await commit(client, agent, f"k{i}", {})
     keys, page = [], ""
     for _ in range(9):
-        answer = (await client.call_tool("list", {"agent": agent, "limit": 2, "page": page})).structured_content
+        answer = (
+            await client.call_tool("list", {"agent": agent, "limit": 2, "page": page})
+        ).structured_content
         keys += answer["keys"]
         if not (page := answer.get("next_page", "")):
             break
@@ -80,9 +104,13 @@ async def branches(client: Client[Any], agent: str) -> None:
     await commit(client, agent, "k", {"n": 2}, if_version=1)
     await client.call_tool("restore", {"agent": agent, "as_of": str(before), "reason": "back"})
     for name in (agent, f"{agent}-2"):
-        assert (await client.call_tool("get", {"agent": name, "key": "k"})).structured_content["value"] == {"n": 1}
+        assert (await client.call_tool("get", {"agent": name, "key": "k"})).structured_content[
+            "value"
+        ] == {"n": 1}
     where = [{"pointer": "/n", "is": "=", "value": 1}]
-    found = (await client.call_tool("search", {"where": where, "prefix": "k", "limit": 200})).structured_content
+    found = (
+        await client.call_tool("search", {"where": where, "prefix": "k", "limit": 200})
+    ).structured_content
     assert {agent, f"{agent}-2"} <= {r["agent"] for r in found["records"]}, found
 
 
@@ -95,18 +123,28 @@ async def resources(client: Client[Any], agent: str) -> None:
     assert "statehouse://{namespace}/{agent}/{key}" in templates
     try:
         await client.read_resource("statehouse://default/nobody/none")
-    except Exception as missing:  # noqa: BLE001
+    except Exception as missing:
         assert "not found" in str(missing).lower(), missing
     else:
         raise AssertionError("a record that does not exist can be read")
 
 
-CHECKS: list[Callable[[Client[Any], str], Awaitable[None]]] = [tools, state, conflict, pages, branches, resources]
+CHECKS: list[Callable[[Client[Any], str], Awaitable[None]]] = [
+    tools,
+    state,
+    conflict,
+    pages,
+    branches,
+    resources,
+]
 
 
 async def main(url: str) -> None:
     command = os.environ["STATEHOUSECTL"]
-    env = {"STATEHOUSE_ADDRESS": os.environ["STATEHOUSE_ADDRESS"], "HOME": os.environ.get("HOME", "/")}
+    env = {
+        "STATEHOUSE_ADDRESS": os.environ["STATEHOUSE_ADDRESS"],
+        "HOME": os.environ.get("HOME", "/"),
+    }
     passed = run = 0
     for place in ("http", "stdio"):
         for mode in ("auto", "legacy"):
@@ -117,8 +155,9 @@ async def main(url: str) -> None:
                     async with Client(transport, mode=mode, timeout=30) as client:
                         await check(client, f"{check.__name__}-{place}-{mode}")
                     passed += 1
-                except Exception:  # noqa: BLE001
-                    sys.stderr.write(f"fastmcp: {check.__name__}, {place}, {mode}:\n{traceback.format_exc()}\n")
+                except Exception:
+                    trace = traceback.format_exc()
+                    sys.stderr.write(f"fastmcp: {check.__name__}, {place}, {mode}:\n{trace}\n")
     row = {
         "suite": "fastmcp, as a client",
         "version": version("fastmcp"),
@@ -126,7 +165,8 @@ async def main(url: str) -> None:
         "store": "Statehouse",
         "passed": passed,
         "run": run,
-        "note": f"{len(CHECKS)} checks of our own, over both transports and in both generations of the protocol",
+        "note": f"{len(CHECKS)} checks of our own, over both transports and in both generations "
+        "of the protocol",
     }
     with Path(os.environ["CONFORMANCE_ROWS"]).open("a") as rows:
         rows.write(json.dumps(row) + "\n")

@@ -1,9 +1,12 @@
-"""Runs the protocol's official suite against a server, and writes a row for each version: suite.py CACHE URL."""
+"""Runs the protocol's official suite against a server, and writes a row for each version:
+suite.py CACHE URL.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -23,7 +26,8 @@ EXAMPLES = (
     "http-custom-header-server-validation",
 )
 NOT_OFFERED = ("prompts-list", "logging-set-level")
-NOT_OFFERED_CHECKS = ("sep-2549-prompts-list-caching-hints",)  # of a scenario that asks for other lists, too
+# Of a scenario that asks for other lists, too.
+NOT_OFFERED_CHECKS = ("sep-2549-prompts-list-caching-hints",)
 # Of those above it needs nothing.
 STILL = ("input-required-result-unsupported-methods",)
 
@@ -34,7 +38,9 @@ RUNS = (  # package, its version, and of the protocol
 )
 
 
-def results(cache: Path, package: str, protocol: str, url: str) -> dict[str, list[dict[str, object]]]:
+def results(
+    cache: Path, package: str, protocol: str, url: str
+) -> dict[str, list[dict[str, object]]]:
     """Runs all scenarios of a version of the protocol, and returns the checks of each."""
     program = cache / "node_modules" / package / "dist" / "index.js"
     work = Path(os.environ["CONFORMANCE_DIR"]) / f"{package}-{protocol}"
@@ -45,15 +51,16 @@ def results(cache: Path, package: str, protocol: str, url: str) -> dict[str, lis
         subprocess.run(command, cwd=work, stdout=output, stderr=output, check=False)
     found = {}
     for checks in work.glob("results/*/checks.json"):
-        name = checks.parent.name.removeprefix("server-")
-        name = name[: name.rindex("-20")]  # the time follows
+        name = re.sub(r"-\d{4}-\d\d-\d\dT[^T]*$", "", checks.parent.name.removeprefix("server-"))
         found[name] = json.loads(checks.read_text())
     if not found:
         sys.exit(f"{package} has no results:\n{(work / 'output').read_text()}")
     return found
 
 
-def row(package: str, version: str, protocol: str, found: dict[str, list[dict[str, object]]]) -> dict[str, object]:
+def row(
+    package: str, version: str, protocol: str, found: dict[str, list[dict[str, object]]]
+) -> dict[str, object]:
     passed = run = scenarios = 0
     examples, not_offered = [], []
     for name, checks in sorted(found.items()):
@@ -73,7 +80,8 @@ def row(package: str, version: str, protocol: str, found: dict[str, list[dict[st
                     run += 1
                     passed += check["status"] == "SUCCESS"
                     if check["status"] == "FAILURE":
-                        sys.stderr.write(f"{package} {protocol}: {name}: {check['id']}: {check.get('errorMessage')}\n")
+                        why = f"{name}: {check['id']}: {check.get('errorMessage')}"
+                        sys.stderr.write(f"{package} {protocol}: {why}\n")
     return {
         "suite": "@modelcontextprotocol/conformance",
         "version": version,
@@ -81,8 +89,8 @@ def row(package: str, version: str, protocol: str, found: dict[str, list[dict[st
         "store": "Statehouse",
         "passed": passed,
         "run": run,
-        "skipped": f"{len(examples)} need the tools, prompts and resources of the suite's own example server; "
-        f"{len(not_offered)} ask for prompts or logging, which are not offered",
+        "skipped": f"{len(examples)} need the tools, prompts and resources of the suite's own "
+        f"example server; {len(not_offered)} ask for prompts or logging, which are not offered",
         "note": f"checks, of {scenarios} scenarios",
     }
 
@@ -90,7 +98,8 @@ def row(package: str, version: str, protocol: str, found: dict[str, list[dict[st
 def main(cache: str, url: str) -> None:
     with Path(os.environ["CONFORMANCE_ROWS"]).open("a") as rows:
         for package, version, protocol in RUNS:
-            rows.write(json.dumps(row(package, version, protocol, results(Path(cache), package, protocol, url))) + "\n")
+            found = results(Path(cache), package, protocol, url)
+            rows.write(json.dumps(row(package, version, protocol, found)) + "\n")
 
 
 if __name__ == "__main__":
