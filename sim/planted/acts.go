@@ -8,8 +8,6 @@ func acts() []Bug {
 		saved  = "./engine ^TestForksAreBackedUp$"
 		erased = "./engine ^TestEraseReachesForks$"
 		many   = "./engine ^(TestDeleteAndRestoreMany|TestManyIsBounded)$"
-		very   = "./engine ^TestDeleteVeryMany$"
-		crash  = "./engine ^TestDeleteVeryManyCrash$"
 	)
 	return []Bug{
 		{
@@ -59,46 +57,6 @@ func acts() []Bug {
 		{
 			Name: "delete-walks-everything", Guarantee: "G9", About: "a delete of a prefix walks all keys in the writer's step, however many they are", Tests: many,
 			Edits: []Edit{{"engine/rangeops.go", "		return len(keys) <= most && looked <= 2*most\n", "		return true\n"}},
-		},
-		{
-			Name: "act-met-in-its-step", Guarantee: "G3", About: "what is planned after a delete of very many keys in the same step finds them there", Tests: "./engine ^TestDeleteVeryManyInOneStep$",
-			Edits: []Edit{{"engine/forkplan.go", "return p.made != nil || p.acted != nil }", "return p.made != nil }"}},
-		},
-		{
-			Name: "act-misses-what-is-new", Guarantee: "G5", About: "a delete of very many keys leaves those that the commit before it wrote", Tests: very,
-			Edits: []Edit{{"engine/rangerows.go", "ok && !row.tombstone && row.commitTS < v.of.at\n", "ok && !row.tombstone && row.commitTS+1 < v.of.at\n"}},
-		},
-		{
-			Name: "act-in-the-wrong-version", Guarantee: "G5", About: "what a delete of very many keys came to is written a version too high", Tests: very,
-			Edits: []Edit{{"engine/rangechore.go", "			w.rows.set(w.batch, v.key, ", "			v.key[len(v.key)-1]--\n			w.rows.set(w.batch, v.key, "}},
-		},
-		{
-			Name: "act-shown-in-part", Guarantee: "G5", About: "a list shows of a delete of very many keys what is carried out, and a read of one key all of it", Tests: very,
-			Edits: []Edit{{"engine/rangerows.go", "	if g == nil || err != nil {\n		return rows, err\n	}\n	return g.over(rows), nil\n", "	if g == nil || err != nil || bytes.HasSuffix(lower, []byte(firstKey)) {\n		return rows, err\n	}\n	return g.over(rows), nil\n"}},
-		},
-		{
-			Name: "act-forgotten-by-a-crash", Guarantee: "G1", About: "a delete of very many keys that was under way when the process ended goes no further", Tests: crash,
-			Edits: []Edit{{"engine/rangeacts.go", "	return s.acts.load(s)\n", "	return nil\n"}},
-		},
-		{
-			Name: "act-done-too-soon", Guarantee: "G5", About: "a delete of very many keys is said to be carried out after the first piece", Tests: crash,
-			Edits: []Edit{{"engine/rangechore.go", "	w.more = true\n	if !ok {\n", "	w.more = true\n	if !ok || g.done != \"\" {\n"}},
-		},
-		{
-			Name: "act-behind-the-caches", Guarantee: "G3", About: "caches go on to say of a key what was so before a delete of very many", Tests: very,
-			Edits: []Edit{{"engine/rangeacts.go", "	if last := s.acts.lastOf(a); last != 0 {", "	if last := s.acts.lastOf(a); last == inOwn {"}},
-		},
-		{
-			Name: "act-overtaken-by-retention", Guarantee: "G5", About: "retention goes past a delete of very many keys that is under way", Tests: "./engine ^TestDeleteVeryManyAndForget$",
-			Edits: []Edit{{"engine/rangeacts.go", "	return s.acts.heldBack(namespace, s.forks.heldBack(namespace, upTo))\n", "	return s.forks.heldBack(namespace, upTo)\n"}},
-		},
-		{
-			Name: "act-saved-without-rows", Guarantee: "G5", About: "a backup has of a delete of very many keys that was carried out nothing that it came to", Tests: "./engine ^TestDeleteVeryManyIsBackedUp$",
-			Edits: []Edit{{"engine/rangeexport.go", "up == nil || up.at != g.at {", "up != nil && up.at != g.at {"}},
-		},
-		{
-			Name: "act-leaves-deadlines", Guarantee: "G5", About: "a record that a delete of very many keys took expires once more", Tests: "./engine ^TestDeleteVeryManyEndsHolds$",
-			Edits: []Edit{{"engine/rangechore.go", "	_ = w.batch.Delete(appendHoldKey(nil, prefix), nil)\n", ""}},
 		},
 	}
 }
