@@ -123,7 +123,7 @@ func (w *piece) do(now time.Time) error {
 	}
 	// One kind of work a piece: each looks at the store, which does not show what another has put
 	// into the batch.
-	if g := w.e.db.acts.first(); g != nil {
+	if g := w.e.db.acts.first(); g != nil { // first: all else takes rows to be there
 		if err := w.carryOut(g); err != nil {
 			return err
 		}

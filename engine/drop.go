@@ -14,7 +14,7 @@ import (
 // before those that are the last ones at the floor. Those stay: as-of reads from the floor on
 // need the versions, and lists of agents the events.
 func (w *piece) drop(s *space) error {
-	return w.walk(s, &s.dropped, w.e.db.heldBack(s.namespace, s.floor), w.dropBefore, w.dropEventBefore)
+	return w.walk(s, &s.dropped, w.e.db.forks.heldBack(s.namespace, s.floor), w.dropBefore, w.dropEventBefore)
 }
 
 // dropBefore drops the version before one.
@@ -41,7 +41,7 @@ func (w *piece) prune(s *space, shown CommitTS) error {
 		w.mark(s)
 	}
 	s.pruned = max(s.pruned, s.dropped) // versions before are gone, and of those at the floor none was pushed out by then
-	return w.walk(s, &s.pruned, w.e.db.heldBack(s.namespace, shown), func(n RecordName, at Version) error {
+	return w.walk(s, &s.pruned, w.e.db.forks.heldBack(s.namespace, shown), func(n RecordName, at Version) error {
 		if uint64(at) <= s.maxVersions {
 			return nil
 		}

@@ -156,17 +156,6 @@ func (t *rangeActs) load(r *store) error {
 	return it.close()
 }
 
-// heldBack is the last commit that retention of a namespace may look at before the acts under way are
-// carried out.
-func (t *rangeActs) heldBack(namespace string, upTo CommitTS) CommitTS {
-	for _, g := range t.all() {
-		if g.agent.Namespace == namespace {
-			return min(upTo, g.at-1)
-		}
-	}
-	return upTo
-}
-
 // loadActs reads what reads of records must know besides their rows.
 func (s *store) loadActs() error {
 	if err := s.forks.load(s); err != nil {
@@ -178,11 +167,6 @@ func (s *store) loadActs() error {
 // derived reports whether the records of an agent have rows that are not in the store under its name.
 func (s *store) derived(a AgentName) bool {
 	return s.forks.get(a) != nil || s.acts.get(a) != nil
-}
-
-// heldBack is the last commit that retention of a namespace may look at by now.
-func (s *store) heldBack(namespace string, upTo CommitTS) CommitTS {
-	return s.acts.heldBack(namespace, s.forks.heldBack(namespace, upTo))
 }
 
 // cached is what a record is called in caches of the newest state, by its prefix, and a sequence, by

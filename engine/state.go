@@ -410,7 +410,16 @@ func (s dbState) keys(a AgentName, prefix string, visit func(key string, exists 
 		if !visit(name.Key, !row.tombstone) {
 			break
 		}
-		ok = it.seek(successor(recordPrefix(name)))
+		prefix := recordPrefix(name)
+		for steps := 0; ; steps++ { // over older versions: mostly there are few, and steps cost less than a seek
+			if ok = it.next(); !ok || !bytes.HasPrefix(it.key(), prefix) {
+				break
+			}
+			if steps == linearProbe {
+				ok = it.seek(successor(prefix))
+				break
+			}
+		}
 	}
 	return it.close()
 }

@@ -36,7 +36,7 @@ func acts() []Bug {
 		},
 		{
 			Name: "fork-loses-to-retention", Guarantee: "G5", About: "retention takes what forks have only from their parent", Tests: copied,
-			Edits: []Edit{{"engine/drop.go", "w.e.db.heldBack(s.namespace, s.floor)", "w.e.db.acts.heldBack(s.namespace, s.floor)"}},
+			Edits: []Edit{{"engine/drop.go", "w.e.db.forks.heldBack(s.namespace, s.floor)", "s.floor"}},
 		},
 		{
 			Name: "fork-whole-too-soon", Guarantee: "G5", About: "a fork is said to have all that it inherited when the first piece is copied", Tests: "./engine ^TestForkOfManyIsCopied$",
