@@ -8,7 +8,8 @@ import (
 	"statehouse.dev/statehouse/history"
 )
 
-// list writes down a list, which is one call over all its pages.
+// list writes down a list, which is one call over all its pages. A page by itself is not written down: it
+// says nothing of what is on others.
 func list[T any](ctx context.Context, c *Client, kind history.Kind, in history.Input, seq iter.Seq2[T, error], take func(*history.Output, T)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		op := c.call(kind, in)
@@ -46,6 +47,9 @@ func (c *Client) ListKeys(ctx context.Context, agent string, q client.ListQuery)
 }
 
 func (c *Client) listKeys(ctx context.Context, txn, agent string, q client.ListQuery, seq iter.Seq2[string, error]) iter.Seq2[string, error] {
+	if q.Page != nil {
+		return seq
+	}
 	return list(ctx, c, history.ListKeys, listInput(c.ns, txn, agent, &q), seq, takeName)
 }
 
@@ -57,6 +61,9 @@ func (c *Client) Scan(ctx context.Context, agent string, q client.ListQuery) ite
 }
 
 func (c *Client) scan(ctx context.Context, txn, agent string, q client.ListQuery, seq iter.Seq2[client.Record, error]) iter.Seq2[client.Record, error] {
+	if q.Page != nil {
+		return seq
+	}
 	return list(ctx, c, history.Scan, listInput(c.ns, txn, agent, &q), seq, func(out *history.Output, r client.Record) {
 		out.ReadTS = uint64(r.ReadTS)
 		out.Records = append(out.Records, record(r))
@@ -67,7 +74,11 @@ func (c *Client) scan(ctx context.Context, txn, agent string, q client.ListQuery
 func (c *Client) History(ctx context.Context, agent, key string, q client.HistoryQuery) iter.Seq2[client.HistoryEntry, error] {
 	in := history.Input{Namespace: c.ns, Agent: agent, Key: key, OldestFirst: q.OldestFirst, Limit: uint64(max(q.Limit, 0)), NoValues: q.NoValues}
 	at(&in, q.At)
-	return list(ctx, c, history.KeyHistory, in, c.inner.History(ctx, agent, key, q), func(out *history.Output, e client.HistoryEntry) {
+	seq := c.inner.History(ctx, agent, key, q)
+	if q.Page != nil {
+		return seq
+	}
+	return list(ctx, c, history.KeyHistory, in, seq, func(out *history.Output, e client.HistoryEntry) {
 		out.Records = append(out.Records, history.Record{
 			Name: in.Name(), Exists: !e.Deleted, Version: uint64(e.Version), CommitTS: uint64(e.CommitTS), CommitTime: nanos(e.CommitTime),
 			Value: valueText(e.Value, e.Bytes), TxnID: c.rec.o.Name(e.TxnID), Metadata: e.Metadata, Principal: e.Principal, TraceID: e.TraceID,
@@ -77,9 +88,13 @@ func (c *Client) History(ctx context.Context, agent, key string, q client.Histor
 }
 
 // ListAgents yields the namespace's agents.
-func (c *Client) ListAgents(ctx context.Context, prefix string) iter.Seq2[client.Agent, error] {
+func (c *Client) ListAgents(ctx context.Context, prefix string, page ...*client.Page) iter.Seq2[client.Agent, error] {
 	in := history.Input{Namespace: c.ns, Prefix: prefix}
-	return list(ctx, c, history.ListAgents, in, c.inner.ListAgents(ctx, prefix), func(out *history.Output, a client.Agent) {
+	seq := c.inner.ListAgents(ctx, prefix, page...)
+	if len(page) > 0 {
+		return seq
+	}
+	return list(ctx, c, history.ListAgents, in, seq, func(out *history.Output, a client.Agent) {
 		out.Agents = append(out.Agents, history.Agent{Namespace: a.Namespace, Agent: a.Agent, FirstTS: uint64(a.First), HeadTS: uint64(a.Head), HeadTime: nanos(a.HeadTime)})
 	})
 }

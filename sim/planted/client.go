@@ -63,15 +63,15 @@ func runs() []Bug {
 
 // lists are mistakes about the pages of a list.
 func lists() []Bug {
-	const failed = "			if err != nil {\n				yield(none, err)\n				return\n			}\n			for _, item := range items {"
+	const failed = "			if err != nil {\n				yield(none, err)\n				return\n			}\n			if one != nil {"
 	return []Bug{
 		{
 			Name: "client-page-error-swallowed", Guarantee: "G3", About: "an error on a later page of a list ends the list as if it were complete",
-			Edits: []Edit{{"client/lists.go", failed, "			if err != nil {\n				if token == \"\" {\n\t\t\t\t\tyield(none, err)\n\t\t\t\t}\n				return\n			}\n			for _, item := range items {"}},
+			Edits: []Edit{{"client/lists.go", failed, "			if err != nil {\n				if token == \"\" {\n\t\t\t\t\tyield(none, err)\n\t\t\t\t}\n				return\n			}\n			if one != nil {"}},
 		},
 		{
 			Name: "client-page-skips-first", Guarantee: "G3", About: "the first item of each later page is passed over",
-			Edits: []Edit{{"client/lists.go", failed, "			if err != nil {\n				yield(none, err)\n				return\n			}\n			if token != \"\" && len(items) > 0 {\n\t\t\t\titems = items[1:]\n\t\t\t}\n			for _, item := range items {"}},
+			Edits: []Edit{{"client/lists.go", failed, "			if err != nil {\n				yield(none, err)\n				return\n			}\n			if token != \"\" && len(items) > 0 {\n\t\t\t\titems = items[1:]\n\t\t\t}\n			if one != nil {"}},
 		},
 		{
 			Name: "client-limit-per-page", Guarantee: "G3", About: "a list's limit is a page's",

@@ -180,7 +180,7 @@ func pythonReads() []Bug {
 		},
 		{
 			Name: "python-other-namespace", Guarantee: "G3", About: "get_many looks for a record of another namespace in the client's own",
-			Edits: []Edit{{pyReads, "default.namespace if named.namespace is None else named.namespace", "default.namespace"}},
+			Edits: []Edit{{pyReads, "namespace=space if named.namespace is None else self._caller.namespace(named.namespace),", "namespace=space,"}},
 		},
 		{
 			Name: "python-as-of-cut-short", Guarantee: "G3", About: "a time is taken for the first nanosecond that it means",
