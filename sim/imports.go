@@ -95,6 +95,18 @@ func (w *World) importsWait() bool {
 	return slices.ContainsFunc(w.imports, func(x *imported) bool { return x.asked && !x.done })
 }
 
+// staged counts the rows of imports that the writer has yet to make commits of.
+func (w *World) staged() (rows int) {
+	for _, x := range w.imports {
+		if x.asked && !x.done {
+			for _, ev := range x.events {
+				rows += 1 + len(ev.GetOperations())
+			}
+		}
+	}
+	return rows
+}
+
 // checkImports holds what is published to having no part of an import, and all of it when the daemon says that it
 // is done.
 func (w *World) checkImports(p *process) {

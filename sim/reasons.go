@@ -147,6 +147,7 @@ func (w *World) judgeAnswer(a *asked, resp []byte, err error, gone bool) {
 	w.reasons.Corrupt = w.machine.pristine != nil
 	know := w.reasons.Since(&a.then, w.Now())
 	know.Gone, know.Published = gone, uint64(w.process.service.Engine().Published())
+	know.Importing = len(w.imports) > 0
 	told, reason := "accepted", ""
 	a.Revoked = w.keys.revoking[a.token]
 	if a.Kind == "" {

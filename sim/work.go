@@ -20,6 +20,7 @@ type work struct {
 type planned struct {
 	calls     []*Call
 	published uint64
+	staged    int   // rows of imports whose commits the writer makes
 	plan      int64 // steps of reading, until it was written
 	settle    int64 // and after that
 }
@@ -44,7 +45,7 @@ func (w *World) resume(c *Call) {
 
 // planStep lets the writer plan, and counts what it reads.
 func (w *World) planStep(p *process) {
-	t := planned{published: uint64(p.service.Engine().Published())}
+	t := planned{published: uint64(p.service.Engine().Published()), staged: w.staged()}
 	calls := w.work.asked
 	for _, c := range w.network.handlers { // one may have asked again
 		if c.commits() {
@@ -84,7 +85,7 @@ func (w *World) judgeWork() {
 	}
 	for i := range w.work.plans {
 		t := &w.work.plans[i]
-		plan, settle := int64(slack), int64(slack)
+		plan, settle := int64(slack)+2*int64(t.staged), int64(slack)
 		last := 0
 		for _, c := range t.calls {
 			p, s := past.writes(c.op, t.published)

@@ -16,6 +16,7 @@ import (
 const (
 	itemBytes   = 64 // beside the name and the value
 	cursorBytes = 11 // of a batch
+	epochBytes  = 14 // of the first batch of a stream
 	frameBytes  = 4  // around each of its events
 )
 
@@ -149,8 +150,11 @@ func (f *Judge) checkStream(op *history.Operation) {
 // Message judges a message of a stream, as it is on the wire: of several events, it is within
 // the bound of its bytes.
 func (f *Judge) Message(op *history.Operation, raw []byte) {
-	n := len(op.Batches[len(op.Batches)-1].Events)
-	if n > 1 && len(raw) > f.tuning.BatchBytes+cursorBytes+n*frameBytes {
+	n, most := len(op.Batches[len(op.Batches)-1].Events), f.tuning.BatchBytes+cursorBytes
+	if len(op.Batches) == 1 {
+		most += epochBytes
+	}
+	if n > 1 && len(raw) > most+n*frameBytes {
 		f.breaks(op, "message-too-long", "a message with %d events has %d bytes, and may have about %d", n, len(raw), f.tuning.BatchBytes)
 	}
 }

@@ -71,6 +71,7 @@ type World struct {
 	Full        bool      // it has been too full for so long that the daemon must know
 	Draining    bool      // the daemon is stopping
 	Gone        bool      // the client has given the request up
+	Importing   bool      // an import's commits may be being made, which nobody else's may come between
 }
 
 // why is a row: it returns why a refusal was not deserved; empty if it was.
@@ -144,7 +145,8 @@ func init() {
 			return unless(w.Draining, "the daemon was not stopping")
 		},
 		"DISK_FULL": func(_ *Judge, t *txn, r *Request, _ *history.Refusal, w *World) string {
-			return unless(r.Kind == history.Transact && len(r.In.Writes) > 0 || r.Kind == history.Commit && len(t.keys) > 0 || moves(r.Kind), "it writes nothing") +
+			return unless(r.Kind == history.Transact && len(r.In.Writes) > 0 || r.Kind == history.Commit && len(t.keys) > 0 || moves(r.Kind) ||
+				commits(r.Kind) && w.Importing, "it writes nothing") +
 				unless(w.Short, "the disk was not short of room, or has not been since the daemon last looked")
 		},
 		"NOT_REPRESENTABLE": func(_ *Judge, _ *txn, r *Request, _ *history.Refusal, _ *World) string {
