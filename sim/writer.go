@@ -119,8 +119,12 @@ func (w *World) WriterAsked() bool {
 }
 
 // checkAnswered holds the writer to its duty: when nothing is queued and nothing in
-// flight, no commit may be waiting for it (G9).
+// flight, no commit may be waiting for it (G9). An import whose commits are being made holds others up, after a
+// fault until the next tick; what is never answered the end shows.
 func (w *World) checkAnswered() {
+	if w.importsWait() {
+		return
+	}
 	for _, c := range w.network.handlers {
 		if c.commits() && !c.handler.Runnable() && !c.unanswered && !c.heldUp() {
 			c.unanswered = true
