@@ -145,8 +145,7 @@ func init() {
 			return unless(w.Draining, "the daemon was not stopping")
 		},
 		"DISK_FULL": func(_ *Judge, t *txn, r *Request, _ *history.Refusal, w *World) string {
-			return unless(r.Kind == history.Transact && len(r.In.Writes) > 0 || r.Kind == history.Commit && len(t.keys) > 0 || moves(r.Kind) ||
-				commits(r.Kind) && w.Importing, "it writes nothing") +
+			return unless(r.Kind == history.Transact && len(r.In.Writes) > 0 || r.Kind == history.Commit && len(t.keys) > 0 || moves(r.Kind) || commits(r.Kind) && w.Importing, "it writes nothing") +
 				unless(w.Short, "the disk was not short of room, or has not been since the daemon last looked")
 		},
 		"NOT_REPRESENTABLE": func(_ *Judge, _ *txn, r *Request, _ *history.Refusal, _ *World) string {
