@@ -82,12 +82,13 @@ type asked struct {
 	op     *history.Operation
 	method string
 	token  string
+	behind bool // an import waited for the writer then
 	then   deserved.Causes
 }
 
 // arrived makes note of a request that reaches the daemon.
 func (w *World) arrived(c *Call) *asked {
-	a := &asked{op: c.op, method: c.request.method.Word, then: w.reasons.Causes}
+	a := &asked{op: c.op, method: c.request.method.Word, then: w.reasons.Causes, behind: w.importsWait()}
 	a.ID, a.Kind, a.In, a.Began = c.op.ID, c.op.Kind, c.op.In, uint64(w.process.service.Engine().Published())
 	if c.commits() && w.InFlight() {
 		a.then = w.reasons.planned
@@ -147,7 +148,7 @@ func (w *World) judgeAnswer(a *asked, resp []byte, err error, gone bool) {
 	w.reasons.Corrupt = w.machine.pristine != nil
 	know := w.reasons.Since(&a.then, w.Now())
 	know.Gone, know.Published = gone, uint64(w.process.service.Engine().Published())
-	know.Importing = len(w.imports) > 0
+	know.Importing = a.behind || w.importsWait()
 	told, reason := "accepted", ""
 	a.Revoked = w.keys.revoking[a.token]
 	if a.Kind == "" {

@@ -122,7 +122,7 @@ func (w *World) WriterAsked() bool {
 // flight, no commit may be waiting for it (G9). An import whose commits are being made holds others up, after a
 // fault until the next tick; what is never answered the end shows.
 func (w *World) checkAnswered() {
-	if w.importsWait() {
+	if w.importsWait() && w.reasons.Errors+w.reasons.Misreads > 0 {
 		return
 	}
 	for _, c := range w.network.handlers {
