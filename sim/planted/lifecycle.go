@@ -71,6 +71,10 @@ func toils() []Bug {
 			Edits: []Edit{{"engine/read.go", "		mid := low + (high-low+1)/2\n		row, err := readLogRow", "		mid := low + 1\n		row, err := readLogRow"}},
 		},
 		{
+			Name: "import-stalls-for-good", Guarantee: "G9", About: "an import whose writer met a fault of the disk holds up all commits until somebody asks for it or the daemon starts", Unseen: noHistory,
+			Edits: []Edit{{"engine/loop.go", "	e.chores.eager = e.hasChores()\n", "	e.chores.eager = e.hasChores() && e.chores.making == nil\n"}},
+		},
+		{
 			Name: "ranges-one-by-one", Guarantee: "G9", About: "a commit looks at an agent's events again for each range that it listed", Unseen: noHistory,
 			Edits: []Edit{{"engine/ranges.go", "n == 0 || all[n-1].agent != r.agent", "n == 0 || n > 0"}},
 		},
