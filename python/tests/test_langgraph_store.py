@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-import uuid
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -15,21 +14,16 @@ from langgraph.store.base import (
     SearchOp,
 )
 
-from statehouse import AsyncStatehouse, InvalidArgument, Statehouse
+from statehouse import InvalidArgument
 from statehouse.langgraph import AsyncStatehouseStore, StatehouseStore
 
-from lg import Counting
+from lg import Counting, either
 
 
 @pytest.fixture(params=["blocking", "awaited"])
 def store(request, statehouse_daemon, at_end):
     """A store of either client, whose awaited methods the tests use."""
-    options = {"url": statehouse_daemon.url, "namespace": f"test-{uuid.uuid4()}"}
-    if request.param == "awaited":
-        client = AsyncStatehouse(**options)
-        at_end.append(client.close)
-        return AsyncStatehouseStore(client)
-    return StatehouseStore(Statehouse(**options))
+    return either(request.param, statehouse_daemon, at_end, StatehouseStore, AsyncStatehouseStore)
 
 
 @pytest.fixture
