@@ -1,80 +1,57 @@
 package engine
 
 import (
-	"container/heap"
 	"time"
+
+	"statehouse.dev/statehouse/engine/fair"
 )
 
 // line is what waits for the writer. Those who share it, each by a name of its own
-// (Conditions.Share), get as many bytes in as the others do: one who floods it waits for
-// itself. Within a share it is first come, first served.
-//
-// It is self-clocked fair queueing (Golestani 1994): a proposal's tag is where its share would
-// be, in bytes, if all were served at once, and the least tag is next. That takes no timer and
-// no turns, and with one share it is a plain queue.
+// (Conditions.Share), get as many bytes in as the others do.
 type line struct {
 	first   []*proposal // taken before those that wait: they were taken before, see errNextStep
-	waiting tagged
+	waiting fair.Queue[*proposal]
 	bytes   int
-	clock   uint64            // the tag of the last one taken
-	ends    map[string]uint64 // of each share that waits: the tag of its last
-	arrived uint64            // counts them, to keep those of one tag in order
 
 	// since is when the line last held more than one step took, unbroken until now; zero: it
 	// does not.
 	since time.Time
 }
 
-// tag is where a proposal stands in the line.
-type tag struct {
-	at, seq uint64
-	size    int // bytes, when it joined
-}
+// Place is where the proposal stands in the line.
+func (p *proposal) Place() *fair.Place { return &p.place }
 
 // join puts a proposal at the end of its share.
 func (l *line) join(p *proposal, size int) {
-	if l.ends == nil {
-		l.ends = make(map[string]uint64)
-	}
-	l.arrived++
-	p.tag = tag{max(l.clock, l.ends[p.share]) + uint64(size), l.arrived, size}
-	l.ends[p.share] = p.tag.at
 	l.bytes += size
-	heap.Push(&l.waiting, p)
+	l.waiting.Join(p, p.share, size)
 }
 
 // putBack puts a proposal that was taken before all that wait, after others that were put back.
 func (l *line) putBack(p *proposal) {
-	l.bytes += p.tag.size
+	l.bytes += p.place.Size()
 	l.first = append(l.first, p)
 }
 
-func (l *line) len() int { return len(l.first) + len(l.waiting) }
+func (l *line) len() int { return len(l.first) + l.waiting.Len() }
 
 // next is the one whose turn it is.
 func (l *line) next() *proposal {
 	if len(l.first) > 0 {
 		return l.first[0]
 	}
-	return l.waiting[0]
+	return l.waiting.Next()
 }
 
 // take removes it.
 func (l *line) take() *proposal {
-	var p *proposal
+	p := l.next()
 	if len(l.first) > 0 {
-		p, l.first = l.first[0], l.first[1:]
+		l.first = l.first[1:]
 	} else {
-		p = heap.Pop(&l.waiting).(*proposal)
-		l.clock = p.tag.at
-		if l.ends[p.share] == p.tag.at {
-			delete(l.ends, p.share) // it was the share's last
-		}
+		l.waiting.Take()
 	}
-	l.bytes -= p.tag.size
-	if len(l.waiting) == 0 {
-		l.clock = 0
-	}
+	l.bytes -= p.place.Size()
 	if l.len() == 0 {
 		l.first, l.since = nil, time.Time{}
 	}
@@ -84,22 +61,4 @@ func (l *line) take() *proposal {
 // behind reports whether the writer has not caught up with the line for a while.
 func (l *line) behind(now time.Time, while time.Duration) bool {
 	return !l.since.IsZero() && now.Sub(l.since) >= while
-}
-
-// tagged is a heap of proposals by their tags.
-type tagged []*proposal
-
-func (h tagged) Len() int { return len(h) }
-func (h tagged) Less(i, j int) bool {
-	a, b := &h[i].tag, &h[j].tag
-	return a.at < b.at || a.at == b.at && a.seq < b.seq
-}
-func (h tagged) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h *tagged) Push(p any)   { *h = append(*h, p.(*proposal)) }
-func (h *tagged) Pop() any {
-	n := len(*h) - 1
-	p := (*h)[n]
-	(*h)[n] = nil
-	*h = (*h)[:n]
-	return p
 }

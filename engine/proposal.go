@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"statehouse.dev/statehouse/engine/fair"
 )
 
 // A proposal is a commit that waits for the writer, with everything computed that does
@@ -27,7 +29,7 @@ type proposal struct {
 
 	// Of its time in the queue.
 	share  string
-	tag    tag
+	place  fair.Place
 	since  time.Time       // when it joined
 	waited time.Duration   // until it was taken
 	late   bool            // that is too long

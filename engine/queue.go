@@ -82,7 +82,7 @@ func (e *Engine) takeQueued() []*proposal {
 			p.late = true
 			lookups++ // of its outcome
 		} else {
-			size += p.tag.size
+			size += p.place.Size()
 			lookups += p.lookups(e.planner.head.ts, lookups, t.StepLookups)
 		}
 		taken = append(taken, p)

@@ -139,7 +139,7 @@ func Assemble(env engine.Env, config Config) (*Service, error) {
 	s.captures = captures.New(config.Capture, config.Engine.Dir)
 	s.env = s.captures.Env(env)
 	s.note = conns.Sparing(s.env.Log)
-	s.unsent = unsent.New(s.config.UnsentBytes, s.config.Streams, &s.env)
+	s.unsent = unsent.New(s.config.UnsentBytes, s.config.Streams, &s.env, access.Principal)
 	s.reading = limiter.NewSemaphore(int64(s.config.Tuning.StreamsReading), s.env.Await)
 	s.turns = limiter.NewSemaphore(max(int64(s.config.Requests)*3/4, 1), s.env.Await)
 	s.following = limiter.NewSemaphore(int64(s.config.Tuning.WatchesReading), s.env.Await)

@@ -2,43 +2,51 @@ package limiter
 
 import (
 	"context"
-	"slices"
 	"sync"
+
+	"statehouse.dev/statehouse/engine/fair"
 )
 
 // Semaphore has room for a number of bytes, or of whatever it is used for. Those who find
-// none wait for it, first come, first served.
+// none wait for it, each share of them for as much as the others (engine/fair).
 type Semaphore struct {
 	await func(context.Context, <-chan struct{}) error
 
 	mu      sync.Mutex
 	size    int64
 	free    int64
-	waiting []*waiter
+	waiting fair.Queue[*waiter]
 }
 
 type waiter struct {
-	n  int64
-	in chan struct{} // closed when it has its room
+	place fair.Place
+	in    chan struct{} // closed when it has its room
 }
+
+func (w *waiter) Place() *fair.Place { return &w.place }
 
 // NewSemaphore makes one that waits by await (engine.Env).
 func NewSemaphore(size int64, await func(context.Context, <-chan struct{}) error) *Semaphore {
 	return &Semaphore{await: await, size: size, free: size}
 }
 
-// Acquire waits for n, or all there is if that is less, and returns how much it got. Its
-// error is the context's.
+// Acquire is AcquireFor where all are one share: first come, first served.
 func (s *Semaphore) Acquire(ctx context.Context, n int64) (int64, error) {
+	return s.AcquireFor(ctx, "", n)
+}
+
+// AcquireFor waits for n, or all there is if that is less, and returns how much it got. share
+// names whom it is for: one who asks for much waits for themselves. Its error is the context's.
+func (s *Semaphore) AcquireFor(ctx context.Context, share string, n int64) (int64, error) {
 	n = min(n, s.size)
 	s.mu.Lock()
-	if len(s.waiting) == 0 && s.free >= n {
+	if s.waiting.Len() == 0 && s.free >= n {
 		s.free -= n
 		s.mu.Unlock()
 		return n, nil
 	}
-	w := &waiter{n: n, in: make(chan struct{})}
-	s.waiting = append(s.waiting, w)
+	w := &waiter{in: make(chan struct{})}
+	s.waiting.Join(w, share, int(n))
 	s.mu.Unlock()
 	if err := s.await(ctx, w.in); err != nil {
 		s.giveUp(w)
@@ -51,7 +59,7 @@ func (s *Semaphore) Acquire(ctx context.Context, n int64) (int64, error) {
 func (s *Semaphore) TryAcquire(n int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.waiting) > 0 || s.free < n {
+	if s.waiting.Len() > 0 || s.free < n {
 		return false
 	}
 	s.free -= n
@@ -73,15 +81,13 @@ func (s *Semaphore) Release(n int64) {
 func (s *Semaphore) Usage() (taken int64, waiting int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.size - s.free, len(s.waiting)
+	return s.size - s.free, s.waiting.Len()
 }
 
 func (s *Semaphore) admitLocked() {
-	for len(s.waiting) > 0 && s.free >= s.waiting[0].n {
-		w := s.waiting[0]
-		s.waiting[0] = nil // the array lives on
-		s.waiting = s.waiting[1:]
-		s.free -= w.n
+	for s.waiting.Len() > 0 && s.free >= int64(s.waiting.Next().place.Size()) {
+		w := s.waiting.Take()
+		s.free -= int64(w.place.Size())
 		close(w.in)
 	}
 }
@@ -93,11 +99,9 @@ func (s *Semaphore) giveUp(w *waiter) {
 	defer s.mu.Unlock()
 	select {
 	case <-w.in:
-		s.free += w.n
+		s.free += int64(w.place.Size())
 	default:
-		if i := slices.Index(s.waiting, w); i >= 0 {
-			s.waiting = slices.Delete(s.waiting, i, i+1)
-		}
+		s.waiting.Leave(w)
 	}
 	s.admitLocked()
 }

@@ -22,11 +22,14 @@ type Budget struct {
 	limit int64 // of what is held in common
 	share int64 // of each stream
 
+	accepted atomic.Int64 // counts connections, to name them
+
 	common atomic.Int64
 	shares atomic.Int64 // of all streams together
 
 	await  func(context.Context, <-chan struct{}) error
 	making *limiter.Semaphore // bytes that messages take while they are made
+	whose  func(context.Context) string
 
 	mu    sync.Mutex
 	conns map[*conn]struct{} // the connections that are open, or still hold something
@@ -50,9 +53,10 @@ const (
 )
 
 // New makes a budget of bytes, with shares for a number of streams. Half as much again may
-// be taken by messages while they are made.
-func New(bytes int64, streams int, env *engine.Env) *Budget {
-	b := &Budget{now: env.Now, log: env.Log, await: env.Await, conns: make(map[*conn]struct{})}
+// be taken by messages while they are made; for that principals take turns, of which whose names
+// that of a request, and connections where there is none.
+func New(bytes int64, streams int, env *engine.Env, whose func(context.Context) string) *Budget {
+	b := &Budget{now: env.Now, log: env.Log, await: env.Await, whose: whose, conns: make(map[*conn]struct{})}
 	b.making = limiter.NewSemaphore(bytes/2, env.Await)
 	b.share = min(max(bytes/2/int64(streams), minShare), MaxShare)
 	b.limit = max(bytes-b.share*int64(streams), bytes/2)
@@ -74,6 +78,15 @@ const (
 	priorityState priority = 16
 	priorityDone  priority = 17 // of what has been done already there is no refusal
 )
+
+// turn waits for room to make n bytes for a client, who waits for its own first of all.
+func (b *Budget) turn(ctx context.Context, c *conn, n int64) (int64, error) {
+	share := b.whose(ctx)
+	if share == "" {
+		share = c.name
+	}
+	return b.making.AcquireFor(ctx, share, n)
+}
 
 // take counts n bytes that c is about to have waiting, or refuses them when they are
 // too many for a priority. Connections that have not read for long make room first.

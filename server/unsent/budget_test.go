@@ -1,6 +1,8 @@
 package unsent
 
 import (
+	"context"
+	"fmt"
 	"net"
 	"sync"
 	"testing"
@@ -9,11 +11,14 @@ import (
 	"statehouse.dev/statehouse/engine"
 )
 
+// whoseKey is where the tests' contexts have the principal's name.
+type whoseKey struct{}
+
 // loneBudget is a budget of 16 MiB with connections that are nothing else, each of which
 // has not read n bytes for long.
 func loneBudget(unread ...int64) (b *Budget, list []*conn) {
 	env := engine.MemoryEnv(nil, func(string, ...any) {})
-	b = New(16<<20, 16, &env)
+	b = New(16<<20, 16, &env, func(ctx context.Context) string { name, _ := ctx.Value(whoseKey{}).(string); return name })
 	for _, n := range unread {
 		c := &conn{Addr: &net.TCPAddr{}, budget: b}
 		c.close = c.ended
@@ -113,5 +118,48 @@ func TestNothingOutlivesItsConnection(t *testing.T) {
 	}
 	if u := b.Usage(); u.Common != 0 || u.Shares != 0 || len(b.conns) != 0 {
 		t.Errorf("%+v, %d connections", u, len(b.conns))
+	}
+}
+
+// TestTurnsOfConnections: who has asked for a thousand answers at once is not served all of
+// them before one who asks for one, be it over as many connections as it likes where it has a
+// name.
+func TestTurnsOfConnections(t *testing.T) {
+	env := engine.MemoryEnv(nil, func(string, ...any) {})
+	waits := make(chan struct{})
+	env.Await = func(_ context.Context, in <-chan struct{}) error {
+		waits <- struct{}{}
+		<-in
+		return nil
+	}
+	known := context.WithValue(t.Context(), whoseKey{}, "known")
+	for _, flood := range []func(b *Budget, i int) (context.Context, *conn){
+		func(b *Budget, _ int) (context.Context, *conn) { return t.Context(), &conn{budget: b, name: "flood"} },
+		func(b *Budget, i int) (context.Context, *conn) { return known, &conn{budget: b, name: fmt.Sprint(i)} },
+	} {
+		b := New(2*PageCost, 1, &env, func(ctx context.Context) string { name, _ := ctx.Value(whoseKey{}).(string); return name })
+		order := make(chan string, 1001)
+		ask := func(ctx context.Context, c *conn, what string, n int64) {
+			got, err := b.turn(ctx, c, n)
+			if err != nil {
+				t.Error(err)
+			}
+			order <- what
+			b.making.Release(got)
+		}
+		held, _ := b.turn(t.Context(), &conn{budget: b}, PageCost)
+		for i := range 1000 {
+			ctx, c := flood(b, i)
+			go ask(ctx, c, "flood", PageCost)
+			<-waits
+		}
+		go ask(t.Context(), &conn{budget: b, name: "one"}, "one", ValueCost)
+		<-waits
+		b.making.Release(held)
+		for i := 0; <-order != "one"; i++ {
+			if i > 10 { // one waits for it already; a few may have run before it could
+				t.Fatal("one who asks for one answer waits for all of the others'")
+			}
+		}
 	}
 }

@@ -81,7 +81,7 @@ func (c *Call) Admit(ctx context.Context, a Answer) error {
 	}
 	err := c.conn.budget.full(a.priority(0))
 	if err == nil && a.Cost > 0 {
-		c.making, err = c.conn.budget.making.Acquire(ctx, a.Cost)
+		c.making, err = c.conn.budget.turn(ctx, c.conn, a.Cost)
 	}
 	return err
 }
@@ -136,10 +136,12 @@ func (b *Budget) Unary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, ha
 
 // connOf is the connection of a request.
 func (b *Budget) connOf(ctx context.Context) *conn {
+	c := &conn{budget: b} // of another transport: counted all the same
 	if p, ok := peer.FromContext(ctx); ok {
 		if c, ok := p.Addr.(*conn); ok {
 			return c
 		}
+		c.name = p.Addr.String()
 	}
-	return &conn{budget: b} // of another transport: counted all the same
+	return c
 }

@@ -1,6 +1,7 @@
 package unsent
 
 import (
+	"fmt"
 	"net"
 	"sync"
 	"time"
@@ -10,6 +11,7 @@ import (
 // that the transport itself hands it to every call (peer.FromContext).
 type conn struct {
 	net.Addr
+	name   string
 	budget *Budget
 	close  func()
 
@@ -63,7 +65,7 @@ func (l listener) Accept() (net.Conn, error) {
 		return nil, err
 	}
 	counted := &countedConn{Conn: accepted}
-	counted.conn = &conn{Addr: accepted.RemoteAddr(), budget: l.budget, close: func() { _ = counted.Close() }}
+	counted.conn = &conn{Addr: accepted.RemoteAddr(), name: fmt.Sprint("connection ", l.budget.accepted.Add(1)), budget: l.budget, close: func() { _ = counted.Close() }}
 	l.budget.mu.Lock()
 	l.budget.conns[counted.conn] = struct{}{}
 	l.budget.mu.Unlock()

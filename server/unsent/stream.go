@@ -114,7 +114,7 @@ func (s *Stream) Admit(ctx context.Context, n, growth int64) error {
 	if s.large, err = s.budget.take(s.conn, s, n, priorityPage); err != nil {
 		return err
 	}
-	s.making, err = s.budget.making.Acquire(ctx, n*(1+2*growth))
+	s.making, err = s.budget.turn(ctx, s.conn, n*(1+2*growth))
 	return err
 }
 

@@ -78,11 +78,11 @@ func locks() []Bug {
 		},
 		{
 			Name: "room-given-back-twice", Guarantee: "G9", About: "who gives up waiting for room gives back what it never got",
-			Edits: []Edit{{"server/limiter/semaphore.go", "			s.waiting = slices.Delete(s.waiting, i, i+1)\n", "			s.waiting = slices.Delete(s.waiting, i, i+1)\n			s.free += w.n\n"}},
+			Edits: []Edit{{"server/limiter/semaphore.go", "		s.waiting.Leave(w)\n", "		s.waiting.Leave(w)\n		s.free += int64(w.place.Size())\n"}},
 		},
 		{
 			Name: "late-room-is-lost", Guarantee: "G9", About: "who gives up at the moment it gets its room keeps it",
-			Edits: []Edit{{"server/limiter/semaphore.go", "		s.free += w.n\n	default:", "	default:"}},
+			Edits: []Edit{{"server/limiter/semaphore.go", "		s.free += int64(w.place.Size())\n	default:", "	default:"}},
 		},
 		{
 			Name: "counted-on-a-gone-connection", Guarantee: "G9", About: "whether a connection has ended is looked at before the lock under which bytes are counted for it",

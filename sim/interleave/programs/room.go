@@ -9,6 +9,7 @@ import (
 
 	"statehouse.dev/statehouse/engine"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+	"statehouse.dev/statehouse/server/access"
 	"statehouse.dev/statehouse/server/limiter"
 	"statehouse.dev/statehouse/server/unsent"
 	"statehouse.dev/statehouse/sim/interleave/turns"
@@ -105,7 +106,7 @@ func nothing(b *unsent.Budget) {
 
 // budget: answers are made, counted, sent or dropped with their connections.
 func budget(w *world) {
-	b := unsent.New(64<<10, 1, &w.env)
+	b := unsent.New(64<<10, 1, &w.env, access.Principal)
 	a := unsent.Answer{Cost: 20 << 10}
 	var threads []func()
 	for range w.few(2) {

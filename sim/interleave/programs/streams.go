@@ -13,6 +13,7 @@ import (
 	"statehouse.dev/statehouse/engine"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 	"statehouse.dev/statehouse/server"
+	"statehouse.dev/statehouse/server/access"
 	"statehouse.dev/statehouse/server/unsent"
 	"statehouse.dev/statehouse/sim/interleave/turns"
 )
@@ -83,7 +84,7 @@ func streams(w *world) {
 	w.must("opening", err)
 	w.undone = append(w.undone, func() { _ = s.Close() })
 	w.e = s.Engine()
-	b := unsent.New(1<<20, 32, &w.env)
+	b := unsent.New(1<<20, 32, &w.env, access.Principal)
 	commit := func(i int) {
 		value := fmt.Appendf(nil, `{"n":"%0*d"}`, size, i)
 		_, err := w.e.Transact(context.Background(), engine.TxnID(fmt.Sprint("t", i)), []engine.Write{{Name: name(0, i), Value: value}}, engine.Conditions{})
