@@ -8,7 +8,7 @@ import (
 )
 
 // A Keeper renews the leases that a program holds: those of a client that are due in one request. It has a
-// goroutine while there are any.
+// goroutine while there are any, and one for each request: no lease has to wait for the answer to another's.
 type Keeper struct {
 	mu      sync.Mutex
 	held    []*Lease
@@ -46,12 +46,13 @@ func (k *Keeper) Remove(l *Lease) {
 func (k *Keeper) run() {
 	for {
 		ctx, due, next := k.next()
-		switch {
+		switch l := next.of; {
 		case len(due) > 0:
-			k.renew(due)
-		case ctx != nil:
-			l := next.of
+			go k.renew(due) // meanwhile others may be due, or lost
+		case l != nil:
 			_ = l.By.Sleep(ctx, next.at.Sub(l.By.Now()))
+		case ctx != nil: // all are being renewed
+			<-ctx.Done()
 		default:
 			return
 		}
@@ -74,9 +75,13 @@ func (k *Keeper) next() (ctx context.Context, due []*Lease, next nextRenewal) {
 		return nil, nil, next
 	}
 	for _, l := range k.held {
+		if l.asking {
+			continue
+		}
 		again := l.next()
 		if !l.By.Now().Before(again) {
 			if len(due) < renewedAtOnce && (len(due) == 0 || due[0].By == l.By) {
+				l.asking = true
 				due = append(due, l)
 			}
 			continue
@@ -94,14 +99,13 @@ func (k *Keeper) next() (ctx context.Context, due []*Lease, next nextRenewal) {
 // renew renews leases of one client. Those that could not be renewed in time are lost: the daemon may
 // give them to others.
 func (k *Keeper) renew(due []*Lease) {
-	by, first := due[0].By, due[0].deadline()
-	for _, l := range due {
-		if at := l.deadline(); at.Before(first) {
-			first = at
-		}
-	}
+	by := due[0].By
 	sent := by.Now()
-	ctx, cancel := by.WithTimeout(context.Background(), min(first.Sub(sent), k.patience()))
+	patience := time.Hour
+	for _, l := range due {
+		patience = min(patience, l.TTL/3, l.deadline().Sub(sent))
+	}
+	ctx, cancel := by.WithTimeout(context.Background(), patience)
 	defer cancel()
 	lost, err := by.Renew(ctx, due)
 	now := by.Now()
@@ -117,17 +121,19 @@ func (k *Keeper) renew(due []*Lease) {
 			l.later(now)
 		}
 	}
+	k.renewed(due)
 }
 
-// patience is how long a renewal may take: while it does, no other lease is renewed.
-func (k *Keeper) patience() time.Duration {
+// renewed has the leases looked at again.
+func (k *Keeper) renewed(due []*Lease) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	least := time.Hour
-	for _, l := range k.held {
-		least = min(least, l.TTL/3)
+	for _, l := range due {
+		l.asking = false
 	}
-	return least
+	if k.wake != nil {
+		k.wake()
+	}
 }
 
 func (k *Keeper) lose(l *Lease, why error) {

@@ -25,6 +25,8 @@ type Lease struct {
 	Condition state.LeasePrecondition
 	TTL       time.Duration
 
+	asking bool // it is in a request that is under way; the Keeper's
+
 	mu    sync.Mutex
 	until time.Time // by this machine's clock, from before the request that moved it was sent
 	again time.Time // when it is to be renewed

@@ -11,7 +11,7 @@ import (
 	"statehouse.dev/statehouse/sim/mutant"
 )
 
-// bound is what a worker may take for one job. A mistake can make a loop endless, or a table
+// bound is what a process may take, a worker for one job. A mistake can make a loop endless, or a table
 // boundless, or let everybody wait for each other.
 type bound struct {
 	time   time.Duration // of its processor, and to do nothing at all
@@ -22,18 +22,18 @@ type bound struct {
 // what. err is that of a worker which is no more.
 func (w *worker) within(j job, b bound) (o outcome, killed string, err error) {
 	done, watched := make(chan struct{}), make(chan string, 1)
-	go func() { watched <- w.watch(done, b) }()
+	go func() { watched <- watch(w.cmd.Process, done, b) }()
 	o, err = w.do(j)
 	close(done)
 	return o, <-watched, err
 }
 
-// watch looks at the worker until the job is done.
-func (w *worker) watch(done <-chan struct{}, b bound) string {
+// watch looks at a process until it is done, and kills it if that takes more than it may.
+func watch(p *os.Process, done <-chan struct{}, b bound) string {
 	const pause = 200 * time.Millisecond
 	tick := time.NewTicker(pause)
 	defer tick.Stop()
-	pid := w.cmd.Process.Pid
+	pid := p.Pid
 	began, _ := processorTime(pid)
 	last, idle := began, time.Duration(0)
 	for {
@@ -57,7 +57,7 @@ func (w *worker) watch(done <-chan struct{}, b bound) string {
 		default:
 			continue
 		}
-		_ = w.cmd.Process.Kill() // it has ended otherwise
+		_ = p.Kill() // it has ended otherwise
 		return killed
 	}
 }

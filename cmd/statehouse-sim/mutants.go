@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -29,6 +30,7 @@ const (
 type mutantFlags struct {
 	on       bool
 	packages []string
+	files    []string
 	sample   int
 	seed     uint64
 	seeds    int
@@ -36,6 +38,8 @@ type mutantFlags struct {
 	fix      int
 	live     bool
 	tests    bool
+	testsIn  []string
+	first    bool
 	memory   int64 // MiB
 	hang     time.Duration
 }
@@ -57,7 +61,7 @@ type scoring struct {
 	// they do without it.
 	seeds     map[uint32][]uint64
 	scenarios map[uint32][]string
-	tests     map[string]string // the test program of each package
+	tests     []*testProgram
 }
 
 func (a *app) proveMutants(ctx context.Context, o proveFlags) error {
@@ -65,7 +69,7 @@ func (a *app) proveMutants(ctx context.Context, o proveFlags) error {
 	if err != nil {
 		return failed(exitUsage, "%v", err)
 	}
-	s := &scoring{a: a, o: o, root: root, seeds: make(map[uint32][]uint64), scenarios: make(map[uint32][]string), tests: make(map[string]string)}
+	s := &scoring{a: a, o: o, root: root, seeds: make(map[uint32][]uint64), scenarios: make(map[uint32][]string)}
 	if s.files, err = scenarioFiles([]string{filepath.Join(root, scenarioDir)}); err != nil {
 		return err
 	}
@@ -128,7 +132,12 @@ func (s *scoring) choose(all []mutant.Mutant) (chosen []mutant.Mutant, equivalen
 			return nil, nil, failed(exitUsage, "there is no mutant %s", id)
 		}
 	}
-	chosen = slices.DeleteFunc(slices.Clone(all), func(m mutant.Mutant) bool {
+	chosen, err = inFiles(all, s.o.mutants.files)
+	if err != nil {
+		return nil, nil, err
+	}
+	of := len(chosen)
+	chosen = slices.DeleteFunc(chosen, func(m mutant.Mutant) bool {
 		return equivalent[m.ID] != "" || len(s.o.only) > 0 && !slices.Contains(s.o.only, m.ID)
 	})
 	const most = 20 // one of so many
@@ -139,9 +148,31 @@ func (s *scoring) choose(all []mutant.Mutant) (chosen []mutant.Mutant, equivalen
 		chosen = mutant.Sample(chosen, s.o.mutants.sample, s.o.mutants.seed)
 	}
 	if !s.a.asJSON && !s.o.mutants.fixed {
-		fmt.Fprintf(s.a.err, "%d mutants, %d of them equivalent; trying %d\n", len(all), len(equivalent), len(chosen))
+		fmt.Fprintf(s.a.err, "%d mutants, %d of all equivalent; trying %d\n", of, len(equivalent), len(chosen))
 	}
 	return chosen, equivalent, nil
+}
+
+// inFiles are the mutants in files that match one of the patterns; without any, all.
+func inFiles(all []mutant.Mutant, patterns []string) (list []mutant.Mutant, err error) {
+	matched := make([]bool, len(patterns))
+	for i := range all {
+		in := len(patterns) == 0
+		for j, p := range patterns {
+			is, err := path.Match(p, all[i].File)
+			if err != nil {
+				return nil, failed(exitUsage, "--files %s: %v", p, err)
+			}
+			in, matched[j] = in || is, matched[j] || is
+		}
+		if in {
+			list = append(list, all[i])
+		}
+	}
+	if i := slices.Index(matched, false); i >= 0 {
+		return nil, failed(exitUsage, "--files %s: no file of the packages that has mutants is called that", patterns[i])
+	}
+	return list, nil
 }
 
 // readList reads a list; there may be none.
@@ -168,13 +199,8 @@ func (s *scoring) build(ctx context.Context, chosen []mutant.Mutant) error {
 		s.daemon = filepath.Join(s.dir, "statehoused")
 		err = s.overlay.Build(ctx, s.root, "./cmd/statehoused", s.dir, s.daemon)
 	}
-	for i := range chosen {
-		pkg := chosen[i].Package
-		if err != nil || !s.o.mutants.tests || s.tests[pkg] != "" {
-			continue
-		}
-		s.tests[pkg] = filepath.Join(s.dir, strings.ReplaceAll(pkg, "/", "_")+".test")
-		err = s.overlay.Go(ctx, s.root, s.dir, "test", "-c", "-vet=off", "-o", s.tests[pkg], "./"+pkg)
+	if err == nil && s.o.mutants.tests {
+		err = s.buildTests(ctx, chosen)
 	}
 	return err
 }
@@ -182,6 +208,9 @@ func (s *scoring) build(ctx context.Context, chosen []mutant.Mutant) error {
 // control runs everything with no mutant on. Nothing may fail, the switches alone may change
 // nothing, and what comes by a mutant is noted.
 func (s *scoring) control(ctx context.Context) error {
+	if err := s.recordTests(ctx); err != nil {
+		return err
+	}
 	own, err := newFleet(s.o.workers)
 	if err != nil {
 		return err
@@ -255,7 +284,7 @@ func (s *scoring) tryAll(ctx context.Context, list []mutant.Mutant) (results []m
 					results = append(results, r)
 					s.printResult(&r)
 				}
-				if r.Killed() {
+				if r.Seen() {
 					killed++
 				}
 				p.show(func(time.Time) string {

@@ -155,3 +155,60 @@ func TestScoreTable(t *testing.T) {
 		}
 	}
 }
+
+// TestFilesAreChosen: by patterns of which each has to match something.
+func TestFilesAreChosen(t *testing.T) {
+	all := []mutant.Mutant{{ID: "a", File: "engine/lease.go"}, {ID: "b", File: "engine/leases.go"}, {ID: "c", File: "server/answer/leases.go"}}
+	for patterns, want := range map[string]int{"": 3, "engine/lease*.go": 2, "engine/lease.go,server/*/leases.go": 2, "leases.go": -1, "engine/lease.go,engine/x*.go": -1, "[": -1} {
+		var list []string
+		if patterns != "" {
+			list = strings.Split(patterns, ",")
+		}
+		chosen, err := inFiles(all, list)
+		if err == nil && len(chosen) != want || (err != nil) != (want < 0) {
+			t.Errorf("%q: %v, %v", patterns, chosen, err)
+		}
+	}
+}
+
+// TestTestsThatComeByAMutant: they are tried on it, and no others.
+func TestTestsThatComeByAMutant(t *testing.T) {
+	script := filepath.Join(t.TempDir(), "tests")
+	if err := os.WriteFile(script, []byte(`#!/bin/sh
+case "$*" in
+-h) echo "  -rapid.nofailfile" >&2; exit 2 ;;
+*-test.list*) printf 'TestOne\nTestTwo\nBenchmarkThree\n'; exit 0 ;;
+*-rapid.nofailfile*) ;;
+*) exit 9 ;;
+esac
+case "$MUTANT_ON $*" in
+*Three*) exit 9 ;;
+record*One*) echo 1 >>"$MUTANT_REACHED" ;;
+record*Two*) printf '2\n3\n' >>"$MUTANT_REACHED" ;;
+3*) ;;
+*Two*) echo "--- FAIL: TestTwo (0.00s)"; exit 1 ;;
+esac
+`), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s, out := scoringOf(t, script, "")
+	s.dir, s.tests, s.o.mutants.first = t.TempDir(), []*testProgram{{dir: t.TempDir(), program: script}}, true
+	if err := s.recordTests(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var results []mutant.Result
+	for i, want := range []string{"", "TestTwo", ""} {
+		r := s.try(t.Context(), mutant.Mutant{ID: fmt.Sprintf("engine:f:drop:0:%d", i+1), Package: "engine", Number: uint32(i + 1)})
+		if r.By[mutant.Tests] != want || r.Seen() != (want != "") || r.Killed() {
+			t.Errorf("mutant %d is seen by %v, want %q", i+1, r.By, want)
+		}
+		results = append(results, r)
+	}
+	s.o.mutants.tests = true
+	if err := s.print(results, nil); err != nil {
+		t.Fatal(err)
+	}
+	if want := "3 100 % 0 % 0 % 33 % 0 % 0-56 % 33 % 6-79 % all"; !strings.Contains(strings.Join(strings.Fields(out.String()), " "), want) {
+		t.Errorf("it does not print %q:\n%s", want, out)
+	}
+}

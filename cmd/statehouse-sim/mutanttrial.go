@@ -30,25 +30,48 @@ func (s *scoring) try(ctx context.Context, m mutant.Mutant) mutant.Result {
 		Mutant: m, By: make(map[mutant.Tool]string),
 		ReachedBySeeds: len(s.seeds[m.Number]), ReachedByScenarios: len(s.scenarios[m.Number]),
 	}
+	if s.o.mutants.first {
+		s.seenBy(&r, mutant.Tests, s.unitTests(ctx, &m))
+	}
+	if !s.enough(&r) {
+		s.simulate(ctx, &r)
+	}
+	if !s.enough(&r) {
+		s.seenBy(&r, mutant.Live, s.live(ctx, &m))
+	}
+	if !s.o.mutants.first {
+		s.seenBy(&r, mutant.Tests, s.unitTests(ctx, &m))
+	}
+	r.Seconds = s.a.now().Sub(start).Seconds()
+	return r
+}
+
+// enough reports whether nothing more has to be asked about a mutant.
+func (s *scoring) enough(r *mutant.Result) bool { return s.o.mutants.first && r.Seen() }
+
+func (s *scoring) seenBy(r *mutant.Result, tool mutant.Tool, saw string) {
+	if saw != "" {
+		r.By[tool] = saw
+	}
+}
+
+// simulate tries a mutant with seeds and scenarios.
+func (s *scoring) simulate(ctx context.Context, r *mutant.Result) {
 	k := &bench{
 		bound: bound{s.o.mutants.hang, s.o.mutants.memory << 20},
-		fleet: &fleet{binary: s.program, env: []string{fmt.Sprintf("%s=%d", toggle.Variable, m.Number)}},
+		fleet: &fleet{binary: s.program, env: []string{fmt.Sprintf("%s=%d", toggle.Variable, r.Number)}},
 	}
 	defer k.dismiss()
-	s.fuzz(ctx, k, &r)
-	for _, file := range s.scenarios[m.Number] {
+	s.fuzz(ctx, k, r)
+	for _, file := range s.scenarios[r.Number] {
+		if s.enough(r) {
+			return
+		}
 		if saw := k.run(ctx, job{Scenario: file}); saw != "" {
 			r.By[mutant.Scenarios], r.Scenario = saw, strings.TrimSuffix(filepath.Base(file), ".yaml")
 			break
 		}
 	}
-	for tool, saw := range map[mutant.Tool]string{mutant.Live: s.live(ctx, &m), mutant.Tests: s.unitTests(ctx, &m)} { // each by itself: order cannot matter
-		if saw != "" {
-			r.By[tool] = saw
-		}
-	}
-	r.Seconds = s.a.now().Sub(start).Seconds()
-	return r
 }
 
 // fuzz runs the seeds that come by the mutant, within the budget. The worker is not ended by
@@ -120,14 +143,6 @@ func (s *scoring) live(ctx context.Context, m *mutant.Mutant) string {
 		return ""
 	}
 	return s.process(ctx, m, s.dir, time.Minute, s.program, "live", "--daemon", s.daemon, "--for", "6s", "--kills", "2", "--stops", "1")
-}
-
-// unitTests runs the tests of the package that the mutant is in.
-func (s *scoring) unitTests(ctx context.Context, m *mutant.Mutant) string {
-	if !s.o.mutants.tests {
-		return ""
-	}
-	return s.process(ctx, m, filepath.Join(s.root, m.Package), 5*time.Minute, s.tests[m.Package], "-test.failfast", "-test.timeout=4m")
 }
 
 // process runs a program with the mutant in it: what is wrong about how it ends.

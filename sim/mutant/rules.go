@@ -7,6 +7,7 @@ import (
 	"go/constant"
 	"go/token"
 	"go/types"
+	"slices"
 	"strings"
 )
 
@@ -59,7 +60,7 @@ func (v *visitor) function(fn *ast.FuncDecl) {
 
 // empty makes a function that returns at once, with nothing.
 func (v *visitor) empty(fn *ast.FuncDecl) {
-	if len(fn.Body.List) == 0 {
+	if len(fn.Body.List) == 0 || returnsNothing(fn.Body) {
 		return
 	}
 	result := "return"
@@ -72,6 +73,20 @@ func (v *visitor) empty(fn *ast.FuncDecl) {
 	}
 	_, on := v.mutant("empty", &ast.FuncType{Func: fn.Pos(), Params: fn.Type.Params, Results: fn.Type.Results}, result)
 	v.insert(fn.Body.Lbrace+1, fmt.Sprintf(" if %s { %s };", on, result))
+}
+
+// returnsNothing reports whether a function is only a return of what empty would return.
+func returnsNothing(body *ast.BlockStmt) bool {
+	r, is := body.List[0].(*ast.ReturnStmt)
+	return is && !slices.ContainsFunc(r.Results, func(x ast.Expr) bool {
+		switch x := x.(type) {
+		case *ast.Ident:
+			return x.Name != "false" && x.Name != "nil"
+		case *ast.BasicLit:
+			return x.Value != "0" && x.Value != `""`
+		}
+		return true
+	})
 }
 
 // once makes a loop that ends after its first round.

@@ -33,11 +33,14 @@ const (
 	Fuzz      Tool = "fuzz"
 	Scenarios Tool = "scenarios"
 	Live      Tool = "live"
-	Tests     Tool = "tests" // of the package that it is in; no tool of the simulator
+	Tests     Tool = "tests" // no tool of the simulator
 )
 
 // Killed reports whether a tool of the simulator saw it.
 func (r *Result) Killed() bool { return r.By[Fuzz]+r.By[Scenarios]+r.By[Live] != "" }
+
+// Seen reports whether a tool of the simulator or a test saw it.
+func (r *Result) Seen() bool { return r.Killed() || r.By[Tests] != "" }
 
 // Reached reports whether a run came by it.
 func (r *Result) Reached() bool { return r.ReachedBySeeds+r.ReachedByScenarios > 0 || r.Killed() }
@@ -47,9 +50,12 @@ type Tally struct {
 	Of         int          `json:"of"`
 	NotReached int          `json:"not_reached"`
 	Killed     int          `json:"killed"` // by a tool of the simulator
+	Seen       int          `json:"seen"`   // by one or by a test
 	By         map[Tool]int `json:"by"`
 	Low        float64      `json:"low"` // of the share killed, 95 %
 	High       float64      `json:"high"`
+	SeenLow    float64      `json:"seen_low"` // of the share seen
+	SeenHigh   float64      `json:"seen_high"`
 }
 
 // Add counts one more.
@@ -64,10 +70,14 @@ func (t *Tally) Add(r *Result) {
 	if r.Killed() {
 		t.Killed++
 	}
+	if r.Seen() {
+		t.Seen++
+	}
 	for tool := range r.By { // counted: order cannot matter
 		t.By[tool]++
 	}
 	t.Low, t.High = Wilson(t.Killed, t.Of)
+	t.SeenLow, t.SeenHigh = Wilson(t.Seen, t.Of)
 }
 
 // Wilson is the interval in which a share lies that was n of a sample of so many, with a

@@ -8,16 +8,19 @@
 package toggle
 
 import (
+	"fmt"
 	"os"
 	"strconv"
 	"sync/atomic"
 )
 
 // Variable is the environment variable with the number of the mutant that is on. Record in
-// its place turns none on and notes which are reached.
+// its place turns none on and notes which are reached: for Reached, and in the file that
+// RecordIn names, if it is set, since a test program has nobody to ask it.
 const (
 	Variable = "MUTANT_ON"
 	Record   = "record"
+	RecordIn = "MUTANT_REACHED"
 )
 
 var (
@@ -25,6 +28,7 @@ var (
 	// reached has a bit for each number, while that is recorded; it is nil otherwise. Bits are
 	// set by whatever goroutine comes by.
 	reached []atomic.Uint64
+	record  *os.File // nil: nobody has asked for one
 )
 
 // most is how many mutants can be told apart. Their numbers begin at 1.
@@ -34,6 +38,9 @@ func chosen() uint32 {
 	value := os.Getenv(Variable)
 	if value == Record {
 		reached = make([]atomic.Uint64, most/64)
+		if path := os.Getenv(RecordIn); path != "" {
+			record, _ = os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644) // none: who reads it finds nothing
+		}
 		return 0
 	}
 	n, _ := strconv.ParseUint(value, 10, 32) // nothing or nonsense: the code as it is
@@ -48,7 +55,12 @@ func On(n uint32) bool {
 	return n == on
 }
 
-func note(n uint32) { reached[n/64].Or(1 << (n % 64)) }
+func note(n uint32) {
+	bit := uint64(1) << (n % 64)
+	if before := reached[n/64].Or(bit); before&bit == 0 && record != nil {
+		fmt.Fprintln(record, n) // at once: a test may end the process
+	}
+}
 
 // One is 1 if mutant n is on, and 0 if not: what a number in the code is moved by.
 func One[T ~int | ~int8 | ~int16 | ~int32 | ~int64 | ~uint | ~uint8 | ~uint16 | ~uint32 | ~uint64 | ~uintptr](n uint32) T {
