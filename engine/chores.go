@@ -226,14 +226,14 @@ func (w *piece) findEvent(a AgentName, ts CommitTS) (row eventRow, found bool, e
 	return row, true, nil
 }
 
-// apply adds the piece to the step's batch. From here to settle readers have the store as it was.
-func (w *piece) apply(batch *pebble.Batch) {
+// join adds the piece to the step's batch. From when that is applied to settle readers have the store as
+// it was.
+func (w *piece) join(batch *pebble.Batch) {
 	_ = batch.Apply(w.batch, nil) // in memory
 	_ = w.batch.Close()
-	w.e.db.holdReaders()
 }
 
-// settle ends what apply began, when the step is durable.
+// settle shows readers what the piece did, when the step is durable.
 func (w *piece) settle() {
 	w.e.db.releaseReaders()
 	w.e.publishFloors()

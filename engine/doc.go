@@ -10,9 +10,9 @@
 //
 // # The life of a commit
 //
-// There is one writer. It works in steps, and a step has two halves: [Engine.Plan] and
-// [Engine.Settle]. Run calls them in production; the simulator calls them itself and looks
-// at what can be seen in between.
+// There is one writer. It works in steps, and a step has three parts: [Engine.Plan],
+// [Engine.Apply] and [Engine.Settle]. Run calls them in production; the simulator calls them
+// itself and looks at what can be seen in between.
 //
 //  1. Validated, on the goroutine of the request: [Engine.Transact] or [Engine.Commit]
 //     (commit.go) checks names, values and limits, and newProposal (proposal.go) sorts and
@@ -21,9 +21,10 @@
 //     waits in Env.Await.
 //  3. Planned: Plan takes what waits and decides each proposal in turn against the state
 //     that the ones before it leave (planOne in step.go, planner.plan in plan.go). An
-//     accepted one gets its commit_ts, commit_time and versions.
-//  4. Written: apply (step.go) makes one batch of the step's commits (batch.go), gives it to
-//     Pebble and asks for one sync. Pebble shows the rows from here on; our readers do not.
+//     accepted one gets its commit_ts, commit_time and versions. compose (step.go) makes one
+//     batch of the step's commits (batch.go): the step is a value, a [Step].
+//  4. Written: Apply (step.go) gives the batch to Pebble and asks for one sync. Pebble shows
+//     the rows from here on; our readers do not.
 //  5. Durable: makeDurable (step.go), called by Settle, waits for the sync to end and then
 //     writes the witness (witness.go). If either fails the engine halts.
 //  6. Published: publish (step.go) moves the last commit that readers may see, and wakes
@@ -65,7 +66,8 @@
 //
 //   - published <= durable <= planned. Asserted in publish (step.go), the only place that
 //     moves published.
-//   - At most one step is in flight. Asserted in Plan and Settle.
+//   - At most one step is in flight, and what is settled is applied. Asserted in Plan, Apply and
+//     Settle.
 //   - commit_ts is dense and commit_time never falls: both are given out in accept (plan.go)
 //     only. Held against the store by checkDense when it is opened (inspect.go) and for the
 //     whole log by [Verify].

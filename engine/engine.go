@@ -56,6 +56,7 @@ type Engine struct {
 
 	// Used by the goroutine that steps, under stepMu; see stepSoon.
 	stepMu      sync.Mutex
+	head        mark        // the last commit that was applied. Invariant: published <= head <= planner.head
 	running     atomic.Bool // Run is running: requests may step themselves
 	planner     *planner
 	inflight    *inflight
@@ -184,8 +185,11 @@ func (e *Engine) Close() error {
 	e.mu.Lock()
 	e.stopped = true
 	e.mu.Unlock()
-	if e.inflight != nil {
+	if fl := e.inflight; fl != nil && fl.applied {
 		e.Settle()
+	} else if fl != nil { // whoever was to say whether it is applied has not
+		e.inflight = nil
+		e.answerUnknown(fl)
 	}
 	for e.failed.Load() == nil && e.chores.making == nil && e.hasQueued() && e.Step() {
 	}
@@ -195,7 +199,7 @@ func (e *Engine) Close() error {
 	clean := e.failed.Load() == nil
 	if clean && e.Published() > 0 {
 		// Both pairs of the witness name the log's end, and everything is synced.
-		errs = append(errs, e.db.LogData(nil, pebble.Sync), e.witness.record(e.planner.head, 0), e.witness.sync())
+		errs = append(errs, e.db.LogData(nil, pebble.Sync), e.witness.record(e.head, 0), e.witness.sync())
 	}
 	errs = append(errs, e.witness.file.Close(), e.db.Close())
 	if err := errors.Join(errs...); err == nil && clean && e.opts.NoSync {

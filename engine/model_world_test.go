@@ -39,6 +39,9 @@ type world struct {
 	halts     atomic.Int32  // Pebble's goroutines may find the failure first
 }
 
+// Plan plans a step and applies it.
+func (w *world) Plan() bool { return planAndApply(w.Engine) }
+
 var errGaveUp = errors.New("gave up waiting")
 
 // newWorld makes a new store on an empty disk. A zero Limits means the defaults.

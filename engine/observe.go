@@ -14,13 +14,13 @@ type Observer struct {
 	// Waited is told how long a proposal has waited for the writer.
 	Waited func(time.Duration)
 	// Stepped is told of each step when all in it are answered.
-	Stepped func(Step)
+	Stepped func(StepTimes)
 	// Synced is told how long a sync of the write-ahead log took.
 	Synced func(time.Duration)
 }
 
-// Step is what a step of the writer took.
-type Step struct {
+// StepTimes is how long a step of the writer took.
+type StepTimes struct {
 	Proposals, Commits int // taken from the queue, and accepted of those
 	Phases
 	Answer time.Duration
@@ -71,7 +71,7 @@ func (e *Engine) phases(fl *inflight) Phases {
 // stepped tells of a step whose proposals are answered.
 func (e *Engine) stepped(fl *inflight, phases Phases) {
 	if o := e.env.Observe; o != nil {
-		o.Stepped(Step{Proposals: len(fl.answers), Commits: len(fl.commits), Phases: phases, Answer: o.Clock() - fl.moments.synced})
+		o.Stepped(StepTimes{Proposals: len(fl.answers), Commits: len(fl.commits), Phases: phases, Answer: o.Clock() - fl.moments.synced})
 	}
 }
 

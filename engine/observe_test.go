@@ -33,12 +33,12 @@ func TestObserver(t *testing.T) {
 	var now atomic.Int64 // Pebble syncs on a goroutine of its own
 	var mu sync.Mutex
 	var waits, syncs []time.Duration
-	var steps []engine.Step
+	var steps []engine.StepTimes
 	env := engine.MemoryEnv(func(err error) { t.Error(err) }, nil)
 	env.Observe = &engine.Observer{
 		Clock:   func() time.Duration { return time.Duration(now.Add(int64(time.Microsecond))) },
 		Waited:  func(d time.Duration) { waits = append(waits, d) },
-		Stepped: func(s engine.Step) { steps = append(steps, s) },
+		Stepped: func(s engine.StepTimes) { steps = append(steps, s) },
 		Synced: func(d time.Duration) {
 			mu.Lock()
 			defer mu.Unlock()

@@ -74,6 +74,7 @@ func (e *Engine) openLocked() error {
 	if err := e.holdPlace(lockName, storeName, witnessName); err != nil {
 		return err
 	}
+	e.head = head
 	e.published.Store(uint64(head.ts))
 	e.publishedTime.Store(lastTime.UnixNano())
 	e.planner = newPlanner(&stepState{dbState: dbState{e.db}, hot: e.hot, e: e}, head, lastTime, &e.opts, &e.reached)

@@ -158,8 +158,9 @@ const clockSlack = time.Hour
 
 // pruneOutcomes drops outcomes that exceed both OutcomeAge and OutcomeCount, a few with
 // each batch, so that the work is bounded and keeps up. The log keeps every commit; only
-// the way from an id to its commit is dropped.
-func (e *Engine) pruneOutcomes(batch *pebble.Batch, commits int, now time.Time) {
+// the way from an id to its commit is dropped. It returns the commit_time of the last one; zero: there is
+// none.
+func (e *Engine) pruneOutcomes(batch *pebble.Batch, commits int, now time.Time) (last time.Time) {
 	p, l := &e.pruned, &e.opts.Limits
 	start := p.floor
 	for range 2*commits + 2 {
@@ -172,7 +173,7 @@ func (e *Engine) pruneOutcomes(batch *pebble.Batch, commits int, now time.Time) 
 		row, err := readLogRow(e.db, p.floor+1)
 		if err != nil {
 			e.noteCorruption(err)
-			return
+			return last
 		}
 		if p.nextDue = row.commitTime.UnixNano(); now.UnixNano()-p.nextDue < int64(l.OutcomeAge) {
 			break
@@ -182,12 +183,12 @@ func (e *Engine) pruneOutcomes(batch *pebble.Batch, commits int, now time.Time) 
 			e.planner.outcomes.drop(row.txnID) // or a copy would find it for as long as it is cached
 			if err := e.dropEventsOf(batch, p.floor+1, &row); err != nil {
 				e.noteCorruption(err)
-				return
+				return last
 			}
 		}
 		p.floor++
 		p.nextDue = 0
-		e.prunedTime.Store(row.commitTime.UnixNano())
+		last = row.commitTime
 	}
 	if p.floor != start {
 		e.reached.OutcomeAge.Add(1)
@@ -195,6 +196,7 @@ func (e *Engine) pruneOutcomes(batch *pebble.Batch, commits int, now time.Time) 
 		body := binary.AppendUvarint(nil, uint64(p.floor))
 		_ = batch.Set(floorKey, sealRow(floorKey, body), nil)
 	}
+	return last
 }
 
 // definiteEnd reports whether err ended the transaction, as opposed to leaving it open

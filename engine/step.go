@@ -6,14 +6,32 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// A step is synchronous. Plan takes the proposals that wait, decides them and applies
-// the commits to the store without waiting for the disk. Settle waits for the disk,
-// publishes and answers. Run calls both in production; the simulator calls them itself
-// and looks at what can be seen in between.
+// A step is synchronous. Plan takes the proposals that wait and decides them; nobody else sees
+// anything of that. Apply applies what was decided to the store without waiting for the disk. Settle
+// waits for the disk, publishes and answers. Run calls all three in production; the simulator calls
+// them itself and looks at what can be seen in between.
+
+// A Step is what was decided, as a value: applied to a store that is where this one was, it makes the
+// same of it (Applied). A step may have no commits, when it renews leases, changes system rows or does
+// chores; then First is Last+1. It may have nothing to apply at all: what it answers then rests on what
+// was planned before it.
+type Step struct {
+	First, Last   CommitTS  // of its commits
+	Before, After [32]byte  // the hash chain's value before the first and after the last
+	Time          time.Time // of the last commit that there is, which need not be of this step
+	Held          bool      // its commits are published with a later step's
+	// Batch has the rows, as Pebble writes a batch; empty: there are none. It is valid until Settle, or
+	// Drop.
+	Batch []byte
+}
 
 // inflight is a step between Plan and Settle.
 type inflight struct {
-	batch   *pebble.Batch // nil when nothing was written
+	step    Step
+	applied bool
+	batch   *pebble.Batch // nil when nothing is written
+	holds   bool          // rows of holds are
+	pruned  time.Time     // of the last commit whose outcome it drops; zero: it drops none
 	commits []*commit
 	answers []answer
 	system  systemStep
@@ -32,16 +50,17 @@ type answer struct {
 
 // Step runs one step and reports whether there was anything to do.
 func (e *Engine) Step() bool {
-	if !e.Plan() {
+	if e.Plan() == nil {
 		return false
 	}
+	e.Apply()
 	e.Settle()
 	return true
 }
 
-// Plan takes waiting proposals, plans them and applies the commits. It reports whether a
-// step is now in flight, which Settle must end.
-func (e *Engine) Plan() bool {
+// Plan takes waiting proposals and plans them. It returns the step that is in flight from then on, which
+// Apply and Settle must end; nil: there is nothing to do.
+func (e *Engine) Plan() *Step {
 	assertf(e.inflight == nil, "a step is in flight")
 	var taken []*proposal
 	if e.chores.making == nil || e.refusal() != nil { // or an import is making its commits, and the others wait
@@ -50,7 +69,7 @@ func (e *Engine) Plan() bool {
 	asks := e.takeSystem()
 	asked := len(taken)+len(asks) > 0
 	if !asked && !e.chores.eager && !e.DueHolds() {
-		return false
+		return nil
 	}
 	now := e.now()
 	e.txns.expire(now)
@@ -78,14 +97,11 @@ func (e *Engine) Plan() bool {
 	fl.commits = e.planner.step
 	if !asked && fl.chores == nil && len(fl.commits) == 0 {
 		e.inflight = nil
-		return false
+		return nil
 	}
 	fl.moments.planned = e.moment()
-	if len(fl.commits) > 0 || fl.system.batch != nil || fl.chores != nil {
-		e.apply(fl, now)
-	}
-	fl.moments.applied = e.moment()
-	return true
+	e.compose(fl, now)
+	return &fl.step
 }
 
 func (e *Engine) planOne(p *proposal, now time.Time) answer {
@@ -152,19 +168,59 @@ func (e *Engine) decide(p *proposal, now time.Time) (*commit, error) {
 	return e.planner.plan(p, now)
 }
 
-// apply writes the step's commits and changes of system rows as one batch and asks for one sync.
-func (e *Engine) apply(fl *inflight, now time.Time) {
+// compose makes one batch of the step's commits, chores and changes of system rows.
+func (e *Engine) compose(fl *inflight, now time.Time) {
+	s := &fl.step
+	s.First, s.Before = e.planner.shown()+1, e.planner.head.hash
+	s.Last, s.After, s.Time = e.planner.head.ts, s.Before, e.planner.lastTime
+	if len(fl.commits) == 0 && fl.system.batch == nil && fl.chores == nil {
+		return
+	}
 	fl.batch = e.db.NewBatch()
 	for _, c := range fl.commits {
 		e.planner.head.hash = e.rows.appendCommit(fl.batch, c, e.planner.head.hash)
 		c.hash = e.planner.head.hash
 	}
+	s.After = e.planner.head.hash
 	if fl.chores != nil {
-		fl.chores.apply(fl.batch)
+		fl.chores.join(fl.batch)
+		s.Held = fl.chores.held
 	}
-	e.system.apply(&fl.system, e.db, fl.batch, e.rows.holds)
-	e.rows.holds = false
-	e.pruneOutcomes(fl.batch, len(fl.commits), now)
+	fl.system.join(fl.batch)
+	fl.holds, e.rows.holds = e.rows.holds, false
+	fl.pruned = e.pruneOutcomes(fl.batch, len(fl.commits), now)
+	s.Batch = fl.batch.Repr()
+}
+
+// Apply applies the step in flight to the store and asks for one sync. Rows that this machine alone keeps
+// may join it.
+func (e *Engine) Apply(own ...SystemChange) {
+	fl := e.inflight
+	assertf(fl != nil && !fl.applied, "no step is in flight, or it is applied")
+	fl.applied = true
+	if fl.batch != nil || len(own) > 0 {
+		e.apply(fl, own)
+	}
+	fl.moments.applied = e.moment()
+}
+
+func (e *Engine) apply(fl *inflight, own []SystemChange) {
+	if fl.batch == nil {
+		fl.batch = e.db.NewBatch()
+	}
+	for _, c := range own {
+		setSystem(fl.batch, c)
+	}
+	if fl.chores != nil {
+		e.db.holdReaders()
+	}
+	if fl.system.changes || fl.holds {
+		e.system.hold(e.db)
+	}
+	if !fl.pruned.IsZero() {
+		e.prunedTime.Store(fl.pruned.UnixNano())
+	}
+	e.head = mark{fl.step.Last, fl.step.After}
 	if err := e.db.ApplyNoSyncWait(fl.batch, pebble.Sync); err != nil {
 		e.halt(failf(ErrStorage, "applying a batch failed: %v", err))
 	}
@@ -179,7 +235,7 @@ func (e *Engine) apply(fl *inflight, now time.Time) {
 // Settle waits for the step in flight to be durable, publishes it and answers.
 func (e *Engine) Settle() {
 	fl := e.inflight
-	assertf(fl != nil, "no step is in flight")
+	assertf(fl != nil && fl.applied, "no step is in flight, or it is not applied")
 	e.inflight = nil
 	durable := e.makeDurable(fl)
 	e.system.settled(&fl.system, durable)

@@ -150,6 +150,17 @@ func (p *process) await(ctx context.Context, ready <-chan struct{}) error {
 	}
 }
 
+// Plan plans a step and applies it: what happens until the next sync.
+func (p *process) Plan() bool { return planAndApply(p.Engine) }
+
+func planAndApply(e *engine.Engine) bool {
+	if e.Plan() == nil {
+		return false
+	}
+	e.Apply()
+	return true
+}
+
 func (p *process) open() (err error) {
 	t := rigTuning
 	t.LookedRows, t.PieceRows = p.lookedRows, p.pieceRows

@@ -140,7 +140,9 @@ type systemAsk struct {
 // systemStep is what a step does to system rows.
 type systemStep struct {
 	asks  []*systemAsk
-	batch *pebble.Batch // indexed, so that an update sees those before it; nil: nothing changes
+	batch *pebble.Batch // indexed, so that an update sees those before it; nil: nothing changes, or join was called
+
+	changes bool
 }
 
 func (e *Engine) askWriter(a *systemAsk) (*systemAsk, error) {
@@ -199,7 +201,7 @@ func (e *Engine) planSystem(asks []*systemAsk, now time.Time) systemStep {
 		_ = b.Close()
 		return s
 	}
-	s.batch = b
+	s.batch, s.changes = b, true
 	return s
 }
 
@@ -234,23 +236,24 @@ func setSystem(b *pebble.Batch, c SystemChange) {
 	_ = b.Set(key, sealRow(key, bytes.Clone(c.Body)), nil)
 }
 
-// apply adds the step's changes to its batch. From here to settled, readers see the store as
-// it was before.
-// Rows of holds that its commits change are kept from readers in the same way: holds.
-func (r *systemRows) apply(s *systemStep, db *store, batch *pebble.Batch, holds bool) {
-	if s.batch == nil && !holds {
-		return
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.durable = db.NewSnapshot()
+// join adds the step's changes to its batch.
+func (s *systemStep) join(batch *pebble.Batch) {
 	if s.batch != nil {
 		_ = batch.Apply(s.batch, nil) // in memory
 		_ = s.batch.Close()
+		s.batch = nil
 	}
 }
 
-// publish calls f, which publishes the step's commits, and shows readers what apply held back
+// hold shows readers the store as it is, until settled. The writer calls it before it applies changes, or
+// rows of holds that commits change.
+func (r *systemRows) hold(db *store) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.durable = db.NewSnapshot()
+}
+
+// publish calls f, which publishes the step's commits, and shows readers what hold held back
 // in the same moment.
 func (r *systemRows) publish(f func()) {
 	if r.durable == nil { // only the writer changes it
@@ -263,7 +266,7 @@ func (r *systemRows) publish(f func()) {
 	r.release()
 }
 
-// release ends what apply began. The caller holds mu.
+// release ends what hold began. The caller holds mu.
 func (r *systemRows) release() {
 	if r.durable != nil {
 		_ = r.durable.Close()
@@ -271,7 +274,7 @@ func (r *systemRows) release() {
 	}
 }
 
-// settled ends what apply began. If the changes are durable, whoever keeps something made of
+// settled ends what hold began. If the changes are durable, whoever keeps something made of
 // them is told.
 func (r *systemRows) settled(s *systemStep, durable bool) {
 	if r.durable != nil {

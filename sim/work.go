@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 
+	"statehouse.dev/statehouse/engine"
 	"statehouse.dev/statehouse/sim/simdisk"
 )
 
@@ -52,7 +53,7 @@ func (w *World) planStep(p *process) {
 			calls = append(calls, c)
 		}
 	}
-	p.act(func() { p.spend(&t.plan, func() { p.inflight = p.service.Engine().Plan() }) })
+	p.act(func() { p.spend(&t.plan, func() { p.inflight = planAndApply(p.service.Engine()) }) })
 	if p.image == nil && p.inflight {
 		t.calls = calls
 		w.work.plans = append(w.work.plans, t)
@@ -60,6 +61,15 @@ func (w *World) planStep(p *process) {
 	if p.image != nil || p.service.Held().Commits.Queued == 0 {
 		w.work.asked = nil
 	}
+}
+
+// planAndApply has the writer plan a step and apply it, and reports whether there is one.
+func planAndApply(e *engine.Engine) bool {
+	if e.Plan() == nil {
+		return false
+	}
+	e.Apply()
+	return true
 }
 
 // settleStep lets the writer settle, and counts what it reads.

@@ -61,7 +61,7 @@ func (m *Meter) Observer() *engine.Observer {
 		Clock:  m.config.Clock,
 		Waited: func(d time.Duration) { m.Waited.Observe(int64(d)) },
 		Synced: func(d time.Duration) { m.Fsync.Observe(int64(d)) },
-		Stepped: func(s engine.Step) {
+		Stepped: func(s engine.StepTimes) {
 			m.Planned.Observe(int64(s.Plan))
 			m.GroupSize.Observe(int64(s.Commits))
 			if s.Commits > 0 {

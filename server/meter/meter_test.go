@@ -230,7 +230,7 @@ func BenchmarkRequest(b *testing.B) {
 			o.Clock()
 			syncing := o.Clock()
 			o.Synced(o.Clock() - syncing)
-			o.Stepped(engine.Step{Commits: 1, Answer: o.Clock()})
+			o.Stepped(engine.StepTimes{Commits: 1, Answer: o.Clock()})
 		}
 	})
 }

@@ -28,8 +28,8 @@ func replay() []Bug {
 			Name: "two-batches", Guarantee: "G2", About: "the events of a commit are written in a batch of their own, before its records: a crash between them tears it",
 			Edits: []Edit{{
 				"engine/step.go",
-				"	e.pruneOutcomes(fl.batch, len(fl.commits), now)\n	if err := e.db",
-				"	e.pruneOutcomes(fl.batch, len(fl.commits), now)\n	events := e.db.NewBatch()\n\trest := e.db.NewBatch()\n\tfor r := fl.batch.Reader(); len(r) > 0; {\n\t\tkind, k, v, ok, _ := r.Next()\n\t\tif !ok {\n\t\t\tbreak\n\t\t}\n\t\tswitch to := rest; {\n\t\tcase kind == pebble.InternalKeyKindDelete:\n\t\t\t_ = to.Delete(k, nil)\n\t\tcase k[0] == eventTag || k[0] == logTag || k[0] == outcomeTag:\n\t\t\t_ = events.Set(k, v, nil)\n\t\tdefault:\n\t\t\t_ = to.Set(k, v, nil)\n\t\t}\n\t}\n\tif err := e.db.Apply(events, pebble.Sync); err != nil {\n\t\te.halt(err)\n\t}\n\tfl.batch = rest\n	if err := e.db",
+				"	e.head = mark{fl.step.Last, fl.step.After}\n	if err := e.db",
+				"	e.head = mark{fl.step.Last, fl.step.After}\n	events := e.db.NewBatch()\n\trest := e.db.NewBatch()\n\tfor r := fl.batch.Reader(); len(r) > 0; {\n\t\tkind, k, v, ok, _ := r.Next()\n\t\tif !ok {\n\t\t\tbreak\n\t\t}\n\t\tswitch to := rest; {\n\t\tcase kind == pebble.InternalKeyKindDelete:\n\t\t\t_ = to.Delete(k, nil)\n\t\tcase k[0] == eventTag || k[0] == logTag || k[0] == outcomeTag:\n\t\t\t_ = events.Set(k, v, nil)\n\t\tdefault:\n\t\t\t_ = to.Set(k, v, nil)\n\t\t}\n\t}\n\tif err := e.db.Apply(events, pebble.Sync); err != nil {\n\t\te.halt(err)\n\t}\n\tfl.batch = rest\n	if err := e.db",
 			}},
 		},
 		{
@@ -70,7 +70,7 @@ func outcomes() []Bug {
 			Edits: []Edit{
 				{"engine/outcome.go", "		if e.Published() < p.floor+1+CommitTS(l.OutcomeCount) {", "		if e.Published() < p.floor+1+3 {"},
 				{"engine/outcome.go", "		if p.nextDue = row.commitTime.UnixNano(); now.UnixNano()-p.nextDue < int64(l.OutcomeAge) {\n			break\n		}", "		p.nextDue = row.commitTime.UnixNano()"},
-				{"engine/outcome.go", "		e.prunedTime.Store(row.commitTime.UnixNano())", ""},
+				{"engine/outcome.go", "		last = row.commitTime\n", ""},
 			},
 		},
 		{

@@ -34,7 +34,7 @@ func past() []Bug {
 		},
 		{
 			Name: "gone-before-durable", Guarantee: "G4", About: "readers see that a value is gone before that is durable: after a crash it is back",
-			Edits: []Edit{{"engine/chores.go", "	w.e.db.holdReaders()\n", ""}},
+			Edits: []Edit{{"engine/step.go", "	if fl.chores != nil {\n		e.db.holdReaders()\n	}\n", ""}},
 		},
 		{
 			Name: "retry-loses-its-answer", Guarantee: "G6", About: "an event below the floor goes, although its commit can still be asked for by its id",
