@@ -21,8 +21,8 @@ func DeleteAgent(agent string) Write {
 }
 
 // Restore gives every key of an agent that begins with a prefix, which may be empty, the state that it
-// had at a point. Nothing is lost: it is a commit like any other. ErrLimit: they are more than a transaction
-// may change.
+// had at a point. Nothing is lost: it is a commit like any other. If they are more than a transaction may
+// change, it must be the only operation on the agent.
 func Restore(agent, prefix string, at At) Write {
 	return state.Acting(RecordName{Agent: agent, Key: prefix}, func(o *pb.TransactOperation) { o.Restore = &pb.Restore{At: state.Point(at)} })
 }

@@ -119,6 +119,9 @@ func (r *eventRow) act(a AgentName, ts CommitTS) (x *act, ok bool) {
 	case actDelete:
 		x = &act{many: &rangeAct{agent: a, at: ts, time: r.commitTime, prefix: d.string()}}
 		return x, d.end()
+	case actRestore:
+		x = &act{many: &rangeAct{agent: a, at: ts, time: r.commitTime, prefix: d.string(), restores: true, to: CommitTS(d.uvarint())}}
+		return x, d.end() && (ts == 0 || x.many.to < ts)
 	}
 	return nil, false
 }

@@ -47,6 +47,9 @@ func (w *rowWriter) appendCommit(batch *pebble.Batch, c *commit, previous chainH
 		}
 		if g := c.p.agents[i].acted; g != nil {
 			w.used.use(batch, featureRanges)
+			if g.restores {
+				w.used.use(batch, featureRestores)
+			}
 			w.set(batch, g.key(), g.append(w.body[:0]))
 		}
 	}

@@ -19,6 +19,7 @@ type chores struct {
 	imports  []*staging // in the order in which they were begun
 	making   *staging   // the import whose commits are being made; nil: none. Nothing else is planned then
 	eager    bool       // a step may be made for chores alone
+	took     uint64     // values since the store was opened
 }
 
 // any reports whether there may be anything to do but what acts leave to be done.
@@ -67,6 +68,9 @@ func (e *Engine) planChores(now time.Time) *piece {
 	if err := e.refusal(); err != nil {
 		c.eager = false
 		c.refuse(err)
+		return nil
+	}
+	if e.planner.heldUp() {
 		return nil
 	}
 	w := &piece{e: e, batch: e.db.NewBatch(), left: e.opts.Tuning.PieceRows, bytes: pieceBytes}

@@ -61,6 +61,7 @@ func (w *piece) pruneVersion(n RecordName, v Version) error {
 		return corruptRow(key, "malformed")
 	}
 	if !row.tombstone && row.gone == 0 {
+		w.e.chores.took++
 		row.gone = gonePruned
 		w.rows.set(w.batch, key, row.append(w.rows.body[:0]))
 	}

@@ -188,6 +188,7 @@ func (w *piece) takeOutVersion(x *erasure, n RecordName, v Version, row *recordR
 			x.done.Values++
 			x.done.Bytes += uint64(len(row.value))
 		}
+		w.e.chores.took++
 		row.gone, row.value, row.salt = goneErased, nil, salt{}
 		w.rows.set(w.batch, key, row.append(w.rows.body[:0]))
 	}

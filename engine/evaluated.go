@@ -23,7 +23,7 @@ type evaluated struct {
 
 // beginStep forgets the commits of the last step, which the store has.
 func (pl *planner) beginStep() {
-	pl.step = pl.step[:0]
+	pl.step, pl.looking = pl.step[:0], false
 	pl.evaluated.bytes, pl.evaluated.keys = 0, 0
 	pl.evaluated.planned, pl.evaluated.indexed = nil, 0
 }

@@ -11,16 +11,17 @@ import (
 // features are what builds may write into a store beyond format 2 as it began: tags of
 // optional fields, kinds of rows. A build lists one in the row before it writes it for the first
 // time, so that an older build does not open what it would read wrongly. In byte order.
-var features = []string{featureActs, featureBytes, featureHidden, featureImports, featureRanges, featureTimers, featureWakes}
+var features = []string{featureActs, featureBytes, featureHidden, featureImports, featureRanges, featureRestores, featureTimers, featureWakes}
 
 const (
-	featureActs    = "acts"    // f rows, and the field of events that goes with them
-	featureBytes   = "bytes"   // values that are bytes
-	featureHidden  = "hidden"  // records that are the engine's own
-	featureImports = "imports" // rows of imports under way
-	featureRanges  = "ranges"  // acts on many keys: g rows, and their kind of the field of events
-	featureTimers  = "timers"  // holds: h and d rows, and the fields that go with them
-	featureWakes   = "wakeups" // hidden records of what is due: w rows, and two kinds of holds
+	featureActs     = "acts"     // f rows, and the field of events that goes with them
+	featureBytes    = "bytes"    // values that are bytes
+	featureHidden   = "hidden"   // records that are the engine's own
+	featureImports  = "imports"  // rows of imports under way
+	featureRanges   = "ranges"   // acts on many keys: g rows, and their kind of the field of events
+	featureRestores = "restores" // likewise those that restore
+	featureTimers   = "timers"   // holds: h and d rows, and the fields that go with them
+	featureWakes    = "wakeups"  // hidden records of what is due: w rows, and two kinds of holds
 )
 
 // checkFeatures refuses a store in which something is used that this build does not know.

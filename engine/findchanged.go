@@ -123,7 +123,11 @@ func (f *finder) walkEvents(p *changedPlace) (whole bool, err error) {
 		if ts < p.ts {
 			*p = changedPlace{ts: ts}
 		}
-		if fits, err := f.event(p, a, row.ops); err != nil || !fits {
+		consider := func() (bool, error) { return f.event(p, a, row.ops) }
+		if g := row.manyIn(a, ts); g != nil && g.restores {
+			consider = func() (bool, error) { return f.restored(p, g) }
+		}
+		if fits, err := consider(); err != nil || !fits {
 			return false, firstError(err, it.close())
 		}
 		if *p = (changedPlace{ts: ts - 1}); f.full() {
@@ -131,6 +135,21 @@ func (f *finder) walkEvents(p *changedPlace) (whole bool, err error) {
 		}
 	}
 	return true, it.close()
+}
+
+// restored is event of a restore of very many keys.
+func (f *finder) restored(p *changedPlace, g *rangeAct) (done bool, err error) {
+	o := &ScanOptions{Agent: g.agent, Prefix: f.o.Prefix, After: p.key, KeysOnly: f.o.KeysOnly}
+	if strings.HasPrefix(g.prefix, o.Prefix) {
+		o.Prefix = g.prefix
+	} else if !strings.HasPrefix(o.Prefix, g.prefix) {
+		return true, nil
+	}
+	place := func(key string) string {
+		p.key = key
+		return p.String()
+	}
+	return f.scan(o, nil, place, func(rec *Record) bool { return rec.CommitTS == g.at })
 }
 
 // event considers the records of the event at p that are current in the snapshot, and moves p. done

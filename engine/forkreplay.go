@@ -4,8 +4,9 @@ import "strings"
 
 // In a replay an act is one operation for readers who know acts. For others it is the operations
 // that it comes to: a fork begins with the records that it inherited, each at its version there, and
-// a delete of very many keys is a delete of each. They may be more than an event holds: then the
-// commit is several events, of which all but the last say where the next begins.
+// a delete of very many keys is a delete of each, as a restore is a write or delete of each key that it
+// changed. They may be more than an event holds: then the commit is several events, of which all but the
+// last say where the next begins.
 
 // addCommit adds the parts of a commit that are asked for. all reports whether it had room for what
 // its acts come to.
@@ -75,7 +76,9 @@ func (r *replayer) addAct(x *act, ts CommitTS, row *eventRow) {
 		op.Fork = &l
 		r.bytes += len(f.parent.Agent)
 	} else {
-		op.Name.Key, op.Many = x.many.prefix, true
+		if op.Name.Key, op.Many = x.many.prefix, true; x.many.restores {
+			op.RestoredTo = &x.many.to
+		}
 		if !strings.HasPrefix(op.Name.Key, r.f.KeyPrefix) && !strings.HasPrefix(r.f.KeyPrefix, op.Name.Key) {
 			return
 		}
@@ -89,7 +92,7 @@ func (r *replayer) addAct(x *act, ts CommitTS, row *eventRow) {
 // whether that was all.
 func (r *replayer) expand(x *act, ts CommitTS, row *eventRow, after string) (all bool) {
 	s, a := Snapshot{e: r.e, ts: ts}, x.agent()
-	o := &ScanOptions{Agent: a, Prefix: r.f.KeyPrefix, After: after, KeysOnly: r.f.KeysOnly || x.many != nil}
+	o := &ScanOptions{Agent: a, Prefix: r.f.KeyPrefix, After: after, KeysOnly: r.f.KeysOnly || x.many != nil && !x.many.restores}
 	if x.many != nil && strings.HasPrefix(x.many.prefix, o.Prefix) {
 		o.Prefix = x.many.prefix
 	} else if x.many != nil && !strings.HasPrefix(o.Prefix, x.many.prefix) {
@@ -108,7 +111,7 @@ func (r *replayer) expand(x *act, ts CommitTS, row *eventRow, after string) (all
 		if !ok {
 			break
 		}
-		if x.fork != nil && !exists || x.many != nil && (exists || c.rec.CommitTS != ts) {
+		if x.fork != nil && !exists || x.many != nil && c.rec.CommitTS != ts {
 			continue
 		}
 		n := opBytes + len(c.rec.Name.Key) + len(c.rec.Value)

@@ -239,41 +239,7 @@ func (r *recordRow) withoutHold() []byte {
 
 // forward moves o from a version that is too new to the newest that is not, or to the next key.
 func (o *inherited) forward(prefix []byte, high Version) {
-	for range linearProbe {
-		if o.valid = o.rows.next(); !o.valid || !bytes.HasPrefix(o.rows.key(), prefix) {
-			return
-		}
-		at, row, ok := recordAt(&o.rows)
-		if !ok {
-			o.valid = false
-			return
-		}
-		if high = at; row.commitTS <= o.upTo {
-			return
-		}
-	}
-	low := Version(0) // the newest one that is not too new is in [low, high)
-	for low+1 < high {
-		mid := low + (high-low)/2
-		if o.valid = o.rows.seek(appendVersion(prefix[:len(prefix):len(prefix)], mid)); !o.valid || !bytes.HasPrefix(o.rows.key(), prefix) {
-			if o.rows.err != nil {
-				return
-			}
-			low = mid // it is gone, and all before it
-			continue
-		}
-		at, row, ok := recordAt(&o.rows)
-		switch {
-		case !ok:
-			o.valid = false
-			return
-		case row.commitTS > o.upTo:
-			high = min(mid, at)
-		default:
-			low = mid
-		}
-	}
-	o.valid = o.rows.seek(appendVersion(prefix[:len(prefix):len(prefix)], low))
+	o.valid = o.rows.olderThan(prefix, high, o.upTo)
 }
 
 func (v *forkRows) shown() []byte { return v.key }

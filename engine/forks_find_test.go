@@ -50,7 +50,9 @@ func (r *forkRun) checkFind(ts engine.CommitTS) {
 func foundText(n, k string, v pastVersion, floor engine.CommitTS) string {
 	by := ""
 	if _, after, found := strings.Cut(v.value, `{"n":`); found && v.ts >= floor {
-		by, _, _ = strings.Cut(after, ",")
+		if by, _, _ = strings.Cut(after, ","); v.by > 0 {
+			by = fmt.Sprint(v.by)
+		}
 	}
 	return fmt.Sprint(n, " ", k, " v", v.number, " ", v.value, " by ", by)
 }

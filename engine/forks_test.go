@@ -70,7 +70,8 @@ type forkRun struct {
 	floor engine.CommitTS
 	// few has a transaction change few keys of more, and chores look at few rows, so that deletes are acts
 	// that take several steps.
-	few bool
+	few  bool
+	acts int // restores of very many keys
 }
 
 var forkKeys = []string{"a", "a/1", "b", "b/2", "c", "zz"}
@@ -250,7 +251,7 @@ func (r *forkRun) checkHistory(at engine.Snapshot, n, k string, ts engine.Commit
 	}
 }
 
-// checkReplay folds the log of readers who know no acts, and compares it with the state.
+// checkReplay folds the log of readers who know no acts, up to some commit, and compares it with the state then.
 func (r *forkRun) checkReplay() {
 	t := r.t
 	state := map[engine.RecordName]engine.EventOp{}
@@ -258,6 +259,9 @@ func (r *forkRun) checkReplay() {
 	cursor, last := engine.Cursor(max(r.floor, 1)-1), r.p.Published()
 	if r.floor > 1 {
 		return
+	}
+	if r.rng.IntN(2) == 0 {
+		last = 1 + engine.CommitTS(r.rng.IntN(int(last)))
 	}
 	for cursor < last {
 		if in == nil {
@@ -278,7 +282,7 @@ func (r *forkRun) checkReplay() {
 			t.Fatalf("replay stands still at %d of %d", next, last)
 		}
 	}
-	at, _ := r.p.Snapshot(engine.At{})
+	at, _ := r.p.Snapshot(atTS(last))
 	for _, n := range r.m.names {
 		for _, k := range r.keys() {
 			rec, err := at.Get(name(n, k))

@@ -93,7 +93,7 @@ func (e *Engine) openLocked() error {
 	if err := e.db.loadActs(); err != nil {
 		return err
 	}
-	e.planner.reserved, e.planner.busy = e.chores.reserved, e.busy
+	e.planner.reserved, e.planner.busy, e.planner.gone = e.chores.reserved, e.busy, e.valuesMayBeGone
 	if err := e.resumeImport(); err != nil {
 		return err
 	}

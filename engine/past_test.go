@@ -36,6 +36,7 @@ type pastVersion struct {
 	number    engine.Version
 	value     string
 	tombstone bool
+	by        int // restored by the commit of this number, whatever the value says; 0: as it says
 }
 
 // versions of a key, the oldest first.
@@ -43,7 +44,7 @@ func (m *pastModel) versions(n engine.RecordName) (list []pastVersion) {
 	for _, ev := range m.events {
 		for _, op := range ev.Ops {
 			if op.Name == n {
-				list = append(list, pastVersion{ev.CommitTS, op.Version, string(op.Value), op.Tombstone})
+				list = append(list, pastVersion{ev.CommitTS, op.Version, string(op.Value), op.Tombstone, 0})
 			}
 		}
 	}
@@ -246,7 +247,7 @@ func (r *pastRun) compareReplay(agent string, floor engine.CommitTS) {
 		for i, op := range events[0].Ops {
 			w := want.Ops[i]
 			all := r.m.versions(w.Name)
-			r.sees("replay", w.Name, &pastVersion{want.CommitTS, w.Version, string(w.Value), w.Tombstone}, all[len(all)-1].number, op.Value, op.Erased, op.Pruned)
+			r.sees("replay", w.Name, &pastVersion{want.CommitTS, w.Version, string(w.Value), w.Tombstone, 0}, all[len(all)-1].number, op.Value, op.Erased, op.Pruned)
 		}
 		events = events[1:]
 	}

@@ -35,6 +35,9 @@ type stateReader interface {
 	existing(a AgentName, prefix string, visit func(key string) bool) error
 	// keys is existing for all keys that were ever written.
 	keys(a AgentName, prefix string, visit func(key string, exists bool) bool) error
+	// goneThen looks at an agent's keys under a prefix after one, at most some rows, for one of which the value
+	// that it had after a commit has gone; last is where to go on, "" if that was all.
+	goneThen(a AgentName, prefix, after string, ts CommitTS, most int) (key, last string, looked int, err error)
 	// then is a record as it was after a commit.
 	then(name RecordName, ts CommitTS) (Record, error)
 	// lastKey returns the last key of an agent up to one that was ever written and begins with a
@@ -104,6 +107,11 @@ type planner struct {
 	reserved func(AgentName) error
 	// busy refuses an act on many keys of an agent; nil: nothing is in its way.
 	busy func(AgentName) error
+	// gone reports whether a value that an agent had after a commit may have gone, and a count that rises
+	// when one goes; nil: none goes.
+	gone func(AgentName, CommitTS) (may bool, took uint64, err error)
+	// looking: a restore looked at what was there then, in this step.
+	looking bool
 }
 
 type decision struct {

@@ -11,37 +11,50 @@ import (
 	"time"
 )
 
-// A delete of more keys than a transaction may change is an act: the commit has what was asked, the
-// prefix, and no key, so it takes no longer than any other. What it did to each key is derived when
-// rows are read (rangerows.go): a key under the prefix that existed before has one more row, a
-// tombstone of the act's commit. A chore then writes these rows (rangechore.go), in pieces. That
-// changes nothing that is read; when all are there the act is under way no longer, and reads cost
-// what they did before. The log has it for good.
+// A delete or restore of more keys than a transaction may change is an act: the commit has what was
+// asked, the prefix and of a restore the commit, and no key, so it takes no longer than any other. What
+// it did to each key is derived when rows are read (rangerows.go): a key under the prefix that existed
+// before has one more row, a tombstone of the act's commit; or after a restore one that is not as it was
+// then has the value of then, or a tombstone (rangethen.go). A chore then writes these rows
+// (rangechore.go), in pieces. That changes nothing that is read; when all are there the act is under way
+// no longer, and reads cost what they did before. The log has it for good.
 //
 // One act of an agent is under way at a time. What is derived is of users' records: the engine's own
 // stay, but for the wake-ups of what is deleted, which are operations of the same commit.
 
 // rangeTag is the tag of rows of acts on many keys that are under way.
 //
-//	g namespace 00 agent 00 -> uvarint commit_ts · commit_time · string prefix · string: carried out up to
+//	g namespace 00 agent 00 -> uvarint commit_ts · commit_time · string prefix · string: carried out up to · of a restore: uvarint commit_ts of then
 const rangeTag = 'g'
 
-const actDelete = 2 // the kind, the first byte of the field of the event
+// The kinds, the first byte of the field of the event.
+const (
+	actDelete  = 2
+	actRestore = 3
+)
 
-// A rangeAct deleted the keys of an agent that begin with a prefix. It is never changed.
+// A rangeAct deleted the keys of an agent that begin with a prefix, or gave them the state that they had
+// after a commit. It is never changed.
 type rangeAct struct {
 	agent  AgentName
 	at     CommitTS
 	time   time.Time // of the commit
 	prefix string
 	done   string // how far it is carried out: the last row that was looked at, by its key without the agent
+
+	restores bool
+	to       CommitTS // the state after this commit is restored
 }
 
 func (g *rangeAct) key() []byte { return agentPrefix(rangeTag, g.agent) }
 
 func (g *rangeAct) append(dst []byte) []byte {
 	dst = appendTime(binary.AppendUvarint(dst, uint64(g.at)), g.time)
-	return appendString(appendString(dst, g.prefix), g.done)
+	dst = appendString(appendString(dst, g.prefix), g.done)
+	if g.restores {
+		dst = binary.AppendUvarint(dst, uint64(g.to))
+	}
+	return dst
 }
 
 func parseRangeAct(key, body []byte) (*rangeAct, bool) {
@@ -50,11 +63,24 @@ func parseRangeAct(key, body []byte) (*rangeAct, bool) {
 	d := decoder{rest: body}
 	g.at, g.time = CommitTS(d.uvarint()), d.time()
 	g.prefix, g.done = d.string(), d.string()
-	return g, ok && len(rest) == 0 && d.end() && g.at > 0
+	if g.restores = len(d.rest) > 0; g.restores {
+		g.to = CommitTS(d.uvarint())
+	}
+	return g, ok && len(rest) == 0 && d.end() && g.at > 0 && g.to < g.at
 }
 
 // field is what the event of the act has of it.
-func (g *rangeAct) field() []byte { return appendString([]byte{actDelete}, g.prefix) }
+func (g *rangeAct) field() []byte {
+	if g.restores {
+		return binary.AppendUvarint(appendString([]byte{actRestore}, g.prefix), uint64(g.to))
+	}
+	return appendString([]byte{actDelete}, g.prefix)
+}
+
+// same reports whether two are one act, however far it is carried out.
+func (g *rangeAct) same(o *rangeAct) bool {
+	return g.agent == o.agent && g.at == o.at && g.time.Equal(o.time) && g.prefix == o.prefix && g.restores == o.restores && g.to == o.to
+}
 
 // covers reports whether the act is about a key.
 func (g *rangeAct) covers(key string) bool {

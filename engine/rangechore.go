@@ -11,13 +11,12 @@ import (
 // carryOut writes more rows of an act.
 func (w *piece) carryOut(g *rangeAct) error {
 	lower, upper := g.bounds()
-	rows, err := w.e.db.writtenRows(g.agent, lower, upper)
+	all, err := g.over(w.e.db, lower, upper)
 	if err != nil {
 		return err
 	}
 	next := *g
 	base := agentPrefix(recordTag, g.agent)
-	all := g.over(rows)
 	ok := false
 	if g.done == "" {
 		ok = all.first()
@@ -102,7 +101,8 @@ func (w *piece) sweep(s *space, mark *CommitTS, g *rangeAct, each func(n RecordN
 		return false, err
 	}
 	ok := it.firstAfter(from)
-	for ; ok && !w.full(); ok = it.next() {
+	for first := true; ok && (first || !w.full()); ok = it.next() { // at least one, or it would stand still
+		first = false
 		n, at, good := splitRecordKey(it.key())
 		_, row, good2 := recordAt(it)
 		if !good || !good2 {

@@ -107,7 +107,7 @@ func (c *Checker) rangeOf(r *rowsOf, ts CommitTS, a AgentName) error {
 	}
 	g, ok := parseRangeAct(key, body)
 	act := c.many[a]
-	if !ok || c.manyAt != ts || act == nil || g.at != ts || g.prefix != act.prefix || !g.time.Equal(act.time) || g.done != "" {
+	if !ok || c.manyAt != ts || act == nil || !g.same(act) || g.done != "" {
 		return corruptRow(key, "malformed or not of its commit")
 	}
 	delete(c.many, a)
@@ -133,7 +133,7 @@ func (c *Checker) checkMany(r Row, g *rangeAct) error {
 		return err
 	}
 	row, ok := parseRecordRow(body)
-	if !ok || !row.tombstone || row.gone != 0 || row.commitTS != g.at || !row.commitTime.Equal(g.time) || len(row.fields) > 0 {
+	if !ok || !g.madeLike(&row) {
 		return corruptRow(r.Key, "malformed, or not what its commit came to")
 	}
 	return nil

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"cmp"
 	"encoding/binary"
 	"slices"
 	"strconv"
@@ -10,8 +9,8 @@ import (
 
 // Operations on all keys of an agent under a prefix come to ordinary tombstones and writes, of one
 // commit, when its turn comes. How many keys there are is not known before, and whoever waits for the
-// writer must not wait for them: so one looks at no more keys than a transaction may change. A delete
-// of more is an act (rangeacts.go). A restore that would take more is refused by the limit's name.
+// writer must not wait for them: so one looks at no more keys than a transaction may change. One
+// of more is an act (rangeacts.go).
 
 // DeletePrefix deletes every key that exists and begins with the key of the write, which may be empty:
 // then every key of the agent.
@@ -78,9 +77,10 @@ func (at At) fingerprint(b []byte) []byte {
 	return b
 }
 
-func (RestoreTo) result(r *results, op *askedOp) (OpResult, error) { return r.under(op), nil }
+func (RestoreTo) result(r *results, op *askedOp) (OpResult, error)    { return r.ofMany(op) }
+func (DeletePrefix) result(r *results, op *askedOp) (OpResult, error) { return r.ofMany(op) }
 
-func (DeletePrefix) result(r *results, op *askedOp) (OpResult, error) {
+func (r *results) ofMany(op *askedOp) (OpResult, error) {
 	one := r.under(op)
 	if one.Keys > 0 {
 		return one, nil
@@ -107,7 +107,7 @@ func (DeletePrefix) evaluate(v *evaluation, op *askedOp) error {
 	case err != nil:
 		return err
 	case tooMany != nil:
-		return v.act(op)
+		return v.act(op, &rangeAct{})
 	}
 	for _, key := range keys {
 		v.remove(RecordName{op.name.Namespace, op.name.Agent, key})
@@ -162,24 +162,47 @@ func (r RestoreTo) evaluate(v *evaluation, op *askedOp) error {
 	if floor := v.pl.state.floor(a.Namespace); r.to < floor {
 		return belowFloor(a.Namespace, r.to, floor)
 	}
-	keys, err := v.changedSince(op, r.to)
-	if err != nil {
-		return err
+	if op.look != nil { // it is too many, as was found out before
+		return v.restoreAct(op, r.to)
 	}
+	alone := v.namedBy(a) == 1 // else it can be no act
+	keys, tooMany, err := v.changedSince(op, r.to)
+	switch {
+	case err != nil:
+		return err
+	case tooMany != nil && alone:
+		return v.restoreAct(op, r.to)
+	case tooMany != nil:
+		return tooMany
+	}
+	var changes []partOp
+	bytes := v.bytes
 	for _, key := range keys {
-		if err := v.restore(RecordName{a.Namespace, a.Agent, key}, r.to); err != nil {
+		change, err := v.restored(RecordName{a.Namespace, a.Agent, key}, r.to)
+		if err != nil {
 			return err
 		}
+		if change == nil {
+			continue
+		}
+		changes = append(changes, *change)
+		bytes += len(change.value) + nameBytes(RecordName{a.Namespace, a.Agent, key})
+		if alone && (len(changes) > v.pl.deletedKeys || v.count+len(changes) > v.pl.limits.TxnOps || bytes > v.pl.limits.TxnBytes) {
+			return v.restoreAct(op, r.to)
+		}
+	}
+	for _, change := range changes {
+		v.set(RecordName{a.Namespace, a.Agent, change.key}, change)
 	}
 	return nil
 }
 
 // changedSince are the keys that an operation is about and that a commit after ts, or an operation
 // before, has changed.
-func (v *evaluation) changedSince(op *askedOp, ts CommitTS) (keys []string, err error) {
+func (v *evaluation) changedSince(op *askedOp, ts CommitTS) (keys []string, tooMany, err error) {
 	a, most := op.name.AgentName(), v.pl.limits.TxnOps
 	if err := v.shown(a); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	looked, acted := 0, false
 	whole, err := v.pl.state.events(a, ts, v.pl.shown(), func(_ CommitTS, ev *eventRow) bool {
@@ -196,12 +219,11 @@ func (v *evaluation) changedSince(op *askedOp, ts CommitTS) (keys []string, err 
 	v.pl.evaluated.keys += looked
 	switch {
 	case err != nil:
-		return nil, err
+		return nil, nil, err
 	case acted: // of any number of keys, or then it did not exist
-		keys, tooMany, err := v.keysUnder(op, true, most)
-		return keys, cmp.Or(err, tooMany)
+		return v.keysUnder(op, true, most)
 	case !whole:
-		return nil, tooManyKeys(op, "changes that one operation looks at", 2*most)
+		return nil, tooManyKeys(op, "changes that one operation looks at", 2*most), nil
 	}
 	for i := range v.parts {
 		if v.parts[i].agent == a {
@@ -213,25 +235,29 @@ func (v *evaluation) changedSince(op *askedOp, ts CommitTS) (keys []string, err 
 		}
 	}
 	slices.Sort(keys)
-	return slices.Compact(keys), nil
+	return slices.Compact(keys), nil, nil
 }
 
-// restore gives a key the state of then.
-func (v *evaluation) restore(name RecordName, ts CommitTS) error {
+// restored is what a key becomes by a restore to a commit; nil: it is as it was then.
+func (v *evaluation) restored(name RecordName, ts CommitTS) (*partOp, error) {
 	then, err := v.pl.state.then(name, ts)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	now, err := v.record(name, string(recordPrefix(name)))
 	switch {
 	case err != nil:
-		return err
+		return nil, err
 	case then.Exists && (then.Erased || then.Pruned):
-		return onKey(evaluationf("key %q of agent %q cannot be restored: the value that it had is gone", name.Key, name.Agent), name)
+		return nil, goneSince(name)
 	case !then.Exists && now.exists:
-		v.remove(name)
+		change := &partOp{}
+		change.key, change.tombstone = name.Key, true
+		return change, nil
 	case then.Exists && (!now.exists || now.gone != 0 || string(now.value) != string(then.Value)):
-		v.set(name, partOp{value: then.Value})
+		change := &partOp{value: then.Value}
+		change.key = name.Key
+		return change, nil
 	}
-	return nil
+	return nil, nil
 }

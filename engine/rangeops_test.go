@@ -81,10 +81,10 @@ func TestManyIsBounded(t *testing.T) {
 	}
 	before := p.Published()
 	bounded(func() {
-		_, err := p.Transact(context.Background(), "restore", []engine.Write{onRange("a", "", engine.RestoreTo{At: atTS(1)})}, engine.Conditions{})
+		_, err := p.Transact(context.Background(), "restore", []engine.Write{onRange("a", "", engine.RestoreTo{At: atTS(1)}), put("a", "other", 1)}, engine.Conditions{})
 		var f *engine.Failure
 		if !errors.As(err, &f) || f.Kind != engine.ErrLimit || f.Details["limit"] == "" || f.InDoubt {
-			t.Errorf("a restore of %d keys: %v", n, err)
+			t.Errorf("a restore of %d keys beside another operation: %v", n, err)
 		}
 	})
 	if p.Published() != before {
@@ -98,6 +98,15 @@ func TestManyIsBounded(t *testing.T) {
 	}
 	if keys := p.keysOf(t, "a"); len(keys) > 0 {
 		t.Errorf("%d keys are left", len(keys))
+	}
+	p.chores()
+	for range 2 { // the second time it is the same request
+		if r := p.transact(t, "back", nil, onRange("a", "", engine.RestoreTo{At: atTS(before)})); len(r.Versions) != 0 || r.Results[0].Keys != uint64(n) || r.CommitTS != before+3 {
+			t.Errorf("%+v", r)
+		}
+	}
+	if keys := p.keysOf(t, "a"); len(keys) != n {
+		t.Errorf("there are %d keys", len(keys))
 	}
 	p.chores()
 	if err := p.Close(); err != nil {

@@ -2,9 +2,9 @@ package engine
 
 import "time"
 
-// act makes a delete an act, since it comes to more keys than a transaction may change. Nothing is
+// act makes an operation an act, since it comes to more keys than a transaction may change. Nothing is
 // looked at here but the wake-ups of what it deletes, which end as they would otherwise.
-func (v *evaluation) act(op *askedOp) error {
+func (v *evaluation) act(op *askedOp, g *rangeAct) error {
 	a, pl := op.name.AgentName(), v.pl
 	if n := v.namedBy(a); n > 1 {
 		return onKey(failf(ErrLimit, "the operation is about more keys of agent %q than the limit of %d, and then must be the only one on the agent: it is one of %d", a.Agent, pl.limits.TxnOps, n), op.name).
@@ -19,11 +19,31 @@ func (v *evaluation) act(op *askedOp) error {
 	if err != nil {
 		return err
 	}
+	g.agent, g.at, g.time, g.prefix = a, pl.head.ts+1, v.time, op.name.Key
 	for _, key := range wakes {
+		if g.restores {
+			_, of := SplitHidden(key)
+			if change, err := v.restored(RecordName{a.Namespace, a.Agent, of}, g.to); err != nil {
+				return err
+			} else if change == nil || !change.tombstone {
+				continue
+			}
+		}
 		v.remove(RecordName{a.Namespace, a.Agent, key})
 	}
-	v.parts[v.part(a)].acted = &rangeAct{agent: a, at: pl.head.ts + 1, time: v.time, prefix: op.name.Key}
+	v.parts[v.part(a)].acted = g
 	return nil
+}
+
+// restoreAct makes a restore an act.
+func (v *evaluation) restoreAct(op *askedOp, to CommitTS) error {
+	if err := v.shown(op.name.AgentName()); err != nil {
+		return err
+	}
+	if err := v.act(op, &rangeAct{restores: true, to: to}); err != nil {
+		return err
+	}
+	return v.lookThen(op, to)
 }
 
 // namedBy counts the operations of the request that are on an agent.
@@ -78,7 +98,7 @@ func (s dbState) held(a AgentName, prefix string, visit func(key string) bool) e
 // busy refuses an act on many keys of an agent while there is another one, or some of it is being erased.
 func (e *Engine) busy(a AgentName) error {
 	if g := e.db.acts.get(a); g != nil {
-		return failf(ErrOverloaded, "the delete of very many keys of agent %q that commit %d made is being carried out, and there is one at a time of an agent; nothing was applied: retry", a.Agent, g.at).RetryAfter(time.Second)
+		return failf(ErrOverloaded, "the operation on very many keys of agent %q that commit %d is, is being carried out, and there is one at a time of an agent; nothing was applied: retry", a.Agent, g.at).RetryAfter(time.Second)
 	}
 	for _, x := range e.chores.erasures {
 		if x.Namespace == a.Namespace && (x.Agent == "" || x.Agent == a.Agent) {
@@ -88,7 +108,7 @@ func (e *Engine) busy(a AgentName) error {
 	return nil
 }
 
-// ofAct counts the keys that an act on many keys deleted, if the commit is one. The request's goroutine
+// ofAct counts the keys that an act on many keys changed, if the commit is one. The request's goroutine
 // does, when the commit is made: nobody else waits for it.
 func (x *results) ofAct(op *askedOp) (keys uint64, err error) {
 	a := op.name.AgentName()
@@ -108,11 +128,11 @@ func (x *results) ofAct(op *askedOp) (keys uint64, err error) {
 		return 0, err
 	}
 	for {
-		exists, ok := c.step()
+		_, ok := c.step()
 		if !ok {
 			return keys, c.rows.close()
 		}
-		if !exists && c.rec.CommitTS == x.ts {
+		if c.rec.CommitTS == x.ts {
 			keys++
 		}
 	}

@@ -5,34 +5,53 @@ import "bytes"
 // rangeRows walks the rows of an agent of which an act on many keys is under way: those that are
 // there, and those that the act comes to and that no chore has written yet.
 //
-// Such a row is a tombstone of the act's commit. It stands right before a key's newest version from before
-// the act, if that is no tombstone and there is no row of the act: so whether one is missing follows
-// from a row and the one before it.
+// Such a row is of the act's commit, and of a delete a tombstone. It stands right before a key's newest
+// version from before the act, if the act changes that (becomes) and there is no row of the act: so
+// whether one is missing follows from a row, the one before it, and of a restore the one of then.
 type rangeRows struct {
 	of    *rangeAct
-	base  []byte // record prefix of the agent
+	then  *rowIter // of a restore
+	base  []byte   // record prefix of the agent
 	in    *rowIter
 	valid bool
 	// added: it is at the row that is missing before the one that in is at.
 	added bool
 	key   []byte // that it is at
-	body  []byte // of the rows that are added
+	known []byte // the row before which one is missing, or not, was found out last, by its key
+	body  []byte // of the one that is missing there; empty: none is
 }
 
 // recordRows walks the rows of an agent's records within bounds, which are of that agent.
 func (s *store) recordRows(a AgentName, lower, upper []byte) (*rowIter, error) {
-	g := s.acts.get(a) // first: when it is under way no longer, its rows are there
-	rows, err := s.writtenRows(a, lower, upper)
-	if g == nil || err != nil {
-		return rows, err
+	for {
+		g := s.acts.get(a) // first: when it is under way no longer, its rows are there
+		if g == nil {
+			return s.writtenRows(a, lower, upper)
+		}
+		rows, err := g.over(s, lower, upper)
+		if err != nil || !g.restores {
+			return rows, err
+		}
+		if still := s.acts.get(a); still != nil && still.at == g.at {
+			return rows, nil
+		}
+		if err := rows.close(); err != nil { // what was there then may have gone before it was opened
+			return nil, err
+		}
 	}
-	return g.over(rows), nil
 }
 
-// over walks rows of the act's agent, and those that are missing.
-func (g *rangeAct) over(rows *rowIter) *rowIter {
-	tombstone := recordRow{tombstone: true, commitTS: g.at, commitTime: g.time}
-	return &rowIter{view: &rangeRows{of: g, base: agentPrefix(recordTag, g.agent), in: rows, body: tombstone.append(nil)}}
+// over walks rows of the act's agent within bounds, and those that are missing.
+func (g *rangeAct) over(db *store, lower, upper []byte) (*rowIter, error) {
+	rows, err := db.writtenRows(g.agent, lower, upper)
+	if err != nil {
+		return nil, err
+	}
+	then, err := g.thenRows(db, lower, upper)
+	if err != nil {
+		return nil, firstError(err, rows.close())
+	}
+	return &rowIter{view: &rangeRows{of: g.of(db), then: then, base: agentPrefix(recordTag, g.agent), in: rows}}, nil
 }
 
 // missing reports whether the act gave a new version to the key that in is at if that is its newest row from
@@ -43,7 +62,22 @@ func (v *rangeRows) missing() (prefix []byte, version Version, is bool) {
 		return nil, 0, false
 	}
 	at, row, ok := recordAt(v.in)
-	return key[:len(key)-numberSize], at + 1, ok && !row.tombstone && row.commitTS < v.of.at
+	if !ok || row.commitTS >= v.of.at {
+		return nil, 0, false
+	}
+	prefix = key[:len(key)-numberSize]
+	if !bytes.Equal(v.known, key) {
+		adds, err := v.of.becomes(v.then, prefix, at, &row)
+		if err != nil {
+			v.in.err = firstError(v.in.err, err)
+			return nil, 0, false
+		}
+		v.known, v.body = append(v.known[:0], key...), v.body[:0]
+		if adds != nil {
+			v.body = adds.append(v.body)
+		}
+	}
+	return prefix, at + 1, len(v.body) > 0
 }
 
 // newer reports whether in is at a version of the record of a key that is not from after the act.
@@ -113,9 +147,8 @@ func (v *rangeRows) step(i *rowIter, back bool) bool {
 	}
 	newer := v.newer(v.key)
 	ok := v.in.next()
-	if ok {
-		prefix, _, is := v.missing()
-		v.added = is && !(newer && bytes.HasPrefix(v.key, prefix))
+	if ok && !(newer && bytes.HasPrefix(v.in.key(), v.key[:len(v.key)-numberSize])) {
+		_, _, v.added = v.missing()
 	}
 	return v.settle(i, ok)
 }
@@ -162,4 +195,9 @@ func (v *rangeRows) before(i *rowIter, key []byte) bool {
 	return v.settle(i, v.in.err == nil && v.in.before(key))
 }
 
-func (v *rangeRows) close() error { return v.in.close() }
+func (v *rangeRows) close() error {
+	if v.then == nil {
+		return v.in.close()
+	}
+	return firstError(v.in.close(), v.then.close())
+}

@@ -27,7 +27,7 @@ type Tuning struct {
 	ErasedKeys  int // keys that a commit of an erasure deletes; 128
 	FiredHolds  int // holds that are due, of which the daemon makes its own commits; 256
 	PieceRows   int // rows that chores look at in a step; 512
-	DeletedKeys int // of more that a delete of many comes to it is an act; Limits.TxnOps, which is the most
+	DeletedKeys int // of more that a delete or restore of many comes to it is an act; Limits.TxnOps, which is the most
 	// ImportCommits is how many commits of an import are made; 8,192.
 	ImportCommits int
 	StepBytes     int // of names and values; 2 MiB

@@ -171,8 +171,10 @@ type EventOp struct {
 	Erased, Pruned bool
 	// Fork: the operation is the act that made the agent a fork. It has no key.
 	Fork *Lineage
-	// Many: the operation is the act that deleted each key which begins with that of Name, and existed.
-	Many bool
+	// Many: the operation is the act that deleted each key which begins with that of Name, and existed; or
+	// that gave each the state it had after a commit, if that is not nil.
+	Many       bool
+	RestoredTo *CommitTS
 }
 
 // TxnState is the state of a transaction.

@@ -157,8 +157,11 @@ func (v *verifier) checkCopy(n RecordName, at Version, row *recordRow) (copied b
 	if !ok {
 		return true, differs
 	}
-	if deletedBy(&ev, from.AgentName(), row.commitTS, n.Key, row) {
-		return true, nil
+	if is, err := v.copiedFromAct(&ev, from, at, row); is || err != nil {
+		if err == nil {
+			err = v.checkCopyGone(n, at, row)
+		}
+		return true, err
 	}
 	for i := range ev.ops {
 		if op := &ev.ops[i]; op.key == n.Key && op.version == at {

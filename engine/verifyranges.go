@@ -4,8 +4,9 @@ import "bytes"
 
 // What verify checks of acts on many keys. The log has the act and no key: the keys follow from what
 // was before it. So of each key that the act is about and that existed, there must be a tombstone of
-// its commit, of the version after, and no other row of it. While the act is under way they are there
-// up to where its row says that it has come, and not beyond.
+// its commit, of the version after, and no other row of it; or after a restore what was there then, of
+// each key that was not as it was. While the act is under way they are there up to where its row says that
+// it has come, and not beyond.
 
 // checkMany holds the rows of an act to it.
 func (v *verifier) checkMany(g *rangeAct) error {
@@ -13,15 +14,19 @@ func (v *verifier) checkMany(g *rangeAct) error {
 	if up != nil && up.at != g.at {
 		up = nil
 	}
-	if up != nil && (up.prefix != g.prefix || !up.time.Equal(g.time)) {
+	if up != nil && !up.same(g) {
 		return corruptRow(g.key(), "not what the log has")
 	}
 	lower, upper := g.bounds()
-	rows, err := v.db.writtenRows(g.agent, lower, upper)
+	all, err := g.over(v.db, lower, upper)
 	if err != nil {
 		return err
 	}
-	all, base := g.over(rows), agentPrefix(recordTag, g.agent)
+	m, err := v.manyChecks(g)
+	if err != nil {
+		return firstError(err, all.close())
+	}
+	base := agentPrefix(recordTag, g.agent)
 	for ok := all.first(); ok; ok = all.next() {
 		n, at, good := splitRecordKey(all.key())
 		_, row, good2 := recordAt(all)
@@ -36,26 +41,61 @@ func (v *verifier) checkMany(g *rangeAct) error {
 		written := !all.view.(*rangeRows).added
 		switch {
 		case !written && g.at <= v.kept.pasts[n.Namespace].dropped: // what came before may be left of a fork's past
+		case !written && m.blind:
 		case !written && (up == nil || rest <= up.done):
-			all.err = failf(ErrDataLoss, "commit %d deleted key %q of agent %q, and its version %d is not there", g.at, n.Key, n.Agent, at)
+			all.err = failf(ErrDataLoss, "commit %d deleted or restored key %q of agent %q, and its version %d is not there", g.at, n.Key, n.Agent, at)
 		case written && up != nil && rest > up.done:
 			all.err = failf(ErrDataLoss, "version %d of key %q of agent %q is of commit %d, which has not come so far", at, n.Key, n.Agent, g.at)
 		case written:
-			all.err = v.checkManyRow(g, n, at, &row)
+			all.err = v.checkManyRow(m, n, at, &row)
 		}
 		if all.err != nil {
 			break
 		}
 	}
-	return all.close()
+	return firstError(all.close(), m.close())
+}
+
+// manyChecks is what is needed to check the rows of an act.
+type manyChecks struct {
+	*rangeAct
+	then  *rowIter // of a restore
+	blind bool     // what was there then may have been dropped
+}
+
+func (v *verifier) manyChecks(g *rangeAct) (m manyChecks, err error) {
+	m.rangeAct = g.of(v.db)
+	if !g.restores {
+		return m, nil
+	}
+	dropped, err := v.droppedOf(g.agent)
+	if err != nil {
+		return m, err
+	}
+	m.blind = m.to > 0 && m.to < dropped
+	lower, upper := g.bounds()
+	m.then, err = g.thenRows(v.db, lower, upper)
+	return m, err
+}
+
+func (m *manyChecks) close() error {
+	if m.then == nil {
+		return nil
+	}
+	return m.then.close()
 }
 
 // checkManyRow checks a row that an act came to.
-func (v *verifier) checkManyRow(g *rangeAct, n RecordName, at Version, row *recordRow) error {
+func (v *verifier) checkManyRow(g manyChecks, n RecordName, at Version, row *recordRow) error {
 	v.kept.matched++
 	v.r.Operations++
-	if !row.tombstone || row.gone != 0 || row.hold.kind != 0 || !row.commitTime.Equal(g.time) {
+	if !g.madeLike(row) {
 		return failf(ErrDataLoss, "version %d of key %q of agent %q differs from the log (commit %d)", at, n.Key, n.Agent, g.at)
+	}
+	if !row.tombstone && row.gone != 0 {
+		if err := v.checkValueGone(n, at, row.gone); err != nil {
+			return err
+		}
 	}
 	dropped := v.kept.pasts[n.Namespace].dropped
 	body, err := v.db.recordBody(n, at-1)
@@ -67,8 +107,38 @@ func (v *verifier) checkManyRow(g *rangeAct, n RecordName, at Version, row *reco
 		return failf(ErrDataLoss, "version %d of key %q of agent %q is below what is kept of its namespace and is still there", at-1, n.Key, n.Agent)
 	case g.at <= dropped || g.at == dropped+1 && body == nil: // where retention is
 		return nil
-	case !ok || before.commitTS >= g.at || before.tombstone:
+	case !ok || before.commitTS >= g.at:
+		return failf(ErrDataLoss, "the versions of key %q of agent %q have a gap before %d", n.Key, n.Agent, at)
+	case row.tombstone && before.tombstone:
 		return failf(ErrDataLoss, "version %d of key %q of agent %q was deleted by commit %d, and there was nothing to delete", at, n.Key, n.Agent, g.at)
+	case g.blind || !g.restores:
+		return nil
+	}
+	return g.checkRestored(n, at, row, &before)
+}
+
+// madeLike reports whether a row can be one that the act came to. A value may have gone since.
+func (g *rangeAct) madeLike(row *recordRow) bool {
+	if row.commitTS != g.at || !row.commitTime.Equal(g.time) || len(row.fields) > 0 {
+		return false
+	}
+	return row.tombstone && row.gone == 0 || g.restores && !row.tombstone
+}
+
+// checkRestored checks that a row which a restore came to is what was there then, and was not there before it.
+func (g *manyChecks) checkRestored(n RecordName, at Version, row, before *recordRow) error {
+	then, err := newestThen(g.then, recordPrefix(n), at, g.to)
+	switch {
+	case err != nil:
+		return err
+	case then == nil || then.tombstone:
+		if !row.tombstone {
+			return failf(ErrDataLoss, "version %d of key %q of agent %q was restored by commit %d, and at commit %d there was none", at, n.Key, n.Agent, g.at, g.to)
+		}
+	case row.tombstone, then.gone == 0 && row.gone == 0 && (row.salt != then.salt || !bytes.Equal(row.value, then.value)):
+		return failf(ErrDataLoss, "version %d of key %q of agent %q is not what was there at commit %d, as commit %d restored it", at, n.Key, n.Agent, g.to, g.at)
+	case before.commitTS <= g.to || then.gone == 0 && !before.tombstone && before.gone == 0 && bytes.Equal(before.value, then.value):
+		return failf(ErrDataLoss, "version %d of key %q of agent %q was restored by commit %d, and there was nothing to restore", at, n.Key, n.Agent, g.at)
 	}
 	return nil
 }
@@ -84,7 +154,7 @@ func (v *verifier) checkRangeRow(key, body []byte) error {
 		return err
 	}
 	ev, ok := parseEventRow(event)
-	if act := ev.manyIn(g.agent, g.at); !ok || act == nil || act.prefix != g.prefix {
+	if act := ev.manyIn(g.agent, g.at); !ok || act == nil || !act.same(g) {
 		return corruptRow(key, "not what the log has")
 	}
 	return nil
@@ -107,13 +177,26 @@ func (v *verifier) droppedOf(a AgentName) (CommitTS, error) {
 	return dropped, nil
 }
 
-// deletedBy reports whether the event of a commit is an act that deleted a key, as its row says.
-func deletedBy(ev *eventRow, a AgentName, ts CommitTS, key string, row *recordRow) bool {
-	g := ev.manyIn(a, ts)
-	return g != nil && g.covers(key) && row.tombstone && row.gone == 0
+// copiedFromAct checks a copy of a row that an act came to, if the event of its commit is one. There the row itself
+// is checked, unless it has gone.
+func (v *verifier) copiedFromAct(ev *eventRow, from RecordName, at Version, row *recordRow) (is bool, err error) {
+	g := ev.manyIn(from.AgentName(), row.commitTS)
+	if g == nil || !g.covers(from.Key) || !g.madeLike(row) {
+		return false, nil
+	}
+	body, err := v.db.recordBody(from, at)
+	if body == nil || err != nil {
+		return true, err
+	}
+	of, ok := parseRecordRow(body)
+	if !ok || of.tombstone != row.tombstone || of.commitTS != row.commitTS ||
+		row.gone == 0 && of.gone == 0 && (of.salt != row.salt || !bytes.Equal(of.value, row.value)) {
+		return false, nil
+	}
+	return true, nil
 }
 
-// erasedUnder reports whether something that an act deleted was erased later: then what its event said
+// erasedUnder reports whether something that an act changed was erased later: then what its event said
 // of the commit may be gone.
 func (v *verifier) erasedUnder(g *rangeAct) (is bool, err error) {
 	lower, upper := g.bounds()

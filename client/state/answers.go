@@ -182,7 +182,11 @@ func EventOf(m *pb.ReplayEvent) Event {
 			ev.Operations[i].Lease = &LeaseChange{l.GetHolder(), time.Duration(l.GetTtlMs()) * time.Millisecond}
 		}
 		ev.Operations[i].Many = o.GetAct().GetKind() == pb.RangeAct_DELETED
-		if a := o.GetAct(); a.GetKind() == pb.RangeAct_FORKED {
+		switch a := o.GetAct(); a.GetKind() {
+		case pb.RangeAct_RESTORED:
+			to := CommitTS(a.GetCommitTs())
+			ev.Operations[i].RestoredTo = &to
+		case pb.RangeAct_FORKED:
 			ev.Operations[i].Fork = &Origin{Namespace: a.GetNamespace(), Agent: a.GetAgentId(), CommitTS: CommitTS(a.GetCommitTs()), ForkedTS: ev.CommitTS, ForkedAt: ev.CommitTime}
 		}
 	}

@@ -207,6 +207,9 @@ type Operation struct {
 	// keys than a transaction may change are told like this, to queries with AllOperations; to others key by
 	// key.
 	Many bool
+	// RestoredTo is set if instead each key that begins with this one got the state that it had after this
+	// commit, unless it was as then. Restores of so many keys are told like such deletes.
+	RestoredTo *CommitTS
 }
 
 // LeaseChange is what an operation on a lease says.

@@ -38,6 +38,8 @@ type Operation struct {
 	FromTS uint64 `json:"forked_from_ts,omitempty"`
 	// Each key that begins with Key was deleted.
 	Many bool `json:"deleted_prefix,omitempty"`
+	// Each key that begins with Key got the state that it had after this commit.
+	RestoredTo *uint64 `json:"restored_to,omitempty"`
 }
 
 // Event writes a commit without its first skip operations: a line an operation.
@@ -51,6 +53,9 @@ func (t *Table) Event(ev *Event, skip int, verbose bool) error {
 		key, version := Quote(o.Key), "v"+strconv.FormatUint(o.Version, 10)
 		if o.Many {
 			key, version = Quote(o.Key)+"*", "-"
+		}
+		if o.RestoredTo != nil {
+			key, version = Quote(o.Key)+"*", "@"+strconv.FormatUint(*o.RestoredTo, 10)
 		}
 		if o.From != "" {
 			key, version = Quote(o.From), "@"+strconv.FormatUint(o.FromTS, 10)
@@ -73,6 +78,8 @@ func (o *Operation) verb() string {
 		return "FORK"
 	case o.Deleted, o.Many:
 		return "DELETE"
+	case o.RestoredTo != nil:
+		return "RESTORE"
 	}
 	for prefix, name := range map[string]string{"tool/": "TOOL", "note/": "NOTE", "final/": "FINAL"} { // at most one fits, in any order
 		if strings.HasPrefix(o.Key, prefix) {

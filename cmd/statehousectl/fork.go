@@ -155,8 +155,9 @@ func (a *app) restoreAgentCommand() *cobra.Command {
 		Use:   "restore-agent AGENT [PREFIX]",
 		Short: "Give an agent the state that it had",
 		Long: "restore-agent gives every key of an agent, or those that start with PREFIX, the state that they\n" +
-			"had at a commit_ts or a time. It is a commit like any other, and nothing is lost: what is\n" +
-			"there now stays in the history. More changes than a transaction may have are refused.",
+			"had at a commit_ts or a time. It is one commit, however many keys there are, and nothing is\n" +
+			"lost: what is there now stays in the history. A key whose value of then was erased or\n" +
+			"pruned cannot be restored, and then nothing is.",
 		Example:           "  statehousectl restore-agent planner --to 1200\n  statehousectl restore-agent planner plan/ --to 10m",
 		Args:              show.Takes(1, 2),
 		ValidArgsFunction: cobra.NoFileCompletions,

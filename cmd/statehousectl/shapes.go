@@ -56,7 +56,7 @@ func shapeEvent(ev client.Event) show.Event {
 	s := show.Event{CommitTS: uint64(ev.CommitTS), CommitTime: ev.CommitTime, TxnID: ev.TxnID, Epoch: ev.Epoch, Metadata: ev.Metadata, Principal: ev.Principal, TraceID: ev.TraceID, Cause: ev.Cause, Operations: make([]show.Operation, len(ev.Operations))}
 	for i, o := range ev.Operations {
 		s.Operations[i] = show.Operation{Namespace: o.Namespace, Agent: o.Agent, Key: o.Key, Version: uint64(o.Version), Deleted: o.Deleted, Value: shownAs(o.Value, o.Bytes), Erased: o.Erased, Pruned: o.Pruned}
-		s.Operations[i].Many = o.Many
+		s.Operations[i].Many, s.Operations[i].RestoredTo = o.Many, (*uint64)(o.RestoredTo)
 		if o.Fork != nil {
 			s.Operations[i].From, s.Operations[i].FromTS = o.Fork.Agent, uint64(o.Fork.CommitTS)
 		}

@@ -98,6 +98,14 @@ func actMessage(l *engine.Lineage) *pb.RangeAct {
 	return &pb.RangeAct{Kind: pb.RangeAct_FORKED, Namespace: l.Parent.Namespace, AgentId: l.Parent.Agent, CommitTs: uint64(l.ParentTS)}
 }
 
+// manyMessage is an act on many keys as an operation.
+func manyMessage(op *engine.EventOp) *pb.RangeAct {
+	if op.RestoredTo == nil {
+		return &pb.RangeAct{Kind: pb.RangeAct_DELETED}
+	}
+	return &pb.RangeAct{Kind: pb.RangeAct_RESTORED, Namespace: op.Name.Namespace, AgentId: op.Name.Agent, CommitTs: uint64(*op.RestoredTo)}
+}
+
 // A stretch is what a replay reads of one agent.
 type stretch struct {
 	agent string

@@ -253,7 +253,7 @@ func eventMessages(events []engine.Event, values wire.Values, bytes int) ([]*pb.
 			if op.Fork != nil {
 				m.Act = actMessage(op.Fork)
 			} else if op.Many {
-				m.Act = &pb.RangeAct{Kind: pb.RangeAct_DELETED}
+				m.Act = manyMessage(op)
 			}
 			if kind, name := engine.SplitHidden(op.Name.Key); kind != "" {
 				setHidden(m, kind, name, op)

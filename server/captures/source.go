@@ -61,6 +61,8 @@ func eventOf(ev *engine.Event) *history.Event {
 				holder, ttl := engine.LeaseOf(o.Value)
 				op.Lease = &history.LeaseChange{Holder: holder, TTL: uint64(ttl.Milliseconds())}
 			}
+		case o.RestoredTo != nil:
+			op.Act = &history.Act{Kind: "restored", Namespace: o.Name.Namespace, Agent: o.Name.Agent, CommitTS: uint64(*o.RestoredTo)}
 		case o.Many:
 			op.Act = &history.Act{Kind: "deleted"}
 		case o.Fork != nil:

@@ -13,7 +13,7 @@ func veryMany() []Bug {
 		},
 		{
 			Name: "act-misses-what-is-new", Guarantee: "G5", About: "a delete of very many keys leaves those that the commit before it wrote", Tests: very,
-			Edits: []Edit{{"engine/rangerows.go", "ok && !row.tombstone && row.commitTS < v.of.at\n", "ok && !row.tombstone && row.commitTS+1 < v.of.at\n"}},
+			Edits: []Edit{{"engine/rangerows.go", "	if !ok || row.commitTS >= v.of.at {\n", "	if !ok || row.commitTS+1 >= v.of.at {\n"}},
 		},
 		{
 			Name: "act-in-the-wrong-version", Guarantee: "G5", About: "what a delete of very many keys came to is written a version too high", Tests: very,
@@ -21,7 +21,7 @@ func veryMany() []Bug {
 		},
 		{
 			Name: "act-shown-in-part", Guarantee: "G5", About: "a list shows of a delete of very many keys what is carried out, and a read of one key all of it", Tests: very,
-			Edits: []Edit{{"engine/rangerows.go", "	if g == nil || err != nil {\n		return rows, err\n	}\n	return g.over(rows), nil\n", "	if g == nil || err != nil || bytes.HasSuffix(lower, []byte(firstKey)) {\n		return rows, err\n	}\n	return g.over(rows), nil\n"}},
+			Edits: []Edit{{"engine/rangerows.go", "		if g == nil {\n			return s.writtenRows(", "		if g == nil || bytes.HasSuffix(lower, []byte(firstKey)) {\n			return s.writtenRows("}},
 		},
 		{
 			Name: "act-forgotten-by-a-crash", Guarantee: "G1", About: "a delete of very many keys that was under way when the process ended goes no further", Tests: crash,

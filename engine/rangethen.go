@@ -1,0 +1,109 @@
+package engine
+
+import "bytes"
+
+// What a restore of very many keys does to one follows from two rows of it: the newest from before the
+// act, and the one that was the newest then. So the rows of a key from then on must be there until the
+// act is carried out: all chores wait for it. What was as it is now is left alone, and so is what cannot be
+// restored since its value had gone: an act is refused if there is any such key (rangelook.go).
+
+// becomes is the body of the row that an act adds before a key's newest row from before it; nil: it adds none.
+// rows, of a restore, finds the row of then. It aliases that.
+func (g *rangeAct) becomes(rows *rowIter, prefix []byte, at Version, now *recordRow) (*recordRow, error) {
+	gone := &recordRow{tombstone: true, commitTS: g.at, commitTime: g.time}
+	if !g.restores {
+		if now.tombstone {
+			gone = nil
+		}
+		return gone, nil
+	}
+	if now.commitTS <= g.to {
+		return nil, nil
+	}
+	then, err := newestThen(rows, prefix, at, g.to)
+	switch {
+	case err != nil:
+		return nil, err
+	case then == nil || then.tombstone:
+		if now.tombstone {
+			gone = nil
+		}
+		return gone, nil
+	case then.gone != 0:
+		return nil, nil
+	case !now.tombstone && now.gone == 0 && bytes.Equal(now.value, then.value):
+		return nil, nil
+	}
+	// With the salt: it is a copy of a value that the log has a digest of.
+	return &recordRow{commitTS: g.at, commitTime: g.time, salt: then.salt, value: then.value}, nil
+}
+
+// newestThen is the newest row of a key up to a commit, of which version at is after it; nil: there is none.
+func newestThen(rows *rowIter, prefix []byte, at Version, ts CommitTS) (*recordRow, error) {
+	if ts == 0 {
+		return nil, nil
+	}
+	if rows.seek(appendVersion(bytes.Clone(prefix), at)) && bytes.HasPrefix(rows.key(), prefix) && rows.olderThan(prefix, at, ts) && bytes.HasPrefix(rows.key(), prefix) {
+		if _, row, ok := recordAt(rows); ok {
+			return &row, nil
+		}
+	}
+	return nil, rows.err
+}
+
+// olderThan moves i from a version of a key that is of after a commit to the newest one that is not, or to
+// the next key if there is none. Versions are dense, but that the oldest may be gone.
+func (i *rowIter) olderThan(prefix []byte, high Version, ts CommitTS) (ok bool) {
+	for range linearProbe {
+		if ok = i.next(); !ok || !bytes.HasPrefix(i.key(), prefix) {
+			return ok
+		}
+		at, row, good := recordAt(i)
+		if !good {
+			return false
+		}
+		if high = at; row.commitTS <= ts {
+			return true
+		}
+	}
+	prefix = prefix[:len(prefix):len(prefix)]
+	low := Version(0) // the newest one that is not too new is in [low, high)
+	for low+1 < high {
+		mid := low + (high-low)/2
+		if ok = i.seek(appendVersion(prefix, mid)); !ok || !bytes.HasPrefix(i.key(), prefix) {
+			if i.err != nil {
+				return false
+			}
+			low = mid // it is gone, and all before it
+			continue
+		}
+		at, row, good := recordAt(i)
+		switch {
+		case !good:
+			return false
+		case row.commitTS > ts:
+			high = min(mid, at)
+		default:
+			low = mid
+		}
+	}
+	return i.seek(appendVersion(prefix, low))
+}
+
+// of is the act as rows are derived by it: of an agent that was forked later nothing was there then.
+func (g *rangeAct) of(db *store) *rangeAct {
+	if g.restores && !db.forks.begun(g.agent, g.to) {
+		nothing := *g
+		nothing.to = 0
+		return &nothing
+	}
+	return g
+}
+
+// thenRows are rows to find those of then by; nil: a delete needs none.
+func (g *rangeAct) thenRows(db *store, lower, upper []byte) (*rowIter, error) {
+	if !g.restores {
+		return nil, nil
+	}
+	return db.writtenRows(g.agent, lower, upper)
+}
