@@ -264,22 +264,29 @@ func (t *forks) load(r *store) error {
 	if err != nil {
 		return err
 	}
+	var all []*fork
+	of := make(map[AgentName]*fork)
 	for ok := it.first(); ok; ok = it.next() {
 		f, good := parseFork(it.key(), it.body)
 		if !good {
 			it.corrupt()
 			break
 		}
+		all, of[f.agent] = append(all, f), f
+	}
+	if err := it.close(); err != nil {
+		return err
+	}
+	// Parents come first. Of what is corrupt a fork may be its own parent, and walks to the first one have no end.
+	slices.SortStableFunc(all, func(a, b *fork) int { return cmp.Compare(a.at, b.at) })
+	for _, f := range all {
+		if p := of[f.parent]; p != nil && p.at > f.upTo {
+			return corruptRow(f.key(), "a fork of an agent that began after what it inherits")
+		}
 		t.put(f)
 	}
-	t.deep = nil          // parents may have come later
-	for a := range t.of { // sorted below: order cannot matter
-		if t.depthOf(t.of[a]) > deepFork {
-			t.deep = append(t.deep, a)
-		}
-	}
 	slices.SortFunc(t.deep, compareAgents)
-	return it.close()
+	return nil
 }
 
 // begun reports whether an agent may have had any state at ts. What a fork inherits has the

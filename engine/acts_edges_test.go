@@ -99,3 +99,29 @@ func TestManyAfterOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestPagesOfOthersAreRefused: what is asked for with names that are none, or goes on where another list ended, is
+// refused.
+func TestPagesOfOthersAreRefused(t *testing.T) {
+	w := newWorld(t, 1, engine.Limits{})
+	w.mustAcquire("a", "l", "x", time.Minute)
+	a, none := engine.AgentName{Agent: "a"}, engine.AgentName{Agent: "a\x00b"}
+	for _, l := range []engine.LeaseList{
+		{Agent: none.Agent}, {Prefix: "l\x00"}, {After: none, AfterName: "l"}, {Agent: "b", After: a, AfterName: "l"},
+		{Namespace: "other", After: a, AfterName: "l"}, {Prefix: "m", After: a, AfterName: "l"},
+	} {
+		if _, _, err := w.Leases(context.Background(), l); !errors.Is(err, engine.ErrInvalid) {
+			t.Errorf("%+v: %v", l, err)
+		}
+	}
+	for _, l := range []engine.LeaseList{{After: a, AfterName: "k"}, {Agent: "a", After: a, AfterName: "k"}} {
+		if leases, _, err := w.Leases(context.Background(), l); err != nil || len(leases) != 1 {
+			t.Errorf("%+v: %v, %v", l, leases, err)
+		}
+	}
+	for _, o := range []engine.DiffOptions{{From: engine.DiffSide{Agent: none}, To: engine.DiffSide{Agent: a}}, {From: engine.DiffSide{Agent: a}, To: engine.DiffSide{Agent: none}}, {From: engine.DiffSide{Agent: a}, To: engine.DiffSide{Agent: a}, Prefix: "k\x00"}} {
+		if _, err := w.Diff(o); !errors.Is(err, engine.ErrInvalid) {
+			t.Errorf("%+v: %v", o, err)
+		}
+	}
+}

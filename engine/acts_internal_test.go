@@ -216,3 +216,36 @@ func TestHoldKeys(t *testing.T) {
 		}
 	}
 }
+
+// TestNoErasureIsNone: a row that should say how far erasures came, and says nothing, is corrupt.
+func TestNoErasureIsNone(t *testing.T) {
+	for body, good := range map[string]bool{"": false, "\x00": true, "\x05": true, "\x05\x00": false, "\x85": false} {
+		if err := new(went).add(erasedKind, "", []byte(body)); (err == nil) != good {
+			t.Errorf("%q: %v", body, err)
+		}
+	}
+}
+
+// TestForksInACircle: of a store that says that a fork is its own parent, or that of one before it, it is said, and
+// nobody walks for ever.
+func TestForksInACircle(t *testing.T) {
+	for _, parent := range []string{"f1", "f2"} {
+		fs := vfs.NewMem()
+		env, e, _ := openSmall(t, fs, 100)
+		do(t, e, putOf("f0", "k", 0))
+		do(t, e, evalOf("f1", "", Fork{Parent: "f0"}))
+		do(t, e, evalOf("f2", "", Fork{Parent: "f1"}))
+		f := *e.db.forks.get(AgentName{"default", "f1"})
+		if err := e.Close(); err != nil {
+			t.Fatal(err)
+		}
+		f.parent.Agent = parent
+		rewrite(t, fs, set(f.key(), f.append(nil)))
+		if _, err := Verify(env, tamperDir, nil); !errors.Is(err, ErrDataLoss) {
+			t.Errorf("%s: verify answers %v", parent, err)
+		}
+		if _, err := Open(env, Options{Dir: tamperDir}); !errors.Is(err, ErrDataLoss) {
+			t.Errorf("%s: open answers %v", parent, err)
+		}
+	}
+}

@@ -184,3 +184,11 @@ func drawObject(t *rapid.T, depth int) string {
 	}
 	return "{" + strings.Join(members, ",") + "}"
 }
+
+// TestBound: a patch that grows as long as it may be is either whole or none.
+func TestBound(t *testing.T) {
+	for n := 900; n < 1100; n++ {
+		pad := strings.Repeat("x", n)
+		holds(t, `{"a":1,"b":{"c":[1,2,3],"d":4},"e":5}`, `{"a":"`+pad+`","b":{"c":[1,2],"d":5},"e":6}`)
+	}
+}
