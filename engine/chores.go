@@ -239,8 +239,8 @@ func (w *piece) join(batch *pebble.Batch) {
 
 // settle shows readers what the piece did, when the step is durable.
 func (w *piece) settle() {
+	w.e.publishFloors() // first: of what was dropped below them a reader is to know why it is not there
 	w.e.db.releaseReaders()
-	w.e.publishFloors()
 	for _, f := range w.settled {
 		f()
 	}

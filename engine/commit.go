@@ -21,6 +21,9 @@ func (e *Engine) BeginFor(principal string, timeout *time.Duration) (id TxnID, s
 	if err := e.Healthy(); err != nil {
 		return "", 0, 0, err
 	}
+	if e.following.Load() {
+		return "", 0, 0, failf(ErrNotLeader, "%s: begin the transaction there", deposed)
+	}
 	granted = e.opts.Limits.TxnTimeout
 	if timeout != nil {
 		granted = min(max(*timeout, time.Millisecond), e.opts.Limits.MaxTxnTimeout)
@@ -246,7 +249,7 @@ func (e *Engine) checkAhead(ctx context.Context, p *proposal) error {
 			return errGivenUp
 		}
 		e.reached.LeftToWriter.Add(1)
-		err := p.checkListed(e.planner.state, upTo, e.opts.Tuning.StepLookups)
+		err := p.checkListed(e.state, upTo, e.opts.Tuning.StepLookups)
 		switch {
 		case err == nil:
 			upTo = e.Published()

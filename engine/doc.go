@@ -59,13 +59,19 @@
 // steps: decided by the writer in turn, in the step's batch, answered when it is durable, and
 // not read before that.
 //
+// # More than one machine
+//
+// A [Step] applies to any store that is where this one was. One machine leads, the others adopt what it
+// planned: [Engine.Lead], [Engine.Follow], [Engine.Drop] (follow.go), [Engine.Adopt] (adopt.go). Who leads,
+// and which steps are applied, is decided elsewhere.
+//
 // # Invariants
 //
 // An assertion that fails panics, in production, too, and guardedStep (loop.go) halts: going
 // on would put wrong state on disk.
 //
-//   - published <= durable <= planned. Asserted in publish (step.go), the only place that
-//     moves published.
+//   - published <= durable <= planned. Asserted in publish (step.go). Besides, only publishAdopted (adopt.go)
+//     moves published, where nothing is planned.
 //   - At most one step is in flight, and what is settled is applied. Asserted in Plan, Apply and
 //     Settle.
 //   - commit_ts is dense and commit_time never falls: both are given out in accept (plan.go)

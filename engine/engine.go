@@ -58,6 +58,7 @@ type Engine struct {
 	stepMu      sync.Mutex
 	head        mark        // the last commit that was applied. Invariant: published <= head <= planner.head
 	running     atomic.Bool // Run is running: requests may step themselves
+	state       *stepState  // what the planner reads
 	planner     *planner
 	inflight    *inflight
 	wakes       atomic.Bool // there may be wake-ups
@@ -76,6 +77,7 @@ type Engine struct {
 	queue     line
 	undecided map[TxnID][]*proposal // Transacts queued or in a step; copies of one id together
 	stopped   bool
+	following atomic.Bool   // another machine plans: see follow.go. Written under mu
 	wake      chan struct{} // holds a value when Run should look at the queue
 
 	opened   atomic.Bool // set once, when Open succeeds

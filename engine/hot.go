@@ -160,6 +160,16 @@ func (h *hotRecords) replace(prefix string, rec hotRecord) {
 	h.put(s, prefix, rec)
 }
 
+// forget drops what it has of a record of which a version is published that it is not told.
+func (h *hotRecords) forget(prefix string) {
+	s := shardOf(h, prefix)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.changes++
+	s.drop(s.young, &s.size[0], prefix)
+	s.drop(s.old, &s.size[1], prefix)
+}
+
 // put makes rec the entry of prefix, or drops the one that there is if rec has no room.
 func (h *hotRecords) put(s *hotShard, prefix string, rec hotRecord) {
 	s.drop(s.young, &s.size[0], prefix)

@@ -96,7 +96,7 @@ func (e *Engine) tickLocked() {
 // took along, and checks free space and the directory's place.
 func (e *Engine) Tick() {
 	e.txns.expire(e.now())
-	e.chores.eager = e.hasChores()
+	e.chores.eager = e.hasChores() && !e.following.Load()
 	e.checkPlace()
 	e.checkSpace()
 }

@@ -81,11 +81,16 @@ func readFloor(r *store) (CommitTS, error) {
 	if body == nil || err != nil {
 		return 0, err
 	}
-	v, n := binary.Uvarint(body)
-	if n <= 0 {
+	floor, ok := parseFloor(body)
+	if !ok {
 		return 0, corruptRow(floorKey, "malformed")
 	}
-	return CommitTS(v), nil
+	return floor, nil
+}
+
+func parseFloor(body []byte) (floor CommitTS, ok bool) {
+	v, n := binary.Uvarint(body)
+	return CommitTS(v), n > 0
 }
 
 // isMetaKey reports whether a meta row is one that there may be.

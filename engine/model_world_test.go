@@ -37,6 +37,15 @@ type world struct {
 	passes    time.Duration // of the clock, before each step that a request waits for
 	ids       int           // of transactions that tests made
 	halts     atomic.Int32  // Pebble's goroutines may find the failure first
+	steps     func() bool   // does a step; nil: as the engine does
+}
+
+// Step does a step.
+func (w *world) Step() bool {
+	if w.steps != nil {
+		return w.steps()
+	}
+	return w.Engine.Step()
 }
 
 // Plan plans a step and applies it.

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -77,30 +76,13 @@ func (e *Engine) openLocked() error {
 	e.head = head
 	e.published.Store(uint64(head.ts))
 	e.publishedTime.Store(lastTime.UnixNano())
-	e.planner = newPlanner(&stepState{dbState: dbState{e.db}, hot: e.hot, e: e}, head, lastTime, &e.opts, &e.reached)
-	e.wakes.Store(slices.Contains(e.meta.used, featureWakes))
-	e.planner.wakes = &e.wakes
-	if e.pruned.floor = e.meta.floor; e.pruned.floor > 0 {
-		row, err := readLogRow(e.db, e.pruned.floor)
-		if err != nil {
-			return err
-		}
-		e.prunedTime.Store(row.commitTime.UnixNano())
-	}
-	if err := e.chores.load(systemReader{e.db.DB}); err != nil {
-		return err
-	}
+	e.state = &stepState{dbState: dbState{e.db}, hot: e.hot, e: e}
 	if err := e.db.loadActs(); err != nil {
 		return err
 	}
-	e.planner.reserved, e.planner.busy, e.planner.gone = e.chores.reserved, e.busy, e.valuesMayBeGone
-	if err := e.resumeImport(); err != nil {
+	if err := e.begin(&e.meta, lastTime); err != nil {
 		return err
 	}
-	if err := e.loadTimers(); err != nil {
-		return err
-	}
-	e.publishFloors()
 	e.layBallast()
 	e.checkSpace()
 	return nil

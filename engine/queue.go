@@ -48,6 +48,9 @@ func (e *Engine) refusalLocked(p *proposal, size int) error {
 	if e.stopped {
 		return failf(ErrStopped, "the daemon is stopping; nothing was applied: retry when it is back")
 	}
+	if e.following.Load() {
+		return failf(ErrNotLeader, "%s; nothing was applied", deposed)
+	}
 	n := e.queue.len()
 	if n >= e.opts.Limits.QueuedCommits {
 		return limitErr(&e.reached.QueuedCommits, "commits waiting for the writer", n+1, e.opts.Limits.QueuedCommits).
@@ -189,20 +192,32 @@ func (e *Engine) unlessCommitted(p *proposal, err error) (CommitResult, error) {
 }
 
 // refuseQueued answers the proposals that the writer will never take.
-func (e *Engine) refuseQueued() {
-	e.refuseSystem()
-	e.chores.refuse(failf(ErrStopped, "the daemon stopped before this was done; it goes on when the daemon is back"))
+func (e *Engine) refuseQueued() { e.refuseWaiting(ErrStopped, "the daemon stopped") }
+
+// refuseWaiting answers all that waits for the writer, and says why.
+func (e *Engine) refuseWaiting(kind error, why string) {
+	for _, a := range e.takeSystem() {
+		a.ticket.answer(CommitResult{}, failf(kind, "%s before this change was taken; nothing was changed", why))
+	}
+	e.chores.refuse(failf(kind, "%s before this was done; it goes on when there is a writer again", why))
 	e.mu.Lock()
 	var left []*proposal
 	for e.queue.len() > 0 {
 		left = append(left, e.queue.take())
 	}
+	e.mu.Unlock()
+	e.refuseAll(left, kind, why)
+}
+
+// refuseAll answers proposals of which nothing was applied.
+func (e *Engine) refuseAll(left []*proposal, kind error, why string) {
+	e.mu.Lock()
 	for _, p := range left {
 		e.decidedLocked(p)
 	}
 	e.mu.Unlock()
 	for _, p := range left {
-		a := answer{p: p, err: failf(ErrStopped, "the daemon stopped before this commit was taken; nothing was applied")}
+		a := answer{p: p, err: failf(kind, "%s before this commit was made; nothing was applied", why)}
 		if !p.interactive {
 			// A copy that is still undecided was in a step that failed, and may be on disk.
 			a.result, a.err = e.unlessCommitted(p, e.Refused(p.id, a.err))

@@ -62,6 +62,9 @@ func (e *Engine) Step() bool {
 // Apply and Settle must end; nil: there is nothing to do.
 func (e *Engine) Plan() *Step {
 	assertf(e.inflight == nil, "a step is in flight")
+	if e.following.Load() {
+		return nil
+	}
 	var taken []*proposal
 	if e.chores.making == nil || e.refusal() != nil { // or an import is making its commits, and the others wait
 		taken = e.takeQueued()

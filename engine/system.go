@@ -156,6 +156,8 @@ func (e *Engine) askWriter(a *systemAsk) (*systemAsk, error) {
 	case len(e.system.queue) >= queuedSystem:
 		return nil, failf(ErrLimit, "limit reached: %d changes of the daemon's own rows wait for the writer, at most %d may; retry",
 			len(e.system.queue), queuedSystem)
+	case e.following.Load():
+		return nil, failf(ErrNotLeader, "%s; nothing was changed", deposed)
 	}
 	a.ticket = newTicket()
 	e.system.queue = append(e.system.queue, a)
@@ -297,13 +299,6 @@ func (s *systemStep) answer(err error) {
 		} else {
 			a.ticket.answer(CommitResult{}, err)
 		}
-	}
-}
-
-// refuseSystem answers the updates that the writer will never take.
-func (e *Engine) refuseSystem() {
-	for _, a := range e.takeSystem() {
-		a.ticket.answer(CommitResult{}, failf(ErrStopped, "the daemon stopped before this change was taken; nothing was changed"))
 	}
 }
 

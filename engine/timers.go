@@ -45,7 +45,7 @@ type fired struct {
 // applies.
 func (e *Engine) DueHolds() bool {
 	pl := e.planner
-	return pl.timers.due(pl.stamp(e.now())) && e.refusal() == nil
+	return pl.timers.due(pl.stamp(e.now())) && e.refusal() == nil && !e.following.Load()
 }
 
 // fire plans the daemon's own commits: one for each cause, of the holds that have been due for

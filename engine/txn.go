@@ -337,6 +337,15 @@ func (t *txnTable) abort(id TxnID, now time.Time) (known TxnState, wait *ticket)
 	return TxnAborted, nil
 }
 
+// abortOpen aborts all transactions that are open.
+func (t *txnTable) abortOpen() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for len(t.byExpiry) > 0 {
+		t.finishLocked(heap.Pop(&t.byExpiry).(*txn).id, ending{state: TxnAborted})
+	}
+}
+
 // state returns what the table knows of an id; TxnNeverSeen if nothing.
 func (t *txnTable) state(id TxnID, now time.Time) TxnOutcome {
 	t.mu.Lock()

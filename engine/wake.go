@@ -135,7 +135,9 @@ func (pl *planner) endWakes(part *agentPart) error {
 		end := partOp{prefix: string(recordPrefix(RecordName{part.agent.Namespace, part.agent.Agent, dueKey(op.key)}))}
 		end.key, end.tombstone = dueKey(op.key), true
 		if i, found := at[end.prefix]; found {
-			part.ops[i] = end
+			if !part.ops[i].tombstone { // else an erasure may have made it, and it says so
+				part.ops[i] = end
+			}
 			continue
 		}
 		h, err := pl.keyHead(end.prefix)

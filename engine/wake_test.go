@@ -465,3 +465,20 @@ func TestWakeUpsAreBackedUp(t *testing.T) {
 	then.verified()
 	w.verified()
 }
+
+// TestEraseDue: what is due is erased with its wake-up, each time, and verify finds the erasure that took it.
+func TestEraseDue(t *testing.T) {
+	w := newWorld(t, 1, engine.Limits{})
+	for range 3 {
+		w.putDue("a", "job", engine.PutDue{In: time.Minute})
+		if err := w.Erase(context.Background(), engine.Erasure{Agent: "a"}, func(engine.ErasureProgress) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+		if at := w.dueAt("a", "job"); !at.IsZero() {
+			t.Errorf("what was erased is due at %v", at)
+		}
+		w.close()
+		w.verify("after an erasure")
+		w.start()
+	}
+}

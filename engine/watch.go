@@ -150,24 +150,43 @@ func (w *watches) wakeAll() {
 func (w *watches) wake(commits []*commit) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(w.topics) == 0 {
+	if len(w.topics) == 0 || w.marked(commits[0].ts, commits[len(commits)-1].ts) {
 		return
 	}
-	first, last := commits[0].ts, commits[len(commits)-1].ts
+	for _, c := range commits {
+		for i := range c.p.agents {
+			w.wakeAbout(c.p.agents[i].agent)
+		}
+	}
+}
+
+// wakeFor is wake for commits of which only the agents are known.
+func (w *watches) wakeFor(first, last CommitTS, agents []AgentName) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.topics) == 0 || w.marked(first, last) {
+		return
+	}
+	for _, a := range agents {
+		w.wakeAbout(a)
+	}
+}
+
+// marked wakes all watches if a mark is among the commits, and those of everything in any case.
+func (w *watches) marked(first, last CommitTS) bool {
 	if every := w.every(); (first-1)/every != last/every {
 		for _, t := range w.topics { // all are woken: in which order cannot matter
 			t.wake()
 		}
-		return
+		return true
 	}
 	w.topics[AgentName{}].wake()
-	for _, c := range commits {
-		for i := range c.p.agents {
-			a := c.p.agents[i].agent
-			w.topics[a].wake()
-			w.topics[AgentName{Namespace: a.Namespace}].wake()
-		}
-	}
+	return false
+}
+
+func (w *watches) wakeAbout(a AgentName) {
+	w.topics[a].wake()
+	w.topics[AgentName{Namespace: a.Namespace}].wake()
 }
 
 func (t *topic) wake() {

@@ -18,7 +18,7 @@ func distant() []Bug {
 		},
 		{
 			Name: "pruned-forgotten-at-recovery", Guarantee: "G6", About: "after a restart it is forgotten how old the outcomes were that were dropped: their ids are taken for new",
-			Edits: []Edit{{"engine/open.go", "		e.prunedTime.Store(row.commitTime.UnixNano())\n", "		_ = row\n"}},
+			Edits: []Edit{{"engine/follow.go", "		e.prunedTime.Store(row.commitTime.UnixNano())\n", "		_ = row\n"}},
 		},
 		{
 			Name: "last-listed-may-change", Guarantee: "G3", About: "of a page that a transaction listed, the last key may change before it commits",

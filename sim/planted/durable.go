@@ -15,8 +15,8 @@ func durability() []Bug {
 			Name: "ack-at-plan", Guarantee: "G1", About: "the answer leaves before the step is settled",
 			Edits: []Edit{{
 				"engine/step.go",
-				"	return &fl.step\n}\n\nfunc (e *Engine) planOne(",
-				"	for i := range fl.answers {\n\t\tif a := &fl.answers[i]; a.known == 0 && a.err == nil && !a.p.interactive {\n\t\t\ta.p.ticket.answer(a.result, nil)\n\t\t\ta.p.ticket = newTicket()\n\t\t}\n\t}\n\treturn &fl.step\n}\n\nfunc (e *Engine) planOne(",
+				"	fl.moments.applied = e.moment()\n}\n\nfunc (e *Engine) apply(",
+				"	for i := range fl.answers {\n\t\tif a := &fl.answers[i]; a.known == 0 && a.err == nil && !a.p.interactive {\n\t\t\ta.p.ticket.answer(a.result, nil)\n\t\t\ta.p.ticket = newTicket()\n\t\t}\n\t}\n	fl.moments.applied = e.moment()\n}\n\nfunc (e *Engine) apply(",
 			}},
 		},
 		{
@@ -71,8 +71,8 @@ func visibility() []Bug {
 			Name: "refusal-before-durable", Guarantee: "G4", About: "a refusal that rests on commits not yet durable leaves before they are",
 			Edits: []Edit{{
 				"engine/step.go",
-				"	return &fl.step\n}\n\nfunc (e *Engine) planOne(",
-				"	for i := range fl.answers {\n\t\tif a := &fl.answers[i]; a.err != nil && !a.p.interactive {\n\t\t\ta.p.ticket.answer(a.result, a.err)\n\t\t\ta.p.ticket = newTicket()\n\t\t}\n\t}\n\treturn &fl.step\n}\n\nfunc (e *Engine) planOne(",
+				"	fl.moments.applied = e.moment()\n}\n\nfunc (e *Engine) apply(",
+				"	for i := range fl.answers {\n\t\tif a := &fl.answers[i]; a.err != nil && !a.p.interactive {\n\t\t\ta.p.ticket.answer(a.result, a.err)\n\t\t\ta.p.ticket = newTicket()\n\t\t}\n\t}\n	fl.moments.applied = e.moment()\n}\n\nfunc (e *Engine) apply(",
 			}},
 		},
 	}

@@ -24,7 +24,7 @@ func holds() []Bug {
 		},
 		{
 			Name: "deadlines-forgotten-at-start", Guarantee: "G1", About: "after a restart nothing expires until something is written that does",
-			Edits: []Edit{{"engine/open.go", "	if err := e.loadTimers(); err != nil {\n		return err\n	}\n", ""}},
+			Edits: []Edit{{"engine/follow.go", "	if err := e.loadTimers(); err != nil {\n		return err\n	}\n", ""}},
 		},
 		{
 			Name: "expired-by-the-clock", Guarantee: "G3", About: "a record is absent once its deadline has passed, before the commit that removes it",

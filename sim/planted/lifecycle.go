@@ -72,7 +72,7 @@ func toils() []Bug {
 		},
 		{
 			Name: "import-stalls-for-good", Guarantee: "G9", About: "an import whose writer met a fault of the disk holds up all commits until somebody asks for it or the daemon starts", Unseen: noHistory,
-			Edits: []Edit{{"engine/loop.go", "	e.chores.eager = e.hasChores()\n", "	e.chores.eager = e.hasChores() && e.chores.making == nil\n"}},
+			Edits: []Edit{{"engine/loop.go", "	e.chores.eager = e.hasChores() &&", "	e.chores.eager = e.hasChores() && e.chores.making == nil &&"}},
 		},
 		{
 			Name: "ranges-one-by-one", Guarantee: "G9", About: "a commit looks at an agent's events again for each range that it listed", Unseen: noHistory,

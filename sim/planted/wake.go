@@ -22,7 +22,7 @@ func wakes() []Bug {
 		},
 		{
 			Name: "wake-ups-forgotten-at-start", Guarantee: "G3", About: "after a restart a delete leaves the wake-up of its record, which a record of later then has",
-			Edits: []Edit{{"engine/open.go", "	e.wakes.Store(slices.Contains(e.meta.used, featureWakes))\n", "	e.wakes.Store(slices.Contains(e.meta.used, featureWakes) && false)\n"}},
+			Edits: []Edit{{"engine/follow.go", "	e.wakes.Store(slices.Contains(m.used, featureWakes))\n", "	e.wakes.Store(slices.Contains(m.used, featureWakes) && false)\n"}},
 		},
 		{
 			Name: "ready-is-no-row", Guarantee: "G1", About: "a restore leaves out what was ready",

@@ -1,0 +1,36 @@
+package engine
+
+import (
+	"fmt"
+	"testing"
+)
+
+// StoredRows are all rows of the store as they stand, for tests that compare two stores.
+func (e *Engine) StoredRows(t *testing.T) (rows []string) {
+	t.Helper()
+	it, err := e.db.DB.NewIter(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for ok := it.First(); ok; ok = it.Next() {
+		rows = append(rows, fmt.Sprintf("%q %x", it.Key(), it.Value()))
+	}
+	if err := it.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return rows
+}
+
+// Derived is what readers are told from memory besides rows, for the same tests.
+func (e *Engine) Derived() (lines []string) {
+	for _, f := range e.db.forks.all() {
+		lines = append(lines, fmt.Sprintf("fork %+v", *f))
+	}
+	for _, g := range e.db.acts.all() {
+		lines = append(lines, fmt.Sprintf("act %+v", *g))
+	}
+	if floors := e.db.floors.Load(); floors != nil {
+		lines = append(lines, fmt.Sprintf("floors %v", *floors)) // in order
+	}
+	return append(lines, fmt.Sprintf("outcomes dropped to %d, last commit at %d", e.prunedTime.Load(), e.publishedTime.Load()))
+}
