@@ -26,10 +26,15 @@ func (w *piece) carryOut(g *rangeAct) error {
 			ok = all.next()
 		}
 	}
+	v, thens := all.view.(*rangeRows), 0
 	for ; ok && !w.full(); ok = all.next() {
 		next.done = string(all.key()[len(base):])
+		if v.then != nil {
+			w.looked(v.then.moves-thens, 0)
+			thens = v.then.moves
+		}
 		w.looked(1, len(all.key())+len(all.body))
-		if v, is := all.view.(*rangeRows); is && v.added {
+		if v.added {
 			w.rows.set(w.batch, v.key, append(w.rows.body[:0], v.body...))
 			if all.err = w.endHold(v); all.err != nil {
 				break

@@ -40,15 +40,19 @@ func (g *rangeAct) becomes(rows *rowIter, prefix []byte, at Version, now *record
 
 // newestThen is the newest row of a key up to a commit, of which version at is after it; nil: there is none.
 func newestThen(rows *rowIter, prefix []byte, at Version, ts CommitTS) (*recordRow, error) {
-	if ts == 0 {
-		return nil, nil
+	if ts == 0 || at <= 1 || !rows.seek(appendVersion(bytes.Clone(prefix), at-1)) || !bytes.HasPrefix(rows.key(), prefix) {
+		return nil, rows.err
 	}
-	if rows.seek(appendVersion(bytes.Clone(prefix), at)) && bytes.HasPrefix(rows.key(), prefix) && rows.olderThan(prefix, at, ts) && bytes.HasPrefix(rows.key(), prefix) {
-		if _, row, ok := recordAt(rows); ok {
-			return &row, nil
+	at, row, ok := recordAt(rows)
+	if ok && row.commitTS > ts {
+		if ok = rows.olderThan(prefix, at, ts) && bytes.HasPrefix(rows.key(), prefix); ok {
+			_, row, ok = recordAt(rows)
 		}
 	}
-	return nil, rows.err
+	if !ok {
+		return nil, rows.err
+	}
+	return &row, nil
 }
 
 // olderThan moves i from a version of a key that is of after a commit to the newest one that is not, or to

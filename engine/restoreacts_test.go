@@ -154,6 +154,46 @@ func TestRestoreVeryManyAndForget(t *testing.T) {
 	}
 }
 
+// TestRestoreVeryManyHoldsUpRetention: what such a restore brings back may be past its time in the step of its commit.
+func TestRestoreVeryManyHoldsUpRetention(t *testing.T) {
+	d, clock := simdisk.NewDisk(simdisk.DiskOptions{Seed: 1}), &rigClock{}
+	p := newProcess(d, clock, func(err error) { t.Errorf("halted: %v", err) })
+	p.txnOps = fewOps
+	if err := p.open(); err != nil {
+		t.Fatal(err)
+	}
+	p.fill(t, "a", 4)
+	then := p.Published()
+	p.transact(t, "gone", nil, remove("a", "a0"), remove("a", "b0"), put("a", "c", 1))
+	p.transact(t, "new", nil, put("a", "a1", 9), put("a", "a2", 9), put("a", "a3", 9))
+	if _, err := p.SetRetention(context.Background(), engine.Retention{MaxAge: time.Minute}); err != nil {
+		t.Fatal(err)
+	}
+	p.chores()
+	clock.ms.Add(90_000)
+	p.transact(t, "restore", nil, onRange("a", "", engine.RestoreTo{At: atTS(then)}))
+	for range 2 {
+		if got := fmt.Sprint(p.keysOf(t, "a")); got != "[a0@3 a1@3 a2@3 a3@3 b0@3 b1@1 b2@1 b3@1]" {
+			t.Errorf("there are %s", got)
+		}
+		if rec, err := p.at(t).Get(name("a", "a1")); err != nil || string(rec.Value) != string(put("a", "a1", 1).Value) {
+			t.Errorf("a1 is %s, %v", rec.Value, err)
+		}
+		p.Tick()
+		p.chores()
+	}
+	var f *engine.Failure
+	if _, err := p.Transact(context.Background(), "again", []engine.Write{onRange("a", "", engine.RestoreTo{At: atTS(then)})}, engine.Conditions{}); !errors.As(err, &f) || f.Kind != engine.ErrOutOfRange {
+		t.Errorf("restored to what is below the floor: %v", err)
+	}
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := verifyOn(d); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestRestoreVeryManyIsBackedUp: a backup has such a restore, carried out or not, in one stretch or several.
 func TestRestoreVeryManyIsBackedUp(t *testing.T) {
 	for seed := range uint64(6) {

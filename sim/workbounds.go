@@ -11,6 +11,9 @@ import (
 // slack is what any request may look at besides: its id, a bound, the row after the last.
 const slack = 8
 
+// search is what it takes to find an older version of a key.
+const search = 2 * slack
+
 // past is all that was ever written, by what requests look for.
 type past struct {
 	log      []history.Event
@@ -22,6 +25,7 @@ type past struct {
 	txns     map[string]*txnPast       // what was done in them
 	every    uint64                    // commits after which a watch is told how far it has come
 	acts     bool                      // agents were forked: what they read of each other is not counted here
+	restores bool                      // very many keys were restored: to find what a key was then takes a search
 }
 
 type agentName struct{ namespace, agent string }
@@ -63,6 +67,7 @@ func (p *past) addCommit(ev *history.Event) {
 	agents := 0
 	for _, op := range ev.Ops {
 		p.acts = p.acts || op.Act != nil
+		p.restores = p.restores || op.Act != nil && op.Act.Kind == "restored"
 		a := agentName{op.Namespace, op.Agent}
 		if len(p.versions[op.Name]) == 0 {
 			p.keys[a] = append(p.keys[a], op.Key)

@@ -37,7 +37,7 @@ func restoredMany() []Bug {
 			Edits: []Edit{{"engine/rangethen.go", "	if g.restores && !db.forks.begun(g.agent, g.to) {", "	if g.restores && g.at == 0 {"}},
 		},
 		{
-			Name: "restore-overtaken-in-its-step", Guarantee: "G5", About: "retention takes what a restore of very many keys brings back, in the step of its commit", Tests: forget,
+			Name: "restore-overtaken-in-its-step", Guarantee: "G5", About: "retention takes what a restore of very many keys brings back, in the step of its commit", Tests: "./engine ^TestRestoreVeryManyHoldsUpRetention$",
 			Edits: []Edit{{"engine/chores.go", "	if e.planner.heldUp() {\n		return nil\n	}\n", ""}},
 		},
 		{
