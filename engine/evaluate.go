@@ -60,6 +60,7 @@ type askedOp struct {
 	name RecordName
 	partOp
 	eval Evaluation // nil: a plain write
+	look look       // before the writer has it, of a delete of many
 }
 
 // errNextStep says that a proposal cannot be evaluated in this step, and must be planned again in the

@@ -127,7 +127,7 @@ func newProposal(id TxnID, writes []*Write, c Conditions) *proposal {
 		part := p.part(w.Name.AgentName())
 		part.ops = append(part.ops, op)
 		if evaluated {
-			p.asked = append(p.asked, askedOp{w.Name, op, w.Eval})
+			p.asked = append(p.asked, askedOp{name: w.Name, partOp: op, eval: w.Eval})
 		}
 	}
 	sortParts(p.agents)

@@ -102,6 +102,11 @@ func (x *results) under(op *askedOp) OpResult {
 }
 
 func (DeletePrefix) evaluate(v *evaluation, op *askedOp) error {
+	if many, err := v.many(op); err != nil {
+		return err
+	} else if many {
+		return v.act(op)
+	}
 	keys, tooMany, err := v.keysUnder(op, false, v.pl.deletedKeys)
 	switch {
 	case err != nil:
