@@ -20,6 +20,7 @@ type chores struct {
 	making   *staging   // the import whose commits are being made; nil: none. Nothing else is planned then
 	eager    bool       // a step may be made for chores alone
 	took     uint64     // values since the store was opened
+	others   bool       // the step that is planned is also others', who wait for the piece
 }
 
 // any reports whether there may be anything to do but what acts leave to be done.
@@ -34,6 +35,13 @@ func (e *Engine) hasChores() bool {
 // millisecond.
 const pieceBytes = 1 << 20
 
+// How long a piece that gives way may take: a fourth of the time that the last sync took, but as long as it takes to
+// begin one, and no longer than others do.
+const (
+	leastPieceTime = 40 * time.Microsecond
+	mostPieceTime  = time.Millisecond
+)
+
 // A piece is what a step does of the chores.
 type piece struct {
 	e     *Engine
@@ -42,7 +50,11 @@ type piece struct {
 	left  int // rows that it may look at yet
 	bytes int // and bytes
 	more  bool
-	held  bool // the commits of the step are not published with it
+	// gaveWay: others wait for it, so it is a short one, and no step is made for chores alone before a Tick.
+	gaveWay bool
+	until   time.Time // zero: it may take as long as it takes
+	looks   int       // rows until the next look at the clock
+	held    bool      // the commits of the step are not published with it
 
 	// Events that it rewrites, in the order in which it came to them: one may lose several values.
 	events []*rewritten
@@ -76,7 +88,7 @@ func (e *Engine) planChores(now time.Time) *piece {
 	w := &piece{e: e, batch: e.db.NewBatch(), left: e.opts.Tuning.PieceRows, bytes: pieceBytes}
 	undo := c.saved()
 	err := w.do(now)
-	if c.eager = err == nil && w.more; err != nil {
+	if c.eager = err == nil && w.more && !w.gaveWay; err != nil {
 		_ = w.batch.Close()
 		undo()
 		c.refuse(e.noted(err))
@@ -181,14 +193,36 @@ func (w *piece) retain(shown CommitTS) error {
 
 // full reports whether the piece is as large as it may be. What is left makes the next.
 func (w *piece) full() bool {
-	if w.left <= 0 || w.bytes <= 0 {
+	if w.left <= 0 || w.bytes <= 0 || w.late() {
 		w.more = true
 		return true
 	}
 	return false
 }
 
-func (w *piece) looked(rows, bytes int) { w.left, w.bytes = w.left-rows, w.bytes-bytes }
+// rowsPerLook is how many rows are looked at between looks at the clock, and at least in a piece.
+const rowsPerLook = 16
+
+// giveWay makes the piece a short one if others wait for it. It is for what is in nobody's way, and done when
+// there is time.
+func (w *piece) giveWay() {
+	if w.e.chores.others {
+		most := min(max(time.Duration(w.e.lastSync.Load())/4, leastPieceTime), mostPieceTime)
+		w.gaveWay, w.until, w.looks = true, w.e.now().Add(most), rowsPerLook
+	}
+}
+
+func (w *piece) late() bool {
+	if w.until.IsZero() || w.looks > 0 {
+		return false
+	}
+	w.looks = rowsPerLook
+	return w.e.now().After(w.until)
+}
+
+func (w *piece) looked(rows, bytes int) {
+	w.left, w.bytes, w.looks = w.left-rows, w.bytes-bytes, w.looks-rows
+}
 
 // mark makes the step write how far a namespace's retention has come.
 func (w *piece) mark(s *space) {

@@ -287,7 +287,11 @@ func (e *Engine) Transact(ctx context.Context, id TxnID, writes []Write, c Condi
 	if begun {
 		return CommitResult{}, failf(ErrTxnIDReused, "transaction id %s is of a transaction that BeginTransaction opened: choose a fresh id", id)
 	}
-	if err := e.checkAhead(ctx, p); err == errGivenUp {
+	err = e.checkAhead(ctx, p)
+	if err == nil {
+		err = e.lookAhead(ctx, p)
+	}
+	if err == errGivenUp {
 		return CommitResult{}, requestEnded(id, ctx.Err())
 	} else if err != nil {
 		return CommitResult{}, e.Refused(id, err)

@@ -10,6 +10,7 @@ import (
 
 // carryOut writes more rows of an act.
 func (w *piece) carryOut(g *rangeAct) error {
+	w.giveWay()
 	lower, upper := g.bounds()
 	all, err := g.over(w.e.db, lower, upper)
 	if err != nil {

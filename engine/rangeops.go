@@ -102,6 +102,11 @@ func (x *results) under(op *askedOp) OpResult {
 }
 
 func (DeletePrefix) evaluate(v *evaluation, op *askedOp) error {
+	if many, err := v.many(op); err != nil {
+		return err
+	} else if many {
+		return v.act(op, &rangeAct{})
+	}
 	keys, tooMany, err := v.keysUnder(op, false, v.pl.deletedKeys)
 	switch {
 	case err != nil:
@@ -162,7 +167,7 @@ func (r RestoreTo) evaluate(v *evaluation, op *askedOp) error {
 	if floor := v.pl.state.floor(a.Namespace); r.to < floor {
 		return belowFloor(a.Namespace, r.to, floor)
 	}
-	if op.look != nil { // it is too many, as was found out before
+	if op.sought != nil { // it is too many, as was found out before
 		return v.restoreAct(op, r.to)
 	}
 	alone := v.namedBy(a) == 1 // else it can be no act

@@ -1,6 +1,11 @@
 package engine
 
-import "time"
+import (
+	"bytes"
+	"context"
+	"runtime"
+	"time"
+)
 
 // act makes an operation an act, since it comes to more keys than a transaction may change. Nothing is
 // looked at here but the wake-ups of what it deletes, which end as they would otherwise.
@@ -123,17 +128,56 @@ func (x *results) ofAct(op *askedOp) (keys uint64, err error) {
 	if ev.txnID != x.p.id || ev.manyIn(a, x.ts) == nil {
 		return 0, nil // another commit: this one came to nothing
 	}
+	g := rangeAct{agent: a, at: x.ts, prefix: op.name.Key}
+	if _, deletes := op.eval.(DeletePrefix); deletes {
+		return g.count(x.e.db, x.p.client)
+	}
 	c, err := Snapshot{e: x.e, ts: x.ts, ctx: x.p.client}.cursor(&ScanOptions{Agent: a, Prefix: op.name.Key, KeysOnly: true})
 	if err != nil {
 		return 0, err
 	}
-	for {
-		_, ok := c.step()
-		if !ok {
+	for n := 1; ; n++ {
+		if _, ok := c.step(); !ok {
 			return keys, c.rows.close()
 		}
 		if c.rec.CommitTS == x.ts {
 			keys++
 		}
+		if n%movesPerLook == 0 {
+			runtime.Gosched() // as in count
+		}
 	}
+}
+
+// count counts the keys that a delete deleted: whether a row of it is there yet or not. It may be many, so
+// it lets others have the processor again and again, and not only after the ten milliseconds that Go has them wait.
+func (g *rangeAct) count(r *store, client context.Context) (keys uint64, err error) {
+	lower, upper := g.bounds()
+	rows, err := r.writtenRows(g.agent, lower, upper)
+	if err != nil {
+		return 0, err
+	}
+	rows.ctx = client
+	var counted []byte // the key, without version, of the last row that is not from after the act
+	n := 0
+	for ok := rows.first(); ok; ok = rows.next() {
+		if n++; n%movesPerLook == 0 {
+			runtime.Gosched()
+		}
+		key := rows.key()
+		if prefix := key[:max(0, len(key)-numberSize)]; bytes.Equal(prefix, counted) {
+			continue
+		}
+		_, row, good := recordAt(rows)
+		if !good {
+			break
+		}
+		if row.commitTS <= g.at {
+			counted = append(counted[:0], key[:len(key)-numberSize]...)
+			if row.commitTS == g.at || !row.tombstone {
+				keys++
+			}
+		}
+	}
+	return keys, rows.close()
 }

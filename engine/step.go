@@ -94,6 +94,7 @@ func (e *Engine) Plan() *Step {
 			fl.answers = append(fl.answers, a)
 		}
 	}
+	e.chores.others = asked
 	fl.chores = e.planChores(now)
 	fl.system = e.planSystem(asks, now)
 	_ = e.noted(e.planner.state.endStep()) // whoever met an error has it

@@ -26,6 +26,7 @@ type StoreStats struct {
 	LogWritten, LogAskedFor  uint64 // bytes since the start: with what stands around rows, and without
 	Stalls                   int64  // that writes had to wait for a flush or a compaction
 	StallTime                time.Duration
+	Acts                     int           // on many keys, that are being carried out
 	QueueAge                 time.Duration // of the oldest commit that waits for the writer
 	Iterators, ReadRows      int64
 	ReadBytes                int64
@@ -51,6 +52,7 @@ func (e *Engine) StoreStats() StoreStats {
 		LogFiles: m.WAL.Files, LogBytes: m.WAL.PhysicalSize, LogWritten: m.WAL.BytesWritten, LogAskedFor: m.WAL.BytesIn,
 		Stalls: e.stalls.count.Load(), StallTime: time.Duration(e.stalls.total.Load()), QueueAge: e.queueAge(),
 		Iterators: e.db.reads.open.Load(), ReadRows: e.db.reads.steps.Load(), ReadBytes: e.db.reads.bytes.Load(),
+		Acts:        len(e.db.acts.all()),
 		RecordBytes: e.hot.bytes(), RecordLimit: e.opts.Tuning.RecordBytes, DiskReserve: e.space.reserve,
 	}
 	for i := range m.Levels {
