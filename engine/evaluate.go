@@ -60,7 +60,7 @@ type askedOp struct {
 	name RecordName
 	partOp
 	eval Evaluation // nil: a plain write
-	look *look      // of a restore that is to be an act
+	then *thenLook  // of a restore that is to be an act
 }
 
 // errNextStep says that a proposal cannot be evaluated in this step, and must be planned again in the

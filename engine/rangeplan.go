@@ -120,19 +120,23 @@ func (x *results) ofAct(op *askedOp) (keys uint64, err error) {
 	if !ok {
 		return 0, corruptRow(eventKey(a, x.ts), "malformed")
 	}
-	if ev.txnID != x.p.id || ev.manyIn(a, x.ts) == nil {
+	many := ev.manyIn(a, x.ts)
+	if ev.txnID != x.p.id || many == nil {
 		return 0, nil // another commit: this one came to nothing
+	}
+	if many.restores {
+		return x.restoredBy(many)
 	}
 	c, err := Snapshot{e: x.e, ts: x.ts, ctx: x.p.client}.cursor(&ScanOptions{Agent: a, Prefix: op.name.Key, KeysOnly: true})
 	if err != nil {
 		return 0, err
 	}
 	for {
-		_, ok := c.step()
+		exists, ok := c.step()
 		if !ok {
 			return keys, c.rows.close()
 		}
-		if c.rec.CommitTS == x.ts {
+		if !exists && c.rec.CommitTS == x.ts {
 			keys++
 		}
 	}
