@@ -59,9 +59,9 @@ type OpResult struct {
 type askedOp struct {
 	name RecordName
 	partOp
-	eval   Evaluation // nil: a plain write
-	sought *sought    // of a restore that is to be an act
-	look   look       // before the writer has it, of a delete of many
+	eval Evaluation // nil: a plain write
+	then *thenLook  // of a restore that is to be an act
+	look look       // before the writer has it, of a delete of many
 }
 
 // errNextStep says that a proposal cannot be evaluated in this step, and must be planned again in the

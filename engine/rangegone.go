@@ -1,14 +1,17 @@
 package engine
 
-import "slices"
+import (
+	"runtime"
+	"slices"
+)
 
 // A restore is refused if any value that it is to bring back has gone: erased, or pruned. One of very many
 // keys does not know them. Where values may have gone at all, its proposal looks at the keys of then before
 // it becomes an act, some in each step, and comes first in the next. In a step in which it looks no
 // chore takes anything, and if one did in between it begins anew.
 
-// sought is how far a proposal has looked.
-type sought struct {
+// A thenLook is how far a proposal has looked at what was there then.
+type thenLook struct {
 	after string // the last key
 	took  uint64 // chores' took when it began
 }
@@ -24,11 +27,11 @@ func (v *evaluation) lookThen(op *askedOp, to CommitTS) error {
 	if err != nil || !may {
 		return err
 	}
-	if op.sought == nil || op.sought.took != took {
-		op.sought = &sought{took: took}
+	if op.then == nil || op.then.took != took {
+		op.then = &thenLook{took: took}
 	}
 	pl.looking = true
-	key, last, looked, err := pl.state.goneThen(a, op.name.Key, op.sought.after, to, max(pl.lookups-pl.evaluated.keys, 1))
+	key, last, looked, err := pl.state.goneThen(a, op.name.Key, op.then.after, to, max(pl.lookups-pl.evaluated.keys, 1))
 	pl.evaluated.keys += looked
 	switch {
 	case err != nil:
@@ -36,7 +39,7 @@ func (v *evaluation) lookThen(op *askedOp, to CommitTS) error {
 	case key != "":
 		return goneSince(RecordName{a.Namespace, a.Agent, key})
 	case last != "":
-		op.sought.after = last
+		op.then.after = last
 		return errNextStep
 	}
 	return nil
@@ -90,4 +93,24 @@ func (pl *planner) heldUp() bool {
 	return pl.looking || slices.ContainsFunc(pl.step, func(c *commit) bool {
 		return slices.ContainsFunc(c.p.agents, func(part agentPart) bool { return part.acted != nil && part.acted.restores })
 	})
+}
+
+// restoredBy counts the keys that a restore changed. It may be many, so others have the processor in between.
+func (x *results) restoredBy(g *rangeAct) (keys uint64, err error) {
+	c, err := Snapshot{e: x.e, ts: x.ts, ctx: x.p.client}.cursor(&ScanOptions{Agent: g.agent, Prefix: g.prefix, KeysOnly: true})
+	if err != nil {
+		return 0, err
+	}
+	for n := 1; ; n++ {
+		if n%movesPerLook == 0 {
+			runtime.Gosched()
+		}
+		_, ok := c.step()
+		if !ok {
+			return keys, c.rows.close()
+		}
+		if c.rec.CommitTS == x.ts {
+			keys++
+		}
+	}
 }

@@ -167,7 +167,7 @@ func (r RestoreTo) evaluate(v *evaluation, op *askedOp) error {
 	if floor := v.pl.state.floor(a.Namespace); r.to < floor {
 		return belowFloor(a.Namespace, r.to, floor)
 	}
-	if op.sought != nil { // it is too many, as was found out before
+	if op.then != nil { // it is too many, as was found out before
 		return v.restoreAct(op, r.to)
 	}
 	alone := v.namedBy(a) == 1 // else it can be no act

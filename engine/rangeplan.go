@@ -125,28 +125,14 @@ func (x *results) ofAct(op *askedOp) (keys uint64, err error) {
 	if !ok {
 		return 0, corruptRow(eventKey(a, x.ts), "malformed")
 	}
-	if ev.txnID != x.p.id || ev.manyIn(a, x.ts) == nil {
+	many := ev.manyIn(a, x.ts)
+	if ev.txnID != x.p.id || many == nil {
 		return 0, nil // another commit: this one came to nothing
 	}
-	g := rangeAct{agent: a, at: x.ts, prefix: op.name.Key}
-	if _, deletes := op.eval.(DeletePrefix); deletes {
-		return g.count(x.e.db, x.p.client)
+	if many.restores {
+		return x.restoredBy(many)
 	}
-	c, err := Snapshot{e: x.e, ts: x.ts, ctx: x.p.client}.cursor(&ScanOptions{Agent: a, Prefix: op.name.Key, KeysOnly: true})
-	if err != nil {
-		return 0, err
-	}
-	for n := 1; ; n++ {
-		if _, ok := c.step(); !ok {
-			return keys, c.rows.close()
-		}
-		if c.rec.CommitTS == x.ts {
-			keys++
-		}
-		if n%movesPerLook == 0 {
-			runtime.Gosched() // as in count
-		}
-	}
+	return many.count(x.e.db, x.p.client)
 }
 
 // count counts the keys that a delete deleted: whether a row of it is there yet or not. It may be many, so

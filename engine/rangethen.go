@@ -5,7 +5,7 @@ import "bytes"
 // What a restore of very many keys does to one follows from two rows of it: the newest from before the
 // act, and the one that was the newest then. So the rows of a key from then on must be there until the
 // act is carried out: all chores wait for it. What was as it is now is left alone, and so is what cannot be
-// restored since its value had gone: an act is refused if there is any such key (rangelook.go).
+// restored since its value had gone: an act is refused if there is any such key (rangegone.go).
 
 // becomes is the body of the row that an act adds before a key's newest row from before it; nil: it adds none.
 // rows, of a restore, finds the row of then. It aliases that.

@@ -46,7 +46,7 @@ func restoredMany() []Bug {
 		},
 		{
 			Name: "restore-of-what-was-erased", Guarantee: "G5", About: "a restore of very many keys leaves out what was erased, and says nothing", Tests: "./engine ^TestRestoreVeryManyAndErase$",
-			Edits: []Edit{{"engine/rangelook.go", "	if err != nil || !may {\n", "	if err != nil || !may || took >= 0 {\n"}},
+			Edits: []Edit{{"engine/rangegone.go", "	if err != nil || !may {\n", "	if err != nil || !may || took >= 0 {\n"}},
 		},
 		{
 			Name: "restore-ends-wake-ups", Guarantee: "G5", About: "a record whose value a restore of very many keys brought back is due no more", Tests: "./engine ^TestRestoreVeryManyEndsHolds$",
