@@ -86,6 +86,9 @@ func (w *World) judgeWork() {
 	for i := range w.work.plans {
 		t := &w.work.plans[i]
 		plan, settle := int64(slack)+2*int64(t.staged), int64(slack)
+		if past.fired {
+			plan += duePerHold * int64(w.served.Engine.Tuning.FiredHolds)
+		}
 		last := 0
 		for _, c := range t.calls {
 			p, s := past.writes(c.op, t.published)
