@@ -59,6 +59,7 @@ type Engine struct {
 	running     atomic.Bool // Run is running: requests may step themselves
 	planner     *planner
 	inflight    *inflight
+	unfired     error       // why the step has not ended what is due; nil: it has. No commit may come before that
 	wakes       atomic.Bool // there may be wake-ups
 	rows        rowWriter
 	pruned      pruner
