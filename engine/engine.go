@@ -61,6 +61,7 @@ type Engine struct {
 	state       *stepState  // what the planner reads
 	planner     *planner
 	inflight    *inflight
+	unfired     error       // why the step has not ended what is due; nil: it has. No commit may come before that
 	wakes       atomic.Bool // there may be wake-ups
 	rows        rowWriter
 	pruned      pruner

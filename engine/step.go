@@ -80,8 +80,9 @@ func (e *Engine) Plan() *Step {
 	e.inflight = fl
 	e.waited(&fl.moments, taken)
 	e.planner.beginStep()
+	e.unfired = nil
 	if e.chores.making == nil { // whose commits follow each other, and may be taken back
-		_ = e.noted(e.fire(now))
+		e.unfired = e.noted(e.fire(now))
 	}
 	for _, p := range taken {
 		switch a := e.planOne(p, now); a.err {
@@ -157,6 +158,9 @@ func (e *Engine) decide(p *proposal, now time.Time) (*commit, error) {
 	}
 	if err := e.refuseLate(p); err != nil {
 		return nil, err
+	}
+	if len(p.agents) > 0 && e.unfired != nil {
+		return nil, e.unfired
 	}
 	if x := e.chores.making; len(p.agents) > 0 || x != nil {
 		if err := e.refusal(); err != nil {

@@ -54,7 +54,7 @@ func (r *reference) forget(n int) { r.h.Log = r.h.Log[:len(r.h.Log)-n] }
 func uptr(v uint64) *uint64 { return &v }
 
 func lies() []lie {
-	return slices.Concat(liesOfTheLog(), liesAboutCommits(), liesAboutRefusals(), liesAboutTransactions(), liesInReads(), liesInStreams(), liesAboutReadSets(), liesAboutAsks())
+	return slices.Concat(liesOfTheLog(), liesAboutCommits(), liesAboutRefusals(), liesAboutTransactions(), liesInReads(), liesInStreams(), liesAboutReadSets(), liesAboutAsks(), liesAboutWakes())
 }
 
 func liesOfTheLog() []lie {
@@ -436,7 +436,7 @@ func TestLies(t *testing.T) {
 // TestEveryCheckHasItsLie: a check that no test here sees fail may have stopped
 // looking.
 func TestEveryCheckHasItsLie(t *testing.T) {
-	named := regexp.MustCompile(`"G\d+", (?:Check: )?"([a-z-]+)"`)
+	named := regexp.MustCompile(`(?:"G\d+", (?:Check: )?|violateWake\(ev, [^"]*)"([a-z-]+)"`)
 	told := make(map[string]bool)
 	for _, l := range lies() {
 		told[l.check] = true

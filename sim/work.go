@@ -99,6 +99,9 @@ func (w *World) judgeWork() {
 		if past.restores {
 			plan += search
 		}
+		if past.fired {
+			plan += duePerHold * int64(w.served.Engine.Tuning.FiredHolds)
+		}
 		last := 0
 		for _, c := range t.calls {
 			p, s := past.writes(c.op, t.published)

@@ -8,6 +8,9 @@ import (
 	"statehouse.dev/statehouse/history"
 )
 
+// duePerHold is what it takes to end what is due: its deadline, itself, its value, what is due of a record.
+const duePerHold = 4
+
 // slack is what any request may look at besides: its id, a bound, the row after the last.
 const slack = 8
 
@@ -24,6 +27,7 @@ type past struct {
 	parts    int                       // agents of the commit that has most
 	txns     map[string]*txnPast       // what was done in them
 	every    uint64                    // commits after which a watch is told how far it has come
+	fired    bool                      // the daemon made commits of its own
 	acts     bool                      // agents were forked: what they read of each other is not counted here
 	restores bool                      // very many keys were restored: to find what a key was then takes a search
 }
@@ -65,6 +69,7 @@ func newPast(h *history.History, every int) *past {
 
 func (p *past) addCommit(ev *history.Event) {
 	agents := 0
+	p.fired = p.fired || ev.Cause != ""
 	for _, op := range ev.Ops {
 		p.acts = p.acts || op.Act != nil
 		p.restores = p.restores || op.Act != nil && op.Act.Kind == "restored"

@@ -10,6 +10,9 @@ import (
 
 // checkAcked compares an acknowledgement with the log.
 func (j *judge) checkAcked(t *txn, op *history.Operation, ev *history.Event) {
+	if ev != nil && j.cameToNothing(op, ev) {
+		ev = nil
+	}
 	want, conditions := j.wanted(t, op, before(ev, op.Out.CommitTS))
 	switch {
 	case ev == nil && j.settledBefore(t, op.Out.CommitTS):
@@ -40,6 +43,13 @@ func (j *judge) checkAcked(t *txn, op *history.Operation, ev *history.Event) {
 	if high := j.bounds.high(op.Return, j.model.Head); ev.CommitTS > high {
 		j.breaks(op, "G3", "commit-after-return", "", "", "commit %d was acknowledged before a commit that comes before it was asked for", ev.CommitTS)
 	}
+}
+
+// cameToNothing reports whether a transact was answered before the event that came of its id, since it came to
+// nothing then: of that the next daemon knows no more, and looks again when the request is sent again.
+func (j *judge) cameToNothing(op *history.Operation, ev *history.Event) bool {
+	return evaluates(op) && mayBeNothing(op) && len(op.Out.Versions) == 0 && op.Out.CommitTS < ev.CommitTS &&
+		(len(j.starts) == 0 || slices.ContainsFunc(j.starts, func(at int64) bool { return at > op.Call }))
 }
 
 // asksOf reports whether a Commit is of a transaction that nobody began and a Transact made: it

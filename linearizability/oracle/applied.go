@@ -126,7 +126,7 @@ func (j *judge) checkConditions(t *txn, op *history.Operation, conditions []hist
 func (j *judge) met(k *history.KeyCondition, after uint64) bool {
 	v := j.model.At(model.Key(k), after)
 	if k.Lease != "" {
-		return v.Exists() && v.Num() == k.Expected || v == nil && j.model.Base > 0
+		return j.heldUnder(model.Key(k), k.Expected, after)
 	}
 	return holds(v, k.Expected)
 }

@@ -66,6 +66,7 @@ type judge struct {
 	starts     []int64                    // of the daemon; none: they were not recorded
 	holds      map[versioned]*hold
 	anyDue     bool // records were written that become due
+	wakes      map[versioned]wakeState
 }
 
 func startsOf(h *history.History) (starts []int64) {

@@ -212,11 +212,15 @@ func (j *judge) checkNotEvaluated(t *txn, op *history.Operation) {
 	low, _ := j.bounds.low(first)
 	high := j.bounds.high(op.Return, j.model.Head)
 	if slices.ContainsFunc(op.In.Writes, func(w history.Write) bool {
-		return w.Op == history.Claim || w.Op == history.Complete || w.Op == history.Acquire && op.Error.Code == "EVALUATION_FAILED"
+		return w.Op == history.Claim || w.Op == history.Acquire && op.Error.Code == "EVALUATION_FAILED"
 	}) {
-		return // of due records, and of how many leases an agent may have
+		return // of how much is claimed, and of how many leases an agent may have
 	}
-	if j.refusedBetween(op, low, high) {
+	if asks, _ := asksOfWakes(op); slices.ContainsFunc(op.In.Writes, underClaim) {
+		if op.Error.Code != "LEASE_LOST" || len(op.In.Writes) > 1 || len(op.In.Keys) > 0 || j.lostClaim(asks, low, high) {
+			return
+		}
+	} else if j.refusedBetween(op, low, high) {
 		return
 	}
 	if j.early(first) {

@@ -51,7 +51,7 @@ func overRange(op *history.Operation) bool {
 		case history.Append, history.IfAbsent:
 			return len(op.Out.Results) != len(op.In.Writes)
 		}
-		return false
+		return isDue(&w)
 	})
 }
 
@@ -71,7 +71,7 @@ func mayBeNothing(op *history.Operation) bool {
 func logKnows(list []*history.Operation) bool {
 	return slices.ContainsFunc(list, func(op *history.Operation) bool {
 		evaluates := slices.ContainsFunc(op.In.Writes, func(w history.Write) bool { return w.Evaluates() })
-		return evaluates && (overRange(op) || len(op.Out.Results) != len(op.In.Writes))
+		return overRange(op) || evaluates && len(op.Out.Results) != len(op.In.Writes)
 	})
 }
 
@@ -164,7 +164,12 @@ func (c *constraints) wantsResults(a *constraint, op *history.Operation) {
 			}
 		case history.Release:
 			released[lease] = true
-			see(lease, held(with.Token))
+			see(lease, heldUnder(lease, with.Token))
+		case history.Complete:
+			lease = leaseOf(w.Namespace, w.Agent, dueLease+w.Key)
+			see(lease, heldUnder(lease, with.Token))
+		case history.Claim:
+			c.wantsReady(a, op)
 		case history.IfAbsent:
 			if len(op.Out.Results) != len(op.In.Writes) {
 				continue
@@ -192,6 +197,8 @@ func versionsOf(op *history.Operation) []history.KeyVersion {
 		switch w := &op.In.Writes[i]; w.Op {
 		case history.Acquire, history.Release:
 			list[i].Name = leaseOf(w.Namespace, w.Agent, w.Key)
+		case history.Complete:
+			list[i].Name = leaseOf(w.Namespace, w.Agent, dueLease+w.Key)
 		case history.Append:
 			if i < len(op.Out.Results) {
 				list[i].Key = op.Out.Results[i].Key
@@ -224,7 +231,8 @@ func (c *constraints) addRenewals(op *history.Operation) {
 	for i, r := range op.In.Renewals {
 		if !op.Out.Renewed[i].Lost {
 			c.refused = append(c.refused, &constraint{
-				op: op, call: op.Call, ret: op.Return, firm: true, sees: []sight{{leaseOf(r.Namespace, r.Agent, r.Lease), held(r.Token)}},
+				op: op, call: op.Call, ret: op.Return, firm: true,
+				sees: []sight{{leaseOf(r.Namespace, r.Agent, r.Lease), heldUnder(leaseOf(r.Namespace, r.Agent, r.Lease), r.Token)}},
 			})
 		}
 	}

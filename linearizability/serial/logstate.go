@@ -88,11 +88,14 @@ func (s *logState) advance(ts uint64) {
 				continue // such agents are left out
 			}
 			s.set(keptAs(o), !o.Delete, o.Version, ev.CommitTS, o.Value)
+			f := s.state[keptAs(o)]
 			if o.Erased || o.Pruned { // its value is not known any more
-				f := s.state[keptAs(o)]
 				f.known, f.value = f.known&^knowsValue, ""
-				s.state[keptAs(o)] = f
 			}
+			if o.Due {
+				f = asWake(f, ev)
+			}
+			s.state[keptAs(o)] = f
 		}
 		s.log = s.log[1:]
 	}

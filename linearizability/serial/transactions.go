@@ -68,6 +68,7 @@ type outcome struct {
 	asked    []*history.Operation // the requests that may have done it
 	versions []history.KeyVersion // that it made
 	dead     bool                 // it was said to have ended otherwise
+	nothing  bool                 // where it is placed it is said to have changed nothing
 }
 
 // addCommit adds what became of a transaction, as one constraint: however often it was
@@ -93,8 +94,9 @@ func (c *constraints) addCommit(t *txn, log map[string]*history.Event) {
 		c.wants(o.constraint, t, o.asked[0])
 		c.wantsResults(o.constraint, o.asked[0])
 	}
-	if (hidden || logKnows(o.asked)) && ev != nil {
+	if ev != nil && (hidden || logKnows(o.asked) || slices.ContainsFunc(ev.Ops, func(op history.EventOp) bool { return op.Due })) {
 		o.does = c.done(ev)
+		asAsked(o.does, o.asked)
 	}
 	if len(o.does) == 0 {
 		o.commit = false // it changes nothing: it only sees
@@ -136,8 +138,16 @@ func (c *constraints) attempted(t *txn) *outcome {
 
 // place takes down where an answer says that a transaction committed.
 func (c *constraints) place(t *txn, o *outcome, op *history.Operation) {
-	if o.placed && op.Kind == history.Transact && mayBeNothing(op) && len(op.Out.Versions) == 0 {
-		return // of what changed nothing the next daemon knows no more, and looks again
+	if op.Kind == history.Transact {
+		nothing := mayBeNothing(op) && len(op.Out.Versions) == 0
+		switch { // of what changed nothing the next daemon knows no more, and looks again
+		case o.placed && nothing:
+			return
+		case o.placed && o.nothing && o.point != op.Out.CommitTS:
+			o.constraint = &constraint{op: op, call: op.Call, ret: never, commit: true}
+			o.asked = []*history.Operation{op}
+		}
+		o.nothing = nothing
 	}
 	o.ret = min(o.ret, op.Return)
 	if len(op.Out.Versions) > 0 {
@@ -306,7 +316,8 @@ func (c *constraints) wants(a *constraint, t *txn, op *history.Operation) {
 	}
 	for _, k := range op.In.Keys {
 		if k.Lease != "" {
-			a.sees = append(a.sees, sight{leaseOf(k.Namespace, k.Agent, k.Lease), held(k.Expected)})
+			lease := leaseOf(k.Namespace, k.Agent, k.Lease)
+			a.sees = append(a.sees, sight{lease, heldUnder(lease, k.Expected)})
 			continue
 		}
 		add(k.Name, k.Expected)
@@ -340,6 +351,7 @@ func (c *constraints) done(ev *history.Event) []effect {
 			list = append(list, effect{name: headOf(o.Namespace, o.Agent), head: true})
 		}
 	}
+	asWakes(list, ev)
 	slices.SortFunc(list, compareEffects)
 	list = slices.CompactFunc(list, func(x, y effect) bool { return x.name == y.name })
 	if ev.Cause != "" { // it moves no head

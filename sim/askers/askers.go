@@ -1,5 +1,5 @@
 // Package askers holds clients that ask what agents ask of a store besides reads and writes: they increment
-// and append, work under leases, write what expires, fork, clear and restore, find and compare. They send
+// and append, work under leases, write what expires or is due and claim it, fork, clear and restore, find and compare. They send
 // requests without a client library, so that whatever the daemon takes can be asked, and check nothing:
 // every request is in the history, which the judges see.
 //
@@ -28,6 +28,8 @@ type asker struct {
 
 	token uint64   // of the lease that it believes to hold; 0: none
 	seen  []uint64 // commits that it heard of
+
+	claims []claim // that it believes to hold
 }
 
 // share of the runs in which there are askers.
@@ -91,7 +93,7 @@ func (a *asker) writes(list ...history.Write) *history.Operation {
 
 // round does one thing.
 func (a *asker) round() {
-	switch a.r.IntN(14) {
+	switch a.r.IntN(17) {
 	case 0, 1:
 		a.evaluate()
 	case 2, 3:
@@ -106,6 +108,8 @@ func (a *asker) round() {
 		a.observe()
 	case 11, 12:
 		a.family()
+	case 13, 14, 15:
+		a.wake()
 	default:
 		_ = a.p.Sleep(context.Background(), time.Duration(a.r.IntN(300))*time.Millisecond)
 	}

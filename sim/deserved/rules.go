@@ -69,8 +69,12 @@ func (l *Limits) badCommit(kind history.Kind, in *history.Input) (list []string)
 	for i := range in.Writes {
 		w := &in.Writes[i]
 		keyed := w.Op != history.DeleteAgent && w.Op != history.Fork && w.Op != history.Claim && w.Op != history.Restore
-		list = append(list, badName(w.Name, keyed)...)
-		if with := w.Arguments(); w.Op == history.Fork && with.Namespace == w.Namespace && with.Agent == w.Agent {
+		with, named := w.Arguments(), w.Name
+		if w.Op == history.Claim && with.AllAgents && named.Agent == "" {
+			named.Agent = "any"
+		}
+		list = append(list, badName(named, keyed)...)
+		if w.Op == history.Fork && with.Namespace == w.Namespace && with.Agent == w.Agent {
 			list = append(list, "agent_id") // it cannot be a fork of itself
 		}
 		if hasValue := w.Op == "" || w.Op == history.Append || w.Op == history.IfAbsent || w.Op == history.Merge; hasValue && !w.Delete && !history.IsBytes(w.Value) && !l.isValue(w.Value, in.Doubles) {

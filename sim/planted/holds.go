@@ -14,8 +14,8 @@ func holds() []Bug {
 		{
 			Name: "lease-lapses-after-the-step", Guarantee: "G3", About: "what is due is fired after the requests of a step, so that one in the step in which a lease lapses finds it held",
 			Edits: []Edit{
-				{"engine/step.go", "	_ = e.noted(e.fire(now))\n", ""},
-				{"engine/step.go", "	fl.chores = e.planChores(now)\n", "	fl.chores = e.planChores(now)\n	_ = e.noted(e.fire(now))\n"},
+				{"engine/step.go", "	e.unfired = e.noted(e.fire(now))\n", ""},
+				{"engine/step.go", "	fl.chores = e.planChores(now)\n", "	fl.chores = e.planChores(now)\n	e.unfired = e.noted(e.fire(now))\n"},
 			},
 		},
 		{

@@ -1,6 +1,7 @@
 package planted
 
-// wakes are mistakes about records that are due: when, to whom, and until when they are handed out.
+// wakes are mistakes about records that are due: when, to whom, and until when they are handed out. Askers of a world
+// meet them.
 func wakes() []Bug {
 	return []Bug{
 		{
@@ -21,20 +22,26 @@ func wakes() []Bug {
 			Edits: []Edit{{"engine/timers.go", "		wake := isWake(f.name.Key)\n", "		wake := isWake(f.name.Key) && f.kind == CauseDue\n"}},
 		},
 		{
+			Name: "claim-outlives-its-record", Guarantee: "G3", About: "what was deleted can be completed and is handed out",
+			Edits: []Edit{{"engine/wake.go", "		if h.exists() {\n			part.ops = append(part.ops, end)\n		}\n", "		_ = h\n"}},
+		},
+	}
+}
+
+// wakesKept are mistakes in what of them outlives the daemon, and a backup, and in what askers seldom try.
+func wakesKept() []Bug {
+	return []Bug{
+		{
 			Name: "wake-ups-forgotten-at-start", Guarantee: "G3", About: "after a restart a delete leaves the wake-up of its record, which a record of later then has",
 			Edits: []Edit{{"engine/follow.go", "	e.wakes.Store(slices.Contains(m.used, featureWakes))\n", "	e.wakes.Store(slices.Contains(m.used, featureWakes) && false)\n"}},
 		},
 		{
-			Name: "ready-is-no-row", Guarantee: "G1", About: "a restore leaves out what was ready",
-			Edits: []Edit{{"engine/exportholds.go", "		if row.hold.kind == 0 {\n			continue\n", "		if row.hold.kind == 0 || row.hold.kind == causeReady {\n			continue\n"}},
-		},
-		{
-			Name: "claim-outlives-its-record", Guarantee: "G3", About: "what was deleted can be completed and is handed out",
-			Edits: []Edit{{"engine/wake.go", "		if h.exists() {\n			part.ops = append(part.ops, end)\n		}\n", "		_ = h\n"}},
-		},
-		{
 			Name: "version-of-what-waits-is-a-token", Guarantee: "G3", About: "a record that nobody has claimed is completed under its wake-up's version",
 			Edits: []Edit{{"engine/lease.go", "	return h.exists() && h.version == token && h.held == CauseLapsed\n", "	return h.exists() && h.version == token\n"}},
+		},
+		{
+			Name: "ready-is-no-row", Guarantee: "G1", About: "a restore leaves out what was ready",
+			Edits: []Edit{{"engine/exportholds.go", "		if row.hold.kind == 0 {\n			continue\n", "		if row.hold.kind == 0 || row.hold.kind == causeReady {\n			continue\n"}},
 		},
 	}
 }

@@ -13,8 +13,12 @@ const (
 	dueMark   = "\x01due\x01"
 )
 
-// LeaseName is the name under which the model keeps a lease. Its versions are tokens.
+// LeaseName is the name under which the model keeps a lease. Its versions are tokens. The lease of a claim is
+// what the record is due as.
 func LeaseName(ns, agent, lease string) history.Name {
+	if key, claim := strings.CutPrefix(lease, "due:"); claim {
+		return DueName(history.Name{Namespace: ns, Agent: agent, Key: key})
+	}
 	return history.Name{Namespace: ns, Agent: agent, Key: leaseMark + lease}
 }
 
@@ -23,6 +27,9 @@ func DueName(n history.Name) history.Name {
 	n.Key = dueMark + n.Key
 	return n
 }
+
+// IsDue reports whether a name is one under which the model keeps that a record is due.
+func IsDue(n history.Name) bool { return strings.HasPrefix(n.Key, dueMark) }
 
 // Hidden reports whether a name is one of those.
 func Hidden(n history.Name) bool { return strings.HasPrefix(n.Key, "\x01") }
@@ -34,7 +41,7 @@ func AsLease(n history.Name) (lease string, ok bool) { return strings.CutPrefix(
 func Plain(o history.EventOp) history.EventOp {
 	switch {
 	case o.Lease != nil:
-		o.Name = LeaseName(o.Namespace, o.Agent, o.Key)
+		o.Key = leaseMark + o.Key
 	case o.Due:
 		o.Name = DueName(o.Name)
 	}
