@@ -14,6 +14,7 @@ import (
 
 	"statehouse.dev/statehouse/engine"
 	"statehouse.dev/statehouse/sim/simdisk"
+	"statehouse.dev/statehouse/sim/simtest"
 )
 
 // Two machines keep one store: what one plans the other adopts, without a sync. Everything that the engine can
@@ -296,6 +297,7 @@ func (r *twoStores) verifyOther() {
 }
 
 func TestAdopt(t *testing.T) {
+	simtest.Serial(t)
 	held, pruned := 0, false
 	for seed := range seeds(10) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {

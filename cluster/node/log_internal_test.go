@@ -1,0 +1,75 @@
+package node
+
+import (
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+
+	"statehouse.dev/statehouse/engine"
+)
+
+func entryOf(index, term uint64) *raftpb.Entry {
+	return &raftpb.Entry{Index: proto.Uint64(index), Term: proto.Uint64(term)}
+}
+
+// TestLogReplaces: entries that come in the place of others leave none of those behind them, on disk either.
+func TestLogReplaces(t *testing.T) {
+	fs := vfs.NewMem()
+	members := []uint64{1, 2, 3}
+	w, err := openWAL(fs, "raft", members)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entries := range [][]*raftpb.Entry{{entryOf(1, 1), entryOf(2, 1), entryOf(3, 1)}, {entryOf(2, 2)}} {
+		if err := w.save(&raftpb.HardState{Term: proto.Uint64(2), Vote: proto.Uint64(3), Commit: proto.Uint64(1)}, entries, true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openWAL(fs, "raft", members[:2]); err == nil {
+		t.Error("the log of a cluster of three is opened as one of two")
+	}
+	if w, err = openWAL(fs, "raft", members); err != nil {
+		t.Fatal(err)
+	}
+	last, _ := w.LastIndex()
+	term, err := w.Term(last)
+	hard, conf, _ := w.InitialState()
+	if last != 2 || term != 2 || err != nil || hard.GetTerm() != 2 || hard.GetVote() != 3 || hard.GetCommit() != 1 || len(conf.GetVoters()) != 3 {
+		t.Errorf("the log ends at %d of term %d (%v), with %v of %v", last, term, err, hard, conf)
+	}
+	if err := w.db.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestEntries: a step comes out of an entry as it went in, and what is no entry is refused.
+func TestEntries(t *testing.T) {
+	for _, held := range []bool{false, true} {
+		s := engine.Step{First: 300, Last: 299, Before: [32]byte{1}, After: [32]byte{2}, Time: time.Unix(5, 7).UTC(), Held: held, Batch: []byte("rows")}
+		data := appendStep(nil, &s)
+		got, err := parseStep(data)
+		if err != nil || got.First != s.First || got.Last != s.Last || got.Before != s.Before || got.After != s.After || !got.Time.Equal(s.Time) || got.Held != held || string(got.Batch) != "rows" {
+			t.Errorf("%+v is %+v, %v", s, got, err)
+		}
+		for n := range len(data) - len(s.Batch) {
+			if _, err := parseStep(data[:n]); err == nil {
+				t.Errorf("%d bytes of %d are an entry", n, len(data))
+			}
+		}
+		for i := range 3 { // version, kind, flags
+			other := append([]byte(nil), data...)
+			if other[i] += 2; other[i] == 0 {
+				other[i] = 9
+			}
+			if _, err := parseStep(other); err == nil {
+				t.Errorf("an entry with another byte %d is taken", i)
+			}
+		}
+	}
+}
