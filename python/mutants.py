@@ -25,10 +25,10 @@ ADAPTERS = {
             f"tests/test_langgraph_{part}.py" for part in ("saver", "store", "deleting", "graph")
         ),
     ),
-    "claude_agent": ("statehouse/claude_agent.py", "adapters/claude_agent"),
-    "openai_agents": ("statehouse/openai_agents.py", "adapters/openai_agents"),
-    "google_adk": ("statehouse/google_adk.py", "adapters/google_adk"),
-    "pydantic_ai": ("statehouse/pydantic_ai.py", "adapters/pydantic_ai"),
+    "claude_agent": ("statehouse/claude_agent.py", "-m 'not slow' adapters/claude_agent"),
+    "openai_agents": ("statehouse/openai_agents.py", "-m 'not slow' adapters/openai_agents"),
+    "google_adk": ("statehouse/google_adk.py", "-m 'not slow' adapters/google_adk"),
+    "pydantic_ai": ("statehouse/pydantic_ai.py", "-m 'not slow' adapters/pydantic_ai"),
 }
 
 #: Of Cosmic Ray's operators those that stand for mistakes that people make. The others change
@@ -63,7 +63,7 @@ CONFIG = """
 module-path = ["{modules}"]
 timeout = 120.0
 excluded-modules = []
-test-command = "{python} -m pytest -q -x -m 'not slow' --disable-warnings {tests}"
+test-command = "{python} -m pytest -q -x --disable-warnings {tests}"
 [cosmic-ray.distributor]
 name = "local"
 """
