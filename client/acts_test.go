@@ -25,15 +25,20 @@ func TestLineage(t *testing.T) {
 		}
 		forked = append(forked, commit)
 		put(t, c, string(rune('b'+i)), "k", fmt.Sprintf(`{"n":%d}`, i+2))
+		put(t, c, string(rune('a'+i)), "after", `{}`) // of which the fork knows nothing
 	}
 	for i, commit := range forked {
 		l, err := c.Lineage(ctx, string(rune('b'+i)))
 		want := &client.Origin{Namespace: "default", Agent: string(rune('a' + i)), CommitTS: commit.CommitTS - 1, ForkedTS: commit.CommitTS, ForkedAt: commit.CommitTime}
+		own := 2
+		if i < 2 {
+			own++
+		}
 		if err != nil || !reflect.DeepEqual(l.From, want) || l.Agent.Agent != string(rune('b'+i)) || (len(l.Forks) == 1) != (i < 2) || i < 2 && l.Forks[0].Agent != string(rune('c'+i)) {
 			t.Errorf("%+v of %+v, want %+v, %v", l, l.From, want, err)
 		}
 		all, err := drain(c.Replay(ctx, client.ReplayQuery{Agent: string(rune('b' + i)), AllOperations: true}))
-		if err != nil || len(all) != 2 || !reflect.DeepEqual(all[0].Operations[0].Fork, want) || all[1].Operations[0].Fork != nil || all[0].Operations[0].Many {
+		if err != nil || len(all) != own || !reflect.DeepEqual(all[0].Operations[0].Fork, want) || all[1].Operations[0].Fork != nil || all[0].Operations[0].Many {
 			t.Errorf("its log is %+v, %v", all, err)
 		}
 	}
@@ -56,7 +61,7 @@ func TestLineage(t *testing.T) {
 	}
 	// Both sides of a difference are named, and the values of both are there.
 	keys, err := drain(c.Diff(ctx, "a", client.DiffQuery{ToAgent: "d"}))
-	if err != nil || len(keys) != 1 || keys[0].Before.RecordName != (client.RecordName{Namespace: "default", Agent: "a", Key: "k"}) || keys[0].After.RecordName != (client.RecordName{Namespace: "default", Agent: "d", Key: "k"}) {
+	if err != nil || len(keys) != 2 || keys[1].Before.RecordName != (client.RecordName{Namespace: "default", Agent: "a", Key: "k"}) || keys[1].After.RecordName != (client.RecordName{Namespace: "default", Agent: "d", Key: "k"}) {
 		t.Errorf("%+v, %v", keys, err)
 	}
 	for ev, err := range c.Replay(ctx, client.ReplayQuery{Agent: "a", AllOperations: true}) {

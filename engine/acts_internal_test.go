@@ -196,12 +196,12 @@ func TestHoldKeys(t *testing.T) {
 		t.Errorf("a timer of %q at %v, %t", got, at, ok)
 	}
 	for i := range timerKey {
-		if _, _, ok := splitTimerKey(timerKey[:i]); ok {
+		if _, _, ok := splitTimerKey(timerKey[:i:i]); ok {
 			t.Errorf("%q is a timer's", timerKey[:i])
 		}
 	}
 	for i := range holdKey {
-		if _, ok := splitHoldKey(holdKey[:i]); ok {
+		if _, ok := splitHoldKey(holdKey[:i:i]); ok {
 			t.Errorf("%q is a hold's", holdKey[:i])
 		}
 	}

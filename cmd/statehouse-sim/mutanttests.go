@@ -110,9 +110,9 @@ func (p *testProgram) list(ctx context.Context) (names []string, err error) {
 	return names, err
 }
 
-// command runs tests of the program.
-func (p *testProgram) command(ctx context.Context, env []string, names ...string) *exec.Cmd {
-	args := []string{"-test.failfast", "-test.timeout=10m", "-test.run", "^(" + strings.Join(names, "|") + ")$"}
+// command runs tests of the program, for so long at most.
+func (p *testProgram) command(ctx context.Context, limit time.Duration, env []string, names ...string) *exec.Cmd {
+	args := []string{"-test.failfast", "-test.timeout=" + limit.String(), "-test.run", "^(" + strings.Join(names, "|") + ")$"}
 	if p.rapid {
 		args = append(args, "-rapid.nofailfile")
 	}
@@ -124,7 +124,7 @@ func (p *testProgram) command(ctx context.Context, env []string, names ...string
 // record runs a test with no mutant on.
 func (p *testProgram) record(ctx context.Context, into, name string) (aTest, error) {
 	t := aTest{name: name, reached: make(map[uint32]bool)}
-	cmd := p.command(ctx, []string{toggle.Variable + "=" + toggle.Record, toggle.RecordIn + "=" + into}, name)
+	cmd := p.command(ctx, 10*time.Minute, []string{toggle.Variable + "=" + toggle.Record, toggle.RecordIn + "=" + into}, name)
 	if out, err := cmd.CombinedOutput(); err != nil && ctx.Err() == nil {
 		return t, failed(exitViolation, "with no mutant on, %s of %s fails: %v\n%s", name, p.dir, err, out)
 	}
@@ -167,7 +167,8 @@ var failing = regexp.MustCompile(`(?m)^--- FAIL: (\S+)`)
 
 // fails runs tests with a mutant on, and says which fails, or how it ends.
 func (p *testProgram) fails(ctx context.Context, m *mutant.Mutant, limit bound, names []string) string {
-	cmd := p.command(ctx, []string{fmt.Sprintf("%s=%d", toggle.Variable, m.Number)}, names...)
+	// What waits for ever may do a little all the time, so that it never seems to do nothing.
+	cmd := p.command(ctx, max(2*time.Minute, 4*limit.time), []string{fmt.Sprintf("%s=%d", toggle.Variable, m.Number)}, names...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err := cmd.Start()

@@ -50,7 +50,7 @@ func eventOf(ev *engine.Event) *history.Event {
 	out := &history.Event{CommitTS: uint64(ev.CommitTS), CommitTime: ev.CommitTime.UnixNano(), TxnID: string(ev.TxnID), Metadata: ev.Metadata, Principal: ev.Principal, TraceID: ev.TraceID, Cause: ev.Cause.String()}
 	for i := range ev.Ops {
 		o := &ev.Ops[i]
-		op := history.EventOp{Name: history.Name(o.Name), Version: uint64(o.Version), Delete: o.Tombstone, Value: string(o.Value)}
+		op := history.EventOp{Name: history.Name(o.Name), Version: uint64(o.Version), Delete: o.Tombstone, Value: valueOf(o.Value)}
 		var kind engine.HiddenKind
 		switch kind, op.Key = engine.SplitHidden(o.Name.Key); {
 		case kind == engine.HiddenDue:
@@ -87,8 +87,16 @@ func named(err error) error {
 	return err
 }
 
+// valueOf is how a history has a stored value.
+func valueOf(stored []byte) string {
+	if contentType, data, is := engine.AsBytes(stored); is {
+		return history.Bytes(contentType, data)
+	}
+	return string(stored)
+}
+
 func recordOf(r *engine.Record) history.Record {
-	out := history.Record{Name: history.Name(r.Name), Exists: r.Exists, Version: uint64(r.Version), CommitTS: uint64(r.CommitTS), Value: string(r.Value)}
+	out := history.Record{Name: history.Name(r.Name), Exists: r.Exists, Version: uint64(r.Version), CommitTS: uint64(r.CommitTS), Value: valueOf(r.Value)}
 	if r.Version > 0 {
 		out.CommitTime = r.CommitTime.UnixNano()
 	}
