@@ -131,6 +131,13 @@ var doors = map[string][]ban{
 		{"github.com/prometheus", "it counts, whoever reads it"},
 		{"go.opentelemetry.io", "as above"},
 	},
+	"server/lookout": {
+		{module + "/server/answer", "it keeps what it is told, and knows of no method"},
+		{module + "/server/gate", "who may see it is decided elsewhere"},
+		{module + "/history", "as above"},
+		{module + "/sim", "production code does not know that it is simulated"},
+		{"github.com/cockroachdb/pebble", "storage is the engine's"},
+	},
 	"server/web": {
 		{module + "/engine", "it answers nothing itself: each request becomes one of gRPC"},
 		{module + "/server/access", "who may do what is decided where all requests come by"},

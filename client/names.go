@@ -39,6 +39,8 @@ type (
 	Status            = state.Status
 	Archive           = state.Archive
 	Build             = state.Build
+	Refusal           = state.Refusal
+	Stream            = state.Stream
 )
 
 // The states of a transaction.

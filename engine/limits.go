@@ -130,6 +130,9 @@ func checkText(field, s string) error {
 	return nil
 }
 
+// CheckNamespace checks the name of a namespace. Error: ErrInvalid.
+func CheckNamespace(name string) error { return checkName("namespace", name, MaxNamespaceBytes) }
+
 func (n *AgentName) normalize() error {
 	if n.Namespace == "" {
 		n.Namespace = DefaultNamespace

@@ -218,6 +218,7 @@ func (b *bench) seeds() []seed {
 		{"Find", &pb.FindRequest{AgentId: "a", Prefix: "k", Where: []*pb.Condition{where("/n/0", pb.Comparison_COMPARISON_IN, `[1,"a"]`), {Metadata: "actor", Value: `"me"`, Negate: true}}, Limit: 2, WithMetadata: true}},
 		{"Find", &pb.FindRequest{Namespace: "ns", AgentId: "b", Order: pb.FindOrder_FIND_ORDER_CHANGED, At: past, Encoding: asJSON}},
 		{"Diff", &pb.DiffRequest{AgentId: "a", From: past, ToNamespace: "ns", ToAgentId: "b", Prefix: "k", Limit: 1, Encoding: asJSON}},
+		{"ListRefusals", &pb.ListRefusalsRequest{Namespace: "ns", Limit: 1}}, {"ListStreams", &pb.ListStreamsRequest{All: true}},
 		{"ListAgents", &pb.ListAgentsRequest{Namespace: "ns", Prefix: "b", Limit: 1}}, {"ListNamespaces", &pb.ListNamespacesRequest{Limit: 1}},
 	}
 }

@@ -21,6 +21,7 @@ import (
 // through grpc.Server, in the simulator through its transport.
 func (s *Service) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (resp any, err error) {
 	l := s.limiterOf(info.FullMethod, false)
+	defer func() { s.noted(ctx, info.FullMethod, req, err) }()
 	ctx, grant, err := s.admit(ctx, info.FullMethod, l)
 	if err != nil {
 		return nil, wire.Status(s.refused(req, err))
@@ -58,7 +59,10 @@ func (s *Service) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo
 func (s *Service) Stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {
 	method := info.FullMethod
 	l := s.limiterOf(method, true)
-	ctx, _, err := s.admit(ss.Context(), method, l)
+	p := &parsedStream{ServerStream: ss, service: s, method: method}
+	ctx := ss.Context()
+	defer func() { s.noted(ctx, method, p.req, err) }()
+	ctx, _, err = s.admit(ctx, method, l)
 	if err != nil {
 		return wire.Status(err)
 	}
@@ -71,7 +75,7 @@ func (s *Service) Stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerI
 		// on for as long as its client wants.
 		defer context.AfterFunc(s.draining, func() { cancel(nil) })()
 	}
-	p := &parsedStream{ServerStream: ss, ctx: ctx, service: s, method: method}
+	p.ctx = ctx
 	if !gate.Anybody(method) && method != pb.StatehouseService_Session_FullMethodName { // a session ends in order
 		defer s.access.Hold(access.CallerOf(ctx), cancel)()
 	}
@@ -119,6 +123,13 @@ func (s *Service) rate(ctx context.Context) float64 {
 	return 0
 }
 
+// noted has a refusal counted for those who look on. err is a status.
+func (s *Service) noted(ctx context.Context, method string, req any, err error) {
+	if err != nil {
+		s.refusals.Note(ctx, method, req, err, s.env.Now())
+	}
+}
+
 // recovered turns a handler's panic into INTERNAL. A broken invariant of the
 // engine's step is not caught here: it ends the process.
 func (s *Service) recovered(method string, err *error) {
@@ -135,6 +146,7 @@ type parsedStream struct {
 	ctx     context.Context
 	service *Service
 	method  string
+	req     any // of a stream that has one
 }
 
 func (p *parsedStream) Context() context.Context { return p.ctx }
@@ -143,6 +155,7 @@ func (p *parsedStream) RecvMsg(m any) error {
 	if err := p.ServerStream.RecvMsg(m); err != nil {
 		return err
 	}
+	p.req = m
 	if err := wire.CheckParsed(m); err != nil {
 		return err
 	}

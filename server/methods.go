@@ -56,6 +56,8 @@ var costs = map[string]int64{
 	pb.StatehouseService_ListAgents_FullMethodName:        unsent.NamesCost,
 	pb.StatehouseService_ListNamespaces_FullMethodName:    unsent.NamesCost,
 	pb.StatehouseService_ListLeases_FullMethodName:        unsent.NamesCost,
+	pb.StatehouseService_ListRefusals_FullMethodName:      unsent.PageCost,
+	pb.StatehouseService_ListStreams_FullMethodName:       unsent.PageCost,
 	pb.StatehouseService_Find_FullMethodName:              unsent.PageCost,
 	pb.StatehouseService_Diff_FullMethodName:              unsent.PageCost,
 }

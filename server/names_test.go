@@ -78,6 +78,8 @@ func nameFields() []nameField {
 	flat("Find", func(*rig) []byte { return wiretest.Varint(3, 1) }, map[string]protowire.Number{"namespace": 1})
 	flat("Diff", nothing, agent)
 	flat("Diff", func(*rig) []byte { return append(wiretest.Text(1, "x"), wiretest.Text(2, "x")...) }, map[string]protowire.Number{"namespace": 5}) // an empty agent_id is that of the first
+	flat("ListRefusals", nothing, map[string]protowire.Number{"namespace": 1})
+	flat("ListStreams", nothing, map[string]protowire.Number{"namespace": 1})
 	flat("ListAgents", nothing, map[string]protowire.Number{"namespace": 1})
 	nested("BatchGetState", nothing, 1, nil, record(1))
 	nested("Transact", fresh, 2, wiretest.Text(5, "{}"), record(1))

@@ -72,7 +72,7 @@ func (s *Service) unary(method string, m grpc.MethodDesc) grpc.StreamHandler {
 			err = tooLong(st.Longest())
 		}
 		if err != nil {
-			return wire.Status(refusedHere(method, err))
+			return s.refusedAtDoor(ctx, method, err)
 		}
 		reply, err := m.Handler(srv, measured.Arrived(ctx), ss.RecvMsg, chain)
 		measured.Answered()
@@ -104,7 +104,7 @@ func (s *Service) receiveStream(srv any, ss grpc.ServerStream, info *grpc.Stream
 		}
 	}
 	if err != nil {
-		return wire.Status(refusedHere(info.FullMethod, err))
+		return s.refusedAtDoor(ctx, info.FullMethod, err)
 	}
 	defer st.Finish()
 	measured.Arrived(ctx)
@@ -137,6 +137,13 @@ func (s *Service) letIn(ctx context.Context, method string, l *limiter.Limiter) 
 		return ctx, st, nil // Unary refuses it, when its id is known
 	}
 	return ctx, st, l.Check()
+}
+
+// refusedAtDoor is the status of what is refused on its header, or as its message comes in.
+func (s *Service) refusedAtDoor(ctx context.Context, method string, err error) error {
+	err = wire.Status(refusedHere(method, err))
+	s.noted(ctx, method, nil, err)
+	return err
 }
 
 // refusedHere puts a refusal of the connections' bounds into the engine's words.

@@ -21,6 +21,7 @@ import (
 	"statehouse.dev/statehouse/server/conns"
 	"statehouse.dev/statehouse/server/gate"
 	"statehouse.dev/statehouse/server/limiter"
+	"statehouse.dev/statehouse/server/lookout"
 	"statehouse.dev/statehouse/server/meter"
 	"statehouse.dev/statehouse/server/session"
 	"statehouse.dev/statehouse/server/unsent"
@@ -120,6 +121,9 @@ type Service struct {
 	sessions  session.Load
 	workers   *session.Workers
 
+	refusals lookout.Refusals
+	open     lookout.Streams
+
 	note     func(event string, attrs ...any) // logs what strangers can cause, sparingly
 	draining context.Context
 	drain    context.CancelFunc
@@ -154,7 +158,7 @@ func Assemble(env engine.Env, config Config) (*Service, error) {
 		return nil, errors.Join(err, e.Close())
 	}
 	s.draining, s.drain = context.WithCancel(context.Background())
-	s.Service = answer.New(e, answer.Config{Tuning: s.config.Tuning, Access: s.access, Reading: s.reading, Following: s.following, Draining: s.draining})
+	s.Service = answer.New(e, answer.Config{Tuning: s.config.Tuning, Access: s.access, Reading: s.reading, Following: s.following, Draining: s.draining, Now: s.env.Now, Refusals: &s.refusals, Streams: &s.open})
 	s.gate = gate.Gate{Access: s.access, Engine: e, Note: s.note}
 	if config.ClientCertificates {
 		s.gate.Subject = conns.Subject

@@ -14,6 +14,7 @@ import (
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 	"statehouse.dev/statehouse/server/access"
 	"statehouse.dev/statehouse/server/conns"
+	"statehouse.dev/statehouse/server/lookout"
 	"statehouse.dev/statehouse/server/meter"
 	"statehouse.dev/statehouse/server/session"
 	"statehouse.dev/statehouse/server/unsent"
@@ -50,6 +51,7 @@ func (s *Service) Session(stream pb.StatehouseService_SessionServer) error {
 	if p, known := peer.FromContext(stream.Context()); known {
 		from = p.Addr.String()
 	}
+	defer s.open.Add(&lookout.Stream{Kind: pb.StreamKind_STREAM_KIND_SESSION, Principal: access.Principal(ctx), Peer: from, Began: s.env.Now()})()
 	s.config.Debug("a session begins", "peer", from, "sessions", s.sessions.Sessions.Load()+1)
 	err := c.Serve()
 	var bad session.Invalid

@@ -298,6 +298,56 @@ func TestTransactionsAndLeases(t *testing.T) {
 
 // TestSignIn: where keys are, the page asks for one, does not keep it, and can read with its session
 // and not write.
+// conflict has a write refused, of a key that exists.
+func (r *rig) conflict(agent, key string) {
+	r.t.Helper()
+	body := fmt.Sprintf(`{"txnId":"refused-%d","operations":[{"agentId":%q,"key":%q,"expectedVersion":99,"put":{"value":{"secret":true}}}]}`, time.Now().UnixNano(), agent, key)
+	resp, err := http.Post(r.url+"/statehouse.v1.StatehouseService/Transact", "application/json", strings.NewReader(body))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode == http.StatusOK {
+		r.t.Fatal("it was let in")
+	}
+}
+
+// TestActivity: a conflict stands there with what was in the way, and is counted on while it is shown; so is who
+// watches.
+func TestActivity(t *testing.T) {
+	r := newRig(t)
+	r.story()
+	c := newChromium(t)
+	c.look(1400, 860, "light")
+	c.open(r.url+"/ui/?view=activity", "main", "Nothing since")
+	c.shows("main", "Nobody.")
+	r.conflict("planner", "plan")
+	r.conflict("planner", "plan")
+	c.shows("main", "PRECONDITION_FAILED")
+	c.shows("main", "planner plan")
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url+"/v1/watch?agent_id=critic&key_prefix=notes", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	c.shows("main", "critic notes…")
+	c.shoot("activity.png")
+	if got := c.text("main"); !strings.Contains(got, "Transact") || strings.Contains(got, "secret") {
+		t.Errorf("%s", got)
+	}
+	stop()
+	c.shows("main", "Nobody.")
+	c.click("section td a")
+	c.shows(".record .value", "2,102,650 in 2023") // the key that was in the way
+	c.open(r.url+"/ui/?view=activity&of=ns&ns=other", "main", "Nothing since")
+}
+
 func TestSignIn(t *testing.T) {
 	r := newRig(t, func(c *server.Config) { c.Token = "sesame" })
 	r.story()
@@ -327,15 +377,9 @@ func TestSignIn(t *testing.T) {
 	}
 	c.complaints()
 	c.open(r.url+"/ui/", "main", "worker-11") // the session goes on
-	r.skew.Store(int64(2 * time.Minute))      // refusals that are alike become one entry a minute
-	wiretest.Eventually(t, "what was refused is listed", func() error {
-		c.open(r.url+"/ui/?view=daemon", ".facts", "Last commit")
-		if got := c.text("main"); !strings.Contains(got, "not the one of this daemon") || !strings.Contains(got, "GetStatus") {
-			return fmt.Errorf("%s", got)
-		}
-		return nil
-	})
-	c.shoot("daemon.png")
+	c.open(r.url+"/ui/?view=activity", "main", "UNAUTHENTICATED")
+	c.shows("main", "GetStatus") // of the page itself, before it was let in
+	c.shoot("activity-denied.png")
 	c.shows("header button", "Sign out")
 	c.click("header button")
 	c.shows("main", "This daemon wants a key")
@@ -350,6 +394,7 @@ func TestNoBarriers(t *testing.T) {
 	r := newRig(t)
 	r.story()
 	r.commit(`{}`, `{"agentId":"planner","key":"turn","acquire":{"holder":"worker-7","ttlMs":60000}}`)
+	r.conflict("planner", "plan")
 	c := newChromium(t)
 	c.page("Page.setBypassCSP", map[string]any{"enabled": true}, nil) // axe makes scripts of text
 	for _, at := range []struct {
@@ -363,7 +408,8 @@ func TestNoBarriers(t *testing.T) {
 			{"?view=log", ".commits", "commit 7"},
 			{"?view=compare&agent=planner&from=2&to=5", ".commits", "/step"},
 			{"?view=leases", "main", "worker-7"},
-			{"?view=daemon", "main", "Nothing. Conflicts"},
+			{"?view=daemon", "main", "Last commit"},
+			{"?view=activity", "main", "PRECONDITION_FAILED"},
 			{"?view=txn&txn=story-004", "main", "search again"},
 		} {
 			c.open(r.url+"/ui/"+screen.query, screen.selector, screen.text)

@@ -229,6 +229,27 @@ func StatusOf(resp *pb.GetStatusResponse) Status {
 	return s
 }
 
+// RefusalOf is what was refused in the last hour.
+func RefusalOf(r *pb.Refusal) Refusal {
+	return Refusal{
+		r.GetNamespace(), r.GetAgentId(), r.GetKey(), r.GetLease(), r.GetPrincipal(), r.GetMethod(), r.GetCode().String(), r.GetLimit(),
+		r.GetCount(), TimeOf(r.GetFirstTime()), TimeOf(r.GetLastTime()),
+	}
+}
+
+// streamKinds are the kinds of streams, as people read them.
+var streamKinds = map[pb.StreamKind]string{
+	pb.StreamKind_STREAM_KIND_WATCH: "watch", pb.StreamKind_STREAM_KIND_REPLAY: "replay", pb.StreamKind_STREAM_KIND_SESSION: "session",
+}
+
+// StreamOf is a stream that is open.
+func StreamOf(s *pb.OpenStream) Stream {
+	return Stream{
+		streamKinds[s.GetKind()], s.GetNamespace(), s.GetAgentId(), s.GetKeyPrefix(), s.GetLease(), s.GetDue(), s.GetPrincipal(), s.GetPeer(),
+		TimeOf(s.GetBeginTime()), CommitTS(s.GetCursor()), s.GetLag(),
+	}
+}
+
 // BytesOf is the value of a message that has one which is bytes; nil if it has none.
 func BytesOf(m interface {
 	GetValueBytes() []byte

@@ -239,6 +239,30 @@ type Agent struct {
 	HeadTime         time.Time // commit_time of Head
 }
 
+// Refusal is how often something was refused in the last hour. What is not known, or was left out where there
+// were too many kinds, is empty.
+type Refusal struct {
+	Namespace           string
+	Agent, Key, Lease   string // what was in the way, of a conflict
+	Principal, Method   string // who asked, for what
+	Code, Limit         string // Code as the contract has it: CONFLICT; the limit that was reached, if it has a name
+	Count               uint64
+	FirstTime, LastTime time.Time // the first to the minute
+}
+
+// Stream is a watch, replay or session that a daemon has open.
+type Stream struct {
+	Kind                        string // "watch", "replay" or "session"
+	Namespace, Agent, KeyPrefix string // Agent "": all agents of the namespace
+	Lease                       string // of a watch of a lease
+	Due                         bool   // of a watch of what is due
+	Principal                   string
+	Peer                        string // the address that it comes from, for who may administer all
+	BeginTime                   time.Time
+	Cursor                      CommitTS // how far it has looked
+	Lag                         uint64   // how many commits there are after that, whether or not they concern it
+}
+
 // At is a point of the order to read at. The zero value is now.
 type At struct {
 	commit *CommitTS

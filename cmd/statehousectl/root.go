@@ -108,7 +108,7 @@ func (a *app) addCommands(root *cobra.Command) {
 			a.historyCommand(), a.diffCommand(), a.replayCommand(), a.tailCommand(), a.inspectCommand(), a.bundleCommand(), a.captureCommand(),
 		}},
 		{"daemon", "Operating a daemon:", []*cobra.Command{
-			a.healthCommand(), a.topCommand(), a.logLevelCommand(), a.debugCommand(), a.keyCommand(), a.auditCommand(),
+			a.healthCommand(), a.topCommand(), a.refusalsCommand(), a.streamsCommand(), a.logLevelCommand(), a.debugCommand(), a.keyCommand(), a.auditCommand(),
 			a.backupCommand(), a.exportCommand(), a.importCommand(), a.retentionCommand(), a.eraseCommand(), a.compactCommand(), a.diskCommand(),
 		}},
 		{"tool", "This tool:", []*cobra.Command{a.contextCommand(), a.configCommand(), a.versionCommand()}},

@@ -117,13 +117,14 @@ def _from_status(code: grpc.StatusCode, message: str) -> errors.StatehouseError:
     return kind(f"no answer: {message or code.name}", sent=sent)
 
 
+def code_name(code: int) -> str:
+    """Names a code, also one of a later daemon."""
+    return pb.ErrorCode.Name(code) if code in pb.ErrorCode.values() else f"CODE_{code}"
+
+
 def from_detail(detail: pb.StatehouseError, fallback: str) -> errors.StatehouseError:
     """Makes the error for an error that the daemon answered."""
-    code = (
-        pb.ErrorCode.Name(detail.code)
-        if detail.code in pb.ErrorCode.values()
-        else f"CODE_{detail.code}"
-    )
+    code = code_name(detail.code)
     kind = errors.BY_CODE.get(code, errors.InternalError)
     if detail.maybe_applied:
         kind = errors.OutcomeUnknown

@@ -30,11 +30,13 @@ __all__ = [
     "KeyVersion",
     "LeaseChange",
     "LeaseInfo",
+    "OpenStream",
     "Operation",
     "OperationResult",
     "RangeAct",
     "Record",
     "RecordName",
+    "Refusal",
     "Status",
     "TxnOutcome",
     "TxnState",
@@ -113,6 +115,50 @@ class LeaseInfo:
     deadline: datetime
     acquired_ts: int
     acquired_at: datetime
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """How often the daemon refused something in the last hour. What is not known is empty."""
+
+    namespace: str
+    #: What was in the way, of a conflict.
+    agent_id: str
+    key: str
+    lease: str
+    #: Who asked, for what.
+    principal: str
+    method: str
+    #: As the contract has it: ``"CONFLICT"``.
+    code: str
+    #: The limit that was reached, if it has a name.
+    limit: str
+    count: int
+    #: To the minute.
+    first_time: datetime
+    last_time: datetime
+
+
+@dataclass(frozen=True)
+class OpenStream:
+    """A watch, replay or session that the daemon has open."""
+
+    #: ``"watch"``, ``"replay"`` or ``"session"``.
+    kind: str
+    namespace: str
+    #: Empty: all agents of the namespace.
+    agent_id: str
+    key_prefix: str
+    #: Of a watch of a lease, or of what is due.
+    lease: str
+    due: bool
+    principal: str
+    #: The address that it comes from, for who may administer all.
+    peer: str
+    begin_time: datetime
+    #: How far it has looked, and how many commits there are after that.
+    cursor: int
+    lag: int
 
 
 @dataclass(frozen=True)

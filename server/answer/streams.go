@@ -3,13 +3,13 @@ package answer
 import (
 	"context"
 	"fmt"
-	"sync/atomic"
 
 	"google.golang.org/protobuf/proto"
 
 	"statehouse.dev/statehouse/engine"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 	"statehouse.dev/statehouse/server/limiter"
+	"statehouse.dev/statehouse/server/lookout"
 	"statehouse.dev/statehouse/server/unsent"
 	"statehouse.dev/statehouse/server/wire"
 )
@@ -115,9 +115,12 @@ func (s *Service) replay(ctx context.Context, req *pb.ReplayRequest, part int, s
 	if err != nil {
 		return err
 	}
+	open := s.opened(ctx, pb.StreamKind_STREAM_KIND_REPLAY, f, cursor)
+	open.Last = uint64(last)
+	defer s.config.Streams.Add(open)()
 	for _, of := range list {
 		f.Agent = of.agent
-		reader := &eventReader{s: s, filter: f, values: values, part: part, ahead: true, turns: s.reading, cursor: cursor}
+		reader := &eventReader{s: s, filter: f, values: values, part: part, ahead: true, turns: s.reading, cursor: cursor, open: open}
 		reader.last = func() engine.CommitTS { return of.last }
 		done, err := s.replayOne(ctx, reader, of.last, &left, send)
 		if done || err != nil {
@@ -166,8 +169,8 @@ type eventReader struct {
 	turns  *limiter.Semaphore
 	last   func() engine.CommitTS // to read, as it is when the turn has come
 	cursor engine.Cursor
-	inside engine.Inside // where it goes on in the commit after the cursor
-	seen   atomic.Uint64 // cursor, for those who look on: see watchers
+	inside engine.Inside   // where it goes on in the commit after the cursor
+	open   *lookout.Stream // for those who look on
 }
 
 // next waits until the stream has room and it is its turn, and reads the next events up to
@@ -199,7 +202,7 @@ func (r *eventReader) next(ctx context.Context, limit int) (out []*pb.ReplayEven
 		}
 	}
 	r.cursor = next
-	r.seen.Store(uint64(next))
+	r.open.Seen.Store(uint64(next))
 	return out, refused, nil
 }
 
@@ -306,8 +309,9 @@ func (s *Service) Watch(req *pb.WatchRequest, stream pb.StatehouseService_WatchS
 	ctx, cancel := context.WithCancel(stream.Context())
 	defer cancel()
 	defer context.AfterFunc(s.draining, cancel)()
-	reader := &eventReader{s: s, filter: f, values: values, part: batchPart, turns: s.following, last: watch.Published, cursor: cursor}
-	defer s.watchers.Add(&reader.seen, uint64(cursor))()
+	open := s.opened(ctx, pb.StreamKind_STREAM_KIND_WATCH, f, cursor)
+	defer s.config.Streams.Add(open)()
+	reader := &eventReader{s: s, filter: f, values: values, part: batchPart, turns: s.following, last: watch.Published, cursor: cursor, open: open}
 	err = s.follow(ctx, watch, reader, send)
 	if ctx.Err() != nil && s.draining.Err() != nil {
 		return wire.Fail(engine.ErrStopped, fmt.Sprintf("the daemon is stopping: watch again after %d", reader.cursor))

@@ -112,6 +112,18 @@ func diffRule(may *asking, req any) error {
 	return firstOf(may.on(access.Read, r.GetNamespace()), may.on(access.Read, to))
 }
 
+// onItsOrAll asks to read the namespace of the request. Of all, the answer has what may be read.
+func onItsOrAll(may *asking, req any) error {
+	r := req.(interface {
+		GetNamespace() string
+		GetAll() bool
+	})
+	if r.GetAll() && r.GetNamespace() == "" {
+		return nil
+	}
+	return may.on(access.Read, r.GetNamespace())
+}
+
 // forksRule asks to read what is forked.
 func forksRule(may *asking, r *pb.TransactRequest) error {
 	for _, op := range r.GetOperations() {
@@ -153,6 +165,8 @@ var rules = map[string]rule{
 	pb.StatehouseService_Find_FullMethodName:              onIts(access.Read),
 	pb.StatehouseService_Diff_FullMethodName:              diffRule,
 	pb.StatehouseService_GetAgent_FullMethodName:          onIts(access.Read),
+	pb.StatehouseService_ListRefusals_FullMethodName:      onItsOrAll,
+	pb.StatehouseService_ListStreams_FullMethodName:       onItsOrAll,
 	pb.StatehouseService_Session_FullMethodName:           letInIsEnough, // each of its requests is asked
 
 	pb.CaptureService_StartCapture_FullMethodName:     ofAll(access.Admin),

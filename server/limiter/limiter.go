@@ -61,6 +61,7 @@ func (l *Limiter) refusal() error {
 	l.refused()
 	f := &engine.Failure{
 		Kind:    engine.ErrLimit,
+		Details: map[string]string{"what": l.what + " under way"},
 		Message: fmt.Sprintf("%s under way: the limit of %d is reached; nothing was applied: retry later", l.what, l.limit),
 	}
 	return f.RetryAfter(retryAfter)

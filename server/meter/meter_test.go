@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -182,27 +180,6 @@ func TestNamespaces(t *testing.T) {
 	}
 	if fmt.Sprint(got) != "[default 1 0 a 0 1 (other) 1 0]" {
 		t.Error(got)
-	}
-}
-
-func TestWatchers(t *testing.T) {
-	var w Watchers
-	if n, lag := w.Lag(10); n != 0 || lag != 0 {
-		t.Errorf("%d %d", n, lag)
-	}
-	var first, second atomic.Uint64
-	end := w.Add(&first, 4)
-	defer w.Add(&second, 9)()
-	if n, lag := w.Lag(10); n != 2 || lag != 6 {
-		t.Errorf("%d watches, %d behind", n, lag)
-	}
-	first.Store(math.MaxUint64) // ahead of what the caller saw
-	if _, lag := w.Lag(10); lag != 1 {
-		t.Errorf("%d behind", lag)
-	}
-	end()
-	if n, _ := w.Lag(10); n != 1 {
-		t.Errorf("%d", n)
 	}
 }
 

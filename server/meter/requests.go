@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"statehouse.dev/statehouse/engine"
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
 )
 
@@ -111,7 +112,23 @@ func (m *Meter) CountNamespace(req any, err error) {
 	if m == nil || m.elsewhere == nil {
 		return
 	}
-	name, named := "", false
+	name, named := NamespaceOf(req)
+	if !named {
+		return
+	}
+	of := m.namespaces[name]
+	if of == nil {
+		of = m.elsewhere
+	}
+	if err == nil {
+		of.OK.Add(1)
+	} else {
+		of.Fail.Add(1)
+	}
+}
+
+// NamespaceOf is the namespace that a request names first, if it names one.
+func NamespaceOf(req any) (name string, named bool) {
 	switch r := req.(type) {
 	case interface{ GetNamespace() string }:
 		name, named = r.GetNamespace(), true
@@ -126,21 +143,13 @@ func (m *Meter) CountNamespace(req any, err error) {
 			break
 		}
 	}
-	if !named {
-		return
+	if all, is := req.(interface{ GetAll() bool }); is && all.GetAll() && name == "" {
+		return "", false
 	}
-	if name == "" {
-		name = "default"
+	if named && name == "" {
+		name = engine.DefaultNamespace
 	}
-	of := m.namespaces[name]
-	if of == nil {
-		of = m.elsewhere
-	}
-	if err == nil {
-		of.OK.Add(1)
-	} else {
-		of.Fail.Add(1)
-	}
+	return name, named
 }
 
 // codeOf numbers the code that an answer has.

@@ -29,6 +29,8 @@ var Reads = map[string]string{
 	"/v1/agent":       pb.StatehouseService_GetAgent_FullMethodName,
 	"/v1/agents":      pb.StatehouseService_ListAgents_FullMethodName,
 	"/v1/namespaces":  pb.StatehouseService_ListNamespaces_FullMethodName,
+	"/v1/refusals":    pb.StatehouseService_ListRefusals_FullMethodName,
+	"/v1/streams":     pb.StatehouseService_ListStreams_FullMethodName,
 	"/v1/leases":      pb.StatehouseService_ListLeases_FullMethodName,
 	"/v1/transaction": pb.StatehouseService_GetTransaction_FullMethodName,
 }

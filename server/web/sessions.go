@@ -30,7 +30,6 @@ var readable = func() map[string]bool {
 		pb.StatehouseService_BatchGetState_FullMethodName: true,
 		pb.StatehouseService_Find_FullMethodName:          true,
 		pb.StatehouseService_Replay_FullMethodName:        true,
-		pb.AdminService_ListAudit_FullMethodName:          true,
 	}
 	for path, method := range Reads { // sets: any order
 		methods[path], methods[method] = true, true

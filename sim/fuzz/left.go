@@ -8,7 +8,7 @@ var leftToAsks = map[string]bool{
 	"RenewLeases": true, "ListLeases": true, "RefreshExpiry": true, "Find": true, "Diff": true, "GetAgent": true,
 	"put": true, "increment": true, "merge_json": true, "delete_prefix": true, "delete_agent": true, "restore": true, "fork": true,
 	"acquire": true, "release": true, "claim": true, "complete": true, "lease": true, "due": true, "all_operations": true, "with_lineage": true,
-	"min_read_ts": true, "delimiter": true, "value_bytes": true, "content_type": true,
+	"min_read_ts": true, "delimiter": true, "value_bytes": true, "content_type": true, "all": true,
 }
 
 // asksMore reports whether a message has one of them.

@@ -20,12 +20,9 @@ async function refusal(resp) {
   return new Refusal(resp.status, body);
 }
 
-// call calls a method of the StatehouseService, admin one of the AdminService.
-export const call = (method, request, signal) => post(`StatehouseService/${method}`, request, signal);
-export const admin = (method, request, signal) => post(`AdminService/${method}`, request, signal);
-
-async function post(method, request, signal) {
-  const resp = await fetch(`/statehouse.v1.${method}`, {
+// call calls a method.
+export async function call(method, request, signal) {
+  const resp = await fetch(`/statehouse.v1.StatehouseService/${method}`, {
     method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(request || {}), signal,
   });
   if (!resp.ok) throw await refusal(resp);

@@ -5,12 +5,13 @@ import { agents } from "./agents.js";
 import { agent } from "./agent.js";
 import { log } from "./log.js";
 import { compare } from "./compare.js";
+import { activity } from "./activity.js";
 import { leases } from "./leases.js";
 import { transaction } from "./transaction.js";
 import { daemon } from "./daemon.js";
 
-const screens = { agents, agent, log, compare, leases, txn: transaction, daemon };
-const titles = { agents: "Agents", log: "Log", compare: "Compare", leases: "Leases", txn: "Transaction", daemon: "Daemon" };
+const screens = { agents, agent, log, compare, leases, activity, txn: transaction, daemon };
+const titles = { agents: "Agents", log: "Log", compare: "Compare", leases: "Leases", activity: "Activity", txn: "Transaction", daemon: "Daemon" };
 
 const main = document.getElementById("main");
 const header = document.getElementById("header");

@@ -23,7 +23,7 @@ export function say(text) {
   document.getElementById("status").textContent = text;
 }
 
-const numbers = new Set(["Last commit", "First commit", "Token", "Version"]);
+const numbers = new Set(["Last commit", "First commit", "Token", "Version", "Times", "Commits behind"]);
 
 // table makes one with a caption for those who do not see it.
 export function table(caption, heads, rows) {

@@ -265,6 +265,58 @@ func (TransactionState) EnumDescriptor() ([]byte, []int) {
 	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{3}
 }
 
+type StreamKind int32
+
+const (
+	StreamKind_STREAM_KIND_UNSPECIFIED StreamKind = 0
+	StreamKind_STREAM_KIND_WATCH       StreamKind = 1
+	StreamKind_STREAM_KIND_REPLAY      StreamKind = 2
+	StreamKind_STREAM_KIND_SESSION     StreamKind = 3
+)
+
+// Enum value maps for StreamKind.
+var (
+	StreamKind_name = map[int32]string{
+		0: "STREAM_KIND_UNSPECIFIED",
+		1: "STREAM_KIND_WATCH",
+		2: "STREAM_KIND_REPLAY",
+		3: "STREAM_KIND_SESSION",
+	}
+	StreamKind_value = map[string]int32{
+		"STREAM_KIND_UNSPECIFIED": 0,
+		"STREAM_KIND_WATCH":       1,
+		"STREAM_KIND_REPLAY":      2,
+		"STREAM_KIND_SESSION":     3,
+	}
+)
+
+func (x StreamKind) Enum() *StreamKind {
+	p := new(StreamKind)
+	*p = x
+	return p
+}
+
+func (x StreamKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (StreamKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_statehouse_v1_statehouse_proto_enumTypes[4].Descriptor()
+}
+
+func (StreamKind) Type() protoreflect.EnumType {
+	return &file_statehouse_v1_statehouse_proto_enumTypes[4]
+}
+
+func (x StreamKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use StreamKind.Descriptor instead.
+func (StreamKind) EnumDescriptor() ([]byte, []int) {
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{4}
+}
+
 type ErrorCode int32
 
 const (
@@ -404,11 +456,11 @@ func (x ErrorCode) String() string {
 }
 
 func (ErrorCode) Descriptor() protoreflect.EnumDescriptor {
-	return file_statehouse_v1_statehouse_proto_enumTypes[4].Descriptor()
+	return file_statehouse_v1_statehouse_proto_enumTypes[5].Descriptor()
 }
 
 func (ErrorCode) Type() protoreflect.EnumType {
-	return &file_statehouse_v1_statehouse_proto_enumTypes[4]
+	return &file_statehouse_v1_statehouse_proto_enumTypes[5]
 }
 
 func (x ErrorCode) Number() protoreflect.EnumNumber {
@@ -417,7 +469,7 @@ func (x ErrorCode) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ErrorCode.Descriptor instead.
 func (ErrorCode) EnumDescriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{4}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{5}
 }
 
 type RangeAct_Kind int32
@@ -459,11 +511,11 @@ func (x RangeAct_Kind) String() string {
 }
 
 func (RangeAct_Kind) Descriptor() protoreflect.EnumDescriptor {
-	return file_statehouse_v1_statehouse_proto_enumTypes[5].Descriptor()
+	return file_statehouse_v1_statehouse_proto_enumTypes[6].Descriptor()
 }
 
 func (RangeAct_Kind) Type() protoreflect.EnumType {
-	return &file_statehouse_v1_statehouse_proto_enumTypes[5]
+	return &file_statehouse_v1_statehouse_proto_enumTypes[6]
 }
 
 func (x RangeAct_Kind) Number() protoreflect.EnumNumber {
@@ -7466,6 +7518,507 @@ func (x *SessionAnswer) GetStatus() []byte {
 	return nil
 }
 
+type ListRefusalsRequest struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	// Of all namespaces that the caller may read; namespace is then empty. Refusals of requests that
+	// name no namespace are shown to whom they were given, and to who may administer all.
+	All bool `protobuf:"varint,2,opt,name=all,proto3" json:"all,omitempty"`
+	// Only those about what was there: CONFLICT, PRECONDITION_FAILED, LEASE_HELD, LEASE_LOST,
+	// EVALUATION_FAILED.
+	Conflicts bool `protobuf:"varint,3,opt,name=conflicts,proto3" json:"conflicts,omitempty"`
+	// At most this many; 0: all that are kept.
+	Limit         uint32 `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRefusalsRequest) Reset() {
+	*x = ListRefusalsRequest{}
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[90]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRefusalsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRefusalsRequest) ProtoMessage() {}
+
+func (x *ListRefusalsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[90]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRefusalsRequest.ProtoReflect.Descriptor instead.
+func (*ListRefusalsRequest) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{90}
+}
+
+func (x *ListRefusalsRequest) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *ListRefusalsRequest) GetAll() bool {
+	if x != nil {
+		return x.All
+	}
+	return false
+}
+
+func (x *ListRefusalsRequest) GetConflicts() bool {
+	if x != nil {
+		return x.Conflicts
+	}
+	return false
+}
+
+func (x *ListRefusalsRequest) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+type ListRefusalsResponse struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Refusals []*Refusal             `protobuf:"bytes,1,rep,name=refusals,proto3" json:"refusals,omitempty"`
+	// The refusals are those since then: the last hour, or since the daemon's start.
+	Since         *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=since,proto3" json:"since,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRefusalsResponse) Reset() {
+	*x = ListRefusalsResponse{}
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[91]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRefusalsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRefusalsResponse) ProtoMessage() {}
+
+func (x *ListRefusalsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[91]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRefusalsResponse.ProtoReflect.Descriptor instead.
+func (*ListRefusalsResponse) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{91}
+}
+
+func (x *ListRefusalsResponse) GetRefusals() []*Refusal {
+	if x != nil {
+		return x.Refusals
+	}
+	return nil
+}
+
+func (x *ListRefusalsResponse) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+type Refusal struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty: the request named none, or it is not known. Where there were too many different ones, what
+	// is older stands together without method, names and, at last, namespace and principal.
+	Namespace string `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	// What it was about, of the conflicts.
+	AgentId string `protobuf:"bytes,2,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
+	Key     string `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
+	Lease   string `protobuf:"bytes,4,opt,name=lease,proto3" json:"lease,omitempty"`
+	// Whose request it was.
+	Principal string `protobuf:"bytes,5,opt,name=principal,proto3" json:"principal,omitempty"`
+	// The method's name, without that of its service.
+	Method string    `protobuf:"bytes,6,opt,name=method,proto3" json:"method,omitempty"`
+	Code   ErrorCode `protobuf:"varint,7,opt,name=code,proto3,enum=statehouse.v1.ErrorCode" json:"code,omitempty"`
+	// The limit, if it was one that has a name.
+	Limit string `protobuf:"bytes,8,opt,name=limit,proto3" json:"limit,omitempty"`
+	// How often in the last hour, and when first, to the minute, and last.
+	Count         uint64                 `protobuf:"varint,9,opt,name=count,proto3" json:"count,omitempty"`
+	FirstTime     *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=first_time,json=firstTime,proto3" json:"first_time,omitempty"`
+	LastTime      *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=last_time,json=lastTime,proto3" json:"last_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Refusal) Reset() {
+	*x = Refusal{}
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[92]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Refusal) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Refusal) ProtoMessage() {}
+
+func (x *Refusal) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[92]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Refusal.ProtoReflect.Descriptor instead.
+func (*Refusal) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{92}
+}
+
+func (x *Refusal) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *Refusal) GetAgentId() string {
+	if x != nil {
+		return x.AgentId
+	}
+	return ""
+}
+
+func (x *Refusal) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *Refusal) GetLease() string {
+	if x != nil {
+		return x.Lease
+	}
+	return ""
+}
+
+func (x *Refusal) GetPrincipal() string {
+	if x != nil {
+		return x.Principal
+	}
+	return ""
+}
+
+func (x *Refusal) GetMethod() string {
+	if x != nil {
+		return x.Method
+	}
+	return ""
+}
+
+func (x *Refusal) GetCode() ErrorCode {
+	if x != nil {
+		return x.Code
+	}
+	return ErrorCode_UNKNOWN
+}
+
+func (x *Refusal) GetLimit() string {
+	if x != nil {
+		return x.Limit
+	}
+	return ""
+}
+
+func (x *Refusal) GetCount() uint64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *Refusal) GetFirstTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.FirstTime
+	}
+	return nil
+}
+
+func (x *Refusal) GetLastTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastTime
+	}
+	return nil
+}
+
+type ListStreamsRequest struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	// Of all namespaces that the caller may read; namespace is then empty. Sessions, which have none, are
+	// shown to whose they are, and to who may administer all.
+	All bool `protobuf:"varint,2,opt,name=all,proto3" json:"all,omitempty"`
+	// At most this many; 0: 1,000, which is the most.
+	Limit         uint32 `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListStreamsRequest) Reset() {
+	*x = ListStreamsRequest{}
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[93]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListStreamsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListStreamsRequest) ProtoMessage() {}
+
+func (x *ListStreamsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[93]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListStreamsRequest.ProtoReflect.Descriptor instead.
+func (*ListStreamsRequest) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{93}
+}
+
+func (x *ListStreamsRequest) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *ListStreamsRequest) GetAll() bool {
+	if x != nil {
+		return x.All
+	}
+	return false
+}
+
+func (x *ListStreamsRequest) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+type ListStreamsResponse struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Streams []*OpenStream          `protobuf:"bytes,1,rep,name=streams,proto3" json:"streams,omitempty"`
+	// How many there are of those that were asked for.
+	Total         uint64 `protobuf:"varint,2,opt,name=total,proto3" json:"total,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListStreamsResponse) Reset() {
+	*x = ListStreamsResponse{}
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[94]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListStreamsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListStreamsResponse) ProtoMessage() {}
+
+func (x *ListStreamsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[94]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListStreamsResponse.ProtoReflect.Descriptor instead.
+func (*ListStreamsResponse) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{94}
+}
+
+func (x *ListStreamsResponse) GetStreams() []*OpenStream {
+	if x != nil {
+		return x.Streams
+	}
+	return nil
+}
+
+func (x *ListStreamsResponse) GetTotal() uint64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+type OpenStream struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Kind      StreamKind             `protobuf:"varint,1,opt,name=kind,proto3,enum=statehouse.v1.StreamKind" json:"kind,omitempty"`
+	Namespace string                 `protobuf:"bytes,2,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	// Empty: all agents of the namespace.
+	AgentId   string `protobuf:"bytes,3,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
+	KeyPrefix string `protobuf:"bytes,4,opt,name=key_prefix,json=keyPrefix,proto3" json:"key_prefix,omitempty"`
+	// Of a watch of a lease, or of what is due.
+	Lease     string `protobuf:"bytes,5,opt,name=lease,proto3" json:"lease,omitempty"`
+	Due       bool   `protobuf:"varint,6,opt,name=due,proto3" json:"due,omitempty"`
+	Principal string `protobuf:"bytes,7,opt,name=principal,proto3" json:"principal,omitempty"`
+	// The address that it comes from; for who may administer all, and where access is open.
+	Peer      string                 `protobuf:"bytes,8,opt,name=peer,proto3" json:"peer,omitempty"`
+	BeginTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=begin_time,json=beginTime,proto3" json:"begin_time,omitempty"`
+	// How far it has looked, and how many commits there are after that, whether or not they concern it.
+	Cursor        uint64 `protobuf:"varint,10,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	Lag           uint64 `protobuf:"varint,11,opt,name=lag,proto3" json:"lag,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OpenStream) Reset() {
+	*x = OpenStream{}
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[95]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OpenStream) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OpenStream) ProtoMessage() {}
+
+func (x *OpenStream) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[95]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OpenStream.ProtoReflect.Descriptor instead.
+func (*OpenStream) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{95}
+}
+
+func (x *OpenStream) GetKind() StreamKind {
+	if x != nil {
+		return x.Kind
+	}
+	return StreamKind_STREAM_KIND_UNSPECIFIED
+}
+
+func (x *OpenStream) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *OpenStream) GetAgentId() string {
+	if x != nil {
+		return x.AgentId
+	}
+	return ""
+}
+
+func (x *OpenStream) GetKeyPrefix() string {
+	if x != nil {
+		return x.KeyPrefix
+	}
+	return ""
+}
+
+func (x *OpenStream) GetLease() string {
+	if x != nil {
+		return x.Lease
+	}
+	return ""
+}
+
+func (x *OpenStream) GetDue() bool {
+	if x != nil {
+		return x.Due
+	}
+	return false
+}
+
+func (x *OpenStream) GetPrincipal() string {
+	if x != nil {
+		return x.Principal
+	}
+	return ""
+}
+
+func (x *OpenStream) GetPeer() string {
+	if x != nil {
+		return x.Peer
+	}
+	return ""
+}
+
+func (x *OpenStream) GetBeginTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.BeginTime
+	}
+	return nil
+}
+
+func (x *OpenStream) GetCursor() uint64 {
+	if x != nil {
+		return x.Cursor
+	}
+	return 0
+}
+
+func (x *OpenStream) GetLag() uint64 {
+	if x != nil {
+		return x.Lag
+	}
+	return 0
+}
+
 // StatehouseError is sent as a detail of the gRPC status.
 type StatehouseError struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
@@ -7480,7 +8033,7 @@ type StatehouseError struct {
 
 func (x *StatehouseError) Reset() {
 	*x = StatehouseError{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[90]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[96]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7492,7 +8045,7 @@ func (x *StatehouseError) String() string {
 func (*StatehouseError) ProtoMessage() {}
 
 func (x *StatehouseError) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[90]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[96]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7505,7 +8058,7 @@ func (x *StatehouseError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatehouseError.ProtoReflect.Descriptor instead.
 func (*StatehouseError) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{90}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{96}
 }
 
 func (x *StatehouseError) GetCode() ErrorCode {
@@ -8192,7 +8745,52 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"\rSessionAnswer\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x16\n" +
 	"\x06answer\x18\x02 \x01(\fR\x06answer\x12\x16\n" +
-	"\x06status\x18\x03 \x01(\fR\x06status\"\x81\x02\n" +
+	"\x06status\x18\x03 \x01(\fR\x06status\"y\n" +
+	"\x13ListRefusalsRequest\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x10\n" +
+	"\x03all\x18\x02 \x01(\bR\x03all\x12\x1c\n" +
+	"\tconflicts\x18\x03 \x01(\bR\tconflicts\x12\x14\n" +
+	"\x05limit\x18\x04 \x01(\rR\x05limit\"|\n" +
+	"\x14ListRefusalsResponse\x122\n" +
+	"\brefusals\x18\x01 \x03(\v2\x16.statehouse.v1.RefusalR\brefusals\x120\n" +
+	"\x05since\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"\xee\x02\n" +
+	"\aRefusal\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x19\n" +
+	"\bagent_id\x18\x02 \x01(\tR\aagentId\x12\x10\n" +
+	"\x03key\x18\x03 \x01(\tR\x03key\x12\x14\n" +
+	"\x05lease\x18\x04 \x01(\tR\x05lease\x12\x1c\n" +
+	"\tprincipal\x18\x05 \x01(\tR\tprincipal\x12\x16\n" +
+	"\x06method\x18\x06 \x01(\tR\x06method\x12,\n" +
+	"\x04code\x18\a \x01(\x0e2\x18.statehouse.v1.ErrorCodeR\x04code\x12\x14\n" +
+	"\x05limit\x18\b \x01(\tR\x05limit\x12\x14\n" +
+	"\x05count\x18\t \x01(\x04R\x05count\x129\n" +
+	"\n" +
+	"first_time\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\tfirstTime\x127\n" +
+	"\tlast_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\blastTime\"Z\n" +
+	"\x12ListStreamsRequest\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x10\n" +
+	"\x03all\x18\x02 \x01(\bR\x03all\x12\x14\n" +
+	"\x05limit\x18\x03 \x01(\rR\x05limit\"`\n" +
+	"\x13ListStreamsResponse\x123\n" +
+	"\astreams\x18\x01 \x03(\v2\x19.statehouse.v1.OpenStreamR\astreams\x12\x14\n" +
+	"\x05total\x18\x02 \x01(\x04R\x05total\"\xd2\x02\n" +
+	"\n" +
+	"OpenStream\x12-\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\x19.statehouse.v1.StreamKindR\x04kind\x12\x1c\n" +
+	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12\x19\n" +
+	"\bagent_id\x18\x03 \x01(\tR\aagentId\x12\x1d\n" +
+	"\n" +
+	"key_prefix\x18\x04 \x01(\tR\tkeyPrefix\x12\x14\n" +
+	"\x05lease\x18\x05 \x01(\tR\x05lease\x12\x10\n" +
+	"\x03due\x18\x06 \x01(\bR\x03due\x12\x1c\n" +
+	"\tprincipal\x18\a \x01(\tR\tprincipal\x12\x12\n" +
+	"\x04peer\x18\b \x01(\tR\x04peer\x129\n" +
+	"\n" +
+	"begin_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\tbeginTime\x12\x16\n" +
+	"\x06cursor\x18\n" +
+	" \x01(\x04R\x06cursor\x12\x10\n" +
+	"\x03lag\x18\v \x01(\x04R\x03lag\"\x81\x02\n" +
 	"\x0fStatehouseError\x12,\n" +
 	"\x04code\x18\x01 \x01(\x0e2\x18.statehouse.v1.ErrorCodeR\x04code\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12E\n" +
@@ -8226,7 +8824,13 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"\x19TRANSACTION_STATE_ABORTED\x10\x03\x12\x1d\n" +
 	"\x19TRANSACTION_STATE_EXPIRED\x10\x04\x12 \n" +
 	"\x1cTRANSACTION_STATE_NEVER_SEEN\x10\x05\x12\x1d\n" +
-	"\x19TRANSACTION_STATE_TOO_OLD\x10\x06*\xac\x04\n" +
+	"\x19TRANSACTION_STATE_TOO_OLD\x10\x06*q\n" +
+	"\n" +
+	"StreamKind\x12\x1b\n" +
+	"\x17STREAM_KIND_UNSPECIFIED\x10\x00\x12\x15\n" +
+	"\x11STREAM_KIND_WATCH\x10\x01\x12\x16\n" +
+	"\x12STREAM_KIND_REPLAY\x10\x02\x12\x17\n" +
+	"\x13STREAM_KIND_SESSION\x10\x03*\xac\x04\n" +
 	"\tErrorCode\x12\v\n" +
 	"\aUNKNOWN\x10\x00\x12\x13\n" +
 	"\x0fINVALID_REQUEST\x10\x01\x12\x11\n" +
@@ -8261,7 +8865,7 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"LEASE_HELD\x10\x1a\x12\x0e\n" +
 	"\n" +
 	"LEASE_LOST\x10\x1b\x12\x15\n" +
-	"\x11EVALUATION_FAILED\x10\x1c2\xc8\x11\n" +
+	"\x11EVALUATION_FAILED\x10\x1c2\xf7\x12\n" +
 	"\x11StatehouseService\x12E\n" +
 	"\x06Health\x12\x1c.statehouse.v1.HealthRequest\x1a\x1d.statehouse.v1.HealthResponse\x12H\n" +
 	"\aVersion\x12\x1d.statehouse.v1.VersionRequest\x1a\x1e.statehouse.v1.VersionResponse\x12c\n" +
@@ -8294,7 +8898,9 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"\rRefreshExpiry\x12#.statehouse.v1.RefreshExpiryRequest\x1a$.statehouse.v1.RefreshExpiryResponse\x12?\n" +
 	"\x04Find\x12\x1a.statehouse.v1.FindRequest\x1a\x1b.statehouse.v1.FindResponse\x12?\n" +
 	"\x04Diff\x12\x1a.statehouse.v1.DiffRequest\x1a\x1b.statehouse.v1.DiffResponse\x12K\n" +
-	"\bGetAgent\x12\x1e.statehouse.v1.GetAgentRequest\x1a\x1f.statehouse.v1.GetAgentResponseB<Z:statehouse.dev/statehouse/proto/statehouse/v1;statehousev1b\x06proto3"
+	"\bGetAgent\x12\x1e.statehouse.v1.GetAgentRequest\x1a\x1f.statehouse.v1.GetAgentResponse\x12W\n" +
+	"\fListRefusals\x12\".statehouse.v1.ListRefusalsRequest\x1a#.statehouse.v1.ListRefusalsResponse\x12T\n" +
+	"\vListStreams\x12!.statehouse.v1.ListStreamsRequest\x1a\".statehouse.v1.ListStreamsResponseB<Z:statehouse.dev/statehouse/proto/statehouse/v1;statehousev1b\x06proto3"
 
 var (
 	file_statehouse_v1_statehouse_proto_rawDescOnce sync.Once
@@ -8308,297 +8914,316 @@ func file_statehouse_v1_statehouse_proto_rawDescGZIP() []byte {
 	return file_statehouse_v1_statehouse_proto_rawDescData
 }
 
-var file_statehouse_v1_statehouse_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_statehouse_v1_statehouse_proto_msgTypes = make([]protoimpl.MessageInfo, 97)
+var file_statehouse_v1_statehouse_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
+var file_statehouse_v1_statehouse_proto_msgTypes = make([]protoimpl.MessageInfo, 103)
 var file_statehouse_v1_statehouse_proto_goTypes = []any{
 	(ValueEncoding)(0),                // 0: statehouse.v1.ValueEncoding
 	(FindOrder)(0),                    // 1: statehouse.v1.FindOrder
 	(Comparison)(0),                   // 2: statehouse.v1.Comparison
 	(TransactionState)(0),             // 3: statehouse.v1.TransactionState
-	(ErrorCode)(0),                    // 4: statehouse.v1.ErrorCode
-	(RangeAct_Kind)(0),                // 5: statehouse.v1.RangeAct.Kind
-	(*Inexact)(nil),                   // 6: statehouse.v1.Inexact
-	(*At)(nil),                        // 7: statehouse.v1.At
-	(*KeyPrecondition)(nil),           // 8: statehouse.v1.KeyPrecondition
-	(*HeadPrecondition)(nil),          // 9: statehouse.v1.HeadPrecondition
-	(*HealthRequest)(nil),             // 10: statehouse.v1.HealthRequest
-	(*HealthResponse)(nil),            // 11: statehouse.v1.HealthResponse
-	(*VersionRequest)(nil),            // 12: statehouse.v1.VersionRequest
-	(*VersionResponse)(nil),           // 13: statehouse.v1.VersionResponse
-	(*BeginTransactionRequest)(nil),   // 14: statehouse.v1.BeginTransactionRequest
-	(*BeginTransactionResponse)(nil),  // 15: statehouse.v1.BeginTransactionResponse
-	(*WriteRequest)(nil),              // 16: statehouse.v1.WriteRequest
-	(*WriteResponse)(nil),             // 17: statehouse.v1.WriteResponse
-	(*DeleteRequest)(nil),             // 18: statehouse.v1.DeleteRequest
-	(*DeleteResponse)(nil),            // 19: statehouse.v1.DeleteResponse
-	(*CommitRequest)(nil),             // 20: statehouse.v1.CommitRequest
-	(*CommitResponse)(nil),            // 21: statehouse.v1.CommitResponse
-	(*KeyVersion)(nil),                // 22: statehouse.v1.KeyVersion
-	(*AbortRequest)(nil),              // 23: statehouse.v1.AbortRequest
-	(*AbortResponse)(nil),             // 24: statehouse.v1.AbortResponse
-	(*GetStateRequest)(nil),           // 25: statehouse.v1.GetStateRequest
-	(*GetStateResponse)(nil),          // 26: statehouse.v1.GetStateResponse
-	(*GetStateAtVersionRequest)(nil),  // 27: statehouse.v1.GetStateAtVersionRequest
-	(*GetStateAtVersionResponse)(nil), // 28: statehouse.v1.GetStateAtVersionResponse
-	(*ListKeysRequest)(nil),           // 29: statehouse.v1.ListKeysRequest
-	(*ListKeysResponse)(nil),          // 30: statehouse.v1.ListKeysResponse
-	(*ScanPrefixRequest)(nil),         // 31: statehouse.v1.ScanPrefixRequest
-	(*ScanPrefixResponse)(nil),        // 32: statehouse.v1.ScanPrefixResponse
-	(*StateEntry)(nil),                // 33: statehouse.v1.StateEntry
-	(*ReplayRequest)(nil),             // 34: statehouse.v1.ReplayRequest
-	(*ReplayEvent)(nil),               // 35: statehouse.v1.ReplayEvent
-	(*Operation)(nil),                 // 36: statehouse.v1.Operation
-	(*LeaseChange)(nil),               // 37: statehouse.v1.LeaseChange
-	(*RangeAct)(nil),                  // 38: statehouse.v1.RangeAct
-	(*EventBatch)(nil),                // 39: statehouse.v1.EventBatch
-	(*WatchRequest)(nil),              // 40: statehouse.v1.WatchRequest
-	(*TransactRequest)(nil),           // 41: statehouse.v1.TransactRequest
-	(*ReadSet)(nil),                   // 42: statehouse.v1.ReadSet
-	(*ReadKey)(nil),                   // 43: statehouse.v1.ReadKey
-	(*ReadRange)(nil),                 // 44: statehouse.v1.ReadRange
-	(*TransactOperation)(nil),         // 45: statehouse.v1.TransactOperation
-	(*Put)(nil),                       // 46: statehouse.v1.Put
-	(*Increment)(nil),                 // 47: statehouse.v1.Increment
-	(*Restore)(nil),                   // 48: statehouse.v1.Restore
-	(*Fork)(nil),                      // 49: statehouse.v1.Fork
-	(*AcquireLease)(nil),              // 50: statehouse.v1.AcquireLease
-	(*ReleaseLease)(nil),              // 51: statehouse.v1.ReleaseLease
-	(*ClaimDue)(nil),                  // 52: statehouse.v1.ClaimDue
-	(*CompleteDue)(nil),               // 53: statehouse.v1.CompleteDue
-	(*OperationResult)(nil),           // 54: statehouse.v1.OperationResult
-	(*DueRecord)(nil),                 // 55: statehouse.v1.DueRecord
-	(*TransactResponse)(nil),          // 56: statehouse.v1.TransactResponse
-	(*Lease)(nil),                     // 57: statehouse.v1.Lease
-	(*RenewLeasesRequest)(nil),        // 58: statehouse.v1.RenewLeasesRequest
-	(*LeaseRenewal)(nil),              // 59: statehouse.v1.LeaseRenewal
-	(*RenewLeasesResponse)(nil),       // 60: statehouse.v1.RenewLeasesResponse
-	(*LeaseRenewed)(nil),              // 61: statehouse.v1.LeaseRenewed
-	(*ListLeasesRequest)(nil),         // 62: statehouse.v1.ListLeasesRequest
-	(*ListLeasesResponse)(nil),        // 63: statehouse.v1.ListLeasesResponse
-	(*RefreshExpiryRequest)(nil),      // 64: statehouse.v1.RefreshExpiryRequest
-	(*RefreshExpiryResponse)(nil),     // 65: statehouse.v1.RefreshExpiryResponse
-	(*RefreshedExpiry)(nil),           // 66: statehouse.v1.RefreshedExpiry
-	(*FindRequest)(nil),               // 67: statehouse.v1.FindRequest
-	(*Condition)(nil),                 // 68: statehouse.v1.Condition
-	(*FindResponse)(nil),              // 69: statehouse.v1.FindResponse
-	(*DiffRequest)(nil),               // 70: statehouse.v1.DiffRequest
-	(*DiffResponse)(nil),              // 71: statehouse.v1.DiffResponse
-	(*KeyDiff)(nil),                   // 72: statehouse.v1.KeyDiff
-	(*GetAgentRequest)(nil),           // 73: statehouse.v1.GetAgentRequest
-	(*GetAgentResponse)(nil),          // 74: statehouse.v1.GetAgentResponse
-	(*ForkOrigin)(nil),                // 75: statehouse.v1.ForkOrigin
-	(*GetTransactionRequest)(nil),     // 76: statehouse.v1.GetTransactionRequest
-	(*GetTransactionResponse)(nil),    // 77: statehouse.v1.GetTransactionResponse
-	(*BatchGetStateRequest)(nil),      // 78: statehouse.v1.BatchGetStateRequest
-	(*RecordName)(nil),                // 79: statehouse.v1.RecordName
-	(*BatchGetStateResponse)(nil),     // 80: statehouse.v1.BatchGetStateResponse
-	(*GetHistoryRequest)(nil),         // 81: statehouse.v1.GetHistoryRequest
-	(*GetHistoryResponse)(nil),        // 82: statehouse.v1.GetHistoryResponse
-	(*HistoryEntry)(nil),              // 83: statehouse.v1.HistoryEntry
-	(*ListAgentsRequest)(nil),         // 84: statehouse.v1.ListAgentsRequest
-	(*ListAgentsResponse)(nil),        // 85: statehouse.v1.ListAgentsResponse
-	(*Agent)(nil),                     // 86: statehouse.v1.Agent
-	(*ListNamespacesRequest)(nil),     // 87: statehouse.v1.ListNamespacesRequest
-	(*ListNamespacesResponse)(nil),    // 88: statehouse.v1.ListNamespacesResponse
-	(*GetStatusRequest)(nil),          // 89: statehouse.v1.GetStatusRequest
-	(*GetStatusResponse)(nil),         // 90: statehouse.v1.GetStatusResponse
-	(*ArchiveStatus)(nil),             // 91: statehouse.v1.ArchiveStatus
-	(*SessionRequests)(nil),           // 92: statehouse.v1.SessionRequests
-	(*SessionRequest)(nil),            // 93: statehouse.v1.SessionRequest
-	(*SessionAnswers)(nil),            // 94: statehouse.v1.SessionAnswers
-	(*SessionAnswer)(nil),             // 95: statehouse.v1.SessionAnswer
-	(*StatehouseError)(nil),           // 96: statehouse.v1.StatehouseError
-	nil,                               // 97: statehouse.v1.CommitRequest.MetadataEntry
-	nil,                               // 98: statehouse.v1.StateEntry.MetadataEntry
-	nil,                               // 99: statehouse.v1.ReplayEvent.MetadataEntry
-	nil,                               // 100: statehouse.v1.TransactRequest.MetadataEntry
-	nil,                               // 101: statehouse.v1.HistoryEntry.MetadataEntry
-	nil,                               // 102: statehouse.v1.StatehouseError.DetailsEntry
-	(*timestamppb.Timestamp)(nil),     // 103: google.protobuf.Timestamp
-	(*structpb.Struct)(nil),           // 104: google.protobuf.Struct
-	(*durationpb.Duration)(nil),       // 105: google.protobuf.Duration
+	(StreamKind)(0),                   // 4: statehouse.v1.StreamKind
+	(ErrorCode)(0),                    // 5: statehouse.v1.ErrorCode
+	(RangeAct_Kind)(0),                // 6: statehouse.v1.RangeAct.Kind
+	(*Inexact)(nil),                   // 7: statehouse.v1.Inexact
+	(*At)(nil),                        // 8: statehouse.v1.At
+	(*KeyPrecondition)(nil),           // 9: statehouse.v1.KeyPrecondition
+	(*HeadPrecondition)(nil),          // 10: statehouse.v1.HeadPrecondition
+	(*HealthRequest)(nil),             // 11: statehouse.v1.HealthRequest
+	(*HealthResponse)(nil),            // 12: statehouse.v1.HealthResponse
+	(*VersionRequest)(nil),            // 13: statehouse.v1.VersionRequest
+	(*VersionResponse)(nil),           // 14: statehouse.v1.VersionResponse
+	(*BeginTransactionRequest)(nil),   // 15: statehouse.v1.BeginTransactionRequest
+	(*BeginTransactionResponse)(nil),  // 16: statehouse.v1.BeginTransactionResponse
+	(*WriteRequest)(nil),              // 17: statehouse.v1.WriteRequest
+	(*WriteResponse)(nil),             // 18: statehouse.v1.WriteResponse
+	(*DeleteRequest)(nil),             // 19: statehouse.v1.DeleteRequest
+	(*DeleteResponse)(nil),            // 20: statehouse.v1.DeleteResponse
+	(*CommitRequest)(nil),             // 21: statehouse.v1.CommitRequest
+	(*CommitResponse)(nil),            // 22: statehouse.v1.CommitResponse
+	(*KeyVersion)(nil),                // 23: statehouse.v1.KeyVersion
+	(*AbortRequest)(nil),              // 24: statehouse.v1.AbortRequest
+	(*AbortResponse)(nil),             // 25: statehouse.v1.AbortResponse
+	(*GetStateRequest)(nil),           // 26: statehouse.v1.GetStateRequest
+	(*GetStateResponse)(nil),          // 27: statehouse.v1.GetStateResponse
+	(*GetStateAtVersionRequest)(nil),  // 28: statehouse.v1.GetStateAtVersionRequest
+	(*GetStateAtVersionResponse)(nil), // 29: statehouse.v1.GetStateAtVersionResponse
+	(*ListKeysRequest)(nil),           // 30: statehouse.v1.ListKeysRequest
+	(*ListKeysResponse)(nil),          // 31: statehouse.v1.ListKeysResponse
+	(*ScanPrefixRequest)(nil),         // 32: statehouse.v1.ScanPrefixRequest
+	(*ScanPrefixResponse)(nil),        // 33: statehouse.v1.ScanPrefixResponse
+	(*StateEntry)(nil),                // 34: statehouse.v1.StateEntry
+	(*ReplayRequest)(nil),             // 35: statehouse.v1.ReplayRequest
+	(*ReplayEvent)(nil),               // 36: statehouse.v1.ReplayEvent
+	(*Operation)(nil),                 // 37: statehouse.v1.Operation
+	(*LeaseChange)(nil),               // 38: statehouse.v1.LeaseChange
+	(*RangeAct)(nil),                  // 39: statehouse.v1.RangeAct
+	(*EventBatch)(nil),                // 40: statehouse.v1.EventBatch
+	(*WatchRequest)(nil),              // 41: statehouse.v1.WatchRequest
+	(*TransactRequest)(nil),           // 42: statehouse.v1.TransactRequest
+	(*ReadSet)(nil),                   // 43: statehouse.v1.ReadSet
+	(*ReadKey)(nil),                   // 44: statehouse.v1.ReadKey
+	(*ReadRange)(nil),                 // 45: statehouse.v1.ReadRange
+	(*TransactOperation)(nil),         // 46: statehouse.v1.TransactOperation
+	(*Put)(nil),                       // 47: statehouse.v1.Put
+	(*Increment)(nil),                 // 48: statehouse.v1.Increment
+	(*Restore)(nil),                   // 49: statehouse.v1.Restore
+	(*Fork)(nil),                      // 50: statehouse.v1.Fork
+	(*AcquireLease)(nil),              // 51: statehouse.v1.AcquireLease
+	(*ReleaseLease)(nil),              // 52: statehouse.v1.ReleaseLease
+	(*ClaimDue)(nil),                  // 53: statehouse.v1.ClaimDue
+	(*CompleteDue)(nil),               // 54: statehouse.v1.CompleteDue
+	(*OperationResult)(nil),           // 55: statehouse.v1.OperationResult
+	(*DueRecord)(nil),                 // 56: statehouse.v1.DueRecord
+	(*TransactResponse)(nil),          // 57: statehouse.v1.TransactResponse
+	(*Lease)(nil),                     // 58: statehouse.v1.Lease
+	(*RenewLeasesRequest)(nil),        // 59: statehouse.v1.RenewLeasesRequest
+	(*LeaseRenewal)(nil),              // 60: statehouse.v1.LeaseRenewal
+	(*RenewLeasesResponse)(nil),       // 61: statehouse.v1.RenewLeasesResponse
+	(*LeaseRenewed)(nil),              // 62: statehouse.v1.LeaseRenewed
+	(*ListLeasesRequest)(nil),         // 63: statehouse.v1.ListLeasesRequest
+	(*ListLeasesResponse)(nil),        // 64: statehouse.v1.ListLeasesResponse
+	(*RefreshExpiryRequest)(nil),      // 65: statehouse.v1.RefreshExpiryRequest
+	(*RefreshExpiryResponse)(nil),     // 66: statehouse.v1.RefreshExpiryResponse
+	(*RefreshedExpiry)(nil),           // 67: statehouse.v1.RefreshedExpiry
+	(*FindRequest)(nil),               // 68: statehouse.v1.FindRequest
+	(*Condition)(nil),                 // 69: statehouse.v1.Condition
+	(*FindResponse)(nil),              // 70: statehouse.v1.FindResponse
+	(*DiffRequest)(nil),               // 71: statehouse.v1.DiffRequest
+	(*DiffResponse)(nil),              // 72: statehouse.v1.DiffResponse
+	(*KeyDiff)(nil),                   // 73: statehouse.v1.KeyDiff
+	(*GetAgentRequest)(nil),           // 74: statehouse.v1.GetAgentRequest
+	(*GetAgentResponse)(nil),          // 75: statehouse.v1.GetAgentResponse
+	(*ForkOrigin)(nil),                // 76: statehouse.v1.ForkOrigin
+	(*GetTransactionRequest)(nil),     // 77: statehouse.v1.GetTransactionRequest
+	(*GetTransactionResponse)(nil),    // 78: statehouse.v1.GetTransactionResponse
+	(*BatchGetStateRequest)(nil),      // 79: statehouse.v1.BatchGetStateRequest
+	(*RecordName)(nil),                // 80: statehouse.v1.RecordName
+	(*BatchGetStateResponse)(nil),     // 81: statehouse.v1.BatchGetStateResponse
+	(*GetHistoryRequest)(nil),         // 82: statehouse.v1.GetHistoryRequest
+	(*GetHistoryResponse)(nil),        // 83: statehouse.v1.GetHistoryResponse
+	(*HistoryEntry)(nil),              // 84: statehouse.v1.HistoryEntry
+	(*ListAgentsRequest)(nil),         // 85: statehouse.v1.ListAgentsRequest
+	(*ListAgentsResponse)(nil),        // 86: statehouse.v1.ListAgentsResponse
+	(*Agent)(nil),                     // 87: statehouse.v1.Agent
+	(*ListNamespacesRequest)(nil),     // 88: statehouse.v1.ListNamespacesRequest
+	(*ListNamespacesResponse)(nil),    // 89: statehouse.v1.ListNamespacesResponse
+	(*GetStatusRequest)(nil),          // 90: statehouse.v1.GetStatusRequest
+	(*GetStatusResponse)(nil),         // 91: statehouse.v1.GetStatusResponse
+	(*ArchiveStatus)(nil),             // 92: statehouse.v1.ArchiveStatus
+	(*SessionRequests)(nil),           // 93: statehouse.v1.SessionRequests
+	(*SessionRequest)(nil),            // 94: statehouse.v1.SessionRequest
+	(*SessionAnswers)(nil),            // 95: statehouse.v1.SessionAnswers
+	(*SessionAnswer)(nil),             // 96: statehouse.v1.SessionAnswer
+	(*ListRefusalsRequest)(nil),       // 97: statehouse.v1.ListRefusalsRequest
+	(*ListRefusalsResponse)(nil),      // 98: statehouse.v1.ListRefusalsResponse
+	(*Refusal)(nil),                   // 99: statehouse.v1.Refusal
+	(*ListStreamsRequest)(nil),        // 100: statehouse.v1.ListStreamsRequest
+	(*ListStreamsResponse)(nil),       // 101: statehouse.v1.ListStreamsResponse
+	(*OpenStream)(nil),                // 102: statehouse.v1.OpenStream
+	(*StatehouseError)(nil),           // 103: statehouse.v1.StatehouseError
+	nil,                               // 104: statehouse.v1.CommitRequest.MetadataEntry
+	nil,                               // 105: statehouse.v1.StateEntry.MetadataEntry
+	nil,                               // 106: statehouse.v1.ReplayEvent.MetadataEntry
+	nil,                               // 107: statehouse.v1.TransactRequest.MetadataEntry
+	nil,                               // 108: statehouse.v1.HistoryEntry.MetadataEntry
+	nil,                               // 109: statehouse.v1.StatehouseError.DetailsEntry
+	(*timestamppb.Timestamp)(nil),     // 110: google.protobuf.Timestamp
+	(*structpb.Struct)(nil),           // 111: google.protobuf.Struct
+	(*durationpb.Duration)(nil),       // 112: google.protobuf.Duration
 }
 var file_statehouse_v1_statehouse_proto_depIdxs = []int32{
-	103, // 0: statehouse.v1.At.time:type_name -> google.protobuf.Timestamp
-	104, // 1: statehouse.v1.WriteRequest.value:type_name -> google.protobuf.Struct
-	97,  // 2: statehouse.v1.CommitRequest.metadata:type_name -> statehouse.v1.CommitRequest.MetadataEntry
-	8,   // 3: statehouse.v1.CommitRequest.key_preconditions:type_name -> statehouse.v1.KeyPrecondition
-	9,   // 4: statehouse.v1.CommitRequest.head_preconditions:type_name -> statehouse.v1.HeadPrecondition
-	103, // 5: statehouse.v1.CommitResponse.commit_time:type_name -> google.protobuf.Timestamp
-	22,  // 6: statehouse.v1.CommitResponse.versions:type_name -> statehouse.v1.KeyVersion
+	110, // 0: statehouse.v1.At.time:type_name -> google.protobuf.Timestamp
+	111, // 1: statehouse.v1.WriteRequest.value:type_name -> google.protobuf.Struct
+	104, // 2: statehouse.v1.CommitRequest.metadata:type_name -> statehouse.v1.CommitRequest.MetadataEntry
+	9,   // 3: statehouse.v1.CommitRequest.key_preconditions:type_name -> statehouse.v1.KeyPrecondition
+	10,  // 4: statehouse.v1.CommitRequest.head_preconditions:type_name -> statehouse.v1.HeadPrecondition
+	110, // 5: statehouse.v1.CommitResponse.commit_time:type_name -> google.protobuf.Timestamp
+	23,  // 6: statehouse.v1.CommitResponse.versions:type_name -> statehouse.v1.KeyVersion
 	0,   // 7: statehouse.v1.GetStateRequest.encoding:type_name -> statehouse.v1.ValueEncoding
-	7,   // 8: statehouse.v1.GetStateRequest.at:type_name -> statehouse.v1.At
-	104, // 9: statehouse.v1.GetStateResponse.value:type_name -> google.protobuf.Struct
-	103, // 10: statehouse.v1.GetStateResponse.commit_time:type_name -> google.protobuf.Timestamp
-	6,   // 11: statehouse.v1.GetStateResponse.inexact:type_name -> statehouse.v1.Inexact
-	103, // 12: statehouse.v1.GetStateResponse.expires_at:type_name -> google.protobuf.Timestamp
-	103, // 13: statehouse.v1.GetStateResponse.due_at:type_name -> google.protobuf.Timestamp
+	8,   // 8: statehouse.v1.GetStateRequest.at:type_name -> statehouse.v1.At
+	111, // 9: statehouse.v1.GetStateResponse.value:type_name -> google.protobuf.Struct
+	110, // 10: statehouse.v1.GetStateResponse.commit_time:type_name -> google.protobuf.Timestamp
+	7,   // 11: statehouse.v1.GetStateResponse.inexact:type_name -> statehouse.v1.Inexact
+	110, // 12: statehouse.v1.GetStateResponse.expires_at:type_name -> google.protobuf.Timestamp
+	110, // 13: statehouse.v1.GetStateResponse.due_at:type_name -> google.protobuf.Timestamp
 	0,   // 14: statehouse.v1.GetStateAtVersionRequest.encoding:type_name -> statehouse.v1.ValueEncoding
-	104, // 15: statehouse.v1.GetStateAtVersionResponse.value:type_name -> google.protobuf.Struct
-	103, // 16: statehouse.v1.GetStateAtVersionResponse.commit_time:type_name -> google.protobuf.Timestamp
-	6,   // 17: statehouse.v1.GetStateAtVersionResponse.inexact:type_name -> statehouse.v1.Inexact
-	7,   // 18: statehouse.v1.ListKeysRequest.at:type_name -> statehouse.v1.At
+	111, // 15: statehouse.v1.GetStateAtVersionResponse.value:type_name -> google.protobuf.Struct
+	110, // 16: statehouse.v1.GetStateAtVersionResponse.commit_time:type_name -> google.protobuf.Timestamp
+	7,   // 17: statehouse.v1.GetStateAtVersionResponse.inexact:type_name -> statehouse.v1.Inexact
+	8,   // 18: statehouse.v1.ListKeysRequest.at:type_name -> statehouse.v1.At
 	0,   // 19: statehouse.v1.ScanPrefixRequest.encoding:type_name -> statehouse.v1.ValueEncoding
-	7,   // 20: statehouse.v1.ScanPrefixRequest.at:type_name -> statehouse.v1.At
-	33,  // 21: statehouse.v1.ScanPrefixResponse.entries:type_name -> statehouse.v1.StateEntry
-	104, // 22: statehouse.v1.StateEntry.value:type_name -> google.protobuf.Struct
-	103, // 23: statehouse.v1.StateEntry.commit_time:type_name -> google.protobuf.Timestamp
-	6,   // 24: statehouse.v1.StateEntry.inexact:type_name -> statehouse.v1.Inexact
-	103, // 25: statehouse.v1.StateEntry.expires_at:type_name -> google.protobuf.Timestamp
-	103, // 26: statehouse.v1.StateEntry.due_at:type_name -> google.protobuf.Timestamp
-	98,  // 27: statehouse.v1.StateEntry.metadata:type_name -> statehouse.v1.StateEntry.MetadataEntry
+	8,   // 20: statehouse.v1.ScanPrefixRequest.at:type_name -> statehouse.v1.At
+	34,  // 21: statehouse.v1.ScanPrefixResponse.entries:type_name -> statehouse.v1.StateEntry
+	111, // 22: statehouse.v1.StateEntry.value:type_name -> google.protobuf.Struct
+	110, // 23: statehouse.v1.StateEntry.commit_time:type_name -> google.protobuf.Timestamp
+	7,   // 24: statehouse.v1.StateEntry.inexact:type_name -> statehouse.v1.Inexact
+	110, // 25: statehouse.v1.StateEntry.expires_at:type_name -> google.protobuf.Timestamp
+	110, // 26: statehouse.v1.StateEntry.due_at:type_name -> google.protobuf.Timestamp
+	105, // 27: statehouse.v1.StateEntry.metadata:type_name -> statehouse.v1.StateEntry.MetadataEntry
 	0,   // 28: statehouse.v1.ReplayRequest.encoding:type_name -> statehouse.v1.ValueEncoding
-	103, // 29: statehouse.v1.ReplayRequest.start_time:type_name -> google.protobuf.Timestamp
-	103, // 30: statehouse.v1.ReplayRequest.end_time:type_name -> google.protobuf.Timestamp
-	36,  // 31: statehouse.v1.ReplayEvent.operations:type_name -> statehouse.v1.Operation
-	103, // 32: statehouse.v1.ReplayEvent.commit_time:type_name -> google.protobuf.Timestamp
-	99,  // 33: statehouse.v1.ReplayEvent.metadata:type_name -> statehouse.v1.ReplayEvent.MetadataEntry
-	104, // 34: statehouse.v1.Operation.value:type_name -> google.protobuf.Struct
-	6,   // 35: statehouse.v1.Operation.inexact:type_name -> statehouse.v1.Inexact
-	37,  // 36: statehouse.v1.Operation.lease:type_name -> statehouse.v1.LeaseChange
-	38,  // 37: statehouse.v1.Operation.act:type_name -> statehouse.v1.RangeAct
-	5,   // 38: statehouse.v1.RangeAct.kind:type_name -> statehouse.v1.RangeAct.Kind
-	35,  // 39: statehouse.v1.EventBatch.events:type_name -> statehouse.v1.ReplayEvent
+	110, // 29: statehouse.v1.ReplayRequest.start_time:type_name -> google.protobuf.Timestamp
+	110, // 30: statehouse.v1.ReplayRequest.end_time:type_name -> google.protobuf.Timestamp
+	37,  // 31: statehouse.v1.ReplayEvent.operations:type_name -> statehouse.v1.Operation
+	110, // 32: statehouse.v1.ReplayEvent.commit_time:type_name -> google.protobuf.Timestamp
+	106, // 33: statehouse.v1.ReplayEvent.metadata:type_name -> statehouse.v1.ReplayEvent.MetadataEntry
+	111, // 34: statehouse.v1.Operation.value:type_name -> google.protobuf.Struct
+	7,   // 35: statehouse.v1.Operation.inexact:type_name -> statehouse.v1.Inexact
+	38,  // 36: statehouse.v1.Operation.lease:type_name -> statehouse.v1.LeaseChange
+	39,  // 37: statehouse.v1.Operation.act:type_name -> statehouse.v1.RangeAct
+	6,   // 38: statehouse.v1.RangeAct.kind:type_name -> statehouse.v1.RangeAct.Kind
+	36,  // 39: statehouse.v1.EventBatch.events:type_name -> statehouse.v1.ReplayEvent
 	0,   // 40: statehouse.v1.WatchRequest.encoding:type_name -> statehouse.v1.ValueEncoding
-	45,  // 41: statehouse.v1.TransactRequest.operations:type_name -> statehouse.v1.TransactOperation
-	8,   // 42: statehouse.v1.TransactRequest.key_preconditions:type_name -> statehouse.v1.KeyPrecondition
-	9,   // 43: statehouse.v1.TransactRequest.head_preconditions:type_name -> statehouse.v1.HeadPrecondition
-	100, // 44: statehouse.v1.TransactRequest.metadata:type_name -> statehouse.v1.TransactRequest.MetadataEntry
-	42,  // 45: statehouse.v1.TransactRequest.reads:type_name -> statehouse.v1.ReadSet
+	46,  // 41: statehouse.v1.TransactRequest.operations:type_name -> statehouse.v1.TransactOperation
+	9,   // 42: statehouse.v1.TransactRequest.key_preconditions:type_name -> statehouse.v1.KeyPrecondition
+	10,  // 43: statehouse.v1.TransactRequest.head_preconditions:type_name -> statehouse.v1.HeadPrecondition
+	107, // 44: statehouse.v1.TransactRequest.metadata:type_name -> statehouse.v1.TransactRequest.MetadataEntry
+	43,  // 45: statehouse.v1.TransactRequest.reads:type_name -> statehouse.v1.ReadSet
 	0,   // 46: statehouse.v1.TransactRequest.encoding:type_name -> statehouse.v1.ValueEncoding
-	43,  // 47: statehouse.v1.ReadSet.keys:type_name -> statehouse.v1.ReadKey
-	44,  // 48: statehouse.v1.ReadSet.ranges:type_name -> statehouse.v1.ReadRange
-	104, // 49: statehouse.v1.TransactOperation.value:type_name -> google.protobuf.Struct
-	46,  // 50: statehouse.v1.TransactOperation.put:type_name -> statehouse.v1.Put
-	47,  // 51: statehouse.v1.TransactOperation.increment:type_name -> statehouse.v1.Increment
-	48,  // 52: statehouse.v1.TransactOperation.restore:type_name -> statehouse.v1.Restore
-	49,  // 53: statehouse.v1.TransactOperation.fork:type_name -> statehouse.v1.Fork
-	50,  // 54: statehouse.v1.TransactOperation.acquire:type_name -> statehouse.v1.AcquireLease
-	51,  // 55: statehouse.v1.TransactOperation.release:type_name -> statehouse.v1.ReleaseLease
-	52,  // 56: statehouse.v1.TransactOperation.claim:type_name -> statehouse.v1.ClaimDue
-	53,  // 57: statehouse.v1.TransactOperation.complete:type_name -> statehouse.v1.CompleteDue
-	104, // 58: statehouse.v1.Put.value:type_name -> google.protobuf.Struct
-	103, // 59: statehouse.v1.Put.due_at:type_name -> google.protobuf.Timestamp
-	7,   // 60: statehouse.v1.Restore.at:type_name -> statehouse.v1.At
-	7,   // 61: statehouse.v1.Fork.at:type_name -> statehouse.v1.At
-	104, // 62: statehouse.v1.OperationResult.value:type_name -> google.protobuf.Struct
-	6,   // 63: statehouse.v1.OperationResult.inexact:type_name -> statehouse.v1.Inexact
-	57,  // 64: statehouse.v1.OperationResult.lease:type_name -> statehouse.v1.Lease
-	55,  // 65: statehouse.v1.OperationResult.claimed:type_name -> statehouse.v1.DueRecord
-	33,  // 66: statehouse.v1.DueRecord.record:type_name -> statehouse.v1.StateEntry
-	103, // 67: statehouse.v1.DueRecord.due_at:type_name -> google.protobuf.Timestamp
-	57,  // 68: statehouse.v1.DueRecord.lease:type_name -> statehouse.v1.Lease
-	103, // 69: statehouse.v1.TransactResponse.commit_time:type_name -> google.protobuf.Timestamp
-	54,  // 70: statehouse.v1.TransactResponse.results:type_name -> statehouse.v1.OperationResult
-	103, // 71: statehouse.v1.Lease.deadline:type_name -> google.protobuf.Timestamp
-	103, // 72: statehouse.v1.Lease.acquired_at:type_name -> google.protobuf.Timestamp
-	59,  // 73: statehouse.v1.RenewLeasesRequest.leases:type_name -> statehouse.v1.LeaseRenewal
-	61,  // 74: statehouse.v1.RenewLeasesResponse.leases:type_name -> statehouse.v1.LeaseRenewed
-	103, // 75: statehouse.v1.LeaseRenewed.deadline:type_name -> google.protobuf.Timestamp
-	57,  // 76: statehouse.v1.ListLeasesResponse.leases:type_name -> statehouse.v1.Lease
-	79,  // 77: statehouse.v1.RefreshExpiryRequest.names:type_name -> statehouse.v1.RecordName
-	66,  // 78: statehouse.v1.RefreshExpiryResponse.records:type_name -> statehouse.v1.RefreshedExpiry
-	103, // 79: statehouse.v1.RefreshedExpiry.expires_at:type_name -> google.protobuf.Timestamp
-	68,  // 80: statehouse.v1.FindRequest.where:type_name -> statehouse.v1.Condition
-	7,   // 81: statehouse.v1.FindRequest.at:type_name -> statehouse.v1.At
+	44,  // 47: statehouse.v1.ReadSet.keys:type_name -> statehouse.v1.ReadKey
+	45,  // 48: statehouse.v1.ReadSet.ranges:type_name -> statehouse.v1.ReadRange
+	111, // 49: statehouse.v1.TransactOperation.value:type_name -> google.protobuf.Struct
+	47,  // 50: statehouse.v1.TransactOperation.put:type_name -> statehouse.v1.Put
+	48,  // 51: statehouse.v1.TransactOperation.increment:type_name -> statehouse.v1.Increment
+	49,  // 52: statehouse.v1.TransactOperation.restore:type_name -> statehouse.v1.Restore
+	50,  // 53: statehouse.v1.TransactOperation.fork:type_name -> statehouse.v1.Fork
+	51,  // 54: statehouse.v1.TransactOperation.acquire:type_name -> statehouse.v1.AcquireLease
+	52,  // 55: statehouse.v1.TransactOperation.release:type_name -> statehouse.v1.ReleaseLease
+	53,  // 56: statehouse.v1.TransactOperation.claim:type_name -> statehouse.v1.ClaimDue
+	54,  // 57: statehouse.v1.TransactOperation.complete:type_name -> statehouse.v1.CompleteDue
+	111, // 58: statehouse.v1.Put.value:type_name -> google.protobuf.Struct
+	110, // 59: statehouse.v1.Put.due_at:type_name -> google.protobuf.Timestamp
+	8,   // 60: statehouse.v1.Restore.at:type_name -> statehouse.v1.At
+	8,   // 61: statehouse.v1.Fork.at:type_name -> statehouse.v1.At
+	111, // 62: statehouse.v1.OperationResult.value:type_name -> google.protobuf.Struct
+	7,   // 63: statehouse.v1.OperationResult.inexact:type_name -> statehouse.v1.Inexact
+	58,  // 64: statehouse.v1.OperationResult.lease:type_name -> statehouse.v1.Lease
+	56,  // 65: statehouse.v1.OperationResult.claimed:type_name -> statehouse.v1.DueRecord
+	34,  // 66: statehouse.v1.DueRecord.record:type_name -> statehouse.v1.StateEntry
+	110, // 67: statehouse.v1.DueRecord.due_at:type_name -> google.protobuf.Timestamp
+	58,  // 68: statehouse.v1.DueRecord.lease:type_name -> statehouse.v1.Lease
+	110, // 69: statehouse.v1.TransactResponse.commit_time:type_name -> google.protobuf.Timestamp
+	55,  // 70: statehouse.v1.TransactResponse.results:type_name -> statehouse.v1.OperationResult
+	110, // 71: statehouse.v1.Lease.deadline:type_name -> google.protobuf.Timestamp
+	110, // 72: statehouse.v1.Lease.acquired_at:type_name -> google.protobuf.Timestamp
+	60,  // 73: statehouse.v1.RenewLeasesRequest.leases:type_name -> statehouse.v1.LeaseRenewal
+	62,  // 74: statehouse.v1.RenewLeasesResponse.leases:type_name -> statehouse.v1.LeaseRenewed
+	110, // 75: statehouse.v1.LeaseRenewed.deadline:type_name -> google.protobuf.Timestamp
+	58,  // 76: statehouse.v1.ListLeasesResponse.leases:type_name -> statehouse.v1.Lease
+	80,  // 77: statehouse.v1.RefreshExpiryRequest.names:type_name -> statehouse.v1.RecordName
+	67,  // 78: statehouse.v1.RefreshExpiryResponse.records:type_name -> statehouse.v1.RefreshedExpiry
+	110, // 79: statehouse.v1.RefreshedExpiry.expires_at:type_name -> google.protobuf.Timestamp
+	69,  // 80: statehouse.v1.FindRequest.where:type_name -> statehouse.v1.Condition
+	8,   // 81: statehouse.v1.FindRequest.at:type_name -> statehouse.v1.At
 	0,   // 82: statehouse.v1.FindRequest.encoding:type_name -> statehouse.v1.ValueEncoding
 	1,   // 83: statehouse.v1.FindRequest.order:type_name -> statehouse.v1.FindOrder
 	2,   // 84: statehouse.v1.Condition.comparison:type_name -> statehouse.v1.Comparison
-	33,  // 85: statehouse.v1.FindResponse.entries:type_name -> statehouse.v1.StateEntry
-	7,   // 86: statehouse.v1.DiffRequest.from:type_name -> statehouse.v1.At
-	7,   // 87: statehouse.v1.DiffRequest.to:type_name -> statehouse.v1.At
+	34,  // 85: statehouse.v1.FindResponse.entries:type_name -> statehouse.v1.StateEntry
+	8,   // 86: statehouse.v1.DiffRequest.from:type_name -> statehouse.v1.At
+	8,   // 87: statehouse.v1.DiffRequest.to:type_name -> statehouse.v1.At
 	0,   // 88: statehouse.v1.DiffRequest.encoding:type_name -> statehouse.v1.ValueEncoding
-	72,  // 89: statehouse.v1.DiffResponse.keys:type_name -> statehouse.v1.KeyDiff
-	26,  // 90: statehouse.v1.KeyDiff.before:type_name -> statehouse.v1.GetStateResponse
-	26,  // 91: statehouse.v1.KeyDiff.after:type_name -> statehouse.v1.GetStateResponse
-	86,  // 92: statehouse.v1.GetAgentResponse.agent:type_name -> statehouse.v1.Agent
-	75,  // 93: statehouse.v1.GetAgentResponse.forked_from:type_name -> statehouse.v1.ForkOrigin
-	86,  // 94: statehouse.v1.GetAgentResponse.forks:type_name -> statehouse.v1.Agent
-	103, // 95: statehouse.v1.ForkOrigin.forked_at:type_name -> google.protobuf.Timestamp
+	73,  // 89: statehouse.v1.DiffResponse.keys:type_name -> statehouse.v1.KeyDiff
+	27,  // 90: statehouse.v1.KeyDiff.before:type_name -> statehouse.v1.GetStateResponse
+	27,  // 91: statehouse.v1.KeyDiff.after:type_name -> statehouse.v1.GetStateResponse
+	87,  // 92: statehouse.v1.GetAgentResponse.agent:type_name -> statehouse.v1.Agent
+	76,  // 93: statehouse.v1.GetAgentResponse.forked_from:type_name -> statehouse.v1.ForkOrigin
+	87,  // 94: statehouse.v1.GetAgentResponse.forks:type_name -> statehouse.v1.Agent
+	110, // 95: statehouse.v1.ForkOrigin.forked_at:type_name -> google.protobuf.Timestamp
 	3,   // 96: statehouse.v1.GetTransactionResponse.state:type_name -> statehouse.v1.TransactionState
-	103, // 97: statehouse.v1.GetTransactionResponse.commit_time:type_name -> google.protobuf.Timestamp
-	22,  // 98: statehouse.v1.GetTransactionResponse.versions:type_name -> statehouse.v1.KeyVersion
-	79,  // 99: statehouse.v1.BatchGetStateRequest.names:type_name -> statehouse.v1.RecordName
+	110, // 97: statehouse.v1.GetTransactionResponse.commit_time:type_name -> google.protobuf.Timestamp
+	23,  // 98: statehouse.v1.GetTransactionResponse.versions:type_name -> statehouse.v1.KeyVersion
+	80,  // 99: statehouse.v1.BatchGetStateRequest.names:type_name -> statehouse.v1.RecordName
 	0,   // 100: statehouse.v1.BatchGetStateRequest.encoding:type_name -> statehouse.v1.ValueEncoding
-	7,   // 101: statehouse.v1.BatchGetStateRequest.at:type_name -> statehouse.v1.At
-	26,  // 102: statehouse.v1.BatchGetStateResponse.states:type_name -> statehouse.v1.GetStateResponse
+	8,   // 101: statehouse.v1.BatchGetStateRequest.at:type_name -> statehouse.v1.At
+	27,  // 102: statehouse.v1.BatchGetStateResponse.states:type_name -> statehouse.v1.GetStateResponse
 	0,   // 103: statehouse.v1.GetHistoryRequest.encoding:type_name -> statehouse.v1.ValueEncoding
-	7,   // 104: statehouse.v1.GetHistoryRequest.at:type_name -> statehouse.v1.At
-	83,  // 105: statehouse.v1.GetHistoryResponse.entries:type_name -> statehouse.v1.HistoryEntry
-	103, // 106: statehouse.v1.HistoryEntry.commit_time:type_name -> google.protobuf.Timestamp
-	101, // 107: statehouse.v1.HistoryEntry.metadata:type_name -> statehouse.v1.HistoryEntry.MetadataEntry
-	104, // 108: statehouse.v1.HistoryEntry.value:type_name -> google.protobuf.Struct
-	6,   // 109: statehouse.v1.HistoryEntry.inexact:type_name -> statehouse.v1.Inexact
-	86,  // 110: statehouse.v1.ListAgentsResponse.agents:type_name -> statehouse.v1.Agent
-	103, // 111: statehouse.v1.Agent.head_time:type_name -> google.protobuf.Timestamp
-	103, // 112: statehouse.v1.GetStatusResponse.last_commit_time:type_name -> google.protobuf.Timestamp
-	91,  // 113: statehouse.v1.GetStatusResponse.archive:type_name -> statehouse.v1.ArchiveStatus
-	105, // 114: statehouse.v1.ArchiveStatus.lag:type_name -> google.protobuf.Duration
-	93,  // 115: statehouse.v1.SessionRequests.requests:type_name -> statehouse.v1.SessionRequest
-	95,  // 116: statehouse.v1.SessionAnswers.answers:type_name -> statehouse.v1.SessionAnswer
-	4,   // 117: statehouse.v1.StatehouseError.code:type_name -> statehouse.v1.ErrorCode
-	102, // 118: statehouse.v1.StatehouseError.details:type_name -> statehouse.v1.StatehouseError.DetailsEntry
-	10,  // 119: statehouse.v1.StatehouseService.Health:input_type -> statehouse.v1.HealthRequest
-	12,  // 120: statehouse.v1.StatehouseService.Version:input_type -> statehouse.v1.VersionRequest
-	14,  // 121: statehouse.v1.StatehouseService.BeginTransaction:input_type -> statehouse.v1.BeginTransactionRequest
-	16,  // 122: statehouse.v1.StatehouseService.Write:input_type -> statehouse.v1.WriteRequest
-	18,  // 123: statehouse.v1.StatehouseService.Delete:input_type -> statehouse.v1.DeleteRequest
-	20,  // 124: statehouse.v1.StatehouseService.Commit:input_type -> statehouse.v1.CommitRequest
-	23,  // 125: statehouse.v1.StatehouseService.Abort:input_type -> statehouse.v1.AbortRequest
-	25,  // 126: statehouse.v1.StatehouseService.GetState:input_type -> statehouse.v1.GetStateRequest
-	27,  // 127: statehouse.v1.StatehouseService.GetStateAtVersion:input_type -> statehouse.v1.GetStateAtVersionRequest
-	29,  // 128: statehouse.v1.StatehouseService.ListKeys:input_type -> statehouse.v1.ListKeysRequest
-	31,  // 129: statehouse.v1.StatehouseService.ScanPrefix:input_type -> statehouse.v1.ScanPrefixRequest
-	34,  // 130: statehouse.v1.StatehouseService.Replay:input_type -> statehouse.v1.ReplayRequest
-	41,  // 131: statehouse.v1.StatehouseService.Transact:input_type -> statehouse.v1.TransactRequest
-	76,  // 132: statehouse.v1.StatehouseService.GetTransaction:input_type -> statehouse.v1.GetTransactionRequest
-	78,  // 133: statehouse.v1.StatehouseService.BatchGetState:input_type -> statehouse.v1.BatchGetStateRequest
-	81,  // 134: statehouse.v1.StatehouseService.GetHistory:input_type -> statehouse.v1.GetHistoryRequest
-	84,  // 135: statehouse.v1.StatehouseService.ListAgents:input_type -> statehouse.v1.ListAgentsRequest
-	87,  // 136: statehouse.v1.StatehouseService.ListNamespaces:input_type -> statehouse.v1.ListNamespacesRequest
-	34,  // 137: statehouse.v1.StatehouseService.ReplayBatches:input_type -> statehouse.v1.ReplayRequest
-	40,  // 138: statehouse.v1.StatehouseService.Watch:input_type -> statehouse.v1.WatchRequest
-	89,  // 139: statehouse.v1.StatehouseService.GetStatus:input_type -> statehouse.v1.GetStatusRequest
-	92,  // 140: statehouse.v1.StatehouseService.Session:input_type -> statehouse.v1.SessionRequests
-	58,  // 141: statehouse.v1.StatehouseService.RenewLeases:input_type -> statehouse.v1.RenewLeasesRequest
-	62,  // 142: statehouse.v1.StatehouseService.ListLeases:input_type -> statehouse.v1.ListLeasesRequest
-	64,  // 143: statehouse.v1.StatehouseService.RefreshExpiry:input_type -> statehouse.v1.RefreshExpiryRequest
-	67,  // 144: statehouse.v1.StatehouseService.Find:input_type -> statehouse.v1.FindRequest
-	70,  // 145: statehouse.v1.StatehouseService.Diff:input_type -> statehouse.v1.DiffRequest
-	73,  // 146: statehouse.v1.StatehouseService.GetAgent:input_type -> statehouse.v1.GetAgentRequest
-	11,  // 147: statehouse.v1.StatehouseService.Health:output_type -> statehouse.v1.HealthResponse
-	13,  // 148: statehouse.v1.StatehouseService.Version:output_type -> statehouse.v1.VersionResponse
-	15,  // 149: statehouse.v1.StatehouseService.BeginTransaction:output_type -> statehouse.v1.BeginTransactionResponse
-	17,  // 150: statehouse.v1.StatehouseService.Write:output_type -> statehouse.v1.WriteResponse
-	19,  // 151: statehouse.v1.StatehouseService.Delete:output_type -> statehouse.v1.DeleteResponse
-	21,  // 152: statehouse.v1.StatehouseService.Commit:output_type -> statehouse.v1.CommitResponse
-	24,  // 153: statehouse.v1.StatehouseService.Abort:output_type -> statehouse.v1.AbortResponse
-	26,  // 154: statehouse.v1.StatehouseService.GetState:output_type -> statehouse.v1.GetStateResponse
-	28,  // 155: statehouse.v1.StatehouseService.GetStateAtVersion:output_type -> statehouse.v1.GetStateAtVersionResponse
-	30,  // 156: statehouse.v1.StatehouseService.ListKeys:output_type -> statehouse.v1.ListKeysResponse
-	32,  // 157: statehouse.v1.StatehouseService.ScanPrefix:output_type -> statehouse.v1.ScanPrefixResponse
-	35,  // 158: statehouse.v1.StatehouseService.Replay:output_type -> statehouse.v1.ReplayEvent
-	56,  // 159: statehouse.v1.StatehouseService.Transact:output_type -> statehouse.v1.TransactResponse
-	77,  // 160: statehouse.v1.StatehouseService.GetTransaction:output_type -> statehouse.v1.GetTransactionResponse
-	80,  // 161: statehouse.v1.StatehouseService.BatchGetState:output_type -> statehouse.v1.BatchGetStateResponse
-	82,  // 162: statehouse.v1.StatehouseService.GetHistory:output_type -> statehouse.v1.GetHistoryResponse
-	85,  // 163: statehouse.v1.StatehouseService.ListAgents:output_type -> statehouse.v1.ListAgentsResponse
-	88,  // 164: statehouse.v1.StatehouseService.ListNamespaces:output_type -> statehouse.v1.ListNamespacesResponse
-	39,  // 165: statehouse.v1.StatehouseService.ReplayBatches:output_type -> statehouse.v1.EventBatch
-	39,  // 166: statehouse.v1.StatehouseService.Watch:output_type -> statehouse.v1.EventBatch
-	90,  // 167: statehouse.v1.StatehouseService.GetStatus:output_type -> statehouse.v1.GetStatusResponse
-	94,  // 168: statehouse.v1.StatehouseService.Session:output_type -> statehouse.v1.SessionAnswers
-	60,  // 169: statehouse.v1.StatehouseService.RenewLeases:output_type -> statehouse.v1.RenewLeasesResponse
-	63,  // 170: statehouse.v1.StatehouseService.ListLeases:output_type -> statehouse.v1.ListLeasesResponse
-	65,  // 171: statehouse.v1.StatehouseService.RefreshExpiry:output_type -> statehouse.v1.RefreshExpiryResponse
-	69,  // 172: statehouse.v1.StatehouseService.Find:output_type -> statehouse.v1.FindResponse
-	71,  // 173: statehouse.v1.StatehouseService.Diff:output_type -> statehouse.v1.DiffResponse
-	74,  // 174: statehouse.v1.StatehouseService.GetAgent:output_type -> statehouse.v1.GetAgentResponse
-	147, // [147:175] is the sub-list for method output_type
-	119, // [119:147] is the sub-list for method input_type
-	119, // [119:119] is the sub-list for extension type_name
-	119, // [119:119] is the sub-list for extension extendee
-	0,   // [0:119] is the sub-list for field type_name
+	8,   // 104: statehouse.v1.GetHistoryRequest.at:type_name -> statehouse.v1.At
+	84,  // 105: statehouse.v1.GetHistoryResponse.entries:type_name -> statehouse.v1.HistoryEntry
+	110, // 106: statehouse.v1.HistoryEntry.commit_time:type_name -> google.protobuf.Timestamp
+	108, // 107: statehouse.v1.HistoryEntry.metadata:type_name -> statehouse.v1.HistoryEntry.MetadataEntry
+	111, // 108: statehouse.v1.HistoryEntry.value:type_name -> google.protobuf.Struct
+	7,   // 109: statehouse.v1.HistoryEntry.inexact:type_name -> statehouse.v1.Inexact
+	87,  // 110: statehouse.v1.ListAgentsResponse.agents:type_name -> statehouse.v1.Agent
+	110, // 111: statehouse.v1.Agent.head_time:type_name -> google.protobuf.Timestamp
+	110, // 112: statehouse.v1.GetStatusResponse.last_commit_time:type_name -> google.protobuf.Timestamp
+	92,  // 113: statehouse.v1.GetStatusResponse.archive:type_name -> statehouse.v1.ArchiveStatus
+	112, // 114: statehouse.v1.ArchiveStatus.lag:type_name -> google.protobuf.Duration
+	94,  // 115: statehouse.v1.SessionRequests.requests:type_name -> statehouse.v1.SessionRequest
+	96,  // 116: statehouse.v1.SessionAnswers.answers:type_name -> statehouse.v1.SessionAnswer
+	99,  // 117: statehouse.v1.ListRefusalsResponse.refusals:type_name -> statehouse.v1.Refusal
+	110, // 118: statehouse.v1.ListRefusalsResponse.since:type_name -> google.protobuf.Timestamp
+	5,   // 119: statehouse.v1.Refusal.code:type_name -> statehouse.v1.ErrorCode
+	110, // 120: statehouse.v1.Refusal.first_time:type_name -> google.protobuf.Timestamp
+	110, // 121: statehouse.v1.Refusal.last_time:type_name -> google.protobuf.Timestamp
+	102, // 122: statehouse.v1.ListStreamsResponse.streams:type_name -> statehouse.v1.OpenStream
+	4,   // 123: statehouse.v1.OpenStream.kind:type_name -> statehouse.v1.StreamKind
+	110, // 124: statehouse.v1.OpenStream.begin_time:type_name -> google.protobuf.Timestamp
+	5,   // 125: statehouse.v1.StatehouseError.code:type_name -> statehouse.v1.ErrorCode
+	109, // 126: statehouse.v1.StatehouseError.details:type_name -> statehouse.v1.StatehouseError.DetailsEntry
+	11,  // 127: statehouse.v1.StatehouseService.Health:input_type -> statehouse.v1.HealthRequest
+	13,  // 128: statehouse.v1.StatehouseService.Version:input_type -> statehouse.v1.VersionRequest
+	15,  // 129: statehouse.v1.StatehouseService.BeginTransaction:input_type -> statehouse.v1.BeginTransactionRequest
+	17,  // 130: statehouse.v1.StatehouseService.Write:input_type -> statehouse.v1.WriteRequest
+	19,  // 131: statehouse.v1.StatehouseService.Delete:input_type -> statehouse.v1.DeleteRequest
+	21,  // 132: statehouse.v1.StatehouseService.Commit:input_type -> statehouse.v1.CommitRequest
+	24,  // 133: statehouse.v1.StatehouseService.Abort:input_type -> statehouse.v1.AbortRequest
+	26,  // 134: statehouse.v1.StatehouseService.GetState:input_type -> statehouse.v1.GetStateRequest
+	28,  // 135: statehouse.v1.StatehouseService.GetStateAtVersion:input_type -> statehouse.v1.GetStateAtVersionRequest
+	30,  // 136: statehouse.v1.StatehouseService.ListKeys:input_type -> statehouse.v1.ListKeysRequest
+	32,  // 137: statehouse.v1.StatehouseService.ScanPrefix:input_type -> statehouse.v1.ScanPrefixRequest
+	35,  // 138: statehouse.v1.StatehouseService.Replay:input_type -> statehouse.v1.ReplayRequest
+	42,  // 139: statehouse.v1.StatehouseService.Transact:input_type -> statehouse.v1.TransactRequest
+	77,  // 140: statehouse.v1.StatehouseService.GetTransaction:input_type -> statehouse.v1.GetTransactionRequest
+	79,  // 141: statehouse.v1.StatehouseService.BatchGetState:input_type -> statehouse.v1.BatchGetStateRequest
+	82,  // 142: statehouse.v1.StatehouseService.GetHistory:input_type -> statehouse.v1.GetHistoryRequest
+	85,  // 143: statehouse.v1.StatehouseService.ListAgents:input_type -> statehouse.v1.ListAgentsRequest
+	88,  // 144: statehouse.v1.StatehouseService.ListNamespaces:input_type -> statehouse.v1.ListNamespacesRequest
+	35,  // 145: statehouse.v1.StatehouseService.ReplayBatches:input_type -> statehouse.v1.ReplayRequest
+	41,  // 146: statehouse.v1.StatehouseService.Watch:input_type -> statehouse.v1.WatchRequest
+	90,  // 147: statehouse.v1.StatehouseService.GetStatus:input_type -> statehouse.v1.GetStatusRequest
+	93,  // 148: statehouse.v1.StatehouseService.Session:input_type -> statehouse.v1.SessionRequests
+	59,  // 149: statehouse.v1.StatehouseService.RenewLeases:input_type -> statehouse.v1.RenewLeasesRequest
+	63,  // 150: statehouse.v1.StatehouseService.ListLeases:input_type -> statehouse.v1.ListLeasesRequest
+	65,  // 151: statehouse.v1.StatehouseService.RefreshExpiry:input_type -> statehouse.v1.RefreshExpiryRequest
+	68,  // 152: statehouse.v1.StatehouseService.Find:input_type -> statehouse.v1.FindRequest
+	71,  // 153: statehouse.v1.StatehouseService.Diff:input_type -> statehouse.v1.DiffRequest
+	74,  // 154: statehouse.v1.StatehouseService.GetAgent:input_type -> statehouse.v1.GetAgentRequest
+	97,  // 155: statehouse.v1.StatehouseService.ListRefusals:input_type -> statehouse.v1.ListRefusalsRequest
+	100, // 156: statehouse.v1.StatehouseService.ListStreams:input_type -> statehouse.v1.ListStreamsRequest
+	12,  // 157: statehouse.v1.StatehouseService.Health:output_type -> statehouse.v1.HealthResponse
+	14,  // 158: statehouse.v1.StatehouseService.Version:output_type -> statehouse.v1.VersionResponse
+	16,  // 159: statehouse.v1.StatehouseService.BeginTransaction:output_type -> statehouse.v1.BeginTransactionResponse
+	18,  // 160: statehouse.v1.StatehouseService.Write:output_type -> statehouse.v1.WriteResponse
+	20,  // 161: statehouse.v1.StatehouseService.Delete:output_type -> statehouse.v1.DeleteResponse
+	22,  // 162: statehouse.v1.StatehouseService.Commit:output_type -> statehouse.v1.CommitResponse
+	25,  // 163: statehouse.v1.StatehouseService.Abort:output_type -> statehouse.v1.AbortResponse
+	27,  // 164: statehouse.v1.StatehouseService.GetState:output_type -> statehouse.v1.GetStateResponse
+	29,  // 165: statehouse.v1.StatehouseService.GetStateAtVersion:output_type -> statehouse.v1.GetStateAtVersionResponse
+	31,  // 166: statehouse.v1.StatehouseService.ListKeys:output_type -> statehouse.v1.ListKeysResponse
+	33,  // 167: statehouse.v1.StatehouseService.ScanPrefix:output_type -> statehouse.v1.ScanPrefixResponse
+	36,  // 168: statehouse.v1.StatehouseService.Replay:output_type -> statehouse.v1.ReplayEvent
+	57,  // 169: statehouse.v1.StatehouseService.Transact:output_type -> statehouse.v1.TransactResponse
+	78,  // 170: statehouse.v1.StatehouseService.GetTransaction:output_type -> statehouse.v1.GetTransactionResponse
+	81,  // 171: statehouse.v1.StatehouseService.BatchGetState:output_type -> statehouse.v1.BatchGetStateResponse
+	83,  // 172: statehouse.v1.StatehouseService.GetHistory:output_type -> statehouse.v1.GetHistoryResponse
+	86,  // 173: statehouse.v1.StatehouseService.ListAgents:output_type -> statehouse.v1.ListAgentsResponse
+	89,  // 174: statehouse.v1.StatehouseService.ListNamespaces:output_type -> statehouse.v1.ListNamespacesResponse
+	40,  // 175: statehouse.v1.StatehouseService.ReplayBatches:output_type -> statehouse.v1.EventBatch
+	40,  // 176: statehouse.v1.StatehouseService.Watch:output_type -> statehouse.v1.EventBatch
+	91,  // 177: statehouse.v1.StatehouseService.GetStatus:output_type -> statehouse.v1.GetStatusResponse
+	95,  // 178: statehouse.v1.StatehouseService.Session:output_type -> statehouse.v1.SessionAnswers
+	61,  // 179: statehouse.v1.StatehouseService.RenewLeases:output_type -> statehouse.v1.RenewLeasesResponse
+	64,  // 180: statehouse.v1.StatehouseService.ListLeases:output_type -> statehouse.v1.ListLeasesResponse
+	66,  // 181: statehouse.v1.StatehouseService.RefreshExpiry:output_type -> statehouse.v1.RefreshExpiryResponse
+	70,  // 182: statehouse.v1.StatehouseService.Find:output_type -> statehouse.v1.FindResponse
+	72,  // 183: statehouse.v1.StatehouseService.Diff:output_type -> statehouse.v1.DiffResponse
+	75,  // 184: statehouse.v1.StatehouseService.GetAgent:output_type -> statehouse.v1.GetAgentResponse
+	98,  // 185: statehouse.v1.StatehouseService.ListRefusals:output_type -> statehouse.v1.ListRefusalsResponse
+	101, // 186: statehouse.v1.StatehouseService.ListStreams:output_type -> statehouse.v1.ListStreamsResponse
+	157, // [157:187] is the sub-list for method output_type
+	127, // [127:157] is the sub-list for method input_type
+	127, // [127:127] is the sub-list for extension type_name
+	127, // [127:127] is the sub-list for extension extendee
+	0,   // [0:127] is the sub-list for field type_name
 }
 
 func init() { file_statehouse_v1_statehouse_proto_init() }
@@ -8629,8 +9254,8 @@ func file_statehouse_v1_statehouse_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_statehouse_v1_statehouse_proto_rawDesc), len(file_statehouse_v1_statehouse_proto_rawDesc)),
-			NumEnums:      6,
-			NumMessages:   97,
+			NumEnums:      7,
+			NumMessages:   103,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -52,6 +52,8 @@ const (
 	StatehouseService_Find_FullMethodName              = "/statehouse.v1.StatehouseService/Find"
 	StatehouseService_Diff_FullMethodName              = "/statehouse.v1.StatehouseService/Diff"
 	StatehouseService_GetAgent_FullMethodName          = "/statehouse.v1.StatehouseService/GetAgent"
+	StatehouseService_ListRefusals_FullMethodName      = "/statehouse.v1.StatehouseService/ListRefusals"
+	StatehouseService_ListStreams_FullMethodName       = "/statehouse.v1.StatehouseService/ListStreams"
 )
 
 // StatehouseServiceClient is the client API for StatehouseService service.
@@ -136,6 +138,12 @@ type StatehouseServiceClient interface {
 	Diff(ctx context.Context, in *DiffRequest, opts ...grpc.CallOption) (*DiffResponse, error)
 	// GetAgent answers an agent's head and its lineage: what it was forked from, and its forks.
 	GetAgent(ctx context.Context, in *GetAgentRequest, opts ...grpc.CallOption) (*GetAgentResponse, error)
+	// ListRefusals answers what was refused in the last hour, the last first: conflicts, limits, whatever
+	// was not answered. Like refusals stand together. It is kept in memory, is bounded, and has no value.
+	ListRefusals(ctx context.Context, in *ListRefusalsRequest, opts ...grpc.CallOption) (*ListRefusalsResponse, error)
+	// ListStreams lists the watches, replays and sessions that are open, oldest first: whose they
+	// are, what they are about, and how far they are behind.
+	ListStreams(ctx context.Context, in *ListStreamsRequest, opts ...grpc.CallOption) (*ListStreamsResponse, error)
 }
 
 type statehouseServiceClient struct {
@@ -456,6 +464,26 @@ func (c *statehouseServiceClient) GetAgent(ctx context.Context, in *GetAgentRequ
 	return out, nil
 }
 
+func (c *statehouseServiceClient) ListRefusals(ctx context.Context, in *ListRefusalsRequest, opts ...grpc.CallOption) (*ListRefusalsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListRefusalsResponse)
+	err := c.cc.Invoke(ctx, StatehouseService_ListRefusals_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *statehouseServiceClient) ListStreams(ctx context.Context, in *ListStreamsRequest, opts ...grpc.CallOption) (*ListStreamsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListStreamsResponse)
+	err := c.cc.Invoke(ctx, StatehouseService_ListStreams_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // StatehouseServiceServer is the server API for StatehouseService service.
 // All implementations must embed UnimplementedStatehouseServiceServer
 // for forward compatibility.
@@ -538,6 +566,12 @@ type StatehouseServiceServer interface {
 	Diff(context.Context, *DiffRequest) (*DiffResponse, error)
 	// GetAgent answers an agent's head and its lineage: what it was forked from, and its forks.
 	GetAgent(context.Context, *GetAgentRequest) (*GetAgentResponse, error)
+	// ListRefusals answers what was refused in the last hour, the last first: conflicts, limits, whatever
+	// was not answered. Like refusals stand together. It is kept in memory, is bounded, and has no value.
+	ListRefusals(context.Context, *ListRefusalsRequest) (*ListRefusalsResponse, error)
+	// ListStreams lists the watches, replays and sessions that are open, oldest first: whose they
+	// are, what they are about, and how far they are behind.
+	ListStreams(context.Context, *ListStreamsRequest) (*ListStreamsResponse, error)
 	mustEmbedUnimplementedStatehouseServiceServer()
 }
 
@@ -631,6 +665,12 @@ func (UnimplementedStatehouseServiceServer) Diff(context.Context, *DiffRequest) 
 }
 func (UnimplementedStatehouseServiceServer) GetAgent(context.Context, *GetAgentRequest) (*GetAgentResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetAgent not implemented")
+}
+func (UnimplementedStatehouseServiceServer) ListRefusals(context.Context, *ListRefusalsRequest) (*ListRefusalsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListRefusals not implemented")
+}
+func (UnimplementedStatehouseServiceServer) ListStreams(context.Context, *ListStreamsRequest) (*ListStreamsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListStreams not implemented")
 }
 func (UnimplementedStatehouseServiceServer) mustEmbedUnimplementedStatehouseServiceServer() {}
 func (UnimplementedStatehouseServiceServer) testEmbeddedByValue()                           {}
@@ -1125,6 +1165,42 @@ func _StatehouseService_GetAgent_Handler(srv interface{}, ctx context.Context, d
 	return interceptor(ctx, in, info, handler)
 }
 
+func _StatehouseService_ListRefusals_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListRefusalsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(StatehouseServiceServer).ListRefusals(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: StatehouseService_ListRefusals_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(StatehouseServiceServer).ListRefusals(ctx, req.(*ListRefusalsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _StatehouseService_ListStreams_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListStreamsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(StatehouseServiceServer).ListStreams(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: StatehouseService_ListStreams_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(StatehouseServiceServer).ListStreams(ctx, req.(*ListStreamsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // StatehouseService_ServiceDesc is the grpc.ServiceDesc for StatehouseService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -1227,6 +1303,14 @@ var StatehouseService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetAgent",
 			Handler:    _StatehouseService_GetAgent_Handler,
+		},
+		{
+			MethodName: "ListRefusals",
+			Handler:    _StatehouseService_ListRefusals_Handler,
+		},
+		{
+			MethodName: "ListStreams",
+			Handler:    _StatehouseService_ListStreams_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from statehouse._aio.transport import Awaiting
 from statehouse._steps.daemon import DaemonSteps
-from statehouse.types import Build, Status
+from statehouse.types import Build, OpenStream, Refusal, Status
 
 
 class DaemonCalls(DaemonSteps, Awaiting):
-    """Whether it serves, what build it is, how large its store is."""
+    """Whether it serves, what build it is, how large its store is, what goes on in it."""
 
     async def health(self) -> str:
         """Asks once whether the daemon serves, and answers ``"ok"``.
@@ -38,3 +38,51 @@ class DaemonCalls(DaemonSteps, Awaiting):
         Raises :class:`ConnectionError` when the daemon cannot be reached.
         """
         return await self._run(self._status())
+
+    async def list_refusals(
+        self,
+        *,
+        conflicts: bool = False,
+        limit: int | None = None,
+        namespace: str | None = None,
+        all_namespaces: bool = False,
+    ) -> list[Refusal]:
+        """Lists what the daemon refused in the last hour, the last first; like refusals together.
+
+        >>> _ = await client.write("a1", "plan", {"step": 1})
+        >>> try:
+        ...     await client.write("a1", "plan", {"step": 2}, expected_version=7)
+        ... except PreconditionFailed:
+        ...     pass
+        >>> [(refused.code, refused.key, refused.count) for refused in await client.list_refusals()]
+        [('PRECONDITION_FAILED', 'plan', 1)]
+
+        ``conflicts``
+            Only those about what was there: conflicts, preconditions, leases, evaluated operations.
+        ``limit``
+            How many to list at most; None: all.
+        ``namespace``
+            None: the client's own.
+        ``all_namespaces``
+            Of all namespaces that the client may read, and of requests that named none.
+
+        Raises :class:`InvalidArgument` for a name that breaks a rule.
+        """
+        return await self._run(self._list_refusals(conflicts, limit, namespace, all_namespaces))
+
+    async def list_streams(
+        self, *, namespace: str | None = None, all_namespaces: bool = False
+    ) -> list[OpenStream]:
+        """Lists who watches and replays what, since when and how far behind: the first thousand.
+
+        >>> await client.list_streams()
+        []
+
+        ``namespace``
+            None: the client's own.
+        ``all_namespaces``
+            Of all namespaces that the client may read, and sessions.
+
+        Raises :class:`InvalidArgument` for a name that breaks a rule.
+        """
+        return await self._run(self._list_streams(namespace, all_namespaces))

@@ -42,6 +42,13 @@ class TransactionState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     TRANSACTION_STATE_NEVER_SEEN: _ClassVar[TransactionState]
     TRANSACTION_STATE_TOO_OLD: _ClassVar[TransactionState]
 
+class StreamKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    STREAM_KIND_UNSPECIFIED: _ClassVar[StreamKind]
+    STREAM_KIND_WATCH: _ClassVar[StreamKind]
+    STREAM_KIND_REPLAY: _ClassVar[StreamKind]
+    STREAM_KIND_SESSION: _ClassVar[StreamKind]
+
 class ErrorCode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     UNKNOWN: _ClassVar[ErrorCode]
@@ -94,6 +101,10 @@ TRANSACTION_STATE_ABORTED: TransactionState
 TRANSACTION_STATE_EXPIRED: TransactionState
 TRANSACTION_STATE_NEVER_SEEN: TransactionState
 TRANSACTION_STATE_TOO_OLD: TransactionState
+STREAM_KIND_UNSPECIFIED: StreamKind
+STREAM_KIND_WATCH: StreamKind
+STREAM_KIND_REPLAY: StreamKind
+STREAM_KIND_SESSION: StreamKind
 UNKNOWN: ErrorCode
 INVALID_REQUEST: ErrorCode
 TXN_NOT_FOUND: ErrorCode
@@ -1399,6 +1410,96 @@ class SessionAnswer(_message.Message):
     answer: bytes
     status: bytes
     def __init__(self, id: _Optional[int] = ..., answer: _Optional[bytes] = ..., status: _Optional[bytes] = ...) -> None: ...
+
+class ListRefusalsRequest(_message.Message):
+    __slots__ = ("namespace", "all", "conflicts", "limit")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    ALL_FIELD_NUMBER: _ClassVar[int]
+    CONFLICTS_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    all: bool
+    conflicts: bool
+    limit: int
+    def __init__(self, namespace: _Optional[str] = ..., all: bool = ..., conflicts: bool = ..., limit: _Optional[int] = ...) -> None: ...
+
+class ListRefusalsResponse(_message.Message):
+    __slots__ = ("refusals", "since")
+    REFUSALS_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    refusals: _containers.RepeatedCompositeFieldContainer[Refusal]
+    since: _timestamp_pb2.Timestamp
+    def __init__(self, refusals: _Optional[_Iterable[_Union[Refusal, _Mapping]]] = ..., since: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class Refusal(_message.Message):
+    __slots__ = ("namespace", "agent_id", "key", "lease", "principal", "method", "code", "limit", "count", "first_time", "last_time")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    AGENT_ID_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    LEASE_FIELD_NUMBER: _ClassVar[int]
+    PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    FIRST_TIME_FIELD_NUMBER: _ClassVar[int]
+    LAST_TIME_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    agent_id: str
+    key: str
+    lease: str
+    principal: str
+    method: str
+    code: ErrorCode
+    limit: str
+    count: int
+    first_time: _timestamp_pb2.Timestamp
+    last_time: _timestamp_pb2.Timestamp
+    def __init__(self, namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., key: _Optional[str] = ..., lease: _Optional[str] = ..., principal: _Optional[str] = ..., method: _Optional[str] = ..., code: _Optional[_Union[ErrorCode, str]] = ..., limit: _Optional[str] = ..., count: _Optional[int] = ..., first_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., last_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class ListStreamsRequest(_message.Message):
+    __slots__ = ("namespace", "all", "limit")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    ALL_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    all: bool
+    limit: int
+    def __init__(self, namespace: _Optional[str] = ..., all: bool = ..., limit: _Optional[int] = ...) -> None: ...
+
+class ListStreamsResponse(_message.Message):
+    __slots__ = ("streams", "total")
+    STREAMS_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    streams: _containers.RepeatedCompositeFieldContainer[OpenStream]
+    total: int
+    def __init__(self, streams: _Optional[_Iterable[_Union[OpenStream, _Mapping]]] = ..., total: _Optional[int] = ...) -> None: ...
+
+class OpenStream(_message.Message):
+    __slots__ = ("kind", "namespace", "agent_id", "key_prefix", "lease", "due", "principal", "peer", "begin_time", "cursor", "lag")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    AGENT_ID_FIELD_NUMBER: _ClassVar[int]
+    KEY_PREFIX_FIELD_NUMBER: _ClassVar[int]
+    LEASE_FIELD_NUMBER: _ClassVar[int]
+    DUE_FIELD_NUMBER: _ClassVar[int]
+    PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
+    PEER_FIELD_NUMBER: _ClassVar[int]
+    BEGIN_TIME_FIELD_NUMBER: _ClassVar[int]
+    CURSOR_FIELD_NUMBER: _ClassVar[int]
+    LAG_FIELD_NUMBER: _ClassVar[int]
+    kind: StreamKind
+    namespace: str
+    agent_id: str
+    key_prefix: str
+    lease: str
+    due: bool
+    principal: str
+    peer: str
+    begin_time: _timestamp_pb2.Timestamp
+    cursor: int
+    lag: int
+    def __init__(self, kind: _Optional[_Union[StreamKind, str]] = ..., namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., key_prefix: _Optional[str] = ..., lease: _Optional[str] = ..., due: bool = ..., principal: _Optional[str] = ..., peer: _Optional[str] = ..., begin_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., cursor: _Optional[int] = ..., lag: _Optional[int] = ...) -> None: ...
 
 class StatehouseError(_message.Message):
     __slots__ = ("code", "message", "details", "maybe_applied")
