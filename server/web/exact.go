@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -38,6 +39,15 @@ func structBeside(f protoreflect.FieldDescriptor) protoreflect.FieldDescriptor {
 		return nil
 	}
 	return s
+}
+
+// JSONText reports whether a field is JSON text with no Struct beside it, as a merge patch. It is JSON on both ways,
+// too, under its own name; requests may have it as the bytes that it is.
+func JSONText(f protoreflect.FieldDescriptor) bool { return isText(f) && structBeside(f) == nil }
+
+// isText reports whether a field is JSON text.
+func isText(f protoreflect.FieldDescriptor) bool {
+	return f != nil && f.Kind() == protoreflect.BytesKind && !f.IsList() && strings.HasSuffix(string(f.Name()), "_json")
 }
 
 // inexact is a request as the service takes it: values as text. If its encoding is that of Structs, or not given, it
@@ -152,9 +162,15 @@ func (r *rewriting) encoding(f protoreflect.FieldDescriptor) error {
 }
 
 func (r *rewriting) field(name string, f protoreflect.FieldDescriptor) error {
-	text, beside := textBeside(f), structBeside(f)
+	text, beside, next := textBeside(f), structBeside(f), r.from.PeekKind()
+	if isText(f) && (next == '{' || next == '[') {
+		text = f
+	}
+	if JSONText(f) {
+		beside = f
+	}
 	switch {
-	case r.structs && text != nil && r.from.PeekKind() != 'n':
+	case r.structs && text != nil && next != 'n':
 		v, err := r.from.ReadValue()
 		if err != nil {
 			return err
@@ -166,7 +182,7 @@ func (r *rewriting) field(name string, f protoreflect.FieldDescriptor) error {
 		_ = to.Close()
 		r.out.WriteByte('"')
 		return nil
-	case !r.structs && beside != nil && r.from.PeekKind() == '"':
+	case !r.structs && beside != nil && next == '"':
 		t, err := r.from.ReadToken()
 		if err != nil {
 			return err

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -58,6 +59,40 @@ func TestValuesAsWritten(t *testing.T) {
 		got := r.call("GetState", fmt.Sprintf(`{"agentId":"a","key":"k","encoding":%q}`, encoding))
 		if !strings.Contains(string(got.body), field) || strings.Contains(string(got.body), `"value":`) {
 			t.Errorf("%s: %s", encoding, got.body)
+		}
+	}
+}
+
+// TestPatchesAreJSON: a merge patch is JSON in a request, or the bytes that the contract has; what it came to, and
+// the patch of a difference, is exact.
+func TestPatchesAreJSON(t *testing.T) {
+	r := newRig(t)
+	r.put("1", "a", "k", `{"n":9007199254740993,"plan":{"step":1,"old":true}}`)
+	for i, patch := range []string{
+		`"mergeJson":{"plan":{"step":2,"old":null},"big":9007199254740995}`,
+		`"merge_json":{"plan":{"step":3}}`,
+		`"mergeJson":"` + base64.StdEncoding.EncodeToString([]byte(`{"plan":{"step":4}}`)) + `"`,
+	} {
+		if got := r.call("Transact", fmt.Sprintf(`{"txnId":"m%d","operations":[{"agentId":"a","key":"k",%s}]}`, i, patch)); got.status != http.StatusOK {
+			t.Fatalf("%s: %s", patch, got.body)
+		}
+	}
+	const want = `"value":{"n":9007199254740993,"plan":{"step":4},"big":9007199254740995}`
+	if got := r.call("GetState", `{"agentId":"a","key":"k"}`); !strings.Contains(string(got.body), want) {
+		t.Errorf("%s", got.body)
+	}
+	if got := r.call("Diff", `{"agentId":"a","from":{"commitTs":"2"},"to":{"commitTs":"3"}}`); !strings.Contains(string(got.body), `"patchJson":[{"op":"replace","path":"/plan/step","value":3}]`) {
+		t.Errorf("%s", got.body)
+	}
+	if got := r.call("Diff", `{"agentId":"a","from":{"commitTs":"2"},"to":{"commitTs":"3"},"encoding":"VALUE_ENCODING_JSON"}`); !strings.Contains(string(got.body), `"patchJson":"`) {
+		t.Errorf("bytes that were asked for: %s", got.body)
+	}
+	if got := r.call("Transact", `{"txnId":"v","operations":[{"agentId":"a","key":"v","put":{"valueJson":{"as":"it is"}}}]}`); got.status != http.StatusOK {
+		t.Errorf("text that is JSON: %s", got.body)
+	}
+	for _, patch := range []string{`7`, `"ew"`, `"no base64!"`, `[1]`, `{"a":1,"a":2}`, `null`} {
+		if got := r.call("Transact", `{"txnId":"x","operations":[{"agentId":"a","key":"k","mergeJson":`+patch+`}]}`); got.status != http.StatusBadRequest {
+			t.Errorf("%s: %d %s", patch, got.status, got.body)
 		}
 	}
 }

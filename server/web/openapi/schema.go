@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"statehouse.dev/statehouse/server/web"
 )
 
 func ref(name string) object { return object{"$ref": "#/components/schemas/" + name} }
@@ -67,6 +69,9 @@ func (d *describing) single(f protoreflect.FieldDescriptor) object {
 	case protoreflect.StringKind:
 		return object{"type": "string"}
 	case protoreflect.BytesKind:
+		if web.JSONText(f) {
+			return object{"oneOf": []object{{"type": "object"}, {"type": "array"}, {"type": "string", "contentEncoding": "base64"}}}
+		}
 		return object{"type": "string", "contentEncoding": "base64"}
 	case protoreflect.DoubleKind, protoreflect.FloatKind:
 		return object{"type": "number"}
