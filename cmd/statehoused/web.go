@@ -82,7 +82,7 @@ func serveHTTP(s *settings, service *server.Service, reloads *reloader, listener
 	if err != nil {
 		return err
 	}
-	models := mcp.NewHandler(mcp.HandlerOptions{Conn: conn, Guarded: true, Version: version})
+	models := mcp.NewHandler(mcp.HandlerOptions{Conn: conn, Guarded: true, Version: version, Log: borrowedLog(reloads.log, "mcp")})
 	front.Handle("/mcp", models)
 	front.OnShutdown(func() {
 		models.Close()

@@ -11,6 +11,7 @@ import pytest
 
 #: The module of an adapter, its extra and what it imports.
 ADAPTERS = {
+    "langgraph": ("langgraph", "langgraph"),
     "claude_agent": ("claude-agent", "claude_agent_sdk"),
     "openai_agents": ("openai-agents", "agents"),
     "google_adk": ("google-adk", "google.adk"),
@@ -44,6 +45,11 @@ def test_each_adapter_is_an_extra_with_tests():
     project = (here / "pyproject.toml").read_text()
     for name, (extra, _) in ADAPTERS.items():
         assert f"\n{extra} = [" in project
+        if name == "langgraph":  # a package, tested where the SDK is
+            assert (here / "statehouse" / name / "__init__.py").is_file()
+            assert (here / "requirements-langgraph-floor.txt").is_file()
+            assert list(here.glob("tests/test_langgraph_*.py"))
+            continue
         assert (here / "statehouse" / f"{name}.py").is_file()
         for file in ("newest.txt", "oldest.txt", "test_suite.py"):
             assert (here / "adapters" / name / file).is_file()

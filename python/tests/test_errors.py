@@ -4,6 +4,8 @@ import builtins
 import copy
 import inspect
 import pickle
+import re
+from pathlib import Path
 
 import grpc
 import pytest
@@ -40,6 +42,35 @@ def test_every_code_of_the_contract_has_its_error():
     assert (unheard_of.code, unheard_of.message) == ("CODE_99", "fallback")
     maybe = from_detail(pb.StatehouseError(code=pb.STORAGE_ERROR, maybe_applied=True), "")
     assert type(maybe) is errors.OutcomeUnknown
+
+
+TYPESCRIPT = Path(__file__).resolve().parents[2] / "typescript" / "src" / "errors.ts"
+
+
+@pytest.mark.skipif(not TYPESCRIPT.is_file(), reason="the TypeScript package is not here")
+def test_the_errors_of_typescript_are_these():
+    """Each has the place in the tree, the code and the row of the table that it has here."""
+    text = TYPESCRIPT.read_text()
+    classes = re.split(r"^export class ", text, flags=re.M)[1:]
+    theirs = {}
+    for found in classes:
+        name, parent = re.match(r"(\w+)(?: extends (\w+))?", found).groups()
+        code = re.search(r'static (?:override )?code = "(\w+)"', found)
+        theirs[name] = (parent, code and code[1], bool(re.search(r"override advice =", found)))
+    ours = {
+        kind.__name__: (
+            "Error" if kind is errors.StatehouseError else kind.__mro__[1].__name__,
+            vars(kind).get("own_code"),
+            "advice" in vars(kind) and kind is not errors.StatehouseError,
+        )
+        for kind in KINDS
+    }
+    assert theirs == ours
+    table = text.partition("BY_CODE")[2].partition("]);")[0]
+    listed = re.findall(r"^    (\w+),$", table, flags=re.M)
+    alone = dict(re.findall(r'\["(\w+)", (\w+)\]', table))
+    by_code = {getattr(errors, name).own_code: name for name in listed} | alone
+    assert by_code == {code: kind.__name__ for code, kind in errors.BY_CODE.items()}
 
 
 class Failed(grpc.RpcError):

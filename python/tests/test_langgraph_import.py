@@ -21,4 +21,4 @@ def test_without_the_extra_it_says_what_to_install():
     program = "import sys; sys.modules['langgraph'] = None; import statehouse.langgraph"
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert ran.returncode != 0
-    assert "pip install 'statehouse-sdk[langgraph]'" in ran.stderr
+    assert 'pip install "statehouse-sdk[langgraph]"' in ran.stderr

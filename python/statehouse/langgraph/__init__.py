@@ -15,12 +15,12 @@ has all methods of the framework, blocking and awaited. It needs
 holds.
 """
 
+from statehouse._adapters import needs
+
 try:
     import langgraph.checkpoint.base  # noqa: F401
 except ImportError as error:
-    raise ImportError(
-        "statehouse.langgraph needs LangGraph: pip install 'statehouse-sdk[langgraph]'"
-    ) from error
+    raise needs("langgraph", error) from error
 
 from statehouse.langgraph._owning import ThreadConflict
 from statehouse.langgraph._saver import AsyncStatehouseSaver, StatehouseSaver
