@@ -46,6 +46,8 @@ __all__ = ["RunExists", "StatehouseStepStore"]
 
 T = TypeVar("T")
 _RUNS, _EVENTS, _SNAPSHOTS, _EFFECTS = "run/", "event/", "snapshot/", "effect/"
+#: How many snapshots more than are kept a save looks at, and so deletes at most.
+_PRUNED = 500
 #: Of what is to be there once.
 _KEYS = "key/"
 _RUN, _EVENT = TypeAdapter(RunRecord), TypeAdapter(StepEvent)
@@ -65,6 +67,10 @@ class StatehouseStepStore:
         What the names of agents begin with.
     ``metadata``
         Stays with each commit: who did it, why…
+    ``max_snapshots_per_run``
+        Of each run so many snapshots are kept, the last ones, and the last that is complete; None:
+        all. What is more is deleted after a save, in a commit of its own. The past of what is
+        deleted, and the messages, stay.
 
     What has an ``idempotency_key`` is there once, however often, and by how many processes, it is
     handed over. Methods raise what the client's raise: see :mod:`statehouse.errors`.
@@ -76,11 +82,16 @@ class StatehouseStepStore:
         *,
         prefix: str = "pydantic-ai/",
         metadata: Mapping[str, str] | None = None,
+        max_snapshots_per_run: int | None = None,
     ) -> None:
+        most = max_snapshots_per_run
+        if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
+            raise ValueError(f"max_snapshots_per_run must be an int >= 1 or None, not {most!r}")
         self._client = client
         self._prefix = prefix
         self._index = prefix.rstrip("/") or "/"
         self._metadata = dict(metadata or {})
+        self._most = most
         self._messages = Shared(client, "message", self._metadata)
 
     async def register_run(self, record: RunRecord) -> None:
@@ -212,6 +223,19 @@ class StatehouseStepStore:
 
         with _once():
             self._messages.save(agent, messages, [one], also)
+        if self._most is not None:
+            self._client.run_transaction(lambda tx: self._prune(tx, agent), metadata=self._metadata)
+
+    def _prune(self, tx: Txn, agent: str) -> None:
+        """Deletes the snapshots that need not be kept. The last stays, so that its number is not
+        given again.
+        """
+        most, complete = self._most or 0, False
+        records = tx.scan_prefix(agent, _SNAPSHOTS, reverse=True, limit=most + _PRUNED)
+        for at, record in enumerate(list(records)):
+            if at >= most and (complete or not record.value["complete"]):
+                tx.delete(agent, record.key)
+            complete = complete or record.value["complete"]
 
     def _list_snapshots(
         self, run_id: str, interrupted: bool, only_last: bool

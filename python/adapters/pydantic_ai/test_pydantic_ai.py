@@ -9,7 +9,7 @@ from pydantic_ai_harness.step_persistence import RunRecord, continue_run
 from statehouse._adapters.shared import ranges
 from statehouse.pydantic_ai import RunExists, StatehouseStepStore
 
-from test_suite import START, effect, event, history, needs_keys, snapshot
+from test_suite import START, effect, event, history, needs_keys, needs_states, snapshot
 
 pytestmark = pytest.mark.anyio
 
@@ -79,6 +79,31 @@ async def test_what_is_there_already_is_no_commit(store, commits, client):
         await store.save_snapshot(snapshot(9, history(9, "other"), idempotency_key="1"))
     assert commits() == 2
     assert len(client.list_keys("pydantic-ai/r1", "message/")) == 3
+
+
+@needs_states
+async def test_so_many_snapshots_are_kept(client):
+    """The last ones, and the last that is complete, as the harness' own stores do."""
+    bounded = StatehouseStepStore(client, max_snapshots_per_run=2)
+    kept = []
+    for step in range(8):
+        state = "complete" if step in (0, 1, 2) else "interrupted"
+        await bounded.save_snapshot(snapshot(step, state=state))
+        listed = await bounded.list_snapshots(run_id="r1", include_interrupted=True)
+        kept.append([one.step_index for one in listed])
+        last = await bounded.latest_snapshot(run_id="r1")
+        assert (last.step_index, last.messages) == (min(step, 2), history(min(step, 2)))
+    assert kept == [[0], [0, 1], [1, 2], [2, 3], [2, 3, 4], [2, 4, 5], [2, 5, 6], [2, 6, 7]]
+    await bounded.save_snapshot(snapshot(9))
+    assert len(client.list_keys("pydantic-ai/r1", "snapshot/")) == 2
+    # What was saved without a bound goes with the next that has one.
+    for step in range(20):
+        await StatehouseStepStore(client).save_snapshot(snapshot(step, run="r2"))
+    await StatehouseStepStore(client, max_snapshots_per_run=1).save_snapshot(snapshot(9, run="r2"))
+    assert len(client.list_keys("pydantic-ai/r2", "snapshot/")) == 1
+    for wrong in (0, -1, 1.5, True, "2"):
+        with pytest.raises(ValueError, match="max_snapshots_per_run"):
+            StatehouseStepStore(client, max_snapshots_per_run=wrong)
 
 
 async def test_each_message_is_stored_once(store, client):
