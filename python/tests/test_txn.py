@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from statehouse import (
+    Append,
     ConflictError,
     InvalidArgument,
     KeyPrecondition,
@@ -138,6 +139,21 @@ async def test_conditions_inside(client):
     await tx.write("a1", "z", {})
     with pytest.raises(PreconditionFailed):
         await tx.commit()
+
+
+async def test_a_refusal_of_a_key_is_no_older_daemon(client):
+    """A daemon that knows what a transaction has read refuses keys for reasons of its own."""
+    await client.transact([Append("a1", "events/", {"n": 1})])
+    async with client.begin_transaction() as tx:
+        keys = [record.key async for record in tx.scan_prefix("a1", "events/")]
+        await tx.delete("a1", keys[0])
+        await tx.append("a1", "events/", {"n": 2})
+        with pytest.raises(InvalidArgument, match="names key"):
+            await tx.commit()
+        await tx.abort()
+    async with client.begin_transaction() as tx:  # held by the client, as before
+        await tx.get_state("a1", keys[0])
+        await tx.append("a1", "events/", {"n": 2})
 
 
 async def test_expiry(client):

@@ -10,7 +10,7 @@ from statehouse._calls import Caller, Deadline, new_txn_id
 from statehouse._effects import Invoke, Steps
 from statehouse._functions import check_result
 from statehouse._proto import statehouse_pb2 as pb
-from statehouse._steps.txn import TxnSteps
+from statehouse._steps.txn import TxnSteps, knows_reads
 from statehouse._steps.txnreads import Begun
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def begin(
     in_daemon = check.flag("held", held)
 
     def steps() -> Steps[Begun]:
-        if in_daemon or not (yield from _knows_reads(caller)):
+        if in_daemon or not (yield from knows_reads(caller)):
             # It may be repeated: a transaction whose id was lost expires.
             request = pb.BeginTransactionRequest(timeout_ms=given)
             opened = yield from caller.call("BeginTransaction", request)
@@ -41,24 +41,6 @@ def begin(
         return Begun(new_txn_id(), _TIMEOUT if given is None else given / 1000)
 
     return steps()
-
-
-def _knows_reads(caller: Caller) -> Steps[bool]:
-    """Reports whether the daemon validates what a transaction has read. It is asked once, with a
-    transaction that says to have read nothing, which an older one takes for empty and refuses.
-    """
-    endpoint = caller.endpoint
-    if endpoint.knows_reads is not None:
-        yield from caller.connect("begin_transaction")
-        return endpoint.knows_reads
-    try:
-        probe = pb.TransactRequest(txn_id=new_txn_id(), reads=pb.ReadSet())
-        answer = yield from caller.call("Transact", probe)
-    except errors.InvalidArgument:
-        endpoint.knows_reads = False
-    else:
-        endpoint.knows_reads, endpoint.epoch = True, answer.epoch
-    return endpoint.knows_reads
 
 
 def _milliseconds(timeout: float | None, timeout_ms: int | None) -> int | None:

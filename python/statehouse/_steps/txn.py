@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from statehouse import _arguments as check
 from statehouse import errors
-from statehouse._calls import DECIDES, Caller
+from statehouse._calls import DECIDES, Caller, new_txn_id
 from statehouse._effects import Reach, Steps
 from statehouse._pending import Pending
 from statehouse._proto import statehouse_pb2 as pb
@@ -253,8 +253,10 @@ class TxnSteps(TxnReads):
             field = refused.details.get("field")
             if field == "snapshot_ts":
                 raise self._forgotten(refused) from None
-            if request.HasField("reads") and field in ("agent_id", "key"):
-                self._caller.endpoint.knows_reads = False
+            # An older daemon refuses the precondition without names; one that knows reads may have
+            # other reasons.
+            about_names = request.HasField("reads") and field in ("agent_id", "key")
+            if about_names and not (yield from knows_reads(self._caller, again=True)):
                 old = _too_old(refused)
                 self._end(old)
                 raise old from None
@@ -331,6 +333,25 @@ class TxnSteps(TxnReads):
         if isinstance(failed, errors.Unimplemented) and failed is self._outcome:
             return True  # the next one is held by the daemon
         return isinstance(failed, errors.ConnectionError) and not self._caller.options.fail_fast
+
+
+def knows_reads(caller: Caller, again: bool = False) -> Steps[bool]:
+    """Reports whether the daemon validates what a transaction has read. It is asked once, or
+    ``again``, with a transaction that says to have read nothing, which an older one takes for
+    empty and refuses.
+    """
+    endpoint = caller.endpoint
+    if endpoint.knows_reads is not None and not again:
+        yield from caller.connect("begin_transaction")
+        return endpoint.knows_reads
+    try:
+        probe = pb.TransactRequest(txn_id=new_txn_id(), reads=pb.ReadSet())
+        answer = yield from caller.call("Transact", probe)
+    except errors.InvalidArgument:
+        endpoint.knows_reads = False
+    else:
+        endpoint.knows_reads, endpoint.epoch = True, answer.epoch
+    return endpoint.knows_reads
 
 
 def _too_old(refused: errors.StatehouseError) -> errors.Unimplemented:
