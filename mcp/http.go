@@ -21,8 +21,10 @@ import (
 )
 
 const (
-	maxCallers  = 1000 // of whom a handler remembers the server
-	maxSessions = 100  // of a caller
+	maxCallers  = 1000        // of whom a handler remembers the server
+	maxSessions = 100         // of a caller
+	unused      = time.Minute // after which a session makes room for another
+	maxCalls    = 16          // of all callers, at once: each may have a page of large values in memory
 	idleSession = time.Hour
 	newProtocol = "2026-07-28" // the first version of the protocol without sessions
 )
@@ -38,6 +40,8 @@ type HandlerOptions struct {
 	ReadOnly bool
 	Version  string
 	Log      *slog.Logger // nil: nobody is told
+	// Now is the clock by which sessions are unused; time.Now.
+	Now func() time.Time
 }
 
 // Handler serves the protocol over HTTP: with sessions to clients of a version that has them, without to others.
@@ -49,8 +53,11 @@ type Handler struct {
 	sessions http.Handler
 	single   http.Handler
 
+	turns chan struct{} // of calls
+
 	mu      sync.Mutex
 	callers map[caller]*sdk.Server
+	uses    map[string]*use // of sessions, by their ids
 }
 
 // caller is who asks, and for what: each has a server.
@@ -62,7 +69,10 @@ type caller struct {
 
 // NewHandler makes a handler.
 func NewHandler(o HandlerOptions) *Handler {
-	h := &Handler{options: o, callers: make(map[caller]*sdk.Server)}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	h := &Handler{options: o, turns: make(chan struct{}, maxCalls), callers: make(map[caller]*sdk.Server), uses: make(map[string]*use)}
 	// Without a store of events, in which the SDK keeps something of every call until its session ends: a client
 	// whose stream breaks asks again.
 	serve := func(stateless bool) http.Handler {
@@ -100,13 +110,14 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Header.Get("Mcp-Protocol-Version") >= newProtocol:
 		next = h.single
 	case r.Method == http.MethodPost && r.Header.Get("Mcp-Session-Id") == "" && h.full(c):
-		http.Error(w, fmt.Sprintf("this key has %d sessions, and no more are allowed: end some", maxSessions), http.StatusServiceUnavailable)
+		http.Error(w, fmt.Sprintf("this key has %d sessions that are in use, and no more are allowed: end some", maxSessions), http.StatusServiceUnavailable)
 		return
 	}
 	if r.Header.Get("Authorization") == "" { // the SDK wants a token also where the daemon lets in anybody
 		r = r.Clone(r.Context())
 		r.Header.Set("Authorization", "Bearer none")
 	}
+	defer h.using(w, r)()
 	next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, c)))
 }
 
@@ -200,7 +211,7 @@ func (h *Handler) serverOf(r *http.Request) *sdk.Server {
 	}
 	server := New(Options{
 		Client: c, Confined: who.namespace != "", Agent: who.agent, ReadOnly: h.options.ReadOnly || who.readOnly,
-		Version: h.options.Version, Log: h.options.Log,
+		Version: h.options.Version, Log: h.options.Log, turns: h.turns,
 	})
 	h.callers[who] = server
 	return server
@@ -220,12 +231,4 @@ func sessions(server *sdk.Server) (n int) {
 		n++
 	}
 	return n
-}
-
-// full reports whether a caller has as many sessions as it may.
-func (h *Handler) full(who caller) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	server := h.callers[who]
-	return server != nil && sessions(server) >= maxSessions
 }

@@ -1,11 +1,16 @@
 package mcp_test
 
 import (
+	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 	"google.golang.org/grpc"
@@ -25,6 +30,8 @@ type web struct {
 	daemon *statehousetest.Daemon
 	keys   *admin.Client
 	server *httptest.Server
+	conn   *busy
+	skew   atomic.Int64 // of the handler's clock
 }
 
 func newWeb(t *testing.T, token string) *web {
@@ -38,7 +45,9 @@ func newWeb(t *testing.T, token string) *web {
 	if err != nil {
 		t.Fatal(err)
 	}
-	handler := mcp.NewHandler(mcp.HandlerOptions{Conn: conn, Version: "test"})
+	w.conn = &busy{ClientConn: conn}
+	now := func() time.Time { return time.Now().Add(time.Duration(w.skew.Load())) }
+	handler := mcp.NewHandler(mcp.HandlerOptions{Conn: w.conn, Version: "test", Now: now})
 	w.keys, w.server = admin.New(operator), httptest.NewServer(handler)
 	t.Cleanup(func() {
 		handler.Close()
@@ -202,6 +211,86 @@ func TestSessions(t *testing.T) {
 	}
 	if status, body, _ := w.post(initialize, "Mcp-Protocol-Version", "2025-11-25", "X", "y"); status != http.StatusServiceUnavailable {
 		t.Errorf("and again: %d: %s", status, body)
+	}
+}
+
+// TestSessionsLeftBehind: a client that was killed a hundred times is let in, and who uses a session keeps it.
+func TestSessionsLeftBehind(t *testing.T) {
+	w := newWeb(t, "")
+	var all []string
+	for range 100 {
+		_, _, session := w.post(initialize)
+		all = append(all, session)
+	}
+	w.skew.Store(int64(2 * time.Minute))
+	const ping = `{"jsonrpc":"2.0","id":7,"method":"ping"}`
+	for i, session := range all {
+		if i != 1 && i != 2 {
+			if status, body, _ := w.post(ping, "Mcp-Session-Id", session); status != http.StatusOK {
+				t.Fatalf("%d: %s", status, body)
+			}
+		}
+	}
+	if status, body, _ := w.post(initialize); status != http.StatusOK {
+		t.Fatalf("a new session: %d: %s", status, body)
+	}
+	for i, want := range map[int]int{0: http.StatusOK, 1: http.StatusNotFound, 2: http.StatusOK, 99: http.StatusOK} { // each for itself: any order
+		if status, body, _ := w.post(ping, "Mcp-Session-Id", all[i]); status != want {
+			t.Errorf("session %d: %d, want %d: %s", i, status, want, body)
+		}
+	}
+	if status, _, _ := w.post(initialize); status != http.StatusServiceUnavailable {
+		t.Errorf("where all are used: %d", status)
+	}
+}
+
+// busy counts the calls under way that read a history, and keeps them until there are as many as there may be.
+type busy struct {
+	*grpc.ClientConn
+	mu        sync.Mutex
+	now, most int
+	full      chan struct{}
+}
+
+func (b *busy) Invoke(ctx context.Context, method string, args, reply any, opts ...grpc.CallOption) error {
+	if b.full != nil && strings.HasSuffix(method, "/GetHistory") {
+		b.under(1)
+		defer b.under(-1)
+		select {
+		case <-b.full:
+		case <-ctx.Done():
+		}
+	}
+	return b.ClientConn.Invoke(ctx, method, args, reply, opts...)
+}
+
+func (b *busy) under(n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.now += n
+	if b.most < 16 && b.now == 16 {
+		close(b.full)
+	}
+	b.most = max(b.most, b.now)
+}
+
+// TestCallsAtOnce: however many calls come, so many are done at once: each may have megabytes in memory.
+func TestCallsAtOnce(t *testing.T) {
+	w := newWeb(t, "")
+	w.conn.full = make(chan struct{})
+	_, _, session := w.post(initialize)
+	var calls sync.WaitGroup
+	for i := range 100 {
+		calls.Go(func() {
+			call := fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"name":"history","arguments":{"agent":"a","key":"k"}}}`, i+10)
+			if status, body, _ := w.post(call, "Mcp-Session-Id", session); status != http.StatusOK {
+				t.Errorf("%d: %s", status, body)
+			}
+		})
+	}
+	calls.Wait()
+	if n := w.conn.most; n != 16 {
+		t.Errorf("%d calls were done at once", n)
 	}
 }
 

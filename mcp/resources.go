@@ -78,6 +78,11 @@ func (d *door) read(ctx context.Context, req *sdk.ReadResourceRequest) (*sdk.Rea
 	if err != nil {
 		return nil, wrong(err)
 	}
+	over, err := d.turn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer over()
 	rec, err := c.Get(ctx, n.Agent, n.Key, at)
 	switch {
 	case err != nil:

@@ -26,6 +26,8 @@ type Options struct {
 	Log *slog.Logger
 	// Now is the clock by which times ago are read; time.Now.
 	Now func() time.Time
+
+	turns chan struct{} // of calls, over all servers that share it; nil: any number at once
 }
 
 // door is a server at work.
@@ -111,4 +113,17 @@ func (d *door) of(p place) (*client.Client, string) {
 		p.Agent = d.Agent
 	}
 	return d.in(p.Namespace), p.Agent
+}
+
+// turn waits until a call may be done, which is over when the returned function is called.
+func (d *door) turn(ctx context.Context) (over func(), err error) {
+	if d.turns == nil {
+		return func() {}, nil
+	}
+	select {
+	case d.turns <- struct{}{}:
+		return func() { <-d.turns }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }

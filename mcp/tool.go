@@ -88,6 +88,11 @@ func add[In, Out any](d *door, t tool[In, Out]) {
 		if err := decode(req.Params.Arguments, resolved, &in); err != nil {
 			return failed(fmt.Sprintf("the arguments are not those of %s: %v. Nothing was done. Call it again with arguments that match its input schema.", t.name, err)), nil
 		}
+		over, err := d.turn(ctx)
+		if err != nil {
+			return nil, err
+		}
+		defer over()
 		out, err := t.run(ctx, req, in)
 		if err != nil {
 			return failed(d.explain(ctx, err)), nil

@@ -62,7 +62,7 @@ func (t *Streams) List() []*Stream {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	all := make([]*Stream, 0, len(t.open))
-	for s := range t.open { // sorted below
+	for s := range t.open { // in any order: sorted below
 		all = append(all, s)
 	}
 	slices.SortFunc(all, func(a, b *Stream) int { return cmp.Compare(a.number, b.number) })

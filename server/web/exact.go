@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -58,8 +59,11 @@ func inexact(d protoreflect.MessageDescriptor, request []byte) (out []byte, plai
 	if err := r.message(d, true); err != nil {
 		return nil, false, notJSON(err)
 	}
-	if _, err := r.from.ReadToken(); err == nil {
+	switch _, err := r.from.ReadToken(); {
+	case err == nil:
 		return nil, false, errors.New("there is more than one JSON value")
+	case !errors.Is(err, io.EOF):
+		return nil, false, notJSON(err)
 	}
 	return r.out.Bytes(), r.plain, nil
 }

@@ -110,6 +110,8 @@ func TestRefusedValues(t *testing.T) {
 		`{"txnId":"1","operations":{"agentId":"a","key":"k","put":{"value":{}}}}`,
 		`{"txnId":"1","txn_id":"2","operations":[{"agentId":"a","key":"k","put":{"value":{}}}]}`,
 		`{"txnId":"1","operations":[{"agentId":"a","key":"k","put":{"value":{}}}]} {}`,
+		`{"txnId":"1","operations":[{"agentId":"a","key":"k","put":{"value":{}}}]}, and more`,
+		`{"txnId":"1","operations":[{"agentId":"a","key":"k","put":{"value":{}}}]}}`,
 		"", "{", "null", "7", "{\"txnId\":\"\xff\"}",
 	} {
 		got := r.call("Transact", body)
