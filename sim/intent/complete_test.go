@@ -26,6 +26,7 @@ var unrecorded = []string{
 // what they ask.
 var unworded = []string{
 	"AcquireLease", "HoldLease", "Leases", "RenewLeases", "RefreshExpiry", "Fork", "Lineage", "Find", "List", "Diff", "Claim",
+	"Refusals", "Streams",
 }
 
 // onlyBegins is a connection on which transactions begin, and every other call is refused.
