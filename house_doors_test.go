@@ -44,6 +44,11 @@ var doors = map[string][]ban{
 		{"google.golang.org/grpc", "as above"},
 		{"github.com/cockroachdb/pebble", "storage is the engine's"},
 	},
+	"engine/fair": {
+		{module + "/", "it is about turns, and knows of nothing that takes them"},
+		{"google.golang.org", "as above"},
+		{"github.com", "as above"},
+	},
 	"engine/jsontext": {
 		{module + "/", "it is about JSON text, and knows of no store"},
 		{"google.golang.org", "as above"},

@@ -11,6 +11,8 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"statehouse.dev/statehouse/sim/simtest"
 )
 
 // tableReads looks at what is read of tables below blockFS.
@@ -66,6 +68,7 @@ func noise(rng *rand.Rand, n int) []byte {
 // What blockFS rests on: of a table Pebble reads the footer, which is short, and whole
 // blocks with their trailers, whoever reads and however far ahead.
 func TestPebbleReadsWholeBlocks(t *testing.T) {
+	simtest.Serial(t)
 	fs := &tableReads{FS: vfs.NewMem()}
 	rng := rand.New(rand.NewPCG(1, 1))
 	db := factStore(t, fs)

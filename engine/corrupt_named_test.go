@@ -9,6 +9,7 @@ import (
 
 	"statehouse.dev/statehouse/engine"
 	"statehouse.dev/statehouse/sim/simdisk"
+	"statehouse.dev/statehouse/sim/simtest"
 )
 
 // tabledStore is one with a clean end whose commits are in tables but the last few.
@@ -204,6 +205,7 @@ func edit(t *testing.T, class simdisk.Class, old, now string) func(d *simdisk.Di
 // TestFlipsInOptions: whatever bit of the options is flipped, the store opens as it was
 // or is called damaged, with the file named; the disk is not blamed.
 func TestFlipsInOptions(t *testing.T) {
+	simtest.Serial(t)
 	base, s := tabledStore(t, &rigClock{})
 	options := fileOf(t, base, simdisk.ClassOptions)
 	opened, refused := 0, 0
@@ -285,6 +287,7 @@ func TestAcceptedWitnessOnly(t *testing.T) {
 // TestWitnessSurvivesAnyCrash: one word of the witness is whole after every crash, so a
 // witness without any is damage and no crash's doing.
 func TestWitnessSurvivesAnyCrash(t *testing.T) {
+	simtest.Serial(t)
 	_, images, _ := record(t)
 	for i, img := range images {
 		if i%stride(1) != 0 {

@@ -10,12 +10,14 @@ import (
 
 	"statehouse.dev/statehouse/engine"
 	"statehouse.dev/statehouse/sim/simdisk"
+	"statehouse.dev/statehouse/sim/simtest"
 )
 
 // TestLyingDisk runs the script on a disk that says it syncs a class of files and
 // does not, and cuts the power. No engine can keep what such a disk loses; it must
 // not serve a mixture, and where the witness has survived it must say so.
 func TestLyingDisk(t *testing.T) {
+	simtest.Serial(t)
 	var faults []string
 	for _, class := range []string{"wal", "manifest", "sstable", "witness", "options", "other"} {
 		for nth := 1; nth <= 9; nth += 2 {

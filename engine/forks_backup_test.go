@@ -7,6 +7,7 @@ import (
 
 	"statehouse.dev/statehouse/engine"
 	"statehouse.dev/statehouse/sim/simdisk"
+	"statehouse.dev/statehouse/sim/simtest"
 )
 
 // A backup of forks, whole or not, in one stretch or several, is the same store again.
@@ -106,6 +107,7 @@ func restoreOn(t tester, env engine.Env, dir string, until engine.CommitTS, list
 }
 
 func TestForksAreBackedUp(t *testing.T) {
+	simtest.Serial(t)
 	for seed := range seeds(8) {
 		r := newForkRun(t, 100+seed)
 		r.write()

@@ -11,6 +11,7 @@ import (
 
 	"statehouse.dev/statehouse/engine"
 	"statehouse.dev/statehouse/sim/simdisk"
+	"statehouse.dev/statehouse/sim/simtest"
 )
 
 // Forks are held to a model that copies: whatever is read of a fork, at any point, must be what an
@@ -336,6 +337,7 @@ func newForkRun(t *testing.T, seed uint64) *forkRun {
 }
 
 func TestForks(t *testing.T) {
+	simtest.Serial(t)
 	for seed := range seeds(8) {
 		r := newForkRun(t, seed)
 		r.write()
@@ -367,6 +369,7 @@ func TestForks(t *testing.T) {
 
 // TestForksAreCopied: a namespace forgets, and forks keep what they inherited.
 func TestForksAreCopied(t *testing.T) {
+	simtest.Serial(t)
 	for seed := range seeds(8) {
 		r := newForkRun(t, seed)
 		r.write()

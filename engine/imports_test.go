@@ -12,6 +12,7 @@ import (
 
 	"statehouse.dev/statehouse/engine"
 	"statehouse.dev/statehouse/sim/simdisk"
+	"statehouse.dev/statehouse/sim/simtest"
 )
 
 // openSmall opens the store with steps of a few commits.
@@ -343,6 +344,7 @@ func importImages(t *testing.T, what engine.Import, events []engine.ImportEvent)
 
 // An import goes on where it was, whatever a crash leaves of it, and what another crash leaves of that.
 func TestImportCrashes(t *testing.T) {
+	simtest.Serial(t)
 	source := importSource(t)
 	for _, keep := range []bool{false, true} {
 		what, of := otherImport, inOther

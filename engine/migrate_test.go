@@ -12,6 +12,7 @@ import (
 
 	"statehouse.dev/statehouse/engine"
 	"statehouse.dev/statehouse/sim/simdisk"
+	"statehouse.dev/statehouse/sim/simtest"
 	"statehouse.dev/statehouse/sim/tamper"
 )
 
@@ -53,6 +54,7 @@ func goldenOn(t *testing.T, d *simdisk.Disk, want goldenStore) error {
 // old one, byte for byte, or the new one; the daemon does not start on what is between; and
 // another migration ends with everything that there was.
 func TestMigrateAnywhere(t *testing.T) {
+	simtest.Serial(t)
 	d := oldDisk(t)
 	want := wantGolden(t, goldenDir1)
 	old := contents(t, d)

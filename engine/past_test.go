@@ -12,6 +12,7 @@ import (
 
 	"statehouse.dev/statehouse/engine"
 	"statehouse.dev/statehouse/sim/simdisk"
+	"statehouse.dev/statehouse/sim/simtest"
 )
 
 // The past shrinks while agents write, the daemon is killed at any point of a step, and what was
@@ -362,6 +363,7 @@ func (r *pastRun) compareRetry() {
 }
 
 func TestPast(t *testing.T) {
+	simtest.Serial(t)
 	runs := uint64(40)
 	if fullSweep() {
 		runs = 2000

@@ -14,6 +14,7 @@ import (
 
 	"statehouse.dev/statehouse/engine"
 	"statehouse.dev/statehouse/sim/simdisk"
+	"statehouse.dev/statehouse/sim/simtest"
 )
 
 // Deletes of more keys than a transaction may change are held to the model of forks: whatever is read, at
@@ -68,6 +69,7 @@ func (r *forkRun) deletePrefix() {
 }
 
 func TestDeleteVeryMany(t *testing.T) {
+	simtest.Serial(t)
 	for seed := range uint64(6) {
 		r := newActRun(t, seed)
 		r.write()
@@ -108,6 +110,7 @@ func TestDeleteVeryMany(t *testing.T) {
 
 // TestDeleteVeryManyAndForget: retention takes what such a delete superseded, and nothing else.
 func TestDeleteVeryManyAndForget(t *testing.T) {
+	simtest.Serial(t)
 	for seed := range uint64(6) {
 		r := newActRun(t, 50+seed)
 		r.write()
@@ -152,6 +155,7 @@ func TestDeleteVeryManyAndForget(t *testing.T) {
 
 // TestDeleteVeryManyIsBackedUp: a backup has such a delete, carried out or not, in one stretch or several.
 func TestDeleteVeryManyIsBackedUp(t *testing.T) {
+	simtest.Serial(t)
 	for seed := range uint64(6) {
 		r := newActRun(t, 100+seed)
 		r.write()

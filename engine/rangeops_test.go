@@ -8,6 +8,7 @@ import (
 
 	"statehouse.dev/statehouse/engine"
 	"statehouse.dev/statehouse/sim/simdisk"
+	"statehouse.dev/statehouse/sim/simtest"
 )
 
 func onRange(agent, prefix string, eval engine.Evaluation) engine.Write {
@@ -57,6 +58,7 @@ func TestDeleteAndRestoreMany(t *testing.T) {
 // TestManyIsBounded: nobody walks very many keys to find out how many they are. What is past the limits of a
 // transaction is an act, or refused by the limit's name.
 func TestManyIsBounded(t *testing.T) {
+	simtest.Serial(t)
 	d, clock := simdisk.NewDisk(simdisk.DiskOptions{Seed: 1}), &rigClock{}
 	p := openOn(t, d, clock)
 	limit := p.Limits().TxnOps

@@ -12,6 +12,7 @@ import (
 
 	"statehouse.dev/statehouse/engine"
 	"statehouse.dev/statehouse/sim/simdisk"
+	"statehouse.dev/statehouse/sim/simtest"
 )
 
 // All kinds of operations together, on agents that are forks of each other, with records that expire and
@@ -265,6 +266,7 @@ func (r *allRun) run(steps int) {
 }
 
 func TestTogether(t *testing.T) {
+	simtest.Serial(t)
 	for seed := range seeds(40) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			r := &allRun{

@@ -7,6 +7,7 @@ import (
 
 	"statehouse.dev/statehouse/engine"
 	"statehouse.dev/statehouse/sim/simdisk"
+	"statehouse.dev/statehouse/sim/simtest"
 )
 
 func unsynced(p *process) { p.noSync = true }
@@ -16,6 +17,7 @@ func unsynced(p *process) { p.noSync = true }
 // loss of power leaves a prefix of the commits, whatever the disk did with what was not
 // synced, and the daemon and verify say of how many more the witness knew.
 func TestUnsyncedCrashAnywhere(t *testing.T) {
+	simtest.Serial(t)
 	s, images, clock := recordAs(t, unsynced)
 	ends := make(map[string]int)
 	for i, img := range images {

@@ -14,6 +14,7 @@ import (
 
 	"statehouse.dev/statehouse/engine"
 	"statehouse.dev/statehouse/sim/simdisk"
+	"statehouse.dev/statehouse/sim/simtest"
 )
 
 // A specimen is a store that is right, to be damaged: what is in it, what verify
@@ -311,6 +312,7 @@ func TestHoleIsNoticed(t *testing.T) {
 // TestCorruptionIsNoticed changes bytes of, cuts and removes every file of stores in
 // every state.
 func TestCorruptionIsNoticed(t *testing.T) {
+	simtest.Serial(t)
 	for _, sp := range specimens(t) {
 		start := time.Now()
 		verifyPerFile, openPerFile, losses := 4, 1, 6

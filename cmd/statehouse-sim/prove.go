@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"sync"
@@ -26,6 +27,8 @@ type proveFlags struct {
 	control int
 	more    int
 	keep    string
+	quick   bool
+	seeds   bool // write down which caught the bugs
 	mutants mutantFlags
 	// coverage: try nothing, and print what of the code runs come by.
 	coverage bool
@@ -51,7 +54,10 @@ The list of bugs is one that somebody thought of. With --mutants the mistakes ar
 rule, all over the code: conditions the wrong way round, bounds moved by one, statements
 left out, errors passed over. Each is tried with the seeds and the scenarios that come by it,
 and what is printed is the share that is killed, and every mutant that survives. With
---coverage nothing is tried: it prints the share of statements that runs reach at all.`,
+--coverage nothing is tried: it prints the share of statements that runs reach at all.
+
+With --quick the seed that caught a bug before is tried first, and no seeds are run for what a
+judge alone sees; it is what CI runs.`,
 		Example: "  statehouse-sim prove\n  statehouse-sim prove --only ack-before-sync,resume-skips-one\n  statehouse-sim prove --mutants --sample 400 --seed 1",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := o.check(cmd); err != nil {
@@ -75,6 +81,8 @@ and what is printed is the share that is killed, and every mutant that survives.
 	f.IntVar(&o.control, "control", 0, "seeds to run on the code as it is; 0: as many as the slowest bug took, at least 200")
 	f.IntVar(&o.more, "alone-seeds", 100, "seeds to run after the first failure for a judge that alone has not seen the bug")
 	f.StringVar(&o.keep, "out", "", "keep the scenario of each bug in this directory")
+	f.BoolVar(&o.quick, "quick", false, "try the seeds of "+caughtList+" first, and none for what a judge alone sees")
+	f.BoolVar(&o.seeds, "keep-seeds", false, "write the seeds that caught the bugs to "+caughtList)
 	f.BoolVar(&o.coverage, "coverage", false, "plant nothing, and print which statements and functions no run reaches")
 	o.mutants.add(f)
 	return cmd
@@ -95,6 +103,7 @@ type proof struct {
 	Caught    bool    `json:"caught"`
 	By        string  `json:"by,omitempty"`
 	Seeds     int     `json:"seeds"`
+	Seed      uint64  `json:"seed,omitempty"` // that caught it
 	Seconds   float64 `json:"seconds"`
 	Steps     int     `json:"scenario_steps,omitempty"`
 	Error     string  `json:"error,omitempty"`
@@ -134,9 +143,20 @@ func (a *app) prove(ctx context.Context, o proveFlags) error {
 		return failed(exitInternal, "%v", err)
 	}
 	defer w.close()
+	if o.quick {
+		o.more = 0
+		if w.caught, err = readList(filepath.Join(root, caughtList), readCaught); err != nil {
+			return err
+		}
+	}
 	proofs := a.tryAll(ctx, w, bugs, o)
 	if ctx.Err() != nil {
 		return failed(exitInterrupted, "interrupted")
+	}
+	if o.seeds {
+		if err := o.keepSeeds(root, proofs); err != nil {
+			return err
+		}
 	}
 	return a.concludeProof(ctx, w, proofs, o)
 }

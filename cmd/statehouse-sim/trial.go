@@ -45,6 +45,7 @@ type trial struct {
 	proof
 	first  *outcome                           // the first run that failed
 	seed   uint64                             // the last one handed out
+	before uint64                             // the seed that caught it before, to be tried first; 0: none is known
 	more   int                                // seeds after the first failure
 	asIs   func(seed uint64) (outcome, error) // what the code without the bug does
 	err    error
@@ -57,6 +58,7 @@ type workshop struct {
 	root, dir string
 	together  string // the program that all bugs are in which can stand beside others
 	number    map[string]int
+	caught    map[string]uint64 // by which seed each bug was caught before
 
 	building    sync.Mutex
 	statehoused string // the daemon without a bug, once it is built
@@ -144,7 +146,7 @@ func (a *app) try(ctx context.Context, w *workshop, b *planted.Bug, o proveFlags
 	case planted.ByTest:
 		return a.tryTests(ctx, w, b, o)
 	}
-	t := trial{proof: proof{Bug: b.Name, Guarantee: b.Guarantee, Alone: make(map[string]string), Unseen: b.Unseen}, more: o.more}
+	t := trial{proof: proof{Bug: b.Name, Guarantee: b.Guarantee, Alone: make(map[string]string), Unseen: b.Unseen}, more: o.more, before: w.caught[b.Name]}
 	fail := func(err error) proof { t.Error = err.Error(); return t.proof }
 	f, err := w.fleet(ctx, b)
 	if err != nil {
@@ -191,6 +193,10 @@ func (t *trial) next() (job, bool) {
 	if t.first != nil {
 		t.more--
 	}
+	if seed := t.before; seed > 0 {
+		t.before = 0
+		return job{Seed: seed, Alone: true}, true
+	}
 	t.seed++
 	return job{Seed: t.seed, Alone: true}, true
 }
@@ -209,7 +215,7 @@ func (t *trial) done(o outcome) {
 			t.False = append(t.False, o.Seed)
 			return
 		}
-		t.first, t.Caught = &o, true
+		t.first, t.Caught, t.Seed = &o, true, o.Seed
 		t.By = o.Violations[0].Guarantee + " " + o.Violations[0].Check
 	}
 	for judge, check := range o.Alone { // each by itself: order cannot matter

@@ -1,4 +1,5 @@
-// Package simtest is what tests that run simulated worlds share.
+// Package simtest is what tests share that have no use for the race detector, of simulated worlds
+// and of other things that one goroutine does.
 package simtest
 
 import (
@@ -16,4 +17,14 @@ func Single(t *testing.T) {
 	}
 	before := runtime.GOMAXPROCS(1)
 	t.Cleanup(func() { runtime.GOMAXPROCS(before) })
+}
+
+// Serial says that a test runs on one goroutine: it has nothing for the race detector to see,
+// and takes ten times as long under it, where it is skipped. "make race" runs its package
+// without the detector as well.
+func Serial(t *testing.T) {
+	t.Helper()
+	if underRace {
+		t.Skip("it runs on one goroutine; make race runs it without the detector, too")
+	}
 }
