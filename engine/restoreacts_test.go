@@ -13,6 +13,7 @@ import (
 
 	"statehouse.dev/statehouse/engine"
 	"statehouse.dev/statehouse/sim/simdisk"
+	"statehouse.dev/statehouse/sim/simtest"
 )
 
 // Restores of more keys than a transaction may change are held to the model of forks, as such deletes are:
@@ -62,6 +63,7 @@ func (r *forkRun) restorePrefix() {
 }
 
 func TestRestoreVeryMany(t *testing.T) {
+	simtest.Serial(t)
 	acts := 0
 	for seed := range uint64(8) {
 		r := newActRun(t, 200+seed)
@@ -112,6 +114,7 @@ func TestRestoreVeryMany(t *testing.T) {
 // TestRestoreVeryManyAndForget: retention waits until such a restore is carried out, and then takes what it
 // superseded, and nothing else.
 func TestRestoreVeryManyAndForget(t *testing.T) {
+	simtest.Serial(t)
 	for seed := range uint64(6) {
 		r := newActRun(t, 250+seed)
 		r.write()
@@ -196,6 +199,7 @@ func TestRestoreVeryManyHoldsUpRetention(t *testing.T) {
 
 // TestRestoreVeryManyIsBackedUp: a backup has such a restore, carried out or not, in one stretch or several.
 func TestRestoreVeryManyIsBackedUp(t *testing.T) {
+	simtest.Serial(t)
 	for seed := range uint64(6) {
 		r := newActRun(t, 300+seed)
 		r.write()
