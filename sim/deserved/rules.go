@@ -77,7 +77,11 @@ func (l *Limits) badCommit(kind history.Kind, in *history.Input) (list []string)
 		if w.Op == history.Fork && with.Namespace == w.Namespace && with.Agent == w.Agent {
 			list = append(list, "agent_id") // it cannot be a fork of itself
 		}
-		if hasValue := w.Op == "" || w.Op == history.Append || w.Op == history.IfAbsent || w.Op == history.Merge; hasValue && !w.Delete && !history.IsBytes(w.Value) && !l.isValue(w.Value, in.Doubles) {
+		value := w.Value
+		if contentType, data, is := history.AsBytes(value); is && contentType == "" {
+			value = string(data) // bytes without a type are taken for JSON
+		}
+		if hasValue := w.Op == "" || w.Op == history.Append || w.Op == history.IfAbsent || w.Op == history.Merge; hasValue && !w.Delete && !history.IsBytes(value) && !l.isValue(value, in.Doubles) {
 			list = append(list, "value")
 		}
 	}
