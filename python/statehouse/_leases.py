@@ -18,6 +18,7 @@ from statehouse import errors
 from statehouse.operations import LeasePrecondition
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
     from typing import NoReturn
 
@@ -132,6 +133,7 @@ class Renewals:
 
     def __init__(self) -> None:
         self._leases: dict[BaseLease, float] = {}  # and when each is to be renewed
+        self._asked: set[BaseLease] = set()  # those of requests that are under way
 
     def __bool__(self) -> bool:
         return bool(self._leases)
@@ -147,21 +149,30 @@ class Renewals:
         left, self._leases = list(self._leases), {}
         return left
 
-    def wait(self) -> float:
-        """Returns in how many seconds the next renewal is due."""
-        return max(0.0, min(self._leases.values()) - time.monotonic())
+    def wait(self) -> float | None:
+        """Returns in how many seconds the next renewal is due; None: all are being renewed."""
+        next_at = min((at for lease, at in self._idle()), default=None)
+        return None if next_at is None else max(0.0, next_at - time.monotonic())
 
     def due(self) -> list[BaseLease]:
-        """Returns the leases to renew now: those that are due, and those that soon will be."""
+        """Returns the leases to renew now: those that are due, and those that soon will be. Until
+        they are settled they are not due again.
+        """
         now = time.monotonic()
-        due = [lease for lease, at in self._leases.items() if at - lease.ttl * _EARLIER <= now]
-        return sorted(due, key=lambda lease: self._leases[lease])[:_TOGETHER]
+        due = [lease for lease, at in self._idle() if at - lease.ttl * _EARLIER <= now]
+        due = sorted(due, key=lambda lease: self._leases[lease])[:_TOGETHER]
+        self._asked.update(due)
+        return due
+
+    def _idle(self) -> Iterator[tuple[BaseLease, float]]:
+        return ((lease, at) for lease, at in self._leases.items() if lease not in self._asked)
 
     def settle(self, leases: list[BaseLease]) -> None:
         """Plans the next renewal of leases of which one was tried: of those that were not renewed
         soon, as long as they count as held.
         """
         now = time.monotonic()
+        self._asked.difference_update(leases)
         for lease in leases:
             if lease not in self._leases:
                 continue  # released meanwhile

@@ -21,8 +21,10 @@ from statehouse import (
     UsageError,
     Write,
 )
+from statehouse._aio import leases as awaited
 from statehouse._leases import Renewals
 from statehouse._steps import leases as steps
+from statehouse._sync import leases as blocking
 
 #: The shortest time to live that the daemon takes is 100 ms.
 SHORT = 0.4
@@ -136,6 +138,50 @@ async def test_it_is_renewed_and_its_token_stays(client):
     events = [e async for e in client.replay("a1", all_operations=True)]
     kinds = [(op.kind, op.deleted) for e in events for op in e.operations]
     assert kinds == [("LEASE", False), ("WRITE", False), ("LEASE", True)], "no renewal is an event"
+
+
+async def test_one_whose_renewal_is_not_answered_keeps_no_other(statehouse_daemon, monkeypatch):
+    real = awaited.renew
+    async with AsyncStatehouse(statehouse_daemon.url, namespace="keeps-no-other") as client:
+        slow = await client.lease("a1", "slow", ttl=SHORT)
+        asked, answered, run = asyncio.Event(), asyncio.Event(), client._transport.run
+
+        async def running(generator):
+            if generator is slow:
+                asked.set()
+                await answered.wait()
+                return None
+            return await run(generator)
+
+        monkeypatch.setattr(client._transport, "run", running)
+        monkeypatch.setattr(
+            awaited, "renew", lambda caller, due: slow if slow in due else real(caller, due)
+        )
+        await asyncio.wait_for(asked.wait(), 10)
+        other = await client.lease("a1", "other", ttl=SHORT)
+        await asyncio.sleep(3 * SHORT)
+        other.check()
+        answered.set()
+        await asyncio.wait_for(slow.lost.wait(), 10)
+
+
+def test_nor_in_a_thread(statehouse_client, monkeypatch):
+    real, asked, answered = blocking.renew, threading.Event(), threading.Event()
+    slow = statehouse_client.lease("a1", "slow", ttl=SHORT)
+
+    def renew(caller, due):
+        if slow in due:
+            asked.set()
+            answered.wait(10)
+        return real(caller, due)
+
+    monkeypatch.setattr(blocking, "renew", renew)
+    assert asked.wait(10)
+    other = statehouse_client.lease("a1", "other", ttl=SHORT)
+    time.sleep(3 * SHORT)
+    other.check()
+    answered.set()
+    assert slow.lost.wait(10)
 
 
 async def test_one_that_is_renewed_sooner_than_others(client):
@@ -459,6 +505,8 @@ def test_what_is_due_together(monkeypatch):
     assert renewals.wait() == 10
     now[0] = 110
     assert renewals.due() == [soon, later], "one goes along, what is long does not"
+    assert renewals.due() == [], "and nothing is asked for twice at a time"
+    assert renewals.wait() == 990, "what is long waits for no answer to others"
     soon._sent = later._sent = 110
     renewals.settle([soon, later])
     assert renewals.wait() == 10

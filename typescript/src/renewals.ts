@@ -18,7 +18,8 @@ export class Renewals {
   /** When each is to be renewed. */
   readonly #leases = new Map<Lease, number>();
   #timer: NodeJS.Timeout | undefined;
-  #busy = false;
+  /** Those of requests that are under way: no lease waits for the answer to another's. */
+  readonly #asked = new Set<Lease>();
 
   constructor(caller: Caller) {
     this.#caller = caller;
@@ -42,21 +43,27 @@ export class Renewals {
 
   #plan(): void {
     clearTimeout(this.#timer);
-    if (this.#busy || this.#leases.size === 0) return;
-    const wait = Math.max(0, Math.min(...this.#leases.values()) - performance.now());
+    const idle = this.#idle();
+    if (idle.length === 0) return;
+    const wait = Math.max(0, Math.min(...idle.map(([, at]) => at)) - performance.now());
     this.#timer = setTimeout(() => this.#renew(), Math.min(wait, 2 ** 31 - 1));
     this.#timer.unref();
+  }
+
+  #idle(): [Lease, number][] {
+    return [...this.#leases].filter(([lease]) => !this.#asked.has(lease));
   }
 
   /** Renews those that are due, and those that soon will be. */
   async #renew(): Promise<void> {
     const now = performance.now();
-    const due = [...this.#leases]
+    const due = this.#idle()
       .filter(([lease, at]) => at - lease.ttlMs * EARLIER <= now)
       .sort(([, a], [, b]) => a - b)
       .slice(0, TOGETHER)
       .map(([lease]) => lease);
-    this.#busy = true;
+    for (const lease of due) this.#asked.add(lease);
+    this.#plan();
     try {
       // Those whose time is over have nothing to be asked for.
       for (const lease of due) lease.lapse();
@@ -65,7 +72,7 @@ export class Renewals {
     } catch (failed) {
       log("leases are not renewed: %s", failed);
     } finally {
-      this.#busy = false;
+      for (const lease of due) this.#asked.delete(lease);
       this.#settle(due);
       this.#plan();
     }

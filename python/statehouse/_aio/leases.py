@@ -1,4 +1,4 @@
-"""Leases, awaited: one task renews all of a client's."""
+"""Leases, awaited: one task sees to all of a client's."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
 class Renewing:
     """Renews the leases of a client, and of those that share its connection, in the event loop that
-    uses it. The task ends with the last lease.
+    uses it. The task ends with the last lease. Each request has one of its own: no lease waits for
+    the answer to another's.
     """
 
     def __init__(self, transport: Transport, caller: Caller) -> None:
@@ -43,6 +44,7 @@ class Renewing:
         self._renewals = Renewals()
         self._changed: asyncio.Event | None = None
         self._task: asyncio.Task[None] | None = None
+        self._requests: set[asyncio.Task[None]] = set()
 
     def add(self, lease: AsyncLease) -> None:
         """Renews a lease from now on."""
@@ -81,10 +83,12 @@ class Renewing:
         if self._task is not None:
             self._task.cancel()
             self._task = None
+        for request in self._requests:
+            request.cancel()
 
     async def _work(self, changed: asyncio.Event) -> None:
         while self._renewals:
-            if (seconds := self._renewals.wait()) > 0:
+            if (seconds := self._renewals.wait()) != 0:
                 changed.clear()
                 waiter = asyncio.ensure_future(changed.wait())
                 try:
@@ -92,12 +96,17 @@ class Renewing:
                 finally:
                     waiter.cancel()
                 continue
-            due = self._renewals.due()
-            try:
-                await self._transport.run(renew(self._caller, due))
-            except Exception as failed:  # whatever it is: what is not renewed is lost in time
-                log.debug("statehouse: %d leases were not renewed: %s", len(due), failed)
-            self._renewals.settle(due)
+            request = asyncio.ensure_future(self._renew(self._renewals.due(), changed))
+            self._requests.add(request)
+            request.add_done_callback(self._requests.discard)
+
+    async def _renew(self, due: list[BaseLease], changed: asyncio.Event) -> None:
+        try:
+            await self._transport.run(renew(self._caller, due))
+        except Exception as failed:  # whatever it is: what is not renewed is lost in time
+            log.debug("statehouse: %d leases were not renewed: %s", len(due), failed)
+        self._renewals.settle(due)
+        changed.set()
 
 
 class AsyncLease(BaseLease):

@@ -1,4 +1,4 @@
-"""Leases, blocking: one thread renews all of a client's."""
+"""Leases, blocking: one thread sees to all of a client's."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 class Renewing:
     """Renews the leases of a client, and of those that share its connection. The thread ends with
-    the last lease.
+    the last lease. Each request has one of its own: no lease waits for the answer to another's.
     """
 
     def __init__(self, transport: Transport, caller: Caller) -> None:
@@ -91,16 +91,22 @@ class Renewing:
                 if not self._renewals:
                     self._thread = None
                     return
-                if (seconds := self._renewals.wait()) > 0:
+                if (seconds := self._renewals.wait()) != 0:
                     self._changed.wait(seconds)
                     continue
                 due = self._renewals.due()
-            try:
-                self._transport.run(renew(self._caller, due))
-            except Exception as failed:  # whatever it is: what is not renewed is lost in time
-                log.debug("statehouse: %d leases were not renewed: %s", len(due), failed)
-            with self._changed:
-                self._renewals.settle(due)
+            threading.Thread(
+                target=self._renew, args=(due,), name="statehouse-leases", daemon=True
+            ).start()
+
+    def _renew(self, due: list[BaseLease]) -> None:
+        try:
+            self._transport.run(renew(self._caller, due))
+        except Exception as failed:  # whatever it is: what is not renewed is lost in time
+            log.debug("statehouse: %d leases were not renewed: %s", len(due), failed)
+        with self._changed:
+            self._renewals.settle(due)
+            self._changed.notify_all()
 
 
 class Lease(BaseLease):
