@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,9 +29,10 @@ func (k *keyring) refusals(ctx context.Context, req *pb.ListRefusalsRequest) (wo
 // Who was refused what is shown to whoever may read the namespace, with names of what was in the way; what has no
 // namespace to whom it was said, and to an operator.
 func TestRefusalsAreShown(t *testing.T) {
-	now := time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
+	var now atomic.Int64 // several goroutines ask for it
+	now.Store(time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC).UnixNano())
 	k := newKeyring(t, func(_ *Config, env *engine.Env) {
-		env.Now = func() time.Time { now = now.Add(time.Millisecond); return now }
+		env.Now = func() time.Time { return time.Unix(0, now.Add(int64(time.Millisecond))) }
 	})
 	ann, bob := k.create("ann", "write:a"), k.create("bob", "write:b")
 	zero := uint64(0)
@@ -74,7 +76,7 @@ func TestRefusalsAreShown(t *testing.T) {
 	refused(t, "another's namespace", err, codes.PermissionDenied, pb.ErrorCode_PERMISSION_DENIED)
 	_, err = k.ListRefusals(k.root(), &pb.ListRefusalsRequest{Namespace: "a", All: true})
 	refused(t, "all and one", err, codes.InvalidArgument, pb.ErrorCode_INVALID_REQUEST)
-	now = now.Add(time.Hour)
+	now.Add(int64(time.Hour))
 	wants("an hour later", k.refusals(k.as(ann), &pb.ListRefusalsRequest{Namespace: "a", Conflicts: true}))
 }
 
