@@ -100,6 +100,9 @@ func (w *World) arrived(c *Call) *asked {
 	a.Probe = probes[c.request.method.Word]
 	w.countUnderWay(a, c)
 	a.Bad, a.Strict, a.Stranger, a.Denied, a.token = c.request.bad, c.request.strict, c.request.stranger, c.request.denied, c.token
+	if a.Kind == "" && !deserved.IsNamespace(c.request.space()) { // the rules know no fields of it
+		a.Bad = append(a.Bad, "namespace")
+	}
 	if _, ended := w.keys.revoked[c.token]; ended {
 		a.Stranger = true
 	}

@@ -46,9 +46,9 @@ func (l *Limits) fields(kind history.Kind, in *history.Input) (list []string) {
 		list = append(list, badName(in.Name(), false)...)
 		bad("prefix", strings.Contains(in.Prefix, "\x00") || len(in.Prefix) > keyBytes)
 	case history.ListAgents:
-		bad("namespace", !isNamespace(in.Namespace))
+		bad("namespace", !IsNamespace(in.Namespace))
 	case history.Replay, history.Watch:
-		bad("namespace", !isNamespace(in.Namespace))
+		bad("namespace", !IsNamespace(in.Namespace))
 		bad("agent_id", in.AllAgents && in.Agent != "" || !in.AllAgents && !isText(in.Agent, agentBytes))
 	case history.BatchGet:
 		bad("names", l.BatchNames > 0 && len(in.Names) > l.BatchNames)
@@ -112,7 +112,7 @@ func (l *Limits) badCommit(kind history.Kind, in *history.Input) (list []string)
 }
 
 func badName(n history.Name, record bool) (list []string) {
-	if !isNamespace(n.Namespace) {
+	if !IsNamespace(n.Namespace) {
 		list = append(list, "namespace")
 	}
 	if !isText(n.Agent, agentBytes) {
@@ -124,7 +124,8 @@ func badName(n history.Name, record bool) (list []string) {
 	return list
 }
 
-func isNamespace(s string) bool { return s == "" || isText(s, namespaceBytes) }
+// IsNamespace reports whether a namespace keeps the rules.
+func IsNamespace(s string) bool { return s == "" || isText(s, namespaceBytes) }
 
 func isText(s string, most int) bool {
 	return s != "" && len(s) <= most && utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return r < 0x20 })
