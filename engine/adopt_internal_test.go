@@ -34,3 +34,14 @@ func (e *Engine) Derived() (lines []string) {
 	}
 	return append(lines, fmt.Sprintf("outcomes dropped to %d, last commit at %d", e.prunedTime.Load(), e.publishedTime.Load()))
 }
+
+// UsedFeatures are those that the store lists.
+func (e *Engine) UsedFeatures(t *testing.T) []string {
+	t.Helper()
+	body, err := getRow(e.db, featuresKey)
+	names, good := parseFeatures(body)
+	if err != nil || body != nil && !good {
+		t.Fatalf("%x, %v", body, err)
+	}
+	return names
+}

@@ -369,3 +369,28 @@ func TestAdoptRefuses(t *testing.T) {
 		})
 	}
 }
+
+// TestLeadKnowsWhatIsUsed: who begins to lead lists what the store uses beside what it uses
+// itself, also when another has used it first.
+func TestLeadKnowsWhatIsUsed(t *testing.T) {
+	r := newTwoStores(t, 3, false)
+	mortal := putIn("", "a", "mortal", 1)
+	mortal.TTL = time.Hour
+	for _, x := range []struct {
+		use  engine.Write
+		want string
+	}{
+		{mortal, "[timers]"},
+		{engine.Write{Name: engine.RecordName{Agent: "fork"}, Eval: engine.Fork{Parent: "a"}}, "[acts timers]"},
+		{dueOp("a", "job", engine.PutDue{In: time.Hour}), "[acts hidden timers wakeups]"},
+	} {
+		_, err := r.transact(engine.Conditions{}, x.use)
+		ok(t, err)
+		if a, b := fmt.Sprint(r.UsedFeatures(t)), fmt.Sprint(r.other.UsedFeatures(t)); a != x.want || b != x.want {
+			t.Fatalf("the one that leads lists %s, the other %s, want %s", a, b, x.want)
+		}
+		r.swap()
+	}
+	r.close()
+	r.other.close()
+}
