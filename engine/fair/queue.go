@@ -1,7 +1,11 @@
 // Package fair orders what waits for one thing, so that who floods it waits for themselves.
 package fair
 
-import "container/heap"
+import (
+	"cmp"
+	"container/heap"
+	"slices"
+)
 
 // Queue is a queue that every share gets as much from as the others do, by size. Within a
 // share it is first come, first served. The zero one is empty. It is not for several
@@ -66,23 +70,38 @@ func (q *Queue[W]) Take() W {
 // Leave removes one that waits no longer, wherever it stands, and reports whether it was
 // there. That takes as long as the queue is.
 func (q *Queue[W]) Leave(w W) bool {
-	share, at, end := w.Place().share, -1, uint64(0)
-	for i, other := range q.waiting {
-		if p := other.Place(); other == w {
-			at = i
-		} else if p.share == share {
-			end = max(end, p.tag)
-		}
-	}
+	at := slices.Index(q.waiting, w)
 	if at < 0 {
 		return false
 	}
 	heap.Remove(&q.waiting, at)
-	if q.ends[share] = end; end == 0 {
-		delete(q.ends, share)
-	}
+	q.closeUp(w.Place())
 	q.rest()
 	return true
+}
+
+// closeUp moves those of a share who are behind one that left to where they would be without it: else
+// the share would pay for what it did not get.
+func (q *Queue[W]) closeUp(left *Place) {
+	end, ahead, behind := q.clock, false, []*Place(nil)
+	for _, w := range q.waiting {
+		switch p := w.Place(); {
+		case p.share != left.share:
+		case p.seq > left.seq:
+			behind = append(behind, p)
+		default:
+			end, ahead = max(end, p.tag), true
+		}
+	}
+	slices.SortFunc(behind, func(a, b *Place) int { return cmp.Compare(a.seq, b.seq) })
+	for _, p := range behind {
+		p.tag = min(p.tag, end+uint64(p.size))
+		end = p.tag
+	}
+	heap.Init(&q.waiting)
+	if q.ends[left.share] = end; !ahead && len(behind) == 0 {
+		delete(q.ends, left.share)
+	}
 }
 
 // rest sets the clock of an empty queue back.

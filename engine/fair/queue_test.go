@@ -46,7 +46,7 @@ func TestQueue(t *testing.T) {
 					t.Fatalf("%+v left not once", of[i])
 				}
 				waiting[share] = append(of[:i:i], of[i+1:]...)
-				clear(got) // those behind it keep their places
+				clear(got) // those behind it are where they would be without it, from now on
 			default:
 				if q.Len() == 0 {
 					continue
