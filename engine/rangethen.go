@@ -10,12 +10,12 @@ import "bytes"
 // becomes is the body of the row that an act adds before a key's newest row from before it; nil: it adds none.
 // rows, of a restore, finds the row of then. It aliases that.
 func (g *rangeAct) becomes(rows *rowIter, prefix []byte, at Version, now *recordRow) (*recordRow, error) {
-	gone := &recordRow{tombstone: true, commitTS: g.at, commitTime: g.time}
+	deleted := &recordRow{tombstone: true, commitTS: g.at, commitTime: g.time}
 	if !g.restores {
 		if now.tombstone {
-			gone = nil
+			deleted = nil
 		}
-		return gone, nil
+		return deleted, nil
 	}
 	if now.commitTS <= g.to {
 		return nil, nil
@@ -26,9 +26,9 @@ func (g *rangeAct) becomes(rows *rowIter, prefix []byte, at Version, now *record
 		return nil, err
 	case then == nil || then.tombstone:
 		if now.tombstone {
-			gone = nil
+			deleted = nil
 		}
-		return gone, nil
+		return deleted, nil
 	case then.gone != 0:
 		return nil, nil
 	case !now.tombstone && now.gone == 0 && bytes.Equal(now.value, then.value):
