@@ -41,6 +41,8 @@ CALLS = {
     "increment": lambda c: c.increment("a2", "k", "/n"),
     "lease": released,
     "list_leases": lambda c: c.list_leases("a1"),
+    "list_refusals": lambda c: c.list_refusals(),
+    "list_streams": lambda c: c.list_streams(),
     "merge": lambda c: c.merge("a2", "k", {}),
     "put_if_absent": lambda c: c.put_if_absent("a2", "k", {}),
     "refresh": lambda c: c.refresh("a1", "k", ttl=60),

@@ -66,7 +66,7 @@ class DaemonSteps:
             return []
         request = pb.ListRefusalsRequest(
             namespace="" if all_namespaces else self._caller.namespace(namespace),
-            all=all_namespaces,
+            all=check.flag("all_namespaces", all_namespaces),
             conflicts=check.flag("conflicts", conflicts),
             limit=min(most or 0, 2**32 - 1),
         )
@@ -91,7 +91,7 @@ class DaemonSteps:
     def _list_streams(self, namespace: str | None, all_namespaces: bool) -> Steps[list[OpenStream]]:
         request = pb.ListStreamsRequest(
             namespace="" if all_namespaces else self._caller.namespace(namespace),
-            all=all_namespaces,
+            all=check.flag("all_namespaces", all_namespaces),
         )
         response = yield from self._caller.call("ListStreams", request)
         return [

@@ -253,6 +253,8 @@ UNRECORDED = _EVALUATED | {
     "health",
     "lease",
     "list_leases",
+    "list_refusals",
+    "list_streams",
     "namespace",
     "refresh",
     "restore",
