@@ -16,36 +16,47 @@ type use struct {
 
 const sessionHeader = "Mcp-Session-Id"
 
-// using notes that a request uses its session, until the returned function is called, or begins one.
+// using notes that a request uses its session, until the returned function is called, or begins one or ends it.
 func (h *Handler) using(w http.ResponseWriter, r *http.Request) (done func()) {
 	id := r.Header.Get(sessionHeader)
-	if id != "" {
-		h.count(id, 1)
-		return func() { h.count(id, -1) }
+	if id == "" {
+		return func() {
+			if begun := w.Header().Get(sessionHeader); begun != "" {
+				h.begun(begun)
+			}
+		}
 	}
+	h.count(id, 1)
 	return func() {
-		if begun := w.Header().Get(sessionHeader); begun != "" {
-			h.count(begun, 0)
+		h.count(id, -1)
+		if r.Method == http.MethodDelete {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			delete(h.uses, id)
 		}
 	}
 }
 
-// count adds to the requests of a session, and drops what is known of those that are over.
-func (h *Handler) count(id string, n int) {
+// begun knows a session from now on, and drops what is known of those that are over.
+func (h *Handler) begun(id string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now := h.options.Now()
-	u := h.uses[id]
-	if u == nil {
-		for other, past := range h.uses { // each for itself: any order
-			if past.requests == 0 && now.Sub(past.last) > idleSession {
-				delete(h.uses, other)
-			}
+	for other, past := range h.uses { // each for itself: any order
+		if past.requests == 0 && now.Sub(past.last) > idleSession {
+			delete(h.uses, other)
 		}
-		u = &use{}
-		h.uses[id] = u
 	}
-	u.requests, u.last = u.requests+n, now
+	h.uses[id] = &use{last: now}
+}
+
+// count adds to the requests of a session. Of an id that no session has nothing is kept: anybody may send any.
+func (h *Handler) count(id string, n int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if u := h.uses[id]; u != nil {
+		u.requests, u.last = u.requests+n, h.options.Now()
+	}
 }
 
 // full reports whether a caller has as many sessions as it may, and all of them are used. Otherwise the one that has been
