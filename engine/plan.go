@@ -97,11 +97,10 @@ type planner struct {
 
 	evaluated evaluated
 
-	limits    *Limits
-	lookups   int // Tuning.StepLookups
-	stepBytes int // Tuning.StepBytes
-	// deletedKeys is Tuning.DeletedKeys, within the limits.
-	deletedKeys int
+	limits      *Limits
+	lookups     int // Tuning.StepLookups
+	stepBytes   int // Tuning.StepBytes
+	deletedKeys int // see Options.deletedKeys
 
 	// reserved refuses an agent that an import is to make; nil: there are no imports.
 	reserved func(AgentName) error
@@ -134,7 +133,7 @@ func newPlanner(s stateReader, head mark, lastTime time.Time, o *Options, r *rea
 	l := &o.Limits
 	least := leastCached(o)
 	return &planner{
-		state: s, head: head, lastTime: lastTime, limits: l, lookups: o.Tuning.StepLookups, stepBytes: o.Tuning.StepBytes, deletedKeys: min(o.Tuning.DeletedKeys, l.TxnOps),
+		state: s, head: head, lastTime: lastTime, limits: l, lookups: o.Tuning.StepLookups, stepBytes: o.Tuning.StepBytes, deletedKeys: o.deletedKeys(),
 		evaluated: evaluated{sequences: newCache[string, uint64](max(l.CachedAgents, 1), &r.sequences)},
 		keys:      newCache[string, keyHead](max(l.CachedVersions/2, least), &r.CachedVersions),
 		holds:     newCache[string, *hold](least, &r.holds),
@@ -144,6 +143,9 @@ func newPlanner(s stateReader, head mark, lastTime time.Time, o *Options, r *rea
 		decisions: newCache[TxnID, decision](l.FinishedTxns, &r.FinishedTxns),
 	}
 }
+
+// deletedKeys is Tuning.DeletedKeys, within the limits.
+func (o *Options) deletedKeys() int { return min(o.Tuning.DeletedKeys, o.Limits.TxnOps) }
 
 // leastCached is how much a cache of the newest state must hold, whatever it is configured
 // to: what a step plans. The step stops taking proposals at StepLookups, and the last one is

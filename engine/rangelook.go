@@ -30,7 +30,7 @@ func (e *Engine) lookAhead(ctx context.Context, p *proposal) error {
 		if _, is := op.eval.(DeletePrefix); !is {
 			continue
 		}
-		most := e.planner.deletedKeys
+		most := e.opts.deletedKeys()
 		l := look{at: e.Published()}
 		c, err := Snapshot{e: e, ts: l.at, ctx: ctx}.cursor(&ScanOptions{Agent: op.name.AgentName(), Prefix: op.name.Key, KeysOnly: true})
 		if err != nil {

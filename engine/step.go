@@ -12,7 +12,7 @@ import (
 // them itself and looks at what can be seen in between.
 
 // A Step is what was decided, as a value: applied to a store that is where this one was, it makes the
-// same of it (Applied). A step may have no commits, when it renews leases, changes system rows or does
+// same of it (Adopt). A step may have no commits, when it renews leases, changes system rows or does
 // chores; then First is Last+1. It may have nothing to apply at all: what it answers then rests on what
 // was planned before it.
 type Step struct {
