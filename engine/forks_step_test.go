@@ -119,10 +119,5 @@ func TestForkOfManyIsCopied(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if err := p.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := verifyOn(d); err != nil {
-		t.Error(err)
-	}
+	p.verified(t, d)
 }

@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
-	"time"
 
 	"statehouse.dev/statehouse/engine"
 	"statehouse.dev/statehouse/sim/simdisk"
@@ -372,38 +371,6 @@ func TestForksAreCopied(t *testing.T) {
 	simtest.Serial(t)
 	for seed := range seeds(8) {
 		r := newForkRun(t, seed)
-		r.write()
-		ctx := context.Background()
-		for range 150 {
-			switch r.rng.IntN(20) {
-			case 0, 1, 2, 3, 4, 5, 6, 7, 8:
-				r.write()
-			case 9, 10, 11:
-				r.fork()
-			case 12:
-				_ = r.p.Flush()
-			case 13:
-				r.reopen(r.rng.IntN(2) == 0)
-			case 14:
-				r.clock.ms.Add(30_000)
-				if _, err := r.p.SetRetention(ctx, engine.Retention{MaxAge: time.Minute}); err != nil {
-					t.Fatal(err)
-				}
-			case 15:
-				r.p.Tick()
-				r.p.Step()
-			case 16:
-				r.p.chores()
-			default:
-				r.check()
-			}
-			r.see()
-		}
-		r.p.chores()
-		r.reopen(false)
-		r.check()
-		if err := r.p.Close(); err != nil {
-			t.Fatal(err)
-		}
+		r.forgets(150, r.fork)
 	}
 }

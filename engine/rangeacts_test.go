@@ -5,10 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -113,43 +110,13 @@ func TestDeleteVeryManyAndForget(t *testing.T) {
 	simtest.Serial(t)
 	for seed := range uint64(6) {
 		r := newActRun(t, 50+seed)
-		r.write()
-		ctx := context.Background()
-		for range 120 {
-			switch r.rng.IntN(20) {
-			case 0, 1, 2, 3, 4, 5, 6, 7, 8:
-				r.write()
-			case 9:
-				if seed%2 == 0 {
-					r.fork()
-				}
-			case 10, 11:
+		r.forgets(120, func() {
+			if r.rng.IntN(3) > 0 {
 				r.deletePrefix()
-			case 12:
-				_ = r.p.Flush()
-			case 13:
-				r.reopen(r.rng.IntN(2) == 0)
-			case 14:
-				r.clock.ms.Add(30_000)
-				if _, err := r.p.SetRetention(ctx, engine.Retention{MaxAge: time.Minute}); err != nil {
-					t.Fatal(err)
-				}
-			case 15:
-				r.p.Tick()
-				r.p.Step()
-			case 16:
-				r.p.chores()
-			default:
-				r.check()
+			} else if seed%2 == 0 {
+				r.fork()
 			}
-			r.see()
-		}
-		r.p.chores()
-		r.reopen(false)
-		r.check()
-		if err := r.p.Close(); err != nil {
-			t.Fatal(err)
-		}
+		})
 	}
 }
 
@@ -158,70 +125,13 @@ func TestDeleteVeryManyIsBackedUp(t *testing.T) {
 	simtest.Serial(t)
 	for seed := range uint64(6) {
 		r := newActRun(t, 100+seed)
-		r.write()
-		var cuts []forkStretch
-		ctx := context.Background()
-		cut := func() {
-			after := engine.CommitTS(0)
-			if len(cuts) > 0 {
-				after = cuts[len(cuts)-1].of.To
-			}
-			if x, err := r.p.Export(after); err == nil {
-				_ = x.Close()
-				cuts = append(cuts, r.export(after))
-			}
-		}
-		for i := range 120 {
-			r.see()
-			switch r.rng.IntN(12) {
-			case 0:
-				if seed%3 != 0 {
-					r.fork()
-				}
-			case 1, 2:
+		r.backedUp(seed%2 == 0, func() {
+			if r.rng.IntN(3) > 0 {
 				r.deletePrefix()
-			case 3:
-				r.clock.ms.Add(25_000)
-				if i > 40 && seed%2 == 0 {
-					if _, err := r.p.SetRetention(ctx, engine.Retention{MaxAge: time.Minute}); err != nil {
-						t.Fatal(err)
-					}
-				}
-			case 4:
-				if r.rng.IntN(3) == 0 {
-					r.p.chores()
-				}
-			case 5:
-				cut()
-			default:
-				r.write()
+			} else if seed%3 != 0 {
+				r.fork()
 			}
-		}
-		if seed%2 == 0 {
-			r.p.chores()
-		}
-		r.see()
-		whole := r.restored(r.export(0))
-		for range 5 {
-			whole.check()
-			whole.p.Step()
-		}
-		whole.p.chores()
-		whole.check()
-		_ = whole.p.Close()
-		if cut(); len(cuts) > 1 && cuts[len(cuts)-1].of.To == r.m.head {
-			parts := r.restored(cuts...)
-			for range 5 {
-				parts.check()
-			}
-			parts.p.chores()
-			parts.reopen(false)
-			parts.check()
-			_ = parts.p.Close()
-		}
-		if err := r.p.Close(); err != nil {
-			t.Fatal(err)
-		}
+		})
 	}
 }
 
@@ -285,12 +195,7 @@ func TestDeleteVeryManyInOneStep(t *testing.T) {
 			t.Errorf("%q is %+v, %v", key, rec, err)
 		}
 	}
-	if err := p.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := verifyOn(d); err != nil {
-		t.Error(err)
-	}
+	p.verified(t, d)
 }
 
 // TestDeleteVeryManyIsAlone: such a delete is the only operation on its agent, and the only one under way.
@@ -345,12 +250,7 @@ func TestDeleteVeryManyIsAlone(t *testing.T) {
 	if got := fmt.Sprint(p.keysOf(t, "a"), p.keysOf(t, "b")); got != "[] [b0@1 b1@1 b2@1 b3@1]" {
 		t.Errorf("there are %s", got)
 	}
-	if err := p.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := verifyOn(d); err != nil {
-		t.Error(err)
-	}
+	p.verified(t, d)
 }
 
 // TestDeleteVeryManyEndsHolds: what such a delete takes expires no more, is due no more, and what is
@@ -401,12 +301,7 @@ func TestDeleteVeryManyEndsHolds(t *testing.T) {
 	if got := fmt.Sprint(p.keysOf(t, "a")); got != "[k6@3]" {
 		t.Errorf("later there are %s", got)
 	}
-	if err := p.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := verifyOn(d); err != nil {
-		t.Error(err)
-	}
+	p.verified(t, d)
 }
 
 // TestDeleteVeryManyAndErase: an erasure finds what was deleted, and waits for the delete to be carried out.
@@ -444,63 +339,10 @@ func TestDeleteVeryManyCrash(t *testing.T) {
 	d, clock := simdisk.NewDisk(simdisk.DiskOptions{Seed: 6}), &rigClock{}
 	p := openFew(t, d, clock)
 	p.fill(t, "a", 6)
-	type shot struct {
-		disk  *simdisk.Disk
-		acked int // what was told the clients by then
-	}
-	var mu sync.Mutex
-	var shots []shot
-	var acked atomic.Int64
-	d.OnOp(func(op simdisk.Op) {
-		if changes(op) {
-			mu.Lock()
-			defer mu.Unlock()
-			shots = append(shots, shot{d.Clone(), int(acked.Load())})
-		}
-	})
-	states := []string{"a0@1 a1@1 a2@1 a3@1 a4@1 a5@1 b0@1 b1@1 b2@1 b3@1 b4@1 b5@1", "b0@1 b1@1 b2@1 b3@1 b4@1 b5@1", "a5@3 b0@1 b1@1 b2@1 b3@1 b4@1 b5@1", "a5@3 b0@1 b1@1 b3@1 b4@1 b5@1", "a5@3"}
-	for i, w := range []engine.Write{onRange("a", "a", engine.DeletePrefix{}), put("a", "a5", 5), remove("a", "b2"), onRange("a", "b", engine.DeletePrefix{})} {
-		if i == 3 {
-			p.chores()
-		}
-		p.transact(t, fmt.Sprint("do-", i), nil, w)
-		acked.Store(int64(i + 1))
-		if got := strings.Join(p.keysOf(t, "a"), " "); got != states[i+1] {
-			t.Fatalf("after %d there are %s", i, got)
-		}
-	}
-	p.chores()
-	if err := p.Flush(); err != nil {
-		t.Fatal(err)
-	}
-	d.OnOp(nil)
-	shots = append(shots, shot{d.Clone(), len(states) - 1})
-	for i, x := range shots {
-		if i%stride(3) != 0 && i != len(shots)-1 {
-			continue
-		}
-		for _, mode := range []simdisk.CrashMode{simdisk.DropAll, simdisk.Torn, simdisk.KeepAll} {
-			left := x.disk.Clone().Crash(simdisk.CrashOptions{Mode: mode, Seed: uint64(i)})
-			when := fmt.Sprintf("operation %d, %s", i, mode)
-			if _, err := verifyOn(left.Clone()); err != nil {
-				t.Fatalf("%s: verify: %v", when, err)
-			}
-			p := openFew(t, left, &rigClock{})
-			is := slices.Index(states, strings.Join(p.keysOf(t, "a"), " "))
-			if is < x.acked || is > x.acked+1 {
-				t.Fatalf("%s: there are %v, which is state %d, of %d", when, p.keysOf(t, "a"), is, x.acked)
-			}
-			p.chores()
-			if got := strings.Join(p.keysOf(t, "a"), " "); got != states[is] {
-				t.Fatalf("%s, and went on: there are %s", when, got)
-			}
-			if err := p.Close(); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := verifyOn(left); err != nil {
-				t.Fatalf("%s, and went on: verify: %v", when, err)
-			}
-		}
-	}
-	t.Logf("%d operations", len(shots))
+	p.crashes(t, d, []doing{
+		{w: onRange("a", "a", engine.DeletePrefix{}), keys: "b0@1 b1@1 b2@1 b3@1 b4@1 b5@1"},
+		{w: put("a", "a5", 5), keys: "a5@3 b0@1 b1@1 b2@1 b3@1 b4@1 b5@1"},
+		{w: remove("a", "b2"), keys: "a5@3 b0@1 b1@1 b3@1 b4@1 b5@1"},
+		{w: onRange("a", "b", engine.DeletePrefix{}), keys: "a5@3", chores: true},
+	}, nil)
 }

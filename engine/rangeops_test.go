@@ -47,12 +47,7 @@ func TestDeleteAndRestoreMany(t *testing.T) {
 	if r = p.transact(t, "6", nil, onRange("c", "", engine.RestoreTo{At: atTS(2)})); r.Results[0].Keys != 2 {
 		t.Errorf("restored %+v", r)
 	}
-	if err := p.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := verifyOn(d); err != nil {
-		t.Error(err)
-	}
+	p.verified(t, d)
 }
 
 // TestManyIsBounded: nobody walks very many keys to find out how many they are. What is past the limits of a
@@ -109,10 +104,5 @@ func TestManyIsBounded(t *testing.T) {
 		t.Errorf("there are %d keys", len(keys))
 	}
 	p.chores()
-	if err := p.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := verifyOn(d); err != nil {
-		t.Error(err)
-	}
+	p.verified(t, d)
 }

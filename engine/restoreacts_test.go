@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -117,43 +114,13 @@ func TestRestoreVeryManyAndForget(t *testing.T) {
 	simtest.Serial(t)
 	for seed := range uint64(6) {
 		r := newActRun(t, 250+seed)
-		r.write()
-		ctx := context.Background()
-		for range 140 {
-			switch r.rng.IntN(20) {
-			case 0, 1, 2, 3, 4, 5, 6, 7:
-				r.write()
-			case 8:
-				if seed%2 == 0 {
-					r.fork()
-				}
-			case 9, 10, 11:
+		r.forgets(140, func() {
+			if r.rng.IntN(4) > 0 {
 				r.restorePrefix()
-			case 12:
-				_ = r.p.Flush()
-			case 13:
-				r.reopen(r.rng.IntN(2) == 0)
-			case 14:
-				r.clock.ms.Add(30_000)
-				if _, err := r.p.SetRetention(ctx, engine.Retention{MaxAge: time.Minute}); err != nil {
-					t.Fatal(err)
-				}
-			case 15:
-				r.p.Tick()
-				r.p.Step()
-			case 16:
-				r.p.chores()
-			default:
-				r.check()
+			} else if seed%2 == 0 {
+				r.fork()
 			}
-			r.see()
-		}
-		r.p.chores()
-		r.reopen(false)
-		r.check()
-		if err := r.p.Close(); err != nil {
-			t.Fatal(err)
-		}
+		})
 	}
 }
 
@@ -189,12 +156,7 @@ func TestRestoreVeryManyHoldsUpRetention(t *testing.T) {
 	if _, err := p.Transact(context.Background(), "again", []engine.Write{onRange("a", "", engine.RestoreTo{At: atTS(then)})}, engine.Conditions{}); !errors.As(err, &f) || f.Kind != engine.ErrOutOfRange {
 		t.Errorf("restored to what is below the floor: %v", err)
 	}
-	if err := p.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := verifyOn(d); err != nil {
-		t.Error(err)
-	}
+	p.verified(t, d)
 }
 
 // TestRestoreVeryManyIsBackedUp: a backup has such a restore, carried out or not, in one stretch or several.
@@ -202,72 +164,18 @@ func TestRestoreVeryManyIsBackedUp(t *testing.T) {
 	simtest.Serial(t)
 	for seed := range uint64(6) {
 		r := newActRun(t, 300+seed)
-		r.write()
-		var cuts []forkStretch
-		ctx := context.Background()
-		cut := func() {
-			after := engine.CommitTS(0)
-			if len(cuts) > 0 {
-				after = cuts[len(cuts)-1].of.To
-			}
-			if x, err := r.p.Export(after); err == nil {
-				_ = x.Close()
-				cuts = append(cuts, r.export(after))
-			}
-		}
-		for i := range 120 {
-			r.see()
-			switch r.rng.IntN(12) {
+		r.backedUp(seed%2 == 0, func() {
+			switch r.rng.IntN(4) {
 			case 0:
 				if seed%3 != 0 {
 					r.fork()
 				}
-			case 1, 2:
-				r.restorePrefix()
-			case 3:
-				r.clock.ms.Add(25_000)
-				if i > 40 && seed%2 == 0 {
-					if _, err := r.p.SetRetention(ctx, engine.Retention{MaxAge: time.Minute}); err != nil {
-						t.Fatal(err)
-					}
-				}
-			case 4:
-				if r.rng.IntN(3) == 0 {
-					r.p.chores()
-				}
-			case 5:
-				cut()
-			case 6:
+			case 1:
 				r.deletePrefix()
 			default:
-				r.write()
+				r.restorePrefix()
 			}
-		}
-		if seed%2 == 0 {
-			r.p.chores()
-		}
-		r.see()
-		whole := r.restored(r.export(0))
-		for range 5 {
-			whole.check()
-			whole.p.Step()
-		}
-		whole.p.chores()
-		whole.check()
-		_ = whole.p.Close()
-		if cut(); len(cuts) > 1 && cuts[len(cuts)-1].of.To == r.m.head {
-			parts := r.restored(cuts...)
-			for range 5 {
-				parts.check()
-			}
-			parts.p.chores()
-			parts.reopen(false)
-			parts.check()
-			_ = parts.p.Close()
-		}
-		if err := r.p.Close(); err != nil {
-			t.Fatal(err)
-		}
+		})
 	}
 }
 
@@ -303,12 +211,7 @@ func TestRestoreVeryManyInOneStep(t *testing.T) {
 			t.Errorf("%q is %s, %v", key, rec.Value, err)
 		}
 	}
-	if err := p.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := verifyOn(d); err != nil {
-		t.Error(err)
-	}
+	p.verified(t, d)
 }
 
 // TestRestoreVeryManyEndsHolds: what such a restore changes has no deadline any more, as after a small one;
@@ -348,12 +251,7 @@ func TestRestoreVeryManyEndsHolds(t *testing.T) {
 	if got := fmt.Sprint(p.keysOf(t, "a")); got != "[due0@3 k0@3 k1@3 k2@3 k3@3 k4@3]" {
 		t.Errorf("later there are %s", got)
 	}
-	if err := p.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := verifyOn(d); err != nil {
-		t.Error(err)
-	}
+	p.verified(t, d)
 }
 
 // TestRestoreVeryManyAndErase: an erasure reaches what such a restore brought back, and what was erased is not
@@ -436,12 +334,7 @@ func TestRestoreVeryManyOfPruned(t *testing.T) {
 			t.Errorf("a%d is %s, %v", i, rec.Value, err)
 		}
 	}
-	if err := p.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := verifyOn(d); err != nil {
-		t.Error(err)
-	}
+	p.verified(t, d)
 }
 
 // TestRestoreVeryManyCrash ends the process at every operation on the disk while such a restore is committed
@@ -455,63 +348,12 @@ func TestRestoreVeryManyCrash(t *testing.T) {
 	for i := range 4 {
 		p.transact(t, fmt.Sprint("new-", i), nil, put("a", fmt.Sprint("a", i), 9))
 	}
-	type shot struct {
-		disk  *simdisk.Disk
-		acked int // what was told the clients by then
-	}
-	var mu sync.Mutex
-	var shots []shot
-	var acked atomic.Int64
-	d.OnOp(func(op simdisk.Op) {
-		if changes(op) {
-			mu.Lock()
-			defer mu.Unlock()
-			shots = append(shots, shot{d.Clone(), int(acked.Load())})
+	p.crashes(t, d, []doing{
+		{w: onRange("a", "", engine.RestoreTo{At: atTS(then)}), keys: "a0@4 a1@3 a2@3 a3@3 b0@3 b1@1 b2@1 b3@1"},
+		{w: put("a", "a2", 5), keys: "a0@4 a1@3 a2@4 a3@3 b0@3 b1@1 b2@1 b3@1"},
+	}, func(p *process, done int, when string) {
+		if rec, err := p.at(t).Get(name("a", "a1")); err != nil || done > 0 && string(rec.Value) != string(put("a", "a1", 1).Value) {
+			t.Fatalf("%s, and went on: a1 is %s, %v", when, rec.Value, err)
 		}
 	})
-	states := []string{"a0@3 a1@2 a2@2 a3@2 b1@1 b2@1 b3@1 c@1", "a0@4 a1@3 a2@3 a3@3 b0@3 b1@1 b2@1 b3@1", "a0@4 a1@3 a2@4 a3@3 b0@3 b1@1 b2@1 b3@1"}
-	for i, w := range []engine.Write{onRange("a", "", engine.RestoreTo{At: atTS(then)}), put("a", "a2", 5)} {
-		p.transact(t, fmt.Sprint("do-", i), nil, w)
-		acked.Store(int64(i + 1))
-		if got := strings.Join(p.keysOf(t, "a"), " "); got != states[i+1] {
-			t.Fatalf("after %d there are %s", i, got)
-		}
-	}
-	p.chores()
-	if err := p.Flush(); err != nil {
-		t.Fatal(err)
-	}
-	d.OnOp(nil)
-	shots = append(shots, shot{d.Clone(), len(states) - 1})
-	for i, x := range shots {
-		if i%stride(3) != 0 && i != len(shots)-1 {
-			continue
-		}
-		for _, mode := range []simdisk.CrashMode{simdisk.DropAll, simdisk.Torn, simdisk.KeepAll} {
-			left := x.disk.Clone().Crash(simdisk.CrashOptions{Mode: mode, Seed: uint64(i)})
-			when := fmt.Sprintf("operation %d, %s", i, mode)
-			if _, err := verifyOn(left.Clone()); err != nil {
-				t.Fatalf("%s: verify: %v", when, err)
-			}
-			p := openFew(t, left, &rigClock{})
-			is := slices.Index(states, strings.Join(p.keysOf(t, "a"), " "))
-			if is < x.acked || is > x.acked+1 {
-				t.Fatalf("%s: there are %v, which is state %d, of %d", when, p.keysOf(t, "a"), is, x.acked)
-			}
-			p.chores()
-			if got := strings.Join(p.keysOf(t, "a"), " "); got != states[is] {
-				t.Fatalf("%s, and went on: there are %s", when, got)
-			}
-			if rec, err := p.at(t).Get(name("a", "a1")); err != nil || is > 0 && string(rec.Value) != string(put("a", "a1", 1).Value) {
-				t.Fatalf("%s, and went on: a1 is %s, %v", when, rec.Value, err)
-			}
-			if err := p.Close(); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := verifyOn(left); err != nil {
-				t.Fatalf("%s, and went on: verify: %v", when, err)
-			}
-		}
-	}
-	t.Logf("%d operations", len(shots))
 }
