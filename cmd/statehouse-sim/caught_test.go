@@ -4,43 +4,28 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"statehouse.dev/statehouse/sim/planted"
 )
 
-// TestCaughtList: seeds are kept beside those of bugs that were not tried, bugs that are no
-// more are dropped, and the list that is kept has planted bugs only.
-func TestCaughtList(t *testing.T) {
+// TestKeepSeeds: seeds are kept beside those of bugs that were not tried, or not caught.
+func TestKeepSeeds(t *testing.T) {
 	root, list := t.TempDir(), planted.All()
 	tried, kept, missed := list[0].Name, list[1].Name, list[2].Name
-	file := filepath.Join(root, caughtList)
+	file := filepath.Join(root, planted.CaughtList)
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(file, []byte(caughtHead+tried+" 7\n"+kept+" 8\nno-such-bug 9\n"), 0o644); err != nil {
+	if err := os.WriteFile(file, []byte(planted.Caught(map[string]uint64{tried: 7, kept: 8})), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	var o proveFlags
-	if err := o.keepSeeds(root, []proof{{Bug: tried, Caught: true, Seed: 70}, {Bug: missed}}); err != nil {
+	if err := keepSeeds(root, []proof{{Bug: tried, Caught: true, Seed: 70}, {Bug: missed}}); err != nil {
 		t.Fatal(err)
 	}
-	seeds, err := readList(file, readCaught)
+	seeds, err := readList(file, planted.ReadCaught)
 	if want := map[string]uint64{tried: 70, kept: 8}; err != nil || !maps.Equal(seeds, want) {
 		t.Errorf("%v, %v, want %v", seeds, err, want)
-	}
-	if _, err := readCaught(strings.NewReader("a-bug\n")); err == nil {
-		t.Error("a bug without a seed was read")
-	}
-	seeds, err = readList(filepath.Join("../..", caughtList), readCaught)
-	if err != nil || len(seeds) < leastAlone {
-		t.Fatalf("%d seeds, %v", len(seeds), err)
-	}
-	for bug := range seeds { // each by itself
-		if _, err := bugNamed(bug); err != nil {
-			t.Error(err)
-		}
 	}
 }
 

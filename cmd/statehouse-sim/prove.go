@@ -81,8 +81,8 @@ judge alone sees; it is what CI runs.`,
 	f.IntVar(&o.control, "control", 0, "seeds to run on the code as it is; 0: as many as the slowest bug took, at least 200")
 	f.IntVar(&o.more, "alone-seeds", 100, "seeds to run after the first failure for a judge that alone has not seen the bug")
 	f.StringVar(&o.keep, "out", "", "keep the scenario of each bug in this directory")
-	f.BoolVar(&o.quick, "quick", false, "try the seeds of "+caughtList+" first, and none for what a judge alone sees")
-	f.BoolVar(&o.seeds, "keep-seeds", false, "write the seeds that caught the bugs to "+caughtList)
+	f.BoolVar(&o.quick, "quick", false, "try the seeds of "+planted.CaughtList+" first, and none for what a judge alone sees")
+	f.BoolVar(&o.seeds, "keep-seeds", false, "write the seeds that caught the bugs to "+planted.CaughtList)
 	f.BoolVar(&o.coverage, "coverage", false, "plant nothing, and print which statements and functions no run reaches")
 	o.mutants.add(f)
 	return cmd
@@ -145,7 +145,7 @@ func (a *app) prove(ctx context.Context, o proveFlags) error {
 	defer w.close()
 	if o.quick {
 		o.more = 0
-		if w.caught, err = readList(filepath.Join(root, caughtList), readCaught); err != nil {
+		if w.caught, err = readList(filepath.Join(root, planted.CaughtList), planted.ReadCaught); err != nil {
 			return err
 		}
 	}
@@ -154,7 +154,7 @@ func (a *app) prove(ctx context.Context, o proveFlags) error {
 		return failed(exitInterrupted, "interrupted")
 	}
 	if o.seeds {
-		if err := o.keepSeeds(root, proofs); err != nil {
+		if err := keepSeeds(root, proofs); err != nil {
 			return err
 		}
 	}

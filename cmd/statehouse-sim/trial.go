@@ -255,3 +255,24 @@ func (t *trial) shrink(ctx context.Context, a *app, f *fleet, o proveFlags) erro
 	}
 	return os.WriteFile(filepath.Join(o.keep, t.Bug+".yaml"), []byte(shrunk.Scenario), 0o644)
 }
+
+// keepSeeds writes down which seeds caught the bugs, beside those of bugs that were not tried now.
+func keepSeeds(root string, proofs []proof) error {
+	list := filepath.Join(root, planted.CaughtList)
+	seeds, err := readList(list, planted.ReadCaught)
+	if err != nil {
+		return err
+	}
+	if seeds == nil {
+		seeds = make(map[string]uint64)
+	}
+	for i := range proofs {
+		if p := &proofs[i]; p.Caught && p.Seed > 0 {
+			seeds[p.Bug] = p.Seed
+		}
+	}
+	if err := os.WriteFile(list, []byte(planted.Caught(seeds)), 0o644); err != nil {
+		return failed(exitInternal, "%v", err)
+	}
+	return nil
+}
