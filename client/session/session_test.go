@@ -194,7 +194,7 @@ func TestBreak(t *testing.T) {
 		"ended": nil, "refused late": status.Error(codes.FailedPrecondition, "no"), "unavailable": status.Error(codes.Unavailable, "gone"),
 	} {
 		t.Run(name, func(t *testing.T) {
-			broken := false
+			broken, queued := false, make(chan struct{}, 3)
 			d := &daemon{}
 			d.serve = func(stream pb.StatehouseService_SessionServer) error {
 				if broken {
@@ -202,9 +202,19 @@ func TestBreak(t *testing.T) {
 				}
 				broken = true
 				_, err := stream.Recv()
+				<-queued
+				<-queued
 				return errors.Join(end, err)
 			}
-			_, c := connect(t, d, session.Options{Requests: 1})
+			_, c := connect(t, d, session.Options{Requests: 1, Await: func(ctx context.Context, ready <-chan struct{}) error {
+				queued <- struct{}{} // a request waits, sent or not
+				select {
+				case <-ready:
+					return nil
+				case <-ctx.Done():
+					return ctx.Err()
+				}
+			}})
 			sent := make(chan bool, 2)
 			for range 2 {
 				go func() {
