@@ -124,9 +124,16 @@ func (c *chromium) listen() {
 	}
 }
 
-// do asks the browser for something.
+// do asks the browser for something that it can do.
 func (c *chromium) do(in, method string, params any, result any) {
 	c.t.Helper()
+	if err := c.try(in, method, params, result); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// try asks the browser for something that it may be unable to do.
+func (c *chromium) try(in, method string, params any, result any) error {
 	c.mu.Lock()
 	c.next++
 	id, got := c.next, make(chan answer, 1)
@@ -140,20 +147,19 @@ func (c *chromium) do(in, method string, params any, result any) {
 		request["sessionId"] = in
 	}
 	if err := websocket.JSON.Send(c.conn, request); err != nil {
-		c.t.Fatal(err)
+		return err
 	}
 	select {
 	case a := <-got:
 		if a.Error != nil {
-			c.t.Fatalf("%s: %s", method, a.Error.Message)
+			return fmt.Errorf("%s: %s", method, a.Error.Message)
 		}
-		if result != nil {
-			if err := json.Unmarshal(a.Result, result); err != nil {
-				c.t.Fatal(err)
-			}
+		if result == nil {
+			return nil
 		}
+		return json.Unmarshal(a.Result, result)
 	case <-time.After(wiretest.Patience):
-		c.t.Fatalf("%s is not answered", method)
+		return fmt.Errorf("%s is not answered", method)
 	}
 }
 
@@ -162,9 +168,17 @@ func (c *chromium) page(method string, params any, result any) {
 	c.do(session, method, params, result)
 }
 
-// eval evaluates an expression in the page, and waits if it is a promise.
+// eval evaluates an expression in the page, which can be, and waits if it is a promise.
 func (c *chromium) eval(expression string, result any) {
 	c.t.Helper()
+	if err := c.tryEval(expression, result); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// tryEval evaluates an expression in a page that may be about to give way to another, as one that
+// reloads itself: then there is an error.
+func (c *chromium) tryEval(expression string, result any) error {
 	var got struct {
 		Result           struct{ Value json.RawMessage }
 		ExceptionDetails *struct {
@@ -172,21 +186,28 @@ func (c *chromium) eval(expression string, result any) {
 			Exception struct{ Description string }
 		}
 	}
-	c.page("Runtime.evaluate", map[string]any{"expression": expression, "awaitPromise": true, "returnByValue": true}, &got)
+	if err := c.try(session, "Runtime.evaluate", map[string]any{"expression": expression, "awaitPromise": true, "returnByValue": true}, &got); err != nil {
+		return err
+	}
 	if got.ExceptionDetails != nil {
-		c.t.Fatalf("%s: %s %s", expression, got.ExceptionDetails.Text, got.ExceptionDetails.Exception.Description)
+		return fmt.Errorf("%s: %s %s", expression, got.ExceptionDetails.Text, got.ExceptionDetails.Exception.Description)
 	}
 	if result != nil && len(got.Result.Value) > 0 {
 		if err := json.Unmarshal(got.Result.Value, result); err != nil {
-			c.t.Fatalf("%s: %v", expression, err)
+			return fmt.Errorf("%s: %w", expression, err)
 		}
 	}
+	return nil
 }
 
-// text is what can be read of an element; empty: there is none.
+// textOf is the expression for what can be read of an element; empty: there is none.
+func textOf(selector string) string {
+	return fmt.Sprintf("document.querySelector(%q)?.innerText ?? ''", selector)
+}
+
 func (c *chromium) text(selector string) (text string) {
 	c.t.Helper()
-	c.eval(fmt.Sprintf("document.querySelector(%q)?.innerText ?? ''", selector), &text)
+	c.eval(textOf(selector), &text)
 	return text
 }
 
@@ -194,7 +215,11 @@ func (c *chromium) text(selector string) (text string) {
 func (c *chromium) shows(selector, text string) {
 	c.t.Helper()
 	wiretest.Eventually(c.t, fmt.Sprintf("%s shows %q", selector, text), func() error {
-		if got := c.text(selector); !strings.Contains(got, text) {
+		var got string
+		if err := c.tryEval(textOf(selector), &got); err != nil {
+			return err
+		}
+		if !strings.Contains(got, text) {
 			return fmt.Errorf("it shows %q", got)
 		}
 		return nil

@@ -296,8 +296,6 @@ func TestTransactionsAndLeases(t *testing.T) {
 	c.clean()
 }
 
-// TestSignIn: where keys are, the page asks for one, does not keep it, and can read with its session
-// and not write.
 // conflict has a write refused, of a key that exists.
 func (r *rig) conflict(agent, key string) {
 	r.t.Helper()
@@ -348,6 +346,8 @@ func TestActivity(t *testing.T) {
 	c.open(r.url+"/ui/?view=activity&of=ns&ns=other", "main", "Nothing since")
 }
 
+// TestSignIn: where keys are, the page asks for one, does not keep it, and can read with its session
+// and not write.
 func TestSignIn(t *testing.T) {
 	r := newRig(t, func(c *server.Config) { c.Token = "sesame" })
 	r.story()
