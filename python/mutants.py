@@ -30,7 +30,17 @@ def _tests(*names: str) -> str:
 #: What is mutated, and what tests it.
 ADAPTERS = {
     "langgraph_saver": (
-        _parts("asking", "history", "layout", "listing", "owning", "reading", "saver", "upkeep", "writing"),
+        _parts(
+            "asking",
+            "history",
+            "layout",
+            "listing",
+            "owning",
+            "reading",
+            "saver",
+            "upkeep",
+            "writing",
+        ),
         _tests("saver", "deleting", "graph"),
     ),
     "langgraph_store": (_parts("filters", "items", "store"), _tests("store", "graph")),
