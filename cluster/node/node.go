@@ -189,7 +189,7 @@ func (n *Node) Work() (send []*raftpb.Message, err error) {
 
 // plan has the engine plan a step, if it leads and none is in flight, and proposes it.
 func (n *Node) plan() {
-	if !n.leads || n.flight != nil {
+	if !n.leads || n.flight != nil || n.transferring() {
 		return
 	}
 	s := n.config.Engine.Plan()
