@@ -32,9 +32,6 @@ func refuseMember(fs vfs.FS, dir string) error {
 	return failf(ErrUnusable, "%s is of a member of a cluster, and only its daemon, as that member, may change it: start it with --peer-listen-addr", dir)
 }
 
-// Wake holds a value when there may be something to plan: whoever calls Plan in place of Run waits for it.
-func (e *Engine) Wake() <-chan struct{} { return e.wake }
-
 // Chain is the hash chain's value at a commit that is published. Two stores that have it in common have all
 // commits up to there in common.
 func (e *Engine) Chain(ts CommitTS) (hash [32]byte, at time.Time, err error) {

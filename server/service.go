@@ -68,8 +68,6 @@ type Config struct {
 	Operator admin.Process
 	// Cluster is where the service is one of several that keep one store; nil: it is alone.
 	Cluster Cluster
-	// Drive steps the engine until ctx ends, in place of its own loop: a cluster's member does. nil: engine.Run.
-	Drive func(ctx context.Context)
 }
 
 // ConnectionFiles is the number of file descriptors that connections take at most.
