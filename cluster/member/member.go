@@ -49,6 +49,7 @@ type Member struct {
 
 	urgent, appends chan *raftpb.Message
 	wake            chan struct{} // holds a value when there are orders
+	storing         *storing
 	stopped         chan struct{} // closed when Drive ends
 
 	mu     sync.Mutex
@@ -66,7 +67,7 @@ type Answer func(ctx context.Context, r *server.Forwarded) *server.Answered
 func New(env engine.Env, c Config) (*Member, error) {
 	m := &Member{
 		env: env, config: c, urgent: make(chan *raftpb.Message, inbox), appends: make(chan *raftpb.Message, inbox/8),
-		wake: make(chan struct{}, 1), stopped: make(chan struct{}),
+		wake: make(chan struct{}, 1), stopped: make(chan struct{}), storing: newStoring(),
 	}
 	m.status.Store(&node.Status{ID: c.Identity.ID, Role: node.Follower})
 	i, err := founding.OpenInitial(env.FS, c.Dir, c.Identity)
@@ -87,7 +88,7 @@ func (m *Member) Open(e *engine.Engine, answer Answer) (err error) {
 	m.engine, m.answer = e, answer
 	m.node, err = node.Open(node.Config{
 		ID: m.config.Identity.ID, Members: m.config.Identity.IDs(), Engine: e, FS: m.env.FS, Dir: m.env.FS.PathJoin(m.config.Dir, RaftDir), Rand: m.env.Rand,
-		ElectionTicks: max(int(m.config.Election/m.config.Heartbeat), 2),
+		Halt: m.env.Halt, ElectionTicks: max(int(m.config.Election/m.config.Heartbeat), 2),
 	})
 	return err
 }
@@ -116,6 +117,10 @@ func (m *Member) Drive(ctx context.Context) {
 	defer m.end()
 	// What waits when it ends is nobody's to plan any more: the engine would commit it alone as it is closed.
 	defer m.engine.Follow()
+	var storing sync.WaitGroup
+	defer storing.Wait()
+	defer m.storing.end()
+	storing.Go(func() { m.storing.run(m.node.Store, m.env.Halt) })
 	beat, look := time.NewTicker(m.config.Heartbeat), time.NewTicker(engine.TickEvery)
 	defer beat.Stop()
 	defer look.Stop()
@@ -129,6 +134,8 @@ func (m *Member) Drive(ctx context.Context) {
 			m.node.Receive(msg)
 		case <-m.engine.Wake():
 		case <-m.wake:
+		case stored := <-m.storing.done:
+			m.node.Stored(stored)
 		case <-beat.C:
 			ticks++
 		case <-look.C:
@@ -160,10 +167,11 @@ func (m *Member) step(ticks int, looks bool) (err error) {
 	for _, do := range m.takeOrders() {
 		do()
 	}
-	send, err := m.node.Work()
+	send, appends, err := m.node.Work()
 	if err != nil {
 		return err
 	}
+	m.storing.store(appends)
 	m.transport.Send(send)
 	m.publish()
 	return nil

@@ -29,6 +29,3 @@ func (n *Node) Transfer(to uint64) error {
 	n.raft.TransferLeader(to)
 	return nil
 }
-
-// transferring reports whether a leader waits for another to lead. What it proposed would be dropped.
-func (n *Node) transferring() bool { return n.raft.BasicStatus().LeadTransferee != raft.None }

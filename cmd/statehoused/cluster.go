@@ -127,14 +127,20 @@ func (p *part) assemble(env engine.Env, config server.Config, exposed error) (*s
 }
 
 // serve serves the peers. Its context ends when that breaks, or, after ctx has ended, when another member
-// leads: clients come back to one that answers. stopped is to be called when the service has stopped.
+// leads: clients come back to one that answers. stopped is to be called when nothing is answered any more, before the
+// store is closed.
 func (p *part) serve(ctx context.Context, listeners []net.Listener) (serving context.Context, stopped func() error) {
 	if p == nil {
 		return ctx, func() error { return nil }
 	}
 	peers, stopPeers := context.WithCancel(context.Background())
 	serving, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
+	ended, driven := make(chan error, 1), make(chan struct{})
+	driving, stopDriving := context.WithCancel(context.Background())
+	go func() {
+		defer close(driven)
+		p.member.Drive(driving)
+	}()
 	go func() {
 		err := p.member.Listen(peers, listeners[0])
 		if err != nil {
@@ -150,6 +156,8 @@ func (p *part) serve(ctx context.Context, listeners []net.Listener) (serving con
 		stop()
 	})
 	return serving, func() error {
+		stopDriving()
+		<-driven
 		stopPeers()
 		return errors.Join(<-ended, p.member.Close())
 	}

@@ -108,11 +108,11 @@ func (p *process) listenAndServe(ctx context.Context, s *settings, level *slog.L
 	}
 	served = true
 	ctx, stopped := cluster.serve(ctx, forPeers)
-	return errors.Join(p.answer(ctx, s, service, reloads, watched, listeners), stopped())
+	return p.answer(ctx, s, service, reloads, watched, listeners, stopped)
 }
 
 // answer serves what was assembled until ctx ends, and closes it.
-func (p *process) answer(ctx context.Context, s *settings, service *server.Service, reloads *reloader, watched *watched, listeners []net.Listener) error {
+func (p *process) answer(ctx context.Context, s *settings, service *server.Service, reloads *reloader, watched *watched, listeners []net.Listener, stopped func() error) error {
 	log, tlsConfig := reloads.log, reloads.tlsConfig("h2")
 	sayServing(log, s, service, tlsConfig != nil, listeners)
 	notify := newNotifier(os.Getenv, log)
@@ -123,7 +123,7 @@ func (p *process) answer(ctx context.Context, s *settings, service *server.Servi
 	err := service.Serve(ctx, tlsConfig, listeners...)
 	stopAnswering()
 	watched.metrics.Detach()
-	if cerr := service.Close(); err == nil {
+	if cerr := errors.Join(stopped(), service.Close()); err == nil {
 		err = cerr
 	}
 	if reached := service.Reached(); len(reached) > 0 {
