@@ -16,7 +16,7 @@
 // a majority has confirmed that this node still leads: a deposed leader's refusal would be about a state that
 // is no longer the newest.
 //
-// It is not wired into the daemon yet. What is not there: snapshots, members that come and go, a transport.
+// What is not there yet: snapshots, members that come and go.
 package node
 
 import (
