@@ -185,13 +185,10 @@ func (r *run) drive() {
 	}
 }
 
-// work has the node do all there is to do, and stores at once what is to be stored.
+// work does all there is to do, storing what is to be stored.
 func (r *run) work() error {
 	for {
 		send, appends, err := r.node.Work()
-		if err == nil {
-			err = r.node.Store(appends)
-		}
 		if err != nil {
 			return err
 		}
@@ -201,6 +198,9 @@ func (r *run) work() error {
 		}
 		if len(appends) == 0 {
 			return nil
+		}
+		if err := r.node.Store(appends); err != nil {
+			return err
 		}
 		r.node.Stored(appends)
 	}
