@@ -70,7 +70,7 @@ func takePart(ctx context.Context, s *settings, env engine.Env, config *server.C
 		return nil, err
 	}
 	config.Engine.Replicated, config.Engine.MustExist = true, true
-	config.Cluster = m
+	config.Cluster, config.Operator.Cluster = m, m
 	log.Info("member", "cluster", id.Cluster, "id", id.ID, "peers", c.listen, "tls", c.files != (transport.Files{}))
 	return &part{m, log, s.dataDir}, nil
 }
