@@ -44,6 +44,7 @@ var doors = map[string][]ban{
 	"cluster/member": slices.Concat(ofMembers, []ban{
 		{"github.com/cockroachdb/pebble", "the store is the engine's, the log the node's"},
 	}),
+	"cluster/clustertest": ofMembers,
 	"server": {
 		{"github.com/prometheus", "numbers are shown by server/metrics"},
 		{"go.opentelemetry.io", "traces are sent by the daemon"},
@@ -218,7 +219,7 @@ var doors = map[string][]ban{
 		{"github.com/cockroachdb/pebble", "storage is the engine's"},
 	},
 	"server/wiretest": {
-		{module + "/", "it is for tests, and about bytes"},
+		{module + "/", "it is for tests, and about bytes and the base contract"},
 	},
 	"server/conns": {
 		{module + "/", "it stands between gRPC and the network and knows of no service"},

@@ -120,7 +120,7 @@ func (p *part) assemble(env engine.Env, config server.Config, exposed error) (*s
 	if p == nil || err != nil {
 		return service, err
 	}
-	if err := p.member.Open(service.Engine(), nil); err != nil {
+	if err := p.member.Open(service.Engine(), service.Answer); err != nil {
 		return nil, errors.Join(err, service.Close())
 	}
 	return service, nil
