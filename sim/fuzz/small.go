@@ -7,6 +7,7 @@ import (
 
 	"statehouse.dev/statehouse/linearizability/verdict"
 	"statehouse.dev/statehouse/sim"
+	"statehouse.dev/statehouse/sim/clients"
 	"statehouse.dev/statehouse/sim/scenario"
 )
 
@@ -36,7 +37,7 @@ func GenerateSmall(seed uint64, z Size, o sim.Options) *sim.Result {
 	w := sim.NewWorld(seed, s.Config, o)
 	told := play(w, s)
 	r := w.Finish()
-	judgeIntents(r, told)
+	clients.Judge(r, told)
 	return r
 }
 
