@@ -129,6 +129,7 @@ var codeKinds = map[pb.ErrorCode]error{
 	pb.ErrorCode_LEASE_HELD:            ErrLeaseHeld,
 	pb.ErrorCode_LEASE_LOST:            ErrLeaseLost,
 	pb.ErrorCode_EVALUATION_FAILED:     ErrEvaluation,
+	pb.ErrorCode_NOT_LEADER:            ErrUnavailable,
 }
 
 // Error is a failed call.
@@ -255,7 +256,11 @@ func (e *Error) passes() bool {
 }
 
 func fromDetail(d *pb.StatehouseError, fallback string) *Error {
-	e := &Error{Code: Code(d.GetCode().String()), Message: d.GetMessage(), Details: d.GetDetails(), Answered: true, kind: codeKinds[d.GetCode()]}
+	code := d.GetCode()
+	if codeKinds[d.GetExactCode()] != nil && d.GetExactCode() != pb.ErrorCode_UNKNOWN {
+		code = d.GetExactCode()
+	}
+	e := &Error{Code: Code(code.String()), Message: d.GetMessage(), Details: d.GetDetails(), Answered: true, kind: codeKinds[code]}
 	if e.kind == nil {
 		e.kind = ErrInternal
 	}

@@ -32,6 +32,12 @@ func TestEveryCodeHasAKind(t *testing.T) {
 	if e := fromStatus(s.Err()); !errors.Is(e, ErrInternal) || e.Code != "9999" || e.Message != "outer" {
 		t.Errorf("a newer daemon's code: %+v", e)
 	}
+	for exact, want := range map[pb.ErrorCode]string{pb.ErrorCode_NOT_LEADER: "NOT_LEADER", 9999: "UNAVAILABLE"} {
+		s, _ = status.New(codes.Unavailable, "").WithDetails(&pb.StatehouseError{Code: pb.ErrorCode_UNAVAILABLE, ExactCode: exact})
+		if e := fromStatus(s.Err()); !errors.Is(e, ErrUnavailable) || string(e.Code) != want || !e.passes() {
+			t.Errorf("exactly %v: %+v", exact, e)
+		}
+	}
 	s, _ = status.New(codes.Internal, "").WithDetails(&pb.StatehouseError{Code: pb.ErrorCode_INTERNAL_ERROR, MaybeApplied: true})
 	if e := fromStatus(s.Err()); !errors.Is(e, ErrOutcomeUnknown) {
 		t.Errorf("an error that may have been applied: %+v", e)

@@ -19,6 +19,9 @@ var (
 	ErrOverloaded = errors.New("overloaded")
 	// ErrStopped: the engine is closing; nothing was applied.
 	ErrStopped = errors.New("stopped")
+	// ErrNotLeader is the ErrStopped of a machine that follows: nothing was applied, and it is tried
+	// elsewhere, or again.
+	ErrNotLeader = fmt.Errorf("%w: not the leader", ErrStopped)
 	// ErrDiskFull: free space is below the reserve; reads go on.
 	ErrDiskFull = errors.New("disk nearly full")
 

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"fmt"
 	"slices"
 	"time"
 )
@@ -12,10 +11,6 @@ import (
 //
 // Nothing that was planned outlives leading. What a leader remembers ahead of the store, which no one can
 // take back, is thrown away by Follow and made anew by Lead from what was applied.
-
-// ErrNotLeader is the ErrStopped of a machine that follows: nothing was applied, and it is tried elsewhere,
-// or again.
-var ErrNotLeader = fmt.Errorf("%w: not the leader", ErrStopped)
 
 // Follow ends leading. What waits for the writer is answered ErrNotLeader, and transactions that are open
 // are aborted. A step in flight that is not applied stays until it is known what became of it: Apply and

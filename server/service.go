@@ -66,6 +66,8 @@ type Config struct {
 	Debug func(event string, attrs ...any)
 	// Operator is what operators can ask of the process round the service.
 	Operator admin.Process
+	// Cluster is where the service is one of several that keep one store; nil: it is alone.
+	Cluster Cluster
 }
 
 // ConnectionFiles is the number of file descriptors that connections take at most.
@@ -236,7 +238,7 @@ func (s *Service) GetStatus(ctx context.Context, _ *pb.GetStatusRequest) (*pb.Ge
 	}
 	epoch, began := s.engine.Epoch()
 	resp.Epoch, resp.EpochBeganTs = epoch, uint64(began)
-	resp.Archive = s.archiveStatus()
+	resp.Archive, resp.Cluster = s.archiveStatus(), s.clusterStatus()
 	resp.Sessions, resp.SessionRequests = uint64(s.sessions.Sessions.Load()), uint64(s.sessions.Requests.Load())
 	if st.Refused != nil {
 		resp.WritesRefused = st.Refused.Error()

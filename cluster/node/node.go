@@ -9,7 +9,7 @@
 // leader's refusal would be about a state that is no longer the newest.
 //
 // It is the beginning of a cluster, and not wired into the daemon. What is not there yet: snapshots and the end of a
-// log, members that come and go, linearizable reads, storage that does not wait, a transport.
+// log, members that come and go, storage that does not wait, a transport.
 package node
 
 import (
@@ -49,16 +49,17 @@ type Node struct {
 	quiet    int // ticks since a leader was heard, or a vote given
 	deadline int // of them
 
-	leads  bool    // the engine does
-	flight *flight // the engine's step in flight; nil: there is none
-	reads  uint64  // rounds asked for, of which each has a name of its own
+	leads    bool    // the engine does
+	flight   *flight // the engine's step in flight; nil: there is none
+	applied  uint64  // the last entry that the engine has
+	confirms confirms
 }
 
 // flight is a step of which is not known yet what becomes of it.
 type flight struct {
 	index, term uint64 // its entry; 0: it has none, or raft has not said which
 	data        []byte // of the entry
-	round       uint64 // what confirms a step that has none
+	bare        bool   // it has none and will have none: a round confirms it
 }
 
 // Open opens a member of a cluster. Its engine must be as Open has left it, with a store that began as a
@@ -106,6 +107,8 @@ func (n *Node) begin(at, term uint64) error {
 		PreVote: true, CheckQuorum: true, StepDownOnRemoval: true, DisableProposalForwarding: true,
 		ReadOnlyOption: raft.ReadOnlySafe, Logger: quiet{},
 	})
+	n.applied = at
+	n.confirms.init(n.config.ID, n.config.Rand)
 	n.heard()
 	return err
 }
@@ -119,6 +122,7 @@ func (n *Node) heard() {
 
 // Tick lets time pass.
 func (n *Node) Tick() {
+	n.confirms.tick()
 	if n.raft.BasicStatus().RaftState == raft.StateLeader {
 		n.raft.Tick()
 		return
@@ -133,6 +137,10 @@ func (n *Node) Tick() {
 // Receive takes a message of another member.
 func (n *Node) Receive(m *raftpb.Message) {
 	switch m.GetType() {
+	case raftpb.MsgReadIndex:
+		if !n.leads { // see ask; who asks asks again
+			return
+		}
 	case raftpb.MsgApp, raftpb.MsgHeartbeat, raftpb.MsgSnap:
 		if m.GetTerm() >= n.raft.BasicStatus().GetTerm() {
 			n.heard()
@@ -145,13 +153,21 @@ func (n *Node) Receive(m *raftpb.Message) {
 func (n *Node) Leads() bool { return n.leads }
 
 // Close closes the log. The engine stays open.
-func (n *Node) Close() error { return n.log.db.Close() }
+func (n *Node) Close() error {
+	n.confirms.end()
+	return n.log.db.Close()
+}
 
 // Work plans, stores and applies all there is, and returns the messages to be sent. What they say is on
 // disk. An error is final: the node must not be used any more.
 func (n *Node) Work() (send []*raftpb.Message, err error) {
 	for n.halted == nil {
+		n.confirm()
+		if n.halted = n.config.Engine.Healthy(); n.halted != nil {
+			break
+		}
 		n.plan()
+		n.ask()
 		if !n.raft.HasReady() {
 			return send, nil
 		}
@@ -167,6 +183,7 @@ func (n *Node) Work() (send []*raftpb.Message, err error) {
 			n.raft.Advance(rd)
 		}
 	}
+	n.confirms.end()
 	return nil, n.halted
 }
 
@@ -181,9 +198,8 @@ func (n *Node) plan() {
 	}
 	n.flight = &flight{}
 	if len(s.Batch) == 0 {
-		n.reads++
-		n.flight.round = n.reads
-		n.raft.ReadIndex(binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, n.config.ID), n.reads))
+		n.flight.bare = true
+		n.confirms.waiting = append(n.confirms.waiting, waiter{done: n.confirmed(n.flight)})
 		return
 	}
 	n.flight.data = appendStep(nil, s)
@@ -193,11 +209,20 @@ func (n *Node) plan() {
 	}
 }
 
+// confirmed settles a step that has no entry.
+func (n *Node) confirmed(f *flight) func(error) {
+	return func(err error) {
+		if err == nil && n.flight == f {
+			n.settle()
+		}
+	}
+}
+
 // follow ends leading. A step in flight stays, if it has an entry that may yet be committed.
 func (n *Node) follow() {
 	n.leads = false
 	n.config.Engine.Follow()
-	if f := n.flight; f != nil && f.round > 0 {
+	if f := n.flight; f != nil && f.bare {
 		n.drop()
 	}
 }
@@ -216,7 +241,7 @@ func (n *Node) do(rd *raft.Ready) error {
 		return err
 	}
 	for _, e := range rd.Entries {
-		if f := n.flight; f != nil && f.index == 0 && f.round == 0 && string(e.GetData()) == string(f.data) {
+		if f := n.flight; f != nil && f.index == 0 && !f.bare && string(e.GetData()) == string(f.data) {
 			f.index, f.term, f.data = e.GetIndex(), e.GetTerm(), nil
 		}
 	}
@@ -227,12 +252,9 @@ func (n *Node) do(rd *raft.Ready) error {
 		if err := n.apply(e); err != nil {
 			return err
 		}
+		n.applied = e.GetIndex()
 	}
-	for _, r := range rd.ReadStates {
-		if f := n.flight; f != nil && f.round > 0 && binary.BigEndian.Uint64(r.RequestCtx[8:]) == f.round {
-			n.settle()
-		}
-	}
+	n.answered(rd.ReadStates)
 	return nil
 }
 

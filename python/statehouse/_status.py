@@ -87,7 +87,8 @@ def from_rpc(failed: grpc.RpcError, *, closed: bool = False) -> errors.Statehous
     message = rpc.details() or ""
     if detail := _detail(rpc.trailing_metadata()):
         error = from_detail(detail, message)
-        error._told = Told(error.code, not detail.maybe_applied)  # noqa: SLF001  ours
+        told = Told(code_name(detail.code), not detail.maybe_applied)
+        error._told = told  # noqa: SLF001  ours
     else:
         error = _from_status(rpc.code(), message)
         code = rpc.code().name.replace("_", "").replace("CANCELLED", "CANCELED").lower()
@@ -124,7 +125,9 @@ def code_name(code: int) -> str:
 
 def from_detail(detail: pb.StatehouseError, fallback: str) -> errors.StatehouseError:
     """Makes the error for an error that the daemon answered."""
-    code = code_name(detail.code)
+    code = code_name(detail.exact_code)
+    if not detail.exact_code or code not in errors.BY_CODE:
+        code = code_name(detail.code)
     kind = errors.BY_CODE.get(code, errors.InternalError)
     if detail.maybe_applied:
         kind = errors.OutcomeUnknown

@@ -384,6 +384,7 @@ BY_CODE: dict[str, type[StatehouseError]] = {
     )
 }
 BY_CODE["KEY_NOT_FOUND"] = NotFoundError
+BY_CODE["NOT_LEADER"] = ConnectionError
 
 
 def broken(what: str) -> InternalError:

@@ -37,6 +37,10 @@ def test_every_code_of_the_contract_has_its_error():
         assert (error.code, error.details, error.message) == (code, {"key": "k"}, "why")
         assert error.answered
         assert str(error).startswith("why")
+    for exact, want in ((pb.NOT_LEADER, "NOT_LEADER"), (99, "UNAVAILABLE")):
+        elsewhere = from_detail(pb.StatehouseError(code=pb.UNAVAILABLE, exact_code=exact), "")
+        assert type(elsewhere) is errors.ConnectionError, exact
+        assert elsewhere.code == want
     unheard_of = from_detail(pb.StatehouseError(code=99), "fallback")
     assert type(unheard_of) is errors.InternalError
     assert (unheard_of.code, unheard_of.message) == ("CODE_99", "fallback")

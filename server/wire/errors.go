@@ -30,6 +30,7 @@ var mapping = []struct {
 	{engine.ErrInvalid, pb.ErrorCode_INVALID_REQUEST, codes.InvalidArgument},
 	{engine.ErrLimit, pb.ErrorCode_LIMIT_EXCEEDED, codes.ResourceExhausted},
 	{engine.ErrOverloaded, pb.ErrorCode_OVERLOADED, codes.ResourceExhausted},
+	{engine.ErrNotLeader, pb.ErrorCode_NOT_LEADER, codes.Unavailable}, // before ErrStopped, which it is, too
 	{engine.ErrStopped, pb.ErrorCode_UNAVAILABLE, codes.Unavailable},
 	{engine.ErrDiskFull, pb.ErrorCode_DISK_FULL, codes.ResourceExhausted},
 	{engine.ErrTxnNotFound, pb.ErrorCode_TXN_NOT_FOUND, codes.NotFound},
@@ -54,6 +55,10 @@ var mapping = []struct {
 	{access.ErrUnauthenticated, pb.ErrorCode_UNAUTHENTICATED, codes.Unauthenticated},
 	{access.ErrPermission, pb.ErrorCode_PERMISSION_DENIED, codes.PermissionDenied},
 }
+
+// olderCodes are what clients know that do not know a later code, and take what they do not know for an
+// error that does not pass. They read code; those that know it read exact_code.
+var olderCodes = map[pb.ErrorCode]pb.ErrorCode{pb.ErrorCode_NOT_LEADER: pb.ErrorCode_UNAVAILABLE}
 
 // The errors that are the server's own.
 var (
@@ -89,6 +94,9 @@ func Status(err error) error {
 	for _, m := range mapping {
 		if errors.Is(err, m.err) {
 			detail.Code, code = m.code, m.status
+			if older, is := olderCodes[m.code]; is {
+				detail.Code, detail.ExactCode = older, m.code
+			}
 			detail.MaybeApplied = m.err == engine.ErrOutcomeUnknown
 			break
 		}

@@ -65,6 +65,7 @@ var byName = map[string]error{
 	"ErrLeaseHeld": engine.ErrLeaseHeld, "ErrLeaseLost": engine.ErrLeaseLost, "ErrEvaluation": engine.ErrEvaluation,
 	"ErrVersionNotFound": engine.ErrVersionNotFound, "ErrDataLoss": engine.ErrDataLoss, "ErrStorage": engine.ErrStorage,
 	"ErrOutcomeUnknown": engine.ErrOutcomeUnknown, "ErrOutOfRange": engine.ErrOutOfRange, "ErrErased": engine.ErrErased, "ErrEpoch": engine.ErrEpoch, "ErrOverloaded": engine.ErrOverloaded,
+	"ErrNotLeader": engine.ErrNotLeader,
 }
 
 func TestMappingIsExhaustive(t *testing.T) {
@@ -128,7 +129,7 @@ func TestEveryErrorCarriesItsDetail(t *testing.T) {
 		} {
 			s := Status(err)
 			d := detailOf(s)
-			if status.Code(s) != m.status || d.GetCode() != m.code || d.GetMessage() == "" || d.GetMaybeApplied() != (m.err == engine.ErrOutcomeUnknown) {
+			if status.Code(s) != m.status || exactCode(d) != m.code || d.GetMessage() == "" || d.GetMaybeApplied() != (m.err == engine.ErrOutcomeUnknown) {
 				t.Errorf("%s %v became %v with %v", what, m.err, s, d)
 			}
 			if what != "bare" && d.GetDetails()["key"] != "k" {
@@ -162,6 +163,21 @@ func TestErrorsOfTheTransportStayWhatTheyAre(t *testing.T) {
 			t.Errorf("%v carries %v", c.err, d)
 		}
 	}
+}
+
+// TestOlderClientsTryAgain: to a client that does not know a later code, code is one that it knows.
+func TestOlderClientsTryAgain(t *testing.T) {
+	d := detailOf(Status(engine.ErrNotLeader))
+	if d.GetCode() != pb.ErrorCode_UNAVAILABLE || d.GetExactCode() != pb.ErrorCode_NOT_LEADER {
+		t.Errorf("who does not lead answers %v", d)
+	}
+}
+
+func exactCode(d *pb.StatehouseError) pb.ErrorCode {
+	if exact := d.GetExactCode(); exact != pb.ErrorCode_UNKNOWN {
+		return exact
+	}
+	return d.GetCode()
 }
 
 func detailOf(err error) *pb.StatehouseError {

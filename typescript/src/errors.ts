@@ -326,6 +326,7 @@ export const BY_CODE: ReadonlyMap<string, ErrorClass> = new Map<string, ErrorCla
     OutcomeUnknown,
   ].map((kind): [string, ErrorClass] => [kind.code, kind]),
   ["KEY_NOT_FOUND", NotFoundError],
+  ["NOT_LEADER", ConnectionError],
 ]);
 
 /** Makes the error for an answer that breaks the contract. */

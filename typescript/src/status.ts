@@ -49,7 +49,8 @@ function fromDetail(
   fallback: string,
   more: { [name: string]: string },
 ): errors.StatehouseError {
-  const code = ErrorCode[detail.code] ?? `CODE_${detail.code}`;
+  const exact = detail.exactCode ? ErrorCode[detail.exactCode] : undefined;
+  const code = exact ?? ErrorCode[detail.code] ?? `CODE_${detail.code}`;
   const known = errors.BY_CODE.get(code) ?? errors.InternalError;
   const Kind = detail.maybeApplied ? errors.OutcomeUnknown : known;
   return new Kind(detail.message || fallback, {

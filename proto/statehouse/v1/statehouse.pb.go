@@ -265,6 +265,62 @@ func (TransactionState) EnumDescriptor() ([]byte, []int) {
 	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{3}
 }
 
+type ClusterRole int32
+
+const (
+	ClusterRole_CLUSTER_ROLE_UNSPECIFIED ClusterRole = 0
+	ClusterRole_CLUSTER_ROLE_FOLLOWER    ClusterRole = 1
+	ClusterRole_CLUSTER_ROLE_CANDIDATE   ClusterRole = 2
+	ClusterRole_CLUSTER_ROLE_LEADER      ClusterRole = 3
+	// It has no vote: a replica for reads, or one that is to catch up.
+	ClusterRole_CLUSTER_ROLE_LEARNER ClusterRole = 4
+)
+
+// Enum value maps for ClusterRole.
+var (
+	ClusterRole_name = map[int32]string{
+		0: "CLUSTER_ROLE_UNSPECIFIED",
+		1: "CLUSTER_ROLE_FOLLOWER",
+		2: "CLUSTER_ROLE_CANDIDATE",
+		3: "CLUSTER_ROLE_LEADER",
+		4: "CLUSTER_ROLE_LEARNER",
+	}
+	ClusterRole_value = map[string]int32{
+		"CLUSTER_ROLE_UNSPECIFIED": 0,
+		"CLUSTER_ROLE_FOLLOWER":    1,
+		"CLUSTER_ROLE_CANDIDATE":   2,
+		"CLUSTER_ROLE_LEADER":      3,
+		"CLUSTER_ROLE_LEARNER":     4,
+	}
+)
+
+func (x ClusterRole) Enum() *ClusterRole {
+	p := new(ClusterRole)
+	*p = x
+	return p
+}
+
+func (x ClusterRole) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ClusterRole) Descriptor() protoreflect.EnumDescriptor {
+	return file_statehouse_v1_statehouse_proto_enumTypes[4].Descriptor()
+}
+
+func (ClusterRole) Type() protoreflect.EnumType {
+	return &file_statehouse_v1_statehouse_proto_enumTypes[4]
+}
+
+func (x ClusterRole) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ClusterRole.Descriptor instead.
+func (ClusterRole) EnumDescriptor() ([]byte, []int) {
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{4}
+}
+
 type StreamKind int32
 
 const (
@@ -301,11 +357,11 @@ func (x StreamKind) String() string {
 }
 
 func (StreamKind) Descriptor() protoreflect.EnumDescriptor {
-	return file_statehouse_v1_statehouse_proto_enumTypes[4].Descriptor()
+	return file_statehouse_v1_statehouse_proto_enumTypes[5].Descriptor()
 }
 
 func (StreamKind) Type() protoreflect.EnumType {
-	return &file_statehouse_v1_statehouse_proto_enumTypes[4]
+	return &file_statehouse_v1_statehouse_proto_enumTypes[5]
 }
 
 func (x StreamKind) Number() protoreflect.EnumNumber {
@@ -314,7 +370,7 @@ func (x StreamKind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use StreamKind.Descriptor instead.
 func (StreamKind) EnumDescriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{4}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{5}
 }
 
 type ErrorCode int32
@@ -377,6 +433,9 @@ const (
 	// increment of something that is no number or past its bounds, a merge into bytes.
 	// Details: key; pointer.
 	ErrorCode_EVALUATION_FAILED ErrorCode = 28
+	// The daemon is one of several and does not lead, or cannot know whether it does. Not applied. Details: leader, the
+	// address of the one that leads if it is known, also in the trailer statehouse-leader; retry_after_ms.
+	ErrorCode_NOT_LEADER ErrorCode = 29
 )
 
 // Enum value maps for ErrorCode.
@@ -411,6 +470,7 @@ var (
 		26: "LEASE_HELD",
 		27: "LEASE_LOST",
 		28: "EVALUATION_FAILED",
+		29: "NOT_LEADER",
 	}
 	ErrorCode_value = map[string]int32{
 		"UNKNOWN":               0,
@@ -442,6 +502,7 @@ var (
 		"LEASE_HELD":            26,
 		"LEASE_LOST":            27,
 		"EVALUATION_FAILED":     28,
+		"NOT_LEADER":            29,
 	}
 )
 
@@ -456,11 +517,11 @@ func (x ErrorCode) String() string {
 }
 
 func (ErrorCode) Descriptor() protoreflect.EnumDescriptor {
-	return file_statehouse_v1_statehouse_proto_enumTypes[5].Descriptor()
+	return file_statehouse_v1_statehouse_proto_enumTypes[6].Descriptor()
 }
 
 func (ErrorCode) Type() protoreflect.EnumType {
-	return &file_statehouse_v1_statehouse_proto_enumTypes[5]
+	return &file_statehouse_v1_statehouse_proto_enumTypes[6]
 }
 
 func (x ErrorCode) Number() protoreflect.EnumNumber {
@@ -469,7 +530,7 @@ func (x ErrorCode) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ErrorCode.Descriptor instead.
 func (ErrorCode) EnumDescriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{5}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{6}
 }
 
 type RangeAct_Kind int32
@@ -511,11 +572,11 @@ func (x RangeAct_Kind) String() string {
 }
 
 func (RangeAct_Kind) Descriptor() protoreflect.EnumDescriptor {
-	return file_statehouse_v1_statehouse_proto_enumTypes[6].Descriptor()
+	return file_statehouse_v1_statehouse_proto_enumTypes[7].Descriptor()
 }
 
 func (RangeAct_Kind) Type() protoreflect.EnumType {
-	return &file_statehouse_v1_statehouse_proto_enumTypes[6]
+	return &file_statehouse_v1_statehouse_proto_enumTypes[7]
 }
 
 func (x RangeAct_Kind) Number() protoreflect.EnumNumber {
@@ -7062,7 +7123,9 @@ type GetStatusResponse struct {
 	// Who asks, as commits name it: see ReplayEvent.
 	Principal string `protobuf:"bytes,14,opt,name=principal,proto3" json:"principal,omitempty"`
 	// Absent: nothing is archived.
-	Archive       *ArchiveStatus `protobuf:"bytes,15,opt,name=archive,proto3" json:"archive,omitempty"`
+	Archive *ArchiveStatus `protobuf:"bytes,15,opt,name=archive,proto3" json:"archive,omitempty"`
+	// Absent: the daemon is alone.
+	Cluster       *ClusterStatus `protobuf:"bytes,16,opt,name=cluster,proto3" json:"cluster,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -7202,6 +7265,196 @@ func (x *GetStatusResponse) GetArchive() *ArchiveStatus {
 	return nil
 }
 
+func (x *GetStatusResponse) GetCluster() *ClusterStatus {
+	if x != nil {
+		return x.Cluster
+	}
+	return nil
+}
+
+// ClusterStatus is what a daemon that is one of several knows of itself and the others.
+type ClusterStatus struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Role  ClusterRole            `protobuf:"varint,1,opt,name=role,proto3,enum=statehouse.v1.ClusterRole" json:"role,omitempty"`
+	// Of this daemon, and of the one that leads; 0: it is not known.
+	Id       uint64 `protobuf:"varint,2,opt,name=id,proto3" json:"id,omitempty"`
+	LeaderId uint64 `protobuf:"varint,3,opt,name=leader_id,json=leaderId,proto3" json:"leader_id,omitempty"`
+	// Where clients reach the one that leads; empty: it is not known.
+	LeaderAddress string `protobuf:"bytes,4,opt,name=leader_address,json=leaderAddress,proto3" json:"leader_address,omitempty"`
+	Term          uint64 `protobuf:"varint,5,opt,name=term,proto3" json:"term,omitempty"`
+	// The last entry of the replicated log that is in this daemon's store, and the last that it knows to be committed.
+	AppliedIndex   uint64 `protobuf:"varint,6,opt,name=applied_index,json=appliedIndex,proto3" json:"applied_index,omitempty"`
+	CommittedIndex uint64 `protobuf:"varint,7,opt,name=committed_index,json=committedIndex,proto3" json:"committed_index,omitempty"`
+	// How long ago this daemon knew that it had all that was committed; about 0 for the one that leads.
+	Lag           *durationpb.Duration `protobuf:"bytes,8,opt,name=lag,proto3" json:"lag,omitempty"`
+	Members       []*ClusterMember     `protobuf:"bytes,9,rep,name=members,proto3" json:"members,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClusterStatus) Reset() {
+	*x = ClusterStatus{}
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[85]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClusterStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClusterStatus) ProtoMessage() {}
+
+func (x *ClusterStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[85]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClusterStatus.ProtoReflect.Descriptor instead.
+func (*ClusterStatus) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{85}
+}
+
+func (x *ClusterStatus) GetRole() ClusterRole {
+	if x != nil {
+		return x.Role
+	}
+	return ClusterRole_CLUSTER_ROLE_UNSPECIFIED
+}
+
+func (x *ClusterStatus) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *ClusterStatus) GetLeaderId() uint64 {
+	if x != nil {
+		return x.LeaderId
+	}
+	return 0
+}
+
+func (x *ClusterStatus) GetLeaderAddress() string {
+	if x != nil {
+		return x.LeaderAddress
+	}
+	return ""
+}
+
+func (x *ClusterStatus) GetTerm() uint64 {
+	if x != nil {
+		return x.Term
+	}
+	return 0
+}
+
+func (x *ClusterStatus) GetAppliedIndex() uint64 {
+	if x != nil {
+		return x.AppliedIndex
+	}
+	return 0
+}
+
+func (x *ClusterStatus) GetCommittedIndex() uint64 {
+	if x != nil {
+		return x.CommittedIndex
+	}
+	return 0
+}
+
+func (x *ClusterStatus) GetLag() *durationpb.Duration {
+	if x != nil {
+		return x.Lag
+	}
+	return nil
+}
+
+func (x *ClusterStatus) GetMembers() []*ClusterMember {
+	if x != nil {
+		return x.Members
+	}
+	return nil
+}
+
+type ClusterMember struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Where clients reach it; empty: it is not known.
+	Address string `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
+	Learner bool   `protobuf:"varint,3,opt,name=learner,proto3" json:"learner,omitempty"`
+	// The last entry that it is known to have; 0 unless the one that leads says so.
+	MatchIndex    uint64 `protobuf:"varint,4,opt,name=match_index,json=matchIndex,proto3" json:"match_index,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClusterMember) Reset() {
+	*x = ClusterMember{}
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[86]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClusterMember) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClusterMember) ProtoMessage() {}
+
+func (x *ClusterMember) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[86]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClusterMember.ProtoReflect.Descriptor instead.
+func (*ClusterMember) Descriptor() ([]byte, []int) {
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{86}
+}
+
+func (x *ClusterMember) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *ClusterMember) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *ClusterMember) GetLearner() bool {
+	if x != nil {
+		return x.Learner
+	}
+	return false
+}
+
+func (x *ClusterMember) GetMatchIndex() uint64 {
+	if x != nil {
+		return x.MatchIndex
+	}
+	return 0
+}
+
 // ArchiveStatus is how the continuous archive fares.
 type ArchiveStatus struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -7218,7 +7471,7 @@ type ArchiveStatus struct {
 
 func (x *ArchiveStatus) Reset() {
 	*x = ArchiveStatus{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[85]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[87]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7230,7 +7483,7 @@ func (x *ArchiveStatus) String() string {
 func (*ArchiveStatus) ProtoMessage() {}
 
 func (x *ArchiveStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[85]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[87]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7243,7 +7496,7 @@ func (x *ArchiveStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArchiveStatus.ProtoReflect.Descriptor instead.
 func (*ArchiveStatus) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{85}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{87}
 }
 
 func (x *ArchiveStatus) GetArchivedTs() uint64 {
@@ -7284,7 +7537,7 @@ type SessionRequests struct {
 
 func (x *SessionRequests) Reset() {
 	*x = SessionRequests{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[86]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[88]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7296,7 +7549,7 @@ func (x *SessionRequests) String() string {
 func (*SessionRequests) ProtoMessage() {}
 
 func (x *SessionRequests) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[86]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[88]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7309,7 +7562,7 @@ func (x *SessionRequests) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionRequests.ProtoReflect.Descriptor instead.
 func (*SessionRequests) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{86}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{88}
 }
 
 func (x *SessionRequests) GetRequests() []*SessionRequest {
@@ -7339,7 +7592,7 @@ type SessionRequest struct {
 
 func (x *SessionRequest) Reset() {
 	*x = SessionRequest{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[87]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[89]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7351,7 +7604,7 @@ func (x *SessionRequest) String() string {
 func (*SessionRequest) ProtoMessage() {}
 
 func (x *SessionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[87]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[89]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7364,7 +7617,7 @@ func (x *SessionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionRequest.ProtoReflect.Descriptor instead.
 func (*SessionRequest) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{87}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{89}
 }
 
 func (x *SessionRequest) GetId() uint64 {
@@ -7414,7 +7667,7 @@ type SessionAnswers struct {
 
 func (x *SessionAnswers) Reset() {
 	*x = SessionAnswers{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[88]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[90]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7426,7 +7679,7 @@ func (x *SessionAnswers) String() string {
 func (*SessionAnswers) ProtoMessage() {}
 
 func (x *SessionAnswers) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[88]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[90]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7439,7 +7692,7 @@ func (x *SessionAnswers) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionAnswers.ProtoReflect.Descriptor instead.
 func (*SessionAnswers) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{88}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{90}
 }
 
 func (x *SessionAnswers) GetAnswers() []*SessionAnswer {
@@ -7469,7 +7722,7 @@ type SessionAnswer struct {
 
 func (x *SessionAnswer) Reset() {
 	*x = SessionAnswer{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[89]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[91]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7481,7 +7734,7 @@ func (x *SessionAnswer) String() string {
 func (*SessionAnswer) ProtoMessage() {}
 
 func (x *SessionAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[89]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[91]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7494,7 +7747,7 @@ func (x *SessionAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionAnswer.ProtoReflect.Descriptor instead.
 func (*SessionAnswer) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{89}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{91}
 }
 
 func (x *SessionAnswer) GetId() uint64 {
@@ -7535,7 +7788,7 @@ type ListRefusalsRequest struct {
 
 func (x *ListRefusalsRequest) Reset() {
 	*x = ListRefusalsRequest{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[90]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[92]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7547,7 +7800,7 @@ func (x *ListRefusalsRequest) String() string {
 func (*ListRefusalsRequest) ProtoMessage() {}
 
 func (x *ListRefusalsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[90]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[92]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7560,7 +7813,7 @@ func (x *ListRefusalsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRefusalsRequest.ProtoReflect.Descriptor instead.
 func (*ListRefusalsRequest) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{90}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{92}
 }
 
 func (x *ListRefusalsRequest) GetNamespace() string {
@@ -7602,7 +7855,7 @@ type ListRefusalsResponse struct {
 
 func (x *ListRefusalsResponse) Reset() {
 	*x = ListRefusalsResponse{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[91]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[93]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7614,7 +7867,7 @@ func (x *ListRefusalsResponse) String() string {
 func (*ListRefusalsResponse) ProtoMessage() {}
 
 func (x *ListRefusalsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[91]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[93]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7627,7 +7880,7 @@ func (x *ListRefusalsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRefusalsResponse.ProtoReflect.Descriptor instead.
 func (*ListRefusalsResponse) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{91}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{93}
 }
 
 func (x *ListRefusalsResponse) GetRefusals() []*Refusal {
@@ -7670,7 +7923,7 @@ type Refusal struct {
 
 func (x *Refusal) Reset() {
 	*x = Refusal{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[92]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[94]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7682,7 +7935,7 @@ func (x *Refusal) String() string {
 func (*Refusal) ProtoMessage() {}
 
 func (x *Refusal) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[92]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[94]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7695,7 +7948,7 @@ func (x *Refusal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refusal.ProtoReflect.Descriptor instead.
 func (*Refusal) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{92}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{94}
 }
 
 func (x *Refusal) GetNamespace() string {
@@ -7789,7 +8042,7 @@ type ListStreamsRequest struct {
 
 func (x *ListStreamsRequest) Reset() {
 	*x = ListStreamsRequest{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[93]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[95]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7801,7 +8054,7 @@ func (x *ListStreamsRequest) String() string {
 func (*ListStreamsRequest) ProtoMessage() {}
 
 func (x *ListStreamsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[93]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[95]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7814,7 +8067,7 @@ func (x *ListStreamsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListStreamsRequest.ProtoReflect.Descriptor instead.
 func (*ListStreamsRequest) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{93}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{95}
 }
 
 func (x *ListStreamsRequest) GetNamespace() string {
@@ -7849,7 +8102,7 @@ type ListStreamsResponse struct {
 
 func (x *ListStreamsResponse) Reset() {
 	*x = ListStreamsResponse{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[94]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[96]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7861,7 +8114,7 @@ func (x *ListStreamsResponse) String() string {
 func (*ListStreamsResponse) ProtoMessage() {}
 
 func (x *ListStreamsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[94]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[96]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7874,7 +8127,7 @@ func (x *ListStreamsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListStreamsResponse.ProtoReflect.Descriptor instead.
 func (*ListStreamsResponse) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{94}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{96}
 }
 
 func (x *ListStreamsResponse) GetStreams() []*OpenStream {
@@ -7914,7 +8167,7 @@ type OpenStream struct {
 
 func (x *OpenStream) Reset() {
 	*x = OpenStream{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[95]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[97]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7926,7 +8179,7 @@ func (x *OpenStream) String() string {
 func (*OpenStream) ProtoMessage() {}
 
 func (x *OpenStream) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[95]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[97]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7939,7 +8192,7 @@ func (x *OpenStream) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenStream.ProtoReflect.Descriptor instead.
 func (*OpenStream) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{95}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{97}
 }
 
 func (x *OpenStream) GetKind() StreamKind {
@@ -8026,14 +8279,17 @@ type StatehouseError struct {
 	Message string                 `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
 	Details map[string]string      `protobuf:"bytes,3,rep,name=details,proto3" json:"details,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// True when the operation may have been applied (commits only).
-	MaybeApplied  bool `protobuf:"varint,4,opt,name=maybe_applied,json=maybeApplied,proto3" json:"maybe_applied,omitempty"`
+	MaybeApplied bool `protobuf:"varint,4,opt,name=maybe_applied,json=maybeApplied,proto3" json:"maybe_applied,omitempty"`
+	// What code says, more exactly, for clients that know it: NOT_LEADER of UNAVAILABLE, which those before it
+	// know to try again. UNKNOWN: code is exact.
+	ExactCode     ErrorCode `protobuf:"varint,5,opt,name=exact_code,json=exactCode,proto3,enum=statehouse.v1.ErrorCode" json:"exact_code,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *StatehouseError) Reset() {
 	*x = StatehouseError{}
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[96]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[98]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8045,7 +8301,7 @@ func (x *StatehouseError) String() string {
 func (*StatehouseError) ProtoMessage() {}
 
 func (x *StatehouseError) ProtoReflect() protoreflect.Message {
-	mi := &file_statehouse_v1_statehouse_proto_msgTypes[96]
+	mi := &file_statehouse_v1_statehouse_proto_msgTypes[98]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8058,7 +8314,7 @@ func (x *StatehouseError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatehouseError.ProtoReflect.Descriptor instead.
 func (*StatehouseError) Descriptor() ([]byte, []int) {
-	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{96}
+	return file_statehouse_v1_statehouse_proto_rawDescGZIP(), []int{98}
 }
 
 func (x *StatehouseError) GetCode() ErrorCode {
@@ -8087,6 +8343,13 @@ func (x *StatehouseError) GetMaybeApplied() bool {
 		return x.MaybeApplied
 	}
 	return false
+}
+
+func (x *StatehouseError) GetExactCode() ErrorCode {
+	if x != nil {
+		return x.ExactCode
+	}
+	return ErrorCode_UNKNOWN
 }
 
 var File_statehouse_v1_statehouse_proto protoreflect.FileDescriptor
@@ -8705,7 +8968,7 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"namespaces\x18\x01 \x03(\tR\n" +
 	"namespaces\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x12\n" +
-	"\x10GetStatusRequest\"\xd5\x04\n" +
+	"\x10GetStatusRequest\"\x8d\x05\n" +
 	"\x11GetStatusResponse\x12!\n" +
 	"\fpublished_ts\x18\x01 \x01(\x04R\vpublishedTs\x12D\n" +
 	"\x10last_commit_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x0elastCommitTime\x12+\n" +
@@ -8722,7 +8985,24 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"\x05epoch\x18\f \x01(\tR\x05epoch\x12$\n" +
 	"\x0eepoch_began_ts\x18\r \x01(\x04R\fepochBeganTs\x12\x1c\n" +
 	"\tprincipal\x18\x0e \x01(\tR\tprincipal\x126\n" +
-	"\aarchive\x18\x0f \x01(\v2\x1c.statehouse.v1.ArchiveStatusR\aarchive\"\x94\x01\n" +
+	"\aarchive\x18\x0f \x01(\v2\x1c.statehouse.v1.ArchiveStatusR\aarchive\x126\n" +
+	"\acluster\x18\x10 \x01(\v2\x1c.statehouse.v1.ClusterStatusR\acluster\"\xda\x02\n" +
+	"\rClusterStatus\x12.\n" +
+	"\x04role\x18\x01 \x01(\x0e2\x1a.statehouse.v1.ClusterRoleR\x04role\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\x04R\x02id\x12\x1b\n" +
+	"\tleader_id\x18\x03 \x01(\x04R\bleaderId\x12%\n" +
+	"\x0eleader_address\x18\x04 \x01(\tR\rleaderAddress\x12\x12\n" +
+	"\x04term\x18\x05 \x01(\x04R\x04term\x12#\n" +
+	"\rapplied_index\x18\x06 \x01(\x04R\fappliedIndex\x12'\n" +
+	"\x0fcommitted_index\x18\a \x01(\x04R\x0ecommittedIndex\x12+\n" +
+	"\x03lag\x18\b \x01(\v2\x19.google.protobuf.DurationR\x03lag\x126\n" +
+	"\amembers\x18\t \x03(\v2\x1c.statehouse.v1.ClusterMemberR\amembers\"t\n" +
+	"\rClusterMember\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x18\n" +
+	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x18\n" +
+	"\alearner\x18\x03 \x01(\bR\alearner\x12\x1f\n" +
+	"\vmatch_index\x18\x04 \x01(\x04R\n" +
+	"matchIndex\"\x94\x01\n" +
 	"\rArchiveStatus\x12\x1f\n" +
 	"\varchived_ts\x18\x01 \x01(\x04R\n" +
 	"archivedTs\x12\x1f\n" +
@@ -8790,12 +9070,14 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"begin_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\tbeginTime\x12\x16\n" +
 	"\x06cursor\x18\n" +
 	" \x01(\x04R\x06cursor\x12\x10\n" +
-	"\x03lag\x18\v \x01(\x04R\x03lag\"\x81\x02\n" +
+	"\x03lag\x18\v \x01(\x04R\x03lag\"\xba\x02\n" +
 	"\x0fStatehouseError\x12,\n" +
 	"\x04code\x18\x01 \x01(\x0e2\x18.statehouse.v1.ErrorCodeR\x04code\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12E\n" +
 	"\adetails\x18\x03 \x03(\v2+.statehouse.v1.StatehouseError.DetailsEntryR\adetails\x12#\n" +
-	"\rmaybe_applied\x18\x04 \x01(\bR\fmaybeApplied\x1a:\n" +
+	"\rmaybe_applied\x18\x04 \x01(\bR\fmaybeApplied\x127\n" +
+	"\n" +
+	"exact_code\x18\x05 \x01(\x0e2\x18.statehouse.v1.ErrorCodeR\texactCode\x1a:\n" +
 	"\fDetailsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01*w\n" +
@@ -8824,13 +9106,19 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"\x19TRANSACTION_STATE_ABORTED\x10\x03\x12\x1d\n" +
 	"\x19TRANSACTION_STATE_EXPIRED\x10\x04\x12 \n" +
 	"\x1cTRANSACTION_STATE_NEVER_SEEN\x10\x05\x12\x1d\n" +
-	"\x19TRANSACTION_STATE_TOO_OLD\x10\x06*q\n" +
+	"\x19TRANSACTION_STATE_TOO_OLD\x10\x06*\x95\x01\n" +
+	"\vClusterRole\x12\x1c\n" +
+	"\x18CLUSTER_ROLE_UNSPECIFIED\x10\x00\x12\x19\n" +
+	"\x15CLUSTER_ROLE_FOLLOWER\x10\x01\x12\x1a\n" +
+	"\x16CLUSTER_ROLE_CANDIDATE\x10\x02\x12\x17\n" +
+	"\x13CLUSTER_ROLE_LEADER\x10\x03\x12\x18\n" +
+	"\x14CLUSTER_ROLE_LEARNER\x10\x04*q\n" +
 	"\n" +
 	"StreamKind\x12\x1b\n" +
 	"\x17STREAM_KIND_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11STREAM_KIND_WATCH\x10\x01\x12\x16\n" +
 	"\x12STREAM_KIND_REPLAY\x10\x02\x12\x17\n" +
-	"\x13STREAM_KIND_SESSION\x10\x03*\xac\x04\n" +
+	"\x13STREAM_KIND_SESSION\x10\x03*\xbc\x04\n" +
 	"\tErrorCode\x12\v\n" +
 	"\aUNKNOWN\x10\x00\x12\x13\n" +
 	"\x0fINVALID_REQUEST\x10\x01\x12\x11\n" +
@@ -8865,7 +9153,9 @@ const file_statehouse_v1_statehouse_proto_rawDesc = "" +
 	"LEASE_HELD\x10\x1a\x12\x0e\n" +
 	"\n" +
 	"LEASE_LOST\x10\x1b\x12\x15\n" +
-	"\x11EVALUATION_FAILED\x10\x1c2\xf7\x12\n" +
+	"\x11EVALUATION_FAILED\x10\x1c\x12\x0e\n" +
+	"\n" +
+	"NOT_LEADER\x10\x1d2\xf7\x12\n" +
 	"\x11StatehouseService\x12E\n" +
 	"\x06Health\x12\x1c.statehouse.v1.HealthRequest\x1a\x1d.statehouse.v1.HealthResponse\x12H\n" +
 	"\aVersion\x12\x1d.statehouse.v1.VersionRequest\x1a\x1e.statehouse.v1.VersionResponse\x12c\n" +
@@ -8914,316 +9204,324 @@ func file_statehouse_v1_statehouse_proto_rawDescGZIP() []byte {
 	return file_statehouse_v1_statehouse_proto_rawDescData
 }
 
-var file_statehouse_v1_statehouse_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
-var file_statehouse_v1_statehouse_proto_msgTypes = make([]protoimpl.MessageInfo, 103)
+var file_statehouse_v1_statehouse_proto_enumTypes = make([]protoimpl.EnumInfo, 8)
+var file_statehouse_v1_statehouse_proto_msgTypes = make([]protoimpl.MessageInfo, 105)
 var file_statehouse_v1_statehouse_proto_goTypes = []any{
 	(ValueEncoding)(0),                // 0: statehouse.v1.ValueEncoding
 	(FindOrder)(0),                    // 1: statehouse.v1.FindOrder
 	(Comparison)(0),                   // 2: statehouse.v1.Comparison
 	(TransactionState)(0),             // 3: statehouse.v1.TransactionState
-	(StreamKind)(0),                   // 4: statehouse.v1.StreamKind
-	(ErrorCode)(0),                    // 5: statehouse.v1.ErrorCode
-	(RangeAct_Kind)(0),                // 6: statehouse.v1.RangeAct.Kind
-	(*Inexact)(nil),                   // 7: statehouse.v1.Inexact
-	(*At)(nil),                        // 8: statehouse.v1.At
-	(*KeyPrecondition)(nil),           // 9: statehouse.v1.KeyPrecondition
-	(*HeadPrecondition)(nil),          // 10: statehouse.v1.HeadPrecondition
-	(*HealthRequest)(nil),             // 11: statehouse.v1.HealthRequest
-	(*HealthResponse)(nil),            // 12: statehouse.v1.HealthResponse
-	(*VersionRequest)(nil),            // 13: statehouse.v1.VersionRequest
-	(*VersionResponse)(nil),           // 14: statehouse.v1.VersionResponse
-	(*BeginTransactionRequest)(nil),   // 15: statehouse.v1.BeginTransactionRequest
-	(*BeginTransactionResponse)(nil),  // 16: statehouse.v1.BeginTransactionResponse
-	(*WriteRequest)(nil),              // 17: statehouse.v1.WriteRequest
-	(*WriteResponse)(nil),             // 18: statehouse.v1.WriteResponse
-	(*DeleteRequest)(nil),             // 19: statehouse.v1.DeleteRequest
-	(*DeleteResponse)(nil),            // 20: statehouse.v1.DeleteResponse
-	(*CommitRequest)(nil),             // 21: statehouse.v1.CommitRequest
-	(*CommitResponse)(nil),            // 22: statehouse.v1.CommitResponse
-	(*KeyVersion)(nil),                // 23: statehouse.v1.KeyVersion
-	(*AbortRequest)(nil),              // 24: statehouse.v1.AbortRequest
-	(*AbortResponse)(nil),             // 25: statehouse.v1.AbortResponse
-	(*GetStateRequest)(nil),           // 26: statehouse.v1.GetStateRequest
-	(*GetStateResponse)(nil),          // 27: statehouse.v1.GetStateResponse
-	(*GetStateAtVersionRequest)(nil),  // 28: statehouse.v1.GetStateAtVersionRequest
-	(*GetStateAtVersionResponse)(nil), // 29: statehouse.v1.GetStateAtVersionResponse
-	(*ListKeysRequest)(nil),           // 30: statehouse.v1.ListKeysRequest
-	(*ListKeysResponse)(nil),          // 31: statehouse.v1.ListKeysResponse
-	(*ScanPrefixRequest)(nil),         // 32: statehouse.v1.ScanPrefixRequest
-	(*ScanPrefixResponse)(nil),        // 33: statehouse.v1.ScanPrefixResponse
-	(*StateEntry)(nil),                // 34: statehouse.v1.StateEntry
-	(*ReplayRequest)(nil),             // 35: statehouse.v1.ReplayRequest
-	(*ReplayEvent)(nil),               // 36: statehouse.v1.ReplayEvent
-	(*Operation)(nil),                 // 37: statehouse.v1.Operation
-	(*LeaseChange)(nil),               // 38: statehouse.v1.LeaseChange
-	(*RangeAct)(nil),                  // 39: statehouse.v1.RangeAct
-	(*EventBatch)(nil),                // 40: statehouse.v1.EventBatch
-	(*WatchRequest)(nil),              // 41: statehouse.v1.WatchRequest
-	(*TransactRequest)(nil),           // 42: statehouse.v1.TransactRequest
-	(*ReadSet)(nil),                   // 43: statehouse.v1.ReadSet
-	(*ReadKey)(nil),                   // 44: statehouse.v1.ReadKey
-	(*ReadRange)(nil),                 // 45: statehouse.v1.ReadRange
-	(*TransactOperation)(nil),         // 46: statehouse.v1.TransactOperation
-	(*Put)(nil),                       // 47: statehouse.v1.Put
-	(*Increment)(nil),                 // 48: statehouse.v1.Increment
-	(*Restore)(nil),                   // 49: statehouse.v1.Restore
-	(*Fork)(nil),                      // 50: statehouse.v1.Fork
-	(*AcquireLease)(nil),              // 51: statehouse.v1.AcquireLease
-	(*ReleaseLease)(nil),              // 52: statehouse.v1.ReleaseLease
-	(*ClaimDue)(nil),                  // 53: statehouse.v1.ClaimDue
-	(*CompleteDue)(nil),               // 54: statehouse.v1.CompleteDue
-	(*OperationResult)(nil),           // 55: statehouse.v1.OperationResult
-	(*DueRecord)(nil),                 // 56: statehouse.v1.DueRecord
-	(*TransactResponse)(nil),          // 57: statehouse.v1.TransactResponse
-	(*Lease)(nil),                     // 58: statehouse.v1.Lease
-	(*RenewLeasesRequest)(nil),        // 59: statehouse.v1.RenewLeasesRequest
-	(*LeaseRenewal)(nil),              // 60: statehouse.v1.LeaseRenewal
-	(*RenewLeasesResponse)(nil),       // 61: statehouse.v1.RenewLeasesResponse
-	(*LeaseRenewed)(nil),              // 62: statehouse.v1.LeaseRenewed
-	(*ListLeasesRequest)(nil),         // 63: statehouse.v1.ListLeasesRequest
-	(*ListLeasesResponse)(nil),        // 64: statehouse.v1.ListLeasesResponse
-	(*RefreshExpiryRequest)(nil),      // 65: statehouse.v1.RefreshExpiryRequest
-	(*RefreshExpiryResponse)(nil),     // 66: statehouse.v1.RefreshExpiryResponse
-	(*RefreshedExpiry)(nil),           // 67: statehouse.v1.RefreshedExpiry
-	(*FindRequest)(nil),               // 68: statehouse.v1.FindRequest
-	(*Condition)(nil),                 // 69: statehouse.v1.Condition
-	(*FindResponse)(nil),              // 70: statehouse.v1.FindResponse
-	(*DiffRequest)(nil),               // 71: statehouse.v1.DiffRequest
-	(*DiffResponse)(nil),              // 72: statehouse.v1.DiffResponse
-	(*KeyDiff)(nil),                   // 73: statehouse.v1.KeyDiff
-	(*GetAgentRequest)(nil),           // 74: statehouse.v1.GetAgentRequest
-	(*GetAgentResponse)(nil),          // 75: statehouse.v1.GetAgentResponse
-	(*ForkOrigin)(nil),                // 76: statehouse.v1.ForkOrigin
-	(*GetTransactionRequest)(nil),     // 77: statehouse.v1.GetTransactionRequest
-	(*GetTransactionResponse)(nil),    // 78: statehouse.v1.GetTransactionResponse
-	(*BatchGetStateRequest)(nil),      // 79: statehouse.v1.BatchGetStateRequest
-	(*RecordName)(nil),                // 80: statehouse.v1.RecordName
-	(*BatchGetStateResponse)(nil),     // 81: statehouse.v1.BatchGetStateResponse
-	(*GetHistoryRequest)(nil),         // 82: statehouse.v1.GetHistoryRequest
-	(*GetHistoryResponse)(nil),        // 83: statehouse.v1.GetHistoryResponse
-	(*HistoryEntry)(nil),              // 84: statehouse.v1.HistoryEntry
-	(*ListAgentsRequest)(nil),         // 85: statehouse.v1.ListAgentsRequest
-	(*ListAgentsResponse)(nil),        // 86: statehouse.v1.ListAgentsResponse
-	(*Agent)(nil),                     // 87: statehouse.v1.Agent
-	(*ListNamespacesRequest)(nil),     // 88: statehouse.v1.ListNamespacesRequest
-	(*ListNamespacesResponse)(nil),    // 89: statehouse.v1.ListNamespacesResponse
-	(*GetStatusRequest)(nil),          // 90: statehouse.v1.GetStatusRequest
-	(*GetStatusResponse)(nil),         // 91: statehouse.v1.GetStatusResponse
-	(*ArchiveStatus)(nil),             // 92: statehouse.v1.ArchiveStatus
-	(*SessionRequests)(nil),           // 93: statehouse.v1.SessionRequests
-	(*SessionRequest)(nil),            // 94: statehouse.v1.SessionRequest
-	(*SessionAnswers)(nil),            // 95: statehouse.v1.SessionAnswers
-	(*SessionAnswer)(nil),             // 96: statehouse.v1.SessionAnswer
-	(*ListRefusalsRequest)(nil),       // 97: statehouse.v1.ListRefusalsRequest
-	(*ListRefusalsResponse)(nil),      // 98: statehouse.v1.ListRefusalsResponse
-	(*Refusal)(nil),                   // 99: statehouse.v1.Refusal
-	(*ListStreamsRequest)(nil),        // 100: statehouse.v1.ListStreamsRequest
-	(*ListStreamsResponse)(nil),       // 101: statehouse.v1.ListStreamsResponse
-	(*OpenStream)(nil),                // 102: statehouse.v1.OpenStream
-	(*StatehouseError)(nil),           // 103: statehouse.v1.StatehouseError
-	nil,                               // 104: statehouse.v1.CommitRequest.MetadataEntry
-	nil,                               // 105: statehouse.v1.StateEntry.MetadataEntry
-	nil,                               // 106: statehouse.v1.ReplayEvent.MetadataEntry
-	nil,                               // 107: statehouse.v1.TransactRequest.MetadataEntry
-	nil,                               // 108: statehouse.v1.HistoryEntry.MetadataEntry
-	nil,                               // 109: statehouse.v1.StatehouseError.DetailsEntry
-	(*timestamppb.Timestamp)(nil),     // 110: google.protobuf.Timestamp
-	(*structpb.Struct)(nil),           // 111: google.protobuf.Struct
-	(*durationpb.Duration)(nil),       // 112: google.protobuf.Duration
+	(ClusterRole)(0),                  // 4: statehouse.v1.ClusterRole
+	(StreamKind)(0),                   // 5: statehouse.v1.StreamKind
+	(ErrorCode)(0),                    // 6: statehouse.v1.ErrorCode
+	(RangeAct_Kind)(0),                // 7: statehouse.v1.RangeAct.Kind
+	(*Inexact)(nil),                   // 8: statehouse.v1.Inexact
+	(*At)(nil),                        // 9: statehouse.v1.At
+	(*KeyPrecondition)(nil),           // 10: statehouse.v1.KeyPrecondition
+	(*HeadPrecondition)(nil),          // 11: statehouse.v1.HeadPrecondition
+	(*HealthRequest)(nil),             // 12: statehouse.v1.HealthRequest
+	(*HealthResponse)(nil),            // 13: statehouse.v1.HealthResponse
+	(*VersionRequest)(nil),            // 14: statehouse.v1.VersionRequest
+	(*VersionResponse)(nil),           // 15: statehouse.v1.VersionResponse
+	(*BeginTransactionRequest)(nil),   // 16: statehouse.v1.BeginTransactionRequest
+	(*BeginTransactionResponse)(nil),  // 17: statehouse.v1.BeginTransactionResponse
+	(*WriteRequest)(nil),              // 18: statehouse.v1.WriteRequest
+	(*WriteResponse)(nil),             // 19: statehouse.v1.WriteResponse
+	(*DeleteRequest)(nil),             // 20: statehouse.v1.DeleteRequest
+	(*DeleteResponse)(nil),            // 21: statehouse.v1.DeleteResponse
+	(*CommitRequest)(nil),             // 22: statehouse.v1.CommitRequest
+	(*CommitResponse)(nil),            // 23: statehouse.v1.CommitResponse
+	(*KeyVersion)(nil),                // 24: statehouse.v1.KeyVersion
+	(*AbortRequest)(nil),              // 25: statehouse.v1.AbortRequest
+	(*AbortResponse)(nil),             // 26: statehouse.v1.AbortResponse
+	(*GetStateRequest)(nil),           // 27: statehouse.v1.GetStateRequest
+	(*GetStateResponse)(nil),          // 28: statehouse.v1.GetStateResponse
+	(*GetStateAtVersionRequest)(nil),  // 29: statehouse.v1.GetStateAtVersionRequest
+	(*GetStateAtVersionResponse)(nil), // 30: statehouse.v1.GetStateAtVersionResponse
+	(*ListKeysRequest)(nil),           // 31: statehouse.v1.ListKeysRequest
+	(*ListKeysResponse)(nil),          // 32: statehouse.v1.ListKeysResponse
+	(*ScanPrefixRequest)(nil),         // 33: statehouse.v1.ScanPrefixRequest
+	(*ScanPrefixResponse)(nil),        // 34: statehouse.v1.ScanPrefixResponse
+	(*StateEntry)(nil),                // 35: statehouse.v1.StateEntry
+	(*ReplayRequest)(nil),             // 36: statehouse.v1.ReplayRequest
+	(*ReplayEvent)(nil),               // 37: statehouse.v1.ReplayEvent
+	(*Operation)(nil),                 // 38: statehouse.v1.Operation
+	(*LeaseChange)(nil),               // 39: statehouse.v1.LeaseChange
+	(*RangeAct)(nil),                  // 40: statehouse.v1.RangeAct
+	(*EventBatch)(nil),                // 41: statehouse.v1.EventBatch
+	(*WatchRequest)(nil),              // 42: statehouse.v1.WatchRequest
+	(*TransactRequest)(nil),           // 43: statehouse.v1.TransactRequest
+	(*ReadSet)(nil),                   // 44: statehouse.v1.ReadSet
+	(*ReadKey)(nil),                   // 45: statehouse.v1.ReadKey
+	(*ReadRange)(nil),                 // 46: statehouse.v1.ReadRange
+	(*TransactOperation)(nil),         // 47: statehouse.v1.TransactOperation
+	(*Put)(nil),                       // 48: statehouse.v1.Put
+	(*Increment)(nil),                 // 49: statehouse.v1.Increment
+	(*Restore)(nil),                   // 50: statehouse.v1.Restore
+	(*Fork)(nil),                      // 51: statehouse.v1.Fork
+	(*AcquireLease)(nil),              // 52: statehouse.v1.AcquireLease
+	(*ReleaseLease)(nil),              // 53: statehouse.v1.ReleaseLease
+	(*ClaimDue)(nil),                  // 54: statehouse.v1.ClaimDue
+	(*CompleteDue)(nil),               // 55: statehouse.v1.CompleteDue
+	(*OperationResult)(nil),           // 56: statehouse.v1.OperationResult
+	(*DueRecord)(nil),                 // 57: statehouse.v1.DueRecord
+	(*TransactResponse)(nil),          // 58: statehouse.v1.TransactResponse
+	(*Lease)(nil),                     // 59: statehouse.v1.Lease
+	(*RenewLeasesRequest)(nil),        // 60: statehouse.v1.RenewLeasesRequest
+	(*LeaseRenewal)(nil),              // 61: statehouse.v1.LeaseRenewal
+	(*RenewLeasesResponse)(nil),       // 62: statehouse.v1.RenewLeasesResponse
+	(*LeaseRenewed)(nil),              // 63: statehouse.v1.LeaseRenewed
+	(*ListLeasesRequest)(nil),         // 64: statehouse.v1.ListLeasesRequest
+	(*ListLeasesResponse)(nil),        // 65: statehouse.v1.ListLeasesResponse
+	(*RefreshExpiryRequest)(nil),      // 66: statehouse.v1.RefreshExpiryRequest
+	(*RefreshExpiryResponse)(nil),     // 67: statehouse.v1.RefreshExpiryResponse
+	(*RefreshedExpiry)(nil),           // 68: statehouse.v1.RefreshedExpiry
+	(*FindRequest)(nil),               // 69: statehouse.v1.FindRequest
+	(*Condition)(nil),                 // 70: statehouse.v1.Condition
+	(*FindResponse)(nil),              // 71: statehouse.v1.FindResponse
+	(*DiffRequest)(nil),               // 72: statehouse.v1.DiffRequest
+	(*DiffResponse)(nil),              // 73: statehouse.v1.DiffResponse
+	(*KeyDiff)(nil),                   // 74: statehouse.v1.KeyDiff
+	(*GetAgentRequest)(nil),           // 75: statehouse.v1.GetAgentRequest
+	(*GetAgentResponse)(nil),          // 76: statehouse.v1.GetAgentResponse
+	(*ForkOrigin)(nil),                // 77: statehouse.v1.ForkOrigin
+	(*GetTransactionRequest)(nil),     // 78: statehouse.v1.GetTransactionRequest
+	(*GetTransactionResponse)(nil),    // 79: statehouse.v1.GetTransactionResponse
+	(*BatchGetStateRequest)(nil),      // 80: statehouse.v1.BatchGetStateRequest
+	(*RecordName)(nil),                // 81: statehouse.v1.RecordName
+	(*BatchGetStateResponse)(nil),     // 82: statehouse.v1.BatchGetStateResponse
+	(*GetHistoryRequest)(nil),         // 83: statehouse.v1.GetHistoryRequest
+	(*GetHistoryResponse)(nil),        // 84: statehouse.v1.GetHistoryResponse
+	(*HistoryEntry)(nil),              // 85: statehouse.v1.HistoryEntry
+	(*ListAgentsRequest)(nil),         // 86: statehouse.v1.ListAgentsRequest
+	(*ListAgentsResponse)(nil),        // 87: statehouse.v1.ListAgentsResponse
+	(*Agent)(nil),                     // 88: statehouse.v1.Agent
+	(*ListNamespacesRequest)(nil),     // 89: statehouse.v1.ListNamespacesRequest
+	(*ListNamespacesResponse)(nil),    // 90: statehouse.v1.ListNamespacesResponse
+	(*GetStatusRequest)(nil),          // 91: statehouse.v1.GetStatusRequest
+	(*GetStatusResponse)(nil),         // 92: statehouse.v1.GetStatusResponse
+	(*ClusterStatus)(nil),             // 93: statehouse.v1.ClusterStatus
+	(*ClusterMember)(nil),             // 94: statehouse.v1.ClusterMember
+	(*ArchiveStatus)(nil),             // 95: statehouse.v1.ArchiveStatus
+	(*SessionRequests)(nil),           // 96: statehouse.v1.SessionRequests
+	(*SessionRequest)(nil),            // 97: statehouse.v1.SessionRequest
+	(*SessionAnswers)(nil),            // 98: statehouse.v1.SessionAnswers
+	(*SessionAnswer)(nil),             // 99: statehouse.v1.SessionAnswer
+	(*ListRefusalsRequest)(nil),       // 100: statehouse.v1.ListRefusalsRequest
+	(*ListRefusalsResponse)(nil),      // 101: statehouse.v1.ListRefusalsResponse
+	(*Refusal)(nil),                   // 102: statehouse.v1.Refusal
+	(*ListStreamsRequest)(nil),        // 103: statehouse.v1.ListStreamsRequest
+	(*ListStreamsResponse)(nil),       // 104: statehouse.v1.ListStreamsResponse
+	(*OpenStream)(nil),                // 105: statehouse.v1.OpenStream
+	(*StatehouseError)(nil),           // 106: statehouse.v1.StatehouseError
+	nil,                               // 107: statehouse.v1.CommitRequest.MetadataEntry
+	nil,                               // 108: statehouse.v1.StateEntry.MetadataEntry
+	nil,                               // 109: statehouse.v1.ReplayEvent.MetadataEntry
+	nil,                               // 110: statehouse.v1.TransactRequest.MetadataEntry
+	nil,                               // 111: statehouse.v1.HistoryEntry.MetadataEntry
+	nil,                               // 112: statehouse.v1.StatehouseError.DetailsEntry
+	(*timestamppb.Timestamp)(nil),     // 113: google.protobuf.Timestamp
+	(*structpb.Struct)(nil),           // 114: google.protobuf.Struct
+	(*durationpb.Duration)(nil),       // 115: google.protobuf.Duration
 }
 var file_statehouse_v1_statehouse_proto_depIdxs = []int32{
-	110, // 0: statehouse.v1.At.time:type_name -> google.protobuf.Timestamp
-	111, // 1: statehouse.v1.WriteRequest.value:type_name -> google.protobuf.Struct
-	104, // 2: statehouse.v1.CommitRequest.metadata:type_name -> statehouse.v1.CommitRequest.MetadataEntry
-	9,   // 3: statehouse.v1.CommitRequest.key_preconditions:type_name -> statehouse.v1.KeyPrecondition
-	10,  // 4: statehouse.v1.CommitRequest.head_preconditions:type_name -> statehouse.v1.HeadPrecondition
-	110, // 5: statehouse.v1.CommitResponse.commit_time:type_name -> google.protobuf.Timestamp
-	23,  // 6: statehouse.v1.CommitResponse.versions:type_name -> statehouse.v1.KeyVersion
+	113, // 0: statehouse.v1.At.time:type_name -> google.protobuf.Timestamp
+	114, // 1: statehouse.v1.WriteRequest.value:type_name -> google.protobuf.Struct
+	107, // 2: statehouse.v1.CommitRequest.metadata:type_name -> statehouse.v1.CommitRequest.MetadataEntry
+	10,  // 3: statehouse.v1.CommitRequest.key_preconditions:type_name -> statehouse.v1.KeyPrecondition
+	11,  // 4: statehouse.v1.CommitRequest.head_preconditions:type_name -> statehouse.v1.HeadPrecondition
+	113, // 5: statehouse.v1.CommitResponse.commit_time:type_name -> google.protobuf.Timestamp
+	24,  // 6: statehouse.v1.CommitResponse.versions:type_name -> statehouse.v1.KeyVersion
 	0,   // 7: statehouse.v1.GetStateRequest.encoding:type_name -> statehouse.v1.ValueEncoding
-	8,   // 8: statehouse.v1.GetStateRequest.at:type_name -> statehouse.v1.At
-	111, // 9: statehouse.v1.GetStateResponse.value:type_name -> google.protobuf.Struct
-	110, // 10: statehouse.v1.GetStateResponse.commit_time:type_name -> google.protobuf.Timestamp
-	7,   // 11: statehouse.v1.GetStateResponse.inexact:type_name -> statehouse.v1.Inexact
-	110, // 12: statehouse.v1.GetStateResponse.expires_at:type_name -> google.protobuf.Timestamp
-	110, // 13: statehouse.v1.GetStateResponse.due_at:type_name -> google.protobuf.Timestamp
+	9,   // 8: statehouse.v1.GetStateRequest.at:type_name -> statehouse.v1.At
+	114, // 9: statehouse.v1.GetStateResponse.value:type_name -> google.protobuf.Struct
+	113, // 10: statehouse.v1.GetStateResponse.commit_time:type_name -> google.protobuf.Timestamp
+	8,   // 11: statehouse.v1.GetStateResponse.inexact:type_name -> statehouse.v1.Inexact
+	113, // 12: statehouse.v1.GetStateResponse.expires_at:type_name -> google.protobuf.Timestamp
+	113, // 13: statehouse.v1.GetStateResponse.due_at:type_name -> google.protobuf.Timestamp
 	0,   // 14: statehouse.v1.GetStateAtVersionRequest.encoding:type_name -> statehouse.v1.ValueEncoding
-	111, // 15: statehouse.v1.GetStateAtVersionResponse.value:type_name -> google.protobuf.Struct
-	110, // 16: statehouse.v1.GetStateAtVersionResponse.commit_time:type_name -> google.protobuf.Timestamp
-	7,   // 17: statehouse.v1.GetStateAtVersionResponse.inexact:type_name -> statehouse.v1.Inexact
-	8,   // 18: statehouse.v1.ListKeysRequest.at:type_name -> statehouse.v1.At
+	114, // 15: statehouse.v1.GetStateAtVersionResponse.value:type_name -> google.protobuf.Struct
+	113, // 16: statehouse.v1.GetStateAtVersionResponse.commit_time:type_name -> google.protobuf.Timestamp
+	8,   // 17: statehouse.v1.GetStateAtVersionResponse.inexact:type_name -> statehouse.v1.Inexact
+	9,   // 18: statehouse.v1.ListKeysRequest.at:type_name -> statehouse.v1.At
 	0,   // 19: statehouse.v1.ScanPrefixRequest.encoding:type_name -> statehouse.v1.ValueEncoding
-	8,   // 20: statehouse.v1.ScanPrefixRequest.at:type_name -> statehouse.v1.At
-	34,  // 21: statehouse.v1.ScanPrefixResponse.entries:type_name -> statehouse.v1.StateEntry
-	111, // 22: statehouse.v1.StateEntry.value:type_name -> google.protobuf.Struct
-	110, // 23: statehouse.v1.StateEntry.commit_time:type_name -> google.protobuf.Timestamp
-	7,   // 24: statehouse.v1.StateEntry.inexact:type_name -> statehouse.v1.Inexact
-	110, // 25: statehouse.v1.StateEntry.expires_at:type_name -> google.protobuf.Timestamp
-	110, // 26: statehouse.v1.StateEntry.due_at:type_name -> google.protobuf.Timestamp
-	105, // 27: statehouse.v1.StateEntry.metadata:type_name -> statehouse.v1.StateEntry.MetadataEntry
+	9,   // 20: statehouse.v1.ScanPrefixRequest.at:type_name -> statehouse.v1.At
+	35,  // 21: statehouse.v1.ScanPrefixResponse.entries:type_name -> statehouse.v1.StateEntry
+	114, // 22: statehouse.v1.StateEntry.value:type_name -> google.protobuf.Struct
+	113, // 23: statehouse.v1.StateEntry.commit_time:type_name -> google.protobuf.Timestamp
+	8,   // 24: statehouse.v1.StateEntry.inexact:type_name -> statehouse.v1.Inexact
+	113, // 25: statehouse.v1.StateEntry.expires_at:type_name -> google.protobuf.Timestamp
+	113, // 26: statehouse.v1.StateEntry.due_at:type_name -> google.protobuf.Timestamp
+	108, // 27: statehouse.v1.StateEntry.metadata:type_name -> statehouse.v1.StateEntry.MetadataEntry
 	0,   // 28: statehouse.v1.ReplayRequest.encoding:type_name -> statehouse.v1.ValueEncoding
-	110, // 29: statehouse.v1.ReplayRequest.start_time:type_name -> google.protobuf.Timestamp
-	110, // 30: statehouse.v1.ReplayRequest.end_time:type_name -> google.protobuf.Timestamp
-	37,  // 31: statehouse.v1.ReplayEvent.operations:type_name -> statehouse.v1.Operation
-	110, // 32: statehouse.v1.ReplayEvent.commit_time:type_name -> google.protobuf.Timestamp
-	106, // 33: statehouse.v1.ReplayEvent.metadata:type_name -> statehouse.v1.ReplayEvent.MetadataEntry
-	111, // 34: statehouse.v1.Operation.value:type_name -> google.protobuf.Struct
-	7,   // 35: statehouse.v1.Operation.inexact:type_name -> statehouse.v1.Inexact
-	38,  // 36: statehouse.v1.Operation.lease:type_name -> statehouse.v1.LeaseChange
-	39,  // 37: statehouse.v1.Operation.act:type_name -> statehouse.v1.RangeAct
-	6,   // 38: statehouse.v1.RangeAct.kind:type_name -> statehouse.v1.RangeAct.Kind
-	36,  // 39: statehouse.v1.EventBatch.events:type_name -> statehouse.v1.ReplayEvent
+	113, // 29: statehouse.v1.ReplayRequest.start_time:type_name -> google.protobuf.Timestamp
+	113, // 30: statehouse.v1.ReplayRequest.end_time:type_name -> google.protobuf.Timestamp
+	38,  // 31: statehouse.v1.ReplayEvent.operations:type_name -> statehouse.v1.Operation
+	113, // 32: statehouse.v1.ReplayEvent.commit_time:type_name -> google.protobuf.Timestamp
+	109, // 33: statehouse.v1.ReplayEvent.metadata:type_name -> statehouse.v1.ReplayEvent.MetadataEntry
+	114, // 34: statehouse.v1.Operation.value:type_name -> google.protobuf.Struct
+	8,   // 35: statehouse.v1.Operation.inexact:type_name -> statehouse.v1.Inexact
+	39,  // 36: statehouse.v1.Operation.lease:type_name -> statehouse.v1.LeaseChange
+	40,  // 37: statehouse.v1.Operation.act:type_name -> statehouse.v1.RangeAct
+	7,   // 38: statehouse.v1.RangeAct.kind:type_name -> statehouse.v1.RangeAct.Kind
+	37,  // 39: statehouse.v1.EventBatch.events:type_name -> statehouse.v1.ReplayEvent
 	0,   // 40: statehouse.v1.WatchRequest.encoding:type_name -> statehouse.v1.ValueEncoding
-	46,  // 41: statehouse.v1.TransactRequest.operations:type_name -> statehouse.v1.TransactOperation
-	9,   // 42: statehouse.v1.TransactRequest.key_preconditions:type_name -> statehouse.v1.KeyPrecondition
-	10,  // 43: statehouse.v1.TransactRequest.head_preconditions:type_name -> statehouse.v1.HeadPrecondition
-	107, // 44: statehouse.v1.TransactRequest.metadata:type_name -> statehouse.v1.TransactRequest.MetadataEntry
-	43,  // 45: statehouse.v1.TransactRequest.reads:type_name -> statehouse.v1.ReadSet
+	47,  // 41: statehouse.v1.TransactRequest.operations:type_name -> statehouse.v1.TransactOperation
+	10,  // 42: statehouse.v1.TransactRequest.key_preconditions:type_name -> statehouse.v1.KeyPrecondition
+	11,  // 43: statehouse.v1.TransactRequest.head_preconditions:type_name -> statehouse.v1.HeadPrecondition
+	110, // 44: statehouse.v1.TransactRequest.metadata:type_name -> statehouse.v1.TransactRequest.MetadataEntry
+	44,  // 45: statehouse.v1.TransactRequest.reads:type_name -> statehouse.v1.ReadSet
 	0,   // 46: statehouse.v1.TransactRequest.encoding:type_name -> statehouse.v1.ValueEncoding
-	44,  // 47: statehouse.v1.ReadSet.keys:type_name -> statehouse.v1.ReadKey
-	45,  // 48: statehouse.v1.ReadSet.ranges:type_name -> statehouse.v1.ReadRange
-	111, // 49: statehouse.v1.TransactOperation.value:type_name -> google.protobuf.Struct
-	47,  // 50: statehouse.v1.TransactOperation.put:type_name -> statehouse.v1.Put
-	48,  // 51: statehouse.v1.TransactOperation.increment:type_name -> statehouse.v1.Increment
-	49,  // 52: statehouse.v1.TransactOperation.restore:type_name -> statehouse.v1.Restore
-	50,  // 53: statehouse.v1.TransactOperation.fork:type_name -> statehouse.v1.Fork
-	51,  // 54: statehouse.v1.TransactOperation.acquire:type_name -> statehouse.v1.AcquireLease
-	52,  // 55: statehouse.v1.TransactOperation.release:type_name -> statehouse.v1.ReleaseLease
-	53,  // 56: statehouse.v1.TransactOperation.claim:type_name -> statehouse.v1.ClaimDue
-	54,  // 57: statehouse.v1.TransactOperation.complete:type_name -> statehouse.v1.CompleteDue
-	111, // 58: statehouse.v1.Put.value:type_name -> google.protobuf.Struct
-	110, // 59: statehouse.v1.Put.due_at:type_name -> google.protobuf.Timestamp
-	8,   // 60: statehouse.v1.Restore.at:type_name -> statehouse.v1.At
-	8,   // 61: statehouse.v1.Fork.at:type_name -> statehouse.v1.At
-	111, // 62: statehouse.v1.OperationResult.value:type_name -> google.protobuf.Struct
-	7,   // 63: statehouse.v1.OperationResult.inexact:type_name -> statehouse.v1.Inexact
-	58,  // 64: statehouse.v1.OperationResult.lease:type_name -> statehouse.v1.Lease
-	56,  // 65: statehouse.v1.OperationResult.claimed:type_name -> statehouse.v1.DueRecord
-	34,  // 66: statehouse.v1.DueRecord.record:type_name -> statehouse.v1.StateEntry
-	110, // 67: statehouse.v1.DueRecord.due_at:type_name -> google.protobuf.Timestamp
-	58,  // 68: statehouse.v1.DueRecord.lease:type_name -> statehouse.v1.Lease
-	110, // 69: statehouse.v1.TransactResponse.commit_time:type_name -> google.protobuf.Timestamp
-	55,  // 70: statehouse.v1.TransactResponse.results:type_name -> statehouse.v1.OperationResult
-	110, // 71: statehouse.v1.Lease.deadline:type_name -> google.protobuf.Timestamp
-	110, // 72: statehouse.v1.Lease.acquired_at:type_name -> google.protobuf.Timestamp
-	60,  // 73: statehouse.v1.RenewLeasesRequest.leases:type_name -> statehouse.v1.LeaseRenewal
-	62,  // 74: statehouse.v1.RenewLeasesResponse.leases:type_name -> statehouse.v1.LeaseRenewed
-	110, // 75: statehouse.v1.LeaseRenewed.deadline:type_name -> google.protobuf.Timestamp
-	58,  // 76: statehouse.v1.ListLeasesResponse.leases:type_name -> statehouse.v1.Lease
-	80,  // 77: statehouse.v1.RefreshExpiryRequest.names:type_name -> statehouse.v1.RecordName
-	67,  // 78: statehouse.v1.RefreshExpiryResponse.records:type_name -> statehouse.v1.RefreshedExpiry
-	110, // 79: statehouse.v1.RefreshedExpiry.expires_at:type_name -> google.protobuf.Timestamp
-	69,  // 80: statehouse.v1.FindRequest.where:type_name -> statehouse.v1.Condition
-	8,   // 81: statehouse.v1.FindRequest.at:type_name -> statehouse.v1.At
+	45,  // 47: statehouse.v1.ReadSet.keys:type_name -> statehouse.v1.ReadKey
+	46,  // 48: statehouse.v1.ReadSet.ranges:type_name -> statehouse.v1.ReadRange
+	114, // 49: statehouse.v1.TransactOperation.value:type_name -> google.protobuf.Struct
+	48,  // 50: statehouse.v1.TransactOperation.put:type_name -> statehouse.v1.Put
+	49,  // 51: statehouse.v1.TransactOperation.increment:type_name -> statehouse.v1.Increment
+	50,  // 52: statehouse.v1.TransactOperation.restore:type_name -> statehouse.v1.Restore
+	51,  // 53: statehouse.v1.TransactOperation.fork:type_name -> statehouse.v1.Fork
+	52,  // 54: statehouse.v1.TransactOperation.acquire:type_name -> statehouse.v1.AcquireLease
+	53,  // 55: statehouse.v1.TransactOperation.release:type_name -> statehouse.v1.ReleaseLease
+	54,  // 56: statehouse.v1.TransactOperation.claim:type_name -> statehouse.v1.ClaimDue
+	55,  // 57: statehouse.v1.TransactOperation.complete:type_name -> statehouse.v1.CompleteDue
+	114, // 58: statehouse.v1.Put.value:type_name -> google.protobuf.Struct
+	113, // 59: statehouse.v1.Put.due_at:type_name -> google.protobuf.Timestamp
+	9,   // 60: statehouse.v1.Restore.at:type_name -> statehouse.v1.At
+	9,   // 61: statehouse.v1.Fork.at:type_name -> statehouse.v1.At
+	114, // 62: statehouse.v1.OperationResult.value:type_name -> google.protobuf.Struct
+	8,   // 63: statehouse.v1.OperationResult.inexact:type_name -> statehouse.v1.Inexact
+	59,  // 64: statehouse.v1.OperationResult.lease:type_name -> statehouse.v1.Lease
+	57,  // 65: statehouse.v1.OperationResult.claimed:type_name -> statehouse.v1.DueRecord
+	35,  // 66: statehouse.v1.DueRecord.record:type_name -> statehouse.v1.StateEntry
+	113, // 67: statehouse.v1.DueRecord.due_at:type_name -> google.protobuf.Timestamp
+	59,  // 68: statehouse.v1.DueRecord.lease:type_name -> statehouse.v1.Lease
+	113, // 69: statehouse.v1.TransactResponse.commit_time:type_name -> google.protobuf.Timestamp
+	56,  // 70: statehouse.v1.TransactResponse.results:type_name -> statehouse.v1.OperationResult
+	113, // 71: statehouse.v1.Lease.deadline:type_name -> google.protobuf.Timestamp
+	113, // 72: statehouse.v1.Lease.acquired_at:type_name -> google.protobuf.Timestamp
+	61,  // 73: statehouse.v1.RenewLeasesRequest.leases:type_name -> statehouse.v1.LeaseRenewal
+	63,  // 74: statehouse.v1.RenewLeasesResponse.leases:type_name -> statehouse.v1.LeaseRenewed
+	113, // 75: statehouse.v1.LeaseRenewed.deadline:type_name -> google.protobuf.Timestamp
+	59,  // 76: statehouse.v1.ListLeasesResponse.leases:type_name -> statehouse.v1.Lease
+	81,  // 77: statehouse.v1.RefreshExpiryRequest.names:type_name -> statehouse.v1.RecordName
+	68,  // 78: statehouse.v1.RefreshExpiryResponse.records:type_name -> statehouse.v1.RefreshedExpiry
+	113, // 79: statehouse.v1.RefreshedExpiry.expires_at:type_name -> google.protobuf.Timestamp
+	70,  // 80: statehouse.v1.FindRequest.where:type_name -> statehouse.v1.Condition
+	9,   // 81: statehouse.v1.FindRequest.at:type_name -> statehouse.v1.At
 	0,   // 82: statehouse.v1.FindRequest.encoding:type_name -> statehouse.v1.ValueEncoding
 	1,   // 83: statehouse.v1.FindRequest.order:type_name -> statehouse.v1.FindOrder
 	2,   // 84: statehouse.v1.Condition.comparison:type_name -> statehouse.v1.Comparison
-	34,  // 85: statehouse.v1.FindResponse.entries:type_name -> statehouse.v1.StateEntry
-	8,   // 86: statehouse.v1.DiffRequest.from:type_name -> statehouse.v1.At
-	8,   // 87: statehouse.v1.DiffRequest.to:type_name -> statehouse.v1.At
+	35,  // 85: statehouse.v1.FindResponse.entries:type_name -> statehouse.v1.StateEntry
+	9,   // 86: statehouse.v1.DiffRequest.from:type_name -> statehouse.v1.At
+	9,   // 87: statehouse.v1.DiffRequest.to:type_name -> statehouse.v1.At
 	0,   // 88: statehouse.v1.DiffRequest.encoding:type_name -> statehouse.v1.ValueEncoding
-	73,  // 89: statehouse.v1.DiffResponse.keys:type_name -> statehouse.v1.KeyDiff
-	27,  // 90: statehouse.v1.KeyDiff.before:type_name -> statehouse.v1.GetStateResponse
-	27,  // 91: statehouse.v1.KeyDiff.after:type_name -> statehouse.v1.GetStateResponse
-	87,  // 92: statehouse.v1.GetAgentResponse.agent:type_name -> statehouse.v1.Agent
-	76,  // 93: statehouse.v1.GetAgentResponse.forked_from:type_name -> statehouse.v1.ForkOrigin
-	87,  // 94: statehouse.v1.GetAgentResponse.forks:type_name -> statehouse.v1.Agent
-	110, // 95: statehouse.v1.ForkOrigin.forked_at:type_name -> google.protobuf.Timestamp
+	74,  // 89: statehouse.v1.DiffResponse.keys:type_name -> statehouse.v1.KeyDiff
+	28,  // 90: statehouse.v1.KeyDiff.before:type_name -> statehouse.v1.GetStateResponse
+	28,  // 91: statehouse.v1.KeyDiff.after:type_name -> statehouse.v1.GetStateResponse
+	88,  // 92: statehouse.v1.GetAgentResponse.agent:type_name -> statehouse.v1.Agent
+	77,  // 93: statehouse.v1.GetAgentResponse.forked_from:type_name -> statehouse.v1.ForkOrigin
+	88,  // 94: statehouse.v1.GetAgentResponse.forks:type_name -> statehouse.v1.Agent
+	113, // 95: statehouse.v1.ForkOrigin.forked_at:type_name -> google.protobuf.Timestamp
 	3,   // 96: statehouse.v1.GetTransactionResponse.state:type_name -> statehouse.v1.TransactionState
-	110, // 97: statehouse.v1.GetTransactionResponse.commit_time:type_name -> google.protobuf.Timestamp
-	23,  // 98: statehouse.v1.GetTransactionResponse.versions:type_name -> statehouse.v1.KeyVersion
-	80,  // 99: statehouse.v1.BatchGetStateRequest.names:type_name -> statehouse.v1.RecordName
+	113, // 97: statehouse.v1.GetTransactionResponse.commit_time:type_name -> google.protobuf.Timestamp
+	24,  // 98: statehouse.v1.GetTransactionResponse.versions:type_name -> statehouse.v1.KeyVersion
+	81,  // 99: statehouse.v1.BatchGetStateRequest.names:type_name -> statehouse.v1.RecordName
 	0,   // 100: statehouse.v1.BatchGetStateRequest.encoding:type_name -> statehouse.v1.ValueEncoding
-	8,   // 101: statehouse.v1.BatchGetStateRequest.at:type_name -> statehouse.v1.At
-	27,  // 102: statehouse.v1.BatchGetStateResponse.states:type_name -> statehouse.v1.GetStateResponse
+	9,   // 101: statehouse.v1.BatchGetStateRequest.at:type_name -> statehouse.v1.At
+	28,  // 102: statehouse.v1.BatchGetStateResponse.states:type_name -> statehouse.v1.GetStateResponse
 	0,   // 103: statehouse.v1.GetHistoryRequest.encoding:type_name -> statehouse.v1.ValueEncoding
-	8,   // 104: statehouse.v1.GetHistoryRequest.at:type_name -> statehouse.v1.At
-	84,  // 105: statehouse.v1.GetHistoryResponse.entries:type_name -> statehouse.v1.HistoryEntry
-	110, // 106: statehouse.v1.HistoryEntry.commit_time:type_name -> google.protobuf.Timestamp
-	108, // 107: statehouse.v1.HistoryEntry.metadata:type_name -> statehouse.v1.HistoryEntry.MetadataEntry
-	111, // 108: statehouse.v1.HistoryEntry.value:type_name -> google.protobuf.Struct
-	7,   // 109: statehouse.v1.HistoryEntry.inexact:type_name -> statehouse.v1.Inexact
-	87,  // 110: statehouse.v1.ListAgentsResponse.agents:type_name -> statehouse.v1.Agent
-	110, // 111: statehouse.v1.Agent.head_time:type_name -> google.protobuf.Timestamp
-	110, // 112: statehouse.v1.GetStatusResponse.last_commit_time:type_name -> google.protobuf.Timestamp
-	92,  // 113: statehouse.v1.GetStatusResponse.archive:type_name -> statehouse.v1.ArchiveStatus
-	112, // 114: statehouse.v1.ArchiveStatus.lag:type_name -> google.protobuf.Duration
-	94,  // 115: statehouse.v1.SessionRequests.requests:type_name -> statehouse.v1.SessionRequest
-	96,  // 116: statehouse.v1.SessionAnswers.answers:type_name -> statehouse.v1.SessionAnswer
-	99,  // 117: statehouse.v1.ListRefusalsResponse.refusals:type_name -> statehouse.v1.Refusal
-	110, // 118: statehouse.v1.ListRefusalsResponse.since:type_name -> google.protobuf.Timestamp
-	5,   // 119: statehouse.v1.Refusal.code:type_name -> statehouse.v1.ErrorCode
-	110, // 120: statehouse.v1.Refusal.first_time:type_name -> google.protobuf.Timestamp
-	110, // 121: statehouse.v1.Refusal.last_time:type_name -> google.protobuf.Timestamp
-	102, // 122: statehouse.v1.ListStreamsResponse.streams:type_name -> statehouse.v1.OpenStream
-	4,   // 123: statehouse.v1.OpenStream.kind:type_name -> statehouse.v1.StreamKind
-	110, // 124: statehouse.v1.OpenStream.begin_time:type_name -> google.protobuf.Timestamp
-	5,   // 125: statehouse.v1.StatehouseError.code:type_name -> statehouse.v1.ErrorCode
-	109, // 126: statehouse.v1.StatehouseError.details:type_name -> statehouse.v1.StatehouseError.DetailsEntry
-	11,  // 127: statehouse.v1.StatehouseService.Health:input_type -> statehouse.v1.HealthRequest
-	13,  // 128: statehouse.v1.StatehouseService.Version:input_type -> statehouse.v1.VersionRequest
-	15,  // 129: statehouse.v1.StatehouseService.BeginTransaction:input_type -> statehouse.v1.BeginTransactionRequest
-	17,  // 130: statehouse.v1.StatehouseService.Write:input_type -> statehouse.v1.WriteRequest
-	19,  // 131: statehouse.v1.StatehouseService.Delete:input_type -> statehouse.v1.DeleteRequest
-	21,  // 132: statehouse.v1.StatehouseService.Commit:input_type -> statehouse.v1.CommitRequest
-	24,  // 133: statehouse.v1.StatehouseService.Abort:input_type -> statehouse.v1.AbortRequest
-	26,  // 134: statehouse.v1.StatehouseService.GetState:input_type -> statehouse.v1.GetStateRequest
-	28,  // 135: statehouse.v1.StatehouseService.GetStateAtVersion:input_type -> statehouse.v1.GetStateAtVersionRequest
-	30,  // 136: statehouse.v1.StatehouseService.ListKeys:input_type -> statehouse.v1.ListKeysRequest
-	32,  // 137: statehouse.v1.StatehouseService.ScanPrefix:input_type -> statehouse.v1.ScanPrefixRequest
-	35,  // 138: statehouse.v1.StatehouseService.Replay:input_type -> statehouse.v1.ReplayRequest
-	42,  // 139: statehouse.v1.StatehouseService.Transact:input_type -> statehouse.v1.TransactRequest
-	77,  // 140: statehouse.v1.StatehouseService.GetTransaction:input_type -> statehouse.v1.GetTransactionRequest
-	79,  // 141: statehouse.v1.StatehouseService.BatchGetState:input_type -> statehouse.v1.BatchGetStateRequest
-	82,  // 142: statehouse.v1.StatehouseService.GetHistory:input_type -> statehouse.v1.GetHistoryRequest
-	85,  // 143: statehouse.v1.StatehouseService.ListAgents:input_type -> statehouse.v1.ListAgentsRequest
-	88,  // 144: statehouse.v1.StatehouseService.ListNamespaces:input_type -> statehouse.v1.ListNamespacesRequest
-	35,  // 145: statehouse.v1.StatehouseService.ReplayBatches:input_type -> statehouse.v1.ReplayRequest
-	41,  // 146: statehouse.v1.StatehouseService.Watch:input_type -> statehouse.v1.WatchRequest
-	90,  // 147: statehouse.v1.StatehouseService.GetStatus:input_type -> statehouse.v1.GetStatusRequest
-	93,  // 148: statehouse.v1.StatehouseService.Session:input_type -> statehouse.v1.SessionRequests
-	59,  // 149: statehouse.v1.StatehouseService.RenewLeases:input_type -> statehouse.v1.RenewLeasesRequest
-	63,  // 150: statehouse.v1.StatehouseService.ListLeases:input_type -> statehouse.v1.ListLeasesRequest
-	65,  // 151: statehouse.v1.StatehouseService.RefreshExpiry:input_type -> statehouse.v1.RefreshExpiryRequest
-	68,  // 152: statehouse.v1.StatehouseService.Find:input_type -> statehouse.v1.FindRequest
-	71,  // 153: statehouse.v1.StatehouseService.Diff:input_type -> statehouse.v1.DiffRequest
-	74,  // 154: statehouse.v1.StatehouseService.GetAgent:input_type -> statehouse.v1.GetAgentRequest
-	97,  // 155: statehouse.v1.StatehouseService.ListRefusals:input_type -> statehouse.v1.ListRefusalsRequest
-	100, // 156: statehouse.v1.StatehouseService.ListStreams:input_type -> statehouse.v1.ListStreamsRequest
-	12,  // 157: statehouse.v1.StatehouseService.Health:output_type -> statehouse.v1.HealthResponse
-	14,  // 158: statehouse.v1.StatehouseService.Version:output_type -> statehouse.v1.VersionResponse
-	16,  // 159: statehouse.v1.StatehouseService.BeginTransaction:output_type -> statehouse.v1.BeginTransactionResponse
-	18,  // 160: statehouse.v1.StatehouseService.Write:output_type -> statehouse.v1.WriteResponse
-	20,  // 161: statehouse.v1.StatehouseService.Delete:output_type -> statehouse.v1.DeleteResponse
-	22,  // 162: statehouse.v1.StatehouseService.Commit:output_type -> statehouse.v1.CommitResponse
-	25,  // 163: statehouse.v1.StatehouseService.Abort:output_type -> statehouse.v1.AbortResponse
-	27,  // 164: statehouse.v1.StatehouseService.GetState:output_type -> statehouse.v1.GetStateResponse
-	29,  // 165: statehouse.v1.StatehouseService.GetStateAtVersion:output_type -> statehouse.v1.GetStateAtVersionResponse
-	31,  // 166: statehouse.v1.StatehouseService.ListKeys:output_type -> statehouse.v1.ListKeysResponse
-	33,  // 167: statehouse.v1.StatehouseService.ScanPrefix:output_type -> statehouse.v1.ScanPrefixResponse
-	36,  // 168: statehouse.v1.StatehouseService.Replay:output_type -> statehouse.v1.ReplayEvent
-	57,  // 169: statehouse.v1.StatehouseService.Transact:output_type -> statehouse.v1.TransactResponse
-	78,  // 170: statehouse.v1.StatehouseService.GetTransaction:output_type -> statehouse.v1.GetTransactionResponse
-	81,  // 171: statehouse.v1.StatehouseService.BatchGetState:output_type -> statehouse.v1.BatchGetStateResponse
-	83,  // 172: statehouse.v1.StatehouseService.GetHistory:output_type -> statehouse.v1.GetHistoryResponse
-	86,  // 173: statehouse.v1.StatehouseService.ListAgents:output_type -> statehouse.v1.ListAgentsResponse
-	89,  // 174: statehouse.v1.StatehouseService.ListNamespaces:output_type -> statehouse.v1.ListNamespacesResponse
-	40,  // 175: statehouse.v1.StatehouseService.ReplayBatches:output_type -> statehouse.v1.EventBatch
-	40,  // 176: statehouse.v1.StatehouseService.Watch:output_type -> statehouse.v1.EventBatch
-	91,  // 177: statehouse.v1.StatehouseService.GetStatus:output_type -> statehouse.v1.GetStatusResponse
-	95,  // 178: statehouse.v1.StatehouseService.Session:output_type -> statehouse.v1.SessionAnswers
-	61,  // 179: statehouse.v1.StatehouseService.RenewLeases:output_type -> statehouse.v1.RenewLeasesResponse
-	64,  // 180: statehouse.v1.StatehouseService.ListLeases:output_type -> statehouse.v1.ListLeasesResponse
-	66,  // 181: statehouse.v1.StatehouseService.RefreshExpiry:output_type -> statehouse.v1.RefreshExpiryResponse
-	70,  // 182: statehouse.v1.StatehouseService.Find:output_type -> statehouse.v1.FindResponse
-	72,  // 183: statehouse.v1.StatehouseService.Diff:output_type -> statehouse.v1.DiffResponse
-	75,  // 184: statehouse.v1.StatehouseService.GetAgent:output_type -> statehouse.v1.GetAgentResponse
-	98,  // 185: statehouse.v1.StatehouseService.ListRefusals:output_type -> statehouse.v1.ListRefusalsResponse
-	101, // 186: statehouse.v1.StatehouseService.ListStreams:output_type -> statehouse.v1.ListStreamsResponse
-	157, // [157:187] is the sub-list for method output_type
-	127, // [127:157] is the sub-list for method input_type
-	127, // [127:127] is the sub-list for extension type_name
-	127, // [127:127] is the sub-list for extension extendee
-	0,   // [0:127] is the sub-list for field type_name
+	9,   // 104: statehouse.v1.GetHistoryRequest.at:type_name -> statehouse.v1.At
+	85,  // 105: statehouse.v1.GetHistoryResponse.entries:type_name -> statehouse.v1.HistoryEntry
+	113, // 106: statehouse.v1.HistoryEntry.commit_time:type_name -> google.protobuf.Timestamp
+	111, // 107: statehouse.v1.HistoryEntry.metadata:type_name -> statehouse.v1.HistoryEntry.MetadataEntry
+	114, // 108: statehouse.v1.HistoryEntry.value:type_name -> google.protobuf.Struct
+	8,   // 109: statehouse.v1.HistoryEntry.inexact:type_name -> statehouse.v1.Inexact
+	88,  // 110: statehouse.v1.ListAgentsResponse.agents:type_name -> statehouse.v1.Agent
+	113, // 111: statehouse.v1.Agent.head_time:type_name -> google.protobuf.Timestamp
+	113, // 112: statehouse.v1.GetStatusResponse.last_commit_time:type_name -> google.protobuf.Timestamp
+	95,  // 113: statehouse.v1.GetStatusResponse.archive:type_name -> statehouse.v1.ArchiveStatus
+	93,  // 114: statehouse.v1.GetStatusResponse.cluster:type_name -> statehouse.v1.ClusterStatus
+	4,   // 115: statehouse.v1.ClusterStatus.role:type_name -> statehouse.v1.ClusterRole
+	115, // 116: statehouse.v1.ClusterStatus.lag:type_name -> google.protobuf.Duration
+	94,  // 117: statehouse.v1.ClusterStatus.members:type_name -> statehouse.v1.ClusterMember
+	115, // 118: statehouse.v1.ArchiveStatus.lag:type_name -> google.protobuf.Duration
+	97,  // 119: statehouse.v1.SessionRequests.requests:type_name -> statehouse.v1.SessionRequest
+	99,  // 120: statehouse.v1.SessionAnswers.answers:type_name -> statehouse.v1.SessionAnswer
+	102, // 121: statehouse.v1.ListRefusalsResponse.refusals:type_name -> statehouse.v1.Refusal
+	113, // 122: statehouse.v1.ListRefusalsResponse.since:type_name -> google.protobuf.Timestamp
+	6,   // 123: statehouse.v1.Refusal.code:type_name -> statehouse.v1.ErrorCode
+	113, // 124: statehouse.v1.Refusal.first_time:type_name -> google.protobuf.Timestamp
+	113, // 125: statehouse.v1.Refusal.last_time:type_name -> google.protobuf.Timestamp
+	105, // 126: statehouse.v1.ListStreamsResponse.streams:type_name -> statehouse.v1.OpenStream
+	5,   // 127: statehouse.v1.OpenStream.kind:type_name -> statehouse.v1.StreamKind
+	113, // 128: statehouse.v1.OpenStream.begin_time:type_name -> google.protobuf.Timestamp
+	6,   // 129: statehouse.v1.StatehouseError.code:type_name -> statehouse.v1.ErrorCode
+	112, // 130: statehouse.v1.StatehouseError.details:type_name -> statehouse.v1.StatehouseError.DetailsEntry
+	6,   // 131: statehouse.v1.StatehouseError.exact_code:type_name -> statehouse.v1.ErrorCode
+	12,  // 132: statehouse.v1.StatehouseService.Health:input_type -> statehouse.v1.HealthRequest
+	14,  // 133: statehouse.v1.StatehouseService.Version:input_type -> statehouse.v1.VersionRequest
+	16,  // 134: statehouse.v1.StatehouseService.BeginTransaction:input_type -> statehouse.v1.BeginTransactionRequest
+	18,  // 135: statehouse.v1.StatehouseService.Write:input_type -> statehouse.v1.WriteRequest
+	20,  // 136: statehouse.v1.StatehouseService.Delete:input_type -> statehouse.v1.DeleteRequest
+	22,  // 137: statehouse.v1.StatehouseService.Commit:input_type -> statehouse.v1.CommitRequest
+	25,  // 138: statehouse.v1.StatehouseService.Abort:input_type -> statehouse.v1.AbortRequest
+	27,  // 139: statehouse.v1.StatehouseService.GetState:input_type -> statehouse.v1.GetStateRequest
+	29,  // 140: statehouse.v1.StatehouseService.GetStateAtVersion:input_type -> statehouse.v1.GetStateAtVersionRequest
+	31,  // 141: statehouse.v1.StatehouseService.ListKeys:input_type -> statehouse.v1.ListKeysRequest
+	33,  // 142: statehouse.v1.StatehouseService.ScanPrefix:input_type -> statehouse.v1.ScanPrefixRequest
+	36,  // 143: statehouse.v1.StatehouseService.Replay:input_type -> statehouse.v1.ReplayRequest
+	43,  // 144: statehouse.v1.StatehouseService.Transact:input_type -> statehouse.v1.TransactRequest
+	78,  // 145: statehouse.v1.StatehouseService.GetTransaction:input_type -> statehouse.v1.GetTransactionRequest
+	80,  // 146: statehouse.v1.StatehouseService.BatchGetState:input_type -> statehouse.v1.BatchGetStateRequest
+	83,  // 147: statehouse.v1.StatehouseService.GetHistory:input_type -> statehouse.v1.GetHistoryRequest
+	86,  // 148: statehouse.v1.StatehouseService.ListAgents:input_type -> statehouse.v1.ListAgentsRequest
+	89,  // 149: statehouse.v1.StatehouseService.ListNamespaces:input_type -> statehouse.v1.ListNamespacesRequest
+	36,  // 150: statehouse.v1.StatehouseService.ReplayBatches:input_type -> statehouse.v1.ReplayRequest
+	42,  // 151: statehouse.v1.StatehouseService.Watch:input_type -> statehouse.v1.WatchRequest
+	91,  // 152: statehouse.v1.StatehouseService.GetStatus:input_type -> statehouse.v1.GetStatusRequest
+	96,  // 153: statehouse.v1.StatehouseService.Session:input_type -> statehouse.v1.SessionRequests
+	60,  // 154: statehouse.v1.StatehouseService.RenewLeases:input_type -> statehouse.v1.RenewLeasesRequest
+	64,  // 155: statehouse.v1.StatehouseService.ListLeases:input_type -> statehouse.v1.ListLeasesRequest
+	66,  // 156: statehouse.v1.StatehouseService.RefreshExpiry:input_type -> statehouse.v1.RefreshExpiryRequest
+	69,  // 157: statehouse.v1.StatehouseService.Find:input_type -> statehouse.v1.FindRequest
+	72,  // 158: statehouse.v1.StatehouseService.Diff:input_type -> statehouse.v1.DiffRequest
+	75,  // 159: statehouse.v1.StatehouseService.GetAgent:input_type -> statehouse.v1.GetAgentRequest
+	100, // 160: statehouse.v1.StatehouseService.ListRefusals:input_type -> statehouse.v1.ListRefusalsRequest
+	103, // 161: statehouse.v1.StatehouseService.ListStreams:input_type -> statehouse.v1.ListStreamsRequest
+	13,  // 162: statehouse.v1.StatehouseService.Health:output_type -> statehouse.v1.HealthResponse
+	15,  // 163: statehouse.v1.StatehouseService.Version:output_type -> statehouse.v1.VersionResponse
+	17,  // 164: statehouse.v1.StatehouseService.BeginTransaction:output_type -> statehouse.v1.BeginTransactionResponse
+	19,  // 165: statehouse.v1.StatehouseService.Write:output_type -> statehouse.v1.WriteResponse
+	21,  // 166: statehouse.v1.StatehouseService.Delete:output_type -> statehouse.v1.DeleteResponse
+	23,  // 167: statehouse.v1.StatehouseService.Commit:output_type -> statehouse.v1.CommitResponse
+	26,  // 168: statehouse.v1.StatehouseService.Abort:output_type -> statehouse.v1.AbortResponse
+	28,  // 169: statehouse.v1.StatehouseService.GetState:output_type -> statehouse.v1.GetStateResponse
+	30,  // 170: statehouse.v1.StatehouseService.GetStateAtVersion:output_type -> statehouse.v1.GetStateAtVersionResponse
+	32,  // 171: statehouse.v1.StatehouseService.ListKeys:output_type -> statehouse.v1.ListKeysResponse
+	34,  // 172: statehouse.v1.StatehouseService.ScanPrefix:output_type -> statehouse.v1.ScanPrefixResponse
+	37,  // 173: statehouse.v1.StatehouseService.Replay:output_type -> statehouse.v1.ReplayEvent
+	58,  // 174: statehouse.v1.StatehouseService.Transact:output_type -> statehouse.v1.TransactResponse
+	79,  // 175: statehouse.v1.StatehouseService.GetTransaction:output_type -> statehouse.v1.GetTransactionResponse
+	82,  // 176: statehouse.v1.StatehouseService.BatchGetState:output_type -> statehouse.v1.BatchGetStateResponse
+	84,  // 177: statehouse.v1.StatehouseService.GetHistory:output_type -> statehouse.v1.GetHistoryResponse
+	87,  // 178: statehouse.v1.StatehouseService.ListAgents:output_type -> statehouse.v1.ListAgentsResponse
+	90,  // 179: statehouse.v1.StatehouseService.ListNamespaces:output_type -> statehouse.v1.ListNamespacesResponse
+	41,  // 180: statehouse.v1.StatehouseService.ReplayBatches:output_type -> statehouse.v1.EventBatch
+	41,  // 181: statehouse.v1.StatehouseService.Watch:output_type -> statehouse.v1.EventBatch
+	92,  // 182: statehouse.v1.StatehouseService.GetStatus:output_type -> statehouse.v1.GetStatusResponse
+	98,  // 183: statehouse.v1.StatehouseService.Session:output_type -> statehouse.v1.SessionAnswers
+	62,  // 184: statehouse.v1.StatehouseService.RenewLeases:output_type -> statehouse.v1.RenewLeasesResponse
+	65,  // 185: statehouse.v1.StatehouseService.ListLeases:output_type -> statehouse.v1.ListLeasesResponse
+	67,  // 186: statehouse.v1.StatehouseService.RefreshExpiry:output_type -> statehouse.v1.RefreshExpiryResponse
+	71,  // 187: statehouse.v1.StatehouseService.Find:output_type -> statehouse.v1.FindResponse
+	73,  // 188: statehouse.v1.StatehouseService.Diff:output_type -> statehouse.v1.DiffResponse
+	76,  // 189: statehouse.v1.StatehouseService.GetAgent:output_type -> statehouse.v1.GetAgentResponse
+	101, // 190: statehouse.v1.StatehouseService.ListRefusals:output_type -> statehouse.v1.ListRefusalsResponse
+	104, // 191: statehouse.v1.StatehouseService.ListStreams:output_type -> statehouse.v1.ListStreamsResponse
+	162, // [162:192] is the sub-list for method output_type
+	132, // [132:162] is the sub-list for method input_type
+	132, // [132:132] is the sub-list for extension type_name
+	132, // [132:132] is the sub-list for extension extendee
+	0,   // [0:132] is the sub-list for field type_name
 }
 
 func init() { file_statehouse_v1_statehouse_proto_init() }
@@ -9254,8 +9552,8 @@ func file_statehouse_v1_statehouse_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_statehouse_v1_statehouse_proto_rawDesc), len(file_statehouse_v1_statehouse_proto_rawDesc)),
-			NumEnums:      7,
-			NumMessages:   103,
+			NumEnums:      8,
+			NumMessages:   105,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

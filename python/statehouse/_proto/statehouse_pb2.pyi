@@ -42,6 +42,14 @@ class TransactionState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     TRANSACTION_STATE_NEVER_SEEN: _ClassVar[TransactionState]
     TRANSACTION_STATE_TOO_OLD: _ClassVar[TransactionState]
 
+class ClusterRole(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    CLUSTER_ROLE_UNSPECIFIED: _ClassVar[ClusterRole]
+    CLUSTER_ROLE_FOLLOWER: _ClassVar[ClusterRole]
+    CLUSTER_ROLE_CANDIDATE: _ClassVar[ClusterRole]
+    CLUSTER_ROLE_LEADER: _ClassVar[ClusterRole]
+    CLUSTER_ROLE_LEARNER: _ClassVar[ClusterRole]
+
 class StreamKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     STREAM_KIND_UNSPECIFIED: _ClassVar[StreamKind]
@@ -80,6 +88,7 @@ class ErrorCode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     LEASE_HELD: _ClassVar[ErrorCode]
     LEASE_LOST: _ClassVar[ErrorCode]
     EVALUATION_FAILED: _ClassVar[ErrorCode]
+    NOT_LEADER: _ClassVar[ErrorCode]
 VALUE_ENCODING_STRUCT: ValueEncoding
 VALUE_ENCODING_JSON: ValueEncoding
 VALUE_ENCODING_NONE: ValueEncoding
@@ -101,6 +110,11 @@ TRANSACTION_STATE_ABORTED: TransactionState
 TRANSACTION_STATE_EXPIRED: TransactionState
 TRANSACTION_STATE_NEVER_SEEN: TransactionState
 TRANSACTION_STATE_TOO_OLD: TransactionState
+CLUSTER_ROLE_UNSPECIFIED: ClusterRole
+CLUSTER_ROLE_FOLLOWER: ClusterRole
+CLUSTER_ROLE_CANDIDATE: ClusterRole
+CLUSTER_ROLE_LEADER: ClusterRole
+CLUSTER_ROLE_LEARNER: ClusterRole
 STREAM_KIND_UNSPECIFIED: StreamKind
 STREAM_KIND_WATCH: StreamKind
 STREAM_KIND_REPLAY: StreamKind
@@ -134,6 +148,7 @@ OVERLOADED: ErrorCode
 LEASE_HELD: ErrorCode
 LEASE_LOST: ErrorCode
 EVALUATION_FAILED: ErrorCode
+NOT_LEADER: ErrorCode
 
 class Inexact(_message.Message):
     __slots__ = ("numbers", "places")
@@ -1328,7 +1343,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("published_ts", "last_commit_time", "open_transactions", "disk_used_bytes", "disk_free_bytes", "writes_refused", "durable", "store_id", "format_version", "sessions", "session_requests", "epoch", "epoch_began_ts", "principal", "archive")
+    __slots__ = ("published_ts", "last_commit_time", "open_transactions", "disk_used_bytes", "disk_free_bytes", "writes_refused", "durable", "store_id", "format_version", "sessions", "session_requests", "epoch", "epoch_began_ts", "principal", "archive", "cluster")
     PUBLISHED_TS_FIELD_NUMBER: _ClassVar[int]
     LAST_COMMIT_TIME_FIELD_NUMBER: _ClassVar[int]
     OPEN_TRANSACTIONS_FIELD_NUMBER: _ClassVar[int]
@@ -1344,6 +1359,7 @@ class GetStatusResponse(_message.Message):
     EPOCH_BEGAN_TS_FIELD_NUMBER: _ClassVar[int]
     PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
     ARCHIVE_FIELD_NUMBER: _ClassVar[int]
+    CLUSTER_FIELD_NUMBER: _ClassVar[int]
     published_ts: int
     last_commit_time: _timestamp_pb2.Timestamp
     open_transactions: int
@@ -1359,7 +1375,42 @@ class GetStatusResponse(_message.Message):
     epoch_began_ts: int
     principal: str
     archive: ArchiveStatus
-    def __init__(self, published_ts: _Optional[int] = ..., last_commit_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., open_transactions: _Optional[int] = ..., disk_used_bytes: _Optional[int] = ..., disk_free_bytes: _Optional[int] = ..., writes_refused: _Optional[str] = ..., durable: bool = ..., store_id: _Optional[str] = ..., format_version: _Optional[int] = ..., sessions: _Optional[int] = ..., session_requests: _Optional[int] = ..., epoch: _Optional[str] = ..., epoch_began_ts: _Optional[int] = ..., principal: _Optional[str] = ..., archive: _Optional[_Union[ArchiveStatus, _Mapping]] = ...) -> None: ...
+    cluster: ClusterStatus
+    def __init__(self, published_ts: _Optional[int] = ..., last_commit_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., open_transactions: _Optional[int] = ..., disk_used_bytes: _Optional[int] = ..., disk_free_bytes: _Optional[int] = ..., writes_refused: _Optional[str] = ..., durable: bool = ..., store_id: _Optional[str] = ..., format_version: _Optional[int] = ..., sessions: _Optional[int] = ..., session_requests: _Optional[int] = ..., epoch: _Optional[str] = ..., epoch_began_ts: _Optional[int] = ..., principal: _Optional[str] = ..., archive: _Optional[_Union[ArchiveStatus, _Mapping]] = ..., cluster: _Optional[_Union[ClusterStatus, _Mapping]] = ...) -> None: ...
+
+class ClusterStatus(_message.Message):
+    __slots__ = ("role", "id", "leader_id", "leader_address", "term", "applied_index", "committed_index", "lag", "members")
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    LEADER_ID_FIELD_NUMBER: _ClassVar[int]
+    LEADER_ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    TERM_FIELD_NUMBER: _ClassVar[int]
+    APPLIED_INDEX_FIELD_NUMBER: _ClassVar[int]
+    COMMITTED_INDEX_FIELD_NUMBER: _ClassVar[int]
+    LAG_FIELD_NUMBER: _ClassVar[int]
+    MEMBERS_FIELD_NUMBER: _ClassVar[int]
+    role: ClusterRole
+    id: int
+    leader_id: int
+    leader_address: str
+    term: int
+    applied_index: int
+    committed_index: int
+    lag: _duration_pb2.Duration
+    members: _containers.RepeatedCompositeFieldContainer[ClusterMember]
+    def __init__(self, role: _Optional[_Union[ClusterRole, str]] = ..., id: _Optional[int] = ..., leader_id: _Optional[int] = ..., leader_address: _Optional[str] = ..., term: _Optional[int] = ..., applied_index: _Optional[int] = ..., committed_index: _Optional[int] = ..., lag: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., members: _Optional[_Iterable[_Union[ClusterMember, _Mapping]]] = ...) -> None: ...
+
+class ClusterMember(_message.Message):
+    __slots__ = ("id", "address", "learner", "match_index")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    LEARNER_FIELD_NUMBER: _ClassVar[int]
+    MATCH_INDEX_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    address: str
+    learner: bool
+    match_index: int
+    def __init__(self, id: _Optional[int] = ..., address: _Optional[str] = ..., learner: bool = ..., match_index: _Optional[int] = ...) -> None: ...
 
 class ArchiveStatus(_message.Message):
     __slots__ = ("archived_ts", "lag_commits", "lag", "error")
@@ -1502,7 +1553,7 @@ class OpenStream(_message.Message):
     def __init__(self, kind: _Optional[_Union[StreamKind, str]] = ..., namespace: _Optional[str] = ..., agent_id: _Optional[str] = ..., key_prefix: _Optional[str] = ..., lease: _Optional[str] = ..., due: bool = ..., principal: _Optional[str] = ..., peer: _Optional[str] = ..., begin_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., cursor: _Optional[int] = ..., lag: _Optional[int] = ...) -> None: ...
 
 class StatehouseError(_message.Message):
-    __slots__ = ("code", "message", "details", "maybe_applied")
+    __slots__ = ("code", "message", "details", "maybe_applied", "exact_code")
     class DetailsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -1514,8 +1565,10 @@ class StatehouseError(_message.Message):
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     DETAILS_FIELD_NUMBER: _ClassVar[int]
     MAYBE_APPLIED_FIELD_NUMBER: _ClassVar[int]
+    EXACT_CODE_FIELD_NUMBER: _ClassVar[int]
     code: ErrorCode
     message: str
     details: _containers.ScalarMap[str, str]
     maybe_applied: bool
-    def __init__(self, code: _Optional[_Union[ErrorCode, str]] = ..., message: _Optional[str] = ..., details: _Optional[_Mapping[str, str]] = ..., maybe_applied: bool = ...) -> None: ...
+    exact_code: ErrorCode
+    def __init__(self, code: _Optional[_Union[ErrorCode, str]] = ..., message: _Optional[str] = ..., details: _Optional[_Mapping[str, str]] = ..., maybe_applied: bool = ..., exact_code: _Optional[_Union[ErrorCode, str]] = ...) -> None: ...

@@ -1,0 +1,68 @@
+package node
+
+import (
+	"slices"
+
+	"go.etcd.io/raft/v3"
+)
+
+// Role is what a node is in its cluster.
+type Role string
+
+// The roles. A node leads from when the first entry of its term is applied on.
+const (
+	Leader    Role = "leader"
+	Follower  Role = "follower"
+	Candidate Role = "candidate"
+	Learner   Role = "learner"
+)
+
+// Status is what a node knows of itself and its cluster.
+type Status struct {
+	ID, Leader         uint64 // Leader 0: it knows of none
+	Role               Role
+	Term               uint64
+	Applied, Committed uint64 // entries; Committed as far as this node has heard
+	Members            []Member
+}
+
+// Member is one of a cluster, itself included.
+type Member struct {
+	ID      uint64
+	Learner bool
+	// What only the leader knows of it: up to which entry its log is that of the leader, on disk, and whether it
+	// has answered of late.
+	Match  uint64
+	Active bool
+}
+
+// Lag is how many entries are committed and not applied here.
+func (s *Status) Lag() uint64 { return s.Committed - s.Applied }
+
+// Status says how it stands.
+func (n *Node) Status() Status {
+	rs := n.raft.Status()
+	s := Status{ID: n.config.ID, Leader: rs.Lead, Term: rs.GetTerm(), Applied: n.applied, Committed: rs.GetCommit(), Role: Follower}
+	switch {
+	case n.leads:
+		s.Role = Leader
+	case rs.RaftState != raft.StateFollower:
+		s.Role = Candidate
+	}
+	for id := range rs.Config.Voters.IDs() { // in any order: sorted below
+		s.Members = append(s.Members, Member{ID: id})
+	}
+	for id := range rs.Config.Learners { // in any order, as above
+		s.Members = append(s.Members, Member{ID: id, Learner: true})
+		if id == s.ID {
+			s.Role = Learner
+		}
+	}
+	slices.SortFunc(s.Members, func(a, b Member) int { return int(a.ID) - int(b.ID) })
+	for i := range s.Members {
+		m := &s.Members[i]
+		p := rs.Progress[m.ID]
+		m.Match, m.Active = p.Match, p.RecentActive
+	}
+	return s
+}
