@@ -104,6 +104,11 @@ func (w *World) goOnDraining() {
 
 // writeAll lets the writer do all there is for it, as its loop does in no time.
 func (w *World) writeAll(p *process) {
+	if p.member != nil { // it depends on others
+		w.goRound(p)
+		w.runHandlers()
+		return
+	}
 	p.syncs.Set(true)
 	for more := true; more && p.image == nil; {
 		p.act(func() {
@@ -128,6 +133,9 @@ func (p *process) loopEnded() bool { return p.drain != nil && p.drain.stopped }
 // checkCutOff holds a drain to its duty when its time is over: the daemon has had it to do
 // whatever it could, so all that may be left is streams whose clients do not read (G9).
 func (w *World) checkCutOff() {
+	if w.peers != nil {
+		return // a majority may not be reached
+	}
 	for _, c := range w.handlers {
 		if c.request.method != jobMethod && !c.heldUp() && (!c.Stream() || len(c.msgs) < streamWindow) {
 			w.rec.violate("G9", "drain-unanswered", c.op.ID, fmt.Sprintf("call #%d was under way when the daemon was asked to stop, and nothing held it up: it is cut off without an answer", c.op.ID))

@@ -100,7 +100,7 @@ func (w *World) doMember(s *step.Step) error {
 			w.goRound(p)
 		}
 	case step.Plan:
-		if !p.member.Leads() || p.service.Held().Commits.Queued == 0 {
+		if !p.waited() {
 			return misfit("%s has nothing to plan", w.name)
 		}
 		w.goRound(p)
@@ -112,6 +112,11 @@ func (w *World) doMember(s *step.Step) error {
 	return nil
 }
 
+// waited reports whether somebody waits for the node to go round.
+func (p *process) waited() bool {
+	return p.asked || p.member.Leads() && p.service.Held().Commits.Queued > 0
+}
+
 // goRound has a node do all there is for it, and sends what it has for others.
 func (w *World) goRound(p *process) {
 	if p.image != nil {
@@ -119,6 +124,7 @@ func (w *World) goRound(p *process) {
 	}
 	var send []*raftpb.Message
 	var err error
+	p.asked = false
 	p.act(func() { send, err = p.member.Work() })
 	switch {
 	case p.image != nil: // nobody hears from it
@@ -263,7 +269,7 @@ func (w *World) leader() *node {
 // reports whether there was one.
 func (w *World) nudge() bool {
 	for _, n := range w.nodes {
-		if p := n.process; p != nil && p.member != nil && p.member.Leads() && p.service.Held().Commits.Queued > 0 &&
+		if p := n.process; p != nil && p.member != nil && p.waited() &&
 			w.Apply(step.Step{Verb: step.Plan, Node: n.name}) == nil {
 			return true
 		}

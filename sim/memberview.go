@@ -6,7 +6,7 @@ type NodeView struct {
 	Running bool
 	Paused  bool
 	Leads   bool
-	Asked   bool // commits wait for it to plan them
+	Asked   bool // somebody waits for it to go round
 	Refused int  // starts in a row that it refused
 	Limited bool // its disk has a size
 }
@@ -16,7 +16,7 @@ func (w *World) Nodes() (list []NodeView) {
 	for _, n := range w.nodes {
 		v := NodeView{Name: n.name, Paused: n.paused, Refused: n.starts.refused, Limited: n.machine.capacity != 0}
 		if p := n.process; p != nil && p.image == nil && p.member != nil {
-			v.Running, v.Leads, v.Asked = true, p.member.Leads(), p.service.Held().Commits.Queued > 0
+			v.Running, v.Leads, v.Asked = true, p.member.Leads(), p.waited()
 		}
 		list = append(list, v)
 	}

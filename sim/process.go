@@ -33,6 +33,7 @@ type process struct {
 	codec      encoding.CodecV2
 	services   []registered
 	member     *cluster.Node // nil: it is alone
+	asked      bool          // it is to confirm something, and has not gone round since
 	unary      grpc.UnaryServerInterceptor
 	stream     grpc.StreamServerInterceptor
 	rand       *rand.ChaCha8
@@ -110,6 +111,9 @@ type registered struct {
 func (p *process) assemble() (err error) {
 	served := p.w.served
 	served.Capture, served.Session = p.w.capturing(), p.sessionEnv()
+	if p.n.id > 0 {
+		served.Cluster = membership{p}
+	}
 	p.service, err = server.Assemble(p.env(), served)
 	if err == nil {
 		p.unary, p.stream = p.service.Interceptors()

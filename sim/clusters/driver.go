@@ -14,9 +14,22 @@ import (
 	"statehouse.dev/statehouse/sim/workload"
 )
 
-// Generate makes up the run of so many nodes that follows from a seed, and judges it.
-func Generate(seed uint64, nodes int, o sim.Options) *sim.Result {
-	s := Draw(seed, nodes, o.Class)
+// Size bounds what takes part in a run, but for Nodes, which says how many there are.
+type Size struct {
+	Clients, Rounds int
+	Calm            bool
+	Nodes           int
+}
+
+// Generate makes up the run that follows from a seed, and judges it.
+func Generate(seed uint64, z Size, o sim.Options) *sim.Result {
+	s := Draw(seed, z.Nodes, o.Class)
+	if z.Clients > 0 {
+		s.clients, s.ops = min(s.clients, z.Clients), min(s.ops, z.Rounds)
+	}
+	if z.Calm {
+		s.deaths, s.troubles = 0, 0
+	}
 	o.Class = s.Class
 	w := sim.NewWorld(seed, s.Config, o)
 	all := workload.All()
@@ -184,7 +197,7 @@ func (d *driver) nodeChoices(add func(float64, func()), n *sim.NodeView) {
 		add(s.start, func() { d.start(n) })
 	case n.Paused:
 	default:
-		if n.Asked && n.Leads {
+		if n.Asked {
 			add(s.plan, do(step.Plan))
 		}
 		add(s.flush, do(step.Flush))
