@@ -48,6 +48,27 @@ func (e *Engine) Adopt(s *Step, own ...SystemChange) error {
 	return nil
 }
 
+// Keep applies rows that this machine alone keeps, of a moment that has no step. A step may be in flight that
+// is not applied. The rule of Plan applies.
+func (e *Engine) Keep(own ...SystemChange) error {
+	assertf(e.inflight == nil || !e.inflight.applied, "a step is applied, and not settled")
+	if f := e.failed.Load(); f != nil {
+		return f
+	}
+	b := e.db.NewBatch()
+	defer b.Close()
+	for _, c := range own {
+		setSystem(b, c)
+	}
+	if err := e.db.Apply(b, pebble.Sync); err != nil {
+		e.halt(failf(ErrStorage, "applying a batch failed: %v", err))
+	}
+	if f := e.failed.Load(); f != nil {
+		return f
+	}
+	return nil
+}
+
 // examine reads a step's rows into a batch and checks them.
 func (e *Engine) examine(s *Step, b *pebble.Batch) (*adopted, error) {
 	if s.First != e.head.ts+1 || s.Before != e.head.hash || s.Last+1 < s.First {

@@ -19,6 +19,9 @@ type guardFS struct {
 	observe *Observer // of syncs of the WAL; may be nil
 }
 
+// Guard is such a file system for a Pebble store beside this one.
+func Guard(fs vfs.FS, halt func(error)) vfs.FS { return guardFS{FS: fs, halt: halt} }
+
 func guarded(base string) bool {
 	return strings.HasSuffix(base, ".log") || strings.HasPrefix(base, "MANIFEST-") || strings.HasPrefix(base, "marker.")
 }

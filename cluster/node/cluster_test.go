@@ -31,6 +31,8 @@ type member struct {
 	engine *engine.Engine // nil: it is down
 	disk   *simdisk.Disk
 	halted error
+	queue  []*node.Append // to be stored
+	stored []*node.Append // of which the node is not told yet
 }
 
 type cluster struct {
@@ -95,7 +97,7 @@ func (c *cluster) start(id uint64) {
 	var err error
 	m.engine, err = engine.Open(c.env(m), options())
 	ok(c.t, err)
-	m.Node, err = node.Open(node.Config{ID: id, Members: c.ids, Engine: m.engine, FS: m.disk, Dir: raftDir, Rand: func(b []byte) { _, _ = c.seed.Read(b) }})
+	m.Node, err = node.Open(node.Config{ID: id, Members: c.ids, Engine: m.engine, FS: m.disk, Dir: raftDir, Rand: c.env(m).Rand, Halt: c.env(m).Halt})
 	ok(c.t, err)
 }
 
@@ -104,7 +106,7 @@ var errKilled = errors.New("the connection broke")
 // await runs the cluster for whoever waits.
 func (c *cluster) await(m *member, e *engine.Engine, ready <-chan struct{}) error {
 	for range 3000 {
-		if c.kills && c.rng.IntN(12) == 0 {
+		if c.kills && c.rng.IntN(40) == 0 {
 			c.kill(c.ids[c.rng.IntN(len(c.ids))])
 		}
 		if m.engine != e {
@@ -135,13 +137,28 @@ func (c *cluster) kill(id uint64) {
 	} else {
 		next = m.disk.Crash(simdisk.CrashOptions{Mode: []simdisk.CrashMode{simdisk.DropAll, simdisk.KeepAll}[how], Seed: c.rng.Uint64()})
 	}
-	m.engine, m.Node, m.disk = nil, nil, next
+	m.end(next)
 	c.killed++
 }
+
+// end ends a member's process, with what is on its disk.
+func (m *member) end(disk *simdisk.Disk) { *m = member{disk: disk} }
 
 // run does one thing: time passes, or a message arrives.
 func (c *cluster) run() {
 	c.t.Helper()
+	busy := false
+	for _, id := range c.ids {
+		if m := c.members[id]; len(m.queue)+len(m.stored) > 0 {
+			busy = true
+			if c.rng.IntN(3) == 0 {
+				c.sync(id)
+			}
+		}
+	}
+	if busy && len(c.network) == 0 && c.rng.IntN(20) > 0 {
+		return
+	}
 	if len(c.network) == 0 || c.rng.IntN(20) == 0 {
 		c.clock = c.clock.Add(10 * time.Millisecond)
 		for _, id := range c.ids {
@@ -177,15 +194,35 @@ func (c *cluster) run() {
 	c.work(msg.GetTo())
 }
 
+// work has a member do what there is to do, and its network and its disk what it says.
 func (c *cluster) work(id uint64) {
 	c.t.Helper()
-	send, err := c.members[id].Work()
+	m := c.members[id]
+	send, appends, err := m.Work()
 	if err != nil {
-		c.t.Fatalf("member %d: %v, halted: %v", id, err, c.members[id].halted)
+		c.t.Fatalf("member %d: %v, halted: %v", id, err, m.halted)
 	}
+	m.queue = append(m.queue, appends...)
 	for _, m := range send {
 		fmt.Fprintln(c.sent, m)
 		c.network = append(c.network, proto.CloneOf(m))
+	}
+}
+
+// sync stores what a member has queued, or tells it that what was is stored.
+func (c *cluster) sync(id uint64) {
+	c.t.Helper()
+	m := c.members[id]
+	switch {
+	case m.engine == nil:
+	case len(m.stored) > 0:
+		m.Stored(m.stored)
+		m.stored = nil
+		c.work(id)
+	case len(m.queue) > 0:
+		n := 1 + c.rng.IntN(len(m.queue))
+		ok(c.t, m.Store(m.queue[:n]))
+		m.queue, m.stored = m.queue[n:], m.queue[:n:n]
 	}
 }
 

@@ -228,7 +228,7 @@ func TestConfirmNamesAreNew(t *testing.T) {
 	}
 	ask(m, 0)
 	c.until(func() bool { return len(late) > 0 })
-	m.engine, m.Node, m.disk = nil, nil, m.disk.Kill()
+	m.end(m.disk.Kill())
 	r, err := c.commit("newer", []engine.Write{put("a", "k", 1)}, engine.Conditions{})
 	ok(t, err)
 	c.until(func() bool { return m.engine != nil && m.Status().Leader > 0 })
@@ -250,7 +250,7 @@ func TestConfirmAlone(t *testing.T) {
 	r, err := c.commit("first", []engine.Write{put("a", "k", 1)}, engine.Conditions{})
 	ok(t, err)
 	m := c.members[1]
-	m.engine, m.Node, m.disk = nil, nil, m.disk.Crash(simdisk.CrashOptions{Mode: simdisk.DropAll})
+	m.end(m.disk.Crash(simdisk.CrashOptions{Mode: simdisk.DropAll}))
 	c.start(1)
 	if m.engine.Published() == r.CommitTS {
 		t.Fatal("the crash has taken nothing")

@@ -15,33 +15,36 @@ func entryOf(index, term uint64) *raftpb.Entry {
 	return &raftpb.Entry{Index: proto.Uint64(index), Term: proto.Uint64(term)}
 }
 
+func appendOf(term, vote, commit uint64, entries ...*raftpb.Entry) []*Append {
+	return []*Append{{&raftpb.Message{Term: &term, Vote: &vote, Commit: &commit, Entries: entries}}}
+}
+
 // TestLogReplaces: entries that come in the place of others leave none of those behind them, on disk either.
 func TestLogReplaces(t *testing.T) {
 	fs := vfs.NewMem()
-	members := []uint64{1, 2, 3}
-	w, err := openWAL(fs, "raft", members)
-	if err != nil {
-		t.Fatal(err)
+	open := func() *wal {
+		w, err := openWAL(fs, "raft", []uint64{1, 2, 3}, func(err error) { t.Error(err) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		return w
 	}
-	for _, entries := range [][]*raftpb.Entry{{entryOf(1, 1), entryOf(2, 1), entryOf(3, 1)}, {entryOf(2, 2)}} {
-		if err := w.save(&raftpb.HardState{Term: proto.Uint64(2), Vote: proto.Uint64(3), Commit: proto.Uint64(1)}, entries, true); err != nil {
+	w := open()
+	for _, a := range [][]*Append{appendOf(2, 3, 1, entryOf(2, 1), entryOf(3, 1), entryOf(4, 1)), appendOf(2, 3, 1, entryOf(3, 2))} {
+		if err := w.store(a); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if err := w.db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := openWAL(fs, "raft", members[:2]); err == nil {
-		t.Error("the log of a cluster of three is opened as one of two")
-	}
-	if w, err = openWAL(fs, "raft", members); err != nil {
-		t.Fatal(err)
-	}
+	w = open()
+	first, _ := w.FirstIndex()
 	last, _ := w.LastIndex()
 	term, err := w.Term(last)
 	hard, conf, _ := w.InitialState()
-	if last != 2 || term != 2 || err != nil || hard.GetTerm() != 2 || hard.GetVote() != 3 || hard.GetCommit() != 1 || len(conf.GetVoters()) != 3 {
-		t.Errorf("the log ends at %d of term %d (%v), with %v of %v", last, term, err, hard, conf)
+	if first != 2 || last != 3 || term != 2 || err != nil || hard.GetTerm() != 2 || hard.GetVote() != 3 || hard.GetCommit() != 1 || len(conf.GetVoters()) != 3 {
+		t.Errorf("the log goes from %d to %d of term %d (%v), with %v of %v", first, last, term, err, hard, conf)
 	}
 	if err := w.db.Close(); err != nil {
 		t.Fatal(err)
@@ -53,12 +56,19 @@ func TestEntries(t *testing.T) {
 	for _, held := range []bool{false, true} {
 		s := engine.Step{First: 300, Last: 299, Before: [32]byte{1}, After: [32]byte{2}, Time: time.Unix(5, 7).UTC(), Held: held, Batch: []byte("rows")}
 		data := appendStep(nil, &s)
-		got, err := parseStep(data)
+		parse := func(data []byte) (engine.Step, error) {
+			kind, rest, err := parseEntry(data)
+			if err != nil || kind != kindStep {
+				return engine.Step{}, ErrEntry
+			}
+			return parseStep(rest)
+		}
+		got, err := parse(data)
 		if err != nil || got.First != s.First || got.Last != s.Last || got.Before != s.Before || got.After != s.After || !got.Time.Equal(s.Time) || got.Held != held || string(got.Batch) != "rows" {
 			t.Errorf("%+v is %+v, %v", s, got, err)
 		}
 		for n := range len(data) - len(s.Batch) {
-			if _, err := parseStep(data[:n]); err == nil {
+			if _, err := parse(data[:n]); err == nil {
 				t.Errorf("%d bytes of %d are an entry", n, len(data))
 			}
 		}
@@ -67,7 +77,7 @@ func TestEntries(t *testing.T) {
 			if other[i] += 2; other[i] == 0 {
 				other[i] = 9
 			}
-			if _, err := parseStep(other); err == nil {
+			if _, err := parse(other); err == nil {
 				t.Errorf("an entry with another byte %d is taken", i)
 			}
 		}
