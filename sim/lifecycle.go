@@ -103,6 +103,9 @@ func (w *World) start() {
 		w.machine.told = told{start: uint64(published)}
 		w.rec.note(w.lane("daemon"), "start", fmt.Sprintf("published %d", published))
 		w.makeKeys(p)
+		if p.member != nil {
+			w.look(p, true)
+		}
 	}
 }
 

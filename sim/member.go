@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"go.etcd.io/raft/v3/raftpb"
@@ -22,7 +23,8 @@ const raftDir = "/raft"
 
 // makeCluster makes the nodes of a world, with copies of one store.
 func (w *World) makeCluster(config Config) {
-	w.peers = peers.New(config.Nodes)
+	w.peers, w.decided = peers.New(config.Nodes), make(map[string]bool)
+	w.judge = peers.NewJudge(config.Nodes, w.Violate)
 	made := w.newNode("")
 	w.nodes = nil
 	w.node = made
@@ -49,6 +51,7 @@ func (p *process) join() (err error) {
 	p.member, err = cluster.Open(cluster.Config{
 		ID: uint64(p.n.id), Members: p.w.members, Engine: p.service.Engine(), FS: p.n.machine.disk, Dir: raftDir,
 		Rand: func(b []byte) { _, _ = p.rand.Read(b) }, // never fails
+		Halt: p.halt,
 	})
 	return err
 }
@@ -104,6 +107,8 @@ func (w *World) doMember(s *step.Step) error {
 			return misfit("%s has nothing to plan", w.name)
 		}
 		w.goRound(p)
+	case step.Synced:
+		return w.synced(p, s.Nth)
 	case step.Campaign:
 		return w.campaign(p)
 	case step.Transfer:
@@ -124,8 +129,9 @@ func (w *World) goRound(p *process) {
 	}
 	var send []*raftpb.Message
 	var err error
+	var appends []*cluster.Append
 	p.asked = false
-	p.act(func() { send, err = p.member.Work() })
+	p.act(func() { send, appends, err = p.member.Work() })
 	switch {
 	case p.image != nil: // nobody hears from it
 		return
@@ -133,9 +139,45 @@ func (w *World) goRound(p *process) {
 		p.die(p.n.machine.disk.Kill(), "halt: "+err.Error())
 		return
 	}
+	p.appends = append(p.appends, appends...)
 	for _, m := range send {
+		w.judge.Sent(m)
 		w.peers.Send(m, w.listens)
 	}
+	w.look(p, false)
+}
+
+// look has the node judged by how it stands.
+func (w *World) look(p *process, begins bool) {
+	e, st := p.service.Engine(), p.member.Status()
+	head, hash := e.Head()
+	w.judge.See(peers.Seen{
+		Node: p.n.id, Begins: begins, Leads: p.member.Leads(), Term: st.Term, Last: st.Last, Applied: st.Applied, Committed: st.Committed,
+		Head: uint64(head), Published: uint64(e.Published()), Hash: hash,
+	})
+}
+
+// synced has a node's disk store what it was given, or the first n of it, and tells the node.
+func (w *World) synced(p *process, n int) error {
+	if len(p.appends) == 0 || n > len(p.appends) {
+		return misfit("%s has given its disk no such thing to store", w.name)
+	}
+	if n == 0 {
+		n = len(p.appends)
+	}
+	var err error
+	p.act(func() { err = p.member.Store(p.appends[:n]) })
+	switch {
+	case p.image != nil:
+		return nil
+	case err != nil:
+		p.die(p.n.machine.disk.Kill(), "halt: "+err.Error())
+		return nil
+	}
+	p.act(func() { p.member.Stored(p.appends[:n]) })
+	p.appends = slices.Delete(p.appends, 0, n)
+	w.goRound(p)
+	return nil
 }
 
 // doLink does what happens to a message between two nodes.
@@ -152,7 +194,7 @@ func (w *World) doLink(s *step.Step) error {
 	if s.Verb == step.Deliver && to.paused {
 		return misfit("%s stands still", to.name)
 	}
-	m := w.peers.Take(from.id, to.id, nth)
+	m, sent := w.peers.Take(from.id, to.id, nth)
 	if w.rec.trace.print != nil {
 		w.rec.say("%s", peers.Text(m))
 	}
@@ -162,6 +204,7 @@ func (w *World) doLink(s *step.Step) error {
 	}
 	defer w.about(to)()
 	p := to.process
+	w.judge.Heard(m, sent)
 	p.act(func() { p.member.Receive(m) })
 	w.goRound(p)
 	return nil
@@ -222,9 +265,9 @@ func (w *World) campaign(p *process) error {
 		return misfit("%s leads", w.name)
 	}
 	for range mostTicks {
-		before := w.peers.Sum()
+		before, stored := w.peers.Sum(), len(p.appends)
 		p.act(p.member.Tick)
-		if w.goRound(p); p.image != nil || w.peers.Sum() != before {
+		if w.goRound(p); p.image != nil || w.peers.Sum() != before || len(p.appends) > stored {
 			return nil
 		}
 	}
@@ -271,6 +314,11 @@ func (w *World) nudge() bool {
 	for _, n := range w.nodes {
 		if p := n.process; p != nil && p.member != nil && p.waited() &&
 			w.Apply(step.Step{Verb: step.Plan, Node: n.name}) == nil {
+			return true
+		}
+	}
+	for _, n := range w.nodes {
+		if p := n.process; p != nil && len(p.appends) > 0 && w.Apply(step.Step{Verb: step.Synced, Node: n.name}) == nil {
 			return true
 		}
 	}
@@ -327,12 +375,12 @@ func (w *World) carryThroughNodes(c *Call) {
 // memberSteps are the verbs that mean something else, or something at all, where there are several nodes.
 var memberSteps = map[step.Verb]bool{
 	step.Tick: true, step.Plan: true, step.Campaign: true, step.Transfer: true, step.Cut: true, step.Heal: true, step.Skew: true,
-	step.Pause: true, step.Resume: true, step.Wipe: true,
+	step.Synced: true, step.Pause: true, step.Resume: true, step.Wipe: true,
 }
 
 // alone are the verbs that a cluster does not know yet.
 var alone = map[step.Verb]bool{
-	step.Settle: true, step.Synced: true, step.Jump: true, step.Revoke: true, step.Import: true, step.Forge: true,
+	step.Settle: true, step.Jump: true, step.Revoke: true, step.Import: true, step.Forge: true,
 	step.Rot: true, step.Truncate: true, step.Remove: true, step.Tamper: true,
 }
 

@@ -2,11 +2,17 @@ package sim
 
 import (
 	"context"
+	"fmt"
+
+	"google.golang.org/protobuf/proto"
 
 	cluster "statehouse.dev/statehouse/cluster/node"
 	"statehouse.dev/statehouse/engine"
+	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/history/record"
 	"statehouse.dev/statehouse/server"
 	"statehouse.dev/statehouse/server/wire"
+	"statehouse.dev/statehouse/sim/step"
 )
 
 // membership is what the service of a process asks of its member.
@@ -79,4 +85,44 @@ func (p *process) confirmed(ctx context.Context, c *Call) error {
 		return wire.Status(err)
 	}
 	return nil
+}
+
+// claims are the refusals that say something of the newest state.
+var claims = map[string]bool{
+	"CONFLICT": true, "PRECONDITION_FAILED": true, "VERSION_NOT_FOUND": true,
+	"LEASE_HELD": true, "LEASE_LOST": true, "EVALUATION_FAILED": true,
+}
+
+// judgeMember holds a node to the contact that its answer takes (R10). Whether a refusal is deserved is judged
+// of a daemon that is alone.
+func (w *World) judgeMember(a *asked, resp []byte, err error, gone bool) {
+	_, refusal := record.Outcome(err)
+	if err != nil && !gone {
+		w.rec.probe("refused: " + refusal.Code)
+	}
+	in := &a.op.In
+	switch {
+	case err != nil && !claims[refusal.Code], local[a.method], in.At != nil, a.op.Kind == "":
+		return // it says nothing of what is newest
+	case a.op.Kind == history.StageWrite, a.op.Kind == history.StageDelete, a.op.Kind == history.Abort, in.TxnID != "" && !a.op.Kind.Info().Commits && a.op.Kind != history.GetTxn:
+		return // what it is about is in a transaction, whose beginning was confirmed
+	}
+	if a.op.Kind.Info().Commits {
+		if w.known(a, resp, err) {
+			return
+		}
+		w.decided[in.TxnID] = true
+	}
+	w.judge.Answered(w.id, a.sent, fmt.Sprintf("#%d, a %s", a.op.ID, a.op.Kind))
+}
+
+// known reports whether what a commit is answered was known before it came: it was answered once, or it is at
+// a commit that could be read then. A commit of conditions alone is about what is newest.
+func (w *World) known(a *asked, resp []byte, err error) bool {
+	if err != nil || a.op.Kind == history.Transact && len(a.op.In.Writes) == 0 {
+		return w.decided[a.op.In.TxnID]
+	}
+	m := step.MethodOf(a.op.Kind).NewAnswer()
+	at, is := m.(interface{ GetCommitTs() uint64 })
+	return is && proto.Unmarshal(resp, m) == nil && at.GetCommitTs() <= a.Began
 }

@@ -7,6 +7,7 @@ type NodeView struct {
 	Paused  bool
 	Leads   bool
 	Asked   bool // somebody waits for it to go round
+	Storing int  // what it gave its disk to store, and is not stored
 	Refused int  // starts in a row that it refused
 	Limited bool // its disk has a size
 }
@@ -16,7 +17,7 @@ func (w *World) Nodes() (list []NodeView) {
 	for _, n := range w.nodes {
 		v := NodeView{Name: n.name, Paused: n.paused, Refused: n.starts.refused, Limited: n.machine.capacity != 0}
 		if p := n.process; p != nil && p.image == nil && p.member != nil {
-			v.Running, v.Leads, v.Asked = true, p.member.Leads(), p.waited()
+			v.Running, v.Leads, v.Asked, v.Storing = true, p.member.Leads(), p.waited(), len(p.appends)
 		}
 		list = append(list, v)
 	}

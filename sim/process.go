@@ -32,8 +32,9 @@ type process struct {
 	service    *server.Service
 	codec      encoding.CodecV2
 	services   []registered
-	member     *cluster.Node // nil: it is alone
-	asked      bool          // it is to confirm something, and has not gone round since
+	member     *cluster.Node     // nil: it is alone
+	appends    []*cluster.Append // that it gave its disk to store
+	asked      bool              // it is to confirm something, and has not gone round since
 	unary      grpc.UnaryServerInterceptor
 	stream     grpc.StreamServerInterceptor
 	rand       *rand.ChaCha8

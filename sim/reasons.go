@@ -82,7 +82,8 @@ type asked struct {
 	op     *history.Operation
 	method string
 	token  string
-	behind bool // an import waited for the writer then
+	behind bool  // an import waited for the writer then
+	sent   int64 // between nodes, when it came
 	then   deserved.Causes
 }
 
@@ -90,6 +91,7 @@ type asked struct {
 func (w *World) arrived(c *Call) *asked {
 	a := &asked{op: c.op, method: c.request.method.Word, then: w.reasons.Causes, behind: w.importsWait()}
 	if w.peers != nil {
+		a.sent, a.Began = w.peers.Sent(), uint64(w.process.service.Engine().Published())
 		return a
 	}
 	a.ID, a.Kind, a.In, a.Began = c.op.ID, c.op.Kind, c.op.In, uint64(w.process.service.Engine().Published())
@@ -152,7 +154,7 @@ func (w *World) openTxns() (most, least int) {
 // the request up.
 func (w *World) judgeAnswer(a *asked, resp []byte, err error, gone bool) {
 	if w.peers != nil {
-		w.noteRefusal(err, gone)
+		w.judgeMember(a, resp, err, gone)
 		return
 	}
 	w.reasons.Corrupt = w.machine.pristine != nil
@@ -181,14 +183,6 @@ func (w *World) judgeAnswer(a *asked, resp []byte, err error, gone bool) {
 	}
 	if reason != "" {
 		w.rec.violate("G9", "undeserved", a.op.ID, fmt.Sprintf("#%d %s of %s was %s: %s", a.op.ID, a.op.Kind, a.op.Client, told, reason))
-	}
-}
-
-// noteRefusal counts what a node refuses a request with. Whether it was deserved is judged of a daemon
-// that is alone.
-func (w *World) noteRefusal(err error, gone bool) {
-	if _, refusal := record.Outcome(err); err != nil && !gone {
-		w.rec.probe("refused: " + refusal.Code)
 	}
 }
 

@@ -37,8 +37,10 @@ type World struct {
 	*node         // that what happens is about
 	nodes []*node // all of them
 
-	peers   *peers.Network // between them; nil: there is one node
-	members []uint64       // the ids of a cluster
+	peers   *peers.Network  // between them; nil: there is one node
+	members []uint64        // the ids of a cluster
+	judge   *peers.Judge    // of its nodes
+	decided map[string]bool // transactions that were answered
 
 	seed   uint64
 	config Config

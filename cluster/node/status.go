@@ -23,6 +23,7 @@ type Status struct {
 	Role               Role
 	Term               uint64
 	Applied, Committed uint64 // entries; Committed as far as this node has heard
+	Last               uint64 // entry of its log, on disk
 	Members            []Member
 }
 
@@ -43,6 +44,7 @@ func (s *Status) Lag() uint64 { return s.Committed - s.Applied }
 func (n *Node) Status() Status {
 	rs := n.raft.Status()
 	s := Status{ID: n.config.ID, Leader: rs.Lead, Term: rs.GetTerm(), Applied: n.applied, Committed: rs.GetCommit(), Role: Follower}
+	s.Last, _ = n.log.LastIndex()
 	switch {
 	case n.leads:
 		s.Role = Leader

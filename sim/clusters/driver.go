@@ -200,6 +200,12 @@ func (d *driver) nodeChoices(add func(float64, func()), n *sim.NodeView) {
 		if n.Asked {
 			add(s.plan, do(step.Plan))
 		}
+		if n.Storing > 0 {
+			add(s.synced, do(step.Synced))
+		}
+		if n.Storing > 1 {
+			add(s.synced/4, func() { d.step(step.Step{Verb: step.Synced, Node: n.Name, Nth: 1 + d.pick.IntN(n.Storing-1)}) })
+		}
 		add(s.flush, do(step.Flush))
 		add(s.compact, do(step.Compact))
 	}

@@ -28,14 +28,14 @@ type Swarm struct {
 	deaths, troubles int // that the nemesis plans
 
 	// How likely each choice is, against the others that there are; 0: never.
-	run, deliver, reply, plan, start float64
-	loss, dup, again, timeout, cut   float64
-	arrive, lost, doubled, overtakes float64 // of messages between nodes
-	tick, flush, compact, pause      float64
-	sleepy                           float64 // how likely a node sits a tick out
-	crashModes                       []simdisk.CrashMode
-	diskFaults                       []string
-	kinds                            []trouble // that happen
+	run, deliver, reply, plan, start         float64
+	loss, dup, again, timeout, cut           float64
+	arrive, lost, doubled, overtakes, synced float64 // of messages between nodes, and their disks
+	tick, flush, compact, pause              float64
+	sleepy                                   float64 // how likely a node sits a tick out
+	crashModes                               []simdisk.CrashMode
+	diskFaults                               []string
+	kinds                                    []trouble // that happen
 }
 
 // Draw draws the swarm of a seed, of so many nodes.
@@ -47,7 +47,7 @@ func Draw(seed uint64, nodes int, class sim.Class) Swarm {
 		run: 10, deliver: 10, reply: 10, plan: spread(r, 6), start: spread(r, 0.5),
 		loss: rarely(r, 0.5, 0.1), dup: rarely(r, 0.4, 0.4), again: []float64{5, 0.3}[r.IntN(2)], timeout: rarely(r, 0.4, 0.03), cut: 0.4,
 		arrive: spread(r, 14), lost: rarely(r, 0.5, 0.15), doubled: rarely(r, 0.4, 0.15), overtakes: rarely(r, 0.4, 0.1),
-		tick: spread(r, 0.25), flush: rarely(r, 0.5, 0.03), compact: rarely(r, 0.3, 0.01), pause: spread(r, 0.1),
+		synced: spread(r, 8), tick: spread(r, 0.25), flush: rarely(r, 0.5, 0.03), compact: rarely(r, 0.3, 0.01), pause: spread(r, 0.1),
 		sleepy: []float64{0, 0.1, 0.3}[r.IntN(3)],
 	}
 	if class != "" {

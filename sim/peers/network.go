@@ -24,12 +24,18 @@ type Network struct {
 	nodes int
 	links []link
 	sum   uint64 // of all that was sent, in order
-	lost  int    // on links that are cut, or whose end did not listen
+	sent  int64  // messages
 }
 
 type link struct {
-	queue [][]byte
+	queue []message
 	cut   bool
+}
+
+// message is one under way.
+type message struct {
+	raw  []byte
+	sent int64 // counted over all
 }
 
 // room is how many messages a link holds. What is sent on a full one is lost, as in production.
@@ -50,39 +56,31 @@ func (n *Network) Send(m *raftpb.Message, listens func(node int) bool) {
 	_, _ = h.Write(binary.BigEndian.AppendUint64(raw[:len(raw):len(raw)], n.sum)) // never fails
 	n.sum = h.Sum64()
 	l := n.link(int(m.GetFrom()), int(m.GetTo()))
-	if l.cut || len(l.queue) >= room || !listens(int(m.GetTo())) {
-		n.lost++
-		return
+	n.sent++
+	if !l.cut && len(l.queue) < room && listens(int(m.GetTo())) {
+		l.queue = append(l.queue, message{raw, n.sent})
 	}
-	l.queue = append(l.queue, raw)
 }
 
 // Waiting counts the messages under way on a link.
 func (n *Network) Waiting(from, to int) int { return len(n.link(from, to).queue) }
 
-// Take takes the nth message, from 1, off a link; nil: there are not so many.
-func (n *Network) Take(from, to, nth int) *raftpb.Message {
+// Take takes the nth message, from 1, off a link, which has so many, and says when it was sent.
+func (n *Network) Take(from, to, nth int) (_ *raftpb.Message, sent int64) {
 	l := n.link(from, to)
-	if nth > len(l.queue) {
-		return nil
-	}
+	taken := l.queue[nth-1]
 	m := new(raftpb.Message)
-	if err := proto.Unmarshal(l.queue[nth-1], m); err != nil {
+	if err := proto.Unmarshal(taken.raw, m); err != nil {
 		panic("peers: a message that was sent cannot be read: " + err.Error())
 	}
 	l.queue = slices.Delete(l.queue, nth-1, nth)
-	return m
+	return m, taken.sent
 }
 
-// Double puts the nth message, from 1, on the link again, behind what is there. It reports whether there
-// is one.
-func (n *Network) Double(from, to, nth int) bool {
+// Double puts the nth message, from 1, on the link again, behind what is there.
+func (n *Network) Double(from, to, nth int) {
 	l := n.link(from, to)
-	if nth > len(l.queue) {
-		return false
-	}
 	l.queue = append(l.queue, l.queue[nth-1])
-	return true
 }
 
 // Cut cuts a link, and what is under way on it is lost; or it mends it.
@@ -103,6 +101,9 @@ func (n *Network) Gone(node int) {
 		n.link(from, node).queue = nil
 	}
 }
+
+// Sent counts the messages that were sent.
+func (n *Network) Sent() int64 { return n.sent }
 
 // Sum follows from all that was sent.
 func (n *Network) Sum() uint64 { return n.sum }

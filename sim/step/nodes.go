@@ -25,7 +25,7 @@ var (
 // ofNodes are the verbs that may name a node, with how many words may follow.
 var ofNodes = map[Verb]int{
 	Plan: 0, Tick: 1, Flush: 0, Compact: 0, Start: 0, Drain: 0, Stop: 0, Kill: 0, Crash: 2, Fault: 9, Heal: 0, Capacity: 1, Room: 1,
-	Campaign: 0, Synced: 0, Skew: 1, Pause: 0, Resume: 0, Wipe: 0, Transfer: 0, Cut: 0,
+	Campaign: 0, Synced: 1, Skew: 1, Pause: 0, Resume: 0, Wipe: 0, Transfer: 0, Cut: 0,
 }
 
 // onlyNodes are the verbs that must name one.
@@ -71,7 +71,7 @@ func (s *Step) nodeStep(rest []string) (err error) {
 		return err
 	case s.Verb == Skew:
 		return fmt.Errorf("want by how much its clock is set, such as +5s")
-	case s.Verb == Tick && len(rest) == 1:
+	case (s.Verb == Tick || s.Verb == Synced) && len(rest) == 1:
 		return s.setCount(rest[0])
 	case s.Peer != "" && len(rest) == 1 && (s.Verb == Deliver || s.Verb == Drop || s.Verb == Dup):
 		nth, ok := strings.CutPrefix(rest[0], "nth=")
@@ -100,9 +100,9 @@ func (s *Step) nodeString() string {
 		text += " +" + s.Duration.String()
 	case s.Verb == Skew:
 		text += " " + s.Duration.String()
-	case s.Verb == Tick && s.Nth > 1:
+	case s.Verb == Tick && s.Nth > 1, s.Verb == Synced && s.Nth > 0:
 		text += " " + strconv.Itoa(s.Nth)
-	case s.Verb != Tick && s.Nth > 1:
+	case s.Peer != "" && s.Nth > 1:
 		text += fmt.Sprintf(" nth=%d", s.Nth)
 	}
 	return text
