@@ -77,7 +77,7 @@ func (p *process) confirmed(ctx context.Context, c *Call) error {
 		if !p.member.Leads() {
 			return wire.Status(engine.ErrNotLeader)
 		}
-		if word != "BeginTransaction" && word != "GetTransaction" {
+		if word != "BeginTransaction" && word != "GetTransaction" && word != "Abort" {
 			return nil
 		}
 	}
@@ -104,7 +104,7 @@ func (w *World) judgeMember(a *asked, resp []byte, err error, gone bool) {
 	switch {
 	case err != nil && !claims[refusal.Code], local[a.method], in.At != nil, a.op.Kind == "":
 		return // it says nothing of what is newest
-	case a.op.Kind == history.StageWrite, a.op.Kind == history.StageDelete, a.op.Kind == history.Abort, in.TxnID != "" && !a.op.Kind.Info().Commits && a.op.Kind != history.GetTxn:
+	case a.op.Kind == history.StageWrite, a.op.Kind == history.StageDelete, in.TxnID != "" && !a.op.Kind.Info().Commits && a.op.Kind != history.GetTxn && a.op.Kind != history.Abort:
 		return // what it is about is in a transaction, whose beginning was confirmed
 	}
 	if a.op.Kind.Info().Commits {
