@@ -29,6 +29,12 @@ var doors = map[string][]ban{
 		{module + "/cmd", "commands are the outermost room"},
 		{"google.golang.org/grpc", "whoever drives it carries its messages"},
 	},
+	"cluster/clustertest": { // node and server it imports: what it is for is to run the real ones
+		{module + "/client", "its tests speak for clients that know of no cluster"},
+		{module + "/sim", "its members run as daemons do"},
+		{module + "/linearizability", "it judges nothing"},
+		{module + "/cmd", "commands are the outermost room"},
+	},
 	"server": {
 		{"github.com/prometheus", "numbers are shown by server/metrics"},
 		{"go.opentelemetry.io", "traces are sent by the daemon"},
@@ -203,7 +209,7 @@ var doors = map[string][]ban{
 		{"github.com/cockroachdb/pebble", "storage is the engine's"},
 	},
 	"server/wiretest": {
-		{module + "/", "it is for tests, and about bytes"},
+		{module + "/", "it is for tests, and about bytes and the base contract"},
 	},
 	"server/conns": {
 		{module + "/", "it stands between gRPC and the network and knows of no service"},

@@ -106,6 +106,9 @@ func TestHouse(t *testing.T) {
 	})
 	t.Run("tests", func(t *testing.T) { // test files are not loaded: they may
 		for _, p := range pkgs {
+			if p.Imports[module+"/cluster/clustertest"] != nil {
+				t.Errorf("%s imports cluster/clustertest, which is for tests", p.PkgPath)
+			}
 			if p.Imports[module+"/client/statehousetest"] != nil && !slices.Contains(testsDaemon, room(p)) {
 				t.Errorf("%s imports client/statehousetest: it runs a daemon for tests, and would link the engine", p.PkgPath)
 			}

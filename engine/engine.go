@@ -94,6 +94,10 @@ func (e *Engine) now() time.Time { return time.Unix(0, e.env.Now().UnixNano()).U
 // Published is the last commit that readers may see.
 func (e *Engine) Published() CommitTS { return CommitTS(e.published.Load()) }
 
+// PublishedTime is the commit_time of a commit that is published: of the last but for one that is being
+// published now.
+func (e *Engine) PublishedTime() time.Time { return time.Unix(0, e.publishedTime.Load()) }
+
 // Limits are the limits in force.
 func (e *Engine) Limits() Limits { return e.opts.Limits }
 

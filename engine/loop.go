@@ -63,6 +63,9 @@ func (e *Engine) wakeWriter() {
 	}
 }
 
+// Wake has something when the queue is to be looked at, for whoever calls Plan in Run's place.
+func (e *Engine) Wake() <-chan struct{} { return e.wake }
+
 func (e *Engine) hasQueued() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -8,6 +8,7 @@ $STATEHOUSED is the daemon. All happens in a copy of this directory.
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -17,18 +18,36 @@ import sys
 import tempfile
 from pathlib import Path
 
+
+def _parts(*names: str) -> list[str]:
+    return [f"statehouse/langgraph/_{name}.py" for name in names]
+
+
+def _tests(*names: str) -> str:
+    return " ".join(f"tests/test_langgraph_{name}.py" for name in names)
+
+
 #: What is mutated, and what tests it.
 ADAPTERS = {
-    "langgraph": (
-        "statehouse/langgraph",
-        " ".join(
-            f"tests/test_langgraph_{part}.py" for part in ("saver", "store", "deleting", "graph")
+    "langgraph_saver": (
+        _parts(
+            "asking",
+            "history",
+            "layout",
+            "listing",
+            "owning",
+            "reading",
+            "saver",
+            "upkeep",
+            "writing",
         ),
+        _tests("saver", "deleting", "graph"),
     ),
-    "claude_agent": ("statehouse/claude_agent.py", "-m 'not slow' adapters/claude_agent"),
-    "openai_agents": ("statehouse/openai_agents.py", "-m 'not slow' adapters/openai_agents"),
-    "google_adk": ("statehouse/google_adk.py", "-m 'not slow' adapters/google_adk"),
-    "pydantic_ai": ("statehouse/pydantic_ai.py", "-m 'not slow' adapters/pydantic_ai"),
+    "langgraph_store": (_parts("filters", "items", "store"), _tests("store", "graph")),
+    "claude_agent": (["statehouse/claude_agent.py"], "-m 'not slow' adapters/claude_agent"),
+    "openai_agents": (["statehouse/openai_agents.py"], "-m 'not slow' adapters/openai_agents"),
+    "google_adk": (["statehouse/google_adk.py"], "-m 'not slow' adapters/google_adk"),
+    "pydantic_ai": (["statehouse/pydantic_ai.py"], "-m 'not slow' adapters/pydantic_ai"),
 }
 
 #: Of Cosmic Ray's operators those that stand for mistakes that people make. The others change
@@ -60,7 +79,7 @@ OPERATORS = frozenset(
 
 CONFIG = """
 [cosmic-ray]
-module-path = ["{modules}"]
+module-path = {modules}
 timeout = 120.0
 excluded-modules = []
 test-command = "{python} -m pytest -q -x --disable-warnings {tests}"
@@ -92,7 +111,7 @@ def main(adapter: str, size: int = 25, seed: int = 1) -> int:
         shutil.copytree(Path(__file__).parent, python)
         config, session = str(Path(work, "config.toml")), str(Path(work, "session.sqlite"))
         Path(config).write_text(
-            CONFIG.format(modules=modules, tests=tests, python=os.environ["PYTHON"])
+            CONFIG.format(modules=json.dumps(modules), tests=tests, python=os.environ["PYTHON"])
         )
         environment = {**os.environ, "PYTHONPATH": ".:tests", "ADAPTED_STORE": "Statehouse"}
 

@@ -10,6 +10,7 @@ import (
 type Held struct {
 	engine.Held
 	Requests, Streams, Probes, HealthWatches struct{ UnderWay int }
+	Handed                                   struct{ UnderWay int } // on by other members
 
 	Sessions struct{ Open, Requests, Bytes int } // and what is under way in them
 
@@ -24,6 +25,7 @@ func (s *Service) Held() Held {
 	under := func(l *limiter.Limiter) int { return l.Limit() - l.Free() }
 	h.Requests.UnderWay, h.Streams.UnderWay = under(&s.requests), under(&s.streams)
 	h.Probes.UnderWay, h.HealthWatches.UnderWay = under(&s.probes), under(&s.healthWatches)
+	h.Handed.UnderWay = under(&s.handed)
 	for _, turns := range []*limiter.Semaphore{s.reading, s.following} {
 		reading, waiting := turns.Usage()
 		h.Reading.Streams, h.Reading.Waiting = h.Reading.Streams+int(reading), h.Reading.Waiting+waiting

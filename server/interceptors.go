@@ -24,35 +24,43 @@ func (s *Service) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo
 	defer func() { s.noted(ctx, info.FullMethod, req, err) }()
 	ctx, grant, err := s.admit(ctx, info.FullMethod, l)
 	if err != nil {
-		return nil, wire.Status(s.refused(req, err))
+		return nil, s.status(s.refused(req, err))
 	}
 	defer l.Leave()
 	defer s.recovered(info.FullMethod, &err)
 	if err := wire.CheckParsed(req); err != nil {
 		return nil, wire.Status(err)
 	}
-	if err := s.gate.Permit(ctx, info.FullMethod, req, grant); err != nil {
-		if info.FullMethod == pb.StatehouseService_Abort_FullMethodName && errors.Is(err, engine.ErrTxnNotFound) {
-			return &pb.AbortResponse{}, nil // as of one that is not known
-		}
-		return nil, wire.Status(s.refused(req, err))
-	}
-	call, answer := unsent.CallOf(ctx), answerOf(info.FullMethod)
-	if err := call.Admit(ctx, answer); err != nil {
-		return nil, wire.Status(s.refused(req, err))
-	}
-	resp, err = handler(ctx, req)
-	if err == nil && grant != nil {
-		err = gate.Answerable(ctx, resp, grant)
+	if s.config.Cluster == nil {
+		resp, err = s.answered(ctx, info.FullMethod, req, grant, handler)
+	} else {
+		resp, err = s.routed(ctx, info.FullMethod, req, grant, handler)
 	}
 	s.meter.CountNamespace(req, err)
 	if err == nil {
-		err = call.Count(answer, resp)
+		err = unsent.CallOf(ctx).Count(answerOf(info.FullMethod), resp)
 	}
 	if err != nil {
-		return nil, wire.Status(err)
+		return nil, s.status(err)
 	}
 	return resp, nil
+}
+
+// answered answers here a unary request that was let in, if it may be made.
+func (s *Service) answered(ctx context.Context, method string, req any, grant access.Grant, handler grpc.UnaryHandler) (resp any, err error) {
+	if err := s.gate.Permit(ctx, method, req, grant); err != nil {
+		if method == pb.StatehouseService_Abort_FullMethodName && errors.Is(err, engine.ErrTxnNotFound) {
+			return &pb.AbortResponse{}, nil // as of one that is not known
+		}
+		return nil, s.refused(req, err)
+	}
+	if err := unsent.CallOf(ctx).Admit(ctx, answerOf(method)); err != nil {
+		return nil, s.refused(req, err)
+	}
+	if resp, err = handler(ctx, req); err == nil && grant != nil {
+		err = gate.Answerable(ctx, resp, grant)
+	}
+	return resp, err
 }
 
 // Stream is the interceptor that every stream passes.
@@ -64,7 +72,7 @@ func (s *Service) Stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerI
 	defer func() { s.noted(ctx, method, p.req, err) }()
 	ctx, _, err = s.admit(ctx, method, l)
 	if err != nil {
-		return wire.Status(err)
+		return s.status(err)
 	}
 	defer l.Leave()
 	defer s.recovered(method, &err)
@@ -83,7 +91,7 @@ func (s *Service) Stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerI
 	if cause := context.Cause(ctx); errors.Is(cause, access.ErrUnauthenticated) {
 		err = cause
 	}
-	return wire.Status(err)
+	return s.status(err)
 }
 
 // admit lets a request in, which then leaves the limiter in the end, or refuses it. It returns the
@@ -158,6 +166,11 @@ func (p *parsedStream) RecvMsg(m any) error {
 	p.req = m
 	if err := wire.CheckParsed(m); err != nil {
 		return err
+	}
+	if p.service.config.Cluster != nil {
+		if err := p.service.routedStream(p.ctx, p.method, m); err != nil {
+			return err
+		}
 	}
 	var grant access.Grant
 	if caller := p.caller(); caller != nil {

@@ -76,6 +76,7 @@ func (s *Service) unary(method string, m grpc.MethodDesc) grpc.StreamHandler {
 		}
 		reply, err := m.Handler(srv, measured.Arrived(ctx), ss.RecvMsg, chain)
 		measured.Answered()
+		s.nameLeader(ss)
 		st.Finish() // before the answer is sent, which its client may read slowly
 		if err != nil {
 			return err
@@ -141,7 +142,7 @@ func (s *Service) letIn(ctx context.Context, method string, l *limiter.Limiter) 
 
 // refusedAtDoor is the status of what is refused on its header, or as its message comes in.
 func (s *Service) refusedAtDoor(ctx context.Context, method string, err error) error {
-	err = wire.Status(refusedHere(method, err))
+	err = s.status(refusedHere(method, err))
 	s.noted(ctx, method, nil, err)
 	return err
 }

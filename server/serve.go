@@ -65,7 +65,9 @@ func (s *Service) Serve(ctx context.Context, t *tls.Config, listeners ...net.Lis
 	running, stopEngine := context.WithCancel(context.Background())
 	defer stopEngine()
 	var wg sync.WaitGroup
-	wg.Go(func() { s.engine.Run(running) })
+	if s.config.Cluster == nil { // else whoever drives the member drives its engine
+		wg.Go(func() { s.engine.Run(running) })
+	}
 	wg.Go(func() { s.captures.Run(running) })
 	if s.archiver != nil {
 		wg.Go(func() { s.archive(running) })

@@ -119,6 +119,9 @@ type Service struct {
 	fronts                []Front
 	fronted               *grpc.Server // what they hand requests to; nil: there is none
 
+	handed   limiter.Limiter     // of requests that other members hand on
+	handedOn map[string]handedOn // nil: there are no other members
+
 	inSession grpc.UnaryServerInterceptor // of a request: the recorder, and within it the service's own
 	sessions  session.Load
 	workers   *session.Workers
@@ -162,6 +165,9 @@ func Assemble(env engine.Env, config Config) (*Service, error) {
 	s.draining, s.drain = context.WithCancel(context.Background())
 	s.Service = answer.New(e, answer.Config{Tuning: s.config.Tuning, Access: s.access, Reading: s.reading, Following: s.following, Draining: s.draining, Now: s.env.Now, Refusals: &s.refusals, Streams: &s.open})
 	s.gate = gate.Gate{Access: s.access, Engine: e, Note: s.note}
+	if c := config.Cluster; c != nil {
+		s.gate.Newest = c.Confirm
+	}
 	if config.ClientCertificates {
 		s.gate.Subject = conns.Subject
 	}
@@ -175,10 +181,16 @@ func Assemble(env engine.Env, config Config) (*Service, error) {
 	}
 	s.requests.Init(s.config.Requests, "requests", counting(&s.reached.Requests))
 	s.streams.Init(s.config.Streams, "streams", counting(&s.reached.Streams))
+	s.handed.Init(s.config.Requests, "requests handed on", counting(&s.reached.Requests))
 	s.probes.Init(s.config.Tuning.Probes, "requests of health", counting(&s.reached.Probes))
 	s.healthWatches.Init(s.config.Tuning.HealthWatches, "watches of health", counting(&s.reached.HealthWatches))
 	s.captures.Open(e, fmt.Sprintf("%s (%s)", config.Version, config.GitSHA), env.Log) // not s.env.Log, which it records
 	s.assembleSessions()
+	if config.Cluster != nil {
+		if err := s.assembleRoutes(); err != nil {
+			return nil, errors.Join(err, e.Close())
+		}
+	}
 	return s, nil
 }
 

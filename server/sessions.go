@@ -103,7 +103,7 @@ func (s *Service) methodsFor(stream context.Context) session.Methods {
 		full := "/" + desc.ServiceName + "/" + m.MethodName
 		counted := s.meter.Method(full)
 		methods[m.MethodName] = &session.Method{
-			Quick: quick[full], Sample: meter.Commits(full),
+			Quick: quick[full] && (s.config.Cluster == nil || routes[full] == ofItself), Sample: meter.Commits(full),
 			Answer: func(r *session.Request) session.Answer {
 				measured := counted.Begin(meter.Session)
 				resp, err := m.Handler(s, measured.Arrived(r), func(v any) error { return s.decode(r.Body, v) }, chain)

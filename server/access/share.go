@@ -17,6 +17,11 @@ func WithShare(ctx context.Context) context.Context {
 	return context.WithValue(ctx, shareKey{}, Share(ctx))
 }
 
+// WithShareOf is ctx of a request of this share, whoever says so.
+func WithShareOf(ctx context.Context, share string) context.Context {
+	return context.WithValue(ctx, shareKey{}, share)
+}
+
 // Share is the share of a request.
 func Share(ctx context.Context) string {
 	if share, known := ctx.Value(shareKey{}).(string); known {

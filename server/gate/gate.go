@@ -32,6 +32,8 @@ type Gate struct {
 	// Subject is whose client certificate a request's connection has, and when that ends; nil:
 	// connections have none.
 	Subject func(ctx context.Context) (name string, until time.Time)
+	// Newest waits until all changes of keys are here that were answered anywhere; nil: all are always.
+	Newest func(context.Context) error
 	// Note logs what strangers can cause.
 	Note func(event string, attrs ...any)
 }
@@ -55,7 +57,15 @@ func (g *Gate) Identify(ctx context.Context, method string) (context.Context, ac
 	caller := access.CallerOf(ctx)
 	if caller == nil {
 		var err error
-		if caller, err = g.Access.Identify(g.shown(ctx)); err != nil {
+		caller, err = g.Access.Identify(g.shown(ctx))
+		if err != nil && g.Newest != nil {
+			// It may show a key that was made a moment ago, by another daemon.
+			if failed := g.Newest(ctx); failed != nil {
+				return ctx, nil, failed
+			}
+			caller, err = g.Access.Identify(g.shown(ctx))
+		}
+		if err != nil {
 			return ctx, nil, g.deny(ctx, method, err)
 		}
 		ctx = access.WithCaller(ctx, caller)

@@ -40,33 +40,43 @@ func (t Token) Encode(scope ...string) string {
 	return base64.RawURLEncoding.EncodeToString(append(b, t.Last...))
 }
 
+// Point is the commit at which a token goes on, whatever request it is of.
+func Point(s string) (ts engine.CommitTS, known bool) {
+	t, _, _, known := decode(s)
+	return t.TS, known
+}
+
 // Parse undoes Encode, and checks the scope. An empty one is the first page, at.
 func Parse(s string, at engine.At, scope ...string) (Token, engine.At, error) {
 	if s == "" {
 		return Token{}, at, nil
 	}
-	refused := wire.Invalid("page_token", "page_token is not one that this request answered")
+	t, own, sum, ok := decode(s)
+	if !ok || sum != scopeSum(append(scope, own...)) {
+		return Token{}, at, wire.Invalid("page_token", "page_token is not one that this request answered")
+	}
+	return t, engine.At{CommitTS: &t.TS}, nil
+}
+
+// decode reads a token, with its checksum and what of itself that is of.
+func decode(s string) (t Token, own []string, sum uint32, ok bool) {
 	b, err := base64.RawURLEncoding.DecodeString(s)
 	if err != nil || len(b) <= tokenFixed || b[0] != tokenVersion && b[0] != tokenOfEpoch {
-		return Token{}, at, refused
+		return t, nil, 0, false
 	}
-	var t Token
 	rest := b[tokenFixed:]
 	if b[0] == tokenOfEpoch {
 		n, used := binary.Uvarint(rest)
 		if used <= 0 || n > maxTokenEpoch || n > uint64(len(rest)-used) {
-			return Token{}, at, refused
+			return t, nil, 0, false
 		}
 		t.Epoch, rest = string(rest[used:used+int(n)]), rest[used+int(n):]
-		scope = append(scope, t.Epoch)
+		own = append(own, t.Epoch)
 	}
 	ts, n := binary.Uvarint(rest)
 	if n <= 0 {
-		return Token{}, at, refused
+		return t, nil, 0, false
 	}
 	t.TS, t.Last = engine.CommitTS(ts), string(rest[n:])
-	if binary.LittleEndian.Uint32(b[1:tokenFixed]) != scopeSum(append(scope, t.Last)) {
-		return Token{}, at, refused
-	}
-	return t, engine.At{CommitTS: &t.TS}, nil
+	return t, append(own, t.Last), binary.LittleEndian.Uint32(b[1:tokenFixed]), true
 }

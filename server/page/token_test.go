@@ -17,6 +17,9 @@ func TestPageTokenRoundTrip(t *testing.T) {
 		if err != nil || got != want || at.CommitTS == nil || *at.CommitTS != want.TS || at.Time != nil {
 			t.Fatalf("%+v became %+v, at %v: %v", want, got, at, err)
 		}
+		if ts, known := Point(s); ts != want.TS || !known {
+			t.Fatalf("%+v goes on at %d, %v", want, ts, known)
+		}
 		// Any character changed, and it is another request's or nobody's.
 		i := rapid.IntRange(0, len(s)-1).Draw(t, "at")
 		c := rapid.SampledFrom([]byte("ABCxyz019-_=+ \x00")).Draw(t, "character")

@@ -27,7 +27,8 @@ func Hide(md protoreflect.MessageDescriptor, wire []byte, maxElements int) ([]by
 	return hide(md, wire, &maxElements)
 }
 
-// hide counts the elements that may yet come down from left.
+// hide counts the elements that may yet come down from left; nil: it is an answer, in which any message may have a
+// Struct, and nothing is counted.
 func hide(md protoreflect.MessageDescriptor, wire []byte, left *int) ([]byte, error) {
 	var out []byte // nil until something had to change
 	for at := 0; at < len(wire); {
@@ -41,7 +42,7 @@ func hide(md protoreflect.MessageDescriptor, wire []byte, left *int) ([]byte, er
 		}
 		next := at + tagSize + size
 		fd := md.Fields().ByNumber(num)
-		if fd != nil && fd.Cardinality() == protoreflect.Repeated {
+		if fd != nil && left != nil && fd.Cardinality() == protoreflect.Repeated {
 			if *left--; *left < 0 {
 				return nil, ErrCrowded
 			}
@@ -75,7 +76,9 @@ func hideField(fd protoreflect.FieldDescriptor, typ protowire.Type, value []byte
 	switch fd.Message().FullName() {
 	case "statehouse.v1.TransactOperation", "statehouse.v1.Put", "statehouse.v1.ReadSet":
 	default:
-		return nil, nil
+		if left != nil {
+			return nil, nil
+		}
 	}
 	content, _ := protowire.ConsumeBytes(value)
 	hidden, err := hide(fd.Message(), content, left)

@@ -1,5 +1,6 @@
 // Package wiretest is for tests at the wire. It puts messages and requests together byte by
-// byte, as no library would write them, and waits for what the other end is about to do.
+// byte, as no library would write them, waits for what the other end is about to do, and drives the base
+// contract as a client that knows nothing else.
 package wiretest
 
 import (

@@ -44,13 +44,17 @@ export function fromStatus(failed: ServiceError): errors.StatehouseError {
   return new Kind(`no answer: ${reason}`, { sent: true, details });
 }
 
+/** Names a code, also one of a later daemon. */
+export function codeName(code: ErrorCode): string {
+  return ErrorCode[code] ?? `CODE_${code}`;
+}
+
 function fromDetail(
   detail: Detail,
   fallback: string,
   more: { [name: string]: string },
 ): errors.StatehouseError {
-  const exact = detail.exactCode ? ErrorCode[detail.exactCode] : undefined;
-  const code = exact ?? ErrorCode[detail.code] ?? `CODE_${detail.code}`;
+  const code = codeName(detail.exactCode || detail.code);
   const known = errors.BY_CODE.get(code) ?? errors.InternalError;
   const Kind = detail.maybeApplied ? errors.OutcomeUnknown : known;
   return new Kind(detail.message || fallback, {
