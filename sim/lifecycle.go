@@ -118,6 +118,7 @@ func (w *World) reap() {
 	}
 	if w.paused = false; w.peers != nil {
 		w.peers.Gone(w.id)
+		w.breakHanded(func(h *handed) bool { return h.to == p.n || h.call.node == p.n })
 	}
 	p.syncs.Set(true) // what waits there goes on, on a disk that is out of use
 	p.removals.Set(true)

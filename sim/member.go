@@ -67,6 +67,8 @@ func (w *World) doMember(s *step.Step) error {
 	switch s.Verb {
 	case step.Deliver, step.Drop, step.Dup:
 		return w.doLink(s)
+	case step.Hand:
+		return w.hand(s)
 	case step.Cut:
 		w.cut(s, true)
 		return nil
@@ -119,8 +121,10 @@ func (w *World) doMember(s *step.Step) error {
 
 // waited reports whether somebody waits for the node to go round.
 func (p *process) waited() bool {
-	return p.asked || p.member.Leads() && p.service.Held().Commits.Queued > 0
+	return p.asked || p.member.Leads() && p.queued() > p.left
 }
+
+func (p *process) queued() int { return int(p.service.Held().Commits.Queued) }
 
 // goRound has a node do all there is for it, and sends what it has for others.
 func (w *World) goRound(p *process) {
@@ -139,7 +143,7 @@ func (w *World) goRound(p *process) {
 		p.die(p.n.machine.disk.Kill(), "halt: "+err.Error())
 		return
 	}
-	p.appends = append(p.appends, appends...)
+	p.appends, p.left = append(p.appends, appends...), p.queued()
 	for _, m := range send {
 		w.judge.Sent(m)
 		w.peers.Send(m, w.listens)
@@ -214,17 +218,23 @@ func (w *World) doLink(s *step.Step) error {
 func (w *World) cut(s *step.Step, cut bool) {
 	n := w.nodeNamed(s.Node)
 	if s.Peer != "" {
-		w.peers.Cut(n.id, w.nodeNamed(s.Peer).id, cut)
+		w.cutLink(n, w.nodeNamed(s.Peer), cut)
 	} else {
 		for _, other := range w.nodes {
 			if other != n {
-				w.peers.Cut(n.id, other.id, cut)
-				w.peers.Cut(other.id, n.id, cut)
+				w.cutLink(n, other, cut)
+				w.cutLink(other, n, cut)
 			}
 		}
 	}
 	if cut {
 		w.rec.stats.Faults["link cut"]++
+	}
+}
+
+func (w *World) cutLink(from, to *node, cut bool) {
+	if w.peers.Cut(from.id, to.id, cut); cut {
+		w.breakHanded(func(h *handed) bool { return h.call.node == from && h.to == to || h.to == from && h.call.node == to })
 	}
 }
 
@@ -325,6 +335,13 @@ func (w *World) nudge() bool {
 	for _, from := range w.nodes {
 		for _, to := range w.nodes {
 			if from != to && w.peers.Waiting(from.id, to.id) > 0 && w.Apply(step.Step{Verb: step.Deliver, Node: from.name, Peer: to.name}) == nil {
+				return true
+			}
+		}
+	}
+	for _, h := range w.handed {
+		for _, s := range []step.Step{{Node: h.call.node.name, Peer: h.to.name}, {Node: h.to.name, Peer: h.call.node.name}} {
+			if s.Verb = step.Hand; w.Apply(s) == nil {
 				return true
 			}
 		}

@@ -7,11 +7,9 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	cluster "statehouse.dev/statehouse/cluster/node"
-	"statehouse.dev/statehouse/engine"
 	"statehouse.dev/statehouse/history"
 	"statehouse.dev/statehouse/history/record"
 	"statehouse.dev/statehouse/server"
-	"statehouse.dev/statehouse/server/wire"
 	"statehouse.dev/statehouse/sim/step"
 )
 
@@ -41,11 +39,6 @@ func (m membership) Confirm(ctx context.Context) (err error) {
 	return err
 }
 
-// Forward implements server.Cluster: nothing between nodes carries requests yet.
-func (m membership) Forward(context.Context, *server.Forwarded) (*server.Answered, error) {
-	return nil, engine.ErrNotLeader
-}
-
 // Status implements server.Cluster.
 func (m membership) Status() server.ClusterStatus {
 	st := m.p.member.Status()
@@ -60,32 +53,8 @@ var roles = map[cluster.Role]server.ClusterRole{
 	cluster.Leader: server.Leading, cluster.Follower: server.Follower, cluster.Candidate: server.Candidate, cluster.Learner: server.Learner,
 }
 
-// leaders are the methods that a node which does not lead leaves to the one that does, and local those that it
-// answers from what it has. What is left is confirmed first.
-var (
-	leaders = map[string]bool{"Transact": true, "BeginTransaction": true, "Write": true, "Delete": true, "Commit": true, "Abort": true, "GetTransaction": true, "RenewLeases": true, "RefreshExpiry": true}
-	local   = map[string]bool{"Health": true, "Version": true, "GetStatus": true, "Watch": true}
-)
-
-// confirmed reports why a request cannot be answered here.
-func (p *process) confirmed(ctx context.Context, c *Call) error {
-	word := c.request.method.Word
-	switch {
-	case p.member == nil || local[word]:
-		return nil
-	case leaders[word] || c.op.In.TxnID != "":
-		if !p.member.Leads() {
-			return wire.Status(engine.ErrNotLeader)
-		}
-		if word != "BeginTransaction" && word != "GetTransaction" && word != "Abort" {
-			return nil
-		}
-	}
-	if err := (membership{p}).Confirm(ctx); err != nil {
-		return wire.Status(err)
-	}
-	return nil
-}
+// local are the methods that a node answers from what it has.
+var local = map[string]bool{"Health": true, "Version": true, "GetStatus": true, "Watch": true, "ListRefusals": true, "ListStreams": true}
 
 // claims are the refusals that say something of the newest state.
 var claims = map[string]bool{
@@ -102,7 +71,7 @@ func (w *World) judgeMember(a *asked, resp []byte, err error, gone bool) {
 	}
 	in := &a.op.In
 	switch {
-	case err != nil && !claims[refusal.Code], local[a.method], in.At != nil, a.op.Kind == "":
+	case err != nil && !claims[refusal.Code], local[a.method], in.At != nil, in.AtTime != 0, in.PageOf != 0, in.To != nil, a.op.Kind == "":
 		return // it says nothing of what is newest
 	case a.op.Kind == history.StageWrite, a.op.Kind == history.StageDelete, in.TxnID != "" && !a.op.Kind.Info().Commits && a.op.Kind != history.GetTxn && a.op.Kind != history.Abort:
 		return // what it is about is in a transaction, whose beginning was confirmed

@@ -1,5 +1,7 @@
 package sim
 
+import "slices"
+
 // NodeView is what whoever drives a world of several nodes sees of one.
 type NodeView struct {
 	Name    string
@@ -28,6 +30,7 @@ func (w *World) Nodes() (list []NodeView) {
 type LinkView struct {
 	From, To string
 	Waiting  int  // messages under way
+	Handed   bool // a request that was handed on is, or its answer
 	Stands   bool // the one at its end stands still
 	Cut      bool
 }
@@ -37,7 +40,7 @@ func (w *World) Links() (list []LinkView) {
 	for _, from := range w.nodes {
 		for _, to := range w.nodes {
 			if from != to {
-				list = append(list, LinkView{from.name, to.name, w.peers.Waiting(from.id, to.id), to.paused, w.peers.IsCut(from.id, to.id)})
+				list = append(list, LinkView{from.name, to.name, w.peers.Waiting(from.id, to.id), slices.ContainsFunc(w.handed, func(h *handed) bool { return h.goes(from, to) }), to.paused, w.peers.IsCut(from.id, to.id)})
 			}
 		}
 	}

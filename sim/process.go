@@ -34,6 +34,7 @@ type process struct {
 	services   []registered
 	member     *cluster.Node     // nil: it is alone
 	appends    []*cluster.Append // that it gave its disk to store
+	left       int               // commits that waited when it had gone round: a step is in flight
 	asked      bool              // it is to confirm something, and has not gone round since
 	unary      grpc.UnaryServerInterceptor
 	stream     grpc.StreamServerInterceptor

@@ -18,9 +18,6 @@ import (
 // handler.
 func (p *process) handle(ctx context.Context, t *sched.Task, c *Call) ([]byte, error) {
 	ctx = p.w.credentials(ctx, c)
-	if err := p.confirmed(ctx, c); err != nil {
-		return nil, err
-	}
 	method := c.request.method.Name
 	decode := func(v any) error { return p.decode(c.request.wire, v) }
 	for _, s := range p.services {

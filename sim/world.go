@@ -41,6 +41,7 @@ type World struct {
 	members []uint64        // the ids of a cluster
 	judge   *peers.Judge    // of its nodes
 	decided map[string]bool // transactions that were answered
+	handed  []*handed
 
 	seed   uint64
 	config Config

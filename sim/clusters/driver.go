@@ -131,6 +131,9 @@ func (d *driver) choices() (list []choice) {
 		d.callChoices(add, c)
 	}
 	for _, l := range d.w.Links() {
+		if l.Handed && !l.Stands {
+			add(s.arrive, func() { d.step(step.Step{Verb: step.Hand, Node: l.From, Peer: l.To}) })
+		}
 		if l.Waiting > 0 && !l.Stands {
 			d.linkChoices(add, &l)
 		}

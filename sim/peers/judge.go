@@ -163,8 +163,13 @@ func (j *Judge) votes(n *judged, term, from, who uint64) {
 
 // Heard is told what a node has received, and when that was sent.
 func (j *Judge) Heard(m *raftpb.Message, sent int64) {
-	n := &j.nodes[m.GetTo()-1]
-	n.heard[m.GetFrom()-1] = max(n.heard[m.GetFrom()-1], sent)
+	j.HeardFrom(int(m.GetFrom()), int(m.GetTo()), sent)
+}
+
+// HeardFrom is Heard of what is no message of raft's.
+func (j *Judge) HeardFrom(from, to int, sent int64) {
+	heard := j.nodes[to-1].heard
+	heard[from-1] = max(heard[from-1], sent)
 }
 
 // Answered is told that a node answers a request that came when. What it says rests on what is newest.

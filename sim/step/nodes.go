@@ -29,10 +29,10 @@ var ofNodes = map[Verb]int{
 }
 
 // onlyNodes are the verbs that must name one.
-var onlyNodes = []Verb{Campaign, Synced, Skew, Pause, Resume, Wipe, Transfer, Cut}
+var onlyNodes = []Verb{Campaign, Synced, Skew, Pause, Resume, Wipe, Transfer, Cut, Hand}
 
 // ofLinks are the verbs that may name a link.
-var ofLinks = []Verb{Deliver, Drop, Dup, Cut, Heal}
+var ofLinks = []Verb{Deliver, Drop, Dup, Cut, Heal, Hand}
 
 // where is what a step names after its verb.
 func (s *Step) where() string {
@@ -58,7 +58,7 @@ func (s *Step) takeNode(words []string) ([]string, error) {
 		return words[1:], nil
 	}
 	if slices.Contains(onlyNodes, s.Verb) {
-		return nil, fmt.Errorf("want a node, such as n1")
+		return nil, fmt.Errorf("want a node, such as n1, or a link, such as n1>n2")
 	}
 	return words, nil
 }

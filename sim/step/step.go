@@ -62,6 +62,7 @@ const (
 	Campaign Verb = "campaign" // its time without a leader is over, and it stands for election
 	Synced   Verb = "synced"   // what it gave its disk to store is stored
 	Transfer Verb = "transfer" // whoever leads makes it the leader
+	Hand     Verb = "hand"     // a request that one node has handed on to the other arrives there, or its answer
 	Flow     Verb = "flow"     // what is under way between nodes arrives, and so what comes of it
 	Cut      Verb = "cut"      // nothing arrives any more; of a node: nothing of and to it
 	Skew     Verb = "skew"     // its wall clock is set
@@ -204,7 +205,7 @@ func parseStep(text string) (s Step, err error) {
 		return s, s.nodeStep(rest)
 	}
 	switch s.Verb {
-	case Campaign, Synced, Transfer, Cut, Skew, Pause, Resume, Wipe:
+	case Campaign, Synced, Transfer, Hand, Cut, Skew, Pause, Resume, Wipe:
 		return s, s.nodeStep(rest)
 	case Deliver, Drop, Dup, Again, Reply, Lose, Timeout, Expire, Forge:
 		if len(rest) != 1 {
