@@ -23,7 +23,7 @@ const raftDir = "/raft"
 
 // makeCluster makes the nodes of a world, with copies of one store.
 func (w *World) makeCluster(config Config) {
-	w.peers, w.decided = peers.New(config.Nodes), make(map[string]bool)
+	w.peers, w.decided, w.came = peers.New(config.Nodes), make(map[string]bool), make(map[string]int64)
 	w.judge = peers.NewJudge(config.Nodes, w.Violate)
 	made := w.newNode("")
 	w.nodes = nil

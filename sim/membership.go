@@ -95,3 +95,17 @@ func (w *World) known(a *asked, resp []byte, err error) bool {
 	at, is := m.(interface{ GetCommitTs() uint64 })
 	return is && proto.Unmarshal(resp, m) == nil && at.GetCommitTs() <= a.Began
 }
+
+// askedFirst is how many messages nodes had sent when a request came. Of a commit that came before, wherever, it
+// is then: what is in flight already answers all who ask for it.
+func (w *World) askedFirst(c *Call) int64 {
+	now, id := w.peers.Sent(), c.op.In.TxnID
+	if !c.commits() {
+		return now
+	}
+	first, known := w.came[id]
+	if !known {
+		first, w.came[id] = now, now
+	}
+	return first
+}

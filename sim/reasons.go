@@ -91,7 +91,7 @@ type asked struct {
 func (w *World) arrived(c *Call) *asked {
 	a := &asked{op: c.op, method: c.request.method.Word, then: w.reasons.Causes, behind: w.importsWait()}
 	if w.peers != nil {
-		a.sent, a.Began = w.peers.Sent(), uint64(w.process.service.Engine().Published())
+		a.sent, a.Began = w.askedFirst(c), uint64(w.process.service.Engine().Published())
 		return a
 	}
 	a.ID, a.Kind, a.In, a.Began = c.op.ID, c.op.Kind, c.op.In, uint64(w.process.service.Engine().Published())

@@ -42,6 +42,7 @@ type World struct {
 	judge   *peers.Judge    // of its nodes
 	decided map[string]bool // transactions that were answered
 	handed  []*handed
+	came    map[string]int64 // when a transaction was to be committed first, in messages of nodes
 
 	seed   uint64
 	config Config
