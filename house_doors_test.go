@@ -507,6 +507,13 @@ var doors = map[string][]ban{
 		{module + "/proto", "as above"},
 		{"github.com/anishathalye/porcupine", "the search is the other judge's"},
 	},
+	"linearizability/serial/sums": {
+		{module + "/linearizability", "it compares two values, whatever they were answered"},
+		{module + "/engine", "the judge shares no code with the judged: how values are edited least of all"},
+		{module + "/server", "as above"},
+		{module + "/client", "as above"},
+		{module + "/proto", "as above"},
+	},
 	"linearizability/oracle/request": {
 		{module + "/linearizability", "it compares requests, whatever they were answered"},
 		{module + "/engine", "the judge shares no code with the judged: fingerprints least of all"},

@@ -85,7 +85,7 @@ func BenchmarkRestoreUpToTheLimit(b *testing.B) {
 	for i := range rounds {
 		then := e.Published()
 		fillAgain(b, e, fmt.Sprint("again-", i), keys)
-		during = append(during, o.during(0, func() {
+		during = append(during, o.during(200*time.Millisecond, func() {
 			r, err := e.Transact(context.Background(), engine.TxnID(fmt.Sprint("many-", i)), []engine.Write{onRange("a", "", engine.RestoreTo{At: atTS(then)})}, engine.Conditions{})
 			if err != nil || r.Results[0].Keys != keys || e.StoreStats().Acts > 0 {
 				b.Errorf("%v, %v", r.Results, err)

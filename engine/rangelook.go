@@ -8,7 +8,7 @@ import (
 // Whether a delete or a restore comes to more keys than a transaction may change is found out by looking at as many
 // keys, while whoever waits for the writer waits. So the request's goroutine looks at them before: if there are
 // so many that what is committed meanwhile cannot matter, the writer looks at none. Of a restore it is told, too,
-// which keys were not as they were then: it has to look at these, and at what was changed since.
+// which keys were not as they were then, and what they were: it has to look only at what was changed since.
 
 // look is what an operation on many keys came to, had it been at a commit.
 type look struct {
@@ -16,8 +16,10 @@ type look struct {
 	// keys exist, or are not as they were then; seen were looked at. Both stop at somewhat more than makes it an
 	// act.
 	keys, seen int
-	// differ, of a restore, are the keys that are not as they were then, if whole says that these are all.
-	differ []string
+	// differ, of a restore, are the keys that are not as they were then, with the state that they had, if whole says
+	// that these are all. Their values have bytes.
+	differ map[string]Record
+	bytes  int
 	whole  bool
 }
 
@@ -84,22 +86,20 @@ func (e *Engine) keysOf(ctx context.Context, op *askedOp, at CommitTS, visit fun
 // lookSince looks at what commits after a restore's have changed, and whether it is as it was then.
 func (e *Engine) lookSince(ctx context.Context, op *askedOp, to CommitTS, l *look) error {
 	most, seen := e.opts.deletedKeys(), 2*e.opts.Limits.TxnOps+spareKeys
-	var changed map[string]bool
+	changed := make(map[string]bool)
+	l.differ = make(map[string]Record)
 	differs := func(key string) (more bool, err error) {
 		if changed[key] {
 			return true, nil
 		}
-		if changed == nil {
-			changed = make(map[string]bool)
-		}
 		changed[key] = true
-		name := RecordName{op.name.Namespace, op.name.Agent, key}
-		as, err := e.asThen(ctx, name, to, l.at)
-		if err == nil && !as {
+		then, same, err := e.asThen(ctx, RecordName{op.name.Namespace, op.name.Agent, key}, to, l.at)
+		if err == nil && !same {
 			l.keys++
-			l.differ = append(l.differ, key)
+			l.bytes += len(then.Value)
+			l.differ[key] = then
 		}
-		return l.keys <= most+spareKeys, err
+		return l.keys <= most+spareKeys && l.bytes <= 2*e.opts.Limits.TxnBytes, err
 	}
 	acted, err := false, error(nil)
 	more := true
@@ -126,19 +126,30 @@ func (e *Engine) lookSince(ctx context.Context, op *askedOp, to CommitTS, l *loo
 	})
 }
 
-// asThen reports whether a record is at one commit as it was after another one.
-func (e *Engine) asThen(ctx context.Context, n RecordName, to, at CommitTS) (bool, error) {
+// asThen is a record as it was after one commit, and whether it is so after another one.
+func (e *Engine) asThen(ctx context.Context, n RecordName, to, at CommitTS) (then Record, same bool, err error) {
 	if err := endOf(ctx); err != nil {
-		return false, err
+		return then, false, err
 	}
 	prefix := recordPrefix(n)
-	then, err := Snapshot{e: e, ts: to, ctx: ctx}.get(n, prefix)
-	if err != nil {
-		return false, err
+	if then, err = (Snapshot{e: e, ts: to, ctx: ctx}).get(n, prefix); err != nil {
+		return then, false, err
 	}
 	now, err := Snapshot{e: e, ts: at, ctx: ctx}.get(n, prefix)
 	whole := !then.Erased && !then.Pruned && !now.Erased && !now.Pruned
-	return err == nil && then.Exists == now.Exists && (!now.Exists || whole && string(then.Value) == string(now.Value)), err
+	return then, err == nil && then.Exists == now.Exists && (!now.Exists || whole && string(then.Value) == string(now.Value)), err
+}
+
+// lookedUp is what a key becomes by a restore, as was found out before; not known: it has to be looked up. stale are the
+// keys that may have changed since.
+func (v *evaluation) lookedUp(op *askedOp, key string, stale map[string]bool) (change *partOp, known bool) {
+	then, known := op.look.differ[key]
+	if !known || stale[key] || then.Erased || then.Pruned {
+		return nil, false
+	}
+	change = &partOp{value: then.Value}
+	change.key, change.tombstone = key, !then.Exists
+	return change, true
 }
 
 // many reports whether a look before leaves no doubt that an operation comes to more keys than a transaction may

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"encoding/binary"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -178,7 +179,7 @@ func (r RestoreTo) evaluate(v *evaluation, op *askedOp) error {
 			return v.restoreAct(op, r.to)
 		}
 	}
-	keys, tooMany, err := v.changedSince(op, r.to)
+	keys, stale, tooMany, err := v.changedSince(op, r.to)
 	switch {
 	case err != nil:
 		return err
@@ -190,9 +191,11 @@ func (r RestoreTo) evaluate(v *evaluation, op *askedOp) error {
 	var changes []partOp
 	bytes := v.bytes
 	for _, key := range keys {
-		change, err := v.restored(RecordName{a.Namespace, a.Agent, key}, r.to)
-		if err != nil {
-			return err
+		change, known := v.lookedUp(op, key, stale)
+		if !known {
+			if change, err = v.restored(RecordName{a.Namespace, a.Agent, key}, r.to); err != nil {
+				return err
+			}
 		}
 		if change == nil {
 			continue
@@ -215,15 +218,25 @@ func (op *askedOp) isAbout(key string) bool {
 }
 
 // changedSince are the keys that an operation is about and that a commit after ts, or an operation
-// before, has changed. Of those up to a look before, it has only those that are not as they were.
-func (v *evaluation) changedSince(op *askedOp, ts CommitTS) (keys []string, tooMany, err error) {
+// before, has changed. Of those up to a look before, it has only those that are not as they were; stale are the others,
+// or all if values may have gone since.
+func (v *evaluation) changedSince(op *askedOp, ts CommitTS) (keys []string, stale map[string]bool, tooMany, err error) {
 	a, most := op.name.AgentName(), v.pl.limits.TxnOps
 	if err := v.shown(a); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	looked, acted := 0, false
+	looked, acted, then, may := 0, false, 0, false
 	if l := &op.look; l.whole {
-		keys, ts = slices.Clone(l.differ), l.at
+		if v.pl.gone != nil {
+			if may, _, err = v.pl.gone(a, ts); err != nil {
+				return nil, nil, nil, err
+			}
+		}
+		keys, ts = slices.Sorted(maps.Keys(l.differ)), l.at
+		then = len(keys)
+	}
+	if may {
+		then = 0
 	}
 	whole, err := v.pl.state.events(a, ts, v.pl.shown(), func(_ CommitTS, ev *eventRow) bool {
 		looked += 1 + len(ev.ops)
@@ -239,11 +252,12 @@ func (v *evaluation) changedSince(op *askedOp, ts CommitTS) (keys []string, tooM
 	v.pl.evaluated.keys += looked
 	switch {
 	case err != nil:
-		return nil, nil, err
+		return nil, nil, nil, err
 	case acted: // of any number of keys, or then it did not exist
-		return v.keysUnder(op, true, most)
+		keys, tooMany, err = v.keysUnder(op, true, most)
+		return keys, setOf(keys), tooMany, err
 	case !whole:
-		return nil, tooManyKeys(op, "changes that one operation looks at", 2*most), nil
+		return nil, nil, tooManyKeys(op, "changes that one operation looks at", 2*most), nil
 	}
 	for i := range v.parts {
 		if v.parts[i].agent == a {
@@ -254,8 +268,17 @@ func (v *evaluation) changedSince(op *askedOp, ts CommitTS) (keys []string, tooM
 			}
 		}
 	}
+	stale = setOf(keys[then:])
 	slices.Sort(keys)
-	return slices.Compact(keys), nil, nil
+	return slices.Compact(keys), stale, nil, nil
+}
+
+func setOf(keys []string) map[string]bool {
+	set := make(map[string]bool, len(keys))
+	for _, key := range keys {
+		set[key] = true
+	}
+	return set
 }
 
 // restored is what a key becomes by a restore to a commit; nil: it is as it was then.

@@ -2,6 +2,7 @@ package serial
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"statehouse.dev/statehouse/history"
@@ -262,4 +263,9 @@ func refusedLease(r *history.Refusal) (s sight, ok bool) {
 		return s, true
 	}
 	return s, false
+}
+
+func tokenOf(text string) (uint64, bool) {
+	n, err := strconv.ParseUint(text, 10, 64)
+	return n, err == nil
 }

@@ -1,4 +1,6 @@
-package serial
+// Package sums tells for the second judge whether an increment can have made one value of another. It knows
+// no log and no answer, and shares nothing with the first judge.
+package sums
 
 import (
 	"encoding/json"
@@ -12,14 +14,9 @@ import (
 // An increment is looked at from its end: take away from what is there now what was added, and what was
 // there before is left.
 
-func tokenOf(text string) (uint64, bool) {
-	n, err := strconv.ParseUint(text, 10, 64)
-	return n, err == nil
-}
-
-// follows reports whether one value can have become another by adding delta to the number at a pointer.
+// Follow reports whether one value can have become another by adding delta to the number at a pointer.
 // exists: there was one. What it does not understand it lets pass.
-func follows(before string, exists bool, after, pointer, delta string) bool {
+func Follow(before string, exists bool, after, pointer, delta string) bool {
 	if before != "" && before[0] != '{' || after == "" || after[0] != '{' {
 		return true // a digest, or bytes
 	}
