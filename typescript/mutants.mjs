@@ -45,7 +45,7 @@ function chosen(name) {
 }
 
 async function main() {
-  for (const name of ["src", "test", "tsconfig.json", "tsconfig.test.json", "package.json"]) {
+  for (const name of ["src", "test", "conformance", "tsconfig.json", "tsconfig.test.json", "package.json"]) {
     fs.cpSync(join(here, name), join(work, name), { recursive: true });
   }
   fs.symlinkSync(join(here, "node_modules"), join(work, "node_modules"));
@@ -73,15 +73,18 @@ async function main() {
   const tests = fs
     .readdirSync(join(work, ".build/test"))
     .filter((name) => name.endsWith(".test.js"));
+  if (refused({})) throw new Error("LangGraph's validation suite fails without a mutant");
   const covers = new Map(tests.map((test) => [test, covered(test)]));
-  const drawn = made.mutants
+  const mutants = made.mutants.filter(({ status }) => status !== "Ignored");
+  const drawn = mutants
     .map((mutant) => ({ mutant, place: hash(`${seed} ${mutant.id}`) }))
     .sort((a, b) => (a.place < b.place ? -1 : 1))
     .slice(0, Number(sample));
   let killed = 0;
   for (const { mutant } of drawn) {
     const ran = tests.filter((test) => covers.get(test).has(mutant.id));
-    if (ran.some((test) => run(test, { __STRYKER_ACTIVE_MUTANT__: mutant.id }).status !== 0)) {
+    const on = { __STRYKER_ACTIVE_MUTANT__: mutant.id };
+    if (ran.some((test) => run(test, on).status !== 0) || refused(on)) {
       killed++;
       continue;
     }
@@ -91,18 +94,29 @@ async function main() {
     console.log(`src/${mutant.fileName}:${start.line + 1}: ${mutant.mutatorName}${by}`);
     console.log(`    - ${was.join("\n    - ")}\n    + ${mutant.replacement}`);
   }
-  console.log(`${part}: ${killed} of ${drawn.length} killed, drawn from ${made.mutants.length}`);
+  console.log(`${part}: ${killed} of ${drawn.length} killed, drawn from ${mutants.length}`);
 }
 
 /** Runs a test file. */
 function run(test, environment) {
   const flags = ["--import", join(work, "coverage.mjs")];
-  return spawnSync(process.execPath, [...flags, join(".build/test", test)], {
+  return spawned(process.execPath, [...flags, join(".build/test", test)], environment);
+}
+
+function spawned(program, flags, environment) {
+  return spawnSync(program, flags, {
     cwd: work,
     env: { ...process.env, ...environment },
     timeout: LONGEST,
     killSignal: "SIGKILL",
   });
+}
+
+/** Whether LangGraph's validation suite refuses the saver. */
+function refused(environment) {
+  if (part !== "langgraph") return false;
+  const command = ["run", "--globals", "--bail", "1", "--dir", "conformance", "statehouse"];
+  return spawned("node_modules/.bin/vitest", command, { ...environment, CI: "true" }).status !== 0;
 }
 
 /** The mutants that a test file comes by. */
