@@ -294,6 +294,9 @@ test("what a delta channel is put together from is read many checkpoints a reque
     [2, numbers.slice(101).map((n) => -n)],
   );
   assert.deepEqual(history.none, { writes: [] });
+  const parent = (await saver.getTuple(config))?.parentConfig ?? assert.fail("no parent");
+  const older = await saver.getDeltaChannelHistory({ config: parent, channels: ["log"] });
+  assert.equal(older.log?.writes.length, 149, "of the checkpoint that is asked for");
 });
 
 test("without a graph: who follows a checkpoint that it has put, and who has not read the thread", async () => {
