@@ -421,6 +421,18 @@ test("a value that something else wrote is no value", async () => {
   });
 });
 
+test("before a checkpoint of another namespace the ids are compared; a commit says what there is to say", async () => {
+  const client = it.client();
+  const saver = new StatehouseSaver(client);
+  const meta = { source: "update", step: 0, parents: {} } as const;
+  const child = thread("1", { checkpoint_ns: "child" });
+  await saver.put(child, { ...emptyCheckpoint(), id: uuid6(1) }, meta, {});
+  const root = await saver.put(thread("1"), { ...emptyCheckpoint(), id: uuid6(2) }, meta, {});
+  assert.equal((await all(saver.list(child, { before: root }))).length, 1);
+  const [event] = await all(client.replay("thread/1", { limit: 1 }));
+  assert.deepEqual(event?.metadata, { source: "update", step: "0" });
+});
+
 test("its misuse is told", async () => {
   assert.throws(() => new StatehouseSaver({} as never), sh.UsageError);
   assert.throws(() => new StatehouseSaver(it.client(), { prefx: "x" } as never), /no option prefx/);
