@@ -28,14 +28,23 @@ type rig struct {
 	skew    atomic.Int64 // of the store's clock, in nanoseconds
 }
 
+// inMemory is where a store is that is not on disk.
+const inMemory = "/data"
+
 func newRig(t *testing.T, change ...func(*server.Config)) *rig {
 	t.Helper()
-	c := server.Config{Version: "test", Engine: engine.Options{Dir: "/data", Tuning: engine.Tuning{CacheBytes: 64 << 20}}}
+	c := server.Config{Version: "test", Engine: engine.Options{Dir: inMemory, Tuning: engine.Tuning{CacheBytes: 64 << 20}}}
 	for _, f := range change {
 		f(&c)
 	}
 	r := &rig{t: t, token: c.Token}
-	env := engine.MemoryEnv(func(err error) { t.Errorf("the engine halted: %v", err) }, func(string, ...any) {})
+	halt, log := func(err error) { t.Errorf("the engine halted: %v", err) }, func(string, ...any) {}
+	env := engine.MemoryEnv(halt, log)
+	if c.Engine.Dir != inMemory {
+		var release func()
+		env, release = engine.OSEnv(halt, log)
+		t.Cleanup(release)
+	}
 	env.Now = func() time.Time { return time.Now().Add(time.Duration(r.skew.Load())) }
 	s, err := server.Assemble(env, c)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	pb "statehouse.dev/statehouse/proto/statehouse/v1"
+	"statehouse.dev/statehouse/server"
 )
 
 // fill commits n events of an agent, each of one of its thousand keys, while others commit as many.
@@ -70,17 +71,28 @@ func (c *chromium) within(most time.Duration, what, do, shown string) {
 
 // TestLarge: the page reads what it shows, so that a long log and a wide state cost what a short and a
 // narrow one do. What is held is several times what is measured on a machine that does nothing else (65 ms
-// for the slider, 61 for the log, 36 for the wide state), and far less than reading all would take.
+// for the slider, 61 for the log, 36 for the wide state), and far less than reading all would take. With
+// STATEHOUSE_LARGE=dir there are ten million events, on disk, which stay for the next run.
 func TestLarge(t *testing.T) {
 	events, keys := 50_000, 100_000
 	if os.Getenv("STATEHOUSE_SWEEP") == "full" {
 		events, keys = 1_000_000, 1_000_000
 	}
-	r := newRig(t)
+	dir := os.Getenv("STATEHOUSE_LARGE")
+	if dir != "" {
+		events, keys = 5_000_000, 1_000_000
+	}
+	r := newRig(t, func(c *server.Config) {
+		if dir != "" {
+			c.Engine.Dir, c.Engine.NoSync = dir, true
+		}
+	})
 	c := newChromium(t)
 	c.look(1400, 860, "light")
-	r.widen(keys)
-	r.fill(events)
+	if status, err := r.service.GetStatus(t.Context(), &pb.GetStatusRequest{}); err != nil || status.GetPublishedTs() == 0 {
+		r.widen(keys)
+		r.fill(events)
+	}
 	t.Logf("%d events, %d keys", 2*events, keys)
 
 	c.open(r.url+"/ui/?view=agent&agent=busy", ".tree", "part-9/")
@@ -98,7 +110,23 @@ func TestLarge(t *testing.T) {
 		`{ const s = document.querySelector('#moment'); window.before = document.querySelector('.moment').innerText;
 		   window.at += 0.17; s.value = Math.floor(Number(s.max) * window.at); s.dispatchEvent(new Event('input')); }`,
 		`document.querySelector('.moment').innerText !== window.before`)
-	c.within(time.Second, "the log", "history.pushState(null, '', '/ui/?view=log&ns=default'); dispatchEvent(new PopStateEvent('popstate'))", "document.querySelectorAll('.commits > li').length === 50")
-	c.within(time.Second, "a wide state", "history.pushState(null, '', '/ui/?view=agent&agent=wide'); dispatchEvent(new PopStateEvent('popstate'))", "document.querySelector('.tree')?.innerText.includes('key-0000099')")
+	for _, screen := range []struct {
+		what  string
+		most  time.Duration
+		query string
+		shown string
+	}{
+		{"the log", time.Second, "view=log&ns=default", "document.querySelectorAll('.commits > li').length === 50"},
+		{"the log of an agent that was at work long ago, on 5,000 keys at a time", 10 * time.Second, "view=log&ns=default&agent=wide", "document.querySelectorAll('.commits > li').length >= 20"},
+		{"how far the log of a key was looked at that there is not", 3 * time.Second, "view=log&ns=default&prefix=none", "document.querySelector('main').innerText.includes('looked back to') || document.querySelector('.commits .empty')"},
+		{"a wide state", time.Second, "view=agent&agent=wide", "document.querySelector('.tree')?.innerText.includes('key-0000099')"},
+		{"a key of many versions", time.Second, "view=agent&agent=busy&key=part-9/key-009", "document.querySelectorAll('.versions > li').length > 25"},
+		{"two moments compared", 2 * time.Second, "view=compare&ns=default&agent=busy&from=1000", "document.querySelectorAll('.commits > li').length === 100"},
+		{"two agents compared", 2 * time.Second, "view=compare&ns=default&agent=busy&toagent=wide", "document.querySelectorAll('.commits > li').length === 100"},
+		{"agents", time.Second, "view=agents&ns=default", "document.querySelector('main').innerText.includes('other-49')"},
+	} {
+		c.within(screen.most, screen.what, `history.pushState(null, '', '/ui/?`+screen.query+`'); dispatchEvent(new PopStateEvent('popstate'));
+			await new Promise(requestAnimationFrame)`, screen.shown)
+	}
 	c.clean()
 }

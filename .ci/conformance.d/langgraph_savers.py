@@ -92,7 +92,7 @@ def version() -> str:
         return own
     if checkout not in str(suite.__file__):
         raise SystemExit(f"LANGGRAPH_SUITE is {checkout}, but the suite is {suite.__file__}")
-    git = ["git", "-C", checkout, "rev-parse", "--short", "HEAD"]
+    git = ["git", "-C", checkout, "rev-parse", "--short=7", "HEAD"]
     commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
     return f"{own}, of the repository {f'at {commit}' if commit else ''}".strip()
 

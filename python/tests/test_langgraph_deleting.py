@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from statehouse import AsyncStatehouse, StatehouseError, UsageError, Write
+from statehouse import AsyncStatehouse, ResourceExhausted, StatehouseError, UsageError, Write
 from statehouse.langgraph import AsyncStatehouseSaver, StatehouseSaver
 
 from lg import another, chain, checkpoint, config, either, id_of, ids, listed
@@ -24,6 +24,28 @@ def plain(saver, statehouse_daemon):
 
 
 class TestDeleting:
+    @pytest.mark.parametrize("most", [12, 2])  # operations of a commit
+    async def test_prune_of_more_than_fits_into_a_commit(self, saver, most):
+        """Fewer at a time are tried, down to one, of which three operations are made."""
+        configs = await chain(saver, 12)
+        awaited, sizes = saver._answering.awaited, []
+
+        async def bounded(asked):
+            if asked.method == "transact":
+                sizes.append(len(asked.arguments[0]))
+                if sizes[-1] > most:
+                    raise ResourceExhausted("too many operations")
+            return await awaited(asked)
+
+        saver._answering.awaited = bounded
+        if most < 3:
+            with pytest.raises(ResourceExhausted):
+                await saver.aprune(["t1"])
+            assert sizes[-1] == 3
+            return
+        await saver.aprune(["t1"])
+        assert await ids(saver, config()) == [id_of(configs[-1])]
+
     async def test_for_runs_values_of_others_stay(self, saver, plain):
         at, configs = config(), []
         for step, run_id in enumerate("abac"):

@@ -438,6 +438,12 @@ class TestListing:
         assert costs[0] == costs[1] == costs[2]
         assert len(costs[0]) <= 4
 
+    async def test_before_one_in_all_namespaces(self, saver):
+        configs = await chain(saver, 3)
+        named = {"configurable": {"thread_id": "t1"}}
+        found = await ids(saver, named, before=configs[1])
+        assert found == [id_of(configs[0])], "without that one itself"
+
     async def test_before_one_of_another_namespace_the_ids_are_compared(self, saver):
         configs = await chain(saver, 2, ns="child")
         root = await saver.aput(config(), checkpoint(), {}, {})
@@ -484,7 +490,7 @@ class TestBlocking:
         saver.delete_thread("t1")
         assert list(saver.list(None)) == []
         with saver.hold("t1"):
-            pass
+            assert [lease.ttl for lease in saver.client.list_leases()] == [30]
 
     def test_of_an_awaited_client(self, statehouse_daemon):
         async def main():

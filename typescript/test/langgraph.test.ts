@@ -294,6 +294,9 @@ test("what a delta channel is put together from is read many checkpoints a reque
     [2, numbers.slice(101).map((n) => -n)],
   );
   assert.deepEqual(history.none, { writes: [] });
+  const parent = (await saver.getTuple(config))?.parentConfig ?? assert.fail("no parent");
+  const older = await saver.getDeltaChannelHistory({ config: parent, channels: ["log"] });
+  assert.equal(older.log?.writes.length, 149, "of the checkpoint that is asked for");
 });
 
 test("without a graph: who follows a checkpoint that it has put, and who has not read the thread", async () => {
@@ -416,6 +419,18 @@ test("a value that something else wrote is no value", async () => {
       error instanceof sh.DataLoss && /v\/\/n\/1 of agent thread\/1 is JSON/.test(error.message)
     );
   });
+});
+
+test("before a checkpoint of another namespace the ids are compared; a commit says what there is to say", async () => {
+  const client = it.client();
+  const saver = new StatehouseSaver(client);
+  const meta = { source: "update", step: 0, parents: {} } as const;
+  const child = thread("1", { checkpoint_ns: "child" });
+  await saver.put(child, { ...emptyCheckpoint(), id: uuid6(1) }, meta, {});
+  const root = await saver.put(thread("1"), { ...emptyCheckpoint(), id: uuid6(2) }, meta, {});
+  assert.equal((await all(saver.list(child, { before: root }))).length, 1);
+  const [event] = await all(client.replay("thread/1", { limit: 1 }));
+  assert.deepEqual(event?.metadata, { source: "update", step: "0" });
 });
 
 test("its misuse is told", async () => {

@@ -174,3 +174,14 @@ test("a client made of another shares its connection and is not closed itself", 
     /no option address/,
   );
 });
+
+test("metadata is an object", async () => {
+  for (const metadata of [null, "text", 1, []] as never[]) {
+    await assert.rejects(
+      it.client().write("a", "k", {}, { metadata }),
+      (error: sh.StatehouseError) => {
+        return error instanceof sh.InvalidArgument && error.details.field === "metadata";
+      },
+    );
+  }
+});

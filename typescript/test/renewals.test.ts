@@ -13,9 +13,8 @@ import {
 } from "../src/proto/statehouse/v1/statehouse_pb.js";
 import { Renewals } from "../src/renewals.js";
 
-test("a lease whose renewal is not answered keeps no other from being renewed", {
-  timeout: 20_000,
-}, async () => {
+/** Renewals by a daemon that answers but for the lease `slow`, and what they say has happened. */
+function stage() {
   const asked = new AbortController();
   const renewed = new AbortController();
   const caller = {
@@ -42,13 +41,35 @@ test("a lease whose renewal is not answered keeps no other from being renewed", 
     return made as unknown as Lease;
   };
   const renewals = new Renewals(caller as unknown as Caller);
-  const running = setInterval(() => {}, 1000); // for timers of renewals keep nothing alive
-  try {
-    renewals.add(lease("slow", 30));
-    await once(asked.signal, "abort");
-    renewals.add(lease("other", 30));
-    await once(renewed.signal, "abort");
-  } finally {
-    clearInterval(running);
-  }
-});
+  return { renewals, lease, asked: asked.signal, renewed: renewed.signal };
+}
+
+/** Keeps the process going, for timers of renewals do not. */
+async function meanwhile(work: () => Promise<unknown>) {
+  const running = setInterval(() => {}, 1000);
+  await work().finally(() => clearInterval(running));
+}
+
+test(
+  "a lease whose renewal is not answered keeps no other from being renewed",
+  {
+    timeout: 20_000,
+  },
+  () =>
+    meanwhile(async () => {
+      const { renewals, lease, asked, renewed } = stage();
+      renewals.add(lease("slow", 30));
+      await once(asked, "abort");
+      renewals.add(lease("other", 30));
+      await once(renewed, "abort");
+    }),
+);
+
+test("what is due first is renewed first", { timeout: 20_000 }, () =>
+  meanwhile(async () => {
+    const { renewals, lease, renewed } = stage();
+    renewals.add(lease("long", 3_600_000));
+    renewals.add(lease("short", 30));
+    await once(renewed, "abort");
+  }),
+);

@@ -207,3 +207,14 @@ test("limits are refused at the write that is too much", async () => {
   assert.throws(() => many.write("a", "", {}), /key is empty/);
   assert.throws(() => many.write("a", "a\nb", {}), /U\+000A at byte 1/);
 });
+
+test("the signal of a whole transaction holds for its commit, too", async () => {
+  const client = it.client();
+  const stop = new AbortController();
+  const work = (tx: sh.Transaction) => {
+    tx.write("a", "k", {});
+    stop.abort(new Error("stopped"));
+  };
+  await assert.rejects(client.runTransaction(work, { signal: stop.signal }), /stopped/);
+  assert.equal(await client.getState("a", "k"), null);
+});

@@ -56,11 +56,12 @@ export async function replay(of, from, to, limit, signal) {
 }
 
 // before reads the last n events up to a commit, oldest first. The log is read forward, so it looks
-// at stretches further and further back: how many commits lie between an agent's is not known.
-export async function before(of, ts, floor, n, signal) {
+// at stretches further and further back: how many commits lie between an agent's is not known. It looks at
+// so many commits at most, if reach says so; next is where to go on.
+export async function before(of, ts, floor, n, signal, reach = Infinity) {
   const most = Math.max(2 * n, 20);
   let found = [], width = most, hi = ts;
-  for (let round = 0; hi >= floor && hi > 0 && found.length < n && round < 60; round++) {
+  for (let round = 0; hi >= floor && hi > 0 && hi > ts - reach && found.length < n && round < 60; round++) {
     const lo = Math.max(floor, 1, hi - width + 1);
     let events;
     try {
@@ -76,9 +77,10 @@ export async function before(of, ts, floor, n, signal) {
     }
     found = events.concat(found);
     hi = lo - 1;
-    width *= 4;
+    width = Math.min(width * 4, Math.max(most, reach / 2));
   }
-  return { events: found.slice(-n), older: hi >= floor && hi > 0 || found.length > n };
+  const events = found.slice(-n);
+  return { events, older: hi >= floor && hi > 0 || found.length > n, next: found.length > n ? Number(events[0].commitTs) - 1 : hi };
 }
 
 // after reads the next event after a commit; null: there is none.

@@ -5,7 +5,8 @@ import { go } from "./app.js";
 import { item } from "./events.js";
 
 // A page is read in parts, which are shown as they come: a commit may have thousands of operations.
-const pageSize = 50, part = 10, mostParts = 100, keptLive = 500;
+// A key may be in few of very many commits: between parts of so many the page says how far it has looked.
+const pageSize = 50, part = 10, mostParts = 100, keptLive = 500, reach = 100_000;
 
 export async function log(body, at) {
   const of = { ns: at.ns, agent: at.agent, prefix: at.prefix };
@@ -23,17 +24,24 @@ export async function log(body, at) {
   const matches = (e) => !at.text || JSON.stringify([e.metadata, e.principal, e.txnId, e.cause, (e.operations || []).map((o) => [o.key, o.agentId])]).toLowerCase().includes(at.text.toLowerCase());
   const status = await call("GetStatus");
   const head = Number(status.publishedTs || 0);
+  let left = false;
   let last = at.at ? Number(at.at) : head;
+  if (at.agent) { // whose last commit may be long ago
+    const about = await call("GetAgent", { namespace: at.ns, agentId: at.agent });
+    last = Math.min(last, Number(about.agent?.headTs || 0));
+  }
   const page = async () => {
     older.disabled = true;
-    for (let parts = 0, shown = 0; parts < mostParts && shown < pageSize; parts++) { // a filter may let nothing through
-      const got = await before(of, last, 1, part);
+    for (let parts = 0, shown = 0; parts < mostParts && shown < pageSize && !left; parts++) { // a filter may let nothing through
+      const got = await before(of, last, 1, part, undefined, reach);
       const rows = got.events.filter(matches).reverse().map((e) => item(e, at));
       list.append(...rows);
       shown += rows.length;
-      last = got.events.length ? Number(got.events[0].commitTs) - 1 : 0;
-      if (!got.older || !got.events.length) { older.hidden = true; break; }
+      last = got.next;
+      if (!got.older) { older.hidden = true; break; }
+      if (!got.events.length) state.textContent = `looked back to commit ${last}`;
     }
+    state.textContent = "";
     older.disabled = false;
     if (!list.children.length) list.append(h("li", null, empty(older.hidden ? "No commit is like that." : `No commit after ${last} is like that.`)));
   };
@@ -53,6 +61,6 @@ export async function log(body, at) {
       say("commit " + e.commitTs);
     }, (is) => { state.textContent = is ? "connected" : "connecting…"; });
   });
-  await page();
-  return () => stop();
+  page().catch((err) => body.append(problem(err)));
+  return () => { left = true; stop(); };
 }
