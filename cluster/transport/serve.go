@@ -50,6 +50,8 @@ type Config struct {
 type Answerer interface {
 	Join(context.Context, *clusterpb.JoinRequest) (*clusterpb.JoinResponse, error)
 	FetchFile(*clusterpb.FetchFileRequest, clusterpb.PeerService_FetchFileServer) error
+	MakeCheckpoint(context.Context, *clusterpb.MakeCheckpointRequest) (*clusterpb.MakeCheckpointResponse, error)
+	EndCheckpoint(context.Context, *clusterpb.EndCheckpointRequest) (*clusterpb.EndCheckpointResponse, error)
 	GetState(context.Context, *clusterpb.GetStateRequest) (*clusterpb.State, error)
 	Forward(context.Context, *clusterpb.ForwardRequest) (*clusterpb.ForwardResponse, error)
 	Transfer(context.Context, *clusterpb.TransferRequest) (*clusterpb.TransferResponse, error)

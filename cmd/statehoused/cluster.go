@@ -22,6 +22,9 @@ import (
 	"statehouse.dev/statehouse/server"
 )
 
+// errAgain ends a daemon that is to begin again in the same process.
+var errAgain = errors.New("begin again")
+
 // part is the daemon's in a cluster; nil: it is alone.
 type part struct {
 	member *member.Member
@@ -63,8 +66,11 @@ func takePart(ctx context.Context, s *settings, env engine.Env, config *server.C
 		return nil, err
 	}
 	env.Log = func(event string, attrs ...any) { log.Info(event, attrs...) }
+	if err := member.Recover(env, s.dataDir); err != nil {
+		return nil, err
+	}
 	m, err := member.New(env, member.Config{
-		Identity: id, Dir: s.dataDir, Files: c.files, ClientAddr: clients, Version: version, Heartbeat: c.heartbeat, Election: c.election,
+		Identity: id, Dir: s.dataDir, Files: c.files, ClientAddr: clients, Version: version, Heartbeat: c.heartbeat, Election: c.election, KeepLog: c.logMB << 20,
 	})
 	if err != nil {
 		return nil, err
@@ -135,11 +141,15 @@ func (p *part) serve(ctx context.Context, listeners []net.Listener) (serving con
 	}
 	peers, stopPeers := context.WithCancel(context.Background())
 	serving, stop := context.WithCancel(context.Background())
+	again := false
 	ended, driven := make(chan error, 1), make(chan struct{})
 	driving, stopDriving := context.WithCancel(context.Background())
 	go func() {
 		defer close(driven)
-		p.member.Drive(driving)
+		if again = p.member.Drive(driving); again {
+			p.log.Info("beginning again on a copy of the store that has come")
+			stop()
+		}
 	}()
 	go func() {
 		err := p.member.Listen(peers, listeners[0])
@@ -149,17 +159,22 @@ func (p *part) serve(ctx context.Context, listeners []net.Listener) (serving con
 		stop()
 		ended <- err
 	}()
-	context.AfterFunc(ctx, func() {
+	forget := context.AfterFunc(ctx, func() {
 		if err := p.member.HandOver(context.Background(), 0); err != nil {
 			p.log.Warn("the leadership was not handed over", "reason", err)
 		}
 		stop()
 	})
 	return serving, func() error {
+		forget()
 		stopDriving()
 		<-driven
 		stopPeers()
-		return errors.Join(<-ended, p.member.Close())
+		err := errors.Join(<-ended, p.member.Close())
+		if again && err == nil && ctx.Err() == nil {
+			return errAgain
+		}
+		return err
 	}
 }
 
