@@ -39,7 +39,7 @@ func (m *Member) HandOver(ctx context.Context, to uint64) error {
 			if s := m.status.Load(); s.Role != node.Leader && s.Leader != 0 {
 				return nil
 			}
-			if !m.transport.Reaches() { // they are being stopped, too
+			if m.transport.Reached() == 0 { // they are being stopped, too
 				return errors.New("no other member is reached")
 			}
 		case err := <-refused:

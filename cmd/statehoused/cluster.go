@@ -20,6 +20,7 @@ import (
 	"statehouse.dev/statehouse/engine"
 	clusterpb "statehouse.dev/statehouse/proto/statehouse/cluster/v1"
 	"statehouse.dev/statehouse/server"
+	"statehouse.dev/statehouse/server/metrics"
 )
 
 // errAgain ends a daemon that is to begin again in the same process.
@@ -130,6 +131,20 @@ func (p *part) assemble(env engine.Env, config server.Config, exposed error) (*s
 		return nil, errors.Join(err, service.Close())
 	}
 	return service, nil
+}
+
+// show shows the member's numbers among the daemon's.
+func (p *part) show(m *metrics.Metrics) {
+	if p == nil {
+		return
+	}
+	for _, n := range p.member.Numbers() {
+		if n.Counts {
+			m.Counter(n.Name, n.Help, n.Value)
+		} else {
+			m.Gauge(n.Name, n.Help, n.Value)
+		}
+	}
 }
 
 // serve serves the peers. Its context ends when that breaks, or, after ctx has ended, when another member

@@ -107,6 +107,7 @@ func (p *process) listenAndServe(ctx context.Context, s *settings, level *slog.L
 		return errors.Join(err, service.Close())
 	}
 	watched.metrics.Attach(service)
+	cluster.show(watched.metrics)
 	if !s.useMemory {
 		warnReadable(log, s.dataDir, s.captureDir)
 	}
