@@ -216,10 +216,13 @@ func (i *Initial) Open(name string, offset uint64) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &section{f, int64(offset)}, nil
+	return From(f, offset), nil
 }
 
-// section reads a file from an offset on.
+// From reads a file from an offset on.
+func From(f vfs.File, offset uint64) io.ReadCloser { return &section{f, int64(offset)} }
+
+// section is what From returns.
 type section struct {
 	vfs.File
 	at int64

@@ -24,8 +24,11 @@ func (m *Member) HandOver(ctx context.Context, to uint64) error {
 	defer cancel()
 	refused := make(chan error, 1)
 	m.order(func() {
-		if err := m.node.Transfer(to); err != nil {
-			refused <- err
+		s := m.node.Status()
+		if to := successor(&s, to); to == 0 {
+			refused <- errors.New("there is no such other member that is reached and may vote")
+		} else {
+			m.node.Transfer(to)
 		}
 	})
 	look := time.NewTicker(handOverEvery)
@@ -36,7 +39,7 @@ func (m *Member) HandOver(ctx context.Context, to uint64) error {
 			if s := m.status.Load(); s.Role != node.Leader && s.Leader != 0 {
 				return nil
 			}
-			if !m.transport.Reaches() { // they are being stopped, too
+			if m.transport.Reached() == 0 { // they are being stopped, too
 				return errors.New("no other member is reached")
 			}
 		case err := <-refused:
@@ -47,4 +50,15 @@ func (m *Member) HandOver(ctx context.Context, to uint64) error {
 			return fmt.Errorf("no other member has begun to lead: %w", ctx.Err())
 		}
 	}
+}
+
+// successor is who is to lead: the one that is asked for, or the one that has most of the log; 0: there is none.
+func successor(s *node.Status, asked uint64) (to uint64) {
+	var most uint64
+	for _, o := range s.Members {
+		if o.ID != s.ID && !o.Learner && o.Active && (o.ID == asked || asked == 0 && (to == 0 || o.Match > most)) {
+			to, most = o.ID, o.Match
+		}
+	}
+	return to
 }

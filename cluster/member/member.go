@@ -29,6 +29,8 @@ type Config struct {
 	// A leader is heard from every Heartbeat. Who has heard from none for Election, up to twice as long, wants to
 	// lead.
 	Heartbeat, Election time.Duration
+	// KeepLog is how many bytes of the log are kept for those that are behind.
+	KeepLog uint64
 }
 
 // RaftDir is where a member's log is, in its data directory.
@@ -51,6 +53,10 @@ type Member struct {
 	wake            chan struct{} // holds a value when there are orders
 	storing         *storing
 	stopped         chan struct{} // closed when Drive ends
+
+	checkpoints checkpoints
+	fetching    atomic.Bool
+	fetches     sync.WaitGroup
 
 	mu     sync.Mutex
 	orders []func() // for Drive
@@ -82,13 +88,22 @@ func New(env engine.Env, c Config) (*Member, error) {
 	return m, err
 }
 
+// Recover ends what was begun before the process ended. It comes before the store is opened.
+func Recover(env engine.Env, dir string) error {
+	fs := env.FS
+	return errors.Join(
+		node.Recover(node.Recovery{FS: fs, Dir: fs.PathJoin(dir, RaftDir), Store: dir, Incoming: fs.PathJoin(dir, IncomingDir), Halt: env.Halt}),
+		fs.RemoveAll(fs.PathJoin(dir, checkpointDir)),
+	)
+}
+
 // Open opens the member's log beside its store, which leads no more from here on. answer is how what other members
 // forward is answered.
 func (m *Member) Open(e *engine.Engine, answer Answer) (err error) {
 	m.engine, m.answer = e, answer
 	m.node, err = node.Open(node.Config{
 		ID: m.config.Identity.ID, Members: m.config.Identity.IDs(), Engine: e, FS: m.env.FS, Dir: m.env.FS.PathJoin(m.config.Dir, RaftDir), Rand: m.env.Rand,
-		Halt: m.env.Halt, ElectionTicks: max(int(m.config.Election/m.config.Heartbeat), 2),
+		Halt: m.env.Halt, ElectionTicks: max(int(m.config.Election/m.config.Heartbeat), 2), KeepLog: m.config.KeepLog,
 	})
 	return err
 }
@@ -112,9 +127,13 @@ func (m *Member) receive(ctx context.Context, l transport.Lane, msg *raftpb.Mess
 	}
 }
 
-// Drive is the member's life, until ctx ends. It is called in place of the engine's Run.
-func (m *Member) Drive(ctx context.Context) {
+// Drive is the member's life, until ctx ends. It is called in place of the engine's Run. again says that it has
+// ended because another state is here: once it and the store are closed both are to be opened again, after Recover.
+func (m *Member) Drive(ctx context.Context) (again bool) {
+	ctx, cancel := context.WithCancel(ctx)
 	defer m.end()
+	defer m.fetches.Wait()
+	defer cancel()
 	// What waits when it ends is nobody's to plan any more: the engine would commit it alone as it is closed.
 	defer m.engine.Follow()
 	var storing sync.WaitGroup
@@ -141,12 +160,16 @@ func (m *Member) Drive(ctx context.Context) {
 		case <-look.C:
 			looks = true
 		case <-ctx.Done():
-			return
+			return false
 		}
-		if err := m.step(ticks, looks); err != nil {
+		switch err := m.step(ticks, looks); {
+		case errors.Is(err, node.ErrInstalled):
+			return true
+		case err != nil:
 			m.env.Halt(err)
-			return
+			return false
 		}
+		m.catchUp(ctx)
 	}
 }
 

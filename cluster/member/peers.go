@@ -42,13 +42,9 @@ func (p *peers) Join(_ context.Context, r *clusterpb.JoinRequest) (*clusterpb.Jo
 	return resp, nil
 }
 
-// FetchFile sends a file of the store that members begin with.
+// FetchFile sends a file of the store that members begin with, or of a checkpoint.
 func (p *peers) FetchFile(r *clusterpb.FetchFileRequest, stream clusterpb.PeerService_FetchFileServer) error {
-	i := p.m.initial.Load()
-	if i == nil {
-		return status.Error(codes.FailedPrecondition, "all members have joined")
-	}
-	f, err := i.Open(r.GetName(), r.GetOffset())
+	f, err := p.open(r)
 	if err != nil {
 		return status.Error(codes.FailedPrecondition, err.Error())
 	}
@@ -67,6 +63,17 @@ func (p *peers) FetchFile(r *clusterpb.FetchFileRequest, stream clusterpb.PeerSe
 			return err
 		}
 	}
+}
+
+func (p *peers) open(r *clusterpb.FetchFileRequest) (io.ReadCloser, error) {
+	if r.GetCheckpoint() != "" {
+		return p.m.openCheckpoint(r.GetCheckpoint(), r.GetName(), r.GetOffset())
+	}
+	i := p.m.initial.Load()
+	if i == nil {
+		return nil, errors.New("all members have joined")
+	}
+	return i.Open(r.GetName(), r.GetOffset())
 }
 
 // GetState says how this member stands.

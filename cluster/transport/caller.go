@@ -64,6 +64,12 @@ func (c caller) check(ctx context.Context) (from uint64, err error) {
 	return from, nil
 }
 
+// From is the member that calls, of a call that was let in.
+func From(ctx context.Context) uint64 {
+	id, _ := strconv.ParseUint(incoming(ctx, fromKey), 10, 64)
+	return id
+}
+
 // CheckProtocol refuses another version of the protocol than this build's.
 func CheckProtocol(version string) error {
 	if version != strconv.Itoa(Protocol) {

@@ -50,6 +50,8 @@ type Config struct {
 type Answerer interface {
 	Join(context.Context, *clusterpb.JoinRequest) (*clusterpb.JoinResponse, error)
 	FetchFile(*clusterpb.FetchFileRequest, clusterpb.PeerService_FetchFileServer) error
+	MakeCheckpoint(context.Context, *clusterpb.MakeCheckpointRequest) (*clusterpb.MakeCheckpointResponse, error)
+	EndCheckpoint(context.Context, *clusterpb.EndCheckpointRequest) (*clusterpb.EndCheckpointResponse, error)
 	GetState(context.Context, *clusterpb.GetStateRequest) (*clusterpb.State, error)
 	Forward(context.Context, *clusterpb.ForwardRequest) (*clusterpb.ForwardResponse, error)
 	Transfer(context.Context, *clusterpb.TransferRequest) (*clusterpb.TransferResponse, error)
@@ -111,9 +113,22 @@ func (t *Transport) MetAll() bool {
 	return true
 }
 
-// Reaches reports whether any peer is reached now.
-func (t *Transport) Reaches() bool {
-	return slices.ContainsFunc(t.ids, func(id uint64) bool { return t.peers[id].lanes[Votes].up.Load() })
+// Reached is how many peers are reached now.
+func (t *Transport) Reached() (n int) {
+	for _, id := range t.ids {
+		if t.peers[id].lanes[Votes].up.Load() {
+			n++
+		}
+	}
+	return n
+}
+
+// Counts says how many messages were sent, to all, and how many dropped.
+func (t *Transport) Counts() (sent, dropped uint64) {
+	for _, s := range t.Stats() {
+		sent, dropped = sent+s.Sent, dropped+s.Dropped
+	}
+	return sent, dropped
 }
 
 // Stats says what was sent to whom.

@@ -55,6 +55,14 @@ func TestScripts(t *testing.T) {
 			e.Setenv("COLUMNS", "100")
 			e.Setenv("GORACE", "atexit_sleep_ms=10") // a second for each command otherwise
 			e.Setenv("PATH", e.Getenv("PATH")+string(os.PathListSeparator)+bin)
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				return err
+			}
+			e.Setenv("PEER", l.Addr().String()) // where a member of a cluster can listen
+			if err := l.Close(); err != nil {
+				return err
+			}
 			e.Values[daemonKey{}] = &daemon{bin: filepath.Join(bin, "statehoused")}
 			return nil
 		},

@@ -20,7 +20,11 @@ import (
 	"statehouse.dev/statehouse/engine"
 	clusterpb "statehouse.dev/statehouse/proto/statehouse/cluster/v1"
 	"statehouse.dev/statehouse/server"
+	"statehouse.dev/statehouse/server/metrics"
 )
+
+// errAgain ends a daemon that is to begin again in the same process.
+var errAgain = errors.New("begin again")
 
 // part is the daemon's in a cluster; nil: it is alone.
 type part struct {
@@ -63,8 +67,11 @@ func takePart(ctx context.Context, s *settings, env engine.Env, config *server.C
 		return nil, err
 	}
 	env.Log = func(event string, attrs ...any) { log.Info(event, attrs...) }
+	if err := member.Recover(env, s.dataDir); err != nil {
+		return nil, err
+	}
 	m, err := member.New(env, member.Config{
-		Identity: id, Dir: s.dataDir, Files: c.files, ClientAddr: clients, Version: version, Heartbeat: c.heartbeat, Election: c.election,
+		Identity: id, Dir: s.dataDir, Files: c.files, ClientAddr: clients, Version: version, Heartbeat: c.heartbeat, Election: c.election, KeepLog: c.logMB << 20,
 	})
 	if err != nil {
 		return nil, err
@@ -126,6 +133,20 @@ func (p *part) assemble(env engine.Env, config server.Config, exposed error) (*s
 	return service, nil
 }
 
+// show shows the member's numbers among the daemon's.
+func (p *part) show(m *metrics.Metrics) {
+	if p == nil {
+		return
+	}
+	for _, n := range p.member.Numbers() {
+		if n.Counts {
+			m.Counter(n.Name, n.Help, n.Value)
+		} else {
+			m.Gauge(n.Name, n.Help, n.Value)
+		}
+	}
+}
+
 // serve serves the peers. Its context ends when that breaks, or, after ctx has ended, when another member
 // leads: clients come back to one that answers. stopped is to be called when nothing is answered any more, before the
 // store is closed.
@@ -135,11 +156,15 @@ func (p *part) serve(ctx context.Context, listeners []net.Listener) (serving con
 	}
 	peers, stopPeers := context.WithCancel(context.Background())
 	serving, stop := context.WithCancel(context.Background())
+	again := false
 	ended, driven := make(chan error, 1), make(chan struct{})
 	driving, stopDriving := context.WithCancel(context.Background())
 	go func() {
 		defer close(driven)
-		p.member.Drive(driving)
+		if again = p.member.Drive(driving); again {
+			p.log.Info("beginning again on a copy of the store that has come")
+			stop()
+		}
 	}()
 	go func() {
 		err := p.member.Listen(peers, listeners[0])
@@ -149,17 +174,22 @@ func (p *part) serve(ctx context.Context, listeners []net.Listener) (serving con
 		stop()
 		ended <- err
 	}()
-	context.AfterFunc(ctx, func() {
+	forget := context.AfterFunc(ctx, func() {
 		if err := p.member.HandOver(context.Background(), 0); err != nil {
 			p.log.Warn("the leadership was not handed over", "reason", err)
 		}
 		stop()
 	})
 	return serving, func() error {
+		forget()
 		stopDriving()
 		<-driven
 		stopPeers()
-		return errors.Join(<-ended, p.member.Close())
+		err := errors.Join(<-ended, p.member.Close())
+		if again && err == nil && ctx.Err() == nil {
+			return errAgain
+		}
+		return err
 	}
 }
 

@@ -283,3 +283,44 @@ func TestClusterOfAStore(t *testing.T) {
 	fails(t, exitDataDir, says, nil, "key", "create", "--data-dir", s.dirs[1], "--name", "ops", "--grant", "admin:*")
 	fails(t, exitFailed, says, nil, "migrate", s.dirs[1])
 }
+
+// TestClusterBehind: a member for which the others' logs do not reach far enough fetches a copy of the store, begins again
+// on it without being started, and has what the others have; so it does when all of it happens again.
+func TestClusterBehind(t *testing.T) {
+	s := newSeveral(t)
+	for i := range s.more {
+		s.more[i] = []string{"--raft-log-mb", "1"}
+	}
+	s.start(0, 1, 2)
+	late := without(s.leader(0, 1, 2))[0]
+	value := fmt.Sprintf(`{"v":"%s"}`, strings.Repeat("x", 100<<10))
+	for round := range 2 {
+		s.at[late].Load().kill()
+		to := s.at[without(late)[0]].Load()
+		for i := range 40 {
+			_, err := to.Transact(call(t), &pb.TransactRequest{TxnId: fmt.Sprint(round, "-", i), Operations: []*pb.TransactOperation{put("a", fmt.Sprint("k", i%3), value)}})
+			must(t, err)
+		}
+		s.start(late)
+		s.at[late].Load().says("beginning again on a copy")
+		eventually(t, "it serves again", func() error {
+			if log := s.at[late].Load().log(); strings.Count(log, "msg=serving") < 2 {
+				return fmt.Errorf("not yet:\n%s", log)
+			}
+			return nil
+		})
+		s.at[late].Load().again()
+		s.same(0, 1, 2)
+	}
+	s.stop()
+}
+
+// again connects to where a daemon listens now.
+func (d *daemon) again() {
+	d.t.Helper()
+	_ = d.conn.Close()
+	d.mu.Lock()
+	d.addrs = d.addrs[len(d.addrs)-1:]
+	d.mu.Unlock()
+	d.connect()
+}

@@ -23,6 +23,7 @@ type clusterSettings struct {
 	files     transport.Files
 	election  time.Duration
 	heartbeat time.Duration
+	logMB     uint64
 }
 
 // mostMembers bounds a cluster: every commit waits for a majority.
@@ -39,6 +40,7 @@ func (c *clusterSettings) register(f *pflag.FlagSet) {
 	f.StringVar(&c.files.CA, "peer-tls-ca", "", "(experimental) PEM file with the CA that has signed the members' certificates, and no others")
 	f.DurationVar(&c.election, "election-timeout", time.Second, "(experimental) how long a member hears from no leader before it wants to lead, up to twice as long; the same on all")
 	f.DurationVar(&c.heartbeat, "heartbeat", 100*time.Millisecond, "(experimental) how often the leader is heard from; the same on all")
+	f.Uint64Var(&c.logMB, "raft-log-mb", 64, "(experimental) size of the log that is kept for members that are behind, in MiB; who is farther behind fetches a copy of the store")
 }
 
 // isMember reports whether the daemon is one of several.

@@ -75,6 +75,7 @@ type daemon struct {
 	pipe  *os.File // its log is read from
 
 	serving, ended chan struct{}
+	served         sync.Once // it may serve more than once: see TestClusterBehind
 
 	mu   sync.Mutex
 	said strings.Builder
@@ -155,7 +156,7 @@ func (d *daemon) listen(log io.Reader) {
 		}
 		d.mu.Unlock()
 		if strings.Contains(lines.Text(), "msg=serving") {
-			close(d.serving)
+			d.served.Do(func() { close(d.serving) })
 		}
 	}
 	_ = d.cmd.Wait()

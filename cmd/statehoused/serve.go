@@ -47,7 +47,11 @@ func (p *process) serve(ctx context.Context, s *settings) error {
 	}
 	setMemory(s)
 
-	return p.listenAndServe(ctx, s, &level, reloads)
+	for {
+		if err := p.listenAndServe(ctx, s, &level, reloads); !errors.Is(err, errAgain) {
+			return err
+		}
+	}
 }
 
 func (p *process) listenAndServe(ctx context.Context, s *settings, level *slog.LevelVar, reloads *reloader) error {
@@ -103,6 +107,7 @@ func (p *process) listenAndServe(ctx context.Context, s *settings, level *slog.L
 		return errors.Join(err, service.Close())
 	}
 	watched.metrics.Attach(service)
+	cluster.show(watched.metrics)
 	if !s.useMemory {
 		warnReadable(log, s.dataDir, s.captureDir)
 	}

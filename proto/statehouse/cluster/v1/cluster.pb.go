@@ -361,9 +361,11 @@ func (x *StoreFile) GetSha256() []byte {
 }
 
 type FetchFileRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Offset        uint64                 `protobuf:"varint,2,opt,name=offset,proto3" json:"offset,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Name   string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Offset uint64                 `protobuf:"varint,2,opt,name=offset,proto3" json:"offset,omitempty"`
+	// The name of a checkpoint; empty: the store that the members begin with.
+	Checkpoint    string `protobuf:"bytes,3,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -410,6 +412,13 @@ func (x *FetchFileRequest) GetOffset() uint64 {
 		return x.Offset
 	}
 	return 0
+}
+
+func (x *FetchFileRequest) GetCheckpoint() string {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return ""
 }
 
 type FetchFileResponse struct {
@@ -845,6 +854,235 @@ func (x *TransferResponse) GetLeader() uint64 {
 	return 0
 }
 
+type MakeCheckpointRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MakeCheckpointRequest) Reset() {
+	*x = MakeCheckpointRequest{}
+	mi := &file_statehouse_cluster_v1_cluster_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MakeCheckpointRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MakeCheckpointRequest) ProtoMessage() {}
+
+func (x *MakeCheckpointRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_cluster_v1_cluster_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MakeCheckpointRequest.ProtoReflect.Descriptor instead.
+func (*MakeCheckpointRequest) Descriptor() ([]byte, []int) {
+	return file_statehouse_cluster_v1_cluster_proto_rawDescGZIP(), []int{14}
+}
+
+type MakeCheckpointResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Files         []*CheckpointFile      `protobuf:"bytes,2,rep,name=files,proto3" json:"files,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MakeCheckpointResponse) Reset() {
+	*x = MakeCheckpointResponse{}
+	mi := &file_statehouse_cluster_v1_cluster_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MakeCheckpointResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MakeCheckpointResponse) ProtoMessage() {}
+
+func (x *MakeCheckpointResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_cluster_v1_cluster_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MakeCheckpointResponse.ProtoReflect.Descriptor instead.
+func (*MakeCheckpointResponse) Descriptor() ([]byte, []int) {
+	return file_statehouse_cluster_v1_cluster_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *MakeCheckpointResponse) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *MakeCheckpointResponse) GetFiles() []*CheckpointFile {
+	if x != nil {
+		return x.Files
+	}
+	return nil
+}
+
+type CheckpointFile struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In the checkpoint, with slashes.
+	Path          string `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	Size          int64  `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"`
+	Crc32C        uint32 `protobuf:"varint,3,opt,name=crc32c,proto3" json:"crc32c,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CheckpointFile) Reset() {
+	*x = CheckpointFile{}
+	mi := &file_statehouse_cluster_v1_cluster_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CheckpointFile) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CheckpointFile) ProtoMessage() {}
+
+func (x *CheckpointFile) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_cluster_v1_cluster_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CheckpointFile.ProtoReflect.Descriptor instead.
+func (*CheckpointFile) Descriptor() ([]byte, []int) {
+	return file_statehouse_cluster_v1_cluster_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *CheckpointFile) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *CheckpointFile) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *CheckpointFile) GetCrc32C() uint32 {
+	if x != nil {
+		return x.Crc32C
+	}
+	return 0
+}
+
+type EndCheckpointRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndCheckpointRequest) Reset() {
+	*x = EndCheckpointRequest{}
+	mi := &file_statehouse_cluster_v1_cluster_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndCheckpointRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndCheckpointRequest) ProtoMessage() {}
+
+func (x *EndCheckpointRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_cluster_v1_cluster_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndCheckpointRequest.ProtoReflect.Descriptor instead.
+func (*EndCheckpointRequest) Descriptor() ([]byte, []int) {
+	return file_statehouse_cluster_v1_cluster_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *EndCheckpointRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+type EndCheckpointResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndCheckpointResponse) Reset() {
+	*x = EndCheckpointResponse{}
+	mi := &file_statehouse_cluster_v1_cluster_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndCheckpointResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndCheckpointResponse) ProtoMessage() {}
+
+func (x *EndCheckpointResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_statehouse_cluster_v1_cluster_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndCheckpointResponse.ProtoReflect.Descriptor instead.
+func (*EndCheckpointResponse) Descriptor() ([]byte, []int) {
+	return file_statehouse_cluster_v1_cluster_proto_rawDescGZIP(), []int{18}
+}
+
 var File_statehouse_cluster_v1_cluster_proto protoreflect.FileDescriptor
 
 const file_statehouse_cluster_v1_cluster_proto_rawDesc = "" +
@@ -870,10 +1108,13 @@ const file_statehouse_cluster_v1_cluster_proto_rawDesc = "" +
 	"\tStoreFile\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04size\x18\x02 \x01(\x04R\x04size\x12\x16\n" +
-	"\x06sha256\x18\x03 \x01(\fR\x06sha256\">\n" +
+	"\x06sha256\x18\x03 \x01(\fR\x06sha256\"^\n" +
 	"\x10FetchFileRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
-	"\x06offset\x18\x02 \x01(\x04R\x06offset\"'\n" +
+	"\x06offset\x18\x02 \x01(\x04R\x06offset\x12\x1e\n" +
+	"\n" +
+	"checkpoint\x18\x03 \x01(\tR\n" +
+	"checkpoint\"'\n" +
 	"\x11FetchFileResponse\x12\x12\n" +
 	"\x04data\x18\x01 \x01(\fR\x04data\"1\n" +
 	"\x0fGetStateRequest\x12\x1e\n" +
@@ -904,11 +1145,24 @@ const file_statehouse_cluster_v1_cluster_proto_rawDesc = "" +
 	"\x0fTransferRequest\x12\x0e\n" +
 	"\x02to\x18\x01 \x01(\x04R\x02to\"*\n" +
 	"\x10TransferResponse\x12\x16\n" +
-	"\x06leader\x18\x01 \x01(\x04R\x06leader2\x9c\x04\n" +
+	"\x06leader\x18\x01 \x01(\x04R\x06leader\"\x17\n" +
+	"\x15MakeCheckpointRequest\"i\n" +
+	"\x16MakeCheckpointResponse\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12;\n" +
+	"\x05files\x18\x02 \x03(\v2%.statehouse.cluster.v1.CheckpointFileR\x05files\"P\n" +
+	"\x0eCheckpointFile\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\tR\x04path\x12\x12\n" +
+	"\x04size\x18\x02 \x01(\x03R\x04size\x12\x16\n" +
+	"\x06crc32c\x18\x03 \x01(\rR\x06crc32c\"*\n" +
+	"\x14EndCheckpointRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"\x17\n" +
+	"\x15EndCheckpointResponse2\xf7\x05\n" +
 	"\vPeerService\x12Q\n" +
 	"\x04Send\x12\".statehouse.cluster.v1.SendRequest\x1a#.statehouse.cluster.v1.SendResponse(\x01\x12O\n" +
 	"\x04Join\x12\".statehouse.cluster.v1.JoinRequest\x1a#.statehouse.cluster.v1.JoinResponse\x12`\n" +
-	"\tFetchFile\x12'.statehouse.cluster.v1.FetchFileRequest\x1a(.statehouse.cluster.v1.FetchFileResponse0\x01\x12P\n" +
+	"\tFetchFile\x12'.statehouse.cluster.v1.FetchFileRequest\x1a(.statehouse.cluster.v1.FetchFileResponse0\x01\x12m\n" +
+	"\x0eMakeCheckpoint\x12,.statehouse.cluster.v1.MakeCheckpointRequest\x1a-.statehouse.cluster.v1.MakeCheckpointResponse\x12j\n" +
+	"\rEndCheckpoint\x12+.statehouse.cluster.v1.EndCheckpointRequest\x1a,.statehouse.cluster.v1.EndCheckpointResponse\x12P\n" +
 	"\bGetState\x12&.statehouse.cluster.v1.GetStateRequest\x1a\x1c.statehouse.cluster.v1.State\x12X\n" +
 	"\aForward\x12%.statehouse.cluster.v1.ForwardRequest\x1a&.statehouse.cluster.v1.ForwardResponse\x12[\n" +
 	"\bTransfer\x12&.statehouse.cluster.v1.TransferRequest\x1a'.statehouse.cluster.v1.TransferResponseBAZ?statehouse.dev/statehouse/proto/statehouse/cluster/v1;clusterv1b\x06proto3"
@@ -925,43 +1179,53 @@ func file_statehouse_cluster_v1_cluster_proto_rawDescGZIP() []byte {
 	return file_statehouse_cluster_v1_cluster_proto_rawDescData
 }
 
-var file_statehouse_cluster_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_statehouse_cluster_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_statehouse_cluster_v1_cluster_proto_goTypes = []any{
-	(*SendRequest)(nil),       // 0: statehouse.cluster.v1.SendRequest
-	(*SendResponse)(nil),      // 1: statehouse.cluster.v1.SendResponse
-	(*Member)(nil),            // 2: statehouse.cluster.v1.Member
-	(*JoinRequest)(nil),       // 3: statehouse.cluster.v1.JoinRequest
-	(*JoinResponse)(nil),      // 4: statehouse.cluster.v1.JoinResponse
-	(*StoreFile)(nil),         // 5: statehouse.cluster.v1.StoreFile
-	(*FetchFileRequest)(nil),  // 6: statehouse.cluster.v1.FetchFileRequest
-	(*FetchFileResponse)(nil), // 7: statehouse.cluster.v1.FetchFileResponse
-	(*GetStateRequest)(nil),   // 8: statehouse.cluster.v1.GetStateRequest
-	(*State)(nil),             // 9: statehouse.cluster.v1.State
-	(*ForwardRequest)(nil),    // 10: statehouse.cluster.v1.ForwardRequest
-	(*ForwardResponse)(nil),   // 11: statehouse.cluster.v1.ForwardResponse
-	(*TransferRequest)(nil),   // 12: statehouse.cluster.v1.TransferRequest
-	(*TransferResponse)(nil),  // 13: statehouse.cluster.v1.TransferResponse
+	(*SendRequest)(nil),            // 0: statehouse.cluster.v1.SendRequest
+	(*SendResponse)(nil),           // 1: statehouse.cluster.v1.SendResponse
+	(*Member)(nil),                 // 2: statehouse.cluster.v1.Member
+	(*JoinRequest)(nil),            // 3: statehouse.cluster.v1.JoinRequest
+	(*JoinResponse)(nil),           // 4: statehouse.cluster.v1.JoinResponse
+	(*StoreFile)(nil),              // 5: statehouse.cluster.v1.StoreFile
+	(*FetchFileRequest)(nil),       // 6: statehouse.cluster.v1.FetchFileRequest
+	(*FetchFileResponse)(nil),      // 7: statehouse.cluster.v1.FetchFileResponse
+	(*GetStateRequest)(nil),        // 8: statehouse.cluster.v1.GetStateRequest
+	(*State)(nil),                  // 9: statehouse.cluster.v1.State
+	(*ForwardRequest)(nil),         // 10: statehouse.cluster.v1.ForwardRequest
+	(*ForwardResponse)(nil),        // 11: statehouse.cluster.v1.ForwardResponse
+	(*TransferRequest)(nil),        // 12: statehouse.cluster.v1.TransferRequest
+	(*TransferResponse)(nil),       // 13: statehouse.cluster.v1.TransferResponse
+	(*MakeCheckpointRequest)(nil),  // 14: statehouse.cluster.v1.MakeCheckpointRequest
+	(*MakeCheckpointResponse)(nil), // 15: statehouse.cluster.v1.MakeCheckpointResponse
+	(*CheckpointFile)(nil),         // 16: statehouse.cluster.v1.CheckpointFile
+	(*EndCheckpointRequest)(nil),   // 17: statehouse.cluster.v1.EndCheckpointRequest
+	(*EndCheckpointResponse)(nil),  // 18: statehouse.cluster.v1.EndCheckpointResponse
 }
 var file_statehouse_cluster_v1_cluster_proto_depIdxs = []int32{
 	2,  // 0: statehouse.cluster.v1.JoinResponse.members:type_name -> statehouse.cluster.v1.Member
 	5,  // 1: statehouse.cluster.v1.JoinResponse.files:type_name -> statehouse.cluster.v1.StoreFile
-	0,  // 2: statehouse.cluster.v1.PeerService.Send:input_type -> statehouse.cluster.v1.SendRequest
-	3,  // 3: statehouse.cluster.v1.PeerService.Join:input_type -> statehouse.cluster.v1.JoinRequest
-	6,  // 4: statehouse.cluster.v1.PeerService.FetchFile:input_type -> statehouse.cluster.v1.FetchFileRequest
-	8,  // 5: statehouse.cluster.v1.PeerService.GetState:input_type -> statehouse.cluster.v1.GetStateRequest
-	10, // 6: statehouse.cluster.v1.PeerService.Forward:input_type -> statehouse.cluster.v1.ForwardRequest
-	12, // 7: statehouse.cluster.v1.PeerService.Transfer:input_type -> statehouse.cluster.v1.TransferRequest
-	1,  // 8: statehouse.cluster.v1.PeerService.Send:output_type -> statehouse.cluster.v1.SendResponse
-	4,  // 9: statehouse.cluster.v1.PeerService.Join:output_type -> statehouse.cluster.v1.JoinResponse
-	7,  // 10: statehouse.cluster.v1.PeerService.FetchFile:output_type -> statehouse.cluster.v1.FetchFileResponse
-	9,  // 11: statehouse.cluster.v1.PeerService.GetState:output_type -> statehouse.cluster.v1.State
-	11, // 12: statehouse.cluster.v1.PeerService.Forward:output_type -> statehouse.cluster.v1.ForwardResponse
-	13, // 13: statehouse.cluster.v1.PeerService.Transfer:output_type -> statehouse.cluster.v1.TransferResponse
-	8,  // [8:14] is the sub-list for method output_type
-	2,  // [2:8] is the sub-list for method input_type
-	2,  // [2:2] is the sub-list for extension type_name
-	2,  // [2:2] is the sub-list for extension extendee
-	0,  // [0:2] is the sub-list for field type_name
+	16, // 2: statehouse.cluster.v1.MakeCheckpointResponse.files:type_name -> statehouse.cluster.v1.CheckpointFile
+	0,  // 3: statehouse.cluster.v1.PeerService.Send:input_type -> statehouse.cluster.v1.SendRequest
+	3,  // 4: statehouse.cluster.v1.PeerService.Join:input_type -> statehouse.cluster.v1.JoinRequest
+	6,  // 5: statehouse.cluster.v1.PeerService.FetchFile:input_type -> statehouse.cluster.v1.FetchFileRequest
+	14, // 6: statehouse.cluster.v1.PeerService.MakeCheckpoint:input_type -> statehouse.cluster.v1.MakeCheckpointRequest
+	17, // 7: statehouse.cluster.v1.PeerService.EndCheckpoint:input_type -> statehouse.cluster.v1.EndCheckpointRequest
+	8,  // 8: statehouse.cluster.v1.PeerService.GetState:input_type -> statehouse.cluster.v1.GetStateRequest
+	10, // 9: statehouse.cluster.v1.PeerService.Forward:input_type -> statehouse.cluster.v1.ForwardRequest
+	12, // 10: statehouse.cluster.v1.PeerService.Transfer:input_type -> statehouse.cluster.v1.TransferRequest
+	1,  // 11: statehouse.cluster.v1.PeerService.Send:output_type -> statehouse.cluster.v1.SendResponse
+	4,  // 12: statehouse.cluster.v1.PeerService.Join:output_type -> statehouse.cluster.v1.JoinResponse
+	7,  // 13: statehouse.cluster.v1.PeerService.FetchFile:output_type -> statehouse.cluster.v1.FetchFileResponse
+	15, // 14: statehouse.cluster.v1.PeerService.MakeCheckpoint:output_type -> statehouse.cluster.v1.MakeCheckpointResponse
+	18, // 15: statehouse.cluster.v1.PeerService.EndCheckpoint:output_type -> statehouse.cluster.v1.EndCheckpointResponse
+	9,  // 16: statehouse.cluster.v1.PeerService.GetState:output_type -> statehouse.cluster.v1.State
+	11, // 17: statehouse.cluster.v1.PeerService.Forward:output_type -> statehouse.cluster.v1.ForwardResponse
+	13, // 18: statehouse.cluster.v1.PeerService.Transfer:output_type -> statehouse.cluster.v1.TransferResponse
+	11, // [11:19] is the sub-list for method output_type
+	3,  // [3:11] is the sub-list for method input_type
+	3,  // [3:3] is the sub-list for extension type_name
+	3,  // [3:3] is the sub-list for extension extendee
+	0,  // [0:3] is the sub-list for field type_name
 }
 
 func init() { file_statehouse_cluster_v1_cluster_proto_init() }
@@ -975,7 +1239,7 @@ func file_statehouse_cluster_v1_cluster_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_statehouse_cluster_v1_cluster_proto_rawDesc), len(file_statehouse_cluster_v1_cluster_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   14,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -22,12 +22,14 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	PeerService_Send_FullMethodName      = "/statehouse.cluster.v1.PeerService/Send"
-	PeerService_Join_FullMethodName      = "/statehouse.cluster.v1.PeerService/Join"
-	PeerService_FetchFile_FullMethodName = "/statehouse.cluster.v1.PeerService/FetchFile"
-	PeerService_GetState_FullMethodName  = "/statehouse.cluster.v1.PeerService/GetState"
-	PeerService_Forward_FullMethodName   = "/statehouse.cluster.v1.PeerService/Forward"
-	PeerService_Transfer_FullMethodName  = "/statehouse.cluster.v1.PeerService/Transfer"
+	PeerService_Send_FullMethodName           = "/statehouse.cluster.v1.PeerService/Send"
+	PeerService_Join_FullMethodName           = "/statehouse.cluster.v1.PeerService/Join"
+	PeerService_FetchFile_FullMethodName      = "/statehouse.cluster.v1.PeerService/FetchFile"
+	PeerService_MakeCheckpoint_FullMethodName = "/statehouse.cluster.v1.PeerService/MakeCheckpoint"
+	PeerService_EndCheckpoint_FullMethodName  = "/statehouse.cluster.v1.PeerService/EndCheckpoint"
+	PeerService_GetState_FullMethodName       = "/statehouse.cluster.v1.PeerService/GetState"
+	PeerService_Forward_FullMethodName        = "/statehouse.cluster.v1.PeerService/Forward"
+	PeerService_Transfer_FullMethodName       = "/statehouse.cluster.v1.PeerService/Transfer"
 )
 
 // PeerServiceClient is the client API for PeerService service.
@@ -45,8 +47,13 @@ type PeerServiceClient interface {
 	// Join asks which member of a cluster that is being made whoever asks is, and of which files the store
 	// consists that all members begin with.
 	Join(ctx context.Context, in *JoinRequest, opts ...grpc.CallOption) (*JoinResponse, error)
-	// FetchFile sends a file of that store, from an offset on.
+	// FetchFile sends a file of that store, or of a checkpoint, from an offset on.
 	FetchFile(ctx context.Context, in *FetchFileRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[FetchFileResponse], error)
+	// MakeCheckpoint has a member make a copy of its store for who is too far behind for its log, or says again of
+	// which files the one that it has made consists. FetchFile sends them.
+	MakeCheckpoint(ctx context.Context, in *MakeCheckpointRequest, opts ...grpc.CallOption) (*MakeCheckpointResponse, error)
+	// EndCheckpoint says that it is not needed any more.
+	EndCheckpoint(ctx context.Context, in *EndCheckpointRequest, opts ...grpc.CallOption) (*EndCheckpointResponse, error)
 	// GetState says how a member stands.
 	GetState(ctx context.Context, in *GetStateRequest, opts ...grpc.CallOption) (*State, error)
 	// Forward has a member answer a request that a client made to another. It is never sent twice.
@@ -105,6 +112,26 @@ func (c *peerServiceClient) FetchFile(ctx context.Context, in *FetchFileRequest,
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type PeerService_FetchFileClient = grpc.ServerStreamingClient[FetchFileResponse]
 
+func (c *peerServiceClient) MakeCheckpoint(ctx context.Context, in *MakeCheckpointRequest, opts ...grpc.CallOption) (*MakeCheckpointResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(MakeCheckpointResponse)
+	err := c.cc.Invoke(ctx, PeerService_MakeCheckpoint_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *peerServiceClient) EndCheckpoint(ctx context.Context, in *EndCheckpointRequest, opts ...grpc.CallOption) (*EndCheckpointResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(EndCheckpointResponse)
+	err := c.cc.Invoke(ctx, PeerService_EndCheckpoint_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *peerServiceClient) GetState(ctx context.Context, in *GetStateRequest, opts ...grpc.CallOption) (*State, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(State)
@@ -150,8 +177,13 @@ type PeerServiceServer interface {
 	// Join asks which member of a cluster that is being made whoever asks is, and of which files the store
 	// consists that all members begin with.
 	Join(context.Context, *JoinRequest) (*JoinResponse, error)
-	// FetchFile sends a file of that store, from an offset on.
+	// FetchFile sends a file of that store, or of a checkpoint, from an offset on.
 	FetchFile(*FetchFileRequest, grpc.ServerStreamingServer[FetchFileResponse]) error
+	// MakeCheckpoint has a member make a copy of its store for who is too far behind for its log, or says again of
+	// which files the one that it has made consists. FetchFile sends them.
+	MakeCheckpoint(context.Context, *MakeCheckpointRequest) (*MakeCheckpointResponse, error)
+	// EndCheckpoint says that it is not needed any more.
+	EndCheckpoint(context.Context, *EndCheckpointRequest) (*EndCheckpointResponse, error)
 	// GetState says how a member stands.
 	GetState(context.Context, *GetStateRequest) (*State, error)
 	// Forward has a member answer a request that a client made to another. It is never sent twice.
@@ -176,6 +208,12 @@ func (UnimplementedPeerServiceServer) Join(context.Context, *JoinRequest) (*Join
 }
 func (UnimplementedPeerServiceServer) FetchFile(*FetchFileRequest, grpc.ServerStreamingServer[FetchFileResponse]) error {
 	return status.Error(codes.Unimplemented, "method FetchFile not implemented")
+}
+func (UnimplementedPeerServiceServer) MakeCheckpoint(context.Context, *MakeCheckpointRequest) (*MakeCheckpointResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method MakeCheckpoint not implemented")
+}
+func (UnimplementedPeerServiceServer) EndCheckpoint(context.Context, *EndCheckpointRequest) (*EndCheckpointResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method EndCheckpoint not implemented")
 }
 func (UnimplementedPeerServiceServer) GetState(context.Context, *GetStateRequest) (*State, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetState not implemented")
@@ -243,6 +281,42 @@ func _PeerService_FetchFile_Handler(srv interface{}, stream grpc.ServerStream) e
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type PeerService_FetchFileServer = grpc.ServerStreamingServer[FetchFileResponse]
 
+func _PeerService_MakeCheckpoint_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MakeCheckpointRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PeerServiceServer).MakeCheckpoint(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PeerService_MakeCheckpoint_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PeerServiceServer).MakeCheckpoint(ctx, req.(*MakeCheckpointRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PeerService_EndCheckpoint_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EndCheckpointRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PeerServiceServer).EndCheckpoint(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PeerService_EndCheckpoint_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PeerServiceServer).EndCheckpoint(ctx, req.(*EndCheckpointRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _PeerService_GetState_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetStateRequest)
 	if err := dec(in); err != nil {
@@ -307,6 +381,14 @@ var PeerService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Join",
 			Handler:    _PeerService_Join_Handler,
+		},
+		{
+			MethodName: "MakeCheckpoint",
+			Handler:    _PeerService_MakeCheckpoint_Handler,
+		},
+		{
+			MethodName: "EndCheckpoint",
+			Handler:    _PeerService_EndCheckpoint_Handler,
 		},
 		{
 			MethodName: "GetState",
