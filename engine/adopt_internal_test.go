@@ -3,7 +3,50 @@ package engine
 import (
 	"fmt"
 	"testing"
+
+	"github.com/cockroachdb/pebble/v2"
 )
+
+// LogTag is the tag of the rows of commits.
+const LogTag = logTag
+
+// Examine is what Adopt says of a step, without adopting it.
+func (e *Engine) Examine(s *Step) error {
+	b := e.db.NewBatch()
+	defer b.Close()
+	_, err := e.examine(s, b)
+	return err
+}
+
+// Respell changes rows of a tag in a batch, and has their checksums fit.
+func Respell(t *testing.T, batch []byte, tag byte, change func(body []byte)) []byte {
+	t.Helper()
+	var from, to pebble.Batch
+	if err := from.SetRepr(batch); err != nil {
+		t.Fatal(err)
+	}
+	for rows := from.Reader(); ; {
+		kind, key, value, more, err := rows.Next()
+		switch {
+		case err != nil:
+			t.Fatal(err)
+		case !more:
+			return to.Repr()
+		case kind == pebble.InternalKeyKindDelete:
+			_ = to.Delete(key, nil)
+			continue
+		}
+		body, err := openRow(key, value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body = append([]byte(nil), body...)
+		if key[0] == tag {
+			change(body)
+		}
+		_ = to.Set(key, sealRow(key, body), nil)
+	}
+}
 
 // StoredRows are all rows of the store as they stand, for tests that compare two stores.
 func (e *Engine) StoredRows(t *testing.T) (rows []string) {

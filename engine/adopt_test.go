@@ -370,6 +370,29 @@ func TestAdoptRefuses(t *testing.T) {
 	}
 }
 
+// TestAdoptFollowsTheChain: a commit that is another than the chain says is refused, whatever of it is another
+// and though its checksum fits.
+func TestAdoptFollowsTheChain(t *testing.T) {
+	r := newTwoStores(t, 1, false)
+	r.try(putIn("", "a", "k", 1))
+	if err := r.abandon(func() error { _, err := r.transact(engine.Conditions{}, putIn("", "a", "k", 2)); return err }); !errors.Is(err, engine.ErrOutcomeUnknown) {
+		t.Fatal(err)
+	}
+	s := *r.Engine.Plan()
+	was, size := bytes.Clone(s.Batch), 0
+	s.Batch = engine.Respell(t, was, engine.LogTag, func(body []byte) { size += len(body) })
+	ok(t, r.other.Examine(&s))
+	const names = len("\x07default\x01a\x00") // of which the chain has digests
+	for i := range size - names {
+		s.Batch = engine.Respell(t, was, engine.LogTag, func(body []byte) { body[i] ^= 1 })
+		if err := r.other.Examine(&s); !errors.Is(err, engine.ErrDataLoss) {
+			t.Errorf("with byte %d of %d of the commit changed: %v", i, size, err)
+		}
+	}
+	ok(t, r.other.Adopt(&engine.Step{First: s.First, Last: s.Last, Before: s.Before, After: s.After, Time: s.Time, Batch: was}))
+	r.other.close()
+}
+
 // TestLeadKnowsWhatIsUsed: who begins to lead lists what the store uses beside what it uses
 // itself, also when another has used it first.
 func TestLeadKnowsWhatIsUsed(t *testing.T) {

@@ -37,6 +37,7 @@ type member struct {
 	joins  bool
 	ended  error // it is no member any more
 	coming *coming
+	term   uint64 // on its disk
 }
 
 type cluster struct {
@@ -122,6 +123,7 @@ func (c *cluster) start(id uint64) {
 		return
 	}
 	ok(c.t, err)
+	m.term = m.Status().Term
 }
 
 var errKilled = errors.New("the connection broke")
@@ -246,6 +248,9 @@ func (c *cluster) work(id uint64) {
 	}
 	m.queue = append(m.queue, appends...)
 	for _, m := range send {
+		if at := c.members[id].term; m.GetTerm() > at && m.GetType() != raftpb.MsgPreVote && m.GetType() != raftpb.MsgPreVoteResp && err == nil {
+			c.t.Fatalf("member %d, which has term %d on disk, says %v", id, at, m)
+		}
 		fmt.Fprintln(c.sent, m)
 		c.network = append(c.network, proto.CloneOf(m))
 	}
@@ -264,6 +269,9 @@ func (c *cluster) sync(id uint64) {
 	case len(m.queue) > 0:
 		n := 1 + c.rng.IntN(len(m.queue))
 		ok(c.t, m.Store(m.queue[:n]))
+		for _, a := range m.queue[:n] {
+			m.term = max(m.term, a.Term())
+		}
 		m.queue, m.stored = m.queue[n:], m.queue[:n:n]
 	}
 }

@@ -30,6 +30,7 @@ import (
 type wal struct {
 	*raft.MemoryStorage
 	db      *pebble.DB
+	seen    *witness // whoever stores has it
 	mark    *raftpb.SnapshotMetadata
 	bytes   uint64                          // of the entries after it
 	members *raftpb.ConfState               // as of what the store has
@@ -82,6 +83,9 @@ func openLogStore(fs vfs.FS, dir string, halt func(error)) (*pebble.DB, *atomic.
 	}
 	db, err := pebble.Open(dir, &pebble.Options{
 		FS: engine.Guard(fs, stop), FormatMajorVersion: engine.PebbleFormat, DisableTableStats: true, Logger: pebbleLog{halt: stop},
+		EventListener: &pebble.EventListener{DataCorruption: func(i pebble.DataCorruptionInfo) {
+			stop(fmt.Errorf("the raft log: %s is damaged: %v", i.Path, i.Details))
+		}},
 	})
 	return db, halted, err
 }
@@ -92,24 +96,42 @@ func openWAL(fs vfs.FS, dir string, members []uint64, halt func(error)) (_ *wal,
 	if w.db, w.halted, err = openLogStore(fs, dir, halt); err != nil {
 		return nil, err
 	}
-	if err = w.load(members); err != nil {
-		return nil, errors.Join(err, w.db.Close())
+	if err = w.open(fs, dir, members); err != nil {
+		return nil, errors.Join(err, w.close())
 	}
 	return w, nil
 }
 
-func (w *wal) load(members []uint64) error {
+func (w *wal) open(fs vfs.FS, dir string, members []uint64) error {
+	old, err := w.has(markKey)
+	if err != nil {
+		return err
+	}
+	// Made before the log has anything, so that none that has something lacks one.
+	if w.seen, err = openWitness(fs, dir, !old); err != nil {
+		return err
+	}
+	if err := w.load(members, old); err != nil {
+		return err
+	}
+	return w.seen.holds(w)
+}
+
+func (w *wal) close() error {
+	if w.seen == nil {
+		return w.db.Close()
+	}
+	return errors.Join(w.seen.file.Close(), w.db.Close())
+}
+
+func (w *wal) load(members []uint64, old bool) error {
 	first := uint64(firstMark)
 	if len(members) == 0 {
 		first = 0
 	}
 	w.mark = &raftpb.SnapshotMetadata{Index: &first, Term: &first, ConfState: &raftpb.ConfState{Voters: members}}
 	w.hard = &raftpb.HardState{Term: &first, Vote: new(uint64(0)), Commit: &first}
-	found, err := w.has(markKey)
-	if err != nil {
-		return err
-	}
-	if !found {
+	if !old {
 		b := w.db.NewBatch()
 		defer b.Close()
 		_ = b.Set(markKey, sealed(markKey, w.mark), nil) // in memory, as the next
@@ -218,8 +240,16 @@ func (w *wal) store(appends []*Append) error {
 	b := w.db.NewBatch()
 	defer b.Close()
 	how := pebble.NoSync
+	said := w.seen.claim
 	for _, a := range appends {
 		if entries := a.m.GetEntries(); len(entries) > 0 {
+			if entries[0].GetIndex() <= said.last {
+				if err := w.seen.lower(claim{term: w.seen.term, vote: w.seen.vote}); err != nil {
+					return err
+				}
+			}
+			end := entries[len(entries)-1]
+			said.last, said.lastOfTerm = end.GetIndex(), end.GetTerm()
 			how = pebble.Sync
 			_ = b.DeleteRange(entryKey(entries[0].GetIndex()), entryKey(math.MaxUint64), nil) // in memory, as the next
 			for _, e := range entries {
@@ -230,6 +260,10 @@ func (w *wal) store(appends []*Append) error {
 		if at := a.m.GetSnapshot().GetMetadata(); at != nil {
 			how = pebble.Sync
 			_ = b.DeleteRange(entryKey(0), entryKey(math.MaxUint64), nil)
+			if err := w.seen.lower(claim{term: w.seen.term, vote: w.seen.vote}); err != nil {
+				return err
+			}
+			said.last, said.lastOfTerm = 0, 0
 			_ = b.Set(markKey, sealed(markKey, at), nil)
 			_ = b.Set(installKey, seal(installKey, []byte(*w.listing.Load())), nil)
 		}
@@ -237,14 +271,17 @@ func (w *wal) store(appends []*Append) error {
 			if h.GetTerm() != w.hard.GetTerm() || h.GetVote() != w.hard.GetVote() {
 				how = pebble.Sync
 			}
-			w.hard = h
+			w.hard, said.term, said.vote = h, h.GetTerm(), h.GetVote()
 			_ = b.Set(hardStateKey, sealed(hardStateKey, h), nil)
 		}
 	}
 	if b.Empty() {
 		return nil
 	}
-	return w.write(b, how)
+	if err := w.write(b, how); err != nil || said == w.seen.claim {
+		return err
+	}
+	return w.seen.say(said)
 }
 
 // write writes a batch. It asks for the sync and waits for it apart: Pebble's call that does both never
@@ -325,35 +362,3 @@ func (w *wal) cut(to uint64) error {
 func (w *wal) Snapshot() (*raftpb.Snapshot, error) {
 	return &raftpb.Snapshot{Metadata: w.latest()}, nil
 }
-
-// pebbleLog drops what Pebble logs, and halts with what it cannot go on with.
-type pebbleLog struct {
-	quiet
-	halt func(error)
-}
-
-func (l pebbleLog) Fatalf(f string, a ...any) {
-	l.halt(fmt.Errorf("the raft log: "+f, a...))
-	select {} // only if halting does not end the process: it would go on with what is not stored
-}
-
-// quiet drops what is logged, and ends with what raft cannot go on with.
-type quiet struct{}
-
-var (
-	_ pebble.Logger = pebbleLog{}
-	_ raft.Logger   = quiet{}
-)
-
-func (quiet) Debug(...any)              {}
-func (quiet) Debugf(string, ...any)     {}
-func (quiet) Info(...any)               {}
-func (quiet) Infof(string, ...any)      {}
-func (quiet) Warning(...any)            {}
-func (quiet) Warningf(string, ...any)   {}
-func (quiet) Error(...any)              {}
-func (quiet) Errorf(string, ...any)     {}
-func (quiet) Fatal(a ...any)            { panic(fmt.Sprint(a...)) }
-func (quiet) Fatalf(f string, a ...any) { panic(fmt.Sprintf(f, a...)) }
-func (quiet) Panic(a ...any)            { panic(fmt.Sprint(a...)) }
-func (quiet) Panicf(f string, a ...any) { panic(fmt.Sprintf(f, a...)) }

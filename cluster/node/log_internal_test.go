@@ -35,7 +35,7 @@ func TestLogReplaces(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := w.db.Close(); err != nil {
+	if err := w.close(); err != nil {
 		t.Fatal(err)
 	}
 	w = open()
@@ -46,7 +46,7 @@ func TestLogReplaces(t *testing.T) {
 	if first != 2 || last != 3 || term != 2 || err != nil || hard.GetTerm() != 2 || hard.GetVote() != 3 || hard.GetCommit() != 1 || len(conf.GetVoters()) != 3 {
 		t.Errorf("the log goes from %d to %d of term %d (%v), with %v of %v", first, last, term, err, hard, conf)
 	}
-	if err := w.db.Close(); err != nil {
+	if err := w.close(); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -11,8 +11,10 @@ import (
 	"statehouse.dev/statehouse/engine"
 )
 
-func heartbeat(from, to, term uint64) *raftpb.Message {
-	return &raftpb.Message{Type: raftpb.MsgHeartbeat.Enum(), From: &from, To: &to, Term: &term}
+func heartbeat(from, to, term uint64) *raftpb.Message { return heartbeatOf(from, to, term, 0) }
+
+func heartbeatOf(from, to, term, commit uint64) *raftpb.Message {
+	return &raftpb.Message{Type: raftpb.MsgHeartbeat.Enum(), From: &from, To: &to, Term: &term, Commit: &commit}
 }
 
 // TestMembers: a member that has nothing joins as a learner, gets the state, is promoted and leads; another is

@@ -90,7 +90,7 @@ func Open(c Config) (*Node, error) {
 		return nil, err
 	}
 	if err := n.begin(); err != nil {
-		return nil, errors.Join(err, n.log.db.Close())
+		return nil, errors.Join(err, n.log.close())
 	}
 	return n, nil
 }
@@ -206,7 +206,7 @@ func (n *Node) Receive(m *raftpb.Message) {
 			return
 		}
 	}
-	_ = n.raft.Step(m) // what is stale is dropped
+	n.step(m)
 }
 
 // Leads reports whether the engine leads.
@@ -215,7 +215,7 @@ func (n *Node) Leads() bool { return n.leads }
 // Close closes the log. The engine stays open.
 func (n *Node) Close() error {
 	n.end()
-	return n.log.db.Close()
+	return n.log.close()
 }
 
 // end tells all who wait that they need not.

@@ -10,22 +10,26 @@ import (
 	"statehouse.dev/statehouse/engine"
 )
 
-// TestRepeats: what a cluster does follows from its seed, elections included.
+// TestRepeats: what a cluster does follows from its seed: elections, what is fetched, who comes and goes.
 func TestRepeats(t *testing.T) {
-	var digests []string
-	for range 2 {
-		c := newCluster(t, 5)
-		c.lossy, c.kills = true, true
-		for i := range 20 {
-			_, err := c.commit(engine.TxnID(fmt.Sprint(i)), []engine.Write{put("a", "k", i)}, engine.Conditions{})
-			ok(t, err)
+	for seed := range uint64(3) {
+		var digests []string
+		for range 2 {
+			c := newCluster(t, 5+seed)
+			c.keep = 8 << 10
+			c.lossy, c.kills = true, true
+			c.write("one", 20)
+			c.change(func(m *member, done func(error)) { m.AddLearner(4, added(m, 4, done)) })
+			joined := c.join(4)
+			c.write("two", 20)
+			c.until(func() bool { return joined.up() && joined.engine != nil })
+			c.settle()
+			c.check(nil)
+			digests = append(digests, fmt.Sprintf("%x, %d killed, %d stretches", c.sent.Sum(nil), c.killed, c.fetched))
 		}
-		c.settle()
-		c.check(nil)
-		digests = append(digests, fmt.Sprintf("%x, %d killed", c.sent.Sum(nil), c.killed))
-	}
-	if digests[0] != digests[1] {
-		t.Errorf("two runs of a seed sent %v", digests)
+		if digests[0] != digests[1] {
+			t.Errorf("two runs of a seed sent %v", digests)
+		}
 	}
 }
 

@@ -133,3 +133,22 @@ func TestLogFails(t *testing.T) {
 		t.Errorf("a log that cannot be synced: %v, halted: %v", err, m.halted)
 	}
 }
+
+// TestWiped: a member whose disk is empty and that begins anew under its old id ends as soon as a leader counts on what
+// it had.
+func TestWiped(t *testing.T) {
+	c := newCluster(t, 5)
+	c.write("before", 5)
+	id, m := c.follower()
+	m.end(c.members[id].disk.Kill())
+	for _, dir := range []string{storeDir, raftDir} {
+		ok(t, m.disk.RemoveAll(dir))
+	}
+	lead := c.leader()
+	m.joins = true
+	c.start(id)
+	m.Receive(heartbeatOf(lead.ID(), id, lead.Status().Term, lead.Status().Committed))
+	if _, _, err := m.Work(); err == nil || !strings.Contains(err.Error(), "raft cannot go on") {
+		t.Errorf("a member that has lost all of its disk goes on: %v", err)
+	}
+}

@@ -133,7 +133,7 @@ func (n *Node) Stored(appends []*Append) {
 			if m.GetTo() != n.config.ID {
 				s.send = append(s.send, m)
 			} else if n.halted == nil {
-				_ = n.raft.Step(m)
+				n.step(m)
 			}
 		}
 	}
