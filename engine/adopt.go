@@ -20,6 +20,7 @@ type adopted struct {
 	acts    []*rangeAct
 	ended   []AgentName         // those whose act on many keys is carried out
 	floors  map[string]CommitTS // that moved
+	kinds   kinds               // of system rows
 	pruned  CommitTS            // outcomes up to here go; 0: none do
 }
 
@@ -128,6 +129,11 @@ func (a *adopted) row(s *Step, kind pebble.InternalKeyKind, key, value []byte) (
 }
 
 func (a *adopted) deleted(key []byte) bool {
+	if key[0] == systemTag {
+		kind, _, ok := splitSystemKey(key)
+		a.kinds.add(kind)
+		return ok
+	}
 	if key[0] != rangeTag {
 		return true
 	}
@@ -163,6 +169,7 @@ func (a *adopted) set(s *Step, key, body []byte) (ok bool) {
 		return ok
 	case systemTag:
 		kind, name, ok := splitSystemKey(key)
+		a.kinds.add(kind)
 		if kind != pastKind {
 			return ok
 		}
@@ -211,6 +218,7 @@ func (e *Engine) adopt(s *Step, b *pebble.Batch, found *adopted) error {
 	}
 	e.db.releaseReaders()
 	e.system.publish(func() { e.publishAdopted(s, found) })
+	e.system.tell(found.kinds)
 	e.env.Trace("adopt", s.First, s.Last)
 	if e.space.wrote(b.Len()) {
 		e.checkSpace()

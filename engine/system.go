@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -118,9 +119,20 @@ func (e *Engine) SystemRows(kind, after string, limit int) ([]SystemRow, error) 
 
 var _ SystemReader = (*Engine)(nil)
 
+// OnSystem has f called when changes of rows of a kind are durable, whoever made them: an update here, or a
+// step that was planned on another machine. It is called by the writer, before any later commit or update is
+// planned and before the update is answered, and must not wait. It is asked for before the engine steps.
+func (e *Engine) OnSystem(kind string, f func()) {
+	if e.system.told == nil {
+		e.system.told = make(map[string][]func())
+	}
+	e.system.told[kind] = append(e.system.told[kind], f)
+}
+
 // systemRows is what the engine has of system rows beside the rows.
 type systemRows struct {
-	queue []*systemAsk // under Engine.mu
+	queue []*systemAsk        // under Engine.mu
+	told  map[string][]func() // by kinds
 
 	// durable is the store as it was before a step whose changes are not durable yet: Pebble
 	// shows those at once, and a crash could still take them back (G4). nil: there is no such step.
@@ -141,8 +153,18 @@ type systemAsk struct {
 type systemStep struct {
 	asks  []*systemAsk
 	batch *pebble.Batch // indexed, so that an update sees those before it; nil: nothing changes, or join was called
+	kinds kinds         // of the rows that updates change
 
 	changes bool
+}
+
+// kinds are those of system rows that a step changes, each once.
+type kinds []string
+
+func (k *kinds) add(kind string) {
+	if !slices.Contains(*k, kind) {
+		*k = append(*k, kind)
+	}
 }
 
 func (e *Engine) askWriter(a *systemAsk) (*systemAsk, error) {
@@ -196,6 +218,7 @@ func (e *Engine) planSystem(asks []*systemAsk, now time.Time) systemStep {
 			continue
 		}
 		for _, c := range changes {
+			s.kinds.add(c.Kind)
 			setSystem(b, c)
 		}
 	}
@@ -284,9 +307,22 @@ func (r *systemRows) settled(s *systemStep, durable bool) {
 		r.release()
 		r.mu.Unlock()
 	}
+	if !durable {
+		return
+	}
+	r.tell(s.kinds)
 	for _, a := range s.asks {
-		if durable && a.err == nil && a.Applied != nil {
+		if a.err == nil && a.Applied != nil {
 			a.Applied()
+		}
+	}
+}
+
+// tell tells of kinds of rows that have changed.
+func (r *systemRows) tell(ks kinds) {
+	for _, kind := range ks {
+		for _, f := range r.told[kind] {
+			f()
 		}
 	}
 }

@@ -54,7 +54,7 @@ func (r *reference) forget(n int) { r.h.Log = r.h.Log[:len(r.h.Log)-n] }
 func uptr(v uint64) *uint64 { return &v }
 
 func lies() []lie {
-	return slices.Concat(liesOfTheLog(), liesAboutCommits(), liesAboutRefusals(), liesAboutTransactions(), liesInReads(), liesInStreams(), liesAboutReadSets(), liesAboutAsks(), liesAboutWakes())
+	return slices.Concat(liesOfTheLog(), liesAboutCommits(), liesAboutRefusals(), liesAboutTransactions(), liesInReads(), liesInStreams(), liesAboutReadSets(), liesAboutAsks(), liesAboutWakes(), liesAboutBytes(), liesAboutLineage())
 }
 
 func liesOfTheLog() []lie {

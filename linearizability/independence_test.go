@@ -15,12 +15,12 @@ import (
 var shared = []string{
 	"AgentNames",   // the agents that a request names
 	"Arguments",    // what belongs to an operation of a transact
+	"AsBytes",      // the parts of a value that is bytes
 	"ByOperator",   // that no client asks for an event, as it says itself
 	"CompareNames", // the order of names
 	"Covered",      // the agents that the log has
 	"End",          // when an operation was over
 	"Evaluates",    // that the daemon decides what an operation writes
-	"IsBytes",      // that a value is bytes
 	"LastShown",    // the name that a page ends with
 	"Name",         // the record that a request names
 	"Named",        // the record that a refusal names

@@ -178,7 +178,7 @@ func (w *World) audit(corrupt bool) {
 	events := make(map[uint64]*history.Event)
 	var last uint64
 	for _, ns := range w.ask(history.ListSpaces, history.Input{}).Out.Keys {
-		op := w.ask(history.Replay, history.Input{Namespace: ns, AllAgents: true, AllOperations: true})
+		op := w.ask(history.Replay, history.Input{Namespace: ns, AllAgents: true, AllOperations: true, Native: true})
 		if op.Outcome != history.OK && corrupt {
 			w.rec.probe("harm found by a read")
 			w.auditNamespace(ns)

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"math"
 	"time"
 
 	"go.etcd.io/raft/v3/raftpb"
@@ -20,7 +19,7 @@ import (
 // A step is what the leader of its term planned:
 //
 //	1 byte flags · uvarint first · uvarint last · 32 bytes hash before · 32 bytes hash after ·
-//	8 bytes Unix seconds · 4 bytes nanoseconds · the batch
+//	8 bytes Unix seconds, before the first commit those of the year 1 · 4 bytes nanoseconds · the batch
 const (
 	entryVersion = 1
 	kindStep     = 1
@@ -72,10 +71,10 @@ func parseStep(data []byte) (s engine.Step, err error) {
 	}
 	data = data[copy(s.Before[:], data):]
 	data = data[copy(s.After[:], data):]
-	seconds, nanos := binary.BigEndian.Uint64(data), binary.BigEndian.Uint32(data[8:])
-	if seconds > math.MaxInt64 || nanos >= 1e9 {
+	seconds, nanos := int64(binary.BigEndian.Uint64(data)), binary.BigEndian.Uint32(data[8:])
+	if nanos >= 1e9 {
 		return s, ErrEntry
 	}
-	s.Time, s.Batch = time.Unix(int64(seconds), int64(nanos)).UTC(), data[12:]
+	s.Time, s.Batch = time.Unix(seconds, int64(nanos)).UTC(), data[12:]
 	return s, nil
 }

@@ -48,6 +48,7 @@ func usagef(format string, args ...any) error { return usageError{fmt.Errorf(for
 type errFailed struct {
 	message  string
 	notFound bool
+	lost     bool // a lease is, which the daemon says in an answer
 }
 
 func (e errFailed) Error() string { return e.message }
@@ -57,7 +58,11 @@ func failedf(format string, args ...any) error {
 }
 
 func notFoundf(format string, args ...any) error {
-	return errFailed{fmt.Sprintf(format, args...), true}
+	return errFailed{message: fmt.Sprintf(format, args...), notFound: true}
+}
+
+func lostf(format string, args ...any) error {
+	return errFailed{message: fmt.Sprintf(format, args...), lost: true}
 }
 
 // noted is an error with something to add to what is told of it.
@@ -119,6 +124,8 @@ func explain(err error) (code int, message string) {
 		return exitOK, ""
 	case errors.As(err, &apart):
 		return exitUnchecked, apart.Error()
+	case errors.As(err, &no) && no.lost:
+		return exitRefused, no.message
 	case errors.As(err, &no):
 		return exitFailed, no.message
 	case errors.As(err, &unknown):

@@ -1,6 +1,7 @@
 package record
 
 import (
+	"cmp"
 	"strings"
 	"unicode/utf8"
 
@@ -117,7 +118,7 @@ func askPut(o *pb.TransactOperation, w *history.Write, with history.Arguments) {
 	default:
 		o.Put = &pb.Put{Append: w.Op == history.Append, IfAbsent: w.Op == history.IfAbsent, TtlMs: with.TTL, DueAt: stamp(with.DueAt), DueInMs: with.DueIn}
 		if isBytes {
-			o.Put.ValueBytes, o.Put.ContentType = data, contentType
+			withType(&o.Put.ValueBytes, &o.Put.ContentType, data, contentType)
 		} else {
 			o.Put.ValueJson = []byte(w.Value)
 		}
@@ -153,6 +154,16 @@ func lease(l *pb.Lease) *history.Lease {
 	}
 }
 
+// defaultContentType is that of bytes which come without one.
+const defaultContentType = "application/octet-stream"
+
+// withType puts bytes and their type into a request. What has the default one is sent without.
+func withType(data *[]byte, contentType *string, sent []byte, of string) {
+	if *data = sent; of != defaultContentType {
+		*contentType = of
+	}
+}
+
 // valued is a message that has a value in one of its forms.
 type valued interface {
 	GetValueJson() []byte
@@ -163,7 +174,7 @@ type valued interface {
 // value is a value as histories have it.
 func value(v valued) string {
 	if v.GetValueBytes() != nil || v.GetContentType() != "" {
-		return history.Bytes(v.GetContentType(), v.GetValueBytes())
+		return history.Bytes(cmp.Or(v.GetContentType(), defaultContentType), v.GetValueBytes())
 	}
 	return text(v.GetValueJson())
 }

@@ -28,7 +28,7 @@ var write = unary[*pb.WriteRequest, *pb.WriteResponse](history.StageWrite, pb.St
 	func(in *history.Input, _ string) *pb.WriteRequest {
 		req := &pb.WriteRequest{TxnId: in.TxnID, Namespace: in.Namespace, AgentId: in.Agent, Key: in.Key, ExpectedVersion: in.Expected}
 		if contentType, data, isBytes := history.AsBytes(in.Value); isBytes {
-			req.ValueBytes, req.ContentType = data, contentType
+			withType(&req.ValueBytes, &req.ContentType, data, contentType)
 		} else {
 			req.ValueJson = []byte(in.Value)
 		}

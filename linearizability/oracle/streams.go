@@ -19,10 +19,7 @@ type cursor struct {
 
 // checkStream compares what a replay or watch sent with the log under its filter.
 func (j *judge) checkStream(op *history.Operation) {
-	if op.In.Lineage && j.model.Forks[history.AgentName{Namespace: op.In.Namespace, Agent: op.In.Agent}] != nil {
-		j.count(op, &j.stats.Dangling) // it begins with another agent's past
-		return
-	}
+	op = j.asForked(op)
 	c := j.startStream(op)
 	if c == nil {
 		return
@@ -139,21 +136,23 @@ func (j *judge) nextMatch(in *history.Input, from, last uint64) uint64 {
 		if in.FromTime != 0 && ev.CommitTime < in.FromTime || in.ToTime != 0 && ev.CommitTime > in.ToTime {
 			continue
 		}
-		if slices.ContainsFunc(j.shownTo(in, ev), func(o history.EventOp) bool { return lets(in, o) }) {
+		of := j.agentAt(in, ts)
+		if slices.ContainsFunc(j.shownTo(in, ev), func(o history.EventOp) bool { return lets(in, of, o) }) {
 			return ts
 		}
 	}
 	return 0
 }
 
-func lets(in *history.Input, o history.EventOp) bool {
+// lets reports whether the filter of a stream, which is of this agent then, lets an operation through.
+func lets(in *history.Input, agent string, o history.EventOp) bool {
 	switch {
 	case in.Lease != "" && (o.Lease == nil || o.Key != in.Lease), in.Due && !o.Due:
 		return false
 	case o.Act != nil && strings.HasPrefix(in.Prefix, o.Key): // it reaches into what is asked for
-		return o.Namespace == in.Namespace && (in.AllAgents || o.Agent == in.Agent)
+		return o.Namespace == in.Namespace && (in.AllAgents || o.Agent == agent)
 	}
-	return o.Namespace == in.Namespace && (in.AllAgents || o.Agent == in.Agent) && strings.HasPrefix(o.Key, in.Prefix)
+	return o.Namespace == in.Namespace && (in.AllAgents || o.Agent == agent) && strings.HasPrefix(o.Key, in.Prefix)
 }
 
 // shownTo is what a commit did, as a reader is shown it: operation by operation as the log has them, or,
@@ -183,8 +182,9 @@ func (j *judge) sameEvent(in *history.Input, ev *history.Event, shown *int) (mor
 		return false, "another transaction, time, cause or metadata than the log has"
 	}
 	var want []history.EventOp
+	of := j.agentAt(in, ev.CommitTS)
 	for _, o := range j.shownTo(in, whole) {
-		if lets(in, o) {
+		if lets(in, of, o) {
 			want = append(want, o)
 		}
 	}

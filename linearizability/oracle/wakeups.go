@@ -215,7 +215,12 @@ func (j *judge) checkClaim(op *history.Operation) {
 	}
 	ev := j.model.ByTxn[op.In.TxnID]
 	if ev == nil || j.cameToNothing(op, ev) {
-		if low, high := j.window(op); len(told) > 0 || !j.early(op.Call) && j.leaves(w, low, high) {
+		first := op // whoever asks again is told what the first was
+		if t := j.txns[op.In.TxnID]; t != nil && len(t.attempts) > 0 {
+			first = t.attempts[0]
+		}
+		low, _ := j.window(first)
+		if _, high := j.window(op); len(told) > 0 || !j.early(first.Call) && j.leaves(w, low, high) {
 			j.breaks(op, "G1", "claim-misses", "a record that is due", "none", "it was told that nothing is due, and something was all the while")
 		}
 		return

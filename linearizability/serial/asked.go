@@ -75,10 +75,6 @@ func logKnows(list []*history.Operation) bool {
 	})
 }
 
-func writesBytes(op *history.Operation) bool {
-	return history.IsBytes(op.In.Value) || slices.ContainsFunc(op.In.Writes, func(w history.Write) bool { return history.IsBytes(w.Value) })
-}
-
 // actedOn are the agents that the log has acts on, or that began as forks.
 func actedOn(h *history.History) map[history.AgentName]bool {
 	var list map[history.AgentName]bool
@@ -129,7 +125,7 @@ func (c *constraints) came(op *history.Operation, i int) []effect {
 		e := effect{name: w.Name, blur: !known}
 		if known {
 			e.facts = facts{known: knowsExists, exists: true}
-			if told.Value != "" && (!c.bytes || op.In.Native) {
+			if told.Value != "" { // which is no bytes: of those there is no sum
 				e.known, e.value = e.known|knowsValue, c.canonical(told.Value)
 			}
 			if !op.In.Doubles && e.known&knowsValue != 0 && !c.rounds {
@@ -177,7 +173,11 @@ func (c *constraints) wantsResults(a *constraint, op *history.Operation) {
 			if r := &op.Out.Results[i]; !r.Existed {
 				see(w.Name, facts{known: knowsExists})
 			} else {
-				see(w.Name, facts{known: knowsExists | knowsVersion, exists: true, version: r.Version})
+				f := facts{known: knowsExists | knowsVersion, exists: true, version: r.Version}
+				if r.Value != "" {
+					f = c.showing(f, op, r.Value)
+				}
+				see(w.Name, f)
 			}
 		case history.Append:
 			if len(op.Out.Results) == len(op.In.Writes) {

@@ -71,7 +71,6 @@ type constraints struct {
 	rounds bool                      // in it numbers are not exact
 	values map[string]string         // their forms
 	heads  map[history.AgentName]bool
-	bytes  bool                // some values are bytes, which readers are shown in two forms
 	views  map[int]*constraint // that a read belongs to, by its number
 	ends   map[int]string      // the last key of each page, likewise
 	txns   map[string]*txn
@@ -111,7 +110,6 @@ func constraintsOf(h *history.History, log map[string]*history.Event, middle *Mi
 		c.form, c.rounds = history.Rounded, true // in which all of them see alike
 	}
 	covered := h.Covered()
-	c.bytes = slices.ContainsFunc(h.Operations, writesBytes)
 	for _, op := range h.Operations {
 		if !within(covered, op) {
 			continue
@@ -209,6 +207,10 @@ func (c *constraints) addAnswer(op *history.Operation) {
 		}
 	case history.RenewLeases:
 		c.addRenewals(op)
+	case history.Replay:
+		if op.In.Lineage {
+			c.addLineage(op)
+		}
 	}
 }
 
@@ -248,8 +250,8 @@ func (c *constraints) addVersions(op *history.Operation) {
 // sight is what a read saw of a record.
 func (c *constraints) sight(op *history.Operation, r *history.Record) sight {
 	f := facts{known: knowsExists | knowsVersion | knowsTS, exists: r.Exists, version: r.Version, ts: r.CommitTS}
-	if r.Exists && !op.In.NoValues && !r.Erased && !r.Pruned && (op.In.Native || !c.bytes) {
-		f.known, f.value = f.known|knowsValue, c.canonical(r.Value)
+	if r.Exists && !r.Erased && !r.Pruned {
+		f = c.showing(f, op, r.Value)
 	}
 	return sight{r.Name, f}
 }

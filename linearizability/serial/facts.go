@@ -20,16 +20,21 @@ const (
 	knowsVersion
 	knowsTS
 	knowsValue
+	// knowsShown: value is what a reader was shown who knows no bytes, and what was written may be bytes.
+	knowsShown
 )
 
 // meet joins what is known with what is seen; false when they disagree.
 func (f facts) meet(g facts) (facts, bool) {
 	both := f.known & g.known
 	if both&knowsExists != 0 && f.exists != g.exists || both&knowsVersion != 0 && f.version != g.version ||
-		both&knowsTS != 0 && f.ts != g.ts || both&knowsValue != 0 && f.value != g.value {
+		both&knowsTS != 0 && f.ts != g.ts || !f.sameValue(&g) {
 		return f, false
 	}
 	fresh := g.known &^ f.known
+	if f.known&knowsValue != 0 {
+		fresh &^= knowsShown
+	}
 	if fresh&knowsExists != 0 {
 		f.exists = g.exists
 	}
@@ -39,10 +44,12 @@ func (f facts) meet(g facts) (facts, bool) {
 	if fresh&knowsTS != 0 {
 		f.ts = g.ts
 	}
-	if fresh&knowsValue != 0 {
+	if fresh&(knowsValue|knowsShown) != 0 {
 		f.value = g.value
 	}
-	f.known |= fresh
+	if f.known |= fresh; f.known&knowsValue != 0 {
+		f.known &^= knowsShown
+	}
 	return f, true
 }
 
@@ -83,7 +90,7 @@ func (f facts) String() string {
 	if f.known&knowsTS != 0 {
 		out = append(out, fmt.Sprintf("of commit %d", f.ts))
 	}
-	if f.known&knowsValue != 0 {
+	if f.known&(knowsValue|knowsShown) != 0 {
 		out = append(out, f.value)
 	} else if f.known&knowsExists != 0 && f.exists {
 		out = append(out, "something")

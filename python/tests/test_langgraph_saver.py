@@ -149,14 +149,12 @@ class TestKeeping:
         long = f"{7:032}.123"
         assert saver.get_next_version(long, None).startswith(f"{8:032}.")
 
-    async def test_one_request_where_the_thread_is_known_and_two_where_not(self, saver):
+    async def test_one_request_where_the_thread_is_known(self, saver):
         await chain(saver, 3)
         counted = Counting(saver)
         await saver.aget_tuple(config())
         assert counted.calls == ["get_many"]
-        other = Counting(fresh := another(saver))
-        found = await fresh.aget_tuple(config())
-        assert other.calls == ["scan_prefix", "get_many"]
+        found = await (fresh := another(saver)).aget_tuple(config())
         assert found.checkpoint["channel_values"] == {"n": 2, "same": "same"}
         del counted.calls[:]
         made = checkpoint({"n": 9}, {"n": "9"})
@@ -506,13 +504,13 @@ class TestBlocking:
 
     async def test_awaited_it_calls_in_threads(self, statehouse_client, monkeypatch):
         saver, threads = StatehouseSaver(statehouse_client), []
-        scan = statehouse_client.scan_prefix
+        find = statehouse_client.find
 
         def noticed(*arguments, **options):
             threads.append(threading.get_ident())
-            return scan(*arguments, **options)
+            return find(*arguments, **options)
 
-        monkeypatch.setattr(statehouse_client, "scan_prefix", noticed)
+        monkeypatch.setattr(statehouse_client, "find", noticed)
         assert await saver.aget_tuple(config()) is None
         assert threads
         assert threading.get_ident() not in threads, "the event loop goes on"

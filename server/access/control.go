@@ -36,6 +36,7 @@ type Store interface {
 	engine.SystemReader
 	UpdateSystem(ctx context.Context, u engine.SystemUpdate) error
 	AskSystem(u engine.SystemUpdate) error
+	OnSystem(kind string, f func())
 }
 
 // token is the shared token, by its hash; nil: there is none.
@@ -69,6 +70,7 @@ func New(env *engine.Env, sharedToken string) *Control {
 // Load reads the keys of a store, and from then on keeps to it.
 func (c *Control) Load(store Store) error {
 	c.store = store
+	store.OnSystem(keyKind, c.applied)
 	return c.reload()
 }
 

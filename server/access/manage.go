@@ -26,15 +26,6 @@ type Decide func(now time.Time, rows engine.SystemReader) ([]engine.SystemChange
 // the other or neither is. The details are names, never values or secrets. Whoever asks must
 // still be let in when it is decided. decide may be nil: an act that changes no system row.
 func (c *Control) Act(ctx context.Context, action string, details map[string]string, decide Decide) error {
-	return c.act(ctx, action, details, decide, nil)
-}
-
-// actOnKeys is Act of a change of keys, which holds from then on.
-func (c *Control) actOnKeys(ctx context.Context, action string, details map[string]string, decide Decide) error {
-	return c.act(ctx, action, details, decide, c.applied)
-}
-
-func (c *Control) act(ctx context.Context, action string, details map[string]string, decide Decide, applied func()) error {
 	caller := CallerOf(ctx)
 	return c.store.UpdateSystem(ctx, engine.SystemUpdate{
 		Decide: func(now time.Time, rows engine.SystemReader) (changes []engine.SystemChange, err error) {
@@ -51,11 +42,10 @@ func (c *Control) act(ctx context.Context, action string, details map[string]str
 			entry, err := appendEntries(now, rows, Entry{Principal: Principal(ctx), Action: action, Details: details})
 			return append(changes, entry...), err
 		},
-		Applied: applied,
 	})
 }
 
-// applied takes up what has become durable. If it cannot be read no key is good any more: it may
+// applied takes up changes of keys that have become durable, made here or on another machine. If it cannot be read no key is good any more: it may
 // have been a revocation.
 func (c *Control) applied() {
 	if err := c.reload(); err != nil {
@@ -81,7 +71,7 @@ func (c *Control) Create(ctx context.Context, k Key) (*Key, string, error) {
 		return nil, "", &engine.Failure{Kind: engine.ErrInvalid, Message: err.Error()}
 	}
 	details := map[string]string{"key_id": k.ID, "name": k.Name, "scopes": Grant(k.Scopes).String()}
-	err := c.actOnKeys(ctx, "CreateAccessKey", details, func(now time.Time, rows engine.SystemReader) ([]engine.SystemChange, error) {
+	err := c.Act(ctx, "CreateAccessKey", details, func(now time.Time, rows engine.SystemReader) ([]engine.SystemChange, error) {
 		keys, err := readKeys(rows)
 		if err != nil {
 			return nil, err
@@ -161,7 +151,7 @@ func (c *Control) Rotate(ctx context.Context, ref string, overlap time.Duration)
 	var key *Key
 	var secret string
 	details := map[string]string{"key": ref, "overlap": overlap.String()}
-	err := c.actOnKeys(ctx, "RotateAccessKey", details, func(now time.Time, rows engine.SystemReader) ([]engine.SystemChange, error) {
+	err := c.Act(ctx, "RotateAccessKey", details, func(now time.Time, rows engine.SystemReader) ([]engine.SystemChange, error) {
 		keys, err := readKeys(rows)
 		if err != nil {
 			return nil, err
@@ -195,7 +185,7 @@ func (c *Control) Rotate(ctx context.Context, ref string, overlap time.Duration)
 func (c *Control) Revoke(ctx context.Context, ref string, force bool) (*Key, error) {
 	var key *Key
 	hasToken := c.HasToken()
-	err := c.actOnKeys(ctx, "RevokeAccessKey", map[string]string{"key": ref}, func(now time.Time, rows engine.SystemReader) ([]engine.SystemChange, error) {
+	err := c.Act(ctx, "RevokeAccessKey", map[string]string{"key": ref}, func(now time.Time, rows engine.SystemReader) ([]engine.SystemChange, error) {
 		keys, err := readKeys(rows)
 		if err != nil {
 			return nil, err

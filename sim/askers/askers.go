@@ -30,10 +30,14 @@ type asker struct {
 	seen  []uint64 // commits that it heard of
 
 	claims []claim // that it believes to hold
+	old    bool    // it asks for Structs where it does not ask for bytes
+	forks  []string
 }
 
-// share of the runs in which there are askers.
-const asking = 0.3
+// share of the runs in which there are askers, and of askers that ask for Structs.
+const asking, oldAsker = 0.3, 0.1
+
+const patience = 3 * time.Second
 
 // Unleash starts some, or none, each of which does so many things.
 func Unleash(w *sim.World, rounds int) {
@@ -45,6 +49,7 @@ func Unleash(w *sim.World, rounds int) {
 		name := fmt.Sprintf("asker%d", i+1)
 		w.Launch(name, func(p *sim.Program) {
 			a := &asker{w: w, p: p, r: simdisk.Stream(w.Seed(), "asker", name), name: name}
+			a.old = a.chance(oldAsker)
 			for range rounds {
 				if p.Over() {
 					return
@@ -59,7 +64,11 @@ func (a *asker) chance(p float64) bool { return a.r.Float64() < p }
 
 // send carries a request through, and answers what was told; nil: the run is over.
 func (a *asker) send(kind history.Kind, in history.Input) *history.Operation {
-	op := a.p.Send(step.Step{Verb: step.Call, Client: a.name, Kind: kind, In: in}, 3*time.Second)
+	s := step.Step{Verb: step.Call, Client: a.name, Kind: kind, In: in}
+	if in.Lineage && a.chance(0.4) { // which shows more than the agent that it names
+		s.Token = a.w.KeyFor(s, a.r.IntN(1<<20))
+	}
+	op := a.p.Send(s, patience)
 	if op != nil && op.Outcome == history.OK {
 		if ts := op.NewestCommit(); ts > 0 {
 			a.seen = append(a.seen, ts)
@@ -77,6 +86,7 @@ func (a *asker) key(list ...string) history.Name {
 // transact sends operations, and now and then sends them again, as whoever heard no answer.
 func (a *asker) transact(in history.Input) *history.Operation {
 	in.TxnID = a.w.FreshTxn()
+	in.Native = history.EvaluatesAny(in.Writes) && a.chance(0.4) // of what else there is no value to be shown
 	if a.chance(0.3) {
 		in.Metadata = map[string]string{"actor": a.name}
 	}
@@ -93,7 +103,7 @@ func (a *asker) writes(list ...history.Write) *history.Operation {
 
 // round does one thing.
 func (a *asker) round() {
-	switch a.r.IntN(17) {
+	switch a.r.IntN(21) {
 	case 0, 1:
 		a.evaluate()
 	case 2, 3:
@@ -110,6 +120,12 @@ func (a *asker) round() {
 		a.family()
 	case 13, 14, 15:
 		a.wake()
+	case 16, 17:
+		a.blob()
+	case 18:
+		a.show()
+	case 19:
+		a.descent()
 	default:
 		_ = a.p.Sleep(context.Background(), time.Duration(a.r.IntN(300))*time.Millisecond)
 	}
@@ -125,7 +141,7 @@ func (a *asker) evaluate() {
 		inc.With.Max = "20"
 	}
 	merge := history.Write{Name: n, Op: history.Merge, Value: fmt.Sprintf(`{"m":%d,"gone":null,"deep":{"by":%q}}`, a.r.IntN(9), a.name)}
-	absent := history.Write{Name: a.key("once-1", "once-2", "count"), Op: history.IfAbsent, Value: fmt.Sprintf(`{"by":%q,"n":%d}`, a.name, a.r.IntN(99))}
+	absent := history.Write{Name: a.key("once-1", "once-2", "count"), Op: history.IfAbsent, Value: a.value(fmt.Sprintf(`{"by":%q,"n":%d}`, a.name, a.r.IntN(99)))}
 	switch a.r.IntN(6) {
 	case 0, 1:
 		a.writes(inc)
@@ -142,7 +158,7 @@ func (a *asker) evaluate() {
 
 // append adds to a conversation, and now and then deletes of it.
 func (a *asker) append() {
-	w := history.Write{Name: a.key("log-"), Op: history.Append, Value: fmt.Sprintf(`{"by":%q,"n":%d}`, a.name, a.r.IntN(1000))}
+	w := history.Write{Name: a.key("log-"), Op: history.Append, Value: a.value(fmt.Sprintf(`{"by":%q,"n":%d}`, a.name, a.r.IntN(1000)))}
 	switch a.r.IntN(6) {
 	case 0:
 		a.writes(w, w)

@@ -56,6 +56,7 @@ func (a *asker) expire() {
 // look reads what others have done.
 func (a *asker) look() {
 	in := history.Input{Namespace: "default", Agent: askedAgent}
+	a.as(&in)
 	switch a.r.IntN(6) {
 	case 0:
 		n := a.key("count", "fenced", "exp-1", "log-0000000000000001")
@@ -68,7 +69,7 @@ func (a *asker) look() {
 		in.Prefix, in.Limit = "log-", uint64(a.r.IntN(5))
 		a.send(history.Scan, in)
 	case 2:
-		a.send(history.ListLeases, in)
+		a.send(history.ListLeases, history.Input{Namespace: in.Namespace, Agent: in.Agent})
 	case 3:
 		in.AllOperations = a.chance(0.5)
 		a.send(history.Replay, in)
@@ -83,6 +84,7 @@ func (a *asker) look() {
 // observe asks about more than one record: what conditions select, what is in folders, what differs.
 func (a *asker) observe() {
 	in := history.Input{Namespace: "default", Agent: askedAgent, Limit: uint64(a.r.IntN(4))}
+	a.as(&in)
 	moment := func() *uint64 {
 		if len(a.seen) == 0 || a.chance(0.5) {
 			return nil
@@ -151,14 +153,22 @@ func (a *asker) family() {
 	}
 	switch a.r.IntN(8) {
 	case 0, 1, 2:
-		a.writes(history.Write{Name: of(child, ""), Op: history.Fork, With: then(&history.Arguments{Namespace: "default", Agent: parent})})
+		from := "default"
+		if a.chance(0.05) {
+			from = "default-elsewhere" // where it cannot be from
+		}
+		op := a.writes(history.Write{Name: of(child, ""), Op: history.Fork, With: then(&history.Arguments{Namespace: from, Agent: parent})})
+		if op != nil && op.Outcome == history.OK {
+			a.forks = append(a.forks, child)
+			a.descent()
+		}
 	case 3:
-		a.writes(history.Write{Name: of(child, a.key("count", "log-0000000000000001", "own").Key), Value: fmt.Sprintf(`{"future":%q,"n":%d}`, child, a.r.IntN(9))})
+		a.writes(history.Write{Name: of(child, a.key("count", "log-0000000000000001", "own").Key), Value: a.value(fmt.Sprintf(`{"future":%q,"n":%d}`, child, a.r.IntN(9)))})
 	case 4:
 		a.writes(history.Write{Name: of(child, "log-"), Op: history.Append, Value: fmt.Sprintf(`{"by":%q}`, a.name)},
 			history.Write{Name: of(child, "count"), Op: history.Increment, With: &history.Arguments{Pointer: "/n", Delta: "1"}})
 	case 5:
-		a.writes(history.Write{Name: of([]string{child, askedAgent}[a.r.IntN(2)], []string{"log-", "once-", "exp-"}[a.r.IntN(3)]), Op: history.DeletePrefix})
+		a.writes(history.Write{Name: of([]string{child, askedAgent}[a.r.IntN(2)], []string{"log-", "once-", "exp-", "blob-"}[a.r.IntN(4)]), Op: history.DeletePrefix})
 	case 6:
 		a.writes(history.Write{Name: of([]string{child, askedAgent}[a.r.IntN(2)], []string{"log-", "", "count"}[a.r.IntN(3)]), Op: history.Restore, With: then(&history.Arguments{})})
 	default:
@@ -167,8 +177,33 @@ func (a *asker) family() {
 			return
 		}
 		a.send(history.GetAgent, history.Input{Namespace: "default", Agent: []string{child, askedAgent}[a.r.IntN(2)]})
-		a.send(history.Scan, history.Input{Namespace: "default", Agent: child})
-		a.send(history.Diff, history.Input{Namespace: "default", Agent: askedAgent, At: then(&history.Arguments{}).At, Versus: &history.Point{Namespace: "default", Agent: child}})
-		a.send(history.Replay, history.Input{Namespace: "default", Agent: child, AllOperations: a.chance(0.5)})
+		in := history.Input{Namespace: "default", Agent: child}
+		a.as(&in)
+		a.send(history.Scan, in)
+		a.send(history.Diff, history.Input{Namespace: "default", Agent: askedAgent, At: then(&history.Arguments{}).At, Versus: &history.Point{Namespace: "default", Agent: child}, Native: in.Native})
+		in.AllOperations = a.chance(0.5)
+		a.send(history.Replay, in)
 	}
+}
+
+// descent replays a fork from what it was forked from on: all of it, or a part.
+func (a *asker) descent() {
+	in := history.Input{Namespace: "default", Agent: fmt.Sprintf("%s-fork%d", a.name, a.r.IntN(3)), Lineage: true, AllOperations: a.chance(0.7)}
+	if n := len(a.forks); n > 0 && a.chance(0.9) {
+		in.Agent = a.forks[a.r.IntN(n)]
+	}
+	a.as(&in)
+	if len(a.seen) > 0 && a.chance(0.3) {
+		in.From = &a.seen[a.r.IntN(len(a.seen))]
+	}
+	if len(a.seen) > 0 && a.chance(0.2) {
+		in.To = &a.seen[a.r.IntN(len(a.seen))]
+	}
+	if a.chance(0.1) {
+		in.Limit = uint64(1 + a.r.IntN(20))
+	}
+	if a.chance(0.1) {
+		in.Prefix = "log-"
+	}
+	a.send(history.Replay, in)
 }

@@ -77,11 +77,10 @@ func (l *Limits) badCommit(kind history.Kind, in *history.Input) (list []string)
 		if w.Op == history.Fork && with.Namespace == w.Namespace && with.Agent == w.Agent {
 			list = append(list, "agent_id") // it cannot be a fork of itself
 		}
-		value := w.Value
-		if contentType, data, is := history.AsBytes(value); is && contentType == "" {
-			value = string(data) // bytes without a type are taken for JSON
+		if w.Op == history.Fork && with.Namespace != w.Namespace {
+			list = append(list, "fork.namespace") // whose readers are others
 		}
-		if hasValue := w.Op == "" || w.Op == history.Append || w.Op == history.IfAbsent || w.Op == history.Merge; hasValue && !w.Delete && !history.IsBytes(value) && !l.isValue(value, in.Doubles) {
+		if hasValue := w.Op == "" || w.Op == history.Append || w.Op == history.IfAbsent || w.Op == history.Merge; hasValue && !w.Delete && !l.isValue(w.Value, in.Doubles) {
 			list = append(list, "value")
 		}
 	}
@@ -138,6 +137,9 @@ func isTxnID(s string) bool {
 // valueSize is how many bytes a value is, as the daemon counts it. One that was sent as a Struct is
 // as long as that, or as its text where that is longer, whose length is known about.
 func valueSize(text string, asStruct bool) (least, most int) {
+	if contentType, data, is := history.AsBytes(text); is {
+		return len(data), len(data) + len(contentType) + 4 // with its type before it
+	}
 	var s structpb.Struct
 	if !asStruct || s.UnmarshalJSON([]byte(text)) != nil {
 		return len(text), len(text)
@@ -154,10 +156,15 @@ func compact(text string) []byte {
 	return out.Bytes()
 }
 
-// isValue reports whether a text is a value: one JSON object, not too long, too deep or with a
+// isValue reports whether a text is a value: bytes, or one JSON object, not too long, too deep or with a
 // number that no double is near, and with no name twice in an object.
 func (l *Limits) isValue(text string, asStruct bool) bool {
 	size, _ := valueSize(text, asStruct)
+	if contentType, data, is := history.AsBytes(text); is && contentType != "" {
+		return l.ValueBytes == 0 || size <= l.ValueBytes
+	} else if is {
+		text = string(data) // sent as JSON, and no text
+	}
 	if text == "" || l.ValueBytes > 0 && size > l.ValueBytes || !utf8.ValidString(text) || !json.Valid([]byte(text)) {
 		return false
 	}

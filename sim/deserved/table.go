@@ -262,6 +262,8 @@ func invalid(j *Judge, _ *txn, r *Request, e *history.Refusal, _ *World) string 
 		return ""
 	case field == "at" && r.In.At != nil && (*r.In.At > r.Began || r.In.AtTime != 0):
 		return ""
+	case field == "at" && r.In.Versus != nil && r.In.Versus.At != nil && *r.In.Versus.At > r.Began:
+		return ""
 	case field == "min_read_ts" && r.In.MinRead > r.Began, field == "at" && asks(r, history.Fork, history.Restore):
 		return ""
 	case field == "snapshot_ts" && r.In.Reads != nil && r.In.Reads.Snapshot > r.Began:

@@ -69,6 +69,7 @@ func (r *Recorder) now() int64 {
 func (r *Recorder) call(of string, kind history.Kind, in history.Input) *history.Operation {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	in.Native = !in.NoValues // a client's users are shown bytes as bytes
 	op := &history.Operation{ID: len(r.ops) + 1, Client: of, Kind: kind, Call: r.o.Now(), In: in, Outcome: history.Unknown}
 	r.ops = append(r.ops, op)
 	return op

@@ -4,9 +4,9 @@ import { create } from "@bufbuild/protobuf";
 import type { Named } from "./answers.js";
 import { Caller, type CallOptions, type Options } from "./calls.js";
 import * as check from "./check.js";
+import { DaemonReader } from "./daemon.js";
 import { type EndpointOptions, endpoint, setting } from "./endpoint.js";
 import { broken, UsageError } from "./errors.js";
-import { Finder } from "./finding.js";
 import { fromJson, type JsonObject } from "./json.js";
 import { acquire, type Lease, type LeaseOptions } from "./leases.js";
 
@@ -72,7 +72,7 @@ function split<T extends object>(options: (T & CommitOptions) | undefined): [T, 
 type InNamespace = { namespace?: string };
 
 /** A client of a Statehouse daemon. It connects when it is first used. */
-export class Statehouse extends Finder {
+export class Statehouse extends DaemonReader {
   /** @internal */
   protected readonly caller: Caller;
   readonly #renewals: Renewals;

@@ -1,4 +1,4 @@
-/** Reads that look at many records to answer with some, and what the daemon is. */
+/** Reads that look at many records to answer with some. */
 
 import { create } from "@bufbuild/protobuf";
 import { agentOf, diffOf, encoding, existing } from "./answers.js";
@@ -9,8 +9,8 @@ import { Condition } from "./filters.js";
 import { CALL, LogReader, PAGE, READ } from "./logreads.js";
 import * as pb from "./proto/statehouse/v1/statehouse_pb.js";
 import type { ReadOptions } from "./reads.js";
-import { at, date, moment, type Point } from "./times.js";
-import type { AgentDetails, AnyValue, KeyDiff, StateRecord, Status } from "./types.js";
+import { at, date, type Point } from "./times.js";
+import type { AgentDetails, AnyValue, KeyDiff, StateRecord } from "./types.js";
 
 export interface FindOptions extends ReadOptions {
   /** All of them must hold. */
@@ -139,47 +139,6 @@ export abstract class Finder extends LogReader {
         forkedAt: date(origin.forkedAt),
       },
       forks: answer.forks.map(agentOf),
-    };
-  }
-
-  /** Answers `"ok"` while the daemon serves. */
-  async health(options?: CallOptions): Promise<string> {
-    check.options(options, ...CALL);
-    const signal = check.signal(options?.signal);
-    return (await this.caller.for(options).call("health", create(pb.HealthRequestSchema), signal))
-      .status;
-  }
-
-  /** Names the daemon's build. */
-  async version(options?: CallOptions): Promise<{ version: string; gitSha: string }> {
-    check.options(options, ...CALL);
-    const { version, gitSha } = await this.caller
-      .for(options)
-      .call("version", create(pb.VersionRequestSchema), check.signal(options?.signal));
-    return { version, gitSha };
-  }
-
-  /** Tells how far the store is and how large. */
-  async status(options?: CallOptions): Promise<Status> {
-    check.options(options, ...CALL);
-    const answer = await this.caller
-      .for(options)
-      .call("getStatus", create(pb.GetStatusRequestSchema), check.signal(options?.signal));
-    const { publishedTs, openTransactions, diskUsedBytes, diskFreeBytes, writesRefused } = answer;
-    const { durable, storeId, formatVersion, epoch, epochBeganTs, principal } = answer;
-    return {
-      publishedTs,
-      lastCommitTime: moment(answer.lastCommitTime),
-      openTransactions,
-      diskUsedBytes,
-      diskFreeBytes,
-      writesRefused,
-      durable,
-      storeId,
-      formatVersion,
-      epoch,
-      epochBeganTs,
-      principal,
     };
   }
 }

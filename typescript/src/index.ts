@@ -7,6 +7,7 @@
 export { type CallOptions, newTxnId } from "./calls.js";
 export type { Integer } from "./check.js";
 export { type BehaviourOptions, type ClientOptions, Statehouse } from "./client.js";
+export type { LookOptions } from "./daemon.js";
 export type { EndpointOptions } from "./endpoint.js";
 export {
   ConflictError,

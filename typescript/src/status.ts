@@ -44,13 +44,19 @@ export function fromStatus(failed: ServiceError): errors.StatehouseError {
   return new Kind(`no answer: ${reason}`, { sent: true, details });
 }
 
+/** Names a code, also one of a later daemon. */
+export function codeName(code: ErrorCode): string {
+  return ErrorCode[code] ?? `CODE_${code}`;
+}
+
 function fromDetail(
   detail: Detail,
   fallback: string,
   more: { [name: string]: string },
 ): errors.StatehouseError {
+  // One that this client does not know stands beside one that every client does.
   const exact = detail.exactCode ? ErrorCode[detail.exactCode] : undefined;
-  const code = exact ?? ErrorCode[detail.code] ?? `CODE_${detail.code}`;
+  const code = exact ?? codeName(detail.code);
   const known = errors.BY_CODE.get(code) ?? errors.InternalError;
   const Kind = detail.maybeApplied ? errors.OutcomeUnknown : known;
   return new Kind(detail.message || fallback, {

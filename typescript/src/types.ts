@@ -242,4 +242,46 @@ export interface Status {
   readonly epoch: string;
   readonly epochBeganTs: bigint;
   readonly principal: string;
+  /** Connections that carry many requests in one stream, and the requests that they are at. */
+  readonly sessions: bigint;
+  readonly sessionRequests: bigint;
+}
+
+/** How often the daemon refused something in the last hour. What is not known is empty. */
+export interface Refusal {
+  readonly namespace: string;
+  /** What was in the way, of a conflict. */
+  readonly agentId: string;
+  readonly key: string;
+  readonly lease: string;
+  /** Who asked, for what. */
+  readonly principal: string;
+  readonly method: string;
+  /** As errors have it: `"CONFLICT"`. */
+  readonly code: string;
+  /** The limit that was reached, if it has a name. */
+  readonly limit: string;
+  readonly count: bigint;
+  /** To the minute. */
+  readonly firstTime: Date;
+  readonly lastTime: Date;
+}
+
+/** A watch, replay or session that the daemon has open. */
+export interface OpenStream {
+  readonly kind: "watch" | "replay" | "session" | "unknown";
+  readonly namespace: string;
+  /** Empty: all agents of the namespace. */
+  readonly agentId: string;
+  readonly keyPrefix: string;
+  /** Of a watch of a lease, or of what is due. */
+  readonly lease: string;
+  readonly due: boolean;
+  readonly principal: string;
+  /** The address that it comes from, for who may administer all. */
+  readonly peer: string;
+  readonly beginTime: Date;
+  /** How far it has looked, and how many commits there are after that. */
+  readonly cursor: bigint;
+  readonly lag: bigint;
 }

@@ -269,7 +269,7 @@ test("find selects by value and metadata", async () => {
   );
 });
 
-test("agents, namespaces, status and build are told", async () => {
+test("agents and namespaces are listed", async () => {
   const client = it.client();
   const commit = await client.write("a1", "k", {});
   await client.write("a2", "k", {});
@@ -280,8 +280,4 @@ test("agents, namespaces, status and build are told", async () => {
   );
   const namespace = agents[0]?.namespace as string;
   assert.ok((await client.listNamespaces()).includes(namespace));
-  assert.ok((await client.status()).publishedTs >= commit.commitTs);
-  assert.equal((await client.status()).durable, false);
-  assert.equal(await client.health(), "ok");
-  assert.match((await client.version()).version, /\d/);
 });

@@ -66,16 +66,17 @@ class FindSteps:
         )
 
         def items(response: pb.FindResponse) -> list[Record]:
-            return [
-                replace(
-                    existing(
-                        RecordName(entry.agent_id, entry.key, entry.namespace),
-                        entry,
-                        response.read_ts,
-                    ),
-                    metadata=dict(entry.metadata) if metadata else None,
+            found = [
+                existing(
+                    RecordName(entry.agent_id, entry.key, entry.namespace), entry, response.read_ts
                 )
                 for entry in response.entries
+            ]
+            if not metadata:
+                return found
+            return [
+                replace(record, metadata=dict(entry.metadata))
+                for record, entry in zip(found, response.entries)
             ]
 
         return pages(self._caller, "Find", request, limit, items)

@@ -126,6 +126,9 @@ class Saved:
         return {channel: versions[channel] for channel in self.body["values"]}
 
 
+#: In the body of a checkpoint: nothing had been written to it when it was put, so that all writes
+#: to it came later.
+UNWRITTEN = "unwritten"
 #: What is left of a checkpoint that was deleted before others.
 DELETED = {"deleted": True}
 

@@ -19,6 +19,7 @@ from statehouse.langgraph._layout import (
     saved,
 )
 from statehouse.langgraph._owning import NOWHERE, Memory, Place
+from statehouse.langgraph._recent import RECENT, recent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -60,6 +61,10 @@ class Reading:
             found = yield from self._if_latest(thread, known)
             if found is not None:
                 return found
+        if not checkpoint_id:
+            certain, found = yield from self._recent(thread)
+            if certain:
+                return found
         one = yield from self._find(thread, checkpoint_id)
         if one is None:
             return None
@@ -76,8 +81,35 @@ class Reading:
         if after in records or this not in records or records[this].version != known.version:
             return None
         self._memory.has_read(thread, place_of(known))
+        self._memory.is_latest(thread, known)
         [loaded] = yield from self._loaded(thread, [known], values, records, records[this].read_ts)
         return loaded
+
+    def _recent(self, thread: Thread) -> Steps[tuple[bool, CheckpointTuple | None]]:
+        """Reads the latest checkpoint by what was changed last, in one request if all is there;
+        and whether it is the latest for certain.
+        """
+        changed = yield from ask_all("find", thread.agent, order="changed", limit=RECENT)
+        latest, certain, records, writes = recent(thread, changed)
+        if latest is None:
+            if certain:
+                self._memory.has_read(thread, NOWHERE)
+            return certain, None
+        if not certain:
+            found = yield from self._if_latest(thread, latest)
+            return found is not None, found
+        self._memory.has_read(thread, place_of(latest))
+        self._memory.is_latest(thread, latest)
+        keys, values = _parts_of(thread, [latest], writes=writes is None)
+        missing = [key for key in keys if key not in records]
+        if missing:
+            records |= yield from self._records(thread, missing, latest.read_ts)
+        data = yield from self._values(thread, values, records, latest.read_ts)
+        if writes is None:
+            written = yield from self._writes(thread, latest.id, records, latest.read_ts)
+        else:
+            written = yield from self._written(thread, latest.id, writes, latest.read_ts)
+        return True, self._tuple(thread, latest, data, records, written)
 
     def _find(self, thread: Thread, checkpoint_id: str | None) -> Steps[Saved | None]:
         """Finds a checkpoint by its id, or the latest; remembers what the thread was read as."""
@@ -180,11 +212,17 @@ class Reading:
         if guessed[-1] in records:  # there may be more
             rows = yield from ask_all("scan_prefix", thread.agent, prefix, as_of=as_of)
             read = [row for row in rows if row.key > f"{prefix}0"]
+        return (yield from self._written(thread, checkpoint_id, read, as_of))
+
+    def _written(
+        self, thread: Thread, checkpoint_id: str, read: Sequence[Record], as_of: int | None
+    ) -> Steps[list[Written]]:
+        """Makes writes of their records."""
         written: dict[tuple[str, int], Written] = {}
         at = 0
         while at < len(read):
             kind, parts, ahead = content_of(read[at])
-            held = read[at : at + (1 if ahead else parts)]
+            held = list(read[at : at + (1 if ahead else parts)])
             at += len(held)
             if ahead:
                 key = thread.ahead(checkpoint_id, ahead)
@@ -224,7 +262,9 @@ class Reading:
         )
 
 
-def _parts_of(thread: Thread, found: Sequence[Saved]) -> tuple[list[str], list[str]]:
+def _parts_of(
+    thread: Thread, found: Sequence[Saved], *, writes: bool = True
+) -> tuple[list[str], list[str]]:
     """The keys of what checkpoints consist of, and those of values among them."""
     values = {
         thread.value(channel, version): None
@@ -232,8 +272,8 @@ def _parts_of(thread: Thread, found: Sequence[Saved]) -> tuple[list[str], list[s
         for channel, version in one.versions().items()
     }
     parents = {thread.index(one.parent): None for one in found if one.parent is not None}
-    writes = [key for one in found for key in guesses(thread.writes(one.id))]
-    return [*values, *parents, *writes], list(values)
+    written = [key for one in found for key in guesses(thread.writes(one.id)) if writes]
+    return [*values, *parents, *written], list(values)
 
 
 def guesses(prefix: str) -> list[str]:

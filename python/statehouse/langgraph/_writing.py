@@ -10,6 +10,7 @@ from langgraph.checkpoint.base import get_serializable_checkpoint_metadata
 from statehouse import Append, KeyPrecondition, PreconditionFailed, Write
 from statehouse.langgraph._asking import Steps, ask
 from statehouse.langgraph._layout import (
+    UNWRITTEN,
     Saved,
     Thread,
     body,
@@ -20,7 +21,13 @@ from statehouse.langgraph._layout import (
     value_writes,
 )
 from statehouse.langgraph._owning import Place, ThreadConflict
-from statehouse.langgraph._reading import Reading, config_of, place_of, write_index
+from statehouse.langgraph._reading import (
+    Reading,
+    config_of,
+    guesses,
+    place_of,
+    write_index,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,6 +114,24 @@ class Writing(Reading):
         values: list[Write],
         conditions: list[KeyPrecondition],
     ) -> Steps[None]:
+        """Commits what is one checkpoint; first as one that nothing was written to yet."""
+        unwritten = KeyPrecondition(thread.agent, guesses(thread.writes(made["id"]))[0], 0)
+        try:
+            first = {**made, UNWRITTEN: True}
+            yield from self._commit_as(thread, base, first, values, [*conditions, unwritten])
+        except PreconditionFailed as error:
+            if error.key != unwritten.key:
+                raise
+            yield from self._commit_as(thread, base, made, values, conditions)
+
+    def _commit_as(
+        self,
+        thread: Thread,
+        base: Place,
+        made: dict[str, Any],
+        values: list[Write],
+        conditions: list[KeyPrecondition],
+    ) -> Steps[None]:
         number = base.number + 1
         operations = [
             Write(thread.agent, thread.checkpoint(number), made, expected_version=0),
@@ -147,7 +172,8 @@ class Writing(Reading):
         if record is None or record.value["id"] != made["id"]:
             raise ThreadConflict(thread, None, error) from None  # it was just deleted
         version = record.version
-        if record.value != copied(made):  # the last put of an id counts
+        was = {part: value for part, value in record.value.items() if part != UNWRITTEN}
+        if was != copied(made):  # the last put of an id counts
             commit = yield from ask(
                 "transact",
                 [Write(thread.agent, key, made, expected_version=version), *values],
