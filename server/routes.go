@@ -39,7 +39,7 @@ var routes = map[string]route{
 	pb.StatehouseService_Write_FullMethodName:            leads,
 	pb.StatehouseService_Delete_FullMethodName:           leads,
 	pb.StatehouseService_Commit_FullMethodName:           leads,
-	pb.StatehouseService_Abort_FullMethodName:            leads,
+	pb.StatehouseService_Abort_FullMethodName:            leadsNow, // of one that it does not know it says that it is done
 	pb.StatehouseService_Transact_FullMethodName:         leads,
 	pb.StatehouseService_RenewLeases_FullMethodName:      leads,
 	pb.StatehouseService_RefreshExpiry_FullMethodName:    leads,

@@ -19,8 +19,13 @@ func misfit(format string, args ...any) error {
 // Apply does one step. An error says why it could not be done; what goes wrong
 // inside the world is not an error but what the world is for.
 func (w *World) Apply(s step.Step) error {
+	defer w.about(w.nodeOf(&s))()
+	if s.Verb == step.Flow && w.peers != nil {
+		w.flow()
+		return nil
+	}
 	w.clock.elapsed += StepTime
-	w.reasons.Look(w.Now(), w.room())
+	w.reasons.Look(w.now(), w.room())
 	if w.before != nil {
 		w.before(s)
 	}
@@ -31,8 +36,22 @@ func (w *World) Apply(s step.Step) error {
 		return err
 	}
 	w.rec.trace.fits()
-	w.reap() // first: a process that died in this step answers no request any more
+	w.each(w.reap) // first: a process that died in this step answers no request any more
 	w.runHandlers()
+	w.each(func() { w.afterStep(&s) })
+	wait := s.Verb == step.Call && s.Wait
+	s.Wait = false // what that means follows, step by step
+	w.rec.steps = append(w.rec.steps, s)
+	s.Maybe = false // it says what a run must come to, not what it does
+	w.rec.digest(s, &w.network, w.handling())
+	if wait {
+		w.carryThrough(w.network.calls[s.ID])
+	}
+	return nil
+}
+
+// afterStep lets a node do what it does between steps, and looks at what it holds.
+func (w *World) afterStep(s *step.Step) {
 	if w.process != nil && w.process.image == nil {
 		w.process.clean()
 		if s.Verb == step.Tick {
@@ -43,21 +62,23 @@ func (w *World) Apply(s step.Step) error {
 	}
 	w.reap()
 	for _, text := range w.faults.struck {
-		w.rec.note("disk", "fault", text)
+		w.rec.note(w.lane("disk"), "fault", text)
 	}
 	w.faults.struck = w.faults.struck[:0]
-	wait := s.Verb == step.Call && s.Wait
-	s.Wait = false // what that means follows, step by step
-	w.rec.steps = append(w.rec.steps, s)
-	s.Maybe = false // it says what a run must come to, not what it does
-	w.rec.digest(s, &w.network)
-	if wait {
-		w.carryThrough(w.network.calls[s.ID])
-	}
-	return nil
 }
 
 func (w *World) do(s *step.Step) error {
+	if w.peers == nil && (s.Node != "" || s.Verb == step.Flow) {
+		return misfit("the daemon is alone")
+	}
+	if w.peers != nil {
+		if err := w.fitsCluster(s); err != nil {
+			return err
+		}
+		if memberSteps[s.Verb] || s.Peer != "" {
+			return w.doMember(s)
+		}
+	}
 	switch s.Verb {
 	case step.Call:
 		return w.doCall(s)
@@ -84,6 +105,10 @@ func (w *World) do(s *step.Step) error {
 // carryThrough takes a call to its end, with whatever steps that needs.
 func (w *World) carryThrough(c *Call) {
 	again := func(verb step.Verb) bool { return w.Apply(step.Step{Verb: verb, Of: c.op.ID}) == nil }
+	if w.peers != nil {
+		w.carryThroughNodes(c)
+		return
+	}
 	if !c.arrived {
 		again(step.Deliver)
 	}

@@ -20,6 +20,7 @@ import (
 // handler, answered, and known to its client. The network may lose either half,
 // deliver the first twice, or let the client give up in between.
 type Call struct {
+	node    *node // that it goes to
 	op      *history.Operation
 	request request
 	token   string // wrong, or none, in place of the daemon's
@@ -87,7 +88,7 @@ func (w *World) issue(s *step.Step) (*Call, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Call{request: r, token: s.Token, op: &history.Operation{ID: s.ID, Client: s.Client, Kind: s.Kind, In: r.in, Call: w.rec.stamp(), Outcome: history.Unknown}}
+	c := &Call{node: w.node, request: r, token: s.Token, op: &history.Operation{ID: s.ID, Client: s.Client, Kind: s.Kind, In: r.in, Call: w.rec.stamp(), Outcome: history.Unknown}}
 	if s.Session != "" {
 		w.join(c, s.Session)
 	}
@@ -146,7 +147,7 @@ func (w *World) deliver(c *Call) {
 		}
 		cancel()
 	})
-	w.network.handlers = append(w.network.handlers, c)
+	w.handlers = append(w.handlers, c)
 	if c.commits() {
 		w.work.asked = append(w.work.asked, c)
 	}
@@ -169,7 +170,7 @@ func (w *World) deliverCopy(c *Call) {
 	if w.process == nil || c.gen != 0 && c.gen != w.process.generation {
 		return // it was sent on a connection that is gone
 	}
-	again := &Call{op: c.op, request: c.request, token: c.token, done: true, arrived: true}
+	again := &Call{node: c.node, op: c.op, request: c.request, token: c.token, done: true, arrived: true}
 	ctx, cancel := context.WithCancel(context.Background())
 	again.cancel = cancel
 	asked := w.arrived(again)
@@ -180,7 +181,7 @@ func (w *World) deliverCopy(c *Call) {
 		}
 		cancel()
 	})
-	w.network.handlers = append(w.network.handlers, again)
+	w.handlers = append(w.handlers, again)
 	if c.commits() {
 		w.work.asked = append(w.work.asked, again)
 	}
@@ -192,16 +193,21 @@ func (w *World) deliverCopy(c *Call) {
 func (w *World) runHandlers() {
 	for again := true; again; {
 		again = false
-		for i := 0; i < len(w.network.handlers); i++ { // one may make others
-			c := w.network.handlers[i]
-			alive := w.process == nil || w.process.image == nil // one may have died inside a read
-			if alive && c.handler.Runnable() {
-				again = true
-				w.resume(c)
-			}
-		}
-		w.network.handlers = slices.DeleteFunc(w.network.handlers, func(c *Call) bool { return c.handler.Ended() })
+		w.each(func() { again = w.runHandlersOnce() || again })
 	}
+}
+
+func (w *World) runHandlersOnce() (some bool) {
+	for i := 0; i < len(w.handlers); i++ { // one may make others
+		c := w.handlers[i]
+		alive := w.process == nil || w.process.image == nil // one may have died inside a read
+		if alive && !w.paused && c.handler.Runnable() {
+			some = true
+			w.resume(c)
+		}
+	}
+	w.handlers = slices.DeleteFunc(w.handlers, func(c *Call) bool { return c.handler.Ended() })
+	return some
 }
 
 // reply brings what is under way to the client: the answer, or the next message

@@ -46,6 +46,8 @@ type Config struct {
 	Rate int `yaml:"rate,omitempty" json:"rate,omitempty"`
 	// Capacity of the disk in bytes; 0: no limit.
 	Capacity int64 `yaml:"capacity,omitempty" json:"capacity,omitempty"`
+	// Nodes is how many keep the store between them; 0: the daemon is alone.
+	Nodes int `yaml:"nodes,omitempty" json:"nodes,omitempty"`
 }
 
 // Validate reports a limit that is none.
@@ -56,13 +58,16 @@ func (c Config) Validate() error {
 	if c.Keys && !c.Token {
 		return fmt.Errorf("config: keys are made with a token")
 	}
+	if c.Nodes == 1 || c.Nodes < 0 || c.Nodes > 7 {
+		return fmt.Errorf("config: a cluster has two to seven nodes")
+	}
 	return c.Bounds.Validate()
 }
 
 // server is the daemon's configuration.
 func (c Config) server() server.Config {
 	s := server.Config{Version: build, GitSHA: build, Token: c.token(), Engine: engine.Options{
-		Dir: dataDir, NoSync: c.Unsynced,
+		Dir: dataDir, NoSync: c.Unsynced || c.Nodes > 0, // a cluster syncs its log
 		Limits: engine.Limits{TxnTimeout: c.TxnTimeout, OutcomeAge: c.OutcomeAge, OutcomeCount: c.OutcomeCount, DiskReserve: DiskReserve},
 		Tuning: engine.Tuning{MemTableBytes: 256 << 10, CacheBytes: 1 << 20, ManualCompaction: true, ErasedKeys: 1, FiredHolds: 8, PieceRows: 4, DeletedKeys: 3, ImportCommits: 2},
 	}}

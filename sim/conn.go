@@ -36,10 +36,12 @@ func (n conn) Invoke(ctx context.Context, method string, req, resp any, _ ...grp
 	t := n.w.tasks.Current()
 	if !t.Park(func() bool { return c.done || ctx.Err() != nil }) || !c.done {
 		n.giveUp(c)
+		n.program.turn()
 		return errLate
 	}
 	if c.told != nil {
 		n.program.refused(n.w, c)
+		n.program.turnFrom(c)
 		return c.told
 	}
 	return proto.Unmarshal(c.given, resp.(proto.Message))
@@ -83,7 +85,25 @@ func (n conn) sendIn(method string, req proto.Message, session string) (*Call, e
 	if (kind == history.Transact || kind == history.StageWrite) && n.program.Structs != nil && (session != "" || n.program.Structs()) {
 		in.Doubles = representable(&in) && (session == "" || n.program.form(in.TxnID))
 	}
-	return n.w.issueFromWire(n.program.name, session, kind, in, token)
+	return n.w.issueFromWire(n.program.name, n.program.asks(), session, kind, in, token)
+}
+
+// asks names the node that a client asks; empty: there is only one.
+func (p *Program) asks() string {
+	if p.w.peers == nil {
+		return ""
+	}
+	return p.w.nodes[p.at%len(p.w.nodes)].name
+}
+
+// turn makes a client ask the next node from now on, and turnFrom does when one could not answer.
+func (p *Program) turn() { p.at++ }
+
+func (p *Program) turnFrom(c *Call) {
+	switch c.op.Error.Code {
+	case "UNAVAILABLE", "NOT_LEADER", "OUTCOME_UNKNOWN", "unavailable":
+		p.turn()
+	}
 }
 
 // NewStream opens a server stream. It is sent when the request is.
@@ -121,6 +141,7 @@ func (s *clientStream) RecvMsg(m any) error {
 		return proto.Unmarshal(raw, m.(proto.Message))
 	}
 	if c.told != nil {
+		s.program.turnFrom(c)
 		return c.told
 	}
 	return io.EOF

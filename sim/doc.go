@@ -90,7 +90,7 @@
 //
 // # The parts of a world
 //
-// World composes them, each in its own file: machine.go the disk and what befell it,
+// World composes them, each in its own file: node.go a machine and what is on it, machine.go the disk and what befell it,
 // process.go the daemon from its start to its death, lifecycle.go its beginnings and ends,
 // serve.go its side of a call, writer.go its loops, background.go what Pebble does beside
 // them, network.go and call.go requests under way, session.go and clientend.go those in

@@ -32,10 +32,10 @@ func (w *World) beginDrain() {
 	d.task = sched.Spawn(func(*sched.Task) { d.p.service.Shutdown(d) })
 	w.process.drain = d
 	w.reasons.Draining = true
-	if len(w.network.handlers) > 0 {
+	if len(w.handlers) > 0 {
 		w.rec.probe("drain with requests under way")
 	}
-	w.rec.note("daemon", "drain", "")
+	w.rec.note(w.lane("daemon"), "drain", "")
 	w.goOnDraining()
 }
 
@@ -49,7 +49,7 @@ func (d *drain) Unhealthy() {}
 // in no more.
 func (d *drain) StopServing(within time.Duration) {
 	w := d.w
-	served := func() bool { return len(w.network.handlers) == 0 }
+	served := func() bool { return len(w.handlers) == 0 }
 	d.within, d.ends = true, w.clock.elapsed+within
 	if !d.task.Park(func() bool { return served() || w.clock.elapsed >= d.ends }) || served() {
 		return
@@ -57,7 +57,7 @@ func (d *drain) StopServing(within time.Duration) {
 	d.cut = true
 	w.checkCutOff()
 	w.rec.probe("drain cuts off what is under way")
-	for _, c := range w.network.handlers {
+	for _, c := range w.handlers {
 		c.cancel()
 		c.msgs = nil
 		w.finish(c, nil, errReset)
@@ -93,8 +93,8 @@ func (w *World) goOnDraining() {
 		case p.image != nil:
 		case d.task.Ended():
 			w.close(p)
-		case d.cut && len(w.network.handlers) > 0 && !d.task.Runnable():
-			for _, c := range w.network.handlers {
+		case d.cut && len(w.handlers) > 0 && !d.task.Runnable():
+			for _, c := range w.handlers {
 				w.rec.violate("G9", "drain-hangs", c.op.ID, fmt.Sprintf("call #%d was cut off by a drain, and its handler does not end", c.op.ID))
 			}
 			p.die(w.machine.disk.Kill(), "hang")
@@ -104,6 +104,11 @@ func (w *World) goOnDraining() {
 
 // writeAll lets the writer do all there is for it, as its loop does in no time.
 func (w *World) writeAll(p *process) {
+	if p.member != nil { // it depends on others
+		w.goRound(p)
+		w.runHandlers()
+		return
+	}
 	p.syncs.Set(true)
 	for more := true; more && p.image == nil; {
 		p.act(func() {
@@ -128,7 +133,10 @@ func (p *process) loopEnded() bool { return p.drain != nil && p.drain.stopped }
 // checkCutOff holds a drain to its duty when its time is over: the daemon has had it to do
 // whatever it could, so all that may be left is streams whose clients do not read (G9).
 func (w *World) checkCutOff() {
-	for _, c := range w.network.handlers {
+	if w.peers != nil {
+		return // a majority may not be reached
+	}
+	for _, c := range w.handlers {
 		if c.request.method != jobMethod && !c.heldUp() && (!c.Stream() || len(c.msgs) < streamWindow) {
 			w.rec.violate("G9", "drain-unanswered", c.op.ID, fmt.Sprintf("call #%d was under way when the daemon was asked to stop, and nothing held it up: it is cut off without an answer", c.op.ID))
 		}
@@ -158,7 +166,7 @@ func (w *World) close(p *process) {
 	p.syncs.Set(true)
 	p.stuck = true
 	var err error
-	p.act(func() { err = p.service.Close() })
+	p.act(func() { err = p.closeAll() })
 	if p.image == nil {
 		w.checkClosed(p, err)
 		p.die(w.machine.disk.Kill(), "stop")

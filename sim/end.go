@@ -19,15 +19,19 @@ import (
 // Finish heals the world, ends what is under way, cuts the power one last time,
 // and judges what clients were told against what is left.
 func (w *World) Finish() *Result {
-	w.finale()
-	w.checkRefused()
+	if w.peers != nil {
+		w.finaleOfNodes()
+	} else {
+		w.finale()
+	}
+	w.each(w.checkRefused)
 	w.checkRevoked()
 	r := &Result{
 		Class: cmp.Or(w.class, Recoverable), Seed: w.seed, Config: w.config,
 		Violations: w.rec.violations, History: &w.rec.history, Steps: w.rec.steps, Digests: w.rec.digests, Stats: w.rec.stats, Detected: w.starts.detected,
 		Armed: w.faults.list(), Unheard: w.network.unheard,
 	}
-	if w.rec.history.Complete && len(w.rec.violations) == 0 {
+	if w.rec.history.Complete && len(w.rec.violations) == 0 && w.peers == nil {
 		w.judgeWork()
 		r.Violations = w.rec.violations
 	}

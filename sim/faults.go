@@ -40,21 +40,21 @@ func (w *World) disarm() {
 
 // struck is called by the disk when a fault strikes. Of several that are alike the disk
 // uses up the first one first, and so does this.
-func (w *World) struck(i simdisk.Injection) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
+func (n *node) struck(i simdisk.Injection) {
+	n.w.mu.Lock()
+	defer n.w.mu.Unlock()
 	kind := string(i.Fault.Kind)
 	if i.Fault.Kind == simdisk.PowerCut {
 		kind = "power cut inside an operation"
 	}
-	w.rec.stats.Faults[kind]++
-	if w.process != nil {
-		w.process.troubled = true
+	n.w.rec.stats.Faults[kind]++
+	if n.process != nil {
+		n.process.troubled = true
 	}
-	w.faults.struck = append(w.faults.struck, i.String())
-	w.reasons.struck(i)
-	for at := range w.faults.armed {
-		a := &w.faults.armed[at]
+	n.faults.struck = append(n.faults.struck, i.String())
+	n.reasons.struck(i)
+	for at := range n.faults.armed {
+		a := &n.faults.armed[at]
 		if a.able && a.fault == i.Fault && (i.Fault.Count == simdisk.Forever || a.Struck < i.Fault.Count) {
 			a.Struck++
 			return

@@ -21,7 +21,7 @@ func (w *World) healed(when string, reads bool) {
 		return
 	case w.reasons.Misread():
 		return // a process that has met corrupt data writes nothing more
-	case w.config.OutcomeCount > 0 && w.reasons.Behind(w.Now()):
+	case w.config.OutcomeCount > 0 && w.reasons.Behind(w.now()):
 		return // an id is too old when the clock has been set back behind outcomes that were dropped
 	}
 	operations, acked := w.rec.stats.Operations, w.rec.stats.Acked

@@ -21,7 +21,7 @@ func (w *World) checkHeld() {
 	if p == nil || p.image != nil || p.inflight {
 		return
 	}
-	held, idle := p.service.Held(), len(w.network.handlers) == 0
+	held, idle := p.service.Held(), len(w.handlers) == 0
 	if held == (server.Held{}) || held == w.held && !idle { // as most steps leave it
 		return
 	}
@@ -31,7 +31,7 @@ func (w *World) checkHeld() {
 		case "Iterators": // no handler waits with one
 			return true
 		case "Txns", "Commits": // they outlast a request
-			return leader == 0
+			return leader == 0 && p.member == nil // whose step may be in flight
 		}
 		return idle
 	})
@@ -64,7 +64,7 @@ func (w *World) checkRest() {
 	_ = w.Apply(step.Step{Verb: step.Tick})
 	for w.WriterAsked() && w.Apply(step.Step{Verb: w.writerNext()}) == nil { // what the tick has asked of it
 	}
-	if p := w.process; p != nil && !p.inflight && len(w.network.handlers) == 0 {
+	if p := w.process; p != nil && !p.inflight && len(w.handlers) == 0 {
 		w.checkGroups(reflect.ValueOf(p.service.Held()), func(string, int) bool { return true })
 	}
 }
@@ -85,7 +85,7 @@ func (w *World) checkTables(p *process) {
 // checkClosed holds a process that has ended in order to leaving nothing behind.
 func (w *World) checkClosed(p *process, err error) {
 	if err != nil {
-		w.log("closing failed", "error", err.Error())
+		p.log("closing failed", "error", err.Error())
 	}
 	if err != nil && !p.troubled {
 		w.rec.violate("G9", "close-fails", 0, "nothing went wrong with the disk, yet closing the store fails: "+step.FirstLine(err.Error()))
@@ -96,6 +96,9 @@ func (w *World) checkClosed(p *process, err error) {
 		w.rec.violate("G9", "leak", 0, fmt.Sprintf("the store is closed, yet these files are open: %v", open))
 	}
 	w.quiesce()
+	if w.peers != nil {
+		return // others' goroutines come and go
+	}
 	if now := runtime.NumGoroutine() - w.coroutines(); now > p.goroutines {
 		w.rec.violate("G9", "leak", 0, fmt.Sprintf("the process has ended, yet %d of its goroutines have not", now-p.goroutines))
 	}
@@ -103,7 +106,7 @@ func (w *World) checkClosed(p *process, err error) {
 
 // coroutines counts those that have not ended, which are goroutines to the runtime.
 func (w *World) coroutines() int {
-	n := len(w.network.handlers)
+	n := len(w.handlers)
 	for _, p := range w.programs.list {
 		if !p.task.Ended() {
 			n++

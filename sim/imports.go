@@ -47,7 +47,7 @@ func (w *World) importSome(n int) error {
 		w.imports = append(w.imports, x)
 	}
 	err := w.sendImport(p, x)
-	w.rec.note("daemon", "import", fmt.Sprint(x.id, ": ", err))
+	w.rec.note(w.lane("daemon"), "import", fmt.Sprint(x.id, ": ", err))
 	return nil
 }
 

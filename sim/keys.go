@@ -66,7 +66,7 @@ func (p *process) operator(method string, req, resp proto.Message) (err error) {
 	if err != nil {
 		return err
 	}
-	p.w.reasons.judge.Counts(p.w.Now())
+	p.n.reasons.judge.Counts(p.n.now())
 	c := &Call{request: request{method: m, wire: wire}, op: &history.Operation{Client: "operator"}}
 	task := sched.Spawn(func(t *sched.Task) {
 		var raw []byte
@@ -142,7 +142,7 @@ func (w *World) revoke(name string) error {
 		w.rec.probe("key revoked")
 		w.checkLogged("RevokeAccessKey", name)
 	}
-	w.rec.note("daemon", "revoke", fmt.Sprint(name, ": ", err))
+	w.rec.note(w.lane("daemon"), "revoke", fmt.Sprint(name, ": ", err))
 	return nil
 }
 
@@ -252,7 +252,7 @@ func keyed(r *request) bool {
 // holdRevoked holds what a revoked key has begun to ending: its streams with the next tick of the
 // daemon's clock, and its commits with the answer to the revocation.
 func (w *World) holdRevoked() {
-	for _, c := range w.network.handlers {
+	for _, c := range w.handlers {
 		if _, ended := w.keys.revoked[c.token]; ended && c.Stream() && !c.handler.Ended() && len(c.msgs) < streamWindow {
 			w.rec.violate("G10", "stream-goes-on", c.op.ID, fmt.Sprintf("the key %q of stream #%d was revoked, and the stream goes on", c.token, c.op.ID))
 		}

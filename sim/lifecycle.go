@@ -28,7 +28,7 @@ func (w *World) doProcess(s *step.Step) error {
 	if s.Verb == step.Crash && w.process == nil && w.machine.pristine == nil {
 		w.machine.powerLost = true // the machine has gone on without the daemon, until now
 		w.use(w.machine.disk.Crash(s.Crash))
-		w.rec.note("disk", "power cut", "")
+		w.rec.note(w.lane("disk"), "power cut", "")
 		w.rec.stats.Faults["power cut"]++
 		return nil
 	}
@@ -82,7 +82,7 @@ func (w *World) start() {
 		w.process = nil
 		w.starts.why = fmt.Sprint(err)
 		w.use(w.machine.disk.Kill())
-		w.rec.note("daemon", "refused", w.starts.why)
+		w.rec.note(w.lane("daemon"), "refused", w.starts.why)
 		w.rec.stats.Refusals++
 		w.starts.refused++
 		if why := w.undeservedRefusal(err, &before); why != "" {
@@ -101,8 +101,11 @@ func (w *World) start() {
 		}
 		published := p.service.Engine().Published()
 		w.machine.told = told{start: uint64(published)}
-		w.rec.note("daemon", "start", fmt.Sprintf("published %d", published))
+		w.rec.note(w.lane("daemon"), "start", fmt.Sprintf("published %d", published))
 		w.makeKeys(p)
+		if p.member != nil {
+			w.look(p, true)
+		}
 	}
 }
 
@@ -113,22 +116,26 @@ func (w *World) reap() {
 	if p == nil || p.image == nil {
 		return
 	}
+	if w.paused = false; w.peers != nil {
+		w.peers.Gone(w.id)
+		w.breakHanded(func(h *handed) bool { return h.to == p.n || h.call.node == p.n })
+	}
 	p.syncs.Set(true) // what waits there goes on, on a disk that is out of use
 	p.removals.Set(true)
-	w.rec.note("daemon", "died", p.how)
+	w.rec.note(w.lane("daemon"), "died", p.how)
 	w.rec.stats.died(p.how)
 	w.countBounds(p)
-	for _, c := range w.network.handlers {
+	for _, c := range w.handlers {
 		c.cancel()
 		w.tasks.Kill(c.handler)
 	}
-	w.network.handlers = w.network.handlers[:0]
+	w.handlers = w.handlers[:0]
 	if p.drain != nil {
 		w.tasks.Kill(p.drain.task)
 	}
 	w.process = nil
 	if p.service != nil && !p.stuck {
-		p.act(func() { _ = p.service.Close() })
+		p.act(func() { _ = p.closeAll() })
 	}
 	w.machine.powerLost = strings.HasPrefix(p.how, "power cut")
 	w.use(p.image)
@@ -140,7 +147,7 @@ func (w *World) reap() {
 		}
 	}
 	for _, c := range w.network.order {
-		if !c.done && c.arrived && c.gen == p.generation && !c.answered && c.in == nil {
+		if !c.done && c.arrived && c.node == p.n && c.gen == p.generation && !c.answered && c.in == nil {
 			c.msgs = nil
 			w.finish(c, nil, errReset)
 		}

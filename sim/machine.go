@@ -47,32 +47,33 @@ func (w *World) use(disk *simdisk.Disk) {
 // attach hooks the world to its disk. This is where faults strike: all of them are
 // carried out by the disk, which calls these hooks inside the operation it happens in.
 func (w *World) attach() {
-	disk := w.machine.disk
+	n := w.node
+	disk := n.machine.disk
 	w.disarm()
 	cut := func() {
-		if w.process != nil && w.process.image == nil {
-			image := disk.Crash(w.machine.powerCut)
+		if n.process != nil && n.process.image == nil {
+			image := disk.Crash(n.machine.powerCut)
 			w.mu.Lock()
 			defer w.mu.Unlock()
-			w.process.die(image, "power cut inside an operation")
+			n.process.die(image, "power cut inside an operation")
 		}
 	}
 	disk.OnCrash(cut)
 	disk.OnStall(func(simdisk.Op) { w.stall() })
 	disk.OnOp(func(op simdisk.Op) {
-		p := w.process
-		if p == nil || w.machine.disk != disk {
+		p := n.process
+		if p == nil || n.machine.disk != disk {
 			return
 		}
 		w.disturb.Strike()
 		p.hold(&op)
 		// After corruption a power cut may also destroy the evidence of it (G8), so such a run
 		// would show nothing.
-		if w.machine.cutHere != nil && w.machine.pristine == nil && w.machine.cutHere(Point{p.generation, op.Path, op.Kind, op.Count, op.Class}) {
+		if n.machine.cutHere != nil && n.machine.pristine == nil && n.machine.cutHere(Point{p.generation, op.Path, op.Kind, op.Count, op.Class}) {
 			cut()
 		}
 	})
-	disk.OnInject(w.struck)
+	disk.OnInject(n.struck)
 }
 
 // doDisk does what happens to the disk.
@@ -96,7 +97,7 @@ func (w *World) doDisk(s *step.Step) error {
 		if w.process != nil && s.Bytes != 0 {
 			w.process.troubled = true
 		}
-		w.rec.note("disk", "capacity", "")
+		w.rec.note(w.lane("disk"), "capacity", "")
 	case step.Room:
 		u, err := m.disk.GetDiskUsage("/")
 		if err != nil {
@@ -150,6 +151,6 @@ func (w *World) corrupt(s *step.Step) error {
 		return misfit("%v", err)
 	}
 	w.rec.stats.Faults[string(s.Verb)+" "+s.File]++
-	w.rec.note("disk", string(s.Verb), fmt.Sprintf("%s offset %d of %d", f.Path, offset, f.Size))
+	w.rec.note(w.lane("disk"), string(s.Verb), fmt.Sprintf("%s offset %d of %d", f.Path, offset, f.Size))
 	return nil
 }

@@ -89,7 +89,7 @@ func (w *World) toWire(kind history.Kind, in history.Input) (wire history.Input,
 
 // issueFromWire sends what a client program asked for, in the world's names, as
 // a step: so that what is recorded is what was done.
-func (w *World) issueFromWire(client, session string, kind history.Kind, in history.Input, token string) (*Call, error) {
+func (w *World) issueFromWire(client, node, session string, kind history.Kind, in history.Input, token string) (*Call, error) {
 	switch {
 	case kind == history.Begin:
 		in.TxnID = w.names.fresh()
@@ -109,7 +109,7 @@ func (w *World) issueFromWire(client, session string, kind history.Kind, in hist
 		}
 	}
 	id := w.network.nextID()
-	if err := w.Apply(step.Step{Verb: step.Call, Client: client, Session: session, ID: id, Kind: kind, In: in}); err != nil {
+	if err := w.Apply(step.Step{Verb: step.Call, Client: client, Node: node, Session: session, ID: id, Kind: kind, In: in}); err != nil {
 		return nil, err
 	}
 	return w.network.calls[id], nil

@@ -13,7 +13,6 @@ type network struct {
 	last     map[string]*Call // the last call of a client
 	order    []*Call
 	open     []*Call      // those that something may still happen to, and some more
-	handlers []*Call      // whose handler has not ended, oldest first
 	streams  []*stream    // of sessions
 	unheard  map[int]bool // calls in them that were answered when their callers had gone
 	reserved map[int]bool // ids that steps to come have
@@ -77,11 +76,16 @@ func (w *World) doCall(s *step.Step) error {
 	return nil
 }
 
-func (w *World) doNetwork(s *step.Step) error {
-	c := w.network.calls[s.Of]
+// callNamed is the call that a step of the network is about.
+func (w *World) callNamed(s *step.Step) *Call {
 	if s.Of == 0 {
-		c = w.network.last[s.Client]
+		return w.network.last[s.Client]
 	}
+	return w.network.calls[s.Of]
+}
+
+func (w *World) doNetwork(s *step.Step) error {
+	c := w.callNamed(s)
 	switch {
 	case c == nil:
 		return misfit("there is no such call")
@@ -89,6 +93,8 @@ func (w *World) doNetwork(s *step.Step) error {
 		return misfit("the request is not under way")
 	case s.Verb == step.Again && c.copies == 0:
 		return misfit("no duplicate is under way")
+	case c.node.paused && (s.Verb == step.Deliver || s.Verb == step.Again):
+		return misfit("%s stands still", c.node.name)
 	case (s.Verb == step.Lose || s.Verb == step.Timeout || s.Verb == step.Forge) && c.done:
 		return misfit("its client does not wait")
 	case s.Verb == step.Expire && (!c.arrived || c.done || c.answered || c.cancel == nil || c.Stream()):

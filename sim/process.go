@@ -2,6 +2,7 @@ package sim
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"runtime"
@@ -11,6 +12,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/encoding"
 
+	cluster "statehouse.dev/statehouse/cluster/node"
 	"statehouse.dev/statehouse/engine"
 	"statehouse.dev/statehouse/server"
 	"statehouse.dev/statehouse/server/wire"
@@ -25,10 +27,15 @@ const dataDir = "/data"
 // assembly, with everything outside of it simulated.
 type process struct {
 	w          *World
+	n          *node
 	generation int // from 1, one a start
 	service    *server.Service
 	codec      encoding.CodecV2
 	services   []registered
+	member     *cluster.Node     // nil: it is alone
+	appends    []*cluster.Append // that it gave its disk to store
+	left       int               // commits that waited when it had gone round: a step is in flight
+	asked      bool              // it is to confirm something, and has not gone round since
 	unary      grpc.UnaryServerInterceptor
 	stream     grpc.StreamServerInterceptor
 	rand       *rand.ChaCha8
@@ -52,12 +59,12 @@ func (w *World) newProcess() *process {
 	w.starts.count++
 	var key [32]byte
 	for i := range 4 {
-		s := simdisk.Derive(w.seed, "daemon", fmt.Sprint(w.starts.count), fmt.Sprint(i))
+		s := simdisk.Derive(w.seed, "daemon", w.name+fmt.Sprint(w.starts.count), fmt.Sprint(i))
 		for j := range 8 {
 			key[8*i+j] = byte(s >> (8 * j))
 		}
 	}
-	p := &process{w: w, generation: w.starts.count, codec: wire.Codec(), rand: rand.NewChaCha8(key), syncs: sched.NewBarrier(), removals: sched.NewBarrier(), halted: make(chan struct{})}
+	p := &process{w: w, n: w.node, generation: w.starts.count, codec: wire.Codec(), rand: rand.NewChaCha8(key), syncs: sched.NewBarrier(), removals: sched.NewBarrier(), halted: make(chan struct{})}
 	p.troubled = w.machine.capacity != 0 || w.machine.pristine != nil
 	p.goroutines = runtime.NumGoroutine() - w.coroutines()
 	p.syncs.Set(true)
@@ -66,12 +73,12 @@ func (w *World) newProcess() *process {
 
 func (p *process) env() engine.Env {
 	return engine.Env{
-		FS:    p.w.machine.disk,
-		Now:   p.w.Now,
+		FS:    p.n.machine.disk,
+		Now:   p.n.now,
 		Rand:  func(b []byte) { _, _ = p.rand.Read(b) }, // never fails
 		Await: p.w.tasks.Await,
 		Halt:  p.halt,
-		Log:   p.w.log,
+		Log:   p.log,
 	}
 }
 
@@ -83,8 +90,8 @@ func (p *process) die(image *simdisk.Disk, how string) { p.image, p.how = image,
 // it had written stays with the operating system, and whoever called is not
 // heard of again. Pebble may be left with a lock held, so it is not closed.
 func (p *process) halt(reason error) {
-	if p.image == nil && !p.w.machine.disk.Dead() {
-		p.die(p.w.machine.disk.Kill(), "halt: "+reason.Error())
+	if p.image == nil && !p.n.machine.disk.Dead() {
+		p.die(p.n.machine.disk.Kill(), "halt: "+reason.Error())
 		p.stuck = true
 		close(p.halted)
 	}
@@ -106,12 +113,26 @@ type registered struct {
 func (p *process) assemble() (err error) {
 	served := p.w.served
 	served.Capture, served.Session = p.w.capturing(), p.sessionEnv()
+	if p.n.id > 0 {
+		served.Cluster = membership{p}
+	}
 	p.service, err = server.Assemble(p.env(), served)
 	if err == nil {
 		p.unary, p.stream = p.service.Interceptors()
 		p.service.Register(p)
+		if p.n.id > 0 {
+			err = p.join()
+		}
 	}
 	return err
+}
+
+// closeAll closes what the process has open.
+func (p *process) closeAll() error {
+	if p.member == nil {
+		return p.service.Close()
+	}
+	return errors.Join(p.member.Close(), p.service.Close())
 }
 
 // act runs what may touch the disk, and comes back when it is done or the process
@@ -135,7 +156,7 @@ func (p *process) act(f func()) {
 	case !ended:
 		p.w.rec.violate("G9", "hang", 0, "the daemon does not get done, and no step can wake it")
 		if p.image == nil {
-			p.die(p.w.machine.disk.Kill(), "hang")
+			p.die(p.n.machine.disk.Kill(), "hang")
 			p.stuck = true
 		}
 	case broken != "":

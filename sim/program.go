@@ -25,6 +25,7 @@ type Program struct {
 	name   string
 	wake   time.Duration // it sleeps until then; 0: it does not
 	beside bool          // it is no client, but part of one
+	at     int           // of several nodes the one that it asks, counted on
 	// Structs reports whether a request's values are sent as Structs, if they can be; nil: none are.
 	Structs func() bool
 	forms   map[string]bool // that it has drawn, by transaction
@@ -34,7 +35,7 @@ type Program struct {
 
 // Launch makes a client whose program has not begun to run.
 func (w *World) Launch(name string, body func(p *Program)) *Program {
-	p := &Program{w: w, name: name, notBefore: make(map[string]time.Duration)}
+	p := &Program{w: w, name: name, at: len(w.programs.list), notBefore: make(map[string]time.Duration)}
 	p.task = sched.Spawn(func(*sched.Task) { body(p) })
 	w.programs.list = append(w.programs.list, p)
 	return p
@@ -133,7 +134,7 @@ func (p *Program) Ask(kind history.Kind, in history.Input, patience time.Duratio
 func (p *Program) Send(s step.Step, patience time.Duration) *history.Operation {
 	w := p.w
 	id := w.network.nextID()
-	if s.ID = id; w.Apply(s) != nil {
+	if s.ID, s.Node = id, p.asks(); w.Apply(s) != nil {
 		return nil
 	}
 	c := w.network.calls[id]

@@ -41,7 +41,7 @@ func (w *World) started() {
 		QueuedTime: l.QueuedTime, Rate: w.config.Rate,
 		BatchNames: t.BatchNames, PageBytes: t.PageBytes, AnswerBytes: t.AnswerBytes,
 	})
-	w.reasons.Look(w.Now(), w.room())
+	w.reasons.Look(w.now(), w.room())
 }
 
 // struck says that a fault has struck. w.mu is held.
@@ -82,13 +82,18 @@ type asked struct {
 	op     *history.Operation
 	method string
 	token  string
-	behind bool // an import waited for the writer then
+	behind bool  // an import waited for the writer then
+	sent   int64 // between nodes, when it came
 	then   deserved.Causes
 }
 
 // arrived makes note of a request that reaches the daemon.
 func (w *World) arrived(c *Call) *asked {
 	a := &asked{op: c.op, method: c.request.method.Word, then: w.reasons.Causes, behind: w.importsWait()}
+	if w.peers != nil {
+		a.sent, a.Began = w.askedFirst(c), uint64(w.process.service.Engine().Published())
+		return a
+	}
 	a.ID, a.Kind, a.In, a.Began = c.op.ID, c.op.Kind, c.op.In, uint64(w.process.service.Engine().Published())
 	if c.commits() && w.InFlight() {
 		a.then = w.reasons.planned
@@ -108,7 +113,7 @@ func (w *World) arrived(c *Call) *asked {
 	}
 	now, _ := w.process.service.Engine().Epoch()
 	a.OtherEpoch = slices.ContainsFunc(c.request.epochs, func(epoch string) bool { return epoch != now })
-	a.Arrival, a.InSession = w.Now(), c.InSession()
+	a.Arrival, a.InSession = w.now(), c.InSession()
 	w.reasons.judge.Arrived(&a.Request)
 	return a
 }
@@ -125,7 +130,7 @@ func (w *World) countUnderWay(a *asked, c *Call) {
 			a.Unsure++
 		}
 	}
-	for _, other := range w.network.handlers {
+	for _, other := range w.handlers {
 		if !other.handler.Ended() && other.request.method != jobMethod {
 			count(other)
 		}
@@ -141,15 +146,19 @@ func (w *World) countUnderWay(a *asked, c *Call) {
 
 // openTxns counts the open transactions, at most and at least.
 func (w *World) openTxns() (most, least int) {
-	know := w.reasons.Since(&w.reasons.Causes, w.Now())
+	know := w.reasons.Since(&w.reasons.Causes, w.now())
 	return w.reasons.judge.Open(&know)
 }
 
 // judgeAnswer asks of the daemon's answer whether it was deserved. gone: the client has given
 // the request up.
 func (w *World) judgeAnswer(a *asked, resp []byte, err error, gone bool) {
+	if w.peers != nil {
+		w.judgeMember(a, resp, err, gone)
+		return
+	}
 	w.reasons.Corrupt = w.machine.pristine != nil
-	know := w.reasons.Since(&a.then, w.Now())
+	know := w.reasons.Since(&a.then, w.now())
 	know.Gone, know.Published = gone, uint64(w.process.service.Engine().Published())
 	know.Importing = a.behind || w.importsWait()
 	told, reason := "accepted", ""

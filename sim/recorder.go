@@ -56,9 +56,9 @@ func (r *recorder) say(format string, args ...any) { r.trace.say(format, args...
 // digest adds a step, and what the history gained with it, to the sum by which two runs
 // are compared. The history's time is not in it: of that the clients' users take some, and
 // they are not there when the steps of a run are done again.
-func (r *recorder) digest(s step.Step, n *network) {
+func (r *recorder) digest(s step.Step, n *network, handlers int) {
 	b := append(r.scratch[:0], s.String()...)
-	for _, x := range []uint64{r.sum, uint64(len(r.history.Notes)), uint64(len(n.order)), uint64(len(n.handlers))} {
+	for _, x := range []uint64{r.sum, uint64(len(r.history.Notes)), uint64(len(n.order)), uint64(handlers)} {
 		b = binary.AppendUvarint(b, x)
 	}
 	for _, c := range n.order[max(0, len(n.order)-8):] {

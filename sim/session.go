@@ -136,9 +136,9 @@ func (w *World) deliverFrame(c *Call) {
 func (s *stream) open() {
 	w := s.w
 	ctx, cancel := context.WithCancel(context.Background())
-	s.serve = &Call{op: &history.Operation{Client: s.name}, request: request{method: sessionMethod}, arrived: true, done: true, gen: w.process.generation, in: &inSession{stream: s}}
+	s.serve = &Call{node: w.node, op: &history.Operation{Client: s.name}, request: request{method: sessionMethod}, arrived: true, done: true, gen: w.process.generation, in: &inSession{stream: s}}
 	s.serve.cancel, s.cancel = cancel, cancel
-	w.reasons.judge.Asked(w.Now())
+	w.reasons.judge.Asked(w.now())
 	c := s.serve
 	c.handler = sched.Spawn(func(t *sched.Task) {
 		_, err := w.process.handle(ctx, t, c)
@@ -147,7 +147,7 @@ func (s *stream) open() {
 		}
 		cancel()
 	})
-	w.network.handlers = append(w.network.handlers, c)
+	w.handlers = append(w.handlers, c)
 }
 
 // served is said when the daemon has ended the stream. It may end one when it stops, or has no
@@ -359,11 +359,11 @@ func (p *process) spawn(j session.Job) {
 		if c.in != nil {
 			c.in.started = true
 			w.countUnderWay(c.in.asked, c)
-			w.reasons.judge.Began(&c.in.asked.Request, w.Now())
+			w.reasons.judge.Began(&c.in.asked.Request, w.now())
 		}
 		j.Run()
 	})
-	w.network.handlers = append(w.network.handlers, c)
+	w.handlers = append(w.handlers, c)
 }
 
 // callOf is the call that a job is for: of those with its bytes the first one, as they are
@@ -378,7 +378,7 @@ func (w *World) callOf(j session.Job) *Call {
 			}
 		}
 	}
-	return &Call{op: &history.Operation{}, request: request{method: jobMethod}, arrived: true, done: true, cancel: func() {}}
+	return &Call{node: w.node, op: &history.Operation{}, request: request{method: jobMethod}, arrived: true, done: true, cancel: func() {}}
 }
 
 // heldUp reports whether a call is part of a session whose client does not read.

@@ -46,7 +46,7 @@ func (w *World) tamper(s *step.Step) error {
 		return misfit("%v", err)
 	}
 	w.rec.stats.Faults["tamper "+s.File+" "+s.How]++
-	w.rec.note("disk", "tamper", s.How+": "+what)
+	w.rec.note(w.lane("disk"), "tamper", s.How+": "+what)
 	w.verifyFinds(disk.Clone(), s, what)
 	switch c.Finder() {
 	case tamper.Start:
@@ -88,7 +88,7 @@ func (w *World) openFinds(disk *simdisk.Disk, s *step.Step, what string) {
 // offline is the outside of a program that looks at a disk while no daemon runs.
 func (w *World) offline(disk *simdisk.Disk) engine.Env {
 	return engine.Env{
-		FS: disk, Now: w.Now, Rand: func([]byte) {}, Await: w.tasks.Await,
+		FS: disk, Now: w.now, Rand: func([]byte) {}, Await: w.tasks.Await,
 		Halt: func(err error) { w.rec.violate("G7", "verify", 0, "verify halted: "+err.Error()) },
 	}
 }

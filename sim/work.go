@@ -35,6 +35,7 @@ func (p *process) spend(on *int64, f func()) {
 
 // resume lets a handler go on, and counts what it reads.
 func (w *World) resume(c *Call) {
+	defer w.about(c.node)()
 	p := w.process
 	if p == nil || p.service == nil {
 		w.tasks.Resume(c.handler)
@@ -48,7 +49,7 @@ func (w *World) resume(c *Call) {
 func (w *World) planStep(p *process) {
 	t := planned{published: uint64(p.service.Engine().Published()), staged: w.staged()}
 	calls := w.work.asked
-	for _, c := range w.network.handlers { // one may have asked again
+	for _, c := range w.handlers { // one may have asked again
 		if c.commits() {
 			calls = append(calls, c)
 		}

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"statehouse.dev/statehouse/server"
-	"statehouse.dev/statehouse/sim/deserved"
+	"statehouse.dev/statehouse/sim/peers"
 	"statehouse.dev/statehouse/sim/sched"
 	"statehouse.dev/statehouse/sim/simdisk"
 	"statehouse.dev/statehouse/sim/step"
@@ -30,34 +30,35 @@ type Options struct {
 	Before func(step.Step)
 }
 
-// World is a simulated machine with a daemon on it, and the network between the daemon
-// and its clients. Nothing happens in it but by Apply. Each of its parts has one concern
+// World is a simulated machine with a daemon on it, or several, and the network between daemons
+// and their clients. Nothing happens in it but by Apply. Each of its parts has one concern
 // and a file of its own.
 type World struct {
+	*node         // that what happens is about
+	nodes []*node // all of them
+
+	peers   *peers.Network  // between them; nil: there is one node
+	members []uint64        // the ids of a cluster
+	judge   *peers.Judge    // of its nodes
+	decided map[string]bool // transactions that were answered
+	handed  []*handed
+	came    map[string]int64 // when a transaction was to be committed first, in messages of nodes
+
 	seed   uint64
 	config Config
 	served server.Config // that config is to the daemon, with every default
 	class  Class
 
-	clock    clock    // simulated time
-	machine  machine  // the disk, and what befell it
-	faults   faults   // that steps armed
-	process  *process // the daemon; nil while none runs
-	starts   starts   // how the daemon's starts went
-	network  network  // calls, from their client to the daemon and back
-	keys     keys     // of the daemon, and what they may do
+	clock    clock   // simulated time
+	network  network // calls, from their client to the daemon and back
+	keys     keys    // of the daemon, and what they may do
 	imports  []*imported
 	names    names         // of transactions, and their ids on the wire
 	programs programs      // of clients
 	idle     time.Duration // Options.Idle
 	before   func(step.Step)
 	tasks    sched.Tasks // coroutines: programs, and handlers of requests
-	ring     ring        // what the daemon captures
 	rec      recorder    // the history, the trace, the digests
-	work     work        // what the daemon read
-	held     server.Held // by requests, when that was last checked
-	leaked   bool        // the daemon holds what it should not, and that was reported
-	reasons  reasons     // why requests may be refused
 
 	// mu guards what the hooks of the disk change, which run on goroutines of Pebble: the
 	// clock, the faults, the end of the process. See quiesce.
@@ -69,13 +70,18 @@ type World struct {
 func NewWorld(seed uint64, config Config, o Options) *World {
 	w := &World{
 		seed: seed, class: o.Class, idle: o.Idle, before: o.Before,
-		network: newNetwork(), keys: newKeys(), names: newNames(), rec: newRecorder(o), reasons: reasons{judge: deserved.NewJudge()},
+		network: newNetwork(), keys: newKeys(), names: newNames(), rec: newRecorder(o),
 	}
 	if o.Disturb != 0 {
 		w.disturb = sched.NewDisturbance(simdisk.Stream(o.Disturb, "disturbance"))
 	}
 	w.configure(config)
-	w.machine.disk = simdisk.NewDisk(simdisk.DiskOptions{Seed: simdisk.Derive(seed, "disk"), Clock: w.Now, Capacity: config.Capacity})
+	if config.Nodes > 1 {
+		w.makeCluster(config)
+		return w
+	}
+	w.node = w.newNode("")
+	w.machine.disk = simdisk.NewDisk(simdisk.DiskOptions{Seed: simdisk.Derive(seed, "disk"), Clock: w.now, Capacity: config.Capacity})
 	w.attach()
 	return w
 }
@@ -119,8 +125,9 @@ func (w *World) Violate(guarantee, check, sentence string) {
 }
 
 // log is the daemon's log. A panic that an interceptor caught shows up there.
-func (w *World) log(event string, attrs ...any) {
-	if w.process != nil && w.process.image != nil {
+func (p *process) log(event string, attrs ...any) {
+	w := p.w
+	if p.n.process != nil && p.n.process.image != nil {
 		return // the last words of a process that is dead
 	}
 	if event == "a request panicked" {
@@ -132,7 +139,6 @@ func (w *World) log(event string, attrs ...any) {
 // clock is simulated time. Times in a run's steps are counted from epoch.
 type clock struct {
 	elapsed time.Duration // since epoch; only rises
-	jumped  time.Duration // how far the wall clock has been set forward
 }
 
 // StepTime is what one step takes, and stallTime what a disk that stalls does.
@@ -141,11 +147,12 @@ const (
 	stallTime = 3 * time.Second
 )
 
-// Now is the time that the daemon and its clients read.
+// Now is the time that clients read: that of the machine, if there is only one.
 func (w *World) Now() time.Time {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return step.Epoch.Add(w.clock.elapsed + w.clock.jumped)
+	if len(w.nodes) == 1 {
+		return w.nodes[0].now()
+	}
+	return step.Epoch.Add(w.clock.elapsed)
 }
 
 // stall lets the time pass that a disk stalls for.
@@ -157,7 +164,7 @@ func (w *World) stall() {
 
 // jump sets the wall clock, as can happen to a machine at any time.
 func (w *World) jump(by time.Duration) {
-	w.clock.jumped += by
+	w.jumped += by
 	w.rec.note("clock", "jump", by.String())
 	w.rec.stats.Faults["clock jump"]++
 }

@@ -48,7 +48,7 @@ func (w *World) doEngine(s *step.Step) error {
 		w.machine.told.publish(ts)
 		text = fmt.Sprintf("published %d", ts)
 	}
-	w.rec.note("daemon", string(s.Verb), text)
+	w.rec.note(w.lane("daemon"), string(s.Verb), text)
 	return nil
 }
 
@@ -62,7 +62,7 @@ func (w *World) plan(p *process) error {
 	}
 	p.syncs.Set(false)
 	w.reasons.planned = w.reasons.Causes
-	w.reasons.judge.Planned(w.Now())
+	w.reasons.judge.Planned(w.now())
 	w.planStep(p)
 	if p.inflight {
 		w.quiesce() // the log is written until its sync stands at the barrier
@@ -92,7 +92,7 @@ func (w *World) maintain(p *process, what string, f func() error) error {
 	p.syncs.Set(true)
 	p.act(func() {
 		if err := f(); err != nil {
-			w.log(what, "error", err.Error())
+			p.log(what, "error", err.Error())
 		}
 		p.service.Engine().AwaitCleaning()
 	})
@@ -110,7 +110,7 @@ const FlushEvery = 64
 
 // WriterAsked reports whether a request waits for the writer.
 func (w *World) WriterAsked() bool {
-	for _, c := range w.network.handlers {
+	for _, c := range w.handlers {
 		if c.op.Kind == history.Commit || c.op.Kind == history.Transact || c.op.Kind == history.Abort {
 			return true
 		}
@@ -125,7 +125,7 @@ func (w *World) checkAnswered() {
 	if w.importsWait() && w.reasons.Errors+w.reasons.Misreads > 0 {
 		return
 	}
-	for _, c := range w.network.handlers {
+	for _, c := range w.handlers {
 		if c.commits() && !c.handler.Runnable() && !c.unanswered && !c.heldUp() {
 			c.unanswered = true
 			w.rec.violate("G9", "no-answer", c.op.ID, fmt.Sprintf("call #%d waits for the writer, which has nothing to do: it will never be answered", c.op.ID))

@@ -2,6 +2,7 @@ package member
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -34,6 +35,9 @@ func (m *Member) HandOver(ctx context.Context, to uint64) error {
 		case <-look.C:
 			if s := m.status.Load(); s.Role != node.Leader && s.Leader != 0 {
 				return nil
+			}
+			if !m.transport.Reaches() { // they are being stopped, too
+				return errors.New("no other member is reached")
 			}
 		case err := <-refused:
 			return err

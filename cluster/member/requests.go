@@ -56,7 +56,7 @@ func (m *Member) Confirm(ctx context.Context) error {
 func (m *Member) Forward(ctx context.Context, r *server.Forwarded) (*server.Answered, error) {
 	s := m.status.Load()
 	p := m.transport.Peer(s.Leader)
-	if p == nil || !p.Ready() {
+	if p == nil || !p.Ready(ctx) {
 		return nil, fmt.Errorf("%w: the member that leads cannot be reached", engine.ErrNotLeader)
 	}
 	ctx, stub := p.Call(ctx)

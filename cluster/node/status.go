@@ -23,6 +23,7 @@ type Status struct {
 	Role               Role
 	Term               uint64
 	Applied, Committed uint64 // entries; Committed as far as this node has heard
+	Last               uint64 // entry of its log, on disk
 	Members            []Member
 	Removed            []uint64 // who was a member
 	Version            uint64   // of the cluster
@@ -47,6 +48,7 @@ func (n *Node) Status() Status {
 	rs := n.raft.Status()
 	s := Status{ID: n.config.ID, Leader: rs.Lead, Term: rs.GetTerm(), Applied: n.applied, Committed: rs.GetCommit(), Role: Follower,
 		Removed: slices.Clone(n.mark.removed), Version: n.mark.version, First: n.log.mark.GetIndex() + 1}
+	s.Last, _ = n.log.LastIndex()
 	switch {
 	case n.leads:
 		s.Role = Leader

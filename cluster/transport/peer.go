@@ -118,13 +118,27 @@ func (p *Peer) Call(ctx context.Context) (context.Context, clusterpb.PeerService
 	return p.caller.outgoing(ctx), clusterpb.NewPeerServiceClient(p.calls)
 }
 
-// Ready reports whether a call would be sent at once; if not, a connection is begun.
-func (p *Peer) Ready() bool {
-	if p.calls.GetState() == connectivity.Ready {
-		return true
+// connectWithin is how long it is tried to reach a peer for a call that is sent once.
+const connectWithin = time.Second
+
+// Ready reports whether a call would be sent at once, and connects if there is no connection.
+func (p *Peer) Ready(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, connectWithin)
+	defer cancel()
+	for {
+		state := p.calls.GetState()
+		switch state {
+		case connectivity.Ready:
+			return true
+		case connectivity.TransientFailure:
+			return false
+		case connectivity.Idle:
+			p.calls.Connect()
+		}
+		if !p.calls.WaitForStateChange(ctx, state) {
+			return false
+		}
 	}
-	p.calls.Connect()
-	return false
 }
 
 // ClientAddr is where clients reach it; empty: it has not said so yet.

@@ -111,6 +111,11 @@ func (t *Transport) MetAll() bool {
 	return true
 }
 
+// Reaches reports whether any peer is reached now.
+func (t *Transport) Reaches() bool {
+	return slices.ContainsFunc(t.ids, func(id uint64) bool { return t.peers[id].lanes[Votes].up.Load() })
+}
+
 // Stats says what was sent to whom.
 func (t *Transport) Stats() (all []Stats) {
 	for _, id := range t.ids {

@@ -168,7 +168,7 @@ func (c *ciRun) seeds(ctx context.Context) {
 // seed looks into the n-th seed that failed.
 func (c *ciRun) seed(ctx context.Context, o *outcome, n int, flags fuzzFlags, fleet *fleet) *ciFailure {
 	v := &o.Violations[0]
-	f := brokenFailure(v, "statehouse-sim run -v "+seedFlags(o.Seed, ""))
+	f := brokenFailure(v, "statehouse-sim run -v "+sizedFlags(o.Seed, "", fuzz.Size{}))
 	command := f.Command
 	if n > 0 || c.o.artifacts == "" {
 		flags.shrinkFor = 0

@@ -86,7 +86,7 @@ func (a *app) shrinkDead(ctx context.Context, f *fleet, j job) (*scenario.Scenar
 		raw, err := os.ReadFile(path)
 		return gone != nil, string(raw), err
 	}
-	died, log, err := dies(job{Seed: j.Seed, Class: j.Class, Log: path})
+	died, log, err := dies(job{Seed: j.Seed, Class: j.Class, Nodes: j.Nodes, Log: path})
 	if err != nil || !died {
 		return nil, fmt.Errorf("run again, it does not end its process (%v)", err)
 	}
@@ -120,7 +120,7 @@ func (a *app) keepDead(ctx context.Context, rep *failureReport, o *outcome, flag
 	if flags.shrinkFor <= 0 {
 		return nil
 	}
-	shrunk, err := a.shrinkDead(ctx, f, job{Seed: o.Seed, Class: sim.Class(flags.class), Shrink: flags.shrinkFor})
+	shrunk, err := a.shrinkDead(ctx, f, job{Seed: o.Seed, Class: sim.Class(flags.class), Nodes: flags.nodes, Shrink: flags.shrinkFor})
 	if err != nil {
 		return err
 	}

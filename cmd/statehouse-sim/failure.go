@@ -14,6 +14,7 @@ import (
 	"statehouse.dev/statehouse/linearizability"
 	"statehouse.dev/statehouse/linearizability/verdict"
 	"statehouse.dev/statehouse/sim"
+	"statehouse.dev/statehouse/sim/fuzz"
 	"statehouse.dev/statehouse/sim/scenario"
 )
 
@@ -69,7 +70,7 @@ func (a *app) lookInto(ctx context.Context, o *outcome, flags fuzzFlags, f *flee
 	v := &o.Violations[0]
 	rep := reportOf(v)
 	rep.Seed, rep.Class, rep.From = o.Seed, string(o.Class), o.Stats.Steps
-	rep.Command = "statehouse-sim run -v " + seedFlags(o.Seed, flags.class)
+	rep.Command = "statehouse-sim run -v " + sizedFlags(o.Seed, flags.class, fuzz.Size{Nodes: flags.nodes})
 	if v.Check == "process-died" {
 		if err := a.keepDead(ctx, &rep, o, flags, f); err != nil {
 			rep.Note = "shrinking failed: " + err.Error()
@@ -80,7 +81,7 @@ func (a *app) lookInto(ctx context.Context, o *outcome, flags fuzzFlags, f *flee
 		if err != nil {
 			return nil, err
 		}
-		shrunk, err := w.do(job{Seed: o.Seed, Class: sim.Class(flags.class), Shrink: flags.shrinkFor})
+		shrunk, err := w.do(job{Seed: o.Seed, Class: sim.Class(flags.class), Nodes: flags.nodes, Shrink: flags.shrinkFor})
 		_ = w.dismiss() // it has answered
 		switch {
 		case err != nil:
@@ -98,14 +99,6 @@ func (a *app) lookInto(ctx context.Context, o *outcome, flags fuzzFlags, f *flee
 		}
 	}
 	return &rep, nil
-}
-
-func seedFlags(seed uint64, class string) string {
-	s := fmt.Sprintf("--seed %d", seed)
-	if class != "" {
-		s += " --class " + class
-	}
-	return s
 }
 
 // keep writes the scenario of a failure and the report of running it.
@@ -218,7 +211,7 @@ func (a *app) reportDifference(ctx context.Context, seed uint64, flags fuzzFlags
 		if err != nil {
 			return err
 		}
-		if runs[i], err = w.do(job{Seed: seed, Class: sim.Class(flags.class), Digests: true, Disturb: disturb}); err != nil {
+		if runs[i], err = w.do(job{Seed: seed, Class: sim.Class(flags.class), Nodes: flags.nodes, Digests: true, Disturb: disturb}); err != nil {
 			return failed(exitInternal, "seed %d: %v", seed, err)
 		}
 		_ = w.dismiss() // it has answered

@@ -19,6 +19,7 @@ type fuzzFlags struct {
 	duration  time.Duration
 	workers   int
 	class     string
+	nodes     int
 	double    bool
 	keepGoing bool
 	dir       string
@@ -35,7 +36,7 @@ report is written.
 
 The digest at the end follows from everything that every run did: the same build
 and the same seeds give the same digest.`,
-		Example: "  statehouse-sim fuzz --seeds 2000\n  statehouse-sim fuzz --for 10m --from 1000000\n  statehouse-sim fuzz --seeds 500 --check-determinism",
+		Example: "  statehouse-sim fuzz --seeds 2000\n  statehouse-sim fuzz --for 10m --from 1000000\n  statehouse-sim fuzz --seeds 500 --check-determinism\n  statehouse-sim fuzz --cluster 3 --seeds 500",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.fuzz(cmd.Context(), o) },
 	}
 	f := cmd.Flags()
@@ -44,6 +45,7 @@ and the same seeds give the same digest.`,
 	f.DurationVar(&o.duration, "for", 0, "stop after so long; 0: no limit")
 	f.IntVar(&o.workers, "workers", runtime.NumCPU(), "worker processes")
 	f.StringVar(&o.class, "class", "", "only runs of this class: recoverable, detectable, fatal")
+	f.IntVar(&o.nodes, "cluster", 0, "of so many nodes that keep one store; 0: of a daemon that is alone")
 	f.BoolVar(&o.double, "check-determinism", false, "run every seed twice, in two processes, the second time disturbed, and compare them step by step")
 	f.BoolVar(&o.keepGoing, "keep-going", false, "do not end with the first failure; only the first is shrunk")
 	f.StringVar(&o.dir, "out", "sim-failures", "directory for the scenario and the report of a failure")
@@ -59,8 +61,22 @@ func checkClass(class string) error {
 	return nil
 }
 
+// checkNodes reports a number of nodes that no cluster has.
+func checkNodes(nodes int) error {
+	if nodes == 0 {
+		return nil
+	}
+	if err := (sim.Config{Nodes: nodes}).Validate(); err != nil {
+		return failed(exitUsage, "--cluster %d: %v", nodes, err)
+	}
+	return nil
+}
+
 func (a *app) fuzz(ctx context.Context, o fuzzFlags) error {
 	if err := checkClass(o.class); err != nil {
+		return err
+	}
+	if err := checkNodes(o.nodes); err != nil {
 		return err
 	}
 	if o.seeds < 0 || o.workers < 1 {
@@ -118,14 +134,14 @@ func (c *campaign) next() (job, bool) {
 	if n := len(c.again); n > 0 && (n > 2*c.o.workers || c.issued == c.o.seeds) {
 		seed := c.again[0]
 		c.again = c.again[1:]
-		return job{Seed: seed, Class: sim.Class(c.o.class), Disturb: disturbance(seed)}, true
+		return job{Seed: seed, Class: sim.Class(c.o.class), Nodes: c.o.nodes, Disturb: disturbance(seed)}, true
 	}
 	if c.o.seeds > 0 && c.issued == c.o.seeds {
 		return job{}, false
 	}
 	seed := c.o.from + uint64(c.issued)
 	c.issued++
-	return job{Seed: seed, Class: sim.Class(c.o.class)}, true
+	return job{Seed: seed, Class: sim.Class(c.o.class), Nodes: c.o.nodes}, true
 }
 
 // disturbance is what the second run of a seed is disturbed by. It follows from the seed,

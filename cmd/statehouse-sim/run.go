@@ -33,6 +33,7 @@ func (o *runFlags) seedFlags(f *pflag.FlagSet, use string) {
 	f.StringVar(&o.class, "class", "", "class of the seed's run, if it was given to fuzz")
 	f.IntVar(&o.size.Clients, "clients", 0, "of the seed's run only so many clients")
 	f.IntVar(&o.size.Rounds, "rounds", 0, "and of each only so many rounds; --clients and --rounds are given together")
+	f.IntVar(&o.size.Nodes, "cluster", 0, "of so many nodes, if that was given to fuzz")
 	f.BoolVar(&o.size.Calm, "calm", false, "and no deaths of the daemon, nor faults of its disk")
 }
 
@@ -73,8 +74,11 @@ func (o *runFlags) check(cmd *cobra.Command, files []string) error {
 	if len(files) > 0 && o.class != "" {
 		return failed(exitUsage, "--class is for --seed: a scenario says its own")
 	}
-	if z := o.size; (z.Clients > 0) != (z.Rounds > 0) || z.Clients < 0 || z.Rounds < 0 || z.Calm && z.Clients == 0 || z.Clients > 0 && len(files) > 0 {
+	if z := o.size; (z.Clients > 0) != (z.Rounds > 0) || z.Clients < 0 || z.Rounds < 0 || z.Calm && z.Clients == 0 || (z.Clients > 0 || z.Nodes > 0) && len(files) > 0 {
 		return failed(exitUsage, "--clients and --rounds are given together, and for --seed; --calm is for such a run")
+	}
+	if err := checkNodes(o.size.Nodes); err != nil {
+		return err
 	}
 	return checkClass(o.class)
 }
@@ -121,7 +125,7 @@ func (a *app) runSeed(o runFlags) error {
 	v := &r.Violations[0]
 	rep := reportOf(v)
 	rep.Seed, rep.Class, rep.From = o.seed, string(r.Class), r.Stats.Steps
-	rep.Command, rep.Report = "statehouse-sim shrink "+seedFlags(o.seed, o.class), o.report
+	rep.Command, rep.Report = "statehouse-sim shrink "+sizedFlags(o.seed, o.class, fuzz.Size{Nodes: o.size.Nodes}), o.report
 	return a.printFailure(&rep, v)
 }
 

@@ -29,6 +29,7 @@ func (a *app) shrinkCommand() *cobra.Command {
 	f := cmd.Flags()
 	f.Uint64Var(&o.seed, "seed", 0, "shrink the run of this seed")
 	f.StringVar(&o.class, "class", "", "class of the seed's run, if it was given to fuzz")
+	f.IntVar(&o.size.Nodes, "cluster", 0, "of so many nodes, if that was given to fuzz")
 	f.DurationVar(&limit, "for", 5*time.Minute, "stop after so long, with what there is by then")
 	f.StringVarP(&out, "output", "o", "", "write the scenario to this file instead of standard output")
 	return cmd
@@ -48,7 +49,7 @@ func (a *app) shrinkTo(out string, files []string, o runFlags, limit time.Durati
 		}
 		r, seed = x.r.Result, s.Seed
 	} else {
-		r = fuzz.Generate(seed, sim.Options{Class: sim.Class(o.class)})
+		r = fuzz.GenerateSmall(seed, o.size, sim.Options{Class: sim.Class(o.class)})
 	}
 	switch {
 	case !r.Failed():
@@ -60,7 +61,7 @@ func (a *app) shrinkTo(out string, files []string, o runFlags, limit time.Durati
 		fmt.Fprintf(a.err, "%d steps after %d runs\n", steps, runs)
 	})
 	if err != nil {
-		if z := a.smallest(r, job{Class: sim.Class(o.class), Shrink: limit}); z != nil {
+		if z := a.smallest(r, job{Class: sim.Class(o.class), Nodes: o.size.Nodes, Shrink: limit}); z != nil {
 			fmt.Fprintf(a.out, "the client saw it, which is in no steps: the smallest run that was found has %d\nstatehouse-sim run -v %s\n", z.Steps, sizedFlags(z.Seed, o.class, z.Size))
 			return nil
 		}

@@ -22,7 +22,7 @@ type smallRun struct {
 // smallest looks for a small run in place of one whose steps do not show what broke.
 func (a *app) smallest(r *sim.Result, j job) *smallRun {
 	v := &r.Violations[0]
-	found := fuzz.Smallest(scenario.Breach{Guarantee: v.Guarantee, Check: v.Check}, j.Class, a.now().Add(j.Shrink), a.now, collector())
+	found := fuzz.Smallest(scenario.Breach{Guarantee: v.Guarantee, Check: v.Check}, j.Class, j.Nodes, a.now().Add(j.Shrink), a.now, collector())
 	if found == nil {
 		return nil
 	}
@@ -52,7 +52,13 @@ func (a *app) keepSmall(rep *failureReport, v *verdict.Violation, s *smallRun, f
 
 // sizedFlags are the flags of the run of a seed that is bounded.
 func sizedFlags(seed uint64, class string, z fuzz.Size) string {
-	flags := seedFlags(seed, class)
+	flags := fmt.Sprintf("--seed %d", seed)
+	if class != "" {
+		flags += " --class " + class
+	}
+	if z.Nodes > 0 {
+		flags += fmt.Sprintf(" --cluster %d", z.Nodes)
+	}
 	if z.Clients > 0 {
 		flags += fmt.Sprintf(" --clients %d --rounds %d", z.Clients, z.Rounds)
 	}

@@ -43,6 +43,7 @@ func alone(r *sim.Result) map[string]string {
 // and then some more for a judge that alone has not seen it.
 type trial struct {
 	proof
+	nodes  int                                // of its seeds; 0: the daemon is alone
 	first  *outcome                           // the first run that failed
 	seed   uint64                             // the last one handed out
 	before uint64                             // the seed that caught it before, to be tried first; 0: none is known
@@ -146,7 +147,7 @@ func (a *app) try(ctx context.Context, w *workshop, b *planted.Bug, o proveFlags
 	case planted.ByTest:
 		return a.tryTests(ctx, w, b, o)
 	}
-	t := trial{proof: proof{Bug: b.Name, Guarantee: b.Guarantee, Alone: make(map[string]string), Unseen: b.Unseen}, more: o.more, before: w.caught[b.Name]}
+	t := trial{nodes: nodesOf(b), proof: proof{Bug: b.Name, Guarantee: b.Guarantee, Alone: make(map[string]string), Unseen: b.Unseen}, more: o.more, before: w.caught[b.Name]}
 	fail := func(err error) proof { t.Error = err.Error(); return t.proof }
 	f, err := w.fleet(ctx, b)
 	if err != nil {
@@ -155,7 +156,7 @@ func (a *app) try(ctx context.Context, w *workshop, b *planted.Bug, o proveFlags
 	start := a.now()
 	t.budget, t.stop = context.WithTimeout(ctx, o.budget)
 	defer t.stop()
-	t.asIs = func(seed uint64) (outcome, error) { return asIs(t.budget, seed) }
+	t.asIs = func(seed uint64) (outcome, error) { return asIs(t.budget, seed, t.nodes) }
 	if err := f.run(t.budget, t.next, t.done); err != nil {
 		return fail(err)
 	}
@@ -171,8 +172,16 @@ func (a *app) try(ctx context.Context, w *workshop, b *planted.Bug, o proveFlags
 	return t.proof
 }
 
+// nodesOf is how many nodes a bug's seeds have; 0: the daemon is alone.
+func nodesOf(b *planted.Bug) int {
+	if b.By == planted.ByCluster {
+		return 3
+	}
+	return 0
+}
+
 // asIs runs a seed on the code as it is.
-func asIs(ctx context.Context, seed uint64) (as outcome, err error) {
+func asIs(ctx context.Context, seed uint64, nodes int) (as outcome, err error) {
 	f, err := newFleet(1)
 	if err != nil {
 		return as, err
@@ -181,7 +190,7 @@ func asIs(ctx context.Context, seed uint64) (as outcome, err error) {
 	err = f.run(ctx, func() (job, bool) {
 		first := !asked
 		asked = true
-		return job{Seed: seed}, first
+		return job{Seed: seed, Nodes: nodes}, first
 	}, func(o outcome) { as = o })
 	return as, err
 }
@@ -195,10 +204,10 @@ func (t *trial) next() (job, bool) {
 	}
 	if seed := t.before; seed > 0 {
 		t.before = 0
-		return job{Seed: seed, Alone: true}, true
+		return job{Seed: seed, Nodes: t.nodes, Alone: true}, true
 	}
 	t.seed++
-	return job{Seed: t.seed, Alone: true}, true
+	return job{Seed: t.seed, Nodes: t.nodes, Alone: true}, true
 }
 
 func (t *trial) done(o outcome) {
@@ -228,7 +237,7 @@ func (t *trial) done(o outcome) {
 // shrink makes a scenario of the first run that failed, in a process that has the bug.
 func (t *trial) shrink(ctx context.Context, a *app, f *fleet, o proveFlags) error {
 	if t.first.Violations[0].Check == "process-died" {
-		if shrunk, err := a.shrinkDead(ctx, f, job{Seed: t.first.Seed, Shrink: o.shrink}); err == nil {
+		if shrunk, err := a.shrinkDead(ctx, f, job{Seed: t.first.Seed, Nodes: t.nodes, Shrink: o.shrink}); err == nil {
 			t.Steps = len(shrunk.Steps)
 		}
 		return nil
@@ -237,7 +246,7 @@ func (t *trial) shrink(ctx context.Context, a *app, f *fleet, o proveFlags) erro
 	if err != nil {
 		return err
 	}
-	shrunk, err := w.do(job{Seed: t.first.Seed, Shrink: o.shrink})
+	shrunk, err := w.do(job{Seed: t.first.Seed, Nodes: t.nodes, Shrink: o.shrink})
 	_ = w.dismiss() // it has answered
 	if err == nil && shrunk.Small != nil {
 		t.Steps = shrunk.Small.Steps

@@ -19,6 +19,7 @@ import (
 type job struct {
 	Seed    uint64        `json:"seed"`
 	Class   sim.Class     `json:"class,omitempty"`
+	Nodes   int           `json:"nodes,omitempty"`   // of a cluster
 	Digests bool          `json:"digests,omitempty"` // the answer is to have one a step
 	Disturb uint64        `json:"disturb,omitempty"` // sim.Options
 	Shrink  time.Duration `json:"shrink,omitempty"`  // shrink a failing run for so long
@@ -89,7 +90,7 @@ func (a *app) work(j job) outcome {
 	if j.Log != "" {
 		defer logging(j.Log, &opts)()
 	}
-	r := fuzz.Generate(j.Seed, opts)
+	r := fuzz.GenerateSmall(j.Seed, fuzz.Size{Nodes: j.Nodes}, opts)
 	o := outcome{Seed: j.Seed, Class: r.Class, Sum: r.Sum, Stats: r.Stats, Violations: r.Violations, Vacuous: r.Vacuous(), Detected: r.Detected}
 	if j.Digests {
 		o.Digests = r.Digests

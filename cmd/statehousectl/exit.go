@@ -111,6 +111,7 @@ func explain(err error) (code int, message string) {
 		usage   usageError
 		no      errFailed
 		passed  passedOn
+		answer  answerError
 		apart   incomparableError
 		unknown *client.OutcomeUnknownError
 		e       *client.Error
@@ -122,6 +123,8 @@ func explain(err error) (code int, message string) {
 		return exitUsage, err.Error()
 	case errors.Is(err, syscall.EPIPE): // the reader has had enough
 		return exitOK, ""
+	case errors.As(err, &answer):
+		return answer.code, answer.message
 	case errors.As(err, &apart):
 		return exitUnchecked, apart.Error()
 	case errors.As(err, &no) && no.lost:

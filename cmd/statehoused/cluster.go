@@ -70,7 +70,7 @@ func takePart(ctx context.Context, s *settings, env engine.Env, config *server.C
 		return nil, err
 	}
 	config.Engine.Replicated, config.Engine.MustExist = true, true
-	config.Cluster = m
+	config.Cluster, config.Operator.Cluster = m, m
 	log.Info("member", "cluster", id.Cluster, "id", id.ID, "peers", c.listen, "tls", c.files != (transport.Files{}))
 	return &part{m, log, s.dataDir}, nil
 }
@@ -120,7 +120,7 @@ func (p *part) assemble(env engine.Env, config server.Config, exposed error) (*s
 	if p == nil || err != nil {
 		return service, err
 	}
-	if err := p.member.Open(service.Engine(), nil); err != nil {
+	if err := p.member.Open(service.Engine(), service.Answer); err != nil {
 		return nil, errors.Join(err, service.Close())
 	}
 	return service, nil

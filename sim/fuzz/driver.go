@@ -12,16 +12,15 @@
 package fuzz
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"slices"
 	"time"
 
-	"statehouse.dev/statehouse/client"
 	"statehouse.dev/statehouse/history"
 	"statehouse.dev/statehouse/sim"
 	"statehouse.dev/statehouse/sim/askers"
+	"statehouse.dev/statehouse/sim/clients"
 	"statehouse.dev/statehouse/sim/intent"
 	"statehouse.dev/statehouse/sim/simdisk"
 	"statehouse.dev/statehouse/sim/step"
@@ -63,10 +62,13 @@ func Generate(seed uint64, o sim.Options) *sim.Result {
 // the clients' users were told.
 func play(w *sim.World, s Swarm) *intent.Recorder {
 	all := workload.All()
-	told := newIntents(w)
+	told := clients.NewRecorder(w)
 	sessions := newSessions(w, &s)
 	for i := range s.clients {
-		launch(w, told, fmt.Sprintf("c%d", i+1), all[s.workloads[i%len(s.workloads)]], &s, sessions())
+		name := fmt.Sprintf("c%d", i+1)
+		clients.Launch(w, told, name, all[s.workloads[i%len(s.workloads)]], clients.Options{
+			Rounds: s.ops, Agents: s.agents, Names: s.names, Home: s.home(name, w.Seed()), Structs: s.structs, Shared: sessions(),
+		})
 	}
 	if s.chaos {
 		unleash(w, &s)
@@ -81,61 +83,6 @@ func play(w *sim.World, s Swarm) *intent.Recorder {
 	}
 	d.Run()
 	return told
-}
-
-// patience is how long a client's workload goes on with one round. A client that loses it so often has no
-// more to ask: where sessions take all streams that there may be, a watch waits for as long as they last.
-const (
-	patience = 20 * time.Second
-	mostLost = 10
-)
-
-// launch starts a client that runs a workload, through the real client.
-func launch(w *sim.World, told *intent.Recorder, name string, l workload.Workload, s *Swarm, shared *sim.Session) {
-	rng := simdisk.Stream(w.Seed(), "client", name)
-	ids := simdisk.Stream(w.Seed(), "ids", name)
-	w.Launch(name, func(p *sim.Program) {
-		within := func(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
-			return p.Within(ctx, d), func() {}
-		}
-		timeout, attempt := timeouts(rng)
-		conn := p.Conn()
-		if shared != nil {
-			conn = shared.Conn(p)
-		}
-		c, err := client.New(conn, client.Config{
-			Timeout: timeout, AttemptTimeout: attempt, PageSize: 1 + rng.IntN(4),
-			Now: w.Now, Sleep: p.Sleep, WithTimeout: within,
-			Rand: func(b []byte) {
-				for i := range b {
-					b[i] = byte(ids.Uint32())
-				}
-			},
-		})
-		if err != nil {
-			panic("fuzz: the client's configuration: " + err.Error())
-		}
-		if form := simdisk.Stream(w.Seed(), "form", name); form.Float64() < s.structs {
-			p.Structs = func() bool { return form.IntN(2) == 0 }
-		}
-		env := &workload.Env{
-			Client: told.Client(name, c.In(s.home(name, w.Seed())), timeout < 0), Rand: rng, Name: name, Ops: 1, Agents: s.agents, Names: s.names, Pause: p.Sleep, Epoch: step.Epoch,
-			Within: within,
-		}
-		for lost, round := 0, 0; round < s.ops && lost < mostLost; round++ {
-			if p.Over() {
-				return
-			}
-			began := w.Now()
-			if err := l.Run(p.Within(context.Background(), patience), env); err != nil {
-				w.Violate("G3", "workload-"+l.Name, name+": "+err.Error())
-				return
-			}
-			if w.Now().Sub(began) >= patience {
-				lost++
-			}
-		}
-	})
 }
 
 // choice is something that may happen next, and how likely it is.

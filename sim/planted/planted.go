@@ -39,6 +39,8 @@ type Bug struct {
 const (
 	// ByFuzz: only what seeds draw, or what clients do by themselves, brings it out.
 	ByFuzz = "fuzz"
+	// ByCluster: only what seeds of three nodes draw brings it out.
+	ByCluster = "cluster"
 	// ByInterleave: it shows only when goroutines interleave, which they do not in a world.
 	ByInterleave = "interleave"
 	// ByPython: it is in the Python SDK, which programs use over real connections that break.
@@ -66,6 +68,7 @@ func All() []Bug {
 	list := slices.Concat(durability(), visibility(), conflicts(), conditions(), versions(), replay(), outcomes(), storage(), held(), refusals())
 	list = append(list, foundBy("", tampered(), formats())...) // and by scenarios
 	list = append(list, foundBy(ByFuzz, limits(), drains(), leaks(), toils(), clients(), readsets(), distant(), worlds(), sessions(), hot(), asking(), wakes(), kinds())...)
+	list = append(list, foundBy(ByCluster, clusters())...)
 	list = append(list, foundBy(ByInterleave, threads(), hotThreads())...)
 	list = append(list, foundBy(ByTest, past(), imports(), backups(), offline(), testedBy("./engine ^Test(Expiry|Lease|Refresh|Tokens|ClockJumps|Fork)", holds()), testedBy("./engine ^Test(WakeUp|Claims)", wakesKept()), acts(), veryMany(), restoredMany(), finding(), members(), testedBy(inScenarios, accesses(), overloaded()), overloads(), windows(), evaluations())...)
 	return append(list, foundBy(ByPython, pythons())...)

@@ -66,8 +66,8 @@ func (b Breach) Matches(v *verdict.Violation) bool {
 	return b.Guarantee == v.Guarantee && (b.Check == "" || b.Check == v.Check)
 }
 
-// guaranteeName is the name of a guarantee of docs/GUARANTEES.md.
-var guaranteeName = regexp.MustCompile(`^G([1-9]|10)$`)
+// guaranteeName is the name of a guarantee of docs/GUARANTEES.md, or of an invariant of clusters (package peers).
+var guaranteeName = regexp.MustCompile(`^[GR]([1-9]|10)$`)
 
 var scenarioID = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 
@@ -104,7 +104,7 @@ func (s *Scenario) validate() error {
 	case (s.Expect == ExpectViolation) != (s.Violation != nil):
 		return fmt.Errorf("violation: say which, if and only if expect is violation")
 	case s.Violation != nil && !guaranteeName.MatchString(s.Violation.Guarantee):
-		return fmt.Errorf("violation: %q is no guarantee, want G1 to G10", s.Violation.Guarantee)
+		return fmt.Errorf("violation: %q is no guarantee, want G1 to G10, or R1 to R10", s.Violation.Guarantee)
 	case len(s.Steps) == 0:
 		return fmt.Errorf("steps: there are none")
 	}

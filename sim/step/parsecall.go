@@ -19,7 +19,11 @@ const maxID = 1 << 30
 
 // parseCall reads a call; see scenarios/README.md.
 func parseCall(words []string) (Step, error) {
-	s := Step{Verb: Call, Client: words[0], Wait: true}
+	s := Step{Verb: Call, Wait: true}
+	var at bool
+	if s.Client, s.Node, at = strings.Cut(words[0], "@"); at && !nodeName.MatchString(s.Node) {
+		return s, fmt.Errorf("%q is no node", s.Node)
+	}
 	p := &parser{words: words[1:]}
 	if !clientName.MatchString(s.Client) {
 		return s, fmt.Errorf("%q is neither a verb nor a client", s.Client)

@@ -21,7 +21,9 @@ import (
 
 func (s Step) callString() string {
 	p := printer{}
-	p.word(s.Client)
+	if p.word(s.Client); s.Node != "" {
+		p.words[0] += "@" + s.Node
+	}
 	if s.ID != 0 {
 		p.word(fmt.Sprintf("#%d", s.ID))
 	}

@@ -58,6 +58,18 @@ const (
 	Revoke Verb = "revoke" // an operator ends a key
 	Import Verb = "import" // an operator brings commits from elsewhere
 
+	// Of nodes that keep one store. Deliver, Drop, Dup and Heal may be about what one sends another.
+	Campaign Verb = "campaign" // its time without a leader is over, and it stands for election
+	Synced   Verb = "synced"   // what it gave its disk to store is stored
+	Transfer Verb = "transfer" // whoever leads makes it the leader
+	Hand     Verb = "hand"     // a request that one node has handed on to the other arrives there, or its answer
+	Flow     Verb = "flow"     // what is under way between nodes arrives, and so what comes of it
+	Cut      Verb = "cut"      // nothing arrives any more; of a node: nothing of and to it
+	Skew     Verb = "skew"     // its wall clock is set
+	Pause    Verb = "pause"    // its process stands still
+	Resume   Verb = "resume"   // and goes on
+	Wipe     Verb = "wipe"     // its disk is empty
+
 	Advance Verb = "advance" // time passes
 	Jump    Verb = "jump"    // the wall clock is set
 
@@ -91,6 +103,9 @@ type Step struct {
 	Method, Message string
 	Token           string // of a call: wrong, none or of a key, in place of the daemon's; of a revoke: of which
 
+	Node string // that it is about, or a call goes to; empty: there is only one
+	Peer string // of a link: the node at its end
+
 	Of       int                  // the call that a step of the network is about; 0: Client's last
 	Duration time.Duration        // of an advance or jump
 	Crash    simdisk.CrashOptions // of a crash, or a crash fault
@@ -99,20 +114,25 @@ type Step struct {
 	Bytes    int64   // of a capacity or room
 	File     string  // class of the file that is corrupted, or kind of the row
 	How      string  // of a tamper: what becomes of the row
-	Nth      int     // among those of its class, by name, from 1
+	Nth      int     // among those of its class, by name, from 1; of a link's messages; how many ticks
 	Where    float64 // in the file, 0 to 1
 	Bit      int     // 0 to 7
 }
 
 // String prints the step in the form that ParseStep reads.
 func (s Step) String() string {
+	if s.Peer != "" {
+		return s.nodeString()
+	}
 	switch s.Verb {
 	case Call:
 		return s.callString()
+	case Campaign, Synced, Transfer, Cut, Skew, Pause, Resume, Wipe, Tick:
+		return s.nodeString()
 	case Deliver, Drop, Dup, Again, Reply, Lose, Timeout, Expire, Forge:
 		return string(s.Verb) + " " + s.target()
 	case Crash:
-		return "crash" + crashString(s.Crash)
+		return "crash" + s.where() + crashString(s.Crash)
 	case Revoke:
 		return string(s.Verb) + " " + s.Token
 	case Import:
@@ -120,7 +140,7 @@ func (s Step) String() string {
 	case Advance, Jump:
 		return string(s.Verb) + " " + s.Duration.String()
 	case Fault:
-		text := "fault " + s.Fault.String()
+		text := "fault" + s.where() + " " + s.Fault.String()
 		if s.Fault.Kind == simdisk.PowerCut {
 			text += crashString(s.Crash)
 		}
@@ -129,7 +149,7 @@ func (s Step) String() string {
 		}
 		return text
 	case Capacity, Room:
-		return fmt.Sprintf("%s %d", s.Verb, s.Bytes)
+		return fmt.Sprintf("%s%s %d", s.Verb, s.where(), s.Bytes)
 	case Rot:
 		return fmt.Sprintf("rot %s nth=%d where=%s bit=%d", s.File, s.Nth, fraction(s.Where), s.Bit)
 	case Truncate:
@@ -139,7 +159,7 @@ func (s Step) String() string {
 	case Tamper:
 		return s.tamperString()
 	}
-	return string(s.Verb)
+	return string(s.Verb) + s.where()
 }
 
 func fraction(f float64) string { return strconv.FormatFloat(f, 'g', -1, 64) }
@@ -177,14 +197,22 @@ func parseStep(text string) (s Step, err error) {
 		return s, fmt.Errorf("it is empty")
 	}
 	s.Verb = Verb(words[0])
-	rest := words[1:]
+	rest, err := s.takeNode(words[1:])
+	if err != nil {
+		return s, err
+	}
+	if s.Peer != "" || s.Node != "" && s.Verb == Tick {
+		return s, s.nodeStep(rest)
+	}
 	switch s.Verb {
+	case Campaign, Synced, Transfer, Hand, Cut, Skew, Pause, Resume, Wipe:
+		return s, s.nodeStep(rest)
 	case Deliver, Drop, Dup, Again, Reply, Lose, Timeout, Expire, Forge:
 		if len(rest) != 1 {
 			return s, fmt.Errorf("want one client or #call")
 		}
 		return s, s.setTarget(rest[0])
-	case Plan, Settle, Tick, Flush, Compact, Start, Drain, Stop, Kill, Heal:
+	case Plan, Settle, Tick, Flush, Compact, Start, Drain, Stop, Kill, Heal, Flow:
 		if len(rest) > 0 {
 			return s, fmt.Errorf("%q is too much", rest[0])
 		}

@@ -1,0 +1,172 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"statehouse.dev/statehouse/engine"
+	"statehouse.dev/statehouse/history"
+	"statehouse.dev/statehouse/server/access"
+	"statehouse.dev/statehouse/sim/simdisk"
+	"statehouse.dev/statehouse/sim/step"
+)
+
+// healTime is how many election timeouts after everything is healed all nodes have the same, and a commit is
+// answered (R8).
+const healTime = 40
+
+// finaleOfNodes is finale in a world of several nodes: everything is healed and what is under way answered;
+// then all of them lose power at once, and what clients were told is read from who leads then.
+func (w *World) finaleOfNodes() {
+	applied := len(w.rec.steps)
+	if print := w.rec.trace.print; print != nil {
+		print("the end: every fault is healed, what is under way is answered, all nodes lose power, and everything is read")
+	}
+	defer func() { w.rec.steps = w.rec.steps[:applied] }()
+	w.healNodes()
+	w.endCallsOfNodes()
+	if w.converges("after everything was healed"); w.Broken() {
+		return
+	}
+	for _, n := range w.nodes {
+		_ = w.Apply(step.Step{Verb: step.Crash, Node: n.name, Crash: simdisk.CrashOptions{Mode: simdisk.DropAll}})
+	}
+	w.healNodes()
+	if w.converges("after all nodes lost power"); w.Broken() {
+		return
+	}
+	w.node = w.leader()
+	w.audit(false)
+	w.rest()
+}
+
+// healNodes heals everything, and starts who does not run.
+func (w *World) healNodes() {
+	_ = w.Apply(step.Step{Verb: step.Heal})
+	for _, n := range w.nodes {
+		for _, s := range []step.Step{{Verb: step.Capacity}, {Verb: step.Resume}, {Verb: step.Start}} {
+			s.Node = n.name
+			_ = w.Apply(s)
+		}
+		if n.process == nil {
+			w.rec.violate("G9", "does-not-start", 0, fmt.Sprintf("every fault is healed, yet %s does not start: %s", n.name, n.starts.why))
+		}
+	}
+}
+
+// endCallsOfNodes ends every call: what is under way arrives, what waits is answered. That it is, is a
+// guarantee too (G9).
+func (w *World) endCallsOfNodes() {
+	for _, c := range w.network.order {
+		if !c.arrived && !c.done {
+			_ = w.Apply(step.Step{Verb: step.Deliver, Of: c.op.ID})
+		}
+	}
+	waits := func() bool {
+		return slices.ContainsFunc(w.network.order, func(c *Call) bool { return !c.done && !c.answered && !c.Stream() })
+	}
+	for range healTime * electionTicks {
+		if w.flow(); !waits() || w.Broken() {
+			break
+		}
+		w.tickAll()
+	}
+	for _, c := range w.network.order {
+		for !c.done && c.Answering() && w.Apply(step.Step{Verb: step.Reply, Of: c.op.ID}) == nil {
+		}
+		if c.done {
+			continue
+		}
+		if p := c.node.process; c.arrived && p != nil && c.gen == p.generation {
+			if c.watches() {
+				c.op.Rest = uint64(p.service.Engine().Published())
+			} else if !c.Stream() {
+				w.rec.violate("G9", "no-answer", c.op.ID, fmt.Sprintf("call #%d to %s is never answered, and no fault is left", c.op.ID, c.node.name))
+			}
+		}
+		_ = w.Apply(step.Step{Verb: step.Timeout, Of: c.op.ID})
+	}
+}
+
+// converges holds the nodes to being the same soon, and to taking a commit (R8).
+func (w *World) converges(when string) {
+	for range healTime * electionTicks {
+		w.flow()
+		if w.Broken() || w.leader() != nil && w.same() && w.takesCommit() {
+			return
+		}
+		w.tickAll()
+	}
+	w.rec.violate("R8", "not-live", 0, fmt.Sprintf("%s, %d election timeouts pass, and a commit is not taken, or nodes differ: %s", when, healTime, w.states()))
+}
+
+// same reports whether all nodes have published the same, and all that they have.
+func (w *World) same() bool {
+	ts, hash := w.nodes[0].process.service.Engine().Head()
+	for _, n := range w.nodes {
+		e := n.process.service.Engine()
+		if other, chain := e.Head(); other != ts || chain != hash || e.Published() != ts {
+			return false
+		}
+	}
+	return true
+}
+
+// takesCommit sends a commit to who leads, and reports whether it is answered OK.
+func (w *World) takesCommit() bool {
+	w.names.healed++
+	name := history.Name{Namespace: defaultSpace, Agent: "healed", Key: "k"}
+	defer w.about(w.leader())()
+	op := w.ask(history.Transact, history.Input{TxnID: fmt.Sprintf("healed%d", w.names.healed), Writes: []history.Write{{Name: name, Value: fmt.Sprintf(`{"n":%d}`, w.names.healed)}}})
+	if op.Outcome != history.OK {
+		return false
+	}
+	w.rec.stats.Operations--
+	w.rec.stats.Acked-- // they say what the run did
+	for range 2 * electionTicks {
+		if w.flow(); w.same() {
+			return true
+		}
+		w.tickAll()
+	}
+	return false
+}
+
+// states says of each node what it has.
+func (w *World) states() string {
+	var list []string
+	for _, n := range w.nodes {
+		if n.process == nil {
+			list = append(list, n.name+" is down")
+			continue
+		}
+		ts, hash := n.process.service.Engine().Head()
+		list = append(list, fmt.Sprintf("%s is at commit %d, %.4x, leading %v", n.name, ts, hash, n.process.member.Leads()))
+	}
+	return strings.Join(list, "; ")
+}
+
+// rest stops all nodes and compares their stores: each is what its log says, and their logs are the same (R2).
+func (w *World) rest() {
+	for _, n := range w.nodes {
+		_ = w.Apply(step.Step{Verb: step.Stop, Node: n.name})
+	}
+	first := ""
+	w.each(func() {
+		r, err := engine.Verify(w.offline(w.machine.disk), dataDir, nil)
+		if err == nil {
+			err = engine.ReadSystem(w.offline(w.machine.disk), dataDir, access.Verify)
+		}
+		if err != nil {
+			w.rec.violate("G8", "verify", 0, fmt.Sprintf("verify finds the store of %s corrupt, and nothing corrupted it: %s", w.name, step.FirstLine(strings.TrimSpace(err.Error()))))
+			return
+		}
+		at := fmt.Sprintf("commit %d, %s", r.Commits, r.ChainHash)
+		if first == "" {
+			first = at
+		} else if at != first {
+			w.rec.violate("R2", "nodes-differ", 0, fmt.Sprintf("at rest the store of %s ends at %s, that of %s at %s", w.nodes[0].name, first, w.name, at))
+		}
+	})
+}

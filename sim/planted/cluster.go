@@ -1,0 +1,86 @@
+package planted
+
+// clusters are mistakes of nodes that keep one store: what is planned on, answered, promised and applied when.
+// The seeds that show them have three nodes.
+func clusters() []Bug {
+	return []Bug{
+		{
+			Name: "plans-before-own-entry", Guarantee: "R3", About: "a node plans as soon as it is elected, and what is committed before need not be applied",
+			Edits: []Edit{{
+				"cluster/node/work.go",
+				"	var committed *raftpb.Message\n",
+				"	if rd.SoftState != nil && rd.RaftState == raft.StateLeader && !n.leads && n.flight == nil && n.config.Engine.Lead() == nil {\n\t\tn.leads = true\n\t}\n	var committed *raftpb.Message\n",
+			}},
+		},
+		{
+			Name: "planner-kept", Guarantee: "R4", About: "who leads again goes on with what it knew when it led last",
+			Edits: []Edit{{
+				"engine/follow.go",
+				"	if err := e.begin(&m, lastTime); err != nil {",
+				"	if err := error(nil); err != nil {",
+			}},
+		},
+		{
+			Name: "leader-reads-alone", Guarantee: "R10", About: "who leads in its own eyes confirms nothing before it reads",
+			Edits: []Edit{{
+				"cluster/node/confirm.go",
+				"	if n.halted != nil {\n		done(ErrUnconfirmed)\n",
+				"	if n.leads {\n		done(nil)\n		return\n	}\n	if n.halted != nil {\n		done(ErrUnconfirmed)\n",
+			}},
+		},
+		{
+			Name: "round-named-again", Guarantee: "R10", About: "a round has the name of the one before, and the answer to that does for those who came later",
+			Edits: []Edit{{"cluster/node/confirm.go", "	c.count++ // before", "	// before"}},
+		},
+		{
+			Name: "refusal-unconfirmed", Guarantee: "R10", About: "what a step without rows answers is answered at once",
+			Edits: []Edit{{
+				"cluster/node/flight.go",
+				"			n.confirms.waiting = append(n.confirms.waiting, waiter{done: n.confirmed(n.flight)})\n",
+				"			n.settle()\n",
+			}},
+		},
+		{
+			Name: "abort-unconfirmed", Guarantee: "R10", About: "who leads in its own eyes says that a transaction is aborted which it does not know",
+			Edits: []Edit{{"server/routes.go", "pb.StatehouseService_Abort_FullMethodName:            leadsNow,", "pb.StatehouseService_Abort_FullMethodName:            leads,"}},
+		},
+		{
+			Name: "promised-before-stored", Guarantee: "R6", About: "a node tells others what it has before that is on its disk",
+			Edits: []Edit{{
+				"cluster/node/work.go",
+				"			a = &Append{m}\n",
+				"			a = &Append{m}\n			var own []*raftpb.Message\n			for _, r := range m.GetResponses() {\n				if r.GetTo() == n.config.ID {\n					own = append(own, r)\n				} else {\n					send = append(send, r)\n				}\n			}\n			m.Responses, n.storing.term, n.storing.vote = own, n.raft.BasicStatus().GetTerm(), n.raft.BasicStatus().GetVote()\n",
+			}},
+		},
+		{
+			Name: "log-not-synced", Guarantee: "G1", About: "entries are written to the log, and not synced",
+			Edits: []Edit{{"cluster/node/log.go", "			how = pebble.Sync\n			_ = b.DeleteRange(", "			_ = b.DeleteRange("}},
+		},
+		{
+			Name: "vote-not-synced", Guarantee: "R6", About: "a vote is written to the log, and not synced",
+			Edits: []Edit{{"cluster/node/log.go", "				how = pebble.Sync\n			}\n			w.hard = h\n", "			}\n			w.hard = h\n"}},
+		},
+		{
+			Name: "committed-not-raised", Guarantee: "G7", About: "a log that was not told how far it is committed is opened as it is, behind what the store has applied",
+			Edits: []Edit{{"cluster/node/node.go", "n.log.committed(at); err", "n.log.committed(0); err"}},
+		},
+		{
+			Name: "settled-when-proposed", Guarantee: "G1", About: "a step is answered when it is proposed",
+			Edits: []Edit{{
+				"cluster/node/flight.go",
+				"		_ = n.raft.Propose(n.flight.data) // there is no room, if it says so, and it is proposed again\n",
+				"		_ = n.raft.Propose(n.flight.data)\n		n.settle()\n",
+			}},
+		},
+		{
+			Name: "dropped-when-deposed", Guarantee: "G6", About: "what a deposed leader has in flight is told to be not applied, though its entry may yet be committed",
+			Edits: []Edit{
+				{"cluster/node/flight.go", "f != nil && f.index == 0 {", "f != nil {"},
+			},
+		},
+		{
+			Name: "applied-entry-not-in-batch", Guarantee: "G7", About: "which entry a step came from is not in its batch, so that it is applied again after a crash",
+			Edits: []Edit{{"cluster/node/work.go", "		return n.config.Engine.Adopt(&s, at)\n", "		return n.config.Engine.Adopt(&s)\n"}},
+		},
+	}
+}
