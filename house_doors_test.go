@@ -283,6 +283,13 @@ var doors = map[string][]ban{
 		{module + "/client", "it carries calls, whoever makes them"},
 		{"github.com/cockroachdb/pebble", "a client has no storage"},
 	},
+	"client/members": {
+		{module + "/engine", "as for the client"},
+		{module + "/server", "as above"},
+		{module + "/sim", "production code does not know that it is simulated"},
+		{module + "/client", "it carries calls, whoever makes them, over connections that it is given"},
+		{"github.com/cockroachdb/pebble", "a client has no storage"},
+	},
 	"client/statehousetest": { // engine and server it imports: what it is for is to run the real ones
 		{module + "/sim", "its daemon is the real one, on a clock that stands"},
 		{module + "/history", "it judges nothing"},

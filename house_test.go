@@ -69,7 +69,7 @@ var (
 var testsDaemon = []string{"cmd/statehouse-sim"}
 
 // core are the rooms that the simulator runs.
-var core = []string{"client/session", "cluster/node", "engine", "engine/fair", "engine/jsonedit", "engine/jsontext", "server", "server/access", "server/admin", "server/admission", "server/answer", "server/backup", "server/captures", "server/filter", "server/gate", "server/jsonpatch", "server/limiter", "server/lookout", "server/meter", "server/page", "server/session", "server/unsent", "server/wire", "history/capture"}
+var core = []string{"client/members", "client/session", "cluster/node", "engine", "engine/fair", "engine/jsonedit", "engine/jsontext", "server", "server/access", "server/admin", "server/admission", "server/answer", "server/backup", "server/captures", "server/filter", "server/gate", "server/jsonpatch", "server/limiter", "server/lookout", "server/meter", "server/page", "server/session", "server/unsent", "server/wire", "history/capture"}
 
 // pure files of the engine import nothing that can do I/O.
 var pureFiles = []string{

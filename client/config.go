@@ -45,6 +45,10 @@ type Config struct {
 	// Address of the daemon, as ParseAddress reads it; localhost:50051. An https:// in
 	// front turns TLS on. Only Dial uses it.
 	Address string
+	// Addresses, in place of Address, are those of daemons that keep one store between them, as they call themselves
+	// (--client-advertise-addr). Calls go to the one that leads, those that fail are repeated at another, and reads that
+	// may be stale (AtMostStale) go to all in turn.
+	Addresses []string
 	// Namespace that names without one are in; "default".
 	Namespace string
 
@@ -154,6 +158,9 @@ type Client struct {
 // Dial prepares a connection to a daemon. It does not wait for it: the first call
 // does. Close the client when done.
 func Dial(config Config) (*Client, error) {
+	if len(config.Addresses) > 0 {
+		return dialMembers(config)
+	}
 	conn, err := Connect(config)
 	if err != nil {
 		return nil, err
@@ -195,13 +202,17 @@ func New(conn grpc.ClientConnInterface, config Config) (*Client, error) {
 	_, real := conn.(*grpc.ClientConn)
 	_, tells := conn.(TellsSent)
 	conn = reach.Authorised(conn, config.Token)
-	c := &Client{config: config, conn: conn, captures: pb.NewCaptureServiceClient(conn), knowsSent: real || tells, closer: func() error { return nil }, abilities: &abilities{}, leases: &keeper.Keeper{}}
+	c := newClient(config, conn, real || tells)
 	if real && !config.Unary { // another connection may do what it is there for call by call
 		s := session.New(conn, session.Options{})
 		conn, c.closer = s, func() error { s.Close(); return nil }
 	}
 	c.stub = pb.NewStatehouseServiceClient(traced.Conn(conn, config.Trace))
 	return c, nil
+}
+
+func newClient(config Config, conn grpc.ClientConnInterface, knowsSent bool) *Client {
+	return &Client{config: config, conn: conn, captures: pb.NewCaptureServiceClient(conn), knowsSent: knowsSent, closer: func() error { return nil }, abilities: &abilities{}, leases: &keeper.Keeper{}}
 }
 
 // In is a client for another namespace on the same connection. Close only one of them. An

@@ -89,7 +89,7 @@ func (c *Client) Find(ctx context.Context, q FindQuery) iter.Seq2[Found, error] 
 		}
 		resp, err := ask(ctx, c, c.stub.Find, &pb.FindRequest{
 			Namespace: c.config.Namespace, AgentId: q.Agent, AllAgents: q.AllAgents, Prefix: q.Prefix, Where: where,
-			At: state.Point(q.At), MinReadTs: state.Least(q.At), Encoding: c.encoding(q.NoValues), Order: order,
+			At: state.Point(q.At), MinReadTs: state.Least(q.At), MaxStalenessMs: state.Staleness(q.At), Encoding: c.encoding(q.NoValues), Order: order,
 			Limit: size, PageToken: token, WithMetadata: q.WithMetadata,
 		})
 		if err != nil {
@@ -122,7 +122,7 @@ func (c *Client) List(ctx context.Context, agent, delimiter string, q ListQuery)
 		}
 		resp, err := ask(ctx, c, c.stub.ListKeys, &pb.ListKeysRequest{
 			Namespace: c.config.Namespace, AgentId: agent, Prefix: q.Prefix, Limit: size, PageToken: token,
-			Reverse: q.Reverse, At: state.Point(q.At), MinReadTs: state.Least(q.At), Delimiter: delimiter,
+			Reverse: q.Reverse, At: state.Point(q.At), MinReadTs: state.Least(q.At), MaxStalenessMs: state.Staleness(q.At), Delimiter: delimiter,
 		})
 		return inOneOrder(resp.GetKeys(), resp.GetFolders(), q.Reverse), resp.GetNextPageToken(), err
 	})

@@ -91,7 +91,7 @@ func (c *Client) listKeys(ctx context.Context, txnID, agent string, q ListQuery)
 	return pages(c, q.Limit, q.Page, func(size uint32, token string) ([]string, string, error) {
 		req := &pb.ListKeysRequest{
 			Namespace: c.config.Namespace, AgentId: agent, Prefix: q.Prefix, Limit: size, PageToken: token,
-			Reverse: q.Reverse, At: state.Point(q.At), TxnId: txnID, MinReadTs: state.Least(q.At),
+			Reverse: q.Reverse, At: state.Point(q.At), TxnId: txnID, MinReadTs: state.Least(q.At), MaxStalenessMs: state.Staleness(q.At),
 		}
 		resp, err := ask(ctx, c, c.stub.ListKeys, req)
 		return resp.GetKeys(), resp.GetNextPageToken(), err
@@ -113,7 +113,7 @@ func (c *Client) scan(ctx context.Context, txnID, agent string, q ListQuery) ite
 func (c *Client) scanPage(ctx context.Context, txnID, agent string, q ListQuery, size uint32, token string) (records []Record, next string, readTS CommitTS, err error) {
 	req := &pb.ScanPrefixRequest{
 		Namespace: c.config.Namespace, AgentId: agent, Prefix: q.Prefix, Encoding: c.encoding(q.NoValues),
-		Limit: size, PageToken: token, Reverse: q.Reverse, At: state.Point(q.At), TxnId: txnID, MinReadTs: state.Least(q.At),
+		Limit: size, PageToken: token, Reverse: q.Reverse, At: state.Point(q.At), TxnId: txnID, MinReadTs: state.Least(q.At), MaxStalenessMs: state.Staleness(q.At),
 	}
 	resp, err := ask(ctx, c, c.stub.ScanPrefix, req)
 	if err != nil {

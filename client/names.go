@@ -60,5 +60,6 @@ func AtCommit(ts CommitTS) At { return state.AtCommit(ts) }
 func AtTime(t time.Time) At { return state.AtTime(t) }
 
 // NotBefore is now, but not before commit ts: whoever was told of that commit, by whatever daemon,
-// sees it. A daemon that does not have it yet refuses.
+// sees it. A daemon that is behind others waits for it; if it has not happened at all it refuses. Of it
+// [At.AtMostStale] is what a program reads from replicas, and sees its own writes.
 func NotBefore(ts CommitTS) At { return state.NotBefore(ts) }

@@ -31,7 +31,7 @@ func (c *Client) Get(ctx context.Context, agent, key string, at ...At) (Record, 
 
 func (c *Client) get(ctx context.Context, txnID, agent, key string, at At) (Record, error) {
 	n := c.named(RecordName{Agent: agent, Key: key})
-	req := &pb.GetStateRequest{Namespace: n.Namespace, AgentId: agent, Key: key, Encoding: c.encoding(false), At: state.Point(at), TxnId: txnID, MinReadTs: state.Least(at)}
+	req := &pb.GetStateRequest{Namespace: n.Namespace, AgentId: agent, Key: key, Encoding: c.encoding(false), At: state.Point(at), TxnId: txnID, MinReadTs: state.Least(at), MaxStalenessMs: state.Staleness(at)}
 	resp, err := ask(ctx, c, c.stub.GetState, req)
 	if err != nil {
 		return Record{}, err
@@ -63,7 +63,7 @@ func (c *Client) BatchGet(ctx context.Context, names []RecordName, at ...At) ([]
 }
 
 func (c *Client) batchGet(ctx context.Context, txnID string, names []RecordName, at At) ([]Record, error) {
-	req := &pb.BatchGetStateRequest{Encoding: c.encoding(false), At: state.Point(at), TxnId: txnID, MinReadTs: state.Least(at)}
+	req := &pb.BatchGetStateRequest{Encoding: c.encoding(false), At: state.Point(at), TxnId: txnID, MinReadTs: state.Least(at), MaxStalenessMs: state.Staleness(at)}
 	for _, n := range names {
 		n = c.named(n)
 		req.Names = append(req.Names, &pb.RecordName{Namespace: n.Namespace, AgentId: n.Agent, Key: n.Key})

@@ -29,6 +29,11 @@ func liesInReads() []lie {
 			r.transact("a", put("x", "k", "2"))
 			r.get("b", "x", "k").Out = old.Out
 		}},
+		{"G3", "stale-read", "a read that may be stale, and is of before the commit that it must have", func(r *reference) { mayBeStale(r, 2) }},
+		{"G3", "wrong-read", "a read that may be stale, of what was never there", func(r *reference) {
+			mayBeStale(r, 1)
+			r.h.Operations[len(r.h.Operations)-1].Out.Records[0].Value = `{"v":"7"}`
+		}},
 		{"G4", "ghost-read", "a read of the future", func(r *reference) {
 			r.transact("a", put("x", "k", "1"))
 			r.get("b", "x", "k").Out.ReadTS = 2

@@ -150,6 +150,7 @@ var truths = []struct {
 		r.do("a", history.Transact, history.Input{TxnID: "j", Writes: []history.Write{{Name: key("x", "k"), Value: `{ "b": 1.50, "a": "\u0041" }`}}})
 		r.get("a", "x", "k").Out.Records[0].Value = `{"a":"A","b":1.50}`
 	}},
+	{"a read that may be stale, and is", func(r *reference) { mayBeStale(r, 1) }},
 	{"a history that begins in the middle", func(r *reference) {
 		r.transact("a", put("x", "k", "1"), put("x", "l", "1"))
 		r.transact("a", del("x", "l"))
@@ -168,6 +169,15 @@ var truths = []struct {
 		r.h.Header.Base, r.h.Log = base, r.h.Log[len(known):]
 		r.h.Operations = r.h.Operations[2:]
 	}},
+}
+
+// mayBeStale reads the first of two commits, when both were known, and asks for one that is not before least.
+func mayBeStale(r *reference, least uint64) {
+	r.transact("a", put("x", "k", "1"))
+	old := r.get("b", "x", "k").Out
+	r.transact("a", put("x", "k", "2"))
+	op := r.get("b", "x", "k")
+	op.In.MaxStale, op.In.MinRead, op.Out = 1000, least, old
 }
 
 // TestTruths: good histories are accepted, with their log and without.

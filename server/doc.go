@@ -14,6 +14,8 @@
 //	unsent           the outermost interceptor, which counts the answer on its way out
 //	captures         the recorder, which sees what clients ask and are answered
 //	interceptors.go  who asks and the limit again, a panic caught, room for the answer
+//	routes.go        where it is answered, if the service is one of several; newest.go what a
+//	                 read needs, forwarded.go the other end
 //	access, gate     who asks, and whether that may: by the method and the names in it
 //	admission        whose turn it is
 //	wire             bytes to messages, values, times and conditions; structwire leaves

@@ -40,6 +40,9 @@ func Point(a At) *pb.At {
 // Least is the commit before which a read at a may not be.
 func Least(a At) uint64 { return uint64(a.least) }
 
+// Staleness is by how many milliseconds a read at a may be behind; 0: by none.
+func Staleness(a At) uint64 { return uint64(max(a.stale, 0).Milliseconds()) }
+
 // stateMessage is what the answers about one record have in common.
 type stateMessage interface {
 	GetExists() bool

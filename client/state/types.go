@@ -271,6 +271,7 @@ type At struct {
 	commit *CommitTS
 	time   *time.Time
 	least  CommitTS
+	stale  time.Duration
 }
 
 // AtCommit is the point after commit ts.
@@ -281,6 +282,13 @@ func AtTime(t time.Time) At { return At{time: &t} }
 
 // NotBefore is now, but not before commit ts.
 func NotBefore(ts CommitTS) At { return At{least: ts} }
+
+// AtMostStale is a, or what a daemon has that is behind by no more than d, when it is one of several: it answers at once,
+// whoever leads. It is of no consequence for a point of the past.
+func (a At) AtMostStale(d time.Duration) At {
+	a.stale = d
+	return a
+}
 
 // String shows the point as the contract's clients write it: a commit_ts, a time in
 // UTC, or nothing for now.

@@ -72,7 +72,7 @@ func (m *Member) Start() {
 	for _, o := range c.Members {
 		ids = append(ids, o.ID)
 	}
-	r.node, err = node.Open(node.Config{ID: m.ID, Members: ids, Engine: r.service.Engine(), FS: env.FS, Dir: raftDir, Rand: env.Rand})
+	r.node, err = node.Open(node.Config{ID: m.ID, Members: ids, Engine: r.service.Engine(), FS: env.FS, Dir: raftDir, Rand: env.Rand, Halt: env.Halt})
 	if err != nil {
 		c.t.Fatal(err)
 	}

@@ -133,7 +133,9 @@ class Caller:
             try:
                 return (yield from once(deadline))
             except errors.ConnectionError as failed:
-                if failed._lasting or not again(failed._sent):  # noqa: SLF001
+                # One that does not lead says when to come back, and has done nothing.
+                comes = failed.retry_after is not None or again(failed._sent)  # noqa: SLF001
+                if failed._lasting or not comes:  # noqa: SLF001
                     raise
                 yield from self.pause(method, tries, deadline, failed)
             except errors.ResourceExhausted as refused:

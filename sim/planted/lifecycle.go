@@ -33,8 +33,8 @@ func leaks() []Bug {
 		{
 			Name: "stream-slot-kept", Guarantee: "G9", About: "a stream whose client hangs up stays counted", Unseen: noHistory,
 			Edits: []Edit{{
-				"server/interceptors.go", "		return wire.Status(err)\n	}\n	defer l.Leave()\n",
-				"		return wire.Status(err)\n	}\n	defer func() {\n		if ss.Context().Err() == nil {\n			l.Leave()\n		}\n	}()\n",
+				"server/interceptors.go", "		return s.status(err)\n	}\n	defer l.Leave()\n",
+				"		return s.status(err)\n	}\n	defer func() {\n		if ss.Context().Err() == nil {\n			l.Leave()\n		}\n	}()\n",
 			}},
 		},
 		{
